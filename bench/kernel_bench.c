@@ -1,0 +1,817 @@
+#include "kernel_bench.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/error.h"
+
+#define UNET_IMAGES 32
+
+const ms_bench_case ms_bench_cases[] = {
+    {.name = "unet conv 13-320 @32",
+     .kind = MS_BENCH_CONV,
+     .images = 32,
+     .h = 32,
+     .w = 32,
+     .c_in = 13,
+     .c_out = 320,
+     .kernel = 3,
+     .stride = 1,
+     .per_step = 1},
+    {.name = "unet conv 320-320 @32",
+     .kind = MS_BENCH_CONV,
+     .images = 32,
+     .h = 32,
+     .w = 32,
+     .c_in = 320,
+     .c_out = 320,
+     .kernel = 3,
+     .stride = 1,
+     .prologue = true,
+     .residual = true,
+     .per_step = 7},
+    {.name = "unet conv 640-320 @32",
+     .kind = MS_BENCH_CONV,
+     .images = 32,
+     .h = 32,
+     .w = 32,
+     .c_in = 640,
+     .c_out = 320,
+     .kernel = 3,
+     .stride = 1,
+     .prologue = true,
+     .per_step = 2},
+    {.name = "unet conv 960-320 @32",
+     .kind = MS_BENCH_CONV,
+     .images = 32,
+     .h = 32,
+     .w = 32,
+     .c_in = 960,
+     .c_out = 320,
+     .kernel = 3,
+     .stride = 1,
+     .prologue = true,
+     .per_step = 1},
+    {.name = "unet conv 640-640 @32 up",
+     .kind = MS_BENCH_CONV,
+     .images = 32,
+     .h = 32,
+     .w = 32,
+     .c_in = 640,
+     .c_out = 640,
+     .kernel = 3,
+     .stride = 1,
+     .up = 2,
+     .per_step = 1},
+    {.name = "unet conv 320-4 @32",
+     .kind = MS_BENCH_CONV,
+     .images = 32,
+     .h = 32,
+     .w = 32,
+     .c_in = 320,
+     .c_out = 4,
+     .kernel = 3,
+     .stride = 1,
+     .prologue = true,
+     .per_step = 1},
+    {.name = "unet conv 320-320 @16 s2",
+     .kind = MS_BENCH_CONV,
+     .images = 32,
+     .h = 16,
+     .w = 16,
+     .c_in = 320,
+     .c_out = 320,
+     .kernel = 3,
+     .stride = 2,
+     .per_step = 1},
+    {.name = "unet conv 320-640 @16",
+     .kind = MS_BENCH_CONV,
+     .images = 32,
+     .h = 16,
+     .w = 16,
+     .c_in = 320,
+     .c_out = 640,
+     .kernel = 3,
+     .stride = 1,
+     .prologue = true,
+     .per_step = 1},
+    {.name = "unet conv 640-640 @16",
+     .kind = MS_BENCH_CONV,
+     .images = 32,
+     .h = 16,
+     .w = 16,
+     .c_in = 640,
+     .c_out = 640,
+     .kernel = 3,
+     .stride = 1,
+     .prologue = true,
+     .residual = true,
+     .per_step = 6},
+    {.name = "unet conv 1280-640 @16",
+     .kind = MS_BENCH_CONV,
+     .images = 32,
+     .h = 16,
+     .w = 16,
+     .c_in = 1280,
+     .c_out = 640,
+     .kernel = 3,
+     .stride = 1,
+     .prologue = true,
+     .per_step = 1},
+    {.name = "unet conv 1920-640 @16",
+     .kind = MS_BENCH_CONV,
+     .images = 32,
+     .h = 16,
+     .w = 16,
+     .c_in = 1920,
+     .c_out = 640,
+     .kernel = 3,
+     .stride = 1,
+     .prologue = true,
+     .per_step = 1},
+    {.name = "unet conv 1280-1280 @16 up",
+     .kind = MS_BENCH_CONV,
+     .images = 32,
+     .h = 16,
+     .w = 16,
+     .c_in = 1280,
+     .c_out = 1280,
+     .kernel = 3,
+     .stride = 1,
+     .up = 2,
+     .per_step = 1},
+    {.name = "unet conv 1280-1280 @8",
+     .kind = MS_BENCH_CONV,
+     .images = 32,
+     .h = 8,
+     .w = 8,
+     .c_in = 1280,
+     .c_out = 1280,
+     .kernel = 3,
+     .stride = 1,
+     .prologue = true,
+     .residual = true,
+     .per_step = 6},
+    {.name = "unet conv 2560-1280 @8",
+     .kind = MS_BENCH_CONV,
+     .images = 32,
+     .h = 8,
+     .w = 8,
+     .c_in = 2560,
+     .c_out = 1280,
+     .kernel = 3,
+     .stride = 1,
+     .prologue = true,
+     .per_step = 2},
+    {.name = "unet conv 1280-1280 @4",
+     .kind = MS_BENCH_CONV,
+     .images = 32,
+     .h = 4,
+     .w = 4,
+     .c_in = 1280,
+     .c_out = 1280,
+     .kernel = 3,
+     .stride = 1,
+     .prologue = true,
+     .residual = true,
+     .per_step = 11},
+    {.name = "unet conv 2560-1280 @4",
+     .kind = MS_BENCH_CONV,
+     .images = 32,
+     .h = 4,
+     .w = 4,
+     .c_in = 2560,
+     .c_out = 1280,
+     .kernel = 3,
+     .stride = 1,
+     .prologue = true,
+     .per_step = 3},
+    {.name = "unet conv1x1 640-320 @32",
+     .kind = MS_BENCH_LINEAR,
+     .images = 32,
+     .h = 32,
+     .w = 32,
+     .c_in = 640,
+     .c_out = 320,
+     .per_step = 2},
+    {.name = "unet linear 320-320",
+     .kind = MS_BENCH_LINEAR,
+     .images = 32,
+     .h = 32,
+     .w = 32,
+     .c_in = 320,
+     .c_out = 320,
+     .residual = true,
+     .per_step = 74},
+    {.name = "unet linear 320-320 norm",
+     .kind = MS_BENCH_LINEAR,
+     .images = 32,
+     .h = 32,
+     .w = 32,
+     .c_in = 320,
+     .c_out = 320,
+     .prologue = true,
+     .per_step = 10},
+    {.name = "unet geglu 320-1280",
+     .kind = MS_BENCH_GEGLU,
+     .images = 32,
+     .h = 32,
+     .w = 32,
+     .c_in = 320,
+     .c_out = 1280,
+     .per_step = 10},
+    {.name = "unet linear 1280-320",
+     .kind = MS_BENCH_LINEAR,
+     .images = 32,
+     .h = 32,
+     .w = 32,
+     .c_in = 1280,
+     .c_out = 320,
+     .residual = true,
+     .per_step = 10},
+    {.name = "unet linear 640-640",
+     .kind = MS_BENCH_LINEAR,
+     .images = 32,
+     .h = 16,
+     .w = 16,
+     .c_in = 640,
+     .c_out = 640,
+     .residual = true,
+     .per_step = 74},
+    {.name = "unet geglu 640-2560",
+     .kind = MS_BENCH_GEGLU,
+     .images = 32,
+     .h = 16,
+     .w = 16,
+     .c_in = 640,
+     .c_out = 2560,
+     .per_step = 10},
+    {.name = "unet linear 2560-640",
+     .kind = MS_BENCH_LINEAR,
+     .images = 32,
+     .h = 16,
+     .w = 16,
+     .c_in = 2560,
+     .c_out = 640,
+     .residual = true,
+     .per_step = 10},
+    {.name = "unet linear 1280-1280 @8",
+     .kind = MS_BENCH_LINEAR,
+     .images = 32,
+     .h = 8,
+     .w = 8,
+     .c_in = 1280,
+     .c_out = 1280,
+     .residual = true,
+     .per_step = 74},
+    {.name = "unet geglu 1280-5120 @8",
+     .kind = MS_BENCH_GEGLU,
+     .images = 32,
+     .h = 8,
+     .w = 8,
+     .c_in = 1280,
+     .c_out = 5120,
+     .per_step = 10},
+    {.name = "unet linear 5120-1280 @8",
+     .kind = MS_BENCH_LINEAR,
+     .images = 32,
+     .h = 8,
+     .w = 8,
+     .c_in = 5120,
+     .c_out = 1280,
+     .residual = true,
+     .per_step = 10},
+    {.name = "unet linear 1280-1280 @4",
+     .kind = MS_BENCH_LINEAR,
+     .images = 32,
+     .h = 4,
+     .w = 4,
+     .c_in = 1280,
+     .c_out = 1280,
+     .residual = true,
+     .per_step = 8},
+    {.name = "unet linear 384-1280 audio",
+     .kind = MS_BENCH_LINEAR,
+     .images = 32,
+     .h = 1,
+     .w = 50,
+     .c_in = 384,
+     .c_out = 1280,
+     .per_step = 12},
+    {.name = "unet linear 1280-1280 time",
+     .kind = MS_BENCH_LINEAR,
+     .images = 1,
+     .h = 1,
+     .w = 1,
+     .c_in = 1280,
+     .c_out = 1280,
+     .per_step = 23},
+    {.name = "unet attention 1024 d40",
+     .kind = MS_BENCH_ATTENTION,
+     .images = 32,
+     .h = 1024,
+     .w = 1024,
+     .c_in = 40,
+     .heads = 8,
+     .per_step = 5},
+    {.name = "unet attention 256 d80",
+     .kind = MS_BENCH_ATTENTION,
+     .images = 32,
+     .h = 256,
+     .w = 256,
+     .c_in = 80,
+     .heads = 8,
+     .per_step = 5},
+    {.name = "unet attention 64 d160",
+     .kind = MS_BENCH_ATTENTION,
+     .images = 32,
+     .h = 64,
+     .w = 64,
+     .c_in = 160,
+     .heads = 8,
+     .per_step = 5},
+    {.name = "unet cross 1024x50 d40",
+     .kind = MS_BENCH_ATTENTION,
+     .images = 32,
+     .h = 1024,
+     .w = 50,
+     .c_in = 40,
+     .heads = 8,
+     .per_step = 5},
+    {.name = "unet cross 256x50 d80",
+     .kind = MS_BENCH_ATTENTION,
+     .images = 32,
+     .h = 256,
+     .w = 50,
+     .c_in = 80,
+     .heads = 8,
+     .per_step = 5},
+    {.name = "unet temporal 1024 d40",
+     .kind = MS_BENCH_TEMPORAL,
+     .images = 2,
+     .h = 16,
+     .w = 1024,
+     .c_in = 40,
+     .heads = 8,
+     .per_step = 10},
+    {.name = "unet temporal 256 d80",
+     .kind = MS_BENCH_TEMPORAL,
+     .images = 2,
+     .h = 16,
+     .w = 256,
+     .c_in = 80,
+     .heads = 8,
+     .per_step = 10},
+    {.name = "unet temporal 64 d160",
+     .kind = MS_BENCH_TEMPORAL,
+     .images = 2,
+     .h = 16,
+     .w = 64,
+     .c_in = 160,
+     .heads = 8,
+     .per_step = 10},
+    {.name = "unet group norm 320 @32", .kind = MS_BENCH_NORM, .images = 32, .h = 32, .w = 32, .c_in = 320},
+    {.name = "unet group norm 1280 @8", .kind = MS_BENCH_NORM, .images = 32, .h = 8, .w = 8, .c_in = 1280},
+    {.name = "unet layer norm 320", .kind = MS_BENCH_LAYER_NORM, .images = 32, .h = 32, .w = 32, .c_in = 320},
+    {.name = "unet layer norm 1280", .kind = MS_BENCH_LAYER_NORM, .images = 32, .h = 8, .w = 8, .c_in = 1280},
+    {.name = "unet add 320", .kind = MS_BENCH_ADD, .images = 32, .h = 32, .w = 32, .c_in = 320},
+    {.name = "vae conv 4-512 @32",
+     .kind = MS_BENCH_CONV,
+     .images = 4,
+     .h = 32,
+     .w = 32,
+     .c_in = 4,
+     .c_out = 512,
+     .kernel = 3,
+     .stride = 1},
+    {.name = "vae conv 512-512 @32",
+     .kind = MS_BENCH_CONV,
+     .images = 4,
+     .h = 32,
+     .w = 32,
+     .c_in = 512,
+     .c_out = 512,
+     .kernel = 3,
+     .stride = 1,
+     .prologue = true,
+     .residual = true},
+    {.name = "vae conv 512-512 @64",
+     .kind = MS_BENCH_CONV,
+     .images = 2,
+     .h = 64,
+     .w = 64,
+     .c_in = 512,
+     .c_out = 512,
+     .kernel = 3,
+     .stride = 1,
+     .prologue = true,
+     .residual = true},
+    {.name = "vae conv 512-256 @128",
+     .kind = MS_BENCH_CONV,
+     .images = 1,
+     .h = 128,
+     .w = 128,
+     .c_in = 512,
+     .c_out = 256,
+     .kernel = 3,
+     .stride = 1,
+     .prologue = true},
+    {.name = "vae conv 256-256 @128",
+     .kind = MS_BENCH_CONV,
+     .images = 1,
+     .h = 128,
+     .w = 128,
+     .c_in = 256,
+     .c_out = 256,
+     .kernel = 3,
+     .stride = 1,
+     .prologue = true,
+     .residual = true},
+    {.name = "vae conv 256-256 @256 up",
+     .kind = MS_BENCH_CONV,
+     .images = 1,
+     .h = 256,
+     .w = 256,
+     .c_in = 256,
+     .c_out = 256,
+     .kernel = 3,
+     .stride = 1,
+     .up = 2},
+    {.name = "vae conv 256-128 @256",
+     .kind = MS_BENCH_CONV,
+     .images = 1,
+     .h = 256,
+     .w = 256,
+     .c_in = 256,
+     .c_out = 128,
+     .kernel = 3,
+     .stride = 1,
+     .prologue = true},
+    {.name = "vae conv 128-128 @256",
+     .kind = MS_BENCH_CONV,
+     .images = 1,
+     .h = 256,
+     .w = 256,
+     .c_in = 128,
+     .c_out = 128,
+     .kernel = 3,
+     .stride = 1,
+     .prologue = true,
+     .residual = true},
+    {.name = "vae conv 128-3 @256",
+     .kind = MS_BENCH_CONV,
+     .images = 1,
+     .h = 256,
+     .w = 256,
+     .c_in = 128,
+     .c_out = 3,
+     .kernel = 3,
+     .stride = 1,
+     .prologue = true},
+    {.name = "vae conv 3-128 @256",
+     .kind = MS_BENCH_CONV,
+     .images = 1,
+     .h = 256,
+     .w = 256,
+     .c_in = 3,
+     .c_out = 128,
+     .kernel = 3,
+     .stride = 1},
+    {.name = "vae conv 128-128 @128 s2",
+     .kind = MS_BENCH_CONV,
+     .images = 1,
+     .h = 128,
+     .w = 128,
+     .c_in = 128,
+     .c_out = 128,
+     .kernel = 3,
+     .stride = 2},
+    {.name = "vae attention 1024 d512",
+     .kind = MS_BENCH_ATTENTION,
+     .images = 1,
+     .h = 1024,
+     .w = 1024,
+     .c_in = 512,
+     .heads = 1},
+    {.name = "vae attention 4096 d512",
+     .kind = MS_BENCH_ATTENTION,
+     .images = 1,
+     .h = 4096,
+     .w = 4096,
+     .c_in = 512,
+     .heads = 1},
+    {.name = "vae group norm 128 @256", .kind = MS_BENCH_NORM, .images = 1, .h = 256, .w = 256, .c_in = 128},
+    {.name = "sd attention 4096 d40",
+     .kind = MS_BENCH_ATTENTION,
+     .images = 1,
+     .h = 4096,
+     .w = 4096,
+     .c_in = 40,
+     .heads = 8},
+    {.name = "sd conv 320-320 @64",
+     .kind = MS_BENCH_CONV,
+     .images = 8,
+     .h = 64,
+     .w = 64,
+     .c_in = 320,
+     .c_out = 320,
+     .kernel = 3,
+     .stride = 1,
+     .prologue = true,
+     .residual = true},
+    {.name = "whisper attention 1500 d64",
+     .kind = MS_BENCH_ATTENTION,
+     .images = 1,
+     .h = 1500,
+     .w = 1500,
+     .c_in = 64,
+     .heads = 6},
+    {.name = "whisper linear 384-384",
+     .kind = MS_BENCH_LINEAR,
+     .images = 1,
+     .h = 1,
+     .w = 1500,
+     .c_in = 384,
+     .c_out = 384,
+     .residual = true},
+    {.name = "whisper linear 384-1536",
+     .kind = MS_BENCH_LINEAR,
+     .images = 1,
+     .h = 1,
+     .w = 1500,
+     .c_in = 384,
+     .c_out = 1536},
+};
+const int ms_bench_case_count = (int)(sizeof(ms_bench_cases) / sizeof(ms_bench_cases[0]));
+
+/* Everything a case may need, in one device; NULL where unused. */
+typedef struct bench_setup {
+    ms_device *dev;
+    void *blocks[12];
+    int n_blocks;
+    bool failed;
+    ms_rows src, dst, residual;
+    ms_weight weight;
+    float *tables, *bias;
+    void *workspace;
+    union {
+        ms_linear_args linear;
+        ms_conv2d_args conv2d;
+        ms_attention_args attention;
+        struct {
+            ms_norm_partials_args partials;
+            ms_norm_tables_args tables;
+            ms_norm_apply_args apply;
+        } norm;
+        ms_layer_norm_args layer_norm;
+        ms_binary_args binary;
+    } args;
+} bench_setup;
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void *grab(bench_setup *s, ms_ledger ledger, size_t bytes) {
+    void *block = s->dev->backend->alloc(s->dev, ledger, bytes);
+    if (!block) {
+        s->failed = true;
+        return NULL;
+    }
+    s->blocks[s->n_blocks++] = block;
+    return block;
+}
+
+/* Small random numbers around 0, by a counter hashed into 24 bits. */
+static float *grab_floats(bench_setup *s, ms_ledger ledger, int64_t n) {
+    float *p = grab(s, ledger, (size_t)n * sizeof(float));
+    for (int64_t i = 0; p && i < n; i++)
+        p[i] = (float)(((uint32_t)i * 2654435761u) >> 8) * 0x1p-23f - 1.0f;
+    return p;
+}
+
+static ms_rows grab_rows(bench_setup *s, int64_t outer, int64_t inner, int64_t channels) {
+    float *data = grab_floats(s, MS_LEDGER_ACTIVATIONS, outer * inner * channels);
+    return (ms_rows){data, outer, inner, channels, inner * channels, channels};
+}
+
+static ms_weight grab_weight(bench_setup *s, ms_weight_layout layout, ms_dtype dtype, int64_t n, int64_t c_in,
+                             int kernel) {
+    const ms_backend *b = s->dev->backend;
+    ms_weight_shape shape = {layout, dtype, n, c_in, kernel, kernel, 1};
+    const int64_t k = c_in * kernel * kernel;
+    ms_weight w = {grab(s, MS_LEDGER_WEIGHTS, b->weight_bytes(&shape)), dtype, layout, n, k};
+    float *row = grab_floats(s, MS_LEDGER_STAGING, k);
+    if (s->failed)
+        return w;
+    for (int64_t i = 0; i < k; i++)
+        row[i] *= 1.0f / sqrtf((float)k);
+    for (int64_t p = 0; p < b->weight_panels(&shape); p++) {
+        const float *rows[16];
+        for (int i = 0; i < 16; i++)
+            rows[i] = ms_weight_row(&shape, p, i) < 0 ? NULL : row;
+        b->weight_pack(&shape, p, rows, (void *)(uintptr_t)w.data);
+    }
+    return w;
+}
+
+static ms_prologue bench_prologue(const bench_setup *s, const ms_bench_case *t) {
+    ms_prologue p = {.tables = t->prologue ? s->tables : NULL, .outer_per_table = 16};
+    p.act = t->kind == MS_BENCH_CONV ? MS_ACT_SILU : MS_ACT_NONE;
+    return p;
+}
+
+static ms_epilogue bench_epilogue(const bench_setup *s, const ms_bench_case *t) {
+    return (ms_epilogue){.bias = s->bias, .residual = t->residual ? &s->residual : NULL};
+}
+
+static void prepare_matrix(bench_setup *s, const ms_bench_case *t, ms_dtype dtype, ms_bench_result *r) {
+    const bool conv = t->kind == MS_BENCH_CONV, geglu = t->kind == MS_BENCH_GEGLU;
+    const int64_t h = !conv ? t->h : t->up ? t->h / 2 : t->h * t->stride;
+    const int64_t w = !conv ? t->w : t->up ? t->w / 2 : t->w * t->stride;
+    const int kernel = conv ? t->kernel : 1;
+    s->src = grab_rows(s, t->images, h * w, t->c_in);
+    s->dst = grab_rows(s, t->images, (int64_t)t->h * t->w, t->c_out);
+    s->residual = t->residual ? grab_rows(s, t->images, (int64_t)t->h * t->w, t->c_out) : s->dst;
+    s->tables = grab_floats(s, MS_LEDGER_GENERAL, 2 * 2 * t->c_in * ((t->images + 15) / 16));
+    s->bias = grab_floats(s, MS_LEDGER_GENERAL, 2 * t->c_out);
+    r->flops = 2.0 * t->images * t->h * t->w * t->c_in * t->c_out * kernel * kernel * (geglu ? 2 : 1);
+    if (conv) {
+        ms_conv2d_args *a = &s->args.conv2d;
+        *a = (ms_conv2d_args){.src = {s->src},
+                              .n_src = 1,
+                              .src_h = h,
+                              .src_w = w,
+                              .dst = s->dst,
+                              .dst_h = t->h,
+                              .dst_w = t->w,
+                              .kernel_h = kernel,
+                              .kernel_w = kernel,
+                              .stride_h = t->stride,
+                              .stride_w = t->stride,
+                              .pad_top = 1,
+                              .pad_left = 1,
+                              .groups = 1};
+        a->up_h = t->up ? t->h : 0;
+        a->up_w = t->up ? t->w : 0;
+        a->weight = grab_weight(s, s->dev->kernels->conv2d_layout(a), dtype, t->c_out, t->c_in, kernel);
+        a->prologue = bench_prologue(s, t);
+        a->epilogue = bench_epilogue(s, t);
+        r->workspace_bytes = s->dev->kernels->conv2d_workspace(s->dev, a);
+    } else {
+        ms_linear_args *a = &s->args.linear;
+        *a = (ms_linear_args){.src = {s->src}, .n_src = 1, .dst = s->dst};
+        a->weight = grab_weight(s, geglu ? MS_LAYOUT_GEGLU : MS_LAYOUT_PANEL, dtype,
+                                geglu ? 2 * t->c_out : t->c_out, t->c_in, 1);
+        a->prologue = bench_prologue(s, t);
+        a->epilogue = bench_epilogue(s, t);
+        a->epilogue.act = geglu ? MS_ACT_GEGLU : MS_ACT_NONE;
+        r->workspace_bytes = s->dev->kernels->linear_workspace(s->dev, a);
+    }
+    r->bytes =
+        4.0 * (double)(s->src.outer * s->src.inner * t->c_in + s->dst.outer * s->dst.inner * t->c_out) +
+        (double)ms_dtype_bytes(dtype) * t->c_in * t->c_out * kernel * kernel * (geglu ? 2 : 1);
+}
+
+static void prepare_attention(bench_setup *s, const ms_bench_case *t, ms_bench_result *r) {
+    const bool temporal = t->kind == MS_BENCH_TEMPORAL;
+    const int64_t width = (int64_t)t->heads * t->c_in;
+    const int64_t queries = t->h, keys = temporal ? t->h : t->w, batch = temporal ? t->w : 1;
+    const float *q = grab_floats(s, MS_LEDGER_ACTIVATIONS, t->images * queries * batch * width);
+    const float *k = grab_floats(s, MS_LEDGER_ACTIVATIONS, t->images * keys * batch * width);
+    const float *v = grab_floats(s, MS_LEDGER_ACTIVATIONS, t->images * keys * batch * width);
+    float *out = grab_floats(s, MS_LEDGER_ACTIVATIONS, t->images * queries * batch * width);
+    ms_attention_args *a = &s->args.attention;
+    *a = (ms_attention_args){.q = q,
+                             .k = k,
+                             .v = v,
+                             .out = out,
+                             .batch_outer = t->images,
+                             .batch_inner = batch,
+                             .q_tokens = queries,
+                             .kv_tokens = keys,
+                             .heads = t->heads,
+                             .head_dim = t->c_in,
+                             .scale = 1.0f / sqrtf((float)t->c_in)};
+    const int64_t token = batch * width;
+    for (int i = 0; i < 3; i++) {
+        a->q_stride[i] = a->out_stride[i] = i == 0 ? queries * token : i == 1 ? width : token;
+        a->k_stride[i] = a->v_stride[i] = i == 0 ? keys * token : i == 1 ? width : token;
+    }
+    r->flops = 4.0 * t->images * (double)batch * (double)queries * (double)keys * (double)width;
+    r->bytes = 4.0 * t->images * (double)batch * (double)width * 2.0 * (double)(queries + keys);
+    r->workspace_bytes = s->dev->kernels->attention_workspace(s->dev, a);
+}
+
+static void prepare_rows(bench_setup *s, const ms_bench_case *t, ms_bench_result *r) {
+    const int64_t pixels = (int64_t)t->h * t->w, floats = t->images * pixels * t->c_in;
+    s->src = grab_rows(s, t->images, pixels, t->c_in);
+    s->dst = grab_rows(s, t->images, pixels, t->c_in);
+    s->bias = grab_floats(s, MS_LEDGER_GENERAL, t->c_in);
+    if (t->kind == MS_BENCH_ADD) {
+        s->residual = grab_rows(s, t->images, pixels, t->c_in);
+        s->args.binary = (ms_binary_args){.op = MS_BINARY_ADD, .a = s->src, .b = s->residual, .dst = s->dst};
+        r->bytes = 12.0 * (double)floats;
+    } else if (t->kind == MS_BENCH_LAYER_NORM) {
+        s->args.layer_norm = (ms_layer_norm_args){
+            .src = s->src, .dst = s->dst, .gamma = s->bias, .beta = s->bias, .eps = 1e-5f};
+        r->bytes = 8.0 * (double)floats;
+    } else {
+        double(*partials)[2] =
+            grab(s, MS_LEDGER_GENERAL, (size_t)(t->images * t->h * 32) * sizeof(*partials));
+        s->tables = grab_floats(s, MS_LEDGER_GENERAL, 2 * t->c_in);
+        s->args.norm.partials = (ms_norm_partials_args){
+            .src = {s->src}, .n_src = 1, .h = t->h, .w = t->w, .groups = 32, .partials = partials};
+        s->args.norm.tables = (ms_norm_tables_args){.partials = (const double(*)[2])partials,
+                                                    .outer = t->images,
+                                                    .h = t->h,
+                                                    .w = t->w,
+                                                    .channels = t->c_in,
+                                                    .outer_per_table = t->images,
+                                                    .groups = 32,
+                                                    .eps = 1e-5f,
+                                                    .gamma = s->bias,
+                                                    .beta = s->bias,
+                                                    .tables = s->tables};
+        s->args.norm.apply = (ms_norm_apply_args){.src = s->src, .dst = s->dst};
+        s->args.norm.apply.prologue = (ms_prologue){s->tables, t->images, 0, MS_ACT_SILU};
+        r->bytes = 12.0 * (double)floats;
+    }
+}
+
+static ms_status run_once(bench_setup *s, const ms_bench_case *t) {
+    const ms_kernels *k = s->dev->kernels;
+    switch (t->kind) {
+    case MS_BENCH_LINEAR:
+    case MS_BENCH_GEGLU:
+        return k->linear(s->dev, &s->args.linear, s->workspace);
+    case MS_BENCH_CONV:
+        return k->conv2d(s->dev, &s->args.conv2d, s->workspace);
+    case MS_BENCH_ATTENTION:
+    case MS_BENCH_TEMPORAL:
+        return k->attention(s->dev, &s->args.attention, s->workspace);
+    case MS_BENCH_NORM:
+        MS_TRY(k->norm_partials(s->dev, &s->args.norm.partials));
+        MS_TRY(k->norm_tables(s->dev, &s->args.norm.tables));
+        return k->norm_apply(s->dev, &s->args.norm.apply);
+    case MS_BENCH_LAYER_NORM:
+        return k->layer_norm(s->dev, &s->args.layer_norm);
+    case MS_BENCH_ADD:
+        break;
+    }
+    return k->binary(s->dev, &s->args.binary);
+}
+
+static ms_status measure(bench_setup *s, const ms_bench_case *t, double min_seconds, ms_bench_result *r,
+                         ms_error *err) {
+    double spent = 0;
+    r->seconds = 0;
+    for (int run = 0; run < 2 || spent < min_seconds; run++) {
+        double start = now();
+        ms_status status = run_once(s, t);
+        double took = now() - start;
+        if (status != MS_OK)
+            return ms_fail(err, status, "%s: the kernel refused its arguments", t->name);
+        spent += took;
+        if (run == 0 || took < r->seconds)
+            r->seconds = took;
+    }
+    return MS_OK;
+}
+
+ms_status ms_bench_run(ms_device *dev, const ms_bench_case *test, ms_dtype dtype, double min_seconds,
+                       ms_bench_result *ret_result, ms_error *err) {
+    bench_setup s = {.dev = dev};
+    ms_bench_result r = {0};
+    ms_status status = MS_HOST_MEMORY;
+    switch (test->kind) {
+    case MS_BENCH_LINEAR:
+    case MS_BENCH_GEGLU:
+    case MS_BENCH_CONV:
+        prepare_matrix(&s, test, dtype, &r);
+        break;
+    case MS_BENCH_ATTENTION:
+    case MS_BENCH_TEMPORAL:
+        prepare_attention(&s, test, &r);
+        break;
+    case MS_BENCH_NORM:
+    case MS_BENCH_LAYER_NORM:
+    case MS_BENCH_ADD:
+        prepare_rows(&s, test, &r);
+        break;
+    }
+    if (!s.failed)
+        s.workspace = grab(&s, MS_LEDGER_WORKSPACE, r.workspace_bytes);
+    if (s.failed)
+        ms_fail_alloc(err, dev->mem, r.workspace_bytes, test->name);
+    else
+        status = measure(&s, test, min_seconds, &r, err);
+    for (int i = 0; i < s.n_blocks; i++)
+        dev->backend->free(dev, s.blocks[i]);
+    if (status == MS_OK)
+        *ret_result = r;
+    return status;
+}

@@ -1,0 +1,41 @@
+/* What the benchmarks of `memsafe bench` share: time, memory, and where the time of a network goes. */
+#ifndef MS_CLI_BENCH_H
+#define MS_CLI_BENCH_H
+
+#include "device/device.h"
+#include "models/network.h"
+#include "models/synthesize.h"
+#include "options.h"
+
+typedef struct bench_state {
+    int model;     /* ms_synthetic */
+    int precision; /* index of fp32|fp16|bf16 */
+    int threads, frames, repeat, batch, steps;
+    int slice_frames, slice_pixels;
+    bool profile, serial, deepcache;
+    double guidance, seconds;
+} bench_state;
+
+double bench_now_s(void);
+
+/* Largest resident set of the process so far. */
+size_t bench_peak_rss_bytes(void);
+
+ms_dtype bench_precision(const bench_state *state);
+ms_status bench_open_device(const bench_state *state, ms_device **ret_dev, ms_error *err);
+
+/* Time spent in each operation, by hooking into the executor. */
+typedef struct bench_profile {
+    const ms_graph *graph;
+    double *seconds; /* per node */
+    int current;     /* node that runs, -1 = none */
+    double since;
+} bench_profile;
+
+ms_status bench_profile_start(bench_profile *profile, const ms_graph *graph, ms_exec_params *ret_exec,
+                              ms_error *err);
+
+/* Ends the last operation and prints one line for each kind of operation and layer shape. */
+void bench_profile_finish(bench_profile *profile, double peak_flops);
+
+#endif

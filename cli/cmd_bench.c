@@ -1,0 +1,437 @@
+/* `memsafe bench`: peak, kernels, and whole networks at the official shapes with random weights. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "bench.h"
+#include "commands.h"
+#include "device/cpu/peak.h"
+#include "kernel_bench.h"
+#include "models/unet3d.h"
+#include "models/vae.h"
+#include "models/whisper.h"
+#include "pipeline/engine.h"
+
+#define PEAK_SECONDS 0.3
+
+static void bench_defaults(void *state) {
+    bench_state *s = state;
+    s->frames = 16;
+    s->repeat = 1;
+    s->batch = 4;
+    s->steps = 2;
+    s->guidance = 1.5;
+    s->seconds = 0.3;
+}
+
+/* ---- a network with random weights and input ---- */
+
+typedef struct bench_network {
+    ms_device *dev;
+    ms_weights *weights;
+    ms_graph *graph; /* until the network takes it */
+    ms_network net;
+    void *arena;
+    double load_seconds;
+} bench_network;
+
+static void network_free(bench_network *b) {
+    ms_network_clear(&b->net);
+    ms_graph_destroy(&b->graph);
+    if (b->arena)
+        b->dev->backend->free(b->dev, b->arena);
+    ms_weights_destroy(&b->weights);
+    ms_device_close(&b->dev);
+}
+
+static ms_status network_begin(bench_network *b, const bench_state *s, ms_error *err) {
+    MS_TRY(bench_open_device(s, &b->dev, err));
+    MS_TRY(ms_weights_create(b->dev, &b->weights, err));
+    return ms_graph_create(NULL, b->dev, b->weights, &b->graph, err);
+}
+
+static ms_status network_ready(bench_network *b, const bench_state *s, ms_error *err) {
+    ms_slicing slicing = {.frames = s->slice_frames, .pixels = s->slice_pixels};
+    MS_TRY(ms_network_take(&b->graph, &slicing, &b->net, err));
+    double start = bench_now_s();
+    MS_TRY(ms_weights_randomize(b->weights, 1, bench_precision(s), b->dev->pool, err));
+    b->load_seconds = bench_now_s() - start;
+    b->arena = b->dev->backend->alloc(b->dev, MS_LEDGER_ACTIVATIONS, b->net.plan->arena_bytes);
+    return b->arena ? MS_OK : ms_fail_alloc(err, NULL, b->net.plan->arena_bytes, "activations");
+}
+
+/* All inputs get values in [-1, 1]. */
+static ms_status fill_inputs(bench_network *b, ms_error *err) {
+    uint32_t seed = 1;
+    for (int v = 0; v < ms_graph_value_count(b->net.graph); v++) {
+        const ms_value_info *info = ms_graph_value(b->net.graph, v);
+        if (!info->input)
+            continue;
+        int64_t count = ms_shape_elements(info->shape);
+        float *values = ms_alloc_array(NULL, MS_LEDGER_GENERAL, (size_t)count, sizeof(float));
+        if (!values)
+            return ms_fail_alloc(err, NULL, (size_t)count * sizeof(float), info->name);
+        for (int64_t i = 0; i < count; i++) {
+            seed = seed * 1664525u + 1013904223u;
+            values[i] = (float)(int32_t)seed * 0x1p-31f;
+        }
+        ms_status status = ms_exec_write(b->net.graph, b->net.plan, b->arena, v, values);
+        ms_free(values);
+        MS_TRY(status);
+    }
+    return MS_OK;
+}
+
+static ms_status network_time(bench_network *b, const bench_state *s, const char *what, double images,
+                              ms_error *err) {
+    double flops = ms_graph_flops(b->net.graph), best = INFINITY, peak = 0;
+    const ms_plan *plan = b->net.plan;
+    printf("%s, %s, %d threads (%s)\n", what, ms_dtype_name(bench_precision(s)),
+           ms_pool_threads(b->dev->pool), b->dev->description);
+    printf("  weights %.2f GiB (made in %.1f s), arena %.1f MiB = %.3f x lower bound (%s), %.2f TFLOP\n",
+           (double)ms_weights_bytes(b->weights, bench_precision(s)) / 0x1p30, b->load_seconds,
+           (double)plan->arena_bytes / 0x1p20, (double)plan->arena_bytes / (double)plan->lower_bound_bytes,
+           plan->ordering, flops * 1e-12);
+    for (int i = 0; i < s->repeat; i++) {
+        bench_profile profile = {0};
+        ms_exec_params exec = {0};
+        peak = ms_cpu_peak_flops(b->dev, PEAK_SECONDS);
+        MS_TRY(fill_inputs(b, err));
+        if (s->profile)
+            MS_TRY(bench_profile_start(&profile, b->net.graph, &exec, err));
+        double start = bench_now_s();
+        MS_TRY(ms_exec_run(b->net.graph, plan, b->arena, &exec, err));
+        double seconds = bench_now_s() - start;
+        double after = ms_cpu_peak_flops(b->dev, PEAK_SECONDS);
+        best = fmin(best, seconds);
+        printf("  %.3f s, %.4f s a picture, %.1f GFLOP/s; FMA peak %.1f before, %.1f after\n", seconds,
+               seconds / images, flops / seconds * 1e-9, peak * 1e-9, after * 1e-9);
+        if (s->profile)
+            bench_profile_finish(&profile, 0.5 * (peak + after));
+    }
+    printf("  best %.3f s, peak resident set %.2f GiB\n", best, (double)bench_peak_rss_bytes() / 0x1p30);
+    return MS_OK;
+}
+
+static int report(bench_network *b, ms_status status, const ms_error *err) {
+    network_free(b);
+    return status == MS_OK ? 0 : cli_fail(err);
+}
+
+/* ---- the benchmarks ---- */
+
+static int unet_run(const void *state, char **arguments, int n_arguments) {
+    (void)arguments;
+    (void)n_arguments;
+    const bench_state *s = state;
+    ms_error err;
+    ms_error_clear(&err);
+    bench_network b = {0};
+    static ms_model_files files;
+    const ms_unet_config *config = &files.unet_config;
+    ms_status status;
+    MS_GOTO(ms_synthetic_configs((ms_synthetic)s->model, &files, &err));
+    MS_GOTO(network_begin(&b, s, &err));
+    int64_t branches = s->guidance > 1 && !s->serial ? 2 : 1, side = config->resolution / 8;
+    ms_unet_shape shape = {.branches = branches, .frames = s->frames, .h = side, .w = side, .tokens = 50};
+    char what[96];
+    snprintf(what, sizeof(what), "UNet step, %d frames x %lld, latent %lldx%lld", s->frames,
+             (long long)branches, (long long)side, (long long)side);
+    MS_GOTO(ms_unet_build(b.graph, config, &shape, &err));
+    MS_GOTO(network_ready(&b, s, &err));
+    MS_GOTO(network_time(&b, s, what, (double)(branches * s->frames), &err));
+fail:
+    return report(&b, status, &err);
+}
+
+static ms_status vae(const bench_state *s, bool encoder, bench_network *b, ms_error *err) {
+    static ms_model_files files;
+    MS_TRY(ms_synthetic_configs((ms_synthetic)s->model, &files, err));
+    const ms_vae_config *config = &files.vae_config_values;
+    int64_t px = files.unet_config.resolution, side = px / ms_vae_factor(config);
+    MS_TRY(network_begin(b, s, err));
+    MS_TRY(encoder ? ms_vae_build_encoder(b->graph, config, s->batch, px, px, false, err)
+                   : ms_vae_build_decoder(b->graph, config, s->batch, side, side, false, err));
+    MS_TRY(network_ready(b, s, err));
+    char what[96];
+    snprintf(what, sizeof(what), "VAE %s, %d pictures of %d px", encoder ? "encode" : "decode", s->batch,
+             (int)px);
+    return network_time(b, s, what, s->batch, err);
+}
+
+static int vae_run(const void *state, char **arguments, int n_arguments) {
+    (void)arguments;
+    (void)n_arguments;
+    ms_error err;
+    ms_error_clear(&err);
+    for (int encoder = 1; encoder >= 0; encoder--) {
+        bench_network b = {0};
+        int code = report(&b, vae(state, encoder, &b, &err), &err);
+        if (code)
+            return code;
+    }
+    return 0;
+}
+
+static int whisper_run(const void *state, char **arguments, int n_arguments) {
+    (void)arguments;
+    (void)n_arguments;
+    const bench_state *s = state;
+    ms_error err;
+    ms_error_clear(&err);
+    bench_network b = {0};
+    ms_status status;
+    static ms_model_files files;
+    MS_GOTO(ms_synthetic_configs((ms_synthetic)s->model, &files, &err));
+    MS_GOTO(network_begin(&b, s, &err));
+    MS_GOTO(ms_whisper_build(b.graph, &files.whisper_config, &err));
+    MS_GOTO(network_ready(&b, s, &err));
+    MS_GOTO(network_time(&b, s, "Whisper encoder, 30 s of sound", 1, &err));
+fail:
+    return report(&b, status, &err);
+}
+
+/* ---- a whole window ---- */
+
+typedef struct window_times {
+    double since, encode, denoise, decode;
+} window_times;
+
+static void window_stage(void *arg, const char *stage, int64_t done, int64_t total) {
+    (void)done;
+    (void)total;
+    window_times *t = arg;
+    double now = bench_now_s();
+    if (strcmp(stage, "encode") == 0) /* speech comes before it and reports nothing */
+        t->encode += now - t->since;
+    else if (strcmp(stage, "denoise") == 0)
+        t->denoise += now - t->since;
+    else
+        t->decode += now - t->since;
+    t->since = now;
+}
+
+static ms_status noise_samples(void *arg, int64_t first, int64_t count, float *ret_samples, ms_error *err) {
+    (void)arg;
+    (void)err;
+    uint32_t seed = (uint32_t)first;
+    for (int64_t i = 0; i < count; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        ret_samples[i] = (float)(int32_t)seed * 0x1p-33f;
+    }
+    return MS_OK;
+}
+
+static ms_status ignore_face(void *arg, int64_t frame, const float *face, ms_error *err) {
+    (void)arg;
+    (void)frame;
+    (void)face;
+    (void)err;
+    return MS_OK;
+}
+
+static ms_status window(const bench_state *s, ms_device *dev, ms_error *err) {
+    static ms_model_files files;
+    const int64_t samples = 3 * 16000;
+    window_times t = {0};
+    MS_TRY(ms_synthetic_configs((ms_synthetic)s->model, &files, err));
+    ms_engine_params params = {.dev = dev,
+                               .files = &files,
+                               .random_weights = true,
+                               .precision = bench_precision(s),
+                               .steps = s->steps,
+                               .guidance = (float)s->guidance,
+                               .deepcache = s->deepcache,
+                               .seed = 1,
+                               .slicing = {.frames = s->slice_frames, .pixels = s->slice_pixels},
+                               .fps = 25,
+                               .speech = {.samples = samples, .columns = samples / 160, .max = 0},
+                               .samples = {.samples = samples, .read = noise_samples}};
+    ms_engine_hooks hooks = {.stage = window_stage, .arg = &t};
+    ms_engine *engine = NULL;
+    double start = bench_now_s();
+    MS_TRY(ms_engine_create(&params, &hooks, &engine, err));
+    double made = bench_now_s() - start;
+    size_t face = (size_t)ms_engine_resolution(engine) * (size_t)ms_engine_resolution(engine) * 3;
+    uint8_t *faces = ms_calloc(NULL, MS_LEDGER_GENERAL, (size_t)s->frames, face);
+    ms_status status = faces ? MS_OK : ms_fail_alloc(err, NULL, face, "faces");
+    for (size_t i = 0; faces && i < (size_t)s->frames * face; i++)
+        faces[i] = (uint8_t)(i * 7 + i / 768);
+    if (status == MS_OK) {
+        ms_window w = {.frames = s->frames, .faces = faces, .deliver = ignore_face};
+        double peak = ms_cpu_peak_flops(dev, PEAK_SECONDS);
+        start = t.since = bench_now_s();
+        status = ms_engine_run_window(engine, &w, err);
+        double seconds = bench_now_s() - start;
+        ms_engine_memory memory = ms_engine_get_memory(engine);
+        if (status == MS_OK) {
+            printf("Window of %d frames, %d px, %d steps%s, %s, %d threads (%s)\n", s->frames,
+                   ms_engine_resolution(engine), s->steps, s->deepcache ? " with DeepCache" : "",
+                   ms_dtype_name(bench_precision(s)), ms_pool_threads(dev->pool), dev->description);
+            printf("  weights %.2f GiB (made in %.1f s), arena %.1f MiB, peak resident set %.2f GiB\n",
+                   (double)memory.weight_bytes / 0x1p30, made, (double)memory.arena_bytes / 0x1p20,
+                   (double)bench_peak_rss_bytes() / 0x1p30);
+            printf("  %.2f s, %.3f s a frame: speech and encode %.2f, denoise %.2f (%.2f a step), decode "
+                   "%.2f; FMA peak %.0f "
+                   "GFLOP/s before, %.0f after\n",
+                   seconds, seconds / s->frames, t.encode, t.denoise, t.denoise / s->steps, t.decode,
+                   peak * 1e-9, ms_cpu_peak_flops(dev, PEAK_SECONDS) * 1e-9);
+        }
+    }
+    ms_free(faces);
+    ms_engine_destroy(&engine);
+    return status;
+}
+
+static int run_run(const void *state, char **arguments, int n_arguments) {
+    (void)arguments;
+    (void)n_arguments;
+    ms_error err;
+    ms_error_clear(&err);
+    ms_device *dev = NULL;
+    ms_status status = bench_open_device(state, &dev, &err);
+    if (status == MS_OK)
+        status = window(state, dev, &err);
+    ms_device_close(&dev);
+    return status == MS_OK ? 0 : cli_fail(&err);
+}
+
+static int peak_run(const void *state, char **arguments, int n_arguments) {
+    (void)arguments;
+    (void)n_arguments;
+    const bench_state *s = state;
+    ms_error err;
+    ms_device *dev = NULL;
+    if (bench_open_device(s, &dev, &err) != MS_OK)
+        return cli_fail(&err);
+    printf("%s, %d threads\n", dev->description, ms_pool_threads(dev->pool));
+    for (int i = 0; i < s->repeat; i++)
+        printf("FMA peak %.1f GFLOP/s (float32)\n", ms_cpu_peak_flops(dev, s->seconds) * 1e-9);
+    ms_device_close(&dev);
+    return 0;
+}
+
+static int ops_run(const void *state, char **arguments, int n_arguments) {
+    const bench_state *s = state;
+    ms_error err;
+    ms_device *dev = NULL;
+    if (bench_open_device(s, &dev, &err) != MS_OK)
+        return cli_fail(&err);
+    printf("%s, %d threads, weights %s\n", dev->description, ms_pool_threads(dev->pool),
+           ms_dtype_name(bench_precision(s)));
+    printf("%-30s %10s %9s %9s %7s %9s\n", "kernel", "ms", "GFLOP/s", "peak", "share", "ws MiB");
+    for (int i = 0; i < ms_bench_case_count; i++) {
+        const ms_bench_case *c = &ms_bench_cases[i];
+        bool wanted = n_arguments == 0;
+        for (int a = 0; a < n_arguments; a++)
+            wanted = wanted || strstr(c->name, arguments[a]);
+        if (!wanted)
+            continue;
+        ms_bench_result r;
+        double peak = ms_cpu_peak_flops(dev, 0.05);
+        if (ms_bench_run(dev, c, bench_precision(s), s->seconds, &r, &err) != MS_OK) {
+            ms_device_close(&dev);
+            return cli_fail(&err);
+        }
+        printf("%-30s %10.3f %9.1f %9.1f %6.1f%% %9.1f\n", c->name, r.seconds * 1e3,
+               r.flops / r.seconds * 1e-9, peak * 1e-9, 100 * r.flops / r.seconds / peak,
+               (double)r.workspace_bytes / 0x1p20);
+    }
+    ms_device_close(&dev);
+    return 0;
+}
+
+#define BENCH_THREADS                                                                                        \
+    { "threads", 't', CLI_INT, offsetof(bench_state, threads), "N", "threads; 0 = all", 0, 1024 }
+#define BENCH_PRECISION                                                                                      \
+    {                                                                                                        \
+        "precision", 0, CLI_CHOICE, offsetof(bench_state, precision), "fp32|fp16|bf16",                      \
+            "storage of the weights", 0, 0                                                                   \
+    }
+#define BENCH_SECONDS                                                                                        \
+    {                                                                                                        \
+        "seconds", 0, CLI_NUMBER, offsetof(bench_state, seconds), "S",                                       \
+            "time for each measurement (default 0.3)", 0.001, 1000                                           \
+    }
+#define BENCH_REPEAT                                                                                         \
+    { "repeat", 'n', CLI_INT, offsetof(bench_state, repeat), "N", "how often (default 1)", 1, 10000 }
+#define BENCH_NETWORK                                                                                         \
+    {"model",                                                                                                 \
+     'm',                                                                                                     \
+     CLI_CHOICE,                                                                                              \
+     offsetof(bench_state, model),                                                                            \
+     "latentsync-1.5|latentsync-1.6|tiny",                                                                    \
+     "shapes of which model (default latentsync-1.5: 256 px)",                                                \
+     0,                                                                                                       \
+     0},                                                                                                      \
+        {"profile", 'p', CLI_FLAG, offsetof(bench_state, profile), NULL, "time of each kind of layer", 0, 0}, \
+        {"slice-frames",                                                                                      \
+         0,                                                                                                   \
+         CLI_INT,                                                                                             \
+         offsetof(bench_state, slice_frames),                                                                 \
+         "N",                                                                                                 \
+         "frames that spatial layers take at a time; 0 = all",                                                \
+         0,                                                                                                   \
+         1 << 20},                                                                                            \
+        BENCH_THREADS, BENCH_PRECISION, BENCH_REPEAT
+
+static const cli_option peak_options[] = {BENCH_THREADS, BENCH_SECONDS, BENCH_REPEAT};
+static const cli_option ops_options[] = {BENCH_THREADS, BENCH_PRECISION, BENCH_SECONDS};
+static const cli_option whisper_options[] = {BENCH_NETWORK};
+static const cli_option vae_options[] = {
+    BENCH_NETWORK,
+    {"batch", 'b', CLI_INT, offsetof(bench_state, batch), "N", "pictures at a time (default 4)", 1, 1024}};
+static const cli_option unet_options[] = {
+    BENCH_NETWORK,
+    {"frames", 'f', CLI_INT, offsetof(bench_state, frames), "N", "frames of the window (default 16)", 1, 24},
+    {"guidance", 'g', CLI_NUMBER, offsetof(bench_state, guidance), "X", "1 = one branch (default 1.5)", 0,
+     100},
+    {"serial", 0, CLI_FLAG, offsetof(bench_state, serial), NULL,
+     "one guidance branch only, as when they run in turn", 0, 0},
+    {"slice-pixels", 0, CLI_INT, offsetof(bench_state, slice_pixels), "N",
+     "pixels that temporal layers take at a time; 0 = all", 0, 1 << 30},
+};
+
+static const cli_option run_options[] = {
+    BENCH_NETWORK,
+    {"frames", 'f', CLI_INT, offsetof(bench_state, frames), "N", "frames of the window (default 16)", 1, 16},
+    {"steps", 0, CLI_INT, offsetof(bench_state, steps), "N", "denoising steps (default 2)", 1, 999},
+    {"guidance", 'g', CLI_NUMBER, offsetof(bench_state, guidance), "X", "1 = one branch (default 1.5)", 0,
+     100},
+    {"deepcache", 0, CLI_FLAG, offsetof(bench_state, deepcache), NULL, "whole UNet on every third step only",
+     0, 0},
+};
+
+#define BENCH_COMMAND(ident, title, use, words)                                                              \
+    static const cli_command bench_##ident##_command = {.name = "bench " #ident,                             \
+                                                        .summary = title,                                    \
+                                                        .usage = use,                                        \
+                                                        .options = ident##_options,                          \
+                                                        .n_options = CLI_COUNT(ident##_options),             \
+                                                        .max_arguments = words,                              \
+                                                        .state_bytes = sizeof(bench_state),                  \
+                                                        .defaults = bench_defaults,                          \
+                                                        .run = ident##_run}
+
+BENCH_COMMAND(peak, "FMA rate of the processor, the yardstick of the others", "[OPTIONS]", 0);
+BENCH_COMMAND(ops, "Kernels on the official layer shapes", "[PART OF A NAME...] [OPTIONS]", 64);
+BENCH_COMMAND(unet, "One step of the denoiser", "[OPTIONS]", 0);
+BENCH_COMMAND(vae, "Encoder and decoder", "[OPTIONS]", 0);
+BENCH_COMMAND(run, "A window from speech and faces to redrawn faces", "[OPTIONS]", 0);
+BENCH_COMMAND(whisper, "Speech encoder", "[OPTIONS]", 0);
+
+static const cli_command *const children[] = {&bench_peak_command,
+                                              &bench_ops_command,
+                                              &bench_unet_command,
+                                              &bench_vae_command,
+                                              &bench_whisper_command,
+                                              &bench_run_command,
+                                              NULL};
+
+const cli_command cli_bench_command = {
+    .name = "bench",
+    .summary = "Measure speed and memory with random weights of the official shapes",
+    .usage = "NAME [OPTIONS]",
+    .children = children,
+};

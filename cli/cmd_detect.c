@@ -1,0 +1,85 @@
+/* `memsafe detect`: faces of a video as JSON lines. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "commands.h"
+#include "fps.h"
+#include "memsafe/detect.h"
+#include "progress.h"
+
+typedef struct detect_state {
+    ms_detect_params p;
+    const char *fps;
+    int frames, progress;
+} detect_state;
+
+static void detect_defaults(void *state) {
+    ms_detect_params_init(&((detect_state *)state)->p);
+}
+
+static void show(void *arg, int64_t frames_done, int64_t frames_total) {
+    ms_run_progress p = {
+        .stage = "faces", .frames_done = frames_done, .frames_total = frames_total, .eta_s = -1};
+    p.seconds = cli_progress_seconds(arg);
+    if (frames_total > frames_done)
+        p.eta_s = p.seconds / (double)frames_done * (double)(frames_total - frames_done);
+    cli_progress_show(arg, &p);
+}
+
+static int detect_run(const void *state, char **arguments, int n_arguments) {
+    (void)arguments;
+    (void)n_arguments;
+    detect_state s = *(const detect_state *)state;
+    ms_detect_report report;
+    ms_error err;
+    ms_error_clear(&err);
+    if (s.fps && cli_parse_fps(s.fps, &s.p.fps_num, &s.p.fps_den, &err) != MS_OK)
+        return cli_fail(&err);
+    s.p.frames = s.frames;
+    cli_progress progress = cli_progress_begin((cli_progress_mode)s.progress);
+    s.p.progress = show;
+    s.p.cancelled = cli_interrupted;
+    s.p.arg = &progress;
+    cli_catch_signals();
+    ms_status status = ms_detect(&s.p, &report, &err);
+    cli_progress_end(&progress);
+    if (status != MS_OK)
+        return cli_fail(&err);
+    printf("%s: a face in %" PRId64 " of %" PRId64 " frames, %" PRId64 " of them bridged, in %.1f s\n",
+           s.p.output, report.frames_with_face, report.frames, report.frames_interpolated, report.seconds);
+    return 0;
+}
+
+#define P(field) offsetof(detect_state, p.field)
+
+static const cli_option detect_options[] = {
+    {"video", 'v', CLI_TEXT, P(video), "FILE", "video to look through", 0, 0},
+    {"out", 'o', CLI_TEXT, P(output), "FILE", "JSON lines to write", 0, 0},
+    {"model", 'm', CLI_TEXT, P(model), "DIR", "model folder", 0, 0},
+    {"faces", 0, CLI_TEXT, P(faces), "DIR", "folder of det_10g.onnx and 2d106det.onnx", 0, 0},
+    {"face", 0, CLI_INT, P(face), "N", "follow the N-th face to appear, from 0 (default: the largest)", 0,
+     1000},
+    {"max-gap", 0, CLI_INT, P(max_gap), "N", "frames without a face that are bridged (default 12)", 0, 1000},
+    {"fps", 'r', CLI_TEXT, offsetof(detect_state, fps), "RATE", "as for `memsafe run` (default 25)", 0, 0},
+    {"frames", 0, CLI_INT, offsetof(detect_state, frames), "N", "look at so many frames; 0 = all", 0,
+     2147483647},
+    {"threads", 't', CLI_INT, P(threads), "N", "threads; 0 = all", 0, 1024},
+    {"progress", 0, CLI_CHOICE, offsetof(detect_state, progress), "auto|bar|json|none",
+     "as for `memsafe run`", 0, 0},
+    {"force", 'f', CLI_FLAG, P(force), NULL, "replace an existing output", 0, 0},
+};
+
+const cli_command cli_detect_command = {
+    .name = "detect",
+    .summary = "Find the faces of a video and write them as a track file",
+    .usage = "--video FILE --model DIR -o FILE",
+    .text = "A line for each frame with a face: "
+            "{\"frame\":0,\"bbox\":[x1,y1,x2,y2],\"landmarks106\":[[x,y],...]}.\n"
+            "`memsafe run --track` reads it in place of detecting.",
+    .options = detect_options,
+    .n_options = CLI_COUNT(detect_options),
+    .state_bytes = sizeof(detect_state),
+    .defaults = detect_defaults,
+    .run = detect_run,
+};

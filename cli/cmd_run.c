@@ -1,0 +1,160 @@
+/* `memsafe run`: the whole job. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "commands.h"
+#include "fps.h"
+#include "memsafe/run.h"
+#include "progress.h"
+
+typedef struct run_state {
+    ms_run_params p;
+    const char *fps, *report;
+    int precision, loop, codec, audio_out, progress;
+    int frames, resolution;
+} run_state;
+
+static void run_defaults(void *state) {
+    run_state *s = state;
+    ms_run_params_init(&s->p);
+}
+
+static void report_text(const ms_run_report *r, const char *output) {
+    printf("%s: %" PRId64 " frames of %dx%d at %g fps in %.1f s (%.2f s a frame)\n", output, r->frames,
+           r->width, r->height, r->fps, r->seconds, r->seconds / (double)r->frames);
+    if (r->frames_interpolated)
+        printf("  %" PRId64 " frames: face bridged between neighbours\n", r->frames_interpolated);
+    if (r->frames_without_face)
+        printf("  %" PRId64 " frames without a usable face passed through unchanged\n",
+               r->frames_without_face);
+    if (r->source_frames_lost)
+        printf("  the input is damaged: %" PRId64 " of its frames could not be decoded\n",
+               r->source_frames_lost);
+}
+
+static ms_status write_report(const char *path, const run_state *s, const ms_run_report *r, ms_error *err) {
+    ms_buf b;
+    ms_buf_init(&b, NULL);
+    ms_buf_printf(&b, "{\n  \"video\": ");
+    ms_buf_json_string(&b, s->p.video);
+    ms_buf_printf(&b, ",\n  \"audio\": ");
+    ms_buf_json_string(&b, s->p.audio);
+    ms_buf_printf(&b, ",\n  \"output\": ");
+    ms_buf_json_string(&b, s->p.output);
+    ms_buf_printf(&b,
+                  ",\n  \"seed\": %" PRIu64
+                  ", \"steps\": %d, \"guidance\": %g, \"deepcache\": %s, \"resolution\": %d,\n"
+                  "  \"tier\": \"%s\", \"precision\": \"%s\",\n"
+                  "  \"width\": %d, \"height\": %d, \"fps\": %g,\n"
+                  "  \"frames\": %" PRId64 ", \"frames_without_face\": %" PRId64
+                  ", \"frames_interpolated\": %" PRId64 ", \"windows\": %" PRId64 ",\n"
+                  "  \"video_frames\": %" PRId64 ", \"source_frames_lost\": %" PRId64 ",\n",
+                  s->p.seed, s->p.steps, s->p.guidance, s->p.deepcache ? "true" : "false", r->resolution,
+                  r->tier, r->precision, r->width, r->height, r->fps, r->frames, r->frames_without_face,
+                  r->frames_interpolated, r->windows, r->video_frames, r->source_frames_lost);
+    ms_buf_printf(&b,
+                  "  \"weight_bytes\": %zu, \"arena_bytes\": %zu, \"peak_resident_bytes\": %zu,\n"
+                  "  \"seconds\": {\"total\": %.3f, \"load\": %.3f, \"audio\": %.3f, \"faces\": %.3f, "
+                  "\"encode\": %.3f, "
+                  "\"denoise\": %.3f, \"decode\": %.3f, \"write\": %.3f}\n}\n",
+                  r->weight_bytes, r->arena_bytes, r->peak_resident_bytes, r->seconds, r->load_s, r->audio_s,
+                  r->faces_s, r->encode_s, r->denoise_s, r->decode_s, r->write_s);
+    ms_status status = b.failed ? ms_fail_alloc(err, NULL, b.length, "the report")
+                                : cli_write_file(path, b.data, b.length, err);
+    ms_buf_free(&b);
+    return status;
+}
+
+static int run_run(const void *state, char **arguments, int n_arguments) {
+    (void)arguments;
+    (void)n_arguments;
+    run_state s = *(const run_state *)state;
+    ms_run_report report;
+    ms_error err;
+    ms_error_clear(&err);
+    static const ms_precision precisions[] = {MS_PRECISION_AUTO, MS_PRECISION_FP32, MS_PRECISION_FP16,
+                                              MS_PRECISION_BF16};
+    s.p.precision = precisions[s.precision];
+    s.p.loop = (ms_loop_mode)s.loop;
+    s.p.codec = (ms_output_codec)s.codec;
+    s.p.audio_output = (ms_audio_output)s.audio_out;
+    s.p.frames = s.frames;
+    s.p.resolution = s.resolution;
+    if (s.fps && cli_parse_fps(s.fps, &s.p.fps_num, &s.p.fps_den, &err) != MS_OK)
+        return cli_fail(&err);
+    cli_progress progress = cli_progress_begin((cli_progress_mode)s.progress);
+    s.p.progress = cli_progress_show;
+    s.p.arg = &progress;
+    s.p.cancelled = cli_interrupted;
+    cli_catch_signals();
+    ms_status status = ms_run(&s.p, &report, &err);
+    cli_progress_end(&progress);
+    if (status == MS_OK && s.report)
+        status = write_report(s.report, &s, &report, &err);
+    if (status != MS_OK)
+        return cli_fail(&err);
+    if (s.progress != CLI_PROGRESS_JSON)
+        report_text(&report, s.p.output);
+    return 0;
+}
+
+#define P(field) offsetof(run_state, p.field)
+
+static const cli_option run_options[] = {
+    {"video", 'v', CLI_TEXT, P(video), "FILE", "talking-head video", 0, 0},
+    {"audio", 'a', CLI_TEXT, P(audio), "FILE", "speech: any file with sound", 0, 0},
+    {"out", 'o', CLI_TEXT, P(output), "FILE", "video to write; the extension names the container", 0, 0},
+    {"model", 'm', CLI_TEXT, P(model), "DIR", "model folder like the official checkpoints/", 0, 0},
+    {"config", 0, CLI_TEXT, P(config), "FILE", "UNet config in place of the folder's unet.yaml", 0, 0},
+    {"unet", 0, CLI_TEXT, P(unet), "FILE", "UNet checkpoint in place of the folder's", 0, 0},
+    {"vae", 0, CLI_TEXT, P(vae), "PATH", "VAE folder or weights file in place of the folder's", 0, 0},
+    {"whisper", 0, CLI_TEXT, P(whisper), "FILE", "Whisper checkpoint in place of the folder's", 0, 0},
+    {"faces", 0, CLI_TEXT, P(faces), "DIR", "folder of the face nets in place of the folder's", 0, 0},
+    {"seed", 's', CLI_U64, P(seed), "N", "64-bit seed (default 1247)", 0, 0},
+    {"steps", 'n', CLI_INT, P(steps), "N", "denoising steps (default 20)", 1, 999},
+    {"guidance", 'g', CLI_NUMBER, P(guidance), "X", "guidance scale (default 1.5); 1 and less run one branch",
+     0, 100},
+    {"deepcache", 0, CLI_FLAG, P(deepcache), NULL,
+     "whole UNet on every third step only: 2.5 times faster, a little softer", 0, 0},
+    {"resolution", 0, CLI_INT, offsetof(run_state, resolution), "PX",
+     "side of the face (default: the model's)", 64, 2048},
+    {"precision", 0, CLI_CHOICE, offsetof(run_state, precision), "auto|fp32|fp16|bf16",
+     "storage of the weights; auto follows the machine's tier", 0, 0},
+    {"threads", 't', CLI_INT, P(threads), "N", "threads; 0 = all. The result does not depend on it", 0, 1024},
+    {"track", 0, CLI_TEXT, P(track), "FILE", "read faces from JSON lines (memsafe detect writes them)", 0, 0},
+    {"face", 0, CLI_INT, P(face), "N", "follow the N-th face to appear, from 0 (default: the largest)", 0,
+     1000},
+    {"max-gap", 0, CLI_INT, P(max_gap), "N", "frames without a face that are bridged (default 12)", 0, 1000},
+    {"fps", 'r', CLI_TEXT, offsetof(run_state, fps), "RATE",
+     "frames a second: a number, 30000/1001, or source (default 25)", 0, 0},
+    {"loop", 0, CLI_CHOICE, offsetof(run_state, loop), "pingpong|repeat|hold|none",
+     "what to show when the audio is longer than the video", 0, 0},
+    {"frames", 0, CLI_INT, offsetof(run_state, frames), "N", "stop after so many output frames; 0 = all", 0,
+     2147483647},
+    {"codec", 'c', CLI_CHOICE, offsetof(run_state, codec), "h264|hevc|ffv1",
+     "ffv1 is lossless: the exact RGB frames", 0, 0},
+    {"crf", 'q', CLI_INT, P(crf), "N", "quality of h264 and hevc, 0 to 51, smaller is better (default 18)", 0,
+     51},
+    {"audio-out", 0, CLI_CHOICE, offsetof(run_state, audio_out), "original|speech|none",
+     "sound of the output: the given track, or the 16 kHz mono that the model heard", 0, 0},
+    {"progress", 0, CLI_CHOICE, offsetof(run_state, progress), "auto|bar|json|none",
+     "auto: a bar on a terminal, else nothing", 0, 0},
+    {"report", 0, CLI_TEXT, offsetof(run_state, report), "FILE",
+     "write what was chosen and how long it took, as JSON", 0, 0},
+    {"force", 'f', CLI_FLAG, P(force), NULL, "replace an existing output", 0, 0},
+};
+
+const cli_command cli_run_command = {
+    .name = "run",
+    .summary = "Lip-sync a video to speech",
+    .usage = "--video FILE --audio FILE -o FILE --model DIR [OPTIONS]",
+    .text = "Frames without a usable face pass through unchanged. The output appears under its name only "
+            "when it is whole.",
+    .options = run_options,
+    .n_options = CLI_COUNT(run_options),
+    .state_bytes = sizeof(run_state),
+    .defaults = run_defaults,
+    .run = run_run,
+};

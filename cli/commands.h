@@ -1,0 +1,20 @@
+/* The sub-commands, one file each. A new one is a line here and a file. */
+#ifndef MS_CLI_COMMANDS_H
+#define MS_CLI_COMMANDS_H
+
+#include "options.h"
+
+#define CLI_COMMAND_MAP(X)                                                                                   \
+    X(run)                                                                                                   \
+    X(detect)                                                                                                \
+    X(models)                                                                                                \
+    X(probe)                                                                                                 \
+    X(doctor)                                                                                                \
+    X(bench)                                                                                                 \
+    X(stage)
+
+#define X(name) extern const cli_command cli_##name##_command;
+CLI_COMMAND_MAP(X)
+#undef X
+
+#endif

@@ -1,0 +1,45 @@
+/* The `memsafe` command: finds the sub-command and hands over. */
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+#include "memsafe/version.h"
+
+static const cli_command *const commands[] = {
+#define X(name) &cli_##name##_command,
+    CLI_COMMAND_MAP(X)
+#undef X
+        NULL};
+
+static void print_overview(void) {
+    printf("memsafe %s: LatentSync lip sync that fits the memory it is given\n\n"
+           "usage: memsafe COMMAND [OPTIONS]\n\nCommands:\n",
+           MS_VERSION_TEXT);
+    for (int i = 0; commands[i]; i++)
+        printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
+    printf("\n`memsafe COMMAND --help` explains one.\n\nExit codes:\n");
+#define X(name, value, exit_code, text) printf("  %-3d %s\n", exit_code, text);
+    MS_STATUS_MAP(X)
+#undef X
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        print_overview();
+        return ms_status_exit_code(MS_INVALID_ARGUMENT);
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+        printf("memsafe %s\n", MS_VERSION_TEXT);
+        return 0;
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        if (argc == 2) {
+            print_overview();
+            return 0;
+        }
+        char *shifted[] = {argv[2], "--help"};
+        return cli_dispatch(commands, 2, shifted);
+    }
+    return cli_dispatch(commands, argc - 1, argv + 1);
+}

@@ -1,0 +1,264 @@
+#include "options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+int cli_fail(const ms_error *err) {
+    fprintf(stderr, "memsafe: %s", err->message[0] ? err->message : ms_status_text(err->code));
+    if (err->stage[0] && err->frame >= 0)
+        fprintf(stderr, " (%s, frame %lld)", err->stage, (long long)err->frame);
+    else if (err->stage[0])
+        fprintf(stderr, " (%s)", err->stage);
+    fputc('\n', stderr);
+    return ms_status_exit_code(err->code);
+}
+
+static const cli_option *find_name(const cli_command *c, const char *name, size_t length) {
+    for (int i = 0; i < c->n_options; i++)
+        if (strlen(c->options[i].name) == length && strncmp(c->options[i].name, name, length) == 0)
+            return &c->options[i];
+    return NULL;
+}
+
+static const cli_option *find_letter(const cli_command *c, char letter) {
+    for (int i = 0; i < c->n_options; i++)
+        if (c->options[i].letter == letter)
+            return &c->options[i];
+    return NULL;
+}
+
+/* Index of value among "a|b|c", -1 when it is none of them. */
+static int choice_index(const char *choices, const char *value) {
+    size_t n = strlen(value);
+    int index = 0;
+    for (const char *at = choices; *at; index++) {
+        size_t length = strcspn(at, "|");
+        if (length == n && strncmp(at, value, n) == 0)
+            return index;
+        at += length + (at[length] == '|');
+    }
+    return -1;
+}
+
+static ms_status bad_value(const cli_option *o, const char *value, const char *want, ms_error *err) {
+    return ms_fail(err, MS_INVALID_ARGUMENT, "--%s: \"%s\" is not %s", o->name, value, want);
+}
+
+static ms_status parse_number(const cli_option *o, const char *value, double *ret_number, ms_error *err) {
+    char *end;
+    errno = 0;
+    double x = strtod(value, &end);
+    if (end == value || *end || errno || !isfinite(x))
+        return bad_value(o, value, "a number", err);
+    if (o->type == CLI_INT && (x != floor(x) || fabs(x) > 2147483647.0))
+        return bad_value(o, value, "a whole number", err);
+    if ((o->min != 0 || o->max != 0) && (x < o->min || x > o->max))
+        return ms_fail(err, MS_INVALID_ARGUMENT, "--%s: %s is not within %g to %g", o->name, value, o->min,
+                       o->max);
+    *ret_number = x;
+    return MS_OK;
+}
+
+static ms_status parse_u64(const cli_option *o, const char *value, uint64_t *ret_value, ms_error *err) {
+    char *end;
+    errno = 0;
+    unsigned long long x = strtoull(value, &end, 0);
+    if (!isdigit((unsigned char)value[0]) || *end || errno)
+        return bad_value(o, value, "a whole number from 0 to 2^64 - 1", err);
+    *ret_value = x;
+    return MS_OK;
+}
+
+static ms_status parse_bytes(const cli_option *o, const char *value, uint64_t *ret_bytes, ms_error *err) {
+    char *end;
+    double x = strtod(value, &end), unit = 1;
+    if (end == value || !(x >= 0) || !isfinite(x))
+        return bad_value(o, value, "a size like 8G, 1500M or 64K", err);
+    switch (toupper((unsigned char)*end)) {
+    case 'T':
+        unit *= 1024; /* fall through */
+    case 'G':
+        unit *= 1024; /* fall through */
+    case 'M':
+        unit *= 1024; /* fall through */
+    case 'K':
+        unit *= 1024;
+        end++;
+        break;
+    default:
+        break;
+    }
+    if (*end == 'i')
+        end++;
+    if (*end == 'B' || *end == 'b')
+        end++;
+    if (*end || x * unit >= 0x1p63)
+        return bad_value(o, value, "a size like 8G, 1500M or 64K", err);
+    *ret_bytes = (uint64_t)(x * unit);
+    return MS_OK;
+}
+
+static ms_status store(const cli_option *o, const char *value, void *state, ms_error *err) {
+    void *field = (char *)state + o->offset;
+    double number = 0;
+    switch (o->type) {
+    case CLI_FLAG:
+        *(bool *)field = true;
+        return MS_OK;
+    case CLI_TEXT:
+        *(const char **)field = value;
+        return MS_OK;
+    case CLI_INT:
+        MS_TRY(parse_number(o, value, &number, err));
+        *(int *)field = (int)number;
+        return MS_OK;
+    case CLI_NUMBER:
+        MS_TRY(parse_number(o, value, &number, err));
+        *(double *)field = number;
+        return MS_OK;
+    case CLI_U64:
+        return parse_u64(o, value, field, err);
+    case CLI_BYTES:
+        return parse_bytes(o, value, field, err);
+    case CLI_CHOICE: {
+        int index = choice_index(o->argument, value);
+        if (index < 0)
+            return ms_fail(err, MS_INVALID_ARGUMENT, "--%s: \"%s\" is none of %s", o->name, value,
+                           o->argument);
+        *(int *)field = index;
+        return MS_OK;
+    }
+    }
+    return MS_INTERNAL;
+}
+
+/* One argument that begins with a dash; *index moves on when the value is the next word. */
+static ms_status parse_option(const cli_command *c, int argc, char **argv, int *index, void *state,
+                              ms_error *err) {
+    const char *word = argv[*index], *value = NULL;
+    const cli_option *o;
+    if (word[1] == '-') {
+        size_t length = strcspn(word + 2, "=");
+        o = find_name(c, word + 2, length);
+        if (word[2 + length] == '=')
+            value = word + 3 + length;
+    } else {
+        o = find_letter(c, word[1]);
+        if (word[2])
+            value = word + 2 + (word[2] == '=');
+    }
+    if (!o)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "%s has no option %s; see `memsafe %s --help`", c->name,
+                       word, c->name);
+    if (o->type == CLI_FLAG) {
+        if (value)
+            return ms_fail(err, MS_INVALID_ARGUMENT, "--%s takes no value", o->name);
+    } else if (!value) {
+        if (*index + 1 >= argc)
+            return ms_fail(err, MS_INVALID_ARGUMENT, "--%s needs a value (%s)", o->name, o->argument);
+        value = argv[++*index];
+    }
+    return store(o, value, state, err);
+}
+
+ms_status cli_parse(const cli_command *c, int argc, char **argv, void *state, int *ret_arguments,
+                    ms_error *err) {
+    int kept = 0;
+    bool only_words = false;
+    for (int i = 0; i < argc; i++) {
+        const char *word = argv[i];
+        if (only_words || word[0] != '-' || word[1] == 0) {
+            argv[kept++] = argv[i];
+        } else if (strcmp(word, "--") == 0) {
+            only_words = true;
+        } else if (strcmp(word, "--help") == 0 || (strcmp(word, "-h") == 0 && !find_letter(c, 'h'))) {
+            cli_print_help(c);
+            return MS_CANCELLED;
+        } else {
+            MS_TRY(parse_option(c, argc, argv, &i, state, err));
+        }
+    }
+    if (kept < c->min_arguments || kept > c->max_arguments) {
+        if (kept > c->max_arguments)
+            return ms_fail(err, MS_INVALID_ARGUMENT, "%s: what is \"%s\"? See `memsafe %s --help`", c->name,
+                           argv[c->max_arguments], c->name);
+        return ms_fail(err, MS_INVALID_ARGUMENT, "usage: memsafe %s %s", c->name, c->usage);
+    }
+    *ret_arguments = kept;
+    return MS_OK;
+}
+
+/* The last word of a command's name: "unet" of "stage unet". */
+static const char *last_word(const char *name) {
+    const char *space = strrchr(name, ' ');
+    return space ? space + 1 : name;
+}
+
+static int run_command(const cli_command *c, int argc, char **argv) {
+    ms_error err;
+    ms_error_clear(&err);
+    void *state = calloc(1, c->state_bytes ? c->state_bytes : 1);
+    if (!state)
+        return ms_status_exit_code(MS_HOST_MEMORY);
+    if (c->defaults)
+        c->defaults(state);
+    int n_arguments = 0, code;
+    ms_status status = cli_parse(c, argc, argv, state, &n_arguments, &err);
+    if (status == MS_CANCELLED)
+        code = 0;
+    else if (status != MS_OK)
+        code = cli_fail(&err);
+    else
+        code = c->run(state, argv, n_arguments);
+    free(state);
+    return code;
+}
+
+int cli_dispatch(const cli_command *const *commands, int argc, char **argv) {
+    for (; *commands; commands++) {
+        const cli_command *c = *commands;
+        if (strcmp(last_word(c->name), argv[0]) != 0)
+            continue;
+        if (!c->children)
+            return run_command(c, argc - 1, argv + 1);
+        if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+            cli_print_help(c);
+            return argc < 2 ? ms_status_exit_code(MS_INVALID_ARGUMENT) : 0;
+        }
+        return cli_dispatch(c->children, argc - 1, argv + 1);
+    }
+    fprintf(stderr, "memsafe: there is no command \"%s\"; `memsafe --help` lists them\n", argv[0]);
+    return ms_status_exit_code(MS_INVALID_ARGUMENT);
+}
+
+void cli_print_help(const cli_command *c) {
+    printf("usage: memsafe %s %s\n\n%s.\n", c->name, c->usage, c->summary);
+    if (c->text)
+        printf("\n%s\n", c->text);
+    for (int i = 0; c->children && c->children[i]; i++)
+        printf("%s  %-14s %s\n", i ? "" : "\n", last_word(c->children[i]->name), c->children[i]->summary);
+    if (c->n_options)
+        printf("\nOptions:\n");
+    for (int i = 0; i < c->n_options; i++) {
+        const cli_option *o = &c->options[i];
+        char left[80];
+        snprintf(left, sizeof(left), "%c%c%c --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
+                 o->letter ? ',' : ' ', o->name, o->type == CLI_FLAG ? "" : " ",
+                 o->type == CLI_FLAG ? "" : o->argument);
+        printf("  %-34s ", left);
+        if (strlen(left) > 34)
+            printf("\n  %-34s ", "");
+        for (const char *at = o->help; *at; at++) {
+            putchar(*at);
+            if (*at == '\n')
+                printf("  %-34s ", "");
+        }
+        putchar('\n');
+    }
+}

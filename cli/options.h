@@ -1,0 +1,65 @@
+/*
+ * Command-line options, declared in one table per command: the parser, --help and the manual are made from
+ * it. An option that is not in a command's table is an error, so nothing is parsed and ignored.
+ */
+#ifndef MS_CLI_OPTIONS_H
+#define MS_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "memsafe/status.h"
+
+typedef enum cli_type {
+    CLI_FLAG,   /* bool */
+    CLI_TEXT,   /* const char * */
+    CLI_INT,    /* int, within min..max */
+    CLI_NUMBER, /* double, within min..max */
+    CLI_U64,    /* uint64_t */
+    CLI_BYTES,  /* uint64_t: 8G, 1500M, 64K, plain bytes */
+    CLI_CHOICE, /* int: index into choices, separated by '|' */
+} cli_type;
+
+typedef struct cli_option {
+    const char *name; /* without the dashes */
+    char letter;      /* 0 = none */
+    cli_type type;
+    size_t offset;        /* of the field in the command's struct */
+    const char *argument; /* name of the value in --help; for CHOICE the choices */
+    const char *help;     /* one sentence; "\n" goes on in the next line */
+    double min, max;      /* INT and NUMBER; both 0 = no bound */
+} cli_option;
+
+typedef struct cli_command {
+    const char *name;    /* in a group: "stage unet" */
+    const char *summary; /* one line */
+    const char *usage;   /* what follows the name: "--video FILE --audio FILE -o FILE" */
+    const char *text;    /* paragraph for --help, or NULL */
+    const cli_option *options;
+    int n_options;
+    int min_arguments, max_arguments; /* words that are no options */
+    size_t state_bytes;               /* of the struct that the options fill */
+    void (*defaults)(void *state);    /* NULL = all zero */
+    /* Returns the process's exit code. */
+    int (*run)(const void *state, char **arguments, int n_arguments);
+    /* A command that only groups others has these, NULL-terminated, and no run. */
+    const struct cli_command *const *children;
+} cli_command;
+
+/* Finds the command that argv[0] names among `commands` (or, in a group, argv[1] among its children), parses
+   the rest and runs it. Returns the exit code. */
+int cli_dispatch(const cli_command *const *commands, int argc, char **argv);
+
+/* Fills state; arguments that are no options are moved to the front of argv and counted. MS_CANCELLED means
+   that --help was printed. */
+ms_status cli_parse(const cli_command *command, int argc, char **argv, void *state, int *ret_arguments,
+                    ms_error *err);
+void cli_print_help(const cli_command *command);
+
+/* Prints "memsafe: ..." with the error to stderr and returns its exit code. */
+int cli_fail(const ms_error *err);
+
+#define CLI_COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+#endif

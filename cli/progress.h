@@ -1,0 +1,36 @@
+/* Progress of a run: a bar with the time left on a terminal, JSON lines for programs. Goes to stderr; a small
+   file writer for reports beside it. */
+#ifndef MS_CLI_PROGRESS_H
+#define MS_CLI_PROGRESS_H
+
+#include "memsafe/run.h"
+
+typedef enum cli_progress_mode {
+    CLI_PROGRESS_AUTO,
+    CLI_PROGRESS_BAR,
+    CLI_PROGRESS_JSON,
+    CLI_PROGRESS_NONE,
+} cli_progress_mode;
+
+typedef struct cli_progress {
+    cli_progress_mode mode; /* BAR, JSON or NONE */
+    double last_s;          /* when something was shown */
+    double started_s;
+    bool drawn;
+} cli_progress;
+
+cli_progress cli_progress_begin(cli_progress_mode mode);
+void cli_progress_show(void *arg, const ms_run_progress *progress);
+void cli_progress_end(cli_progress *progress);
+
+/* Since cli_progress_begin(). */
+double cli_progress_seconds(const cli_progress *progress);
+
+/* SIGINT and SIGTERM make cli_interrupted() true; a file-size limit becomes a write error. */
+void cli_catch_signals(void);
+bool cli_interrupted(void *arg);
+
+/* Under a temporary name, then renamed; replaces what is there. */
+ms_status cli_write_file(const char *path, const char *data, size_t length, ms_error *err);
+
+#endif

@@ -1,0 +1,212 @@
+/* Stages of the autoencoder. */
+#include <string.h>
+
+#include "base/error.h"
+#include "stage.h"
+#include "stages.h"
+
+typedef struct vae_state {
+    stage_files files;
+    stage_compute compute;
+    ms_model_names model;
+    bool taps;
+} vae_state;
+
+typedef struct vae_job {
+    ms_model_files files;
+    ms_device *dev;
+    ms_weights *weights;
+    ms_network net;
+    void *arena;
+    case_tensor in, normal;
+    float *rows, *result, *planes;
+    int64_t images, h, w; /* of the input */
+    bool encoder;
+} vae_job;
+
+static void job_free(vae_job *j) {
+    ms_network_clear(&j->net);
+    if (j->arena)
+        j->dev->backend->free(j->dev, j->arena);
+    ms_weights_destroy(&j->weights);
+    ms_device_close(&j->dev);
+    ms_free(j->in.data);
+    ms_free(j->normal.data);
+    ms_free(j->rows);
+    ms_free(j->result);
+    ms_free(j->planes);
+}
+
+static ms_status read_inputs(vae_job *j, const stage_files *files, ms_error *err) {
+    ms_tensor_file *in = NULL;
+    MS_TRY(stage_open_input(files, &in, err));
+    ms_status status = case_read(in, j->encoder ? "in.pixels_u8" : "in.latent", 4, &j->in, err);
+    if (status == MS_OK && j->encoder)
+        status = case_read(in, "in.normal", 4, &j->normal, err);
+    ms_tensor_file_close(&in);
+    MS_TRY(status);
+    const ms_vae_config *c = &j->files.vae_config_values;
+    int64_t channels = j->encoder ? c->in_channels : c->latent_channels, factor = ms_vae_factor(c);
+    j->images = j->in.shape[0];
+    j->h = j->in.shape[2];
+    j->w = j->in.shape[3];
+    if (j->in.shape[1] != channels)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "%s: the input has %lld channels, not %lld", files->in,
+                       (long long)j->in.shape[1], (long long)channels);
+    if (j->encoder && (j->normal.shape[0] != j->images || j->normal.shape[1] != c->latent_channels ||
+                       j->normal.shape[2] * factor != j->h || j->normal.shape[3] * factor != j->w))
+        return ms_fail(err, MS_INVALID_ARGUMENT, "%s: in.normal must have the latent's shape", files->in);
+    return MS_OK;
+}
+
+static ms_status build(vae_job *j, const vae_state *s, ms_error *err) {
+    ms_slicing slicing = stage_slicing(&s->compute);
+    const ms_vae_config *c = &j->files.vae_config_values;
+    MS_TRY(stage_open_device(&s->compute, &j->dev, err));
+    MS_TRY(ms_weights_create(j->dev, &j->weights, err));
+    ms_graph *graph = NULL;
+    MS_TRY(ms_graph_create(NULL, j->dev, j->weights, &graph, err));
+    ms_status status = j->encoder ? ms_vae_build_encoder(graph, c, j->images, j->h, j->w, s->taps, err)
+                                  : ms_vae_build_decoder(graph, c, j->images, j->h, j->w, s->taps, err);
+    if (status != MS_OK) {
+        ms_graph_destroy(&graph);
+        return status;
+    }
+    MS_TRY(ms_network_take(&graph, &slicing, &j->net, err));
+    MS_TRY(stage_load(j->weights, j->files.vae, "decoder.conv_in.weight", &s->compute, err));
+    j->arena = j->dev->backend->alloc(j->dev, MS_LEDGER_ACTIVATIONS, j->net.plan->arena_bytes);
+    if (!j->arena)
+        return ms_fail_alloc(err, NULL, j->net.plan->arena_bytes, "activations");
+    size_t largest = 0;
+    for (int v = 0; v < ms_graph_value_count(j->net.graph); v++) {
+        const ms_value_info *info = ms_graph_value(j->net.graph, v);
+        if (info->output && (size_t)ms_shape_elements(info->shape) > largest)
+            largest = (size_t)ms_shape_elements(info->shape);
+    }
+    j->rows = ms_alloc_array(NULL, MS_LEDGER_GENERAL, (size_t)j->in.elements, sizeof(float));
+    j->result = ms_alloc_array(NULL, MS_LEDGER_GENERAL, largest, sizeof(float));
+    j->planes = ms_alloc_array(NULL, MS_LEDGER_GENERAL, largest, sizeof(float));
+    if (!j->rows || !j->result || !j->planes)
+        return ms_fail_alloc(err, NULL, largest * sizeof(float), "the stage's tensors");
+    return MS_OK;
+}
+
+static void fill_rows(vae_job *j) {
+    const ms_vae_config *c = &j->files.vae_config_values;
+    for (int64_t i = 0; i < j->in.elements; i++)
+        j->in.data[i] = j->encoder ? (j->in.data[i] / 255.0f - 0.5f) / 0.5f
+                                   : j->in.data[i] / c->scaling_factor + c->shift_factor;
+    case_swap_inner(j->in.data, j->images, j->in.shape[1], j->h * j->w, j->rows);
+}
+
+/* [images][h * w][c] -> [images, c, h, w] */
+static ms_status add_planes(vae_job *j, const char *name, const float *rows, ms_shape s, case_output *out,
+                            ms_error *err) {
+    case_swap_inner(rows, s.n, s.h * s.w, s.c, j->planes);
+    const int64_t shape[4] = {s.n, s.c, s.h, s.w};
+    return case_add(out, name, MS_F32, 4, shape, j->planes, err);
+}
+
+static ms_status add_moments(vae_job *j, ms_shape s, case_output *out, ms_error *err) {
+    const ms_vae_config *c = &j->files.vae_config_values;
+    int64_t pixels = s.h * s.w, half = c->latent_channels;
+    const int64_t shape[4] = {s.n, half, s.h, s.w};
+    float *latent = j->planes; /* planes holds both halves: the latent needs one */
+    for (int64_t i = 0; i < s.n; i++)
+        ms_vae_sample(c, j->result + i * pixels * 2 * half, j->normal.data + i * pixels * half, pixels,
+                      latent + i * pixels * half);
+    float *swapped = ms_alloc_array(NULL, MS_LEDGER_GENERAL, (size_t)(s.n * pixels * half), sizeof(float));
+    if (!swapped)
+        return ms_fail_alloc(err, NULL, (size_t)(s.n * pixels * half) * sizeof(float), "out.latent");
+    case_swap_inner(latent, s.n, pixels, half, swapped);
+    ms_status status = case_add(out, "out.latent", MS_F32, 4, shape, swapped, err);
+    static const char *const names[2] = {"out.mean", "out.logvar"};
+    for (int part = 0; part < 2 && status == MS_OK; part++) {
+        for (int64_t i = 0; i < s.n * pixels * half; i++) {
+            int64_t image = i / (half * pixels), ch = i / pixels % half, p = i % pixels;
+            float x = j->result[(image * pixels + p) * 2 * half + part * half + ch];
+            swapped[i] = part && x < -30 ? -30 : part && x > 20 ? 20 : x;
+        }
+        status = case_add(out, names[part], MS_F32, 4, shape, swapped, err);
+    }
+    ms_free(swapped);
+    return status;
+}
+
+static ms_status run(vae_job *j, case_output *out, ms_error *err) {
+    fill_rows(j);
+    MS_TRY(ms_network_write(&j->net, j->arena, j->encoder ? "pixels" : "latent", j->rows, err));
+    MS_TRY(ms_exec_run(j->net.graph, j->net.plan, j->arena, NULL, err));
+    for (int v = 0; v < ms_graph_value_count(j->net.graph); v++) {
+        const ms_value_info *info = ms_graph_value(j->net.graph, v);
+        if (!info->output)
+            continue;
+        MS_TRY(ms_network_read(&j->net, j->arena, info->name, j->result, err));
+        char name[128] = "tap.";
+        if (strcmp(info->name, "moments") == 0) {
+            MS_TRY(add_moments(j, info->shape, out, err));
+            continue;
+        }
+        strncat(name, info->name, sizeof(name) - 5);
+        bool result = strcmp(info->name, "pixels") == 0;
+        MS_TRY(add_planes(j, result ? "out.pixels" : name, j->result, info->shape, out, err));
+    }
+    return MS_OK;
+}
+
+static int vae_run(const vae_state *s, bool encoder) {
+    ms_error err;
+    ms_error_clear(&err);
+    case_output out = {0};
+    static vae_job job;
+    ms_status status;
+    job.encoder = encoder;
+    MS_GOTO(ms_model_files_find(&s->model, MS_PART_VAE, &job.files, &err));
+    MS_GOTO(read_inputs(&job, &s->files, &err));
+    MS_GOTO(build(&job, s, &err));
+    MS_GOTO(run(&job, &out, &err));
+fail:
+    job_free(&job);
+    return stage_finish(&s->files, &out, status, &err);
+}
+
+static int encode_run(const void *state, char **arguments, int n_arguments) {
+    (void)arguments;
+    (void)n_arguments;
+    return vae_run(state, true);
+}
+
+static int decode_run(const void *state, char **arguments, int n_arguments) {
+    (void)arguments;
+    (void)n_arguments;
+    return vae_run(state, false);
+}
+
+static const cli_option vae_options[] = {
+    STAGE_FILE_OPTIONS(vae_state),
+    STAGE_MODEL_OPTION(vae_state),
+    {"vae", 0, CLI_TEXT, offsetof(vae_state, model.vae), "PATH",
+     "VAE folder or weights file in place of the model's", 0, 0},
+    {"taps", 0, CLI_FLAG, offsetof(vae_state, taps), NULL, "also write intermediate values, tap.*", 0, 0},
+    STAGE_COMPUTE_OPTIONS(vae_state),
+};
+
+const cli_command stage_vae_encode_command = {
+    .name = "stage vae-encode",
+    .summary = "Encoder: in.pixels_u8, in.normal -> out.mean, out.logvar, out.latent",
+    .usage = "--model DIR --in FILE --out FILE",
+    .options = vae_options,
+    .n_options = CLI_COUNT(vae_options),
+    .state_bytes = sizeof(vae_state),
+    .run = encode_run,
+};
+
+const cli_command stage_vae_decode_command = {
+    .name = "stage vae-decode",
+    .summary = "Decoder: in.latent -> out.pixels",
+    .usage = "--model DIR --in FILE --out FILE",
+    .options = vae_options,
+    .n_options = CLI_COUNT(vae_options),
+    .state_bytes = sizeof(vae_state),
+    .run = decode_run,
+};

@@ -1,0 +1,27 @@
+# Compiler flags for the whole project, and the switches a person may set.
+option(MEMSAFE_TESTS "Build the tests" ON)
+option(MEMSAFE_WERROR "Treat warnings as errors" ON)
+set(MEMSAFE_SANITIZE "" CACHE STRING "Sanitizers: address,undefined or thread")
+set(MEMSAFE_DEPENDENCIES "auto" CACHE STRING "auto: use what is found; core: a C compiler alone; all: every library must be there")
+set_property(CACHE MEMSAFE_DEPENDENCIES PROPERTY STRINGS auto core all)
+option(MEMSAFE_FUZZ "Build the libFuzzer targets (clang)" OFF)
+
+add_library(memsafe_flags INTERFACE)
+# -ffp-contract=off: a*b+c is fused only where the code says fma, so that every compiler and instruction set rounds alike.
+# -fno-math-errno lets sqrtf and friends become instructions; it changes no value.
+target_compile_options(memsafe_flags INTERFACE -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+                       -Wpointer-arith -Wundef -Wvla -fvisibility=hidden -ffp-contract=off -fno-math-errno)
+target_compile_definitions(memsafe_flags INTERFACE _GNU_SOURCE)
+if(MEMSAFE_WERROR)
+  target_compile_options(memsafe_flags INTERFACE -Werror)
+endif()
+if(MEMSAFE_SANITIZE)
+  target_compile_options(memsafe_flags INTERFACE -fsanitize=${MEMSAFE_SANITIZE} -fno-omit-frame-pointer
+                         -fno-sanitize-recover=all)
+  target_link_options(memsafe_flags INTERFACE -fsanitize=${MEMSAFE_SANITIZE})
+endif()
+if(MEMSAFE_FUZZ)
+  target_compile_options(memsafe_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+find_package(Threads REQUIRED)
+target_link_libraries(memsafe_flags INTERFACE Threads::Threads m ${CMAKE_DL_LIBS})

@@ -1,0 +1,42 @@
+/* Finding faces in a video: the first stage of a run on its own. */
+#ifndef MEMSAFE_DETECT_H
+#define MEMSAFE_DETECT_H
+
+#include <stdbool.h>
+
+#include "memsafe/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ms_detect_params {
+    const char *video;
+    const char *output;        /* JSON lines: {"frame":0,"bbox":[x1,y1,x2,y2],"landmarks106":[[x,y],...]} */
+    const char *model, *faces; /* model folder, or the folder of the ONNX files */
+    int face;                  /* number of the track to follow, -1 = the largest face */
+    int max_gap;               /* frames without a face that are bridged */
+    int fps_num, fps_den;      /* rate that frames are numbered at; num 0 = the video's own */
+    int64_t frames;            /* look at so many only; 0 = all */
+    int threads;
+    bool force;                                                             /* replace an existing output */
+    void (*progress)(void *arg, int64_t frames_done, int64_t frames_total); /* total 0 = not known */
+    bool (*cancelled)(void *arg);
+    void *arg;
+} ms_detect_params;
+
+MS_API void ms_detect_params_init(ms_detect_params *ret_params);
+
+typedef struct ms_detect_report {
+    int64_t frames, frames_with_face, frames_interpolated;
+    double seconds;
+} ms_detect_report;
+
+/* MS_NO_FACE when no frame has one; then no file is written. Other errors as ms_run(). ret_report may be
+ * NULL. */
+MS_API ms_status ms_detect(const ms_detect_params *params, ms_detect_report *ret_report, ms_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

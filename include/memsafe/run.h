@@ -1,0 +1,114 @@
+/*
+ * The whole job: a talking-head video and speech in, the lip-synced video out.
+ */
+#ifndef MEMSAFE_RUN_H
+#define MEMSAFE_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "memsafe/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum ms_precision {
+    MS_PRECISION_AUTO, /* by the device's tier */
+    MS_PRECISION_FP32, /* weights as the checkpoint stores them */
+    MS_PRECISION_FP16,
+    MS_PRECISION_BF16,
+} ms_precision;
+
+typedef enum ms_output_codec {
+    MS_OUTPUT_H264, /* .mp4 .m4v .mov .mkv */
+    MS_OUTPUT_HEVC, /* the same */
+    MS_OUTPUT_FFV1, /* .mkv .mov .avi: holds the exact RGB frames */
+} ms_output_codec;
+
+/* What the video shows when the audio is longer. */
+typedef enum ms_loop_mode {
+    MS_LOOP_MODE_PINGPONG, /* forward, backward, forward: what the reference does */
+    MS_LOOP_MODE_REPEAT,
+    MS_LOOP_MODE_HOLD, /* the last frame stays */
+    MS_LOOP_MODE_NONE, /* the output ends with the video */
+} ms_loop_mode;
+
+typedef enum ms_audio_output {
+    MS_AUDIO_OUTPUT_ORIGINAL, /* the given track: copied where the container can hold it, else AAC at its own
+                                 rate */
+    MS_AUDIO_OUTPUT_SPEECH,   /* what the model heard, 16 kHz mono: what the reference writes */
+    MS_AUDIO_OUTPUT_NONE,
+} ms_audio_output;
+
+typedef struct ms_run_progress {
+    const char *stage;    /* "load", "audio", "encode", "denoise", "decode", "write" */
+    int64_t frames_done;  /* output frames written */
+    int64_t frames_total; /* 0 = not known yet */
+    int64_t part, parts;  /* within the stage of the current window: steps, frames */
+    double seconds;       /* since the start */
+    double eta_s;         /* negative = not known yet */
+} ms_run_progress;
+
+typedef struct ms_run_params {
+    const char *video, *audio, *output;
+
+    /* The model: a folder like the official `checkpoints/`, and parts that replace the folder's. */
+    const char *model;
+    const char *config, *unet, *vae, *whisper, *faces;
+
+    const char *track; /* JSON lines with faces, in place of detecting; NULL = detect */
+    int face;          /* number of the track to redraw, -1 = the largest face */
+    int max_gap;       /* frames without a face that are bridged */
+
+    uint64_t seed;
+    int steps;
+    double guidance;
+    bool deepcache;
+    int resolution; /* 0 = the model's */
+    ms_precision precision;
+    int threads; /* 0 = all */
+
+    int fps_num, fps_den; /* of the output; num 0 = the video's own */
+    ms_loop_mode loop;
+    int64_t frames; /* at most so many output frames; 0 = all */
+
+    ms_output_codec codec;
+    int crf;
+    ms_audio_output audio_output;
+    bool force; /* replace an existing output */
+
+    /* Called now and then from the calling thread; NULL = not. */
+    void (*progress)(void *arg, const ms_run_progress *progress);
+    /* Asked often; true ends the run with MS_CANCELLED. NULL = never. */
+    bool (*cancelled)(void *arg);
+    void *arg;
+} ms_run_params;
+
+/* The documented defaults: seed 1247, 20 steps, guidance 1.5, 25 frames a second, ping-pong, H.264 at crf 18.
+ */
+MS_API void ms_run_params_init(ms_run_params *ret_params);
+
+typedef struct ms_run_report {
+    int64_t frames, frames_without_face, frames_interpolated, windows;
+    int64_t video_frames;       /* of the input that were used */
+    int64_t source_frames_lost; /* of a damaged input */
+    int width, height, resolution;
+    double fps;
+    char precision[12], tier[16];
+    size_t arena_bytes, weight_bytes, peak_resident_bytes;
+    double seconds, load_s, audio_s, faces_s, encode_s, denoise_s, decode_s, write_s;
+} ms_run_report;
+
+/*
+ * Errors: MS_INVALID_ARGUMENT (a parameter), MS_IO (a file is missing, not readable or not writable, the disk
+ * is full), MS_BAD_MEDIA (not a video, no sound in the audio), MS_NO_FACE (not one usable face in the whole
+ * video), MS_BAD_MODEL, MS_HOST_MEMORY, MS_CANCELLED, MS_UNSUPPORTED (made without FFmpeg, or no such
+ * encoder). On failure nothing is left under the output's name. ret_report may be NULL.
+ */
+MS_API ms_status ms_run(const ms_run_params *params, ms_run_report *ret_report, ms_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

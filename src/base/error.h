@@ -1,0 +1,35 @@
+/* Filling in an ms_error: the only way in which the library talks about a failure. */
+#ifndef MS_BASE_ERROR_H
+#define MS_BASE_ERROR_H
+
+#include "memsafe/status.h"
+
+/* Writes code and message (stage and frame are reset) and returns the code, so that `return ms_fail(...)`
+   works. err may be NULL. */
+ms_status ms_fail(ms_error *err, ms_status code, const char *fmt, ...) MS_PRINTF(3, 4);
+
+/* Puts "prefix: " before an existing message and returns its code; used on the way up to add the file's name.
+ */
+ms_status ms_fail_prefix(ms_error *err, ms_status code, const char *fmt, ...) MS_PRINTF(3, 4);
+
+/* Sets where it happened if that is not yet known. */
+void ms_error_where(ms_error *err, const char *stage, int64_t frame);
+
+void ms_error_clear(ms_error *err);
+
+#define MS_TRY(expr)                                                                                         \
+    do {                                                                                                     \
+        ms_status ms_try_status_ = (expr);                                                                   \
+        if (ms_try_status_ != MS_OK)                                                                         \
+            return ms_try_status_;                                                                           \
+    } while (0)
+
+/* The same for functions that have something to release: needs a variable `status` and a label `fail`. */
+#define MS_GOTO(expr)                                                                                        \
+    do {                                                                                                     \
+        status = (expr);                                                                                     \
+        if (status != MS_OK)                                                                                 \
+            goto fail;                                                                                       \
+    } while (0)
+
+#endif

@@ -1,0 +1,174 @@
+#include "base/pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "base/error.h"
+
+#if defined(__x86_64__) || defined(__i386__)
+#define cpu_relax() __builtin_ia32_pause()
+#else
+#define cpu_relax() ((void)0)
+#endif
+
+/* A kernel follows the last one within microseconds; sleeping in between costs more than this many looks. */
+#define SPIN_LOOKS 4000
+
+struct ms_pool {
+    int n_threads;
+    pthread_t *threads; /* n_threads - 1 */
+    pthread_mutex_t lock;
+    pthread_cond_t wake, finished;
+    atomic_uint generation; /* a new one starts a job */
+    atomic_bool stop;
+    atomic_int busy; /* workers that have not finished the current job */
+    atomic_int next_worker;
+    atomic_int_fast64_t next_task;
+    int64_t n_tasks;
+    ms_task_fn fn;
+    void *arg;
+};
+
+static void work(ms_pool *pool, int worker) {
+    for (;;) {
+        int64_t task = atomic_fetch_add(&pool->next_task, 1);
+        if (task >= pool->n_tasks)
+            return;
+        pool->fn(pool->arg, task, worker);
+    }
+}
+
+static unsigned await_job(ms_pool *pool, unsigned seen) {
+    for (int i = 0; i < SPIN_LOOKS; i++) {
+        unsigned now = atomic_load(&pool->generation);
+        if (now != seen || atomic_load(&pool->stop))
+            return now;
+        cpu_relax();
+    }
+    pthread_mutex_lock(&pool->lock);
+    while (atomic_load(&pool->generation) == seen && !atomic_load(&pool->stop))
+        pthread_cond_wait(&pool->wake, &pool->lock);
+    unsigned now = atomic_load(&pool->generation);
+    pthread_mutex_unlock(&pool->lock);
+    return now;
+}
+
+static void *worker_main(void *arg) {
+    ms_pool *pool = arg;
+    int worker = atomic_fetch_add(&pool->next_worker, 1) + 1;
+    unsigned seen = 0;
+    for (;;) {
+        seen = await_job(pool, seen);
+        if (atomic_load(&pool->stop))
+            return NULL;
+        work(pool, worker);
+        if (atomic_fetch_sub(&pool->busy, 1) == 1) {
+            pthread_mutex_lock(&pool->lock);
+            pthread_cond_signal(&pool->finished);
+            pthread_mutex_unlock(&pool->lock);
+        }
+    }
+}
+
+/* cgroup v2 cpu.max is "quota period" or "max period". */
+static int cgroup_cpu_limit(void) {
+    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "r");
+    if (!f)
+        return 0;
+    long long quota = 0, period = 0;
+    int n = fscanf(f, "%lld %lld", &quota, &period);
+    fclose(f);
+    if (n != 2 || quota <= 0 || period <= 0)
+        return 0;
+    return (int)((quota + period - 1) / period);
+}
+
+int ms_cpu_count(void) {
+    cpu_set_t set;
+    int n = 1;
+    if (sched_getaffinity(0, sizeof(set), &set) == 0)
+        n = CPU_COUNT(&set);
+    int limit = cgroup_cpu_limit();
+    if (limit > 0 && limit < n)
+        n = limit;
+    return n > 0 ? n : 1;
+}
+
+ms_status ms_pool_create(ms_mem *mem, int n_threads, ms_pool **ret_pool, ms_error *err) {
+    if (n_threads < 0 || n_threads > 1024)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "threads must be 0 to 1024, not %d", n_threads);
+    if (n_threads == 0)
+        n_threads = ms_cpu_count();
+    ms_pool *pool = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*pool));
+    if (!pool)
+        return ms_fail_alloc(err, mem, sizeof(*pool), "the thread pool");
+    pool->n_threads = 1;
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->wake, NULL);
+    pthread_cond_init(&pool->finished, NULL);
+    pool->threads = ms_alloc_array(mem, MS_LEDGER_GENERAL, (size_t)n_threads, sizeof(pthread_t));
+    if (!pool->threads) {
+        ms_pool_destroy(&pool);
+        return ms_fail_alloc(err, mem, (size_t)n_threads * sizeof(pthread_t), "the thread pool");
+    }
+    while (pool->n_threads < n_threads) {
+        if (pthread_create(&pool->threads[pool->n_threads - 1], NULL, worker_main, pool) != 0) {
+            int made = pool->n_threads;
+            ms_pool_destroy(&pool);
+            return ms_fail(err, MS_HOST_MEMORY, "cannot start thread %d of %d", made + 1, n_threads);
+        }
+        pool->n_threads++;
+    }
+    *ret_pool = pool;
+    return MS_OK;
+}
+
+void ms_pool_destroy(ms_pool **ptr) {
+    if (!ptr || !*ptr)
+        return;
+    ms_pool *pool = *ptr;
+    pthread_mutex_lock(&pool->lock);
+    atomic_store(&pool->stop, true);
+    pthread_cond_broadcast(&pool->wake);
+    pthread_mutex_unlock(&pool->lock);
+    for (int i = 0; i < pool->n_threads - 1; i++)
+        pthread_join(pool->threads[i], NULL);
+    pthread_cond_destroy(&pool->finished);
+    pthread_cond_destroy(&pool->wake);
+    pthread_mutex_destroy(&pool->lock);
+    ms_free(pool->threads);
+    ms_free(pool);
+    *ptr = NULL;
+}
+
+int ms_pool_threads(const ms_pool *pool) {
+    return pool ? pool->n_threads : 1;
+}
+
+void ms_pool_run(ms_pool *pool, int64_t n_tasks, ms_task_fn fn, void *arg) {
+    if (n_tasks <= 0)
+        return;
+    if (!pool || pool->n_threads == 1 || n_tasks == 1) {
+        for (int64_t i = 0; i < n_tasks; i++)
+            fn(arg, i, 0);
+        return;
+    }
+    pool->fn = fn;
+    pool->arg = arg;
+    pool->n_tasks = n_tasks;
+    atomic_store(&pool->next_task, 0);
+    atomic_store(&pool->busy, pool->n_threads - 1);
+    pthread_mutex_lock(&pool->lock);
+    atomic_fetch_add(&pool->generation, 1);
+    pthread_cond_broadcast(&pool->wake);
+    pthread_mutex_unlock(&pool->lock);
+    work(pool, 0);
+    for (int i = 0; i < SPIN_LOOKS && atomic_load(&pool->busy) > 0; i++)
+        cpu_relax();
+    pthread_mutex_lock(&pool->lock);
+    while (atomic_load(&pool->busy) > 0)
+        pthread_cond_wait(&pool->finished, &pool->lock);
+    pthread_mutex_unlock(&pool->lock);
+}

@@ -1,0 +1,40 @@
+#include "device/cpu/peak.h"
+
+#include <time.h>
+
+#include "device/cpu/cpu.h"
+
+typedef struct peak_run {
+    const ms_cpu_ops *ops;
+    int64_t rounds;
+} peak_run;
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void peak_task(void *arg, int64_t task, int worker) {
+    (void)task, (void)worker;
+    const peak_run *r = arg;
+    volatile float sink = r->ops->peak(r->rounds);
+    (void)sink;
+}
+
+double ms_cpu_peak_flops(ms_device *dev, double seconds) {
+    const int threads = ms_pool_threads(dev->pool);
+    peak_run run = {ms_ops(dev), 1000};
+    double best = 0, spent = 0;
+    do {
+        double start = now();
+        ms_pool_run(dev->pool, threads, peak_task, &run);
+        double took = now() - start;
+        double flops = 2.0 * MS_PEAK_FMAS * 16 * (double)run.rounds * threads / took;
+        best = flops > best ? flops : best;
+        spent += took;
+        if (took < seconds / 10)
+            run.rounds *= 2;
+    } while (spent < seconds);
+    return best;
+}

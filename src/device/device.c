@@ -1,0 +1,65 @@
+#include "device/device.h"
+
+#include <stdio.h>
+
+#include "base/error.h"
+#include "device/backends.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+const ms_backend *const *ms_backends(void) {
+    static const ms_backend *const all[] = {&ms_backend_cpu, &ms_backend_dummy, NULL};
+    return all;
+}
+
+ms_status ms_device_open(const ms_device_params *params, ms_device **ret_dev, ms_error *err) {
+    const char *name = params->backend ? params->backend : "cpu";
+    char known[128] = "";
+    for (const ms_backend *const *b = ms_backends(); *b; b++) {
+        if (strcmp((*b)->name, name) == 0)
+            return (*b)->open(params, ret_dev, err);
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof(known) - used, "%s%s", used ? ", " : "", (*b)->name);
+    }
+    return ms_fail(err, MS_UNSUPPORTED, "there is no back end \"%s\"; this build has %s", name, known);
+}
+
+void ms_device_close(ms_device **dev) {
+    if (dev && *dev)
+        (*dev)->backend->close(dev);
+}
+
+const char *ms_isa_name(ms_isa isa) {
+    switch (isa) {
+    case MS_ISA_AVX2:
+        return "avx2";
+    case MS_ISA_AVX512:
+        return "avx512";
+    case MS_ISA_C:
+    case MS_ISA_COUNT:
+        break;
+    }
+    return "c";
+}
+
+#if defined(__x86_64__)
+/* gcc and clang check the operating system's side (XCR0) in __builtin_cpu_supports; F16C it does not know
+   everywhere. */
+ms_isa ms_isa_detect(void) {
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_F16C))
+        return MS_ISA_C;
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
+        return MS_ISA_C;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        return MS_ISA_AVX512;
+    return MS_ISA_AVX2;
+}
+#else
+ms_isa ms_isa_detect(void) {
+    return MS_ISA_C;
+}
+#endif

@@ -1,0 +1,93 @@
+/*
+ * A back end is one table of functions; a device is one opened back end. `cpu` computes, `dummy` checks
+ * arguments and counts bytes without computing (so that plans for a device that is not here can be made and
+ * tested), plug-ins add more. The rest of the code reaches memory and kernels through these tables only.
+ */
+#ifndef MS_DEVICE_DEVICE_H
+#define MS_DEVICE_DEVICE_H
+
+#include "base/mem.h"
+#include "base/pool.h"
+#include "device/kernels.h"
+
+/* Instruction sets of the cpu back end, each including the ones before it. */
+typedef enum ms_isa {
+    MS_ISA_C,      /* plain C: what every other one is checked against */
+    MS_ISA_AVX2,   /* AVX2, FMA, F16C */
+    MS_ISA_AVX512, /* AVX-512 F, BW, DQ, VL */
+    MS_ISA_COUNT
+} ms_isa;
+
+typedef struct ms_device_params {
+    const char *backend; /* "cpu", "dummy" */
+    ms_mem *mem;         /* what the device's allocations are charged to; NULL = the process's */
+    int threads;         /* cpu: 0 = all */
+    ms_isa isa_limit;    /* cpu: use nothing above this; MS_ISA_AVX512 for no limit */
+    size_t memory_bytes; /* dummy: the size it claims to have */
+} ms_device_params;
+
+/* A weight matrix as the checkpoint has it: n rows of [c_in / groups][kernel_h][kernel_w]. */
+typedef struct ms_weight_shape {
+    ms_weight_layout layout;
+    ms_dtype dtype;  /* in memory: F32, F16 or BF16 */
+    int64_t n, c_in; /* c_in: inputs of one output (already divided by the groups) */
+    int kernel_h, kernel_w, groups;
+} ms_weight_shape;
+
+/* The row of the checkpoint's matrix that is output `lane` (0 to 15) of a panel; -1 where the panel is
+   padding. GEGLU: even panels hold the first half of the rows (hidden), odd ones the second (gate). Groups
+   are padded to whole panels each. */
+static inline int64_t ms_weight_row(const ms_weight_shape *shape, int64_t panel, int lane) {
+    if (shape->layout == MS_LAYOUT_GEGLU) {
+        int64_t half = shape->n / 2, row = panel / 2 * 16 + lane;
+        return row < half ? row + panel % 2 * half : -1;
+    }
+    int groups = shape->layout == MS_LAYOUT_DEPTHWISE ? 1 : shape->groups;
+    int64_t n = shape->n / groups, panels = (n + 15) / 16, row = panel % panels * 16 + lane;
+    return row < n ? panel / panels * n + row : -1;
+}
+
+typedef struct ms_backend {
+    const char *name;
+    ms_status (*open)(const ms_device_params *params, ms_device **ret_dev, ms_error *err);
+    void (*close)(ms_device **dev);
+
+    /* Device memory, 64-byte aligned or better. NULL when there is none left. */
+    void *(*alloc)(ms_device *dev, ms_ledger ledger, size_t bytes);
+    void (*free)(ms_device *dev, void *block);
+    ms_status (*upload)(ms_device *dev, void *dst, const void *src, size_t bytes);
+    ms_status (*download)(ms_device *dev, void *dst, const void *src, size_t bytes);
+    ms_status (*synchronize)(ms_device *dev);
+    void (*memory)(const ms_device *dev, size_t *ret_free_bytes, size_t *ret_total_bytes);
+
+    /*
+     * Weights are packed 16 output channels (a panel) at a time. rows[i] is the float32 row of the panel's
+     * i-th output channel (ms_weight_row) in the checkpoint's order, NULL where the panel is padding; base is
+     * where the whole matrix begins. Panels may be packed in any order and by several threads. Values are
+     * rounded to the dtype (to nearest even). weight_bytes is 0 for a shape that makes no sense.
+     */
+    size_t (*weight_bytes)(const ms_weight_shape *shape);
+    int64_t (*weight_panels)(const ms_weight_shape *shape);
+    void (*weight_pack)(const ms_weight_shape *shape, int64_t panel, const float *const rows[16], void *base);
+} ms_backend;
+
+struct ms_device {
+    const ms_backend *backend;
+    const ms_kernels *kernels;
+    ms_mem *mem;
+    ms_pool *pool; /* cpu; NULL elsewhere */
+    ms_isa isa;    /* cpu */
+    char description[128];
+    size_t total_bytes; /* dummy: nominal size */
+    void *impl;         /* the back end's own */
+};
+
+/* Finds the back end by name and opens it. MS_UNSUPPORTED names the ones that exist. */
+ms_status ms_device_open(const ms_device_params *params, ms_device **ret_dev, ms_error *err);
+void ms_device_close(ms_device **dev);
+
+const ms_backend *const *ms_backends(void); /* NULL-terminated */
+const char *ms_isa_name(ms_isa isa);
+ms_isa ms_isa_detect(void); /* the best that this machine has */
+
+#endif

@@ -1,0 +1,228 @@
+/*
+ * The dummy back end: memory that counts but is not there, kernels that check their arguments and compute
+ * nothing. Blocks are reserved address space that no access is allowed to, so addresses are unique, pointer
+ * arithmetic stays inside a block, and a kernel that touched one by mistake would crash at once.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "base/error.h"
+#include "device/backends.h"
+#include "device/cpu/plan.h"
+#include "device/shape.h"
+#include "device/weight.h"
+
+typedef struct dummy_block {
+    struct dummy_block *next;
+    char *address;
+    size_t bytes, mapped;
+    ms_ledger ledger;
+} dummy_block;
+
+typedef struct dummy_device {
+    ms_device base;
+    pthread_mutex_t lock;
+    dummy_block *blocks;
+    size_t used_bytes;
+    int threads;
+} dummy_device;
+
+static dummy_device *self(const ms_device *dev) {
+    return dev->impl;
+}
+
+static void *dummy_alloc(ms_device *dev, ms_ledger ledger, size_t bytes) {
+    dummy_device *d = self(dev);
+    if (bytes > dev->total_bytes)
+        return NULL;
+    size_t mapped = (bytes + 4096) / 4096 * 4096; /* never empty */
+    dummy_block *block = ms_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*block));
+    if (!block)
+        return NULL;
+    void *address = mmap(NULL, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (address == MAP_FAILED)
+        goto fail;
+    pthread_mutex_lock(&d->lock);
+    bool fits = bytes <= dev->total_bytes - d->used_bytes && ms_mem_charge(dev->mem, ledger, bytes);
+    if (fits) {
+        *block = (dummy_block){d->blocks, address, bytes, mapped, ledger};
+        d->blocks = block;
+        d->used_bytes += bytes;
+    }
+    pthread_mutex_unlock(&d->lock);
+    if (fits)
+        return address;
+    munmap(address, mapped);
+fail:
+    ms_free(block);
+    return NULL;
+}
+
+static void release(ms_device *dev, dummy_block *block) {
+    self(dev)->used_bytes -= block->bytes;
+    ms_mem_release(dev->mem, block->ledger, block->bytes);
+    munmap(block->address, block->mapped);
+    ms_free(block);
+}
+
+static void dummy_free(ms_device *dev, void *address) {
+    dummy_device *d = self(dev);
+    pthread_mutex_lock(&d->lock);
+    for (dummy_block **at = &d->blocks; *at; at = &(*at)->next) {
+        dummy_block *block = *at;
+        if (block->address == address) {
+            *at = block->next;
+            release(dev, block);
+            break;
+        }
+    }
+    pthread_mutex_unlock(&d->lock);
+}
+
+/* Whether all of the range lies in one block. */
+static bool inside(ms_device *dev, const void *address, size_t bytes) {
+    dummy_device *d = self(dev);
+    bool found = false;
+    pthread_mutex_lock(&d->lock);
+    for (const dummy_block *b = d->blocks; b && !found; b = b->next) {
+        uintptr_t offset = (uintptr_t)address - (uintptr_t)b->address;
+        found =
+            (uintptr_t)address >= (uintptr_t)b->address && offset <= b->bytes && bytes <= b->bytes - offset;
+    }
+    pthread_mutex_unlock(&d->lock);
+    return found;
+}
+
+static ms_status dummy_upload(ms_device *dev, void *dst, const void *src, size_t bytes) {
+    return src && inside(dev, dst, bytes) ? MS_OK : MS_INVALID_ARGUMENT;
+}
+
+/* What comes back is zeros. */
+static ms_status dummy_download(ms_device *dev, void *dst, const void *src, size_t bytes) {
+    if (!dst || !inside(dev, src, bytes))
+        return MS_INVALID_ARGUMENT;
+    memset(dst, 0, bytes);
+    return MS_OK;
+}
+
+static ms_status dummy_synchronize(ms_device *dev) {
+    (void)dev;
+    return MS_OK;
+}
+
+static void dummy_memory(const ms_device *dev, size_t *ret_free_bytes, size_t *ret_total_bytes) {
+    dummy_device *d = self(dev);
+    pthread_mutex_lock(&d->lock);
+    *ret_free_bytes = dev->total_bytes - d->used_bytes;
+    pthread_mutex_unlock(&d->lock);
+    *ret_total_bytes = dev->total_bytes;
+}
+
+static void dummy_pack(const ms_weight_shape *shape, int64_t panel, const float *const rows[16], void *base) {
+    (void)shape, (void)panel, (void)rows, (void)base;
+}
+
+/* Workspaces are those that the cpu back end would ask for with as many threads. */
+static size_t linear_workspace(const ms_device *dev, const ms_linear_args *args) {
+    return ms_linear_workspace_bytes(args, self(dev)->threads);
+}
+
+static size_t conv2d_workspace(const ms_device *dev, const ms_conv2d_args *args) {
+    return ms_conv2d_workspace_bytes(args, self(dev)->threads);
+}
+
+static size_t attention_workspace(const ms_device *dev, const ms_attention_args *args) {
+    return ms_attention_workspace_bytes(args, self(dev)->threads);
+}
+
+#define CHECK_ONLY_WITH_WORKSPACE(name)                                                                      \
+    static ms_status name(ms_device *dev, const ms_##name##_args *args, void *workspace) {                   \
+        MS_TRY(ms_check_##name(args));                                                                       \
+        return workspace || name##_workspace(dev, args) == 0 ? MS_OK : MS_INVALID_ARGUMENT;                  \
+    }
+CHECK_ONLY_WITH_WORKSPACE(linear)
+CHECK_ONLY_WITH_WORKSPACE(conv2d)
+CHECK_ONLY_WITH_WORKSPACE(attention)
+
+#define CHECK_ONLY(name)                                                                                     \
+    static ms_status name(ms_device *dev, const ms_##name##_args *args) {                                    \
+        (void)dev;                                                                                           \
+        return ms_check_##name(args);                                                                        \
+    }
+CHECK_ONLY(norm_partials)
+CHECK_ONLY(norm_tables)
+CHECK_ONLY(norm_apply)
+CHECK_ONLY(layer_norm)
+CHECK_ONLY(binary)
+CHECK_ONLY(unary)
+CHECK_ONLY(pool)
+CHECK_ONLY(resize)
+CHECK_ONLY(copy)
+
+static const ms_kernels dummy_kernels = {
+    .conv2d_layout = ms_conv2d_layout,
+    .linear_workspace = linear_workspace,
+    .linear = linear,
+    .conv2d_workspace = conv2d_workspace,
+    .conv2d = conv2d,
+    .attention_workspace = attention_workspace,
+    .attention = attention,
+    .norm_partials = norm_partials,
+    .norm_tables = norm_tables,
+    .norm_apply = norm_apply,
+    .layer_norm = layer_norm,
+    .binary = binary,
+    .unary = unary,
+    .pool = pool,
+    .resize = resize,
+    .copy = copy,
+};
+
+static ms_status dummy_open(const ms_device_params *params, ms_device **ret_dev, ms_error *err) {
+    if (params->threads < 0 || params->threads > 1024)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "threads must be 0 to 1024, not %d", params->threads);
+    dummy_device *d = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*d));
+    if (!d)
+        return ms_fail_alloc(err, params->mem, sizeof(*d), "the dummy device");
+    d->base = (ms_device){
+        .backend = &ms_backend_dummy,
+        .kernels = &dummy_kernels,
+        .mem = params->mem,
+        .total_bytes = params->memory_bytes,
+        .impl = d,
+    };
+    d->threads = params->threads ? params->threads : 1;
+    pthread_mutex_init(&d->lock, NULL);
+    snprintf(d->base.description, sizeof(d->base.description), "dummy device of %zu bytes",
+             params->memory_bytes);
+    *ret_dev = &d->base;
+    return MS_OK;
+}
+
+static void dummy_close(ms_device **dev) {
+    dummy_device *d = self(*dev);
+    while (d->blocks) {
+        dummy_block *block = d->blocks;
+        d->blocks = block->next;
+        release(*dev, block);
+    }
+    pthread_mutex_destroy(&d->lock);
+    ms_free(d);
+    *dev = NULL;
+}
+
+const ms_backend ms_backend_dummy = {
+    .name = "dummy",
+    .open = dummy_open,
+    .close = dummy_close,
+    .alloc = dummy_alloc,
+    .free = dummy_free,
+    .upload = dummy_upload,
+    .download = dummy_download,
+    .synchronize = dummy_synchronize,
+    .memory = dummy_memory,
+    .weight_bytes = ms_weight_bytes,
+    .weight_panels = ms_weight_panels,
+    .weight_pack = dummy_pack,
+};

@@ -1,0 +1,206 @@
+#include "device/shape.h"
+
+#include "device/weight.h"
+
+/* The largest extent that is taken for real: products of three stay inside int64. */
+#define MAX_EXTENT ((int64_t)1 << 40)
+#define MAX_KERNEL 64
+
+#define REQUIRE(condition)                                                                                   \
+    do {                                                                                                     \
+        if (!(condition))                                                                                    \
+            return MS_INVALID_ARGUMENT;                                                                      \
+    } while (0)
+
+static bool extent(int64_t n) {
+    return n > 0 && n <= MAX_EXTENT;
+}
+
+static bool rows_valid(const ms_rows *r) {
+    return r->data && extent(r->outer) && extent(r->inner) && extent(r->channels) &&
+           (r->inner == 1 || r->inner_stride >= r->channels) && (r->outer == 1 || r->outer_stride > 0);
+}
+
+static bool same_rows(const ms_rows *a, const ms_rows *b) {
+    return a->outer == b->outer && a->inner == b->inner;
+}
+
+int64_t ms_source_channels(const ms_rows *src, int n_src) {
+    if (n_src == 1)
+        return src[0].channels;
+    return n_src == 2 ? src[0].channels + src[1].channels : 0;
+}
+
+static bool sources_valid(const ms_rows *src, int n_src) {
+    if (n_src != 1 && n_src != 2)
+        return false;
+    for (int i = 0; i < n_src; i++) {
+        if (!rows_valid(&src[i]) || !same_rows(&src[i], &src[0]))
+            return false;
+    }
+    return true;
+}
+
+static bool prologue_valid(const ms_prologue *p) {
+    if (!p->tables)
+        return true;
+    return p->outer_per_table > 0 && p->outer_first >= 0 && (p->act == MS_ACT_NONE || p->act == MS_ACT_SILU);
+}
+
+static bool act_valid(ms_act act, const float *slope) {
+    switch (act) {
+    case MS_ACT_PRELU:
+        return slope != NULL;
+    case MS_ACT_NONE:
+    case MS_ACT_SILU:
+    case MS_ACT_GELU:
+    case MS_ACT_RELU:
+    case MS_ACT_SIGMOID:
+        return true;
+    case MS_ACT_GEGLU:
+        break;
+    }
+    return false;
+}
+
+static bool residual_valid(const ms_epilogue *e, const ms_rows *dst) {
+    const ms_rows *r = e->residual;
+    return !r || (rows_valid(r) && same_rows(r, dst) && r->channels == dst->channels);
+}
+
+static bool weight_valid(const ms_weight *w) {
+    return w->data && extent(w->n) && extent(w->k) &&
+           (w->dtype == MS_F32 || w->dtype == MS_F16 || w->dtype == MS_BF16);
+}
+
+ms_status ms_check_linear(const ms_linear_args *a) {
+    REQUIRE(sources_valid(a->src, a->n_src) && rows_valid(&a->dst) && same_rows(&a->src[0], &a->dst));
+    REQUIRE(weight_valid(&a->weight) && a->weight.k == ms_source_channels(a->src, a->n_src));
+    REQUIRE(prologue_valid(&a->prologue) && residual_valid(&a->epilogue, &a->dst));
+    if (a->weight.layout == MS_LAYOUT_GEGLU) {
+        REQUIRE(a->epilogue.act == MS_ACT_GEGLU && a->weight.n == 2 * a->dst.channels);
+    } else {
+        REQUIRE(a->weight.layout == MS_LAYOUT_PANEL && a->weight.n == a->dst.channels);
+        REQUIRE(act_valid(a->epilogue.act, a->epilogue.slope));
+    }
+    return MS_OK;
+}
+
+ms_weight_layout ms_conv2d_layout(const ms_conv2d_args *a) {
+    int64_t channels = ms_source_channels(a->src, a->n_src);
+    if (a->groups > 1 && a->groups == channels && a->groups == a->dst.channels)
+        return MS_LAYOUT_DEPTHWISE;
+    bool same_3x3 = a->kernel_h == 3 && a->kernel_w == 3 && a->stride_h == 1 && a->stride_w == 1 &&
+                    a->pad_top == 1 && a->pad_left == 1 && a->dst_h == ms_conv2d_in_h(a) &&
+                    a->dst_w == ms_conv2d_in_w(a);
+    if (a->groups == 1 && same_3x3 && channels >= 16)
+        return MS_LAYOUT_WINOGRAD;
+    return MS_LAYOUT_PANEL;
+}
+
+ms_status ms_check_conv2d(const ms_conv2d_args *a) {
+    REQUIRE(sources_valid(a->src, a->n_src) && rows_valid(&a->dst) && a->src[0].outer == a->dst.outer);
+    REQUIRE(extent(a->src_h) && extent(a->src_w) && extent(a->dst_h) && extent(a->dst_w));
+    REQUIRE(a->src[0].inner == a->src_h * a->src_w && a->dst.inner == a->dst_h * a->dst_w);
+    REQUIRE(a->up_h == 0 || (a->up_h >= a->src_h && extent(a->up_h)));
+    REQUIRE(a->up_w == 0 || (a->up_w >= a->src_w && extent(a->up_w)));
+    REQUIRE(a->kernel_h > 0 && a->kernel_w > 0 && a->kernel_h <= MAX_KERNEL && a->kernel_w <= MAX_KERNEL);
+    REQUIRE(a->stride_h > 0 && a->stride_w > 0);
+    REQUIRE(a->pad_top >= 0 && a->pad_left >= 0 && a->pad_top < a->kernel_h && a->pad_left < a->kernel_w);
+    /* The last output may reach past the edge by less than a kernel. */
+    REQUIRE((a->dst_h - 1) * a->stride_h - a->pad_top < ms_conv2d_in_h(a));
+    REQUIRE((a->dst_w - 1) * a->stride_w - a->pad_left < ms_conv2d_in_w(a));
+    int64_t channels = ms_source_channels(a->src, a->n_src);
+    REQUIRE(a->groups > 0 && channels % a->groups == 0 && a->dst.channels % a->groups == 0);
+    REQUIRE(a->groups == 1 || a->n_src == 1);
+    REQUIRE(weight_valid(&a->weight) && a->weight.layout == ms_conv2d_layout(a));
+    REQUIRE(a->weight.n == a->dst.channels);
+    REQUIRE(a->weight.k == channels / a->groups * a->kernel_h * a->kernel_w);
+    REQUIRE(prologue_valid(&a->prologue) && residual_valid(&a->epilogue, &a->dst));
+    REQUIRE(act_valid(a->epilogue.act, a->epilogue.slope));
+    return MS_OK;
+}
+
+ms_status ms_check_attention(const ms_attention_args *a) {
+    REQUIRE(a->q && a->k && a->v && a->out);
+    REQUIRE(extent(a->batch_outer) && extent(a->batch_inner) && extent(a->q_tokens) && extent(a->kv_tokens));
+    REQUIRE(a->heads > 0 && a->head_dim > 0 && a->head_dim <= 65536);
+    const int64_t *strides[4] = {a->q_stride, a->k_stride, a->v_stride, a->out_stride};
+    for (int i = 0; i < 4; i++)
+        REQUIRE(strides[i][0] >= 0 && strides[i][1] >= 0 && strides[i][2] >= 0);
+    REQUIRE(a->q_tokens == 1 || a->out_stride[2] >= (int64_t)a->heads * a->head_dim);
+    return MS_OK;
+}
+
+ms_status ms_check_norm_partials(const ms_norm_partials_args *a) {
+    REQUIRE(sources_valid(a->src, a->n_src) && a->partials && extent(a->h) && extent(a->w));
+    REQUIRE(a->src[0].inner == a->h * a->w);
+    REQUIRE(a->groups > 0 && ms_source_channels(a->src, a->n_src) % a->groups == 0);
+    return MS_OK;
+}
+
+ms_status ms_check_norm_tables(const ms_norm_tables_args *a) {
+    REQUIRE(a->partials && a->gamma && a->beta && a->tables);
+    REQUIRE(extent(a->outer) && extent(a->h) && extent(a->w) && extent(a->channels));
+    REQUIRE(a->outer_per_table > 0 && a->outer % a->outer_per_table == 0);
+    REQUIRE(a->groups > 0 && a->channels % a->groups == 0 && a->eps >= 0.0f);
+    return MS_OK;
+}
+
+ms_status ms_check_norm_apply(const ms_norm_apply_args *a) {
+    REQUIRE(rows_valid(&a->src) && rows_valid(&a->dst) && same_rows(&a->src, &a->dst));
+    REQUIRE(a->src.channels == a->dst.channels && prologue_valid(&a->prologue));
+    return MS_OK;
+}
+
+ms_status ms_check_layer_norm(const ms_layer_norm_args *a) {
+    REQUIRE(rows_valid(&a->src) && rows_valid(&a->dst) && same_rows(&a->src, &a->dst));
+    REQUIRE(a->src.channels == a->dst.channels && a->gamma && a->beta && a->eps >= 0.0f);
+    REQUIRE(!a->position || (a->position_rows > 0 && a->outer_first >= 0));
+    return MS_OK;
+}
+
+ms_status ms_check_binary(const ms_binary_args *a) {
+    REQUIRE(rows_valid(&a->a) && rows_valid(&a->dst) && same_rows(&a->a, &a->dst));
+    REQUIRE(a->a.channels == a->dst.channels && act_valid(a->act, NULL));
+    REQUIRE(a->op == MS_BINARY_ADD || a->op == MS_BINARY_SUB || a->op == MS_BINARY_MUL ||
+            a->op == MS_BINARY_DIV);
+    if (!a->b_channel)
+        REQUIRE(rows_valid(&a->b) && same_rows(&a->b, &a->dst) && a->b.channels == a->dst.channels);
+    return MS_OK;
+}
+
+ms_status ms_check_unary(const ms_unary_args *a) {
+    REQUIRE(rows_valid(&a->src) && rows_valid(&a->dst) && same_rows(&a->src, &a->dst));
+    REQUIRE(a->src.channels == a->dst.channels && act_valid(a->act, a->slope));
+    return MS_OK;
+}
+
+ms_status ms_check_pool(const ms_pool_args *a) {
+    REQUIRE(rows_valid(&a->src) && rows_valid(&a->dst) && a->src.outer == a->dst.outer);
+    REQUIRE(a->src.channels == a->dst.channels);
+    REQUIRE(extent(a->src_h) && extent(a->src_w) && extent(a->dst_h) && extent(a->dst_w));
+    REQUIRE(a->src.inner == a->src_h * a->src_w && a->dst.inner == a->dst_h * a->dst_w);
+    REQUIRE(a->kernel_h > 0 && a->kernel_w > 0 && a->stride_h > 0 && a->stride_w > 0);
+    REQUIRE(a->pad_top >= 0 && a->pad_left >= 0 && a->pad_bottom >= 0 && a->pad_right >= 0);
+    REQUIRE(a->pad_top < a->kernel_h && a->pad_left < a->kernel_w);
+    /* Every window must hold at least one pixel of the image. */
+    REQUIRE((a->dst_h - 1) * a->stride_h - a->pad_top < a->src_h);
+    REQUIRE((a->dst_w - 1) * a->stride_w - a->pad_left < a->src_w);
+    return MS_OK;
+}
+
+ms_status ms_check_resize(const ms_resize_args *a) {
+    REQUIRE(rows_valid(&a->src) && rows_valid(&a->dst) && a->src.outer == a->dst.outer);
+    REQUIRE(a->src.channels == a->dst.channels);
+    REQUIRE(extent(a->src_h) && extent(a->src_w) && extent(a->dst_h) && extent(a->dst_w));
+    REQUIRE(a->src.inner == a->src_h * a->src_w && a->dst.inner == a->dst_h * a->dst_w);
+    return MS_OK;
+}
+
+ms_status ms_check_copy(const ms_copy_args *a) {
+    REQUIRE(a->src && a->dst && extent(a->outer) && extent(a->inner) && extent(a->channels));
+    for (int i = 0; i < 3; i++)
+        REQUIRE(a->src_stride[i] >= 0 && a->dst_stride[i] >= 0);
+    return MS_OK;
+}

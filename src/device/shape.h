@@ -1,0 +1,49 @@
+/*
+ * What follows from the arguments of a kernel alone: whether they make sense, and derived sizes. Shared by
+ * the cpu and dummy back ends, so that a graph that the dummy accepts runs on the cpu. Every check is made
+ * once, here, at the edge; kernels behind it trust their arguments.
+ *
+ * A check returns MS_INVALID_ARGUMENT for arguments that no kernel has a meaning for. Data pointers must not
+ * be NULL; what they point at is not looked at.
+ */
+#ifndef MS_DEVICE_SHAPE_H
+#define MS_DEVICE_SHAPE_H
+
+#include "device/device.h"
+
+ms_status ms_check_linear(const ms_linear_args *args);
+ms_status ms_check_conv2d(const ms_conv2d_args *args);
+ms_status ms_check_attention(const ms_attention_args *args);
+ms_status ms_check_norm_partials(const ms_norm_partials_args *args);
+ms_status ms_check_norm_tables(const ms_norm_tables_args *args);
+ms_status ms_check_norm_apply(const ms_norm_apply_args *args);
+ms_status ms_check_layer_norm(const ms_layer_norm_args *args);
+ms_status ms_check_binary(const ms_binary_args *args);
+ms_status ms_check_unary(const ms_unary_args *args);
+ms_status ms_check_pool(const ms_pool_args *args);
+ms_status ms_check_resize(const ms_resize_args *args);
+ms_status ms_check_copy(const ms_copy_args *args);
+
+ms_weight_layout ms_conv2d_layout(const ms_conv2d_args *args);
+
+/* Channels of the sources together; 0 when there are not one or two. */
+int64_t ms_source_channels(const ms_rows *src, int n_src);
+
+/* Height and width that a convolution reads: the enlarged ones where the input is enlarged. */
+static inline int64_t ms_conv2d_in_h(const ms_conv2d_args *args) {
+    return args->up_h ? args->up_h : args->src_h;
+}
+
+static inline int64_t ms_conv2d_in_w(const ms_conv2d_args *args) {
+    return args->up_w ? args->up_w : args->src_w;
+}
+
+/* Row (column) `at` of `large` of an image enlarged from `small` by nearest neighbour. */
+static inline int64_t ms_nearest(int64_t at, int64_t small, int64_t large) {
+    if (small == large)
+        return at;
+    int64_t from = (int64_t)((float)at * ((float)small / (float)large));
+    return from < small ? from : small - 1;
+}
+
+#endif

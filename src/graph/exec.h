@@ -1,0 +1,57 @@
+/*
+ * Runs a planned graph in an arena. Allocates nothing while running, so a run that began cannot run out of
+ * memory; the same bits come out whatever the slices are.
+ */
+#ifndef MS_GRAPH_EXEC_H
+#define MS_GRAPH_EXEC_H
+
+#include <stdatomic.h>
+
+#include "graph/plan.h"
+
+/* Stands for every pointer while workspaces are being sized: what a kernel asks is whether there is one. */
+#define MS_PLANNING_ADDRESS ((uintptr_t)MS_ARENA_ALIGN)
+
+/* What an operation sees while it runs. */
+struct ms_exec_context {
+    const ms_graph *graph;
+    const ms_plan *plan;
+    ms_device *dev;
+    char *arena;
+    bool planning; /* only sizes are asked for: there is no arena, and pointers are MS_PLANNING_ADDRESS where
+                      a run has one */
+    ms_axis axis;
+    int64_t first, count; /* the slice of the current segment */
+};
+
+/* The part of a value that the current slice covers. A `whole` value has outer = n, inner = h * w, unsliced.
+ */
+ms_rows ms_exec_rows(const ms_exec_context *x, ms_value value);
+
+/* Start of a whole value. */
+float *ms_exec_data(const ms_exec_context *x, ms_value value);
+
+/* A vector parameter; NULL for MS_NO_PARAM. */
+const float *ms_exec_vector(const ms_exec_context *x, ms_param param);
+ms_weight ms_exec_matrix(const ms_exec_context *x, ms_param param);
+
+/* Absolute image number of the slice's first row. */
+int64_t ms_exec_first_image(const ms_exec_context *x);
+
+typedef struct ms_exec_params {
+    /* Called before every operation of every slice; MS_OK to go on. For cancelling, progress and profiles. */
+    ms_status (*before)(void *arg, const ms_graph *graph, int node);
+    void *arg;
+} ms_exec_params;
+
+/* arena: plan->arena_bytes of device memory. */
+ms_status ms_exec_run(const ms_graph *graph, const ms_plan *plan, void *arena, const ms_exec_params *params,
+                      ms_error *err);
+
+/* Copies a whole input in or an output out, rows packed as the value's shape says. */
+ms_status ms_exec_write(const ms_graph *graph, const ms_plan *plan, void *arena, ms_value value,
+                        const float *data);
+ms_status ms_exec_read(const ms_graph *graph, const ms_plan *plan, const void *arena, ms_value value,
+                       float *ret_data);
+
+#endif

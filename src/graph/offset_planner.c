@@ -1,0 +1,160 @@
+#include "graph/offset_planner.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+
+typedef struct ranked {
+    int index;
+    double key;
+} ranked;
+
+/* Largest key first; ties by index so that every C library's qsort gives the same layout. */
+static int by_key(const void *a, const void *b) {
+    const ranked *x = a, *y = b;
+    if (x->key != y->key)
+        return x->key > y->key ? -1 : 1;
+    return x->index - y->index;
+}
+
+static size_t aligned(size_t bytes) {
+    return (bytes + MS_ARENA_ALIGN - 1) / MS_ARENA_ALIGN * MS_ARENA_ALIGN;
+}
+
+static int overlap_in_time(const ms_block *a, const ms_block *b) {
+    return a->first <= b->last && b->first <= a->last;
+}
+
+/* Sum of sizes at each moment; moments is the number of them. */
+static void pressure_over_time(const ms_block *blocks, int count, size_t *pressure, int moments) {
+    for (int t = 0; t < moments; t++)
+        pressure[t] = 0;
+    for (int i = 0; i < count; i++)
+        for (int t = blocks[i].first; t <= blocks[i].last; t++)
+            pressure[t] += aligned(blocks[i].bytes);
+}
+
+/*
+ * Places the blocks in the order given. placed holds the indices of those already placed, sorted by offset,
+ * so that one walk finds the lowest gap between the neighbours in time that is large enough.
+ */
+static size_t place(ms_block *blocks, const ranked *order, int count, int *placed) {
+    size_t arena = 0;
+    int n_placed = 0;
+    for (int i = 0; i < count; i++) {
+        ms_block *b = &blocks[order[i].index];
+        size_t bytes = aligned(b->bytes), offset = 0;
+        b->offset = 0;
+        if (bytes == 0)
+            continue;
+        for (int j = 0; j < n_placed; j++) {
+            const ms_block *other = &blocks[placed[j]];
+            if (!overlap_in_time(b, other))
+                continue;
+            if (other->offset >= offset + bytes)
+                break; /* the gap before this one is large enough */
+            size_t end = other->offset + aligned(other->bytes);
+            if (end > offset)
+                offset = end;
+        }
+        b->offset = offset;
+        if (offset + bytes > arena)
+            arena = offset + bytes;
+        int at = n_placed++;
+        while (at > 0 && blocks[placed[at - 1]].offset > offset) {
+            placed[at] = placed[at - 1];
+            at--;
+        }
+        placed[at] = order[i].index;
+    }
+    return arena;
+}
+
+enum { BY_SIZE, BY_AREA, BY_BIRTH, BY_DEATH, BY_PRESSURE, ORDERINGS };
+static const char *const ordering_names[ORDERINGS] = {"size", "size x life", "birth", "death", "pressure"};
+
+static double rank(const ms_block *b, int ordering, const size_t *pressure) {
+    double size = (double)b->bytes, life = (double)(b->last - b->first + 1);
+    switch (ordering) {
+    case BY_SIZE:
+        return size;
+    case BY_AREA:
+        return size * life;
+    case BY_BIRTH:
+        return -(double)b->first;
+    case BY_DEATH:
+        return (double)b->last;
+    default: {
+        size_t worst = 0;
+        for (int t = b->first; t <= b->last; t++)
+            if (pressure[t] > worst)
+                worst = pressure[t];
+        return (double)worst * 1e3 + size * 1e-9;
+    }
+    }
+}
+
+ms_status ms_plan_offsets(ms_mem *mem, ms_block *blocks, int count, ms_offset_plan *ret_plan, ms_error *err) {
+    int moments = 1;
+    for (int i = 0; i < count; i++) {
+        if (blocks[i].first < 0 || blocks[i].last < blocks[i].first || blocks[i].bytes > SIZE_MAX / 4)
+            return ms_fail(err, MS_INTERNAL, "block %d has life %d to %d and %zu bytes", i, blocks[i].first,
+                           blocks[i].last, blocks[i].bytes);
+        if (blocks[i].last + 1 > moments)
+            moments = blocks[i].last + 1;
+    }
+    size_t n = (size_t)(count > 0 ? count : 1);
+    size_t scratch_bytes =
+        n * (sizeof(ranked) + sizeof(int) + sizeof(size_t)) + (size_t)moments * sizeof(size_t);
+    char *scratch = ms_alloc(mem, MS_LEDGER_GENERAL, scratch_bytes);
+    if (!scratch)
+        return ms_fail_alloc(err, mem, scratch_bytes, "the memory planner");
+    size_t *pressure = (size_t *)scratch, *best = pressure + moments;
+    ranked *order = (ranked *)(best + n);
+    int *placed = (int *)(order + n);
+
+    pressure_over_time(blocks, count, pressure, moments);
+    ms_offset_plan plan = {.arena_bytes = SIZE_MAX, .ordering = "none"};
+    for (int t = 0; t < moments; t++)
+        if (pressure[t] > plan.lower_bound_bytes)
+            plan.lower_bound_bytes = pressure[t];
+    for (int ordering = 0; ordering < ORDERINGS && plan.arena_bytes > plan.lower_bound_bytes; ordering++) {
+        for (int i = 0; i < count; i++)
+            order[i] = (ranked){.index = i, .key = rank(&blocks[i], ordering, pressure)};
+        qsort(order, (size_t)count, sizeof(*order), by_key);
+        size_t arena = place(blocks, order, count, placed);
+        if (arena >= plan.arena_bytes)
+            continue;
+        plan.arena_bytes = arena;
+        plan.ordering = ordering_names[ordering];
+        for (int i = 0; i < count; i++)
+            best[i] = blocks[i].offset;
+    }
+    for (int i = 0; i < count; i++)
+        blocks[i].offset = best[i];
+    ms_free(scratch);
+    *ret_plan = plan;
+    return MS_OK;
+}
+
+ms_status ms_validate_offsets(const ms_block *blocks, int count, size_t arena_bytes, ms_error *err) {
+    for (int i = 0; i < count; i++) {
+        const ms_block *a = &blocks[i];
+        if (a->offset % MS_ARENA_ALIGN || a->offset > arena_bytes || a->bytes > arena_bytes - a->offset)
+            return ms_fail(err, MS_INTERNAL,
+                           "block %d at %zu with %zu bytes does not lie in the arena of %zu", i, a->offset,
+                           a->bytes, arena_bytes);
+        for (int j = 0; j < i; j++) {
+            const ms_block *b = &blocks[j];
+            bool in_time = !(a->last < b->first || b->last < a->first);
+            bool in_space = a->bytes && b->bytes &&
+                            !(a->offset + a->bytes <= b->offset || b->offset + b->bytes <= a->offset);
+            if (in_time && in_space)
+                return ms_fail(err, MS_INTERNAL,
+                               "blocks %d [%zu, +%zu, life %d-%d] and %d [%zu, +%zu, life %d-%d] overlap", i,
+                               a->offset, a->bytes, a->first, a->last, j, b->offset, b->bytes, b->first,
+                               b->last);
+        }
+    }
+    return MS_OK;
+}

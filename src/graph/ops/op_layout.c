@@ -1,0 +1,138 @@
+/* Operations that only move data: nearest-neighbour resize, concatenation, flattening, changes of layout. */
+#include "graph/ops/common.h"
+
+static ms_status run_resize(const ms_exec_context *x, const ms_node *node, void *ws) {
+    (void)ws;
+    ms_shape s = ms_graph_shape(x->graph, node->input[0]), o = ms_graph_shape(x->graph, node->output);
+    ms_resize_args a = {.src = ms_exec_rows(x, node->input[0]),
+                        .dst = ms_exec_rows(x, node->output),
+                        .src_h = s.h,
+                        .src_w = s.w,
+                        .dst_h = o.h,
+                        .dst_w = o.w};
+    return x->dev->kernels->resize(x->dev, &a);
+}
+
+static const ms_op op_resize = {.name = "resize", .run = run_resize};
+
+ms_value ms_op_resize(ms_graph *g, const char *name, ms_value src, int64_t h, int64_t w) {
+    if (!op_input(g, name, src))
+        return MS_NO_VALUE;
+    ms_shape s = ms_graph_shape(g, src);
+    ms_node node = {.op = &op_resize, .name = name, .n_inputs = 1, .input = {src}, .in_place = -1};
+    return ms_graph_append(g, &node, (ms_shape){s.n, h, w, s.c}, false);
+}
+
+static ms_copy_args rows_copy(ms_rows src, ms_rows dst, int64_t dst_channel) {
+    return (ms_copy_args){.src = src.data,
+                          .dst = dst.data + dst_channel,
+                          .outer = src.outer,
+                          .inner = src.inner,
+                          .channels = src.channels,
+                          .src_stride = {src.outer_stride, src.inner_stride, 1},
+                          .dst_stride = {dst.outer_stride, dst.inner_stride, 1}};
+}
+
+static ms_status run_concat(const ms_exec_context *x, const ms_node *node, void *ws) {
+    (void)ws;
+    ms_rows a = ms_exec_rows(x, node->input[0]), b = ms_exec_rows(x, node->input[1]),
+            dst = ms_exec_rows(x, node->output);
+    ms_copy_args first = rows_copy(a, dst, 0), second = rows_copy(b, dst, a.channels);
+    ms_status status = x->dev->kernels->copy(x->dev, &first);
+    return status != MS_OK ? status : x->dev->kernels->copy(x->dev, &second);
+}
+
+static const ms_op op_concat = {.name = "concat", .pixels = true, .run = run_concat};
+
+ms_value ms_op_concat(ms_graph *g, const char *name, ms_value a, ms_value b) {
+    if (!op_input(g, name, a) || !op_input(g, name, b))
+        return MS_NO_VALUE;
+    ms_shape s = ms_graph_shape(g, a), t = ms_graph_shape(g, b);
+    int64_t channels = t.c;
+    t.c = s.c;
+    if (!op_same_shape(g, name, a, t))
+        return MS_NO_VALUE;
+    ms_node node = {.op = &op_concat, .name = name, .n_inputs = 2, .input = {a, b}, .in_place = -1};
+    return ms_graph_append(g, &node, (ms_shape){s.n, s.h, s.w, s.c + channels}, ms_graph_value(g, a)->whole);
+}
+
+static ms_status run_flatten(const ms_exec_context *x, const ms_node *node, void *ws) {
+    (void)ws;
+    ms_rows src = ms_exec_rows(x, node->input[0]), dst = ms_exec_rows(x, node->output);
+    ms_copy_args a = {.src = src.data,
+                      .dst = dst.data,
+                      .outer = src.outer,
+                      .inner = src.inner,
+                      .channels = src.channels,
+                      .src_stride = {src.outer_stride, src.inner_stride, 1},
+                      .dst_stride = {dst.outer_stride, 1, src.inner}};
+    return x->dev->kernels->copy(x->dev, &a);
+}
+
+static const ms_op op_flatten = {.name = "flatten", .run = run_flatten};
+
+ms_value ms_op_flatten(ms_graph *g, const char *name, ms_value src) {
+    if (!op_input(g, name, src))
+        return MS_NO_VALUE;
+    ms_shape s = ms_graph_shape(g, src);
+    ms_node node = {.op = &op_flatten, .name = name, .n_inputs = 1, .input = {src}, .in_place = -1};
+    return ms_graph_append(g, &node, (ms_shape){s.n, 1, 1, s.h * s.w * s.c}, false);
+}
+
+typedef struct restride_desc {
+    int64_t stride[4];
+} restride_desc;
+
+/* The copy kernel has one stride for all pixels: an image whose rows do not follow each other is copied row
+   by row. */
+static ms_status run_restride(const ms_exec_context *x, const ms_node *node, void *ws) {
+    (void)ws;
+    const int64_t *stride = ((const restride_desc *)node->desc)->stride;
+    ms_rows src = ms_exec_rows(x, node->input[0]), dst = ms_exec_rows(x, node->output);
+    ms_shape o = ms_graph_shape(x->graph, node->output);
+    bool even = o.h == 1 || o.w == 1 || stride[1] == o.w * stride[2];
+    int64_t rows = even ? 1 : o.h;
+    ms_copy_args a = {.outer = dst.outer,
+                      .inner = dst.inner / rows,
+                      .channels = o.c,
+                      .src_stride = {src.outer_stride, o.w == 1 ? stride[1] : stride[2], stride[3]},
+                      .dst_stride = {dst.outer_stride, o.c, 1}};
+    for (int64_t y = 0; y < rows; y++) {
+        a.src = src.data + y * stride[1];
+        a.dst = dst.data + y * o.w * o.c;
+        ms_status status = x->dev->kernels->copy(x->dev, &a);
+        if (status != MS_OK)
+            return status;
+    }
+    return MS_OK;
+}
+
+static const ms_op op_restride = {.name = "restride", .run = run_restride};
+
+ms_value ms_op_restride(ms_graph *g, const char *name, ms_value src, ms_shape dst, const int64_t stride[4]) {
+    if (!op_input(g, name, src))
+        return MS_NO_VALUE;
+    ms_shape s = ms_graph_shape(g, src);
+    const int64_t size[4] = {dst.n, dst.h, dst.w, dst.c};
+    int64_t last = 0; /* the furthest element that is read */
+    restride_desc desc;
+    for (int i = 0; i < 4; i++) {
+        desc.stride[i] = size[i] == 1 ? 0 : stride[i];
+        last += i ? (size[i] - 1) * desc.stride[i] : 0;
+        if (desc.stride[i] < 0)
+            last = INT64_MAX / 2;
+    }
+    if (dst.n != s.n || (s.n > 1 && stride[0] != s.h * s.w * s.c) || last >= s.h * s.w * s.c ||
+        dst.h * dst.w * dst.c != s.h * s.w * s.c) {
+        ms_graph_fail(g, MS_INTERNAL, "%s: a layout that does not fit [%lld, %lld, %lld, %lld]", name,
+                      (long long)s.n, (long long)s.h, (long long)s.w, (long long)s.c);
+        return MS_NO_VALUE;
+    }
+    ms_node node = {.op = &op_restride,
+                    .name = name,
+                    .n_inputs = 1,
+                    .input = {src},
+                    .in_place = -1,
+                    .desc = ms_graph_copy(g, &desc, sizeof(desc))};
+    return ms_graph_append(g, &node, dst, false);
+}

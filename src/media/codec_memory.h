@@ -1,0 +1,34 @@
+/*
+ * What FFmpeg's codecs hold for us, by estimate: they allocate on their own, so a budget is charged with an upper
+ * bound in advance. The constants were measured (docs/media.md says how and on what); the test media_memory
+ * holds the estimates against the process's real growth.
+ */
+#ifndef MS_MEDIA_CODEC_MEMORY_H
+#define MS_MEDIA_CODEC_MEMORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "media/video_writer.h"
+
+typedef struct ms_decoder_load {
+    int64_t frame_bytes; /* one decoded frame in its pixel format */
+    int reference_frames; /* that the stream may refer to, reordering included */
+    int threads;
+    int64_t file_frames; /* samples in the container's own index (mp4, mov); 0 = it has none */
+} ms_decoder_load;
+
+size_t ms_decoder_bytes(const ms_decoder_load *load);
+
+typedef struct ms_encoder_load {
+    ms_video_codec codec;
+    const char *preset;
+    int width, height; /* of the encoded picture */
+    int threads, lookahead;
+    bool audio;
+    int64_t indexed_frames; /* that an mp4 or mov file will hold; 0 for the others */
+} ms_encoder_load;
+
+size_t ms_encoder_bytes(const ms_encoder_load *load);
+
+#endif

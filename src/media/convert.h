@@ -1,0 +1,59 @@
+/*
+ * Decoded pictures to RGB24 and RGB24 to what an encoder takes, by libswscale with its exact settings: full
+ * chroma interpolation, accurate rounding, no code that depends on the CPU. Chroma is taken to lie where the
+ * stream says; where it says nothing, left of the pixel pair, as in H.264 and HEVC.
+ */
+#ifndef MS_MEDIA_CONVERT_H
+#define MS_MEDIA_CONVERT_H
+
+#include "media/av.h"
+#include "media/orient.h"
+
+struct SwsContext;
+
+/* The facts of a frame after the rules for what it leaves out (docs/media.md). */
+typedef struct ms_frame_colour {
+    ms_colour colour;
+    bool matrix_guessed, range_guessed;
+} ms_frame_colour;
+
+ms_frame_colour ms_frame_colour_of(const AVFrame *frame);
+
+typedef struct ms_to_rgb {
+    ms_mem *mem;
+    int width, height; /* of the stored picture; a frame of another size is scaled to it */
+    ms_orientation orientation;
+    /* what sws was made for */
+    struct SwsContext *sws;
+    int format, src_width, src_height, chroma;
+    ms_colour colour;
+    uint8_t *rgb; /* [height][stride]: swscale may write past a row's end, so it never sees the caller's rows */
+    ptrdiff_t stride;
+} ms_to_rgb;
+
+ms_status ms_to_rgb_init(ms_to_rgb *c, ms_mem *mem, int width, int height, ms_orientation orientation,
+                         ms_error *err);
+void ms_to_rgb_free(ms_to_rgb *c);
+
+/* Into the internal picture. MS_UNSUPPORTED: a pixel format or matrix that libswscale does not know. */
+ms_status ms_to_rgb_convert(ms_to_rgb *c, const AVFrame *frame, ms_error *err);
+
+/* The internal picture, turned, to dst; the shown size, stride in bytes. */
+void ms_to_rgb_copy(const ms_to_rgb *c, uint8_t *dst, ptrdiff_t dst_stride);
+
+typedef struct ms_from_rgb {
+    int width, height; /* of the caller's frames */
+    AVFrame *rgb;      /* padded to the encoder's size */
+    struct SwsContext *sws;
+} ms_from_rgb;
+
+/* padded_*: at least width and height; the last column and row are repeated into the rest. */
+ms_status ms_from_rgb_init(ms_from_rgb *c, int width, int height, int padded_width, int padded_height,
+                           enum AVPixelFormat format, ms_colour colour, ms_error *err);
+void ms_from_rgb_free(ms_from_rgb *c);
+
+/* frame: writable, of the padded size and the format given at init. */
+ms_status ms_from_rgb_convert(ms_from_rgb *c, const uint8_t *src, ptrdiff_t src_stride, AVFrame *frame,
+                              ms_error *err);
+
+#endif

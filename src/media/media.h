@@ -1,0 +1,33 @@
+/* Types that the readers and writers of media files share; free of FFmpeg's headers. */
+#ifndef MS_MEDIA_MEDIA_H
+#define MS_MEDIA_MEDIA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/mem.h"
+
+typedef struct ms_rational {
+    int num, den;
+} ms_rational;
+
+/*
+ * What the numbers of a picture mean: code points of ITU-T H.273, 2 = unspecified. matrix 1 = BT.709, 5 and 6
+ * = BT.601 (625 and 525 lines), 9 = BT.2020, 0 = the samples are R, G, B themselves. primaries and transfer
+ * are carried along, nothing is converted by them: RGB frames are in the source's primaries and transfer
+ * curve.
+ */
+typedef struct ms_colour {
+    int matrix, primaries, transfer;
+    bool full_range; /* 0..255 rather than 16..235 */
+} ms_colour;
+
+#define MS_COLOUR_UNSPECIFIED ((ms_colour){2, 2, 2, false})
+
+/* The matrix of a stream that names none: BT.709 from 720 rows on, BT.601 (525 lines) below. */
+int ms_colour_default_matrix(int height);
+
+/* Short name of a matrix ("bt709", "rgb"); "unspecified" for what is not known here. */
+const char *ms_colour_matrix_name(int matrix);
+
+#endif

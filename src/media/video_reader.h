@@ -1,0 +1,113 @@
+/*
+ * Reading a video file as RGB24 frames at a constant rate.
+ *
+ * Anything FFmpeg reads; 8 and more bits, any chroma, turned as the file's display matrix says. Frames are
+ * numbered from 0 at the output's rate; the frames of a number are the same bytes however one got there.
+ * Colour, rotation and rate rules are in docs/media.md.
+ *
+ * Memory does not grow with the length: two decoded frames, one RGB picture, a table of at most
+ * MS_VIDEO_MAX_MARKS places to seek to, and what the decoder and the demuxer hold (charged to the codec ledger
+ * by estimate, media/codec_memory.h; the mp4 demuxer's own index is about 60 bytes for each frame of the file).
+ */
+#ifndef MS_MEDIA_VIDEO_READER_H
+#define MS_MEDIA_VIDEO_READER_H
+
+#include <stddef.h>
+
+#include "media/media.h"
+
+typedef struct ms_video_reader ms_video_reader;
+
+#define MS_VIDEO_MAX_MARKS 2048
+#define MS_VIDEO_MAX_AUDIO 8
+
+typedef struct ms_video_reader_params {
+    ms_rational fps; /* of the output; 0/x = the source's own: the average rate when it varies */
+    int threads;     /* of the decoder, which holds about one frame for each; 0 = one per CPU, at most 4. The
+                        frames do not depend on it */
+    int stream;      /* index in the file, -1 = the one that ffmpeg would take */
+} ms_video_reader_params;
+
+#define MS_VIDEO_READER_DEFAULTS ((ms_video_reader_params){.fps = {25, 1}, .threads = 0, .stream = -1})
+
+typedef struct ms_stream_info {
+    int index;
+    char codec[24];
+    int rate, channels;
+    double duration_s; /* 0 = unknown */
+} ms_stream_info;
+
+typedef struct ms_video_info {
+    int width, height;               /* of the frames given out */
+    int stored_width, stored_height; /* before turning */
+    int degrees;                     /* clockwise turn that was applied: 0, 90, 180, 270 */
+    bool mirrored;
+    bool odd_angle;         /* the file asks for some other angle, which is not applied */
+    ms_rational pixel_aspect; /* of the frames given out; 0/1 = unknown. Kept as a fact, not applied */
+    ms_rational fps;        /* of the frames given out */
+    ms_rational source_fps; /* the file's; 0/1 = unknown */
+    double duration_s;      /* as announced; 0 = unknown */
+    int64_t frames;         /* estimate at the output's rate; 0 = unknown. ms_video_reader_count() knows */
+    char container[32], codec[24], pixel_format[24];
+    int bits; /* per component */
+    ms_colour colour;
+    bool matrix_guessed, range_guessed; /* the file did not say */
+    int n_audio;                        /* streams that hold audio; the first ones are described */
+    ms_stream_info audio[MS_VIDEO_MAX_AUDIO];
+} ms_video_info;
+
+/* Damage found so far, each loss counted once however often a part is read. */
+typedef struct ms_video_damage_report {
+    int64_t frames_lost;   /* source frames that could not be decoded or are not in the file */
+    int64_t frames_marred; /* shown with errors concealed */
+    bool truncated;
+    char message[384]; /* one sentence that names the file; empty when nothing was found */
+} ms_video_damage_report;
+
+/* MS_IO: no such file, not readable. MS_BAD_MEDIA: not media, no video stream (cover pictures are none), not one
+   decodable frame. MS_UNSUPPORTED: codec, pixel format or colour matrix. Messages name the path. */
+ms_status ms_video_reader_open(ms_mem *mem, const char *path, const ms_video_reader_params *params,
+                               ms_video_reader **ret_reader, ms_error *err);
+void ms_video_reader_close(ms_video_reader **reader);
+
+const ms_video_info *ms_video_reader_info(const ms_video_reader *reader);
+
+/* The next frame to rgb: rows of info.width * 3 bytes, stride apart (0 = tight). *ret_got false: the end, rgb
+   untouched; a damaged file ends where its last decodable frame is, see ms_video_reader_damage(). MS_IO: the
+   file could not be read. */
+ms_status ms_video_reader_read(ms_video_reader *reader, uint8_t *rgb, ptrdiff_t stride, bool *ret_got,
+                               ms_error *err);
+
+/* Number of the frame that read gives next. */
+int64_t ms_video_reader_tell(const ms_video_reader *reader);
+
+/*
+ * Makes `frame` the next one; past the end the next read says so. Backwards: from the last mark at or before
+ * it, at most a few seconds or one key frame interval of decoding; files whose demuxer cannot seek (raw
+ * streams) are decoded again from the start. Forwards beyond what was read so far: every frame between is
+ * decoded, for the rate conversion depends on it.
+ */
+ms_status ms_video_reader_seek(ms_video_reader *reader, int64_t frame, ms_error *err);
+
+/* The exact number of frames, by decoding what was not yet decoded; the position stays. */
+ms_status ms_video_reader_count(ms_video_reader *reader, int64_t *ret_frames, ms_error *err);
+
+void ms_video_reader_damage(const ms_video_reader *reader, ms_video_damage_report *ret);
+
+/*
+ * A place that the reader can jump to. Marks are found while reading, at key frames; one that was saved and
+ * given back to a later reader of the same file and rate spares it the decoding up to there (resume). A mark
+ * is checked against the picture it leads to before it is used, so a stale one costs time and nothing else.
+ */
+typedef struct ms_video_mark {
+    int64_t timestamp;    /* of the key frame, in the stream's time base */
+    uint64_t fingerprint; /* of its picture */
+    int64_t first_frame;  /* the earliest output frame that can be had from here */
+    int64_t rate_state[5]; /* of the rate conversion before that frame */
+} ms_video_mark;
+
+/* The last mark at or before `frame`; false when there is none. */
+bool ms_video_reader_get_mark(const ms_video_reader *reader, int64_t frame, ms_video_mark *ret_mark);
+void ms_video_reader_add_mark(ms_video_reader *reader, const ms_video_mark *mark);
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * The denoising loop of one window: DDIM steps of the UNet with classifier-free guidance and, if wanted,
+ * DeepCache.
+ *
+ * prepare() builds and plans what a window of that shape needs and makes the host buffers; run() then
+ * allocates nothing. All latents here are channels-last: [frames][h * w][4].
+ */
+#ifndef MS_MODELS_DENOISER_H
+#define MS_MODELS_DENOISER_H
+
+#include "models/ddim.h"
+#include "models/network.h"
+#include "models/unet3d.h"
+
+typedef struct ms_denoiser ms_denoiser;
+
+typedef struct ms_denoise_params {
+    int64_t frames, h, w; /* latent size */
+    int64_t tokens;       /* audio tokens of a frame */
+    int steps;
+    float guidance; /* <= 1: one branch, the one with audio */
+    bool deepcache;
+    bool serial_branches; /* the two guidance branches one after the other: less memory, same bits */
+    ms_slicing slicing;
+} ms_denoise_params;
+
+typedef struct ms_denoise_io {
+    const float *audio;     /* [frames][tokens][cross_attention_dim] */
+    const float *mask;      /* [h * w], 1 = keep */
+    const float *masked;    /* [frames][h * w][4] */
+    const float *reference; /* [frames][h * w][4] */
+    float *latents;         /* in: start noise; out: the result */
+} ms_denoise_io;
+
+/* weights: loaded or still to be loaded; must outlive the denoiser. */
+ms_status ms_denoiser_create(ms_device *dev, ms_weights *weights, const ms_unet_config *config,
+                             ms_denoiser **ret_denoiser, ms_error *err);
+void ms_denoiser_destroy(ms_denoiser **denoiser);
+
+/* May be called again for another shape. ret_arena_bytes: what run() needs. */
+ms_status ms_denoiser_prepare(ms_denoiser *denoiser, const ms_denoise_params *params, size_t *ret_arena_bytes,
+                              ms_error *err);
+
+typedef struct ms_denoise_hooks {
+    ms_exec_params exec;                                     /* before every operation */
+    void (*step)(void *arg, int step, const float *latents); /* after every step, or NULL */
+    void *arg;
+} ms_denoise_hooks;
+
+ms_status ms_denoiser_run(ms_denoiser *denoiser, void *arena, const ms_denoise_io *io,
+                          const ms_denoise_hooks *hooks, ms_error *err);
+
+/* True for the steps on which the whole UNet runs with DeepCache: every third, counted from the window's
+ * first. */
+bool ms_deepcache_full_step(int step);
+
+#endif

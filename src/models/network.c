@@ -1,0 +1,49 @@
+#include "models/network.h"
+
+#include "base/error.h"
+
+ms_status ms_network_take(ms_graph **graph, const ms_slicing *slicing, ms_network *ret_network,
+                          ms_error *err) {
+    ms_network n = {.graph = *graph};
+    ms_status status = ms_plan_create(n.graph, slicing, &n.plan, err);
+    if (status != MS_OK) {
+        ms_graph_destroy(graph);
+        return status;
+    }
+    *graph = NULL;
+    *ret_network = n;
+    return MS_OK;
+}
+
+void ms_network_clear(ms_network *n) {
+    ms_plan_destroy(&n->plan);
+    ms_graph_destroy(&n->graph);
+}
+
+static ms_status find(const ms_network *n, const char *name, ms_value *ret_value, ms_error *err) {
+    *ret_value = ms_graph_find(n->graph, name);
+    if (*ret_value == MS_NO_VALUE)
+        return ms_fail(err, MS_INTERNAL, "the network has no value %s", name);
+    return MS_OK;
+}
+
+ms_status ms_network_write(const ms_network *n, void *arena, const char *name, const float *data,
+                           ms_error *err) {
+    ms_value v;
+    MS_TRY(find(n, name, &v, err));
+    ms_status status = ms_exec_write(n->graph, n->plan, arena, v, data);
+    return status == MS_OK ? MS_OK : ms_fail(err, status, "cannot upload %s", name);
+}
+
+ms_status ms_network_read(const ms_network *n, const void *arena, const char *name, float *ret_data,
+                          ms_error *err) {
+    ms_value v;
+    MS_TRY(find(n, name, &v, err));
+    ms_status status = ms_exec_read(n->graph, n->plan, arena, v, ret_data);
+    return status == MS_OK ? MS_OK : ms_fail(err, status, "cannot download %s", name);
+}
+
+size_t ms_network_elements(const ms_network *n, const char *name) {
+    ms_value v = ms_graph_find(n->graph, name);
+    return v == MS_NO_VALUE ? 0 : (size_t)ms_shape_elements(ms_graph_shape(n->graph, v));
+}

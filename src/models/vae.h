@@ -1,0 +1,44 @@
+/* AutoencoderKL (diffusers; Rombach et al., CVPR 2022): pictures to the moments of a latent, latents to
+   pictures. Every image is treated on its own. */
+#ifndef MS_MODELS_VAE_H
+#define MS_MODELS_VAE_H
+
+#include "base/json.h"
+#include "graph/graph.h"
+
+#define MS_VAE_MAX_LEVELS 8
+
+typedef struct ms_vae_config {
+    int in_channels, out_channels, latent_channels;
+    int levels;
+    int64_t channels[MS_VAE_MAX_LEVELS];
+    int layers_per_block, norm_groups;
+    bool mid_attention, quant_conv, post_quant_conv;
+    float scaling_factor, shift_factor;
+} ms_vae_config;
+
+/* From the tree of a diffusers config.json. */
+ms_status ms_vae_config_read(const ms_json *root, const char *path, ms_vae_config *ret_config, ms_error *err);
+
+/* Pixels on a side of one latent pixel: 8 for the released model. */
+static inline int64_t ms_vae_factor(const ms_vae_config *c) {
+    return (int64_t)1 << (c->levels - 1);
+}
+
+/* Input "pixels" [images, h, w, in_channels] in [-1, 1]; output "moments" [images, h / factor, w / factor, 2
+   x latent]: mean, then log variance (not clamped). h and w in pixels, multiples of the factor. */
+ms_status ms_vae_build_encoder(ms_graph *graph, const ms_vae_config *config, int64_t images, int64_t h,
+                               int64_t w, bool taps, ms_error *err);
+
+/* Input "latent" [images, h, w, latent] (already divided by the scaling factor); output "pixels" [images, h *
+   factor, w * factor, out_channels]. h and w in latent pixels. */
+ms_status ms_vae_build_decoder(ms_graph *graph, const ms_vae_config *config, int64_t images, int64_t h,
+                               int64_t w, bool taps, ms_error *err);
+
+/* latent = (mean + exp(clamp(logvar, -30, 20) / 2) * normal) * scaling, for one image. moments: [pixels][2 x
+   channels], normals: [channels][pixels] (the noise counts elements in C,H,W order), latent:
+   [pixels][channels]. */
+void ms_vae_sample(const ms_vae_config *config, const float *moments, const float *normals, int64_t pixels,
+                   float *ret_latent);
+
+#endif

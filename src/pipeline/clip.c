@@ -1,0 +1,95 @@
+#include "pipeline/clip.h"
+
+#include <string.h>
+
+#include "base/error.h"
+
+struct ms_clip {
+    ms_mem *mem;
+    ms_video_reader *reader;
+    size_t frame_bytes;
+    uint8_t *block; /* frames block_first .. block_first + block_count - 1; made when first needed */
+    int64_t block_first, block_count;
+};
+
+ms_status ms_clip_open(ms_mem *mem, const char *path, ms_rational fps, int threads, ms_clip **ret_clip,
+                       ms_error *err) {
+    ms_clip *c = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*c));
+    if (!c)
+        return ms_fail_alloc(err, mem, sizeof(*c), "reading video");
+    c->mem = mem;
+    ms_video_reader_params params = MS_VIDEO_READER_DEFAULTS;
+    params.fps = fps;
+    params.threads = threads;
+    ms_status status = ms_video_reader_open(mem, path, &params, &c->reader, err);
+    if (status != MS_OK) {
+        ms_clip_close(&c);
+        return status;
+    }
+    const ms_video_info *info = ms_video_reader_info(c->reader);
+    c->frame_bytes = (size_t)info->width * (size_t)info->height * 3;
+    *ret_clip = c;
+    return MS_OK;
+}
+
+void ms_clip_close(ms_clip **clip) {
+    if (!clip || !*clip)
+        return;
+    ms_video_reader_close(&(*clip)->reader);
+    ms_free((*clip)->block);
+    ms_free(*clip);
+    *clip = NULL;
+}
+
+const ms_video_info *ms_clip_info(const ms_clip *c) {
+    return ms_video_reader_info(c->reader);
+}
+
+size_t ms_clip_frame_bytes(const ms_clip *c) {
+    return c->frame_bytes;
+}
+
+int64_t ms_clip_frames_lost(const ms_clip *c) {
+    ms_video_damage_report damage;
+    ms_video_reader_damage(c->reader, &damage);
+    return damage.frames_lost;
+}
+
+/* Reads the block that ends with a frame. */
+static ms_status fill_block(ms_clip *c, int64_t last, ms_error *err) {
+    if (!c->block)
+        c->block = ms_alloc_array(c->mem, MS_LEDGER_FRAMES, MS_CLIP_BLOCK, c->frame_bytes);
+    if (!c->block)
+        return ms_fail_alloc(err, c->mem, MS_CLIP_BLOCK * c->frame_bytes, "reading video backwards");
+    int64_t first = last >= MS_CLIP_BLOCK ? last - MS_CLIP_BLOCK + 1 : 0;
+    c->block_first = first;
+    c->block_count = 0;
+    MS_TRY(ms_video_reader_seek(c->reader, first, err));
+    bool got = true;
+    while (got && first + c->block_count <= last) {
+        MS_TRY(ms_video_reader_read(c->reader, c->block + (size_t)c->block_count * c->frame_bytes, 0, &got,
+                                    err));
+        c->block_count += got;
+    }
+    return MS_OK;
+}
+
+ms_status ms_clip_get(ms_clip *c, int64_t number, uint8_t *rgb, bool *ret_got, ms_error *err) {
+    if (number >= c->block_first && number < c->block_first + c->block_count) {
+        memcpy(rgb, c->block + (size_t)(number - c->block_first) * c->frame_bytes, c->frame_bytes);
+        *ret_got = true;
+        return MS_OK;
+    }
+    int64_t next = ms_video_reader_tell(c->reader);
+    if (number == next)
+        return ms_video_reader_read(c->reader, rgb, 0, ret_got, err);
+    if (number > next) {
+        MS_TRY(ms_video_reader_seek(c->reader, number, err));
+        return ms_video_reader_read(c->reader, rgb, 0, ret_got, err);
+    }
+    MS_TRY(fill_block(c, number, err));
+    *ret_got = number < c->block_first + c->block_count;
+    if (*ret_got)
+        memcpy(rgb, c->block + (size_t)(number - c->block_first) * c->frame_bytes, c->frame_bytes);
+    return MS_OK;
+}

@@ -1,0 +1,27 @@
+/*
+ * The input video as a sequence that can also be walked backwards: frames by number at the output's rate,
+ * read in blocks when the order is not rising, so that ping-pong looping needs a bounded number of frames in
+ * memory.
+ */
+#ifndef MS_PIPELINE_CLIP_H
+#define MS_PIPELINE_CLIP_H
+
+#include "media/video_reader.h"
+
+#define MS_CLIP_BLOCK 16 /* frames of a block that is read ahead of walking backwards */
+
+typedef struct ms_clip ms_clip;
+
+/* fps num 0 = the source's own. */
+ms_status ms_clip_open(ms_mem *mem, const char *path, ms_rational fps, int threads, ms_clip **ret_clip,
+                       ms_error *err);
+void ms_clip_close(ms_clip **clip);
+
+const ms_video_info *ms_clip_info(const ms_clip *clip);
+size_t ms_clip_frame_bytes(const ms_clip *clip); /* width * height * 3 */
+int64_t ms_clip_frames_lost(const ms_clip *clip);
+
+/* Copies frame `number` to rgb (rows of width * 3 bytes). *ret_got false: the video has no such frame. */
+ms_status ms_clip_get(ms_clip *clip, int64_t number, uint8_t *rgb, bool *ret_got, ms_error *err);
+
+#endif

@@ -1,0 +1,136 @@
+#include "memsafe/detect.h"
+
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+void ms_detect_params_init(ms_detect_params *p) {
+    memset(p, 0, sizeof(*p));
+    p->face = -1;
+    p->max_gap = 12;
+    p->fps_num = 25;
+    p->fps_den = 1;
+}
+
+#if MS_HAVE_FFMPEG
+
+#include "face/track_file.h"
+#include "models/model_files.h"
+#include "pipeline/face_source.h"
+
+typedef struct job {
+    const ms_detect_params *p;
+    ms_device *dev;
+    ms_clip *clip;
+    ms_face_finder *finder;
+    ms_face_stage *stage;
+    ms_track_writer *writer;
+    void *arena;
+    ms_detect_report report;
+} job;
+
+static double now_s(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static ms_status prepare(job *j, ms_error *err) {
+    const ms_detect_params *p = j->p;
+    static const int any_resolution = 256; /* alignment is not asked for, landmarks are */
+    ms_model_names names = {.dir = p->model, .faces = p->faces};
+    ms_model_files files;
+    ms_device_params dev = {.backend = "cpu", .threads = p->threads, .isa_limit = MS_ISA_COUNT - 1};
+    size_t arena_bytes = 0;
+    if (!p->force && access(p->output, F_OK) == 0)
+        return ms_fail(err, MS_IO, "%s: is there already (--force replaces it)", p->output);
+    MS_TRY(ms_model_files_find(&names, MS_PART_FACES, &files, err));
+    MS_TRY(ms_clip_open(NULL, p->video, (ms_rational){p->fps_num, p->fps_den}, 0, &j->clip, err));
+    MS_TRY(ms_device_open(&dev, &j->dev, err));
+    const ms_video_info *info = ms_clip_info(j->clip);
+    ms_face_finder_params finder = {.dev = j->dev,
+                                    .detector = files.detector,
+                                    .landmarks = files.landmarks,
+                                    .frame_width = info->width,
+                                    .frame_height = info->height,
+                                    .face = p->face,
+                                    .max_gap = p->max_gap};
+    MS_TRY(ms_face_finder_create(&finder, &j->finder, &arena_bytes, err));
+    j->arena = j->dev->backend->alloc(j->dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
+    if (!j->arena)
+        return ms_fail_alloc(err, NULL, arena_bytes, "the face nets");
+    ms_face_finder_set_arena(j->finder, j->arena);
+    ms_face_stage_params stage = {
+        .clip = j->clip, .source = ms_face_finder_source(j->finder), .max_gap = p->max_gap};
+    MS_TRY(ms_face_geometry_init(any_resolution, &stage.geometry, err));
+    MS_TRY(ms_face_stage_create(&stage, &j->stage, err));
+    return ms_track_writer_create(NULL, p->output, &j->writer, err);
+}
+
+static ms_status look(job *j, ms_error *err) {
+    const ms_detect_params *p = j->p;
+    for (;;) {
+        ms_posed_frame frame;
+        bool got = false;
+        if (p->frames && j->report.frames == p->frames)
+            return MS_OK;
+        if (p->cancelled && p->cancelled(p->arg))
+            return ms_fail(err, MS_CANCELLED, "cancelled after %lld frames", (long long)j->report.frames);
+        MS_TRY(ms_face_stage_next(j->stage, &frame, &got, err));
+        if (!got)
+            return MS_OK;
+        ms_face_stage_put(j->stage, frame.rgb);
+        MS_TRY(ms_track_writer_add(j->writer, &frame.record, err));
+        j->report.frames++;
+        j->report.frames_with_face += frame.record.present;
+        j->report.frames_interpolated += frame.record.present && frame.record.interpolated;
+        if (p->progress)
+            p->progress(p->arg, j->report.frames, ms_clip_info(j->clip)->frames);
+    }
+}
+
+static ms_status run(job *j, ms_error *err) {
+    MS_TRY(prepare(j, err));
+    MS_TRY(look(j, err));
+    if (j->report.frames_with_face == 0)
+        return ms_fail(err, MS_NO_FACE, "%s: no usable face in %lld frames", j->p->video,
+                       (long long)j->report.frames);
+    return ms_track_writer_finish(&j->writer, err);
+}
+
+ms_status ms_detect(const ms_detect_params *params, ms_detect_report *ret_report, ms_error *err) {
+    if (err)
+        ms_error_clear(err);
+    if (!params->video || !params->output || (!params->model && !params->faces))
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the %s is missing",
+                       !params->video    ? "video (--video FILE)"
+                       : !params->output ? "output (-o FILE)"
+                                         : "model (--model DIR)");
+    job j = {.p = params};
+    double started = now_s();
+    ms_status status = run(&j, err);
+    j.report.seconds = now_s() - started;
+    if (status == MS_OK && ret_report)
+        *ret_report = j.report;
+    ms_track_writer_abort(&j.writer);
+    ms_face_stage_destroy(&j.stage);
+    ms_face_finder_destroy(&j.finder);
+    ms_clip_close(&j.clip);
+    if (j.arena)
+        j.dev->backend->free(j.dev, j.arena);
+    ms_device_close(&j.dev);
+    return status;
+}
+
+#else
+
+ms_status ms_detect(const ms_detect_params *params, ms_detect_report *ret_report, ms_error *err) {
+    (void)params;
+    (void)ret_report;
+    return ms_fail(err, MS_UNSUPPORTED,
+                   "this build cannot read video: it was made without FFmpeg's libraries");
+}
+
+#endif

@@ -1,0 +1,366 @@
+#include "pipeline/engine.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/philox.h"
+#include "face/mask.h"
+#include "models/autoencoder.h"
+
+struct ms_engine {
+    ms_engine_params p;
+    ms_model_files files;
+    ms_engine_hooks hooks;
+    ms_exec_params exec;
+    ms_weights *unet_weights, *vae_weights, *whisper_weights;
+    ms_denoiser *denoiser;
+    ms_autoencoder *vae;
+    ms_features *features;
+    ms_denoise_params denoise;
+    int resolution;
+    int64_t latent_side, latent_pixels, latent_channels, window_frames;
+    void *arena;
+    size_t arena_bytes;
+    uint8_t *mask;
+    float *latent_mask;
+    /* Of one window. */
+    float *audio, *masked, *reference, *latents;
+    /* Of one batch of pictures. */
+    float *pixels, *moments, *normals;
+    int64_t vae_batch;
+    int64_t last_frames;
+};
+
+static ms_status poll_hook(void *arg, const ms_graph *graph, int node) {
+    (void)graph;
+    (void)node;
+    const ms_engine *e = arg;
+    return e->hooks.poll ? e->hooks.poll(e->hooks.arg) : MS_OK;
+}
+
+static void tell(const ms_engine *e, const char *stage, int64_t done, int64_t total) {
+    if (e->hooks.stage)
+        e->hooks.stage(e->hooks.arg, stage, done, total);
+}
+
+static void step_hook(void *arg, int step, const float *latents) {
+    (void)latents;
+    const ms_engine *e = arg;
+    tell(e, "denoise", step + 1, e->p.steps);
+}
+
+/* ---- making it ---- */
+
+static void raise_to(size_t *value, size_t other) {
+    if (other > *value)
+        *value = other;
+}
+
+static ms_status plan_networks(ms_engine *e, ms_error *err) {
+    const ms_engine_params *p = &e->p;
+    size_t bytes = 0;
+    e->arena_bytes = p->least_arena_bytes;
+    ms_chunk_params chunks = {.fps = p->fps,
+                              .left = e->files.unet_config.audio_feat_length[0],
+                              .right = e->files.unet_config.audio_feat_length[1]};
+    ms_features_params features = {.dev = p->dev,
+                                   .weights = e->whisper_weights,
+                                   .config = e->files.whisper_config,
+                                   .chunks = chunks,
+                                   .stats = p->speech,
+                                   .source = p->samples};
+    MS_TRY(ms_features_create(&features, &e->features, &bytes, err));
+    raise_to(&e->arena_bytes, bytes);
+    ms_autoencoder_params vae = {.dev = p->dev,
+                                 .weights = e->vae_weights,
+                                 .config = e->files.vae_config_values,
+                                 .h = e->resolution,
+                                 .w = e->resolution,
+                                 .encode_batch = e->vae_batch,
+                                 .decode_batch = e->vae_batch,
+                                 .slicing = p->slicing};
+    MS_TRY(ms_autoencoder_create(&vae, &e->vae, &bytes, err));
+    raise_to(&e->arena_bytes, bytes);
+    e->denoise = (ms_denoise_params){.frames = e->window_frames,
+                                     .h = e->latent_side,
+                                     .w = e->latent_side,
+                                     .tokens = ms_features_tokens(e->features),
+                                     .steps = p->steps,
+                                     .guidance = p->guidance,
+                                     .deepcache = p->deepcache,
+                                     .serial_branches = p->serial_branches,
+                                     .slicing = p->slicing};
+    MS_TRY(ms_denoiser_create(p->dev, e->unet_weights, &e->files.unet_config, &e->denoiser, err));
+    MS_TRY(ms_denoiser_prepare(e->denoiser, &e->denoise, &bytes, err));
+    raise_to(&e->arena_bytes, bytes);
+    return MS_OK;
+}
+
+static ms_status load(ms_engine *e, ms_weights *weights, const char *path, const char *known, ms_error *err) {
+    ms_tensor_file *file = NULL;
+    ms_weights_load_params params = {.precision = e->p.precision, .pool = e->p.dev->pool};
+    if (e->p.random_weights)
+        return ms_weights_randomize(weights, 1, e->p.precision, e->p.dev->pool, err);
+    MS_TRY(ms_checkpoint_open(e->p.dev->mem, path, known, &file, &params.prefix, err));
+    ms_status status = ms_weights_load(weights, file, &params, err);
+    ms_tensor_file_close(&file);
+    return status;
+}
+
+static ms_status make_mask(ms_engine *e, ms_error *err) {
+    size_t pixels = (size_t)e->resolution * (size_t)e->resolution,
+           work_bytes = ms_face_mask_workspace_bytes(e->resolution);
+    ms_mem *mem = e->p.dev->mem;
+    e->mask = ms_alloc(mem, MS_LEDGER_FRAMES, pixels);
+    e->latent_mask = ms_alloc_array(mem, MS_LEDGER_FRAMES, (size_t)e->latent_pixels, sizeof(float));
+    void *work = ms_alloc(mem, MS_LEDGER_STAGING, work_bytes);
+    ms_status status = MS_HOST_MEMORY;
+    if (e->mask && e->latent_mask && work)
+        status = ms_face_mask(e->resolution, e->mask, work, work_bytes, err);
+    else
+        ms_fail_alloc(err, mem, pixels, "the mask");
+    ms_free(work);
+    if (status == MS_OK)
+        ms_face_mask_latent(e->mask, e->resolution, e->latent_mask);
+    return status;
+}
+
+static ms_status make_buffers(ms_engine *e, ms_error *err) {
+    ms_mem *mem = e->p.dev->mem;
+    size_t pixels = (size_t)e->resolution * (size_t)e->resolution * 3,
+           latent = (size_t)(e->latent_pixels * e->latent_channels);
+    size_t frames = (size_t)e->window_frames, batch = (size_t)e->vae_batch;
+    size_t tokens = (size_t)e->denoise.tokens * (size_t)e->files.unet_config.cross_attention_dim;
+    e->audio = ms_alloc_array(mem, MS_LEDGER_STAGING, frames * tokens, sizeof(float));
+    e->masked = ms_alloc_array(mem, MS_LEDGER_STAGING, frames * latent, sizeof(float));
+    e->reference = ms_alloc_array(mem, MS_LEDGER_STAGING, frames * latent, sizeof(float));
+    e->latents = ms_alloc_array(mem, MS_LEDGER_STAGING, frames * latent, sizeof(float));
+    e->pixels = ms_alloc_array(mem, MS_LEDGER_STAGING, batch * pixels, sizeof(float));
+    e->moments = ms_alloc_array(mem, MS_LEDGER_STAGING, batch * 2 * latent, sizeof(float));
+    e->normals = ms_alloc_array(mem, MS_LEDGER_STAGING, latent, sizeof(float));
+    if (!e->audio || !e->masked || !e->reference || !e->latents || !e->pixels || !e->moments || !e->normals)
+        return ms_fail_alloc(err, mem, batch * pixels * sizeof(float), "a window's buffers");
+    return MS_OK;
+}
+
+/* The larger the picture, the more work each has of its own, and the less is gained from several at a time.
+ */
+static int64_t default_vae_batch(int resolution) {
+    return resolution <= 256 ? 4 : 1;
+}
+
+static ms_status make(ms_engine *e, ms_error *err) {
+    const ms_unet_config *c = &e->files.unet_config;
+    e->resolution = e->p.resolution ? e->p.resolution : c->resolution;
+    int64_t factor = ms_vae_factor(&e->files.vae_config_values);
+    if (e->resolution < 64 || e->resolution > 2048 || e->resolution % 8)
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "a resolution of %d is not possible: it must be a multiple of 8 from 64 to 2048",
+                       e->resolution);
+    e->latent_side = e->resolution / factor;
+    e->latent_pixels = e->latent_side * e->latent_side;
+    e->latent_channels = e->files.vae_config_values.latent_channels;
+    if (e->latent_channels != c->out_channels)
+        return ms_fail(err, MS_BAD_MODEL, "the VAE has %lld latent channels, the UNet %d",
+                       (long long)e->latent_channels, c->out_channels);
+    e->window_frames = c->num_frames;
+    e->vae_batch = e->p.vae_batch ? e->p.vae_batch : default_vae_batch(e->resolution);
+    MS_TRY(ms_weights_create(e->p.dev, &e->whisper_weights, err));
+    MS_TRY(ms_weights_create(e->p.dev, &e->vae_weights, err));
+    MS_TRY(ms_weights_create(e->p.dev, &e->unet_weights, err));
+    MS_TRY(plan_networks(e, err));
+    MS_TRY(make_mask(e, err));
+    MS_TRY(make_buffers(e, err));
+    MS_TRY(load(e, e->whisper_weights, e->files.whisper, "encoder.conv1.weight", err));
+    MS_TRY(load(e, e->vae_weights, e->files.vae, "decoder.conv_in.weight", err));
+    MS_TRY(load(e, e->unet_weights, e->files.unet, "conv_in.weight", err));
+    e->arena = e->p.dev->backend->alloc(e->p.dev, MS_LEDGER_ACTIVATIONS, e->arena_bytes);
+    return e->arena ? MS_OK : ms_fail_alloc(err, e->p.dev->mem, e->arena_bytes, "activations");
+}
+
+ms_status ms_engine_create(const ms_engine_params *params, const ms_engine_hooks *hooks,
+                           ms_engine **ret_engine, ms_error *err) {
+    ms_engine *e = ms_calloc(params->dev->mem, MS_LEDGER_GENERAL, 1, sizeof(*e));
+    if (!e)
+        return ms_fail_alloc(err, params->dev->mem, sizeof(*e), "the engine");
+    e->p = *params;
+    e->files = *params->files;
+    if (hooks)
+        e->hooks = *hooks;
+    e->exec = (ms_exec_params){.before = poll_hook, .arg = e};
+    ms_status status = make(e, err);
+    if (status != MS_OK) {
+        ms_engine_destroy(&e);
+        return status;
+    }
+    *ret_engine = e;
+    return MS_OK;
+}
+
+void ms_engine_destroy(ms_engine **engine) {
+    if (!engine || !*engine)
+        return;
+    ms_engine *e = *engine;
+    ms_features_destroy(&e->features);
+    ms_autoencoder_destroy(&e->vae);
+    ms_denoiser_destroy(&e->denoiser);
+    if (e->arena)
+        e->p.dev->backend->free(e->p.dev, e->arena);
+    ms_weights_destroy(&e->unet_weights);
+    ms_weights_destroy(&e->vae_weights);
+    ms_weights_destroy(&e->whisper_weights);
+    void *const buffers[] = {e->mask,    e->latent_mask, e->audio,   e->masked, e->reference,
+                             e->latents, e->pixels,      e->moments, e->normals};
+    for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
+        ms_free(buffers[i]);
+    ms_free(e);
+    *engine = NULL;
+}
+
+int ms_engine_resolution(const ms_engine *e) {
+    return e->resolution;
+}
+
+int64_t ms_engine_window_frames(const ms_engine *e) {
+    return e->window_frames;
+}
+
+int64_t ms_engine_audio_frames(const ms_engine *e) {
+    return ms_features_frames(e->features);
+}
+
+void *ms_engine_arena(ms_engine *e) {
+    return e->arena;
+}
+
+const uint8_t *ms_engine_mask(const ms_engine *e) {
+    return e->mask;
+}
+
+ms_engine_memory ms_engine_get_memory(const ms_engine *e) {
+    return (ms_engine_memory){.arena_bytes = e->arena_bytes,
+                              .weight_bytes = ms_weights_bytes(e->unet_weights, e->p.precision) +
+                                              ms_weights_bytes(e->vae_weights, e->p.precision) +
+                                              ms_weights_bytes(e->whisper_weights, e->p.precision)};
+}
+
+ms_engine_taps ms_engine_get_taps(const ms_engine *e) {
+    return (ms_engine_taps){.frames = e->last_frames,
+                            .latent_pixels = e->latent_pixels,
+                            .masked = e->masked,
+                            .reference = e->reference,
+                            .latents = e->latents};
+}
+
+/* ---- a window ---- */
+
+static ms_image_view face_of(const ms_engine *e, const ms_window *w, int64_t frame) {
+    size_t bytes = (size_t)e->resolution * (size_t)e->resolution * 3;
+    return (ms_image_view){.data = w->faces + (size_t)frame * bytes,
+                           .width = e->resolution,
+                           .height = e->resolution,
+                           .channels = 3,
+                           .stride_bytes = (size_t)e->resolution * 3};
+}
+
+/* Faces to sampled latents: masked pictures with noise stream 1, whole ones with stream 2. */
+static ms_status encode(ms_engine *e, const ms_window *w, bool masked, float *ret_latents, ms_error *err) {
+    int64_t picture = (int64_t)e->resolution * e->resolution * 3,
+            latent = e->latent_pixels * e->latent_channels;
+    for (int64_t first = 0; first < w->frames; first += e->vae_batch) {
+        int64_t count = w->frames - first < e->vae_batch ? w->frames - first : e->vae_batch;
+        for (int64_t i = 0; i < count; i++) {
+            ms_image_view face = face_of(e, w, first + i);
+            if (masked)
+                ms_face_masked_pixels(&face, e->mask, e->pixels + i * picture);
+            else
+                ms_face_pixels(&face, e->pixels + i * picture);
+        }
+        MS_TRY(ms_autoencoder_encode(e->vae, e->arena, e->pixels, count, e->moments, &e->exec, err));
+        for (int64_t i = 0; i < count; i++) {
+            ms_noise_normals(e->p.seed, masked ? MS_NOISE_MASKED : MS_NOISE_REFERENCE,
+                             (uint32_t)(w->first_frame + first + i), 0, (uint64_t)latent, e->normals);
+            ms_vae_sample(&e->files.vae_config_values, e->moments + i * 2 * latent, e->normals,
+                          e->latent_pixels, ret_latents + (first + i) * latent);
+        }
+        tell(e, "encode", (masked ? 0 : w->frames) + first + count, 2 * w->frames);
+    }
+    return MS_OK;
+}
+
+/* A value that is no number would become a wrong picture; it is an error instead. */
+static ms_status check_finite(const float *values, int64_t count, const char *what, ms_error *err) {
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(values[i]))
+            return ms_fail(err, MS_BAD_MODEL,
+                           "%s are not finite: the weights do not fit this precision or this input", what);
+    return MS_OK;
+}
+
+/* One frame of start noise, the same for all frames of all windows; in planes as the noise counts, stored as
+ * rows. */
+static void start_noise(ms_engine *e, int64_t frames) {
+    int64_t latent = e->latent_pixels * e->latent_channels;
+    ms_noise_normals(e->p.seed, MS_NOISE_START, 0, 0, (uint64_t)latent, e->normals);
+    for (int64_t p = 0; p < e->latent_pixels; p++)
+        for (int64_t c = 0; c < e->latent_channels; c++)
+            e->latents[p * e->latent_channels + c] = e->normals[c * e->latent_pixels + p];
+    for (int64_t f = 1; f < frames; f++)
+        memcpy(e->latents + f * latent, e->latents, (size_t)latent * sizeof(float));
+}
+
+static ms_status denoise(ms_engine *e, const ms_window *w, ms_error *err) {
+    size_t bytes = 0;
+    e->denoise.frames = w->frames;
+    MS_TRY(ms_denoiser_prepare(e->denoiser, &e->denoise, &bytes, err));
+    if (bytes > e->arena_bytes)
+        return ms_fail(err, MS_INTERNAL, "a window of %lld frames needs %zu bytes, a full one only %zu",
+                       (long long)w->frames, bytes, e->arena_bytes);
+    start_noise(e, w->frames);
+    ms_denoise_io io = {.audio = e->audio,
+                        .mask = e->latent_mask,
+                        .masked = e->masked,
+                        .reference = e->reference,
+                        .latents = e->latents};
+    ms_denoise_hooks hooks = {.exec = e->exec, .step = step_hook, .arg = e};
+    MS_TRY(ms_denoiser_run(e->denoiser, e->arena, &io, &hooks, err));
+    return check_finite(e->latents, w->frames * e->latent_pixels * e->latent_channels,
+                        "the denoiser's latents", err);
+}
+
+static ms_status decode(ms_engine *e, const ms_window *w, ms_error *err) {
+    int64_t picture = (int64_t)e->resolution * e->resolution * 3,
+            latent = e->latent_pixels * e->latent_channels;
+    for (int64_t first = 0; first < w->frames; first += e->vae_batch) {
+        int64_t count = w->frames - first < e->vae_batch ? w->frames - first : e->vae_batch;
+        MS_TRY(ms_autoencoder_decode(e->vae, e->arena, e->latents + first * latent, count, e->pixels,
+                                     &e->exec, err));
+        MS_TRY(check_finite(e->pixels, count * picture, "the decoded pixels", err));
+        for (int64_t i = 0; i < count; i++) {
+            ms_image_view face = face_of(e, w, first + i);
+            ms_face_paste_surroundings(&face, e->mask, e->pixels + i * picture);
+            MS_TRY(w->deliver(w->arg, first + i, e->pixels + i * picture, err));
+        }
+        tell(e, "decode", first + count, w->frames);
+    }
+    return MS_OK;
+}
+
+static ms_status at(ms_status status, const char *stage, const ms_window *w, ms_error *err) {
+    if (status != MS_OK)
+        ms_error_where(err, stage, w->first_frame);
+    return status;
+}
+
+ms_status ms_engine_run_window(ms_engine *e, const ms_window *w, ms_error *err) {
+    if (w->frames < 1 || w->frames > e->window_frames)
+        return ms_fail(err, MS_INTERNAL, "a window of %lld frames", (long long)w->frames);
+    e->last_frames = w->frames;
+    MS_TRY(at(ms_features_gather(e->features, e->arena, w->first_frame, w->frames, e->audio, err), "audio", w,
+              err));
+    MS_TRY(at(encode(e, w, true, e->masked, err), "encode", w, err));
+    MS_TRY(at(encode(e, w, false, e->reference, err), "encode", w, err));
+    MS_TRY(at(denoise(e, w, err), "denoise", w, err));
+    return at(decode(e, w, err), "decode", w, err);
+}

@@ -1,0 +1,31 @@
+/*
+ * Output frames in order: which frame of the clip each shows (looping), its pixels and its face. The first
+ * time through, faces are found; what later passes need of them is kept, 32 bytes a frame.
+ */
+#ifndef MS_PIPELINE_FRAME_SOURCE_H
+#define MS_PIPELINE_FRAME_SOURCE_H
+
+#include "audio/chunks.h"
+#include "pipeline/face_stage.h"
+
+typedef struct ms_frame_source ms_frame_source;
+
+/* stage and clip are borrowed. wanted: output frames that the audio asks for. */
+ms_status ms_frame_source_create(ms_mem *mem, ms_clip *clip, ms_face_stage *stage, ms_loop loop,
+                                 int64_t wanted, ms_frame_source **ret_source, ms_error *err);
+void ms_frame_source_destroy(ms_frame_source **source);
+
+typedef struct ms_output_frame {
+    int64_t number; /* in the output */
+    int64_t shown;  /* the clip's frame */
+    uint8_t *rgb;   /* the caller's; goes back with ms_face_stage_put() */
+    ms_pose pose;   /* begins: also where a loop jumps */
+} ms_output_frame;
+
+ms_status ms_frame_source_next(ms_frame_source *source, ms_output_frame *ret_frame, bool *ret_got,
+                               ms_error *err);
+
+/* Frames of the clip seen so far. */
+int64_t ms_frame_source_clip_frames(const ms_frame_source *source);
+
+#endif

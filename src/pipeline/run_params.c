@@ -1,0 +1,56 @@
+/* ms_run()'s parameters: defaults and checks. */
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "pipeline/run_internal.h"
+
+void ms_run_params_init(ms_run_params *p) {
+    memset(p, 0, sizeof(*p));
+    p->face = -1;
+    p->max_gap = 12;
+    p->seed = 1247;
+    p->steps = 20;
+    p->guidance = 1.5;
+    p->fps_num = 25;
+    p->fps_den = 1;
+    p->crf = 18;
+}
+
+static ms_status check(const ms_run_params *p, ms_error *err) {
+    if (!p->video || !p->audio || !p->output)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the %s is missing",
+                       !p->video   ? "video (--video FILE)"
+                       : !p->audio ? "audio (--audio FILE)"
+                                   : "output (-o FILE)");
+    if (!p->model && !(p->config && p->unet && p->vae && p->whisper && (p->faces || p->track)))
+        return ms_fail(err, MS_INVALID_ARGUMENT, "no model was named (--model DIR)");
+    if (p->steps < 1 || p->steps > 999)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "steps must be 1 to 999, not %d", p->steps);
+    if (!isfinite(p->guidance) || p->guidance < 0 || p->guidance > 100)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "guidance must be 0 to 100, not %g", p->guidance);
+    if (p->max_gap < 0 || p->max_gap > 1000)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "max-gap must be 0 to 1000 frames, not %d", p->max_gap);
+    if (p->face < -1)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "face must be a track's number from 0, not %d", p->face);
+    if (p->fps_num < 0 || (p->fps_num > 0 && p->fps_den < 1))
+        return ms_fail(err, MS_INVALID_ARGUMENT, "%d/%d is no frame rate", p->fps_num, p->fps_den);
+    if (p->crf < 0 || p->crf > 51)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "crf must be 0 to 51, not %d", p->crf);
+    if (p->frames < 0)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "frames must not be negative");
+    return MS_OK;
+}
+
+ms_status ms_run(const ms_run_params *params, ms_run_report *ret_report, ms_error *err) {
+    if (err)
+        ms_error_clear(err);
+    MS_TRY(check(params, err));
+#if MS_HAVE_FFMPEG
+    return ms_run_media(params, ret_report, err);
+#else
+    (void)ret_report;
+    return ms_fail(err, MS_UNSUPPORTED,
+                   "this build cannot read video: it was made without FFmpeg's libraries");
+#endif
+}

@@ -1,0 +1,110 @@
+#include "pipeline/speech.h"
+
+#include "base/error.h"
+
+#if MS_HAVE_FFMPEG
+
+#include "audio/audio_reader.h"
+
+#define BLOCK_SAMPLES 65536
+
+struct ms_speech {
+    ms_mem *mem;
+    ms_audio_reader *reader;
+    ms_mel_stats stats;
+};
+
+static ms_status scan(ms_speech *s, ms_error *err) {
+    ms_log_mel *mel = NULL;
+    ms_mel_scan *scan = NULL;
+    float *block = ms_alloc_array(s->mem, MS_LEDGER_STAGING, BLOCK_SAMPLES, sizeof(float));
+    int64_t got = BLOCK_SAMPLES;
+    ms_status status;
+    if (!block)
+        return ms_fail_alloc(err, s->mem, BLOCK_SAMPLES * sizeof(float), "reading audio");
+    MS_GOTO(ms_log_mel_create(s->mem, NULL, &mel, err));
+    MS_GOTO(ms_mel_scan_create(s->mem, mel, &scan, err));
+    while (got == BLOCK_SAMPLES) {
+        MS_GOTO(ms_audio_reader_read(s->reader, block, BLOCK_SAMPLES, &got, err));
+        ms_mel_scan_push(scan, block, got);
+    }
+    MS_GOTO(ms_mel_scan_finish(scan, &s->stats, err));
+fail:
+    ms_mel_scan_destroy(&scan);
+    ms_log_mel_destroy(&mel);
+    ms_free(block);
+    return status;
+}
+
+ms_status ms_speech_open(ms_mem *mem, const char *path, ms_speech **ret_speech, ms_error *err) {
+    ms_audio_reader_params params = MS_AUDIO_READER_DEFAULTS;
+    ms_speech *s = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
+    if (!s)
+        return ms_fail_alloc(err, mem, sizeof(*s), "reading audio");
+    s->mem = mem;
+    ms_status status = ms_audio_reader_open(mem, path, &params, &s->reader, err);
+    if (status == MS_OK) {
+        status = scan(s, err);
+        if (status != MS_OK)
+            ms_fail_prefix(err, status, "%s", path);
+    }
+    if (status != MS_OK) {
+        ms_speech_close(&s);
+        return status;
+    }
+    *ret_speech = s;
+    return MS_OK;
+}
+
+void ms_speech_close(ms_speech **speech) {
+    if (!speech || !*speech)
+        return;
+    ms_audio_reader_close(&(*speech)->reader);
+    ms_free(*speech);
+    *speech = NULL;
+}
+
+ms_mel_stats ms_speech_stats(const ms_speech *speech) {
+    return speech->stats;
+}
+
+static ms_status read_samples(void *arg, int64_t first, int64_t count, float *ret_samples, ms_error *err) {
+    ms_speech *s = arg;
+    int64_t got = 0;
+    if (ms_audio_reader_tell(s->reader) != first)
+        MS_TRY(ms_audio_reader_seek(s->reader, first, err));
+    MS_TRY(ms_audio_reader_read(s->reader, ret_samples, count, &got, err));
+    if (got != count) /* it had them when it was scanned */
+        return ms_fail(err, MS_IO, "the audio file became shorter: sample %lld is gone",
+                       (long long)(first + got));
+    return MS_OK;
+}
+
+ms_sample_source ms_speech_source(ms_speech *speech) {
+    return (ms_sample_source){.samples = speech->stats.samples, .read = read_samples, .arg = speech};
+}
+
+#else
+
+ms_status ms_speech_open(ms_mem *mem, const char *path, ms_speech **ret_speech, ms_error *err) {
+    (void)mem;
+    (void)ret_speech;
+    return ms_fail(err, MS_UNSUPPORTED,
+                   "%s: this build cannot read audio: it was made without FFmpeg's libraries", path);
+}
+
+void ms_speech_close(ms_speech **speech) {
+    (void)speech;
+}
+
+ms_mel_stats ms_speech_stats(const ms_speech *speech) {
+    (void)speech;
+    return (ms_mel_stats){0};
+}
+
+ms_sample_source ms_speech_source(ms_speech *speech) {
+    (void)speech;
+    return (ms_sample_source){0};
+}
+
+#endif

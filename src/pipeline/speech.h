@@ -1,0 +1,19 @@
+/* A speech file opened for a run: its samples at 16 kHz, and what the log-mel needs to know of the whole
+   file. Needs FFmpeg's libraries; without them opening says MS_UNSUPPORTED. */
+#ifndef MS_PIPELINE_SPEECH_H
+#define MS_PIPELINE_SPEECH_H
+
+#include "pipeline/features.h"
+
+typedef struct ms_speech ms_speech;
+
+/* Reads the file once to find its length and loudest moment. */
+ms_status ms_speech_open(ms_mem *mem, const char *path, ms_speech **ret_speech, ms_error *err);
+void ms_speech_close(ms_speech **speech);
+
+ms_mel_stats ms_speech_stats(const ms_speech *speech);
+
+/* Valid as long as the speech is open. */
+ms_sample_source ms_speech_source(ms_speech *speech);
+
+#endif

@@ -1,0 +1,81 @@
+/* Running the command from tests. */
+#ifndef MS_TESTS_SUPPORT_CLI_H
+#define MS_TESTS_SUPPORT_CLI_H
+
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "test.h"
+
+/* A fresh folder for the test program's files; the same one on every call. */
+static inline const char *test_dir(void) {
+    static char dir[256];
+    if (!dir[0]) {
+        snprintf(dir, sizeof(dir), "%s/memsafe-test.XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+        if (!mkdtemp(dir))
+            fail_msg("cannot make a folder for the test");
+    }
+    return dir;
+}
+
+static inline void test_dir_remove(void) {
+    char line[300];
+    snprintf(line, sizeof(line), "rm -rf %s", test_dir());
+    if (system(line) != 0)
+        print_message("could not remove %s\n", test_dir());
+}
+
+/* test_dir()/name, in one of a few buffers that are used in turn. */
+static inline const char *test_file(const char *name) {
+    static char paths[32][512];
+    static int next;
+    char *path = paths[next++ % 32];
+    snprintf(path, 512, "%s/%s", test_dir(), name);
+    return path;
+}
+
+/* Runs the command through the shell; what it printed (both streams) is in test_output afterwards. Returns
+ * the exit code. */
+static char test_output[16384];
+
+static inline int test_run(const char *fmt, ...) {
+    char line[8192];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = snprintf(line, sizeof(line), "%s ", MS_CLI_PATH);
+    n += vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
+    va_end(ap);
+    snprintf(line + n, sizeof(line) - (size_t)n, " 2>&1");
+    FILE *pipe = popen(line, "r");
+    assert_non_null(pipe);
+    size_t got = fread(test_output, 1, sizeof(test_output) - 1, pipe);
+    test_output[got] = 0;
+    char rest[4096];
+    while (fread(rest, 1, sizeof(rest), pipe) > 0) {
+    }
+    int status = pclose(pipe);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* Runs the command and checks its exit code and that the output has a text. */
+#define assert_run_fails(code, text, ...)                                                                    \
+    do {                                                                                                     \
+        int run_code_ = test_run(__VA_ARGS__);                                                               \
+        if (run_code_ != (code) || !strstr(test_output, text))                                               \
+            fail_msg("exit %d (want %d), wanted \"%s\" in: %s", run_code_, code, text, test_output);         \
+    } while (0)
+
+#define assert_run_works(...)                                                                                \
+    do {                                                                                                     \
+        int run_code_ = test_run(__VA_ARGS__);                                                               \
+        if (run_code_ != 0)                                                                                  \
+            fail_msg("exit %d: %s", run_code_, test_output);                                                 \
+    } while (0)
+
+/* Files in a folder whose name contains a text. */
+static inline bool test_exists(const char *path) {
+    return access(path, F_OK) == 0;
+}
+
+#endif

@@ -1,0 +1,451 @@
+/* What every back end must do: memory, transfers, packing, workspaces and the refusal of arguments that make
+   no sense. Each test runs on all back ends; values are the business of test_kernels_*. */
+#include "support/kernel_test.h"
+
+#include "base/mem.h"
+
+#define DEVICE_BYTES ((size_t)1 << 30)
+
+typedef void (*device_test)(ms_device *dev);
+
+static void on_every_back_end(device_test test) {
+    for (const ms_backend *const *b = ms_backends(); *b; b++) {
+        ms_device_params params = {
+            .backend = (*b)->name, .threads = 2, .isa_limit = MS_ISA_AVX512, .memory_bytes = DEVICE_BYTES};
+        ms_error err;
+        ms_device *dev;
+        assert_ms_ok(ms_device_open(&params, &dev, &err), &err);
+        assert_ptr_equal(dev->backend, *b);
+        assert_true(strlen(dev->description) > 0);
+        test(dev);
+        ms_device_close(&dev);
+        assert_null(dev);
+    }
+}
+
+static bool computes(const ms_device *dev) {
+    return strcmp(dev->backend->name, "dummy") != 0;
+}
+
+static void memory_moves_bytes(ms_device *dev) {
+    const ms_backend *b = dev->backend;
+    char *block = b->alloc(dev, MS_LEDGER_ACTIVATIONS, 3000), *other = b->alloc(dev, MS_LEDGER_WEIGHTS, 0);
+    assert_true(block && other && block != other);
+    assert_int_equal((uintptr_t)block % 64, 0);
+    unsigned char out[1000], in[1000];
+    for (int i = 0; i < 1000; i++)
+        out[i] = (unsigned char)(i * 7);
+    memset(in, 1, sizeof(in));
+    assert_int_equal(b->upload(dev, block + 2000, out, 1000), MS_OK);
+    assert_int_equal(b->download(dev, in, block + 2000, 1000), MS_OK);
+    assert_int_equal(b->synchronize(dev), MS_OK);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(in[i], computes(dev) ? out[i] : 0);
+    assert_int_equal(b->upload(dev, NULL, out, 10), MS_INVALID_ARGUMENT);
+    assert_int_equal(b->download(dev, NULL, block, 10), MS_INVALID_ARGUMENT);
+    size_t free_bytes = 0, total_bytes = 0;
+    b->memory(dev, &free_bytes, &total_bytes);
+    assert_true(free_bytes > 0 && free_bytes <= total_bytes);
+    b->free(dev, block);
+    b->free(dev, other);
+    b->free(dev, NULL);
+}
+
+static void pack_everything(ms_device *dev) {
+    static const ms_weight_shape shapes[] = {
+        {MS_LAYOUT_PANEL, MS_F32, 20, 7, 1, 1, 1},      {MS_LAYOUT_PANEL, MS_F16, 12, 5, 3, 2, 4},
+        {MS_LAYOUT_GEGLU, MS_BF16, 40, 3, 1, 1, 1},     {MS_LAYOUT_WINOGRAD, MS_F16, 33, 4, 3, 3, 1},
+        {MS_LAYOUT_DEPTHWISE, MS_F32, 19, 1, 3, 3, 19},
+    };
+    static const size_t bytes[] = {2 * 16 * 7 * 4, 4 * 16 * 30 * 2, 4 * 16 * 3 * 2, 3 * 16 * 36 * 2,
+                                   19 * 9 * 4};
+    static const int64_t panels[] = {2, 4, 4, 3, 2};
+    float row[64];
+    for (int i = 0; i < 64; i++)
+        row[i] = (float)i;
+    for (size_t s = 0; s < sizeof(shapes) / sizeof(shapes[0]); s++) {
+        assert_int_equal(dev->backend->weight_bytes(&shapes[s]), bytes[s]);
+        assert_int_equal(dev->backend->weight_panels(&shapes[s]), panels[s]);
+        void *base = dev->backend->alloc(dev, MS_LEDGER_WEIGHTS, bytes[s]);
+        assert_non_null(base);
+        int64_t real = 0;
+        for (int64_t p = 0; p < panels[s]; p++) {
+            const float *rows[16];
+            for (int i = 0; i < 16; i++) {
+                rows[i] = ms_weight_row(&shapes[s], p, i) < 0 ? NULL : row;
+                real += rows[i] != NULL;
+            }
+            dev->backend->weight_pack(&shapes[s], p, rows, base);
+        }
+        assert_int_equal(real, shapes[s].n);
+        dev->backend->free(dev, base);
+    }
+    ms_weight_shape bad = shapes[0];
+    bad.groups = 3;
+    assert_int_equal(dev->backend->weight_bytes(&bad), 0);
+    bad = shapes[3];
+    bad.kernel_w = 1;
+    assert_int_equal(dev->backend->weight_bytes(&bad), 0);
+    bad = shapes[0];
+    bad.n = INT64_MAX / 4;
+    assert_int_equal(dev->backend->weight_bytes(&bad), 0);
+}
+
+/* Where GEGLU's halves and a group's padding go. */
+static void panels_name_their_rows(void **state) {
+    (void)state;
+    ms_weight_shape geglu = {MS_LAYOUT_GEGLU, MS_F32, 40, 3, 1, 1, 1};
+    assert_int_equal(ms_weight_row(&geglu, 0, 3), 3);
+    assert_int_equal(ms_weight_row(&geglu, 1, 3), 23);
+    assert_int_equal(ms_weight_row(&geglu, 2, 3), 19);
+    assert_int_equal(ms_weight_row(&geglu, 2, 4), -1);
+    assert_int_equal(ms_weight_row(&geglu, 3, 3), 39);
+    ms_weight_shape groups = {MS_LAYOUT_PANEL, MS_F32, 12, 5, 3, 2, 4};
+    assert_int_equal(ms_weight_row(&groups, 2, 2), 8);
+    assert_int_equal(ms_weight_row(&groups, 2, 3), -1);
+}
+
+/* One small, valid call of every kernel; fields are then broken one at a time. */
+typedef struct calls {
+    float *data;
+    ms_linear_args linear;
+    ms_conv2d_args conv2d;
+    ms_attention_args attention;
+    ms_norm_partials_args norm_partials;
+    ms_norm_tables_args norm_tables;
+    ms_norm_apply_args norm_apply;
+    ms_layer_norm_args layer_norm;
+    ms_binary_args binary;
+    ms_unary_args unary;
+    ms_pool_args pool;
+    ms_resize_args resize;
+    ms_copy_args copy;
+} calls;
+
+#define CALL_FLOATS 40000
+
+static calls valid_calls(float *base) {
+    /* 2 images of 4x4 pixels, 32 channels, in three tensors behind each other */
+    ms_rows x = {base, 2, 16, 32, 512, 32}, y = {base + 1024, 2, 16, 32, 512, 32},
+            z = {base + 2048, 2, 16, 32, 512, 32};
+    float *table = base + 4096, *weights = base + 8192;
+    calls c = {.data = base};
+    c.linear = (ms_linear_args){
+        .src = {x}, .n_src = 1, .dst = y, .weight = {weights, MS_F32, MS_LAYOUT_PANEL, 32, 32}};
+    c.conv2d = (ms_conv2d_args){.src = {x},
+                                .n_src = 1,
+                                .src_h = 4,
+                                .src_w = 4,
+                                .dst = y,
+                                .dst_h = 4,
+                                .dst_w = 4,
+                                .kernel_h = 3,
+                                .kernel_w = 3,
+                                .stride_h = 1,
+                                .stride_w = 1,
+                                .pad_top = 1,
+                                .pad_left = 1,
+                                .groups = 1};
+    c.conv2d.weight = (ms_weight){weights, MS_F32, MS_LAYOUT_WINOGRAD, 32, 288};
+    c.attention = (ms_attention_args){.q = base,
+                                      .k = base + 1024,
+                                      .v = base + 2048,
+                                      .out = base + 3072,
+                                      .q_stride = {512, 512, 32},
+                                      .k_stride = {512, 512, 32},
+                                      .v_stride = {512, 512, 32},
+                                      .out_stride = {512, 512, 32},
+                                      .batch_outer = 2,
+                                      .batch_inner = 1,
+                                      .q_tokens = 16,
+                                      .kv_tokens = 16,
+                                      .heads = 4,
+                                      .head_dim = 8,
+                                      .scale = 1};
+    c.norm_partials = (ms_norm_partials_args){
+        .src = {x}, .n_src = 1, .h = 4, .w = 4, .groups = 4, .partials = (double(*)[2])table};
+    c.norm_tables = (ms_norm_tables_args){.partials = (const double(*)[2])table,
+                                          .outer = 2,
+                                          .h = 4,
+                                          .w = 4,
+                                          .channels = 32,
+                                          .outer_per_table = 2,
+                                          .groups = 4,
+                                          .eps = 1e-5f,
+                                          .gamma = table + 512,
+                                          .beta = table + 544,
+                                          .tables = table + 576};
+    c.norm_apply = (ms_norm_apply_args){.src = x, .dst = y};
+    c.norm_apply.prologue = (ms_prologue){.tables = table + 576, .outer_per_table = 2, .act = MS_ACT_SILU};
+    c.layer_norm =
+        (ms_layer_norm_args){.src = x, .dst = y, .gamma = table + 512, .beta = table + 544, .eps = 1e-5f};
+    c.binary = (ms_binary_args){.op = MS_BINARY_ADD, .a = x, .b = y, .dst = z};
+    c.unary = (ms_unary_args){.src = x, .dst = y, .act = MS_ACT_SILU};
+    c.pool = (ms_pool_args){.src = x,
+                            .dst = y,
+                            .src_h = 4,
+                            .src_w = 4,
+                            .dst_h = 4,
+                            .dst_w = 4,
+                            .kernel_h = 3,
+                            .kernel_w = 3,
+                            .stride_h = 1,
+                            .stride_w = 1,
+                            .pad_top = 1,
+                            .pad_left = 1,
+                            .pad_bottom = 1,
+                            .pad_right = 1};
+    c.resize = (ms_resize_args){.src = x, .dst = y, .src_h = 4, .src_w = 4, .dst_h = 2, .dst_w = 8};
+    c.copy = (ms_copy_args){.src = base,
+                            .dst = base + 1024,
+                            .outer = 2,
+                            .inner = 16,
+                            .channels = 32,
+                            .src_stride = {512, 32, 1},
+                            .dst_stride = {512, 1, 16}};
+    return c;
+}
+
+static void all_calls_work(ms_device *dev) {
+    const ms_kernels *k = dev->kernels;
+    float *base = dev->backend->alloc(dev, MS_LEDGER_ACTIVATIONS, CALL_FLOATS * sizeof(float));
+    float *zeros = calloc(CALL_FLOATS, sizeof(float));
+    assert_true(base && zeros);
+    assert_int_equal(dev->backend->upload(dev, base, zeros, CALL_FLOATS * sizeof(float)), MS_OK);
+    calls c = valid_calls(base);
+    size_t bytes = k->linear_workspace(dev, &c.linear) + k->conv2d_workspace(dev, &c.conv2d) +
+                   k->attention_workspace(dev, &c.attention);
+    void *workspace = dev->backend->alloc(dev, MS_LEDGER_WORKSPACE, bytes);
+    assert_non_null(workspace);
+    assert_int_equal(k->conv2d_layout(&c.conv2d), MS_LAYOUT_WINOGRAD);
+    assert_int_equal(k->linear(dev, &c.linear, workspace), MS_OK);
+    assert_int_equal(k->conv2d(dev, &c.conv2d, workspace), MS_OK);
+    assert_int_equal(k->attention(dev, &c.attention, workspace), MS_OK);
+    assert_int_equal(k->norm_partials(dev, &c.norm_partials), MS_OK);
+    assert_int_equal(k->norm_tables(dev, &c.norm_tables), MS_OK);
+    assert_int_equal(k->norm_apply(dev, &c.norm_apply), MS_OK);
+    assert_int_equal(k->layer_norm(dev, &c.layer_norm), MS_OK);
+    assert_int_equal(k->binary(dev, &c.binary), MS_OK);
+    assert_int_equal(k->unary(dev, &c.unary), MS_OK);
+    assert_int_equal(k->pool(dev, &c.pool), MS_OK);
+    assert_int_equal(k->resize(dev, &c.resize), MS_OK);
+    assert_int_equal(k->copy(dev, &c.copy), MS_OK);
+    /* Sizes are asked for before there is any memory. */
+    ms_conv2d_args sizes = c.conv2d;
+    sizes.src[0].data = sizes.dst.data = NULL;
+    sizes.weight.data = NULL;
+    assert_int_equal(k->conv2d_workspace(dev, &sizes), k->conv2d_workspace(dev, &c.conv2d));
+    ms_linear_args rows = c.linear;
+    rows.src[0].data = rows.dst.data = NULL;
+    assert_int_equal(k->linear_workspace(dev, &rows), k->linear_workspace(dev, &c.linear));
+    dev->backend->free(dev, workspace);
+    dev->backend->free(dev, base);
+    free(zeros);
+}
+
+/* Breaks one field of a valid call. */
+#define REFUSED(call, field, value)                                                                          \
+    do {                                                                                                     \
+        calls broken = valid_calls(base);                                                                    \
+        broken.call.field = value;                                                                           \
+        if (k->call(dev, &broken.call) != MS_INVALID_ARGUMENT)                                               \
+            fail_msg("%s: %s accepts %s = %s", dev->backend->name, #call, #field, #value);                   \
+    } while (0)
+#define REFUSED_WS(call, field, value)                                                                       \
+    do {                                                                                                     \
+        calls broken = valid_calls(base);                                                                    \
+        broken.call.field = value;                                                                           \
+        if (k->call(dev, &broken.call, workspace) != MS_INVALID_ARGUMENT)                                    \
+            fail_msg("%s: %s accepts %s = %s", dev->backend->name, #call, #field, #value);                   \
+    } while (0)
+
+static void nonsense_is_refused(ms_device *dev) {
+    const ms_kernels *k = dev->kernels;
+    float *base = dev->backend->alloc(dev, MS_LEDGER_ACTIVATIONS, CALL_FLOATS * sizeof(float));
+    void *workspace = dev->backend->alloc(dev, MS_LEDGER_WORKSPACE, 1 << 20);
+    ms_rows other = {base, 2, 15, 32, 480, 32};
+    assert_true(base && workspace);
+    REFUSED_WS(linear, src[0].data, NULL);
+    REFUSED_WS(linear, n_src, 0);
+    REFUSED_WS(linear, n_src, 3);
+    REFUSED_WS(linear, dst.inner, 15);
+    REFUSED_WS(linear, dst.channels, 31);
+    REFUSED_WS(linear, src[0].inner_stride, 31);
+    REFUSED_WS(linear, weight.k, 31);
+    REFUSED_WS(linear, weight.data, NULL);
+    REFUSED_WS(linear, weight.dtype, MS_F64);
+    REFUSED_WS(linear, weight.layout, MS_LAYOUT_GEGLU);
+    REFUSED_WS(linear, epilogue.act, MS_ACT_PRELU);
+    REFUSED_WS(linear, epilogue.residual, &other);
+    REFUSED_WS(conv2d, src_h, 5);
+    REFUSED_WS(conv2d, dst_w, 5);
+    REFUSED_WS(conv2d, up_h, 3);
+    REFUSED_WS(conv2d, stride_h, 0);
+    REFUSED_WS(conv2d, kernel_w, 0);
+    REFUSED_WS(conv2d, pad_top, 3);
+    REFUSED_WS(conv2d, groups, 3);
+    REFUSED_WS(conv2d, weight.layout, MS_LAYOUT_PANEL);
+    REFUSED_WS(conv2d, weight.k, 287);
+    REFUSED_WS(conv2d, epilogue.act, MS_ACT_GEGLU);
+    REFUSED_WS(attention, q, NULL);
+    REFUSED_WS(attention, heads, 0);
+    REFUSED_WS(attention, head_dim, 0);
+    REFUSED_WS(attention, kv_tokens, 0);
+    REFUSED_WS(attention, out_stride[2], 31);
+    REFUSED_WS(attention, k_stride[1], -1);
+    REFUSED(norm_partials, groups, 5);
+    REFUSED(norm_partials, w, 5);
+    REFUSED(norm_partials, partials, NULL);
+    REFUSED(norm_tables, outer_per_table, 3);
+    REFUSED(norm_tables, gamma, NULL);
+    REFUSED(norm_tables, groups, 0);
+    REFUSED(norm_apply, dst.channels, 16);
+    REFUSED(norm_apply, prologue.outer_per_table, 0);
+    REFUSED(norm_apply, prologue.act, MS_ACT_GELU);
+    REFUSED(layer_norm, beta, NULL);
+    REFUSED(layer_norm, src.outer, 3);
+    REFUSED(binary, b, other);
+    REFUSED(binary, act, MS_ACT_PRELU);
+    REFUSED(unary, act, MS_ACT_GEGLU);
+    REFUSED(unary, dst.data, NULL);
+    REFUSED(pool, pad_left, 3);
+    REFUSED(pool, dst_h, 7);
+    REFUSED(resize, dst_w, 7);
+    REFUSED(copy, channels, 0);
+    REFUSED(copy, dst_stride[0], -1);
+    calls c = valid_calls(base);
+    assert_int_equal(k->conv2d(dev, &c.conv2d, NULL), MS_INVALID_ARGUMENT);
+    dev->backend->free(dev, workspace);
+    dev->backend->free(dev, base);
+}
+
+static void memory_works(void **state) {
+    (void)state;
+    on_every_back_end(memory_moves_bytes);
+}
+
+static void packing_works(void **state) {
+    (void)state;
+    on_every_back_end(pack_everything);
+}
+
+static void kernels_take_valid_calls(void **state) {
+    (void)state;
+    on_every_back_end(all_calls_work);
+}
+
+static void kernels_refuse_nonsense(void **state) {
+    (void)state;
+    on_every_back_end(nonsense_is_refused);
+}
+
+static void unknown_back_end_is_named(void **state) {
+    (void)state;
+    ms_device_params params = {.backend = "abacus"};
+    ms_device *dev = NULL;
+    ms_error err;
+    assert_int_equal(ms_device_open(&params, &dev, &err), MS_UNSUPPORTED);
+    assert_null(dev);
+    assert_non_null(strstr(err.message, "abacus"));
+    assert_non_null(strstr(err.message, "cpu, dummy"));
+}
+
+static void isa_can_be_limited(void **state) {
+    (void)state;
+    ms_error err;
+    ms_device *dev;
+    for (int isa = 0; isa < MS_ISA_COUNT; isa++) {
+        ms_device_params params = {.backend = "cpu", .threads = 1, .isa_limit = (ms_isa)isa};
+        assert_ms_ok(ms_device_open(&params, &dev, &err), &err);
+        assert_true((int)dev->isa == isa || dev->isa == ms_isa_detect());
+        assert_non_null(strstr(dev->description, ms_isa_name(dev->isa)));
+        ms_device_close(&dev);
+    }
+    ms_device_params params = {.backend = "cpu", .threads = 1, .isa_limit = MS_ISA_AVX512};
+    setenv("MEMSAFE_ISA", "c", 1);
+    assert_ms_ok(ms_device_open(&params, &dev, &err), &err);
+    assert_int_equal(dev->isa, MS_ISA_C);
+    ms_device_close(&dev);
+    setenv("MEMSAFE_ISA", "sse9", 1);
+    assert_int_equal(ms_device_open(&params, &dev, &err), MS_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "sse9"));
+    unsetenv("MEMSAFE_ISA");
+}
+
+/* The dummy's memory is as large as it says and costs nothing. */
+static void dummy_counts_bytes(void **state) {
+    (void)state;
+    const size_t gib = (size_t)1 << 30;
+    ms_mem *mem;
+    ms_error err;
+    ms_device *dev;
+    assert_int_equal(ms_mem_create(0, &mem), MS_OK);
+    ms_device_params params = {.backend = "dummy", .mem = mem, .memory_bytes = 80 * gib};
+    assert_ms_ok(ms_device_open(&params, &dev, &err), &err);
+    const ms_backend *b = dev->backend;
+    size_t free_bytes, total_bytes;
+    char *big = b->alloc(dev, MS_LEDGER_WEIGHTS, 60 * gib);
+    assert_non_null(big);
+    assert_null(b->alloc(dev, MS_LEDGER_WEIGHTS, 20 * gib + 1));
+    void *rest = b->alloc(dev, MS_LEDGER_FRAMES, 20 * gib);
+    assert_non_null(rest);
+    b->memory(dev, &free_bytes, &total_bytes);
+    assert_true(free_bytes == 0 && total_bytes == 80 * gib);
+    ms_mem_usage usage;
+    ms_mem_get_usage(mem, &usage);
+    assert_true(usage.ledger_current[MS_LEDGER_WEIGHTS] == 60 * gib);
+    char byte = 0;
+    assert_int_equal(b->upload(dev, big + 60 * gib - 1, &byte, 1), MS_OK);
+    assert_int_equal(b->upload(dev, big + 60 * gib, &byte, 1), MS_INVALID_ARGUMENT);
+    assert_int_equal(b->download(dev, &byte, big - 1, 1), MS_INVALID_ARGUMENT);
+    b->free(dev, big);
+    b->memory(dev, &free_bytes, &total_bytes);
+    assert_true(free_bytes == 60 * gib);
+    ms_device_close(&dev); /* frees what was left */
+    assert_int_equal(ms_mem_destroy(&mem), 0);
+}
+
+/* Every allocation of opening and of allocating fails in turn. */
+static void failed_allocations_leave_nothing(void **state) {
+    (void)state;
+    for (const ms_backend *const *b = ms_backends(); *b; b++) {
+        bool passed = false;
+        for (uint64_t n = 1; !passed && n < 50; n++) {
+            ms_mem *mem;
+            ms_error err;
+            ms_device *dev = NULL;
+            assert_int_equal(ms_mem_create(0, &mem), MS_OK);
+            ms_device_params params = {.backend = (*b)->name,
+                                       .mem = mem,
+                                       .threads = 3,
+                                       .isa_limit = MS_ISA_AVX512,
+                                       .memory_bytes = DEVICE_BYTES};
+            ms_mem_fail_after(n, false);
+            ms_status status = ms_device_open(&params, &dev, &err);
+            void *block = status == MS_OK ? (*b)->alloc(dev, MS_LEDGER_WEIGHTS, 100) : NULL;
+            ms_mem_fail_after(0, false);
+            passed = block != NULL;
+            assert_true(status == MS_OK || (status == MS_HOST_MEMORY && !dev && strlen(err.message) > 0));
+            if (block)
+                (*b)->free(dev, block);
+            ms_device_close(&dev);
+            assert_int_equal(ms_mem_destroy(&mem), 0);
+        }
+        assert_true(passed);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_works),
+        cmocka_unit_test(packing_works),
+        cmocka_unit_test(panels_name_their_rows),
+        cmocka_unit_test(kernels_take_valid_calls),
+        cmocka_unit_test(kernels_refuse_nonsense),
+        cmocka_unit_test(unknown_back_end_is_named),
+        cmocka_unit_test(isa_can_be_limited),
+        cmocka_unit_test(dummy_counts_bytes),
+        cmocka_unit_test(failed_allocations_leave_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
