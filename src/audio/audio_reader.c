@@ -122,8 +122,8 @@ static ms_status make_swr(ms_audio_reader *r, AVChannelLayout *layout, ms_error 
     AVChannelLayout mono = AV_CHANNEL_LAYOUT_MONO;
     swr_free(&r->swr);
     int rc = swr_alloc_set_opts2(&r->swr, r->source_format ? layout : &mono,
-                                 r->source_format ? AV_SAMPLE_FMT_FLT : AV_SAMPLE_FMT_S16, r->info.rate, layout,
-                                 r->frame->format, r->frame->sample_rate, 0, NULL);
+                                 r->source_format ? AV_SAMPLE_FMT_FLT : AV_SAMPLE_FMT_S16, r->info.rate,
+                                 layout, r->frame->format, r->frame->sample_rate, 0, NULL);
     if (rc >= 0)
         rc = swr_init(r->swr);
     if (rc >= 0)
@@ -191,8 +191,9 @@ static ms_status refill(ms_audio_reader *r, ms_error *err) {
     int room = swr_get_out_samples(r->swr, got ? r->frame->nb_samples : 0);
     MS_TRY(need_block(r, room > 0 ? room : 1, err));
     uint8_t *out = r->block;
-    int n = swr_convert(r->swr, &out, (int)r->block_capacity, got ? (const uint8_t **)r->frame->extended_data : NULL,
-                        got ? r->frame->nb_samples : 0);
+    int n =
+        swr_convert(r->swr, &out, (int)r->block_capacity,
+                    got ? (const uint8_t **)r->frame->extended_data : NULL, got ? r->frame->nb_samples : 0);
     if (n < 0)
         return ms_fail_av(err, MS_OK, &r->log, n, "%s: resampling", r->path);
     av_frame_unref(r->frame);
@@ -235,7 +236,8 @@ static ms_status take(ms_audio_reader *r, float *dst, int64_t max, int64_t *ret_
     return MS_OK;
 }
 
-ms_status ms_audio_reader_read(ms_audio_reader *r, float *dst, int64_t max, int64_t *ret_count, ms_error *err) {
+ms_status ms_audio_reader_read(ms_audio_reader *r, float *dst, int64_t max, int64_t *ret_count,
+                               ms_error *err) {
     ms_av_log *previous = ms_av_log_enter(&r->log);
     ms_status status = take(r, dst, max, ret_count, err);
     ms_av_log_leave(previous);
@@ -317,8 +319,8 @@ ms_status ms_audio_reader_open(ms_mem *mem, const char *path, const ms_audio_rea
     while (r->block_count == 0 && !r->ended)
         MS_GOTO(refill(r, err));
     if (r->block_count == 0) {
-        status = ms_fail(err, MS_BAD_MEDIA, "%s: its %s audio stream holds no samples%s%s", path, r->info.codec,
-                         r->log.line[0] ? ": " : "", r->log.line);
+        status = ms_fail(err, MS_BAD_MEDIA, "%s: its %s audio stream holds no samples%s%s", path,
+                         r->info.codec, r->log.line[0] ? ": " : "", r->log.line);
         goto fail;
     }
     ms_av_log_leave(previous);

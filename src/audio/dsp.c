@@ -9,9 +9,15 @@
 /* Taylor series on [0, pi/4]: the terms left out are below 1e-18. */
 static double cos_small(double x) {
     double x2 = x * x, sum = 0;
-    static const double c[] = {1.0 / 20922789888000.0, -1.0 / 87178291200.0, 1.0 / 479001600.0,
-                               -1.0 / 3628800.0,       1.0 / 40320.0,        -1.0 / 720.0,
-                               1.0 / 24.0,             -1.0 / 2.0,           1.0};
+    static const double c[] = {1.0 / 20922789888000.0,
+                               -1.0 / 87178291200.0,
+                               1.0 / 479001600.0,
+                               -1.0 / 3628800.0,
+                               1.0 / 40320.0,
+                               -1.0 / 720.0,
+                               1.0 / 24.0,
+                               -1.0 / 2.0,
+                               1.0};
     for (int i = 0; i < 9; i++)
         sum = sum * x2 + c[i];
     return sum;
@@ -19,9 +25,15 @@ static double cos_small(double x) {
 
 static double sin_small(double x) {
     double x2 = x * x, sum = 0;
-    static const double c[] = {1.0 / 355687428096000.0, -1.0 / 1307674368000.0, 1.0 / 6227020800.0,
-                               -1.0 / 39916800.0,       1.0 / 362880.0,         -1.0 / 5040.0,
-                               1.0 / 120.0,             -1.0 / 6.0,             1.0};
+    static const double c[] = {1.0 / 355687428096000.0,
+                               -1.0 / 1307674368000.0,
+                               1.0 / 6227020800.0,
+                               -1.0 / 39916800.0,
+                               1.0 / 362880.0,
+                               -1.0 / 5040.0,
+                               1.0 / 120.0,
+                               -1.0 / 6.0,
+                               1.0};
     for (int i = 0; i < 9; i++)
         sum = sum * x2 + c[i];
     return sum * x;
@@ -159,15 +171,15 @@ static inline void butterfly5(cplx *z) {
  * the FFT", 1992): the signal is `stride` interleaved signals of `length` points; each becomes `radix` signals
  * of length / radix points.
  */
-__attribute__((always_inline)) static inline void pass(const ms_fft_tables *t, ms_fft_work *w, int from, int length,
-                                                       int stride, const int radix) {
+__attribute__((always_inline)) static inline void pass(const ms_fft_tables *t, ms_fft_work *w, int from,
+                                                       int length, int stride, const int radix) {
     const int m = length / radix;
     for (int p = 0; p < m; p++) {
         for (int q = 0; q < stride; q++) {
             cplx z[5];
             for (int r = 0; r < radix; r++)
-                z[r] = load((const double(*)[MS_FFT_LANES])w->re[from], (const double(*)[MS_FFT_LANES])w->im[from],
-                            q + stride * (p + r * m));
+                z[r] = load((const double(*)[MS_FFT_LANES])w->re[from],
+                            (const double(*)[MS_FFT_LANES])w->im[from], q + stride * (p + r * m));
             if (radix == 2)
                 butterfly2(z);
             else if (radix == 4)
@@ -183,8 +195,8 @@ __attribute__((always_inline)) static inline void pass(const ms_fft_tables *t, m
     }
 }
 
-void ms_fft_power(const ms_fft_tables *tables, ms_fft_work *work,
-                  const double (*signal)[MS_FFT_LANES], double (*power)[MS_FFT_LANES]) {
+void ms_fft_power(const ms_fft_tables *tables, ms_fft_work *work, const double (*signal)[MS_FFT_LANES],
+                  double (*power)[MS_FFT_LANES]) {
     /* The real signal's even and odd samples are one complex signal of half the length: 200 = 5 * 5 * 4 * 2. */
     for (int i = 0; i < HALF; i++) {
         memcpy(work->re[0][i], signal[2 * i], sizeof(lanes));

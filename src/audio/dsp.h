@@ -31,7 +31,7 @@ double ms_exp(double x);
 void ms_fft_init(ms_fft_tables *tables);
 
 /* |X_k|^2 for k = 0..200 of MS_FFT_LANES real signals. signal[n][lane], power[k][lane]. */
-void ms_fft_power(const ms_fft_tables *tables, ms_fft_work *work,
-                  const double (*signal)[MS_FFT_LANES], double (*power)[MS_FFT_LANES]);
+void ms_fft_power(const ms_fft_tables *tables, ms_fft_work *work, const double (*signal)[MS_FFT_LANES],
+                  double (*power)[MS_FFT_LANES]);
 
 #endif

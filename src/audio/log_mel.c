@@ -5,8 +5,8 @@
 
 #include "base/error.h"
 
-#define TASK_COLUMNS 16   /* columns of one task: a few microseconds each */
-#define SCAN_COLUMNS 512  /* columns of one block of the scan */
+#define TASK_COLUMNS 16  /* columns of one task: a few microseconds each */
+#define SCAN_COLUMNS 512 /* columns of one block of the scan */
 #define SCAN_SAMPLES (SCAN_COLUMNS * MS_MEL_HOP + MS_FFT_SIZE)
 #define LOG_FLOOR 1e-10
 
@@ -170,7 +170,8 @@ void ms_mel_scan_push(ms_mel_scan *scan, const float *samples, int64_t count) {
 ms_status ms_mel_scan_finish(ms_mel_scan *scan, ms_mel_stats *ret_stats, ms_error *err) {
     int64_t total = scan->first + scan->count;
     if (total < MS_MEL_MIN_SAMPLES)
-        return ms_fail(err, MS_BAD_MEDIA, "the audio has %" PRId64 " samples at 16 kHz, at least %d are needed", total,
+        return ms_fail(err, MS_BAD_MEDIA,
+                       "the audio has %" PRId64 " samples at 16 kHz, at least %d are needed", total,
                        MS_MEL_MIN_SAMPLES);
     scan_columns(scan, total / MS_MEL_HOP, total);
     *ret_stats =

@@ -51,11 +51,11 @@ void ms_log_mel_span(const ms_mel_stats *stats, int64_t first, int64_t count, in
                      int64_t *ret_samples);
 
 typedef struct ms_mel_request {
-    int64_t first, count;          /* columns; those at or past stats->columns come out as 0, which is how
+    int64_t first, count; /* columns; those at or past stats->columns come out as 0, which is how
                                       the reference fills up a file's last 30 s segment */
-    const float *samples;          /* at least what ms_log_mel_span() says */
+    const float *samples; /* at least what ms_log_mel_span() says */
     int64_t first_sample, n_samples;
-    float *dst;                    /* bin b of column first + c goes to dst[c * column_stride + b * bin_stride] */
+    float *dst; /* bin b of column first + c goes to dst[c * column_stride + b * bin_stride] */
     int64_t column_stride, bin_stride;
 } ms_mel_request;
 

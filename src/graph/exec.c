@@ -2,12 +2,12 @@
 
 #include "base/error.h"
 
-static char *base_of(const ms_exec_context *x, ms_value value) {
-    return x->planning ? (char *)MS_PLANNING_ADDRESS : x->arena + x->plan->value_offset[value];
+static void *base_of(const ms_exec_context *x, ms_value value) {
+    return x->planning ? (void *)MS_PLANNING_ADDRESS : x->arena + x->plan->value_offset[value];
 }
 
 float *ms_exec_data(const ms_exec_context *x, ms_value value) {
-    return value == MS_NO_VALUE ? NULL : (float *)base_of(x, value);
+    return value == MS_NO_VALUE ? NULL : base_of(x, value);
 }
 
 ms_rows ms_exec_rows(const ms_exec_context *x, ms_value value) {

@@ -305,7 +305,8 @@ const ms_segment *ms_graph_get_segment(const ms_graph *g, int index) {
 }
 
 ms_shape ms_graph_shape(const ms_graph *g, ms_value value) {
-    return value < 0 || value >= g->n_values ? (ms_shape){0} : g->values[value].shape;
+    ms_shape none = {0};
+    return value < 0 || value >= g->n_values ? none : g->values[value].shape;
 }
 
 ms_value ms_graph_find(const ms_graph *g, const char *name) {

@@ -10,7 +10,7 @@
 
 /* Samples of a packet where the codec does not fix it (PCM). */
 #define FREE_FRAME_SAMPLES 1024
-#define GAP_S 0.1 /* a jump of timestamps beyond this is a gap, below it rounding */
+#define GAP_S 0.1           /* a jump of timestamps beyond this is a gap, below it rounding */
 #define FALLBACK_RATE 48000 /* for an original whose rate the encoder does not know */
 
 /* ---- encoding */
@@ -91,8 +91,8 @@ static ms_status open_encoder(ms_audio_track *t, const ms_video_writer_params *p
     int rc = open_codec(t, codec, p);
     if (rc < 0)
         return ms_fail_av(err, rc == AVERROR(ENOMEM) ? MS_HOST_MEMORY : MS_UNSUPPORTED, t->mux->log, rc,
-                          "cannot open the %s encoder for %d channels at %d Hz", codec->name, t->feed.channels,
-                          t->feed.rate);
+                          "cannot open the %s encoder for %d channels at %d Hz", codec->name,
+                          t->feed.channels, t->feed.rate);
     size_t bytes = (size_t)t->frame_samples * (size_t)t->feed.channels * sizeof(float);
     t->samples = ms_alloc(t->mem, MS_LEDGER_GENERAL, bytes);
     if (!t->samples)
@@ -175,13 +175,14 @@ static bool can_copy(ms_container container, enum AVCodecID codec) {
                codec == AV_CODEC_ID_EAC3 || codec == AV_CODEC_ID_ALAC;
     case MS_CONTAINER_MOV:
         return codec == AV_CODEC_ID_AAC || codec == AV_CODEC_ID_MP3 || codec == AV_CODEC_ID_AC3 ||
-               codec == AV_CODEC_ID_ALAC || codec == AV_CODEC_ID_PCM_S16LE || codec == AV_CODEC_ID_PCM_S24LE ||
-               codec == AV_CODEC_ID_PCM_F32LE;
+               codec == AV_CODEC_ID_ALAC || codec == AV_CODEC_ID_PCM_S16LE ||
+               codec == AV_CODEC_ID_PCM_S24LE || codec == AV_CODEC_ID_PCM_F32LE;
     case MS_CONTAINER_MKV:
         return codec == AV_CODEC_ID_AAC || codec == AV_CODEC_ID_MP3 || codec == AV_CODEC_ID_AC3 ||
                codec == AV_CODEC_ID_EAC3 || codec == AV_CODEC_ID_DTS || codec == AV_CODEC_ID_FLAC ||
                codec == AV_CODEC_ID_OPUS || codec == AV_CODEC_ID_VORBIS || codec == AV_CODEC_ID_ALAC ||
-               codec == AV_CODEC_ID_PCM_S16LE || codec == AV_CODEC_ID_PCM_S24LE || codec == AV_CODEC_ID_PCM_F32LE;
+               codec == AV_CODEC_ID_PCM_S16LE || codec == AV_CODEC_ID_PCM_S24LE ||
+               codec == AV_CODEC_ID_PCM_F32LE;
     case MS_CONTAINER_AVI:
         return codec == AV_CODEC_ID_MP3 || codec == AV_CODEC_ID_AC3 || codec == AV_CODEC_ID_PCM_S16LE;
     }
@@ -189,7 +190,8 @@ static bool can_copy(ms_container container, enum AVCodecID codec) {
 }
 
 /* *ret_copied false: the container cannot hold the codec; nothing is open then. */
-static ms_status open_copy(ms_audio_track *t, const ms_video_writer_params *p, bool *ret_copied, ms_error *err) {
+static ms_status open_copy(ms_audio_track *t, const ms_video_writer_params *p, bool *ret_copied,
+                           ms_error *err) {
     *ret_copied = false;
     MS_TRY(ms_av_input_open(&t->in, p->audio_path, t->mux->log, err));
     AVFormatContext *format = t->in.format;
@@ -222,7 +224,8 @@ static void begin_copy(ms_audio_track *t) {
     t->next_ts = t->packet->pts == AV_NOPTS_VALUE ? start : t->packet->pts;
     if (counts_from_zero(t)) {
         t->shift = -t->next_ts;
-        t->delay = av_rescale_q(par->initial_padding, (AVRational){1, par->sample_rate}, t->stream->time_base);
+        t->delay =
+            av_rescale_q(par->initial_padding, (AVRational){1, par->sample_rate}, t->stream->time_base);
     }
     t->begun = true;
 }

@@ -36,8 +36,8 @@ typedef struct ms_audio_track {
 
 /* Opens the source and adds a stream to the mux, whose header is not yet written. params->audio is not
    MS_AUDIO_NONE; params must outlive the track. */
-ms_status ms_audio_track_open(ms_audio_track *track, ms_mem *mem, ms_mux *mux, const ms_video_writer_params *params,
-                              ms_error *err);
+ms_status ms_audio_track_open(ms_audio_track *track, ms_mem *mem, ms_mux *mux,
+                              const ms_video_writer_params *params, ms_error *err);
 void ms_audio_track_close(ms_audio_track *track);
 
 /* Writes the sound that belongs to the first `frames` frames of video. last: that is all; the final part of a

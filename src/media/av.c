@@ -133,7 +133,8 @@ static int64_t seek_packet(void *opaque, int64_t offset, int whence) {
     return at < 0 ? AVERROR(errno) : at;
 }
 
-static int refuse_open(AVFormatContext *s, AVIOContext **pb, const char *url, int flags, AVDictionary **options) {
+static int refuse_open(AVFormatContext *s, AVIOContext **pb, const char *url, int flags,
+                       AVDictionary **options) {
     (void)pb;
     (void)flags;
     (void)options;
@@ -151,7 +152,8 @@ static ms_status open_file(ms_av_input *in, const char *path, ms_error *err) {
     if (S_ISDIR(st.st_mode))
         return ms_fail(err, MS_IO, "cannot read %s: it is a folder", path);
     if (!S_ISREG(st.st_mode))
-        return ms_fail(err, MS_IO, "cannot read %s: it is a pipe or device; media is read more than once", path);
+        return ms_fail(err, MS_IO, "cannot read %s: it is a pipe or device; media is read more than once",
+                       path);
     if (st.st_size == 0)
         return ms_fail(err, MS_BAD_MEDIA, "%s is empty", path);
     in->bytes = st.st_size;
@@ -229,7 +231,8 @@ int ms_av_best_stream(const AVFormatContext *format, enum AVMediaType type) {
         const AVCodecParameters *par = st->codecpar;
         if (par->codec_type != type || (st->disposition & AV_DISPOSITION_ATTACHED_PIC))
             continue;
-        int64_t score = type == AVMEDIA_TYPE_VIDEO ? (int64_t)par->width * par->height : par->ch_layout.nb_channels;
+        int64_t score =
+            type == AVMEDIA_TYPE_VIDEO ? (int64_t)par->width * par->height : par->ch_layout.nb_channels;
         score += 100000000ll * !!(st->event_flags & AVSTREAM_EVENT_FLAG_NEW_PACKETS);
         score += 5000000ll * !!(st->disposition & AV_DISPOSITION_DEFAULT);
         if (score > best_score) {

@@ -37,7 +37,8 @@ static void remember(ms_cfr *cfr, int64_t before) {
 ms_cfr_step ms_cfr_push(ms_cfr *cfr, const ms_cfr_params *params, int64_t ts, int64_t duration,
                         bool have_previous) {
     double at = ticks_of(params, ts), length = duration_in_ticks(params, duration);
-    double start = at - (double)cfr->next_tick; /* the frame's begin and end, seen from the next output frame */
+    double start =
+        at - (double)cfr->next_tick; /* the frame's begin and end, seen from the next output frame */
     double end = start + length;
     int64_t count = 1, before = 0;
     if (start < 0 && end > 0) {

@@ -32,7 +32,8 @@ typedef struct ms_cfr_step {
 } ms_cfr_step;
 
 /* A frame at timestamp ts; duration as the decoder says, 0 = unknown. have_previous: some frame came before. */
-ms_cfr_step ms_cfr_push(ms_cfr *cfr, const ms_cfr_params *params, int64_t ts, int64_t duration, bool have_previous);
+ms_cfr_step ms_cfr_push(ms_cfr *cfr, const ms_cfr_params *params, int64_t ts, int64_t duration,
+                        bool have_previous);
 
 /* The end: how often the last frame is put out again. */
 int64_t ms_cfr_flush(ms_cfr *cfr);

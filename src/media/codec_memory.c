@@ -19,8 +19,8 @@
 
 size_t ms_decoder_bytes(const ms_decoder_load *load) {
     int64_t frames = load->reference_frames + load->threads + EXTRA_FRAMES;
-    return (size_t)(frames * (load->frame_bytes * 5 / 4 + MIB / 8) + load->threads * THREAD_BYTES + DECODER_BASE +
-                    load->file_frames * DEMUX_INDEX_BYTES);
+    return (size_t)(frames * (load->frame_bytes * 5 / 4 + MIB / 8) + load->threads * THREAD_BYTES +
+                    DECODER_BASE + load->file_frames * DEMUX_INDEX_BYTES);
 }
 
 /* Reference frames and B frames beyond those of the preset "medium" (x264's and x265's tables). */

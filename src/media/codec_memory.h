@@ -12,7 +12,7 @@
 #include "media/video_writer.h"
 
 typedef struct ms_decoder_load {
-    int64_t frame_bytes; /* one decoded frame in its pixel format */
+    int64_t frame_bytes;  /* one decoded frame in its pixel format */
     int reference_frames; /* that the stream may refer to, reordering included */
     int threads;
     int64_t file_frames; /* samples in the container's own index (mp4, mov); 0 = it has none */

@@ -7,8 +7,7 @@
 #include <libswscale/swscale.h>
 
 /* Bicubic is swscale's and ffmpeg's default; at equal sizes it touches chroma only. */
-#define SWS_FLAGS                                                                                            \
-    (SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP | SWS_BITEXACT)
+#define SWS_FLAGS (SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP | SWS_BITEXACT)
 
 int ms_colour_default_matrix(int height) {
     return height >= 720 ? AVCOL_SPC_BT709 : AVCOL_SPC_SMPTE170M;

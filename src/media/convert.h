@@ -27,7 +27,8 @@ typedef struct ms_to_rgb {
     struct SwsContext *sws;
     int format, src_width, src_height, chroma;
     ms_colour colour;
-    uint8_t *rgb; /* [height][stride]: swscale may write past a row's end, so it never sees the caller's rows */
+    uint8_t
+        *rgb; /* [height][stride]: swscale may write past a row's end, so it never sees the caller's rows */
     ptrdiff_t stride;
 } ms_to_rgb;
 

@@ -20,7 +20,7 @@ static const struct {
     ms_container container;
     const char *format; /* FFmpeg's muxer */
 } extensions[] = {
-    {"mp4", MS_CONTAINER_MP4, "mp4"}, {"m4v", MS_CONTAINER_MP4, "mp4"},      {"mov", MS_CONTAINER_MOV, "mov"},
+    {"mp4", MS_CONTAINER_MP4, "mp4"},      {"m4v", MS_CONTAINER_MP4, "mp4"}, {"mov", MS_CONTAINER_MOV, "mov"},
     {"mkv", MS_CONTAINER_MKV, "matroska"}, {"avi", MS_CONTAINER_AVI, "avi"},
 };
 #define N_EXTENSIONS (sizeof(extensions) / sizeof(extensions[0]))
@@ -38,7 +38,8 @@ static const char *extension_of(const char *path) {
     return dot ? dot + 1 : "";
 }
 
-ms_status ms_container_for(const char *path, enum AVCodecID codec_id, ms_container *ret_container, ms_error *err) {
+ms_status ms_container_for(const char *path, enum AVCodecID codec_id, ms_container *ret_container,
+                           ms_error *err) {
     const char *extension = extension_of(path);
     char good[64] = "";
     for (size_t i = 0; i < N_EXTENSIONS; i++) {
@@ -53,10 +54,11 @@ ms_status ms_container_for(const char *path, enum AVCodecID codec_id, ms_contain
     }
     const char *codec = avcodec_get_name(codec_id);
     if (!extension[0])
-        return ms_fail(err, MS_INVALID_ARGUMENT, "%s: the name needs an extension to say the container; %s goes into %s",
-                       path, codec, good);
-    return ms_fail(err, MS_INVALID_ARGUMENT, "%s: a .%s file cannot hold %s video; use %s", path, extension, codec,
-                   good);
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "%s: the name needs an extension to say the container; %s goes into %s", path, codec,
+                       good);
+    return ms_fail(err, MS_INVALID_ARGUMENT, "%s: a .%s file cannot hold %s video; use %s", path, extension,
+                   codec, good);
 }
 
 /* The folder part of a path, "." when it has none. */
@@ -108,7 +110,8 @@ static ms_status open_temp(ms_mux *m, ms_mem *mem, ms_error *err) {
         if (errno != EEXIST)
             break;
     }
-    return ms_fail(err, MS_IO, "cannot write %s: creating a file in %s: %s", m->path, folder, strerror(errno));
+    return ms_fail(err, MS_IO, "cannot write %s: creating a file in %s: %s", m->path, folder,
+                   strerror(errno));
 }
 
 /* ---- muxing */
@@ -143,8 +146,8 @@ static int64_t seek_packet(void *opaque, int64_t offset, int whence) {
 static ms_status fail_write(ms_mux *m, int rc, const char *what, ms_error *err) {
     if (m->write_errno)
         return ms_fail(err, MS_IO, "cannot write %s: %s", m->path, strerror(m->write_errno));
-    return ms_fail_av(err, rc == AVERROR(ENOMEM) ? MS_HOST_MEMORY : MS_IO, m->log, rc, "cannot write %s: %s", m->path,
-                      what);
+    return ms_fail_av(err, rc == AVERROR(ENOMEM) ? MS_HOST_MEMORY : MS_IO, m->log, rc, "cannot write %s: %s",
+                      m->path, what);
 }
 
 static ms_status make_muxer(ms_mux *m, ms_mem *mem, ms_error *err) {
@@ -171,8 +174,8 @@ static ms_status make_muxer(ms_mux *m, ms_mem *mem, ms_error *err) {
     return MS_OK;
 }
 
-ms_status ms_mux_open(ms_mux *m, ms_mem *mem, const char *path, enum AVCodecID codec_id, bool force, ms_av_log *log,
-                      ms_error *err) {
+ms_status ms_mux_open(ms_mux *m, ms_mem *mem, const char *path, enum AVCodecID codec_id, bool force,
+                      ms_av_log *log, ms_error *err) {
     ms_status status;
     *m = (ms_mux){.fd = -1, .force = force, .log = log};
     MS_TRY(ms_container_for(path, codec_id, &m->container, err));

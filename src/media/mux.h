@@ -27,7 +27,8 @@ typedef struct ms_mux {
 
 /* MS_INVALID_ARGUMENT: no extension, or one that names no container for these codecs; the message lists those that
    do. codec_id: of the video. */
-ms_status ms_container_for(const char *path, enum AVCodecID codec_id, ms_container *ret_container, ms_error *err);
+ms_status ms_container_for(const char *path, enum AVCodecID codec_id, ms_container *ret_container,
+                           ms_error *err);
 
 /* MS_IO when the target is there and must not be replaced, or its folder is not there or not writable. */
 ms_status ms_mux_check_target(const char *path, bool force, ms_error *err);

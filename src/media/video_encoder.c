@@ -48,8 +48,8 @@ ms_status ms_video_encoder_check(const ms_video_writer_params *p, ms_error *err)
     if ((size_t)p->codec >= N_CODECS)
         return ms_fail(err, MS_INVALID_ARGUMENT, "video codec %d", (int)p->codec);
     if (p->width < 1 || p->height < 1 || p->width > MAX_SIDE || p->height > MAX_SIDE)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "video size %dx%d: each side must be 1 to %d", p->width, p->height,
-                       MAX_SIDE);
+        return ms_fail(err, MS_INVALID_ARGUMENT, "video size %dx%d: each side must be 1 to %d", p->width,
+                       p->height, MAX_SIDE);
     if (p->fps.num < 1 || p->fps.den < 1 || p->fps.num / p->fps.den > 1000)
         return ms_fail(err, MS_INVALID_ARGUMENT, "frame rate %d/%d", p->fps.num, p->fps.den);
     if (p->crf < 0 || p->crf > 51)
@@ -62,8 +62,8 @@ ms_status ms_video_encoder_check(const ms_video_writer_params *p, ms_error *err)
     if (p->lookahead < 0 || p->lookahead > 250)
         return ms_fail(err, MS_INVALID_ARGUMENT, "lookahead of %d frames: must be 0 to 250", p->lookahead);
     if (!avcodec_find_encoder_by_name(codecs[p->codec].encoder))
-        return ms_fail(err, MS_UNSUPPORTED, "this build's FFmpeg has no %s encoder (%s)", codecs[p->codec].name,
-                       codecs[p->codec].encoder);
+        return ms_fail(err, MS_UNSUPPORTED, "this build's FFmpeg has no %s encoder (%s)",
+                       codecs[p->codec].name, codecs[p->codec].encoder);
     return MS_OK;
 }
 
@@ -184,12 +184,13 @@ ms_status ms_video_encoder_open(ms_video_encoder *e, const ms_video_writer_param
         rc = av_frame_get_buffer(e->frame, 0);
     }
     if (rc < 0) {
-        status = ms_fail_av(err, rc == AVERROR(ENOMEM) ? MS_HOST_MEMORY : MS_UNSUPPORTED, log, rc,
-                            "cannot open the %s encoder for %dx%d", codecs[p->codec].name, p->width, p->height);
+        status =
+            ms_fail_av(err, rc == AVERROR(ENOMEM) ? MS_HOST_MEMORY : MS_UNSUPPORTED, log, rc,
+                       "cannot open the %s encoder for %dx%d", codecs[p->codec].name, p->width, p->height);
         goto fail;
     }
-    MS_GOTO(ms_from_rgb_init(&e->convert, p->width, p->height, e->codec->width, e->codec->height, e->codec->pix_fmt,
-                             ms_video_encoder_colour(p), err));
+    MS_GOTO(ms_from_rgb_init(&e->convert, p->width, p->height, e->codec->width, e->codec->height,
+                             e->codec->pix_fmt, ms_video_encoder_colour(p), err));
     return MS_OK;
 fail:
     ms_video_encoder_close(e);
@@ -215,8 +216,8 @@ ms_status ms_video_encoder_send(ms_video_encoder *e, const uint8_t *rgb, ptrdiff
     if (rc >= 0)
         rc = avcodec_send_frame(e->codec, rgb ? e->frame : NULL);
     if (rc < 0)
-        return ms_fail_av(err, rc == AVERROR(ENOMEM) ? MS_HOST_MEMORY : MS_INTERNAL, log, rc, "the %s encoder failed",
-                          e->codec->codec->name);
+        return ms_fail_av(err, rc == AVERROR(ENOMEM) ? MS_HOST_MEMORY : MS_INTERNAL, log, rc,
+                          "the %s encoder failed", e->codec->codec->name);
     e->frames += rgb != NULL;
     return MS_OK;
 }
@@ -228,8 +229,8 @@ ms_status ms_video_encoder_receive(ms_video_encoder *e, bool *ret_got, ms_av_log
         return MS_OK;
     }
     if (rc < 0)
-        return ms_fail_av(err, rc == AVERROR(ENOMEM) ? MS_HOST_MEMORY : MS_INTERNAL, log, rc, "the %s encoder failed",
-                          e->codec->codec->name);
+        return ms_fail_av(err, rc == AVERROR(ENOMEM) ? MS_HOST_MEMORY : MS_INTERNAL, log, rc,
+                          "the %s encoder failed", e->codec->codec->name);
     if (e->packet->duration == 0)
         e->packet->duration = 1;
     *ret_got = true;

@@ -25,13 +25,13 @@ ms_colour ms_video_encoder_colour(const ms_video_writer_params *params);
 void ms_video_encoder_size(const ms_video_writer_params *params, int *ret_width, int *ret_height);
 
 /* global_header: the container wants the codec's headers apart. log is borrowed. */
-ms_status ms_video_encoder_open(ms_video_encoder *encoder, const ms_video_writer_params *params, bool global_header,
-                                ms_av_log *log, ms_error *err);
+ms_status ms_video_encoder_open(ms_video_encoder *encoder, const ms_video_writer_params *params,
+                                bool global_header, ms_av_log *log, ms_error *err);
 void ms_video_encoder_close(ms_video_encoder *encoder);
 
 /* rgb NULL: no more frames. */
-ms_status ms_video_encoder_send(ms_video_encoder *encoder, const uint8_t *rgb, ptrdiff_t stride, ms_av_log *log,
-                                ms_error *err);
+ms_status ms_video_encoder_send(ms_video_encoder *encoder, const uint8_t *rgb, ptrdiff_t stride,
+                                ms_av_log *log, ms_error *err);
 
 /* The next packet into encoder->packet, timestamps in frames; *ret_got false: none for now. */
 ms_status ms_video_encoder_receive(ms_video_encoder *encoder, bool *ret_got, ms_av_log *log, ms_error *err);

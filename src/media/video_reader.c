@@ -29,7 +29,7 @@ struct ms_video_reader {
 
     ms_cfr_params rate;
     ms_cfr cfr;
-    AVFrame *frame[2];   /* [now]: the newest source frame, [1 - now]: the one before */
+    AVFrame *frame[2]; /* [now]: the newest source frame, [1 - now]: the one before */
     int now;
     bool have[2];
     int64_t before, current; /* times that the older and the newer frame are still to be put out */
@@ -167,8 +167,7 @@ static ms_status advance(ms_video_reader *r, const AVFrame **ret_frame, int64_t 
         }
         ms_cfr state = r->cfr;
         bool have_previous = r->have[1 - r->now];
-        ms_cfr_step step =
-            ms_cfr_push(&r->cfr, &r->rate, ts, r->frame[r->now]->pkt_duration, have_previous);
+        ms_cfr_step step = ms_cfr_push(&r->cfr, &r->rate, ts, r->frame[r->now]->pkt_duration, have_previous);
         consider_mark(r, &state, state.frames + step.before, ts);
         r->before = step.before;
         r->current = step.current;
@@ -260,7 +259,8 @@ ms_status ms_video_reader_seek(ms_video_reader *r, int64_t frame, ms_error *err)
     return status;
 }
 
-ms_status ms_video_reader_read(ms_video_reader *r, uint8_t *rgb, ptrdiff_t stride, bool *ret_got, ms_error *err) {
+ms_status ms_video_reader_read(ms_video_reader *r, uint8_t *rgb, ptrdiff_t stride, bool *ret_got,
+                               ms_error *err) {
     ms_av_log *previous = ms_av_log_enter(&r->log);
     const AVFrame *frame;
     int64_t serial, number = r->position;
@@ -463,8 +463,8 @@ ms_status ms_video_reader_open(ms_mem *mem, const char *path, const ms_video_rea
         params = &defaults;
     if (params->fps.num < 0 || params->fps.den < 0 || (params->fps.num > 0 && params->fps.den == 0) ||
         params->threads < 0)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "frame rate %d/%d, %d threads", params->fps.num, params->fps.den,
-                       params->threads);
+        return ms_fail(err, MS_INVALID_ARGUMENT, "frame rate %d/%d, %d threads", params->fps.num,
+                       params->fps.den, params->threads);
     ms_video_reader *r = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*r));
     if (!r)
         return ms_fail_alloc(err, mem, sizeof(*r), "a video reader");
@@ -480,12 +480,13 @@ ms_status ms_video_reader_open(ms_mem *mem, const char *path, const ms_video_rea
         goto fail;
     }
     int cpus = ms_cpu_count();
-    r->source = (ms_video_source){
-        .path = r->path,
-        .log = &r->log,
-        .damage = &r->damage,
-        .threads = params->threads ? params->threads : cpus < DEFAULT_MAX_THREADS ? cpus : DEFAULT_MAX_THREADS,
-        .in.fd = -1};
+    r->source = (ms_video_source){.path = r->path,
+                                  .log = &r->log,
+                                  .damage = &r->damage,
+                                  .threads = params->threads              ? params->threads
+                                             : cpus < DEFAULT_MAX_THREADS ? cpus
+                                                                          : DEFAULT_MAX_THREADS,
+                                  .in.fd = -1};
     MS_GOTO(begin(r, params, err));
     ms_av_log_leave(previous);
     *ret_reader = r;

@@ -42,12 +42,12 @@ typedef struct ms_video_info {
     int stored_width, stored_height; /* before turning */
     int degrees;                     /* clockwise turn that was applied: 0, 90, 180, 270 */
     bool mirrored;
-    bool odd_angle;         /* the file asks for some other angle, which is not applied */
+    bool odd_angle;           /* the file asks for some other angle, which is not applied */
     ms_rational pixel_aspect; /* of the frames given out; 0/1 = unknown. Kept as a fact, not applied */
-    ms_rational fps;        /* of the frames given out */
-    ms_rational source_fps; /* the file's; 0/1 = unknown */
-    double duration_s;      /* as announced; 0 = unknown */
-    int64_t frames;         /* estimate at the output's rate; 0 = unknown. ms_video_reader_count() knows */
+    ms_rational fps;          /* of the frames given out */
+    ms_rational source_fps;   /* the file's; 0/1 = unknown */
+    double duration_s;        /* as announced; 0 = unknown */
+    int64_t frames;           /* estimate at the output's rate; 0 = unknown. ms_video_reader_count() knows */
     char container[32], codec[24], pixel_format[24];
     int bits; /* per component */
     ms_colour colour;
@@ -100,9 +100,9 @@ void ms_video_reader_damage(const ms_video_reader *reader, ms_video_damage_repor
  * is checked against the picture it leads to before it is used, so a stale one costs time and nothing else.
  */
 typedef struct ms_video_mark {
-    int64_t timestamp;    /* of the key frame, in the stream's time base */
-    uint64_t fingerprint; /* of its picture */
-    int64_t first_frame;  /* the earliest output frame that can be had from here */
+    int64_t timestamp;     /* of the key frame, in the stream's time base */
+    uint64_t fingerprint;  /* of its picture */
+    int64_t first_frame;   /* the earliest output frame that can be had from here */
     int64_t rate_state[5]; /* of the rate conversion before that frame */
 } ms_video_mark;
 

@@ -210,7 +210,8 @@ static void count_hole(ms_video_source *s, int64_t expected, int64_t ts) {
     keep_complaint(s);
 }
 
-ms_status ms_video_source_next(ms_video_source *s, AVFrame *frame, int64_t *ret_ts, bool *ret_got, ms_error *err) {
+ms_status ms_video_source_next(ms_video_source *s, AVFrame *frame, int64_t *ret_ts, bool *ret_got,
+                               ms_error *err) {
     for (;;) {
         int rc = avcodec_receive_frame(s->codec, frame);
         if (rc >= 0) {

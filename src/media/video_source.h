@@ -27,7 +27,7 @@ typedef struct ms_video_source {
     AVStream *stream;
     AVCodecContext *codec;
     AVPacket *packet;
-    int64_t offset;  /* added to timestamps, in microseconds */
+    int64_t offset;             /* added to timestamps, in microseconds */
     int64_t next_dts, last_dts; /* microseconds, AV_NOPTS_VALUE = unknown */
     int64_t next_ts; /* where the next frame is expected, stream time base; AV_NOPTS_VALUE = unknown */
     int64_t furthest_packet, furthest_frame; /* damage is counted beyond these */

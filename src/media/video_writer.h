@@ -50,15 +50,17 @@ typedef struct ms_video_writer_params {
     const char *preset; /* of x264 and x265: "ultrafast" .. "veryslow" */
     int threads;        /* of the encoder, 1..64. Changes the bits, so it must not follow the machine */
     int lookahead;      /* frames that the encoder looks ahead and so holds, 0..250; changes the bits */
-    ms_colour colour;   /* what the RGB frames are; unspecified: the matrix by ms_colour_default_matrix(), primaries
+    ms_colour
+        colour; /* what the RGB frames are; unspecified: the matrix by ms_colour_default_matrix(), primaries
                            and transfer those that go with it. full_range: of the encoded YUV */
-    bool force;         /* replace an existing file */
+    bool force; /* replace an existing file */
     ms_audio_mode audio;
     ms_audio_feed feed;     /* MS_AUDIO_FEED */
     const char *audio_path; /* MS_AUDIO_ORIGINAL */
     int audio_stream;       /* of audio_path, -1 = the one that ffmpeg would take */
     int audio_bits;         /* AAC bits per second, 0 = 64k a channel for a feed, 128k for an original */
-    int64_t expected_frames; /* for the memory estimate: mp4 and mov hold their index until the end; 0 for mkv and avi */
+    int64_t
+        expected_frames; /* for the memory estimate: mp4 and mov hold their index until the end; 0 for mkv and avi */
 } ms_video_writer_params;
 
 #define MS_VIDEO_WRITER_DEFAULTS                                                                             \

@@ -93,7 +93,8 @@ static void need(int rc, const char *what) {
 
 static void set_display_matrix(AVStream *st, const clip_raw *raw) {
     int32_t matrix[9];
-    av_display_rotation_set(matrix, raw->rotate); /* clockwise here, though av_display_rotation_get() is not */
+    av_display_rotation_set(matrix,
+                            raw->rotate); /* clockwise here, though av_display_rotation_get() is not */
     if (raw->mirror)
         av_display_matrix_flip(matrix, 1, 0);
     uint8_t *data = av_stream_new_side_data(st, AV_PKT_DATA_DISPLAYMATRIX, sizeof(matrix));
@@ -188,8 +189,8 @@ void clip_write_raw(const char *path, const clip_raw *raw) {
     frame->width = c->width;
     frame->height = c->height;
     need(av_frame_get_buffer(frame, 0), "frame");
-    struct SwsContext *sws = sws_getContext(c->width, c->height, AV_PIX_FMT_RGB24, c->width, c->height, c->pix_fmt,
-                                            SWS_BICUBIC, NULL, NULL, NULL);
+    struct SwsContext *sws = sws_getContext(c->width, c->height, AV_PIX_FMT_RGB24, c->width, c->height,
+                                            c->pix_fmt, SWS_BICUBIC, NULL, NULL, NULL);
     uint8_t *rgb = malloc((size_t)c->width * (size_t)c->height * 3 + 64);
     for (int64_t f = 0; f < raw->frames; f++) {
         need(av_frame_make_writable(frame), "frame");
@@ -217,7 +218,11 @@ void clip_write_raw(const char *path, const clip_raw *raw) {
 void clip_write_cover(const char *path) {
     AVFormatContext *format;
     need(avformat_alloc_output_context2(&format, NULL, "mp4", path), path);
-    clip_raw still = {.encoder = "mjpeg", .pixel_format = "yuvj420p", .width = 64, .height = 64, .fps_num = 25,
+    clip_raw still = {.encoder = "mjpeg",
+                      .pixel_format = "yuvj420p",
+                      .width = 64,
+                      .height = 64,
+                      .fps_num = 25,
                       .fps_den = 1};
     AVCodecContext *c = open_encoder(&still, format), *sound = NULL;
     AVStream *audio = avformat_new_stream(format, NULL), *cover = avformat_new_stream(format, NULL);

@@ -30,7 +30,8 @@ static float *read_wav(const char *rel, int64_t *ret_count) {
     return x;
 }
 
-static void *read_tensor(ms_tensor_file *file, const char *name, ms_dtype dtype, const ms_tensor_info **ret_info) {
+static void *read_tensor(ms_tensor_file *file, const char *name, ms_dtype dtype,
+                         const ms_tensor_info **ret_info) {
     ms_error err;
     const ms_tensor_info *info = ms_tensor_file_find(file, name);
     assert_non_null(info);
@@ -105,7 +106,9 @@ static void filters_are_whispers(void **state) {
     static const struct {
         int bin, fft_bin;
         double weight;
-    } known[] = {{0, 1, 2.486259490e-02}, {0, 1, 2.486259490e-02}, {5, 5, 9.954108857e-03}, {24, 24, 5.927106366e-03}, {25, 25, 4.040425643e-03}, {40, 43, 1.473556645e-02}, {60, 95, 2.728930442e-03}, {79, 197, 1.346277073e-03}, {79, 190, 2.232054947e-03}};
+    } known[] = {{0, 1, 2.486259490e-02},   {0, 1, 2.486259490e-02},    {5, 5, 9.954108857e-03},
+                 {24, 24, 5.927106366e-03}, {25, 25, 4.040425643e-03},  {40, 43, 1.473556645e-02},
+                 {60, 95, 2.728930442e-03}, {79, 197, 1.346277073e-03}, {79, 190, 2.232054947e-03}};
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         const ms_mel_filter *f = &filter[known[i].bin];
         int k = known[i].fft_bin - f->first;
@@ -153,8 +156,12 @@ static void check_log_mel(const char *wav, const char *tensors) {
     assert_int_equal(stats.samples, n);
     assert_int_equal(stats.columns, shape[1]);
     float *all = malloc((size_t)stats.columns * MS_MEL_BINS * sizeof(float));
-    ms_mel_request request = {.count = stats.columns, .samples = x, .n_samples = n, .dst = all,
-                              .column_stride = 1, .bin_stride = stats.columns};
+    ms_mel_request request = {.count = stats.columns,
+                              .samples = x,
+                              .n_samples = n,
+                              .dst = all,
+                              .column_stride = 1,
+                              .bin_stride = stats.columns};
     assert_ms_ok(ms_log_mel_columns(mel, &stats, &request, &err), &err);
 
     double worst = 0, difference = 0, norm = 0, sum = 0, top = -9;
@@ -217,8 +224,12 @@ static void log_mel_does_not_depend_on_the_pieces(void **state) {
         assert_int_equal(again.columns, stats.columns);
         assert_true(again.max == stats.max);
     }
-    ms_mel_request all = {.count = COLUMNS, .samples = x, .n_samples = N, .dst = whole,
-                          .column_stride = MS_MEL_BINS, .bin_stride = 1};
+    ms_mel_request all = {.count = COLUMNS,
+                          .samples = x,
+                          .n_samples = N,
+                          .dst = whole,
+                          .column_stride = MS_MEL_BINS,
+                          .bin_stride = 1};
     assert_ms_ok(ms_log_mel_columns(mel, &stats, &all, &err), &err);
     for (int64_t step = 1; step < 200; step += 37) {
         for (int64_t c = 0; c < COLUMNS; c += step) {
@@ -226,9 +237,14 @@ static void log_mel_does_not_depend_on_the_pieces(void **state) {
             ms_log_mel_span(&stats, c, step, &first, &n);
             float *copy = malloc((size_t)n * sizeof(float)); /* exactly: the sanitizer watches its ends */
             memcpy(copy, x + first, (size_t)n * sizeof(float));
-            ms_mel_request r = {.first = c, .count = c + step < COLUMNS ? step : COLUMNS - c, .samples = copy,
-                                .first_sample = first, .n_samples = n, .dst = part + c * MS_MEL_BINS,
-                                .column_stride = MS_MEL_BINS, .bin_stride = 1};
+            ms_mel_request r = {.first = c,
+                                .count = c + step < COLUMNS ? step : COLUMNS - c,
+                                .samples = copy,
+                                .first_sample = first,
+                                .n_samples = n,
+                                .dst = part + c * MS_MEL_BINS,
+                                .column_stride = MS_MEL_BINS,
+                                .bin_stride = 1};
             assert_ms_ok(ms_log_mel_columns(step % 2 ? pooled : mel, &stats, &r, &err), &err);
             r.n_samples--;
             assert_int_equal(ms_log_mel_columns(mel, &stats, &r, &err), MS_INVALID_ARGUMENT);
@@ -269,8 +285,12 @@ static void short_and_silent_audio(void **state) {
             continue;
         assert_int_equal(stats.columns, n / 160);
         float out[2][MS_MEL_BINS];
-        ms_mel_request r = {.count = stats.columns, .samples = silence, .n_samples = n, .dst = out[0],
-                            .column_stride = MS_MEL_BINS, .bin_stride = 1};
+        ms_mel_request r = {.count = stats.columns,
+                            .samples = silence,
+                            .n_samples = n,
+                            .dst = out[0],
+                            .column_stride = MS_MEL_BINS,
+                            .bin_stride = 1};
         assert_ms_ok(ms_log_mel_columns(mel, &stats, &r, &err), &err);
         assert_true(out[0][0] == -1.5f && out[stats.columns - 1][79] == -1.5f); /* (-10 + 4) / 4 */
     }
@@ -350,7 +370,8 @@ static void chunks_of_long_speech(void **state) {
 /* Against the reference's loop, written out. */
 static void frame_counts_at_odd_rates(void **state) {
     (void)state;
-    static const double rates[] = {25, 30, 24, 30000.0 / 1001, 24000.0 / 1001, 23.976, 50, 60, 12.5, 1, 120, 7};
+    static const double rates[] = {25, 30,  24, 30000.0 / 1001, 24000.0 / 1001, 23.976, 50, 60, 12.5,
+                                   1,  120, 7};
     for (size_t r = 0; r < sizeof(rates) / sizeof(rates[0]); r++) {
         ms_chunk_params p = MS_CHUNK_DEFAULTS;
         p.fps = rates[r];

@@ -135,10 +135,21 @@ static void same_samples_as_the_command(void **state) {
     static const struct {
         const char *name, *options;
     } files[] = {
-        {"a.wav", "-ac 1 -ar 16000"}, {"b.wav", "-c:a copy"},         {"c.mp3", ""},         {"d.m4a", "-c:a aac"},
-        {"e.flac", ""},               {"f.ogg", "-c:a vorbis -strict -2"}, {"g.opus", ""},   {"h.mkv", "-c:a aac -b:a 96k"},
-        {"i.wav", "-ar 8000 -ac 1"},  {"j.wav", "-ar 96000 -c:a pcm_s24le"}, {"k.ac3", "-ac 6"}, {"l.mp4", "-ac 6 -ar 48000 -c:a aac"},
-        {"m.wav", "-c:a pcm_f32le"},  {"n.ts", "-c:a aac"},           {"o.avi", "-c:a mp2"},
+        {"a.wav", "-ac 1 -ar 16000"},
+        {"b.wav", "-c:a copy"},
+        {"c.mp3", ""},
+        {"d.m4a", "-c:a aac"},
+        {"e.flac", ""},
+        {"f.ogg", "-c:a vorbis -strict -2"},
+        {"g.opus", ""},
+        {"h.mkv", "-c:a aac -b:a 96k"},
+        {"i.wav", "-ar 8000 -ac 1"},
+        {"j.wav", "-ar 96000 -c:a pcm_s24le"},
+        {"k.ac3", "-ac 6"},
+        {"l.mp4", "-ac 6 -ar 48000 -c:a aac"},
+        {"m.wav", "-c:a pcm_f32le"},
+        {"n.ts", "-c:a aac"},
+        {"o.avi", "-c:a mp2"},
     };
     int checked = 0;
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {

@@ -36,7 +36,8 @@ static size_t status_bytes(const char *name) {
 static void report(size_t estimate, size_t before) {
     size_t grown = status_bytes("VmHWM") - before;
     printf("%zu %zu\n", estimate, grown);
-    fprintf(stderr, "estimate %.1f MiB, measured %.1f MiB\n", (double)estimate / 1048576, (double)grown / 1048576);
+    fprintf(stderr, "estimate %.1f MiB, measured %.1f MiB\n", (double)estimate / 1048576,
+            (double)grown / 1048576);
 }
 
 static int measure_encode(char **argv, const char *preset) {
@@ -81,7 +82,11 @@ static int measure_decode(char **argv) {
                                : av1 ? "cpu-used=8:usage=realtime"
                                : vp9 ? "deadline=realtime:cpu-used=8"
                                      : NULL,
-                    .width = width, .height = height, .fps_num = 25, .fps_den = 1, .frames = frames};
+                    .width = width,
+                    .height = height,
+                    .fps_num = 25,
+                    .fps_den = 1,
+                    .frames = frames};
     const char *path = clip_path("m.mkv");
     pid_t child = fork(); /* the encoder's memory must not count */
     if (child == 0) {

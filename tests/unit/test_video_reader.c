@@ -79,8 +79,14 @@ static void lossless_clips_are_read_exactly(void **state) {
     };
     for (size_t i = 0; i < sizeof(clips) / sizeof(clips[0]); i++) {
         int w = clips[i].width, h = clips[i].height;
-        clip_raw raw = {.encoder = clips[i].encoder, .pixel_format = clips[i].format, .options = clips[i].options,
-                        .width = w, .height = h, .fps_num = 25, .fps_den = 1, .frames = clips[i].frames};
+        clip_raw raw = {.encoder = clips[i].encoder,
+                        .pixel_format = clips[i].format,
+                        .options = clips[i].options,
+                        .width = w,
+                        .height = h,
+                        .fps_num = 25,
+                        .fps_den = 1,
+                        .frames = clips[i].frames};
         const char *path = clip_path(clips[i].name);
         clip_write_raw(path, &raw);
         int64_t count;
@@ -120,8 +126,14 @@ static void lossy_clips_are_close(void **state) {
         {"h.mkv", "ffv1", "gray", NULL, 8, 5},
     };
     for (size_t i = 0; i < sizeof(clips) / sizeof(clips[0]); i++) {
-        clip_raw raw = {.encoder = clips[i].encoder, .pixel_format = clips[i].format, .options = clips[i].options,
-                        .width = 176, .height = 144, .fps_num = 25, .fps_den = 1, .frames = 12};
+        clip_raw raw = {.encoder = clips[i].encoder,
+                        .pixel_format = clips[i].format,
+                        .options = clips[i].options,
+                        .width = 176,
+                        .height = 144,
+                        .fps_num = 25,
+                        .fps_den = 1,
+                        .frames = 12};
         const char *path = clip_path(clips[i].name);
         clip_write_raw(path, &raw);
         ms_video_reader *r = open_reader(path, NULL);
@@ -143,7 +155,12 @@ static void lossy_clips_are_close(void **state) {
 static void rows_may_be_apart(void **state) {
     (void)state;
     ms_error err;
-    clip_raw raw = {.encoder = "ffv1", .pixel_format = "bgr0", .width = 37, .height = 11, .fps_num = 25, .fps_den = 1,
+    clip_raw raw = {.encoder = "ffv1",
+                    .pixel_format = "bgr0",
+                    .width = 37,
+                    .height = 11,
+                    .fps_num = 25,
+                    .fps_den = 1,
                     .frames = 1};
     clip_write_raw(clip_path("stride.mkv"), &raw);
     ms_video_reader *r = open_reader(clip_path("stride.mkv"), NULL);
@@ -162,8 +179,14 @@ static void rows_may_be_apart(void **state) {
 
 static void threads_do_not_change_frames(void **state) {
     (void)state;
-    clip_raw raw = {.encoder = "libx264", .pixel_format = "yuv420p", .options = "preset=fast:g=20", .width = 176,
-                    .height = 144, .fps_num = 30, .fps_den = 1, .frames = 60};
+    clip_raw raw = {.encoder = "libx264",
+                    .pixel_format = "yuv420p",
+                    .options = "preset=fast:g=20",
+                    .width = 176,
+                    .height = 144,
+                    .fps_num = 30,
+                    .fps_den = 1,
+                    .frames = 60};
     clip_write_raw(clip_path("threads.mkv"), &raw);
     int64_t count[2];
     uint8_t *all[2];
@@ -187,8 +210,15 @@ static void pictures_are_turned_upright(void **state) {
     for (int i = 0; i < 8; i++) {
         int turn = i % 4 * 90;
         bool mirror = i >= 4;
-        clip_raw raw = {.encoder = "png", .pixel_format = "rgb24", .width = W, .height = H, .fps_num = 25,
-                        .fps_den = 1, .frames = 2, .rotate = turn, .mirror = mirror};
+        clip_raw raw = {.encoder = "png",
+                        .pixel_format = "rgb24",
+                        .width = W,
+                        .height = H,
+                        .fps_num = 25,
+                        .fps_den = 1,
+                        .frames = 2,
+                        .rotate = turn,
+                        .mirror = mirror};
         clip_write_raw(clip_path("turn.mov"), &raw);
         ms_video_reader *r = open_reader(clip_path("turn.mov"), NULL);
         const ms_video_info *info = ms_video_reader_info(r);
@@ -220,8 +250,14 @@ static void pictures_are_turned_upright(void **state) {
 
 static void odd_angles_are_reported(void **state) {
     (void)state;
-    clip_raw raw = {.encoder = "png", .pixel_format = "rgb24", .width = 40, .height = 24, .fps_num = 25, .fps_den = 1,
-                    .frames = 1, .rotate = 30};
+    clip_raw raw = {.encoder = "png",
+                    .pixel_format = "rgb24",
+                    .width = 40,
+                    .height = 24,
+                    .fps_num = 25,
+                    .fps_den = 1,
+                    .frames = 1,
+                    .rotate = 30};
     clip_write_raw(clip_path("odd.mov"), &raw);
     ms_video_reader *r = open_reader(clip_path("odd.mov"), NULL);
     assert_true(ms_video_reader_info(r)->odd_angle);
@@ -254,15 +290,20 @@ static int64_t identify(const uint8_t *rgb, int width, int height, int64_t near)
 static const struct {
     int num, den, frames, expected;
 } rates[] = {
-    {25, 1, 100, 100}, {24, 1, 96, 100},  {30, 1, 120, 102},     {30000, 1001, 120, 102}, {50, 1, 200, 102},
+    {25, 1, 100, 100}, {24, 1, 96, 100}, {30, 1, 120, 102},      {30000, 1001, 120, 102}, {50, 1, 200, 102},
     {60, 1, 240, 102}, {12, 1, 48, 100}, {24000, 1001, 96, 100}, {15, 1, 60, 100},        {7, 1, 28, 100},
 };
 
 static void rates_are_converted_as_ffmpeg_does(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
-        clip_raw raw = {.encoder = "ffv1", .pixel_format = "bgr0", .width = 32, .height = 24,
-                        .fps_num = rates[i].num, .fps_den = rates[i].den, .frames = rates[i].frames};
+        clip_raw raw = {.encoder = "ffv1",
+                        .pixel_format = "bgr0",
+                        .width = 32,
+                        .height = 24,
+                        .fps_num = rates[i].num,
+                        .fps_den = rates[i].den,
+                        .frames = rates[i].frames};
         clip_write_raw(clip_path("rate.mkv"), &raw);
         int64_t count;
         uint8_t *all = read_file(clip_path("rate.mkv"), NULL, &count);
@@ -317,8 +358,14 @@ static void same_frames_as_the_command(void **state) {
         skip();
     }
     for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
-        clip_raw raw = {.encoder = "ffv1", .pixel_format = "bgr0", .width = 32, .height = 24, .fps_num = rates[i].num,
-                        .fps_den = rates[i].den, .frames = rates[i].frames, .silent_audio = i % 2};
+        clip_raw raw = {.encoder = "ffv1",
+                        .pixel_format = "bgr0",
+                        .width = 32,
+                        .height = 24,
+                        .fps_num = rates[i].num,
+                        .fps_den = rates[i].den,
+                        .frames = rates[i].frames,
+                        .silent_audio = i % 2};
         clip_write_raw(clip_path("command.mkv"), &raw);
         assert_same_as_command(clip_path("command.mkv"));
     }
@@ -334,8 +381,15 @@ static void same_frames_as_the_command(void **state) {
             if (test_rand(&seed) % 12 == 0)
                 t += step * (int64_t)(test_rand(&seed) % 20);
         }
-        clip_raw raw = {.encoder = "ffv1", .pixel_format = "bgr0", .width = 32, .height = 24, .fps_num = 25,
-                        .fps_den = 1, .frames = N, .times = times, .silent_audio = kind % 2};
+        clip_raw raw = {.encoder = "ffv1",
+                        .pixel_format = "bgr0",
+                        .width = 32,
+                        .height = 24,
+                        .fps_num = 25,
+                        .fps_den = 1,
+                        .frames = N,
+                        .times = times,
+                        .silent_audio = kind % 2};
         const char *path = clip_path(kind % 3 ? "vfr.mkv" : "vfr.mov");
         clip_write_raw(path, &raw);
         assert_same_as_command(path);
@@ -347,8 +401,14 @@ static void varying_rates_average(void **state) {
     int64_t times[100];
     for (int k = 0; k < 100; k++)
         times[k] = 90000 / 20 * k + (k % 3) * 700;
-    clip_raw raw = {.encoder = "ffv1", .pixel_format = "bgr0", .width = 32, .height = 24, .fps_num = 20, .fps_den = 1,
-                    .frames = 100, .times = times};
+    clip_raw raw = {.encoder = "ffv1",
+                    .pixel_format = "bgr0",
+                    .width = 32,
+                    .height = 24,
+                    .fps_num = 20,
+                    .fps_den = 1,
+                    .frames = 100,
+                    .times = times};
     clip_write_raw(clip_path("average.mov"), &raw);
     ms_video_reader_params own = MS_VIDEO_READER_DEFAULTS;
     own.fps = (ms_rational){0, 1};
@@ -429,8 +489,14 @@ static void seeks_are_exact(void **state) {
         {"s2.avi", "mpeg4", "bf=2:g=15"},
     };
     for (size_t i = 0; i < sizeof(clips) / sizeof(clips[0]); i++) {
-        clip_raw raw = {.encoder = clips[i].encoder, .pixel_format = "yuv420p", .options = clips[i].options,
-                        .width = 64, .height = 48, .fps_num = i % 2 ? 25 : 30, .fps_den = 1, .frames = 110};
+        clip_raw raw = {.encoder = clips[i].encoder,
+                        .pixel_format = "yuv420p",
+                        .options = clips[i].options,
+                        .width = 64,
+                        .height = 48,
+                        .fps_num = i % 2 ? 25 : 30,
+                        .fps_den = 1,
+                        .frames = 110};
         clip_write_raw(clip_path(clips[i].name), &raw);
         check_seeking(clip_path(clips[i].name), NULL, 40);
     }
@@ -445,8 +511,15 @@ static void seeks_are_exact_when_the_rate_varies(void **state) {
         times[k] = t;
         t += 1500 + test_rand(&seed) % 6000 + (k % 50 == 49 ? 90000 : 0);
     }
-    clip_raw raw = {.encoder = "libx264", .pixel_format = "yuv420p", .options = "preset=veryfast:bf=3:g=20",
-                    .width = 64, .height = 48, .fps_num = 25, .fps_den = 1, .frames = N, .times = times};
+    clip_raw raw = {.encoder = "libx264",
+                    .pixel_format = "yuv420p",
+                    .options = "preset=veryfast:bf=3:g=20",
+                    .width = 64,
+                    .height = 48,
+                    .fps_num = 25,
+                    .fps_den = 1,
+                    .frames = N,
+                    .times = times};
     clip_write_raw(clip_path("v.mkv"), &raw);
     clip_write_raw(clip_path("v.mp4"), &raw);
     check_seeking(clip_path("v.mkv"), NULL, 60);
@@ -459,8 +532,14 @@ static void seeks_are_exact_when_the_rate_varies(void **state) {
 static void marks_carry_over(void **state) {
     (void)state;
     ms_error err;
-    clip_raw raw = {.encoder = "libx264", .pixel_format = "yuv420p", .options = "preset=veryfast:g=25:bf=2",
-                    .width = 64, .height = 48, .fps_num = 30, .fps_den = 1, .frames = 300};
+    clip_raw raw = {.encoder = "libx264",
+                    .pixel_format = "yuv420p",
+                    .options = "preset=veryfast:g=25:bf=2",
+                    .width = 64,
+                    .height = 48,
+                    .fps_num = 30,
+                    .fps_den = 1,
+                    .frames = 300};
     clip_write_raw(clip_path("marks.mkv"), &raw);
     int64_t count;
     ms_video_reader *r = open_reader(clip_path("marks.mkv"), NULL);
@@ -493,7 +572,12 @@ static void marks_carry_over(void **state) {
 static void the_mark_table_stays_small(void **state) {
     (void)state;
     ms_error err;
-    clip_raw raw = {.encoder = "ffv1", .pixel_format = "bgr0", .width = 16, .height = 8, .fps_num = 2, .fps_den = 1,
+    clip_raw raw = {.encoder = "ffv1",
+                    .pixel_format = "bgr0",
+                    .width = 16,
+                    .height = 8,
+                    .fps_num = 2,
+                    .fps_den = 1,
                     .frames = 700}; /* every second a key frame: 350 s at 25 fps, 350 marks */
     clip_write_raw(clip_path("long.mkv"), &raw);
     ms_video_reader *r = open_reader(clip_path("long.mkv"), NULL);
@@ -523,10 +607,10 @@ static void the_mark_table_stays_small(void **state) {
 
 /* ---- colour */
 
-static const uint8_t patches[][3] = {{255, 255, 255}, {0, 0, 0},       {255, 0, 0},   {0, 255, 0},   {0, 0, 255},
-                                     {255, 255, 0},   {0, 255, 255},   {255, 0, 255}, {128, 128, 128}, {200, 150, 120},
-                                     {90, 60, 45},    {16, 235, 128},  {12, 34, 56},  {250, 240, 230}, {77, 77, 20},
-                                     {180, 20, 99}};
+static const uint8_t patches[][3] = {{255, 255, 255}, {0, 0, 0},       {255, 0, 0},   {0, 255, 0},
+                                     {0, 0, 255},     {255, 255, 0},   {0, 255, 255}, {255, 0, 255},
+                                     {128, 128, 128}, {200, 150, 120}, {90, 60, 45},  {16, 235, 128},
+                                     {12, 34, 56},    {250, 240, 230}, {77, 77, 20},  {180, 20, 99}};
 #define N_PATCHES ((int)(sizeof(patches) / sizeof(patches[0])))
 #define PATCH 16
 
@@ -553,7 +637,8 @@ static void fill_patches(AVFrame *frame, int64_t number, const void *context) {
                 double v = plane == 0   ? luma
                            : plane == 1 ? (b - luma) / (2 - 2 * c->kb)
                                         : (r - luma) / (2 - 2 * c->kr);
-                double coded = c->full ? v * 255 + (plane ? 128 : 0) : v * (plane ? 224 : 219) + (plane ? 128 : 16);
+                double coded =
+                    c->full ? v * 255 + (plane ? 128 : 0) : v * (plane ? 224 : 219) + (plane ? 128 : 16);
                 coded = coded < 0 ? 0 : coded > 255 ? 255 : coded;
                 uint8_t *row = frame->data[plane] + (ptrdiff_t)y * frame->linesize[plane];
                 if (ten)
@@ -590,17 +675,24 @@ static void colours_survive(void **state) {
         bool matrix_guessed;
         int expected;
     } cases[] = {
-        {&bt601, 6, 32, false, 6},  {&bt601_full, 6, 32, false, 6}, {&bt601, 5, 32, false, 5},
-        {&bt709, 1, 32, false, 1},  {&bt709_full, 1, 32, false, 1}, {&bt2020, 9, 32, false, 9},
-        {&smpte240, 7, 32, false, 7}, {&bt601, 0, 32, true, 6},     {&bt601, 0, 718, true, 6},
+        {&bt601, 6, 32, false, 6},    {&bt601_full, 6, 32, false, 6}, {&bt601, 5, 32, false, 5},
+        {&bt709, 1, 32, false, 1},    {&bt709_full, 1, 32, false, 1}, {&bt2020, 9, 32, false, 9},
+        {&smpte240, 7, 32, false, 7}, {&bt601, 0, 32, true, 6},       {&bt601, 0, 718, true, 6},
         {&bt709, 0, 720, true, 1},
     };
     static const char *const formats[] = {"yuv420p", "yuv444p", "yuv422p", "yuv420p10le"};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         for (int f = 0; f < (cases[i].height > 100 ? 1 : 4); f++) {
-            clip_raw raw = {.encoder = "ffv1", .pixel_format = formats[f], .width = N_PATCHES * PATCH,
-                            .height = cases[i].height, .fps_num = 25, .fps_den = 1, .frames = 1,
-                            .matrix = cases[i].matrix, .full_range = cases[i].coding->full, .fill = fill_patches,
+            clip_raw raw = {.encoder = "ffv1",
+                            .pixel_format = formats[f],
+                            .width = N_PATCHES * PATCH,
+                            .height = cases[i].height,
+                            .fps_num = 25,
+                            .fps_den = 1,
+                            .frames = 1,
+                            .matrix = cases[i].matrix,
+                            .full_range = cases[i].coding->full,
+                            .fill = fill_patches,
                             .context = cases[i].coding};
             clip_write_raw(clip_path("colour.mkv"), &raw);
             ms_video_reader *r = open_reader(clip_path("colour.mkv"), NULL);
@@ -636,8 +728,15 @@ static void fill_ramp(AVFrame *frame, int64_t number, const void *context) {
    middle, it would be half a level of V less. */
 static void chroma_lies_on_the_left(void **state) {
     (void)state;
-    clip_raw raw = {.encoder = "ffv1", .pixel_format = "yuv420p", .width = 128, .height = 32, .fps_num = 25,
-                    .fps_den = 1, .frames = 1, .matrix = 6, .fill = fill_ramp};
+    clip_raw raw = {.encoder = "ffv1",
+                    .pixel_format = "yuv420p",
+                    .width = 128,
+                    .height = 32,
+                    .fps_num = 25,
+                    .fps_den = 1,
+                    .frames = 1,
+                    .matrix = 6,
+                    .fill = fill_ramp};
     clip_write_raw(clip_path("siting.mkv"), &raw);
     int64_t count;
     uint8_t *all = read_file(clip_path("siting.mkv"), NULL, &count);
@@ -682,7 +781,8 @@ static void what_is_no_video_is_refused(void **state) {
     clip_write_cover(clip_path("cover.m4a"));
     assert_refused(clip_path("cover.m4a"), MS_BAD_MEDIA, "no video stream");
 
-    clip_raw raw = {.encoder = "ffv1", .pixel_format = "bgr0", .width = 32, .height = 24, .fps_num = 25, .fps_den = 1};
+    clip_raw raw = {
+        .encoder = "ffv1", .pixel_format = "bgr0", .width = 32, .height = 24, .fps_num = 25, .fps_den = 1};
     clip_write_raw(clip_path("none.mkv"), &raw);
     assert_refused(clip_path("none.mkv"), MS_BAD_MEDIA, "");
 }
@@ -690,11 +790,18 @@ static void what_is_no_video_is_refused(void **state) {
 /* A playlist must not make the reader open what it names. */
 static void other_files_are_not_opened(void **state) {
     (void)state;
-    clip_raw raw = {.encoder = "libx264", .pixel_format = "yuv420p", .options = "preset=ultrafast", .width = 64,
-                    .height = 48, .fps_num = 25, .fps_den = 1, .frames = 5};
+    clip_raw raw = {.encoder = "libx264",
+                    .pixel_format = "yuv420p",
+                    .options = "preset=ultrafast",
+                    .width = 64,
+                    .height = 48,
+                    .fps_num = 25,
+                    .fps_den = 1,
+                    .frames = 5};
     clip_write_raw(clip_path("part.ts"), &raw);
-    save_text(clip_path("list.m3u8"), "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\npart.ts\n"
-                                      "#EXT-X-ENDLIST\n");
+    save_text(clip_path("list.m3u8"),
+              "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\npart.ts\n"
+              "#EXT-X-ENDLIST\n");
     assert_refused(clip_path("list.m3u8"), MS_BAD_MEDIA, "");
     save_text(clip_path("list.ffconcat"), "ffconcat version 1.0\nfile part.ts\n");
     assert_refused(clip_path("list.ffconcat"), MS_BAD_MEDIA, "");
@@ -710,8 +817,14 @@ static void parameters_are_checked(void **state) {
     p = MS_VIDEO_READER_DEFAULTS;
     p.threads = -1;
     assert_int_equal(ms_video_reader_open(NULL, "x.mp4", &p, &r, &err), MS_INVALID_ARGUMENT);
-    clip_raw raw = {.encoder = "ffv1", .pixel_format = "bgr0", .width = 32, .height = 24, .fps_num = 25, .fps_den = 1,
-                    .frames = 2, .silent_audio = true};
+    clip_raw raw = {.encoder = "ffv1",
+                    .pixel_format = "bgr0",
+                    .width = 32,
+                    .height = 24,
+                    .fps_num = 25,
+                    .fps_den = 1,
+                    .frames = 2,
+                    .silent_audio = true};
     clip_write_raw(clip_path("streams.mkv"), &raw);
     p = MS_VIDEO_READER_DEFAULTS;
     p.stream = 1;
@@ -738,8 +851,14 @@ static void truncated_files_give_what_is_there(void **state) {
             p.preset = "ultrafast";
             assert_ms_ok(clip_write(clip_path(names[i]), &p, 100, &err), &err);
         } else {
-            clip_raw raw = {.encoder = "libx264", .pixel_format = "yuv420p", .options = "preset=veryfast:g=10",
-                            .width = 160, .height = 120, .fps_num = 25, .fps_den = 1, .frames = 100};
+            clip_raw raw = {.encoder = "libx264",
+                            .pixel_format = "yuv420p",
+                            .options = "preset=veryfast:g=10",
+                            .width = 160,
+                            .height = 120,
+                            .fps_num = 25,
+                            .fps_den = 1,
+                            .frames = 100};
             clip_write_raw(clip_path(names[i]), &raw);
         }
         size_t bytes;
@@ -768,8 +887,14 @@ static void truncated_files_give_what_is_there(void **state) {
 
 static void corrupt_files_are_survived(void **state) {
     (void)state;
-    clip_raw raw = {.encoder = "libx264", .pixel_format = "yuv420p", .options = "preset=veryfast:g=25:crf=10",
-                    .width = 160, .height = 120, .fps_num = 25, .fps_den = 1, .frames = 100};
+    clip_raw raw = {.encoder = "libx264",
+                    .pixel_format = "yuv420p",
+                    .options = "preset=veryfast:g=25:crf=10",
+                    .width = 160,
+                    .height = 120,
+                    .fps_num = 25,
+                    .fps_den = 1,
+                    .frames = 100};
     clip_write_raw(clip_path("good.mkv"), &raw);
     size_t bytes;
     uint8_t *data = clip_load(clip_path("good.mkv"), &bytes);
@@ -827,8 +952,14 @@ static void corrupt_files_are_survived(void **state) {
 static void every_allocation_may_fail(void **state) {
     (void)state;
     ms_error err;
-    clip_raw raw = {.encoder = "libx264", .pixel_format = "yuv420p", .options = "preset=ultrafast:g=5", .width = 64,
-                    .height = 48, .fps_num = 30, .fps_den = 1, .frames = 12};
+    clip_raw raw = {.encoder = "libx264",
+                    .pixel_format = "yuv420p",
+                    .options = "preset=ultrafast:g=5",
+                    .width = 64,
+                    .height = 48,
+                    .fps_num = 30,
+                    .fps_den = 1,
+                    .frames = 12};
     clip_write_raw(clip_path("alloc.mkv"), &raw);
     uint8_t frame[64 * 48 * 3];
     for (uint64_t n = 1;; n++) {
@@ -856,8 +987,14 @@ static void a_budget_is_kept(void **state) {
     (void)state;
     ms_error err;
     ms_mem *mem;
-    clip_raw raw = {.encoder = "libx264", .pixel_format = "yuv420p", .options = "preset=ultrafast", .width = 640,
-                    .height = 480, .fps_num = 25, .fps_den = 1, .frames = 3};
+    clip_raw raw = {.encoder = "libx264",
+                    .pixel_format = "yuv420p",
+                    .options = "preset=ultrafast",
+                    .width = 640,
+                    .height = 480,
+                    .fps_num = 25,
+                    .fps_den = 1,
+                    .frames = 3};
     clip_write_raw(clip_path("budget.mkv"), &raw);
     assert_int_equal(ms_mem_create(4 << 20, &mem), MS_OK);
     ms_video_reader *r = NULL;
@@ -869,7 +1006,8 @@ static void a_budget_is_kept(void **state) {
     assert_ms_ok(ms_video_reader_open(mem, clip_path("budget.mkv"), NULL, &r, &err), &err);
     ms_mem_usage u;
     ms_mem_get_usage(mem, &u);
-    assert_true(u.ledger_current[MS_LEDGER_CODEC] > 1 << 20 && u.ledger_current[MS_LEDGER_FRAMES] > 640 * 480 * 3);
+    assert_true(u.ledger_current[MS_LEDGER_CODEC] > 1 << 20 &&
+                u.ledger_current[MS_LEDGER_FRAMES] > 640 * 480 * 3);
     ms_video_reader_close(&r);
     assert_int_equal(ms_mem_destroy(&mem), 0);
 }

@@ -119,8 +119,9 @@ static void lossy_is_close_and_odd_sizes_are_padded(void **state) {
 /* Flat patches through both conversions and an encoder at its best quality. */
 static void colours_survive(void **state) {
     (void)state;
-    static const uint8_t patches[][3] = {{255, 255, 255}, {0, 0, 0},   {255, 0, 0},     {0, 255, 0},  {0, 0, 255},
-                                         {128, 128, 128}, {200, 150, 120}, {90, 60, 45}, {16, 235, 128}, {12, 34, 56}};
+    static const uint8_t patches[][3] = {{255, 255, 255}, {0, 0, 0},       {255, 0, 0},     {0, 255, 0},
+                                         {0, 0, 255},     {128, 128, 128}, {200, 150, 120}, {90, 60, 45},
+                                         {16, 235, 128},  {12, 34, 56}};
     enum { N = 10, SIDE = 32, W = N * SIDE };
     static const struct {
         ms_colour colour;
@@ -128,8 +129,9 @@ static void colours_survive(void **state) {
         bool full;
         int primaries;
     } cases[] = {
-        {{2, 2, 2, false}, 64, 6, false, 6},  {{2, 2, 2, false}, 720, 1, false, 1}, {{1, 1, 1, false}, 64, 1, false, 1},
-        {{6, 2, 2, true}, 64, 6, true, 6},    {{1, 2, 2, true}, 64, 1, true, 1},    {{9, 9, 14, false}, 64, 9, false, 9},
+        {{2, 2, 2, false}, 64, 6, false, 6}, {{2, 2, 2, false}, 720, 1, false, 1},
+        {{1, 1, 1, false}, 64, 1, false, 1}, {{6, 2, 2, true}, 64, 6, true, 6},
+        {{1, 2, 2, true}, 64, 1, true, 1},   {{9, 9, 14, false}, 64, 9, false, 9},
         {{5, 5, 2, false}, 64, 5, false, 5},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -230,8 +232,9 @@ static void sound_lasts_as_long_as_the_picture(void **state) {
         ms_video_codec video;
         int frames;
     } files[] = {
-        {"s.mp4", "aac", MS_VIDEO_H264, 45}, {"s.mov", "aac", MS_VIDEO_HEVC, 30},  {"s.mkv", "flac", MS_VIDEO_H264, 45},
-        {"f.mkv", "flac", MS_VIDEO_FFV1, 1}, {"f.avi", "pcm_s16le", MS_VIDEO_FFV1, 45}, {"one.mp4", "aac", MS_VIDEO_H264, 1},
+        {"s.mp4", "aac", MS_VIDEO_H264, 45},       {"s.mov", "aac", MS_VIDEO_HEVC, 30},
+        {"s.mkv", "flac", MS_VIDEO_H264, 45},      {"f.mkv", "flac", MS_VIDEO_FFV1, 1},
+        {"f.avi", "pcm_s16le", MS_VIDEO_FFV1, 45}, {"one.mp4", "aac", MS_VIDEO_H264, 1},
     };
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         ms_error err;
@@ -250,7 +253,7 @@ static void sound_lasts_as_long_as_the_picture(void **state) {
         if (strcmp(info.codec, "aac") == 0) {
             assert_true(fabs(info.duration_s - files[i].frames / 25.0) < 1e-3);
             assert_in_range(count, expected, expected + 1023); /* FFmpeg decodes the last packet's padding */
-        } else { /* lossless: the very samples */
+        } else {                                               /* lossless: the very samples */
             assert_int_equal(count, expected);
             for (int64_t n = 0; n < count; n++)
                 assert_true(fabsf(x[n] - tone_sample(&t, n, 0)) < 1.1f / 32768);
@@ -387,7 +390,10 @@ static void same_frames_same_bytes(void **state) {
     static const struct {
         const char *extension;
         ms_video_codec codec;
-    } files[] = {{"mp4", MS_VIDEO_H264}, {"mkv", MS_VIDEO_H264}, {"mp4", MS_VIDEO_HEVC}, {"mkv", MS_VIDEO_FFV1},
+    } files[] = {{"mp4", MS_VIDEO_H264},
+                 {"mkv", MS_VIDEO_H264},
+                 {"mp4", MS_VIDEO_HEVC},
+                 {"mkv", MS_VIDEO_FFV1},
                  {"avi", MS_VIDEO_FFV1}};
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         uint8_t *data[2];
@@ -491,9 +497,12 @@ static void what_cannot_be_written_is_refused(void **state) {
         int width, height, crf, threads, lookahead, fps;
         const char *preset, *word;
     } bad[] = {
-        {0, 64, 18, 1, 0, 25, "fast", "video size 0x64"},   {64, 20000, 18, 1, 0, 25, "fast", "64x20000"},
-        {64, 64, 52, 1, 0, 25, "fast", "crf 52"},           {64, 64, 18, 0, 0, 25, "fast", "0 encoder threads"},
-        {64, 64, 18, 1, 251, 25, "fast", "lookahead of 251"}, {64, 64, 18, 1, 0, 0, "fast", "frame rate 0/1"},
+        {0, 64, 18, 1, 0, 25, "fast", "video size 0x64"},
+        {64, 20000, 18, 1, 0, 25, "fast", "64x20000"},
+        {64, 64, 52, 1, 0, 25, "fast", "crf 52"},
+        {64, 64, 18, 0, 0, 25, "fast", "0 encoder threads"},
+        {64, 64, 18, 1, 251, 25, "fast", "lookahead of 251"},
+        {64, 64, 18, 1, 0, 0, "fast", "frame rate 0/1"},
         {64, 64, 18, 1, 0, 25, "fastest", "preset 'fastest'"},
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -588,7 +597,9 @@ static void a_full_disk_is_reported(void **state) {
         const char *name;
         ms_video_codec codec;
         rlim_t limit;
-    } cases[] = {{"full.mp4", MS_VIDEO_H264, 20}, {"full.mp4", MS_VIDEO_H264, 100000}, {"full.mkv", MS_VIDEO_H264, 300},
+    } cases[] = {{"full.mp4", MS_VIDEO_H264, 20},
+                 {"full.mp4", MS_VIDEO_H264, 100000},
+                 {"full.mkv", MS_VIDEO_H264, 300},
                  {"full.mkv", MS_VIDEO_FFV1, 1000000}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         (void)clip_folder();

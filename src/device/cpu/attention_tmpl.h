@@ -56,9 +56,10 @@ V16_INLINE void scale_columns(float *o, int64_t n, v16 alpha) {
 static void attention(const ms_attention_job *job) {
     const int64_t d = job->head_dim, padded = (d + 15) / 16 * 16;
     const bool two = job->queries > 16;
+    const int halves = two ? 2 : 1;
     float *q = job->workspace, *o = q + padded * MS_ATTENTION_QUERIES, *s = o + padded * MS_ATTENTION_QUERIES;
     v16 m[2], l[2];
-    for (int half = 0; half <= two; half++) {
+    for (int half = 0; half < halves; half++) {
         int64_t first = half * 16, rows = job->queries - first < 16 ? job->queries - first : 16;
         transpose_in(job->q + first * job->q_token, job->q_token, rows, d, job->scale, q + first);
         m[half] = v16_set1(-INFINITY);
@@ -76,7 +77,7 @@ static void attention(const ms_attention_job *job) {
                               .c = s,
                               .c_row = MS_ATTENTION_QUERIES};
         gemm_f32(&scores);
-        for (int half = 0; half <= two; half++) {
+        for (int half = 0; half < halves; half++) {
             v16 alpha = softmax_block(s + half * 16, keys, &m[half], &l[half]);
             if (j > 0)
                 scale_columns(o + half * 16, d, alpha);
@@ -93,7 +94,7 @@ static void attention(const ms_attention_job *job) {
                                .accumulate = j > 0};
         gemm_f32(&outputs);
     }
-    for (int half = 0; half <= two; half++) {
+    for (int half = 0; half < halves; half++) {
         int64_t first = half * 16, rows = job->queries - first < 16 ? job->queries - first : 16;
         transpose_out(o + first, l[half], job->out + first * job->out_token, job->out_token, rows, d);
     }

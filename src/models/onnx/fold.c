@@ -313,7 +313,7 @@ ms_status onnx_fold_cast(onnx_build *b) {
             continue;
         }
         if (is_float) {
-            fits = x > -0x1p63f && x < 0x1p63f;
+            fits = fabsf(x) < 0x1p63f;
             n = !fits ? 0 : to == TO_BOOL ? x != 0 : (int64_t)x;
         }
         if (!fits || !cast_integer(n, to, (int64_t *)data + i))
