@@ -100,14 +100,13 @@ static int x264_options(AVCodecContext *c, const ms_video_writer_params *p) {
 }
 
 /* x265 writes to stderr by itself unless told not to, and sizes its thread pool by the machine. Its lookahead
-   must exceed its B frames. */
+   must exceed its B frames. Frames coded in parallel see one another's rate control in an order that the scheduler
+   decides, so only the rows of one frame are shared out: the file does not depend on the threads. */
 static int x265_options(AVCodecContext *c, const ms_video_writer_params *p) {
     char text[160];
     int lookahead = p->lookahead < 5 ? 5 : p->lookahead;
-    int frame_threads = p->threads < 16 ? p->threads : 16; /* x265's limit */
-    c->thread_count = frame_threads;
-    snprintf(text, sizeof(text), "log-level=none:pools=%d:frame-threads=%d:rc-lookahead=%d:wpp=1", p->threads,
-             frame_threads, lookahead);
+    snprintf(text, sizeof(text), "log-level=none:pools=%d:frame-threads=1:rc-lookahead=%d:wpp=1", p->threads,
+             lookahead);
     int rc = av_opt_set(c->priv_data, "preset", p->preset, 0);
     if (rc >= 0)
         rc = av_opt_set_double(c->priv_data, "crf", p->crf, 0);
