@@ -104,6 +104,7 @@ static int x264_options(AVCodecContext *c, const ms_video_writer_params *p) {
    decides, so only the rows of one frame are shared out: the file does not depend on the threads. */
 static int x265_options(AVCodecContext *c, const ms_video_writer_params *p) {
     char text[160];
+    c->has_b_frames = 2; /* pyramids of B frames, as in every preset; libx265's wrapper does not say so */
     int lookahead = p->lookahead < 5 ? 5 : p->lookahead;
     snprintf(text, sizeof(text), "log-level=none:pools=%d:frame-threads=1:rc-lookahead=%d:wpp=1", p->threads,
              lookahead);
@@ -232,6 +233,9 @@ ms_status ms_video_encoder_receive(ms_video_encoder *e, bool *ret_got, ms_av_log
                           "the %s encoder failed", e->codec->codec->name);
     if (e->packet->duration == 0)
         e->packet->duration = 1;
+    /* At a constant rate this is what encoders say themselves, except x265, which makes it up from memory that it
+       never set when the clip is shorter than its reordering. */
+    e->packet->dts = e->packets++ - e->codec->has_b_frames;
     *ret_got = true;
     return MS_OK;
 }

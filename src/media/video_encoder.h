@@ -10,7 +10,8 @@ typedef struct ms_video_encoder {
     AVFrame *frame;
     AVPacket *packet;
     ms_from_rgb convert;
-    int64_t frames; /* sent */
+    int64_t frames;  /* sent */
+    int64_t packets; /* received */
 } ms_video_encoder;
 
 enum AVCodecID ms_video_codec_id(ms_video_codec codec);

@@ -418,6 +418,34 @@ static void same_frames_same_bytes(void **state) {
     }
 }
 
+/* As few frames as an encoder may reorder, and fewer. */
+static void short_clips_keep_their_frames(void **state) {
+    (void)state;
+    static const ms_video_codec codecs[] = {MS_VIDEO_H264, MS_VIDEO_HEVC};
+    for (int i = 0; i < 2; i++) {
+        for (int n = 1; n <= 9; n++) {
+            for (int k = 0; k < 2; k++) {
+                ms_error err;
+                ms_video_writer_params p = params_of(codecs[i], 128, 96);
+                p.force = true;
+                const char *path = clip_path(k ? "short.mp4" : "short.mkv");
+                assert_ms_ok(clip_write(path, &p, n, &err), &err);
+                ms_video_reader *r = open_reader(path);
+                uint8_t got[128 * 96 * 3];
+                bool more;
+                for (int f = 0; f < n; f++) {
+                    assert_ms_ok(ms_video_reader_read(r, got, 0, &more, &err), &err);
+                    if (!more)
+                        fail_msg("%d of %d frames of %s", f, n, path);
+                }
+                assert_ms_ok(ms_video_reader_read(r, got, 0, &more, &err), &err);
+                assert_false(more);
+                ms_video_reader_close(&r);
+            }
+        }
+    }
+}
+
 static size_t find(const uint8_t *data, size_t bytes, const char *word) {
     for (size_t i = 0; i + 4 <= bytes; i++)
         if (memcmp(data + i, word, 4) == 0)
@@ -681,6 +709,7 @@ int main(void) {
         cmocka_unit_test(original_sound_is_kept),
         cmocka_unit_test(original_sound_must_be_there),
         cmocka_unit_test(same_frames_same_bytes),
+        cmocka_unit_test(short_clips_keep_their_frames),
         cmocka_unit_test(the_index_comes_first_and_colours_are_noted),
         cmocka_unit_test(other_rates),
         cmocka_unit_test(what_cannot_be_written_is_refused),
