@@ -148,10 +148,9 @@ static void unary(const ms_unary_job *job) {
 V16_INLINE v16 load_taps(const void *base, int64_t at, int64_t n, ms_dtype dtype) {
     if (n >= 16)
         return v16_load_weight(base, at, dtype);
-    if (dtype == MS_F32)
-        return v16_load_n((const float *)base + at, (int)n);
-    uint16_t part[16] = {0};
-    memcpy(part, (const uint16_t *)base + at, (size_t)n * sizeof(part[0]));
+    const size_t bytes = ms_dtype_bytes(dtype);
+    float part[16] = {0};
+    memcpy(part, (const char *)base + (size_t)at * bytes, (size_t)n * bytes);
     return v16_load_weight(part, 0, dtype);
 }
 
