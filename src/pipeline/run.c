@@ -235,12 +235,6 @@ static ms_status open_stages(ms_job *j, ms_error *err) {
     MS_TRY(ms_face_stage_create(&stage, &j->stage, err));
     MS_TRY(ms_frame_source_create(NULL, j->clip, j->stage, loops[p->loop], wanted, &j->source, err));
     ms_video_writer_params writer = writer_params(j);
-    if (p->audio_output == MS_AUDIO_OUTPUT_SPEECH) {
-        ms_audio_reader_params sound = MS_AUDIO_READER_DEFAULTS;
-        MS_TRY(ms_audio_reader_open(NULL, p->audio, &sound, &j->sound, err));
-        writer.feed =
-            (ms_audio_feed){.read = read_sound, .context = j->sound, .rate = MS_SPEECH_RATE, .channels = 1};
-    }
     return ms_video_writer_open(NULL, p->output, &writer, &j->writer, err);
 }
 
