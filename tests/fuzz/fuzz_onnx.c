@@ -143,7 +143,7 @@ static int take_constant(recipe *r, onnx_model *m) {
     } shapes[] = {{0, {0}},          {1, {4}},          {1, {4}},       {3, {4, 1, 1}},
                   {4, {4, 4, 3, 3}}, {4, {4, 4, 1, 1}}, {2, {4, 4}},    {4, {4, 1, 3, 3}},
                   {1, {1}},          {2, {8, 4}},       {3, {1, 4, 1}}, {4, {1, 4, 1, 1}}};
-    static float many[4096];
+    static float many[8 * 8 * 8 * 8 * 8]; /* the most that take_dims() asks for */
     int64_t dims[8];
     char name[16];
     snprintf(name, sizeof(name), "v%d", r->values);
@@ -155,7 +155,7 @@ static int take_constant(recipe *r, onnx_model *m) {
     memcpy(dims, shapes[shape].dims, sizeof(shapes[shape].dims));
     if (take(r, 8) == 0)
         rank = take_dims(r, dims, false);
-    for (size_t i = 0; i < sizeof(many) / sizeof(*many); i++)
+    for (size_t i = 0; i < sizeof(many) / sizeof(*many) && many[0] == 0; i++)
         many[i] = numbers[i % 10] + 3;
     model_f32(m, name, rank, dims, many);
     return r->values++;
