@@ -81,6 +81,18 @@ static ms_status declare_whisper(ms_graph *g, const ms_model_files *f, int which
     return ms_whisper_build(g, &f->whisper_config, err);
 }
 
+/* What was wrong before stays the error. */
+static ms_status check_damage(const ms_tensor_file *file, ms_status before, ms_error *err) {
+    int problems = 0;
+    size_t checksums = ms_tensor_file_checksums(file);
+    ms_status status = ms_tensor_file_check(file, print_problem, &problems, before == MS_OK ? err : NULL);
+    if (status == MS_OK && checksums)
+        printf("  the checksums of its %zu storages are right\n", checksums);
+    else if (problems)
+        printf("  %d storages of %zu are damaged\n", problems, checksums);
+    return before == MS_OK ? status : before;
+}
+
 static ms_status check_part(ms_device *dev, const ms_model_files *files, const char *path, const char *known,
                             declare_fn declare, int graphs, bool quick, ms_error *err) {
     ms_weights *weights = NULL;
@@ -109,6 +121,8 @@ static ms_status check_part(ms_device *dev, const ms_model_files *files, const c
         printf("  %d tensors of %zu are wrong\n", problems, ms_weights_count(weights));
     else if (status == MS_OK)
         printf("  all tensors are there with the right shapes%s\n", quick ? "" : " and finite values");
+    if (!quick && (status == MS_OK || status == MS_BAD_MODEL))
+        status = check_damage(file, status, err);
 fail:
     ms_tensor_file_close(&file);
     ms_weights_destroy(&weights);
@@ -223,7 +237,8 @@ const cli_command cli_models_command = {
     .usage = "DIR | --synthesize NAME -o DIR [--dtype TYPE]",
     .text = "Prints each part's file, format, size and precision, and checks every tensor's name, shape and "
             "values against\n"
-            "the config. The exit code is that of the first thing that is wrong.",
+            "the config, and the checksums that torch files hold; a run checks the former only. The exit "
+            "code is that of the first thing that is wrong.",
     .options = models_options,
     .n_options = CLI_COUNT(models_options),
     .max_arguments = 1,

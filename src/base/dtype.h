@@ -71,15 +71,14 @@ static inline uint16_t ms_f32_to_bf16(float x) {
     return (uint16_t)((u + 0x7fffu + ((u >> 16) & 1)) >> 16);
 }
 
+/* No branches, so that loops over it become vector code. Normal numbers move their exponent's bias from 15 to
+   127; infinity and NaN move it twice; subnormals are the mantissa of 2^-14 without its leading 1. */
 static inline float ms_f16_to_f32(uint16_t h) {
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16;
-    uint32_t exponent = (h >> 10) & 0x1f, mantissa = h & 0x3ffu;
-    if (exponent == 0x1f)
-        return ms_bits_float(sign | 0x7f800000u | mantissa << 13);
-    if (exponent)
-        return ms_bits_float(sign | (exponent + 112) << 23 | mantissa << 13);
-    float x = (float)mantissa * 0x1p-24f;
-    return sign ? -x : x;
+    uint32_t u = (uint32_t)(h & 0x7fffu) << 13, sign = (uint32_t)(h & 0x8000u) << 16;
+    uint32_t subnormal = -(uint32_t)(u < 0x00800000u), special = -(uint32_t)(u >= 0x0f800000u);
+    uint32_t small = ms_float_bits(ms_bits_float(u | 0x38800000u) - 0x1p-14f);
+    uint32_t other = u + 0x38000000u + (special & 0x38000000u);
+    return ms_bits_float(sign | (small & subnormal) | (other & ~subnormal));
 }
 
 static inline uint16_t ms_f32_to_f16(float x) {

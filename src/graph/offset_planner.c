@@ -96,10 +96,13 @@ static double rank(const ms_block *b, int ordering, const size_t *pressure) {
 
 ms_status ms_plan_offsets(ms_mem *mem, ms_block *blocks, int count, ms_offset_plan *ret_plan, ms_error *err) {
     int moments = 1;
+    size_t total = 0; /* no sum below can overflow when that of all blocks does not */
     for (int i = 0; i < count; i++) {
         if (blocks[i].first < 0 || blocks[i].last < blocks[i].first || blocks[i].bytes > SIZE_MAX / 4)
             return ms_fail(err, MS_INTERNAL, "block %d has life %d to %d and %zu bytes", i, blocks[i].first,
                            blocks[i].last, blocks[i].bytes);
+        if (__builtin_add_overflow(total, aligned(blocks[i].bytes), &total))
+            return ms_fail(err, MS_INTERNAL, "blocks 0 to %d have more bytes than there are addresses", i);
         if (blocks[i].last + 1 > moments)
             moments = blocks[i].last + 1;
     }

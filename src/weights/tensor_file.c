@@ -129,6 +129,7 @@ static ms_status open_source(ms_mem *mem, const char *path, const ms_source *sou
     ms_strmap_init(&file->names, &file->region);
     ms_strmap_init(&file->integers, &file->region);
     ms_strmap_init(&file->metadata, &file->region);
+    file->checksums_end = &file->checksums;
     file->path = ms_region_strndup(&file->region, path, strlen(path));
     ms_status status =
         file->path ? read_directory(file, err) : ms_fail_alloc(err, mem, strlen(path), "a path");

@@ -14,6 +14,14 @@ typedef struct ms_tensor_entry {
     int64_t stride[MS_TENSOR_MAX_RANK]; /* elements, none negative; row-major unless a view */
 } ms_tensor_entry;
 
+/* A part of the file whose CRC-32 the file holds: a torch storage. */
+typedef struct ms_tensor_checksum {
+    struct ms_tensor_checksum *next;
+    const char *part, *tensor; /* the zip member, and the first tensor in it */
+    uint64_t offset, bytes;
+    uint32_t crc;
+} ms_tensor_checksum;
+
 struct ms_tensor_file {
     ms_mem *mem;
     const char *path, *format;
@@ -24,6 +32,8 @@ struct ms_tensor_file {
     ms_strmap names;    /* -> ms_tensor_entry */
     ms_strmap integers; /* -> int64_t */
     ms_strmap metadata; /* -> char */
+    ms_tensor_checksum *checksums;
+    ms_tensor_checksum **checksums_end;
 };
 
 /* Readers fill in a file whose source is open; messages need not name the path. */

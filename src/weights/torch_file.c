@@ -88,7 +88,7 @@ static ms_status check_crc(reader *r, const ms_zip_member *member) {
     ms_crc32_init(table);
     uint32_t crc = ms_crc32(table, 0, r->pickle, (size_t)member->bytes);
     ms_free(table);
-    if (crc != member->crc)
+    if (member->crc && crc != member->crc)
         return ms_fail(r->err, MS_BAD_MODEL, "data.pkl is damaged: its CRC-32 is %08x, not %08x", crc,
                        member->crc);
     return MS_OK;
@@ -134,6 +134,26 @@ static ms_status find_storage(reader *r, const ms_pickle_storage *storage, ms_zi
     return MS_OK;
 }
 
+/* For ms_tensor_file_check(); a storage that several tensors share is there once. */
+static ms_status note_checksum(reader *r, ms_zip_member *member) {
+    if (member->checksummed || !member->crc)
+        return MS_OK;
+    ms_tensor_checksum *c = ms_region_alloc(&r->file->region, sizeof(*c));
+    char *part = ms_region_strndup(&r->file->region, member->name, strlen(member->name));
+    char *tensor = ms_region_strndup(&r->file->region, r->name, r->name_bytes);
+    if (!c || !part || !tensor)
+        return ms_fail_alloc(r->err, r->file->mem, sizeof(*c), "a checksum");
+    *c = (ms_tensor_checksum){.part = part,
+                              .tensor = tensor,
+                              .offset = member->data_offset,
+                              .bytes = member->bytes,
+                              .crc = member->crc};
+    *r->file->checksums_end = c;
+    r->file->checksums_end = &c->next;
+    member->checksummed = true;
+    return MS_OK;
+}
+
 /* Takes over strides and offset; checks that the view stays inside the storage's elements. */
 static ms_status set_view(reader *r, const ms_pickle_tensor *tensor, uint64_t storage_bytes,
                           ms_tensor_entry *entry) {
@@ -172,6 +192,7 @@ static ms_status add_tensor(reader *r, const ms_pickle_tensor *tensor) {
     for (size_t d = 0; d < tensor->size->count && d < MS_TENSOR_MAX_RANK; d++)
         shape[d] = tensor->size->at[d].integer;
     MS_TRY(find_storage(r, tensor->storage, &member));
+    MS_TRY(note_checksum(r, member));
     MS_TRY(ms_tensor_file_new_entry(r->file, r->name, r->name_bytes, &entry, r->err));
     entry->info.dtype = tensor->dtype;
     MS_TRY(ms_tensor_set_shape(entry, (int64_t)tensor->size->count, shape, r->err));

@@ -13,8 +13,9 @@ typedef struct ms_zip_member {
     uint64_t bytes;
     uint64_t header_offset; /* of its local header in the file */
     uint64_t data_offset;   /* set by ms_zip_locate, 0 before */
-    uint32_t crc;
-    uint16_t method; /* 0 = stored; others may be listed, but not located */
+    uint32_t crc;           /* 0 = none: some writers leave it out */
+    uint16_t method;        /* 0 = stored; others may be listed, but not located */
+    bool checksummed;       /* its checksum is with the tensor file */
 } ms_zip_member;
 
 typedef struct ms_zip {

@@ -69,20 +69,40 @@ static float round_to(float x, ms_dtype precision) {
     return x;
 }
 
-/* Rounds in place and refuses what is not finite, before or after. */
+/* Which element is too large for the precision, or is none at all. Only called when there is one. */
+static ms_status refuse_values(const ms_tensor_file *file, const ms_tensor_info *t, int64_t first,
+                               const float *values, int64_t count, ms_dtype precision, ms_error *err) {
+    int64_t i = 0;
+    while (i + 1 < count && isfinite(round_to(values[i], precision)))
+        i++;
+    float x = values[i];
+    if (!isfinite(x))
+        return ms_fail(err, MS_BAD_MODEL, "%s: tensor %s holds %s at element %" PRId64,
+                       ms_tensor_file_path(file), t->name, isnan(x) ? "NaN" : "infinity", first + i);
+    return ms_fail(err, MS_BAD_MODEL, "%s: tensor %s holds %g at element %" PRId64 ", too large for %s",
+                   ms_tensor_file_path(file), t->name, (double)x, first + i, ms_dtype_name(precision));
+}
+
+/* Bits of the smallest magnitude that becomes infinite. */
+static uint32_t limit_bits(ms_dtype precision) {
+    return precision == MS_F16 ? 0x477ff000u : precision == MS_BF16 ? 0x7f7f8000u : 0x7f800000u;
+}
+
+/* Rounds in place and refuses what is not finite, before or after. The magnitudes of floats are in the order
+   of their bits, so that one maximum decides for all: a loop without branches. */
 static ms_status round_and_check(const ms_tensor_file *file, const ms_tensor_info *t, int64_t first,
                                  float *values, int64_t count, ms_dtype precision, ms_error *err) {
+    uint32_t largest = 0;
     for (int64_t i = 0; i < count; i++) {
-        float x = values[i];
-        if (!isfinite(x))
-            return ms_fail(err, MS_BAD_MODEL, "%s: tensor %s holds %s at element %" PRId64,
-                           ms_tensor_file_path(file), t->name, isnan(x) ? "NaN" : "infinity", first + i);
-        values[i] = round_to(x, precision);
-        if (!isfinite(values[i]))
-            return ms_fail(
-                err, MS_BAD_MODEL, "%s: tensor %s holds %g at element %" PRId64 ", too large for %s",
-                ms_tensor_file_path(file), t->name, (double)x, first + i, ms_dtype_name(precision));
+        uint32_t magnitude = ms_float_bits(values[i]) & 0x7fffffffu;
+        largest = magnitude > largest ? magnitude : largest;
     }
+    if (largest >= limit_bits(precision))
+        return refuse_values(file, t, first, values, count, precision, err);
+    if (t->dtype == precision || precision == MS_F32)
+        return MS_OK;
+    for (int64_t i = 0; i < count; i++)
+        values[i] = round_to(values[i], precision);
     return MS_OK;
 }
 

@@ -48,6 +48,23 @@ static void half_floats_round_trip(void **state) {
     assert_true(isnan(ms_f16_to_f32(ms_f32_to_f16(NAN))) && isnan(ms_bf16_to_f32(ms_f32_to_bf16(NAN))));
 }
 
+/* By the formats' definitions, in double; NaNs keep their sign and their bits. */
+static void half_floats_are_widened_exactly(void **state) {
+    (void)state;
+    for (uint32_t h = 0; h < 65536; h++) {
+        uint32_t exponent = h >> 10 & 31, mantissa = h & 1023, sign = h >> 15 << 31;
+        double magnitude = exponent ? ldexp(1024 + mantissa, (int)exponent - 25) : ldexp(mantissa, -24);
+        uint32_t want = ms_float_bits((float)magnitude) | sign; /* minus zero too */
+        if (exponent == 31)
+            want = sign | 0x7f800000u | mantissa << 13;
+        assert_int_equal(ms_float_bits(ms_f16_to_f32((uint16_t)h)), want);
+        exponent = h >> 7 & 255, mantissa = h & 127;
+        magnitude = exponent ? ldexp(128 + mantissa, (int)exponent - 134) : ldexp(mantissa, -133);
+        want = exponent == 255 ? sign | 0x7f800000u | mantissa << 16 : ms_float_bits((float)magnitude) | sign;
+        assert_int_equal(ms_float_bits(ms_bf16_to_f32((uint16_t)h)), want);
+    }
+}
+
 static void budget_is_a_hard_cap(void **state) {
     (void)state;
     ms_mem *mem;
@@ -159,6 +176,7 @@ int main(void) {
         cmocka_unit_test(philox_known_answer),
         cmocka_unit_test(normals_do_not_depend_on_where_one_starts),
         cmocka_unit_test(half_floats_round_trip),
+        cmocka_unit_test(half_floats_are_widened_exactly),
         cmocka_unit_test(budget_is_a_hard_cap),
         cmocka_unit_test(nth_allocation_fails),
         cmocka_unit_test(blocks_keep_their_bytes),

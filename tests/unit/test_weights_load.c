@@ -1,0 +1,105 @@
+/* Loading the networks of a small model folder, with each allocation made to fail in turn. */
+#include "test.h"
+
+#include "graph/graph.h"
+#include "models/model_files.h"
+#include "support/golden.h"
+#include "weights/weights.h"
+
+typedef ms_status (*build_fn)(ms_graph *graph, const ms_model_files *files, ms_error *err);
+
+static ms_status build_unet(ms_graph *g, const ms_model_files *f, ms_error *err) {
+    const ms_unet_shape shape = {.branches = 2, .frames = 2, .h = 16, .w = 16, .tokens = 50};
+    return ms_unet_build(g, &f->unet_config, &shape, err);
+}
+
+static ms_status build_vae(ms_graph *g, const ms_model_files *f, ms_error *err) {
+    return ms_vae_build_decoder(g, &f->vae_config_values, 1, 8, 8, false, err);
+}
+
+static ms_status build_whisper(ms_graph *g, const ms_model_files *f, ms_error *err) {
+    return ms_whisper_build(g, &f->whisper_config, err);
+}
+
+/* Everything that a run does until a network's weights are there. */
+static ms_status load_all(ms_mem *mem, ms_device *dev, const char *path, const char *known,
+                          const ms_model_files *files, build_fn build, bool check, ms_error *err) {
+    ms_weights *weights = NULL;
+    ms_graph *graph = NULL;
+    ms_tensor_file *file = NULL;
+    ms_weights_load_params params = {.precision = MS_F16, .pool = dev->pool};
+    ms_status status;
+    MS_GOTO(ms_weights_create(dev, &weights, err));
+    MS_GOTO(ms_graph_create(mem, dev, weights, &graph, err));
+    MS_GOTO(build(graph, files, err));
+    MS_GOTO(ms_checkpoint_open(mem, path, known, &file, &params.prefix, err));
+    if (check)
+        MS_GOTO(ms_tensor_file_check(file, NULL, NULL, err));
+    MS_GOTO(ms_weights_load(weights, file, &params, err));
+    assert_true(ms_weights_loaded(weights));
+fail:
+    if (status != MS_OK && weights)
+        for (size_t i = 0; i < ms_weights_count(weights); i++)
+            assert_null(ms_weights_vector(weights, (ms_param)i)); /* nothing is kept on failure */
+    ms_tensor_file_close(&file);
+    ms_graph_destroy(&graph);
+    ms_weights_destroy(&weights);
+    return status;
+}
+
+static void find_files(ms_model_files *files) {
+    char config[512], unet[512], vae[512], whisper[512];
+    ms_error err;
+    assert_non_null(golden_path(config, sizeof(config), "tiny/unet.yaml"));
+    assert_non_null(golden_path(unet, sizeof(unet), "tiny/latentsync_unet_fp16.pt"));
+    assert_non_null(golden_path(vae, sizeof(vae), "tiny/vae"));
+    assert_non_null(golden_path(whisper, sizeof(whisper), "tiny/whisper/tiny.pt"));
+    const ms_model_names names = {.config = config, .unet = unet, .vae = vae, .whisper = whisper};
+    assert_ms_ok(ms_model_files_find(&names, MS_PART_UNET | MS_PART_VAE | MS_PART_WHISPER, files, &err),
+                 &err);
+}
+
+static void walk(const char *path, const char *known, const ms_model_files *files, build_fn build,
+                 bool repeat) {
+    for (uint64_t n = 1;; n++) {
+        ms_mem *mem = NULL;
+        ms_device *dev = NULL;
+        ms_error err;
+        ms_error_clear(&err);
+        assert_int_equal(ms_mem_create(0, &mem), MS_OK);
+        const ms_device_params params = {
+            .backend = "cpu", .mem = mem, .threads = 2, .isa_limit = MS_ISA_COUNT - 1};
+        assert_ms_ok(ms_device_open(&params, &dev, &err), &err);
+        ms_mem_fail_after(n, repeat);
+        ms_status status = load_all(mem, dev, path, known, files, build, n == 1, &err);
+        ms_mem_fail_after(0, false);
+        ms_device_close(&dev);
+        assert_int_equal(ms_mem_destroy(&mem), 0);
+        if (status == MS_OK) {
+            assert_true(n > 20);
+            return;
+        }
+        if (status != MS_HOST_MEMORY || !strstr(err.message, "cannot allocate"))
+            fail_msg("allocation %d: %s: %s", (int)n, ms_status_name(status), err.message);
+    }
+}
+
+static void every_allocation_may_fail(void **state) {
+    (void)state;
+    static ms_model_files files;
+    if (!MS_HAVE_YAML)
+        skip();
+    find_files(&files);
+    for (int repeat = 0; repeat < 2; repeat++) {
+        walk(files.unet, "conv_in.weight", &files, build_unet, repeat);
+        walk(files.vae, "decoder.conv_in.weight", &files, build_vae, repeat);
+        walk(files.whisper, "encoder.conv1.weight", &files, build_whisper, repeat);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
