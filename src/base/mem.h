@@ -31,6 +31,10 @@
     X(CODEC, "codec")                                                                                        \
     X(GENERAL, "general")
 
+static inline size_t ms_align_up(size_t bytes, size_t alignment) {
+    return (bytes + alignment - 1) / alignment * alignment;
+}
+
 typedef enum ms_ledger {
 #define X(name, text) MS_LEDGER_##name,
     MS_LEDGER_MAP(X)

@@ -1,6 +1,7 @@
 #include "graph/exec.h"
 
 #include "base/error.h"
+#include "weights/weight_stream.h"
 
 static void *base_of(const ms_exec_context *x, ms_value value) {
     return x->planning ? (void *)MS_PLANNING_ADDRESS : x->arena + x->plan->value_offset[value];
@@ -54,6 +55,45 @@ int64_t ms_exec_first_image(const ms_exec_context *x) {
     return x->axis == MS_AXIS_FRAMES ? x->first : 0;
 }
 
+/* ---- streamed weights ---- */
+
+static ms_param streamed_param(const ms_graph *g, int index) {
+    const ms_node *node = ms_graph_node(g, index);
+    for (int i = 0; i < MS_NODE_PARAMS; i++)
+        if (node->param[i] != MS_NO_PARAM && ms_weights_is_streamed(ms_graph_weights(g), node->param[i]))
+            return node->param[i];
+    return MS_NO_PARAM;
+}
+
+static ms_param first_streamed(const ms_graph *g, int first, int last) {
+    for (int n = first; n <= last; n++) {
+        ms_param param = streamed_param(g, n);
+        if (param != MS_NO_PARAM)
+            return param;
+    }
+    return MS_NO_PARAM;
+}
+
+/* The streamed matrix that is read after node n of this slice: later in the segment, at its start when more slices
+   follow, in a later segment, or at the graph's start, which is most likely run again. */
+static ms_param next_streamed(const ms_exec_context *x, const ms_segment *seg, int n) {
+    const ms_graph *g = x->graph;
+    ms_param param = first_streamed(g, n + 1, seg->last);
+    if (param == MS_NO_PARAM && x->first + x->count < seg->extent)
+        param = first_streamed(g, seg->first, n);
+    if (param == MS_NO_PARAM)
+        param = first_streamed(g, seg->last + 1, ms_graph_node_count(g) - 1);
+    return param != MS_NO_PARAM ? param : first_streamed(g, 0, n);
+}
+
+static ms_status fetch_weights(const ms_exec_context *x, const ms_segment *seg, int n, ms_error *err) {
+    ms_param param = streamed_param(x->graph, n);
+    if (param == MS_NO_PARAM)
+        return MS_OK;
+    ms_weights *w = ms_graph_weights(x->graph);
+    return ms_weights_need(w, param, next_streamed(x, seg, n), err);
+}
+
 static ms_status run_slice(ms_exec_context *x, const ms_segment *seg, const ms_exec_params *params,
                            ms_error *err) {
     for (int n = seg->first; n <= seg->last; n++) {
@@ -63,6 +103,7 @@ static ms_status run_slice(ms_exec_context *x, const ms_segment *seg, const ms_e
             if (status != MS_OK)
                 return ms_fail(err, status, "stopped before %s", node->name);
         }
+        MS_TRY(fetch_weights(x, seg, n, err));
         void *workspace = x->arena + x->plan->workspace_offset[n];
         ms_status status = node->op->run(x, node, workspace);
         if (status != MS_OK)

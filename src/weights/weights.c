@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "weights/weight_stream.h"
 #include "weights/weights_internal.h"
 
 ms_status ms_weights_create(ms_device *dev, ms_weights **ret_weights, ms_error *err) {
@@ -19,7 +20,7 @@ ms_status ms_weights_create(ms_device *dev, ms_weights **ret_weights, ms_error *
 
 void ms_weights_release(ms_weights *w) {
     for (int i = 0; i < w->count; i++) {
-        if (w->params[i].data)
+        if (w->params[i].data && !w->params[i].streamed)
             w->dev->backend->free(w->dev, w->params[i].data);
         w->params[i].data = NULL;
     }
@@ -29,6 +30,8 @@ void ms_weights_destroy(ms_weights **weights) {
     if (!weights || !*weights)
         return;
     ms_weights *w = *weights;
+    if (w->stream)
+        ms_weight_stream_forget(w->stream, w);
     ms_weights_release(w);
     ms_region_free(&w->region);
     ms_free(w->params);
@@ -145,18 +148,40 @@ size_t ms_param_bytes(const ms_weights *w, const ms_loaded_param *p, ms_dtype dt
     return w->dev->backend->weight_bytes(&s);
 }
 
-size_t ms_weights_bytes(const ms_weights *w, ms_dtype precision) {
+size_t ms_weights_param_bytes(const ms_weights *w, ms_param param, ms_dtype precision) {
+    return ms_param_bytes(w, &w->params[param], precision);
+}
+
+static size_t sum_bytes(const ms_weights *w, ms_dtype precision, bool streamed_too) {
+    bool loaded = ms_weights_loaded(w);
     size_t sum = 0;
     for (int i = 0; i < w->count; i++)
-        sum += ms_param_bytes(w, &w->params[i], w->params[i].data ? w->params[i].dtype : precision);
+        if (streamed_too || !w->params[i].streamed)
+            sum += ms_param_bytes(w, &w->params[i], loaded ? w->params[i].dtype : precision);
     return sum;
+}
+
+size_t ms_weights_bytes(const ms_weights *w, ms_dtype precision) {
+    return sum_bytes(w, precision, true);
+}
+
+size_t ms_weights_resident_bytes(const ms_weights *w, ms_dtype precision) {
+    return sum_bytes(w, precision, false);
 }
 
 bool ms_weights_loaded(const ms_weights *w) {
     for (int i = 0; i < w->count; i++)
-        if (!w->params[i].data)
+        if (!w->params[i].data && !(w->params[i].streamed && w->source.w))
             return false;
     return true;
+}
+
+void ms_weights_set_streamed(ms_weights *w, ms_param param, bool streamed) {
+    w->params[param].streamed = streamed && !w->params[param].decl.vector;
+}
+
+bool ms_weights_is_streamed(const ms_weights *w, ms_param param) {
+    return param != MS_NO_PARAM && w->params[param].streamed;
 }
 
 ms_weight ms_weights_matrix(const ms_weights *w, ms_param param) {

@@ -15,6 +15,7 @@
 #define MS_PARAM_PARTS 3
 
 typedef struct ms_weights ms_weights;
+typedef struct ms_weight_stream ms_weight_stream; /* weights/weight_stream.h */
 
 /* Index of a declared parameter; negative when a declaration failed. */
 typedef int32_t ms_param;
@@ -48,6 +49,15 @@ const ms_param_decl *ms_weights_decl(const ms_weights *weights, ms_param param);
    test's random matrix): values are row-major in the declaration's shape, copied. */
 ms_status ms_weights_set(ms_weights *weights, ms_param param, const float *values, ms_error *err);
 
+/*
+ * Residency. A streamed matrix is checked when the weights are loaded and then read again, through the buffer of
+ * a stream, each time a graph comes to it; every other parameter stays in memory. Chosen before loading; vectors
+ * always stay. The file must then outlive the weights.
+ */
+void ms_weights_set_streamed(ms_weights *weights, ms_param param, bool streamed);
+bool ms_weights_is_streamed(const ms_weights *weights, ms_param param);
+size_t ms_weights_param_bytes(const ms_weights *weights, ms_param param, ms_dtype precision);
+
 typedef struct ms_weights_load_params {
     ms_dtype precision; /* MS_F32, MS_F16, MS_BF16 */
     const char *prefix; /* put before every name ("state_dict."), or NULL */
@@ -72,11 +82,12 @@ typedef void (*ms_weights_report_fn)(void *arg, const char *problem);
 ms_status ms_weights_verify(const ms_weights *weights, const ms_tensor_file *file, const char *prefix,
                             bool check_values, ms_weights_report_fn report, void *arg, ms_error *err);
 
-/* Bytes that loading will take (before) or has taken (after). */
+/* Bytes of all parameters, and of those that stay in memory. Before loading, by the precision. */
 size_t ms_weights_bytes(const ms_weights *weights, ms_dtype precision);
+size_t ms_weights_resident_bytes(const ms_weights *weights, ms_dtype precision);
 bool ms_weights_loaded(const ms_weights *weights);
 
-/* What kernels read. Valid until the weights are destroyed. */
+/* What kernels read. Valid until the weights are destroyed; of a streamed matrix, until the stream moves on. */
 ms_weight ms_weights_matrix(const ms_weights *weights, ms_param param);
 const float *ms_weights_vector(const ms_weights *weights, ms_param param);
 

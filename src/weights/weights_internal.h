@@ -1,16 +1,30 @@
-/* Shared by weights.c (directory) and weights_load.c (reading and packing). */
+/* Shared by weights.c (directory), weights_source.c (values), weights_load.c (filling all) and weight_stream.c (one
+ * after the other). */
 #ifndef MS_WEIGHTS_INTERNAL_H
 #define MS_WEIGHTS_INTERNAL_H
 
 #include "base/strmap.h"
 #include "weights/weights.h"
 
+#define MS_PANEL_ROWS 16
+#define MS_SOURCE_VERIFY_FLOATS 65536
+
 typedef struct ms_loaded_param {
     ms_param_decl decl;
     int64_t elements; /* of one part */
     ms_dtype dtype;   /* in memory, once loaded */
+    bool streamed;    /* passes through the stream's buffer: data is set only while it is there */
     void *data;       /* NULL = not loaded */
 } ms_loaded_param;
+
+/* Where values come from, once and, for streamed parameters, again and again. */
+typedef struct ms_weight_source {
+    ms_weights *w;
+    const ms_tensor_file *file; /* NULL = random values from the seed */
+    const char *prefix;
+    uint64_t seed;
+    ms_dtype precision;
+} ms_weight_source;
 
 struct ms_weights {
     ms_device *dev;
@@ -18,6 +32,8 @@ struct ms_weights {
     ms_strmap by_name; /* value: index + 1 as a pointer */
     ms_loaded_param *params;
     int count, capacity;
+    ms_weight_source source; /* of the last load */
+    ms_weight_stream *stream;
 };
 
 ms_weight_shape ms_param_weight_shape(const ms_loaded_param *param, ms_dtype dtype);
@@ -25,5 +41,20 @@ size_t ms_param_bytes(const ms_weights *weights, const ms_loaded_param *param, m
 
 /* Frees all data, keeps the declarations. */
 void ms_weights_release(ms_weights *weights);
+
+/* Checks a parameter's tensors; gives the type that it has in memory. */
+ms_status ms_source_describe(const ms_weight_source *from, const ms_loaded_param *param, ms_dtype *ret_dtype,
+                             ms_error *err);
+
+/* A parameter is read in independent tasks (one for a vector, one a panel for a matrix), each with that much
+   scratch; param->dtype is known. dst: the whole parameter, or NULL to check the values only. */
+int64_t ms_source_tasks(const ms_weight_source *from, const ms_loaded_param *param);
+size_t ms_source_scratch_floats(const ms_loaded_param *param);
+ms_status ms_source_run_task(const ms_weight_source *from, const ms_loaded_param *param, int64_t task,
+                             void *dst, float *scratch, ms_error *err);
+
+/* Checks one part's tensor and, with a block of MS_SOURCE_VERIFY_FLOATS, its values. */
+ms_status ms_source_verify_part(const ms_weight_source *from, const ms_loaded_param *param, int part,
+                                float *block, ms_error *err);
 
 #endif

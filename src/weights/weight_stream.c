@@ -1,0 +1,291 @@
+#include "weights/weight_stream.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "weights/weights_internal.h"
+
+/* A matrix on its way into a slot. Whoever is free takes the next task: the stream's thread, and the pool when
+   the compute thread waits. */
+typedef struct fetch {
+    ms_weights *w; /* NULL = the slot is empty */
+    ms_param param;
+    void *dst;
+    int64_t tasks;
+    _Atomic int64_t next, done;
+    ms_status status;
+    ms_error err;
+} fetch;
+
+struct ms_weight_stream {
+    ms_device *dev;
+    char *buffer;
+    size_t buffer_bytes;
+    float *scratch; /* per worker of the pool, then the thread's */
+    size_t scratch_floats;
+    fetch slot[2]; /* front, back */
+    int current;   /* the slot that the compute thread reads */
+    pthread_t thread;
+    bool has_thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake, finished;
+    fetch *job; /* what the thread is to work on */
+    bool quit;
+    ms_weight_stream_stats stats;
+};
+
+static double now_s(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+size_t ms_weight_stream_bytes(const ms_weights *w, ms_dtype precision) {
+    size_t first = 0, second = 0;
+    for (int i = 0; i < w->count; i++) {
+        if (!w->params[i].streamed)
+            continue;
+        size_t bytes = ms_align_up(ms_param_bytes(w, &w->params[i], precision), MS_MEM_ALIGN);
+        if (bytes > first) {
+            second = first;
+            first = bytes;
+        } else if (bytes > second) {
+            second = bytes;
+        }
+    }
+    return first + second;
+}
+
+size_t ms_weight_stream_scratch_floats(const ms_weights *w) {
+    size_t most = 0;
+    for (int i = 0; i < w->count; i++) {
+        size_t floats = w->params[i].streamed ? ms_source_scratch_floats(&w->params[i]) : 0;
+        most = floats > most ? floats : most;
+    }
+    return most;
+}
+
+/* ---- the work ---- */
+
+static void finish_task(ms_weight_stream *s, fetch *f) {
+    if (atomic_fetch_add(&f->done, 1) + 1 < f->tasks)
+        return;
+    pthread_mutex_lock(&s->lock);
+    pthread_cond_broadcast(&s->finished);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* One task of a fetch; false when none is left to take. */
+static bool work(ms_weight_stream *s, fetch *f, int worker) {
+    int64_t task = atomic_fetch_add(&f->next, 1);
+    if (task >= f->tasks)
+        return false;
+    ms_error err;
+    ms_error_clear(&err);
+    ms_status status = ms_source_run_task(&f->w->source, &f->w->params[f->param], task, f->dst,
+                                          s->scratch + (size_t)worker * s->scratch_floats, &err);
+    if (status != MS_OK) {
+        pthread_mutex_lock(&s->lock);
+        if (f->status == MS_OK) {
+            f->status = status;
+            f->err = err;
+        }
+        pthread_mutex_unlock(&s->lock);
+    }
+    finish_task(s, f);
+    return true;
+}
+
+static void *thread_main(void *arg) {
+    ms_weight_stream *s = arg;
+    int worker = ms_pool_threads(s->dev->pool);
+    pthread_mutex_lock(&s->lock);
+    while (!s->quit) {
+        fetch *f = s->job;
+        if (!f) {
+            pthread_cond_wait(&s->wake, &s->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&s->lock);
+        while (work(s, f, worker)) {
+        }
+        pthread_mutex_lock(&s->lock);
+        if (s->job == f)
+            s->job = NULL;
+        pthread_cond_broadcast(&s->finished);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+static void begin(ms_weight_stream *s, fetch *f, ms_weights *w, ms_param param, bool in_background) {
+    ms_loaded_param *p = &w->params[param];
+    size_t bytes = ms_align_up(ms_param_bytes(w, p, p->dtype), MS_MEM_ALIGN);
+    f->w = w;
+    f->param = param;
+    f->dst = f == &s->slot[0] ? s->buffer : s->buffer + s->buffer_bytes - bytes;
+    f->tasks = ms_source_tasks(&w->source, p);
+    f->status = MS_OK;
+    ms_error_clear(&f->err);
+    atomic_store(&f->done, 0);
+    atomic_store(&f->next, 0);
+    s->stats.loads++;
+    s->stats.bytes += bytes;
+    if (!in_background)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->job = f;
+    pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+}
+
+typedef struct helping {
+    ms_weight_stream *s;
+    fetch *f;
+} helping;
+
+static void help(void *arg, int64_t task, int worker) {
+    (void)task;
+    const helping *h = arg;
+    while (work(h->s, h->f, worker)) {
+    }
+}
+
+/* Until every task is done and the thread has let go. */
+static void wait_for(ms_weight_stream *s, fetch *f) {
+    pthread_mutex_lock(&s->lock);
+    while (atomic_load(&f->done) < f->tasks || s->job == f)
+        pthread_cond_wait(&s->finished, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static ms_status complete(ms_weight_stream *s, fetch *f, ms_error *err) {
+    bool late = atomic_load(&f->done) < f->tasks;
+    double began = now_s();
+    if (late) {
+        helping h = {s, f};
+        ms_pool_run(s->dev->pool, ms_pool_threads(s->dev->pool), help, &h);
+    }
+    wait_for(s, f);
+    if (late) {
+        s->stats.waits++;
+        s->stats.wait_s += now_s() - began;
+    }
+    if (f->status != MS_OK && err)
+        *err = f->err;
+    return f->status;
+}
+
+/* Empties a slot; a fetch under way is cut short: tasks that nobody took count as done. */
+static void drop(ms_weight_stream *s, fetch *f) {
+    if (!f->w)
+        return;
+    int64_t taken = atomic_exchange(&f->next, f->tasks);
+    if (taken < f->tasks)
+        atomic_fetch_add(&f->done, f->tasks - taken);
+    wait_for(s, f);
+    if (f->w->params[f->param].data == f->dst)
+        f->w->params[f->param].data = NULL;
+    f->w = NULL;
+}
+
+ms_status ms_weights_need(ms_weights *w, ms_param param, ms_param next, ms_error *err) {
+    ms_weight_stream *s = w->stream;
+    if (!s)
+        return ms_fail(err, MS_INTERNAL, "streamed weights without a stream");
+    fetch *now = &s->slot[s->current], *other = &s->slot[1 - s->current];
+    if (now->w != w || now->param != param) {
+        bool fetched = other->w == w && other->param == param;
+        drop(s, now);
+        if (!fetched) {
+            drop(s, other);
+            begin(s, other, w, param, false);
+        }
+        s->current = 1 - s->current;
+        now = &s->slot[s->current];
+        other = &s->slot[1 - s->current];
+        ms_status status = complete(s, now, err);
+        if (status != MS_OK) {
+            drop(s, now);
+            return status;
+        }
+        w->params[param].data = now->dst;
+    }
+    if (next == MS_NO_PARAM || next == param || (other->w == w && other->param == next))
+        return MS_OK;
+    drop(s, other);
+    begin(s, other, w, next, true);
+    return MS_OK;
+}
+
+void ms_weight_stream_forget(ms_weight_stream *s, ms_weights *w) {
+    for (int i = 0; i < 2; i++)
+        if (s->slot[i].w == w)
+            drop(s, &s->slot[i]);
+}
+
+void ms_weights_attach_stream(ms_weights *w, ms_weight_stream *stream) {
+    if (w->stream)
+        ms_weight_stream_forget(w->stream, w);
+    w->stream = stream;
+}
+
+ms_weight_stream_stats ms_weight_stream_get_stats(const ms_weight_stream *s) {
+    return s->stats;
+}
+
+/* ---- making it ---- */
+
+ms_status ms_weight_stream_create(ms_device *dev, size_t buffer_bytes, size_t scratch_floats,
+                                  ms_weight_stream **ret_stream, ms_error *err) {
+    ms_weight_stream *s = ms_calloc(dev->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
+    if (!s)
+        return ms_fail_alloc(err, dev->mem, sizeof(*s), "the weight stream");
+    size_t workers = (size_t)ms_pool_threads(dev->pool) + 1;
+    s->dev = dev;
+    s->buffer_bytes = ms_align_up(buffer_bytes, MS_MEM_ALIGN);
+    s->scratch_floats = scratch_floats;
+    s->buffer = dev->backend->alloc(dev, MS_LEDGER_WEIGHTS, s->buffer_bytes);
+    s->scratch = ms_alloc_array(dev->mem, MS_LEDGER_STAGING, workers * scratch_floats, sizeof(float));
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->wake, NULL);
+    pthread_cond_init(&s->finished, NULL);
+    ms_status status = MS_OK;
+    if (!s->buffer || !s->scratch)
+        status = ms_fail_alloc(err, dev->mem, s->buffer_bytes, "streamed weights");
+    else if (pthread_create(&s->thread, NULL, thread_main, s) != 0)
+        status = ms_fail(err, MS_HOST_MEMORY, "cannot start the thread that reads weights");
+    else
+        s->has_thread = true;
+    if (status != MS_OK) {
+        ms_weight_stream_destroy(&s);
+        return status;
+    }
+    *ret_stream = s;
+    return MS_OK;
+}
+
+void ms_weight_stream_destroy(ms_weight_stream **stream) {
+    if (!stream || !*stream)
+        return;
+    ms_weight_stream *s = *stream;
+    drop(s, &s->slot[0]);
+    drop(s, &s->slot[1]);
+    if (s->has_thread) {
+        pthread_mutex_lock(&s->lock);
+        s->quit = true;
+        pthread_cond_signal(&s->wake);
+        pthread_mutex_unlock(&s->lock);
+        pthread_join(s->thread, NULL);
+    }
+    pthread_cond_destroy(&s->finished);
+    pthread_cond_destroy(&s->wake);
+    pthread_mutex_destroy(&s->lock);
+    if (s->buffer)
+        s->dev->backend->free(s->dev, s->buffer);
+    ms_free(s->scratch);
+    ms_free(s);
+    *stream = NULL;
+}

@@ -1,0 +1,218 @@
+/* Weights that pass through a buffer give the bits of resident ones, whichever they are. */
+#include "test.h"
+
+#include "base/philox.h"
+#include "models/denoiser.h"
+#include "models/model_files.h"
+#include "support/golden.h"
+#include "weights/weight_stream.h"
+
+enum { FRAMES = 3, SIDE = 8, PIXELS = SIDE * SIDE, TOKENS = 10, STEPS = 2 };
+
+typedef struct bench {
+    ms_mem *mem;
+    ms_device *dev;
+    ms_weights *weights;
+    ms_weight_stream *stream;
+    ms_denoiser *denoiser;
+    ms_tensor_file *file;
+    size_t arena_bytes;
+} bench;
+
+static ms_model_files files;
+
+static void find_files(void) {
+    char config[512], unet[512];
+    ms_error err;
+    assert_non_null(golden_path(config, sizeof(config), "tiny/unet.yaml"));
+    assert_non_null(golden_path(unet, sizeof(unet), "tiny/latentsync_unet_fp16.pt"));
+    const ms_model_names names = {.config = config, .unet = unet};
+    assert_ms_ok(ms_model_files_find(&names, MS_PART_UNET, &files, &err), &err);
+}
+
+/* Parameter i is streamed when choose(i, n) says so. */
+static ms_status open_bench(bench *b, bool (*choose)(int i, int n), int threads, int64_t slice,
+                            ms_error *err) {
+    ms_status status;
+    *b = (bench){0};
+    assert_int_equal(ms_mem_create(0, &b->mem), MS_OK);
+    const ms_device_params device = {
+        .backend = "cpu", .mem = b->mem, .threads = threads, .isa_limit = MS_ISA_COUNT - 1};
+    MS_TRY(ms_device_open(&device, &b->dev, err));
+    MS_TRY(ms_weights_create(b->dev, &b->weights, err));
+    MS_TRY(ms_denoiser_create(b->dev, b->weights, &files.unet_config, &b->denoiser, err));
+    ms_denoise_params params = {.frames = FRAMES,
+                                .h = SIDE,
+                                .w = SIDE,
+                                .tokens = TOKENS,
+                                .steps = STEPS,
+                                .guidance = 1.5f,
+                                .slicing = {slice, slice ? slice * 16 : 0}};
+    MS_TRY(ms_denoiser_prepare(b->denoiser, &params, &b->arena_bytes, err));
+    int n = (int)ms_weights_count(b->weights);
+    for (int i = 0; choose && i < n; i++)
+        ms_weights_set_streamed(b->weights, i, choose(i, n));
+    size_t bytes = ms_weight_stream_bytes(b->weights, MS_F16);
+    if (bytes) {
+        size_t scratch = ms_weight_stream_scratch_floats(b->weights);
+        MS_TRY(ms_weight_stream_create(b->dev, bytes, scratch, &b->stream, err));
+        ms_weights_attach_stream(b->weights, b->stream);
+    }
+    ms_weights_load_params load = {.precision = MS_F16, .pool = b->dev->pool};
+    MS_GOTO(ms_checkpoint_open(b->mem, files.unet, "conv_in.weight", &b->file, &load.prefix, err));
+    MS_GOTO(ms_weights_load(b->weights, b->file, &load, err));
+fail:
+    return status;
+}
+
+static void close_bench(bench *b) {
+    ms_denoiser_destroy(&b->denoiser);
+    ms_weights_destroy(&b->weights);
+    ms_weight_stream_destroy(&b->stream);
+    ms_tensor_file_close(&b->file);
+    ms_device_close(&b->dev);
+    assert_int_equal(ms_mem_destroy(&b->mem), 0);
+}
+
+static ms_status run(bench *b, float latents[FRAMES * PIXELS * 4], ms_error *err) {
+    int64_t dim = files.unet_config.cross_attention_dim;
+    size_t audio_floats = (size_t)(FRAMES * TOKENS * dim);
+    float *audio = malloc(audio_floats * sizeof(float)), mask[PIXELS];
+    float *pictures = malloc(2 * FRAMES * PIXELS * 4 * sizeof(float));
+    void *arena = b->dev->backend->alloc(b->dev, MS_LEDGER_ACTIVATIONS, b->arena_bytes);
+    ms_noise_normals(1, 0, 0, 0, audio_floats, audio);
+    ms_noise_normals(2, 0, 0, 0, 2 * FRAMES * PIXELS * 4, pictures);
+    ms_noise_normals(3, 0, 0, 0, FRAMES * PIXELS * 4, latents);
+    for (int i = 0; i < PIXELS; i++)
+        mask[i] = i < PIXELS / 2;
+    ms_denoise_io io = {.audio = audio,
+                        .mask = mask,
+                        .masked = pictures,
+                        .reference = pictures + FRAMES * PIXELS * 4,
+                        .latents = latents};
+    ms_status status = ms_denoiser_run(b->denoiser, arena, &io, NULL, err);
+    b->dev->backend->free(b->dev, arena);
+    free(audio);
+    free(pictures);
+    return status;
+}
+
+static bool all(int i, int n) {
+    (void)i, (void)n;
+    return true;
+}
+static bool every_third(int i, int n) {
+    (void)n;
+    return i % 3 == 0;
+}
+static bool only_one(int i, int n) {
+    (void)n;
+    return i == 0; /* conv_in or the first declared: at least something is a matrix */
+}
+static bool second_half(int i, int n) {
+    return i > n / 2;
+}
+
+static void streamed_weights_give_the_same_bits(void **state) {
+    (void)state;
+    bool (*const choices[])(int, int) = {all, every_third, second_half, only_one};
+    static float expected[FRAMES * PIXELS * 4], got[FRAMES * PIXELS * 4];
+    ms_error err;
+    bench b;
+    assert_ms_ok(open_bench(&b, NULL, 2, 0, &err), &err);
+    size_t all_bytes = ms_weights_bytes(b.weights, MS_F16);
+    assert_int_equal(ms_weights_resident_bytes(b.weights, MS_F16), all_bytes);
+    assert_ms_ok(run(&b, expected, &err), &err);
+    close_bench(&b);
+    for (int c = 0; c < 4; c++) {
+        for (int threads = 1; threads <= 3; threads++) {
+            assert_ms_ok(open_bench(&b, choices[c], threads, threads - 1, &err), &err);
+            assert_true(ms_weights_loaded(b.weights));
+            assert_int_equal(ms_weights_bytes(b.weights, MS_F16), all_bytes);
+            ms_mem_usage usage;
+            ms_mem_get_usage(b.mem, &usage);
+            uint64_t allocations = usage.allocations;
+            assert_ms_ok(run(&b, got, &err), &err);
+            assert_memory_equal(got, expected, sizeof(expected));
+            ms_mem_get_usage(b.mem, &usage);
+            assert_int_equal(usage.allocations, allocations + 1); /* the test's arena */
+            if (c == 0) {
+                ms_weight_stream_stats stats = ms_weight_stream_get_stats(b.stream);
+                assert_true(ms_weights_resident_bytes(b.weights, MS_F16) < all_bytes / 4);
+                assert_true(stats.loads > (uint64_t)STEPS * 50);
+            }
+            close_bench(&b);
+        }
+    }
+}
+
+static void weights_without_a_stream_are_refused(void **state) {
+    (void)state;
+    static float got[FRAMES * PIXELS * 4];
+    ms_error err;
+    bench b;
+    assert_ms_ok(open_bench(&b, all, 2, 0, &err), &err);
+    ms_weights_attach_stream(b.weights, NULL);
+    assert_int_equal(run(&b, got, &err), MS_INTERNAL);
+    close_bench(&b);
+}
+
+/* The file is cut while the run goes on: an error that names it, and nothing hangs. */
+static void a_file_that_goes_bad_is_reported(void **state) {
+    (void)state;
+    static float got[FRAMES * PIXELS * 4];
+    static ms_model_files kept;
+    char copy[] = "/tmp/memsafe-test-XXXXXX";
+    int fd = mkstemp(copy);
+    assert_true(fd >= 0);
+    FILE *from = fopen(files.unet, "rb"), *to = fdopen(fd, "wb");
+    for (int c; (c = getc(from)) != EOF;)
+        putc(c, to);
+    fclose(from);
+    fclose(to);
+    kept = files;
+    snprintf(files.unet, sizeof(files.unet), "%s", copy);
+    ms_error err;
+    bench b;
+    assert_ms_ok(open_bench(&b, all, 2, 0, &err), &err);
+    assert_int_equal(truncate(copy, 4096), 0);
+    assert_int_equal(run(&b, got, &err), MS_IO);
+    assert_non_null(strstr(err.message, copy));
+    close_bench(&b);
+    unlink(copy);
+    files = kept;
+}
+
+static void every_allocation_may_fail(void **state) {
+    (void)state;
+    for (uint64_t n = 1;; n++) {
+        bench b;
+        ms_error err;
+        ms_mem_fail_after(n, false);
+        ms_status status = open_bench(&b, every_third, 2, 0, &err);
+        ms_mem_fail_after(0, false);
+        if (b.mem)
+            close_bench(&b);
+        if (status == MS_OK)
+            break;
+        assert_int_equal(status, MS_HOST_MEMORY);
+    }
+}
+
+static int prepare(void **state) {
+    (void)state;
+    find_files();
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(streamed_weights_give_the_same_bits),
+        cmocka_unit_test(weights_without_a_stream_are_refused),
+        cmocka_unit_test(a_file_that_goes_bad_is_reported),
+        cmocka_unit_test(every_allocation_may_fail),
+    };
+    if (!MS_HAVE_YAML)
+        return 0;
+    return cmocka_run_group_tests(tests, prepare, NULL);
+}
