@@ -1,76 +1,13 @@
 /* `memsafe stage` against the official implementation's outputs, as a user would run it. */
 #include "test.h"
 
-#include <sys/wait.h>
-
-#include "support/tensors.h"
+#include "support/stage.h"
 
 #define UNET ((test_tolerance){1e-4, 1e-5})
 #define MOMENTS ((test_tolerance){5e-4, 2e-5})
 #define LATENT ((test_tolerance){2e-4, 2e-5})
 #define DECODE ((test_tolerance){2e-4, 3e-5})
 #define LATENTS_20 ((test_tolerance){3e-4, 2e-5})
-
-/* Runs the command; words are split at blanks, so paths with blanks will not do. */
-static int run(const char *fmt, ...) {
-    char line[8192];
-    va_list ap;
-    va_start(ap, fmt);
-    int n = snprintf(line, sizeof(line), "%s ", MS_CLI_PATH);
-    vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
-    va_end(ap);
-    int status = system(line);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static const char *out_path(void) {
-    static char path[256];
-    snprintf(path, sizeof(path), "%s/stage-out.%d.safetensors", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp",
-             (int)getpid());
-    return path;
-}
-
-/* Skips the test when a golden file is not there. */
-static void need(char path[512], const char *rel) {
-    if (!golden_path(path, 512, rel)) {
-        print_message("    skipped: %s is not there\n", rel);
-        skip();
-    }
-}
-
-/* The folder of a golden file that may be in the bare clone's set or only in the whole one. */
-static void need_model(char dir[512], const char *file) {
-    need(dir, file);
-    *strrchr(dir, '/') = 0;
-}
-
-typedef struct pair {
-    ms_tensor_file *golden, *actual;
-} pair;
-
-static pair open_pair(const char *golden) {
-    ms_error err;
-    pair p = {0};
-    assert_ms_ok(ms_tensor_file_open(NULL, golden, &p.golden, &err), &err);
-    assert_ms_ok(ms_tensor_file_open(NULL, out_path(), &p.actual, &err), &err);
-    return p;
-}
-
-static void close_pair(pair *p) {
-    ms_tensor_file_close(&p->golden);
-    ms_tensor_file_close(&p->actual);
-    unlink(out_path());
-}
-
-static void compare(const pair *p, const char *actual, const char *golden, const test_selection *selection,
-                    test_tolerance tolerance) {
-    test_tensor a = test_tensor_read(p->actual, actual), g = test_tensor_read(p->golden, golden);
-    if (!selection)
-        assert_int_equal(a.elements, g.elements);
-    test_compare(golden, &a, &g, selection, tolerance);
-    free(a.data);
-    free(g.data);
-}
 
 /* ---- UNet ---- */
 

@@ -16,7 +16,8 @@ static const float four[4] = {1, 2, 3, 4};
 /* Opens and frees the bytes; nothing of the reader may be left after a refusal. */
 static ms_status open_model(ms_mem *mem, byte_string *bytes, ms_onnx_file **ret_file, ms_error *err) {
     unsigned char *exact = malloc(bytes->length + 1); /* so that a sanitizer sees the end */
-    memcpy(exact, bytes->data, bytes->length);
+    if (bytes->length)
+        memcpy(exact, bytes->data, bytes->length);
     ms_status status = ms_onnx_file_open_memory(mem, "net.onnx", exact, bytes->length, ret_file, err);
     free(exact);
     bytes_free(bytes);

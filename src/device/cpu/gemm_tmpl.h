@@ -72,7 +72,8 @@ typedef struct gemm_rows {
                 v16_store(widened, b0);                                                                      \
             if (keep && two)                                                                                 \
                 v16_store(widened + 16, b1);                                                                 \
-            widened += keep ? MS_PAIR : 0;                                                                   \
+            if (keep) /* it is NULL else, to which C 17 allows nothing to be added */                        \
+                widened += MS_PAIR;                                                                          \
             if ((R) == GEMM_FIRST) {                                                                         \
                 __builtin_prefetch((const void *)ahead);                                                     \
                 ahead += sizeof(float) * (uintptr_t)a_row;                                                   \
