@@ -244,7 +244,8 @@ static ms_status window(const bench_state *s, ms_device *dev, ms_error *err) {
                                .guidance = (float)s->guidance,
                                .deepcache = s->deepcache,
                                .seed = 1,
-                               .slicing = {.frames = s->slice_frames, .pixels = s->slice_pixels},
+                               .layout = {.slicing = {.frames = s->slice_frames, .pixels = s->slice_pixels},
+                                          .resident_weight_bytes = SIZE_MAX},
                                .fps = 25,
                                .speech = {.samples = samples, .columns = samples / 160, .max = 0},
                                .samples = {.samples = samples, .read = noise_samples}};
@@ -252,10 +253,12 @@ static ms_status window(const bench_state *s, ms_device *dev, ms_error *err) {
     ms_engine *engine = NULL;
     double start = bench_now_s();
     MS_TRY(ms_engine_create(&params, &hooks, &engine, err));
+    ms_status status = ms_engine_load(engine, err);
     double made = bench_now_s() - start;
     size_t face = (size_t)ms_engine_resolution(engine) * (size_t)ms_engine_resolution(engine) * 3;
     uint8_t *faces = ms_calloc(NULL, MS_LEDGER_GENERAL, (size_t)s->frames, face);
-    ms_status status = faces ? MS_OK : ms_fail_alloc(err, NULL, face, "faces");
+    if (status == MS_OK && !faces)
+        status = ms_fail_alloc(err, NULL, face, "faces");
     for (size_t i = 0; faces && i < (size_t)s->frames * face; i++)
         faces[i] = (uint8_t)(i * 7 + i / 768);
     if (status == MS_OK) {

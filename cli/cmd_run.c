@@ -12,7 +12,7 @@
 typedef struct run_state {
     ms_run_params p;
     const char *fps, *report;
-    int precision, loop, codec, audio_out, progress;
+    int precision, loop, codec, audio_out, progress, rung;
     int frames, resolution;
 } run_state;
 
@@ -24,6 +24,9 @@ static void run_defaults(void *state) {
 static void report_text(const ms_run_report *r, const char *output) {
     printf("%s: %" PRId64 " frames of %dx%d at %g fps in %.1f s (%.2f s a frame)\n", output, r->frames,
            r->width, r->height, r->fps, r->seconds, r->seconds / (double)r->frames);
+    printf("  %s tier, %s weights, rung %s (%s); peak %.0f MB of a budget of %.0f MB\n", r->tier,
+           r->precision, ms_rung_name(r->rung), ms_rung_text(r->rung), (double)r->peak_resident_bytes / 1e6,
+           (double)r->budget_bytes / 1e6);
     if (r->frames_interpolated)
         printf("  %" PRId64 " frames: face bridged between neighbours\n", r->frames_interpolated);
     if (r->frames_without_face)
@@ -55,12 +58,16 @@ static ms_status write_report(const char *path, const run_state *s, const ms_run
                   r->tier, r->precision, r->width, r->height, r->fps, r->frames, r->frames_without_face,
                   r->frames_interpolated, r->windows, r->video_frames, r->source_frames_lost);
     ms_buf_printf(&b,
-                  "  \"weight_bytes\": %zu, \"arena_bytes\": %zu, \"peak_resident_bytes\": %zu,\n"
+                  "  \"rung\": \"%s\", \"budget_bytes\": %zu, \"planned_bytes\": %zu, "
+                  "\"peak_resident_bytes\": %zu,\n"
+                  "  \"weight_bytes\": %zu, \"streamed_bytes\": %zu, \"arena_bytes\": %zu, "
+                  "\"planned_window_s\": %.3f,\n"
                   "  \"seconds\": {\"total\": %.3f, \"load\": %.3f, \"audio\": %.3f, \"faces\": %.3f, "
                   "\"encode\": %.3f, "
                   "\"denoise\": %.3f, \"decode\": %.3f, \"write\": %.3f}\n}\n",
-                  r->weight_bytes, r->arena_bytes, r->peak_resident_bytes, r->seconds, r->load_s, r->audio_s,
-                  r->faces_s, r->encode_s, r->denoise_s, r->decode_s, r->write_s);
+                  ms_rung_name(r->rung), r->budget_bytes, r->planned_bytes, r->peak_resident_bytes,
+                  r->weight_bytes, r->streamed_bytes, r->arena_bytes, r->planned_window_s, r->seconds,
+                  r->load_s, r->audio_s, r->faces_s, r->encode_s, r->denoise_s, r->decode_s, r->write_s);
     ms_status status = b.failed ? ms_fail_alloc(err, NULL, b.length, "the report")
                                 : cli_write_file(path, b.data, b.length, err);
     ms_buf_free(&b);
@@ -81,6 +88,7 @@ static int run_run(const void *state, char **arguments, int n_arguments) {
     s.p.codec = (ms_output_codec)s.codec;
     s.p.audio_output = (ms_audio_output)s.audio_out;
     s.p.frames = s.frames;
+    s.p.rung = (ms_rung)s.rung;
     s.p.resolution = s.resolution;
     if (s.fps && cli_parse_fps(s.fps, &s.p.fps_num, &s.p.fps_den, &err) != MS_OK)
         return cli_fail(&err);
@@ -123,6 +131,11 @@ static const cli_option run_options[] = {
     {"precision", 0, CLI_CHOICE, offsetof(run_state, precision), "auto|fp32|fp16|bf16",
      "storage of the weights; auto follows the machine's tier", 0, 0},
     {"threads", 't', CLI_INT, P(threads), "N", "threads; 0 = all. The result does not depend on it", 0, 1024},
+    {"budget", 'b', CLI_BYTES, P(budget_bytes), "SIZE",
+     "memory that the process may come to hold, like 2G (default: what is free less a margin)", 0, 0},
+    {"force-rung", 0, CLI_CHOICE, offsetof(run_state, rung),
+     "auto|full|batch|serial|slices|stream-part|stream-all|single-frame",
+     "how far to cut the work up (see docs/memory.md); the result does not depend on it", 0, 0},
     {"track", 0, CLI_TEXT, P(track), "FILE", "read faces from JSON lines (memsafe detect writes them)", 0, 0},
     {"face", 0, CLI_INT, P(face), "N", "follow the N-th face to appear, from 0 (default: the largest)", 0,
      1000},

@@ -41,6 +41,22 @@ typedef enum ms_audio_output {
     MS_AUDIO_OUTPUT_NONE,
 } ms_audio_output;
 
+/* The ladder: how far a run is cut up to fit its memory. The same bits come out on every rung. */
+typedef enum ms_rung {
+    MS_RUNG_AUTO, /* the fastest that fits */
+    MS_RUNG_FULL,
+    MS_RUNG_BATCH,
+    MS_RUNG_SERIAL,
+    MS_RUNG_SLICES,
+    MS_RUNG_STREAM_PART,
+    MS_RUNG_STREAM_ALL,
+    MS_RUNG_SINGLE_FRAME,
+    MS_RUNG_COUNT
+} ms_rung;
+
+MS_API const char *ms_rung_name(ms_rung rung); /* "auto", "full", "batch", ... */
+MS_API const char *ms_rung_text(ms_rung rung); /* what it does, in a few words */
+
 typedef struct ms_run_progress {
     const char *stage;    /* "load", "audio", "encode", "denoise", "decode", "write" */
     int64_t frames_done;  /* output frames written */
@@ -69,6 +85,10 @@ typedef struct ms_run_params {
     ms_precision precision;
     int threads; /* 0 = all */
 
+    size_t
+        budget_bytes; /* of memory that the process may come to hold; 0 = what is free now less the tier's margin */
+    ms_rung rung;
+
     int fps_num, fps_den; /* of the output; num 0 = the video's own */
     ms_loop_mode loop;
     int64_t frames; /* at most so many output frames; 0 = all */
@@ -96,12 +116,16 @@ typedef struct ms_run_report {
     int width, height, resolution;
     double fps;
     char precision[12], tier[16];
-    size_t arena_bytes, weight_bytes, peak_resident_bytes;
+    ms_rung rung;
+    size_t budget_bytes, planned_bytes, peak_resident_bytes; /* planned: the peak that was predicted */
+    size_t arena_bytes, weight_bytes,
+        streamed_bytes;      /* streamed: of the weights, what did not stay in memory */
+    double planned_window_s; /* predicted time of a full window */
     double seconds, load_s, audio_s, faces_s, encode_s, denoise_s, decode_s, write_s;
 } ms_run_report;
 
 /*
- * Errors: MS_INVALID_ARGUMENT (a parameter), MS_IO (a file is missing, not readable or not writable, the disk
+ * Errors: MS_INVALID_ARGUMENT (a parameter), MS_BUDGET (the message says what would be enough), MS_IO (a file is missing, not readable or not writable, the disk
  * is full), MS_BAD_MEDIA (not a video, no sound in the audio), MS_NO_FACE (not one usable face in the whole
  * video), MS_BAD_MODEL, MS_HOST_MEMORY, MS_CANCELLED, MS_UNSUPPORTED (made without FFmpeg, or no such
  * encoder). On failure nothing is left under the output's name. ret_report may be NULL.

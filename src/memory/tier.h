@@ -25,4 +25,7 @@ const char *ms_tier_name(ms_tier tier);
 /* What --precision auto means: float16, except bfloat16 in a data centre when the device computes in it. */
 ms_dtype ms_tier_precision(ms_tier tier, bool device_has_bf16);
 
+/* Part of the free memory that a run leaves alone when it is given no budget. */
+double ms_tier_margin(ms_tier tier);
+
 #endif

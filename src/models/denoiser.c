@@ -195,3 +195,15 @@ ms_status ms_denoiser_run(ms_denoiser *d, void *arena, const ms_denoise_io *io, 
     }
     return MS_OK;
 }
+
+ms_network_work ms_denoiser_work(const ms_denoiser *d, ms_dtype precision) {
+    ms_network_work full = ms_network_get_work(&d->full, precision), cached = full, sum = {0};
+    if (d->params.deepcache)
+        cached = ms_network_get_work(&d->cached, precision);
+    double runs = (double)(d->branches / d->graph_branches);
+    for (int step = 0; step < d->params.steps; step++) {
+        const ms_network_work *one = d->params.deepcache && !ms_deepcache_full_step(step) ? &cached : &full;
+        sum = ms_network_work_add(sum, *one, runs);
+    }
+    return sum;
+}

@@ -54,4 +54,7 @@ ms_status ms_denoiser_run(ms_denoiser *denoiser, void *arena, const ms_denoise_i
  * first. */
 bool ms_deepcache_full_step(int step);
 
+/* Of the whole loop, as prepared. */
+ms_network_work ms_denoiser_work(const ms_denoiser *denoiser, ms_dtype precision);
+
 #endif

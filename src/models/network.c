@@ -47,3 +47,31 @@ size_t ms_network_elements(const ms_network *n, const char *name) {
     ms_value v = ms_graph_find(n->graph, name);
     return v == MS_NO_VALUE ? 0 : (size_t)ms_shape_elements(ms_graph_shape(n->graph, v));
 }
+
+ms_network_work ms_network_get_work(const ms_network *n, ms_dtype precision) {
+    const ms_graph *g = n->graph;
+    const ms_weights *w = ms_graph_weights(g);
+    ms_network_work work = {.flops = ms_graph_flops(g)};
+    for (int i = 0; i < ms_graph_node_count(g); i++) {
+        const ms_node *node = ms_graph_node(g, i);
+        int64_t extent = ms_graph_get_segment(g, node->segment)->extent,
+                slice = n->plan->slice[node->segment];
+        double slices = (double)((extent + slice - 1) / slice);
+        work.passes += slices;
+        for (int p = 0; p < MS_NODE_PARAMS; p++) {
+            if (node->param[p] == MS_NO_PARAM)
+                continue;
+            double bytes = slices * (double)ms_weights_param_bytes(w, node->param[p], precision);
+            work.weight_bytes += bytes;
+            work.streamed_bytes += ms_weights_is_streamed(w, node->param[p]) ? bytes : 0;
+        }
+    }
+    return work;
+}
+
+ms_network_work ms_network_work_add(ms_network_work a, ms_network_work b, double times) {
+    return (ms_network_work){.flops = a.flops + times * b.flops,
+                             .weight_bytes = a.weight_bytes + times * b.weight_bytes,
+                             .streamed_bytes = a.streamed_bytes + times * b.streamed_bytes,
+                             .passes = a.passes + times * b.passes};
+}

@@ -14,6 +14,17 @@ ms_status ms_network_take(ms_graph **graph, const ms_slicing *slicing, ms_networ
                           ms_error *err);
 void ms_network_clear(ms_network *network);
 
+/* What one run costs, for predicting its time. */
+typedef struct ms_network_work {
+    double flops;
+    double weight_bytes;   /* read by kernels; once for every slice */
+    double streamed_bytes; /* of those, what passes through the stream */
+    double passes;         /* operations started, slices counted apart */
+} ms_network_work;
+/* precision: of weights that are not loaded yet. */
+ms_network_work ms_network_get_work(const ms_network *network, ms_dtype precision);
+ms_network_work ms_network_work_add(ms_network_work a, ms_network_work b, double times); /* a + times b */
+
 /* By the input's or output's name, whole tensors, rows packed. */
 ms_status ms_network_write(const ms_network *network, void *arena, const char *name, const float *data,
                            ms_error *err);

@@ -7,6 +7,7 @@
 #include "base/philox.h"
 #include "face/mask.h"
 #include "models/autoencoder.h"
+#include "weights/weight_stream.h"
 
 struct ms_engine {
     ms_engine_params p;
@@ -14,6 +15,9 @@ struct ms_engine {
     ms_engine_hooks hooks;
     ms_exec_params exec;
     ms_weights *unet_weights, *vae_weights, *whisper_weights;
+    ms_tensor_file *file[3]; /* open while some of their weights are streamed */
+    ms_weight_stream *stream;
+    size_t held_bytes;
     ms_denoiser *denoiser;
     ms_autoencoder *vae;
     ms_features *features;
@@ -79,7 +83,7 @@ static ms_status plan_networks(ms_engine *e, ms_error *err) {
                                  .w = e->resolution,
                                  .encode_batch = e->vae_batch,
                                  .decode_batch = e->vae_batch,
-                                 .slicing = p->slicing};
+                                 .slicing = p->layout.slicing};
     MS_TRY(ms_autoencoder_create(&vae, &e->vae, &bytes, err));
     raise_to(&e->arena_bytes, bytes);
     e->denoise = (ms_denoise_params){.frames = e->window_frames,
@@ -89,24 +93,80 @@ static ms_status plan_networks(ms_engine *e, ms_error *err) {
                                      .steps = p->steps,
                                      .guidance = p->guidance,
                                      .deepcache = p->deepcache,
-                                     .serial_branches = p->serial_branches,
-                                     .slicing = p->slicing};
+                                     .serial_branches = p->layout.serial_branches,
+                                     .slicing = p->layout.slicing};
     MS_TRY(ms_denoiser_create(p->dev, e->unet_weights, &e->files.unet_config, &e->denoiser, err));
     MS_TRY(ms_denoiser_prepare(e->denoiser, &e->denoise, &bytes, err));
     raise_to(&e->arena_bytes, bytes);
     return MS_OK;
 }
 
-static ms_status load(ms_engine *e, ms_weights *weights, const char *path, const char *known, ms_error *err) {
-    ms_tensor_file *file = NULL;
+/* ---- weights ---- */
+
+static ms_status load(ms_engine *e, ms_weights *weights, const char *path, const char *known,
+                      ms_tensor_file **ret_file, ms_error *err) {
     ms_weights_load_params params = {.precision = e->p.precision, .pool = e->p.dev->pool};
+    ms_weights_attach_stream(weights, e->stream);
     if (e->p.random_weights)
         return ms_weights_randomize(weights, 1, e->p.precision, e->p.dev->pool, err);
-    MS_TRY(ms_checkpoint_open(e->p.dev->mem, path, known, &file, &params.prefix, err));
-    ms_status status = ms_weights_load(weights, file, &params, err);
-    ms_tensor_file_close(&file);
+    MS_TRY(ms_checkpoint_open(e->p.dev->mem, path, known, ret_file, &params.prefix, err));
+    ms_status status = ms_weights_load(weights, *ret_file, &params, err);
+    if (status != MS_OK || !e->stream)
+        ms_tensor_file_close(ret_file);
     return status;
 }
+
+static size_t matrix_bytes(const ms_engine *e, const ms_weights *w, ms_param param) {
+    return ms_weights_decl(w, param)->vector ? 0 : ms_weights_param_bytes(w, param, e->p.precision);
+}
+
+/* Streams so many bytes of the matrices or a little more, spread evenly: between two streamed ones lie resident ones
+   that give time to read. */
+static void choose_streamed(ms_engine *e, double bytes) {
+    ms_weights *const all[] = {e->whisper_weights, e->vae_weights, e->unet_weights};
+    double matrices = 0, owed = 0;
+    for (int i = 0; i < 3; i++)
+        for (size_t p = 0; p < ms_weights_count(all[i]); p++)
+            matrices += (double)matrix_bytes(e, all[i], (ms_param)p);
+    for (int i = 0; i < 3; i++) {
+        for (size_t p = 0; p < ms_weights_count(all[i]); p++) {
+            double size = (double)matrix_bytes(e, all[i], (ms_param)p);
+            owed += size * (bytes < matrices ? bytes / matrices : 1);
+            bool streamed = size > 0 && owed > 0;
+            ms_weights_set_streamed(all[i], (ms_param)p, streamed);
+            owed -= streamed ? size : 0;
+        }
+    }
+}
+
+static size_t stream_buffer_bytes(const ms_engine *e) {
+    const ms_weights *const all[] = {e->whisper_weights, e->vae_weights, e->unet_weights};
+    size_t most = 0;
+    for (int i = 0; i < 3; i++)
+        raise_to(&most, ms_weight_stream_bytes(all[i], e->p.precision));
+    return most;
+}
+
+static size_t stream_scratch_floats(const ms_engine *e) {
+    const ms_weights *const all[] = {e->whisper_weights, e->vae_weights, e->unet_weights};
+    size_t most = 0;
+    for (int i = 0; i < 3; i++)
+        raise_to(&most, ms_weight_stream_scratch_floats(all[i]));
+    return most;
+}
+
+ms_status ms_engine_load(ms_engine *e, ms_error *err) {
+    size_t buffer = stream_buffer_bytes(e);
+    if (buffer)
+        MS_TRY(ms_weight_stream_create(e->p.dev, buffer, stream_scratch_floats(e), &e->stream, err));
+    MS_TRY(load(e, e->whisper_weights, e->files.whisper, "encoder.conv1.weight", &e->file[0], err));
+    MS_TRY(load(e, e->vae_weights, e->files.vae, "decoder.conv_in.weight", &e->file[1], err));
+    MS_TRY(load(e, e->unet_weights, e->files.unet, "conv_in.weight", &e->file[2], err));
+    e->arena = e->p.dev->backend->alloc(e->p.dev, MS_LEDGER_ACTIVATIONS, e->arena_bytes);
+    return e->arena ? MS_OK : ms_fail_alloc(err, e->p.dev->mem, e->arena_bytes, "activations");
+}
+
+/* ---- buffers ---- */
 
 static ms_status make_mask(ms_engine *e, ms_error *err) {
     size_t pixels = (size_t)e->resolution * (size_t)e->resolution,
@@ -165,18 +225,17 @@ static ms_status make(ms_engine *e, ms_error *err) {
         return ms_fail(err, MS_BAD_MODEL, "the VAE has %lld latent channels, the UNet %d",
                        (long long)e->latent_channels, c->out_channels);
     e->window_frames = c->num_frames;
-    e->vae_batch = e->p.vae_batch ? e->p.vae_batch : default_vae_batch(e->resolution);
+    e->vae_batch = e->p.layout.vae_batch ? e->p.layout.vae_batch : default_vae_batch(e->resolution);
     MS_TRY(ms_weights_create(e->p.dev, &e->whisper_weights, err));
     MS_TRY(ms_weights_create(e->p.dev, &e->vae_weights, err));
     MS_TRY(ms_weights_create(e->p.dev, &e->unet_weights, err));
     MS_TRY(plan_networks(e, err));
     MS_TRY(make_mask(e, err));
     MS_TRY(make_buffers(e, err));
-    MS_TRY(load(e, e->whisper_weights, e->files.whisper, "encoder.conv1.weight", err));
-    MS_TRY(load(e, e->vae_weights, e->files.vae, "decoder.conv_in.weight", err));
-    MS_TRY(load(e, e->unet_weights, e->files.unet, "conv_in.weight", err));
-    e->arena = e->p.dev->backend->alloc(e->p.dev, MS_LEDGER_ACTIVATIONS, e->arena_bytes);
-    return e->arena ? MS_OK : ms_fail_alloc(err, e->p.dev->mem, e->arena_bytes, "activations");
+    size_t all = ms_engine_get_memory(e).weight_bytes;
+    if (all > e->p.layout.resident_weight_bytes)
+        choose_streamed(e, (double)(all - e->p.layout.resident_weight_bytes));
+    return MS_OK;
 }
 
 ms_status ms_engine_create(const ms_engine_params *params, const ms_engine_hooks *hooks,
@@ -189,11 +248,15 @@ ms_status ms_engine_create(const ms_engine_params *params, const ms_engine_hooks
     if (hooks)
         e->hooks = *hooks;
     e->exec = (ms_exec_params){.before = poll_hook, .arg = e};
+    ms_mem_usage before, after;
+    ms_mem_get_usage(params->dev->mem, &before);
     ms_status status = make(e, err);
     if (status != MS_OK) {
         ms_engine_destroy(&e);
         return status;
     }
+    ms_mem_get_usage(params->dev->mem, &after);
+    e->held_bytes = after.current_bytes - before.current_bytes;
     *ret_engine = e;
     return MS_OK;
 }
@@ -210,6 +273,9 @@ void ms_engine_destroy(ms_engine **engine) {
     ms_weights_destroy(&e->unet_weights);
     ms_weights_destroy(&e->vae_weights);
     ms_weights_destroy(&e->whisper_weights);
+    ms_weight_stream_destroy(&e->stream);
+    for (int i = 0; i < 3; i++)
+        ms_tensor_file_close(&e->file[i]);
     void *const buffers[] = {e->mask,    e->latent_mask, e->audio,   e->masked, e->reference,
                              e->latents, e->pixels,      e->moments, e->normals};
     for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
@@ -239,10 +305,25 @@ const uint8_t *ms_engine_mask(const ms_engine *e) {
 }
 
 ms_engine_memory ms_engine_get_memory(const ms_engine *e) {
-    return (ms_engine_memory){.arena_bytes = e->arena_bytes,
-                              .weight_bytes = ms_weights_bytes(e->unet_weights, e->p.precision) +
-                                              ms_weights_bytes(e->vae_weights, e->p.precision) +
-                                              ms_weights_bytes(e->whisper_weights, e->p.precision)};
+    const ms_weights *const all[] = {e->whisper_weights, e->vae_weights, e->unet_weights};
+    ms_engine_memory m = {.arena_bytes = e->arena_bytes, .held_bytes = e->held_bytes};
+    for (int i = 0; i < 3; i++) {
+        m.weight_bytes += ms_weights_bytes(all[i], e->p.precision);
+        m.resident_bytes += ms_weights_resident_bytes(all[i], e->p.precision);
+    }
+    m.stream_bytes = stream_buffer_bytes(e);
+    if (m.stream_bytes) /* and scratch for the pool's threads and the stream's own */
+        m.stream_bytes +=
+            (size_t)(ms_pool_threads(e->p.dev->pool) + 1) * stream_scratch_floats(e) * sizeof(float);
+    m.total_bytes = m.arena_bytes + m.resident_bytes + m.stream_bytes + m.held_bytes;
+    return m;
+}
+
+ms_network_work ms_engine_get_work(const ms_engine *e) {
+    double batches = ceil((double)e->window_frames / (double)e->vae_batch);
+    ms_network_work sum = ms_denoiser_work(e->denoiser, e->p.precision);
+    sum = ms_network_work_add(sum, ms_autoencoder_encode_work(e->vae, e->p.precision), 2 * batches);
+    return ms_network_work_add(sum, ms_autoencoder_decode_work(e->vae, e->p.precision), batches);
 }
 
 ms_engine_taps ms_engine_get_taps(const ms_engine *e) {

@@ -11,6 +11,17 @@
 
 typedef struct ms_engine ms_engine;
 
+/* How the work is cut up and what stays in memory. Every layout gives the same bits. */
+typedef struct ms_engine_layout {
+    int64_t vae_batch;    /* pictures at a time, 0 = by resolution */
+    bool serial_branches; /* of guidance */
+    ms_slicing slicing;
+    size_t
+        resident_weight_bytes; /* at most so many stay in memory, the rest is streamed; SIZE_MAX = all stay */
+} ms_engine_layout;
+
+#define MS_ENGINE_LAYOUT_ALL ((ms_engine_layout){.resident_weight_bytes = SIZE_MAX})
+
 typedef struct ms_engine_params {
     ms_device *dev;
     const ms_model_files *files; /* UNet, VAE and Whisper found; copied */
@@ -19,10 +30,9 @@ typedef struct ms_engine_params {
     int resolution; /* 0 = the config's */
     int steps;
     float guidance;
-    bool deepcache, serial_branches;
+    bool deepcache;
     uint64_t seed;
-    int64_t vae_batch; /* pictures at a time, 0 = by resolution */
-    ms_slicing slicing;
+    ms_engine_layout layout;
     double fps; /* of the output */
     ms_mel_stats speech;
     ms_sample_source samples;
@@ -37,10 +47,13 @@ typedef struct ms_engine_hooks {
     void *arg;
 } ms_engine_hooks;
 
-/* Builds, plans and loads everything; takes seconds for a full-size model. hooks are copied. */
+/* Builds and plans everything, a matter of milliseconds: then its sizes are known. hooks are copied. */
 ms_status ms_engine_create(const ms_engine_params *params, const ms_engine_hooks *hooks,
                            ms_engine **ret_engine, ms_error *err);
 void ms_engine_destroy(ms_engine **engine);
+
+/* Reads the weights and makes the arena, seconds for a full-size model. Before the first window. */
+ms_status ms_engine_load(ms_engine *engine, ms_error *err);
 
 int ms_engine_resolution(const ms_engine *engine);
 int64_t ms_engine_window_frames(const ms_engine *engine); /* most that one window takes */
@@ -49,9 +62,17 @@ void *ms_engine_arena(ms_engine *engine);                 /* free to use between
 const uint8_t *ms_engine_mask(const ms_engine *engine);   /* [resolution][resolution] */
 
 typedef struct ms_engine_memory {
-    size_t arena_bytes, lower_bound_bytes, weight_bytes;
+    size_t arena_bytes;
+    size_t weight_bytes;   /* of all parameters */
+    size_t resident_bytes; /* of those that stay */
+    size_t stream_bytes;   /* buffer and scratch of the others; 0 when all stay */
+    size_t held_bytes;     /* by the engine already: graphs, plans, buffers between the stages */
+    size_t total_bytes;    /* once loaded: arena, resident, stream, held */
 } ms_engine_memory;
 ms_engine_memory ms_engine_get_memory(const ms_engine *engine);
+
+/* Of a full window; Whisper's share, a small one, is left out. */
+ms_network_work ms_engine_get_work(const ms_engine *engine);
 
 typedef struct ms_window {
     int64_t frames;       /* 1 to ms_engine_window_frames() */

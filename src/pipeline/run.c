@@ -14,13 +14,17 @@
 #include "pipeline/face_source.h"
 #include "pipeline/frame_source.h"
 #include "pipeline/run_internal.h"
+#include "pipeline/run_plan.h"
 #include "pipeline/speech.h"
 
 typedef struct ms_job {
     const ms_run_params *p;
     ms_run_report report;
     double started;
+    ms_mem *mem;
+    size_t base_bytes; /* of the process itself, charged to mem */
     ms_device *dev;
+    ms_run_plan plan;
     ms_model_files files;
     ms_dtype precision;
     ms_speech *speech;
@@ -101,19 +105,36 @@ static void engine_stage(void *arg, const char *stage, int64_t done, int64_t tot
 
 /* ---- opening ---- */
 
-static ms_status open_device(ms_job *j, ms_error *err) {
-    ms_device_params params = {.backend = "cpu", .threads = j->p->threads, .isa_limit = MS_ISA_COUNT - 1};
-    MS_TRY(ms_device_open(&params, &j->dev, err));
-    static const ms_dtype types[] = {
-        [MS_PRECISION_FP32] = MS_F32, [MS_PRECISION_FP16] = MS_F16, [MS_PRECISION_BF16] = MS_BF16};
+/* Text and data of libraries that are touched only later. */
+#define PROCESS_BYTES ((size_t)24 << 20)
+
+static ms_status open_memory(ms_job *j, ms_error *err) {
     ms_host host;
     ms_host_read(&host);
     ms_tier tier = ms_tier_of(host.total_bytes);
+    size_t budget = j->p->budget_bytes;
+    if (!budget)
+        budget = (size_t)((double)ms_host_free_bytes(&host) * (1 - ms_tier_margin(tier)));
+    snprintf(j->report.tier, sizeof(j->report.tier), "%s", ms_tier_name(tier));
+    j->report.budget_bytes = budget;
+    static const ms_dtype types[] = {
+        [MS_PRECISION_FP32] = MS_F32, [MS_PRECISION_FP16] = MS_F16, [MS_PRECISION_BF16] = MS_BF16};
     j->precision =
         j->p->precision == MS_PRECISION_AUTO ? ms_tier_precision(tier, false) : types[j->p->precision];
     snprintf(j->report.precision, sizeof(j->report.precision), "%s", ms_dtype_name(j->precision));
-    snprintf(j->report.tier, sizeof(j->report.tier), "%s", ms_tier_name(tier));
+    MS_TRY(ms_mem_create(budget, &j->mem));
+    size_t base = ms_host_resident_bytes() + PROCESS_BYTES;
+    if (!ms_mem_charge(j->mem, MS_LEDGER_GENERAL, base))
+        return ms_fail(err, MS_BUDGET, "a budget of %.0f MB is too small: the program alone takes %.0f MB",
+                       (double)budget / 1e6, (double)base / 1e6);
+    j->base_bytes = base;
     return MS_OK;
+}
+
+static ms_status open_device(ms_job *j, ms_error *err) {
+    ms_device_params params = {
+        .backend = "cpu", .mem = j->mem, .threads = j->p->threads, .isa_limit = MS_ISA_COUNT - 1};
+    return ms_device_open(&params, &j->dev, err);
 }
 
 static ms_status read_sound(void *context, float *dst, int64_t max, int64_t *ret_count, ms_error *err) {
@@ -156,16 +177,16 @@ static ms_status open_inputs(ms_job *j, ms_error *err) {
                             .whisper = p->whisper,
                             .faces = p->faces};
     unsigned parts = MS_PART_ALL & (p->track ? ~(unsigned)MS_PART_FACES : ~0u);
-    MS_TRY(ms_clip_open(NULL, p->video, (ms_rational){p->fps_num, p->fps_den}, 0, &j->clip, err));
-    MS_TRY(ms_speech_open(NULL, p->audio, &j->speech, err));
+    MS_TRY(ms_clip_open(j->mem, p->video, (ms_rational){p->fps_num, p->fps_den}, 0, &j->clip, err));
+    MS_TRY(ms_speech_open(j->mem, p->audio, &j->speech, err));
     if (p->audio_output == MS_AUDIO_OUTPUT_SPEECH)
-        MS_TRY(ms_audio_reader_open(NULL, p->audio, &MS_AUDIO_READER_DEFAULTS, &j->sound, err));
+        MS_TRY(ms_audio_reader_open(j->mem, p->audio, &MS_AUDIO_READER_DEFAULTS, &j->sound, err));
     MS_TRY(ms_model_files_find(&names, parts, &j->files, err));
     ms_video_writer_params writer = writer_params(j);
     return ms_video_writer_check(p->output, &writer, err);
 }
 
-static ms_status open_engine(ms_job *j, ms_error *err) {
+static ms_status open_faces(ms_job *j, size_t *ret_arena_bytes, ms_error *err) {
     const ms_run_params *p = j->p;
     const ms_video_info *info = ms_clip_info(j->clip);
     ms_face_finder_params finder = {.dev = j->dev,
@@ -176,8 +197,54 @@ static ms_status open_engine(ms_job *j, ms_error *err) {
                                     .frame_height = info->height,
                                     .face = p->face,
                                     .max_gap = p->max_gap};
+    return ms_face_finder_create(&finder, &j->faces, ret_arena_bytes, err);
+}
+
+static ms_status make_buffers(ms_job *j, ms_error *err) {
+    const ms_video_info *info = ms_clip_info(j->clip);
+    int side = j->p->resolution ? j->p->resolution : j->files.unet_config.resolution;
+    size_t frames = (size_t)j->files.unet_config.num_frames, face = (size_t)side * (size_t)side * 3;
+    MS_TRY(ms_face_geometry_init(side, &j->geometry, err));
+    size_t align = ms_align_face_workspace_bytes(&j->geometry);
+    j->work_bytes =
+        ms_restore_workspace_bytes(&j->geometry, info->width, info->height, ms_pool_threads(j->dev->pool));
+    if (j->work_bytes == 0)
+        return ms_fail(err, MS_BAD_MEDIA, "%s: a picture of %dx%d is out of range", j->p->video, info->width,
+                       info->height);
+    if (align > j->work_bytes)
+        j->work_bytes = align;
+    j->work = ms_alloc(j->mem, MS_LEDGER_FRAMES, j->work_bytes);
+    j->window = ms_alloc_array(j->mem, MS_LEDGER_GENERAL, frames, sizeof(*j->window));
+    j->aligned = ms_alloc_array(j->mem, MS_LEDGER_FRAMES, frames, face);
+    if (!j->work || !j->window || !j->aligned)
+        return ms_fail_alloc(err, j->mem, frames * face, "a window's faces");
+    return MS_OK;
+}
+
+/* What the run will hold besides the engine: what it holds now, the encoder, and frames: a window, those held back
+   until a gap is known to end, and the block for reading backwards if the clip is too short for the speech. */
+static size_t other_bytes(const ms_job *j) {
+    ms_mem_usage usage;
+    ms_mem_get_usage(j->mem, &usage);
+    const ms_video_info *info = ms_clip_info(j->clip);
+    size_t frames = (size_t)j->files.unet_config.num_frames + (size_t)j->p->max_gap + 3;
+    double asked =
+        (double)ms_speech_stats(j->speech).samples / MS_SPEECH_RATE * info->fps.num / info->fps.den + 3;
+    if (j->p->frames > 0 && (double)j->p->frames < asked)
+        asked = (double)j->p->frames;
+    bool turns = j->p->loop == MS_LOOP_MODE_PINGPONG && (info->frames <= 0 || asked > (double)info->frames);
+    if (turns)
+        frames += MS_CLIP_BLOCK;
+    ms_video_writer_params writer = writer_params(j);
+    return usage.current_bytes + frames * ms_clip_frame_bytes(j->clip) + ms_video_writer_memory(&writer);
+}
+
+static ms_status open_engine(ms_job *j, ms_error *err) {
+    const ms_run_params *p = j->p;
+    const ms_video_info *info = ms_clip_info(j->clip);
     size_t arena_bytes = 0;
-    MS_TRY(ms_face_finder_create(&finder, &j->faces, &arena_bytes, err));
+    MS_TRY(open_faces(j, &arena_bytes, err));
+    MS_TRY(make_buffers(j, err));
     ms_engine_params engine = {.dev = j->dev,
                                .files = &j->files,
                                .precision = j->precision,
@@ -190,30 +257,14 @@ static ms_status open_engine(ms_job *j, ms_error *err) {
                                .speech = ms_speech_stats(j->speech),
                                .samples = ms_speech_source(j->speech),
                                .least_arena_bytes = arena_bytes};
+    ms_run_speed speed = ms_run_speed_measure(j->dev);
+    MS_TRY(
+        ms_run_plan_choose(&engine, &speed, other_bytes(j), j->report.budget_bytes, p->rung, &j->plan, err));
+    engine.layout = j->plan.layout;
     ms_engine_hooks hooks = {.poll = poll, .stage = engine_stage, .arg = j};
     MS_TRY(ms_engine_create(&engine, &hooks, &j->engine, err));
+    MS_TRY(ms_engine_load(j->engine, err));
     ms_face_finder_set_arena(j->faces, ms_engine_arena(j->engine));
-    return MS_OK;
-}
-
-static ms_status make_buffers(ms_job *j, ms_error *err) {
-    const ms_video_info *info = ms_clip_info(j->clip);
-    size_t frames = (size_t)ms_engine_window_frames(j->engine),
-           side = (size_t)ms_engine_resolution(j->engine);
-    MS_TRY(ms_face_geometry_init((int)side, &j->geometry, err));
-    size_t align = ms_align_face_workspace_bytes(&j->geometry);
-    j->work_bytes =
-        ms_restore_workspace_bytes(&j->geometry, info->width, info->height, ms_pool_threads(j->dev->pool));
-    if (j->work_bytes == 0)
-        return ms_fail(err, MS_BAD_MEDIA, "%s: a picture of %dx%d is out of range", j->p->video, info->width,
-                       info->height);
-    if (align > j->work_bytes)
-        j->work_bytes = align;
-    j->work = ms_alloc(NULL, MS_LEDGER_FRAMES, j->work_bytes);
-    j->window = ms_alloc_array(NULL, MS_LEDGER_GENERAL, frames, sizeof(*j->window));
-    j->aligned = ms_alloc_array(NULL, MS_LEDGER_FRAMES, frames, side * side * 3);
-    if (!j->work || !j->window || !j->aligned)
-        return ms_fail_alloc(err, NULL, frames * side * side * 3, "a window's faces");
     return MS_OK;
 }
 
@@ -227,15 +278,15 @@ static ms_status open_stages(ms_job *j, ms_error *err) {
     if (p->frames > 0 && p->frames < wanted)
         wanted = p->frames;
     j->total = p->loop == MS_LOOP_MODE_NONE ? 0 : wanted;
-    MS_TRY(make_buffers(j, err));
-    ms_face_stage_params stage = {.clip = j->clip,
+    ms_face_stage_params stage = {.mem = j->mem,
+                                  .clip = j->clip,
                                   .source = ms_face_finder_source(j->faces),
                                   .geometry = j->geometry,
                                   .max_gap = p->max_gap};
     MS_TRY(ms_face_stage_create(&stage, &j->stage, err));
-    MS_TRY(ms_frame_source_create(NULL, j->clip, j->stage, loops[p->loop], wanted, &j->source, err));
+    MS_TRY(ms_frame_source_create(j->mem, j->clip, j->stage, loops[p->loop], wanted, &j->source, err));
     ms_video_writer_params writer = writer_params(j);
-    return ms_video_writer_open(NULL, p->output, &writer, &j->writer, err);
+    return ms_video_writer_open(j->mem, p->output, &writer, &j->writer, err);
 }
 
 /* ---- running ---- */
@@ -366,6 +417,10 @@ static void close_all(ms_job *j) {
     ms_free(j->window);
     ms_free(j->aligned);
     ms_device_close(&j->dev);
+    if (j->base_bytes)
+        ms_mem_release(j->mem, MS_LEDGER_GENERAL, j->base_bytes);
+    if (j->mem)
+        ms_mem_destroy(&j->mem);
 }
 
 static void fill_report(ms_job *j) {
@@ -381,12 +436,17 @@ static void fill_report(ms_job *j) {
     r->resolution = j->geometry.resolution;
     r->arena_bytes = memory.arena_bytes;
     r->weight_bytes = memory.weight_bytes;
+    r->streamed_bytes = memory.weight_bytes - memory.resident_bytes;
+    r->rung = j->plan.rung;
+    r->planned_bytes = j->plan.peak_bytes;
+    r->planned_window_s = j->plan.window_s;
     r->peak_resident_bytes = ms_host_peak_resident_bytes();
     r->seconds = now_s() - j->started;
 }
 
 static ms_status run_job(ms_job *j, ms_error *err) {
     enter(j, "load");
+    MS_TRY(open_memory(j, err));
     MS_TRY(open_device(j, err));
     MS_TRY(open_inputs(j, err));
     tell(j, 0, 0);

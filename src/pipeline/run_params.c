@@ -37,6 +37,8 @@ static ms_status check(const ms_run_params *p, ms_error *err) {
         return ms_fail(err, MS_INVALID_ARGUMENT, "%d/%d is no frame rate", p->fps_num, p->fps_den);
     if (p->crf < 0 || p->crf > 51)
         return ms_fail(err, MS_INVALID_ARGUMENT, "crf must be 0 to 51, not %d", p->crf);
+    if (p->rung < 0 || p->rung >= MS_RUNG_COUNT)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "rung %d is none of the ladder's", (int)p->rung);
     if (p->frames < 0)
         return ms_fail(err, MS_INVALID_ARGUMENT, "frames must not be negative");
     return MS_OK;

@@ -1,0 +1,173 @@
+#include "pipeline/run_plan.h"
+
+#include <math.h>
+
+#include "base/error.h"
+#include "device/cpu/peak.h"
+
+/* Read and packed by one thread on the machine of docs/performance.md; it scales with the threads, since packing and
+   not the disk is the limit. */
+#define STREAM_BYTES_PER_THREAD 0.4e9
+/* Winograd's weight transform reads a weight at about this rate. */
+#define WEIGHT_BYTES_PER_THREAD 4e9
+#define PASS_SECONDS 20e-6
+#define PEAK_SECONDS 0.05
+/* Of the FMA peak, over all layers, multiplications that Winograd saves counted as done. */
+#define EFFICIENCY 0.9
+
+/* Streaming is tried with less and less resident until the plan fits; the stream's buffer depends on what is streamed,
+   so the amount is found by trying. */
+#define TRIES 12
+
+ms_run_speed ms_run_speed_measure(ms_device *dev) {
+    double threads = ms_pool_threads(dev->pool);
+    return (ms_run_speed){.flops = EFFICIENCY * ms_cpu_peak_flops(dev, PEAK_SECONDS),
+                          .weight_bytes = threads * WEIGHT_BYTES_PER_THREAD,
+                          .stream_bytes = threads * STREAM_BYTES_PER_THREAD,
+                          .pass_s = PASS_SECONDS};
+}
+
+/* ---- the ladder's data ---- */
+
+static const struct {
+    const char *name, *what;
+} rungs[MS_RUNG_COUNT] = {
+    [MS_RUNG_AUTO] = {"auto", "the fastest that fits"},
+    [MS_RUNG_FULL] = {"full", "nothing is cut: largest batches, all weights in memory"},
+    [MS_RUNG_BATCH] = {"batch", "the VAE takes one picture at a time"},
+    [MS_RUNG_SERIAL] = {"serial", "and the two branches of guidance run one after the other"},
+    [MS_RUNG_SLICES] = {"slices", "and layers run over one frame, or 64 pixels, at a time"},
+    [MS_RUNG_STREAM_PART] = {"stream-part", "and half of the weights are read when they are needed"},
+    [MS_RUNG_STREAM_ALL] = {"stream-all", "and all of them are"},
+    [MS_RUNG_SINGLE_FRAME] = {"single-frame",
+                              "and temporal layers take 8 pixels at a time: the least there is"},
+};
+
+const char *ms_rung_name(ms_rung rung) {
+    return rung >= 0 && rung < MS_RUNG_COUNT ? rungs[rung].name : "?";
+}
+
+const char *ms_rung_text(ms_rung rung) {
+    return rung >= 0 && rung < MS_RUNG_COUNT ? rungs[rung].what : "?";
+}
+
+/* The layouts in the order of the ladder; a rung may have several, the mildest first. */
+static const struct {
+    ms_rung rung;
+    ms_engine_layout layout;
+} ladder[] = {
+    {MS_RUNG_FULL, {.vae_batch = 0}},
+    {MS_RUNG_BATCH, {.vae_batch = 2}},
+    {MS_RUNG_BATCH, {.vae_batch = 1}},
+    {MS_RUNG_SERIAL, {.vae_batch = 1, .serial_branches = true}},
+    {MS_RUNG_SLICES, {.vae_batch = 1, .serial_branches = true, .slicing = {4, 256}}},
+    {MS_RUNG_SLICES, {.vae_batch = 1, .serial_branches = true, .slicing = {1, 64}}},
+    {MS_RUNG_SINGLE_FRAME, {.vae_batch = 1, .serial_branches = true, .slicing = {1, 8}}},
+};
+enum { LADDER = sizeof(ladder) / sizeof(ladder[0]) };
+
+/* ---- one candidate ---- */
+
+static double seconds_of(const ms_run_speed *s, ms_network_work w) {
+    return w.flops / s->flops + w.weight_bytes / s->weight_bytes + w.streamed_bytes / s->stream_bytes +
+           w.passes * s->pass_s;
+}
+
+static ms_status measure(const ms_engine_params *params, const ms_run_speed *speed,
+                         const ms_engine_layout *layout, size_t other_bytes, ms_run_plan *ret_plan,
+                         ms_error *err) {
+    ms_engine_params p = *params;
+    p.layout = *layout;
+    ms_engine *engine = NULL;
+    MS_TRY(ms_engine_create(&p, NULL, &engine, err));
+    *ret_plan = (ms_run_plan){.layout = *layout,
+                              .engine = ms_engine_get_memory(engine),
+                              .other_bytes = other_bytes,
+                              .window_s = seconds_of(speed, ms_engine_get_work(engine))};
+    ret_plan->peak_bytes = ret_plan->engine.total_bytes + other_bytes;
+    ms_engine_destroy(&engine);
+    return MS_OK;
+}
+
+/* As much resident as fits. *ret_fits is false when even streaming everything is too much; the plan is then the one that
+   streams everything. */
+static ms_status stream_to_fit(const ms_engine_params *params, const ms_run_speed *speed,
+                               const ms_run_plan *whole, size_t budget, ms_run_plan *ret_plan, bool *ret_fits,
+                               ms_error *err) {
+    ms_engine_layout layout = whole->layout;
+    layout.resident_weight_bytes = 0;
+    MS_TRY(measure(params, speed, &layout, whole->other_bytes, ret_plan, err));
+    *ret_fits = ret_plan->peak_bytes <= budget;
+    size_t low = 0, high = whole->engine.resident_bytes; /* fits, does not fit */
+    for (int i = 0; *ret_fits && i < TRIES; i++) {
+        ms_run_plan plan;
+        layout.resident_weight_bytes = low + (high - low) / 2;
+        MS_TRY(measure(params, speed, &layout, whole->other_bytes, &plan, err));
+        bool fits = plan.peak_bytes <= budget;
+        if (fits && plan.window_s <= ret_plan->window_s)
+            *ret_plan = plan;
+        *(fits ? &low : &high) = layout.resident_weight_bytes;
+    }
+    return MS_OK;
+}
+
+static ms_rung streamed_rung(ms_rung rung, const ms_run_plan *plan) {
+    if (plan->engine.stream_bytes == 0 || rung == MS_RUNG_SINGLE_FRAME)
+        return rung;
+    return plan->layout.resident_weight_bytes == 0 ? MS_RUNG_STREAM_ALL : MS_RUNG_STREAM_PART;
+}
+
+static ms_status choose_forced(const ms_engine_params *params, const ms_run_speed *speed, size_t other_bytes,
+                               ms_rung forced, ms_run_plan *ret_plan, ms_error *err) {
+    ms_engine_layout layout = MS_ENGINE_LAYOUT_ALL;
+    for (int i = 0; i < LADDER; i++)
+        if (ladder[i].rung <= forced)
+            layout = ladder[i].layout;
+    layout.resident_weight_bytes = SIZE_MAX;
+    MS_TRY(measure(params, speed, &layout, other_bytes, ret_plan, err));
+    if (forced >= MS_RUNG_STREAM_PART) {
+        layout.resident_weight_bytes = forced == MS_RUNG_STREAM_PART ? ret_plan->engine.weight_bytes / 2 : 0;
+        MS_TRY(measure(params, speed, &layout, other_bytes, ret_plan, err));
+    }
+    ret_plan->rung = forced;
+    return MS_OK;
+}
+
+ms_status ms_run_plan_least(const ms_engine_params *params, const ms_run_speed *speed, size_t other_bytes,
+                            ms_run_plan *ret_plan, ms_error *err) {
+    return choose_forced(params, speed, other_bytes, MS_RUNG_SINGLE_FRAME, ret_plan, err);
+}
+
+static ms_status too_small(const ms_run_plan *plan, size_t budget, ms_error *err) {
+    return ms_fail(err, MS_BUDGET, "a budget of %.0f MB is too small: this run needs at least %.0f MB",
+                   floor((double)budget / 1e6), ceil((double)plan->peak_bytes / 1e6));
+}
+
+ms_status ms_run_plan_choose(const ms_engine_params *params, const ms_run_speed *speed, size_t other_bytes,
+                             size_t budget, ms_rung forced, ms_run_plan *ret_plan, ms_error *err) {
+    if (budget == 0)
+        budget = SIZE_MAX;
+    if (forced != MS_RUNG_AUTO) {
+        MS_TRY(choose_forced(params, speed, other_bytes, forced, ret_plan, err));
+        return ret_plan->peak_bytes <= budget ? MS_OK : too_small(ret_plan, budget, err);
+    }
+    bool found = false;
+    ms_run_plan least = {.peak_bytes = SIZE_MAX};
+    for (int i = 0; i < LADDER; i++) {
+        ms_run_plan plan;
+        ms_engine_layout layout = ladder[i].layout;
+        bool fits = true;
+        layout.resident_weight_bytes = SIZE_MAX;
+        MS_TRY(measure(params, speed, &layout, other_bytes, &plan, err));
+        if (plan.peak_bytes > budget)
+            MS_TRY(stream_to_fit(params, speed, &plan, budget, &plan, &fits, err));
+        plan.rung = streamed_rung(ladder[i].rung, &plan);
+        if (plan.peak_bytes < least.peak_bytes)
+            least = plan;
+        if (!fits || (found && plan.window_s >= ret_plan->window_s))
+            continue;
+        *ret_plan = plan;
+        found = true;
+    }
+    return found ? MS_OK : too_small(&least, budget, err);
+}

@@ -1,0 +1,43 @@
+/*
+ * Choosing how a run is cut up so that it fits its memory: the ladder. Each rung gives the same bits as the ones
+ * before it, in less memory and more time; what is chosen is the fastest layout that fits.
+ */
+#ifndef MS_PIPELINE_RUN_PLAN_H
+#define MS_PIPELINE_RUN_PLAN_H
+
+#include "memsafe/run.h"
+#include "pipeline/engine.h"
+
+/* Seconds = the sum over the terms; measured on the machine (ms_run_speed_measure). */
+typedef struct ms_run_speed {
+    double flops;        /* that the kernels reach, a second */
+    double weight_bytes; /* that kernels read, a second, when they have little else to do */
+    double stream_bytes; /* that are read and packed, a second */
+    double pass_s;       /* for starting one operation */
+} ms_run_speed;
+
+/* Takes about a tenth of a second. */
+ms_run_speed ms_run_speed_measure(ms_device *dev);
+
+typedef struct ms_run_plan {
+    ms_rung rung;
+    ms_engine_layout layout;
+    ms_engine_memory engine;
+    size_t other_bytes; /* what the run holds besides the engine */
+    size_t peak_bytes;  /* engine and others */
+    double window_s;    /* predicted */
+} ms_run_plan;
+
+/*
+ * engine: everything but the layout. other_bytes: what everything else will hold at its peak. budget_bytes: 0 = no
+ * limit. forced: MS_RUNG_AUTO, or the rung whose layout is to be taken whether or not more would fit.
+ * MS_BUDGET when nothing fits: the message says the least that would.
+ */
+ms_status ms_run_plan_choose(const ms_engine_params *engine, const ms_run_speed *speed, size_t other_bytes,
+                             size_t budget_bytes, ms_rung forced, ms_run_plan *ret_plan, ms_error *err);
+
+/* The smallest memory that works. */
+ms_status ms_run_plan_least(const ms_engine_params *engine, const ms_run_speed *speed, size_t other_bytes,
+                            ms_run_plan *ret_plan, ms_error *err);
+
+#endif
