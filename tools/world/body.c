@@ -46,7 +46,7 @@ static void draw_folds(w_canvas *c, const w_face *f) {
                                body_at(f, x - side * w_roll(&d, 0.1f, 0.5f), y + 0.8f)};
         w_path fold = {0};
         w_path_stroke(&fold, line, 3, 0, 0.14f * f->unit, 0);
-        w_ink ink = w_soft(w_tint(p->cloth, 0.6f, 0.6f, 0.62f), 0.6f, 0.07f * f->unit);
+        w_ink ink = w_soft(w_tint(p->cloth, 0.6f, 0.6f, 0.62f), 0.3f, 0.12f * f->unit);
         w_fill(c, &fold, &ink);
     }
 }

@@ -100,7 +100,7 @@ static void place_brow(w_face *f, int e) {
                            {0.22f, -p->brow_arch},
                            {0.06f, -p->brow_arch * 1.1f},
                            {-0.12f, -p->brow_arch * 0.55f},
-                           {-0.29f, 0.01f - p->brow_tilt}};
+                           {-0.29f, -0.008f - p->brow_tilt}};
     static const float thick[5] = {0.2f, 0.7f, 0.95f, 1.0f, 0.9f};
     for (int i = 0; i < 5; i++) {
         float x = side * (p->eye_gap + 0.03f + line[i].x), half = 0.5f * thick[i] * p->brow_thick;
@@ -141,17 +141,18 @@ static void place_mouth(w_face *f) {
     float gap = 0.40f * open, up = -0.22f * gap, down = 0.78f * gap * (1 - 0.5f * m->tuck);
     float thin = 1 - 0.55f * m->press, top = p->lips * 0.85f * thin * (1 - 0.15f * m->wide);
     float low = p->lips * 1.1f * thin * (1 - 0.55f * m->tuck) * (1 - 0.1f * m->wide);
-    float lift = 0.05f + 0.07f * m->round, y = p->mouth_row, corner = y - 0.02f * m->wide + 0.30f * gap;
+    float lift = 0.05f + 0.07f * m->round, y = p->mouth_row,
+          corner = y - 0.025f - 0.02f * m->wide + 0.20f * gap;
     /* Half of the upper and lower edges, from the corner to the middle: outer x, y; inner x, y. */
-    const w_vec outer_up[3] = {{0.62f * w, y + up * 0.85f - top * 0.80f},
+    const w_vec outer_up[3] = {{0.62f * w, y + up * 0.62f - top * 0.80f},
                                {0.20f * w, y + up - top * 1.12f},
                                {0, y + up - top * 0.92f}};
     const w_vec outer_low[3] = {{0.66f * w, y + down * 0.80f + low * 0.62f},
                                 {0.30f * w, y + down + low},
                                 {0, y + down + low * 1.04f}};
     float bow = 0.012f * (1 - m->press);
-    const w_vec inner_up[2] = {{0.46f * w, y + up * 0.90f - bow * 0.3f}, {0, y + up + bow}};
-    const w_vec inner_low[2] = {{0.48f * w, y + down * 0.88f - bow * 0.3f}, {0, y + down + bow}};
+    const w_vec inner_up[2] = {{0.46f * w, y + up * 0.72f - bow * 0.3f}, {0, y + up + bow}};
+    const w_vec inner_low[2] = {{0.48f * w, y + down * 0.84f - bow * 0.3f}, {0, y + down + bow}};
     w_vec *o = f->lip_outer, *n = f->lip_inner;
     for (int s = 0; s < 2; s++) {
         float side = s ? 1.0f : -1.0f;

@@ -64,7 +64,7 @@ static void shade_face(w_canvas *c, const w_face *f) {
 /* From the nose's wings past the mouth's corners; deeper with age and when the mouth is wide. */
 static void draw_lines(w_canvas *c, const w_face *f) {
     const w_person *p = f->person;
-    float deep = 0.18f + 0.4f * p->age + 0.15f * w_clamp(f->now.mouth.wide, 0, 1);
+    float deep = 0.10f + 0.4f * p->age + 0.15f * w_clamp(f->now.mouth.wide, 0, 1);
     for (int s = -1; s <= 1; s += 2) {
         float side = (float)s, w = p->nose_width;
         const w_vec smile[3] = {w_face_at(f, side * (w + 0.05f), p->nose_length - 0.05f, 0),

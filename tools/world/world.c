@@ -25,13 +25,13 @@ fail:
     return status;
 }
 
-void world_destroy(world **world) {
-    if (!*world)
+void world_destroy(world **w) {
+    if (!*w)
         return;
-    w_canvas_free(&(*world)->scene);
-    w_canvas_free(&(*world)->canvas);
-    ms_free(*world);
-    *world = NULL;
+    w_canvas_free(&(*w)->scene);
+    w_canvas_free(&(*w)->canvas);
+    ms_free(*w);
+    *w = NULL;
 }
 
 /* Rounds to bytes with the camera's noise: triangular, a frame's pixels by their number. */
