@@ -11,8 +11,8 @@
 
 #define MAX_ROWS 3
 #define MARGIN 6
-#define LABEL 68 /* pixels at the left for the rows' names */
-#define HEAD 20  /* pixels at the top for the frames' numbers */
+#define LABEL 84 /* pixels at the left for the rows' names */
+#define HEAD 24  /* pixels at the top for the frames' numbers */
 
 typedef struct options {
     const char *video[MAX_ROWS], *track, *output;
@@ -42,19 +42,13 @@ typedef struct sheet {
     int width, height;
 } sheet;
 
+/* Twice the size; the sheet is larger than any text on it. */
 static void write_text(const sheet *s, int x, int y, const char *text) {
-    for (; *text; text++, x += 9) {
+    for (; *text; text++, x += 12) {
         const char *found = strchr(letters, *text);
-        for (int i = 0; found && i < 7 * 5; i++) {
-            if (!(shapes[found - letters][i / 5] >> (4 - i % 5) & 1))
-                continue;
-            int px = x + i % 5 * 3 / 2, py = y + i / 5 * 3 / 2;
-            for (int k = 0; k < 4; k++) {
-                int cx = px + (k & 1), cy = py + (k >> 1);
-                if (cx >= 0 && cx < s->width && cy >= 0 && cy < s->height)
-                    memset(s->rgb + ((size_t)cy * (size_t)s->width + (size_t)cx) * 3, 40, 3);
-            }
-        }
+        for (int i = 0; found && i < 10 * 14; i++)
+            if (shapes[found - letters][i / 20] >> (4 - i % 10 / 2) & 1)
+                memset(s->rgb + ((size_t)(y + i / 10) * (size_t)s->width + (size_t)(x + i % 10)) * 3, 40, 3);
     }
 }
 
@@ -118,7 +112,7 @@ static ms_status draw_row(const options *o, int row, const int64_t *frames, cons
     if (!rgb)
         status = ms_fail_alloc(err, NULL, (size_t)info->width * (size_t)info->height * 3, "a frame");
     int top = HEAD + row * (o->cell + MARGIN);
-    write_text(s, MARGIN, top + o->cell / 2 - 5, names[row]);
+    write_text(s, MARGIN, top + o->cell / 2 - 7, names[row]);
     for (int i = 0; i < o->columns && status == MS_OK; i++) {
         bool got = false;
         status = ms_video_reader_seek(reader, frames[i], err);
@@ -164,8 +158,8 @@ static ms_status draw_sheet(const options *o, ms_error *err) {
     ms_status status = MS_OK;
     for (int i = 0; i < o->columns; i++) {
         char number[24];
-        snprintf(number, sizeof(number), "%lld", (long long)frames[i]);
-        write_text(&s, LABEL + i * (o->cell + MARGIN) + o->cell / 2 - 9, 5, number);
+        int length = snprintf(number, sizeof(number), "%lld", (long long)frames[i]);
+        write_text(&s, LABEL + i * (o->cell + MARGIN) + o->cell / 2 - 6 * length, 5, number);
     }
     for (int row = 0; row < rows && status == MS_OK; row++)
         status = draw_row(o, row, frames, crops, &s, err);

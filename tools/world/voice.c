@@ -119,7 +119,7 @@ static float sample(throat *t, double hz, float noise) {
     for (int i = 0; i < 4; i++)
         y = pass(&t->formant[i], y);
     double hiss = pass(&t->hiss, (double)noise) * (double)t->now.noise;
-    return (float)(0.16 * y + 0.10 * hiss);
+    return (float)(0.075 * y + 0.06 * hiss);
 }
 
 void voice_render(const voice *v, const speech *s, int64_t count, float *ret_samples) {
