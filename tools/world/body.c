@@ -42,8 +42,9 @@ static void draw_folds(w_canvas *c, const w_face *f) {
     w_dice d = {p->seed, W_STREAM_PERSON, 3, 0};
     for (int i = 0; i < 6; i++) {
         float side = i & 1 ? 1.0f : -1.0f, x = side * w_roll(&d, 0.6f, 1.8f), y = w_roll(&d, 2.5f, 3.0f);
-        const w_vec line[3] = {body_at(f, x, y), body_at(f, x - side * w_roll(&d, 0, 0.2f), y + 0.35f),
-                               body_at(f, x - side * w_roll(&d, 0.1f, 0.5f), y + 0.8f)};
+        float lean = w_roll(&d, 0, 0.2f), end = w_roll(&d, 0.1f, 0.5f);
+        const w_vec line[3] = {body_at(f, x, y), body_at(f, x - side * lean, y + 0.35f),
+                               body_at(f, x - side * end, y + 0.8f)};
         w_path fold = {0};
         w_path_stroke(&fold, line, 3, 0, 0.14f * f->unit, 0);
         w_ink ink = w_soft(w_tint(p->cloth, 0.6f, 0.6f, 0.62f), 0.3f, 0.12f * f->unit);

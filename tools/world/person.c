@@ -20,11 +20,17 @@ static w_rgb pick_rgb(w_dice *dice, const w_rgb *from, int count) {
 
 #define PICK(dice, from) pick_rgb(dice, from, (int)(sizeof(from) / sizeof((from)[0])))
 
+/* From one range to another as t goes from 0 to 1. Here and elsewhere an expression rolls once only: C leaves
+   the order of two rolls in one expression to the compiler. */
+static float roll_between(w_dice *dice, float low_a, float high_a, float low_b, float high_b, float t) {
+    return w_roll(dice, w_mix(low_a, low_b, t), w_mix(high_a, high_b, t));
+}
+
 static void choose_face(w_person *p, w_dice *d, float soft) {
     p->cheek = w_roll(d, 0.96f, 1.03f);
-    p->jaw = w_mix(w_roll(d, 0.80f, 0.88f), w_roll(d, 0.72f, 0.79f), soft);
-    p->chin_width = w_mix(w_roll(d, 0.33f, 0.40f), w_roll(d, 0.26f, 0.32f), soft);
-    p->chin = w_mix(w_roll(d, 1.52f, 1.62f), w_roll(d, 1.46f, 1.54f), soft);
+    p->jaw = roll_between(d, 0.80f, 0.88f, 0.72f, 0.79f, soft);
+    p->chin_width = roll_between(d, 0.33f, 0.40f, 0.26f, 0.32f, soft);
+    p->chin = roll_between(d, 1.52f, 1.62f, 1.46f, 1.54f, soft);
     p->forehead = w_roll(d, 1.28f, 1.38f);
     p->eye_gap = w_roll(d, 0.42f, 0.46f);
     p->eye_width = w_roll(d, 0.20f, 0.23f);
@@ -32,15 +38,16 @@ static void choose_face(w_person *p, w_dice *d, float soft) {
     p->eye_tilt = w_roll(d, -0.01f, 0.03f);
     p->brow_height = w_roll(d, 0.24f, 0.28f) + 0.02f * soft;
     p->brow_arch = w_roll(d, 0.02f, 0.06f) + 0.02f * soft;
-    p->brow_thick = w_mix(w_roll(d, 0.075f, 0.11f), w_roll(d, 0.045f, 0.07f), soft);
+    p->brow_thick = roll_between(d, 0.075f, 0.11f, 0.045f, 0.07f, soft);
     p->brow_tilt = w_roll(d, -0.03f, 0.02f);
-    p->nose_width = w_mix(w_roll(d, 0.21f, 0.26f), w_roll(d, 0.17f, 0.21f), soft);
+    p->nose_width = roll_between(d, 0.21f, 0.26f, 0.17f, 0.21f, soft);
     p->nose_length = w_roll(d, 0.60f, 0.68f);
-    p->lips = w_mix(w_roll(d, 0.075f, 0.10f), w_roll(d, 0.095f, 0.13f), soft);
+    p->lips = roll_between(d, 0.075f, 0.10f, 0.095f, 0.13f, soft);
     p->mouth_width = w_roll(d, 0.33f, 0.38f);
     p->mouth_row = p->nose_length + w_roll(d, 0.33f, 0.37f);
     p->lash = w_mix(0.25f, w_roll(d, 0.6f, 1), soft);
-    p->age = w_roll(d, 0, 1) * w_roll(d, 0.3f, 1);
+    p->age = w_roll(d, 0, 1);
+    p->age *= w_roll(d, 0.3f, 1);
 }
 
 static void choose_colours(w_person *p, w_dice *d, float soft) {
@@ -50,7 +57,8 @@ static void choose_colours(w_person *p, w_dice *d, float soft) {
     p->shine = w_mix_rgb(p->skin, (w_rgb){1, 0.96f, 0.9f}, tone < 4 ? 0.55f : 0.4f);
     p->blush = w_mix_rgb(p->skin, (w_rgb){0.78f, 0.28f, 0.26f}, 0.5f);
     int dark = tone >= 4;
-    p->hair = w_mix_rgb(hairs[w_pick(d, dark ? 3 : 8)], hairs[w_pick(d, dark ? 2 : 5)], w_roll(d, 0, 0.35f));
+    w_rgb first = hairs[w_pick(d, dark ? 3 : 8)], second = hairs[w_pick(d, dark ? 2 : 5)];
+    p->hair = w_mix_rgb(first, second, w_roll(d, 0, 0.35f));
     p->brow = w_mix_rgb(w_tint(p->hair, 0.75f, 0.72f, 0.7f), p->shade, 0.2f);
     p->iris = irises[w_pick(d, dark ? 2 : 5)];
     w_rgb rose = {0.74f, 0.30f, 0.32f};

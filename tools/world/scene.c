@@ -10,11 +10,11 @@ static void draw_lights(w_canvas *c, const w_person *p, float w, float h) {
     w_dice d = {p->seed, W_STREAM_PERSON, 1, 0};
     for (int i = 0; i < 16; i++) {
         w_path disc = {0};
-        w_vec at = {w_roll(&d, 0, w), w_roll(&d, 0, h * 0.8f)};
-        float r = w_roll(&d, 0.03f, 0.08f) * w;
-        w_rgb warm = {1, w_roll(&d, 0.7f, 0.95f), w_roll(&d, 0.4f, 0.9f)};
+        float x = w_roll(&d, 0, w), y = w_roll(&d, 0, h * 0.8f), r = w_roll(&d, 0.03f, 0.08f) * w;
+        float green = w_roll(&d, 0.7f, 0.95f), blue = w_roll(&d, 0.4f, 0.9f);
+        w_rgb warm = {1, green, blue};
         w_ink ink = w_soft(w_mix_rgb(p->wall, warm, 0.7f), w_roll(&d, 0.10f, 0.38f), r * 0.12f);
-        w_path_ellipse(&disc, at, w_v(r, 0), w_v(0, r));
+        w_path_ellipse(&disc, w_v(x, y), w_v(r, 0), w_v(0, r));
         w_fill(c, &disc, &ink);
     }
 }
@@ -30,7 +30,8 @@ static void draw_room(w_canvas *c, const w_person *p, float w, float h) {
     float x = shelf + 0.015f;
     while (x < shelf + 0.29f) {
         float thick = w_roll(&d, 0.018f, 0.04f), tall = w_roll(&d, 0.12f, 0.19f);
-        w_rgb back = {w_roll(&d, 0.2f, 0.8f), w_roll(&d, 0.2f, 0.65f), w_roll(&d, 0.2f, 0.6f)};
+        float red = w_roll(&d, 0.2f, 0.8f), green = w_roll(&d, 0.2f, 0.65f), blue = w_roll(&d, 0.2f, 0.6f);
+        w_rgb back = {red, green, blue};
         w_ink book = w_soft(w_mix_rgb(back, p->wall, 0.35f), 0.9f, blur * 0.7f);
         fill_box(c, x * w, (row - tall) * h, (x + thick) * w, row * h, &book);
         x += thick + 0.004f;

@@ -67,12 +67,16 @@ static void say_syllable(babble *b, bool first, bool last, float stress) {
     static const speech_phone codas[] = {PHONE_N, PHONE_T, PHONE_S, PHONE_Z, PHONE_L,
                                          PHONE_R, PHONE_K, PHONE_M, PHONE_P};
     w_dice *d = &b->dice;
-    if (!first || w_chance(d, 0.8f))
-        say(b, onsets[w_pick(d, 18)], w_roll(d, 0.06f, 0.10f), stress);
+    if (!first || w_chance(d, 0.8f)) {
+        speech_phone onset = onsets[w_pick(d, 18)];
+        say(b, onset, w_roll(d, 0.06f, 0.10f), stress);
+    }
     speech_phone vowel = (speech_phone)(PHONE_AA + w_pick(d, PHONE_OW - PHONE_AA + 1));
     say(b, vowel, w_roll(d, 0.09f, 0.14f) * (1 + 0.45f * stress + (last ? 0.3f : 0)), stress);
-    if (w_chance(d, last ? 0.5f : 0.2f))
-        say(b, codas[w_pick(d, 9)], w_roll(d, 0.06f, 0.10f), stress);
+    if (w_chance(d, last ? 0.5f : 0.2f)) {
+        speech_phone coda = codas[w_pick(d, 9)];
+        say(b, coda, w_roll(d, 0.06f, 0.10f), stress);
+    }
 }
 
 static void say_all(babble *b) {
