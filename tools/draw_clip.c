@@ -163,6 +163,8 @@ fail:
         ms_video_writer_abort(&writer);
     if (track && fclose(track) != 0 && status == MS_OK)
         status = ms_fail(err, MS_IO, "%s: cannot be written: %s", o->track, strerror(errno));
+    if (track && status != MS_OK)
+        unlink(o->track);
     speech_free(&said);
     world_destroy(&w);
     ms_free(pcm.samples);

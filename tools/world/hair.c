@@ -53,16 +53,32 @@ static void strand(w_canvas *c, const w_face *f, w_vec a, w_vec b, w_vec d, uint
     w_fill(c, &path, &ink);
 }
 
+/* The hairline at t from the left temple (0) to the right one (1). */
+static w_vec hairline_at(const w_face *f, const style *s, float t) {
+    const w_person *p = f->person;
+    float x = (2 * t - 1) * 0.90f, line = -p->forehead * s->line, up = 1 - x * x / 0.81f;
+    float y = w_mix(-0.34f, line, up > 0 ? sqrtf(sqrtf(up)) : 0);
+    if (p->hair_style == W_HAIR_PARTED || p->hair_style == W_HAIR_BOB || p->hair_style == W_HAIR_LONG) {
+        float d = (x - p->part) / 0.5f; /* lifts off at the part and sweeps over the forehead */
+        y -= 0.14f / (1 + d * d * 4);
+        y += (x - p->part) * (p->part > 0 ? -0.07f : 0.07f) * up;
+    }
+    return w_face_at(f, x, y, 0.05f);
+}
+
 /* ---- behind the head */
 
+/* Balls of hair from t to t; over: from the hairline up, otherwise along the skull's rim. */
 static void draw_curls(w_canvas *c, const w_face *f, float from, float to, int count, uint32_t row,
-                       float off) {
+                       const style *s, bool over) {
     const w_person *p = f->person;
     for (int i = 0; i < count; i++) {
         float r[4];
         w_random4(p->seed, W_STREAM_STRANDS, row, (uint32_t)i, r);
         float t = w_mix(from, to, ((float)i + r[0]) / (float)count), size = 0.13f + 0.07f * r[1];
-        w_vec at = skull_at(f, t, off * (0.15f + 0.85f * r[2]), -0.1f);
+        w_vec at = skull_at(f, t, s->off * (over ? 0.7f : 0.15f + 0.85f * r[2]), -0.1f);
+        if (over)
+            at = w_mix_v(hairline_at(f, s, t), at, 0.12f + 0.88f * r[2]);
         w_path ball = {0}, arc = {0};
         w_path_ellipse(&ball, at, w_v(size * f->unit, 0), w_v(0, size * f->unit));
         w_rgb lit = w_mix_rgb(p->hair, (w_rgb){1, 0.9f, 0.78f}, 0.16f),
@@ -90,7 +106,7 @@ void w_draw_hair_behind(w_canvas *c, const w_face *f) {
         fill_hair(c, f, &knot, 0.9f, 0.01f * u);
     }
     if (f->person->hair_style == W_HAIR_CURLY) {
-        draw_curls(c, f, -0.10f, 1.10f, 90, 3, s.off);
+        draw_curls(c, f, -0.10f, 1.10f, 90, 3, &s, false);
         return;
     }
     if (s.behind <= 0)
@@ -116,19 +132,6 @@ void w_draw_hair_behind(w_canvas *c, const w_face *f) {
 }
 
 /* ---- over the head */
-
-/* The hairline at t from the left temple (0) to the right one (1). */
-static w_vec hairline_at(const w_face *f, const style *s, float t) {
-    const w_person *p = f->person;
-    float x = (2 * t - 1) * 0.90f, line = -p->forehead * s->line, up = 1 - x * x / 0.81f;
-    float y = w_mix(-0.34f, line, up > 0 ? sqrtf(sqrtf(up)) : 0);
-    if (p->hair_style == W_HAIR_PARTED || p->hair_style == W_HAIR_BOB || p->hair_style == W_HAIR_LONG) {
-        float d = (x - p->part) / 0.5f; /* lifts off at the part and sweeps over the forehead */
-        y -= 0.14f / (1 + d * d * 4);
-        y += (x - p->part) * (p->part > 0 ? -0.07f : 0.07f) * up;
-    }
-    return w_face_at(f, x, y, 0.05f);
-}
 
 static void cap_path(const w_face *f, const style *s, w_path *ret_path) {
     w_vec points[2 * ARC + 4];
@@ -221,7 +224,7 @@ void w_draw_hair(w_canvas *c, const w_face *f) {
     }
     fill_hair(c, f, &cap, 1, 0.014f * u);
     if (p->hair_style == W_HAIR_CURLY) {
-        draw_curls(c, f, 0.05f, 0.95f, 60, 6, s.off * 0.7f);
+        draw_curls(c, f, 0.03f, 0.97f, 110, 6, &s, true);
     } else {
         w_clip_to(c, &cap);
         draw_strands(c, f, &s);

@@ -45,8 +45,8 @@ void w_draw_scene(w_canvas *c, const w_person *p) {
     w_rgb light = w_mix_rgb(p->wall, (w_rgb){1, 0.98f, 0.94f}, 0.25f);
     w_rgb dark = w_tint(p->wall, 0.52f, 0.52f, 0.56f);
     w_vec lit = {w * (0.5f + 0.5f * p->light), 0}, far_corner = {w * (0.5f - 0.5f * p->light), h};
-    w_ink wall = p->scene == W_SCENE_LIGHTS ? w_gradient(w_tint(dark, 0.8f, 0.8f, 0.85f), lit,
-                                                         w_tint(dark, 0.4f, 0.4f, 0.46f), far_corner)
+    w_ink wall = p->scene == W_SCENE_LIGHTS ? w_gradient(w_tint(dark, 1.1f, 1.1f, 1.15f), lit,
+                                                         w_tint(dark, 0.5f, 0.5f, 0.57f), far_corner)
                                             : w_gradient(light, lit, dark, far_corner);
     c->clipped = false;
     fill_box(c, -1, -1, w + 1, h + 1, &wall);
