@@ -349,6 +349,7 @@ static ms_image_view face_of(const ms_engine *e, const ms_window *w, int64_t fra
 static ms_status encode(ms_engine *e, const ms_window *w, bool masked, float *ret_latents, ms_error *err) {
     int64_t picture = (int64_t)e->resolution * e->resolution * 3,
             latent = e->latent_pixels * e->latent_channels;
+    tell(e, "encode", masked ? 0 : w->frames, 2 * w->frames);
     for (int64_t first = 0; first < w->frames; first += e->vae_batch) {
         int64_t count = w->frames - first < e->vae_batch ? w->frames - first : e->vae_batch;
         for (int64_t i = 0; i < count; i++) {
@@ -398,6 +399,7 @@ static ms_status denoise(ms_engine *e, const ms_window *w, ms_error *err) {
     if (bytes > e->arena_bytes)
         return ms_fail(err, MS_INTERNAL, "a window of %lld frames needs %zu bytes, a full one only %zu",
                        (long long)w->frames, bytes, e->arena_bytes);
+    tell(e, "denoise", 0, e->p.steps);
     start_noise(e, w->frames);
     ms_denoise_io io = {.audio = e->audio,
                         .mask = e->latent_mask,
@@ -413,6 +415,7 @@ static ms_status denoise(ms_engine *e, const ms_window *w, ms_error *err) {
 static ms_status decode(ms_engine *e, const ms_window *w, ms_error *err) {
     int64_t picture = (int64_t)e->resolution * e->resolution * 3,
             latent = e->latent_pixels * e->latent_channels;
+    tell(e, "decode", 0, w->frames);
     for (int64_t first = 0; first < w->frames; first += e->vae_batch) {
         int64_t count = w->frames - first < e->vae_batch ? w->frames - first : e->vae_batch;
         MS_TRY(ms_autoencoder_decode(e->vae, e->arena, e->latents + first * latent, count, e->pixels,

@@ -37,7 +37,7 @@ static const struct {
     [MS_RUNG_BATCH] = {"batch", "the VAE takes one picture at a time"},
     [MS_RUNG_SERIAL] = {"serial", "and the two branches of guidance run one after the other"},
     [MS_RUNG_SLICES] = {"slices", "and layers run over one frame, or 64 pixels, at a time"},
-    [MS_RUNG_STREAM_PART] = {"stream-part", "and half of the weights are read when they are needed"},
+    [MS_RUNG_STREAM_PART] = {"stream-part", "and some of the weights are read when they are needed"},
     [MS_RUNG_STREAM_ALL] = {"stream-all", "and all of them are"},
     [MS_RUNG_SINGLE_FRAME] = {"single-frame",
                               "and temporal layers take 8 pixels at a time: the least there is"},
@@ -159,8 +159,10 @@ ms_status ms_run_plan_choose(const ms_engine_params *params, const ms_run_speed 
         bool fits = true;
         layout.resident_weight_bytes = SIZE_MAX;
         MS_TRY(measure(params, speed, &layout, other_bytes, &plan, err));
-        if (plan.peak_bytes > budget)
-            MS_TRY(stream_to_fit(params, speed, &plan, budget, &plan, &fits, err));
+        if (plan.peak_bytes > budget) {
+            ms_run_plan whole = plan;
+            MS_TRY(stream_to_fit(params, speed, &whole, budget, &plan, &fits, err));
+        }
         plan.rung = streamed_rung(ladder[i].rung, &plan);
         if (plan.peak_bytes < least.peak_bytes)
             least = plan;
