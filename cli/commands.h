@@ -7,6 +7,7 @@
 #define CLI_COMMAND_MAP(X)                                                                                   \
     X(run)                                                                                                   \
     X(detect)                                                                                                \
+    X(plan)                                                                                                  \
     X(models)                                                                                                \
     X(probe)                                                                                                 \
     X(doctor)                                                                                                \

@@ -127,10 +127,6 @@ ms_status ms_autoencoder_decode(ms_autoencoder *a, void *arena, const float *lat
     return run(a, &a->decoder, arena, latents, images, ret_pixels, exec, err);
 }
 
-ms_network_work ms_autoencoder_encode_work(const ms_autoencoder *a, ms_dtype precision) {
-    return ms_network_get_work(&a->encoder.full, precision);
-}
-
-ms_network_work ms_autoencoder_decode_work(const ms_autoencoder *a, ms_dtype precision) {
-    return ms_network_get_work(&a->decoder.full, precision);
+const ms_network *ms_autoencoder_network(const ms_autoencoder *a, bool encoder) {
+    return encoder ? &a->encoder.full : &a->decoder.full;
 }

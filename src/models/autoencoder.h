@@ -31,8 +31,7 @@ ms_status ms_autoencoder_encode(ms_autoencoder *autoencoder, void *arena, const 
 ms_status ms_autoencoder_decode(ms_autoencoder *autoencoder, void *arena, const float *latents,
                                 int64_t images, float *ret_pixels, const ms_exec_params *exec, ms_error *err);
 
-/* Of one full batch. */
-ms_network_work ms_autoencoder_encode_work(const ms_autoencoder *autoencoder, ms_dtype precision);
-ms_network_work ms_autoencoder_decode_work(const ms_autoencoder *autoencoder, ms_dtype precision);
+/* For a full batch. */
+const ms_network *ms_autoencoder_network(const ms_autoencoder *autoencoder, bool encoder);
 
 #endif

@@ -207,3 +207,7 @@ ms_network_work ms_denoiser_work(const ms_denoiser *d, ms_dtype precision) {
     }
     return sum;
 }
+
+const ms_network *ms_denoiser_network(const ms_denoiser *d, bool cached) {
+    return !cached ? &d->full : d->params.deepcache ? &d->cached : NULL;
+}

@@ -57,4 +57,7 @@ bool ms_deepcache_full_step(int step);
 /* Of the whole loop, as prepared. */
 ms_network_work ms_denoiser_work(const ms_denoiser *denoiser, ms_dtype precision);
 
+/* cached: DeepCache's short one; NULL without DeepCache. */
+const ms_network *ms_denoiser_network(const ms_denoiser *denoiser, bool cached);
+
 #endif

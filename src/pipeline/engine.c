@@ -292,6 +292,10 @@ int64_t ms_engine_window_frames(const ms_engine *e) {
     return e->window_frames;
 }
 
+int64_t ms_engine_vae_batch(const ms_engine *e) {
+    return e->vae_batch;
+}
+
 int64_t ms_engine_audio_frames(const ms_engine *e) {
     return ms_features_frames(e->features);
 }
@@ -322,8 +326,24 @@ ms_engine_memory ms_engine_get_memory(const ms_engine *e) {
 ms_network_work ms_engine_get_work(const ms_engine *e) {
     double batches = ceil((double)e->window_frames / (double)e->vae_batch);
     ms_network_work sum = ms_denoiser_work(e->denoiser, e->p.precision);
-    sum = ms_network_work_add(sum, ms_autoencoder_encode_work(e->vae, e->p.precision), 2 * batches);
-    return ms_network_work_add(sum, ms_autoencoder_decode_work(e->vae, e->p.precision), batches);
+    ms_network_work encode = ms_network_get_work(ms_autoencoder_network(e->vae, true), e->p.precision),
+                    decode = ms_network_get_work(ms_autoencoder_network(e->vae, false), e->p.precision);
+    sum = ms_network_work_add(sum, encode, 2 * batches);
+    return ms_network_work_add(sum, decode, batches);
+}
+
+int ms_engine_get_phases(const ms_engine *e, ms_engine_phase ret_phases[MS_ENGINE_PHASES]) {
+    const ms_engine_phase all[MS_ENGINE_PHASES] = {
+        {"audio", ms_features_network(e->features)},
+        {"encode", ms_autoencoder_network(e->vae, true)},
+        {"denoise", ms_denoiser_network(e->denoiser, false)},
+        {"denoise, cached", ms_denoiser_network(e->denoiser, true)},
+        {"decode", ms_autoencoder_network(e->vae, false)}};
+    int n = 0;
+    for (int i = 0; i < MS_ENGINE_PHASES; i++)
+        if (all[i].network)
+            ret_phases[n++] = all[i];
+    return n;
 }
 
 ms_engine_taps ms_engine_get_taps(const ms_engine *e) {

@@ -74,6 +74,14 @@ ms_engine_memory ms_engine_get_memory(const ms_engine *engine);
 /* Of a full window; Whisper's share, a small one, is left out. */
 ms_network_work ms_engine_get_work(const ms_engine *engine);
 
+/* The networks in the order in which a window runs them, all in the same arena. */
+#define MS_ENGINE_PHASES 5
+typedef struct ms_engine_phase {
+    const char *name;
+    const ms_network *network;
+} ms_engine_phase;
+int ms_engine_get_phases(const ms_engine *engine, ms_engine_phase ret_phases[MS_ENGINE_PHASES]);
+
 typedef struct ms_window {
     int64_t frames;       /* 1 to ms_engine_window_frames() */
     int64_t first_frame;  /* number of the first in the output: chooses noise and speech */
@@ -92,5 +100,7 @@ typedef struct ms_engine_taps {
     const float *masked, *reference, *latents; /* [frames][latent pixels][4] */
 } ms_engine_taps;
 ms_engine_taps ms_engine_get_taps(const ms_engine *engine);
+
+int64_t ms_engine_vae_batch(const ms_engine *engine);
 
 #endif

@@ -166,3 +166,7 @@ ms_status ms_features_gather(ms_features *f, void *arena, int64_t first, int64_t
     }
     return MS_OK;
 }
+
+const ms_network *ms_features_network(const ms_features *f) {
+    return &f->network;
+}

@@ -47,4 +47,6 @@ ms_status ms_features_gather(ms_features *features, void *arena, int64_t first, 
 ms_status ms_features_row(ms_features *features, void *arena, int64_t row, const float **ret_row,
                           ms_error *err);
 
+const ms_network *ms_features_network(const ms_features *features); /* Whisper's encoder */
+
 #endif

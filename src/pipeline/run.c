@@ -105,9 +105,6 @@ static void engine_stage(void *arg, const char *stage, int64_t done, int64_t tot
 
 /* ---- opening ---- */
 
-/* Text and data of libraries that are touched only later. */
-#define PROCESS_BYTES ((size_t)24 << 20)
-
 static ms_status open_memory(ms_job *j, ms_error *err) {
     ms_host host;
     ms_host_read(&host);
@@ -123,7 +120,7 @@ static ms_status open_memory(ms_job *j, ms_error *err) {
         j->p->precision == MS_PRECISION_AUTO ? ms_tier_precision(tier, false) : types[j->p->precision];
     snprintf(j->report.precision, sizeof(j->report.precision), "%s", ms_dtype_name(j->precision));
     MS_TRY(ms_mem_create(budget, &j->mem));
-    size_t base = ms_host_resident_bytes() + PROCESS_BYTES;
+    size_t base = ms_host_resident_bytes() + MS_RUN_PROCESS_BYTES;
     if (!ms_mem_charge(j->mem, MS_LEDGER_GENERAL, base))
         return ms_fail(err, MS_BUDGET, "a budget of %.0f MB is too small: the program alone takes %.0f MB",
                        (double)budget / 1e6, (double)base / 1e6);
@@ -221,22 +218,23 @@ static ms_status make_buffers(ms_job *j, ms_error *err) {
     return MS_OK;
 }
 
-/* What the run will hold besides the engine: what it holds now, the encoder, and frames: a window, those held back
-   until a gap is known to end, and the block for reading backwards if the clip is too short for the speech. */
+/* What the run will hold besides the engine: what it holds now, the encoder, and frames. */
 static size_t other_bytes(const ms_job *j) {
     ms_mem_usage usage;
     ms_mem_get_usage(j->mem, &usage);
     const ms_video_info *info = ms_clip_info(j->clip);
-    size_t frames = (size_t)j->files.unet_config.num_frames + (size_t)j->p->max_gap + 3;
     double asked =
         (double)ms_speech_stats(j->speech).samples / MS_SPEECH_RATE * info->fps.num / info->fps.den + 3;
     if (j->p->frames > 0 && (double)j->p->frames < asked)
         asked = (double)j->p->frames;
-    bool turns = j->p->loop == MS_LOOP_MODE_PINGPONG && (info->frames <= 0 || asked > (double)info->frames);
-    if (turns)
-        frames += MS_CLIP_BLOCK;
+    ms_run_clip clip = {.width = info->width,
+                        .height = info->height,
+                        .window_frames = j->files.unet_config.num_frames,
+                        .max_gap = j->p->max_gap,
+                        .turns = j->p->loop == MS_LOOP_MODE_PINGPONG &&
+                                 (info->frames <= 0 || asked > (double)info->frames)};
     ms_video_writer_params writer = writer_params(j);
-    return usage.current_bytes + frames * ms_clip_frame_bytes(j->clip) + ms_video_writer_memory(&writer);
+    return usage.current_bytes + ms_run_frame_bytes(&clip) + ms_video_writer_memory(&writer);
 }
 
 static ms_status open_engine(ms_job *j, ms_error *err) {

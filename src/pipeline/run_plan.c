@@ -4,6 +4,10 @@
 
 #include "base/error.h"
 #include "device/cpu/peak.h"
+#include "pipeline/clip.h"
+#if MS_HAVE_FFMPEG
+#include "media/codec_memory.h"
+#endif
 
 /* Read and packed by one thread on the machine of docs/performance.md; it scales with the threads, since packing and
    not the disk is the limit. */
@@ -25,6 +29,37 @@ ms_run_speed ms_run_speed_measure(ms_device *dev) {
                           .weight_bytes = threads * WEIGHT_BYTES_PER_THREAD,
                           .stream_bytes = threads * STREAM_BYTES_PER_THREAD,
                           .pass_s = PASS_SECONDS};
+}
+
+/* ---- besides the engine ---- */
+
+size_t ms_run_frame_bytes(const ms_run_clip *c) {
+    size_t frames = (size_t)c->window_frames + (size_t)c->max_gap + 3;
+    if (c->turns)
+        frames += MS_CLIP_BLOCK;
+    return frames * (size_t)c->width * (size_t)c->height * 3;
+}
+
+size_t ms_run_codec_bytes(int width, int height, ms_output_codec codec, int64_t frames) {
+#if MS_HAVE_FFMPEG
+    static const ms_video_codec codecs[] = {
+        [MS_OUTPUT_H264] = MS_VIDEO_H264, [MS_OUTPUT_HEVC] = MS_VIDEO_HEVC, [MS_OUTPUT_FFV1] = MS_VIDEO_FFV1};
+    ms_video_writer_params writer = MS_VIDEO_WRITER_DEFAULTS;
+    writer.width = width;
+    writer.height = height;
+    writer.codec = codecs[codec];
+    writer.audio = MS_AUDIO_ORIGINAL;
+    writer.expected_frames = frames;
+    int threads = ms_cpu_count() < 4 ? ms_cpu_count() : 4; /* as the reader chooses them */
+    ms_decoder_load load = {.frame_bytes = (int64_t)width * height * 3 / 2,
+                            .reference_frames = 4,
+                            .threads = threads,
+                            .file_frames = frames};
+    return ms_video_writer_memory(&writer) + ms_decoder_bytes(&load);
+#else
+    (void)width, (void)height, (void)codec, (void)frames;
+    return 0;
+#endif
 }
 
 /* ---- the ladder's data ---- */
@@ -84,6 +119,7 @@ static ms_status measure(const ms_engine_params *params, const ms_run_speed *spe
                               .engine = ms_engine_get_memory(engine),
                               .other_bytes = other_bytes,
                               .window_s = seconds_of(speed, ms_engine_get_work(engine))};
+    ret_plan->layout.vae_batch = ms_engine_vae_batch(engine);
     ret_plan->peak_bytes = ret_plan->engine.total_bytes + other_bytes;
     ms_engine_destroy(&engine);
     return MS_OK;
@@ -152,17 +188,21 @@ ms_status ms_run_plan_choose(const ms_engine_params *params, const ms_run_speed 
         return ret_plan->peak_bytes <= budget ? MS_OK : too_small(ret_plan, budget, err);
     }
     bool found = false;
+    int64_t batch = INT64_MAX; /* of the layout before: a rung that would not lower it is none */
     ms_run_plan least = {.peak_bytes = SIZE_MAX};
     for (int i = 0; i < LADDER; i++) {
         ms_run_plan plan;
         ms_engine_layout layout = ladder[i].layout;
         bool fits = true;
+        if (ladder[i].rung == MS_RUNG_BATCH && layout.vae_batch >= batch)
+            continue;
         layout.resident_weight_bytes = SIZE_MAX;
         MS_TRY(measure(params, speed, &layout, other_bytes, &plan, err));
         if (plan.peak_bytes > budget) {
             ms_run_plan whole = plan;
             MS_TRY(stream_to_fit(params, speed, &whole, budget, &plan, &fits, err));
         }
+        batch = plan.layout.vae_batch;
         plan.rung = streamed_rung(ladder[i].rung, &plan);
         if (plan.peak_bytes < least.peak_bytes)
             least = plan;

@@ -19,6 +19,29 @@ typedef struct ms_run_speed {
 /* Takes about a tenth of a second. */
 ms_run_speed ms_run_speed_measure(ms_device *dev);
 
+/* What a run holds besides its engine. */
+typedef struct ms_run_others {
+    size_t process_bytes; /* the program, its libraries, stacks */
+    size_t codec_bytes;   /* FFmpeg's: decoder, encoder, muxer */
+    size_t frame_bytes;   /* pictures on their way, aligned faces, work space of warps */
+} ms_run_others;
+
+/* Text and data of libraries that are touched only once a run is under way. */
+#define MS_RUN_PROCESS_BYTES ((size_t)24 << 20)
+
+typedef struct ms_run_clip {
+    int width, height;
+    int window_frames, max_gap;
+    bool turns; /* it will be read backwards: a block of it is then kept */
+} ms_run_clip;
+
+/* Pictures that a run holds at most: a window's, those held back until a gap is known to end, and the block for
+   reading backwards. */
+size_t ms_run_frame_bytes(const ms_run_clip *clip);
+
+/* By estimate, before a file is opened; 0 in a build without FFmpeg. */
+size_t ms_run_codec_bytes(int width, int height, ms_output_codec codec, int64_t frames);
+
 typedef struct ms_run_plan {
     ms_rung rung;
     ms_engine_layout layout;

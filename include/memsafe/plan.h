@@ -1,0 +1,73 @@
+/*
+ * The memory plan of a run, without running it: which rung of the ladder, what takes how much, and how long it will
+ * take. Every number is computed from the networks' graphs as the run itself computes it.
+ */
+#ifndef MEMSAFE_PLAN_H
+#define MEMSAFE_PLAN_H
+
+#include "memsafe/run.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ms_plan_params {
+    /* The model: a folder, of which only the configs are read, or the shape of a published one
+       ("latentsync-1.5", "latentsync-1.6", "tiny"). */
+    const char *model, *shape;
+    int width, height; /* of the video, pixels */
+    int64_t frames;    /* of the output */
+    double fps;
+    bool turns; /* the speech is longer than the clip, which is then read backwards, too */
+    int max_gap;
+    int steps;
+    double guidance;
+    bool deepcache;
+    int resolution; /* 0 = the model's */
+    ms_precision precision;
+    int threads;         /* 0 = all */
+    size_t budget_bytes; /* 0 = what is free now less the tier's margin */
+    ms_rung rung;
+    ms_output_codec codec;
+} ms_plan_params;
+
+/* 1280x720 at 25 frames a second for 10 seconds, otherwise ms_run's defaults. */
+MS_API void ms_plan_params_init(ms_plan_params *ret_params);
+
+#define MS_PLAN_PHASES 5
+
+typedef struct ms_plan_phase {
+    const char *name;
+    size_t arena_bytes, lower_bound_bytes;
+    int operations;
+    double tflop; /* of one run of the network */
+} ms_plan_phase;
+
+typedef struct ms_plan_report {
+    ms_rung rung;
+    int resolution, vae_batch, window_frames;
+    bool serial_branches;
+    int64_t slice_frames, slice_pixels; /* 0 = not sliced */
+    char precision[12], tier[16];
+    /* Bytes; peak is the sum of the others but weights and streamed. */
+    size_t process_bytes, codec_bytes, frame_bytes, buffer_bytes, arena_bytes, resident_bytes, stream_bytes;
+    size_t peak_bytes, budget_bytes, least_bytes; /* least: the smallest budget that works */
+    size_t weight_bytes, streamed_bytes;
+    int n_phases;
+    ms_plan_phase phase[MS_PLAN_PHASES];
+    int64_t windows;
+    double window_s, total_s; /* predicted */
+} ms_plan_report;
+
+/*
+ * MS_BUDGET when nothing fits; the outputs then describe the least plan all the same. ret_svg: a drawing of the memory
+ * over a window, to be freed with ms_plan_free_svg(); NULL = none wanted.
+ */
+MS_API ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, char **ret_svg,
+                         ms_error *err);
+MS_API void ms_plan_free_svg(char **svg);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,192 @@
+/* ms_plan_run(): the plan of a run that is only described. */
+#include "memsafe/plan.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "face/align.h"
+#include "face/restore.h"
+#include "memory/host.h"
+#include "memory/tier.h"
+#include "models/synthesize.h"
+#include "pipeline/plan_svg.h"
+#include "pipeline/run_plan.h"
+
+void ms_plan_params_init(ms_plan_params *p) {
+    ms_run_params run;
+    ms_run_params_init(&run);
+    *p = (ms_plan_params){.shape = "latentsync-1.5",
+                          .width = 1280,
+                          .height = 720,
+                          .frames = 250,
+                          .fps = 25,
+                          .max_gap = run.max_gap,
+                          .steps = run.steps,
+                          .guidance = run.guidance};
+}
+
+static ms_status check(const ms_plan_params *p, ms_error *err) {
+    if (p->width < 16 || p->height < 16 || p->width > 16384 || p->height > 16384)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "a picture of %dx%d: sides must be 16 to 16384", p->width,
+                       p->height);
+    if (p->frames < 1)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "frames must be at least 1");
+    if (!(p->fps > 0) || p->fps > 1000)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "%g is no frame rate", p->fps);
+    return MS_OK;
+}
+
+static ms_status find_configs(const ms_plan_params *p, ms_model_files *files, ms_error *err) {
+    static const char *const shapes[] = {[MS_SYNTHETIC_1_5] = "latentsync-1.5",
+                                         [MS_SYNTHETIC_1_6] = "latentsync-1.6",
+                                         [MS_SYNTHETIC_TINY] = "tiny"};
+    if (p->model) {
+        ms_model_names names = {.dir = p->model};
+        return ms_model_files_find(&names, MS_PART_UNET | MS_PART_VAE | MS_PART_WHISPER, files, err);
+    }
+    for (size_t i = 0; p->shape && i < sizeof(shapes) / sizeof(shapes[0]); i++)
+        if (strcmp(p->shape, shapes[i]) == 0)
+            return ms_synthetic_configs((ms_synthetic)i, files, err);
+    return ms_fail(err, MS_INVALID_ARGUMENT, "no model shape is called %s", p->shape ? p->shape : "(none)");
+}
+
+/* Silence: only the length matters here. */
+static ms_status read_silence(void *context, int64_t first, int64_t count, float *dst, ms_error *err) {
+    (void)context;
+    (void)first;
+    (void)err;
+    memset(dst, 0, (size_t)count * sizeof(float));
+    return MS_OK;
+}
+
+static ms_run_others others_of(const ms_plan_params *p, const ms_model_files *files, int threads) {
+    ms_face_geometry geometry;
+    int side = p->resolution ? p->resolution : files->unet_config.resolution;
+    size_t work = 0, face = (size_t)side * (size_t)side * 3;
+    if (ms_face_geometry_init(side, &geometry, NULL) == MS_OK) {
+        work = ms_restore_workspace_bytes(&geometry, p->width, p->height, threads);
+        size_t align = ms_align_face_workspace_bytes(&geometry);
+        work = align > work ? align : work;
+    }
+    ms_run_clip clip = {.width = p->width,
+                        .height = p->height,
+                        .window_frames = files->unet_config.num_frames,
+                        .max_gap = p->max_gap,
+                        .turns = p->turns};
+    return (ms_run_others){.process_bytes = ms_host_resident_bytes() + MS_RUN_PROCESS_BYTES,
+                           .codec_bytes = ms_run_codec_bytes(p->width, p->height, p->codec, p->frames),
+                           .frame_bytes = ms_run_frame_bytes(&clip) + work +
+                                          (size_t)files->unet_config.num_frames * face};
+}
+
+static void describe(const ms_run_plan *plan, const ms_run_others *others, const ms_engine *engine,
+                     ms_plan_report *r) {
+    ms_engine_phase phases[MS_ENGINE_PHASES];
+    r->rung = plan->rung;
+    r->resolution = ms_engine_resolution(engine);
+    r->window_frames = (int)ms_engine_window_frames(engine);
+    r->vae_batch = (int)ms_engine_vae_batch(engine);
+    r->serial_branches = plan->layout.serial_branches;
+    r->slice_frames = plan->layout.slicing.frames;
+    r->slice_pixels = plan->layout.slicing.pixels;
+    r->process_bytes = others->process_bytes;
+    r->codec_bytes = others->codec_bytes;
+    r->frame_bytes = others->frame_bytes;
+    r->buffer_bytes = plan->engine.held_bytes;
+    r->arena_bytes = plan->engine.arena_bytes;
+    r->resident_bytes = plan->engine.resident_bytes;
+    r->stream_bytes = plan->engine.stream_bytes;
+    r->weight_bytes = plan->engine.weight_bytes;
+    r->streamed_bytes = plan->engine.weight_bytes - plan->engine.resident_bytes;
+    r->peak_bytes = plan->peak_bytes;
+    r->window_s = plan->window_s;
+    r->n_phases = ms_engine_get_phases(engine, phases);
+    for (int i = 0; i < r->n_phases; i++) {
+        const ms_network *n = phases[i].network;
+        r->phase[i] = (ms_plan_phase){.name = phases[i].name,
+                                      .arena_bytes = n->plan->arena_bytes,
+                                      .lower_bound_bytes = n->plan->lower_bound_bytes,
+                                      .operations = ms_graph_node_count(n->graph),
+                                      .tflop = ms_graph_flops(n->graph) * 1e-12};
+    }
+}
+
+static ms_status plan_on(ms_device *dev, const ms_plan_params *p, ms_plan_report *r, char **ret_svg,
+                         ms_error *err) {
+    static const ms_dtype types[] = {
+        [MS_PRECISION_FP32] = MS_F32, [MS_PRECISION_FP16] = MS_F16, [MS_PRECISION_BF16] = MS_BF16};
+    ms_model_files *files = ms_alloc(dev->mem, MS_LEDGER_GENERAL, sizeof(*files));
+    if (!files)
+        return ms_fail_alloc(err, dev->mem, sizeof(*files), "the model's configs");
+    ms_engine *engine = NULL;
+    ms_host host;
+    ms_host_read(&host);
+    ms_tier tier = ms_tier_of(host.total_bytes);
+    ms_dtype precision =
+        p->precision == MS_PRECISION_AUTO ? ms_tier_precision(tier, false) : types[p->precision];
+    r->budget_bytes = p->budget_bytes
+                          ? p->budget_bytes
+                          : (size_t)((double)ms_host_free_bytes(&host) * (1 - ms_tier_margin(tier)));
+    strcpy(r->precision, ms_dtype_name(precision));
+    strcpy(r->tier, ms_tier_name(tier));
+    ms_status status, fit;
+    MS_GOTO(find_configs(p, files, err));
+    int64_t samples = (int64_t)((double)p->frames / p->fps * 16000);
+    ms_engine_params params = {.dev = dev,
+                               .files = files,
+                               .random_weights = true,
+                               .precision = precision,
+                               .resolution = p->resolution,
+                               .steps = p->steps,
+                               .guidance = (float)p->guidance,
+                               .deepcache = p->deepcache,
+                               .fps = p->fps,
+                               .speech = {.samples = samples, .columns = samples / 160, .max = 0},
+                               .samples = {.samples = samples, .read = read_silence}};
+    ms_run_others others = others_of(p, files, ms_pool_threads(dev->pool));
+    size_t other_bytes = others.process_bytes + others.codec_bytes + others.frame_bytes;
+    ms_run_speed speed = ms_run_speed_measure(dev);
+    ms_run_plan plan, least;
+    MS_GOTO(ms_run_plan_least(&params, &speed, other_bytes, &least, err));
+    r->least_bytes = least.peak_bytes;
+    fit = ms_run_plan_choose(&params, &speed, other_bytes, r->budget_bytes, p->rung, &plan, err);
+    if (fit == MS_BUDGET)
+        plan = least;
+    else if (fit != MS_OK) {
+        status = fit;
+        goto fail;
+    }
+    params.layout = plan.layout;
+    MS_GOTO(ms_engine_create(&params, NULL, &engine, err));
+    describe(&plan, &others, engine, r);
+    r->windows = (p->frames + r->window_frames - 1) / r->window_frames;
+    r->total_s = (double)r->windows * r->window_s;
+    if (ret_svg)
+        MS_GOTO(ms_plan_draw(r, engine, ret_svg, err));
+    status = fit;
+fail:
+    ms_engine_destroy(&engine);
+    ms_free(files);
+    return status;
+}
+
+ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, char **ret_svg, ms_error *err) {
+    ms_device *dev = NULL;
+    ms_device_params device = {.backend = "cpu", .threads = params->threads, .isa_limit = MS_ISA_COUNT - 1};
+    ms_plan_report report = {0};
+    if (err)
+        ms_error_clear(err);
+    MS_TRY(check(params, err));
+    MS_TRY(ms_device_open(&device, &dev, err));
+    ms_status status = plan_on(dev, params, &report, ret_svg, err);
+    ms_device_close(&dev);
+    if (status == MS_OK || status == MS_BUDGET)
+        *ret_report = report;
+    return status;
+}
+
+void ms_plan_free_svg(char **svg) {
+    ms_free(*svg);
+    *svg = NULL;
+}

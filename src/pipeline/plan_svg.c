@@ -1,0 +1,140 @@
+#include "pipeline/plan_svg.h"
+
+#include "base/error.h"
+#include "base/json.h"
+
+#define WIDTH 1200.0
+#define HEIGHT 700.0
+#define LEFT 90.0
+#define TOP 50.0
+#define PHASE_GAP 8.0
+#define SMALLEST_BOX 0.4 /* pixels: thinner ones are not drawn */
+
+typedef struct drawing {
+    ms_buf *out;
+    double bytes_to_px, bottom;
+} drawing;
+
+static double y_of(const drawing *d, double bytes) {
+    return d->bottom - bytes * d->bytes_to_px;
+}
+
+static void band(const drawing *d, double *bytes, size_t add, const char *colour, const char *label) {
+    double height = (double)add * d->bytes_to_px;
+    if (add == 0)
+        return;
+    ms_buf_printf(d->out, "<rect x='%.1f' y='%.1f' width='%.1f' height='%.1f' fill='%s'/>\n", LEFT,
+                  y_of(d, *bytes + (double)add), WIDTH, height, colour);
+    if (height >= 12)
+        ms_buf_printf(d->out, "<text x='%.1f' y='%.1f'>%s: %.1f MB</text>\n", LEFT + 6,
+                      y_of(d, *bytes + (double)add / 2) + 4, label, (double)add / 1e6);
+    *bytes += (double)add;
+}
+
+/* A life as the planner sees it: a tensor that goes in or out of a sliced segment is there for all of it. */
+static void life_of(const ms_graph *g, const ms_value_info *v, int *ret_first, int *ret_last) {
+    const ms_segment *begin = ms_graph_get_segment(g, ms_graph_node(g, v->first)->segment);
+    const ms_segment *end = ms_graph_get_segment(g, ms_graph_node(g, v->last)->segment);
+    *ret_first = !v->local && !v->input && begin->axis != MS_AXIS_NONE ? begin->first : v->first;
+    *ret_last = !v->local && end->axis != MS_AXIS_NONE ? end->last : v->last;
+}
+
+static void box(const drawing *d, double x, double width, double base, size_t offset, size_t bytes, int hue,
+                const char *title) {
+    double height = (double)bytes * d->bytes_to_px;
+    if (height < SMALLEST_BOX)
+        return;
+    ms_buf_printf(d->out, "<rect x='%.1f' y='%.2f' width='%.2f' height='%.2f' fill='hsl(%d,55%%,%d%%)'>", x,
+                  y_of(d, base + (double)offset + (double)bytes), width, height, hue % 360, 55 + hue % 3 * 8);
+    ms_buf_printf(d->out, "<title>%s: %.2f MB</title></rect>\n", title, (double)bytes / 1e6);
+}
+
+static void draw_phase(const drawing *d, const ms_engine_phase *phase, double x, double width, double base) {
+    const ms_graph *g = phase->network->graph;
+    const ms_plan *plan = phase->network->plan;
+    double step = width / ms_graph_node_count(g);
+    for (int v = 0; v < ms_graph_value_count(g); v++) {
+        int first, last;
+        const ms_value_info *info = ms_graph_value(g, v);
+        life_of(g, info, &first, &last);
+        const char *title = ms_graph_node(g, first)->name;
+        box(d, x + first * step, (last + 1 - first) * step, base, plan->value_offset[v], plan->value_bytes[v],
+            v * 47, title ? title : "input");
+    }
+    for (int n = 0; n < ms_graph_node_count(g); n++)
+        if (plan->workspace_bytes[n])
+            box(d, x + n * step, step, base, plan->workspace_offset[n], plan->workspace_bytes[n], 0,
+                "workspace");
+    ms_buf_printf(d->out, "<text x='%.1f' y='%.1f' text-anchor='middle'>%s (%.0f MB)</text>\n", x + width / 2,
+                  d->bottom + 18, phase->name, (double)plan->arena_bytes / 1e6);
+}
+
+/* The denoiser takes most of a window's time; the width says so, but every phase can be seen. */
+static void draw_arena(const drawing *d, const ms_plan_report *r, const ms_engine *e, double base) {
+    ms_engine_phase phases[MS_ENGINE_PHASES];
+    int n = ms_engine_get_phases(e, phases);
+    double sum = 0, x = LEFT, room = WIDTH - PHASE_GAP * (n - 1);
+    for (int i = 0; i < n; i++)
+        sum += 150 + r->phase[i].operations;
+    for (int i = 0; i < n; i++) {
+        double width = room * (150 + r->phase[i].operations) / sum;
+        draw_phase(d, &phases[i], x, width, base);
+        x += width + PHASE_GAP;
+    }
+}
+
+static void line(const drawing *d, size_t bytes, const char *colour, const char *label) {
+    double y = y_of(d, (double)bytes);
+    ms_buf_printf(d->out,
+                  "<line x1='%.1f' y1='%.1f' x2='%.1f' y2='%.1f' stroke='%s' stroke-width='1.5' "
+                  "stroke-dasharray='6 4'/>\n<text x='%.1f' y='%.1f' text-anchor='end'>%s %.0f MB</text>\n",
+                  LEFT, y, LEFT + WIDTH, y, colour, LEFT + WIDTH - 4, y - 4, label, (double)bytes / 1e6);
+}
+
+static void scale(const drawing *d, double top_bytes) {
+    double unit = 10e6;
+    while (top_bytes / unit > 12)
+        unit *= unit == 10e6 || unit == 100e6 || unit == 1000e6 ? 2.5 : 4;
+    for (double b = 0; b <= top_bytes; b += unit)
+        ms_buf_printf(d->out, "<text x='%.1f' y='%.1f' text-anchor='end'>%.0f MB</text>\n", LEFT - 8,
+                      y_of(d, b) + 4, b / 1e6);
+}
+
+ms_status ms_plan_draw(const ms_plan_report *r, const ms_engine *engine, char **ret_svg, ms_error *err) {
+    ms_buf out;
+    ms_buf_init(&out, NULL);
+    bool show_budget = (double)r->budget_bytes < 1.6 * (double)r->peak_bytes;
+    double top =
+        (double)(show_budget && r->budget_bytes > r->peak_bytes ? r->budget_bytes : r->peak_bytes) * 1.04;
+    drawing d = {.out = &out, .bottom = TOP + HEIGHT, .bytes_to_px = HEIGHT / top};
+    double base = 0;
+    ms_buf_printf(&out,
+                  "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 %.0f %.0f' font-family='sans-serif' "
+                  "font-size='12'>\n<rect width='100%%' height='100%%' fill='white'/>\n",
+                  LEFT + WIDTH + 20, TOP + HEIGHT + 40);
+    ms_buf_printf(
+        &out,
+        "<text x='%.1f' y='28' font-size='17'>Memory of a run, bottom up; in the arena each box is a tensor "
+        "over the operations of a window (rung %s, %d px, %s)</text>\n",
+        LEFT, ms_rung_name(r->rung), r->resolution, r->precision);
+    band(&d, &base, r->process_bytes, "#d9d9d9", "the program and its libraries");
+    band(&d, &base, r->codec_bytes, "#c9d7e8", "video decoder and encoder (upper bound)");
+    band(&d, &base, r->frame_bytes, "#d5e8c9", "pictures on their way (upper bound)");
+    band(&d, &base, r->buffer_bytes, "#e8dcc9", "buffers and plans");
+    band(&d, &base, r->resident_bytes, "#f0e3a8", "weights");
+    band(&d, &base, r->stream_bytes, "#f0c9a8", "weights passing through");
+    ms_buf_printf(&out, "<rect x='%.1f' y='%.1f' width='%.1f' height='%.1f' fill='#f7f7fb'/>\n", LEFT,
+                  y_of(&d, base + (double)r->arena_bytes), WIDTH, (double)r->arena_bytes * d.bytes_to_px);
+    draw_arena(&d, r, engine, base);
+    line(&d, r->peak_bytes, "#444", "peak");
+    if (show_budget)
+        line(&d, r->budget_bytes, "#c00", "budget");
+    scale(&d, top);
+    ms_buf_printf(&out, "</svg>\n");
+    if (out.failed) {
+        ms_buf_free(&out);
+        return ms_fail_alloc(err, NULL, out.length, "the drawing");
+    }
+    *ret_svg = out.data;
+    return MS_OK;
+}

@@ -1,0 +1,12 @@
+/* A drawing of a plan: what a run holds from the bottom up, and in the arena every tensor as a box over the operations
+   during which it lives. */
+#ifndef MS_PIPELINE_PLAN_SVG_H
+#define MS_PIPELINE_PLAN_SVG_H
+
+#include "memsafe/plan.h"
+#include "pipeline/engine.h"
+
+/* ret_svg: text, to be freed with ms_free(). engine: as planned, need not be loaded. */
+ms_status ms_plan_draw(const ms_plan_report *report, const ms_engine *engine, char **ret_svg, ms_error *err);
+
+#endif
