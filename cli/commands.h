@@ -9,6 +9,7 @@
     X(detect)                                                                                                \
     X(models)                                                                                                \
     X(probe)                                                                                                 \
+    X(batch_size)                                                                                            \
     X(doctor)                                                                                                \
     X(bench)                                                                                                 \
     X(stage)
