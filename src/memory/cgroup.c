@@ -126,9 +126,8 @@ void ms_cgroup_read(const ms_host_paths *paths, ms_cgroup *ret_cgroup) {
     ms_cgroup *c = ret_cgroup;
     memset(c, 0, sizeof(*c));
     c->binding = -1;
-    bool mounted = find_mount(proc, &mount);
-    if (paths && paths->cgroup)
-        mounted = copy(mount.point, paths->cgroup, strlen(paths->cgroup));
+    bool mounted = paths && paths->cgroup ? copy(mount.point, paths->cgroup, strlen(paths->cgroup))
+                                          : find_mount(proc, &mount);
     if (!mounted || !find_group(proc, group))
         return;
     int n = snprintf(c->dir, sizeof(c->dir), "%s%s", mount.point, below_root(group, mount.root));

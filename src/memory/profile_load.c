@@ -101,7 +101,7 @@ static ms_status read_file(loader *l) {
     }
     MS_TRY(status);
     const ms_json *root = ms_json_root(doc);
-    if (root->type != MS_JSON_OBJECT && root->type != MS_JSON_NULL) /* null: nothing but comments */
+    if (root->type != MS_JSON_OBJECT)
         status = ms_fail(l->err, MS_INVALID_ARGUMENT, "%s: is no mapping from fields to values", p->file);
     for (const ms_json *node = root->child; node && status == MS_OK; node = node->next)
         status = read_member(l, node);
