@@ -2,7 +2,7 @@
 #include "test.h"
 
 #include "memory/optimizer.h"
-#include "models/autoencoder.h"
+#include "models/network.h"
 #include "models/synthesize.h"
 #include "pipeline/batch_cost.h"
 
@@ -248,35 +248,45 @@ static size_t cost_of(ms_batch_costs *costs, ms_task task, ms_batch_request r, i
     return bytes.device_bytes;
 }
 
+/* The arena that the back end which computes would need. */
+static size_t cpu_arena(const ms_model_files *files, bool unet, int items, ms_slicing slicing) {
+    const ms_device_params cpu = {.backend = "cpu", .threads = 2, .isa_limit = MS_ISA_COUNT - 1};
+    const ms_unet_shape shape = {.branches = 2, .frames = 16, .h = 16, .w = 16, .tokens = 50};
+    ms_device *dev;
+    ms_weights *weights;
+    ms_graph *graph;
+    ms_network net;
+    ms_error err;
+    assert_ms_ok(ms_device_open(&cpu, &dev, &err), &err);
+    assert_ms_ok(ms_weights_create(dev, &weights, &err), &err);
+    assert_ms_ok(ms_graph_create(NULL, dev, weights, &graph, &err), &err);
+    if (unet)
+        assert_ms_ok(ms_unet_build(graph, &files->unet_config, &shape, &err), &err);
+    else
+        assert_ms_ok(ms_vae_build_decoder(graph, &files->vae_config_values, items, 16, 16, false, &err),
+                     &err);
+    assert_ms_ok(ms_network_take(&graph, &slicing, &net, &err), &err);
+    size_t bytes = net.plan->arena_bytes;
+    ms_network_clear(&net);
+    ms_weights_destroy(&weights);
+    ms_device_close(&dev);
+    return bytes;
+}
+
 static void costs_are_those_of_the_real_back_end(void **state) {
     (void)state;
     static ms_model_files files;
     ms_batch_costs *costs = tiny_costs(&files);
     const ms_batch_request r = {.height = 128, .width = 128};
-    const ms_device_params cpu = {.backend = "cpu", .threads = 2, .isa_limit = MS_ISA_COUNT - 1};
-    ms_device *dev;
-    ms_weights *weights;
-    ms_autoencoder *vae;
-    ms_error err;
-    assert_ms_ok(ms_device_open(&cpu, &dev, &err), &err);
-    for (int items = 1; items <= 5; items += 2) {
-        size_t arena = 0;
-        const ms_autoencoder_params params = {.dev = dev,
-                                              .config = files.vae_config_values,
-                                              .h = 128,
-                                              .w = 128,
-                                              .encode_batch = 1, /* smaller than decoding */
-                                              .decode_batch = items};
-        ms_autoencoder_params p = params;
-        assert_ms_ok(ms_weights_create(dev, &weights, &err), &err);
-        p.weights = weights;
-        assert_ms_ok(ms_autoencoder_create(&p, &vae, &arena, &err), &err);
+    for (int items = 1; items <= 9; items += 2) {
+        size_t buffers = (128 * 128 * 3 + 16 * 16 * 4) * sizeof(float);
         assert_int_equal(cost_of(costs, MS_TASK_VAE_DECODE, r, items),
-                         arena + (size_t)items * (128 * 128 * 3 + 16 * 16 * 4) * sizeof(float));
-        ms_autoencoder_destroy(&vae);
-        ms_weights_destroy(&weights);
+                         cpu_arena(&files, false, items, (ms_slicing){0}) + (size_t)items * buffers);
+        assert_int_equal(cost_of(costs, MS_TASK_UNET_INFERENCE, r, items),
+                         cpu_arena(&files, true, 0, (ms_slicing){.frames = 2 * items, .pixels = 16 * items}));
     }
-    ms_device_close(&dev);
+    assert_int_equal(cost_of(costs, MS_TASK_UNET_INFERENCE, r, 16),
+                     cpu_arena(&files, true, 0, (ms_slicing){0}));
     ms_batch_costs_destroy(&costs);
     assert_null(costs);
 }
