@@ -1,43 +1,114 @@
 /* `memsafe probe`: what this machine has, and what a run would make of it. */
-#include <inttypes.h>
 #include <stdio.h>
 
+#include "base/error.h"
 #include "base/json.h"
+#include "base/size.h"
 #include "commands.h"
 #include "device/device.h"
+#include "memory/bandwidth.h"
 #include "memory/host.h"
-#include "memory/tier.h"
+#include "profile_options.h"
 
 typedef struct probe_state {
-    bool json;
+    bool json, fields, measure;
+    const char *file; /* to measure the disk with */
+    cli_profile_options profile;
 } probe_state;
 
-static void print_bytes(const char *label, size_t bytes) {
-    if (bytes == SIZE_MAX)
-        printf("  %-22s no limit\n", label);
-    else
-        printf("  %-22s %.2f GiB\n", label, (double)bytes / 0x1p30);
+typedef struct probe_result {
+    ms_host host;
+    char device[128];
+    size_t nominal_bytes, free_bytes; /* of the device */
+    bool measured;
+    ms_bandwidth disk, upload;
+    ms_profile profile;
+} probe_result;
+
+static void probe_defaults(void *state) {
+    ((probe_state *)state)->file = "/proc/self/exe";
 }
 
-static void print_text(const ms_host *h, ms_tier tier) {
-    printf("Processor\n  %-22s %s\n  %-22s %d\n  %-22s", "name", h->cpu_name, "CPUs for this process",
-           h->cpus, "instruction sets");
-    for (int i = 0; i <= (int)ms_isa_detect(); i++)
-        printf(" %s", ms_isa_name((ms_isa)i));
-    printf("\nHost memory\n");
-    print_bytes("total", h->total_bytes);
-    print_bytes("available", h->available_bytes);
-    print_bytes("cgroup limit", h->cgroup_max_bytes);
-    print_bytes("process limit", h->rlimit_bytes);
-    print_bytes("free for a run", ms_host_free_bytes(h));
-    printf("Back ends\n ");
-    for (const ms_backend *const *b = ms_backends(); *b; b++)
-        printf(" %s", (*b)->name);
-    printf("\nTier\n  %s, because the cpu back end's device memory is the host's %.1f GiB;\n  precision auto "
-           "means %s\n",
-           ms_tier_name(tier), (double)h->total_bytes / 0x1p30,
-           ms_dtype_name(ms_tier_precision(tier, false)));
+static ms_status measure(const probe_state *s, ms_device *dev, probe_result *r, ms_error *err) {
+    const ms_bandwidth_params params = {0};
+    MS_TRY(ms_bandwidth_of_file(&params, s->file, &r->disk, err));
+    MS_TRY(ms_bandwidth_of_upload(&params, dev, &r->upload, err));
+    r->measured = true;
+    return MS_OK;
 }
+
+/* The cpu back end's device memory is the host's: what the limits make of it. */
+static ms_status look(const probe_state *s, probe_result *r, ms_error *err) {
+    const ms_device_params params = {.backend = "cpu", .isa_limit = MS_ISA_COUNT - 1};
+    ms_device *dev = NULL;
+    ms_host_read(&r->host);
+    r->nominal_bytes = ms_host_nominal_bytes(&r->host);
+    r->free_bytes = ms_host_free_bytes(&r->host);
+    MS_TRY(cli_profile_load(&s->profile, r->nominal_bytes, &r->profile, err));
+    MS_TRY(ms_device_open(&params, &dev, err));
+    snprintf(r->device, sizeof(r->device), "%s", dev->description);
+    ms_status status = s->measure ? measure(s, dev, r, err) : MS_OK;
+    ms_device_close(&dev);
+    return status;
+}
+
+/* ---- for people ---- */
+
+static void text_bytes(ms_buf *out, const char *label, size_t bytes) {
+    char size[MS_SIZE_TEXT_BYTES];
+    ms_buf_printf(out, "  %-24s %s\n", label, bytes == SIZE_MAX ? "no limit" : ms_size_format(size, bytes));
+}
+
+static void text_bandwidth(ms_buf *out, const char *label, const ms_bandwidth *b, const char *how) {
+    char rate[MS_SIZE_TEXT_BYTES], size[MS_SIZE_TEXT_BYTES];
+    ms_buf_printf(out, "  %-24s %s/s (%s in %.2f s, %s)\n", label,
+                  ms_size_format(rate, (uint64_t)b->bytes_per_s), ms_size_format(size, b->bytes), b->seconds,
+                  how);
+}
+
+static void text_host(ms_buf *out, const ms_host *h) {
+    const ms_cgroup *c = &h->cgroup;
+    ms_buf_printf(out, "Host memory\n");
+    text_bytes(out, "total", h->total_bytes);
+    text_bytes(out, "available", h->available_bytes);
+    text_bytes(out, "cgroup limit", ms_cgroup_limit_bytes(c));
+    if (c->binding >= 0) {
+        text_bytes(out, "cgroup leaves", ms_cgroup_left_bytes(c));
+        ms_buf_printf(out, "  %-24s %.*s\n", "limited by", (int)c->level[c->binding].dir_chars, c->dir);
+    }
+    text_bytes(out, "address space limit", h->address_limit_bytes);
+    text_bytes(out, "data limit", h->data_limit_bytes);
+    text_bytes(out, "locked memory limit", h->locked_limit_bytes);
+    text_bytes(out, "free for a run", ms_host_free_bytes(h));
+}
+
+static void write_text(const probe_result *r, ms_buf *out) {
+    char reason[MS_PROFILE_TEXT_BYTES];
+    ms_buf_printf(out, "Processor\n  %-24s %s\n  %-24s %d\n  %-24s", "name", r->host.cpu_name,
+                  "CPUs for this process", r->host.cpus, "instruction sets");
+    for (int i = 0; i <= (int)ms_isa_detect(); i++)
+        ms_buf_printf(out, " %s", ms_isa_name((ms_isa)i));
+    ms_buf_printf(out, "\n");
+    text_host(out, &r->host);
+    ms_buf_printf(out, "Devices\n  %-24s %s\n", "cpu", r->device);
+    text_bytes(out, "nominal memory", r->nominal_bytes);
+    text_bytes(out, "free memory", r->free_bytes);
+    ms_buf_printf(out, "  %-24s", "back ends");
+    for (const ms_backend *const *b = ms_backends(); *b; b++)
+        ms_buf_printf(out, " %s", (*b)->name);
+    ms_buf_printf(out, "\n");
+    if (r->measured) {
+        ms_buf_printf(out, "Bandwidth\n");
+        text_bandwidth(out, "disk to host", &r->disk,
+                       r->disk.direct ? "past the page cache" : "cached pages dropped before");
+        text_bandwidth(out, "host to device", &r->upload, "a copy within host memory");
+    }
+    ms_buf_printf(out, "Tier\n  %s, because %s\nProfile\n", ms_tier_name(r->profile.tier),
+                  ms_profile_tier_reason(&r->profile, reason));
+    ms_profile_write_text(&r->profile, out);
+}
+
+/* ---- for programs ---- */
 
 static void json_bytes(ms_buf *out, const char *key, size_t bytes) {
     if (bytes == SIZE_MAX)
@@ -46,49 +117,124 @@ static void json_bytes(ms_buf *out, const char *key, size_t bytes) {
         ms_buf_printf(out, "\"%s\": %zu, ", key, bytes);
 }
 
-static void print_json(const ms_host *h, ms_tier tier) {
-    ms_buf out;
-    ms_buf_init(&out, NULL);
-    ms_buf_printf(&out, "{\"cpu\": {\"name\": ");
-    ms_buf_json_string(&out, h->cpu_name);
-    ms_buf_printf(&out, ", \"cpus\": %d, \"isa\": \"%s\"}, \"host\": {", h->cpus,
-                  ms_isa_name(ms_isa_detect()));
-    json_bytes(&out, "total_bytes", h->total_bytes);
-    json_bytes(&out, "available_bytes", h->available_bytes);
-    json_bytes(&out, "cgroup_max_bytes", h->cgroup_max_bytes);
-    json_bytes(&out, "rlimit_bytes", h->rlimit_bytes);
-    ms_buf_printf(&out, "\"free_bytes\": %zu}, \"backends\": [", ms_host_free_bytes(h));
+static void json_cgroup(ms_buf *out, const ms_cgroup *c) {
+    ms_buf_printf(out, "\"cgroup\": {\"levels\": [");
+    for (int i = 0; i < c->levels; i++) {
+        const ms_cgroup_level *l = &c->level[i];
+        char dir[PATH_MAX];
+        snprintf(dir, sizeof(dir), "%.*s", (int)l->dir_chars, c->dir);
+        ms_buf_printf(out, "%s{\"dir\": ", i ? ", " : "");
+        ms_buf_json_string(out, dir);
+        ms_buf_printf(out, ", ");
+        json_bytes(out, "max_bytes", l->max_bytes);
+        json_bytes(out, "high_bytes", l->high_bytes);
+        json_bytes(out, "left_bytes", l->left_bytes);
+        ms_buf_printf(out,
+                      "\"current_bytes\": %zu, \"reclaimable_bytes\": %zu, \"events\": {\"high\": %llu, "
+                      "\"max\": %llu, \"oom\": %llu, \"oom_kill\": %llu}}",
+                      l->current_bytes, l->reclaimable_bytes, (unsigned long long)l->events.high,
+                      (unsigned long long)l->events.max, (unsigned long long)l->events.oom,
+                      (unsigned long long)l->events.oom_kill);
+    }
+    ms_buf_printf(out, "], ");
+    json_bytes(out, "left_bytes", ms_cgroup_left_bytes(c));
+    if (c->binding < 0)
+        ms_buf_printf(out, "\"binding\": null}, ");
+    else
+        ms_buf_printf(out, "\"binding\": %d}, ", c->binding);
+}
+
+static void json_bandwidth(ms_buf *out, const char *key, const ms_bandwidth *b, bool measured) {
+    if (!measured) {
+        ms_buf_printf(out, "\"%s\": null", key);
+        return;
+    }
+    ms_buf_printf(out, "\"%s\": {\"bytes_per_s\": ", key);
+    ms_buf_json_number(out, b->bytes_per_s);
+    ms_buf_printf(out, ", \"bytes\": %zu, \"seconds\": ", b->bytes);
+    ms_buf_json_number(out, b->seconds);
+    ms_buf_printf(out, ", \"direct\": %s}", b->direct ? "true" : "false");
+}
+
+static void write_json(const probe_result *r, ms_buf *out) {
+    const ms_host *h = &r->host;
+    ms_buf_printf(out, "{\"cpu\": {\"name\": ");
+    ms_buf_json_string(out, h->cpu_name);
+    ms_buf_printf(out, ", \"cpus\": %d, \"isa\": [", h->cpus);
+    for (int i = 0; i <= (int)ms_isa_detect(); i++)
+        ms_buf_printf(out, "%s\"%s\"", i ? ", " : "", ms_isa_name((ms_isa)i));
+    ms_buf_printf(out, "]}, \"host\": {");
+    json_bytes(out, "total_bytes", h->total_bytes);
+    json_bytes(out, "available_bytes", h->available_bytes);
+    json_bytes(out, "swap_free_bytes", h->swap_free_bytes);
+    json_cgroup(out, &h->cgroup);
+    json_bytes(out, "address_limit_bytes", h->address_limit_bytes);
+    json_bytes(out, "data_limit_bytes", h->data_limit_bytes);
+    json_bytes(out, "locked_limit_bytes", h->locked_limit_bytes);
+    ms_buf_printf(
+        out, "\"free_bytes\": %zu}, \"devices\": [{\"backend\": \"cpu\", \"name\": ", ms_host_free_bytes(h));
+    ms_buf_json_string(out, r->device);
+    ms_buf_printf(out, ", \"nominal_bytes\": %zu, \"free_bytes\": %zu, \"bf16\": false}], \"backends\": [",
+                  r->nominal_bytes, r->free_bytes);
     for (const ms_backend *const *b = ms_backends(); *b; b++)
-        ms_buf_printf(&out, "%s\"%s\"", b == ms_backends() ? "" : ", ", (*b)->name);
-    ms_buf_printf(&out, "], \"tier\": \"%s\", \"precision_auto\": \"%s\"}", ms_tier_name(tier),
-                  ms_dtype_name(ms_tier_precision(tier, false)));
-    printf("%s\n", out.failed ? "{}" : out.data);
-    ms_buf_free(&out);
+        ms_buf_printf(out, "%s\"%s\"", b == ms_backends() ? "" : ", ", (*b)->name);
+    ms_buf_printf(out, "], ");
+    json_bandwidth(out, "disk", &r->disk, r->measured);
+    ms_buf_printf(out, ", ");
+    json_bandwidth(out, "host_to_device", &r->upload, r->measured);
+    ms_buf_printf(out, ", \"profile\": ");
+    ms_profile_write_json(&r->profile, out);
+    ms_buf_printf(out, "}\n");
 }
 
 static int probe_run(const void *state, char **arguments, int n_arguments) {
     (void)arguments;
     (void)n_arguments;
-    ms_host host;
-    ms_host_read(&host);
-    ms_tier tier = ms_tier_of(host.total_bytes);
-    if (((const probe_state *)state)->json)
-        print_json(&host, tier);
-    else
-        print_text(&host, tier);
-    return 0;
+    const probe_state *s = state;
+    static probe_result result;
+    ms_error err;
+    ms_error_clear(&err);
+    ms_buf out;
+    ms_buf_init(&out, NULL);
+    if (s->fields) {
+        ms_profile_write_fields(&out);
+    } else {
+        if (look(s, &result, &err) != MS_OK)
+            return cli_fail(&err);
+        if (s->json)
+            write_json(&result, &out);
+        else
+            write_text(&result, &out);
+    }
+    int code = 0;
+    if (out.failed) {
+        ms_fail_alloc(&err, NULL, out.length, "the report");
+        code = cli_fail(&err);
+    } else {
+        fputs(out.data, stdout);
+    }
+    ms_buf_free(&out);
+    return code;
 }
 
 static const cli_option probe_options[] = {
     {"json", 'j', CLI_FLAG, offsetof(probe_state, json), NULL, "one JSON object", 0, 0},
+    {"measure", 0, CLI_FLAG, offsetof(probe_state, measure), NULL,
+     "measure how fast the disk is read and memory is copied (a second)", 0, 0},
+    {"disk-file", 0, CLI_TEXT, offsetof(probe_state, file), "FILE",
+     "file to read for that, a checkpoint is best (default: this program)", 0, 0},
+    {"fields", 0, CLI_FLAG, offsetof(probe_state, fields), NULL, "only list the fields that a profile has", 0,
+     0},
+    CLI_PROFILE_OPTIONS(probe_state, profile),
 };
 
 const cli_command cli_probe_command = {
     .name = "probe",
-    .summary = "Show the processor, the memory that a run may use, and the tier",
-    .usage = "[--json]",
+    .summary = "Show the processor, the memory that a run may use, the tier and the profile",
+    .usage = "[--json] [--measure] [--profile NAME] [--set FIELD=VALUE]...",
     .options = probe_options,
     .n_options = CLI_COUNT(probe_options),
     .state_bytes = sizeof(probe_state),
+    .defaults = probe_defaults,
     .run = probe_run,
 };

@@ -10,6 +10,7 @@
     X(plan)                                                                                                  \
     X(models)                                                                                                \
     X(probe)                                                                                                 \
+    X(batch_size)                                                                                            \
     X(doctor)                                                                                                \
     X(bench)                                                                                                 \
     X(stage)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/size.h"
 
 int cli_fail(const ms_error *err) {
     fprintf(stderr, "memsafe: %s", err->message[0] ? err->message : ms_status_text(err->code));
@@ -76,31 +77,13 @@ static ms_status parse_u64(const cli_option *o, const char *value, uint64_t *ret
 }
 
 static ms_status parse_bytes(const cli_option *o, const char *value, uint64_t *ret_bytes, ms_error *err) {
-    char *end;
-    double x = strtod(value, &end), unit = 1;
-    if (end == value || !(x >= 0) || !isfinite(x))
-        return bad_value(o, value, "a size like 8G, 1500M or 64K", err);
-    switch (toupper((unsigned char)*end)) {
-    case 'T':
-        unit *= 1024; /* fall through */
-    case 'G':
-        unit *= 1024; /* fall through */
-    case 'M':
-        unit *= 1024; /* fall through */
-    case 'K':
-        unit *= 1024;
-        end++;
-        break;
-    default:
-        break;
-    }
-    if (*end == 'i')
-        end++;
-    if (*end == 'B' || *end == 'b')
-        end++;
-    if (*end || x * unit >= 0x1p63)
-        return bad_value(o, value, "a size like 8G, 1500M or 64K", err);
-    *ret_bytes = (uint64_t)(x * unit);
+    return ms_size_parse(value, ret_bytes) ? MS_OK : bad_value(o, value, MS_SIZE_EXAMPLES, err);
+}
+
+static ms_status append(const cli_option *o, const char *value, cli_list *list, ms_error *err) {
+    if (list->count == CLI_LIST_MAX)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "--%s: more than %d of them", o->name, CLI_LIST_MAX);
+    list->items[list->count++] = value;
     return MS_OK;
 }
 
@@ -126,6 +109,8 @@ static ms_status store(const cli_option *o, const char *value, void *state, ms_e
         return parse_u64(o, value, field, err);
     case CLI_BYTES:
         return parse_bytes(o, value, field, err);
+    case CLI_LIST:
+        return append(o, value, field, err);
     case CLI_CHOICE: {
         int index = choice_index(o->argument, value);
         if (index < 0)

@@ -19,7 +19,15 @@ typedef enum cli_type {
     CLI_U64,    /* uint64_t */
     CLI_BYTES,  /* uint64_t: 8G, 1500M, 64K, plain bytes */
     CLI_CHOICE, /* int: index into choices, separated by '|' */
+    CLI_LIST,   /* cli_list: may be given several times */
 } cli_type;
+
+#define CLI_LIST_MAX 64
+
+typedef struct cli_list {
+    const char *items[CLI_LIST_MAX];
+    int count;
+} cli_list;
 
 typedef struct cli_option {
     const char *name; /* without the dashes */

@@ -3,6 +3,7 @@
 #define MEMSAFE_MEMSAFE_H
 
 #include "memsafe/detect.h"
+#include "memsafe/optimizer.h"
 #include "memsafe/plan.h"
 #include "memsafe/run.h"
 #include "memsafe/status.h"

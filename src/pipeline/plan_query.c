@@ -1,14 +1,13 @@
 /* ms_plan_run(): the plan of a run that is only described. */
 #include "memsafe/plan.h"
 
-#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "face/align.h"
 #include "face/restore.h"
 #include "memory/host.h"
-#include "memory/tier.h"
 #include "models/synthesize.h"
 #include "pipeline/plan_svg.h"
 #include "pipeline/run_plan.h"
@@ -114,29 +113,21 @@ static void describe(const ms_run_plan *plan, const ms_run_others *others, const
 
 static ms_status plan_on(ms_device *dev, const ms_plan_params *p, ms_plan_report *r, char **ret_svg,
                          ms_error *err) {
-    static const ms_dtype types[] = {
-        [MS_PRECISION_FP32] = MS_F32, [MS_PRECISION_FP16] = MS_F16, [MS_PRECISION_BF16] = MS_BF16};
     ms_model_files *files = ms_alloc(dev->mem, MS_LEDGER_GENERAL, sizeof(*files));
     if (!files)
         return ms_fail_alloc(err, dev->mem, sizeof(*files), "the model's configs");
     ms_engine *engine = NULL;
-    ms_host host;
-    ms_host_read(&host);
-    ms_tier tier = ms_tier_of(host.total_bytes);
-    ms_dtype precision =
-        p->precision == MS_PRECISION_AUTO ? ms_tier_precision(tier, false) : types[p->precision];
-    r->budget_bytes = p->budget_bytes
-                          ? p->budget_bytes
-                          : (size_t)((double)ms_host_free_bytes(&host) * (1 - ms_tier_margin(tier)));
-    strcpy(r->precision, ms_dtype_name(precision));
-    strcpy(r->tier, ms_tier_name(tier));
+    ms_run_policy policy = ms_run_policy_of(p->precision, p->budget_bytes);
+    r->budget_bytes = policy.budget_bytes;
+    snprintf(r->precision, sizeof(r->precision), "%s", ms_dtype_name(policy.precision));
+    snprintf(r->tier, sizeof(r->tier), "%s", ms_tier_name(policy.tier));
     ms_status status, fit;
     MS_GOTO(find_configs(p, files, err));
     int64_t samples = (int64_t)((double)p->frames / p->fps * 16000);
     ms_engine_params params = {.dev = dev,
                                .files = files,
                                .random_weights = true,
-                               .precision = precision,
+                               .precision = policy.precision,
                                .resolution = p->resolution,
                                .steps = p->steps,
                                .guidance = (float)p->guidance,
@@ -171,7 +162,8 @@ fail:
     return status;
 }
 
-ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, char **ret_svg, ms_error *err) {
+ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, char **ret_svg,
+                      ms_error *err) {
     ms_device *dev = NULL;
     ms_device_params device = {.backend = "cpu", .threads = params->threads, .isa_limit = MS_ISA_COUNT - 1};
     ms_plan_report report = {0};

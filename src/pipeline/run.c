@@ -9,7 +9,6 @@
 #include "face/restore.h"
 #include "media/video_writer.h"
 #include "memory/host.h"
-#include "memory/tier.h"
 #include "pipeline/engine.h"
 #include "pipeline/face_source.h"
 #include "pipeline/frame_source.h"
@@ -106,18 +105,11 @@ static void engine_stage(void *arg, const char *stage, int64_t done, int64_t tot
 /* ---- opening ---- */
 
 static ms_status open_memory(ms_job *j, ms_error *err) {
-    ms_host host;
-    ms_host_read(&host);
-    ms_tier tier = ms_tier_of(host.total_bytes);
-    size_t budget = j->p->budget_bytes;
-    if (!budget)
-        budget = (size_t)((double)ms_host_free_bytes(&host) * (1 - ms_tier_margin(tier)));
-    snprintf(j->report.tier, sizeof(j->report.tier), "%s", ms_tier_name(tier));
+    ms_run_policy policy = ms_run_policy_of(j->p->precision, j->p->budget_bytes);
+    size_t budget = policy.budget_bytes;
+    j->precision = policy.precision;
     j->report.budget_bytes = budget;
-    static const ms_dtype types[] = {
-        [MS_PRECISION_FP32] = MS_F32, [MS_PRECISION_FP16] = MS_F16, [MS_PRECISION_BF16] = MS_BF16};
-    j->precision =
-        j->p->precision == MS_PRECISION_AUTO ? ms_tier_precision(tier, false) : types[j->p->precision];
+    snprintf(j->report.tier, sizeof(j->report.tier), "%s", ms_tier_name(policy.tier));
     snprintf(j->report.precision, sizeof(j->report.precision), "%s", ms_dtype_name(j->precision));
     MS_TRY(ms_mem_create(budget, &j->mem));
     size_t base = ms_host_resident_bytes() + MS_RUN_PROCESS_BYTES;

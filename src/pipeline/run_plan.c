@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "device/cpu/peak.h"
+#include "memory/host.h"
 #include "pipeline/clip.h"
 #if MS_HAVE_FFMPEG
 #include "media/codec_memory.h"
@@ -29,6 +30,21 @@ ms_run_speed ms_run_speed_measure(ms_device *dev) {
                           .weight_bytes = threads * WEIGHT_BYTES_PER_THREAD,
                           .stream_bytes = threads * STREAM_BYTES_PER_THREAD,
                           .pass_s = PASS_SECONDS};
+}
+
+/* ---- policy ---- */
+
+ms_run_policy ms_run_policy_of(ms_precision precision, size_t budget_bytes) {
+    static const ms_dtype types[] = {
+        [MS_PRECISION_FP32] = MS_F32, [MS_PRECISION_FP16] = MS_F16, [MS_PRECISION_BF16] = MS_BF16};
+    ms_host host;
+    ms_host_read(&host);
+    ms_run_policy p = {.tier = ms_tier_of(ms_host_nominal_bytes(&host)), .budget_bytes = budget_bytes};
+    p.precision = precision == MS_PRECISION_AUTO ? ms_tier_precision(p.tier, false) : types[precision];
+    int margin = ms_tier_get_policy(p.tier)->safety_margin_percent;
+    if (!budget_bytes)
+        p.budget_bytes = (size_t)((double)ms_host_free_bytes(&host) * (100 - margin) / 100);
+    return p;
 }
 
 /* ---- besides the engine ---- */

@@ -5,6 +5,7 @@
 #ifndef MS_PIPELINE_RUN_PLAN_H
 #define MS_PIPELINE_RUN_PLAN_H
 
+#include "memory/tier.h"
 #include "memsafe/run.h"
 #include "pipeline/engine.h"
 
@@ -18,6 +19,14 @@ typedef struct ms_run_speed {
 
 /* Takes about a tenth of a second. */
 ms_run_speed ms_run_speed_measure(ms_device *dev);
+
+/* Where a run's policy comes from: this host's tier, and the budget that holds without one being given. */
+typedef struct ms_run_policy {
+    ms_tier tier;
+    ms_dtype precision;
+    size_t budget_bytes;
+} ms_run_policy;
+ms_run_policy ms_run_policy_of(ms_precision precision, size_t budget_bytes);
 
 /* What a run holds besides its engine. */
 typedef struct ms_run_others {

@@ -1,0 +1,257 @@
+/* `memsafe batch-size`: how many items each task would take at a time, and what bounds it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/size.h"
+#include "commands.h"
+#include "memory/host.h"
+#include "memory/optimizer.h"
+#include "models/synthesize.h"
+#include "pipeline/batch_cost.h"
+#include "profile_options.h"
+
+#define FRAME_WIDTH 1920
+#define FRAME_HEIGHT 1080
+
+typedef struct batch_state {
+    const char *model, *faces;
+    uint64_t memory_bytes, free_bytes;
+    int width, height, frames, pressure, threads;
+    bool json, serial;
+    cli_profile_options profile;
+} batch_state;
+
+typedef struct batch_job {
+    const batch_state *s;
+    ms_model_files files;
+    ms_profile profile;
+    ms_batch_costs *costs;
+    ms_optimizer *optimizer;
+    size_t memory_bytes, weight_bytes, free_bytes;
+} batch_job;
+
+static void batch_defaults(void *state) {
+    ((batch_state *)state)->model = "latentsync-1.5";
+}
+
+/* A released model by name, else a folder. Checkpoints are not needed: shapes are enough. */
+static ms_status find_model(const batch_state *s, ms_model_files *files, ms_error *err) {
+    static const char *const names[] = {[MS_SYNTHETIC_1_5] = "latentsync-1.5",
+                                        [MS_SYNTHETIC_1_6] = "latentsync-1.6",
+                                        [MS_SYNTHETIC_TINY] = "tiny"};
+    ms_model_names folder = {.dir = s->model, .faces = s->faces};
+    ms_model_files faces;
+    bool named = false;
+    for (int i = 0; i < CLI_COUNT(names) && !named; i++) {
+        named = strcmp(names[i], s->model) == 0;
+        if (named)
+            MS_TRY(ms_synthetic_configs((ms_synthetic)i, files, err));
+    }
+    if (!named)
+        MS_TRY(ms_model_files_find(&folder, MS_PART_VAE | MS_PART_WHISPER, files, err));
+    if (s->faces)
+        MS_TRY(ms_model_files_find(&folder, MS_PART_FACES, &faces, err));
+    else if (named || ms_model_files_find(&folder, MS_PART_FACES, &faces, NULL) != MS_OK)
+        return MS_OK; /* face nets are optional in a folder */
+    strcpy(files->detector, faces.detector);
+    return MS_OK;
+}
+
+/* Without --free: what the weights leave of --memory, or of what is free on this machine. */
+static ms_status size_device(batch_job *j, ms_error *err) {
+    const batch_state *s = j->s;
+    ms_host host;
+    ms_host_read(&host);
+    j->memory_bytes = s->memory_bytes ? (size_t)s->memory_bytes : ms_host_nominal_bytes(&host);
+    MS_TRY(cli_profile_load(&s->profile, j->memory_bytes, &j->profile, err));
+    MS_TRY(ms_batch_costs_weight_bytes(j->costs, (ms_dtype)j->profile.value[MS_FIELD_PRECISION],
+                                       &j->weight_bytes, err));
+    size_t held = s->memory_bytes ? (size_t)s->memory_bytes : ms_host_free_bytes(&host);
+    j->free_bytes = held > j->weight_bytes ? held - j->weight_bytes : 0;
+    if (s->free_bytes)
+        j->free_bytes = (size_t)s->free_bytes;
+    return MS_OK;
+}
+
+static ms_status prepare(batch_job *j, ms_error *err) {
+    const batch_state *s = j->s;
+    MS_TRY(find_model(s, &j->files, err));
+    ms_batch_cost_params costs = {.files = &j->files,
+                                  .threads = s->threads ? s->threads : ms_cpu_count(),
+                                  .branches = s->serial ? 1 : 2};
+    MS_TRY(ms_batch_costs_create(&costs, &j->costs, err));
+    MS_TRY(size_device(j, err));
+    ms_optimizer_params params = {
+        .device_bytes = j->memory_bytes, .free_bytes = j->free_bytes, .cost = ms_batch_cost, .arg = j->costs};
+    return ms_optimizer_create_with(NULL, &j->profile, &params, &j->optimizer, err);
+}
+
+static ms_batch_request request_of(const batch_job *j, ms_task task) {
+    bool frame = task == MS_TASK_FACE_DETECTION || task == MS_TASK_FACE_PROCESSING;
+    int side = j->files.unet_config.resolution;
+    ms_batch_request r = {
+        .height = j->s->height, .width = j->s->width, .frames = j->s->frames, .pressure = j->s->pressure};
+    /* The denoiser takes a window at a time. */
+    if (task == MS_TASK_UNET_INFERENCE && (!r.frames || r.frames > j->files.unet_config.num_frames))
+        r.frames = j->files.unet_config.num_frames;
+    if (!r.height)
+        r.height = frame ? FRAME_HEIGHT : side;
+    if (!r.width)
+        r.width = frame ? FRAME_WIDTH : side;
+    return r;
+}
+
+static void reason(const batch_job *j, ms_task task, const ms_batch_answer *a, char *text, size_t size) {
+    char need[MS_SIZE_TEXT_BYTES], room[MS_SIZE_TEXT_BYTES], from[MS_PROFILE_TEXT_BYTES];
+    if (!a->fits) {
+        snprintf(text, size, "does not fit: one item needs %s of %s",
+                 ms_size_format(need, a->one.device_bytes), ms_size_format(room, a->usable_bytes));
+        return;
+    }
+    switch (a->limit) {
+    case MS_BATCH_BY_CAP:
+        if (j->profile.value[ms_task_field(task)])
+            snprintf(text, size, "cap of %d (%s)", a->cap,
+                     ms_profile_origin_text(&j->profile, ms_task_field(task), from));
+        else
+            snprintf(text, size, "%d, the most that is ever taken", a->cap);
+        break;
+    case MS_BATCH_BY_FRAMES:
+        snprintf(text, size, "%d frames are all there are", a->batch);
+        break;
+    case MS_BATCH_BY_PRESSURE:
+        snprintf(text, size, "pressure %d", j->s->pressure);
+        break;
+    case MS_BATCH_BY_MEMORY:
+    case MS_BATCH_BY_HOST_MEMORY:
+        snprintf(text, size, "memory: %s of %s", ms_size_format(need, a->needed.device_bytes),
+                 ms_size_format(room, a->usable_bytes));
+        break;
+    }
+}
+
+static void write_text(const batch_job *j, ms_task task, const ms_batch_request *r, const ms_batch_answer *a,
+                       ms_buf *out) {
+    char why[256], picture[32], one[MS_SIZE_TEXT_BYTES], needed[MS_SIZE_TEXT_BYTES];
+    reason(j, task, a, why, sizeof(why));
+    snprintf(picture, sizeof(picture), "%dx%d", r->width, r->height);
+    ms_buf_printf(out, "%-18s %-10s %5d %11s %11s  %s\n", ms_task_name(task), picture, a->batch,
+                  ms_size_format(one, a->one.device_bytes), ms_size_format(needed, a->needed.device_bytes),
+                  why);
+}
+
+static void write_json(const batch_job *j, ms_task task, const ms_batch_request *r, const ms_batch_answer *a,
+                       ms_buf *out) {
+    char why[256];
+    reason(j, task, a, why, sizeof(why));
+    ms_buf_printf(
+        out,
+        "{\"task\": \"%s\", \"batch\": %d, \"limit\": \"%s\", \"fits\": %s, \"cap\": %d, "
+        "\"cap_is_users\": %s, \"width\": %d, \"height\": %d, \"one_bytes\": %zu, \"batch_bytes\": %zu, "
+        "\"usable_bytes\": %zu, \"reason\": ",
+        ms_task_name(task), a->batch, ms_batch_limit_name(a->limit), a->fits ? "true" : "false", a->cap,
+        a->cap_is_users ? "true" : "false", r->width, r->height, a->one.device_bytes, a->needed.device_bytes,
+        a->usable_bytes);
+    ms_buf_json_string(out, why);
+    ms_buf_printf(out, "}");
+}
+
+static void write_head(const batch_job *j, ms_buf *out) {
+    char memory[MS_SIZE_TEXT_BYTES], weights[MS_SIZE_TEXT_BYTES], room[MS_SIZE_TEXT_BYTES],
+        why[MS_PROFILE_TEXT_BYTES];
+    if (j->s->json)
+        ms_buf_printf(out,
+                      "{\"memory_bytes\": %zu, \"weight_bytes\": %zu, \"free_bytes\": %zu, \"pressure\": %d, "
+                      "\"tier\": \"%s\", \"tasks\": [",
+                      j->memory_bytes, j->weight_bytes, j->free_bytes, j->s->pressure,
+                      ms_tier_name(j->profile.tier));
+    else
+        ms_buf_printf(out,
+                      "%s, because %s: %s, of which weights take %s (%s); free %s, of which %lld%% are left "
+                      "alone\n%-18s %-10s %5s %11s %11s  %s\n",
+                      ms_tier_name(j->profile.tier), ms_profile_tier_reason(&j->profile, why),
+                      ms_size_format(memory, j->memory_bytes), ms_size_format(weights, j->weight_bytes),
+                      ms_dtype_name((ms_dtype)j->profile.value[MS_FIELD_PRECISION]),
+                      ms_size_format(room, j->free_bytes),
+                      (long long)j->profile.value[MS_FIELD_SAFETY_MARGIN], "task", "item", "batch",
+                      "one needs", "batch needs", "bound by");
+}
+
+static ms_status answer(batch_job *j, char **names, int n_names, ms_buf *out, ms_error *err) {
+    write_head(j, out);
+    for (int i = 0; i < (n_names ? n_names : MS_TASK_COUNT); i++) {
+        ms_task task = (ms_task)i;
+        ms_batch_answer a;
+        if (n_names && !ms_task_find(names[i], &task))
+            return ms_fail(err, MS_INVALID_ARGUMENT,
+                           "\"%s\" is no task; there are face_detection, face_processing, vae_encode, "
+                           "vae_decode, unet_inference and latent_processing",
+                           names[i]);
+        ms_batch_request r = request_of(j, task);
+        MS_TRY(ms_optimizer_explain(j->optimizer, task, &r, &a, err));
+        if (j->s->json && i)
+            ms_buf_printf(out, ", ");
+        (j->s->json ? write_json : write_text)(j, task, &r, &a, out);
+    }
+    if (j->s->json)
+        ms_buf_printf(out, "]}\n");
+    return out->failed ? ms_fail_alloc(err, NULL, out->length, "the answer") : MS_OK;
+}
+
+static int batch_run(const void *state, char **arguments, int n_arguments) {
+    static batch_job j;
+    ms_error err;
+    ms_error_clear(&err);
+    ms_buf out;
+    ms_buf_init(&out, NULL);
+    j.s = state;
+    ms_status status = prepare(&j, &err);
+    if (status == MS_OK)
+        status = answer(&j, arguments, n_arguments, &out, &err);
+    if (status == MS_OK)
+        fputs(out.data, stdout);
+    ms_optimizer_destroy(&j.optimizer);
+    ms_batch_costs_destroy(&j.costs);
+    ms_buf_free(&out);
+    return status == MS_OK ? 0 : cli_fail(&err);
+}
+
+static const cli_option batch_options[] = {
+    {"model", 'm', CLI_TEXT, offsetof(batch_state, model), "NAME",
+     "latentsync-1.5, latentsync-1.6, tiny or a model folder\n(default latentsync-1.5)", 0, 0},
+    {"faces", 0, CLI_TEXT, offsetof(batch_state, faces), "DIR", "folder of the face nets", 0, 0},
+    {"memory", 0, CLI_BYTES, offsetof(batch_state, memory_bytes), "SIZE",
+     "nominal memory of the device (default: this machine's)", 0, 0},
+    {"free", 0, CLI_BYTES, offsetof(batch_state, free_bytes), "SIZE",
+     "free memory once the weights are there\n(default: what they leave)", 0, 0},
+    {"width", 0, CLI_INT, offsetof(batch_state, width), "PX",
+     "of an item (default 1920 for face tasks, else the model's)", 1, 65536},
+    {"height", 0, CLI_INT, offsetof(batch_state, height), "PX",
+     "of an item (default 1080 for face tasks, else the model's)", 1, 65536},
+    {"frames", 'f', CLI_INT, offsetof(batch_state, frames), "N", "that there are to do (default: many)", 1,
+     1 << 30},
+    {"pressure", 0, CLI_INT, offsetof(batch_state, pressure), "N",
+     "1 halves batches, 2 quarters them, 3 leaves one (default 0)", 0, 3},
+    {"serial", 0, CLI_FLAG, offsetof(batch_state, serial), NULL, "guidance branches one after the other", 0,
+     0},
+    {"threads", 't', CLI_INT, offsetof(batch_state, threads), "N", "that will compute; 0 = all", 0, 1024},
+    {"json", 'j', CLI_FLAG, offsetof(batch_state, json), NULL, "one JSON object", 0, 0},
+    CLI_PROFILE_OPTIONS(batch_state, profile),
+};
+
+const cli_command cli_batch_size_command = {
+    .name = "batch-size",
+    .summary = "Show how many items each task takes at a time, and what bounds it",
+    .usage = "[TASK]... [--model NAME] [--memory SIZE] [OPTIONS]",
+    .text =
+        "Tasks: face_detection face_processing vae_encode vae_decode unet_inference latent_processing\n"
+        "(default: all). The tier's cap is lowered to what fits the free memory less the safety margin, then "
+        "by pressure.",
+    .options = batch_options,
+    .n_options = CLI_COUNT(batch_options),
+    .max_arguments = 64,
+    .state_bytes = sizeof(batch_state),
+    .defaults = batch_defaults,
+    .run = batch_run,
+};

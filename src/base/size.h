@@ -1,0 +1,23 @@
+/* Sizes in bytes as people write them. */
+#ifndef MS_BASE_SIZE_H
+#define MS_BASE_SIZE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MS_SIZE_EXAMPLES "a size like 8G, 1500M or 1.5GiB"
+#define MS_SIZE_TEXT_BYTES 32
+
+/*
+ * "8G", "512M", "1.5 GiB", "64kb", plain bytes: digits, with a decimal point if need be, and a unit in any
+ * case, which may end in B or iB. Units are powers of 1024 however they are written, as memory is sold: 8 GB
+ * of it are 8 GiB. Parts of a byte are dropped. False for anything else, below 0, and from 2^63 on; the
+ * process's locale does not matter.
+ */
+bool ms_size_parse(const char *text, uint64_t *ret_bytes);
+
+/* "23.54 GiB", "512.00 MiB", "17 bytes": the largest unit that gives at least 1. Returns ret_text. */
+const char *ms_size_format(char ret_text[MS_SIZE_TEXT_BYTES], uint64_t bytes);
+
+#endif
