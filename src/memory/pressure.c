@@ -137,9 +137,12 @@ static void judge_free(verdict *v, const char *what, int64_t free_bytes, int64_t
     if (!worse(v, (ms_pressure_level)level))
         return;
     v->level = (ms_pressure_level)level;
+    bool small = total < (int64_t)1 << 30;
+    double unit = small ? 0x1p20 : 0x1p30;
     if (v->reason)
-        snprintf(v->reason, MS_PRESSURE_REASON_BYTES, "%s memory: %.2f of %.2f GiB free, below %.2f", what,
-                 (double)free_bytes / 0x1p30, (double)total / 0x1p30, t->share[level - 1] * base / 0x1p30);
+        snprintf(v->reason, MS_PRESSURE_REASON_BYTES, "%s memory: %.2f of %.2f %s free, below %.2f", what,
+                 (double)free_bytes / unit, (double)total / unit, small ? "MiB" : "GiB",
+                 t->share[level - 1] * base / unit);
 }
 
 static void judge_psi(verdict *v, const char *what, double avg10, const double limits[STEPS]) {

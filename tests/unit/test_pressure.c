@@ -112,6 +112,10 @@ static void shares_of_memory(void **state) {
     s.host_available = GIB / 4;
     assert_int_equal(judge(s, NULL, reason), MS_PRESSURE_HIGH);
     assert_string_equal(reason, "host memory: 0.25 of 10.00 GiB free, below 0.50");
+    s.host_total = 96 << 20;
+    s.host_available = 3 << 20;
+    assert_int_equal(judge(s, NULL, reason), MS_PRESSURE_HIGH);
+    assert_string_equal(reason, "host memory: 3.00 of 96.00 MiB free, below 4.80");
 }
 
 static void limits_of_a_cgroup(void **state) {
