@@ -59,8 +59,8 @@ int64_t ms_exec_first_image(const ms_exec_context *x) {
 
 static ms_param streamed_param(const ms_graph *g, int index) {
     const ms_node *node = ms_graph_node(g, index);
-    for (int i = 0; i < MS_NODE_PARAMS; i++)
-        if (node->param[i] != MS_NO_PARAM && ms_weights_is_streamed(ms_graph_weights(g), node->param[i]))
+    for (int i = 0; i < node->n_params; i++)
+        if (ms_weights_is_streamed(ms_graph_weights(g), node->param[i]))
             return node->param[i];
     return MS_NO_PARAM;
 }

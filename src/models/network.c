@@ -58,7 +58,7 @@ ms_network_work ms_network_get_work(const ms_network *n, ms_dtype precision) {
                 slice = n->plan->slice[node->segment];
         double slices = (double)((extent + slice - 1) / slice);
         work.passes += slices;
-        for (int p = 0; p < MS_NODE_PARAMS; p++) {
+        for (int p = 0; p < node->n_params; p++) {
             if (node->param[p] == MS_NO_PARAM)
                 continue;
             double bytes = slices * (double)ms_weights_param_bytes(w, node->param[p], precision);

@@ -29,6 +29,8 @@ bool op_matrix_inputs(ms_graph *g, ms_node *node, ms_value src, ms_value src2, c
     if (out->residual != MS_NO_VALUE && !op_same_shape(g, node->name, out->residual, dst))
         return false;
     node->n_inputs = OP_MATRIX_INPUTS;
+    node->n_params = OP_MATRIX_PARAMS;
+    node->param[OP_WEIGHT] = MS_NO_PARAM;
     node->input[OP_SRC] = src;
     node->input[OP_SRC2] = src2;
     node->input[OP_TABLES] = norm->tables;

@@ -29,7 +29,7 @@ static inline bool op_same_shape(ms_graph *g, const char *name, ms_value value, 
 /* Inputs of linear and conv nodes, by position. */
 enum { OP_SRC, OP_SRC2, OP_TABLES, OP_ADD, OP_RESIDUAL, OP_MATRIX_INPUTS };
 /* Their parameters. */
-enum { OP_WEIGHT, OP_BIAS, OP_SLOPE };
+enum { OP_WEIGHT, OP_BIAS, OP_SLOPE, OP_MATRIX_PARAMS };
 
 /* Checks norm, add and residual against the shapes and puts them into the node. n: outputs of the product,
    which are what the bias is for; GEGLU then halves them. */

@@ -58,6 +58,7 @@ ms_value ms_op_unary(ms_graph *g, const char *name, ms_value src, ms_act act, co
     ms_node node = {.op = &op_unary,
                     .name = name,
                     .input = {src, MS_NO_VALUE},
+                    .n_params = 1,
                     .param = {ms_graph_vector(g, slope, 1, &s.c)}};
     return append(g, &node, &(element_desc){.act = act});
 }
@@ -78,6 +79,7 @@ ms_value ms_op_binary_param(ms_graph *g, const char *name, ms_binary binary, ms_
     ms_node node = {.op = &op_binary,
                     .name = name,
                     .input = {a, MS_NO_VALUE},
+                    .n_params = 1,
                     .param = {ms_graph_vector(g, param, rank, rank == 1 ? one : two)}};
     return append(g, &node, &(element_desc){.binary = binary, .rank = rank});
 }

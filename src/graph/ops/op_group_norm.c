@@ -75,6 +75,7 @@ ms_value ms_op_norm_tables(ms_graph *g, const ms_group_norm_desc *desc, ms_value
                     .n_inputs = 1,
                     .input = {partials},
                     .in_place = -1,
+                    .n_params = 2,
                     .param = {ms_graph_vector(g, desc->weight, 1, &channels),
                               ms_graph_vector(g, desc->bias, 1, &channels)},
                     .desc = ms_graph_copy(g, desc, sizeof(*desc))};

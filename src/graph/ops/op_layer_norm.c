@@ -35,6 +35,7 @@ ms_value ms_op_layer_norm(ms_graph *g, const ms_layer_norm_desc *desc) {
         .n_inputs = 1,
         .input = {desc->src},
         .in_place = 0,
+        .n_params = 3,
         .param = {ms_graph_vector(g, desc->weight, 1, &s.c), ms_graph_vector(g, desc->bias, 1, &s.c),
                   ms_graph_vector(g, desc->position, 3, (int64_t[]){1, desc->position_rows, s.c})},
         .desc = ms_graph_copy(g, desc, sizeof(*desc))};
