@@ -14,7 +14,7 @@
 #define BLOCK_MAGIC 0x6d656d73u
 
 struct ms_mem {
-    size_t budget;
+    atomic_size_t budget; /* 0 = none */
     atomic_size_t current, peak;
     atomic_size_t ledger_current[MS_LEDGER_COUNT], ledger_peak[MS_LEDGER_COUNT];
     atomic_uint_fast64_t allocations, failures;
@@ -87,7 +87,7 @@ ms_status ms_mem_create(size_t budget_bytes, ms_mem **ret_mem) {
     ms_mem *mem = calloc(1, sizeof(*mem));
     if (!mem)
         return MS_HOST_MEMORY;
-    mem->budget = budget_bytes;
+    atomic_init(&mem->budget, budget_bytes);
     *ret_mem = mem;
     return MS_OK;
 }
@@ -107,10 +107,18 @@ static void raise_peak(atomic_size_t *peak, size_t value) {
     }
 }
 
+bool ms_mem_set_budget(ms_mem *mem, size_t budget_bytes) {
+    if (budget_bytes && atomic_load(&mem->current) > budget_bytes)
+        return false;
+    atomic_store(&mem->budget, budget_bytes);
+    return true;
+}
+
 bool ms_mem_charge(ms_mem *mem, ms_ledger ledger, size_t bytes) {
     mem = resolve(mem);
     size_t now = atomic_fetch_add(&mem->current, bytes) + bytes;
-    if (mem->budget && now > mem->budget) {
+    size_t budget = atomic_load(&mem->budget);
+    if (budget && now > budget) {
         atomic_fetch_sub(&mem->current, bytes);
         atomic_fetch_add(&mem->failures, 1);
         return false;
@@ -244,7 +252,7 @@ char *ms_asprintf(ms_mem *mem, const char *fmt, ...) {
 
 void ms_mem_get_usage(const ms_mem *mem, ms_mem_usage *ret_usage) {
     const ms_mem *m = mem ? mem : &process_mem;
-    ret_usage->budget_bytes = m->budget;
+    ret_usage->budget_bytes = atomic_load(&m->budget);
     ret_usage->current_bytes = atomic_load(&m->current);
     ret_usage->peak_bytes = atomic_load(&m->peak);
     for (int i = 0; i < MS_LEDGER_COUNT; i++) {

@@ -50,6 +50,9 @@ ms_mem *ms_mem_process(void);
 /* budget_bytes: 0 = unlimited. */
 ms_status ms_mem_create(size_t budget_bytes, ms_mem **ret_mem);
 
+/* From now on. false, and nothing changes, when more than that is held already. 0 = unlimited. */
+bool ms_mem_set_budget(ms_mem *mem, size_t budget_bytes);
+
 /* All blocks must have been freed; returns the number of bytes that were not (0 = clean) and nulls the
  * pointer. */
 size_t ms_mem_destroy(ms_mem **mem);

@@ -9,6 +9,11 @@
 #include "models/autoencoder.h"
 #include "weights/weight_stream.h"
 
+/* Directories of three checkpoints: some 2000 tensors with their names. */
+#define OPEN_FILES_BYTES ((size_t)2 << 20)
+/* A parameter's block begins with a header and ends with its page. */
+#define BLOCK_OVERHEAD (MS_MEM_ALIGN + 4096)
+
 struct ms_engine {
     ms_engine_params p;
     ms_model_files files;
@@ -256,7 +261,7 @@ ms_status ms_engine_create(const ms_engine_params *params, const ms_engine_hooks
         return status;
     }
     ms_mem_get_usage(params->dev->mem, &after);
-    e->held_bytes = after.current_bytes - before.current_bytes;
+    e->held_bytes = after.current_bytes - before.current_bytes + OPEN_FILES_BYTES;
     *ret_engine = e;
     return MS_OK;
 }
@@ -313,7 +318,10 @@ ms_engine_memory ms_engine_get_memory(const ms_engine *e) {
     ms_engine_memory m = {.arena_bytes = e->arena_bytes, .held_bytes = e->held_bytes};
     for (int i = 0; i < 3; i++) {
         m.weight_bytes += ms_weights_bytes(all[i], e->p.precision);
-        m.resident_bytes += ms_weights_resident_bytes(all[i], e->p.precision);
+        m.resident_bytes +=
+            ms_weights_resident_bytes(all[i], e->p.precision) + ms_weights_count(all[i]) * BLOCK_OVERHEAD;
+        m.streamed_bytes +=
+            ms_weights_bytes(all[i], e->p.precision) - ms_weights_resident_bytes(all[i], e->p.precision);
     }
     m.stream_bytes = stream_buffer_bytes(e);
     if (m.stream_bytes) /* and scratch for the pool's threads and the stream's own */

@@ -64,7 +64,8 @@ const uint8_t *ms_engine_mask(const ms_engine *engine);   /* [resolution][resolu
 typedef struct ms_engine_memory {
     size_t arena_bytes;
     size_t weight_bytes;   /* of all parameters */
-    size_t resident_bytes; /* of those that stay */
+    size_t resident_bytes; /* of those that stay, with what the allocator adds */
+    size_t streamed_bytes; /* of the others */
     size_t stream_bytes;   /* buffer and scratch of the others; 0 when all stay */
     size_t held_bytes;     /* by the engine already: graphs, plans, buffers between the stages */
     size_t total_bytes;    /* once loaded: arena, resident, stream, held */

@@ -97,7 +97,7 @@ static void describe(const ms_run_plan *plan, const ms_run_others *others, const
     r->resident_bytes = plan->engine.resident_bytes;
     r->stream_bytes = plan->engine.stream_bytes;
     r->weight_bytes = plan->engine.weight_bytes;
-    r->streamed_bytes = plan->engine.weight_bytes - plan->engine.resident_bytes;
+    r->streamed_bytes = plan->engine.streamed_bytes;
     r->peak_bytes = plan->peak_bytes;
     r->window_s = plan->window_s;
     r->n_phases = ms_engine_get_phases(engine, phases);

@@ -106,16 +106,15 @@ static void engine_stage(void *arg, const char *stage, int64_t done, int64_t tot
 
 static ms_status open_memory(ms_job *j, ms_error *err) {
     ms_run_policy policy = ms_run_policy_of(j->p->precision, j->p->budget_bytes);
-    size_t budget = policy.budget_bytes;
     j->precision = policy.precision;
-    j->report.budget_bytes = budget;
+    j->report.budget_bytes = policy.budget_bytes;
     snprintf(j->report.tier, sizeof(j->report.tier), "%s", ms_tier_name(policy.tier));
     snprintf(j->report.precision, sizeof(j->report.precision), "%s", ms_dtype_name(j->precision));
-    MS_TRY(ms_mem_create(budget, &j->mem));
+    /* The budget holds from the plan on: only the plan knows the least that would do, and says so. */
+    MS_TRY(ms_mem_create(0, &j->mem));
     size_t base = ms_host_resident_bytes() + MS_RUN_PROCESS_BYTES;
     if (!ms_mem_charge(j->mem, MS_LEDGER_GENERAL, base))
-        return ms_fail(err, MS_BUDGET, "a budget of %.0f MB is too small: the program alone takes %.0f MB",
-                       (double)budget / 1e6, (double)base / 1e6);
+        return ms_fail_alloc(err, j->mem, base, "the program itself");
     j->base_bytes = base;
     return MS_OK;
 }
@@ -250,6 +249,9 @@ static ms_status open_engine(ms_job *j, ms_error *err) {
     ms_run_speed speed = ms_run_speed_measure(j->dev);
     MS_TRY(
         ms_run_plan_choose(&engine, &speed, other_bytes(j), j->report.budget_bytes, p->rung, &j->plan, err));
+    if (!ms_mem_set_budget(j->mem, j->report.budget_bytes))
+        return ms_fail(err, MS_INTERNAL, "opening the files took more than the plan of %zu bytes",
+                       j->plan.peak_bytes);
     engine.layout = j->plan.layout;
     ms_engine_hooks hooks = {.poll = poll, .stage = engine_stage, .arg = j};
     MS_TRY(ms_engine_create(&engine, &hooks, &j->engine, err));
@@ -426,7 +428,7 @@ static void fill_report(ms_job *j) {
     r->resolution = j->geometry.resolution;
     r->arena_bytes = memory.arena_bytes;
     r->weight_bytes = memory.weight_bytes;
-    r->streamed_bytes = memory.weight_bytes - memory.resident_bytes;
+    r->streamed_bytes = memory.streamed_bytes;
     r->rung = j->plan.rung;
     r->planned_bytes = j->plan.peak_bytes;
     r->planned_window_s = j->plan.window_s;

@@ -1,0 +1,154 @@
+/* One drawn clip, one small model: whatever memory a run is given and however it is cut up, the same frames come out,
+   and the memory is kept. */
+#include "test.h"
+
+#include "base/json.h"
+#include "media/video_reader.h"
+#include "support/cli.h"
+#include "support/drawn.h"
+
+#define FRAMES 21 /* a window and a short one */
+
+static char inputs[2048];
+
+static int prepare(void **state) {
+    (void)state;
+    char line[1024];
+    snprintf(line, sizeof(line),
+             "%s --seed 3 --frames %d --size 240x208 -o %s --track %s --speech-seed 9 --speech %s >/dev/null",
+             MS_DRAW_CLIP_PATH, FRAMES, test_file("in.mkv"), test_file("in.jsonl"), test_file("in.wav"));
+    assert_int_equal(system(line), 0);
+    assert_run_works("models --synthesize tiny -o %s", test_file("model"));
+    snprintf(
+        inputs, sizeof(inputs),
+        "--video %s --track %s --audio %s --model %s --steps 3 --frames %d --codec ffv1 --audio-out none -f",
+        test_file("in.mkv"), test_file("in.jsonl"), test_file("in.wav"), test_file("model"), FRAMES);
+    return 0;
+}
+
+static int clean_up(void **state) {
+    (void)state;
+    test_dir_remove();
+    return 0;
+}
+
+static uint64_t hash_of(const char *path) {
+    ms_video_reader *reader = NULL;
+    ms_error err;
+    ms_video_reader_params params = MS_VIDEO_READER_DEFAULTS;
+    assert_ms_ok(ms_video_reader_open(NULL, path, &params, &reader, &err), &err);
+    const ms_video_info *info = ms_video_reader_info(reader);
+    size_t bytes = (size_t)info->width * (size_t)info->height * 3;
+    uint8_t *rgb = malloc(bytes);
+    uint64_t hash = 0;
+    int frames = 0;
+    for (bool got = true;; frames++) {
+        assert_ms_ok(ms_video_reader_read(reader, rgb, 0, &got, &err), &err);
+        if (!got)
+            break;
+        hash = hash * 31 + test_fnv1a(rgb, bytes);
+    }
+    assert_int_equal(frames, FRAMES);
+    free(rgb);
+    ms_video_reader_close(&reader);
+    return hash;
+}
+
+typedef struct outcome {
+    uint64_t hash;
+    double budget, planned, resident, streamed, weights;
+    char rung[24];
+} outcome;
+
+static double number(const ms_json *root, const char *key) {
+    const ms_json *value = ms_json_get(root, key);
+    assert_non_null(value);
+    return value->number;
+}
+
+/* A run with more options, its frames and its report. */
+static outcome run(const char *options) {
+    const char *output = test_file("out.mkv"), *report = test_file("report.json");
+    assert_run_works("run %s -o %s --report %s %s", inputs, output, report, options);
+    ms_error err;
+    ms_json_doc *doc = NULL;
+    static char text[8192];
+    FILE *f = fopen(report, "r");
+    assert_non_null(f);
+    size_t length = fread(text, 1, sizeof(text), f);
+    fclose(f);
+    assert_ms_ok(ms_json_parse(NULL, text, length, &doc, &err), &err);
+    const ms_json *root = ms_json_root(doc);
+    outcome o = {.hash = hash_of(output),
+                 .budget = number(root, "budget_bytes"),
+                 .planned = number(root, "planned_bytes"),
+                 .resident = number(root, "peak_resident_bytes"),
+                 .streamed = number(root, "streamed_bytes"),
+                 .weights = number(root, "weight_bytes")};
+    snprintf(o.rung, sizeof(o.rung), "%s", ms_json_get(root, "rung")->string);
+    ms_json_doc_destroy(&doc);
+    assert_true(o.planned <= o.budget);
+    assert_true(o.resident <= o.budget);
+    return o;
+}
+
+static void every_rung_gives_the_same_frames(void **state) {
+    (void)state;
+    static const char *const rungs[] = {"full",        "batch",      "serial",      "slices",
+                                        "stream-part", "stream-all", "single-frame"};
+    uint64_t first = 0;
+    for (int i = 0; i < 7; i++) {
+        for (int threads = 1 + i % 2; threads <= 4; threads += 2) {
+            char options[64];
+            snprintf(options, sizeof(options), "--force-rung %s --threads %d", rungs[i], threads);
+            outcome o = run(options);
+            assert_string_equal(o.rung, rungs[i]);
+            if (!first)
+                first = o.hash;
+            assert_true(o.hash == first);
+            assert_int_equal(o.streamed > 0, i >= 4);
+        }
+    }
+}
+
+/* "... needs at least N MB" */
+static int least_megabytes(const char *options) {
+    assert_run_fails(3, "needs at least", "run %s -o %s %s", inputs, test_file("none.mkv"), options);
+    assert_false(test_exists(test_file("none.mkv")));
+    return atoi(strstr(test_output, "at least") + 8);
+}
+
+static void every_budget_is_kept_and_gives_the_same_frames(void **state) {
+    (void)state;
+    char options[64];
+    uint64_t expected = run("").hash;
+    int least = least_megabytes("--budget 1M");
+    /* Sizes are binary: 1M is 1048576 bytes; the least is said in millions. */
+    for (int i = 0; i < 8; i++) {
+        long long budget = (long long)least * 1000000 + (long long)i * i * 1000000;
+        snprintf(options, sizeof(options), "--threads %d --budget %lld", 1 + i % 3, budget);
+        /* The program itself differs by a page or two from run to run. */
+        if (i == 0)
+            snprintf(options, sizeof(options), "--threads 2 --budget %lld", budget + 1000000);
+        outcome o = run(options);
+        assert_true(o.hash == expected);
+    }
+    snprintf(options, sizeof(options), "--budget %lld", (long long)(least - 2) * 1000000);
+    least_megabytes(options);
+}
+
+static void a_deepcache_run_is_the_same_too(void **state) {
+    (void)state;
+    uint64_t first = run("--deepcache --force-rung full").hash;
+    assert_true(run("--deepcache --force-rung single-frame --threads 3").hash == first);
+    assert_true(run("--force-rung full").hash != first);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_rung_gives_the_same_frames),
+        cmocka_unit_test(every_budget_is_kept_and_gives_the_same_frames),
+        cmocka_unit_test(a_deepcache_run_is_the_same_too),
+    };
+    return cmocka_run_group_tests(tests, prepare, clean_up);
+}
