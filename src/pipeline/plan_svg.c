@@ -83,12 +83,14 @@ static void draw_arena(const drawing *d, const ms_plan_report *r, const ms_engin
     }
 }
 
-static void line(const drawing *d, size_t bytes, const char *colour, const char *label) {
+/* The label stands above the line, at its left or right end. */
+static void line(const drawing *d, size_t bytes, const char *colour, bool left, const char *label) {
     double y = y_of(d, (double)bytes);
     ms_buf_printf(d->out,
                   "<line x1='%.1f' y1='%.1f' x2='%.1f' y2='%.1f' stroke='%s' stroke-width='1.5' "
-                  "stroke-dasharray='6 4'/>\n<text x='%.1f' y='%.1f' text-anchor='end'>%s %.0f MB</text>\n",
-                  LEFT, y, LEFT + WIDTH, y, colour, LEFT + WIDTH - 4, y - 4, label, (double)bytes / 1e6);
+                  "stroke-dasharray='6 4'/>\n<text x='%.1f' y='%.1f' text-anchor='%s'>%s %.0f MB</text>\n",
+                  LEFT, y, LEFT + WIDTH, y, colour, left ? LEFT + 4 : LEFT + WIDTH - 4, y - 4,
+                  left ? "start" : "end", label, (double)bytes / 1e6);
 }
 
 static void scale(const drawing *d, double top_bytes) {
@@ -126,9 +128,9 @@ ms_status ms_plan_draw(const ms_plan_report *r, const ms_engine *engine, char **
     ms_buf_printf(&out, "<rect x='%.1f' y='%.1f' width='%.1f' height='%.1f' fill='#f7f7fb'/>\n", LEFT,
                   y_of(&d, base + (double)r->arena_bytes), WIDTH, (double)r->arena_bytes * d.bytes_to_px);
     draw_arena(&d, r, engine, base);
-    line(&d, r->peak_bytes, "#444", "peak");
+    line(&d, r->peak_bytes, "#444", true, "peak");
     if (show_budget)
-        line(&d, r->budget_bytes, "#c00", "budget");
+        line(&d, r->budget_bytes, "#c00", false, "budget");
     scale(&d, top);
     ms_buf_printf(&out, "</svg>\n");
     if (out.failed) {
