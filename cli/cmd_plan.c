@@ -182,7 +182,7 @@ const cli_command cli_plan_command = {
     .summary = "Say what a run would take in memory and time, without running it",
     .usage = "[--model DIR | --shape NAME] [OPTIONS]",
     .text = "Every byte is computed as the run itself computes it. The exit code is 3 when the budget is "
-               "too small.",
+            "too small.",
     .options = plan_options,
     .n_options = CLI_COUNT(plan_options),
     .state_bytes = sizeof(plan_state),

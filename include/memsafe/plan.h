@@ -64,7 +64,7 @@ typedef struct ms_plan_report {
  * over a window, to be freed with ms_plan_free_svg(); NULL = none wanted.
  */
 MS_API ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, char **ret_svg,
-                         ms_error *err);
+                             ms_error *err);
 MS_API void ms_plan_free_svg(char **svg);
 
 #ifdef __cplusplus
