@@ -27,6 +27,9 @@ static void report_text(const ms_run_report *r, const char *output) {
     printf("  %s tier, %s weights, rung %s (%s); peak %.0f MB of a budget of %.0f MB\n", r->tier,
            r->precision, ms_rung_name(r->rung), ms_rung_text(r->rung), (double)r->peak_resident_bytes / 1e6,
            (double)r->budget_bytes / 1e6);
+    for (int i = 0; i < r->n_changes; i++)
+        printf("  frame %" PRId64 ": memory pressure %s (%s), from here on rung %s\n", r->change[i].frame,
+               r->change[i].level, r->change[i].reason, ms_rung_name(r->change[i].rung));
     if (r->frames_interpolated)
         printf("  %" PRId64 " frames: face bridged between neighbours\n", r->frames_interpolated);
     if (r->frames_without_face)
@@ -35,6 +38,18 @@ static void report_text(const ms_run_report *r, const char *output) {
     if (r->source_frames_lost)
         printf("  the input is damaged: %" PRId64 " of its frames could not be decoded\n",
                r->source_frames_lost);
+}
+
+static void report_changes(ms_buf *b, const ms_run_report *r) {
+    ms_buf_printf(b, "  \"pressure_changes\": [");
+    for (int i = 0; i < r->n_changes; i++) {
+        const ms_run_change *c = &r->change[i];
+        ms_buf_printf(b, "%s{\"frame\": %" PRId64 ", \"level\": \"%s\", \"rung\": \"%s\", \"reason\": ",
+                      i ? ", " : "", c->frame, c->level, ms_rung_name(c->rung));
+        ms_buf_json_string(b, c->reason);
+        ms_buf_printf(b, "}");
+    }
+    ms_buf_printf(b, "],\n");
 }
 
 static ms_status write_report(const char *path, const run_state *s, const ms_run_report *r, ms_error *err) {
@@ -57,6 +72,7 @@ static ms_status write_report(const char *path, const run_state *s, const ms_run
                   s->p.seed, s->p.steps, s->p.guidance, s->p.deepcache ? "true" : "false", r->resolution,
                   r->tier, r->precision, r->width, r->height, r->fps, r->frames, r->frames_without_face,
                   r->frames_interpolated, r->windows, r->video_frames, r->source_frames_lost);
+    report_changes(&b, r);
     ms_buf_printf(&b,
                   "  \"rung\": \"%s\", \"budget_bytes\": %zu, \"planned_bytes\": %zu, "
                   "\"peak_resident_bytes\": %zu,\n"
@@ -136,6 +152,8 @@ static const cli_option run_options[] = {
     {"force-rung", 0, CLI_CHOICE, offsetof(run_state, rung),
      "auto|full|batch|serial|slices|stream-part|stream-all|single-frame",
      "how far to cut the work up (see docs/memory.md); the result does not depend on it", 0, 0},
+    {"pressure-trace", 0, CLI_TEXT, P(pressure_trace), "FILE",
+     "scripted memory pressure in place of the system's (docs/pressure.md)", 0, 0},
     {"track", 0, CLI_TEXT, P(track), "FILE", "read faces from JSON lines (memsafe detect writes them)", 0, 0},
     {"face", 0, CLI_INT, P(face), "N", "follow the N-th face to appear, from 0 (default: the largest)", 0,
      1000},

@@ -88,6 +88,8 @@ typedef struct ms_run_params {
     size_t
         budget_bytes; /* of memory that the process may come to hold; 0 = what is free now less the tier's margin */
     ms_rung rung;
+    const char *
+        pressure_trace; /* scripted memory pressure in place of the system's, for tests; NULL = watch the system */
 
     int fps_num, fps_den; /* of the output; num 0 = the video's own */
     ms_loop_mode loop;
@@ -109,6 +111,15 @@ typedef struct ms_run_params {
  */
 MS_API void ms_run_params_init(ms_run_params *ret_params);
 
+/* A change of the layout under way because others took memory, or gave it back. */
+typedef struct ms_run_change {
+    int64_t frame;  /* output frame before which it happened */
+    char level[12]; /* of pressure: "none", "low", "high", "critical" */
+    ms_rung rung;   /* from then on */
+    char reason[160];
+} ms_run_change;
+#define MS_RUN_MAX_CHANGES 32
+
 typedef struct ms_run_report {
     int64_t frames, frames_without_face, frames_interpolated, windows;
     int64_t video_frames;       /* of the input that were used */
@@ -121,6 +132,8 @@ typedef struct ms_run_report {
     size_t arena_bytes, weight_bytes,
         streamed_bytes;      /* streamed: of the weights, what did not stay in memory */
     double planned_window_s; /* predicted time of a full window */
+    int n_changes;           /* the first MS_RUN_MAX_CHANGES are kept */
+    ms_run_change change[MS_RUN_MAX_CHANGES];
     double seconds, load_s, audio_s, faces_s, encode_s, denoise_s, decode_s, write_s;
 } ms_run_report;
 

@@ -14,6 +14,7 @@
 #include "pipeline/frame_source.h"
 #include "pipeline/run_internal.h"
 #include "pipeline/run_plan.h"
+#include "pipeline/run_pressure.h"
 #include "pipeline/speech.h"
 
 typedef struct ms_job {
@@ -24,6 +25,9 @@ typedef struct ms_job {
     size_t base_bytes; /* of the process itself, charged to mem */
     ms_device *dev;
     ms_run_plan plan;
+    ms_engine_params engine_params; /* but the layout, which is the plan's */
+    ms_run_speed speed;
+    ms_run_pressure pressure;
     ms_model_files files;
     ms_dtype precision;
     ms_speech *speech;
@@ -228,36 +232,83 @@ static size_t other_bytes(const ms_job *j) {
     return usage.current_bytes + ms_run_frame_bytes(&clip) + ms_video_writer_memory(&writer);
 }
 
+/* Makes the engine for the plan and loads it. Memory that is not to be had after all is answered with the least
+   plan. */
+static ms_status start_engine(ms_job *j, ms_error *err) {
+    ms_engine_hooks hooks = {.poll = poll, .stage = engine_stage, .arg = j};
+    for (;;) {
+        j->engine_params.layout = j->plan.layout;
+        ms_status status = ms_engine_create(&j->engine_params, &hooks, &j->engine, err);
+        if (status == MS_OK)
+            status = ms_engine_load(j->engine, err);
+        if (status == MS_OK)
+            break;
+        ms_engine_destroy(&j->engine);
+        if (status != MS_HOST_MEMORY || j->plan.rung == MS_RUNG_SINGLE_FRAME)
+            return status;
+        MS_TRY(ms_run_plan_least(&j->engine_params, &j->speed, j->plan.other_bytes, &j->plan, err));
+    }
+    ms_face_finder_set_arena(j->faces, ms_engine_arena(j->engine));
+    return MS_OK;
+}
+
+/* Between windows nothing but the weights is held by the engine: it may be made anew for another layout. */
+static ms_status follow_pressure(ms_job *j, ms_error *err) {
+    bool changed = false;
+    ms_run_change change = {.frame = j->report.frames};
+    MS_TRY(ms_run_pressure_check(&j->pressure, &changed, change.reason, sizeof(change.reason), err));
+    if (!changed || j->p->rung != MS_RUNG_AUTO)
+        return MS_OK;
+    ms_run_plan plan;
+    double share = ms_run_pressure_share(j->pressure.level);
+    ms_status status = MS_BUDGET;
+    if (share > 0)
+        status =
+            ms_run_plan_choose(&j->engine_params, &j->speed, j->plan.other_bytes,
+                               (size_t)(share * (double)j->report.budget_bytes), MS_RUNG_AUTO, &plan, NULL);
+    if (status == MS_BUDGET)
+        status = ms_run_plan_least(&j->engine_params, &j->speed, j->plan.other_bytes, &plan, err);
+    if (status != MS_OK)
+        return status;
+    change.rung = plan.rung;
+    snprintf(change.level, sizeof(change.level), "%s", ms_pressure_name(j->pressure.level));
+    if (j->report.n_changes < MS_RUN_MAX_CHANGES)
+        j->report.change[j->report.n_changes++] = change;
+    if (plan.peak_bytes == j->plan.peak_bytes)
+        return MS_OK; /* the same layout */
+    j->plan = plan;
+    ms_engine_destroy(&j->engine);
+    return start_engine(j, err);
+}
+
 static ms_status open_engine(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;
     const ms_video_info *info = ms_clip_info(j->clip);
     size_t arena_bytes = 0;
     MS_TRY(open_faces(j, &arena_bytes, err));
     MS_TRY(make_buffers(j, err));
-    ms_engine_params engine = {.dev = j->dev,
-                               .files = &j->files,
-                               .precision = j->precision,
-                               .resolution = p->resolution,
-                               .steps = p->steps,
-                               .guidance = (float)p->guidance,
-                               .deepcache = p->deepcache,
-                               .seed = p->seed,
-                               .fps = (double)info->fps.num / (double)info->fps.den,
-                               .speech = ms_speech_stats(j->speech),
-                               .samples = ms_speech_source(j->speech),
-                               .least_arena_bytes = arena_bytes};
-    ms_run_speed speed = ms_run_speed_measure(j->dev);
-    MS_TRY(
-        ms_run_plan_choose(&engine, &speed, other_bytes(j), j->report.budget_bytes, p->rung, &j->plan, err));
+    j->engine_params = (ms_engine_params){.dev = j->dev,
+                                          .files = &j->files,
+                                          .precision = j->precision,
+                                          .resolution = p->resolution,
+                                          .steps = p->steps,
+                                          .guidance = (float)p->guidance,
+                                          .deepcache = p->deepcache,
+                                          .seed = p->seed,
+                                          .fps = (double)info->fps.num / (double)info->fps.den,
+                                          .speech = ms_speech_stats(j->speech),
+                                          .samples = ms_speech_source(j->speech),
+                                          .least_arena_bytes = arena_bytes};
+    j->speed = ms_run_speed_measure(j->dev);
+    MS_TRY(ms_run_plan_choose(&j->engine_params, &j->speed, other_bytes(j), j->report.budget_bytes, p->rung,
+                              &j->plan, err));
     if (!ms_mem_set_budget(j->mem, j->report.budget_bytes))
         return ms_fail(err, MS_INTERNAL, "opening the files took more than the plan of %zu bytes",
                        j->plan.peak_bytes);
-    engine.layout = j->plan.layout;
-    ms_engine_hooks hooks = {.poll = poll, .stage = engine_stage, .arg = j};
-    MS_TRY(ms_engine_create(&engine, &hooks, &j->engine, err));
-    MS_TRY(ms_engine_load(j->engine, err));
-    ms_face_finder_set_arena(j->faces, ms_engine_arena(j->engine));
-    return MS_OK;
+    j->report.rung = j->plan.rung;
+    j->report.planned_bytes = j->plan.peak_bytes;
+    j->report.planned_window_s = j->plan.window_s;
+    return start_engine(j, err);
 }
 
 static ms_status open_stages(ms_job *j, ms_error *err) {
@@ -335,6 +386,7 @@ static ms_status flush_window(ms_job *j, ms_error *err) {
                    .faces = j->aligned,
                    .deliver = deliver,
                    .arg = j};
+    MS_TRY(follow_pressure(j, err));
     enter(j, "audio");
     MS_TRY(ms_engine_run_window(j->engine, &w, err));
     enter(j, "faces");
@@ -395,6 +447,7 @@ static ms_status run_frames(ms_job *j, ms_error *err) {
 }
 
 static void close_all(ms_job *j) {
+    ms_run_pressure_close(&j->pressure);
     for (int64_t i = 0; i < j->collected; i++)
         ms_face_stage_put(j->stage, j->window[i].rgb);
     ms_video_writer_abort(&j->writer);
@@ -429,9 +482,6 @@ static void fill_report(ms_job *j) {
     r->arena_bytes = memory.arena_bytes;
     r->weight_bytes = memory.weight_bytes;
     r->streamed_bytes = memory.streamed_bytes;
-    r->rung = j->plan.rung;
-    r->planned_bytes = j->plan.peak_bytes;
-    r->planned_window_s = j->plan.window_s;
     r->peak_resident_bytes = ms_host_peak_resident_bytes();
     r->seconds = now_s() - j->started;
 }
@@ -439,6 +489,7 @@ static void fill_report(ms_job *j) {
 static ms_status run_job(ms_job *j, ms_error *err) {
     enter(j, "load");
     MS_TRY(open_memory(j, err));
+    MS_TRY(ms_run_pressure_open(j->mem, j->p->pressure_trace, &j->pressure, err));
     MS_TRY(open_device(j, err));
     MS_TRY(open_inputs(j, err));
     tell(j, 0, 0);

@@ -137,6 +137,29 @@ static void every_budget_is_kept_and_gives_the_same_frames(void **state) {
     least_megabytes(options);
 }
 
+/* The layout changes between the windows, down to the least and up again. */
+static void pressure_changes_no_frame(void **state) {
+    (void)state;
+    static const char *const traces[] = {
+        "{\"at\":0,\"level\":\"critical\"}\n{\"at\":1,\"level\":\"none\"}\n",
+        "{\"at\":0,\"level\":\"none\"}\n{\"at\":1,\"level\":\"high\"}\n",
+        "{\"at\":1,\"level\":\"critical\"}\n",
+    };
+    uint64_t expected = run("").hash;
+    for (int i = 0; i < 3; i++) {
+        char options[600];
+        FILE *f = fopen(test_file("trace.jsonl"), "w");
+        assert_non_null(f);
+        fputs(traces[i], f);
+        fclose(f);
+        snprintf(options, sizeof(options), "--pressure-trace %s", test_file("trace.jsonl"));
+        assert_true(run(options).hash == expected);
+        assert_non_null(strstr(test_output, "memory pressure"));
+    }
+    assert_run_fails(11, "no-trace", "run %s -o %s --pressure-trace %s", inputs, test_file("none.mkv"),
+                     test_file("no-trace"));
+}
+
 static void a_deepcache_run_is_the_same_too(void **state) {
     (void)state;
     uint64_t first = run("--deepcache --force-rung full").hash;
@@ -148,6 +171,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_rung_gives_the_same_frames),
         cmocka_unit_test(every_budget_is_kept_and_gives_the_same_frames),
+        cmocka_unit_test(pressure_changes_no_frame),
         cmocka_unit_test(a_deepcache_run_is_the_same_too),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);
