@@ -10,8 +10,8 @@ size_t fuzz_own_seed(size_t index, uint8_t *ret_data, size_t room) {
     static const char *const texts[] = {
         "{\"at\":0,\"total\":\"16G\",\"available\":17179869184}\n{\"at\":3,\"available\":\"1.5GiB\"}\n",
         "{\"t\":0.5,\"level\":\"high\",\"psi_some\":12.5,\"psi_full\":3}\n\n{\"t\":2,\"level\":null}",
-        "{\"at\":1,\"cgroup_max\":\"max\",\"cgroup_high\":\"2G\",\"cgroup_current\":1,\"cgroup_cache\":0}\n"
-        "{\"at\":2,\"events_high\":1,\"events_max\":2,\"events_oom\":3}\n{\"at\":9,\"events_oom\":4}\r\n",
+        ("{\"at\":1,\"cgroup_max\":\"max\",\"cgroup_high\":\"2G\",\"cgroup_current\":1,\"cgroup_cache\":0}\n"
+         "{\"at\":2,\"events_high\":1,\"events_max\":2,\"events_oom\":3}\n{\"at\":9,\"events_oom\":4}\r\n"),
         "{\"at\":5,\"device_total\":\"8G\",\"device_free\":\"100M\"}\n{\"at\":6,\"device_free\":null}\n",
     };
     if (index >= sizeof(texts) / sizeof(*texts))
