@@ -9,9 +9,8 @@
 
 #include "device/device.h"
 
-#define MS_PANEL 16            /* output channels of a weight panel */
-#define MS_PAIR (2 * MS_PANEL) /* two panels: the columns that a matrix tile has */
-#define MS_PEAK_FMAS 12
+#define MS_PANEL 16             /* output channels of a weight panel */
+#define MS_PAIR (2 * MS_PANEL)  /* two panels: the columns that a matrix tile has */
 #define MS_WINOGRAD_POINTS 36   /* F(4x4, 3x3) */
 #define MS_ATTENTION_QUERIES 32 /* query rows of one attention job */
 
@@ -198,7 +197,8 @@ typedef struct ms_cpu_ops {
     void (*unary)(const ms_unary_job *job);
     void (*depthwise)(const ms_depthwise_job *job);
     void (*pool)(const ms_pool_job *job);
-    float (*peak)(int64_t rounds); /* MS_PEAK_FMAS independent v16 fused multiply-adds a round */
+    float (*peak)(
+        int64_t fmas); /* so many v16 fused multiply-adds, a multiple of 12, in independent chains */
 } ms_cpu_ops;
 
 void ms_cpu_ops_c(ms_cpu_ops *ops);
