@@ -19,7 +19,8 @@
  * ascending k. b[1] NULL: one panel, columns 16..31 of c are left alone. accumulate: the chain goes on from
  * c. widened: room for k x 32 floats, or NULL. 16-bit weights are widened into it on the way through the
  * first tile of rows and read from there for the others: widening costs the inner loop 9 %, and a pass of its
- * own as much again, because nothing then hides the latency of the weights.
+ * own as much again, because nothing then hides the latency of the weights. next: the weights that will be
+ * multiplied next, fetched to the second-level cache on the way; NULL: none.
  */
 typedef struct ms_gemm_job {
     int64_t rows, k;
@@ -31,6 +32,7 @@ typedef struct ms_gemm_job {
     int64_t c_row;
     bool accumulate;
     float *widened;
+    const void *next[2];
 } ms_gemm_job;
 
 /* An epilogue whose tables already point at the first of the columns at hand. */
