@@ -95,8 +95,11 @@ static int collect(const bench_profile *p, line *lines) {
     return count;
 }
 
-void bench_profile_finish(bench_profile *p, double peak_flops) {
+void bench_profile_stop(bench_profile *p) {
     end_current(p);
+}
+
+void bench_profile_finish(bench_profile *p, double peak_flops) {
     line *lines = calloc((size_t)ms_graph_node_count(p->graph), sizeof(*lines));
     if (lines) {
         int count = collect(p, lines);

@@ -35,7 +35,10 @@ typedef struct bench_profile {
 ms_status bench_profile_start(bench_profile *profile, const ms_graph *graph, ms_exec_params *ret_exec,
                               ms_error *err);
 
-/* Ends the last operation and prints one line for each kind of operation and layer shape. */
+/* Ends the last operation. */
+void bench_profile_stop(bench_profile *profile);
+
+/* Prints one line for each kind of operation and layer shape and frees what the profile holds. */
 void bench_profile_finish(bench_profile *profile, double peak_flops);
 
 #endif

@@ -103,6 +103,8 @@ static ms_status network_time(bench_network *b, const bench_state *s, const char
         double start = bench_now_s();
         MS_TRY(ms_exec_run(b->net.graph, plan, b->arena, &exec, err));
         double seconds = bench_now_s() - start;
+        if (s->profile)
+            bench_profile_stop(&profile);
         double after = ms_cpu_peak_flops(b->dev, PEAK_SECONDS);
         best = fmin(best, seconds);
         printf("  %.3f s, %.4f s a picture, %.1f GFLOP/s; FMA peak %.1f before, %.1f after\n", seconds,
@@ -161,11 +163,16 @@ static ms_status vae(const bench_state *s, bool encoder, bench_network *b, ms_er
 }
 
 static int vae_run(const void *state, char **arguments, int n_arguments) {
-    (void)arguments;
-    (void)n_arguments;
+    static const char *const names[2] = {"decode", "encode"};
     ms_error err;
     ms_error_clear(&err);
+    if (n_arguments && strcmp(arguments[0], names[0]) != 0 && strcmp(arguments[0], names[1]) != 0) {
+        ms_fail(&err, MS_INVALID_ARGUMENT, "\"%s\" is neither encode nor decode", arguments[0]);
+        return cli_fail(&err);
+    }
     for (int encoder = 1; encoder >= 0; encoder--) {
+        if (n_arguments && strcmp(arguments[0], names[encoder]) != 0)
+            continue;
         bench_network b = {0};
         int code = report(&b, vae(state, encoder, &b, &err), &err);
         if (code)
@@ -420,7 +427,7 @@ static const cli_option run_options[] = {
 BENCH_COMMAND(peak, "FMA rate of the processor, the yardstick of the others", "[OPTIONS]", 0);
 BENCH_COMMAND(ops, "Kernels on the official layer shapes", "[PART OF A NAME...] [OPTIONS]", 64);
 BENCH_COMMAND(unet, "One step of the denoiser", "[OPTIONS]", 0);
-BENCH_COMMAND(vae, "Encoder and decoder", "[OPTIONS]", 0);
+BENCH_COMMAND(vae, "Encoder and decoder", "[encode|decode] [OPTIONS]", 1);
 BENCH_COMMAND(run, "A window from speech and faces to redrawn faces", "[OPTIONS]", 0);
 BENCH_COMMAND(whisper, "Speech encoder", "[OPTIONS]", 0);
 

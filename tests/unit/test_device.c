@@ -3,6 +3,7 @@
 #include "support/kernel_test.h"
 
 #include "base/mem.h"
+#include "device/shape.h"
 
 #define DEVICE_BYTES ((size_t)1 << 30)
 
@@ -405,6 +406,50 @@ static void dummy_counts_bytes(void **state) {
     assert_int_equal(ms_mem_destroy(&mem), 0);
 }
 
+/* A plan made on the dummy must hold on the cpu: both ask for the same workspaces with as many threads. */
+static void workspaces_agree(void **state) {
+    (void)state;
+    const ms_rows image = {
+        .outer = 4, .inner = 400, .channels = 320, .outer_stride = 128000, .inner_stride = 320};
+    ms_weight weight = {.dtype = MS_BF16, .layout = MS_LAYOUT_PANEL, .n = 320, .k = 320};
+    const ms_linear_args linear = {.src = {image}, .n_src = 1, .dst = image, .weight = weight};
+    ms_conv2d_args winograd = {
+        .src = {image}, .n_src = 1, .src_h = 20, .src_w = 20, .dst = image, .dst_h = 20};
+    winograd.dst_w = 20;
+    winograd.kernel_h = winograd.kernel_w = 3;
+    winograd.stride_h = winograd.stride_w = winograd.pad_top = winograd.pad_left = winograd.groups = 1;
+    winograd.weight = weight;
+    winograd.weight.k = 9 * 320;
+    ms_conv2d_args direct = winograd;
+    direct.kernel_w = 1;
+    direct.pad_left = 0;
+    direct.weight.k = 3 * 320;
+    assert_int_equal(ms_conv2d_layout(&winograd), MS_LAYOUT_WINOGRAD);
+    assert_int_equal(ms_conv2d_layout(&direct), MS_LAYOUT_PANEL);
+    ms_attention_args attention = {.batch_outer = 2, .batch_inner = 9, .q_tokens = 16, .kv_tokens = 16};
+    attention.heads = 8;
+    attention.head_dim = 40;
+    for (int threads = 1; threads <= 4; threads++) {
+        ms_device *dev[2];
+        ms_error err;
+        size_t bytes[2][4];
+        for (int i = 0; i < 2; i++) {
+            ms_device_params params = {.backend = i ? "dummy" : "cpu", .threads = threads};
+            params.isa_limit = MS_ISA_AVX512;
+            params.memory_bytes = DEVICE_BYTES;
+            assert_ms_ok(ms_device_open(&params, &dev[i], &err), &err);
+            const ms_kernels *k = dev[i]->kernels;
+            bytes[i][0] = k->linear_workspace(dev[i], &linear);
+            bytes[i][1] = k->conv2d_workspace(dev[i], &winograd);
+            bytes[i][2] = k->conv2d_workspace(dev[i], &direct);
+            bytes[i][3] = k->attention_workspace(dev[i], &attention);
+            ms_device_close(&dev[i]);
+        }
+        for (int i = 0; i < 4; i++)
+            assert_true(bytes[0][i] > 0 && bytes[0][i] == bytes[1][i]);
+    }
+}
+
 /* Every allocation of opening and of allocating fails in turn. */
 static void failed_allocations_leave_nothing(void **state) {
     (void)state;
@@ -445,6 +490,7 @@ int main(void) {
         cmocka_unit_test(unknown_back_end_is_named),
         cmocka_unit_test(isa_can_be_limited),
         cmocka_unit_test(dummy_counts_bytes),
+        cmocka_unit_test(workspaces_agree),
         cmocka_unit_test(failed_allocations_leave_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

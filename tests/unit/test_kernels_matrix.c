@@ -392,6 +392,8 @@ static attention_case attention_random(uint64_t *rng) {
     a->batch_inner = temporal ? test_range(rng, 1, 5) : 1;
     a->q_tokens = test_one_in(rng, 3) ? test_range(rng, 60, 140) : test_range(rng, 1, 40);
     a->kv_tokens = test_one_in(rng, 3) ? test_range(rng, 60, 200) : test_range(rng, 1, 66);
+    if (temporal && test_one_in(rng, 2)) /* a window's frames: gathered up to 32 */
+        a->q_tokens = a->kv_tokens = test_range(rng, 1, 34);
     a->heads = (int)test_range(rng, 1, 3);
     a->head_dim = (int)test_range(rng, 1, 50);
     a->scale = 4.0f / sqrtf((float)a->head_dim);

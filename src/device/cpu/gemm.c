@@ -89,23 +89,29 @@ static void store_pairs(const gemm_run *run, int group, int64_t pair, int64_t pa
     }
 }
 
-/* Inputs k0 .. k0+count-1 of one pair of panels. */
-static void multiply_pair(const gemm_run *run, int group, int64_t pair, ms_gemm_job *job, int64_t k0,
-                          float *widened) {
-    const ms_gemm_layer *layer = run->layer;
-    const ms_dtype dtype = layer->weight->dtype;
-    const size_t element = ms_dtype_bytes(dtype), panel_bytes = (size_t)(layer->k * MS_PANEL) * element;
+/* The weights of a pair of panels from input k0 on; the second is NULL past the last panel. */
+static void pair_weights(const gemm_run *run, int group, int64_t pair, int64_t k0,
+                         const void *ret_panels[2]) {
+    const size_t element = ms_dtype_bytes(run->layer->weight->dtype);
+    const size_t panel_bytes = (size_t)(run->layer->k * MS_PANEL) * element;
     const int64_t panel = group * run->plan.panels + 2 * pair;
-    const char *b =
-        (const char *)layer->weight->data + (size_t)panel * panel_bytes + (size_t)(k0 * MS_PANEL) * element;
-    const bool two = 2 * pair + 1 < run->plan.panels;
-    job->b[0] = b;
-    job->b[1] = two ? b + panel_bytes : NULL;
+    const char *data = run->layer->weight->data;
+    data += (size_t)panel * panel_bytes + (size_t)(k0 * MS_PANEL) * element;
+    ret_panels[0] = data;
+    ret_panels[1] = 2 * pair + 1 < run->plan.panels ? data + panel_bytes : NULL;
+}
+
+/* Inputs k0 .. k0+job->k-1 of one pair of panels; next is the pair that comes after it. */
+static void multiply_pair(const gemm_run *run, int group, int64_t pair, int64_t next, ms_gemm_job *job,
+                          int64_t k0, float *widened) {
+    const ms_gemm_layer *layer = run->layer;
+    pair_weights(run, group, pair, k0, job->b);
+    pair_weights(run, group, next, k0, job->next);
     job->b_k = MS_PANEL;
     job->widened = run->plan.widen ? widened : NULL;
-    if (dtype == MS_F32)
+    if (layer->weight->dtype == MS_F32)
         layer->ops->gemm_f32(job);
-    else if (dtype == MS_F16)
+    else if (layer->weight->dtype == MS_F16)
         layer->ops->gemm_f16(job);
     else
         layer->ops->gemm_bf16(job);
@@ -118,14 +124,14 @@ static void gemm_task(void *arg, int64_t task, int worker) {
     const int64_t chunk = task % p->chunks, first = task / p->chunks / layer->groups * p->block_rows;
     const int group = (int)(task / p->chunks % layer->groups);
     const int64_t rows = ms_min(p->block_rows, layer->m - first);
-    const int64_t last_pair = ms_min(p->pairs, (chunk + 1) * p->chunk_pairs);
+    const int64_t begin = chunk * p->chunk_pairs, end = ms_min(p->pairs, begin + p->chunk_pairs);
     float *packed = run->workspace + worker * worker_floats(p);
     float *widened = packed + p->a_floats, *c = widened + p->b_floats;
     const float *a = layer->a ? layer->a + first * layer->a_row : packed;
     if (!layer->a)
         layer->pack(layer, group, first, rows, packed, p->a_row);
-    for (int64_t pair = chunk * p->chunk_pairs; pair < last_pair; pair += p->block_pairs) {
-        const int64_t pairs = ms_min(p->block_pairs, last_pair - pair);
+    for (int64_t pair = begin; pair < end; pair += p->block_pairs) {
+        const int64_t pairs = ms_min(p->block_pairs, end - pair);
         for (int64_t k = 0; k < layer->k; k += BLOCK_K) {
             ms_gemm_job job = {
                 .rows = rows,
@@ -138,7 +144,8 @@ static void gemm_task(void *arg, int64_t task, int worker) {
             };
             for (int64_t i = 0; i < pairs; i++) {
                 job.c = c + i * MS_PAIR;
-                multiply_pair(run, group, pair + i, &job, k, widened);
+                const int64_t next = pair + i + 1 < end ? pair + i + 1 : begin;
+                multiply_pair(run, group, pair + i, next, &job, k, widened);
             }
         }
         store_pairs(run, group, pair, pairs, first, rows, c);

@@ -9,9 +9,8 @@
 
 #include "device/device.h"
 
-#define MS_PANEL 16            /* output channels of a weight panel */
-#define MS_PAIR (2 * MS_PANEL) /* two panels: the columns that a matrix tile has */
-#define MS_PEAK_FMAS 12
+#define MS_PANEL 16             /* output channels of a weight panel */
+#define MS_PAIR (2 * MS_PANEL)  /* two panels: the columns that a matrix tile has */
 #define MS_WINOGRAD_POINTS 36   /* F(4x4, 3x3) */
 #define MS_ATTENTION_QUERIES 32 /* query rows of one attention job */
 
@@ -20,7 +19,8 @@
  * ascending k. b[1] NULL: one panel, columns 16..31 of c are left alone. accumulate: the chain goes on from
  * c. widened: room for k x 32 floats, or NULL. 16-bit weights are widened into it on the way through the
  * first tile of rows and read from there for the others: widening costs the inner loop 9 %, and a pass of its
- * own as much again, because nothing then hides the latency of the weights.
+ * own as much again, because nothing then hides the latency of the weights. next: the weights that will be
+ * multiplied next, fetched to the second-level cache on the way; NULL: none.
  */
 typedef struct ms_gemm_job {
     int64_t rows, k;
@@ -32,6 +32,7 @@ typedef struct ms_gemm_job {
     int64_t c_row;
     bool accumulate;
     float *widened;
+    const void *next[2];
 } ms_gemm_job;
 
 /* An epilogue whose tables already point at the first of the columns at hand. */
@@ -198,7 +199,8 @@ typedef struct ms_cpu_ops {
     void (*unary)(const ms_unary_job *job);
     void (*depthwise)(const ms_depthwise_job *job);
     void (*pool)(const ms_pool_job *job);
-    float (*peak)(int64_t rounds); /* MS_PEAK_FMAS independent v16 fused multiply-adds a round */
+    float (*peak)(
+        int64_t fmas); /* so many v16 fused multiply-adds, a multiple of 12, in independent chains */
 } ms_cpu_ops;
 
 void ms_cpu_ops_c(ms_cpu_ops *ops);

@@ -6,7 +6,7 @@
 
 typedef struct peak_run {
     const ms_cpu_ops *ops;
-    int64_t rounds;
+    int64_t fmas;
 } peak_run;
 
 static double now(void) {
@@ -18,23 +18,23 @@ static double now(void) {
 static void peak_task(void *arg, int64_t task, int worker) {
     (void)task, (void)worker;
     const peak_run *r = arg;
-    volatile float sink = r->ops->peak(r->rounds);
+    volatile float sink = r->ops->peak(r->fmas);
     (void)sink;
 }
 
 double ms_cpu_peak_flops(ms_device *dev, double seconds) {
     const int threads = ms_pool_threads(dev->pool);
-    peak_run run = {ms_ops(dev), 1000};
+    peak_run run = {ms_ops(dev), 12000};
     double best = 0, spent = 0;
     do {
         double start = now();
         ms_pool_run(dev->pool, threads, peak_task, &run);
         double took = now() - start;
-        double flops = 2.0 * MS_PEAK_FMAS * 16 * (double)run.rounds * threads / took;
+        double flops = 2.0 * 16 * (double)run.fmas * threads / took;
         best = flops > best ? flops : best;
         spent += took;
         if (took < seconds / 10)
-            run.rounds *= 2;
+            run.fmas *= 2;
     } while (spent < seconds);
     return best;
 }

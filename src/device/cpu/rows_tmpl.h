@@ -192,18 +192,29 @@ static void pool(const ms_pool_job *job) {
     }
 }
 
-/* Twelve chains hide the latency of two units of four cycles; they start apart, or the compiler would keep
-   one. */
-static float peak(int64_t rounds) {
-    v16 x = v16_set1(0.999f), y = v16_set1(0.001f);
-    v16 a = x, b = v16_add(a, y), c = v16_add(b, y), d = v16_add(c, y), e = v16_add(d, y), f = v16_add(e, y);
-    v16 g = v16_add(f, y), h = v16_add(g, y), i = v16_add(h, y), j = v16_add(i, y), k = v16_add(j, y);
-    v16 l = v16_add(k, y);
-    for (; rounds > 0; rounds--) {
-        a = v16_fma(a, x, y), b = v16_fma(b, x, y), c = v16_fma(c, x, y), d = v16_fma(d, x, y);
-        e = v16_fma(e, x, y), f = v16_fma(f, x, y), g = v16_fma(g, x, y), h = v16_fma(h, x, y);
-        i = v16_fma(i, x, y), j = v16_fma(j, x, y), k = v16_fma(k, x, y), l = v16_fma(l, x, y);
+/*
+ * Chains of fused multiply-adds that stay in registers and hide the latency of two units of four cycles: twelve zmm
+ * or, in six v16, twelve ymm. All lanes start apart, or the compiler would keep one for all.
+ */
+#if MS_SIMD_ISA == MS_SIMD_AVX512
+#define PEAK_CHAINS 12
+#define PEAK_ALL ROWS_12
+#else
+#define PEAK_CHAINS 6
+#define PEAK_ALL ROWS_6
+#endif
+#define PEAK_START(r) v16 p##r = v16_add(lanes, v16_set1((float)(r)));
+#define PEAK_STEP(r) p##r = v16_fma(p##r, x, y);
+#define PEAK_JOIN(r) lanes = v16_add(lanes, p##r);
+
+static float peak(int64_t fmas) {
+    static const float start[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const v16 x = v16_set1(0.999f), y = v16_set1(0.001f);
+    v16 lanes = v16_load(start);
+    PEAK_ALL(PEAK_START)
+    for (; fmas > 0; fmas -= PEAK_CHAINS) {
+        PEAK_ALL(PEAK_STEP)
     }
-    a = v16_add(v16_add(v16_add(a, b), v16_add(c, d)), v16_add(v16_add(e, f), v16_add(g, h)));
-    return v16_sum(v16_add(a, v16_add(v16_add(i, j), v16_add(k, l))));
+    PEAK_ALL(PEAK_JOIN)
+    return v16_sum(lanes);
 }
