@@ -39,7 +39,9 @@ ms_status ms_run_pressure_check(ms_run_pressure *p, bool *ret_changed, char *ret
 }
 
 double ms_run_pressure_share(ms_pressure_level level) {
-    static const double shares[MS_PRESSURE_LEVELS] = {
-        [MS_PRESSURE_NONE] = 1, [MS_PRESSURE_LOW] = 0.75, [MS_PRESSURE_HIGH] = 0.5, [MS_PRESSURE_CRITICAL] = 0};
+    static const double shares[MS_PRESSURE_LEVELS] = {[MS_PRESSURE_NONE] = 1,
+                                                      [MS_PRESSURE_LOW] = 0.75,
+                                                      [MS_PRESSURE_HIGH] = 0.5,
+                                                      [MS_PRESSURE_CRITICAL] = 0};
     return shares[level];
 }

@@ -18,8 +18,8 @@ ms_status ms_run_pressure_open(ms_mem *mem, const char *trace, ms_run_pressure *
 void ms_run_pressure_close(ms_run_pressure *pressure);
 
 /* At a safe point. *ret_changed: the level is another one than before; reason says why. */
-ms_status ms_run_pressure_check(ms_run_pressure *pressure, bool *ret_changed, char *ret_reason, size_t reason_bytes,
-                                ms_error *err);
+ms_status ms_run_pressure_check(ms_run_pressure *pressure, bool *ret_changed, char *ret_reason,
+                                size_t reason_bytes, ms_error *err);
 
 /* The part of the budget that is used at a level: all, three quarters, half, and 0 for the least that works. */
 double ms_run_pressure_share(ms_pressure_level level);
