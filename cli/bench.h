@@ -11,7 +11,7 @@ typedef struct bench_state {
     int model;     /* ms_synthetic */
     int precision; /* index of fp32|fp16|bf16 */
     int threads, frames, repeat, batch, steps;
-    int slice_frames, slice_pixels;
+    int slice_frames, slice_pixels, stripe_rows;
     bool profile, serial, deepcache;
     double guidance, seconds;
 } bench_state;

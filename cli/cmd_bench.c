@@ -52,7 +52,7 @@ static ms_status network_begin(bench_network *b, const bench_state *s, ms_error 
 }
 
 static ms_status network_ready(bench_network *b, const bench_state *s, ms_error *err) {
-    ms_slicing slicing = {.frames = s->slice_frames, .pixels = s->slice_pixels};
+    ms_slicing slicing = {.frames = s->slice_frames, .pixels = s->slice_pixels, .rows = s->stripe_rows};
     MS_TRY(ms_network_take(&b->graph, &slicing, &b->net, err));
     double start = bench_now_s();
     MS_TRY(ms_weights_randomize(b->weights, 1, bench_precision(s), b->dev->pool, err));
@@ -153,8 +153,11 @@ static ms_status vae(const bench_state *s, bool encoder, bench_network *b, ms_er
     const ms_vae_config *config = &files.vae_config_values;
     int64_t px = files.unet_config.resolution, side = px / ms_vae_factor(config);
     MS_TRY(network_begin(b, s, err));
-    MS_TRY(encoder ? ms_vae_build_encoder(b->graph, config, s->batch, px, px, false, err)
-                   : ms_vae_build_decoder(b->graph, config, s->batch, side, side, false, err));
+    ms_vae_build how = {.images = s->batch, .h = px, .w = px, .stripe_rows = s->stripe_rows};
+    if (!encoder)
+        how.h = how.w = side;
+    MS_TRY(encoder ? ms_vae_build_encoder(b->graph, config, &how, err)
+                   : ms_vae_build_decoder(b->graph, config, &how, err));
     MS_TRY(network_ready(b, s, err));
     char what[96];
     snprintf(what, sizeof(what), "VAE %s, %d pictures of %d px", encoder ? "encode" : "decode", s->batch,
@@ -391,7 +394,9 @@ static const cli_option ops_options[] = {BENCH_THREADS, BENCH_PRECISION, BENCH_S
 static const cli_option whisper_options[] = {BENCH_NETWORK};
 static const cli_option vae_options[] = {
     BENCH_NETWORK,
-    {"batch", 'b', CLI_INT, offsetof(bench_state, batch), "N", "pictures at a time (default 4)", 1, 1024}};
+    {"batch", 'b', CLI_INT, offsetof(bench_state, batch), "N", "pictures at a time (default 4)", 1, 1024},
+    {"stripe-rows", 0, CLI_INT, offsetof(bench_state, stripe_rows), "N",
+     "rows of pixels that layers take at a time; 0 = all", 0, 1 << 20}};
 static const cli_option unet_options[] = {
     BENCH_NETWORK,
     {"frames", 'f', CLI_INT, offsetof(bench_state, frames), "N", "frames of the window (default 16)", 1, 24},

@@ -72,8 +72,11 @@ static ms_status declare_unet(ms_graph *g, const ms_model_files *f, int which, m
 
 static ms_status declare_vae(ms_graph *g, const ms_model_files *f, int which, ms_error *err) {
     int64_t factor = ms_vae_factor(&f->vae_config_values);
-    return which == 0 ? ms_vae_build_encoder(g, &f->vae_config_values, 1, 8 * factor, 8 * factor, false, err)
-                      : ms_vae_build_decoder(g, &f->vae_config_values, 1, 8, 8, false, err);
+    return which == 0
+               ? ms_vae_build_encoder(g, &f->vae_config_values,
+                                      &(ms_vae_build){.images = 1, .h = 8 * factor, .w = 8 * factor}, err)
+               : ms_vae_build_decoder(g, &f->vae_config_values, &(ms_vae_build){.images = 1, .h = 8, .w = 8},
+                                      err);
 }
 
 static ms_status declare_whisper(ms_graph *g, const ms_model_files *f, int which, ms_error *err) {

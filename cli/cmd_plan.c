@@ -44,6 +44,8 @@ static void print_text(const plan_state *s, const ms_plan_report *r) {
                r->slice_pixels);
     else
         printf("layers not sliced\n");
+    if (r->stripe_rows)
+        printf("  VAE in stripes of %" PRId64 " rows\n", r->stripe_rows);
     printf("Memory at the peak\n");
     row("the program and its libraries", r->process_bytes);
     row("video decoder and encoder (upper bound)", r->codec_bytes);
@@ -71,9 +73,9 @@ static void print_text(const plan_state *s, const ms_plan_report *r) {
 static void print_json(const ms_plan_report *r) {
     printf("{\"rung\": \"%s\", \"tier\": \"%s\", \"precision\": \"%s\", \"resolution\": %d, "
            "\"vae_batch\": %d, \"serial_branches\": %s, \"slice_frames\": %" PRId64
-           ", \"slice_pixels\": %" PRId64 ",\n",
+           ", \"slice_pixels\": %" PRId64 ", \"stripe_rows\": %" PRId64 ",\n",
            ms_rung_name(r->rung), r->tier, r->precision, r->resolution, r->vae_batch,
-           r->serial_branches ? "true" : "false", r->slice_frames, r->slice_pixels);
+           r->serial_branches ? "true" : "false", r->slice_frames, r->slice_pixels, r->stripe_rows);
     printf(
         " \"bytes\": {\"process\": %zu, \"codec\": %zu, \"frames\": %zu, \"buffers\": %zu, \"weights\": %zu, "
         "\"stream\": %zu, \"arena\": %zu, \"peak\": %zu, \"budget\": %zu, \"least\": %zu, "
@@ -163,7 +165,7 @@ static const cli_option plan_options[] = {
     {"budget", 'b', CLI_BYTES, P(budget_bytes), "SIZE",
      "memory to plan for, like 2G (default: as `memsafe run`)", 0, 0},
     {"force-rung", 0, CLI_CHOICE, offsetof(plan_state, rung),
-     "auto|full|batch|serial|slices|stream-part|stream-all|single-frame", "as for `memsafe run`", 0, 0},
+     "auto|full|batch|serial|slices|tiles|stream-part|stream-all|single-frame", "as for `memsafe run`", 0, 0},
     {"precision", 0, CLI_CHOICE, offsetof(plan_state, precision), "auto|fp32|fp16|bf16",
      "storage of the weights", 0, 0},
     {"resolution", 0, CLI_INT, P(resolution), "PX", "side of the face (default: the model's)", 64, 2048},

@@ -150,7 +150,7 @@ static const cli_option run_options[] = {
     {"budget", 'b', CLI_BYTES, P(budget_bytes), "SIZE",
      "memory that the process may come to hold, like 2G (default: what is free less a margin)", 0, 0},
     {"force-rung", 0, CLI_CHOICE, offsetof(run_state, rung),
-     "auto|full|batch|serial|slices|stream-part|stream-all|single-frame",
+     "auto|full|batch|serial|slices|tiles|stream-part|stream-all|single-frame",
      "how far to cut the work up (see docs/memory.md); the result does not depend on it", 0, 0},
     {"pressure-trace", 0, CLI_TEXT, P(pressure_trace), "FILE",
      "scripted memory pressure in place of the system's (docs/pressure.md)", 0, 0},

@@ -13,7 +13,8 @@ ms_dtype stage_precision(const stage_compute *compute) {
 }
 
 ms_slicing stage_slicing(const stage_compute *compute) {
-    return (ms_slicing){.frames = compute->slice_frames, .pixels = compute->slice_pixels};
+    return (ms_slicing){
+        .frames = compute->slice_frames, .pixels = compute->slice_pixels, .rows = compute->stripe_rows};
 }
 
 ms_status stage_open_device(const stage_compute *compute, ms_device **ret_dev, ms_error *err) {

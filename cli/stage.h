@@ -26,7 +26,7 @@ typedef struct stage_files {
 typedef struct stage_compute {
     int precision; /* index of fp32|fp16|bf16 */
     int threads;
-    int slice_frames, slice_pixels;
+    int slice_frames, slice_pixels, stripe_rows;
 } stage_compute;
 
 #define STAGE_COMPUTE_OPTIONS(type)                                                                          \

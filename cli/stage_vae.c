@@ -62,12 +62,14 @@ static ms_status read_inputs(vae_job *j, const stage_files *files, ms_error *err
 static ms_status build(vae_job *j, const vae_state *s, ms_error *err) {
     ms_slicing slicing = stage_slicing(&s->compute);
     const ms_vae_config *c = &j->files.vae_config_values;
+    const ms_vae_build how = {
+        .images = j->images, .h = j->h, .w = j->w, .stripe_rows = s->compute.stripe_rows, .taps = s->taps};
     MS_TRY(stage_open_device(&s->compute, &j->dev, err));
     MS_TRY(ms_weights_create(j->dev, &j->weights, err));
     ms_graph *graph = NULL;
     MS_TRY(ms_graph_create(NULL, j->dev, j->weights, &graph, err));
-    ms_status status = j->encoder ? ms_vae_build_encoder(graph, c, j->images, j->h, j->w, s->taps, err)
-                                  : ms_vae_build_decoder(graph, c, j->images, j->h, j->w, s->taps, err);
+    ms_status status =
+        j->encoder ? ms_vae_build_encoder(graph, c, &how, err) : ms_vae_build_decoder(graph, c, &how, err);
     if (status != MS_OK) {
         ms_graph_destroy(&graph);
         return status;
@@ -189,6 +191,8 @@ static const cli_option vae_options[] = {
      "VAE folder or weights file in place of the model's", 0, 0},
     {"taps", 0, CLI_FLAG, offsetof(vae_state, taps), NULL, "also write intermediate values, tap.*", 0, 0},
     STAGE_COMPUTE_OPTIONS(vae_state),
+    {"stripe-rows", 0, CLI_INT, offsetof(vae_state, compute.stripe_rows), "N",
+     "rows of pixels that layers take at a time; 0 = all", 0, 1 << 20},
 };
 
 const cli_command stage_vae_encode_command = {

@@ -48,6 +48,7 @@ typedef struct ms_plan_report {
     int resolution, vae_batch, window_frames;
     bool serial_branches;
     int64_t slice_frames, slice_pixels; /* 0 = not sliced */
+    int64_t stripe_rows;                /* of pictures in the VAE; 0 = whole pictures */
     char precision[12], tier[16];
     /* Bytes; peak is the sum of the others but weights and streamed. */
     size_t process_bytes, codec_bytes, frame_bytes, buffer_bytes, arena_bytes, resident_bytes, stream_bytes;

@@ -48,6 +48,7 @@ typedef enum ms_rung {
     MS_RUNG_BATCH,
     MS_RUNG_SERIAL,
     MS_RUNG_SLICES,
+    MS_RUNG_TILES,
     MS_RUNG_STREAM_PART,
     MS_RUNG_STREAM_ALL,
     MS_RUNG_SINGLE_FRAME,

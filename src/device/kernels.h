@@ -119,13 +119,17 @@ typedef struct ms_linear_args {
  * Winograd F(4x4, 3x3) are those for which ms_conv2d_layout() says WINOGRAD; their sums run over c_in in the
  * transformed domain, tiles are anchored at (0, 0) of the image. All others are one chain over k of the PANEL
  * order; taps that fall on padding contribute fma(0, w, acc).
+ * Stripes: dst may hold rows dst_y .. dst_y + dst_rows - 1 of the image only, and src rows src_y .. src_y + src_rows
+ * - 1, as long as these are all that the outputs read. With WINOGRAD a stripe begins and ends at a
+ * multiple of 4 or at the image's end.
  */
 typedef struct ms_conv2d_args {
     ms_rows src[2];
     int n_src;
-    int64_t src_h, src_w;
+    int64_t src_h, src_w; /* of whole images */
     ms_rows dst;
     int64_t dst_h, dst_w;
+    int64_t src_y, src_rows, dst_y, dst_rows; /* rows 0: the whole image */
     int kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, groups;
     int64_t up_h, up_w;
     ms_weight weight;

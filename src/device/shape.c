@@ -98,10 +98,36 @@ ms_weight_layout ms_conv2d_layout(const ms_conv2d_args *a) {
     return MS_LAYOUT_PANEL;
 }
 
+bool ms_conv2d_reads(const ms_conv2d_args *a, int64_t first, int64_t last, int64_t *ret_first,
+                     int64_t *ret_last) {
+    int64_t height = ms_conv2d_in_h(a), from = first * a->stride_h - a->pad_top,
+            to = last * a->stride_h - a->pad_top + a->kernel_h - 1;
+    from = from < 0 ? 0 : from;
+    to = to < height ? to : height - 1;
+    if (from > to)
+        return false;
+    *ret_first = ms_nearest(from, a->src_h, height);
+    *ret_last = ms_nearest(to, a->src_h, height);
+    return true;
+}
+
+/* Whether src holds what dst is made of. */
+static bool stripes_valid(const ms_conv2d_args *a) {
+    int64_t rows = ms_conv2d_dst_rows(a), first, last;
+    if (a->src_y < 0 || a->dst_y < 0 || a->src_rows < 0 || rows <= 0 || a->dst_y > a->dst_h - rows ||
+        a->src_y > a->src_h - ms_conv2d_src_rows(a))
+        return false;
+    if (a->weight.layout == MS_LAYOUT_WINOGRAD && (a->dst_y % 4 || (rows % 4 && a->dst_y + rows != a->dst_h)))
+        return false;
+    return !ms_conv2d_reads(a, a->dst_y, a->dst_y + rows - 1, &first, &last) ||
+           (first >= a->src_y && last < a->src_y + ms_conv2d_src_rows(a));
+}
+
 ms_status ms_check_conv2d(const ms_conv2d_args *a) {
     REQUIRE(sources_valid(a->src, a->n_src) && rows_valid(&a->dst) && a->src[0].outer == a->dst.outer);
     REQUIRE(extent(a->src_h) && extent(a->src_w) && extent(a->dst_h) && extent(a->dst_w));
-    REQUIRE(a->src[0].inner == a->src_h * a->src_w && a->dst.inner == a->dst_h * a->dst_w);
+    REQUIRE(a->src[0].inner == ms_conv2d_src_rows(a) * a->src_w);
+    REQUIRE(a->dst.inner == ms_conv2d_dst_rows(a) * a->dst_w);
     REQUIRE(a->up_h == 0 || (a->up_h >= a->src_h && extent(a->up_h)));
     REQUIRE(a->up_w == 0 || (a->up_w >= a->src_w && extent(a->up_w)));
     REQUIRE(a->kernel_h > 0 && a->kernel_w > 0 && a->kernel_h <= MAX_KERNEL && a->kernel_w <= MAX_KERNEL);
@@ -110,6 +136,7 @@ ms_status ms_check_conv2d(const ms_conv2d_args *a) {
     /* The last output may reach past the edge by less than a kernel. */
     REQUIRE((a->dst_h - 1) * a->stride_h - a->pad_top < ms_conv2d_in_h(a));
     REQUIRE((a->dst_w - 1) * a->stride_w - a->pad_left < ms_conv2d_in_w(a));
+    REQUIRE(stripes_valid(a));
     int64_t channels = ms_source_channels(a->src, a->n_src);
     REQUIRE(a->groups > 0 && channels % a->groups == 0 && a->dst.channels % a->groups == 0);
     REQUIRE(a->groups == 1 || a->n_src == 1);

@@ -38,6 +38,15 @@ static inline int64_t ms_conv2d_in_w(const ms_conv2d_args *args) {
     return args->up_w ? args->up_w : args->src_w;
 }
 
+/* Image rows that src and dst hold. */
+static inline int64_t ms_conv2d_src_rows(const ms_conv2d_args *args) {
+    return args->src_rows ? args->src_rows : args->src_h;
+}
+
+static inline int64_t ms_conv2d_dst_rows(const ms_conv2d_args *args) {
+    return args->dst_rows ? args->dst_rows : args->dst_h;
+}
+
 /* Row (column) `at` of `large` of an image enlarged from `small` by nearest neighbour. */
 static inline int64_t ms_nearest(int64_t at, int64_t small, int64_t large) {
     if (small == large)
@@ -45,5 +54,10 @@ static inline int64_t ms_nearest(int64_t at, int64_t small, int64_t large) {
     int64_t from = (int64_t)((float)at * ((float)small / (float)large));
     return from < small ? from : small - 1;
 }
+
+/* The first and the last row of whole images that output rows first .. last of a convolution read; false when they
+   read padding only. */
+bool ms_conv2d_reads(const ms_conv2d_args *args, int64_t first, int64_t last, int64_t *ret_first,
+                     int64_t *ret_last);
 
 #endif

@@ -11,6 +11,61 @@ float *ms_exec_data(const ms_exec_context *x, ms_value value) {
     return value == MS_NO_VALUE ? NULL : base_of(x, value);
 }
 
+/* What later operations of the stripe need of a value, whole tiles of it. A value that leaves the segment is the
+   stripe. */
+static ms_row_range made_range(const ms_exec_context *x, ms_value value) {
+    const ms_value_info *v = ms_graph_value(x->graph, value);
+    if (!v->local)
+        return (ms_row_range){x->first, x->first + x->count};
+    const ms_segment *seg = ms_graph_get_segment(x->graph, v->segment);
+    ms_row_range sum = {v->shape.h, 0};
+    for (int n = seg->first; n <= seg->last; n++) {
+        const ms_node *node = ms_graph_node(x->graph, n);
+        for (int i = 0; i < node->n_inputs; i++) {
+            if (node->input[i] != value)
+                continue;
+            ms_row_range in = made_range(x, node->output);
+            if (node->op->reads)
+                in = node->op->reads(x->graph, node, i, in);
+            sum.first = in.first < sum.first ? in.first : sum.first;
+            sum.end = in.end > sum.end ? in.end : sum.end;
+        }
+    }
+    sum.first -= sum.first % MS_STRIPE_ROWS;
+    sum.end += (MS_STRIPE_ROWS - sum.end % MS_STRIPE_ROWS) % MS_STRIPE_ROWS;
+    sum.end = sum.end < v->shape.h ? sum.end : v->shape.h;
+    return sum;
+}
+
+ms_row_range ms_exec_range(const ms_exec_context *x, ms_value value) {
+    const ms_value_info *v = ms_graph_value(x->graph, value);
+    if (x->axis != MS_AXIS_ROWS || v->segment != x->segment)
+        return (ms_row_range){0, v->shape.h};
+    return made_range(x, value);
+}
+
+ms_rows ms_exec_rows_at(const ms_exec_context *x, ms_value value, ms_row_range range) {
+    ms_rows rows = ms_exec_rows(x, value);
+    if (x->axis != MS_AXIS_ROWS || value == MS_NO_VALUE)
+        return rows;
+    ms_shape s = ms_graph_value(x->graph, value)->shape;
+    if (!x->planning)
+        rows.data += (range.first - ms_exec_range(x, value).first) * s.w * s.c;
+    rows.inner = (range.end - range.first) * s.w;
+    return rows;
+}
+
+/* A value's stripe: a local one has room for one stripe of one image. */
+static ms_rows stripe_rows(const ms_exec_context *x, ms_value value, ms_rows rows) {
+    const ms_value_info *v = ms_graph_value(x->graph, value);
+    ms_row_range range = ms_exec_range(x, value);
+    rows.outer = 1;
+    rows.inner = (range.end - range.first) * v->shape.w;
+    if (!v->local && !x->planning)
+        rows.data += x->image * rows.outer_stride + range.first * v->shape.w * v->shape.c;
+    return rows;
+}
+
 ms_rows ms_exec_rows(const ms_exec_context *x, ms_value value) {
     if (value == MS_NO_VALUE)
         return (ms_rows){0};
@@ -24,6 +79,8 @@ ms_rows ms_exec_rows(const ms_exec_context *x, ms_value value) {
                     .inner_stride = s.c};
     if (v->whole)
         return rows;
+    if (x->axis == MS_AXIS_ROWS)
+        return stripe_rows(x, value, rows);
     int64_t skip = 0;
     if (x->axis == MS_AXIS_FRAMES) {
         rows.outer = x->count;
@@ -52,6 +109,8 @@ ms_weight ms_exec_matrix(const ms_exec_context *x, ms_param param) {
 }
 
 int64_t ms_exec_first_image(const ms_exec_context *x) {
+    if (x->axis == MS_AXIS_ROWS)
+        return x->image;
     return x->axis == MS_AXIS_FRAMES ? x->first : 0;
 }
 
@@ -79,7 +138,7 @@ static ms_param first_streamed(const ms_graph *g, int first, int last) {
 static ms_param next_streamed(const ms_exec_context *x, const ms_segment *seg, int n) {
     const ms_graph *g = x->graph;
     ms_param param = first_streamed(g, n + 1, seg->last);
-    if (param == MS_NO_PARAM && x->first + x->count < seg->extent)
+    if (param == MS_NO_PARAM && (x->first + x->count < seg->extent || x->image + 1 < seg->images))
         param = first_streamed(g, seg->first, n);
     if (param == MS_NO_PARAM)
         param = first_streamed(g, seg->last + 1, ms_graph_node_count(g) - 1);
@@ -113,17 +172,27 @@ static ms_status run_slice(ms_exec_context *x, const ms_segment *seg, const ms_e
     return MS_OK;
 }
 
+bool ms_exec_next_slice(ms_exec_context *x, const ms_segment *seg, int64_t slice) {
+    x->first += x->count;
+    if (x->first >= seg->extent) {
+        x->first = 0;
+        x->image++;
+    }
+    int64_t left = seg->extent - x->first;
+    x->count = slice < left ? slice : left;
+    return x->image < seg->images;
+}
+
 ms_status ms_exec_run(const ms_graph *graph, const ms_plan *plan, void *arena, const ms_exec_params *params,
                       ms_error *err) {
     ms_exec_context x = {.graph = graph, .plan = plan, .dev = ms_graph_device(graph), .arena = arena};
     for (int s = 0; s < ms_graph_segment_count(graph); s++) {
         const ms_segment *seg = ms_graph_get_segment(graph, s);
         x.axis = seg->axis;
-        for (x.first = 0; x.first < seg->extent; x.first += x.count) {
-            int64_t left = seg->extent - x.first;
-            x.count = plan->slice[s] < left ? plan->slice[s] : left;
+        x.segment = s;
+        x.first = x.count = x.image = 0;
+        while (ms_exec_next_slice(&x, seg, plan->slice[s]))
             MS_TRY(run_slice(&x, seg, params, err));
-        }
     }
     return ms_graph_device(graph)->backend->synchronize(ms_graph_device(graph));
 }

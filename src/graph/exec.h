@@ -21,12 +21,22 @@ struct ms_exec_context {
     bool planning; /* only sizes are asked for: there is no arena, and pointers are MS_PLANNING_ADDRESS where
                       a run has one */
     ms_axis axis;
+    int segment;
     int64_t first, count; /* the slice of the current segment */
+    int64_t image;        /* ROWS: whose stripe it is */
 };
 
 /* The part of a value that the current slice covers. A `whole` value has outer = n, inner = h * w, unsliced.
  */
 ms_rows ms_exec_rows(const ms_exec_context *x, ms_value value);
+
+/* In a segment over ROWS: which rows of its image a value holds now (ms_exec_rows() gives these), and part of them.
+   In other segments the whole image. */
+ms_row_range ms_exec_range(const ms_exec_context *x, ms_value value);
+ms_rows ms_exec_rows_at(const ms_exec_context *x, ms_value value, ms_row_range range);
+
+/* The next slice of the segment; false after the last. x->count is 0 before the first. */
+bool ms_exec_next_slice(ms_exec_context *x, const ms_segment *seg, int64_t slice);
 
 /* Start of a whole value. */
 float *ms_exec_data(const ms_exec_context *x, ms_value value);

@@ -205,15 +205,39 @@ static void drop_empty_segments(ms_graph *g) {
     g->n_segments = kept;
 }
 
+static bool stands_along(const ms_op *op, ms_axis axis) {
+    return axis == MS_AXIS_PIXELS ? op->pixels : axis != MS_AXIS_ROWS || op->rows;
+}
+
+static int64_t extent_of(const ms_value_info *v, ms_axis axis) {
+    if (axis == MS_AXIS_ROWS)
+        return v->shape.h;
+    return axis == MS_AXIS_FRAMES ? v->shape.n : v->shape.h * v->shape.w;
+}
+
+/* A stripe of a value that leaves its segment over rows has no halo: whoever reads it there reads the same rows. */
+static void check_halo(ms_graph *g, const ms_node *node) {
+    for (int i = 0; i < node->n_inputs && node->op->reads; i++) {
+        const ms_value_info *v = node->input[i] == MS_NO_VALUE ? NULL : &g->values[node->input[i]];
+        ms_row_range out = {0, 1};
+        if (!v || v->segment != node->segment || v->local)
+            continue;
+        ms_row_range in = node->op->reads(g, node, i, out);
+        if (in.end != 1)
+            ms_graph_fail(g, MS_INTERNAL, "%s: reads rows around those of a value that leaves its segment",
+                          node->name);
+    }
+}
+
 static void find_extents(ms_graph *g) {
     for (int s = 0; s < g->n_segments; s++) {
         ms_segment *seg = &g->segments[s];
-        seg->extent = 1;
+        seg->extent = seg->images = 1;
         for (int n = seg->first; n <= seg->last && seg->axis != MS_AXIS_NONE; n++) {
             const ms_value_info *v = &g->values[g->nodes[n].output];
-            if (seg->axis == MS_AXIS_PIXELS && !g->nodes[n].op->pixels) {
-                ms_graph_fail(g, MS_INTERNAL, "%s: %s cannot be sliced over pixels", g->nodes[n].name,
-                              g->nodes[n].op->name);
+            if (!stands_along(g->nodes[n].op, seg->axis)) {
+                ms_graph_fail(g, MS_INTERNAL, "%s: %s cannot be sliced over %s", g->nodes[n].name,
+                              g->nodes[n].op->name, seg->axis == MS_AXIS_ROWS ? "rows" : "pixels");
                 return;
             }
             if (v->whole) {
@@ -221,7 +245,13 @@ static void find_extents(ms_graph *g) {
                               g->nodes[n].name);
                 return;
             }
-            int64_t extent = seg->axis == MS_AXIS_FRAMES ? v->shape.n : v->shape.h * v->shape.w;
+            if (seg->axis == MS_AXIS_ROWS) {
+                check_halo(g, &g->nodes[n]);
+                seg->images = v->shape.n;
+                if (v->local)
+                    continue;
+            }
+            int64_t extent = extent_of(v, seg->axis);
             if (seg->extent != 1 && seg->extent != extent) {
                 ms_graph_fail(g, MS_INTERNAL, "%s: has %lld rows to slice, its segment %lld",
                               g->nodes[n].name, (long long)extent, (long long)seg->extent);
@@ -240,11 +270,15 @@ static void find_lives(ms_graph *g) {
         info->local = !info->input && !info->output && g->segments[info->segment].axis != MS_AXIS_NONE;
     }
     for (int n = 0; n < g->n_nodes; n++) {
+        if (g->nodes[n].op->keeps) {
+            g->values[g->nodes[n].output].first = g->segments[g->nodes[n].segment].first;
+            g->values[g->nodes[n].output].last = g->segments[g->nodes[n].segment].last;
+        }
         for (int i = 0; i < g->nodes[n].n_inputs; i++) {
             if (g->nodes[n].input[i] == MS_NO_VALUE)
                 continue;
             ms_value_info *info = &g->values[g->nodes[n].input[i]];
-            info->last = n;
+            info->last = n > info->last ? n : info->last;
             if (info->segment != g->nodes[n].segment)
                 info->local = false;
         }
@@ -260,9 +294,9 @@ ms_status ms_graph_finish(ms_graph *g, ms_error *err) {
     if (g->status == MS_OK)
         drop_empty_segments(g);
     if (g->status == MS_OK)
-        find_extents(g);
-    if (g->status == MS_OK)
         find_lives(g);
+    if (g->status == MS_OK)
+        find_extents(g);
     if (g->status != MS_OK) {
         if (err)
             *err = g->err;

@@ -9,6 +9,11 @@
  * part only. What needs every row at once (merging group-norm statistics of a window) stands between
  * segments.
  *
+ * In a segment over ROWS images are taken one after the other, each in stripes of rows. Values that leave the
+ * segment are made stripe by stripe; those that stay inside cover what the stripe needs of them, with the halo that
+ * convolutions read above and below, which is made again for the next stripe. Stripes begin at multiples of
+ * MS_STRIPE_ROWS of the image, so the kernels' tiles, and with them the bits, are those of whole images.
+ *
  * Errors are sticky: after the first one, builders return MS_NO_VALUE and do nothing, and ms_graph_finish()
  * reports it.
  */
@@ -35,7 +40,15 @@ typedef enum ms_axis {
     MS_AXIS_NONE,
     MS_AXIS_FRAMES,
     MS_AXIS_PIXELS,
+    MS_AXIS_ROWS,
 } ms_axis;
+
+#define MS_STRIPE_ROWS 4
+
+/* Rows of an image, from `first` to the one before `end`. */
+typedef struct ms_row_range {
+    int64_t first, end;
+} ms_row_range;
 
 typedef struct ms_graph ms_graph;
 typedef struct ms_node ms_node;
@@ -48,6 +61,10 @@ typedef struct ms_exec_context ms_exec_context;
 typedef struct ms_op {
     const char *name;
     bool pixels; /* may stand in a segment over pixels */
+    bool rows;   /* ... over rows */
+    bool keeps;  /* its output goes on living from stripe to stripe */
+    /* Rows of input number `input` that make rows `out` of the output; NULL = the same rows. */
+    ms_row_range (*reads)(const ms_graph *graph, const ms_node *node, int input, ms_row_range out);
     size_t (*workspace)(const ms_exec_context *x, const ms_node *node); /* NULL = none */
     ms_status (*run)(const ms_exec_context *x, const ms_node *node, void *workspace);
     /* Multiplications and additions for all rows, direct-equivalent; NULL = counts as none. */
@@ -82,6 +99,7 @@ typedef struct ms_segment {
     ms_axis axis;
     int first, last; /* nodes */
     int64_t extent;  /* rows along the axis; 1 for NONE */
+    int64_t images;  /* ROWS: that are taken one after the other; 1 for the others */
     const char *name;
 } ms_segment;
 

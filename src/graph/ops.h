@@ -56,6 +56,8 @@ typedef struct ms_conv_desc {
     ms_out_desc out;
 } ms_conv_desc;
 ms_value ms_op_conv(ms_graph *graph, const ms_conv_desc *desc);
+/* The output may take over the memory of `taken`, a value of its shape that the operation does not read. */
+ms_value ms_op_conv_onto(ms_graph *graph, const ms_conv_desc *desc, ms_value taken);
 
 typedef struct ms_group_norm_desc {
     const char *name;
@@ -115,6 +117,10 @@ ms_value ms_op_pool(ms_graph *graph, const ms_pool_desc *desc);
 
 ms_value ms_op_resize(ms_graph *graph, const char *name, ms_value src, int64_t h, int64_t w);
 ms_value ms_op_concat(ms_graph *graph, const char *name, ms_value a, ms_value b);
+
+/* In a segment over rows: a copy of what the stripe reads of src, made before the stripe's output is written, so that
+   the output may take over src's memory. */
+ms_value ms_op_window(ms_graph *graph, const char *name, ms_value src);
 
 /* A copy of any shape with as many elements an image: element (n, h, w, c) is the source's at the sum of
    index times stride, counted in elements of the source's packed memory. Turns planes into pixels and back,

@@ -9,15 +9,42 @@ static int64_t slice_of(const ms_segment *seg, const ms_slicing *slicing) {
         wanted = slicing->frames;
     if (slicing && seg->axis == MS_AXIS_PIXELS)
         wanted = slicing->pixels;
+    if (slicing && seg->axis == MS_AXIS_ROWS && slicing->rows > 0) /* never less than a tile */
+        wanted = (slicing->rows + MS_STRIPE_ROWS - 1) / MS_STRIPE_ROWS * MS_STRIPE_ROWS;
     return wanted <= 0 || wanted > seg->extent ? seg->extent : wanted;
 }
 
-static size_t bytes_of(const ms_graph *g, const ms_plan *plan, const ms_value_info *v) {
+static ms_exec_context planning_context(const ms_graph *g, const ms_plan *plan, int segment) {
+    return (ms_exec_context){.graph = g,
+                             .plan = plan,
+                             .dev = ms_graph_device(g),
+                             .planning = true,
+                             .axis = ms_graph_get_segment(g, segment)->axis,
+                             .segment = segment};
+}
+
+/* The most rows that any stripe needs of a local value. */
+static int64_t stripe_rows(const ms_graph *g, const ms_plan *plan, ms_value value) {
+    int segment = ms_graph_value(g, value)->segment;
+    const ms_segment *seg = ms_graph_get_segment(g, segment);
+    ms_exec_context x = planning_context(g, plan, segment);
+    int64_t most = 0;
+    while (ms_exec_next_slice(&x, seg, plan->slice[segment]) && x.image == 0) {
+        ms_row_range range = ms_exec_range(&x, value);
+        most = range.end - range.first > most ? range.end - range.first : most;
+    }
+    return most;
+}
+
+static size_t bytes_of(const ms_graph *g, const ms_plan *plan, ms_value value) {
+    const ms_value_info *v = ms_graph_value(g, value);
     ms_shape s = v->shape;
     if (v->local) {
         const ms_segment *seg = ms_graph_get_segment(g, v->segment);
         int64_t slice = plan->slice[v->segment];
-        if (seg->axis == MS_AXIS_FRAMES)
+        if (seg->axis == MS_AXIS_ROWS)
+            s.n = 1, s.h = stripe_rows(g, plan, value);
+        else if (seg->axis == MS_AXIS_FRAMES)
             s.n = slice;
         else
             s.h = slice, s.w = 1;
@@ -31,16 +58,13 @@ static size_t workspace_of(const ms_graph *g, const ms_plan *plan, int index) {
     const ms_segment *seg = ms_graph_get_segment(g, node->segment);
     if (!node->op->workspace)
         return 0;
-    int64_t slice = plan->slice[node->segment], rest = seg->extent % slice;
-    ms_exec_context x = {.graph = g,
-                         .plan = plan,
-                         .dev = ms_graph_device(g),
-                         .planning = true,
-                         .axis = seg->axis,
-                         .count = slice};
-    size_t bytes = node->op->workspace(&x, node);
-    if (rest) {
-        x.count = rest;
+    ms_exec_context x = planning_context(g, plan, node->segment);
+    int64_t slice = plan->slice[node->segment], seen = 0;
+    size_t bytes = 0;
+    while (ms_exec_next_slice(&x, seg, slice) && x.image == 0) {
+        if (x.count == seen && x.axis != MS_AXIS_ROWS) /* only stripes differ by where they are */
+            continue;
+        seen = x.count;
         size_t other = node->op->workspace(&x, node);
         bytes = other > bytes ? other : bytes;
     }
@@ -62,6 +86,19 @@ static void widen_life(const ms_graph *g, const ms_value_info *v, int *first, in
         *last = b->last;
 }
 
+/* In a segment over rows another operation may still read rows of the value around its stripe; one that keeps its
+   output has copied what it needs before the stripe is written. */
+static bool read_in_stripes(const ms_graph *g, int index, ms_value value) {
+    const ms_segment *seg = ms_graph_get_segment(g, ms_graph_node(g, index)->segment);
+    for (int n = seg->first; n < index && seg->axis == MS_AXIS_ROWS; n++) {
+        const ms_node *node = ms_graph_node(g, n);
+        for (int i = 0; i < node->n_inputs; i++)
+            if (node->input[i] == value && !node->op->keeps)
+                return true;
+    }
+    return false;
+}
+
 /*
  * Values that share memory are one block. owner[v] is the value whose block v lies in: an output that takes
  * over an input's memory when nothing reads that input later, both have the same room, and the caller did not
@@ -79,8 +116,8 @@ static void share_blocks(const ms_graph *g, const ms_plan *plan, int *owner) {
         bool again = false; /* the input also feeds the node in another role */
         for (int i = 0; i < node->n_inputs; i++)
             again |= i != node->in_place && node->input[i] == from;
-        if (a->input || a->output || a->last != n || again || a->local != b->local ||
-            plan->value_bytes[from] != plan->value_bytes[node->output])
+        if (a->input || a->output || a->last != n || read_in_stripes(g, n, from) || again ||
+            a->local != b->local || plan->value_bytes[from] != plan->value_bytes[node->output])
             continue;
         owner[node->output] = owner[from];
     }
@@ -134,7 +171,7 @@ ms_status ms_plan_create(const ms_graph *g, const ms_slicing *slicing, ms_plan *
     for (size_t s = 0; s < n_segments; s++)
         plan->slice[s] = slice_of(ms_graph_get_segment(g, (int)s), slicing);
     for (size_t v = 0; v < n_values; v++)
-        plan->value_bytes[v] = bytes_of(g, plan, ms_graph_value(g, (ms_value)v));
+        plan->value_bytes[v] = bytes_of(g, plan, (ms_value)v);
     for (size_t n = 0; n < n_nodes; n++)
         plan->workspace_bytes[n] = workspace_of(g, plan, (int)n);
     MS_GOTO(lay_out(g, plan, blocks, owner, err));

@@ -10,7 +10,7 @@
 
 /* How many rows a sliced segment takes at a time. 0 = all. */
 typedef struct ms_slicing {
-    int64_t frames, pixels;
+    int64_t frames, pixels, rows;
 } ms_slicing;
 
 typedef struct ms_plan {

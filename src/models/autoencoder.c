@@ -23,9 +23,18 @@ static ms_status build(ms_autoencoder *a, bool encoder, int64_t images, ms_netwo
     int64_t factor = ms_vae_factor(&a->p.config);
     ms_graph *graph = NULL;
     MS_TRY(ms_graph_create(a->p.dev->mem, a->p.dev, a->p.weights, &graph, err));
-    ms_status status = encoder ? ms_vae_build_encoder(graph, &a->p.config, images, a->p.h, a->p.w, false, err)
-                               : ms_vae_build_decoder(graph, &a->p.config, images, a->p.h / factor,
-                                                      a->p.w / factor, false, err);
+    ms_status status = encoder ? ms_vae_build_encoder(graph, &a->p.config,
+                                                      &(ms_vae_build){.images = images,
+                                                                      .h = a->p.h,
+                                                                      .w = a->p.w,
+                                                                      .stripe_rows = a->p.slicing.rows},
+                                                      err)
+                               : ms_vae_build_decoder(graph, &a->p.config,
+                                                      &(ms_vae_build){.images = images,
+                                                                      .h = a->p.h / factor,
+                                                                      .w = a->p.w / factor,
+                                                                      .stripe_rows = a->p.slicing.rows},
+                                                      err);
     if (status != MS_OK) {
         ms_graph_destroy(&graph);
         return status;

@@ -54,9 +54,9 @@ ms_network_work ms_network_get_work(const ms_network *n, ms_dtype precision) {
     ms_network_work work = {.flops = ms_graph_flops(g)};
     for (int i = 0; i < ms_graph_node_count(g); i++) {
         const ms_node *node = ms_graph_node(g, i);
-        int64_t extent = ms_graph_get_segment(g, node->segment)->extent,
-                slice = n->plan->slice[node->segment];
-        double slices = (double)((extent + slice - 1) / slice);
+        const ms_segment *seg = ms_graph_get_segment(g, node->segment);
+        int64_t slice = n->plan->slice[node->segment];
+        double slices = (double)((seg->extent + slice - 1) / slice * seg->images);
         work.passes += slices;
         for (int p = 0; p < node->n_params; p++) {
             if (node->param[p] == MS_NO_PARAM)

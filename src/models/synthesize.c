@@ -329,10 +329,10 @@ static ms_status write_unet(synthesis *s, ms_error *err) {
 static ms_status write_vae(synthesis *s, ms_error *err) {
     const ms_vae_config config = s->configs.vae_config_values;
     MS_TRY(ms_graph_create(NULL, s->dev, s->weights, &s->graph, err));
-    MS_TRY(ms_vae_build_encoder(s->graph, &config, 1, 64, 64, false, err));
+    MS_TRY(ms_vae_build_encoder(s->graph, &config, &(ms_vae_build){.images = 1, .h = 64, .w = 64}, err));
     ms_graph_destroy(&s->graph);
     MS_TRY(ms_graph_create(NULL, s->dev, s->weights, &s->graph, err));
-    MS_TRY(ms_vae_build_decoder(s->graph, &config, 1, 8, 8, false, err));
+    MS_TRY(ms_vae_build_decoder(s->graph, &config, &(ms_vae_build){.images = 1, .h = 8, .w = 8}, err));
     MS_TRY(add_declared(&s->list, s->weights, true, err));
     const file_format format = {.format = MS_FORMAT_SAFETENSORS};
     MS_TRY(in_dir(s, "vae/diffusion_pytorch_model.safetensors", err));

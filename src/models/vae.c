@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "graph/ops.h"
 #include "models/config_reader.h"
+#include "models/vae_internal.h"
 
 #define NORM_EPS 1e-6f
 #define TEXT(...) ms_graph_text(g, __VA_ARGS__)
@@ -51,22 +51,25 @@ ms_status ms_vae_config_read(const ms_json *root, const char *path, ms_vae_confi
     return MS_OK;
 }
 
+ms_group_norm_desc ms_vae_norm(ms_graph *g, const ms_vae_config *c, const char *layer, ms_value src) {
+    return (ms_group_norm_desc){.name = layer,
+                                .src = src,
+                                .src2 = MS_NO_VALUE,
+                                .groups = c->norm_groups,
+                                .eps = NORM_EPS,
+                                .images_per_table = 1,
+                                .weight = TEXT("%s.weight", layer),
+                                .bias = TEXT("%s.bias", layer)};
+}
+
 static ms_norm_ref image_norm(ms_graph *g, const ms_vae_config *c, const char *layer, ms_value src,
                               ms_act act) {
-    ms_group_norm_desc d = {.name = layer,
-                            .src = src,
-                            .src2 = MS_NO_VALUE,
-                            .groups = c->norm_groups,
-                            .eps = NORM_EPS,
-                            .images_per_table = 1,
-                            .weight = TEXT("%s.weight", layer),
-                            .bias = TEXT("%s.bias", layer)};
+    ms_group_norm_desc d = ms_vae_norm(g, c, layer, src);
     ms_value tables = ms_op_norm_tables(g, &d, ms_op_norm_partials(g, &d));
     return (ms_norm_ref){.tables = tables, .images_per_table = 1, .act = act};
 }
 
-/* A convolution of size 3 (padded to keep the size) or 1. */
-static ms_conv_desc conv(ms_graph *g, const char *layer, ms_value src, int64_t channels, int kernel) {
+ms_conv_desc ms_vae_conv(ms_graph *g, const char *layer, ms_value src, int64_t channels, int kernel) {
     int pad = kernel / 2;
     ms_conv_desc d = {.name = layer,
                       .src = src,
@@ -86,18 +89,18 @@ static ms_conv_desc conv(ms_graph *g, const char *layer, ms_value src, int64_t c
 }
 
 static ms_value plain_conv(ms_graph *g, const char *layer, ms_value src, int64_t channels, int kernel) {
-    ms_conv_desc d = conv(g, layer, src, channels, kernel);
+    ms_conv_desc d = ms_vae_conv(g, layer, src, channels, kernel);
     return ms_op_conv(g, &d);
 }
 
 static ms_value resnet(ms_graph *g, const ms_vae_config *c, const char *layer, ms_value x, int64_t channels) {
-    ms_conv_desc first = conv(g, TEXT("%s.conv1", layer), x, channels, 3);
+    ms_conv_desc first = ms_vae_conv(g, TEXT("%s.conv1", layer), x, channels, 3);
     first.norm = image_norm(g, c, TEXT("%s.norm1", layer), x, MS_ACT_SILU);
     ms_value h = ms_op_conv(g, &first);
     ms_value residual = x;
     if (ms_graph_shape(g, x).c != channels)
         residual = plain_conv(g, TEXT("%s.conv_shortcut", layer), x, channels, 1);
-    ms_conv_desc second = conv(g, TEXT("%s.conv2", layer), h, channels, 3);
+    ms_conv_desc second = ms_vae_conv(g, TEXT("%s.conv2", layer), h, channels, 3);
     second.norm = image_norm(g, c, TEXT("%s.norm2", layer), h, MS_ACT_SILU);
     second.out.residual = residual;
     return ms_op_conv(g, &second);
@@ -159,37 +162,48 @@ static ms_value mid_block(ms_graph *g, const ms_vae_config *c, const char *side,
 
 /* Norm, activation, convolution to the output channels. */
 static ms_value tail(ms_graph *g, const ms_vae_config *c, const char *side, ms_value h, int64_t channels) {
-    ms_conv_desc d = conv(g, TEXT("%s.conv_out", side), h, channels, 3);
+    ms_conv_desc d = ms_vae_conv(g, TEXT("%s.conv_out", side), h, channels, 3);
     d.norm = image_norm(g, c, TEXT("%s.conv_norm_out", side), h, MS_ACT_SILU);
     return ms_op_conv(g, &d);
 }
 
-ms_status ms_vae_build_encoder(ms_graph *g, const ms_vae_config *c, int64_t images, int64_t h, int64_t w,
-                               bool taps, ms_error *err) {
-    if (h % ms_vae_factor(c) || w % ms_vae_factor(c))
-        ms_graph_fail(g, MS_INVALID_ARGUMENT, "a picture of %lldx%lld is no multiple of %lld", (long long)w,
-                      (long long)h, (long long)ms_vae_factor(c));
-    ms_value v = ms_graph_input(g, "pixels", (ms_shape){images, h, w, c->in_channels}, false);
+/* A resnet at a level of the network, in stripes where the pictures are taller than one. */
+static ms_value level_resnet(ms_graph *g, const ms_vae_config *c, const ms_vae_build *b, const char *layer,
+                             ms_vae_source source, int64_t channels) {
+    int64_t h = ms_graph_shape(g, source.value).h * (source.up ? 2 : 1);
+    if (b->stripe_rows <= 0 || h <= b->stripe_rows)
+        return resnet(g, c, layer, source.value, channels);
+    ms_value v = ms_vae_striped_resnet(g, c, layer, source, channels);
+    ms_graph_segment(g, MS_AXIS_FRAMES, layer);
+    return v;
+}
+
+ms_status ms_vae_build_encoder(ms_graph *g, const ms_vae_config *c, const ms_vae_build *b, ms_error *err) {
+    if (b->h % ms_vae_factor(c) || b->w % ms_vae_factor(c))
+        ms_graph_fail(g, MS_INVALID_ARGUMENT, "a picture of %lldx%lld is no multiple of %lld",
+                      (long long)b->w, (long long)b->h, (long long)ms_vae_factor(c));
+    ms_value v = ms_graph_input(g, "pixels", (ms_shape){b->images, b->h, b->w, c->in_channels}, false);
     ms_graph_segment(g, MS_AXIS_FRAMES, "encoder");
     v = plain_conv(g, "encoder.conv_in", v, c->channels[0], 3);
-    if (taps)
+    if (b->taps)
         ms_graph_output(g, v, "conv_in");
     for (int i = 0; i < c->levels; i++) {
         for (int j = 0; j < c->layers_per_block; j++)
-            v = resnet(g, c, TEXT("encoder.down_blocks.%d.resnets.%d", i, j), v, c->channels[i]);
+            v = level_resnet(g, c, b, TEXT("encoder.down_blocks.%d.resnets.%d", i, j),
+                             (ms_vae_source){v, NULL}, c->channels[i]);
         if (i < c->levels - 1) { /* padded at the right and the bottom only */
             ms_conv_desc d =
-                conv(g, TEXT("encoder.down_blocks.%d.downsamplers.0.conv", i), v, c->channels[i], 3);
+                ms_vae_conv(g, TEXT("encoder.down_blocks.%d.downsamplers.0.conv", i), v, c->channels[i], 3);
             d.pad_top = d.pad_left = 0;
             d.stride_h = d.stride_w = 2;
             v = ms_op_conv(g, &d);
         }
-        if (taps)
+        if (b->taps)
             ms_graph_output(g, v, TEXT("down_%d", i));
     }
-    v = mid_block(g, c, "encoder", v, taps);
+    v = mid_block(g, c, "encoder", v, b->taps);
     v = tail(g, c, "encoder", v, 2 * c->latent_channels);
-    if (taps)
+    if (b->taps)
         ms_graph_output(g, v, "conv_out");
     if (c->quant_conv)
         v = plain_conv(g, "quant_conv", v, 2 * c->latent_channels, 1);
@@ -197,34 +211,40 @@ ms_status ms_vae_build_encoder(ms_graph *g, const ms_vae_config *c, int64_t imag
     return ms_graph_finish(g, err);
 }
 
-ms_status ms_vae_build_decoder(ms_graph *g, const ms_vae_config *c, int64_t images, int64_t h, int64_t w,
-                               bool taps, ms_error *err) {
-    ms_value v = ms_graph_input(g, "latent", (ms_shape){images, h, w, c->latent_channels}, false);
+/* Twice the size at the end of a level: at once, or, when the next level goes in stripes, where it is read. */
+static ms_vae_source enlarge(ms_graph *g, const ms_vae_build *b, const char *layer, ms_value v) {
+    ms_shape s = ms_graph_shape(g, v);
+    if (b->stripe_rows > 0 && 2 * s.h > b->stripe_rows && !b->taps)
+        return (ms_vae_source){v, layer};
+    ms_conv_desc d = ms_vae_conv(g, layer, v, s.c, 3);
+    d.up_h = 2 * s.h;
+    d.up_w = 2 * s.w;
+    return (ms_vae_source){ms_op_conv(g, &d), NULL};
+}
+
+ms_status ms_vae_build_decoder(ms_graph *g, const ms_vae_config *c, const ms_vae_build *b, ms_error *err) {
+    ms_value v = ms_graph_input(g, "latent", (ms_shape){b->images, b->h, b->w, c->latent_channels}, false);
     ms_graph_segment(g, MS_AXIS_FRAMES, "decoder");
     if (c->post_quant_conv) {
         v = plain_conv(g, "post_quant_conv", v, c->latent_channels, 1);
-        if (taps)
+        if (b->taps)
             ms_graph_output(g, v, "post_quant_conv");
     }
     v = plain_conv(g, "decoder.conv_in", v, c->channels[c->levels - 1], 3);
-    if (taps)
+    if (b->taps)
         ms_graph_output(g, v, "conv_in");
-    v = mid_block(g, c, "decoder", v, taps);
+    ms_vae_source source = {mid_block(g, c, "decoder", v, b->taps), NULL};
     for (int i = 0; i < c->levels; i++) {
         int64_t channels = c->channels[c->levels - 1 - i];
         for (int j = 0; j <= c->layers_per_block; j++)
-            v = resnet(g, c, TEXT("decoder.up_blocks.%d.resnets.%d", i, j), v, channels);
-        if (i < c->levels - 1) {
-            ms_shape s = ms_graph_shape(g, v);
-            ms_conv_desc d = conv(g, TEXT("decoder.up_blocks.%d.upsamplers.0.conv", i), v, channels, 3);
-            d.up_h = 2 * s.h;
-            d.up_w = 2 * s.w;
-            v = ms_op_conv(g, &d);
-        }
-        if (taps)
-            ms_graph_output(g, v, TEXT("up_%d", i));
+            source = (ms_vae_source){
+                level_resnet(g, c, b, TEXT("decoder.up_blocks.%d.resnets.%d", i, j), source, channels), NULL};
+        if (i < c->levels - 1)
+            source = enlarge(g, b, TEXT("decoder.up_blocks.%d.upsamplers.0.conv", i), source.value);
+        if (b->taps)
+            ms_graph_output(g, source.value, TEXT("up_%d", i));
     }
-    v = tail(g, c, "decoder", v, c->out_channels);
+    v = tail(g, c, "decoder", source.value, c->out_channels);
     ms_graph_output(g, v, "pixels");
     return ms_graph_finish(g, err);
 }

@@ -25,15 +25,23 @@ static inline int64_t ms_vae_factor(const ms_vae_config *c) {
     return (int64_t)1 << (c->levels - 1);
 }
 
+typedef struct ms_vae_build {
+    int64_t images, h, w; /* of the input: pixels for the encoder, latent pixels for the decoder */
+    int64_t
+        stripe_rows; /* levels with taller pictures are computed in stripes, for less memory; 0 = none. The plan's
+                             ms_slicing.rows should be the same */
+    bool taps;       /* intermediate values are outputs too */
+} ms_vae_build;
+
 /* Input "pixels" [images, h, w, in_channels] in [-1, 1]; output "moments" [images, h / factor, w / factor, 2
-   x latent]: mean, then log variance (not clamped). h and w in pixels, multiples of the factor. */
-ms_status ms_vae_build_encoder(ms_graph *graph, const ms_vae_config *config, int64_t images, int64_t h,
-                               int64_t w, bool taps, ms_error *err);
+   x latent]: mean, then log variance (not clamped). h and w are multiples of the factor. */
+ms_status ms_vae_build_encoder(ms_graph *graph, const ms_vae_config *config, const ms_vae_build *build,
+                               ms_error *err);
 
 /* Input "latent" [images, h, w, latent] (already divided by the scaling factor); output "pixels" [images, h *
-   factor, w * factor, out_channels]. h and w in latent pixels. */
-ms_status ms_vae_build_decoder(ms_graph *graph, const ms_vae_config *config, int64_t images, int64_t h,
-                               int64_t w, bool taps, ms_error *err);
+   factor, w * factor, out_channels]. */
+ms_status ms_vae_build_decoder(ms_graph *graph, const ms_vae_config *config, const ms_vae_build *build,
+                               ms_error *err);
 
 /* latent = (mean + exp(clamp(logvar, -30, 20) / 2) * normal) * scaling, for one image. moments: [pixels][2 x
    channels], normals: [channels][pixels] (the noise counts elements in C,H,W order), latent:

@@ -64,9 +64,10 @@ static ms_status build(const ms_batch_costs *c, ms_graph *graph, ms_task task, c
     const ms_vae_config *vae = &c->files.vae_config_values;
     int64_t factor = ms_vae_factor(vae), h = r->height / factor, w = r->width / factor;
     if (task == MS_TASK_VAE_ENCODE)
-        return ms_vae_build_encoder(graph, vae, items, r->height, r->width, false, err);
+        return ms_vae_build_encoder(graph, vae,
+                                    &(ms_vae_build){.images = items, .h = r->height, .w = r->width}, err);
     if (task == MS_TASK_VAE_DECODE)
-        return ms_vae_build_decoder(graph, vae, items, h, w, false, err);
+        return ms_vae_build_decoder(graph, vae, &(ms_vae_build){.images = items, .h = h, .w = w}, err);
     ms_unet_shape shape = {.branches = c->branches,
                            .frames = window_frames(c, r),
                            .h = h,

@@ -89,6 +89,7 @@ static void describe(const ms_run_plan *plan, const ms_run_others *others, const
     r->serial_branches = plan->layout.serial_branches;
     r->slice_frames = plan->layout.slicing.frames;
     r->slice_pixels = plan->layout.slicing.pixels;
+    r->stripe_rows = plan->layout.slicing.rows;
     r->process_bytes = others->process_bytes;
     r->codec_bytes = others->codec_bytes;
     r->frame_bytes = others->frame_bytes;

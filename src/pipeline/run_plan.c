@@ -88,6 +88,7 @@ static const struct {
     [MS_RUNG_BATCH] = {"batch", "the VAE takes one picture at a time"},
     [MS_RUNG_SERIAL] = {"serial", "and the two branches of guidance run one after the other"},
     [MS_RUNG_SLICES] = {"slices", "and layers run over one frame, or 64 pixels, at a time"},
+    [MS_RUNG_TILES] = {"tiles", "and the VAE computes large pictures in stripes of rows"},
     [MS_RUNG_STREAM_PART] = {"stream-part", "and some of the weights are read when they are needed"},
     [MS_RUNG_STREAM_ALL] = {"stream-all", "and all of them are"},
     [MS_RUNG_SINGLE_FRAME] = {"single-frame",
@@ -111,9 +112,11 @@ static const struct {
     {MS_RUNG_BATCH, {.vae_batch = 2}},
     {MS_RUNG_BATCH, {.vae_batch = 1}},
     {MS_RUNG_SERIAL, {.vae_batch = 1, .serial_branches = true}},
-    {MS_RUNG_SLICES, {.vae_batch = 1, .serial_branches = true, .slicing = {4, 256}}},
-    {MS_RUNG_SLICES, {.vae_batch = 1, .serial_branches = true, .slicing = {1, 64}}},
-    {MS_RUNG_SINGLE_FRAME, {.vae_batch = 1, .serial_branches = true, .slicing = {1, 8}}},
+    {MS_RUNG_SLICES, {.vae_batch = 1, .serial_branches = true, .slicing = {4, 256, 0}}},
+    {MS_RUNG_SLICES, {.vae_batch = 1, .serial_branches = true, .slicing = {1, 64, 0}}},
+    {MS_RUNG_TILES, {.vae_batch = 1, .serial_branches = true, .slicing = {1, 64, 64}}},
+    {MS_RUNG_SINGLE_FRAME, {.vae_batch = 1, .serial_branches = true, .slicing = {1, 8, 0}}},
+    {MS_RUNG_SINGLE_FRAME, {.vae_batch = 1, .serial_branches = true, .slicing = {1, 8, 32}}},
 };
 enum { LADDER = sizeof(ladder) / sizeof(ladder[0]) };
 
@@ -171,16 +174,26 @@ static ms_rung streamed_rung(ms_rung rung, const ms_run_plan *plan) {
 
 static ms_status choose_forced(const ms_engine_params *params, const ms_run_speed *speed, size_t other_bytes,
                                ms_rung forced, ms_run_plan *ret_plan, ms_error *err) {
-    ms_engine_layout layout = MS_ENGINE_LAYOUT_ALL;
-    for (int i = 0; i < LADDER; i++)
-        if (ladder[i].rung <= forced)
-            layout = ladder[i].layout;
-    layout.resident_weight_bytes = SIZE_MAX;
-    MS_TRY(measure(params, speed, &layout, other_bytes, ret_plan, err));
-    if (forced >= MS_RUNG_STREAM_PART) {
-        layout.resident_weight_bytes = forced == MS_RUNG_STREAM_PART ? ret_plan->engine.weight_bytes / 2 : 0;
-        MS_TRY(measure(params, speed, &layout, other_bytes, ret_plan, err));
+    /* Streaming has no layouts of its own; stripes, which cost much and save little beside it, are left out. */
+    bool streamed = forced == MS_RUNG_STREAM_PART || forced == MS_RUNG_STREAM_ALL;
+    ms_rung base = streamed ? MS_RUNG_SLICES : forced;
+    ms_run_plan best = {.peak_bytes = SIZE_MAX};
+    for (int i = 0; i < LADDER; i++) {
+        ms_run_plan plan;
+        ms_engine_layout layout = ladder[i].layout;
+        if (ladder[i].rung != base)
+            continue;
+        layout.resident_weight_bytes = SIZE_MAX;
+        MS_TRY(measure(params, speed, &layout, other_bytes, &plan, err));
+        if (forced >= MS_RUNG_STREAM_PART) {
+            layout.resident_weight_bytes = forced == MS_RUNG_STREAM_PART ? plan.engine.weight_bytes / 2 : 0;
+            MS_TRY(measure(params, speed, &layout, other_bytes, &plan, err));
+        }
+        if (plan.peak_bytes < best.peak_bytes ||
+            (plan.peak_bytes == best.peak_bytes && plan.window_s < best.window_s))
+            best = plan;
     }
+    *ret_plan = best;
     ret_plan->rung = forced;
     return MS_OK;
 }

@@ -390,6 +390,35 @@ static void slices_threads_and_order_do_not_change_bits(void **state) {
     unlink(out_path());
 }
 
+/* The VAE in stripes of rows, with pictures that are no multiple of a stripe. */
+static void stripes_do_not_change_bits(void **state) {
+    (void)state;
+    static const struct {
+        const char *stage, *cases;
+    } runs[] = {{"vae-encode", "vae/encode_72x104.safetensors"},
+                {"vae-encode", "vae/encode_128x128.safetensors"},
+                {"vae-decode", "vae/decode_72x104.safetensors"},
+                {"vae-decode", "vae/decode_128x128.safetensors"}};
+    static const char *const ways[] = {"--stripe-rows 64", "--stripe-rows 32 --threads 3", "--stripe-rows 12",
+                                       "--stripe-rows 4 --slice-frames 1 --threads 1"};
+    char model[512], cases[512], first[300];
+    need(model, "tiny");
+    snprintf(first, sizeof(first), "%s.first", out_path());
+    for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
+        need(cases, runs[i].cases);
+        assert_int_equal(
+            run("stage %s --threads 1 --model %s --in %s --out %s", runs[i].stage, model, cases, first), 0);
+        for (size_t k = 0; k < sizeof(ways) / sizeof(ways[0]); k++) {
+            assert_int_equal(run("stage %s %s --model %s --in %s --out %s", runs[i].stage, ways[k], model,
+                                 cases, out_path()),
+                             0);
+            same_file(first, out_path());
+        }
+    }
+    unlink(first);
+    unlink(out_path());
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unet_float32),
@@ -403,6 +432,7 @@ int main(void) {
         cmocka_unit_test(denoise),
         cmocka_unit_test(noise),
         cmocka_unit_test(slices_threads_and_order_do_not_change_bits),
+        cmocka_unit_test(stripes_do_not_change_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,7 +83,7 @@ static void check_plan(const ms_graph *g, const ms_plan *plan, double max_ratio)
 }
 
 static void plan_and_check(planner *p, double max_ratio) {
-    static const ms_slicing slicings[] = {{0, 0}, {1, 256}, {3, 1000}, {5, 1}};
+    static const ms_slicing slicings[] = {{0, 0, 0}, {1, 256, 0}, {3, 1000, 0}, {5, 1, 0}};
     size_t whole = 0;
     for (size_t i = 0; i < sizeof(slicings) / sizeof(*slicings); i++) {
         ms_plan *plan = NULL;
@@ -111,11 +111,36 @@ static void plan_vae(const ms_model_files *files, bool encoder, int64_t images) 
     const ms_vae_config *c = &files->vae_config_values;
     int64_t px = files->unet_config.resolution, side = px / ms_vae_factor(c);
     planner p = planner_open();
-    assert_ms_ok(encoder ? ms_vae_build_encoder(p.graph, c, images, px, px, false, &p.err)
-                         : ms_vae_build_decoder(p.graph, c, images, side, side, false, &p.err),
+    assert_ms_ok(encoder ? ms_vae_build_encoder(p.graph, c,
+                                                &(ms_vae_build){.images = images, .h = px, .w = px}, &p.err)
+                         : ms_vae_build_decoder(
+                               p.graph, c, &(ms_vae_build){.images = images, .h = side, .w = side}, &p.err),
                  &p.err);
     plan_and_check(&p, MAX_RATIO);
     planner_close(&p);
+}
+
+/* Stripes: less than whole pictures take, and smaller ones less than larger ones. */
+static void plan_vae_stripes(const ms_model_files *files, bool encoder) {
+    const ms_vae_config *c = &files->vae_config_values;
+    int64_t px = files->unet_config.resolution, side = encoder ? px : px / ms_vae_factor(c);
+    size_t before = SIZE_MAX;
+    for (int64_t rows = px; rows >= 16; rows = rows == px ? px / 4 : rows / 2) {
+        const ms_slicing slicing = {.rows = rows};
+        const ms_vae_build how = {.images = 1, .h = side, .w = side, .stripe_rows = rows};
+        planner p = planner_open();
+        assert_ms_ok(encoder ? ms_vae_build_encoder(p.graph, c, &how, &p.err)
+                             : ms_vae_build_decoder(p.graph, c, &how, &p.err),
+                     &p.err);
+        ms_plan *plan = NULL;
+        assert_ms_ok(ms_plan_create(p.graph, &slicing, &plan, &p.err), &p.err);
+        check_plan(p.graph, plan, MAX_RATIO_SMALL);
+        if (px >= 256) /* below 32 rows halos are most of a stripe */
+            assert_true(rows >= 64 ? plan->arena_bytes < before : plan->arena_bytes <= before);
+        before = plan->arena_bytes;
+        ms_plan_destroy(&plan);
+        planner_close(&p);
+    }
 }
 
 static void plan_model(ms_synthetic kind, int resolution) {
@@ -129,6 +154,8 @@ static void plan_model(ms_synthetic kind, int resolution) {
     plan_unet(&files, MS_UNET_CACHED, 2, 16);
     plan_vae(&files, true, 2);
     plan_vae(&files, false, 2);
+    plan_vae_stripes(&files, true);
+    plan_vae_stripes(&files, false);
     planner p = planner_open();
     assert_ms_ok(ms_whisper_build(p.graph, &files.whisper_config, &p.err), &p.err);
     plan_and_check(&p, MAX_RATIO);
@@ -156,7 +183,9 @@ static void every_allocation_may_fail(void **state) {
     ms_error err;
     assert_ms_ok(ms_synthetic_configs(MS_SYNTHETIC_TINY, &files, &err), &err);
     planner p = planner_open();
-    assert_ms_ok(ms_vae_build_decoder(p.graph, &files.vae_config_values, 1, 16, 16, false, &p.err), &p.err);
+    assert_ms_ok(ms_vae_build_decoder(p.graph, &files.vae_config_values,
+                                      &(ms_vae_build){.images = 1, .h = 16, .w = 16}, &p.err),
+                 &p.err);
     ms_status status = MS_HOST_MEMORY;
     for (uint64_t n = 1; status != MS_OK; n++) {
         ms_plan *plan = NULL;

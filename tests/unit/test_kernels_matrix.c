@@ -259,6 +259,40 @@ static void conv_run_sliced(ms_device *dev, const ms_conv2d_args *whole, int64_t
     }
 }
 
+/* Rows of images of w pixels. */
+static ms_rows image_rows(ms_rows r, int64_t first, int64_t count, int64_t w) {
+    r.data += first * w * r.inner_stride;
+    r.inner = count * w;
+    return r;
+}
+
+/* In stripes, each with no more of the source than it reads, and now and then a little more. */
+static void conv_run_striped(ms_device *dev, const ms_conv2d_args *whole, uint64_t *rng) {
+    const int64_t step = whole->weight.layout == MS_LAYOUT_WINOGRAD ? 4 : 1;
+    for (int64_t y = 0, count; y < whole->dst_h; y += count) {
+        ms_conv2d_args a = *whole;
+        ms_rows residual;
+        int64_t first = 0, last = 0;
+        count = step * test_range(rng, 1, 3);
+        count = count < whole->dst_h - y ? count : whole->dst_h - y;
+        ms_conv2d_reads(whole, y, y + count - 1, &first, &last);
+        first -= first > 0 && test_one_in(rng, 2);
+        last += last + 1 < whole->src_h && test_one_in(rng, 2);
+        a.src_y = first;
+        a.src_rows = last + 1 - first;
+        a.dst_y = y;
+        a.dst_rows = count;
+        for (int i = 0; i < a.n_src; i++)
+            a.src[i] = image_rows(a.src[i], first, a.src_rows, a.src_w);
+        a.dst = image_rows(a.dst, y, count, a.dst_w);
+        if (a.epilogue.residual) {
+            residual = image_rows(*a.epilogue.residual, y, count, a.dst_w);
+            a.epilogue.residual = &residual;
+        }
+        conv_run(dev, &a);
+    }
+}
+
 /* The enlarged input's value at (y, x) behind the prologue, 0 in the padding. */
 static double conv_input(const ms_conv2d_args *a, int64_t i, int64_t y, int64_t x, int64_t channel) {
     const int64_t in_h = a->up_h ? a->up_h : a->src_h, in_w = a->up_w ? a->up_w : a->src_w;
@@ -342,6 +376,9 @@ static void conv_matches(const test_devices *t, conv_kind kind, uint64_t seed, i
             test_tensor_fill_poison(&c.dst);
             conv_run_sliced(t->devices[d], &c.args, test_range(&rng, 0, c.args.dst.outer));
             test_same_bits(&expected, &c.dst, "sliced conv2d", t->devices[d]);
+            test_tensor_fill_poison(&c.dst);
+            conv_run_striped(t->devices[d], &c.args, &rng);
+            test_same_bits(&expected, &c.dst, "striped conv2d", t->devices[d]);
         }
         test_tensor_free(&expected);
         conv_free(&c);
@@ -525,12 +562,58 @@ static void attention_with_large_scores(void **state) {
     }
 }
 
+/* A stripe of Winograd's off its tiles, or without the rows that it reads, is refused. */
+static void wrong_stripes_are_refused(void **state) {
+    const test_devices *t = *state;
+    ms_device *dev = t->devices[1];
+    float src[12 * 8 * 16] = {0}, dst[12 * 8 * 16], taps[9 * 16 * 16] = {0};
+    const ms_rows rows = {
+        .data = src, .outer = 1, .inner = 96, .channels = 16, .outer_stride = 1536, .inner_stride = 16};
+    const ms_conv2d_args whole = {
+        .src = {rows},
+        .n_src = 1,
+        .src_h = 12,
+        .src_w = 8,
+        .dst = rows,
+        .dst_h = 12,
+        .dst_w = 8,
+        .kernel_h = 3,
+        .kernel_w = 3,
+        .stride_h = 1,
+        .stride_w = 1,
+        .pad_top = 1,
+        .pad_left = 1,
+        .groups = 1,
+        .weight = {.data = taps, .dtype = MS_F32, .layout = MS_LAYOUT_WINOGRAD, .n = 16, .k = 144}};
+    static const struct {
+        int64_t src_y, src_rows, dst_y, dst_rows;
+        bool good;
+    } cases[] = {{0, 12, 0, 12, true}, {0, 12, 4, 4, true},  {3, 6, 4, 4, true},   {3, 9, 4, 8, true},
+                 {4, 5, 4, 4, false},  {3, 5, 4, 4, false},  {0, 12, 2, 4, false}, {0, 12, 4, 3, false},
+                 {0, 12, 8, 8, false}, {1, 12, 4, 4, false}, {0, 12, -4, 4, false}};
+    char *workspace = test_workspace(dev->kernels->conv2d_workspace(dev, &whole));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        ms_conv2d_args a = whole;
+        a.src_y = cases[i].src_y;
+        a.src_rows = cases[i].src_rows;
+        a.dst_y = cases[i].dst_y;
+        a.dst_rows = cases[i].dst_rows;
+        a.src[0].inner = 8 * a.src_rows;
+        a.dst.data = dst;
+        a.dst.inner = 8 * a.dst_rows;
+        ms_status status = dev->kernels->conv2d(dev, &a, workspace);
+        assert_int_equal(status, cases[i].good ? MS_OK : MS_INVALID_ARGUMENT);
+    }
+    free(workspace);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(linear_matches),
         cmocka_unit_test(conv_any_matches),
         cmocka_unit_test(conv_winograd_matches),
         cmocka_unit_test(conv_groups_match),
+        cmocka_unit_test(wrong_stripes_are_refused),
         cmocka_unit_test(conv_depthwise_matches),
         cmocka_unit_test(attention_matches),
         cmocka_unit_test(attention_with_large_scores),

@@ -263,7 +263,8 @@ static size_t cpu_arena(const ms_model_files *files, bool unet, int items, ms_sl
     if (unet)
         assert_ms_ok(ms_unet_build(graph, &files->unet_config, &shape, &err), &err);
     else
-        assert_ms_ok(ms_vae_build_decoder(graph, &files->vae_config_values, items, 16, 16, false, &err),
+        assert_ms_ok(ms_vae_build_decoder(graph, &files->vae_config_values,
+                                          &(ms_vae_build){.images = items, .h = 16, .w = 16}, &err),
                      &err);
     assert_ms_ok(ms_network_take(&graph, &slicing, &net, &err), &err);
     size_t bytes = net.plan->arena_bytes;

@@ -14,7 +14,7 @@ static ms_status build_unet(ms_graph *g, const ms_model_files *f, ms_error *err)
 }
 
 static ms_status build_vae(ms_graph *g, const ms_model_files *f, ms_error *err) {
-    return ms_vae_build_decoder(g, &f->vae_config_values, 1, 8, 8, false, err);
+    return ms_vae_build_decoder(g, &f->vae_config_values, &(ms_vae_build){.images = 1, .h = 8, .w = 8}, err);
 }
 
 static ms_status build_whisper(ms_graph *g, const ms_model_files *f, ms_error *err) {

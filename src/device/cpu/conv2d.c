@@ -36,9 +36,11 @@ static void pack_pixel(const ms_gemm_layer *layer, int64_t outer, int64_t pixel,
 static void pack_taps(const ms_gemm_layer *layer, int group, int64_t first, int64_t count, float *dst,
                       int64_t dst_row) {
     const ms_conv2d_args *a = layer->args;
-    const int64_t channels = ms_source_channels(a->src, a->n_src) / a->groups, pixels = a->dst_h * a->dst_w;
+    const int64_t channels = ms_source_channels(a->src, a->n_src) / a->groups,
+                  pixels = ms_conv2d_dst_rows(a) * a->dst_w;
     for (int64_t r = 0; r < count; r++) {
-        int64_t outer = (first + r) / pixels, y = (first + r) % pixels / a->dst_w, x = (first + r) % a->dst_w;
+        int64_t outer = (first + r) / pixels, x = (first + r) % a->dst_w;
+        int64_t y = a->dst_y + (first + r) % pixels / a->dst_w;
         float *to = dst + r * dst_row;
         for (int ky = 0; ky < a->kernel_h; ky++) {
             int64_t sy = tap_at(y, a->stride_h, a->pad_top, ky, a->src_h, a->up_h);
@@ -47,7 +49,7 @@ static void pack_taps(const ms_gemm_layer *layer, int group, int64_t first, int6
                 if (sy < 0 || sx < 0)
                     memset(to, 0, (size_t)channels * sizeof(float));
                 else
-                    pack_pixel(layer, outer, sy * a->src_w + sx, group * channels, channels, to);
+                    pack_pixel(layer, outer, (sy - a->src_y) * a->src_w + sx, group * channels, channels, to);
             }
         }
     }
@@ -65,9 +67,10 @@ static void pack_kernel_rows(const ms_gemm_layer *layer, int group, int64_t firs
                              int64_t dst_row) {
     (void)group;
     const ms_conv2d_args *a = layer->args;
-    const int64_t channels = a->src[0].channels, pixels = a->dst_h * a->dst_w;
+    const int64_t channels = a->src[0].channels, pixels = ms_conv2d_dst_rows(a) * a->dst_w;
     for (int64_t r = 0; r < count; r++) {
-        int64_t outer = (first + r) / pixels, y = (first + r) % pixels / a->dst_w, x = (first + r) % a->dst_w;
+        int64_t outer = (first + r) / pixels, x = (first + r) % a->dst_w;
+        int64_t y = a->dst_y + (first + r) % pixels / a->dst_w;
         const int64_t sy = y * a->stride_h - a->pad_top, sx = x * a->stride_w - a->pad_left;
         const int64_t begin = ms_max(0, -sx), end = ms_max(begin, ms_min(a->kernel_w, a->src_w - sx));
         float *to = dst + r * dst_row;
@@ -78,7 +81,7 @@ static void pack_kernel_rows(const ms_gemm_layer *layer, int group, int64_t firs
             if (!inside)
                 continue;
             if (until > from)
-                memcpy(to + from, ms_row(&a->src[0], outer, (sy + ky) * a->src_w + sx + begin),
+                memcpy(to + from, ms_row(&a->src[0], outer, (sy + ky - a->src_y) * a->src_w + sx + begin),
                        (size_t)(until - from) * sizeof(float));
             memset(to + until, 0, (size_t)(a->kernel_w * channels - until) * sizeof(float));
         }
@@ -87,7 +90,7 @@ static void pack_kernel_rows(const ms_gemm_layer *layer, int group, int64_t firs
 
 static ms_gemm_layer conv2d_layer(const ms_conv2d_args *args) {
     return (ms_gemm_layer){
-        .m = args->dst.outer * args->dst_h * args->dst_w,
+        .m = args->dst.outer * args->dst.inner,
         .k = args->weight.k,
         .n = args->dst.channels / args->groups,
         .groups = args->groups,
@@ -114,8 +117,11 @@ static ms_linear_args as_linear(const ms_conv2d_args *a) {
         .prologue = a->prologue,
         .epilogue = a->epilogue,
     };
-    for (int i = 0; i < a->n_src; i++)
+    for (int i = 0; i < a->n_src; i++) {
         linear.src[i] = a->src[i];
+        linear.src[i].data += (a->dst_y - a->src_y) * a->src_w * a->src[i].inner_stride;
+        linear.src[i].inner = a->dst.inner;
+    }
     return linear;
 }
 
@@ -174,7 +180,7 @@ static void depthwise_task(void *arg, int64_t task, int worker) {
     (void)worker;
     const depthwise_run *run = arg;
     const ms_conv2d_args *a = run->args;
-    const int64_t outer = task / a->dst_h, y = task % a->dst_h;
+    const int64_t rows = ms_conv2d_dst_rows(a), outer = task / rows, row = task % rows, y = a->dst_y + row;
     const ms_rows *residual = a->epilogue.residual;
     const float *scale = ms_prologue_scale(&a->prologue, outer, a->dst.channels);
     const float *taps[MAX_TAPS];
@@ -193,15 +199,15 @@ static void depthwise_task(void *arg, int64_t task, int worker) {
         for (int t = 0; t < job.n_taps; t++) {
             int64_t sy = tap_at(y, a->stride_h, a->pad_top, t / a->kernel_w, a->src_h, a->up_h);
             int64_t sx = tap_at(x, a->stride_w, a->pad_left, t % a->kernel_w, a->src_w, a->up_w);
-            taps[t] = sy < 0 || sx < 0 ? NULL : ms_row(&a->src[0], outer, sy * a->src_w + sx);
+            taps[t] = sy < 0 || sx < 0 ? NULL : ms_row(&a->src[0], outer, (sy - a->src_y) * a->src_w + sx);
         }
-        job.dst = ms_row(&a->dst, outer, y * a->dst_w + x);
-        job.residual = residual ? ms_row(residual, outer, y * a->dst_w + x) : NULL;
+        job.dst = ms_row(&a->dst, outer, row * a->dst_w + x);
+        job.residual = residual ? ms_row(residual, outer, row * a->dst_w + x) : NULL;
         run->ops->depthwise(&job);
     }
 }
 
 void ms_cpu_depthwise(ms_device *dev, const ms_conv2d_args *args) {
     depthwise_run run = {args, ms_ops(dev)};
-    ms_pool_run(dev->pool, args->dst.outer * args->dst_h, depthwise_task, &run);
+    ms_pool_run(dev->pool, args->dst.outer * ms_conv2d_dst_rows(args), depthwise_task, &run);
 }

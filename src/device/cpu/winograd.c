@@ -68,7 +68,7 @@ static int64_t strip_floats(const winograd_run *r) {
 
 static winograd_run make_run(const ms_conv2d_args *args, int threads) {
     winograd_run r = {.args = args};
-    r.tiles_h = ms_ceil_div(args->dst_h, 4);
+    r.tiles_h = ms_ceil_div(ms_conv2d_dst_rows(args), 4);
     r.tiles_w = ms_ceil_div(args->dst_w, 4);
     r.tiles = args->dst.outer * r.tiles_h * r.tiles_w;
     r.channels = ms_source_channels(args->src, args->n_src);
@@ -114,7 +114,7 @@ static void fill_pixels(const winograd_run *r, int64_t outer, int64_t y, int64_t
     const ms_conv2d_args *a = r->args;
     const float *scale = ms_prologue_scale(&a->prologue, outer, r->channels);
     const bool enlarged = ms_conv2d_in_w(a) != a->src_w;
-    const int64_t sy = ms_nearest(y, a->src_h, ms_conv2d_in_h(a)), step = enlarged ? 1 : count;
+    const int64_t sy = ms_nearest(y, a->src_h, ms_conv2d_in_h(a)) - a->src_y, step = enlarged ? 1 : count;
     int64_t base = 0;
     for (int i = 0; i < a->n_src; i++) {
         const ms_rows *src = &a->src[i];
@@ -148,7 +148,7 @@ static void fill_region(const winograd_run *r, const region *g, int64_t c, int64
     const int64_t width = 4 * g->w + 2, x0 = 4 * g->x - 1;
     const int64_t begin = ms_max(x0, 0), end = ms_min(x0 + width, ms_conv2d_in_w(a));
     for (int64_t row = 0; row < 4 * g->h + 2; row++, pixels += width * STRIP_CHANNELS) {
-        const int64_t y = 4 * g->y - 1 + row;
+        const int64_t y = a->dst_y + 4 * g->y - 1 + row;
         if (y < 0 || y >= ms_conv2d_in_h(a)) {
             zero_pixels(pixels, width);
             continue;
@@ -228,7 +228,7 @@ static void transform_output(const winograd_run *r, int64_t pair, const region *
         .m = m,
         .m_point = r->m_point,
         .columns = ms_min(MS_PAIR, a->dst.channels - column),
-        .h = (int)ms_min(4, a->dst_h - y),
+        .h = (int)ms_min(4, ms_conv2d_dst_rows(a) - y),
         .w = (int)ms_min(4, a->dst_w - x),
         .dst = ms_row(&a->dst, g->image, y * a->dst_w + x) + column,
         .dst_y = a->dst_w * a->dst.inner_stride,

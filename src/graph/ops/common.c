@@ -50,7 +50,7 @@ ms_prologue op_prologue(const ms_exec_context *x, const ms_node *node, const ms_
                      .outer_per_table = norm->images_per_table,
                      .outer_first = ms_exec_first_image(x),
                      .act = norm->act};
-    if (x->axis == MS_AXIS_FRAMES && !ms_graph_value(x->graph, tables)->whole) {
+    if ((x->axis == MS_AXIS_FRAMES || x->axis == MS_AXIS_ROWS) && !ms_graph_value(x->graph, tables)->whole) {
         p.tables = ms_exec_rows(x, tables).data; /* one table per image: sliced along with the images */
         p.outer_first = 0;
     }
@@ -65,7 +65,7 @@ ms_epilogue op_epilogue(const ms_exec_context *x, const ms_node *node, const ms_
                      .slope = ms_exec_vector(x, node->param[OP_SLOPE]),
                      .scale = out->scale};
     if (node->input[OP_RESIDUAL] != MS_NO_VALUE) {
-        *residual = ms_exec_rows(x, node->input[OP_RESIDUAL]);
+        *residual = ms_exec_rows_at(x, node->input[OP_RESIDUAL], ms_exec_range(x, node->output));
         e.residual = residual;
     }
     return e;

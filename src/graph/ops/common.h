@@ -27,7 +27,7 @@ static inline bool op_same_shape(ms_graph *g, const char *name, ms_value value, 
 }
 
 /* Inputs of linear and conv nodes, by position. */
-enum { OP_SRC, OP_SRC2, OP_TABLES, OP_ADD, OP_RESIDUAL, OP_MATRIX_INPUTS };
+enum { OP_SRC, OP_SRC2, OP_TABLES, OP_ADD, OP_RESIDUAL, OP_MATRIX_INPUTS, OP_TAKEN = OP_MATRIX_INPUTS };
 /* Their parameters. */
 enum { OP_WEIGHT, OP_BIAS, OP_SLOPE, OP_MATRIX_PARAMS };
 
@@ -38,7 +38,7 @@ bool op_matrix_inputs(ms_graph *g, ms_node *node, ms_value src, ms_value src2, c
 
 ms_prologue op_prologue(const ms_exec_context *x, const ms_node *node, const ms_norm_ref *norm);
 
-/* residual: where the rows that the epilogue points to are kept. */
+/* residual: where those rows of it that the node's output has, and that the epilogue points to are kept. */
 ms_epilogue op_epilogue(const ms_exec_context *x, const ms_node *node, const ms_out_desc *out,
                         ms_rows *residual);
 

@@ -1,4 +1,5 @@
 /* Convolutions over images; which algorithm runs is the back end's choice by the layer's shape. */
+#include "device/shape.h"
 #include "graph/ops/common.h"
 
 static int or_one(int value) {
@@ -29,6 +30,13 @@ static ms_conv2d_args arguments(const ms_exec_context *x, const ms_node *node, m
     a.src[0] = ms_exec_rows(x, d->src);
     a.src[1] = ms_exec_rows(x, d->src2);
     a.dst = ms_exec_rows(x, node->output);
+    if (x->axis == MS_AXIS_ROWS) {
+        ms_row_range src = ms_exec_range(x, d->src), dst = ms_exec_range(x, node->output);
+        a.src_y = src.first;
+        a.src_rows = src.end - src.first;
+        a.dst_y = dst.first;
+        a.dst_rows = dst.end - dst.first;
+    }
     a.weight = ms_exec_matrix(x, node->param[OP_WEIGHT]);
     a.prologue = op_prologue(x, node, &d->norm);
     a.epilogue = op_epilogue(x, node, &d->out, residual);
@@ -53,7 +61,18 @@ static double flops(const ms_graph *g, const ms_node *node) {
     return 2.0 * (double)ms_shape_elements(ms_graph_shape(g, node->output)) * k * d->kernel_h * d->kernel_w;
 }
 
-static const ms_op op = {.name = "conv", .workspace = workspace, .run = run, .flops = flops};
+static ms_row_range reads(const ms_graph *g, const ms_node *node, int input, ms_row_range out) {
+    const ms_conv_desc *d = node->desc;
+    ms_conv2d_args a = shape_arguments(d, ms_graph_shape(g, d->src), ms_graph_shape(g, node->output));
+    int64_t first = 0, last = 0;
+    if (input != OP_SRC)
+        return out;
+    ms_conv2d_reads(&a, out.first, out.end - 1, &first, &last);
+    return (ms_row_range){first, last + 1};
+}
+
+static const ms_op op = {
+    .name = "conv", .rows = true, .reads = reads, .workspace = workspace, .run = run, .flops = flops};
 
 static ms_param declare_weight(ms_graph *g, const ms_conv_desc *d, ms_shape src, ms_shape dst, int64_t k) {
     int groups = or_one(d->groups);
@@ -73,6 +92,10 @@ static ms_param declare_weight(ms_graph *g, const ms_conv_desc *d, ms_shape src,
 }
 
 ms_value ms_op_conv(ms_graph *g, const ms_conv_desc *desc) {
+    return ms_op_conv_onto(g, desc, MS_NO_VALUE);
+}
+
+ms_value ms_op_conv_onto(ms_graph *g, const ms_conv_desc *desc, ms_value taken) {
     if (!op_input(g, desc->name, desc->src))
         return MS_NO_VALUE;
     ms_shape s = ms_graph_shape(g, desc->src);
@@ -94,6 +117,13 @@ ms_value ms_op_conv(ms_graph *g, const ms_conv_desc *desc) {
     ms_node node = {.op = &op, .name = desc->name};
     if (!op_matrix_inputs(g, &node, desc->src, desc->src2, &desc->norm, &desc->out, dst, dst.c))
         return MS_NO_VALUE;
+    if (taken != MS_NO_VALUE) {
+        if (!op_same_shape(g, desc->name, taken, dst))
+            return MS_NO_VALUE;
+        node.input[OP_TAKEN] = taken;
+        node.n_inputs = OP_TAKEN + 1;
+        node.in_place = OP_TAKEN;
+    }
     node.param[OP_WEIGHT] = declare_weight(g, desc, s, dst, k);
     node.desc = ms_graph_copy(g, desc, sizeof(*desc));
     return ms_graph_append(g, &node, dst, false);

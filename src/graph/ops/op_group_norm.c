@@ -7,17 +7,18 @@ static ms_status run_partials(const ms_exec_context *x, const ms_node *node, voi
     (void)ws;
     const ms_group_norm_desc *d = node->desc;
     ms_shape s = ms_graph_shape(x->graph, d->src);
+    ms_row_range range = ms_exec_range(x, node->output);
     ms_norm_partials_args a = {.n_src = d->src2 == MS_NO_VALUE ? 1 : 2,
-                               .h = s.h,
+                               .h = range.end - range.first,
                                .w = s.w,
                                .groups = d->groups,
                                .partials = (double(*)[2])(void *)ms_exec_rows(x, node->output).data};
-    a.src[0] = ms_exec_rows(x, d->src);
-    a.src[1] = ms_exec_rows(x, d->src2);
+    a.src[0] = ms_exec_rows_at(x, d->src, range);
+    a.src[1] = ms_exec_rows_at(x, d->src2, range);
     return x->dev->kernels->norm_partials(x->dev, &a);
 }
 
-static const ms_op op_partials = {.name = "norm_partials", .run = run_partials};
+static const ms_op op_partials = {.name = "norm_partials", .rows = true, .run = run_partials};
 
 ms_value ms_op_norm_partials(ms_graph *g, const ms_group_norm_desc *desc) {
     if (!op_input(g, desc->name, desc->src))

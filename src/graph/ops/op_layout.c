@@ -56,6 +56,63 @@ ms_value ms_op_concat(ms_graph *g, const char *name, ms_value a, ms_value b) {
     return ms_graph_append(g, &node, (ms_shape){s.n, s.h, s.w, s.c + channels}, ms_graph_value(g, a)->whole);
 }
 
+/* ---- windows ---- */
+
+static ms_status copy_rows(const ms_exec_context *x, const float *src, float *dst, int64_t rows, ms_shape s) {
+    ms_copy_args a = {.src = src,
+                      .dst = dst,
+                      .outer = 1,
+                      .inner = rows * s.w,
+                      .channels = s.c,
+                      .src_stride = {0, s.c, 1},
+                      .dst_stride = {0, s.c, 1}};
+    return rows > 0 ? x->dev->kernels->copy(x->dev, &a) : MS_OK;
+}
+
+/* Rows that the stripe before held too move to the front, as many at a time as do not overlap; their memory in src may
+   be overwritten by now. */
+static ms_status move_to_front(const ms_exec_context *x, float *data, int64_t by, int64_t rows, ms_shape s) {
+    for (int64_t done = 0; done < rows; done += by) {
+        int64_t count = rows - done < by ? rows - done : by;
+        ms_status status = copy_rows(x, data + (done + by) * s.w * s.c, data + done * s.w * s.c, count, s);
+        if (status != MS_OK)
+            return status;
+    }
+    return MS_OK;
+}
+
+static ms_status run_window(const ms_exec_context *x, const ms_node *node, void *ws) {
+    (void)ws;
+    ms_shape s = ms_graph_shape(x->graph, node->output);
+    ms_row_range now = ms_exec_range(x, node->output), before = {now.first, now.first};
+    float *data = ms_exec_rows(x, node->output).data;
+    const float *src = ms_exec_rows(x, node->input[0]).data;
+    if (x->first > 0) {
+        ms_exec_context last = *x;
+        last.count = x->plan->slice[x->segment];
+        last.first = x->first - last.count;
+        before = ms_exec_range(&last, node->output);
+    }
+    int64_t kept = before.end - now.first;
+    if (kept > 0 && now.first > before.first) {
+        ms_status status = move_to_front(x, data, now.first - before.first, kept, s);
+        if (status != MS_OK)
+            return status;
+    }
+    kept = kept > 0 ? kept : 0;
+    return copy_rows(x, src + (now.first + kept) * s.w * s.c, data + kept * s.w * s.c,
+                     now.end - now.first - kept, s);
+}
+
+static const ms_op op_window = {.name = "window", .rows = true, .keeps = true, .run = run_window};
+
+ms_value ms_op_window(ms_graph *g, const char *name, ms_value src) {
+    if (!op_input(g, name, src))
+        return MS_NO_VALUE;
+    ms_node node = {.op = &op_window, .name = name, .n_inputs = 1, .input = {src}, .in_place = -1};
+    return ms_graph_append(g, &node, ms_graph_shape(g, src), false);
+}
+
 static ms_status run_flatten(const ms_exec_context *x, const ms_node *node, void *ws) {
     (void)ws;
     ms_rows src = ms_exec_rows(x, node->input[0]), dst = ms_exec_rows(x, node->output);
