@@ -1,13 +1,13 @@
-/* ms_run(): frames of the clip go through face stage, engine and restoration to the writer, a window at a
- * time. */
+/* ms_run(): opening in the order in which things can fail, frames through the three threads of run_job.h, segments
+ * joined at the end. */
 #include "memory/host.h"
 #include "pipeline/run_job.h"
 
-static void close_all(ms_job *j) {
+#define SEGMENT_FRAMES 64
+
+static void close_all(ms_job *j, ms_status status, ms_error *err) {
     ms_run_pressure_close(&j->pressure);
-    for (int64_t i = 0; i < j->collected; i++)
-        ms_face_stage_put(j->stage, j->window[i].rgb);
-    ms_video_writer_abort(&j->writer);
+    ms_run_store_close(&j->store, status, err);
     ms_audio_reader_close(&j->sound);
     ms_frame_source_destroy(&j->source);
     ms_face_stage_destroy(&j->stage);
@@ -15,9 +15,16 @@ static void close_all(ms_job *j) {
     ms_face_finder_destroy(&j->faces);
     ms_speech_close(&j->speech);
     ms_clip_close(&j->clip);
-    ms_free(j->work);
+    ms_queue_destroy(&j->ready);
+    ms_queue_destroy(&j->finished);
+    ms_buffer_pool_destroy(&j->aligned);
+    ms_buffer_pool_destroy(&j->redrawn);
+    if (j->face_arena)
+        j->dev->backend->free(j->dev, j->face_arena);
+    ms_free(j->align_work);
+    ms_free(j->restore_work);
     ms_free(j->window);
-    ms_free(j->aligned);
+    ms_free(j->window_faces);
     ms_device_close(&j->dev);
     if (j->base_bytes)
         ms_mem_release(j->mem, MS_LEDGER_GENERAL, j->base_bytes);
@@ -25,22 +32,45 @@ static void close_all(ms_job *j) {
         ms_mem_destroy(&j->mem);
 }
 
+/* A run that only had to join its segments has no engine and read no frames. */
 static void fill_report(ms_job *j) {
     ms_run_report *r = &j->report;
     ms_job_enter(j, NULL);
     const ms_video_info *info = ms_clip_info(j->clip);
-    ms_engine_memory memory = ms_engine_get_memory(j->engine);
-    r->video_frames = ms_frame_source_clip_frames(j->source);
+    ms_engine_memory memory = j->engine ? ms_engine_get_memory(j->engine) : (ms_engine_memory){0};
+    r->frames = j->store.frames;
+    r->frames_without_face = j->here.without_face;
+    r->frames_interpolated = j->here.interpolated;
+    r->windows = j->here.windows;
+    r->video_frames = j->source ? ms_frame_source_clip_frames(j->source) : j->here.clip_frames;
     r->source_frames_lost = ms_clip_frames_lost(j->clip);
     r->width = info->width;
     r->height = info->height;
     r->fps = (double)info->fps.num / (double)info->fps.den;
-    r->resolution = j->geometry.resolution;
+    r->resolution = j->p->resolution ? j->p->resolution : j->files.unet_config.resolution;
     r->arena_bytes = memory.arena_bytes;
     r->weight_bytes = memory.weight_bytes;
     r->streamed_bytes = memory.streamed_bytes;
     r->peak_resident_bytes = ms_host_peak_resident_bytes();
+    r->faces_s = j->faces_worker.busy_s;
+    r->write_s = j->write_worker.busy_s + j->join_s;
     r->seconds = ms_job_now_s() - j->started;
+}
+
+/* A first reading needs the whole machinery, one whose segments are all there none of it. */
+static ms_status make_segments(ms_job *j, ms_error *err) {
+    MS_TRY(ms_job_open_engine(j, err));
+    MS_TRY(ms_job_open_stages(j, err));
+    return ms_job_run_frames(j, err);
+}
+
+static ms_status join(ms_job *j, ms_error *err) {
+    double began = ms_job_now_s();
+    ms_video_writer_params writer = ms_job_writer_params(j);
+    ms_job_enter(j, "write");
+    MS_TRY(ms_run_store_join(&j->store, j->p->output, &writer, err));
+    j->join_s = ms_job_now_s() - began;
+    return MS_OK;
 }
 
 static ms_status run_job(ms_job *j, ms_error *err) {
@@ -50,9 +80,10 @@ static ms_status run_job(ms_job *j, ms_error *err) {
     MS_TRY(ms_job_open_device(j, err));
     MS_TRY(ms_job_open_inputs(j, err));
     ms_job_tell(j, 0, 0);
-    MS_TRY(ms_job_open_engine(j, err));
-    MS_TRY(ms_job_open_stages(j, err));
-    MS_TRY(ms_job_run_frames(j, err));
+    if (!j->store.whole)
+        MS_TRY(make_segments(j, err));
+    if (!j->store.named)
+        MS_TRY(join(j, err));
     fill_report(j);
     return MS_OK;
 }
@@ -62,11 +93,13 @@ ms_status ms_run_media(const ms_run_params *params, ms_run_report *ret_report, m
     if (!j)
         return ms_fail_alloc(err, NULL, sizeof(*j), "the run");
     j->p = params;
+    j->store.folder.fd = -1;
+    j->segment_frames = params->segment_frames ? params->segment_frames : SEGMENT_FRAMES;
     j->started = ms_job_now_s();
     ms_status status = run_job(j, err);
     if (status == MS_OK && ret_report)
         *ret_report = j->report;
-    close_all(j);
+    close_all(j, status, err);
     ms_free(j);
     return status;
 }

@@ -32,16 +32,17 @@ void ms_job_enter(ms_job *j, const char *stage) {
 void ms_job_tell(ms_job *j, int64_t part, int64_t parts) {
     if (!j->p->progress || !j->stage_name)
         return;
+    int64_t done = atomic_load(&j->frames_done), here = done - j->report.frames_resumed;
     ms_run_progress progress = {.stage = j->stage_name,
-                                .frames_done = j->report.frames,
+                                .frames_done = done,
                                 .frames_total = j->total,
                                 .part = part,
                                 .parts = parts,
                                 .seconds = ms_job_now_s() - j->started,
                                 .eta_s = -1};
     double spent = progress.seconds - j->report.load_s;
-    if (j->total > 0 && j->report.frames > 0)
-        progress.eta_s = spent / (double)j->report.frames * (double)(j->total - j->report.frames);
+    if (j->total > 0 && here > 0)
+        progress.eta_s = spent / (double)here * (double)(j->total - done);
     j->p->progress(j->p->arg, &progress);
 }
 
