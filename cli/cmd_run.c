@@ -13,7 +13,7 @@ typedef struct run_state {
     ms_run_params p;
     const char *fps, *report;
     int precision, loop, codec, audio_out, progress, rung;
-    int frames, resolution;
+    int frames, resolution, segment;
 } run_state;
 
 static void run_defaults(void *state) {
@@ -30,6 +30,8 @@ static void report_text(const ms_run_report *r, const char *output) {
     for (int i = 0; i < r->n_changes; i++)
         printf("  frame %" PRId64 ": memory pressure %s (%s), from here on rung %s\n", r->change[i].frame,
                r->change[i].level, r->change[i].reason, ms_rung_name(r->change[i].rung));
+    if (r->frames_resumed)
+        printf("  %" PRId64 " of them were finished by an earlier run\n", r->frames_resumed);
     if (r->frames_interpolated)
         printf("  %" PRId64 " frames: face bridged between neighbours\n", r->frames_interpolated);
     if (r->frames_without_face)
@@ -68,10 +70,12 @@ static ms_status write_report(const char *path, const run_state *s, const ms_run
                   "  \"width\": %d, \"height\": %d, \"fps\": %g,\n"
                   "  \"frames\": %" PRId64 ", \"frames_without_face\": %" PRId64
                   ", \"frames_interpolated\": %" PRId64 ", \"windows\": %" PRId64 ",\n"
-                  "  \"video_frames\": %" PRId64 ", \"source_frames_lost\": %" PRId64 ",\n",
+                  "  \"frames_resumed\": %" PRId64 ", \"video_frames\": %" PRId64
+                  ", \"source_frames_lost\": %" PRId64 ",\n",
                   s->p.seed, s->p.steps, s->p.guidance, s->p.deepcache ? "true" : "false", r->resolution,
                   r->tier, r->precision, r->width, r->height, r->fps, r->frames, r->frames_without_face,
-                  r->frames_interpolated, r->windows, r->video_frames, r->source_frames_lost);
+                  r->frames_interpolated, r->windows, r->frames_resumed, r->video_frames,
+                  r->source_frames_lost);
     report_changes(&b, r);
     ms_buf_printf(&b,
                   "  \"rung\": \"%s\", \"budget_bytes\": %zu, \"planned_bytes\": %zu, "
@@ -104,6 +108,7 @@ static int run_run(const void *state, char **arguments, int n_arguments) {
     s.p.codec = (ms_output_codec)s.codec;
     s.p.audio_output = (ms_audio_output)s.audio_out;
     s.p.frames = s.frames;
+    s.p.segment_frames = s.segment;
     s.p.rung = (ms_rung)s.rung;
     s.p.resolution = s.resolution;
     if (s.fps && cli_parse_fps(s.fps, &s.p.fps_num, &s.p.fps_den, &err) != MS_OK)
@@ -174,7 +179,12 @@ static const cli_option run_options[] = {
      "auto: a bar on a terminal, else nothing", 0, 0},
     {"report", 0, CLI_TEXT, offsetof(run_state, report), "FILE",
      "write what was chosen and how long it took, as JSON", 0, 0},
-    {"force", 'f', CLI_FLAG, P(force), NULL, "replace an existing output", 0, 0},
+    {"resume", 0, CLI_FLAG, P(resume), NULL,
+     "go on with a run that was interrupted; the file comes out as from one run (docs/streaming.md)", 0, 0},
+    {"segment", 0, CLI_INT, offsetof(run_state, segment), "N",
+     "output frames that are encoded together, and at most lost by a kill (default 64)", 1, 100000},
+    {"force", 'f', CLI_FLAG, P(force), NULL, "replace an existing output, and an unfinished run's folder", 0,
+     0},
 };
 
 const cli_command cli_run_command = {

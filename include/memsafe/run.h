@@ -99,7 +99,17 @@ typedef struct ms_run_params {
     ms_output_codec codec;
     int crf;
     ms_audio_output audio_output;
-    bool force; /* replace an existing output */
+    bool force; /* replace an existing output, and an unfinished job for it */
+
+    /*
+     * The output is made in segments of so many frames, each encoded for itself, in the folder OUTPUT.memsafe; they are
+     * joined at the end and the folder goes. A run that ends early, killed or by an error, leaves the finished ones.
+     * 0 = 64. Part of what decides the file's bits.
+     */
+    int64_t segment_frames;
+    /* Go on with an unfinished job of the same parameters: the file comes out as from one run. Begins anew when there is
+       none. Budget, threads and rung may be others. */
+    bool resume;
 
     /* Called now and then from the calling thread; NULL = not. */
     void (*progress)(void *arg, const ms_run_progress *progress);
@@ -123,6 +133,7 @@ typedef struct ms_run_change {
 
 typedef struct ms_run_report {
     int64_t frames, frames_without_face, frames_interpolated, windows;
+    int64_t frames_resumed;     /* of frames, those that an earlier run had finished */
     int64_t video_frames;       /* of the input that were used */
     int64_t source_frames_lost; /* of a damaged input */
     int width, height, resolution;
@@ -135,6 +146,7 @@ typedef struct ms_run_report {
     double planned_window_s; /* predicted time of a full window */
     int n_changes;           /* the first MS_RUN_MAX_CHANGES are kept */
     ms_run_change change[MS_RUN_MAX_CHANGES];
+    /* faces_s and write_s are the busy time of two threads that run beside the rest: the sum is more than seconds. */
     double seconds, load_s, audio_s, faces_s, encode_s, denoise_s, decode_s, write_s;
 } ms_run_report;
 
@@ -142,7 +154,10 @@ typedef struct ms_run_report {
  * Errors: MS_INVALID_ARGUMENT (a parameter), MS_BUDGET (the message says what would be enough), MS_IO (a file is missing, not readable or not writable, the disk
  * is full), MS_BAD_MEDIA (not a video, no sound in the audio), MS_NO_FACE (not one usable face in the whole
  * video), MS_BAD_MODEL, MS_HOST_MEMORY, MS_CANCELLED, MS_UNSUPPORTED (made without FFmpeg, or no such
- * encoder). On failure nothing is left under the output's name. ret_report may be NULL.
+ * encoder). On failure nothing is left under the output's name; finished segments are kept in OUTPUT.memsafe, and
+ * the message says so. MS_IO also: an unfinished job is there and neither resume nor force is set. MS_INVALID_ARGUMENT
+ * also: resume, and the job has another parameter. MS_UNSUPPORTED also: resume in a build without SQLite.
+ * ret_report may be NULL.
  */
 MS_API ms_status ms_run(const ms_run_params *params, ms_run_report *ret_report, ms_error *err);
 

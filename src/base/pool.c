@@ -18,7 +18,8 @@
 
 struct ms_pool {
     int n_threads;
-    pthread_t *threads; /* n_threads - 1 */
+    pthread_t *threads;     /* n_threads - 1 */
+    pthread_mutex_t caller; /* held by the one whose tasks are run */
     pthread_mutex_t lock;
     pthread_cond_t wake, finished;
     atomic_uint generation; /* a new one starts a job */
@@ -105,6 +106,7 @@ ms_status ms_pool_create(ms_mem *mem, int n_threads, ms_pool **ret_pool, ms_erro
     if (!pool)
         return ms_fail_alloc(err, mem, sizeof(*pool), "the thread pool");
     pool->n_threads = 1;
+    pthread_mutex_init(&pool->caller, NULL);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wake, NULL);
     pthread_cond_init(&pool->finished, NULL);
@@ -138,6 +140,7 @@ void ms_pool_destroy(ms_pool **ptr) {
     pthread_cond_destroy(&pool->finished);
     pthread_cond_destroy(&pool->wake);
     pthread_mutex_destroy(&pool->lock);
+    pthread_mutex_destroy(&pool->caller);
     ms_free(pool->threads);
     ms_free(pool);
     *ptr = NULL;
@@ -155,6 +158,7 @@ void ms_pool_run(ms_pool *pool, int64_t n_tasks, ms_task_fn fn, void *arg) {
             fn(arg, i, 0);
         return;
     }
+    pthread_mutex_lock(&pool->caller);
     pool->fn = fn;
     pool->arg = arg;
     pool->n_tasks = n_tasks;
@@ -171,4 +175,5 @@ void ms_pool_run(ms_pool *pool, int64_t n_tasks, ms_task_fn fn, void *arg) {
     while (atomic_load(&pool->busy) > 0)
         pthread_cond_wait(&pool->finished, &pool->lock);
     pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->caller);
 }

@@ -263,19 +263,15 @@ static void close_mux(ms_mux *m) {
     m->fd = -1;
 }
 
-/* Gives the file its name. Without force a file that appeared meanwhile is not replaced. */
-static ms_status take_name(ms_mux *m, ms_error *err) {
-    int rc = m->force ? rename(m->temp, m->path)
-                      : renameat2(AT_FDCWD, m->temp, AT_FDCWD, m->path, RENAME_NOREPLACE);
-    if (rc < 0 && !m->force && (errno == EINVAL || errno == ENOSYS)) { /* a file system that cannot do that */
-        rc = access(m->path, F_OK) == 0 ? (errno = EEXIST, -1) : rename(m->temp, m->path);
+ms_status ms_mux_take_name(const char *temp, const char *path, bool force, ms_error *err) {
+    int rc = force ? rename(temp, path) : renameat2(AT_FDCWD, temp, AT_FDCWD, path, RENAME_NOREPLACE);
+    if (rc < 0 && !force && (errno == EINVAL || errno == ENOSYS)) { /* a file system that cannot do that */
+        rc = access(path, F_OK) == 0 ? (errno = EEXIST, -1) : rename(temp, path);
     }
     if (rc < 0)
-        return ms_fail(err, MS_IO, "cannot write %s: %s", m->path, strerror(errno));
-    ms_free(m->temp);
-    m->temp = NULL;
+        return ms_fail(err, MS_IO, "cannot write %s: %s", path, strerror(errno));
     char folder[4096];
-    folder_of(m->path, folder, sizeof(folder));
+    folder_of(path, folder, sizeof(folder));
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) { /* some file systems cannot sync a folder: the file itself is safe already */
         fsync(fd);
@@ -299,7 +295,9 @@ ms_status ms_mux_finish(ms_mux *m, ms_error *err) {
         goto fail;
     }
     close_mux(m);
-    MS_GOTO(take_name(m, err));
+    MS_GOTO(ms_mux_take_name(m->temp, m->path, m->force, err));
+    ms_free(m->temp);
+    m->temp = NULL;
 fail:
     ms_mux_abort(m);
     return status;

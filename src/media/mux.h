@@ -47,6 +47,10 @@ ms_status ms_mux_write_header(ms_mux *mux, ms_error *err);
 /* Takes the packet's data; its timestamps are in time_base. */
 ms_status ms_mux_write(ms_mux *mux, AVPacket *packet, int index, AVRational time_base, ms_error *err);
 
+/* Renames a finished file, within one file system. Without force a file that appeared meanwhile is not replaced:
+   MS_IO. */
+ms_status ms_mux_take_name(const char *temp, const char *path, bool force, ms_error *err);
+
 /* Trailer, fsync, rename. The mux is closed whatever is returned; on failure the temporary file is gone. */
 ms_status ms_mux_finish(ms_mux *mux, ms_error *err);
 void ms_mux_abort(ms_mux *mux);

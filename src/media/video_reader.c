@@ -116,6 +116,27 @@ void ms_video_reader_add_mark(ms_video_reader *r, const ms_video_mark *mark) {
         insert_mark(r, mark);
 }
 
+void ms_video_reader_save_place(const ms_video_reader *r, int64_t frame, ms_video_place *ret_place) {
+    *ret_place = (ms_video_place){.packets = r->damage.packets,
+                                  .packets_failed = r->damage.packets_failed,
+                                  .frames_missing = r->damage.frames_missing,
+                                  .frames_marred = r->damage.frames_marred,
+                                  .furthest_packet = r->source.furthest_packet,
+                                  .furthest_frame = r->source.furthest_frame};
+    ret_place->has_mark = ms_video_reader_get_mark(r, frame, &ret_place->mark);
+}
+
+void ms_video_reader_go_on(ms_video_reader *r, const ms_video_place *place) {
+    r->damage.packets = place->packets;
+    r->damage.packets_failed = place->packets_failed;
+    r->damage.frames_missing = place->frames_missing;
+    r->damage.frames_marred = place->frames_marred;
+    r->source.furthest_packet = place->furthest_packet;
+    r->source.furthest_frame = place->furthest_frame;
+    if (place->has_mark)
+        ms_video_reader_add_mark(r, &place->mark);
+}
+
 /* ---- frames at the output's rate */
 
 /* The next source frame becomes [now]. */

@@ -110,4 +110,17 @@ typedef struct ms_video_mark {
 bool ms_video_reader_get_mark(const ms_video_reader *reader, int64_t frame, ms_video_mark *ret_mark);
 void ms_video_reader_add_mark(ms_video_reader *reader, const ms_video_mark *mark);
 
+/* What a later reader of the same file needs to go on as if it had read up to here: the mark, and what was counted of
+   damage so that nothing is counted twice. */
+typedef struct ms_video_place {
+    bool has_mark;
+    ms_video_mark mark;
+    int64_t packets, packets_failed, frames_missing, frames_marred;
+    int64_t furthest_packet, furthest_frame;
+} ms_video_place;
+
+/* frame: the one that the later reader will ask for first. */
+void ms_video_reader_save_place(const ms_video_reader *reader, int64_t frame, ms_video_place *ret_place);
+void ms_video_reader_go_on(ms_video_reader *reader, const ms_video_place *place);
+
 #endif

@@ -4,6 +4,7 @@
 
 #include "media/audio_track.h"
 #include "media/codec_memory.h"
+#include "media/packet_file.h"
 #include "media/video_encoder.h"
 
 struct ms_video_writer {
@@ -16,6 +17,7 @@ struct ms_video_writer {
     ms_audio_track audio;
     int index; /* of the video stream */
     size_t charged;
+    bool appended;    /* it takes segments */
     ms_status failed; /* the first failure; nothing is written after it */
 };
 
@@ -105,18 +107,23 @@ ms_status ms_video_writer_open(ms_mem *mem, const char *path, const ms_video_wri
     return MS_OK;
 }
 
-/* Packets that the encoder has ready, each followed by the sound up to it: that keeps the two close in the file
-   and the muxer's queue short. */
+/* The encoder's packet, followed by the sound up to it: that keeps the two close in the file and the muxer's queue
+   short. */
+static ms_status move_packet(ms_video_writer *w, ms_error *err) {
+    int64_t dts = w->encoder.packet->dts;
+    MS_TRY(ms_mux_write(&w->mux, w->encoder.packet, w->index, w->encoder.codec->time_base, err));
+    if (w->params.audio != MS_AUDIO_NONE && dts + 1 > 0)
+        MS_TRY(ms_audio_track_advance(&w->audio, dts + 1, false, err));
+    return MS_OK;
+}
+
 static ms_status move_packets(ms_video_writer *w, ms_error *err) {
     bool got;
     for (;;) {
         MS_TRY(ms_video_encoder_receive(&w->encoder, &got, &w->log, err));
         if (!got)
             return MS_OK;
-        int64_t dts = w->encoder.packet->dts;
-        MS_TRY(ms_mux_write(&w->mux, w->encoder.packet, w->index, w->encoder.codec->time_base, err));
-        if (w->params.audio != MS_AUDIO_NONE && dts + 1 > 0)
-            MS_TRY(ms_audio_track_advance(&w->audio, dts + 1, false, err));
+        MS_TRY(move_packet(w, err));
     }
 }
 
@@ -137,6 +144,39 @@ ms_status ms_video_writer_write(ms_video_writer *w, const uint8_t *rgb, ptrdiff_
     return status;
 }
 
+/* A segment counts its frames from 0. */
+static ms_status append(ms_video_writer *w, ms_packet_file *file, ms_error *err) {
+    int64_t first = w->encoder.frames;
+    bool got = true;
+    while (got) {
+        MS_TRY(ms_packet_file_read(file, w->encoder.packet, &got, err));
+        if (!got)
+            break;
+        w->encoder.packet->pts += first;
+        w->encoder.packet->dts += first;
+        w->encoder.frames++;
+        MS_TRY(move_packet(w, err));
+    }
+    return MS_OK;
+}
+
+ms_status ms_video_writer_append(ms_video_writer *w, const char *segment, int64_t bytes, ms_error *err) {
+    if (w->failed)
+        return ms_fail(err, w->failed, "%s: writing failed before", w->mux.path);
+    ms_packet_file file;
+    const AVCodecContext *codec = w->encoder.codec;
+    w->appended = true;
+    ms_av_log *previous = ms_av_log_enter(&w->log);
+    ms_status status =
+        ms_packet_file_open(&file, w->mem, segment, bytes, codec->extradata, codec->extradata_size, err);
+    if (status == MS_OK)
+        status = append(w, &file, err);
+    ms_packet_file_close(&file);
+    ms_av_log_leave(previous);
+    w->failed = status;
+    return status;
+}
+
 int64_t ms_video_writer_frames(const ms_video_writer *w) {
     return w->encoder.frames;
 }
@@ -146,8 +186,10 @@ static ms_status finish(ms_video_writer *w, ms_error *err) {
         return ms_fail(err, w->failed, "%s: writing failed before", w->mux.path);
     if (w->encoder.frames == 0)
         return ms_fail(err, MS_INVALID_ARGUMENT, "%s: a video needs at least one frame", w->mux.path);
-    MS_TRY(ms_video_encoder_send(&w->encoder, NULL, 0, &w->log, err));
-    MS_TRY(move_packets(w, err));
+    if (!w->appended) {
+        MS_TRY(ms_video_encoder_send(&w->encoder, NULL, 0, &w->log, err));
+        MS_TRY(move_packets(w, err));
+    }
     if (w->params.audio != MS_AUDIO_NONE)
         MS_TRY(ms_audio_track_advance(&w->audio, w->encoder.frames, true, err));
     return ms_mux_finish(&w->mux, err);

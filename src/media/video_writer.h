@@ -92,6 +92,10 @@ ms_status ms_video_writer_check(const char *path, const ms_video_writer_params *
    then good for ms_video_writer_abort() only. */
 ms_status ms_video_writer_write(ms_video_writer *writer, const uint8_t *rgb, ptrdiff_t stride, ms_error *err);
 
+/* The frames of a finished segment (media/video_segment.h) of the same parameters, bytes long, in place of writing them.
+   A writer takes either frames or segments. MS_IO: the segment is damaged. */
+ms_status ms_video_writer_append(ms_video_writer *writer, const char *segment, int64_t bytes, ms_error *err);
+
 /* Frames written so far. */
 int64_t ms_video_writer_frames(const ms_video_writer *writer);
 

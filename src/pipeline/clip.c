@@ -55,6 +55,18 @@ int64_t ms_clip_frames_lost(const ms_clip *c) {
     return damage.frames_lost;
 }
 
+void ms_clip_save_place(const ms_clip *c, int64_t number, ms_video_place *ret_place) {
+    ms_video_reader_save_place(c->reader, number, ret_place);
+}
+
+void ms_clip_go_on(ms_clip *c, const ms_video_place *place) {
+    ms_video_reader_go_on(c->reader, place);
+}
+
+void ms_clip_add_mark(ms_clip *c, const ms_video_mark *mark) {
+    ms_video_reader_add_mark(c->reader, mark);
+}
+
 /* Reads the block that ends with a frame. */
 static ms_status fill_block(ms_clip *c, int64_t last, ms_error *err) {
     if (!c->block)

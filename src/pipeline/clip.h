@@ -21,6 +21,14 @@ const ms_video_info *ms_clip_info(const ms_clip *clip);
 size_t ms_clip_frame_bytes(const ms_clip *clip); /* width * height * 3 */
 int64_t ms_clip_frames_lost(const ms_clip *clip);
 
+/* Where a later reading of the same file goes on at once with frame `number`: saved while frames are read, given back
+   before the first is. */
+void ms_clip_save_place(const ms_clip *clip, int64_t number, ms_video_place *ret_place);
+void ms_clip_go_on(ms_clip *clip, const ms_video_place *place);
+
+/* A place that may be jumped to besides, for reading backwards. */
+void ms_clip_add_mark(ms_clip *clip, const ms_video_mark *mark);
+
 /* Copies frame `number` to rgb (rows of width * 3 bytes). *ret_got false: the video has no such frame. */
 ms_status ms_clip_get(ms_clip *clip, int64_t number, uint8_t *rgb, bool *ret_got, ms_error *err);
 

@@ -69,7 +69,6 @@ static void raise_to(size_t *value, size_t other) {
 static ms_status plan_networks(ms_engine *e, ms_error *err) {
     const ms_engine_params *p = &e->p;
     size_t bytes = 0;
-    e->arena_bytes = p->least_arena_bytes;
     ms_chunk_params chunks = {.fps = p->fps,
                               .left = e->files.unet_config.audio_feat_length[0],
                               .right = e->files.unet_config.audio_feat_length[1]};

@@ -36,7 +36,6 @@ typedef struct ms_engine_params {
     double fps; /* of the output */
     ms_mel_stats speech;
     ms_sample_source samples;
-    size_t least_arena_bytes; /* what others need who share the arena */
 } ms_engine_params;
 
 /* What happens meanwhile; any may be NULL. */

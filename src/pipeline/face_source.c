@@ -1,5 +1,6 @@
 #include "pipeline/face_source.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -160,6 +161,19 @@ static ms_status find(void *arg, const ms_image_view *frame, int64_t number, boo
     return find_landmarks(f, frame, &faces[tracked.face], ret_record, err);
 }
 
+/* A track file is read again from its beginning: lines of earlier frames are passed over. */
+static void visit(void *arg, ms_state *state) {
+    ms_tracker *t = &((ms_face_finder *)arg)->tracker;
+    ms_state_int(state, &t->count, 0, MS_TRACK_CAPACITY);
+    ms_state_int(state, &t->next_number, 0, INT_MAX);
+    ms_state_int(state, &t->current, -1, INT_MAX);
+    for (int i = 0; i < t->count; i++) {
+        ms_state_int(state, &t->tracks[i].number, 0, INT_MAX);
+        ms_state_visit(state, t->tracks[i].box, sizeof(t->tracks[i].box));
+        ms_state_visit(state, &t->tracks[i].last_frame, sizeof(t->tracks[i].last_frame));
+    }
+}
+
 ms_face_source ms_face_finder_source(ms_face_finder *finder) {
-    return (ms_face_source){.find = find, .arg = finder};
+    return (ms_face_source){.find = find, .visit = visit, .arg = finder};
 }

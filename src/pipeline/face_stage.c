@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "pipeline/buffer_pool.h"
 
 typedef struct waiting {
     int64_t number;
@@ -18,8 +19,7 @@ struct ms_face_stage {
     bool ended;
     waiting *queue; /* ring of max_gap + 2: what is held back and the frame that shows why */
     int64_t queue_size, queue_first, queue_count;
-    uint8_t **spare; /* pool of frame buffers */
-    int64_t n_spare, spare_capacity;
+    ms_buffer_pool *frames;
 };
 
 ms_status ms_face_stage_create(const ms_face_stage_params *params, ms_face_stage **ret_stage, ms_error *err) {
@@ -33,6 +33,11 @@ ms_status ms_face_stage_create(const ms_face_stage_params *params, ms_face_stage
         ms_face_stage_destroy(&s);
         return ms_fail_alloc(err, params->mem, (size_t)params->max_gap * sizeof(waiting), "the face stage");
     }
+    ms_status status = ms_buffer_pool_create(params->mem, ms_clip_frame_bytes(params->clip), &s->frames, err);
+    if (status != MS_OK) {
+        ms_face_stage_destroy(&s);
+        return status;
+    }
     ms_gap_filler_init(&s->filler, 0, params->max_gap);
     *ret_stage = s;
     return MS_OK;
@@ -43,41 +48,19 @@ void ms_face_stage_destroy(ms_face_stage **stage) {
         return;
     ms_face_stage *s = *stage;
     for (int64_t i = 0; i < s->queue_count; i++)
-        ms_free(s->queue[(s->queue_first + i) % s->queue_size].rgb);
-    for (int64_t i = 0; i < s->n_spare; i++)
-        ms_free(s->spare[i]);
+        ms_buffer_pool_put(s->frames, s->queue[(s->queue_first + i) % s->queue_size].rgb);
+    ms_buffer_pool_destroy(&s->frames);
     ms_free(s->queue);
-    ms_free(s->spare);
     ms_free(s);
     *stage = NULL;
 }
 
 uint8_t *ms_face_stage_take_buffer(ms_face_stage *s, ms_error *err) {
-    if (s->n_spare > 0)
-        return s->spare[--s->n_spare];
-    size_t bytes = ms_clip_frame_bytes(s->p.clip);
-    uint8_t *rgb = ms_alloc(s->p.mem, MS_LEDGER_FRAMES, bytes);
-    if (!rgb)
-        ms_fail_alloc(err, s->p.mem, bytes, "a frame");
-    return rgb;
+    return ms_buffer_pool_take(s->frames, "a frame", err);
 }
 
 void ms_face_stage_put(ms_face_stage *s, uint8_t *rgb) {
-    if (!rgb)
-        return;
-    if (s->n_spare == s->spare_capacity) {
-        int64_t wanted = s->spare_capacity ? 2 * s->spare_capacity : 16;
-        size_t bytes = (size_t)wanted * sizeof(*s->spare);
-        uint8_t **fresh =
-            s->spare ? ms_realloc(s->spare, bytes) : ms_alloc(s->p.mem, MS_LEDGER_GENERAL, bytes);
-        if (!fresh) { /* a pool that cannot grow gives the frame back instead */
-            ms_free(rgb);
-            return;
-        }
-        s->spare = fresh;
-        s->spare_capacity = wanted;
-    }
-    s->spare[s->n_spare++] = rgb;
+    ms_buffer_pool_put(s->frames, rgb);
 }
 
 static ms_image_view view_of(const ms_face_stage *s, const uint8_t *rgb) {
@@ -89,26 +72,36 @@ static ms_image_view view_of(const ms_face_stage *s, const uint8_t *rgb) {
                            .stride_bytes = (size_t)info->width * 3};
 }
 
-/* Reads one frame, finds its face and hands the record to the gap filler. */
-static ms_status read_frame(ms_face_stage *s, ms_error *err) {
+/* The pixels of a frame, to the end of those that wait. */
+static ms_status read_pixels(ms_face_stage *s, int64_t number, uint8_t **ret_rgb, ms_error *err) {
     bool got = false;
     uint8_t *rgb = ms_face_stage_take_buffer(s, err);
     if (!rgb)
         return MS_HOST_MEMORY;
-    ms_status status = ms_clip_get(s->p.clip, s->next, rgb, &got, err);
+    ms_status status = ms_clip_get(s->p.clip, number, rgb, &got, err);
     if (status != MS_OK || !got) {
         ms_face_stage_put(s, rgb);
-        if (status == MS_OK) {
-            s->ended = true;
-            ms_gap_filler_finish(&s->filler);
-        }
+        *ret_rgb = NULL;
         return status;
+    }
+    s->queue[(s->queue_first + s->queue_count++) % s->queue_size] = (waiting){.number = number, .rgb = rgb};
+    *ret_rgb = rgb;
+    return MS_OK;
+}
+
+/* Reads one frame, finds its face and hands the record to the gap filler. */
+static ms_status read_frame(ms_face_stage *s, ms_error *err) {
+    uint8_t *rgb;
+    MS_TRY(read_pixels(s, s->next, &rgb, err));
+    if (!rgb) {
+        s->ended = true;
+        ms_gap_filler_finish(&s->filler);
+        return MS_OK;
     }
     ms_image_view view = view_of(s, rgb);
     ms_face_record record = {0};
     bool cut = ms_scene_advance(&s->scene, &view);
-    s->queue[(s->queue_first + s->queue_count++) % s->queue_size] = (waiting){.number = s->next, .rgb = rgb};
-    status = s->p.source.find(s->p.source.arg, &view, s->next, cut, &record, err);
+    ms_status status = s->p.source.find(s->p.source.arg, &view, s->next, cut, &record, err);
     if (status != MS_OK) {
         ms_error_where(err, "faces", s->next);
         return status;
@@ -142,6 +135,8 @@ ms_status ms_face_stage_next(ms_face_stage *s, ms_posed_frame *ret_frame, bool *
             *ret_got = false;
             return MS_OK;
         }
+        if (s->p.stopped && s->p.stopped(s->p.arg))
+            return ms_fail(err, MS_CANCELLED, "stopped at frame %lld of the video", (long long)s->next);
         MS_TRY(read_frame(s, err));
     }
     waiting w = s->queue[s->queue_first];
@@ -152,5 +147,58 @@ ms_status ms_face_stage_next(ms_face_stage *s, ms_posed_frame *ret_frame, bool *
     *ret_frame =
         (ms_posed_frame){.number = w.number, .rgb = w.rgb, .pose = pose_of(s, &record), .record = record};
     *ret_got = true;
+    return MS_OK;
+}
+
+/* ---- going on later ---- */
+
+static void visit_record(ms_state *state, ms_face_record *r) {
+    ms_state_visit(state, &r->frame, sizeof(r->frame));
+    ms_state_bool(state, &r->present);
+    ms_state_bool(state, &r->interpolated);
+    ms_state_bool(state, &r->begins);
+    ms_state_visit(state, r->box, sizeof(r->box));
+    ms_state_visit(state, r->landmarks, sizeof(r->landmarks));
+}
+
+static void visit_filler(ms_state *state, ms_gap_filler *f) {
+    ms_state_int64(state, &f->max_gap, f->max_gap, f->max_gap);
+    ms_state_int64(state, &f->next_frame, 0, INT64_MAX);
+    ms_state_int64(state, &f->pushed, 0, INT64_MAX);
+    ms_state_bool(state, &f->has_before);
+    ms_state_bool(state, &f->has_after);
+    ms_state_bool(state, &f->bridge);
+    visit_record(state, &f->before);
+    visit_record(state, &f->after);
+}
+
+void ms_face_stage_visit(ms_face_stage *s, ms_state *state) {
+    ms_state_int64(state, &s->next, 0, INT64_MAX);
+    ms_state_bool(state, &s->ended);
+    visit_filler(state, &s->filler);
+    ms_state_bool(state, &s->smoothing.started);
+    ms_state_visit(state, s->smoothing.bias, sizeof(s->smoothing.bias));
+    ms_state_bool(state, &s->scene.started);
+    ms_state_visit(state, s->scene.cells, sizeof(s->scene.cells));
+    ms_state_visit(state, &s->scene.change, sizeof(s->scene.change));
+    if (s->p.source.visit)
+        s->p.source.visit(s->p.source.arg, state);
+    int64_t held = s->filler.pushed - s->filler.next_frame;
+    if (s->filler.pushed != s->next || held < 0 || held > s->queue_size)
+        state->failed = true;
+}
+
+int64_t ms_face_stage_first_waiting(const ms_face_stage *s) {
+    return s->filler.next_frame;
+}
+
+ms_status ms_face_stage_reread(ms_face_stage *s, ms_error *err) {
+    for (int64_t number = s->filler.next_frame; number < s->next; number++) {
+        uint8_t *rgb;
+        MS_TRY(read_pixels(s, number, &rgb, err));
+        if (!rgb)
+            return ms_fail(err, MS_BAD_MEDIA, "frame %lld of the video can no longer be read",
+                           (long long)number);
+    }
     return MS_OK;
 }

@@ -10,6 +10,7 @@
 #include "face/scene.h"
 #include "face/track.h"
 #include "pipeline/clip.h"
+#include "pipeline/state.h"
 
 /* What later stages know of the face in one frame. */
 typedef struct ms_pose {
@@ -23,6 +24,7 @@ typedef struct ms_pose {
 typedef struct ms_face_source {
     ms_status (*find)(void *arg, const ms_image_view *frame, int64_t number, bool cut,
                       ms_face_record *ret_record, ms_error *err);
+    void (*visit)(void *arg, ms_state *state); /* what it carries from frame to frame; NULL = nothing */
     void *arg;
 } ms_face_source;
 
@@ -34,12 +36,15 @@ typedef struct ms_face_stage_params {
     ms_face_source source;
     ms_face_geometry geometry;
     int64_t max_gap;
+    bool (*stopped)(void *arg); /* asked before each frame that is read; true ends it with MS_CANCELLED */
+    void *arg;
 } ms_face_stage_params;
 
 ms_status ms_face_stage_create(const ms_face_stage_params *params, ms_face_stage **ret_stage, ms_error *err);
 void ms_face_stage_destroy(ms_face_stage **stage);
 
-/* A frame's pixels; from the stage's own pool, given back with ms_face_stage_put(). */
+/* A frame's pixels; from the stage's own pool, given back with ms_face_stage_put(), from any thread and before the
+   stage goes. */
 uint8_t *ms_face_stage_take_buffer(ms_face_stage *stage, ms_error *err);
 void ms_face_stage_put(ms_face_stage *stage, uint8_t *rgb);
 
@@ -52,5 +57,11 @@ typedef struct ms_posed_frame {
 
 /* The next frame of the clip; *ret_got false at the end. */
 ms_status ms_face_stage_next(ms_face_stage *stage, ms_posed_frame *ret_frame, bool *ret_got, ms_error *err);
+
+/* Saves or restores everything but pixels. After restoring, ms_face_stage_reread() reads those of the frames that wait,
+   from ms_face_stage_first_waiting() on. */
+void ms_face_stage_visit(ms_face_stage *stage, ms_state *state);
+int64_t ms_face_stage_first_waiting(const ms_face_stage *stage);
+ms_status ms_face_stage_reread(ms_face_stage *stage, ms_error *err);
 
 #endif

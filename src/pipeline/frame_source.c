@@ -3,7 +3,6 @@
 #include "base/error.h"
 
 struct ms_frame_source {
-    ms_mem *mem;
     ms_clip *clip;
     ms_face_stage *stage;
     ms_loop loop;
@@ -12,20 +11,19 @@ struct ms_frame_source {
     int64_t last_shown;  /* clip frame of the one before, -1 = none */
     int64_t clip_frames; /* seen; the clip's length once `known` */
     bool known;
-    ms_pose *poses; /* of the clip's frames */
-    int64_t pose_capacity;
+    ms_pose_store *poses; /* of the clip's frames */
 };
 
-ms_status ms_frame_source_create(ms_mem *mem, ms_clip *clip, ms_face_stage *stage, ms_loop loop,
-                                 int64_t wanted, ms_frame_source **ret_source, ms_error *err) {
-    ms_frame_source *s = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
+ms_status ms_frame_source_create(const ms_frame_source_params *params, ms_frame_source **ret_source,
+                                 ms_error *err) {
+    ms_frame_source *s = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s)
-        return ms_fail_alloc(err, mem, sizeof(*s), "the frames");
-    s->mem = mem;
-    s->clip = clip;
-    s->stage = stage;
-    s->loop = loop;
-    s->wanted = wanted;
+        return ms_fail_alloc(err, params->mem, sizeof(*s), "the frames");
+    s->clip = params->clip;
+    s->stage = params->stage;
+    s->poses = params->poses;
+    s->loop = params->loop;
+    s->wanted = params->wanted;
     s->last_shown = -1;
     *ret_source = s;
     return MS_OK;
@@ -34,27 +32,12 @@ ms_status ms_frame_source_create(ms_mem *mem, ms_clip *clip, ms_face_stage *stag
 void ms_frame_source_destroy(ms_frame_source **source) {
     if (!source || !*source)
         return;
-    ms_free((*source)->poses);
     ms_free(*source);
     *source = NULL;
 }
 
 int64_t ms_frame_source_clip_frames(const ms_frame_source *s) {
     return s->clip_frames;
-}
-
-static ms_status keep_pose(ms_frame_source *s, const ms_pose *pose, ms_error *err) {
-    if (s->clip_frames == s->pose_capacity) {
-        int64_t wanted = s->pose_capacity ? 2 * s->pose_capacity : 1024;
-        size_t bytes = (size_t)wanted * sizeof(*s->poses);
-        ms_pose *fresh = s->poses ? ms_realloc(s->poses, bytes) : ms_alloc(s->mem, MS_LEDGER_GENERAL, bytes);
-        if (!fresh)
-            return ms_fail_alloc(err, s->mem, bytes, "the faces' positions");
-        s->poses = fresh;
-        s->pose_capacity = wanted;
-    }
-    s->poses[s->clip_frames++] = *pose;
-    return MS_OK;
 }
 
 /* The first time through the clip. */
@@ -65,25 +48,25 @@ static ms_status next_new(ms_frame_source *s, ms_output_frame *ret_frame, bool *
         s->known = true;
         return MS_OK;
     }
-    ms_status status = keep_pose(s, &frame.pose, err);
+    ms_status status = ms_pose_store_append(s->poses, &frame.pose, err);
     if (status != MS_OK) {
         ms_face_stage_put(s->stage, frame.rgb);
         return status;
     }
+    s->clip_frames++;
     *ret_frame = (ms_output_frame){.shown = frame.number, .rgb = frame.rgb, .pose = frame.pose};
     return MS_OK;
 }
 
 /* A face goes on from one shown frame to the next when they are neighbours (in either direction, or the same)
    and no stretch begins between them. */
-static bool goes_on(const ms_frame_source *s, int64_t from, int64_t to) {
-    if (from == to)
-        return true;
-    if (to == from + 1)
-        return !s->poses[to].begins;
-    if (to == from - 1)
-        return !s->poses[from].begins;
-    return false;
+static ms_status goes_on(const ms_frame_source *s, int64_t from, int64_t to, bool *ret_goes_on,
+                         ms_error *err) {
+    ms_pose later = {.begins = true};
+    if (from >= 0 && (to == from + 1 || to == from - 1))
+        MS_TRY(ms_pose_store_get(s->poses, to > from ? to : from, &later, err));
+    *ret_goes_on = from == to || !later.begins;
+    return MS_OK;
 }
 
 /* A later pass, by number. */
@@ -99,12 +82,18 @@ static ms_status next_again(ms_frame_source *s, ms_output_frame *ret_frame, bool
     if (status == MS_OK && !*ret_got)
         status =
             ms_fail(err, MS_BAD_MEDIA, "frame %lld of the video can no longer be read", (long long)shown);
+    ms_pose pose;
+    bool on = false;
+    if (status == MS_OK)
+        status = ms_pose_store_get(s->poses, shown, &pose, err);
+    if (status == MS_OK)
+        status = goes_on(s, s->last_shown, shown, &on, err);
     if (status != MS_OK) {
         ms_face_stage_put(s->stage, rgb);
         return status;
     }
-    *ret_frame = (ms_output_frame){.shown = shown, .rgb = rgb, .pose = s->poses[shown]};
-    ret_frame->pose.begins = !goes_on(s, s->last_shown, shown);
+    pose.begins = !on;
+    *ret_frame = (ms_output_frame){.shown = shown, .rgb = rgb, .pose = pose};
     return MS_OK;
 }
 
@@ -121,4 +110,47 @@ ms_status ms_frame_source_next(ms_frame_source *s, ms_output_frame *ret_frame, b
         s->last_shown = ret_frame->shown;
     }
     return MS_OK;
+}
+
+/* ---- going on later ---- */
+
+static void visit_place(ms_state *state, ms_video_place *p) {
+    ms_state_bool(state, &p->has_mark);
+    ms_state_visit(state, &p->mark.timestamp, sizeof(p->mark.timestamp));
+    ms_state_visit(state, &p->mark.fingerprint, sizeof(p->mark.fingerprint));
+    ms_state_visit(state, &p->mark.first_frame, sizeof(p->mark.first_frame));
+    ms_state_visit(state, p->mark.rate_state, sizeof(p->mark.rate_state));
+    int64_t *const counts[] = {&p->packets,       &p->packets_failed,  &p->frames_missing,
+                               &p->frames_marred, &p->furthest_packet, &p->furthest_frame};
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+        ms_state_visit(state, counts[i], sizeof(*counts[i]));
+}
+
+static void visit(ms_frame_source *s, ms_state *state, ms_video_place *place) {
+    ms_state_int64(state, &s->next, 0, s->wanted);
+    ms_state_int64(state, &s->clip_frames, 0, INT64_MAX);
+    ms_state_int64(state, &s->last_shown, -1, INT64_MAX);
+    ms_state_bool(state, &s->known);
+    ms_face_stage_visit(s->stage, state);
+    visit_place(state, place);
+}
+
+ms_status ms_frame_source_save(ms_frame_source *s, ms_state *state, ms_video_place *ret_place,
+                               ms_error *err) {
+    ms_video_place place;
+    ms_clip_save_place(s->clip, ms_face_stage_first_waiting(s->stage), &place);
+    ms_state_begin_saving(state);
+    visit(s, state, &place);
+    *ret_place = place;
+    return ms_state_whole(state) ? MS_OK : ms_fail(err, MS_INTERNAL, "the state does not fit its bytes");
+}
+
+ms_status ms_frame_source_restore(ms_frame_source *s, ms_state *state, ms_error *err) {
+    ms_video_place place = {0};
+    ms_state_begin_restoring(state);
+    visit(s, state, &place);
+    if (!ms_state_whole(state) || s->last_shown >= s->clip_frames)
+        return ms_fail(err, MS_IO, "the journal is damaged: its last state makes no sense");
+    ms_clip_go_on(s->clip, &place);
+    return ms_face_stage_reread(s->stage, err);
 }

@@ -1,18 +1,26 @@
 /*
  * Output frames in order: which frame of the clip each shows (looping), its pixels and its face. The first
- * time through, faces are found; what later passes need of them is kept, 32 bytes a frame.
+ * time through, faces are found; what later passes need of them is in the pose store.
  */
 #ifndef MS_PIPELINE_FRAME_SOURCE_H
 #define MS_PIPELINE_FRAME_SOURCE_H
 
 #include "audio/chunks.h"
-#include "pipeline/face_stage.h"
+#include "pipeline/pose_store.h"
 
 typedef struct ms_frame_source ms_frame_source;
 
-/* stage and clip are borrowed. wanted: output frames that the audio asks for. */
-ms_status ms_frame_source_create(ms_mem *mem, ms_clip *clip, ms_face_stage *stage, ms_loop loop,
-                                 int64_t wanted, ms_frame_source **ret_source, ms_error *err);
+typedef struct ms_frame_source_params {
+    ms_mem *mem;
+    ms_clip *clip; /* borrowed, like the next two */
+    ms_face_stage *stage;
+    ms_pose_store *poses; /* those of the frames before the first that stage gives */
+    ms_loop loop;
+    int64_t wanted; /* output frames that the audio asks for */
+} ms_frame_source_params;
+
+ms_status ms_frame_source_create(const ms_frame_source_params *params, ms_frame_source **ret_source,
+                                 ms_error *err);
 void ms_frame_source_destroy(ms_frame_source **source);
 
 typedef struct ms_output_frame {
@@ -24,6 +32,14 @@ typedef struct ms_output_frame {
 
 ms_status ms_frame_source_next(ms_frame_source *source, ms_output_frame *ret_frame, bool *ret_got,
                                ms_error *err);
+
+/* All that decides the frames from the next one on, from the clip's place to the tracker. ret_place: the clip's, which
+   is in the state too. */
+ms_status ms_frame_source_save(ms_frame_source *source, ms_state *state, ms_video_place *ret_place,
+                               ms_error *err);
+
+/* Into a fresh source of the same job. MS_IO: the state is damaged. */
+ms_status ms_frame_source_restore(ms_frame_source *source, ms_state *state, ms_error *err);
 
 /* Frames of the clip seen so far. */
 int64_t ms_frame_source_clip_frames(const ms_frame_source *source);

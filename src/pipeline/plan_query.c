@@ -66,10 +66,11 @@ static ms_run_others others_of(const ms_plan_params *p, const ms_model_files *fi
     if (ms_face_geometry_init(side, &geometry, NULL) == MS_OK) {
         work = ms_restore_workspace_bytes(&geometry, p->width, p->height, threads);
         size_t align = ms_align_face_workspace_bytes(&geometry);
-        work = align > work ? align : work;
+        work += align;
     }
     ms_run_clip clip = {.width = p->width,
                         .height = p->height,
+                        .resolution = side,
                         .window_frames = files->unet_config.num_frames,
                         .max_gap = p->max_gap,
                         .turns = p->turns};

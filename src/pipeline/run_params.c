@@ -39,6 +39,9 @@ static ms_status check(const ms_run_params *p, ms_error *err) {
         return ms_fail(err, MS_INVALID_ARGUMENT, "crf must be 0 to 51, not %d", p->crf);
     if (p->rung < 0 || p->rung >= MS_RUNG_COUNT)
         return ms_fail(err, MS_INVALID_ARGUMENT, "rung %d is none of the ladder's", (int)p->rung);
+    if (p->segment_frames < 0 || p->segment_frames > 100000)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "a segment must have 1 to 100000 frames, not %lld",
+                       (long long)p->segment_frames);
     if (p->frames < 0)
         return ms_fail(err, MS_INVALID_ARGUMENT, "frames must not be negative");
     return MS_OK;

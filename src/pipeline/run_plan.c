@@ -50,10 +50,13 @@ ms_run_policy ms_run_policy_of(ms_precision precision, size_t budget_bytes) {
 /* ---- besides the engine ---- */
 
 size_t ms_run_frame_bytes(const ms_run_clip *c) {
-    size_t frames = (size_t)c->window_frames + (size_t)c->max_gap + 3;
+    size_t frames =
+        (size_t)c->window_frames + (size_t)c->max_gap + 5 + MS_RUN_READY_FRAMES + MS_RUN_REDRAWN_FRAMES;
     if (c->turns)
         frames += MS_CLIP_BLOCK;
-    return frames * (size_t)c->width * (size_t)c->height * 3;
+    size_t face = (size_t)c->resolution * (size_t)c->resolution * 3;
+    size_t aligned = MS_RUN_READY_FRAMES + 2, redrawn = (MS_RUN_REDRAWN_FRAMES + 2) * sizeof(float);
+    return frames * (size_t)c->width * (size_t)c->height * 3 + (aligned + redrawn) * face;
 }
 
 size_t ms_run_codec_bytes(int width, int height, ms_output_codec codec, int64_t frames) {

@@ -38,14 +38,19 @@ typedef struct ms_run_others {
 /* Text and data of libraries that are touched only once a run is under way. */
 #define MS_RUN_PROCESS_BYTES ((size_t)24 << 20)
 
+/* Places of the queues between decode and faces, engine, and restore and encode. */
+#define MS_RUN_READY_FRAMES 8
+#define MS_RUN_REDRAWN_FRAMES 4
+
 typedef struct ms_run_clip {
     int width, height;
+    int resolution; /* of a face */
     int window_frames, max_gap;
     bool turns; /* it will be read backwards: a block of it is then kept */
 } ms_run_clip;
 
-/* Pictures that a run holds at most: a window's, those held back until a gap is known to end, and the block for
-   reading backwards. */
+/* Pictures and faces that a run holds at most: a window's, those in the queues and in the threads' hands, those held
+   back until a gap is known to end, and the block for reading backwards. */
 size_t ms_run_frame_bytes(const ms_run_clip *clip);
 
 /* By estimate, before a file is opened; 0 in a build without FFmpeg. */

@@ -1,0 +1,19 @@
+/* Buffers of one size that go from thread to thread and come back. The pool grows to the most that were out at the
+   same time, which the queues bound, and keeps them. */
+#ifndef MS_PIPELINE_BUFFER_POOL_H
+#define MS_PIPELINE_BUFFER_POOL_H
+
+#include "base/mem.h"
+
+typedef struct ms_buffer_pool ms_buffer_pool;
+
+ms_status ms_buffer_pool_create(ms_mem *mem, size_t buffer_bytes, ms_buffer_pool **ret_pool, ms_error *err);
+
+/* Every buffer must have come back. */
+void ms_buffer_pool_destroy(ms_buffer_pool **pool);
+
+/* NULL: no memory, and err says so. what: for the message. */
+void *ms_buffer_pool_take(ms_buffer_pool *pool, const char *what, ms_error *err);
+void ms_buffer_pool_put(ms_buffer_pool *pool, void *buffer); /* NULL does nothing */
+
+#endif

@@ -1,0 +1,25 @@
+/* What decides the bits of a run's output, as named texts: two runs with equal keys give equal files. Budget, threads
+   and the ladder's rung are not among them. */
+#ifndef MS_PIPELINE_JOB_KEY_H
+#define MS_PIPELINE_JOB_KEY_H
+
+#include "base/mem.h"
+
+#define MS_JOB_KEY_FIELDS 48
+#define MS_JOB_KEY_TEXT 128
+
+typedef struct ms_job_key {
+    int n;
+    struct {
+        const char *name; /* static */
+        char text[MS_JOB_KEY_TEXT];
+    } field[MS_JOB_KEY_FIELDS];
+} ms_job_key;
+
+void ms_job_key_add(ms_job_key *key, const char *name, const char *fmt, ...) MS_PRINTF(3, 4);
+
+/* A file by its size, the time it was last changed, and a checksum of its first and last 64 KiB; "none" for NULL or
+   "". MS_IO. */
+ms_status ms_job_key_add_file(ms_job_key *key, const char *name, const char *path, ms_error *err);
+
+#endif

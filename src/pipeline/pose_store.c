@@ -1,0 +1,162 @@
+#include "pipeline/pose_store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+#define BLOCK 512 /* poses */
+
+typedef struct record {
+    uint8_t present, interpolated, begins, zero;
+    float affine[2][3];
+} record;
+
+struct ms_pose_store {
+    char *path;
+    int fd;
+    pthread_mutex_t lock;
+    int64_t count;
+    record tail[BLOCK]; /* of the last, unfinished block */
+    int64_t cached;     /* block that is in cache, -1 = none */
+    record cache[BLOCK];
+};
+
+static ms_status fail_io(const ms_pose_store *s, const char *what, ms_error *err) {
+    return ms_fail(err, MS_IO, "cannot %s %s: %s", what, s->path, strerror(errno));
+}
+
+static ms_status write_block(ms_pose_store *s, int64_t block, int64_t poses, ms_error *err) {
+    const char *at = (const char *)s->tail;
+    off_t offset = (off_t)(block * BLOCK) * (off_t)sizeof(record);
+    for (size_t left = (size_t)poses * sizeof(record); left > 0;) {
+        ssize_t n = pwrite(s->fd, at, left, offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_io(s, "write", err);
+        at += n;
+        offset += n;
+        left -= (size_t)n;
+    }
+    return MS_OK;
+}
+
+static ms_status read_block(ms_pose_store *s, int64_t block, int64_t poses, record *ret, ms_error *err) {
+    char *at = (char *)ret;
+    off_t offset = (off_t)(block * BLOCK) * (off_t)sizeof(record);
+    for (size_t left = (size_t)poses * sizeof(record); left > 0;) {
+        ssize_t n = pread(s->fd, at, left, offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_io(s, "read", err);
+        if (n == 0)
+            return ms_fail(err, MS_IO, "%s is shorter than it was", s->path);
+        at += n;
+        offset += n;
+        left -= (size_t)n;
+    }
+    return MS_OK;
+}
+
+ms_status ms_pose_store_open(ms_mem *mem, const char *path, int64_t count, ms_pose_store **ret_store,
+                             ms_error *err) {
+    ms_status status;
+    ms_pose_store *s = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
+    if (!s)
+        return ms_fail_alloc(err, mem, sizeof(*s), "the faces' positions");
+    pthread_mutex_init(&s->lock, NULL);
+    s->fd = -1;
+    s->cached = -1;
+    s->count = count;
+    s->path = ms_strdup(mem, path);
+    if (!s->path) {
+        status = ms_fail_alloc(err, mem, strlen(path) + 1, "a file name");
+        goto fail;
+    }
+    s->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | (count ? 0 : O_TRUNC), 0666);
+    if (s->fd < 0) {
+        status = fail_io(s, "write", err);
+        goto fail;
+    }
+    MS_GOTO(read_block(s, count / BLOCK, count % BLOCK, s->tail, err));
+    *ret_store = s;
+    return MS_OK;
+fail:
+    ms_pose_store_close(&s);
+    return status;
+}
+
+void ms_pose_store_close(ms_pose_store **store) {
+    if (!store || !*store)
+        return;
+    if ((*store)->fd >= 0)
+        close((*store)->fd);
+    pthread_mutex_destroy(&(*store)->lock);
+    ms_free((*store)->path);
+    ms_free(*store);
+    *store = NULL;
+}
+
+int64_t ms_pose_store_count(ms_pose_store *s) {
+    pthread_mutex_lock(&s->lock);
+    int64_t count = s->count;
+    pthread_mutex_unlock(&s->lock);
+    return count;
+}
+
+ms_status ms_pose_store_append(ms_pose_store *s, const ms_pose *pose, ms_error *err) {
+    record r = {.present = pose->present, .interpolated = pose->interpolated, .begins = pose->begins};
+    memcpy(r.affine, pose->affine, sizeof(r.affine));
+    ms_status status = MS_OK;
+    pthread_mutex_lock(&s->lock);
+    s->tail[s->count % BLOCK] = r;
+    if (s->count % BLOCK == BLOCK - 1)
+        status = write_block(s, s->count / BLOCK, BLOCK, err);
+    s->count += status == MS_OK;
+    pthread_mutex_unlock(&s->lock);
+    return status;
+}
+
+static ms_status get(ms_pose_store *s, int64_t index, record *ret, ms_error *err) {
+    int64_t block = index / BLOCK;
+    if (index < 0 || index >= s->count)
+        return ms_fail(err, MS_INTERNAL, "there is no pose %lld", (long long)index);
+    if (block == s->count / BLOCK) {
+        *ret = s->tail[index % BLOCK];
+        return MS_OK;
+    }
+    if (block != s->cached) {
+        s->cached = -1;
+        MS_TRY(read_block(s, block, BLOCK, s->cache, err));
+        s->cached = block;
+    }
+    *ret = s->cache[index % BLOCK];
+    return MS_OK;
+}
+
+ms_status ms_pose_store_get(ms_pose_store *s, int64_t index, ms_pose *ret_pose, ms_error *err) {
+    record r;
+    pthread_mutex_lock(&s->lock);
+    ms_status status = get(s, index, &r, err);
+    pthread_mutex_unlock(&s->lock);
+    if (status != MS_OK)
+        return status;
+    *ret_pose =
+        (ms_pose){.present = r.present == 1, .interpolated = r.interpolated == 1, .begins = r.begins == 1};
+    memcpy(ret_pose->affine, r.affine, sizeof(r.affine));
+    return MS_OK;
+}
+
+ms_status ms_pose_store_sync(ms_pose_store *s, ms_error *err) {
+    pthread_mutex_lock(&s->lock);
+    ms_status status = write_block(s, s->count / BLOCK, s->count % BLOCK, err);
+    pthread_mutex_unlock(&s->lock);
+    if (status != MS_OK)
+        return status;
+    return fdatasync(s->fd) == 0 ? MS_OK : fail_io(s, "write", err);
+}

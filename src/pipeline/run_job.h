@@ -1,0 +1,157 @@
+/*
+ * What the parts of a run share. run.c opens and closes it, run_open.c fills it, and three threads work it off:
+ *
+ *   run_faces.c    decodes, finds faces, aligns         -> ready
+ *   run_windows.c  on the caller's thread: ready        -> windows through the engine -> redrawn
+ *   run_write.c    redrawn -> back into its picture, encodes, notes finished segments
+ *
+ * Between them are bounded queues. Everything without a lock belongs to one of the three, as said below.
+ */
+#ifndef MS_PIPELINE_RUN_JOB_H
+#define MS_PIPELINE_RUN_JOB_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#include "audio/audio_reader.h"
+#include "base/error.h"
+#include "media/video_segment.h"
+#include "pipeline/buffer_pool.h"
+#include "pipeline/engine.h"
+#include "pipeline/face_source.h"
+#include "pipeline/frame_source.h"
+#include "pipeline/queue.h"
+#include "pipeline/run_internal.h"
+#include "pipeline/run_plan.h"
+#include "pipeline/run_pressure.h"
+#include "pipeline/run_store.h"
+#include "pipeline/speech.h"
+
+/* A frame on its way to the engine. */
+typedef struct ms_ready_frame {
+    ms_output_frame frame;
+    uint8_t *face;         /* aligned, from the pool `aligned`; NULL without a face */
+    ms_resume_point after; /* this frame, but for the counts */
+} ms_ready_frame;
+
+/* A frame on its way to the output. */
+typedef struct ms_redrawn_frame {
+    ms_output_frame frame;
+    float *face; /* from the pool `redrawn`; NULL: the frame stays as it is */
+    bool ends_segment;
+    ms_resume_point resume; /* for the segment that it ends */
+} ms_redrawn_frame;
+
+typedef struct ms_worker {
+    pthread_t thread;
+    bool started;
+    ms_status status; /* the caller's once the worker's queue has ended */
+    ms_error err;
+    double busy_s;
+} ms_worker;
+
+typedef struct ms_job {
+    const ms_run_params *p;
+    ms_run_report report;
+    double started;
+    ms_mem *mem;
+    size_t base_bytes; /* of the process itself, charged to mem */
+    ms_device *dev;
+    ms_run_plan plan;
+    ms_engine_params engine_params; /* but the layout, which is the plan's */
+    ms_run_speed speed;
+    ms_run_pressure pressure;
+    ms_model_files files;
+    ms_dtype precision;
+    ms_speech *speech;
+    ms_engine *engine;
+    ms_face_geometry geometry;
+    ms_run_store store;
+    ms_audio_reader *sound; /* of the output, when it is what the model heard */
+    int64_t total;          /* output frames expected; 0 = not known */
+    int64_t segment_frames;
+    double stage_began, join_s;
+    const char *stage_name;
+
+    ms_queue *ready, *finished;
+    ms_buffer_pool *aligned; /* [resolution][resolution][3], bytes */
+    ms_buffer_pool *redrawn; /* [resolution][resolution][3], floats */
+
+    /* The face thread's. */
+    ms_worker faces_worker;
+    ms_clip *clip;
+    struct stat video; /* as it was when it was opened */
+    ms_face_finder *faces;
+    void *face_arena;
+    ms_face_stage *stage; /* ms_face_stage_put() from any thread */
+    ms_frame_source *source;
+    void *align_work;
+    size_t align_work_bytes;
+    ms_ready_frame preparing;
+
+    /* The caller's thread's: the window that is being collected, and how to go on from here and from its start. */
+    ms_output_frame *window; /* [window frames] */
+    uint8_t *window_faces;   /* [window frames][resolution][resolution][3] */
+    int64_t collected;
+    ms_resume_point here, window_start;
+    ms_ready_frame taken;
+    ms_redrawn_frame leaving;
+
+    /* The write thread's. */
+    ms_worker write_worker;
+    ms_video_segment *segment;
+    void *restore_work;
+    size_t restore_work_bytes;
+    ms_redrawn_frame writing;
+    ms_journal_segment noting;
+    atomic_bool stop; /* the face thread's work is no longer wanted */
+    bool complete;    /* set by the caller's thread before it closes the queue: no frame is missing */
+    atomic_int_fast64_t frames_done;
+} ms_job;
+
+/* ---- run_progress.c ---- */
+
+double ms_job_now_s(void);
+
+/* Time from here on belongs to another stage; NULL = to none. */
+void ms_job_enter(ms_job *job, const char *stage);
+void ms_job_tell(ms_job *job, int64_t part, int64_t parts);
+
+/* The engine's hooks; arg is the job. */
+ms_status ms_job_poll(void *arg);
+void ms_job_engine_stage(void *arg, const char *stage, int64_t done, int64_t total);
+
+/* ---- run_open.c ---- */
+
+/* In this order. */
+ms_status ms_job_open_memory(ms_job *job, ms_error *err);
+ms_status ms_job_open_device(ms_job *job, ms_error *err);
+ms_status ms_job_open_inputs(ms_job *job, ms_error *err);
+ms_status ms_job_open_engine(ms_job *job, ms_error *err);
+ms_status ms_job_open_stages(ms_job *job, ms_error *err);
+
+ms_video_writer_params ms_job_writer_params(const ms_job *job);
+
+/* At a safe point, between windows: the layout follows memory pressure. */
+ms_status ms_job_follow_pressure(ms_job *job, ms_error *err);
+
+/* ---- run_key.c ---- */
+
+ms_status ms_job_make_key(const ms_job *job, ms_job_key *ret_key, ms_error *err);
+
+/* ---- run_faces.c, run_write.c: the threads ---- */
+
+ms_status ms_job_start_faces(ms_job *job, ms_error *err);
+void ms_job_stop_faces(ms_job *job); /* and waits for it */
+ms_status ms_job_start_write(ms_job *job, ms_error *err);
+
+/* What is on its way is written first. complete: that was all. */
+void ms_job_stop_write(ms_job *job, bool complete);
+
+/* ---- run_windows.c ---- */
+
+/* Everything between opening and joining. */
+ms_status ms_job_run_frames(ms_job *job, ms_error *err);
+
+#endif

@@ -1,0 +1,299 @@
+/* Opening a run: what can fail because of the input fails before the model is loaded. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "face/restore.h"
+#include "memory/host.h"
+#include "pipeline/run_job.h"
+
+ms_status ms_job_open_memory(ms_job *j, ms_error *err) {
+    ms_run_policy policy = ms_run_policy_of(j->p->precision, j->p->budget_bytes);
+    j->precision = policy.precision;
+    j->report.budget_bytes = policy.budget_bytes;
+    snprintf(j->report.tier, sizeof(j->report.tier), "%s", ms_tier_name(policy.tier));
+    snprintf(j->report.precision, sizeof(j->report.precision), "%s", ms_dtype_name(j->precision));
+    /* The budget holds from the plan on: only the plan knows the least that would do, and says so. */
+    MS_TRY(ms_mem_create(0, &j->mem));
+    size_t base = ms_host_resident_bytes() + MS_RUN_PROCESS_BYTES;
+    if (!ms_mem_charge(j->mem, MS_LEDGER_GENERAL, base))
+        return ms_fail_alloc(err, j->mem, base, "the program itself");
+    j->base_bytes = base;
+    return MS_OK;
+}
+
+ms_status ms_job_open_device(ms_job *j, ms_error *err) {
+    ms_device_params params = {
+        .backend = "cpu", .mem = j->mem, .threads = j->p->threads, .isa_limit = MS_ISA_COUNT - 1};
+    return ms_device_open(&params, &j->dev, err);
+}
+
+static ms_status read_sound(void *context, float *dst, int64_t max, int64_t *ret_count, ms_error *err) {
+    return ms_audio_reader_read(context, dst, max, ret_count, err);
+}
+
+ms_video_writer_params ms_job_writer_params(const ms_job *j) {
+    static const ms_video_codec codecs[] = {
+        [MS_OUTPUT_H264] = MS_VIDEO_H264, [MS_OUTPUT_HEVC] = MS_VIDEO_HEVC, [MS_OUTPUT_FFV1] = MS_VIDEO_FFV1};
+    static const ms_audio_mode modes[] = {[MS_AUDIO_OUTPUT_ORIGINAL] = MS_AUDIO_ORIGINAL,
+                                          [MS_AUDIO_OUTPUT_SPEECH] = MS_AUDIO_FEED,
+                                          [MS_AUDIO_OUTPUT_NONE] = MS_AUDIO_NONE};
+    ms_video_writer_params w = MS_VIDEO_WRITER_DEFAULTS;
+    const ms_video_info *info = ms_clip_info(j->clip);
+    w.width = info->width;
+    w.height = info->height;
+    w.fps = info->fps;
+    w.pixel_aspect = info->pixel_aspect;
+    w.codec = codecs[j->p->codec];
+    w.crf = j->p->crf;
+    w.colour = info->colour;
+    w.colour.full_range = false;
+    if (w.colour.matrix == 0 || w.codec == MS_VIDEO_FFV1) /* RGB sources name no matrix for YUV */
+        w.colour.matrix = 2;
+    w.force = j->p->force;
+    w.audio = modes[j->p->audio_output];
+    w.audio_path = j->p->audio;
+    w.feed = (ms_audio_feed){.read = read_sound, .context = j->sound, .rate = MS_SPEECH_RATE, .channels = 1};
+    w.expected_frames = j->total;
+    return w;
+}
+
+static ms_status open_store(ms_job *j, ms_error *err) {
+    ms_job_key *key = ms_alloc(j->mem, MS_LEDGER_GENERAL, sizeof(*key));
+    if (!key)
+        return ms_fail_alloc(err, j->mem, sizeof(*key), "the job's key");
+    ms_video_writer_params writer = ms_job_writer_params(j);
+    ms_run_store_params store = {.mem = j->mem,
+                                 .output = j->p->output,
+                                 .resume = j->p->resume,
+                                 .force = j->p->force,
+                                 .key = key,
+                                 .segment_frames = j->segment_frames,
+                                 .writer = &writer};
+    ms_status status = ms_job_make_key(j, key, err);
+    if (status == MS_OK)
+        status = ms_run_store_open(&store, &j->store, err);
+    ms_free(key);
+    if (status != MS_OK)
+        return status;
+    j->report.frames_resumed = j->store.frames;
+    atomic_store(&j->frames_done, j->store.frames);
+    j->here = j->store.resume;
+    return MS_OK;
+}
+
+/* Everything that can fail because of the input is opened before the model is loaded, which takes longest. */
+ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
+    const ms_run_params *p = j->p;
+    ms_model_names names = {.dir = p->model,
+                            .config = p->config,
+                            .unet = p->unet,
+                            .vae = p->vae,
+                            .whisper = p->whisper,
+                            .faces = p->faces};
+    unsigned parts = MS_PART_ALL & (p->track ? ~(unsigned)MS_PART_FACES : ~0u);
+    MS_TRY(ms_clip_open(j->mem, p->video, (ms_rational){p->fps_num, p->fps_den}, 0, &j->clip, err));
+    if (stat(p->video, &j->video) < 0)
+        return ms_fail(err, MS_IO, "cannot read %s: %s", p->video, strerror(errno));
+    MS_TRY(ms_speech_open(j->mem, p->audio, &j->speech, err));
+    if (p->audio_output == MS_AUDIO_OUTPUT_SPEECH)
+        MS_TRY(ms_audio_reader_open(j->mem, p->audio, &MS_AUDIO_READER_DEFAULTS, &j->sound, err));
+    MS_TRY(ms_model_files_find(&names, parts, &j->files, err));
+    return open_store(j, err);
+}
+
+/* The face nets run beside the engine, so they have an arena of their own. */
+static ms_status open_faces(ms_job *j, ms_error *err) {
+    const ms_run_params *p = j->p;
+    size_t arena_bytes = 0;
+    const ms_video_info *info = ms_clip_info(j->clip);
+    ms_face_finder_params finder = {.dev = j->dev,
+                                    .track = p->track,
+                                    .detector = j->files.detector,
+                                    .landmarks = j->files.landmarks,
+                                    .frame_width = info->width,
+                                    .frame_height = info->height,
+                                    .face = p->face,
+                                    .max_gap = p->max_gap};
+    MS_TRY(ms_face_finder_create(&finder, &j->faces, &arena_bytes, err));
+    if (arena_bytes == 0)
+        return MS_OK;
+    j->face_arena = j->dev->backend->alloc(j->dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
+    if (!j->face_arena)
+        return ms_fail_alloc(err, j->mem, arena_bytes, "the face nets");
+    ms_face_finder_set_arena(j->faces, j->face_arena);
+    return MS_OK;
+}
+
+static ms_status make_work(ms_job *j, ms_error *err) {
+    const ms_video_info *info = ms_clip_info(j->clip);
+    j->align_work_bytes = ms_align_face_workspace_bytes(&j->geometry);
+    j->restore_work_bytes =
+        ms_restore_workspace_bytes(&j->geometry, info->width, info->height, ms_pool_threads(j->dev->pool));
+    if (j->restore_work_bytes == 0)
+        return ms_fail(err, MS_BAD_MEDIA, "%s: a picture of %dx%d is out of range", j->p->video, info->width,
+                       info->height);
+    j->align_work = ms_alloc(j->mem, MS_LEDGER_FRAMES, j->align_work_bytes);
+    j->restore_work = ms_alloc(j->mem, MS_LEDGER_FRAMES, j->restore_work_bytes);
+    if (!j->align_work || !j->restore_work)
+        return ms_fail_alloc(err, j->mem, j->restore_work_bytes, "warping faces");
+    return MS_OK;
+}
+
+static ms_status make_buffers(ms_job *j, ms_error *err) {
+    int side = j->p->resolution ? j->p->resolution : j->files.unet_config.resolution;
+    size_t frames = (size_t)j->files.unet_config.num_frames, face = (size_t)side * (size_t)side * 3;
+    MS_TRY(ms_face_geometry_init(side, &j->geometry, err));
+    MS_TRY(make_work(j, err));
+    j->window = ms_alloc_array(j->mem, MS_LEDGER_GENERAL, frames, sizeof(*j->window));
+    j->window_faces = ms_alloc_array(j->mem, MS_LEDGER_FRAMES, frames, face);
+    if (!j->window || !j->window_faces)
+        return ms_fail_alloc(err, j->mem, frames * face, "a window's faces");
+    MS_TRY(ms_buffer_pool_create(j->mem, face, &j->aligned, err));
+    MS_TRY(ms_buffer_pool_create(j->mem, face * sizeof(float), &j->redrawn, err));
+    MS_TRY(ms_queue_create(j->mem, MS_RUN_READY_FRAMES, sizeof(ms_ready_frame), &j->ready, err));
+    return ms_queue_create(j->mem, MS_RUN_REDRAWN_FRAMES, sizeof(ms_redrawn_frame), &j->finished, err);
+}
+
+/* What the run will hold besides the engine: what it holds now, the encoder, and frames. */
+static size_t other_bytes(const ms_job *j) {
+    ms_mem_usage usage;
+    ms_mem_get_usage(j->mem, &usage);
+    const ms_video_info *info = ms_clip_info(j->clip);
+    double asked =
+        (double)ms_speech_stats(j->speech).samples / MS_SPEECH_RATE * info->fps.num / info->fps.den + 3;
+    if (j->p->frames > 0 && (double)j->p->frames < asked)
+        asked = (double)j->p->frames;
+    ms_run_clip clip = {.width = info->width,
+                        .height = info->height,
+                        .resolution = j->geometry.resolution,
+                        .window_frames = j->files.unet_config.num_frames,
+                        .max_gap = j->p->max_gap,
+                        .turns = j->p->loop == MS_LOOP_MODE_PINGPONG &&
+                                 (info->frames <= 0 || asked > (double)info->frames)};
+    ms_video_writer_params writer = ms_job_writer_params(j);
+    return usage.current_bytes + ms_run_frame_bytes(&clip) + ms_video_writer_memory(&writer);
+}
+
+/* Makes the engine for the plan and loads it. Memory that is not to be had after all is answered with the least
+   plan. */
+static ms_status start_engine(ms_job *j, ms_error *err) {
+    ms_engine_hooks hooks = {.poll = ms_job_poll, .stage = ms_job_engine_stage, .arg = j};
+    for (;;) {
+        j->engine_params.layout = j->plan.layout;
+        ms_status status = ms_engine_create(&j->engine_params, &hooks, &j->engine, err);
+        if (status == MS_OK)
+            status = ms_engine_load(j->engine, err);
+        if (status == MS_OK)
+            break;
+        ms_engine_destroy(&j->engine);
+        if (status != MS_HOST_MEMORY || j->plan.rung == MS_RUNG_SINGLE_FRAME)
+            return status;
+        MS_TRY(ms_run_plan_least(&j->engine_params, &j->speed, j->plan.other_bytes, &j->plan, err));
+    }
+    return MS_OK;
+}
+
+/* Between windows nothing but the weights is held by the engine: it may be made anew for another layout. */
+ms_status ms_job_follow_pressure(ms_job *j, ms_error *err) {
+    bool changed = false;
+    ms_run_change change = {.frame = j->window[0].number};
+    MS_TRY(ms_run_pressure_check(&j->pressure, &changed, change.reason, sizeof(change.reason), err));
+    if (!changed || j->p->rung != MS_RUNG_AUTO)
+        return MS_OK;
+    ms_run_plan plan;
+    double share = ms_run_pressure_share(j->pressure.level);
+    ms_status status = MS_BUDGET;
+    if (share > 0)
+        status =
+            ms_run_plan_choose(&j->engine_params, &j->speed, j->plan.other_bytes,
+                               (size_t)(share * (double)j->report.budget_bytes), MS_RUNG_AUTO, &plan, NULL);
+    if (status == MS_BUDGET)
+        status = ms_run_plan_least(&j->engine_params, &j->speed, j->plan.other_bytes, &plan, err);
+    if (status != MS_OK)
+        return status;
+    change.rung = plan.rung;
+    snprintf(change.level, sizeof(change.level), "%s", ms_pressure_name(j->pressure.level));
+    if (j->report.n_changes < MS_RUN_MAX_CHANGES)
+        j->report.change[j->report.n_changes++] = change;
+    if (plan.peak_bytes == j->plan.peak_bytes)
+        return MS_OK; /* the same layout */
+    j->plan = plan;
+    ms_engine_destroy(&j->engine);
+    return start_engine(j, err);
+}
+
+ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
+    const ms_run_params *p = j->p;
+    const ms_video_info *info = ms_clip_info(j->clip);
+    MS_TRY(open_faces(j, err));
+    MS_TRY(make_buffers(j, err));
+    j->engine_params = (ms_engine_params){.dev = j->dev,
+                                          .files = &j->files,
+                                          .precision = j->precision,
+                                          .resolution = p->resolution,
+                                          .steps = p->steps,
+                                          .guidance = (float)p->guidance,
+                                          .deepcache = p->deepcache,
+                                          .seed = p->seed,
+                                          .fps = (double)info->fps.num / (double)info->fps.den,
+                                          .speech = ms_speech_stats(j->speech),
+                                          .samples = ms_speech_source(j->speech)};
+    j->speed = ms_run_speed_measure(j->dev);
+    MS_TRY(ms_run_plan_choose(&j->engine_params, &j->speed, other_bytes(j), j->report.budget_bytes, p->rung,
+                              &j->plan, err));
+    if (!ms_mem_set_budget(j->mem, j->report.budget_bytes))
+        return ms_fail(err, MS_INTERNAL, "opening the files took more than the plan of %zu bytes",
+                       j->plan.peak_bytes);
+    j->report.rung = j->plan.rung;
+    j->report.planned_bytes = j->plan.peak_bytes;
+    j->report.planned_window_s = j->plan.window_s;
+    return start_engine(j, err);
+}
+
+static bool stopped(void *arg) {
+    return atomic_load(&((ms_job *)arg)->stop);
+}
+
+static void add_mark(void *arg, const ms_video_mark *mark) {
+    ms_clip_add_mark(((ms_job *)arg)->clip, mark);
+}
+
+/* Either goes on with the state that the journal has, or notes the one at the beginning. */
+static ms_status go_on(ms_job *j, ms_error *err) {
+    ms_video_place place;
+    if (!j->store.resumed)
+        return ms_frame_source_save(j->source, &j->here.state, &place, err);
+    MS_TRY(ms_run_store_marks(&j->store, add_mark, j, err));
+    return ms_frame_source_restore(j->source, &j->here.state, err);
+}
+
+ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
+    static const ms_loop loops[] = {[MS_LOOP_MODE_PINGPONG] = MS_LOOP_PINGPONG,
+                                    [MS_LOOP_MODE_REPEAT] = MS_LOOP_REPEAT,
+                                    [MS_LOOP_MODE_HOLD] = MS_LOOP_HOLD,
+                                    [MS_LOOP_MODE_NONE] = MS_LOOP_NONE};
+    const ms_run_params *p = j->p;
+    int64_t wanted = ms_engine_audio_frames(j->engine);
+    if (p->frames > 0 && p->frames < wanted)
+        wanted = p->frames;
+    j->total = p->loop == MS_LOOP_MODE_NONE ? 0 : wanted;
+    j->store.expected_frames = j->total;
+    ms_face_stage_params stage = {.mem = j->mem,
+                                  .clip = j->clip,
+                                  .source = ms_face_finder_source(j->faces),
+                                  .geometry = j->geometry,
+                                  .max_gap = p->max_gap,
+                                  .stopped = stopped,
+                                  .arg = j};
+    MS_TRY(ms_face_stage_create(&stage, &j->stage, err));
+    MS_TRY(ms_run_store_open_poses(&j->store, err));
+    ms_frame_source_params source = {.mem = j->mem,
+                                     .clip = j->clip,
+                                     .stage = j->stage,
+                                     .poses = j->store.poses,
+                                     .loop = loops[p->loop],
+                                     .wanted = wanted};
+    MS_TRY(ms_frame_source_create(&source, &j->source, err));
+    return go_on(j, err);
+}

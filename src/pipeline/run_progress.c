@@ -1,0 +1,59 @@
+/* What a run tells: where its time goes, how far it is. */
+#include <string.h>
+#include <time.h>
+
+#include "pipeline/run_job.h"
+
+double ms_job_now_s(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double *stage_seconds(ms_run_report *r, const char *stage) {
+    static const char *const names[] = {"load", "audio", "faces", "encode", "denoise", "decode", "write"};
+    double *const fields[] = {&r->load_s,    &r->audio_s,  &r->faces_s, &r->encode_s,
+                              &r->denoise_s, &r->decode_s, &r->write_s};
+    for (int i = 0; i < 7; i++)
+        if (strcmp(stage, names[i]) == 0)
+            return fields[i];
+    return NULL;
+}
+
+void ms_job_enter(ms_job *j, const char *stage) {
+    double now = ms_job_now_s();
+    double *seconds = j->stage_name ? stage_seconds(&j->report, j->stage_name) : NULL;
+    if (seconds)
+        *seconds += now - j->stage_began;
+    j->stage_name = stage;
+    j->stage_began = now;
+}
+
+void ms_job_tell(ms_job *j, int64_t part, int64_t parts) {
+    if (!j->p->progress || !j->stage_name)
+        return;
+    int64_t done = atomic_load(&j->frames_done), here = done - j->report.frames_resumed;
+    ms_run_progress progress = {.stage = j->stage_name,
+                                .frames_done = done,
+                                .frames_total = j->total,
+                                .part = part,
+                                .parts = parts,
+                                .seconds = ms_job_now_s() - j->started,
+                                .eta_s = -1};
+    double spent = progress.seconds - j->report.load_s;
+    if (j->total > 0 && here > 0)
+        progress.eta_s = spent / (double)here * (double)(j->total - done);
+    j->p->progress(j->p->arg, &progress);
+}
+
+ms_status ms_job_poll(void *arg) {
+    ms_job *j = arg;
+    return j->p->cancelled && j->p->cancelled(j->p->arg) ? MS_CANCELLED : MS_OK;
+}
+
+void ms_job_engine_stage(void *arg, const char *stage, int64_t done, int64_t total) {
+    ms_job *j = arg;
+    if (strcmp(stage, j->stage_name) != 0)
+        ms_job_enter(j, stage);
+    ms_job_tell(j, done, total);
+}

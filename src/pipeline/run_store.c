@@ -1,0 +1,204 @@
+#include "pipeline/run_store.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "media/mux.h"
+
+/* ---- opening ---- */
+
+static ms_status take_segment(ms_run_store *s, const ms_journal_segment *g, int64_t segment_frames,
+                              ms_error *err) {
+    char path[MS_JOB_PATH_BYTES];
+    struct stat st;
+    ms_job_folder_segment(&s->folder, g->number, path);
+    if (s->whole || g->frames > segment_frames || (!g->last && g->frames != segment_frames))
+        return ms_fail(err, MS_IO, "the journal in %s is damaged: segment %" PRId64 " makes no sense",
+                       s->folder.path, g->number);
+    if (stat(path, &st) < 0)
+        return ms_fail(err, MS_IO, "cannot read %s: %s", path, strerror(errno));
+    if (st.st_size != g->bytes)
+        return ms_fail(err, MS_IO, "%s has %lld bytes, not the %" PRId64 " that were written", path,
+                       (long long)st.st_size, g->bytes);
+    s->segments++;
+    s->frames += g->frames;
+    s->whole = g->last;
+    s->resume = g->resume;
+    if (s->resume.frame > s->frames)
+        return ms_fail(err, MS_IO, "the journal in %s is damaged: it goes on behind its end", s->folder.path);
+    return MS_OK;
+}
+
+/* Is the output there already, by the name that the journal was about to give? */
+static ms_status look_for_output(ms_run_store *s, const char *output, ms_error *err) {
+    uint64_t device, inode;
+    struct stat st;
+    MS_TRY(ms_journal_get_joined(s->journal, &device, &inode, err));
+    s->named = s->whole && inode && stat(output, &st) == 0 && (uint64_t)st.st_dev == device &&
+               (uint64_t)st.st_ino == inode;
+    return MS_OK;
+}
+
+static ms_status take_over(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
+    MS_TRY(ms_journal_compare(s->journal, p->key, err));
+    bool got = true;
+    while (got) {
+        ms_journal_segment g;
+        MS_TRY(ms_journal_get(s->journal, s->segments, &g, &got, err));
+        if (got)
+            MS_TRY(take_segment(s, &g, p->segment_frames, err));
+    }
+    MS_TRY(look_for_output(s, p->output, err));
+    s->resumed = s->segments > 0;
+    ms_job_folder_clear(&s->folder, false);
+    return MS_OK;
+}
+
+static ms_status open_journal(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
+    char path[MS_JOB_PATH_BYTES];
+    bool begun = false;
+    if (!p->resume) {
+        ms_job_folder_clear(&s->folder, true);
+        s->ours = true;
+    }
+    if (!ms_journal_available())
+        return MS_OK;
+    ms_job_folder_file(&s->folder, "journal.db", path);
+    MS_TRY(ms_journal_open(s->mem, path, &s->journal, &begun, err));
+    if (begun)
+        MS_TRY(take_over(s, p, err));
+    else
+        MS_TRY(ms_journal_begin(s->journal, p->key, err));
+    s->ours = true;
+    return MS_OK;
+}
+
+ms_status ms_run_store_open(const ms_run_store_params *p, ms_run_store *s, ms_error *err) {
+    *s = (ms_run_store){.mem = p->mem, .folder.fd = -1};
+    MS_TRY(ms_job_folder_find(&s->folder, p->output, &s->there, err));
+    if (s->there && !p->resume && !p->force)
+        return ms_fail(err, MS_IO,
+                       "%s: an unfinished job is there; --resume goes on with it, --force begins anew",
+                       s->folder.path);
+    if (s->there && p->resume && !ms_journal_available())
+        return ms_fail(err, MS_UNSUPPORTED,
+                       "%s cannot be resumed: this build keeps no journal, it was made without SQLite",
+                       s->folder.path);
+    if (!s->there || !p->resume)
+        MS_TRY(ms_video_writer_check(p->output, p->writer, err));
+    MS_TRY(ms_job_folder_open(&s->folder, err));
+    MS_TRY(open_journal(s, p, err));
+    return s->named ? MS_OK : ms_video_writer_check(p->output, p->writer, err);
+}
+
+ms_status ms_run_store_open_poses(ms_run_store *s, ms_error *err) {
+    char path[MS_JOB_PATH_BYTES];
+    ms_job_folder_file(&s->folder, "poses", path);
+    return ms_pose_store_open(s->mem, path, s->resumed ? s->resume.clip_frames : 0, &s->poses, err);
+}
+
+ms_status ms_run_store_marks(ms_run_store *s, void (*take)(void *arg, const ms_video_mark *mark), void *arg,
+                             ms_error *err) {
+    for (int64_t i = 0; s->journal && i < s->segments; i++) {
+        ms_journal_segment g;
+        bool got = false;
+        MS_TRY(ms_journal_get(s->journal, i, &g, &got, err));
+        if (got && g.resume.has_mark)
+            take(arg, &g.resume.mark);
+    }
+    return MS_OK;
+}
+
+/* ---- working ---- */
+
+ms_status ms_run_store_add(ms_run_store *s, const ms_journal_segment *g, ms_error *err) {
+    MS_TRY(ms_job_folder_sync(&s->folder, err));
+    if (s->journal) {
+        MS_TRY(ms_pose_store_sync(s->poses, err));
+        MS_TRY(ms_journal_add(s->journal, g, err));
+    }
+    s->segments++;
+    s->frames += g->frames;
+    s->whole = g->last;
+    return MS_OK;
+}
+
+static ms_status append_segments(ms_run_store *s, ms_video_writer *w, ms_error *err) {
+    for (int64_t i = 0; i < s->segments; i++) {
+        char path[MS_JOB_PATH_BYTES];
+        struct stat st;
+        ms_job_folder_segment(&s->folder, i, path);
+        if (stat(path, &st) < 0)
+            return ms_fail(err, MS_IO, "cannot read %s: %s", path, strerror(errno));
+        MS_TRY(ms_video_writer_append(w, path, st.st_size, err));
+    }
+    return MS_OK;
+}
+
+/* The number of the file is noted before it gets its name: a run that dies in between finds out that the name is
+   its own. */
+static ms_status note_joined(ms_run_store *s, const char *path, ms_error *err) {
+    struct stat st;
+    if (!s->journal)
+        return MS_OK;
+    if (stat(path, &st) < 0)
+        return ms_fail(err, MS_IO, "cannot read %s: %s", path, strerror(errno));
+    return ms_journal_set_joined(s->journal, (uint64_t)st.st_dev, (uint64_t)st.st_ino, err);
+}
+
+ms_status ms_run_store_join(ms_run_store *s, const char *output, const ms_video_writer_params *params,
+                            ms_error *err) {
+    char path[MS_JOB_PATH_BYTES], name[64];
+    const char *dot = strrchr(output, '.'); /* checked: it names the container */
+    snprintf(name, sizeof(name), "joined%.32s", dot ? dot : "");
+    ms_job_folder_file(&s->folder, name, path);
+    ms_video_writer_params p = *params;
+    ms_video_writer *w = NULL;
+    p.force = true;
+    MS_TRY(ms_video_writer_open(s->mem, path, &p, &w, err));
+    ms_status status = append_segments(s, w, err);
+    if (status == MS_OK)
+        status = ms_video_writer_finish(&w, err);
+    ms_video_writer_abort(&w);
+    if (status != MS_OK)
+        return status;
+    MS_TRY(note_joined(s, path, err));
+    MS_TRY(ms_mux_take_name(path, output, params->force, err));
+    s->named = true;
+    return MS_OK;
+}
+
+/* ---- closing ---- */
+
+static void say_how_to_go_on(const ms_run_store *s, ms_error *err) {
+    if (!err)
+        return;
+    char total[32] = "";
+    if (s->expected_frames > 0)
+        snprintf(total, sizeof(total), " of %" PRId64, s->expected_frames);
+    size_t n = strlen(err->message);
+    snprintf(err->message + n, sizeof(err->message) - n,
+             "; %" PRId64 "%s frames are kept in %s, --resume goes on from there", s->frames, total,
+             s->folder.path);
+}
+
+void ms_run_store_close(ms_run_store *s, ms_status status, ms_error *err) {
+    ms_pose_store_close(&s->poses);
+    ms_journal_close(&s->journal);
+    if (s->folder.fd < 0)
+        return;
+    struct stat st;
+    bool done = status == MS_OK && s->named;
+    bool worthless = s->segments == 0 || status == MS_NO_FACE || !ms_journal_available();
+    if (stat(s->folder.path, &st) < 0)
+        ms_job_folder_close(&s->folder); /* somebody removed it */
+    else if (done || (s->ours && worthless) || (s->folder.created && !s->ours))
+        ms_job_folder_remove(&s->folder);
+    else if (s->ours)
+        say_how_to_go_on(s, err);
+    ms_job_folder_close(&s->folder);
+}

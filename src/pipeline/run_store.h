@@ -1,0 +1,55 @@
+/* What a run keeps on the disk until it is finished: job folder, journal, poses, segments. */
+#ifndef MS_PIPELINE_RUN_STORE_H
+#define MS_PIPELINE_RUN_STORE_H
+
+#include "media/video_writer.h"
+#include "pipeline/job_folder.h"
+#include "pipeline/journal.h"
+#include "pipeline/pose_store.h"
+
+typedef struct ms_run_store {
+    ms_mem *mem;
+    ms_job_folder folder;
+    ms_journal *journal; /* NULL in a build without SQLite */
+    ms_pose_store *poses;
+    bool there;               /* the folder was there before */
+    bool ours;                /* what is in the folder is this job's */
+    bool resumed;             /* frames of an earlier run are taken over */
+    bool whole;               /* all segments are there, nothing but joining is left */
+    bool named;               /* even the output is there, and only the folder is left */
+    int64_t segments, frames; /* finished */
+    int64_t expected_frames;  /* of the whole output, 0 = not known; for messages */
+    ms_resume_point resume;   /* after the finished segments */
+} ms_run_store;
+
+typedef struct ms_run_store_params {
+    ms_mem *mem;
+    const char *output;
+    bool resume, force;
+    const ms_job_key *key;
+    int64_t segment_frames;
+    const ms_video_writer_params *writer; /* checked against the output before anything is made */
+} ms_run_store_params;
+
+/* MS_IO: an unfinished job is there and neither resume nor force was said; or another run is at work on it.
+   MS_INVALID_ARGUMENT: the unfinished job is another one; the message names the parameter. */
+ms_status ms_run_store_open(const ms_run_store_params *params, ms_run_store *store, ms_error *err);
+
+/* The poses of the clip's frames that the resume point speaks of are kept. */
+ms_status ms_run_store_open_poses(ms_run_store *store, ms_error *err);
+
+/* A segment whose file is on the disk becomes part of the job. */
+ms_status ms_run_store_add(ms_run_store *store, const ms_journal_segment *segment, ms_error *err);
+
+/* Segments become the output under its name. */
+ms_status ms_run_store_join(ms_run_store *store, const char *output, const ms_video_writer_params *writer,
+                            ms_error *err);
+
+/* Places of the clip that segments remember; arg is handed to take. */
+ms_status ms_run_store_marks(ms_run_store *store, void (*take)(void *arg, const ms_video_mark *mark),
+                             void *arg, ms_error *err);
+
+/* Finished, or nothing worth keeping: the folder goes. Else it stays, and err's message says how to go on. */
+void ms_run_store_close(ms_run_store *store, ms_status status, ms_error *err);
+
+#endif

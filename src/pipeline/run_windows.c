@@ -1,0 +1,174 @@
+/* The caller's thread: aligned faces collect to windows, go through the engine and on to the write thread. */
+#include <string.h>
+
+#include "pipeline/run_job.h"
+
+/* How often a wait looks whether the run was cancelled. */
+#define LOOK_S 0.05
+
+static ms_status cancelled(const ms_job *j, ms_error *err) {
+    return ms_fail(err, MS_CANCELLED, "cancelled after %lld frames", (long long)atomic_load(&j->frames_done));
+}
+
+/* Hands j->leaving to the write thread, which owns its buffers then. */
+static ms_status hand_on(ms_job *j, ms_error *err) {
+    ms_queue_result result = MS_QUEUE_TIMEOUT;
+    while (result == MS_QUEUE_TIMEOUT && ms_job_poll(j) == MS_OK) {
+        result = ms_queue_push(j->finished, &j->leaving, LOOK_S);
+        ms_job_tell(j, 0, 0);
+    }
+    if (result == MS_QUEUE_DONE)
+        return MS_OK;
+    ms_face_stage_put(j->stage, j->leaving.frame.rgb);
+    ms_buffer_pool_put(j->redrawn, j->leaving.face);
+    if (result == MS_QUEUE_TIMEOUT)
+        return cancelled(j, err);
+    if (err)
+        *err = j->write_worker.err;
+    return j->write_worker.status;
+}
+
+static void mark_segment_end(ms_job *j, const ms_resume_point *resume) {
+    j->leaving.ends_segment = (j->leaving.frame.number + 1) % j->segment_frames == 0;
+    if (j->leaving.ends_segment)
+        j->leaving.resume = *resume;
+}
+
+/* A redrawn face. A segment that ends within a window goes on at the window's beginning, one that ends with it
+   behind it. */
+static ms_status deliver(void *arg, int64_t index, const float *face, ms_error *err) {
+    ms_job *j = arg;
+    size_t side = (size_t)j->geometry.resolution;
+    float *copy = ms_buffer_pool_take(j->redrawn, "a redrawn face", err);
+    if (!copy)
+        return MS_HOST_MEMORY;
+    memcpy(copy, face, side * side * 3 * sizeof(float));
+    j->leaving.frame = j->window[index];
+    j->leaving.face = copy;
+    j->window[index].rgb = NULL;
+    mark_segment_end(j, index == j->collected - 1 ? &j->here : &j->window_start);
+    ms_job_enter(j, "write");
+    MS_TRY(hand_on(j, err));
+    ms_job_enter(j, "decode");
+    return MS_OK;
+}
+
+static ms_status flush_window(ms_job *j, ms_error *err) {
+    if (j->collected == 0)
+        return MS_OK;
+    ms_window w = {.frames = j->collected,
+                   .first_frame = j->window[0].number,
+                   .faces = j->window_faces,
+                   .deliver = deliver,
+                   .arg = j};
+    MS_TRY(ms_job_follow_pressure(j, err));
+    ms_job_enter(j, "audio");
+    j->here.windows++;
+    MS_TRY(ms_engine_run_window(j->engine, &w, err));
+    ms_job_enter(j, "faces");
+    j->collected = 0;
+    return MS_OK;
+}
+
+/* The counts go on while frames are taken, the rest is what the face thread saved. */
+static void step_to(ms_job *j, const ms_resume_point *after) {
+    ms_resume_point counts = j->here;
+    j->here = *after;
+    j->here.windows = counts.windows;
+    j->here.without_face = counts.without_face;
+    j->here.interpolated = counts.interpolated;
+}
+
+static void collect(ms_job *j, const ms_ready_frame *f) {
+    size_t face = (size_t)j->geometry.resolution * (size_t)j->geometry.resolution * 3;
+    if (j->collected == 0)
+        j->window_start = j->here;
+    memcpy(j->window_faces + (size_t)j->collected * face, f->face, face);
+    ms_buffer_pool_put(j->aligned, f->face);
+    j->window[j->collected++] = f->frame;
+    j->here.interpolated += f->frame.pose.interpolated;
+    step_to(j, &f->after);
+}
+
+static ms_status pass_through(ms_job *j, const ms_ready_frame *f, ms_error *err) {
+    j->here.without_face++;
+    step_to(j, &f->after);
+    j->leaving.frame = f->frame;
+    j->leaving.face = NULL;
+    mark_segment_end(j, &j->here);
+    return hand_on(j, err);
+}
+
+static ms_status take_frame(ms_job *j, const ms_ready_frame *f, ms_error *err) {
+    bool full = j->collected == ms_engine_window_frames(j->engine);
+    if (full || f->frame.pose.begins || !f->frame.pose.present) {
+        ms_status status = flush_window(j, err);
+        if (status != MS_OK) {
+            ms_face_stage_put(j->stage, f->frame.rgb);
+            ms_buffer_pool_put(j->aligned, f->face);
+            return status;
+        }
+    }
+    if (!f->frame.pose.present)
+        return pass_through(j, f, err);
+    collect(j, f);
+    return MS_OK;
+}
+
+static ms_status next_ready(ms_job *j, bool *ret_got, ms_error *err) {
+    ms_queue_result result = MS_QUEUE_TIMEOUT;
+    while (result == MS_QUEUE_TIMEOUT && ms_job_poll(j) == MS_OK) {
+        result = ms_queue_take(j->ready, &j->taken, LOOK_S);
+        ms_job_tell(j, 0, 0);
+    }
+    *ret_got = result == MS_QUEUE_DONE;
+    if (result == MS_QUEUE_TIMEOUT)
+        return cancelled(j, err);
+    if (!*ret_got && j->faces_worker.status != MS_OK) {
+        if (err)
+            *err = j->faces_worker.err;
+        return j->faces_worker.status;
+    }
+    return MS_OK;
+}
+
+static ms_status run_windows(ms_job *j, ms_error *err) {
+    bool got = true;
+    ms_job_enter(j, "faces");
+    MS_TRY(ms_job_start_write(j, err));
+    MS_TRY(ms_job_start_faces(j, err));
+    while (got) {
+        MS_TRY(next_ready(j, &got, err));
+        if (got)
+            MS_TRY(take_frame(j, &j->taken, err));
+    }
+    return flush_window(j, err);
+}
+
+static ms_status check_result(ms_job *j, ms_error *err) {
+    if (j->write_worker.status != MS_OK) {
+        if (err)
+            *err = j->write_worker.err;
+        return j->write_worker.status;
+    }
+    if (j->store.frames == 0)
+        return ms_fail(err, MS_BAD_MEDIA, "%s: has no frames", j->p->video);
+    if (j->here.without_face == j->store.frames)
+        return ms_fail(err, MS_NO_FACE, "%s: no usable face in %lld frames", j->p->video,
+                       (long long)j->store.frames);
+    return MS_OK;
+}
+
+ms_status ms_job_run_frames(ms_job *j, ms_error *err) {
+    ms_status status = run_windows(j, err);
+    ms_job_enter(j, "write");
+    ms_job_stop_faces(j);
+    ms_job_stop_write(j, status == MS_OK);
+    for (int64_t i = 0; i < j->collected; i++)
+        ms_face_stage_put(j->stage, j->window[i].rgb);
+    j->collected = 0;
+    ms_job_tell(j, 0, 0);
+    if (status == MS_CANCELLED)
+        return cancelled(j, err);
+    return status == MS_OK ? check_result(j, err) : status;
+}
