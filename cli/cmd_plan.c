@@ -205,7 +205,7 @@ static const cli_option plan_options[] = {
     {"svg", 0, CLI_TEXT, offsetof(plan_state, svg), "FILE", "draw the memory over a window", 0, 0},
     {"html", 0, CLI_TEXT, offsetof(plan_state, html), "FILE", "the drawing and the tables as one page", 0, 0},
     {"compare", 0, CLI_FLAG, offsetof(plan_state, compare), NULL,
-     "a table of 8 to 80 GB and 50 to 500 frames", 0, 0},
+     "a table of 8 to 80 GiB and 50 to 500 frames", 0, 0},
     {"tracked", 0, CLI_FLAG, P(tracked), NULL,
      "faces come from a track file: the prediction leaves out finding them", 0, 0},
     {"backend", 0, CLI_CHOICE, offsetof(plan_state, backend), "cpu|dummy",

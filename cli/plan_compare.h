@@ -1,4 +1,4 @@
-/* `memsafe plan --compare`: budgets of 8 to 80 GB against lengths of 50 to 500 frames. */
+/* `memsafe plan --compare`: budgets of 8 to 80 GiB against lengths of 50 to 500 frames. */
 #ifndef MS_CLI_PLAN_COMPARE_H
 #define MS_CLI_PLAN_COMPARE_H
 

@@ -20,7 +20,8 @@ ms_run_policy ms_run_policy_of(ms_precision precision, size_t budget_bytes) {
         [MS_PRECISION_FP32] = MS_F32, [MS_PRECISION_FP16] = MS_F16, [MS_PRECISION_BF16] = MS_BF16};
     ms_host host;
     ms_host_read(&host);
-    ms_run_policy p = {.tier = ms_tier_of(ms_host_nominal_bytes(&host)), .budget_bytes = budget_bytes};
+    ms_run_policy p = {.tier = ms_tier_of(budget_bytes ? budget_bytes : ms_host_nominal_bytes(&host)),
+                       .budget_bytes = budget_bytes};
     p.precision = precision == MS_PRECISION_AUTO ? ms_tier_precision(p.tier, false) : types[precision];
     int margin = ms_tier_get_policy(p.tier)->safety_margin_percent;
     if (!budget_bytes)

@@ -137,14 +137,17 @@ static void budgets_are_compared(void **state) {
     const ms_json *rows = ms_json_root(doc);
     assert_int_equal(rows->count, 15);
     for (uint32_t i = 0; i < 15; i++) {
-        static const double gb[] = {8, 16, 24, 40, 80}, frames[] = {50, 200, 500};
+        static const char *const tiers[] = {"compact", "standard", "professional", "datacenter",
+                                            "datacenter"};
+        static const double gib[] = {8, 16, 24, 40, 80}, frames[] = {50, 200, 500};
         const ms_json *row = ms_json_at(rows, i);
-        assert_true(ms_json_get(row, "memory_gb")->number == gb[i / 3]);
+        assert_true(ms_json_get(row, "memory_gib")->number == gib[i / 3]);
         assert_true(ms_json_get(row, "frames")->number == frames[i % 3]);
         for (size_t m = 0; m < sizeof(members) / sizeof(members[0]); m++)
             assert_non_null(ms_json_get(row, members[m]));
         assert_true(ms_json_get(row, "fits")->boolean);
-        assert_true(ms_json_get(row, "peak_bytes")->number <= gb[i / 3] * 1e9);
+        assert_string_equal(ms_json_get(row, "tier")->string, tiers[i / 3]);
+        assert_true(ms_json_get(row, "peak_bytes")->number <= gib[i / 3] * 0x1p30);
         assert_true(i % 3 == 0 || ms_json_get(row, "total_s")->number >
                                       ms_json_get(ms_json_at(rows, i - 1), "total_s")->number);
     }
