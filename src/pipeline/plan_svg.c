@@ -230,6 +230,10 @@ ms_status ms_plan_draw(const ms_plan_report *r, const ms_engine *engine, char **
     line(&d, r->peak_bytes, "#444", true, "peak");
     if (show_budget)
         line(&d, r->budget_bytes, "#c00", false, "budget");
+    else
+        ms_buf_printf(&out,
+                      "<text x='%.1f' y='%.1f' text-anchor='end'>the budget, %.0f MB, is far above</text>\n",
+                      LEFT + WIDTH - 4, TOP + 14, (double)r->budget_bytes / 1e6);
     scale(&d, top);
     ms_buf_printf(&out, "</svg>\n");
     if (out.failed) {

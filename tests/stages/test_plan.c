@@ -51,9 +51,9 @@ static void the_parts_add_up(void **state) {
 static void the_arena_is_as_small_as_can_be(void **state) {
     (void)state;
     static const char *const shapes[] = {"latentsync-1.5", "latentsync-1.6"};
-    static const char *const rungs[] = {"full", "batch", "serial", "slices", "single-frame"};
+    static const char *const rungs[] = {"full", "batch", "serial", "slices", "tiles", "single-frame"};
     for (int s = 0; s < 2; s++) {
-        for (int r = 0; r < 5; r++) {
+        for (int r = 0; r < 6; r++) {
             char options[128];
             snprintf(options, sizeof(options), "--shape %s --force-rung %s --deepcache --budget 80G",
                      shapes[s], rungs[r]);
@@ -89,6 +89,21 @@ static void the_time_is_the_sum_of_its_stages(void **state) {
                          2 * ms_json_get(stages, by_frames[i])->number) < 0.003);
     ms_json_doc_destroy(&doc);
     ms_json_doc_destroy(&twice);
+}
+
+/* What stripes compute twice is predicted. */
+static void stripes_take_longer(void **state) {
+    (void)state;
+    double seconds[2];
+    for (int i = 0; i < 2; i++) {
+        char options[96];
+        snprintf(options, sizeof(options), "--shape latentsync-1.6 --budget 80G --force-rung %s",
+                 i ? "tiles" : "slices");
+        ms_json_doc *doc = plan(options);
+        seconds[i] = ms_json_get(ms_json_get(ms_json_root(doc), "stage_s"), "decode")->number;
+        ms_json_doc_destroy(&doc);
+    }
+    assert_true(seconds[1] > 1.4 * seconds[0]);
 }
 
 /* A device that is not here: its tier, its precision, its memory apart from the host's. */
@@ -245,6 +260,7 @@ int main(void) {
         cmocka_unit_test(the_parts_add_up),
         cmocka_unit_test(the_arena_is_as_small_as_can_be),
         cmocka_unit_test(the_time_is_the_sum_of_its_stages),
+        cmocka_unit_test(stripes_take_longer),
         cmocka_unit_test(other_devices_are_planned_for),
         cmocka_unit_test(budgets_are_compared),
         cmocka_unit_test(less_memory_takes_more_time),
