@@ -23,7 +23,9 @@ static const struct {
     {"libyaml", "YAML configs (JSON ones work without)", "libyaml-dev", MS_HAVE_YAML},
     {"protobuf-c", "ONNX face nets (without them a track file is needed)",
      "libprotobuf-c-dev protobuf-c-compiler", MS_HAVE_ONNX},
-    {"SQLite", "the journal of a run (without it --resume does not work)", "libsqlite3-dev", MS_HAVE_SQLITE},
+    {"SQLite",
+     "the journal of a run (--resume needs it) and the history (without it the speed is measured each time)",
+     "libsqlite3-dev", MS_HAVE_SQLITE},
 };
 
 static int check_libraries(void) {

@@ -6,13 +6,15 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "commands.h"
-#include "memsafe/plan.h"
+#include "history_file.h"
+#include "plan_compare.h"
+#include "plan_html.h"
 #include "progress.h"
 
 typedef struct plan_state {
     ms_plan_params p;
-    const char *size, *svg;
-    int precision, rung, codec, frames;
+    const char *size, *svg, *html;
+    int precision, rung, codec, frames, backend;
     bool json, compare;
 } plan_state;
 
@@ -33,23 +35,16 @@ static void row(const char *what, size_t bytes) {
     printf("  %-44s %10.1f MB\n", what, (double)bytes / 1e6);
 }
 
-static void print_text(const plan_state *s, const ms_plan_report *r) {
-    printf("%s at %d px, %s weights, %dx%d, %" PRId64 " frames\n", s->p.model ? s->p.model : s->p.shape,
-           r->resolution, r->precision, s->p.width, s->p.height, s->p.frames);
-    printf("Rung %s: %s\n", ms_rung_name(r->rung), ms_rung_text(r->rung));
-    printf("  VAE %d picture%s at a time; guidance %s; ", r->vae_batch, r->vae_batch == 1 ? "" : "s",
-           r->serial_branches ? "one branch after the other" : "both branches together");
-    if (r->slice_frames)
-        printf("layers over %" PRId64 " frames or %" PRId64 " pixels at a time\n", r->slice_frames,
-               r->slice_pixels);
-    else
-        printf("layers not sliced\n");
-    if (r->stripe_rows)
-        printf("  VAE in stripes of %" PRId64 " rows\n", r->stripe_rows);
-    printf("Memory at the peak\n");
+static void print_host(const ms_plan_report *r) {
     row("the program and its libraries", r->process_bytes);
     row("video decoder and encoder (upper bound)", r->codec_bytes);
     row("pictures on their way (upper bound)", r->frame_bytes);
+}
+
+static void print_memory(const ms_plan_report *r) {
+    printf(r->host_bytes ? "Device memory at the peak\n" : "Memory at the peak\n");
+    if (!r->host_bytes)
+        print_host(r);
     row("buffers and plans", r->buffer_bytes);
     row("weights that stay", r->resident_bytes);
     row("buffer for weights that pass through", r->stream_bytes);
@@ -60,14 +55,50 @@ static void print_text(const plan_state *s, const ms_plan_report *r) {
     if (r->streamed_bytes)
         printf("  %.0f of %.0f MB of weights are read again when they are needed\n",
                (double)r->streamed_bytes / 1e6, (double)r->weight_bytes / 1e6);
+    if (!r->host_bytes)
+        return;
+    printf("Host memory besides\n");
+    print_host(r);
+    row("together", r->host_bytes);
+}
+
+static void print_time(const plan_state *s, const ms_plan_report *r) {
+    if (r->total_s <= 0) {
+        printf("Time\n  not known: the device is not here\n");
+        return;
+    }
+    printf("Time (predicted for this machine)\n");
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
+        printf("  %-16s %8.1f s %5.1f %%\n", ms_stage_name((ms_stage)i), r->stage_s[i],
+               100 * r->stage_s[i] / r->total_s);
+    printf("  %-16s %8.1f s; %.1f s for each of %" PRId64 " windows of %d frames, %.2f s a frame\n", "all",
+           r->total_s, r->window_s, r->windows, r->window_frames, r->total_s / (double)s->p.frames);
+}
+
+static void print_text(const plan_state *s, const ms_plan_report *r) {
+    printf("%s at %d px, %s weights, %dx%d, %" PRId64 " frames; %s tier\n",
+           s->p.model ? s->p.model : s->p.shape, r->resolution, r->precision, s->p.width, s->p.height,
+           s->p.frames, r->tier);
+    printf("Rung %s: %s\n", ms_rung_name(r->rung), ms_rung_text(r->rung));
+    printf("  VAE %d picture%s at a time; guidance %s; ", r->vae_batch, r->vae_batch == 1 ? "" : "s",
+           r->serial_branches ? "one branch after the other" : "both branches together");
+    if (r->slice_frames)
+        printf("layers over %" PRId64 " frames or %" PRId64 " pixels at a time\n", r->slice_frames,
+               r->slice_pixels);
+    else
+        printf("layers not sliced\n");
+    if (r->stripe_rows)
+        printf("  VAE in stripes of %" PRId64 " rows\n", r->stripe_rows);
+    print_memory(r);
     printf("Arena\n");
     for (int i = 0; i < r->n_phases; i++)
         printf("  %-16s %8.1f MB, %.3f x the lower bound; %d operations, %.2f TFLOP\n", r->phase[i].name,
                (double)r->phase[i].arena_bytes / 1e6,
                (double)r->phase[i].arena_bytes / (double)r->phase[i].lower_bound_bytes,
                r->phase[i].operations, r->phase[i].tflop);
-    printf("Time\n  about %.0f s for a window of %d frames, %.1f min for all %" PRId64 "\n", r->window_s,
-           r->window_frames, r->total_s / 60, r->windows);
+    print_time(s, r);
+    if (r->history_warning[0])
+        printf("Note\n  %s\n", r->history_warning);
 }
 
 static void print_json(const ms_plan_report *r) {
@@ -79,45 +110,36 @@ static void print_json(const ms_plan_report *r) {
     printf(
         " \"bytes\": {\"process\": %zu, \"codec\": %zu, \"frames\": %zu, \"buffers\": %zu, \"weights\": %zu, "
         "\"stream\": %zu, \"arena\": %zu, \"peak\": %zu, \"budget\": %zu, \"least\": %zu, "
-        "\"all_weights\": %zu, \"streamed\": %zu},\n \"phases\": [",
+        "\"all_weights\": %zu, \"streamed\": %zu, \"host\": %zu},\n \"phases\": [",
         r->process_bytes, r->codec_bytes, r->frame_bytes, r->buffer_bytes, r->resident_bytes, r->stream_bytes,
-        r->arena_bytes, r->peak_bytes, r->budget_bytes, r->least_bytes, r->weight_bytes, r->streamed_bytes);
+        r->arena_bytes, r->peak_bytes, r->budget_bytes, r->least_bytes, r->weight_bytes, r->streamed_bytes,
+        r->host_bytes);
     for (int i = 0; i < r->n_phases; i++)
         printf("%s{\"name\": \"%s\", \"arena_bytes\": %zu, \"lower_bound_bytes\": %zu, \"operations\": %d, "
                "\"tflop\": %.4f}",
                i ? ", " : "", r->phase[i].name, r->phase[i].arena_bytes, r->phase[i].lower_bound_bytes,
                r->phase[i].operations, r->phase[i].tflop);
-    printf("],\n \"windows\": %" PRId64 ", \"window_s\": %.3f, \"total_s\": %.3f}\n", r->windows, r->window_s,
-           r->total_s);
+    printf("],\n \"windows\": %" PRId64 ", \"window_s\": %.3f, \"stage_s\": {", r->windows, r->window_s);
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
+        printf("%s\"%s\": %.3f", i ? ", " : "", ms_stage_name((ms_stage)i), r->stage_s[i]);
+    printf("}, \"total_s\": %.3f}\n", r->total_s);
 }
 
-/* One line a budget, one column a length. */
-static ms_status print_comparison(const plan_state *s, ms_error *err) {
-    static const double budgets_gb[] = {8, 16, 24, 40, 80};
-    static const int64_t lengths[] = {50, 200, 500};
-    printf("%-8s %-13s %10s %12s   predicted minutes for %d, %d, %d frames\n", "budget", "rung", "peak MB",
-           "streamed MB", (int)lengths[0], (int)lengths[1], (int)lengths[2]);
-    for (size_t b = 0; b < sizeof(budgets_gb) / sizeof(budgets_gb[0]); b++) {
-        ms_plan_report r;
-        ms_plan_params p = s->p;
-        p.budget_bytes = (size_t)(budgets_gb[b] * 1e9);
-        double minutes[3];
-        ms_status status = MS_OK;
-        for (int i = 0; i < 3 && status == MS_OK; i++) {
-            p.frames = lengths[i];
-            status = ms_plan_run(&p, &r, NULL, err);
-            minutes[i] = r.total_s / 60;
-        }
-        if (status == MS_BUDGET)
-            printf("%5.0f GB needs at least %.0f MB\n", budgets_gb[b], (double)r.least_bytes / 1e6);
-        else if (status != MS_OK)
-            return status;
-        else
-            printf("%5.0f GB %-13s %10.0f %12.0f   %8.1f %8.1f %8.1f\n", budgets_gb[b], ms_rung_name(r.rung),
-                   (double)r.peak_bytes / 1e6, (double)r.streamed_bytes / 1e6, minutes[0], minutes[1],
-                   minutes[2]);
-    }
-    return MS_OK;
+static ms_status write_page(const plan_state *s, const ms_plan_report *r, const char *svg, ms_error *err) {
+    ms_buf page;
+    ms_buf_init(&page, NULL);
+    cli_plan_html(&s->p, r, svg, &page);
+    ms_status status = page.failed ? ms_fail_alloc(err, NULL, page.length, "the page")
+                                   : cli_write_file(s->html, page.data, page.length, err);
+    ms_buf_free(&page);
+    return status;
+}
+
+static ms_status write_drawings(const plan_state *s, const ms_plan_report *r, const char *svg,
+                                ms_error *err) {
+    if (s->svg)
+        MS_TRY(cli_write_file(s->svg, svg, strlen(svg), err));
+    return s->html ? write_page(s, r, svg, err) : MS_OK;
 }
 
 static int plan_run(const void *state, char **arguments, int n_arguments) {
@@ -126,6 +148,7 @@ static int plan_run(const void *state, char **arguments, int n_arguments) {
     plan_state s = *(const plan_state *)state;
     static const ms_precision precisions[] = {MS_PRECISION_AUTO, MS_PRECISION_FP32, MS_PRECISION_FP16,
                                               MS_PRECISION_BF16};
+    static const char *const backends[] = {"cpu", "dummy"};
     ms_plan_report r = {0};
     char *svg = NULL;
     ms_error err;
@@ -134,11 +157,15 @@ static int plan_run(const void *state, char **arguments, int n_arguments) {
     s.p.rung = (ms_rung)s.rung;
     s.p.codec = (ms_output_codec)s.codec;
     s.p.frames = s.frames;
+    s.p.backend = backends[s.backend];
+    s.p.history = cli_history_file();
+    if (s.compare && s.backend && !s.p.device_bytes)
+        s.p.device_bytes = 1; /* the table has its own */
     ms_status status = s.size ? parse_size(s.size, &s.p.width, &s.p.height, &err) : MS_OK;
     if (status == MS_OK && s.compare)
-        return (status = print_comparison(&s, &err)) == MS_OK ? 0 : cli_fail(&err);
+        return (status = cli_plan_compare(&s.p, s.json, &err)) == MS_OK ? 0 : cli_fail(&err);
     if (status == MS_OK)
-        status = ms_plan_run(&s.p, &r, s.svg ? &svg : NULL, &err);
+        status = ms_plan_run(&s.p, &r, s.svg || s.html ? &svg : NULL, &err);
     if (status == MS_OK || status == MS_BUDGET) {
         if (s.json)
             print_json(&r);
@@ -146,7 +173,7 @@ static int plan_run(const void *state, char **arguments, int n_arguments) {
             print_text(&s, &r);
     }
     if (svg) {
-        ms_status written = cli_write_file(s.svg, svg, strlen(svg), status == MS_OK ? &err : NULL);
+        ms_status written = write_drawings(&s, &r, svg, status == MS_OK ? &err : NULL);
         status = status == MS_OK ? written : status;
     }
     ms_plan_free_svg(&svg);
@@ -176,7 +203,14 @@ static const cli_option plan_options[] = {
     {"threads", 't', CLI_INT, P(threads), "N", "threads; 0 = all", 0, 1024},
     {"json", 'j', CLI_FLAG, offsetof(plan_state, json), NULL, "print JSON", 0, 0},
     {"svg", 0, CLI_TEXT, offsetof(plan_state, svg), "FILE", "draw the memory over a window", 0, 0},
-    {"compare", 0, CLI_FLAG, offsetof(plan_state, compare), NULL, "a table of budgets from 8 to 80 GB", 0, 0},
+    {"html", 0, CLI_TEXT, offsetof(plan_state, html), "FILE", "the drawing and the tables as one page", 0, 0},
+    {"compare", 0, CLI_FLAG, offsetof(plan_state, compare), NULL,
+     "a table of 8 to 80 GiB and 50 to 500 frames", 0, 0},
+    {"tracked", 0, CLI_FLAG, P(tracked), NULL,
+     "faces come from a track file: the prediction leaves out finding them", 0, 0},
+    {"backend", 0, CLI_CHOICE, offsetof(plan_state, backend), "cpu|dummy",
+     "dummy: a device that is not here, of --device-memory", 0, 0},
+    {"device-memory", 0, CLI_BYTES, P(device_bytes), "SIZE", "of that device, like 80G", 0, 0},
 };
 
 const cli_command cli_plan_command = {
@@ -184,7 +218,7 @@ const cli_command cli_plan_command = {
     .summary = "Say what a run would take in memory and time, without running it",
     .usage = "[--model DIR | --shape NAME] [OPTIONS]",
     .text = "Every byte is computed as the run itself computes it. The exit code is 3 when the budget is "
-            "too small.",
+            "too small. " CLI_HISTORY_HELP,
     .options = plan_options,
     .n_options = CLI_COUNT(plan_options),
     .state_bytes = sizeof(plan_state),

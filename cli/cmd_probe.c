@@ -6,12 +6,15 @@
 #include "base/size.h"
 #include "commands.h"
 #include "device/device.h"
+#include "history_file.h"
 #include "memory/bandwidth.h"
 #include "memory/host.h"
+#include "pipeline/run_history.h"
 #include "profile_options.h"
 
 typedef struct probe_state {
-    bool json, fields, measure;
+    bool json, fields, measure, calibrate;
+    int threads;
     const char *file; /* to measure the disk with */
     cli_profile_options profile;
 } probe_state;
@@ -22,6 +25,10 @@ typedef struct probe_result {
     size_t nominal_bytes, free_bytes; /* of the device */
     bool measured;
     ms_bandwidth disk, upload;
+    bool calibrated;
+    int threads;
+    ms_calibration rates;
+    char kept[MS_HISTORY_TEXT_BYTES]; /* where, or why not */
     ms_profile profile;
 } probe_result;
 
@@ -37,9 +44,31 @@ static ms_status measure(const probe_state *s, ms_device *dev, probe_result *r, 
     return MS_OK;
 }
 
+/* Measures anew, at length, and leaves it where runs look for it. */
+static ms_status calibrate(const probe_state *s, ms_device *dev, probe_result *r, ms_error *err) {
+    const ms_machine machine = ms_run_machine(dev);
+    const char *path = cli_history_file();
+    ms_history *history = NULL;
+    char warning[MS_HISTORY_TEXT_BYTES];
+    int64_t id;
+    MS_TRY(ms_calibrate(dev, s->file, MS_CALIBRATE_FULL_S, &r->rates, err));
+    r->calibrated = true;
+    r->threads = machine.threads;
+    if (!path || !ms_history_supported()) {
+        snprintf(r->kept, sizeof(r->kept), "nowhere: %s",
+                 path ? "this build has no SQLite" : "MEMSAFE_HISTORY=off");
+        return MS_OK;
+    }
+    MS_TRY(ms_history_open(path, &history, warning, err));
+    ms_status status = ms_history_put_calibration(history, &machine, &r->rates, &id, err);
+    ms_history_close(&history);
+    snprintf(r->kept, sizeof(r->kept), "%.255s", path);
+    return status;
+}
+
 /* The cpu back end's device memory is the host's: what the limits make of it. */
 static ms_status look(const probe_state *s, probe_result *r, ms_error *err) {
-    const ms_device_params params = {.backend = "cpu", .isa_limit = MS_ISA_COUNT - 1};
+    const ms_device_params params = {.backend = "cpu", .threads = s->threads, .isa_limit = MS_ISA_COUNT - 1};
     ms_device *dev = NULL;
     ms_host_read(&r->host);
     r->nominal_bytes = ms_host_nominal_bytes(&r->host);
@@ -48,6 +77,8 @@ static ms_status look(const probe_state *s, probe_result *r, ms_error *err) {
     MS_TRY(ms_device_open(&params, &dev, err));
     snprintf(r->device, sizeof(r->device), "%s", dev->description);
     ms_status status = s->measure ? measure(s, dev, r, err) : MS_OK;
+    if (status == MS_OK && s->calibrate)
+        status = calibrate(s, dev, r, err);
     ms_device_close(&dev);
     return status;
 }
@@ -82,6 +113,19 @@ static void text_host(ms_buf *out, const ms_host *h) {
     text_bytes(out, "free for a run", ms_host_free_bytes(h));
 }
 
+static void text_rates(ms_buf *out, const probe_result *r) {
+    const ms_calibration *c = &r->rates;
+    ms_buf_printf(out, "Kernels, %d thread%s (kept: %s)\n", r->threads, r->threads == 1 ? "" : "s", r->kept);
+    ms_buf_printf(out, "  %-24s %.1f GFLOP/s\n", "convolution", c->conv_flops * 1e-9);
+    ms_buf_printf(out, "  %-24s %.1f GFLOP/s\n", "linear layer", c->linear_flops * 1e-9);
+    ms_buf_printf(out, "  %-24s %.1f GFLOP/s\n", "attention", c->attention_flops * 1e-9);
+    ms_buf_printf(out, "  %-24s %.2f GB/s\n", "sums and norms", c->moved_bytes * 1e-9);
+    ms_buf_printf(out, "  %-24s %.2f GB/s\n", "reading weights", c->weight_bytes * 1e-9);
+    ms_buf_printf(out, "  %-24s %.2f GB/s\n", "packing weights", c->pack_bytes * 1e-9);
+    ms_buf_printf(out, "  %-24s %.2f GB/s\n", "disk", c->disk_bytes * 1e-9);
+    ms_buf_printf(out, "  %-24s %.1f us\n", "starting an operation", 1e6 / c->passes);
+}
+
 static void write_text(const probe_result *r, ms_buf *out) {
     char reason[MS_PROFILE_TEXT_BYTES];
     ms_buf_printf(out, "Processor\n  %-24s %s\n  %-24s %d\n  %-24s", "name", r->host.cpu_name,
@@ -103,6 +147,8 @@ static void write_text(const probe_result *r, ms_buf *out) {
                        r->disk.direct ? "past the page cache" : "cached pages dropped before");
         text_bandwidth(out, "host to device", &r->upload, "a copy within host memory");
     }
+    if (r->calibrated)
+        text_rates(out, r);
     ms_buf_printf(out, "Tier\n  %s, because %s\nProfile\n", ms_tier_name(r->profile.tier),
                   ms_profile_tier_reason(&r->profile, reason));
     ms_profile_write_text(&r->profile, out);
@@ -156,6 +202,20 @@ static void json_bandwidth(ms_buf *out, const char *key, const ms_bandwidth *b, 
     ms_buf_printf(out, ", \"direct\": %s}", b->direct ? "true" : "false");
 }
 
+static void json_rates(ms_buf *out, const probe_result *r) {
+    if (!r->calibrated) {
+        ms_buf_printf(out, "\"calibration\": null");
+        return;
+    }
+    ms_buf_printf(out, "\"calibration\": {\"threads\": %d", r->threads);
+#define X(rate)                                                                                              \
+    ms_buf_printf(out, ", \"%s_per_s\": ", #rate);                                                           \
+    ms_buf_json_number(out, r->rates.rate);
+    MS_CALIBRATION_MAP(X)
+#undef X
+    ms_buf_printf(out, "}");
+}
+
 static void write_json(const probe_result *r, ms_buf *out) {
     const ms_host *h = &r->host;
     ms_buf_printf(out, "{\"cpu\": {\"name\": ");
@@ -182,6 +242,8 @@ static void write_json(const probe_result *r, ms_buf *out) {
     json_bandwidth(out, "disk", &r->disk, r->measured);
     ms_buf_printf(out, ", ");
     json_bandwidth(out, "host_to_device", &r->upload, r->measured);
+    ms_buf_printf(out, ", ");
+    json_rates(out, r);
     ms_buf_printf(out, ", \"profile\": ");
     ms_profile_write_json(&r->profile, out);
     ms_buf_printf(out, "}\n");
@@ -221,8 +283,11 @@ static const cli_option probe_options[] = {
     {"json", 'j', CLI_FLAG, offsetof(probe_state, json), NULL, "one JSON object", 0, 0},
     {"measure", 0, CLI_FLAG, offsetof(probe_state, measure), NULL,
      "measure how fast the disk is read and memory is copied (a second)", 0, 0},
+    {"calibrate", 0, CLI_FLAG, offsetof(probe_state, calibrate), NULL,
+     "measure anew what the kernels reach (seconds) and keep it for predictions", 0, 0},
+    {"threads", 't', CLI_INT, offsetof(probe_state, threads), "N", "threads for that; 0 = all", 0, 1024},
     {"disk-file", 0, CLI_TEXT, offsetof(probe_state, file), "FILE",
-     "file to read for that, a checkpoint is best (default: this program)", 0, 0},
+     "file to read for both, a checkpoint is best (default: this program)", 0, 0},
     {"fields", 0, CLI_FLAG, offsetof(probe_state, fields), NULL, "only list the fields that a profile has", 0,
      0},
     CLI_PROFILE_OPTIONS(probe_state, profile),
@@ -231,7 +296,8 @@ static const cli_option probe_options[] = {
 const cli_command cli_probe_command = {
     .name = "probe",
     .summary = "Show the processor, the memory that a run may use, the tier and the profile",
-    .usage = "[--json] [--measure] [--profile NAME] [--set FIELD=VALUE]...",
+    .usage = "[--json] [--measure] [--calibrate] [--profile NAME] [--set FIELD=VALUE]...",
+    .text = CLI_HISTORY_HELP,
     .options = probe_options,
     .n_options = CLI_COUNT(probe_options),
     .state_bytes = sizeof(probe_state),

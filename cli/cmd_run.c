@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "commands.h"
 #include "fps.h"
+#include "history_file.h"
 #include "memsafe/run.h"
 #include "progress.h"
 
@@ -32,6 +33,8 @@ static void report_text(const ms_run_report *r, const char *output) {
                r->change[i].level, r->change[i].reason, ms_rung_name(r->change[i].rung));
     if (r->frames_resumed)
         printf("  %" PRId64 " of them were finished by an earlier run\n", r->frames_resumed);
+    if (r->history_warning[0])
+        printf("  %s\n", r->history_warning);
     if (r->frames_interpolated)
         printf("  %" PRId64 " frames: face bridged between neighbours\n", r->frames_interpolated);
     if (r->frames_without_face)
@@ -52,6 +55,20 @@ static void report_changes(ms_buf *b, const ms_run_report *r) {
         ms_buf_printf(b, "}");
     }
     ms_buf_printf(b, "],\n");
+}
+
+static void report_times(ms_buf *b, const ms_run_report *r) {
+    const double measured_s[MS_STAGE_COUNT] = {r->load_s,    r->audio_s,  r->faces_s, r->encode_s,
+                                               r->denoise_s, r->decode_s, r->write_s};
+    ms_buf_printf(b, "  \"seconds\": {\"total\": %.3f", r->seconds);
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
+        ms_buf_printf(b, ", \"%s\": %.3f", ms_stage_name((ms_stage)i), measured_s[i]);
+    ms_buf_printf(b, "},\n  \"planned_seconds\": {");
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
+        ms_buf_printf(b, "%s\"%s\": %.3f", i ? ", " : "", ms_stage_name((ms_stage)i), r->planned_s[i]);
+    ms_buf_printf(b, "},\n  \"history_warning\": ");
+    ms_buf_json_string(b, r->history_warning);
+    ms_buf_printf(b, "\n}\n");
 }
 
 static ms_status write_report(const char *path, const run_state *s, const ms_run_report *r, ms_error *err) {
@@ -81,13 +98,10 @@ static ms_status write_report(const char *path, const run_state *s, const ms_run
                   "  \"rung\": \"%s\", \"budget_bytes\": %zu, \"planned_bytes\": %zu, "
                   "\"peak_resident_bytes\": %zu,\n"
                   "  \"weight_bytes\": %zu, \"streamed_bytes\": %zu, \"arena_bytes\": %zu, "
-                  "\"planned_window_s\": %.3f,\n"
-                  "  \"seconds\": {\"total\": %.3f, \"load\": %.3f, \"audio\": %.3f, \"faces\": %.3f, "
-                  "\"encode\": %.3f, "
-                  "\"denoise\": %.3f, \"decode\": %.3f, \"write\": %.3f}\n}\n",
+                  "\"planned_window_s\": %.3f,\n",
                   ms_rung_name(r->rung), r->budget_bytes, r->planned_bytes, r->peak_resident_bytes,
-                  r->weight_bytes, r->streamed_bytes, r->arena_bytes, r->planned_window_s, r->seconds,
-                  r->load_s, r->audio_s, r->faces_s, r->encode_s, r->denoise_s, r->decode_s, r->write_s);
+                  r->weight_bytes, r->streamed_bytes, r->arena_bytes, r->planned_window_s);
+    report_times(&b, r);
     ms_status status = b.failed ? ms_fail_alloc(err, NULL, b.length, "the report")
                                 : cli_write_file(path, b.data, b.length, err);
     ms_buf_free(&b);
@@ -111,6 +125,7 @@ static int run_run(const void *state, char **arguments, int n_arguments) {
     s.p.segment_frames = s.segment;
     s.p.rung = (ms_rung)s.rung;
     s.p.resolution = s.resolution;
+    s.p.history = cli_history_file();
     if (s.fps && cli_parse_fps(s.fps, &s.p.fps_num, &s.p.fps_den, &err) != MS_OK)
         return cli_fail(&err);
     cli_progress progress = cli_progress_begin((cli_progress_mode)s.progress);

@@ -8,6 +8,7 @@
     X(run)                                                                                                   \
     X(detect)                                                                                                \
     X(plan)                                                                                                  \
+    X(history)                                                                                               \
     X(models)                                                                                                \
     X(probe)                                                                                                 \
     X(batch_size)                                                                                            \

@@ -25,10 +25,17 @@ typedef struct ms_plan_params {
     bool deepcache;
     int resolution; /* 0 = the model's */
     ms_precision precision;
-    int threads;         /* 0 = all */
-    size_t budget_bytes; /* 0 = what is free now less the tier's margin */
+    int threads; /* 0 = all */
+    size_t
+        budget_bytes; /* 0 = what is free now less the tier's margin; another device's: its memory less the margin */
     ms_rung rung;
     ms_output_codec codec;
+    bool tracked;        /* faces come from a track file: only the time depends on it */
+    const char *history; /* as ms_run_params has it */
+    /* "cpu": this machine. "dummy": a device of device_bytes that need not be here, of which sizes are known and no
+       times; weights, activations and buffers are the device's, the rest is the host's. */
+    const char *backend;
+    size_t device_bytes;
 } ms_plan_params;
 
 /* 1280x720 at 25 frames a second for 10 seconds, otherwise ms_run's defaults. */
@@ -50,14 +57,18 @@ typedef struct ms_plan_report {
     int64_t slice_frames, slice_pixels; /* 0 = not sliced */
     int64_t stripe_rows;                /* of pictures in the VAE; 0 = whole pictures */
     char precision[12], tier[16];
-    /* Bytes; peak is the sum of the others but weights and streamed. */
+    /* Bytes; peak is the sum of them all on the cpu, of the last four on another device. */
     size_t process_bytes, codec_bytes, frame_bytes, buffer_bytes, arena_bytes, resident_bytes, stream_bytes;
     size_t peak_bytes, budget_bytes, least_bytes; /* least: the smallest budget that works */
+    size_t host_bytes;                            /* besides the device; 0 on the cpu */
     size_t weight_bytes, streamed_bytes;
     int n_phases;
     ms_plan_phase phase[MS_PLAN_PHASES];
     int64_t windows;
-    double window_s, total_s; /* predicted */
+    /* Predicted seconds, 0 for a device that is not here: of a full window's encode, denoise and decode; of the run's
+       stages; of the run. */
+    double window_s, stage_s[MS_STAGE_COUNT], total_s;
+    char history_warning[256]; /* what was wrong with the history; empty = nothing */
 } ms_plan_report;
 
 /*

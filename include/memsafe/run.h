@@ -41,6 +41,19 @@ typedef enum ms_audio_output {
     MS_AUDIO_OUTPUT_NONE,
 } ms_audio_output;
 
+/* The parts of a run that are timed and predicted. */
+typedef enum ms_stage {
+    MS_STAGE_LOAD,  /* opening files, reading and packing weights */
+    MS_STAGE_AUDIO, /* speech features */
+    MS_STAGE_FACES, /* decoding frames, finding and aligning faces */
+    MS_STAGE_ENCODE,
+    MS_STAGE_DENOISE,
+    MS_STAGE_DECODE,
+    MS_STAGE_WRITE, /* pasting back, encoding */
+    MS_STAGE_COUNT
+} ms_stage;
+MS_API const char *ms_stage_name(ms_stage stage); /* "load", "audio", ... */
+
 /* The ladder: how far a run is cut up to fit its memory. The same bits come out on every rung. */
 typedef enum ms_rung {
     MS_RUNG_AUTO, /* the fastest that fits */
@@ -111,6 +124,10 @@ typedef struct ms_run_params {
        none. Budget, threads and rung may be others. */
     bool resume;
 
+    /* File in which predicted and measured memory and times of runs are kept: predictions are corrected by it, the result
+       never depends on it. NULL = none; without it, the machine's speed is measured for a quarter of a second. */
+    const char *history;
+
     /* Called now and then from the calling thread; NULL = not. */
     void (*progress)(void *arg, const ms_run_progress *progress);
     /* Asked often; true ends the run with MS_CANCELLED. NULL = never. */
@@ -144,7 +161,10 @@ typedef struct ms_run_report {
     size_t arena_bytes, weight_bytes,
         streamed_bytes;      /* streamed: of the weights, what did not stay in memory */
     double planned_window_s; /* predicted time of a full window */
-    int n_changes;           /* the first MS_RUN_MAX_CHANGES are kept */
+    double planned_s
+        [MS_STAGE_COUNT];      /* predicted before the first window; all 0 when the length was not known */
+    char history_warning[256]; /* what was wrong with the history; empty = nothing */
+    int n_changes;             /* the first MS_RUN_MAX_CHANGES are kept */
     ms_run_change change[MS_RUN_MAX_CHANGES];
     /* faces_s and write_s are the busy time of two threads that run beside the rest: the sum is more than seconds. */
     double seconds, load_s, audio_s, faces_s, encode_s, denoise_s, decode_s, write_s;

@@ -1,5 +1,7 @@
 #include "models/network.h"
 
+#include <string.h>
+
 #include "base/error.h"
 
 ms_status ms_network_take(ms_graph **graph, const ms_slicing *slicing, ms_network *ret_network,
@@ -48,12 +50,39 @@ size_t ms_network_elements(const ms_network *n, const char *name) {
     return v == MS_NO_VALUE ? 0 : (size_t)ms_shape_elements(ms_graph_shape(n->graph, v));
 }
 
+/* Convolutions that are computed by Winograd's algorithm are several times faster than what goes through a plain matrix
+   product. */
+static bool is_winograd(const ms_graph *g, const ms_node *node) {
+    for (int i = 0; i < node->n_params; i++)
+        if (node->param[i] != MS_NO_PARAM &&
+            ms_weights_decl(ms_graph_weights(g), node->param[i])->layout == MS_LAYOUT_WINOGRAD)
+            return true;
+    return false;
+}
+
+/* Of all rows of a node; weights and slices are the caller's. */
+static void add_node(const ms_graph *g, const ms_node *node, ms_network_work *work) {
+    if (!node->op->flops) {
+        int64_t elements = ms_shape_elements(ms_graph_shape(g, node->output));
+        for (int i = 0; i < node->n_inputs; i++)
+            elements += ms_shape_elements(ms_graph_shape(g, node->input[i]));
+        work->moved_bytes += (double)elements * sizeof(float);
+        return;
+    }
+    double flops = node->op->flops(g, node);
+    if (strstr(node->op->name, "attention"))
+        work->attention_flops += flops;
+    else
+        *(is_winograd(g, node) ? &work->conv_flops : &work->linear_flops) += flops;
+}
+
 ms_network_work ms_network_get_work(const ms_network *n, ms_dtype precision) {
     const ms_graph *g = n->graph;
     const ms_weights *w = ms_graph_weights(g);
-    ms_network_work work = {.flops = ms_graph_flops(g)};
+    ms_network_work work = {0};
     for (int i = 0; i < ms_graph_node_count(g); i++) {
         const ms_node *node = ms_graph_node(g, i);
+        add_node(g, node, &work);
         const ms_segment *seg = ms_graph_get_segment(g, node->segment);
         int64_t slice = n->plan->slice[node->segment];
         double slices = (double)((seg->extent + slice - 1) / slice * seg->images);
@@ -70,7 +99,10 @@ ms_network_work ms_network_get_work(const ms_network *n, ms_dtype precision) {
 }
 
 ms_network_work ms_network_work_add(ms_network_work a, ms_network_work b, double times) {
-    return (ms_network_work){.flops = a.flops + times * b.flops,
+    return (ms_network_work){.conv_flops = a.conv_flops + times * b.conv_flops,
+                             .linear_flops = a.linear_flops + times * b.linear_flops,
+                             .attention_flops = a.attention_flops + times * b.attention_flops,
+                             .moved_bytes = a.moved_bytes + times * b.moved_bytes,
                              .weight_bytes = a.weight_bytes + times * b.weight_bytes,
                              .streamed_bytes = a.streamed_bytes + times * b.streamed_bytes,
                              .passes = a.passes + times * b.passes};

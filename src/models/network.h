@@ -16,7 +16,10 @@ void ms_network_clear(ms_network *network);
 
 /* What one run costs, for predicting its time. */
 typedef struct ms_network_work {
-    double flops;
+    /* Multiplications and additions, direct-equivalent; conv: of 3x3 convolutions by Winograd, linear: of all other
+       matrix products. */
+    double conv_flops, linear_flops, attention_flops;
+    double moved_bytes;    /* read and written by operations that are none of these */
     double weight_bytes;   /* read by kernels; once for every slice */
     double streamed_bytes; /* of those, what passes through the stream */
     double passes;         /* operations started, slices counted apart */

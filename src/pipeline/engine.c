@@ -330,13 +330,17 @@ ms_engine_memory ms_engine_get_memory(const ms_engine *e) {
     return m;
 }
 
-ms_network_work ms_engine_get_work(const ms_engine *e) {
+static ms_network_work work_of(const ms_engine *e, const ms_network *network, double runs) {
+    ms_network_work none = {0};
+    return ms_network_work_add(none, ms_network_get_work(network, e->p.precision), runs);
+}
+
+ms_engine_work ms_engine_get_work(const ms_engine *e) {
     double batches = ceil((double)e->window_frames / (double)e->vae_batch);
-    ms_network_work sum = ms_denoiser_work(e->denoiser, e->p.precision);
-    ms_network_work encode = ms_network_get_work(ms_autoencoder_network(e->vae, true), e->p.precision),
-                    decode = ms_network_get_work(ms_autoencoder_network(e->vae, false), e->p.precision);
-    sum = ms_network_work_add(sum, encode, 2 * batches);
-    return ms_network_work_add(sum, decode, batches);
+    return (ms_engine_work){.audio = work_of(e, ms_features_network(e->features), 1),
+                            .encode = work_of(e, ms_autoencoder_network(e->vae, true), 2 * batches),
+                            .denoise = ms_denoiser_work(e->denoiser, e->p.precision),
+                            .decode = work_of(e, ms_autoencoder_network(e->vae, false), batches)};
 }
 
 int ms_engine_get_phases(const ms_engine *e, ms_engine_phase ret_phases[MS_ENGINE_PHASES]) {

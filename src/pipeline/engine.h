@@ -71,8 +71,11 @@ typedef struct ms_engine_memory {
 } ms_engine_memory;
 ms_engine_memory ms_engine_get_memory(const ms_engine *engine);
 
-/* Of a full window; Whisper's share, a small one, is left out. */
-ms_network_work ms_engine_get_work(const ms_engine *engine);
+/* Of a full window; audio: of one 30 s segment of speech. */
+typedef struct ms_engine_work {
+    ms_network_work audio, encode, denoise, decode;
+} ms_engine_work;
+ms_engine_work ms_engine_get_work(const ms_engine *engine);
 
 /* The networks in the order in which a window runs them, all in the same arena. */
 #define MS_ENGINE_PHASES 5

@@ -10,7 +10,7 @@
 #include "memory/host.h"
 #include "models/synthesize.h"
 #include "pipeline/plan_svg.h"
-#include "pipeline/run_plan.h"
+#include "pipeline/run_history.h"
 
 void ms_plan_params_init(ms_plan_params *p) {
     ms_run_params run;
@@ -22,7 +22,12 @@ void ms_plan_params_init(ms_plan_params *p) {
                           .fps = 25,
                           .max_gap = run.max_gap,
                           .steps = run.steps,
-                          .guidance = run.guidance};
+                          .guidance = run.guidance,
+                          .backend = "cpu"};
+}
+
+static bool is_elsewhere(const ms_plan_params *p) {
+    return strcmp(p->backend, "cpu") != 0;
 }
 
 static ms_status check(const ms_plan_params *p, ms_error *err) {
@@ -33,6 +38,9 @@ static ms_status check(const ms_plan_params *p, ms_error *err) {
         return ms_fail(err, MS_INVALID_ARGUMENT, "frames must be at least 1");
     if (!(p->fps > 0) || p->fps > 1000)
         return ms_fail(err, MS_INVALID_ARGUMENT, "%g is no frame rate", p->fps);
+    if (is_elsewhere(p) != (p->device_bytes != 0))
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "the back end dummy, and no other, needs to be told its memory (--device-memory 80G)");
     return MS_OK;
 }
 
@@ -80,6 +88,38 @@ static ms_run_others others_of(const ms_plan_params *p, const ms_model_files *fi
                                           (size_t)files->unet_config.num_frames * face};
 }
 
+/* Of a device that is not here: what its tier says. Its data-centre cards compute in bf16. */
+static ms_run_policy policy_of(const ms_plan_params *p) {
+    if (!is_elsewhere(p))
+        return ms_run_policy_of(p->precision, p->budget_bytes);
+    ms_run_policy policy = ms_run_policy_of(p->precision, p->budget_bytes ? p->budget_bytes : 1);
+    policy.tier = ms_tier_of(p->device_bytes);
+    int margin = ms_tier_get_policy(policy.tier)->safety_margin_percent;
+    if (!p->budget_bytes)
+        policy.budget_bytes = (size_t)((double)p->device_bytes * (100 - margin) / 100);
+    if (p->precision == MS_PRECISION_AUTO)
+        policy.precision = ms_tier_precision(policy.tier, true);
+    return policy;
+}
+
+static void predict(const ms_plan_params *p, const ms_run_plan *plan, const ms_run_speed *speed, int threads,
+                    ms_plan_report *r) {
+    double computed_s[MS_STAGE_COUNT];
+    ms_run_extent extent = {.frames = (double)p->frames,
+                            .windows = (double)p->frames / r->window_frames,
+                            .speech_s = (double)p->frames / p->fps,
+                            .width = p->width,
+                            .height = p->height,
+                            .tracked = p->tracked,
+                            .threads = threads};
+    ms_run_compute(speed, plan->stage_s, &extent, computed_s);
+    ms_run_predict(speed, plan->rung, computed_s, r->stage_s);
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
+        r->total_s += r->stage_s[i];
+    for (int i = MS_STAGE_ENCODE; i <= MS_STAGE_DECODE; i++)
+        r->window_s += plan->stage_s[i] * speed->ratio[plan->rung][i];
+}
+
 static void describe(const ms_run_plan *plan, const ms_run_others *others, const ms_engine *engine,
                      ms_plan_report *r) {
     ms_engine_phase phases[MS_ENGINE_PHASES];
@@ -101,7 +141,6 @@ static void describe(const ms_run_plan *plan, const ms_run_others *others, const
     r->weight_bytes = plan->engine.weight_bytes;
     r->streamed_bytes = plan->engine.streamed_bytes;
     r->peak_bytes = plan->peak_bytes;
-    r->window_s = plan->window_s;
     r->n_phases = ms_engine_get_phases(engine, phases);
     for (int i = 0; i < r->n_phases; i++) {
         const ms_network *n = phases[i].network;
@@ -119,7 +158,7 @@ static ms_status plan_on(ms_device *dev, const ms_plan_params *p, ms_plan_report
     if (!files)
         return ms_fail_alloc(err, dev->mem, sizeof(*files), "the model's configs");
     ms_engine *engine = NULL;
-    ms_run_policy policy = ms_run_policy_of(p->precision, p->budget_bytes);
+    ms_run_policy policy = policy_of(p);
     r->budget_bytes = policy.budget_bytes;
     snprintf(r->precision, sizeof(r->precision), "%s", ms_dtype_name(policy.precision));
     snprintf(r->tier, sizeof(r->tier), "%s", ms_tier_name(policy.tier));
@@ -139,7 +178,15 @@ static ms_status plan_on(ms_device *dev, const ms_plan_params *p, ms_plan_report
                                .samples = {.samples = samples, .read = read_silence}};
     ms_run_others others = others_of(p, files, ms_pool_threads(dev->pool));
     size_t other_bytes = others.process_bytes + others.codec_bytes + others.frame_bytes;
-    ms_run_speed speed = ms_run_speed_measure(dev);
+    ms_run_speed speed = ms_run_speed_nominal();
+    if (is_elsewhere(p)) {
+        r->host_bytes = other_bytes;
+        other_bytes = 0;
+    } else {
+        ms_history_key key = ms_run_history_key(&params, p->tracked, p->codec);
+        MS_GOTO(ms_run_speed_find(dev, p->history, p->model ? files->unet : NULL, &key, &speed,
+                                  r->history_warning, err));
+    }
     ms_run_plan plan, least;
     MS_GOTO(ms_run_plan_least(&params, &speed, other_bytes, &least, err));
     r->least_bytes = least.peak_bytes;
@@ -154,7 +201,8 @@ static ms_status plan_on(ms_device *dev, const ms_plan_params *p, ms_plan_report
     MS_GOTO(ms_engine_create(&params, NULL, &engine, err));
     describe(&plan, &others, engine, r);
     r->windows = (p->frames + r->window_frames - 1) / r->window_frames;
-    r->total_s = (double)r->windows * r->window_s;
+    if (!is_elsewhere(p))
+        predict(p, &plan, &speed, ms_pool_threads(dev->pool), r);
     if (ret_svg)
         MS_GOTO(ms_plan_draw(r, engine, ret_svg, err));
     status = fit;
@@ -167,7 +215,10 @@ fail:
 ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, char **ret_svg,
                       ms_error *err) {
     ms_device *dev = NULL;
-    ms_device_params device = {.backend = "cpu", .threads = params->threads, .isa_limit = MS_ISA_COUNT - 1};
+    ms_device_params device = {.backend = params->backend,
+                               .threads = params->threads,
+                               .isa_limit = MS_ISA_COUNT - 1,
+                               .memory_bytes = params->device_bytes};
     ms_plan_report report = {0};
     if (err)
         ms_error_clear(err);

@@ -85,6 +85,8 @@ static ms_status run_job(ms_job *j, ms_error *err) {
     if (!j->store.named)
         MS_TRY(join(j, err));
     fill_report(j);
+    if (!j->store.whole && j->report.frames_resumed == 0) /* the times of a part say nothing */
+        ms_job_describe_past(j);
     return MS_OK;
 }
 
@@ -97,9 +99,11 @@ ms_status ms_run_media(const ms_run_params *params, ms_run_report *ret_report, m
     j->segment_frames = params->segment_frames ? params->segment_frames : SEGMENT_FRAMES;
     j->started = ms_job_now_s();
     ms_status status = run_job(j, err);
+    close_all(j, status, err);
+    if (status == MS_OK && params->history)
+        ms_job_record_past(j);
     if (status == MS_OK && ret_report)
         *ret_report = j->report;
-    close_all(j, status, err);
     ms_free(j);
     return status;
 }

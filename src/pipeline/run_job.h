@@ -22,6 +22,7 @@
 #include "pipeline/face_source.h"
 #include "pipeline/frame_source.h"
 #include "pipeline/queue.h"
+#include "pipeline/run_history.h"
 #include "pipeline/run_internal.h"
 #include "pipeline/run_plan.h"
 #include "pipeline/run_pressure.h"
@@ -61,6 +62,7 @@ typedef struct ms_job {
     ms_run_plan plan;
     ms_engine_params engine_params; /* but the layout, which is the plan's */
     ms_run_speed speed;
+    ms_history_run past; /* what the history will say of this run; 0 frames: nothing */
     ms_run_pressure pressure;
     ms_model_files files;
     ms_dtype precision;
@@ -135,6 +137,18 @@ ms_video_writer_params ms_job_writer_params(const ms_job *job);
 
 /* At a safe point, between windows: the layout follows memory pressure. */
 ms_status ms_job_follow_pressure(ms_job *job, ms_error *err);
+
+/* ---- run_past.c ---- */
+
+/* Before planning: the machine's speed, as earlier runs corrected it. */
+ms_status ms_job_find_speed(ms_job *job, ms_error *err);
+
+/* Fills the report's predictions, once plan and length are known. */
+void ms_job_predict(ms_job *job);
+
+/* Once the report is filled; then, when everything is closed, into the history. */
+void ms_job_describe_past(ms_job *job);
+void ms_job_record_past(ms_job *job);
 
 /* ---- run_key.c ---- */
 

@@ -239,7 +239,7 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
                                           .fps = (double)info->fps.num / (double)info->fps.den,
                                           .speech = ms_speech_stats(j->speech),
                                           .samples = ms_speech_source(j->speech)};
-    j->speed = ms_run_speed_measure(j->dev);
+    MS_TRY(ms_job_find_speed(j, err));
     MS_TRY(ms_run_plan_choose(&j->engine_params, &j->speed, other_bytes(j), j->report.budget_bytes, p->rung,
                               &j->plan, err));
     if (!ms_mem_set_budget(j->mem, j->report.budget_bytes))
@@ -247,7 +247,6 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
                        j->plan.peak_bytes);
     j->report.rung = j->plan.rung;
     j->report.planned_bytes = j->plan.peak_bytes;
-    j->report.planned_window_s = j->plan.window_s;
     return start_engine(j, err);
 }
 
@@ -278,6 +277,7 @@ ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
     if (p->frames > 0 && p->frames < wanted)
         wanted = p->frames;
     j->total = p->loop == MS_LOOP_MODE_NONE ? 0 : wanted;
+    ms_job_predict(j);
     j->store.expected_frames = j->total;
     ms_face_stage_params stage = {.mem = j->mem,
                                   .clip = j->clip,

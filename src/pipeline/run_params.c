@@ -17,6 +17,14 @@ void ms_run_params_init(ms_run_params *p) {
     p->crf = 18;
 }
 
+const char *ms_stage_name(ms_stage stage) {
+    static const char *const names[MS_STAGE_COUNT] = {
+        [MS_STAGE_LOAD] = "load",     [MS_STAGE_AUDIO] = "audio",     [MS_STAGE_FACES] = "faces",
+        [MS_STAGE_ENCODE] = "encode", [MS_STAGE_DENOISE] = "denoise", [MS_STAGE_DECODE] = "decode",
+        [MS_STAGE_WRITE] = "write"};
+    return stage >= 0 && stage < MS_STAGE_COUNT ? names[stage] : "?";
+}
+
 static ms_status check(const ms_run_params *p, ms_error *err) {
     if (!p->video || !p->audio || !p->output)
         return ms_fail(err, MS_INVALID_ARGUMENT, "the %s is missing",

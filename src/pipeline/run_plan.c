@@ -3,34 +3,15 @@
 #include <math.h>
 
 #include "base/error.h"
-#include "device/cpu/peak.h"
 #include "memory/host.h"
 #include "pipeline/clip.h"
 #if MS_HAVE_FFMPEG
 #include "media/codec_memory.h"
 #endif
 
-/* Read and packed by one thread on the machine of docs/performance.md; it scales with the threads, since packing and
-   not the disk is the limit. */
-#define STREAM_BYTES_PER_THREAD 0.4e9
-/* Winograd's weight transform reads a weight at about this rate. */
-#define WEIGHT_BYTES_PER_THREAD 4e9
-#define PASS_SECONDS 20e-6
-#define PEAK_SECONDS 0.05
-/* Of the FMA peak, over all layers, multiplications that Winograd saves counted as done. */
-#define EFFICIENCY 0.9
-
 /* Streaming is tried with less and less resident until the plan fits; the stream's buffer depends on what is streamed,
    so the amount is found by trying. */
 #define TRIES 12
-
-ms_run_speed ms_run_speed_measure(ms_device *dev) {
-    double threads = ms_pool_threads(dev->pool);
-    return (ms_run_speed){.flops = EFFICIENCY * ms_cpu_peak_flops(dev, PEAK_SECONDS),
-                          .weight_bytes = threads * WEIGHT_BYTES_PER_THREAD,
-                          .stream_bytes = threads * STREAM_BYTES_PER_THREAD,
-                          .pass_s = PASS_SECONDS};
-}
 
 /* ---- policy ---- */
 
@@ -39,7 +20,8 @@ ms_run_policy ms_run_policy_of(ms_precision precision, size_t budget_bytes) {
         [MS_PRECISION_FP32] = MS_F32, [MS_PRECISION_FP16] = MS_F16, [MS_PRECISION_BF16] = MS_BF16};
     ms_host host;
     ms_host_read(&host);
-    ms_run_policy p = {.tier = ms_tier_of(ms_host_nominal_bytes(&host)), .budget_bytes = budget_bytes};
+    ms_run_policy p = {.tier = ms_tier_of(budget_bytes ? budget_bytes : ms_host_nominal_bytes(&host)),
+                       .budget_bytes = budget_bytes};
     p.precision = precision == MS_PRECISION_AUTO ? ms_tier_precision(p.tier, false) : types[precision];
     int margin = ms_tier_get_policy(p.tier)->safety_margin_percent;
     if (!budget_bytes)
@@ -125,11 +107,6 @@ enum { LADDER = sizeof(ladder) / sizeof(ladder[0]) };
 
 /* ---- one candidate ---- */
 
-static double seconds_of(const ms_run_speed *s, ms_network_work w) {
-    return w.flops / s->flops + w.weight_bytes / s->weight_bytes + w.streamed_bytes / s->stream_bytes +
-           w.passes * s->pass_s;
-}
-
 static ms_status measure(const ms_engine_params *params, const ms_run_speed *speed,
                          const ms_engine_layout *layout, size_t other_bytes, ms_run_plan *ret_plan,
                          ms_error *err) {
@@ -137,10 +114,10 @@ static ms_status measure(const ms_engine_params *params, const ms_run_speed *spe
     p.layout = *layout;
     ms_engine *engine = NULL;
     MS_TRY(ms_engine_create(&p, NULL, &engine, err));
-    *ret_plan = (ms_run_plan){.layout = *layout,
-                              .engine = ms_engine_get_memory(engine),
-                              .other_bytes = other_bytes,
-                              .window_s = seconds_of(speed, ms_engine_get_work(engine))};
+    *ret_plan =
+        (ms_run_plan){.layout = *layout, .engine = ms_engine_get_memory(engine), .other_bytes = other_bytes};
+    ms_run_compute_window(speed, engine, ret_plan->stage_s);
+    ret_plan->window_s = ms_run_window_seconds(speed, ret_plan->stage_s);
     ret_plan->layout.vae_batch = ms_engine_vae_batch(engine);
     ret_plan->peak_bytes = ret_plan->engine.total_bytes + other_bytes;
     ms_engine_destroy(&engine);

@@ -7,18 +7,7 @@
 
 #include "memory/tier.h"
 #include "memsafe/run.h"
-#include "pipeline/engine.h"
-
-/* Seconds = the sum over the terms; measured on the machine (ms_run_speed_measure). */
-typedef struct ms_run_speed {
-    double flops;        /* that the kernels reach, a second */
-    double weight_bytes; /* that kernels read, a second, when they have little else to do */
-    double stream_bytes; /* that are read and packed, a second */
-    double pass_s;       /* for starting one operation */
-} ms_run_speed;
-
-/* Takes about a tenth of a second. */
-ms_run_speed ms_run_speed_measure(ms_device *dev);
+#include "pipeline/run_time.h"
 
 /* Where a run's policy comes from: this host's tier, and the budget that holds without one being given. */
 typedef struct ms_run_policy {
@@ -60,9 +49,10 @@ typedef struct ms_run_plan {
     ms_rung rung;
     ms_engine_layout layout;
     ms_engine_memory engine;
-    size_t other_bytes; /* what the run holds besides the engine */
-    size_t peak_bytes;  /* engine and others */
-    double window_s;    /* predicted */
+    size_t other_bytes;             /* what the run holds besides the engine */
+    size_t peak_bytes;              /* engine and others */
+    double stage_s[MS_STAGE_COUNT]; /* ms_run_compute_window() */
+    double window_s;                /* ms_run_window_seconds() */
 } ms_run_plan;
 
 /*

@@ -14,6 +14,7 @@ static char inputs[2048];
 static int prepare(void **state) {
     (void)state;
     char line[1024];
+    test_set_history(test_file("history.db"));
     snprintf(line, sizeof(line),
              "%s --seed 3 --frames %d --size 240x208 -o %s --track %s --speech-seed 9 --speech %s >/dev/null",
              MS_DRAW_CLIP_PATH, FRAMES, test_file("in.mkv"), test_file("in.jsonl"), test_file("in.wav"));

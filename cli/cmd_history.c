@@ -1,0 +1,171 @@
+/* `memsafe history`: what earlier runs predicted and what came. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "commands.h"
+#include "history_file.h"
+#include "memory/history.h"
+
+typedef struct history_state {
+    bool json, clear;
+    int limit;
+} history_state;
+
+static void history_defaults(void *state) {
+    ((history_state *)state)->limit = 20;
+}
+
+static double sum_of(const double seconds[MS_STAGE_COUNT]) {
+    double sum = 0;
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
+        sum += seconds[i];
+    return sum;
+}
+
+typedef struct listing {
+    ms_buf out;
+    int count;
+} listing;
+
+/* ---- for people ---- */
+
+static void text_row(ms_buf *out, const char *label, double predicted, double measured) {
+    ms_buf_printf(out, "    %-10s %12.2f %12.2f", label, predicted, measured);
+    if (predicted > 0)
+        ms_buf_printf(out, " %8.2f", measured / predicted);
+    ms_buf_printf(out, "\n");
+}
+
+static ms_status text_run(void *arg, const ms_history_run *r) {
+    listing *l = arg;
+    char when[32] = "?";
+    time_t t = (time_t)r->time_s;
+    struct tm tm;
+    if (localtime_r(&t, &tm))
+        strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &tm);
+    ms_buf_printf(&l->out, "%s%s  %s, %d thread%s\n  %s\n", l->count ? "\n" : "", when, r->machine.device,
+                  r->machine.threads, r->machine.threads == 1 ? "" : "s", r->key.model);
+    ms_buf_printf(&l->out, "  %" PRId64 " frames of %dx%d to %s, faces %s; %d px, %s, %d step%s\n", r->frames,
+                  r->width, r->height, r->key.codec, r->key.tracked ? "from a track" : "found",
+                  r->key.resolution, r->key.precision, r->steps, r->steps == 1 ? "" : "s");
+    ms_buf_printf(&l->out, "  rung %s (%s), budget %.0f MB\n", ms_rung_name(r->rung), r->layout,
+                  (double)r->budget_bytes / 1e6);
+    if (r->changes)
+        ms_buf_printf(&l->out, "  the layout changed %d time%s under way: its times correct nothing\n",
+                      r->changes, r->changes == 1 ? "" : "s");
+    ms_buf_printf(&l->out, "    %-10s %12s %12s %8s\n", "", "predicted", "measured", "ratio");
+    text_row(&l->out, "peak MB", (double)r->planned_bytes / 1e6, (double)r->peak_bytes / 1e6);
+    for (int i = 0; i < MS_STAGE_COUNT; i++) {
+        char label[32];
+        snprintf(label, sizeof(label), "%s s", ms_stage_name((ms_stage)i));
+        text_row(&l->out, label, r->predicted_s[i], r->measured_s[i]);
+    }
+    text_row(&l->out, "all s", sum_of(r->predicted_s), sum_of(r->measured_s));
+    l->count++;
+    return MS_OK;
+}
+
+/* ---- for programs ---- */
+
+static void json_text(ms_buf *out, const char *key, const char *text) {
+    ms_buf_printf(out, "\"%s\": ", key);
+    ms_buf_json_string(out, text);
+    ms_buf_printf(out, ", ");
+}
+
+static void json_seconds(ms_buf *out, const char *key, const double seconds[MS_STAGE_COUNT]) {
+    ms_buf_printf(out, ", \"%s\": {", key);
+    for (int i = 0; i < MS_STAGE_COUNT; i++) {
+        ms_buf_printf(out, "%s\"%s\": ", i ? ", " : "", ms_stage_name((ms_stage)i));
+        ms_buf_json_number(out, seconds[i]);
+    }
+    ms_buf_printf(out, "}");
+}
+
+static ms_status json_run(void *arg, const ms_history_run *r) {
+    listing *l = arg;
+    ms_buf *out = &l->out;
+    ms_buf_printf(out, "%s{\"time\": %" PRId64 ", ", l->count ? ",\n " : "", r->time_s);
+    json_text(out, "device", r->machine.device);
+    json_text(out, "model", r->key.model);
+    json_text(out, "precision", r->key.precision);
+    json_text(out, "codec", r->key.codec);
+    json_text(out, "layout", r->layout);
+    ms_buf_printf(out,
+                  "\"rung\": \"%s\", \"threads\": %d, \"resolution\": %d, \"tracked\": %s, \"width\": %d, "
+                  "\"height\": %d, \"steps\": %d, \"frames\": %" PRId64
+                  ", \"layout_changes\": %d, \"budget_bytes\": %zu, \"planned_bytes\": %zu, "
+                  "\"peak_resident_bytes\": %zu",
+                  ms_rung_name(r->rung), r->machine.threads, r->key.resolution,
+                  r->key.tracked ? "true" : "false", r->width, r->height, r->steps, r->frames, r->changes,
+                  r->budget_bytes, r->planned_bytes, r->peak_bytes);
+    json_seconds(out, "computed_s", r->computed_s);
+    json_seconds(out, "predicted_s", r->predicted_s);
+    json_seconds(out, "measured_s", r->measured_s);
+    ms_buf_printf(out, "}");
+    l->count++;
+    return MS_OK;
+}
+
+static ms_status list(ms_history *history, const history_state *s, listing *l, ms_error *err) {
+    if (s->json)
+        ms_buf_printf(&l->out, "[");
+    MS_TRY(ms_history_list(history, s->limit, s->json ? json_run : text_run, l, err));
+    if (s->json)
+        ms_buf_printf(&l->out, "]\n");
+    else if (l->count == 0)
+        ms_buf_printf(&l->out, "No run is on record.\n");
+    return l->out.failed ? ms_fail_alloc(err, NULL, l->out.length, "the list") : MS_OK;
+}
+
+static int history_run(const void *state, char **arguments, int n_arguments) {
+    (void)arguments;
+    (void)n_arguments;
+    const history_state *s = state;
+    const char *path = cli_history_file();
+    char warning[MS_HISTORY_TEXT_BYTES];
+    ms_history *history = NULL;
+    listing l = {.count = 0};
+    ms_error err;
+    ms_error_clear(&err);
+    if (!path) {
+        ms_fail(&err, MS_UNSUPPORTED, "no history is kept: MEMSAFE_HISTORY=off");
+        return cli_fail(&err);
+    }
+    ms_status status = ms_history_open(path, &history, warning, &err);
+    if (status != MS_OK)
+        return cli_fail(&err);
+    if (warning[0])
+        fprintf(stderr, "memsafe: %s\n", warning);
+    ms_buf_init(&l.out, NULL);
+    status = s->clear ? ms_history_clear(history, &err) : list(history, s, &l, &err);
+    if (status == MS_OK && l.out.data)
+        fputs(l.out.data, stdout);
+    ms_buf_free(&l.out);
+    ms_history_close(&history);
+    return status == MS_OK ? 0 : cli_fail(&err);
+}
+
+static const cli_option history_options[] = {
+    {"json", 'j', CLI_FLAG, offsetof(history_state, json), NULL, "one JSON array", 0, 0},
+    {"limit", 'n', CLI_INT, offsetof(history_state, limit), "N", "runs to show, 0 = all (default 20)", 0,
+     1000000},
+    {"clear", 0, CLI_FLAG, offsetof(history_state, clear), NULL,
+     "forget all runs; what the kernels reach stays", 0, 0},
+};
+
+const cli_command cli_history_command = {
+    .name = "history",
+    .summary = "Show what earlier runs predicted and what they then took",
+    .usage = "[--json] [--limit N] [--clear]",
+    .text = "Newest first. Later predictions are corrected by it. " CLI_HISTORY_HELP,
+    .options = history_options,
+    .n_options = CLI_COUNT(history_options),
+    .state_bytes = sizeof(history_state),
+    .defaults = history_defaults,
+    .run = history_run,
+};

@@ -1,0 +1,242 @@
+#include "memory/calibration.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "graph/exec.h"
+#include "graph/ops.h"
+#include "memory/bandwidth.h"
+
+enum { MEASUREMENTS = 7, PASSES = 64, SIDE = 32, CHANNELS = 320, HEAVY_CHANNELS = 512 };
+
+static double now_s(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- one operation as a graph ---- */
+
+typedef struct bench {
+    ms_device *dev;
+    ms_weights *weights;
+    ms_graph *graph;
+    ms_plan *plan;
+    void *arena;
+} bench;
+
+static void build_conv(ms_graph *g) {
+    ms_conv_desc d = {.name = "conv",
+                      .src = ms_graph_input(g, "x", (ms_shape){1, SIDE, SIDE, CHANNELS}, false),
+                      .src2 = MS_NO_VALUE,
+                      .channels = CHANNELS,
+                      .kernel_h = 3,
+                      .kernel_w = 3,
+                      .pad_top = 1,
+                      .pad_left = 1,
+                      .pad_bottom = 1,
+                      .pad_right = 1,
+                      .weight = "w",
+                      .norm = MS_NO_NORM,
+                      .out = MS_NO_OUT};
+    ms_graph_output(g, ms_op_conv(g, &d), "y");
+}
+
+/* So few pixels that reading the weights takes longer than computing. */
+static void build_weights(ms_graph *g) {
+    ms_conv_desc d = {.name = "conv",
+                      .src = ms_graph_input(g, "x", (ms_shape){1, 4, 4, HEAVY_CHANNELS}, false),
+                      .src2 = MS_NO_VALUE,
+                      .channels = HEAVY_CHANNELS,
+                      .kernel_h = 3,
+                      .kernel_w = 3,
+                      .pad_top = 1,
+                      .pad_left = 1,
+                      .pad_bottom = 1,
+                      .pad_right = 1,
+                      .weight = "w",
+                      .norm = MS_NO_NORM,
+                      .out = MS_NO_OUT};
+    ms_graph_output(g, ms_op_conv(g, &d), "y");
+}
+
+static void build_linear(ms_graph *g) {
+    ms_linear_desc d = {.name = "linear",
+                        .src = ms_graph_input(g, "x", (ms_shape){1, SIDE, SIDE, CHANNELS}, false),
+                        .src2 = MS_NO_VALUE,
+                        .n = (int64_t)4 * CHANNELS,
+                        .weight = {"w"},
+                        .norm = MS_NO_NORM,
+                        .out = MS_NO_OUT};
+    ms_graph_output(g, ms_op_linear(g, &d), "y");
+}
+
+static void build_attention(ms_graph *g) {
+    ms_attention_desc d = {.name = "attention",
+                           .q = ms_graph_input(g, "x", (ms_shape){1, SIDE, SIDE, 3 * CHANNELS}, false),
+                           .kv = MS_NO_VALUE,
+                           .k_channel = CHANNELS,
+                           .v_channel = 2 * (int64_t)CHANNELS,
+                           .heads = 8,
+                           .head_dim = CHANNELS / 8};
+    ms_graph_output(g, ms_op_attention(g, &d), "y");
+}
+
+static void build_move(ms_graph *g) {
+    ms_shape shape = {2, SIDE, SIDE, CHANNELS};
+    ms_value a = ms_graph_input(g, "a", shape, false), b = ms_graph_input(g, "b", shape, false);
+    ms_graph_output(g, ms_op_binary(g, "add", MS_BINARY_ADD, a, b), "y");
+}
+
+/* So little to do that handing it out to the threads is most of it. */
+static void build_passes(ms_graph *g) {
+    ms_value v = ms_graph_input(g, "x", (ms_shape){1, 2, 2, 64}, false);
+    for (int i = 0; i < PASSES; i++) {
+        ms_linear_desc d = {.name = "linear",
+                            .src = v,
+                            .src2 = MS_NO_VALUE,
+                            .n = 64,
+                            .weight = {"w"},
+                            .norm = MS_NO_NORM,
+                            .out = MS_NO_OUT};
+        v = ms_op_linear(g, &d);
+    }
+    ms_graph_output(g, v, "y");
+}
+
+static void bench_close(bench *b) {
+    if (b->arena)
+        b->dev->backend->free(b->dev, b->arena);
+    ms_plan_destroy(&b->plan);
+    ms_graph_destroy(&b->graph);
+    ms_weights_destroy(&b->weights);
+}
+
+static ms_status bench_open(bench *b, ms_device *dev, void (*build)(ms_graph *g), ms_error *err) {
+    const ms_slicing whole = {0};
+    *b = (bench){.dev = dev};
+    MS_TRY(ms_weights_create(dev, &b->weights, err));
+    MS_TRY(ms_graph_create(dev->mem, dev, b->weights, &b->graph, err));
+    ms_graph_segment(b->graph, MS_AXIS_FRAMES, "calibration");
+    build(b->graph);
+    MS_TRY(ms_graph_finish(b->graph, err));
+    MS_TRY(ms_plan_create(b->graph, &whole, &b->plan, err));
+    MS_TRY(ms_weights_randomize(b->weights, 1, MS_F16, dev->pool, err));
+    b->arena = dev->backend->alloc(dev, MS_LEDGER_ACTIVATIONS, b->plan->arena_bytes);
+    if (!b->arena)
+        return ms_fail_alloc(err, dev->mem, b->plan->arena_bytes, "measuring the kernels");
+    memset(b->arena, 0, b->plan->arena_bytes); /* numbers that are none would take longer */
+    return MS_OK;
+}
+
+/* The best of several runs, and what one does. */
+typedef struct timing {
+    double seconds, flops, weight_bytes;
+} timing;
+
+static ms_status time_graph(ms_device *dev, void (*build)(ms_graph *g), double limit_s, timing *ret_timing,
+                            ms_error *err) {
+    bench b;
+    ms_status status;
+    timing t = {.seconds = INFINITY};
+    MS_GOTO(bench_open(&b, dev, build, err));
+    t.flops = ms_graph_flops(b.graph);
+    t.weight_bytes = (double)ms_weights_bytes(b.weights, MS_F16);
+    double began = now_s();
+    for (int round = 0; round < 1 || now_s() - began < limit_s; round++) {
+        double start = now_s();
+        MS_GOTO(ms_exec_run(b.graph, b.plan, b.arena, NULL, err));
+        t.seconds = fmin(t.seconds, fmax(now_s() - start, 1e-9));
+    }
+    *ret_timing = t;
+fail:
+    bench_close(&b);
+    return status;
+}
+
+/* ---- weights on their way in ---- */
+
+typedef struct packing {
+    ms_device *dev;
+    ms_weight_shape shape;
+    const float *row;
+    void *packed;
+} packing;
+
+static void pack_panel(void *arg, int64_t panel, int worker) {
+    (void)worker;
+    const packing *p = arg;
+    const float *rows[16];
+    for (int i = 0; i < 16; i++)
+        rows[i] = p->row;
+    p->dev->backend->weight_pack(&p->shape, panel, rows, p->packed);
+}
+
+static ms_status time_packing(ms_device *dev, double limit_s, double *ret_bytes_per_s, ms_error *err) {
+    packing p = {.dev = dev,
+                 .shape = {.layout = MS_LAYOUT_WINOGRAD,
+                           .dtype = MS_F16,
+                           .n = HEAVY_CHANNELS,
+                           .c_in = HEAVY_CHANNELS,
+                           .kernel_h = 3,
+                           .kernel_w = 3,
+                           .groups = 1}};
+    size_t bytes = dev->backend->weight_bytes(&p.shape);
+    float *row = ms_calloc(dev->mem, MS_LEDGER_STAGING, (size_t)HEAVY_CHANNELS * 9, sizeof(float));
+    p.packed = ms_alloc(dev->mem, MS_LEDGER_STAGING, bytes);
+    p.row = row;
+    ms_status status = MS_OK;
+    double best = INFINITY, began = now_s();
+    if (!row || !p.packed)
+        status = ms_fail_alloc(err, dev->mem, bytes, "measuring how weights are packed");
+    for (int round = 0; status == MS_OK && (round < 1 || now_s() - began < limit_s); round++) {
+        double start = now_s();
+        ms_pool_run(dev->pool, dev->backend->weight_panels(&p.shape), pack_panel, &p);
+        best = fmin(best, fmax(now_s() - start, 1e-9));
+    }
+    if (status == MS_OK)
+        *ret_bytes_per_s = (double)bytes / best;
+    ms_free(row);
+    ms_free(p.packed);
+    return status;
+}
+
+static double disk_rate(ms_device *dev, const char *file, double limit_s, double otherwise) {
+    ms_bandwidth_params params = {.mem = dev->mem, .limit_s = limit_s};
+    ms_bandwidth disk;
+    return ms_bandwidth_of_file(&params, file, &disk, NULL) == MS_OK ? disk.bytes_per_s : otherwise;
+}
+
+ms_status ms_calibrate(ms_device *dev, const char *disk_file, double seconds, ms_calibration *ret_calibration,
+                       ms_error *err) {
+    double share = seconds / (MEASUREMENTS + 1);
+    ms_calibration c = {0};
+    timing t = {.seconds = 1};
+    MS_TRY(time_graph(dev, build_conv, share, &t, err));
+    c.conv_flops = t.flops / t.seconds;
+    MS_TRY(time_graph(dev, build_linear, share, &t, err));
+    c.linear_flops = t.flops / t.seconds;
+    MS_TRY(time_graph(dev, build_attention, share, &t, err));
+    c.attention_flops = t.flops / t.seconds;
+    MS_TRY(time_graph(dev, build_weights, share, &t, err));
+    /* Noise may make the rest too small or negative: then half of it is taken for reading. */
+    c.weight_bytes = t.weight_bytes / fmax(t.seconds - t.flops / c.conv_flops, 0.5 * t.seconds);
+    MS_TRY(time_graph(dev, build_move, share, &t, err));
+    c.moved_bytes = 3.0 * 2 * SIDE * SIDE * CHANNELS * sizeof(float) / t.seconds;
+    MS_TRY(time_graph(dev, build_passes, share, &t, err));
+    c.passes = PASSES / t.seconds;
+    MS_TRY(time_packing(dev, share, &c.pack_bytes, err));
+    c.disk_bytes = disk_rate(dev, disk_file, share, c.pack_bytes);
+    *ret_calibration = c;
+    return MS_OK;
+}
+
+bool ms_calibration_is_sane(const ms_calibration *c) {
+    bool sane = true;
+#define X(rate) sane = sane && c->rate > 1 && c->rate < 1e18;
+    MS_CALIBRATION_MAP(X)
+#undef X
+    return sane;
+}

@@ -1,0 +1,64 @@
+/* What a run learns from earlier ones, and what it leaves to later ones. */
+#include <stdio.h>
+#include <string.h>
+
+#include "pipeline/run_job.h"
+
+ms_status ms_job_find_speed(ms_job *j, ms_error *err) {
+    j->past.machine = ms_run_machine(j->dev);
+    j->past.key = ms_run_history_key(&j->engine_params, j->p->track != NULL, j->p->codec);
+    return ms_run_speed_find(j->dev, j->p->history, j->files.unet, &j->past.key, &j->speed,
+                             j->report.history_warning, err);
+}
+
+/* Seconds of every stage for so many frames, of which so many get a new face. */
+static void predict(const ms_job *j, double frames, double faces, double ret_computed_s[MS_STAGE_COUNT],
+                    double ret_predicted_s[MS_STAGE_COUNT]) {
+    const ms_video_info *info = ms_clip_info(j->clip);
+    ms_run_extent extent = {.frames = frames,
+                            .windows = faces / (double)j->files.unet_config.num_frames,
+                            .speech_s = frames * info->fps.den / info->fps.num,
+                            .width = info->width,
+                            .height = info->height,
+                            .tracked = j->p->track != NULL,
+                            .threads = ms_pool_threads(j->dev->pool)};
+    ms_run_compute(&j->speed, j->plan.stage_s, &extent, ret_computed_s);
+    ms_run_predict(&j->speed, j->plan.rung, ret_computed_s, ret_predicted_s);
+}
+
+void ms_job_predict(ms_job *j) {
+    double computed_s[MS_STAGE_COUNT];
+    for (int i = MS_STAGE_ENCODE; i <= MS_STAGE_DECODE; i++)
+        j->report.planned_window_s += j->plan.stage_s[i] * j->speed.ratio[j->plan.rung][i];
+    if (j->total > 0)
+        predict(j, (double)j->total, (double)j->total, computed_s, j->report.planned_s);
+}
+
+/* Predicted is what would have been said of the frames and faces that there turned out to be. */
+void ms_job_describe_past(ms_job *j) {
+    const ms_run_report *r = &j->report;
+    ms_history_run *past = &j->past;
+    past->width = r->width;
+    past->height = r->height;
+    past->steps = j->p->steps;
+    past->frames = r->frames;
+    past->rung = j->plan.rung;
+    ms_run_layout_text(&j->plan, past->layout);
+    past->changes = r->n_changes;
+    past->budget_bytes = r->budget_bytes;
+    past->planned_bytes = r->planned_bytes;
+    past->peak_bytes = r->peak_resident_bytes;
+    predict(j, (double)r->frames, (double)(r->frames - r->frames_without_face), past->computed_s,
+            past->predicted_s);
+    const double measured_s[MS_STAGE_COUNT] = {r->load_s,    r->audio_s,  r->faces_s, r->encode_s,
+                                               r->denoise_s, r->decode_s, r->write_s};
+    memcpy(past->measured_s, measured_s, sizeof(measured_s));
+}
+
+void ms_job_record_past(ms_job *j) {
+    char warning[MS_HISTORY_TEXT_BYTES] = "";
+    if (j->past.frames > 0)
+        ms_run_history_record(j->p->history, &j->past, warning);
+    if (warning[0])
+        snprintf(j->report.history_warning, sizeof(j->report.history_warning), "%s", warning);
+}

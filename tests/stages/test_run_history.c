@@ -1,0 +1,172 @@
+/* Runs leave what they predicted and what they took in the history, and learn from it; none ever fails for it. */
+#include "test.h"
+
+#include "base/json.h"
+#include "memsafe/run.h"
+#include "support/cli.h"
+
+static char inputs[2048];
+
+static int prepare(void **state) {
+    (void)state;
+    char line[1024];
+    snprintf(line, sizeof(line),
+             "%s --seed 3 --frames 10 --size 240x208 -o %s --track %s --speech-seed 9 --speech %s >/dev/null",
+             MS_DRAW_CLIP_PATH, test_file("in.mkv"), test_file("in.jsonl"), test_file("in.wav"));
+    assert_int_equal(system(line), 0);
+    assert_run_works("models --synthesize tiny -o %s", test_file("model"));
+    snprintf(inputs, sizeof(inputs),
+             "--video %s --track %s --audio %s --model %s --steps 2 --frames 10 --codec ffv1 -f -o %s",
+             test_file("in.mkv"), test_file("in.jsonl"), test_file("in.wav"), test_file("model"),
+             test_file("out.mkv"));
+    return 0;
+}
+
+static int clean_up(void **state) {
+    (void)state;
+    test_dir_remove();
+    return 0;
+}
+
+static ms_json_doc *parse_output(void) {
+    ms_error err;
+    ms_json_doc *doc = NULL;
+    assert_ms_ok(ms_json_parse(NULL, test_output, strlen(test_output), &doc, &err), &err);
+    return doc;
+}
+
+static double seconds(const ms_json *run, const char *which, int stage) {
+    const ms_json *value = ms_json_get(ms_json_get(run, which), ms_stage_name((ms_stage)stage));
+    assert_non_null(value);
+    return value->number;
+}
+
+static ms_json_doc *history(const char *options, uint32_t expected) {
+    assert_run_works("history --json %s", options);
+    ms_json_doc *doc = parse_output();
+    assert_int_equal(ms_json_root(doc)->count, expected);
+    return doc;
+}
+
+static void a_run_is_kept_and_corrects_the_next(void **state) {
+    (void)state;
+    test_set_history(test_file("state/history.db"));
+    assert_run_works("run %s --threads 2", inputs);
+    assert_run_works("run %s --threads 2", inputs);
+    ms_json_doc *doc = history("", 2);
+    const ms_json *second = ms_json_at(ms_json_root(doc), 0), *first = ms_json_at(ms_json_root(doc), 1);
+    assert_string_equal(ms_json_get(second, "rung")->string, "full");
+    assert_true(ms_json_get(second, "frames")->number == 10 && ms_json_get(second, "threads")->number == 2);
+    assert_true(ms_json_get(second, "peak_resident_bytes")->number <=
+                ms_json_get(second, "budget_bytes")->number);
+    int learned = 0;
+    for (int i = 0; i < MS_STAGE_COUNT; i++) {
+        double computed = seconds(first, "computed_s", i), measured = seconds(first, "measured_s", i);
+        assert_true(measured > 0 && computed > 0);
+        assert_true(seconds(first, "predicted_s", i) == computed); /* there was nothing to learn from */
+        assert_true(seconds(second, "computed_s", i) == computed); /* the calibration is kept */
+        double ratio = computed > 0.002 && measured > 0.002 ? measured / computed : 1;
+        ratio = ratio < 0.1 ? 0.1 : ratio > 10 ? 10 : ratio;
+        assert_true(fabs(seconds(second, "predicted_s", i) - computed * ratio) < 1e-9 * computed);
+        learned += ratio != 1;
+    }
+    assert_true(learned > 0);
+    ms_json_doc_destroy(&doc);
+}
+
+static void it_is_printed_and_cleared(void **state) {
+    (void)state;
+    test_set_history(test_file("printed.db"));
+    assert_run_works("history");
+    assert_non_null(strstr(test_output, "No run is on record."));
+    for (int i = 0; i < 3; i++)
+        assert_run_works("run %s --threads %d", inputs, 1 + i % 2);
+    assert_run_works("history");
+    assert_non_null(strstr(test_output, "peak MB"));
+    assert_non_null(strstr(test_output, "denoise s"));
+    ms_json_doc *doc = history("--limit 2", 2);
+    ms_json_doc_destroy(&doc);
+    assert_run_works("history --clear");
+    doc = history("", 0);
+    ms_json_doc_destroy(&doc);
+}
+
+static const char *report_text(void) {
+    static char text[8192];
+    FILE *f = fopen(test_file("report.json"), "r");
+    assert_non_null(f);
+    text[fread(text, 1, sizeof(text) - 1, f)] = 0;
+    fclose(f);
+    return text;
+}
+
+static void a_run_never_fails_for_it(void **state) {
+    (void)state;
+    const char *path = test_file("damaged.db");
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    for (int i = 0; i < 500; i++)
+        fputs("this is no database\n", f);
+    fclose(f);
+    test_set_history(path);
+    assert_run_works("run %s --report %s", inputs, test_file("report.json"));
+    assert_non_null(strstr(test_output, "the history was damaged"));
+    assert_non_null(strstr(report_text(), "the history was damaged"));
+    assert_true(test_exists(test_file("damaged.db.damaged")));
+    ms_json_doc *doc = history("", 1);
+    ms_json_doc_destroy(&doc);
+
+    test_set_history("/proc/no/history.db");
+    assert_run_works("run %s --report %s", inputs, test_file("report.json"));
+    assert_non_null(strstr(report_text(), "/proc/no/history.db"));
+    assert_run_fails(11, "/proc/no/history.db", "history");
+
+    test_set_history("off");
+    assert_run_works("run %s --report %s", inputs, test_file("report.json"));
+    assert_non_null(strstr(report_text(), "\"history_warning\": \"\""));
+    assert_run_fails(12, "MEMSAFE_HISTORY=off", "history");
+}
+
+/* Where nothing is named, it is the user's state folder. */
+static void it_lies_where_the_xdg_specification_says(void **state) {
+    (void)state;
+    test_set_history("");
+    setenv("XDG_STATE_HOME", test_file("xdg"), 1);
+    assert_run_works("plan --shape tiny");
+    assert_true(test_exists(test_file("xdg/memsafe/history.db")));
+    setenv("XDG_STATE_HOME", "relative", 1);
+    setenv("HOME", test_file("home"), 1);
+    assert_run_works("plan --shape tiny");
+    assert_true(test_exists(test_file("home/.local/state/memsafe/history.db")));
+    assert_false(test_exists("relative"));
+    test_set_history("off");
+}
+
+static void calibrating_anew_begins_anew(void **state) {
+    (void)state;
+    test_set_history(test_file("calibrated.db"));
+    assert_run_works("run %s --threads 1", inputs);
+    assert_run_works("probe --json --calibrate --threads 1");
+    ms_json_doc *doc = parse_output();
+    const ms_json *rates = ms_json_get(ms_json_root(doc), "calibration");
+    assert_true(ms_json_get(rates, "threads")->number == 1);
+    assert_true(ms_json_get(rates, "conv_flops_per_s")->number > 0);
+    ms_json_doc_destroy(&doc);
+    assert_run_works("run %s --threads 1", inputs);
+    doc = history("--limit 1", 1); /* runs of the old calibration teach nothing about the new one */
+    const ms_json *run = ms_json_at(ms_json_root(doc), 0);
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
+        assert_true(seconds(run, "predicted_s", i) == seconds(run, "computed_s", i));
+    ms_json_doc_destroy(&doc);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_run_is_kept_and_corrects_the_next),
+        cmocka_unit_test(it_is_printed_and_cleared),
+        cmocka_unit_test(a_run_never_fails_for_it),
+        cmocka_unit_test(it_lies_where_the_xdg_specification_says),
+        cmocka_unit_test(calibrating_anew_begins_anew),
+    };
+    return cmocka_run_group_tests(tests, prepare, clean_up);
+}
