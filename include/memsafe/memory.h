@@ -80,6 +80,14 @@ MS_API void ms_mem_get_usage(const ms_mem *mem, ms_mem_usage *ret_usage);
 MS_API void ms_mem_reset_peaks(ms_mem *mem);
 MS_API const char *ms_ledger_name(ms_ledger ledger);
 
+/* One moment of a process that runs. */
+typedef struct ms_memory_sample {
+    double seconds;                       /* since the start */
+    size_t resident_bytes;                /* of the process, all it holds */
+    size_t ledger_bytes[MS_LEDGER_COUNT]; /* of an ms_mem */
+} ms_memory_sample;
+#define MS_MEMORY_SAMPLES 256 /* kept of a run, however long */
+
 /* n = 0 switches fault injection off. Returns how many allocations the process has made so far. */
 MS_API uint64_t ms_mem_fail_after(uint64_t n, bool repeat);
 MS_API uint64_t ms_mem_allocation_count(void);

@@ -12,6 +12,7 @@
 #include "memsafe/plan.h"
 #include "memsafe/pressure.h"
 #include "memsafe/run.h"
+#include "memsafe/run_stream.h"
 #include "memsafe/status.h"
 #include "memsafe/version.h"
 

@@ -25,6 +25,7 @@
 #include "pipeline/run_internal.h"
 #include "pipeline/run_plan.h"
 #include "pipeline/run_pressure.h"
+#include "pipeline/run_report.h"
 #include "pipeline/run_store.h"
 #include "pipeline/speech.h"
 
@@ -62,6 +63,8 @@ typedef struct ms_job {
     ms_engine_params engine_params; /* but the layout, which is the plan's */
     ms_run_speed speed;
     ms_run_pressure pressure;
+    ms_sampler *sampler;
+    size_t sink_bytes; /* charged to mem */
     ms_model_files files;
     ms_dtype precision;
     ms_speech *speech;

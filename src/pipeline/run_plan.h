@@ -63,6 +63,8 @@ typedef struct ms_run_plan {
     size_t other_bytes; /* what the run holds besides the engine */
     size_t peak_bytes;  /* engine and others */
     double window_s;    /* predicted */
+    int n_choices;      /* layouts that were looked at; none of a forced rung */
+    ms_run_choice choice[MS_RUN_MAX_CHOICES];
 } ms_run_plan;
 
 /*
