@@ -183,6 +183,7 @@ typedef struct ms_run_report {
     int64_t stripe_rows;                /* of pictures in the VAE; 0 = whole pictures */
     /* Of planned_bytes; with arena_bytes they are its sum. */
     size_t resident_bytes, stream_bytes, buffer_bytes, other_bytes;
+    size_t planned_streamed_bytes; /* of the weights, as streamed_bytes */
     size_t ledger_peak_bytes[MS_LEDGER_COUNT];
     int n_samples; /* memory over time, oldest first */
     ms_memory_sample sample[MS_MEMORY_SAMPLES];

@@ -16,15 +16,15 @@ typedef struct page {
 static const char style[] =
     ":root{--page:#f9f9f7;--card:#fcfcfb;--ink:#0b0b0b;--soft:#52514e;--mute:#898781;--line:#e1e0d9;--edge:#"
     "c3c2b7;"
-    "--bar:#2a78d6;--good:#006300;--bad:#b02a2a;--warn:#8a5a00;--c0:#2a78d6;--c1:#1baf7a;--c2:#eda100;--c3:#"
+    "--bar:#2a78d6;--good:#006300;--bad:#b02a2a;--warn:#8a5a00;--c0:#2a78d6;--c1:#1baf7a;--c2:#e34948;--c3:#"
     "008300;"
-    "--c4:#4a3aa7;--c5:#e34948;--c6:#e87ba4;--c7:#c3c2b7}\n"
+    "--c4:#4a3aa7;--c5:#eda100;--c6:#e87ba4;--c7:#c3c2b7}\n"
     "@media "
     "(prefers-color-scheme:dark){:root{--page:#0d0d0d;--card:#1a1a19;--ink:#fff;--soft:#c3c2b7;--mute:#"
     "898781;"
     "--line:#2c2c2a;--edge:#383835;--bar:#3987e5;--good:#0ca30c;--bad:#e66767;--warn:#fab219;--c0:#3987e5;--"
     "c1:#199e70;"
-    "--c2:#c98500;--c3:#008300;--c4:#9085e9;--c5:#e66767;--c6:#d55181;--c7:#52514e}}\n"
+    "--c2:#e66767;--c3:#008300;--c4:#9085e9;--c5:#c98500;--c6:#d55181;--c7:#52514e}}\n"
     "*{box-sizing:border-box}\n"
     "body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,sans-serif}\n"
     "main{max-width:1080px;margin:0 auto;padding:24px 16px 48px}\n"
@@ -86,7 +86,8 @@ static const char style[] =
     "details{margin-top:12px}summary{cursor:pointer;color:var(--soft)}dl{display:grid;grid-template-columns:"
     "max-content 1fr;"
     "gap:4px 18px;margin:0;font-size:14px}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}\n"
-    "@media (max-width:520px){.plot{grid-template-columns:58px 1fr}.canvas "
+    ".stages td{white-space:nowrap}\n"
+    "@media (max-width:520px){.what{display:none}.plot{grid-template-columns:58px 1fr}.canvas "
     "svg{height:220px}.bar{min-width:60px}"
     "td,th{padding-right:8px}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:8px}}\n";
 
@@ -123,6 +124,14 @@ static const stage *longest(const stage stages[STAGES]) {
     return most;
 }
 
+/* Text that begins a sentence. */
+static void capitalised(ms_buf *out, const char *text) {
+    char first[2] = {text[0] >= 'a' && text[0] <= 'z' ? (char)(text[0] - 'a' + 'A') : text[0], 0};
+    ms_html_text(out, first);
+    if (text[0])
+        ms_html_text(out, text + 1);
+}
+
 static double percent(double part, double whole) {
     return whole > 0 ? 100 * part / whole : 0;
 }
@@ -144,9 +153,9 @@ static void slicing(const page *g) {
                       r->slice_frames == 1 ? "frame" : "frames", r->slice_pixels);
     else
         ms_buf_printf(g->out, "layers whole, ");
-    if (r->streamed_bytes)
+    if (r->planned_streamed_bytes)
         ms_buf_printf(g->out, "%.0f %% of the weights read when they are needed.",
-                      percent((double)r->streamed_bytes, (double)r->weight_bytes));
+                      percent((double)r->planned_streamed_bytes, (double)r->weight_bytes));
     else
         ms_buf_printf(g->out, "all weights in memory.");
 }
@@ -158,7 +167,7 @@ static void what_it_chose(const page *g) {
                   ms_rung_name(r->rung));
     ms_html_text(g->out, r->precision);
     ms_buf_printf(g->out, "</p><p>");
-    ms_html_text(g->out, ms_rung_text(r->rung));
+    capitalised(g->out, ms_rung_text(r->rung));
     ms_buf_printf(g->out, ". ");
     slicing(g);
     ms_buf_printf(g->out, " Faces of %d px; %s of weights.", r->resolution,
@@ -183,9 +192,10 @@ static void why_that_rung(const page *g) {
         ms_buf_printf(g->out, " The rung was asked for (--force-rung).");
         return;
     }
-    ms_buf_printf(g->out,
-                  " Of %d layouts that were compared %d %s, and this one was predicted to be the fastest.",
-                  r->n_choices, count_fitting(r), count_fitting(r) == 1 ? "fits" : "fit");
+    ms_buf_printf(
+        g->out,
+        " %d of the %d layouts that were compared %s it, and this one was predicted to be the fastest.",
+        count_fitting(r), r->n_choices, count_fitting(r) == 1 ? "fits" : "fit");
     if (r->n_choices && r->choice[0].whole_bytes > r->budget_bytes)
         ms_buf_printf(g->out, " Uncut it would take %s.",
                       ms_html_bytes(whole, (double)r->choice[0].whole_bytes));
@@ -195,7 +205,7 @@ static void why(const page *g) {
     const ms_run_report *r = g->r;
     char budget[MS_HTML_BYTES_TEXT];
     ms_buf_printf(g->out, "<section><h2>Why?</h2><p class='big'>");
-    ms_html_text(g->out, r->tier);
+    capitalised(g->out, r->tier);
     ms_buf_printf(g->out, " tier, %s</p><p>The tier follows from the memory: ",
                   ms_html_bytes(budget, (double)r->budget_bytes));
     ms_html_text(g->out, r->tier_reason);
@@ -248,12 +258,12 @@ static void where_time_went(const page *g) {
 static void time_section(const page *g) {
     stage stages[STAGES];
     double sum = stages_of(g->r, stages), most = longest(stages)->seconds;
-    ms_buf_printf(g->out, "<section><h2>Time per stage</h2>\n<table><tbody>\n");
+    ms_buf_printf(g->out, "<section><h2>Time per stage</h2>\n<table class='stages'><tbody>\n");
     for (int i = 0; i < STAGES; i++)
         ms_buf_printf(
             g->out,
             "<tr><td>%s</td><td class='bar'><i style='width:%.1f%%'></i></td><td>%.2f s</td><td>%.1f "
-            "%%</td><td class='text'>%s</td></tr>\n",
+            "%%</td><td class='text what'>%s</td></tr>\n",
             stages[i].name, percent(stages[i].seconds, most), stages[i].seconds,
             percent(stages[i].seconds, sum), stages[i].what);
     ms_buf_printf(g->out, "</tbody></table></section>\n");

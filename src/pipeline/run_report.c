@@ -49,6 +49,7 @@ void ms_run_report_plan(ms_run_report *r, const ms_run_params *params, const ms_
     r->stream_bytes = plan->engine.stream_bytes;
     r->buffer_bytes = plan->engine.held_bytes;
     r->other_bytes = plan->other_bytes;
+    r->planned_streamed_bytes = plan->engine.streamed_bytes;
 }
 
 void ms_run_report_memory(ms_run_report *r, const ms_mem *mem, ms_sampler *sampler) {
