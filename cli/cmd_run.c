@@ -70,9 +70,6 @@ static void report_memory(ms_buf *b, const ms_run_report *r) {
                       "\"fits\": %s}",
                       i ? ", " : "", ms_rung_name(r->choice[i].rung), r->choice[i].vae_batch,
                       r->choice[i].peak_bytes, r->choice[i].window_s, r->choice[i].fits ? "true" : "false");
-    ms_buf_printf(b, "],\n  \"resident_over_time\": [");
-    for (int i = 0; i < r->n_samples; i++)
-        ms_buf_printf(b, "%s[%.3f, %zu]", i ? ", " : "", r->sample[i].seconds, r->sample[i].resident_bytes);
     ms_buf_printf(b, "],\n");
 }
 

@@ -1,8 +1,8 @@
 /*
  * A loop that is not memsafe's, made to survive running out of memory.
  *
- * The pipeline below restores pictures with a "network" that needs a megabyte of work space for every picture of a
- * batch. Its memory is drawn from an ms_mem with a budget of 12 MiB, and its first guess, 32 pictures at a time, is far
+ * The pipeline below restores pictures with a "network" that needs 256 KiB of work space for every picture of a
+ * batch. Its memory is drawn from an ms_mem with a budget of 5 MiB, and its first guess, 32 pictures at a time, is far
  * too many: ms_adaptive_process() halves the batch, drops the pipeline's cache, tries the same pictures again, and lets
  * the batch grow when there is room. The checksum at the end is the same however that went.
  */
@@ -12,12 +12,12 @@
 
 #include <memsafe/memsafe.h>
 
-#define PICTURES 200
+#define PICTURES 120
 #define SIDE 128
 #define PICTURE_BYTES ((size_t)SIDE * SIDE)
-#define WORK_BYTES ((size_t)1 << 20) /* for every picture of a batch */
-#define CACHE_BYTES ((size_t)3 << 20)
-#define BUDGET_BYTES ((size_t)12 << 20)
+#define WORK_BYTES ((size_t)256 << 10) /* for every picture of a batch */
+#define CACHE_BYTES ((size_t)1 << 20)
+#define BUDGET_BYTES ((size_t)5 << 20)
 
 typedef struct pipeline {
     ms_mem *mem;
