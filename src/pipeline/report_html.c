@@ -240,15 +240,15 @@ static void where_time_went(const page *g) {
     stage stages[STAGES];
     double sum = stages_of(r, stages);
     const stage *most = longest(stages);
-    ms_buf_printf(
-        g->out,
-        "<section><h2>Where did the time go?</h2><p class='big'>%s, %.0f %%</p><p>%.1f s of work "
-        "for %" PRId64
-        " frames in %.1f s: %.2f s a frame, %.1f s a window of %d (predicted at the start: %.1f s).",
-        most->name, percent(most->seconds, sum), sum, r->frames, r->seconds,
-        r->seconds / (double)(r->frames > 0 ? r->frames : 1),
-        (r->encode_s + r->denoise_s + r->decode_s) / (double)(r->windows > 0 ? r->windows : 1),
-        r->window_frames, r->planned_window_s);
+    ms_buf_printf(g->out,
+                  "<section><h2>Where did the time go?</h2><p class='big'>%s, %.0f %%</p><p>%.1f s of work "
+                  "for %" PRId64 " frames in %.1f s: %.2f s a frame, %.1f s a window of %d.",
+                  most->name, percent(most->seconds, sum), sum, r->frames, r->seconds,
+                  r->seconds / (double)(r->frames > 0 ? r->frames : 1),
+                  (r->encode_s + r->denoise_s + r->decode_s) / (double)(r->windows > 0 ? r->windows : 1),
+                  r->window_frames);
+    if (!r->n_changes) /* the prediction was for the layout that it began with */
+        ms_buf_printf(g->out, " A window was predicted to take %.1f s.", r->planned_window_s);
     if (sum > 1.02 * r->seconds)
         ms_buf_printf(g->out, " Stages ran side by side.");
     ms_buf_printf(g->out, "</p></section>\n");
