@@ -272,10 +272,10 @@ void ms_report_memory_plot(ms_buf *out, const ms_run_report *r) {
     if (r->n_samples < 2)
         return;
     measure(&p);
-    ms_buf_printf(out,
-                  "<section><h2>Memory over time</h2>\n<p>The line is what the process holds. The areas are "
-                  "what was charged to ledgers, upper bounds that are held before they are touched, so the "
-                  "line stays below them.</p>\n");
+    ms_buf_printf(
+        out, "<section><h2>Memory over time</h2>\n<p>The line is what the process holds. The areas are "
+             "what was charged to ledgers: upper bounds that are held before they are touched. Memory that "
+             "was given back may stay with the process for a while.</p>\n");
     legend(&p);
     ms_buf_printf(out, "<div class='plot'><div class='canvas'>");
     flags(&p);
