@@ -1,6 +1,8 @@
 /* `memsafe run`: the whole job. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+#include <strings.h>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -71,6 +73,36 @@ static void report_times(ms_buf *b, const ms_run_report *r) {
     ms_buf_printf(b, "\n}\n");
 }
 
+static void report_memory(ms_buf *b, const ms_run_report *r) {
+    ms_buf_printf(b, "  \"tier_reason\": ");
+    ms_buf_json_string(b, r->tier_reason);
+    ms_buf_printf(b, ", \"budget_reason\": ");
+    ms_buf_json_string(b, r->budget_reason);
+    ms_buf_printf(b,
+                  ",\n  \"vae_batch\": %d, \"window_frames\": %d, \"serial_branches\": %s,\n  \"layouts\": [",
+                  r->vae_batch, r->window_frames, r->serial_branches ? "true" : "false");
+    for (int i = 0; i < r->n_choices; i++)
+        ms_buf_printf(b,
+                      "%s{\"rung\": \"%s\", \"vae_batch\": %d, \"planned_bytes\": %zu, \"window_s\": %.4f, "
+                      "\"fits\": %s}",
+                      i ? ", " : "", ms_rung_name(r->choice[i].rung), r->choice[i].vae_batch,
+                      r->choice[i].peak_bytes, r->choice[i].window_s, r->choice[i].fits ? "true" : "false");
+    ms_buf_printf(b, "],\n");
+}
+
+static bool is_page(const char *path) {
+    const char *dot = strrchr(path, '.');
+    return dot && (strcasecmp(dot, ".html") == 0 || strcasecmp(dot, ".htm") == 0);
+}
+
+static ms_status write_page(const char *path, const run_state *s, const ms_run_report *r, ms_error *err) {
+    char *html = NULL;
+    MS_TRY(ms_run_report_html(&s->p, r, &html, err));
+    ms_status status = cli_write_file(path, html, strlen(html), err);
+    ms_free(html);
+    return status;
+}
+
 static ms_status write_report(const char *path, const run_state *s, const ms_run_report *r, ms_error *err) {
     ms_buf b;
     ms_buf_init(&b, NULL);
@@ -94,6 +126,7 @@ static ms_status write_report(const char *path, const run_state *s, const ms_run
                   r->frames_interpolated, r->windows, r->frames_resumed, r->video_frames,
                   r->source_frames_lost);
     report_changes(&b, r);
+    report_memory(&b, r);
     ms_buf_printf(&b,
                   "  \"rung\": \"%s\", \"budget_bytes\": %zu, \"planned_bytes\": %zu, "
                   "\"peak_resident_bytes\": %zu,\n"
@@ -136,7 +169,7 @@ static int run_run(const void *state, char **arguments, int n_arguments) {
     ms_status status = ms_run(&s.p, &report, &err);
     cli_progress_end(&progress);
     if (status == MS_OK && s.report)
-        status = write_report(s.report, &s, &report, &err);
+        status = (is_page(s.report) ? write_page : write_report)(s.report, &s, &report, &err);
     if (status != MS_OK)
         return cli_fail(&err);
     if (s.progress != CLI_PROGRESS_JSON)
@@ -193,7 +226,8 @@ static const cli_option run_options[] = {
     {"progress", 0, CLI_CHOICE, offsetof(run_state, progress), "auto|bar|json|none",
      "auto: a bar on a terminal, else nothing", 0, 0},
     {"report", 0, CLI_TEXT, offsetof(run_state, report), "FILE",
-     "write what was chosen and how long it took, as JSON", 0, 0},
+     "write what was chosen and why, memory over time and where the time went: a page for .html, else JSON",
+     0, 0},
     {"resume", 0, CLI_FLAG, P(resume), NULL,
      "go on with a run that was interrupted; the file comes out as from one run (docs/streaming.md)", 0, 0},
     {"segment", 0, CLI_INT, offsetof(run_state, segment), "N",

@@ -2,10 +2,17 @@
 #ifndef MEMSAFE_MEMSAFE_H
 #define MEMSAFE_MEMSAFE_H
 
+#include "memsafe/adaptive.h"
 #include "memsafe/detect.h"
+#include "memsafe/device.h"
+#include "memsafe/frame_stream.h"
+#include "memsafe/integrate.h"
+#include "memsafe/memory.h"
 #include "memsafe/optimizer.h"
 #include "memsafe/plan.h"
+#include "memsafe/pressure.h"
 #include "memsafe/run.h"
+#include "memsafe/run_stream.h"
 #include "memsafe/status.h"
 #include "memsafe/version.h"
 

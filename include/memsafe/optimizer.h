@@ -20,7 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "memsafe/status.h"
+#include "memsafe/device.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -56,8 +56,9 @@ typedef enum ms_task {
 typedef struct ms_batch_request {
     int height, width; /* of an item, in pixels */
     int frames;        /* that there are to do: a batch is never larger; 0 = not known */
-    size_t free_bytes; /* of the device; 0 = ask ms_optimizer_params.ask_free, else its free_bytes */
-    int pressure;      /* by other tenants: 0 = none, 1 = half the batch, 2 = a quarter, 3 = one item */
+    size_t
+        free_bytes; /* of the device; 0 = ask ms_optimizer_params.ask_free, else its free_bytes or device */
+    int pressure;   /* by other tenants: 0 = none, 1 = half the batch, 2 = a quarter, 3 = one item */
 } ms_batch_request;
 
 /* What a batch needs while it runs, beyond what is held anyway (weights). Where the device is the host, all of
@@ -80,14 +81,16 @@ typedef struct ms_task_cost {
 } ms_task_cost;
 
 typedef struct ms_optimizer_params {
-    size_t device_bytes;           /* nominal memory: chooses the tier */
-    bool device_has_bf16;          /* it computes in bfloat16 */
-    size_t free_bytes;             /* of the device now */
-    size_t (*ask_free)(void *arg); /* the same at the time of a query, or NULL */
-    size_t host_budget_bytes;      /* for host_bytes; 0 = the profile's, else no limit */
-    const char *profile;           /* tier by name, or NULL */
-    const char *profile_file;      /* or NULL */
-    const char *const *settings;   /* "field=value" */
+    const ms_device *device; /* gives the two sizes that are 0; borrowed; NULL = sizes as stated */
+    size_t device_bytes;     /* nominal memory: chooses the tier */
+    bool device_has_bf16;    /* it computes in bfloat16 */
+    size_t free_bytes;       /* of the device now */
+    size_t (*ask_free)(
+        void *arg);           /* the same at the time of a query, or NULL; before free_bytes and the device */
+    size_t host_budget_bytes; /* for host_bytes; 0 = the profile's, else no limit */
+    const char *profile;      /* tier by name, or NULL */
+    const char *profile_file; /* or NULL */
+    const char *const *settings; /* "field=value" */
     int n_settings;
     bool environment;                  /* look at MEMSAFE_* variables */
     ms_batch_cost_fn cost;             /* or NULL: the table */
@@ -100,7 +103,7 @@ MS_API void ms_optimizer_params_init(ms_optimizer_params *ret_params);
 
 typedef struct ms_optimizer ms_optimizer;
 
-/* MS_INVALID_ARGUMENT: no device_bytes, or a profile that is none (the message names source, field and
+/* MS_INVALID_ARGUMENT: neither device nor device_bytes, or a profile that is none (the message names source, field and
    value); MS_IO: the profile's file. params is copied, but for arg and what the functions use. */
 MS_API ms_status ms_optimizer_create(const ms_optimizer_params *params, ms_optimizer **ret_optimizer,
                                      ms_error *err);
@@ -137,6 +140,11 @@ typedef struct ms_batch_answer {
 MS_API ms_status ms_optimizer_explain(const ms_optimizer *optimizer, ms_task task,
                                       const ms_batch_request *request, ms_batch_answer *ret_answer,
                                       ms_error *err);
+
+/* The tier that holds, and how many frames it wants from one clean-up of caches to the next; 0 = under memory pressure
+   only. */
+MS_API const char *ms_optimizer_tier(const ms_optimizer *optimizer);
+MS_API int ms_optimizer_clean_up_frames(const ms_optimizer *optimizer);
 
 /* Never NULL. */
 MS_API const char *ms_task_name(ms_task task);

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "memsafe/status.h"
+#include "memsafe/memory.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -80,8 +80,11 @@ typedef struct ms_run_progress {
     double eta_s;         /* negative = not known yet */
 } ms_run_progress;
 
+#define MS_RUN_MAX_SINK_FRAMES 65536
+
 typedef struct ms_run_params {
-    const char *video, *audio, *output;
+    const char *video, *audio;
+    const char *output; /* may be NULL when there is a frame_sink */
 
     /* The model: a folder like the official `checkpoints/`, and parts that replace the folder's. */
     const char *model;
@@ -128,6 +131,16 @@ typedef struct ms_run_params {
        never depends on it. NULL = none; without it, the machine's speed is measured for a quarter of a second. */
     const char *history;
 
+    /*
+     * Gets every finished frame in order, as soon as its window is done: [height][width][3] bytes of RGB that are valid
+     * during the call. In place of a file (output NULL) or beside one. Anything but MS_OK ends the run with that status;
+     * MS_CANCELLED is the way to say that enough were seen. Called on a thread of the run's, one call at a time. A run that
+     * goes on with an unfinished job does not give the frames that were finished before. NULL = none.
+     */
+    ms_status (*frame_sink)(void *arg, int64_t frame, const uint8_t *rgb, int width, int height);
+    void *sink_arg;
+    int sink_frames; /* that the sink keeps at most, copies of its own: counted in the plan and in the budget */
+
     /* Called now and then from the calling thread; NULL = not. */
     void (*progress)(void *arg, const ms_run_progress *progress);
     /* Asked often; true ends the run with MS_CANCELLED. NULL = never. */
@@ -142,11 +155,23 @@ MS_API void ms_run_params_init(ms_run_params *ret_params);
 /* A change of the layout under way because others took memory, or gave it back. */
 typedef struct ms_run_change {
     int64_t frame;  /* output frame before which it happened */
+    double seconds; /* since the start */
     char level[12]; /* of pressure: "none", "low", "high", "critical" */
     ms_rung rung;   /* from then on */
     char reason[160];
 } ms_run_change;
 #define MS_RUN_MAX_CHANGES 32
+
+/* A layout that the planner looked at. */
+typedef struct ms_run_choice {
+    ms_rung rung;
+    int vae_batch;
+    size_t peak_bytes;  /* of the whole process */
+    size_t whole_bytes; /* the same with all weights in memory */
+    double window_s;    /* predicted time of a full window */
+    bool fits;
+} ms_run_choice;
+#define MS_RUN_MAX_CHOICES 16
 
 typedef struct ms_run_report {
     int64_t frames, frames_without_face, frames_interpolated, windows;
@@ -166,6 +191,23 @@ typedef struct ms_run_report {
     char history_warning[256]; /* what was wrong with the history; empty = nothing */
     int n_changes;             /* the first MS_RUN_MAX_CHANGES are kept */
     ms_run_change change[MS_RUN_MAX_CHANGES];
+
+    /* Why it ran as it did, and how it was cut up at the start. */
+    char tier_reason[96];   /* "the device has 23.54 GiB" */
+    char budget_reason[96]; /* "as asked for" */
+    int n_choices;          /* in the order of the ladder; a rung that was forced is the only one */
+    ms_run_choice choice[MS_RUN_MAX_CHOICES];
+    int vae_batch, window_frames; /* pictures at a time, frames at a time */
+    bool serial_branches;
+    int64_t slice_frames, slice_pixels; /* 0 = not sliced */
+    int64_t stripe_rows;                /* of pictures in the VAE; 0 = whole pictures */
+    /* Of planned_bytes; with arena_bytes they are its sum. */
+    size_t resident_bytes, stream_bytes, buffer_bytes, other_bytes;
+    size_t planned_streamed_bytes; /* of the weights, as streamed_bytes */
+    size_t ledger_peak_bytes[MS_LEDGER_COUNT];
+    int n_samples; /* memory over time, oldest first */
+    ms_memory_sample sample[MS_MEMORY_SAMPLES];
+
     /* faces_s and write_s are the busy time of two threads that run beside the rest: the sum is more than seconds. */
     double seconds, load_s, audio_s, faces_s, encode_s, denoise_s, decode_s, write_s;
 } ms_run_report;
@@ -180,6 +222,13 @@ typedef struct ms_run_report {
  * ret_report may be NULL.
  */
 MS_API ms_status ms_run(const ms_run_params *params, ms_run_report *ret_report, ms_error *err);
+
+/*
+ * The report as a page for people: what was chosen and why, memory over time against plan and budget, where the time
+ * went. One file without references to others. ret_html: text, to be freed with ms_free(). MS_HOST_MEMORY.
+ */
+MS_API ms_status ms_run_report_html(const ms_run_params *params, const ms_run_report *report, char **ret_html,
+                                    ms_error *err);
 
 #ifdef __cplusplus
 }

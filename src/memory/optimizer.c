@@ -63,7 +63,13 @@ ms_status ms_optimizer_create_with(ms_mem *mem, const ms_profile *profile, const
 ms_status ms_optimizer_create(const ms_optimizer_params *params, ms_optimizer **ret_optimizer,
                               ms_error *err) {
     ms_profile profile;
-    ms_profile_params source = {.device_bytes = params->device_bytes,
+    ms_optimizer_params p = *params;
+    if (p.device && !p.device_bytes) {
+        ms_device_info info;
+        ms_device_get_info(p.device, &info);
+        p.device_bytes = info.total_bytes;
+    }
+    ms_profile_params source = {.device_bytes = p.device_bytes,
                                 .device_has_bf16 = params->device_has_bf16,
                                 .tier = params->profile,
                                 .file = params->profile_file,
@@ -72,10 +78,11 @@ ms_status ms_optimizer_create(const ms_optimizer_params *params, ms_optimizer **
                                 .n_settings = params->n_settings};
     if (err)
         ms_error_clear(err);
-    if (!params->device_bytes)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "the device's nominal memory (device_bytes) is missing");
+    if (!p.device_bytes)
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "the device or its nominal memory (device_bytes) is missing");
     MS_TRY(ms_profile_load(&source, &profile, err));
-    return ms_optimizer_create_with(NULL, &profile, params, ret_optimizer, err);
+    return ms_optimizer_create_with(NULL, &profile, &p, ret_optimizer, err);
 }
 
 void ms_optimizer_destroy(ms_optimizer **optimizer) {
@@ -83,6 +90,14 @@ void ms_optimizer_destroy(ms_optimizer **optimizer) {
         return;
     ms_free(*optimizer);
     *optimizer = NULL;
+}
+
+const char *ms_optimizer_tier(const ms_optimizer *o) {
+    return ms_tier_name(o->profile.tier);
+}
+
+int ms_optimizer_clean_up_frames(const ms_optimizer *o) {
+    return (int)o->profile.value[MS_FIELD_CLEAN_UP_FRAMES];
 }
 
 /* ---- what a batch costs ---- */
@@ -135,8 +150,15 @@ static void find_room(const ms_optimizer *o, const ms_batch_request *r, ms_batch
     size_t margin = (size_t)o->profile.value[MS_FIELD_SAFETY_MARGIN];
     if (r->free_bytes)
         a->free_bytes = r->free_bytes;
+    else if (o->p.ask_free)
+        a->free_bytes = o->p.ask_free(o->p.arg);
     else
-        a->free_bytes = o->p.ask_free ? o->p.ask_free(o->p.arg) : o->p.free_bytes;
+        a->free_bytes = o->p.free_bytes;
+    if (!a->free_bytes && !o->p.ask_free && o->p.device) {
+        ms_device_info info;
+        ms_device_get_info(o->p.device, &info);
+        a->free_bytes = info.free_bytes;
+    }
     a->usable_bytes = a->free_bytes / 100 * (100 - margin) + a->free_bytes % 100 * (100 - margin) / 100;
     if (budget && budget < a->usable_bytes)
         a->usable_bytes = budget;

@@ -7,6 +7,7 @@
 
 static void close_all(ms_job *j, ms_status status, ms_error *err) {
     ms_run_pressure_close(&j->pressure);
+    ms_sampler_destroy(&j->sampler);
     ms_run_store_close(&j->store, status, err);
     ms_audio_reader_close(&j->sound);
     ms_frame_source_destroy(&j->source);
@@ -26,6 +27,8 @@ static void close_all(ms_job *j, ms_status status, ms_error *err) {
     ms_free(j->window);
     ms_free(j->window_faces);
     ms_device_close(&j->dev);
+    if (j->sink_bytes)
+        ms_mem_release(j->mem, MS_LEDGER_FRAMES, j->sink_bytes);
     if (j->base_bytes)
         ms_mem_release(j->mem, MS_LEDGER_GENERAL, j->base_bytes);
     if (j->mem)
@@ -52,6 +55,8 @@ static void fill_report(ms_job *j) {
     r->weight_bytes = memory.weight_bytes;
     r->streamed_bytes = memory.streamed_bytes;
     r->peak_resident_bytes = ms_host_peak_resident_bytes();
+    r->window_frames = j->engine ? (int)ms_engine_window_frames(j->engine) : 0;
+    ms_run_report_memory(r, j->mem, j->sampler);
     r->faces_s = j->faces_worker.busy_s;
     r->write_s = j->write_worker.busy_s + j->join_s;
     r->seconds = ms_job_now_s() - j->started;
@@ -76,13 +81,14 @@ static ms_status join(ms_job *j, ms_error *err) {
 static ms_status run_job(ms_job *j, ms_error *err) {
     ms_job_enter(j, "load");
     MS_TRY(ms_job_open_memory(j, err));
+    MS_TRY(ms_sampler_create(j->mem, &j->sampler, err));
     MS_TRY(ms_run_pressure_open(j->mem, j->p->pressure_trace, &j->pressure, err));
     MS_TRY(ms_job_open_device(j, err));
     MS_TRY(ms_job_open_inputs(j, err));
     ms_job_tell(j, 0, 0);
     if (!j->store.whole)
         MS_TRY(make_segments(j, err));
-    if (!j->store.named)
+    if (j->p->output && !j->store.named)
         MS_TRY(join(j, err));
     fill_report(j);
     if (!j->store.whole && j->report.frames_resumed == 0) /* the times of a part say nothing */

@@ -26,6 +26,7 @@
 #include "pipeline/run_internal.h"
 #include "pipeline/run_plan.h"
 #include "pipeline/run_pressure.h"
+#include "pipeline/run_report.h"
 #include "pipeline/run_store.h"
 #include "pipeline/speech.h"
 
@@ -64,6 +65,8 @@ typedef struct ms_job {
     ms_run_speed speed;
     ms_history_run past; /* what the history will say of this run; 0 frames: nothing */
     ms_run_pressure pressure;
+    ms_sampler *sampler;
+    size_t sink_bytes; /* charged to mem */
     ms_model_files files;
     ms_dtype precision;
     ms_speech *speech;

@@ -59,6 +59,10 @@ ms_video_writer_params ms_job_writer_params(const ms_job *j) {
 }
 
 static ms_status open_store(ms_job *j, ms_error *err) {
+    if (!j->p->output) { /* frames go to the sink alone */
+        j->store.mem = j->mem;
+        return MS_OK;
+    }
     ms_job_key *key = ms_alloc(j->mem, MS_LEDGER_GENERAL, sizeof(*key));
     if (!key)
         return ms_fail_alloc(err, j->mem, sizeof(*key), "the job's key");
@@ -172,7 +176,9 @@ static size_t other_bytes(const ms_job *j) {
                         .turns = j->p->loop == MS_LOOP_MODE_PINGPONG &&
                                  (info->frames <= 0 || asked > (double)info->frames)};
     ms_video_writer_params writer = ms_job_writer_params(j);
-    return usage.current_bytes + ms_run_frame_bytes(&clip) + ms_video_writer_memory(&writer);
+    return usage.current_bytes + ms_run_frame_bytes(&clip) +
+           ms_run_sink_bytes(j->p, info->width, info->height) +
+           (j->p->output ? ms_video_writer_memory(&writer) : 0);
 }
 
 /* Makes the engine for the plan and loads it. Memory that is not to be had after all is answered with the least
@@ -197,7 +203,7 @@ static ms_status start_engine(ms_job *j, ms_error *err) {
 /* Between windows nothing but the weights is held by the engine: it may be made anew for another layout. */
 ms_status ms_job_follow_pressure(ms_job *j, ms_error *err) {
     bool changed = false;
-    ms_run_change change = {.frame = j->window[0].number};
+    ms_run_change change = {.frame = j->window[0].number, .seconds = ms_job_now_s() - j->started};
     MS_TRY(ms_run_pressure_check(&j->pressure, &changed, change.reason, sizeof(change.reason), err));
     if (!changed || j->p->rung != MS_RUNG_AUTO)
         return MS_OK;
@@ -247,6 +253,7 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
                        j->plan.peak_bytes);
     j->report.rung = j->plan.rung;
     j->report.planned_bytes = j->plan.peak_bytes;
+    ms_run_report_plan(&j->report, p, &j->plan);
     return start_engine(j, err);
 }
 
@@ -295,5 +302,9 @@ ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
                                      .loop = loops[p->loop],
                                      .wanted = wanted};
     MS_TRY(ms_frame_source_create(&source, &j->source, err));
+    size_t sink = ms_run_sink_bytes(p, ms_clip_info(j->clip)->width, ms_clip_info(j->clip)->height);
+    if (!ms_mem_charge(j->mem, MS_LEDGER_FRAMES, sink))
+        return ms_fail_alloc(err, j->mem, sink, "the frames that the sink keeps");
+    j->sink_bytes = sink;
     return go_on(j, err);
 }

@@ -26,7 +26,8 @@ const char *ms_stage_name(ms_stage stage) {
 }
 
 static ms_status check(const ms_run_params *p, ms_error *err) {
-    if (!p->video || !p->audio || !p->output)
+    bool output = p->output || p->frame_sink;
+    if (!p->video || !p->audio || !output)
         return ms_fail(err, MS_INVALID_ARGUMENT, "the %s is missing",
                        !p->video   ? "video (--video FILE)"
                        : !p->audio ? "audio (--audio FILE)"
@@ -50,6 +51,11 @@ static ms_status check(const ms_run_params *p, ms_error *err) {
     if (p->segment_frames < 0 || p->segment_frames > 100000)
         return ms_fail(err, MS_INVALID_ARGUMENT, "a segment must have 1 to 100000 frames, not %lld",
                        (long long)p->segment_frames);
+    if (p->sink_frames < 0 || p->sink_frames > MS_RUN_MAX_SINK_FRAMES)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "a sink that keeps %d frames; at most %d are allowed",
+                       p->sink_frames, MS_RUN_MAX_SINK_FRAMES);
+    if (p->resume && !p->output)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "without an output there is nothing to go on with (resume)");
     if (p->frames < 0)
         return ms_fail(err, MS_INVALID_ARGUMENT, "frames must not be negative");
     return MS_OK;

@@ -1,6 +1,7 @@
 #include "pipeline/run_plan.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "memory/host.h"
@@ -152,6 +153,21 @@ static ms_rung streamed_rung(ms_rung rung, const ms_run_plan *plan) {
     return plan->layout.resident_weight_bytes == 0 ? MS_RUNG_STREAM_ALL : MS_RUNG_STREAM_PART;
 }
 
+typedef struct choices {
+    int n;
+    ms_run_choice at[MS_RUN_MAX_CHOICES];
+} choices;
+_Static_assert(LADDER <= MS_RUN_MAX_CHOICES, "every layout of the ladder is reported");
+
+static void note(choices *c, const ms_run_plan *plan, size_t whole_bytes, bool fits) {
+    c->at[c->n++] = (ms_run_choice){.rung = plan->rung,
+                                    .vae_batch = (int)plan->layout.vae_batch,
+                                    .peak_bytes = plan->peak_bytes,
+                                    .whole_bytes = whole_bytes,
+                                    .window_s = plan->window_s,
+                                    .fits = fits};
+}
+
 static ms_status choose_forced(const ms_engine_params *params, const ms_run_speed *speed, size_t other_bytes,
                                ms_rung forced, ms_run_plan *ret_plan, ms_error *err) {
     /* Streaming has no layouts of its own; stripes, which cost much and save little beside it, are left out. */
@@ -199,6 +215,7 @@ ms_status ms_run_plan_choose(const ms_engine_params *params, const ms_run_speed 
     bool found = false;
     int64_t batch = INT64_MAX; /* of the layout before: a rung that would not lower it is none */
     ms_run_plan least = {.peak_bytes = SIZE_MAX};
+    choices seen = {0};
     for (int i = 0; i < LADDER; i++) {
         ms_run_plan plan;
         ms_engine_layout layout = ladder[i].layout;
@@ -207,12 +224,14 @@ ms_status ms_run_plan_choose(const ms_engine_params *params, const ms_run_speed 
             continue;
         layout.resident_weight_bytes = SIZE_MAX;
         MS_TRY(measure(params, speed, &layout, other_bytes, &plan, err));
+        size_t whole_bytes = plan.peak_bytes;
         if (plan.peak_bytes > budget) {
             ms_run_plan whole = plan;
             MS_TRY(stream_to_fit(params, speed, &whole, budget, &plan, &fits, err));
         }
         batch = plan.layout.vae_batch;
         plan.rung = streamed_rung(ladder[i].rung, &plan);
+        note(&seen, &plan, whole_bytes, fits);
         if (plan.peak_bytes < least.peak_bytes)
             least = plan;
         if (!fits || (found && plan.window_s >= ret_plan->window_s))
@@ -220,5 +239,9 @@ ms_status ms_run_plan_choose(const ms_engine_params *params, const ms_run_speed 
         *ret_plan = plan;
         found = true;
     }
-    return found ? MS_OK : too_small(&least, budget, err);
+    if (!found)
+        return too_small(&least, budget, err);
+    ret_plan->n_choices = seen.n;
+    memcpy(ret_plan->choice, seen.at, sizeof(seen.at));
+    return MS_OK;
 }

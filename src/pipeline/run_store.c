@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "media/mux.h"
@@ -95,8 +97,24 @@ ms_status ms_run_store_open(const ms_run_store_params *p, ms_run_store *s, ms_er
     return s->named ? MS_OK : ms_video_writer_check(p->output, p->writer, err);
 }
 
+/* A run without an output has no folder; its poses are in a file without a name. */
+static ms_status open_unnamed_poses(ms_run_store *s, ms_error *err) {
+    char path[MS_JOB_PATH_BYTES];
+    const char *dir = getenv("TMPDIR");
+    int n = snprintf(path, sizeof(path), "%s/memsafe-poses.XXXXXX", dir && *dir ? dir : "/tmp");
+    int fd = n > 0 && (size_t)n < sizeof(path) ? mkstemp(path) : -1;
+    if (fd < 0)
+        return ms_fail(err, MS_IO, "cannot make a temporary file (TMPDIR): %s", strerror(errno));
+    close(fd);
+    ms_status status = ms_pose_store_open(s->mem, path, 0, &s->poses, err);
+    unlink(path);
+    return status;
+}
+
 ms_status ms_run_store_open_poses(ms_run_store *s, ms_error *err) {
     char path[MS_JOB_PATH_BYTES];
+    if (s->folder.fd < 0)
+        return open_unnamed_poses(s, err);
     ms_job_folder_file(&s->folder, "poses", path);
     return ms_pose_store_open(s->mem, path, s->resumed ? s->resume.clip_frames : 0, &s->poses, err);
 }

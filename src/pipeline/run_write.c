@@ -30,7 +30,14 @@ static ms_status end_segment(ms_job *j, const ms_resume_point *resume, bool last
     return ms_run_store_add(&j->store, g, err);
 }
 
-static ms_status encode(ms_job *j, const ms_redrawn_frame *f, ms_error *err) {
+static ms_status give_out(ms_job *j, const ms_redrawn_frame *f, ms_error *err) {
+    const ms_video_info *info = ms_clip_info(j->clip);
+    MS_TRY(ms_run_give_frame(j->p, f->frame.number, f->frame.rgb, info->width, info->height, err));
+    if (!j->p->output) { /* that was all */
+        j->store.frames++;
+        atomic_fetch_add(&j->frames_done, 1);
+        return MS_OK;
+    }
     if (!j->segment) {
         char path[MS_JOB_PATH_BYTES];
         ms_video_writer_params params = ms_job_writer_params(j);
@@ -50,7 +57,7 @@ static ms_status take(ms_job *j, const ms_redrawn_frame *f, ms_error *err) {
         return MS_OK;
     if (f->face)
         MS_TRY(restore(j, f, err));
-    return encode(j, f, err);
+    return give_out(j, f, err);
 }
 
 static void drop(ms_job *j, const ms_redrawn_frame *f) {

@@ -1,0 +1,98 @@
+/*
+ * The allocator. Every byte the library holds is charged to a ledger of an ms_mem; the sum of the ledgers is held
+ * against the ms_mem's budget at each charge, so that a budget is a hard cap and not an estimate. Pipelines that are
+ * not ours may draw their own buffers from it, or charge what they hold elsewhere (a CUDA allocation), so that one
+ * budget holds for all.
+ *
+ * A block remembers its ms_mem and ledger: ms_free() needs only the pointer. All blocks are aligned to 64
+ * bytes. Blocks of 1 MiB and more are mapped from the system, charged by whole pages and given back on free.
+ *
+ * Fault injection: MEMSAFE_FAIL_ALLOC=n[,repeat] (read once) or ms_mem_fail_after() makes the n-th allocation
+ * of the process (1 = the next one) fail, once or from then on.
+ *
+ * Any number of threads may allocate, free and charge at once. NULL stands for an ms_mem without a budget that
+ * lasts as long as the process.
+ */
+#ifndef MEMSAFE_MEMORY_H
+#define MEMSAFE_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "memsafe/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* X(name, text): what bytes are held for. */
+#define MS_LEDGER_MAP(X)                                                                                     \
+    X(WEIGHTS, "weights")                                                                                    \
+    X(ACTIVATIONS, "activations")                                                                            \
+    X(WORKSPACE, "workspace")                                                                                \
+    X(STAGING, "staging")                                                                                    \
+    X(CACHES, "caches")                                                                                      \
+    X(FRAMES, "frames")                                                                                      \
+    X(CODEC, "codec")                                                                                        \
+    X(GENERAL, "general")
+
+typedef enum ms_ledger {
+#define X(name, text) MS_LEDGER_##name,
+    MS_LEDGER_MAP(X)
+#undef X
+        MS_LEDGER_COUNT
+} ms_ledger;
+
+typedef struct ms_mem ms_mem;
+
+/* budget_bytes: 0 = unlimited. MS_HOST_MEMORY. */
+MS_API ms_status ms_mem_create(size_t budget_bytes, ms_mem **ret_mem);
+
+/* From now on. false, and nothing changes, when more than that is held already. 0 = unlimited. */
+MS_API bool ms_mem_set_budget(ms_mem *mem, size_t budget_bytes);
+
+/* All blocks must have been freed; returns the number of bytes that were not (0 = clean) and nulls the
+ * pointer. */
+MS_API size_t ms_mem_destroy(ms_mem **mem);
+
+/* NULL when the budget, the system or a fault injection says no. bytes == 0 gives a valid block. */
+MS_API void *ms_alloc(ms_mem *mem, ms_ledger ledger, size_t bytes);
+
+/* count * bytes, all zero. */
+MS_API void *ms_calloc(ms_mem *mem, ms_ledger ledger, size_t count, size_t bytes);
+
+MS_API void ms_free(void *block); /* NULL does nothing */
+
+/* Charges bytes that somebody else holds on our behalf (a codec's memory, a mapped file); false when over
+ * budget. */
+MS_API bool ms_mem_charge(ms_mem *mem, ms_ledger ledger, size_t bytes);
+MS_API void ms_mem_release(ms_mem *mem, ms_ledger ledger, size_t bytes);
+
+typedef struct ms_mem_usage {
+    size_t budget_bytes;
+    size_t current_bytes, peak_bytes;
+    size_t ledger_current[MS_LEDGER_COUNT], ledger_peak[MS_LEDGER_COUNT];
+    uint64_t allocations, failures;
+} ms_mem_usage;
+
+MS_API void ms_mem_get_usage(const ms_mem *mem, ms_mem_usage *ret_usage);
+MS_API void ms_mem_reset_peaks(ms_mem *mem);
+MS_API const char *ms_ledger_name(ms_ledger ledger);
+
+/* One moment of a process that runs. */
+typedef struct ms_memory_sample {
+    double seconds;                       /* since the start */
+    size_t resident_bytes;                /* of the process, all it holds */
+    size_t ledger_bytes[MS_LEDGER_COUNT]; /* of an ms_mem */
+} ms_memory_sample;
+#define MS_MEMORY_SAMPLES 256 /* kept of a run, however long */
+
+/* n = 0 switches fault injection off. Returns how many allocations the process has made so far. */
+MS_API uint64_t ms_mem_fail_after(uint64_t n, bool repeat);
+MS_API uint64_t ms_mem_allocation_count(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

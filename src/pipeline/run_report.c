@@ -1,0 +1,82 @@
+#include "pipeline/run_report.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/size.h"
+#include "memory/host.h"
+
+static void reasons(ms_run_report *r, const ms_run_params *p) {
+    char size[MS_SIZE_TEXT_BYTES];
+    ms_host host;
+    ms_host_read(&host);
+    ms_tier tier = ms_tier_of(ms_host_nominal_bytes(&host));
+    snprintf(r->tier_reason, sizeof(r->tier_reason), "the host has %s",
+             ms_size_format(size, ms_host_nominal_bytes(&host)));
+    if (p->budget_bytes)
+        snprintf(r->budget_reason, sizeof(r->budget_reason), "as asked for");
+    else
+        snprintf(r->budget_reason, sizeof(r->budget_reason),
+                 "what was free at the start less the tier's margin of %d %%",
+                 ms_tier_get_policy(tier)->safety_margin_percent);
+}
+
+/* A rung that was forced was not compared with others. */
+static void choices(ms_run_report *r, const ms_run_plan *plan) {
+    r->n_choices = plan->n_choices;
+    memcpy(r->choice, plan->choice, sizeof(r->choice));
+    if (r->n_choices)
+        return;
+    r->n_choices = 1;
+    r->choice[0] = (ms_run_choice){.rung = plan->rung,
+                                   .vae_batch = (int)plan->layout.vae_batch,
+                                   .peak_bytes = plan->peak_bytes,
+                                   .whole_bytes = plan->peak_bytes,
+                                   .window_s = plan->window_s,
+                                   .fits = true};
+}
+
+void ms_run_report_plan(ms_run_report *r, const ms_run_params *params, const ms_run_plan *plan) {
+    reasons(r, params);
+    choices(r, plan);
+    r->vae_batch = (int)plan->layout.vae_batch;
+    r->serial_branches = plan->layout.serial_branches;
+    r->slice_frames = plan->layout.slicing.frames;
+    r->slice_pixels = plan->layout.slicing.pixels;
+    r->stripe_rows = plan->layout.slicing.rows;
+    r->resident_bytes = plan->engine.resident_bytes;
+    r->stream_bytes = plan->engine.stream_bytes;
+    r->buffer_bytes = plan->engine.held_bytes;
+    r->other_bytes = plan->other_bytes;
+    r->planned_streamed_bytes = plan->engine.streamed_bytes;
+}
+
+void ms_run_report_memory(ms_run_report *r, const ms_mem *mem, ms_sampler *sampler) {
+    ms_mem_usage usage;
+    ms_mem_get_usage(mem, &usage);
+    memcpy(r->ledger_peak_bytes, usage.ledger_peak, sizeof(r->ledger_peak_bytes));
+    r->n_samples = 0;
+    if (!sampler)
+        return;
+    ms_series series;
+    ms_sampler_get(sampler, &series);
+    r->n_samples = series.n;
+    memcpy(r->sample, series.point, (size_t)series.n * sizeof(series.point[0]));
+}
+
+size_t ms_run_sink_bytes(const ms_run_params *p, int width, int height) {
+    return (size_t)p->sink_frames * (size_t)width * (size_t)height * 3;
+}
+
+ms_status ms_run_give_frame(const ms_run_params *p, int64_t frame, const uint8_t *rgb, int width, int height,
+                            ms_error *err) {
+    if (!p->frame_sink)
+        return MS_OK;
+    ms_status status = p->frame_sink(p->sink_arg, frame, rgb, width, height);
+    if (status == MS_OK)
+        return MS_OK;
+    ms_fail(err, status, "frame %lld: the frame sink says: %s", (long long)frame, ms_status_text(status));
+    ms_error_where(err, "write", frame);
+    return status;
+}
