@@ -23,6 +23,7 @@
 #include "pipeline/frame_source.h"
 #include "pipeline/queue.h"
 #include "pipeline/run_internal.h"
+#include "pipeline/run_latents.h"
 #include "pipeline/run_plan.h"
 #include "pipeline/run_pressure.h"
 #include "pipeline/run_store.h"
@@ -62,6 +63,7 @@ typedef struct ms_job {
     ms_engine_params engine_params; /* but the layout, which is the plan's */
     ms_run_speed speed;
     ms_run_pressure pressure;
+    ms_run_latents latents;
     ms_model_files files;
     ms_dtype precision;
     ms_speech *speech;
