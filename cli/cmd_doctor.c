@@ -25,8 +25,6 @@ static const struct {
      "libprotobuf-c-dev protobuf-c-compiler", MS_HAVE_ONNX},
     {"SQLite", "the journal of a run (without it --resume does not work)", "libsqlite3-dev", MS_HAVE_SQLITE},
     {"zstd", "a smaller latent cache (without it latents are kept as they are)", "libzstd-dev", MS_HAVE_ZSTD},
-    {"LAPACKE", "prediction in the latent cache, lossy mode", "liblapacke-dev libopenblas-dev",
-     MS_HAVE_LAPACKE},
 };
 
 static int check_libraries(void) {

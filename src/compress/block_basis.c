@@ -3,24 +3,14 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/error.h"
-
-#if MS_HAVE_LAPACKE
-#include <lapacke.h>
-#endif
+#include "compress/symmetric_eigen.h"
 
 /* Of a float's precision below the block's typical value: nothing is gained by predicting finer. */
 #define FINEST 0x1p-25
 #define LIMIT 0x1p30f
-/* dsyev wants 3 n - 1 doubles at least, and (block + 2) n to use its blocked code, which small n does not. */
-#define LAPACK_WORK(frames) (34 * (size_t)(frames))
-
-bool ms_block_has_svd(void) {
-    return MS_HAVE_LAPACKE;
-}
 
 size_t ms_block_basis_work_bytes(int frames) {
-    return (LAPACK_WORK(frames) + (size_t)frames) * sizeof(double);
+    return ((size_t)frames + 1) * (size_t)frames * sizeof(double);
 }
 
 void ms_block_gram(const float *rows, int frames, size_t count, size_t stride, double *gram) {
@@ -43,24 +33,12 @@ void ms_block_gram(const float *rows, int frames, size_t count, size_t stride, d
     }
 }
 
-/* Eigenvalues, ascending; the eigenvectors replace gram, one after the other. */
-static ms_status decompose(double *gram, int n, double *ret_energy, double *work, ms_error *err) {
-#if MS_HAVE_LAPACKE
-    lapack_int info = LAPACKE_dsyev_work(LAPACK_COL_MAJOR, 'V', 'L', n, gram, n, ret_energy, work,
-                                         (lapack_int)LAPACK_WORK(n));
-    return info == 0 ? MS_OK : ms_fail(err, MS_INTERNAL, "LAPACK's dsyev says %d", (int)info);
-#else
-    (void)gram, (void)n, (void)ret_energy, (void)work;
-    return ms_fail(err, MS_UNSUPPORTED, "this build has no SVD: it was made without LAPACKE");
-#endif
-}
-
 static double bits_of(double variance, double step_squared) {
     double bits = 0.5 * log2(2 * 3.14159265358979323846 * 2.71828182845904523536 * variance / step_squared);
     return bits > 0 ? bits : 0;
 }
 
-/* Chooses the number of components. energy: ascending. *ret_step_squared belongs to it. */
+/* Chooses the number of components. energy: descending. *ret_step_squared belongs to it. */
 static int choose(const ms_block_basis_params *p, const double *energy, double *ret_step_squared) {
     int n = p->frames, best = 0;
     double all = 0, spent = 0, best_bits = 0;
@@ -72,14 +50,14 @@ static int choose(const ms_block_basis_params *p, const double *energy, double *
         return 0;
     best_bits = 0.5 * log2(mean);
     for (int k = 1; k <= p->max_components; k++) {
-        rest -= energy[n - k] > 0 ? energy[n - k] : 0;
+        rest -= energy[k - 1] > 0 ? energy[k - 1] : 0;
         double dropped = rest / ((n - k) * p->values); /* mean square of a left-out coefficient */
         if (!(dropped > floor))
             dropped = floor;
         double step_squared = 12 * dropped;
         spent = 0;
         for (int c = 0; c < k; c++)
-            spent += bits_of(energy[n - 1 - c] / p->values, step_squared);
+            spent += bits_of(energy[c] / p->values, step_squared);
         double bits = spent / n + 0.5 * log2(dropped);
         if (bits < best_bits || (p->all && k == p->max_components)) {
             best = k;
@@ -90,21 +68,20 @@ static int choose(const ms_block_basis_params *p, const double *energy, double *
     return best;
 }
 
-ms_status ms_block_basis(const ms_block_basis_params *p, double *gram, void *work, int *ret_components,
-                         float *ret_step, float *ret_basis, ms_error *err) {
+void ms_block_basis(const ms_block_basis_params *p, double *gram, void *work, int *ret_components,
+                    float *ret_step, float *ret_basis) {
     int n = p->frames;
-    double *energy = work, step_squared = 1;
-    MS_TRY(decompose(gram, n, energy, energy + n, err));
+    double *energy = work, *vectors = energy + n, step_squared = 1;
+    ms_symmetric_eigen(gram, n, energy, vectors);
     int k = choose(p, energy, &step_squared);
     float step = (float)sqrt(step_squared);
     if (k > 0 && !(isnormal(step) && step < 1e30f)) /* denormal blocks */
         k = 0;
     for (int f = 0; f < n; f++)
         for (int c = 0; c < k; c++)
-            ret_basis[f * k + c] = (float)gram[(n - 1 - c) * n + f];
+            ret_basis[f * k + c] = (float)vectors[c * n + f];
     *ret_components = k;
     *ret_step = k ? step : 0;
-    return MS_OK;
 }
 
 void ms_block_project(const float *rows, int frames, size_t count, const float *basis, int components,

@@ -9,20 +9,16 @@
  *
  * each product and sum rounded to float on its own, which every machine does alike.
  *
- * U comes from the eigenvectors of the Gram matrix A A' (LAPACK's dsyev on frames x frames): for blocks that are
- * thousands of times wider than high this is the same basis for a fraction of an SVD's time and memory, and what it loses
- * in the smallest components is not kept anyway.
+ * U comes from the eigenvectors of the Gram matrix A A' (frames x frames): for blocks that are thousands of times
+ * wider than high this is the same basis for a fraction of an SVD's time and memory, and what it loses in the smallest
+ * components is not kept anyway.
  */
 #ifndef MS_COMPRESS_BLOCK_BASIS_H
 #define MS_COMPRESS_BLOCK_BASIS_H
 
-#include "memsafe/status.h"
-
 #include <stdbool.h>
 #include <stddef.h>
-
-/* False in a build without LAPACKE: blocks then have no components. */
-bool ms_block_has_svd(void);
+#include <stdint.h>
 
 /* Bytes of work that ms_block_basis() needs. */
 size_t ms_block_basis_work_bytes(int frames);
@@ -40,8 +36,8 @@ typedef struct ms_block_basis_params {
  * water-filling; Cover and Thomas, "Elements of Information Theory", 10.3.3): finer costs more in coefficients than it
  * saves in the residual, coarser the other way round. *ret_components 0: no prediction helps.
  */
-ms_status ms_block_basis(const ms_block_basis_params *params, double *gram, void *work, int *ret_components,
-                         float *ret_step, float *ret_basis, ms_error *err);
+void ms_block_basis(const ms_block_basis_params *params, double *gram, void *work, int *ret_components,
+                    float *ret_step, float *ret_basis);
 
 /* gram += rows rows' over count columns. rows: [frames][stride]. */
 void ms_block_gram(const float *rows, int frames, size_t count, size_t stride, double *gram);

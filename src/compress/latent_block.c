@@ -159,11 +159,11 @@ static void look(encoding *e) {
     e->stats.high = low <= high ? high : 0;
 }
 
-static ms_status choose_basis(encoding *e, ms_error *err) {
+static void choose_basis(encoding *e) {
     const ms_latent_block_params *p = e->p;
     int most = (p->frames * p->rank_percent + 99) / 100;
-    if (p->rank_percent <= 0 || p->rank_percent >= 100 || p->frames < 2 || !ms_block_has_svd())
-        return MS_OK;
+    if (p->rank_percent <= 0 || p->rank_percent >= 100 || p->frames < 2)
+        return;
     int64_t chunk = ms_latent_block_chunk(p->frames);
     memset(e->c->gram, 0, (size_t)p->frames * (size_t)p->frames * sizeof(double));
     for (int64_t first = 0; first < p->values; first += chunk) {
@@ -175,7 +175,7 @@ static ms_status choose_basis(encoding *e, ms_error *err) {
                                     .values = (double)p->values,
                                     .max_components = most < p->frames ? most : p->frames - 1,
                                     .all = p->lossy};
-    return ms_block_basis(&params, e->c->gram, e->c->work, &e->stats.components, &e->step, e->c->basis, err);
+    ms_block_basis(&params, e->c->gram, e->c->work, &e->stats.components, &e->step, e->c->basis);
 }
 
 /* Differences of one row's chunk, or what is lost without them. */
@@ -246,7 +246,7 @@ ms_status ms_latent_block_encode(ms_latent_codec *codec, const ms_latent_block_p
         return ms_fail(err, MS_INVALID_ARGUMENT, "a block of %d rows of %lld values", params->frames,
                        (long long)params->values);
     look(&e);
-    MS_TRY(choose_basis(&e, err));
+    choose_basis(&e);
     e.stats.lossy = params->lossy && e.stats.components > 0 && e.all_finite;
     int64_t chunk = ms_latent_block_chunk(params->frames);
     uint8_t *out = encode_header(&e, dst);

@@ -168,8 +168,11 @@ void ms_latent_cache_destroy(ms_latent_cache **cache) {
 /* ---- finding ---- */
 
 static ms_latent_key key_of(const uint8_t *face, size_t bytes) {
-    static const uint64_t seeds[2][2] = {{0x6d656d73, 0x61666531}, {0x6c617465, 0x6e747332}};
-    return (ms_latent_key){{ms_siphash(seeds[0], face, bytes), ms_siphash(seeds[1], face, bytes)}};
+    static const uint64_t seed[2] = {0x6d656d73,
+                                     0x61666531}; /* the same in all runs: files are found by it */
+    ms_latent_key key;
+    ms_siphash_128(seed, face, bytes, key.word);
+    return key;
 }
 
 static bool same(const ms_latent_key *a, const ms_latent_key *b) {

@@ -12,10 +12,10 @@
 
 /* Pieces are chained: each one's hash is the key of the next. */
 static void absorb(uint64_t key[2], const void *data, size_t bytes) {
-    uint64_t second[2] = {key[1], ~key[0]};
-    uint64_t a = ms_siphash(key, data, bytes), b = ms_siphash(second, data, bytes);
-    key[0] = a;
-    key[1] = b;
+    uint64_t hash[2];
+    ms_siphash_128(key, data, bytes, hash);
+    key[0] = hash[0];
+    key[1] = hash[1];
 }
 
 static ms_status absorb_file(ms_mem *mem, const char *path, uint64_t key[2], ms_error *err) {

@@ -4,14 +4,11 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "compress/block_basis.h"
 #include "compress/latent_block.h"
 
 static ms_status check_rank(const ms_run_params *run, int rank, ms_error *err) {
     if (run->latent_cache != MS_LATENT_CACHE_LOSSY)
         return MS_OK;
-    if (!ms_block_has_svd())
-        return ms_fail(err, MS_UNSUPPORTED, "a lossy latent cache needs LAPACKE, which this build has not");
     if (rank <= 0 || rank >= 100)
         return ms_fail(err, MS_INVALID_ARGUMENT,
                        "a lossy latent cache needs a rank from 1 to 99 (this machine's tier keeps all): "
