@@ -156,6 +156,8 @@ static void a_lossy_run_says_what_it_lost(void **state) {
     assert_non_null(strstr(test_output, "PSNR"));
     assert_run_fails(2, "--latent-rank", "run %s --audio %s -o %s --latent-cache lossy --latent-rank 100",
                      inputs, test_file("one.wav"), test_file("none.mkv"));
+    assert_run_fails(2, "cannot be resumed", "run %s --audio %s -o %s --latent-cache lossy --resume", inputs,
+                     test_file("one.wav"), test_file("none.mkv"));
     assert_run_fails(2, "latent-rank", "run %s --audio %s -o %s --latent-rank 101", inputs,
                      test_file("one.wav"), test_file("none.mkv"));
 }
