@@ -7,7 +7,7 @@
 
 /* Of a float's precision below the block's typical value: nothing is gained by predicting finer. */
 #define FINEST 0x1p-25
-#define LIMIT 0x1p30f
+#define LIMIT 1073741824.0f /* 2^30 */
 
 size_t ms_block_basis_work_bytes(int frames) {
     return ((size_t)frames + 1) * (size_t)frames * sizeof(double);

@@ -43,8 +43,9 @@ static ms_status check(const ms_run_params *p, ms_error *err) {
         return ms_fail(err, MS_INVALID_ARGUMENT, "a segment must have 1 to 100000 frames, not %lld",
                        (long long)p->segment_frames);
     if (p->resume && p->latent_cache == MS_LATENT_CACHE_LOSSY)
-        return ms_fail(err, MS_INVALID_ARGUMENT,
-                       "a run with a lossy latent cache cannot be resumed: its frames depend on what the cache held");
+        return ms_fail(
+            err, MS_INVALID_ARGUMENT,
+            "a run with a lossy latent cache cannot be resumed: its frames depend on what the cache held");
     if (p->latent_rank < 0 || p->latent_rank > 100)
         return ms_fail(err, MS_INVALID_ARGUMENT, "latent-rank must be 1 to 100 per cent, not %d",
                        p->latent_rank);
