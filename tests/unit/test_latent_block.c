@@ -311,8 +311,8 @@ static void floats_in_order(void **state) {
 /* A = V' diag(values) V, V orthogonal, the values falling; for small, large, singular and huge matrices. */
 static void eigenvectors_of_symmetric_matrices(void **state) {
     (void)state;
-    static const int sizes[] = {1, 2, 3, 16, 40, 256};
-    static double a[256 * 256], copy[256 * 256], values[256], vectors[256 * 256];
+    static const int sizes[] = {1, 2, 3, 16, 40, 100};
+    static double a[100 * 100], copy[100 * 100], values[100], vectors[100 * 100];
     uint64_t rng = 3;
     for (int s = 0; s < 6; s++) {
         int n = sizes[s], rank = s % 2 ? n : (n + 1) / 2;
@@ -320,7 +320,7 @@ static void eigenvectors_of_symmetric_matrices(void **state) {
         for (int i = 0; i < n * n; i++)
             a[i] = 0;
         for (int k = 0; k < rank; k++) {
-            double x[256];
+            double x[100];
             for (int i = 0; i < n; i++)
                 x[i] = test_uniform(&rng) / (1 + k);
             for (int i = 0; i < n; i++)
