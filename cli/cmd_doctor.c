@@ -26,6 +26,7 @@ static const struct {
     {"SQLite",
      "the journal of a run (--resume needs it) and the history (without it the speed is measured each time)",
      "libsqlite3-dev", MS_HAVE_SQLITE},
+    {"zstd", "a smaller latent cache (without it latents are kept as they are)", "libzstd-dev", MS_HAVE_ZSTD},
 };
 
 static int check_libraries(void) {

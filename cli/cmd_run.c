@@ -15,13 +15,25 @@
 typedef struct run_state {
     ms_run_params p;
     const char *fps, *report;
-    int precision, loop, codec, audio_out, progress, rung;
+    int precision, loop, codec, audio_out, progress, rung, latents;
     int frames, resolution, segment;
 } run_state;
 
 static void run_defaults(void *state) {
     run_state *s = state;
     ms_run_params_init(&s->p);
+}
+
+static void report_latents(const ms_run_report *r) {
+    const ms_run_latents_report *l = &r->latents;
+    if (l->hits + l->misses == 0)
+        return;
+    printf("  latent cache (%s): %" PRId64 " of %" PRId64 " faces found; %.1f MB kept in %.1f MB (%.2f : 1)",
+           l->state, l->hits, l->hits + l->misses, (double)l->raw_bytes / 1e6, (double)l->stored_bytes / 1e6,
+           l->stored_bytes ? (double)l->raw_bytes / (double)l->stored_bytes : 1);
+    if (l->lossy)
+        printf(", lossy: PSNR %.1f dB", l->psnr_db);
+    printf("\n");
 }
 
 static void report_text(const ms_run_report *r, const char *output) {
@@ -37,6 +49,7 @@ static void report_text(const ms_run_report *r, const char *output) {
         printf("  %" PRId64 " of them were finished by an earlier run\n", r->frames_resumed);
     if (r->history_warning[0])
         printf("  %s\n", r->history_warning);
+    report_latents(r);
     if (r->frames_interpolated)
         printf("  %" PRId64 " frames: face bridged between neighbours\n", r->frames_interpolated);
     if (r->frames_without_face)
@@ -45,6 +58,18 @@ static void report_text(const ms_run_report *r, const char *output) {
     if (r->source_frames_lost)
         printf("  the input is damaged: %" PRId64 " of its frames could not be decoded\n",
                r->source_frames_lost);
+}
+
+static void report_latents_json(ms_buf *b, const ms_run_latents_report *l) {
+    ms_buf_printf(b,
+                  "  \"latent_cache\": {\"state\": \"%s\", \"lossy\": %s, \"hits\": %" PRId64
+                  ", \"misses\": %" PRId64 ", \"blocks\": %" PRId64 ", \"dropped\": %" PRId64
+                  ", \"raw_bytes\": %" PRIu64 ", \"stored_bytes\": %" PRIu64
+                  ", \"capacity_bytes\": %zu, \"psnr_db\": ",
+                  l->state, l->lossy ? "true" : "false", l->hits, l->misses, l->blocks, l->dropped,
+                  l->raw_bytes, l->stored_bytes, l->capacity_bytes);
+    ms_buf_json_number(b, l->psnr_db);
+    ms_buf_printf(b, ", \"seconds\": %.4f},\n", l->seconds);
 }
 
 static void report_changes(ms_buf *b, const ms_run_report *r) {
@@ -127,6 +152,7 @@ static ms_status write_report(const char *path, const run_state *s, const ms_run
                   r->source_frames_lost);
     report_changes(&b, r);
     report_memory(&b, r);
+    report_latents_json(&b, &r->latents);
     ms_buf_printf(&b,
                   "  \"rung\": \"%s\", \"budget_bytes\": %zu, \"planned_bytes\": %zu, "
                   "\"peak_resident_bytes\": %zu,\n"
@@ -157,6 +183,7 @@ static int run_run(const void *state, char **arguments, int n_arguments) {
     s.p.frames = s.frames;
     s.p.segment_frames = s.segment;
     s.p.rung = (ms_rung)s.rung;
+    s.p.latent_cache = (ms_latent_cache_mode)s.latents;
     s.p.resolution = s.resolution;
     s.p.history = cli_history_file();
     if (s.fps && cli_parse_fps(s.fps, &s.p.fps_num, &s.p.fps_den, &err) != MS_OK)
@@ -207,6 +234,14 @@ static const cli_option run_options[] = {
      "how far to cut the work up (see docs/memory.md); the result does not depend on it", 0, 0},
     {"pressure-trace", 0, CLI_TEXT, P(pressure_trace), "FILE",
      "scripted memory pressure in place of the system's (docs/pressure.md)", 0, 0},
+    {"latent-cache", 0, CLI_CHOICE, offsetof(run_state, latents), "exact|off|lossy",
+     "keep what the encoder made of a face for when it comes again (docs/latent_cache.md)", 0, 0},
+    {"latent-cache-dir", 0, CLI_TEXT, P(latent_cache_dir), "DIR",
+     "keep it in a folder, for later runs over the same video", 0, 0},
+    {"latent-cache-size", 0, CLI_BYTES, P(latent_cache_bytes), "SIZE",
+     "most that the folder may hold, like 500M (default 2G)", 0, 0},
+    {"latent-rank", 0, CLI_INT, P(latent_rank), "PERCENT",
+     "rank of the SVD that predicts latents; 100 = no SVD (default: the tier's)", 1, 100},
     {"track", 0, CLI_TEXT, P(track), "FILE", "read faces from JSON lines (memsafe detect writes them)", 0, 0},
     {"face", 0, CLI_INT, P(face), "N", "follow the N-th face to appear, from 0 (default: the largest)", 0,
      1000},

@@ -31,3 +31,4 @@ memsafe_dependency(ffmpeg libavformat>=59 libavcodec>=59 libavutil>=57 libswscal
 memsafe_dependency(yaml yaml-0.1)
 memsafe_dependency(onnx libprotobuf-c PROGRAM protoc-c)
 memsafe_dependency(sqlite sqlite3)
+memsafe_dependency(zstd libzstd)

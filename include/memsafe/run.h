@@ -54,6 +54,13 @@ typedef enum ms_stage {
 } ms_stage;
 MS_API const char *ms_stage_name(ms_stage stage); /* "load", "audio", ... */
 
+/* Moments of faces that the VAE's encoder made are kept for when the same face comes again (docs/latent_cache.md). */
+typedef enum ms_latent_cache_mode {
+    MS_LATENT_CACHE_EXACT, /* what comes back is the same to the last bit */
+    MS_LATENT_CACHE_OFF,
+    MS_LATENT_CACHE_LOSSY, /* smaller, and not quite the same */
+} ms_latent_cache_mode;
+
 /* The ladder: how far a run is cut up to fit its memory. The same bits come out on every rung. */
 typedef enum ms_rung {
     MS_RUNG_AUTO, /* the fastest that fits */
@@ -107,6 +114,11 @@ typedef struct ms_run_params {
     ms_rung rung;
     const char *
         pressure_trace; /* scripted memory pressure in place of the system's, for tests; NULL = watch the system */
+
+    ms_latent_cache_mode latent_cache;
+    const char *latent_cache_dir; /* for later runs over the same video; NULL = in memory, for looped clips */
+    uint64_t latent_cache_bytes;  /* most that the folder may hold; 0 = 2 GiB */
+    int latent_rank;              /* 1 to 100 % of the SVD; 0 = the tier's, 100 = no SVD */
 
     int fps_num, fps_den; /* of the output; num 0 = the video's own */
     ms_loop_mode loop;
@@ -173,6 +185,18 @@ typedef struct ms_run_choice {
 } ms_run_choice;
 #define MS_RUN_MAX_CHOICES 16
 
+/* What the latent cache did. */
+typedef struct ms_run_latents_report {
+    char state[12]; /* "memory", "folder", or why there was none: "off", "no loop", "no room" */
+    bool lossy;
+    int64_t hits, misses;    /* faces found, faces that went through the encoder; 0 without a cache */
+    int64_t blocks, dropped; /* kept or found; not kept, or damaged */
+    uint64_t raw_bytes, stored_bytes; /* of the blocks: their quotient is the ratio */
+    size_t capacity_bytes;            /* in memory */
+    double psnr_db;                   /* infinite where nothing is lost */
+    double seconds;                   /* spent in the cache; part of encode_s */
+} ms_run_latents_report;
+
 typedef struct ms_run_report {
     int64_t frames, frames_without_face, frames_interpolated, windows;
     int64_t frames_resumed;     /* of frames, those that an earlier run had finished */
@@ -208,6 +232,7 @@ typedef struct ms_run_report {
     int n_samples; /* memory over time, oldest first */
     ms_memory_sample sample[MS_MEMORY_SAMPLES];
 
+    ms_run_latents_report latents;
     /* faces_s and write_s are the busy time of two threads that run beside the rest: the sum is more than seconds. */
     double seconds, load_s, audio_s, faces_s, encode_s, denoise_s, decode_s, write_s;
 } ms_run_report;

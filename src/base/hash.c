@@ -34,18 +34,44 @@ static void absorb(uint64_t v[4], uint64_t word) {
     v[0] ^= word;
 }
 
-uint64_t ms_siphash(const uint64_t key[2], const void *data, size_t bytes) {
+static void begin(uint64_t v[4], const uint64_t key[2]) {
+    v[0] = key[0] ^ 0x736f6d6570736575u;
+    v[1] = key[1] ^ 0x646f72616e646f6du;
+    v[2] = key[0] ^ 0x6c7967656e657261u;
+    v[3] = key[1] ^ 0x7465646279746573u;
+}
+
+static void absorb_all(uint64_t v[4], const void *data, size_t bytes) {
     const unsigned char *p = data;
-    uint64_t v[4] = {key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du, key[0] ^ 0x6c7967656e657261u,
-                     key[1] ^ 0x7465646279746573u};
     size_t left = bytes;
     for (; left >= 8; left -= 8, p += 8)
         absorb(v, little_endian(p, 8));
     absorb(v, (uint64_t)(bytes & 0xff) << 56 | little_endian(p, left));
-    v[2] ^= 0xff;
+}
+
+static uint64_t finish(uint64_t v[4]) {
     for (int i = 0; i < 4; i++)
         sip_round(v);
     return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+uint64_t ms_siphash(const uint64_t key[2], const void *data, size_t bytes) {
+    uint64_t v[4];
+    begin(v, key);
+    absorb_all(v, data, bytes);
+    v[2] ^= 0xff;
+    return finish(v);
+}
+
+void ms_siphash_128(const uint64_t key[2], const void *data, size_t bytes, uint64_t ret_hash[2]) {
+    uint64_t v[4];
+    begin(v, key);
+    v[1] ^= 0xee;
+    absorb_all(v, data, bytes);
+    v[2] ^= 0xee;
+    ret_hash[0] = finish(v);
+    v[1] ^= 0xdd;
+    ret_hash[1] = finish(v);
 }
 
 void ms_siphash_random_key(uint64_t ret_key[2]) {

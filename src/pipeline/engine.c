@@ -35,6 +35,9 @@ struct ms_engine {
     float *latent_mask;
     /* Of one window. */
     float *audio, *masked, *reference, *latents;
+    ms_latent_cache *cache; /* borrowed */
+    int *missing;           /* frames whose moments the cache has not: [window_frames] */
+    int n_missing;
     /* Of one batch of pictures. */
     float *pixels, *moments, *normals;
     int64_t vae_batch;
@@ -203,7 +206,9 @@ static ms_status make_buffers(ms_engine *e, ms_error *err) {
     e->pixels = ms_alloc_array(mem, MS_LEDGER_STAGING, batch * pixels, sizeof(float));
     e->moments = ms_alloc_array(mem, MS_LEDGER_STAGING, batch * 2 * latent, sizeof(float));
     e->normals = ms_alloc_array(mem, MS_LEDGER_STAGING, latent, sizeof(float));
-    if (!e->audio || !e->masked || !e->reference || !e->latents || !e->pixels || !e->moments || !e->normals)
+    e->missing = ms_alloc_array(mem, MS_LEDGER_GENERAL, frames, sizeof(*e->missing));
+    if (!e->missing || !e->audio || !e->masked || !e->reference || !e->latents || !e->pixels || !e->moments ||
+        !e->normals)
         return ms_fail_alloc(err, mem, batch * pixels * sizeof(float), "a window's buffers");
     return MS_OK;
 }
@@ -280,12 +285,16 @@ void ms_engine_destroy(ms_engine **engine) {
     ms_weight_stream_destroy(&e->stream);
     for (int i = 0; i < 3; i++)
         ms_tensor_file_close(&e->file[i]);
-    void *const buffers[] = {e->mask,    e->latent_mask, e->audio,   e->masked, e->reference,
-                             e->latents, e->pixels,      e->moments, e->normals};
+    void *const buffers[] = {e->mask,    e->latent_mask, e->audio,   e->masked,  e->reference,
+                             e->latents, e->pixels,      e->moments, e->normals, e->missing};
     for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
         ms_free(buffers[i]);
     ms_free(e);
     *engine = NULL;
+}
+
+void ms_engine_set_latents(ms_engine *e, ms_latent_cache *latents) {
+    e->cache = latents;
 }
 
 int ms_engine_resolution(const ms_engine *e) {
@@ -376,15 +385,32 @@ static ms_image_view face_of(const ms_engine *e, const ms_window *w, int64_t fra
                            .stride_bytes = (size_t)e->resolution * 3};
 }
 
-/* Faces to sampled latents: masked pictures with noise stream 1, whole ones with stream 2. */
+static void sample(ms_engine *e, const ms_window *w, int64_t frame, bool masked, const float *moments,
+                   float *ret_latents) {
+    int64_t latent = e->latent_pixels * e->latent_channels;
+    ms_noise_normals(e->p.seed, masked ? MS_NOISE_MASKED : MS_NOISE_REFERENCE,
+                     (uint32_t)(w->first_frame + frame), 0, (uint64_t)latent, e->normals);
+    ms_vae_sample(&e->files.vae_config_values, moments, e->normals, e->latent_pixels,
+                  ret_latents + frame * latent);
+}
+
+/* The cache's row of a frame begins with the masked face's moments, the whole one's follow. */
+static float *cached(ms_engine *e, int64_t frame, bool masked) {
+    return ms_latent_cache_row(e->cache, (int)frame) +
+           (masked ? 0 : 2 * e->latent_pixels * e->latent_channels);
+}
+
+/* Faces to sampled latents: masked pictures with noise stream 1, whole ones with stream 2. Those that the cache has not
+   are encoded; the bits do not depend on which share a batch. */
 static ms_status encode(ms_engine *e, const ms_window *w, bool masked, float *ret_latents, ms_error *err) {
     int64_t picture = (int64_t)e->resolution * e->resolution * 3,
-            latent = e->latent_pixels * e->latent_channels;
-    tell(e, "encode", masked ? 0 : w->frames, 2 * w->frames);
-    for (int64_t first = 0; first < w->frames; first += e->vae_batch) {
-        int64_t count = w->frames - first < e->vae_batch ? w->frames - first : e->vae_batch;
+            moments = 2 * e->latent_pixels * e->latent_channels;
+    int64_t done = (masked ? 1 : 2) * w->frames - e->n_missing;
+    tell(e, "encode", done, 2 * w->frames);
+    for (int64_t first = 0; first < e->n_missing; first += e->vae_batch) {
+        int64_t count = e->n_missing - first < e->vae_batch ? e->n_missing - first : e->vae_batch;
         for (int64_t i = 0; i < count; i++) {
-            ms_image_view face = face_of(e, w, first + i);
+            ms_image_view face = face_of(e, w, e->missing[first + i]);
             if (masked)
                 ms_face_masked_pixels(&face, e->mask, e->pixels + i * picture);
             else
@@ -392,13 +418,30 @@ static ms_status encode(ms_engine *e, const ms_window *w, bool masked, float *re
         }
         MS_TRY(ms_autoencoder_encode(e->vae, e->arena, e->pixels, count, e->moments, &e->exec, err));
         for (int64_t i = 0; i < count; i++) {
-            ms_noise_normals(e->p.seed, masked ? MS_NOISE_MASKED : MS_NOISE_REFERENCE,
-                             (uint32_t)(w->first_frame + first + i), 0, (uint64_t)latent, e->normals);
-            ms_vae_sample(&e->files.vae_config_values, e->moments + i * 2 * latent, e->normals,
-                          e->latent_pixels, ret_latents + (first + i) * latent);
+            int64_t frame = e->missing[first + i];
+            if (e->cache)
+                memcpy(cached(e, frame, masked), e->moments + i * moments, (size_t)moments * sizeof(float));
+            else
+                sample(e, w, frame, masked, e->moments + i * moments, ret_latents);
         }
-        tell(e, "encode", (masked ? 0 : w->frames) + first + count, 2 * w->frames);
+        tell(e, "encode", done + first + count, 2 * w->frames);
     }
+    for (int64_t i = 0; e->cache && i < w->frames; i++)
+        sample(e, w, i, masked, cached(e, i, masked), ret_latents);
+    return MS_OK;
+}
+
+static ms_status encode_both(ms_engine *e, const ms_window *w, ms_error *err) {
+    tell(e, "encode", 0, 2 * w->frames); /* from here on time is this stage's */
+    if (e->cache)
+        e->n_missing = ms_latent_cache_begin(e->cache, w->faces, (int)w->frames, e->missing);
+    else
+        for (e->n_missing = 0; e->n_missing < w->frames; e->n_missing++)
+            e->missing[e->n_missing] = e->n_missing;
+    MS_TRY(encode(e, w, true, e->masked, err));
+    MS_TRY(encode(e, w, false, e->reference, err));
+    if (e->cache)
+        ms_latent_cache_finish(e->cache);
     return MS_OK;
 }
 
@@ -474,8 +517,7 @@ ms_status ms_engine_run_window(ms_engine *e, const ms_window *w, ms_error *err) 
     e->last_frames = w->frames;
     MS_TRY(at(ms_features_gather(e->features, e->arena, w->first_frame, w->frames, e->audio, err), "audio", w,
               err));
-    MS_TRY(at(encode(e, w, true, e->masked, err), "encode", w, err));
-    MS_TRY(at(encode(e, w, false, e->reference, err), "encode", w, err));
+    MS_TRY(at(encode_both(e, w, err), "encode", w, err));
     MS_TRY(at(denoise(e, w, err), "denoise", w, err));
     return at(decode(e, w, err), "decode", w, err);
 }

@@ -8,6 +8,7 @@
 #include "models/denoiser.h"
 #include "models/model_files.h"
 #include "pipeline/features.h"
+#include "pipeline/latent_cache.h"
 
 typedef struct ms_engine ms_engine;
 
@@ -53,6 +54,9 @@ void ms_engine_destroy(ms_engine **engine);
 
 /* Reads the weights and makes the arena, seconds for a full-size model. Before the first window. */
 ms_status ms_engine_load(ms_engine *engine, ms_error *err);
+
+/* Borrowed, from the next window on; NULL = none. Its rows must be of this engine's encoder and resolution. */
+void ms_engine_set_latents(ms_engine *engine, ms_latent_cache *latents);
 
 int ms_engine_resolution(const ms_engine *engine);
 int64_t ms_engine_window_frames(const ms_engine *engine); /* most that one window takes */

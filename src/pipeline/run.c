@@ -13,6 +13,7 @@ static void close_all(ms_job *j, ms_status status, ms_error *err) {
     ms_frame_source_destroy(&j->source);
     ms_face_stage_destroy(&j->stage);
     ms_engine_destroy(&j->engine);
+    ms_run_latents_close(&j->latents);
     ms_face_finder_destroy(&j->faces);
     ms_speech_close(&j->speech);
     ms_clip_close(&j->clip);
@@ -54,6 +55,7 @@ static void fill_report(ms_job *j) {
     r->arena_bytes = memory.arena_bytes;
     r->weight_bytes = memory.weight_bytes;
     r->streamed_bytes = memory.streamed_bytes;
+    ms_run_latents_fill_report(&j->latents, &r->latents);
     r->peak_resident_bytes = ms_host_peak_resident_bytes();
     r->window_frames = j->engine ? (int)ms_engine_window_frames(j->engine) : 0;
     ms_run_report_memory(r, j->mem, j->sampler);

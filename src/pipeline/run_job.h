@@ -24,6 +24,7 @@
 #include "pipeline/queue.h"
 #include "pipeline/run_history.h"
 #include "pipeline/run_internal.h"
+#include "pipeline/run_latents.h"
 #include "pipeline/run_plan.h"
 #include "pipeline/run_pressure.h"
 #include "pipeline/run_report.h"
@@ -67,6 +68,7 @@ typedef struct ms_job {
     ms_run_pressure pressure;
     ms_sampler *sampler;
     size_t sink_bytes; /* charged to mem */
+    ms_run_latents latents;
     ms_model_files files;
     ms_dtype precision;
     ms_speech *speech;

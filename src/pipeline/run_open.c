@@ -159,22 +159,26 @@ static ms_status make_buffers(ms_job *j, ms_error *err) {
     return ms_queue_create(j->mem, MS_RUN_REDRAWN_FRAMES, sizeof(ms_redrawn_frame), &j->finished, err);
 }
 
+/* Output frames, before the engine exists that knows them exactly. */
+static double frames_asked(const ms_job *j) {
+    const ms_video_info *info = ms_clip_info(j->clip);
+    double asked =
+        (double)ms_speech_stats(j->speech).samples / MS_SPEECH_RATE * info->fps.num / info->fps.den + 3;
+    return j->p->frames > 0 && (double)j->p->frames < asked ? (double)j->p->frames : asked;
+}
+
 /* What the run will hold besides the engine: what it holds now, the encoder, and frames. */
 static size_t other_bytes(const ms_job *j) {
     ms_mem_usage usage;
     ms_mem_get_usage(j->mem, &usage);
     const ms_video_info *info = ms_clip_info(j->clip);
-    double asked =
-        (double)ms_speech_stats(j->speech).samples / MS_SPEECH_RATE * info->fps.num / info->fps.den + 3;
-    if (j->p->frames > 0 && (double)j->p->frames < asked)
-        asked = (double)j->p->frames;
     ms_run_clip clip = {.width = info->width,
                         .height = info->height,
                         .resolution = j->geometry.resolution,
                         .window_frames = j->files.unet_config.num_frames,
                         .max_gap = j->p->max_gap,
                         .turns = j->p->loop == MS_LOOP_MODE_PINGPONG &&
-                                 (info->frames <= 0 || asked > (double)info->frames)};
+                                 (info->frames <= 0 || frames_asked(j) > (double)info->frames)};
     ms_video_writer_params writer = ms_job_writer_params(j);
     return usage.current_bytes + ms_run_frame_bytes(&clip) +
            ms_run_sink_bytes(j->p, info->width, info->height) +
@@ -197,6 +201,24 @@ static ms_status start_engine(ms_job *j, ms_error *err) {
             return status;
         MS_TRY(ms_run_plan_least(&j->engine_params, &j->speed, j->plan.other_bytes, &j->plan, err));
     }
+    ms_engine_set_latents(j->engine, j->latents.cache);
+    return MS_OK;
+}
+
+/* With what the plan leaves of the budget. */
+static ms_status open_latents(ms_job *j, ms_error *err) {
+    ms_run_policy policy = ms_run_policy_of(j->p->precision, j->p->budget_bytes);
+    ms_run_latents_params params = {.dev = j->dev,
+                                    .run = j->p,
+                                    .files = &j->files,
+                                    .precision = j->precision,
+                                    .resolution = j->geometry.resolution,
+                                    .tier_rank_percent = ms_tier_get_policy(policy.tier)->svd_rank_percent,
+                                    .clip_frames = ms_clip_info(j->clip)->frames,
+                                    .output_frames = (int64_t)frames_asked(j),
+                                    .room_bytes = j->report.budget_bytes - j->plan.peak_bytes};
+    MS_TRY(ms_run_latents_open(&params, &j->latents, err));
+    j->report.planned_bytes += j->latents.bytes;
     return MS_OK;
 }
 
@@ -207,6 +229,9 @@ ms_status ms_job_follow_pressure(ms_job *j, ms_error *err) {
     MS_TRY(ms_run_pressure_check(&j->pressure, &changed, change.reason, sizeof(change.reason), err));
     if (!changed || j->p->rung != MS_RUNG_AUTO)
         return MS_OK;
+    ms_engine_set_latents(j->engine, NULL); /* what follows begins with giving up the cache */
+    ms_run_latents_follow(&j->latents, j->pressure.level != MS_PRESSURE_NONE);
+    ms_engine_set_latents(j->engine, j->latents.cache);
     ms_run_plan plan;
     double share = ms_run_pressure_share(j->pressure.level);
     ms_status status = MS_BUDGET;
@@ -253,7 +278,9 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
                        j->plan.peak_bytes);
     j->report.rung = j->plan.rung;
     j->report.planned_bytes = j->plan.peak_bytes;
+    MS_TRY(open_latents(j, err));
     ms_run_report_plan(&j->report, p, &j->plan);
+    j->report.other_bytes += j->latents.bytes;
     return start_engine(j, err);
 }
 

@@ -56,6 +56,13 @@ static ms_status check(const ms_run_params *p, ms_error *err) {
                        p->sink_frames, MS_RUN_MAX_SINK_FRAMES);
     if (p->resume && !p->output)
         return ms_fail(err, MS_INVALID_ARGUMENT, "without an output there is nothing to go on with (resume)");
+    if (p->resume && p->latent_cache == MS_LATENT_CACHE_LOSSY)
+        return ms_fail(
+            err, MS_INVALID_ARGUMENT,
+            "a run with a lossy latent cache cannot be resumed: its frames depend on what the cache held");
+    if (p->latent_rank < 0 || p->latent_rank > 100)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "latent-rank must be 1 to 100 per cent, not %d",
+                       p->latent_rank);
     if (p->frames < 0)
         return ms_fail(err, MS_INVALID_ARGUMENT, "frames must not be negative");
     return MS_OK;

@@ -29,6 +29,11 @@ static void siphash_known_answers(void **state) {
     assert_true(ms_siphash(key, message, 0) == 0x726fdb47dd0e0e31u);
     assert_true(ms_siphash(key, message, 8) == 0x93f5f5799a932462u);
     assert_true(ms_siphash(key, message, 15) == 0xa129ca6149be45e5u);
+    uint64_t hash[2];
+    ms_siphash_128(key, message, 0, hash);
+    assert_true(hash[0] == 0xe6a825ba047f81a3u && hash[1] == 0x930255c71472f66du);
+    ms_siphash_128(key, message, 1, hash);
+    assert_true(hash[0] == 0x44af996bd8c187dau && hash[1] == 0x45fc229b11597634u);
 }
 
 static void reads_every_kind_of_value(void **state) {

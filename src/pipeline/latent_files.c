@@ -1,0 +1,328 @@
+#include "pipeline/latent_files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/crc32.h"
+#include "base/error.h"
+
+#define HEADER_BYTES 48
+#define CHECKED_BYTES 40
+#define VERSION 1
+#define MAX_ROWS 256
+#define ENDING ".latents"
+#define TEMPORARY ".latents-tmp-"
+/* A temporary file of this age belongs to nobody who is still writing it. */
+#define STALE_SECONDS 3600
+#define NAME_BYTES 64
+
+struct ms_latent_files {
+    ms_mem *mem;
+    int folder;
+    uint64_t most_bytes, model[2];
+    time_t began; /* files that were touched before then may go */
+    unsigned written;
+    ms_crc32_table crc;
+    uint8_t head[HEADER_BYTES + MAX_ROWS * sizeof(ms_latent_key)];
+    ms_latent_key keys[MAX_ROWS];
+};
+
+/* ---- bytes ---- */
+
+static void put(uint8_t *p, uint64_t x, int bytes) {
+    for (int i = 0; i < bytes; i++)
+        p[i] = (uint8_t)(x >> (8 * i));
+}
+
+static uint64_t get(const uint8_t *p, int bytes) {
+    uint64_t x = 0;
+    for (int i = 0; i < bytes; i++)
+        x |= (uint64_t)p[i] << (8 * i);
+    return x;
+}
+
+static uint32_t float_bits(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    return bits;
+}
+
+static float float_of(uint64_t bits) {
+    uint32_t word = (uint32_t)bits;
+    float x;
+    memcpy(&x, &word, sizeof(x));
+    return x;
+}
+
+static size_t head_bytes(int rows) {
+    return HEADER_BYTES + (size_t)rows * sizeof(ms_latent_key);
+}
+
+static uint32_t head_crc(const ms_latent_files *f, const uint8_t *head, int rows) {
+    uint32_t crc = ms_crc32(&f->crc, 0, head, CHECKED_BYTES);
+    return ms_crc32(&f->crc, crc, head + HEADER_BYTES, (size_t)rows * sizeof(ms_latent_key));
+}
+
+static void write_head(ms_latent_files *f, const ms_latent_file_head *head, const ms_latent_key *keys) {
+    uint8_t *p = f->head;
+    uint64_t error;
+    memcpy(&error, &head->squared_error, sizeof(error));
+    memcpy(p, "MSLC", 4);
+    put(p + 4, VERSION, 2);
+    put(p + 6, (uint64_t)head->rows, 2);
+    put(p + 8, f->model[0], 8);
+    put(p + 16, f->model[1], 8);
+    put(p + 24, error, 8);
+    put(p + 32, float_bits(head->low), 4);
+    put(p + 36, float_bits(head->high), 4);
+    put(p + 44, 0, 4);
+    for (int i = 0; i < 2 * head->rows; i++)
+        put(p + HEADER_BYTES + 8 * i, keys[i / 2].word[i % 2], 8);
+    put(p + 40, head_crc(f, p, head->rows), 4);
+}
+
+static ms_status read_whole(int file, void *dst, size_t bytes) {
+    for (size_t done = 0; done < bytes;) {
+        ssize_t n = read(file, (char *)dst + done, bytes - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return MS_IO;
+        done += (size_t)n;
+    }
+    return MS_OK;
+}
+
+/* Into f->keys. */
+static ms_status read_head(ms_latent_files *f, int file, int max_rows, ms_latent_file_head *ret_head) {
+    uint8_t *p = f->head;
+    if (read_whole(file, p, HEADER_BYTES) != MS_OK || memcmp(p, "MSLC", 4) != 0 || get(p + 4, 2) != VERSION)
+        return MS_BAD_MEDIA;
+    int rows = (int)get(p + 6, 2);
+    if (rows < 1 || rows > max_rows || rows > MAX_ROWS || get(p + 8, 8) != f->model[0] ||
+        get(p + 16, 8) != f->model[1] ||
+        read_whole(file, p + HEADER_BYTES, (size_t)rows * sizeof(ms_latent_key)) != MS_OK ||
+        get(p + 40, 4) != head_crc(f, p, rows))
+        return MS_BAD_MEDIA;
+    uint64_t error = get(p + 24, 8);
+    *ret_head = (ms_latent_file_head){
+        .rows = rows, .low = float_of(get(p + 32, 4)), .high = float_of(get(p + 36, 4))};
+    memcpy(&ret_head->squared_error, &error, sizeof(error));
+    for (int i = 0; i < 2 * rows; i++)
+        f->keys[i / 2].word[i % 2] = get(p + HEADER_BYTES + 8 * i, 8);
+    return MS_OK;
+}
+
+/* ---- the folder ---- */
+
+static void name_of(const ms_latent_files *f, uint64_t block, char ret_name[NAME_BYTES]) {
+    snprintf(ret_name, NAME_BYTES, "%016llx-%016llx" ENDING, (unsigned long long)f->model[0],
+             (unsigned long long)block);
+}
+
+static bool is_block(const char *name) {
+    unsigned long long model, block;
+    int end = 0;
+    return strlen(name) == 33 + strlen(ENDING) &&
+           sscanf(name, "%16llx-%16llx" ENDING "%n", &model, &block, &end) == 2 && end == (int)strlen(name);
+}
+
+/* The folder's entries; closed with closedir(). */
+static DIR *list(const ms_latent_files *f) {
+    int copy = openat(f->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = copy < 0 ? NULL : fdopendir(copy);
+    if (!entries && copy >= 0)
+        close(copy);
+    return entries;
+}
+
+static void remove_stale(const ms_latent_files *f) {
+    DIR *entries = list(f);
+    const struct dirent *e;
+    while (entries && (e = readdir(entries))) {
+        struct stat info;
+        if (strncmp(e->d_name, TEMPORARY, strlen(TEMPORARY)) == 0 &&
+            fstatat(f->folder, e->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+            info.st_mtime < f->began - STALE_SECONDS)
+            unlinkat(f->folder, e->d_name, 0);
+    }
+    if (entries)
+        closedir(entries);
+}
+
+ms_status ms_latent_files_open(ms_mem *mem, const char *dir, uint64_t most_bytes, const uint64_t model_key[2],
+                               ms_latent_files **ret_files, ms_error *err) {
+    if (mkdir(dir, 0777) != 0 && errno != EEXIST)
+        return ms_fail(err, MS_IO, "%s: the folder cannot be made: %s", dir, strerror(errno));
+    int folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0 || faccessat(folder, ".", W_OK | X_OK, 0) != 0) {
+        ms_fail(err, MS_IO, "%s: not a folder that can be written: %s", dir, strerror(errno));
+        if (folder >= 0)
+            close(folder);
+        return MS_IO;
+    }
+    ms_latent_files *f = ms_calloc(mem, MS_LEDGER_CACHES, 1, sizeof(*f));
+    if (!f) {
+        close(folder);
+        return ms_fail_alloc(err, mem, sizeof(*f), "the latents' folder");
+    }
+    f->mem = mem;
+    f->folder = folder;
+    f->most_bytes = most_bytes;
+    f->model[0] = model_key[0];
+    f->model[1] = model_key[1];
+    f->began = time(NULL);
+    ms_crc32_init(&f->crc);
+    remove_stale(f);
+    *ret_files = f;
+    return MS_OK;
+}
+
+void ms_latent_files_close(ms_latent_files **files) {
+    if (!files || !*files)
+        return;
+    close((*files)->folder);
+    ms_free(*files);
+    *files = NULL;
+}
+
+void ms_latent_files_search(ms_latent_files *f, int max_rows,
+                            bool (*found)(void *arg, uint64_t block, const ms_latent_file_head *head,
+                                          const ms_latent_key *keys),
+                            void *arg) {
+    char model[20];
+    snprintf(model, sizeof(model), "%016llx-", (unsigned long long)f->model[0]);
+    DIR *entries = list(f);
+    const struct dirent *e;
+    bool on = true;
+    while (on && entries && (e = readdir(entries))) {
+        if (!is_block(e->d_name) || strncmp(e->d_name, model, 17) != 0)
+            continue;
+        int file = openat(f->folder, e->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        unsigned long long block = 0;
+        ms_latent_file_head head;
+        if (file >= 0 && read_head(f, file, max_rows, &head) == MS_OK &&
+            sscanf(e->d_name + 17, "%16llx", &block) == 1)
+            on = found(arg, block, &head, f->keys);
+        if (file >= 0)
+            close(file);
+    }
+    if (entries)
+        closedir(entries);
+}
+
+/* ---- one file ---- */
+
+static ms_status read_block(ms_latent_files *f, int file, const ms_latent_key *keys, int rows, void *dst,
+                            size_t room, size_t *ret_bytes, ms_error *err) {
+    struct stat info;
+    ms_latent_file_head head;
+    if (fstat(file, &info) != 0 || read_head(f, file, rows, &head) != MS_OK || head.rows != rows ||
+        memcmp(f->keys, keys, (size_t)rows * sizeof(*keys)) != 0)
+        return ms_fail(err, MS_BAD_MEDIA, "a file of latents is not what it was");
+    uint64_t bytes = (uint64_t)info.st_size - head_bytes(rows);
+    if ((uint64_t)info.st_size < head_bytes(rows) || bytes > room)
+        return ms_fail(err, MS_BAD_MEDIA, "a file of latents has %llu bytes",
+                       (unsigned long long)info.st_size);
+    if (read_whole(file, dst, (size_t)bytes) != MS_OK)
+        return ms_fail(err, MS_IO, "a file of latents cannot be read: %s", strerror(errno));
+    *ret_bytes = (size_t)bytes;
+    return MS_OK;
+}
+
+ms_status ms_latent_files_read(ms_latent_files *f, uint64_t block, const ms_latent_key *keys, int rows,
+                               void *dst, size_t room, size_t *ret_bytes, ms_error *err) {
+    char name[NAME_BYTES];
+    name_of(f, block, name);
+    int file = openat(f->folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (file < 0)
+        return ms_fail(err, MS_IO, "%s: %s", name, strerror(errno));
+    ms_status status = read_block(f, file, keys, rows, dst, room, ret_bytes, err);
+    if (status == MS_OK) /* used just now: the last to go. Where that is refused, it goes sooner */
+        (void)!utimensat(f->folder, name, NULL, AT_SYMLINK_NOFOLLOW);
+    close(file);
+    return status;
+}
+
+/* Bytes of all blocks in the folder, and the one that goes first. */
+static uint64_t measure(const ms_latent_files *f, char ret_oldest[NAME_BYTES]) {
+    DIR *entries = list(f);
+    const struct dirent *e;
+    struct timespec oldest = {.tv_sec = f->began};
+    uint64_t bytes = 0;
+    ret_oldest[0] = 0;
+    while (entries && (e = readdir(entries))) {
+        struct stat info;
+        if (!is_block(e->d_name) || fstatat(f->folder, e->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+            !S_ISREG(info.st_mode))
+            continue;
+        bytes += (uint64_t)info.st_size;
+        if (info.st_mtim.tv_sec < oldest.tv_sec ||
+            (info.st_mtim.tv_sec == oldest.tv_sec && info.st_mtim.tv_nsec < oldest.tv_nsec)) {
+            oldest = info.st_mtim;
+            snprintf(ret_oldest, NAME_BYTES, "%s", e->d_name);
+        }
+    }
+    if (entries)
+        closedir(entries);
+    return bytes;
+}
+
+static ms_status make_room(const ms_latent_files *f, uint64_t bytes, ms_error *err) {
+    char oldest[NAME_BYTES];
+    for (;;) {
+        uint64_t held = measure(f, oldest);
+        if (bytes <= f->most_bytes && held <= f->most_bytes - bytes)
+            return MS_OK;
+        if (!oldest[0] || bytes > f->most_bytes || (unlinkat(f->folder, oldest, 0) != 0 && errno != ENOENT))
+            return ms_fail(err, MS_BUDGET, "the folder of latents is full: %llu of %llu bytes",
+                           (unsigned long long)held, (unsigned long long)f->most_bytes);
+    }
+}
+
+static ms_status write_whole(int file, const void *data, size_t bytes) {
+    for (size_t done = 0; done < bytes;) {
+        ssize_t n = write(file, (const char *)data + done, bytes - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return MS_IO;
+        done += (size_t)n;
+    }
+    return MS_OK;
+}
+
+ms_status ms_latent_files_write(ms_latent_files *f, uint64_t block, const ms_latent_file_head *head,
+                                const ms_latent_key *keys, const void *data, size_t bytes, ms_error *err) {
+    char name[NAME_BYTES], temporary[NAME_BYTES];
+    if (head->rows < 1 || head->rows > MAX_ROWS)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "%d rows", head->rows);
+    MS_TRY(make_room(f, head_bytes(head->rows) + bytes, err));
+    write_head(f, head, keys);
+    name_of(f, block, name);
+    snprintf(temporary, sizeof(temporary), TEMPORARY "%ld-%u", (long)getpid(), f->written++);
+    int file = openat(f->folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file < 0)
+        return ms_fail(err, MS_IO, "%s: %s", temporary, strerror(errno));
+    bool good = write_whole(file, f->head, head_bytes(head->rows)) == MS_OK &&
+                write_whole(file, data, bytes) == MS_OK;
+    good = close(file) == 0 && good;
+    good = good && renameat(f->folder, temporary, f->folder, name) == 0;
+    if (good)
+        return MS_OK;
+    ms_fail(err, MS_IO, "%s cannot be written: %s", name, strerror(errno));
+    unlinkat(f->folder, temporary, 0);
+    return MS_IO;
+}
+
+void ms_latent_files_remove(ms_latent_files *f, uint64_t block) {
+    char name[NAME_BYTES];
+    name_of(f, block, name);
+    unlinkat(f->folder, name, 0);
+}
