@@ -93,7 +93,7 @@ static ms_status run_job(ms_job *j, ms_error *err) {
     if (j->p->output && !j->store.named)
         MS_TRY(join(j, err));
     fill_report(j);
-    if (!j->store.whole && j->report.frames_resumed == 0) /* the times of a part say nothing */
+    if (j->source && j->report.frames_resumed == 0) /* the times of a part say nothing */
         ms_job_describe_past(j);
     return MS_OK;
 }
