@@ -1,5 +1,9 @@
 #include "media/video_segment.h"
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #include "media/packet_file.h"
 #include "media/video_encoder.h"
 
@@ -78,6 +82,14 @@ ms_status ms_video_segment_finish(ms_video_segment **segment, int64_t *ret_bytes
     return status;
 }
 
+/* An encoder leaves holes that the next one does not quite fit: without this a run's second segment adds 5 % to a small
+   run's peak. */
+static void give_back_pages(void) {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
+}
+
 void ms_video_segment_abort(ms_video_segment **segment) {
     if (!segment || !*segment)
         return;
@@ -89,5 +101,6 @@ void ms_video_segment_abort(ms_video_segment **segment) {
     if (s->charged)
         ms_mem_release(s->mem, MS_LEDGER_CODEC, s->charged);
     ms_free(s);
+    give_back_pages();
     *segment = NULL;
 }

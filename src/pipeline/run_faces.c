@@ -1,17 +1,6 @@
 /* The face thread: frames in order, each with its face aligned. */
 #include "pipeline/run_job.h"
 
-/* A video that is another one than when it was opened would give a mixture. */
-static ms_status check_video(const ms_job *j, ms_error *err) {
-    struct stat now;
-    if (stat(j->p->video, &now) < 0 || !S_ISREG(now.st_mode) ||
-        (now.st_size == j->video.st_size && now.st_mtim.tv_sec == j->video.st_mtim.tv_sec &&
-         now.st_mtim.tv_nsec == j->video.st_mtim.tv_nsec))
-        return MS_OK; /* a file that was removed can be read to its end */
-    return ms_fail(err, MS_IO, "%s changed while it was read: it had %lld bytes and now has %lld",
-                   j->p->video, (long long)j->video.st_size, (long long)now.st_size);
-}
-
 static ms_status align(ms_job *j, ms_ready_frame *f, ms_error *err) {
     const ms_video_info *info = ms_clip_info(j->clip);
     int side = j->geometry.resolution;
@@ -41,7 +30,7 @@ static ms_status prepare(ms_job *j, bool *ret_got, ms_error *err) {
     f->face = NULL;
     MS_TRY(ms_frame_source_next(j->source, &f->frame, ret_got, err));
     if (!*ret_got)
-        return check_video(j, err);
+        return ms_job_check_video(j, err);
     ms_status status = f->frame.pose.present ? align(j, f, err) : MS_OK;
     if (status == MS_OK)
         status = ms_frame_source_save(j->source, &f->after.state, &place, err);

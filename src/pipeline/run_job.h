@@ -140,6 +140,10 @@ ms_status ms_job_open_stages(ms_job *job, ms_error *err);
 
 ms_video_writer_params ms_job_writer_params(const ms_job *job);
 
+/* MS_IO: the video is not as it was when it was opened. Frames that were read before a successful check are the right
+   ones; behind a change may be anything. */
+ms_status ms_job_check_video(const ms_job *job, ms_error *err);
+
 /* At a safe point, between windows: the layout follows memory pressure. */
 ms_status ms_job_follow_pressure(ms_job *job, ms_error *err);
 

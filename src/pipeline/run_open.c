@@ -106,6 +106,16 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
     return open_store(j, err);
 }
 
+ms_status ms_job_check_video(const ms_job *j, ms_error *err) {
+    struct stat now;
+    if (stat(j->p->video, &now) < 0 || !S_ISREG(now.st_mode) ||
+        (now.st_size == j->video.st_size && now.st_mtim.tv_sec == j->video.st_mtim.tv_sec &&
+         now.st_mtim.tv_nsec == j->video.st_mtim.tv_nsec))
+        return MS_OK; /* a file that was removed can be read to its end */
+    return ms_fail(err, MS_IO, "%s changed while it was read: it had %lld bytes and now has %lld",
+                   j->p->video, (long long)j->video.st_size, (long long)now.st_size);
+}
+
 /* The face nets run beside the engine, so they have an arena of their own. */
 static ms_status open_faces(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;

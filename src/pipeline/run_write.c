@@ -26,6 +26,7 @@ static ms_status end_segment(ms_job *j, const ms_resume_point *resume, bool last
     g->frames = ms_video_segment_frames(j->segment);
     g->last = last;
     g->resume = *resume;
+    MS_TRY(ms_job_check_video(j, err));
     MS_TRY(ms_video_segment_finish(&j->segment, &g->bytes, err));
     return ms_run_store_add(&j->store, g, err);
 }

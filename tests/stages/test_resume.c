@@ -1,0 +1,380 @@
+/* Runs that end before their time: killed, cancelled, out of disk, with inputs that change. What was finished is kept, and
+   the resumed file has the bytes of an uninterrupted run. And that frames stream: the first are on the disk before the last
+   is read, and the peak does not grow with the length. */
+#include "test.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "base/json.h"
+#include "support/cli.h"
+
+#define FRAMES 40 /* of the clip; FFV1, some 50 KB each, so that a reader's buffers hold few */
+
+static int prepare(void **state) {
+    (void)state;
+    char line[1024];
+    snprintf(line, sizeof(line), "%s --seed 5 --frames %d --size 160x144 -o %s --track %s >/dev/null",
+             MS_DRAW_CLIP_PATH, FRAMES, test_file("in.avi"), test_file("in.jsonl"));
+    assert_int_equal(system(line), 0);
+    snprintf(line, sizeof(line), "%s --seed 5 --frames 280 --size 64x64 -o %s --speech %s >/dev/null",
+             MS_DRAW_CLIP_PATH, test_file("voice.avi"), test_file("in.wav"));
+    assert_int_equal(system(line), 0);
+    assert_run_works("models --synthesize tiny -o %s", test_file("model"));
+    return 0;
+}
+
+static int clean_up(void **state) {
+    (void)state;
+    test_dir_remove();
+    return 0;
+}
+
+/* Everything but the output, in test_dir(). */
+#define ARGUMENTS "run --audio in.wav --model model --steps 1 --resolution 64 --segment 10 --track in.jsonl "
+#define SHORT ARGUMENTS "--video in.avi --frames 60 "
+
+static void enter_dir(void) {
+    assert_int_equal(chdir(test_dir()), 0);
+}
+
+static void assert_same_bytes(const char *a, const char *b) {
+    char line[1200];
+    snprintf(line, sizeof(line), "cmp %s %s", a, b);
+    assert_int_equal(system(line), 0);
+}
+
+/* The command in the background. */
+static pid_t start(const char *arguments, const char *log) {
+    char line[2048], *words[64];
+    int n = 0;
+    snprintf(line, sizeof(line), "memsafe %s", arguments);
+    for (char *w = strtok(line, " "); w && n < 63; w = strtok(NULL, " "))
+        words[n++] = w;
+    words[n] = NULL;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+        dup2(fd, 1);
+        dup2(fd, 2);
+        execv(MS_CLI_PATH, words);
+        _exit(99);
+    }
+    return pid;
+}
+
+static void sleep_ms(int ms) {
+    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+    nanosleep(&t, NULL);
+}
+
+/* Until a file is there; false: the process ended before. */
+static bool await_file(pid_t pid, const char *path, int *ret_status) {
+    while (!test_exists(path)) {
+        if (waitpid(pid, ret_status, WNOHANG) == pid)
+            return test_exists(path);
+        sleep_ms(2);
+    }
+    return true;
+}
+
+static int await_end(pid_t pid) {
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static void read_log(const char *path) {
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    size_t n = fread(test_output, 1, sizeof(test_output) - 1, f);
+    test_output[n] = 0;
+    fclose(f);
+}
+
+static void assert_log_says(const char *path, const char *text) {
+    read_log(path);
+    if (!strstr(test_output, text))
+        fail_msg("wanted \"%s\" in: %s", text, test_output);
+}
+
+/* ---- */
+
+static const struct {
+    const char *codec, *container;
+} codecs[] = {{"ffv1", "mkv"}, {"h264", "mp4"}, {"hevc", "mkv"}};
+
+static void killed_runs_are_resumed_to_the_same_bytes(void **state) {
+    (void)state;
+    enter_dir();
+    for (int i = 0; i < 3; i++) {
+        char want[64], got[64], folder[96], arguments[512], segment[128];
+        snprintf(want, sizeof(want), "want-%s.%s", codecs[i].codec, codecs[i].container);
+        snprintf(got, sizeof(got), "got-%s.%s", codecs[i].codec, codecs[i].container);
+        snprintf(folder, sizeof(folder), "%s.memsafe", got);
+        assert_run_works(SHORT "--codec %s -o %s", codecs[i].codec, want);
+        /* Forward, and at the turn, and on the way back. */
+        static const int after[] = {1, 4, 5};
+        for (int k = i ? 2 : 0; k < 3; k++) {
+            snprintf(arguments, sizeof(arguments), SHORT "--codec %s -o %s --resume --threads %d",
+                     codecs[i].codec, got, 1 + k % 2);
+            snprintf(segment, sizeof(segment), "%s/segment-%06d", folder, after[k]);
+            pid_t pid = start(arguments, "log");
+            int status = 0;
+            if (!await_file(pid, segment, &status)) {
+                read_log("log");
+                fail_msg("it ended before segment %d: %s", after[k], test_output);
+            }
+            sleep_ms(7 * k);
+            kill(pid, SIGKILL);
+            await_end(pid);
+            assert_true(test_exists(folder));
+            assert_false(test_exists(got));
+        }
+        assert_run_works(SHORT "--codec %s -o %s --resume", codecs[i].codec, got);
+        assert_non_null(strstr(test_output, "were finished by an earlier run"));
+        assert_same_bytes(want, got);
+        assert_false(test_exists(folder));
+    }
+}
+
+/* Leaves a job with at least one segment. */
+static void interrupt(const char *output, int number) {
+    char arguments[512], segment[128];
+    snprintf(arguments, sizeof(arguments), SHORT "--codec ffv1 -o %s", output);
+    snprintf(segment, sizeof(segment), "%s.memsafe/segment-000002", output);
+    pid_t pid = start(arguments, "log");
+    int status = 0;
+    assert_true(await_file(pid, segment, &status));
+    kill(pid, number);
+    int code = await_end(pid);
+    assert_int_equal(code, number == SIGKILL ? -SIGKILL : ms_status_exit_code(MS_CANCELLED));
+}
+
+static void interrupting_leaves_a_job_and_says_so(void **state) {
+    (void)state;
+    enter_dir();
+    interrupt("int.mkv", SIGINT);
+    assert_log_says("log", "cancelled after");
+    assert_log_says("log", "of 60 frames are kept in int.mkv.memsafe, --resume goes on from there");
+    assert_false(test_exists("int.mkv"));
+    assert_run_works(SHORT "--codec ffv1 -o int.mkv --resume");
+    assert_same_bytes("want-ffv1.mkv", "int.mkv");
+}
+
+static void another_job_is_not_taken_over(void **state) {
+    (void)state;
+    enter_dir();
+    interrupt("job.mkv", SIGKILL);
+    assert_run_fails(ms_status_exit_code(MS_IO), "an unfinished job is there",
+                     SHORT "--codec ffv1 -o job.mkv");
+    assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT), "the unfinished job has steps 1, not 2",
+                     SHORT "--codec ffv1 -o job.mkv --resume --steps 2");
+    assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT), "has seed 1247, not 5",
+                     SHORT "--codec ffv1 -o job.mkv --resume --seed 5");
+    assert_int_equal(system("cp in.wav other.wav && printf x >> other.wav"), 0);
+    assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT), "has the audio",
+                     SHORT "--codec ffv1 -o job.mkv --resume --audio other.wav");
+    /* It is still good for the run that it belongs to, and --force throws it away. */
+    assert_run_works(SHORT "--codec ffv1 -o job.mkv --resume");
+    assert_non_null(strstr(test_output, "were finished by an earlier run"));
+    assert_same_bytes("want-ffv1.mkv", "job.mkv");
+    interrupt("job2.mkv", SIGKILL);
+    assert_run_works(SHORT "--codec ffv1 -o job2.mkv --force");
+    assert_null(strstr(test_output, "were finished by an earlier run"));
+    assert_same_bytes("want-ffv1.mkv", "job2.mkv");
+    assert_false(test_exists("job2.mkv.memsafe"));
+}
+
+static void one_run_at_a_time_works_on_an_output(void **state) {
+    (void)state;
+    enter_dir();
+    pid_t pid = start(SHORT "--codec ffv1 -o two.mkv", "log");
+    int status = 0;
+    assert_true(await_file(pid, "two.mkv.memsafe/segment-000001", &status));
+    assert_run_fails(ms_status_exit_code(MS_IO), "another run is at work",
+                     SHORT "--codec ffv1 -o two.mkv --resume");
+    kill(pid, SIGKILL);
+    await_end(pid);
+    assert_run_works(SHORT "--codec ffv1 -o two.mkv --resume");
+}
+
+static void damaged_jobs_are_refused(void **state) {
+    (void)state;
+    enter_dir();
+    interrupt("bad.mkv", SIGKILL);
+    assert_int_equal(system("cp -r bad.mkv.memsafe saved"), 0);
+    assert_int_equal(system("printf x >> bad.mkv.memsafe/segment-000000"), 0);
+    assert_run_fails(ms_status_exit_code(MS_IO), "segment-000000", SHORT "--codec ffv1 -o bad.mkv --resume");
+    assert_int_equal(system("rm -r bad.mkv.memsafe && cp -r saved bad.mkv.memsafe"), 0);
+    /* A changed byte is found when the segments are joined. */
+    assert_int_equal(
+        system(
+            "printf '\\377' | dd of=bad.mkv.memsafe/segment-000001 bs=1 seek=3000 conv=notrunc 2>/dev/null"),
+        0);
+    assert_run_fails(ms_status_exit_code(MS_IO), "segment-000001 is damaged",
+                     SHORT "--codec ffv1 -o bad.mkv --resume");
+    assert_int_equal(system("rm -r bad.mkv.memsafe && cp -r saved bad.mkv.memsafe"), 0);
+    assert_int_equal(system("printf 'no database, but longer than a header of one hundred bytes' > "
+                            "bad.mkv.memsafe/journal.db"),
+                     0);
+    assert_run_fails(ms_status_exit_code(MS_IO), "the journal", SHORT "--codec ffv1 -o bad.mkv --resume");
+    assert_int_equal(system("rm -r bad.mkv.memsafe && cp -r saved bad.mkv.memsafe"), 0);
+    assert_run_works(SHORT "--codec ffv1 -o bad.mkv --resume");
+    assert_same_bytes("want-ffv1.mkv", "bad.mkv");
+}
+
+/* ---- trouble with files */
+
+/* Larger than any segment, smaller than all of them together. */
+static void a_full_disk_keeps_what_is_finished(void **state) {
+    (void)state;
+    enter_dir();
+    char line[1024];
+    struct stat whole;
+    assert_int_equal(stat("want-ffv1.mkv", &whole), 0);
+    snprintf(line, sizeof(line), "ulimit -f %lld; exec %s " SHORT "--codec ffv1 -o full.mkv >log 2>&1",
+             (long long)whole.st_size / 2 / 512, MS_CLI_PATH);
+    int status = system(line);
+    assert_int_equal(WEXITSTATUS(status), ms_status_exit_code(MS_IO));
+    assert_log_says("log", "File too large; 60 of 60 frames are kept");
+    assert_false(test_exists("full.mkv"));
+    assert_run_works(SHORT "--codec ffv1 -o full.mkv --resume");
+    assert_same_bytes("want-ffv1.mkv", "full.mkv");
+    /* And smaller than a segment: nothing is finished, nothing is left. */
+    snprintf(line, sizeof(line), "ulimit -f 40; exec %s " SHORT "--codec ffv1 -o tiny.mkv >log 2>&1",
+             MS_CLI_PATH);
+    status = system(line);
+    assert_int_equal(WEXITSTATUS(status), ms_status_exit_code(MS_IO));
+    assert_false(test_exists("tiny.mkv.memsafe"));
+}
+
+static void a_removed_folder_is_an_error(void **state) {
+    (void)state;
+    enter_dir();
+    assert_int_equal(mkdir("gone", 0777), 0);
+    pid_t pid = start(SHORT "--codec ffv1 -o gone/out.mkv", "log");
+    int status = 0;
+    assert_true(await_file(pid, "gone/out.mkv.memsafe/segment-000001", &status));
+    assert_int_equal(system("rm -rf gone"), 0);
+    assert_int_equal(await_end(pid), ms_status_exit_code(MS_IO));
+    assert_log_says("log", "gone/out.mkv.memsafe");
+    assert_null(strstr(test_output, "--resume"));
+}
+
+static void an_input_that_is_cut_off_keeps_what_is_finished(void **state) {
+    (void)state;
+    enter_dir();
+    static const char cut[] = ARGUMENTS "--segment 4 --video cut.avi --frames 40 --codec ffv1 -o cut.mkv ";
+    assert_int_equal(system("cp -p in.avi cut.avi"), 0);
+    pid_t pid = start(cut, "log");
+    int status = 0;
+    assert_true(await_file(pid, "cut.mkv.memsafe/segment-000001", &status));
+    kill(pid, SIGSTOP);
+    struct stat st;
+    assert_int_equal(stat("cut.avi", &st), 0);
+    assert_int_equal(truncate("cut.avi", st.st_size * 3 / 4), 0);
+    kill(pid, SIGCONT);
+    assert_int_equal(await_end(pid), ms_status_exit_code(MS_IO));
+    assert_log_says("log", "cut.avi changed while it was read");
+    assert_log_says("log", "frames are kept in cut.mkv.memsafe");
+    assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT), "has the video", "%s --resume", cut);
+    assert_int_equal(system("cp -p in.avi cut.avi"), 0);
+    assert_run_works("%s --resume", cut);
+    assert_run_works(ARGUMENTS "--segment 4 --video in.avi --frames 40 --codec ffv1 -o uncut.mkv");
+    assert_same_bytes("uncut.mkv", "cut.mkv");
+}
+
+/* ---- streaming */
+
+/* How far a process has read a file, -1 = it has it not open. */
+static long long read_position(pid_t pid, const char *name) {
+    char folder[64], path[400], target[512];
+    snprintf(folder, sizeof(folder), "/proc/%d/fd", (int)pid);
+    DIR *dir = opendir(folder);
+    assert_non_null(dir);
+    long long position = -1;
+    for (struct dirent *e; (e = readdir(dir));) {
+        snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
+        ssize_t n = readlink(path, target, sizeof(target) - 1);
+        target[n > 0 ? n : 0] = 0;
+        if (!strstr(target, name))
+            continue;
+        snprintf(path, sizeof(path), "/proc/%d/fdinfo/%s", (int)pid, e->d_name);
+        FILE *f = fopen(path, "r");
+        assert_non_null(f);
+        assert_int_equal(fscanf(f, "pos: %lld", &position), 1);
+        fclose(f);
+    }
+    closedir(dir);
+    return position;
+}
+
+static void first_frames_are_on_disk_before_the_last_is_read(void **state) {
+    (void)state;
+    enter_dir();
+    struct stat st;
+    assert_int_equal(stat("in.avi", &st), 0);
+    pid_t pid = start(ARGUMENTS "--segment 4 --video in.avi --frames 40 --codec ffv1 -o early.mkv", "log");
+    int status = 0;
+    /* The second segment begins when the first is on the disk and in the journal. */
+    assert_true(await_file(pid, "early.mkv.memsafe/segment-000001", &status));
+    kill(pid, SIGSTOP);
+    long long position = read_position(pid, "/in.avi");
+    kill(pid, SIGCONT);
+    assert_int_equal(await_end(pid), 0);
+    print_message("    %lld of %lld bytes of the input were read\n", position, (long long)st.st_size);
+    assert_true(position > 0 && position < st.st_size);
+}
+
+/* Peak resident set, from the run's report. */
+static double peak_of(int frames, const char *input) {
+    static char text[16384];
+    ms_error err;
+    ms_json_doc *doc = NULL;
+    assert_run_works(
+        "run --audio in.wav --model model --steps 1 --resolution 64 --threads 2 --track %s.jsonl "
+        "--video %s.avi --frames %d -o flat.mp4 -f --report flat.json",
+        input, input, frames);
+    FILE *f = fopen("flat.json", "r");
+    assert_non_null(f);
+    size_t n = fread(text, 1, sizeof(text), f);
+    fclose(f);
+    assert_ms_ok(ms_json_parse(NULL, text, n, &doc, &err), &err);
+    double peak = ms_json_get(ms_json_root(doc), "peak_resident_bytes")->number;
+    assert_int_equal(ms_json_get(ms_json_root(doc), "frames")->integer, frames);
+    ms_json_doc_destroy(&doc);
+    return peak;
+}
+
+/* A shorter form of the table in docs/streaming.md. The clip of 40 frames is shown back and forth. */
+static void the_peak_does_not_grow_with_the_length(void **state) {
+    (void)state;
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+    skip(); /* the sanitizers' own memory grows */
+#endif
+    enter_dir();
+    double few = peak_of(70, "in"), many = peak_of(280, "in");
+    print_message("    %.1f MB for 70 frames, %.1f MB for 280\n", few / 1e6, many / 1e6);
+    assert_true(many < 1.02 * few && few < 1.02 * many);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(killed_runs_are_resumed_to_the_same_bytes),
+        cmocka_unit_test(interrupting_leaves_a_job_and_says_so),
+        cmocka_unit_test(another_job_is_not_taken_over),
+        cmocka_unit_test(one_run_at_a_time_works_on_an_output),
+        cmocka_unit_test(damaged_jobs_are_refused),
+        cmocka_unit_test(a_full_disk_keeps_what_is_finished),
+        cmocka_unit_test(a_removed_folder_is_an_error),
+        cmocka_unit_test(an_input_that_is_cut_off_keeps_what_is_finished),
+        cmocka_unit_test(first_frames_are_on_disk_before_the_last_is_read),
+        cmocka_unit_test(the_peak_does_not_grow_with_the_length),
+    };
+    return cmocka_run_group_tests(tests, prepare, clean_up);
+}

@@ -1,0 +1,236 @@
+/* The small parts of a streaming run: queue, buffer pool, saved state, pose store, key, job folder. */
+#include "test.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include "pipeline/buffer_pool.h"
+#include "pipeline/job_folder.h"
+#include "pipeline/job_key.h"
+#include "pipeline/pose_store.h"
+#include "pipeline/queue.h"
+#include "support/cli.h"
+
+#define ITEMS 20000
+
+static void *produce(void *arg) {
+    for (int64_t i = 0; i < ITEMS; i++)
+        if (ms_queue_push(arg, &i, -1) != MS_QUEUE_DONE)
+            return NULL;
+    ms_queue_close(arg);
+    return NULL;
+}
+
+static void a_queue_keeps_order_and_bounds(void **state) {
+    (void)state;
+    ms_error err;
+    ms_queue *q;
+    pthread_t thread;
+    int64_t item, next = 0;
+    assert_ms_ok(ms_queue_create(NULL, 3, sizeof(int64_t), &q, &err), &err);
+    assert_int_equal(ms_queue_take(q, &item, 0.01), MS_QUEUE_TIMEOUT);
+    assert_int_equal(pthread_create(&thread, NULL, produce, q), 0);
+    while (ms_queue_take(q, &item, -1) == MS_QUEUE_DONE)
+        assert_int_equal(item, next++);
+    assert_int_equal(next, ITEMS);
+    assert_int_equal(ms_queue_push(q, &item, -1), MS_QUEUE_ENDED);
+    pthread_join(thread, NULL);
+    ms_queue_destroy(&q);
+}
+
+static void a_full_queue_waits_and_an_aborted_one_does_not(void **state) {
+    (void)state;
+    ms_error err;
+    ms_queue *q;
+    pthread_t thread;
+    int64_t item = 7;
+    int left = 0;
+    assert_ms_ok(ms_queue_create(NULL, 2, sizeof(int64_t), &q, &err), &err);
+    assert_int_equal(pthread_create(&thread, NULL, produce, q), 0);
+    while (ms_queue_push(q, &item, 0.01) == MS_QUEUE_DONE) {
+    }
+    ms_queue_abort(q); /* the producer that waits for a place comes back */
+    pthread_join(thread, NULL);
+    assert_int_equal(ms_queue_take(q, &item, -1), MS_QUEUE_ENDED);
+    while (ms_queue_take_left(q, &item))
+        left++;
+    assert_int_equal(left, 2);
+    ms_queue_destroy(&q);
+}
+
+static void buffers_come_back(void **state) {
+    (void)state;
+    ms_error err;
+    ms_buffer_pool *pool;
+    assert_ms_ok(ms_buffer_pool_create(NULL, 1000, &pool, &err), &err);
+    void *a = ms_buffer_pool_take(pool, "a buffer", &err), *b = ms_buffer_pool_take(pool, "a buffer", &err);
+    assert_ptr_not_equal(a, b);
+    ms_buffer_pool_put(pool, a);
+    assert_ptr_equal(ms_buffer_pool_take(pool, "a buffer", &err), a);
+    ms_mem_fail_after(1, false);
+    assert_null(ms_buffer_pool_take(pool, "a buffer", &err));
+    ms_mem_fail_after(0, false);
+    assert_int_equal(err.code, MS_HOST_MEMORY);
+    ms_buffer_pool_put(pool, a);
+    ms_buffer_pool_put(pool, b);
+    ms_buffer_pool_put(pool, NULL);
+    ms_buffer_pool_destroy(&pool);
+}
+
+static void visit(ms_state *s, int *i, int64_t *l, bool *b, float f[2]) {
+    ms_state_int(s, i, 0, 10);
+    ms_state_int64(s, l, -5, 5);
+    ms_state_bool(s, b);
+    ms_state_visit(s, f, 2 * sizeof(*f));
+}
+
+static void state_comes_back_and_odd_bytes_are_refused(void **state) {
+    (void)state;
+    static ms_state s;
+    int i = 7;
+    int64_t l = -5;
+    bool b = true;
+    float f[2] = {1, 2};
+    ms_state_begin_saving(&s);
+    visit(&s, &i, &l, &b, f);
+    assert_true(ms_state_whole(&s));
+    i = 0, l = 0, b = false, f[1] = 0;
+    ms_state_begin_restoring(&s);
+    visit(&s, &i, &l, &b, f);
+    assert_true(ms_state_whole(&s));
+    assert_true(i == 7 && l == -5 && b && f[1] == 2);
+    size_t length = s.length;
+    s.length = length - 1; /* too short */
+    ms_state_begin_restoring(&s);
+    visit(&s, &i, &l, &b, f);
+    assert_false(ms_state_whole(&s));
+    s.length = length + 1; /* something is left over */
+    ms_state_begin_restoring(&s);
+    visit(&s, &i, &l, &b, f);
+    assert_false(ms_state_whole(&s));
+    s.length = length;
+    s.bytes[0] = 11; /* out of range: the lower bound is taken */
+    ms_state_begin_restoring(&s);
+    visit(&s, &i, &l, &b, f);
+    assert_false(ms_state_whole(&s));
+    assert_int_equal(i, 0);
+    s.bytes[0] = 1;
+    s.bytes[16] = 2; /* neither true nor false */
+    ms_state_begin_restoring(&s);
+    visit(&s, &i, &l, &b, f);
+    assert_false(ms_state_whole(&s));
+}
+
+static ms_pose pose_of(int64_t i) {
+    ms_pose p = {.present = i % 3 != 0, .interpolated = i % 5 == 0, .begins = i % 7 == 0};
+    for (int k = 0; k < 6; k++)
+        p.affine[k / 3][k % 3] = (float)(i * 6 + k);
+    return p;
+}
+
+static void check_pose(ms_pose_store *store, int64_t i) {
+    ms_error err;
+    ms_pose got, want = pose_of(i);
+    assert_ms_ok(ms_pose_store_get(store, i, &got, &err), &err);
+    assert_int_equal(got.present, want.present);
+    assert_int_equal(got.interpolated, want.interpolated);
+    assert_int_equal(got.begins, want.begins);
+    assert_memory_equal(got.affine, want.affine, sizeof(want.affine));
+}
+
+static void poses_are_kept_in_a_file(void **state) {
+    (void)state;
+    enum { N = 1300 };
+    ms_error err;
+    ms_pose_store *store;
+    const char *path = test_file("poses");
+    assert_ms_ok(ms_pose_store_open(NULL, path, 0, &store, &err), &err);
+    for (int64_t i = 0; i < N; i++) {
+        ms_pose p = pose_of(i);
+        assert_ms_ok(ms_pose_store_append(store, &p, &err), &err);
+    }
+    for (int64_t i = N - 1; i >= 0; i -= 37)
+        check_pose(store, i);
+    ms_pose none;
+    assert_int_equal(ms_pose_store_get(store, N, &none, &err), MS_INTERNAL);
+    assert_ms_ok(ms_pose_store_sync(store, &err), &err);
+    ms_pose_store_close(&store);
+    /* Going on from an earlier place: what lies behind it is written anew. */
+    assert_ms_ok(ms_pose_store_open(NULL, path, 700, &store, &err), &err);
+    assert_int_equal(ms_pose_store_count(store), 700);
+    for (int64_t i = 700; i < N; i++) {
+        ms_pose p = pose_of(i);
+        assert_ms_ok(ms_pose_store_append(store, &p, &err), &err);
+    }
+    for (int64_t i = 0; i < N; i += 13)
+        check_pose(store, i);
+    ms_pose_store_close(&store);
+    assert_int_equal(ms_pose_store_open(NULL, path, 5000, &store, &err), MS_IO);
+}
+
+static void files_are_known_by_their_contents(void **state) {
+    (void)state;
+    ms_error err;
+    static ms_job_key key;
+    const char *path = test_file("input");
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs("some input", f);
+    fclose(f);
+    assert_ms_ok(ms_job_key_add_file(&key, "a", path, &err), &err);
+    assert_ms_ok(ms_job_key_add_file(&key, "b", path, &err), &err);
+    assert_string_equal(key.field[0].text, key.field[1].text);
+    f = fopen(path, "r+");
+    assert_non_null(f);
+    fputs("some other", f);
+    fclose(f);
+    assert_ms_ok(ms_job_key_add_file(&key, "c", path, &err), &err);
+    assert_string_not_equal(key.field[0].text, key.field[2].text);
+    assert_ms_ok(ms_job_key_add_file(&key, "d", "", &err), &err);
+    assert_string_equal(key.field[3].text, "none");
+    assert_int_equal(ms_job_key_add_file(&key, "e", test_file("nothing"), &err), MS_IO);
+}
+
+static void other_files_in_a_job_folder_stay(void **state) {
+    (void)state;
+    ms_error err;
+    ms_job_folder folder, second;
+    char path[MS_JOB_PATH_BYTES];
+    bool there;
+    assert_ms_ok(ms_job_folder_find(&folder, test_file("out.mkv"), &there, &err), &err);
+    assert_false(there);
+    assert_ms_ok(ms_job_folder_open(&folder, &err), &err);
+    assert_ms_ok(ms_job_folder_find(&second, test_file("out.mkv"), &there, &err), &err);
+    assert_true(there);
+    assert_int_equal(ms_job_folder_open(&second, &err), MS_IO);
+    assert_non_null(strstr(err.message, "another run"));
+    static const char *const names[] = {"journal.db", "poses", "segment-000003", "joined.mkv", "mine.txt"};
+    for (int i = 0; i < 5; i++) {
+        ms_job_folder_file(&folder, names[i], path);
+        fclose(fopen(path, "w"));
+    }
+    ms_job_folder_remove(&folder);
+    for (int i = 0; i < 5; i++) {
+        ms_job_folder_file(&folder, names[i], path);
+        assert_int_equal(test_exists(path), i == 4);
+    }
+}
+
+static int clean_up(void **state) {
+    (void)state;
+    test_dir_remove();
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_queue_keeps_order_and_bounds),
+        cmocka_unit_test(a_full_queue_waits_and_an_aborted_one_does_not),
+        cmocka_unit_test(buffers_come_back),
+        cmocka_unit_test(state_comes_back_and_odd_bytes_are_refused),
+        cmocka_unit_test(poses_are_kept_in_a_file),
+        cmocka_unit_test(files_are_known_by_their_contents),
+        cmocka_unit_test(other_files_in_a_job_folder_stay),
+    };
+    return cmocka_run_group_tests(tests, NULL, clean_up);
+}
