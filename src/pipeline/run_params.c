@@ -12,6 +12,7 @@ void ms_run_params_init(ms_run_params *p) {
     p->seed = 1247;
     p->steps = 20;
     p->guidance = 1.5;
+    p->profile.environment = true;
     p->fps_num = 25;
     p->fps_den = 1;
     p->crf = 18;
@@ -56,6 +57,10 @@ static ms_status check(const ms_run_params *p, ms_error *err) {
                        p->sink_frames, MS_RUN_MAX_SINK_FRAMES);
     if (p->resume && !p->output)
         return ms_fail(err, MS_INVALID_ARGUMENT, "without an output there is nothing to go on with (resume)");
+    if (p->allow_downscale && p->resume)
+        return ms_fail(
+            err, MS_INVALID_ARGUMENT,
+            "a job whose resolution follows the memory cannot be resumed: name it with --resolution");
     if (p->frames < 0)
         return ms_fail(err, MS_INVALID_ARGUMENT, "frames must not be negative");
     return MS_OK;
