@@ -7,7 +7,7 @@ PACKAGES := build-essential clang cmake ninja-build pkg-config git \
 	libyaml-dev libprotobuf-c-dev protobuf-c-compiler libsqlite3-dev libzstd-dev libcmocka-dev \
 	clang-format clang-tidy cppcheck libclang-rt-14-dev ffmpeg
 
-.PHONY: all deps build demo check check-core lint bench install clean format asan tsan fuzz
+.PHONY: all deps build demo check check-core check-full lint bench install clean format asan tsan fuzz
 
 all: build
 
@@ -33,6 +33,10 @@ check-core:
 	cmake --preset core
 	cmake --build build-core --target memsafe
 	build-core/memsafe doctor
+
+# Full-size models with random weights: half an hour, 6 GB of disk.
+check-full: build
+	tools/check_full build
 
 lint:
 	tools/lint

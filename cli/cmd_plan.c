@@ -9,6 +9,7 @@
 #include "history_file.h"
 #include "plan_compare.h"
 #include "plan_html.h"
+#include "profile_options.h"
 #include "progress.h"
 
 typedef struct plan_state {
@@ -16,6 +17,7 @@ typedef struct plan_state {
     const char *size, *svg, *html;
     int precision, rung, codec, frames, backend;
     bool json, compare;
+    cli_profile_options profile;
 } plan_state;
 
 static void plan_defaults(void *state) {
@@ -80,8 +82,11 @@ static void print_text(const plan_state *s, const ms_plan_report *r) {
            s->p.model ? s->p.model : s->p.shape, r->resolution, r->precision, s->p.width, s->p.height,
            s->p.frames, r->tier);
     printf("Rung %s: %s\n", ms_rung_name(r->rung), ms_rung_text(r->rung));
-    printf("  VAE %d picture%s at a time; guidance %s; ", r->vae_batch, r->vae_batch == 1 ? "" : "s",
-           r->serial_branches ? "one branch after the other" : "both branches together");
+    if (r->resolution < r->wanted_resolution)
+        printf("  %d px do not fit: planned for %d px (--allow-downscale)\n", r->wanted_resolution,
+               r->resolution);
+    printf("  VAE encodes %d and decodes %d at a time; guidance %s; ", r->vae_encode_batch,
+           r->vae_decode_batch, r->serial_branches ? "one branch after the other" : "both branches together");
     if (r->slice_frames)
         printf("layers over %" PRId64 " frames or %" PRId64 " pixels at a time\n", r->slice_frames,
                r->slice_pixels);
@@ -89,6 +94,8 @@ static void print_text(const plan_state *s, const ms_plan_report *r) {
         printf("layers not sliced\n");
     if (r->stripe_rows)
         printf("  VAE in stripes of %" PRId64 " rows\n", r->stripe_rows);
+    if (r->attention_parts > 1)
+        printf("  attention in %d parts\n", r->attention_parts);
     print_memory(r);
     printf("Arena\n");
     for (int i = 0; i < r->n_phases; i++)
@@ -103,9 +110,11 @@ static void print_text(const plan_state *s, const ms_plan_report *r) {
 
 static void print_json(const ms_plan_report *r) {
     printf("{\"rung\": \"%s\", \"tier\": \"%s\", \"precision\": \"%s\", \"resolution\": %d, "
-           "\"vae_batch\": %d, \"serial_branches\": %s, \"slice_frames\": %" PRId64
+           "\"wanted_resolution\": %d, \"vae_encode_batch\": %d, \"vae_decode_batch\": %d, "
+           "\"attention_parts\": %d, \"serial_branches\": %s, \"slice_frames\": %" PRId64
            ", \"slice_pixels\": %" PRId64 ", \"stripe_rows\": %" PRId64 ",\n",
-           ms_rung_name(r->rung), r->tier, r->precision, r->resolution, r->vae_batch,
+           ms_rung_name(r->rung), r->tier, r->precision, r->resolution, r->wanted_resolution,
+           r->vae_encode_batch, r->vae_decode_batch, r->attention_parts,
            r->serial_branches ? "true" : "false", r->slice_frames, r->slice_pixels, r->stripe_rows);
     printf(
         " \"bytes\": {\"process\": %zu, \"codec\": %zu, \"frames\": %zu, \"buffers\": %zu, \"weights\": %zu, "
@@ -161,6 +170,7 @@ static int plan_run(const void *state, char **arguments, int n_arguments) {
     s.p.history = cli_history_file();
     if (s.compare && s.backend && !s.p.device_bytes)
         s.p.device_bytes = 1; /* the table has its own */
+    s.p.profile = cli_profile_source(&s.profile);
     ms_status status = s.size ? parse_size(s.size, &s.p.width, &s.p.height, &err) : MS_OK;
     if (status == MS_OK && s.compare)
         return (status = cli_plan_compare(&s.p, s.json, &err)) == MS_OK ? 0 : cli_fail(&err);
@@ -191,6 +201,9 @@ static const cli_option plan_options[] = {
     {"looping", 0, CLI_FLAG, P(turns), NULL, "the speech is longer than the clip", 0, 0},
     {"budget", 'b', CLI_BYTES, P(budget_bytes), "SIZE",
      "memory to plan for, like 2G (default: as `memsafe run`)", 0, 0},
+    {"host-budget", 0, CLI_BYTES, P(host_budget_bytes), "SIZE", "as for `memsafe run`", 0, 0},
+    {"allow-downscale", 0, CLI_FLAG, P(allow_downscale), NULL, "as for `memsafe run`", 0, 0},
+    CLI_PROFILE_OPTIONS(plan_state, profile),
     {"force-rung", 0, CLI_CHOICE, offsetof(plan_state, rung),
      "auto|full|batch|serial|slices|tiles|stream-part|stream-all|single-frame", "as for `memsafe run`", 0, 0},
     {"precision", 0, CLI_CHOICE, offsetof(plan_state, precision), "auto|fp32|fp16|bf16",

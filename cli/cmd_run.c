@@ -10,6 +10,7 @@
 #include "fps.h"
 #include "history_file.h"
 #include "memsafe/run.h"
+#include "profile_options.h"
 #include "progress.h"
 
 typedef struct run_state {
@@ -17,7 +18,14 @@ typedef struct run_state {
     const char *fps, *report;
     int precision, loop, codec, audio_out, progress, rung, latents;
     int frames, resolution, segment;
+    cli_profile_options profile;
 } run_state;
+
+/* What the library's callbacks get. */
+typedef struct run_view {
+    cli_progress progress;
+    bool quiet;
+} run_view;
 
 static void run_defaults(void *state) {
     run_state *s = state;
@@ -36,12 +44,33 @@ static void report_latents(const ms_run_report *r) {
     printf("\n");
 }
 
+static void show_progress(void *arg, const ms_run_progress *progress) {
+    run_view *view = arg;
+    cli_progress_show(&view->progress, progress);
+}
+
+/* The first lines: what was decided before any work. */
+static void show_plan(void *arg, const ms_run_report *r) {
+    const run_view *view = arg;
+    if (view->quiet)
+        return;
+    printf("%s tier, %s weights, %d px; rung %s: at most %.0f MB of a budget of %.0f MB\n", r->tier,
+           r->precision, r->resolution, ms_rung_name(r->rung), (double)r->planned_bytes / 1e6,
+           (double)r->budget_bytes / 1e6);
+    if (r->resolution < r->wanted_resolution)
+        printf("%d px do not fit: the face is redrawn at %d px (--allow-downscale)\n", r->wanted_resolution,
+               r->resolution);
+    fflush(stdout);
+}
+
 static void report_text(const ms_run_report *r, const char *output) {
     printf("%s: %" PRId64 " frames of %dx%d at %g fps in %.1f s (%.2f s a frame)\n", output, r->frames,
            r->width, r->height, r->fps, r->seconds, r->seconds / (double)r->frames);
     printf("  %s tier, %s weights, rung %s (%s); peak %.0f MB of a budget of %.0f MB\n", r->tier,
            r->precision, ms_rung_name(r->rung), ms_rung_text(r->rung), (double)r->peak_resident_bytes / 1e6,
            (double)r->budget_bytes / 1e6);
+    if (r->resolution < r->wanted_resolution)
+        printf("  redrawn at %d px in place of %d, which did not fit\n", r->resolution, r->wanted_resolution);
     for (int i = 0; i < r->n_changes; i++)
         printf("  frame %" PRId64 ": memory pressure %s (%s), from here on rung %s\n", r->change[i].frame,
                r->change[i].level, r->change[i].reason, ms_rung_name(r->change[i].rung));
@@ -138,8 +167,9 @@ static ms_status write_report(const char *path, const run_state *s, const ms_run
     ms_buf_printf(&b, ",\n  \"output\": ");
     ms_buf_json_string(&b, s->p.output);
     ms_buf_printf(&b,
-                  ",\n  \"seed\": %" PRIu64
-                  ", \"steps\": %d, \"guidance\": %g, \"deepcache\": %s, \"resolution\": %d,\n"
+                  ",\n  \"seed\": %" PRIu64 ", \"steps\": %d, \"guidance\": %g, \"deepcache\": %s,\n"
+                  "  \"resolution\": %d, \"wanted_resolution\": %d, \"vae_encode_batch\": %d, "
+                  "\"vae_decode_batch\": %d,\n"
                   "  \"tier\": \"%s\", \"precision\": \"%s\",\n"
                   "  \"width\": %d, \"height\": %d, \"fps\": %g,\n"
                   "  \"frames\": %" PRId64 ", \"frames_without_face\": %" PRId64
@@ -147,9 +177,9 @@ static ms_status write_report(const char *path, const run_state *s, const ms_run
                   "  \"frames_resumed\": %" PRId64 ", \"video_frames\": %" PRId64
                   ", \"source_frames_lost\": %" PRId64 ",\n",
                   s->p.seed, s->p.steps, s->p.guidance, s->p.deepcache ? "true" : "false", r->resolution,
-                  r->tier, r->precision, r->width, r->height, r->fps, r->frames, r->frames_without_face,
-                  r->frames_interpolated, r->windows, r->frames_resumed, r->video_frames,
-                  r->source_frames_lost);
+                  r->wanted_resolution, r->vae_encode_batch, r->vae_decode_batch, r->tier, r->precision,
+                  r->width, r->height, r->fps, r->frames, r->frames_without_face, r->frames_interpolated,
+                  r->windows, r->frames_resumed, r->video_frames, r->source_frames_lost);
     report_changes(&b, r);
     report_memory(&b, r);
     report_latents_json(&b, &r->latents);
@@ -188,13 +218,16 @@ static int run_run(const void *state, char **arguments, int n_arguments) {
     s.p.history = cli_history_file();
     if (s.fps && cli_parse_fps(s.fps, &s.p.fps_num, &s.p.fps_den, &err) != MS_OK)
         return cli_fail(&err);
-    cli_progress progress = cli_progress_begin((cli_progress_mode)s.progress);
-    s.p.progress = cli_progress_show;
-    s.p.arg = &progress;
+    run_view view = {.progress = cli_progress_begin((cli_progress_mode)s.progress),
+                     .quiet = s.progress == CLI_PROGRESS_JSON};
+    s.p.profile = cli_profile_source(&s.profile);
+    s.p.progress = show_progress;
+    s.p.planned = show_plan;
+    s.p.arg = &view;
     s.p.cancelled = cli_interrupted;
     cli_catch_signals();
     ms_status status = ms_run(&s.p, &report, &err);
-    cli_progress_end(&progress);
+    cli_progress_end(&view.progress);
     if (status == MS_OK && s.report)
         status = (is_page(s.report) ? write_page : write_report)(s.report, &s, &report, &err);
     if (status != MS_OK)
@@ -229,6 +262,16 @@ static const cli_option run_options[] = {
     {"threads", 't', CLI_INT, P(threads), "N", "threads; 0 = all. The result does not depend on it", 0, 1024},
     {"budget", 'b', CLI_BYTES, P(budget_bytes), "SIZE",
      "memory that the process may come to hold, like 2G (default: what is free less a margin)", 0, 0},
+    {"host-budget", 0, CLI_BYTES, P(host_budget_bytes), "SIZE",
+     "the same of the host; on the CPU, where the device's memory is\nthe host's, the lesser of the two "
+     "holds",
+     0, 0},
+    {"allow-downscale", 0, CLI_FLAG, P(allow_downscale), NULL,
+     "when nothing fits, redraw the face at the largest lower resolution\nthat does (a multiple of 64, 128 "
+     "at "
+     "least) and say so",
+     0, 0},
+    CLI_PROFILE_OPTIONS(run_state, profile),
     {"force-rung", 0, CLI_CHOICE, offsetof(run_state, rung),
      "auto|full|batch|serial|slices|tiles|stream-part|stream-all|single-frame",
      "how far to cut the work up (see docs/memory.md); the result does not depend on it", 0, 0},

@@ -232,7 +232,7 @@ void cli_print_help(const cli_command *c) {
         printf("\nOptions:\n");
     for (int i = 0; i < c->n_options; i++) {
         const cli_option *o = &c->options[i];
-        char left[80];
+        char left[256];
         snprintf(left, sizeof(left), "%c%c%c --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
                  o->letter ? ',' : ' ', o->name, o->type == CLI_FLAG ? "" : " ",
                  o->type == CLI_FLAG ? "" : o->argument);

@@ -30,7 +30,8 @@ static bool fits(const ms_plan_report *r) {
 /* "VAE 4, UNet 16 x 2" */
 static const char *batches(const ms_plan_report *r, char text[64]) {
     int64_t frames = r->slice_frames ? r->slice_frames : r->window_frames;
-    snprintf(text, 64, "VAE %d, UNet %" PRId64 " x %d", r->vae_batch, frames, r->serial_branches ? 1 : 2);
+    snprintf(text, 64, "VAE %d, UNet %" PRId64 " x %d", r->vae_decode_batch, frames,
+             r->serial_branches ? 1 : 2);
     return text;
 }
 
@@ -70,7 +71,7 @@ static void json_line(double gib, const ms_plan_report r[LENGTHS], bool first) {
                ", \"branches_together\": %s, \"peak_bytes\": %zu, \"least_bytes\": %zu, "
                "\"streamed_bytes\": %zu, \"total_s\": %.3f}",
                first && i == 0 ? "[" : ",\n ", gib, lengths[i], r[i].tier, fits(&r[i]) ? "true" : "false",
-               ms_rung_name(r[i].rung), r[i].precision, r[i].vae_batch,
+               ms_rung_name(r[i].rung), r[i].precision, r[i].vae_decode_batch,
                r[i].slice_frames ? r[i].slice_frames : (int64_t)r[i].window_frames,
                r[i].serial_branches ? "false" : "true", r[i].peak_bytes, r[i].least_bytes,
                r[i].streamed_bytes, r[i].total_s);

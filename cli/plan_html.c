@@ -109,8 +109,8 @@ void cli_plan_html(const ms_plan_params *p, const ms_plan_report *r, const char 
                   " frames of %dx%d, faces of %d px, %s weights, %s tier. Rung <b>%s</b> of the ladder: %s.",
                   p->frames, p->width, p->height, r->resolution, r->precision, r->tier, ms_rung_name(r->rung),
                   ms_rung_text(r->rung));
-    ms_buf_printf(out, " The VAE takes %d picture%s at a time, guidance %s", r->vae_batch,
-                  r->vae_batch == 1 ? "" : "s",
+    ms_buf_printf(out, " The VAE takes %d picture%s at a time, guidance %s", r->vae_decode_batch,
+                  r->vae_decode_batch == 1 ? "" : "s",
                   r->serial_branches ? "runs one branch after the other" : "runs both branches together");
     if (r->slice_frames)
         ms_buf_printf(out, ", layers take %" PRId64 " frames or %" PRId64 " pixels at a time",

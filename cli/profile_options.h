@@ -3,6 +3,7 @@
 #define MS_CLI_PROFILE_OPTIONS_H
 
 #include "memory/profile.h"
+#include "memsafe/run.h"
 #include "options.h"
 
 /* Read from the current folder when no other file is named. */
@@ -32,6 +33,9 @@ typedef struct cli_profile_options {
             "one field of the profile; may be given several times;\n`memsafe probe --fields` lists them", 0, \
             0                                                                                                \
     }
+
+/* The same for ms_run() and ms_plan_run(); borrows from options. */
+ms_profile_source cli_profile_source(const cli_profile_options *options);
 
 /* The effective profile for a device of that nominal size. */
 ms_status cli_profile_load(const cli_profile_options *options, size_t device_bytes, ms_profile *ret_profile,

@@ -26,8 +26,10 @@ typedef struct ms_plan_params {
     int resolution; /* 0 = the model's */
     ms_precision precision;
     int threads; /* 0 = all */
-    size_t
-        budget_bytes; /* 0 = what is free now less the tier's margin; another device's: its memory less the margin */
+    ms_profile_source profile;
+    size_t budget_bytes;      /* 0 = by the profile, else what is free now less its margin */
+    size_t host_budget_bytes; /* on the CPU the lesser of the two holds */
+    bool allow_downscale;     /* as ms_run_params */
     ms_rung rung;
     ms_output_codec codec;
     bool tracked;        /* faces come from a track file: only the time depends on it */
@@ -52,7 +54,10 @@ typedef struct ms_plan_phase {
 
 typedef struct ms_plan_report {
     ms_rung rung;
-    int resolution, vae_batch, window_frames;
+    int resolution, window_frames;
+    int wanted_resolution;                  /* more than resolution when --allow-downscale had to lower it */
+    int vae_encode_batch, vae_decode_batch; /* pictures at a time */
+    int attention_parts;                    /* 0 = attention is not cut by itself */
     bool serial_branches;
     int64_t slice_frames, slice_pixels; /* 0 = not sliced */
     int64_t stripe_rows;                /* of pictures in the VAE; 0 = whole pictures */

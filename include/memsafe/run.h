@@ -89,6 +89,20 @@ typedef struct ms_run_progress {
 
 #define MS_RUN_MAX_SINK_FRAMES 65536
 
+/* Where the policy of a run comes from, each over the ones before it (docs/memory.md, "The profile"): the tier, a
+   file, MEMSAFE_* variables, settings. */
+typedef struct ms_profile_source {
+    const char
+        *tier; /* by name; NULL or "auto" = by the budget where one is set, else by the memory there is */
+    const char *file;            /* YAML or JSON; NULL = none */
+    bool file_optional;          /* a file that is not there is no error */
+    bool environment;            /* look at the variables */
+    const char *const *settings; /* "field=value" */
+    int n_settings;
+} ms_profile_source;
+
+struct ms_run_report;
+
 typedef struct ms_run_params {
     const char *video, *audio;
     const char *output; /* may be NULL when there is a frame_sink */
@@ -109,8 +123,13 @@ typedef struct ms_run_params {
     ms_precision precision;
     int threads; /* 0 = all */
 
-    size_t
-        budget_bytes; /* of memory that the process may come to hold; 0 = what is free now less the tier's margin */
+    ms_profile_source profile;
+    /* Of memory that the process may come to hold; 0 = by the profile, else what is free now less its margin. */
+    size_t budget_bytes;
+    /* Likewise of the host's. On the CPU device memory is the host's, and the lesser of the two holds. */
+    size_t host_budget_bytes;
+    /* When nothing fits: a lower resolution, the largest multiple of 64 from 128 on that does. */
+    bool allow_downscale;
     ms_rung rung;
     const char *
         pressure_trace; /* scripted memory pressure in place of the system's, for tests; NULL = watch the system */
@@ -153,6 +172,9 @@ typedef struct ms_run_params {
     void *sink_arg;
     int sink_frames; /* that the sink keeps at most, copies of its own: counted in the plan and in the budget */
 
+    /* Called once when the plan is made and before the first frame: the report with tier, precision, resolution, rung,
+       budget and planned_bytes filled in. NULL = not. */
+    void (*planned)(void *arg, const struct ms_run_report *report);
     /* Called now and then from the calling thread; NULL = not. */
     void (*progress)(void *arg, const ms_run_progress *progress);
     /* Asked often; true ends the run with MS_CANCELLED. NULL = never. */
@@ -160,7 +182,7 @@ typedef struct ms_run_params {
     void *arg;
 } ms_run_params;
 
-/* The documented defaults: seed 1247, 20 steps, guidance 1.5, 25 frames a second, ping-pong, H.264 at crf 18.
+/* The documented defaults: MEMSAFE_* variables are looked at; seed 1247, 20 steps, guidance 1.5, 25 frames a second, ping-pong, H.264 at crf 18.
  */
 MS_API void ms_run_params_init(ms_run_params *ret_params);
 
@@ -183,7 +205,7 @@ typedef struct ms_run_choice {
     double window_s;    /* predicted time of a full window */
     bool fits;
 } ms_run_choice;
-#define MS_RUN_MAX_CHOICES 16
+#define MS_RUN_MAX_CHOICES 32
 
 /* What the latent cache did. */
 typedef struct ms_run_latents_report {
@@ -203,6 +225,8 @@ typedef struct ms_run_report {
     int64_t video_frames;       /* of the input that were used */
     int64_t source_frames_lost; /* of a damaged input */
     int width, height, resolution;
+    int wanted_resolution;                  /* more than resolution when --allow-downscale had to lower it */
+    int vae_encode_batch, vae_decode_batch; /* pictures at a time */
     double fps;
     char precision[12], tier[16];
     ms_rung rung;

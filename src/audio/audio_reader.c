@@ -9,9 +9,6 @@
 
 #include "media/av.h"
 
-/* FFmpeg's audio codecs and the resampler hold little: measured below 3 MB for AAC, MP3, FLAC, Opus and PCM. */
-#define CODEC_BYTES ((size_t)4 << 20)
-
 struct ms_audio_reader {
     ms_mem *mem;
     char *path;
@@ -306,12 +303,12 @@ ms_status ms_audio_reader_open(ms_mem *mem, const char *path, const ms_audio_rea
     r->mem = mem;
     r->source_format = params->source_format;
     r->in.fd = -1;
-    r->charged = ms_mem_charge(mem, MS_LEDGER_CODEC, CODEC_BYTES);
+    r->charged = ms_mem_charge(mem, MS_LEDGER_CODEC, MS_AUDIO_READER_BYTES);
     r->path = ms_strdup(mem, path);
     r->packet = av_packet_alloc();
     r->frame = av_frame_alloc();
     if (!r->charged || !r->path || !r->packet || !r->frame) {
-        status = ms_fail_alloc(err, mem, CODEC_BYTES, "an audio reader");
+        status = ms_fail_alloc(err, mem, MS_AUDIO_READER_BYTES, "an audio reader");
         goto fail;
     }
     MS_GOTO(open_file(r, params->stream, err));
@@ -343,7 +340,7 @@ void ms_audio_reader_close(ms_audio_reader **reader) {
     av_frame_free(&r->frame);
     ms_av_log_leave(previous);
     if (r->charged)
-        ms_mem_release(r->mem, MS_LEDGER_CODEC, CODEC_BYTES);
+        ms_mem_release(r->mem, MS_LEDGER_CODEC, MS_AUDIO_READER_BYTES);
     ms_free(r->block);
     ms_free(r->path);
     ms_free(r);

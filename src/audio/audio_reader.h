@@ -14,6 +14,10 @@
 
 #define MS_SPEECH_RATE 16000
 
+/* What a reader is charged with: FFmpeg's audio codecs and the resampler were measured below 3 MB for AAC, MP3, FLAC,
+   Opus and PCM. */
+#define MS_AUDIO_READER_BYTES ((size_t)3 << 20)
+
 typedef struct ms_audio_reader ms_audio_reader;
 
 typedef struct ms_audio_reader_params {

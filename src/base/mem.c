@@ -1,5 +1,8 @@
 #include "base/mem.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -139,6 +142,20 @@ static size_t round_up(size_t value, size_t to) {
     return (value + to - 1) / to * to;
 }
 
+void ms_mem_trim(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
+static bool is_mapped(size_t bytes) {
+    return bytes >= MS_MEM_LARGE_BYTES;
+}
+
+size_t ms_mem_charged_bytes(size_t bytes) {
+    return round_up(bytes + MS_MEM_ALIGN, is_mapped(bytes) ? 4096 : MS_MEM_ALIGN);
+}
+
 static void *system_alloc(size_t total, bool mapped) {
     if (!mapped)
         return aligned_alloc(MS_MEM_ALIGN, total);
@@ -161,8 +178,8 @@ void *ms_alloc(ms_mem *mem, ms_ledger ledger, size_t bytes) {
     }
     if (bytes > SIZE_MAX / 2)
         return NULL;
-    bool mapped = bytes >= MS_MEM_LARGE_BYTES;
-    size_t total = round_up(bytes + MS_MEM_ALIGN, mapped ? 4096 : MS_MEM_ALIGN);
+    bool mapped = is_mapped(bytes);
+    size_t total = ms_mem_charged_bytes(bytes);
     if (!ms_mem_charge(mem, ledger, total))
         return NULL;
     char *base = system_alloc(total, mapped);

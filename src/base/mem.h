@@ -22,6 +22,12 @@ void *ms_alloc_array(ms_mem *mem, ms_ledger ledger, size_t count, size_t bytes);
 /* Keeps the block's ms_mem and ledger; block must not be NULL. On failure the old block stays valid. */
 void *ms_realloc(void *block, size_t bytes);
 
+/* Gives freed memory that the C library keeps for later back to the system, where the C library can. */
+void ms_mem_trim(void);
+
+/* What a block of that size is charged with. */
+size_t ms_mem_charged_bytes(size_t bytes);
+
 char *ms_strdup(ms_mem *mem, const char *text);
 char *ms_strndup(ms_mem *mem, const char *text, size_t length);
 char *ms_asprintf(ms_mem *mem, const char *fmt, ...) MS_PRINTF(2, 3);

@@ -60,9 +60,10 @@ typedef struct ms_exec_context ms_exec_context;
 /* One kind of operation; one file in graph/ops each. */
 typedef struct ms_op {
     const char *name;
-    bool pixels; /* may stand in a segment over pixels */
-    bool rows;   /* ... over rows */
-    bool keeps;  /* its output goes on living from stripe to stripe */
+    bool pixels;    /* may stand in a segment over pixels */
+    bool attention; /* its segment is one that ms_slicing.attention_parts cuts */
+    bool rows;      /* ... over rows */
+    bool keeps;     /* its output goes on living from stripe to stripe */
     /* Rows of input number `input` that make rows `out` of the output; NULL = the same rows. */
     ms_row_range (*reads)(const ms_graph *graph, const ms_node *node, int input, ms_row_range out);
     size_t (*workspace)(const ms_exec_context *x, const ms_node *node); /* NULL = none */

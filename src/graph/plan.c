@@ -3,7 +3,14 @@
 #include "base/error.h"
 #include "graph/exec.h"
 
-static int64_t slice_of(const ms_segment *seg, const ms_slicing *slicing) {
+static bool has_attention(const ms_graph *g, const ms_segment *seg) {
+    for (int n = seg->first; n <= seg->last; n++)
+        if (ms_graph_node(g, n)->op->attention)
+            return true;
+    return false;
+}
+
+static int64_t slice_of(const ms_graph *g, const ms_segment *seg, const ms_slicing *slicing) {
     int64_t wanted = 0;
     if (slicing && seg->axis == MS_AXIS_FRAMES)
         wanted = slicing->frames;
@@ -11,6 +18,11 @@ static int64_t slice_of(const ms_segment *seg, const ms_slicing *slicing) {
         wanted = slicing->pixels;
     if (slicing && seg->axis == MS_AXIS_ROWS && slicing->rows > 0) /* never less than a tile */
         wanted = (slicing->rows + MS_STRIPE_ROWS - 1) / MS_STRIPE_ROWS * MS_STRIPE_ROWS;
+    if (slicing && slicing->attention_parts > 1 &&
+        (seg->axis == MS_AXIS_FRAMES || seg->axis == MS_AXIS_PIXELS) && has_attention(g, seg)) {
+        int64_t part = (seg->extent + slicing->attention_parts - 1) / slicing->attention_parts;
+        wanted = wanted > 0 && wanted < part ? wanted : part;
+    }
     return wanted <= 0 || wanted > seg->extent ? seg->extent : wanted;
 }
 
@@ -169,7 +181,7 @@ ms_status ms_plan_create(const ms_graph *g, const ms_slicing *slicing, ms_plan *
         !plan->workspace_bytes)
         goto no_memory;
     for (size_t s = 0; s < n_segments; s++)
-        plan->slice[s] = slice_of(ms_graph_get_segment(g, (int)s), slicing);
+        plan->slice[s] = slice_of(g, ms_graph_get_segment(g, (int)s), slicing);
     for (size_t v = 0; v < n_values; v++)
         plan->value_bytes[v] = bytes_of(g, plan, (ms_value)v);
     for (size_t n = 0; n < n_nodes; n++)

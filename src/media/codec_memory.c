@@ -3,6 +3,7 @@
 #include <string.h>
 
 #define MIB ((int64_t)1 << 20)
+#define MB ((int64_t)1000000)
 
 /* Pages of the codec libraries themselves, tables that do not depend on the size. */
 #define DECODER_BASE (8 * MIB)
@@ -17,10 +18,21 @@
 #define INDEX_AUDIO_BYTES 190
 #define DEMUX_INDEX_BYTES 60
 
+/* An audio encoder and packets on their way; what reads the sound is charged on its own. */
+#define AUDIO_TRACK_BYTES MIB
+
+static int64_t frame_bytes(const ms_decoder_load *load) {
+    return load->frame_bytes * 5 / 4 + MIB / 8;
+}
+
+size_t ms_decoder_growth_bytes(const ms_decoder_load *load) {
+    return (size_t)((load->reference_frames + 1) * frame_bytes(load));
+}
+
 size_t ms_decoder_bytes(const ms_decoder_load *load) {
     int64_t frames = load->reference_frames + load->threads + EXTRA_FRAMES;
-    return (size_t)(frames * (load->frame_bytes * 5 / 4 + MIB / 8) + load->threads * THREAD_BYTES +
-                    DECODER_BASE + load->file_frames * DEMUX_INDEX_BYTES);
+    return (size_t)(frames * frame_bytes(load) + load->threads * THREAD_BYTES + DECODER_BASE +
+                    load->file_frames * DEMUX_INDEX_BYTES);
 }
 
 /* Reference frames and B frames beyond those of the preset "medium" (x264's and x265's tables). */
@@ -36,24 +48,37 @@ static int extra_frames(ms_video_codec codec, const char *preset) {
     return 0;
 }
 
+/* Encoders pad their pictures on all sides, x265 more than x264. */
+static int64_t padded_pixels(const ms_encoder_load *load, int border) {
+    return (int64_t)(load->width + 2 * border) * (load->height + 2 * border);
+}
+
+/* Of what an encoder holds once it is under way, the part that a clip of so few frames makes it allocate, in
+   thousandths: a share at once, the rest frame by frame until its lookahead is full. */
+static int64_t filled(const ms_encoder_load *load, int at_once, int until) {
+    if (load->frames <= 0 || load->frames >= until)
+        return 1000;
+    return at_once + (1000 - at_once) * load->frames / until;
+}
+
+/* Each constant within some 5 % above what was measured, noise as the picture included. */
 size_t ms_encoder_bytes(const ms_encoder_load *load) {
-    int64_t per_pixel10 = 0, base = 0; /* tenths of a byte */
+    int64_t bytes = 0, extra = 8 * extra_frames(load->codec, load->preset);
+    int64_t lookahead = load->codec == MS_VIDEO_HEVC && load->lookahead < 5 ? 5 : load->lookahead;
     switch (load->codec) {
     case MS_VIDEO_H264:
-        per_pixel10 = 34 * load->lookahead + 130 * load->threads + 620;
-        base = 18 * MIB;
+        bytes = padded_pixels(load, 32) * ((34 * lookahead + 130 * load->threads + 420) / 10 + extra);
+        bytes = 8 * MB + (2 * MB + bytes) * filled(load, 310, load->lookahead + 7) / 1000;
         break;
     case MS_VIDEO_HEVC:
-        per_pixel10 = 43 * (load->lookahead < 5 ? 5 : load->lookahead) + 200 * load->threads + 900;
-        base = 56 * MIB;
+        bytes = padded_pixels(load, 80) * ((38 * lookahead + 180 * load->threads + 440) / 10 + extra);
+        bytes = 12 * MB + (12 * MB + bytes) * filled(load, 400, (int)lookahead + 9) / 1000;
         break;
     case MS_VIDEO_FFV1: /* a packet of the worst size, 148 bytes a pixel, and its parts */
-        per_pixel10 = 1800 + 10 * load->threads;
-        base = 16 * MIB;
+        bytes = 183 * (int64_t)load->width * load->height + 11 * MB / 2;
         break;
     }
-    per_pixel10 += 80 * extra_frames(load->codec, load->preset);
-    int64_t index = load->indexed_frames * (INDEX_VIDEO_BYTES + (load->audio ? INDEX_AUDIO_BYTES : 0));
-    return (size_t)((int64_t)load->width * load->height * per_pixel10 / 10 + base + index +
-                    (load->audio ? 4 * MIB : 0));
+    int64_t index =
+        load->indexed ? load->frames * (INDEX_VIDEO_BYTES + (load->audio ? INDEX_AUDIO_BYTES : 0)) : 0;
+    return (size_t)(bytes + index + (load->audio ? AUDIO_TRACK_BYTES : 0));
 }

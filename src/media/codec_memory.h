@@ -20,13 +20,18 @@ typedef struct ms_decoder_load {
 
 size_t ms_decoder_bytes(const ms_decoder_load *load);
 
+/* Of those, what may come once the first frame is there: by then every thread holds one, but not every reference is
+   taken, nor the second that the reader keeps. */
+size_t ms_decoder_growth_bytes(const ms_decoder_load *load);
+
 typedef struct ms_encoder_load {
     ms_video_codec codec;
     const char *preset;
     int width, height; /* of the encoded picture */
     int threads, lookahead;
     bool audio;
-    int64_t indexed_frames; /* that an mp4 or mov file will hold; 0 for the others */
+    int64_t frames; /* that will be encoded; 0 = not known */
+    bool indexed;   /* the container keeps an index until the end (mp4, mov) */
 } ms_encoder_load;
 
 size_t ms_encoder_bytes(const ms_encoder_load *load);

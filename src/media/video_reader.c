@@ -26,6 +26,7 @@ struct ms_video_reader {
     ms_video_source source;
     ms_to_rgb rgb;
     size_t charged; /* to the codec ledger */
+    size_t growth;  /* of that, what may come after opening */
 
     ms_cfr_params rate;
     ms_cfr cfr;
@@ -450,6 +451,7 @@ static ms_status charge(ms_video_reader *r, const AVFrame *first, ms_error *err)
         return ms_fail_prefix(err, MS_HOST_MEMORY, "%s", r->path);
     }
     r->charged = bytes;
+    r->growth = ms_decoder_growth_bytes(&load);
     return MS_OK;
 }
 
@@ -517,6 +519,10 @@ fail:
     ms_video_reader_close(&r);
     ms_error_where(err, "decode", -1);
     return status;
+}
+
+size_t ms_video_reader_growth_bytes(const ms_video_reader *r) {
+    return r->growth;
 }
 
 void ms_video_reader_close(ms_video_reader **reader) {

@@ -70,6 +70,9 @@ ms_status ms_video_reader_open(ms_mem *mem, const char *path, const ms_video_rea
                                ms_video_reader **ret_reader, ms_error *err);
 void ms_video_reader_close(ms_video_reader **reader);
 
+/* How much more the decoder may come to hold than it does right after opening; part of what is charged. */
+size_t ms_video_reader_growth_bytes(const ms_video_reader *reader);
+
 const ms_video_info *ms_video_reader_info(const ms_video_reader *reader);
 
 /* The next frame to rgb: rows of info.width * 3 bytes, stride apart (0 = tight). *ret_got false: the end, rgb

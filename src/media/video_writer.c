@@ -21,6 +21,11 @@ struct ms_video_writer {
     ms_status failed; /* the first failure; nothing is written after it */
 };
 
+/* Charged to itself when the track has to be encoded anew. */
+static size_t reader_bytes(const ms_video_writer_params *p) {
+    return p->audio == MS_AUDIO_ORIGINAL ? MS_AUDIO_READER_BYTES : 0;
+}
+
 size_t ms_video_writer_memory(const ms_video_writer_params *p) {
     int width, height;
     ms_video_encoder_size(p, &width, &height);
@@ -31,8 +36,9 @@ size_t ms_video_writer_memory(const ms_video_writer_params *p) {
                             .threads = p->threads,
                             .lookahead = p->lookahead,
                             .audio = p->audio != MS_AUDIO_NONE,
-                            .indexed_frames = p->expected_frames};
-    return ms_encoder_bytes(&load);
+                            .frames = p->expected_frames,
+                            .indexed = true};
+    return ms_encoder_bytes(&load) + reader_bytes(p);
 }
 
 static ms_status check_audio(const ms_video_writer_params *p, ms_error *err) {
@@ -64,7 +70,7 @@ static void close_parts(ms_video_writer *w) {
 
 static ms_status open_parts(ms_video_writer *w, const char *path, ms_error *err) {
     const ms_video_writer_params *p = &w->params;
-    size_t bytes = ms_video_writer_memory(p);
+    size_t bytes = ms_video_writer_memory(p) - reader_bytes(p);
     if (!ms_mem_charge(w->mem, MS_LEDGER_CODEC, bytes))
         return ms_fail_alloc(err, w->mem, bytes, "the video encoder");
     w->charged = bytes;

@@ -11,6 +11,7 @@
 #define INTS(from, to) .type = MS_FIELD_INT, .min = from, .max = to
 #define PERCENTS(from, to) .type = MS_FIELD_PERCENT, .min = from, .max = to
 #define BYTES .type = MS_FIELD_BYTES, .min = 1 << 20, .max = INT64_MAX, .zero = "auto"
+#define ONE_FRAME "frames pass one at a time, each on all threads"
 #define BOOLEAN .type = MS_FIELD_BOOL
 
 _Static_assert(MS_F32 == 0 && MS_F16 == 1 && MS_BF16 == 2, "the choices of `precision` are in this order");
@@ -20,20 +21,23 @@ static const ms_profile_field fields[MS_FIELD_COUNT] = {
                          .help =
                              "memory of the device that a run may take; auto: what is free less the margin"},
     [MS_FIELD_HOST_BUDGET] = {"host_budget", BYTES,
-                              .help = "likewise of the host, where that is not the device"},
+                              .help = "likewise of the host; on the CPU the lesser of the two holds"},
     [MS_FIELD_PRECISION] = {"precision", CHOICES("fp32|fp16|bf16"),
                             .help = "how weights are stored, and what the device computes in"},
     [MS_FIELD_FACE_DETECTION_BATCH] = {"face_detection_batch", INTS(1, MAX_BATCH), .zero = "auto",
-                                       .help = "most frames at a time; auto: from memory"},
+                                       .help = "most frames at a time; auto: from memory",
+                                       .on_cpu = ONE_FRAME},
     [MS_FIELD_FACE_PROCESSING_BATCH] = {"face_processing_batch", INTS(1, MAX_BATCH),
-                                        .help = "most frames at a time in alignment and paste-back"},
+                                        .help = "most frames at a time in alignment and paste-back",
+                                        .on_cpu = ONE_FRAME},
     [MS_FIELD_VAE_ENCODE_BATCH] = {"vae_encode_batch", INTS(1, MAX_BATCH), .zero = "auto",
                                    .help = "most pictures at a time; auto: from memory"},
     [MS_FIELD_VAE_DECODE_BATCH] = {"vae_decode_batch", INTS(1, MAX_BATCH), .help = "most pictures at a time"},
     [MS_FIELD_UNET_INFERENCE_BATCH] = {"unet_inference_batch", INTS(1, MAX_BATCH), .zero = "auto",
                                        .help = "most frames of a window at a time; auto: from memory"},
     [MS_FIELD_LATENT_PROCESSING_BATCH] = {"latent_processing_batch", INTS(1, MAX_BATCH), .zero = "auto",
-                                          .help = "most frames at a time; auto: from memory"},
+                                          .help = "most frames at a time; auto: from memory",
+                                          .on_cpu = "a window at a time, in place"},
     [MS_FIELD_WEIGHT_OFFLOAD] = {"weight_offload", CHOICES("off|under_pressure|allowed"),
                                  .help = "whether weights may be streamed from host memory or from disk"},
     [MS_FIELD_ATTENTION_SLICES] = {"attention_slices", INTS(1, 64), .zero = "off",
@@ -41,9 +45,11 @@ static const ms_profile_field fields[MS_FIELD_COUNT] = {
     [MS_FIELD_VAE_TILING] = {"vae_tiling", CHOICES("off|by_need|by_need_large|on"),
                              .help = "pictures in parts through the VAE; by_need_large: in as few as fit"},
     [MS_FIELD_DEVICE_GRAPHS] = {"device_graphs", BOOLEAN,
-                                .help = "capture a step once and replay it (CUDA graphs)"},
+                                .help = "capture a step once and replay it (CUDA graphs)",
+                                .on_cpu = "there is nothing to capture"},
     [MS_FIELD_PREALLOCATED_OUTPUTS] = {"preallocated_outputs", BOOLEAN,
-                                       .help = "keep output buffers from window to window"},
+                                       .help = "keep output buffers from window to window",
+                                       .on_cpu = "always kept"},
     [MS_FIELD_SVD_RANK] = {"svd_rank", PERCENTS(1, 100), .zero = "none",
                            .help = "rank that the latent cache keeps; none: it does not compress"},
     [MS_FIELD_GRADIENT_CHECKPOINTING] = {"gradient_checkpointing", BOOLEAN,
@@ -235,9 +241,10 @@ const char *ms_profile_tier_reason(const ms_profile *p, char ret_text[MS_PROFILE
 void ms_profile_write_text(const ms_profile *p, ms_buf *out) {
     char value[MS_PROFILE_TEXT_BYTES], from[MS_PROFILE_TEXT_BYTES];
     for (int i = 0; i < MS_FIELD_COUNT; i++)
-        ms_buf_printf(out, "  %-24s %-16s %s\n", fields[i].name,
+        ms_buf_printf(out, "  %-24s %-16s %s%s%s\n", fields[i].name,
                       ms_profile_value_text(&fields[i], p->value[i], value),
-                      ms_profile_origin_text(p, (ms_field_id)i, from));
+                      ms_profile_origin_text(p, (ms_field_id)i, from),
+                      fields[i].on_cpu ? "; not on the CPU: " : "", fields[i].on_cpu ? fields[i].on_cpu : "");
 }
 
 static const char *origin_name(ms_origin_kind kind) {
@@ -281,8 +288,9 @@ void ms_profile_write_json(const ms_profile *p, ms_buf *out) {
 
 void ms_profile_write_fields(ms_buf *out) {
     char allowed[MS_PROFILE_TEXT_BYTES];
-    ms_buf_printf(out, "| field | values | meaning |\n|---|---|---|\n");
+    ms_buf_printf(out, "| field | values | meaning | on the CPU |\n|---|---|---|---|\n");
     for (int i = 0; i < MS_FIELD_COUNT; i++)
-        ms_buf_printf(out, "| `%s` | %s | %s |\n", fields[i].name,
-                      ms_profile_allowed_text(&fields[i], allowed), fields[i].help);
+        ms_buf_printf(out, "| `%s` | %s | %s | %s |\n", fields[i].name,
+                      ms_profile_allowed_text(&fields[i], allowed), fields[i].help,
+                      fields[i].on_cpu ? fields[i].on_cpu : "yes");
 }

@@ -56,6 +56,7 @@ typedef struct ms_profile_field {
     const char *zero;    /* the word for 0, which then is allowed besides min to max; NULL = 0 is no case of
                             its own */
     const char *help;
+    const char *on_cpu; /* what a run on the CPU back end does in place of it; NULL = it follows it */
 } ms_profile_field;
 
 typedef enum ms_origin_kind {
@@ -89,6 +90,7 @@ typedef struct ms_profile_params {
     bool environment;            /* look at MEMSAFE_* variables */
     const char *const *settings; /* "field=value"; a later one wins */
     int n_settings;
+    size_t budget_bytes, host_budget_bytes; /* over all of these; 0 = by them */
 } ms_profile_params;
 
 /*

@@ -139,12 +139,21 @@ static ms_status read_setting(loader *l, const char *setting) {
                   : set_field(l, "--set", id, setting + length + 1, origin);
 }
 
+static void set_budget(loader *l, ms_field_id id, size_t bytes) {
+    if (!bytes)
+        return;
+    l->profile->value[id] = bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes;
+    l->profile->origin[id] = (ms_origin){.kind = MS_ORIGIN_FLAG};
+}
+
 static ms_status read_flags(loader *l) {
     const ms_profile_params *p = l->params;
     if (p->tier)
         MS_TRY(set_tier(l, "--profile", p->tier, (ms_origin){.kind = MS_ORIGIN_FLAG}));
     for (int i = 0; i < p->n_settings; i++)
         MS_TRY(read_setting(l, p->settings[i]));
+    set_budget(l, MS_FIELD_BUDGET, p->budget_bytes);
+    set_budget(l, MS_FIELD_HOST_BUDGET, p->host_budget_bytes);
     return MS_OK;
 }
 

@@ -102,7 +102,7 @@ static bool same_params(const ms_denoise_params *a, const ms_denoise_params *b) 
     return a->frames == b->frames && a->h == b->h && a->w == b->w && a->tokens == b->tokens &&
            a->steps == b->steps && a->guidance == b->guidance && a->deepcache == b->deepcache &&
            a->serial_branches == b->serial_branches && a->slicing.frames == b->slicing.frames &&
-           a->slicing.pixels == b->slicing.pixels;
+           a->slicing.pixels == b->slicing.pixels && a->slicing.attention_parts == b->slicing.attention_parts;
 }
 
 static ms_status make(ms_denoiser *d, ms_error *err) {

@@ -1,6 +1,7 @@
 #include "pipeline/buffer_pool.h"
 
 #include <pthread.h>
+#include <string.h>
 
 #include "base/error.h"
 
@@ -62,4 +63,15 @@ void ms_buffer_pool_put(ms_buffer_pool *p, void *buffer) {
     s->next = p->spares;
     p->spares = s;
     pthread_mutex_unlock(&p->lock);
+}
+
+ms_status ms_buffer_pool_fill(ms_buffer_pool *p, int64_t count, ms_error *err) {
+    for (int64_t i = 0; i < count; i++) {
+        void *fresh = ms_alloc(p->mem, MS_LEDGER_FRAMES, p->bytes);
+        if (!fresh)
+            return ms_fail_alloc(err, p->mem, p->bytes, "frames and faces");
+        memset(fresh, 0, p->bytes);
+        ms_buffer_pool_put(p, fresh);
+    }
+    return MS_OK;
 }

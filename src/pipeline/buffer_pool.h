@@ -9,6 +9,9 @@ typedef struct ms_buffer_pool ms_buffer_pool;
 
 ms_status ms_buffer_pool_create(ms_mem *mem, size_t buffer_bytes, ms_buffer_pool **ret_pool, ms_error *err);
 
+/* Makes so many buffers now and touches them: what a plan counts on cannot be lost to another program later. */
+ms_status ms_buffer_pool_fill(ms_buffer_pool *pool, int64_t count, ms_error *err);
+
 /* Every buffer must have come back. */
 void ms_buffer_pool_destroy(ms_buffer_pool **pool);
 

@@ -49,6 +49,10 @@ size_t ms_clip_frame_bytes(const ms_clip *c) {
     return c->frame_bytes;
 }
 
+size_t ms_clip_growth_bytes(const ms_clip *c) {
+    return ms_video_reader_growth_bytes(c->reader);
+}
+
 int64_t ms_clip_frames_lost(const ms_clip *c) {
     ms_video_damage_report damage;
     ms_video_reader_damage(c->reader, &damage);
@@ -67,12 +71,19 @@ void ms_clip_add_mark(ms_clip *c, const ms_video_mark *mark) {
     ms_video_reader_add_mark(c->reader, mark);
 }
 
-/* Reads the block that ends with a frame. */
-static ms_status fill_block(ms_clip *c, int64_t last, ms_error *err) {
-    if (!c->block)
-        c->block = ms_alloc_array(c->mem, MS_LEDGER_FRAMES, MS_CLIP_BLOCK, c->frame_bytes);
+ms_status ms_clip_reserve_block(ms_clip *c, ms_error *err) {
+    if (c->block)
+        return MS_OK;
+    c->block = ms_alloc_array(c->mem, MS_LEDGER_FRAMES, MS_CLIP_BLOCK, c->frame_bytes);
     if (!c->block)
         return ms_fail_alloc(err, c->mem, MS_CLIP_BLOCK * c->frame_bytes, "reading video backwards");
+    memset(c->block, 0, MS_CLIP_BLOCK * c->frame_bytes);
+    return MS_OK;
+}
+
+/* Reads the block that ends with a frame. */
+static ms_status fill_block(ms_clip *c, int64_t last, ms_error *err) {
+    MS_TRY(ms_clip_reserve_block(c, err));
     int64_t first = last >= MS_CLIP_BLOCK ? last - MS_CLIP_BLOCK + 1 : 0;
     c->block_first = first;
     c->block_count = 0;

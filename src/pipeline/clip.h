@@ -29,6 +29,12 @@ void ms_clip_go_on(ms_clip *clip, const ms_video_place *place);
 /* A place that may be jumped to besides, for reading backwards. */
 void ms_clip_add_mark(ms_clip *clip, const ms_video_mark *mark);
 
+/* More than the decoder holds right after opening. */
+size_t ms_clip_growth_bytes(const ms_clip *clip);
+
+/* Makes the block for walking backwards now; otherwise the first step back does. */
+ms_status ms_clip_reserve_block(ms_clip *clip, ms_error *err);
+
 /* Copies frame `number` to rgb (rows of width * 3 bytes). *ret_got false: the video has no such frame. */
 ms_status ms_clip_get(ms_clip *clip, int64_t number, uint8_t *rgb, bool *ret_got, ms_error *err);
 

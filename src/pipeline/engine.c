@@ -11,8 +11,6 @@
 
 /* Directories of three checkpoints: some 2000 tensors with their names. */
 #define OPEN_FILES_BYTES ((size_t)2 << 20)
-/* A parameter's block begins with a header and ends with its page. */
-#define BLOCK_OVERHEAD (MS_MEM_ALIGN + 4096)
 
 struct ms_engine {
     ms_engine_params p;
@@ -40,7 +38,7 @@ struct ms_engine {
     int n_missing;
     /* Of one batch of pictures. */
     float *pixels, *moments, *normals;
-    int64_t vae_batch;
+    int64_t encode_batch, decode_batch;
     int64_t last_frames;
 };
 
@@ -88,8 +86,8 @@ static ms_status plan_networks(ms_engine *e, ms_error *err) {
                                  .config = e->files.vae_config_values,
                                  .h = e->resolution,
                                  .w = e->resolution,
-                                 .encode_batch = e->vae_batch,
-                                 .decode_batch = e->vae_batch,
+                                 .encode_batch = e->encode_batch,
+                                 .decode_batch = e->decode_batch,
                                  .slicing = p->layout.slicing};
     MS_TRY(ms_autoencoder_create(&vae, &e->vae, &bytes, err));
     raise_to(&e->arena_bytes, bytes);
@@ -197,14 +195,15 @@ static ms_status make_buffers(ms_engine *e, ms_error *err) {
     ms_mem *mem = e->p.dev->mem;
     size_t pixels = (size_t)e->resolution * (size_t)e->resolution * 3,
            latent = (size_t)(e->latent_pixels * e->latent_channels);
-    size_t frames = (size_t)e->window_frames, batch = (size_t)e->vae_batch;
+    size_t frames = (size_t)e->window_frames, encode = (size_t)e->encode_batch,
+           batch = (size_t)(e->encode_batch > e->decode_batch ? e->encode_batch : e->decode_batch);
     size_t tokens = (size_t)e->denoise.tokens * (size_t)e->files.unet_config.cross_attention_dim;
     e->audio = ms_alloc_array(mem, MS_LEDGER_STAGING, frames * tokens, sizeof(float));
     e->masked = ms_alloc_array(mem, MS_LEDGER_STAGING, frames * latent, sizeof(float));
     e->reference = ms_alloc_array(mem, MS_LEDGER_STAGING, frames * latent, sizeof(float));
     e->latents = ms_alloc_array(mem, MS_LEDGER_STAGING, frames * latent, sizeof(float));
     e->pixels = ms_alloc_array(mem, MS_LEDGER_STAGING, batch * pixels, sizeof(float));
-    e->moments = ms_alloc_array(mem, MS_LEDGER_STAGING, batch * 2 * latent, sizeof(float));
+    e->moments = ms_alloc_array(mem, MS_LEDGER_STAGING, encode * 2 * latent, sizeof(float));
     e->normals = ms_alloc_array(mem, MS_LEDGER_STAGING, latent, sizeof(float));
     e->missing = ms_alloc_array(mem, MS_LEDGER_GENERAL, frames, sizeof(*e->missing));
     if (!e->missing || !e->audio || !e->masked || !e->reference || !e->latents || !e->pixels || !e->moments ||
@@ -213,9 +212,7 @@ static ms_status make_buffers(ms_engine *e, ms_error *err) {
     return MS_OK;
 }
 
-/* The larger the picture, the more work each has of its own, and the less is gained from several at a time.
- */
-static int64_t default_vae_batch(int resolution) {
+int64_t ms_engine_paying_batch(int resolution) {
     return resolution <= 256 ? 4 : 1;
 }
 
@@ -234,7 +231,9 @@ static ms_status make(ms_engine *e, ms_error *err) {
         return ms_fail(err, MS_BAD_MODEL, "the VAE has %lld latent channels, the UNet %d",
                        (long long)e->latent_channels, c->out_channels);
     e->window_frames = c->num_frames;
-    e->vae_batch = e->p.layout.vae_batch ? e->p.layout.vae_batch : default_vae_batch(e->resolution);
+    const ms_engine_layout *l = &e->p.layout;
+    e->encode_batch = l->encode_batch ? l->encode_batch : ms_engine_paying_batch(e->resolution);
+    e->decode_batch = l->decode_batch ? l->decode_batch : ms_engine_paying_batch(e->resolution);
     MS_TRY(ms_weights_create(e->p.dev, &e->whisper_weights, err));
     MS_TRY(ms_weights_create(e->p.dev, &e->vae_weights, err));
     MS_TRY(ms_weights_create(e->p.dev, &e->unet_weights, err));
@@ -265,7 +264,7 @@ ms_status ms_engine_create(const ms_engine_params *params, const ms_engine_hooks
         return status;
     }
     ms_mem_get_usage(params->dev->mem, &after);
-    e->held_bytes = after.current_bytes - before.current_bytes + OPEN_FILES_BYTES;
+    e->held_bytes = after.current_bytes - before.current_bytes;
     *ret_engine = e;
     return MS_OK;
 }
@@ -305,10 +304,6 @@ int64_t ms_engine_window_frames(const ms_engine *e) {
     return e->window_frames;
 }
 
-int64_t ms_engine_vae_batch(const ms_engine *e) {
-    return e->vae_batch;
-}
-
 int64_t ms_engine_audio_frames(const ms_engine *e) {
     return ms_features_frames(e->features);
 }
@@ -326,30 +321,40 @@ ms_engine_memory ms_engine_get_memory(const ms_engine *e) {
     ms_engine_memory m = {.arena_bytes = e->arena_bytes, .held_bytes = e->held_bytes};
     for (int i = 0; i < 3; i++) {
         m.weight_bytes += ms_weights_bytes(all[i], e->p.precision);
-        m.resident_bytes +=
-            ms_weights_resident_bytes(all[i], e->p.precision) + ms_weights_count(all[i]) * BLOCK_OVERHEAD;
+        m.resident_bytes += ms_weights_held_bytes(all[i], e->p.precision);
         m.streamed_bytes +=
             ms_weights_bytes(all[i], e->p.precision) - ms_weights_resident_bytes(all[i], e->p.precision);
     }
     m.stream_bytes = stream_buffer_bytes(e);
-    if (m.stream_bytes) /* and scratch for the pool's threads and the stream's own */
+    if (m.stream_bytes) /* and scratch for the pool's threads and the stream's own, and the files stay open */
         m.stream_bytes +=
-            (size_t)(ms_pool_threads(e->p.dev->pool) + 1) * stream_scratch_floats(e) * sizeof(float);
+            (size_t)(ms_pool_threads(e->p.dev->pool) + 1) * stream_scratch_floats(e) * sizeof(float) +
+            OPEN_FILES_BYTES;
     m.total_bytes = m.arena_bytes + m.resident_bytes + m.stream_bytes + m.held_bytes;
     return m;
 }
 
-static ms_network_work work_of(const ms_engine *e, const ms_network *network, double runs) {
-    ms_network_work none = {0};
-    return ms_network_work_add(none, ms_network_get_work(network, e->p.precision), runs);
+/* A window's pictures: batches read the weights, but the last one computes no more than there is. */
+static ms_network_work batches_work(const ms_engine *e, const ms_network *network, int64_t batch,
+                                    double times) {
+    ms_network_work work = ms_network_get_work(network, e->p.precision), none = {0};
+    double batches = ceil((double)e->window_frames / (double)batch);
+    double full = (double)e->window_frames / (double)batch / batches;
+    work.conv_flops *= full;
+    work.linear_flops *= full;
+    work.attention_flops *= full;
+    work.moved_bytes *= full;
+    return ms_network_work_add(none, work, times * batches);
 }
 
 ms_engine_work ms_engine_get_work(const ms_engine *e) {
-    double batches = ceil((double)e->window_frames / (double)e->vae_batch);
-    return (ms_engine_work){.audio = work_of(e, ms_features_network(e->features), 1),
-                            .encode = work_of(e, ms_autoencoder_network(e->vae, true), 2 * batches),
-                            .denoise = ms_denoiser_work(e->denoiser, e->p.precision),
-                            .decode = work_of(e, ms_autoencoder_network(e->vae, false), batches)};
+    ms_network_work none = {0};
+    return (ms_engine_work){
+        .audio = ms_network_work_add(
+            none, ms_network_get_work(ms_features_network(e->features), e->p.precision), 1),
+        .encode = batches_work(e, ms_autoencoder_network(e->vae, true), e->encode_batch, 2),
+        .denoise = ms_denoiser_work(e->denoiser, e->p.precision),
+        .decode = batches_work(e, ms_autoencoder_network(e->vae, false), e->decode_batch, 1)};
 }
 
 int ms_engine_get_phases(const ms_engine *e, ms_engine_phase ret_phases[MS_ENGINE_PHASES]) {
@@ -407,8 +412,8 @@ static ms_status encode(ms_engine *e, const ms_window *w, bool masked, float *re
             moments = 2 * e->latent_pixels * e->latent_channels;
     int64_t done = (masked ? 1 : 2) * w->frames - e->n_missing;
     tell(e, "encode", done, 2 * w->frames);
-    for (int64_t first = 0; first < e->n_missing; first += e->vae_batch) {
-        int64_t count = e->n_missing - first < e->vae_batch ? e->n_missing - first : e->vae_batch;
+    for (int64_t first = 0; first < e->n_missing; first += e->encode_batch) {
+        int64_t count = e->n_missing - first < e->encode_batch ? e->n_missing - first : e->encode_batch;
         for (int64_t i = 0; i < count; i++) {
             ms_image_view face = face_of(e, w, e->missing[first + i]);
             if (masked)
@@ -490,8 +495,8 @@ static ms_status decode(ms_engine *e, const ms_window *w, ms_error *err) {
     int64_t picture = (int64_t)e->resolution * e->resolution * 3,
             latent = e->latent_pixels * e->latent_channels;
     tell(e, "decode", 0, w->frames);
-    for (int64_t first = 0; first < w->frames; first += e->vae_batch) {
-        int64_t count = w->frames - first < e->vae_batch ? w->frames - first : e->vae_batch;
+    for (int64_t first = 0; first < w->frames; first += e->decode_batch) {
+        int64_t count = w->frames - first < e->decode_batch ? w->frames - first : e->decode_batch;
         MS_TRY(ms_autoencoder_decode(e->vae, e->arena, e->latents + first * latent, count, e->pixels,
                                      &e->exec, err));
         MS_TRY(check_finite(e->pixels, count * picture, "the decoded pixels", err));

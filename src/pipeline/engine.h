@@ -14,8 +14,8 @@ typedef struct ms_engine ms_engine;
 
 /* How the work is cut up and what stays in memory. Every layout gives the same bits. */
 typedef struct ms_engine_layout {
-    int64_t vae_batch;    /* pictures at a time, 0 = by resolution */
-    bool serial_branches; /* of guidance */
+    int64_t encode_batch, decode_batch; /* pictures at a time, 0 = as many as pay */
+    bool serial_branches;               /* of guidance */
     ms_slicing slicing;
     size_t
         resident_weight_bytes; /* at most so many stay in memory, the rest is streamed; SIZE_MAX = all stay */
@@ -108,6 +108,7 @@ typedef struct ms_engine_taps {
 } ms_engine_taps;
 ms_engine_taps ms_engine_get_taps(const ms_engine *engine);
 
-int64_t ms_engine_vae_batch(const ms_engine *engine);
+/* More pictures at a time than this gain nothing: the larger a picture, the more work it has of its own. */
+int64_t ms_engine_paying_batch(int resolution);
 
 #endif

@@ -39,6 +39,11 @@ ms_status ms_face_stage_create(const ms_face_stage_params *params, ms_face_stage
         return status;
     }
     ms_gap_filler_init(&s->filler, 0, params->max_gap);
+    status = ms_buffer_pool_fill(s->frames, params->spare_frames, err);
+    if (status != MS_OK) {
+        ms_face_stage_destroy(&s);
+        return status;
+    }
     *ret_stage = s;
     return MS_OK;
 }

@@ -1,6 +1,7 @@
 /* ms_plan_run(): the plan of a run that is only described. */
 #include "memsafe/plan.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,7 +16,8 @@
 void ms_plan_params_init(ms_plan_params *p) {
     ms_run_params run;
     ms_run_params_init(&run);
-    *p = (ms_plan_params){.shape = "latentsync-1.5",
+    *p = (ms_plan_params){.profile = run.profile,
+                          .shape = "latentsync-1.5",
                           .width = 1280,
                           .height = 720,
                           .frames = 250,
@@ -67,9 +69,8 @@ static ms_status read_silence(void *context, int64_t first, int64_t count, float
     return MS_OK;
 }
 
-static ms_run_others others_of(const ms_plan_params *p, const ms_model_files *files, int threads) {
+static ms_run_others others_of(const ms_plan_params *p, const ms_model_files *files, int side, int threads) {
     ms_face_geometry geometry;
-    int side = p->resolution ? p->resolution : files->unet_config.resolution;
     size_t work = 0, face = (size_t)side * (size_t)side * 3;
     if (ms_face_geometry_init(side, &geometry, NULL) == MS_OK) {
         work = ms_restore_workspace_bytes(&geometry, p->width, p->height, threads);
@@ -86,20 +87,6 @@ static ms_run_others others_of(const ms_plan_params *p, const ms_model_files *fi
                            .codec_bytes = ms_run_codec_bytes(p->width, p->height, p->codec, p->frames),
                            .frame_bytes = ms_run_frame_bytes(&clip) + work +
                                           (size_t)files->unet_config.num_frames * face};
-}
-
-/* Of a device that is not here: what its tier says. Its data-centre cards compute in bf16. */
-static ms_run_policy policy_of(const ms_plan_params *p) {
-    if (!is_elsewhere(p))
-        return ms_run_policy_of(p->precision, p->budget_bytes);
-    ms_run_policy policy = ms_run_policy_of(p->precision, p->budget_bytes ? p->budget_bytes : 1);
-    policy.tier = ms_tier_of(p->device_bytes);
-    int margin = ms_tier_get_policy(policy.tier)->safety_margin_percent;
-    if (!p->budget_bytes)
-        policy.budget_bytes = (size_t)((double)p->device_bytes * (100 - margin) / 100);
-    if (p->precision == MS_PRECISION_AUTO)
-        policy.precision = ms_tier_precision(policy.tier, true);
-    return policy;
 }
 
 static void predict(const ms_plan_params *p, const ms_run_plan *plan, const ms_run_speed *speed, int threads,
@@ -126,7 +113,9 @@ static void describe(const ms_run_plan *plan, const ms_run_others *others, const
     r->rung = plan->rung;
     r->resolution = ms_engine_resolution(engine);
     r->window_frames = (int)ms_engine_window_frames(engine);
-    r->vae_batch = (int)ms_engine_vae_batch(engine);
+    r->vae_encode_batch = (int)plan->layout.encode_batch;
+    r->vae_decode_batch = (int)plan->layout.decode_batch;
+    r->attention_parts = (int)plan->layout.slicing.attention_parts;
     r->serial_branches = plan->layout.serial_branches;
     r->slice_frames = plan->layout.slicing.frames;
     r->slice_pixels = plan->layout.slicing.pixels;
@@ -152,64 +141,102 @@ static void describe(const ms_run_plan *plan, const ms_run_others *others, const
     }
 }
 
-static ms_status plan_on(ms_device *dev, const ms_plan_params *p, ms_plan_report *r, char **ret_svg,
-                         ms_error *err) {
-    ms_model_files *files = ms_alloc(dev->mem, MS_LEDGER_GENERAL, sizeof(*files));
-    if (!files)
-        return ms_fail_alloc(err, dev->mem, sizeof(*files), "the model's configs");
-    ms_engine *engine = NULL;
-    ms_run_policy policy = policy_of(p);
-    r->budget_bytes = policy.budget_bytes;
-    snprintf(r->precision, sizeof(r->precision), "%s", ms_dtype_name(policy.precision));
-    snprintf(r->tier, sizeof(r->tier), "%s", ms_tier_name(policy.tier));
-    ms_status status, fit;
-    MS_GOTO(find_configs(p, files, err));
-    int64_t samples = (int64_t)((double)p->frames / p->fps * 16000);
-    ms_engine_params params = {.dev = dev,
-                               .files = files,
-                               .random_weights = true,
-                               .precision = policy.precision,
-                               .resolution = p->resolution,
-                               .steps = p->steps,
-                               .guidance = (float)p->guidance,
-                               .deepcache = p->deepcache,
-                               .fps = p->fps,
-                               .speech = {.samples = samples, .columns = samples / 160, .max = 0},
-                               .samples = {.samples = samples, .read = read_silence}};
-    ms_run_others others = others_of(p, files, ms_pool_threads(dev->pool));
-    size_t other_bytes = others.process_bytes + others.codec_bytes + others.frame_bytes;
-    ms_run_speed speed = ms_run_speed_nominal();
-    if (is_elsewhere(p)) {
-        r->host_bytes = other_bytes;
-        other_bytes = 0;
-    } else {
-        ms_history_key key = ms_run_history_key(&params, p->tracked, p->codec);
-        MS_GOTO(ms_run_speed_find(dev, p->history, p->model ? files->unet : NULL, &key, &speed,
-                                  r->history_warning, err));
-    }
+typedef struct planning {
+    const ms_plan_params *p;
+    ms_model_files files;
+    ms_run_policy policy;
+    ms_engine_params engine;
+    ms_run_others others;
+    ms_run_speed speed;
+    ms_run_plan_params ask;
     ms_run_plan plan, least;
-    MS_GOTO(ms_run_plan_least(&params, &speed, other_bytes, &least, err));
-    r->least_bytes = least.peak_bytes;
-    fit = ms_run_plan_choose(&params, &speed, other_bytes, r->budget_bytes, p->rung, &plan, err);
-    if (fit == MS_BUDGET)
-        plan = least;
-    else if (fit != MS_OK) {
-        status = fit;
-        goto fail;
+} planning;
+
+static ms_status prepare(planning *a, ms_device *dev, ms_plan_report *r, ms_error *err) {
+    const ms_plan_params *p = a->p;
+    const ms_run_policy_params policy = {.source = &p->profile,
+                                         .precision = p->precision,
+                                         .budget_bytes = p->budget_bytes,
+                                         .host_budget_bytes = p->host_budget_bytes,
+                                         .device_bytes = is_elsewhere(p) ? p->device_bytes : 0};
+    MS_TRY(ms_run_policy_load(&policy, &a->policy, err));
+    MS_TRY(find_configs(p, &a->files, err));
+    int64_t samples = (int64_t)((double)p->frames / p->fps * 16000);
+    a->engine =
+        (ms_engine_params){.dev = dev,
+                           .files = &a->files,
+                           .random_weights = true,
+                           .precision = a->policy.precision,
+                           .resolution = p->resolution ? p->resolution : a->files.unet_config.resolution,
+                           .steps = p->steps,
+                           .guidance = (float)p->guidance,
+                           .deepcache = p->deepcache,
+                           .fps = p->fps,
+                           .speech = {.samples = samples, .columns = samples / 160, .max = 0},
+                           .samples = {.samples = samples, .read = read_silence}};
+    a->speed = ms_run_speed_nominal();
+    if (!is_elsewhere(p)) {
+        ms_history_key key = ms_run_history_key(&a->engine, p->tracked, p->codec);
+        MS_TRY(ms_run_speed_find(dev, p->history, p->model ? a->files.unet : NULL, &key, &a->speed,
+                                 r->history_warning, err));
     }
-    params.layout = plan.layout;
-    MS_GOTO(ms_engine_create(&params, NULL, &engine, err));
-    describe(&plan, &others, engine, r);
-    r->windows = (p->frames + r->window_frames - 1) / r->window_frames;
-    if (!is_elsewhere(p))
-        predict(p, &plan, &speed, ms_pool_threads(dev->pool), r);
-    if (ret_svg)
-        MS_GOTO(ms_plan_draw(r, engine, ret_svg, err));
-    status = fit;
-fail:
+    a->ask = (ms_run_plan_params){.engine = &a->engine,
+                                  .speed = &a->speed,
+                                  .profile = &a->policy.profile,
+                                  .budget_bytes = a->policy.budget_bytes,
+                                  .forced = p->rung};
+    return MS_OK;
+}
+
+/* At the resolution asked for, or lower where that is allowed. MS_BUDGET: plan is the least one. */
+static ms_status choose(planning *a, size_t *ret_host_bytes, ms_error *err) {
+    int wanted = a->engine.resolution;
+    for (;;) {
+        a->others = others_of(a->p, &a->files, a->engine.resolution, ms_pool_threads(a->engine.dev->pool));
+        a->ask.other_bytes = a->others.process_bytes + a->others.codec_bytes + a->others.frame_bytes;
+        if (is_elsewhere(a->p)) { /* that is the host's then */
+            *ret_host_bytes = a->ask.other_bytes;
+            a->ask.other_bytes = 0;
+        }
+        MS_TRY(ms_run_plan_least(&a->ask, &a->least, err));
+        ms_status status = ms_run_plan_choose(&a->ask, &a->plan, err);
+        int lower = ms_run_lower_resolution(a->engine.resolution);
+        if (status == MS_BUDGET && a->p->allow_downscale && lower) {
+            a->engine.resolution = lower;
+            continue;
+        }
+        if (status == MS_BUDGET && a->p->allow_downscale && a->engine.resolution != wanted)
+            return ms_fail(err, MS_BUDGET,
+                           "a budget of %.0f MB is too small even at %d px: this run needs at least %.0f MB",
+                           floor((double)a->ask.budget_bytes / 1e6), a->engine.resolution,
+                           ceil((double)a->least.peak_bytes / 1e6));
+        if (status == MS_BUDGET)
+            a->plan = a->least;
+        return status;
+    }
+}
+
+static ms_status plan_on(planning *a, ms_device *dev, ms_plan_report *r, char **ret_svg, ms_error *err) {
+    ms_engine *engine = NULL;
+    MS_TRY(prepare(a, dev, r, err));
+    int wanted = a->engine.resolution;
+    ms_status fit = choose(a, &r->host_bytes, err);
+    if (fit != MS_OK && fit != MS_BUDGET)
+        return fit;
+    r->budget_bytes = a->policy.budget_bytes;
+    r->least_bytes = a->least.peak_bytes;
+    r->wanted_resolution = wanted;
+    snprintf(r->precision, sizeof(r->precision), "%s", ms_dtype_name(a->policy.precision));
+    snprintf(r->tier, sizeof(r->tier), "%s", ms_tier_name(a->policy.profile.tier));
+    a->engine.layout = a->plan.layout;
+    MS_TRY(ms_engine_create(&a->engine, NULL, &engine, fit == MS_OK ? err : NULL));
+    describe(&a->plan, &a->others, engine, r);
+    r->windows = (a->p->frames + r->window_frames - 1) / r->window_frames;
+    if (!is_elsewhere(a->p))
+        predict(a->p, &a->plan, &a->speed, ms_pool_threads(dev->pool), r);
+    ms_status status = ret_svg ? ms_plan_draw(r, engine, ret_svg, fit == MS_OK ? err : NULL) : MS_OK;
     ms_engine_destroy(&engine);
-    ms_free(files);
-    return status;
+    return status == MS_OK ? fit : status;
 }
 
 ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, char **ret_svg,
@@ -224,7 +251,13 @@ ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, 
         ms_error_clear(err);
     MS_TRY(check(params, err));
     MS_TRY(ms_device_open(&device, &dev, err));
-    ms_status status = plan_on(dev, params, &report, ret_svg, err);
+    planning *work = ms_calloc(dev->mem, MS_LEDGER_GENERAL, 1, sizeof(*work));
+    ms_status status = work ? MS_OK : ms_fail_alloc(err, dev->mem, sizeof(*work), "planning");
+    if (work) {
+        work->p = params;
+        status = plan_on(work, dev, &report, ret_svg, err);
+    }
+    ms_free(work);
     ms_device_close(&dev);
     if (status == MS_OK || status == MS_BUDGET)
         *ret_report = report;

@@ -51,7 +51,8 @@ static void fill_report(ms_job *j) {
     r->width = info->width;
     r->height = info->height;
     r->fps = (double)info->fps.num / (double)info->fps.den;
-    r->resolution = j->p->resolution ? j->p->resolution : j->files.unet_config.resolution;
+    if (!j->engine)
+        r->resolution = r->wanted_resolution = ms_job_wanted_resolution(j);
     r->arena_bytes = memory.arena_bytes;
     r->weight_bytes = memory.weight_bytes;
     r->streamed_bytes = memory.streamed_bytes;

@@ -91,8 +91,8 @@ ms_status ms_run_speed_find(ms_device *dev, const char *path, const char *disk_f
 
 void ms_run_layout_text(const ms_run_plan *plan, char ret_text[MS_HISTORY_TEXT_BYTES]) {
     const ms_engine_layout *l = &plan->layout;
-    int at = snprintf(ret_text, MS_HISTORY_TEXT_BYTES, "VAE %" PRId64 ", %s, ", l->vae_batch,
-                      l->serial_branches ? "serial" : "both branches");
+    int at = snprintf(ret_text, MS_HISTORY_TEXT_BYTES, "VAE %" PRId64 " and %" PRId64 ", %s, ",
+                      l->encode_batch, l->decode_batch, l->serial_branches ? "serial" : "both branches");
     if (l->slicing.frames)
         at += snprintf(ret_text + at, (size_t)(MS_HISTORY_TEXT_BYTES - at),
                        "%" PRId64 " frames or %" PRId64 " pixels, ", l->slicing.frames, l->slicing.pixels);

@@ -70,7 +70,7 @@ typedef struct ms_job {
     size_t sink_bytes; /* charged to mem */
     ms_run_latents latents;
     ms_model_files files;
-    ms_dtype precision;
+    ms_run_policy policy;
     ms_speech *speech;
     ms_engine *engine;
     ms_face_geometry geometry;
@@ -102,6 +102,7 @@ typedef struct ms_job {
     uint8_t *window_faces;   /* [window frames][resolution][resolution][3] */
     int64_t collected;
     ms_resume_point here, window_start;
+    int64_t cleaned; /* frame before which caches were cleaned up last */
     ms_ready_frame taken;
     ms_redrawn_frame leaving;
 
@@ -139,6 +140,7 @@ ms_status ms_job_open_engine(ms_job *job, ms_error *err);
 ms_status ms_job_open_stages(ms_job *job, ms_error *err);
 
 ms_video_writer_params ms_job_writer_params(const ms_job *job);
+int ms_job_wanted_resolution(const ms_job *job); /* more than the report's when it had to be lowered */
 
 /* MS_IO: the video is not as it was when it was opened. Frames that were read before a successful check are the right
    ones; behind a change may be anything. */

@@ -7,19 +7,38 @@
 #include "memory/host.h"
 #include "pipeline/run_job.h"
 
+static ms_status charge_base(ms_job *j, size_t bytes, ms_error *err) {
+    ms_mem_release(j->mem, MS_LEDGER_GENERAL, j->base_bytes);
+    j->base_bytes = 0;
+    if (!ms_mem_charge(j->mem, MS_LEDGER_GENERAL, bytes))
+        return ms_fail_alloc(err, j->mem, bytes, "the program itself");
+    j->base_bytes = bytes;
+    return MS_OK;
+}
+
 ms_status ms_job_open_memory(ms_job *j, ms_error *err) {
-    ms_run_policy policy = ms_run_policy_of(j->p->precision, j->p->budget_bytes);
-    j->precision = policy.precision;
-    j->report.budget_bytes = policy.budget_bytes;
-    snprintf(j->report.tier, sizeof(j->report.tier), "%s", ms_tier_name(policy.tier));
-    snprintf(j->report.precision, sizeof(j->report.precision), "%s", ms_dtype_name(j->precision));
+    const ms_run_policy_params policy = {.source = &j->p->profile,
+                                         .precision = j->p->precision,
+                                         .budget_bytes = j->p->budget_bytes,
+                                         .host_budget_bytes = j->p->host_budget_bytes};
+    MS_TRY(ms_run_policy_load(&policy, &j->policy, err));
+    j->report.budget_bytes = j->policy.budget_bytes;
+    snprintf(j->report.tier, sizeof(j->report.tier), "%s", ms_tier_name(j->policy.profile.tier));
+    snprintf(j->report.precision, sizeof(j->report.precision), "%s", ms_dtype_name(j->policy.precision));
     /* The budget holds from the plan on: only the plan knows the least that would do, and says so. */
     MS_TRY(ms_mem_create(0, &j->mem));
-    size_t base = ms_host_resident_bytes() + MS_RUN_PROCESS_BYTES;
-    if (!ms_mem_charge(j->mem, MS_LEDGER_GENERAL, base))
-        return ms_fail_alloc(err, j->mem, base, "the program itself");
-    j->base_bytes = base;
-    return MS_OK;
+    return charge_base(j, ms_host_resident_bytes() + MS_RUN_PROCESS_BYTES, err);
+}
+
+/* Until the inputs are open, what FFmpeg and the program hold was an upper bound. Now it can be measured, but for what
+   the decoder and pages of the program may still add: the sum of the ledgers becomes that. The encoder's bound counts
+   pages that the decoder has brought in already. */
+static ms_status settle_base(ms_job *j, ms_error *err) {
+    ms_mem_usage usage;
+    ms_mem_get_usage(j->mem, &usage);
+    size_t ours = usage.current_bytes - j->base_bytes + MS_RUN_SHARED_BYTES;
+    size_t holds = ms_host_resident_bytes() + ms_clip_growth_bytes(j->clip) + MS_RUN_PROCESS_BYTES;
+    return charge_base(j, holds > ours ? holds - ours : 0, err);
 }
 
 ms_status ms_job_open_device(ms_job *j, ms_error *err) {
@@ -30,6 +49,18 @@ ms_status ms_job_open_device(ms_job *j, ms_error *err) {
 
 static ms_status read_sound(void *context, float *dst, int64_t max, int64_t *ret_count, ms_error *err) {
     return ms_audio_reader_read(context, dst, max, ret_count, err);
+}
+
+int ms_job_wanted_resolution(const ms_job *j) {
+    return j->p->resolution ? j->p->resolution : j->files.unet_config.resolution;
+}
+
+/* Frames that the output will have at most, from the sound's length. */
+static int64_t most_frames(const ms_job *j) {
+    const ms_video_info *info = ms_clip_info(j->clip);
+    double asked =
+        (double)ms_speech_stats(j->speech).samples / MS_SPEECH_RATE * info->fps.num / info->fps.den + 3;
+    return j->p->frames > 0 && (double)j->p->frames < asked ? j->p->frames : (int64_t)asked;
 }
 
 ms_video_writer_params ms_job_writer_params(const ms_job *j) {
@@ -54,7 +85,7 @@ ms_video_writer_params ms_job_writer_params(const ms_job *j) {
     w.audio = modes[j->p->audio_output];
     w.audio_path = j->p->audio;
     w.feed = (ms_audio_feed){.read = read_sound, .context = j->sound, .rate = MS_SPEECH_RATE, .channels = 1};
-    w.expected_frames = j->total;
+    w.expected_frames = most_frames(j);
     return w;
 }
 
@@ -155,7 +186,7 @@ static ms_status make_work(ms_job *j, ms_error *err) {
 }
 
 static ms_status make_buffers(ms_job *j, ms_error *err) {
-    int side = j->p->resolution ? j->p->resolution : j->files.unet_config.resolution;
+    int side = j->report.resolution;
     size_t frames = (size_t)j->files.unet_config.num_frames, face = (size_t)side * (size_t)side * 3;
     MS_TRY(ms_face_geometry_init(side, &j->geometry, err));
     MS_TRY(make_work(j, err));
@@ -169,12 +200,28 @@ static ms_status make_buffers(ms_job *j, ms_error *err) {
     return ms_queue_create(j->mem, MS_RUN_REDRAWN_FRAMES, sizeof(ms_redrawn_frame), &j->finished, err);
 }
 
-/* Output frames, before the engine exists that knows them exactly. */
-static double frames_asked(const ms_job *j) {
+static void free_buffers(ms_job *j) {
+    ms_queue_destroy(&j->ready);
+    ms_queue_destroy(&j->finished);
+    ms_buffer_pool_destroy(&j->aligned);
+    ms_buffer_pool_destroy(&j->redrawn);
+    void **const buffers[] = {&j->align_work, &j->restore_work, (void **)&j->window,
+                              (void **)&j->window_faces};
+    for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++) {
+        ms_free(*buffers[i]);
+        *buffers[i] = NULL;
+    }
+}
+
+static ms_run_clip run_clip(const ms_job *j) {
     const ms_video_info *info = ms_clip_info(j->clip);
-    double asked =
-        (double)ms_speech_stats(j->speech).samples / MS_SPEECH_RATE * info->fps.num / info->fps.den + 3;
-    return j->p->frames > 0 && (double)j->p->frames < asked ? (double)j->p->frames : asked;
+    return (ms_run_clip){.width = info->width,
+                         .height = info->height,
+                         .resolution = j->geometry.resolution,
+                         .window_frames = j->files.unet_config.num_frames,
+                         .max_gap = j->p->max_gap,
+                         .turns = j->p->loop == MS_LOOP_MODE_PINGPONG &&
+                                  (info->frames <= 0 || most_frames(j) > info->frames)};
 }
 
 /* What the run will hold besides the engine: what it holds now, the encoder, and frames. */
@@ -182,17 +229,21 @@ static size_t other_bytes(const ms_job *j) {
     ms_mem_usage usage;
     ms_mem_get_usage(j->mem, &usage);
     const ms_video_info *info = ms_clip_info(j->clip);
-    ms_run_clip clip = {.width = info->width,
-                        .height = info->height,
-                        .resolution = j->geometry.resolution,
-                        .window_frames = j->files.unet_config.num_frames,
-                        .max_gap = j->p->max_gap,
-                        .turns = j->p->loop == MS_LOOP_MODE_PINGPONG &&
-                                 (info->frames <= 0 || frames_asked(j) > (double)info->frames)};
+    ms_run_clip clip = run_clip(j);
     ms_video_writer_params writer = ms_job_writer_params(j);
     return usage.current_bytes + ms_run_frame_bytes(&clip) +
            ms_run_sink_bytes(j->p, info->width, info->height) +
            (j->p->output ? ms_video_writer_memory(&writer) : 0);
+}
+
+static ms_run_plan_params plan_params(const ms_job *j, size_t other, size_t budget) {
+    return (ms_run_plan_params){.engine = &j->engine_params,
+                                .speed = &j->speed,
+                                .profile = &j->policy.profile,
+                                .other_bytes = other,
+                                .budget_bytes = budget,
+                                .forced = j->p->rung,
+                                .pressed = j->pressure.level != MS_PRESSURE_NONE};
 }
 
 /* Makes the engine for the plan and loads it. Memory that is not to be had after all is answered with the least
@@ -209,7 +260,8 @@ static ms_status start_engine(ms_job *j, ms_error *err) {
         ms_engine_destroy(&j->engine);
         if (status != MS_HOST_MEMORY || j->plan.rung == MS_RUNG_SINGLE_FRAME)
             return status;
-        MS_TRY(ms_run_plan_least(&j->engine_params, &j->speed, j->plan.other_bytes, &j->plan, err));
+        const ms_run_plan_params ask = plan_params(j, j->plan.other_bytes, j->report.budget_bytes);
+        MS_TRY(ms_run_plan_least(&ask, &j->plan, err));
     }
     ms_engine_set_latents(j->engine, j->latents.cache);
     return MS_OK;
@@ -217,15 +269,14 @@ static ms_status start_engine(ms_job *j, ms_error *err) {
 
 /* With what the plan leaves of the budget. */
 static ms_status open_latents(ms_job *j, ms_error *err) {
-    ms_run_policy policy = ms_run_policy_of(j->p->precision, j->p->budget_bytes);
     ms_run_latents_params params = {.dev = j->dev,
                                     .run = j->p,
                                     .files = &j->files,
-                                    .precision = j->precision,
+                                    .precision = j->policy.precision,
                                     .resolution = j->geometry.resolution,
-                                    .tier_rank_percent = ms_tier_get_policy(policy.tier)->svd_rank_percent,
+                                    .tier_rank_percent = (int)j->policy.profile.value[MS_FIELD_SVD_RANK],
                                     .clip_frames = ms_clip_info(j->clip)->frames,
-                                    .output_frames = (int64_t)frames_asked(j),
+                                    .output_frames = most_frames(j),
                                     .room_bytes = j->report.budget_bytes - j->plan.peak_bytes};
     MS_TRY(ms_run_latents_open(&params, &j->latents, err));
     j->report.planned_bytes += j->latents.bytes;
@@ -237,6 +288,8 @@ ms_status ms_job_follow_pressure(ms_job *j, ms_error *err) {
     bool changed = false;
     ms_run_change change = {.frame = j->window[0].number, .seconds = ms_job_now_s() - j->started};
     MS_TRY(ms_run_pressure_check(&j->pressure, &changed, change.reason, sizeof(change.reason), err));
+    if (changed)
+        ms_mem_trim();
     if (!changed || j->p->rung != MS_RUNG_AUTO)
         return MS_OK;
     ms_engine_set_latents(j->engine, NULL); /* what follows begins with giving up the cache */
@@ -244,13 +297,13 @@ ms_status ms_job_follow_pressure(ms_job *j, ms_error *err) {
     ms_engine_set_latents(j->engine, j->latents.cache);
     ms_run_plan plan;
     double share = ms_run_pressure_share(j->pressure.level);
+    const ms_run_plan_params ask =
+        plan_params(j, j->plan.other_bytes, (size_t)(share * (double)j->report.budget_bytes));
     ms_status status = MS_BUDGET;
     if (share > 0)
-        status =
-            ms_run_plan_choose(&j->engine_params, &j->speed, j->plan.other_bytes,
-                               (size_t)(share * (double)j->report.budget_bytes), MS_RUNG_AUTO, &plan, NULL);
+        status = ms_run_plan_choose(&ask, &plan, NULL);
     if (status == MS_BUDGET)
-        status = ms_run_plan_least(&j->engine_params, &j->speed, j->plan.other_bytes, &plan, err);
+        status = ms_run_plan_least(&ask, &plan, err);
     if (status != MS_OK)
         return status;
     change.rung = plan.rung;
@@ -264,15 +317,30 @@ ms_status ms_job_follow_pressure(ms_job *j, ms_error *err) {
     return start_engine(j, err);
 }
 
+/* At the resolution asked for, or lower where that is allowed. */
+static ms_status choose_plan(ms_job *j, ms_error *err) {
+    j->report.wanted_resolution = j->report.resolution = ms_job_wanted_resolution(j);
+    for (;;) {
+        MS_TRY(make_buffers(j, err));
+        j->engine_params.resolution = j->report.resolution;
+        const ms_run_plan_params ask = plan_params(j, other_bytes(j), j->report.budget_bytes);
+        ms_status status = ms_run_plan_choose(&ask, &j->plan, err);
+        int lower = ms_run_lower_resolution(j->report.resolution);
+        if (status != MS_BUDGET || !j->p->allow_downscale || !lower)
+            return status;
+        free_buffers(j);
+        j->report.resolution = lower;
+    }
+}
+
 ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;
     const ms_video_info *info = ms_clip_info(j->clip);
+    MS_TRY(settle_base(j, err));
     MS_TRY(open_faces(j, err));
-    MS_TRY(make_buffers(j, err));
     j->engine_params = (ms_engine_params){.dev = j->dev,
                                           .files = &j->files,
-                                          .precision = j->precision,
-                                          .resolution = p->resolution,
+                                          .precision = j->policy.precision,
                                           .steps = p->steps,
                                           .guidance = (float)p->guidance,
                                           .deepcache = p->deepcache,
@@ -281,8 +349,7 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
                                           .speech = ms_speech_stats(j->speech),
                                           .samples = ms_speech_source(j->speech)};
     MS_TRY(ms_job_find_speed(j, err));
-    MS_TRY(ms_run_plan_choose(&j->engine_params, &j->speed, other_bytes(j), j->report.budget_bytes, p->rung,
-                              &j->plan, err));
+    MS_TRY(choose_plan(j, err));
     if (!ms_mem_set_budget(j->mem, j->report.budget_bytes))
         return ms_fail(err, MS_INTERNAL, "opening the files took more than the plan of %zu bytes",
                        j->plan.peak_bytes);
@@ -291,6 +358,10 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
     MS_TRY(open_latents(j, err));
     ms_run_report_plan(&j->report, p, &j->plan);
     j->report.other_bytes += j->latents.bytes;
+    j->report.vae_encode_batch = (int)j->plan.layout.encode_batch;
+    j->report.vae_decode_batch = (int)j->plan.layout.decode_batch;
+    if (p->planned)
+        p->planned(p->arg, &j->report);
     return start_engine(j, err);
 }
 
@@ -323,14 +394,20 @@ ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
     j->total = p->loop == MS_LOOP_MODE_NONE ? 0 : wanted;
     ms_job_predict(j);
     j->store.expected_frames = j->total;
+    ms_run_clip clip = run_clip(j);
     ms_face_stage_params stage = {.mem = j->mem,
                                   .clip = j->clip,
                                   .source = ms_face_finder_source(j->faces),
                                   .geometry = j->geometry,
                                   .max_gap = p->max_gap,
+                                  .spare_frames = ms_run_frame_buffers(&clip),
                                   .stopped = stopped,
                                   .arg = j};
+    if (clip.turns)
+        MS_TRY(ms_clip_reserve_block(j->clip, err));
     MS_TRY(ms_face_stage_create(&stage, &j->stage, err));
+    MS_TRY(ms_buffer_pool_fill(j->aligned, MS_RUN_ALIGNED_FACES, err));
+    MS_TRY(ms_buffer_pool_fill(j->redrawn, MS_RUN_REDRAWN_FACES, err));
     MS_TRY(ms_run_store_open_poses(&j->store, err));
     ms_frame_source_params source = {.mem = j->mem,
                                      .clip = j->clip,

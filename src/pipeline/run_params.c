@@ -12,6 +12,7 @@ void ms_run_params_init(ms_run_params *p) {
     p->seed = 1247;
     p->steps = 20;
     p->guidance = 1.5;
+    p->profile.environment = true;
     p->fps_num = 25;
     p->fps_den = 1;
     p->crf = 18;
@@ -63,6 +64,10 @@ static ms_status check(const ms_run_params *p, ms_error *err) {
     if (p->latent_rank < 0 || p->latent_rank > 100)
         return ms_fail(err, MS_INVALID_ARGUMENT, "latent-rank must be 1 to 100 per cent, not %d",
                        p->latent_rank);
+    if (p->allow_downscale && p->resume)
+        return ms_fail(
+            err, MS_INVALID_ARGUMENT,
+            "a job whose resolution follows the memory cannot be resumed: name it with --resolution");
     if (p->frames < 0)
         return ms_fail(err, MS_INVALID_ARGUMENT, "frames must not be negative");
     return MS_OK;

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "memory/host.h"
 #include "pipeline/clip.h"
 #if MS_HAVE_FFMPEG
+#include "audio/audio_reader.h"
 #include "media/codec_memory.h"
 #endif
 
@@ -14,32 +14,19 @@
    so the amount is found by trying. */
 #define TRIES 12
 
-/* ---- policy ---- */
-
-ms_run_policy ms_run_policy_of(ms_precision precision, size_t budget_bytes) {
-    static const ms_dtype types[] = {
-        [MS_PRECISION_FP32] = MS_F32, [MS_PRECISION_FP16] = MS_F16, [MS_PRECISION_BF16] = MS_BF16};
-    ms_host host;
-    ms_host_read(&host);
-    ms_run_policy p = {.tier = ms_tier_of(budget_bytes ? budget_bytes : ms_host_nominal_bytes(&host)),
-                       .budget_bytes = budget_bytes};
-    p.precision = precision == MS_PRECISION_AUTO ? ms_tier_precision(p.tier, false) : types[precision];
-    int margin = ms_tier_get_policy(p.tier)->safety_margin_percent;
-    if (!budget_bytes)
-        p.budget_bytes = (size_t)((double)ms_host_free_bytes(&host) * (100 - margin) / 100);
-    return p;
-}
-
 /* ---- besides the engine ---- */
 
+int64_t ms_run_frame_buffers(const ms_run_clip *c) {
+    return (int64_t)c->window_frames + c->max_gap + 5 + MS_RUN_READY_FRAMES + MS_RUN_REDRAWN_FRAMES;
+}
+
 size_t ms_run_frame_bytes(const ms_run_clip *c) {
-    size_t frames =
-        (size_t)c->window_frames + (size_t)c->max_gap + 5 + MS_RUN_READY_FRAMES + MS_RUN_REDRAWN_FRAMES;
-    if (c->turns)
-        frames += MS_CLIP_BLOCK;
-    size_t face = (size_t)c->resolution * (size_t)c->resolution * 3;
-    size_t aligned = MS_RUN_READY_FRAMES + 2, redrawn = (MS_RUN_REDRAWN_FRAMES + 2) * sizeof(float);
-    return frames * (size_t)c->width * (size_t)c->height * 3 + (aligned + redrawn) * face;
+    size_t picture = (size_t)c->width * (size_t)c->height * 3,
+           face = (size_t)c->resolution * (size_t)c->resolution * 3;
+    size_t bytes = (size_t)ms_run_frame_buffers(c) * ms_mem_charged_bytes(picture) +
+                   MS_RUN_ALIGNED_FACES * ms_mem_charged_bytes(face) +
+                   MS_RUN_REDRAWN_FACES * ms_mem_charged_bytes(face * sizeof(float)) + MS_RUN_LIST_BYTES;
+    return c->turns ? bytes + ms_mem_charged_bytes(MS_CLIP_BLOCK * picture) : bytes;
 }
 
 size_t ms_run_codec_bytes(int width, int height, ms_output_codec codec, int64_t frames) {
@@ -57,7 +44,8 @@ size_t ms_run_codec_bytes(int width, int height, ms_output_codec codec, int64_t 
                             .reference_frames = 4,
                             .threads = threads,
                             .file_frames = frames};
-    return ms_video_writer_memory(&writer) + ms_decoder_bytes(&load);
+    return ms_video_writer_memory(&writer) + ms_decoder_bytes(&load) + MS_AUDIO_READER_BYTES -
+           MS_RUN_SHARED_BYTES;
 #else
     (void)width, (void)height, (void)codec, (void)frames;
     return 0;
@@ -70,10 +58,10 @@ static const struct {
     const char *name, *what;
 } rungs[MS_RUNG_COUNT] = {
     [MS_RUNG_AUTO] = {"auto", "the fastest that fits"},
-    [MS_RUNG_FULL] = {"full", "nothing is cut: largest batches, all weights in memory"},
-    [MS_RUNG_BATCH] = {"batch", "the VAE takes one picture at a time"},
+    [MS_RUNG_FULL] = {"full", "nothing is cut: the profile's batches, all weights in memory"},
+    [MS_RUNG_BATCH] = {"batch", "the VAE takes fewer pictures at a time"},
     [MS_RUNG_SERIAL] = {"serial", "and the two branches of guidance run one after the other"},
-    [MS_RUNG_SLICES] = {"slices", "and layers run over one frame, or 64 pixels, at a time"},
+    [MS_RUNG_SLICES] = {"slices", "and layers run over a few frames, or pixels, at a time"},
     [MS_RUNG_TILES] = {"tiles", "and the VAE computes large pictures in stripes of rows"},
     [MS_RUNG_STREAM_PART] = {"stream-part", "and some of the weights are read when they are needed"},
     [MS_RUNG_STREAM_ALL] = {"stream-all", "and all of them are"},
@@ -89,57 +77,140 @@ const char *ms_rung_text(ms_rung rung) {
     return rung >= 0 && rung < MS_RUNG_COUNT ? rungs[rung].what : "?";
 }
 
+/* Rows of the ladder: pictures at a time, and frames of the window that a layer sees. */
+#define WHOLE 0    /* as many as the profile allows and as pay */
+#define FITTING -1 /* as many as the optimizer says fit */
+
 /* The layouts in the order of the ladder; a rung may have several, the mildest first. */
 static const struct {
     ms_rung rung;
-    ms_engine_layout layout;
+    int pictures;
+    bool serial;
+    int frames, pixels; /* pixels: of temporal layers; FITTING frames bring their own */
+    int rows;           /* of pictures in the VAE; 0 = whole pictures */
 } ladder[] = {
-    {MS_RUNG_FULL, {.vae_batch = 0}},
-    {MS_RUNG_BATCH, {.vae_batch = 2}},
-    {MS_RUNG_BATCH, {.vae_batch = 1}},
-    {MS_RUNG_SERIAL, {.vae_batch = 1, .serial_branches = true}},
-    {MS_RUNG_SLICES, {.vae_batch = 1, .serial_branches = true, .slicing = {4, 256, 0}}},
-    {MS_RUNG_SLICES, {.vae_batch = 1, .serial_branches = true, .slicing = {1, 64, 0}}},
-    {MS_RUNG_TILES, {.vae_batch = 1, .serial_branches = true, .slicing = {1, 64, 64}}},
-    {MS_RUNG_SINGLE_FRAME, {.vae_batch = 1, .serial_branches = true, .slicing = {1, 8, 0}}},
-    {MS_RUNG_SINGLE_FRAME, {.vae_batch = 1, .serial_branches = true, .slicing = {1, 8, 32}}},
+    {MS_RUNG_FULL, WHOLE, false, WHOLE, 0, 0}, {MS_RUNG_BATCH, FITTING, false, WHOLE, 0, 0},
+    {MS_RUNG_BATCH, 2, false, WHOLE, 0, 0},    {MS_RUNG_BATCH, 1, false, WHOLE, 0, 0},
+    {MS_RUNG_SERIAL, 1, true, WHOLE, 0, 0},    {MS_RUNG_SLICES, 1, true, FITTING, 0, 0},
+    {MS_RUNG_SLICES, 1, true, 8, 512, 0},      {MS_RUNG_SLICES, 1, true, 4, 256, 0},
+    {MS_RUNG_SLICES, 1, true, 2, 128, 0},      {MS_RUNG_SLICES, 1, true, 1, 64, 0},
+    {MS_RUNG_TILES, 1, true, 1, 64, 64},       {MS_RUNG_SINGLE_FRAME, 1, true, 1, 8, 0},
+    {MS_RUNG_SINGLE_FRAME, 1, true, 1, 8, 32},
 };
 enum { LADDER = sizeof(ladder) / sizeof(ladder[0]) };
 
+/* Stripes that the profile always wants are large ones, which cost little; `by_need_large` takes none below these. */
+#define TILE_ROWS 128
+#define LARGE_ROWS 64
+
 /* ---- one candidate ---- */
 
-static ms_status measure(const ms_engine_params *params, const ms_run_speed *speed,
-                         const ms_engine_layout *layout, size_t other_bytes, ms_run_plan *ret_plan,
-                         ms_error *err) {
-    ms_engine_params p = *params;
+static ms_status measure(const ms_run_plan_params *params, const ms_engine_layout *layout,
+                         ms_run_plan *ret_plan, ms_error *err) {
+    ms_engine_params p = *params->engine;
     p.layout = *layout;
     ms_engine *engine = NULL;
     MS_TRY(ms_engine_create(&p, NULL, &engine, err));
-    *ret_plan =
-        (ms_run_plan){.layout = *layout, .engine = ms_engine_get_memory(engine), .other_bytes = other_bytes};
-    ms_run_compute_window(speed, engine, ret_plan->stage_s);
-    ret_plan->window_s = ms_run_window_seconds(speed, ret_plan->stage_s);
-    ret_plan->layout.vae_batch = ms_engine_vae_batch(engine);
-    ret_plan->peak_bytes = ret_plan->engine.total_bytes + other_bytes;
+    *ret_plan = (ms_run_plan){
+        .layout = *layout, .engine = ms_engine_get_memory(engine), .other_bytes = params->other_bytes};
+    ms_run_compute_window(params->speed, engine, ret_plan->stage_s);
+    ret_plan->window_s = ms_run_window_seconds(params->speed, ret_plan->stage_s);
+    ret_plan->peak_bytes = ret_plan->engine.total_bytes + params->other_bytes;
     ms_engine_destroy(&engine);
     return MS_OK;
 }
 
+static int64_t lesser(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* Of two limits, 0 = none. */
+static int64_t tighter(int64_t a, int64_t b) {
+    return a && b ? lesser(a, b) : a + b;
+}
+
+/* So many frames of the window at a time in spatial layers, the same share of the pixels in temporal ones. */
+static ms_slicing frames_at_a_time(const ms_engine_params *p, int64_t frames, bool serial) {
+    int64_t window = p->files->unet_config.num_frames;
+    if (frames <= 0 || frames >= window)
+        return (ms_slicing){0};
+    int64_t side = (p->resolution ? p->resolution : p->files->unet_config.resolution) /
+                   ms_vae_factor(&p->files->vae_config_values);
+    bool both = p->guidance > 1 && !serial;
+    return (ms_slicing){.frames = both ? 2 * frames : frames,
+                        .pixels = (side * side * frames + window - 1) / window};
+}
+
+/* Rows of pictures in the VAE at a time, by the profile's word. */
+static int64_t stripe_rows(ms_vae_tiling tiling, int64_t rows) {
+    if (tiling == MS_TILING_OFF)
+        return 0;
+    if (tiling == MS_TILING_ON)
+        return tighter(rows, TILE_ROWS);
+    return tiling == MS_TILING_BY_NEED_LARGE && rows && rows < LARGE_ROWS ? LARGE_ROWS : rows;
+}
+
+/* What the ladder's row comes to under the profile's rules. */
+static ms_engine_layout row_layout(const ms_run_plan_params *params, const ms_run_rules *rules, int row) {
+    int pictures = ladder[row].pictures;
+    int64_t encode = pictures == FITTING ? rules->encode_fit : rules->encode_batch,
+            decode = pictures == FITTING ? rules->decode_fit : rules->decode_batch;
+    ms_slicing most = frames_at_a_time(params->engine, rules->unet_frames, ladder[row].serial),
+               slicing = {.frames = ladder[row].frames, .pixels = ladder[row].pixels};
+    if (ladder[row].frames == FITTING)
+        slicing = frames_at_a_time(params->engine, rules->unet_fit, ladder[row].serial);
+    return (ms_engine_layout){.encode_batch = pictures > 0 ? lesser(pictures, encode) : encode,
+                              .decode_batch = pictures > 0 ? lesser(pictures, decode) : decode,
+                              .serial_branches = ladder[row].serial,
+                              .slicing = {.frames = tighter(slicing.frames, most.frames),
+                                          .pixels = tighter(slicing.pixels, most.pixels),
+                                          .rows = stripe_rows(rules->tiling, ladder[row].rows),
+                                          .attention_parts = rules->attention_parts},
+                              .resident_weight_bytes = SIZE_MAX};
+}
+
+static bool same_layout(const ms_engine_layout *a, const ms_engine_layout *b) {
+    return a->encode_batch == b->encode_batch && a->decode_batch == b->decode_batch &&
+           a->serial_branches == b->serial_branches && a->slicing.frames == b->slicing.frames &&
+           a->slicing.pixels == b->slicing.pixels && a->slicing.rows == b->slicing.rows;
+}
+
+/* The optimizer's answers for what the budget leaves when everything that is held anyway is counted. */
+static ms_status ask_rules(const ms_run_plan_params *params, ms_run_rules *ret_rules, ms_error *err) {
+    ms_run_plan whole;
+    const ms_engine_layout layout = MS_ENGINE_LAYOUT_ALL;
+    MS_TRY(measure(params, &layout, &whole, err));
+    size_t held = whole.peak_bytes - whole.engine.arena_bytes;
+    ms_run_batch_params ask = {.mem = params->engine->dev->mem,
+                               .profile = params->profile,
+                               .files = params->engine->files,
+                               .resolution = params->engine->resolution,
+                               .threads = ms_pool_threads(params->engine->dev->pool),
+                               .free_bytes = SIZE_MAX / 2};
+    if (params->budget_bytes)
+        ask.free_bytes = params->budget_bytes > held ? params->budget_bytes - held : 0;
+    MS_TRY(ms_run_rules_ask(&ask, ret_rules, err));
+    if (params->pressed && ret_rules->offload == MS_OFFLOAD_UNDER_PRESSURE)
+        ret_rules->offload = MS_OFFLOAD_ALLOWED;
+    return MS_OK;
+}
+
+/* ---- choosing ---- */
+
 /* As much resident as fits. *ret_fits is false when even streaming everything is too much; the plan is then the one that
    streams everything. */
-static ms_status stream_to_fit(const ms_engine_params *params, const ms_run_speed *speed,
-                               const ms_run_plan *whole, size_t budget, ms_run_plan *ret_plan, bool *ret_fits,
-                               ms_error *err) {
+static ms_status stream_to_fit(const ms_run_plan_params *params, const ms_run_plan *whole,
+                               ms_run_plan *ret_plan, bool *ret_fits, ms_error *err) {
     ms_engine_layout layout = whole->layout;
     layout.resident_weight_bytes = 0;
-    MS_TRY(measure(params, speed, &layout, whole->other_bytes, ret_plan, err));
-    *ret_fits = ret_plan->peak_bytes <= budget;
+    MS_TRY(measure(params, &layout, ret_plan, err));
+    *ret_fits = ret_plan->peak_bytes <= params->budget_bytes;
     size_t low = 0, high = whole->engine.resident_bytes; /* fits, does not fit */
     for (int i = 0; *ret_fits && i < TRIES; i++) {
         ms_run_plan plan;
         layout.resident_weight_bytes = low + (high - low) / 2;
-        MS_TRY(measure(params, speed, &layout, whole->other_bytes, &plan, err));
-        bool fits = plan.peak_bytes <= budget;
+        MS_TRY(measure(params, &layout, &plan, err));
+        bool fits = plan.peak_bytes <= params->budget_bytes;
         if (fits && plan.window_s <= ret_plan->window_s)
             *ret_plan = plan;
         *(fits ? &low : &high) = layout.resident_weight_bytes;
@@ -157,33 +228,32 @@ typedef struct choices {
     int n;
     ms_run_choice at[MS_RUN_MAX_CHOICES];
 } choices;
-_Static_assert(LADDER <= MS_RUN_MAX_CHOICES, "every layout of the ladder is reported");
+_Static_assert(2 * LADDER <= MS_RUN_MAX_CHOICES, "every layout of the ladder is reported");
 
 static void note(choices *c, const ms_run_plan *plan, size_t whole_bytes, bool fits) {
     c->at[c->n++] = (ms_run_choice){.rung = plan->rung,
-                                    .vae_batch = (int)plan->layout.vae_batch,
+                                    .vae_batch = (int)plan->layout.decode_batch,
                                     .peak_bytes = plan->peak_bytes,
                                     .whole_bytes = whole_bytes,
                                     .window_s = plan->window_s,
                                     .fits = fits};
 }
 
-static ms_status choose_forced(const ms_engine_params *params, const ms_run_speed *speed, size_t other_bytes,
-                               ms_rung forced, ms_run_plan *ret_plan, ms_error *err) {
+static ms_status choose_forced(const ms_run_plan_params *params, const ms_run_rules *rules, ms_rung forced,
+                               bool stream, ms_run_plan *ret_plan, ms_error *err) {
     /* Streaming has no layouts of its own; stripes, which cost much and save little beside it, are left out. */
     bool streamed = forced == MS_RUNG_STREAM_PART || forced == MS_RUNG_STREAM_ALL;
     ms_rung base = streamed ? MS_RUNG_SLICES : forced;
     ms_run_plan best = {.peak_bytes = SIZE_MAX};
     for (int i = 0; i < LADDER; i++) {
         ms_run_plan plan;
-        ms_engine_layout layout = ladder[i].layout;
+        ms_engine_layout layout = row_layout(params, rules, i);
         if (ladder[i].rung != base)
             continue;
-        layout.resident_weight_bytes = SIZE_MAX;
-        MS_TRY(measure(params, speed, &layout, other_bytes, &plan, err));
-        if (forced >= MS_RUNG_STREAM_PART) {
+        MS_TRY(measure(params, &layout, &plan, err));
+        if (forced >= MS_RUNG_STREAM_PART && stream) {
             layout.resident_weight_bytes = forced == MS_RUNG_STREAM_PART ? plan.engine.weight_bytes / 2 : 0;
-            MS_TRY(measure(params, speed, &layout, other_bytes, &plan, err));
+            MS_TRY(measure(params, &layout, &plan, err));
         }
         if (plan.peak_bytes < best.peak_bytes ||
             (plan.peak_bytes == best.peak_bytes && plan.window_s < best.window_s))
@@ -194,54 +264,87 @@ static ms_status choose_forced(const ms_engine_params *params, const ms_run_spee
     return MS_OK;
 }
 
-ms_status ms_run_plan_least(const ms_engine_params *params, const ms_run_speed *speed, size_t other_bytes,
-                            ms_run_plan *ret_plan, ms_error *err) {
-    return choose_forced(params, speed, other_bytes, MS_RUNG_SINGLE_FRAME, ret_plan, err);
+ms_status ms_run_plan_least(const ms_run_plan_params *params, ms_run_plan *ret_plan, ms_error *err) {
+    ms_run_rules rules;
+    MS_TRY(ask_rules(params, &rules, err));
+    return choose_forced(params, &rules, MS_RUNG_SINGLE_FRAME, rules.offload != MS_OFFLOAD_OFF, ret_plan,
+                         err);
 }
 
-static ms_status too_small(const ms_run_plan *plan, size_t budget, ms_error *err) {
-    return ms_fail(err, MS_BUDGET, "a budget of %.0f MB is too small: this run needs at least %.0f MB",
-                   floor((double)budget / 1e6), ceil((double)plan->peak_bytes / 1e6));
+static ms_status too_small(const ms_run_plan_params *params, const ms_run_rules *rules,
+                           const ms_run_plan *plan, ms_error *err) {
+    return ms_fail(err, MS_BUDGET, "a budget of %.0f MB is too small: this run needs at least %.0f MB%s",
+                   floor((double)params->budget_bytes / 1e6), ceil((double)plan->peak_bytes / 1e6),
+                   rules->offload == MS_OFFLOAD_OFF ? " while weight_offload is off" : "");
 }
 
-ms_status ms_run_plan_choose(const ms_engine_params *params, const ms_run_speed *speed, size_t other_bytes,
-                             size_t budget, ms_rung forced, ms_run_plan *ret_plan, ms_error *err) {
-    if (budget == 0)
-        budget = SIZE_MAX;
-    if (forced != MS_RUNG_AUTO) {
-        MS_TRY(choose_forced(params, speed, other_bytes, forced, ret_plan, err));
-        return ret_plan->peak_bytes <= budget ? MS_OK : too_small(ret_plan, budget, err);
-    }
-    bool found = false;
-    int64_t batch = INT64_MAX; /* of the layout before: a rung that would not lower it is none */
-    ms_run_plan least = {.peak_bytes = SIZE_MAX};
-    choices seen = {0};
+/* The fastest row of the ladder that fits, with or without streamed weights. ret_least: the smallest of all. */
+static ms_status choose_row(const ms_run_plan_params *params, const ms_run_rules *rules, bool stream,
+                            ms_run_plan *ret_plan, bool *ret_found, ms_run_plan *ret_least, choices *seen,
+                            ms_error *err) {
+    ms_engine_layout before = {0};
     for (int i = 0; i < LADDER; i++) {
         ms_run_plan plan;
-        ms_engine_layout layout = ladder[i].layout;
-        bool fits = true;
-        if (ladder[i].rung == MS_RUNG_BATCH && layout.vae_batch >= batch)
-            continue;
-        layout.resident_weight_bytes = SIZE_MAX;
-        MS_TRY(measure(params, speed, &layout, other_bytes, &plan, err));
+        ms_engine_layout layout = row_layout(params, rules, i);
+        if (i > 0 && same_layout(&layout, &before))
+            continue; /* it would lower nothing */
+        before = layout;
+        MS_TRY(measure(params, &layout, &plan, err));
         size_t whole_bytes = plan.peak_bytes;
-        if (plan.peak_bytes > budget) {
+        bool fits = plan.peak_bytes <= params->budget_bytes;
+        if (!fits && stream) {
             ms_run_plan whole = plan;
-            MS_TRY(stream_to_fit(params, speed, &whole, budget, &plan, &fits, err));
+            MS_TRY(stream_to_fit(params, &whole, &plan, &fits, err));
         }
-        batch = plan.layout.vae_batch;
         plan.rung = streamed_rung(ladder[i].rung, &plan);
-        note(&seen, &plan, whole_bytes, fits);
-        if (plan.peak_bytes < least.peak_bytes)
-            least = plan;
-        if (!fits || (found && plan.window_s >= ret_plan->window_s))
+        note(seen, &plan, whole_bytes, fits);
+        if (plan.peak_bytes < ret_least->peak_bytes)
+            *ret_least = plan;
+        if (!fits || (*ret_found && plan.window_s >= ret_plan->window_s))
             continue;
         *ret_plan = plan;
-        found = true;
+        *ret_found = true;
     }
+    return MS_OK;
+}
+
+static ms_status choose_auto(const ms_run_plan_params *params, const ms_run_rules *rules,
+                             ms_run_plan *ret_plan, ms_error *err) {
+    bool found = false;
+    ms_run_plan least = {.peak_bytes = SIZE_MAX};
+    choices seen = {0};
+    if (rules->offload != MS_OFFLOAD_ALLOWED)
+        MS_TRY(choose_row(params, rules, false, ret_plan, &found, &least, &seen, err));
+    if (!found && rules->offload != MS_OFFLOAD_OFF)
+        MS_TRY(choose_row(params, rules, true, ret_plan, &found, &least, &seen, err));
     if (!found)
-        return too_small(&least, budget, err);
+        return too_small(params, rules, &least, err);
     ret_plan->n_choices = seen.n;
     memcpy(ret_plan->choice, seen.at, sizeof(seen.at));
     return MS_OK;
+}
+
+static ms_status choose_given(const ms_run_plan_params *params, const ms_run_rules *rules,
+                              ms_run_plan *ret_plan, ms_error *err) {
+    /* A tier's policy gives way to a rung that was asked for, the user's own word does not. */
+    bool stream =
+        rules->offload != MS_OFFLOAD_OFF || !ms_profile_is_set(params->profile, MS_FIELD_WEIGHT_OFFLOAD);
+    if (!stream && (params->forced == MS_RUNG_STREAM_PART || params->forced == MS_RUNG_STREAM_ALL))
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the rung %s streams weights, but weight_offload is off",
+                       ms_rung_name(params->forced));
+    MS_TRY(choose_forced(params, rules, params->forced, stream, ret_plan, err));
+    return ret_plan->peak_bytes <= params->budget_bytes ? MS_OK : too_small(params, rules, ret_plan, err);
+}
+
+ms_status ms_run_plan_choose(const ms_run_plan_params *params, ms_run_plan *ret_plan, ms_error *err) {
+    ms_run_plan_params p = *params;
+    ms_run_rules rules;
+    MS_TRY(ask_rules(&p, &rules, err));
+    if (p.forced != MS_RUNG_AUTO && rules.tiling == MS_TILING_OFF &&
+        !ms_profile_is_set(p.profile, MS_FIELD_VAE_TILING))
+        rules.tiling = MS_TILING_BY_NEED; /* a rung that the user names is above the tier */
+    if (p.budget_bytes == 0)
+        p.budget_bytes = SIZE_MAX;
+    return p.forced == MS_RUNG_AUTO ? choose_auto(&p, &rules, ret_plan, err)
+                                    : choose_given(&p, &rules, ret_plan, err);
 }

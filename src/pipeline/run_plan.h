@@ -5,17 +5,8 @@
 #ifndef MS_PIPELINE_RUN_PLAN_H
 #define MS_PIPELINE_RUN_PLAN_H
 
-#include "memory/tier.h"
-#include "memsafe/run.h"
+#include "pipeline/run_policy.h"
 #include "pipeline/run_time.h"
-
-/* Where a run's policy comes from: this host's tier, and the budget that holds without one being given. */
-typedef struct ms_run_policy {
-    ms_tier tier;
-    ms_dtype precision;
-    size_t budget_bytes;
-} ms_run_policy;
-ms_run_policy ms_run_policy_of(ms_precision precision, size_t budget_bytes);
 
 /* What a run holds besides its engine. */
 typedef struct ms_run_others {
@@ -24,12 +15,23 @@ typedef struct ms_run_others {
     size_t frame_bytes;   /* pictures on their way, aligned faces, work space of warps */
 } ms_run_others;
 
-/* Text and data of libraries that are touched only once a run is under way. */
-#define MS_RUN_PROCESS_BYTES ((size_t)24 << 20)
+/* Text and data of the program and its libraries that are touched only once a run is under way; what a codec brings
+   with it is part of the codec's bound. */
+#define MS_RUN_PROCESS_BYTES ((size_t)1 << 20)
+
+/* Pages of FFmpeg's libraries that both the decoder's bound and the encoder's have in them: each was measured in a
+   process that had used none of them. */
+#define MS_RUN_SHARED_BYTES ((size_t)4 << 20)
+
+/* Lists, queues and journal that are made with the stages, and the buffer of a segment's file. */
+#define MS_RUN_LIST_BYTES ((size_t)768 << 10)
 
 /* Places of the queues between decode and faces, engine, and restore and encode. */
 #define MS_RUN_READY_FRAMES 8
 #define MS_RUN_REDRAWN_FRAMES 4
+/* Faces: in a queue, and in the hands of the threads at its ends. */
+#define MS_RUN_ALIGNED_FACES (MS_RUN_READY_FRAMES + 2)
+#define MS_RUN_REDRAWN_FACES (MS_RUN_REDRAWN_FRAMES + 2)
 
 typedef struct ms_run_clip {
     int width, height;
@@ -38,8 +40,11 @@ typedef struct ms_run_clip {
     bool turns; /* it will be read backwards: a block of it is then kept */
 } ms_run_clip;
 
-/* Pictures and faces that a run holds at most: a window's, those in the queues and in the threads' hands, those held
-   back until a gap is known to end, and the block for reading backwards. */
+/* Pictures that a run holds at most: a window's, those in the queues and in the threads' hands, and those held back until
+   a gap is known to end. */
+int64_t ms_run_frame_buffers(const ms_run_clip *clip);
+
+/* Of those, of the block for reading backwards, and of the faces in the queues. */
 size_t ms_run_frame_bytes(const ms_run_clip *clip);
 
 /* By estimate, before a file is opened; 0 in a build without FFmpeg. */
@@ -57,16 +62,23 @@ typedef struct ms_run_plan {
     ms_run_choice choice[MS_RUN_MAX_CHOICES];
 } ms_run_plan;
 
-/*
- * engine: everything but the layout. other_bytes: what everything else will hold at its peak. budget_bytes: 0 = no
- * limit. forced: MS_RUNG_AUTO, or the rung whose layout is to be taken whether or not more would fit.
- * MS_BUDGET when nothing fits: the message says the least that would.
- */
-ms_status ms_run_plan_choose(const ms_engine_params *engine, const ms_run_speed *speed, size_t other_bytes,
-                             size_t budget_bytes, ms_rung forced, ms_run_plan *ret_plan, ms_error *err);
+typedef struct ms_run_plan_params {
+    const ms_engine_params *engine; /* everything but the layout */
+    const ms_run_speed *speed;
+    const ms_profile *profile; /* batches, attention slices, whether weights may be streamed */
+    size_t other_bytes;        /* what everything else will hold at its peak */
+    size_t budget_bytes;       /* 0 = no limit */
+    ms_rung forced;            /* or MS_RUNG_AUTO: its layout is taken whether or not more would fit */
+    bool pressed;              /* by other tenants: offload `under_pressure` is then allowed */
+} ms_run_plan_params;
 
-/* The smallest memory that works. */
-ms_status ms_run_plan_least(const ms_engine_params *engine, const ms_run_speed *speed, size_t other_bytes,
-                            ms_run_plan *ret_plan, ms_error *err);
+/*
+ * The fastest layout that fits. MS_BUDGET when none does: the message says the least that would.
+ * MS_INVALID_ARGUMENT: a forced rung streams weights and the user's weight_offload is off.
+ */
+ms_status ms_run_plan_choose(const ms_run_plan_params *params, ms_run_plan *ret_plan, ms_error *err);
+
+/* The smallest memory that works; budget and forced are not looked at. */
+ms_status ms_run_plan_least(const ms_run_plan_params *params, ms_run_plan *ret_plan, ms_error *err);
 
 #endif

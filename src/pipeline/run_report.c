@@ -30,7 +30,7 @@ static void choices(ms_run_report *r, const ms_run_plan *plan) {
         return;
     r->n_choices = 1;
     r->choice[0] = (ms_run_choice){.rung = plan->rung,
-                                   .vae_batch = (int)plan->layout.vae_batch,
+                                   .vae_batch = (int)plan->layout.decode_batch,
                                    .peak_bytes = plan->peak_bytes,
                                    .whole_bytes = plan->peak_bytes,
                                    .window_s = plan->window_s,
@@ -40,7 +40,7 @@ static void choices(ms_run_report *r, const ms_run_plan *plan) {
 void ms_run_report_plan(ms_run_report *r, const ms_run_params *params, const ms_run_plan *plan) {
     reasons(r, params);
     choices(r, plan);
-    r->vae_batch = (int)plan->layout.vae_batch;
+    r->vae_batch = (int)plan->layout.decode_batch;
     r->serial_branches = plan->layout.serial_branches;
     r->slice_frames = plan->layout.slicing.frames;
     r->slice_pixels = plan->layout.slicing.pixels;

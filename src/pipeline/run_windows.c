@@ -53,6 +53,15 @@ static ms_status deliver(void *arg, int64_t index, const float *face, ms_error *
     return MS_OK;
 }
 
+/* What the allocator keeps of freed memory goes back to the system now and then, as the profile says. */
+static void clean_up(ms_job *j) {
+    int64_t interval = j->policy.profile.value[MS_FIELD_CLEAN_UP_FRAMES], frame = j->window[0].number;
+    if (interval == 0 || frame - j->cleaned < interval)
+        return;
+    ms_mem_trim();
+    j->cleaned = frame;
+}
+
 static ms_status flush_window(ms_job *j, ms_error *err) {
     if (j->collected == 0)
         return MS_OK;
@@ -62,6 +71,7 @@ static ms_status flush_window(ms_job *j, ms_error *err) {
                    .deliver = deliver,
                    .arg = j};
     MS_TRY(ms_job_follow_pressure(j, err));
+    clean_up(j);
     ms_job_enter(j, "audio");
     j->here.windows++;
     MS_TRY(ms_engine_run_window(j->engine, &w, err));

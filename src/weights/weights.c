@@ -169,6 +169,14 @@ size_t ms_weights_resident_bytes(const ms_weights *w, ms_dtype precision) {
     return sum_bytes(w, precision, false);
 }
 
+size_t ms_weights_held_bytes(const ms_weights *w, ms_dtype precision) {
+    size_t sum = 0;
+    for (int i = 0; i < w->count; i++)
+        if (!w->params[i].streamed)
+            sum += ms_mem_charged_bytes(ms_param_bytes(w, &w->params[i], precision));
+    return sum;
+}
+
 bool ms_weights_loaded(const ms_weights *w) {
     for (int i = 0; i < w->count; i++)
         if (!w->params[i].data && !(w->params[i].streamed && w->source.w))

@@ -85,6 +85,8 @@ ms_status ms_weights_verify(const ms_weights *weights, const ms_tensor_file *fil
 /* Bytes of all parameters, and of those that stay in memory. Before loading, by the precision. */
 size_t ms_weights_bytes(const ms_weights *weights, ms_dtype precision);
 size_t ms_weights_resident_bytes(const ms_weights *weights, ms_dtype precision);
+/* What those that stay take from the allocator, its headers and page ends included. */
+size_t ms_weights_held_bytes(const ms_weights *weights, ms_dtype precision);
 bool ms_weights_loaded(const ms_weights *weights);
 
 /* What kernels read. Valid until the weights are destroyed; of a streamed matrix, until the stream moves on. */

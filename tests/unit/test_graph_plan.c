@@ -83,7 +83,10 @@ static void check_plan(const ms_graph *g, const ms_plan *plan, double max_ratio)
 }
 
 static void plan_and_check(planner *p, double max_ratio) {
-    static const ms_slicing slicings[] = {{0, 0, 0}, {1, 256, 0}, {3, 1000, 0}, {5, 1, 0}};
+    static const ms_slicing slicings[] = {{.frames = 0},
+                                          {.frames = 1, .pixels = 256},
+                                          {.frames = 3, .pixels = 1000},
+                                          {.frames = 5, .pixels = 1}};
     size_t whole = 0;
     for (size_t i = 0; i < sizeof(slicings) / sizeof(*slicings); i++) {
         ms_plan *plan = NULL;

@@ -58,9 +58,14 @@ static double flops(const ms_graph *g, const ms_node *node) {
 }
 
 /* Over pixels for temporal attention, over frames for the spatial kinds. */
-static const ms_op op_spatial = {.name = "attention", .workspace = workspace, .run = run, .flops = flops};
-static const ms_op op_temporal = {
-    .name = "temporal_attention", .pixels = true, .workspace = workspace, .run = run, .flops = flops};
+static const ms_op op_spatial = {
+    .name = "attention", .attention = true, .workspace = workspace, .run = run, .flops = flops};
+static const ms_op op_temporal = {.name = "temporal_attention",
+                                  .pixels = true,
+                                  .attention = true,
+                                  .workspace = workspace,
+                                  .run = run,
+                                  .flops = flops};
 
 ms_value ms_op_attention(ms_graph *g, const ms_attention_desc *desc) {
     if (!op_input(g, desc->name, desc->q))

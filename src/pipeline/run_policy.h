@@ -1,0 +1,57 @@
+/*
+ * What a run may do: the profile that holds for it, the budget, and how much it takes at a time. The batch sizes are
+ * the optimizer's answers (memsafe/optimizer.h) to the same questions that anybody may ask.
+ */
+#ifndef MS_PIPELINE_RUN_POLICY_H
+#define MS_PIPELINE_RUN_POLICY_H
+
+#include "memory/profile.h"
+#include "memsafe/run.h"
+#include "models/model_files.h"
+
+typedef struct ms_run_policy {
+    ms_profile profile;
+    ms_dtype precision;
+    size_t budget_bytes; /* that holds */
+} ms_run_policy;
+
+typedef struct ms_run_policy_params {
+    const ms_profile_source *source;
+    ms_precision precision;                 /* AUTO = the profile's */
+    size_t budget_bytes, host_budget_bytes; /* 0 = the profile's */
+    size_t device_bytes; /* of a device that is not here, with memory of its own; 0 = this host */
+} ms_run_policy_params;
+
+/* On the CPU the device's memory is the host's: the lesser of the two budgets holds. Without any it is what is free
+   now less the profile's margin. Errors as ms_profile_load(). */
+ms_status ms_run_policy_load(const ms_run_policy_params *params, ms_run_policy *ret_policy, ms_error *err);
+
+/* The next lower one that --allow-downscale tries: a multiple of 64 from 128 on; 0 = there is none. */
+int ms_run_lower_resolution(int resolution);
+
+/* What the planner (run_plan.h) may choose among. */
+typedef struct ms_run_rules {
+    int64_t encode_batch, decode_batch; /* pictures at a time when memory is no matter */
+    int64_t encode_fit, decode_fit;     /* as many as fit; at most those */
+    int64_t unet_frames;                /* of the window that a layer sees at a time; 0 = all */
+    int64_t unet_fit;                   /* likewise, as many as fit */
+    int64_t attention_parts;            /* 0 = attention is not cut by itself */
+    ms_vae_tiling tiling;
+    ms_weight_offload offload;
+} ms_run_rules;
+
+typedef struct ms_run_batch_params {
+    ms_mem *mem;
+    const ms_profile *profile;
+    const ms_model_files *files;
+    int resolution; /* 0 = the config's */
+    int threads;
+    bool guided;       /* two branches */
+    size_t free_bytes; /* that a batch may take: what the budget leaves besides weights and the rest */
+} ms_run_batch_params;
+
+/* Asks the optimizer. More pictures at a time than pay (ms_engine_paying_batch()) are taken only where the user
+   set the field. */
+ms_status ms_run_rules_ask(const ms_run_batch_params *params, ms_run_rules *ret_rules, ms_error *err);
+
+#endif
