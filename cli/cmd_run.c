@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "commands.h"
+#include "demo_model.h"
 #include "fps.h"
 #include "history_file.h"
 #include "memsafe/run.h"
@@ -167,13 +168,30 @@ static ms_status write_report(const char *path, const run_state *s, const ms_run
     return status;
 }
 
+/* Without a model, or all of its parts by name, the one that comes with the program. */
+static ms_status default_model(run_state *s, char *path, size_t bytes, ms_error *err) {
+    if (s->p.model || (s->p.config && s->p.unet && s->p.vae && s->p.whisper))
+        return MS_OK;
+    MS_TRY(cli_demo_model(path, bytes, err));
+    s->p.model = path;
+    if (s->progress != CLI_PROGRESS_JSON)
+        fprintf(stderr,
+                "memsafe: no --model: using the demo model, which knows drawn faces only (%s)\n"
+                "memsafe: scripts/fetch-models gets the official weights for real ones\n",
+                path);
+    return MS_OK;
+}
+
 static int run_run(const void *state, char **arguments, int n_arguments) {
     (void)arguments;
     (void)n_arguments;
     run_state s = *(const run_state *)state;
+    char demo_model[4096];
     ms_run_report report;
     ms_error err;
     ms_error_clear(&err);
+    if (default_model(&s, demo_model, sizeof(demo_model), &err) != MS_OK)
+        return cli_fail(&err);
     static const ms_precision precisions[] = {MS_PRECISION_AUTO, MS_PRECISION_FP32, MS_PRECISION_FP16,
                                               MS_PRECISION_BF16};
     s.p.precision = precisions[s.precision];
@@ -210,7 +228,8 @@ static const cli_option run_options[] = {
     {"video", 'v', CLI_TEXT, P(video), "FILE", "talking-head video", 0, 0},
     {"audio", 'a', CLI_TEXT, P(audio), "FILE", "speech: any file with sound", 0, 0},
     {"out", 'o', CLI_TEXT, P(output), "FILE", "video to write; the extension names the container", 0, 0},
-    {"model", 'm', CLI_TEXT, P(model), "DIR", "model folder like the official checkpoints/", 0, 0},
+    {"model", 'm', CLI_TEXT, P(model), "DIR",
+     "model folder like the official checkpoints/ (default: the demo model)", 0, 0},
     {"config", 0, CLI_TEXT, P(config), "FILE", "UNet config in place of the folder's unet.yaml", 0, 0},
     {"unet", 0, CLI_TEXT, P(unet), "FILE", "UNet checkpoint in place of the folder's", 0, 0},
     {"vae", 0, CLI_TEXT, P(vae), "PATH", "VAE folder or weights file in place of the folder's", 0, 0},
@@ -274,7 +293,7 @@ static const cli_option run_options[] = {
 const cli_command cli_run_command = {
     .name = "run",
     .summary = "Lip-sync a video to speech",
-    .usage = "--video FILE --audio FILE -o FILE --model DIR [OPTIONS]",
+    .usage = "--video FILE --audio FILE -o FILE [--model DIR] [OPTIONS]",
     .text = "Frames without a usable face pass through unchanged. The output appears under its name only "
             "when it is whole.",
     .options = run_options,
