@@ -126,8 +126,9 @@ def ssim_map(a, b, size=7, span=2.0):
     return (2 * ma * mb + c1) * (2 * ab + c2) / ((ma * ma + mb * mb + c1) * (va + vb + c2))
 
 
-def rate(step, steps, top, warm=50, low=0.02):
+def rate(step, steps, top, low=0.02):
     """Warm-up, then a cosine."""
+    warm = min(50, steps // 10)
     if step < warm:
         return top * (step + 1) / warm
     return top * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1, (step - warm) / max(1, steps - warm)))))

@@ -40,7 +40,7 @@ def one(args, seed, reader, folder, size=384):
                     "--track", name("truth.jsonl"), "--speech", name("new.wav")], check=True)
     subprocess.run([memsafe, "run", "--video", name("in.mp4"), "--audio", name("new.wav"), "--track", name("in.jsonl"),
                     "--model", args.model, "--steps", str(args.sampling), "--guidance", str(args.guidance), "--codec",
-                    "ffv1", "--audio-out", "none", "--frames", str(args.frames), "--threads", "2", "-f", "-o",
+                    "ffv1", "--audio-out", "none", "--frames", str(args.frames), "--threads", "2", "--seed", str(args.noise), "-f", "-o",
                     name("out.mkv")], check=True, stdout=subprocess.DEVNULL)
     tracks = {k: [json.loads(line) for line in open(name(k + ".jsonl"))] for k in ("in", "truth")}
     landmarks = np.array([r["landmarks106"] for r in tracks["in"]], np.float32)
@@ -75,6 +75,7 @@ def main():
     p.add_argument("--first", type=int, default=1000000)
     p.add_argument("--frames", type=int, default=96)
     p.add_argument("--sampling", type=int, default=20, help="denoising steps")
+    p.add_argument("--noise", type=int, default=59, help="seed of the runs; 59 is the demo model's own")
     p.add_argument("--guidance", type=float, default=1.5)
     args = p.parse_args()
     os.nice(10)

@@ -99,7 +99,7 @@ def loss_of(unet, data, rng, args, weights):
         found = unet(torch.cat([noisy, fixed], 1), t, audio * kept[:, None, None], args.frames)
     # The error of the clean latents that follows from the noise's is sqrt((1 - a) / a) times as large.
     err = (found.float() - noise) ** 2 * weights
-    rise = ((1 - a) / a).clamp(0.3, 6)
+    rise = ((1 - a) / a).clamp(0.3, 20)
     return (err * rise).mean(), err.mean()
 
 
