@@ -7,7 +7,7 @@ PACKAGES := build-essential clang cmake ninja-build pkg-config git \
 	libyaml-dev libprotobuf-c-dev protobuf-c-compiler libsqlite3-dev libzstd-dev libcmocka-dev \
 	clang-format clang-tidy cppcheck libclang-rt-14-dev ffmpeg
 
-.PHONY: all deps build demo check check-core check-full lint bench install clean format asan tsan fuzz
+.PHONY: all deps build demo train-demo check check-core check-full lint bench install clean format asan tsan fuzz
 
 all: build
 
@@ -50,6 +50,10 @@ bench: build
 
 demo: build
 	tools/demo
+
+# Trains the demo model anew: hours on two cores. Needs Python with tools/train_demo/requirements.txt.
+train-demo: build
+	tools/train_demo/train
 
 format:
 	git ls-files '*.c' '*.h' | xargs clang-format -i

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "commands.h"
+#include "demo_model.h"
 #include "fps.h"
 #include "history_file.h"
 #include "memsafe/run.h"
@@ -18,8 +19,11 @@ typedef struct run_state {
     const char *fps, *report;
     int precision, loop, codec, audio_out, progress, rung, latents;
     int frames, resolution, segment;
+    uint64_t seed; /* NOT_GIVEN: the model's */
     cli_profile_options profile;
 } run_state;
+
+#define NOT_GIVEN UINT64_MAX
 
 /* What the library's callbacks get. */
 typedef struct run_view {
@@ -30,6 +34,7 @@ typedef struct run_view {
 static void run_defaults(void *state) {
     run_state *s = state;
     ms_run_params_init(&s->p);
+    s->seed = NOT_GIVEN;
 }
 
 static void report_latents(const ms_run_report *r) {
@@ -197,13 +202,34 @@ static ms_status write_report(const char *path, const run_state *s, const ms_run
     return status;
 }
 
+/* Without a model, or all of its parts by name, the one that comes with the program. */
+static ms_status default_model(run_state *s, char *path, size_t bytes, ms_error *err) {
+    if (s->p.model || (s->p.config && s->p.unet && s->p.vae && s->p.whisper))
+        return MS_OK;
+    MS_TRY(cli_demo_model(path, bytes, err));
+    s->p.model = path;
+    if (s->seed == NOT_GIVEN)
+        s->p.seed = CLI_DEMO_SEED;
+    if (s->progress != CLI_PROGRESS_JSON)
+        fprintf(stderr,
+                "memsafe: no --model: using the demo model, which knows drawn faces only (%s)\n"
+                "memsafe: scripts/fetch-models gets the official weights for real ones\n",
+                path);
+    return MS_OK;
+}
+
 static int run_run(const void *state, char **arguments, int n_arguments) {
     (void)arguments;
     (void)n_arguments;
     run_state s = *(const run_state *)state;
+    char demo_model[4096];
     ms_run_report report;
     ms_error err;
     ms_error_clear(&err);
+    if (s.seed != NOT_GIVEN)
+        s.p.seed = s.seed;
+    if (default_model(&s, demo_model, sizeof(demo_model), &err) != MS_OK)
+        return cli_fail(&err);
     static const ms_precision precisions[] = {MS_PRECISION_AUTO, MS_PRECISION_FP32, MS_PRECISION_FP16,
                                               MS_PRECISION_BF16};
     s.p.precision = precisions[s.precision];
@@ -243,13 +269,15 @@ static const cli_option run_options[] = {
     {"video", 'v', CLI_TEXT, P(video), "FILE", "talking-head video", 0, 0},
     {"audio", 'a', CLI_TEXT, P(audio), "FILE", "speech: any file with sound", 0, 0},
     {"out", 'o', CLI_TEXT, P(output), "FILE", "video to write; the extension names the container", 0, 0},
-    {"model", 'm', CLI_TEXT, P(model), "DIR", "model folder like the official checkpoints/", 0, 0},
+    {"model", 'm', CLI_TEXT, P(model), "DIR",
+     "model folder like the official checkpoints/ (default: the demo model)", 0, 0},
     {"config", 0, CLI_TEXT, P(config), "FILE", "UNet config in place of the folder's unet.yaml", 0, 0},
     {"unet", 0, CLI_TEXT, P(unet), "FILE", "UNet checkpoint in place of the folder's", 0, 0},
     {"vae", 0, CLI_TEXT, P(vae), "PATH", "VAE folder or weights file in place of the folder's", 0, 0},
     {"whisper", 0, CLI_TEXT, P(whisper), "FILE", "Whisper checkpoint in place of the folder's", 0, 0},
     {"faces", 0, CLI_TEXT, P(faces), "DIR", "folder of the face nets in place of the folder's", 0, 0},
-    {"seed", 's', CLI_U64, P(seed), "N", "64-bit seed (default 1247)", 0, 0},
+    {"seed", 's', CLI_U64, offsetof(run_state, seed), "N",
+     "64-bit seed (default 1247; the demo model's own is 59)", 0, 0},
     {"steps", 'n', CLI_INT, P(steps), "N", "denoising steps (default 20)", 1, 999},
     {"guidance", 'g', CLI_NUMBER, P(guidance), "X", "guidance scale (default 1.5); 1 and less run one branch",
      0, 100},
@@ -317,7 +345,7 @@ static const cli_option run_options[] = {
 const cli_command cli_run_command = {
     .name = "run",
     .summary = "Lip-sync a video to speech",
-    .usage = "--video FILE --audio FILE -o FILE --model DIR [OPTIONS]",
+    .usage = "--video FILE --audio FILE -o FILE [--model DIR] [OPTIONS]",
     .text = "Frames without a usable face pass through unchanged. The output appears under its name only "
             "when it is whole.",
     .options = run_options,

@@ -146,15 +146,18 @@ static void add_edge(const w_canvas *c, float *cells, w_vec a, w_vec b) {
 }
 
 static void cover_path(const w_canvas *c, float *cells, const w_path *path, w_box box) {
+    /* The path lies within the box: an edge writes one cell beyond the one that it ends in. */
+    int beyond = box.x1 + 2 < c->width + 2 ? box.x1 + 2 : c->width + 2;
     for (int y = box.y0; y < box.y1; y++)
-        memset(cells + cell_of(c, 0, y), 0, (size_t)(c->width + 2) * sizeof(float));
+        memset(cells + cell_of(c, box.x0, y), 0, (size_t)(beyond - box.x0) * sizeof(float));
     for (int i = 0; i < path->count; i++)
         add_edge(c, cells, path->at[i], path->at[i + 1 < path->count ? i + 1 : 0]);
     for (int y = box.y0; y < box.y1; y++) {
         float *row = cells + cell_of(c, 0, y), sum = 0;
-        for (int x = 0; x < c->width; x++) {
+        for (int x = box.x0; x < box.x1; x++) {
             sum += row[x];
-            row[x] = fminf(fabsf(sum), 1);
+            float area = fabsf(sum);
+            row[x] = area < 1 ? area : 1;
         }
     }
 }
