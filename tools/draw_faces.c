@@ -76,7 +76,8 @@ static bool number(const char *text, uint64_t low, uint64_t high, uint64_t *ret_
 
 int main(int argc, char **argv) {
     uint64_t value[4];
-    static const uint64_t low[4] = {0, 1, 1, WORLD_MIN_PX}, high[4] = {UINT64_MAX, 1000000, 1000, WORLD_MAX_PX};
+    static const uint64_t low[4] = {0, 1, 1, WORLD_MIN_PX},
+                          high[4] = {UINT64_MAX, 1000000, 1000, WORLD_MAX_PX};
     bool good = argc == 5;
     for (int i = 0; i < 4 && good; i++)
         good = number(argv[1 + i], low[i], high[i], &value[i]);
@@ -88,7 +89,8 @@ int main(int argc, char **argv) {
     ms_error err;
     ms_error_clear(&err);
     uint8_t *rgb = ms_alloc_array(NULL, MS_LEDGER_FRAMES, (size_t)j.size * (size_t)j.size, 3);
-    ms_status status = rgb ? MS_OK : ms_fail_alloc(&err, NULL, (size_t)j.size * (size_t)j.size * 3, "a frame");
+    ms_status status =
+        rgb ? MS_OK : ms_fail_alloc(&err, NULL, (size_t)j.size * (size_t)j.size * 3, "a frame");
     for (int i = 0; i < j.people && status == MS_OK; i++)
         status = draw_person(&j, j.first + (uint64_t)i, rgb, &err);
     ms_free(rgb);

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Trains the demo model's face nets on the drawn world and writes them as ONNX.
 
-    tools/train_faces/train.py detector|landmarks [--steps N] [--out FILE]
+    tools/train_faces/train.py [detector|landmarks] [--steps N] [--stop N] [--out FOLDER]
 
-The same seeds, steps and library versions give the same nets on one kind of CPU.
+Without a name both, one after the other. The same seeds, steps and library versions give the same nets on one kind of CPU.
 """
 
 import argparse
@@ -169,30 +169,19 @@ PARTS = {
 }
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("part", choices=PARTS)
-    p.add_argument("--steps", type=int)
-    p.add_argument("--draw-faces", default=str(ROOT / "build/tools/draw_faces"))
-    p.add_argument("--cache", default=str(ROOT / "build/train_faces"), help="drawn frames are kept there")
-    p.add_argument("--people", type=int, default=600, help="seeds 1 ... PEOPLE are trained on")
-    p.add_argument("--threads", type=int, default=1)
-    p.add_argument("--out")
-    o = p.parse_args()
-    make, view, step_of, report, steps, rate, write = PARTS[o.part]
+def train(part, o):
+    make, view, step_of, report, steps, rate, write = PARTS[part]
     steps = o.steps or steps
-    out = Path(o.out or ROOT / "models/demo/auxiliary/models/buffalo_l" / FILES[o.part])
-    assert o.people < data.HELD_OUT
-    torch.set_num_threads(o.threads)
+    out = Path(o.out) / FILES[part]
     torch.manual_seed(1247)
     rng = np.random.default_rng(1247)
     records = view(data.frames(o.draw_faces, o.cache, 1, o.people, 4))
     held_out = view(data.frames(o.draw_faces, o.cache, data.HELD_OUT, 50, 4))
     net = make()
-    print(f"{o.part}: {sum(v.numel() for v in net.parameters())} parameters, {len(records)} frames", flush=True)
+    print(f"{part}: {sum(v.numel() for v in net.parameters())} parameters, {len(records)} frames", flush=True)
     optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=1e-4)
     started, mean = time.time(), 0.0
-    for step in range(steps):
+    for step in range(min(steps, o.stop or steps)):
         warm = min(1, (step + 1) / 100)
         for group in optimiser.param_groups:
             group["lr"] = rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
@@ -204,11 +193,28 @@ def main():
         mean = float(loss.detach()) if step == 0 else 0.98 * mean + 0.02 * float(loss.detach())
         if step % 100 == 99:
             print(f"step {step + 1} of {steps}: loss {mean:.4f}, {time.time() - started:.0f} s", flush=True)
-        if step % 400 == 399 or step == steps - 1:
+        if step % 400 == 399 or step + 1 in (steps, o.stop):
             print(f"held out: {report(net, held_out)}", flush=True)
             out.parent.mkdir(parents=True, exist_ok=True)
             write(net, out)
     print(f"{out}: {out.stat().st_size} bytes")
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("part", choices=PARTS, nargs="?")
+    p.add_argument("--steps", type=int, help="length of the schedule")
+    p.add_argument("--stop", type=int, help="end after so many of its steps")
+    p.add_argument("--draw-faces", default=str(ROOT / "build/tools/draw_faces"))
+    p.add_argument("--cache", default=str(ROOT / "build/train_faces"), help="drawn frames are kept there")
+    p.add_argument("--people", type=int, default=600, help="seeds 1 ... PEOPLE are trained on")
+    p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--out", default=str(ROOT / "models/demo/auxiliary/models/buffalo_l"))
+    o = p.parse_args()
+    assert o.people < data.HELD_OUT
+    torch.set_num_threads(o.threads)
+    for part in [o.part] if o.part else PARTS:
+        train(part, o)
 
 
 if __name__ == "__main__":
