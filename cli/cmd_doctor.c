@@ -4,7 +4,7 @@
 #include "commands.h"
 #include "device/device.h"
 #include "memory/host.h"
-#include "models/model_files.h"
+#include "model_check.h"
 
 #if MS_HAVE_FFMPEG
 #include "media/video_writer.h"
@@ -12,6 +12,7 @@
 
 typedef struct doctor_state {
     const char *model;
+    bool quick;
 } doctor_state;
 
 static const struct {
@@ -58,27 +59,10 @@ static void check_codecs(void) {
 #endif
 }
 
-static int check_model(const char *dir) {
-    static const struct {
-        const char *title;
-        unsigned part;
-    } parts[] = {{"UNet", MS_PART_UNET},
-                 {"VAE", MS_PART_VAE},
-                 {"Whisper", MS_PART_WHISPER},
-                 {"face nets", MS_PART_FACES}};
-    static ms_model_files files;
-    ms_model_names names = {.dir = dir};
-    int missing = 0;
-    printf("Model %s\n", dir);
-    for (int i = 0; i < CLI_COUNT(parts); i++) {
-        ms_error err = {0};
-        bool found = ms_model_files_find(&names, parts[i].part, &files, &err) == MS_OK;
-        printf("  %-20s %s\n", parts[i].title, found ? "yes" : err.message);
-        missing += !found;
-    }
-    if (missing)
-        printf("  `memsafe models %s` says more about the files\n", dir);
-    return missing;
+static bool check_model(const doctor_state *s) {
+    const ms_model_names names = {.dir = s->model};
+    printf("Model %s\n", s->model);
+    return cli_model_check(&names, s->quick) == MS_OK;
 }
 
 static int doctor_run(const void *state, char **arguments, int n_arguments) {
@@ -91,20 +75,23 @@ static int doctor_run(const void *state, char **arguments, int n_arguments) {
     check_codecs();
     printf("Device\n  cpu                  yes      %s, %d CPUs, %s, %.1f GiB free\n", host.cpu_name,
            host.cpus, ms_isa_name(ms_isa_detect()), (double)ms_host_free_bytes(&host) / 0x1p30);
-    int missing = s->model ? check_model(s->model) : 0;
-    if (problems == 0 && missing == 0)
+    bool model_good = !s->model || check_model(s);
+    if (problems == 0 && model_good)
         printf("Nothing is missing.\n");
-    return missing ? ms_status_exit_code(MS_BAD_MODEL) : 0;
+    return model_good ? 0 : ms_status_exit_code(MS_BAD_MODEL);
 }
 
 static const cli_option doctor_options[] = {
-    {"model", 'm', CLI_TEXT, offsetof(doctor_state, model), "DIR", "also look into this model folder", 0, 0},
+    {"model", 'm', CLI_TEXT, offsetof(doctor_state, model), "DIR",
+     "also check this model folder, as `memsafe models`", 0, 0},
+    {"quick", 'q', CLI_FLAG, offsetof(doctor_state, quick), NULL, "of the model: names and shapes only", 0,
+     0},
 };
 
 const cli_command cli_doctor_command = {
     .name = "doctor",
     .summary = "Say what this build can do, what is missing, and how to mend it",
-    .usage = "[--model DIR]",
+    .usage = "[--model DIR [--quick]]",
     .options = doctor_options,
     .n_options = CLI_COUNT(doctor_options),
     .state_bytes = sizeof(doctor_state),

@@ -6,6 +6,7 @@
 
 #define CLI_COMMAND_MAP(X)                                                                                   \
     X(run)                                                                                                   \
+    X(score)                                                                                                 \
     X(detect)                                                                                                \
     X(plan)                                                                                                  \
     X(history)                                                                                               \

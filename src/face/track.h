@@ -65,7 +65,9 @@ typedef struct ms_face_record {
     int64_t frame;
     bool present;
     bool interpolated;
-    bool begins; /* first of an unbroken stretch: windows and smoothing over time begin here */
+    bool begins;            /* first of an unbroken stretch: windows and smoothing over time begin here */
+    bool has_mouth_opening; /* only what a track file says */
+    float mouth_opening;    /* pixels between the lips' inner edges */
     float box[4];
     float landmarks[MS_LANDMARKS][2];
 } ms_face_record;

@@ -113,7 +113,7 @@ static void box_of(float landmarks[MS_LANDMARKS][2], float ret_box[4]) {
 static ms_status read_record(const ms_track_reader *r, const ms_json *root, ms_face_record *ret,
                              ms_error *err) {
     const ms_json *frame = ms_json_get(root, "frame"), *box = ms_json_get(root, "bbox");
-    const ms_json *landmarks = ms_json_get(root, "landmarks106");
+    const ms_json *landmarks = ms_json_get(root, "landmarks106"), *mouth = ms_json_get(root, "mouth_opening");
     if (!frame || frame->type != MS_JSON_NUMBER || !frame->is_integer || frame->integer < 0 ||
         frame->integer > MS_TRACK_MAX_FRAME)
         return ms_fail(err, MS_BAD_MEDIA, "\"frame\" is no frame number");
@@ -130,6 +130,12 @@ static ms_status read_record(const ms_track_reader *r, const ms_json *root, ms_f
         box_of(ret->landmarks, ret->box);
     else if (!read_numbers(box, 4, ret->box))
         return ms_fail(err, MS_BAD_MEDIA, "\"bbox\" is no array of 4 coordinates");
+    if (mouth) {
+        if (mouth->type != MS_JSON_NUMBER || !(fabs(mouth->number) <= MS_TRACK_MAX_COORDINATE))
+            return ms_fail(err, MS_BAD_MEDIA, "\"mouth_opening\" is no length");
+        ret->has_mouth_opening = true;
+        ret->mouth_opening = (float)mouth->number;
+    }
     ret->frame = frame->integer;
     ret->present = true;
     return MS_OK;

@@ -3,7 +3,8 @@
  *
  *     {"frame":0,"bbox":[x1,y1,x2,y2],"landmarks106":[[x,y],...]}
  *
- * A frame without a line has no face. Other members are passed over. Both directions stream.
+ * A frame without a line has no face. "mouth_opening", in pixels, may be there (drawn clips have it, `memsafe score`
+ * reads it); other members are passed over. Both directions stream.
  */
 #ifndef MS_FACE_TRACK_FILE_H
 #define MS_FACE_TRACK_FILE_H
@@ -23,7 +24,7 @@ void ms_track_reader_close(ms_track_reader **reader);
 
 /* The next line's face; *ret_got false at the end. MS_BAD_MEDIA with path and line when a line is not what is
    said above: no integer frame above the last one, a box that is not four numbers (it may be absent: then it
-   is that of the landmarks), other than 106 landmarks, numbers beyond a million. */
+   is that of the landmarks), other than 106 landmarks, a mouth's opening that is no number, numbers beyond a million. */
 ms_status ms_track_reader_next(ms_track_reader *reader, ms_face_record *ret_record, bool *ret_got,
                                ms_error *err);
 

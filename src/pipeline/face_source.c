@@ -5,8 +5,8 @@
 
 #include "base/error.h"
 #include "face/track_file.h"
-#include "models/landmark106.h"
 #include "models/scrfd.h"
+#include "pipeline/face_points.h"
 
 #define MAX_FACES 64 /* of one frame; the best ones */
 
@@ -19,12 +19,10 @@ struct ms_face_finder {
     bool have_ahead;
     /* The networks. */
     ms_scrfd *scrfd;
-    ms_landmark106 *landmarks;
+    ms_face_points *points;
     ms_tracker tracker;
     float *blob;    /* detector's input */
     float *outputs; /* its outputs */
-    float *planes;  /* landmark network's input */
-    uint8_t *crop;  /* 192 x 192 RGB */
     void *work;
     size_t work_bytes;
 };
@@ -35,20 +33,17 @@ static ms_status open_networks(ms_face_finder *f, size_t *ret_arena_bytes, ms_er
     size_t detect = 0, points = 0, letterbox = ms_letterbox_workspace_bytes(MS_DETECT_SIDE);
     MS_TRY(ms_scrfd_open(p->dev, p->detector, &f->scrfd, err));
     MS_TRY(ms_scrfd_prepare(f->scrfd, MS_DETECT_SIDE, MS_DETECT_SIDE, &detect, err));
-    MS_TRY(ms_landmark106_open(p->dev, p->landmarks, &f->landmarks, err));
-    MS_TRY(ms_landmark106_prepare(f->landmarks, 1, 0, &points, err));
+    MS_TRY(ms_face_points_create(p->dev, p->landmarks, &f->points, &points, err));
     *ret_arena_bytes = detect > points ? detect : points;
     ms_tracker_init(&f->tracker, p->face < 0 ? MS_FACE_LARGEST : MS_FACE_INDEX, p->face, p->max_gap);
     f->work_bytes = ms_scrfd_workspace_bytes(MS_DETECT_SIDE);
     if (letterbox > f->work_bytes)
         f->work_bytes = letterbox;
-    size_t side = MS_DETECT_SIDE, crop = MS_LANDMARK_SIDE;
+    size_t side = MS_DETECT_SIDE;
     f->blob = ms_alloc_array(mem, MS_LEDGER_STAGING, 3 * side * side, sizeof(float));
     f->outputs = ms_alloc_array(mem, MS_LEDGER_STAGING, ms_scrfd_output_floats(f->scrfd), sizeof(float));
-    f->planes = ms_alloc_array(mem, MS_LEDGER_STAGING, 3 * crop * crop, sizeof(float));
-    f->crop = ms_alloc(mem, MS_LEDGER_STAGING, 3 * crop * crop);
     f->work = ms_alloc(mem, MS_LEDGER_STAGING, f->work_bytes);
-    if (!f->blob || !f->outputs || !f->planes || !f->crop || !f->work)
+    if (!f->blob || !f->outputs || !f->work)
         return ms_fail_alloc(err, mem, 3 * side * side * sizeof(float), "face detection");
     return MS_OK;
 }
@@ -85,11 +80,9 @@ void ms_face_finder_destroy(ms_face_finder **finder) {
     ms_face_finder *f = *finder;
     ms_track_reader_close(&f->track);
     ms_scrfd_close(&f->scrfd);
-    ms_landmark106_close(&f->landmarks);
+    ms_face_points_destroy(&f->points);
     ms_free(f->blob);
     ms_free(f->outputs);
-    ms_free(f->planes);
-    ms_free(f->crop);
     ms_free(f->work);
     ms_free(f);
     *finder = NULL;
@@ -125,17 +118,10 @@ static ms_status detect(ms_face_finder *f, const ms_image_view *frame, ms_detect
 
 static ms_status find_landmarks(ms_face_finder *f, const ms_image_view *frame, const ms_detection *face,
                                 ms_face_record *ret_record, ms_error *err) {
-    const ms_blob_format format = {MS_BLOB_CHW, 0, 1};
-    const ms_image crop = {f->crop, MS_LANDMARK_SIDE, MS_LANDMARK_SIDE, 3, (size_t)MS_LANDMARK_SIDE * 3};
-    const ms_image_view view = ms_image_as_view(&crop);
-    ms_landmark_crop fit;
-    float values[MS_LANDMARK106_VALUES];
-    if (ms_landmark_crop_fit(face->box, &fit, NULL) != MS_OK)
-        return MS_OK; /* a box without size is no face */
-    MS_TRY(ms_landmark_crop_warp(&fit, frame, &crop, err));
-    ms_blob_fill(&view, MS_LANDMARK_SIDE, &format, f->planes);
-    MS_TRY(ms_landmark106_run(f->landmarks, f->arena, f->planes, values, err));
-    ms_landmarks_decode(&fit, values, ret_record->landmarks);
+    bool found;
+    MS_TRY(ms_face_points_find(f->points, f->arena, frame, face->box, ret_record->landmarks, &found, err));
+    if (!found)
+        return MS_OK;
     ms_landmarks_round(ret_record->landmarks);
     int box[4];
     ms_face_box(face, (const float(*)[2])ret_record->landmarks, frame->width, frame->height, box);

@@ -368,8 +368,9 @@ static void bad_lines_are_named(void **state) {
         assert_int_equal(faces, 1);
         assert_non_null(strstr(err.message, ".jsonl:3: "));
     }
-    static const char *const extras[] = {"\"bbox\":[1,2,3],", "\"bbox\":[1,2,3,\"4\"],", "\"bbox\":null,",
-                                         "\"bbox\":[1,2,3,1e7],"};
+    static const char *const extras[] = {"\"bbox\":[1,2,3],",        "\"bbox\":[1,2,3,\"4\"],",
+                                         "\"bbox\":null,",           "\"bbox\":[1,2,3,1e7],",
+                                         "\"mouth_opening\":\"3\",", "\"mouth_opening\":1e7,"};
     for (size_t i = 0; i < sizeof(extras) / sizeof(extras[0]); i++)
         assert_int_equal(read_text(text, good_line(text, n, 0, extras[i]), &faces), MS_BAD_MEDIA);
     size_t at = good_line(text, n, 5, "\"who\":{\"x\":[1]},");
@@ -393,6 +394,25 @@ static void bad_lines_are_named(void **state) {
     for (size_t cut = 1; cut < at; cut += 37)
         assert_int_equal(read_text(text, cut, &faces), MS_BAD_MEDIA);
     free(text);
+}
+
+static void openings_are_read(void **state) {
+    (void)state;
+    char path[100], text[8192];
+    ms_track_reader *r;
+    ms_face_record record;
+    bool more;
+    size_t at = good_line(text, sizeof(text), 0, "\"mouth_opening\":5.25,");
+    text[at++] = '\n';
+    at += good_line(text + at, sizeof(text) - at, 1, "");
+    write_text(temp_path(path, sizeof(path)), text, at);
+    assert_ms_ok(ms_track_reader_open(NULL, path, &r, &err), &err);
+    assert_ms_ok(ms_track_reader_next(r, &record, &more, &err), &err);
+    assert_true(more && record.has_mouth_opening && record.mouth_opening == 5.25f);
+    assert_ms_ok(ms_track_reader_next(r, &record, &more, &err), &err);
+    assert_true(more && !record.has_mouth_opening);
+    ms_track_reader_close(&r);
+    unlink(path);
 }
 
 static void every_allocation_may_fail(void **state) {
@@ -441,6 +461,7 @@ int main(void) {
         cmocka_unit_test(files_round_trip),
         cmocka_unit_test(golden_track_is_reproduced),
         cmocka_unit_test(bad_lines_are_named),
+        cmocka_unit_test(openings_are_read),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

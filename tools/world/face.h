@@ -68,4 +68,8 @@ w_vec w_face_down(const w_face *face, float length);
    box and points are within the picture. */
 void w_face_record(const w_face *face, int64_t frame, int width, int height, ms_face_record *ret_record);
 
+/* The same with points that are not rounded to whole pixels. */
+void w_face_record_exact(const w_face *face, int64_t frame, int width, int height,
+                         ms_face_record *ret_record);
+
 #endif

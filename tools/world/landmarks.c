@@ -24,7 +24,7 @@ static void put(ms_face_record *r, const uint8_t *order, const w_vec *points, in
     }
 }
 
-void w_face_record(const w_face *f, int64_t frame, int width, int height, ms_face_record *ret_record) {
+static void put_all(const w_face *f, int64_t frame, ms_face_record *ret_record) {
     ms_face_record *r = ret_record;
     *r = (ms_face_record){.frame = frame, .present = true};
     put(r, contour_order, f->contour, W_CONTOUR_POINTS);
@@ -40,10 +40,23 @@ void w_face_record(const w_face *f, int64_t frame, int width, int height, ms_fac
     put(r, (const uint8_t[]){80}, &f->nose_base, 1);
     put(r, outer_order, f->lip_outer, W_LIP_OUTER);
     put(r, inner_order, f->lip_inner, W_LIP_INNER);
-    ms_landmarks_round(r->landmarks);
+}
+
+static void put_box(int width, int height, ms_face_record *r) {
     int box[4];
     const ms_detection none = {{0, 0, (float)width, (float)height}, 1, {{0}}};
     ms_face_box(&none, (const float(*)[2])r->landmarks, width, height, box);
     for (int i = 0; i < 4; i++)
         r->box[i] = (float)box[i];
+}
+
+void w_face_record(const w_face *f, int64_t frame, int width, int height, ms_face_record *ret_record) {
+    put_all(f, frame, ret_record);
+    ms_landmarks_round(ret_record->landmarks);
+    put_box(width, height, ret_record);
+}
+
+void w_face_record_exact(const w_face *f, int64_t frame, int width, int height, ms_face_record *ret_record) {
+    put_all(f, frame, ret_record);
+    put_box(width, height, ret_record);
 }

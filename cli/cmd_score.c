@@ -1,0 +1,194 @@
+/* `memsafe score`: how good a lip-synced video is, in numbers. */
+#include <math.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "commands.h"
+#include "pipeline/score.h"
+#include "progress.h"
+
+typedef struct score_state {
+    ms_score_params p;
+    int frames, progress;
+    bool json;
+} score_state;
+
+static void score_defaults(void *state) {
+    ms_score_params_init(&((score_state *)state)->p);
+}
+
+static const char *const region_names[MS_REGION_COUNT] = {"mouth", "face", "around"};
+
+static void show(void *arg, int64_t frames_done, int64_t frames_total) {
+    ms_run_progress p = {
+        .stage = "score", .frames_done = frames_done, .frames_total = frames_total, .eta_s = -1};
+    p.seconds = cli_progress_seconds(arg);
+    if (frames_total > frames_done)
+        p.eta_s = p.seconds / (double)frames_done * (double)(frames_total - frames_done);
+    cli_progress_show(arg, &p);
+}
+
+/* ---- as JSON: what is not known is null, and a PSNR of equal pictures too, with "identical" beside it */
+
+static void member(ms_buf *b, const char *separator, const char *name, double value) {
+    ms_buf_printf(b, "%s\"%s\":", separator, name);
+    ms_buf_json_number(b, value);
+}
+
+static void likeness_json(ms_buf *b, const char *name, const ms_score_likeness *l) {
+    ms_buf_printf(b, ",\"%s\":{\"frames\":%lld", name, (long long)l->frames);
+    for (int r = 0; r <= MS_REGION_COUNT; r++) {
+        bool all = r == MS_REGION_COUNT;
+        double psnr = all ? l->psnr_outside_db : l->psnr_db[r];
+        ms_buf_printf(b, ",\"%s\":{\"identical\":%s", all ? "outside" : region_names[r],
+                      isinf(psnr) ? "true" : "false");
+        member(b, ",", "psnr_db", psnr);
+        member(b, ",", "ssim", all ? l->ssim_outside : l->ssim[r]);
+        ms_buf_printf(b, "}");
+    }
+    ms_buf_printf(b, "}");
+}
+
+static int print_json(const ms_score_report *r) {
+    ms_buf b;
+    ms_buf_init(&b, NULL);
+    ms_buf_printf(&b, "{\"frames\":%lld,\"frames_with_face\":%lld", (long long)r->frames,
+                  (long long)r->frames_with_face);
+    member(&b, ",", "fps", r->fps);
+    ms_buf_printf(&b, ",\"sync\":{\"offset_frames\":%d", r->sync_offset_frames);
+    member(&b, ",", "confidence", r->sync_confidence);
+    member(&b, ",", "correlation", r->sync_r);
+    member(&b, ",", "correlation_unshifted", r->sync_r_unshifted);
+    if (r->has_truth) {
+        ms_buf_printf(&b, ",\"truth_offset_frames\":%d", r->sync_truth_offset_frames);
+        member(&b, ",", "truth_confidence", r->sync_truth_confidence);
+    }
+    ms_buf_printf(&b, "},\"mouth\":{");
+    member(&b, "", "correlation_truth", r->mouth_r);
+    member(&b, ",", "rmse_truth_px", r->mouth_rmse_px);
+    member(&b, ",", "correlation_input", r->mouth_input_r);
+    ms_buf_printf(&b, "}");
+    if (r->truth_is_video)
+        likeness_json(&b, "truth", &r->truth);
+    if (r->has_input)
+        likeness_json(&b, "input", &r->input);
+    ms_buf_printf(&b, ",\"identity\":{");
+    member(&b, "", "drift", r->identity_drift);
+    member(&b, ",", "outline_drift", r->outline_drift);
+    ms_buf_printf(&b, "},\"flicker\":{");
+    member(&b, "", "borders", r->flicker_borders);
+    member(&b, ",", "elsewhere", r->flicker_elsewhere);
+    member(&b, ",", "ratio", r->flicker_ratio);
+    ms_buf_printf(&b, "}");
+    member(&b, ",", "seconds", r->seconds);
+    ms_buf_printf(&b, "}\n");
+    ms_error err;
+    ms_status status = b.failed ? ms_fail_alloc(&err, NULL, b.capacity, "the report") : MS_OK;
+    if (status == MS_OK)
+        fputs(b.data, stdout);
+    ms_buf_free(&b);
+    return status == MS_OK ? 0 : cli_fail(&err);
+}
+
+/* ---- as text */
+
+static void print_likeness(const char *what, const ms_score_likeness *l) {
+    printf("%s, %lld frames\n", what, (long long)l->frames);
+    for (int r = 0; r <= MS_REGION_COUNT; r++) {
+        bool all = r == MS_REGION_COUNT;
+        printf("  %-10s PSNR %6.2f dB   SSIM %.4f\n", all ? "outside" : region_names[r],
+               all ? l->psnr_outside_db : l->psnr_db[r], all ? l->ssim_outside : l->ssim[r]);
+    }
+}
+
+static void print_text(const ms_score_report *r) {
+    printf("Frames         %lld, %lld of them with a face, %g a second\n", (long long)r->frames,
+           (long long)r->frames_with_face, r->fps);
+    printf(
+        "Lip sync       %+d frames (mouth after sound), confidence %.3f, correlation %.3f; unshifted %.3f\n",
+        r->sync_offset_frames, r->sync_confidence, r->sync_r, r->sync_r_unshifted);
+    if (r->has_truth)
+        printf("  the truth's  %+d frames, confidence %.3f\n", r->sync_truth_offset_frames,
+               r->sync_truth_confidence);
+    if (r->has_truth)
+        printf("Mouth, truth   correlation %.4f, error %.2f px\n", r->mouth_r, r->mouth_rmse_px);
+    if (r->has_input)
+        printf("Mouth, input   correlation %.4f\n", r->mouth_input_r);
+    if (r->truth_is_video)
+        print_likeness("Against truth", &r->truth);
+    if (r->has_input)
+        print_likeness("Against input", &r->input);
+    if (isfinite(r->identity_drift))
+        printf("Identity       eyes, brows and nose %.2f %% of the face's width off\n",
+               100 * r->identity_drift);
+    if (isfinite(r->outline_drift))
+        printf("Outline        %.2f %% of the face's width off the truth's\n", 100 * r->outline_drift);
+    printf("Flicker        %.3f levels at window borders, %.3f elsewhere, ratio %.3f\n", r->flicker_borders,
+           r->flicker_elsewhere, r->flicker_ratio);
+}
+
+static int score_run(const void *state, char **arguments, int n_arguments) {
+    (void)arguments;
+    (void)n_arguments;
+    score_state s = *(const score_state *)state;
+    ms_score_report report;
+    ms_error err;
+    ms_error_clear(&err);
+    s.p.frames = s.frames;
+    cli_progress progress = cli_progress_begin((cli_progress_mode)s.progress);
+    s.p.progress = show;
+    s.p.cancelled = cli_interrupted;
+    s.p.arg = &progress;
+    cli_catch_signals();
+    ms_status status = ms_score(&s.p, &report, &err);
+    cli_progress_end(&progress);
+    if (status != MS_OK)
+        return cli_fail(&err);
+    if (s.json)
+        return print_json(&report);
+    print_text(&report);
+    return 0;
+}
+
+#define P(field) offsetof(score_state, p.field)
+
+static const cli_option score_options[] = {
+    {"video", 'v', CLI_TEXT, P(video), "FILE", "video to judge", 0, 0},
+    {"audio", 'a', CLI_TEXT, P(audio), "FILE", "speech that it should say", 0, 0},
+    {"truth", 0, CLI_TEXT, P(truth), "FILE",
+     "what it should look like: a video, or a track with \"mouth_opening\" (tools/draw_clip writes one)", 0,
+     0},
+    {"input", 0, CLI_TEXT, P(input), "FILE", "video that the run was given", 0, 0},
+    {"track", 0, CLI_TEXT, P(track), "FILE",
+     "faces (default: detected in the input, else the truth's video, else the video)", 0, 0},
+    {"model", 'm', CLI_TEXT, P(model), "DIR", "model folder; its face nets are used", 0, 0},
+    {"faces", 0, CLI_TEXT, P(faces), "DIR", "folder of det_10g.onnx and 2d106det.onnx", 0, 0},
+    {"window", 0, CLI_INT, P(window), "N", "frames of the run's windows, for flicker (default 16)", 2, 1000},
+    {"frames", 0, CLI_INT, offsetof(score_state, frames), "N", "judge so many frames; 0 = all", 0,
+     2147483647},
+    {"threads", 't', CLI_INT, P(threads), "N", "threads; 0 = all", 0, 1024},
+    {"progress", 0, CLI_CHOICE, offsetof(score_state, progress), "auto|bar|json|none", "as for `memsafe run`",
+     0, 0},
+    {"json", 0, CLI_FLAG, offsetof(score_state, json), NULL, "print one JSON object", 0, 0},
+};
+
+const cli_command cli_score_command = {
+    .name = "score",
+    .summary = "Judge a lip-synced video: sync, mouth, pictures, identity, flicker",
+    .usage = "--video FILE --audio FILE (--model DIR | --faces DIR) [--truth FILE] [--input FILE]",
+    .text = "Lip sync is the correlation of the mouth's opening, by the landmark net, with the amplitude of "
+            "the speech\n"
+            "from 320 to 3000 Hz, at shifts of -15 to 15 frames: the best shift is the offset, its "
+            "correlation less\n"
+            "the median of all shifts' the confidence. No SyncNet is involved. PSNR (RGB) and SSIM (luma, "
+            "Gaussian\n"
+            "window of 11 x 11) are taken in the region that a run redraws, in the rest of the aligned face, "
+            "and\n"
+            "around it. docs/score.md defines every number.",
+    .options = score_options,
+    .n_options = CLI_COUNT(score_options),
+    .state_bytes = sizeof(score_state),
+    .defaults = score_defaults,
+    .run = score_run,
+};

@@ -1,0 +1,199 @@
+#include "model_check.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "device/device.h"
+#include "face/detect.h"
+#include "models/landmark106.h"
+#include "models/scrfd.h"
+#include "options.h"
+
+static const char *size_text(uint64_t bytes, char text[32]) {
+    if (bytes >= (uint64_t)1 << 30)
+        snprintf(text, 32, "%.2f GiB", (double)bytes / 0x1p30);
+    else
+        snprintf(text, 32, "%.2f MiB", (double)bytes / 0x1p20);
+    return text;
+}
+
+static uint64_t file_bytes(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+/* Types of all tensors of a checkpoint: "float16 (774)". */
+static void print_types(const ms_tensor_file *file) {
+    size_t counts[MS_DTYPE_COUNT] = {0};
+    for (size_t i = 0; i < ms_tensor_file_count(file); i++)
+        counts[ms_tensor_file_get(file, i)->dtype]++;
+    const char *separator = "";
+    for (int t = 0; t < MS_DTYPE_COUNT; t++) {
+        if (counts[t]) {
+            printf("%s%zu %s", separator, counts[t], ms_dtype_name((ms_dtype)t));
+            separator = ", ";
+        }
+    }
+}
+
+static void print_problem(void *arg, const char *problem) {
+    int *count = arg;
+    if (++*count <= 20)
+        printf("  wrong: %s\n", problem);
+    else if (*count == 21)
+        printf("  ... and more\n");
+}
+
+/* A graph is built for the sake of its parameters; sizes of pictures do not matter. */
+typedef ms_status (*declare_fn)(ms_graph *graph, const ms_model_files *files, int which, ms_error *err);
+
+static ms_status declare_unet(ms_graph *g, const ms_model_files *f, int which, ms_error *err) {
+    (void)which;
+    int64_t latent = f->unet_config.resolution / 8;
+    ms_unet_shape shape = {.branches = 1, .frames = 1, .h = latent, .w = latent, .tokens = 50};
+    return ms_unet_build(g, &f->unet_config, &shape, err);
+}
+
+static ms_status declare_vae(ms_graph *g, const ms_model_files *f, int which, ms_error *err) {
+    int64_t factor = ms_vae_factor(&f->vae_config_values);
+    return which == 0
+               ? ms_vae_build_encoder(g, &f->vae_config_values,
+                                      &(ms_vae_build){.images = 1, .h = 8 * factor, .w = 8 * factor}, err)
+               : ms_vae_build_decoder(g, &f->vae_config_values, &(ms_vae_build){.images = 1, .h = 8, .w = 8},
+                                      err);
+}
+
+static ms_status declare_whisper(ms_graph *g, const ms_model_files *f, int which, ms_error *err) {
+    (void)which;
+    return ms_whisper_build(g, &f->whisper_config, err);
+}
+
+/* What was wrong before stays the error. */
+static ms_status check_damage(const ms_tensor_file *file, ms_status before, ms_error *err) {
+    int problems = 0;
+    size_t checksums = ms_tensor_file_checksums(file);
+    ms_status status = ms_tensor_file_check(file, print_problem, &problems, before == MS_OK ? err : NULL);
+    if (status == MS_OK && checksums)
+        printf("  the checksums of its %zu storages are right\n", checksums);
+    else if (problems)
+        printf("  %d storages of %zu are damaged\n", problems, checksums);
+    return before == MS_OK ? status : before;
+}
+
+static ms_status check_part(ms_device *dev, const ms_model_files *files, const char *path, const char *known,
+                            declare_fn declare, int graphs, bool quick, ms_error *err) {
+    ms_weights *weights = NULL;
+    ms_tensor_file *file = NULL;
+    const char *prefix = "";
+    char text[32];
+    int problems = 0;
+    ms_status status;
+    MS_GOTO(ms_weights_create(dev, &weights, err));
+    for (int i = 0; i < graphs; i++) {
+        ms_graph *graph = NULL;
+        MS_GOTO(ms_graph_create(NULL, dev, weights, &graph, err));
+        status = declare(graph, files, i, err);
+        ms_graph_destroy(&graph);
+        if (status != MS_OK)
+            goto fail;
+    }
+    MS_GOTO(ms_checkpoint_open(NULL, path, known, &file, &prefix, err));
+    printf("  %s  %s, %s\n  ", path, ms_tensor_file_format(file),
+           size_text(ms_tensor_file_bytes(file), text));
+    print_types(file);
+    printf("\n  in memory: %s at fp16", size_text(ms_weights_bytes(weights, MS_F16), text));
+    printf(", %s at fp32\n", size_text(ms_weights_bytes(weights, MS_F32), text));
+    status = ms_weights_verify(weights, file, prefix, !quick, print_problem, &problems, err);
+    if (problems)
+        printf("  %d tensors of %zu are wrong\n", problems, ms_weights_count(weights));
+    else if (status == MS_OK)
+        printf("  all tensors are there with the right shapes%s\n", quick ? "" : " and finite values");
+    if (!quick && (status == MS_OK || status == MS_BAD_MODEL))
+        status = check_damage(file, status, err);
+fail:
+    ms_tensor_file_close(&file);
+    ms_weights_destroy(&weights);
+    return status;
+}
+
+/* The face nets have no config to be held against: they are built, for the sizes that a run has. */
+static ms_status check_faces(const ms_model_files *files, ms_error *err) {
+    ms_device_params params = {.backend = "cpu", .threads = 1, .isa_limit = MS_ISA_COUNT - 1};
+    ms_device *dev = NULL;
+    ms_scrfd *detector = NULL;
+    ms_landmark106 *landmarks = NULL;
+    size_t bytes;
+    ms_status status;
+    printf("  %s  %.2f MiB\n  %s  %.2f MiB\n", files->detector, (double)file_bytes(files->detector) / 0x1p20,
+           files->landmarks, (double)file_bytes(files->landmarks) / 0x1p20);
+    MS_GOTO(ms_device_open(&params, &dev, err));
+    MS_GOTO(ms_scrfd_open(dev, files->detector, &detector, err));
+    MS_GOTO(ms_scrfd_prepare(detector, MS_DETECT_SIDE, MS_DETECT_SIDE, &bytes, err));
+    MS_GOTO(ms_landmark106_open(dev, files->landmarks, &landmarks, err));
+    MS_GOTO(ms_landmark106_prepare(landmarks, 1, 0, &bytes, err));
+    printf("  both have the operators and shapes of a detector and a landmark net\n");
+fail:
+    ms_scrfd_close(&detector);
+    ms_landmark106_close(&landmarks);
+    ms_device_close(&dev);
+    if (status == MS_UNSUPPORTED) {
+        printf("  not looked into: %s\n", err->message);
+        ms_error_clear(err);
+        status = MS_OK;
+    }
+    return status;
+}
+
+/* Prints what is wrong with a part and goes on with the next; the first error decides the exit code. */
+static void note(ms_status status, const ms_error *problem, ms_error *first) {
+    if (status == MS_OK)
+        return;
+    printf("  wrong: %s\n", problem->message);
+    if (first->code == MS_OK)
+        *first = *problem;
+}
+
+ms_status cli_model_check(const ms_model_names *names, bool quick) {
+    ms_error err, first;
+    ms_error_clear(&err);
+    ms_error_clear(&first);
+    ms_device_params params = {.backend = "dummy", .memory_bytes = (size_t)1 << 40};
+    ms_device *dev = NULL;
+    static ms_model_files files;
+    ms_status status = ms_device_open(&params, &dev, &err);
+    if (status != MS_OK) {
+        cli_fail(&err);
+        return status;
+    }
+    static const struct {
+        const char *title;
+        unsigned part;
+        const char *known;
+        declare_fn declare;
+        int graphs;
+    } parts[] = {{"UNet", MS_PART_UNET, "conv_in.weight", declare_unet, 1},
+                 {"VAE", MS_PART_VAE, "decoder.conv_in.weight", declare_vae, 2},
+                 {"Whisper", MS_PART_WHISPER, "encoder.conv1.weight", declare_whisper, 1},
+                 {"Face nets", MS_PART_FACES, NULL, NULL, 0}};
+    for (int i = 0; i < CLI_COUNT(parts); i++) {
+        printf("%s\n", parts[i].title);
+        ms_error_clear(&err);
+        status = ms_model_files_find(names, parts[i].part, &files, &err);
+        const char *path = i == 0 ? files.unet : i == 1 ? files.vae : files.whisper;
+        if (status == MS_OK && i == 0)
+            printf("  %s  %d px, %d frames, widths %lld to %lld, audio width %lld\n", files.config,
+                   files.unet_config.resolution, files.unet_config.num_frames,
+                   (long long)files.unet_config.channels[0],
+                   (long long)files.unet_config.channels[files.unet_config.levels - 1],
+                   (long long)files.unet_config.cross_attention_dim);
+        if (status == MS_OK && parts[i].declare)
+            status =
+                check_part(dev, &files, path, parts[i].known, parts[i].declare, parts[i].graphs, quick, &err);
+        else if (status == MS_OK)
+            status = check_faces(&files, &err);
+        note(status, &err, &first);
+    }
+    ms_device_close(&dev);
+    return first.code;
+}
