@@ -79,6 +79,9 @@ static void report_text(const ms_run_report *r, const char *output) {
     for (int i = 0; i < r->n_changes; i++)
         printf("  frame %" PRId64 ": memory pressure %s (%s), from here on rung %s\n", r->change[i].frame,
                r->change[i].level, r->change[i].reason, ms_rung_name(r->change[i].rung));
+    if (r->recoveries)
+        printf("  memory ran out %d time%s and was made do with\n", r->recoveries,
+               r->recoveries == 1 ? "" : "s");
     if (r->frames_resumed)
         printf("  %" PRId64 " of them were finished by an earlier run\n", r->frames_resumed);
     if (r->history_warning[0])
@@ -186,6 +189,7 @@ static ms_status write_report(const char *path, const run_state *s, const ms_run
                   r->width, r->height, r->fps, r->frames, r->frames_without_face, r->frames_interpolated,
                   r->windows, r->frames_resumed, r->video_frames, r->source_frames_lost);
     report_changes(&b, r);
+    ms_buf_printf(&b, "  \"recoveries\": %d,\n", r->recoveries);
     report_memory(&b, r);
     report_latents_json(&b, &r->latents);
     ms_buf_printf(&b,

@@ -237,7 +237,8 @@ typedef struct ms_run_report {
     double planned_s
         [MS_STAGE_COUNT];      /* predicted before the first window; all 0 when the length was not known */
     char history_warning[256]; /* what was wrong with the history; empty = nothing */
-    int n_changes;             /* the first MS_RUN_MAX_CHANGES are kept */
+    int recoveries; /* allocations that failed on the way, and were got over with a smaller layout */
+    int n_changes;  /* the first MS_RUN_MAX_CHANGES are kept */
     ms_run_change change[MS_RUN_MAX_CHANGES];
 
     /* Why it ran as it did, and how it was cut up at the start. */

@@ -101,6 +101,10 @@ typedef struct ms_job {
     ms_output_frame *window; /* [window frames] */
     uint8_t *window_faces;   /* [window frames][resolution][resolution][3] */
     int64_t collected;
+    int64_t delivered; /* of its frames, to the write thread */
+    bool ended;        /* the write thread takes nothing more */
+    int failures;      /* to get memory, since the layout was last as large as the budget allows */
+    int good, wait;    /* windows since then, and how many there must be */
     ms_resume_point here, window_start;
     int64_t cleaned; /* frame before which caches were cleaned up last */
     ms_ready_frame taken;
@@ -146,8 +150,18 @@ int ms_job_wanted_resolution(const ms_job *job); /* more than the report's when 
    ones; behind a change may be anything. */
 ms_status ms_job_check_video(const ms_job *job, ms_error *err);
 
-/* At a safe point, between windows: the layout follows memory pressure. */
-ms_status ms_job_follow_pressure(ms_job *job, ms_error *err);
+/* ---- run_layout.c ---- */
+
+ms_run_plan_params ms_job_plan_params(const ms_job *job, size_t other_bytes, size_t budget_bytes);
+ms_status ms_job_start_engine(ms_job *job, ms_error *err);
+
+/* At a safe point, between windows: the layout follows memory pressure, and grows again some time after failures. */
+ms_status ms_job_follow_memory(ms_job *job, ms_error *err);
+
+/* After a window ended with `status`: for out of memory caches are given up, the engine is made anew with half of its
+   memory, at last with the least there is, and MS_OK says that the window may begin again. Any other status, and out of
+   memory that stays, is returned. */
+ms_status ms_job_recover(ms_job *job, ms_status status, ms_error *err);
 
 /* ---- run_past.c ---- */
 

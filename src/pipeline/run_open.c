@@ -236,37 +236,6 @@ static size_t other_bytes(const ms_job *j) {
            (j->p->output ? ms_video_writer_memory(&writer) : 0);
 }
 
-static ms_run_plan_params plan_params(const ms_job *j, size_t other, size_t budget) {
-    return (ms_run_plan_params){.engine = &j->engine_params,
-                                .speed = &j->speed,
-                                .profile = &j->policy.profile,
-                                .other_bytes = other,
-                                .budget_bytes = budget,
-                                .forced = j->p->rung,
-                                .pressed = j->pressure.level != MS_PRESSURE_NONE};
-}
-
-/* Makes the engine for the plan and loads it. Memory that is not to be had after all is answered with the least
-   plan. */
-static ms_status start_engine(ms_job *j, ms_error *err) {
-    ms_engine_hooks hooks = {.poll = ms_job_poll, .stage = ms_job_engine_stage, .arg = j};
-    for (;;) {
-        j->engine_params.layout = j->plan.layout;
-        ms_status status = ms_engine_create(&j->engine_params, &hooks, &j->engine, err);
-        if (status == MS_OK)
-            status = ms_engine_load(j->engine, err);
-        if (status == MS_OK)
-            break;
-        ms_engine_destroy(&j->engine);
-        if (status != MS_HOST_MEMORY || j->plan.rung == MS_RUNG_SINGLE_FRAME)
-            return status;
-        const ms_run_plan_params ask = plan_params(j, j->plan.other_bytes, j->report.budget_bytes);
-        MS_TRY(ms_run_plan_least(&ask, &j->plan, err));
-    }
-    ms_engine_set_latents(j->engine, j->latents.cache);
-    return MS_OK;
-}
-
 /* With what the plan leaves of the budget. */
 static ms_status open_latents(ms_job *j, ms_error *err) {
     ms_run_latents_params params = {.dev = j->dev,
@@ -283,47 +252,13 @@ static ms_status open_latents(ms_job *j, ms_error *err) {
     return MS_OK;
 }
 
-/* Between windows nothing but the weights is held by the engine: it may be made anew for another layout. */
-ms_status ms_job_follow_pressure(ms_job *j, ms_error *err) {
-    bool changed = false;
-    ms_run_change change = {.frame = j->window[0].number, .seconds = ms_job_now_s() - j->started};
-    MS_TRY(ms_run_pressure_check(&j->pressure, &changed, change.reason, sizeof(change.reason), err));
-    if (changed)
-        ms_mem_trim();
-    if (!changed || j->p->rung != MS_RUNG_AUTO)
-        return MS_OK;
-    ms_engine_set_latents(j->engine, NULL); /* what follows begins with giving up the cache */
-    ms_run_latents_follow(&j->latents, j->pressure.level != MS_PRESSURE_NONE);
-    ms_engine_set_latents(j->engine, j->latents.cache);
-    ms_run_plan plan;
-    double share = ms_run_pressure_share(j->pressure.level);
-    const ms_run_plan_params ask =
-        plan_params(j, j->plan.other_bytes, (size_t)(share * (double)j->report.budget_bytes));
-    ms_status status = MS_BUDGET;
-    if (share > 0)
-        status = ms_run_plan_choose(&ask, &plan, NULL);
-    if (status == MS_BUDGET)
-        status = ms_run_plan_least(&ask, &plan, err);
-    if (status != MS_OK)
-        return status;
-    change.rung = plan.rung;
-    snprintf(change.level, sizeof(change.level), "%s", ms_pressure_name(j->pressure.level));
-    if (j->report.n_changes < MS_RUN_MAX_CHANGES)
-        j->report.change[j->report.n_changes++] = change;
-    if (plan.peak_bytes == j->plan.peak_bytes)
-        return MS_OK; /* the same layout */
-    j->plan = plan;
-    ms_engine_destroy(&j->engine);
-    return start_engine(j, err);
-}
-
 /* At the resolution asked for, or lower where that is allowed. */
 static ms_status choose_plan(ms_job *j, ms_error *err) {
     j->report.wanted_resolution = j->report.resolution = ms_job_wanted_resolution(j);
     for (;;) {
         MS_TRY(make_buffers(j, err));
         j->engine_params.resolution = j->report.resolution;
-        const ms_run_plan_params ask = plan_params(j, other_bytes(j), j->report.budget_bytes);
+        const ms_run_plan_params ask = ms_job_plan_params(j, other_bytes(j), j->report.budget_bytes);
         ms_status status = ms_run_plan_choose(&ask, &j->plan, err);
         int lower = ms_run_lower_resolution(j->report.resolution);
         if (status != MS_BUDGET || !j->p->allow_downscale || !lower)
@@ -362,7 +297,7 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
     j->report.vae_decode_batch = (int)j->plan.layout.decode_batch;
     if (p->planned)
         p->planned(p->arg, &j->report);
-    return start_engine(j, err);
+    return ms_job_start_engine(j, err);
 }
 
 static bool stopped(void *arg) {

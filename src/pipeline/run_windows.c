@@ -38,6 +38,8 @@ static void mark_segment_end(ms_job *j, const ms_resume_point *resume) {
    behind it. */
 static ms_status deliver(void *arg, int64_t index, const float *face, ms_error *err) {
     ms_job *j = arg;
+    if (index < j->delivered) /* before an allocation failed and the window began anew */
+        return MS_OK;
     size_t side = (size_t)j->geometry.resolution;
     float *copy = ms_buffer_pool_take(j->redrawn, "a redrawn face", err);
     if (!copy)
@@ -48,9 +50,11 @@ static ms_status deliver(void *arg, int64_t index, const float *face, ms_error *
     j->window[index].rgb = NULL;
     mark_segment_end(j, index == j->collected - 1 ? &j->here : &j->window_start);
     ms_job_enter(j, "write");
-    MS_TRY(hand_on(j, err));
+    j->delivered = index + 1;
+    ms_status status = hand_on(j, err);
+    j->ended = status != MS_OK;
     ms_job_enter(j, "decode");
-    return MS_OK;
+    return status;
 }
 
 /* What the allocator keeps of freed memory goes back to the system now and then, as the profile says. */
@@ -70,11 +74,19 @@ static ms_status flush_window(ms_job *j, ms_error *err) {
                    .faces = j->window_faces,
                    .deliver = deliver,
                    .arg = j};
-    MS_TRY(ms_job_follow_pressure(j, err));
+    MS_TRY(ms_job_follow_memory(j, err));
     clean_up(j);
-    ms_job_enter(j, "audio");
     j->here.windows++;
-    MS_TRY(ms_engine_run_window(j->engine, &w, err));
+    j->delivered = 0;
+    for (;;) {
+        ms_job_enter(j, "audio");
+        ms_status status = ms_engine_run_window(j->engine, &w, err);
+        if (status == MS_OK)
+            break;
+        if (j->ended) /* what failed is not the window */
+            return status;
+        MS_TRY(ms_job_recover(j, status, err));
+    }
     ms_job_enter(j, "faces");
     j->collected = 0;
     return MS_OK;

@@ -1,0 +1,152 @@
+/*
+ * Changing the layout under way. Between windows the engine holds nothing but weights, so it may be made anew for another
+ * layout: a smaller one when others take memory or when an allocation failed, a larger one when that is over. The bits stay
+ * the same.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "pipeline/run_job.h"
+
+/* Failures of one window after which the run ends: smaller layouts first, then the least there is, twice. */
+#define MAX_FAILURES 6
+/* Windows without a failure before a larger layout is tried again; twice as many after each that failed. */
+#define FIRST_WAIT 4
+#define LONGEST_WAIT 256
+
+ms_run_plan_params ms_job_plan_params(const ms_job *j, size_t other, size_t budget) {
+    return (ms_run_plan_params){.engine = &j->engine_params,
+                                .speed = &j->speed,
+                                .profile = &j->policy.profile,
+                                .other_bytes = other,
+                                .budget_bytes = budget,
+                                .forced = j->p->rung,
+                                .pressed = j->pressure.level != MS_PRESSURE_NONE || j->failures > 0};
+}
+
+static bool is_out_of_memory(ms_status status) {
+    return status == MS_HOST_MEMORY || status == MS_DEVICE_MEMORY;
+}
+
+/* Makes the engine for the plan and loads it. Memory that is not to be had after all is answered with the least
+   plan. */
+ms_status ms_job_start_engine(ms_job *j, ms_error *err) {
+    ms_engine_hooks hooks = {.poll = ms_job_poll, .stage = ms_job_engine_stage, .arg = j};
+    for (int failures = 0;; failures++) {
+        j->engine_params.layout = j->plan.layout;
+        ms_status status = ms_engine_create(&j->engine_params, &hooks, &j->engine, err);
+        if (status == MS_OK)
+            status = ms_engine_load(j->engine, err);
+        if (status == MS_OK)
+            break;
+        ms_engine_destroy(&j->engine);
+        if (!is_out_of_memory(status) || failures == 2)
+            return status;
+        ms_mem_trim();
+        const ms_run_plan_params ask = ms_job_plan_params(j, j->plan.other_bytes, j->report.budget_bytes);
+        if (j->p->rung == MS_RUNG_AUTO)
+            MS_TRY(ms_run_plan_least(&ask, &j->plan, err));
+    }
+    ms_engine_set_latents(j->engine, j->latents.cache);
+    return MS_OK;
+}
+
+static void note_change(ms_job *j, const char *reason) {
+    if (j->report.n_changes == MS_RUN_MAX_CHANGES)
+        return;
+    ms_run_change *change = &j->report.change[j->report.n_changes++];
+    *change = (ms_run_change){
+        .frame = j->window[0].number, .seconds = ms_job_now_s() - j->started, .rung = j->plan.rung};
+    snprintf(change->level, sizeof(change->level), "%s", ms_pressure_name(j->pressure.level));
+    snprintf(change->reason, sizeof(change->reason), "%s", reason);
+}
+
+/* The cache of latents is what can be given up first. */
+static void set_cache(ms_job *j, bool wanted) {
+    if (j->engine)
+        ms_engine_set_latents(j->engine, NULL);
+    ms_run_latents_follow(&j->latents, !wanted);
+    if (j->engine)
+        ms_engine_set_latents(j->engine, j->latents.cache);
+}
+
+/* The fastest layout within part of the budget, or the least there is. */
+static ms_status choose(ms_job *j, size_t budget_bytes, ms_run_plan *ret_plan, ms_error *err) {
+    const ms_run_plan_params ask = ms_job_plan_params(j, j->plan.other_bytes, budget_bytes);
+    ms_status status = MS_BUDGET;
+    if (budget_bytes > 0)
+        status = ms_run_plan_choose(&ask, ret_plan, NULL);
+    return status == MS_BUDGET ? ms_run_plan_least(&ask, ret_plan, err) : status;
+}
+
+static ms_status change_to(ms_job *j, const ms_run_plan *plan, ms_error *err) {
+    j->plan = *plan;
+    ms_engine_destroy(&j->engine);
+    return ms_job_start_engine(j, err);
+}
+
+/* What the budget allows now: less of it under pressure. */
+static ms_status follow(ms_job *j, const char *reason, ms_error *err) {
+    set_cache(j, j->pressure.level == MS_PRESSURE_NONE);
+    ms_run_plan plan;
+    double share = ms_run_pressure_share(j->pressure.level);
+    MS_TRY(choose(j, (size_t)(share * (double)j->report.budget_bytes), &plan, err));
+    bool same = plan.peak_bytes == j->plan.peak_bytes;
+    if (!same)
+        MS_TRY(change_to(j, &plan, err));
+    note_change(j, reason);
+    return MS_OK;
+}
+
+/* True when it is time to try a larger layout again after failures. */
+static bool wait_is_over(ms_job *j) {
+    if (j->wait == 0 || ++j->good < j->wait)
+        return false;
+    j->good = 0;
+    j->failures = 0;
+    return true;
+}
+
+ms_status ms_job_follow_memory(ms_job *j, ms_error *err) {
+    bool changed = false;
+    char reason[sizeof(((ms_run_change *)NULL)->reason)];
+    MS_TRY(ms_run_pressure_check(&j->pressure, &changed, reason, sizeof(reason), err));
+    if (changed)
+        ms_mem_trim();
+    if (!changed && j->failures > 0 && wait_is_over(j)) {
+        snprintf(reason, sizeof(reason), "%d windows without a failure", j->wait);
+        changed = true;
+    }
+    if (!changed || j->p->rung != MS_RUNG_AUTO)
+        return MS_OK;
+    ms_status status = follow(j, reason, err);
+    return is_out_of_memory(status) ? ms_job_recover(j, status, err) : status;
+}
+
+/* Half of what the engine had; a rung that the user named stays, with its caches trimmed. */
+static ms_status step_down(ms_job *j, ms_error *err) {
+    set_cache(j, false);
+    ms_mem_trim();
+    ms_run_plan plan = j->plan;
+    size_t engine_bytes = j->plan.peak_bytes - j->plan.other_bytes;
+    bool least = j->failures >= MAX_FAILURES - 2;
+    if (j->p->rung == MS_RUNG_AUTO)
+        MS_TRY(choose(j, least ? 0 : j->plan.other_bytes + engine_bytes / 2, &plan, err));
+    return change_to(j, &plan, err);
+}
+
+ms_status ms_job_recover(ms_job *j, ms_status status, ms_error *err) {
+    char reason[sizeof(((ms_run_change *)NULL)->reason)] = "";
+    while (is_out_of_memory(status) && j->failures < MAX_FAILURES) {
+        snprintf(reason, sizeof(reason), "%.*s", (int)sizeof(reason) - 1,
+                 err && err->message[0] ? err->message : ms_status_text(status));
+        j->failures++;
+        j->report.recoveries++;
+        j->good = 0;
+        j->wait = j->wait == 0 ? FIRST_WAIT : j->wait < LONGEST_WAIT ? 2 * j->wait : LONGEST_WAIT;
+        status = step_down(j, err);
+    }
+    if (status == MS_OK)
+        note_change(j, reason);
+    return status;
+}

@@ -1,0 +1,211 @@
+/* Allocations that fail during a run, once and from then on: the same frames come out, or a clean error and a job that
+ * --resume finishes. MEMSAFE_EVERY_ALLOCATION=1 tries each one (hours), else a sample that is denser at the beginning. */
+#include "test.h"
+
+#include "base/mem.h"
+#include "memsafe/run.h"
+#include "support/cli.h"
+#include "support/drawn.h"
+
+#define FRAMES 20 /* a window and a short one */
+
+static ms_run_params params;
+
+static int prepare(void **state) {
+    (void)state;
+    char line[4096];
+    static char video[512], audio[512], track[512], model[512], output[512];
+    snprintf(video, sizeof(video), "%s", test_file("in.mkv"));
+    snprintf(audio, sizeof(audio), "%s", test_file("in.wav"));
+    snprintf(track, sizeof(track), "%s", test_file("in.jsonl"));
+    snprintf(model, sizeof(model), "%s", test_file("model"));
+    snprintf(output, sizeof(output), "%s", test_file("out.mkv"));
+    snprintf(line, sizeof(line),
+             "%s --seed 3 --frames %d --size 160x160 -o %s --track %s --speech-seed 9 --speech %s >/dev/null",
+             MS_DRAW_CLIP_PATH, FRAMES, video, track, audio);
+    assert_int_equal(system(line), 0);
+    assert_run_works("models --synthesize tiny -o %s", model);
+    ms_run_params_init(&params);
+    params.video = video;
+    params.audio = audio;
+    params.track = track;
+    params.model = model;
+    params.output = output;
+    params.steps = 1;
+    params.guidance = 1;
+    params.resolution = 64;
+    params.frames = FRAMES;
+    params.segment_frames = 8;
+    params.codec = MS_OUTPUT_FFV1;
+    params.audio_output = MS_AUDIO_OUTPUT_NONE;
+    params.force = true;
+    return 0;
+}
+
+static int clean_up(void **state) {
+    (void)state;
+    test_dir_remove();
+    return 0;
+}
+
+static uint64_t hash_of_output(void) {
+    FILE *f = fopen(params.output, "rb");
+    assert_non_null(f);
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (int c; (c = fgetc(f)) != EOF;)
+        hash = (hash ^ (uint64_t)c) * 0x100000001b3u;
+    fclose(f);
+    return hash;
+}
+
+static bool is_out_of_memory(ms_status status) {
+    return status == MS_HOST_MEMORY || status == MS_DEVICE_MEMORY;
+}
+
+typedef struct tally {
+    int runs, recovered, same, errors, resumed;
+} tally;
+
+/* The n-th allocation fails; false when the run had fewer. */
+static bool run_with_failure(uint64_t n, bool repeat, uint64_t expected, tally *t) {
+    static ms_run_report report;
+    ms_error err;
+    ms_run_params p = params;
+    ms_mem_usage before, after;
+    unlink(p.output);
+    ms_mem_get_usage(ms_mem_process(), &before);
+    uint64_t began = ms_mem_fail_after(n, repeat);
+    ms_status status = ms_run(&p, &report, &err);
+    bool hit = ms_mem_fail_after(0, false) >= began + n;
+    ms_mem_get_usage(ms_mem_process(), &after);
+    assert_int_equal(after.current_bytes, before.current_bytes);
+    t->runs++;
+    if (status == MS_OK) {
+        assert_true(hash_of_output() == expected);
+        t->same++;
+        t->recovered += report.recoveries > 0;
+        return hit;
+    }
+    if (!is_out_of_memory(status))
+        fail_msg("allocation %d%s: %s (%s)", (int)n, repeat ? " and all after it" : "", err.message,
+                 ms_status_text(status));
+    t->errors++;
+    assert_false(test_exists(p.output)); /* nothing half-written under the name */
+    p.resume = true;
+    p.force = false;
+    status = ms_run(&p, &report, &err);
+    if (status == MS_INVALID_ARGUMENT || status == MS_IO) { /* it had not come as far as a job */
+        p.resume = false;
+        p.force = true;
+        assert_ms_ok(ms_run(&p, &report, &err), &err);
+    } else {
+        assert_ms_ok(status, &err);
+        t->resumed++;
+    }
+    assert_true(hash_of_output() == expected);
+    return true;
+}
+
+static uint64_t count_allocations(void) {
+    ms_error err;
+    ms_run_params p = params;
+    uint64_t began = ms_mem_allocation_count();
+    assert_ms_ok(ms_run(&p, NULL, &err), &err);
+    return ms_mem_allocation_count() - began;
+}
+
+static void walk(bool repeat, int samples) {
+    tally t = {0};
+    ms_error err;
+    ms_run_params p = params;
+    assert_ms_ok(ms_run(&p, NULL, &err), &err);
+    uint64_t expected = hash_of_output(), total = count_allocations();
+    bool every = getenv("MEMSAFE_EVERY_ALLOCATION") != NULL;
+    assert_true(total > 1000);
+    uint64_t step = every ? 1 : total / (uint64_t)samples;
+    /* Odd steps and offsets, so that the two walks meet different ones. */
+    for (uint64_t n = 1 + repeat; run_with_failure(n, repeat, expected, &t) && n < 2 * total;)
+        n += n < step && !every ? n / 2 + 1 : step + !every * (n % 7);
+    print_message(
+        "    %d allocations, %d tried: %d runs the same (%d of them with a smaller layout), %d errors, %d "
+        "resumed\n",
+        (int)total, t.runs, t.same, t.recovered, t.errors, t.resumed);
+    assert_true(t.errors > 0 && t.same > 0);
+}
+
+static void each_fails_once(void **state) {
+    (void)state;
+    walk(false, 24);
+}
+
+static void all_fail_from_one_on(void **state) {
+    (void)state;
+    walk(true, 12);
+}
+
+/* At the encoding of the last window, of 4 frames, the next allocations fail. */
+typedef struct saboteur {
+    int left; /* times that the next one fails; negative = every time */
+} saboteur;
+
+static void sabotage(void *arg, const ms_run_progress *progress) {
+    saboteur *s = arg;
+    if (s->left == 0 || strcmp(progress->stage, "encode") != 0 || progress->parts != 2 * (FRAMES - 16))
+        return;
+    ms_mem_fail_after(1, s->left < 0);
+    s->left -= s->left > 0;
+}
+
+/* A window whose memory fails is done again with a smaller layout; what of it was delivered is not delivered twice. */
+static void a_window_is_done_again(void **state) {
+    (void)state;
+    static ms_run_report report;
+    ms_error err;
+    ms_run_params p = params;
+    assert_ms_ok(ms_run(&p, NULL, &err), &err);
+    uint64_t expected = hash_of_output();
+    for (int times = 1; times <= 2; times++) {
+        saboteur s = {.left = times};
+        p.progress = sabotage;
+        p.arg = &s;
+        ms_status status = ms_run(&p, &report, &err);
+        ms_mem_fail_after(0, false);
+        assert_ms_ok(status, &err);
+        assert_int_equal(s.left, 0);
+        assert_true(report.recoveries >= 1);
+        assert_int_equal(report.frames, FRAMES);
+        assert_true(report.n_changes > 0);
+        assert_non_null(strstr(report.change[0].reason, "allocat"));
+        assert_true(hash_of_output() == expected);
+    }
+}
+
+/* Memory that does not come back ends the run, with what is finished kept. */
+static void a_window_that_never_fits_ends_the_run(void **state) {
+    (void)state;
+    ms_error err;
+    ms_run_params p = params;
+    saboteur s = {.left = -1};
+    p.progress = sabotage;
+    p.arg = &s;
+    ms_status status = ms_run(&p, NULL, &err);
+    ms_mem_fail_after(0, false);
+    assert_true(is_out_of_memory(status));
+    static ms_run_report report;
+    p = params;
+    p.resume = true;
+    p.force = false;
+    unlink(p.output);
+    assert_ms_ok(ms_run(&p, &report, &err), &err);
+    assert_true(report.frames_resumed >= params.segment_frames);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_fails_once),
+        cmocka_unit_test(all_fail_from_one_on),
+        cmocka_unit_test(a_window_is_done_again),
+        cmocka_unit_test(a_window_that_never_fits_ends_the_run),
+    };
+    return cmocka_run_group_tests(tests, prepare, clean_up);
+}
