@@ -1,11 +1,14 @@
 /* `memsafe run`: the whole job. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/same_file.h"
 #include "commands.h"
 #include "demo_model.h"
 #include "fps.h"
@@ -222,6 +225,28 @@ static ms_status default_model(run_state *s, char *path, size_t bytes, ms_error 
     return MS_OK;
 }
 
+/* Before the run, which may take hours: a report that cannot be written, or that would replace what the run reads or
+   writes. */
+static ms_status check_report(const run_state *s, ms_error *err) {
+    const ms_run_params *p = &s->p;
+    const char *const files[] = {p->video,  p->audio, p->track, p->output,
+                                 p->config, p->unet,  p->vae,   p->whisper};
+    char folder[4096];
+    if (!s->report)
+        return MS_OK;
+    bool same = p->output && strcmp(s->report, p->output) == 0;
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        same |= ms_same_file(s->report, files[i]);
+    if (same)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the report %s would replace a file of the run", s->report);
+    const char *slash = strrchr(s->report, '/');
+    snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - s->report) + 1 : 1,
+             slash ? s->report : ".");
+    if (access(folder, W_OK) != 0)
+        return ms_fail(err, MS_IO, "%s: cannot be written: %s", s->report, strerror(errno));
+    return MS_OK;
+}
+
 static int run_run(const void *state, char **arguments, int n_arguments) {
     (void)arguments;
     (void)n_arguments;
@@ -247,6 +272,8 @@ static int run_run(const void *state, char **arguments, int n_arguments) {
     s.p.resolution = s.resolution;
     s.p.history = cli_history_file();
     if (s.fps && cli_parse_fps(s.fps, &s.p.fps_num, &s.p.fps_den, &err) != MS_OK)
+        return cli_fail(&err);
+    if (check_report(&s, &err) != MS_OK)
         return cli_fail(&err);
     run_view view = {.progress = cli_progress_begin((cli_progress_mode)s.progress),
                      .quiet = s.progress == CLI_PROGRESS_JSON};

@@ -238,8 +238,9 @@ static void fetch_all(ms_latent_cache *c) {
         record *r = c->where[f];
         if (!r)
             continue;
-        bool good = fetch(c, r) == MS_OK;
-        if (!good && !r->data)
+        ms_status status = fetch(c, r);
+        bool good = status == MS_OK;
+        if (status == MS_BAD_MEDIA && !r->data) /* damaged; what could not be read now may be good */
             ms_latent_files_remove(c->files, r->id);
         for (int g = f; g < c->frames; g++)
             if (c->where[g] == r) {

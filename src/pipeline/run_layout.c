@@ -79,21 +79,24 @@ static ms_status choose(ms_job *j, size_t budget_bytes, ms_run_plan *ret_plan, m
     return status == MS_BUDGET ? ms_run_plan_least(&ask, ret_plan, err) : status;
 }
 
-static ms_status change_to(ms_job *j, const ms_run_plan *plan, ms_error *err) {
-    j->plan = *plan;
+/* The engine goes first: planning builds the networks of each layout that it looks at, for which a tight budget has no room
+   beside those that are there. */
+static ms_status change_to(ms_job *j, size_t budget_bytes, ms_error *err) {
+    ms_run_plan plan;
     ms_engine_destroy(&j->engine);
+    MS_TRY(choose(j, budget_bytes, &plan, err));
+    j->plan = plan;
     return ms_job_start_engine(j, err);
 }
 
 /* What the budget allows now: less of it under pressure. */
 static ms_status follow(ms_job *j, const char *reason, ms_error *err) {
-    set_cache(j, j->pressure.level == MS_PRESSURE_NONE);
-    ms_run_plan plan;
-    double share = ms_run_pressure_share(j->pressure.level);
-    MS_TRY(choose(j, (size_t)(share * (double)j->report.budget_bytes), &plan, err));
-    bool same = plan.peak_bytes == j->plan.peak_bytes;
-    if (!same)
-        MS_TRY(change_to(j, &plan, err));
+    bool failed = j->failures > 0; /* and it is not yet time to grow */
+    set_cache(j, j->pressure.level == MS_PRESSURE_NONE && !failed);
+    size_t bytes = (size_t)(ms_run_pressure_share(j->pressure.level) * (double)j->report.budget_bytes);
+    if (failed && bytes > j->plan.peak_bytes)
+        bytes = j->plan.peak_bytes;
+    MS_TRY(change_to(j, bytes, err));
     note_change(j, reason);
     return MS_OK;
 }
@@ -127,12 +130,12 @@ ms_status ms_job_follow_memory(ms_job *j, ms_error *err) {
 static ms_status step_down(ms_job *j, ms_error *err) {
     set_cache(j, false);
     ms_mem_trim();
-    ms_run_plan plan = j->plan;
     size_t engine_bytes = j->plan.peak_bytes - j->plan.other_bytes;
     bool least = j->failures >= MAX_FAILURES - 2;
     if (j->p->rung == MS_RUNG_AUTO)
-        MS_TRY(choose(j, least ? 0 : j->plan.other_bytes + engine_bytes / 2, &plan, err));
-    return change_to(j, &plan, err);
+        return change_to(j, least ? 0 : j->plan.other_bytes + engine_bytes / 2, err);
+    ms_engine_destroy(&j->engine);
+    return ms_job_start_engine(j, err);
 }
 
 ms_status ms_job_recover(ms_job *j, ms_status status, ms_error *err) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/same_file.h"
 #include "pipeline/run_internal.h"
 
 void ms_run_params_init(ms_run_params *p) {
@@ -26,6 +27,15 @@ const char *ms_stage_name(ms_stage stage) {
     return stage >= 0 && stage < MS_STAGE_COUNT ? names[stage] : "?";
 }
 
+/* --force replaces an output of before, never what the run reads. */
+static ms_status check_files(const ms_run_params *p, ms_error *err) {
+    const char *const inputs[] = {p->video, p->audio, p->track, p->config, p->unet, p->vae, p->whisper};
+    for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++)
+        if (ms_same_file(p->output, inputs[i]))
+            return ms_fail(err, MS_INVALID_ARGUMENT, "the output %s is a file that the run reads", p->output);
+    return MS_OK;
+}
+
 static ms_status check(const ms_run_params *p, ms_error *err) {
     bool output = p->output || p->frame_sink;
     if (!p->video || !p->audio || !output)
@@ -35,6 +45,7 @@ static ms_status check(const ms_run_params *p, ms_error *err) {
                                    : "output (-o FILE)");
     if (!p->model && !(p->config && p->unet && p->vae && p->whisper && (p->faces || p->track)))
         return ms_fail(err, MS_INVALID_ARGUMENT, "no model was named (--model DIR)");
+    MS_TRY(check_files(p, err));
     if (p->steps < 1 || p->steps > 999)
         return ms_fail(err, MS_INVALID_ARGUMENT, "steps must be 1 to 999, not %d", p->steps);
     if (!isfinite(p->guidance) || p->guidance < 0 || p->guidance > 100)

@@ -40,8 +40,10 @@ static ms_status look_for_output(ms_run_store *s, const char *output, ms_error *
     uint64_t device, inode;
     struct stat st;
     MS_TRY(ms_journal_get_joined(s->journal, &device, &inode, err));
-    s->named = s->whole && inode && stat(output, &st) == 0 && (uint64_t)st.st_dev == device &&
-               (uint64_t)st.st_ino == inode;
+    s->named =
+        inode && stat(output, &st) == 0 && (uint64_t)st.st_dev == device && (uint64_t)st.st_ino == inode;
+    s->whole |=
+        s->named; /* noted once all segments are there; the last may be a full one, which does not say so */
     return MS_OK;
 }
 

@@ -199,6 +199,7 @@ static void pressure_changes_no_frame(void **state) {
         "{\"at\":1,\"level\":\"critical\"}\n",
     };
     uint64_t expected = run(SMALL).hash;
+    int least = least_megabytes(SMALL "--budget 1M");
     for (int i = 0; i < 3; i++) {
         char options[600];
         FILE *f = fopen(test_file("trace.jsonl"), "w");
@@ -208,6 +209,10 @@ static void pressure_changes_no_frame(void **state) {
         snprintf(options, sizeof(options), SMALL "--pressure-trace %s", test_file("trace.jsonl"));
         assert_true(run(options).hash == expected);
         assert_non_null(strstr(test_output, "memory pressure"));
+        /* With the least budget: there is no room for two layouts at once. */
+        snprintf(options, sizeof(options), SMALL "--budget %dM --pressure-trace %s",
+                 (int)((double)least * 1e6 / 0x1p20) + 2, test_file("trace.jsonl"));
+        assert_true(run(options).hash == expected);
     }
     assert_run_fails(11, "no-trace", "run %s -o %s --pressure-trace %s", inputs, test_file("none.mkv"),
                      test_file("no-trace"));
