@@ -2,6 +2,8 @@
 #ifndef MS_BASE_ERROR_H
 #define MS_BASE_ERROR_H
 
+#include <stdbool.h>
+
 #include "memsafe/status.h"
 
 /* Writes code and message (stage and frame are reset) and returns the code, so that `return ms_fail(...)`
@@ -16,6 +18,11 @@ ms_status ms_fail_prefix(ms_error *err, ms_status code, const char *fmt, ...) MS
 void ms_error_where(ms_error *err, const char *stage, int64_t frame);
 
 void ms_error_clear(ms_error *err);
+
+/* Statuses after which the same with less memory may work. */
+static inline bool ms_is_out_of_memory(ms_status status) {
+    return status == MS_HOST_MEMORY || status == MS_DEVICE_MEMORY;
+}
 
 #define MS_TRY(expr)                                                                                         \
     do {                                                                                                     \

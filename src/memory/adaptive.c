@@ -17,10 +17,6 @@ typedef struct loop {
     bool tried_alone;   /* the item at `at` has failed on its own before */
 } loop;
 
-static bool out_of_memory(ms_status status) {
-    return status == MS_HOST_MEMORY || status == MS_DEVICE_MEMORY;
-}
-
 static int min_int(int a, int b) {
     return a < b ? a : b;
 }
@@ -45,7 +41,7 @@ static ms_status ask_cap(const loop *l, int *ret_cap, ms_error *err) {
                                     .pressure = l->s->pressure};
         int batch = 1;
         ms_status status = ms_optimizer_get_optimal_batch_size(p->optimizer, p->task, &request, &batch, err);
-        if (out_of_memory(status))
+        if (ms_is_out_of_memory(status))
             batch = 1; /* no room even for the question */
         else if (status != MS_OK)
             return status;
@@ -137,7 +133,7 @@ static ms_status step(loop *l, ms_error *err) {
     count_batch(s, (int)count);
     ms_error_clear(err);
     ms_status status = l->p->process(l->p->arg, l->at, count, err);
-    if (out_of_memory(status)) {
+    if (ms_is_out_of_memory(status)) {
         note_failure(l, status, count);
         if (count == 1 && l->tried_alone)
             return give_up(l, status, err);

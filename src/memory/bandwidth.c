@@ -3,30 +3,24 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 #define FILE_BLOCK_BYTES ((size_t)4 << 20)
 #define UPLOAD_BLOCK_BYTES ((size_t)64 << 20)
 #define DIRECT_ALIGN 4096 /* of address, offset and length: what O_DIRECT wants everywhere */
 
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Whether another block is to be moved. At least one is. */
 static bool go_on(const ms_bandwidth_params *p, size_t default_bytes, double began, const ms_bandwidth *b) {
     double limit_s = p->limit_s > 0 ? p->limit_s : 0.5;
     size_t limit_bytes = p->limit_bytes ? p->limit_bytes : default_bytes;
-    return b->bytes == 0 || (b->bytes < limit_bytes && now_s() - began < limit_s);
+    return b->bytes == 0 || (b->bytes < limit_bytes && ms_now_s() - began < limit_s);
 }
 
 static void finish(ms_bandwidth *b, double began) {
-    b->seconds = now_s() - began;
+    b->seconds = ms_now_s() - began;
     if (b->seconds < 1e-9) /* the clock's step */
         b->seconds = 1e-9;
     b->bytes_per_s = (double)b->bytes / b->seconds;
@@ -42,7 +36,7 @@ static int open_file(const char *path, bool *ret_direct) {
 static ms_status read_blocks(const ms_bandwidth_params *p, int fd, const char *path, char *block,
                              ms_bandwidth *b, ms_error *err) {
     off_t at = 0;
-    double began = now_s();
+    double began = ms_now_s();
     while (go_on(p, (size_t)1 << 30, began, b)) {
         if (!b->direct && at == 0)
             posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
@@ -91,7 +85,7 @@ static ms_status upload(const ms_bandwidth_params *p, ms_device *dev, void *dst,
     memset(src, 1, UPLOAD_BLOCK_BYTES); /* pages that were never written are all one page */
     MS_TRY(dev->backend->upload(dev, dst, src, UPLOAD_BLOCK_BYTES));
     MS_TRY(dev->backend->synchronize(dev));
-    double began = now_s();
+    double began = ms_now_s();
     while (go_on(p, (size_t)4 << 30, began, b)) {
         MS_TRY(dev->backend->upload(dev, dst, src, UPLOAD_BLOCK_BYTES));
         MS_TRY(dev->backend->synchronize(dev));

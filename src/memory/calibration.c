@@ -2,20 +2,14 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "graph/exec.h"
 #include "graph/ops.h"
 #include "memory/bandwidth.h"
 
 enum { MEASUREMENTS = 7, PASSES = 64, SIDE = 32, CHANNELS = 320, HEAVY_CHANNELS = 512 };
-
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- one operation as a graph ---- */
 
@@ -144,11 +138,11 @@ static ms_status time_graph(ms_device *dev, void (*build)(ms_graph *g), double l
     MS_GOTO(bench_open(&b, dev, build, err));
     t.flops = ms_graph_flops(b.graph);
     t.weight_bytes = (double)ms_weights_bytes(b.weights, MS_F16);
-    double began = now_s();
-    for (int round = 0; round < 1 || now_s() - began < limit_s; round++) {
-        double start = now_s();
+    double began = ms_now_s();
+    for (int round = 0; round < 1 || ms_now_s() - began < limit_s; round++) {
+        double start = ms_now_s();
         MS_GOTO(ms_exec_run(b.graph, b.plan, b.arena, NULL, err));
-        t.seconds = fmin(t.seconds, fmax(now_s() - start, 1e-9));
+        t.seconds = fmin(t.seconds, fmax(ms_now_s() - start, 1e-9));
     }
     *ret_timing = t;
 fail:
@@ -188,13 +182,13 @@ static ms_status time_packing(ms_device *dev, double limit_s, double *ret_bytes_
     p.packed = ms_alloc(dev->mem, MS_LEDGER_STAGING, bytes);
     p.row = row;
     ms_status status = MS_OK;
-    double best = INFINITY, began = now_s();
+    double best = INFINITY, began = ms_now_s();
     if (!row || !p.packed)
         status = ms_fail_alloc(err, dev->mem, bytes, "measuring how weights are packed");
-    for (int round = 0; status == MS_OK && (round < 1 || now_s() - began < limit_s); round++) {
-        double start = now_s();
+    for (int round = 0; status == MS_OK && (round < 1 || ms_now_s() - began < limit_s); round++) {
+        double start = ms_now_s();
         ms_pool_run(dev->pool, dev->backend->weight_panels(&p.shape), pack_panel, &p);
-        best = fmin(best, fmax(now_s() - start, 1e-9));
+        best = fmin(best, fmax(ms_now_s() - start, 1e-9));
     }
     if (status == MS_OK)
         *ret_bytes_per_s = (double)bytes / best;

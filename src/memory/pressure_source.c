@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 /* The longest file read as a whole is memory.stat, about 2 KB. */
@@ -260,10 +260,8 @@ ms_status ms_pressure_source_init(const ms_pressure_roots *roots, const ms_devic
 
 void ms_pressure_sample_read(const ms_pressure_source *source, ms_pressure_sample *ret_sample) {
     ms_pressure_sample s;
-    struct timespec now;
     ms_pressure_sample_init(&s);
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    s.time_s = (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+    s.time_s = ms_now_s();
     read_host(source->proc, &s);
     read_cgroup(source, &s);
     if (s.psi_some < 0)

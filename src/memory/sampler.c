@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "memory/host.h"
@@ -16,7 +17,7 @@
 
 struct ms_sampler {
     ms_mem *mem;
-    struct timespec began;
+    double began_s;
     pthread_mutex_t lock; /* what follows */
     ms_series series;
     bool stop;
@@ -26,15 +27,13 @@ struct ms_sampler {
 };
 
 static void look(ms_sampler *s) {
-    struct timespec now;
     ms_mem_usage usage;
     ms_memory_sample sample = {.resident_bytes = ms_host_resident_bytes()};
     ms_mem_get_usage(s->mem, &usage);
     for (int i = 0; i < MS_LEDGER_COUNT; i++)
         sample.ledger_bytes[i] = usage.ledger_current[i];
     pthread_mutex_lock(&s->lock);
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    sample.seconds = (double)(now.tv_sec - s->began.tv_sec) + 1e-9 * (double)(now.tv_nsec - s->began.tv_nsec);
+    sample.seconds = ms_now_s() - s->began_s;
     ms_series_add(&s->series, &sample);
     pthread_mutex_unlock(&s->lock);
 }
@@ -68,7 +67,7 @@ ms_status ms_sampler_create(ms_mem *mem, ms_sampler **ret_sampler, ms_error *err
         return ms_fail_alloc(err, mem, sizeof(*s), "the record of memory over time");
     s->mem = mem;
     ms_series_init(&s->series, FIRST_INTERVAL_S);
-    clock_gettime(CLOCK_MONOTONIC, &s->began);
+    s->began_s = ms_now_s();
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

@@ -1,9 +1,9 @@
 #include "memsafe/detect.h"
 
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 void ms_detect_params_init(ms_detect_params *p) {
@@ -30,12 +30,6 @@ typedef struct job {
     void *arena;
     ms_detect_report report;
 } job;
-
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static ms_status prepare(job *j, ms_error *err) {
     const ms_detect_params *p = j->p;
@@ -109,9 +103,9 @@ ms_status ms_detect(const ms_detect_params *params, ms_detect_report *ret_report
                        : !params->output ? "output (-o FILE)"
                                          : "model (--model DIR)");
     job j = {.p = params};
-    double started = now_s();
+    double started = ms_now_s();
     ms_status status = run(&j, err);
-    j.report.seconds = now_s() - started;
+    j.report.seconds = ms_now_s() - started;
     if (status == MS_OK && ret_report)
         *ret_report = j.report;
     ms_track_writer_abort(&j.writer);

@@ -2,8 +2,8 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "compress/latent_block.h"
@@ -45,12 +45,6 @@ struct ms_latent_cache {
     const float **made;
     int frames;
 };
-
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- making it ---- */
 
@@ -253,7 +247,7 @@ static void fetch_all(ms_latent_cache *c) {
 }
 
 int ms_latent_cache_begin(ms_latent_cache *c, const uint8_t *faces, int frames, int *ret_missing) {
-    double began = now_s();
+    double began = ms_now_s();
     int missing = 0;
     c->frames = frames;
     for (int f = 0; f < frames; f++) {
@@ -273,7 +267,7 @@ int ms_latent_cache_begin(ms_latent_cache *c, const uint8_t *faces, int frames, 
             ret_missing[missing++] = f;
     c->stats.hits += frames - missing;
     c->stats.misses += missing;
-    c->stats.seconds += now_s() - began;
+    c->stats.seconds += ms_now_s() - began;
     return missing;
 }
 
@@ -329,7 +323,7 @@ static void keep(ms_latent_cache *c, int rows) {
 }
 
 void ms_latent_cache_finish(ms_latent_cache *c) {
-    double began = now_s();
+    double began = ms_now_s();
     int rows = 0;
     for (int f = 0; f < c->frames; f++) {
         if (c->row_of[f] != f || c->found[f] >= 0)
@@ -339,7 +333,7 @@ void ms_latent_cache_finish(ms_latent_cache *c) {
     }
     if (rows > 0 && !c->full)
         keep(c, rows);
-    c->stats.seconds += now_s() - began;
+    c->stats.seconds += ms_now_s() - began;
 }
 
 void ms_latent_cache_get_stats(const ms_latent_cache *c, ms_latent_cache_stats *ret_stats) {

@@ -62,7 +62,7 @@ static void fill_report(ms_job *j) {
     ms_run_report_memory(r, j->mem, j->sampler);
     r->faces_s = j->faces_worker.busy_s;
     r->write_s = j->write_worker.busy_s + j->join_s;
-    r->seconds = ms_job_now_s() - j->started;
+    r->seconds = ms_now_s() - j->started;
 }
 
 /* A first reading needs the whole machinery, one whose segments are all there none of it. */
@@ -73,11 +73,11 @@ static ms_status make_segments(ms_job *j, ms_error *err) {
 }
 
 static ms_status join(ms_job *j, ms_error *err) {
-    double began = ms_job_now_s();
+    double began = ms_now_s();
     ms_video_writer_params writer = ms_job_writer_params(j);
     ms_job_enter(j, "write");
     MS_TRY(ms_run_store_join(&j->store, j->p->output, &writer, err));
-    j->join_s = ms_job_now_s() - began;
+    j->join_s = ms_now_s() - began;
     return MS_OK;
 }
 
@@ -106,7 +106,7 @@ ms_status ms_run_media(const ms_run_params *params, ms_run_report *ret_report, m
     j->p = params;
     j->store.folder.fd = -1;
     j->segment_frames = params->segment_frames ? params->segment_frames : SEGMENT_FRAMES;
-    j->started = ms_job_now_s();
+    j->started = ms_now_s();
     ms_status status = run_job(j, err);
     close_all(j, status, err);
     if (status == MS_OK && params->history)

@@ -25,7 +25,7 @@ static void drop(ms_job *j, const ms_ready_frame *f) {
 
 static ms_status prepare(ms_job *j, bool *ret_got, ms_error *err) {
     ms_ready_frame *f = &j->preparing;
-    double began = ms_job_now_s();
+    double began = ms_now_s();
     ms_video_place place;
     f->face = NULL;
     MS_TRY(ms_frame_source_next(j->source, &f->frame, ret_got, err));
@@ -42,7 +42,7 @@ static ms_status prepare(ms_job *j, bool *ret_got, ms_error *err) {
     f->after.clip_frames = ms_frame_source_clip_frames(j->source);
     f->after.has_mark = place.has_mark;
     f->after.mark = place.mark;
-    j->faces_worker.busy_s += ms_job_now_s() - began;
+    j->faces_worker.busy_s += ms_now_s() - began;
     return MS_OK;
 }
 

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "audio/audio_reader.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "media/video_segment.h"
 #include "pipeline/buffer_pool.h"
@@ -123,8 +124,6 @@ typedef struct ms_job {
 } ms_job;
 
 /* ---- run_progress.c ---- */
-
-double ms_job_now_s(void);
 
 /* Time from here on belongs to another stage; NULL = to none. */
 void ms_job_enter(ms_job *job, const char *stage);

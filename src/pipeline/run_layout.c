@@ -24,10 +24,6 @@ ms_run_plan_params ms_job_plan_params(const ms_job *j, size_t other, size_t budg
                                 .pressed = j->pressure.level != MS_PRESSURE_NONE || j->failures > 0};
 }
 
-static bool is_out_of_memory(ms_status status) {
-    return status == MS_HOST_MEMORY || status == MS_DEVICE_MEMORY;
-}
-
 /* Makes the engine for the plan and loads it. Memory that is not to be had after all is answered with the least
    plan. */
 ms_status ms_job_start_engine(ms_job *j, ms_error *err) {
@@ -40,7 +36,7 @@ ms_status ms_job_start_engine(ms_job *j, ms_error *err) {
         if (status == MS_OK)
             break;
         ms_engine_destroy(&j->engine);
-        if (!is_out_of_memory(status) || failures == 2)
+        if (!ms_is_out_of_memory(status) || failures == 2)
             return status;
         ms_mem_trim();
         const ms_run_plan_params ask = ms_job_plan_params(j, j->plan.other_bytes, j->report.budget_bytes);
@@ -56,7 +52,7 @@ static void note_change(ms_job *j, const char *reason) {
         return;
     ms_run_change *change = &j->report.change[j->report.n_changes++];
     *change = (ms_run_change){
-        .frame = j->window[0].number, .seconds = ms_job_now_s() - j->started, .rung = j->plan.rung};
+        .frame = j->window[0].number, .seconds = ms_now_s() - j->started, .rung = j->plan.rung};
     snprintf(change->level, sizeof(change->level), "%s", ms_pressure_name(j->pressure.level));
     snprintf(change->reason, sizeof(change->reason), "%s", reason);
 }
@@ -123,7 +119,7 @@ ms_status ms_job_follow_memory(ms_job *j, ms_error *err) {
     if (!changed || j->p->rung != MS_RUNG_AUTO)
         return MS_OK;
     ms_status status = follow(j, reason, err);
-    return is_out_of_memory(status) ? ms_job_recover(j, status, err) : status;
+    return ms_is_out_of_memory(status) ? ms_job_recover(j, status, err) : status;
 }
 
 /* Half of what the engine had; a rung that the user named stays, with its caches trimmed. */
@@ -140,7 +136,7 @@ static ms_status step_down(ms_job *j, ms_error *err) {
 
 ms_status ms_job_recover(ms_job *j, ms_status status, ms_error *err) {
     char reason[sizeof(((ms_run_change *)NULL)->reason)] = "";
-    while (is_out_of_memory(status) && j->failures < MAX_FAILURES) {
+    while (ms_is_out_of_memory(status) && j->failures < MAX_FAILURES) {
         snprintf(reason, sizeof(reason), "%.*s", (int)sizeof(reason) - 1,
                  err && err->message[0] ? err->message : ms_status_text(status));
         j->failures++;

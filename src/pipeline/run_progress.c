@@ -1,14 +1,7 @@
 /* What a run tells: where its time goes, how far it is. */
 #include <string.h>
-#include <time.h>
 
 #include "pipeline/run_job.h"
-
-double ms_job_now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static double *stage_seconds(ms_run_report *r, const char *stage) {
     static const char *const names[] = {"load", "audio", "faces", "encode", "denoise", "decode", "write"};
@@ -21,7 +14,7 @@ static double *stage_seconds(ms_run_report *r, const char *stage) {
 }
 
 void ms_job_enter(ms_job *j, const char *stage) {
-    double now = ms_job_now_s();
+    double now = ms_now_s();
     double *seconds = j->stage_name ? stage_seconds(&j->report, j->stage_name) : NULL;
     if (seconds)
         *seconds += now - j->stage_began;
@@ -38,7 +31,7 @@ void ms_job_tell(ms_job *j, int64_t part, int64_t parts) {
                                 .frames_total = j->total,
                                 .part = part,
                                 .parts = parts,
-                                .seconds = ms_job_now_s() - j->started,
+                                .seconds = ms_now_s() - j->started,
                                 .eta_s = -1};
     double spent = progress.seconds - j->report.load_s;
     if (j->total > 0 && here > 0)

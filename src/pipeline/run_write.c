@@ -70,12 +70,12 @@ static void *write_main(void *arg) {
     ms_job *j = arg;
     ms_worker *w = &j->write_worker;
     while (w->status == MS_OK && ms_queue_take(j->finished, &j->writing, -1) == MS_QUEUE_DONE) {
-        double began = ms_job_now_s();
+        double began = ms_now_s();
         w->status = take(j, &j->writing, &w->err);
         if (w->status != MS_OK)
             ms_error_where(&w->err, "write", j->writing.frame.number);
         drop(j, &j->writing);
-        w->busy_s += ms_job_now_s() - began;
+        w->busy_s += ms_now_s() - began;
     }
     if (w->status == MS_OK && j->complete && j->segment)
         w->status = end_segment(j, &j->here, true, &w->err);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 void ms_score_params_init(ms_score_params *p) {
@@ -14,7 +15,6 @@ void ms_score_params_init(ms_score_params *p) {
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "audio/audio_reader.h"
 #include "face/scene.h"
@@ -432,14 +432,12 @@ ms_status ms_score(const ms_score_params *params, ms_score_report *ret_report, m
                        !params->video   ? "video (--video FILE)"
                        : !params->audio ? "speech (--audio FILE)"
                                         : "model (--model DIR or --faces DIR)");
-    struct timespec t0, t1;
-    clock_gettime(CLOCK_MONOTONIC, &t0);
+    double began = ms_now_s();
     job j = {.p = params};
     ms_status status = run(&j, err);
-    clock_gettime(CLOCK_MONOTONIC, &t1);
     if (status == MS_OK) {
         *ret_report = report_of(&j);
-        ret_report->seconds = (double)(t1.tv_sec - t0.tv_sec) + 1e-9 * (double)(t1.tv_nsec - t0.tv_nsec);
+        ret_report->seconds = ms_now_s() - began;
     }
     release(&j);
     return status;

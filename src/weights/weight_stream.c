@@ -2,8 +2,8 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "weights/weights_internal.h"
 
@@ -35,12 +35,6 @@ struct ms_weight_stream {
     bool quit;
     ms_weight_stream_stats stats;
 };
-
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 size_t ms_weight_stream_bytes(const ms_weights *w, ms_dtype precision) {
     size_t first = 0, second = 0;
@@ -163,7 +157,7 @@ static void wait_for(ms_weight_stream *s, fetch *f) {
 
 static ms_status complete(ms_weight_stream *s, fetch *f, ms_error *err) {
     bool late = atomic_load(&f->done) < f->tasks;
-    double began = now_s();
+    double began = ms_now_s();
     if (late) {
         helping h = {s, f};
         ms_pool_run(s->dev->pool, ms_pool_threads(s->dev->pool), help, &h);
@@ -171,7 +165,7 @@ static ms_status complete(ms_weight_stream *s, fetch *f, ms_error *err) {
     wait_for(s, f);
     if (late) {
         s->stats.waits++;
-        s->stats.wait_s += now_s() - began;
+        s->stats.wait_s += ms_now_s() - began;
     }
     if (f->status != MS_OK && err)
         *err = f->err;

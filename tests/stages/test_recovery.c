@@ -2,6 +2,7 @@
  * --resume finishes. MEMSAFE_EVERY_ALLOCATION=1 tries each one (hours), else a sample that is denser at the beginning. */
 #include "test.h"
 
+#include "base/error.h"
 #include "base/mem.h"
 #include "memsafe/run.h"
 #include "support/cli.h"
@@ -58,10 +59,6 @@ static uint64_t hash_of_output(void) {
     return hash;
 }
 
-static bool is_out_of_memory(ms_status status) {
-    return status == MS_HOST_MEMORY || status == MS_DEVICE_MEMORY;
-}
-
 typedef struct tally {
     int runs, recovered, same, errors, resumed;
 } tally;
@@ -86,7 +83,7 @@ static bool run_with_failure(uint64_t n, bool repeat, uint64_t expected, tally *
         t->recovered += report.recoveries > 0;
         return hit;
     }
-    if (!is_out_of_memory(status))
+    if (!ms_is_out_of_memory(status))
         fail_msg("allocation %d%s: %s (%s)", (int)n, repeat ? " and all after it" : "", err.message,
                  ms_status_text(status));
     t->errors++;
@@ -190,7 +187,7 @@ static void a_window_that_never_fits_ends_the_run(void **state) {
     p.arg = &s;
     ms_status status = ms_run(&p, NULL, &err);
     ms_mem_fail_after(0, false);
-    assert_true(is_out_of_memory(status));
+    assert_true(ms_is_out_of_memory(status));
     static ms_run_report report;
     p = params;
     p.resume = true;

@@ -1,19 +1,12 @@
 #include "device/cpu/peak.h"
 
-#include <time.h>
-
+#include "base/clock.h"
 #include "device/cpu/cpu.h"
 
 typedef struct peak_run {
     const ms_cpu_ops *ops;
     int64_t fmas;
 } peak_run;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void peak_task(void *arg, int64_t task, int worker) {
     (void)task, (void)worker;
@@ -27,9 +20,9 @@ double ms_cpu_peak_flops(ms_device *dev, double seconds) {
     peak_run run = {ms_ops(dev), 12000};
     double best = 0, spent = 0;
     do {
-        double start = now();
+        double start = ms_now_s();
         ms_pool_run(dev->pool, threads, peak_task, &run);
-        double took = now() - start;
+        double took = ms_now_s() - start;
         double flops = 2.0 * 16 * (double)run.fmas * threads / took;
         best = flops > best ? flops : best;
         spent += took;
