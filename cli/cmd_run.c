@@ -145,7 +145,7 @@ static void report_memory(ms_buf *b, const ms_run_report *r) {
     ms_buf_json_string(b, r->budget_reason);
     ms_buf_printf(b,
                   ",\n  \"vae_batch\": %d, \"window_frames\": %d, \"serial_branches\": %s,\n  \"layouts\": [",
-                  r->vae_batch, r->window_frames, r->serial_branches ? "true" : "false");
+                  r->vae_decode_batch, r->window_frames, r->serial_branches ? "true" : "false");
     for (int i = 0; i < r->n_choices; i++)
         ms_buf_printf(b,
                       "%s{\"rung\": \"%s\", \"vae_batch\": %d, \"planned_bytes\": %zu, \"window_s\": %.4f, "

@@ -246,7 +246,7 @@ typedef struct ms_run_report {
     char budget_reason[96]; /* "as asked for" */
     int n_choices;          /* in the order of the ladder; a rung that was forced is the only one */
     ms_run_choice choice[MS_RUN_MAX_CHOICES];
-    int vae_batch, window_frames; /* pictures at a time, frames at a time */
+    int window_frames; /* at a time */
     bool serial_branches;
     int64_t slice_frames, slice_pixels; /* 0 = not sliced */
     int64_t stripe_rows;                /* of pictures in the VAE; 0 = whole pictures */

@@ -141,7 +141,7 @@ static double percent(double part, double whole) {
 static void slicing(const page *g) {
     const ms_run_report *r = g->r;
     ms_buf_printf(g->out, "Windows of %d frames, %d %s at a time through the VAE", r->window_frames,
-                  r->vae_batch, r->vae_batch == 1 ? "picture" : "pictures");
+                  r->vae_decode_batch, r->vae_decode_batch == 1 ? "picture" : "pictures");
     if (r->stripe_rows)
         ms_buf_printf(g->out, " in stripes of %" PRId64 " rows", r->stripe_rows);
     ms_buf_printf(g->out, ", ");

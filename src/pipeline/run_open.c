@@ -291,10 +291,8 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
     j->report.rung = j->plan.rung;
     j->report.planned_bytes = j->plan.peak_bytes;
     MS_TRY(open_latents(j, err));
-    ms_run_report_plan(&j->report, p, &j->plan);
+    ms_run_report_plan(&j->report, p, &j->policy.profile, &j->plan);
     j->report.other_bytes += j->latents.bytes;
-    j->report.vae_encode_batch = (int)j->plan.layout.encode_batch;
-    j->report.vae_decode_batch = (int)j->plan.layout.decode_batch;
     if (p->planned)
         p->planned(p->arg, &j->report);
     return ms_job_start_engine(j, err);

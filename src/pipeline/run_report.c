@@ -4,22 +4,17 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/size.h"
 #include "memory/host.h"
 
-static void reasons(ms_run_report *r, const ms_run_params *p) {
-    char size[MS_SIZE_TEXT_BYTES];
-    ms_host host;
-    ms_host_read(&host);
-    ms_tier tier = ms_tier_of(ms_host_nominal_bytes(&host));
-    snprintf(r->tier_reason, sizeof(r->tier_reason), "the host has %s",
-             ms_size_format(size, ms_host_nominal_bytes(&host)));
+static void reasons(ms_run_report *r, const ms_run_params *p, const ms_profile *profile) {
+    char text[MS_PROFILE_TEXT_BYTES];
+    snprintf(r->tier_reason, sizeof(r->tier_reason), "%.95s", ms_profile_tier_reason(profile, text));
     if (p->budget_bytes)
         snprintf(r->budget_reason, sizeof(r->budget_reason), "as asked for");
     else
         snprintf(r->budget_reason, sizeof(r->budget_reason),
                  "what was free at the start less the tier's margin of %d %%",
-                 ms_tier_get_policy(tier)->safety_margin_percent);
+                 (int)profile->value[MS_FIELD_SAFETY_MARGIN]);
 }
 
 /* A rung that was forced was not compared with others. */
@@ -37,10 +32,12 @@ static void choices(ms_run_report *r, const ms_run_plan *plan) {
                                    .fits = true};
 }
 
-void ms_run_report_plan(ms_run_report *r, const ms_run_params *params, const ms_run_plan *plan) {
-    reasons(r, params);
+void ms_run_report_plan(ms_run_report *r, const ms_run_params *params, const ms_profile *profile,
+                        const ms_run_plan *plan) {
+    reasons(r, params, profile);
     choices(r, plan);
-    r->vae_batch = (int)plan->layout.decode_batch;
+    r->vae_encode_batch = (int)plan->layout.encode_batch;
+    r->vae_decode_batch = (int)plan->layout.decode_batch;
     r->serial_branches = plan->layout.serial_branches;
     r->slice_frames = plan->layout.slicing.frames;
     r->slice_pixels = plan->layout.slicing.pixels;

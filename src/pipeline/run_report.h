@@ -6,7 +6,8 @@
 #include "pipeline/run_plan.h"
 
 /* Why, and how the work is cut up; ret_report's other fields are left alone. */
-void ms_run_report_plan(ms_run_report *ret_report, const ms_run_params *params, const ms_run_plan *plan);
+void ms_run_report_plan(ms_run_report *ret_report, const ms_run_params *params, const ms_profile *profile,
+                        const ms_run_plan *plan);
 
 /* At the end. sampler NULL = memory over time was not recorded. */
 void ms_run_report_memory(ms_run_report *ret_report, const ms_mem *mem, ms_sampler *sampler);

@@ -230,7 +230,7 @@ static ms_run_report *make_report(void) {
     r->peak_resident_bytes = 772000000;
     r->weight_bytes = 2560000000;
     r->streamed_bytes = r->planned_streamed_bytes = 2432000000;
-    r->vae_batch = 1;
+    r->vae_decode_batch = 1;
     r->window_frames = 16;
     r->serial_branches = true;
     r->n_choices = 2;
