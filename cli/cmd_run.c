@@ -125,11 +125,9 @@ static void report_changes(ms_buf *b, const ms_run_report *r) {
 }
 
 static void report_times(ms_buf *b, const ms_run_report *r) {
-    const double measured_s[MS_STAGE_COUNT] = {r->load_s,    r->audio_s,  r->faces_s, r->encode_s,
-                                               r->denoise_s, r->decode_s, r->write_s};
     ms_buf_printf(b, "  \"seconds\": {\"total\": %.3f", r->seconds);
     for (int i = 0; i < MS_STAGE_COUNT; i++)
-        ms_buf_printf(b, ", \"%s\": %.3f", ms_stage_name((ms_stage)i), measured_s[i]);
+        ms_buf_printf(b, ", \"%s\": %.3f", ms_stage_name((ms_stage)i), r->stage_s[i]);
     ms_buf_printf(b, "},\n  \"planned_seconds\": {");
     for (int i = 0; i < MS_STAGE_COUNT; i++)
         ms_buf_printf(b, "%s\"%s\": %.3f", i ? ", " : "", ms_stage_name((ms_stage)i), r->planned_s[i]);

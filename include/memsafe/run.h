@@ -216,7 +216,7 @@ typedef struct ms_run_latents_report {
     uint64_t raw_bytes, stored_bytes; /* of the blocks: their quotient is the ratio */
     size_t capacity_bytes;            /* in memory */
     double psnr_db;                   /* infinite where nothing is lost */
-    double seconds;                   /* spent in the cache; part of encode_s */
+    double seconds;                   /* spent in the cache; part of the encode stage */
 } ms_run_latents_report;
 
 typedef struct ms_run_report {
@@ -258,8 +258,8 @@ typedef struct ms_run_report {
     ms_memory_sample sample[MS_MEMORY_SAMPLES];
 
     ms_run_latents_report latents;
-    /* faces_s and write_s are the busy time of two threads that run beside the rest: the sum is more than seconds. */
-    double seconds, load_s, audio_s, faces_s, encode_s, denoise_s, decode_s, write_s;
+    /* Faces and write are the busy time of two threads that run beside the rest: the sum is more than seconds. */
+    double seconds, stage_s[MS_STAGE_COUNT];
 } ms_run_report;
 
 /*

@@ -97,28 +97,27 @@ typedef struct stage {
     const char *name, *what;
     double seconds;
 } stage;
-#define STAGES 7
 
-static double stages_of(const ms_run_report *r, stage ret_stages[STAGES]) {
-    const stage all[STAGES] = {
-        {"load", "opening files, planning, reading weights", r->load_s},
-        {"audio", "speech features", r->audio_s},
-        {"faces", "reading frames, finding and aligning faces", r->faces_s},
-        {"encode", "pictures to latents", r->encode_s},
-        {"denoise", "the sampler's steps", r->denoise_s},
-        {"decode", "latents to pictures", r->decode_s},
-        {"write", "pasting back, encoding the video", r->write_s},
+static double stages_of(const ms_run_report *r, stage ret_stages[MS_STAGE_COUNT]) {
+    const stage all[MS_STAGE_COUNT] = {
+        {"load", "opening files, planning, reading weights", r->stage_s[MS_STAGE_LOAD]},
+        {"audio", "speech features", r->stage_s[MS_STAGE_AUDIO]},
+        {"faces", "reading frames, finding and aligning faces", r->stage_s[MS_STAGE_FACES]},
+        {"encode", "pictures to latents", r->stage_s[MS_STAGE_ENCODE]},
+        {"denoise", "the sampler's steps", r->stage_s[MS_STAGE_DENOISE]},
+        {"decode", "latents to pictures", r->stage_s[MS_STAGE_DECODE]},
+        {"write", "pasting back, encoding the video", r->stage_s[MS_STAGE_WRITE]},
     };
     double sum = 0;
-    for (int i = 0; i < STAGES; i++)
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
         sum += all[i].seconds;
     memcpy(ret_stages, all, sizeof(all));
     return sum;
 }
 
-static const stage *longest(const stage stages[STAGES]) {
+static const stage *longest(const stage stages[MS_STAGE_COUNT]) {
     const stage *most = &stages[0];
-    for (int i = 1; i < STAGES; i++)
+    for (int i = 1; i < MS_STAGE_COUNT; i++)
         if (stages[i].seconds > most->seconds)
             most = &stages[i];
     return most;
@@ -237,7 +236,7 @@ static void how_close(const page *g) {
 
 static void where_time_went(const page *g) {
     const ms_run_report *r = g->r;
-    stage stages[STAGES];
+    stage stages[MS_STAGE_COUNT];
     double sum = stages_of(r, stages);
     const stage *most = longest(stages);
     ms_buf_printf(g->out,
@@ -245,7 +244,8 @@ static void where_time_went(const page *g) {
                   "for %" PRId64 " frames in %.1f s: %.2f s a frame, %.1f s a window of %d.",
                   most->name, percent(most->seconds, sum), sum, r->frames, r->seconds,
                   r->seconds / (double)(r->frames > 0 ? r->frames : 1),
-                  (r->encode_s + r->denoise_s + r->decode_s) / (double)(r->windows > 0 ? r->windows : 1),
+                  (r->stage_s[MS_STAGE_ENCODE] + r->stage_s[MS_STAGE_DENOISE] + r->stage_s[MS_STAGE_DECODE]) /
+                      (double)(r->windows > 0 ? r->windows : 1),
                   r->window_frames);
     if (!r->n_changes) /* the prediction was for the layout that it began with */
         ms_buf_printf(g->out, " A window was predicted to take %.1f s.", r->planned_window_s);
@@ -257,10 +257,10 @@ static void where_time_went(const page *g) {
 /* ---- what they rest on ---- */
 
 static void time_section(const page *g) {
-    stage stages[STAGES];
+    stage stages[MS_STAGE_COUNT];
     double sum = stages_of(g->r, stages), most = longest(stages)->seconds;
     ms_buf_printf(g->out, "<section><h2>Time per stage</h2>\n<table class='stages'><tbody>\n");
-    for (int i = 0; i < STAGES; i++)
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
         ms_buf_printf(
             g->out,
             "<tr><td>%s</td><td class='bar'><i style='width:%.1f%%'></i></td><td>%.2f s</td><td>%.1f "

@@ -60,8 +60,8 @@ static void fill_report(ms_job *j) {
     r->peak_resident_bytes = ms_host_peak_resident_bytes();
     r->window_frames = j->engine ? (int)ms_engine_window_frames(j->engine) : 0;
     ms_run_report_memory(r, j->mem, j->sampler);
-    r->faces_s = j->faces_worker.busy_s;
-    r->write_s = j->write_worker.busy_s + j->join_s;
+    r->stage_s[MS_STAGE_FACES] = j->faces_worker.busy_s;
+    r->stage_s[MS_STAGE_WRITE] = j->write_worker.busy_s + j->join_s;
     r->seconds = ms_now_s() - j->started;
 }
 

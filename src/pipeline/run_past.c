@@ -50,9 +50,7 @@ void ms_job_describe_past(ms_job *j) {
     past->peak_bytes = r->peak_resident_bytes;
     predict(j, (double)r->frames, (double)(r->frames - r->frames_without_face), past->computed_s,
             past->predicted_s);
-    const double measured_s[MS_STAGE_COUNT] = {r->load_s,    r->audio_s,  r->faces_s, r->encode_s,
-                                               r->denoise_s, r->decode_s, r->write_s};
-    memcpy(past->measured_s, measured_s, sizeof(measured_s));
+    memcpy(past->measured_s, r->stage_s, sizeof(past->measured_s));
 }
 
 void ms_job_record_past(ms_job *j) {

@@ -4,12 +4,9 @@
 #include "pipeline/run_job.h"
 
 static double *stage_seconds(ms_run_report *r, const char *stage) {
-    static const char *const names[] = {"load", "audio", "faces", "encode", "denoise", "decode", "write"};
-    double *const fields[] = {&r->load_s,    &r->audio_s,  &r->faces_s, &r->encode_s,
-                              &r->denoise_s, &r->decode_s, &r->write_s};
-    for (int i = 0; i < 7; i++)
-        if (strcmp(stage, names[i]) == 0)
-            return fields[i];
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
+        if (strcmp(stage, ms_stage_name((ms_stage)i)) == 0)
+            return &r->stage_s[i];
     return NULL;
 }
 
@@ -33,7 +30,7 @@ void ms_job_tell(ms_job *j, int64_t part, int64_t parts) {
                                 .parts = parts,
                                 .seconds = ms_now_s() - j->started,
                                 .eta_s = -1};
-    double spent = progress.seconds - j->report.load_s;
+    double spent = progress.seconds - j->report.stage_s[MS_STAGE_LOAD];
     if (j->total > 0 && here > 0)
         progress.eta_s = spent / (double)here * (double)(j->total - done);
     j->p->progress(j->p->arg, &progress);

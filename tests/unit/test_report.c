@@ -258,9 +258,9 @@ static ms_run_report *make_report(void) {
     for (int l = 0; l < MS_LEDGER_COUNT; l++)
         r->ledger_peak_bytes[l] = (size_t)(l + 1) * 20000000;
     r->seconds = 64;
-    r->load_s = 2;
-    r->denoise_s = 48.25;
-    r->decode_s = 8;
+    r->stage_s[MS_STAGE_LOAD] = 2;
+    r->stage_s[MS_STAGE_DENOISE] = 48.25;
+    r->stage_s[MS_STAGE_DECODE] = 8;
     r->planned_window_s = 2.5;
     return r;
 }
