@@ -2,19 +2,14 @@
 #include "test.h"
 
 #include "base/json.h"
-#include "support/cli.h"
+#include "support/run_inputs.h"
 #include "support/drawn.h"
 
 static char inputs[2048];
 
 static int prepare(void **state) {
     (void)state;
-    char line[1024];
-    snprintf(line, sizeof(line),
-             "%s --seed 3 --frames 2 --size 240x208 -o %s --track %s --speech-seed 9 --speech %s >/dev/null",
-             MS_DRAW_CLIP_PATH, test_file("in.mkv"), test_file("in.jsonl"), test_file("in.wav"));
-    assert_int_equal(system(line), 0);
-    assert_run_works("models --synthesize tiny -o %s", test_file("model"));
+    test_make_run_inputs(2, "240x208");
     snprintf(
         inputs, sizeof(inputs),
         "--video %s --track %s --audio %s --model %s --steps 1 --frames 2 --codec ffv1 --audio-out none -f",

@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 #include "media/video_reader.h"
-#include "support/cli.h"
+#include "support/run_inputs.h"
 #include "support/drawn.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -21,13 +21,8 @@ static char inputs[2048];
 
 static int prepare(void **state) {
     (void)state;
-    char line[1024];
     test_set_history(test_file("history.db"));
-    snprintf(line, sizeof(line),
-             "%s --seed 3 --frames %d --size 240x208 -o %s --track %s --speech-seed 9 --speech %s >/dev/null",
-             MS_DRAW_CLIP_PATH, FRAMES, test_file("in.mkv"), test_file("in.jsonl"), test_file("in.wav"));
-    assert_int_equal(system(line), 0);
-    assert_run_works("models --synthesize tiny -o %s", test_file("model"));
+    test_make_run_inputs(FRAMES, "240x208");
     snprintf(inputs, sizeof(inputs),
              "--video %s --track %s --audio %s --model %s --frames %d --codec ffv1 --audio-out none -f",
              test_file("in.mkv"), test_file("in.jsonl"), test_file("in.wav"), test_file("model"), FRAMES);

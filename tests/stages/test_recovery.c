@@ -4,9 +4,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "memsafe/run.h"
-#include "support/cli.h"
-#include "support/drawn.h"
+#include "support/run_inputs.h"
 
 #define FRAMES 20 /* a window and a short one */
 
@@ -14,32 +12,15 @@ static ms_run_params params;
 
 static int prepare(void **state) {
     (void)state;
-    char line[4096];
-    static char video[512], audio[512], track[512], model[512], output[512];
-    snprintf(video, sizeof(video), "%s", test_file("in.mkv"));
-    snprintf(audio, sizeof(audio), "%s", test_file("in.wav"));
-    snprintf(track, sizeof(track), "%s", test_file("in.jsonl"));
-    snprintf(model, sizeof(model), "%s", test_file("model"));
+    static char output[512];
     snprintf(output, sizeof(output), "%s", test_file("out.mkv"));
-    snprintf(line, sizeof(line),
-             "%s --seed 3 --frames %d --size 160x160 -o %s --track %s --speech-seed 9 --speech %s >/dev/null",
-             MS_DRAW_CLIP_PATH, FRAMES, video, track, audio);
-    assert_int_equal(system(line), 0);
-    assert_run_works("models --synthesize tiny -o %s", model);
-    ms_run_params_init(&params);
-    params.video = video;
-    params.audio = audio;
-    params.track = track;
-    params.model = model;
+    test_make_run_inputs(FRAMES, "160x160");
+    test_run_params(FRAMES, &params);
     params.output = output;
     params.steps = 1;
     params.guidance = 1;
     params.resolution = 64;
-    params.frames = FRAMES;
     params.segment_frames = 8;
-    params.codec = MS_OUTPUT_FFV1;
-    params.audio_output = MS_AUDIO_OUTPUT_NONE;
-    params.force = true;
     return 0;
 }
 
@@ -113,10 +94,7 @@ static uint64_t count_allocations(void) {
 
 static void walk(bool repeat, int samples) {
     tally t = {0};
-    ms_error err;
-    ms_run_params p = params;
-    assert_ms_ok(ms_run(&p, NULL, &err), &err);
-    uint64_t expected = hash_of_output(), total = count_allocations();
+    uint64_t total = count_allocations(), expected = hash_of_output();
     bool every = getenv("MEMSAFE_EVERY_ALLOCATION") != NULL;
     assert_true(total > 1000);
     uint64_t step = every ? 1 : total / (uint64_t)samples;

@@ -3,18 +3,13 @@
 
 #include "base/json.h"
 #include "memsafe/run.h"
-#include "support/cli.h"
+#include "support/run_inputs.h"
 
 static char inputs[2048];
 
 static int prepare(void **state) {
     (void)state;
-    char line[1024];
-    snprintf(line, sizeof(line),
-             "%s --seed 3 --frames 10 --size 240x208 -o %s --track %s --speech-seed 9 --speech %s >/dev/null",
-             MS_DRAW_CLIP_PATH, test_file("in.mkv"), test_file("in.jsonl"), test_file("in.wav"));
-    assert_int_equal(system(line), 0);
-    assert_run_works("models --synthesize tiny -o %s", test_file("model"));
+    test_make_run_inputs(10, "240x208");
     snprintf(inputs, sizeof(inputs),
              "--video %s --track %s --audio %s --model %s --steps 2 --frames 10 --codec ffv1 -f -o %s",
              test_file("in.mkv"), test_file("in.jsonl"), test_file("in.wav"), test_file("model"),

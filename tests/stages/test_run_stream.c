@@ -4,8 +4,8 @@
 #include "base/mem.h"
 #include "media/video_reader.h"
 #include "memsafe/run_stream.h"
-#include "support/cli.h"
 #include "support/drawn.h"
+#include "support/run_inputs.h"
 
 #define FRAMES 20 /* a window and a short one */
 
@@ -13,27 +13,9 @@ static ms_run_params params;
 
 static int prepare(void **state) {
     (void)state;
-    char line[4096];
-    static char video[512], audio[512], track[512], model[512];
-    snprintf(video, sizeof(video), "%s", test_file("in.mkv"));
-    snprintf(audio, sizeof(audio), "%s", test_file("in.wav"));
-    snprintf(track, sizeof(track), "%s", test_file("in.jsonl"));
-    snprintf(model, sizeof(model), "%s", test_file("model"));
-    snprintf(line, sizeof(line),
-             "%s --seed 3 --frames %d --size 240x208 -o %s --track %s --speech-seed 9 --speech %s >/dev/null",
-             MS_DRAW_CLIP_PATH, FRAMES, video, track, audio);
-    assert_int_equal(system(line), 0);
-    assert_run_works("models --synthesize tiny -o %s", model);
-    ms_run_params_init(&params);
-    params.video = video;
-    params.audio = audio;
-    params.track = track;
-    params.model = model;
+    test_make_run_inputs(FRAMES, "240x208");
+    test_run_params(FRAMES, &params);
     params.steps = 2;
-    params.frames = FRAMES;
-    params.codec = MS_OUTPUT_FFV1;
-    params.audio_output = MS_AUDIO_OUTPUT_NONE;
-    params.force = true;
     return 0;
 }
 

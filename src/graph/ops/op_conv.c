@@ -65,7 +65,7 @@ static ms_row_range reads(const ms_graph *g, const ms_node *node, int input, ms_
     const ms_conv_desc *d = node->desc;
     ms_conv2d_args a = shape_arguments(d, ms_graph_shape(g, d->src), ms_graph_shape(g, node->output));
     int64_t first = 0, last = 0;
-    if (input != OP_SRC)
+    if (input != OP_SRC && input != OP_SRC2)
         return out;
     ms_conv2d_reads(&a, out.first, out.end - 1, &first, &last);
     return (ms_row_range){first, last + 1};
