@@ -11,7 +11,8 @@ static inline void test_make_run_inputs(int frames, const char *size) {
     char line[4096];
     snprintf(line, sizeof(line),
              "%s --seed 3 --frames %d --size %s -o %s --track %s --speech-seed 9 --speech %s >/dev/null",
-             MS_DRAW_CLIP_PATH, frames, size, test_file("in.mkv"), test_file("in.jsonl"), test_file("in.wav"));
+             MS_DRAW_CLIP_PATH, frames, size, test_file("in.mkv"), test_file("in.jsonl"),
+             test_file("in.wav"));
     assert_int_equal(system(line), 0);
     assert_run_works("models --synthesize tiny -o %s", test_file("model"));
 }
