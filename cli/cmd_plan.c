@@ -47,6 +47,10 @@ static void print_memory(const ms_plan_report *r) {
     printf(r->host_bytes ? "Device memory at the peak\n" : "Memory at the peak\n");
     if (!r->host_bytes)
         print_host(r);
+    if (r->face_bytes)
+        row("networks that find faces", r->face_bytes);
+    if (r->cache_bytes)
+        row("cache of latents, while there is room", r->cache_bytes);
     row("buffers and plans", r->buffer_bytes);
     row("weights that stay", r->resident_bytes);
     row("buffer for weights that pass through", r->stream_bytes);
@@ -69,7 +73,7 @@ static void print_time(const plan_state *s, const ms_plan_report *r) {
         printf("Time\n  not known: the device is not here\n");
         return;
     }
-    printf("Time (predicted for this machine)\n");
+    printf("Time (predicted for this machine; faces and write go on beside the rest)\n");
     for (int i = 0; i < MS_STAGE_COUNT; i++)
         printf("  %-16s %8.1f s %5.1f %%\n", ms_stage_name((ms_stage)i), r->stage_s[i],
                100 * r->stage_s[i] / r->total_s);
@@ -116,13 +120,13 @@ static void print_json(const ms_plan_report *r) {
            ms_rung_name(r->rung), r->tier, r->precision, r->resolution, r->wanted_resolution,
            r->vae_encode_batch, r->vae_decode_batch, r->attention_parts,
            r->serial_branches ? "true" : "false", r->slice_frames, r->slice_pixels, r->stripe_rows);
-    printf(
-        " \"bytes\": {\"process\": %zu, \"codec\": %zu, \"frames\": %zu, \"buffers\": %zu, \"weights\": %zu, "
-        "\"stream\": %zu, \"arena\": %zu, \"peak\": %zu, \"budget\": %zu, \"least\": %zu, "
-        "\"all_weights\": %zu, \"streamed\": %zu, \"host\": %zu},\n \"phases\": [",
-        r->process_bytes, r->codec_bytes, r->frame_bytes, r->buffer_bytes, r->resident_bytes, r->stream_bytes,
-        r->arena_bytes, r->peak_bytes, r->budget_bytes, r->least_bytes, r->weight_bytes, r->streamed_bytes,
-        r->host_bytes);
+    printf(" \"bytes\": {\"process\": %zu, \"codec\": %zu, \"frames\": %zu, \"faces\": %zu, \"cache\": %zu, "
+           "\"buffers\": %zu, \"weights\": %zu, "
+           "\"stream\": %zu, \"arena\": %zu, \"peak\": %zu, \"budget\": %zu, \"least\": %zu, "
+           "\"all_weights\": %zu, \"streamed\": %zu, \"host\": %zu},\n \"phases\": [",
+           r->process_bytes, r->codec_bytes, r->frame_bytes, r->face_bytes, r->cache_bytes, r->buffer_bytes,
+           r->resident_bytes, r->stream_bytes, r->arena_bytes, r->peak_bytes, r->budget_bytes, r->least_bytes,
+           r->weight_bytes, r->streamed_bytes, r->host_bytes);
     for (int i = 0; i < r->n_phases; i++)
         printf("%s{\"name\": \"%s\", \"arena_bytes\": %zu, \"lower_bound_bytes\": %zu, \"operations\": %d, "
                "\"tflop\": %.4f}",
@@ -219,8 +223,7 @@ static const cli_option plan_options[] = {
     {"html", 0, CLI_TEXT, offsetof(plan_state, html), "FILE", "the drawing and the tables as one page", 0, 0},
     {"compare", 0, CLI_FLAG, offsetof(plan_state, compare), NULL,
      "a table of 8 to 80 GiB and 50 to 500 frames", 0, 0},
-    {"tracked", 0, CLI_FLAG, P(tracked), NULL,
-     "faces come from a track file: the prediction leaves out finding them", 0, 0},
+    {"tracked", 0, CLI_FLAG, P(tracked), NULL, "faces come from a track file: no networks find them", 0, 0},
     {"backend", 0, CLI_CHOICE, offsetof(plan_state, backend), "cpu|dummy",
      "dummy: a device that is not here, of --device-memory", 0, 0},
     {"device-memory", 0, CLI_BYTES, P(device_bytes), "SIZE", "of that device, like 80G", 0, 0},

@@ -128,9 +128,9 @@ static void report_times(ms_buf *b, const ms_run_report *r) {
     ms_buf_printf(b, "  \"seconds\": {\"total\": %.3f", r->seconds);
     for (int i = 0; i < MS_STAGE_COUNT; i++)
         ms_buf_printf(b, ", \"%s\": %.3f", ms_stage_name((ms_stage)i), r->stage_s[i]);
-    ms_buf_printf(b, "},\n  \"planned_seconds\": {");
+    ms_buf_printf(b, "},\n  \"planned_seconds\": {\"total\": %.3f", r->planned_total_s);
     for (int i = 0; i < MS_STAGE_COUNT; i++)
-        ms_buf_printf(b, "%s\"%s\": %.3f", i ? ", " : "", ms_stage_name((ms_stage)i), r->planned_s[i]);
+        ms_buf_printf(b, ", \"%s\": %.3f", ms_stage_name((ms_stage)i), r->planned_s[i]);
     ms_buf_printf(b, "},\n  \"history_warning\": ");
     ms_buf_json_string(b, r->history_warning);
     ms_buf_printf(b, "\n}\n");

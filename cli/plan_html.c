@@ -44,6 +44,11 @@ static void memory_table(ms_buf *out, const ms_plan_report *r) {
                        "<th class='n'>of the peak</tr>\n");
     if (!r->host_bytes)
         host_rows(out, r, r->peak_bytes);
+    memory_row(out, "face networks",
+               "detector and landmarks with their own arena: they run beside the others", r->face_bytes,
+               r->peak_bytes);
+    memory_row(out, "cache of latents", "of a clip that goes round; given up first", r->cache_bytes,
+               r->peak_bytes);
     memory_row(out, "buffers", "latents, speech features, the plans themselves", r->buffer_bytes,
                r->peak_bytes);
     memory_row(out, "weights that stay", "read once, kept for the whole run", r->resident_bytes,

@@ -236,6 +236,7 @@ typedef struct ms_run_report {
     double planned_window_s; /* predicted time of a full window */
     double planned_s
         [MS_STAGE_COUNT];      /* predicted before the first window; all 0 when the length was not known */
+    double planned_total_s;    /* of those: finding faces and writing go on beside the model */
     char history_warning[256]; /* what was wrong with the history; empty = nothing */
     int recoveries; /* allocations that failed on the way, and were got over with a smaller layout */
     int n_changes;  /* the first MS_RUN_MAX_CHANGES are kept */

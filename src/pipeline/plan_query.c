@@ -10,8 +10,14 @@
 #include "face/restore.h"
 #include "memory/host.h"
 #include "models/synthesize.h"
+#include "pipeline/face_source.h"
 #include "pipeline/plan_svg.h"
 #include "pipeline/run_history.h"
+#include "pipeline/run_latents.h"
+
+/* Of the published networks, which a shape without a folder stands for: det_10g has 3.86 M parameters, 2d106det 1.25 M, of
+   four bytes; the detector's first layers hold 28 and 56 planes of 256 x 256 floats; then its input and output. */
+#define PUBLISHED_FACE_BYTES ((size_t)((3.86e6 + 1.25e6) * 4 + (28 + 56) * 65536.0 * 4 + 4.5e6))
 
 void ms_plan_params_init(ms_plan_params *p) {
     ms_run_params run;
@@ -69,7 +75,21 @@ static ms_status read_silence(void *context, int64_t first, int64_t count, float
     return MS_OK;
 }
 
-static ms_run_others others_of(const ms_plan_params *p, const ms_model_files *files, int side, int threads) {
+typedef struct planning {
+    const ms_plan_params *p;
+    ms_model_files files;
+    ms_run_policy policy;
+    ms_engine_params engine;
+    ms_run_others others;
+    size_t process_bytes, face_bytes;
+    ms_run_speed speed;
+    ms_run_plan_params ask;
+    ms_run_plan plan, least;
+} planning;
+
+static ms_run_others others_of(const planning *a, int side, int threads) {
+    const ms_plan_params *p = a->p;
+    const ms_model_files *files = &a->files;
     ms_face_geometry geometry;
     size_t work = 0, face = (size_t)side * (size_t)side * 3;
     if (ms_face_geometry_init(side, &geometry, NULL) == MS_OK) {
@@ -83,10 +103,51 @@ static ms_run_others others_of(const ms_plan_params *p, const ms_model_files *fi
                         .window_frames = files->unet_config.num_frames,
                         .max_gap = p->max_gap,
                         .turns = p->turns};
-    return (ms_run_others){.process_bytes = ms_host_resident_bytes() + MS_RUN_PROCESS_BYTES,
+    return (ms_run_others){.process_bytes = a->process_bytes,
                            .codec_bytes = ms_run_codec_bytes(p->width, p->height, p->codec, p->frames),
                            .frame_bytes = ms_run_frame_bytes(&clip) + work +
                                           (size_t)files->unet_config.num_frames * face};
+}
+
+/* Of the networks that find faces, with their arena: they run beside the others. */
+static ms_status find_face_bytes(const ms_plan_params *p, ms_device *dev, size_t *ret_bytes, ms_error *err) {
+    ms_model_names names = {.dir = p->model};
+    ms_model_files files;
+    ms_mem_usage before, after;
+    *ret_bytes = p->tracked ? 0 : PUBLISHED_FACE_BYTES;
+    if (p->tracked || !p->model || ms_model_files_find(&names, MS_PART_FACES, &files, NULL) != MS_OK)
+        return MS_OK;
+    const ms_face_finder_params params = {.dev = dev,
+                                          .detector = files.detector,
+                                          .landmarks = files.landmarks,
+                                          .frame_width = p->width,
+                                          .frame_height = p->height,
+                                          .max_gap = p->max_gap};
+    ms_face_finder *finder = NULL;
+    size_t arena = 0;
+    ms_mem_get_usage(dev->mem, &before);
+    MS_TRY(ms_face_finder_create(&params, &finder, &arena, err));
+    ms_mem_get_usage(dev->mem, &after);
+    ms_face_finder_destroy(&finder);
+    *ret_bytes = after.current_bytes - before.current_bytes + arena;
+    return MS_OK;
+}
+
+/* The cache of a run whose clip goes round, of an unknown length. */
+static size_t cache_bytes(const ms_plan_params *p, const planning *a) {
+    ms_run_params run;
+    ms_run_params_init(&run);
+    const ms_run_latents_params params = {
+        .dev = a->engine.dev,
+        .run = &run,
+        .files = &a->files,
+        .precision = a->policy.precision,
+        .resolution = a->engine.resolution,
+        .tier_rank_percent = (int)a->policy.profile.value[MS_FIELD_SVD_RANK],
+        .output_frames = p->frames,
+        .room_bytes =
+            a->policy.budget_bytes > a->plan.peak_bytes ? a->policy.budget_bytes - a->plan.peak_bytes : 0};
+    return p->turns ? ms_run_latents_bytes(&params) : 0;
 }
 
 static void predict(const ms_plan_params *p, const ms_run_plan *plan, const ms_run_speed *speed, int threads,
@@ -101,14 +162,14 @@ static void predict(const ms_plan_params *p, const ms_run_plan *plan, const ms_r
                             .threads = threads};
     ms_run_compute(speed, plan->stage_s, &extent, computed_s);
     ms_run_predict(speed, plan->rung, computed_s, r->stage_s);
-    for (int i = 0; i < MS_STAGE_COUNT; i++)
-        r->total_s += r->stage_s[i];
+    r->total_s = ms_run_total_seconds(r->stage_s, ceil(extent.windows));
     for (int i = MS_STAGE_ENCODE; i <= MS_STAGE_DECODE; i++)
         r->window_s += plan->stage_s[i] * speed->ratio[plan->rung][i];
 }
 
-static void describe(const ms_run_plan *plan, const ms_run_others *others, const ms_engine *engine,
-                     ms_plan_report *r) {
+static void describe(const planning *a, const ms_engine *engine, ms_plan_report *r) {
+    const ms_run_plan *plan = &a->plan;
+    const ms_run_others *others = &a->others;
     ms_engine_phase phases[MS_ENGINE_PHASES];
     r->rung = plan->rung;
     r->resolution = ms_engine_resolution(engine);
@@ -123,13 +184,15 @@ static void describe(const ms_run_plan *plan, const ms_run_others *others, const
     r->process_bytes = others->process_bytes;
     r->codec_bytes = others->codec_bytes;
     r->frame_bytes = others->frame_bytes;
+    r->face_bytes = a->face_bytes;
+    r->cache_bytes = cache_bytes(a->p, a);
     r->buffer_bytes = plan->engine.held_bytes;
     r->arena_bytes = plan->engine.arena_bytes;
     r->resident_bytes = plan->engine.resident_bytes;
     r->stream_bytes = plan->engine.stream_bytes;
     r->weight_bytes = plan->engine.weight_bytes;
     r->streamed_bytes = plan->engine.streamed_bytes;
-    r->peak_bytes = plan->peak_bytes;
+    r->peak_bytes = plan->peak_bytes + r->cache_bytes;
     r->n_phases = ms_engine_get_phases(engine, phases);
     for (int i = 0; i < r->n_phases; i++) {
         const ms_network *n = phases[i].network;
@@ -140,17 +203,6 @@ static void describe(const ms_run_plan *plan, const ms_run_others *others, const
                                       .tflop = ms_graph_flops(n->graph) * 1e-12};
     }
 }
-
-typedef struct planning {
-    const ms_plan_params *p;
-    ms_model_files files;
-    ms_run_policy policy;
-    ms_engine_params engine;
-    ms_run_others others;
-    ms_run_speed speed;
-    ms_run_plan_params ask;
-    ms_run_plan plan, least;
-} planning;
 
 static ms_status prepare(planning *a, ms_device *dev, ms_plan_report *r, ms_error *err) {
     const ms_plan_params *p = a->p;
@@ -192,12 +244,10 @@ static ms_status prepare(planning *a, ms_device *dev, ms_plan_report *r, ms_erro
 static ms_status choose(planning *a, size_t *ret_host_bytes, ms_error *err) {
     int wanted = a->engine.resolution;
     for (;;) {
-        a->others = others_of(a->p, &a->files, a->engine.resolution, ms_pool_threads(a->engine.dev->pool));
-        a->ask.other_bytes = a->others.process_bytes + a->others.codec_bytes + a->others.frame_bytes;
-        if (is_elsewhere(a->p)) { /* that is the host's then */
-            *ret_host_bytes = a->ask.other_bytes;
-            a->ask.other_bytes = 0;
-        }
+        a->others = others_of(a, a->engine.resolution, ms_pool_threads(a->engine.dev->pool));
+        size_t host = a->others.process_bytes + a->others.codec_bytes + a->others.frame_bytes;
+        *ret_host_bytes = is_elsewhere(a->p) ? host : 0;
+        a->ask.other_bytes = a->face_bytes + (is_elsewhere(a->p) ? 0 : host);
         MS_TRY(ms_run_plan_least(&a->ask, &a->least, err));
         ms_status status = ms_run_plan_choose(&a->ask, &a->plan, err);
         int lower = ms_run_lower_resolution(a->engine.resolution);
@@ -205,13 +255,13 @@ static ms_status choose(planning *a, size_t *ret_host_bytes, ms_error *err) {
             a->engine.resolution = lower;
             continue;
         }
+        if (status == MS_BUDGET)
+            a->plan = a->least;
         if (status == MS_BUDGET && a->p->allow_downscale && a->engine.resolution != wanted)
             return ms_fail(err, MS_BUDGET,
                            "a budget of %.0f MB is too small even at %d px: this run needs at least %.0f MB",
                            floor((double)a->ask.budget_bytes / 1e6), a->engine.resolution,
                            ceil((double)a->least.peak_bytes / 1e6));
-        if (status == MS_BUDGET)
-            a->plan = a->least;
         return status;
     }
 }
@@ -220,6 +270,9 @@ static ms_status plan_on(planning *a, ms_device *dev, ms_plan_report *r, char **
     ms_engine *engine = NULL;
     MS_TRY(prepare(a, dev, r, err));
     int wanted = a->engine.resolution;
+    a->process_bytes =
+        ms_host_resident_bytes() + MS_RUN_PROCESS_BYTES; /* before anything that is freed again */
+    MS_TRY(find_face_bytes(a->p, dev, &a->face_bytes, err));
     ms_status fit = choose(a, &r->host_bytes, err);
     if (fit != MS_OK && fit != MS_BUDGET)
         return fit;
@@ -230,7 +283,7 @@ static ms_status plan_on(planning *a, ms_device *dev, ms_plan_report *r, char **
     snprintf(r->tier, sizeof(r->tier), "%s", ms_tier_name(a->policy.profile.tier));
     a->engine.layout = a->plan.layout;
     MS_TRY(ms_engine_create(&a->engine, NULL, &engine, fit == MS_OK ? err : NULL));
-    describe(&a->plan, &a->others, engine, r);
+    describe(a, engine, r);
     r->windows = (a->p->frames + r->window_frames - 1) / r->window_frames;
     if (!is_elsewhere(a->p))
         predict(a->p, &a->plan, &a->speed, ms_pool_threads(dev->pool), r);

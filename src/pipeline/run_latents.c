@@ -56,6 +56,12 @@ static const char *reason_against(const ms_run_latents_params *p, const ms_laten
     return NULL;
 }
 
+size_t ms_run_latents_bytes(const ms_run_latents_params *p) {
+    ms_latent_cache_params c;
+    size_up(p, p->run->latent_rank ? p->run->latent_rank : p->tier_rank_percent, &c);
+    return reason_against(p, &c) ? 0 : ms_latent_cache_bytes(&c);
+}
+
 ms_status ms_run_latents_open(const ms_run_latents_params *p, ms_run_latents *l, ms_error *err) {
     int rank = p->run->latent_rank ? p->run->latent_rank : p->tier_rank_percent;
     *l = (ms_run_latents){0};

@@ -37,6 +37,8 @@ typedef struct ms_run_latents {
    is no error. */
 ms_status ms_run_latents_open(const ms_run_latents_params *params, ms_run_latents *ret_latents,
                               ms_error *err);
+/* What such a cache would come to hold, as ms_run_latents_open() decides it; 0 = there would be none. */
+size_t ms_run_latents_bytes(const ms_run_latents_params *params);
 void ms_run_latents_close(ms_run_latents *latents);
 
 /* At a change of pressure: given up while there is any, begun anew when there is none. */

@@ -1,4 +1,5 @@
 /* What a run learns from earlier ones, and what it leaves to later ones. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,6 +33,8 @@ void ms_job_predict(ms_job *j) {
         j->report.planned_window_s += j->plan.stage_s[i] * j->speed.ratio[j->plan.rung][i];
     if (j->total > 0)
         predict(j, (double)j->total, (double)j->total, computed_s, j->report.planned_s);
+    double windows = ceil((double)j->total / (double)j->files.unet_config.num_frames);
+    j->report.planned_total_s = ms_run_total_seconds(j->report.planned_s, windows);
 }
 
 /* Predicted is what would have been said of the frames and faces that there turned out to be. */

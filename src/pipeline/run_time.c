@@ -66,6 +66,13 @@ void ms_run_predict(const ms_run_speed *speed, ms_rung rung, const double comput
         ret_s[i] = computed_s[i] * speed->ratio[rung][i];
 }
 
+double ms_run_total_seconds(const double stage_s[MS_STAGE_COUNT], double windows) {
+    double faces = stage_s[MS_STAGE_FACES], write = stage_s[MS_STAGE_WRITE],
+           model = stage_s[MS_STAGE_ENCODE] + stage_s[MS_STAGE_DENOISE] + stage_s[MS_STAGE_DECODE];
+    double longest = fmax(model, fmax(faces, write)), others = faces + model + write - longest;
+    return stage_s[MS_STAGE_LOAD] + stage_s[MS_STAGE_AUDIO] + longest + others / fmax(windows, 1);
+}
+
 double ms_run_window_seconds(const ms_run_speed *speed, const double window_s[MS_STAGE_COUNT]) {
     const double *ratio = speed->ratio[MS_RUNG_AUTO];
     double sum = 0;

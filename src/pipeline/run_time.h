@@ -37,6 +37,10 @@ void ms_run_compute(const ms_run_speed *speed, const double window_s[MS_STAGE_CO
 void ms_run_predict(const ms_run_speed *speed, ms_rung rung, const double computed_s[MS_STAGE_COUNT],
                     double ret_s[MS_STAGE_COUNT]);
 
+/* Of the whole run: the model waits for the first window's faces and the last window's frames are written after it, otherwise
+   the three go on side by side. */
+double ms_run_total_seconds(const double stage_s[MS_STAGE_COUNT], double windows);
+
 /* Encode, denoise and decode of a window, corrected alike for all rungs: what layouts are chosen by. */
 double ms_run_window_seconds(const ms_run_speed *speed, const double window_s[MS_STAGE_COUNT]);
 

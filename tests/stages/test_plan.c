@@ -20,8 +20,8 @@ static ms_json_doc *plan(const char *options) {
 
 static void the_parts_add_up(void **state) {
     (void)state;
-    static const char *const parts[] = {"process", "codec",  "frames", "buffers",
-                                        "weights", "stream", "arena"};
+    static const char *const parts[] = {"process", "codec",   "frames", "faces", "cache",
+                                        "buffers", "weights", "stream", "arena"};
     static const char *const options[] = {"", "--budget 1G", "--shape latentsync-1.6 --budget 3G --deepcache",
                                           "--shape tiny --size 333x127 --looping",
                                           "--force-rung single-frame"};
@@ -70,17 +70,18 @@ static void the_arena_is_as_small_as_can_be(void **state) {
     }
 }
 
-static void the_time_is_the_sum_of_its_stages(void **state) {
+static void stages_go_on_side_by_side(void **state) {
     (void)state;
     ms_json_doc *doc = plan("--shape tiny --frames 160"), *twice = plan("--shape tiny --frames 320");
     const ms_json *root = ms_json_root(doc), *stages = ms_json_get(root, "stage_s");
-    double sum = 0;
+    double sum = 0, model = 0, total = ms_json_get(root, "total_s")->number;
     assert_int_equal(stages->count, 7);
     for (const ms_json *s = stages->child; s; s = s->next) {
         assert_true(s->number >= 0);
         sum += s->number;
+        model += strcmp(s->key, "faces") && strcmp(s->key, "write") ? s->number : 0;
     }
-    assert_true(sum > 0 && fabs(sum - ms_json_get(root, "total_s")->number) < 0.01);
+    assert_true(model > 0 && total >= model - 0.01 && total <= sum + 0.01);
     /* Twice the frames take twice the time of all that goes by frames. */
     const ms_json *more = ms_json_get(ms_json_root(twice), "stage_s");
     static const char *const by_frames[] = {"faces", "encode", "denoise", "decode", "write"};
@@ -103,7 +104,8 @@ static void stripes_take_longer(void **state) {
         seconds[i] = ms_json_get(ms_json_get(ms_json_root(doc), "stage_s"), "decode")->number;
         ms_json_doc_destroy(&doc);
     }
-    assert_true(seconds[1] > 1.4 * seconds[0]);
+    assert_true(seconds[1] >
+                1.2 * seconds[0]); /* 1.9 of the arithmetic; how much time that is, the machine decides */
 }
 
 /* A device that is not here: its tier, its precision, its memory apart from the host's. */
@@ -125,8 +127,8 @@ static void other_devices_are_planned_for(void **state) {
         assert_string_equal(ms_json_get(root, "tier")->string, rows[i].tier);
         assert_string_equal(ms_json_get(root, "precision")->string, rows[i].precision);
         assert_true(fabs(bytes_of(root, "budget") - atof(rows[i].size) * 0x1p30 * (1 - rows[i].margin)) < 2);
-        assert_true(bytes_of(root, "buffers") + bytes_of(root, "weights") + bytes_of(root, "stream") +
-                        bytes_of(root, "arena") ==
+        assert_true(bytes_of(root, "faces") + bytes_of(root, "buffers") + bytes_of(root, "weights") +
+                        bytes_of(root, "stream") + bytes_of(root, "arena") ==
                     bytes_of(root, "peak"));
         assert_true(bytes_of(root, "process") + bytes_of(root, "codec") + bytes_of(root, "frames") ==
                     bytes_of(root, "host"));
@@ -259,7 +261,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_parts_add_up),
         cmocka_unit_test(the_arena_is_as_small_as_can_be),
-        cmocka_unit_test(the_time_is_the_sum_of_its_stages),
+        cmocka_unit_test(stages_go_on_side_by_side),
         cmocka_unit_test(stripes_take_longer),
         cmocka_unit_test(other_devices_are_planned_for),
         cmocka_unit_test(budgets_are_compared),
