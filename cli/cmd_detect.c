@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "commands.h"
+#include "demo_model.h"
 #include "fps.h"
 #include "memsafe/detect.h"
 #include "progress.h"
@@ -31,9 +32,12 @@ static int detect_run(const void *state, char **arguments, int n_arguments) {
     (void)arguments;
     (void)n_arguments;
     detect_state s = *(const detect_state *)state;
+    char demo_model[4096];
     ms_detect_report report;
     ms_error err;
     ms_error_clear(&err);
+    if (cli_demo_faces(&s.p.model, s.p.faces, demo_model, sizeof(demo_model), &err) != MS_OK)
+        return cli_fail(&err);
     if (s.fps && cli_parse_fps(s.fps, &s.p.fps_num, &s.p.fps_den, &err) != MS_OK)
         return cli_fail(&err);
     s.p.frames = s.frames;
@@ -56,7 +60,7 @@ static int detect_run(const void *state, char **arguments, int n_arguments) {
 static const cli_option detect_options[] = {
     {"video", 'v', CLI_TEXT, P(video), "FILE", "video to look through", 0, 0},
     {"out", 'o', CLI_TEXT, P(output), "FILE", "JSON lines to write", 0, 0},
-    {"model", 'm', CLI_TEXT, P(model), "DIR", "model folder", 0, 0},
+    {"model", 'm', CLI_TEXT, P(model), "DIR", "model folder (default: the demo model)", 0, 0},
     {"faces", 0, CLI_TEXT, P(faces), "DIR", "folder of det_10g.onnx and 2d106det.onnx", 0, 0},
     {"face", 0, CLI_INT, P(face), "N", "follow the N-th face to appear, from 0 (default: the largest)", 0,
      1000},
@@ -73,7 +77,7 @@ static const cli_option detect_options[] = {
 const cli_command cli_detect_command = {
     .name = "detect",
     .summary = "Find the faces of a video and write them as a track file",
-    .usage = "--video FILE --model DIR -o FILE",
+    .usage = "--video FILE [--model DIR] -o FILE",
     .text = "A line for each frame with a face: "
             "{\"frame\":0,\"bbox\":[x1,y1,x2,y2],\"landmarks106\":[[x,y],...]}.\n"
             "`memsafe run --track` reads it in place of detecting.",

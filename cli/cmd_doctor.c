@@ -59,10 +59,10 @@ static void check_codecs(void) {
 #endif
 }
 
-static bool check_model(const doctor_state *s) {
+static ms_status check_model(const doctor_state *s) {
     const ms_model_names names = {.dir = s->model};
     printf("Model %s\n", s->model);
-    return cli_model_check(&names, s->quick) == MS_OK;
+    return cli_model_check(&names, s->quick);
 }
 
 static int doctor_run(const void *state, char **arguments, int n_arguments) {
@@ -75,10 +75,10 @@ static int doctor_run(const void *state, char **arguments, int n_arguments) {
     check_codecs();
     printf("Device\n  cpu                  yes      %s, %d CPUs, %s, %.1f GiB free\n", host.cpu_name,
            host.cpus, ms_isa_name(ms_isa_detect()), (double)ms_host_free_bytes(&host) / 0x1p30);
-    bool model_good = !s->model || check_model(s);
-    if (problems == 0 && model_good)
+    ms_status model = s->model ? check_model(s) : MS_OK;
+    if (problems == 0 && model == MS_OK)
         printf("Nothing is missing.\n");
-    return model_good ? 0 : ms_status_exit_code(MS_BAD_MODEL);
+    return ms_status_exit_code(model);
 }
 
 static const cli_option doctor_options[] = {

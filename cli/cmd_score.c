@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "commands.h"
+#include "demo_model.h"
 #include "pipeline/score.h"
 #include "progress.h"
 
@@ -105,9 +106,12 @@ static void print_likeness(const char *what, const ms_score_likeness *l) {
 static void print_text(const ms_score_report *r) {
     printf("Frames         %lld, %lld of them with a face, %g a second\n", (long long)r->frames,
            (long long)r->frames_with_face, r->fps);
-    printf(
-        "Lip sync       %+d frames (mouth after sound), confidence %.3f, correlation %.3f; unshifted %.3f\n",
-        r->sync_offset_frames, r->sync_confidence, r->sync_r, r->sync_r_unshifted);
+    if (!isfinite(r->sync_r_unshifted))
+        printf("Lip sync       not to be judged: the speech is silent, or the mouth does not move\n");
+    else
+        printf("Lip sync       %+d frames (mouth after sound), confidence %.3f, correlation %.3f; unshifted "
+               "%.3f\n",
+               r->sync_offset_frames, r->sync_confidence, r->sync_r, r->sync_r_unshifted);
     if (r->has_truth)
         printf("  the truth's  %+d frames, confidence %.3f\n", r->sync_truth_offset_frames,
                r->sync_truth_confidence);
@@ -132,9 +136,12 @@ static int score_run(const void *state, char **arguments, int n_arguments) {
     (void)arguments;
     (void)n_arguments;
     score_state s = *(const score_state *)state;
+    char demo_model[4096];
     ms_score_report report;
     ms_error err;
     ms_error_clear(&err);
+    if (cli_demo_faces(&s.p.model, s.p.faces, demo_model, sizeof(demo_model), &err) != MS_OK)
+        return cli_fail(&err);
     s.p.frames = s.frames;
     cli_progress progress = cli_progress_begin((cli_progress_mode)s.progress);
     s.p.progress = show;
@@ -162,7 +169,8 @@ static const cli_option score_options[] = {
     {"input", 0, CLI_TEXT, P(input), "FILE", "video that the run was given", 0, 0},
     {"track", 0, CLI_TEXT, P(track), "FILE",
      "faces (default: detected in the input, else the truth's video, else the video)", 0, 0},
-    {"model", 'm', CLI_TEXT, P(model), "DIR", "model folder; its face nets are used", 0, 0},
+    {"model", 'm', CLI_TEXT, P(model), "DIR",
+     "model folder; its face nets are used (default: the demo model)", 0, 0},
     {"faces", 0, CLI_TEXT, P(faces), "DIR", "folder of det_10g.onnx and 2d106det.onnx", 0, 0},
     {"window", 0, CLI_INT, P(window), "N", "frames of the run's windows, for flicker (default 16)", 2, 1000},
     {"frames", 0, CLI_INT, offsetof(score_state, frames), "N", "judge so many frames; 0 = all", 0,
@@ -176,7 +184,7 @@ static const cli_option score_options[] = {
 const cli_command cli_score_command = {
     .name = "score",
     .summary = "Judge a lip-synced video: sync, mouth, pictures, identity, flicker",
-    .usage = "--video FILE --audio FILE (--model DIR | --faces DIR) [--truth FILE] [--input FILE]",
+    .usage = "--video FILE --audio FILE [--model DIR | --faces DIR] [--truth FILE] [--input FILE]",
     .text = "Lip sync is the correlation of the mouth's opening, by the landmark net, with the amplitude of "
             "the speech\n"
             "from 320 to 3000 Hz, at shifts of -15 to 15 frames: the best shift is the offset, its "

@@ -53,3 +53,13 @@ ms_status cli_demo_model(char *ret_path, size_t bytes, ms_error *err) {
         "in MEMSAFE_DEMO_MODEL",
         MS_DATA_DIR);
 }
+
+ms_status cli_demo_faces(const char **model, const char *faces, char *path, size_t bytes, ms_error *err) {
+    if (*model || faces)
+        return MS_OK;
+    MS_TRY(cli_demo_model(path, bytes, err));
+    *model = path;
+    fprintf(stderr, "memsafe: no --model: the demo model's face nets, which know drawn faces only (%s)\n",
+            path);
+    return MS_OK;
+}

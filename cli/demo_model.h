@@ -17,4 +17,8 @@
  */
 ms_status cli_demo_model(char *ret_path, size_t bytes, ms_error *err);
 
+/* For commands that use face nets alone: *model becomes the demo model's folder, kept in `path`, when neither it nor a
+   folder of face nets was named. */
+ms_status cli_demo_faces(const char **model, const char *faces, char *path, size_t bytes, ms_error *err);
+
 #endif

@@ -205,7 +205,7 @@ static int run_command(const cli_command *c, int argc, char **argv) {
     return code;
 }
 
-int cli_dispatch(const cli_command *const *commands, int argc, char **argv) {
+static int dispatch(const cli_command *const *commands, const cli_command *parent, int argc, char **argv) {
     for (; *commands; commands++) {
         const cli_command *c = *commands;
         if (strcmp(last_word(c->name), argv[0]) != 0)
@@ -216,10 +216,15 @@ int cli_dispatch(const cli_command *const *commands, int argc, char **argv) {
             cli_print_help(c);
             return argc < 2 ? ms_status_exit_code(MS_INVALID_ARGUMENT) : 0;
         }
-        return cli_dispatch(c->children, argc - 1, argv + 1);
+        return dispatch(c->children, c, argc - 1, argv + 1);
     }
-    fprintf(stderr, "memsafe: there is no command \"%s\"; `memsafe --help` lists them\n", argv[0]);
+    fprintf(stderr, "memsafe: there is no command \"%s\"; `memsafe%s%s --help` lists them\n", argv[0],
+            parent ? " " : "", parent ? parent->name : "");
     return ms_status_exit_code(MS_INVALID_ARGUMENT);
+}
+
+int cli_dispatch(const cli_command *const *commands, int argc, char **argv) {
+    return dispatch(commands, NULL, argc, argv);
 }
 
 void cli_print_help(const cli_command *c) {

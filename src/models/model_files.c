@@ -175,6 +175,11 @@ static ms_status find_faces(const ms_model_names *names, ms_model_files *f, ms_e
         MS_TRY(join(dir, names->dir, "auxiliary/models/buffalo_l", err));
     else
         return ms_fail(err, MS_INVALID_ARGUMENT, "no face nets were named and no model folder (--model DIR)");
+    if (!is_folder(dir))
+        return ms_fail(err, MS_BAD_MODEL,
+                       "%s: is no folder: the face nets %s and %s belong there; a track file of the faces "
+                       "(--track) does without",
+                       dir, detector[0], landmarks[0]);
     MS_TRY(first_of(f->detector, dir, detector, "face detector", err));
     return first_of(f->landmarks, dir, landmarks, "landmark net", err);
 }
