@@ -230,10 +230,14 @@ static ms_status make(ms_engine *e, ms_error *err) {
     if (e->latent_channels != c->out_channels)
         return ms_fail(err, MS_BAD_MODEL, "the VAE has %lld latent channels, the UNet %d",
                        (long long)e->latent_channels, c->out_channels);
-    e->window_frames = c->num_frames;
+    e->window_frames = e->p.frames > 0 && e->p.frames < c->num_frames ? e->p.frames : c->num_frames;
     const ms_engine_layout *l = &e->p.layout;
     e->encode_batch = l->encode_batch ? l->encode_batch : ms_engine_paying_batch(e->resolution);
     e->decode_batch = l->decode_batch ? l->decode_batch : ms_engine_paying_batch(e->resolution);
+    if (e->encode_batch > e->window_frames)
+        e->encode_batch = e->window_frames;
+    if (e->decode_batch > e->window_frames)
+        e->decode_batch = e->window_frames;
     MS_TRY(ms_weights_create(e->p.dev, &e->whisper_weights, err));
     MS_TRY(ms_weights_create(e->p.dev, &e->vae_weights, err));
     MS_TRY(ms_weights_create(e->p.dev, &e->unet_weights, err));

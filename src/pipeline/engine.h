@@ -34,7 +34,8 @@ typedef struct ms_engine_params {
     bool deepcache;
     uint64_t seed;
     ms_engine_layout layout;
-    double fps; /* of the output */
+    double fps;     /* of the output */
+    int64_t frames; /* that there will be at most: windows are no longer; 0 = not known */
     ms_mel_stats speech;
     ms_sample_source samples;
 } ms_engine_params;

@@ -224,6 +224,7 @@ static ms_status prepare(planning *a, ms_device *dev, ms_plan_report *r, ms_erro
                            .guidance = (float)p->guidance,
                            .deepcache = p->deepcache,
                            .fps = p->fps,
+                           .frames = p->frames,
                            .speech = {.samples = samples, .columns = samples / 160, .max = 0},
                            .samples = {.samples = samples, .read = read_silence}};
     a->speed = ms_run_speed_nominal();

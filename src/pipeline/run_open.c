@@ -281,6 +281,7 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
                                           .deepcache = p->deepcache,
                                           .seed = p->seed,
                                           .fps = (double)info->fps.num / (double)info->fps.den,
+                                          .frames = most_frames(j),
                                           .speech = ms_speech_stats(j->speech),
                                           .samples = ms_speech_source(j->speech)};
     MS_TRY(ms_job_find_speed(j, err));

@@ -17,7 +17,7 @@ static void predict(const ms_job *j, double frames, double faces, double ret_com
                     double ret_predicted_s[MS_STAGE_COUNT]) {
     const ms_video_info *info = ms_clip_info(j->clip);
     ms_run_extent extent = {.frames = frames,
-                            .windows = faces / (double)j->files.unet_config.num_frames,
+                            .windows = faces / (double)j->plan.window_frames,
                             .speech_s = frames * info->fps.den / info->fps.num,
                             .width = info->width,
                             .height = info->height,
@@ -33,7 +33,7 @@ void ms_job_predict(ms_job *j) {
         j->report.planned_window_s += j->plan.stage_s[i] * j->speed.ratio[j->plan.rung][i];
     if (j->total > 0)
         predict(j, (double)j->total, (double)j->total, computed_s, j->report.planned_s);
-    double windows = ceil((double)j->total / (double)j->files.unet_config.num_frames);
+    double windows = ceil((double)j->total / (double)j->plan.window_frames);
     j->report.planned_total_s = ms_run_total_seconds(j->report.planned_s, windows);
 }
 

@@ -111,8 +111,10 @@ static ms_status measure(const ms_run_plan_params *params, const ms_engine_layou
     p.layout = *layout;
     ms_engine *engine = NULL;
     MS_TRY(ms_engine_create(&p, NULL, &engine, err));
-    *ret_plan = (ms_run_plan){
-        .layout = *layout, .engine = ms_engine_get_memory(engine), .other_bytes = params->other_bytes};
+    *ret_plan = (ms_run_plan){.layout = *layout,
+                              .engine = ms_engine_get_memory(engine),
+                              .window_frames = ms_engine_window_frames(engine),
+                              .other_bytes = params->other_bytes};
     ms_run_compute_window(params->speed, engine, ret_plan->stage_s);
     ret_plan->window_s = ms_run_window_seconds(params->speed, ret_plan->stage_s);
     ret_plan->peak_bytes = ret_plan->engine.total_bytes + params->other_bytes;

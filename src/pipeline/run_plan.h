@@ -54,6 +54,7 @@ typedef struct ms_run_plan {
     ms_rung rung;
     ms_engine_layout layout;
     ms_engine_memory engine;
+    int64_t window_frames;
     size_t other_bytes;             /* what the run holds besides the engine */
     size_t peak_bytes;              /* engine and others */
     double stage_s[MS_STAGE_COUNT]; /* ms_run_compute_window() */
