@@ -6,6 +6,7 @@
 #include "audio/dsp.h"
 #include "base/error.h"
 
+#define SEGMENT_ROWS (MS_SEGMENT_COLUMNS / 2)
 #define KEPT_SEGMENTS 2 /* a window of frames touches two at most */
 
 typedef struct segment {
@@ -20,7 +21,8 @@ struct ms_features {
     int64_t rows, row_floats;
     float *samples, *columns, *state; /* of one segment */
     segment kept[KEPT_SEGMENTS];
-    int next; /* to be replaced */
+    int n_kept; /* of speech that is no longer than a segment: 1 */
+    int next;   /* to be replaced */
 };
 
 static ms_status build(ms_features *f, ms_error *err) {
@@ -43,7 +45,7 @@ static ms_status make_buffers(ms_features *f, ms_error *err) {
                                 (size_t)MS_SEGMENT_COLUMNS * (size_t)f->p.config.n_mels, sizeof(float));
     f->state = ms_alloc_array(mem, MS_LEDGER_STAGING, states, sizeof(float));
     bool all = f->samples && f->columns && f->state;
-    for (int i = 0; i < KEPT_SEGMENTS; i++) {
+    for (int i = 0; i < f->n_kept; i++) {
         f->kept[i].index = -1;
         f->kept[i].rows = ms_alloc_array(mem, MS_LEDGER_CACHES,
                                          (size_t)f->p.config.n_ctx * (size_t)f->row_floats, sizeof(float));
@@ -59,6 +61,7 @@ ms_status ms_features_create(const ms_features_params *params, ms_features **ret
         return ms_fail_alloc(err, params->dev->mem, sizeof(*f), "speech features");
     f->p = *params;
     f->rows = ms_feature_rows(params->stats.columns);
+    f->n_kept = f->rows > SEGMENT_ROWS ? KEPT_SEGMENTS : 1;
     f->row_floats = (int64_t)(params->config.n_layer + 1) * params->config.n_state;
     ms_status status;
     MS_GOTO(ms_log_mel_create(params->dev->mem, params->dev->pool, &f->mel, err));
@@ -131,21 +134,21 @@ static ms_status encode(ms_features *f, void *arena, int64_t index, segment *slo
 }
 
 ms_status ms_features_row(ms_features *f, void *arena, int64_t row, const float **ret_row, ms_error *err) {
-    const int64_t per_segment = MS_SEGMENT_COLUMNS / 2, index = row / per_segment;
+    const int64_t index = row / SEGMENT_ROWS;
     segment *slot = NULL;
-    for (int i = 0; i < KEPT_SEGMENTS; i++)
+    for (int i = 0; i < f->n_kept; i++)
         if (f->kept[i].index == index)
             slot = &f->kept[i];
     if (!slot) {
         slot = &f->kept[f->next];
-        f->next = (f->next + 1) % KEPT_SEGMENTS;
+        f->next = (f->next + 1) % f->n_kept;
         ms_status status = encode(f, arena, index, slot, err);
         if (status != MS_OK) {
             ms_error_where(err, "audio", -1);
             return status;
         }
     }
-    *ret_row = slot->rows + row % per_segment * f->row_floats;
+    *ret_row = slot->rows + row % SEGMENT_ROWS * f->row_floats;
     return MS_OK;
 }
 
