@@ -69,6 +69,24 @@ static void a_run_is_kept_and_corrects_the_next(void **state) {
     ms_json_doc_destroy(&doc);
 }
 
+/* `memsafe plan` has not seen the files: what it says of codecs is an upper bound where the run has measured. */
+static void plan_and_run_agree(void **state) {
+    (void)state;
+    test_set_history(test_file("planned.db"));
+    assert_run_works("run %s --threads 2", inputs);
+    ms_json_doc *runs = history("", 1);
+    double ran = ms_json_get(ms_json_at(ms_json_root(runs), 0), "planned_bytes")->number;
+    assert_run_works(
+        "plan --json --threads 2 --model %s --size 240x208 --frames 10 --steps 2 --codec ffv1 --tracked",
+        test_file("model"));
+    ms_json_doc *plan = parse_output();
+    double planned = ms_json_get(ms_json_get(ms_json_root(plan), "bytes"), "peak")->number;
+    if (planned < 0.97 * ran || planned > 1.05 * ran)
+        fail_msg("plan says %.1f MB, the run %.1f MB", planned / 1e6, ran / 1e6);
+    ms_json_doc_destroy(&runs);
+    ms_json_doc_destroy(&plan);
+}
+
 static void it_is_printed_and_cleared(void **state) {
     (void)state;
     test_set_history(test_file("printed.db"));
@@ -158,6 +176,7 @@ static void calibrating_anew_begins_anew(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_is_kept_and_corrects_the_next),
+        cmocka_unit_test(plan_and_run_agree),
         cmocka_unit_test(it_is_printed_and_cleared),
         cmocka_unit_test(a_run_never_fails_for_it),
         cmocka_unit_test(it_lies_where_the_xdg_specification_says),
