@@ -190,7 +190,8 @@ static ms_status write_report(const char *path, const run_state *s, const ms_run
                   r->width, r->height, r->fps, r->frames, r->frames_without_face, r->frames_interpolated,
                   r->windows, r->frames_resumed, r->video_frames, r->source_frames_lost);
     report_changes(&b, r);
-    ms_buf_printf(&b, "  \"recoveries\": %d,\n", r->recoveries);
+    ms_buf_printf(&b, "  \"recoveries\": %d, \"fell_back\": %s,\n", r->recoveries,
+                  r->fell_back ? "true" : "false");
     report_memory(&b, r);
     report_latents_json(&b, &r->latents);
     ms_buf_printf(&b,

@@ -266,7 +266,7 @@ static uint64_t measure(const ms_latent_files *f, char ret_oldest[NAME_BYTES]) {
         if (info.st_mtim.tv_sec < oldest.tv_sec ||
             (info.st_mtim.tv_sec == oldest.tv_sec && info.st_mtim.tv_nsec < oldest.tv_nsec)) {
             oldest = info.st_mtim;
-            snprintf(ret_oldest, NAME_BYTES, "%s", e->d_name);
+            snprintf(ret_oldest, NAME_BYTES, "%.*s", NAME_BYTES - 1, e->d_name);
         }
     }
     if (entries)

@@ -191,10 +191,11 @@ static void why_that_rung(const page *g) {
         ms_buf_printf(g->out, " The rung was asked for (--force-rung).");
         return;
     }
-    ms_buf_printf(
-        g->out,
-        " %d of the %d layouts that were compared %s it, and this one was predicted to be the fastest.",
-        count_fitting(r), r->n_choices, count_fitting(r) == 1 ? "fits" : "fit");
+    ms_buf_printf(g->out, " %d of the %d layouts that were compared %s it, ", count_fitting(r), r->n_choices,
+                  count_fitting(r) == 1 ? "fits" : "fit");
+    ms_buf_printf(g->out, r->fell_back ? "but memory for the one that was chosen was not to be had when it "
+                                         "began: this is the least there is."
+                                       : "and this one was predicted to be the fastest.");
     if (r->n_choices && r->choice[0].whole_bytes > r->budget_bytes)
         ms_buf_printf(g->out, " Uncut it would take %s.",
                       ms_html_bytes(whole, (double)r->choice[0].whole_bytes));

@@ -152,7 +152,9 @@ ms_status ms_job_check_video(const ms_job *job, ms_error *err);
 /* ---- run_layout.c ---- */
 
 ms_run_plan_params ms_job_plan_params(const ms_job *job, size_t other_bytes, size_t budget_bytes);
-ms_status ms_job_start_engine(ms_job *job, ms_error *err);
+
+/* Before the first window. The report tells of the layout that it begins with, be it the planned one or the least. */
+ms_status ms_job_begin_engine(ms_job *job, ms_error *err);
 
 /* At a safe point, between windows: the layout follows memory pressure, and grows again some time after failures. */
 ms_status ms_job_follow_memory(ms_job *job, ms_error *err);

@@ -13,6 +13,7 @@
 /* Windows without a failure before a larger layout is tried again; twice as many after each that failed. */
 #define FIRST_WAIT 4
 #define LONGEST_WAIT 256
+#define REASON_BYTES ((int)sizeof(((ms_run_change *)NULL)->reason))
 
 ms_run_plan_params ms_job_plan_params(const ms_job *j, size_t other, size_t budget) {
     return (ms_run_plan_params){.engine = &j->engine_params,
@@ -24,10 +25,27 @@ ms_run_plan_params ms_job_plan_params(const ms_job *j, size_t other, size_t budg
                                 .pressed = j->pressure.level != MS_PRESSURE_NONE || j->failures > 0};
 }
 
+static void note_change(ms_job *j, const char *reason) {
+    if (j->report.n_changes == MS_RUN_MAX_CHANGES)
+        return;
+    ms_run_change *change = &j->report.change[j->report.n_changes++];
+    *change = (ms_run_change){.frame = j->collected ? j->window[0].number : j->here.frame,
+                              .seconds = ms_now_s() - j->started,
+                              .rung = j->plan.rung};
+    snprintf(change->level, sizeof(change->level), "%s", ms_pressure_name(j->pressure.level));
+    snprintf(change->reason, sizeof(change->reason), "%s", reason);
+}
+
+static void keep_reason(char reason[REASON_BYTES], const ms_error *err, ms_status status) {
+    snprintf(reason, REASON_BYTES, "%.*s", REASON_BYTES - 1,
+             err && err->message[0] ? err->message : ms_status_text(status));
+}
+
 /* Makes the engine for the plan and loads it. Memory that is not to be had after all is answered with the least
-   plan. */
-ms_status ms_job_start_engine(ms_job *j, ms_error *err) {
+   plan, and that is noted. */
+static ms_status start_engine(ms_job *j, ms_error *err) {
     ms_engine_hooks hooks = {.poll = ms_job_poll, .stage = ms_job_engine_stage, .arg = j};
+    char reason[REASON_BYTES] = "";
     for (int failures = 0;; failures++) {
         j->engine_params.layout = j->plan.layout;
         ms_status status = ms_engine_create(&j->engine_params, &hooks, &j->engine, err);
@@ -38,23 +56,30 @@ ms_status ms_job_start_engine(ms_job *j, ms_error *err) {
         ms_engine_destroy(&j->engine);
         if (!ms_is_out_of_memory(status) || failures == 2)
             return status;
+        keep_reason(reason, err, status);
+        j->report.recoveries++;
         ms_mem_trim();
         const ms_run_plan_params ask = ms_job_plan_params(j, j->plan.other_bytes, j->report.budget_bytes);
         if (j->p->rung == MS_RUNG_AUTO)
             MS_TRY(ms_run_plan_least(&ask, &j->plan, err));
     }
     ms_engine_set_latents(j->engine, j->latents.cache);
+    if (reason[0])
+        note_change(j, reason);
     return MS_OK;
 }
 
-static void note_change(ms_job *j, const char *reason) {
-    if (j->report.n_changes == MS_RUN_MAX_CHANGES)
-        return;
-    ms_run_change *change = &j->report.change[j->report.n_changes++];
-    *change = (ms_run_change){
-        .frame = j->window[0].number, .seconds = ms_now_s() - j->started, .rung = j->plan.rung};
-    snprintf(change->level, sizeof(change->level), "%s", ms_pressure_name(j->pressure.level));
-    snprintf(change->reason, sizeof(change->reason), "%s", reason);
+ms_status ms_job_begin_engine(ms_job *j, ms_error *err) {
+    ms_run_report *r = &j->report;
+    MS_TRY(start_engine(j, err));
+    if (r->recoveries == 0)
+        return MS_OK;
+    r->fell_back = true;
+    r->rung = j->plan.rung;
+    r->planned_bytes = j->plan.peak_bytes + j->latents.bytes;
+    ms_run_report_layout(r, &j->plan);
+    r->other_bytes += j->latents.bytes;
+    return MS_OK;
 }
 
 /* The cache of latents is what can be given up first. */
@@ -82,7 +107,7 @@ static ms_status change_to(ms_job *j, size_t budget_bytes, ms_error *err) {
     ms_engine_destroy(&j->engine);
     MS_TRY(choose(j, budget_bytes, &plan, err));
     j->plan = plan;
-    return ms_job_start_engine(j, err);
+    return start_engine(j, err);
 }
 
 /* What the budget allows now: less of it under pressure. */
@@ -108,7 +133,7 @@ static bool wait_is_over(ms_job *j) {
 
 ms_status ms_job_follow_memory(ms_job *j, ms_error *err) {
     bool changed = false;
-    char reason[sizeof(((ms_run_change *)NULL)->reason)];
+    char reason[REASON_BYTES];
     MS_TRY(ms_run_pressure_check(&j->pressure, &changed, reason, sizeof(reason), err));
     if (changed)
         ms_mem_trim();
@@ -131,14 +156,13 @@ static ms_status step_down(ms_job *j, ms_error *err) {
     if (j->p->rung == MS_RUNG_AUTO)
         return change_to(j, least ? 0 : j->plan.other_bytes + engine_bytes / 2, err);
     ms_engine_destroy(&j->engine);
-    return ms_job_start_engine(j, err);
+    return start_engine(j, err);
 }
 
 ms_status ms_job_recover(ms_job *j, ms_status status, ms_error *err) {
-    char reason[sizeof(((ms_run_change *)NULL)->reason)] = "";
+    char reason[REASON_BYTES] = "";
     while (ms_is_out_of_memory(status) && j->failures < MAX_FAILURES) {
-        snprintf(reason, sizeof(reason), "%.*s", (int)sizeof(reason) - 1,
-                 err && err->message[0] ? err->message : ms_status_text(status));
+        keep_reason(reason, err, status);
         j->failures++;
         j->report.recoveries++;
         j->good = 0;

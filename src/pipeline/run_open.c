@@ -296,7 +296,7 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
     j->report.other_bytes += j->latents.bytes;
     if (p->planned)
         p->planned(p->arg, &j->report);
-    return ms_job_start_engine(j, err);
+    return ms_job_begin_engine(j, err);
 }
 
 static bool stopped(void *arg) {

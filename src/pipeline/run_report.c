@@ -36,6 +36,10 @@ void ms_run_report_plan(ms_run_report *r, const ms_run_params *params, const ms_
                         const ms_run_plan *plan) {
     reasons(r, params, profile);
     choices(r, plan);
+    ms_run_report_layout(r, plan);
+}
+
+void ms_run_report_layout(ms_run_report *r, const ms_run_plan *plan) {
     r->vae_encode_batch = (int)plan->layout.encode_batch;
     r->vae_decode_batch = (int)plan->layout.decode_batch;
     r->serial_branches = plan->layout.serial_branches;

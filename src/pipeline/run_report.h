@@ -9,6 +9,9 @@
 void ms_run_report_plan(ms_run_report *ret_report, const ms_run_params *params, const ms_profile *profile,
                         const ms_run_plan *plan);
 
+/* How it is cut up and what that takes, of another plan than the first. */
+void ms_run_report_layout(ms_run_report *ret_report, const ms_run_plan *plan);
+
 /* At the end. sampler NULL = memory over time was not recorded. */
 void ms_run_report_memory(ms_run_report *ret_report, const ms_mem *mem, ms_sampler *sampler);
 

@@ -1,9 +1,13 @@
 /* Allocations that fail during a run, once and from then on: the same frames come out, or a clean error and a job that
- * --resume finishes. MEMSAFE_EVERY_ALLOCATION=1 tries each one (hours), else a sample that is denser at the beginning. */
+ * --resume finishes. MEMSAFE_EVERY_ALLOCATION=1 tries each one (hours), K/N each N-th from the K-th on, for N processes side by
+ * side; else a sample that is denser at the beginning. */
 #include "test.h"
+
+#include <inttypes.h>
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "memory/history.h"
 #include "support/run_inputs.h"
 
 #define FRAMES 20 /* a window and a short one */
@@ -92,15 +96,29 @@ static uint64_t count_allocations(void) {
     return ms_mem_allocation_count() - began;
 }
 
+/* Odd steps and offsets, so that the two walks meet different ones. */
+static void walk_sample(bool repeat, uint64_t step, uint64_t total, uint64_t expected, tally *t) {
+    for (uint64_t n = 1 + repeat; run_with_failure(n, repeat, expected, t) && n < 2 * total;)
+        n += n < step ? n / 2 + 1 : step + n % 7;
+}
+
+static void walk_all(const char *part, bool repeat, uint64_t total, uint64_t expected, tally *t) {
+    uint64_t first = 1, step = 1;
+    if (strchr(part, '/') && (sscanf(part, "%" SCNu64 "/%" SCNu64, &first, &step) != 2 || !first || !step))
+        fail_msg("MEMSAFE_EVERY_ALLOCATION=%s is neither 1 nor like 1/2", part);
+    for (uint64_t n = first; run_with_failure(n, repeat, expected, t) && n < 2 * total; n += step) {
+    }
+}
+
 static void walk(bool repeat, int samples) {
     tally t = {0};
     uint64_t total = count_allocations(), expected = hash_of_output();
-    bool every = getenv("MEMSAFE_EVERY_ALLOCATION") != NULL;
+    const char *part = getenv("MEMSAFE_EVERY_ALLOCATION");
     assert_true(total > 1000);
-    uint64_t step = every ? 1 : total / (uint64_t)samples;
-    /* Odd steps and offsets, so that the two walks meet different ones. */
-    for (uint64_t n = 1 + repeat; run_with_failure(n, repeat, expected, &t) && n < 2 * total;)
-        n += n < step && !every ? n / 2 + 1 : step + !every * (n % 7);
+    if (part)
+        walk_all(part, repeat, total, expected, &t);
+    else
+        walk_sample(repeat, total / (uint64_t)samples, total, expected, &t);
     print_message(
         "    %d allocations, %d tried: %d runs the same (%d of them with a smaller layout), %d errors, %d "
         "resumed\n",
@@ -175,12 +193,59 @@ static void a_window_that_never_fits_ends_the_run(void **state) {
     assert_true(report.frames_resumed >= params.segment_frames);
 }
 
+static void fail_the_next(void *arg, const ms_run_report *report) {
+    (void)arg;
+    (void)report;
+    ms_mem_fail_after(1, false);
+}
+
+static ms_status keep_run(void *arg, const ms_history_run *run) {
+    *(ms_history_run *)arg = *run;
+    return MS_OK;
+}
+
+/* The plan is made, and then its memory is not to be had: report and history are of the layout that there was. */
+static void what_it_fell_back_to_is_reported(void **state) {
+    (void)state;
+    static ms_run_report whole, report;
+    ms_error err;
+    ms_history *history;
+    ms_history_run past = {0};
+    char warning[MS_HISTORY_TEXT_BYTES];
+    ms_run_params p = params;
+    assert_ms_ok(ms_run(&p, &whole, &err), &err);
+    uint64_t expected = hash_of_output();
+    p.planned = fail_the_next;
+    p.history = test_file("history.db");
+    assert_ms_ok(ms_run(&p, &report, &err), &err);
+    assert_true(hash_of_output() == expected);
+    assert_int_equal(whole.recoveries, 0);
+    assert_false(whole.fell_back);
+    assert_true(report.fell_back);
+    assert_int_equal(report.recoveries, 1);
+    assert_int_equal(report.rung, MS_RUNG_SINGLE_FRAME);
+    assert_true(whole.rung != report.rung && report.planned_bytes < whole.planned_bytes);
+    assert_int_equal(report.vae_decode_batch, 1);
+    assert_int_equal(report.n_choices, whole.n_choices);
+    assert_true(report.n_changes >= 1);
+    assert_int_equal(report.change[0].frame, 0);
+    assert_int_equal(report.change[0].rung, MS_RUNG_SINGLE_FRAME);
+    assert_non_null(strstr(report.change[0].reason, "allocat"));
+    assert_ms_ok(ms_history_open(p.history, &history, warning, &err), &err);
+    assert_ms_ok(ms_history_list(history, 1, keep_run, &past, &err), &err);
+    ms_history_close(&history);
+    assert_int_equal(past.rung, MS_RUNG_SINGLE_FRAME);
+    assert_int_equal(past.planned_bytes, report.planned_bytes);
+    assert_int_equal(past.changes, report.n_changes);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_fails_once),
         cmocka_unit_test(all_fail_from_one_on),
         cmocka_unit_test(a_window_is_done_again),
         cmocka_unit_test(a_window_that_never_fits_ends_the_run),
+        cmocka_unit_test(what_it_fell_back_to_is_reported),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);
 }
