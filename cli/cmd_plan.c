@@ -16,7 +16,7 @@ typedef struct plan_state {
     ms_plan_params p;
     const char *size, *svg, *html;
     int precision, rung, codec, frames, backend;
-    bool json, compare;
+    bool json, compare, force;
     cli_profile_options profile;
 } plan_state;
 
@@ -155,6 +155,17 @@ static ms_status write_drawings(const plan_state *s, const ms_plan_report *r, co
     return s->html ? write_page(s, r, svg, err) : MS_OK;
 }
 
+/* Before the planning, which takes some seconds. */
+static ms_status check_drawings(const plan_state *s, ms_error *err) {
+    const char *const files[] = {s->svg, s->html};
+    if (s->svg && s->html && strcmp(s->svg, s->html) == 0)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "--svg and --html name the same file %s", s->svg);
+    for (int i = 0; i < 2; i++)
+        if (files[i] && !s->force)
+            MS_TRY(cli_check_new_file(files[i], err));
+    return MS_OK;
+}
+
 static int plan_run(const void *state, char **arguments, int n_arguments) {
     (void)arguments;
     (void)n_arguments;
@@ -176,6 +187,8 @@ static int plan_run(const void *state, char **arguments, int n_arguments) {
         s.p.device_bytes = 1; /* the table has its own */
     s.p.profile = cli_profile_source(&s.profile);
     ms_status status = s.size ? parse_size(s.size, &s.p.width, &s.p.height, &err) : MS_OK;
+    if (status == MS_OK)
+        status = check_drawings(&s, &err);
     if (status == MS_OK && s.compare)
         return (status = cli_plan_compare(&s.p, s.json, &err)) == MS_OK ? 0 : cli_fail(&err);
     if (status == MS_OK)
@@ -221,6 +234,7 @@ static const cli_option plan_options[] = {
     {"json", 'j', CLI_FLAG, offsetof(plan_state, json), NULL, "print JSON", 0, 0},
     {"svg", 0, CLI_TEXT, offsetof(plan_state, svg), "FILE", "draw the memory over a window", 0, 0},
     {"html", 0, CLI_TEXT, offsetof(plan_state, html), "FILE", "the drawing and the tables as one page", 0, 0},
+    {"force", 'f', CLI_FLAG, offsetof(plan_state, force), NULL, "replace existing files of --svg and --html", 0, 0},
     {"compare", 0, CLI_FLAG, offsetof(plan_state, compare), NULL,
      "a table of 8 to 80 GiB and 50 to 500 frames", 0, 0},
     {"tracked", 0, CLI_FLAG, P(tracked), NULL, "faces come from a track file: no networks find them", 0, 0},

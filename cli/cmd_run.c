@@ -72,6 +72,10 @@ static void show_plan(void *arg, const ms_run_report *r) {
 }
 
 static void report_text(const ms_run_report *r, const char *output) {
+    if (r->already_finished) {
+        printf("%s: %" PRId64 " frames, finished by an earlier run: nothing to do\n", output, r->frames);
+        return;
+    }
     printf("%s: %" PRId64 " frames of %dx%d at %g fps in %.1f s (%.2f s a frame)\n", output, r->frames,
            r->width, r->height, r->fps, r->seconds, r->seconds / (double)r->frames);
     printf("  %s tier, %s weights, rung %s (%s); peak %.0f MB of a budget of %.0f MB\n", r->tier,
@@ -96,7 +100,7 @@ static void report_text(const ms_run_report *r, const char *output) {
         printf("  %" PRId64 " frames without a usable face passed through unchanged\n",
                r->frames_without_face);
     if (r->source_frames_lost)
-        printf("  the input is damaged: %" PRId64 " of its frames could not be decoded\n",
+        printf("  the input is damaged: %" PRId64 " of its frames could not be decoded or are not there\n",
                r->source_frames_lost);
 }
 
@@ -238,6 +242,10 @@ static ms_status check_report(const run_state *s, ms_error *err) {
         same |= ms_same_file(s->report, files[i]);
     if (same)
         return ms_fail(err, MS_INVALID_ARGUMENT, "the report %s would replace a file of the run", s->report);
+    /* A command with --resume may be repeated after it has finished; the report of the run that did the work stays. */
+    bool repeated = p->resume && p->output && access(p->output, F_OK) == 0;
+    if (!p->force && !repeated)
+        MS_TRY(cli_check_new_file(s->report, err));
     const char *slash = strrchr(s->report, '/');
     snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - s->report) + 1 : 1,
              slash ? s->report : ".");
@@ -284,7 +292,7 @@ static int run_run(const void *state, char **arguments, int n_arguments) {
     cli_catch_signals();
     ms_status status = ms_run(&s.p, &report, &err);
     cli_progress_end(&view.progress);
-    if (status == MS_OK && s.report)
+    if (status == MS_OK && s.report && !report.already_finished)
         status = (is_page(s.report) ? write_page : write_report)(s.report, &s, &report, &err);
     if (status != MS_OK)
         return cli_fail(&err);
@@ -347,6 +355,8 @@ static const cli_option run_options[] = {
     {"face", 0, CLI_INT, P(face), "N", "follow the N-th face to appear, from 0 (default: the largest)", 0,
      1000},
     {"max-gap", 0, CLI_INT, P(max_gap), "N", "frames without a face that are bridged (default 12)", 0, 1000},
+    {"allow-truncated", 0, CLI_FLAG, P(allow_truncated), NULL,
+     "take a video or audio file that is cut off as far as it goes", 0, 0},
     {"fps", 'r', CLI_TEXT, offsetof(run_state, fps), "RATE",
      "frames a second: a number, 30000/1001, or source (default 25)", 0, 0},
     {"loop", 0, CLI_CHOICE, offsetof(run_state, loop), "pingpong|repeat|hold|none",
@@ -365,11 +375,12 @@ static const cli_option run_options[] = {
      "write what was chosen and why, memory over time and where the time went: a page for .html, else JSON",
      0, 0},
     {"resume", 0, CLI_FLAG, P(resume), NULL,
-     "go on with a run that was interrupted; the file comes out as from one run (docs/streaming.md)", 0, 0},
+     "go on with a run that was interrupted; the file comes out as from one run.\nNothing to do when it is "
+     "finished (docs/streaming.md)", 0, 0},
     {"segment", 0, CLI_INT, offsetof(run_state, segment), "N",
      "output frames that are encoded together, and at most lost by a kill (default 64)", 1, 100000},
-    {"force", 'f', CLI_FLAG, P(force), NULL, "replace an existing output, and an unfinished run's folder", 0,
-     0},
+    {"force", 'f', CLI_FLAG, P(force), NULL,
+     "replace an existing output and report, and an unfinished run's folder", 0, 0},
 };
 
 const cli_command cli_run_command = {

@@ -30,6 +30,9 @@ double cli_progress_seconds(const cli_progress *progress);
 void cli_catch_signals(void);
 bool cli_interrupted(void *arg);
 
+/* MS_IO: the file is there. */
+ms_status cli_check_new_file(const char *path, ms_error *err);
+
 /* Under a temporary name, then renamed; replaces what is there. */
 ms_status cli_write_file(const char *path, const char *data, size_t length, ms_error *err);
 

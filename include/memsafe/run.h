@@ -115,6 +115,8 @@ typedef struct ms_run_params {
     int face;          /* number of the track to redraw, -1 = the largest face */
     int max_gap;       /* frames without a face that are bridged */
 
+    bool allow_truncated; /* take an input that is cut off as far as it goes, in place of MS_BAD_MEDIA */
+
     uint64_t seed;
     int steps;
     double guidance;
@@ -155,7 +157,8 @@ typedef struct ms_run_params {
      */
     int64_t segment_frames;
     /* Go on with an unfinished job of the same parameters: the file comes out as from one run. Begins anew when there is
-       none. Budget, threads and rung may be others. */
+       none, and does nothing when the output is there and is known to be the same job's: already_finished in the report.
+       Budget, threads and rung may be others. */
     bool resume;
 
     /* File in which predicted and measured memory and times of runs are kept: predictions are corrected by it, the result
@@ -222,6 +225,7 @@ typedef struct ms_run_latents_report {
 typedef struct ms_run_report {
     int64_t frames, frames_without_face, frames_interpolated, windows;
     int64_t frames_resumed;     /* of frames, those that an earlier run had finished */
+    bool already_finished;      /* resume found the output of the same job: nothing was done */
     int64_t video_frames;       /* of the input that were used */
     int64_t source_frames_lost; /* of a damaged input */
     int width, height, resolution;

@@ -286,6 +286,9 @@ static void describe(ms_audio_reader *r, int rate) {
         info->duration_s = (double)r->stream->duration * av_q2d(r->stream->time_base);
     else if (r->in.format->duration > 0)
         info->duration_s = (double)r->in.format->duration / AV_TIME_BASE;
+    /* Matroska's is the file's; a single stream is the file. */
+    info->exact = info->duration_s > 0 && r->in.format->nb_streams == 1 &&
+                  r->in.format->duration_estimation_method == AVFMT_DURATION_FROM_STREAM;
     av_strlcpy(info->codec, avcodec_get_name(par->codec_id), sizeof(info->codec));
     av_channel_layout_describe(&r->codec->ch_layout, info->layout, sizeof(info->layout));
 }

@@ -32,6 +32,7 @@ typedef struct ms_audio_info {
     int rate, channels; /* of the samples given out */
     int source_rate, source_channels, stream;
     double duration_s; /* as announced; 0 = unknown */
+    bool exact;        /* and that is no estimate, nor of some other stream of the file */
     char codec[24], layout[32];
 } ms_audio_info;
 

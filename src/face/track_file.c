@@ -216,7 +216,7 @@ ms_status ms_track_writer_create(ms_mem *mem, const char *path, ms_track_writer 
     if (!w->path || !part)
         status = ms_fail_alloc(err, mem, strlen(path) + 6, "a path");
     else if (!(w->file = fopen(part, "wb")))
-        status = ms_fail(err, MS_IO, "%s: cannot be created: %s", part, strerror(errno));
+        status = ms_fail(err, MS_IO, "%s: cannot be created: %s", path, strerror(errno));
     if (status != MS_OK) {
         ms_free(part);
         writer_free(&w);

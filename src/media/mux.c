@@ -89,6 +89,10 @@ ms_status ms_mux_check_target(const char *path, bool force, ms_error *err) {
     return MS_OK;
 }
 
+static const char *shown(const ms_mux *m) {
+    return m->shown_as ? m->shown_as : m->path;
+}
+
 /* A file of its own in the target's folder; not mkstemp(), which ignores the user's umask. */
 static ms_status open_temp(ms_mux *m, ms_mem *mem, ms_error *err) {
     static atomic_uint counter;
@@ -110,7 +114,7 @@ static ms_status open_temp(ms_mux *m, ms_mem *mem, ms_error *err) {
         if (errno != EEXIST)
             break;
     }
-    return ms_fail(err, MS_IO, "cannot write %s: creating a file in %s: %s", m->path, folder,
+    return ms_fail(err, MS_IO, "cannot write %s: creating a file in %s: %s", shown(m), folder,
                    strerror(errno));
 }
 
@@ -145,9 +149,9 @@ static int64_t seek_packet(void *opaque, int64_t offset, int whence) {
 
 static ms_status fail_write(ms_mux *m, int rc, const char *what, ms_error *err) {
     if (m->write_errno)
-        return ms_fail(err, MS_IO, "cannot write %s: %s", m->path, strerror(m->write_errno));
+        return ms_fail(err, MS_IO, "cannot write %s: %s", shown(m), strerror(m->write_errno));
     return ms_fail_av(err, rc == AVERROR(ENOMEM) ? MS_HOST_MEMORY : MS_IO, m->log, rc, "cannot write %s: %s",
-                      m->path, what);
+                      shown(m), what);
 }
 
 static ms_status make_muxer(ms_mux *m, ms_mem *mem, ms_error *err) {
@@ -167,7 +171,7 @@ static ms_status make_muxer(ms_mux *m, ms_mem *mem, ms_error *err) {
     if (rc < 0 || !m->io)
         return rc == AVERROR_MUXER_NOT_FOUND || rc == AVERROR(EINVAL)
                    ? ms_fail(err, MS_UNSUPPORTED, "this build's FFmpeg cannot write %s files", format)
-                   : ms_fail(err, MS_HOST_MEMORY, "out of memory for writing %s", m->path);
+                   : ms_fail(err, MS_HOST_MEMORY, "out of memory for writing %s", shown(m));
     m->format->pb = m->io;
     /* Without it Matroska files carry random numbers and every container the library's version. */
     m->format->flags |= AVFMT_FLAG_CUSTOM_IO | AVFMT_FLAG_BITEXACT;
@@ -193,7 +197,7 @@ fail:
 
 static ms_status add_stream(ms_mux *m, AVStream **ret, ms_error *err) {
     *ret = avformat_new_stream(m->format, NULL);
-    return *ret ? MS_OK : ms_fail(err, MS_HOST_MEMORY, "out of memory for writing %s", m->path);
+    return *ret ? MS_OK : ms_fail(err, MS_HOST_MEMORY, "out of memory for writing %s", shown(m));
 }
 
 ms_status ms_mux_add_encoder(ms_mux *m, const AVCodecContext *encoder, int *ret_index, ms_error *err) {
@@ -291,7 +295,7 @@ ms_status ms_mux_finish(ms_mux *m, ms_error *err) {
         goto fail;
     }
     if (fsync(m->fd) < 0) {
-        status = ms_fail(err, MS_IO, "cannot write %s: %s", m->path, strerror(errno));
+        status = ms_fail(err, MS_IO, "cannot write %s: %s", shown(m), strerror(errno));
         goto fail;
     }
     close_mux(m);

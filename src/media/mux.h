@@ -15,7 +15,8 @@ typedef enum ms_container {
 } ms_container;
 
 typedef struct ms_mux {
-    char *path, *temp; /* temp is NULL when there is no file to remove */
+    const char *shown_as; /* borrowed; what messages call the file, NULL = path. Set once it is open */
+    char *path, *temp;    /* temp is NULL when there is no file to remove */
     ms_container container;
     bool force;
     int fd;

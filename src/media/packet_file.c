@@ -22,6 +22,8 @@ typedef struct packet_head {
 } packet_head;
 
 static ms_status fail_io(const ms_packet_file *f, const char *what, ms_error *err) {
+    if (f->shown_as)
+        return ms_fail(err, MS_IO, "cannot %s %s: %s (%s)", what, f->shown_as, strerror(errno), f->path);
     return ms_fail(err, MS_IO, "cannot %s %s: %s", what, f->path, strerror(errno));
 }
 
@@ -35,8 +37,9 @@ static uint32_t checksum(const ms_packet_file *f, const packet_head *head, const
     return ms_crc32(f->crc, ms_crc32(f->crc, 0, &h, sizeof(h)), data, head->bytes);
 }
 
-static ms_status begin(ms_packet_file *f, ms_mem *mem, const char *path, int flags, ms_error *err) {
-    *f = (ms_packet_file){.fd = -1};
+static ms_status begin(ms_packet_file *f, ms_mem *mem, const char *path, const char *shown_as, int flags,
+                       ms_error *err) {
+    *f = (ms_packet_file){.fd = -1, .shown_as = shown_as};
     f->path = ms_strdup(mem, path);
     f->crc = ms_alloc(mem, MS_LEDGER_GENERAL, sizeof(*f->crc));
     f->buffer = ms_alloc(mem, MS_LEDGER_STAGING, BUFFER_BYTES);
@@ -79,12 +82,12 @@ static ms_status put(ms_packet_file *f, const void *data, size_t bytes, ms_error
     return MS_OK;
 }
 
-ms_status ms_packet_file_create(ms_packet_file *f, ms_mem *mem, const char *path, const uint8_t *extradata,
-                                int extradata_bytes, ms_error *err) {
+ms_status ms_packet_file_create(ms_packet_file *f, ms_mem *mem, const char *path, const char *shown_as,
+                                const uint8_t *extradata, int extradata_bytes, ms_error *err) {
     ms_status status;
     file_head head = {.extradata_bytes = (uint32_t)extradata_bytes};
     memcpy(head.magic, magic, sizeof(magic));
-    MS_GOTO(begin(f, mem, path, O_WRONLY | O_CREAT | O_TRUNC, err));
+    MS_GOTO(begin(f, mem, path, shown_as, O_WRONLY | O_CREAT | O_TRUNC, err));
     MS_GOTO(put(f, &head, sizeof(head), err));
     if (extradata_bytes)
         MS_GOTO(put(f, extradata, (size_t)extradata_bytes, err));
@@ -154,7 +157,7 @@ static ms_status check_head(ms_packet_file *f, int64_t bytes, const uint8_t *ext
 ms_status ms_packet_file_open(ms_packet_file *f, ms_mem *mem, const char *path, int64_t bytes,
                               const uint8_t *extradata, int extradata_bytes, ms_error *err) {
     ms_status status;
-    MS_GOTO(begin(f, mem, path, O_RDONLY, err));
+    MS_GOTO(begin(f, mem, path, NULL, O_RDONLY, err));
     MS_GOTO(check_head(f, bytes, extradata, extradata_bytes, err));
     return MS_OK;
 fail:

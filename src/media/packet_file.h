@@ -10,6 +10,7 @@
 
 typedef struct ms_packet_file {
     char *path;
+    const char *shown_as; /* borrowed; what messages call the file when it is written, may be NULL */
     int fd;
     int64_t bytes, at; /* of the file; reading: where the next packet begins */
     uint8_t *buffer;   /* writing: what is not yet in the file */
@@ -18,8 +19,8 @@ typedef struct ms_packet_file {
 } ms_packet_file;
 
 /* Creates or empties the file. extradata: of the encoder. MS_IO. */
-ms_status ms_packet_file_create(ms_packet_file *file, ms_mem *mem, const char *path, const uint8_t *extradata,
-                                int extradata_bytes, ms_error *err);
+ms_status ms_packet_file_create(ms_packet_file *file, ms_mem *mem, const char *path, const char *shown_as,
+                                const uint8_t *extradata, int extradata_bytes, ms_error *err);
 ms_status ms_packet_file_write(ms_packet_file *file, const AVPacket *packet, ms_error *err);
 
 /* All is on the disk when it returns; file->bytes says how much. */

@@ -23,7 +23,7 @@ static ms_status open_parts(ms_video_segment *s, const char *path, ms_error *err
     s->charged = bytes;
     /* Headers apart, as the containers of H.264 and HEVC want them; FFV1's are apart always. */
     MS_TRY(ms_video_encoder_open(&s->encoder, &s->params, true, &s->log, err));
-    return ms_packet_file_create(&s->file, s->mem, path, s->encoder.codec->extradata,
+    return ms_packet_file_create(&s->file, s->mem, path, s->params.shown_as, s->encoder.codec->extradata,
                                  s->encoder.codec->extradata_size, err);
 }
 

@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include <libavutil/imgutils.h>
+#include <libavutil/parseutils.h>
 #include <libavutil/pixdesc.h>
 
 #define JUMP_US (10ll * AV_TIME_BASE) /* ffmpeg's dts_delta_threshold */
+#define MISSING_US 500000           /* of announced and found length: rounding, and frames that stay longer */
 #define MAX_ERRORS_IN_A_ROW 1000      /* at the end of the packets: a decoder that never stops complaining */
 
 ms_status ms_video_source_open(ms_video_source *s, int stream, ms_error *err) {
@@ -125,9 +127,26 @@ static void fix_timestamps(ms_video_source *s, AVPacket *packet) {
         s->next_dts += duration;
 }
 
+/* Where a container counts no frames but says how long the stream is: what is missing of it, at the frame rate. */
+static int64_t missing_at_end(const ms_video_source *s) {
+    const AVFormatContext *format = s->in.format;
+    const AVDictionaryEntry *own = av_dict_get(s->stream->metadata, "DURATION", NULL, 0);
+    AVRational rate = s->stream->avg_frame_rate;
+    int64_t length = 0;
+    if (own && av_parse_time(&length, own->value, 1) < 0)
+        length = 0;
+    if (!own && format->nb_streams == 1 &&
+        format->duration_estimation_method == AVFMT_DURATION_FROM_STREAM && format->duration > 0)
+        length = format->duration;
+    if (length <= 0 || s->next_dts == AV_NOPTS_VALUE || rate.num <= 0 || rate.den <= 0)
+        return 0;
+    int64_t missing_us = length - s->next_dts;
+    return missing_us < MISSING_US ? 0 : av_rescale_q(missing_us, AV_TIME_BASE_Q, av_inv_q(rate));
+}
+
 static void note_end(ms_video_source *s) {
     s->packets_done = true;
-    int64_t missing = s->stream->nb_frames - s->damage->packets;
+    int64_t missing = s->stream->nb_frames > 0 ? s->stream->nb_frames - s->damage->packets : missing_at_end(s);
     if (missing > s->damage->frames_missing) {
         s->damage->frames_missing = missing;
         s->damage->truncated = true;

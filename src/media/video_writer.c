@@ -41,6 +41,10 @@ size_t ms_video_writer_memory(const ms_video_writer_params *p) {
     return ms_encoder_bytes(&load) + reader_bytes(p);
 }
 
+static const char *shown(const ms_video_writer *w) {
+    return w->params.shown_as ? w->params.shown_as : w->mux.path;
+}
+
 static ms_status check_audio(const ms_video_writer_params *p, ms_error *err) {
     if (p->audio == MS_AUDIO_ORIGINAL && !p->audio_path)
         return ms_fail(err, MS_INVALID_ARGUMENT, "no file to take the audio from");
@@ -81,6 +85,7 @@ static ms_status open_parts(ms_video_writer *w, const char *path, ms_error *err)
         w->params.audio_path = w->audio_path;
     }
     MS_TRY(ms_mux_open(&w->mux, w->mem, path, ms_video_codec_id(p->codec), p->force, &w->log, err));
+    w->mux.shown_as = p->shown_as;
     bool global = w->mux.format->oformat->flags & AVFMT_GLOBALHEADER;
     MS_TRY(ms_video_encoder_open(&w->encoder, p, global, &w->log, err));
     MS_TRY(ms_mux_add_encoder(&w->mux, w->encoder.codec, &w->index, err));
@@ -135,7 +140,7 @@ static ms_status move_packets(ms_video_writer *w, ms_error *err) {
 
 ms_status ms_video_writer_write(ms_video_writer *w, const uint8_t *rgb, ptrdiff_t stride, ms_error *err) {
     if (w->failed)
-        return ms_fail(err, w->failed, "%s: writing failed before", w->mux.path);
+        return ms_fail(err, w->failed, "%s: writing failed before", shown(w));
     if (stride == 0)
         stride = 3 * (ptrdiff_t)w->params.width;
     int64_t frame = w->encoder.frames;
@@ -168,7 +173,7 @@ static ms_status append(ms_video_writer *w, ms_packet_file *file, ms_error *err)
 
 ms_status ms_video_writer_append(ms_video_writer *w, const char *segment, int64_t bytes, ms_error *err) {
     if (w->failed)
-        return ms_fail(err, w->failed, "%s: writing failed before", w->mux.path);
+        return ms_fail(err, w->failed, "%s: writing failed before", shown(w));
     ms_packet_file file;
     const AVCodecContext *codec = w->encoder.codec;
     w->appended = true;
@@ -189,9 +194,9 @@ int64_t ms_video_writer_frames(const ms_video_writer *w) {
 
 static ms_status finish(ms_video_writer *w, ms_error *err) {
     if (w->failed)
-        return ms_fail(err, w->failed, "%s: writing failed before", w->mux.path);
+        return ms_fail(err, w->failed, "%s: writing failed before", shown(w));
     if (w->encoder.frames == 0)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "%s: a video needs at least one frame", w->mux.path);
+        return ms_fail(err, MS_INVALID_ARGUMENT, "%s: a video needs at least one frame", shown(w));
     if (!w->appended) {
         MS_TRY(ms_video_encoder_send(&w->encoder, NULL, 0, &w->log, err));
         MS_TRY(move_packets(w, err));

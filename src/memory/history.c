@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "memsafe/version.h"
@@ -183,15 +184,42 @@ static ms_status open_once(const char *path, sqlite3 **ret_db, int *ret_code, ms
     return status;
 }
 
+/* Anything else under that name is somebody's file, whatever MEMSAFE_HISTORY says. */
+static bool begins_as_database(const char *path) {
+    static const char header[] = "SQLite format 3"; /* with its 0 */
+    char text[sizeof(header)] = "";
+    FILE *f = fopen(path, "rb");
+    bool is = f && fread(text, 1, sizeof(text), f) == sizeof(text) && memcmp(text, header, sizeof(text)) == 0;
+    if (f)
+        fclose(f);
+    return is;
+}
+
+/* What a process that was killed left beside the database: SQLite would apply it to the next file of that name. */
+static void move_companions(const char *path, const char *aside) {
+    static const char *const endings[] = {"-journal", "-wal", "-shm"};
+    char from[4096], to[4096];
+    for (int i = 0; i < 3; i++) {
+        if (snprintf(from, sizeof(from), "%s%s", path, endings[i]) >= (int)sizeof(from) ||
+            snprintf(to, sizeof(to), "%s%s", aside, endings[i]) >= (int)sizeof(to))
+            return;
+        if (rename(from, to) != 0)
+            unlink(to); /* of a damaged file before: not this one's */
+    }
+}
+
 /* Only the file that was found damaged: another process may have replaced it since. */
 static bool set_aside(const char *path, const struct stat *damaged, char *warning) {
-    char aside[4096];
+    char aside[4096 - 16];
     struct stat now;
     if (snprintf(aside, sizeof(aside), "%s.damaged", path) >= (int)sizeof(aside))
         return false;
     if (stat(path, &now) != 0 || now.st_dev != damaged->st_dev || now.st_ino != damaged->st_ino)
         return true;
-    if (!S_ISREG(now.st_mode) || rename(path, aside) != 0)
+    if (!S_ISREG(now.st_mode) || access(path, W_OK) != 0)
+        return false;
+    move_companions(path, aside);
+    if (rename(path, aside) != 0)
         return false;
     snprintf(warning, MS_HISTORY_TEXT_BYTES, "the history was damaged and is now %.200s", aside);
     return true;
@@ -208,7 +236,9 @@ ms_status ms_history_open(const char *path, ms_history **ret_history, char ret_w
     bool existed = stat(path, &before) == 0;
     int code = SQLITE_OK;
     ms_status status = open_once(path, &h->db, &code, err);
-    if ((code == SQLITE_CORRUPT || code == SQLITE_NOTADB) && existed && set_aside(path, &before, ret_warning))
+    if ((code == SQLITE_CORRUPT || code == SQLITE_NOTADB) && existed && !begins_as_database(path))
+        status = ms_fail(err, MS_IO, "%s: is no history and is left as it is (MEMSAFE_HISTORY)", path);
+    else if ((code == SQLITE_CORRUPT || code == SQLITE_NOTADB) && existed && set_aside(path, &before, ret_warning))
         status = open_once(path, &h->db, &code, err);
     if (status != MS_OK) {
         ms_free(h);

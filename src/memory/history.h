@@ -17,9 +17,9 @@ typedef struct ms_history ms_history;
 bool ms_history_supported(void);
 
 /*
- * Makes the file, and the folders on its way, where they are missing. A file that is damaged or no database is set
- * aside as FILE.damaged and a new one begun; ret_warning then says so, else it is empty. MS_IO: cannot be opened, is
- * another program's database, or was made by a newer version; it is then left as it is.
+ * Makes the file, and the folders on its way, where they are missing. A database that is damaged is set aside as
+ * FILE.damaged and a new one begun; ret_warning then says so, else it is empty. MS_IO: cannot be opened, is no SQLite
+ * database or another program's, or was made by a newer version; it is then left as it is.
  */
 ms_status ms_history_open(const char *path, ms_history **ret_history, char ret_warning[MS_HISTORY_TEXT_BYTES],
                           ms_error *err);

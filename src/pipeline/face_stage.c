@@ -80,6 +80,8 @@ static ms_image_view view_of(const ms_face_stage *s, const uint8_t *rgb) {
 /* The pixels of a frame, to the end of those that wait. */
 static ms_status read_pixels(ms_face_stage *s, int64_t number, uint8_t **ret_rgb, ms_error *err) {
     bool got = false;
+    if (s->queue_count == s->queue_size)
+        return ms_fail(err, MS_INTERNAL, "%lld frames wait for a face", (long long)s->queue_count);
     uint8_t *rgb = ms_face_stage_take_buffer(s, err);
     if (!rgb)
         return MS_HOST_MEMORY;
@@ -96,7 +98,7 @@ static ms_status read_pixels(ms_face_stage *s, int64_t number, uint8_t **ret_rgb
 
 /* Reads one frame, finds its face and hands the record to the gap filler. */
 static ms_status read_frame(ms_face_stage *s, ms_error *err) {
-    uint8_t *rgb;
+    uint8_t *rgb = NULL;
     MS_TRY(read_pixels(s, s->next, &rgb, err));
     if (!rgb) {
         s->ended = true;
@@ -189,7 +191,8 @@ void ms_face_stage_visit(ms_face_stage *s, ms_state *state) {
     if (s->p.source.visit)
         s->p.source.visit(s->p.source.arg, state);
     int64_t held = s->filler.pushed - s->filler.next_frame;
-    if (s->filler.pushed != s->next || held < 0 || held > s->queue_size)
+    /* One place stays free: the next frame is read before one of these is given out. */
+    if (s->filler.pushed != s->next || held < 0 || held >= s->queue_size)
         state->failed = true;
 }
 
@@ -199,7 +202,7 @@ int64_t ms_face_stage_first_waiting(const ms_face_stage *s) {
 
 ms_status ms_face_stage_reread(ms_face_stage *s, ms_error *err) {
     for (int64_t number = s->filler.next_frame; number < s->next; number++) {
-        uint8_t *rgb;
+        uint8_t *rgb = NULL;
         MS_TRY(read_pixels(s, number, &rgb, err));
         if (!rgb)
             return ms_fail(err, MS_BAD_MEDIA, "frame %lld of the video can no longer be read",

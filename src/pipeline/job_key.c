@@ -6,17 +6,20 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/hash.h"
 
 #define SAMPLE_BYTES ((size_t)64 << 10)
+#define FILE_FORMAT "%lld bytes, changed %lld.%09ld, %016llx"
 
 static void add(ms_job_key *key, const char *name, const char *fmt, va_list ap) {
     if (key->n == MS_JOB_KEY_FIELDS)
         return;
     key->field[key->n].name = name;
+    key->field[key->n].path = NULL;
     vsnprintf(key->field[key->n].text, MS_JOB_KEY_TEXT, fmt, ap);
     key->n++;
 }
@@ -35,6 +38,15 @@ static ms_status sample(int fd, off_t offset, uint8_t *buffer, uint64_t *hash) {
         return MS_IO;
     *hash = ms_siphash(key, buffer, (size_t)n);
     return MS_OK;
+}
+
+static void add_file(ms_job_key *key, const char *name, const char *path, const struct stat *st,
+                     uint64_t hash) {
+    int at = key->n;
+    ms_job_key_add(key, name, FILE_FORMAT, (long long)st->st_size, (long long)st->st_mtim.tv_sec,
+                   st->st_mtim.tv_nsec, (unsigned long long)hash);
+    if (key->n > at)
+        key->field[at].path = path;
 }
 
 ms_status ms_job_key_add_file(ms_job_key *key, const char *name, const char *path, ms_error *err) {
@@ -58,10 +70,76 @@ ms_status ms_job_key_add_file(ms_job_key *key, const char *name, const char *pat
     if (status != MS_OK)
         ms_fail(err, status, "cannot read %s: %s", path, strerror(errno));
     else
-        ms_job_key_add(key, name, "%lld bytes, changed %lld.%09ld, %016llx", (long long)st.st_size,
-                       (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, (unsigned long long)hash);
+        add_file(key, name, path, &st, hash);
     if (fd >= 0)
         close(fd);
     ms_free(buffer);
     return status;
+}
+
+/* ---- another key ---- */
+
+typedef struct file_facts {
+    long long bytes, changed;
+    long nanoseconds;
+    unsigned long long hash;
+} file_facts;
+
+static bool read_facts(const char *text, file_facts *ret) {
+    return sscanf(text, "%lld bytes, changed %lld.%9ld, %16llx", &ret->bytes, &ret->changed,
+                  &ret->nanoseconds, &ret->hash) == 4;
+}
+
+static void say_time(long long seconds, char ret_text[32]) {
+    time_t t = (time_t)seconds;
+    struct tm parts;
+    if (!localtime_r(&t, &parts) || strftime(ret_text, 32, "%Y-%m-%d %H:%M:%S", &parts) == 0)
+        snprintf(ret_text, 32, "an odd time");
+}
+
+static ms_status explain_file(const char *name, const char *path, const file_facts *was,
+                              const file_facts *now, ms_error *err) {
+    char then[32], since[32];
+    if (was->bytes != now->bytes)
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "the unfinished job was begun with another file as %s: it had %lld bytes, %.200s has %lld",
+                       name, was->bytes, path, now->bytes);
+    if (was->hash != now->hash)
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "the unfinished job was begun with other contents of %s: %.200s is as long, but not the same",
+                       name, path);
+    say_time(was->changed, then);
+    say_time(now->changed, since);
+    return ms_fail(err, MS_INVALID_ARGUMENT,
+                   "the unfinished job was begun with %s of %s, and %.200s is of %s: size, beginning and end are the "
+                   "same, but it was written or copied since",
+                   name, then, path, since);
+}
+
+ms_status ms_job_key_explain(const ms_job_key *key, int field, const char *was, ms_error *err) {
+    const char *name = key->field[field].name, *path = key->field[field].path, *text = key->field[field].text;
+    file_facts before, now;
+    if (path && was && read_facts(was, &before) && read_facts(text, &now))
+        explain_file(name, path, &before, &now, err);
+    else if (path)
+        ms_fail(err, MS_INVALID_ARGUMENT, "the unfinished job has no %s, not %.200s", name, path);
+    else
+        ms_fail(err, MS_INVALID_ARGUMENT, "the unfinished job has %s %.60s, not %.60s", name,
+                was ? was : "unset", text);
+    if (err) {
+        size_t n = strlen(err->message);
+        snprintf(err->message + n, sizeof(err->message) - n, "; --force begins anew");
+    }
+    return MS_INVALID_ARGUMENT;
+}
+
+void ms_job_key_hash(const ms_job_key *key, uint64_t ret_hash[2]) {
+    const uint64_t seed[2] = {0x6d656d73616665, 0x6a6f62};
+    ret_hash[0] = ret_hash[1] = 0;
+    for (int i = 0; i < key->n; i++) {
+        char line[MS_JOB_KEY_TEXT + 64 + 34];
+        int n = snprintf(line, sizeof(line), "%016llx%016llx %.63s: %s", (unsigned long long)ret_hash[0],
+                         (unsigned long long)ret_hash[1], key->field[i].name, key->field[i].text);
+        ms_siphash_128(seed, line, (size_t)n, ret_hash);
+    }
 }

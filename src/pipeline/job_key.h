@@ -12,6 +12,7 @@ typedef struct ms_job_key {
     int n;
     struct {
         const char *name; /* static */
+        const char *path; /* borrowed; of a file, else NULL. Not part of the key */
         char text[MS_JOB_KEY_TEXT];
     } field[MS_JOB_KEY_FIELDS];
 } ms_job_key;
@@ -21,5 +22,11 @@ void ms_job_key_add(ms_job_key *key, const char *name, const char *fmt, ...) MS_
 /* A file by its size, the time it was last changed, and a checksum of its first and last 64 KiB; "none" for NULL or
    "". MS_IO. */
 ms_status ms_job_key_add_file(ms_job_key *key, const char *name, const char *path, ms_error *err);
+
+/* Says how the job that has `was` in place of the key's field differs. MS_INVALID_ARGUMENT. was: NULL = nothing. */
+ms_status ms_job_key_explain(const ms_job_key *key, int field, const char *was, ms_error *err);
+
+/* All of it in one number. */
+void ms_job_key_hash(const ms_job_key *key, uint64_t ret_hash[2]);
 
 #endif

@@ -139,25 +139,24 @@ fail:
     return status;
 }
 
-static ms_status compare_field(ms_journal *j, const char *name, const char *text, ms_error *err) {
+static ms_status compare_field(ms_journal *j, const ms_job_key *key, int field, ms_error *err) {
     sqlite3_stmt *q;
     MS_TRY(prepare(j, "select value from job where field = ?", &q, err));
-    sqlite3_bind_text(q, 1, name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(q, 1, key->field[field].name, -1, SQLITE_STATIC);
     int rc = sqlite3_step(q);
     ms_status status = MS_OK;
     const char *was = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(q, 0) : NULL;
     if (rc != SQLITE_ROW && rc != SQLITE_DONE)
         status = fail_db(j, rc, err);
-    else if (!was || strcmp(was, text) != 0)
-        status = ms_fail(err, MS_INVALID_ARGUMENT, "the unfinished job has %s %.120s, not %.120s", name,
-                         was ? was : "unset", text);
+    else if (!was || strcmp(was, key->field[field].text) != 0)
+        status = ms_job_key_explain(key, field, was, err);
     sqlite3_finalize(q);
     return status;
 }
 
 ms_status ms_journal_compare(ms_journal *j, const ms_job_key *key, ms_error *err) {
     for (int i = 0; i < key->n; i++)
-        MS_TRY(compare_field(j, key->field[i].name, key->field[i].text, err));
+        MS_TRY(compare_field(j, key, i, err));
     return MS_OK;
 }
 

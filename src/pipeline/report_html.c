@@ -329,7 +329,7 @@ static void frames_section(const page *g) {
                   r->frames_interpolated ? ": from the frames around them" : "");
     ms_buf_printf(g->out, "<dt>of the input</dt><dd>%" PRId64 " frames used", r->video_frames);
     if (r->source_frames_lost)
-        ms_buf_printf(g->out, ", %" PRId64 " damaged ones could not be decoded", r->source_frames_lost);
+        ms_buf_printf(g->out, ", %" PRId64 " more are damaged or not there", r->source_frames_lost);
     ms_buf_printf(g->out, "</dd></dl></section>\n");
 }
 

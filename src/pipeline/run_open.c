@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "face/restore.h"
+#include "media/whole.h"
 #include "memory/host.h"
 #include "pipeline/run_job.h"
 
@@ -82,11 +83,21 @@ ms_video_writer_params ms_job_writer_params(const ms_job *j) {
     if (w.colour.matrix == 0 || w.codec == MS_VIDEO_FFV1) /* RGB sources name no matrix for YUV */
         w.colour.matrix = 2;
     w.force = j->p->force;
+    w.shown_as = j->p->output;
     w.audio = modes[j->p->audio_output];
     w.audio_path = j->p->audio;
     w.feed = (ms_audio_feed){.read = read_sound, .context = j->sound, .rate = MS_SPEECH_RATE, .channels = 1};
     w.expected_frames = most_frames(j);
     return w;
+}
+
+/* What decides the frames beside the job's key. */
+static const char *not_resumable(const ms_run_params *p) {
+    if (p->allow_downscale)
+        return "with --allow-downscale its resolution follows the memory";
+    if (p->latent_cache == MS_LATENT_CACHE_LOSSY)
+        return "with a lossy latent cache its frames depend on what the cache held";
+    return NULL;
 }
 
 static ms_status open_store(ms_job *j, ms_error *err) {
@@ -102,6 +113,7 @@ static ms_status open_store(ms_job *j, ms_error *err) {
                                  .output = j->p->output,
                                  .resume = j->p->resume,
                                  .force = j->p->force,
+                                 .not_resumable = not_resumable(j->p),
                                  .key = key,
                                  .segment_frames = j->segment_frames,
                                  .writer = &writer};
@@ -112,9 +124,18 @@ static ms_status open_store(ms_job *j, ms_error *err) {
     if (status != MS_OK)
         return status;
     j->report.frames_resumed = j->store.frames;
+    j->report.already_finished = j->store.finished;
     atomic_store(&j->frames_done, j->store.frames);
     j->here = j->store.resume;
     return MS_OK;
+}
+
+/* A file that was cut off: said before the work, not after it. */
+static ms_status check_whole(const ms_run_params *p, ms_error *err) {
+    if (p->allow_truncated)
+        return MS_OK;
+    MS_TRY(ms_check_whole_file(p->video, err));
+    return ms_check_whole_file(p->audio, err);
 }
 
 /* Everything that can fail because of the input is opened before the model is loaded, which takes longest. */
@@ -127,10 +148,13 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
                             .whisper = p->whisper,
                             .faces = p->faces};
     unsigned parts = MS_PART_ALL & (p->track ? ~(unsigned)MS_PART_FACES : ~0u);
+    MS_TRY(check_whole(p, err));
     MS_TRY(ms_clip_open(j->mem, p->video, (ms_rational){p->fps_num, p->fps_den}, 0, &j->clip, err));
     if (stat(p->video, &j->video) < 0)
         return ms_fail(err, MS_IO, "cannot read %s: %s", p->video, strerror(errno));
     MS_TRY(ms_speech_open(j->mem, p->audio, &j->speech, err));
+    if (!p->allow_truncated)
+        MS_TRY(ms_speech_check_whole(j->speech, p->audio, err));
     if (p->audio_output == MS_AUDIO_OUTPUT_SPEECH)
         MS_TRY(ms_audio_reader_open(j->mem, p->audio, &MS_AUDIO_READER_DEFAULTS, &j->sound, err));
     MS_TRY(ms_model_files_find(&names, parts, &j->files, err));

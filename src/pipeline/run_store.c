@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "media/mux.h"
+#include "pipeline/job_mark.h"
 
 /* ---- opening ---- */
 
@@ -69,7 +70,7 @@ static ms_status open_journal(ms_run_store *s, const ms_run_store_params *p, ms_
         ms_job_folder_clear(&s->folder, true);
         s->ours = true;
     }
-    if (!ms_journal_available())
+    if (s->not_resumable)
         return MS_OK;
     ms_job_folder_file(&s->folder, "journal.db", path);
     MS_TRY(ms_journal_open(s->mem, path, &s->journal, &begun, err));
@@ -81,20 +82,57 @@ static ms_status open_journal(ms_run_store *s, const ms_run_store_params *p, ms_
     return MS_OK;
 }
 
+/* Whether the folder of before holds what a resumed run could take over. What cannot be read is not thrown away either. */
+static bool holds_segments(ms_run_store *s) {
+    char path[MS_JOB_PATH_BYTES];
+    ms_journal *journal = NULL;
+    ms_journal_segment first;
+    bool begun = false, got = false;
+    ms_job_folder_file(&s->folder, "journal.db", path);
+    if (access(path, F_OK) != 0)
+        return false;
+    if (ms_journal_open(s->mem, path, &journal, &begun, NULL) != MS_OK)
+        return true;
+    bool read = !begun || ms_journal_get(journal, 0, &first, &got, NULL) == MS_OK;
+    ms_journal_close(&journal);
+    return got || !read;
+}
+
+static ms_status refuse_unfinished(const ms_run_store *s, ms_error *err) {
+    return ms_fail(err, MS_IO, "%s: an unfinished job is there; %s--force begins anew", s->folder.path,
+                   s->not_resumable ? "" : "--resume goes on with it, ");
+}
+
+/* A command that is repeated after it has finished. */
+static ms_status look_for_finished(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
+    if (ms_job_mark_get(p->output, s->key_hash, &s->frames)) {
+        s->finished = s->named = s->whole = true;
+        return MS_OK;
+    }
+    return ms_fail(err, MS_IO,
+                   "cannot write %s: it exists already, and nothing says that it is what this run would make; "
+                   "--force replaces it",
+                   p->output);
+}
+
+static const char *why_not_resumable(const ms_run_store_params *p) {
+    return ms_journal_available() ? p->not_resumable : "this build keeps no journal, it was made without SQLite";
+}
+
 ms_status ms_run_store_open(const ms_run_store_params *p, ms_run_store *s, ms_error *err) {
-    *s = (ms_run_store){.mem = p->mem, .folder.fd = -1};
+    *s = (ms_run_store){
+        .mem = p->mem, .output = p->output, .not_resumable = why_not_resumable(p), .folder.fd = -1};
+    ms_job_key_hash(p->key, s->key_hash);
     MS_TRY(ms_job_folder_find(&s->folder, p->output, &s->there, err));
-    if (s->there && !p->resume && !p->force)
-        return ms_fail(err, MS_IO,
-                       "%s: an unfinished job is there; --resume goes on with it, --force begins anew",
-                       s->folder.path);
-    if (s->there && p->resume && !ms_journal_available())
-        return ms_fail(err, MS_UNSUPPORTED,
-                       "%s cannot be resumed: this build keeps no journal, it was made without SQLite",
-                       s->folder.path);
+    if (s->there && p->resume && s->not_resumable)
+        return ms_fail(err, MS_UNSUPPORTED, "%s cannot be resumed: %s", s->folder.path, s->not_resumable);
+    if (!s->there && p->resume && !p->force && access(p->output, F_OK) == 0)
+        return look_for_finished(s, p, err);
     if (!s->there || !p->resume)
         MS_TRY(ms_video_writer_check(p->output, p->writer, err));
     MS_TRY(ms_job_folder_open(&s->folder, err));
+    if (s->there && !p->resume && !p->force && holds_segments(s))
+        return refuse_unfinished(s, err);
     MS_TRY(open_journal(s, p, err));
     return s->named ? MS_OK : ms_video_writer_check(p->output, p->writer, err);
 }
@@ -186,6 +224,7 @@ ms_status ms_run_store_join(ms_run_store *s, const char *output, const ms_video_
     ms_video_writer_abort(&w);
     if (status != MS_OK)
         return status;
+    ms_job_mark_put(path, s->key_hash, s->frames);
     MS_TRY(note_joined(s, path, err));
     MS_TRY(ms_mux_take_name(path, output, params->force, err));
     s->named = true;
@@ -206,6 +245,14 @@ static void say_how_to_go_on(const ms_run_store *s, ms_error *err) {
              s->folder.path);
 }
 
+static void say_what_is_lost(const ms_run_store *s, ms_error *err) {
+    if (!err || s->segments == 0 || !s->not_resumable)
+        return;
+    size_t n = strlen(err->message);
+    snprintf(err->message + n, sizeof(err->message) - n,
+             "; the %" PRId64 " finished frames are not kept: %s", s->frames, s->not_resumable);
+}
+
 void ms_run_store_close(ms_run_store *s, ms_status status, ms_error *err) {
     ms_pose_store_close(&s->poses);
     ms_journal_close(&s->journal);
@@ -213,12 +260,14 @@ void ms_run_store_close(ms_run_store *s, ms_status status, ms_error *err) {
         return;
     struct stat st;
     bool done = status == MS_OK && s->named;
-    bool worthless = s->segments == 0 || status == MS_NO_FACE || !ms_journal_available();
-    if (stat(s->folder.path, &st) < 0)
+    bool worthless = s->segments == 0 || status == MS_NO_FACE || s->not_resumable;
+    if (stat(s->folder.path, &st) < 0) {
         ms_job_folder_close(&s->folder); /* somebody removed it */
-    else if (done || (s->ours && worthless) || (s->folder.created && !s->ours))
+    } else if (done || (s->ours && worthless) || (s->folder.created && !s->ours)) {
+        if (status != MS_OK && status != MS_NO_FACE)
+            say_what_is_lost(s, err);
         ms_job_folder_remove(&s->folder);
-    else if (s->ours)
+    } else if (s->ours)
         say_how_to_go_on(s, err);
     ms_job_folder_close(&s->folder);
 }

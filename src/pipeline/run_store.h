@@ -10,13 +10,17 @@
 typedef struct ms_run_store {
     ms_mem *mem;
     ms_job_folder folder;
-    ms_journal *journal; /* NULL in a build without SQLite */
+    ms_journal *journal; /* NULL in a build without SQLite, and for a job that cannot be resumed */
+    const char *output;         /* borrowed */
+    const char *not_resumable;  /* why; NULL = it is */
+    uint64_t key_hash[2];
     ms_pose_store *poses;
     bool there;               /* the folder was there before */
     bool ours;                /* what is in the folder is this job's */
     bool resumed;             /* frames of an earlier run are taken over */
     bool whole;               /* all segments are there, nothing but joining is left */
-    bool named;               /* even the output is there, and only the folder is left */
+    bool named;               /* even the output is there, and at most the folder is left */
+    bool finished;            /* and it was there, without a folder, before this run */
     int64_t segments, frames; /* finished */
     int64_t expected_frames;  /* of the whole output, 0 = not known; for messages */
     ms_resume_point resume;   /* after the finished segments */
@@ -26,13 +30,15 @@ typedef struct ms_run_store_params {
     ms_mem *mem;
     const char *output;
     bool resume, force;
+    const char *not_resumable; /* a sentence that says why, when the job's frames are not decided by its key; else NULL */
     const ms_job_key *key;
     int64_t segment_frames;
     const ms_video_writer_params *writer; /* checked against the output before anything is made */
 } ms_run_store_params;
 
-/* MS_IO: an unfinished job is there and neither resume nor force was said; or another run is at work on it.
-   MS_INVALID_ARGUMENT: the unfinished job is another one; the message names the parameter. */
+/* MS_IO: an unfinished job with finished segments is there and neither resume nor force was said; or another run is at work
+   on it; or, with resume, an output is there that is not known to be this job's. MS_INVALID_ARGUMENT: the unfinished job is
+   another one; the message names the parameter. */
 ms_status ms_run_store_open(const ms_run_store_params *params, ms_run_store *store, ms_error *err);
 
 /* The poses of the clip's frames that the resume point speaks of are kept. */

@@ -11,6 +11,9 @@ typedef struct ms_speech ms_speech;
 ms_status ms_speech_open(ms_mem *mem, const char *path, ms_speech **ret_speech, ms_error *err);
 void ms_speech_close(ms_speech **speech);
 
+/* MS_BAD_MEDIA: there was half a second less to read than the file announces. path is for the message. */
+ms_status ms_speech_check_whole(const ms_speech *speech, const char *path, ms_error *err);
+
 ms_mel_stats ms_speech_stats(const ms_speech *speech);
 
 /* Valid as long as the speech is open. */

@@ -262,6 +262,52 @@ static void wrong_files_are_named(void **state) {
     assert_int_equal(files_with("wrong-out"), 0);
 }
 
+/* `name` with a part of it gone. */
+static const char *cut_off(const char *name, const char *path, double share) {
+    size_t bytes;
+    uint8_t *data = clip_load(path, &bytes);
+    const char *cut = test_file(name);
+    clip_save(cut, data, (size_t)((double)bytes * share));
+    free(data);
+    return cut;
+}
+
+static void inputs_that_are_cut_off_are_named(void **state) {
+    (void)state;
+    const char *track = write_track("cut.jsonl", 40, 80, 60, 80, 0, 0), *out = test_file("cut-out.mp4");
+    const char *speech = write_speech("whole.wav", 1.5), *clip = write_clip("whole.mp4", 160, 120, 40);
+    static const char *const names[] = {"part.mp4", "part.mkv"};
+    for (int i = 0; i < 2; i++) {
+        const char *whole = write_clip(i ? "whole.mkv" : "whole2.mp4", 160, 120, 40);
+        const char *part = cut_off(names[i], whole, 0.8);
+        assert_run_fails(ms_status_exit_code(MS_BAD_MEDIA), "is cut off: it should have",
+                         RUN(part, speech, track, out, "--frames 40 --loop none"));
+        assert_non_null(strstr(test_output, names[i]));
+        assert_int_equal(files_with("cut-out"), 0);
+        /* What is there, if that is wanted; and it is said. */
+        assert_run_works(RUN(part, speech, track, out, "-f --frames 40 --loop none --allow-truncated"));
+        int64_t left = look_at(out).frames;
+        assert_in_range(left, 1, 39);
+        char line[100];
+        snprintf(line, sizeof(line), "the input is damaged: %d of its frames", 40 - (int)left);
+        if (!strstr(test_output, line))
+            fail_msg("%s, wanted \"%s\": %s", names[i], line, test_output);
+        unlink(out);
+    }
+    const char *voice = cut_off("part.wav", speech, 0.5);
+    assert_run_fails(ms_status_exit_code(MS_BAD_MEDIA), "part.wav is cut off: it should have 48044 bytes",
+                     RUN(clip, voice, track, out, "--frames 40"));
+    assert_run_works(RUN(clip, voice, track, out, "--allow-truncated"));
+    /* A header that leaves the length open, as of a pipe, is none that lies. */
+    size_t bytes;
+    uint8_t *data = clip_load(speech, &bytes);
+    memset(data + 4, 0xff, 4);
+    memset(data + 40, 0xff, 4);
+    clip_save(test_file("pipe.wav"), data, bytes);
+    free(data);
+    assert_run_works(RUN(clip, test_file("pipe.wav"), track, out, "-f"));
+}
+
 static void an_output_that_is_there_is_kept(void **state) {
     (void)state;
     const char *clip = write_clip("kept.mp4", 160, 120, 5),
@@ -406,6 +452,7 @@ int main(void) {
         cmocka_unit_test(one_frame_odd_sizes_and_turned_clips),
         cmocka_unit_test(missing_faces_pass_through),
         cmocka_unit_test(wrong_files_are_named),
+        cmocka_unit_test(inputs_that_are_cut_off_are_named),
         cmocka_unit_test(an_output_that_is_there_is_kept),
         cmocka_unit_test(a_full_disk_leaves_nothing),
         cmocka_unit_test(an_interrupt_leaves_nothing),

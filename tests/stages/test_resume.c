@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/xattr.h>
 #include <time.h>
 
 #include "base/json.h"
@@ -177,7 +178,12 @@ static void another_job_is_not_taken_over(void **state) {
     assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT), "has seed 1247, not 5",
                      SHORT "--codec ffv1 -o job.mkv --resume --seed 5");
     assert_int_equal(system("cp in.wav other.wav && printf x >> other.wav"), 0);
-    assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT), "has the audio",
+    assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT),
+                     "begun with another file as the audio: it had 358444 bytes, other.wav has 358445; --force",
+                     SHORT "--codec ffv1 -o job.mkv --resume --audio other.wav");
+    assert_int_equal(system("cp in.wav other.wav"), 0);
+    assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT),
+                     "but it was written or copied since; --force begins anew",
                      SHORT "--codec ffv1 -o job.mkv --resume --audio other.wav");
     /* It is still good for the run that it belongs to, and --force throws it away. */
     assert_run_works(SHORT "--codec ffv1 -o job.mkv --resume");
@@ -188,6 +194,84 @@ static void another_job_is_not_taken_over(void **state) {
     assert_null(strstr(test_output, "were finished by an earlier run"));
     assert_same_bytes("want-ffv1.mkv", "job2.mkv");
     assert_false(test_exists("job2.mkv.memsafe"));
+}
+
+/* Nothing was finished, so nothing is lost: a plain run need not be told to. */
+static void a_folder_without_finished_segments_is_no_job(void **state) {
+    (void)state;
+    enter_dir();
+    pid_t pid = start(SHORT "--codec ffv1 -o soon.mkv", "log");
+    int status = 0;
+    assert_true(await_file(pid, "soon.mkv.memsafe/journal.db", &status));
+    kill(pid, SIGKILL);
+    await_end(pid);
+    assert_true(test_exists("soon.mkv.memsafe"));
+    assert_run_works(SHORT "--codec ffv1 -o soon.mkv");
+    assert_same_bytes("want-ffv1.mkv", "soon.mkv");
+    assert_false(test_exists("soon.mkv.memsafe"));
+}
+
+/* What depends on more than the parameters: nothing is kept, and nothing is promised. */
+static void what_cannot_be_resumed_does_not_promise_it(void **state) {
+    (void)state;
+    enter_dir();
+    static const struct {
+        const char *option, *why;
+    } kinds[] = {{"--allow-downscale", "not kept: with --allow-downscale"},
+                 {"--latent-cache lossy", "not kept: with a lossy latent cache"}};
+    for (int i = 0; i < 2; i++) {
+        char arguments[512];
+        snprintf(arguments, sizeof(arguments), SHORT "--codec ffv1 -o fleeting.mkv %s", kinds[i].option);
+        for (int number = SIGINT; number; number = number == SIGINT ? SIGKILL : 0) {
+            pid_t pid = start(arguments, "log");
+            int status = 0;
+            assert_true(await_file(pid, "fleeting.mkv.memsafe/segment-000002", &status));
+            kill(pid, number);
+            await_end(pid);
+            if (number == SIGKILL)
+                break;
+            assert_log_says("log", kinds[i].why);
+            assert_null(strstr(test_output, "--resume"));
+            assert_false(test_exists("fleeting.mkv.memsafe"));
+        }
+        assert_true(test_exists("fleeting.mkv.memsafe")); /* of the killed one */
+        assert_run_works("%s", arguments);
+        unlink("fleeting.mkv");
+    }
+}
+
+/* A script may repeat its command. */
+static void a_finished_run_is_not_done_again(void **state) {
+    (void)state;
+    enter_dir();
+    static const char command[] = SHORT "--codec ffv1 -o done.mkv --resume --report done.json";
+    assert_run_works(command);
+    struct stat before, after;
+    assert_int_equal(stat("done.mkv", &before), 0);
+    if (getxattr("done.mkv", "user.memsafe.job", NULL, 0) < 0) {
+        print_message("    skipped: no extended attributes in %s\n", test_dir());
+        skip();
+    }
+    struct stat report;
+    assert_int_equal(stat("done.json", &report), 0);
+    assert_run_works(command);
+    assert_non_null(strstr(test_output, "done.mkv: 60 frames, finished by an earlier run: nothing to do"));
+    assert_int_equal(stat("done.mkv", &after), 0);
+    assert_true(before.st_ino == after.st_ino && before.st_mtim.tv_nsec == after.st_mtim.tv_nsec);
+    assert_int_equal(stat("done.json", &after), 0);
+    assert_int_equal(report.st_ino, after.st_ino);
+    /* Not for other parameters, another file of that name, or without --resume. */
+    assert_run_fails(ms_status_exit_code(MS_IO), "nothing says that it is what this run would make",
+                     SHORT "--codec ffv1 -o done.mkv --resume --seed 5");
+    assert_run_fails(ms_status_exit_code(MS_IO), "it exists already", SHORT "--codec ffv1 -o done.mkv");
+    assert_int_equal(system("printf x >> done.mkv"), 0);
+    assert_run_fails(ms_status_exit_code(MS_IO), "nothing says that it is what this run would make", "%s", command);
+    assert_run_works("%s --force", command);
+    assert_same_bytes("want-ffv1.mkv", "done.mkv");
+    /* A report that is there is not replaced unasked. */
+    assert_run_fails(ms_status_exit_code(MS_IO), "cannot write done.json: it exists already; --force replaces it",
+                     SHORT "--codec ffv1 -o new.mkv --report done.json");
+    assert_false(test_exists("new.mkv"));
 }
 
 static void one_run_at_a_time_works_on_an_output(void **state) {
@@ -241,7 +325,7 @@ static void a_full_disk_keeps_what_is_finished(void **state) {
              (long long)whole.st_size / 2 / 512, MS_CLI_PATH);
     int status = system(line);
     assert_int_equal(WEXITSTATUS(status), ms_status_exit_code(MS_IO));
-    assert_log_says("log", "File too large; 60 of 60 frames are kept");
+    assert_log_says("log", "cannot write full.mkv: File too large; 60 of 60 frames are kept");
     assert_false(test_exists("full.mkv"));
     assert_run_works(SHORT "--codec ffv1 -o full.mkv --resume");
     assert_same_bytes("want-ffv1.mkv", "full.mkv");
@@ -282,7 +366,7 @@ static void an_input_that_is_cut_off_keeps_what_is_finished(void **state) {
     assert_int_equal(await_end(pid), ms_status_exit_code(MS_IO));
     assert_log_says("log", "cut.avi changed while it was read");
     assert_log_says("log", "frames are kept in cut.mkv.memsafe");
-    assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT), "has the video", "%s --resume", cut);
+    assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT), "begun with another file as the video", "%s --resume", cut);
     assert_int_equal(system("cp -p in.avi cut.avi"), 0);
     assert_run_works("%s --resume", cut);
     assert_run_works(ARGUMENTS "--segment 4 --video in.avi --frames 40 --codec ffv1 -o uncut.mkv");
@@ -370,6 +454,9 @@ int main(void) {
         cmocka_unit_test(killed_runs_are_resumed_to_the_same_bytes),
         cmocka_unit_test(interrupting_leaves_a_job_and_says_so),
         cmocka_unit_test(another_job_is_not_taken_over),
+        cmocka_unit_test(a_folder_without_finished_segments_is_no_job),
+        cmocka_unit_test(what_cannot_be_resumed_does_not_promise_it),
+        cmocka_unit_test(a_finished_run_is_not_done_again),
         cmocka_unit_test(one_run_at_a_time_works_on_an_output),
         cmocka_unit_test(damaged_jobs_are_refused),
         cmocka_unit_test(a_full_disk_keeps_what_is_finished),

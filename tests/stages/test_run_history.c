@@ -118,6 +118,7 @@ static void a_run_never_fails_for_it(void **state) {
     const char *path = test_file("damaged.db");
     FILE *f = fopen(path, "w");
     assert_non_null(f);
+    fwrite("SQLite format 3", 1, 16, f);
     for (int i = 0; i < 500; i++)
         fputs("this is no database\n", f);
     fclose(f);

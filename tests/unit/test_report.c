@@ -306,7 +306,7 @@ static void the_page_has_the_answers(void **state) {
         "<td>48.25 s</td>",
         "63.75 s: resident 755 MB, weights 20 MB, activations 40 MB",
         "&lt;/p&gt;&lt;script&gt;&#39;&#34;&amp;.mp4",
-        "2 damaged ones could not be decoded",
+        "2 more are damaged or not there",
         "program and buffers <b>160 MB</b>",
     };
     for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)

@@ -5,11 +5,13 @@
 #include <unistd.h>
 
 #include "pipeline/buffer_pool.h"
+#include "pipeline/face_stage.h"
 #include "pipeline/job_folder.h"
 #include "pipeline/job_key.h"
 #include "pipeline/pose_store.h"
 #include "pipeline/queue.h"
 #include "support/cli.h"
+#include "support/clip.h"
 
 #define ITEMS 20000
 
@@ -121,6 +123,40 @@ static void state_comes_back_and_odd_bytes_are_refused(void **state) {
     assert_false(ms_state_whole(&s));
 }
 
+/* A stage's state with frames that wait, as a journal may have it; false when it is refused. */
+static bool restores_with_waiting(ms_face_stage *stage, int64_t frames) {
+    static ms_state s;
+    ms_state_begin_saving(&s);
+    ms_face_stage_visit(stage, &s);
+    /* next, ended, then the gap filler's max_gap, next_frame, pushed */
+    memcpy(s.bytes, &frames, sizeof(frames));
+    memcpy(s.bytes + 8 + 1 + 8 + 8, &frames, sizeof(frames));
+    ms_state_begin_restoring(&s);
+    ms_face_stage_visit(stage, &s);
+    return ms_state_whole(&s);
+}
+
+static void a_stage_with_too_many_waiting_frames_is_refused(void **state) {
+    (void)state;
+    enum { MAX_GAP = 3 };
+    ms_error err;
+    ms_clip *clip;
+    ms_video_writer_params writer = MS_VIDEO_WRITER_DEFAULTS;
+    writer.width = writer.height = 64;
+    writer.preset = "ultrafast";
+    assert_ms_ok(clip_write(clip_path("waiting.mp4"), &writer, 2, &err), &err);
+    assert_ms_ok(ms_clip_open(NULL, clip_path("waiting.mp4"), (ms_rational){25, 1}, 1, &clip, &err), &err);
+    for (int64_t frames = 0; frames <= MAX_GAP + 4; frames++) {
+        ms_face_stage_params params = {.clip = clip, .max_gap = MAX_GAP};
+        ms_face_stage *stage;
+        assert_ms_ok(ms_face_stage_create(&params, &stage, &err), &err);
+        /* Max_gap and the frame that shows why; the ring's last place is for the frame that is read next. */
+        assert_int_equal(restores_with_waiting(stage, frames), frames <= MAX_GAP + 1);
+        ms_face_stage_destroy(&stage);
+    }
+    ms_clip_close(&clip);
+}
+
 static ms_pose pose_of(int64_t i) {
     ms_pose p = {.present = i % 3 != 0, .interpolated = i % 5 == 0, .begins = i % 7 == 0};
     for (int k = 0; k < 6; k++)
@@ -186,6 +222,13 @@ static void files_are_known_by_their_contents(void **state) {
     fclose(f);
     assert_ms_ok(ms_job_key_add_file(&key, "c", path, &err), &err);
     assert_string_not_equal(key.field[0].text, key.field[2].text);
+    ms_job_key_explain(&key, 2, key.field[0].text, &err);
+    assert_non_null(strstr(err.message, "begun with other contents of c: "));
+    assert_int_equal(truncate(path, 3), 0);
+    assert_ms_ok(ms_job_key_add_file(&key, "c2", path, &err), &err);
+    ms_job_key_explain(&key, 3, key.field[0].text, &err);
+    assert_non_null(strstr(err.message, "another file as c2: it had 10 bytes, "));
+    key.n--;
     assert_ms_ok(ms_job_key_add_file(&key, "d", "", &err), &err);
     assert_string_equal(key.field[3].text, "none");
     assert_int_equal(ms_job_key_add_file(&key, "e", test_file("nothing"), &err), MS_IO);
@@ -219,6 +262,7 @@ static void other_files_in_a_job_folder_stay(void **state) {
 static int clean_up(void **state) {
     (void)state;
     test_dir_remove();
+    clip_remove_folder();
     return 0;
 }
 
@@ -228,6 +272,7 @@ int main(void) {
         cmocka_unit_test(a_full_queue_waits_and_an_aborted_one_does_not),
         cmocka_unit_test(buffers_come_back),
         cmocka_unit_test(state_comes_back_and_odd_bytes_are_refused),
+        cmocka_unit_test(a_stage_with_too_many_waiting_frames_is_refused),
         cmocka_unit_test(poses_are_kept_in_a_file),
         cmocka_unit_test(files_are_known_by_their_contents),
         cmocka_unit_test(other_files_in_a_job_folder_stay),

@@ -871,7 +871,7 @@ static void truncated_files_give_what_is_there(void **state) {
         assert_in_range(count, 30, 75);
         ms_video_damage_report damage;
         ms_video_reader_damage(r, &damage);
-        if (i == 1) { /* only this container says how many there should be */
+        if (i < 2) { /* MPEG-TS does not say how many there should be */
             assert_true(damage.truncated);
             assert_in_range(damage.frames_lost, 100 - count - 3, 100 - count + 3);
         }
