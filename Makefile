@@ -7,7 +7,7 @@ PACKAGES := build-essential clang cmake ninja-build pkg-config git \
 	libyaml-dev libprotobuf-c-dev protobuf-c-compiler libsqlite3-dev libzstd-dev libcmocka-dev \
 	clang-format clang-tidy cppcheck libclang-rt-14-dev ffmpeg curl unzip
 
-.PHONY: all deps build demo train-demo check check-core check-full lint bench install clean format asan tsan fuzz
+.PHONY: all deps build demo train-demo check check-core check-e2e check-full lint bench install clean format asan tsan fuzz
 
 all: build
 
@@ -33,6 +33,13 @@ check-core:
 	cmake --preset core
 	cmake --build build-core --target memsafe
 	build-core/memsafe doctor
+
+# Hours: kills at random moments, file systems that fill up, peaks of long runs, every allocation of a run failed.
+check-e2e: build
+	tests/e2e/kill_resume build 200
+	tests/e2e/disk_full build
+	tests/e2e/flatness build
+	MEMSAFE_HISTORY=off MEMSAFE_EVERY_ALLOCATION=1 build/tests/test_recovery
 
 # Full-size models with random weights: half an hour, 6 GB of disk.
 check-full: build

@@ -1,4 +1,5 @@
 # Optional libraries. Each becomes a target memsafe_<name> that exists always and a definition MS_HAVE_<NAME> of 0 or 1.
+# MEMSAFE_WITHOUT names those to leave out though they are there ("sqlite;zstd"), for testing a build without them.
 # PROGRAM: one that building with the library needs; its path is in MS_PROGRAM_<NAME>.
 find_package(PkgConfig)
 
@@ -8,7 +9,7 @@ function(memsafe_dependency name)
   set(modules ${need_UNPARSED_ARGUMENTS})
   set(have 0)
   add_library(memsafe_${name} INTERFACE)
-  if(NOT MEMSAFE_DEPENDENCIES STREQUAL "core" AND PkgConfig_FOUND)
+  if(NOT MEMSAFE_DEPENDENCIES STREQUAL "core" AND PkgConfig_FOUND AND NOT name IN_LIST MEMSAFE_WITHOUT)
     pkg_check_modules(${upper} IMPORTED_TARGET ${modules})
     if(need_PROGRAM)
       find_program(MS_PROGRAM_${upper} ${need_PROGRAM})

@@ -168,15 +168,32 @@ static ms_status take_result(ms_video_source *s, int rc, ms_error *err) {
     return MS_OK;
 }
 
+/* Reads on to a packet with data of our stream. One without, as AVI has for a picture that stays, is a packet all the same. */
+static int read_packet(ms_video_source *s) {
+    for (;;) {
+        int rc = av_read_frame(s->in.format, s->packet);
+        if (rc == AVERROR(EAGAIN))
+            continue;
+        if (rc < 0)
+            return rc;
+        bool ours = s->packet->stream_index == s->stream->index;
+        int64_t place = s->packet->dts != AV_NOPTS_VALUE ? s->packet->dts : s->packet->pos;
+        if (ours) {
+            s->new_packet = place > s->furthest_packet;
+            s->damage->packets += s->new_packet;
+            if (s->new_packet)
+                s->furthest_packet = place;
+        }
+        if (ours && s->packet->data)
+            return 0;
+        av_packet_unref(s->packet);
+    }
+}
+
 /* Hands the decoder the next packet, or the news that there is none. */
 static ms_status feed(ms_video_source *s, ms_error *err) {
-    int rc;
     unsigned errors = ms_av_log_errors(s->log);
-    do {
-        rc = av_read_frame(s->in.format, s->packet);
-        if (rc >= 0 && s->packet->stream_index != s->stream->index)
-            av_packet_unref(s->packet);
-    } while (rc == AVERROR(EAGAIN) || (rc >= 0 && !s->packet->data));
+    int rc = read_packet(s);
     s->trouble |= ms_av_log_errors(s->log) != errors;
     if (rc < 0) {
         if (s->in.read_errno)
@@ -189,12 +206,6 @@ static ms_status feed(ms_video_source *s, ms_error *err) {
         }
         note_end(s);
         return take_result(s, avcodec_send_packet(s->codec, NULL), err);
-    }
-    int64_t place = s->packet->dts != AV_NOPTS_VALUE ? s->packet->dts : s->packet->pos;
-    s->new_packet = place > s->furthest_packet;
-    if (s->new_packet) {
-        s->furthest_packet = place;
-        s->damage->packets++;
     }
     fix_timestamps(s, s->packet);
     rc = avcodec_send_packet(s->codec, s->packet);

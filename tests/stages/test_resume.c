@@ -143,6 +143,35 @@ static void killed_runs_are_resumed_to_the_same_bytes(void **state) {
     }
 }
 
+#if MS_HAVE_ONNX
+/* Faces that are found, not read: the tracker's state is in the journal too. */
+static void runs_that_find_faces_are_resumed(void **state) {
+    (void)state;
+    enter_dir();
+    static const char found[] = "run --audio in.wav --model model --steps 1 --guidance 1 --resolution 64 --segment 8 --faces "
+                                MS_SOURCE_DIR "/models/demo/auxiliary/models/buffalo_l --video in.avi --frames 48 "
+                                "--codec ffv1 ";
+    char resumed[1024];
+    assert_run_works("%s -o found.mkv", found);
+    assert_null(strstr(test_output, "without a usable face"));
+    snprintf(resumed, sizeof(resumed), "%s -o refound.mkv --resume", found);
+    static const char *const after[] = {"refound.mkv.memsafe/segment-000001", "refound.mkv.memsafe/segment-000003"};
+    for (int i = 0; i < 2; i++) {
+        pid_t pid = start(resumed, "log");
+        int status = 0;
+        if (!await_file(pid, after[i], &status)) {
+            read_log("log");
+            fail_msg("it ended before %s: %s", after[i], test_output);
+        }
+        kill(pid, SIGKILL);
+        await_end(pid);
+    }
+    assert_run_works("%s", resumed);
+    assert_non_null(strstr(test_output, "were finished by an earlier run"));
+    assert_same_bytes("found.mkv", "refound.mkv");
+}
+#endif
+
 /* Leaves a job with at least one segment. */
 static void interrupt(const char *output, int number) {
     char arguments[512], segment[128];
@@ -452,6 +481,9 @@ static void the_peak_does_not_grow_with_the_length(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(killed_runs_are_resumed_to_the_same_bytes),
+#if MS_HAVE_ONNX
+        cmocka_unit_test(runs_that_find_faces_are_resumed),
+#endif
         cmocka_unit_test(interrupting_leaves_a_job_and_says_so),
         cmocka_unit_test(another_job_is_not_taken_over),
         cmocka_unit_test(a_folder_without_finished_segments_is_no_job),
