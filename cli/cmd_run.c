@@ -376,7 +376,8 @@ static const cli_option run_options[] = {
      0, 0},
     {"resume", 0, CLI_FLAG, P(resume), NULL,
      "go on with a run that was interrupted; the file comes out as from one run.\nNothing to do when it is "
-     "finished (docs/streaming.md)", 0, 0},
+     "finished (docs/streaming.md)",
+     0, 0},
     {"segment", 0, CLI_INT, offsetof(run_state, segment), "N",
      "output frames that are encoded together, and at most lost by a kill (default 64)", 1, 100000},
     {"force", 'f', CLI_FLAG, P(force), NULL,

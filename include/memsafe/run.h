@@ -243,9 +243,10 @@ typedef struct ms_run_report {
     double planned_total_s;    /* of those: finding faces and writing go on beside the model */
     char history_warning[256]; /* what was wrong with the history; empty = nothing */
     int recoveries; /* allocations that failed on the way, and were got over with a smaller layout */
-    bool fell_back; /* memory for the layout that was chosen was not to be had: rung, planned_bytes and how it is cut up
+    bool
+        fell_back; /* memory for the layout that was chosen was not to be had: rung, planned_bytes and how it is cut up
                        are of the one that it began with, choice[] is what was compared */
-    int n_changes;  /* the first MS_RUN_MAX_CHANGES are kept */
+    int n_changes; /* the first MS_RUN_MAX_CHANGES are kept */
     ms_run_change change[MS_RUN_MAX_CHANGES];
 
     /* Why it ran as it did, and how it was cut up at the start. */

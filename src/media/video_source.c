@@ -9,8 +9,8 @@
 #include <libavutil/pixdesc.h>
 
 #define JUMP_US (10ll * AV_TIME_BASE) /* ffmpeg's dts_delta_threshold */
-#define MISSING_US 500000           /* of announced and found length: rounding, and frames that stay longer */
-#define MAX_ERRORS_IN_A_ROW 1000      /* at the end of the packets: a decoder that never stops complaining */
+#define MISSING_US 500000        /* of announced and found length: rounding, and frames that stay longer */
+#define MAX_ERRORS_IN_A_ROW 1000 /* at the end of the packets: a decoder that never stops complaining */
 
 ms_status ms_video_source_open(ms_video_source *s, int stream, ms_error *err) {
     ms_status status;
@@ -127,16 +127,24 @@ static void fix_timestamps(ms_video_source *s, AVPacket *packet) {
         s->next_dts += duration;
 }
 
-/* Where a container counts no frames but says how long the stream is: what is missing of it, at the frame rate. */
+/* Where a container counts no frames but says how long the stream is: what is missing of it, at the frame rate. AVI counts
+   places, and a picture that stays has no packet in the next. */
 static int64_t missing_at_end(const ms_video_source *s) {
     const AVFormatContext *format = s->in.format;
     const AVDictionaryEntry *own = av_dict_get(s->stream->metadata, "DURATION", NULL, 0);
     AVRational rate = s->stream->avg_frame_rate;
+    bool avi = strcmp(format->iformat->name, "avi") == 0;
     int64_t length = 0;
+    if (s->stream->nb_frames > 0 && !avi)
+        return s->stream->nb_frames - s->damage->packets;
+    if (avi && s->stream->nb_frames > 0 && rate.num > 0 && rate.den > 0)
+        return s->next_dts == AV_NOPTS_VALUE
+                   ? 0
+                   : s->stream->nb_frames - av_rescale_q(s->next_dts, AV_TIME_BASE_Q, av_inv_q(rate));
     if (own && av_parse_time(&length, own->value, 1) < 0)
         length = 0;
-    if (!own && format->nb_streams == 1 &&
-        format->duration_estimation_method == AVFMT_DURATION_FROM_STREAM && format->duration > 0)
+    if (!own && format->nb_streams == 1 && format->duration_estimation_method == AVFMT_DURATION_FROM_STREAM &&
+        format->duration > 0)
         length = format->duration;
     if (length <= 0 || s->next_dts == AV_NOPTS_VALUE || rate.num <= 0 || rate.den <= 0)
         return 0;
@@ -146,7 +154,7 @@ static int64_t missing_at_end(const ms_video_source *s) {
 
 static void note_end(ms_video_source *s) {
     s->packets_done = true;
-    int64_t missing = s->stream->nb_frames > 0 ? s->stream->nb_frames - s->damage->packets : missing_at_end(s);
+    int64_t missing = missing_at_end(s);
     if (missing > s->damage->frames_missing) {
         s->damage->frames_missing = missing;
         s->damage->truncated = true;
@@ -168,32 +176,15 @@ static ms_status take_result(ms_video_source *s, int rc, ms_error *err) {
     return MS_OK;
 }
 
-/* Reads on to a packet with data of our stream. One without, as AVI has for a picture that stays, is a packet all the same. */
-static int read_packet(ms_video_source *s) {
-    for (;;) {
-        int rc = av_read_frame(s->in.format, s->packet);
-        if (rc == AVERROR(EAGAIN))
-            continue;
-        if (rc < 0)
-            return rc;
-        bool ours = s->packet->stream_index == s->stream->index;
-        int64_t place = s->packet->dts != AV_NOPTS_VALUE ? s->packet->dts : s->packet->pos;
-        if (ours) {
-            s->new_packet = place > s->furthest_packet;
-            s->damage->packets += s->new_packet;
-            if (s->new_packet)
-                s->furthest_packet = place;
-        }
-        if (ours && s->packet->data)
-            return 0;
-        av_packet_unref(s->packet);
-    }
-}
-
 /* Hands the decoder the next packet, or the news that there is none. */
 static ms_status feed(ms_video_source *s, ms_error *err) {
+    int rc;
     unsigned errors = ms_av_log_errors(s->log);
-    int rc = read_packet(s);
+    do {
+        rc = av_read_frame(s->in.format, s->packet);
+        if (rc >= 0 && s->packet->stream_index != s->stream->index)
+            av_packet_unref(s->packet);
+    } while (rc == AVERROR(EAGAIN) || (rc >= 0 && !s->packet->data));
     s->trouble |= ms_av_log_errors(s->log) != errors;
     if (rc < 0) {
         if (s->in.read_errno)
@@ -206,6 +197,12 @@ static ms_status feed(ms_video_source *s, ms_error *err) {
         }
         note_end(s);
         return take_result(s, avcodec_send_packet(s->codec, NULL), err);
+    }
+    int64_t place = s->packet->dts != AV_NOPTS_VALUE ? s->packet->dts : s->packet->pos;
+    s->new_packet = place > s->furthest_packet;
+    if (s->new_packet) {
+        s->furthest_packet = place;
+        s->damage->packets++;
     }
     fix_timestamps(s, s->packet);
     rc = avcodec_send_packet(s->codec, s->packet);

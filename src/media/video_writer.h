@@ -54,7 +54,8 @@ typedef struct ms_video_writer_params {
         colour; /* what the RGB frames are; unspecified: the matrix by ms_colour_default_matrix(), primaries
                            and transfer those that go with it. full_range: of the encoded YUV */
     bool force; /* replace an existing file */
-    const char *shown_as; /* what messages call the file when its path is a temporary one; borrowed. NULL = the path */
+    const char *
+        shown_as; /* what messages call the file when its path is a temporary one; borrowed. NULL = the path */
     ms_audio_mode audio;
     ms_audio_feed feed;     /* MS_AUDIO_FEED */
     const char *audio_path; /* MS_AUDIO_ORIGINAL */

@@ -238,7 +238,8 @@ ms_status ms_history_open(const char *path, ms_history **ret_history, char ret_w
     ms_status status = open_once(path, &h->db, &code, err);
     if ((code == SQLITE_CORRUPT || code == SQLITE_NOTADB) && existed && !begins_as_database(path))
         status = ms_fail(err, MS_IO, "%s: is no history and is left as it is (MEMSAFE_HISTORY)", path);
-    else if ((code == SQLITE_CORRUPT || code == SQLITE_NOTADB) && existed && set_aside(path, &before, ret_warning))
+    else if ((code == SQLITE_CORRUPT || code == SQLITE_NOTADB) && existed &&
+             set_aside(path, &before, ret_warning))
         status = open_once(path, &h->db, &code, err);
     if (status != MS_OK) {
         ms_free(h);

@@ -101,19 +101,22 @@ static ms_status explain_file(const char *name, const char *path, const file_fac
                               const file_facts *now, ms_error *err) {
     char then[32], since[32];
     if (was->bytes != now->bytes)
-        return ms_fail(err, MS_INVALID_ARGUMENT,
-                       "the unfinished job was begun with another file as %s: it had %lld bytes, %.200s has %lld",
-                       name, was->bytes, path, now->bytes);
+        return ms_fail(
+            err, MS_INVALID_ARGUMENT,
+            "the unfinished job was begun with another file as %s: it had %lld bytes, %.200s has %lld", name,
+            was->bytes, path, now->bytes);
     if (was->hash != now->hash)
-        return ms_fail(err, MS_INVALID_ARGUMENT,
-                       "the unfinished job was begun with other contents of %s: %.200s is as long, but not the same",
-                       name, path);
+        return ms_fail(
+            err, MS_INVALID_ARGUMENT,
+            "the unfinished job was begun with other contents of %s: %.200s is as long, but not the same",
+            name, path);
     say_time(was->changed, then);
     say_time(now->changed, since);
-    return ms_fail(err, MS_INVALID_ARGUMENT,
-                   "the unfinished job was begun with %s of %s, and %.200s is of %s: size, beginning and end are the "
-                   "same, but it was written or copied since",
-                   name, then, path, since);
+    return ms_fail(
+        err, MS_INVALID_ARGUMENT,
+        "the unfinished job was begun with %s of %s, and %.200s is of %s: size, beginning and end are the "
+        "same, but it was written or copied since",
+        name, then, path, since);
 }
 
 ms_status ms_job_key_explain(const ms_job_key *key, int field, const char *was, ms_error *err) {

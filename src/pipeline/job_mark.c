@@ -13,8 +13,8 @@ void ms_job_mark_put(const char *path, const uint64_t key_hash[2], int64_t frame
     struct stat st;
     if (stat(path, &st) < 0)
         return;
-    int n = snprintf(text, sizeof(text), "%016" PRIx64 "%016" PRIx64 " %lld %" PRId64, key_hash[0], key_hash[1],
-                     (long long)st.st_size, frames);
+    int n = snprintf(text, sizeof(text), "%016" PRIx64 "%016" PRIx64 " %lld %" PRId64, key_hash[0],
+                     key_hash[1], (long long)st.st_size, frames);
     (void)!setxattr(path, NAME, text, (size_t)n, 0);
 }
 

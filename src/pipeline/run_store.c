@@ -109,14 +109,16 @@ static ms_status look_for_finished(ms_run_store *s, const ms_run_store_params *p
         s->finished = s->named = s->whole = true;
         return MS_OK;
     }
-    return ms_fail(err, MS_IO,
-                   "cannot write %s: it exists already, and nothing says that it is what this run would make; "
-                   "--force replaces it",
-                   p->output);
+    return ms_fail(
+        err, MS_IO,
+        "cannot write %s: it exists already, and nothing says that it is what this run would make; "
+        "--force replaces it",
+        p->output);
 }
 
 static const char *why_not_resumable(const ms_run_store_params *p) {
-    return ms_journal_available() ? p->not_resumable : "this build keeps no journal, it was made without SQLite";
+    return ms_journal_available() ? p->not_resumable
+                                  : "this build keeps no journal, it was made without SQLite";
 }
 
 ms_status ms_run_store_open(const ms_run_store_params *p, ms_run_store *s, ms_error *err) {
@@ -249,8 +251,8 @@ static void say_what_is_lost(const ms_run_store *s, ms_error *err) {
     if (!err || s->segments == 0 || !s->not_resumable)
         return;
     size_t n = strlen(err->message);
-    snprintf(err->message + n, sizeof(err->message) - n,
-             "; the %" PRId64 " finished frames are not kept: %s", s->frames, s->not_resumable);
+    snprintf(err->message + n, sizeof(err->message) - n, "; the %" PRId64 " finished frames are not kept: %s",
+             s->frames, s->not_resumable);
 }
 
 void ms_run_store_close(ms_run_store *s, ms_status status, ms_error *err) {

@@ -10,9 +10,9 @@
 typedef struct ms_run_store {
     ms_mem *mem;
     ms_job_folder folder;
-    ms_journal *journal; /* NULL in a build without SQLite, and for a job that cannot be resumed */
-    const char *output;         /* borrowed */
-    const char *not_resumable;  /* why; NULL = it is */
+    ms_journal *journal;       /* NULL in a build without SQLite, and for a job that cannot be resumed */
+    const char *output;        /* borrowed */
+    const char *not_resumable; /* why; NULL = it is */
     uint64_t key_hash[2];
     ms_pose_store *poses;
     bool there;               /* the folder was there before */
@@ -30,7 +30,8 @@ typedef struct ms_run_store_params {
     ms_mem *mem;
     const char *output;
     bool resume, force;
-    const char *not_resumable; /* a sentence that says why, when the job's frames are not decided by its key; else NULL */
+    const char *
+        not_resumable; /* a sentence that says why, when the job's frames are not decided by its key; else NULL */
     const ms_job_key *key;
     int64_t segment_frames;
     const ms_video_writer_params *writer; /* checked against the output before anything is made */

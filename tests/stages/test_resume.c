@@ -148,14 +148,16 @@ static void killed_runs_are_resumed_to_the_same_bytes(void **state) {
 static void runs_that_find_faces_are_resumed(void **state) {
     (void)state;
     enter_dir();
-    static const char found[] = "run --audio in.wav --model model --steps 1 --guidance 1 --resolution 64 --segment 8 --faces "
-                                MS_SOURCE_DIR "/models/demo/auxiliary/models/buffalo_l --video in.avi --frames 48 "
-                                "--codec ffv1 ";
+    static const char found[] =
+        "run --audio in.wav --model model --steps 1 --guidance 1 --resolution 64 --segment 8 "
+        "--faces " MS_SOURCE_DIR "/models/demo/auxiliary/models/buffalo_l --video in.avi --frames 48 "
+        "--codec ffv1 ";
     char resumed[1024];
     assert_run_works("%s -o found.mkv", found);
     assert_null(strstr(test_output, "without a usable face"));
     snprintf(resumed, sizeof(resumed), "%s -o refound.mkv --resume", found);
-    static const char *const after[] = {"refound.mkv.memsafe/segment-000001", "refound.mkv.memsafe/segment-000003"};
+    static const char *const after[] = {"refound.mkv.memsafe/segment-000001",
+                                        "refound.mkv.memsafe/segment-000003"};
     for (int i = 0; i < 2; i++) {
         pid_t pid = start(resumed, "log");
         int status = 0;
@@ -207,9 +209,10 @@ static void another_job_is_not_taken_over(void **state) {
     assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT), "has seed 1247, not 5",
                      SHORT "--codec ffv1 -o job.mkv --resume --seed 5");
     assert_int_equal(system("cp in.wav other.wav && printf x >> other.wav"), 0);
-    assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT),
-                     "begun with another file as the audio: it had 358444 bytes, other.wav has 358445; --force",
-                     SHORT "--codec ffv1 -o job.mkv --resume --audio other.wav");
+    assert_run_fails(
+        ms_status_exit_code(MS_INVALID_ARGUMENT),
+        "begun with another file as the audio: it had 358444 bytes, other.wav has 358445; --force",
+        SHORT "--codec ffv1 -o job.mkv --resume --audio other.wav");
     assert_int_equal(system("cp in.wav other.wav"), 0);
     assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT),
                      "but it was written or copied since; --force begins anew",
@@ -294,11 +297,13 @@ static void a_finished_run_is_not_done_again(void **state) {
                      SHORT "--codec ffv1 -o done.mkv --resume --seed 5");
     assert_run_fails(ms_status_exit_code(MS_IO), "it exists already", SHORT "--codec ffv1 -o done.mkv");
     assert_int_equal(system("printf x >> done.mkv"), 0);
-    assert_run_fails(ms_status_exit_code(MS_IO), "nothing says that it is what this run would make", "%s", command);
+    assert_run_fails(ms_status_exit_code(MS_IO), "nothing says that it is what this run would make", "%s",
+                     command);
     assert_run_works("%s --force", command);
     assert_same_bytes("want-ffv1.mkv", "done.mkv");
     /* A report that is there is not replaced unasked. */
-    assert_run_fails(ms_status_exit_code(MS_IO), "cannot write done.json: it exists already; --force replaces it",
+    assert_run_fails(ms_status_exit_code(MS_IO),
+                     "cannot write done.json: it exists already; --force replaces it",
                      SHORT "--codec ffv1 -o new.mkv --report done.json");
     assert_false(test_exists("new.mkv"));
 }
@@ -395,7 +400,8 @@ static void an_input_that_is_cut_off_keeps_what_is_finished(void **state) {
     assert_int_equal(await_end(pid), ms_status_exit_code(MS_IO));
     assert_log_says("log", "cut.avi changed while it was read");
     assert_log_says("log", "frames are kept in cut.mkv.memsafe");
-    assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT), "begun with another file as the video", "%s --resume", cut);
+    assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT), "begun with another file as the video",
+                     "%s --resume", cut);
     assert_int_equal(system("cp -p in.avi cut.avi"), 0);
     assert_run_works("%s --resume", cut);
     assert_run_works(ARGUMENTS "--segment 4 --video in.avi --frames 40 --codec ffv1 -o uncut.mkv");

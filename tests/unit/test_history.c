@@ -305,9 +305,11 @@ static void what_is_not_ours_stays(void **state) {
     assert_false(test_exists(aside));
     sql(path, "UPDATE addresses SET name='you'"); /* still there, still whole */
     const char *letter = test_file("letter.txt");
-    write_file(letter, "Dear reader, this is no database, and it is longer than a header of one hundred bytes, by a word "
-                       "or two.",
-               100);
+    write_file(
+        letter,
+        "Dear reader, this is no database, and it is longer than a header of one hundred bytes, by a word "
+        "or two.",
+        100);
     assert_int_equal(ms_history_open(letter, &h, warning, &err), MS_IO);
     assert_non_null(strstr(err.message, "is no history and is left as it is"));
     assert_true(test_exists(letter));

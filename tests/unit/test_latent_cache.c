@@ -385,8 +385,8 @@ static void folders_that_cannot_be_used(void **state) {
     ms_error err;
     ms_latent_cache *cache = NULL;
     char path[600];
-    ms_latent_cache_params p = params_of(NULL, path);
     snprintf(path, sizeof(path), "%s/no/such", test_dir());
+    ms_latent_cache_params p = params_of(NULL, path);
     assert_int_equal(ms_latent_cache_create(&p, &cache, &err), MS_IO);
     assert_non_null(strstr(err.message, "no/such"));
     snprintf(path, sizeof(path), "%s/file", test_dir());
