@@ -296,6 +296,8 @@ static int run_run(const void *state, char **arguments, int n_arguments) {
         status = (is_page(s.report) ? write_page : write_report)(s.report, &s, &report, &err);
     if (status != MS_OK)
         return cli_fail(&err);
+    if (s.report && report.already_finished && access(s.report, F_OK) != 0)
+        fprintf(stderr, "memsafe: no report is written to %s: an earlier run did the work\n", s.report);
     if (s.progress != CLI_PROGRESS_JSON)
         report_text(&report, s.p.output);
     return 0;

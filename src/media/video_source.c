@@ -148,6 +148,9 @@ static int64_t missing_at_end(const ms_video_source *s) {
         length = format->duration;
     if (length <= 0 || s->next_dts == AV_NOPTS_VALUE || rate.num <= 0 || rate.den <= 0)
         return 0;
+    if (av_cmp_q(rate, s->stream->r_frame_rate) !=
+        0) /* pictures stay for different times, and the last may stay long */
+        return 0;
     int64_t missing_us = length - s->next_dts;
     return missing_us < MISSING_US ? 0 : av_rescale_q(missing_us, AV_TIME_BASE_Q, av_inv_q(rate));
 }

@@ -9,13 +9,15 @@
 
 #include "base/error.h"
 
-#define MAX_BOXES 1000000 /* of mp4: two for each fragment */
+#define MAX_BOXES 1000000 /* of mp4: two for each fragment; or chunks of WAV */
+#define RIFF_SLACK 4096   /* some writers count the headers in, too */
 /* Writers to a pipe do not know the length and put something about as large as can be. */
 #define RIFF_OPEN_END 0x7ffff000u
 
 typedef struct file {
     int fd;
     int64_t bytes;
+    int64_t slack; /* as much less is no sign of anything */
 } file;
 
 static bool read_at(const file *f, int64_t offset, uint8_t *dst, size_t n) {
@@ -80,7 +82,8 @@ static int64_t matroska_end(const file *f) {
 
 static int64_t wave_end(const file *f) {
     uint8_t head[8];
-    for (int64_t at = 12; read_at(f, at, head, 8);) {
+    int64_t at = 12;
+    for (int i = 0; i < MAX_BOXES && read_at(f, at, head, 8); i++) {
         uint64_t length = little(head + 4, 4);
         if (memcmp(head, "data", 4) == 0)
             return length >= RIFF_OPEN_END ? 0 : end_of(at + 8, length);
@@ -89,7 +92,8 @@ static int64_t wave_end(const file *f) {
     return 0;
 }
 
-static int64_t riff_end(const file *f, const uint8_t head[12]) {
+static int64_t riff_end(file *f, const uint8_t head[12]) {
+    f->slack = RIFF_SLACK;
     if (memcmp(head + 8, "WAVE", 4) == 0)
         return wave_end(f);
     uint64_t length = little(head + 4, 4);
@@ -98,12 +102,22 @@ static int64_t riff_end(const file *f, const uint8_t head[12]) {
 
 /* ---- mp4 and mov: ISO/IEC 14496-12, 4.2 */
 
+/* What follows the last box is not always one: tags and trailers of all kinds are appended. */
+static bool is_box(const uint8_t *type) {
+    static const char known[][5] = {"ftyp", "moov", "mdat", "moof", "free", "skip", "wide",
+                                    "uuid", "mfra", "meta", "sidx", "styp", "pdin"};
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (memcmp(type, known[i], 4) == 0)
+            return true;
+    return false;
+}
+
 static int64_t boxes_end(const file *f) {
     int64_t at = 0;
     uint8_t head[16];
     for (int i = 0; i < MAX_BOXES && read_at(f, at, head, 8); i++) {
         uint64_t length = big(head, 4), least = 8;
-        if (length == 0) /* to the end of the file */
+        if (length == 0 || !is_box(head + 4)) /* to the end of the file; or no box */
             return 0;
         if (length == 1) {
             if (!read_at(f, at, head, 16))
@@ -119,7 +133,7 @@ static int64_t boxes_end(const file *f) {
 }
 
 /* Where the file should end; 0 = it does not say. */
-static int64_t announced_end(const file *f) {
+static int64_t announced_end(file *f) {
     static const uint8_t ebml[] = {0x1a, 0x45, 0xdf, 0xa3};
     uint8_t head[12];
     if (!read_at(f, 0, head, sizeof(head)))
@@ -143,7 +157,7 @@ ms_status ms_check_whole_file(const char *path, ms_error *err) {
     f.bytes = S_ISREG(st.st_mode) ? st.st_size : 0;
     int64_t end = announced_end(&f);
     close(f.fd);
-    if (end > f.bytes)
+    if (end > f.bytes + f.slack)
         return ms_fail(
             err, MS_BAD_MEDIA,
             "%s is cut off: it should have %lld bytes and has %lld (--allow-truncated takes what is there)",

@@ -143,8 +143,9 @@ static void watch_stop(watch *w) {
 
 /* Other programs may take the processors in every round, for many times as long as one takes. They do not add to the time that
    our threads ran: a round alone on the machine takes hardly more than twice that, even where threads wait for each other. */
-static double watch_seconds(const watch *w, const ms_device *dev) {
-    return fmax(fmin(w->best_wall_s, 2 * w->best_cpu_s / ms_pool_threads(dev->pool)), 1e-9);
+static double watch_seconds(const watch *w, const ms_device *dev, int64_t tasks) {
+    double at_once = fmin(fmin(ms_pool_threads(dev->pool), ms_cpu_count()), (double)tasks);
+    return fmax(fmin(w->best_wall_s, 2 * w->best_cpu_s / at_once), 1e-9);
 }
 
 /* What a round takes and does. */
@@ -167,7 +168,7 @@ static ms_status time_graph(ms_device *dev, void (*build)(ms_graph *g), double l
         MS_GOTO(ms_exec_run(b.graph, b.plan, b.arena, NULL, err));
         watch_stop(&w);
     }
-    t.seconds = watch_seconds(&w, dev);
+    t.seconds = watch_seconds(&w, dev, INT64_MAX);
     *ret_timing = t;
 fail:
     bench_close(&b);
@@ -216,7 +217,7 @@ static ms_status time_packing(ms_device *dev, double limit_s, double *ret_bytes_
         watch_stop(&w);
     }
     if (status == MS_OK)
-        *ret_bytes_per_s = (double)bytes / watch_seconds(&w, dev);
+        *ret_bytes_per_s = (double)bytes / watch_seconds(&w, dev, dev->backend->weight_panels(&p.shape));
     ms_free(row);
     ms_free(p.packed);
     return status;

@@ -7,6 +7,7 @@
 #include "base/error.h"
 
 #define SEGMENT_ROWS (MS_SEGMENT_COLUMNS / 2)
+#define MAX_FRAME_ROWS 256
 #define KEPT_SEGMENTS 2 /* a window of frames touches two at most */
 
 typedef struct segment {
@@ -36,6 +37,18 @@ static ms_status build(ms_features *f, ms_error *err) {
     return ms_network_take(&graph, NULL, &f->network, err);
 }
 
+/* The last one that any frame asks for. */
+static int64_t last_row(const ms_features *f) {
+    int64_t rows[MAX_FRAME_ROWS], last = 0;
+    int n = ms_chunk_rows(&f->p.chunks);
+    if (f->p.frames <= 0 || n > MAX_FRAME_ROWS)
+        return f->rows - 1;
+    ms_chunk_indices(&f->p.chunks, f->p.frames - 1, f->rows, rows);
+    for (int i = 0; i < n; i++)
+        last = rows[i] > last ? rows[i] : last;
+    return last;
+}
+
 static ms_status make_buffers(ms_features *f, ms_error *err) {
     ms_mem *mem = f->p.dev->mem;
     size_t most = (size_t)MS_SEGMENT_COLUMNS * MS_MEL_HOP + MS_FFT_SIZE,
@@ -61,7 +74,7 @@ ms_status ms_features_create(const ms_features_params *params, ms_features **ret
         return ms_fail_alloc(err, params->dev->mem, sizeof(*f), "speech features");
     f->p = *params;
     f->rows = ms_feature_rows(params->stats.columns);
-    f->n_kept = f->rows > SEGMENT_ROWS ? KEPT_SEGMENTS : 1;
+    f->n_kept = last_row(f) >= SEGMENT_ROWS ? KEPT_SEGMENTS : 1;
     f->row_floats = (int64_t)(params->config.n_layer + 1) * params->config.n_state;
     ms_status status;
     MS_GOTO(ms_log_mel_create(params->dev->mem, params->dev->pool, &f->mel, err));
@@ -155,8 +168,8 @@ ms_status ms_features_row(ms_features *f, void *arena, int64_t row, const float 
 ms_status ms_features_gather(ms_features *f, void *arena, int64_t first, int64_t count, float *ret_tokens,
                              ms_error *err) {
     int per_frame = ms_chunk_rows(&f->p.chunks);
-    int64_t rows[256];
-    if (per_frame > 256)
+    int64_t rows[MAX_FRAME_ROWS];
+    if (per_frame > MAX_FRAME_ROWS)
         return ms_fail(err, MS_UNSUPPORTED, "audio_feat_length asks for %d rows a frame", per_frame);
     for (int64_t i = 0; i < count; i++) {
         ms_chunk_indices(&f->p.chunks, first + i, f->rows, rows);

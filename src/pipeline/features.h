@@ -25,6 +25,7 @@ typedef struct ms_features_params {
     ms_weights *weights; /* loaded before the first gather */
     ms_whisper_config config;
     ms_chunk_params chunks;
+    int64_t frames;     /* that will be asked for at most; 0 = all that the speech is long */
     ms_mel_stats stats; /* of the whole file */
     ms_sample_source source;
 } ms_features_params;

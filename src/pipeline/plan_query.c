@@ -126,7 +126,13 @@ static ms_status find_face_bytes(const ms_plan_params *p, ms_device *dev, size_t
     ms_face_finder *finder = NULL;
     size_t arena = 0;
     ms_mem_get_usage(dev->mem, &before);
-    MS_TRY(ms_face_finder_create(&params, &finder, &arena, err));
+    ms_status status = ms_face_finder_create(&params, &finder, &arena, err);
+    if (status == MS_UNSUPPORTED) { /* this build reads no networks */
+        ms_error_clear(err);
+        return MS_OK;
+    }
+    if (status != MS_OK)
+        return status;
     ms_mem_get_usage(dev->mem, &after);
     ms_face_finder_destroy(&finder);
     *ret_bytes = after.current_bytes - before.current_bytes + arena;
@@ -271,8 +277,8 @@ static ms_status plan_on(planning *a, ms_device *dev, ms_plan_report *r, char **
     ms_engine *engine = NULL;
     MS_TRY(prepare(a, dev, r, err));
     int wanted = a->engine.resolution;
-    a->process_bytes =
-        ms_host_resident_bytes() + MS_RUN_PROCESS_BYTES; /* before anything that is freed again */
+    a->process_bytes = ms_host_resident_bytes() +
+                       MS_RUN_PROCESS_BYTES; /* before the networks that are opened to be counted */
     MS_TRY(find_face_bytes(a->p, dev, &a->face_bytes, err));
     ms_status fit = choose(a, &r->host_bytes, err);
     if (fit != MS_OK && fit != MS_BUDGET)

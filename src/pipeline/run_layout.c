@@ -60,8 +60,14 @@ static ms_status start_engine(ms_job *j, ms_error *err) {
         j->report.recoveries++;
         ms_mem_trim();
         const ms_run_plan_params ask = ms_job_plan_params(j, j->plan.other_bytes, j->report.budget_bytes);
-        if (j->p->rung == MS_RUNG_AUTO)
-            MS_TRY(ms_run_plan_least(&ask, &j->plan, err));
+        if (j->p->rung != MS_RUNG_AUTO)
+            continue;
+        MS_TRY(ms_run_plan_least(&ask, &j->plan, err));
+        if (j->failures == 0) { /* a larger one is tried again later */
+            j->failures = 1;
+            j->good = 0;
+            j->wait = FIRST_WAIT;
+        }
     }
     ms_engine_set_latents(j->engine, j->latents.cache);
     if (reason[0])
@@ -74,7 +80,7 @@ ms_status ms_job_begin_engine(ms_job *j, ms_error *err) {
     MS_TRY(start_engine(j, err));
     if (r->recoveries == 0)
         return MS_OK;
-    r->fell_back = true;
+    r->fell_back = j->p->rung == MS_RUNG_AUTO;
     r->rung = j->plan.rung;
     r->planned_bytes = j->plan.peak_bytes + j->latents.bytes;
     ms_run_report_layout(r, &j->plan);

@@ -33,8 +33,9 @@ void ms_job_tell(ms_job *j, int64_t part, int64_t parts) {
     double spent = progress.seconds - j->report.stage_s[MS_STAGE_LOAD];
     if (j->total > 0 && here > 0)
         progress.eta_s = spent / (double)here * (double)(j->total - done);
-    else if (j->report.planned_total_s >
-             progress.seconds) /* until the first frame is there, the prediction */
+    else if (j->report.frames_resumed == 0 &&
+             j->report.planned_total_s >
+                 progress.seconds) /* until the first frame is there, the prediction */
         progress.eta_s = j->report.planned_total_s - progress.seconds;
     j->p->progress(j->p->arg, &progress);
 }

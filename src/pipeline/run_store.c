@@ -49,7 +49,6 @@ static ms_status look_for_output(ms_run_store *s, const char *output, ms_error *
 }
 
 static ms_status take_over(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
-    MS_TRY(ms_journal_compare(s->journal, p->key, err));
     bool got = true;
     while (got) {
         ms_journal_segment g;
@@ -63,10 +62,27 @@ static ms_status take_over(ms_run_store *s, const ms_run_store_params *p, ms_err
     return MS_OK;
 }
 
+/* Whether the journal is this job's. Another's is emptied when the user says so or when nothing was finished of it. */
+static ms_status claim_journal(ms_run_store *s, const ms_run_store_params *p, const char *path, bool *begun,
+                               ms_error *err) {
+    ms_journal_segment first;
+    bool got = true;
+    ms_status status = ms_journal_compare(s->journal, p->key, err);
+    if (status != MS_INVALID_ARGUMENT)
+        return status;
+    if (!p->force && (ms_journal_get(s->journal, 0, &first, &got, NULL) != MS_OK || got))
+        return status;
+    ms_journal_close(&s->journal);
+    ms_job_folder_clear(&s->folder, true);
+    if (err)
+        ms_error_clear(err);
+    return ms_journal_open(s->mem, path, &s->journal, begun, err);
+}
+
 static ms_status open_journal(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
     char path[MS_JOB_PATH_BYTES];
     bool begun = false;
-    if (!p->resume) {
+    if (!p->resume || s->not_resumable) {
         ms_job_folder_clear(&s->folder, true);
         s->ours = true;
     }
@@ -74,6 +90,8 @@ static ms_status open_journal(ms_run_store *s, const ms_run_store_params *p, ms_
         return MS_OK;
     ms_job_folder_file(&s->folder, "journal.db", path);
     MS_TRY(ms_journal_open(s->mem, path, &s->journal, &begun, err));
+    if (begun)
+        MS_TRY(claim_journal(s, p, path, &begun, err));
     if (begun)
         MS_TRY(take_over(s, p, err));
     else
@@ -124,17 +142,20 @@ static const char *why_not_resumable(const ms_run_store_params *p) {
 ms_status ms_run_store_open(const ms_run_store_params *p, ms_run_store *s, ms_error *err) {
     *s = (ms_run_store){
         .mem = p->mem, .output = p->output, .not_resumable = why_not_resumable(p), .folder.fd = -1};
+    s->marked = !p->not_resumable; /* else equal keys do not mean equal frames */
     ms_job_key_hash(p->key, s->key_hash);
     MS_TRY(ms_job_folder_find(&s->folder, p->output, &s->there, err));
-    if (s->there && p->resume && s->not_resumable)
-        return ms_fail(err, MS_UNSUPPORTED, "%s cannot be resumed: %s", s->folder.path, s->not_resumable);
-    if (!s->there && p->resume && !p->force && access(p->output, F_OK) == 0)
+    if (!s->there && p->resume && !p->force && s->marked && access(p->output, F_OK) == 0)
         return look_for_finished(s, p, err);
-    if (!s->there || !p->resume)
+    if (!s->there || !p->resume || s->not_resumable)
         MS_TRY(ms_video_writer_check(p->output, p->writer, err));
     MS_TRY(ms_job_folder_open(&s->folder, err));
-    if (s->there && !p->resume && !p->force && holds_segments(s))
-        return refuse_unfinished(s, err);
+    bool goes_on = p->resume && !s->not_resumable;
+    if (s->there && !goes_on && !p->force && holds_segments(s))
+        return p->resume
+                   ? ms_fail(err, MS_UNSUPPORTED, "%s: this run cannot be resumed: %s; --force begins anew",
+                             s->folder.path, s->not_resumable)
+                   : refuse_unfinished(s, err);
     MS_TRY(open_journal(s, p, err));
     return s->named ? MS_OK : ms_video_writer_check(p->output, p->writer, err);
 }
@@ -226,7 +247,8 @@ ms_status ms_run_store_join(ms_run_store *s, const char *output, const ms_video_
     ms_video_writer_abort(&w);
     if (status != MS_OK)
         return status;
-    ms_job_mark_put(path, s->key_hash, s->frames);
+    if (s->marked)
+        ms_job_mark_put(path, s->key_hash, s->frames);
     MS_TRY(note_joined(s, path, err));
     MS_TRY(ms_mux_take_name(path, output, params->force, err));
     s->named = true;

@@ -14,6 +14,7 @@ typedef struct ms_run_store {
     const char *output;        /* borrowed */
     const char *not_resumable; /* why; NULL = it is */
     uint64_t key_hash[2];
+    bool marked; /* the output says which job made it */
     ms_pose_store *poses;
     bool there;               /* the folder was there before */
     bool ours;                /* what is in the folder is this job's */

@@ -9,10 +9,10 @@ static char inputs[2048];
 
 static int prepare(void **state) {
     (void)state;
-    test_make_run_inputs(2, "240x208");
+    test_make_run_inputs(10, "240x208");
     snprintf(
         inputs, sizeof(inputs),
-        "--video %s --track %s --audio %s --model %s --steps 1 --frames 2 --codec ffv1 --audio-out none -f",
+        "--video %s --track %s --audio %s --model %s --steps 1 --frames 10 --codec ffv1 --audio-out none -f",
         test_file("in.mkv"), test_file("in.jsonl"), test_file("in.wav"), test_file("model"));
     return 0;
 }

@@ -306,6 +306,18 @@ static void inputs_that_are_cut_off_are_named(void **state) {
     clip_save(test_file("pipe.wav"), data, bytes);
     free(data);
     assert_run_works(RUN(clip, test_file("pipe.wav"), track, out, "-f"));
+    /* Nor is one that counts itself in, or a file that something was appended to. */
+    data = clip_load(speech, &bytes);
+    data[40] = (uint8_t)(data[40] + 44);
+    clip_save(test_file("counted.wav"), data, bytes);
+    free(data);
+    data = clip_load(clip, &bytes);
+    data = realloc(data, bytes + 15);
+    assert_non_null(data);
+    memcpy(data + bytes, "TAGxxxxxxxxxxxx", 15);
+    clip_save(test_file("tagged.mp4"), data, bytes + 15);
+    free(data);
+    assert_run_works(RUN(test_file("tagged.mp4"), test_file("counted.wav"), track, out, "-f --frames 10"));
 }
 
 static void an_output_that_is_there_is_kept(void **state) {

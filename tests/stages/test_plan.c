@@ -74,14 +74,15 @@ static void stages_go_on_side_by_side(void **state) {
     (void)state;
     ms_json_doc *doc = plan("--shape tiny --frames 160"), *twice = plan("--shape tiny --frames 320");
     const ms_json *root = ms_json_root(doc), *stages = ms_json_get(root, "stage_s");
-    double sum = 0, model = 0, total = ms_json_get(root, "total_s")->number;
+    double sum = 0, model = 0, least = INFINITY, total = ms_json_get(root, "total_s")->number;
     assert_int_equal(stages->count, 7);
     for (const ms_json *s = stages->child; s; s = s->next) {
         assert_true(s->number >= 0);
         sum += s->number;
         model += strcmp(s->key, "faces") && strcmp(s->key, "write") ? s->number : 0;
+        least = strcmp(s->key, "faces") && strcmp(s->key, "write") ? least : fmin(least, s->number);
     }
-    assert_true(model > 0 && total >= model - 0.01 && total <= sum + 0.01);
+    assert_true(model > 0 && total >= model - 0.01 && total < sum - 0.5 * least);
     /* Twice the frames take twice the time of all that goes by frames. */
     const ms_json *more = ms_json_get(ms_json_root(twice), "stage_s");
     static const char *const by_frames[] = {"faces", "encode", "denoise", "decode", "write"};
