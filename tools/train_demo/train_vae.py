@@ -35,12 +35,20 @@ def distance(y, x, weight=None):
     return apart.mean(), unlike.mean()
 
 
-def loss_of_both(vae, x):
+def whole_faces(rng, data, count):
+    out = np.empty((count, SIDE, SIDE, 3), np.uint8)
+    for i in range(count):
+        faces = data[rng.integers(len(data))][0]
+        out[i] = faces[rng.integers(len(faces)), rng.integers(2), rng.integers(FRAMES)]
+    return pixels(out)
+
+
+def loss_of_both(vae, x, weight=None):
     mean, logvar = vae.encode(x)
     y = vae.decode(mean + (0.5 * logvar).exp() * torch.randn_like(mean)).float()
     kl = 0.5 * (mean.float() ** 2 + logvar.float().exp() - 1 - logvar.float()).mean()
-    l1, unlike = distance(y, x)
-    return l1 + 0.25 * unlike + 1e-3 * kl, {"l1": l1, "unlike": unlike, "kl": kl, "spread": mean.float().std()}
+    l1, unlike = distance(y, x, weight)
+    return l1 + 0.35 * unlike + 1e-3 * kl, {"l1": l1, "unlike": unlike, "kl": kl, "spread": mean.float().std()}
 
 
 def pairs(rng, work, count, whole):
@@ -111,7 +119,7 @@ def options():
     p.add_argument("--stage", choices=["both", "freeze", "decoder"], default="both")
     p.add_argument("--batch", type=int, default=10)
     p.add_argument("--rate", type=float, default=2e-3)
-    p.add_argument("--whole", type=float, default=0.25, help="the last part of the decoder's steps sees whole faces")
+    p.add_argument("--whole", type=float, default=0.25, help="the last part of the steps sees whole faces")
     p.add_argument("--half", action="store_true", help="bfloat16 arithmetic")
     return p.parse_args()
 
@@ -140,11 +148,13 @@ def main(args):
         for g in opt.param_groups:
             g["lr"] = rate(step, args.steps, args.rate)
         with torch.autocast("cpu", torch.bfloat16, enabled=args.half):
+            whole = step >= args.steps * (1 - args.whole)
+            count = max(1, args.batch // 4) if whole else args.batch
             if args.stage == "both":
-                loss, shown = loss_of_both(vae, crops(rng, data, args.batch))
+                x = (whole_faces if whole else crops)(rng, data, count)
+                loss, shown = loss_of_both(vae, x, weight if whole else None)
             else:
-                whole = step >= args.steps * (1 - args.whole)
-                z, x = pairs(rng, args.work, max(1, args.batch // (3 if whole else 1)), whole)
+                z, x = pairs(rng, args.work, count, whole)
                 loss, shown = loss_of_decoder(vae, z, x, weight if whole else None)
         opt.zero_grad(set_to_none=True)
         loss.backward()
