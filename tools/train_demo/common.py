@@ -116,7 +116,7 @@ def shards(work, kind="t"):
 
 def pixels(faces):
     """uint8 [..., h, w, 3] -> float [..., 3, h, w] from -1 to 1."""
-    return torch.from_numpy(np.ascontiguousarray(faces)).movedim(-1, -3).float() / 127.5 - 1
+    return torch.from_numpy(np.array(faces)).movedim(-1, -3).float() / 127.5 - 1
 
 
 def ssim_map(a, b, size=7, span=2.0):

@@ -52,7 +52,7 @@ def loss_of_both(vae, x, weight=None):
 
 
 def pairs(rng, work, count, whole):
-    """Latents of whole faces, or pieces of 8 x 8 cells of them, and the pixels there."""
+    """Latents of whole faces, or pieces of 8 x 8 cells of them, as wrong as a denoiser's may be, and the pixels there."""
     z, x = [], []
     found = [(f, path + ".latents.pt") for f, _, path in shards(work) if os.path.exists(path + ".latents.pt")]
     for _ in range(count):
@@ -64,7 +64,8 @@ def pairs(rng, work, count, whole):
         r, q = (0, 0) if whole else (rng.integers(5, 9), rng.integers(2, 7))
         n = 16 if whole else 8
         m = full[c, k, i, :, :, r : r + n, q : q + n].float()
-        z.append((m[0] + m[1] * torch.randn_like(m[0])) / SCALING)
+        wrong = (m[1] ** 2 + float(rng.uniform(0, 0.25)) ** 2).sqrt()
+        z.append((m[0] + wrong * torch.randn_like(m[0])) / SCALING)
         x.append(faces[c, k, i, 8 * r : 8 * (r + n), 8 * q : 8 * (q + n)])
     return torch.stack(z), pixels(np.stack(x))
 
