@@ -4,7 +4,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
 PACKAGES := build-essential clang cmake ninja-build pkg-config git \
 	libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libswresample-dev libavfilter-dev \
-	libyaml-dev libprotobuf-c-dev protobuf-c-compiler libsqlite3-dev libzstd-dev libcmocka-dev \
+	libyaml-dev libprotobuf-c-dev protobuf-c-compiler libsqlite3-dev libzstd-dev libcmocka-dev libespeak-ng-dev espeak-ng-data \
 	clang-format clang-tidy cppcheck libclang-rt-14-dev ffmpeg curl unzip
 
 .PHONY: all deps build demo train-demo check check-core check-e2e check-full lint bench install clean format asan tsan fuzz

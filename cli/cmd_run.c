@@ -218,8 +218,6 @@ static ms_status default_model(run_state *s, char *path, size_t bytes, ms_error 
         return MS_OK;
     MS_TRY(cli_demo_model(path, bytes, err));
     s->p.model = path;
-    if (s->seed == NOT_GIVEN)
-        s->p.seed = CLI_DEMO_SEED;
     if (s->progress != CLI_PROGRESS_JSON)
         fprintf(stderr,
                 "memsafe: no --model: using the demo model, which knows drawn faces only (%s)\n"
@@ -316,8 +314,7 @@ static const cli_option run_options[] = {
     {"vae", 0, CLI_TEXT, P(vae), "PATH", "VAE folder or weights file in place of the folder's", 0, 0},
     {"whisper", 0, CLI_TEXT, P(whisper), "FILE", "Whisper checkpoint in place of the folder's", 0, 0},
     {"faces", 0, CLI_TEXT, P(faces), "DIR", "folder of the face nets in place of the folder's", 0, 0},
-    {"seed", 's', CLI_U64, offsetof(run_state, seed), "N",
-     "64-bit seed (default 1247; the demo model's own is 59)", 0, 0},
+    {"seed", 's', CLI_U64, offsetof(run_state, seed), "N", "64-bit seed (default 1247)", 0, 0},
     {"steps", 'n', CLI_INT, P(steps), "N", "denoising steps (default 20)", 1, 999},
     {"guidance", 'g', CLI_NUMBER, P(guidance), "X", "guidance scale (default 1.5); 1 and less run one branch",
      0, 100},

@@ -6,10 +6,6 @@
 
 #include "memsafe/status.h"
 
-/* The demo model does best where the start noise has exactly unit size in each channel (docs/demo.md); among the small
-   seeds this one's is the nearest. */
-#define CLI_DEMO_SEED 59
-
 /*
  * Its folder: $MEMSAFE_DEMO_MODEL, or beside the program (where `make install` puts it, or the source tree that a
  * build folder lies in), or the data folder that the build was configured for. MS_BAD_MODEL when none of them is a

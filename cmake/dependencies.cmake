@@ -1,11 +1,12 @@
 # Optional libraries. Each becomes a target memsafe_<name> that exists always and a definition MS_HAVE_<NAME> of 0 or 1.
 # MEMSAFE_WITHOUT names those to leave out though they are there ("sqlite;zstd"), for testing a build without them.
-# PROGRAM: one that building with the library needs; its path is in MS_PROGRAM_<NAME>.
+# PROGRAM: one that building with the library needs; its path is in MS_PROGRAM_<NAME>. TOOL: memsafe itself does not use it; a tool
+# that does links the target.
 find_package(PkgConfig)
 
 function(memsafe_dependency name)
   string(TOUPPER ${name} upper)
-  cmake_parse_arguments(PARSE_ARGV 1 need "" "PROGRAM" "")
+  cmake_parse_arguments(PARSE_ARGV 1 need "TOOL" "PROGRAM" "")
   set(modules ${need_UNPARSED_ARGUMENTS})
   set(have 0)
   add_library(memsafe_${name} INTERFACE)
@@ -23,7 +24,9 @@ function(memsafe_dependency name)
     message(FATAL_ERROR "${name} (${modules} ${need_PROGRAM}) was not found; `make deps` installs it")
   endif()
   target_compile_definitions(memsafe_${name} INTERFACE MS_HAVE_${upper}=${have})
-  target_link_libraries(memsafe_flags INTERFACE memsafe_${name})
+  if(NOT need_TOOL)
+    target_link_libraries(memsafe_flags INTERFACE memsafe_${name})
+  endif()
   set(MS_HAVE_${upper} ${have} PARENT_SCOPE)
   message(STATUS "memsafe: ${name}: ${have}")
 endfunction()
@@ -33,3 +36,4 @@ memsafe_dependency(yaml yaml-0.1)
 memsafe_dependency(onnx libprotobuf-c PROGRAM protoc-c)
 memsafe_dependency(sqlite sqlite3)
 memsafe_dependency(zstd libzstd)
+memsafe_dependency(espeak espeak-ng TOOL)

@@ -9,14 +9,16 @@
 #include "base/error.h"
 #include "face/track_file.h"
 #include "media/video_writer.h"
+#include "world/talk.h"
 #include "world/voice.h"
 #include "world/world.h"
 
 typedef struct options {
     uint64_t seed, speech_seed;
-    bool own_speech;
+    bool own_speech, own_length;
     int frames, width, height, fps, crf;
-    const char *output, *track, *wav;
+    const char *output, *track, *wav, *text;
+    talk_synth synth;
 } options;
 
 static const char usage[] =
@@ -28,6 +30,10 @@ static const char usage[] =
     "      --speech FILE      the speech as 16 kHz mono WAV\n"
     "      --seed N           who, where and how they move (default 1)\n"
     "      --speech-seed N    what is said (default: the seed)\n"
+    "      --synth NAME       who speaks: babble (random syllables), espeak (English), mixed; babble is the "
+    "default\n"
+    "      --text WORDS       what espeak-ng says, in place of what the seed makes up; without --frames, the "
+    "clip is as long\n"
     "      --frames N         length (default 75)\n"
     "      --size WxH         of the picture (default 384x384)\n"
     "      --fps N            frames a second (default 25)\n"
@@ -101,9 +107,9 @@ static ms_status write_truth(FILE *file, const char *path, const ms_face_record 
 
 /* ---- the clip */
 
-static ms_status draw_frames(const options *o, world *w, const speech *said, uint8_t *rgb,
+static ms_status draw_frames(const options *o, int frames, world *w, const speech *said, uint8_t *rgb,
                              ms_video_writer *writer, FILE *track, ms_error *err) {
-    for (int i = 0; i < o->frames; i++) {
+    for (int i = 0; i < frames; i++) {
         /* The middle of the time that the frame is shown. */
         double time_s = (i + 0.5) / o->fps;
         w_moment now;
@@ -120,23 +126,33 @@ static ms_status draw_frames(const options *o, world *w, const speech *said, uin
     return MS_OK;
 }
 
+static ms_status say(const options *o, const world *w, talk *ret_talk, ms_error *err) {
+    talk_request request = {.synth = o->synth,
+                            .text = o->text,
+                            .seed = o->speech_seed,
+                            .turn = w->person.voice_turn,
+                            .seconds = o->own_length ? (float)o->frames / (float)o->fps : 0};
+    if (talk_fallback(&request))
+        fprintf(stderr, "draw_clip: %s\n", talk_fallback(&request));
+    return talk_create(NULL, &request, ret_talk, err);
+}
+
 static ms_status draw_clip(const options *o, ms_error *err) {
     ms_status status;
     world *w = NULL;
-    speech said = {0};
+    talk t = {0};
     FILE *track = NULL;
     ms_video_writer *writer = NULL;
-    sound pcm = {.count = (int64_t)o->frames * VOICE_RATE / o->fps};
-    uint8_t *rgb = ms_alloc_array(NULL, MS_LEDGER_FRAMES, (size_t)o->width * (size_t)o->height, 3);
-    pcm.samples = ms_alloc_array(NULL, MS_LEDGER_STAGING, (size_t)pcm.count, sizeof(float));
-    if (!rgb || !pcm.samples) {
-        status = ms_fail_alloc(err, NULL, (size_t)pcm.count * sizeof(float), "a clip");
+    size_t picture = (size_t)o->width * (size_t)o->height;
+    uint8_t *rgb = ms_alloc_array(NULL, MS_LEDGER_FRAMES, picture, 3);
+    if (!rgb) {
+        status = ms_fail_alloc(err, NULL, picture * 3, "a picture");
         goto fail;
     }
     MS_GOTO(world_create(NULL, o->seed, o->width, o->height, &w, err));
-    MS_GOTO(speech_babble(NULL, o->speech_seed, (float)o->frames / (float)o->fps, &said, err));
-    const voice speaker = voice_of(o->speech_seed, w->person.voice_turn);
-    voice_render(&speaker, &said, pcm.count, pcm.samples);
+    MS_GOTO(say(o, w, &t, err));
+    sound pcm = {t.samples, t.count, 0};
+    int frames = o->own_length ? o->frames : (int)(t.count * o->fps / VOICE_RATE);
     if (o->wav)
         MS_GOTO(write_wav(o->wav, pcm.samples, pcm.count, err));
     if (o->track && !(track = fopen(o->track, "wb"))) {
@@ -154,9 +170,9 @@ static ms_status draw_clip(const options *o, ms_error *err) {
     params.force = true;
     params.audio = MS_AUDIO_FEED;
     params.feed = (ms_audio_feed){feed, &pcm, VOICE_RATE, 1};
-    params.expected_frames = o->frames;
+    params.expected_frames = frames;
     MS_GOTO(ms_video_writer_open(NULL, o->output, &params, &writer, err));
-    MS_GOTO(draw_frames(o, w, &said, rgb, writer, track, err));
+    MS_GOTO(draw_frames(o, frames, w, &t.said, rgb, writer, track, err));
     MS_GOTO(ms_video_writer_finish(&writer, err));
 fail:
     if (writer)
@@ -165,9 +181,8 @@ fail:
         status = ms_fail(err, MS_IO, "%s: cannot be written: %s", o->track, strerror(errno));
     if (track && status != MS_OK)
         unlink(o->track);
-    speech_free(&said);
+    talk_free(&t);
     world_destroy(&w);
-    ms_free(pcm.samples);
     ms_free(rgb);
     return status;
 }
@@ -211,7 +226,13 @@ static bool take(options *o, int letter, const char *value) {
     case 'p':
         o->own_speech = true;
         return seed_number(value, &o->speech_seed);
+    case 'y':
+        return talk_synth_of(value, &o->synth);
+    case 'x':
+        o->text = value;
+        return true;
     case 'n':
+        o->own_length = true;
         return whole_number(value, 1, 1000000, &o->frames);
     case 'z':
         return picture_size(value, &o->width, &o->height);
@@ -225,17 +246,12 @@ static bool take(options *o, int letter, const char *value) {
 }
 
 int main(int argc, char **argv) {
-    static const struct option names[] = {{"out", 1, NULL, 'o'},
-                                          {"track", 1, NULL, 't'},
-                                          {"speech", 1, NULL, 'w'},
-                                          {"seed", 1, NULL, 's'},
-                                          {"speech-seed", 1, NULL, 'p'},
-                                          {"frames", 1, NULL, 'n'},
-                                          {"size", 1, NULL, 'z'},
-                                          {"fps", 1, NULL, 'r'},
-                                          {"crf", 1, NULL, 'q'},
-                                          {"help", 0, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option names[] = {
+        {"out", 1, NULL, 'o'},   {"track", 1, NULL, 't'},       {"speech", 1, NULL, 'w'},
+        {"seed", 1, NULL, 's'},  {"speech-seed", 1, NULL, 'p'}, {"frames", 1, NULL, 'n'},
+        {"synth", 1, NULL, 'y'}, {"text", 1, NULL, 'x'},        {"size", 1, NULL, 'z'},
+        {"fps", 1, NULL, 'r'},   {"crf", 1, NULL, 'q'},         {"help", 0, NULL, 'h'},
+        {NULL, 0, NULL, 0}};
     options o = {.seed = 1, .frames = 75, .width = 384, .height = 384, .fps = 25, .crf = 16};
     int letter;
     while ((letter = getopt_long(argc, argv, "o:h", names, NULL)) != -1) {
@@ -255,6 +271,7 @@ int main(int argc, char **argv) {
     }
     if (!o.own_speech)
         o.speech_seed = o.seed;
+    o.own_length |= !o.text;
     ms_error err;
     ms_error_clear(&err);
     ms_status status = draw_clip(&o, &err);

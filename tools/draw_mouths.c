@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "face/align.h"
+#include "world/talk.h"
 #include "world/voice.h"
 #include "world/world.h"
 
@@ -20,6 +21,7 @@
 typedef struct options {
     uint64_t seed;
     int clips, frames, seconds, resolution;
+    talk_synth synth;
     const char *prefix;
 } options;
 
@@ -40,6 +42,7 @@ static const char usage[] =
     "      --frames N         of a clip, in a row, from anywhere in the speech; 0: speech alone (default "
     "16)\n"
     "      --seconds N        of speech (default 3)\n"
+    "      --synth NAME       babble (random syllables, the default), espeak (English) or mixed\n"
     "      --resolution PX    of a face (default 128)\n";
 
 typedef struct output {
@@ -67,19 +70,17 @@ typedef struct studio {
     size_t work_bytes;
     void *work;
     uint8_t *rgb, *face;
-    float *samples;
 } studio;
 
 static ms_status studio_open(studio *s, const options *o, int max_px, ms_error *err) {
     MS_TRY(ms_face_geometry_init(o->resolution, &s->geometry, err));
-    size_t side = (size_t)o->resolution, samples = (size_t)o->seconds * VOICE_RATE;
+    size_t side = (size_t)o->resolution;
     s->work_bytes = ms_align_face_workspace_bytes(&s->geometry);
     s->work = ms_alloc(NULL, MS_LEDGER_GENERAL, s->work_bytes);
     s->rgb = ms_alloc_array(NULL, MS_LEDGER_FRAMES, (size_t)max_px * (size_t)max_px, 3);
     s->face = ms_alloc_array(NULL, MS_LEDGER_FRAMES, side * side, 3);
-    s->samples = ms_alloc_array(NULL, MS_LEDGER_STAGING, samples, sizeof(float));
-    if (!s->work || !s->rgb || !s->face || !s->samples)
-        return ms_fail_alloc(err, NULL, samples * sizeof(float), "a studio");
+    if (!s->work || !s->rgb || !s->face)
+        return ms_fail_alloc(err, NULL, s->work_bytes, "a studio");
     return MS_OK;
 }
 
@@ -87,19 +88,15 @@ static void studio_close(studio *s) {
     ms_free(s->work);
     ms_free(s->rgb);
     ms_free(s->face);
-    ms_free(s->samples);
 }
 
-static ms_status write_speech(const options *o, const output *out, const studio *s, const voice *speaker,
-                              const speech *said, ms_error *err) {
-    int64_t count = (int64_t)o->seconds * VOICE_RATE;
-    voice_render(speaker, said, count, s->samples);
-    for (int64_t i = 0; i < count; i++) {
-        int16_t v = (int16_t)lrintf(s->samples[i] * 32767);
+static ms_status write_speech(const options *o, const output *out, const talk *t, ms_error *err) {
+    for (int64_t i = 0; i < t->count; i++) {
+        int16_t v = (int16_t)lrintf(t->samples[i] * 32767);
         MS_TRY(put(out->speech, &v, sizeof(v), err));
     }
     for (int row = 0; row < o->seconds * ROW_HZ; row++) {
-        w_mouth mouth = speech_mouth(said, ((float)row + 0.5f) / ROW_HZ);
+        w_mouth mouth = speech_mouth(&t->said, ((float)row + 0.5f) / ROW_HZ);
         _Static_assert(sizeof(mouth) == MOUTH_VALUES * sizeof(float), "fields of w_mouth");
         MS_TRY(put(out->mouth, &mouth, sizeof(mouth), err));
     }
@@ -152,21 +149,23 @@ static ms_status write_clip(const options *o, const output *out, studio *s, uint
     int64_t last = (int64_t)o->seconds * FPS - o->frames;
     int first = last > 0 ? (int)(seed * 2654435761u % (uint64_t)last) : 0;
     world *w = NULL;
-    speech said = {0};
+    talk t = {0};
     ms_status status;
     MS_GOTO(world_create(NULL, seed, px, px, &w, err));
     for (int k = 0; k < SPEECHES; k++) {
-        uint64_t words = seed * SPEECHES + (uint64_t)k;
+        talk_request request = {.synth = o->synth,
+                                .seed = seed * SPEECHES + (uint64_t)k,
+                                .turn = w->person.voice_turn,
+                                .seconds = (float)o->seconds};
         ms_align_state state = {0};
-        MS_GOTO(speech_babble(NULL, words, (float)o->seconds, &said, err));
-        const voice speaker = voice_of(words, w->person.voice_turn);
-        MS_GOTO(write_speech(o, out, s, &speaker, &said, err));
+        MS_GOTO(talk_create(NULL, &request, &t, err));
+        MS_GOTO(write_speech(o, out, &t, err));
         for (int i = 0; i < o->frames; i++)
-            MS_GOTO(write_frame(o, out, s, w, &said, first + i, &state, err));
-        speech_free(&said);
+            MS_GOTO(write_frame(o, out, s, w, &t.said, first + i, &state, err));
+        talk_free(&t);
     }
 fail:
-    speech_free(&said);
+    talk_free(&t);
     world_destroy(&w);
     return status;
 }
@@ -217,6 +216,8 @@ static bool take(options *o, int letter, const char *value) {
         return whole_number(value, 0, 100000, &o->frames);
     case 't':
         return whole_number(value, 1, 30, &o->seconds);
+    case 'y':
+        return talk_synth_of(value, &o->synth);
     case 'r':
         return whole_number(value, MS_FACE_MIN_RESOLUTION, 512, &o->resolution);
     default:
@@ -225,10 +226,10 @@ static bool take(options *o, int letter, const char *value) {
 }
 
 int main(int argc, char **argv) {
-    static const struct option names[] = {{"out", 1, NULL, 'o'},     {"seed", 1, NULL, 's'},
-                                          {"clips", 1, NULL, 'c'},   {"frames", 1, NULL, 'n'},
-                                          {"seconds", 1, NULL, 't'}, {"resolution", 1, NULL, 'r'},
-                                          {"help", 0, NULL, 'h'},    {NULL, 0, NULL, 0}};
+    static const struct option names[] = {
+        {"out", 1, NULL, 'o'},        {"seed", 1, NULL, 's'},    {"clips", 1, NULL, 'c'},
+        {"frames", 1, NULL, 'n'},     {"seconds", 1, NULL, 't'}, {"synth", 1, NULL, 'y'},
+        {"resolution", 1, NULL, 'r'}, {"help", 0, NULL, 'h'},    {NULL, 0, NULL, 0}};
     options o = {.seed = 1, .clips = 1, .frames = 16, .seconds = 3, .resolution = 128};
     int letter;
     while ((letter = getopt_long(argc, argv, "o:h", names, NULL)) != -1) {
@@ -246,6 +247,9 @@ int main(int argc, char **argv) {
         fputs(usage, stderr);
         return ms_status_exit_code(MS_INVALID_ARGUMENT);
     }
+    talk_request request = {.synth = o.synth};
+    if (talk_fallback(&request))
+        fprintf(stderr, "draw_mouths: %s\n", talk_fallback(&request));
     ms_error err;
     ms_error_clear(&err);
     ms_status status = draw_mouths(&o, &err);

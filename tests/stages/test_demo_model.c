@@ -3,10 +3,12 @@
 #include "test.h"
 
 #include <math.h>
+#include <sys/stat.h>
 
 #include "media/video_reader.h"
 #include "support/cli.h"
-#include "world/voice.h"
+#include "world/espeak.h"
+#include "world/talk.h"
 #include "world/world.h"
 
 #define SEED 1000003 /* seeds from 1000000 on are not trained on */
@@ -19,14 +21,17 @@
 #define NEAREST 3
 
 /* What the model reaches here, less a margin. docs/demo.md has the aims next to what was measured on more people. */
-#define FOLLOWS 0.85 /* aim 0.85; 0.94 was measured */
-#define COPIES 0.2   /* aim 0.2: above what the two speeches have in common */
-#define PSNR_DB 20.5 /* 21.96 was measured at 8 steps */
+#define FOLLOWS 0.90         /* aim 0.85; 0.957 was measured */
+#define FOLLOWS_ENGLISH 0.85 /* the same; 0.906 */
+#define COPIES 0.2           /* aim 0.2: above what the two speeches have in common */
+#define PSNR_DB 24.0         /* 25.39 was measured at 8 steps */
+#define PSNR_DB_ENGLISH 22.0 /* 23.26 */
 
 typedef struct drawn {
     world *w;
-    speech old, new, other;
-    uint8_t *rgb, *truth; /* a frame of scratch; the truth's frames */
+    talk old, new, other;
+    double follows, psnr_db; /* to be reached */
+    uint8_t *rgb, *truth;    /* a frame of scratch; the truth's frames */
 } drawn;
 
 static drawn d;
@@ -60,17 +65,25 @@ static void read_frames(const char *path, uint8_t *dst) {
     ms_video_reader_close(&reader);
 }
 
-static int prepare(void **state) {
-    (void)state;
+static talk said(talk_synth synth, uint64_t seed) {
+    talk t = {0};
     ms_error err;
-    float seconds = (float)FRAMES / FPS;
+    talk_request r = {synth, NULL, seed, d.w->person.voice_turn, (float)FRAMES / FPS};
+    assert_ms_ok(talk_create(NULL, &r, &t, &err), &err);
+    return t;
+}
+
+static int prepare(talk_synth synth) {
+    ms_error err;
     char line[1024];
-    snprintf(line, sizeof(line), "%s --seed %d --frames %d --size %dx%d -o %s --track %s >/dev/null",
-             MS_DRAW_CLIP_PATH, SEED, FRAMES, SIDE, SIDE, test_file("in.avi"), test_file("in.jsonl"));
+    const char *name = synth == TALK_ESPEAK ? "espeak" : "babble";
+    snprintf(line, sizeof(line),
+             "%s --seed %d --synth %s --frames %d --size %dx%d -o %s --track %s >/dev/null",
+             MS_DRAW_CLIP_PATH, SEED, name, FRAMES, SIDE, SIDE, test_file("in.avi"), test_file("in.jsonl"));
     assert_int_equal(system(line), 0);
     snprintf(line, sizeof(line),
-             "%s --seed %d --speech-seed %d --frames %d --size 64x64 -o %s --speech %s >/dev/null",
-             MS_DRAW_CLIP_PATH, SEED, NEW_SPEECH, FRAMES, test_file("new.avi"), test_file("new.wav"));
+             "%s --seed %d --speech-seed %d --synth %s --frames %d --size 64x64 -o %s --speech %s >/dev/null",
+             MS_DRAW_CLIP_PATH, SEED, NEW_SPEECH, name, FRAMES, test_file("new.avi"), test_file("new.wav"));
     assert_int_equal(system(line), 0);
     assert_run_works(
         "run --video %s --audio %s --track %s --steps 8 --frames %d --codec ffv1 --audio-out none -o %s",
@@ -82,21 +95,35 @@ static int prepare(void **state) {
     d.rgb = malloc(frame_bytes);
     read_frames(test_file("out.mkv"), output);
     assert_ms_ok(world_create(NULL, SEED, SIDE, SIDE, &d.w, &err), &err);
-    assert_ms_ok(speech_babble(NULL, SEED, seconds, &d.old, &err), &err);
-    assert_ms_ok(speech_babble(NULL, NEW_SPEECH, seconds, &d.new, &err), &err);
-    assert_ms_ok(speech_babble(NULL, OTHER_SPEECH, seconds, &d.other, &err), &err);
+    d.follows = synth == TALK_ESPEAK ? FOLLOWS_ENGLISH : FOLLOWS;
+    d.psnr_db = synth == TALK_ESPEAK ? PSNR_DB_ENGLISH : PSNR_DB;
+    d.old = said(synth, SEED);
+    d.new = said(synth, NEW_SPEECH);
+    d.other = said(synth, OTHER_SPEECH);
     for (int i = 0; i < FRAMES; i++) {
         w_face face;
-        draw(i, mouth_at(&d.new, i), d.truth + (size_t)i * frame_bytes, &face);
+        draw(i, mouth_at(&d.new.said, i), d.truth + (size_t)i * frame_bytes, &face);
     }
     return 0;
 }
 
+static int babble(void **state) {
+    (void)state;
+    return prepare(TALK_BABBLE);
+}
+
+static int english(void **state) {
+    (void)state;
+    if (mkdir(test_dir(), 0700) != 0) /* the first group took it away */
+        return -1;
+    return prepare(TALK_ESPEAK);
+}
+
 static int clean_up(void **state) {
     (void)state;
-    speech_free(&d.old);
-    speech_free(&d.new);
-    speech_free(&d.other);
+    talk_free(&d.old);
+    talk_free(&d.new);
+    talk_free(&d.other);
     world_destroy(&d.w);
     free(d.rgb);
     free(d.truth);
@@ -138,7 +165,7 @@ static void read_openings(const uint8_t *frames, float *ret_openings) {
         float opening[NEAREST] = {0};
         for (int c = 0; c < CANDIDATES; c++) {
             w_face face;
-            float open = draw(i, mouth_at(&d.other, c * (FRAMES - 1) / (CANDIDATES - 1)), d.rgb, &face);
+            float open = draw(i, mouth_at(&d.other.said, c * (FRAMES - 1) / (CANDIDATES - 1)), d.rgb, &face);
             double e = apart(frames + (size_t)i * frame_bytes, d.rgb, mouth_box(&face));
             int at = NEAREST;
             while (at > 0 && e < least[at - 1])
@@ -187,8 +214,8 @@ static void the_mouth_follows_the_new_speech(void **state) {
     float new[FRAMES], old[FRAMES], found[FRAMES], of_truth[FRAMES];
     for (int i = 0; i < FRAMES; i++) {
         w_face face;
-        new[i] = draw(i, mouth_at(&d.new, i), d.rgb, &face);
-        old[i] = draw(i, mouth_at(&d.old, i), d.rgb, &face);
+        new[i] = draw(i, mouth_at(&d.new.said, i), d.rgb, &face);
+        old[i] = draw(i, mouth_at(&d.old.said, i), d.rgb, &face);
     }
     read_openings(d.truth, of_truth);
     read_openings(output, found);
@@ -198,7 +225,7 @@ static void the_mouth_follows_the_new_speech(void **state) {
         "opening against the new speech %.3f, the old %.3f (these two: %.3f); the measure itself %.3f\n",
         follows, copies, correlation(new, old), sure);
     assert_true(sure > 0.95);
-    assert_true(follows > FOLLOWS);
+    assert_true(follows > d.follows);
     assert_true(copies - correlation(new, old) < COPIES);
 }
 
@@ -209,14 +236,14 @@ static void the_mouth_looks_like_the_drawn_one(void **state) {
     double made = 0, unchanged = 0;
     for (int i = 0; i < FRAMES; i++) {
         w_face face;
-        draw(i, mouth_at(&d.new, i), d.rgb, &face);
+        draw(i, mouth_at(&d.new.said, i), d.rgb, &face);
         box in = mouth_box(&face);
         made += apart(output + (size_t)i * frame_bytes, d.rgb, in) / FRAMES;
         unchanged += apart(input + (size_t)i * frame_bytes, d.rgb, in) / FRAMES;
     }
     double psnr = 10 * log10(255 * 255 / made), before = 10 * log10(255 * 255 / unchanged);
     print_message("PSNR in the mouth %.2f dB, of the input left alone %.2f dB\n", psnr, before);
-    assert_true(psnr > PSNR_DB);
+    assert_true(psnr > d.psnr_db);
     assert_true(psnr > before);
     free(input);
 }
@@ -227,7 +254,7 @@ static void outside_the_face_nothing_changes(void **state) {
     read_frames(test_file("in.avi"), input);
     for (int i = 0; i < FRAMES; i++) {
         w_face face;
-        draw(i, mouth_at(&d.old, i), d.rgb, &face);
+        draw(i, mouth_at(&d.old.said, i), d.rgb, &face);
         int eyes = (int)(face.iris[0].y < face.iris[1].y ? face.iris[0].y : face.iris[1].y);
         assert_memory_equal(output + (size_t)i * frame_bytes, input + (size_t)i * frame_bytes,
                             (size_t)(eyes - (int)face.unit) * SIDE * 3);
@@ -242,5 +269,12 @@ int main(void) {
         cmocka_unit_test(the_mouth_looks_like_the_drawn_one),
         cmocka_unit_test(outside_the_face_nothing_changes),
     };
-    return cmocka_run_group_tests(tests, prepare, clean_up);
+    const struct CMUnitTest again[] = {
+        cmocka_unit_test(the_mouth_follows_the_new_speech),
+        cmocka_unit_test(the_mouth_looks_like_the_drawn_one),
+    };
+    int failed = cmocka_run_group_tests(tests, babble, clean_up);
+    if (espeak_built_in())
+        failed += cmocka_run_group_tests(again, english, clean_up);
+    return failed;
 }

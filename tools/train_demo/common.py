@@ -20,15 +20,15 @@ SIDE, FRAMES, SECONDS, TRUTH = 128, 16, 3, 12
 MOUTH = (slice(64, 104), slice(32, 96))
 
 UNET = {
-    "act_fn": "silu", "add_audio_layer": True, "attention_head_dim": 4, "block_out_channels": [32, 64, 64, 64],
+    "act_fn": "silu", "add_audio_layer": True, "attention_head_dim": 4, "block_out_channels": [64, 64, 96],
     "center_input_sample": False, "cross_attention_dim": 64,
-    "down_block_types": ["DownBlock3D", "CrossAttnDownBlock3D", "CrossAttnDownBlock3D", "DownBlock3D"],
+    "down_block_types": ["DownBlock3D", "CrossAttnDownBlock3D", "CrossAttnDownBlock3D"],
     "mid_block_type": "UNetMidBlock3DCrossAttn",
-    "up_block_types": ["UpBlock3D", "CrossAttnUpBlock3D", "CrossAttnUpBlock3D", "UpBlock3D"],
+    "up_block_types": ["CrossAttnUpBlock3D", "CrossAttnUpBlock3D", "UpBlock3D"],
     "downsample_padding": 1, "flip_sin_to_cos": True, "freq_shift": 0, "in_channels": 13, "layers_per_block": 1,
-    "mid_block_scale_factor": 1, "norm_eps": 1e-5, "norm_num_groups": 16, "out_channels": 4, "sample_size": 16,
+    "mid_block_scale_factor": 1, "norm_eps": 1e-5, "norm_num_groups": 8, "out_channels": 4, "sample_size": 16,
     "resnet_time_scale_shift": "default", "use_inflated_groupnorm": True, "use_motion_module": True,
-    "motion_module_resolutions": [2, 4], "motion_module_mid_block": False, "motion_module_decoder_only": False,
+    "motion_module_resolutions": [4, 8], "motion_module_mid_block": False, "motion_module_decoder_only": False,
     "motion_module_type": "Vanilla",
     "motion_module_kwargs": {
         "num_attention_heads": 8, "num_transformer_block": 1,
@@ -43,7 +43,7 @@ UNET_DATA = {
 }
 VAE = {
     "_class_name": "AutoencoderKL", "_diffusers_version": "0.4.2", "act_fn": "silu",
-    "block_out_channels": [16, 16, 32, 64], "down_block_types": ["DownEncoderBlock2D"] * 4, "in_channels": 3,
+    "block_out_channels": [16, 16, 48, 96], "down_block_types": ["DownEncoderBlock2D"] * 4, "in_channels": 3,
     "latent_channels": 4, "layers_per_block": 1, "norm_num_groups": 8, "out_channels": 3, "sample_size": SIDE,
     "up_block_types": ["UpDecoderBlock2D"] * 4,
 }
@@ -80,7 +80,6 @@ def worker(number, main, args, meeting):
 
 def launch(main, args):
     """Threads that share the work of small layers wait for each other more than they work: processes do not."""
-    os.nice(10)
     os.makedirs(args.work, exist_ok=True)
     if args.workers == 1:
         return worker(0, main, args, None)
@@ -88,16 +87,19 @@ def launch(main, args):
     torch.multiprocessing.spawn(worker, (main, args, meeting), nprocs=args.workers)
 
 
-def average_gradients(args, params):
+def average_gradients(args, params, done=0.0):
+    """Over all workers; so is `done`, which is returned."""
     if args.workers == 1:
-        return
-    flat = torch.cat([p.grad.reshape(-1) for p in params])
+        return done
+    params = [p for p in params if p.grad is not None]  # a norm that nothing reads has none
+    flat = torch.cat([p.grad.reshape(-1) for p in params] + [torch.tensor([float(done)])])
     dist.all_reduce(flat)
     flat /= args.workers
     at = 0
     for p in params:
         p.grad.copy_(flat[at : at + p.numel()].view_as(p))
         at += p.numel()
+    return float(flat[-1])
 
 
 def shards(work, kind="t"):
@@ -114,7 +116,7 @@ def shards(work, kind="t"):
 
 def pixels(faces):
     """uint8 [..., h, w, 3] -> float [..., 3, h, w] from -1 to 1."""
-    return torch.from_numpy(np.ascontiguousarray(faces)).movedim(-1, -3).float() / 127.5 - 1
+    return torch.from_numpy(np.array(faces)).movedim(-1, -3).float() / 127.5 - 1
 
 
 def ssim_map(a, b, size=7, span=2.0):

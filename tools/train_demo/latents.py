@@ -32,7 +32,6 @@ def main():
     p.add_argument("--shard", default="t0")
     p.add_argument("--clips", type=int, default=1000)
     args = p.parse_args()
-    os.nice(10)
     torch.set_num_threads(1)
     vae = AutoencoderKL(VAE)
     vae.load_state_dict(torch.load(os.path.join(args.work, "vae.pt"))["model"])

@@ -33,7 +33,7 @@ class Listener(nn.Module):
 def load(work, kind):
     """[(log-mel [80, columns], mouth [rows, 6])]"""
     out = []
-    for path in sorted(glob.glob(os.path.join(work, "data", kind + "*.mouth"))):
+    for path in sorted(glob.glob(os.path.join(work, "data", kind + ".mouth"))):
         if ".part" in path:
             continue
         rows = 28 * HOP_ROWS
@@ -54,7 +54,7 @@ def pieces(rng, data, count, rows):
         at = int(rng.integers(0, t.shape[0] - length + 1))
         if rng.random() < 0.25:
             length = int(rng.integers(25, length + 1))
-        mel[i, :, : 2 * length] = m[:, 2 * at : 2 * (at + length)].float() + float(rng.normal()) * 0.08
+        mel[i, :, : 2 * length] = m[:, 2 * at : 2 * (at + length)].float() + float(rng.normal()) * 0.03
         mouth[i, :length] = t[at : at + length]
         valid[i, length:] = 0
     return mel, mouth, valid, first
@@ -96,7 +96,8 @@ def main(args):
         opt.load_state_dict(state["opt"])
         first = state["step"]
     rng = begin(args, first)
-    data, held_out = load(args.work, "s[0-9]"), load(args.work, "sval")
+    data = load(args.work, "s[0-9]")
+    held_out = {"babble": load(args.work, "sval"), "espeak": load(args.work, "svale")}
     print(len(data), "speeches", flush=True)
     for step in range(first, args.steps):
         for g in opt.param_groups:
@@ -117,7 +118,8 @@ def main(args):
         log.add(step, loss=loss.detach(), last=err.detach())
         if step % 250 == 249 or step == args.steps - 1:
             save(path, model=model.state_dict(), opt=opt.state_dict(), step=step + 1)
-            print("held out, correlation:", " ".join("%.3f" % c for c in validate(model, held_out)), flush=True)
+            for kind, speeches in held_out.items():
+                print("held out, correlation,", kind, " ".join("%.3f" % c for c in validate(model, speeches)), flush=True)
 
 
 if __name__ == "__main__":

@@ -20,25 +20,36 @@ from networks import UNet3D
 def begin_near_identity(unet):
     """At the start the network's answer is the noisy latents themselves, which is nearly right where there is much
     noise: four pairs of channels carry them and their negatives from conv_in over the last skip connection to
-    conv_out, where silu(x) - silu(-x) = x. All residual branches begin at nothing."""
+    conv_out, where silu(x) - silu(-x) = x. The last group norm would divide them by their own size, and where
+    there is much noise an error of it is all that is left in the answer: so each of its groups that has a pair also
+    has two constants, which are most of what it divides by. All residual branches begin at nothing."""
     with torch.no_grad():
         for name, q in unet.named_parameters():
             if name.endswith(("conv2.weight", "proj_out.weight", "conv2.bias", "proj_out.bias")):
                 q.mul_(0.1)
         last, n = unet.up_blocks[-1].resnets[-1], UNET["block_out_channels"][0]
+        width, constant = n // UNET["norm_num_groups"], 4.0
+        spread = math.sqrt((2 + 2 * constant**2 + 0.3 * (width - 4)) / width)
         unet.conv_out.weight.mul_(0.1)
         unet.conv_out.bias.zero_()
-        for i in range(8):
-            unet.conv_in.weight[i] = 0
-            unet.conv_in.bias[i] = 0
-            unet.conv_in.weight[i, i // 2, 1, 1] = 1 - 2 * (i % 2)
-            last.conv_shortcut.weight[i] = 0
-            last.conv_shortcut.bias[i] = 0
-            last.conv_shortcut.weight[i, n + i] = 1
-            last.conv2.weight[i] = 0
-            last.conv2.bias[i] = 0
-            unet.conv_out.weight[:, i] = 0
-            unet.conv_out.weight[i // 2, i, 1, 1] = 1 - 2 * (i % 2)
+        for i in range(4):
+            for sign in (1, -1):
+                c = i * width + (sign < 0)  # the pair
+                unet.conv_in.weight[c] = 0
+                unet.conv_in.bias[c] = 0
+                unet.conv_in.weight[c, i, 1, 1] = sign
+                last.conv_shortcut.weight[c] = 0
+                last.conv_shortcut.bias[c] = 0
+                last.conv_shortcut.weight[c, n + c] = 1
+                last.conv2.weight[c] = 0
+                last.conv2.bias[c] = 0
+                unet.conv_norm_out.weight[c] = spread
+                unet.conv_out.weight[:, c] = 0
+                unet.conv_out.weight[i, c, 1, 1] = sign
+                last.conv_shortcut.weight[c + 2] = 0  # and its constants
+                last.conv_shortcut.bias[c + 2] = sign * constant
+                last.conv2.weight[c + 2] = 0
+                last.conv2.bias[c + 2] = 0
 
 
 class Data:
@@ -89,7 +100,7 @@ def cell_weights(mask):
 
 def loss_of(unet, data, rng, args, weights):
     clean, fixed, audio, _ = data.batch(rng, args.batch, args.frames)
-    t = torch.from_numpy(rng.integers(0, 980, args.batch))
+    t = torch.from_numpy((980 * rng.random(args.batch) ** 0.7).astype(np.int64))  # most of the work is where there is much noise
     noise = torch.from_numpy(rng.standard_normal((args.batch, 1, 4, 16, 16), np.float32))
     noise = noise.expand(-1, args.frames, -1, -1, -1).reshape(clean.shape)
     kept = torch.from_numpy(rng.random(args.batch) >= 0.1).float().repeat_interleave(args.frames)
@@ -99,7 +110,7 @@ def loss_of(unet, data, rng, args, weights):
         found = unet(torch.cat([noisy, fixed], 1), t, audio * kept[:, None, None], args.frames)
     # The error of the clean latents that follows from the noise's is sqrt((1 - a) / a) times as large.
     err = (found.float() - noise) ** 2 * weights
-    rise = ((1 - a) / a).clamp(0.3, 20)
+    rise = ((1 - a) / a).clamp(0.3, 25)
     return (err * rise).mean(), err.mean()
 
 
@@ -124,6 +135,7 @@ def options():
     p.add_argument("--name", default="unet")
     p.add_argument("--start", help="checkpoint whose weights (EMA) to begin with")
     p.add_argument("--every", type=int, default=250, help="steps from one checkpoint to the next")
+    p.add_argument("--minutes", type=float, help="ends after so long, whatever --steps says")
     p.add_argument("--half", action="store_true", help="bfloat16 arithmetic")
     return p.parse_args()
 
@@ -147,26 +159,28 @@ def main(args):
     rng = begin(args, first)
     data, held_out = Data(args.work, "t"), Data(args.work, "val")
     weights = cell_weights(data.mask)
-    for step in range(first, args.steps):
+    step, begun, done = first, time.time(), first / args.steps
+    while done < 1:
         if step == first or step % 50 == 0:
             data.refresh()
         for g in opt.param_groups:
-            g["lr"] = rate(step, args.steps, args.rate)
+            g["lr"] = rate(step if step < 50 else max(50, int(done * 5000)), 5000, args.rate)
         loss, plain = loss_of(unet, data, rng, args, weights)
         opt.zero_grad(set_to_none=True)
         loss.backward()
-        average_gradients(args, params)
+        step += 1
+        done = average_gradients(args, params, (time.time() - begun) / 60 / args.minutes if args.minutes else step / args.steps)
         torch.nn.utils.clip_grad_norm_(params, 1.0)
         opt.step()
         if args.worker:
             continue
         with torch.no_grad():
-            keep = min(0.998, (step + 1) / (step + 10))
+            keep = min(0.998, step / (step + 9))
             for k, v in unet.state_dict().items():
                 ema[k].lerp_(v, 1 - keep) if v.is_floating_point() else ema[k].copy_(v)
-        log.add(step, loss=loss, noise=plain)
-        if step % args.every == args.every - 1 or step == args.steps - 1:
-            save(path, model=unet.state_dict(), ema=ema, opt=opt.state_dict(), step=step + 1)
+        log.add(step - 1, loss=loss, noise=plain)
+        if step % args.every == 0 or done >= 1:
+            save(path, model=unet.state_dict(), ema=ema, opt=opt.state_dict(), step=step)
             held_out.refresh()
             probe = UNet3D(UNET)
             probe.load_state_dict(ema)

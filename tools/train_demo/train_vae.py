@@ -35,16 +35,24 @@ def distance(y, x, weight=None):
     return apart.mean(), unlike.mean()
 
 
-def loss_of_both(vae, x):
+def whole_faces(rng, data, count):
+    out = np.empty((count, SIDE, SIDE, 3), np.uint8)
+    for i in range(count):
+        faces = data[rng.integers(len(data))][0]
+        out[i] = faces[rng.integers(len(faces)), rng.integers(2), rng.integers(FRAMES)]
+    return pixels(out)
+
+
+def loss_of_both(vae, x, weight=None):
     mean, logvar = vae.encode(x)
     y = vae.decode(mean + (0.5 * logvar).exp() * torch.randn_like(mean)).float()
     kl = 0.5 * (mean.float() ** 2 + logvar.float().exp() - 1 - logvar.float()).mean()
-    l1, unlike = distance(y, x)
-    return l1 + 0.25 * unlike + 1e-3 * kl, {"l1": l1, "unlike": unlike, "kl": kl, "spread": mean.float().std()}
+    l1, unlike = distance(y, x, weight)
+    return l1 + 0.35 * unlike + 1e-3 * kl, {"l1": l1, "unlike": unlike, "kl": kl, "spread": mean.float().std()}
 
 
 def pairs(rng, work, count, whole):
-    """Latents of whole faces, or pieces of 8 x 8 cells of them, and the pixels there."""
+    """Latents of whole faces, or pieces of 8 x 8 cells of them, as wrong as a denoiser's may be, and the pixels there."""
     z, x = [], []
     found = [(f, path + ".latents.pt") for f, _, path in shards(work) if os.path.exists(path + ".latents.pt")]
     for _ in range(count):
@@ -56,7 +64,8 @@ def pairs(rng, work, count, whole):
         r, q = (0, 0) if whole else (rng.integers(5, 9), rng.integers(2, 7))
         n = 16 if whole else 8
         m = full[c, k, i, :, :, r : r + n, q : q + n].float()
-        z.append((m[0] + m[1] * torch.randn_like(m[0])) / SCALING)
+        wrong = (m[1] ** 2 + float(rng.uniform(0, 0.25)) ** 2).sqrt()
+        z.append((m[0] + wrong * torch.randn_like(m[0])) / SCALING)
         x.append(faces[c, k, i, 8 * r : 8 * (r + n), 8 * q : 8 * (q + n)])
     return torch.stack(z), pixels(np.stack(x))
 
@@ -111,7 +120,7 @@ def options():
     p.add_argument("--stage", choices=["both", "freeze", "decoder"], default="both")
     p.add_argument("--batch", type=int, default=10)
     p.add_argument("--rate", type=float, default=2e-3)
-    p.add_argument("--whole", type=float, default=0.25, help="the last part of the decoder's steps sees whole faces")
+    p.add_argument("--whole", type=float, default=0.25, help="the last part of the steps sees whole faces")
     p.add_argument("--half", action="store_true", help="bfloat16 arithmetic")
     return p.parse_args()
 
@@ -140,11 +149,13 @@ def main(args):
         for g in opt.param_groups:
             g["lr"] = rate(step, args.steps, args.rate)
         with torch.autocast("cpu", torch.bfloat16, enabled=args.half):
+            whole = step >= args.steps * (1 - args.whole)
+            count = max(1, args.batch // 4) if whole else args.batch
             if args.stage == "both":
-                loss, shown = loss_of_both(vae, crops(rng, data, args.batch))
+                x = (whole_faces if whole else crops)(rng, data, count)
+                loss, shown = loss_of_both(vae, x, weight if whole else None)
             else:
-                whole = step >= args.steps * (1 - args.whole)
-                z, x = pairs(rng, args.work, max(1, args.batch // (3 if whole else 1)), whole)
+                z, x = pairs(rng, args.work, count, whole)
                 loss, shown = loss_of_decoder(vae, z, x, weight if whole else None)
         opt.zero_grad(set_to_none=True)
         loss.backward()
