@@ -55,7 +55,8 @@ bench: build
 	build/memsafe bench vae
 	build/memsafe bench whisper
 
-demo: build
+demo: build/build.ninja
+	cmake --build build --target memsafe draw_clip contact_sheet
 	tools/demo
 
 # Trains the demo model anew: hours on two cores. Needs Python with tools/train_demo/requirements.txt.

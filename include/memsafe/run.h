@@ -271,12 +271,13 @@ typedef struct ms_run_report {
 } ms_run_report;
 
 /*
- * Errors: MS_INVALID_ARGUMENT (a parameter), MS_BUDGET (the message says what would be enough), MS_IO (a file is missing, not readable or not writable, the disk
- * is full), MS_BAD_MEDIA (not a video, no sound in the audio), MS_NO_FACE (not one usable face in the whole
- * video), MS_BAD_MODEL, MS_HOST_MEMORY, MS_CANCELLED, MS_UNSUPPORTED (made without FFmpeg, or no such
- * encoder). On failure nothing is left under the output's name; finished segments are kept in OUTPUT.memsafe, and
- * the message says so. MS_IO also: an unfinished job is there and neither resume nor force is set. MS_INVALID_ARGUMENT
- * also: resume, and the job has another parameter. MS_UNSUPPORTED also: resume in a build without SQLite.
+ * Errors: MS_INVALID_ARGUMENT (a parameter), MS_BUDGET (the message says what would be enough), MS_IO (a file is
+ * missing, not readable or not writable, the disk is full), MS_BAD_MEDIA (not a video, no sound in the audio, cut off),
+ * MS_NO_FACE (not one usable face in the whole video), MS_BAD_MODEL, MS_HOST_MEMORY, MS_CANCELLED, MS_UNSUPPORTED (made
+ * without FFmpeg, or no such encoder). On failure nothing is left under the output's name; finished segments are kept in
+ * OUTPUT.memsafe, and the message says so. MS_IO also: an unfinished job is there and neither resume nor force is set.
+ * MS_INVALID_ARGUMENT also: resume, and the job has another parameter. MS_UNSUPPORTED also: resume of finished segments
+ * in a build without SQLite.
  * ret_report may be NULL.
  */
 MS_API ms_status ms_run(const ms_run_params *params, ms_run_report *ret_report, ms_error *err);
