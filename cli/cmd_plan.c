@@ -74,9 +74,12 @@ static void print_time(const plan_state *s, const ms_plan_report *r) {
         return;
     }
     printf("Time (predicted for this machine; faces and write go on beside the rest)\n");
+    double work = 0;
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
+        work += r->stage_s[i];
     for (int i = 0; i < MS_STAGE_COUNT; i++)
         printf("  %-16s %8.1f s %5.1f %%\n", ms_stage_name((ms_stage)i), r->stage_s[i],
-               100 * r->stage_s[i] / r->total_s);
+               100 * r->stage_s[i] / work);
     printf("  %-16s %8.1f s; %.1f s for each of %" PRId64 " windows of %d frames, %.2f s a frame\n", "all",
            r->total_s, r->window_s, r->windows, r->window_frames, r->total_s / (double)s->p.frames);
 }
@@ -189,6 +192,8 @@ static int plan_run(const void *state, char **arguments, int n_arguments) {
     ms_status status = s.size ? parse_size(s.size, &s.p.width, &s.p.height, &err) : MS_OK;
     if (status == MS_OK)
         status = check_drawings(&s, &err);
+    if (status == MS_OK && s.compare && s.p.budget_bytes)
+        status = ms_fail(&err, MS_INVALID_ARGUMENT, "--compare has budgets of its own: leave out --budget");
     if (status == MS_OK && s.compare)
         return (status = cli_plan_compare(&s.p, s.json, &err)) == MS_OK ? 0 : cli_fail(&err);
     if (status == MS_OK)
@@ -204,6 +209,7 @@ static int plan_run(const void *state, char **arguments, int n_arguments) {
         status = status == MS_OK ? written : status;
     }
     ms_plan_free_svg(&svg);
+    fflush(stdout); /* the error is the last thing that one sees */
     return status == MS_OK ? 0 : cli_fail(&err);
 }
 

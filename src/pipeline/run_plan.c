@@ -284,9 +284,11 @@ ms_status ms_run_plan_least(const ms_run_plan_params *params, ms_run_plan *ret_p
 
 static ms_status too_small(const ms_run_plan_params *params, const ms_run_rules *rules,
                            const ms_run_plan *plan, ms_error *err) {
-    return ms_fail(err, MS_BUDGET, "a budget of %.0f MB is too small: this run needs at least %.0f MB%s",
+    bool forced = params->forced != MS_RUNG_AUTO;
+    return ms_fail(err, MS_BUDGET, "a budget of %.0f MB is too small: this run needs at least %.0f MB%s%s%s",
                    floor((double)params->budget_bytes / 1e6), ceil((double)plan->peak_bytes / 1e6),
-                   rules->offload == MS_OFFLOAD_OFF ? " while weight_offload is off" : "");
+                   rules->offload == MS_OFFLOAD_OFF ? " while weight_offload is off" : "",
+                   forced ? " on the rung " : "", forced ? ms_rung_name(params->forced) : "");
 }
 
 /* The fastest row of the ladder that fits, with or without streamed weights. ret_least: the smallest of all. */
