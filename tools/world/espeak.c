@@ -26,7 +26,6 @@ espeak_voice espeak_voice_of(uint64_t seed, float turn) {
 
 #include <errno.h>
 #include <espeak-ng/speak_lib.h>
-#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -85,9 +84,6 @@ static ms_status record(tape *t, const char *text, const espeak_voice *v, ms_err
     if (child < 0)
         return ms_fail(err, MS_IO, "no process for the voice: %s", strerror(errno));
     if (child == 0) {
-#ifdef M_PERTURB
-        mallopt(M_PERTURB, 0xff); /* new memory is zeros: espeak-ng reads some that it has not written */
-#endif
         t->whole = speak(t, text, v);
         _exit(0);
     }
