@@ -151,7 +151,9 @@ static int64_t missing_at_end(const ms_video_source *s) {
     if (av_cmp_q(rate, s->stream->r_frame_rate) !=
         0) /* pictures stay for different times, and the last may stay long */
         return 0;
-    int64_t missing_us = length - s->next_dts;
+    /* Decoding runs ahead of showing by the pictures that are held back: see fix_timestamps(). */
+    int64_t held_us = av_rescale_q(s->codec->has_b_frames, av_inv_q(rate), AV_TIME_BASE_Q),
+            missing_us = length - s->next_dts - held_us;
     return missing_us < MISSING_US ? 0 : av_rescale_q(missing_us, AV_TIME_BASE_Q, av_inv_q(rate));
 }
 
