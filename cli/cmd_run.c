@@ -22,11 +22,8 @@ typedef struct run_state {
     const char *fps, *report;
     int precision, loop, codec, audio_out, progress, rung, latents;
     int frames, resolution, segment;
-    uint64_t seed; /* NOT_GIVEN: the model's */
     cli_profile_options profile;
 } run_state;
-
-#define NOT_GIVEN UINT64_MAX
 
 /* What the library's callbacks get. */
 typedef struct run_view {
@@ -35,9 +32,7 @@ typedef struct run_view {
 } run_view;
 
 static void run_defaults(void *state) {
-    run_state *s = state;
-    ms_run_params_init(&s->p);
-    s->seed = NOT_GIVEN;
+    ms_run_params_init(&((run_state *)state)->p);
 }
 
 static void report_latents(const ms_run_report *r) {
@@ -260,8 +255,6 @@ static int run_run(const void *state, char **arguments, int n_arguments) {
     ms_run_report report;
     ms_error err;
     ms_error_clear(&err);
-    if (s.seed != NOT_GIVEN)
-        s.p.seed = s.seed;
     if (default_model(&s, demo_model, sizeof(demo_model), &err) != MS_OK)
         return cli_fail(&err);
     static const ms_precision precisions[] = {MS_PRECISION_AUTO, MS_PRECISION_FP32, MS_PRECISION_FP16,
@@ -314,7 +307,7 @@ static const cli_option run_options[] = {
     {"vae", 0, CLI_TEXT, P(vae), "PATH", "VAE folder or weights file in place of the folder's", 0, 0},
     {"whisper", 0, CLI_TEXT, P(whisper), "FILE", "Whisper checkpoint in place of the folder's", 0, 0},
     {"faces", 0, CLI_TEXT, P(faces), "DIR", "folder of the face nets in place of the folder's", 0, 0},
-    {"seed", 's', CLI_U64, offsetof(run_state, seed), "N", "64-bit seed (default 1247)", 0, 0},
+    {"seed", 's', CLI_U64, P(seed), "N", "64-bit seed (default 1247)", 0, 0},
     {"steps", 'n', CLI_INT, P(steps), "N", "denoising steps (default 20)", 1, 999},
     {"guidance", 'g', CLI_NUMBER, P(guidance), "X", "guidance scale (default 1.5); 1 and less run one branch",
      0, 100},

@@ -140,8 +140,7 @@ static const char *why_not_resumable(const ms_run_store_params *p) {
 }
 
 ms_status ms_run_store_open(const ms_run_store_params *p, ms_run_store *s, ms_error *err) {
-    *s = (ms_run_store){
-        .mem = p->mem, .output = p->output, .not_resumable = why_not_resumable(p), .folder.fd = -1};
+    *s = (ms_run_store){.mem = p->mem, .not_resumable = why_not_resumable(p), .folder.fd = -1};
     s->marked = !p->not_resumable; /* else equal keys do not mean equal frames */
     ms_job_key_hash(p->key, s->key_hash);
     MS_TRY(ms_job_folder_find(&s->folder, p->output, &s->there, err));

@@ -11,7 +11,6 @@ typedef struct ms_run_store {
     ms_mem *mem;
     ms_job_folder folder;
     ms_journal *journal;       /* NULL in a build without SQLite, and for a job that cannot be resumed */
-    const char *output;        /* borrowed */
     const char *not_resumable; /* why; NULL = it is */
     uint64_t key_hash[2];
     bool marked; /* the output says which job made it */
