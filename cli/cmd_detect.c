@@ -20,12 +20,7 @@ static void detect_defaults(void *state) {
 }
 
 static void show(void *arg, int64_t frames_done, int64_t frames_total) {
-    ms_run_progress p = {
-        .stage = "faces", .frames_done = frames_done, .frames_total = frames_total, .eta_s = -1};
-    p.seconds = cli_progress_seconds(arg);
-    if (frames_total > frames_done)
-        p.eta_s = p.seconds / (double)frames_done * (double)(frames_total - frames_done);
-    cli_progress_show(arg, &p);
+    cli_progress_frames(arg, "faces", frames_done, frames_total);
 }
 
 static int detect_run(const void *state, char **arguments, int n_arguments) {

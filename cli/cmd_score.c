@@ -22,12 +22,7 @@ static void score_defaults(void *state) {
 static const char *const region_names[MS_REGION_COUNT] = {"mouth", "face", "around"};
 
 static void show(void *arg, int64_t frames_done, int64_t frames_total) {
-    ms_run_progress p = {
-        .stage = "score", .frames_done = frames_done, .frames_total = frames_total, .eta_s = -1};
-    p.seconds = cli_progress_seconds(arg);
-    if (frames_total > frames_done)
-        p.eta_s = p.seconds / (double)frames_done * (double)(frames_total - frames_done);
-    cli_progress_show(arg, &p);
+    cli_progress_frames(arg, "score", frames_done, frames_total);
 }
 
 /* ---- as JSON: what is not known is null, and a PSNR of equal pictures too, with "identical" beside it */

@@ -99,6 +99,17 @@ void cli_progress_show(void *arg, const ms_run_progress *progress) {
     c->drawn = true;
 }
 
+void cli_progress_frames(cli_progress *c, const char *stage, int64_t frames_done, int64_t frames_total) {
+    ms_run_progress p = {.stage = stage,
+                         .frames_done = frames_done,
+                         .frames_total = frames_total,
+                         .seconds = cli_progress_seconds(c),
+                         .eta_s = -1};
+    if (frames_total > frames_done)
+        p.eta_s = p.seconds / (double)frames_done * (double)(frames_total - frames_done);
+    cli_progress_show(c, &p);
+}
+
 void cli_progress_end(cli_progress *c) {
     if (c->mode == CLI_PROGRESS_BAR && c->drawn)
         fputc('\n', stderr);

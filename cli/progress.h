@@ -30,6 +30,10 @@ double cli_progress_seconds(const cli_progress *progress);
 void cli_catch_signals(void);
 bool cli_interrupted(void *arg);
 
+/* Of a command whose only stage goes by frames. */
+void cli_progress_frames(cli_progress *progress, const char *stage, int64_t frames_done,
+                         int64_t frames_total);
+
 /* MS_IO: the file is there. */
 ms_status cli_check_new_file(const char *path, ms_error *err);
 
