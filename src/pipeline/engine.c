@@ -217,6 +217,11 @@ int64_t ms_engine_paying_batch(int resolution) {
     return resolution <= 256 ? 4 : 1;
 }
 
+int64_t ms_engine_most_frames(const ms_engine_params *p) {
+    int64_t most = p->files->unet_config.num_frames;
+    return p->frames > 0 && p->frames < most ? p->frames : most;
+}
+
 static ms_status make(ms_engine *e, ms_error *err) {
     const ms_unet_config *c = &e->files.unet_config;
     e->resolution = e->p.resolution ? e->p.resolution : c->resolution;
@@ -231,7 +236,7 @@ static ms_status make(ms_engine *e, ms_error *err) {
     if (e->latent_channels != c->out_channels)
         return ms_fail(err, MS_BAD_MODEL, "the VAE has %lld latent channels, the UNet %d",
                        (long long)e->latent_channels, c->out_channels);
-    e->window_frames = e->p.frames > 0 && e->p.frames < c->num_frames ? e->p.frames : c->num_frames;
+    e->window_frames = ms_engine_most_frames(&e->p);
     const ms_engine_layout *l = &e->p.layout;
     e->encode_batch = l->encode_batch ? l->encode_batch : ms_engine_paying_batch(e->resolution);
     e->decode_batch = l->decode_batch ? l->decode_batch : ms_engine_paying_batch(e->resolution);

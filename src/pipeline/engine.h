@@ -48,6 +48,9 @@ typedef struct ms_engine_hooks {
     void *arg;
 } ms_engine_hooks;
 
+/* Of the longest window that there will be. */
+int64_t ms_engine_most_frames(const ms_engine_params *params);
+
 /* Builds and plans everything, a matter of milliseconds: then its sizes are known. hooks are copied. */
 ms_status ms_engine_create(const ms_engine_params *params, const ms_engine_hooks *hooks,
                            ms_engine **ret_engine, ms_error *err);

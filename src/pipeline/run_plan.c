@@ -131,15 +131,9 @@ static int64_t tighter(int64_t a, int64_t b) {
     return a && b ? lesser(a, b) : a + b;
 }
 
-/* Of the longest window that there will be. */
-static int64_t window_frames(const ms_engine_params *p) {
-    int64_t most = p->files->unet_config.num_frames;
-    return p->frames > 0 ? lesser(most, p->frames) : most;
-}
-
 /* So many frames of the window at a time in spatial layers, the same share of the pixels in temporal ones. */
 static ms_slicing frames_at_a_time(const ms_engine_params *p, int64_t frames, bool serial) {
-    int64_t window = window_frames(p);
+    int64_t window = ms_engine_most_frames(p);
     if (frames <= 0 || frames >= window)
         return (ms_slicing){0};
     int64_t side = (p->resolution ? p->resolution : p->files->unet_config.resolution) /
@@ -163,7 +157,7 @@ static ms_engine_layout row_layout(const ms_run_plan_params *params, const ms_ru
     int pictures = ladder[row].pictures;
     int64_t encode = pictures == FITTING ? rules->encode_fit : rules->encode_batch,
             decode = pictures == FITTING ? rules->decode_fit : rules->decode_batch;
-    int64_t window = window_frames(params->engine);
+    int64_t window = ms_engine_most_frames(params->engine);
     encode = encode > 0 ? lesser(encode, window) : encode;
     decode = decode > 0 ? lesser(decode, window) : decode;
     ms_slicing most = frames_at_a_time(params->engine, rules->unet_frames, ladder[row].serial),
