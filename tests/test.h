@@ -15,6 +15,15 @@
 
 #include "base/error.h"
 
+/* Under a sanitizer, which keeps memory of its own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
 /* Prints the error's message when a call that should work does not. */
 #define assert_ms_ok(expr, err)                                                                              \
     do {                                                                                                     \

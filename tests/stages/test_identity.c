@@ -7,14 +7,6 @@
 #include "support/run_inputs.h"
 #include "support/drawn.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
 #define FRAMES 18 /* a window and a short one */
 
 static char inputs[2048];

@@ -488,7 +488,7 @@ static double peak_of(int frames, const char *input) {
 /* A shorter form of the table in docs/streaming.md. The clip of 40 frames is shown back and forth. */
 static void the_peak_does_not_grow_with_the_length(void **state) {
     (void)state;
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#ifdef SANITIZED
     skip(); /* the sanitizers' own memory grows */
 #endif
     enter_dir();

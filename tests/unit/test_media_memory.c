@@ -12,14 +12,6 @@
 #include "media/video_reader.h"
 #include "support/clip.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
 /* A line of /proc/self/status in bytes. */
 static size_t status_bytes(const char *name) {
     FILE *f = fopen("/proc/self/status", "r");
