@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "face/track_file.h"
 #include "media/video_writer.h"
+#include "numbers.h"
 #include "world/talk.h"
 #include "world/voice.h"
 #include "world/world.h"
@@ -188,20 +189,6 @@ fail:
 }
 
 /* ---- options */
-
-static bool whole_number(const char *text, int low, int high, int *ret_value) {
-    char *end;
-    long value = strtol(text, &end, 10);
-    *ret_value = (int)value;
-    return end != text && !*end && value >= low && value <= high;
-}
-
-static bool seed_number(const char *text, uint64_t *ret_value) {
-    char *end;
-    errno = 0;
-    *ret_value = strtoull(text, &end, 0);
-    return text[0] >= '0' && text[0] <= '9' && !*end && !errno;
-}
 
 static bool picture_size(const char *text, int *ret_width, int *ret_height) {
     int used = 0;

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "face/align.h"
+#include "numbers.h"
 #include "world/talk.h"
 #include "world/voice.h"
 #include "world/world.h"
@@ -193,23 +194,13 @@ fail:;
     return status;
 }
 
-static bool whole_number(const char *text, int low, int high, int *ret_value) {
-    char *end;
-    long value = strtol(text, &end, 10);
-    *ret_value = (int)value;
-    return end != text && !*end && value >= low && value <= high;
-}
-
 static bool take(options *o, int letter, const char *value) {
-    char *end;
     switch (letter) {
     case 'o':
         o->prefix = value;
         return true;
     case 's':
-        errno = 0;
-        o->seed = strtoull(value, &end, 0);
-        return value[0] >= '0' && value[0] <= '9' && !*end && !errno;
+        return seed_number(value, &o->seed);
     case 'c':
         return whole_number(value, 1, 1000000, &o->clips);
     case 'n':

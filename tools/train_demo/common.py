@@ -142,6 +142,16 @@ def save(path, **parts):
     os.replace(path + ".part", path)
 
 
+def saved(args, path, model, opt):
+    """What save() wrote, model and optimiser put back to it; None: there is nothing to go on with."""
+    if not (args.resume and os.path.exists(path)):
+        return None
+    state = torch.load(path)
+    model.load_state_dict(state["model"])
+    opt.load_state_dict(state["opt"])
+    return state
+
+
 class Log:
     def __init__(self, every=50):
         self.every, self.sums, self.n, self.start = every, {}, 0, time.time()

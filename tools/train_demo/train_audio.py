@@ -90,10 +90,8 @@ def main(args):
     path = os.path.join(args.work, "audio.pt")
     model, first, log = Listener(), 0, Log()
     opt = torch.optim.AdamW(model.parameters(), lr=args.rate, betas=(0.9, 0.99), weight_decay=0.01)
-    if args.resume and os.path.exists(path):
-        state = torch.load(path)
-        model.load_state_dict(state["model"])
-        opt.load_state_dict(state["opt"])
+    state = saved(args, path, model, opt)
+    if state:
         first = state["step"]
     rng = begin(args, first)
     data = load(args.work, "s[0-9]")

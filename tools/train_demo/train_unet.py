@@ -151,10 +151,8 @@ def main(args):
     params = list(unet.parameters()) if args.frames > 1 else [q for n, q in unet.named_parameters() if "motion" not in n]
     opt = torch.optim.AdamW(params, lr=args.rate, betas=(0.9, 0.99), weight_decay=0.01)
     ema = {k: v.clone() for k, v in unet.state_dict().items()}
-    if args.resume and os.path.exists(path):
-        state = torch.load(path)
-        unet.load_state_dict(state["model"])
-        opt.load_state_dict(state["opt"])
+    state = saved(args, path, unet, opt)
+    if state:
         ema, first = state["ema"], state["step"]
     rng = begin(args, first)
     data, held_out = Data(args.work, "t"), Data(args.work, "val")

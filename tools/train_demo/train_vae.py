@@ -136,10 +136,8 @@ def main(args):
         best = list(vae.decoder.parameters()) + list(vae.post_quant_conv.parameters())
     opt = torch.optim.AdamW(best, lr=args.rate, betas=(0.9, 0.99), weight_decay=1e-4)
     first, log = 0, Log()
-    if args.resume and os.path.exists(path):
-        state = torch.load(path)
-        vae.load_state_dict(state["model"])
-        opt.load_state_dict(state["opt"])
+    state = saved(args, path, vae, opt)
+    if state:
         first = state["step"]
     rng = begin(args, first)
     held_out, weight = shards(args.work, "val"), face_weights()
