@@ -1,6 +1,7 @@
 /*
  * Speech features of a whole file, made as they are needed: log-mel columns of a 30 s segment, Whisper's
- * states for them, the rows that a video frame attends to. Two segments are kept, whatever the file's length.
+ * states for them, the rows that a video frame attends to. One segment is kept and as much of the one before it
+ * as a window of frames reaches back, whatever the file's length.
  */
 #ifndef MS_PIPELINE_FEATURES_H
 #define MS_PIPELINE_FEATURES_H
@@ -25,8 +26,8 @@ typedef struct ms_features_params {
     ms_weights *weights; /* loaded before the first gather */
     ms_whisper_config config;
     ms_chunk_params chunks;
-    int64_t frames;     /* that will be asked for at most; 0 = all that the speech is long */
-    ms_mel_stats stats; /* of the whole file */
+    int64_t window_frames; /* gathered at once at most; more are right too, but slow where segments meet */
+    ms_mel_stats stats;    /* of the whole file */
     ms_sample_source source;
 } ms_features_params;
 
@@ -44,7 +45,7 @@ int64_t ms_features_tokens(const ms_features *features); /* of one frame: rows x
 ms_status ms_features_gather(ms_features *features, void *arena, int64_t first, int64_t count,
                              float *ret_tokens, ms_error *err);
 
-/* Row `row`: [layers + 1][width]. */
+/* Row `row`: [layers + 1][width], good until the next call. */
 ms_status ms_features_row(ms_features *features, void *arena, int64_t row, const float **ret_row,
                           ms_error *err);
 
