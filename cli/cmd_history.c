@@ -64,7 +64,8 @@ static ms_status text_run(void *arg, const ms_history_run *r) {
         snprintf(label, sizeof(label), "%s s", ms_stage_name((ms_stage)i));
         text_row(&l->out, label, r->predicted_s[i], r->measured_s[i]);
     }
-    text_row(&l->out, "all s", sum_of(r->predicted_s), sum_of(r->measured_s));
+    text_row(&l->out, "sum s", sum_of(r->predicted_s),
+             sum_of(r->measured_s)); /* faces and write run beside the rest */
     l->count++;
     return MS_OK;
 }
@@ -162,7 +163,9 @@ const cli_command cli_history_command = {
     .name = "history",
     .summary = "Show what earlier runs predicted and what they then took",
     .usage = "[--json] [--limit N] [--clear]",
-    .text = "Newest first. Later predictions are corrected by it. " CLI_HISTORY_HELP,
+    .text = "Newest first. Later predictions are corrected by it. \"sum s\" is of all stages; faces and "
+            "write run beside\n"
+            "the rest, so a run takes less. " CLI_HISTORY_HELP,
     .options = history_options,
     .n_options = CLI_COUNT(history_options),
     .state_bytes = sizeof(history_state),

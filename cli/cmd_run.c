@@ -145,10 +145,13 @@ static void report_memory(ms_buf *b, const ms_run_report *r) {
                   r->vae_decode_batch, r->window_frames, r->serial_branches ? "true" : "false");
     for (int i = 0; i < r->n_choices; i++)
         ms_buf_printf(b,
-                      "%s{\"rung\": \"%s\", \"vae_batch\": %d, \"planned_bytes\": %zu, \"window_s\": %.4f, "
-                      "\"fits\": %s}",
+                      "%s{\"rung\": \"%s\", \"vae_batch\": %d, \"slice_frames\": %" PRId64
+                      ", \"slice_pixels\": %" PRId64 ", \"stripe_rows\": %" PRId64
+                      ", \"planned_bytes\": %zu, \"window_s\": %.4f, \"fits\": %s, \"taken\": %s}",
                       i ? ", " : "", ms_rung_name(r->choice[i].rung), r->choice[i].vae_batch,
-                      r->choice[i].peak_bytes, r->choice[i].window_s, r->choice[i].fits ? "true" : "false");
+                      r->choice[i].slice_frames, r->choice[i].slice_pixels, r->choice[i].stripe_rows,
+                      r->choice[i].peak_bytes, r->choice[i].window_s, r->choice[i].fits ? "true" : "false",
+                      r->choice[i].taken ? "true" : "false");
     ms_buf_printf(b, "],\n");
 }
 

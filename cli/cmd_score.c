@@ -98,6 +98,17 @@ static void print_likeness(const char *what, const ms_score_likeness *l) {
     }
 }
 
+/* By what mouths as drawn reach with their own and with another's speech (docs/score.md). */
+static const char *verdict(const ms_score_report *r) {
+    if (r->sync_r_unshifted >= 0.56)
+        return "the mouth follows this speech";
+    if (r->sync_r >= 0.56)
+        return r->sync_offset_frames > 0 ? "the mouth follows this speech, too late"
+                                         : "the mouth follows this speech, too early";
+    return r->sync_r_unshifted > 0.38 ? "the mouth seems to follow this speech, loosely"
+                                      : "no more alike than with any other speech";
+}
+
 static void print_text(const ms_score_report *r) {
     printf("Frames         %lld, %lld of them with a face, %g a second\n", (long long)r->frames,
            (long long)r->frames_with_face, r->fps);
@@ -107,6 +118,8 @@ static void print_text(const ms_score_report *r) {
         printf("Lip sync       %+d frames (mouth after sound), confidence %.3f, correlation %.3f; unshifted "
                "%.3f\n",
                r->sync_offset_frames, r->sync_confidence, r->sync_r, r->sync_r_unshifted);
+    if (isfinite(r->sync_r_unshifted))
+        printf("               %s\n", verdict(r));
     if (r->has_truth)
         printf("  the truth's  %+d frames, confidence %.3f\n", r->sync_truth_offset_frames,
                r->sync_truth_confidence);
@@ -188,7 +201,10 @@ const cli_command cli_score_command = {
             "Gaussian\n"
             "window of 11 x 11) are taken in the region that a run redraws, in the rest of the aligned face, "
             "and\n"
-            "around it. docs/score.md defines every number.",
+            "around it. Correlations and SSIM are 1 at best, drifts 0, the ratio of flicker 1. docs/score.md "
+            "defines every "
+            "number\n"
+            "and says what to expect.",
     .options = score_options,
     .n_options = CLI_COUNT(score_options),
     .state_bytes = sizeof(score_state),

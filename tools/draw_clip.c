@@ -24,7 +24,9 @@ typedef struct options {
 
 static const char usage[] =
     "usage: draw_clip -o FILE [OPTIONS]\n\n"
-    "Draws a talking head. What is drawn, and the format of the truth, is in docs/demo.md.\n\n"
+    "Draws a talking head; files of these names are replaced. What is drawn, and the format of the truth, is "
+    "in "
+    "docs/demo.md.\n\n"
     "  -o, --out FILE         video to write (.mp4, .mov, .mkv: H.264; .avi: FFV1), with its speech as "
     "sound\n"
     "      --track FILE       faces as JSON lines: box, 106 landmarks, opening and width of the mouth\n"
@@ -217,7 +219,7 @@ static bool take(options *o, int letter, const char *value) {
         return talk_synth_of(value, &o->synth);
     case 'x':
         o->text = value;
-        return true;
+        return *value != 0;
     case 'n':
         o->own_length = true;
         return whole_number(value, 1, 1000000, &o->frames);

@@ -203,10 +203,11 @@ typedef struct ms_run_change {
 typedef struct ms_run_choice {
     ms_rung rung;
     int vae_batch;
-    size_t peak_bytes;  /* of the whole process */
-    size_t whole_bytes; /* the same with all weights in memory */
-    double window_s;    /* predicted time of a full window */
-    bool fits;
+    size_t peak_bytes;                               /* of the whole process */
+    size_t whole_bytes;                              /* the same with all weights in memory */
+    double window_s;                                 /* predicted time of a full window */
+    int64_t slice_frames, slice_pixels, stripe_rows; /* as in ms_run_report */
+    bool fits, taken;
 } ms_run_choice;
 #define MS_RUN_MAX_CHOICES 32
 

@@ -271,6 +271,17 @@ static void time_section(const page *g) {
     ms_buf_printf(g->out, "</tbody></table></section>\n");
 }
 
+static void cut_cell(ms_buf *out, const ms_run_choice *c) {
+    if (c->slice_frames)
+        ms_buf_printf(out, "<td>%" PRId64 " frame%s or %" PRId64 " pixels", c->slice_frames,
+                      c->slice_frames == 1 ? "" : "s", c->slice_pixels);
+    else
+        ms_buf_printf(out, "<td>whole");
+    if (c->stripe_rows)
+        ms_buf_printf(out, ", pictures %" PRId64 " rows", c->stripe_rows);
+    ms_buf_printf(out, "</td>");
+}
+
 static void layouts_section(const page *g) {
     const ms_run_report *r = g->r;
     char a[MS_HTML_BYTES_TEXT], b[MS_HTML_BYTES_TEXT];
@@ -278,18 +289,17 @@ static void layouts_section(const page *g) {
         g->out,
         "<section><h2>The layouts</h2>\n<p>Each rung of the ladder gives the same bits in less memory "
         "and more time. A rung may keep only some of the weights in memory.</p>\n<div class='wide'>"
-        "<table><thead><tr><th>rung</th><th>pictures at a time</th><th>with all weights</th>"
+        "<table><thead><tr><th>rung</th><th>pictures at a time</th><th>layers see at a time</th><th>with all "
+        "weights</th>"
         "<th>planned</th><th>a window takes</th><th>fits</th></tr></thead><tbody>\n");
     for (int i = 0; i < r->n_choices; i++) {
         const ms_run_choice *c = &r->choice[i];
-        bool chosen = c->peak_bytes == r->planned_bytes && c->fits;
-        ms_buf_printf(
-            g->out,
-            "<tr%s><td>%s%s</td><td>%d</td><td>%s</td><td>%s</td><td>%.2f s</td><td class='%s'>%s</td>"
-            "</tr>\n",
-            chosen ? " class='chosen'" : "", ms_rung_name(c->rung), chosen ? " (taken)" : "", c->vae_batch,
-            ms_html_bytes(a, (double)c->whole_bytes), ms_html_bytes(b, (double)c->peak_bytes), c->window_s,
-            c->fits ? "yes" : "no", c->fits ? "yes" : "no");
+        ms_buf_printf(g->out, "<tr%s><td>%s%s</td><td>%d</td>", c->taken ? " class='chosen'" : "",
+                      ms_rung_name(c->rung), c->taken ? " (taken)" : "", c->vae_batch);
+        cut_cell(g->out, c);
+        ms_buf_printf(g->out, "<td>%s</td><td>%s</td><td>%.2f s</td><td class='%s'>%s</td></tr>\n",
+                      ms_html_bytes(a, (double)c->whole_bytes), ms_html_bytes(b, (double)c->peak_bytes),
+                      c->window_s, c->fits ? "yes" : "no", c->fits ? "yes" : "no");
     }
     ms_buf_printf(g->out, "</tbody></table></div></section>\n");
 }

@@ -241,7 +241,16 @@ static void note(choices *c, const ms_run_plan *plan, size_t whole_bytes, bool f
                                     .peak_bytes = plan->peak_bytes,
                                     .whole_bytes = whole_bytes,
                                     .window_s = plan->window_s,
+                                    .slice_frames = plan->layout.slicing.frames,
+                                    .slice_pixels = plan->layout.slicing.pixels,
+                                    .stripe_rows = plan->layout.slicing.rows,
                                     .fits = fits};
+}
+
+/* The last one, and no other. */
+static void take(choices *c) {
+    for (int i = 0; i < c->n; i++)
+        c->at[i].taken = i == c->n - 1;
 }
 
 static ms_status choose_forced(const ms_run_plan_params *params, const ms_run_rules *rules, ms_rung forced,
@@ -309,6 +318,7 @@ static ms_status choose_row(const ms_run_plan_params *params, const ms_run_rules
             *ret_least = plan;
         if (!fits || (*ret_found && plan.window_s >= ret_plan->window_s))
             continue;
+        take(seen);
         *ret_plan = plan;
         *ret_found = true;
     }

@@ -29,7 +29,11 @@ static void choices(ms_run_report *r, const ms_run_plan *plan) {
                                    .peak_bytes = plan->peak_bytes,
                                    .whole_bytes = plan->peak_bytes,
                                    .window_s = plan->window_s,
-                                   .fits = true};
+                                   .slice_frames = plan->layout.slicing.frames,
+                                   .slice_pixels = plan->layout.slicing.pixels,
+                                   .stripe_rows = plan->layout.slicing.rows,
+                                   .fits = true,
+                                   .taken = true};
 }
 
 void ms_run_report_plan(ms_run_report *r, const ms_run_params *params, const ms_profile *profile,

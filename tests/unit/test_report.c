@@ -244,7 +244,10 @@ static ms_run_report *make_report(void) {
                                    .peak_bytes = 812000000,
                                    .whole_bytes = 3000000000,
                                    .window_s = 2.5,
-                                   .fits = true};
+                                   .slice_frames = 4,
+                                   .slice_pixels = 256,
+                                   .fits = true,
+                                   .taken = true};
     r->n_changes = 1;
     r->change[0] = (ms_run_change){.frame = 48, .seconds = 9.5, .rung = MS_RUNG_SINGLE_FRAME};
     strcpy(r->change[0].level, "high");
@@ -302,7 +305,8 @@ static void the_page_has_the_answers(void **state) {
         "<td>9.5 s</td><td>48</td><td>high</td><td>single-frame</td><td class='text'>the host has 4.1 % "
         "&lt;free&gt; "
         "&amp; falling</td>",
-        "stream-part (taken)</td><td>1</td><td>3,000 MB</td><td>812 MB</td><td>2.50 s</td>",
+        "stream-part (taken)</td><td>1</td><td>4 frames or 256 pixels</td><td>3,000 MB</td><td>812 "
+        "MB</td><td>2.50 s</td>",
         "<td>48.25 s</td>",
         "63.75 s: resident 755 MB, weights 20 MB, activations 40 MB",
         "&lt;/p&gt;&lt;script&gt;&#39;&#34;&amp;.mp4",
