@@ -1,6 +1,7 @@
 /* `memsafe score`: how good a lip-synced video is, in numbers. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -100,7 +101,7 @@ static void print_likeness(const char *what, const ms_score_likeness *l) {
 
 /* By what mouths as drawn reach with their own and with another's speech (docs/score.md). */
 static const char *verdict(const ms_score_report *r) {
-    if (r->sync_r_unshifted >= 0.56)
+    if (r->sync_r >= 0.56 && abs(r->sync_offset_frames) <= 1)
         return "the mouth follows this speech";
     if (r->sync_r >= 0.56)
         return r->sync_offset_frames > 0 ? "the mouth follows this speech, too late"
