@@ -78,7 +78,7 @@ static int doctor_run(const void *state, char **arguments, int n_arguments) {
     ms_status model = s->model ? check_model(s) : MS_OK;
     if (problems == 0 && model == MS_OK)
         printf("Nothing is missing.\n");
-    if (model != MS_OK)
+    if (model == MS_BAD_MODEL || model == MS_IO)
         printf("scripts/fetch-models lays out the official models, and says which files it wants.\n");
     return ms_status_exit_code(model);
 }

@@ -64,8 +64,8 @@ static ms_status text_run(void *arg, const ms_history_run *r) {
         snprintf(label, sizeof(label), "%s s", ms_stage_name((ms_stage)i));
         text_row(&l->out, label, r->predicted_s[i], r->measured_s[i]);
     }
-    text_row(&l->out, "sum s", sum_of(r->predicted_s),
-             sum_of(r->measured_s)); /* faces and write run beside the rest */
+    /* More than the run took: faces and write run beside the rest. */
+    text_row(&l->out, "sum s", sum_of(r->predicted_s), sum_of(r->measured_s));
     l->count++;
     return MS_OK;
 }

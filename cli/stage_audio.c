@@ -50,7 +50,6 @@ static ms_status prepare(audio_job *j, const audio_state *s, ms_error *err) {
                                  .chunks = {.fps = s->fps,
                                             .left = j->files.unet_config.audio_feat_length[0],
                                             .right = j->files.unet_config.audio_feat_length[1]},
-                                 .window_frames = 1,
                                  .stats = ms_speech_stats(j->speech),
                                  .source = ms_speech_source(j->speech)};
     MS_TRY(ms_features_create(&params, &j->features, &arena_bytes, err));

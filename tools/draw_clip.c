@@ -24,7 +24,7 @@ typedef struct options {
 
 static const char usage[] =
     "usage: draw_clip -o FILE [OPTIONS]\n\n"
-    "Draws a talking head; files of these names are replaced. What is drawn, and the format of the truth, is "
+    "Draws a talking head. Files that exist are replaced. What is drawn, and the format of the truth, is "
     "in "
     "docs/demo.md.\n\n"
     "  -o, --out FILE         video to write (.mp4, .mov, .mkv: H.264; .avi: FFV1), with its speech as "

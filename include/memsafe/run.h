@@ -207,7 +207,8 @@ typedef struct ms_run_choice {
     size_t whole_bytes;                              /* the same with all weights in memory */
     double window_s;                                 /* predicted time of a full window */
     int64_t slice_frames, slice_pixels, stripe_rows; /* as in ms_run_report */
-    bool fits, taken;
+    bool fits;
+    bool taken; /* at most one; none when its memory was not to be had (fell_back) */
 } ms_run_choice;
 #define MS_RUN_MAX_CHOICES 32
 

@@ -78,7 +78,6 @@ static ms_status plan_networks(ms_engine *e, ms_error *err) {
                                    .config = e->files.whisper_config,
                                    .chunks = chunks,
                                    .stats = p->speech,
-                                   .window_frames = e->window_frames,
                                    .source = p->samples};
     MS_TRY(ms_features_create(&features, &e->features, &bytes, err));
     raise_to(&e->arena_bytes, bytes);

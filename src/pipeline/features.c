@@ -19,8 +19,8 @@ struct ms_features {
     float *samples; /* [BLOCK_SAMPLES], of which are held: */
     int64_t first_held, n_held;
     float *columns, *state; /* of one segment */
-    /* States of one segment, [1500][layers + 1][width], and before them the last ones of the segment before it: a window
-       of frames may begin there. */
+    /* States of one segment, [1500][layers + 1][width], and before them the last ones of the segment before it: a frame's
+       rows may begin there. No later frame goes back further. */
     float *rows, *tail;
     int64_t segment;            /* -1 = none */
     int64_t n_tail, tail_valid; /* rows; valid: 0 or n_tail */
@@ -35,12 +35,6 @@ static ms_status build(ms_features *f, ms_error *err) {
         return status;
     }
     return ms_network_take(&graph, NULL, &f->network, err);
-}
-
-/* Of the frames that are gathered at once, and some that rounding may add. */
-static int64_t tail_rows(const ms_features_params *p) {
-    double rows = (double)p->window_frames * MS_FEATURE_HZ / p->chunks.fps + ms_chunk_rows(&p->chunks) + 2;
-    return rows < SEGMENT_ROWS ? (int64_t)rows : SEGMENT_ROWS;
 }
 
 static ms_status make_buffers(ms_features *f, ms_error *err) {
@@ -66,7 +60,7 @@ ms_status ms_features_create(const ms_features_params *params, ms_features **ret
     f->p = *params;
     f->n_rows = ms_feature_rows(params->stats.columns);
     f->row_floats = (int64_t)(params->config.n_layer + 1) * params->config.n_state;
-    f->n_tail = tail_rows(params);
+    f->n_tail = ms_chunk_rows(&params->chunks) < SEGMENT_ROWS ? ms_chunk_rows(&params->chunks) : SEGMENT_ROWS;
     f->segment = -1;
     ms_status status;
     MS_GOTO(ms_log_mel_create(params->dev->mem, params->dev->pool, &f->mel, err));

@@ -1,7 +1,7 @@
 /*
  * Speech features of a whole file, made as they are needed: log-mel columns of a 30 s segment, Whisper's
  * states for them, the rows that a video frame attends to. One segment is kept and as much of the one before it
- * as a window of frames reaches back, whatever the file's length.
+ * as a frame reaches back, whatever the file's length.
  */
 #ifndef MS_PIPELINE_FEATURES_H
 #define MS_PIPELINE_FEATURES_H
@@ -26,8 +26,7 @@ typedef struct ms_features_params {
     ms_weights *weights; /* loaded before the first gather */
     ms_whisper_config config;
     ms_chunk_params chunks;
-    int64_t window_frames; /* gathered at once at most; more are right too, but slow where segments meet */
-    ms_mel_stats stats;    /* of the whole file */
+    ms_mel_stats stats; /* of the whole file */
     ms_sample_source source;
 } ms_features_params;
 

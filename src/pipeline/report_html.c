@@ -272,13 +272,14 @@ static void time_section(const page *g) {
 }
 
 static void cut_cell(ms_buf *out, const ms_run_choice *c) {
+    ms_buf_printf(out, "<td>");
     if (c->slice_frames)
-        ms_buf_printf(out, "<td>%" PRId64 " frame%s or %" PRId64 " pixels", c->slice_frames,
+        ms_buf_printf(out, "%" PRId64 " frame%s or %" PRId64 " pixels", c->slice_frames,
                       c->slice_frames == 1 ? "" : "s", c->slice_pixels);
     else
-        ms_buf_printf(out, "<td>whole");
+        ms_buf_printf(out, "everything");
     if (c->stripe_rows)
-        ms_buf_printf(out, ", pictures %" PRId64 " rows", c->stripe_rows);
+        ms_buf_printf(out, "; %" PRId64 " rows of pictures", c->stripe_rows);
     ms_buf_printf(out, "</td>");
 }
 

@@ -81,6 +81,8 @@ ms_status ms_job_begin_engine(ms_job *j, ms_error *err) {
     if (r->recoveries == 0)
         return MS_OK;
     r->fell_back = j->p->rung == MS_RUNG_AUTO;
+    for (int i = 0; r->fell_back && i < r->n_choices; i++)
+        r->choice[i].taken = false;
     r->rung = j->plan.rung;
     r->planned_bytes = j->plan.peak_bytes + j->latents.bytes;
     ms_run_report_layout(r, &j->plan);

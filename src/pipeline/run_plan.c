@@ -253,36 +253,47 @@ static void take(choices *c) {
         c->at[i].taken = i == c->n - 1;
 }
 
+static void report_choices(const choices *c, ms_run_plan *plan) {
+    plan->n_choices = c->n;
+    memcpy(plan->choice, c->at, sizeof(c->at));
+}
+
 static ms_status choose_forced(const ms_run_plan_params *params, const ms_run_rules *rules, ms_rung forced,
-                               bool stream, ms_run_plan *ret_plan, ms_error *err) {
+                               bool stream, ms_run_plan *ret_plan, size_t *ret_whole_bytes, ms_error *err) {
     /* Streaming has no layouts of its own; stripes, which cost much and save little beside it, are left out. */
     bool streamed = forced == MS_RUNG_STREAM_PART || forced == MS_RUNG_STREAM_ALL;
     ms_rung base = streamed ? MS_RUNG_SLICES : forced;
     ms_run_plan best = {.peak_bytes = SIZE_MAX};
+    size_t best_whole = 0;
     for (int i = 0; i < LADDER; i++) {
         ms_run_plan plan;
         ms_engine_layout layout = row_layout(params, rules, i);
         if (ladder[i].rung != base)
             continue;
         MS_TRY(measure(params, &layout, &plan, err));
+        size_t whole_bytes = plan.peak_bytes;
         if (forced >= MS_RUNG_STREAM_PART && stream) {
             layout.resident_weight_bytes = forced == MS_RUNG_STREAM_PART ? plan.engine.weight_bytes / 2 : 0;
             MS_TRY(measure(params, &layout, &plan, err));
         }
         if (plan.peak_bytes < best.peak_bytes ||
-            (plan.peak_bytes == best.peak_bytes && plan.window_s < best.window_s))
+            (plan.peak_bytes == best.peak_bytes && plan.window_s < best.window_s)) {
             best = plan;
+            best_whole = whole_bytes;
+        }
     }
     *ret_plan = best;
     ret_plan->rung = forced;
+    *ret_whole_bytes = best_whole;
     return MS_OK;
 }
 
 ms_status ms_run_plan_least(const ms_run_plan_params *params, ms_run_plan *ret_plan, ms_error *err) {
     ms_run_rules rules;
+    size_t whole_bytes;
     MS_TRY(ask_rules(params, &rules, err));
     return choose_forced(params, &rules, MS_RUNG_SINGLE_FRAME, rules.offload != MS_OFFLOAD_OFF, ret_plan,
-                         err);
+                         &whole_bytes, err);
 }
 
 static ms_status too_small(const ms_run_plan_params *params, const ms_run_rules *rules,
@@ -336,8 +347,7 @@ static ms_status choose_auto(const ms_run_plan_params *params, const ms_run_rule
         MS_TRY(choose_row(params, rules, true, ret_plan, &found, &least, &seen, err));
     if (!found)
         return too_small(params, rules, &least, err);
-    ret_plan->n_choices = seen.n;
-    memcpy(ret_plan->choice, seen.at, sizeof(seen.at));
+    report_choices(&seen, ret_plan);
     return MS_OK;
 }
 
@@ -349,8 +359,15 @@ static ms_status choose_given(const ms_run_plan_params *params, const ms_run_rul
     if (!stream && (params->forced == MS_RUNG_STREAM_PART || params->forced == MS_RUNG_STREAM_ALL))
         return ms_fail(err, MS_INVALID_ARGUMENT, "the rung %s streams weights, but weight_offload is off",
                        ms_rung_name(params->forced));
-    MS_TRY(choose_forced(params, rules, params->forced, stream, ret_plan, err));
-    return ret_plan->peak_bytes <= params->budget_bytes ? MS_OK : too_small(params, rules, ret_plan, err);
+    choices seen = {0};
+    size_t whole_bytes;
+    MS_TRY(choose_forced(params, rules, params->forced, stream, ret_plan, &whole_bytes, err));
+    if (ret_plan->peak_bytes > params->budget_bytes)
+        return too_small(params, rules, ret_plan, err);
+    note(&seen, ret_plan, whole_bytes, true);
+    take(&seen);
+    report_choices(&seen, ret_plan);
+    return MS_OK;
 }
 
 ms_status ms_run_plan_choose(const ms_run_plan_params *params, ms_run_plan *ret_plan, ms_error *err) {

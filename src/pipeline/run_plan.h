@@ -59,7 +59,7 @@ typedef struct ms_run_plan {
     size_t peak_bytes;              /* engine and others */
     double stage_s[MS_STAGE_COUNT]; /* ms_run_compute_window() */
     double window_s;                /* ms_run_window_seconds() */
-    int n_choices;                  /* layouts that were looked at; none of a forced rung */
+    int n_choices;                  /* layouts that were looked at; of a forced rung the one */
     ms_run_choice choice[MS_RUN_MAX_CHOICES];
 } ms_run_plan;
 

@@ -17,29 +17,11 @@ static void reasons(ms_run_report *r, const ms_run_params *p, const ms_profile *
                  (int)profile->value[MS_FIELD_SAFETY_MARGIN]);
 }
 
-/* A rung that was forced was not compared with others. */
-static void choices(ms_run_report *r, const ms_run_plan *plan) {
-    r->n_choices = plan->n_choices;
-    memcpy(r->choice, plan->choice, sizeof(r->choice));
-    if (r->n_choices)
-        return;
-    r->n_choices = 1;
-    r->choice[0] = (ms_run_choice){.rung = plan->rung,
-                                   .vae_batch = (int)plan->layout.decode_batch,
-                                   .peak_bytes = plan->peak_bytes,
-                                   .whole_bytes = plan->peak_bytes,
-                                   .window_s = plan->window_s,
-                                   .slice_frames = plan->layout.slicing.frames,
-                                   .slice_pixels = plan->layout.slicing.pixels,
-                                   .stripe_rows = plan->layout.slicing.rows,
-                                   .fits = true,
-                                   .taken = true};
-}
-
 void ms_run_report_plan(ms_run_report *r, const ms_run_params *params, const ms_profile *profile,
                         const ms_run_plan *plan) {
     reasons(r, params, profile);
-    choices(r, plan);
+    r->n_choices = plan->n_choices;
+    memcpy(r->choice, plan->choice, sizeof(r->choice));
     ms_run_report_layout(r, plan);
 }
 

@@ -237,6 +237,8 @@ static void what_it_fell_back_to_is_reported(void **state) {
     assert_true(report.planned_bytes <= whole.planned_bytes);
     assert_int_equal(report.vae_decode_batch, 1);
     assert_int_equal(report.n_choices, whole.n_choices);
+    for (int i = 0; i < report.n_choices; i++)
+        assert_false(report.choice[i].taken);
     assert_true(report.n_changes >= 1);
     assert_int_equal(report.change[0].frame, 0);
     assert_int_equal(report.change[0].rung, MS_RUNG_SINGLE_FRAME);

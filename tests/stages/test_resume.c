@@ -143,7 +143,8 @@ static void killed_runs_are_resumed_to_the_same_bytes(void **state) {
     }
 }
 
-/* x264's AVX-512 code steered by memory that nobody had written. glibc fills new memory with a byte that is asked for. */
+/* x264's AVX-512 code steered by memory that nobody had written. glibc fills new memory with a byte that is asked for;
+   elsewhere, as under a sanitizer, this shows nothing. */
 static void what_memory_held_before_does_not_matter(void **state) {
     (void)state;
     enter_dir();
@@ -153,10 +154,10 @@ static void what_memory_held_before_does_not_matter(void **state) {
         for (int k = 0; k < 3; k++) {
             snprintf(names[k], sizeof(names[k]), "%s-%s.%s", bytes[k], codecs[i].codec, codecs[i].container);
             setenv("MALLOC_PERTURB_", bytes[k], 1);
-            int code = test_run(SHORT "--codec %s -o %s", codecs[i].codec, names[k]);
+            assert_run_works(SHORT "--codec %s -o %s", codecs[i].codec, names[k]);
             unsetenv("MALLOC_PERTURB_");
-            assert_int_equal(code, 0);
-            assert_same_bytes(names[0], names[k]);
+            if (k)
+                assert_same_bytes(names[0], names[k]);
         }
     }
 }

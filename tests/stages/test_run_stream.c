@@ -76,6 +76,12 @@ static void pulled_frames_are_those_of_the_file(void **state) {
     assert_int_equal(hashes_of_file(p.output, file), FRAMES);
     assert_memory_equal(both, file, sizeof(file));
     assert_true(report.frames == FRAMES && report.n_samples > 1 && report.n_choices > 1);
+    int taken = 0;
+    for (int i = 0; i < report.n_choices; i++)
+        taken += report.choice[i].taken && report.choice[i].rung == report.rung &&
+                 report.choice[i].vae_batch == report.vae_decode_batch &&
+                 report.choice[i].slice_frames == report.slice_frames;
+    assert_int_equal(taken, 1);
     assert_true(report.planned_bytes == report.arena_bytes + report.resident_bytes + report.stream_bytes +
                                             report.buffer_bytes + report.other_bytes);
     p.output = NULL;

@@ -108,6 +108,13 @@ static void test_perfect_and_untouched(void **state) {
     assert_true(fabs(value("sync.truth_offset_frames")) <= 1);
 }
 
+static void assert_says(const char *video, const char *audio, const char *text) {
+    assert_run_works("score --progress none --faces " NETS " --video %s --audio %s", test_file(video),
+                     test_file(audio));
+    if (!strstr(test_output, text))
+        fail_msg("%s with %s: wanted \"%s\" in: %s", video, audio, text, test_output);
+}
+
 /* Silence put before the speech makes the mouth early by as much. */
 static void test_shift(void **state) {
     (void)state;
@@ -130,6 +137,9 @@ static void test_shift(void **state) {
         score("--video %s --audio %s", test_file("truth.mp4"), test_file("late.wav"));
         assert_int_equal((int)value("sync.offset_frames"), before - frames);
     }
+    assert_says("truth.mp4", "late.wav", "unshifted no more alike than by chance");
+    assert_says("truth.mp4", "truth.wav", "the mouth follows this speech");
+    assert_says("truth.mp4", "input.wav", "unshifted no more alike than by chance");
 }
 
 static void test_refusals(void **state) {
