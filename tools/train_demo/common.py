@@ -21,7 +21,7 @@ MOUTH = (slice(64, 104), slice(32, 96))
 
 UNET = {
     "act_fn": "silu", "add_audio_layer": True, "attention_head_dim": 4, "block_out_channels": [64, 64, 96],
-    "center_input_sample": False, "cross_attention_dim": 64,
+    "center_input_sample": False, "cross_attention_dim": 128,
     "down_block_types": ["DownBlock3D", "CrossAttnDownBlock3D", "CrossAttnDownBlock3D"],
     "mid_block_type": "UNetMidBlock3DCrossAttn",
     "up_block_types": ["CrossAttnUpBlock3D", "CrossAttnUpBlock3D", "UpBlock3D"],
@@ -48,8 +48,8 @@ VAE = {
     "up_block_types": ["UpDecoderBlock2D"] * 4,
 }
 AUDIO = {
-    "n_mels": 80, "n_audio_ctx": 1500, "n_audio_state": 64, "n_audio_head": 4, "n_audio_layer": 2,
-    "n_vocab": 8, "n_text_ctx": 8, "n_text_state": 64, "n_text_head": 4, "n_text_layer": 1,
+    "n_mels": 80, "n_audio_ctx": 1500, "n_audio_state": 128, "n_audio_head": 8, "n_audio_layer": 3,
+    "n_vocab": 8, "n_text_ctx": 8, "n_text_state": 128, "n_text_head": 8, "n_text_layer": 1,
 }
 
 
