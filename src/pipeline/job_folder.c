@@ -60,8 +60,7 @@ static bool starts_with(const char *text, const char *start) {
     return strncmp(text, start, strlen(start)) == 0;
 }
 
-void ms_job_folder_clear(const ms_job_folder *f, bool all) {
-    static const char *const ours[] = {"journal.db", "poses", "segment-", "joined"};
+static void clear(const ms_job_folder *f, const char *const *starts) {
     int fd = dup(f->fd);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (!dir) {
@@ -71,13 +70,25 @@ void ms_job_folder_clear(const ms_job_folder *f, bool all) {
     }
     rewinddir(dir);
     for (struct dirent *e; (e = readdir(dir));) {
-        bool remove = starts_with(e->d_name, ".memsafe-"); /* of the muxer */
-        for (int i = 0; all && i < 4; i++)
-            remove |= starts_with(e->d_name, ours[i]);
+        bool remove = false;
+        for (int i = 0; starts[i]; i++)
+            remove |= starts_with(e->d_name, starts[i]);
         if (remove)
             unlinkat(f->fd, e->d_name, 0);
     }
     closedir(dir);
+}
+
+/* The journal last: it says what the rest is, or that the output is finished. */
+void ms_job_folder_clear(const ms_job_folder *f, bool all) {
+    static const char *const muxer[] = {".memsafe-", NULL},
+                             *const work[] = {"poses", "segment-", "joined", NULL},
+                             *const journal[] = {"journal.db", NULL};
+    clear(f, muxer);
+    if (!all)
+        return;
+    clear(f, work);
+    clear(f, journal);
 }
 
 void ms_job_folder_close(ms_job_folder *f) {

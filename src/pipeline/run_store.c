@@ -22,9 +22,9 @@ static ms_status take_segment(ms_run_store *s, const ms_journal_segment *g, int6
     if (s->whole || g->frames > segment_frames || (!g->last && g->frames != segment_frames))
         return ms_fail(err, MS_IO, "the journal in %s is damaged: segment %" PRId64 " makes no sense",
                        s->folder.path, g->number);
-    if (stat(path, &st) < 0)
+    if (!s->named && stat(path, &st) < 0) /* a finished job's may be gone */
         return ms_fail(err, MS_IO, "cannot read %s: %s", path, strerror(errno));
-    if (st.st_size != g->bytes)
+    if (!s->named && st.st_size != g->bytes)
         return ms_fail(err, MS_IO, "%s has %lld bytes, not the %" PRId64 " that were written", path,
                        (long long)st.st_size, g->bytes);
     s->segments++;
@@ -43,20 +43,19 @@ static ms_status look_for_output(ms_run_store *s, const char *output, ms_error *
     MS_TRY(ms_journal_get_joined(s->journal, &device, &inode, err));
     s->named =
         inode && stat(output, &st) == 0 && (uint64_t)st.st_dev == device && (uint64_t)st.st_ino == inode;
-    s->whole |=
-        s->named; /* noted once all segments are there; the last may be a full one, which does not say so */
     return MS_OK;
 }
 
 static ms_status take_over(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
     bool got = true;
+    MS_TRY(look_for_output(s, p->output, err));
     while (got) {
         ms_journal_segment g;
         MS_TRY(ms_journal_get(s->journal, s->segments, &g, &got, err));
         if (got)
             MS_TRY(take_segment(s, &g, p->segment_frames, err));
     }
-    MS_TRY(look_for_output(s, p->output, err));
+    s->whole |= s->named; /* the last segment may be a full one, which does not say so */
     s->resumed = s->segments > 0;
     ms_job_folder_clear(&s->folder, false);
     return MS_OK;
@@ -121,11 +120,17 @@ static ms_status refuse_unfinished(const ms_run_store *s, ms_error *err) {
                    s->not_resumable ? "" : "--resume goes on with it, ");
 }
 
-/* A command that is repeated after it has finished. */
+static bool has_journal(const ms_run_store *s) {
+    char path[MS_JOB_PATH_BYTES];
+    ms_job_folder_file(&s->folder, "journal.db", path);
+    return s->there && access(path, F_OK) == 0;
+}
+
+/* A command that is repeated after it has finished, or was killed while it removed its folder. */
 static ms_status look_for_finished(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
     if (ms_job_mark_get(p->output, s->key_hash, &s->frames)) {
         s->finished = s->named = s->whole = true;
-        return MS_OK;
+        return s->there ? ms_job_folder_open(&s->folder, err) : MS_OK;
     }
     return ms_fail(
         err, MS_IO,
@@ -144,7 +149,7 @@ ms_status ms_run_store_open(const ms_run_store_params *p, ms_run_store *s, ms_er
     s->marked = !p->not_resumable; /* else equal keys do not mean equal frames */
     ms_job_key_hash(p->key, s->key_hash);
     MS_TRY(ms_job_folder_find(&s->folder, p->output, &s->there, err));
-    if (!s->there && p->resume && !p->force && s->marked && access(p->output, F_OK) == 0)
+    if (!has_journal(s) && p->resume && !p->force && s->marked && access(p->output, F_OK) == 0)
         return look_for_finished(s, p, err);
     if (!s->there || !p->resume || s->not_resumable)
         MS_TRY(ms_video_writer_check(p->output, p->writer, err));

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "base/json.h"
+#include "pipeline/journal.h"
 #include "support/cli.h"
 
 #define FRAMES 40 /* of the clip; FFV1, some 50 KB each, so that a reader's buffers hold few */
@@ -331,6 +332,48 @@ static void a_finished_run_is_not_done_again(void **state) {
     assert_false(test_exists("new.mkv"));
 }
 
+static void shell(const char *line) {
+    if (system(line) != 0)
+        fail_msg("failed: %s", line);
+}
+
+/* The output has its name, and the kill comes while the folder is removed: some of it is gone, or all but the folder. */
+static void a_run_killed_while_it_cleans_up_is_finished(void **state) {
+    (void)state;
+    enter_dir();
+    static const char command[] = SHORT "--codec ffv1 -o clean.mkv --resume";
+    int status = 0;
+    pid_t pid = start(command, "log");
+    assert_true(await_file(pid, "clean.mkv.memsafe/segment-000002", &status));
+    kill(pid, SIGKILL);
+    await_end(pid);
+    shell("cp -a clean.mkv.memsafe kept");
+    assert_run_works(command);
+    shell("rm kept/segment-* && mv kept clean.mkv.memsafe");
+    struct stat before, after;
+    ms_journal *journal;
+    bool begun;
+    ms_error err;
+    assert_int_equal(stat("clean.mkv", &before), 0);
+    assert_ms_ok(ms_journal_open(NULL, "clean.mkv.memsafe/journal.db", &journal, &begun, &err), &err);
+    assert_true(begun);
+    assert_ms_ok(ms_journal_set_joined(journal, (uint64_t)before.st_dev, (uint64_t)before.st_ino, &err),
+                 &err);
+    ms_journal_close(&journal);
+    assert_run_works(command);
+    assert_false(test_exists("clean.mkv.memsafe"));
+    assert_int_equal(stat("clean.mkv", &after), 0);
+    assert_int_equal(before.st_ino, after.st_ino);
+    if (getxattr("clean.mkv", "user.memsafe.job", NULL, 0) >= 0) {
+        shell("mkdir clean.mkv.memsafe && touch clean.mkv.memsafe/poses");
+        assert_run_works(command);
+        assert_false(test_exists("clean.mkv.memsafe"));
+        assert_int_equal(stat("clean.mkv", &after), 0);
+        assert_int_equal(before.st_ino, after.st_ino);
+    }
+    assert_same_bytes("want-ffv1.mkv", "clean.mkv");
+}
+
 static void one_run_at_a_time_works_on_an_output(void **state) {
     (void)state;
     enter_dir();
@@ -530,6 +573,7 @@ int main(void) {
         cmocka_unit_test(a_folder_without_finished_segments_is_no_job),
         cmocka_unit_test(what_cannot_be_resumed_does_not_promise_it),
         cmocka_unit_test(a_finished_run_is_not_done_again),
+        cmocka_unit_test(a_run_killed_while_it_cleans_up_is_finished),
         cmocka_unit_test(one_run_at_a_time_works_on_an_output),
         cmocka_unit_test(damaged_jobs_are_refused),
         cmocka_unit_test(a_full_disk_keeps_what_is_finished),
