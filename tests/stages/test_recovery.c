@@ -234,7 +234,8 @@ static void what_it_fell_back_to_is_reported(void **state) {
     assert_true(report.fell_back);
     assert_int_equal(report.recoveries, 1);
     assert_int_equal(report.rung, MS_RUNG_SINGLE_FRAME);
-    assert_true(report.planned_bytes <= whole.planned_bytes);
+    /* What the process held before is another's: under a sanitizer it grows from run to run. */
+    assert_true(report.planned_bytes - report.other_bytes < whole.planned_bytes - whole.other_bytes);
     assert_int_equal(report.vae_decode_batch, 1);
     assert_int_equal(report.n_choices, whole.n_choices);
     for (int i = 0; i < report.n_choices; i++)
