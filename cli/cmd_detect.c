@@ -47,6 +47,9 @@ static int detect_run(const void *state, char **arguments, int n_arguments) {
         return cli_fail(&err);
     printf("%s: a face in %" PRId64 " of %" PRId64 " frames, %" PRId64 " of them bridged, in %.1f s\n",
            s.p.output, report.frames_with_face, report.frames, report.frames_interpolated, report.seconds);
+    if (report.frames_lost)
+        printf("  the input is damaged: %" PRId64 " of its frames could not be decoded or are not there\n",
+               report.frames_lost);
     return 0;
 }
 

@@ -88,6 +88,8 @@ static void print_text(const plan_state *s, const ms_plan_report *r) {
     printf("%s at %d px, %s weights, %dx%d, %" PRId64 " frames; %s tier\n",
            s->p.model ? s->p.model : s->p.shape, r->resolution, r->precision, s->p.width, s->p.height,
            s->p.frames, r->tier);
+    if (r->budget_bytes && r->peak_bytes > r->budget_bytes)
+        printf("It does not fit; this is the least that it would take:\n");
     printf("Rung %s: %s\n", ms_rung_name(r->rung), ms_rung_text(r->rung));
     if (r->resolution < r->wanted_resolution)
         printf("  %d px do not fit: planned for %d px (--allow-downscale)\n", r->wanted_resolution,

@@ -29,6 +29,7 @@ typedef struct run_state {
 typedef struct run_view {
     cli_progress progress;
     bool quiet;
+    const char *demo_model; /* "" when a model was named */
 } run_view;
 
 static void run_defaults(void *state) {
@@ -57,6 +58,11 @@ static void show_plan(void *arg, const ms_run_report *r) {
     const run_view *view = arg;
     if (view->quiet)
         return;
+    if (view->demo_model[0])
+        fprintf(stderr,
+                "memsafe: no --model: using the demo model, which knows drawn faces only (%s)\n"
+                "memsafe: scripts/fetch-models gets the official weights for real ones\n",
+                view->demo_model);
     printf("%s tier, %s weights, %d px; rung %s: at most %.0f MB of a budget of %.0f MB\n", r->tier,
            r->precision, r->resolution, ms_rung_name(r->rung), (double)r->planned_bytes / 1e6,
            (double)r->budget_bytes / 1e6);
@@ -95,8 +101,9 @@ static void report_text(const ms_run_report *r, const char *output) {
         printf("  %" PRId64 " frames without a usable face passed through unchanged\n",
                r->frames_without_face);
     if (r->source_frames_lost)
-        printf("  the input is damaged: %" PRId64 " of its frames could not be decoded or are not there\n",
-               r->source_frames_lost);
+        printf("  the input is damaged: %" PRId64
+               " of its frames could not be decoded or are not there; %" PRId64 " were used\n",
+               r->source_frames_lost, r->video_frames);
 }
 
 static void report_latents_json(ms_buf *b, const ms_run_latents_report *l) {
@@ -212,15 +219,11 @@ static ms_status write_report(const char *path, const run_state *s, const ms_run
 
 /* Without a model, or all of its parts by name, the one that comes with the program. */
 static ms_status default_model(run_state *s, char *path, size_t bytes, ms_error *err) {
+    path[0] = 0;
     if (s->p.model || (s->p.config && s->p.unet && s->p.vae && s->p.whisper))
         return MS_OK;
     MS_TRY(cli_demo_model(path, bytes, err));
     s->p.model = path;
-    if (s->progress != CLI_PROGRESS_JSON)
-        fprintf(stderr,
-                "memsafe: no --model: using the demo model, which knows drawn faces only (%s)\n"
-                "memsafe: scripts/fetch-models gets the official weights for real ones\n",
-                path);
     return MS_OK;
 }
 
@@ -277,7 +280,8 @@ static int run_run(const void *state, char **arguments, int n_arguments) {
     if (check_report(&s, &err) != MS_OK)
         return cli_fail(&err);
     run_view view = {.progress = cli_progress_begin((cli_progress_mode)s.progress),
-                     .quiet = s.progress == CLI_PROGRESS_JSON};
+                     .quiet = s.progress == CLI_PROGRESS_JSON,
+                     .demo_model = demo_model};
     s.p.profile = cli_profile_source(&s.profile);
     s.p.progress = show_progress;
     s.p.planned = show_plan;

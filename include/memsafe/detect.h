@@ -29,6 +29,7 @@ MS_API void ms_detect_params_init(ms_detect_params *ret_params);
 
 typedef struct ms_detect_report {
     int64_t frames, frames_with_face, frames_interpolated;
+    int64_t frames_lost; /* of the video: could not be decoded or are not there */
     double seconds;
 } ms_detect_report;
 

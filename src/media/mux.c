@@ -77,7 +77,7 @@ ms_status ms_mux_check_target(const char *path, bool force, ms_error *err) {
         if (S_ISDIR(st.st_mode))
             return ms_fail(err, MS_IO, "cannot write %s: it is a folder", path);
         if (!force)
-            return ms_fail(err, MS_IO, "cannot write %s: it exists already", path);
+            return ms_fail(err, MS_IO, "cannot write %s: it exists already (--force replaces it)", path);
     } else if (errno != ENOENT) {
         return ms_fail(err, MS_IO, "cannot write %s: %s", path, strerror(errno));
     }

@@ -89,8 +89,7 @@ static ms_status run(job *j, ms_error *err) {
     MS_TRY(prepare(j, err));
     MS_TRY(look(j, err));
     if (j->report.frames_with_face == 0)
-        return ms_fail(err, MS_NO_FACE, "%s: no usable face in %lld frames", j->p->video,
-                       (long long)j->report.frames);
+        return ms_fail_no_face(j->p->video, j->p->face, NULL, j->report.frames, err);
     return ms_track_writer_finish(&j->writer, err);
 }
 
@@ -106,6 +105,7 @@ ms_status ms_detect(const ms_detect_params *params, ms_detect_report *ret_report
     double started = ms_now_s();
     ms_status status = run(&j, err);
     j.report.seconds = ms_now_s() - started;
+    j.report.frames_lost = j.clip && status == MS_OK ? ms_clip_frames_lost(j.clip) : 0;
     if (status == MS_OK && ret_report)
         *ret_report = j.report;
     ms_track_writer_abort(&j.writer);

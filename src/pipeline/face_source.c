@@ -163,3 +163,13 @@ static void visit(void *arg, ms_state *state) {
 ms_face_source ms_face_finder_source(ms_face_finder *finder) {
     return (ms_face_source){.find = find, .visit = visit, .arg = finder};
 }
+
+ms_status ms_fail_no_face(const char *video, int face, const char *track, int64_t frames, ms_error *err) {
+    if (track)
+        return ms_fail(err, MS_NO_FACE, "%s: no usable face in %lld frames: %s has none for them", video,
+                       (long long)frames, track);
+    if (face >= 0)
+        return ms_fail(err, MS_NO_FACE, "%s: no usable face number %d in %lld frames (--face counts from 0)",
+                       video, face, (long long)frames);
+    return ms_fail(err, MS_NO_FACE, "%s: no usable face in %lld frames", video, (long long)frames);
+}

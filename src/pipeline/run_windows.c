@@ -176,8 +176,7 @@ static ms_status check_result(ms_job *j, ms_error *err) {
     if (j->store.frames == 0)
         return ms_fail(err, MS_BAD_MEDIA, "%s: has no frames", j->p->video);
     if (j->here.without_face == j->store.frames)
-        return ms_fail(err, MS_NO_FACE, "%s: no usable face in %lld frames", j->p->video,
-                       (long long)j->store.frames);
+        return ms_fail_no_face(j->p->video, j->p->face, j->p->track, j->store.frames, err);
     return MS_OK;
 }
 
