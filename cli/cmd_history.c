@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "history_file.h"
 #include "memory/history.h"
+#include "pipeline/run_time.h"
 
 typedef struct history_state {
     bool json, clear;
@@ -17,13 +18,6 @@ typedef struct history_state {
 
 static void history_defaults(void *state) {
     ((history_state *)state)->limit = 20;
-}
-
-static double sum_of(const double seconds[MS_STAGE_COUNT]) {
-    double sum = 0;
-    for (int i = 0; i < MS_STAGE_COUNT; i++)
-        sum += seconds[i];
-    return sum;
 }
 
 typedef struct listing {
@@ -64,8 +58,7 @@ static ms_status text_run(void *arg, const ms_history_run *r) {
         snprintf(label, sizeof(label), "%s s", ms_stage_name((ms_stage)i));
         text_row(&l->out, label, r->predicted_s[i], r->measured_s[i]);
     }
-    /* More than the run took: faces and write run beside the rest. */
-    text_row(&l->out, "sum s", sum_of(r->predicted_s), sum_of(r->measured_s));
+    text_row(&l->out, "sum s", ms_run_sum_seconds(r->predicted_s), ms_run_sum_seconds(r->measured_s));
     l->count++;
     return MS_OK;
 }

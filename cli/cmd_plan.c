@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "commands.h"
 #include "history_file.h"
+#include "pipeline/run_time.h"
 #include "plan_compare.h"
 #include "plan_html.h"
 #include "profile_options.h"
@@ -74,9 +75,7 @@ static void print_time(const plan_state *s, const ms_plan_report *r) {
         return;
     }
     printf("Time (predicted for this machine; faces and write go on beside the rest)\n");
-    double work = 0;
-    for (int i = 0; i < MS_STAGE_COUNT; i++)
-        work += r->stage_s[i];
+    double work = ms_run_sum_seconds(r->stage_s);
     for (int i = 0; i < MS_STAGE_COUNT; i++)
         printf("  %-16s %8.1f s %5.1f %%\n", ms_stage_name((ms_stage)i), r->stage_s[i],
                100 * r->stage_s[i] / work);

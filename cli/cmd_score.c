@@ -202,10 +202,9 @@ const cli_command cli_score_command = {
             "window of 11 x 11) are taken in the region that a run redraws, in the rest of the aligned face, "
             "and\n"
             "around it. At best correlations and SSIM are 1 (the mouth's against the input: 0), drifts 0, "
-            "flicker's ratio 1. docs/score.md "
-            "defines every "
-            "number\n"
-            "and says what to expect.",
+            "flicker's ratio "
+            "1.\n"
+            "docs/score.md defines every number and says what to expect.",
     .options = score_options,
     .n_options = CLI_COUNT(score_options),
     .state_bytes = sizeof(score_state),

@@ -2,6 +2,8 @@
 
 #include <inttypes.h>
 
+#include "pipeline/run_time.h"
+
 static const char head[] =
     "<!doctype html>\n<html lang='en'><meta charset='utf-8'>\n<title>Memory plan</title>\n<style>\n"
     "body { font: 15px/1.5 sans-serif; margin: 2em auto; max-width: 1320px; padding: 0 1em; color: #222 }\n"
@@ -82,9 +84,7 @@ static void time_table(ms_buf *out, const ms_plan_report *r) {
         return;
     ms_buf_printf(out, "<h2>Where the time goes, as predicted for this machine</h2>\n<table><tr><th>stage<th>"
                        "what it does<th class='n'>seconds<th class='n'>of the work</tr>\n");
-    double work = 0;
-    for (int i = 0; i < MS_STAGE_COUNT; i++)
-        work += r->stage_s[i];
+    double work = ms_run_sum_seconds(r->stage_s);
     for (int i = 0; i < MS_STAGE_COUNT; i++)
         ms_buf_printf(out, "<tr><td>%s<td>%s<td class='n'>%.1f<td class='n'>%.0f %%</tr>\n",
                       ms_stage_name((ms_stage)i), what[i], r->stage_s[i], 100 * r->stage_s[i] / work);

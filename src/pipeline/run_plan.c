@@ -230,16 +230,16 @@ static ms_rung streamed_rung(ms_rung rung, const ms_run_plan *plan) {
 }
 
 typedef struct choices {
-    int n;
+    int n, taken;
     ms_run_choice at[MS_RUN_MAX_CHOICES];
 } choices;
 _Static_assert(2 * LADDER <= MS_RUN_MAX_CHOICES, "every layout of the ladder is reported");
 
-static void note(choices *c, const ms_run_plan *plan, size_t whole_bytes, bool fits) {
+static void note(choices *c, const ms_run_plan *plan, bool fits) {
     c->at[c->n++] = (ms_run_choice){.rung = plan->rung,
                                     .vae_batch = (int)plan->layout.decode_batch,
                                     .peak_bytes = plan->peak_bytes,
-                                    .whole_bytes = whole_bytes,
+                                    .whole_bytes = plan->whole_bytes,
                                     .window_s = plan->window_s,
                                     .slice_frames = plan->layout.slicing.frames,
                                     .slice_pixels = plan->layout.slicing.pixels,
@@ -247,24 +247,18 @@ static void note(choices *c, const ms_run_plan *plan, size_t whole_bytes, bool f
                                     .fits = fits};
 }
 
-/* The last one, and no other. */
-static void take(choices *c) {
-    for (int i = 0; i < c->n; i++)
-        c->at[i].taken = i == c->n - 1;
-}
-
 static void report_choices(const choices *c, ms_run_plan *plan) {
     plan->n_choices = c->n;
     memcpy(plan->choice, c->at, sizeof(c->at));
+    plan->choice[c->taken].taken = true;
 }
 
 static ms_status choose_forced(const ms_run_plan_params *params, const ms_run_rules *rules, ms_rung forced,
-                               bool stream, ms_run_plan *ret_plan, size_t *ret_whole_bytes, ms_error *err) {
+                               bool stream, ms_run_plan *ret_plan, ms_error *err) {
     /* Streaming has no layouts of its own; stripes, which cost much and save little beside it, are left out. */
     bool streamed = forced == MS_RUNG_STREAM_PART || forced == MS_RUNG_STREAM_ALL;
     ms_rung base = streamed ? MS_RUNG_SLICES : forced;
     ms_run_plan best = {.peak_bytes = SIZE_MAX};
-    size_t best_whole = 0;
     for (int i = 0; i < LADDER; i++) {
         ms_run_plan plan;
         ms_engine_layout layout = row_layout(params, rules, i);
@@ -276,24 +270,21 @@ static ms_status choose_forced(const ms_run_plan_params *params, const ms_run_ru
             layout.resident_weight_bytes = forced == MS_RUNG_STREAM_PART ? plan.engine.weight_bytes / 2 : 0;
             MS_TRY(measure(params, &layout, &plan, err));
         }
+        plan.whole_bytes = whole_bytes;
         if (plan.peak_bytes < best.peak_bytes ||
-            (plan.peak_bytes == best.peak_bytes && plan.window_s < best.window_s)) {
+            (plan.peak_bytes == best.peak_bytes && plan.window_s < best.window_s))
             best = plan;
-            best_whole = whole_bytes;
-        }
     }
     *ret_plan = best;
     ret_plan->rung = forced;
-    *ret_whole_bytes = best_whole;
     return MS_OK;
 }
 
 ms_status ms_run_plan_least(const ms_run_plan_params *params, ms_run_plan *ret_plan, ms_error *err) {
     ms_run_rules rules;
-    size_t whole_bytes;
     MS_TRY(ask_rules(params, &rules, err));
     return choose_forced(params, &rules, MS_RUNG_SINGLE_FRAME, rules.offload != MS_OFFLOAD_OFF, ret_plan,
-                         &whole_bytes, err);
+                         err);
 }
 
 static ms_status too_small(const ms_run_plan_params *params, const ms_run_rules *rules,
@@ -324,12 +315,13 @@ static ms_status choose_row(const ms_run_plan_params *params, const ms_run_rules
             MS_TRY(stream_to_fit(params, &whole, &plan, &fits, err));
         }
         plan.rung = streamed_rung(ladder[i].rung, &plan);
-        note(seen, &plan, whole_bytes, fits);
+        plan.whole_bytes = whole_bytes;
+        note(seen, &plan, fits);
         if (plan.peak_bytes < ret_least->peak_bytes)
             *ret_least = plan;
         if (!fits || (*ret_found && plan.window_s >= ret_plan->window_s))
             continue;
-        take(seen);
+        seen->taken = seen->n - 1;
         *ret_plan = plan;
         *ret_found = true;
     }
@@ -360,12 +352,10 @@ static ms_status choose_given(const ms_run_plan_params *params, const ms_run_rul
         return ms_fail(err, MS_INVALID_ARGUMENT, "the rung %s streams weights, but weight_offload is off",
                        ms_rung_name(params->forced));
     choices seen = {0};
-    size_t whole_bytes;
-    MS_TRY(choose_forced(params, rules, params->forced, stream, ret_plan, &whole_bytes, err));
+    MS_TRY(choose_forced(params, rules, params->forced, stream, ret_plan, err));
     if (ret_plan->peak_bytes > params->budget_bytes)
         return too_small(params, rules, ret_plan, err);
-    note(&seen, ret_plan, whole_bytes, true);
-    take(&seen);
+    note(&seen, ret_plan, true);
     report_choices(&seen, ret_plan);
     return MS_OK;
 }

@@ -57,6 +57,7 @@ typedef struct ms_run_plan {
     int64_t window_frames;
     size_t other_bytes;             /* what the run holds besides the engine */
     size_t peak_bytes;              /* engine and others */
+    size_t whole_bytes;             /* the same with all weights in memory */
     double stage_s[MS_STAGE_COUNT]; /* ms_run_compute_window() */
     double window_s;                /* ms_run_window_seconds() */
     int n_choices;                  /* layouts that were looked at; of a forced rung the one */

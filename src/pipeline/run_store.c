@@ -22,11 +22,13 @@ static ms_status take_segment(ms_run_store *s, const ms_journal_segment *g, int6
     if (s->whole || g->frames > segment_frames || (!g->last && g->frames != segment_frames))
         return ms_fail(err, MS_IO, "the journal in %s is damaged: segment %" PRId64 " makes no sense",
                        s->folder.path, g->number);
-    if (!s->named && stat(path, &st) < 0) /* a finished job's may be gone */
-        return ms_fail(err, MS_IO, "cannot read %s: %s", path, strerror(errno));
-    if (!s->named && st.st_size != g->bytes)
-        return ms_fail(err, MS_IO, "%s has %lld bytes, not the %" PRId64 " that were written", path,
-                       (long long)st.st_size, g->bytes);
+    if (!s->named) { /* a finished job's may be gone */
+        if (stat(path, &st) < 0)
+            return ms_fail(err, MS_IO, "cannot read %s: %s", path, strerror(errno));
+        if (st.st_size != g->bytes)
+            return ms_fail(err, MS_IO, "%s has %lld bytes, not the %" PRId64 " that were written", path,
+                           (long long)st.st_size, g->bytes);
+    }
     s->segments++;
     s->frames += g->frames;
     s->whole = g->last;

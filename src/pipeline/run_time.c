@@ -73,6 +73,13 @@ double ms_run_total_seconds(const double stage_s[MS_STAGE_COUNT], double windows
     return stage_s[MS_STAGE_LOAD] + stage_s[MS_STAGE_AUDIO] + longest + others / fmax(windows, 1);
 }
 
+double ms_run_sum_seconds(const double stage_s[MS_STAGE_COUNT]) {
+    double sum = 0;
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
+        sum += stage_s[i];
+    return sum;
+}
+
 double ms_run_window_seconds(const ms_run_speed *speed, const double window_s[MS_STAGE_COUNT]) {
     const double *ratio = speed->ratio[MS_RUNG_AUTO];
     double sum = 0;

@@ -19,6 +19,9 @@ ms_run_speed ms_run_speed_nominal(void);
    and write stay 0. */
 void ms_run_compute_window(const ms_run_speed *speed, const ms_engine *engine, double ret_s[MS_STAGE_COUNT]);
 
+/* Of all stages; more than a run takes, since faces and write go on beside the rest. */
+double ms_run_sum_seconds(const double stage_s[MS_STAGE_COUNT]);
+
 /* What is to be done. */
 typedef struct ms_run_extent {
     double frames, windows; /* windows: full ones; a shorter one counts as the part of one that it is */
