@@ -176,6 +176,8 @@ static ms_status take_result(ms_video_source *s, int rc, ms_error *err) {
         return ms_fail(err, MS_HOST_MEMORY, "out of memory decoding %s", s->path);
     if (rc < 0 && rc != AVERROR_EOF && s->new_packet) {
         s->damage->packets_failed++;
+        s->refused++;
+        s->trouble = true;
         keep_complaint(s);
     }
     return MS_OK;
@@ -229,7 +231,8 @@ static int64_t take_timestamp(ms_video_source *s, const AVFrame *frame) {
     return ts;
 }
 
-/* The demuxer complained and went on further down the file: how many frames would fit into the gap? */
+/* Once anything was refused, by demuxer or decoder, a stream of a constant rate has gaps because of it, in others only the gap after
+   a complaint. The frames of refused packets are counted already. */
 static void count_hole(ms_video_source *s, int64_t expected, int64_t ts) {
     AVRational rate = s->stream->avg_frame_rate;
     if (!s->trouble || expected == AV_NOPTS_VALUE || rate.num <= 0 || rate.den <= 0)
@@ -237,8 +240,10 @@ static void count_hole(ms_video_source *s, int64_t expected, int64_t ts) {
     int64_t frames = av_rescale_q(ts - expected, s->stream->time_base, av_inv_q(rate));
     if (frames <= 0)
         return;
-    s->damage->frames_missing += frames;
-    s->trouble = false;
+    int64_t refused = frames < s->refused ? frames : s->refused;
+    s->refused -= refused;
+    s->damage->frames_missing += frames - refused;
+    s->trouble = av_cmp_q(rate, s->stream->r_frame_rate) == 0;
     keep_complaint(s);
 }
 

@@ -32,9 +32,10 @@ typedef struct ms_video_source {
     int64_t next_ts; /* where the next frame is expected, stream time base; AV_NOPTS_VALUE = unknown */
     int64_t furthest_packet, furthest_frame; /* damage is counted beyond these */
     int errors_in_a_row;
+    int64_t refused; /* packets whose frames were not yet missed */
     bool started, packets_done, discontinuous;
     bool new_packet; /* the packet that the decoder works on was not read before */
-    bool trouble;    /* the demuxer complained since the last gap */
+    bool trouble;    /* demuxer or decoder complained; where pictures stay for different times, since the last gap */
 } ms_video_source;
 
 /* stream: index, or -1 for ffmpeg's choice. MS_BAD_MEDIA: no video stream. */
