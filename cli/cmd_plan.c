@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/new_file.h"
 #include "commands.h"
 #include "history_file.h"
 #include "pipeline/run_time.h"
@@ -165,8 +166,8 @@ static ms_status check_drawings(const plan_state *s, ms_error *err) {
     if (s->svg && s->html && strcmp(s->svg, s->html) == 0)
         return ms_fail(err, MS_INVALID_ARGUMENT, "--svg and --html name the same file %s", s->svg);
     for (int i = 0; i < 2; i++)
-        if (files[i] && !s->force)
-            MS_TRY(cli_check_new_file(files[i], err));
+        if (files[i])
+            MS_TRY(ms_new_file_check(files[i], s->force, err));
     return MS_OK;
 }
 

@@ -1,5 +1,4 @@
 /* `memsafe run`: the whole job. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/new_file.h"
 #include "base/same_file.h"
 #include "commands.h"
 #include "demo_model.h"
@@ -233,7 +233,6 @@ static ms_status check_report(const run_state *s, ms_error *err) {
     const ms_run_params *p = &s->p;
     const char *const files[] = {p->video,  p->audio, p->track, p->output,
                                  p->config, p->unet,  p->vae,   p->whisper};
-    char folder[4096];
     if (!s->report)
         return MS_OK;
     bool same = p->output && strcmp(s->report, p->output) == 0;
@@ -243,14 +242,7 @@ static ms_status check_report(const run_state *s, ms_error *err) {
         return ms_fail(err, MS_INVALID_ARGUMENT, "the report %s would replace a file of the run", s->report);
     /* A command with --resume may be repeated after it has finished; the report of the run that did the work stays. */
     bool repeated = p->resume && p->output && access(p->output, F_OK) == 0;
-    if (!p->force && !repeated)
-        MS_TRY(cli_check_new_file(s->report, err));
-    const char *slash = strrchr(s->report, '/');
-    snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - s->report) + 1 : 1,
-             slash ? s->report : ".");
-    if (access(folder, W_OK) != 0)
-        return ms_fail(err, MS_IO, "%s: cannot be written: %s", s->report, strerror(errno));
-    return MS_OK;
+    return ms_new_file_check(s->report, p->force || repeated, err);
 }
 
 static int run_run(const void *state, char **arguments, int n_arguments) {

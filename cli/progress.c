@@ -115,12 +115,6 @@ void cli_progress_end(cli_progress *c) {
         fputc('\n', stderr);
 }
 
-ms_status cli_check_new_file(const char *path, ms_error *err) {
-    if (access(path, F_OK) == 0)
-        return ms_fail(err, MS_IO, "cannot write %s: it exists already; --force replaces it", path);
-    return MS_OK;
-}
-
 ms_status cli_write_file(const char *path, const char *data, size_t length, ms_error *err) {
     char temporary[4200];
     int n = snprintf(temporary, sizeof(temporary), "%s.%ld.tmp", path, (long)getpid());

@@ -34,9 +34,6 @@ bool cli_interrupted(void *arg);
 void cli_progress_frames(cli_progress *progress, const char *stage, int64_t frames_done,
                          int64_t frames_total);
 
-/* MS_IO: the file is there. */
-ms_status cli_check_new_file(const char *path, ms_error *err);
-
 /* Under a temporary name, then renamed; replaces what is there. */
 ms_status cli_write_file(const char *path, const char *data, size_t length, ms_error *err);
 

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/new_file.h"
+
 #define IO_BUFFER_BYTES 65536
 #define TEMP_TRIES 100
 
@@ -61,34 +63,6 @@ ms_status ms_container_for(const char *path, enum AVCodecID codec_id, ms_contain
                    codec, good);
 }
 
-/* The folder part of a path, "." when it has none. */
-static void folder_of(const char *path, char *ret, size_t size) {
-    const char *slash = strrchr(path, '/');
-    if (!slash)
-        snprintf(ret, size, ".");
-    else
-        snprintf(ret, size, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-}
-
-ms_status ms_mux_check_target(const char *path, bool force, ms_error *err) {
-    struct stat st;
-    char folder[4096];
-    if (stat(path, &st) == 0) {
-        if (S_ISDIR(st.st_mode))
-            return ms_fail(err, MS_IO, "cannot write %s: it is a folder", path);
-        if (!force)
-            return ms_fail(err, MS_IO, "cannot write %s: it exists already (--force replaces it)", path);
-    } else if (errno != ENOENT) {
-        return ms_fail(err, MS_IO, "cannot write %s: %s", path, strerror(errno));
-    }
-    folder_of(path, folder, sizeof(folder));
-    if (stat(folder, &st) < 0)
-        return ms_fail(err, MS_IO, "cannot write %s: folder %s: %s", path, folder, strerror(errno));
-    if (access(folder, W_OK | X_OK) < 0)
-        return ms_fail(err, MS_IO, "cannot write %s: folder %s: %s", path, folder, strerror(errno));
-    return MS_OK;
-}
-
 static const char *shown(const ms_mux *m) {
     return m->shown_as ? m->shown_as : m->path;
 }
@@ -97,7 +71,7 @@ static const char *shown(const ms_mux *m) {
 static ms_status open_temp(ms_mux *m, ms_mem *mem, ms_error *err) {
     static atomic_uint counter;
     char folder[4096];
-    folder_of(m->path, folder, sizeof(folder));
+    ms_folder_of(m->path, folder, sizeof(folder));
     for (int i = 0; i < TEMP_TRIES; i++) {
         struct timespec now;
         clock_gettime(CLOCK_REALTIME, &now);
@@ -183,7 +157,7 @@ ms_status ms_mux_open(ms_mux *m, ms_mem *mem, const char *path, enum AVCodecID c
     ms_status status;
     *m = (ms_mux){.fd = -1, .force = force, .log = log};
     MS_TRY(ms_container_for(path, codec_id, &m->container, err));
-    MS_TRY(ms_mux_check_target(path, force, err));
+    MS_TRY(ms_new_file_check(path, force, err));
     m->path = ms_strdup(mem, path);
     if (!m->path)
         return ms_fail_alloc(err, mem, strlen(path) + 1, "a file name");
@@ -275,7 +249,7 @@ ms_status ms_mux_take_name(const char *temp, const char *path, bool force, ms_er
     if (rc < 0)
         return ms_fail(err, MS_IO, "cannot write %s: %s", path, strerror(errno));
     char folder[4096];
-    folder_of(path, folder, sizeof(folder));
+    ms_folder_of(path, folder, sizeof(folder));
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) { /* some file systems cannot sync a folder: the file itself is safe already */
         fsync(fd);

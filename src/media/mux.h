@@ -31,9 +31,6 @@ typedef struct ms_mux {
 ms_status ms_container_for(const char *path, enum AVCodecID codec_id, ms_container *ret_container,
                            ms_error *err);
 
-/* MS_IO when the target is there and must not be replaced, or its folder is not there or not writable. */
-ms_status ms_mux_check_target(const char *path, bool force, ms_error *err);
-
 /* Checks the target and creates the temporary file and a muxer without streams. On failure nothing is left. */
 ms_status ms_mux_open(ms_mux *mux, ms_mem *mem, const char *path, enum AVCodecID codec_id, bool force,
                       ms_av_log *log, ms_error *err);

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "base/new_file.h"
 #include "media/audio_track.h"
 #include "media/codec_memory.h"
 #include "media/packet_file.h"
@@ -60,7 +61,7 @@ ms_status ms_video_writer_check(const char *path, const ms_video_writer_params *
     MS_TRY(ms_video_encoder_check(params, err));
     MS_TRY(check_audio(params, err));
     MS_TRY(ms_container_for(path, ms_video_codec_id(params->codec), &container, err));
-    return ms_mux_check_target(path, params->force, err);
+    return ms_new_file_check(path, params->force, err);
 }
 
 static void close_parts(ms_video_writer *w) {

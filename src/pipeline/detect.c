@@ -1,10 +1,10 @@
 #include "memsafe/detect.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/new_file.h"
 
 void ms_detect_params_init(ms_detect_params *p) {
     memset(p, 0, sizeof(*p));
@@ -38,8 +38,7 @@ static ms_status prepare(job *j, ms_error *err) {
     ms_model_files files;
     ms_device_params dev = {.backend = "cpu", .threads = p->threads, .isa_limit = MS_ISA_COUNT - 1};
     size_t arena_bytes = 0;
-    if (!p->force && access(p->output, F_OK) == 0)
-        return ms_fail(err, MS_IO, "%s: is there already (--force replaces it)", p->output);
+    MS_TRY(ms_new_file_check(p->output, p->force, err));
     MS_TRY(ms_model_files_find(&names, MS_PART_FACES, &files, err));
     MS_TRY(ms_clip_open(NULL, p->video, (ms_rational){p->fps_num, p->fps_den}, 0, &j->clip, err));
     MS_TRY(ms_device_open(&dev, &j->dev, err));
