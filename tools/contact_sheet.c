@@ -1,5 +1,4 @@
 /* contact_sheet: frames of two or three videos under each other, cut out around the face, with their numbers. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +6,7 @@
 #include "base/error.h"
 #include "face/track_file.h"
 #include "media/video_reader.h"
+#include "options.h"
 #include "png.h"
 
 #define MAX_ROWS 3
@@ -169,35 +169,43 @@ static ms_status draw_sheet(const options *o, ms_error *err) {
     return status;
 }
 
+static bool take(void *state, int letter, const char *value) {
+    options *o = state;
+    switch (letter) {
+    case 'i':
+        o->video[0] = value;
+        return true;
+    case 'v':
+        o->video[1] = value;
+        return true;
+    case 't':
+        o->video[2] = value;
+        return true;
+    case 'k':
+        o->track = value;
+        return true;
+    case 'o':
+        o->output = value;
+        return true;
+    case 'c':
+        return whole_number(value, 1, 64, &o->columns);
+    case 's':
+        return whole_number(value, 32, 1024, &o->cell);
+    default:
+        return false;
+    }
+}
+
 int main(int argc, char **argv) {
     static const struct option names[] = {
         {"input", 1, NULL, 'i'}, {"output", 1, NULL, 'v'}, {"truth", 1, NULL, 't'},
         {"track", 1, NULL, 'k'}, {"out", 1, NULL, 'o'},    {"columns", 1, NULL, 'c'},
         {"cell", 1, NULL, 's'},  {"help", 0, NULL, 'h'},   {NULL, 0, NULL, 0}};
     options o = {.columns = 8, .cell = 180};
-    int letter;
-    while ((letter = getopt_long(argc, argv, "o:h", names, NULL)) != -1) {
-        if (letter == 'i')
-            o.video[0] = optarg;
-        else if (letter == 'v')
-            o.video[1] = optarg;
-        else if (letter == 't')
-            o.video[2] = optarg;
-        else if (letter == 'k')
-            o.track = optarg;
-        else if (letter == 'o')
-            o.output = optarg;
-        else if (letter == 'c')
-            o.columns = atoi(optarg);
-        else if (letter == 's')
-            o.cell = atoi(optarg);
-        else {
-            fputs(usage, letter == 'h' ? stdout : stderr);
-            return letter == 'h' ? 0 : ms_status_exit_code(MS_INVALID_ARGUMENT);
-        }
-    }
-    if (!o.video[0] || !o.video[1] || !o.output || optind < argc || o.columns < 1 || o.columns > 64 ||
-        o.cell < 32 || o.cell > 1024) {
+    int exit_code;
+    if (!read_options(argc, argv, names, usage, take, &o, &exit_code))
+        return exit_code;
+    if (!o.video[0] || !o.video[1] || !o.output) {
         fputs(usage, stderr);
         return ms_status_exit_code(MS_INVALID_ARGUMENT);
     }

@@ -1,6 +1,5 @@
 /* draw_clip: a clip of a drawn talking head, its ground truth, and its speech. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +8,7 @@
 #include "base/error.h"
 #include "face/track_file.h"
 #include "media/video_writer.h"
-#include "numbers.h"
+#include "options.h"
 #include "world/talk.h"
 #include "world/voice.h"
 #include "world/world.h"
@@ -199,7 +198,8 @@ static bool picture_size(const char *text, int *ret_width, int *ret_height) {
            *ret_height <= WORLD_MAX_PX;
 }
 
-static bool take(options *o, int letter, const char *value) {
+static bool take(void *state, int letter, const char *value) {
+    options *o = state;
     switch (letter) {
     case 'o':
         o->output = value;
@@ -242,19 +242,10 @@ int main(int argc, char **argv) {
         {"fps", 1, NULL, 'r'},   {"crf", 1, NULL, 'q'},         {"help", 0, NULL, 'h'},
         {NULL, 0, NULL, 0}};
     options o = {.seed = 1, .frames = 75, .width = 384, .height = 384, .fps = 25, .crf = 16};
-    int letter;
-    while ((letter = getopt_long(argc, argv, "o:h", names, NULL)) != -1) {
-        if (letter == 'h') {
-            fputs(usage, stdout);
-            return 0;
-        }
-        if (take(&o, letter, optarg))
-            continue;
-        if (letter != '?')
-            fprintf(stderr, "draw_clip: \"%s\" is no value for this option; see --help\n", optarg);
-        return ms_status_exit_code(MS_INVALID_ARGUMENT);
-    }
-    if (!o.output || optind < argc) {
+    int exit_code;
+    if (!read_options(argc, argv, names, usage, take, &o, &exit_code))
+        return exit_code;
+    if (!o.output) {
         fputs(usage, stderr);
         return ms_status_exit_code(MS_INVALID_ARGUMENT);
     }

@@ -1,6 +1,5 @@
 /* draw_mouths: training data from the drawn world. Faces as the networks see them, the mouths' truth, and speech. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +7,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "face/align.h"
-#include "numbers.h"
+#include "options.h"
 #include "world/talk.h"
 #include "world/voice.h"
 #include "world/world.h"
@@ -194,7 +193,8 @@ fail:;
     return status;
 }
 
-static bool take(options *o, int letter, const char *value) {
+static bool take(void *state, int letter, const char *value) {
+    options *o = state;
     switch (letter) {
     case 'o':
         o->prefix = value;
@@ -222,19 +222,10 @@ int main(int argc, char **argv) {
         {"frames", 1, NULL, 'n'},     {"seconds", 1, NULL, 't'}, {"synth", 1, NULL, 'y'},
         {"resolution", 1, NULL, 'r'}, {"help", 0, NULL, 'h'},    {NULL, 0, NULL, 0}};
     options o = {.seed = 1, .clips = 1, .frames = 16, .seconds = 3, .resolution = 128};
-    int letter;
-    while ((letter = getopt_long(argc, argv, "o:h", names, NULL)) != -1) {
-        if (letter == 'h') {
-            fputs(usage, stdout);
-            return 0;
-        }
-        if (take(&o, letter, optarg))
-            continue;
-        if (letter != '?')
-            fprintf(stderr, "draw_mouths: \"%s\" is no value for this option; see --help\n", optarg);
-        return ms_status_exit_code(MS_INVALID_ARGUMENT);
-    }
-    if (!o.prefix || optind < argc || o.frames > o.seconds * FPS) {
+    int exit_code;
+    if (!read_options(argc, argv, names, usage, take, &o, &exit_code))
+        return exit_code;
+    if (!o.prefix || o.frames > o.seconds * FPS) {
         fputs(usage, stderr);
         return ms_status_exit_code(MS_INVALID_ARGUMENT);
     }
