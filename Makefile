@@ -59,7 +59,7 @@ demo: build/build.ninja
 	cmake --build build --target memsafe draw_clip contact_sheet
 	tools/demo
 
-# Trains the demo model anew: hours on two cores. Needs Python with tools/train_demo/requirements.txt.
+# Trains the demo model anew: a quarter of an hour on a GPU, two hours on two cores. Needs Python with tools/train_demo/requirements.txt.
 train-demo: build
 	tools/train_demo/train
 

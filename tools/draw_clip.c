@@ -1,7 +1,6 @@
 /* draw_clip: a clip of a drawn talking head, its ground truth, and its speech. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 

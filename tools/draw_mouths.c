@@ -1,7 +1,6 @@
 /* draw_mouths: training data from the drawn world. Faces as the networks see them, the mouths' truth, and speech. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"

@@ -34,7 +34,7 @@ ms_status ms_video_source_open(ms_video_source *s, int stream, ms_error *err) {
     MS_GOTO(ms_av_open_decoder(s->stream, s->threads, s->log, s->path, &s->codec, err));
     s->offset = format->start_time == AV_NOPTS_VALUE ? 0 : -format->start_time;
     s->next_dts = s->last_dts = s->next_ts = AV_NOPTS_VALUE;
-    s->furthest_packet = s->furthest_frame = INT64_MIN;
+    s->reach = MS_VIDEO_REACH_NOTHING;
     s->started = s->packets_done = s->discontinuous = false;
     return MS_OK;
 fail:
@@ -50,12 +50,11 @@ void ms_video_source_close(ms_video_source *s) {
 }
 
 ms_status ms_video_source_restart(ms_video_source *s, ms_error *err) {
-    int64_t packet = s->furthest_packet, frame = s->furthest_frame;
+    ms_video_reach reach = s->reach;
     int stream = s->stream ? s->stream->index : -1;
     ms_video_source_close(s);
     MS_TRY(ms_video_source_open(s, stream, err));
-    s->furthest_packet = packet;
-    s->furthest_frame = frame;
+    s->reach = reach;
     return MS_OK;
 }
 
@@ -176,8 +175,7 @@ static ms_status take_result(ms_video_source *s, int rc, ms_error *err) {
         return ms_fail(err, MS_HOST_MEMORY, "out of memory decoding %s", s->path);
     if (rc < 0 && rc != AVERROR_EOF && s->new_packet) {
         s->damage->packets_failed++;
-        s->refused++;
-        s->trouble = true;
+        s->reach.refused++;
         keep_complaint(s);
     }
     return MS_OK;
@@ -192,7 +190,7 @@ static ms_status feed(ms_video_source *s, ms_error *err) {
         if (rc >= 0 && s->packet->stream_index != s->stream->index)
             av_packet_unref(s->packet);
     } while (rc == AVERROR(EAGAIN) || (rc >= 0 && !s->packet->data));
-    s->trouble |= ms_av_log_errors(s->log) != errors;
+    bool complained = ms_av_log_errors(s->log) != errors;
     if (rc < 0) {
         if (s->in.read_errno)
             return ms_fail(err, MS_IO, "cannot read %s: %s", s->path, strerror(s->in.read_errno));
@@ -206,12 +204,15 @@ static ms_status feed(ms_video_source *s, ms_error *err) {
         return take_result(s, avcodec_send_packet(s->codec, NULL), err);
     }
     int64_t place = s->packet->dts != AV_NOPTS_VALUE ? s->packet->dts : s->packet->pos;
-    s->new_packet = place > s->furthest_packet;
+    s->new_packet = place > s->reach.packet;
     if (s->new_packet) {
-        s->furthest_packet = place;
+        s->reach.packet = place;
         s->damage->packets++;
     }
     fix_timestamps(s, s->packet);
+    int64_t ts = s->packet->pts != AV_NOPTS_VALUE ? s->packet->pts : s->packet->dts;
+    if (complained && ts > s->reach.trouble_ts)
+        s->reach.trouble_ts = ts;
     rc = avcodec_send_packet(s->codec, s->packet);
     av_packet_unref(s->packet);
     return take_result(s, rc, err);
@@ -231,19 +232,22 @@ static int64_t take_timestamp(ms_video_source *s, const AVFrame *frame) {
     return ts;
 }
 
-/* Once anything was refused, by demuxer or decoder, a stream of a constant rate has gaps because of it, in others only the gap after
-   a complaint. The frames of refused packets are counted already. */
+/* The demuxer complained and went on further down the file: how many frames would fit into the gap, but for those of refused
+   packets, which are counted already? The demuxer reads ahead: its complaints may be about gaps that are still to come. */
 static void count_hole(ms_video_source *s, int64_t expected, int64_t ts) {
     AVRational rate = s->stream->avg_frame_rate;
-    if (!s->trouble || expected == AV_NOPTS_VALUE || rate.num <= 0 || rate.den <= 0)
-        return;
-    int64_t frames = av_rescale_q(ts - expected, s->stream->time_base, av_inv_q(rate));
+    int64_t frames = 0;
+    if (expected != AV_NOPTS_VALUE && rate.num > 0 && rate.den > 0)
+        frames = av_rescale_q(ts - expected, s->stream->time_base, av_inv_q(rate));
+    else
+        s->reach.refused = 0; /* nobody can say where theirs would be */
     if (frames <= 0)
         return;
-    int64_t refused = frames < s->refused ? frames : s->refused;
-    s->refused -= refused;
+    int64_t refused = frames < s->reach.refused ? frames : s->reach.refused;
+    s->reach.refused -= refused;
+    if (expected > s->reach.trouble_ts)
+        return;
     s->damage->frames_missing += frames - refused;
-    s->trouble = av_cmp_q(rate, s->stream->r_frame_rate) == 0;
     keep_complaint(s);
 }
 
@@ -255,8 +259,8 @@ ms_status ms_video_source_next(ms_video_source *s, AVFrame *frame, int64_t *ret_
             s->errors_in_a_row = 0;
             int64_t expected = s->next_ts;
             *ret_ts = take_timestamp(s, frame);
-            if (*ret_ts > s->furthest_frame) {
-                s->furthest_frame = *ret_ts;
+            if (*ret_ts > s->reach.frame) {
+                s->reach.frame = *ret_ts;
                 count_hole(s, expected, *ret_ts);
                 if (frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT)) {
                     s->damage->frames_marred++;

@@ -18,6 +18,15 @@ typedef struct ms_video_damage {
     char last_error[256];   /* FFmpeg's last complaint */
 } ms_video_damage;
 
+/* How far the file was read, and what is still to be counted there. Damage is counted beyond it. */
+typedef struct ms_video_reach {
+    int64_t packet, frame; /* a packet's place; a frame's timestamp */
+    int64_t trouble_ts;    /* of the last packet before which the demuxer complained */
+    int64_t refused;       /* packets that failed and whose frames were not yet missed */
+} ms_video_reach;
+
+#define MS_VIDEO_REACH_NOTHING ((ms_video_reach){.packet = INT64_MIN, .frame = INT64_MIN, .trouble_ts = INT64_MIN})
+
 typedef struct ms_video_source {
     const char *path; /* borrowed */
     int threads;
@@ -30,12 +39,10 @@ typedef struct ms_video_source {
     int64_t offset;             /* added to timestamps, in microseconds */
     int64_t next_dts, last_dts; /* microseconds, AV_NOPTS_VALUE = unknown */
     int64_t next_ts; /* where the next frame is expected, stream time base; AV_NOPTS_VALUE = unknown */
-    int64_t furthest_packet, furthest_frame; /* damage is counted beyond these */
+    ms_video_reach reach;
     int errors_in_a_row;
-    int64_t refused; /* packets whose frames were not yet missed */
     bool started, packets_done, discontinuous;
     bool new_packet; /* the packet that the decoder works on was not read before */
-    bool trouble;    /* demuxer or decoder complained; where pictures stay for different times, since the last gap */
 } ms_video_source;
 
 /* stream: index, or -1 for ffmpeg's choice. MS_BAD_MEDIA: no video stream. */
