@@ -25,7 +25,8 @@ typedef struct ms_video_reach {
     int64_t refused;       /* packets that failed and whose frames were not yet missed */
 } ms_video_reach;
 
-#define MS_VIDEO_REACH_NOTHING ((ms_video_reach){.packet = INT64_MIN, .frame = INT64_MIN, .trouble_ts = INT64_MIN})
+#define MS_VIDEO_REACH_NOTHING                                                                               \
+    ((ms_video_reach){.packet = INT64_MIN, .frame = INT64_MIN, .trouble_ts = INT64_MIN})
 
 typedef struct ms_video_source {
     const char *path; /* borrowed */

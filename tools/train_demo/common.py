@@ -57,22 +57,30 @@ def arguments(name, steps):
     p = argparse.ArgumentParser(description=name)
     p.add_argument("--work", default=os.path.join(ROOT, "build", "train_demo"), help="data and checkpoints")
     p.add_argument("--steps", type=int, default=steps)
+    p.add_argument("--minutes", type=float, help="ends after so long, whatever --steps says")
+    p.add_argument("--every", type=int, default=250, help="steps from one checkpoint to the next")
     p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--workers", type=int, default=2, help="processes")
+    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    p.add_argument("--workers", type=int, default=1, help="processes; on a GPU one")
+    p.add_argument("--half", action="store_true", help="bfloat16 arithmetic")
     p.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     return p
 
 
-def begin(args, first=0):
-    """One of args.workers processes. The random numbers depend on seed, worker and the step that it begins at."""
-    torch.set_num_threads(1)
-    torch.manual_seed(args.seed * 1000003 + args.worker * 1009 + first)
-    return np.random.default_rng([args.seed, args.worker, first])
+def random_numbers(args, *more):
+    """They depend on the seed, the worker and `more`."""
+    seed = 0
+    for n in (args.seed, getattr(args, "worker", 0), *more):
+        seed = (seed * 1000003 + n) % 2**63
+    return torch.Generator(args.device).manual_seed(seed)
 
 
 def worker(number, main, args, meeting):
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     args.worker = number
+    torch.set_num_threads(1)
+    if args.device != "cpu":
+        torch.set_float32_matmul_precision("high")
     if args.workers > 1:
         dist.init_process_group("gloo", init_method="file://" + meeting, rank=number, world_size=args.workers)
     main(args)
@@ -81,13 +89,15 @@ def worker(number, main, args, meeting):
 def launch(main, args):
     """Threads that share the work of small layers wait for each other more than they work: processes do not."""
     os.makedirs(args.work, exist_ok=True)
+    if args.device != "cpu":
+        args.workers = 1
     if args.workers == 1:
         return worker(0, main, args, None)
     meeting = tempfile.mktemp(dir=args.work)
     torch.multiprocessing.spawn(worker, (main, args, meeting), nprocs=args.workers)
 
 
-def average_gradients(args, params, done=0.0):
+def average_gradients(args, params, done):
     """Over all workers; so is `done`, which is returned."""
     if args.workers == 1:
         return done
@@ -102,21 +112,107 @@ def average_gradients(args, params, done=0.0):
     return float(flat[-1])
 
 
-def shards(work, kind="t"):
-    """Faces [clips, 2, frames, side, side, 3] and truth of all finished shards, read from disk as needed."""
-    out = []
-    for path in sorted(glob.glob(os.path.join(work, "data", kind + "*.faces"))):
-        if ".part" in path:
+def rate(step, done, top, low=0.02):
+    """Warm-up of 50 steps, then a cosine over the part of the training that is done."""
+    return top * min(1, (step + 1) / 50) * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1, done))))
+
+
+def fit(args, name, model, params, loss_of, held_out, decay=1e-4, average=None):
+    """Trains until --steps or --minutes are over. loss_of(done) -> loss, {what: value to show}; held_out() is called at every
+    checkpoint; average: an AveragedModel of the weights, whose state is saved as `ema`."""
+    path = os.path.join(args.work, name + ".pt")
+    opt = torch.optim.AdamW(params, lr=args.rate, betas=(0.9, 0.99), weight_decay=decay)
+    step, done, begun, log = 0, 0.0, time.time(), Log()
+    if args.resume and os.path.exists(path):
+        state = torch.load(path, "cpu")
+        model.load_state_dict(state["model"])
+        opt.load_state_dict(state["opt"])
+        if average:
+            average.module.load_state_dict(state["ema"])
+            average.n_averaged.fill_(state["step"])
+        step, done = state["step"], state["done"]
+    before = done
+    args.random = random_numbers(args, step)
+    torch.manual_seed(random_numbers(args, step, 1).initial_seed())
+    while done < 1:
+        for g in opt.param_groups:
+            g["lr"] = rate(step, done, args.rate)
+        with torch.autocast(args.device, torch.bfloat16, enabled=args.half):
+            loss, shown = loss_of(done)
+        opt.zero_grad(set_to_none=True)
+        loss.backward()
+        step += 1
+        done = before + (time.time() - begun) / 60 / args.minutes if args.minutes else step / args.steps
+        done = average_gradients(args, params, done)
+        torch.nn.utils.clip_grad_norm_(params, 1.0)
+        opt.step()
+        if args.worker:
             continue
-        faces = np.memmap(path, np.uint8, "r").reshape(-1, 2, FRAMES, SIDE, SIDE, 3)
-        truth = np.fromfile(path[:-5] + "truth", np.float32).reshape(-1, 2, FRAMES, TRUTH)
-        out.append((faces, truth, path[:-6]))
-    return out
+        if average:
+            average.update_parameters(model)
+        log.add(step, **shown)
+        if step % args.every == 0 or done >= 1:
+            more = {"ema": average.module.state_dict()} if average else {}
+            save(path, model=model.state_dict(), opt=opt.state_dict(), step=step, done=done, **more)
+            with torch.no_grad():
+                held_out()
+
+
+class Faces:
+    """All finished shards: faces [clips, 2, frames, side, side, 3] and their truth, in parts. On a processor a part is a shard, read
+    from disk as needed; on a GPU all lie in its memory as one."""
+
+    def __init__(self, args, kind="t", ending=".faces"):
+        self.args, self.kind, self.ending, self.known, self.calls = args, kind, ending, [], 0
+        self.refresh()
+
+    def refresh(self):
+        """More may have been drawn."""
+        found = shards(self.args.work, self.kind, self.ending)
+        if found == self.known:
+            return
+        self.known, device = found, self.args.device
+        self.faces = [torch.from_numpy(np.memmap(p + ".faces", np.uint8, "c")).view(-1, 2, FRAMES, SIDE, SIDE, 3) for p in found]
+        self.truth = [torch.from_numpy(np.fromfile(p + ".truth", np.float32)).view(-1, 2, FRAMES, TRUTH).to(device) for p in found]
+        if device != "cpu":
+            self.faces, self.truth = [torch.cat([f.to(device) for f in self.faces])], [torch.cat(self.truth)]
+
+    def pick(self):
+        """A part, its truth and its number; looks for newly drawn shards every 100th time."""
+        self.calls += 1
+        if self.ending == ".faces" and self.calls % 100 == 0:
+            self.refresh()
+        sizes = [float(len(f)) for f in self.faces]
+        k = int(torch.multinomial(torch.tensor(sizes), 1)) if len(sizes) > 1 else 0
+        return self.faces[k], self.truth[k], k
+
+
+def shards(work, kind, ending=".faces"):
+    """Paths of the finished shards, without their endings."""
+    found = sorted(glob.glob(os.path.join(work, "data", kind + "*" + ending)))
+    return [p[: -len(ending)] for p in found if ".part" not in p]
+
+
+def integers(args, low, high, count):
+    """Of any shape, from low to high - 1."""
+    return torch.randint(low, high, count, generator=args.random, device=args.device)
+
+
+def chance(args, p, *count):
+    return torch.rand(count, generator=args.random, device=args.device) < p
 
 
 def pixels(faces):
     """uint8 [..., h, w, 3] -> float [..., 3, h, w] from -1 to 1."""
-    return torch.from_numpy(np.array(faces)).movedim(-1, -3).float() / 127.5 - 1
+    return faces.movedim(-1, -3).float() / 127.5 - 1
+
+
+def pieces_of(faces, clip, said, frame, y, x, side, flip):
+    """uint8 [n, side, side, 3] from places y, x of faces, mirrored where flip says so; what is beyond a border is the other side."""
+    n = torch.arange(side, device=faces.device)
+    rows, columns = (y[:, None] + n) % SIDE, (x[:, None] + torch.where(flip[:, None], n.flip(0), n)) % SIDE
+    at = lambda v: v[:, None, None]
+    return faces[at(clip), at(said), at(frame), rows[:, :, None], columns[:, None]]
 
 
 def ssim_map(a, b, size=7, span=2.0):
@@ -128,28 +224,10 @@ def ssim_map(a, b, size=7, span=2.0):
     return (2 * ma * mb + c1) * (2 * ab + c2) / ((ma * ma + mb * mb + c1) * (va + vb + c2))
 
 
-def rate(step, steps, top, low=0.02):
-    """Warm-up, then a cosine."""
-    warm = min(50, steps // 10)
-    if step < warm:
-        return top * (step + 1) / warm
-    return top * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1, (step - warm) / max(1, steps - warm)))))
-
-
 def save(path, **parts):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     torch.save(parts, path + ".part")
     os.replace(path + ".part", path)
-
-
-def saved(args, path, model, opt):
-    """What save() wrote, model and optimiser put back to it; None: there is nothing to go on with."""
-    if not (args.resume and os.path.exists(path)):
-        return None
-    state = torch.load(path)
-    model.load_state_dict(state["model"])
-    opt.load_state_dict(state["opt"])
-    return state
 
 
 class Log:
@@ -158,9 +236,9 @@ class Log:
 
     def add(self, step, **values):
         for k, v in values.items():
-            self.sums[k] = self.sums.get(k, 0.0) + float(v.detach() if hasattr(v, "detach") else v)
+            self.sums[k] = self.sums.get(k, 0.0) + v.detach()
         self.n += 1
-        if step % self.every == self.every - 1:
-            text = " ".join(f"{k} {v / self.n:.4f}" for k, v in self.sums.items())
-            print(f"step {step + 1}  {text}  {time.time() - self.start:.0f} s", flush=True)
+        if step % self.every == 0:
+            text = " ".join(f"{k} {float(v) / self.n:.4f}" for k, v in self.sums.items())
+            print(f"step {step}  {text}  {time.time() - self.start:.0f} s", flush=True)
             self.sums, self.n = {}, 0

@@ -13,7 +13,7 @@ def sample(unet, noise, fixed, audio, frames, steps=20, guidance=1.5):
     x, windows = noise, len(noise) // frames
     silent = torch.zeros_like(audio)
     for t in range((steps - 1) * (STEPS // steps) + 1, 0, -(STEPS // steps)):
-        time = torch.full((2 * windows,), t)
+        time = torch.full((2 * windows,), t, device=x.device)
         both = torch.cat([torch.cat([x, fixed], 1)] * 2)
         n, p = unet(both, time, torch.cat([silent, audio]), frames).float().chunk(2)
         eps = n + guidance * (p - n)

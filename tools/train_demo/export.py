@@ -65,7 +65,7 @@ def main():
     p.add_argument("--unet", default="unet_windows.pt")
     p.add_argument("--vae", default="vae.pt")
     args = p.parse_args()
-    load = lambda name: torch.load(os.path.join(args.work, name))
+    load = lambda name: torch.load(os.path.join(args.work, name), "cpu")
     for folder in ("vae", "whisper"):
         os.makedirs(os.path.join(args.out, folder), exist_ok=True)
     unet = load(args.unet)

@@ -1,4 +1,5 @@
-"""Turns the drawn clips into what the UNet is trained on: latents of faces and masked faces, and audio features."""
+"""Turns the drawn clips into what the UNet is trained on: latents of faces and masked faces, as drawn and mirrored, and audio
+features."""
 
 import os
 
@@ -7,7 +8,7 @@ import torch
 
 from check_networks import read_safetensors
 from common import *
-from networks import SCALING, AudioEncoder, AutoencoderKL
+from networks import SCALING, AutoencoderKL
 from sound import features
 from train_audio import Listener
 
@@ -18,44 +19,45 @@ def mask_of(work):
     return tensors["out.mask"].float() / 255, (tensors["out.mask_latent"] > 0.5).float()
 
 
+def encode(vae, x):
+    """[..., 3, 128, 128] -> mean and spread [..., 2, 4, 16, 16]."""
+    mean, logvar = vae.encode(x.flatten(0, -4))
+    z = torch.stack([mean, (0.5 * logvar).exp()], 1) * SCALING
+    return z.half().view(*x.shape[:-3], *z.shape[1:])
+
+
 @torch.no_grad()
-def encode(vae, x, batch=16):
-    out = []
-    for i in range(0, len(x), batch):
-        mean, logvar = vae.encode(x[i : i + batch])
-        out.append((torch.stack([mean, (0.5 * logvar).exp()], 1) * SCALING).half())
-    return torch.cat(out)
-
-
-def main():
-    p = arguments(__doc__, 0)
-    p.add_argument("--shard", default="t0")
-    p.add_argument("--clips", type=int, default=1000)
-    args = p.parse_args()
+def main(args):
     torch.set_num_threads(1)
-    vae = AutoencoderKL(VAE)
-    vae.load_state_dict(torch.load(os.path.join(args.work, "vae.pt"))["model"])
-    listener = Listener()
-    listener.load_state_dict(torch.load(os.path.join(args.work, "audio.pt"))["model"])
-    encoder, mask = listener.encoder.eval(), mask_of(args.work)[0]
-    for faces, truth, path in shards(args.work, args.shard):
-        target = path + ".latents.pt"
-        if os.path.exists(target):
-            continue
-        speech = np.fromfile(path + ".speech", np.int16).reshape(len(faces), 2, -1)
-        full, masked, audio = [], [], []
-        for c in range(min(len(faces), args.clips)):
-            x = pixels(faces[c])
-            full.append(encode(vae, x.flatten(0, 1)).view(2, FRAMES, 2, 4, 16, 16))
-            masked.append(encode(vae, x[0] * mask))
-            first = int(truth[c, 0, 0, 10])
-            rows = [features(encoder, s / 32768.0) for s in speech[c]]
-            audio.append(torch.stack([r[2 * first : 2 * (first + FRAMES)] for r in rows]).half())
-        n = len(full)
-        save(target, full=torch.stack(full), masked=torch.stack(masked), truth=torch.from_numpy(truth[:n].copy()),
-             audio=torch.stack(audio).view(n, 2, FRAMES, -1, AUDIO["n_audio_state"]))
-        print(target, n, flush=True)
+    vae, listener = AutoencoderKL(VAE).to(args.device), Listener().to(args.device)
+    vae.load_state_dict(torch.load(os.path.join(args.work, "vae.pt"), args.device)["model"])
+    listener.load_state_dict(torch.load(os.path.join(args.work, "audio.pt"), args.device)["model"])
+    mask = mask_of(args.work)[0].to(args.device)
+    for kind in ("t", "val"):
+        for path in shards(args.work, kind):
+            if os.path.exists(path + ".latents.pt"):
+                continue
+            faces = torch.from_numpy(np.memmap(path + ".faces", np.uint8, "c")).view(-1, 2, FRAMES, SIDE, SIDE, 3)
+            truth = torch.from_numpy(np.fromfile(path + ".truth", np.float32)).view(-1, 2, FRAMES, TRUTH)
+            speech = torch.from_numpy(np.fromfile(path + ".speech", np.int16)).view(len(faces), 2, -1)
+            full, masked, audio = [], [], []
+            for c in range(0, len(faces), args.batch):
+                x = pixels(faces[c : c + args.batch].to(args.device))
+                both = torch.stack([x, x.flip(-1)])
+                full.append(encode(vae, both))
+                masked.append(encode(vae, both[:, :, 0] * mask))
+                said = speech[c : c + args.batch].to(args.device) / 32768.0
+                rows = features(listener.encoder, said.flatten(0, 1)).half().unflatten(0, said.shape[:2])
+                for clip, first in zip(rows, truth[c : c + args.batch, 0, 0, 10].long()):
+                    audio.append(clip[:, 2 * first : 2 * (first + FRAMES)])
+            n = len(faces)
+            save(path + ".latents.pt", full=torch.cat(full, 1).cpu(), masked=torch.cat(masked, 1).cpu(),
+                 audio=torch.stack(audio).view(n, 2, FRAMES, -1, AUDIO["n_audio_state"]).cpu())
 
 
 if __name__ == "__main__":
-    main()
+    p = arguments(__doc__, 0)
+    p.add_argument("--batch", type=int, help="clips at once; on a GPU 16, else 1")
+    args = p.parse_args()
+    args.batch = args.batch or (1 if args.device == "cpu" else 16)
+    main(args)

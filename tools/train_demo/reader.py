@@ -22,12 +22,12 @@ class Reader(nn.Module):
     def forward(self, faces):
         """[n, 3, 128, 128] from -1 to 1 -> opening and width in pixels."""
         x = F.avg_pool2d(faces[..., MOUTH[0], MOUTH[1]], 2)
-        return self.net(x) * torch.tensor([5.0, 8.0]) + torch.tensor([5.0, 36.0])
+        return self.net(x) * x.new_tensor([5.0, 8.0]) + x.new_tensor([5.0, 36.0])
 
 
 def load(work):
     reader = Reader()
-    reader.load_state_dict(torch.load(os.path.join(work, "reader.pt"))["model"])
+    reader.load_state_dict(torch.load(os.path.join(work, "reader.pt"), "cpu")["model"])
     return reader.eval()
 
 
@@ -37,38 +37,33 @@ def correlation(a, b):
 
 
 def main(args):
-    reader, rng, log = Reader(), begin(args), Log(200)
-    opt = torch.optim.AdamW(reader.parameters(), lr=2e-3)
-    data, held_out = shards(args.work), shards(args.work, "val")
-    for step in range(args.steps):
-        for g in opt.param_groups:
-            g["lr"] = rate(step, args.steps, 2e-3)
-        x, t = [], []
-        for _ in range(32):
-            faces, truth, _ = data[rng.integers(len(data))]
-            c, k, i = rng.integers(len(faces)), rng.integers(2), rng.integers(FRAMES)
-            dy, dx = rng.integers(-2, 3, 2)
-            face = np.roll(faces[c, k, i], (dy, dx), (0, 1))
-            x.append(face[:, ::-1] if rng.random() < 0.5 else face)
-            t.append(truth[c, k, i, 6:8])
-        x = pixels(np.stack(x))
-        # What a decoder leaves out must not matter: some faces are blurred, all have some noise.
-        if rng.random() < 0.5:
-            x = F.avg_pool2d(x, 3, 1, 1)
-        x = (x * (1 + 0.1 * torch.randn(32, 1, 1, 1)) + 0.1 * torch.randn(32, 3, 1, 1)) + 0.02 * torch.randn_like(x)
-        loss = ((reader(x) - torch.tensor(np.stack(t))) ** 2 / torch.tensor([5.0, 8.0]) ** 2).mean()
-        opt.zero_grad(set_to_none=True)
-        loss.backward()
-        opt.step()
-        log.add(step, loss=loss)
-    save(os.path.join(args.work, "reader.pt"), model=reader.state_dict())
-    with torch.no_grad():
-        faces, truth, _ = held_out[0]
-        found = reader(pixels(faces.reshape(-1, SIDE, SIDE, 3))).numpy()
-    for k, what in enumerate(("opening", "width")):
-        print("held out, correlation of the %s: %.4f" % (what, correlation(found[:, k], truth[..., 6 + k].ravel())))
+    reader, data, held_out = Reader().to(args.device), Faces(args), Faces(args, "val")
+    normal = lambda *shape: torch.randn(shape, generator=args.random, device=args.device)
+
+    def loss_of(done):
+        faces, truth, _ = data.pick()
+        n = args.batch
+        clip, said, frame = (integers(args, 0, m, (n,)) for m in faces.shape[:3])
+        corner = integers(args, -2, 3, (2, n))
+        x = pixels(pieces_of(faces, clip, said, frame, corner[0], corner[1], SIDE, chance(args, 0.5, n)))
+        t = truth[clip, said, frame, 6:8]
+        # What a decoder leaves out must not matter: half of the faces are blurred, all have some noise.
+        x = torch.where(chance(args, 0.5, n, 1, 1, 1), F.avg_pool2d(x, 3, 1, 1), x)
+        x = (x * (1 + 0.1 * normal(n, 1, 1, 1)) + 0.1 * normal(n, 3, 1, 1)) + 0.02 * normal(*x.shape)
+        loss = (((reader(x) - t) / x.new_tensor([5.0, 8.0])) ** 2).mean()
+        return loss, {"loss": loss}
+
+    def show():
+        for k, what in enumerate(("opening", "width")):
+            found = torch.cat([reader(pixels(f.flatten(0, 2)))[:, k] for f in held_out.faces]).cpu().numpy()
+            truth = torch.cat([t[..., 6 + k].flatten() for t in held_out.truth]).cpu().numpy()
+            print("held out, correlation of the %s: %.4f" % (what, correlation(found, truth)))
+
+    fit(args, "reader", reader, list(reader.parameters()), loss_of, show)
 
 
 if __name__ == "__main__":
     p = arguments(__doc__, 800)
+    p.add_argument("--rate", type=float, default=2e-3)
+    p.add_argument("--batch", type=int, default=32)
     launch(main, p.parse_args())

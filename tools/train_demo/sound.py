@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 HOP, SEGMENT = 160, 3000
 
@@ -22,21 +23,16 @@ def mel_filters(bands=80, size=400, rate=16000):
 FILTERS = torch.from_numpy(mel_filters()).float()
 
 
-def log_mel(samples):
-    """float [n] at 16 kHz -> [80, n / 160]."""
-    x = torch.as_tensor(samples, dtype=torch.float32)
-    s = torch.stft(x, 400, HOP, window=torch.hann_window(400), center=True, pad_mode="reflect", return_complex=True)
-    m = (FILTERS @ s[:, :-1].abs() ** 2).clamp(min=1e-10).log10()
-    return (torch.maximum(m, m.max() - 8) + 4) / 4
+def log_mel(x):
+    """float [..., n] at 16 kHz -> [..., 80, n / 160]."""
+    window = torch.hann_window(400, device=x.device)
+    s = torch.stft(x, 400, HOP, window=window, center=True, pad_mode="reflect", return_complex=True)
+    m = (FILTERS.to(x.device) @ s[..., :-1].abs() ** 2).clamp(min=1e-10).log10()
+    return (torch.maximum(m, m.amax((-2, -1), keepdim=True) - 8) + 4) / 4
 
 
 @torch.no_grad()
 def features(encoder, samples):
-    """Rows at 50 Hz: [rows, layers + 1, width], each 30 s on their own, padded with zeros as mels."""
-    mel, rows = log_mel(samples), []
-    for first in range(0, mel.shape[1], SEGMENT):
-        piece = mel[:, first : first + SEGMENT]
-        padded = torch.zeros(1, 80, SEGMENT)
-        padded[0, :, : piece.shape[1]] = piece
-        rows.append(encoder(padded)[0].transpose(0, 1)[: piece.shape[1] // 2])
-    return torch.cat(rows)
+    """[speeches, n] of up to 30 s -> rows at 50 Hz [speeches, rows, layers + 1, width]; the mels are padded with zeros."""
+    mel = log_mel(samples)
+    return encoder(F.pad(mel, (0, SEGMENT - mel.shape[-1])))[:, :, : mel.shape[-1] // 2].transpose(1, 2)

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from common import *
@@ -12,8 +13,8 @@ from networks import AudioEncoder
 from sound import SEGMENT, log_mel
 
 HOP_ROWS = 50
-SCALE = torch.tensor([0.28, 0.30, 0.25, 0.25, 0.2, 0.25])  # about the spread of open, wide, round, press, tuck, tongue
-WEIGHT = torch.tensor([3.0, 1.5, 1.0, 0.5, 0.5, 0.5])
+# About the spread of open, wide, round, press, tuck and tongue; how much each counts.
+SCALE, WEIGHT = [0.28, 0.30, 0.25, 0.25, 0.2, 0.25], [3.0, 1.5, 1.0, 0.5, 0.5, 0.5]
 
 
 class Listener(nn.Module):
@@ -30,34 +31,33 @@ class Listener(nn.Module):
         return [head(states[:, i]) for i, head in enumerate(self.heads)]
 
 
-def load(work, kind):
-    """[(log-mel [80, columns], mouth [rows, 6])]"""
-    out = []
-    for path in sorted(glob.glob(os.path.join(work, "data", kind + ".mouth"))):
+def load(args, kind):
+    """Log-mels [speeches, 80, columns] and mouths [speeches, rows, 6]."""
+    mels, mouths = [], []
+    for path in sorted(glob.glob(os.path.join(args.work, "data", kind + ".mouth"))):
         if ".part" in path:
             continue
-        rows = 28 * HOP_ROWS
-        mouth = np.fromfile(path, np.float32).reshape(-1, rows, 6)
-        speech = np.fromfile(path[:-5] + "speech", np.int16).reshape(len(mouth), -1)
-        out += [(log_mel(s / 32768.0).half(), torch.from_numpy(m)) for s, m in zip(speech, mouth)]
-    return out
+        mouth = torch.from_numpy(np.fromfile(path, np.float32)).view(-1, 28 * HOP_ROWS, 6)
+        for s in torch.from_numpy(np.fromfile(path[:-5] + "speech", np.int16)).view(len(mouth), -1):
+            mels.append(log_mel(s.to(args.device) / 32768.0).half())
+        mouths.append(mouth.to(args.device))
+    return torch.stack(mels), torch.cat(mouths)
 
 
-def pieces(rng, data, count, rows):
+def pieces(args, mels, mouths, count, rows):
     """Pieces of speech at any place of the 30 s. In one of four the speech ends within the piece, as files do:
     what comes after is zeros."""
-    first = int(rng.integers(0, 1500 - rows + 1))
-    mel, mouth, valid = torch.zeros(count, 80, 2 * rows), torch.zeros(count, rows, 6), torch.ones(count, rows, 1)
-    for i in range(count):
-        m, t = data[rng.integers(len(data))]
-        length = min(rows, t.shape[0])
-        at = int(rng.integers(0, t.shape[0] - length + 1))
-        if rng.random() < 0.25:
-            length = int(rng.integers(25, length + 1))
-        mel[i, :, : 2 * length] = m[:, 2 * at : 2 * (at + length)].float() + float(rng.normal()) * 0.03
-        mouth[i, :length] = t[at : at + length]
-        valid[i, length:] = 0
-    return mel, mouth, valid, first
+    first = int(torch.randint(0, 1500 - rows + 1, ()))
+    length = min(rows, mouths.shape[1])
+    which = integers(args, 0, len(mels), (count, 1))
+    at = integers(args, 0, mouths.shape[1] - length + 1, (count, 1))
+    ends = torch.where(chance(args, 0.25, count, 1), integers(args, 25, length + 1, (count, 1)), length)
+    row, column = (torch.arange(n, device=args.device) for n in (length, 2 * length))
+    louder = torch.randn((count, 1, 1), generator=args.random, device=args.device) * 0.03
+    mel = (mels[which, :, 2 * at + column].transpose(1, 2).float() + louder) * (column < 2 * ends)[:, None]
+    valid = (row < ends)[..., None].float()
+    missing = rows - length
+    return F.pad(mel, (0, 2 * missing)), F.pad(mouths[which, at + row] * valid, (0, 0, 0, missing)), F.pad(valid, (0, 0, 0, missing)), first
 
 
 def correlation(a, b):
@@ -65,59 +65,43 @@ def correlation(a, b):
     return float((a * b).sum() / (a.norm() * b.norm()))
 
 
-@torch.no_grad()
-def validate(model, data):
+def validate(model, mels, mouths):
     """Correlation of each of the six values, from the last state, on whole 30 s."""
-    found, truth = [], []
-    for mel, mouth in data:
-        padded = torch.zeros(1, 80, SEGMENT)
-        padded[0, :, : mel.shape[1]] = mel.float()
-        found.append(model(padded, 0)[-1][0, : len(mouth)] * SCALE)
-        truth.append(mouth)
-    found, truth = torch.cat(found), torch.cat(truth)
-    return [correlation(found[:, i], truth[:, i]) for i in range(6)]
+    scale, rows = torch.tensor(SCALE, device=mels.device), mouths.shape[1]
+    whole = F.pad(mels.float(), (0, SEGMENT - mels.shape[2]))
+    found = torch.cat([model(m[None], 0)[-1][0, :rows] * scale for m in whole])
+    return [correlation(found[:, i], mouths.flatten(0, 1)[:, i]) for i in range(6)]
 
 
 def options():
     p = arguments(__doc__, 1500)
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--rate", type=float, default=2e-3)
-    p.add_argument("--long", type=float, default=0.15, help="the last part of the steps sees whole 30 s")
+    p.add_argument("--long", type=float, default=0.15, help="the last part of the steps sees whole 30 s, a sixth as many")
     return p.parse_args()
 
 
 def main(args):
-    path = os.path.join(args.work, "audio.pt")
-    model, first, log = Listener(), 0, Log()
-    opt = torch.optim.AdamW(model.parameters(), lr=args.rate, betas=(0.9, 0.99), weight_decay=0.01)
-    state = saved(args, path, model, opt)
-    if state:
-        first = state["step"]
-    rng = begin(args, first)
-    data = load(args.work, "s[0-9]")
-    held_out = {"babble": load(args.work, "sval"), "espeak": load(args.work, "svale")}
-    print(len(data), "speeches", flush=True)
-    for step in range(first, args.steps):
-        for g in opt.param_groups:
-            g["lr"] = rate(step, args.steps, args.rate)
-        whole = step >= args.steps * (1 - args.long)
-        mel, mouth, valid, at = pieces(rng, data, 2 if whole else args.batch, 1500 if whole else 200)
+    model = Listener().to(args.device)
+    scale, weight = torch.tensor(SCALE, device=args.device), torch.tensor(WEIGHT, device=args.device)
+    data = load(args, "s[0-9e]*")
+    held_out = {"babble": load(args, "sval"), "espeak": load(args, "svale")}
+    print(len(data[0]), "speeches", flush=True)
+
+    def loss_of(done):
+        whole = done >= 1 - args.long
+        mel, mouth, valid, at = pieces(args, *data, max(1, args.batch // 6) if whole else args.batch, 1500 if whole else 200)
         loss = 0
         for i, found in enumerate(model(mel, at)):
-            err = ((found - mouth / SCALE) ** 2 * WEIGHT * valid).sum() / (valid.sum() * WEIGHT.sum())
+            err = ((found.float() - mouth / scale) ** 2 * weight * valid).sum() / (valid.sum() * sum(WEIGHT))
             loss = loss + err * (1.0 if i == len(model.heads) - 1 else 0.1)
-        opt.zero_grad(set_to_none=True)
-        loss.backward()
-        average_gradients(args, list(model.parameters()))
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        opt.step()
-        if args.worker:
-            continue
-        log.add(step, loss=loss.detach(), last=err.detach())
-        if step % 250 == 249 or step == args.steps - 1:
-            save(path, model=model.state_dict(), opt=opt.state_dict(), step=step + 1)
-            for kind, speeches in held_out.items():
-                print("held out, correlation,", kind, " ".join("%.3f" % c for c in validate(model, speeches)), flush=True)
+        return loss, {"loss": loss, "last": err}
+
+    def show():
+        for kind, speeches in held_out.items():
+            print("held out, correlation,", kind, " ".join("%.3f" % c for c in validate(model, *speeches)), flush=True)
+
+    fit(args, "audio", model, list(model.parameters()), loss_of, show, decay=0.01)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""Trains the denoiser with the official objective: the noise of a noisy face, given the masked face, a reference
-frame and the audio features, which are left out in one of ten; all frames of a window have the same noise.
+"""Trains the denoiser: the noise of a noisy face, given the masked face, a reference frame and the audio features, which
+are left out in one of ten; all frames of a window have the same noise, as in a run.
 
 Each clip of the drawn world has two speeches with the same movements of the head. The frame that gives mask and
 reference says one thing, the target another, as in a run; in one of four the reference is another frame, as in the
@@ -8,11 +8,11 @@ official training. So the reference shows who it is, and never what the mouth ha
 
 import os
 
-import numpy as np
 import torch
+from torch.optim.swa_utils import AveragedModel
 
 from common import *
-from diffusion import ALPHAS, STEPS, sample
+from diffusion import ALPHAS, sample
 from latents import mask_of
 from networks import UNet3D
 
@@ -53,41 +53,29 @@ def begin_near_identity(unet):
 
 
 class Data:
-    def __init__(self, work, kind):
-        self.work, self.kind, self.parts, self.seen = work, kind, [], set()
-        self.mask = mask_of(work)[1][None, None]
+    """The latents of all shards of a kind, mirrored faces as further clips."""
 
-    def refresh(self):
-        for path in sorted(glob.glob(os.path.join(self.work, "data", self.kind + "*.latents.pt"))):
-            if path not in self.seen:
-                self.seen.add(path)
-                self.parts.append(torch.load(path))
+    def __init__(self, args, kind):
+        self.args = args
+        parts = [torch.load(p + ".latents.pt", args.device) for p in shards(args.work, kind, ".latents.pt")]
+        self.full, self.masked = (torch.cat([p[k].flatten(0, 1) for p in parts]) for k in ("full", "masked"))
+        self.audio = torch.cat([torch.cat([p["audio"]] * 2) for p in parts])
+        self.mask = mask_of(args.work)[1].to(args.device)
 
-    @property
-    def clips(self):
-        return sum(len(p["full"]) for p in self.parts)
-
-    def window(self, rng, frames, clip=None):
-        """Latents of the target [f, 4, 16, 16], the nine fixed channels, audio [f, tokens, width]."""
-        i = int(rng.integers(self.clips)) if clip is None else clip
-        for part in self.parts:
-            if i < len(part["full"]):
-                break
-            i -= len(part["full"])
-        said = int(rng.integers(2))
-        at = int(rng.integers(FRAMES - frames + 1))
-        span = slice(at, at + frames)
-        other = torch.arange(at, at + frames)
-        if clip is None and rng.random() < 0.25:
-            other = (other + int(rng.integers(1, FRAMES))) % FRAMES
-        draw = lambda m: m[:, 0].float() + m[:, 1].float() * torch.from_numpy(rng.standard_normal(m[:, 0].shape, np.float32))
-        full = part["full"][i]
-        fixed = torch.cat([self.mask.expand(frames, 1, 16, 16), draw(part["masked"][i][span]), draw(full[1 - said][other])], 1)
-        return draw(full[said][span]), fixed, part["audio"][i][said][span].float(), part["truth"][i][said][span]
-
-    def batch(self, rng, windows, frames):
-        parts = [self.window(rng, frames) for _ in range(windows)]
-        return [torch.cat([p[k] for p in parts]) for k in range(4)]
+    def windows(self, random, clip, frames, training=True):
+        """Of each clip: latents of the target [b f, 4, 16, 16], the nine fixed channels, audio [b f, tokens, width]."""
+        count, device = len(clip), clip.device
+        any_of = lambda n: torch.randint(n, (count, 1), generator=random, device=device)
+        normal = lambda m: m[:, :, 0].float() + m[:, :, 1].float() * torch.randn(m[:, :, 0].shape, generator=random, device=device)
+        clip, said = clip[:, None], any_of(2)
+        span = any_of(FRAMES - frames + 1) + torch.arange(frames, device=device)
+        other = span
+        if training:  # in one of four the reference is another frame
+            other = torch.where(any_of(4) == 0, (span + 1 + any_of(FRAMES - 1)) % FRAMES, span)
+        fixed = torch.cat([self.mask.expand(count, frames, 1, 16, 16), normal(self.masked[clip, span]),
+                           normal(self.full[clip, 1 - said, other])], 2)
+        clean, audio = normal(self.full[clip, said, span]), self.audio[clip, said, span].float()
+        return [v.flatten(0, 1) for v in (clean, fixed, audio)]
 
 
 def cell_weights(mask):
@@ -98,33 +86,50 @@ def cell_weights(mask):
     return w / w.mean()
 
 
-def loss_of(unet, data, rng, args, weights):
-    clean, fixed, audio, _ = data.batch(rng, args.batch, args.frames)
-    t = torch.from_numpy((980 * rng.random(args.batch) ** 0.7).astype(np.int64))  # most of the work is where there is much noise
-    noise = torch.from_numpy(rng.standard_normal((args.batch, 1, 4, 16, 16), np.float32))
+def loss_of(unet, data, args, weights):
+    rand = lambda *shape: torch.rand(shape, generator=args.random, device=args.device)
+    clip = integers(args, 0, len(data.full), (args.batch,))
+    clean, fixed, audio = data.windows(args.random, clip, args.frames)
+    t = (980 * rand(args.batch) ** 0.7).long()  # most of the work is where there is much noise
+    noise = torch.randn((args.batch, 1, 4, 16, 16), generator=args.random, device=args.device)
     noise = noise.expand(-1, args.frames, -1, -1, -1).reshape(clean.shape)
-    kept = torch.from_numpy(rng.random(args.batch) >= 0.1).float().repeat_interleave(args.frames)
-    a = ALPHAS[t].repeat_interleave(args.frames)[:, None, None, None]
-    noisy = a.sqrt() * clean + (1 - a).sqrt() * noise
-    with torch.autocast("cpu", torch.bfloat16, enabled=args.half):
-        found = unet(torch.cat([noisy, fixed], 1), t, audio * kept[:, None, None], args.frames)
+    kept = (rand(args.batch) >= 0.1).float().repeat_interleave(args.frames)
+    a = data.alphas[t].repeat_interleave(args.frames)[:, None, None, None]
+    # What differs from frame to frame is then free of noise, so that the movement could be read from it; but in a run the noisy
+    # latents hold what the step before took for the clean ones, and at first nothing. So here they hold them blended with nothing,
+    # one frame of theirs or the other speech's, and what is asked for is the noise that leads to the clean ones.
+    still = clean.unflatten(0, (-1, args.frames))[:, int(torch.randint(args.frames, ()))].repeat_interleave(args.frames, 0)
+    which = integers(args, 0, 3, (args.batch,)).repeat_interleave(args.frames)[:, None, None, None]
+    instead = torch.where(which == 0, 0.0, torch.where(which == 1, still, fixed[:, 5:]))
+    wrong = rand(args.batch) * torch.where(t >= 850, 1.0, 0.5 * t / 850)
+    off = (instead - clean) * wrong.repeat_interleave(args.frames)[:, None, None, None]
+    noisy = a.sqrt() * (clean + off) + (1 - a).sqrt() * noise
+    wanted = noise + (a / (1 - a)).sqrt() * off
+    found = unet(torch.cat([noisy, fixed], 1), t, audio * kept[:, None, None], args.frames)
     # The error of the clean latents that follows from the noise's is sqrt((1 - a) / a) times as large.
-    err = (found.float() - noise) ** 2 * weights
+    err = (found.float() - wanted) ** 2 * weights
     rise = ((1 - a) / a).clamp(0.3, 25)
-    return (err * rise).mean(), err.mean()
+    loss = (err * rise).mean()
+    return loss, {"loss": loss, "noise": err.mean()}
 
 
-@torch.no_grad()
-def validate(unet, data, decode=None, windows=6, steps=20, guidance=1.5, frames=FRAMES, seed=7):
+def follow(averages, weights, count):
+    """An exponential average that does not remember where it began."""
+    keep = min(0.998, float(count) / (float(count) + 9))
+    for a, w in zip(averages, weights):
+        a.lerp_(w, 1 - keep)
+
+
+def validate(unet, data, count, steps=20, guidance=1.5, frames=FRAMES, seed=7):
     """Whole sampling on held-out people: error of the latents in the mouth, beside that of the reference frame."""
-    rng = np.random.default_rng(seed)
-    parts = [data.window(rng, frames, clip) for clip in range(min(windows, data.clips))]
-    clean, fixed, audio, truth = (torch.cat([p[k] for p in parts]) for k in range(4))
-    noise = torch.from_numpy(rng.standard_normal((1, 4, 16, 16), np.float32)).expand(clean.shape)
+    random = torch.Generator(data.full.device).manual_seed(seed)
+    clip = torch.arange(0, len(data.full), max(1, len(data.full) // count), device=data.full.device)[:count]
+    clean, fixed, audio = data.windows(random, clip, frames, training=False)
+    noise = torch.randn((1, 4, 16, 16), generator=random, device=clean.device).expand(clean.shape)
     found = sample(unet, noise, fixed, audio, frames, steps, guidance)
     box = (..., slice(8, 13), slice(4, 12))
     apart = lambda a, b: float((a[box] - b[box]).pow(2).mean())
-    return apart(found, clean), apart(fixed[:, 5:], clean), (found, clean, fixed, truth)
+    return apart(found, clean), apart(fixed[:, 5:], clean)
 
 
 def options():
@@ -134,55 +139,26 @@ def options():
     p.add_argument("--rate", type=float, default=1.5e-3)
     p.add_argument("--name", default="unet")
     p.add_argument("--start", help="checkpoint whose weights (EMA) to begin with")
-    p.add_argument("--every", type=int, default=250, help="steps from one checkpoint to the next")
-    p.add_argument("--minutes", type=float, help="ends after so long, whatever --steps says")
-    p.add_argument("--half", action="store_true", help="bfloat16 arithmetic")
     return p.parse_args()
 
 
 def main(args):
-    path = os.path.join(args.work, args.name + ".pt")
     torch.manual_seed(args.seed)
     unet = UNet3D(UNET)
     begin_near_identity(unet)
-    first, log = 0, Log()
+    unet.to(args.device)
     if args.start:
-        unet.load_state_dict(torch.load(os.path.join(args.work, args.start))["ema"])
-    params = list(unet.parameters()) if args.frames > 1 else [q for n, q in unet.named_parameters() if "motion" not in n]
-    opt = torch.optim.AdamW(params, lr=args.rate, betas=(0.9, 0.99), weight_decay=0.01)
-    ema = {k: v.clone() for k, v in unet.state_dict().items()}
-    state = saved(args, path, unet, opt)
-    if state:
-        ema, first = state["ema"], state["step"]
-    rng = begin(args, first)
-    data, held_out = Data(args.work, "t"), Data(args.work, "val")
-    weights = cell_weights(data.mask)
-    step, begun, done = first, time.time(), first / args.steps
-    while done < 1:
-        if step == first or step % 50 == 0:
-            data.refresh()
-        for g in opt.param_groups:
-            g["lr"] = rate(step if step < 50 else max(50, int(done * 5000)), 5000, args.rate)
-        loss, plain = loss_of(unet, data, rng, args, weights)
-        opt.zero_grad(set_to_none=True)
-        loss.backward()
-        step += 1
-        done = average_gradients(args, params, (time.time() - begun) / 60 / args.minutes if args.minutes else step / args.steps)
-        torch.nn.utils.clip_grad_norm_(params, 1.0)
-        opt.step()
-        if args.worker:
-            continue
-        with torch.no_grad():
-            keep = min(0.998, step / (step + 9))
-            for k, v in unet.state_dict().items():
-                ema[k].lerp_(v, 1 - keep) if v.is_floating_point() else ema[k].copy_(v)
-        log.add(step - 1, loss=loss, noise=plain)
-        if step % args.every == 0 or done >= 1:
-            save(path, model=unet.state_dict(), ema=ema, opt=opt.state_dict(), step=step)
-            held_out.refresh()
-            probe = UNet3D(UNET)
-            probe.load_state_dict(ema)
-            print("held out, mouth latents: error %.4f, of the reference frame %.4f" % validate(probe.eval(), held_out, windows=4, steps=10, frames=min(args.frames * 4, FRAMES))[:2], flush=True)
+        unet.load_state_dict(torch.load(os.path.join(args.work, args.start), args.device)["ema"])
+    params = [q for n, q in unet.named_parameters() if args.frames > 1 or "motion" not in n]
+    average = AveragedModel(unet, multi_avg_fn=follow)
+    data, held_out = Data(args, "t"), Data(args, "val")
+    data.alphas, weights = ALPHAS.to(args.device), cell_weights(data.mask)
+
+    def show():
+        found = validate(average.module, held_out, 16 if args.device != "cpu" else 4, steps=10, frames=min(args.frames * 4, FRAMES))
+        print("held out, mouth latents: error %.4f, of the reference frame %.4f" % found, flush=True)
+
+    fit(args, args.name, unet, params, lambda done: loss_of(unet, data, args, weights), show, decay=0.01, average=average)
 
 
 if __name__ == "__main__":
