@@ -81,7 +81,12 @@ static void plan_and_run_agree(void **state) {
         test_file("model"));
     ms_json_doc *plan = parse_output();
     double planned = ms_json_get(ms_json_get(ms_json_root(plan), "bytes"), "peak")->number;
-    if (planned < 0.97 * ran || planned > 1.05 * ran)
+#ifdef SANITIZED /* its memory is in what the program holds before, and differs */
+    double low = 0.9, high = 1.1;
+#else
+    double low = 0.97, high = 1.05;
+#endif
+    if (planned < low * ran || planned > high * ran)
         fail_msg("plan says %.1f MB, the run %.1f MB", planned / 1e6, ran / 1e6);
     ms_json_doc_destroy(&runs);
     ms_json_doc_destroy(&plan);
