@@ -311,7 +311,7 @@ static const cli_option run_options[] = {
     {"guidance", 'g', CLI_NUMBER, P(guidance), "X", "guidance scale (default 1.5); 1 and less run one branch",
      0, 100},
     {"deepcache", 0, CLI_FLAG, P(deepcache), NULL,
-     "whole UNet on every third step only: 2.5 times faster, a little softer", 0, 0},
+     "whole UNet on every third step only: about twice as fast, a little softer", 0, 0},
     {"resolution", 0, CLI_INT, offsetof(run_state, resolution), "PX",
      "side of the face (default: the model's)", 64, 2048},
     {"precision", 0, CLI_CHOICE, offsetof(run_state, precision), "auto|fp32|fp16|bf16",

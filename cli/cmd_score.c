@@ -49,8 +49,8 @@ static void likeness_json(ms_buf *b, const char *name, const ms_score_likeness *
 static int print_json(const ms_score_report *r) {
     ms_buf b;
     ms_buf_init(&b, NULL);
-    ms_buf_printf(&b, "{\"frames\":%lld,\"frames_with_face\":%lld", (long long)r->frames,
-                  (long long)r->frames_with_face);
+    ms_buf_printf(&b, "{\"frames\":%lld,\"frames_with_face\":%lld,\"frames_lost\":%lld", (long long)r->frames,
+                  (long long)r->frames_with_face, (long long)r->frames_lost);
     member(&b, ",", "fps", r->fps);
     ms_buf_printf(&b, ",\"sync\":{\"offset_frames\":%d", r->sync_offset_frames);
     member(&b, ",", "confidence", r->sync_confidence);
@@ -112,6 +112,10 @@ static const char *verdict(const ms_score_report *r) {
 static void print_text(const ms_score_report *r) {
     printf("Frames         %lld, %lld of them with a face, %g a second\n", (long long)r->frames,
            (long long)r->frames_with_face, r->fps);
+    if (r->frames_lost)
+        printf(
+            "               the video is damaged: %lld of its frames could not be decoded or are not there\n",
+            (long long)r->frames_lost);
     if (!isfinite(r->sync_r_unshifted))
         printf("Lip sync       not to be judged: the speech is silent, or the mouth does not move\n");
     else

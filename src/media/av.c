@@ -26,7 +26,7 @@ static ms_av_log *log_of(void *avcl) {
 }
 
 static void log_callback(void *avcl, int level, const char *fmt, va_list ap) {
-    if (level < 0 || level > AV_LOG_ERROR)
+    if (level < 0 || level > AV_LOG_WARNING)
         return;
     ms_av_log *log = log_of(avcl);
     if (!log)
@@ -38,8 +38,11 @@ static void log_callback(void *avcl, int level, const char *fmt, va_list ap) {
     if (n == 0)
         return;
     pthread_mutex_lock(&log_mutex);
-    memcpy(log->line, line, n + 1);
-    log->errors++;
+    if (level <= AV_LOG_ERROR) {
+        memcpy(log->line, line, n + 1);
+        log->errors++;
+    }
+    log->warnings++;
     pthread_mutex_unlock(&log_mutex);
 }
 
@@ -58,11 +61,19 @@ void ms_av_log_leave(ms_av_log *previous) {
     current_log = previous;
 }
 
-unsigned ms_av_log_errors(const ms_av_log *log) {
+static unsigned count_of(const unsigned *count) {
     pthread_mutex_lock(&log_mutex);
-    unsigned errors = log->errors;
+    unsigned now = *count;
     pthread_mutex_unlock(&log_mutex);
-    return errors;
+    return now;
+}
+
+unsigned ms_av_log_errors(const ms_av_log *log) {
+    return count_of(&log->errors);
+}
+
+unsigned ms_av_log_warnings(const ms_av_log *log) {
+    return count_of(&log->warnings);
 }
 
 void ms_av_log_line(const ms_av_log *log, char *ret, size_t size) {

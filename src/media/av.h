@@ -18,7 +18,7 @@
  */
 typedef struct ms_av_log {
     char line[256];
-    unsigned errors; /* lines so far */
+    unsigned errors, warnings; /* lines so far; warnings with errors */
 } ms_av_log;
 
 /* Returns the log that was current before; every public function of a reader or writer brackets its work. */
@@ -27,6 +27,7 @@ void ms_av_log_leave(ms_av_log *previous);
 
 /* A codec's threads may write at the same time, so the log is read through these. */
 unsigned ms_av_log_errors(const ms_av_log *log);
+unsigned ms_av_log_warnings(const ms_av_log *log);
 void ms_av_log_line(const ms_av_log *log, char *ret, size_t size);
 
 /* "what: <FFmpeg's text for averror> (<last log line>)". code MS_OK picks the status by averror: MS_HOST_MEMORY

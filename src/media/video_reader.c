@@ -8,13 +8,11 @@
 #include <libavutil/avstring.h>
 #include <libavutil/pixdesc.h>
 
-#include "base/pool.h"
 #include "media/cfr.h"
 #include "media/codec_memory.h"
 #include "media/convert.h"
 #include "media/video_source.h"
 
-#define DEFAULT_MAX_THREADS 4
 #define MARK_TRIES 3 /* earlier marks to try when one does not lead where it should */
 
 struct ms_video_reader {
@@ -489,7 +487,7 @@ ms_status ms_video_reader_open(ms_mem *mem, const char *path, const ms_video_rea
     if (!params)
         params = &defaults;
     if (params->fps.num < 0 || params->fps.den < 0 || (params->fps.num > 0 && params->fps.den == 0) ||
-        params->threads < 0)
+        params->threads < 1)
         return ms_fail(err, MS_INVALID_ARGUMENT, "frame rate %d/%d, %d threads", params->fps.num,
                        params->fps.den, params->threads);
     ms_video_reader *r = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*r));
@@ -506,14 +504,8 @@ ms_status ms_video_reader_open(ms_mem *mem, const char *path, const ms_video_rea
         status = ms_fail_alloc(err, mem, MS_VIDEO_MAX_MARKS * sizeof(*r->marks), "a video reader");
         goto fail;
     }
-    int cpus = ms_cpu_count();
-    r->source = (ms_video_source){.path = r->path,
-                                  .log = &r->log,
-                                  .damage = &r->damage,
-                                  .threads = params->threads              ? params->threads
-                                             : cpus < DEFAULT_MAX_THREADS ? cpus
-                                                                          : DEFAULT_MAX_THREADS,
-                                  .in.fd = -1};
+    r->source = (ms_video_source){
+        .path = r->path, .log = &r->log, .damage = &r->damage, .threads = params->threads, .in.fd = -1};
     MS_GOTO(begin(r, params, err));
     ms_av_log_leave(previous);
     *ret_reader = r;

@@ -23,12 +23,12 @@ typedef struct ms_video_reader ms_video_reader;
 
 typedef struct ms_video_reader_params {
     ms_rational fps; /* of the output; 0/x = the source's own: the average rate when it varies */
-    int threads;     /* of the decoder, which holds about one frame for each; 0 = one per CPU, at most 4. The
-                        frames do not depend on it */
-    int stream;      /* index in the file, -1 = the one that ffmpeg would take */
+    int threads; /* of the decoder, which holds about one frame for each. Frames do not depend on it, but those of a
+                        damaged file do: what is missing is taken from the frames that a thread had then */
+    int stream; /* index in the file, -1 = the one that ffmpeg would take */
 } ms_video_reader_params;
 
-#define MS_VIDEO_READER_DEFAULTS ((ms_video_reader_params){.fps = {25, 1}, .threads = 0, .stream = -1})
+#define MS_VIDEO_READER_DEFAULTS ((ms_video_reader_params){.fps = {25, 1}, .threads = 1, .stream = -1})
 
 typedef struct ms_stream_info {
     int index;

@@ -181,16 +181,21 @@ static ms_status take_result(ms_video_source *s, int rc, ms_error *err) {
     return MS_OK;
 }
 
+static void note_trouble(ms_video_source *s) {
+    if (s->sent_ts > s->reach.trouble_ts)
+        s->reach.trouble_ts = s->sent_ts;
+}
+
 /* Hands the decoder the next packet, or the news that there is none. */
 static ms_status feed(ms_video_source *s, ms_error *err) {
     int rc;
-    unsigned errors = ms_av_log_errors(s->log);
+    unsigned warnings = ms_av_log_warnings(s->log);
     do {
         rc = av_read_frame(s->in.format, s->packet);
         if (rc >= 0 && s->packet->stream_index != s->stream->index)
             av_packet_unref(s->packet);
     } while (rc == AVERROR(EAGAIN) || (rc >= 0 && !s->packet->data));
-    bool complained = ms_av_log_errors(s->log) != errors;
+    bool complained = ms_av_log_warnings(s->log) != warnings;
     if (rc < 0) {
         if (s->in.read_errno)
             return ms_fail(err, MS_IO, "cannot read %s: %s", s->path, strerror(s->in.read_errno));
@@ -210,9 +215,9 @@ static ms_status feed(ms_video_source *s, ms_error *err) {
         s->damage->packets++;
     }
     fix_timestamps(s, s->packet);
-    int64_t ts = s->packet->pts != AV_NOPTS_VALUE ? s->packet->pts : s->packet->dts;
-    if (complained && ts > s->reach.trouble_ts)
-        s->reach.trouble_ts = ts;
+    s->sent_ts = s->packet->pts != AV_NOPTS_VALUE ? s->packet->pts : s->packet->dts;
+    if (complained || s->packet->flags & AV_PKT_FLAG_CORRUPT)
+        note_trouble(s);
     rc = avcodec_send_packet(s->codec, s->packet);
     av_packet_unref(s->packet);
     return take_result(s, rc, err);
@@ -232,8 +237,8 @@ static int64_t take_timestamp(ms_video_source *s, const AVFrame *frame) {
     return ts;
 }
 
-/* The demuxer complained and went on further down the file: how many frames would fit into the gap, but for those of refused
-   packets, which are counted already? The demuxer reads ahead: its complaints may be about gaps that are still to come. */
+/* Demuxer or decoder complained and went on further down the file: how many frames would fit into the gap, but for those of
+   refused packets, which are counted already? Both are ahead: a complaint may be about a gap that is still to come. */
 static void count_hole(ms_video_source *s, int64_t expected, int64_t ts) {
     AVRational rate = s->stream->avg_frame_rate;
     int64_t frames = 0;
@@ -257,6 +262,9 @@ ms_status ms_video_source_next(ms_video_source *s, AVFrame *frame, int64_t *ret_
         int rc = avcodec_receive_frame(s->codec, frame);
         if (rc >= 0) {
             s->errors_in_a_row = 0;
+            if (ms_av_log_errors(s->log) != s->errors)
+                note_trouble(s);
+            s->errors = ms_av_log_errors(s->log);
             int64_t expected = s->next_ts;
             *ret_ts = take_timestamp(s, frame);
             if (*ret_ts > s->reach.frame) {

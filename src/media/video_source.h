@@ -21,7 +21,7 @@ typedef struct ms_video_damage {
 /* How far the file was read, and what is still to be counted there. Damage is counted beyond it. */
 typedef struct ms_video_reach {
     int64_t packet, frame; /* a packet's place; a frame's timestamp */
-    int64_t trouble_ts;    /* of the last packet before which the demuxer complained */
+    int64_t trouble_ts;    /* of the last packet at which demuxer or decoder complained */
     int64_t refused;       /* packets that failed and whose frames were not yet missed */
 } ms_video_reach;
 
@@ -41,6 +41,8 @@ typedef struct ms_video_source {
     int64_t next_dts, last_dts; /* microseconds, AV_NOPTS_VALUE = unknown */
     int64_t next_ts; /* where the next frame is expected, stream time base; AV_NOPTS_VALUE = unknown */
     ms_video_reach reach;
+    int64_t sent_ts; /* of the packet that the decoder got last */
+    unsigned errors; /* in the log, at the last look */
     int errors_in_a_row;
     bool started, packets_done, discontinuous;
     bool new_packet; /* the packet that the decoder works on was not read before */

@@ -12,15 +12,13 @@ struct ms_clip {
     int64_t block_first, block_count;
 };
 
-ms_status ms_clip_open(ms_mem *mem, const char *path, ms_rational fps, int threads, ms_clip **ret_clip,
-                       ms_error *err) {
+ms_status ms_clip_open(ms_mem *mem, const char *path, ms_rational fps, ms_clip **ret_clip, ms_error *err) {
     ms_clip *c = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*c));
     if (!c)
         return ms_fail_alloc(err, mem, sizeof(*c), "reading video");
     c->mem = mem;
     ms_video_reader_params params = MS_VIDEO_READER_DEFAULTS;
     params.fps = fps;
-    params.threads = threads;
     ms_status status = ms_video_reader_open(mem, path, &params, &c->reader, err);
     if (status != MS_OK) {
         ms_clip_close(&c);

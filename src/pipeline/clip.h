@@ -13,8 +13,7 @@
 typedef struct ms_clip ms_clip;
 
 /* fps num 0 = the source's own. */
-ms_status ms_clip_open(ms_mem *mem, const char *path, ms_rational fps, int threads, ms_clip **ret_clip,
-                       ms_error *err);
+ms_status ms_clip_open(ms_mem *mem, const char *path, ms_rational fps, ms_clip **ret_clip, ms_error *err);
 void ms_clip_close(ms_clip **clip);
 
 const ms_video_info *ms_clip_info(const ms_clip *clip);

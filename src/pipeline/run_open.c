@@ -149,7 +149,7 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
                             .faces = p->faces};
     unsigned parts = MS_PART_ALL & (p->track ? ~(unsigned)MS_PART_FACES : ~0u);
     MS_TRY(check_whole(p, err));
-    MS_TRY(ms_clip_open(j->mem, p->video, (ms_rational){p->fps_num, p->fps_den}, 0, &j->clip, err));
+    MS_TRY(ms_clip_open(j->mem, p->video, (ms_rational){p->fps_num, p->fps_den}, &j->clip, err));
     if (stat(p->video, &j->video) < 0)
         return ms_fail(err, MS_IO, "cannot read %s: %s", p->video, strerror(errno));
     MS_TRY(ms_speech_open(j->mem, p->audio, &j->speech, err));

@@ -39,10 +39,10 @@ size_t ms_run_codec_bytes(int width, int height, ms_output_codec codec, int64_t 
     writer.codec = codecs[codec];
     writer.audio = MS_AUDIO_ORIGINAL;
     writer.expected_frames = frames;
-    int threads = ms_cpu_count() < 4 ? ms_cpu_count() : 4; /* as the reader chooses them */
+    const ms_video_reader_params reader = MS_VIDEO_READER_DEFAULTS;
     ms_decoder_load load = {.frame_bytes = (int64_t)width * height * 3 / 2,
                             .reference_frames = 4,
-                            .threads = threads,
+                            .threads = reader.threads,
                             .file_frames = frames};
     return ms_video_writer_memory(&writer) + ms_decoder_bytes(&load) + MS_AUDIO_READER_BYTES -
            MS_RUN_SHARED_BYTES;

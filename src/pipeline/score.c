@@ -363,6 +363,8 @@ static ms_score_likeness likeness_of(const job *j, int which) {
 }
 
 static ms_score_report report_of(const job *j) {
+    ms_video_damage_report damage;
+    ms_video_reader_damage(j->picture[VIDEO].reader, &damage);
     /* A second of overlap at the least, or half of a shorter clip. */
     int64_t second = (int64_t)ceil(j->fps), half = j->frames / 2, least = second < half ? second : half;
     ms_lag_peak peak = ms_lag_correlation_peak(&j->sync, least);
@@ -371,6 +373,7 @@ static ms_score_report report_of(const job *j) {
     return (ms_score_report){
         .frames = j->frames,
         .frames_with_face = j->frames_with_face,
+        .frames_lost = damage.frames_lost,
         .fps = j->fps,
         .has_truth = j->p->truth != NULL,
         .truth_is_video = j->picture[TRUTH].reader != NULL,

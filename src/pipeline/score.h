@@ -40,6 +40,8 @@ typedef struct ms_score_likeness {
 
 typedef struct ms_score_report {
     int64_t frames, frames_with_face;
+    int64_t
+        frames_lost; /* of a damaged video; those in its middle are counted in frames, as the good one before each */
     double fps;
     bool has_truth, truth_is_video, has_input;
 
