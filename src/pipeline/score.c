@@ -78,7 +78,6 @@ static ms_status open_picture(job *j, int which, const char *path, ms_rational f
     picture *pic = &j->picture[which];
     ms_video_reader_params params = MS_VIDEO_READER_DEFAULTS;
     params.fps = fps;
-    params.threads = j->p->threads;
     MS_TRY(ms_video_reader_open(NULL, path, &params, &pic->reader, err));
     const ms_video_info *info = ms_video_reader_info(pic->reader);
     if (which == VIDEO) {
