@@ -256,9 +256,9 @@ const cli_command cli_plan_command = {
     .name = "plan",
     .summary = "Say what a run would take in memory and time, without running it",
     .usage = "[--model DIR | --shape NAME] [OPTIONS]",
-    .text = "Every byte is computed as the run itself computes it, but for what only the files could tell: "
-            "there it "
-            "is the most that it can be. The exit code is 3 when the budget is too small. " CLI_HISTORY_HELP,
+    .text = "Every byte is computed as the run itself computes it, but for what only the files could "
+            "tell: there it is the most that it can be. The exit code is 3 when the budget is too "
+            "small. " CLI_HISTORY_HELP,
     .options = plan_options,
     .n_options = CLI_COUNT(plan_options),
     .state_bytes = sizeof(plan_state),

@@ -13,7 +13,6 @@
 #include "base/error.h"
 
 /* Numbers: the whole word has to be one. */
-
 static inline bool whole_number(const char *text, int low, int high, int *ret_value) {
     char *end;
     long value = strtol(text, &end, 10);

@@ -24,6 +24,16 @@ typedef struct ms_colour {
 
 #define MS_COLOUR_UNSPECIFIED ((ms_colour){2, 2, 2, false})
 
+/* How far a video was read, and what is still to be counted there. Damage is counted beyond it. */
+typedef struct ms_video_reach {
+    int64_t packet, frame; /* a packet's place; a frame's timestamp */
+    int64_t trouble_ts;    /* of the last packet at which demuxer or decoder complained */
+    int64_t refused;       /* packets that failed and whose frames were not yet missed */
+} ms_video_reach;
+
+#define MS_VIDEO_REACH_NOTHING                                                                               \
+    ((ms_video_reach){.packet = INT64_MIN, .frame = INT64_MIN, .trouble_ts = INT64_MIN})
+
 /* The matrix of a stream that names none: BT.709 from 720 rows on, BT.601 (525 lines) below. */
 int ms_colour_default_matrix(int height);
 

@@ -120,10 +120,7 @@ void ms_video_reader_save_place(const ms_video_reader *r, int64_t frame, ms_vide
                                   .packets_failed = r->damage.packets_failed,
                                   .frames_missing = r->damage.frames_missing,
                                   .frames_marred = r->damage.frames_marred,
-                                  .furthest_packet = r->source.reach.packet,
-                                  .furthest_frame = r->source.reach.frame,
-                                  .trouble_ts = r->source.reach.trouble_ts,
-                                  .refused = r->source.reach.refused};
+                                  .reach = r->source.reach};
     ret_place->has_mark = ms_video_reader_get_mark(r, frame, &ret_place->mark);
 }
 
@@ -132,10 +129,7 @@ void ms_video_reader_go_on(ms_video_reader *r, const ms_video_place *place) {
     r->damage.packets_failed = place->packets_failed;
     r->damage.frames_missing = place->frames_missing;
     r->damage.frames_marred = place->frames_marred;
-    r->source.reach = (ms_video_reach){.packet = place->furthest_packet,
-                                       .frame = place->furthest_frame,
-                                       .trouble_ts = place->trouble_ts,
-                                       .refused = place->refused};
+    r->source.reach = place->reach;
     if (place->has_mark)
         ms_video_reader_add_mark(r, &place->mark);
 }

@@ -119,7 +119,7 @@ typedef struct ms_video_place {
     bool has_mark;
     ms_video_mark mark;
     int64_t packets, packets_failed, frames_missing, frames_marred;
-    int64_t furthest_packet, furthest_frame, trouble_ts, refused; /* see video_source.h */
+    ms_video_reach reach;
 } ms_video_place;
 
 /* frame: the one that the later reader will ask for first. */

@@ -262,9 +262,10 @@ ms_status ms_video_source_next(ms_video_source *s, AVFrame *frame, int64_t *ret_
         int rc = avcodec_receive_frame(s->codec, frame);
         if (rc >= 0) {
             s->errors_in_a_row = 0;
-            if (ms_av_log_errors(s->log) != s->errors)
+            unsigned errors = ms_av_log_errors(s->log);
+            if (errors != s->errors)
                 note_trouble(s);
-            s->errors = ms_av_log_errors(s->log);
+            s->errors = errors;
             int64_t expected = s->next_ts;
             *ret_ts = take_timestamp(s, frame);
             if (*ret_ts > s->reach.frame) {

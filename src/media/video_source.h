@@ -18,16 +18,6 @@ typedef struct ms_video_damage {
     char last_error[256];   /* FFmpeg's last complaint */
 } ms_video_damage;
 
-/* How far the file was read, and what is still to be counted there. Damage is counted beyond it. */
-typedef struct ms_video_reach {
-    int64_t packet, frame; /* a packet's place; a frame's timestamp */
-    int64_t trouble_ts;    /* of the last packet at which demuxer or decoder complained */
-    int64_t refused;       /* packets that failed and whose frames were not yet missed */
-} ms_video_reach;
-
-#define MS_VIDEO_REACH_NOTHING                                                                               \
-    ((ms_video_reach){.packet = INT64_MIN, .frame = INT64_MIN, .trouble_ts = INT64_MIN})
-
 typedef struct ms_video_source {
     const char *path; /* borrowed */
     int threads;

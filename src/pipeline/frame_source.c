@@ -120,8 +120,8 @@ static void visit_place(ms_state *state, ms_video_place *p) {
     ms_state_visit(state, &p->mark.fingerprint, sizeof(p->mark.fingerprint));
     ms_state_visit(state, &p->mark.first_frame, sizeof(p->mark.first_frame));
     ms_state_visit(state, p->mark.rate_state, sizeof(p->mark.rate_state));
-    int64_t *const counts[] = {&p->packets,         &p->packets_failed, &p->frames_missing, &p->frames_marred,
-                               &p->furthest_packet, &p->furthest_frame, &p->trouble_ts,     &p->refused};
+    int64_t *const counts[] = {&p->packets,      &p->packets_failed, &p->frames_missing,   &p->frames_marred,
+                               &p->reach.packet, &p->reach.frame,    &p->reach.trouble_ts, &p->reach.refused};
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
         ms_state_visit(state, counts[i], sizeof(*counts[i]));
 }

@@ -40,8 +40,7 @@ typedef struct ms_score_likeness {
 
 typedef struct ms_score_report {
     int64_t frames, frames_with_face;
-    int64_t
-        frames_lost; /* of a damaged video; those in its middle are counted in frames, as the good one before each */
+    int64_t frames_lost; /* of a damaged video */
     double fps;
     bool has_truth, truth_is_video, has_input;
 

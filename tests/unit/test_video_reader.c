@@ -885,8 +885,8 @@ static void truncated_files_give_what_is_there(void **state) {
     }
 }
 
-static void corrupt_files_are_survived(void **state) {
-    (void)state;
+/* The bytes of a file of 100 frames, to be damaged. */
+static uint8_t *hundred_frames(const char *name, size_t *ret_bytes) {
     clip_raw raw = {.encoder = "libx264",
                     .pixel_format = "yuv420p",
                     .options = "preset=veryfast:g=25:crf=10",
@@ -895,9 +895,14 @@ static void corrupt_files_are_survived(void **state) {
                     .fps_num = 25,
                     .fps_den = 1,
                     .frames = 100};
-    clip_write_raw(clip_path("good.mkv"), &raw);
+    clip_write_raw(clip_path(name), &raw);
+    return clip_load(clip_path(name), ret_bytes);
+}
+
+static void corrupt_files_are_survived(void **state) {
+    (void)state;
     size_t bytes;
-    uint8_t *data = clip_load(clip_path("good.mkv"), &bytes);
+    uint8_t *data = hundred_frames("good.mkv", &bytes);
     uint64_t seed = 5;
     for (int round = 0; round < 20; round++) {
         uint8_t *bad = malloc(bytes);
@@ -938,19 +943,10 @@ static void corrupt_files_are_survived(void **state) {
 static void holes_are_counted(void **state) {
     (void)state;
     static const char *const names[] = {"hole.mkv", "hole.flv"};
-    clip_raw raw = {.encoder = "libx264",
-                    .pixel_format = "yuv420p",
-                    .options = "preset=veryfast:g=25:crf=10",
-                    .width = 160,
-                    .height = 120,
-                    .fps_num = 25,
-                    .fps_den = 1,
-                    .frames = 100};
     uint64_t seed = 5;
     for (int f = 0; f < 2; f++) {
-        clip_write_raw(clip_path(names[f]), &raw);
         size_t bytes;
-        uint8_t *data = clip_load(clip_path(names[f]), &bytes);
+        uint8_t *data = hundred_frames(names[f], &bytes);
         for (int holes = 0; holes < 12; holes++) {
             memset(data + bytes / 8 + test_rand(&seed) % (bytes / 4 * 3), 0, 100 + test_rand(&seed) % 1500);
             clip_save(clip_path(names[f]), data, bytes);

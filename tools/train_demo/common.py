@@ -2,7 +2,6 @@
 
 import argparse
 import glob
-import json
 import math
 import os
 import tempfile
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-SIDE, FRAMES, SECONDS, TRUTH = 128, 16, 3, 12
+SIDE, FRAMES, TRUTH = 128, 16, 12
 # Where the mouth is in an aligned face: rows and columns of the latents, and pixels.
 MOUTH = (slice(64, 104), slice(32, 96))
 
@@ -172,8 +171,7 @@ class Faces:
         if found == self.known:
             return
         self.known, device = found, self.args.device
-        self.faces = [torch.from_numpy(np.memmap(p + ".faces", np.uint8, "c")).view(-1, 2, FRAMES, SIDE, SIDE, 3) for p in found]
-        self.truth = [torch.from_numpy(np.fromfile(p + ".truth", np.float32)).view(-1, 2, FRAMES, TRUTH).to(device) for p in found]
+        self.faces, self.truth = [drawn_faces(p) for p in found], [drawn_truth(p).to(device) for p in found]
         if device != "cpu":
             self.faces, self.truth = [torch.cat([f.to(device) for f in self.faces])], [torch.cat(self.truth)]
 
@@ -193,6 +191,15 @@ def shards(work, kind, ending=".faces"):
     return [p[: -len(ending)] for p in found if ".part" not in p]
 
 
+def drawn_faces(path):
+    """Of a shard, read as they are asked for: uint8 [clips, 2, frames, side, side, 3]."""
+    return torch.from_numpy(np.memmap(path + ".faces", np.uint8, "c")).view(-1, 2, FRAMES, SIDE, SIDE, 3)
+
+
+def drawn_truth(path):
+    return torch.from_numpy(np.fromfile(path + ".truth", np.float32)).view(-1, 2, FRAMES, TRUTH)
+
+
 def integers(args, low, high, count):
     """Of any shape, from low to high - 1."""
     return torch.randint(low, high, count, generator=args.random, device=args.device)
@@ -200,6 +207,16 @@ def integers(args, low, high, count):
 
 def chance(args, p, *count):
     return torch.rand(count, generator=args.random, device=args.device) < p
+
+
+def any_of(args, shape, count):
+    """For each of `count` an index into every dimension of shape."""
+    return [integers(args, 0, n, (count,)) for n in shape]
+
+
+def correlation(a, b):
+    a, b = (v - v.mean() for v in (np.asarray(a), np.asarray(b)))
+    return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum() + 1e-12))
 
 
 def pixels(faces):
@@ -228,6 +245,11 @@ def save(path, **parts):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     torch.save(parts, path + ".part")
     os.replace(path + ".part", path)
+
+
+def weights(args, name, part="model", device=None):
+    """What save() wrote to a file of the work folder."""
+    return torch.load(os.path.join(args.work, name), device or args.device)[part]
 
 
 class Log:

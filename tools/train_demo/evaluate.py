@@ -15,7 +15,7 @@ import torch
 from check_networks import read_safetensors
 from common import *
 from export import write_safetensors
-from reader import correlation, load
+from reader import load
 
 
 def frames_of(path, size):
@@ -86,7 +86,7 @@ def main():
     p.add_argument("--guidance", type=float, default=1.5)
     args, args.more = p.parse_known_args()  # what is left is for memsafe run
     torch.set_num_threads(1)
-    reader, rows = load(args.work), []
+    reader, rows = load(args), []
     with tempfile.TemporaryDirectory() as folder:
         for i in range(args.people):
             rows.append(one(args, args.first + 17 * i, reader, folder))

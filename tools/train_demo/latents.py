@@ -30,15 +30,14 @@ def encode(vae, x):
 def main(args):
     torch.set_num_threads(1)
     vae, listener = AutoencoderKL(VAE).to(args.device), Listener().to(args.device)
-    vae.load_state_dict(torch.load(os.path.join(args.work, "vae.pt"), args.device)["model"])
-    listener.load_state_dict(torch.load(os.path.join(args.work, "audio.pt"), args.device)["model"])
+    vae.load_state_dict(weights(args, "vae.pt"))
+    listener.load_state_dict(weights(args, "audio.pt"))
     mask = mask_of(args.work)[0].to(args.device)
     for kind in ("t", "val"):
         for path in shards(args.work, kind):
             if os.path.exists(path + ".latents.pt"):
                 continue
-            faces = torch.from_numpy(np.memmap(path + ".faces", np.uint8, "c")).view(-1, 2, FRAMES, SIDE, SIDE, 3)
-            truth = torch.from_numpy(np.fromfile(path + ".truth", np.float32)).view(-1, 2, FRAMES, TRUTH)
+            faces, truth = drawn_faces(path), drawn_truth(path)
             speech = torch.from_numpy(np.fromfile(path + ".speech", np.int16)).view(len(faces), 2, -1)
             full, masked, audio = [], [], []
             for c in range(0, len(faces), args.batch):

@@ -1,8 +1,5 @@
 """A small net that reads opening and width of the mouth from an aligned face, to measure with; it is not shipped."""
 
-import os
-
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -25,15 +22,10 @@ class Reader(nn.Module):
         return self.net(x) * x.new_tensor([5.0, 8.0]) + x.new_tensor([5.0, 36.0])
 
 
-def load(work):
+def load(args):
     reader = Reader()
-    reader.load_state_dict(torch.load(os.path.join(work, "reader.pt"), "cpu")["model"])
+    reader.load_state_dict(weights(args, "reader.pt", device="cpu"))
     return reader.eval()
-
-
-def correlation(a, b):
-    a, b = np.asarray(a) - np.mean(a), np.asarray(b) - np.mean(b)
-    return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum() + 1e-12))
 
 
 def main(args):
@@ -43,7 +35,7 @@ def main(args):
     def loss_of(done):
         faces, truth, _ = data.pick()
         n = args.batch
-        clip, said, frame = (integers(args, 0, m, (n,)) for m in faces.shape[:3])
+        clip, said, frame = any_of(args, faces.shape[:3], n)
         corner = integers(args, -2, 3, (2, n))
         x = pixels(pieces_of(faces, clip, said, frame, corner[0], corner[1], SIDE, chance(args, 0.5, n)))
         t = truth[clip, said, frame, 6:8]
@@ -55,8 +47,8 @@ def main(args):
 
     def show():
         for k, what in enumerate(("opening", "width")):
-            found = torch.cat([reader(pixels(f.flatten(0, 2)))[:, k] for f in held_out.faces]).cpu().numpy()
-            truth = torch.cat([t[..., 6 + k].flatten() for t in held_out.truth]).cpu().numpy()
+            found = torch.cat([reader(pixels(f.flatten(0, 2)))[:, k] for f in held_out.faces]).cpu()
+            truth = torch.cat([t[..., 6 + k].flatten() for t in held_out.truth]).cpu()
             print("held out, correlation of the %s: %.4f" % (what, correlation(found, truth)))
 
     fit(args, "reader", reader, list(reader.parameters()), loss_of, show)

@@ -60,17 +60,12 @@ def pieces(args, mels, mouths, count, rows):
     return F.pad(mel, (0, 2 * missing)), F.pad(mouths[which, at + row] * valid, (0, 0, 0, missing)), F.pad(valid, (0, 0, 0, missing)), first
 
 
-def correlation(a, b):
-    a, b = a - a.mean(), b - b.mean()
-    return float((a * b).sum() / (a.norm() * b.norm()))
-
-
 def validate(model, mels, mouths):
     """Correlation of each of the six values, from the last state, on whole 30 s."""
     scale, rows = torch.tensor(SCALE, device=mels.device), mouths.shape[1]
     whole = F.pad(mels.float(), (0, SEGMENT - mels.shape[2]))
     found = torch.cat([model(m[None], 0)[-1][0, :rows] * scale for m in whole])
-    return [correlation(found[:, i], mouths.flatten(0, 1)[:, i]) for i in range(6)]
+    return [correlation(f.cpu(), m.cpu()) for f, m in zip(found.T, mouths.flatten(0, 1).T)]
 
 
 def options():

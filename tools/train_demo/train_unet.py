@@ -6,8 +6,6 @@ reference says one thing, the target another, as in a run; in one of four the re
 official training. So the reference shows who it is, and never what the mouth has to do.
 """
 
-import os
-
 import torch
 from torch.optim.swa_utils import AveragedModel
 
@@ -65,13 +63,13 @@ class Data:
     def windows(self, random, clip, frames, training=True):
         """Of each clip: latents of the target [b f, 4, 16, 16], the nine fixed channels, audio [b f, tokens, width]."""
         count, device = len(clip), clip.device
-        any_of = lambda n: torch.randint(n, (count, 1), generator=random, device=device)
+        one_of = lambda n: torch.randint(n, (count, 1), generator=random, device=device)
         normal = lambda m: m[:, :, 0].float() + m[:, :, 1].float() * torch.randn(m[:, :, 0].shape, generator=random, device=device)
-        clip, said = clip[:, None], any_of(2)
-        span = any_of(FRAMES - frames + 1) + torch.arange(frames, device=device)
+        clip, said = clip[:, None], one_of(2)
+        span = one_of(FRAMES - frames + 1) + torch.arange(frames, device=device)
         other = span
         if training:  # in one of four the reference is another frame
-            other = torch.where(any_of(4) == 0, (span + 1 + any_of(FRAMES - 1)) % FRAMES, span)
+            other = torch.where(one_of(4) == 0, (span + 1 + one_of(FRAMES - 1)) % FRAMES, span)
         fixed = torch.cat([self.mask.expand(count, frames, 1, 16, 16), normal(self.masked[clip, span]),
                            normal(self.full[clip, 1 - said, other])], 2)
         clean, audio = normal(self.full[clip, said, span]), self.audio[clip, said, span].float()
@@ -86,7 +84,7 @@ def cell_weights(mask):
     return w / w.mean()
 
 
-def loss_of(unet, data, args, weights):
+def loss_of(unet, data, args, cells):
     rand = lambda *shape: torch.rand(shape, generator=args.random, device=args.device)
     clip = integers(args, 0, len(data.full), (args.batch,))
     clean, fixed, audio = data.windows(args.random, clip, args.frames)
@@ -107,16 +105,16 @@ def loss_of(unet, data, args, weights):
     wanted = noise + (a / (1 - a)).sqrt() * off
     found = unet(torch.cat([noisy, fixed], 1), t, audio * kept[:, None, None], args.frames)
     # The error of the clean latents that follows from the noise's is sqrt((1 - a) / a) times as large.
-    err = (found.float() - wanted) ** 2 * weights
+    err = (found.float() - wanted) ** 2 * cells
     rise = ((1 - a) / a).clamp(0.3, 25)
     loss = (err * rise).mean()
     return loss, {"loss": loss, "noise": err.mean()}
 
 
-def follow(averages, weights, count):
+def follow(averages, latest, count):
     """An exponential average that does not remember where it began."""
     keep = min(0.998, float(count) / (float(count) + 9))
-    for a, w in zip(averages, weights):
+    for a, w in zip(averages, latest):
         a.lerp_(w, 1 - keep)
 
 
@@ -148,17 +146,17 @@ def main(args):
     begin_near_identity(unet)
     unet.to(args.device)
     if args.start:
-        unet.load_state_dict(torch.load(os.path.join(args.work, args.start), args.device)["ema"])
+        unet.load_state_dict(weights(args, args.start, "ema"))
     params = [q for n, q in unet.named_parameters() if args.frames > 1 or "motion" not in n]
     average = AveragedModel(unet, multi_avg_fn=follow)
     data, held_out = Data(args, "t"), Data(args, "val")
-    data.alphas, weights = ALPHAS.to(args.device), cell_weights(data.mask)
+    data.alphas, cells = ALPHAS.to(args.device), cell_weights(data.mask)
 
     def show():
         found = validate(average.module, held_out, 16 if args.device != "cpu" else 4, steps=10, frames=min(args.frames * 4, FRAMES))
         print("held out, mouth latents: error %.4f, of the reference frame %.4f" % found, flush=True)
 
-    fit(args, args.name, unet, params, lambda done: loss_of(unet, data, args, weights), show, decay=0.01, average=average)
+    fit(args, args.name, unet, params, lambda done: loss_of(unet, data, args, cells), show, decay=0.01, average=average)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def crops(args, data, count, side=64):
 
 
 def any_faces(args, faces, count, y, x, side):
-    clip, said, frame = (integers(args, 0, n, (count,)) for n in faces.shape[:3])
+    clip, said, frame = any_of(args, faces.shape[:3], count)
     return pixels(pieces_of(faces, clip, said, frame, y, x, side, chance(args, 0.5, count)))
 
 
@@ -64,7 +64,7 @@ class Pairs:
         args = self.args
         faces, _, part = self.data.pick()
         full = self.full[part]  # [mirrored, clips, 2, frames, mean and spread, 4, 16, 16]
-        mirrored, clip, said, frame = (integers(args, 0, n, (count,)) for n in full.shape[:4])
+        mirrored, clip, said, frame = any_of(args, full.shape[:4], count)
         zero = torch.zeros(count, dtype=torch.int64, device=args.device)
         y, x = (zero, zero) if whole else (integers(args, 5, 9, (count,)), integers(args, 2, 7, (count,)))
         n = torch.arange(16 if whole else 8, device=args.device)
@@ -87,7 +87,7 @@ def loss_of_decoder(vae, z, x, weight):
 def freeze(args):
     """From here on the latents' spread is 1 after the official scaling, and their means are 0."""
     vae = AutoencoderKL(VAE).to(args.device)
-    vae.load_state_dict(torch.load(os.path.join(args.work, "vae_both.pt"), args.device)["model"])
+    vae.load_state_dict(weights(args, "vae_both.pt"))
     args.random = random_numbers(args)
     data = Faces(args)
     z = vae.encode(torch.cat([whole_faces(args, data, 12) for _ in range(8)]))[0]
@@ -110,7 +110,6 @@ def face_weights():
     return w / w.mean()
 
 
-@torch.no_grad()
 def validate(vae, data):
     x = pixels(torch.cat([f[:, :, ::8].reshape(-1, SIDE, SIDE, 3) for f in data.faces])[:96])
     y = vae.decode(vae.encode(x)[0]).float().clamp(-1, 1)
@@ -134,7 +133,7 @@ def main(args):
     vae = AutoencoderKL(VAE).to(args.device)
     learning = list(vae.parameters())
     if args.stage == "decoder":
-        vae.load_state_dict(torch.load(os.path.join(args.work, "vae.pt"), args.device)["model"])
+        vae.load_state_dict(weights(args, "vae.pt"))
         learning = list(vae.decoder.parameters()) + list(vae.post_quant_conv.parameters())
     data = Pairs(args) if args.stage == "decoder" else Faces(args)
     held_out, weight = Faces(args, "val"), face_weights().to(args.device)
