@@ -14,6 +14,7 @@
 #include "fps.h"
 #include "history_file.h"
 #include "memsafe/run.h"
+#include "notes.h"
 #include "profile_options.h"
 #include "progress.h"
 
@@ -70,6 +71,7 @@ static void show_plan(void *arg, const ms_run_report *r) {
         printf("%d px do not fit: the face is redrawn at %d px (--allow-downscale)\n", r->wanted_resolution,
                r->resolution);
     fflush(stdout);
+    cli_show_notes(r);
 }
 
 static void report_text(const ms_run_report *r, const char *output) {
@@ -198,6 +200,9 @@ static ms_status write_report(const char *path, const run_state *s, const ms_run
                   r->wanted_resolution, r->vae_encode_batch, r->vae_decode_batch, r->tier, r->precision,
                   r->width, r->height, r->fps, r->frames, r->frames_without_face, r->frames_interpolated,
                   r->windows, r->frames_resumed, r->video_frames, r->source_frames_lost);
+    ms_buf_printf(&b, "  ");
+    cli_notes_json(&b, r);
+    ms_buf_printf(&b, ",\n");
     report_changes(&b, r);
     ms_buf_printf(&b, "  \"recoveries\": %d, \"fell_back\": %s,\n", r->recoveries,
                   r->fell_back ? "true" : "false");

@@ -176,7 +176,7 @@ typedef struct ms_run_params {
     int sink_frames; /* that the sink keeps at most, copies of its own: counted in the plan and in the budget */
 
     /* Called once when the plan is made and before the first frame: the report with tier, precision, resolution, rung,
-       budget and planned_bytes filled in. NULL = not. */
+       budget, planned_bytes and the notes filled in. NULL = not. */
     void (*planned)(void *arg, const struct ms_run_report *report);
     /* Called now and then from the calling thread; NULL = not. */
     void (*progress)(void *arg, const ms_run_progress *progress);
@@ -224,13 +224,23 @@ typedef struct ms_run_latents_report {
     double seconds;                   /* spent in the cache; part of the encode stage */
 } ms_run_latents_report;
 
+/*
+ * Something that the output will not have as the input has it, known before the work (docs/media.md, "What is lost").
+ */
+typedef struct ms_run_note {
+    char code[16];  /* "frame-rate", "alpha", ...: stable, for programs */
+    char text[240]; /* a sentence without its full stop */
+} ms_run_note;
+#define MS_RUN_MAX_NOTES 16
+
 typedef struct ms_run_report {
     int64_t frames, frames_without_face, frames_interpolated, windows;
     int64_t frames_resumed;     /* of frames, those that an earlier run had finished */
     bool already_finished;      /* resume found the output of the same job: nothing was done */
     int64_t video_frames;       /* of the input that were used */
     int64_t source_frames_lost; /* of a damaged input */
-    int width, height, resolution;
+    int width, height;          /* of the output: even in H.264 and HEVC, whatever the video's */
+    int resolution;
     int wanted_resolution;                  /* more than resolution when --allow-downscale had to lower it */
     int vae_encode_batch, vae_decode_batch; /* pictures at a time */
     double fps;
@@ -250,6 +260,9 @@ typedef struct ms_run_report {
                        are of the one that it began with, choice[] is what was compared */
     int n_changes; /* the first MS_RUN_MAX_CHANGES are kept */
     ms_run_change change[MS_RUN_MAX_CHANGES];
+
+    int n_notes; /* filled in before `planned` is called */
+    ms_run_note note[MS_RUN_MAX_NOTES];
 
     /* Why it ran as it did, and how it was cut up at the start. */
     char tier_reason[96];   /* "the device has 23.54 GiB" */

@@ -17,7 +17,7 @@
 
 /* AAC's first 1024 samples are its own warming up. mp4 says so in an edit list; Matroska, as FFmpeg 5.1 writes
    it, would start the picture that much later (64 ms at 16 kHz), so it gets FLAC, which has no delay. */
-static enum AVCodecID encoder_for(ms_container container) {
+enum AVCodecID ms_audio_track_encoder(ms_container container) {
     switch (container) {
     case MS_CONTAINER_MKV:
         return AV_CODEC_ID_FLAC;
@@ -68,10 +68,10 @@ static int open_codec(ms_audio_track *t, const AVCodec *codec, const ms_video_wr
 }
 
 static ms_status open_encoder(ms_audio_track *t, const ms_video_writer_params *p, ms_error *err) {
-    const AVCodec *codec = avcodec_find_encoder(encoder_for(t->mux->container));
+    const AVCodec *codec = avcodec_find_encoder(ms_audio_track_encoder(t->mux->container));
     if (!codec)
         return ms_fail(err, MS_UNSUPPORTED, "this build's FFmpeg has no %s encoder",
-                       avcodec_get_name(encoder_for(t->mux->container)));
+                       avcodec_get_name(ms_audio_track_encoder(t->mux->container)));
     if (p->audio == MS_AUDIO_ORIGINAL) {
         ms_audio_reader_params rp = {.stream = p->audio_stream, .source_format = true};
         MS_TRY(ms_audio_reader_open(t->mem, p->audio_path, &rp, &t->reader, err));
@@ -168,7 +168,7 @@ static ms_status advance_encoder(ms_audio_track *t, int64_t frames, bool last, m
 /* ---- copying */
 
 /* Codecs that players take in the container, not all that the muxer would write. */
-static bool can_copy(ms_container container, enum AVCodecID codec) {
+bool ms_audio_track_copies(ms_container container, enum AVCodecID codec) {
     switch (container) {
     case MS_CONTAINER_MP4:
         return codec == AV_CODEC_ID_AAC || codec == AV_CODEC_ID_MP3 || codec == AV_CODEC_ID_AC3 ||
@@ -200,7 +200,7 @@ static ms_status open_copy(ms_audio_track *t, const ms_video_writer_params *p, b
         format->streams[stream]->codecpar->codec_type != AVMEDIA_TYPE_AUDIO)
         return ms_fail(err, MS_BAD_MEDIA, "%s has no audio stream", p->audio_path);
     const AVStream *st = format->streams[stream];
-    if (!can_copy(t->mux->container, st->codecpar->codec_id)) {
+    if (!ms_audio_track_copies(t->mux->container, st->codecpar->codec_id)) {
         ms_av_input_close(&t->in);
         return MS_OK;
     }

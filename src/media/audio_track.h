@@ -44,4 +44,8 @@ void ms_audio_track_close(ms_audio_track *track);
    codec frame is written too. */
 ms_status ms_audio_track_advance(ms_audio_track *track, int64_t frames, bool last, ms_error *err);
 
+/* Whether a track of that codec can be copied into the container, else what it is encoded as. */
+bool ms_audio_track_copies(ms_container container, enum AVCodecID codec);
+enum AVCodecID ms_audio_track_encoder(ms_container container);
+
 #endif

@@ -358,6 +358,34 @@ static double announced_seconds(const ms_video_reader *r) {
     return format->duration > 0 ? (double)format->duration / AV_TIME_BASE : 0;
 }
 
+/* What is not read of the file. WebM's transparency is beside the stream, and only its tags tell. */
+static void describe_rest(ms_video_info *info, const AVFormatContext *format, const AVStream *video) {
+    for (unsigned i = 0; i < format->nb_streams; i++) {
+        const AVStream *st = format->streams[i];
+        bool picture = st->codecpar->codec_type == AVMEDIA_TYPE_VIDEO;
+        bool cover = picture && (st->disposition & AV_DISPOSITION_ATTACHED_PIC);
+        info->n_subtitles += st->codecpar->codec_type == AVMEDIA_TYPE_SUBTITLE;
+        info->n_covers += cover;
+        info->n_other_videos += picture && !cover && st != video;
+    }
+    info->n_chapters = (int)format->nb_chapters;
+    const AVDictionaryEntry *mode = av_dict_get(video->metadata, "alpha_mode", NULL, 0);
+    info->alpha |= mode && strcmp(mode->value, "1") == 0;
+}
+
+static void describe_format(ms_video_info *info, const AVFrame *first) {
+    const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(first->format);
+    info->bits = desc ? desc->comp[0].depth : 0;
+    info->chroma_across = desc ? 1 << desc->log2_chroma_w : 1;
+    info->chroma_down = desc ? 1 << desc->log2_chroma_h : 1;
+    info->alpha = desc && (desc->flags & AV_PIX_FMT_FLAG_ALPHA) && !(desc->flags & AV_PIX_FMT_FLAG_PAL);
+    av_strlcpy(info->pixel_format, desc ? desc->name : "unknown", sizeof(info->pixel_format));
+    ms_frame_colour fc = ms_frame_colour_of(first);
+    info->colour = fc.colour;
+    info->matrix_guessed = fc.matrix_guessed;
+    info->range_guessed = fc.range_guessed;
+}
+
 static void describe_audio(ms_video_info *info, const AVFormatContext *format) {
     for (unsigned i = 0; i < format->nb_streams; i++) {
         const AVStream *st = format->streams[i];
@@ -412,16 +440,11 @@ static void describe(ms_video_reader *r, const AVFrame *first, ms_orientation o,
     if (st->nb_frames > 0 && source.num && av_cmp_q(source, (AVRational){fps.num, fps.den}) == 0)
         info->frames = st->nb_frames;
 
-    const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(first->format);
-    info->bits = desc ? desc->comp[0].depth : 0;
     av_strlcpy(info->container, format->iformat->name, sizeof(info->container));
     av_strlcpy(info->codec, avcodec_get_name(st->codecpar->codec_id), sizeof(info->codec));
-    av_strlcpy(info->pixel_format, desc ? desc->name : "unknown", sizeof(info->pixel_format));
-    ms_frame_colour fc = ms_frame_colour_of(first);
-    info->colour = fc.colour;
-    info->matrix_guessed = fc.matrix_guessed;
-    info->range_guessed = fc.range_guessed;
+    describe_format(info, first);
     describe_audio(info, format);
+    describe_rest(info, format, st);
 
     r->rate = (ms_cfr_params){.rate = {fps.num, fps.den},
                               .time_base = st->time_base,

@@ -64,6 +64,20 @@ ms_status ms_video_writer_check(const char *path, const ms_video_writer_params *
     return ms_new_file_check(path, params->force, err);
 }
 
+const char *ms_video_writer_encodes_sound(const char *path, const ms_video_writer_params *params,
+                                          const char *sound_codec) {
+    ms_container container;
+    const AVCodecDescriptor *sound = avcodec_descriptor_get_by_name(sound_codec);
+    if (ms_container_for(path, ms_video_codec_id(params->codec), &container, NULL) != MS_OK)
+        return NULL;
+    bool copied = sound && ms_audio_track_copies(container, sound->id);
+    return copied ? NULL : avcodec_get_name(ms_audio_track_encoder(container));
+}
+
+void ms_video_writer_size(const ms_video_writer_params *params, int *ret_width, int *ret_height) {
+    ms_video_encoder_size(params, ret_width, ret_height);
+}
+
 static void close_parts(ms_video_writer *w) {
     ms_audio_track_close(&w->audio);
     ms_video_encoder_close(&w->encoder);

@@ -90,6 +90,14 @@ ms_status ms_video_writer_open(ms_mem *mem, const char *path, const ms_video_wri
 /* The checks alone, without creating anything: for a command that wants to fail before hours of work. */
 ms_status ms_video_writer_check(const char *path, const ms_video_writer_params *params, ms_error *err);
 
+/* What becomes of a track of that codec (by FFmpeg's name) in the file of that name: the name of the codec that it is
+   encoded as, NULL when it is copied. The path is one that was checked. */
+const char *ms_video_writer_encodes_sound(const char *path, const ms_video_writer_params *params,
+                                          const char *sound_codec);
+
+/* The size of the pictures in the file: even for H.264 and HEVC. */
+void ms_video_writer_size(const ms_video_writer_params *params, int *ret_width, int *ret_height);
+
 /* The next frame: rows of width * 3 bytes, stride apart (0 = tight). MS_IO: the disk is full or such; the writer is
    then good for ms_video_writer_abort() only. */
 ms_status ms_video_writer_write(ms_video_writer *writer, const uint8_t *rgb, ptrdiff_t stride, ms_error *err);

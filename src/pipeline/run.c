@@ -50,6 +50,10 @@ static void fill_report(ms_job *j) {
     r->source_frames_lost = ms_clip_frames_lost(j->clip);
     r->width = info->width;
     r->height = info->height;
+    if (j->p->output) {
+        ms_video_writer_params writer = ms_job_writer_params(j);
+        ms_video_writer_size(&writer, &r->width, &r->height);
+    }
     r->fps = (double)info->fps.num / (double)info->fps.den;
     if (!j->engine)
         r->resolution = r->wanted_resolution = ms_job_wanted_resolution(j);

@@ -149,6 +149,11 @@ int ms_job_wanted_resolution(const ms_job *job); /* more than the report's when 
    ones; behind a change may be anything. */
 ms_status ms_job_check_video(const ms_job *job, ms_error *err);
 
+/* ---- run_notes.c ---- */
+
+/* Once the inputs are open: what the output will not have goes into the report. */
+void ms_job_note_losses(ms_job *job);
+
 /* ---- run_layout.c ---- */
 
 ms_run_plan_params ms_job_plan_params(const ms_job *job, size_t other_bytes, size_t budget_bytes);

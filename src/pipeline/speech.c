@@ -77,6 +77,10 @@ void ms_speech_close(ms_speech **speech) {
     *speech = NULL;
 }
 
+const char *ms_speech_codec(const ms_speech *speech) {
+    return ms_audio_reader_info(speech->reader)->codec;
+}
+
 ms_mel_stats ms_speech_stats(const ms_speech *speech) {
     return speech->stats;
 }
@@ -113,6 +117,11 @@ ms_status ms_speech_check_whole(const ms_speech *speech, const char *path, ms_er
 
 void ms_speech_close(ms_speech **speech) {
     (void)speech;
+}
+
+const char *ms_speech_codec(const ms_speech *speech) {
+    (void)speech;
+    return "";
 }
 
 ms_mel_stats ms_speech_stats(const ms_speech *speech) {

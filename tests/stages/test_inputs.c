@@ -7,47 +7,11 @@
 #include "support/cli.h"
 #include "support/clip.h"
 #include "support/golden.h"
+#include "support/track.h"
 
 #define RATE 16000
 
 static char model[2560]; /* options that name the tiny model */
-
-/* Landmarks that the alignment needs, around a point; the others lie between. */
-static void write_track_line(FILE *f, int frame, int x, int y, int size) {
-    static const int left_brow[] = {43, 48, 49, 51, 50}, right_brow[] = {101, 102, 103, 104, 105},
-                     nose[] = {74, 77, 83, 86};
-    int points[106][2];
-    for (int i = 0; i < 106; i++) {
-        points[i][0] = x + (i % 11 - 5) * size / 10;
-        points[i][1] = y + (i / 11 - 5) * size / 10;
-    }
-    for (int i = 0; i < 5; i++) {
-        points[left_brow[i]][0] = x - size / 4;
-        points[right_brow[i]][0] = x + size / 4;
-        points[left_brow[i]][1] = points[right_brow[i]][1] = y - size / 4;
-    }
-    for (int i = 0; i < 4; i++) {
-        points[nose[i]][0] = x;
-        points[nose[i]][1] = y;
-    }
-    fprintf(f, "{\"frame\":%d,\"bbox\":[%d,%d,%d,%d],\"landmarks106\":[", frame, x - size / 2, y - size / 2,
-            x + size / 2, y + size / 2);
-    for (int i = 0; i < 106; i++)
-        fprintf(f, "%s[%d,%d]", i ? "," : "", points[i][0], points[i][1]);
-    fprintf(f, "]}\n");
-}
-
-static const char *write_track(const char *name, int frames, int x, int y, int size, int missing_from,
-                               int missing_to) {
-    const char *path = test_file(name);
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    for (int i = 0; i < frames; i++)
-        if (i < missing_from || i >= missing_to)
-            write_track_line(f, i, x + i % 3, y, size);
-    fclose(f);
-    return path;
-}
 
 /* Speech-like noise; 40 ms is one frame. */
 static const char *write_speech(const char *name, double seconds) {
@@ -145,7 +109,7 @@ static int files_with(const char *part) {
 static void audio_shorter_and_longer_than_the_clip(void **state) {
     (void)state;
     const char *clip = write_clip("lengths.mp4", 160, 120, 10),
-               *track = write_track("lengths.jsonl", 10, 80, 60, 80, 0, 0);
+               *track = test_write_track("lengths.jsonl", 10, 80, 60, 80, 0, 0);
     /* rows / 2 + 2 frames: 0.2 s gives 10 rows, 7 frames; 1 s gives 27. */
     const char *shorter = write_speech("shorter.wav", 0.2), *longer = write_speech("longer.wav", 1.0);
     const char *out = test_file("lengths-out.mp4");
@@ -172,7 +136,7 @@ static void one_frame_odd_sizes_and_turned_clips(void **state) {
     (void)state;
     const char *speech = write_speech("short.wav", 0.2), *out = test_file("shapes-out.mp4");
     assert_run_works(RUN(write_clip("one.mp4", 160, 120, 1), speech,
-                         write_track("one.jsonl", 1, 80, 60, 80, 0, 0), out, "-f"));
+                         test_write_track("one.jsonl", 1, 80, 60, 80, 0, 0), out, "-f"));
     assert_int_equal(look_at(out).frames, 7);
 
     clip_raw raw = {.encoder = "ffv1",
@@ -182,7 +146,8 @@ static void one_frame_odd_sizes_and_turned_clips(void **state) {
                     .fps_num = 25,
                     .fps_den = 1,
                     .frames = 3};
-    const char *odd = test_file("odd.mkv"), *odd_track = write_track("odd.jsonl", 3, 420, 240, 200, 0, 0);
+    const char *odd = test_file("odd.mkv"),
+               *odd_track = test_write_track("odd.jsonl", 3, 420, 240, 200, 0, 0);
     clip_write_raw(odd, &raw);
     assert_run_works(RUN(odd, speech, odd_track, out, "-f --frames 3"));
     output_facts facts = look_at(out); /* 4:2:0 needs even sides: the last column and row are repeated */
@@ -204,7 +169,7 @@ static void one_frame_odd_sizes_and_turned_clips(void **state) {
     const char *turned = test_file("turned.mp4");
     clip_write_raw(turned, &raw);
     assert_run_works(
-        RUN(turned, speech, write_track("turned.jsonl", 4, 60, 80, 80, 0, 0), out, "-f --frames 4"));
+        RUN(turned, speech, test_write_track("turned.jsonl", 4, 60, 80, 80, 0, 0), out, "-f --frames 4"));
     facts = look_at(out);
     assert_true(facts.width == 120 && facts.height == 160);
 }
@@ -216,13 +181,13 @@ static void missing_faces_pass_through(void **state) {
     char more[600];
     /* 6 frames are bridged, 20 are too many. */
     snprintf(more, sizeof(more), "-f --frames 40 --report %s", report);
-    assert_run_works(RUN(clip, speech, write_track("bridged.jsonl", 40, 80, 60, 80, 10, 16), out, more));
+    assert_run_works(RUN(clip, speech, test_write_track("bridged.jsonl", 40, 80, 60, 80, 10, 16), out, more));
     if (!strstr(test_output, "6 frames: face bridged"))
         fail_msg("bridged: %s", test_output);
-    assert_run_works(RUN(clip, speech, write_track("gap.jsonl", 40, 80, 60, 80, 10, 30), out, more));
+    assert_run_works(RUN(clip, speech, test_write_track("gap.jsonl", 40, 80, 60, 80, 10, 30), out, more));
     assert_non_null(strstr(test_output, "20 frames without a usable face"));
     assert_int_equal(look_at(out).frames, 39);
-    assert_run_works(RUN(clip, speech, write_track("none.jsonl", 40, 80, 60, 80, 10, 16), out,
+    assert_run_works(RUN(clip, speech, test_write_track("none.jsonl", 40, 80, 60, 80, 10, 16), out,
                          "-f --frames 40 --max-gap 0"));
     assert_non_null(strstr(test_output, "6 frames without a usable face"));
 }
@@ -232,7 +197,7 @@ static void missing_faces_pass_through(void **state) {
 static void wrong_files_are_named(void **state) {
     (void)state;
     const char *clip = write_clip("good.mp4", 160, 120, 5),
-               *track = write_track("good.jsonl", 5, 80, 60, 80, 0, 0);
+               *track = test_write_track("good.jsonl", 5, 80, 60, 80, 0, 0);
     const char *speech = write_speech("good.wav", 0.3), *out = test_file("wrong-out.mp4"),
                *text = test_file("text.mp4");
     FILE *f = fopen(text, "w");
@@ -252,7 +217,7 @@ static void wrong_files_are_named(void **state) {
     assert_run_fails(11, "nowhere.jsonl", RUN(clip, speech, "nowhere.jsonl", out, ""));
     assert_run_fails(7, "text.mp4", RUN(clip, speech, text, out, "")); /* a track that is none */
     assert_run_fails(8, "no usable face",
-                     RUN(clip, speech, write_track("faceless.jsonl", 0, 0, 0, 0, 0, 0), out, ""));
+                     RUN(clip, speech, test_write_track("faceless.jsonl", 0, 0, 0, 0, 0, 0), out, ""));
     assert_run_fails(11, "no-such-folder", RUN(clip, speech, track, "no-such-folder/out.mp4", ""));
     assert_run_fails(2, "out.xyz", RUN(clip, speech, track, "out.xyz", ""));
     assert_run_fails(2, "no option", RUN(clip, speech, track, out, "--no-such-option"));
@@ -274,7 +239,7 @@ static const char *cut_off(const char *name, const char *path, double share) {
 
 static void inputs_that_are_cut_off_are_named(void **state) {
     (void)state;
-    const char *track = write_track("cut.jsonl", 40, 80, 60, 80, 0, 0), *out = test_file("cut-out.mp4");
+    const char *track = test_write_track("cut.jsonl", 40, 80, 60, 80, 0, 0), *out = test_file("cut-out.mp4");
     const char *speech = write_speech("whole.wav", 1.5), *clip = write_clip("whole.mp4", 160, 120, 40);
     static const char *const names[] = {"part.mp4", "part.mkv"};
     for (int i = 0; i < 2; i++) {
@@ -323,7 +288,7 @@ static void inputs_that_are_cut_off_are_named(void **state) {
 static void an_output_that_is_there_is_kept(void **state) {
     (void)state;
     const char *clip = write_clip("kept.mp4", 160, 120, 5),
-               *track = write_track("kept.jsonl", 5, 80, 60, 80, 0, 0);
+               *track = test_write_track("kept.jsonl", 5, 80, 60, 80, 0, 0);
     const char *speech = write_speech("kept.wav", 0.2), *out = test_file("kept-out.mp4");
     FILE *f = fopen(out, "w");
     fprintf(f, "precious");
@@ -342,7 +307,7 @@ static void an_output_that_is_there_is_kept(void **state) {
 static void a_full_disk_leaves_nothing(void **state) {
     (void)state;
     const char *clip = write_clip("full.mp4", 320, 240, 30),
-               *track = write_track("full.jsonl", 30, 160, 120, 120, 0, 0);
+               *track = test_write_track("full.jsonl", 30, 160, 120, 120, 0, 0);
     const char *speech = write_speech("full.wav", 1.0), *out = test_file("full-out.mkv");
     char line[6000];
     snprintf(line, sizeof(line),
@@ -362,7 +327,7 @@ static void a_full_disk_leaves_nothing(void **state) {
 static void an_interrupt_leaves_nothing(void **state) {
     (void)state;
     const char *clip = write_clip("stop.mp4", 160, 120, 60),
-               *track = write_track("stop.jsonl", 60, 80, 60, 80, 0, 0);
+               *track = test_write_track("stop.jsonl", 60, 80, 60, 80, 0, 0);
     const char *speech = write_speech("stop.wav", 3.0), *out = test_file("stop-out.mp4");
     char line[6000];
     snprintf(line, sizeof(line),

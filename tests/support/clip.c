@@ -157,6 +157,43 @@ static void add_silence(AVFormatContext *format, AVStream *st, double seconds) {
     av_packet_free(&packet);
 }
 
+static AVStream *add_subtitles(AVFormatContext *format) {
+    AVStream *st = avformat_new_stream(format, NULL);
+    st->codecpar->codec_type = AVMEDIA_TYPE_SUBTITLE;
+    st->codecpar->codec_id = AV_CODEC_ID_SUBRIP;
+    st->time_base = (AVRational){1, 1000};
+    return st;
+}
+
+static void add_line(AVFormatContext *format, const AVStream *st) {
+    static const char text[] = "A line.";
+    AVPacket *packet = av_packet_alloc();
+    need(av_new_packet(packet, sizeof(text) - 1), "packet");
+    memcpy(packet->data, text, sizeof(text) - 1);
+    packet->stream_index = st->index;
+    packet->pts = packet->dts = 0;
+    packet->duration = av_rescale_q(40, (AVRational){1, 1000}, st->time_base);
+    need(av_interleaved_write_frame(format, packet), "write subtitle");
+    av_packet_free(&packet);
+}
+
+/* The muxer frees them with the context. */
+static void add_chapters(AVFormatContext *format, const clip_raw *raw) {
+    int64_t length = raw->frames * raw->fps_den * 1000 / raw->fps_num;
+    format->chapters = av_calloc((size_t)raw->chapters, sizeof(*format->chapters));
+    for (int i = 0; i < raw->chapters; i++) {
+        AVChapter *chapter = format->chapters[i] = av_mallocz(sizeof(*chapter));
+        char title[32];
+        snprintf(title, sizeof(title), "Part %d", i + 1);
+        chapter->id = i + 1;
+        chapter->time_base = (AVRational){1, 1000};
+        chapter->start = length * i / raw->chapters;
+        chapter->end = length * (i + 1) / raw->chapters;
+        need(av_dict_set(&chapter->metadata, "title", title, 0), "chapter");
+    }
+    format->nb_chapters = (unsigned)raw->chapters;
+}
+
 void clip_write_raw(const char *path, const clip_raw *raw) {
     AVFormatContext *format;
     need(avformat_alloc_output_context2(&format, NULL, NULL, path), path);
@@ -179,8 +216,15 @@ void clip_write_raw(const char *path, const clip_raw *raw) {
         av_channel_layout_default(&audio->codecpar->ch_layout, 1);
         audio->time_base = (AVRational){1, 16000};
     }
+    AVStream *subtitles = raw->subtitles ? add_subtitles(format) : NULL;
+    if (raw->metadata)
+        need(av_dict_parse_string(&format->metadata, raw->metadata, "=", ":", 0), "metadata");
+    if (raw->chapters)
+        add_chapters(format, raw);
     need(avio_open(&format->pb, path, AVIO_FLAG_WRITE), path);
     need(avformat_write_header(format, NULL), "header");
+    if (subtitles)
+        add_line(format, subtitles);
     if (audio)
         add_silence(format, audio, (double)raw->frames * raw->fps_den / raw->fps_num);
 

@@ -34,7 +34,10 @@ typedef struct clip_raw {
     bool mirror; /* the display matrix mirrors as well */
     int matrix;  /* H.273 number, 0 = leave unspecified */
     bool full_range;
-    bool silent_audio; /* adds a PCM track as long as the video */
+    bool silent_audio;    /* adds a PCM track as long as the video */
+    bool subtitles;       /* adds a SubRip track with one line */
+    const char *metadata; /* of the file: "title=A title:artist=Somebody", may be NULL */
+    int chapters;         /* of equal length, called "Part 1" and so on */
     void (*fill)(struct AVFrame *frame, int64_t number, const void *context);
     const void *context;
 } clip_raw;

@@ -1,0 +1,20 @@
+#include "notes.h"
+
+#include <stdio.h>
+
+void cli_show_notes(const ms_run_report *r) {
+    for (int i = 0; i < r->n_notes; i++)
+        fprintf(stderr, "memsafe: note: %s\n", r->note[i].text);
+}
+
+void cli_notes_json(ms_buf *b, const ms_run_report *r) {
+    ms_buf_printf(b, "\"notes\": [");
+    for (int i = 0; i < r->n_notes; i++) {
+        ms_buf_printf(b, "%s{\"code\": ", i ? ", " : "");
+        ms_buf_json_string(b, r->note[i].code);
+        ms_buf_printf(b, ", \"text\": ");
+        ms_buf_json_string(b, r->note[i].text);
+        ms_buf_printf(b, "}");
+    }
+    ms_buf_printf(b, "]");
+}

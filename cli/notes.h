@@ -1,0 +1,14 @@
+/* What a run's output will not have as the input has it, for people and for programs. */
+#ifndef CLI_NOTES_H
+#define CLI_NOTES_H
+
+#include "base/json.h"
+#include "memsafe/run.h"
+
+/* One line each on stderr. */
+void cli_show_notes(const ms_run_report *report);
+
+/* "notes": [{"code": ..., "text": ...}] without what surrounds a member. */
+void cli_notes_json(ms_buf *b, const ms_run_report *report);
+
+#endif

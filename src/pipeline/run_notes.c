@@ -1,0 +1,125 @@
+/* What the output will not have as the input has it: one line each, before the work. docs/media.md lists them. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "pipeline/run_job.h"
+
+/* Below this a tail is rounding: of the frame rate, of the packets of sound. */
+#define TAIL_S 0.25
+
+static void note(ms_job *j, const char *code, const char *fmt, ...) MS_PRINTF(3, 4);
+
+static void note(ms_job *j, const char *code, const char *fmt, ...) {
+    ms_run_report *r = &j->report;
+    if (r->n_notes == MS_RUN_MAX_NOTES)
+        return;
+    ms_run_note *n = &r->note[r->n_notes++];
+    snprintf(n->code, sizeof(n->code), "%s", code);
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(n->text, sizeof(n->text), fmt, ap);
+    va_end(ap);
+}
+
+/* "12.3 s", "3 min 20 s", "1 h 2 min". */
+static const char *span(double seconds, char text[32]) {
+    long long s = (long long)(seconds + 0.5);
+    if (seconds < 60)
+        snprintf(text, 32, "%.1f s", seconds);
+    else if (s < 3600)
+        snprintf(text, 32, "%lld min %lld s", s / 60, s % 60);
+    else
+        snprintf(text, 32, "%lld h %lld min", s / 3600, s % 3600 / 60);
+    return text;
+}
+
+static double rate_of(ms_rational fps) {
+    return fps.num > 0 && fps.den > 0 ? (double)fps.num / (double)fps.den : 0;
+}
+
+static void note_rate(ms_job *j, const ms_video_info *info) {
+    double from = rate_of(info->source_fps), to = rate_of(info->fps);
+    if (from > 0 && fabs(from - to) > 0.001 * from)
+        note(j, "frame-rate", "the video's %.5g frames a second become %.5g (--fps source keeps them)", from,
+             to);
+}
+
+/* The longer one of video and speech. A limit that was asked for needs no telling. */
+static void note_tails(ms_job *j, const ms_video_info *info) {
+    char length[32], from[32];
+    double speech = (double)ms_speech_stats(j->speech).samples / MS_SPEECH_RATE, video = info->duration_s;
+    double asked = j->p->frames > 0 ? (double)j->p->frames / rate_of(info->fps) : speech;
+    if (video <= 0 || asked < speech)
+        return;
+    if (video - speech > TAIL_S)
+        note(j, "video-tail", "the video is longer than the speech: its last %s, from %s on, are not used",
+             span(video - speech, length), span(speech, from));
+    if (speech - video > TAIL_S && j->p->loop == MS_LOOP_MODE_NONE)
+        note(j, "speech-tail",
+             "the speech is longer than the video: its last %s, from %s on, are not used (--loop none)",
+             span(speech - video, length), span(video, from));
+}
+
+static void note_picture(ms_job *j, const ms_video_info *info, const ms_video_writer_params *w) {
+    bool lossless = w->codec == MS_VIDEO_FFV1;
+    int width, height;
+    if (info->alpha)
+        note(j, "alpha", "the video's transparency is dropped: the output is opaque");
+    if (info->odd_angle)
+        note(j, "angle",
+             "the video asks players to turn it by an angle that is no quarter turn: it stays as "
+             "it is stored");
+    if (info->bits > 8)
+        note(j, "bits", "the video's %d bits a colour become 8", info->bits);
+    if (!lossless && (info->chroma_across < 2 || info->chroma_down < 2))
+        note(j, "chroma", "the video's colours are stored at half the resolution (4:2:0), as players want");
+    ms_video_writer_size(w, &width, &height);
+    if (width != w->width || height != w->height)
+        note(j, "size", "%dx%d becomes %dx%d: %s needs even sizes, the last %s repeated", w->width, w->height,
+             width, height, ms_video_codec_name(w->codec),
+             width == w->width     ? "row is"
+             : height == w->height ? "column is"
+                                   : "column and row are");
+}
+
+static const char *plural(int n) {
+    return n == 1 ? "" : "s";
+}
+
+static void note_streams(ms_job *j, const ms_video_info *info) {
+    if (info->n_subtitles)
+        note(j, "subtitles", "%d subtitle track%s of the video %s dropped", info->n_subtitles,
+             plural(info->n_subtitles), info->n_subtitles == 1 ? "is" : "are");
+    if (info->n_covers)
+        note(j, "cover", "%d cover picture%s of the video %s dropped", info->n_covers, plural(info->n_covers),
+             info->n_covers == 1 ? "is" : "are");
+    if (info->n_other_videos)
+        note(j, "videos", "the file holds %d video tracks: the others than the first choice are dropped",
+             info->n_other_videos + 1);
+}
+
+static void note_sound(ms_job *j, const ms_video_writer_params *w) {
+    const char *codec = ms_speech_codec(j->speech);
+    if (w->audio != MS_AUDIO_ORIGINAL)
+        return;
+    const char *encoded = ms_video_writer_encodes_sound(j->p->output, w, codec);
+    if (encoded)
+        note(j, "sound", "%s sound cannot be copied into this kind of file: it is encoded anew as %s", codec,
+             encoded);
+}
+
+void ms_job_note_losses(ms_job *j) {
+    const ms_video_info *info = ms_clip_info(j->clip);
+    ms_video_writer_params w = ms_job_writer_params(j);
+    j->report.n_notes = 0;
+    note_rate(j, info);
+    note_tails(j, info);
+    if (!j->p->output) /* frames go to the program as they are */
+        return;
+    note_picture(j, info, &w);
+    note_streams(j, info);
+    note_sound(j, &w);
+}
