@@ -8,6 +8,7 @@
 #include "base/new_file.h"
 #include "commands.h"
 #include "history_file.h"
+#include "models/model_files.h"
 #include "pipeline/run_time.h"
 #include "plan_compare.h"
 #include "plan_html.h"
@@ -148,7 +149,7 @@ static ms_status write_page(const plan_state *s, const ms_plan_report *r, const 
     ms_buf_init(&page, NULL);
     cli_plan_html(&s->p, r, svg, &page);
     ms_status status = page.failed ? ms_fail_alloc(err, NULL, page.length, "the page")
-                                   : cli_write_file(s->html, page.data, page.length, err);
+                                   : ms_new_file_save(s->html, page.data, page.length, s->force, err);
     ms_buf_free(&page);
     return status;
 }
@@ -156,7 +157,7 @@ static ms_status write_page(const plan_state *s, const ms_plan_report *r, const 
 static ms_status write_drawings(const plan_state *s, const ms_plan_report *r, const char *svg,
                                 ms_error *err) {
     if (s->svg)
-        MS_TRY(cli_write_file(s->svg, svg, strlen(svg), err));
+        MS_TRY(ms_new_file_save(s->svg, svg, strlen(svg), s->force, err));
     return s->html ? write_page(s, r, svg, err) : MS_OK;
 }
 
@@ -165,9 +166,12 @@ static ms_status check_drawings(const plan_state *s, ms_error *err) {
     const char *const files[] = {s->svg, s->html};
     if (s->svg && s->html && strcmp(s->svg, s->html) == 0)
         return ms_fail(err, MS_INVALID_ARGUMENT, "--svg and --html name the same file %s", s->svg);
+    const ms_model_names model = {.dir = s->p.model};
     for (int i = 0; i < 2; i++)
-        if (files[i])
+        if (files[i]) {
+            MS_TRY(ms_model_files_spare(&model, files[i], "drawing", err));
             MS_TRY(ms_new_file_check(files[i], s->force, err));
+        }
     return MS_OK;
 }
 

@@ -8,12 +8,12 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/new_file.h"
-#include "base/same_file.h"
 #include "commands.h"
 #include "demo_model.h"
 #include "fps.h"
 #include "history_file.h"
 #include "memsafe/run.h"
+#include "models/model_files.h"
 #include "notes.h"
 #include "profile_options.h"
 #include "progress.h"
@@ -23,6 +23,7 @@ typedef struct run_state {
     const char *fps, *report;
     int precision, loop, codec, audio_out, progress, rung, latents;
     int frames, resolution, segment;
+    bool replace_report;
     cli_profile_options profile;
 } run_state;
 
@@ -172,7 +173,7 @@ static bool is_page(const char *path) {
 static ms_status write_page(const char *path, const run_state *s, const ms_run_report *r, ms_error *err) {
     char *html = NULL;
     MS_TRY(ms_run_report_html(&s->p, r, &html, err));
-    ms_status status = cli_write_file(path, html, strlen(html), err);
+    ms_status status = ms_new_file_save(path, html, strlen(html), s->replace_report, err);
     ms_free(html);
     return status;
 }
@@ -217,7 +218,7 @@ static ms_status write_report(const char *path, const run_state *s, const ms_run
                   r->weight_bytes, r->streamed_bytes, r->arena_bytes, r->planned_window_s);
     report_times(&b, r);
     ms_status status = b.failed ? ms_fail_alloc(err, NULL, b.length, "the report")
-                                : cli_write_file(path, b.data, b.length, err);
+                                : ms_new_file_save(path, b.data, b.length, s->replace_report, err);
     ms_buf_free(&b);
     return status;
 }
@@ -234,20 +235,20 @@ static ms_status default_model(run_state *s, char *path, size_t bytes, ms_error 
 
 /* Before the run, which may take hours: a report that cannot be written, or that would replace what the run reads or
    writes. */
-static ms_status check_report(const run_state *s, ms_error *err) {
+static ms_status check_report(run_state *s, ms_error *err) {
     const ms_run_params *p = &s->p;
     const char *const files[] = {p->video,  p->audio, p->track, p->output,
                                  p->config, p->unet,  p->vae,   p->whisper};
+    const ms_model_names model = {p->model, p->config, p->unet, p->vae, p->whisper, p->faces};
     if (!s->report)
         return MS_OK;
-    bool same = p->output && strcmp(s->report, p->output) == 0;
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-        same |= ms_same_file(s->report, files[i]);
-    if (same)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "the report %s would replace a file of the run", s->report);
+    if (p->output && strcmp(s->report, p->output) == 0)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the report and the output are the same file %s", s->report);
+    MS_TRY(ms_new_file_spares(s->report, "report", files, CLI_COUNT(files), err));
+    MS_TRY(ms_model_files_spare(&model, s->report, "report", err));
     /* A command with --resume may be repeated after it has finished; the report of the run that did the work stays. */
-    bool repeated = p->resume && p->output && access(p->output, F_OK) == 0;
-    return ms_new_file_check(s->report, p->force || repeated, err);
+    s->replace_report = p->force || (p->resume && p->output && access(p->output, F_OK) == 0);
+    return ms_new_file_check(s->report, s->replace_report, err);
 }
 
 static int run_run(const void *state, char **arguments, int n_arguments) {

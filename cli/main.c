@@ -1,4 +1,7 @@
 /* The `memsafe` command: finds the sub-command and hands over. */
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,8 +38,7 @@ static void share_the_heap(void) {
 #endif
 }
 
-int main(int argc, char **argv) {
-    share_the_heap();
+static int run(int argc, char **argv) {
     if (argc < 2) {
         print_overview();
         return ms_status_exit_code(MS_INVALID_ARGUMENT);
@@ -55,4 +57,21 @@ int main(int argc, char **argv) {
         return cli_dispatch(commands, 2, shifted);
     }
     return cli_dispatch(commands, argc - 1, argv + 1);
+}
+
+/* What was printed and could not be written (a full disk) must not look like success. Whoever closed the pipe had read
+   enough. */
+static int close_output(int code) {
+    errno = 0;
+    bool failed = ferror(stdout) || fflush(stdout) != 0;
+    if (!failed || errno == EPIPE)
+        return code;
+    fprintf(stderr, "memsafe: cannot write to the standard output: %s\n", strerror(errno ? errno : EIO));
+    return code ? code : ms_status_exit_code(MS_IO);
+}
+
+int main(int argc, char **argv) {
+    share_the_heap();
+    signal(SIGPIPE, SIG_IGN); /* a reader of progress that ends does not end the run */
+    return close_output(run(argc, argv));
 }

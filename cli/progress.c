@@ -1,14 +1,11 @@
 #include "progress.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "base/error.h"
 
 #define BAR_WIDTH 28
 #define BAR_INTERVAL_S 0.2
@@ -113,19 +110,4 @@ void cli_progress_frames(cli_progress *c, const char *stage, int64_t frames_done
 void cli_progress_end(cli_progress *c) {
     if (c->mode == CLI_PROGRESS_BAR && c->drawn)
         fputc('\n', stderr);
-}
-
-ms_status cli_write_file(const char *path, const char *data, size_t length, ms_error *err) {
-    char temporary[4200];
-    int n = snprintf(temporary, sizeof(temporary), "%s.%ld.tmp", path, (long)getpid());
-    FILE *f = n > 0 && (size_t)n < sizeof(temporary) ? fopen(temporary, "wb") : NULL;
-    if (!f)
-        return ms_fail(err, MS_IO, "%s: cannot be written: %s", path, strerror(errno));
-    bool good = fwrite(data, 1, length, f) == length;
-    good = fclose(f) == 0 && good;
-    if (good && rename(temporary, path) == 0)
-        return MS_OK;
-    ms_status status = ms_fail(err, MS_IO, "%s: cannot be written: %s", path, strerror(errno));
-    unlink(temporary);
-    return status;
 }

@@ -1,5 +1,4 @@
-/* Progress of a run: a bar with the time left on a terminal, JSON lines for programs. Goes to stderr; a small
-   file writer for reports beside it. */
+/* Progress of a run: a bar with the time left on a terminal, JSON lines for programs. Goes to stderr. */
 #ifndef MS_CLI_PROGRESS_H
 #define MS_CLI_PROGRESS_H
 
@@ -33,8 +32,5 @@ bool cli_interrupted(void *arg);
 /* Of a command whose only stage goes by frames. */
 void cli_progress_frames(cli_progress *progress, const char *stage, int64_t frames_done,
                          int64_t frames_total);
-
-/* Under a temporary name, then renamed; replaces what is there. */
-ms_status cli_write_file(const char *path, const char *data, size_t length, ms_error *err);
 
 #endif

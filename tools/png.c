@@ -1,28 +1,9 @@
 #include "png.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/new_file.h"
 #include "media/av.h"
-
-static ms_status save(const char *path, const uint8_t *data, size_t bytes, ms_error *err) {
-    char part[4096];
-    int n = snprintf(part, sizeof(part), "%s.part", path);
-    if (n < 0 || (size_t)n >= sizeof(part))
-        return ms_fail(err, MS_INVALID_ARGUMENT, "the path %.64s... is too long", path);
-    FILE *file = fopen(part, "wb");
-    if (!file)
-        return ms_fail(err, MS_IO, "%s: cannot be created: %s", part, strerror(errno));
-    bool whole = fwrite(data, 1, bytes, file) == bytes;
-    whole = fclose(file) == 0 && whole;
-    if (whole && rename(part, path) == 0)
-        return MS_OK;
-    int code = errno;
-    unlink(part);
-    return ms_fail(err, MS_IO, "%s: cannot be written: %s", path, strerror(code));
-}
 
 static int encode(AVCodecContext *codec, AVFrame *frame, AVPacket *packet, const uint8_t *rgb) {
     codec->width = frame->width;
@@ -59,7 +40,7 @@ ms_status png_write(const char *path, const uint8_t *rgb, int width, int height,
     }
     ms_status status =
         rc < 0 ? ms_fail_av(err, MS_OK, NULL, rc, "%s: cannot encode a picture of %dx%d", path, width, height)
-               : save(path, packet->data, (size_t)packet->size, err);
+               : ms_new_file_save(path, packet->data, (size_t)packet->size, true, err);
     av_packet_free(&packet);
     av_frame_free(&frame);
     avcodec_free_context(&codec);

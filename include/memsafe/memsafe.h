@@ -7,6 +7,7 @@
 #include "memsafe/device.h"
 #include "memsafe/frame_stream.h"
 #include "memsafe/integrate.h"
+#include "memsafe/libav_log.h"
 #include "memsafe/memory.h"
 #include "memsafe/optimizer.h"
 #include "memsafe/plan.h"

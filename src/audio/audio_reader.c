@@ -54,7 +54,7 @@ static ms_status open_file(ms_audio_reader *r, int stream, ms_error *err) {
 static void close_file(ms_audio_reader *r) {
     swr_free(&r->swr);
     av_channel_layout_uninit(&r->src_layout);
-    avcodec_free_context(&r->codec);
+    ms_av_codec_free(&r->codec);
     ms_av_input_close(&r->in);
     if (r->lost > r->lost_before)
         r->lost_before = r->lost;

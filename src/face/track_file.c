@@ -4,9 +4,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
+#include "base/new_file.h"
 
 struct ms_track_reader {
     ms_mem *mem;
@@ -19,8 +19,7 @@ struct ms_track_reader {
 };
 
 struct ms_track_writer {
-    FILE *file;
-    char *path, *part_path;
+    ms_new_file file;
     ms_buf line;
 };
 
@@ -194,37 +193,24 @@ void ms_track_write_line(ms_buf *buf, const ms_face_record *record) {
 
 static void writer_free(ms_track_writer **writer) {
     ms_track_writer *w = *writer;
-    if (w->file)
-        fclose(w->file);
-    if (w->part_path)
-        unlink(w->part_path);
+    ms_new_file_abort(&w->file);
     ms_buf_free(&w->line);
-    ms_free(w->part_path);
-    ms_free(w->path);
     ms_free(w);
     *writer = NULL;
 }
 
-ms_status ms_track_writer_create(ms_mem *mem, const char *path, ms_track_writer **ret_writer, ms_error *err) {
+ms_status ms_track_writer_create(ms_mem *mem, const char *path, bool replace, ms_track_writer **ret_writer,
+                                 ms_error *err) {
     ms_track_writer *w = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*w));
     if (!w)
         return ms_fail_alloc(err, mem, sizeof(*w), "a track writer");
     ms_buf_init(&w->line, mem);
-    w->path = ms_strdup(mem, path);
-    char *part = ms_asprintf(mem, "%s.part", path);
-    ms_status status = MS_OK;
-    if (!w->path || !part)
-        status = ms_fail_alloc(err, mem, strlen(path) + 6, "a path");
-    else if (!(w->file = fopen(part, "wb")))
-        status = ms_fail(err, MS_IO, "%s: cannot be created: %s", path, strerror(errno));
-    if (status != MS_OK) {
-        ms_free(part);
+    ms_status status = ms_new_file_open(&w->file, mem, path, replace, err);
+    if (status == MS_OK)
+        *ret_writer = w;
+    else
         writer_free(&w);
-        return status;
-    }
-    w->part_path = part; /* from here on it is ours to remove */
-    *ret_writer = w;
-    return MS_OK;
+    return status;
 }
 
 ms_status ms_track_writer_add(ms_track_writer *w, const ms_face_record *record, ms_error *err) {
@@ -234,25 +220,11 @@ ms_status ms_track_writer_add(ms_track_writer *w, const ms_face_record *record, 
     ms_track_write_line(&w->line, record);
     if (w->line.failed)
         return ms_fail_alloc(err, w->line.mem, w->line.capacity, "a line of text");
-    if (fwrite(w->line.data, 1, w->line.length, w->file) != w->line.length)
-        return ms_fail(err, MS_IO, "%s: cannot be written: %s", w->path, strerror(errno));
-    return MS_OK;
+    return ms_new_file_write(&w->file, w->line.data, w->line.length, err);
 }
 
 ms_status ms_track_writer_finish(ms_track_writer **writer, ms_error *err) {
-    ms_track_writer *w = *writer;
-    ms_status status = MS_OK;
-    bool written = fflush(w->file) == 0 && fsync(fileno(w->file)) == 0;
-    written = fclose(w->file) == 0 && written;
-    w->file = NULL;
-    if (!written)
-        status = ms_fail(err, MS_IO, "%s: cannot be written: %s", w->part_path, strerror(errno));
-    else if (rename(w->part_path, w->path) != 0)
-        status = ms_fail(err, MS_IO, "%s: cannot be renamed: %s", w->part_path, strerror(errno));
-    else {
-        ms_free(w->part_path);
-        w->part_path = NULL;
-    }
+    ms_status status = ms_new_file_finish(&(*writer)->file, err);
     writer_free(writer);
     return status;
 }

@@ -31,8 +31,10 @@ ms_status ms_track_reader_next(ms_track_reader *reader, ms_face_record *ret_reco
 /* Appends one line with its newline; check buf->failed. Whole numbers are written without a fraction. */
 void ms_track_write_line(ms_buf *buf, const ms_face_record *record);
 
-/* The file appears under its name with finish alone; abort, or a failure, leaves nothing behind. */
-ms_status ms_track_writer_create(ms_mem *mem, const char *path, ms_track_writer **ret_writer, ms_error *err);
+/* The file appears under its name with finish alone; abort, or a failure, leaves nothing behind. Without `replace` a file
+   that is there stays: MS_IO. */
+ms_status ms_track_writer_create(ms_mem *mem, const char *path, bool replace, ms_track_writer **ret_writer,
+                                 ms_error *err);
 
 /* Frames without a face are passed over. */
 ms_status ms_track_writer_add(ms_track_writer *writer, const ms_face_record *record, ms_error *err);

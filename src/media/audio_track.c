@@ -45,7 +45,7 @@ static int open_codec(ms_audio_track *t, const AVCodec *codec, const ms_video_wr
     if (!c || !t->frame)
         return AVERROR(ENOMEM);
     bool aac = codec->id == AV_CODEC_ID_AAC;
-    c->opaque = t->mux->log;
+    ms_av_log_attach(t->mux->log, c);
     c->sample_fmt = aac ? AV_SAMPLE_FMT_FLTP : AV_SAMPLE_FMT_S16;
     c->sample_rate = t->feed.rate;
     c->time_base = (AVRational){1, t->feed.rate};
@@ -343,7 +343,7 @@ fail:
 void ms_audio_track_close(ms_audio_track *t) {
     ms_av_input_close(&t->in);
     ms_audio_reader_close(&t->reader);
-    avcodec_free_context(&t->codec);
+    ms_av_codec_free(&t->codec);
     av_frame_free(&t->frame);
     av_packet_free(&t->packet);
     ms_free(t->samples);

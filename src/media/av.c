@@ -2,85 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define IO_BUFFER_BYTES 65536
-
-/* ---- log */
-
-static _Thread_local ms_av_log *current_log;
-static pthread_mutex_t log_mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t log_once = PTHREAD_ONCE_INIT;
-
-static ms_av_log *log_of(void *avcl) {
-    if (current_log || !avcl)
-        return current_log;
-    const AVClass *class = *(const AVClass **)avcl;
-    if (class && class->class_name && strcmp(class->class_name, "AVCodecContext") == 0)
-        return ((AVCodecContext *)avcl)->opaque;
-    return NULL;
-}
-
-static void log_callback(void *avcl, int level, const char *fmt, va_list ap) {
-    if (level < 0 || level > AV_LOG_WARNING)
-        return;
-    ms_av_log *log = log_of(avcl);
-    if (!log)
-        return;
-    char line[sizeof(log->line)];
-    vsnprintf(line, sizeof(line), fmt, ap);
-    size_t n = strcspn(line, "\n");
-    line[n] = 0;
-    if (n == 0)
-        return;
-    pthread_mutex_lock(&log_mutex);
-    if (level <= AV_LOG_ERROR) {
-        memcpy(log->line, line, n + 1);
-        log->errors++;
-    }
-    log->warnings++;
-    pthread_mutex_unlock(&log_mutex);
-}
-
-static void install_log(void) {
-    av_log_set_callback(log_callback);
-}
-
-ms_av_log *ms_av_log_enter(ms_av_log *log) {
-    pthread_once(&log_once, install_log);
-    ms_av_log *previous = current_log;
-    current_log = log;
-    return previous;
-}
-
-void ms_av_log_leave(ms_av_log *previous) {
-    current_log = previous;
-}
-
-static unsigned count_of(const unsigned *count) {
-    pthread_mutex_lock(&log_mutex);
-    unsigned now = *count;
-    pthread_mutex_unlock(&log_mutex);
-    return now;
-}
-
-unsigned ms_av_log_errors(const ms_av_log *log) {
-    return count_of(&log->errors);
-}
-
-unsigned ms_av_log_warnings(const ms_av_log *log) {
-    return count_of(&log->warnings);
-}
-
-void ms_av_log_line(const ms_av_log *log, char *ret, size_t size) {
-    pthread_mutex_lock(&log_mutex);
-    snprintf(ret, size, "%s", log->line);
-    pthread_mutex_unlock(&log_mutex);
-}
 
 static ms_status status_of(int averror) {
     switch (averror) {
@@ -268,14 +195,14 @@ ms_status ms_av_open_decoder(const AVStream *stream, int threads, ms_av_log *log
     AVCodecContext *ctx = avcodec_alloc_context3(codec);
     int rc = ctx ? avcodec_parameters_to_context(ctx, stream->codecpar) : AVERROR(ENOMEM);
     if (rc >= 0) {
-        ctx->opaque = log;
+        ms_av_log_attach(log, ctx);
         ctx->thread_count = threads;
         ctx->pkt_timebase = stream->time_base;
         ctx->framerate = stream->avg_frame_rate;
         rc = avcodec_open2(ctx, codec, NULL);
     }
     if (rc < 0) {
-        avcodec_free_context(&ctx);
+        ms_av_codec_free(&ctx);
         return ms_fail_av(err, rc == AVERROR(ENOMEM) ? MS_HOST_MEMORY : MS_BAD_MEDIA, log, rc,
                           "%s: cannot open the %s decoder", path, name);
     }

@@ -13,13 +13,19 @@
 
 /*
  * The last error that FFmpeg logged for one reader or writer. FFmpeg has one log callback in the process; ours
- * is installed on first use, prints nothing and keeps the line for whoever the calling thread works for
- * (ms_av_log_enter), or, in a codec's own threads, for the log that AVCodecContext.opaque names.
+ * is installed on first use and keeps the line for whoever the calling thread works for (ms_av_log_enter), or, in a
+ * codec's own threads, for the log that the codec was attached to. What is neither is handed on (memsafe/libav_log.h).
  */
 typedef struct ms_av_log {
     char line[256];
     unsigned errors, warnings; /* lines so far; warnings with errors */
+    unsigned codecs;           /* that are attached; the struct must not move while there are any */
+    struct ms_av_log *next;
 } ms_av_log;
+
+/* Messages of the codec's threads are for this log until ms_av_codec_free(). Takes AVCodecContext.opaque. */
+void ms_av_log_attach(ms_av_log *log, AVCodecContext *codec);
+void ms_av_codec_free(AVCodecContext **codec);
 
 /* Returns the log that was current before; every public function of a reader or writer brackets its work. */
 ms_av_log *ms_av_log_enter(ms_av_log *log);

@@ -1,19 +1,13 @@
 #include "media/mux.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/new_file.h"
-
 #define IO_BUFFER_BYTES 65536
-#define TEMP_TRIES 100
 
 /* ---- the target */
 
@@ -64,32 +58,7 @@ ms_status ms_container_for(const char *path, enum AVCodecID codec_id, ms_contain
 }
 
 static const char *shown(const ms_mux *m) {
-    return m->shown_as ? m->shown_as : m->path;
-}
-
-/* A file of its own in the target's folder; not mkstemp(), which ignores the user's umask. */
-static ms_status open_temp(ms_mux *m, ms_mem *mem, ms_error *err) {
-    static atomic_uint counter;
-    char folder[4096];
-    ms_folder_of(m->path, folder, sizeof(folder));
-    for (int i = 0; i < TEMP_TRIES; i++) {
-        struct timespec now;
-        clock_gettime(CLOCK_REALTIME, &now);
-        char *name = ms_asprintf(mem, "%s/.memsafe-%lx-%x-%lx.part", folder, (long)getpid(),
-                                 atomic_fetch_add(&counter, 1), (unsigned long)now.tv_nsec);
-        if (!name)
-            return ms_fail_alloc(err, mem, strlen(folder) + 40, "a file name");
-        m->fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (m->fd >= 0) {
-            m->temp = name;
-            return MS_OK;
-        }
-        ms_free(name);
-        if (errno != EEXIST)
-            break;
-    }
-    return ms_fail(err, MS_IO, "cannot write %s: creating a file in %s: %s", shown(m), folder,
-                   strerror(errno));
+    return m->file.shown_as ? m->file.shown_as : m->file.path;
 }
 
 /* ---- muxing */
@@ -98,7 +67,7 @@ static int write_packet(void *opaque, uint8_t *buf, int size) {
     ms_mux *m = opaque;
     int done = 0;
     while (done < size) {
-        ssize_t n = write(m->fd, buf + done, (size_t)(size - done));
+        ssize_t n = write(m->file.fd, buf + done, (size_t)(size - done));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
@@ -115,9 +84,9 @@ static int64_t seek_packet(void *opaque, int64_t offset, int whence) {
     ms_mux *m = opaque;
     if (whence & AVSEEK_SIZE) {
         struct stat st;
-        return fstat(m->fd, &st) < 0 ? AVERROR(errno) : (int64_t)st.st_size;
+        return fstat(m->file.fd, &st) < 0 ? AVERROR(errno) : (int64_t)st.st_size;
     }
-    off_t at = lseek(m->fd, offset, whence & ~AVSEEK_FORCE);
+    off_t at = lseek(m->file.fd, offset, whence & ~AVSEEK_FORCE);
     return at < 0 ? AVERROR(errno) : at;
 }
 
@@ -134,7 +103,7 @@ static ms_status make_muxer(ms_mux *m, ms_mem *mem, ms_error *err) {
         if (extensions[i].container == m->container)
             format = extensions[i].format;
     /* The mp4 muxer opens its file again by this name to move the index to the front. */
-    char *url = ms_asprintf(mem, "file:%s", m->temp);
+    char *url = ms_asprintf(mem, "file:%s", m->file.temp);
     uint8_t *buffer = av_malloc(IO_BUFFER_BYTES);
     int rc = url ? avformat_alloc_output_context2(&m->format, NULL, format, url) : AVERROR(ENOMEM);
     ms_free(url);
@@ -154,18 +123,12 @@ static ms_status make_muxer(ms_mux *m, ms_mem *mem, ms_error *err) {
 
 ms_status ms_mux_open(ms_mux *m, ms_mem *mem, const char *path, enum AVCodecID codec_id, bool force,
                       ms_av_log *log, ms_error *err) {
-    ms_status status;
-    *m = (ms_mux){.fd = -1, .force = force, .log = log};
+    *m = (ms_mux){.file = MS_NEW_FILE_NONE, .log = log};
     MS_TRY(ms_container_for(path, codec_id, &m->container, err));
-    MS_TRY(ms_new_file_check(path, force, err));
-    m->path = ms_strdup(mem, path);
-    if (!m->path)
-        return ms_fail_alloc(err, mem, strlen(path) + 1, "a file name");
-    MS_GOTO(open_temp(m, mem, err));
-    MS_GOTO(make_muxer(m, mem, err));
-    return MS_OK;
-fail:
-    ms_mux_abort(m);
+    MS_TRY(ms_new_file_open(&m->file, mem, path, force, err));
+    ms_status status = make_muxer(m, mem, err);
+    if (status != MS_OK)
+        ms_mux_abort(m);
     return status;
 }
 
@@ -236,26 +199,6 @@ static void close_mux(ms_mux *m) {
         av_freep(&m->io->buffer);
         avio_context_free(&m->io);
     }
-    if (m->fd >= 0)
-        close(m->fd);
-    m->fd = -1;
-}
-
-ms_status ms_mux_take_name(const char *temp, const char *path, bool force, ms_error *err) {
-    int rc = force ? rename(temp, path) : renameat2(AT_FDCWD, temp, AT_FDCWD, path, RENAME_NOREPLACE);
-    if (rc < 0 && !force && (errno == EINVAL || errno == ENOSYS)) { /* a file system that cannot do that */
-        rc = access(path, F_OK) == 0 ? (errno = EEXIST, -1) : rename(temp, path);
-    }
-    if (rc < 0)
-        return ms_fail(err, MS_IO, "cannot write %s: %s", path, strerror(errno));
-    char folder[4096];
-    ms_folder_of(path, folder, sizeof(folder));
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) { /* some file systems cannot sync a folder: the file itself is safe already */
-        fsync(fd);
-        close(fd);
-    }
-    return MS_OK;
 }
 
 ms_status ms_mux_finish(ms_mux *m, ms_error *err) {
@@ -268,14 +211,8 @@ ms_status ms_mux_finish(ms_mux *m, ms_error *err) {
         status = fail_write(m, rc, "trailer", err);
         goto fail;
     }
-    if (fsync(m->fd) < 0) {
-        status = ms_fail(err, MS_IO, "cannot write %s: %s", shown(m), strerror(errno));
-        goto fail;
-    }
     close_mux(m);
-    MS_GOTO(ms_mux_take_name(m->temp, m->path, m->force, err));
-    ms_free(m->temp);
-    m->temp = NULL;
+    MS_GOTO(ms_new_file_finish(&m->file, err));
 fail:
     ms_mux_abort(m);
     return status;
@@ -283,9 +220,5 @@ fail:
 
 void ms_mux_abort(ms_mux *m) {
     close_mux(m);
-    if (m->temp)
-        unlink(m->temp);
-    ms_free(m->temp);
-    ms_free(m->path);
-    m->temp = m->path = NULL;
+    ms_new_file_abort(&m->file);
 }

@@ -5,6 +5,7 @@
 #ifndef MS_MEDIA_MUX_H
 #define MS_MEDIA_MUX_H
 
+#include "base/new_file.h"
 #include "media/av.h"
 
 typedef enum ms_container {
@@ -15,11 +16,8 @@ typedef enum ms_container {
 } ms_container;
 
 typedef struct ms_mux {
-    const char *shown_as; /* borrowed; what messages call the file, NULL = path. Set once it is open */
-    char *path, *temp;    /* temp is NULL when there is no file to remove */
+    ms_new_file file;
     ms_container container;
-    bool force;
-    int fd;
     int write_errno; /* the first error of write(2), 0 = none */
     AVFormatContext *format;
     AVIOContext *io;
@@ -44,10 +42,6 @@ ms_status ms_mux_write_header(ms_mux *mux, ms_error *err);
 
 /* Takes the packet's data; its timestamps are in time_base. */
 ms_status ms_mux_write(ms_mux *mux, AVPacket *packet, int index, AVRational time_base, ms_error *err);
-
-/* Renames a finished file, within one file system. Without force a file that appeared meanwhile is not replaced:
-   MS_IO. */
-ms_status ms_mux_take_name(const char *temp, const char *path, bool force, ms_error *err);
 
 /* Trailer, fsync, rename. The mux is closed whatever is returned; on failure the temporary file is gone. */
 ms_status ms_mux_finish(ms_mux *mux, ms_error *err);

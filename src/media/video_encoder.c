@@ -175,7 +175,7 @@ ms_status ms_video_encoder_open(ms_video_encoder *e, const ms_video_writer_param
     e->packet = av_packet_alloc();
     int rc = e->codec && e->frame && e->packet ? 0 : AVERROR(ENOMEM);
     if (rc >= 0) {
-        e->codec->opaque = log;
+        ms_av_log_attach(log, e->codec);
         rc = set_options(e->codec, p, global_header);
     }
     if (rc >= 0)
@@ -206,7 +206,7 @@ void ms_video_encoder_close(ms_video_encoder *e) {
     ms_from_rgb_free(&e->convert);
     av_frame_free(&e->frame);
     av_packet_free(&e->packet);
-    avcodec_free_context(&e->codec);
+    ms_av_codec_free(&e->codec);
 }
 
 ms_status ms_video_encoder_send(ms_video_encoder *e, const uint8_t *rgb, ptrdiff_t stride, ms_av_log *log,

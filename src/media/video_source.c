@@ -43,7 +43,7 @@ fail:
 }
 
 void ms_video_source_close(ms_video_source *s) {
-    avcodec_free_context(&s->codec);
+    ms_av_codec_free(&s->codec);
     av_packet_free(&s->packet);
     ms_av_input_close(&s->in);
     s->stream = NULL;

@@ -43,7 +43,7 @@ size_t ms_video_writer_memory(const ms_video_writer_params *p) {
 }
 
 static const char *shown(const ms_video_writer *w) {
-    return w->params.shown_as ? w->params.shown_as : w->mux.path;
+    return w->params.shown_as ? w->params.shown_as : w->mux.file.path;
 }
 
 static ms_status check_audio(const ms_video_writer_params *p, ms_error *err) {
@@ -100,7 +100,7 @@ static ms_status open_parts(ms_video_writer *w, const char *path, ms_error *err)
         w->params.audio_path = w->audio_path;
     }
     MS_TRY(ms_mux_open(&w->mux, w->mem, path, ms_video_codec_id(p->codec), p->force, &w->log, err));
-    w->mux.shown_as = p->shown_as;
+    w->mux.file.shown_as = p->shown_as;
     bool global = w->mux.format->oformat->flags & AVFMT_GLOBALHEADER;
     MS_TRY(ms_video_encoder_open(&w->encoder, p, global, &w->log, err));
     MS_TRY(ms_mux_add_encoder(&w->mux, w->encoder.codec, &w->index, err));
@@ -117,7 +117,8 @@ ms_status ms_video_writer_open(ms_mem *mem, const char *path, const ms_video_wri
         return ms_fail_alloc(err, mem, sizeof(*w), "a video writer");
     w->mem = mem;
     w->params = *params;
-    w->mux.fd = w->audio.in.fd = -1;
+    w->mux.file = MS_NEW_FILE_NONE;
+    w->audio.in.fd = -1;
     ms_av_log *previous = ms_av_log_enter(&w->log);
     ms_status status = open_parts(w, path, err);
     if (status) {

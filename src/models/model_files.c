@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
+#include "base/new_file.h"
 #include "weights/yaml.h"
 
 static bool is_file(const char *path) {
@@ -195,6 +197,22 @@ ms_status ms_model_files_find(const ms_model_names *names, unsigned parts, ms_mo
         MS_TRY(find_whisper(names, ret_files, err));
     if (parts & MS_PART_FACES)
         MS_TRY(find_faces(names, ret_files, err));
+    return MS_OK;
+}
+
+ms_status ms_model_files_spare(const ms_model_names *names, const char *path, const char *what,
+                               ms_error *err) {
+    static const unsigned parts[] = {MS_PART_UNET, MS_PART_VAE, MS_PART_UNET | MS_PART_WHISPER,
+                                     MS_PART_FACES};
+    if (access(path, F_OK) != 0)
+        return MS_OK;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        ms_model_files f;
+        ms_model_files_find(names, parts[i], &f, NULL); /* whatever is found of it counts */
+        const char *const files[] = {f.config,  f.unet,     f.vae_config, f.vae,
+                                     f.whisper, f.detector, f.landmarks};
+        MS_TRY(ms_new_file_spares(path, what, files, sizeof(files) / sizeof(files[0]), err));
+    }
     return MS_OK;
 }
 

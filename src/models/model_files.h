@@ -42,6 +42,10 @@ enum { MS_PART_UNET = 1, MS_PART_VAE = 2, MS_PART_WHISPER = 4, MS_PART_FACES = 8
 ms_status ms_model_files_find(const ms_model_names *names, unsigned parts, ms_model_files *ret_files,
                               ms_error *err);
 
+/* ms_new_file_spares() for the files of the model that are found; what: "report", for the message. */
+ms_status ms_model_files_spare(const ms_model_names *names, const char *path, const char *what,
+                               ms_error *err);
+
 /* Opens a checkpoint and finds the prefix of its tensor names ("state_dict.", "model_state_dict." or ""). */
 ms_status ms_checkpoint_open(ms_mem *mem, const char *path, const char *known_tensor,
                              ms_tensor_file **ret_file, const char **ret_prefix, ms_error *err);

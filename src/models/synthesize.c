@@ -1,7 +1,6 @@
 #include "models/synthesize.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/new_file.h"
 #include "base/philox.h"
 #include "base/region.h"
 #include "models/model_files.h"
@@ -257,14 +257,7 @@ static ms_status write_tensors(const char *path, const file_format *format, cons
 }
 
 static ms_status write_text(const char *path, const char *text, ms_error *err) {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return ms_fail(err, MS_IO, "%s: cannot be made: %s", path, strerror(errno));
-    size_t length = strlen(text);
-    ssize_t written = write(fd, text, length);
-    if (close(fd) != 0 || written != (ssize_t)length)
-        return ms_fail(err, MS_IO, "%s: cannot be written: %s", path, strerror(errno));
-    return MS_OK;
+    return ms_new_file_save(path, text, strlen(text), false, err);
 }
 
 static ms_status make_folder(const char *path, ms_error *err) {

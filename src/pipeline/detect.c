@@ -38,6 +38,8 @@ static ms_status prepare(job *j, ms_error *err) {
     ms_model_files files;
     ms_device_params dev = {.backend = "cpu", .threads = p->threads, .isa_limit = MS_ISA_COUNT - 1};
     size_t arena_bytes = 0;
+    MS_TRY(ms_new_file_spares(p->output, "output", &p->video, 1, err));
+    MS_TRY(ms_model_files_spare(&names, p->output, "output", err));
     MS_TRY(ms_new_file_check(p->output, p->force, err));
     MS_TRY(ms_model_files_find(&names, MS_PART_FACES, &files, err));
     MS_TRY(ms_clip_open(NULL, p->video, (ms_rational){p->fps_num, p->fps_den}, &j->clip, err));
@@ -59,7 +61,7 @@ static ms_status prepare(job *j, ms_error *err) {
         .clip = j->clip, .source = ms_face_finder_source(j->finder), .max_gap = p->max_gap};
     MS_TRY(ms_face_geometry_init(any_resolution, &stage.geometry, err));
     MS_TRY(ms_face_stage_create(&stage, &j->stage, err));
-    return ms_track_writer_create(NULL, p->output, &j->writer, err);
+    return ms_track_writer_create(NULL, p->output, p->force, &j->writer, err);
 }
 
 static ms_status look(job *j, ms_error *err) {

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/same_file.h"
+#include "base/new_file.h"
 #include "pipeline/run_internal.h"
 
 void ms_run_params_init(ms_run_params *p) {
@@ -30,10 +30,7 @@ const char *ms_stage_name(ms_stage stage) {
 /* --force replaces an output of before, never what the run reads. */
 static ms_status check_files(const ms_run_params *p, ms_error *err) {
     const char *const inputs[] = {p->video, p->audio, p->track, p->config, p->unet, p->vae, p->whisper};
-    for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++)
-        if (ms_same_file(p->output, inputs[i]))
-            return ms_fail(err, MS_INVALID_ARGUMENT, "the output %s is a file that the run reads", p->output);
-    return MS_OK;
+    return ms_new_file_spares(p->output, "output", inputs, sizeof(inputs) / sizeof(inputs[0]), err);
 }
 
 static ms_status check(const ms_run_params *p, ms_error *err) {

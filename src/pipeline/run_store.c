@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "media/mux.h"
+#include "base/new_file.h"
 #include "pipeline/job_mark.h"
 
 /* ---- opening ---- */
@@ -256,7 +256,7 @@ ms_status ms_run_store_join(ms_run_store *s, const char *output, const ms_video_
     if (s->marked)
         ms_job_mark_put(path, s->key_hash, s->frames);
     MS_TRY(note_joined(s, path, err));
-    MS_TRY(ms_mux_take_name(path, output, params->force, err));
+    MS_TRY(ms_new_file_take_name(path, output, params->force, err));
     s->named = true;
     return MS_OK;
 }

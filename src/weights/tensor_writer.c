@@ -12,11 +12,6 @@
 
 #define BUFFER_BYTES ((size_t)1 << 20)
 #define LARGEST_WRITE ((size_t)1 << 30)
-#define MAX_TEMP_NAMES 1000
-
-static ms_status fail_io(ms_tensor_writer *w, const char *what, ms_error *err) {
-    return ms_fail(err, MS_IO, "%s: cannot %s: %s", w->path, what, strerror(errno));
-}
 
 static ms_status keep_failure(ms_tensor_writer *w, ms_status status) {
     if (status != MS_OK && w->failed == MS_OK)
@@ -27,7 +22,7 @@ static ms_status keep_failure(ms_tensor_writer *w, ms_status status) {
 static ms_status write_at(ms_tensor_writer *w, const unsigned char *data, size_t bytes, uint64_t offset,
                           ms_error *err) {
     while (bytes) {
-        ssize_t n = pwrite(w->fd, data, bytes < LARGEST_WRITE ? bytes : LARGEST_WRITE, (off_t)offset);
+        ssize_t n = pwrite(w->file.fd, data, bytes < LARGEST_WRITE ? bytes : LARGEST_WRITE, (off_t)offset);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -83,31 +78,9 @@ ms_status ms_out_patch(ms_tensor_writer *w, uint64_t offset, const void *data, s
     return write_at(w, data, bytes, offset, err);
 }
 
-/* Beside the final name, so that the rename stays within one file system. */
-static ms_status create_temp(ms_tensor_writer *w, ms_error *err) {
-    size_t room = strlen(w->path) + 48;
-    char *name = ms_region_alloc(&w->region, room);
-    if (!name)
-        return ms_fail_alloc(err, w->mem, room, "a file name");
-    for (int i = 0; i < MAX_TEMP_NAMES; i++) {
-        snprintf(name, room, "%s.partial-%ld-%d", w->path, (long)getpid(), i);
-        w->fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (w->fd >= 0) {
-            w->temp_path = name;
-            return MS_OK;
-        }
-        if (errno != EEXIST)
-            break;
-    }
-    return fail_io(w, "create a temporary file beside it", err);
-}
-
 static void destroy(ms_tensor_writer **writer) {
     ms_tensor_writer *w = *writer;
-    if (w->fd >= 0)
-        close(w->fd);
-    if (w->temp_path)
-        unlink(w->temp_path);
+    ms_new_file_abort(&w->file);
     ms_free(w->buffer);
     ms_free(w->crc_table);
     ms_buf_free(&w->pickle);
@@ -123,7 +96,7 @@ ms_status ms_tensor_writer_create(ms_mem *mem, const char *path, ms_tensor_forma
         return ms_fail_alloc(err, mem, sizeof(*w), "a tensor writer");
     ms_status status;
     w->mem = mem;
-    w->fd = -1;
+    w->file = MS_NEW_FILE_NONE;
     w->format = format == MS_FORMAT_TORCH ? &ms_out_torch : &ms_out_safetensors;
     w->zip64_from = 0xffffffff;
     ms_buf_init(&w->pickle, mem);
@@ -135,7 +108,7 @@ ms_status ms_tensor_writer_create(ms_mem *mem, const char *path, ms_tensor_forma
     if (!w->path || !w->buffer)
         status = ms_fail_alloc(err, mem, BUFFER_BYTES, "a tensor writer's buffer");
     else
-        status = create_temp(w, err);
+        status = ms_new_file_open(&w->file, mem, path, true, err);
     if (status != MS_OK) {
         destroy(&w);
         return status;
@@ -290,7 +263,7 @@ static ms_status start(ms_tensor_writer *w, ms_error *err) {
     MS_TRY(w->format->begin(w, err));
     /* Ask for the room now: better no space left at once than after an hour. File systems that cannot say so.
      */
-    if (fallocate(w->fd, 0, 0, (off_t)w->total_bytes) != 0 &&
+    if (fallocate(w->file.fd, 0, 0, (off_t)w->total_bytes) != 0 &&
         (errno == ENOSPC || errno == EFBIG || errno == EDQUOT))
         return ms_fail(err, MS_IO, "%s: cannot make room for %llu bytes: %s", w->path,
                        (unsigned long long)w->total_bytes, strerror(errno));
@@ -324,32 +297,6 @@ ms_status ms_tensor_writer_write(ms_tensor_writer *w, const void *data, size_t b
     return keep_failure(w, write_data(w, data, bytes, err));
 }
 
-static ms_status sync_folder(ms_tensor_writer *w, const char *folder, ms_error *err) {
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return fail_io(w, "open its folder", err);
-    /* Some file systems refuse to sync a folder (EINVAL); the file itself is safe by now. */
-    int result = fsync(fd), error = errno;
-    close(fd);
-    errno = error;
-    return result == 0 || error == EINVAL ? MS_OK : fail_io(w, "sync its folder", err);
-}
-
-static ms_status rename_and_sync(ms_tensor_writer *w, ms_error *err) {
-    char *folder = ms_region_strndup(&w->region, w->path, strlen(w->path));
-    if (!folder)
-        return ms_fail_alloc(err, w->mem, strlen(w->path), "a folder's name");
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        slash[slash == folder] = 0;
-    if (fsync(w->fd) != 0)
-        return fail_io(w, "sync", err);
-    if (rename(w->temp_path, w->path) != 0)
-        return fail_io(w, "rename the temporary file to it", err);
-    w->temp_path = NULL;
-    return sync_folder(w, slash ? folder : ".", err);
-}
-
 static ms_status finish(ms_tensor_writer *w, ms_error *err) {
     if (w->failed)
         return ms_fail(err, w->failed, "%s: the writer has failed before", w->path);
@@ -364,7 +311,7 @@ static ms_status finish(ms_tensor_writer *w, ms_error *err) {
     if (w->format->end)
         MS_TRY(w->format->end(w, err));
     MS_TRY(flush(w, err));
-    return rename_and_sync(w, err);
+    return ms_new_file_finish(&w->file, err);
 }
 
 ms_status ms_tensor_writer_finish(ms_tensor_writer **writer, ms_error *err) {

@@ -4,6 +4,7 @@
 
 #include "base/crc32.h"
 #include "base/json.h"
+#include "base/new_file.h"
 #include "base/region.h"
 #include "base/strmap.h"
 #include "weights/tensor_file.h"
@@ -41,8 +42,8 @@ extern const ms_out_format ms_out_safetensors, ms_out_torch;
 struct ms_tensor_writer {
     ms_mem *mem;
     ms_region region;
-    const char *path, *temp_path;
-    int fd;
+    const char *path;
+    ms_new_file file;
     const ms_out_format *format;
     ms_status failed; /* what the first failure was, else MS_OK */
 

@@ -257,7 +257,7 @@ static void files_round_trip(void **state) {
     temp_path(path, sizeof(path));
     snprintf(part, sizeof(part), "%s.part", path);
     unlink(path);
-    assert_ms_ok(ms_track_writer_create(NULL, path, &w, &err), &err);
+    assert_ms_ok(ms_track_writer_create(NULL, path, true, &w, &err), &err);
     for (int f = 0; f < 300; f += 3) {
         record = record_at(f, (float)f * 0.37f - 5);
         assert_ms_ok(ms_track_writer_add(w, &record, &err), &err);
@@ -280,12 +280,12 @@ static void files_round_trip(void **state) {
     assert_false(more);
     ms_track_reader_close(&r);
     unlink(path);
-    assert_ms_ok(ms_track_writer_create(NULL, path, &w, &err), &err);
+    assert_ms_ok(ms_track_writer_create(NULL, path, true, &w, &err), &err);
     ms_track_writer_abort(&w);
     assert_null(w);
     assert_int_equal(access(path, F_OK), -1);
     assert_int_equal(access(part, F_OK), -1);
-    assert_int_equal(ms_track_writer_create(NULL, "/nonexistent/x.jsonl", &w, &err), MS_IO);
+    assert_int_equal(ms_track_writer_create(NULL, "/nonexistent/x.jsonl", true, &w, &err), MS_IO);
     assert_int_equal(ms_track_reader_open(NULL, "/nonexistent/x.jsonl", &r, &err), MS_IO);
     assert_non_null(strstr(err.message, "/nonexistent/x.jsonl"));
 }
@@ -435,7 +435,7 @@ static void every_allocation_may_fail(void **state) {
         if (status == MS_OK)
             status = ms_track_reader_next(r, &record, &more, &err);
         if (status == MS_OK)
-            status = ms_track_writer_create(mem, path, &w, &err);
+            status = ms_track_writer_create(mem, path, true, &w, &err);
         if (status == MS_OK)
             status = ms_track_writer_add(w, &record, &err);
         ms_mem_fail_after(0, false);

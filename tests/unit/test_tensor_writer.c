@@ -364,7 +364,7 @@ static void a_folder_that_is_not_there(void **state) {
     ms_error err;
     assert_int_equal(ms_tensor_writer_create(NULL, in_folder("no/file"), MS_FORMAT_TORCH, &w, &err), MS_IO);
     assert_null(w);
-    assert_non_null(strstr(err.message, "no/file: cannot create a temporary file beside it: No such file"));
+    assert_non_null(strstr(err.message, "no: No such file"));
 }
 
 static void a_full_disk(void **state) {

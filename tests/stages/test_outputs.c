@@ -1,0 +1,150 @@
+/* What the commands write, and what they must never write over: their inputs, devices, pipes, other people's files. And what
+   becomes of a command when nobody reads it or the disk is full. */
+#include "test.h"
+
+#include <fcntl.h>
+
+#include "support/run_inputs.h"
+
+#define FRAMES 4
+
+/* test_file() forgets its names after some. */
+#define NAME(variable, name)                                                                                 \
+    char variable[512];                                                                                      \
+    snprintf(variable, sizeof(variable), "%s", test_file(name))
+
+/* Contents, to see that they stay. */
+static uint64_t hash_of(const char *path) {
+    uint64_t h = 1469598103934665603u;
+    int c;
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    while ((c = fgetc(f)) != EOF)
+        h = (h ^ (uint64_t)c) * 1099511628211u;
+    fclose(f);
+    return h;
+}
+
+static const char *run_line(void) {
+    static char line[2048];
+    snprintf(line, sizeof(line), "run --video %s --audio %s --track %s --model %s --frames %d --steps 1",
+             test_file("in.mkv"), test_file("in.wav"), test_file("in.jsonl"), test_file("model"), FRAMES);
+    return line;
+}
+
+static void inputs_are_never_replaced(void **state) {
+    (void)state;
+    NAME(video, "in.mkv");
+    NAME(hard, "hard.mkv");
+    NAME(soft, "soft.mkv");
+    NAME(config, "model/unet.yaml");
+    NAME(detector, "det_10g.onnx");
+    const char *nets = MS_SOURCE_DIR "/models/demo/auxiliary/models/buffalo_l";
+    char net[1024];
+    uint64_t before = hash_of(video), before_config = hash_of(config);
+    assert_int_equal(link(video, hard), 0);
+    assert_int_equal(symlink(video, soft), 0);
+    const char *const names[] = {video, hard, soft};
+    for (int i = 0; i < 3; i++) {
+        assert_run_fails(2, names[i], "detect --video %s --faces %s --frames 2 --force -o %s", video, nets,
+                         names[i]);
+        assert_run_fails(2, names[i], "%s -o %s --force", run_line(), names[i]);
+        assert_run_fails(2, names[i], "%s -o %s --force --report %s", run_line(), test_file("o.mkv"),
+                         names[i]);
+    }
+    /* The model is read too. */
+    snprintf(net, sizeof(net), "cp %s/*.onnx %s", nets, test_dir());
+    assert_int_equal(system(net), 0);
+    uint64_t before_net = hash_of(detector);
+    assert_run_fails(2, detector, "detect --video %s --faces %s --frames 2 --force -o %s", video, test_dir(),
+                     detector);
+    assert_run_fails(2, config, "%s -o %s --force --report %s", run_line(), test_file("o.mkv"), config);
+    assert_run_fails(2, config, "plan --model %s --size 320x240 --force --svg %s", test_file("model"),
+                     config);
+    assert_int_equal(hash_of(video), before);
+    assert_int_equal(hash_of(config), before_config);
+    assert_int_equal(hash_of(detector), before_net);
+}
+
+static void only_regular_files_are_written(void **state) {
+    (void)state;
+    NAME(pipe, "pipe.mkv");
+    const char *nets = MS_SOURCE_DIR "/models/demo/auxiliary/models/buffalo_l";
+    struct stat st;
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_run_fails(11, "a pipe", "detect --video %s --faces %s --frames 2 --force -o %s",
+                     test_file("in.mkv"), nets, pipe);
+    assert_run_fails(11, "a pipe", "%s -o %s --force", run_line(), pipe);
+    assert_run_fails(11, "a pipe", "%s -o %s --force --report %s", run_line(), test_file("o.mkv"), pipe);
+    assert_run_fails(11, "a pipe", "plan --model %s --size 320x240 --force --svg %s", test_file("model"),
+                     pipe);
+    assert_run_fails(11, "a pipe", "plan --model %s --size 320x240 --force --html %s", test_file("model"),
+                     pipe);
+    assert_run_fails(11, "a device", "%s -o %s --force --report /dev/null", run_line(), test_file("o.mkv"));
+    assert_int_equal(stat(pipe, &st), 0);
+    assert_true(S_ISFIFO(st.st_mode));
+    assert_int_equal(stat("/dev/null", &st), 0);
+    assert_true(S_ISCHR(st.st_mode));
+}
+
+static void other_peoples_files_stay(void **state) {
+    (void)state;
+    const char *nets = MS_SOURCE_DIR "/models/demo/auxiliary/models/buffalo_l",
+               *out = test_file("faces.jsonl"), *part = test_file("faces.jsonl.part");
+    FILE *f = fopen(part, "w");
+    assert_non_null(f);
+    fputs("mine", f);
+    fclose(f);
+    uint64_t before = hash_of(part);
+    assert_run_works("detect --video %s --faces %s --frames 2 -o %s", test_file("in.mkv"), nets, out);
+    assert_int_equal(hash_of(part), before);
+    assert_true(test_exists(out));
+}
+
+/* Both streams go into the pipe. */
+static int run_into(const char *command, const char *reader) {
+    char line[4096];
+    snprintf(line, sizeof(line), "bash -c 'set -o pipefail; MEMSAFE_HISTORY=off %s %s %s'", MS_CLI_PATH,
+             command, reader);
+    int status = system(line);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void nobody_reads(void **state) {
+    (void)state;
+    char line[3000];
+    const char *out = test_file("piped.mkv");
+    snprintf(line, sizeof(line), "%s --progress json -o %s", run_line(), out);
+    assert_int_equal(run_into(line, "2>&1 | head -n 1 >/dev/null"), 0);
+    assert_true(test_exists(out));
+    assert_int_equal(run_into("--help", "| head -n 1 >/dev/null"), 0);
+}
+
+static void a_full_disk_is_no_success(void **state) {
+    (void)state;
+    if (access("/dev/full", W_OK) != 0)
+        skip();
+    assert_int_equal(run_into("--help", ">/dev/full 2>/dev/null"), 11);
+    assert_int_equal(run_into("probe --json", ">/dev/full 2>/dev/null"), 11);
+}
+
+static int make_inputs(void **state) {
+    (void)state;
+    test_make_run_inputs(FRAMES, "160x144");
+    return 0;
+}
+
+static int clean_up(void **state) {
+    (void)state;
+    test_dir_remove();
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(inputs_are_never_replaced), cmocka_unit_test(only_regular_files_are_written),
+        cmocka_unit_test(other_peoples_files_stay),  cmocka_unit_test(nobody_reads),
+        cmocka_unit_test(a_full_disk_is_no_success),
+    };
+    return cmocka_run_group_tests(tests, make_inputs, clean_up);
+}

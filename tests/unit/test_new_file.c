@@ -1,0 +1,185 @@
+/* Files in the making: what is never replaced, and that temporary names never are somebody else's. */
+#include "test.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/new_file.h"
+#include "support/cli.h"
+
+static void put(const char *path, const char *text) {
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void assert_holds(const char *path, const char *text) {
+    char got[256] = "";
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    got[fread(got, 1, sizeof(got) - 1, f)] = 0;
+    fclose(f);
+    assert_string_equal(got, text);
+}
+
+/* Files of the test's folder. */
+static int files(void) {
+    char line[400];
+    int n = 0;
+    snprintf(line, sizeof(line), "ls -A %s | wc -l", test_dir());
+    FILE *pipe = popen(line, "r");
+    assert_int_equal(fscanf(pipe, "%d", &n), 1);
+    pclose(pipe);
+    return n;
+}
+
+static void make_socket(const char *path) {
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    snprintf(a.sun_path, sizeof(a.sun_path), "%.100s", path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    close(fd);
+}
+
+static void only_regular_files_are_replaced(void **state) {
+    (void)state;
+    ms_error err = {0};
+    const char *pipe = test_file("pipe"), *sock = test_file("sock"), *folder = test_file("folder"),
+               *link = test_file("link"), *null = test_file("null");
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    make_socket(sock);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_int_equal(symlink(pipe, link), 0);
+    assert_int_equal(symlink("/dev/null", null), 0);
+    const char *const paths[] = {pipe, sock, folder, link, null, "/dev/null"};
+    const char *const kinds[] = {"a pipe", "a socket", "a folder", "a pipe", "a device", "a device"};
+    for (int i = 0; i < 6; i++) {
+        struct stat before, after;
+        assert_int_equal(lstat(paths[i], &before), 0);
+        assert_int_equal(ms_new_file_check(paths[i], true, &err), MS_IO);
+        assert_non_null(strstr(err.message, paths[i]));
+        assert_non_null(strstr(err.message, kinds[i]));
+        assert_int_equal(ms_new_file_save(paths[i], "x", 1, true, &err), MS_IO);
+        assert_int_equal(lstat(paths[i], &after), 0);
+        assert_int_equal(before.st_ino, after.st_ino);
+    }
+    /* Something appears after the check. */
+    put(test_file("temp"), "new");
+    assert_int_equal(ms_new_file_take_name(test_file("temp"), pipe, true, &err), MS_IO);
+    assert_int_equal(ms_new_file_take_name(test_file("temp"), sock, true, &err), MS_IO);
+    assert_holds(test_file("temp"), "new");
+}
+
+static void a_file_that_is_there_stays(void **state) {
+    (void)state;
+    ms_error err = {0};
+    const char *path = test_file("out");
+    put(path, "old");
+    assert_int_equal(ms_new_file_save(path, "new", 3, false, &err), MS_IO);
+    assert_non_null(strstr(err.message, "--force"));
+    assert_holds(path, "old");
+    /* It appears while the new one is written. */
+    ms_new_file f;
+    assert_int_equal(unlink(path), 0);
+    assert_ms_ok(ms_new_file_open(&f, NULL, path, false, &err), &err);
+    assert_ms_ok(ms_new_file_write(&f, "new", 3, &err), &err);
+    put(path, "meanwhile");
+    assert_int_equal(ms_new_file_finish(&f, &err), MS_IO);
+    assert_holds(path, "meanwhile");
+    int before = files();
+    assert_ms_ok(ms_new_file_save(path, "new", 3, true, &err), &err);
+    assert_holds(path, "new");
+    assert_int_equal(files(), before);
+}
+
+static void a_dangling_link_is_a_file(void **state) {
+    (void)state;
+    ms_error err = {0};
+    const char *link = test_file("dangling"), *target = test_file("target");
+    assert_int_equal(symlink(target, link), 0);
+    assert_int_equal(ms_new_file_check(link, false, &err), MS_IO);
+    assert_ms_ok(ms_new_file_save(link, "new", 3, true, &err), &err);
+    assert_holds(link, "new");
+    assert_int_equal(access(target, F_OK), -1); /* nothing was written through it */
+}
+
+static void other_peoples_temporary_files_stay(void **state) {
+    (void)state;
+    ms_error err = {0};
+    const char *path = test_file("mine"), *victim = test_file("victim");
+    char other[600];
+    put(victim, "precious");
+    static const char *const endings[] = {".part", ".tmp", ".partial"};
+    for (int i = 0; i < 3; i++) {
+        snprintf(other, sizeof(other), "%s%s", path, endings[i]);
+        assert_int_equal(symlink(victim, other), 0);
+    }
+    snprintf(other, sizeof(other), "%s.%ld.tmp", path, (long)getpid());
+    assert_int_equal(symlink(victim, other), 0);
+    int before = files();
+    assert_ms_ok(ms_new_file_save(path, "new", 3, false, &err), &err);
+    assert_holds(victim, "precious");
+    assert_holds(path, "new");
+    assert_int_equal(files(), before + 1);
+}
+
+static void inputs_are_spared(void **state) {
+    (void)state;
+    ms_error err = {0};
+    char again[600];
+    const char *in = test_file("in"), *hard = test_file("hard"), *soft = test_file("soft");
+    put(in, "input");
+    assert_int_equal(link(in, hard), 0);
+    assert_int_equal(symlink(in, soft), 0);
+    snprintf(again, sizeof(again), "%s/../%s", test_dir(), strrchr(test_dir(), '/') + 1);
+    strcat(again, "/in");
+    const char *const names[] = {in, hard, soft, again};
+    const char *const inputs[] = {NULL, test_file("absent"), in};
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(ms_new_file_spares(names[i], "report", inputs, 3, &err), MS_INVALID_ARGUMENT);
+        assert_non_null(strstr(err.message, "report"));
+        assert_non_null(strstr(err.message, names[i]));
+    }
+    assert_ms_ok(ms_new_file_spares(test_file("other"), "report", inputs, 3, &err), &err);
+    assert_ms_ok(ms_new_file_spares(NULL, "report", inputs, 3, &err), &err);
+}
+
+static void every_allocation_can_fail(void **state) {
+    (void)state;
+    int before = files();
+    for (uint64_t n = 1;; n++) {
+        ms_mem *mem;
+        ms_new_file f;
+        assert_int_equal(ms_mem_create(0, &mem), MS_OK);
+        ms_mem_fail_after(n, true);
+        ms_status status = ms_new_file_open(&f, mem, test_file("oom"), false, NULL);
+        ms_mem_fail_after(0, false);
+        ms_new_file_abort(&f);
+        assert_int_equal(ms_mem_destroy(&mem), 0);
+        assert_int_equal(files(), before);
+        if (status == MS_OK)
+            break;
+        assert_int_equal(status, MS_HOST_MEMORY);
+        assert_true(n < 10);
+    }
+}
+
+static int clean_up(void **state) {
+    (void)state;
+    test_dir_remove();
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_regular_files_are_replaced),
+        cmocka_unit_test(a_file_that_is_there_stays),
+        cmocka_unit_test(a_dangling_link_is_a_file),
+        cmocka_unit_test(other_peoples_temporary_files_stay),
+        cmocka_unit_test(inputs_are_spared),
+        cmocka_unit_test(every_allocation_can_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, clean_up);
+}
