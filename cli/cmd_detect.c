@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/duration.h"
 #include "base/error.h"
 #include "commands.h"
 #include "demo_model.h"
@@ -29,6 +30,7 @@ static int detect_run(const void *state, char **arguments, int n_arguments) {
     detect_state s = *(const detect_state *)state;
     char demo_model[4096];
     ms_detect_report report;
+    char took[MS_DURATION_TEXT_BYTES];
     ms_error err;
     ms_error_clear(&err);
     if (cli_demo_faces(&s.p.model, s.p.faces, demo_model, sizeof(demo_model), &err) != MS_OK)
@@ -45,8 +47,9 @@ static int detect_run(const void *state, char **arguments, int n_arguments) {
     cli_progress_end(&progress);
     if (status != MS_OK)
         return cli_fail(&err);
-    printf("%s: a face in %" PRId64 " of %" PRId64 " frames, %" PRId64 " of them bridged, in %.1f s\n",
-           s.p.output, report.frames_with_face, report.frames, report.frames_interpolated, report.seconds);
+    printf("%s: a face in %" PRId64 " of %" PRId64 " frames, %" PRId64 " of them bridged, in %s\n",
+           s.p.output, report.frames_with_face, report.frames, report.frames_interpolated,
+           ms_duration_format(took, report.seconds));
     if (report.frames_lost)
         printf("  the input is damaged: %" PRId64 " of its frames could not be decoded or are not there\n",
                report.frames_lost);

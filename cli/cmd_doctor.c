@@ -1,6 +1,7 @@
 /* `memsafe doctor`: what this build can do, what is missing, and the command that mends it. */
 #include <stdio.h>
 
+#include "base/size.h"
 #include "commands.h"
 #include "device/device.h"
 #include "memory/host.h"
@@ -70,11 +71,12 @@ static int doctor_run(const void *state, char **arguments, int n_arguments) {
     (void)n_arguments;
     const doctor_state *s = state;
     ms_host host;
+    char free[MS_SIZE_TEXT_BYTES];
     ms_host_read(&host);
     int problems = check_libraries();
     check_codecs();
-    printf("Device\n  cpu                  yes      %s, %d CPUs, %s, %.1f GiB free\n", host.cpu_name,
-           host.cpus, ms_isa_name(ms_isa_detect()), (double)ms_host_free_bytes(&host) / 0x1p30);
+    printf("Device\n  cpu                  yes      %s, %d CPUs, %s, %s free\n", host.cpu_name, host.cpus,
+           ms_isa_name(ms_isa_detect()), ms_size_format(free, ms_host_free_bytes(&host)));
     ms_status model = s->model ? check_model(s) : MS_OK;
     if (problems == 0 && model == MS_OK)
         printf("Nothing is missing.\n");

@@ -5,7 +5,9 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "base/duration.h"
 #include "base/json.h"
+#include "base/size.h"
 #include "commands.h"
 #include "history_file.h"
 #include "memory/history.h"
@@ -27,16 +29,29 @@ typedef struct listing {
 
 /* ---- for people ---- */
 
-static void text_row(ms_buf *out, const char *label, double predicted, double measured) {
-    ms_buf_printf(out, "    %-10s %12.2f %12.2f", label, predicted, measured);
+static void text_row(ms_buf *out, const char *label, const char *predicted_text, const char *measured_text,
+                     double predicted, double measured) {
+    ms_buf_printf(out, "    %-10s %12s %12s", label, predicted_text, measured_text);
     if (predicted > 0)
         ms_buf_printf(out, " %8.2f", measured / predicted);
     ms_buf_printf(out, "\n");
 }
 
+static void size_row(ms_buf *out, const char *label, size_t predicted, size_t measured) {
+    char a[MS_SIZE_TEXT_BYTES], b[MS_SIZE_TEXT_BYTES];
+    text_row(out, label, ms_size_format(a, predicted), ms_size_format(b, measured), (double)predicted,
+             (double)measured);
+}
+
+static void time_row(ms_buf *out, const char *label, double predicted, double measured) {
+    char a[MS_DURATION_TEXT_BYTES], b[MS_DURATION_TEXT_BYTES];
+    text_row(out, label, ms_duration_format(a, predicted), ms_duration_format(b, measured), predicted,
+             measured);
+}
+
 static ms_status text_run(void *arg, const ms_history_run *r) {
     listing *l = arg;
-    char when[32] = "?";
+    char when[32] = "?", budget[MS_SIZE_TEXT_BYTES];
     time_t t = (time_t)r->time_s;
     struct tm tm;
     if (localtime_r(&t, &tm))
@@ -46,19 +61,16 @@ static ms_status text_run(void *arg, const ms_history_run *r) {
     ms_buf_printf(&l->out, "  %" PRId64 " frames of %dx%d to %s, faces %s; %d px, %s, %d step%s\n", r->frames,
                   r->width, r->height, r->key.codec, r->key.tracked ? "from a track" : "found",
                   r->key.resolution, r->key.precision, r->steps, r->steps == 1 ? "" : "s");
-    ms_buf_printf(&l->out, "  rung %s (%s), budget %.0f MB\n", ms_rung_name(r->rung), r->layout,
-                  (double)r->budget_bytes / 1e6);
+    ms_buf_printf(&l->out, "  rung %s (%s), budget %s\n", ms_rung_name(r->rung), r->layout,
+                  ms_size_format(budget, r->budget_bytes));
     if (r->changes)
         ms_buf_printf(&l->out, "  the layout changed %d time%s under way: its times correct nothing\n",
                       r->changes, r->changes == 1 ? "" : "s");
     ms_buf_printf(&l->out, "    %-10s %12s %12s %8s\n", "", "predicted", "measured", "ratio");
-    text_row(&l->out, "peak MB", (double)r->planned_bytes / 1e6, (double)r->peak_bytes / 1e6);
-    for (int i = 0; i < MS_STAGE_COUNT; i++) {
-        char label[32];
-        snprintf(label, sizeof(label), "%s s", ms_stage_name((ms_stage)i));
-        text_row(&l->out, label, r->predicted_s[i], r->measured_s[i]);
-    }
-    text_row(&l->out, "sum s", ms_run_sum_seconds(r->predicted_s), ms_run_sum_seconds(r->measured_s));
+    size_row(&l->out, "peak", r->planned_bytes, r->peak_bytes);
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
+        time_row(&l->out, ms_stage_name((ms_stage)i), r->predicted_s[i], r->measured_s[i]);
+    time_row(&l->out, "sum", ms_run_sum_seconds(r->predicted_s), ms_run_sum_seconds(r->measured_s));
     l->count++;
     return MS_OK;
 }
@@ -156,7 +168,7 @@ const cli_command cli_history_command = {
     .name = "history",
     .summary = "Show what earlier runs predicted and what they then took",
     .usage = "[--json] [--limit N] [--clear]",
-    .text = "Newest first. Later predictions are corrected by it. \"sum s\" is of all stages; faces and "
+    .text = "Newest first. Later predictions are corrected by it. \"sum\" is of all stages; faces and "
             "write run beside\n"
             "the rest, so a run takes less. " CLI_HISTORY_HELP,
     .options = history_options,

@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/duration.h"
 #include "base/json.h"
 #include "base/new_file.h"
+#include "base/size.h"
 #include "commands.h"
 #include "history_file.h"
 #include "models/model_files.h"
@@ -37,7 +39,8 @@ static ms_status parse_size(const char *text, int *width, int *height, ms_error 
 }
 
 static void row(const char *what, size_t bytes) {
-    printf("  %-44s %10.1f MB\n", what, (double)bytes / 1e6);
+    char size[MS_SIZE_TEXT_BYTES];
+    printf("  %-44s %10s\n", what, ms_size_format(size, bytes));
 }
 
 static void print_host(const ms_plan_report *r) {
@@ -47,6 +50,7 @@ static void print_host(const ms_plan_report *r) {
 }
 
 static void print_memory(const ms_plan_report *r) {
+    char streamed[MS_SIZE_TEXT_BYTES], weights[MS_SIZE_TEXT_BYTES];
     printf(r->host_bytes ? "Device memory at the peak\n" : "Memory at the peak\n");
     if (!r->host_bytes)
         print_host(r);
@@ -60,10 +64,11 @@ static void print_memory(const ms_plan_report *r) {
     row("arena", r->arena_bytes);
     row("peak", r->peak_bytes);
     row("budget", r->budget_bytes);
-    row("smallest budget that works", r->least_bytes);
+    printf("  %-44s %6llu MiB\n", "smallest budget that works",
+           (unsigned long long)ms_size_whole_mib(r->least_bytes));
     if (r->streamed_bytes)
-        printf("  %.0f of %.0f MB of weights are read again when they are needed\n",
-               (double)r->streamed_bytes / 1e6, (double)r->weight_bytes / 1e6);
+        printf("  %s of %s of weights are read again when they are needed\n",
+               ms_size_format(streamed, r->streamed_bytes), ms_size_format(weights, r->weight_bytes));
     if (!r->host_bytes)
         return;
     printf("Host memory besides\n");
@@ -78,11 +83,13 @@ static void print_time(const plan_state *s, const ms_plan_report *r) {
     }
     printf("Time (predicted for this machine; faces and write go on beside the rest)\n");
     double work = ms_run_sum_seconds(r->stage_s);
+    char all[MS_DURATION_TEXT_BYTES], window[MS_DURATION_TEXT_BYTES], frame[MS_DURATION_TEXT_BYTES];
     for (int i = 0; i < MS_STAGE_COUNT; i++)
-        printf("  %-16s %8.1f s %5.1f %%\n", ms_stage_name((ms_stage)i), r->stage_s[i],
+        printf("  %-16s %12s %5.1f %%\n", ms_stage_name((ms_stage)i), ms_duration_format(all, r->stage_s[i]),
                100 * r->stage_s[i] / work);
-    printf("  %-16s %8.1f s; %.1f s for each of %" PRId64 " windows of %d frames, %.2f s a frame\n", "all",
-           r->total_s, r->window_s, r->windows, r->window_frames, r->total_s / (double)s->p.frames);
+    printf("  %-16s %12s; %s for each of %" PRId64 " windows of %d frames, %s a frame\n", "all",
+           ms_duration_format(all, r->total_s), ms_duration_format(window, r->window_s), r->windows,
+           r->window_frames, ms_duration_format(frame, r->total_s / (double)s->p.frames));
 }
 
 static void print_text(const plan_state *s, const ms_plan_report *r) {
@@ -107,10 +114,11 @@ static void print_text(const plan_state *s, const ms_plan_report *r) {
     if (r->attention_parts > 1)
         printf("  attention in %d parts\n", r->attention_parts);
     print_memory(r);
+    char arena[MS_SIZE_TEXT_BYTES];
     printf("Arena\n");
     for (int i = 0; i < r->n_phases; i++)
-        printf("  %-16s %8.1f MB, %.3f x the lower bound; %d operations, %.2f TFLOP\n", r->phase[i].name,
-               (double)r->phase[i].arena_bytes / 1e6,
+        printf("  %-16s %8s, %.3f x the lower bound; %d operations, %.2f TFLOP\n", r->phase[i].name,
+               ms_size_format(arena, r->phase[i].arena_bytes),
                (double)r->phase[i].arena_bytes / (double)r->phase[i].lower_bound_bytes,
                r->phase[i].operations, r->phase[i].tflop);
     print_time(s, r);

@@ -4,19 +4,12 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "base/size.h"
 #include "device/device.h"
 #include "face/detect.h"
 #include "models/landmark106.h"
 #include "models/scrfd.h"
 #include "options.h"
-
-static const char *size_text(uint64_t bytes, char text[32]) {
-    if (bytes >= (uint64_t)1 << 30)
-        snprintf(text, 32, "%.2f GiB", (double)bytes / 0x1p30);
-    else
-        snprintf(text, 32, "%.2f MiB", (double)bytes / 0x1p20);
-    return text;
-}
 
 static uint64_t file_bytes(const char *path) {
     struct stat st;
@@ -86,7 +79,7 @@ static ms_status check_part(ms_device *dev, const ms_model_files *files, const c
     ms_weights *weights = NULL;
     ms_tensor_file *file = NULL;
     const char *prefix = "";
-    char text[32];
+    char text[MS_SIZE_TEXT_BYTES];
     int problems = 0;
     ms_status status;
     MS_GOTO(ms_weights_create(dev, &weights, err));
@@ -100,10 +93,10 @@ static ms_status check_part(ms_device *dev, const ms_model_files *files, const c
     }
     MS_GOTO(ms_checkpoint_open(NULL, path, known, &file, &prefix, err));
     printf("  %s  %s, %s\n  ", path, ms_tensor_file_format(file),
-           size_text(ms_tensor_file_bytes(file), text));
+           ms_size_format(text, ms_tensor_file_bytes(file)));
     print_types(file);
-    printf("\n  in memory: %s at fp16", size_text(ms_weights_bytes(weights, MS_F16), text));
-    printf(", %s at fp32\n", size_text(ms_weights_bytes(weights, MS_F32), text));
+    printf("\n  in memory: %s at fp16", ms_size_format(text, ms_weights_bytes(weights, MS_F16)));
+    printf(", %s at fp32\n", ms_size_format(text, ms_weights_bytes(weights, MS_F32)));
     status = ms_weights_verify(weights, file, prefix, !quick, print_problem, &problems, err);
     if (problems)
         printf("  %d tensors of %zu are wrong\n", problems, ms_weights_count(weights));
@@ -123,10 +116,12 @@ static ms_status check_faces(const ms_model_files *files, ms_error *err) {
     ms_device *dev = NULL;
     ms_scrfd *detector = NULL;
     ms_landmark106 *landmarks = NULL;
+    char detector_size[MS_SIZE_TEXT_BYTES], landmarks_size[MS_SIZE_TEXT_BYTES];
     size_t bytes;
     ms_status status;
-    printf("  %s  %.2f MiB\n  %s  %.2f MiB\n", files->detector, (double)file_bytes(files->detector) / 0x1p20,
-           files->landmarks, (double)file_bytes(files->landmarks) / 0x1p20);
+    printf("  %s  %s\n  %s  %s\n", files->detector,
+           ms_size_format(detector_size, file_bytes(files->detector)), files->landmarks,
+           ms_size_format(landmarks_size, file_bytes(files->landmarks)));
     MS_GOTO(ms_device_open(&params, &dev, err));
     MS_GOTO(ms_scrfd_open(dev, files->detector, &detector, err));
     MS_GOTO(ms_scrfd_prepare(detector, MS_DETECT_SIDE, MS_DETECT_SIDE, &bytes, err));

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/duration.h"
 #include "base/error.h"
+#include "base/size.h"
 
 enum { BUDGETS = 5, LENGTHS = 3 };
 static const double sizes_gib[BUDGETS] = {8, 16, 24, 40, 80};
@@ -35,31 +37,31 @@ static const char *batches(const ms_plan_report *r, char text[64]) {
     return text;
 }
 
-static const char *time_text(const ms_plan_report *r, char text[32]) {
+static const char *time_text(const ms_plan_report *r, char text[MS_DURATION_TEXT_BYTES]) {
     if (!fits(r))
-        snprintf(text, 32, "-");
+        snprintf(text, MS_DURATION_TEXT_BYTES, "-");
     else if (r->total_s <= 0)
-        snprintf(text, 32, "?");
-    else if (r->total_s < 120)
-        snprintf(text, 32, "%.0f s", r->total_s);
+        snprintf(text, MS_DURATION_TEXT_BYTES, "?");
     else
-        snprintf(text, 32, "%.1f min", r->total_s / 60);
+        ms_duration_format(text, r->total_s);
     return text;
 }
 
 static void text_line(double gib, const ms_plan_report r[LENGTHS]) {
     const ms_plan_report *longest = &r[LENGTHS - 1];
-    char batch[64], times[LENGTHS][32];
+    char batch[64], times[LENGTHS][MS_DURATION_TEXT_BYTES], peak[MS_SIZE_TEXT_BYTES],
+        least[MS_SIZE_TEXT_BYTES], streamed[MS_SIZE_TEXT_BYTES];
     printf("%5.0f GiB %-13s ", gib, longest->tier);
     if (!fits(longest)) {
-        printf("does not fit: needs at least %.0f MB\n", (double)longest->least_bytes / 1e6);
+        printf("does not fit: needs at least %llu MiB\n",
+               (unsigned long long)ms_size_whole_mib(longest->least_bytes));
         return;
     }
-    printf("%-13s %-19s %-9s %8.0f %8.0f %8.0f", ms_rung_name(longest->rung), batches(longest, batch),
-           longest->precision, (double)longest->peak_bytes / 1e6, (double)longest->least_bytes / 1e6,
-           (double)longest->streamed_bytes / 1e6);
+    printf("%-13s %-19s %-9s %9s %9s %9s", ms_rung_name(longest->rung), batches(longest, batch),
+           longest->precision, ms_size_format(peak, longest->peak_bytes),
+           ms_size_format(least, longest->least_bytes), ms_size_format(streamed, longest->streamed_bytes));
     for (int i = 0; i < LENGTHS; i++)
-        printf(" %10s", time_text(&r[i], times[i]));
+        printf(" %12s", time_text(&r[i], times[i]));
     printf("\n");
 }
 
@@ -83,9 +85,8 @@ ms_status cli_plan_compare(const ms_plan_params *params, bool json, ms_error *er
         for (int i = 0; i < LENGTHS; i++)
             MS_TRY(plan_one(params, sizes_gib[b], lengths[i], &reports[b][i], err));
     if (!json)
-        printf("%-9s %-13s %-13s %-19s %-9s %8s %8s %8s %10s %10s %10s\n", "memory", "tier", "rung",
-               "at a time", "weights", "peak MB", "least MB", "streamed", "50 frames", "200 frames",
-               "500 frames");
+        printf("%-9s %-13s %-13s %-19s %-9s %9s %9s %9s %12s %12s %12s\n", "memory", "tier", "rung",
+               "at a time", "weights", "peak", "least", "streamed", "50 frames", "200 frames", "500 frames");
     for (int b = 0; b < BUDGETS; b++) {
         if (json)
             json_line(sizes_gib[b], reports[b], b == 0);

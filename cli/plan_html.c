@@ -2,6 +2,8 @@
 
 #include <inttypes.h>
 
+#include "base/duration.h"
+#include "base/size.h"
 #include "pipeline/run_time.h"
 
 static const char head[] =
@@ -24,14 +26,16 @@ static void escape(ms_buf *out, const char *text) {
 }
 
 static void memory_row(ms_buf *out, const char *what, const char *why, size_t bytes, size_t whole) {
+    char size[MS_SIZE_TEXT_BYTES];
     if (bytes)
-        ms_buf_printf(out, "<tr><td>%s<td>%s<td class='n'>%.1f<td class='n'>%.0f %%</tr>\n", what, why,
-                      (double)bytes / 1e6, 100.0 * (double)bytes / (double)whole);
+        ms_buf_printf(out, "<tr><td>%s<td>%s<td class='n'>%s<td class='n'>%.0f %%</tr>\n", what, why,
+                      ms_size_format(size, bytes), 100.0 * (double)bytes / (double)whole);
 }
 
 static void sum_row(ms_buf *out, const char *what, const char *why, size_t bytes) {
-    ms_buf_printf(out, "<tr class='sum'><td>%s<td>%s<td class='n'>%.1f<td></tr>\n", what, why,
-                  (double)bytes / 1e6);
+    char size[MS_SIZE_TEXT_BYTES];
+    ms_buf_printf(out, "<tr class='sum'><td>%s<td>%s<td class='n'>%s<td></tr>\n", what, why,
+                  ms_size_format(size, bytes));
 }
 
 static void host_rows(ms_buf *out, const ms_plan_report *r, size_t whole) {
@@ -42,7 +46,7 @@ static void host_rows(ms_buf *out, const ms_plan_report *r, size_t whole) {
 }
 
 static void memory_table(ms_buf *out, const ms_plan_report *r) {
-    ms_buf_printf(out, "<h2>Where the memory goes</h2>\n<table><tr><th>part<th>what it is<th class='n'>MB"
+    ms_buf_printf(out, "<h2>Where the memory goes</h2>\n<table><tr><th>part<th>what it is<th class='n'>memory"
                        "<th class='n'>of the peak</tr>\n");
     if (!r->host_bytes)
         host_rows(out, r, r->peak_bytes);
@@ -64,7 +68,7 @@ static void memory_table(ms_buf *out, const ms_plan_report *r) {
     sum_row(out, "smallest budget that works", "on the last rung of the ladder", r->least_bytes);
     if (r->host_bytes) {
         ms_buf_printf(out, "</table>\n<h2>Besides the device, in host memory</h2>\n<table><tr><th>part"
-                           "<th>what it is<th class='n'>MB<th class='n'>of it</tr>\n");
+                           "<th>what it is<th class='n'>memory<th class='n'>of it</tr>\n");
         host_rows(out, r, r->host_bytes);
         sum_row(out, "host", "", r->host_bytes);
     }
@@ -83,30 +87,34 @@ static void time_table(ms_buf *out, const ms_plan_report *r) {
     if (r->total_s <= 0)
         return;
     ms_buf_printf(out, "<h2>Where the time goes, as predicted for this machine</h2>\n<table><tr><th>stage<th>"
-                       "what it does<th class='n'>seconds<th class='n'>of the work</tr>\n");
+                       "what it does<th class='n'>time<th class='n'>of the work</tr>\n");
     double work = ms_run_sum_seconds(r->stage_s);
+    char text[MS_DURATION_TEXT_BYTES];
     for (int i = 0; i < MS_STAGE_COUNT; i++)
-        ms_buf_printf(out, "<tr><td>%s<td>%s<td class='n'>%.1f<td class='n'>%.0f %%</tr>\n",
-                      ms_stage_name((ms_stage)i), what[i], r->stage_s[i], 100 * r->stage_s[i] / work);
+        ms_buf_printf(out, "<tr><td>%s<td>%s<td class='n'>%s<td class='n'>%.0f %%</tr>\n",
+                      ms_stage_name((ms_stage)i), what[i], ms_duration_format(text, r->stage_s[i]),
+                      100 * r->stage_s[i] / work);
     ms_buf_printf(
         out,
-        "<tr class='sum'><td>all<td>faces and write go on beside the rest<td class='n'>%.1f<td></tr>\n"
+        "<tr class='sum'><td>all<td>faces and write go on beside the rest<td class='n'>%s<td></tr>\n"
         "</table>\n",
-        r->total_s);
+        ms_duration_format(text, r->total_s));
 }
 
 static void network_table(ms_buf *out, const ms_plan_report *r) {
     ms_buf_printf(out,
                   "<h2>The networks' share of the arena</h2>\n<p>The lower bound is the most that is in use "
-                  "at once: no layout can do with less.</p>\n<table><tr><th>network<th class='n'>arena MB"
-                  "<th class='n'>lower bound MB<th class='n'>ratio<th class='n'>operations"
+                  "at once: no layout can do with less.</p>\n<table><tr><th>network<th class='n'>arena"
+                  "<th class='n'>lower bound<th class='n'>ratio<th class='n'>operations"
                   "<th class='n'>TFLOP</tr>\n");
     for (int i = 0; i < r->n_phases; i++) {
         const ms_plan_phase *p = &r->phase[i];
+        char arena[MS_SIZE_TEXT_BYTES], bound[MS_SIZE_TEXT_BYTES];
         ms_buf_printf(out,
-                      "<tr><td>%s<td class='n'>%.1f<td class='n'>%.1f<td class='n'>%.3f<td class='n'>%d"
+                      "<tr><td>%s<td class='n'>%s<td class='n'>%s<td class='n'>%.3f<td class='n'>%d"
                       "<td class='n'>%.2f</tr>\n",
-                      p->name, (double)p->arena_bytes / 1e6, (double)p->lower_bound_bytes / 1e6,
+                      p->name, ms_size_format(arena, p->arena_bytes),
+                      ms_size_format(bound, p->lower_bound_bytes),
                       (double)p->arena_bytes / (double)p->lower_bound_bytes, p->operations, p->tflop);
     }
     ms_buf_printf(out, "</table>\n");

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/decimal.h"
+
 static bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
@@ -50,13 +52,20 @@ bool ms_size_parse(const char *text, uint64_t *ret_bytes) {
 
 const char *ms_size_format(char ret_text[MS_SIZE_TEXT_BYTES], uint64_t bytes) {
     static const char units[] = "KMGT";
+    char number[MS_DECIMAL_TEXT_BYTES];
     int unit = -1;
     double value = (double)bytes;
-    for (; value >= 1024 && unit < 3; unit++)
+    for (; value >= (unit < 0 ? 1024 : 1023.5) && unit < 3; unit++)
         value /= 1024;
+    int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
     if (unit < 0)
         snprintf(ret_text, MS_SIZE_TEXT_BYTES, "%d bytes", (int)bytes);
     else
-        snprintf(ret_text, MS_SIZE_TEXT_BYTES, "%.2f %ciB", value, units[unit]);
+        snprintf(ret_text, MS_SIZE_TEXT_BYTES, "%s %ciB", ms_decimal_format(number, value, decimals),
+                 units[unit]);
     return ret_text;
+}
+
+uint64_t ms_size_whole_mib(uint64_t bytes) {
+    return (bytes >> 20) + ((bytes & 0xfffff) != 0);
 }

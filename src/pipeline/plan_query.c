@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/size.h"
 #include "face/align.h"
 #include "face/restore.h"
 #include "memory/host.h"
@@ -265,10 +266,11 @@ static ms_status choose(planning *a, size_t *ret_host_bytes, ms_error *err) {
         if (status == MS_BUDGET)
             a->plan = a->least;
         if (status == MS_BUDGET && a->p->allow_downscale && a->engine.resolution != wanted)
-            return ms_fail(err, MS_BUDGET,
-                           "a budget of %.0f MB is too small even at %d px: this run needs at least %.0f MB",
-                           floor((double)a->ask.budget_bytes / 1e6), a->engine.resolution,
-                           ceil((double)a->least.peak_bytes / 1e6));
+            return ms_fail(
+                err, MS_BUDGET,
+                "a budget of %llu MiB is too small even at %d px: this run needs at least %llu MiB",
+                (unsigned long long)a->ask.budget_bytes >> 20, a->engine.resolution,
+                (unsigned long long)ms_size_whole_mib(a->least.peak_bytes));
         return status;
     }
 }

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/size.h"
 
 #define WIDTH 1200.0
 #define HEIGHT 680.0
@@ -47,13 +48,14 @@ static double y_of(const drawing *d, double bytes) {
 
 static void band(const drawing *d, double *bytes, size_t add, const char *colour, const char *label) {
     double height = (double)add * d->bytes_to_px;
+    char size[MS_SIZE_TEXT_BYTES];
     if (add == 0)
         return;
     ms_buf_printf(d->out, "<rect x='%.1f' y='%.1f' width='%.1f' height='%.1f' fill='%s'/>\n", LEFT,
                   y_of(d, *bytes + (double)add), WIDTH, height, colour);
     if (height >= 12)
-        ms_buf_printf(d->out, "<text x='%.1f' y='%.1f'>%s: %.1f MB</text>\n", LEFT + 6,
-                      y_of(d, *bytes + (double)add / 2) + 4, label, (double)add / 1e6);
+        ms_buf_printf(d->out, "<text x='%.1f' y='%.1f'>%s: %s</text>\n", LEFT + 6,
+                      y_of(d, *bytes + (double)add / 2) + 4, label, ms_size_format(size, add));
     *bytes += (double)add;
 }
 
@@ -81,13 +83,14 @@ static box_kind kind_of(const ms_graph *g, const ms_value_info *v, int first, in
 static void box(const drawing *d, double x, double width, double base, size_t offset, size_t bytes,
                 box_kind kind, const char *title) {
     double height = (double)bytes * d->bytes_to_px;
+    char size[MS_SIZE_TEXT_BYTES];
     if (height < SMALLEST_BOX)
         return;
     /* An outline tells neighbours apart where there is room for one. */
     const char *outline = height > 3 && width > 3 ? " stroke='white' stroke-width='.5'" : "";
     ms_buf_printf(d->out, "<rect x='%.1f' y='%.2f' width='%.2f' height='%.2f' fill='%s'%s>", x,
                   y_of(d, base + (double)offset + (double)bytes), width, height, kinds[kind].colour, outline);
-    ms_buf_printf(d->out, "<title>%s: %.2f MB</title></rect>\n", title, (double)bytes / 1e6);
+    ms_buf_printf(d->out, "<title>%s: %s</title></rect>\n", title, ms_size_format(size, bytes));
 }
 
 static void draw_phase(const drawing *d, const ms_engine_phase *phase, double x, double width, double base) {
@@ -118,6 +121,7 @@ static void name_phase(const drawing *d, const ms_plan_report *r, int i, double 
                  {"denoise, cached", "a cached step"},
                  {"decode", "latents to faces"}};
     double middle = x + width / 2;
+    char size[MS_SIZE_TEXT_BYTES];
     const char *what = "";
     for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++)
         if (strcmp(known[k].name, r->phase[i].name) == 0)
@@ -128,9 +132,9 @@ static void name_phase(const drawing *d, const ms_plan_report *r, int i, double 
                   x, d->bottom + 4, x + width, d->bottom + 4, middle, d->bottom + 22, r->phase[i].name);
     ms_buf_printf(d->out,
                   "<text x='%.1f' y='%.1f' text-anchor='middle'>%s</text>\n<text x='%.1f' y='%.1f' "
-                  "text-anchor='middle'>%.0f MB</text>\n",
+                  "text-anchor='middle'>%s</text>\n",
                   middle, d->bottom + 38, what, middle, d->bottom + 54,
-                  (double)r->phase[i].arena_bytes / 1e6);
+                  ms_size_format(size, r->phase[i].arena_bytes));
 }
 
 /* Widths follow the number of operations, but every phase can be seen. */
@@ -151,11 +155,12 @@ static void draw_arena(const drawing *d, const ms_plan_report *r, const ms_engin
 /* The label stands above the line, at its left or right end. */
 static void line(const drawing *d, size_t bytes, const char *colour, bool left, const char *label) {
     double y = y_of(d, (double)bytes);
+    char size[MS_SIZE_TEXT_BYTES];
     ms_buf_printf(d->out,
                   "<line x1='%.1f' y1='%.1f' x2='%.1f' y2='%.1f' stroke='%s' stroke-width='1.5' "
-                  "stroke-dasharray='6 4'/>\n<text x='%.1f' y='%.1f' text-anchor='%s'>%s %.0f MB</text>\n",
+                  "stroke-dasharray='6 4'/>\n<text x='%.1f' y='%.1f' text-anchor='%s'>%s %s</text>\n",
                   LEFT, y, LEFT + WIDTH, y, colour, left ? LEFT + 4 : LEFT + WIDTH - 4, y - 4,
-                  left ? "start" : "end", label, (double)bytes / 1e6);
+                  left ? "start" : "end", label, ms_size_format(size, bytes));
 }
 
 static void legend(const drawing *d) {
@@ -191,14 +196,16 @@ static void headings(const drawing *d, const ms_plan_report *r) {
 }
 
 static void scale(const drawing *d, double top_bytes) {
-    double unit = 10e6;
+    double unit = 0x1p20;
+    char size[MS_SIZE_TEXT_BYTES];
     while (top_bytes / unit > 12)
-        unit *= unit == 10e6 || unit == 100e6 || unit == 1000e6 ? 2.5 : 4;
+        unit *= 2;
     for (double b = 0; b <= top_bytes; b += unit)
         ms_buf_printf(d->out,
-                      "<text x='%.1f' y='%.1f' text-anchor='end'>%.0f MB</text>\n<line x1='%.1f' y1='%.1f' "
+                      "<text x='%.1f' y='%.1f' text-anchor='end'>%s</text>\n<line x1='%.1f' y1='%.1f' "
                       "x2='%.1f' y2='%.1f' stroke='#444'/>\n",
-                      LEFT - 8, y_of(d, b) + 4, b / 1e6, LEFT - 5, y_of(d, b), LEFT, y_of(d, b));
+                      LEFT - 8, y_of(d, b) + 4, b > 0 ? ms_size_format(size, (uint64_t)b) : "0", LEFT - 5,
+                      y_of(d, b), LEFT, y_of(d, b));
 }
 
 ms_status ms_plan_draw(const ms_plan_report *r, const ms_engine *engine, char **ret_svg, ms_error *err) {
@@ -209,6 +216,7 @@ ms_status ms_plan_draw(const ms_plan_report *r, const ms_engine *engine, char **
         (double)(show_budget && r->budget_bytes > r->peak_bytes ? r->budget_bytes : r->peak_bytes) * 1.04;
     drawing d = {.out = &out, .bottom = TOP + HEIGHT, .bytes_to_px = HEIGHT / top};
     double base = 0;
+    char size[MS_SIZE_TEXT_BYTES];
     ms_buf_printf(&out,
                   "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 %.0f %.0f' font-family='sans-serif' "
                   "font-size='12'>\n<rect width='100%%' height='100%%' fill='white'/>\n",
@@ -227,15 +235,14 @@ ms_status ms_plan_draw(const ms_plan_report *r, const ms_engine *engine, char **
     ms_buf_printf(&out, "<rect x='%.1f' y='%.1f' width='%.1f' height='%.1f' fill='#f3f3f8'/>\n", LEFT,
                   y_of(&d, base + (double)r->arena_bytes), WIDTH, (double)r->arena_bytes * d.bytes_to_px);
     draw_arena(&d, r, engine, base);
-    ms_buf_printf(&out, "<text x='%.1f' y='%.1f'>arena: %.1f MB</text>\n", LEFT + 6,
-                  y_of(&d, base + (double)r->arena_bytes) + 16, (double)r->arena_bytes / 1e6);
+    ms_buf_printf(&out, "<text x='%.1f' y='%.1f'>arena: %s</text>\n", LEFT + 6,
+                  y_of(&d, base + (double)r->arena_bytes) + 16, ms_size_format(size, r->arena_bytes));
     line(&d, r->peak_bytes, "#444", true, "peak");
     if (show_budget)
         line(&d, r->budget_bytes, "#c00", false, "budget");
     else
-        ms_buf_printf(&out,
-                      "<text x='%.1f' y='%.1f' text-anchor='end'>the budget, %.0f MB, is far above</text>\n",
-                      LEFT + WIDTH - 4, TOP + 14, (double)r->budget_bytes / 1e6);
+        ms_buf_printf(&out, "<text x='%.1f' y='%.1f' text-anchor='end'>the budget, %s, is far above</text>\n",
+                      LEFT + WIDTH - 4, TOP + 14, ms_size_format(size, r->budget_bytes));
     scale(&d, top);
     ms_buf_printf(&out, "</svg>\n");
     if (out.failed) {

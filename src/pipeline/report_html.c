@@ -3,7 +3,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/duration.h"
 #include "base/error.h"
+#include "base/size.h"
 #include "pipeline/report_plot.h"
 
 typedef struct page {
@@ -161,7 +163,7 @@ static void slicing(const page *g) {
 
 static void what_it_chose(const page *g) {
     const ms_run_report *r = g->r;
-    char weights[MS_HTML_BYTES_TEXT];
+    char weights[MS_SIZE_TEXT_BYTES];
     ms_buf_printf(g->out, "<section><h2>What did it choose?</h2><p class='big'>Rung %s, ",
                   ms_rung_name(r->rung));
     ms_html_text(g->out, r->precision);
@@ -170,7 +172,7 @@ static void what_it_chose(const page *g) {
     ms_buf_printf(g->out, ". ");
     slicing(g);
     ms_buf_printf(g->out, " Faces of %d px; %s of weights.", r->resolution,
-                  ms_html_bytes(weights, (double)r->weight_bytes));
+                  ms_size_format(weights, r->weight_bytes));
     if (r->n_changes)
         ms_buf_printf(g->out, " It changed %d %s on the way.", r->n_changes,
                       r->n_changes == 1 ? "time" : "times");
@@ -186,7 +188,7 @@ static int count_fitting(const ms_run_report *r) {
 
 static void why_that_rung(const page *g) {
     const ms_run_report *r = g->r;
-    char whole[MS_HTML_BYTES_TEXT];
+    char whole[MS_SIZE_TEXT_BYTES];
     if (g->p->rung != MS_RUNG_AUTO) {
         ms_buf_printf(g->out, " The rung was asked for (--force-rung).");
         return;
@@ -197,17 +199,16 @@ static void why_that_rung(const page *g) {
                                          "began: this is the least there is."
                                        : "and this one was predicted to be the fastest.");
     if (r->n_choices && r->choice[0].whole_bytes > r->budget_bytes)
-        ms_buf_printf(g->out, " Uncut it would take %s.",
-                      ms_html_bytes(whole, (double)r->choice[0].whole_bytes));
+        ms_buf_printf(g->out, " Uncut it would take %s.", ms_size_format(whole, r->choice[0].whole_bytes));
 }
 
 static void why(const page *g) {
     const ms_run_report *r = g->r;
-    char budget[MS_HTML_BYTES_TEXT];
+    char budget[MS_SIZE_TEXT_BYTES];
     ms_buf_printf(g->out, "<section><h2>Why?</h2><p class='big'>");
     capitalised(g->out, r->tier);
     ms_buf_printf(g->out, " tier, %s</p><p>The tier follows from the memory: ",
-                  ms_html_bytes(budget, (double)r->budget_bytes));
+                  ms_size_format(budget, r->budget_bytes));
     ms_html_text(g->out, r->tier_reason);
     ms_buf_printf(g->out, ". The budget is ");
     ms_html_text(g->out, r->budget_reason);
@@ -219,7 +220,7 @@ static void why(const page *g) {
 
 static void how_close(const page *g) {
     const ms_run_report *r = g->r;
-    char a[MS_HTML_BYTES_TEXT], b[MS_HTML_BYTES_TEXT], c[MS_HTML_BYTES_TEXT];
+    char a[MS_SIZE_TEXT_BYTES], b[MS_SIZE_TEXT_BYTES], c[MS_SIZE_TEXT_BYTES], d[MS_SIZE_TEXT_BYTES];
     double peak = (double)r->peak_resident_bytes, budget = (double)r->budget_bytes,
            plan = (double)r->planned_bytes, share = percent(peak, budget);
     bool over = peak > budget;
@@ -231,8 +232,9 @@ static void how_close(const page *g) {
         g->out,
         "<p>The process held %s at most, of a budget of %s. The plan had said %s: the run stayed %s "
         "%s it.</p></section>\n",
-        ms_html_bytes(a, peak), ms_html_bytes(b, budget), ms_html_bytes(c, plan),
-        ms_html_bytes((char[MS_HTML_BYTES_TEXT]){0}, fabs(plan - peak)), peak > plan ? "above" : "below");
+        ms_size_format(a, r->peak_resident_bytes), ms_size_format(b, r->budget_bytes),
+        ms_size_format(c, r->planned_bytes), ms_size_format(d, (uint64_t)fabs(plan - peak)),
+        peak > plan ? "above" : "below");
 }
 
 static void where_time_went(const page *g) {
@@ -240,16 +242,20 @@ static void where_time_went(const page *g) {
     stage stages[MS_STAGE_COUNT];
     double sum = stages_of(r, stages);
     const stage *most = longest(stages);
+    char work[MS_DURATION_TEXT_BYTES], whole[MS_DURATION_TEXT_BYTES], frame[MS_DURATION_TEXT_BYTES],
+        window[MS_DURATION_TEXT_BYTES];
+    double model = r->stage_s[MS_STAGE_ENCODE] + r->stage_s[MS_STAGE_DENOISE] + r->stage_s[MS_STAGE_DECODE];
     ms_buf_printf(g->out,
-                  "<section><h2>Where did the time go?</h2><p class='big'>%s, %.0f %%</p><p>%.1f s of work "
-                  "for %" PRId64 " frames in %.1f s: %.2f s a frame, %.1f s a window of %d.",
-                  most->name, percent(most->seconds, sum), sum, r->frames, r->seconds,
-                  r->seconds / (double)(r->frames > 0 ? r->frames : 1),
-                  (r->stage_s[MS_STAGE_ENCODE] + r->stage_s[MS_STAGE_DENOISE] + r->stage_s[MS_STAGE_DECODE]) /
-                      (double)(r->windows > 0 ? r->windows : 1),
+                  "<section><h2>Where did the time go?</h2><p class='big'>%s, %.0f %%</p><p>%s of work "
+                  "for %" PRId64 " frames in %s: %s a frame, %s a window of %d.",
+                  most->name, percent(most->seconds, sum), ms_duration_format(work, sum), r->frames,
+                  ms_duration_format(whole, r->seconds),
+                  ms_duration_format(frame, r->seconds / (double)(r->frames > 0 ? r->frames : 1)),
+                  ms_duration_format(window, model / (double)(r->windows > 0 ? r->windows : 1)),
                   r->window_frames);
     if (!r->n_changes) /* the prediction was for the layout that it began with */
-        ms_buf_printf(g->out, " A window was predicted to take %.1f s.", r->planned_window_s);
+        ms_buf_printf(g->out, " A window was predicted to take %s.",
+                      ms_duration_format(window, r->planned_window_s));
     if (sum > 1.02 * r->seconds)
         ms_buf_printf(g->out, " Stages ran side by side.");
     ms_buf_printf(g->out, "</p></section>\n");
@@ -260,14 +266,15 @@ static void where_time_went(const page *g) {
 static void time_section(const page *g) {
     stage stages[MS_STAGE_COUNT];
     double sum = stages_of(g->r, stages), most = longest(stages)->seconds;
+    char text[MS_DURATION_TEXT_BYTES];
     ms_buf_printf(g->out, "<section><h2>Time per stage</h2>\n<table class='stages'><tbody>\n");
     for (int i = 0; i < MS_STAGE_COUNT; i++)
-        ms_buf_printf(
-            g->out,
-            "<tr><td>%s</td><td class='bar'><i style='width:%.1f%%'></i></td><td>%.2f s</td><td>%.1f "
-            "%%</td><td class='text what'>%s</td></tr>\n",
-            stages[i].name, percent(stages[i].seconds, most), stages[i].seconds,
-            percent(stages[i].seconds, sum), stages[i].what);
+        ms_buf_printf(g->out,
+                      "<tr><td>%s</td><td class='bar'><i style='width:%.1f%%'></i></td><td>%s</td><td>%.1f "
+                      "%%</td><td class='text what'>%s</td></tr>\n",
+                      stages[i].name, percent(stages[i].seconds, most),
+                      ms_duration_format(text, stages[i].seconds), percent(stages[i].seconds, sum),
+                      stages[i].what);
     ms_buf_printf(g->out, "</tbody></table></section>\n");
 }
 
@@ -285,7 +292,7 @@ static void cut_cell(ms_buf *out, const ms_run_choice *c) {
 
 static void layouts_section(const page *g) {
     const ms_run_report *r = g->r;
-    char a[MS_HTML_BYTES_TEXT], b[MS_HTML_BYTES_TEXT];
+    char a[MS_SIZE_TEXT_BYTES], b[MS_SIZE_TEXT_BYTES], window[MS_DURATION_TEXT_BYTES];
     ms_buf_printf(
         g->out,
         "<section><h2>The layouts</h2>\n<p>Each rung of the ladder gives the same bits in less memory "
@@ -298,9 +305,10 @@ static void layouts_section(const page *g) {
         ms_buf_printf(g->out, "<tr%s><td>%s%s</td><td>%d</td>", c->taken ? " class='chosen'" : "",
                       ms_rung_name(c->rung), c->taken ? " (taken)" : "", c->vae_batch);
         cut_cell(g->out, c);
-        ms_buf_printf(g->out, "<td>%s</td><td>%s</td><td>%.2f s</td><td class='%s'>%s</td></tr>\n",
-                      ms_html_bytes(a, (double)c->whole_bytes), ms_html_bytes(b, (double)c->peak_bytes),
-                      c->window_s, c->fits ? "yes" : "no", c->fits ? "yes" : "no");
+        ms_buf_printf(g->out, "<td>%s</td><td>%s</td><td>%s</td><td class='%s'>%s</td></tr>\n",
+                      ms_size_format(a, c->whole_bytes), ms_size_format(b, c->peak_bytes),
+                      ms_duration_format(window, c->window_s), c->fits ? "yes" : "no",
+                      c->fits ? "yes" : "no");
     }
     ms_buf_printf(g->out, "</tbody></table></div></section>\n");
 }
@@ -318,8 +326,9 @@ static void changes_section(const page *g) {
                 "</th><th>from then on</th><th>because</th></tr></thead><tbody>\n");
     for (int i = 0; i < r->n_changes; i++) {
         const ms_run_change *c = &r->change[i];
-        ms_buf_printf(g->out, "<tr><td>%d</td><td>%.1f s</td><td>%" PRId64 "</td><td>", i + 1, c->seconds,
-                      c->frame);
+        char at[MS_DURATION_TEXT_BYTES];
+        ms_buf_printf(g->out, "<tr><td>%d</td><td>%s</td><td>%" PRId64 "</td><td>", i + 1,
+                      ms_duration_format(at, c->seconds), c->frame);
         ms_html_text(g->out, c->level);
         ms_buf_printf(g->out, "</td><td>%s</td><td class='text'>", ms_rung_name(c->rung));
         ms_html_text(g->out, c->reason);
@@ -366,7 +375,7 @@ static void settings_section(const page *g) {
     ms_buf_printf(g->out, "<section><h2>The plan and the settings</h2>\n<dl>");
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         ms_buf_printf(g->out, "<dt>%s</dt><dd>%s</dd>\n", parts[i].name,
-                      ms_html_bytes((char[MS_HTML_BYTES_TEXT]){0}, (double)parts[i].bytes));
+                      ms_size_format((char[MS_SIZE_TEXT_BYTES]){0}, parts[i].bytes));
     ms_buf_printf(g->out, "<dt>sampler</dt><dd>%d steps, guidance %g, seed %" PRIu64 "%s</dd>\n", p->steps,
                   p->guidance, p->seed, p->deepcache ? ", DeepCache" : "");
     named(g, "video", p->video);
@@ -380,6 +389,7 @@ static void settings_section(const page *g) {
 
 static void head(const page *g) {
     const ms_run_report *r = g->r;
+    char whole[MS_DURATION_TEXT_BYTES];
     const char *title = g->p->output ? g->p->output : "frames to a sink";
     ms_buf_printf(g->out,
                   "<!DOCTYPE html>\n<html xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en\">\n<head>\n"
@@ -390,8 +400,8 @@ static void head(const page *g) {
     ms_buf_append(g->out, style, sizeof(style) - 1);
     ms_buf_printf(g->out, "</style>\n</head>\n<body>\n<main>\n<header><h1>");
     ms_html_text(g->out, title);
-    ms_buf_printf(g->out, "</h1>\n<p>%" PRId64 " frames of %dx%d at %g a second in %.1f s", r->frames,
-                  r->width, r->height, r->fps, r->seconds);
+    ms_buf_printf(g->out, "</h1>\n<p>%" PRId64 " frames of %dx%d at %g a second in %s", r->frames, r->width,
+                  r->height, r->fps, ms_duration_format(whole, r->seconds));
     if (r->frames_without_face)
         ms_buf_printf(g->out, "; %" PRId64 " without a face", r->frames_without_face);
     ms_buf_printf(g->out, "</p></header>\n");

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/size.h"
 #include "base/text.h"
 
 /* Plot coordinates; the page stretches them to the room there is, so text stands beside the drawing, not in it. */
@@ -63,27 +64,6 @@ void ms_html_text(ms_buf *out, const char *text) {
     }
 }
 
-/* Groups of three digits. */
-static void with_commas(char *ret_text, size_t room, double value, const char *unit) {
-    if (value >= 1000)
-        snprintf(ret_text, room, "%.0f,%03.0f %s", floor(value / 1000), value - floor(value / 1000) * 1000,
-                 unit);
-    else
-        snprintf(ret_text, room, "%.0f %s", value, unit);
-}
-
-const char *ms_html_bytes(char ret_text[MS_HTML_BYTES_TEXT], double bytes) {
-    if (bytes >= 10e9) {
-        double tenths = round(bytes / 1e8); /* without a decimal point of the process's locale */
-        snprintf(ret_text, MS_HTML_BYTES_TEXT, "%.0f.%.0f GB", floor(tenths / 10), fmod(tenths, 10));
-    } else if (bytes >= 1e6) {
-        with_commas(ret_text, MS_HTML_BYTES_TEXT, round(bytes / 1e6), "MB");
-    } else {
-        with_commas(ret_text, MS_HTML_BYTES_TEXT, round(bytes / 1e3), "kB");
-    }
-    return ret_text;
-}
-
 /* ---- scales ---- */
 
 typedef struct plot {
@@ -111,6 +91,13 @@ static double nice_step(double range, int steps) {
             return unit * factors[i];
     }
     return unit * 10;
+}
+
+static double nice_bytes(double range, int steps) {
+    double step = 1;
+    while (range / step > steps)
+        step *= 2;
+    return step;
 }
 
 static double charged(const ms_memory_sample *sample) {
@@ -172,25 +159,24 @@ static void level(const plot *p, const char *kind, double bytes) {
 
 /* What a pointer shows that rests on a moment. */
 static void hover(const plot *p) {
-    char text[MS_HTML_BYTES_TEXT];
+    char text[MS_SIZE_TEXT_BYTES];
     for (int i = 0; i < p->r->n_samples; i++) {
         const ms_memory_sample *s = &p->r->sample[i];
         double x = x_of(p, s->seconds);
         double next = i + 1 < p->r->n_samples ? x_of(p, s[1].seconds) : WIDTH;
         ms_buf_printf(p->out, "<rect class='hover' x='%.1f' y='0' width='%.1f' height='%.0f'><title>", x,
                       fmax(next - x, 1), HEIGHT);
-        ms_buf_printf(p->out, "%.2f s: resident %s", s->seconds,
-                      ms_html_bytes(text, (double)s->resident_bytes));
+        ms_buf_printf(p->out, "%.2f s: resident %s", s->seconds, ms_size_format(text, s->resident_bytes));
         for (int l = 0; l < MS_LEDGER_COUNT; l++)
             if (p->shown[l])
                 ms_buf_printf(p->out, ", %s %s", ms_ledger_name((ms_ledger)l),
-                              ms_html_bytes(text, (double)s->ledger_bytes[l]));
+                              ms_size_format(text, s->ledger_bytes[l]));
         ms_buf_printf(p->out, "</title></rect>\n");
     }
 }
 
 static void drawing(const plot *p) {
-    double step = nice_step(p->top_bytes, 5);
+    double step = nice_bytes(p->top_bytes, 5);
     ms_buf_printf(p->out,
                   "<svg viewBox='0 0 %.0f %.0f' preserveAspectRatio='none' role='img' aria-label='"
                   "Memory over time'>\n",
@@ -213,12 +199,12 @@ static void drawing(const plot *p) {
 
 /* Labels stand at per cent of the drawing's sides. */
 static void axes(const plot *p) {
-    char text[MS_HTML_BYTES_TEXT];
-    double step = nice_step(p->top_bytes, 5);
+    char text[MS_SIZE_TEXT_BYTES];
+    double step = nice_bytes(p->top_bytes, 5);
     ms_buf_printf(p->out, "<div class='ylabels'>");
     for (double b = 0; b < p->top_bytes; b += step)
         ms_buf_printf(p->out, "<span style='bottom:%.2f%%'>%s</span>", 100 * b / p->top_bytes,
-                      b > 0 ? ms_html_bytes(text, b) : "0");
+                      b > 0 ? ms_size_format(text, (uint64_t)b) : "0");
     ms_buf_printf(p->out, "</div>\n<div class='xlabels'>");
     step = nice_step(p->end_s, 5);
     for (double s = 0; s <= p->end_s * 1.0001; s += step)
@@ -233,9 +219,9 @@ static void flags(const plot *p) {
 }
 
 static void key(const plot *p, const char *kind, const char *name, double bytes) {
-    char text[MS_HTML_BYTES_TEXT];
+    char text[MS_SIZE_TEXT_BYTES];
     ms_buf_printf(p->out, "<li><i class='%s'></i>%s <b>%s</b></li>\n", kind, name,
-                  ms_html_bytes(text, bytes));
+                  ms_size_format(text, (uint64_t)bytes));
 }
 
 static void legend(const plot *p) {
@@ -255,15 +241,15 @@ static void legend(const plot *p) {
 }
 
 static void numbers(const plot *p) {
-    char a[MS_HTML_BYTES_TEXT], b[MS_HTML_BYTES_TEXT];
+    char a[MS_SIZE_TEXT_BYTES], b[MS_SIZE_TEXT_BYTES];
     int every = (p->r->n_samples + TABLE_ROWS - 1) / TABLE_ROWS;
     ms_buf_printf(p->out,
                   "<details><summary>The numbers</summary><div class='wide'><table><thead><tr>"
                   "<th>time</th><th>resident set</th><th>charged to ledgers</th></tr></thead><tbody>\n");
     for (int i = 0; i < p->r->n_samples; i += every)
         ms_buf_printf(p->out, "<tr><td>%.2f s</td><td>%s</td><td>%s</td></tr>\n", p->r->sample[i].seconds,
-                      ms_html_bytes(a, (double)p->r->sample[i].resident_bytes),
-                      ms_html_bytes(b, charged(&p->r->sample[i])));
+                      ms_size_format(a, p->r->sample[i].resident_bytes),
+                      ms_size_format(b, (uint64_t)charged(&p->r->sample[i])));
     ms_buf_printf(p->out, "</tbody></table></div></details>\n");
 }
 

@@ -8,11 +8,6 @@
 /* Text from outside as it may stand between tags and in attributes: valid XML whatever it is. */
 void ms_html_text(ms_buf *out, const char *text);
 
-#define MS_HTML_BYTES_TEXT 32
-
-/* "3,405 MB", "12.4 GB", "912 kB". Returns ret_text. */
-const char *ms_html_bytes(char ret_text[MS_HTML_BYTES_TEXT], double bytes);
-
 /* Memory over time: ledgers as areas, the resident set as a line, plan and budget. Nothing without two samples. */
 void ms_report_memory_plot(ms_buf *out, const ms_run_report *report);
 

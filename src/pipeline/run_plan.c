@@ -1,9 +1,9 @@
 #include "pipeline/run_plan.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/size.h"
 #include "pipeline/clip.h"
 #if MS_HAVE_FFMPEG
 #include "audio/audio_reader.h"
@@ -290,8 +290,10 @@ ms_status ms_run_plan_least(const ms_run_plan_params *params, ms_run_plan *ret_p
 static ms_status too_small(const ms_run_plan_params *params, const ms_run_rules *rules,
                            const ms_run_plan *plan, ms_error *err) {
     bool forced = params->forced != MS_RUNG_AUTO;
-    return ms_fail(err, MS_BUDGET, "a budget of %.0f MB is too small: this run needs at least %.0f MB%s%s%s",
-                   floor((double)params->budget_bytes / 1e6), ceil((double)plan->peak_bytes / 1e6),
+    return ms_fail(err, MS_BUDGET,
+                   "a budget of %llu MiB is too small: this run needs at least %llu MiB%s%s%s",
+                   (unsigned long long)params->budget_bytes >> 20,
+                   (unsigned long long)ms_size_whole_mib(plan->peak_bytes),
                    rules->offload == MS_OFFLOAD_OFF ? " while weight_offload is off" : "",
                    forced ? " on the rung " : "", forced ? ms_rung_name(params->forced) : "");
 }

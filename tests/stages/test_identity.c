@@ -150,8 +150,8 @@ static void every_profile_gives_the_same_frames(void **state) {
     }
 }
 
-/* "... needs at least N MB" */
-static int least_megabytes(const char *options) {
+/* "... needs at least N MiB" */
+static int least_mib(const char *options) {
     assert_run_fails(3, "needs at least", "run %s -o %s %s", inputs, test_file("none.mkv"), options);
     assert_false(test_exists(test_file("none.mkv")));
     return atoi(strstr(test_output, "at least") + 8);
@@ -163,18 +163,18 @@ static void every_budget_is_kept_and_gives_the_same_frames(void **state) {
     (void)state;
     char options[96];
     outcome all = run(SMALL "--force-rung full");
-    int least = least_megabytes(SMALL "--budget 1M");
-    double room = 1.1 * all.planned - 1e6 * least;
+    int least = least_mib(SMALL "--budget 1M");
+    double room = 1.1 * all.planned - 0x1p20 * least;
     uint32_t random = 12345;
     /* The program itself differs by a page or two from run to run, and the least is said in whole megabytes. */
     for (int i = 0; i < BUDGETS; i++) {
         random = random * 1664525 + 1013904223;
-        double budget = 1e6 * (least + 1) + (i ? room * (random >> 8) / 0x1p24 : 0);
+        double budget = 0x1p20 * (least + 1) + (i ? room * (random >> 8) / 0x1p24 : 0);
         snprintf(options, sizeof(options), SMALL "--threads %d --budget %.0f", 1 + i % 3, budget);
         assert_true(run(options).hash == all.hash);
     }
-    snprintf(options, sizeof(options), SMALL "--budget %lld", (long long)(least - 2) * 1000000);
-    least_megabytes(options);
+    snprintf(options, sizeof(options), SMALL "--budget %dM", least - 2);
+    least_mib(options);
 }
 
 /* The layout changes between the windows, down to the least and up again. */
@@ -186,7 +186,7 @@ static void pressure_changes_no_frame(void **state) {
         "{\"at\":1,\"level\":\"critical\"}\n",
     };
     uint64_t expected = run(SMALL).hash;
-    int least = least_megabytes(SMALL "--budget 1M");
+    int least = least_mib(SMALL "--budget 1M");
     for (int i = 0; i < 3; i++) {
         char options[600];
         FILE *f = fopen(test_file("trace.jsonl"), "w");
@@ -197,8 +197,8 @@ static void pressure_changes_no_frame(void **state) {
         assert_true(run(options).hash == expected);
         assert_non_null(strstr(test_output, "memory pressure"));
         /* With the least budget: there is no room for two layouts at once. */
-        snprintf(options, sizeof(options), SMALL "--budget %dM --pressure-trace %s",
-                 (int)((double)least * 1e6 / 0x1p20) + 2, test_file("trace.jsonl"));
+        snprintf(options, sizeof(options), SMALL "--budget %dM --pressure-trace %s", least + 2,
+                 test_file("trace.jsonl"));
         assert_true(run(options).hash == expected);
     }
     assert_run_fails(11, "no-trace", "run %s -o %s --pressure-trace %s", inputs, test_file("none.mkv"),

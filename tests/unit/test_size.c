@@ -69,14 +69,35 @@ static void writes_the_largest_unit(void **state) {
     assert_string_equal(ms_size_format(text, 1023), "1023 bytes");
     assert_string_equal(ms_size_format(text, 1024), "1.00 KiB");
     assert_string_equal(ms_size_format(text, UINT64_C(3) << 29), "1.50 GiB");
-    assert_string_equal(ms_size_format(text, UINT64_C(4096) << 40), "4096.00 TiB");
+    assert_string_equal(ms_size_format(text, UINT64_C(4096) << 40), "4096 TiB");
+}
+
+/* Three digits are enough for people, and more than that says that it is exact. */
+static void writes_three_digits(void **state) {
+    (void)state;
+    char text[MS_SIZE_TEXT_BYTES];
+    assert_string_equal(ms_size_format(text, UINT64_C(512) << 20), "512 MiB");
+    assert_string_equal(ms_size_format(text, 25276102000), "23.5 GiB");
+    assert_string_equal(ms_size_format(text, (UINT64_C(10) << 20) - 1), "10.0 MiB");
+    assert_string_equal(ms_size_format(text, (UINT64_C(100) << 20) - 1), "100 MiB");
+    assert_string_equal(ms_size_format(text, (UINT64_C(1) << 30) - 1), "1.00 GiB");
+}
+
+/* What a refusal names must be taken when it is given back. */
+static void rounds_up_to_what_is_enough(void **state) {
+    (void)state;
+    assert_true(ms_size_whole_mib(0) == 0);
+    assert_true(ms_size_whole_mib(1) == 1);
+    assert_true(ms_size_whole_mib(UINT64_C(489) << 20) == 489);
+    assert_true(ms_size_whole_mib((UINT64_C(489) << 20) + 1) == 490);
+    assert_true(ms_size_whole_mib(UINT64_MAX) == UINT64_C(1) << 44);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_what_people_write),
-        cmocka_unit_test(refuses_everything_else),
-        cmocka_unit_test(writes_the_largest_unit),
+        cmocka_unit_test(reads_what_people_write),     cmocka_unit_test(refuses_everything_else),
+        cmocka_unit_test(writes_the_largest_unit),     cmocka_unit_test(writes_three_digits),
+        cmocka_unit_test(rounds_up_to_what_is_enough),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
