@@ -1,4 +1,4 @@
-/* `memsafe run`: the whole job. */
+/* `memsafe run`: the whole job. Its options are in run_options.c. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,22 +10,11 @@
 #include "base/new_file.h"
 #include "commands.h"
 #include "demo_model.h"
-#include "fps.h"
-#include "history_file.h"
 #include "memsafe/run.h"
 #include "models/model_files.h"
 #include "notes.h"
-#include "profile_options.h"
 #include "progress.h"
-
-typedef struct run_state {
-    ms_run_params p;
-    const char *fps, *report;
-    int precision, loop, codec, audio_out, progress, rung, latents;
-    int frames, resolution, segment;
-    bool replace_report;
-    cli_profile_options profile;
-} run_state;
+#include "run_options.h"
 
 /* What the library's callbacks get. */
 typedef struct run_view {
@@ -33,10 +22,6 @@ typedef struct run_view {
     bool quiet;
     const char *demo_model; /* "" when a model was named */
 } run_view;
-
-static void run_defaults(void *state) {
-    ms_run_params_init(&((run_state *)state)->p);
-}
 
 static void report_latents(const ms_run_report *r) {
     const ms_run_latents_report *l = &r->latents;
@@ -170,7 +155,7 @@ static bool is_page(const char *path) {
     return dot && (strcasecmp(dot, ".html") == 0 || strcasecmp(dot, ".htm") == 0);
 }
 
-static ms_status write_page(const char *path, const run_state *s, const ms_run_report *r, ms_error *err) {
+static ms_status write_page(const char *path, const cli_run_state *s, const ms_run_report *r, ms_error *err) {
     char *html = NULL;
     MS_TRY(ms_run_report_html(&s->p, r, &html, err));
     ms_status status = ms_new_file_save(path, html, strlen(html), s->replace_report, err);
@@ -178,7 +163,8 @@ static ms_status write_page(const char *path, const run_state *s, const ms_run_r
     return status;
 }
 
-static ms_status write_report(const char *path, const run_state *s, const ms_run_report *r, ms_error *err) {
+static ms_status write_report(const char *path, const cli_run_state *s, const ms_run_report *r,
+                              ms_error *err) {
     ms_buf b;
     ms_buf_init(&b, NULL);
     ms_buf_printf(&b, "{\n  \"video\": ");
@@ -224,7 +210,7 @@ static ms_status write_report(const char *path, const run_state *s, const ms_run
 }
 
 /* Without a model, or all of its parts by name, the one that comes with the program. */
-static ms_status default_model(run_state *s, char *path, size_t bytes, ms_error *err) {
+static ms_status default_model(cli_run_state *s, char *path, size_t bytes, ms_error *err) {
     path[0] = 0;
     if (s->p.model || (s->p.config && s->p.unet && s->p.vae && s->p.whisper))
         return MS_OK;
@@ -235,7 +221,7 @@ static ms_status default_model(run_state *s, char *path, size_t bytes, ms_error 
 
 /* Before the run, which may take hours: a report that cannot be written, or that would replace what the run reads or
    writes. */
-static ms_status check_report(run_state *s, ms_error *err) {
+static ms_status check_report(cli_run_state *s, ms_error *err) {
     const ms_run_params *p = &s->p;
     const char *const files[] = {p->video,  p->audio, p->track, p->output,
                                  p->config, p->unet,  p->vae,   p->whisper};
@@ -251,36 +237,23 @@ static ms_status check_report(run_state *s, ms_error *err) {
     return ms_new_file_check(s->report, s->replace_report, err);
 }
 
-static int run_run(const void *state, char **arguments, int n_arguments) {
+int cli_run(const void *state, char **arguments, int n_arguments) {
     (void)arguments;
     (void)n_arguments;
-    run_state s = *(const run_state *)state;
+    cli_run_state s = *(const cli_run_state *)state;
     char demo_model[4096];
     ms_run_report report;
     ms_error err;
     ms_error_clear(&err);
     if (default_model(&s, demo_model, sizeof(demo_model), &err) != MS_OK)
         return cli_fail(&err);
-    static const ms_precision precisions[] = {MS_PRECISION_AUTO, MS_PRECISION_FP32, MS_PRECISION_FP16,
-                                              MS_PRECISION_BF16};
-    s.p.precision = precisions[s.precision];
-    s.p.loop = (ms_loop_mode)s.loop;
-    s.p.codec = (ms_output_codec)s.codec;
-    s.p.audio_output = (ms_audio_output)s.audio_out;
-    s.p.frames = s.frames;
-    s.p.segment_frames = s.segment;
-    s.p.rung = (ms_rung)s.rung;
-    s.p.latent_cache = (ms_latent_cache_mode)s.latents;
-    s.p.resolution = s.resolution;
-    s.p.history = cli_history_file();
-    if (s.fps && cli_parse_fps(s.fps, &s.p.fps_num, &s.p.fps_den, &err) != MS_OK)
+    if (cli_run_options_apply(&s, &err) != MS_OK)
         return cli_fail(&err);
     if (check_report(&s, &err) != MS_OK)
         return cli_fail(&err);
     run_view view = {.progress = cli_progress_begin((cli_progress_mode)s.progress),
                      .quiet = s.progress == CLI_PROGRESS_JSON,
                      .demo_model = demo_model};
-    s.p.profile = cli_profile_source(&s.profile);
     s.p.progress = show_progress;
     s.p.planned = show_plan;
     s.p.arg = &view;
@@ -298,98 +271,3 @@ static int run_run(const void *state, char **arguments, int n_arguments) {
         report_text(&report, s.p.output);
     return 0;
 }
-
-#define P(field) offsetof(run_state, p.field)
-
-static const cli_option run_options[] = {
-    {"video", 'v', CLI_TEXT, P(video), "FILE", "talking-head video", 0, 0},
-    {"audio", 'a', CLI_TEXT, P(audio), "FILE", "speech: any file with sound", 0, 0},
-    {"out", 'o', CLI_TEXT, P(output), "FILE", "video to write; the extension names the container", 0, 0},
-    {"model", 'm', CLI_TEXT, P(model), "DIR",
-     "model folder like the official checkpoints/ (default: the demo model)", 0, 0},
-    {"config", 0, CLI_TEXT, P(config), "FILE", "UNet config in place of the folder's unet.yaml", 0, 0},
-    {"unet", 0, CLI_TEXT, P(unet), "FILE", "UNet checkpoint in place of the folder's", 0, 0},
-    {"vae", 0, CLI_TEXT, P(vae), "PATH", "VAE folder or weights file in place of the folder's", 0, 0},
-    {"whisper", 0, CLI_TEXT, P(whisper), "FILE", "Whisper checkpoint in place of the folder's", 0, 0},
-    {"faces", 0, CLI_TEXT, P(faces), "DIR", "folder of the face nets in place of the folder's", 0, 0},
-    {"seed", 's', CLI_U64, P(seed), "N", "64-bit seed (default 1247)", 0, 0},
-    {"steps", 'n', CLI_INT, P(steps), "N", "denoising steps (default 20)", 1, 999},
-    {"guidance", 'g', CLI_NUMBER, P(guidance), "X", "guidance scale (default 1.5); 1 and less run one branch",
-     0, 100},
-    {"deepcache", 0, CLI_FLAG, P(deepcache), NULL,
-     "whole UNet on every third step only: about twice as fast, a little softer", 0, 0},
-    {"resolution", 0, CLI_INT, offsetof(run_state, resolution), "PX",
-     "side of the face (default: the model's)", 64, 2048},
-    {"precision", 0, CLI_CHOICE, offsetof(run_state, precision), "auto|fp32|fp16|bf16",
-     "storage of the weights; auto follows the machine's tier", 0, 0},
-    {"threads", 't', CLI_INT, P(threads), "N", "threads; 0 = all. The result does not depend on it", 0, 1024},
-    {"budget", 'b', CLI_BYTES, P(budget_bytes), "SIZE",
-     "memory that the process may come to hold, like 2G (default: what is free less a margin)", 0, 0},
-    {"host-budget", 0, CLI_BYTES, P(host_budget_bytes), "SIZE",
-     "the same of the host; on the CPU, where the device's memory is\nthe host's, the lesser of the two "
-     "holds",
-     0, 0},
-    {"allow-downscale", 0, CLI_FLAG, P(allow_downscale), NULL,
-     "when nothing fits, redraw the face at the largest lower resolution\nthat does (a multiple of 64, 128 "
-     "at "
-     "least) and say so",
-     0, 0},
-    CLI_PROFILE_OPTIONS(run_state, profile),
-    {"force-rung", 0, CLI_CHOICE, offsetof(run_state, rung),
-     "auto|full|batch|serial|slices|tiles|stream-part|stream-all|single-frame",
-     "how far to cut the work up (see docs/memory.md); the result does not depend on it", 0, 0},
-    {"pressure-trace", 0, CLI_TEXT, P(pressure_trace), "FILE",
-     "scripted memory pressure in place of the system's (docs/pressure.md)", 0, 0},
-    {"latent-cache", 0, CLI_CHOICE, offsetof(run_state, latents), "exact|off|lossy",
-     "keep what the encoder made of a face for when it comes again (docs/latent_cache.md)", 0, 0},
-    {"latent-cache-dir", 0, CLI_TEXT, P(latent_cache_dir), "DIR",
-     "keep it in a folder, for later runs over the same video", 0, 0},
-    {"latent-cache-size", 0, CLI_BYTES, P(latent_cache_bytes), "SIZE",
-     "most that the folder may hold, like 500M (default 2G)", 0, 0},
-    {"latent-rank", 0, CLI_INT, P(latent_rank), "PERCENT",
-     "rank of the SVD that predicts latents; 100 = no SVD (default: the tier's)", 1, 100},
-    {"track", 0, CLI_TEXT, P(track), "FILE", "read faces from JSON lines (memsafe detect writes them)", 0, 0},
-    {"face", 0, CLI_INT, P(face), "N", "follow the N-th face to appear, from 0 (default: the largest)", 0,
-     1000},
-    {"max-gap", 0, CLI_INT, P(max_gap), "N", "frames without a face that are bridged (default 12)", 0, 1000},
-    {"allow-truncated", 0, CLI_FLAG, P(allow_truncated), NULL,
-     "take a video or audio file that is cut off as far as it goes", 0, 0},
-    {"fps", 'r', CLI_TEXT, offsetof(run_state, fps), "RATE",
-     "frames a second: a number, 30000/1001, or source (default 25)", 0, 0},
-    {"loop", 0, CLI_CHOICE, offsetof(run_state, loop), "pingpong|repeat|hold|none",
-     "what to show when the audio is longer than the video", 0, 0},
-    {"frames", 0, CLI_INT, offsetof(run_state, frames), "N", "stop after so many output frames; 0 = all", 0,
-     2147483647},
-    {"codec", 'c', CLI_CHOICE, offsetof(run_state, codec), "h264|hevc|ffv1",
-     "ffv1 is lossless: the exact RGB frames", 0, 0},
-    {"crf", 'q', CLI_INT, P(crf), "N", "quality of h264 and hevc, 0 to 51, smaller is better (default 18)", 0,
-     51},
-    {"audio-out", 0, CLI_CHOICE, offsetof(run_state, audio_out), "original|speech|none",
-     "sound of the output: the given track, or the 16 kHz mono that the model heard", 0, 0},
-    {"progress", 0, CLI_CHOICE, offsetof(run_state, progress), "auto|bar|json|none",
-     "auto: a bar on a terminal, else nothing", 0, 0},
-    {"report", 0, CLI_TEXT, offsetof(run_state, report), "FILE",
-     "write what was chosen and why, memory over time and where the time went: a page for .html, else JSON",
-     0, 0},
-    {"resume", 0, CLI_FLAG, P(resume), NULL,
-     "go on with a run that was interrupted; the file comes out as from one run.\nNothing to do when it is "
-     "finished (docs/streaming.md)",
-     0, 0},
-    {"segment", 0, CLI_INT, offsetof(run_state, segment), "N",
-     "output frames that are encoded together, and at most lost by a kill (default 64)", 1, 100000},
-    {"force", 'f', CLI_FLAG, P(force), NULL,
-     "replace an existing output and report, and an unfinished run's folder", 0, 0},
-};
-
-const cli_command cli_run_command = {
-    .name = "run",
-    .summary = "Lip-sync a video to speech",
-    .usage = "--video FILE --audio FILE -o FILE [--model DIR] [OPTIONS]",
-    .text = "Frames without a usable face pass through unchanged. The output appears under its name only "
-            "when it is whole.",
-    .options = run_options,
-    .n_options = CLI_COUNT(run_options),
-    .state_bytes = sizeof(run_state),
-    .defaults = run_defaults,
-    .run = run_run,
-};

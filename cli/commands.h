@@ -21,4 +21,7 @@
 CLI_COMMAND_MAP(X)
 #undef X
 
+/* All of them, NULL-terminated. */
+extern const cli_command *const cli_commands[];
+
 #endif

@@ -12,18 +12,12 @@
 #include "commands.h"
 #include "memsafe/version.h"
 
-static const cli_command *const commands[] = {
-#define X(name) &cli_##name##_command,
-    CLI_COMMAND_MAP(X)
-#undef X
-        NULL};
-
 static void print_overview(void) {
     printf("memsafe %s: LatentSync lip sync that fits the memory it is given\n\n"
            "usage: memsafe COMMAND [OPTIONS]\n\nCommands:\n",
            MS_VERSION_TEXT);
-    for (int i = 0; commands[i]; i++)
-        printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
+    for (int i = 0; cli_commands[i]; i++)
+        printf("  %-12s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
     printf("\n`memsafe COMMAND --help` explains one.\n\nExit codes:\n");
 #define X(name, value, exit_code, text) printf("  %-3d %s\n", exit_code, text);
     MS_STATUS_MAP(X)
@@ -54,9 +48,9 @@ static int run(int argc, char **argv) {
             return 0;
         }
         char *shifted[] = {argv[2], "--help"};
-        return cli_dispatch(commands, 2, shifted);
+        return cli_dispatch(cli_commands, 2, shifted);
     }
-    return cli_dispatch(commands, argc - 1, argv + 1);
+    return cli_dispatch(cli_commands, argc - 1, argv + 1);
 }
 
 /* What was printed and could not be written (a full disk) must not look like success. Whoever closed the pipe had read

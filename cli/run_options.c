@@ -1,0 +1,122 @@
+#include "run_options.h"
+
+#include "base/error.h"
+#include "commands.h"
+#include "fps.h"
+#include "history_file.h"
+
+#define P(field) offsetof(cli_run_state, p.field)
+
+static const cli_option run_options[] = {
+    {"video", 'v', CLI_TEXT, P(video), "FILE", "talking-head video", 0, 0},
+    {"audio", 'a', CLI_TEXT, P(audio), "FILE", "speech: any file with sound", 0, 0},
+    {"out", 'o', CLI_TEXT, P(output), "FILE", "video to write; the extension names the container", 0, 0},
+    {"model", 'm', CLI_TEXT, P(model), "DIR",
+     "model folder like the official checkpoints/ (default: the demo model)", 0, 0},
+    {"config", 0, CLI_TEXT, P(config), "FILE", "UNet config in place of the folder's unet.yaml", 0, 0},
+    {"unet", 0, CLI_TEXT, P(unet), "FILE", "UNet checkpoint in place of the folder's", 0, 0},
+    {"vae", 0, CLI_TEXT, P(vae), "PATH", "VAE folder or weights file in place of the folder's", 0, 0},
+    {"whisper", 0, CLI_TEXT, P(whisper), "FILE", "Whisper checkpoint in place of the folder's", 0, 0},
+    {"faces", 0, CLI_TEXT, P(faces), "DIR", "folder of the face nets in place of the folder's", 0, 0},
+    {"seed", 's', CLI_U64, P(seed), "N", "64-bit seed (default 1247)", 0, 0},
+    {"steps", 'n', CLI_INT, P(steps), "N", "denoising steps (default 20)", 1, 999},
+    {"guidance", 'g', CLI_NUMBER, P(guidance), "X", "guidance scale (default 1.5); 1 and less run one branch",
+     0, 100},
+    {"deepcache", 0, CLI_FLAG, P(deepcache), NULL,
+     "whole UNet on every third step only: about twice as fast, a little softer", 0, 0},
+    {"resolution", 0, CLI_INT, offsetof(cli_run_state, resolution), "PX",
+     "side of the face (default: the model's)", 64, 2048},
+    {"precision", 0, CLI_CHOICE, offsetof(cli_run_state, precision), "auto|fp32|fp16|bf16",
+     "storage of the weights; auto follows the machine's tier", 0, 0},
+    {"threads", 't', CLI_INT, P(threads), "N", "threads; 0 = all. The result does not depend on it", 0, 1024},
+    {"budget", 'b', CLI_BYTES, P(budget_bytes), "SIZE",
+     "memory that the process may come to hold, like 2G (default: what is free less a margin)", 0, 0},
+    {"host-budget", 0, CLI_BYTES, P(host_budget_bytes), "SIZE",
+     "the same of the host; on the CPU, where the device's memory is\nthe host's, the lesser of the two "
+     "holds",
+     0, 0},
+    {"allow-downscale", 0, CLI_FLAG, P(allow_downscale), NULL,
+     "when nothing fits, redraw the face at the largest lower resolution\nthat does (a multiple of 64, 128 "
+     "at "
+     "least) and say so",
+     0, 0},
+    CLI_PROFILE_OPTIONS(cli_run_state, profile),
+    {"force-rung", 0, CLI_CHOICE, offsetof(cli_run_state, rung),
+     "auto|full|batch|serial|slices|tiles|stream-part|stream-all|single-frame",
+     "how far to cut the work up (see docs/memory.md); the result does not depend on it", 0, 0},
+    {"pressure-trace", 0, CLI_TEXT, P(pressure_trace), "FILE",
+     "scripted memory pressure in place of the system's (docs/pressure.md)", 0, 0},
+    {"latent-cache", 0, CLI_CHOICE, offsetof(cli_run_state, latents), "exact|off|lossy",
+     "keep what the encoder made of a face for when it comes again (docs/latent_cache.md)", 0, 0},
+    {"latent-cache-dir", 0, CLI_TEXT, P(latent_cache_dir), "DIR",
+     "keep it in a folder, for later runs over the same video", 0, 0},
+    {"latent-cache-size", 0, CLI_BYTES, P(latent_cache_bytes), "SIZE",
+     "most that the folder may hold, like 500M (default 2G)", 0, 0},
+    {"latent-rank", 0, CLI_INT, P(latent_rank), "PERCENT",
+     "rank of the SVD that predicts latents; 100 = no SVD (default: the tier's)", 1, 100},
+    {"track", 0, CLI_TEXT, P(track), "FILE", "read faces from JSON lines (memsafe detect writes them)", 0, 0},
+    {"face", 0, CLI_INT, P(face), "N", "follow the N-th face to appear, from 0 (default: the largest)", 0,
+     1000},
+    {"max-gap", 0, CLI_INT, P(max_gap), "N", "frames without a face that are bridged (default 12)", 0, 1000},
+    {"allow-truncated", 0, CLI_FLAG, P(allow_truncated), NULL,
+     "take a video or audio file that is cut off as far as it goes", 0, 0},
+    {"fps", 'r', CLI_TEXT, offsetof(cli_run_state, fps), "RATE",
+     "frames a second: a number, 30000/1001, or source (default 25)", 0, 0},
+    {"loop", 0, CLI_CHOICE, offsetof(cli_run_state, loop), "pingpong|repeat|hold|none",
+     "what to show when the audio is longer than the video", 0, 0},
+    {"frames", 0, CLI_INT, offsetof(cli_run_state, frames), "N", "stop after so many output frames; 0 = all",
+     0, 2147483647},
+    {"codec", 'c', CLI_CHOICE, offsetof(cli_run_state, codec), "h264|hevc|ffv1",
+     "ffv1 is lossless: the exact RGB frames", 0, 0},
+    {"crf", 'q', CLI_INT, P(crf), "N", "quality of h264 and hevc, 0 to 51, smaller is better (default 18)", 0,
+     51},
+    {"audio-out", 0, CLI_CHOICE, offsetof(cli_run_state, audio_out), "original|speech|none",
+     "sound of the output: the given track, or the 16 kHz mono that the model heard", 0, 0},
+    {"progress", 0, CLI_CHOICE, offsetof(cli_run_state, progress), "auto|bar|json|none",
+     "auto: a bar on a terminal, else nothing", 0, 0},
+    {"report", 0, CLI_TEXT, offsetof(cli_run_state, report), "FILE",
+     "write what was chosen and why, memory over time and where the time went: a page for .html, else JSON",
+     0, 0},
+    {"resume", 0, CLI_FLAG, P(resume), NULL,
+     "go on with a run that was interrupted; the file comes out as from one run.\nNothing to do when it is "
+     "finished (docs/streaming.md)",
+     0, 0},
+    {"segment", 0, CLI_INT, offsetof(cli_run_state, segment), "N",
+     "output frames that are encoded together, and at most lost by a kill (default 64)", 1, 100000},
+    {"force", 'f', CLI_FLAG, P(force), NULL,
+     "replace an existing output and report, and an unfinished run's folder", 0, 0},
+};
+
+static void run_defaults(void *state) {
+    ms_run_params_init(&((cli_run_state *)state)->p);
+}
+
+ms_status cli_run_options_apply(cli_run_state *s, ms_error *err) {
+    static const ms_precision precisions[] = {MS_PRECISION_AUTO, MS_PRECISION_FP32, MS_PRECISION_FP16,
+                                              MS_PRECISION_BF16};
+    s->p.precision = precisions[s->precision];
+    s->p.loop = (ms_loop_mode)s->loop;
+    s->p.codec = (ms_output_codec)s->codec;
+    s->p.audio_output = (ms_audio_output)s->audio_out;
+    s->p.frames = s->frames;
+    s->p.segment_frames = s->segment;
+    s->p.rung = (ms_rung)s->rung;
+    s->p.latent_cache = (ms_latent_cache_mode)s->latents;
+    s->p.resolution = s->resolution;
+    s->p.history = cli_history_file();
+    s->p.profile = cli_profile_source(&s->profile);
+    return s->fps ? cli_parse_fps(s->fps, &s->p.fps_num, &s->p.fps_den, err) : MS_OK;
+}
+
+const cli_command cli_run_command = {
+    .name = "run",
+    .summary = "Lip-sync a video to speech",
+    .usage = "--video FILE --audio FILE -o FILE [--model DIR] [OPTIONS]",
+    .text = "Frames without a usable face pass through unchanged. The output appears under its name only "
+            "when it is whole.",
+    .options = run_options,
+    .n_options = CLI_COUNT(run_options),
+    .state_bytes = sizeof(cli_run_state),
+    .defaults = run_defaults,
+    .run = cli_run,
+};

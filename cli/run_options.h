@@ -1,0 +1,25 @@
+/* The options of `memsafe run`: their table, and how they become the library's parameters. */
+#ifndef CLI_RUN_OPTIONS_H
+#define CLI_RUN_OPTIONS_H
+
+#include "memsafe/run.h"
+#include "options.h"
+#include "profile_options.h"
+
+/* What the table fills; it borrows from the command line. */
+typedef struct cli_run_state {
+    ms_run_params p;
+    const char *fps, *report;
+    int precision, loop, codec, audio_out, progress, rung, latents;
+    int frames, resolution, segment;
+    bool replace_report;
+    cli_profile_options profile;
+} cli_run_state;
+
+/* The command itself (cmd_run.c). */
+int cli_run(const void *state, char **arguments, int n_arguments);
+
+/* Fills s->p from what the table could not write there itself. */
+ms_status cli_run_options_apply(cli_run_state *s, ms_error *err);
+
+#endif
