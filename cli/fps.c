@@ -1,20 +1,36 @@
 #include "fps.h"
 
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
 #include <math.h>
-#include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 
+/* A whole number from 1 on that an int holds; *text moves behind it. */
+static bool take_int(const char **text, int *ret_value) {
+    char *end;
+    errno = 0;
+    long value = isdigit((unsigned char)**text) ? strtol(*text, &end, 10) : 0;
+    if (value < 1 || value > INT_MAX || errno)
+        return false;
+    *ret_value = (int)value;
+    *text = end;
+    return true;
+}
+
 ms_status cli_parse_fps(const char *text, int *ret_num, int *ret_den, ms_error *err) {
-    int num = 0, den = 0, used = 0;
+    int num = 0, den = 0;
+    const char *at = text;
     if (strcmp(text, "source") == 0) {
         *ret_num = 0;
         *ret_den = 1;
         return MS_OK;
     }
-    if (sscanf(text, "%d/%d%n", &num, &den, &used) == 2 && text[used] == 0 && num > 0 && den > 0) {
+    if (take_int(&at, &num) && *at++ == '/' && take_int(&at, &den) && *at == 0) {
         *ret_num = num;
         *ret_den = den;
         return MS_OK;

@@ -69,7 +69,9 @@ static ms_status parse_number(const cli_option *o, const char *value, double *re
 static ms_status parse_u64(const cli_option *o, const char *value, uint64_t *ret_value, ms_error *err) {
     char *end;
     errno = 0;
-    unsigned long long x = strtoull(value, &end, 0);
+    bool hex =
+        value[0] == '0' && (value[1] == 'x' || value[1] == 'X'); /* a 0 in front makes no octal number */
+    unsigned long long x = strtoull(value, &end, hex ? 16 : 10);
     if (!isdigit((unsigned char)value[0]) || *end || errno)
         return bad_value(o, value, "a whole number from 0 to 2^64 - 1", err);
     *ret_value = x;
@@ -77,7 +79,12 @@ static ms_status parse_u64(const cli_option *o, const char *value, uint64_t *ret
 }
 
 static ms_status parse_bytes(const cli_option *o, const char *value, uint64_t *ret_bytes, ms_error *err) {
-    return ms_size_parse(value, ret_bytes) ? MS_OK : bad_value(o, value, MS_SIZE_EXAMPLES, err);
+    if (!ms_size_parse(value, ret_bytes))
+        return bad_value(o, value, MS_SIZE_EXAMPLES, err);
+    if (*ret_bytes == 0)
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "--%s: %s is no memory at all; without the option the default holds", o->name, value);
+    return MS_OK;
 }
 
 static ms_status append(const cli_option *o, const char *value, cli_list *list, ms_error *err) {

@@ -16,8 +16,8 @@ typedef enum cli_type {
     CLI_TEXT,   /* const char * */
     CLI_INT,    /* int, within min..max */
     CLI_NUMBER, /* double, within min..max */
-    CLI_U64,    /* uint64_t */
-    CLI_BYTES,  /* uint64_t: 8G, 1500M, 64K, plain bytes */
+    CLI_U64,    /* uint64_t: decimal, or hexadecimal with 0x */
+    CLI_BYTES,  /* uint64_t: 8G, 1500M, 64K, plain bytes; not 0 */
     CLI_CHOICE, /* int: index into choices, separated by '|' */
     CLI_LIST,   /* cli_list: may be given several times */
 } cli_type;

@@ -46,17 +46,18 @@ typedef enum ms_ledger {
 
 typedef struct ms_mem ms_mem;
 
-/* budget_bytes: 0 = unlimited. MS_HOST_MEMORY. */
+/* budget_bytes: 0 = unlimited. MS_INVALID_ARGUMENT: ret_mem is NULL; MS_HOST_MEMORY. */
 MS_API ms_status ms_mem_create(size_t budget_bytes, ms_mem **ret_mem);
 
-/* From now on. false, and nothing changes, when more than that is held already. 0 = unlimited. */
+/* From now on. false, and nothing changes, when more than that is held already, or when mem is NULL, which has none.
+   0 = unlimited. */
 MS_API bool ms_mem_set_budget(ms_mem *mem, size_t budget_bytes);
 
 /* All blocks must have been freed; returns the number of bytes that were not (0 = clean) and nulls the
  * pointer. */
 MS_API size_t ms_mem_destroy(ms_mem **mem);
 
-/* NULL when the budget, the system or a fault injection says no. bytes == 0 gives a valid block. */
+/* NULL when the budget, the system or a fault injection says no, or ledger is none. bytes == 0 gives a valid block. */
 MS_API void *ms_alloc(ms_mem *mem, ms_ledger ledger, size_t bytes);
 
 /* count * bytes, all zero. */
@@ -65,7 +66,7 @@ MS_API void *ms_calloc(ms_mem *mem, ms_ledger ledger, size_t count, size_t bytes
 MS_API void ms_free(void *block); /* NULL does nothing */
 
 /* Charges bytes that somebody else holds on our behalf (a codec's memory, a mapped file); false when over
- * budget. */
+ * budget, when the sum would be no size_t, or ledger is none. More than was charged is not released. */
 MS_API bool ms_mem_charge(ms_mem *mem, ms_ledger ledger, size_t bytes);
 MS_API void ms_mem_release(ms_mem *mem, ms_ledger ledger, size_t bytes);
 

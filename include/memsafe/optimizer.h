@@ -141,8 +141,8 @@ MS_API ms_status ms_optimizer_explain(const ms_optimizer *optimizer, ms_task tas
                                       const ms_batch_request *request, ms_batch_answer *ret_answer,
                                       ms_error *err);
 
-/* The tier that holds, and how many frames it wants from one clean-up of caches to the next; 0 = under memory pressure
-   only. */
+/* The tier that holds ("unknown" for NULL), and how many frames it wants from one clean-up of caches to the next; 0 = under
+   memory pressure only. */
 MS_API const char *ms_optimizer_tier(const ms_optimizer *optimizer);
 MS_API int ms_optimizer_clean_up_frames(const ms_optimizer *optimizer);
 
@@ -150,7 +150,7 @@ MS_API int ms_optimizer_clean_up_frames(const ms_optimizer *optimizer);
 MS_API const char *ms_task_name(ms_task task);
 MS_API const char *ms_batch_limit_name(ms_batch_limit limit);
 
-/* False when no task has that name. */
+/* False when no task has that name, or one of them is NULL. */
 MS_API bool ms_task_find(const char *name, ms_task *ret_task);
 
 #ifdef __cplusplus

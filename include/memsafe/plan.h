@@ -34,7 +34,7 @@ typedef struct ms_plan_params {
     ms_output_codec codec;
     bool tracked;        /* faces come from a track file: no networks find them */
     const char *history; /* as ms_run_params has it */
-    /* "cpu": this machine. "dummy": a device of device_bytes that need not be here, of which sizes are known and no
+    /* "cpu", or NULL: this machine. "dummy": a device of device_bytes that need not be here, of which sizes are known and no
        times; weights, activations and buffers are the device's, the rest is the host's. */
     const char *backend;
     size_t device_bytes;
@@ -79,7 +79,7 @@ typedef struct ms_plan_report {
 } ms_plan_report;
 
 /*
- * MS_BUDGET when nothing fits; the outputs then describe the least plan all the same. ret_svg: a drawing of the memory
+ * MS_INVALID_ARGUMENT: a number or an enumeration that is none, or no params or ret_report. MS_BUDGET when nothing fits; the outputs then describe the least plan all the same. ret_svg: a drawing of the memory
  * over a window, to be freed with ms_plan_free_svg(); NULL = none wanted.
  */
 MS_API ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, char **ret_svg,

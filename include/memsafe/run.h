@@ -88,6 +88,7 @@ typedef struct ms_run_progress {
 } ms_run_progress;
 
 #define MS_RUN_MAX_SINK_FRAMES 65536
+#define MS_RUN_MAX_FRAMES INT64_C(2147483647) /* of an output that is asked for */
 
 /* Where the policy of a run comes from, each over the ones before it (docs/memory.md, "The profile"): the tier, a
    file, MEMSAFE_* variables, settings. */
@@ -123,7 +124,7 @@ typedef struct ms_run_params {
     bool deepcache;
     int resolution; /* 0 = the model's */
     ms_precision precision;
-    int threads; /* 0 = all */
+    int threads; /* 0 = all; at most four for each CPU, 16 are always allowed */
 
     ms_profile_source profile;
     /* Of memory that the process may come to hold; 0 = by the profile, else what is free now less its margin. */
@@ -141,9 +142,9 @@ typedef struct ms_run_params {
     uint64_t latent_cache_bytes;  /* most that the folder may hold; 0 = 2 GiB */
     int latent_rank;              /* 1 to 100 % of the SVD; 0 = the tier's, 100 = no SVD */
 
-    int fps_num, fps_den; /* of the output; num 0 = the video's own */
+    int fps_num, fps_den; /* of the output, 0.01 to 1000; num 0 = the video's own */
     ms_loop_mode loop;
-    int64_t frames; /* at most so many output frames; 0 = all */
+    int64_t frames; /* at most so many output frames, up to MS_RUN_MAX_FRAMES; 0 = all */
 
     ms_output_codec codec;
     int crf;

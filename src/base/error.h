@@ -39,4 +39,11 @@ static inline bool ms_is_out_of_memory(ms_status status) {
             goto fail;                                                                                       \
     } while (0)
 
+/* For what a caller of the public interface gives: the message names the function and the parameter. */
+#define MS_NEED(pointer, err)                                                                                \
+    do {                                                                                                     \
+        if (!(pointer))                                                                                      \
+            return ms_fail(err, MS_INVALID_ARGUMENT, "%s(): %s is NULL", __func__, #pointer);                \
+    } while (0)
+
 #endif

@@ -63,7 +63,7 @@ uint64_t ms_mem_fail_after(uint64_t n, bool repeat) {
     pthread_once(&env_once, read_environment);
     uint64_t now = atomic_load(&allocation_count);
     atomic_store(&fail_repeat, repeat);
-    atomic_store(&fail_at, n ? now + n : 0);
+    atomic_store(&fail_at, n && n > UINT64_MAX - now ? UINT64_MAX : n ? now + n : 0);
     return now;
 }
 
@@ -87,6 +87,7 @@ static ms_mem *resolve(ms_mem *mem) {
 }
 
 ms_status ms_mem_create(size_t budget_bytes, ms_mem **ret_mem) {
+    MS_NEED(ret_mem, NULL);
     ms_mem *mem = calloc(1, sizeof(*mem));
     if (!mem)
         return MS_HOST_MEMORY;
@@ -111,21 +112,32 @@ static void raise_peak(atomic_size_t *peak, size_t value) {
 }
 
 bool ms_mem_set_budget(ms_mem *mem, size_t budget_bytes) {
+    if (!mem)
+        return budget_bytes == 0; /* the process's has none */
     if (budget_bytes && atomic_load(&mem->current) > budget_bytes)
         return false;
     atomic_store(&mem->budget, budget_bytes);
     return true;
 }
 
+static bool is_ledger(ms_ledger ledger) {
+    return ledger >= 0 && ledger < MS_LEDGER_COUNT;
+}
+
 bool ms_mem_charge(ms_mem *mem, ms_ledger ledger, size_t bytes) {
     mem = resolve(mem);
-    size_t now = atomic_fetch_add(&mem->current, bytes) + bytes;
-    size_t budget = atomic_load(&mem->budget);
-    if (budget && now > budget) {
-        atomic_fetch_sub(&mem->current, bytes);
-        atomic_fetch_add(&mem->failures, 1);
+    if (!is_ledger(ledger))
         return false;
-    }
+    /* Compared before it is added: a sum that wraps round would be within any budget, and one that is taken back later
+       would fail other threads meanwhile. */
+    size_t before = atomic_load(&mem->current), now;
+    do {
+        size_t budget = atomic_load(&mem->budget);
+        if (__builtin_add_overflow(before, bytes, &now) || (budget && now > budget)) {
+            atomic_fetch_add(&mem->failures, 1);
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak(&mem->current, &before, now));
     raise_peak(&mem->peak, now);
     size_t part = atomic_fetch_add(&mem->ledger_current[ledger], bytes) + bytes;
     raise_peak(&mem->ledger_peak[ledger], part);
@@ -134,8 +146,13 @@ bool ms_mem_charge(ms_mem *mem, ms_ledger ledger, size_t bytes) {
 
 void ms_mem_release(ms_mem *mem, ms_ledger ledger, size_t bytes) {
     mem = resolve(mem);
-    atomic_fetch_sub(&mem->ledger_current[ledger], bytes);
-    atomic_fetch_sub(&mem->current, bytes);
+    if (!is_ledger(ledger))
+        return;
+    size_t held = atomic_load(&mem->ledger_current[ledger]), given;
+    do
+        given = bytes < held ? bytes : held; /* more than was charged would wrap round */
+    while (!atomic_compare_exchange_weak(&mem->ledger_current[ledger], &held, held - given));
+    atomic_fetch_sub(&mem->current, given);
 }
 
 static size_t round_up(size_t value, size_t to) {
@@ -171,6 +188,8 @@ static void *system_alloc(size_t total, bool mapped) {
 
 void *ms_alloc(ms_mem *mem, ms_ledger ledger, size_t bytes) {
     mem = resolve(mem);
+    if (!is_ledger(ledger))
+        return NULL;
     atomic_fetch_add(&mem->allocations, 1);
     if (injected_failure()) {
         atomic_fetch_add(&mem->failures, 1);
@@ -269,6 +288,8 @@ char *ms_asprintf(ms_mem *mem, const char *fmt, ...) {
 
 void ms_mem_get_usage(const ms_mem *mem, ms_mem_usage *ret_usage) {
     const ms_mem *m = mem ? mem : &process_mem;
+    if (!ret_usage)
+        return;
     ret_usage->budget_bytes = atomic_load(&m->budget);
     ret_usage->current_bytes = atomic_load(&m->current);
     ret_usage->peak_bytes = atomic_load(&m->peak);

@@ -16,6 +16,12 @@
 /* A kernel follows the last one within microseconds; sleeping in between costs more than this many looks. */
 #define SPIN_LOOKS 4000
 
+/* More threads than CPUs only wait for each other, and every one has workspace of its own. A few are always allowed, so that
+   what works on one machine works on a smaller one. */
+#define CPU_THREADS 4
+#define LEAST_MOST_THREADS 16
+#define MAX_THREADS 1024
+
 struct ms_pool {
     int n_threads;
     pthread_t *threads;     /* n_threads - 1 */
@@ -97,9 +103,17 @@ int ms_cpu_count(void) {
     return n > 0 ? n : 1;
 }
 
+int ms_pool_most_threads(void) {
+    int most = CPU_THREADS * ms_cpu_count();
+    return most < LEAST_MOST_THREADS ? LEAST_MOST_THREADS : most > MAX_THREADS ? MAX_THREADS : most;
+}
+
 ms_status ms_pool_create(ms_mem *mem, int n_threads, ms_pool **ret_pool, ms_error *err) {
-    if (n_threads < 0 || n_threads > 1024)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "threads must be 0 to 1024, not %d", n_threads);
+    int most = ms_pool_most_threads();
+    if (n_threads < 0 || n_threads > most)
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "threads must be 0 (all) to %d with the %d CPUs that there are, not %d", most,
+                       ms_cpu_count(), n_threads);
     if (n_threads == 0)
         n_threads = ms_cpu_count();
     ms_pool *pool = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*pool));

@@ -14,7 +14,11 @@ typedef struct ms_pool ms_pool;
 /* worker is 0 .. threads-1 and is held by no other task at the same time: it names a private workspace. */
 typedef void (*ms_task_fn)(void *arg, int64_t task, int worker);
 
-/* n_threads counts the caller's own thread; 0 = one per CPU that this process may use. */
+/* The most that a pool takes: four for each CPU, at least 16. */
+int ms_pool_most_threads(void);
+
+/* n_threads counts the caller's own thread; 0 = one per CPU that this process may use. MS_INVALID_ARGUMENT: more than
+   there may be; MS_HOST_MEMORY. */
 ms_status ms_pool_create(ms_mem *mem, int n_threads, ms_pool **ret_pool, ms_error *err);
 void ms_pool_destroy(ms_pool **pool);
 int ms_pool_threads(const ms_pool *pool);

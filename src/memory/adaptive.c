@@ -159,6 +159,8 @@ static ms_status check(const ms_adaptive_params *p, int64_t first, int64_t count
     if (first < 0 || count < 0 || first > INT64_MAX - count)
         return ms_fail(err, MS_INVALID_ARGUMENT, "%lld items from item %lld", (long long)count,
                        (long long)first);
+    if (p->task < 0 || p->task >= MS_TASK_COUNT)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "%d is no task", (int)p->task);
     if (p->max_batch < 0 || p->grow_after < 0 || p->grow_after > INT_MAX / MAX_WAIT_FACTOR / 2)
         return ms_fail(err, MS_INVALID_ARGUMENT, "max_batch %d, grow_after %d", p->max_batch, p->grow_after);
     return MS_OK;
@@ -178,6 +180,7 @@ ms_status ms_adaptive_process(const ms_adaptive_params *p, int64_t first, int64_
     if (ret_done)
         *ret_done = 0;
     ms_error_clear(err);
+    MS_NEED(p, err);
     MS_TRY(check(p, first, count, err));
     loop l = {.p = p,
               .s = state ? state : &own,

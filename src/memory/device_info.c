@@ -10,6 +10,7 @@
 ms_status ms_device_create(const ms_device_options *options, ms_device **ret_device, ms_error *err) {
     ms_device_params params = {.isa_limit = MS_ISA_COUNT - 1};
     ms_error_clear(err);
+    MS_NEED(ret_device, err);
     if (options) {
         params.backend = options->backend;
         params.mem = options->mem;
@@ -41,6 +42,12 @@ static void host_sizes(const ms_device *device, ms_device_info *info) {
 }
 
 void ms_device_get_info(const ms_device *device, ms_device_info *ret_info) {
+    if (!ret_info)
+        return;
+    if (!device) {
+        *ret_info = (ms_device_info){.backend = "", .description = ""};
+        return;
+    }
     *ret_info = (ms_device_info){.backend = device->backend->name, .description = device->description};
     if (strcmp(device->backend->name, "cpu") == 0)
         host_sizes(device, ret_info);

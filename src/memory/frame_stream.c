@@ -47,6 +47,8 @@ struct ms_frame_stream {
 };
 
 void ms_frame_stream_params_init(ms_frame_stream_params *ret_params) {
+    if (!ret_params)
+        return;
     *ret_params =
         (ms_frame_stream_params){.buffer_frames = 16, .ledger = MS_LEDGER_FRAMES, .window_frames = 1};
 }
@@ -215,7 +217,13 @@ static ms_status take_place(ms_frame_stream *s, bool wait, ms_frame *ret_frame, 
 }
 
 void ms_frame_stream_commit(ms_frame_stream *s, const ms_frame *frame) {
+    if (!s || !frame)
+        return;
     pthread_mutex_lock(&s->lock);
+    if (frame->place < s->committed || frame->place >= s->reserved) { /* reserved by nobody */
+        pthread_mutex_unlock(&s->lock);
+        return;
+    }
     place *p = place_of(s, frame->place);
     p->frame.number = frame->number;
     p->frame.bytes = frame->bytes < s->p.frame_bytes ? frame->bytes : s->p.frame_bytes;
@@ -233,6 +241,11 @@ static ms_status push(ms_frame_stream *s, bool wait, const ms_frame *given, bool
     ms_frame frame;
     bool got = false;
     ms_error_clear(err);
+    if (!s)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "a frame is pushed into no stream: it is NULL");
+    if (given->bytes && !given->data)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "frame %lld: its %zu bytes are NULL",
+                       (long long)given->number, given->bytes);
     if (given->bytes > s->p.frame_bytes)
         return ms_fail(err, MS_INVALID_ARGUMENT, "frame %lld has %zu bytes; the stream's frames have %zu",
                        (long long)given->number, given->bytes, s->p.frame_bytes);
@@ -256,6 +269,7 @@ ms_status ms_frame_stream_push(ms_frame_stream *s, int64_t number, const void *d
 
 ms_status ms_frame_stream_try_push(ms_frame_stream *s, int64_t number, const void *data, size_t bytes,
                                    bool *ret_pushed, ms_error *err) {
+    MS_NEED(ret_pushed, err);
     return push(s, false, &(ms_frame){.number = number, .data = (void *)data, .bytes = bytes}, ret_pushed,
                 err);
 }
@@ -263,6 +277,8 @@ ms_status ms_frame_stream_try_push(ms_frame_stream *s, int64_t number, const voi
 ms_status ms_frame_stream_reserve(ms_frame_stream *s, ms_frame *ret_frame, ms_error *err) {
     bool got;
     ms_error_clear(err);
+    MS_NEED(s, err);
+    MS_NEED(ret_frame, err);
     return take_place(s, true, ret_frame, &got, err);
 }
 
@@ -277,6 +293,11 @@ static ms_status pull(ms_frame_stream *s, bool wait, ms_frame *ret_frame, bool *
     ms_status status = MS_OK;
     bool got = false, waited = false;
     ms_error_clear(err);
+    if (!s || !ret_frame || !ret_got)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "a frame is pulled from a stream: %s is NULL",
+                       !s           ? "stream"
+                       : !ret_frame ? "ret_frame"
+                                    : "ret_got");
     pthread_mutex_lock(&s->lock);
     for (;;) {
         int window = s->p.process && !s->has_thread ? window_ready(s) : 0;
@@ -318,8 +339,11 @@ ms_status ms_frame_stream_try_pull(ms_frame_stream *s, ms_frame *ret_frame, bool
 }
 
 void ms_frame_stream_release(ms_frame_stream *s, const ms_frame *frame) {
+    if (!s || !frame)
+        return;
     pthread_mutex_lock(&s->lock);
-    place_of(s, frame->place)->released = true;
+    if (frame->place >= s->released && frame->place < s->pulled) /* else pulled by nobody */
+        place_of(s, frame->place)->released = true;
     while (s->released < s->pulled && place_of(s, s->released)->released)
         s->released++;
     pthread_cond_broadcast(&s->room);
@@ -329,6 +353,8 @@ void ms_frame_stream_release(ms_frame_stream *s, const ms_frame *frame) {
 /* ---- ending ---- */
 
 void ms_frame_stream_close(ms_frame_stream *s) {
+    if (!s)
+        return;
     pthread_mutex_lock(&s->lock);
     s->closed = true;
     wake_all(s);
@@ -336,6 +362,8 @@ void ms_frame_stream_close(ms_frame_stream *s) {
 }
 
 void ms_frame_stream_fail(ms_frame_stream *s, ms_status status, const ms_error *reason) {
+    if (!s)
+        return;
     pthread_mutex_lock(&s->lock);
     if (s->failed == MS_OK)
         s->input_failed = true;
@@ -344,6 +372,8 @@ void ms_frame_stream_fail(ms_frame_stream *s, ms_status status, const ms_error *
 }
 
 void ms_frame_stream_cancel(ms_frame_stream *s) {
+    if (!s)
+        return;
     pthread_mutex_lock(&s->lock);
     s->cancelled = true;
     wake_all(s);
@@ -351,6 +381,8 @@ void ms_frame_stream_cancel(ms_frame_stream *s) {
 }
 
 bool ms_frame_stream_ended(ms_frame_stream *s) {
+    if (!s)
+        return true;
     pthread_mutex_lock(&s->lock);
     bool ended =
         s->cancelled || drained(s) || (s->failed != MS_OK && !s->processing && s->pulled == s->processed);
@@ -359,6 +391,12 @@ bool ms_frame_stream_ended(ms_frame_stream *s) {
 }
 
 void ms_frame_stream_get_stats(ms_frame_stream *s, ms_frame_stream_stats *ret_stats) {
+    if (!ret_stats)
+        return;
+    if (!s) {
+        *ret_stats = (ms_frame_stream_stats){0};
+        return;
+    }
     pthread_mutex_lock(&s->lock);
     *ret_stats = (ms_frame_stream_stats){.pushed = s->committed,
                                          .processed = s->processed,
@@ -430,6 +468,8 @@ ms_status ms_frame_stream_create(const ms_frame_stream_params *params, ms_frame_
                                  ms_error *err) {
     ms_status status;
     ms_error_clear(err);
+    MS_NEED(params, err);
+    MS_NEED(ret_stream, err);
     MS_TRY(check(params, err));
     ms_frame_stream *s = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s)

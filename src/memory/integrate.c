@@ -5,7 +5,8 @@
 #define MAX_SIDE 65536
 
 void ms_integrate_params_init(ms_integrate_params *ret_params) {
-    *ret_params = (ms_integrate_params){.environment = true, .watch = true, .own_thread = true};
+    if (ret_params)
+        *ret_params = (ms_integrate_params){.environment = true, .watch = true, .own_thread = true};
 }
 
 static ms_status check(const ms_integrate_params *p, ms_error *err) {
@@ -13,6 +14,10 @@ static ms_status check(const ms_integrate_params *p, ms_error *err) {
         return ms_fail(err, MS_INVALID_ARGUMENT, "a video of %lld frames", (long long)p->video_frames);
     if (p->height < 1 || p->width < 1 || p->height > MAX_SIDE || p->width > MAX_SIDE)
         return ms_fail(err, MS_INVALID_ARGUMENT, "frames of %dx%d pixels", p->width, p->height);
+    if (p->task < 0 || p->task >= MS_TASK_COUNT)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "%d is no task", (int)p->task);
+    if (p->max_batch < 0)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "a batch of at most %d items", p->max_batch);
     if (p->window_frames < 0 || p->buffer_frames < 0)
         return ms_fail(err, MS_INVALID_ARGUMENT, "windows of %d frames in a buffer of %d", p->window_frames,
                        p->buffer_frames);
@@ -77,7 +82,9 @@ static ms_status make_stream(ms_integration *it, const ms_integrate_params *p, m
     s.mem = it->mem;
     s.frame_bytes = p->frame_bytes ? p->frame_bytes : (size_t)p->height * (size_t)p->width * 3;
     s.window_frames = p->window_frames ? p->window_frames : it->batch;
-    s.buffer_frames = p->buffer_frames ? p->buffer_frames : 2 * s.window_frames;
+    s.buffer_frames = p->buffer_frames                  ? p->buffer_frames
+                      : s.window_frames > INT32_MAX / 2 ? INT32_MAX
+                                                        : 2 * s.window_frames;
     s.process = p->process;
     s.own_thread = p->own_thread;
     s.arg = p->arg;
@@ -97,6 +104,8 @@ static ms_status attach(ms_integration *it, const ms_integrate_params *p, ms_err
 
 ms_status ms_integrate(const ms_integrate_params *params, ms_integration **ret_integration, ms_error *err) {
     ms_error_clear(err);
+    MS_NEED(params, err);
+    MS_NEED(ret_integration, err);
     MS_TRY(check(params, err));
     ms_integration *it = ms_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*it));
     if (!it)
@@ -130,10 +139,13 @@ void ms_integration_destroy(ms_integration **integration) {
 
 ms_status ms_integration_process(ms_integration *it, ms_process_fn process, int64_t *ret_done,
                                  ms_error *err) {
-    ms_adaptive_params p = it->adaptive;
-    p.process = process;
     if (ret_done)
         *ret_done = 0;
+    ms_error_clear(err);
+    MS_NEED(it, err);
+    MS_NEED(process, err);
+    ms_adaptive_params p = it->adaptive;
+    p.process = process;
     if (!it->video_frames)
         return ms_fail(err, MS_INVALID_ARGUMENT, "the video's length was not given to ms_integrate()");
     return ms_adaptive_process(&p, 0, it->video_frames, &it->state, ret_done, err);

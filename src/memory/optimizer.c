@@ -29,7 +29,7 @@ ms_field_id ms_task_field(ms_task task) {
 }
 
 bool ms_task_find(const char *name, ms_task *ret_task) {
-    for (int t = 0; t < MS_TASK_COUNT; t++) {
+    for (int t = 0; name && ret_task && t < MS_TASK_COUNT; t++) {
         if (strcmp(tasks[t].name, name) == 0) {
             *ret_task = (ms_task)t;
             return true;
@@ -44,7 +44,8 @@ const char *ms_batch_limit_name(ms_batch_limit limit) {
 }
 
 void ms_optimizer_params_init(ms_optimizer_params *ret_params) {
-    *ret_params = (ms_optimizer_params){.environment = true};
+    if (ret_params)
+        *ret_params = (ms_optimizer_params){.environment = true};
 }
 
 ms_status ms_optimizer_create_with(ms_mem *mem, const ms_profile *profile, const ms_optimizer_params *params,
@@ -63,6 +64,9 @@ ms_status ms_optimizer_create_with(ms_mem *mem, const ms_profile *profile, const
 ms_status ms_optimizer_create(const ms_optimizer_params *params, ms_optimizer **ret_optimizer,
                               ms_error *err) {
     ms_profile profile;
+    ms_error_clear(err);
+    MS_NEED(params, err);
+    MS_NEED(ret_optimizer, err);
     ms_optimizer_params p = *params;
     if (p.device && !p.device_bytes) {
         ms_device_info info;
@@ -76,8 +80,6 @@ ms_status ms_optimizer_create(const ms_optimizer_params *params, ms_optimizer **
                                 .environment = params->environment,
                                 .settings = params->settings,
                                 .n_settings = params->n_settings};
-    if (err)
-        ms_error_clear(err);
     if (!p.device_bytes)
         return ms_fail(err, MS_INVALID_ARGUMENT,
                        "the device or its nominal memory (device_bytes) is missing");
@@ -93,11 +95,11 @@ void ms_optimizer_destroy(ms_optimizer **optimizer) {
 }
 
 const char *ms_optimizer_tier(const ms_optimizer *o) {
-    return ms_tier_name(o->profile.tier);
+    return o ? ms_tier_name(o->profile.tier) : "unknown";
 }
 
 int ms_optimizer_clean_up_frames(const ms_optimizer *o) {
-    return (int)o->profile.value[MS_FIELD_CLEAN_UP_FRAMES];
+    return o ? (int)o->profile.value[MS_FIELD_CLEAN_UP_FRAMES] : 0;
 }
 
 /* ---- what a batch costs ---- */
@@ -223,8 +225,10 @@ static void lower_by_pressure(const ms_batch_request *r, ms_batch_answer *a) {
 ms_status ms_optimizer_explain(const ms_optimizer *o, ms_task task, const ms_batch_request *request,
                                ms_batch_answer *ret_answer, ms_error *err) {
     ms_batch_answer a = {0};
-    if (err)
-        ms_error_clear(err);
+    ms_error_clear(err);
+    MS_NEED(o, err);
+    MS_NEED(request, err);
+    MS_NEED(ret_answer, err);
     MS_TRY(check(task, request, err));
     find_room(o, request, &a);
     find_cap(o, task, request, &a);
@@ -239,6 +243,8 @@ ms_status ms_optimizer_get_optimal_batch_size(const ms_optimizer *o, ms_task tas
                                               const ms_batch_request *request, int *ret_batch,
                                               ms_error *err) {
     ms_batch_answer a;
+    ms_error_clear(err);
+    MS_NEED(ret_batch, err);
     MS_TRY(ms_optimizer_explain(o, task, request, &a, err));
     *ret_batch = a.batch;
     return MS_OK;

@@ -15,6 +15,7 @@ ms_status ms_pressure_watch_create(ms_mem *mem, const ms_device *device, const c
     ms_status status;
     ms_monitor_params params;
     ms_error_clear(err);
+    MS_NEED(ret_watch, err);
     ms_pressure_watch *w = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*w));
     if (!w)
         return ms_fail_alloc(err, mem, sizeof(*w), "the pressure watch");

@@ -150,8 +150,14 @@ static ms_status read_flags(loader *l) {
     const ms_profile_params *p = l->params;
     if (p->tier)
         MS_TRY(set_tier(l, "--profile", p->tier, (ms_origin){.kind = MS_ORIGIN_FLAG}));
-    for (int i = 0; i < p->n_settings; i++)
+    if (p->n_settings < 0 || (p->n_settings > 0 && !p->settings))
+        return ms_fail(l->err, MS_INVALID_ARGUMENT, "%d settings of a profile%s", p->n_settings,
+                       p->settings ? "" : ", and none is given");
+    for (int i = 0; i < p->n_settings; i++) {
+        if (!p->settings[i])
+            return ms_fail(l->err, MS_INVALID_ARGUMENT, "setting %d of a profile is NULL", i);
         MS_TRY(read_setting(l, p->settings[i]));
+    }
     set_budget(l, MS_FIELD_BUDGET, p->budget_bytes);
     set_budget(l, MS_FIELD_HOST_BUDGET, p->host_budget_bytes);
     return MS_OK;

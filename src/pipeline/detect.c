@@ -5,13 +5,28 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/new_file.h"
+#include "pipeline/params_check.h"
 
 void ms_detect_params_init(ms_detect_params *p) {
+    if (!p)
+        return;
     memset(p, 0, sizeof(*p));
     p->face = -1;
     p->max_gap = 12;
     p->fps_num = 25;
     p->fps_den = 1;
+}
+
+static ms_status check(const ms_detect_params *p, ms_error *err) {
+    if (!p->video || !p->output || (!p->model && !p->faces))
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the %s is missing",
+                       !p->video    ? "video (--video FILE)"
+                       : !p->output ? "output (-o FILE)"
+                                    : "model (--model DIR)");
+    MS_TRY(ms_check_face(p->face, err));
+    MS_TRY(ms_check_max_gap(p->max_gap, err));
+    MS_TRY(ms_check_rate(p->fps_num, p->fps_den, err));
+    return ms_check_frames(p->frames, err);
 }
 
 #if MS_HAVE_FFMPEG
@@ -94,14 +109,7 @@ static ms_status run(job *j, ms_error *err) {
     return ms_track_writer_finish(&j->writer, err);
 }
 
-ms_status ms_detect(const ms_detect_params *params, ms_detect_report *ret_report, ms_error *err) {
-    if (err)
-        ms_error_clear(err);
-    if (!params->video || !params->output || (!params->model && !params->faces))
-        return ms_fail(err, MS_INVALID_ARGUMENT, "the %s is missing",
-                       !params->video    ? "video (--video FILE)"
-                       : !params->output ? "output (-o FILE)"
-                                         : "model (--model DIR)");
+static ms_status detect(const ms_detect_params *params, ms_detect_report *ret_report, ms_error *err) {
     job j = {.p = params};
     double started = ms_now_s();
     ms_status status = run(&j, err);
@@ -121,7 +129,7 @@ ms_status ms_detect(const ms_detect_params *params, ms_detect_report *ret_report
 
 #else
 
-ms_status ms_detect(const ms_detect_params *params, ms_detect_report *ret_report, ms_error *err) {
+static ms_status detect(const ms_detect_params *params, ms_detect_report *ret_report, ms_error *err) {
     (void)params;
     (void)ret_report;
     return ms_fail(err, MS_UNSUPPORTED,
@@ -129,3 +137,10 @@ ms_status ms_detect(const ms_detect_params *params, ms_detect_report *ret_report
 }
 
 #endif
+
+ms_status ms_detect(const ms_detect_params *params, ms_detect_report *ret_report, ms_error *err) {
+    ms_error_clear(err);
+    MS_NEED(params, err);
+    MS_TRY(check(params, err));
+    return detect(params, ret_report, err);
+}

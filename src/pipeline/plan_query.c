@@ -12,6 +12,7 @@
 #include "memory/host.h"
 #include "models/synthesize.h"
 #include "pipeline/face_source.h"
+#include "pipeline/params_check.h"
 #include "pipeline/plan_svg.h"
 #include "pipeline/run_history.h"
 #include "pipeline/run_latents.h"
@@ -22,6 +23,8 @@
 
 void ms_plan_params_init(ms_plan_params *p) {
     ms_run_params run;
+    if (!p)
+        return;
     ms_run_params_init(&run);
     *p = (ms_plan_params){.profile = run.profile,
                           .shape = "latentsync-1.5",
@@ -36,17 +39,24 @@ void ms_plan_params_init(ms_plan_params *p) {
 }
 
 static bool is_elsewhere(const ms_plan_params *p) {
-    return strcmp(p->backend, "cpu") != 0;
+    return p->backend && strcmp(p->backend, "cpu") != 0;
 }
 
 static ms_status check(const ms_plan_params *p, ms_error *err) {
     if (p->width < 16 || p->height < 16 || p->width > 16384 || p->height > 16384)
         return ms_fail(err, MS_INVALID_ARGUMENT, "a picture of %dx%d: sides must be 16 to 16384", p->width,
                        p->height);
-    if (p->frames < 1)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "frames must be at least 1");
-    if (!(p->fps > 0) || p->fps > 1000)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "%g is no frame rate", p->fps);
+    if (p->frames < 1 || p->frames > MS_RUN_MAX_FRAMES)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "frames must be 1 to %lld, not %lld",
+                       (long long)MS_RUN_MAX_FRAMES, (long long)p->frames);
+    if (!(p->fps >= 0.01) || p->fps > 1000)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "%g is no frame rate: it must be 0.01 to 1000", p->fps);
+    MS_TRY(ms_check_denoising(p->steps, p->guidance, err));
+    MS_TRY(ms_check_max_gap(p->max_gap, err));
+    MS_TRY(ms_check_resolution(p->resolution, err));
+    MS_TRY(ms_check_choice("precision", (int)p->precision, MS_PRECISION_CHOICES, err));
+    MS_TRY(ms_check_choice("rung", (int)p->rung, MS_RUNG_COUNT, err));
+    MS_TRY(ms_check_choice("codec", (int)p->codec, MS_OUTPUT_CODEC_CHOICES, err));
     if (is_elsewhere(p) != (p->device_bytes != 0))
         return ms_fail(err, MS_INVALID_ARGUMENT,
                        "the back end dummy, and no other, needs to be told its memory (--device-memory 80G)");
@@ -304,13 +314,14 @@ static ms_status plan_on(planning *a, ms_device *dev, ms_plan_report *r, char **
 ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, char **ret_svg,
                       ms_error *err) {
     ms_device *dev = NULL;
+    ms_error_clear(err);
+    MS_NEED(params, err);
+    MS_NEED(ret_report, err);
     ms_device_params device = {.backend = params->backend,
                                .threads = params->threads,
                                .isa_limit = MS_ISA_COUNT - 1,
                                .memory_bytes = params->device_bytes};
     ms_plan_report report = {0};
-    if (err)
-        ms_error_clear(err);
     MS_TRY(check(params, err));
     MS_TRY(ms_device_open(&device, &dev, err));
     planning *work = ms_calloc(dev->mem, MS_LEDGER_GENERAL, 1, sizeof(*work));
@@ -327,6 +338,8 @@ ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, 
 }
 
 void ms_plan_free_svg(char **svg) {
+    if (!svg)
+        return;
     ms_free(*svg);
     *svg = NULL;
 }

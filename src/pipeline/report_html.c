@@ -427,6 +427,10 @@ static void write_page(const page *g) {
 ms_status ms_run_report_html(const ms_run_params *params, const ms_run_report *report, char **ret_html,
                              ms_error *err) {
     ms_buf out;
+    ms_error_clear(err);
+    MS_NEED(params, err);
+    MS_NEED(report, err);
+    MS_NEED(ret_html, err);
     ms_buf_init(&out, NULL);
     write_page(&(page){.out = &out, .p = params, .r = report});
     if (out.failed) {

@@ -1,12 +1,14 @@
 /* ms_run()'s parameters: defaults and checks. */
-#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/new_file.h"
+#include "pipeline/params_check.h"
 #include "pipeline/run_internal.h"
 
 void ms_run_params_init(ms_run_params *p) {
+    if (!p)
+        return;
     memset(p, 0, sizeof(*p));
     p->face = -1;
     p->max_gap = 12;
@@ -33,6 +35,15 @@ static ms_status check_files(const ms_run_params *p, ms_error *err) {
     return ms_new_file_spares(p->output, "output", inputs, sizeof(inputs) / sizeof(inputs[0]), err);
 }
 
+static ms_status check_choices(const ms_run_params *p, ms_error *err) {
+    MS_TRY(ms_check_choice("precision", (int)p->precision, MS_PRECISION_CHOICES, err));
+    MS_TRY(ms_check_choice("rung", (int)p->rung, MS_RUNG_COUNT, err));
+    MS_TRY(ms_check_choice("latent cache", (int)p->latent_cache, MS_LATENT_CACHE_CHOICES, err));
+    MS_TRY(ms_check_choice("loop mode", (int)p->loop, MS_LOOP_MODE_CHOICES, err));
+    MS_TRY(ms_check_choice("codec", (int)p->codec, MS_OUTPUT_CODEC_CHOICES, err));
+    return ms_check_choice("audio output", (int)p->audio_output, MS_AUDIO_OUTPUT_CHOICES, err);
+}
+
 static ms_status check(const ms_run_params *p, ms_error *err) {
     bool output = p->output || p->frame_sink;
     if (!p->video || !p->audio || !output)
@@ -43,20 +54,15 @@ static ms_status check(const ms_run_params *p, ms_error *err) {
     if (!p->model && !(p->config && p->unet && p->vae && p->whisper && (p->faces || p->track)))
         return ms_fail(err, MS_INVALID_ARGUMENT, "no model was named (--model DIR)");
     MS_TRY(check_files(p, err));
-    if (p->steps < 1 || p->steps > 999)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "steps must be 1 to 999, not %d", p->steps);
-    if (!isfinite(p->guidance) || p->guidance < 0 || p->guidance > 100)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "guidance must be 0 to 100, not %g", p->guidance);
-    if (p->max_gap < 0 || p->max_gap > 1000)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "max-gap must be 0 to 1000 frames, not %d", p->max_gap);
-    if (p->face < -1)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "face must be a track's number from 0, not %d", p->face);
-    if (p->fps_num < 0 || (p->fps_num > 0 && p->fps_den < 1))
-        return ms_fail(err, MS_INVALID_ARGUMENT, "%d/%d is no frame rate", p->fps_num, p->fps_den);
+    MS_TRY(ms_check_denoising(p->steps, p->guidance, err));
+    MS_TRY(ms_check_max_gap(p->max_gap, err));
+    MS_TRY(ms_check_face(p->face, err));
+    MS_TRY(ms_check_rate(p->fps_num, p->fps_den, err));
+    MS_TRY(ms_check_frames(p->frames, err));
+    MS_TRY(ms_check_resolution(p->resolution, err));
+    MS_TRY(check_choices(p, err));
     if (p->crf < 0 || p->crf > 51)
         return ms_fail(err, MS_INVALID_ARGUMENT, "crf must be 0 to 51, not %d", p->crf);
-    if (p->rung < 0 || p->rung >= MS_RUNG_COUNT)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "rung %d is none of the ladder's", (int)p->rung);
     if (p->segment_frames < 0 || p->segment_frames > 100000)
         return ms_fail(err, MS_INVALID_ARGUMENT, "a segment must have 1 to 100000 frames, not %lld",
                        (long long)p->segment_frames);
@@ -76,14 +82,12 @@ static ms_status check(const ms_run_params *p, ms_error *err) {
         return ms_fail(
             err, MS_INVALID_ARGUMENT,
             "a job whose resolution follows the memory cannot be resumed: name it with --resolution");
-    if (p->frames < 0)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "frames must not be negative");
     return MS_OK;
 }
 
 ms_status ms_run(const ms_run_params *params, ms_run_report *ret_report, ms_error *err) {
-    if (err)
-        ms_error_clear(err);
+    ms_error_clear(err);
+    MS_NEED(params, err);
     MS_TRY(check(params, err));
 #if MS_HAVE_FFMPEG
     return ms_run_media(params, ret_report, err);

@@ -104,6 +104,8 @@ static void destroy(ms_run_stream *s) {
 ms_status ms_run_stream_open(const ms_run_params *params, int buffer_frames, ms_run_stream **ret_stream,
                              ms_error *err) {
     ms_error_clear(err);
+    MS_NEED(params, err);
+    MS_NEED(ret_stream, err);
     if (buffer_frames < 1 || buffer_frames > MS_RUN_MAX_SINK_FRAMES)
         return ms_fail(err, MS_INVALID_ARGUMENT, "a buffer of %d frames; it must be 1 to %d", buffer_frames,
                        MS_RUN_MAX_SINK_FRAMES);
@@ -149,6 +151,11 @@ ms_status ms_run_stream_pull(ms_run_stream *s, ms_run_frame *ret_frame, bool *re
     ms_frame frame;
     bool got = false;
     ms_error_clear(err);
+    if (!s || !ret_frame || !ret_got)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "a frame is pulled from a run: %s is NULL",
+                       !s           ? "stream"
+                       : !ret_frame ? "ret_frame"
+                                    : "ret_got");
     ms_frame_stream *frames = wait_for_frames(s, &status, err);
     if (frames)
         status = ms_frame_stream_pull(frames, &frame, &got, err);
@@ -165,10 +172,17 @@ ms_status ms_run_stream_pull(ms_run_stream *s, ms_run_frame *ret_frame, bool *re
 }
 
 void ms_run_stream_release(ms_run_stream *s, const ms_run_frame *frame) {
-    ms_frame_stream_release(s->frames, &(ms_frame){.number = frame->number, .place = frame->place});
+    if (!s || !frame)
+        return;
+    pthread_mutex_lock(&s->lock);
+    ms_frame_stream *frames = s->frames; /* NULL before the first frame: nothing can have been pulled */
+    pthread_mutex_unlock(&s->lock);
+    ms_frame_stream_release(frames, &(ms_frame){.number = frame->number, .place = frame->place});
 }
 
 void ms_run_stream_cancel(ms_run_stream *s) {
+    if (!s)
+        return;
     pthread_mutex_lock(&s->lock);
     s->cancelled = true;
     if (s->frames)

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "pipeline/params_check.h"
 
 void ms_score_params_init(ms_score_params *p) {
     memset(p, 0, sizeof(*p));
@@ -434,6 +435,7 @@ ms_status ms_score(const ms_score_params *params, ms_score_report *ret_report, m
                        !params->video   ? "video (--video FILE)"
                        : !params->audio ? "speech (--audio FILE)"
                                         : "model (--model DIR or --faces DIR)");
+    MS_TRY(ms_check_frames(params->frames, err));
     double began = ms_now_s();
     job j = {.p = params};
     ms_status status = run(&j, err);

@@ -89,6 +89,28 @@ static void budget_is_a_hard_cap(void **state) {
     assert_null(mem);
 }
 
+/* A sum that wraps round is within no budget, and what was never charged cannot be given back. */
+static void charges_do_not_wrap_round(void **state) {
+    (void)state;
+    ms_mem *mem;
+    ms_mem_usage u;
+    static const size_t budgets[] = {0, 1 << 20};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ms_mem_create(budgets[i], &mem), MS_OK);
+        assert_true(ms_mem_charge(mem, MS_LEDGER_CODEC, 1000));
+        assert_false(ms_mem_charge(mem, MS_LEDGER_CODEC, SIZE_MAX));
+        assert_false(ms_mem_charge(mem, MS_LEDGER_FRAMES, SIZE_MAX - 999));
+        ms_mem_get_usage(mem, &u);
+        assert_true(u.current_bytes == 1000 && u.peak_bytes == 1000 && u.failures == 2);
+        assert_true(u.ledger_current[MS_LEDGER_CODEC] == 1000 && u.ledger_current[MS_LEDGER_FRAMES] == 0);
+        ms_mem_release(mem, MS_LEDGER_FRAMES, 7);
+        ms_mem_release(mem, MS_LEDGER_CODEC, 5000);
+        ms_mem_get_usage(mem, &u);
+        assert_true(u.current_bytes == 0 && u.ledger_current[MS_LEDGER_CODEC] == 0);
+        assert_int_equal(ms_mem_destroy(&mem), 0);
+    }
+}
+
 static void nth_allocation_fails(void **state) {
     (void)state;
     ms_mem_fail_after(2, false);
@@ -178,6 +200,7 @@ int main(void) {
         cmocka_unit_test(half_floats_round_trip),
         cmocka_unit_test(half_floats_are_widened_exactly),
         cmocka_unit_test(budget_is_a_hard_cap),
+        cmocka_unit_test(charges_do_not_wrap_round),
         cmocka_unit_test(nth_allocation_fails),
         cmocka_unit_test(blocks_keep_their_bytes),
         cmocka_unit_test(pool_runs_every_task_once),

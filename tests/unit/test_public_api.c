@@ -1,0 +1,581 @@
+/*
+ * What callers get wrong, over the whole public interface: parameters that are NULL, calls that come too early, numbers and
+ * enumerations that are none. All of it is MS_INVALID_ARGUMENT with a message, or nothing at all where a function has no
+ * status. A function in a header that is not called here fails the test.
+ */
+#include "test.h"
+
+#include <ctype.h>
+#include <limits.h>
+
+#include "memsafe/memsafe.h"
+
+/* ---- which functions were called ---- */
+
+static char called[256][64];
+static int n_called;
+
+static void note(const char *expression) {
+    expression = strstr(expression, "ms_");
+    assert_non_null(expression);
+    size_t length = strcspn(expression, "(");
+    assert_true(length < sizeof(called[0]) && n_called < 256);
+    snprintf(called[n_called++], sizeof(called[0]), "%.*s", (int)length, expression);
+}
+
+static bool was_called(const char *name) {
+    for (int i = 0; i < n_called; i++)
+        if (strcmp(called[i], name) == 0)
+            return true;
+    return false;
+}
+
+static void check_refused(const char *expression, ms_status status, const ms_error *err) {
+    note(expression);
+    if (status != MS_INVALID_ARGUMENT)
+        fail_msg("%s: %s", expression, ms_status_name(status));
+    if (err && (err->code != MS_INVALID_ARGUMENT || !err->message[0]))
+        fail_msg("%s: no message", expression);
+}
+
+static ms_error err;
+
+#define REFUSED(expr)                                                                                        \
+    do {                                                                                                     \
+        ms_error_clear(&err);                                                                                \
+        ms_status refused_ = (expr);                                                                         \
+        check_refused(#expr, refused_, &err);                                                                \
+    } while (0)
+
+/* Without a place for the message. */
+#define REFUSED_QUIETLY(expr) check_refused(#expr, (expr), NULL)
+
+/* Does nothing, and does not crash. */
+#define NOTHING(expr)                                                                                        \
+    do {                                                                                                     \
+        expr;                                                                                                \
+        note(#expr);                                                                                         \
+    } while (0)
+
+#define GIVES(expr)                                                                                          \
+    do {                                                                                                     \
+        if (!(expr))                                                                                         \
+            fail_msg("%s", #expr);                                                                           \
+        note(#expr);                                                                                         \
+    } while (0)
+
+/* ---- NULL, header by header ---- */
+
+static void null_status(void) {
+    GIVES(ms_status_text((ms_status)-1) != NULL);
+    GIVES(ms_status_name((ms_status)99) != NULL);
+    GIVES(ms_status_exit_code((ms_status)99) == 70);
+}
+
+static void null_memory(void) {
+    ms_mem *none = NULL;
+    const ms_ledger bad = (ms_ledger)MS_LEDGER_COUNT, worse = (ms_ledger)-1;
+    REFUSED_QUIETLY(ms_mem_create(0, NULL));
+    GIVES(ms_mem_set_budget(NULL, 0));
+    GIVES(!ms_mem_set_budget(NULL, 1));
+    GIVES(ms_mem_destroy(NULL) == 0);
+    GIVES(ms_mem_destroy(&none) == 0);
+    GIVES(ms_alloc(NULL, bad, 1) == NULL);
+    GIVES(ms_alloc(NULL, worse, 1) == NULL);
+    GIVES(ms_alloc(NULL, MS_LEDGER_GENERAL, SIZE_MAX) == NULL);
+    GIVES(ms_calloc(NULL, MS_LEDGER_GENERAL, SIZE_MAX, 2) == NULL);
+    GIVES(ms_calloc(NULL, bad, 1, 1) == NULL);
+    NOTHING(ms_free(NULL));
+    GIVES(!ms_mem_charge(NULL, bad, 1));
+    GIVES(!ms_mem_charge(NULL, worse, 1));
+    NOTHING(ms_mem_release(NULL, bad, 1));
+    NOTHING(ms_mem_release(NULL, worse, 1));
+    NOTHING(ms_mem_get_usage(NULL, NULL));
+    NOTHING(ms_mem_reset_peaks(NULL));
+    GIVES(strcmp(ms_ledger_name(bad), "unknown") == 0);
+    GIVES(strcmp(ms_ledger_name(worse), "unknown") == 0);
+    GIVES(ms_mem_allocation_count() >= ms_mem_fail_after(0, false));
+    NOTHING(ms_mem_fail_after(0, false));
+}
+
+static void null_device(void) {
+    ms_device *none = NULL;
+    ms_device_info info;
+    REFUSED(ms_device_create(NULL, NULL, &err));
+    REFUSED_QUIETLY(ms_device_create(NULL, NULL, NULL));
+    NOTHING(ms_device_destroy(NULL));
+    NOTHING(ms_device_destroy(&none));
+    NOTHING(ms_device_get_info(NULL, NULL));
+    NOTHING(ms_device_get_info(NULL, &info));
+    assert_true(info.backend && info.description && info.total_bytes == 0);
+}
+
+static void null_optimizer(void) {
+    ms_optimizer_params params;
+    ms_optimizer *optimizer = NULL;
+    ms_batch_request request = {.height = 64, .width = 64};
+    ms_batch_answer answer;
+    ms_task task;
+    int batch;
+    NOTHING(ms_optimizer_params_init(NULL));
+    ms_optimizer_params_init(&params);
+    params.environment = false;
+    params.device_bytes = (size_t)8 << 30;
+    params.costs[MS_TASK_VAE_DECODE].fixed_bytes = 1;
+    REFUSED(ms_optimizer_create(NULL, &optimizer, &err));
+    REFUSED(ms_optimizer_create(&params, NULL, &err));
+    params.n_settings = 1;
+    REFUSED(ms_optimizer_create(&params, &optimizer, &err));
+    const char *const missing[] = {NULL};
+    params.settings = missing;
+    REFUSED(ms_optimizer_create(&params, &optimizer, &err));
+    params.n_settings = -1;
+    REFUSED(ms_optimizer_create(&params, &optimizer, &err));
+    params.n_settings = 0;
+    assert_ms_ok(ms_optimizer_create(&params, &optimizer, &err), &err);
+    REFUSED(ms_optimizer_get_optimal_batch_size(NULL, MS_TASK_VAE_DECODE, &request, &batch, &err));
+    REFUSED(ms_optimizer_get_optimal_batch_size(optimizer, MS_TASK_VAE_DECODE, NULL, &batch, &err));
+    REFUSED(ms_optimizer_get_optimal_batch_size(optimizer, MS_TASK_VAE_DECODE, &request, NULL, &err));
+    REFUSED(ms_optimizer_get_optimal_batch_size(optimizer, MS_TASK_COUNT, &request, &batch, &err));
+    REFUSED(ms_optimizer_get_optimal_batch_size(optimizer, (ms_task)-1, &request, &batch, &err));
+    REFUSED(ms_optimizer_explain(NULL, MS_TASK_VAE_DECODE, &request, &answer, &err));
+    REFUSED(ms_optimizer_explain(optimizer, MS_TASK_VAE_DECODE, NULL, &answer, &err));
+    REFUSED(ms_optimizer_explain(optimizer, MS_TASK_VAE_DECODE, &request, NULL, &err));
+    GIVES(strcmp(ms_optimizer_tier(NULL), "unknown") == 0);
+    GIVES(ms_optimizer_clean_up_frames(NULL) == 0);
+    GIVES(strcmp(ms_task_name(MS_TASK_COUNT), "unknown") == 0);
+    GIVES(strcmp(ms_batch_limit_name((ms_batch_limit)99), "unknown") == 0);
+    GIVES(!ms_task_find(NULL, &task));
+    GIVES(!ms_task_find("vae_decode", NULL));
+    NOTHING(ms_optimizer_destroy(NULL));
+    ms_optimizer_destroy(&optimizer);
+    NOTHING(ms_optimizer_destroy(&optimizer));
+}
+
+static void null_pressure(void) {
+    ms_pressure_watch *none = NULL;
+    REFUSED(ms_pressure_watch_create(NULL, NULL, NULL, NULL, &err));
+    NOTHING(ms_pressure_watch_destroy(NULL));
+    NOTHING(ms_pressure_watch_destroy(&none));
+    GIVES(ms_pressure_watch_level(NULL) == 0);
+    GIVES(ms_pressure_watch_step(NULL) == 0);
+    GIVES(strcmp(ms_pressure_level_name(-1), "unknown") == 0);
+    GIVES(strcmp(ms_pressure_level_name(4), "unknown") == 0);
+}
+
+static ms_status process_items(void *arg, int64_t first, int64_t count, ms_error *e) {
+    (void)arg, (void)first, (void)count, (void)e;
+    return MS_OK;
+}
+
+static void null_adaptive(void) {
+    ms_adaptive_params params = {0};
+    int64_t done;
+    REFUSED(ms_adaptive_process(NULL, 0, 1, NULL, &done, &err));
+    REFUSED(ms_adaptive_process(&params, 0, 1, NULL, &done, &err));
+    params.process = process_items;
+    params.task = MS_TASK_COUNT;
+    REFUSED(ms_adaptive_process(&params, 0, 1, NULL, &done, &err));
+    params.task = MS_TASK_VAE_DECODE;
+    REFUSED(ms_adaptive_process(&params, INT64_MAX, 1, NULL, &done, &err));
+    assert_ms_ok(ms_adaptive_process(&params, 0, 1, NULL, NULL, NULL), &err);
+}
+
+static void null_frame_stream(void) {
+    ms_frame_stream_params params;
+    ms_frame_stream_stats stats;
+    ms_frame_stream *stream = NULL;
+    ms_frame frame = {0};
+    bool got;
+    NOTHING(ms_frame_stream_params_init(NULL));
+    ms_frame_stream_params_init(&params);
+    params.frame_bytes = 8;
+    params.buffer_frames = 2;
+    REFUSED(ms_frame_stream_create(NULL, &stream, &err));
+    REFUSED(ms_frame_stream_create(&params, NULL, &err));
+    REFUSED(ms_frame_stream_push(NULL, 0, "x", 1, &err));
+    REFUSED(ms_frame_stream_try_push(NULL, 0, "x", 1, &got, &err));
+    REFUSED(ms_frame_stream_reserve(NULL, &frame, &err));
+    NOTHING(ms_frame_stream_commit(NULL, &frame));
+    REFUSED(ms_frame_stream_pull(NULL, &frame, &got, &err));
+    REFUSED(ms_frame_stream_try_pull(NULL, &frame, &got, &err));
+    NOTHING(ms_frame_stream_release(NULL, &frame));
+    NOTHING(ms_frame_stream_close(NULL));
+    NOTHING(ms_frame_stream_fail(NULL, MS_IO, NULL));
+    NOTHING(ms_frame_stream_cancel(NULL));
+    GIVES(ms_frame_stream_ended(NULL));
+    NOTHING(ms_frame_stream_get_stats(NULL, NULL));
+    NOTHING(ms_frame_stream_get_stats(NULL, &stats));
+    NOTHING(ms_frame_stream_destroy(NULL));
+
+    assert_ms_ok(ms_frame_stream_create(&params, &stream, &err), &err);
+    REFUSED(ms_frame_stream_push(stream, 0, NULL, 1, &err));
+    REFUSED(ms_frame_stream_try_push(stream, 0, NULL, 1, &got, &err));
+    REFUSED(ms_frame_stream_try_push(stream, 0, "x", 1, NULL, &err));
+    REFUSED(ms_frame_stream_reserve(stream, NULL, &err));
+    REFUSED(ms_frame_stream_try_pull(stream, NULL, &got, &err));
+    REFUSED(ms_frame_stream_try_pull(stream, &frame, NULL, &err));
+    REFUSED(ms_frame_stream_pull(stream, NULL, &got, &err));
+    NOTHING(ms_frame_stream_commit(stream, NULL));
+    NOTHING(ms_frame_stream_release(stream, NULL));
+    NOTHING(ms_frame_stream_get_stats(stream, NULL));
+    /* Frames that nobody reserved or pulled. */
+    static const int64_t places[] = {0, 1, -1, 77, INT64_MIN, INT64_MAX};
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        NOTHING(ms_frame_stream_commit(stream, &(ms_frame){.place = places[i]}));
+        NOTHING(ms_frame_stream_release(stream, &(ms_frame){.place = places[i]}));
+    }
+    /* They have changed nothing. */
+    for (int i = 0; i < 5; i++) {
+        assert_ms_ok(ms_frame_stream_try_push(stream, i, "abcdefg", 8, &got, &err), &err);
+        assert_true(got);
+        ms_frame_stream_get_stats(stream, &stats);
+        assert_true(stats.pushed == i + 1 && stats.held == 1);
+        assert_ms_ok(ms_frame_stream_try_pull(stream, &frame, &got, &err), &err);
+        assert_true(got && frame.number == i && memcmp(frame.data, "abcdefg", 8) == 0);
+        ms_frame_stream_release(stream, &frame);
+    }
+    ms_frame_stream_destroy(&stream);
+    NOTHING(ms_frame_stream_destroy(&stream));
+}
+
+static void null_integrate(void) {
+    ms_integrate_params params;
+    ms_integration *integration = NULL;
+    NOTHING(ms_integrate_params_init(NULL));
+    ms_integrate_params_init(&params);
+    params.height = params.width = 64;
+    params.device_bytes = (size_t)8 << 30;
+    params.environment = params.watch = false;
+    params.costs[MS_TASK_VAE_DECODE].fixed_bytes = 1;
+    params.task = MS_TASK_VAE_DECODE;
+    REFUSED(ms_integrate(NULL, &integration, &err));
+    REFUSED(ms_integrate(&params, NULL, &err));
+    params.task = MS_TASK_COUNT;
+    REFUSED(ms_integrate(&params, &integration, &err));
+    params.task = MS_TASK_VAE_DECODE;
+    params.max_batch = -1;
+    REFUSED(ms_integrate(&params, &integration, &err));
+    params.max_batch = 0;
+    REFUSED(ms_integration_process(NULL, process_items, NULL, &err));
+    assert_ms_ok(ms_integrate(&params, &integration, &err), &err);
+    REFUSED(ms_integration_process(integration, NULL, NULL, &err));
+    REFUSED(ms_integration_process(integration, process_items, NULL, &err)); /* of unknown length */
+    NOTHING(ms_integration_destroy(NULL));
+    ms_integration_destroy(&integration);
+    NOTHING(ms_integration_destroy(&integration));
+}
+
+static ms_run_params run_params(void) {
+    ms_run_params p;
+    ms_run_params_init(&p);
+    p.video = "/nowhere/video.mp4";
+    p.audio = "/nowhere/speech.wav";
+    p.output = "/nowhere/output.mp4";
+    p.model = "/nowhere";
+    return p;
+}
+
+static ms_detect_params detect_params(void) {
+    ms_detect_params p;
+    ms_detect_params_init(&p);
+    p.video = "/nowhere/video.mp4";
+    p.output = "/nowhere/track.jsonl";
+    p.model = "/nowhere";
+    return p;
+}
+
+static void null_run(void) {
+    ms_run_report *report = calloc(1, sizeof(*report));
+    assert_non_null(report);
+    char *html = NULL;
+    ms_run_params p = run_params();
+    GIVES(strcmp(ms_stage_name((ms_stage)-1), "?") == 0);
+    GIVES(strcmp(ms_stage_name(MS_STAGE_COUNT), "?") == 0);
+    GIVES(strcmp(ms_rung_name(MS_RUNG_COUNT), "?") == 0);
+    GIVES(strcmp(ms_rung_text((ms_rung)-1), "?") == 0);
+    NOTHING(ms_run_params_init(NULL));
+    REFUSED(ms_run(NULL, report, &err));
+    REFUSED_QUIETLY(ms_run(NULL, NULL, NULL));
+    const char **const texts[] = {&p.video, &p.audio, &p.output, &p.model};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        p = run_params();
+        *texts[i] = NULL;
+        REFUSED(ms_run(&p, report, &err));
+    }
+    REFUSED(ms_run_report_html(NULL, report, &html, &err));
+    REFUSED(ms_run_report_html(&p, NULL, &html, &err));
+    REFUSED(ms_run_report_html(&p, report, NULL, &err));
+    assert_null(html);
+    free(report);
+}
+
+static void null_run_stream(void) {
+    ms_run_params p = run_params();
+    ms_run_stream *stream = NULL;
+    ms_run_frame frame = {0};
+    bool got = false;
+    p.output = NULL;
+    REFUSED(ms_run_stream_open(NULL, 4, &stream, &err));
+    REFUSED(ms_run_stream_open(&p, 4, NULL, &err));
+    REFUSED(ms_run_stream_open(&p, 0, &stream, &err));
+    REFUSED(ms_run_stream_pull(NULL, &frame, &got, &err));
+    NOTHING(ms_run_stream_release(NULL, &frame));
+    NOTHING(ms_run_stream_cancel(NULL));
+    GIVES(ms_run_stream_close(NULL, NULL) == MS_OK);
+    GIVES(ms_run_stream_close(&stream, NULL) == MS_OK);
+
+    /* Before the first frame, and of a run that never has one. */
+    assert_ms_ok(ms_run_stream_open(&p, 4, &stream, &err), &err);
+    NOTHING(ms_run_stream_release(stream, &frame));
+    NOTHING(ms_run_stream_release(stream, NULL));
+    REFUSED(ms_run_stream_pull(stream, NULL, &got, &err));
+    REFUSED(ms_run_stream_pull(stream, &frame, NULL, &err));
+    ms_status ended = ms_run_stream_pull(stream, &frame, &got, &err);
+    assert_true(ended == MS_IO || ended == MS_UNSUPPORTED); /* without FFmpeg */
+    assert_int_equal(ms_run_stream_close(&stream, NULL), ended);
+}
+
+static void null_detect(void) {
+    ms_detect_params p = detect_params();
+    NOTHING(ms_detect_params_init(NULL));
+    REFUSED(ms_detect(NULL, NULL, &err));
+    REFUSED_QUIETLY(ms_detect(NULL, NULL, NULL));
+    const char **const texts[] = {&p.video, &p.output, &p.model};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        p = detect_params();
+        *texts[i] = NULL;
+        REFUSED(ms_detect(&p, NULL, &err));
+    }
+}
+
+static void null_plan(void) {
+    ms_plan_params p;
+    ms_plan_report *report = calloc(1, sizeof(*report));
+    assert_non_null(report);
+    char *svg = NULL;
+    NOTHING(ms_plan_params_init(NULL));
+    ms_plan_params_init(&p);
+    REFUSED(ms_plan_run(NULL, report, NULL, &err));
+    REFUSED(ms_plan_run(&p, NULL, NULL, &err));
+    NOTHING(ms_plan_free_svg(NULL));
+    NOTHING(ms_plan_free_svg(&svg));
+    /* No back end is the cpu. */
+    p.shape = "tiny";
+    p.backend = NULL;
+    p.profile.environment = false;
+    p.budget_bytes = (size_t)4 << 30;
+    assert_ms_ok(ms_plan_run(&p, report, NULL, &err), &err);
+    assert_true(report->host_bytes == 0 && report->total_s > 0);
+    free(report);
+}
+
+/* Names of the functions of a header: what stands before a bracket behind MS_API. */
+static int check_header(const char *name) {
+    char path[512], text[65536], function[64];
+    snprintf(path, sizeof(path), "%s/include/memsafe/%s.h", MS_SOURCE_DIR, name);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    text[fread(text, 1, sizeof(text) - 1, f)] = 0;
+    fclose(f);
+    int found = 0;
+    for (char *at = text; (at = strstr(at, "\nMS_API ")) != NULL; at++) {
+        char *end = strchr(at, '('), *begin = end;
+        assert_non_null(end);
+        while (isalnum((unsigned char)begin[-1]) || begin[-1] == '_')
+            begin--;
+        snprintf(function, sizeof(function), "%.*s", (int)(end - begin), begin);
+        if (!was_called(function))
+            fail_msg("%s() of memsafe/%s.h is not called here", function, name);
+        found++;
+    }
+    return found;
+}
+
+static void null_is_refused_everywhere(void **state) {
+    (void)state;
+    n_called = 0;
+    null_status();
+    null_memory();
+    null_device();
+    null_optimizer();
+    null_pressure();
+    null_adaptive();
+    null_frame_stream();
+    null_integrate();
+    null_run();
+    null_run_stream();
+    null_detect();
+    null_plan();
+    static const char *const headers[] = {"adaptive",  "detect", "device",     "frame_stream",
+                                          "integrate", "memory", "optimizer",  "plan",
+                                          "pressure",  "run",    "run_stream", "status"};
+    int found = 0;
+    for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
+        found += check_header(headers[i]);
+    assert_true(found > 60);
+}
+
+/* ---- numbers and enumerations ---- */
+
+typedef enum field_type { AN_INT, AN_INT64, A_DOUBLE } field_type;
+
+typedef struct bad_field {
+    const char *name;
+    size_t offset;
+    field_type type;
+    double number;
+    int64_t whole;    /* of an int64_t */
+    const char *said; /* in the message */
+} bad_field;
+
+static void put(void *params, const bad_field *bad) {
+    char *at = (char *)params + bad->offset;
+    if (bad->type == AN_INT)
+        *(int *)at = (int)bad->number;
+    else if (bad->type == AN_INT64)
+        *(int64_t *)at = bad->whole;
+    else
+        *(double *)at = bad->number;
+}
+
+static void check_said(const bad_field *bad, ms_status status) {
+    if (status != MS_INVALID_ARGUMENT)
+        fail_msg("%s: %s (%s)", bad->name, ms_status_name(status), err.message);
+    if (!strstr(err.message, bad->said))
+        fail_msg("%s: \"%s\" does not say %s", bad->name, err.message, bad->said);
+}
+
+#define INT_OF(type, field, value, said)                                                                     \
+    { #field, offsetof(type, field), AN_INT, value, 0, said }
+#define INT64_OF(type, field, value, said)                                                                   \
+    { #field, offsetof(type, field), AN_INT64, 0, value, said }
+#define DOUBLE_OF(type, field, value, said)                                                                  \
+    { #field, offsetof(type, field), A_DOUBLE, value, 0, said }
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static void numbers_of_a_run_are_checked(void **state) {
+    (void)state;
+    static const bad_field bad[] = {
+#define INT(field, value, said) INT_OF(ms_run_params, field, value, said)
+        INT(precision, 4, "precision 4"),
+        INT(precision, -1, "precision -1"),
+        INT(loop, 4, "loop mode 4"),
+        INT(loop, -1, "loop mode -1"),
+        INT(codec, 3, "codec 3"),
+        INT(codec, -1, "codec -1"),
+        INT(audio_output, 3, "audio output 3"),
+        INT(audio_output, INT_MAX, "audio output 2147483647"),
+        INT(latent_cache, 3, "latent cache 3"),
+        INT(latent_cache, -1, "latent cache -1"),
+        INT(rung, MS_RUNG_COUNT, "rung 9"),
+        INT(rung, -1, "rung -1"),
+        INT(steps, 0, "not 0"),
+        INT(steps, 1000, "not 1000"),
+        INT(face, -2, "not -2"),
+        INT(max_gap, -1, "not -1"),
+        INT(max_gap, 1001, "not 1001"),
+        INT(resolution, 63, "not 63"),
+        INT(resolution, -64, "not -64"),
+        INT(resolution, 4096, "not 4096"),
+        INT(fps_num, -25, "-25/1"),
+        INT(fps_num, 1001, "1001/1"),
+        INT(fps_den, 0, "25/0"),
+        INT(fps_den, -1, "25/-1"),
+        INT(fps_den, 2147483647, "25/2147483647"),
+        INT(crf, 52, "not 52"),
+        INT(crf, -1, "not -1"),
+        INT(latent_rank, 101, "not 101"),
+        INT(latent_rank, -1, "not -1"),
+        INT(sink_frames, -1, "-1 frames"),
+#undef INT
+        INT64_OF(ms_run_params, frames, INT64_MAX, "not 9223372036854775807"),
+        INT64_OF(ms_run_params, frames, (int64_t)INT_MAX + 1, "not 2147483648"),
+        INT64_OF(ms_run_params, frames, -1, "not -1"),
+        INT64_OF(ms_run_params, segment_frames, 100001, "not 100001"),
+        INT64_OF(ms_run_params, segment_frames, INT64_MIN, "not -9223372036854775808"),
+        DOUBLE_OF(ms_run_params, guidance, 101, "not 101"),
+        DOUBLE_OF(ms_run_params, guidance, (double)NAN, "nan"),
+    };
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        ms_run_params p = run_params();
+        put(&p, &bad[i]);
+        check_said(&bad[i], ms_run(&p, NULL, &err));
+    }
+}
+
+static void numbers_of_a_detection_are_checked(void **state) {
+    (void)state;
+    static const bad_field bad[] = {
+        INT_OF(ms_detect_params, face, -2, "not -2"),
+        INT_OF(ms_detect_params, max_gap, -1, "not -1"),
+        INT_OF(ms_detect_params, max_gap, 1001, "not 1001"),
+        INT_OF(ms_detect_params, fps_den, 0, "25/0"),
+        INT_OF(ms_detect_params, fps_num, 1000000000, "1000000000/1"),
+        INT64_OF(ms_detect_params, frames, INT64_MAX, "not 9223372036854775807"),
+        INT64_OF(ms_detect_params, frames, -1, "not -1"),
+    };
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        ms_detect_params p = detect_params();
+        put(&p, &bad[i]);
+        check_said(&bad[i], ms_detect(&p, NULL, &err));
+    }
+}
+
+static void numbers_of_a_plan_are_checked(void **state) {
+    (void)state;
+    static const bad_field bad[] = {
+#define INT(field, value, said) INT_OF(ms_plan_params, field, value, said)
+        INT(width, 15, "15x720"),
+        INT(height, 16385, "1280x16385"),
+        INT(max_gap, -1, "not -1"),
+        INT(steps, 0, "not 0"),
+        INT(resolution, 7, "not 7"),
+        INT(precision, 4, "precision 4"),
+        INT(rung, MS_RUNG_COUNT, "rung 9"),
+        INT(codec, 3, "codec 3"),
+        INT(threads, -1, "not -1"),
+        INT(threads, 100000, "not 100000"),
+#undef INT
+        INT64_OF(ms_plan_params, frames, 0, "not 0"),
+        INT64_OF(ms_plan_params, frames, INT64_MAX, "not 9223372036854775807"),
+        DOUBLE_OF(ms_plan_params, fps, 0, "0 is no frame rate"),
+        DOUBLE_OF(ms_plan_params, fps, (double)NAN, "nan is no frame rate"),
+        DOUBLE_OF(ms_plan_params, guidance, -1, "not -1"),
+    };
+    ms_plan_report *report = calloc(1, sizeof(*report));
+    assert_non_null(report);
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        ms_plan_params p;
+        ms_plan_params_init(&p);
+        p.shape = "tiny";
+        put(&p, &bad[i]);
+        check_said(&bad[i], ms_plan_run(&p, report, NULL, &err));
+    }
+    free(report);
+}
+
+/* A bound that follows the machine, and that the message says. */
+static void threads_are_bounded(void **state) {
+    (void)state;
+    ms_device *device = NULL;
+    ms_device_options options = {.backend = "cpu", .threads = 16};
+    assert_ms_ok(ms_device_create(&options, &device, &err), &err);
+    ms_device_destroy(&device);
+    options.threads = 1025;
+    REFUSED(ms_device_create(&options, &device, &err));
+    assert_true(strstr(err.message, "CPUs") && strstr(err.message, "not 1025"));
+    options.threads = -1;
+    REFUSED(ms_device_create(&options, &device, &err));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(null_is_refused_everywhere),
+        cmocka_unit_test(numbers_of_a_run_are_checked),
+        cmocka_unit_test(numbers_of_a_detection_are_checked),
+        cmocka_unit_test(numbers_of_a_plan_are_checked),
+        cmocka_unit_test(threads_are_bounded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
