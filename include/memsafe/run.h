@@ -149,7 +149,8 @@ typedef struct ms_run_params {
     ms_output_codec codec;
     int crf;
     ms_audio_output audio_output;
-    bool force; /* replace an existing output, and an unfinished job for it */
+    bool no_metadata; /* the output has no comment, and neither title nor chapters of the video */
+    bool force;       /* replace an existing output, and an unfinished job for it */
 
     /*
      * The output is made in segments of so many frames, each encoded for itself, in the folder OUTPUT.memsafe; they are
@@ -246,6 +247,7 @@ typedef struct ms_run_report {
     int vae_encode_batch, vae_decode_batch; /* pictures at a time */
     double fps;
     char precision[12], tier[16];
+    char model[64]; /* its name: that of the folder, or of the UNet's file */
     ms_rung rung;
     size_t budget_bytes, planned_bytes, peak_resident_bytes; /* planned: the peak that was predicted */
     size_t arena_bytes, weight_bytes,

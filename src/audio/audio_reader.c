@@ -290,6 +290,9 @@ static void describe(ms_audio_reader *r, int rate) {
     info->exact = info->duration_s > 0 && r->in.format->nb_streams == 1 &&
                   r->in.format->duration_estimation_method == AVFMT_DURATION_FROM_STREAM;
     av_strlcpy(info->codec, avcodec_get_name(par->codec_id), sizeof(info->codec));
+    const AVDictionaryEntry *language = av_dict_get(r->stream->metadata, "language", NULL, 0);
+    if (language && strcmp(language->value, "und") != 0)
+        av_strlcpy(info->language, language->value, sizeof(info->language));
     av_channel_layout_describe(&r->codec->ch_layout, info->layout, sizeof(info->layout));
 }
 

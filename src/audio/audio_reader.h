@@ -34,6 +34,7 @@ typedef struct ms_audio_info {
     double duration_s; /* as announced; 0 = unknown */
     bool exact;        /* and that is no estimate, nor of some other stream of the file */
     char codec[24], layout[32];
+    char language[16]; /* of the stream, as ISO 639-2 has it ("eng"); empty = not said */
 } ms_audio_info;
 
 /* MS_IO: no such file, not readable. MS_BAD_MEDIA: not media, no audio stream, or not one sample in it; each has

@@ -320,6 +320,22 @@ const ms_video_info *ms_video_reader_info(const ms_video_reader *r) {
     return &r->info;
 }
 
+void ms_video_reader_tags(const ms_video_reader *r, const AVFormatContext **ret_format, int *ret_stream) {
+    *ret_format = r->source.in.format;
+    *ret_stream = r->source.stream ? r->source.stream->index : -1;
+}
+
+int ms_video_reader_chapters_after(const ms_video_reader *r, double seconds) {
+    const AVFormatContext *format = r->source.in.format;
+    double zero = format->start_time == AV_NOPTS_VALUE ? 0 : (double)format->start_time / AV_TIME_BASE;
+    int n = 0;
+    for (unsigned i = 0; i < format->nb_chapters; i++) {
+        const AVChapter *c = format->chapters[i];
+        n += (double)c->start * av_q2d(c->time_base) - zero >= seconds;
+    }
+    return n;
+}
+
 void ms_video_reader_damage(const ms_video_reader *r, ms_video_damage_report *ret) {
     const ms_video_damage *d = &r->damage;
     *ret = (ms_video_damage_report){.frames_lost = d->packets_failed + d->frames_missing,

@@ -16,6 +16,7 @@
 
 #include "media/media.h"
 
+struct AVFormatContext;
 typedef struct ms_video_reader ms_video_reader;
 
 #define MS_VIDEO_MAX_MARKS 2048
@@ -78,6 +79,13 @@ void ms_video_reader_close(ms_video_reader **reader);
 size_t ms_video_reader_growth_bytes(const ms_video_reader *reader);
 
 const ms_video_info *ms_video_reader_info(const ms_video_reader *reader);
+
+/* What the file says of itself, for a writer's tags: valid until the reader is read, moved or closed. */
+void ms_video_reader_tags(const ms_video_reader *reader, const struct AVFormatContext **ret_format,
+                          int *ret_stream);
+
+/* Chapters of the file that begin at `seconds` or later. */
+int ms_video_reader_chapters_after(const ms_video_reader *reader, double seconds);
 
 /* The next frame to rgb: rows of info.width * 3 bytes, stride apart (0 = tight). *ret_got false: the end, rgb
    untouched; a damaged file ends where its last decodable frame is, see ms_video_reader_damage(). MS_IO: the

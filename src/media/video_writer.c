@@ -6,6 +6,7 @@
 #include "media/audio_track.h"
 #include "media/codec_memory.h"
 #include "media/packet_file.h"
+#include "media/tags.h"
 #include "media/video_encoder.h"
 
 struct ms_video_writer {
@@ -74,6 +75,12 @@ const char *ms_video_writer_encodes_sound(const char *path, const ms_video_write
     return copied ? NULL : avcodec_get_name(ms_audio_track_encoder(container));
 }
 
+bool ms_video_writer_holds_chapters(const char *path) {
+    ms_container container;
+    return ms_container_for(path, AV_CODEC_ID_FFV1, &container, NULL) != MS_OK ||
+           container != MS_CONTAINER_AVI;
+}
+
 void ms_video_writer_size(const ms_video_writer_params *params, int *ret_width, int *ret_height) {
     ms_video_encoder_size(params, ret_width, ret_height);
 }
@@ -106,6 +113,8 @@ static ms_status open_parts(ms_video_writer *w, const char *path, ms_error *err)
     MS_TRY(ms_mux_add_encoder(&w->mux, w->encoder.codec, &w->index, err));
     if (p->audio != MS_AUDIO_NONE)
         MS_TRY(ms_audio_track_open(&w->audio, w->mem, &w->mux, p, err));
+    int sound = p->audio != MS_AUDIO_NONE ? w->audio.index : -1;
+    MS_TRY(ms_tags_put(&p->tags, w->mux.format, w->index, sound, err));
     return ms_mux_write_header(&w->mux, err);
 }
 

@@ -41,6 +41,20 @@ typedef enum ms_audio_mode {
                           rate and channels at a high bit rate */
 } ms_audio_mode;
 
+struct AVFormatContext;
+
+/* The first word of a comment that a run wrote: one of before is replaced, not added to. */
+#define MS_TAGS_COMMENT_BEGINS "memsafe "
+
+/* What the file says of itself (media/tags.h); all 0: nothing. */
+typedef struct ms_tags {
+    const struct AVFormatContext *source; /* title and such and the chapters are its; borrowed. NULL = none */
+    int source_video;                     /* stream of it whose language and title the picture has */
+    double seconds;             /* of the output: chapters are cut there. 0 = as long as the source */
+    const char *sound_language; /* borrowed; NULL or "" = not said */
+    const char *comment;        /* borrowed; begins with MS_TAGS_COMMENT_BEGINS. NULL = none */
+} ms_tags;
+
 typedef struct ms_video_writer_params {
     int width, height;
     ms_rational fps;
@@ -61,6 +75,7 @@ typedef struct ms_video_writer_params {
     const char *audio_path; /* MS_AUDIO_ORIGINAL */
     int audio_stream;       /* of audio_path, -1 = the one that ffmpeg would take */
     int audio_bits;         /* AAC bits per second, 0 = 64k a channel for a feed, 128k for an original */
+    ms_tags tags;           /* looked at when the writer is opened */
     int64_t
         expected_frames; /* for the memory estimate: mp4 and mov hold their index until the end; 0 for mkv and avi */
 } ms_video_writer_params;
@@ -94,6 +109,9 @@ ms_status ms_video_writer_check(const char *path, const ms_video_writer_params *
    encoded as, NULL when it is copied. The path is one that was checked. */
 const char *ms_video_writer_encodes_sound(const char *path, const ms_video_writer_params *params,
                                           const char *sound_codec);
+
+/* False: files of this name's kind (.avi) have no chapters. */
+bool ms_video_writer_holds_chapters(const char *path);
 
 /* The size of the pictures in the file: even for H.264 and HEVC. */
 void ms_video_writer_size(const ms_video_writer_params *params, int *ret_width, int *ret_height);

@@ -57,6 +57,14 @@ int64_t ms_clip_frames_lost(const ms_clip *c) {
     return damage.frames_lost;
 }
 
+void ms_clip_tags(const ms_clip *c, const struct AVFormatContext **ret_format, int *ret_stream) {
+    ms_video_reader_tags(c->reader, ret_format, ret_stream);
+}
+
+int ms_clip_chapters_after(const ms_clip *c, double seconds) {
+    return ms_video_reader_chapters_after(c->reader, seconds);
+}
+
 void ms_clip_save_place(const ms_clip *c, int64_t number, ms_video_place *ret_place) {
     ms_video_reader_save_place(c->reader, number, ret_place);
 }

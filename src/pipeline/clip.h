@@ -20,6 +20,12 @@ const ms_video_info *ms_clip_info(const ms_clip *clip);
 size_t ms_clip_frame_bytes(const ms_clip *clip); /* width * height * 3 */
 int64_t ms_clip_frames_lost(const ms_clip *clip);
 
+/* As ms_video_reader_tags(). */
+void ms_clip_tags(const ms_clip *clip, const struct AVFormatContext **ret_format, int *ret_stream);
+
+/* Chapters that begin at `seconds` or later. */
+int ms_clip_chapters_after(const ms_clip *clip, double seconds);
+
 /* Where a later reading of the same file goes on at once with frame `number`: saved while frames are read, given back
    before the first is. */
 void ms_clip_save_place(const ms_clip *clip, int64_t number, ms_video_place *ret_place);

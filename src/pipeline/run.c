@@ -78,7 +78,9 @@ static ms_status make_segments(ms_job *j, ms_error *err) {
 
 static ms_status join(ms_job *j, ms_error *err) {
     double began = ms_now_s();
+    char comment[MS_JOB_COMMENT_BYTES];
     ms_video_writer_params writer = ms_job_writer_params(j);
+    writer.tags = ms_job_tags(j, comment);
     ms_job_enter(j, "write");
     MS_TRY(ms_run_store_join(&j->store, j->p->output, &writer, err));
     j->join_s = ms_now_s() - began;

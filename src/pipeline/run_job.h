@@ -149,6 +149,16 @@ int ms_job_wanted_resolution(const ms_job *job); /* more than the report's when 
    ones; behind a change may be anything. */
 ms_status ms_job_check_video(const ms_job *job, ms_error *err);
 
+/* ---- run_tags.c ---- */
+
+/* Into the report, once the model's files are known. */
+void ms_job_name_model(ms_job *job);
+
+/* What the output says of itself. comment: for its text, which the result refers to. The same for the same job, whatever
+   machine and however often it was interrupted. */
+#define MS_JOB_COMMENT_BYTES 320
+ms_tags ms_job_tags(const ms_job *job, char comment[MS_JOB_COMMENT_BYTES]);
+
 /* ---- run_notes.c ---- */
 
 /* Once the inputs are open: what the output will not have goes into the report. */

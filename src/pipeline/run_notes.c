@@ -101,6 +101,24 @@ static void note_streams(ms_job *j, const ms_video_info *info) {
              info->n_other_videos + 1);
 }
 
+/* Seconds of the output as far as they are known before the work. */
+static double output_seconds(const ms_job *j, const ms_video_info *info) {
+    double speech = (double)ms_speech_stats(j->speech).samples / MS_SPEECH_RATE;
+    double asked = j->p->frames > 0 ? (double)j->p->frames / rate_of(info->fps) : speech;
+    return asked < speech ? asked : speech;
+}
+
+static void note_chapters(ms_job *j, const ms_video_info *info) {
+    int all = info->n_chapters, lost;
+    if (all == 0 || j->p->no_metadata)
+        return;
+    bool held = ms_video_writer_holds_chapters(j->p->output);
+    lost = held ? ms_clip_chapters_after(j->clip, output_seconds(j, info)) : all;
+    if (lost > 0)
+        note(j, "chapters", "%d of the video's %d chapter%s %s dropped: %s", lost, all, plural(all),
+             lost == 1 ? "is" : "are", held ? "the output ends before" : "this kind of file has none");
+}
+
 static void note_sound(ms_job *j, const ms_video_writer_params *w) {
     const char *codec = ms_speech_codec(j->speech);
     if (w->audio != MS_AUDIO_ORIGINAL)
@@ -121,5 +139,6 @@ void ms_job_note_losses(ms_job *j) {
         return;
     note_picture(j, info, &w);
     note_streams(j, info);
+    note_chapters(j, info);
     note_sound(j, &w);
 }

@@ -158,6 +158,7 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
     if (p->audio_output == MS_AUDIO_OUTPUT_SPEECH)
         MS_TRY(ms_audio_reader_open(j->mem, p->audio, &MS_AUDIO_READER_DEFAULTS, &j->sound, err));
     MS_TRY(ms_model_files_find(&names, parts, &j->files, err));
+    ms_job_name_model(j);
     ms_job_note_losses(j);
     return open_store(j, err);
 }

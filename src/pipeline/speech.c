@@ -81,6 +81,10 @@ const char *ms_speech_codec(const ms_speech *speech) {
     return ms_audio_reader_info(speech->reader)->codec;
 }
 
+const char *ms_speech_language(const ms_speech *speech) {
+    return ms_audio_reader_info(speech->reader)->language;
+}
+
 ms_mel_stats ms_speech_stats(const ms_speech *speech) {
     return speech->stats;
 }
@@ -120,6 +124,11 @@ void ms_speech_close(ms_speech **speech) {
 }
 
 const char *ms_speech_codec(const ms_speech *speech) {
+    (void)speech;
+    return "";
+}
+
+const char *ms_speech_language(const ms_speech *speech) {
     (void)speech;
     return "";
 }

@@ -14,8 +14,9 @@ void ms_speech_close(ms_speech **speech);
 /* MS_BAD_MEDIA: there was half a second less to read than the file announces. path is for the message. */
 ms_status ms_speech_check_whole(const ms_speech *speech, const char *path, ms_error *err);
 
-/* FFmpeg's name of the sound's codec. */
+/* FFmpeg's name of the sound's codec; its language ("eng"), empty when the file does not say. */
 const char *ms_speech_codec(const ms_speech *speech);
+const char *ms_speech_language(const ms_speech *speech);
 
 ms_mel_stats ms_speech_stats(const ms_speech *speech);
 
