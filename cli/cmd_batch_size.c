@@ -218,7 +218,8 @@ static int batch_run(const void *state, char **arguments, int n_arguments) {
 }
 
 static const cli_option batch_options[] = {
-    {"model", 'm', CLI_TEXT, offsetof(batch_state, model), "NAME",
+    CLI_GROUP("Options"),
+    {"model", "m", CLI_TEXT, offsetof(batch_state, model), "NAME",
      "latentsync-1.5, latentsync-1.6, tiny or a model folder\n(default latentsync-1.5)", 0, 0},
     {"faces", 0, CLI_TEXT, offsetof(batch_state, faces), "DIR", "folder of the face nets", 0, 0},
     {"memory", 0, CLI_BYTES, offsetof(batch_state, memory_bytes), "SIZE",
@@ -229,20 +230,22 @@ static const cli_option batch_options[] = {
      "of an item (default 1920 for face tasks, else the model's)", 1, 65536},
     {"height", 0, CLI_INT, offsetof(batch_state, height), "PX",
      "of an item (default 1080 for face tasks, else the model's)", 1, 65536},
-    {"frames", 'f', CLI_INT, offsetof(batch_state, frames), "N", "that there are to do (default: many)", 1,
+    {"frames", 0, CLI_INT, offsetof(batch_state, frames), "N", "that there are to do (default: many)", 1,
      1 << 30},
     {"pressure", 0, CLI_INT, offsetof(batch_state, pressure), "N",
      "1 halves batches, 2 quarters them, 3 leaves one (default 0)", 0, 3},
     {"serial", 0, CLI_FLAG, offsetof(batch_state, serial), NULL, "guidance branches one after the other", 0,
      0},
-    {"threads", 't', CLI_INT, offsetof(batch_state, threads), "N", "that will compute; 0 = all", 0, 1024},
-    {"json", 'j', CLI_FLAG, offsetof(batch_state, json), NULL, "one JSON object", 0, 0},
+    {"threads", 0, CLI_INT, offsetof(batch_state, threads), "N", "that will compute; 0 = all", 0, 1024},
+    {"json", "j", CLI_FLAG, offsetof(batch_state, json), NULL, "one JSON object", 0, 0},
     CLI_PROFILE_OPTIONS(batch_state, profile),
 };
 
 const cli_command cli_batch_size_command = {
     .name = "batch-size",
     .summary = "Show how many items each task takes at a time, and what bounds it",
+    .examples = {{"memsafe batch-size", "every task, with the memory that is free"},
+                 {"memsafe batch-size vae_decode --memory 8G", "one task on a device of 8 GiB"}},
     .usage = "[TASK]... [--model NAME] [--memory SIZE] [OPTIONS]",
     .text =
         "Tasks: face_detection face_processing vae_encode vae_decode unet_inference latent_processing\n"

@@ -356,7 +356,7 @@ static int ops_run(const void *state, char **arguments, int n_arguments) {
 }
 
 #define BENCH_THREADS                                                                                        \
-    { "threads", 't', CLI_INT, offsetof(bench_state, threads), "N", "threads; 0 = all", 0, 1024 }
+    { "threads", 0, CLI_INT, offsetof(bench_state, threads), "N", "threads; 0 = all", 0, 1024 }
 #define BENCH_PRECISION                                                                                      \
     {                                                                                                        \
         "precision", 0, CLI_CHOICE, offsetof(bench_state, precision), "fp32|fp16|bf16",                      \
@@ -368,39 +368,41 @@ static int ops_run(const void *state, char **arguments, int n_arguments) {
             "time for each measurement (default 0.3)", 0.001, 1000                                           \
     }
 #define BENCH_REPEAT                                                                                         \
-    { "repeat", 'n', CLI_INT, offsetof(bench_state, repeat), "N", "how often (default 1)", 1, 10000 }
-#define BENCH_NETWORK                                                                                         \
-    {"model",                                                                                                 \
-     'm',                                                                                                     \
-     CLI_CHOICE,                                                                                              \
-     offsetof(bench_state, model),                                                                            \
-     "latentsync-1.5|latentsync-1.6|tiny",                                                                    \
-     "shapes of which model (default latentsync-1.5: 256 px)",                                                \
-     0,                                                                                                       \
-     0},                                                                                                      \
-        {"profile", 'p', CLI_FLAG, offsetof(bench_state, profile), NULL, "time of each kind of layer", 0, 0}, \
-        {"slice-frames",                                                                                      \
-         0,                                                                                                   \
-         CLI_INT,                                                                                             \
-         offsetof(bench_state, slice_frames),                                                                 \
-         "N",                                                                                                 \
-         "frames that spatial layers take at a time; 0 = all",                                                \
-         0,                                                                                                   \
-         1 << 20},                                                                                            \
+    { "repeat", 0, CLI_INT, offsetof(bench_state, repeat), "N", "how often (default 1)", 1, 10000 }
+#define BENCH_NETWORK                                                                                        \
+    {"model",                                                                                                \
+     "m",                                                                                                    \
+     CLI_CHOICE,                                                                                             \
+     offsetof(bench_state, model),                                                                           \
+     "latentsync-1.5|latentsync-1.6|tiny",                                                                   \
+     "shapes of which model (default latentsync-1.5: 256 px)",                                               \
+     0,                                                                                                      \
+     0},                                                                                                     \
+        {"layers", 0, CLI_FLAG, offsetof(bench_state, profile), NULL, "time of each kind of layer", 0, 0},   \
+        {"slice-frames",                                                                                     \
+         0,                                                                                                  \
+         CLI_INT,                                                                                            \
+         offsetof(bench_state, slice_frames),                                                                \
+         "N",                                                                                                \
+         "frames that spatial layers take at a time; 0 = all",                                               \
+         0,                                                                                                  \
+         1 << 20},                                                                                           \
         BENCH_THREADS, BENCH_PRECISION, BENCH_REPEAT
 
-static const cli_option peak_options[] = {BENCH_THREADS, BENCH_SECONDS, BENCH_REPEAT};
-static const cli_option ops_options[] = {BENCH_THREADS, BENCH_PRECISION, BENCH_SECONDS};
-static const cli_option whisper_options[] = {BENCH_NETWORK};
+static const cli_option peak_options[] = {CLI_GROUP("Options"), BENCH_THREADS, BENCH_SECONDS, BENCH_REPEAT};
+static const cli_option ops_options[] = {CLI_GROUP("Options"), BENCH_THREADS, BENCH_PRECISION, BENCH_SECONDS};
+static const cli_option whisper_options[] = {CLI_GROUP("Options"), BENCH_NETWORK};
 static const cli_option vae_options[] = {
+    CLI_GROUP("Options"),
     BENCH_NETWORK,
-    {"batch", 'b', CLI_INT, offsetof(bench_state, batch), "N", "pictures at a time (default 4)", 1, 1024},
+    {"batch", 0, CLI_INT, offsetof(bench_state, batch), "N", "pictures at a time (default 4)", 1, 1024},
     {"stripe-rows", 0, CLI_INT, offsetof(bench_state, stripe_rows), "N",
      "rows of pixels that layers take at a time; 0 = all", 0, 1 << 20}};
 static const cli_option unet_options[] = {
+    CLI_GROUP("Options"),
     BENCH_NETWORK,
-    {"frames", 'f', CLI_INT, offsetof(bench_state, frames), "N", "frames of the window (default 16)", 1, 24},
-    {"guidance", 'g', CLI_NUMBER, offsetof(bench_state, guidance), "X", "1 = one branch (default 1.5)", 0,
+    {"frames", 0, CLI_INT, offsetof(bench_state, frames), "N", "frames of the window (default 16)", 1, 24},
+    {"guidance", "g", CLI_NUMBER, offsetof(bench_state, guidance), "X", "1 = one branch (default 1.5)", 0,
      100},
     {"serial", 0, CLI_FLAG, offsetof(bench_state, serial), NULL,
      "one guidance branch only, as when they run in turn", 0, 0},
@@ -409,10 +411,11 @@ static const cli_option unet_options[] = {
 };
 
 static const cli_option run_options[] = {
+    CLI_GROUP("Options"),
     BENCH_NETWORK,
-    {"frames", 'f', CLI_INT, offsetof(bench_state, frames), "N", "frames of the window (default 16)", 1, 16},
-    {"steps", 0, CLI_INT, offsetof(bench_state, steps), "N", "denoising steps (default 2)", 1, 999},
-    {"guidance", 'g', CLI_NUMBER, offsetof(bench_state, guidance), "X", "1 = one branch (default 1.5)", 0,
+    {"frames", 0, CLI_INT, offsetof(bench_state, frames), "N", "frames of the window (default 16)", 1, 16},
+    {"steps", "n", CLI_INT, offsetof(bench_state, steps), "N", "denoising steps (default 2)", 1, 999},
+    {"guidance", "g", CLI_NUMBER, offsetof(bench_state, guidance), "X", "1 = one branch (default 1.5)", 0,
      100},
     {"deepcache", 0, CLI_FLAG, offsetof(bench_state, deepcache), NULL, "whole UNet on every third step only",
      0, 0},
@@ -447,6 +450,8 @@ static const cli_command *const children[] = {&bench_peak_command,
 const cli_command cli_bench_command = {
     .name = "bench",
     .summary = "Measure speed and memory with random weights of the official shapes",
+    .examples = {{"memsafe bench unet --layers", "one step of the denoiser, layer by layer"},
+                 {"memsafe bench run", "one window of a whole run"}},
     .usage = "NAME [OPTIONS]",
     .children = children,
 };

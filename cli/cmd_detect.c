@@ -59,26 +59,30 @@ static int detect_run(const void *state, char **arguments, int n_arguments) {
 #define P(field) offsetof(detect_state, p.field)
 
 static const cli_option detect_options[] = {
-    {"video", 'v', CLI_TEXT, P(video), "FILE", "video to look through", 0, 0},
-    {"out", 'o', CLI_TEXT, P(output), "FILE", "JSON lines to write", 0, 0},
-    {"model", 'm', CLI_TEXT, P(model), "DIR", "model folder (default: the demo model)", 0, 0},
-    {"faces", 0, CLI_TEXT, P(faces), "DIR", "folder of det_10g.onnx and 2d106det.onnx", 0, 0},
+    CLI_GROUP("Most used"),
+    {"video", "i", CLI_TEXT, P(video), "FILE", "video to look through", 0, 0},
+    {"out", "o", CLI_TEXT, P(output), "FILE", "JSON lines to write", 0, 0},
+    {"model", "m", CLI_TEXT, P(model), "DIR", "model folder (default: the demo model)", 0, 0},
+    {"force", "y", CLI_FLAG, P(force), NULL, "replace an existing output", 0, 0},
+    CLI_GROUP("Faces"),
     {"face", 0, CLI_INT, P(face), "N", "follow the N-th face to appear, from 0 (default: the largest)", 0,
      1000},
     {"max-gap", 0, CLI_INT, P(max_gap), "N", "frames without a face that are bridged (default 12)", 0, 1000},
-    {"fps", 'r', CLI_TEXT, offsetof(detect_state, fps), "RATE", "as for `memsafe run` (default 25)", 0, 0},
+    {"faces", 0, CLI_TEXT, P(faces), "DIR", "folder of det_10g.onnx and 2d106det.onnx", 0, 0},
+    CLI_GROUP("Video and speed"),
+    {"fps", "r", CLI_TEXT, offsetof(detect_state, fps), "RATE", "as for `memsafe run` (default 25)", 0, 0},
     {"frames", 0, CLI_INT, offsetof(detect_state, frames), "N", "look at so many frames; 0 = all", 0,
      2147483647},
-    {"threads", 't', CLI_INT, P(threads), "N", "threads; 0 = all", 0, 1024},
+    {"threads", 0, CLI_INT, P(threads), "N", "threads; 0 = all", 0, 1024},
     {"progress", 0, CLI_CHOICE, offsetof(detect_state, progress), "auto|bar|json|none",
      "as for `memsafe run`", 0, 0},
-    {"force", 'f', CLI_FLAG, P(force), NULL, "replace an existing output", 0, 0},
 };
 
 const cli_command cli_detect_command = {
     .name = "detect",
     .summary = "Find the faces of a video and write them as a track file",
-    .usage = "--video FILE [--model DIR] -o FILE",
+    .examples = {{"memsafe detect -i talking.mp4 -o faces.jsonl", "the largest face of each frame"}},
+    .usage = "-i VIDEO -o FILE [-m MODEL] [OPTIONS]",
     .text = "A line for each frame with a face: "
             "{\"frame\":0,\"bbox\":[x1,y1,x2,y2],\"landmarks106\":[[x,y],...]}.\n"
             "`memsafe run --track` reads it in place of detecting.",

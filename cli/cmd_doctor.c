@@ -86,16 +86,17 @@ static int doctor_run(const void *state, char **arguments, int n_arguments) {
 }
 
 static const cli_option doctor_options[] = {
-    {"model", 'm', CLI_TEXT, offsetof(doctor_state, model), "DIR",
+    CLI_GROUP("Options"),
+    {"model", "m", CLI_TEXT, offsetof(doctor_state, model), "DIR",
      "also check this model folder, as `memsafe models`", 0, 0},
-    {"quick", 'q', CLI_FLAG, offsetof(doctor_state, quick), NULL, "of the model: names and shapes only", 0,
-     0},
+    {"quick", 0, CLI_FLAG, offsetof(doctor_state, quick), NULL, "of the model: names and shapes only", 0, 0},
 };
 
 const cli_command cli_doctor_command = {
     .name = "doctor",
     .summary = "Say what this build can do, what is missing, and how to mend it",
-    .usage = "[--model DIR [--quick]]",
+    .examples = {{"memsafe doctor -m models/latentsync-1.5", "is everything there that a run needs?"}},
+    .usage = "[-m MODEL [--quick]]",
     .options = doctor_options,
     .n_options = CLI_COUNT(doctor_options),
     .state_bytes = sizeof(doctor_state),

@@ -157,8 +157,9 @@ static int history_run(const void *state, char **arguments, int n_arguments) {
 }
 
 static const cli_option history_options[] = {
-    {"json", 'j', CLI_FLAG, offsetof(history_state, json), NULL, "one JSON array", 0, 0},
-    {"limit", 'n', CLI_INT, offsetof(history_state, limit), "N", "runs to show, 0 = all (default 20)", 0,
+    CLI_GROUP("Options"),
+    {"json", "j", CLI_FLAG, offsetof(history_state, json), NULL, "one JSON array", 0, 0},
+    {"limit", 0, CLI_INT, offsetof(history_state, limit), "N", "runs to show, 0 = all (default 20)", 0,
      1000000},
     {"clear", 0, CLI_FLAG, offsetof(history_state, clear), NULL,
      "forget all runs; what the kernels reach stays", 0, 0},
@@ -167,6 +168,7 @@ static const cli_option history_options[] = {
 const cli_command cli_history_command = {
     .name = "history",
     .summary = "Show what earlier runs predicted and what they then took",
+    .examples = {{"memsafe history --limit 5", "the last five runs"}},
     .usage = "[--json] [--limit N] [--clear]",
     .text = "Newest first. Later predictions are corrected by it. \"sum\" is of all stages; faces and "
             "write run beside\n"

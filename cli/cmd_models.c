@@ -53,6 +53,7 @@ static int models_run(const void *state, char **arguments, int n_arguments) {
 }
 
 static const cli_option models_options[] = {
+    CLI_GROUP("Options"),
     {"config", 0, CLI_TEXT, offsetof(models_state, names.config), "FILE",
      "UNet config in place of the folder's", 0, 0},
     {"unet", 0, CLI_TEXT, offsetof(models_state, names.unet), "FILE",
@@ -60,20 +61,23 @@ static const cli_option models_options[] = {
     {"vae", 0, CLI_TEXT, offsetof(models_state, names.vae), "PATH", "VAE folder or weights file", 0, 0},
     {"whisper", 0, CLI_TEXT, offsetof(models_state, names.whisper), "FILE", "Whisper checkpoint", 0, 0},
     {"faces", 0, CLI_TEXT, offsetof(models_state, names.faces), "DIR", "folder of the face nets", 0, 0},
-    {"quick", 'q', CLI_FLAG, offsetof(models_state, quick), NULL,
-     "names and shapes only, values are not read", 0, 0},
+    {"quick", 0, CLI_FLAG, offsetof(models_state, quick), NULL, "names and shapes only, values are not read",
+     0, 0},
     {"synthesize", 0, CLI_CHOICE, offsetof(models_state, synthesize), "latentsync-1.5|latentsync-1.6|tiny",
      "write a folder of that shape with random weights to -o", 0, 0},
-    {"out", 'o', CLI_TEXT, offsetof(models_state, out), "DIR", "folder to make", 0, 0},
+    {"out", "o", CLI_TEXT, offsetof(models_state, out), "DIR", "folder to make", 0, 0},
     {"dtype", 0, CLI_CHOICE, offsetof(models_state, dtype), "fp16|fp32|bf16",
      "type of the random weights (default fp16)", 0, 0},
-    {"seed", 's', CLI_U64, offsetof(models_state, seed), "N", "seed of the random weights (default 1247)", 0,
+    {"seed", 0, CLI_U64, offsetof(models_state, seed), "N", "seed of the random weights (default 1247)", 0,
      0},
 };
 
 const cli_command cli_models_command = {
     .name = "models",
     .summary = "Inspect and verify a model folder, or make one with random weights",
+    .examples = {{"memsafe models models/latentsync-1.5", "check every tensor of a model folder"},
+                 {"memsafe models --synthesize tiny -o /tmp/tiny",
+                  "a small model with random weights, for tests"}},
     .usage = "DIR | --synthesize NAME -o DIR [--dtype TYPE]",
     .text = "Prints each part's file, format, size and precision, and checks every tensor's name, shape and "
             "values against\n"

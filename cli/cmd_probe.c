@@ -280,12 +280,13 @@ static int probe_run(const void *state, char **arguments, int n_arguments) {
 }
 
 static const cli_option probe_options[] = {
-    {"json", 'j', CLI_FLAG, offsetof(probe_state, json), NULL, "one JSON object", 0, 0},
+    CLI_GROUP("Options"),
+    {"json", "j", CLI_FLAG, offsetof(probe_state, json), NULL, "one JSON object", 0, 0},
     {"measure", 0, CLI_FLAG, offsetof(probe_state, measure), NULL,
      "measure how fast the disk is read and memory is copied (a second)", 0, 0},
     {"calibrate", 0, CLI_FLAG, offsetof(probe_state, calibrate), NULL,
      "measure anew what the kernels reach (seconds) and keep it for predictions", 0, 0},
-    {"threads", 't', CLI_INT, offsetof(probe_state, threads), "N", "threads for that; 0 = all", 0, 1024},
+    {"threads", 0, CLI_INT, offsetof(probe_state, threads), "N", "threads for that; 0 = all", 0, 1024},
     {"disk-file", 0, CLI_TEXT, offsetof(probe_state, file), "FILE",
      "file to read for both, a checkpoint is best (default: this program)", 0, 0},
     {"fields", 0, CLI_FLAG, offsetof(probe_state, fields), NULL, "only list the fields that a profile has", 0,
@@ -296,6 +297,7 @@ static const cli_option probe_options[] = {
 const cli_command cli_probe_command = {
     .name = "probe",
     .summary = "Show the processor, the memory that a run may use, the tier and the profile",
+    .examples = {{"memsafe probe", "what this machine has, and the profile that it gets"}},
     .usage = "[--json] [--measure] [--calibrate] [--profile NAME] [--set FIELD=VALUE]...",
     .text = CLI_HISTORY_HELP,
     .options = probe_options,

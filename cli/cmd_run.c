@@ -238,8 +238,6 @@ static ms_status check_report(cli_run_state *s, ms_error *err) {
 }
 
 int cli_run(const void *state, char **arguments, int n_arguments) {
-    (void)arguments;
-    (void)n_arguments;
     cli_run_state s = *(const cli_run_state *)state;
     char demo_model[4096];
     ms_run_report report;
@@ -247,7 +245,7 @@ int cli_run(const void *state, char **arguments, int n_arguments) {
     ms_error_clear(&err);
     if (default_model(&s, demo_model, sizeof(demo_model), &err) != MS_OK)
         return cli_fail(&err);
-    if (cli_run_options_apply(&s, &err) != MS_OK)
+    if (cli_run_options_apply(&s, arguments, n_arguments, &err) != MS_OK)
         return cli_fail(&err);
     if (check_report(&s, &err) != MS_OK)
         return cli_fail(&err);

@@ -173,30 +173,33 @@ static int score_run(const void *state, char **arguments, int n_arguments) {
 #define P(field) offsetof(score_state, p.field)
 
 static const cli_option score_options[] = {
-    {"video", 'v', CLI_TEXT, P(video), "FILE", "video to judge", 0, 0},
-    {"audio", 'a', CLI_TEXT, P(audio), "FILE", "speech that it should say", 0, 0},
+    CLI_GROUP("Options"),
+    {"video", "i", CLI_TEXT, P(video), "FILE", "video to judge", 0, 0},
+    {"audio", "a", CLI_TEXT, P(audio), "FILE", "speech that it should say", 0, 0},
     {"truth", 0, CLI_TEXT, P(truth), "FILE",
      "what it should look like: a video, or a track with \"mouth_opening\" (tools/draw_clip writes one)", 0,
      0},
     {"input", 0, CLI_TEXT, P(input), "FILE", "video that the run was given", 0, 0},
     {"track", 0, CLI_TEXT, P(track), "FILE",
      "faces (default: detected in the input, else the truth's video, else the video)", 0, 0},
-    {"model", 'm', CLI_TEXT, P(model), "DIR",
+    {"model", "m", CLI_TEXT, P(model), "DIR",
      "model folder; its face nets are used (default: the demo model)", 0, 0},
     {"faces", 0, CLI_TEXT, P(faces), "DIR", "folder of det_10g.onnx and 2d106det.onnx", 0, 0},
     {"window", 0, CLI_INT, P(window), "N", "frames of the run's windows, for flicker (default 16)", 2, 1000},
     {"frames", 0, CLI_INT, offsetof(score_state, frames), "N", "judge so many frames; 0 = all", 0,
      2147483647},
-    {"threads", 't', CLI_INT, P(threads), "N", "threads; 0 = all", 0, 1024},
+    {"threads", 0, CLI_INT, P(threads), "N", "threads; 0 = all", 0, 1024},
     {"progress", 0, CLI_CHOICE, offsetof(score_state, progress), "auto|bar|json|none", "as for `memsafe run`",
      0, 0},
-    {"json", 0, CLI_FLAG, offsetof(score_state, json), NULL, "print one JSON object", 0, 0},
+    {"json", "j", CLI_FLAG, offsetof(score_state, json), NULL, "print one JSON object", 0, 0},
 };
 
 const cli_command cli_score_command = {
     .name = "score",
     .summary = "Judge a lip-synced video: sync, mouth, pictures, identity, flicker",
-    .usage = "--video FILE --audio FILE [--model DIR | --faces DIR] [--truth FILE] [--input FILE]",
+    .examples = {{"memsafe score -i out.mp4 -a speech.wav --input talking.mp4",
+                  "how well does out.mp4 follow the speech?"}},
+    .usage = "-i VIDEO -a SPEECH [-m MODEL | --faces DIR] [--truth FILE] [--input FILE]",
     .text = "Lip sync is the correlation of the mouth's opening, by the landmark net, with the amplitude of "
             "the speech\n"
             "from 320 to 3000 Hz, at shifts of -15 to 15 frames: the best shift is the offset, its "

@@ -18,7 +18,7 @@ static void print_overview(void) {
            MS_VERSION_TEXT);
     for (int i = 0; cli_commands[i]; i++)
         printf("  %-12s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
-    printf("\n`memsafe COMMAND --help` explains one.\n\nExit codes:\n");
+    printf("\n`memsafe help COMMAND` explains one.\n\nExit codes:\n");
 #define X(name, value, exit_code, text) printf("  %-3d %s\n", exit_code, text);
     MS_STATUS_MAP(X)
 #undef X
@@ -47,8 +47,8 @@ static int run(int argc, char **argv) {
             print_overview();
             return 0;
         }
-        char *shifted[] = {argv[2], "--help"};
-        return cli_dispatch(cli_commands, 2, shifted);
+        char *shifted[4] = {argv[2], argc > 3 ? argv[3] : "--help", "--help"}; /* "help stage unet" too */
+        return cli_dispatch(cli_commands, argc > 3 ? 3 : 2, shifted);
     }
     return cli_dispatch(cli_commands, argc - 1, argv + 1);
 }

@@ -9,6 +9,8 @@
 
 #include "base/error.h"
 #include "base/size.h"
+#include "nearest.h"
+#include "time_value.h"
 
 int cli_fail(const ms_error *err) {
     fprintf(stderr, "memsafe: %s", err->message[0] ? err->message : ms_status_text(err->code));
@@ -20,17 +22,21 @@ int cli_fail(const ms_error *err) {
     return ms_status_exit_code(err->code);
 }
 
-static const cli_option *find_name(const cli_command *c, const char *name, size_t length) {
-    for (int i = 0; i < c->n_options; i++)
-        if (strlen(c->options[i].name) == length && strncmp(c->options[i].name, name, length) == 0)
+const cli_option *cli_find_option(const cli_command *c, const char *name, size_t length) {
+    for (int i = 0; i < c->n_options; i++) {
+        const char *known = c->options[i].name;
+        if (known && strlen(known) == length && strncmp(known, name, length) == 0)
             return &c->options[i];
+    }
     return NULL;
 }
 
-static const cli_option *find_letter(const cli_command *c, char letter) {
-    for (int i = 0; i < c->n_options; i++)
-        if (c->options[i].letter == letter)
+const cli_option *cli_find_letter(const cli_command *c, const char *letter, size_t length) {
+    for (int i = 0; i < c->n_options; i++) {
+        const char *known = c->options[i].letter;
+        if (known && strlen(known) == length && strncmp(known, letter, length) == 0)
             return &c->options[i];
+    }
     return NULL;
 }
 
@@ -57,7 +63,7 @@ static ms_status parse_number(const cli_option *o, const char *value, double *re
     double x = strtod(value, &end);
     if (end == value || *end || errno || !isfinite(x))
         return bad_value(o, value, "a number", err);
-    if (o->type == CLI_INT && (x != floor(x) || fabs(x) > 2147483647.0))
+    if ((o->type == CLI_INT || o->type == CLI_COUNT_OR_ALONE) && (x != floor(x) || fabs(x) > 2147483647.0))
         return bad_value(o, value, "a whole number", err);
     if ((o->min != 0 || o->max != 0) && (x < o->min || x > o->max))
         return ms_fail(err, MS_INVALID_ARGUMENT, "--%s: %s is not within %g to %g", o->name, value, o->min,
@@ -116,6 +122,13 @@ static ms_status store(const cli_option *o, const char *value, void *state, ms_e
         return parse_u64(o, value, field, err);
     case CLI_BYTES:
         return parse_bytes(o, value, field, err);
+    case CLI_TIME:
+        return cli_parse_time(value, field) ? MS_OK : bad_value(o, value, CLI_TIME_EXAMPLES, err);
+    case CLI_COUNT_OR_ALONE:
+        if (value)
+            MS_TRY(parse_number(o, value, &number, err));
+        *(int *)field = value ? (int)number : (int)o->min;
+        return MS_OK;
     case CLI_LIST:
         return append(o, value, field, err);
     case CLI_CHOICE: {
@@ -130,27 +143,53 @@ static ms_status store(const cli_option *o, const char *value, void *state, ms_e
     return MS_INTERNAL;
 }
 
+/* The option that a word names, and where in the word its value begins (NULL: it has none). After one dash come letters, or a
+   whole name as FFmpeg's users type it ("-crf 18"). */
+static const cli_option *find_option(const cli_command *c, const char *word, const char **ret_value) {
+    bool two = word[1] == '-';
+    const char *name = word + (two ? 2 : 1);
+    size_t length = strcspn(name, "=");
+    const cli_option *o = two ? NULL : cli_find_letter(c, name, length);
+    if (!o)
+        o = cli_find_option(c, name, length);
+    *ret_value = name[length] == '=' ? name + length + 1 : NULL;
+    if (o || two)
+        return o;
+    o = cli_find_letter(c, name, 1);
+    if (o && o->type == CLI_FLAG)
+        return NULL;
+    *ret_value = name + 1;
+    return o;
+}
+
+static ms_status unknown_option(const cli_command *c, const char *word, ms_error *err) {
+    const cli_option *near = cli_nearest_option(c, word);
+    if (!near)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "%s has no option %s; see `memsafe help %s`", c->name, word,
+                       c->name);
+    return ms_fail(err, MS_INVALID_ARGUMENT,
+                   "%s has no option %s; did you mean %s%s%s--%s? See `memsafe help %s`", c->name, word,
+                   near->letter ? "-" : "", near->letter ? near->letter : "", near->letter ? " or " : "",
+                   near->name, c->name);
+}
+
+static bool is_count(const char *word) {
+    return word && word[0] && word[strspn(word, "0123456789")] == 0;
+}
+
 /* One argument that begins with a dash; *index moves on when the value is the next word. */
 static ms_status parse_option(const cli_command *c, int argc, char **argv, int *index, void *state,
                               ms_error *err) {
     const char *word = argv[*index], *value = NULL;
-    const cli_option *o;
-    if (word[1] == '-') {
-        size_t length = strcspn(word + 2, "=");
-        o = find_name(c, word + 2, length);
-        if (word[2 + length] == '=')
-            value = word + 3 + length;
-    } else {
-        o = find_letter(c, word[1]);
-        if (word[2])
-            value = word + 2 + (word[2] == '=');
-    }
+    const cli_option *o = find_option(c, word, &value);
     if (!o)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "%s has no option %s; see `memsafe %s --help`", c->name,
-                       word, c->name);
+        return unknown_option(c, word, err);
     if (o->type == CLI_FLAG) {
         if (value)
             return ms_fail(err, MS_INVALID_ARGUMENT, "--%s takes no value", o->name);
+    } else if (!value && o->type == CLI_COUNT_OR_ALONE) {
+        if (*index + 1 < argc && is_count(argv[*index + 1]))
+            value = argv[++*index];
     } else if (!value) {
         if (*index + 1 >= argc)
             return ms_fail(err, MS_INVALID_ARGUMENT, "--%s needs a value (%s)", o->name, o->argument);
@@ -169,7 +208,7 @@ ms_status cli_parse(const cli_command *c, int argc, char **argv, void *state, in
             argv[kept++] = argv[i];
         } else if (strcmp(word, "--") == 0) {
             only_words = true;
-        } else if (strcmp(word, "--help") == 0 || (strcmp(word, "-h") == 0 && !find_letter(c, 'h'))) {
+        } else if (strcmp(word, "--help") == 0 || strcmp(word, "-help") == 0 || strcmp(word, "-h") == 0) {
             cli_print_help(c);
             return MS_CANCELLED;
         } else {
@@ -178,18 +217,12 @@ ms_status cli_parse(const cli_command *c, int argc, char **argv, void *state, in
     }
     if (kept < c->min_arguments || kept > c->max_arguments) {
         if (kept > c->max_arguments)
-            return ms_fail(err, MS_INVALID_ARGUMENT, "%s: what is \"%s\"? See `memsafe %s --help`", c->name,
+            return ms_fail(err, MS_INVALID_ARGUMENT, "%s: what is \"%s\"? See `memsafe help %s`", c->name,
                            argv[c->max_arguments], c->name);
         return ms_fail(err, MS_INVALID_ARGUMENT, "usage: memsafe %s %s", c->name, c->usage);
     }
     *ret_arguments = kept;
     return MS_OK;
-}
-
-/* The last word of a command's name: "unet" of "stage unet". */
-static const char *last_word(const char *name) {
-    const char *space = strrchr(name, ' ');
-    return space ? space + 1 : name;
 }
 
 static int run_command(const cli_command *c, int argc, char **argv) {
@@ -213,9 +246,10 @@ static int run_command(const cli_command *c, int argc, char **argv) {
 }
 
 static int dispatch(const cli_command *const *commands, const cli_command *parent, int argc, char **argv) {
+    const cli_command *const *all = commands;
     for (; *commands; commands++) {
         const cli_command *c = *commands;
-        if (strcmp(last_word(c->name), argv[0]) != 0)
+        if (strcmp(cli_last_word(c->name), argv[0]) != 0)
             continue;
         if (!c->children)
             return run_command(c, argc - 1, argv + 1);
@@ -225,37 +259,13 @@ static int dispatch(const cli_command *const *commands, const cli_command *paren
         }
         return dispatch(c->children, c, argc - 1, argv + 1);
     }
-    fprintf(stderr, "memsafe: there is no command \"%s\"; `memsafe%s%s --help` lists them\n", argv[0],
-            parent ? " " : "", parent ? parent->name : "");
+    const char *near = cli_nearest_command(all, argv[0]);
+    fprintf(stderr, "memsafe: there is no command \"%s\"; %s%s%s`memsafe help%s%s` lists them\n", argv[0],
+            near ? "did you mean " : "", near ? near : "", near ? "? " : "", parent ? " " : "",
+            parent ? parent->name : "");
     return ms_status_exit_code(MS_INVALID_ARGUMENT);
 }
 
 int cli_dispatch(const cli_command *const *commands, int argc, char **argv) {
     return dispatch(commands, NULL, argc, argv);
-}
-
-void cli_print_help(const cli_command *c) {
-    printf("usage: memsafe %s %s\n\n%s.\n", c->name, c->usage, c->summary);
-    if (c->text)
-        printf("\n%s\n", c->text);
-    for (int i = 0; c->children && c->children[i]; i++)
-        printf("%s  %-14s %s\n", i ? "" : "\n", last_word(c->children[i]->name), c->children[i]->summary);
-    if (c->n_options)
-        printf("\nOptions:\n");
-    for (int i = 0; i < c->n_options; i++) {
-        const cli_option *o = &c->options[i];
-        char left[256];
-        snprintf(left, sizeof(left), "%c%c%c --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
-                 o->letter ? ',' : ' ', o->name, o->type == CLI_FLAG ? "" : " ",
-                 o->type == CLI_FLAG ? "" : o->argument);
-        printf("  %-34s ", left);
-        if (strlen(left) > 34)
-            printf("\n  %-34s ", "");
-        for (const char *at = o->help; *at; at++) {
-            putchar(*at);
-            if (*at == '\n')
-                printf("  %-34s ", "");
-        }
-        putchar('\n');
-    }
 }

@@ -12,14 +12,16 @@
 #include "memsafe/status.h"
 
 typedef enum cli_type {
-    CLI_FLAG,   /* bool */
-    CLI_TEXT,   /* const char * */
-    CLI_INT,    /* int, within min..max */
-    CLI_NUMBER, /* double, within min..max */
-    CLI_U64,    /* uint64_t: decimal, or hexadecimal with 0x */
-    CLI_BYTES,  /* uint64_t: 8G, 1500M, 64K, plain bytes; not 0 */
-    CLI_CHOICE, /* int: index into choices, separated by '|' */
-    CLI_LIST,   /* cli_list: may be given several times */
+    CLI_FLAG,           /* bool */
+    CLI_TEXT,           /* const char * */
+    CLI_INT,            /* int, within min..max */
+    CLI_NUMBER,         /* double, within min..max */
+    CLI_U64,            /* uint64_t: decimal, or hexadecimal with 0x */
+    CLI_TIME,           /* int64_t, microseconds: seconds or [HH:]MM:SS, with decimals */
+    CLI_COUNT_OR_ALONE, /* int, at least 1: the value may be left out, and is the option's min then */
+    CLI_BYTES,          /* uint64_t: 8G, 1500M, 64K, plain bytes; not 0 */
+    CLI_CHOICE,         /* int: index into choices, separated by '|' */
+    CLI_LIST,           /* cli_list: may be given several times */
 } cli_type;
 
 #define CLI_LIST_MAX 64
@@ -30,20 +32,32 @@ typedef struct cli_list {
 } cli_list;
 
 typedef struct cli_option {
-    const char *name; /* without the dashes */
-    char letter;      /* 0 = none */
+    const char *name;   /* without the dashes; NULL: a heading, see CLI_GROUP */
+    const char *letter; /* after one dash, like "o" or "ss"; NULL = none. The same in every command */
     cli_type type;
     size_t offset;        /* of the field in the command's struct */
     const char *argument; /* name of the value in --help; for CHOICE the choices */
-    const char *help;     /* one sentence; "\n" goes on in the next line */
+    const char *help;     /* one sentence; --help breaks it into lines */
     double min, max;      /* INT and NUMBER; both 0 = no bound */
 } cli_option;
 
+/* A line of the table that begins a group: its title in --help. The first line of every table is one. */
+#define CLI_GROUP(title)                                                                                     \
+    { NULL, NULL, CLI_FLAG, 0, NULL, title, 0, 0 }
+
+/* A command line that works, and what it is for. */
+typedef struct cli_example {
+    const char *line; /* "memsafe run -i ..." */
+    const char *text;
+} cli_example;
+#define CLI_MAX_EXAMPLES 8
+
 typedef struct cli_command {
-    const char *name;    /* in a group: "stage unet" */
-    const char *summary; /* one line */
-    const char *usage;   /* what follows the name: "--video FILE --audio FILE -o FILE" */
-    const char *text;    /* paragraph for --help, or NULL */
+    const char *name;                       /* in a group: "stage unet" */
+    const char *summary;                    /* one line */
+    const char *usage;                      /* what follows the name: "--video FILE --audio FILE -o FILE" */
+    const char *text;                       /* paragraph for --help, or NULL; "\n" begins a line */
+    cli_example examples[CLI_MAX_EXAMPLES]; /* the first without a line ends them */
     const cli_option *options;
     int n_options;
     int min_arguments, max_arguments; /* words that are no options */
@@ -63,7 +77,14 @@ int cli_dispatch(const cli_command *const *commands, int argc, char **argv);
    that --help was printed. */
 ms_status cli_parse(const cli_command *command, int argc, char **argv, void *state, int *ret_arguments,
                     ms_error *err);
+
+/* Lines of --help are at most so long. */
+#define CLI_HELP_COLUMNS 100
 void cli_print_help(const cli_command *command);
+
+/* The option of that name or letter, NULL when the command has none. */
+const cli_option *cli_find_option(const cli_command *command, const char *name, size_t length);
+const cli_option *cli_find_letter(const cli_command *command, const char *letter, size_t length);
 
 /* Prints "memsafe: ..." with the error to stderr and returns its exit code. */
 int cli_fail(const ms_error *err);

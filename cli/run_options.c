@@ -8,30 +8,61 @@
 #define P(field) offsetof(cli_run_state, p.field)
 
 static const cli_option run_options[] = {
-    {"video", 'v', CLI_TEXT, P(video), "FILE", "talking-head video", 0, 0},
-    {"audio", 'a', CLI_TEXT, P(audio), "FILE", "speech: any file with sound", 0, 0},
-    {"out", 'o', CLI_TEXT, P(output), "FILE", "video to write; the extension names the container", 0, 0},
-    {"model", 'm', CLI_TEXT, P(model), "DIR",
+    CLI_GROUP("Most used"),
+    {"video", "i", CLI_LIST, offsetof(cli_run_state, inputs), "FILE",
+     "talking-head video; a second -i is the speech", 0, 0},
+    {"audio", "a", CLI_TEXT, P(audio), "FILE", "speech: any file with sound", 0, 0},
+    {"out", "o", CLI_TEXT, P(output), "FILE",
+     "video to write, also without -o; the extension names the container", 0, 0},
+    {"model", "m", CLI_TEXT, P(model), "DIR",
      "model folder like the official checkpoints/ (default: the demo model)", 0, 0},
-    {"config", 0, CLI_TEXT, P(config), "FILE", "UNet config in place of the folder's unet.yaml", 0, 0},
-    {"unet", 0, CLI_TEXT, P(unet), "FILE", "UNet checkpoint in place of the folder's", 0, 0},
-    {"vae", 0, CLI_TEXT, P(vae), "PATH", "VAE folder or weights file in place of the folder's", 0, 0},
-    {"whisper", 0, CLI_TEXT, P(whisper), "FILE", "Whisper checkpoint in place of the folder's", 0, 0},
-    {"faces", 0, CLI_TEXT, P(faces), "DIR", "folder of the face nets in place of the folder's", 0, 0},
-    {"seed", 's', CLI_U64, P(seed), "N", "64-bit seed (default 1247)", 0, 0},
-    {"steps", 'n', CLI_INT, P(steps), "N", "denoising steps (default 20)", 1, 999},
-    {"guidance", 'g', CLI_NUMBER, P(guidance), "X", "guidance scale (default 1.5); 1 and less run one branch",
+    {"force", "y", CLI_FLAG, P(force), NULL,
+     "replace an existing output and report, and an unfinished run's folder", 0, 0},
+    {"budget", "b", CLI_BYTES, P(budget_bytes), "SIZE",
+     "memory that the process may come to hold, like 2G (default: what is free less a margin)", 0, 0},
+    {"resume", 0, CLI_FLAG, P(resume), NULL,
+     "go on with a run that was interrupted; the file comes out as from one run.\nNothing to do when it is "
+     "finished (docs/streaming.md)",
+     0, 0},
+    {"report", 0, CLI_TEXT, offsetof(cli_run_state, report), "FILE",
+     "write what was chosen and why, memory over time and where the time went: a page for .html, else JSON",
+     0, 0},
+    CLI_GROUP("What is redrawn, and how"),
+    {"face", 0, CLI_INT, P(face), "N", "follow the N-th face to appear, from 0 (default: the largest)", 0,
+     1000},
+    {"track", 0, CLI_TEXT, P(track), "FILE", "read faces from JSON lines (memsafe detect writes them)", 0, 0},
+    {"max-gap", 0, CLI_INT, P(max_gap), "N", "frames without a face that are bridged (default 12)", 0, 1000},
+    {"steps", "n", CLI_INT, P(steps), "N", "denoising steps (default 20)", 1, 999},
+    {"guidance", "g", CLI_NUMBER, P(guidance), "X", "guidance scale (default 1.5); 1 and less run one branch",
      0, 100},
+    {"seed", 0, CLI_U64, P(seed), "N", "64-bit seed (default 1247)", 0, 0},
     {"deepcache", 0, CLI_FLAG, P(deepcache), NULL,
      "whole UNet on every third step only: about twice as fast, a little softer", 0, 0},
     {"resolution", 0, CLI_INT, offsetof(cli_run_state, resolution), "PX",
      "side of the face (default: the model's)", 64, 2048},
-    {"precision", 0, CLI_CHOICE, offsetof(cli_run_state, precision), "auto|fp32|fp16|bf16",
-     "storage of the weights; auto follows the machine's tier", 0, 0},
-    {"threads", 't', CLI_INT, P(threads), "N",
-     "threads; 0 = all; at most 4 for each CPU, 16 always.\nThe result does not depend on it", 0, 1024},
-    {"budget", 'b', CLI_BYTES, P(budget_bytes), "SIZE",
-     "memory that the process may come to hold, like 2G (default: what is free less a margin)", 0, 0},
+    CLI_GROUP("Video and sound"),
+    {"fps", "r", CLI_TEXT, offsetof(cli_run_state, fps), "RATE",
+     "frames a second: a number, 30000/1001, or source (default 25)", 0, 0},
+    {"loop", 0, CLI_CHOICE, offsetof(cli_run_state, loop), "pingpong|repeat|hold|none",
+     "what to show when the audio is longer than the video", 0, 0},
+    {"frames", 0, CLI_INT, offsetof(cli_run_state, frames), "N", "stop after so many output frames; 0 = all",
+     0, 2147483647},
+    {"codec", "c", CLI_CHOICE, offsetof(cli_run_state, codec), "h264|hevc|ffv1",
+     "ffv1 is lossless: the exact RGB frames", 0, 0},
+    {"crf", 0, CLI_INT, P(crf), "N", "quality of h264 and hevc, 0 to 51, smaller is better (default 18)", 0,
+     51},
+    {"audio-out", 0, CLI_CHOICE, offsetof(cli_run_state, audio_out), "original|speech|none",
+     "sound of the output: the given track, or the 16 kHz mono that the model heard", 0, 0},
+    {"no-metadata", 0, CLI_FLAG, P(no_metadata), NULL,
+     "no comment with version, model and options in the output, and neither title nor chapters of the video",
+     0, 0},
+    {"allow-truncated", 0, CLI_FLAG, P(allow_truncated), NULL,
+     "take a video or audio file that is cut off as far as it goes", 0, 0},
+    {"segment", 0, CLI_INT, offsetof(cli_run_state, segment), "N",
+     "output frames that are encoded together, and at most lost by a kill (default 64)", 1, 100000},
+    CLI_GROUP("Memory and speed"),
+    {"threads", 0, CLI_INT, P(threads), "N",
+     "threads; 0 = all; at most 4 for each CPU, 16 always. The result does not depend on it", 0, 1024},
     {"host-budget", 0, CLI_BYTES, P(host_budget_bytes), "SIZE",
      "the same of the host; on the CPU, where the device's memory is\nthe host's, the lesser of the two "
      "holds",
@@ -41,6 +72,8 @@ static const cli_option run_options[] = {
      "at "
      "least) and say so",
      0, 0},
+    {"precision", 0, CLI_CHOICE, offsetof(cli_run_state, precision), "auto|fp32|fp16|bf16",
+     "storage of the weights; auto follows the machine's tier", 0, 0},
     CLI_PROFILE_OPTIONS(cli_run_state, profile),
     {"force-rung", 0, CLI_CHOICE, offsetof(cli_run_state, rung),
      "auto|full|batch|serial|slices|tiles|stream-part|stream-all|single-frame",
@@ -55,49 +88,47 @@ static const cli_option run_options[] = {
      "most that the folder may hold, like 500M (default 2G)", 0, 0},
     {"latent-rank", 0, CLI_INT, P(latent_rank), "PERCENT",
      "rank of the SVD that predicts latents; 100 = no SVD (default: the tier's)", 1, 100},
-    {"track", 0, CLI_TEXT, P(track), "FILE", "read faces from JSON lines (memsafe detect writes them)", 0, 0},
-    {"face", 0, CLI_INT, P(face), "N", "follow the N-th face to appear, from 0 (default: the largest)", 0,
-     1000},
-    {"max-gap", 0, CLI_INT, P(max_gap), "N", "frames without a face that are bridged (default 12)", 0, 1000},
-    {"allow-truncated", 0, CLI_FLAG, P(allow_truncated), NULL,
-     "take a video or audio file that is cut off as far as it goes", 0, 0},
-    {"fps", 'r', CLI_TEXT, offsetof(cli_run_state, fps), "RATE",
-     "frames a second: a number, 30000/1001, or source (default 25)", 0, 0},
-    {"loop", 0, CLI_CHOICE, offsetof(cli_run_state, loop), "pingpong|repeat|hold|none",
-     "what to show when the audio is longer than the video", 0, 0},
-    {"frames", 0, CLI_INT, offsetof(cli_run_state, frames), "N", "stop after so many output frames; 0 = all",
-     0, 2147483647},
-    {"codec", 'c', CLI_CHOICE, offsetof(cli_run_state, codec), "h264|hevc|ffv1",
-     "ffv1 is lossless: the exact RGB frames", 0, 0},
-    {"crf", 'q', CLI_INT, P(crf), "N", "quality of h264 and hevc, 0 to 51, smaller is better (default 18)", 0,
-     51},
-    {"audio-out", 0, CLI_CHOICE, offsetof(cli_run_state, audio_out), "original|speech|none",
-     "sound of the output: the given track, or the 16 kHz mono that the model heard", 0, 0},
-    {"no-metadata", 0, CLI_FLAG, P(no_metadata), NULL,
-     "no comment with version, model and options in the output,\nand neither title nor chapters of the video",
-     0, 0},
+    CLI_GROUP("Parts of the model"),
+    {"config", 0, CLI_TEXT, P(config), "FILE", "UNet config in place of the folder's unet.yaml", 0, 0},
+    {"unet", 0, CLI_TEXT, P(unet), "FILE", "UNet checkpoint in place of the folder's", 0, 0},
+    {"vae", 0, CLI_TEXT, P(vae), "PATH", "VAE folder or weights file in place of the folder's", 0, 0},
+    {"whisper", 0, CLI_TEXT, P(whisper), "FILE", "Whisper checkpoint in place of the folder's", 0, 0},
+    {"faces", 0, CLI_TEXT, P(faces), "DIR", "folder of the face nets in place of the folder's", 0, 0},
+    CLI_GROUP("What is shown"),
     {"progress", 0, CLI_CHOICE, offsetof(cli_run_state, progress), "auto|bar|json|none",
      "auto: a bar on a terminal, else nothing", 0, 0},
-    {"report", 0, CLI_TEXT, offsetof(cli_run_state, report), "FILE",
-     "write what was chosen and why, memory over time and where the time went: a page for .html, else JSON",
-     0, 0},
-    {"resume", 0, CLI_FLAG, P(resume), NULL,
-     "go on with a run that was interrupted; the file comes out as from one run.\nNothing to do when it is "
-     "finished (docs/streaming.md)",
-     0, 0},
-    {"segment", 0, CLI_INT, offsetof(cli_run_state, segment), "N",
-     "output frames that are encoded together, and at most lost by a kill (default 64)", 1, 100000},
-    {"force", 'f', CLI_FLAG, P(force), NULL,
-     "replace an existing output and report, and an unfinished run's folder", 0, 0},
 };
 
 static void run_defaults(void *state) {
     ms_run_params_init(&((cli_run_state *)state)->p);
 }
 
-ms_status cli_run_options_apply(cli_run_state *s, ms_error *err) {
+/* The files, as they may be named: -i VIDEO -a SPEECH -o OUT, or -i VIDEO -i SPEECH OUT. */
+static ms_status name_files(cli_run_state *s, char **arguments, int n_arguments, ms_error *err) {
+    const cli_list *in = &s->inputs;
+    if (in->count > 2)
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "-i %s: the first -i is the video, the second the speech, "
+                       "and there is no third",
+                       in->items[2]);
+    if (in->count == 2 && s->p.audio)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "two files are the speech: -i %s and -a %s", in->items[1],
+                       s->p.audio);
+    if (n_arguments && s->p.output)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "two files are the output: -o %s and %s", s->p.output,
+                       arguments[0]);
+    s->p.video = in->count ? in->items[0] : NULL;
+    if (in->count == 2)
+        s->p.audio = in->items[1];
+    if (n_arguments)
+        s->p.output = arguments[0];
+    return MS_OK;
+}
+
+ms_status cli_run_options_apply(cli_run_state *s, char **arguments, int n_arguments, ms_error *err) {
     static const ms_precision precisions[] = {MS_PRECISION_AUTO, MS_PRECISION_FP32, MS_PRECISION_FP16,
                                               MS_PRECISION_BF16};
+    MS_TRY(name_files(s, arguments, n_arguments, err));
     s->p.precision = precisions[s->precision];
     s->p.loop = (ms_loop_mode)s->loop;
     s->p.codec = (ms_output_codec)s->codec;
@@ -115,9 +146,16 @@ ms_status cli_run_options_apply(cli_run_state *s, ms_error *err) {
 const cli_command cli_run_command = {
     .name = "run",
     .summary = "Lip-sync a video to speech",
-    .usage = "--video FILE --audio FILE -o FILE [--model DIR] [OPTIONS]",
+    .usage = "-i VIDEO -a SPEECH OUT [-m MODEL] [OPTIONS]",
     .text = "Frames without a usable face pass through unchanged. The output appears under its name only "
             "when it is whole.",
+    .examples = {{"memsafe run -i talking.mp4 -a speech.wav out.mp4",
+                  "the mouth in talking.mp4 follows speech.wav"},
+                 {"memsafe run -i talking.mp4 -i speech.wav -b 2G -m models/latentsync-1.5 out.mp4 -y",
+                  "a real model, at most 2 GiB of memory; out.mp4 may be there already"},
+                 {"memsafe run -i talking.mp4 -a speech.wav out.mp4 --resume",
+                  "go on with it after Ctrl-C or a crash"}},
+    .max_arguments = 1,
     .options = run_options,
     .n_options = CLI_COUNT(run_options),
     .state_bytes = sizeof(cli_run_state),

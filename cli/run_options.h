@@ -9,6 +9,7 @@
 /* What the table fills; it borrows from the command line. */
 typedef struct cli_run_state {
     ms_run_params p;
+    cli_list inputs; /* the video, then perhaps the speech */
     const char *fps, *report;
     int precision, loop, codec, audio_out, progress, rung, latents;
     int frames, resolution, segment;
@@ -19,7 +20,7 @@ typedef struct cli_run_state {
 /* The command itself (cmd_run.c). */
 int cli_run(const void *state, char **arguments, int n_arguments);
 
-/* Fills s->p from what the table could not write there itself. */
-ms_status cli_run_options_apply(cli_run_state *s, ms_error *err);
+/* Fills s->p from what the table could not write there itself; arguments: the words that are no options. */
+ms_status cli_run_options_apply(cli_run_state *s, char **arguments, int n_arguments, ms_error *err);
 
 #endif

@@ -91,6 +91,7 @@ static const cli_command *const children[] = {
 const cli_command cli_stage_command = {
     .name = "stage",
     .summary = "Run one stage of the pipeline on given tensors",
+    .examples = {{"memsafe stage noise --seed 7 -o noise.safetensors", "the noise that a run begins with"}},
     .usage = "NAME --in CASE.safetensors --out OUT.safetensors [OPTIONS]",
     .text = "A stage reads tensors named in.* and writes tensors named out.*, so that a model can be checked "
             "and a\n"

@@ -15,11 +15,9 @@ typedef struct stage_files {
 } stage_files;
 
 #define STAGE_OUT_OPTION(type)                                                                               \
-    { "out", 'o', CLI_TEXT, offsetof(type, files.out), "FILE", "safetensors file to write", 0, 0 }
+    { "out", "o", CLI_TEXT, offsetof(type, files.out), "FILE", "safetensors file to write", 0, 0 }
 #define STAGE_FILE_OPTIONS(type)                                                                             \
-    {                                                                                                        \
-        "in", 'i', CLI_TEXT, offsetof(type, files.in), "FILE", "safetensors file with the stage's inputs",   \
-        0,    0},                                                                                            \
+    {"in", 0, CLI_TEXT, offsetof(type, files.in), "FILE", "safetensors file with the stage's inputs", 0, 0}, \
         STAGE_OUT_OPTION(type)
 
 /* Options of the stages that run networks. */
@@ -38,7 +36,7 @@ typedef struct stage_compute {
      "storage of the weights; fp32 keeps what the file has",                                                 \
      0,                                                                                                      \
      0},                                                                                                     \
-        {"threads", 't', CLI_INT, offsetof(type, compute.threads), "N", "threads; 0 = all", 0, 1024},        \
+        {"threads", 0, CLI_INT, offsetof(type, compute.threads), "N", "threads; 0 = all", 0, 1024},          \
         {"slice-frames",                                                                                     \
          0,                                                                                                  \
          CLI_INT,                                                                                            \
@@ -54,7 +52,7 @@ typedef struct stage_compute {
 
 /* Where the model is. */
 #define STAGE_MODEL_OPTION(type)                                                                             \
-    { "model", 'm', CLI_TEXT, offsetof(type, model.dir), "DIR", "model folder", 0, 0 }
+    { "model", "m", CLI_TEXT, offsetof(type, model.dir), "DIR", "model folder", 0, 0 }
 
 ms_dtype stage_precision(const stage_compute *compute);
 ms_slicing stage_slicing(const stage_compute *compute);

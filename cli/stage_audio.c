@@ -147,14 +147,15 @@ fail:
 }
 
 static const cli_option audio_options[] = {
+    CLI_GROUP("Options"),
     STAGE_OUT_OPTION(audio_state),
     STAGE_MODEL_OPTION(audio_state),
     {"whisper", 0, CLI_TEXT, offsetof(audio_state, model.whisper), "FILE",
      "Whisper checkpoint in place of the folder's", 0, 0},
     {"config", 0, CLI_TEXT, offsetof(audio_state, model.config), "FILE",
      "UNet config in place of the folder's", 0, 0},
-    {"audio", 'a', CLI_TEXT, offsetof(audio_state, audio), "FILE", "any file with sound", 0, 0},
-    {"fps", 'r', CLI_NUMBER, offsetof(audio_state, fps), "X", "video frames a second (default 25)", 0.01,
+    {"audio", "a", CLI_TEXT, offsetof(audio_state, audio), "FILE", "any file with sound", 0, 0},
+    {"fps", "r", CLI_NUMBER, offsetof(audio_state, fps), "X", "video frames a second (default 25)", 0.01,
      1000},
     STAGE_COMPUTE_OPTIONS(audio_state),
 };

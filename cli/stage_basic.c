@@ -53,12 +53,13 @@ static int noise_run(const void *state, char **arguments, int n_arguments) {
 }
 
 static const cli_option noise_options[] = {
+    CLI_GROUP("Options"),
     STAGE_OUT_OPTION(noise_state),
-    {"seed", 's', CLI_U64, offsetof(noise_state, seed), "N", "64-bit seed (default 1247)", 0, 0},
+    {"seed", 0, CLI_U64, offsetof(noise_state, seed), "N", "64-bit seed (default 1247)", 0, 0},
     {"stream", 0, CLI_INT, offsetof(noise_state, stream), "N", "0 start noise, 1 masked picture, 2 reference",
      0, 65535},
     {"frame", 0, CLI_INT, offsetof(noise_state, frame), "N", "absolute frame number", 0, 2147483647},
-    {"count", 'n', CLI_INT, offsetof(noise_state, count), "N", "how many normals (default 64)", 1, 1 << 28},
+    {"count", 0, CLI_INT, offsetof(noise_state, count), "N", "how many normals (default 64)", 1, 1 << 28},
 };
 
 const cli_command stage_noise_command = {
@@ -136,8 +137,9 @@ fail:
 }
 
 static const cli_option ddim_options[] = {
+    CLI_GROUP("Options"),
     STAGE_FILE_OPTIONS(ddim_state),
-    {"steps", 0, CLI_INT, offsetof(ddim_state, steps), "N", "steps (default 20)", 1, 999},
+    {"steps", "n", CLI_INT, offsetof(ddim_state, steps), "N", "steps (default 20)", 1, 999},
 };
 
 const cli_command stage_ddim_command = {

@@ -350,29 +350,33 @@ static int run_stage(const faces_state *s, stage_fn stage, bool needs_input) {
 
 #define RESOLUTION_OPTION                                                                                    \
     {                                                                                                        \
-        "resolution", 'r', CLI_INT, offsetof(faces_state, resolution), "PX",                                 \
-            "side of the face (default 256)", 64, 2048                                                       \
+        "resolution", 0, CLI_INT, offsetof(faces_state, resolution), "PX", "side of the face (default 256)", \
+            64, 2048                                                                                         \
     }
 
 static const char align_summary[] =
     "in.landmarks [n,106,2], [in.frames] -> out.align_points, out.affine, [out.crops, out.faces]";
 static const cli_option align_options[] = {
+    CLI_GROUP("Options"),
     STAGE_FILE_OPTIONS(faces_state),
     RESOLUTION_OPTION,
     {"no-smoothing", 0, CLI_FLAG, offsetof(faces_state, no_smoothing), NULL, "each set on its own", 0, 0}};
 FACE_STAGE(align, "align", "--resolution PX --in FILE --out FILE", align, true);
 
 static const char restore_summary[] = "in.frames, in.faces [n,3,R,R], in.affine [n,2,3] -> out.frames";
-static const cli_option restore_options[] = {STAGE_FILE_OPTIONS(faces_state), RESOLUTION_OPTION};
+static const cli_option restore_options[] = {CLI_GROUP("Options"), STAGE_FILE_OPTIONS(faces_state),
+                                             RESOLUTION_OPTION};
 FACE_STAGE(restore, "restore", "--resolution PX --in FILE --out FILE", restore, true);
 
 static const char mask_summary[] = "The fixed mask -> out.mask [R,R], out.mask_latent [R/8,R/8]";
-static const cli_option mask_options[] = {STAGE_OUT_OPTION(faces_state), RESOLUTION_OPTION};
+static const cli_option mask_options[] = {CLI_GROUP("Options"), STAGE_OUT_OPTION(faces_state),
+                                          RESOLUTION_OPTION};
 FACE_STAGE(mask, "mask", "--resolution PX --out FILE", mask, false);
 
 static const char scrfd_decode_summary[] =
     "Detector outputs in.sS.rows/scores/bbox/kps -> out.det, out.kps, [out.landmarks]";
 static const cli_option scrfd_decode_options[] = {
+    CLI_GROUP("Options"),
     STAGE_FILE_OPTIONS(faces_state),
     {"width", 0, CLI_INT, offsetof(faces_state, width), "PX", "of the picture", 1, MS_IMAGE_MAX_PX},
     {"height", 0, CLI_INT, offsetof(faces_state, height), "PX", "of the picture", 1, MS_IMAGE_MAX_PX}};

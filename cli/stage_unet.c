@@ -173,6 +173,7 @@ fail:
 }
 
 static const cli_option unet_options[] = {
+    CLI_GROUP("Options"),
     STAGE_FILE_OPTIONS(unet_state),
     STAGE_MODEL_OPTION(unet_state),
     {"unet", 0, CLI_TEXT, offsetof(unet_state, model.unet), "FILE",
@@ -351,14 +352,15 @@ fail:
 }
 
 static const cli_option denoise_options[] = {
+    CLI_GROUP("Options"),
     STAGE_FILE_OPTIONS(denoise_state),
     STAGE_MODEL_OPTION(denoise_state),
     {"unet", 0, CLI_TEXT, offsetof(denoise_state, model.unet), "FILE",
      "UNet checkpoint in place of the folder's", 0, 0},
     {"config", 0, CLI_TEXT, offsetof(denoise_state, model.config), "FILE",
      "UNet config in place of the folder's", 0, 0},
-    {"steps", 0, CLI_INT, offsetof(denoise_state, steps), "N", "DDIM steps (default 20)", 1, 999},
-    {"guidance", 'g', CLI_NUMBER, offsetof(denoise_state, guidance), "X", "guidance scale (default 1.5)", 0,
+    {"steps", "n", CLI_INT, offsetof(denoise_state, steps), "N", "DDIM steps (default 20)", 1, 999},
+    {"guidance", "g", CLI_NUMBER, offsetof(denoise_state, guidance), "X", "guidance scale (default 1.5)", 0,
      100},
     {"deepcache", 0, CLI_FLAG, offsetof(denoise_state, deepcache), NULL,
      "whole UNet on every third step only", 0, 0},

@@ -185,6 +185,7 @@ static int decode_run(const void *state, char **arguments, int n_arguments) {
 }
 
 static const cli_option vae_options[] = {
+    CLI_GROUP("Options"),
     STAGE_FILE_OPTIONS(vae_state),
     STAGE_MODEL_OPTION(vae_state),
     {"vae", 0, CLI_TEXT, offsetof(vae_state, model.vae), "PATH",

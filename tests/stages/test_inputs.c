@@ -113,7 +113,7 @@ static void audio_shorter_and_longer_than_the_clip(void **state) {
     /* rows / 2 + 2 frames: 0.2 s gives 10 rows, 7 frames; 1 s gives 27. */
     const char *shorter = write_speech("shorter.wav", 0.2), *longer = write_speech("longer.wav", 1.0);
     const char *out = test_file("lengths-out.mp4");
-    assert_run_works(RUN(clip, shorter, track, out, "-f"));
+    assert_run_works(RUN(clip, shorter, track, out, "-y"));
     assert_int_equal(look_at(out).frames, 7);
     static const char *const loops[] = {"--loop pingpong", "--loop repeat", "--loop hold"};
     for (int i = 0; i < 3; i++) {
@@ -136,7 +136,7 @@ static void one_frame_odd_sizes_and_turned_clips(void **state) {
     (void)state;
     const char *speech = write_speech("short.wav", 0.2), *out = test_file("shapes-out.mp4");
     assert_run_works(RUN(write_clip("one.mp4", 160, 120, 1), speech,
-                         test_write_track("one.jsonl", 1, 80, 60, 80, 0, 0), out, "-f"));
+                         test_write_track("one.jsonl", 1, 80, 60, 80, 0, 0), out, "-y"));
     assert_int_equal(look_at(out).frames, 7);
 
     clip_raw raw = {.encoder = "ffv1",
@@ -270,7 +270,7 @@ static void inputs_that_are_cut_off_are_named(void **state) {
     memset(data + 40, 0xff, 4);
     clip_save(test_file("pipe.wav"), data, bytes);
     free(data);
-    assert_run_works(RUN(clip, test_file("pipe.wav"), track, out, "-f"));
+    assert_run_works(RUN(clip, test_file("pipe.wav"), track, out, "-y"));
     /* Nor is one that counts itself in, or a file that something was appended to. */
     data = clip_load(speech, &bytes);
     data[40] = (uint8_t)(data[40] + 44);

@@ -40,7 +40,7 @@ def one(args, seed, reader, folder, size=384):
                     "--track", name("truth.jsonl"), "--speech", name("new.wav")], check=True)
     subprocess.run([memsafe, "run", "--video", name("in.mp4"), "--audio", name("new.wav"), "--track", name("in.jsonl"),
                     "--model", args.model, *args.more, "--report", name("report.json"), "--steps", str(args.sampling), "--guidance", str(args.guidance), "--codec",
-                    "ffv1", "--audio-out", "none", "--frames", str(args.frames), "--threads", "2", "--seed", str(args.noise), "-f", "-o",
+                    "ffv1", "--audio-out", "none", "--frames", str(args.frames), "--threads", "2", "--seed", str(args.noise), "-y", "-o",
                     name("out.mkv")], check=True, stdout=subprocess.DEVNULL)
     with open(name("report.json")) as f:
         report = json.load(f)

@@ -1,0 +1,246 @@
+/* The tables of options: what --help says is true, and letters mean the same everywhere. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "commands.h"
+#include "nearest.h"
+#include "run_options.h"
+#include "test.h"
+#include "time_value.h"
+
+typedef void (*visit)(const cli_command *c, void *arg);
+
+static void each(const cli_command *const *commands, visit f, void *arg) {
+    for (; *commands; commands++) {
+        f(*commands, arg);
+        if ((*commands)->children)
+            each((*commands)->children, f, arg);
+    }
+}
+
+/* ---- one letter, one name ---- */
+
+typedef struct letters {
+    const cli_option *option[512];
+    int count;
+} letters;
+
+static void compare_letters(const cli_command *c, void *arg) {
+    letters *seen = arg;
+    for (int i = 0; i < c->n_options; i++) {
+        const cli_option *o = &c->options[i];
+        if (!o->name)
+            continue;
+        assert_true(!o->letter || (strcmp(o->letter, "h") != 0 && strcmp(o->letter, "V") != 0));
+        for (int k = 0; k < seen->count; k++) {
+            const cli_option *other = seen->option[k];
+            bool names = strcmp(o->name, other->name) == 0;
+            bool equal = o->letter && other->letter && strcmp(o->letter, other->letter) == 0;
+            if (names != equal && (o->letter || other->letter) && (names || equal))
+                fail_msg("%s: --%s has -%s, elsewhere --%s has -%s", c->name, o->name,
+                         o->letter ? o->letter : "(none)", other->name,
+                         other->letter ? other->letter : "(none)");
+            if (names && (o->type == CLI_FLAG) != (other->type == CLI_FLAG))
+                fail_msg("%s: --%s takes a value in one command and none in another", c->name, o->name);
+        }
+        assert_true(seen->count < (int)CLI_COUNT(seen->option));
+        seen->option[seen->count++] = o;
+    }
+}
+
+static void test_a_letter_means_one_thing_over_all_commands(void **state) {
+    (void)state;
+    letters seen = {.count = 0};
+    each(cli_commands, compare_letters, &seen);
+    assert_true(seen.count > 100);
+}
+
+/* ---- --help ---- */
+
+static void look_at_help(const cli_command *c, void *arg) {
+    (void)arg;
+    char *text = NULL;
+    size_t length = 0;
+    FILE *memory = open_memstream(&text, &length), *real = stdout;
+    assert_non_null(memory);
+    stdout = memory;
+    cli_print_help(c);
+    stdout = real;
+    assert_int_equal(fclose(memory), 0);
+    for (const char *line = text; *line;) {
+        size_t n = strcspn(line, "\n");
+        if (n > CLI_HELP_COLUMNS || (n > 0 && line[n - 1] == ' '))
+            fail_msg("%s --help: %zu columns, or a space at the end: \"%.*s\"", c->name, n, (int)n, line);
+        line += n + (line[n] == '\n');
+    }
+    for (int i = 0; i < c->n_options; i++) {
+        char spelled[64];
+        assert_non_null(c->options[i].help);
+        if (!c->options[i].name)
+            continue;
+        snprintf(spelled, sizeof(spelled), " --%s", c->options[i].name);
+        if (!strstr(text, spelled))
+            fail_msg("%s --help says nothing of%s", c->name, spelled);
+    }
+    free(text);
+    if (c->n_options && c->options[0].name)
+        fail_msg("%s: --%s has no group", c->name, c->options[0].name);
+}
+
+static void test_help_is_grouped_and_at_most_100_columns_wide(void **state) {
+    (void)state;
+    each(cli_commands, look_at_help, NULL);
+}
+
+static const cli_command *find(const cli_command *const *commands, const char *name) {
+    for (; *commands; commands++)
+        if (strcmp(cli_last_word((*commands)->name), name) == 0)
+            return *commands;
+    return NULL;
+}
+
+/* The example's words through the command's own parser. */
+static void parse_example(const cli_command *top, const char *line) {
+    char text[512], *argv[64], *save = NULL;
+    int argc = 0, words = 0;
+    ms_error err;
+    ms_error_clear(&err);
+    assert_true(strlen(line) < sizeof(text));
+    strcpy(text, line);
+    for (char *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save))
+        argv[argc++] = word;
+    assert_string_equal(argv[0], "memsafe");
+    assert_string_equal(argv[1], top->name);
+    const cli_command *c = top;
+    int first = 2;
+    if (top->children) {
+        c = find(top->children, argv[2]);
+        first = 3;
+    }
+    assert_non_null(c);
+    void *filled = calloc(1, c->state_bytes + 1);
+    assert_non_null(filled);
+    if (c->defaults)
+        c->defaults(filled);
+    if (cli_parse(c, argc - first, argv + first, filled, &words, &err) != MS_OK)
+        fail_msg("\"%s\": %s", line, err.message);
+    if (c == &cli_run_command && cli_run_options_apply(filled, argv + first, words, &err) != MS_OK)
+        fail_msg("\"%s\": %s", line, err.message);
+    free(filled);
+}
+
+static void test_every_command_has_examples_that_parse(void **state) {
+    (void)state;
+    for (int i = 0; cli_commands[i]; i++) {
+        const cli_command *c = cli_commands[i];
+        if (!c->examples[0].line)
+            fail_msg("%s has no example", c->name);
+        for (int k = 0; k < CLI_MAX_EXAMPLES && c->examples[k].line; k++) {
+            assert_non_null(c->examples[k].text);
+            assert_true(strlen(c->examples[k].line) + 2 <= CLI_HELP_COLUMNS);
+            parse_example(c, c->examples[k].line);
+        }
+    }
+}
+
+/* ---- as FFmpeg's users type ---- */
+
+typedef struct parsed {
+    cli_run_state s;
+    ms_error err;
+} parsed;
+
+#define PARSE(p, ...) parse(p, (char *[]){__VA_ARGS__, NULL})
+
+static ms_status parse(parsed *p, char **argv) {
+    int argc = 0, words = 0;
+    memset(p, 0, sizeof(*p));
+    ms_error_clear(&p->err);
+    while (argv[argc])
+        argc++;
+    cli_run_command.defaults(&p->s);
+    MS_TRY(cli_parse(&cli_run_command, argc, argv, &p->s, &words, &p->err));
+    return cli_run_options_apply(&p->s, argv, words, &p->err);
+}
+
+static void test_files_as_ffmpegs_users_name_them(void **state) {
+    (void)state;
+    parsed p;
+    assert_int_equal(PARSE(&p, "-i", "clip.mp4", "-i", "speech.wav", "-y", "out.mp4"), MS_OK);
+    assert_string_equal(p.s.p.video, "clip.mp4");
+    assert_string_equal(p.s.p.audio, "speech.wav");
+    assert_string_equal(p.s.p.output, "out.mp4");
+    assert_true(p.s.p.force);
+    assert_int_equal(PARSE(&p, "--video", "clip.mp4", "--audio=speech.wav", "-o", "out.mp4"), MS_OK);
+    assert_string_equal(p.s.p.video, "clip.mp4");
+    assert_string_equal(p.s.p.audio, "speech.wav");
+    assert_string_equal(p.s.p.output, "out.mp4");
+    assert_int_equal(PARSE(&p, "-crf", "23", "-threads", "2", "-r", "30", "-c", "hevc", "out.mp4"), MS_OK);
+    assert_int_equal(p.s.p.crf, 23);
+    assert_int_equal(p.s.p.threads, 2);
+    assert_int_equal(p.s.p.fps_num, 30 * p.s.p.fps_den);
+    assert_int_equal(p.s.p.codec, MS_OUTPUT_HEVC);
+    assert_int_equal(PARSE(&p, "-b2G", "out.mp4"), MS_OK);
+    assert_int_equal(p.s.p.budget_bytes, (uint64_t)2 << 30);
+
+    assert_int_equal(PARSE(&p, "-i", "a", "-i", "b", "-i", "c"), MS_INVALID_ARGUMENT);
+    assert_int_equal(PARSE(&p, "-i", "a", "-i", "b", "-a", "c"), MS_INVALID_ARGUMENT);
+    assert_int_equal(PARSE(&p, "-o", "a", "b"), MS_INVALID_ARGUMENT);
+    assert_non_null(strstr(p.err.message, "-o a and b"));
+    assert_int_equal(PARSE(&p, "a", "b"), MS_INVALID_ARGUMENT);
+}
+
+static void test_what_somebody_may_have_meant(void **state) {
+    (void)state;
+    static const struct {
+        const char *typed, *meant;
+    } cases[] = {{"--guidence", "guidance"}, {"--vidoe", "video"}, {"--deep", "deepcache"}, {"-f", "force"},
+                 {"--budgt=2G", "budget"},   {"-c:v", "codec"},    {"--stpes", "steps"}};
+    parsed p;
+    for (size_t i = 0; i < CLI_COUNT(cases); i++) {
+        const cli_option *o = cli_nearest_option(&cli_run_command, cases[i].typed);
+        if (!o || strcmp(o->name, cases[i].meant) != 0)
+            fail_msg("%s: %s, not %s", cases[i].typed, o ? o->name : "nothing", cases[i].meant);
+    }
+    assert_null(cli_nearest_option(&cli_run_command, "--wibble"));
+    assert_int_equal(PARSE(&p, "--guidence", "2"), MS_INVALID_ARGUMENT);
+    assert_non_null(strstr(p.err.message, "did you mean -g or --guidance?"));
+    assert_string_equal(cli_nearest_command(cli_commands, "detcet"), "detect");
+    assert_null(cli_nearest_command(cli_commands, "frobnicate"));
+}
+
+static void test_times(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t us;
+    } good[] = {{"90", 90000000},   {"0", 0},         {"1:30", 90000000},     {"01:02:03.25", 3723250000},
+                {"12.5", 12500000}, {".5", 500000},   {"500ms", 500000},      {"2s", 2000000},
+                {"7us", 7},         {"0.0000019", 1}, {"100:00", 6000000000}, {"1.5ms", 1500}};
+    static const char *const bad[] = {"",    "x",   "-1",     "1:60", "1:2:3:4",
+                                      "1:",  ":30", "1:30ms", "1,5",  "1e3",
+                                      "inf", " 1",  "1 ",     "1:-3", "99999999999999999999"};
+    int64_t us = 0;
+    for (size_t i = 0; i < CLI_COUNT(good); i++) {
+        if (!cli_parse_time(good[i].text, &us) || us != good[i].us)
+            fail_msg("%s: %lld us", good[i].text, (long long)us);
+    }
+    for (size_t i = 0; i < CLI_COUNT(bad); i++)
+        if (cli_parse_time(bad[i], &us))
+            fail_msg("\"%s\" is taken for a time: %lld us", bad[i], (long long)us);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_letter_means_one_thing_over_all_commands),
+        cmocka_unit_test(test_help_is_grouped_and_at_most_100_columns_wide),
+        cmocka_unit_test(test_every_command_has_examples_that_parse),
+        cmocka_unit_test(test_files_as_ffmpegs_users_name_them),
+        cmocka_unit_test(test_what_somebody_may_have_meant),
+        cmocka_unit_test(test_times),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
