@@ -20,7 +20,7 @@
 typedef struct plan_state {
     ms_plan_params p;
     const char *size, *svg, *html;
-    int precision, rung, codec, frames, backend;
+    int precision, rung, codec, frames, backend, paste;
     bool json, compare, force;
     cli_profile_options profile;
 } plan_state;
@@ -196,6 +196,7 @@ static int plan_run(const void *state, char **arguments, int n_arguments) {
     ms_error_clear(&err);
     s.p.precision = precisions[s.precision];
     s.p.rung = (ms_rung)s.rung;
+    s.p.paste = (ms_paste)s.paste;
     s.p.codec = (ms_output_codec)s.codec;
     s.p.frames = s.frames;
     s.p.backend = backends[s.backend];
@@ -241,6 +242,7 @@ static const cli_option plan_options[] = {
     {"guidance", "g", CLI_NUMBER, P(guidance), "X", "1 and less run one branch (default 1.5)", 0, 100},
     {"deepcache", 0, CLI_FLAG, P(deepcache), NULL, "whole UNet on every third step only", 0, 0},
     {"resolution", 0, CLI_INT, P(resolution), "PX", "side of the face (default: the model's)", 64, 2048},
+    {"paste", 0, CLI_CHOICE, offsetof(plan_state, paste), "face|mouth", "as for `memsafe run`", 0, 0},
     {"codec", "c", CLI_CHOICE, offsetof(plan_state, codec), "h264|hevc|ffv1", "of the output", 0, 0},
     {"tracked", 0, CLI_FLAG, P(tracked), NULL, "faces come from a track file: no networks find them", 0, 0},
     CLI_GROUP("Memory and speed"),

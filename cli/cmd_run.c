@@ -173,20 +173,21 @@ static ms_status write_report(const char *path, const cli_run_state *s, const ms
     ms_buf_json_string(&b, s->p.audio);
     ms_buf_printf(&b, ",\n  \"output\": ");
     ms_buf_json_string(&b, s->p.output);
-    ms_buf_printf(&b,
-                  ",\n  \"seed\": %" PRIu64 ", \"steps\": %d, \"guidance\": %g, \"deepcache\": %s,\n"
-                  "  \"resolution\": %d, \"wanted_resolution\": %d, \"vae_encode_batch\": %d, "
-                  "\"vae_decode_batch\": %d,\n"
-                  "  \"tier\": \"%s\", \"precision\": \"%s\",\n"
-                  "  \"width\": %d, \"height\": %d, \"fps\": %g,\n"
-                  "  \"frames\": %" PRId64 ", \"frames_without_face\": %" PRId64
-                  ", \"frames_interpolated\": %" PRId64 ", \"windows\": %" PRId64 ",\n"
-                  "  \"frames_resumed\": %" PRId64 ", \"video_frames\": %" PRId64
-                  ", \"source_frames_lost\": %" PRId64 ",\n",
-                  s->p.seed, s->p.steps, s->p.guidance, s->p.deepcache ? "true" : "false", r->resolution,
-                  r->wanted_resolution, r->vae_encode_batch, r->vae_decode_batch, r->tier, r->precision,
-                  r->width, r->height, r->fps, r->frames, r->frames_without_face, r->frames_interpolated,
-                  r->windows, r->frames_resumed, r->video_frames, r->source_frames_lost);
+    ms_buf_printf(
+        &b,
+        ",\n  \"seed\": %" PRIu64 ", \"steps\": %d, \"guidance\": %g, \"deepcache\": %s,\n"
+        "  \"paste\": \"%s\", \"resolution\": %d, \"wanted_resolution\": %d, \"vae_encode_batch\": %d, "
+        "\"vae_decode_batch\": %d,\n"
+        "  \"tier\": \"%s\", \"precision\": \"%s\",\n"
+        "  \"width\": %d, \"height\": %d, \"fps\": %g,\n"
+        "  \"frames\": %" PRId64 ", \"frames_without_face\": %" PRId64 ", \"frames_interpolated\": %" PRId64
+        ", \"windows\": %" PRId64 ",\n"
+        "  \"frames_resumed\": %" PRId64 ", \"video_frames\": %" PRId64 ", \"source_frames_lost\": %" PRId64
+        ",\n",
+        s->p.seed, s->p.steps, s->p.guidance, s->p.deepcache ? "true" : "false", ms_paste_name(s->p.paste),
+        r->resolution, r->wanted_resolution, r->vae_encode_batch, r->vae_decode_batch, r->tier, r->precision,
+        r->width, r->height, r->fps, r->frames, r->frames_without_face, r->frames_interpolated, r->windows,
+        r->frames_resumed, r->video_frames, r->source_frames_lost);
     ms_buf_printf(&b, "  ");
     cli_notes_json(&b, r);
     ms_buf_printf(&b, ",\n");

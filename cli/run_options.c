@@ -40,6 +40,11 @@ static const cli_option run_options[] = {
      "whole UNet on every third step only: about twice as fast, a little softer", 0, 0},
     {"resolution", 0, CLI_INT, offsetof(cli_run_state, resolution), "PX",
      "side of the face (default: the model's)", 64, 2048},
+    {"paste", 0, CLI_CHOICE, offsetof(cli_run_state, paste), "face|mouth",
+     "what goes back into the frame: the whole face, as the official pipeline does, or the\nredrawn lower "
+     "half "
+     "alone: all other pixels stay as they were",
+     0, 0},
     CLI_GROUP("Video and sound"),
     {"fps", "r", CLI_TEXT, offsetof(cli_run_state, fps), "RATE",
      "frames a second: a number, 30000/1001, or source (default 25)", 0, 0},
@@ -136,6 +141,7 @@ ms_status cli_run_options_apply(cli_run_state *s, char **arguments, int n_argume
     s->p.frames = s->frames;
     s->p.segment_frames = s->segment;
     s->p.rung = (ms_rung)s->rung;
+    s->p.paste = (ms_paste)s->paste;
     s->p.latent_cache = (ms_latent_cache_mode)s->latents;
     s->p.resolution = s->resolution;
     s->p.history = cli_history_file();

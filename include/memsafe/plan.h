@@ -24,6 +24,7 @@ typedef struct ms_plan_params {
     double guidance;
     bool deepcache;
     int resolution; /* 0 = the model's */
+    ms_paste paste;
     ms_precision precision;
     int threads; /* 0 = all */
     ms_profile_source profile;

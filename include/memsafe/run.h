@@ -41,6 +41,14 @@ typedef enum ms_audio_output {
     MS_AUDIO_OUTPUT_NONE,
 } ms_audio_output;
 
+/* How much of a redrawn face goes back into its frame. */
+typedef enum ms_paste {
+    MS_PASTE_FACE, /* all of it: what the reference does */
+    MS_PASTE_MOUTH, /* what the model was asked for, the lower half: every other pixel stays as it was, bit for bit */
+    MS_PASTE_COUNT
+} ms_paste;
+MS_API const char *ms_paste_name(ms_paste paste); /* "face", "mouth" */
+
 /* The parts of a run that are timed and predicted. */
 typedef enum ms_stage {
     MS_STAGE_LOAD,  /* opening files, reading and packing weights */
@@ -123,6 +131,7 @@ typedef struct ms_run_params {
     double guidance;
     bool deepcache;
     int resolution; /* 0 = the model's */
+    ms_paste paste;
     ms_precision precision;
     int threads; /* 0 = all; at most four for each CPU, 16 are always allowed */
 

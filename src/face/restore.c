@@ -46,6 +46,7 @@ typedef struct restore {
     worker *workers;
     ms_soft_mask soft;
     int rows_per_strip;
+    float rounding; /* added before a byte is cut off: 0 as in the reference, or half */
 } restore;
 
 typedef struct restore_layout {
@@ -294,7 +295,7 @@ MS_INLINE_BODY void paste_row_body(const restore *r, const float *xs, const floa
             v = v / 2.0f + 0.5f;
             v = v > 0.0f ? v : 0.0f; /* also NaN */
             v = (v < 1.0f ? v : 1.0f) * 255.0f;
-            out[c] = (uint8_t)(soft[i] * (eroded[i] * v) + back * out[c]);
+            out[c] = (uint8_t)((soft[i] * (eroded[i] * v) + back * out[c]) + r->rounding);
         }
     }
 }
@@ -323,6 +324,42 @@ static void paste_strip(void *arg, int64_t task, int worker_index) {
     s.w->asked.y = s.w->pasted.y = -2;
     if (first < end)
         ms_soft_mask_run(&r->soft, &s.w->soft, first, end, source_row, paste_soft, &s);
+}
+
+/* The region's weights at n positions of the crop, bilinear between the face's pixels. Past the outermost ones there is
+   nothing; NaN fails the comparison, too. */
+static void region_row(const restore *r, const float *xs, const float *ys, int n, float *ret_weights) {
+    int side = r->args->geometry->resolution;
+    float last = (float)(side - 1), kx = (float)side / (float)r->map.src_width,
+          ky = (float)side / (float)r->map.src_height;
+    for (int i = 0; i < n; i++) {
+        float x = (xs[i] + 0.5f) * kx - 0.5f, y = (ys[i] + 0.5f) * ky - 0.5f;
+        ret_weights[i] = 0;
+        if (!(x >= 0 && x < last && y >= 0 && y < last))
+            continue;
+        int xi = (int)x, yi = (int)y;
+        float w = x - (float)xi, nn = y - (float)yi;
+        const float *p = r->args->region + (size_t)yi * (size_t)side + xi;
+        ret_weights[i] = (p[0] * (1 - w) + p[1] * w) * (1 - nn) + (p[side] * (1 - w) + p[side + 1] * w) * nn;
+    }
+}
+
+/* A strip of the box, where only the region goes in: all of its pixels lie well inside the crop, so the warped mask is 1. */
+static void paste_region_rows(void *arg, int64_t task, int worker_index) {
+    restore *r = arg;
+    worker *w = &r->workers[worker_index];
+    const ms_image *frame = r->args->frame;
+    int first = r->roi.y0 + (int)task * ROWS_PER_TASK, end = first + ROWS_PER_TASK, n = r->roi.x1 - r->roi.x0;
+    end = end < r->roi.y1 ? end : r->roi.y1;
+    float *ones = w->asked.here, *weights = w->pasted.here;
+    for (int i = 0; i < n; i++)
+        ones[i] = 1;
+    for (int y = first; y < end; y++) {
+        positions_body(r, y, r->roi.x0, r->roi.x1, w->x, w->y);
+        region_row(r, w->x, w->y, n, weights);
+        paste_row(r, w->x, w->y, ones, ones, weights, n,
+                  frame->data + (size_t)y * frame->stride_bytes + (size_t)r->roi.x0 * 3);
+    }
 }
 
 static void begin_rows(restore *r, const restore_layout *l) {
@@ -389,37 +426,62 @@ static ms_status check(const ms_restore_args *args, int threads, restore *r, res
     return MS_OK;
 }
 
+static int row_tasks(const restore *r) {
+    return (r->roi.y1 - r->roi.y0 + ROWS_PER_TASK - 1) / ROWS_PER_TASK;
+}
+
+/* As the reference does it. */
+static ms_status paste_face(restore *r, const restore_layout *l, int threads, ms_restore_info *ret_info,
+                            ms_error *err) {
+    ms_pool *pool = r->args->pool;
+    int width = r->args->frame->width, height = r->args->frame->height;
+    box filled;
+    ms_pool_run(pool, row_tasks(r), sum_rows, r);
+    ret_info->mask_area = total_area(r, &filled);
+    ret_info->edge_px = ms_soft_mask_edge_px(ret_info->mask_area);
+    if (ret_info->edge_px >= width || ret_info->edge_px >= height)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "frame of %dx%d is too narrow to blend over %d pixels",
+                       width, height, ret_info->edge_px);
+    if (ret_info->mask_area <= 0)
+        return MS_OK;
+    filled = grow(filled, 1, width, height);
+    r->soft = (ms_soft_mask){width, height, filled.x0, filled.y0, filled.x1, filled.y1, ret_info->edge_px,
+                             0,     0,      0,         NULL};
+    ms_soft_mask_init(&r->soft);
+    MS_TRY(resize_face(r, l, err));
+    lay_out_soft(r, l, threads);
+    r->rows_per_strip = (filled.y1 - filled.y0 + threads - 1) / threads;
+    ms_pool_run(pool, threads, paste_strip, r);
+    ret_info->x0 = filled.x0;
+    ret_info->y0 = filled.y0;
+    ret_info->x1 = filled.x1;
+    ret_info->y1 = filled.y1;
+    return MS_OK;
+}
+
+static ms_status paste_region(restore *r, const restore_layout *l, int threads, ms_restore_info *ret_info,
+                              ms_error *err) {
+    (void)threads;
+    MS_TRY(resize_face(r, l, err));
+    r->rounding = 0.5f; /* where both pictures are the same, so is the blend */
+    ms_pool_run(r->args->pool, row_tasks(r), paste_region_rows, r);
+    ret_info->x0 = r->roi.x0;
+    ret_info->y0 = r->roi.y0;
+    ret_info->x1 = r->roi.x1;
+    ret_info->y1 = r->roi.y1;
+    return MS_OK;
+}
+
 ms_status ms_restore_face(const ms_restore_args *args, ms_restore_info *ret_info, ms_error *err) {
     int threads = args->pool ? ms_pool_threads(args->pool) : 1;
-    int width = args->frame->width, height = args->frame->height;
     restore r = {.args = args};
     restore_layout l = {0};
     ms_restore_info info = {0};
     MS_TRY(check(args, threads, &r, &l, err));
-    r.roi = mask_box(args->affine, args->geometry, width, height);
+    r.roi = mask_box(args->affine, args->geometry, args->frame->width, args->frame->height);
     if (r.roi.x0 < r.roi.x1 && r.roi.y0 < r.roi.y1) {
-        box filled;
         begin_rows(&r, &l);
-        ms_pool_run(args->pool, (r.roi.y1 - r.roi.y0 + ROWS_PER_TASK - 1) / ROWS_PER_TASK, sum_rows, &r);
-        info.mask_area = total_area(&r, &filled);
-        info.edge_px = ms_soft_mask_edge_px(info.mask_area);
-        if (info.edge_px >= width || info.edge_px >= height)
-            return ms_fail(err, MS_INVALID_ARGUMENT, "frame of %dx%d is too narrow to blend over %d pixels",
-                           width, height, info.edge_px);
-        if (info.mask_area > 0) {
-            filled = grow(filled, 1, width, height);
-            r.soft = (ms_soft_mask){width,        height, filled.x0, filled.y0, filled.x1, filled.y1,
-                                    info.edge_px, 0,      0,         0,         NULL};
-            ms_soft_mask_init(&r.soft);
-            MS_TRY(resize_face(&r, &l, err));
-            lay_out_soft(&r, &l, threads);
-            r.rows_per_strip = (filled.y1 - filled.y0 + threads - 1) / threads;
-            ms_pool_run(args->pool, threads, paste_strip, &r);
-            info.x0 = filled.x0;
-            info.y0 = filled.y0;
-            info.x1 = filled.x1;
-            info.y1 = filled.y1;
-        }
+        MS_TRY((args->region ? paste_region : paste_face)(&r, &l, threads, &info, err));
     }
     if (ret_info)
         *ret_info = info;

@@ -2,6 +2,9 @@
  * Puts a finished face back into its frame (LipsyncPipeline.restore_video and AlignRestore.restore_img): the
  * face is resized to the crop's size (antialiased bicubic), warped back, and blended in under a mask that is
  * warped alike, eroded and blurred. Only a box that holds every pixel that can change is read or written.
+ *
+ * With a region (face/paste_region.h) only that is blended in, by the region's weights where a pixel falls into the face; pixels
+ * whose weight is 0 stay as they are. That is this project's own, the reference has no such thing.
  */
 #ifndef MS_FACE_RESTORE_H
 #define MS_FACE_RESTORE_H
@@ -16,12 +19,13 @@ typedef struct ms_restore_args {
     const ms_image *frame;    /* RGB, at least 2x2, changed in place */
     void *work;
     size_t work_bytes;
-    ms_pool *pool; /* or NULL; shares out the rows of this one frame */
+    ms_pool *pool;       /* or NULL; shares out the rows of this one frame */
+    const float *region; /* [resolution][resolution], 0 to 1, 0 at the border; NULL = the whole face */
 } ms_restore_args;
 
 typedef struct ms_restore_info {
-    double mask_area; /* sum of the warped mask after its first erosion, in pixels */
-    int edge_px;      /* the blend is about 4 of these wide */
+    double mask_area; /* sum of the warped mask after its first erosion, in pixels; 0 with a region */
+    int edge_px;      /* the blend is about 4 of these wide; 0 with a region */
     int x0, y0, x1,
         y1; /* pixels outside were not touched; empty (all 0) when the face is out of the picture */
 } ms_restore_info;

@@ -55,6 +55,7 @@ static ms_status check(const ms_plan_params *p, ms_error *err) {
     MS_TRY(ms_check_max_gap(p->max_gap, err));
     MS_TRY(ms_check_resolution(p->resolution, err));
     MS_TRY(ms_check_choice("precision", (int)p->precision, MS_PRECISION_CHOICES, err));
+    MS_TRY(ms_check_choice("paste", (int)p->paste, MS_PASTE_COUNT, err));
     MS_TRY(ms_check_choice("rung", (int)p->rung, MS_RUNG_COUNT, err));
     MS_TRY(ms_check_choice("codec", (int)p->codec, MS_OUTPUT_CODEC_CHOICES, err));
     if (is_elsewhere(p) != (p->device_bytes != 0))
@@ -107,6 +108,8 @@ static ms_run_others others_of(const planning *a, int side, int threads) {
         work = ms_restore_workspace_bytes(&geometry, p->width, p->height, threads);
         size_t align = ms_align_face_workspace_bytes(&geometry);
         work += align;
+        if (p->paste == MS_PASTE_MOUTH)
+            work += (size_t)side * (size_t)side * sizeof(float);
     }
     ms_run_clip clip = {.width = p->width,
                         .height = p->height,

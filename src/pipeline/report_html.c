@@ -378,6 +378,8 @@ static void settings_section(const page *g) {
                       ms_size_format((char[MS_SIZE_TEXT_BYTES]){0}, parts[i].bytes));
     ms_buf_printf(g->out, "<dt>sampler</dt><dd>%d steps, guidance %g, seed %" PRIu64 "%s</dd>\n", p->steps,
                   p->guidance, p->seed, p->deepcache ? ", DeepCache" : "");
+    named(g, "pasted back",
+          p->paste == MS_PASTE_MOUTH ? "what was redrawn, the lower half of the face" : "the whole face");
     named(g, "video", p->video);
     named(g, "audio", p->audio);
     named(g, "output", p->output);

@@ -25,6 +25,7 @@ static void close_all(ms_job *j, ms_status status, ms_error *err) {
         j->dev->backend->free(j->dev, j->face_arena);
     ms_free(j->align_work);
     ms_free(j->restore_work);
+    ms_free(j->region);
     ms_free(j->window);
     ms_free(j->window_faces);
     ms_device_close(&j->dev);

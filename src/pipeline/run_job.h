@@ -116,6 +116,7 @@ typedef struct ms_job {
     ms_video_segment *segment;
     void *restore_work;
     size_t restore_work_bytes;
+    float *region; /* [resolution][resolution]: what of a face goes back; NULL = all of it */
     ms_redrawn_frame writing;
     ms_journal_segment noting;
     atomic_bool stop; /* the face thread's work is no longer wanted */

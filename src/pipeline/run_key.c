@@ -44,6 +44,7 @@ ms_status ms_job_make_key(const ms_job *j, ms_job_key *key, ms_error *err) {
     ms_job_key_add(key, "guidance", "%.17g", p->guidance);
     ms_job_key_add(key, "deepcache", "%s", p->deepcache ? "on" : "off");
     ms_job_key_add(key, "resolution", "%d", p->resolution ? p->resolution : unet->resolution);
+    ms_job_key_add(key, "paste", "%s", ms_paste_name(p->paste));
     ms_job_key_add(key, "allow-downscale", "%s", p->allow_downscale ? "on" : "off");
     ms_job_key_add(key, "precision", "%s", ms_dtype_name(j->policy.precision));
     ms_job_key_add(key, "face", "%d", p->face);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "face/paste_region.h"
 #include "face/restore.h"
 #include "media/whole.h"
 #include "memory/host.h"
@@ -196,6 +197,19 @@ static ms_status open_faces(ms_job *j, ms_error *err) {
     return MS_OK;
 }
 
+static ms_status make_region(ms_job *j, ms_error *err) {
+    if (j->p->paste != MS_PASTE_MOUTH)
+        return MS_OK;
+    int side = j->geometry.resolution;
+    size_t work_bytes = ms_paste_region_workspace_bytes(side);
+    void *work = ms_alloc(j->mem, MS_LEDGER_STAGING, work_bytes);
+    j->region = ms_alloc_array(j->mem, MS_LEDGER_FRAMES, (size_t)side * (size_t)side, sizeof(float));
+    ms_status status = work && j->region ? ms_paste_region(side, j->region, work, work_bytes, err)
+                                         : ms_fail_alloc(err, j->mem, work_bytes, "the pasted region");
+    ms_free(work);
+    return status;
+}
+
 static ms_status make_work(ms_job *j, ms_error *err) {
     const ms_video_info *info = ms_clip_info(j->clip);
     j->align_work_bytes = ms_align_face_workspace_bytes(&j->geometry);
@@ -208,7 +222,7 @@ static ms_status make_work(ms_job *j, ms_error *err) {
     j->restore_work = ms_alloc(j->mem, MS_LEDGER_FRAMES, j->restore_work_bytes);
     if (!j->align_work || !j->restore_work)
         return ms_fail_alloc(err, j->mem, j->restore_work_bytes, "warping faces");
-    return MS_OK;
+    return make_region(j, err);
 }
 
 static ms_status make_buffers(ms_job *j, ms_error *err) {
@@ -231,7 +245,7 @@ static void free_buffers(ms_job *j) {
     ms_queue_destroy(&j->finished);
     ms_buffer_pool_destroy(&j->aligned);
     ms_buffer_pool_destroy(&j->redrawn);
-    void **const buffers[] = {&j->align_work, &j->restore_work, (void **)&j->window,
+    void **const buffers[] = {&j->align_work, &j->restore_work, (void **)&j->region, (void **)&j->window,
                               (void **)&j->window_faces};
     for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++) {
         ms_free(*buffers[i]);

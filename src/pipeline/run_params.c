@@ -29,6 +29,11 @@ const char *ms_stage_name(ms_stage stage) {
     return stage >= 0 && stage < MS_STAGE_COUNT ? names[stage] : "?";
 }
 
+const char *ms_paste_name(ms_paste paste) {
+    static const char *const names[MS_PASTE_COUNT] = {[MS_PASTE_FACE] = "face", [MS_PASTE_MOUTH] = "mouth"};
+    return paste >= 0 && paste < MS_PASTE_COUNT ? names[paste] : "?";
+}
+
 /* --force replaces an output of before, never what the run reads. */
 static ms_status check_files(const ms_run_params *p, ms_error *err) {
     const char *const inputs[] = {p->video, p->audio, p->track, p->config, p->unet, p->vae, p->whisper};
@@ -37,6 +42,7 @@ static ms_status check_files(const ms_run_params *p, ms_error *err) {
 
 static ms_status check_choices(const ms_run_params *p, ms_error *err) {
     MS_TRY(ms_check_choice("precision", (int)p->precision, MS_PRECISION_CHOICES, err));
+    MS_TRY(ms_check_choice("paste", (int)p->paste, MS_PASTE_COUNT, err));
     MS_TRY(ms_check_choice("rung", (int)p->rung, MS_RUNG_COUNT, err));
     MS_TRY(ms_check_choice("latent cache", (int)p->latent_cache, MS_LATENT_CACHE_CHOICES, err));
     MS_TRY(ms_check_choice("loop mode", (int)p->loop, MS_LOOP_MODE_CHOICES, err));

@@ -16,7 +16,8 @@ static ms_status restore(ms_job *j, const ms_redrawn_frame *f, ms_error *err) {
                             .frame = &image,
                             .work = j->restore_work,
                             .work_bytes = j->restore_work_bytes,
-                            .pool = j->dev->pool};
+                            .pool = j->dev->pool,
+                            .region = j->region};
     return ms_restore_face(&args, NULL, err);
 }
 

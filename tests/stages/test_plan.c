@@ -201,6 +201,16 @@ static void the_least_budget_is_true(void **state) {
     assert_run_fails(3, "smallest budget that works", "plan --threads 2 --budget %.0f", least - 1e6);
 }
 
+static void the_pasted_region_is_counted(void **state) {
+    (void)state;
+    ms_json_doc *face = plan("--paste face"), *mouth = plan("--paste mouth");
+    double side = ms_json_get(ms_json_root(face), "resolution")->number;
+    assert_true(bytes_of(ms_json_root(mouth), "frames") - bytes_of(ms_json_root(face), "frames") ==
+                side * side * sizeof(float));
+    ms_json_doc_destroy(&face);
+    ms_json_doc_destroy(&mouth);
+}
+
 static void it_draws(void **state) {
     (void)state;
     char head[256] = {0};
@@ -273,6 +283,7 @@ int main(void) {
         cmocka_unit_test(budgets_are_compared),
         cmocka_unit_test(less_memory_takes_more_time),
         cmocka_unit_test(the_least_budget_is_true),
+        cmocka_unit_test(the_pasted_region_is_counted),
         cmocka_unit_test(it_draws),
         cmocka_unit_test(it_writes_a_page),
         cmocka_unit_test(wrong_questions_are_refused),

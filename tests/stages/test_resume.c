@@ -228,6 +228,8 @@ static void another_job_is_not_taken_over(void **state) {
                      SHORT "--codec ffv1 -o job.mkv --resume --steps 2");
     assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT), "has seed 1247, not 5",
                      SHORT "--codec ffv1 -o job.mkv --resume --seed 5");
+    assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT), "has paste face, not mouth",
+                     SHORT "--codec ffv1 -o job.mkv --resume --paste mouth");
     assert_int_equal(system("cp in.wav other.wav && printf x >> other.wav"), 0);
     assert_run_fails(
         ms_status_exit_code(MS_INVALID_ARGUMENT),

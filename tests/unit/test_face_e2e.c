@@ -82,7 +82,7 @@ static void check_restored(const clip *c, int frame, const float affine[2][3], c
     memcpy(out.data, image.data, image.stride_bytes * (size_t)image.height);
     size_t bytes = ms_restore_workspace_bytes(&c->geometry, image.width, image.height, 1);
     void *work = malloc(bytes);
-    ms_restore_args args = {&c->geometry, picture, affine, &out, work, bytes, NULL};
+    ms_restore_args args = {&c->geometry, picture, affine, &out, work, bytes, NULL, NULL};
     assert_ms_ok(ms_restore_face(&args, NULL, &err), &err);
     const uint8_t *want = test_video_frame(&c->restored, frame);
     for (int y = 0; y < image.height; y++)

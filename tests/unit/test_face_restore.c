@@ -152,7 +152,7 @@ static ms_restore_info restore(const ms_face_geometry *g, const float *face, con
     size_t bytes = ms_restore_workspace_bytes(g, frame->width, frame->height, threads);
     uint8_t *work = malloc(bytes);
     memset(work, 0xff, bytes); /* NaN: nothing may be read before it is written */
-    ms_restore_args args = {g, face, affine, frame, work, bytes, pool};
+    ms_restore_args args = {g, face, affine, frame, work, bytes, pool, NULL};
     assert_ms_ok(ms_restore_face(&args, &info, &err), &err);
     free(work);
     ms_pool_destroy(&pool);
@@ -415,21 +415,21 @@ static void hopeless_input_is_refused(void **state) {
                                       {{1, 2, 3}, {2, 4, 6}},
                                       {{1, 0, INFINITY}, {0, 1, 0}}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        ms_restore_args args = {&g, face, bad[i], &frame, work, bytes, NULL};
+        ms_restore_args args = {&g, face, bad[i], &frame, work, bytes, NULL, NULL};
         assert_int_equal(ms_restore_face(&args, NULL, &err), MS_INVALID_ARGUMENT);
     }
     /* Out of the picture, or smaller than a pixel: nothing changes. */
     static const float far_off[][2][3] = {
         {{1, 0, 1e6f}, {0, 1, 0}}, {{1e9f, 0, 0}, {0, 1e9f, 0}}, {{1, 0, 1e30f}, {0, 1, 0}}};
     for (size_t i = 0; i < sizeof(far_off) / sizeof(far_off[0]); i++) {
-        ms_restore_args args = {&g, face, far_off[i], &frame, work, bytes, NULL};
+        ms_restore_args args = {&g, face, far_off[i], &frame, work, bytes, NULL, NULL};
         assert_ms_ok(ms_restore_face(&args, NULL, &err), &err);
     }
     static const float one[2][3] = {{1, 0, 0}, {0, 1, 0}};
-    ms_restore_args args = {&g, face, one, &frame, work, bytes - 1, NULL};
+    ms_restore_args args = {&g, face, one, &frame, work, bytes - 1, NULL, NULL};
     assert_int_equal(ms_restore_face(&args, NULL, &err), MS_INVALID_ARGUMENT);
     ms_image strip = {frame.data, 1, 40, 3, 150};
-    args = (ms_restore_args){&g, face, one, &strip, work, bytes, NULL};
+    args = (ms_restore_args){&g, face, one, &strip, work, bytes, NULL, NULL};
     assert_int_equal(ms_restore_face(&args, NULL, &err), MS_INVALID_ARGUMENT);
     assert_int_equal(ms_restore_workspace_bytes(&g, 1, 40, 1), 0);
     assert_int_equal(ms_restore_workspace_bytes(&g, 50, 40, 0), 0);
@@ -437,7 +437,7 @@ static void hopeless_input_is_refused(void **state) {
     /* A face that is not finite paints black, not at random. */
     for (int i = 0; i < 64 * 64 * 3; i++)
         face[i] = NAN;
-    args = (ms_restore_args){&g, face, one, &frame, work, bytes, NULL};
+    args = (ms_restore_args){&g, face, one, &frame, work, bytes, NULL, NULL};
     assert_ms_ok(ms_restore_face(&args, NULL, &err), &err);
     assert_int_equal(frame.data[(20 * 50 + 25) * 3], 0);
     free(face);

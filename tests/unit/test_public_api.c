@@ -293,6 +293,7 @@ static void null_run(void) {
     GIVES(strcmp(ms_stage_name((ms_stage)-1), "?") == 0);
     GIVES(strcmp(ms_stage_name(MS_STAGE_COUNT), "?") == 0);
     GIVES(strcmp(ms_rung_name(MS_RUNG_COUNT), "?") == 0);
+    GIVES(strcmp(ms_paste_name(MS_PASTE_COUNT), "?") == 0);
     GIVES(strcmp(ms_rung_text((ms_rung)-1), "?") == 0);
     NOTHING(ms_run_params_init(NULL));
     REFUSED(ms_run(NULL, report, &err));
@@ -468,6 +469,7 @@ static void numbers_of_a_run_are_checked(void **state) {
         INT(audio_output, INT_MAX, "audio output 2147483647"),
         INT(latent_cache, 3, "latent cache 3"),
         INT(latent_cache, -1, "latent cache -1"),
+        INT(paste, MS_PASTE_COUNT, "paste 2"),
         INT(rung, MS_RUNG_COUNT, "rung 9"),
         INT(rung, -1, "rung -1"),
         INT(steps, 0, "not 0"),
@@ -532,6 +534,7 @@ static void numbers_of_a_plan_are_checked(void **state) {
         INT(steps, 0, "not 0"),
         INT(resolution, 7, "not 7"),
         INT(precision, 4, "precision 4"),
+        INT(paste, MS_PASTE_COUNT, "paste 2"),
         INT(rung, MS_RUNG_COUNT, "rung 9"),
         INT(codec, 3, "codec 3"),
         INT(threads, -1, "not -1"),
