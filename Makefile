@@ -1,27 +1,22 @@
 # The commands that people type. Everything else is CMake; see CMakePresets.json for the other builds.
 SHELL := /bin/bash
-SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-PACKAGES := build-essential clang cmake ninja-build pkg-config git \
-	libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libswresample-dev libavfilter-dev \
-	libyaml-dev libprotobuf-c-dev protobuf-c-compiler libsqlite3-dev libzstd-dev libcmocka-dev libespeak-ng-dev espeak-ng-data \
-	clang-format clang-tidy cppcheck libclang-rt-14-dev ffmpeg curl unzip
-
-.PHONY: all deps build demo train-demo check check-core check-e2e check-full lint bench install clean format asan tsan fuzz
+.PHONY: all deps deps-dev configure build demo train-demo check check-core check-e2e check-full lint bench install clean format dev asan tsan clang fuzz
 
 all: build
 
-# Installs the Debian packages that are missing; does nothing, and needs no rights, when all are there.
+# Installs the packages that are missing; does nothing, and needs no rights, when all are there.
 deps:
-	@missing=$$(dpkg-query -W -f='$${db:Status-Abbrev} $${Package}\n' $(PACKAGES) 2>/dev/null | awk '$$1=="ii"{print $$2}' | \
-	  sort > /tmp/memsafe-have.$$$$; printf '%s\n' $(PACKAGES) | sort | comm -23 - /tmp/memsafe-have.$$$$; rm -f /tmp/memsafe-have.$$$$); \
-	if [ -n "$$missing" ]; then echo "installing: $$missing"; \
-	  $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; fi
+	@tools/deps
 
-build/build.ninja:
-	cmake --preset release
+# What only developers need: clang with its tools and runtimes, cppcheck.
+deps-dev:
+	@tools/deps --dev
 
-build: build/build.ninja
+configure: deps
+	@[ -e build/build.ninja ] || cmake --preset release
+
+build: configure
 	cmake --build build
 
 check: build
@@ -29,7 +24,7 @@ check: build
 	$(MAKE) check-core
 
 # The core alone: a C compiler and nothing else.
-check-core:
+check-core: deps
 	cmake --preset core
 	cmake --build build-core --target memsafe
 	build-core/memsafe doctor
@@ -45,7 +40,7 @@ check-e2e: build
 check-full: build
 	tools/check_full build
 
-lint:
+lint: deps-dev
 	tools/lint
 
 bench: build
@@ -55,7 +50,7 @@ bench: build
 	build/memsafe bench vae
 	build/memsafe bench whisper
 
-demo: build/build.ninja
+demo: configure
 	cmake --build build --target memsafe draw_clip contact_sheet
 	tools/demo
 
@@ -63,15 +58,15 @@ demo: build/build.ninja
 train-demo: build
 	tools/train_demo/train
 
-format:
+format: deps-dev
 	git ls-files '*.c' '*.h' | xargs clang-format -i
 
-asan tsan clang:
+dev asan tsan clang: deps-dev
 	cmake --preset $@
 	cmake --build build-$@
 	ctest --test-dir build-$@ --output-on-failure
 
-fuzz:
+fuzz: deps-dev
 	cmake --preset fuzz
 	cmake --build build-fuzz
 	ctest --test-dir build-fuzz -L fuzz --output-on-failure

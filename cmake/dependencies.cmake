@@ -35,7 +35,8 @@ function(memsafe_dependency name)
   message(STATUS "memsafe: ${name}: ${have}")
 endfunction()
 
-memsafe_dependency(ffmpeg libavformat>=59 libavcodec>=59 libavutil>=57 libswscale>=6 libswresample>=4)
+# FFmpeg 4.4; what differs in later versions is in src/media/av_compat.h.
+memsafe_dependency(ffmpeg libavformat>=58.76 libavcodec>=58.134 libavutil>=56.70 libswscale>=5.9 libswresample>=3.9)
 memsafe_dependency(yaml yaml-0.1)
 memsafe_dependency(onnx libprotobuf-c PROGRAM protoc-c)
 memsafe_dependency(sqlite sqlite3)

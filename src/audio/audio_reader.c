@@ -5,9 +5,9 @@
 
 #include <libavutil/avstring.h>
 #include <libavutil/opt.h>
-#include <libswresample/swresample.h>
 
 #include "media/av.h"
+#include "media/av_compat.h"
 
 struct ms_audio_reader {
     ms_mem *mem;
@@ -25,7 +25,7 @@ struct ms_audio_reader {
     struct SwrContext *swr;
     /* what swr was made for */
     int src_rate, src_format;
-    AVChannelLayout src_layout;
+    ms_av_layout src_layout;
     bool packets_done, ended;
 
     void *block; /* samples that swr gave: int16_t of one channel, or float of all */
@@ -53,7 +53,7 @@ static ms_status open_file(ms_audio_reader *r, int stream, ms_error *err) {
 
 static void close_file(ms_audio_reader *r) {
     swr_free(&r->swr);
-    av_channel_layout_uninit(&r->src_layout);
+    ms_av_layout_uninit(&r->src_layout);
     ms_av_codec_free(&r->codec);
     ms_av_input_close(&r->in);
     if (r->lost > r->lost_before)
@@ -114,17 +114,15 @@ static ms_status decode(ms_audio_reader *r, bool *ret_got, ms_error *err) {
 
 /* ---- resampling: the options are swresample's defaults, as in the filter that ffmpeg inserts */
 
-/* The layout is not changed; libswresample 4 wants it without const. */
-static ms_status make_swr(ms_audio_reader *r, AVChannelLayout *layout, ms_error *err) {
-    AVChannelLayout mono = AV_CHANNEL_LAYOUT_MONO;
+static ms_status make_swr(ms_audio_reader *r, ms_av_layout *layout, ms_error *err) {
     swr_free(&r->swr);
-    int rc = swr_alloc_set_opts2(&r->swr, r->source_format ? layout : &mono,
-                                 r->source_format ? AV_SAMPLE_FMT_FLT : AV_SAMPLE_FMT_S16, r->info.rate,
-                                 layout, r->frame->format, r->frame->sample_rate, 0, NULL);
+    int rc = ms_av_swr_alloc(&r->swr, r->source_format ? layout : NULL,
+                             r->source_format ? AV_SAMPLE_FMT_FLT : AV_SAMPLE_FMT_S16, r->info.rate, layout,
+                             r->frame->format, r->frame->sample_rate);
     if (rc >= 0)
         rc = swr_init(r->swr);
     if (rc >= 0)
-        rc = av_channel_layout_copy(&r->src_layout, &r->frame->ch_layout);
+        rc = MS_AV_GET_LAYOUT(r->frame, &r->src_layout);
     if (rc < 0)
         return ms_fail_av(err, rc == AVERROR(ENOMEM) ? MS_HOST_MEMORY : MS_BAD_MEDIA, &r->log, rc,
                           "%s: cannot resample %d channels at %d Hz", r->path, layout->nb_channels,
@@ -139,19 +137,17 @@ static ms_status make_swr(ms_audio_reader *r, AVChannelLayout *layout, ms_error 
 static ms_status match_swr(ms_audio_reader *r, ms_error *err) {
     const AVFrame *f = r->frame;
     if (r->swr && r->src_rate == f->sample_rate && r->src_format == f->format &&
-        av_channel_layout_compare(&r->src_layout, &f->ch_layout) == 0)
+        MS_AV_HAS_LAYOUT(f, &r->src_layout))
         return MS_OK;
-    if (r->source_format && f->ch_layout.nb_channels != r->info.channels)
+    if (r->source_format && MS_AV_CHANNELS(f) != r->info.channels)
         return ms_fail(err, MS_UNSUPPORTED, "%s changes from %d to %d channels", r->path, r->info.channels,
-                       f->ch_layout.nb_channels);
-    AVChannelLayout layout = {0};
-    int rc = av_channel_layout_copy(&layout, &f->ch_layout);
-    if (rc < 0)
+                       MS_AV_CHANNELS(f));
+    ms_av_layout layout = {0};
+    if (MS_AV_GET_LAYOUT(f, &layout) < 0)
         return ms_fail(err, MS_HOST_MEMORY, "out of memory decoding %s", r->path);
-    if (layout.order == AV_CHANNEL_ORDER_UNSPEC)
-        av_channel_layout_default(&layout, layout.nb_channels);
+    ms_av_layout_settle(&layout);
     ms_status status = make_swr(r, &layout, err);
-    av_channel_layout_uninit(&layout);
+    ms_av_layout_uninit(&layout);
     return status;
 }
 
@@ -176,7 +172,7 @@ static ms_status need_block(ms_audio_reader *r, int64_t n, ms_error *err) {
 
 /* Refills the block; at the end `ended` is set and the block may be empty. */
 static ms_status refill(ms_audio_reader *r, ms_error *err) {
-    bool got;
+    bool got = false;
     r->block_at = r->block_count = 0;
     MS_TRY(decode(r, &got, err));
     if (got)
@@ -278,7 +274,7 @@ static void describe(ms_audio_reader *r, int rate) {
     const AVCodecParameters *par = r->stream->codecpar;
     ms_audio_info *info = &r->info;
     info->source_rate = r->codec->sample_rate ? r->codec->sample_rate : par->sample_rate;
-    info->source_channels = r->codec->ch_layout.nb_channels;
+    info->source_channels = MS_AV_CHANNELS(r->codec);
     info->rate = !r->source_format ? MS_SPEECH_RATE : rate ? rate : info->source_rate;
     info->channels = r->source_format ? info->source_channels : 1;
     info->stream = r->stream->index;
@@ -293,7 +289,10 @@ static void describe(ms_audio_reader *r, int rate) {
     const AVDictionaryEntry *language = av_dict_get(r->stream->metadata, "language", NULL, 0);
     if (language && strcmp(language->value, "und") != 0)
         av_strlcpy(info->language, language->value, sizeof(info->language));
-    av_channel_layout_describe(&r->codec->ch_layout, info->layout, sizeof(info->layout));
+    ms_av_layout layout = {0};
+    if (MS_AV_GET_LAYOUT(r->codec, &layout) >= 0)
+        ms_av_layout_describe(&layout, info->layout, sizeof(info->layout));
+    ms_av_layout_uninit(&layout);
 }
 
 ms_status ms_audio_reader_open(ms_mem *mem, const char *path, const ms_audio_reader_params *params,

@@ -3,10 +3,10 @@
 #include <math.h>
 #include <string.h>
 
-#include <libavutil/channel_layout.h>
 #include <libavutil/intreadwrite.h>
 
 #include "audio/chunks.h"
+#include "media/av_compat.h"
 
 /* Samples of a packet where the codec does not fix it (PCM). */
 #define FREE_FRAME_SAMPLES 1024
@@ -31,10 +31,11 @@ enum AVCodecID ms_audio_track_encoder(ms_container container) {
 }
 
 static bool rate_supported(const AVCodec *codec, int rate) {
-    if (!codec->supported_samplerates)
+    const int *rates = ms_av_sample_rates(codec);
+    if (!rates)
         return true;
-    for (const int *r = codec->supported_samplerates; *r; r++)
-        if (*r == rate)
+    for (; *rates; rates++)
+        if (*rates == rate)
             return true;
     return false;
 }
@@ -49,7 +50,7 @@ static int open_codec(ms_audio_track *t, const AVCodec *codec, const ms_video_wr
     c->sample_fmt = aac ? AV_SAMPLE_FMT_FLTP : AV_SAMPLE_FMT_S16;
     c->sample_rate = t->feed.rate;
     c->time_base = (AVRational){1, t->feed.rate};
-    av_channel_layout_default(&c->ch_layout, t->feed.channels);
+    MS_AV_DEFAULT_LAYOUT(c, t->feed.channels);
     if (aac)
         c->bit_rate = p->audio_bits ? p->audio_bits
                                     : t->feed.channels * (p->audio == MS_AUDIO_ORIGINAL ? 128000ll : 64000ll);
@@ -63,8 +64,8 @@ static int open_codec(ms_audio_track *t, const AVCodec *codec, const ms_video_wr
     t->frame->format = c->sample_fmt;
     t->frame->nb_samples = t->frame_samples;
     t->frame->sample_rate = c->sample_rate;
-    rc = av_channel_layout_copy(&t->frame->ch_layout, &c->ch_layout);
-    return rc < 0 ? rc : av_frame_get_buffer(t->frame, 0);
+    MS_AV_DEFAULT_LAYOUT(t->frame, t->feed.channels);
+    return av_frame_get_buffer(t->frame, 0);
 }
 
 static ms_status open_encoder(ms_audio_track *t, const ms_video_writer_params *p, ms_error *err) {
@@ -283,7 +284,7 @@ static ms_status cut_packet(ms_audio_track *t, int64_t limit, ms_error *err) {
     const AVRational sample = {1, par->sample_rate};
     int64_t keep = av_rescale_q(limit - packet->pts, t->stream->time_base, sample);
     int64_t have = av_rescale_q(packet->duration, t->stream->time_base, sample);
-    int pcm_bytes = av_get_exact_bits_per_sample(par->codec_id) / 8 * par->ch_layout.nb_channels;
+    int pcm_bytes = av_get_exact_bits_per_sample(par->codec_id) / 8 * MS_AV_CHANNELS(par);
     if (pcm_bytes > 0 && keep * pcm_bytes < packet->size) {
         av_shrink_packet(packet, (int)(keep * pcm_bytes));
     } else if (t->mux->container == MS_CONTAINER_MKV) {

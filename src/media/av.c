@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "media/av_compat.h"
+
 #define IO_BUFFER_BYTES 65536
 
 static ms_status status_of(int averror) {
@@ -169,8 +171,7 @@ int ms_av_best_stream(const AVFormatContext *format, enum AVMediaType type) {
         const AVCodecParameters *par = st->codecpar;
         if (par->codec_type != type || (st->disposition & AV_DISPOSITION_ATTACHED_PIC))
             continue;
-        int64_t score =
-            type == AVMEDIA_TYPE_VIDEO ? (int64_t)par->width * par->height : par->ch_layout.nb_channels;
+        int64_t score = type == AVMEDIA_TYPE_VIDEO ? (int64_t)par->width * par->height : MS_AV_CHANNELS(par);
         score += 100000000ll * !!(st->event_flags & AVSTREAM_EVENT_FLAG_NEW_PACKETS);
         score += 5000000ll * !!(st->disposition & AV_DISPOSITION_DEFAULT);
         if (score > best_score) {

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "media/av_compat.h"
+
 #define IO_BUFFER_BYTES 65536
 
 /* ---- the target */
@@ -63,7 +65,7 @@ static const char *shown(const ms_mux *m) {
 
 /* ---- muxing */
 
-static int write_packet(void *opaque, uint8_t *buf, int size) {
+static int write_packet(void *opaque, ms_av_written *buf, int size) {
     ms_mux *m = opaque;
     int done = 0;
     while (done < size) {

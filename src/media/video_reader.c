@@ -8,6 +8,7 @@
 #include <libavutil/avstring.h>
 #include <libavutil/pixdesc.h>
 
+#include "media/av_compat.h"
 #include "media/cfr.h"
 #include "media/codec_memory.h"
 #include "media/convert.h"
@@ -87,7 +88,7 @@ static void insert_mark(ms_video_reader *r, const ms_video_mark *mark) {
 /* Called with the rate conversion as it was before the frame. */
 static void consider_mark(ms_video_reader *r, const ms_cfr *before, int64_t first_frame, int64_t ts) {
     const AVFrame *f = r->frame[r->now];
-    if (!f->key_frame || r->source.discontinuous)
+    if (!ms_av_is_key_frame(f) || r->source.discontinuous)
         return;
     int last = find_mark(r, first_frame);
     if (last >= 0 && first_frame - r->marks[last].first_frame < r->mark_gap)
@@ -185,7 +186,8 @@ static ms_status advance(ms_video_reader *r, const AVFrame **ret_frame, int64_t 
         }
         ms_cfr state = r->cfr;
         bool have_previous = r->have[1 - r->now];
-        ms_cfr_step step = ms_cfr_push(&r->cfr, &r->rate, ts, r->frame[r->now]->pkt_duration, have_previous);
+        ms_cfr_step step =
+            ms_cfr_push(&r->cfr, &r->rate, ts, ms_av_frame_duration(r->frame[r->now]), have_previous);
         consider_mark(r, &state, state.frames + step.before, ts);
         r->before = step.before;
         r->current = step.current;
@@ -223,7 +225,7 @@ static ms_status try_mark(ms_video_reader *r, const ms_video_mark *mark, double 
     r->have[1 - r->now] = false;
     r->cfr = cfr_of(mark);
     ms_cfr_step step =
-        ms_cfr_push(&r->cfr, &r->rate, ts, r->frame[r->now]->pkt_duration, mark->first_frame > 0);
+        ms_cfr_push(&r->cfr, &r->rate, ts, ms_av_frame_duration(r->frame[r->now]), mark->first_frame > 0);
     r->current = step.current;
     r->position = mark->first_frame;
     *ret_there = true;
@@ -411,7 +413,7 @@ static void describe_audio(ms_video_info *info, const AVFormatContext *format) {
             ms_stream_info *a = &info->audio[info->n_audio];
             a->index = (int)i;
             a->rate = st->codecpar->sample_rate;
-            a->channels = st->codecpar->ch_layout.nb_channels;
+            a->channels = MS_AV_CHANNELS(st->codecpar);
             a->duration_s = st->duration > 0 ? (double)st->duration * av_q2d(st->time_base) : 0;
             av_strlcpy(a->codec, avcodec_get_name(st->codecpar->codec_id), sizeof(a->codec));
         }
@@ -422,9 +424,7 @@ static void describe_audio(ms_video_info *info, const AVFormatContext *format) {
 static ms_orientation find_orientation(ms_video_reader *r, const AVFrame *first) {
     ms_orientation o = {0};
     const AVFrameSideData *sd = av_frame_get_side_data(first, AV_FRAME_DATA_DISPLAYMATRIX);
-    const int32_t *matrix =
-        sd ? (const int32_t *)sd->data
-           : (const int32_t *)av_stream_get_side_data(r->source.stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
+    const int32_t *matrix = sd ? (const int32_t *)sd->data : ms_av_display_matrix(r->source.stream);
     if (matrix)
         r->info.odd_angle = !ms_orientation_from_matrix(matrix, &o);
     return o;

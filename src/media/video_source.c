@@ -8,6 +8,8 @@
 #include <libavutil/parseutils.h>
 #include <libavutil/pixdesc.h>
 
+#include "media/av_compat.h"
+
 #define JUMP_US (10ll * AV_TIME_BASE) /* ffmpeg's dts_delta_threshold */
 #define MISSING_US 500000        /* of announced and found length: rounding, and frames that stay longer */
 #define MAX_ERRORS_IN_A_ROW 1000 /* at the end of the packets: a decoder that never stops complaining */
@@ -80,11 +82,12 @@ static int64_t packet_us(const ms_video_source *s, const AVPacket *packet) {
     if (packet->duration)
         return us_of(s, packet->duration);
     const AVCodecContext *c = s->codec;
-    if (c->framerate.num == 0 || c->framerate.den == 0 || c->ticks_per_frame == 0)
+    int ticks_per_frame = ms_av_ticks_per_frame(c);
+    if (c->framerate.num == 0 || c->framerate.den == 0 || ticks_per_frame == 0)
         return 0;
     const AVCodecParserContext *parser = av_stream_get_parser(s->stream);
-    int ticks = parser ? parser->repeat_pict + 1 : c->ticks_per_frame;
-    return (int64_t)AV_TIME_BASE * c->framerate.den * ticks / c->framerate.num / c->ticks_per_frame;
+    int ticks = parser ? parser->repeat_pict + 1 : ticks_per_frame;
+    return (int64_t)AV_TIME_BASE * c->framerate.den * ticks / c->framerate.num / ticks_per_frame;
 }
 
 /* Closes a jump of more than ten seconds, or backwards, by moving the offset. */
@@ -229,7 +232,7 @@ static int64_t take_timestamp(ms_video_source *s, const AVFrame *frame) {
     int64_t ts = frame->best_effort_timestamp;
     if (ts == AV_NOPTS_VALUE)
         ts = s->next_ts == AV_NOPTS_VALUE ? 0 : s->next_ts;
-    int64_t duration = frame->pkt_duration;
+    int64_t duration = ms_av_frame_duration(frame);
     if (duration <= 0)
         duration = av_rescale_q(1, av_inv_q(av_guess_frame_rate(s->in.format, s->stream, NULL)),
                                 s->stream->time_base);

@@ -27,11 +27,13 @@ ms_status onnx_no_memory(onnx_owner *o);
 /* Turns the bytes of a file into o->file, whose path is set. */
 ms_status onnx_read(onnx_owner *o, const void *data, size_t bytes);
 
-struct Ms__Onnx__Tensor;
+#if MS_HAVE_ONNX
+#include "onnx.pb-c.h"
 
 /* A tensor of the file with its values widened; the parsed one's data may be taken over. who names it in
    messages. */
-ms_status onnx_read_tensor(onnx_owner *o, const struct Ms__Onnx__Tensor *from, const char *who,
+ms_status onnx_read_tensor(onnx_owner *o, const Ms__Onnx__Tensor *from, const char *who,
                            const ms_onnx_tensor **ret_tensor);
+#endif
 
 #endif

@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "base/strmap.h"
 #include "base/text.h"
-#include "onnx.pb-c.h"
 #include "weights/onnx_internal.h"
 
 /* No operator that this project knows has more than eight. */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "onnx.pb-c.h"
 #include "weights/onnx_internal.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__

@@ -14,6 +14,8 @@
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
 
+#include "media/av_compat.h"
+
 void clip_picture(uint8_t *rgb, int width, int height, int64_t frame) {
     int f = (int)frame;
     for (int y = 0; y < height; y++) {
@@ -97,10 +99,7 @@ static void set_display_matrix(AVStream *st, const clip_raw *raw) {
                             raw->rotate); /* clockwise here, though av_display_rotation_get() is not */
     if (raw->mirror)
         av_display_matrix_flip(matrix, 1, 0);
-    uint8_t *data = av_stream_new_side_data(st, AV_PKT_DATA_DISPLAYMATRIX, sizeof(matrix));
-    if (!data)
-        abort();
-    memcpy(data, matrix, sizeof(matrix));
+    need(ms_av_set_display_matrix(st, matrix) ? 0 : AVERROR(ENOMEM), "display matrix");
 }
 
 static void drain(AVCodecContext *c, AVFormatContext *format, AVStream *st, AVFrame *frame) {
@@ -213,7 +212,7 @@ void clip_write_raw(const char *path, const clip_raw *raw) {
         audio->codecpar->sample_rate = 16000;
         audio->codecpar->bits_per_coded_sample = 16;
         audio->codecpar->block_align = 2;
-        av_channel_layout_default(&audio->codecpar->ch_layout, 1);
+        MS_AV_DEFAULT_LAYOUT(audio->codecpar, 1);
         audio->time_base = (AVRational){1, 16000};
     }
     AVStream *subtitles = raw->subtitles ? add_subtitles(format) : NULL;
@@ -275,7 +274,7 @@ void clip_write_cover(const char *path) {
     sound->sample_rate = 16000;
     sound->time_base = (AVRational){1, 16000};
     sound->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
-    av_channel_layout_default(&sound->ch_layout, 1);
+    MS_AV_DEFAULT_LAYOUT(sound, 1);
     need(avcodec_open2(sound, sound->codec, NULL), "aac");
     need(avcodec_parameters_from_context(audio->codecpar, sound), "parameters");
     audio->time_base = sound->time_base;
@@ -296,7 +295,7 @@ void clip_write_cover(const char *path) {
         frame = av_frame_alloc();
         frame->format = AV_SAMPLE_FMT_FLTP;
         frame->nb_samples = 1024;
-        need(av_channel_layout_copy(&frame->ch_layout, &sound->ch_layout), "layout");
+        MS_AV_DEFAULT_LAYOUT(frame, 1);
         need(av_frame_get_buffer(frame, 0), "frame");
         memset(frame->data[0], 0, 4096);
         frame->pts = i * 1024;

@@ -62,9 +62,11 @@ static bool open_stream(reader *r, const char *path, int *ret_stream) {
     if (avformat_open_input(&r->format, path, NULL, NULL) < 0 ||
         avformat_find_stream_info(r->format, NULL) < 0)
         return false;
-    const AVCodec *codec = NULL;
-    int stream = av_find_best_stream(r->format, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
-    if (stream < 0 || !(r->codec = avcodec_alloc_context3(codec)) ||
+    int stream = av_find_best_stream(r->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
+    if (stream < 0)
+        return false;
+    const AVCodec *codec = avcodec_find_decoder(r->format->streams[stream]->codecpar->codec_id);
+    if (!codec || !(r->codec = avcodec_alloc_context3(codec)) ||
         avcodec_parameters_to_context(r->codec, r->format->streams[stream]->codecpar) < 0 ||
         avcodec_open2(r->codec, codec, NULL) < 0)
         return false;

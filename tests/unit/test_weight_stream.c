@@ -47,7 +47,7 @@ static ms_status open_bench(bench *b, bool (*choose)(int i, int n), int threads,
                                 .tokens = TOKENS,
                                 .steps = STEPS,
                                 .guidance = 1.5f,
-                                .slicing = {slice, slice ? slice * 16 : 0}};
+                                .slicing = {.frames = slice, .pixels = slice ? slice * 16 : 0}};
     MS_TRY(ms_denoiser_prepare(b->denoiser, &params, &b->arena_bytes, err));
     int n = (int)ms_weights_count(b->weights);
     for (int i = 0; choose && i < n; i++)
