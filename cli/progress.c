@@ -76,8 +76,9 @@ static void show_bar(const ms_run_progress *p) {
 static void show_json(const ms_run_progress *p) {
     fprintf(stderr,
             "{\"stage\": \"%s\", \"frames_done\": %" PRId64 ", \"frames_total\": %" PRId64
-            ", \"part\": %" PRId64 ", \"parts\": %" PRId64 ", \"seconds\": %.2f, \"eta_s\": %.1f}\n",
-            p->stage, p->frames_done, p->frames_total, p->part, p->parts, p->seconds, p->eta_s);
+            ", \"part\": %" PRId64 ", \"parts\": %" PRId64
+            ", \"seconds\": %.2f, \"eta_s\": %.1f, \"fraction\": %.4f}\n",
+            p->stage, p->frames_done, p->frames_total, p->part, p->parts, p->seconds, p->eta_s, p->fraction);
 }
 
 void cli_progress_show(void *arg, const ms_run_progress *progress) {

@@ -60,7 +60,9 @@ typedef enum ms_stage {
     MS_STAGE_WRITE, /* pasting back, encoding */
     MS_STAGE_COUNT
 } ms_stage;
-MS_API const char *ms_stage_name(ms_stage stage); /* "load", "audio", ... */
+MS_API const char *ms_stage_name(
+    ms_stage stage); /* for programs: "load", "audio", ...; they stay as they are */
+MS_API const char *ms_stage_text(ms_stage stage); /* for people: "reading model", "listening", ... */
 
 /* Moments of faces that the VAE's encoder made are kept for when the same face comes again (docs/latent_cache.md). */
 typedef enum ms_latent_cache_mode {
@@ -87,12 +89,15 @@ MS_API const char *ms_rung_name(ms_rung rung); /* "auto", "full", "batch", ... *
 MS_API const char *ms_rung_text(ms_rung rung); /* what it does, in a few words */
 
 typedef struct ms_run_progress {
-    const char *stage;    /* "load", "audio", "encode", "denoise", "decode", "write" */
+    const char *stage;    /* ms_stage_name(): what the windows' thread does or waits for */
     int64_t frames_done;  /* output frames written */
-    int64_t frames_total; /* 0 = not known yet */
-    int64_t part, parts;  /* within the stage of the current window: steps, frames */
-    double seconds;       /* since the start */
-    double eta_s;         /* negative = not known yet */
+    int64_t frames_total; /* 0 = not known */
+    int64_t part,
+        parts; /* within the stage of the current window: steps, pictures; of loading, bytes; parts 0 = not counted */
+    double seconds; /* since the start */
+    double
+        fraction; /* of the whole job's time, what earlier runs did included: 0 to 1, never falls; negative = not known */
+    double eta_s; /* until the end; negative = not known */
 } ms_run_progress;
 
 #define MS_RUN_MAX_SINK_FRAMES 65536
@@ -186,10 +191,10 @@ typedef struct ms_run_params {
     void *sink_arg;
     int sink_frames; /* that the sink keeps at most, copies of its own: counted in the plan and in the budget */
 
-    /* Called once when the plan is made and before the first frame: the report with tier, precision, resolution, rung,
-       budget, planned_bytes and the notes filled in. NULL = not. */
+    /* Called once when the plan is made and before the model is read: the report with tier, precision, resolution, rung,
+       budget, what is planned, the output's size and rate and the notes filled in. NULL = not. */
     void (*planned)(void *arg, const struct ms_run_report *report);
-    /* Called now and then from the calling thread; NULL = not. */
+    /* Called from the calling thread, several times a second from when the plan is made; NULL = not. */
     void (*progress)(void *arg, const ms_run_progress *progress);
     /* Asked often; true ends the run with MS_CANCELLED. NULL = never. */
     bool (*cancelled)(void *arg);
@@ -265,6 +270,8 @@ typedef struct ms_run_report {
     double planned_s
         [MS_STAGE_COUNT];      /* predicted before the first window; all 0 when the length was not known */
     double planned_total_s;    /* of those: finding faces and writing go on beside the model */
+    double planned_left_s;     /* of that, what was still to be done when the run began; 0 = not known */
+    int64_t planned_frames;    /* output frames that were expected; 0 = not known */
     char history_warning[256]; /* what was wrong with the history; empty = nothing */
     int recoveries; /* allocations that failed on the way, and were got over with a smaller layout */
     bool

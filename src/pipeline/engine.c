@@ -20,6 +20,8 @@ struct ms_engine {
     ms_weights *unet_weights, *vae_weights, *whisper_weights;
     ms_tensor_file *file[3]; /* open while some of their weights are streamed */
     ms_weight_stream *stream;
+    const ms_weights *loading; /* while they are read */
+    size_t loaded_bytes;       /* of those before it */
     size_t held_bytes;
     ms_denoiser *denoiser;
     ms_autoencoder *vae;
@@ -67,16 +69,23 @@ static void raise_to(size_t *value, size_t other) {
         *value = other;
 }
 
+static ms_chunk_params chunks_of(const ms_engine_params *p) {
+    const int *length = p->files->unet_config.audio_feat_length;
+    return (ms_chunk_params){.fps = p->fps, .left = length[0], .right = length[1]};
+}
+
+int64_t ms_engine_count_frames(const ms_engine_params *p) {
+    ms_chunk_params chunks = chunks_of(p);
+    return ms_chunk_frames(&chunks, ms_feature_rows(p->speech.columns));
+}
+
 static ms_status plan_networks(ms_engine *e, ms_error *err) {
     const ms_engine_params *p = &e->p;
     size_t bytes = 0;
-    ms_chunk_params chunks = {.fps = p->fps,
-                              .left = e->files.unet_config.audio_feat_length[0],
-                              .right = e->files.unet_config.audio_feat_length[1]};
     ms_features_params features = {.dev = p->dev,
                                    .weights = e->whisper_weights,
                                    .config = e->files.whisper_config,
-                                   .chunks = chunks,
+                                   .chunks = chunks_of(p),
                                    .stats = p->speech,
                                    .source = p->samples};
     MS_TRY(ms_features_create(&features, &e->features, &bytes, err));
@@ -108,9 +117,19 @@ static ms_status plan_networks(ms_engine *e, ms_error *err) {
 
 /* ---- weights ---- */
 
+static ms_status tell_loaded(void *arg, double done) {
+    ms_engine *e = arg;
+    double file = (double)ms_weights_bytes(e->loading, e->p.precision);
+    tell(e, "load", (int64_t)((double)e->loaded_bytes + done * file),
+         (int64_t)ms_engine_get_memory(e).weight_bytes);
+    return e->hooks.poll ? e->hooks.poll(e->hooks.arg) : MS_OK;
+}
+
 static ms_status load(ms_engine *e, ms_weights *weights, const char *path, const char *known,
                       ms_tensor_file **ret_file, ms_error *err) {
-    ms_weights_load_params params = {.precision = e->p.precision, .pool = e->p.dev->pool};
+    ms_weights_load_params params = {
+        .precision = e->p.precision, .pool = e->p.dev->pool, .progress = tell_loaded, .arg = e};
+    e->loading = weights;
     ms_weights_attach_stream(weights, e->stream);
     if (e->p.random_weights)
         return ms_weights_randomize(weights, 1, e->p.precision, e->p.dev->pool, err);
@@ -118,6 +137,7 @@ static ms_status load(ms_engine *e, ms_weights *weights, const char *path, const
     ms_status status = ms_weights_load(weights, *ret_file, &params, err);
     if (status != MS_OK || !e->stream)
         ms_tensor_file_close(ret_file);
+    e->loaded_bytes += ms_weights_bytes(weights, e->p.precision);
     return status;
 }
 
@@ -364,6 +384,15 @@ ms_engine_work ms_engine_get_work(const ms_engine *e) {
         .encode = batches_work(e, ms_autoencoder_network(e->vae, true), e->encode_batch, 2),
         .denoise = ms_denoiser_work(e->denoiser, e->p.precision),
         .decode = batches_work(e, ms_autoencoder_network(e->vae, false), e->decode_batch, 1)};
+}
+
+bool ms_engine_get_steps(const ms_engine *e, ms_network_work *ret_full, ms_network_work *ret_cached) {
+    const ms_network *cached = ms_denoiser_network(e->denoiser, true);
+    if (!cached)
+        return false;
+    *ret_full = ms_network_get_work(ms_denoiser_network(e->denoiser, false), e->p.precision);
+    *ret_cached = ms_network_get_work(cached, e->p.precision);
+    return true;
 }
 
 int ms_engine_get_phases(const ms_engine *e, ms_engine_phase ret_phases[MS_ENGINE_PHASES]) {

@@ -44,9 +44,12 @@ typedef struct ms_engine_params {
 typedef struct ms_engine_hooks {
     ms_status (*poll)(void *arg); /* often; anything but MS_OK stops the work with that status */
     void (*stage)(void *arg, const char *stage, int64_t done,
-                  int64_t total); /* "encode", "denoise", "decode" */
+                  int64_t total); /* "load" (bytes), "encode", "denoise", "decode" */
     void *arg;
 } ms_engine_hooks;
+
+/* Output frames that the speech asks for, before there is an engine. */
+int64_t ms_engine_count_frames(const ms_engine_params *params);
 
 /* Of the longest window that there will be. */
 int64_t ms_engine_most_frames(const ms_engine_params *params);
@@ -84,6 +87,9 @@ typedef struct ms_engine_work {
     ms_network_work audio, encode, denoise, decode;
 } ms_engine_work;
 ms_engine_work ms_engine_get_work(const ms_engine *engine);
+
+/* Of one step of the UNet, whole and cached; false without DeepCache. */
+bool ms_engine_get_steps(const ms_engine *engine, ms_network_work *ret_full, ms_network_work *ret_cached);
 
 /* The networks in the order in which a window runs them, all in the same arena. */
 #define MS_ENGINE_PHASES 5

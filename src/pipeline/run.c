@@ -82,7 +82,7 @@ static ms_status join(ms_job *j, ms_error *err) {
     char comment[MS_JOB_COMMENT_BYTES];
     ms_video_writer_params writer = ms_job_writer_params(j);
     writer.tags = ms_job_tags(j, comment);
-    ms_job_enter(j, "write");
+    ms_job_write_up(j);
     MS_TRY(ms_run_store_join(&j->store, j->p->output, &writer, err));
     j->join_s = ms_now_s() - began;
     return MS_OK;
@@ -95,7 +95,7 @@ static ms_status run_job(ms_job *j, ms_error *err) {
     MS_TRY(ms_run_pressure_open(j->mem, j->p->pressure_trace, &j->pressure, err));
     MS_TRY(ms_job_open_device(j, err));
     MS_TRY(ms_job_open_inputs(j, err));
-    ms_job_tell(j, 0, 0);
+    ms_job_tell(j);
     if (!j->store.whole)
         MS_TRY(make_segments(j, err));
     if (j->p->output && !j->store.named)

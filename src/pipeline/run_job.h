@@ -20,6 +20,7 @@
 #include "media/video_segment.h"
 #include "pipeline/buffer_pool.h"
 #include "pipeline/engine.h"
+#include "pipeline/eta.h"
 #include "pipeline/face_source.h"
 #include "pipeline/frame_source.h"
 #include "pipeline/queue.h"
@@ -77,10 +78,18 @@ typedef struct ms_job {
     ms_face_geometry geometry;
     ms_run_store store;
     ms_audio_reader *sound; /* of the output, when it is what the model heard */
-    int64_t total;          /* output frames expected; 0 = not known */
+    int64_t wanted;         /* output frames that the speech asks for */
+    int64_t total;          /* output frames that there will be; 0 = not known */
+    int64_t expected;       /* the same, by the clip's header where that is all there is; 0 = not known */
     int64_t segment_frames;
     double stage_began, join_s;
     const char *stage_name;
+    int64_t part, parts; /* of the stage, as the engine said last */
+    ms_eta eta;
+    double eta_before_window[MS_ETA_PARTS];
+    int64_t segments_heard; /* of speech */
+    double told_s;          /* when progress was told last, since the start */
+    bool writing_up;        /* all windows are done */
 
     ms_queue *ready, *finished;
     ms_buffer_pool *aligned; /* [resolution][resolution][3], bytes */
@@ -128,7 +137,21 @@ typedef struct ms_job {
 
 /* Time from here on belongs to another stage; NULL = to none. */
 void ms_job_enter(ms_job *job, const char *stage);
-void ms_job_tell(ms_job *job, int64_t part, int64_t parts);
+void ms_job_tell(ms_job *job);
+
+/* Part of the current stage is done: a frame came, a face was made, a frame was handed on. */
+void ms_job_did(ms_job *job, double units);
+
+/* What is left to do is writing. */
+void ms_job_write_up(ms_job *job);
+
+/* Once there is a plan: what is said of the time left follows from it. */
+void ms_job_begin_estimate(ms_job *job);
+void ms_job_follow_layout(ms_job *job); /* the plan is another one now */
+
+/* A window that begins anew is not counted twice. */
+void ms_job_mark_window(ms_job *job);
+void ms_job_return_to_mark(ms_job *job);
 
 /* The engine's hooks; arg is the job. */
 ms_status ms_job_poll(void *arg);
@@ -187,6 +210,9 @@ ms_status ms_job_find_speed(ms_job *job, ms_error *err);
 
 /* Fills the report's predictions, once plan and length are known. */
 void ms_job_predict(ms_job *job);
+
+/* Seconds of every stage for so many frames that all have a face. */
+void ms_job_predict_frames(const ms_job *job, double frames, double ret_s[MS_STAGE_COUNT]);
 
 /* Once the report is filled; then, when everything is closed, into the history. */
 void ms_job_describe_past(ms_job *job);

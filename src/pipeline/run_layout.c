@@ -70,6 +70,7 @@ static ms_status start_engine(ms_job *j, ms_error *err) {
         }
     }
     ms_engine_set_latents(j->engine, j->latents.cache);
+    ms_job_follow_layout(j);
     if (reason[0])
         note_change(j, reason);
     return MS_OK;

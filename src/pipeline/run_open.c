@@ -308,6 +308,26 @@ static ms_status choose_plan(ms_job *j, ms_error *err) {
     }
 }
 
+/* What comes out and how long it will take. */
+static void foresee(ms_job *j) {
+    ms_run_report *r = &j->report;
+    const ms_video_info *info = ms_clip_info(j->clip);
+    j->wanted = ms_engine_count_frames(&j->engine_params);
+    if (j->p->frames > 0 && j->p->frames < j->wanted)
+        j->wanted = j->p->frames;
+    bool ends_with_clip = j->p->loop == MS_LOOP_MODE_NONE;
+    j->total = ends_with_clip ? 0 : j->wanted;
+    j->expected = !ends_with_clip || info->frames > j->wanted ? j->wanted
+                  : info->frames > 0                          ? info->frames
+                                                              : 0;
+    ms_job_predict(j);
+    r->planned_frames = j->expected;
+    r->width = info->width;
+    r->height = info->height;
+    r->fps = (double)info->fps.num / (double)info->fps.den;
+    ms_job_begin_estimate(j);
+}
+
 ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;
     const ms_video_info *info = ms_clip_info(j->clip);
@@ -334,6 +354,7 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
     MS_TRY(open_latents(j, err));
     ms_run_report_plan(&j->report, p, &j->policy.profile, &j->plan);
     j->report.other_bytes += j->latents.bytes;
+    foresee(j);
     if (p->planned)
         p->planned(p->arg, &j->report);
     return ms_job_begin_engine(j, err);
@@ -362,11 +383,6 @@ ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
                                     [MS_LOOP_MODE_HOLD] = MS_LOOP_HOLD,
                                     [MS_LOOP_MODE_NONE] = MS_LOOP_NONE};
     const ms_run_params *p = j->p;
-    int64_t wanted = ms_engine_audio_frames(j->engine);
-    if (p->frames > 0 && p->frames < wanted)
-        wanted = p->frames;
-    j->total = p->loop == MS_LOOP_MODE_NONE ? 0 : wanted;
-    ms_job_predict(j);
     j->store.expected_frames = j->total;
     ms_run_clip clip = run_clip(j);
     ms_face_stage_params stage = {.mem = j->mem,
@@ -388,7 +404,7 @@ ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
                                      .stage = j->stage,
                                      .poses = j->store.poses,
                                      .loop = loops[p->loop],
-                                     .wanted = wanted};
+                                     .wanted = j->wanted};
     MS_TRY(ms_frame_source_create(&source, &j->source, err));
     size_t sink = ms_run_sink_bytes(p, ms_clip_info(j->clip)->width, ms_clip_info(j->clip)->height);
     if (!ms_mem_charge(j->mem, MS_LEDGER_FRAMES, sink))

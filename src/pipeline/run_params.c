@@ -34,6 +34,15 @@ const char *ms_paste_name(ms_paste paste) {
     return paste >= 0 && paste < MS_PASTE_COUNT ? names[paste] : "?";
 }
 
+const char *ms_stage_text(ms_stage stage) {
+    static const char *const texts[MS_STAGE_COUNT] = {
+        [MS_STAGE_LOAD] = "reading model",  [MS_STAGE_AUDIO] = "listening",
+        [MS_STAGE_FACES] = "finding faces", [MS_STAGE_ENCODE] = "encoding",
+        [MS_STAGE_DENOISE] = "denoising",   [MS_STAGE_DECODE] = "decoding",
+        [MS_STAGE_WRITE] = "writing"};
+    return stage >= 0 && stage < MS_STAGE_COUNT ? texts[stage] : "?";
+}
+
 /* --force replaces an output of before, never what the run reads. */
 static ms_status check_files(const ms_run_params *p, ms_error *err) {
     const char *const inputs[] = {p->video, p->audio, p->track, p->config, p->unet, p->vae, p->whisper};

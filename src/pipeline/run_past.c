@@ -27,13 +27,17 @@ static void predict(const ms_job *j, double frames, double faces, double ret_com
     ms_run_predict(&j->speed, j->plan.rung, ret_computed_s, ret_predicted_s);
 }
 
-void ms_job_predict(ms_job *j) {
+void ms_job_predict_frames(const ms_job *j, double frames, double ret_s[MS_STAGE_COUNT]) {
     double computed_s[MS_STAGE_COUNT];
+    predict(j, frames, frames, computed_s, ret_s);
+}
+
+void ms_job_predict(ms_job *j) {
     for (int i = MS_STAGE_ENCODE; i <= MS_STAGE_DECODE; i++)
         j->report.planned_window_s += j->plan.stage_s[i] * j->speed.ratio[j->plan.rung][i];
-    if (j->total > 0)
-        predict(j, (double)j->total, (double)j->total, computed_s, j->report.planned_s);
-    double windows = ceil((double)j->total / (double)j->plan.window_frames);
+    if (j->expected > 0)
+        ms_job_predict_frames(j, (double)j->expected, j->report.planned_s);
+    double windows = ceil((double)j->expected / (double)j->plan.window_frames);
     j->report.planned_total_s = ms_run_total_seconds(j->report.planned_s, windows);
 }
 

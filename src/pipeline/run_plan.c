@@ -117,6 +117,7 @@ static ms_status measure(const ms_run_plan_params *params, const ms_engine_layou
                               .other_bytes = params->other_bytes};
     ms_run_compute_window(params->speed, engine, ret_plan->stage_s);
     ret_plan->window_s = ms_run_window_seconds(params->speed, ret_plan->stage_s);
+    ret_plan->cached_step = ms_run_cached_step(params->speed, engine);
     ret_plan->peak_bytes = ret_plan->engine.total_bytes + params->other_bytes;
     ms_engine_destroy(&engine);
     return MS_OK;

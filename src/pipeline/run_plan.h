@@ -60,6 +60,7 @@ typedef struct ms_run_plan {
     size_t whole_bytes;             /* the same with all weights in memory */
     double stage_s[MS_STAGE_COUNT]; /* ms_run_compute_window() */
     double window_s;                /* ms_run_window_seconds() */
+    double cached_step;             /* ms_run_cached_step() */
     int n_choices;                  /* layouts that were looked at; of a forced rung the one */
     ms_run_choice choice[MS_RUN_MAX_CHOICES];
 } ms_run_plan;

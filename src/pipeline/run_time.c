@@ -9,7 +9,6 @@
 #define READ_PIXEL_S 8e-9
 #define PASTE_PIXEL_S 15e-9
 #define WRITE_PIXEL_S 50e-9
-#define SEGMENT_S 30.0
 
 ms_run_speed ms_run_speed_nominal(void) {
     ms_run_speed s = {.rates = {.conv_flops = 50e12,
@@ -47,13 +46,20 @@ void ms_run_compute_window(const ms_run_speed *speed, const ms_engine *engine, d
     ret_s[MS_STAGE_DECODE] = seconds_of(c, work.decode);
 }
 
+double ms_run_cached_step(const ms_run_speed *speed, const ms_engine *engine) {
+    ms_network_work full, cached;
+    return ms_engine_get_steps(engine, &full, &cached)
+               ? seconds_of(&speed->rates, cached) / seconds_of(&speed->rates, full)
+               : 1;
+}
+
 void ms_run_compute(const ms_run_speed *speed, const double window_s[MS_STAGE_COUNT], const ms_run_extent *e,
                     double ret_s[MS_STAGE_COUNT]) {
     double pixels = e->frames * e->width * e->height / e->threads;
     for (int i = 0; i < MS_STAGE_COUNT; i++)
         ret_s[i] = window_s[i] * e->windows;
     ret_s[MS_STAGE_LOAD] = window_s[MS_STAGE_LOAD];
-    ret_s[MS_STAGE_AUDIO] = window_s[MS_STAGE_AUDIO] * ceil(e->speech_s / SEGMENT_S);
+    ret_s[MS_STAGE_AUDIO] = window_s[MS_STAGE_AUDIO] * ceil(e->speech_s / MS_RUN_SEGMENT_S);
     ret_s[MS_STAGE_FACES] = pixels * READ_PIXEL_S;
     if (!e->tracked)
         ret_s[MS_STAGE_FACES] += e->frames * DETECT_FLOPS / speed->rates.conv_flops;

@@ -5,6 +5,9 @@
 #include "memory/history.h"
 #include "pipeline/engine.h"
 
+/* Speech is heard in pieces of so many seconds. */
+#define MS_RUN_SEGMENT_S 30.0
+
 /* The machine's rates, and by how much earlier runs took longer than these say. */
 typedef struct ms_run_speed {
     ms_calibration rates;
@@ -18,6 +21,9 @@ ms_run_speed ms_run_speed_nominal(void);
 /* Seconds by the rates alone: load once, audio for each 30 s segment, encode, denoise and decode for each window; faces
    and write stay 0. */
 void ms_run_compute_window(const ms_run_speed *speed, const ms_engine *engine, double ret_s[MS_STAGE_COUNT]);
+
+/* What a cached step of DeepCache takes, in full ones; 1 without it. */
+double ms_run_cached_step(const ms_run_speed *speed, const ms_engine *engine);
 
 /* Of all stages; more than a run takes, since faces and write go on beside the rest. */
 double ms_run_sum_seconds(const double stage_s[MS_STAGE_COUNT]);

@@ -13,10 +13,10 @@ static ms_status cancelled(const ms_job *j, ms_error *err) {
 /* Hands j->leaving to the write thread, which owns its buffers then. */
 static ms_status hand_on(ms_job *j, ms_error *err) {
     ms_queue_result result = MS_QUEUE_TIMEOUT;
-    while (result == MS_QUEUE_TIMEOUT && ms_job_poll(j) == MS_OK) {
+    ms_job_enter(j, "write");
+    while (result == MS_QUEUE_TIMEOUT && ms_job_poll(j) == MS_OK)
         result = ms_queue_push(j->finished, &j->leaving, LOOK_S);
-        ms_job_tell(j, 0, 0);
-    }
+    ms_job_did(j, result == MS_QUEUE_DONE);
     if (result == MS_QUEUE_DONE)
         return MS_OK;
     ms_face_stage_put(j->stage, j->leaving.frame.rgb);
@@ -49,7 +49,7 @@ static ms_status deliver(void *arg, int64_t index, const float *face, ms_error *
     j->leaving.face = copy;
     j->window[index].rgb = NULL;
     mark_segment_end(j, index == j->collected - 1 ? &j->here : &j->window_start);
-    ms_job_enter(j, "write");
+    ms_job_did(j, 1);
     j->delivered = index + 1;
     ms_status status = hand_on(j, err);
     j->ended = status != MS_OK;
@@ -78,6 +78,7 @@ static ms_status flush_window(ms_job *j, ms_error *err) {
     clean_up(j);
     j->here.windows++;
     j->delivered = 0;
+    ms_job_mark_window(j);
     for (;;) {
         ms_job_enter(j, "audio");
         ms_status status = ms_engine_run_window(j->engine, &w, err);
@@ -86,6 +87,7 @@ static ms_status flush_window(ms_job *j, ms_error *err) {
         if (j->ended) /* what failed is not the window */
             return status;
         MS_TRY(ms_job_recover(j, status, err));
+        ms_job_return_to_mark(j);
     }
     ms_job_enter(j, "faces");
     j->collected = 0;
@@ -118,7 +120,9 @@ static ms_status pass_through(ms_job *j, const ms_ready_frame *f, ms_error *err)
     j->leaving.frame = f->frame;
     j->leaving.face = NULL;
     mark_segment_end(j, &j->here);
-    return hand_on(j, err);
+    MS_TRY(hand_on(j, err));
+    ms_job_enter(j, "faces");
+    return MS_OK;
 }
 
 static ms_status take_frame(ms_job *j, const ms_ready_frame *f, ms_error *err) {
@@ -141,9 +145,12 @@ static ms_status next_ready(ms_job *j, bool *ret_got, ms_error *err) {
     ms_queue_result result = MS_QUEUE_TIMEOUT;
     while (result == MS_QUEUE_TIMEOUT && ms_job_poll(j) == MS_OK) {
         result = ms_queue_take(j->ready, &j->taken, LOOK_S);
-        ms_job_tell(j, 0, 0);
     }
     *ret_got = result == MS_QUEUE_DONE;
+    if (*ret_got) {
+        ms_job_did(j, 1);
+        ms_eta_frame(&j->eta, j->taken.frame.pose.present);
+    }
     if (result == MS_QUEUE_TIMEOUT)
         return cancelled(j, err);
     if (!*ret_got && j->faces_worker.status != MS_OK) {
@@ -182,13 +189,13 @@ static ms_status check_result(ms_job *j, ms_error *err) {
 
 ms_status ms_job_run_frames(ms_job *j, ms_error *err) {
     ms_status status = run_windows(j, err);
-    ms_job_enter(j, "write");
+    ms_job_write_up(j);
     ms_job_stop_faces(j);
     ms_job_stop_write(j, status == MS_OK);
     for (int64_t i = 0; i < j->collected; i++)
         ms_face_stage_put(j->stage, j->window[i].rgb);
     j->collected = 0;
-    ms_job_tell(j, 0, 0);
+    ms_job_tell(j);
     if (status == MS_CANCELLED)
         return cancelled(j, err);
     return status == MS_OK ? check_result(j, err) : status;

@@ -62,6 +62,10 @@ typedef struct ms_weights_load_params {
     ms_dtype precision; /* MS_F32, MS_F16, MS_BF16 */
     const char *prefix; /* put before every name ("state_dict."), or NULL */
     ms_pool *pool;      /* reads and packs in parallel; may be NULL */
+    /* Often, on the calling thread: the part of the work that is done, 0 to 1. Anything but MS_OK ends the loading with that
+       status. NULL = not. */
+    ms_status (*progress)(void *arg, double done);
+    void *arg;
 } ms_weights_load_params;
 
 /*

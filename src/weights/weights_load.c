@@ -1,11 +1,16 @@
 /* Filling parameters from a checkpoint or with random values, all at once and in parallel. */
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/error.h"
 #include "weights/weights_internal.h"
 
 typedef struct load_job {
     const ms_weight_source *from;
+    const ms_weights_load_params *params; /* whom to tell; NULL = nobody */
+    atomic_int_fast64_t done;             /* of `all` bytes */
+    int64_t all;
+    atomic_bool ended;   /* by whom was told */
     int64_t *first_task; /* per parameter, count + 1 of them */
     float *scratch;      /* per worker */
     size_t scratch_floats;
@@ -25,8 +30,29 @@ static void note_failure(load_job *job, int64_t task, ms_status status, const ms
     pthread_mutex_unlock(&job->lock);
 }
 
+static int64_t task_bytes(const load_job *job, int param) {
+    const ms_loaded_param *p = &job->from->w->params[param];
+    return (int64_t)ms_param_bytes(job->from->w, p, p->dtype) /
+           (job->first_task[param + 1] - job->first_task[param]);
+}
+
+/* Tells how far it is, and hears that it shall end. */
+static void tell(load_job *job, int64_t task) {
+    ms_error err;
+    double done = (double)atomic_load(&job->done);
+    ms_status status = job->params->progress(job->params->arg, done / (double)job->all);
+    if (status == MS_OK)
+        return;
+    ms_error_clear(&err);
+    ms_fail(&err, status, "%s: loading was ended", ms_tensor_file_path(job->from->file));
+    note_failure(job, task, status, &err);
+    atomic_store(&job->ended, true);
+}
+
 static void load_task(void *arg, int64_t task, int worker) {
     load_job *job = arg;
+    if (atomic_load(&job->ended))
+        return;
     int low = 0,
         high = job->from->w->count - 1; /* the last parameter whose first task is not after this one */
     while (low < high) {
@@ -43,6 +69,9 @@ static void load_task(void *arg, int64_t task, int worker) {
                                           job->scratch + (size_t)worker * job->scratch_floats, &err);
     if (status != MS_OK)
         note_failure(job, task, status, &err);
+    atomic_fetch_add(&job->done, task_bytes(job, low));
+    if (worker == 0 && job->params && job->params->progress) /* the caller's own thread */
+        tell(job, task);
 }
 
 static ms_status allocate(ms_weights *w, ms_loaded_param *p, ms_error *err) {
@@ -68,6 +97,8 @@ static ms_status prepare(load_job *job, ms_error *err) {
     }
     job->first_task[w->count] = tasks;
     for (int i = 0; i < w->count; i++)
+        job->all += task_bytes(job, i) * (job->first_task[i + 1] - job->first_task[i]);
+    for (int i = 0; i < w->count; i++)
         if (!w->params[i].streamed)
             MS_TRY(allocate(w, &w->params[i], err));
     return MS_OK;
@@ -83,9 +114,10 @@ static bool partly_set(const ms_weights *w) {
     return false;
 }
 
-static ms_status fill(const ms_weight_source *from, ms_pool *pool, ms_error *err) {
+static ms_status fill(const ms_weight_source *from, ms_pool *pool, const ms_weights_load_params *params,
+                      ms_error *err) {
     ms_weights *w = from->w;
-    load_job state = {.from = from}, *job = &state;
+    load_job state = {.from = from, .params = params}, *job = &state;
     int workers = ms_pool_threads(pool);
     if (partly_set(w))
         return ms_fail(err, MS_INTERNAL, "these weights are loaded already");
@@ -119,13 +151,13 @@ static ms_status fill(const ms_weight_source *from, ms_pool *pool, ms_error *err
 ms_status ms_weights_load(ms_weights *w, const ms_tensor_file *file, const ms_weights_load_params *params,
                           ms_error *err) {
     ms_weight_source from = {.w = w, .file = file, .prefix = params->prefix, .precision = params->precision};
-    return fill(&from, params->pool, err);
+    return fill(&from, params->pool, params, err);
 }
 
 ms_status ms_weights_randomize(ms_weights *w, uint64_t seed, ms_dtype precision, ms_pool *pool,
                                ms_error *err) {
     ms_weight_source from = {.w = w, .seed = seed, .precision = precision};
-    return fill(&from, pool, err);
+    return fill(&from, pool, NULL, err);
 }
 
 ms_status ms_weights_set(ms_weights *w, ms_param param, const float *values, ms_error *err) {

@@ -42,7 +42,7 @@ static double reported(const char *options, const char *key) {
     return number;
 }
 
-static int least_megabytes(const char *options, const char *message) {
+static int least_mib(const char *options, const char *message) {
     assert_run_fails(3, message, "run %s -o %s %s", inputs, test_file("none.mkv"), options);
     return atoi(strstr(test_output, "at least") + 8);
 }
@@ -74,12 +74,12 @@ static void the_lesser_budget_holds(void **state) {
 static void without_offload_no_weight_is_streamed(void **state) {
     (void)state;
     char options[128];
-    int streamed = least_megabytes("--budget 10M", "needs at least"),
-        resident = least_megabytes("--budget 10M --set weight_offload=off", "while weight_offload is off");
+    int streamed = least_mib("--budget 10M", "needs at least"),
+        resident = least_mib("--budget 10M --set weight_offload=off", "while weight_offload is off");
     assert_true(resident > streamed);
-    snprintf(options, sizeof(options), "--set weight_offload=off --budget %d", (resident + 1) * 1000000);
+    snprintf(options, sizeof(options), "--set weight_offload=off --budget %dM", resident + 1);
     assert_true(reported(options, "streamed_bytes") == 0);
-    snprintf(options, sizeof(options), "--set weight_offload=allowed --budget %d", (resident - 2) * 1000000);
+    snprintf(options, sizeof(options), "--set weight_offload=allowed --budget %dM", resident - 2);
     assert_true(reported(options, "streamed_bytes") > 0);
     assert_run_fails(2, "weight_offload is off",
                      "run %s -o %s --set weight_offload=off --force-rung stream-all", inputs,
@@ -89,13 +89,12 @@ static void without_offload_no_weight_is_streamed(void **state) {
 static void resolution_is_lowered_only_when_that_is_allowed(void **state) {
     (void)state;
     char options[128];
-    int least = least_megabytes("--resolution 320 --budget 10M", "needs at least"),
-        lower = least_megabytes("--resolution 192 --budget 10M", "needs at least");
+    int least = least_mib("--resolution 320 --budget 10M", "needs at least"),
+        lower = least_mib("--resolution 192 --budget 10M", "needs at least");
     assert_true(lower < least);
-    snprintf(options, sizeof(options), "--resolution 320 --budget %d", (lower + 1) * 1000000);
-    least_megabytes(options, "needs at least");
-    snprintf(options, sizeof(options), "--resolution 320 --allow-downscale --budget %d",
-             (lower + 1) * 1000000);
+    snprintf(options, sizeof(options), "--resolution 320 --budget %dM", lower + 1);
+    least_mib(options, "needs at least");
+    snprintf(options, sizeof(options), "--resolution 320 --allow-downscale --budget %dM", lower + 1);
     double resolution = reported(options, "resolution");
     assert_true(resolution >= 192 && resolution < 320 && (int)resolution % 64 == 0);
     assert_non_null(strstr(test_output, "320 px do not fit"));

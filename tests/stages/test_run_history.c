@@ -101,7 +101,7 @@ static void it_is_printed_and_cleared(void **state) {
         assert_run_works("run %s --threads %d", inputs, 1 + i % 2);
     assert_run_works("history");
     assert_non_null(strstr(test_output, "    peak  "));
-    assert_non_null(strstr(test_output, "denoise s"));
+    assert_non_null(strstr(test_output, "    denoise  "));
     ms_json_doc *doc = history("--limit 2", 2);
     ms_json_doc_destroy(&doc);
     assert_run_works("history --clear");

@@ -84,6 +84,59 @@ static void walk(const char *path, const char *known, const ms_model_files *file
     }
 }
 
+typedef struct listener {
+    double last;
+    int calls, end_at; /* end_at: call that ends the loading; 0 = none */
+} listener;
+
+static ms_status listen(void *arg, double done) {
+    listener *l = arg;
+    assert_true(done > 0 && done <= 1 && done >= l->last);
+    l->last = done;
+    return ++l->calls == l->end_at ? MS_CANCELLED : MS_OK;
+}
+
+/* Loading takes seconds to minutes: it says how far it is, and can be ended. */
+static void it_tells_and_can_be_ended(void **state) {
+    (void)state;
+    ms_model_files files;
+    char path[512];
+    find_files(&files);
+    assert_non_null(golden_path(path, sizeof(path), "tiny/latentsync_unet_fp16.pt"));
+    for (int end_at = 0; end_at <= 3; end_at += 3) {
+        for (int threads = 1; threads <= 2; threads++) {
+            ms_device *dev = NULL;
+            ms_weights *weights = NULL;
+            ms_graph *graph = NULL;
+            ms_tensor_file *file = NULL;
+            ms_error err;
+            ms_error_clear(&err);
+            listener l = {.end_at = end_at};
+            const ms_device_params device = {
+                .backend = "cpu", .threads = threads, .isa_limit = MS_ISA_COUNT - 1};
+            assert_ms_ok(ms_device_open(&device, &dev, &err), &err);
+            ms_weights_load_params params = {
+                .precision = MS_F16, .pool = dev->pool, .progress = listen, .arg = &l};
+            assert_ms_ok(ms_weights_create(dev, &weights, &err), &err);
+            assert_ms_ok(ms_graph_create(NULL, dev, weights, &graph, &err), &err);
+            assert_ms_ok(build_unet(graph, &files, &err), &err);
+            assert_ms_ok(ms_checkpoint_open(NULL, path, "conv_in.weight", &file, &params.prefix, &err), &err);
+            assert_int_equal(ms_weights_load(weights, file, &params, &err), end_at ? MS_CANCELLED : MS_OK);
+            if (end_at) {
+                assert_int_equal(l.calls, end_at);
+                assert_int_equal(err.code, MS_CANCELLED);
+                assert_null(ms_weights_vector(weights, 0));
+            } else if (threads == 1) {
+                assert_true(l.calls > 100 && l.last == 1);
+            }
+            ms_tensor_file_close(&file);
+            ms_graph_destroy(&graph);
+            ms_weights_destroy(&weights);
+            ms_device_close(&dev);
+        }
+    }
+}
+
 static void every_allocation_may_fail(void **state) {
     (void)state;
     static ms_model_files files;
@@ -100,6 +153,7 @@ static void every_allocation_may_fail(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(it_tells_and_can_be_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
