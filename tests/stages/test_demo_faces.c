@@ -64,7 +64,7 @@ static void judge_clip(int seed, const char *size, outcome *total) {
     snprintf(line, sizeof(line), "%s --seed %d --frames %d --size %s -o %s --track %s >/dev/null",
              MS_DRAW_CLIP_PATH, seed, FRAMES, size, test_file("clip.mp4"), test_file("truth.jsonl"));
     assert_int_equal(system(line), 0);
-    assert_run_works("detect --video %s --faces %s --max-gap 0 -o %s -f", test_file("clip.mp4"), NETS,
+    assert_run_works("detect --video %s --faces %s --max-gap 0 -o %s -y", test_file("clip.mp4"), NETS,
                      test_file("found.jsonl"));
     ms_track_reader *truths = open_track(test_file("truth.jsonl")),
                     *founds = open_track(test_file("found.jsonl"));
@@ -114,7 +114,7 @@ static void test_nobody(void **state) {
     if (system("command -v ffmpeg >/dev/null") != 0)
         skip();
     assert_int_equal(system(line), 0);
-    assert_run_fails(8, "no usable face", "detect --video %s --faces %s -o %s -f", test_file("corner.mp4"),
+    assert_run_fails(8, "no usable face", "detect --video %s --faces %s -o %s -y", test_file("corner.mp4"),
                      NETS, test_file("found.jsonl"));
 }
 

@@ -16,7 +16,7 @@ static int prepare(void **state) {
     test_set_history(test_file("history.db"));
     test_make_run_inputs(FRAMES, "240x208");
     snprintf(inputs, sizeof(inputs),
-             "--video %s --track %s --audio %s --model %s --frames %d --codec ffv1 --audio-out none -f",
+             "--video %s --track %s --audio %s --model %s --frames %d --codec ffv1 --audio-out none -y",
              test_file("in.mkv"), test_file("in.jsonl"), test_file("in.wav"), test_file("model"), FRAMES);
     return 0;
 }

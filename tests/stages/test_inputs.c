@@ -118,17 +118,17 @@ static void audio_shorter_and_longer_than_the_clip(void **state) {
     static const char *const loops[] = {"--loop pingpong", "--loop repeat", "--loop hold"};
     for (int i = 0; i < 3; i++) {
         char more[64];
-        snprintf(more, sizeof(more), "-f %s", loops[i]);
+        snprintf(more, sizeof(more), "-y %s", loops[i]);
         assert_run_works(RUN(clip, longer, track, out, more));
         output_facts facts = look_at(out);
         assert_int_equal(facts.frames, 27);
         assert_true(fabs(facts.sound_s - 1.0) < 0.1);
     }
-    assert_run_works(RUN(clip, longer, track, out, "-f --loop none"));
+    assert_run_works(RUN(clip, longer, track, out, "-y --loop none"));
     assert_int_equal(look_at(out).frames, 10);
-    assert_run_works(RUN(clip, longer, track, out, "-f --frames 5 --audio-out speech"));
+    assert_run_works(RUN(clip, longer, track, out, "-y --frames 5 --audio-out speech"));
     assert_int_equal(look_at(out).frames, 5);
-    assert_run_works(RUN(clip, longer, track, out, "-f --frames 5 --audio-out none"));
+    assert_run_works(RUN(clip, longer, track, out, "-y --frames 5 --audio-out none"));
     assert_true(look_at(out).sound_s == 0);
 }
 
@@ -149,11 +149,11 @@ static void one_frame_odd_sizes_and_turned_clips(void **state) {
     const char *odd = test_file("odd.mkv"),
                *odd_track = test_write_track("odd.jsonl", 3, 420, 240, 200, 0, 0);
     clip_write_raw(odd, &raw);
-    assert_run_works(RUN(odd, speech, odd_track, out, "-f --frames 3"));
+    assert_run_works(RUN(odd, speech, odd_track, out, "-y --frames 3"));
     output_facts facts = look_at(out); /* 4:2:0 needs even sides: the last column and row are repeated */
     assert_true(facts.width == 854 && facts.height == 480 && facts.frames == 3);
     const char *exact = test_file("odd-out.mkv");
-    assert_run_works(RUN(odd, speech, odd_track, exact, "-f --frames 3 --codec ffv1"));
+    assert_run_works(RUN(odd, speech, odd_track, exact, "-y --frames 3 --codec ffv1"));
     facts = look_at(exact);
     assert_true(facts.width == 853 && facts.height == 479);
 
@@ -169,7 +169,7 @@ static void one_frame_odd_sizes_and_turned_clips(void **state) {
     const char *turned = test_file("turned.mp4");
     clip_write_raw(turned, &raw);
     assert_run_works(
-        RUN(turned, speech, test_write_track("turned.jsonl", 4, 60, 80, 80, 0, 0), out, "-f --frames 4"));
+        RUN(turned, speech, test_write_track("turned.jsonl", 4, 60, 80, 80, 0, 0), out, "-y --frames 4"));
     facts = look_at(out);
     assert_true(facts.width == 120 && facts.height == 160);
 }
@@ -180,7 +180,7 @@ static void missing_faces_pass_through(void **state) {
     const char *out = test_file("gaps-out.mp4"), *report = test_file("gaps.json");
     char more[600];
     /* 6 frames are bridged, 20 are too many. */
-    snprintf(more, sizeof(more), "-f --frames 40 --report %s", report);
+    snprintf(more, sizeof(more), "-y --frames 40 --report %s", report);
     assert_run_works(RUN(clip, speech, test_write_track("bridged.jsonl", 40, 80, 60, 80, 10, 16), out, more));
     if (!strstr(test_output, "6 frames: face bridged"))
         fail_msg("bridged: %s", test_output);
@@ -188,7 +188,7 @@ static void missing_faces_pass_through(void **state) {
     assert_non_null(strstr(test_output, "20 frames without a usable face"));
     assert_int_equal(look_at(out).frames, 39);
     assert_run_works(RUN(clip, speech, test_write_track("none.jsonl", 40, 80, 60, 80, 10, 16), out,
-                         "-f --frames 40 --max-gap 0"));
+                         "-y --frames 40 --max-gap 0"));
     assert_non_null(strstr(test_output, "6 frames without a usable face"));
 }
 
@@ -250,7 +250,7 @@ static void inputs_that_are_cut_off_are_named(void **state) {
         assert_non_null(strstr(test_output, names[i]));
         assert_int_equal(files_with("cut-out"), 0);
         /* What is there, if that is wanted; and it is said. */
-        assert_run_works(RUN(part, speech, track, out, "-f --frames 40 --loop none --allow-truncated"));
+        assert_run_works(RUN(part, speech, track, out, "-y --frames 40 --loop none --allow-truncated"));
         int64_t left = look_at(out).frames;
         assert_in_range(left, 1, 39);
         char line[100];
@@ -282,7 +282,7 @@ static void inputs_that_are_cut_off_are_named(void **state) {
     memcpy(data + bytes, "TAGxxxxxxxxxxxx", 15);
     clip_save(test_file("tagged.mp4"), data, bytes + 15);
     free(data);
-    assert_run_works(RUN(test_file("tagged.mp4"), test_file("counted.wav"), track, out, "-f --frames 10"));
+    assert_run_works(RUN(test_file("tagged.mp4"), test_file("counted.wav"), track, out, "-y --frames 10"));
 }
 
 static void an_output_that_is_there_is_kept(void **state) {

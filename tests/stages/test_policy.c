@@ -167,17 +167,17 @@ static void batches_fit_to_the_byte(void **state) {
     for (int m = 0; m < 3; m++) {
         ms_json_doc *doc;
         const char *limit;
-        assert_run_works("batch-size --json -t 2 vae_encode --memory 80G --free %dM -m %s", free_mib[m],
-                         models[m]);
+        assert_run_works("batch-size --json --threads 2 vae_encode --memory 80G --free %dM -m %s",
+                         free_mib[m], models[m]);
         const ms_json *root = parse(&doc), *task = ms_json_at(at(root, "tasks"), 0);
         int64_t batch = batch_of(root, "vae_encode", &limit), usable = at(task, "usable_bytes")->integer;
         assert_true(at(task, "fits")->boolean && batch > 1 && batch < 32);
         assert_string_equal(limit, "memory");
         assert_true(at(task, "batch_bytes")->integer <= usable);
         ms_json_doc_destroy(&doc);
-        assert_run_works(
-            "batch-size --json -t 2 vae_encode --memory 80G --free 70G -m %s --set vae_encode_batch=%lld",
-            models[m], (long long)batch + 1);
+        assert_run_works("batch-size --json --threads 2 vae_encode --memory 80G --free 70G -m %s --set "
+                         "vae_encode_batch=%lld",
+                         models[m], (long long)batch + 1);
         root = parse(&doc);
         assert_int_equal(batch_of(root, "vae_encode", &limit), batch + 1);
         assert_true(at(ms_json_at(at(root, "tasks"), 0), "batch_bytes")->integer > usable);
@@ -206,9 +206,9 @@ static void folders_are_models_too(void **state) {
     (void)state;
     char by_name[sizeof(test_output)];
     assert_run_works("models --synthesize tiny -o %s", test_file("tiny"));
-    assert_run_works("batch-size --memory 4G -t 1 --model tiny");
+    assert_run_works("batch-size --memory 4G --threads 1 --model tiny");
     strcpy(by_name, test_output);
-    assert_run_works("batch-size --memory 4G -t 1 --model %s", test_file("tiny"));
+    assert_run_works("batch-size --memory 4G --threads 1 --model %s", test_file("tiny"));
     assert_string_equal(test_output, by_name);
 }
 

@@ -536,7 +536,7 @@ static double peak_of(int frames, const char *input) {
     ms_json_doc *doc = NULL;
     assert_run_works(
         "run --audio in.wav --model model --steps 1 --resolution 64 --threads 2 --track %s.jsonl "
-        "--video %s.avi --frames %d -o flat.mp4 -f --report flat.json",
+        "--video %s.avi --frames %d -o flat.mp4 -y --report flat.json",
         input, input, frames);
     FILE *f = fopen("flat.json", "r");
     assert_non_null(f);

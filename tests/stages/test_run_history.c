@@ -11,7 +11,7 @@ static int prepare(void **state) {
     (void)state;
     test_make_run_inputs(10, "240x208");
     snprintf(inputs, sizeof(inputs),
-             "--video %s --track %s --audio %s --model %s --steps 2 --frames 10 --codec ffv1 -f -o %s",
+             "--video %s --track %s --audio %s --model %s --steps 2 --frames 10 --codec ffv1 -y -o %s",
              test_file("in.mkv"), test_file("in.jsonl"), test_file("in.wav"), test_file("model"),
              test_file("out.mkv"));
     return 0;

@@ -164,7 +164,7 @@ static void the_command_writes_a_page(void **state) {
     for (int i = 0; i < 2; i++) {
         const char *report = i ? json : page;
         assert_run_works(
-            "run --video %s --audio %s --track %s --model %s --steps 1 --frames %d --codec ffv1 -f -o %s "
+            "run --video %s --audio %s --track %s --model %s --steps 1 --frames %d --codec ffv1 -y -o %s "
             "--report %s",
             params.video, params.audio, params.track, params.model, FRAMES, test_file("page.mkv"), report);
         FILE *f = fopen(report, "r");

@@ -39,7 +39,7 @@ static int teardown(void **state) {
 }
 
 static void run(const char *out, const char *more) {
-    assert_run_works("run --model %s --video %s --audio %s --track %s -o %s --steps 1 -f %s",
+    assert_run_works("run --model %s --video %s --audio %s --track %s -o %s --steps 1 -y %s",
                      test_file("talker"), test_file("in.mkv"), test_file("in.wav"), test_file("in.jsonl"),
                      out, more);
 }
@@ -90,7 +90,7 @@ static void comments_of_before_are_replaced(void **state) {
     (void)state;
     const char *first = test_file("first.mkv"), *second = test_file("second.mkv");
     run(first, "--frames 15 --seed 7 --precision fp32");
-    assert_run_works("run --model %s --video %s --audio %s --track %s -o %s --steps 1 -f --frames 5 --seed 8",
+    assert_run_works("run --model %s --video %s --audio %s --track %s -o %s --steps 1 -y --frames 5 --seed 8",
                      test_file("talker"), first, test_file("in.wav"), test_file("in.jsonl"), second);
     AVFormatContext *format = open_file(second);
     const char *comment = tag(format->metadata, "comment");
@@ -160,7 +160,7 @@ static void the_sound_keeps_its_language(void **state) {
     avformat_close_input(&in);
     static const char *const sounds[] = {"original", "speech"};
     for (int i = 0; i < 2; i++) {
-        assert_run_works("run --model %s --video %s --audio %s --track %s -o %s --steps 1 -f --frames 5 "
+        assert_run_works("run --model %s --video %s --audio %s --track %s -o %s --steps 1 -y --frames 5 "
                          "--audio-out %s",
                          test_file("talker"), test_file("in.mkv"), speech, test_file("in.jsonl"), out,
                          sounds[i]);
