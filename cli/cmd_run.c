@@ -85,6 +85,8 @@ static void report_text(const ms_run_report *r, const char *output) {
     report_latents(r);
     if (r->frames_interpolated)
         printf("  %" PRId64 " frames: face bridged between neighbours\n", r->frames_interpolated);
+    if (r->frames_kept)
+        printf("  %" PRId64 " frames outside the range passed through unchanged\n", r->frames_kept);
     if (r->frames_without_face)
         printf("  %" PRId64 " frames without a usable face passed through unchanged\n",
                r->frames_without_face);
@@ -104,6 +106,15 @@ static void report_latents_json(ms_buf *b, const ms_run_latents_report *l) {
                   l->raw_bytes, l->stored_bytes, l->capacity_bytes);
     ms_buf_json_number(b, l->psnr_db);
     ms_buf_printf(b, ", \"seconds\": %.4f},\n", l->seconds);
+}
+
+static void report_range(ms_buf *b, const cli_run_state *s, const ms_run_report *r) {
+    ms_buf_printf(b,
+                  "  \"range\": {\"start_s\": %.6f, \"duration_s\": %.6f, \"rest\": \"%s\", "
+                  "\"audio_start_s\": %.6f, \"first_frame\": %" PRId64 ", \"frames_kept\": %" PRId64 "},\n",
+                  (double)s->p.start_us / 1e6, (double)s->p.duration_us / 1e6,
+                  s->p.rest == MS_REST_KEEP ? "keep" : "cut", (double)s->p.audio_start_us / 1e6,
+                  r->range_first, r->frames_kept);
 }
 
 static void report_changes(ms_buf *b, const ms_run_report *r) {
@@ -188,6 +199,7 @@ static ms_status write_report(const char *path, const cli_run_state *s, const ms
         r->resolution, r->wanted_resolution, r->vae_encode_batch, r->vae_decode_batch, r->tier, r->precision,
         r->width, r->height, r->fps, r->frames, r->frames_without_face, r->frames_interpolated, r->windows,
         r->frames_resumed, r->video_frames, r->source_frames_lost);
+    report_range(&b, s, r);
     ms_buf_printf(&b, "  ");
     cli_notes_json(&b, r);
     ms_buf_printf(&b, ",\n");

@@ -18,6 +18,13 @@ static const cli_option run_options[] = {
      "model folder like the official checkpoints/ (default: the demo model)", 0, 0},
     {"force", "y", CLI_FLAG, P(force), NULL,
      "replace an existing output and report, and an unfinished run's folder", 0, 0},
+    {"start", "ss", CLI_TIME, P(start_us), "TIME",
+     "redraw from this time of the video on: seconds or [HH:]MM:SS[.m]; the speech begins there", 0, 0},
+    {"duration", "t", CLI_TIME, P(duration_us), "TIME",
+     "redraw so long at most (default: as long as speech and video go)", 0, 0},
+    {"rest", 0, CLI_CHOICE, offsetof(cli_run_state, rest), "cut|keep",
+     "the video outside of that: not in the output, or unchanged and with its own sound (docs/ranges.md)", 0,
+     0},
     {"budget", "b", CLI_BYTES, P(budget_bytes), "SIZE",
      "memory that the process may come to hold, like 2G (default: what is free less a margin)", 0, 0},
     {"resume", 0, CLI_FLAG, P(resume), NULL,
@@ -48,6 +55,8 @@ static const cli_option run_options[] = {
     CLI_GROUP("Video and sound"),
     {"fps", "r", CLI_TEXT, offsetof(cli_run_state, fps), "RATE",
      "frames a second: a number, 30000/1001, or source (default 25)", 0, 0},
+    {"audio-start", 0, CLI_TIME, P(audio_start_us), "TIME",
+     "begin the speech file there and not at its beginning", 0, 0},
     {"loop", 0, CLI_CHOICE, offsetof(cli_run_state, loop), "pingpong|repeat|hold|none",
      "what to show when the audio is longer than the video", 0, 0},
     {"frames", 0, CLI_INT, offsetof(cli_run_state, frames), "N", "stop after so many output frames; 0 = all",
@@ -136,6 +145,7 @@ ms_status cli_run_options_apply(cli_run_state *s, char **arguments, int n_argume
     MS_TRY(name_files(s, arguments, n_arguments, err));
     s->p.precision = precisions[s->precision];
     s->p.loop = (ms_loop_mode)s->loop;
+    s->p.rest = (ms_rest)s->rest;
     s->p.codec = (ms_output_codec)s->codec;
     s->p.audio_output = (ms_audio_output)s->audio_out;
     s->p.frames = s->frames;
@@ -159,6 +169,8 @@ const cli_command cli_run_command = {
                   "the mouth in talking.mp4 follows speech.wav"},
                  {"memsafe run -i talking.mp4 -i speech.wav -b 2G -m models/latentsync-1.5 out.mp4 -y",
                   "a real model, at most 2 GiB of memory; out.mp4 may be there already"},
+                 {"memsafe run -i film.mp4 -a line.wav -ss 1:02.5 --rest keep out.mp4",
+                  "only the line at 1:02.5 is said anew, the rest of the film stays as it is"},
                  {"memsafe run -i talking.mp4 -a speech.wav out.mp4 --resume",
                   "go on with it after Ctrl-C or a crash"}},
     .max_arguments = 1,

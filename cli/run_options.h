@@ -11,7 +11,7 @@ typedef struct cli_run_state {
     ms_run_params p;
     cli_list inputs; /* the video, then perhaps the speech */
     const char *fps, *report;
-    int precision, loop, codec, audio_out, progress, rung, latents, paste;
+    int precision, loop, rest, codec, audio_out, progress, rung, latents, paste;
     int frames, resolution, segment;
     bool replace_report;
     cli_profile_options profile;

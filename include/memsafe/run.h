@@ -100,6 +100,7 @@ typedef struct ms_run_progress {
     double eta_s; /* until the end; negative = not known */
 } ms_run_progress;
 
+#define MS_RUN_MAX_TIME_US INT64_C(3600000000000000) /* a million hours */
 #define MS_RUN_MAX_SINK_FRAMES 65536
 #define MS_RUN_MAX_FRAMES INT64_C(2147483647) /* of an output that is asked for */
 
@@ -114,6 +115,12 @@ typedef struct ms_profile_source {
     const char *const *settings; /* "field=value" */
     int n_settings;
 } ms_profile_source;
+
+/* What becomes of the video outside a range (docs/ranges.md). */
+typedef enum ms_rest {
+    MS_REST_CUT,  /* the output is the range alone */
+    MS_REST_KEEP, /* it passes through, with its own sound; the output is as long as the video */
+} ms_rest;
 
 struct ms_run_report;
 
@@ -159,6 +166,12 @@ typedef struct ms_run_params {
     int fps_num, fps_den; /* of the output, 0.01 to 1000; num 0 = the video's own */
     ms_loop_mode loop;
     int64_t frames; /* at most so many output frames, up to MS_RUN_MAX_FRAMES; 0 = all */
+
+    /* The part of the video that is redrawn, from the frame nearest to a time on; the speech begins with it. In microseconds;
+       duration 0 = as long as speech and video go. */
+    int64_t start_us, duration_us;
+    ms_rest rest;
+    int64_t audio_start_us; /* of the speech that is left out at its beginning */
 
     ms_output_codec codec;
     int crf;
@@ -254,6 +267,8 @@ typedef struct ms_run_report {
     int64_t frames_resumed;     /* of frames, those that an earlier run had finished */
     bool already_finished;      /* resume found the output of the same job: nothing was done */
     int64_t video_frames;       /* of the input that were used */
+    int64_t range_first;        /* frame of the video where the range begins: 0 without one */
+    int64_t frames_kept;        /* of frames, those outside the range: with MS_REST_KEEP */
     int64_t source_frames_lost; /* of a damaged input */
     int width, height;          /* of the output: even in H.264 and HEVC, whatever the video's */
     int resolution;

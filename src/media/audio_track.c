@@ -83,6 +83,7 @@ static ms_status open_encoder(ms_audio_track *t, const ms_video_writer_params *p
         }
         const ms_audio_info *info = ms_audio_reader_info(t->reader);
         t->feed = (ms_audio_feed){.rate = info->rate, .channels = info->channels};
+        MS_TRY(ms_audio_reader_seek(t->reader, p->audio_skip_us * info->rate / 1000000, err));
     } else {
         t->feed = p->feed;
         if (!t->feed.read || t->feed.rate < 1 || t->feed.channels < 1 || !rate_supported(codec, t->feed.rate))
@@ -331,7 +332,7 @@ ms_status ms_audio_track_open(ms_audio_track *t, ms_mem *mem, ms_mux *mux, const
     t->packet = av_packet_alloc();
     if (!t->packet)
         return ms_fail(err, MS_HOST_MEMORY, "out of memory for the audio track");
-    if (p->audio == MS_AUDIO_ORIGINAL)
+    if (p->audio == MS_AUDIO_ORIGINAL && p->audio_skip_us == 0) /* packets cannot be cut at any sample */
         MS_GOTO(open_copy(t, p, &copied, err));
     if (!copied)
         MS_GOTO(open_encoder(t, p, err));

@@ -81,8 +81,9 @@ static int add_chapter(AVFormatContext *out, const AVChapter *in, int64_t start,
 }
 
 /* Times count from the file's start, as those of the frames do; what lies beyond the output's end is cut. */
-static int copy_chapters(AVFormatContext *out, const AVFormatContext *in, double seconds) {
+static int copy_chapters(AVFormatContext *out, const AVFormatContext *in, double from_s, double seconds) {
     int64_t zero = in->start_time == AV_NOPTS_VALUE ? 0 : in->start_time;
+    zero += (int64_t)(from_s * AV_TIME_BASE);
     int64_t last = seconds > 0 && seconds < 1e9 ? (int64_t)(seconds * AV_TIME_BASE) : INT64_MAX;
     int rc = 0;
     if (in->nb_chapters == 0)
@@ -111,7 +112,7 @@ static int put_file_tags(const ms_tags *tags, AVFormatContext *out, int video) {
     int rc = copy_tags(&out->metadata, in->metadata);
     if (rc >= 0 && tags->source_video >= 0 && tags->source_video < (int)in->nb_streams)
         rc = copy_stream_tags(out->streams[video], in->streams[tags->source_video]->metadata);
-    return rc < 0 ? rc : copy_chapters(out, in, tags->seconds);
+    return rc < 0 ? rc : copy_chapters(out, in, tags->from_s, tags->seconds);
 }
 
 ms_status ms_tags_put(const ms_tags *tags, AVFormatContext *out, int video, int audio, ms_error *err) {

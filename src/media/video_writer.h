@@ -50,6 +50,7 @@ struct AVFormatContext;
 typedef struct ms_tags {
     const struct AVFormatContext *source; /* title and such and the chapters are its; borrowed. NULL = none */
     int source_video;                     /* stream of it whose language and title the picture has */
+    double from_s;                        /* of the source, where the output begins */
     double seconds;             /* of the output: chapters are cut there. 0 = as long as the source */
     const char *sound_language; /* borrowed; NULL or "" = not said */
     const char *comment;        /* borrowed; begins with MS_TAGS_COMMENT_BEGINS. NULL = none */
@@ -73,6 +74,7 @@ typedef struct ms_video_writer_params {
     ms_audio_mode audio;
     ms_audio_feed feed;     /* MS_AUDIO_FEED */
     const char *audio_path; /* MS_AUDIO_ORIGINAL */
+    int64_t audio_skip_us;  /* of audio_path, left out at its beginning; it is then encoded */
     int audio_stream;       /* of audio_path, -1 = the one that ffmpeg would take */
     int audio_bits;         /* AAC bits per second, 0 = 64k a channel for a feed, 128k for an original */
     ms_tags tags;           /* looked at when the writer is opened */

@@ -103,6 +103,14 @@ static ms_status fill_block(ms_clip *c, int64_t last, ms_error *err) {
     return MS_OK;
 }
 
+int64_t ms_clip_tell(const ms_clip *c) {
+    return ms_video_reader_tell(c->reader);
+}
+
+ms_status ms_clip_move_on(ms_clip *c, int64_t number, ms_error *err) {
+    return ms_video_reader_seek(c->reader, number, err);
+}
+
 ms_status ms_clip_get(ms_clip *c, int64_t number, uint8_t *rgb, bool *ret_got, ms_error *err) {
     if (number >= c->block_first && number < c->block_first + c->block_count) {
         memcpy(rgb, c->block + (size_t)(number - c->block_first) * c->frame_bytes, c->frame_bytes);

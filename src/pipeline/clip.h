@@ -40,6 +40,10 @@ size_t ms_clip_growth_bytes(const ms_clip *clip);
 /* Makes the block for walking backwards now; otherwise the first step back does. */
 ms_status ms_clip_reserve_block(ms_clip *clip, ms_error *err);
 
+/* Number of the frame that would be read next without a jump, and moving on to a later one: all between are decoded. */
+int64_t ms_clip_tell(const ms_clip *clip);
+ms_status ms_clip_move_on(ms_clip *clip, int64_t number, ms_error *err);
+
 /* Copies frame `number` to rgb (rows of width * 3 bytes). *ret_got false: the video has no such frame. */
 ms_status ms_clip_get(ms_clip *clip, int64_t number, uint8_t *rgb, bool *ret_got, ms_error *err);
 

@@ -78,7 +78,8 @@ static double expected_faces(const ms_eta *eta) {
     double left = fmax(eta->plan.frames - eta->frames, 0), faceless = 0;
     if (eta->spells > 1)
         faceless = eta->faceless_between / eta->since_first_face * (eta->spells - 0.25) / eta->spells;
-    return eta->faces + left * (1 - faceless);
+    double faces = eta->faces + left * (1 - faceless);
+    return eta->plan.most_faces > 0 ? fmin(faces, eta->plan.most_faces) : faces;
 }
 
 static void total_units(const ms_eta *eta, double ret_units[MS_ETA_PARTS]) {

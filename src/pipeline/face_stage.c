@@ -5,6 +5,8 @@
 #include "base/error.h"
 #include "pipeline/buffer_pool.h"
 
+#define MOVE_FRAMES 16 /* that are decoded between two looks whether to stop */
+
 typedef struct waiting {
     int64_t number;
     uint8_t *rgb;
@@ -17,6 +19,7 @@ struct ms_face_stage {
     ms_scene scene;
     int64_t next; /* frame to be read */
     bool ended;
+    bool there;     /* the clip has come to the first frame */
     waiting *queue; /* ring of max_gap + 2: what is held back and the frame that shows why */
     int64_t queue_size, queue_first, queue_count;
     ms_buffer_pool *frames;
@@ -38,7 +41,8 @@ ms_status ms_face_stage_create(const ms_face_stage_params *params, ms_face_stage
         ms_face_stage_destroy(&s);
         return status;
     }
-    ms_gap_filler_init(&s->filler, 0, params->max_gap);
+    s->next = params->first_frame;
+    ms_gap_filler_init(&s->filler, params->first_frame, params->max_gap);
     status = ms_buffer_pool_fill(s->frames, params->spare_frames, err);
     if (status != MS_OK) {
         ms_face_stage_destroy(&s);
@@ -96,6 +100,23 @@ static ms_status read_pixels(ms_face_stage *s, int64_t number, uint8_t **ret_rgb
     return MS_OK;
 }
 
+static bool looked_at(const ms_face_stage *s, int64_t number) {
+    return number >= s->p.look_first && (s->p.look_end == 0 || number < s->p.look_end);
+}
+
+static ms_status find_face(ms_face_stage *s, const ms_image_view *view, ms_face_record *ret_record,
+                           ms_error *err) {
+    bool cut = ms_scene_advance(&s->scene, view);
+    *ret_record = (ms_face_record){0};
+    ms_status status = s->p.source.find(s->p.source.arg, view, s->next, cut, ret_record, err);
+    if (status != MS_OK) {
+        ms_error_where(err, "faces", s->next);
+        return status;
+    }
+    ret_record->begins = ret_record->begins || cut;
+    return MS_OK;
+}
+
 /* Reads one frame, finds its face and hands the record to the gap filler. */
 static ms_status read_frame(ms_face_stage *s, ms_error *err) {
     uint8_t *rgb = NULL;
@@ -106,15 +127,11 @@ static ms_status read_frame(ms_face_stage *s, ms_error *err) {
         return MS_OK;
     }
     ms_image_view view = view_of(s, rgb);
-    ms_face_record record = {0};
-    bool cut = ms_scene_advance(&s->scene, &view);
-    ms_status status = s->p.source.find(s->p.source.arg, &view, s->next, cut, &record, err);
-    if (status != MS_OK) {
-        ms_error_where(err, "faces", s->next);
-        return status;
-    }
+    ms_face_record record = {.begins =
+                                 true}; /* a gap at the end of where faces are looked for is not bridged */
+    if (looked_at(s, s->next))
+        MS_TRY(find_face(s, &view, &record, err));
     record.frame = s->next++;
-    record.begins = record.begins || cut;
     if (!ms_gap_filler_push(&s->filler, &record))
         return ms_fail(err, MS_INTERNAL, "frame %lld came out of order", (long long)record.frame);
     return MS_OK;
@@ -135,15 +152,34 @@ static ms_pose pose_of(ms_face_stage *s, const ms_face_record *record) {
     return pose;
 }
 
+static ms_status check_stopped(ms_face_stage *s, ms_error *err) {
+    if (s->p.stopped && s->p.stopped(s->p.arg))
+        return ms_fail(err, MS_CANCELLED, "stopped at frame %lld of the video", (long long)s->next);
+    return MS_OK;
+}
+
+/* To the first frame, a few at a time: it may be an hour into the video. */
+static ms_status move_on(ms_face_stage *s, ms_error *err) {
+    int64_t at = ms_clip_tell(s->p.clip);
+    while (at < s->p.first_frame) {
+        MS_TRY(check_stopped(s, err));
+        at = at + MOVE_FRAMES < s->p.first_frame ? at + MOVE_FRAMES : s->p.first_frame;
+        MS_TRY(ms_clip_move_on(s->p.clip, at, err));
+    }
+    s->there = true;
+    return MS_OK;
+}
+
 ms_status ms_face_stage_next(ms_face_stage *s, ms_posed_frame *ret_frame, bool *ret_got, ms_error *err) {
     ms_face_record record;
+    if (!s->there)
+        MS_TRY(move_on(s, err));
     while (!ms_gap_filler_take(&s->filler, &record)) {
         if (s->ended) {
             *ret_got = false;
             return MS_OK;
         }
-        if (s->p.stopped && s->p.stopped(s->p.arg))
-            return ms_fail(err, MS_CANCELLED, "stopped at frame %lld of the video", (long long)s->next);
+        MS_TRY(check_stopped(s, err));
         MS_TRY(read_frame(s, err));
     }
     waiting w = s->queue[s->queue_first];
@@ -201,6 +237,7 @@ int64_t ms_face_stage_first_waiting(const ms_face_stage *s) {
 }
 
 ms_status ms_face_stage_reread(ms_face_stage *s, ms_error *err) {
+    s->there = s->next > s->p.first_frame;
     for (int64_t number = s->filler.next_frame; number < s->next; number++) {
         uint8_t *rgb = NULL;
         MS_TRY(read_pixels(s, number, &rgb, err));

@@ -36,6 +36,9 @@ typedef struct ms_face_stage_params {
     ms_face_source source;
     ms_face_geometry geometry;
     int64_t max_gap;
+    int64_t first_frame; /* of the clip: those before are decoded and not given out */
+    /* Faces are looked for from one frame to before another (0 = to the end); elsewhere there are none. */
+    int64_t look_first, look_end;
     int64_t spare_frames;       /* buffers that are made at once: more are made when they are needed */
     bool (*stopped)(void *arg); /* asked before each frame that is read; true ends it with MS_CANCELLED */
     void *arg;

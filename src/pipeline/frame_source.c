@@ -7,6 +7,7 @@ struct ms_frame_source {
     ms_face_stage *stage;
     ms_loop loop;
     int64_t wanted;      /* output frames */
+    int64_t base;        /* of the clip: 0 of the following */
     int64_t next;        /* output frame */
     int64_t last_shown;  /* clip frame of the one before, -1 = none */
     int64_t clip_frames; /* seen; the clip's length once `known` */
@@ -24,6 +25,7 @@ ms_status ms_frame_source_create(const ms_frame_source_params *params, ms_frame_
     s->poses = params->poses;
     s->loop = params->loop;
     s->wanted = params->wanted;
+    s->base = params->base;
     s->last_shown = -1;
     *ret_source = s;
     return MS_OK;
@@ -54,7 +56,7 @@ static ms_status next_new(ms_frame_source *s, ms_output_frame *ret_frame, bool *
         return status;
     }
     s->clip_frames++;
-    *ret_frame = (ms_output_frame){.shown = frame.number, .rgb = frame.rgb, .pose = frame.pose};
+    *ret_frame = (ms_output_frame){.shown = frame.number - s->base, .rgb = frame.rgb, .pose = frame.pose};
     return MS_OK;
 }
 
@@ -78,10 +80,10 @@ static ms_status next_again(ms_frame_source *s, ms_output_frame *ret_frame, bool
     uint8_t *rgb = ms_face_stage_take_buffer(s->stage, err);
     if (!rgb)
         return MS_HOST_MEMORY;
-    ms_status status = ms_clip_get(s->clip, shown, rgb, ret_got, err);
+    ms_status status = ms_clip_get(s->clip, s->base + shown, rgb, ret_got, err);
     if (status == MS_OK && !*ret_got)
-        status =
-            ms_fail(err, MS_BAD_MEDIA, "frame %lld of the video can no longer be read", (long long)shown);
+        status = ms_fail(err, MS_BAD_MEDIA, "frame %lld of the video can no longer be read",
+                         (long long)(s->base + shown));
     ms_pose pose;
     bool on = false;
     if (status == MS_OK)

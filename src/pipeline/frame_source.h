@@ -17,6 +17,7 @@ typedef struct ms_frame_source_params {
     ms_pose_store *poses; /* those of the frames before the first that stage gives */
     ms_loop loop;
     int64_t wanted; /* output frames that the audio asks for */
+    int64_t base;   /* the clip's frame that is the first here, as for the stage */
 } ms_frame_source_params;
 
 ms_status ms_frame_source_create(const ms_frame_source_params *params, ms_frame_source **ret_source,
@@ -25,7 +26,7 @@ void ms_frame_source_destroy(ms_frame_source **source);
 
 typedef struct ms_output_frame {
     int64_t number; /* in the output */
-    int64_t shown;  /* the clip's frame */
+    int64_t shown;  /* the clip's frame, counted from base */
     uint8_t *rgb;   /* the caller's; goes back with ms_face_stage_put() */
     ms_pose pose;   /* begins: also where a loop jumps */
 } ms_output_frame;

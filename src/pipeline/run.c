@@ -10,6 +10,7 @@ static void close_all(ms_job *j, ms_status status, ms_error *err) {
     ms_sampler_destroy(&j->sampler);
     ms_run_store_close(&j->store, status, err);
     ms_audio_reader_close(&j->sound);
+    ms_sound_splice_close(&j->splice);
     ms_frame_source_destroy(&j->source);
     ms_face_stage_destroy(&j->stage);
     ms_engine_destroy(&j->engine);
@@ -44,6 +45,7 @@ static void fill_report(ms_job *j) {
     const ms_video_info *info = ms_clip_info(j->clip);
     ms_engine_memory memory = j->engine ? ms_engine_get_memory(j->engine) : (ms_engine_memory){0};
     r->frames = j->store.frames;
+    r->frames_kept = r->frames - ms_job_frames_within(j, r->frames);
     r->frames_without_face = j->here.without_face;
     r->frames_interpolated = j->here.interpolated;
     r->windows = j->here.windows;

@@ -17,6 +17,7 @@
 #include "audio/audio_reader.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "media/sound_splice.h"
 #include "media/video_segment.h"
 #include "pipeline/buffer_pool.h"
 #include "pipeline/engine.h"
@@ -56,8 +57,18 @@ typedef struct ms_worker {
     double busy_s;
 } ms_worker;
 
+/* What is redrawn of the clip, in frames. */
+typedef struct ms_job_range {
+    bool set;        /* a range was asked for */
+    int64_t first;   /* frame of the clip where it begins */
+    int64_t redrawn; /* its frames at most, by its end and by the speech */
+    int64_t before;  /* output frames before it: MS_REST_KEEP */
+    double sound_s;  /* of the speech that is heard: all, or up to the range's end */
+} ms_job_range;
+
 typedef struct ms_job {
     const ms_run_params *p;
+    ms_job_range range;
     ms_run_report report;
     double started;
     ms_mem *mem;
@@ -77,10 +88,11 @@ typedef struct ms_job {
     ms_engine *engine;
     ms_face_geometry geometry;
     ms_run_store store;
-    ms_audio_reader *sound; /* of the output, when it is what the model heard */
-    int64_t wanted;         /* output frames that the speech asks for */
-    int64_t total;          /* output frames that there will be; 0 = not known */
-    int64_t expected;       /* the same, by the clip's header where that is all there is; 0 = not known */
+    ms_sound_splice *splice; /* likewise, with MS_REST_KEEP */
+    ms_audio_reader *sound;  /* of the output, when it is what the model heard */
+    int64_t wanted;          /* output frames that the speech asks for */
+    int64_t total;           /* output frames that there will be; 0 = not known */
+    int64_t expected;        /* the same, by the clip's header where that is all there is; 0 = not known */
     int64_t segment_frames;
     double stage_began, join_s;
     const char *stage_name;
@@ -172,6 +184,30 @@ int ms_job_wanted_resolution(const ms_job *job); /* more than the report's when 
 /* MS_IO: the video is not as it was when it was opened. Frames that were read before a successful check are the right
    ones; behind a change may be anything. */
 ms_status ms_job_check_video(const ms_job *job, ms_error *err);
+
+/* ---- run_range.c ---- */
+
+/* Samples of the speech's beginning, at 16 kHz, that are left out. */
+int64_t ms_job_speech_skip(const ms_run_params *params);
+
+/* Once clip, speech and the model's files are open. MS_INVALID_ARGUMENT: there is no such part of the video. */
+ms_status ms_job_find_range(ms_job *job, ms_error *err);
+
+/* The sound of the output with MS_REST_KEEP; charged like all inputs. */
+ms_status ms_job_open_splice(ms_job *job, ms_error *err);
+
+/* Frames of the clip from where the output begins, by estimate: 0 = not known. */
+int64_t ms_job_clip_frames(const ms_job *job);
+
+/* Output frames: what the source is asked for; at most, by what is known before the work. */
+int64_t ms_job_wanted_frames(const ms_job *job);
+int64_t ms_job_most_frames(const ms_job *job);
+
+/* Seconds of the clip before the output's first frame. */
+double ms_job_begins_s(const ms_job *job);
+
+/* Of the first `frames` output frames, those in the range. */
+int64_t ms_job_frames_within(const ms_job *job, int64_t frames);
 
 /* ---- run_tags.c ---- */
 

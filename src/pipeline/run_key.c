@@ -52,6 +52,10 @@ ms_status ms_job_make_key(const ms_job *j, ms_job_key *key, ms_error *err) {
     ms_job_key_add(key, "fps", "%d/%d", p->fps_num, p->fps_den);
     ms_job_key_add(key, "loop", "%s", loops[p->loop]);
     ms_job_key_add(key, "frames", "%lld", (long long)p->frames);
+    ms_job_key_add(key, "start", "%lld us", (long long)p->start_us);
+    ms_job_key_add(key, "duration", "%lld us", (long long)p->duration_us);
+    ms_job_key_add(key, "rest", "%s", p->rest == MS_REST_KEEP ? "keep" : "cut");
+    ms_job_key_add(key, "audio-start", "%lld us", (long long)p->audio_start_us);
     ms_job_key_add(key, "codec", "%s", codecs[p->codec]);
     ms_job_key_add(key, "crf", "%d", p->crf);
     ms_job_key_add(key, "audio-out", "%s", sounds[p->audio_output]);

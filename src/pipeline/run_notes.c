@@ -50,17 +50,19 @@ static void note_rate(ms_job *j, const ms_video_info *info) {
 /* The longer one of video and speech. A limit that was asked for needs no telling. */
 static void note_tails(ms_job *j, const ms_video_info *info) {
     char length[32], from[32];
-    double speech = (double)ms_speech_stats(j->speech).samples / MS_SPEECH_RATE, video = info->duration_s;
+    double speech = (double)ms_speech_stats(j->speech).samples / MS_SPEECH_RATE, begins = ms_job_begins_s(j);
     double asked = j->p->frames > 0 ? (double)j->p->frames / rate_of(info->fps) : speech;
-    if (video <= 0 || asked < speech)
+    double video = info->duration_s - (double)j->range.first / rate_of(info->fps);
+    bool keep = j->p->rest == MS_REST_KEEP;
+    if (info->duration_s <= 0 || asked < speech || j->p->duration_us)
         return;
-    if (video - speech > TAIL_S)
+    if (video - speech > TAIL_S && !keep)
         note(j, "video-tail", "the video is longer than the speech: its last %s, from %s on, are not used",
-             span(video - speech, length), span(speech, from));
-    if (speech - video > TAIL_S && j->p->loop == MS_LOOP_MODE_NONE)
+             span(video - speech, length), span(begins + speech, from));
+    if (speech - video > TAIL_S && (keep || j->p->loop == MS_LOOP_MODE_NONE))
         note(j, "speech-tail",
-             "the speech is longer than the video: its last %s, from %s on, are not used (--loop none)",
-             span(speech - video, length), span(video, from));
+             "the speech is longer than the video: its last %s, from %s on, are not used (--%s)",
+             span(speech - video, length), span(video, from), keep ? "rest keep" : "loop none");
 }
 
 static void note_picture(ms_job *j, const ms_video_info *info, const ms_video_writer_params *w) {
@@ -104,8 +106,8 @@ static void note_streams(ms_job *j, const ms_video_info *info) {
 /* Seconds of the output as far as they are known before the work. */
 static double output_seconds(const ms_job *j, const ms_video_info *info) {
     double speech = (double)ms_speech_stats(j->speech).samples / MS_SPEECH_RATE;
-    double asked = j->p->frames > 0 ? (double)j->p->frames / rate_of(info->fps) : speech;
-    return asked < speech ? asked : speech;
+    double asked = (double)ms_job_wanted_frames(j) / rate_of(info->fps);
+    return asked < speech || j->p->rest == MS_REST_KEEP ? asked : speech;
 }
 
 static void note_chapters(ms_job *j, const ms_video_info *info) {
@@ -113,7 +115,7 @@ static void note_chapters(ms_job *j, const ms_video_info *info) {
     if (all == 0 || j->p->no_metadata)
         return;
     bool held = ms_video_writer_holds_chapters(j->p->output);
-    lost = held ? ms_clip_chapters_after(j->clip, output_seconds(j, info)) : all;
+    lost = held ? ms_clip_chapters_after(j->clip, ms_job_begins_s(j) + output_seconds(j, info)) : all;
     if (lost > 0)
         note(j, "chapters", "%d of the video's %d chapter%s %s dropped: %s", lost, all, plural(all),
              lost == 1 ? "is" : "are", held ? "the output ends before" : "this kind of file has none");

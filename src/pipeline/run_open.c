@@ -57,14 +57,6 @@ int ms_job_wanted_resolution(const ms_job *j) {
     return j->p->resolution ? j->p->resolution : j->files.unet_config.resolution;
 }
 
-/* Frames that the output will have at most, from the sound's length. */
-static int64_t most_frames(const ms_job *j) {
-    const ms_video_info *info = ms_clip_info(j->clip);
-    double asked =
-        (double)ms_speech_stats(j->speech).samples / MS_SPEECH_RATE * info->fps.num / info->fps.den + 3;
-    return j->p->frames > 0 && (double)j->p->frames < asked ? j->p->frames : (int64_t)asked;
-}
-
 ms_video_writer_params ms_job_writer_params(const ms_job *j) {
     static const ms_video_codec codecs[] = {
         [MS_OUTPUT_H264] = MS_VIDEO_H264, [MS_OUTPUT_HEVC] = MS_VIDEO_HEVC, [MS_OUTPUT_FFV1] = MS_VIDEO_FFV1};
@@ -87,8 +79,16 @@ ms_video_writer_params ms_job_writer_params(const ms_job *j) {
     w.shown_as = j->p->output;
     w.audio = modes[j->p->audio_output];
     w.audio_path = j->p->audio;
+    w.audio_skip_us = j->p->audio_start_us;
     w.feed = (ms_audio_feed){.read = read_sound, .context = j->sound, .rate = MS_SPEECH_RATE, .channels = 1};
-    w.expected_frames = most_frames(j);
+    if (j->splice) {
+        w.audio = MS_AUDIO_FEED;
+        w.feed = (ms_audio_feed){.read = ms_sound_splice_read,
+                                 .context = j->splice,
+                                 .rate = ms_sound_splice_rate(j->splice),
+                                 .channels = ms_sound_splice_channels(j->splice)};
+    }
+    w.expected_frames = ms_job_most_frames(j);
     return w;
 }
 
@@ -153,13 +153,17 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
     MS_TRY(ms_clip_open(j->mem, p->video, (ms_rational){p->fps_num, p->fps_den}, &j->clip, err));
     if (stat(p->video, &j->video) < 0)
         return ms_fail(err, MS_IO, "cannot read %s: %s", p->video, strerror(errno));
-    MS_TRY(ms_speech_open(j->mem, p->audio, &j->speech, err));
+    MS_TRY(ms_speech_open(j->mem, p->audio, ms_job_speech_skip(p), &j->speech, err));
     if (!p->allow_truncated)
         MS_TRY(ms_speech_check_whole(j->speech, p->audio, err));
-    if (p->audio_output == MS_AUDIO_OUTPUT_SPEECH)
+    if (p->audio_output == MS_AUDIO_OUTPUT_SPEECH) {
         MS_TRY(ms_audio_reader_open(j->mem, p->audio, &MS_AUDIO_READER_DEFAULTS, &j->sound, err));
+        MS_TRY(ms_audio_reader_seek(j->sound, ms_job_speech_skip(p), err));
+    }
     MS_TRY(ms_model_files_find(&names, parts, &j->files, err));
     ms_job_name_model(j);
+    MS_TRY(ms_job_find_range(j, err));
+    MS_TRY(ms_job_open_splice(j, err));
     ms_job_note_losses(j);
     return open_store(j, err);
 }
@@ -255,13 +259,15 @@ static void free_buffers(ms_job *j) {
 
 static ms_run_clip run_clip(const ms_job *j) {
     const ms_video_info *info = ms_clip_info(j->clip);
+    const ms_run_params *p = j->p;
+    int64_t clip_frames = ms_job_clip_frames(j);
     return (ms_run_clip){.width = info->width,
                          .height = info->height,
                          .resolution = j->geometry.resolution,
                          .window_frames = j->files.unet_config.num_frames,
                          .max_gap = j->p->max_gap,
-                         .turns = j->p->loop == MS_LOOP_MODE_PINGPONG &&
-                                  (info->frames <= 0 || most_frames(j) > info->frames)};
+                         .turns = p->loop == MS_LOOP_MODE_PINGPONG && p->rest == MS_REST_CUT &&
+                                  (clip_frames == 0 || ms_job_most_frames(j) > clip_frames)};
 }
 
 /* What the run will hold besides the engine: what it holds now, the encoder, and frames. */
@@ -284,8 +290,8 @@ static ms_status open_latents(ms_job *j, ms_error *err) {
                                     .precision = j->policy.precision,
                                     .resolution = j->geometry.resolution,
                                     .tier_rank_percent = (int)j->policy.profile.value[MS_FIELD_SVD_RANK],
-                                    .clip_frames = ms_clip_info(j->clip)->frames,
-                                    .output_frames = most_frames(j),
+                                    .clip_frames = ms_job_clip_frames(j),
+                                    .output_frames = j->range.redrawn,
                                     .room_bytes = j->report.budget_bytes - j->plan.peak_bytes};
     MS_TRY(ms_run_latents_open(&params, &j->latents, err));
     j->report.planned_bytes += j->latents.bytes;
@@ -312,14 +318,11 @@ static ms_status choose_plan(ms_job *j, ms_error *err) {
 static void foresee(ms_job *j) {
     ms_run_report *r = &j->report;
     const ms_video_info *info = ms_clip_info(j->clip);
-    j->wanted = ms_engine_count_frames(&j->engine_params);
-    if (j->p->frames > 0 && j->p->frames < j->wanted)
-        j->wanted = j->p->frames;
-    bool ends_with_clip = j->p->loop == MS_LOOP_MODE_NONE;
+    bool ends_with_clip = j->p->loop == MS_LOOP_MODE_NONE || j->p->rest == MS_REST_KEEP;
+    int64_t clip = ms_job_clip_frames(j);
+    j->wanted = ms_job_wanted_frames(j);
     j->total = ends_with_clip ? 0 : j->wanted;
-    j->expected = !ends_with_clip || info->frames > j->wanted ? j->wanted
-                  : info->frames > 0                          ? info->frames
-                                                              : 0;
+    j->expected = !ends_with_clip || clip > j->wanted ? j->wanted : clip;
     ms_job_predict(j);
     r->planned_frames = j->expected;
     r->width = info->width;
@@ -341,7 +344,7 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
                                           .deepcache = p->deepcache,
                                           .seed = p->seed,
                                           .fps = (double)info->fps.num / (double)info->fps.den,
-                                          .frames = most_frames(j),
+                                          .frames = j->range.redrawn,
                                           .speech = ms_speech_stats(j->speech),
                                           .samples = ms_speech_source(j->speech)};
     MS_TRY(ms_job_find_speed(j, err));
@@ -383,6 +386,8 @@ ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
                                     [MS_LOOP_MODE_HOLD] = MS_LOOP_HOLD,
                                     [MS_LOOP_MODE_NONE] = MS_LOOP_NONE};
     const ms_run_params *p = j->p;
+    const ms_job_range *range = &j->range;
+    bool keep = p->rest == MS_REST_KEEP;
     j->store.expected_frames = j->total;
     ms_run_clip clip = run_clip(j);
     ms_face_stage_params stage = {.mem = j->mem,
@@ -390,6 +395,9 @@ ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
                                   .source = ms_face_finder_source(j->faces),
                                   .geometry = j->geometry,
                                   .max_gap = p->max_gap,
+                                  .first_frame = keep ? 0 : range->first,
+                                  .look_first = range->first,
+                                  .look_end = range->set ? range->first + range->redrawn : 0,
                                   .spare_frames = ms_run_frame_buffers(&clip),
                                   .stopped = stopped,
                                   .arg = j};
@@ -403,8 +411,9 @@ ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
                                      .clip = j->clip,
                                      .stage = j->stage,
                                      .poses = j->store.poses,
-                                     .loop = loops[p->loop],
-                                     .wanted = j->wanted};
+                                     .loop = keep ? MS_LOOP_NONE : loops[p->loop],
+                                     .wanted = j->wanted,
+                                     .base = keep ? 0 : range->first};
     MS_TRY(ms_frame_source_create(&source, &j->source, err));
     size_t sink = ms_run_sink_bytes(p, ms_clip_info(j->clip)->width, ms_clip_info(j->clip)->height);
     if (!ms_mem_charge(j->mem, MS_LEDGER_FRAMES, sink))

@@ -56,7 +56,25 @@ static ms_status check_choices(const ms_run_params *p, ms_error *err) {
     MS_TRY(ms_check_choice("latent cache", (int)p->latent_cache, MS_LATENT_CACHE_CHOICES, err));
     MS_TRY(ms_check_choice("loop mode", (int)p->loop, MS_LOOP_MODE_CHOICES, err));
     MS_TRY(ms_check_choice("codec", (int)p->codec, MS_OUTPUT_CODEC_CHOICES, err));
+    MS_TRY(ms_check_choice("rest", (int)p->rest, 2, err));
     return ms_check_choice("audio output", (int)p->audio_output, MS_AUDIO_OUTPUT_CHOICES, err);
+}
+
+static ms_status check_time(const char *name, int64_t us, ms_error *err) {
+    if (us >= 0 && us <= MS_RUN_MAX_TIME_US)
+        return MS_OK;
+    return ms_fail(err, MS_INVALID_ARGUMENT, "%s must be 0 to %lld microseconds, not %lld", name,
+                   (long long)MS_RUN_MAX_TIME_US, (long long)us);
+}
+
+static ms_status check_range(const ms_run_params *p, ms_error *err) {
+    MS_TRY(check_time("start", p->start_us, err));
+    MS_TRY(check_time("duration", p->duration_us, err));
+    MS_TRY(check_time("audio-start", p->audio_start_us, err));
+    if (p->rest == MS_REST_KEEP && (p->loop == MS_LOOP_MODE_REPEAT || p->loop == MS_LOOP_MODE_HOLD))
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "a video whose rest is kept is as long as it is: there is nothing to loop");
+    return MS_OK;
 }
 
 static ms_status check(const ms_run_params *p, ms_error *err) {
@@ -76,6 +94,7 @@ static ms_status check(const ms_run_params *p, ms_error *err) {
     MS_TRY(ms_check_frames(p->frames, err));
     MS_TRY(ms_check_resolution(p->resolution, err));
     MS_TRY(check_choices(p, err));
+    MS_TRY(check_range(p, err));
     if (p->crf < 0 || p->crf > 51)
         return ms_fail(err, MS_INVALID_ARGUMENT, "crf must be 0 to 51, not %d", p->crf);
     if (p->segment_frames < 0 || p->segment_frames > 100000)

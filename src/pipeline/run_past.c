@@ -35,9 +35,10 @@ void ms_job_predict_frames(const ms_job *j, double frames, double ret_s[MS_STAGE
 void ms_job_predict(ms_job *j) {
     for (int i = MS_STAGE_ENCODE; i <= MS_STAGE_DECODE; i++)
         j->report.planned_window_s += j->plan.stage_s[i] * j->speed.ratio[j->plan.rung][i];
+    double computed_s[MS_STAGE_COUNT], redrawn = (double)ms_job_frames_within(j, j->expected);
     if (j->expected > 0)
-        ms_job_predict_frames(j, (double)j->expected, j->report.planned_s);
-    double windows = ceil((double)j->expected / (double)j->plan.window_frames);
+        predict(j, (double)j->expected, redrawn, computed_s, j->report.planned_s);
+    double windows = ceil(redrawn / (double)j->plan.window_frames);
     j->report.planned_total_s = ms_run_total_seconds(j->report.planned_s, windows);
 }
 
@@ -55,8 +56,8 @@ void ms_job_describe_past(ms_job *j) {
     past->budget_bytes = r->budget_bytes;
     past->planned_bytes = r->planned_bytes;
     past->peak_bytes = r->peak_resident_bytes;
-    predict(j, (double)r->frames, (double)(r->frames - r->frames_without_face), past->computed_s,
-            past->predicted_s);
+    predict(j, (double)r->frames, (double)(r->frames - r->frames_kept - r->frames_without_face),
+            past->computed_s, past->predicted_s);
     memcpy(past->measured_s, r->stage_s, sizeof(past->measured_s));
 }
 

@@ -39,6 +39,8 @@ static ms_eta_plan predictions(const ms_job *j) {
     ms_eta_plan plan = {
         .frames = here > 0 ? (double)here : 0,
         .earlier_frames = (double)j->report.frames_resumed,
+        .most_faces = (double)(ms_job_frames_within(j, j->expected) -
+                               ms_job_frames_within(j, j->report.frames_resumed)),
         .window_frames = (double)j->plan.window_frames,
         .steps = steps,
         .segments = (double)(segments_until(j, j->expected) - segments_until(j, j->report.frames_resumed))};

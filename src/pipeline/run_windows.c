@@ -70,7 +70,7 @@ static ms_status flush_window(ms_job *j, ms_error *err) {
     if (j->collected == 0)
         return MS_OK;
     ms_window w = {.frames = j->collected,
-                   .first_frame = j->window[0].number,
+                   .first_frame = j->window[0].number - j->range.before,
                    .faces = j->window_faces,
                    .deliver = deliver,
                    .arg = j};
@@ -114,8 +114,13 @@ static void collect(ms_job *j, const ms_ready_frame *f) {
     step_to(j, &f->after);
 }
 
+static bool is_within(const ms_job *j, int64_t frame) {
+    return ms_job_frames_within(j, frame + 1) > ms_job_frames_within(j, frame);
+}
+
 static ms_status pass_through(ms_job *j, const ms_ready_frame *f, ms_error *err) {
-    j->here.without_face++;
+    if (is_within(j, f->frame.number))
+        j->here.without_face++;
     step_to(j, &f->after);
     j->leaving.frame = f->frame;
     j->leaving.face = NULL;
@@ -180,10 +185,15 @@ static ms_status check_result(ms_job *j, ms_error *err) {
             *err = j->write_worker.err;
         return j->write_worker.status;
     }
-    if (j->store.frames == 0)
+    int64_t within = ms_job_frames_within(j, j->store.frames);
+    if (within == 0 && j->range.first > 0)
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "%s ends before the range begins, at frame %lld (start: %.3f s)", j->p->video,
+                       (long long)j->range.first, (double)j->p->start_us / 1e6);
+    if (within == 0)
         return ms_fail(err, MS_BAD_MEDIA, "%s: has no frames", j->p->video);
-    if (j->here.without_face == j->store.frames)
-        return ms_fail_no_face(j->p->video, j->p->face, j->p->track, j->store.frames, err);
+    if (j->here.without_face == within)
+        return ms_fail_no_face(j->p->video, j->p->face, j->p->track, within, err);
     return MS_OK;
 }
 

@@ -14,7 +14,23 @@ struct ms_speech {
     ms_mem *mem;
     ms_audio_reader *reader;
     ms_mel_stats stats;
+    int64_t skip; /* the file's sample that is the first here */
 };
+
+/* By reading, so that a file that ends before is told. */
+static ms_status skip_samples(ms_speech *s, float *block, ms_error *err) {
+    int64_t left = s->skip, got = 1;
+    while (left > 0 && got > 0) {
+        MS_TRY(
+            ms_audio_reader_read(s->reader, block, left < BLOCK_SAMPLES ? left : BLOCK_SAMPLES, &got, err));
+        left -= got;
+    }
+    if (left == 0)
+        return MS_OK;
+    return ms_fail(err, MS_INVALID_ARGUMENT,
+                   "the speech ends after %.3f s, before it begins (audio-start: %.3f s)",
+                   (double)(s->skip - left) / MS_SPEECH_RATE, (double)s->skip / MS_SPEECH_RATE);
+}
 
 static ms_status scan(ms_speech *s, ms_error *err) {
     ms_log_mel *mel = NULL;
@@ -26,6 +42,8 @@ static ms_status scan(ms_speech *s, ms_error *err) {
         return ms_fail_alloc(err, s->mem, BLOCK_SAMPLES * sizeof(float), "reading audio");
     MS_GOTO(ms_log_mel_create(s->mem, NULL, &mel, err));
     MS_GOTO(ms_mel_scan_create(s->mem, mel, &scan, err));
+    if (s->skip)
+        MS_GOTO(skip_samples(s, block, err));
     while (got == BLOCK_SAMPLES) {
         MS_GOTO(ms_audio_reader_read(s->reader, block, BLOCK_SAMPLES, &got, err));
         ms_mel_scan_push(scan, block, got);
@@ -38,12 +56,13 @@ fail:
     return status;
 }
 
-ms_status ms_speech_open(ms_mem *mem, const char *path, ms_speech **ret_speech, ms_error *err) {
+ms_status ms_speech_open(ms_mem *mem, const char *path, int64_t skip, ms_speech **ret_speech, ms_error *err) {
     ms_audio_reader_params params = MS_AUDIO_READER_DEFAULTS;
     ms_speech *s = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s)
         return ms_fail_alloc(err, mem, sizeof(*s), "reading audio");
     s->mem = mem;
+    s->skip = skip;
     ms_status status = ms_audio_reader_open(mem, path, &params, &s->reader, err);
     if (status == MS_OK) {
         status = scan(s, err);
@@ -60,7 +79,7 @@ ms_status ms_speech_open(ms_mem *mem, const char *path, ms_speech **ret_speech, 
 
 ms_status ms_speech_check_whole(const ms_speech *s, const char *path, ms_error *err) {
     const ms_audio_info *info = ms_audio_reader_info(s->reader);
-    double seconds = (double)s->stats.samples / MS_SPEECH_RATE;
+    double seconds = (double)(s->skip + s->stats.samples) / MS_SPEECH_RATE;
     if (!info->exact || info->duration_s - seconds < MISSING_S)
         return MS_OK;
     return ms_fail(
@@ -92,6 +111,7 @@ ms_mel_stats ms_speech_stats(const ms_speech *speech) {
 static ms_status read_samples(void *arg, int64_t first, int64_t count, float *ret_samples, ms_error *err) {
     ms_speech *s = arg;
     int64_t got = 0;
+    first += s->skip;
     if (ms_audio_reader_tell(s->reader) != first)
         MS_TRY(ms_audio_reader_seek(s->reader, first, err));
     MS_TRY(ms_audio_reader_read(s->reader, ret_samples, count, &got, err));
@@ -107,8 +127,8 @@ ms_sample_source ms_speech_source(ms_speech *speech) {
 
 #else
 
-ms_status ms_speech_open(ms_mem *mem, const char *path, ms_speech **ret_speech, ms_error *err) {
-    (void)mem;
+ms_status ms_speech_open(ms_mem *mem, const char *path, int64_t skip, ms_speech **ret_speech, ms_error *err) {
+    (void)mem, (void)skip;
     (void)ret_speech;
     return ms_fail(err, MS_UNSUPPORTED,
                    "%s: this build cannot read audio: it was made without FFmpeg's libraries", path);

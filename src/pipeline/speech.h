@@ -7,8 +7,9 @@
 
 typedef struct ms_speech ms_speech;
 
-/* Reads the file once to find its length and loudest moment. */
-ms_status ms_speech_open(ms_mem *mem, const char *path, ms_speech **ret_speech, ms_error *err);
+/* Reads the file once to find its length and loudest moment. skip: so many samples at its beginning are as if they were not
+   there; MS_INVALID_ARGUMENT when it has no more. */
+ms_status ms_speech_open(ms_mem *mem, const char *path, int64_t skip, ms_speech **ret_speech, ms_error *err);
 void ms_speech_close(ms_speech **speech);
 
 /* MS_BAD_MEDIA: there was half a second less to read than the file announces. path is for the message. */
