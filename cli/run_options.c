@@ -65,6 +65,10 @@ static const cli_option run_options[] = {
      "ffv1 is lossless: the exact RGB frames", 0, 0},
     {"crf", 0, CLI_INT, P(crf), "N", "quality of h264 and hevc, 0 to 51, smaller is better (default 18)", 0,
      51},
+    {"tonemap", 0, CLI_FLAG, P(tonemap), NULL,
+     "HDR video (PQ, HLG) becomes an ordinary picture; without it, hevc keeps HDR and the\nother codecs "
+     "refuse it",
+     0, 0},
     {"audio-out", 0, CLI_CHOICE, offsetof(cli_run_state, audio_out), "original|speech|none",
      "sound of the output: the given track, or the 16 kHz mono that the model heard", 0, 0},
     {"no-metadata", 0, CLI_FLAG, P(no_metadata), NULL,

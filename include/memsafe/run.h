@@ -174,6 +174,8 @@ typedef struct ms_run_params {
     int64_t audio_start_us; /* of the speech that is left out at its beginning */
 
     ms_output_codec codec;
+    bool tonemap; /* HDR (PQ, HLG) becomes an ordinary picture, BT.709; without it, HDR is kept in HEVC and
+                     MS_UNSUPPORTED else. The sink gets a view of what is kept (docs/media.md) */
     int crf;
     ms_audio_output audio_output;
     bool no_metadata; /* the output has no comment, and neither title nor chapters of the video */

@@ -30,6 +30,7 @@ typedef struct ms_encoder_load {
     int width, height; /* of the encoded picture */
     int threads, lookahead;
     bool audio;
+    bool deep;      /* 10 bits a colour, HEVC */
     int64_t frames; /* that will be encoded; 0 = not known */
     bool indexed;   /* the container keeps an index until the end (mp4, mov) */
 } ms_encoder_load;

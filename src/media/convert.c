@@ -106,7 +106,7 @@ static ms_status make_sws(struct SwsContext **ret, const int size[4], enum AVPix
     struct SwsContext *sws = sws_alloc_context();
     if (!sws)
         return ms_fail(err, MS_HOST_MEMORY, "out of memory for the colour conversion");
-    bool to_rgb = dst_format == AV_PIX_FMT_RGB24;
+    bool to_rgb = dst_format == AV_PIX_FMT_RGB24 || dst_format == AV_PIX_FMT_RGB48;
     int h, v;
     chroma_position(to_rgb ? src_format : dst_format, chroma, &h, &v);
     av_opt_set_int(sws, "srcw", size[0], 0);
@@ -142,7 +142,22 @@ ms_status ms_to_rgb_init(ms_to_rgb *c, ms_mem *mem, int width, int height, ms_or
     return c->rgb ? MS_OK : ms_fail_alloc(err, mem, bytes, "a decoded RGB frame");
 }
 
+ms_status ms_to_rgb_set_hdr(ms_to_rgb *c, ms_colour colour, bool keep, ms_error *err) {
+    c->deep_stride = ((ptrdiff_t)c->width * 6 + 127) / 64 * 64;
+    size_t bytes = (size_t)c->deep_stride * (size_t)c->height;
+    c->deep = ms_alloc(c->mem, MS_LEDGER_FRAMES, bytes);
+    if (!c->deep)
+        return ms_fail_alloc(err, c->mem, bytes, "a decoded HDR frame");
+    if (keep)
+        return ms_hdr_view_create(c->mem, colour.transfer, &c->view, err);
+    return ms_tonemap_create(c->mem, colour.transfer, colour.primaries, &c->tonemap, err);
+}
+
 void ms_to_rgb_free(ms_to_rgb *c) {
+    ms_tonemap_destroy(&c->tonemap);
+    ms_hdr_view_destroy(&c->view);
+    ms_free(c->deep);
+    c->deep = NULL;
     sws_freeContext(c->sws);
     c->sws = NULL;
     ms_free(c->rgb);
@@ -151,6 +166,18 @@ void ms_to_rgb_free(ms_to_rgb *c) {
 
 static bool same_colour(const ms_colour *a, const ms_colour *b) {
     return a->matrix == b->matrix && a->full_range == b->full_range;
+}
+
+static void show_deep(ms_to_rgb *c) {
+    size_t pixels = (size_t)c->width;
+    for (int y = 0; y < c->height; y++) {
+        const uint16_t *src = c->deep + y * (c->deep_stride / 2);
+        uint8_t *dst = c->rgb + y * c->stride;
+        if (c->view)
+            ms_hdr_view_row(c->view, src, dst, 3 * pixels);
+        else
+            ms_tonemap_row(c->tonemap, src, dst, pixels);
+    }
 }
 
 ms_status ms_to_rgb_convert(ms_to_rgb *c, const AVFrame *frame, ms_error *err) {
@@ -167,42 +194,51 @@ ms_status ms_to_rgb_convert(ms_to_rgb *c, const AVFrame *frame, ms_error *err) {
         sws_freeContext(c->sws);
         c->sws = NULL;
         const int size[4] = {frame->width, frame->height, c->width, c->height};
-        MS_TRY(make_sws(&c->sws, size, format, AV_PIX_FMT_RGB24, frame->chroma_location, colour, err));
+        MS_TRY(make_sws(&c->sws, size, format, c->deep ? AV_PIX_FMT_RGB48 : AV_PIX_FMT_RGB24,
+                        frame->chroma_location, colour, err));
         c->format = format;
         c->src_width = frame->width;
         c->src_height = frame->height;
         c->chroma = frame->chroma_location;
         c->colour = colour;
     }
-    uint8_t *dst[4] = {c->rgb};
-    const int dst_stride[4] = {(int)c->stride};
+    uint8_t *dst[4] = {c->deep ? (uint8_t *)c->deep : c->rgb};
+    const int dst_stride[4] = {(int)(c->deep ? c->deep_stride : c->stride)};
     int rc = sws_scale(c->sws, (const uint8_t *const *)frame->data, frame->linesize, 0, frame->height, dst,
                        dst_stride);
     if (rc < 0)
         return ms_fail_av(err, MS_INTERNAL, NULL, rc, "converting a frame to RGB");
+    if (c->deep)
+        show_deep(c);
     return MS_OK;
 }
 
 void ms_to_rgb_copy(const ms_to_rgb *c, uint8_t *dst, ptrdiff_t dst_stride) {
-    ms_orient_rgb(c->orientation, c->rgb, c->stride, c->width, c->height, dst, dst_stride);
+    ms_orient_rgb(c->orientation, 3, c->rgb, c->stride, c->width, c->height, dst, dst_stride);
+}
+
+void ms_to_rgb_copy_deep(const ms_to_rgb *c, uint16_t *dst) {
+    int shown_width = c->orientation.transpose ? c->height : c->width;
+    ms_orient_rgb(c->orientation, 6, (const uint8_t *)c->deep, c->deep_stride, c->width, c->height,
+                  (uint8_t *)dst, 6 * (ptrdiff_t)shown_width);
 }
 
 /* ---- the other way */
 
 ms_status ms_from_rgb_init(ms_from_rgb *c, int width, int height, int padded_width, int padded_height,
-                           enum AVPixelFormat format, ms_colour colour, ms_error *err) {
-    *c = (ms_from_rgb){.width = width, .height = height};
+                           enum AVPixelFormat format, ms_colour colour, bool deep, ms_error *err) {
+    *c = (ms_from_rgb){.width = width, .height = height, .pixel_bytes = deep ? 6 : 3};
     c->rgb = av_frame_alloc();
     if (!c->rgb)
         return ms_fail(err, MS_HOST_MEMORY, "out of memory for an encoder frame");
-    c->rgb->format = AV_PIX_FMT_RGB24;
+    c->rgb->format = deep ? AV_PIX_FMT_RGB48 : AV_PIX_FMT_RGB24;
     c->rgb->width = padded_width;
     c->rgb->height = padded_height;
     if (av_frame_get_buffer(c->rgb, 0) < 0)
         return ms_fail(err, MS_HOST_MEMORY, "out of memory for an encoder frame of %dx%d", padded_width,
                        padded_height);
     const int size[4] = {padded_width, padded_height, padded_width, padded_height};
-    return make_sws(&c->sws, size, AV_PIX_FMT_RGB24, format, AVCHROMA_LOC_LEFT, colour, err);
+    return make_sws(&c->sws, size, c->rgb->format, format, AVCHROMA_LOC_LEFT, colour, err);
 }
 
 void ms_from_rgb_free(ms_from_rgb *c) {
@@ -213,12 +249,12 @@ void ms_from_rgb_free(ms_from_rgb *c) {
 
 static void pad(const ms_from_rgb *c, const uint8_t *src, ptrdiff_t src_stride) {
     const AVFrame *rgb = c->rgb;
-    size_t row = 3 * (size_t)c->width;
+    const size_t pixel = (size_t)c->pixel_bytes, row = pixel * (size_t)c->width;
     for (int y = 0; y < rgb->height; y++) {
         uint8_t *dst = rgb->data[0] + (ptrdiff_t)y * rgb->linesize[0];
         memcpy(dst, src + (y < c->height ? y : c->height - 1) * src_stride, row);
         for (int x = c->width; x < rgb->width; x++)
-            memcpy(dst + 3 * (ptrdiff_t)x, dst + row - 3, 3);
+            memcpy(dst + pixel * (size_t)x, dst + row - pixel, pixel);
     }
 }
 

@@ -24,6 +24,14 @@ typedef struct ms_colour {
 
 #define MS_COLOUR_UNSPECIFIED ((ms_colour){2, 2, 2, false})
 
+/* Of an HDR stream: the display that it was graded on, and its brightest pictures. */
+typedef struct ms_hdr_light {
+    bool has_display;
+    unsigned primaries[3][2], white[2];    /* R, G, B; x and y in 1/50000 */
+    unsigned max_luminance, min_luminance; /* in 1/10000 cd/m2 */
+    unsigned max_content, max_average;     /* cd/m2; 0 = not said */
+} ms_hdr_light;
+
 /* How far a video was read, and what is still to be counted there. Damage is counted beyond it. */
 typedef struct ms_video_reach {
     int64_t packet, frame; /* a packet's place; a frame's timestamp */

@@ -34,39 +34,42 @@ int ms_orientation_degrees(ms_orientation o, bool *ret_mirrored) {
     return o.flip_y ? 90 : 270;
 }
 
-static void transpose(ms_orientation o, const uint8_t *src, ptrdiff_t src_stride, int w, int h, uint8_t *dst,
-                      ptrdiff_t dst_stride) {
+static void copy_pixel(uint8_t *dst, const uint8_t *src, int bytes) {
+    if (bytes == 3)
+        memcpy(dst, src, 3);
+    else
+        memcpy(dst, src, 6);
+}
+
+static void transpose(ms_orientation o, int bytes, const uint8_t *src, ptrdiff_t src_stride, int w, int h,
+                      uint8_t *dst, ptrdiff_t dst_stride) {
     enum { TILE = 32 }; /* both sides of a tile stay in the first-level cache */
     for (int y0 = 0; y0 < w; y0 += TILE) {
         for (int x0 = 0; x0 < h; x0 += TILE) {
             for (int y = y0; y < w && y < y0 + TILE; y++) {
-                ptrdiff_t column = 3 * (ptrdiff_t)(o.flip_x ? w - 1 - y : y);
-                uint8_t *out = dst + y * dst_stride + 3 * (ptrdiff_t)x0;
-                for (int x = x0; x < h && x < x0 + TILE; x++, out += 3) {
-                    const uint8_t *in = src + (o.flip_y ? h - 1 - x : x) * src_stride + column;
-                    out[0] = in[0];
-                    out[1] = in[1];
-                    out[2] = in[2];
-                }
+                ptrdiff_t column = bytes * (ptrdiff_t)(o.flip_x ? w - 1 - y : y);
+                uint8_t *out = dst + y * dst_stride + bytes * (ptrdiff_t)x0;
+                for (int x = x0; x < h && x < x0 + TILE; x++, out += bytes)
+                    copy_pixel(out, src + (o.flip_y ? h - 1 - x : x) * src_stride + column, bytes);
             }
         }
     }
 }
 
-void ms_orient_rgb(ms_orientation o, const uint8_t *src, ptrdiff_t src_stride, int w, int h, uint8_t *dst,
-                   ptrdiff_t dst_stride) {
+void ms_orient_rgb(ms_orientation o, int bytes, const uint8_t *src, ptrdiff_t src_stride, int w, int h,
+                   uint8_t *dst, ptrdiff_t dst_stride) {
     if (o.transpose) {
-        transpose(o, src, src_stride, w, h, dst, dst_stride);
+        transpose(o, bytes, src, src_stride, w, h, dst, dst_stride);
         return;
     }
     for (int y = 0; y < h; y++) {
         const uint8_t *in = src + (o.flip_y ? h - 1 - y : y) * src_stride;
         uint8_t *out = dst + y * dst_stride;
         if (!o.flip_x) {
-            memcpy(out, in, 3 * (size_t)w);
+            memcpy(out, in, (size_t)bytes * (size_t)w);
             continue;
         }
         for (int x = 0; x < w; x++)
-            memcpy(out + 3 * (ptrdiff_t)x, in + 3 * (ptrdiff_t)(w - 1 - x), 3);
+            copy_pixel(out + bytes * (ptrdiff_t)x, in + bytes * (ptrdiff_t)(w - 1 - x), bytes);
     }
 }

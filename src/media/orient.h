@@ -20,8 +20,8 @@ bool ms_orientation_from_matrix(const int32_t matrix[9], ms_orientation *ret);
 /* Degrees clockwise that a player turns the stored picture by, and whether it is a mirror image as well. */
 int ms_orientation_degrees(ms_orientation o, bool *ret_mirrored);
 
-/* src is w x h; both strides in bytes. */
-void ms_orient_rgb(ms_orientation o, const uint8_t *src, ptrdiff_t src_stride, int w, int h, uint8_t *dst,
-                   ptrdiff_t dst_stride);
+/* src is w x h; a pixel has 3 or 6 bytes; both strides in bytes. */
+void ms_orient_rgb(ms_orientation o, int pixel_bytes, const uint8_t *src, ptrdiff_t src_stride, int w, int h,
+                   uint8_t *dst, ptrdiff_t dst_stride);
 
 #endif

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "media/hdr_light.h"
+
 #include <libavutil/cpu.h>
 #include <libavutil/opt.h>
 
@@ -62,6 +64,10 @@ ms_status ms_video_encoder_check(const ms_video_writer_params *p, ms_error *err)
         return ms_fail(err, MS_INVALID_ARGUMENT, "%d encoder threads: must be 1 to 64", p->threads);
     if (p->lookahead < 0 || p->lookahead > 250)
         return ms_fail(err, MS_INVALID_ARGUMENT, "lookahead of %d frames: must be 0 to 250", p->lookahead);
+    if (p->deep && p->codec != MS_VIDEO_HEVC)
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "frames of 10 bits a colour can be encoded as hevc only, not %s",
+                       codecs[p->codec].name);
     if (!avcodec_find_encoder_by_name(codecs[p->codec].encoder))
         return ms_fail(err, MS_UNSUPPORTED, "this build's FFmpeg has no %s encoder (%s)",
                        codecs[p->codec].name, codecs[p->codec].encoder);
@@ -89,6 +95,10 @@ void ms_video_encoder_size(const ms_video_writer_params *p, int *ret_width, int 
     *ret_height = p->height + (p->height & even);
 }
 
+ptrdiff_t ms_video_encoder_row_bytes(const ms_video_writer_params *p) {
+    return (p->deep ? 6 : 3) * (ptrdiff_t)p->width;
+}
+
 /* ---- options of each encoder */
 
 /* With AVX-512, x264 164 steers its rate control by memory that nobody wrote (mbtree; seen with MALLOC_PERTURB_), so that two
@@ -108,11 +118,13 @@ static int x264_options(AVCodecContext *c, const ms_video_writer_params *p) {
    must exceed its B frames. Frames coded in parallel see one another's rate control in an order that the scheduler
    decides, so only the rows of one frame are shared out: the file does not depend on the threads. */
 static int x265_options(AVCodecContext *c, const ms_video_writer_params *p) {
-    char text[160];
+    char text[160 + MS_HDR_LIGHT_TEXT_BYTES], light[MS_HDR_LIGHT_TEXT_BYTES] = "";
     c->has_b_frames = 2; /* pyramids of B frames, as in every preset; libx265's wrapper does not say so */
     int lookahead = p->lookahead < 5 ? 5 : p->lookahead;
-    snprintf(text, sizeof(text), "log-level=none:pools=%d:frame-threads=1:rc-lookahead=%d:wpp=1", p->threads,
-             lookahead);
+    if (p->deep)
+        ms_hdr_light_text(&p->light, light);
+    snprintf(text, sizeof(text), "log-level=none:pools=%d:frame-threads=1:rc-lookahead=%d:wpp=1%s",
+             p->threads, lookahead, light);
     int rc = av_opt_set(c->priv_data, "preset", p->preset, 0);
     if (rc >= 0)
         rc = av_opt_set_double(c->priv_data, "crf", p->crf, 0);
@@ -138,7 +150,9 @@ static int ffv1_options(AVCodecContext *c) {
 static int set_options(AVCodecContext *c, const ms_video_writer_params *p, bool global_header) {
     ms_colour colour = ms_video_encoder_colour(p);
     ms_video_encoder_size(p, &c->width, &c->height);
-    c->pix_fmt = p->codec == MS_VIDEO_FFV1 ? AV_PIX_FMT_BGR0 : AV_PIX_FMT_YUV420P;
+    c->pix_fmt = p->codec == MS_VIDEO_FFV1 ? AV_PIX_FMT_BGR0
+                 : p->deep                 ? AV_PIX_FMT_YUV420P10
+                                           : AV_PIX_FMT_YUV420P;
     c->time_base = (AVRational){p->fps.den, p->fps.num};
     c->framerate = (AVRational){p->fps.num, p->fps.den};
     if (p->pixel_aspect.num > 0 && p->pixel_aspect.den > 0)
@@ -195,7 +209,7 @@ ms_status ms_video_encoder_open(ms_video_encoder *e, const ms_video_writer_param
         goto fail;
     }
     MS_GOTO(ms_from_rgb_init(&e->convert, p->width, p->height, e->codec->width, e->codec->height,
-                             e->codec->pix_fmt, ms_video_encoder_colour(p), err));
+                             e->codec->pix_fmt, ms_video_encoder_colour(p), p->deep, err));
     return MS_OK;
 fail:
     ms_video_encoder_close(e);

@@ -30,6 +30,9 @@ ms_status ms_video_encoder_open(ms_video_encoder *encoder, const ms_video_writer
                                 bool global_header, ms_av_log *log, ms_error *err);
 void ms_video_encoder_close(ms_video_encoder *encoder);
 
+/* Bytes of a row of the parameters' frames without a gap. */
+ptrdiff_t ms_video_encoder_row_bytes(const ms_video_writer_params *params);
+
 /* rgb NULL: no more frames. */
 ms_status ms_video_encoder_send(ms_video_encoder *encoder, const uint8_t *rgb, ptrdiff_t stride,
                                 ms_av_log *log, ms_error *err);

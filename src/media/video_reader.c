@@ -12,6 +12,7 @@
 #include "media/cfr.h"
 #include "media/codec_memory.h"
 #include "media/convert.h"
+#include "media/hdr_light.h"
 #include "media/video_source.h"
 
 #define MARK_TRIES 3 /* earlier marks to try when one does not lead where it should */
@@ -281,6 +282,15 @@ ms_status ms_video_reader_seek(ms_video_reader *r, int64_t frame, ms_error *err)
 
 ms_status ms_video_reader_read(ms_video_reader *r, uint8_t *rgb, ptrdiff_t stride, bool *ret_got,
                                ms_error *err) {
+    return ms_video_reader_read_deep(r, rgb, stride, NULL, ret_got, err);
+}
+
+void ms_video_reader_put_back(const ms_video_reader *r, const uint8_t *rgb, uint16_t *deep) {
+    ms_hdr_view_put_back(r->rgb.view, rgb, deep, 3 * (size_t)r->info.width * (size_t)r->info.height);
+}
+
+ms_status ms_video_reader_read_deep(ms_video_reader *r, uint8_t *rgb, ptrdiff_t stride, uint16_t *deep,
+                                    bool *ret_got, ms_error *err) {
     ms_av_log *previous = ms_av_log_enter(&r->log);
     const AVFrame *frame;
     int64_t serial, number = r->position;
@@ -295,6 +305,8 @@ ms_status ms_video_reader_read(ms_video_reader *r, uint8_t *rgb, ptrdiff_t strid
         if (status == MS_OK) {
             r->rgb_serial = serial;
             ms_to_rgb_copy(&r->rgb, rgb, stride ? stride : 3 * (ptrdiff_t)r->info.width);
+            if (deep)
+                ms_to_rgb_copy_deep(&r->rgb, deep);
         }
     }
     ms_av_log_leave(previous);
@@ -402,6 +414,8 @@ static void describe_format(ms_video_info *info, const AVFrame *first) {
     info->colour = fc.colour;
     info->matrix_guessed = fc.matrix_guessed;
     info->range_guessed = fc.range_guessed;
+    info->hdr_transfer = ms_hdr_name(fc.colour.transfer) ? fc.colour.transfer : 0;
+    info->light = ms_hdr_light_of(first);
 }
 
 static void describe_audio(ms_video_info *info, const AVFormatContext *format) {
@@ -490,6 +504,14 @@ static ms_status charge(ms_video_reader *r, const AVFrame *first, ms_error *err)
     return MS_OK;
 }
 
+static ms_status open_hdr(ms_video_reader *r, bool keep, ms_error *err) {
+    MS_TRY(ms_to_rgb_set_hdr(&r->rgb, r->info.colour, keep, err));
+    r->info.deep = keep;
+    if (!keep)
+        r->info.colour = (ms_colour){AVCOL_SPC_BT709, AVCOL_PRI_BT709, AVCOL_TRC_BT709, false};
+    return MS_OK;
+}
+
 /* Decodes the first frame: only it knows the real size, format and turn. */
 static ms_status begin(ms_video_reader *r, const ms_video_reader_params *params, ms_error *err) {
     MS_TRY(ms_video_source_open(&r->source, params->stream, err));
@@ -505,6 +527,8 @@ static ms_status begin(ms_video_reader *r, const ms_video_reader_params *params,
     describe(r, first, o, params->fps);
     MS_TRY(charge(r, first, err));
     MS_TRY(ms_to_rgb_init(&r->rgb, r->mem, first->width, first->height, o, err));
+    if (r->info.hdr_transfer)
+        MS_TRY(open_hdr(r, params->keep_hdr, err));
     /* Once now, so that a format that cannot be converted is known before any work. */
     ms_status status = ms_to_rgb_convert(&r->rgb, first, err);
     if (status)

@@ -27,6 +27,9 @@ typedef struct ms_video_reader_params {
     int threads; /* of the decoder, which holds about one frame for each. Frames do not depend on it, but those of a
                         damaged file do: what is missing is taken from the frames that a thread had then */
     int stream; /* index in the file, -1 = the one that ffmpeg would take */
+    bool
+        keep_hdr; /* HDR frames: RGB24 is a view of the signal, which is there too; else they are tone-mapped to
+                      BT.709 (media/hdr.h) */
 } ms_video_reader_params;
 
 #define MS_VIDEO_READER_DEFAULTS ((ms_video_reader_params){.fps = {25, 1}, .threads = 1, .stream = -1})
@@ -55,7 +58,10 @@ typedef struct ms_video_info {
         chroma_down; /* pixels that share a colour sample: 2 and 2 for 4:2:0, 1 and 1 for 4:4:4 */
     bool alpha;      /* there is a plane of transparency, which is not read */
     int n_subtitles, n_covers, n_other_videos, n_chapters;
-    ms_colour colour;
+    ms_colour colour; /* of the frames given out: BT.709's when they are tone-mapped */
+    int hdr_transfer; /* MS_TRANSFER_PQ or MS_TRANSFER_HLG; 0 = the file is no HDR */
+    bool deep;        /* frames have their signal with 16 bits a colour beside RGB24 */
+    ms_hdr_light light;
     bool matrix_guessed, range_guessed; /* the file did not say */
     int n_audio;                        /* streams that hold audio; the first ones are described */
     ms_stream_info audio[MS_VIDEO_MAX_AUDIO];
@@ -92,6 +98,13 @@ int ms_video_reader_chapters_after(const ms_video_reader *reader, double seconds
    file could not be read. */
 ms_status ms_video_reader_read(ms_video_reader *reader, uint8_t *rgb, ptrdiff_t stride, bool *ret_got,
                                ms_error *err);
+
+/* The same; deep gets the signal of HDR that is kept (info.deep): [height][width][3], NULL = not wanted. */
+ms_status ms_video_reader_read_deep(ms_video_reader *reader, uint8_t *rgb, ptrdiff_t stride, uint16_t *deep,
+                                    bool *ret_got, ms_error *err);
+
+/* What was redrawn in a kept frame's RGB24 goes back into its signal, tight rows both. From any thread. */
+void ms_video_reader_put_back(const ms_video_reader *reader, const uint8_t *rgb, uint16_t *deep);
 
 /* Number of the frame that read gives next. */
 int64_t ms_video_reader_tell(const ms_video_reader *reader);

@@ -60,7 +60,7 @@ static ms_status send(ms_video_segment *s, const uint8_t *rgb, ptrdiff_t stride,
 
 ms_status ms_video_segment_write(ms_video_segment *s, const uint8_t *rgb, ptrdiff_t stride, ms_error *err) {
     ms_av_log *previous = ms_av_log_enter(&s->log);
-    ms_status status = send(s, rgb, stride ? stride : 3 * (ptrdiff_t)s->params.width, err);
+    ms_status status = send(s, rgb, stride ? stride : ms_video_encoder_row_bytes(&s->params), err);
     ms_av_log_leave(previous);
     return status;
 }

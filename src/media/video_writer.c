@@ -38,6 +38,7 @@ size_t ms_video_writer_memory(const ms_video_writer_params *p) {
                             .threads = p->threads,
                             .lookahead = p->lookahead,
                             .audio = p->audio != MS_AUDIO_NONE,
+                            .deep = p->deep,
                             .frames = p->expected_frames,
                             .indexed = true};
     return ms_encoder_bytes(&load) + reader_bytes(p);
@@ -167,7 +168,7 @@ ms_status ms_video_writer_write(ms_video_writer *w, const uint8_t *rgb, ptrdiff_
     if (w->failed)
         return ms_fail(err, w->failed, "%s: writing failed before", shown(w));
     if (stride == 0)
-        stride = 3 * (ptrdiff_t)w->params.width;
+        stride = ms_video_encoder_row_bytes(&w->params);
     int64_t frame = w->encoder.frames;
     ms_av_log *previous = ms_av_log_enter(&w->log);
     ms_status status = ms_video_encoder_send(&w->encoder, rgb, stride, &w->log, err);

@@ -68,7 +68,9 @@ typedef struct ms_video_writer_params {
     ms_colour
         colour; /* what the RGB frames are; unspecified: the matrix by ms_colour_default_matrix(), primaries
                            and transfer those that go with it. full_range: of the encoded YUV */
-    bool force; /* replace an existing file */
+    bool deep;  /* frames have 16 bits a colour and are encoded with 10: HEVC only */
+    ms_hdr_light light; /* of HDR, written into the stream */
+    bool force;         /* replace an existing file */
     const char *
         shown_as; /* what messages call the file when its path is a temporary one; borrowed. NULL = the path */
     ms_audio_mode audio;
@@ -118,7 +120,7 @@ bool ms_video_writer_holds_chapters(const char *path);
 /* The size of the pictures in the file: even for H.264 and HEVC. */
 void ms_video_writer_size(const ms_video_writer_params *params, int *ret_width, int *ret_height);
 
-/* The next frame: rows of width * 3 bytes, stride apart (0 = tight). MS_IO: the disk is full or such; the writer is
+/* The next frame: rows of width * 3 bytes (deep: width * 3 uint16_t), stride bytes apart (0 = tight). MS_IO: the disk is full or such; the writer is
    then good for ms_video_writer_abort() only. */
 ms_status ms_video_writer_write(ms_video_writer *writer, const uint8_t *rgb, ptrdiff_t stride, ms_error *err);
 

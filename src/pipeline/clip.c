@@ -12,20 +12,44 @@ struct ms_clip {
     int64_t block_first, block_count;
 };
 
-ms_status ms_clip_open(ms_mem *mem, const char *path, ms_rational fps, ms_clip **ret_clip, ms_error *err) {
+size_t ms_clip_picture_bytes(int width, int height, bool deep) {
+    size_t samples = (size_t)width * (size_t)height * 3;
+    return deep ? samples + (samples & 1) + samples * sizeof(uint16_t) : samples;
+}
+
+uint16_t *ms_clip_deep(const ms_clip *c, uint8_t *frame) {
+    const ms_video_info *info = ms_clip_info(c);
+    size_t samples = (size_t)info->width * (size_t)info->height * 3;
+    return info->deep ? (uint16_t *)(void *)(frame + samples + (samples & 1)) : NULL;
+}
+
+void ms_clip_put_back(const ms_clip *c, uint8_t *frame) {
+    uint16_t *deep = ms_clip_deep(c, frame);
+    if (deep)
+        ms_video_reader_put_back(c->reader, frame, deep);
+}
+
+/* The reader's next frame. */
+static ms_status read_next(ms_clip *c, uint8_t *frame, bool *ret_got, ms_error *err) {
+    return ms_video_reader_read_deep(c->reader, frame, 0, ms_clip_deep(c, frame), ret_got, err);
+}
+
+ms_status ms_clip_open(ms_mem *mem, const char *path, ms_rational fps, bool keep_hdr, ms_clip **ret_clip,
+                       ms_error *err) {
     ms_clip *c = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*c));
     if (!c)
         return ms_fail_alloc(err, mem, sizeof(*c), "reading video");
     c->mem = mem;
     ms_video_reader_params params = MS_VIDEO_READER_DEFAULTS;
     params.fps = fps;
+    params.keep_hdr = keep_hdr;
     ms_status status = ms_video_reader_open(mem, path, &params, &c->reader, err);
     if (status != MS_OK) {
         ms_clip_close(&c);
         return status;
     }
     const ms_video_info *info = ms_video_reader_info(c->reader);
-    c->frame_bytes = (size_t)info->width * (size_t)info->height * 3;
+    c->frame_bytes = ms_clip_picture_bytes(info->width, info->height, info->deep);
     *ret_clip = c;
     return MS_OK;
 }
@@ -96,8 +120,7 @@ static ms_status fill_block(ms_clip *c, int64_t last, ms_error *err) {
     MS_TRY(ms_video_reader_seek(c->reader, first, err));
     bool got = true;
     while (got && first + c->block_count <= last) {
-        MS_TRY(ms_video_reader_read(c->reader, c->block + (size_t)c->block_count * c->frame_bytes, 0, &got,
-                                    err));
+        MS_TRY(read_next(c, c->block + (size_t)c->block_count * c->frame_bytes, &got, err));
         c->block_count += got;
     }
     return MS_OK;
@@ -119,10 +142,10 @@ ms_status ms_clip_get(ms_clip *c, int64_t number, uint8_t *rgb, bool *ret_got, m
     }
     int64_t next = ms_video_reader_tell(c->reader);
     if (number == next)
-        return ms_video_reader_read(c->reader, rgb, 0, ret_got, err);
+        return read_next(c, rgb, ret_got, err);
     if (number > next) {
         MS_TRY(ms_video_reader_seek(c->reader, number, err));
-        return ms_video_reader_read(c->reader, rgb, 0, ret_got, err);
+        return read_next(c, rgb, ret_got, err);
     }
     MS_TRY(fill_block(c, number, err));
     *ret_got = number < c->block_first + c->block_count;

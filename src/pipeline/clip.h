@@ -12,12 +12,22 @@
 
 typedef struct ms_clip ms_clip;
 
-/* fps num 0 = the source's own. */
-ms_status ms_clip_open(ms_mem *mem, const char *path, ms_rational fps, ms_clip **ret_clip, ms_error *err);
+/* fps num 0 = the source's own. keep_hdr: as in ms_video_reader_params. */
+ms_status ms_clip_open(ms_mem *mem, const char *path, ms_rational fps, bool keep_hdr, ms_clip **ret_clip,
+                       ms_error *err);
 void ms_clip_close(ms_clip **clip);
 
 const ms_video_info *ms_clip_info(const ms_clip *clip);
-size_t ms_clip_frame_bytes(const ms_clip *clip); /* width * height * 3 */
+size_t ms_clip_frame_bytes(const ms_clip *clip); /* as below */
+
+/* width * height * 3 bytes of RGB24; deep: and behind them as many uint16_t, the signal of HDR that is kept. */
+size_t ms_clip_picture_bytes(int width, int height, bool deep);
+
+/* The signal in a frame of the clip; NULL where frames are RGB24 alone. */
+uint16_t *ms_clip_deep(const ms_clip *clip, uint8_t *frame);
+
+/* What was redrawn in a frame's RGB24 goes into its signal, if it has one. From any thread. */
+void ms_clip_put_back(const ms_clip *clip, uint8_t *frame);
 int64_t ms_clip_frames_lost(const ms_clip *clip);
 
 /* As ms_video_reader_tags(). */
@@ -44,7 +54,7 @@ ms_status ms_clip_reserve_block(ms_clip *clip, ms_error *err);
 int64_t ms_clip_tell(const ms_clip *clip);
 ms_status ms_clip_move_on(ms_clip *clip, int64_t number, ms_error *err);
 
-/* Copies frame `number` to rgb (rows of width * 3 bytes). *ret_got false: the video has no such frame. */
+/* Copies frame `number` to rgb, ms_clip_frame_bytes() of it. *ret_got false: the video has no such frame. */
 ms_status ms_clip_get(ms_clip *clip, int64_t number, uint8_t *rgb, bool *ret_got, ms_error *err);
 
 #endif

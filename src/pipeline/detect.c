@@ -57,7 +57,7 @@ static ms_status prepare(job *j, ms_error *err) {
     MS_TRY(ms_model_files_spare(&names, p->output, "output", err));
     MS_TRY(ms_new_file_check(p->output, p->force, err));
     MS_TRY(ms_model_files_find(&names, MS_PART_FACES, &files, err));
-    MS_TRY(ms_clip_open(NULL, p->video, (ms_rational){p->fps_num, p->fps_den}, &j->clip, err));
+    MS_TRY(ms_clip_open(NULL, p->video, (ms_rational){p->fps_num, p->fps_den}, false, &j->clip, err));
     MS_TRY(ms_device_open(&dev, &j->dev, err));
     const ms_video_info *info = ms_clip_info(j->clip);
     ms_face_finder_params finder = {.dev = j->dev,

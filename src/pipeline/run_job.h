@@ -185,6 +185,9 @@ int ms_job_wanted_resolution(const ms_job *job); /* more than the report's when 
    ones; behind a change may be anything. */
 ms_status ms_job_check_video(const ms_job *job, ms_error *err);
 
+/* HDR goes through as it is: into a file of HEVC, unless it is to be tone-mapped. */
+bool ms_run_keeps_hdr(const ms_run_params *params);
+
 /* ---- run_range.c ---- */
 
 /* Samples of the speech's beginning, at 16 kHz, that are left out. */

@@ -59,6 +59,7 @@ ms_status ms_job_make_key(const ms_job *j, ms_job_key *key, ms_error *err) {
     ms_job_key_add(key, "codec", "%s", codecs[p->codec]);
     ms_job_key_add(key, "crf", "%d", p->crf);
     ms_job_key_add(key, "audio-out", "%s", sounds[p->audio_output]);
+    ms_job_key_add(key, "tonemap", "%s", p->tonemap ? "on" : "off");
     ms_job_key_add(key, "metadata", "%s", p->no_metadata ? "off" : "on");
     ms_job_key_add(key, "segment", "%lld", (long long)j->segment_frames);
     ms_job_key_add(key, "latent-cache", "%s", p->latent_cache == MS_LATENT_CACHE_LOSSY ? "lossy" : "exact");

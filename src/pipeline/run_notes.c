@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "media/hdr.h"
 #include "pipeline/run_job.h"
 
 /* Below this a tail is rounding: of the frame rate, of the packets of sound. */
@@ -74,7 +75,12 @@ static void note_picture(ms_job *j, const ms_video_info *info, const ms_video_wr
         note(j, "angle",
              "the video asks players to turn it by an angle that is no quarter turn: it stays as "
              "it is stored");
-    if (info->bits > 8)
+    if (info->hdr_transfer && !info->deep)
+        note(j, "hdr", "the video is HDR (%s): it becomes an ordinary picture, BT.709 (--tonemap)",
+             ms_hdr_name(info->hdr_transfer));
+    else if (info->deep && info->bits > 10)
+        note(j, "bits", "the video's %d bits a colour become 10", info->bits);
+    if (info->bits > 8 && !info->hdr_transfer)
         note(j, "bits", "the video's %d bits a colour become 8", info->bits);
     if (!lossless && (info->chroma_across < 2 || info->chroma_down < 2))
         note(j, "chroma", "the video's colours are stored at half the resolution (4:2:0), as players want");

@@ -5,6 +5,7 @@
 
 #include "face/paste_region.h"
 #include "face/restore.h"
+#include "media/hdr.h"
 #include "media/whole.h"
 #include "memory/host.h"
 #include "pipeline/run_job.h"
@@ -73,6 +74,8 @@ ms_video_writer_params ms_job_writer_params(const ms_job *j) {
     w.crf = j->p->crf;
     w.colour = info->colour;
     w.colour.full_range = false;
+    w.deep = info->deep;
+    w.light = info->light;
     if (w.colour.matrix == 0 || w.codec == MS_VIDEO_FFV1) /* RGB sources name no matrix for YUV */
         w.colour.matrix = 2;
     w.force = j->p->force;
@@ -139,6 +142,22 @@ static ms_status check_whole(const ms_run_params *p, ms_error *err) {
     return ms_check_whole_file(p->audio, err);
 }
 
+bool ms_run_keeps_hdr(const ms_run_params *p) {
+    return p->output && p->codec == MS_OUTPUT_HEVC && !p->tonemap;
+}
+
+/* Never converted without a word: much of it would be lost. */
+static ms_status check_hdr(const ms_job *j, ms_error *err) {
+    const ms_video_info *info = ms_clip_info(j->clip);
+    if (!info->hdr_transfer || info->deep || j->p->tonemap)
+        return MS_OK;
+    return ms_fail(
+        err, MS_UNSUPPORTED,
+        "%s is HDR (%s), which 8 bits a colour cannot hold: --codec hevc keeps it, --tonemap makes an "
+        "ordinary picture of it",
+        j->p->video, ms_hdr_name(info->hdr_transfer));
+}
+
 /* Everything that can fail because of the input is opened before the model is loaded, which takes longest. */
 ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;
@@ -150,7 +169,9 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
                             .faces = p->faces};
     unsigned parts = MS_PART_ALL & (p->track ? ~(unsigned)MS_PART_FACES : ~0u);
     MS_TRY(check_whole(p, err));
-    MS_TRY(ms_clip_open(j->mem, p->video, (ms_rational){p->fps_num, p->fps_den}, &j->clip, err));
+    MS_TRY(ms_clip_open(j->mem, p->video, (ms_rational){p->fps_num, p->fps_den}, ms_run_keeps_hdr(p),
+                        &j->clip, err));
+    MS_TRY(check_hdr(j, err));
     if (stat(p->video, &j->video) < 0)
         return ms_fail(err, MS_IO, "cannot read %s: %s", p->video, strerror(errno));
     MS_TRY(ms_speech_open(j->mem, p->audio, ms_job_speech_skip(p), &j->speech, err));
@@ -266,6 +287,7 @@ static ms_run_clip run_clip(const ms_job *j) {
                          .resolution = j->geometry.resolution,
                          .window_frames = j->files.unet_config.num_frames,
                          .max_gap = j->p->max_gap,
+                         .deep = info->deep,
                          .turns = p->loop == MS_LOOP_MODE_PINGPONG && p->rest == MS_REST_CUT &&
                                   (clip_frames == 0 || ms_job_most_frames(j) > clip_frames)};
 }

@@ -21,7 +21,7 @@ int64_t ms_run_frame_buffers(const ms_run_clip *c) {
 }
 
 size_t ms_run_frame_bytes(const ms_run_clip *c) {
-    size_t picture = (size_t)c->width * (size_t)c->height * 3,
+    size_t picture = ms_clip_picture_bytes(c->width, c->height, c->deep),
            face = (size_t)c->resolution * (size_t)c->resolution * 3;
     size_t bytes = (size_t)ms_run_frame_buffers(c) * ms_mem_charged_bytes(picture) +
                    MS_RUN_ALIGNED_FACES * ms_mem_charged_bytes(face) +

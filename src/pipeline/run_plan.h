@@ -37,6 +37,7 @@ typedef struct ms_run_clip {
     int width, height;
     int resolution; /* of a face */
     int window_frames, max_gap;
+    bool deep;  /* pictures have their signal of 16 bits beside RGB24 */
     bool turns; /* it will be read backwards: a block of it is then kept */
 } ms_run_clip;
 

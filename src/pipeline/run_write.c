@@ -18,7 +18,9 @@ static ms_status restore(ms_job *j, const ms_redrawn_frame *f, ms_error *err) {
                             .work_bytes = j->restore_work_bytes,
                             .pool = j->dev->pool,
                             .region = j->region};
-    return ms_restore_face(&args, NULL, err);
+    MS_TRY(ms_restore_face(&args, NULL, err));
+    ms_clip_put_back(j->clip, f->frame.rgb);
+    return MS_OK;
 }
 
 static ms_status end_segment(ms_job *j, const ms_resume_point *resume, bool last, ms_error *err) {
@@ -46,7 +48,8 @@ static ms_status give_out(ms_job *j, const ms_redrawn_frame *f, ms_error *err) {
         ms_job_folder_segment(&j->store.folder, j->store.segments, path);
         MS_TRY(ms_video_segment_open(j->mem, path, &params, &j->segment, err));
     }
-    MS_TRY(ms_video_segment_write(j->segment, f->frame.rgb, 0, err));
+    const uint16_t *deep = ms_clip_deep(j->clip, f->frame.rgb);
+    MS_TRY(ms_video_segment_write(j->segment, deep ? (const uint8_t *)deep : f->frame.rgb, 0, err));
     if (f->ends_segment)
         MS_TRY(end_segment(j, &f->resume, false, err));
     atomic_fetch_add(&j->frames_done, 1);

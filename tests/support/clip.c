@@ -130,7 +130,7 @@ static AVCodecContext *open_encoder(const clip_raw *raw, AVFormatContext *format
     if (raw->matrix) {
         c->colorspace = raw->matrix;
         c->color_primaries = raw->matrix;
-        c->color_trc = raw->matrix;
+        c->color_trc = raw->transfer ? raw->transfer : raw->matrix;
     }
     if (raw->full_range)
         c->color_range = AVCOL_RANGE_JPEG;

@@ -30,9 +30,10 @@ typedef struct clip_raw {
     int64_t frames;
     /* Presentation times of the frames in 1/90000 s, NULL = at the constant rate. */
     const int64_t *times;
-    int rotate;  /* degrees clockwise that a player shall turn the picture by, as a display matrix */
-    bool mirror; /* the display matrix mirrors as well */
-    int matrix;  /* H.273 number, 0 = leave unspecified */
+    int rotate;   /* degrees clockwise that a player shall turn the picture by, as a display matrix */
+    bool mirror;  /* the display matrix mirrors as well */
+    int matrix;   /* H.273 number, also of primaries and transfer; 0 = leave unspecified */
+    int transfer; /* another one for that; 0 = as the matrix */
     bool full_range;
     bool silent_audio;    /* adds a PCM track as long as the video */
     bool subtitles;       /* adds a SubRip track with one line */
