@@ -5,15 +5,17 @@
 #include "base/duration.h"
 #include "base/error.h"
 #include "commands.h"
+#include "console.h"
 #include "demo_model.h"
 #include "fps.h"
 #include "memsafe/detect.h"
-#include "progress.h"
+#include "signals.h"
 
 typedef struct detect_state {
     ms_detect_params p;
     const char *fps;
-    int frames, progress;
+    int frames;
+    cli_console_options console;
 } detect_state;
 
 static void detect_defaults(void *state) {
@@ -21,7 +23,8 @@ static void detect_defaults(void *state) {
 }
 
 static void show(void *arg, int64_t frames_done, int64_t frames_total) {
-    cli_progress_frames(arg, "faces", frames_done, frames_total);
+    (void)arg;
+    cli_show_frames("faces", frames_done, frames_total);
 }
 
 static int detect_run(const void *state, char **arguments, int n_arguments) {
@@ -33,26 +36,24 @@ static int detect_run(const void *state, char **arguments, int n_arguments) {
     char took[MS_DURATION_TEXT_BYTES];
     ms_error err;
     ms_error_clear(&err);
+    cli_console_begin(&s.console);
     if (cli_demo_faces(&s.p.model, s.p.faces, demo_model, sizeof(demo_model), &err) != MS_OK)
         return cli_fail(&err);
     if (s.fps && cli_parse_fps(s.fps, &s.p.fps_num, &s.p.fps_den, &err) != MS_OK)
         return cli_fail(&err);
     s.p.frames = s.frames;
-    cli_progress progress = cli_progress_begin((cli_progress_mode)s.progress);
     s.p.progress = show;
     s.p.cancelled = cli_interrupted;
-    s.p.arg = &progress;
     cli_catch_signals();
     ms_status status = ms_detect(&s.p, &report, &err);
-    cli_progress_end(&progress);
     if (status != MS_OK)
         return cli_fail(&err);
-    printf("%s: a face in %" PRId64 " of %" PRId64 " frames, %" PRId64 " of them bridged, in %s\n",
-           s.p.output, report.frames_with_face, report.frames, report.frames_interpolated,
-           ms_duration_format(took, report.seconds));
+    cli_say("%s: a face in %" PRId64 " of %" PRId64 " frames, %" PRId64 " of them bridged, in %s\n",
+            s.p.output, report.frames_with_face, report.frames, report.frames_interpolated,
+            ms_duration_format(took, report.seconds));
     if (report.frames_lost)
-        printf("  the input is damaged: %" PRId64 " of its frames could not be decoded or are not there\n",
-               report.frames_lost);
+        cli_say("  the input is damaged: %" PRId64 " of its frames could not be decoded or are not there\n",
+                report.frames_lost);
     return 0;
 }
 
@@ -74,8 +75,7 @@ static const cli_option detect_options[] = {
     {"frames", 0, CLI_INT, offsetof(detect_state, frames), "N", "look at so many frames; 0 = all", 0,
      2147483647},
     {"threads", 0, CLI_INT, P(threads), "N", "threads; 0 = all", 0, 1024},
-    {"progress", 0, CLI_CHOICE, offsetof(detect_state, progress), "auto|bar|json|none",
-     "as for `memsafe run`", 0, 0},
+    CLI_CONSOLE_OPTIONS(detect_state, console),
 };
 
 const cli_command cli_detect_command = {

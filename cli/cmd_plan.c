@@ -15,7 +15,6 @@
 #include "plan_compare.h"
 #include "plan_html.h"
 #include "profile_options.h"
-#include "progress.h"
 
 typedef struct plan_state {
     ms_plan_params p;

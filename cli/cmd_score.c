@@ -5,13 +5,15 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "commands.h"
+#include "console.h"
 #include "demo_model.h"
 #include "pipeline/score.h"
-#include "progress.h"
+#include "signals.h"
 
 typedef struct score_state {
     ms_score_params p;
-    int frames, progress;
+    int frames;
+    cli_console_options console;
     bool json;
 } score_state;
 
@@ -22,7 +24,8 @@ static void score_defaults(void *state) {
 static const char *const region_names[MS_REGION_COUNT] = {"mouth", "face", "around"};
 
 static void show(void *arg, int64_t frames_done, int64_t frames_total) {
-    cli_progress_frames(arg, "score", frames_done, frames_total);
+    (void)arg;
+    cli_show_frames("score", frames_done, frames_total);
 }
 
 /* ---- as JSON: what is not known is null, and a PSNR of equal pictures too, with "identical" beside it */
@@ -152,16 +155,14 @@ static int score_run(const void *state, char **arguments, int n_arguments) {
     ms_score_report report;
     ms_error err;
     ms_error_clear(&err);
+    cli_console_begin(&s.console);
     if (cli_demo_faces(&s.p.model, s.p.faces, demo_model, sizeof(demo_model), &err) != MS_OK)
         return cli_fail(&err);
     s.p.frames = s.frames;
-    cli_progress progress = cli_progress_begin((cli_progress_mode)s.progress);
     s.p.progress = show;
     s.p.cancelled = cli_interrupted;
-    s.p.arg = &progress;
     cli_catch_signals();
     ms_status status = ms_score(&s.p, &report, &err);
-    cli_progress_end(&progress);
     if (status != MS_OK)
         return cli_fail(&err);
     if (s.json)
@@ -189,8 +190,7 @@ static const cli_option score_options[] = {
     {"frames", 0, CLI_INT, offsetof(score_state, frames), "N", "judge so many frames; 0 = all", 0,
      2147483647},
     {"threads", 0, CLI_INT, P(threads), "N", "threads; 0 = all", 0, 1024},
-    {"progress", 0, CLI_CHOICE, offsetof(score_state, progress), "auto|bar|json|none", "as for `memsafe run`",
-     0, 0},
+    CLI_CONSOLE_OPTIONS(score_state, console),
     {"json", "j", CLI_FLAG, offsetof(score_state, json), NULL, "print one JSON object", 0, 0},
 };
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "console.h"
 
 #define PATH_BYTES 4096
 
@@ -59,7 +60,6 @@ ms_status cli_demo_faces(const char **model, const char *faces, char *path, size
         return MS_OK;
     MS_TRY(cli_demo_model(path, bytes, err));
     *model = path;
-    fprintf(stderr, "memsafe: no --model: the demo model's face nets, which know drawn faces only (%s)\n",
-            path);
+    cli_warn("demo_model", "no --model: the demo model's face nets, which know drawn faces only (%s)", path);
     return MS_OK;
 }

@@ -9,7 +9,9 @@
 #include <malloc.h>
 #endif
 
+#include "base/error.h"
 #include "commands.h"
+#include "console.h"
 #include "memsafe/version.h"
 
 static void print_overview(void) {
@@ -60,12 +62,18 @@ static int close_output(int code) {
     bool failed = ferror(stdout) || fflush(stdout) != 0;
     if (!failed || errno == EPIPE)
         return code;
-    fprintf(stderr, "memsafe: cannot write to the standard output: %s\n", strerror(errno ? errno : EIO));
-    return code ? code : ms_status_exit_code(MS_IO);
+    ms_error err;
+    ms_error_clear(&err);
+    ms_fail(&err, MS_IO, "cannot write to the standard output: %s", strerror(errno ? errno : EIO));
+    int failed_code = cli_fail(&err);
+    return code ? code : failed_code;
 }
 
 int main(int argc, char **argv) {
     share_the_heap();
     signal(SIGPIPE, SIG_IGN); /* a reader of progress that ends does not end the run */
-    return close_output(run(argc, argv));
+    cli_console_look(argc, argv);
+    int code = close_output(run(argc, argv));
+    cli_console_end(code);
+    return code;
 }

@@ -1,10 +1,10 @@
 #include "notes.h"
 
-#include <stdio.h>
+#include "console.h"
 
 void cli_show_notes(const ms_run_report *r) {
     for (int i = 0; i < r->n_notes; i++)
-        fprintf(stderr, "memsafe: note: %s\n", r->note[i].text);
+        cli_warn(r->note[i].code, "note: %s", r->note[i].text);
 }
 
 void cli_notes_json(ms_buf *b, const ms_run_report *r) {

@@ -12,16 +12,6 @@
 #include "nearest.h"
 #include "time_value.h"
 
-int cli_fail(const ms_error *err) {
-    fprintf(stderr, "memsafe: %s", err->message[0] ? err->message : ms_status_text(err->code));
-    if (err->stage[0] && err->frame >= 0)
-        fprintf(stderr, " (%s, frame %lld)", err->stage, (long long)err->frame);
-    else if (err->stage[0])
-        fprintf(stderr, " (%s)", err->stage);
-    fputc('\n', stderr);
-    return ms_status_exit_code(err->code);
-}
-
 const cli_option *cli_find_option(const cli_command *c, const char *name, size_t length) {
     for (int i = 0; i < c->n_options; i++) {
         const char *known = c->options[i].name;
@@ -260,10 +250,12 @@ static int dispatch(const cli_command *const *commands, const cli_command *paren
         return dispatch(c->children, c, argc - 1, argv + 1);
     }
     const char *near = cli_nearest_command(all, argv[0]);
-    fprintf(stderr, "memsafe: there is no command \"%s\"; %s%s%s`memsafe help%s%s` lists them\n", argv[0],
-            near ? "did you mean " : "", near ? near : "", near ? "? " : "", parent ? " " : "",
+    ms_error err;
+    ms_error_clear(&err);
+    ms_fail(&err, MS_INVALID_ARGUMENT, "there is no command \"%s\"; %s%s%s`memsafe help%s%s` lists them",
+            argv[0], near ? "did you mean " : "", near ? near : "", near ? "? " : "", parent ? " " : "",
             parent ? parent->name : "");
-    return ms_status_exit_code(MS_INVALID_ARGUMENT);
+    return cli_fail(&err);
 }
 
 int cli_dispatch(const cli_command *const *commands, int argc, char **argv) {

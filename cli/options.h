@@ -86,7 +86,7 @@ void cli_print_help(const cli_command *command);
 const cli_option *cli_find_option(const cli_command *command, const char *name, size_t length);
 const cli_option *cli_find_letter(const cli_command *command, const char *letter, size_t length);
 
-/* Prints "memsafe: ..." with the error to stderr and returns its exit code. */
+/* Tells the error ("memsafe: ..." on stderr, or a JSON event: console.h) and returns its exit code. */
 int cli_fail(const ms_error *err);
 
 #define CLI_COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))

@@ -113,8 +113,7 @@ static const cli_option run_options[] = {
     {"whisper", 0, CLI_TEXT, P(whisper), "FILE", "Whisper checkpoint in place of the folder's", 0, 0},
     {"faces", 0, CLI_TEXT, P(faces), "DIR", "folder of the face nets in place of the folder's", 0, 0},
     CLI_GROUP("What is shown"),
-    {"progress", 0, CLI_CHOICE, offsetof(cli_run_state, progress), "auto|bar|json|none",
-     "auto: a bar on a terminal, else nothing", 0, 0},
+    CLI_CONSOLE_OPTIONS(cli_run_state, console),
 };
 
 static void run_defaults(void *state) {

@@ -2,6 +2,7 @@
 #ifndef CLI_RUN_OPTIONS_H
 #define CLI_RUN_OPTIONS_H
 
+#include "console.h"
 #include "memsafe/run.h"
 #include "options.h"
 #include "profile_options.h"
@@ -11,10 +12,11 @@ typedef struct cli_run_state {
     ms_run_params p;
     cli_list inputs; /* the video, then perhaps the speech */
     const char *fps, *report;
-    int precision, loop, rest, codec, audio_out, progress, rung, latents, paste;
+    int precision, loop, rest, codec, audio_out, rung, latents, paste;
     int frames, resolution, segment;
     bool replace_report;
     cli_profile_options profile;
+    cli_console_options console;
 } cli_run_state;
 
 /* The command itself (cmd_run.c). */

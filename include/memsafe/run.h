@@ -264,6 +264,14 @@ typedef struct ms_run_note {
 } ms_run_note;
 #define MS_RUN_MAX_NOTES 16
 
+/* A file of the model that was used, and what tells it from another: size, time of change and a checksum of its ends. */
+typedef struct ms_run_model_file {
+    char part[20]; /* "UNet", "VAE", "Whisper", "face detector", "landmark net" */
+    char path[512];
+    char identity[128];
+} ms_run_model_file;
+#define MS_RUN_MODEL_FILES 5
+
 typedef struct ms_run_report {
     int64_t frames, frames_without_face, frames_interpolated, windows;
     int64_t frames_resumed;     /* of frames, those that an earlier run had finished */
@@ -272,13 +280,19 @@ typedef struct ms_run_report {
     int64_t range_first;        /* frame of the video where the range begins: 0 without one */
     int64_t frames_kept;        /* of frames, those outside the range: with MS_REST_KEEP */
     int64_t source_frames_lost; /* of a damaged input */
-    int width, height;          /* of the output: even in H.264 and HEVC, whatever the video's */
+    /* After a failure these and fps alone are filled in: frames of finished segments that --resume would take over, and frames
+       that were made and are not among them. */
+    int64_t frames_resumable, frames_dropped;
+    int width, height; /* of the output: even in H.264 and HEVC, whatever the video's */
     int resolution;
     int wanted_resolution;                  /* more than resolution when --allow-downscale had to lower it */
     int vae_encode_batch, vae_decode_batch; /* pictures at a time */
     double fps;
     char precision[12], tier[16];
     char model[64]; /* its name: that of the folder, or of the UNet's file */
+    int n_model_files;
+    ms_run_model_file model_file[MS_RUN_MODEL_FILES];
+    char video_codec[16], codec_library[24]; /* "h264"; version of libavcodec */
     ms_rung rung;
     size_t budget_bytes, planned_bytes, peak_resident_bytes; /* planned: the peak that was predicted */
     size_t arena_bytes, weight_bytes,

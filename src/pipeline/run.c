@@ -45,7 +45,7 @@ static void fill_report(ms_job *j) {
     const ms_video_info *info = ms_clip_info(j->clip);
     ms_engine_memory memory = j->engine ? ms_engine_get_memory(j->engine) : (ms_engine_memory){0};
     r->frames = j->store.frames;
-    r->frames_kept = r->frames - ms_job_frames_within(j, r->frames);
+    r->frames_resumable = r->frames - ms_job_frames_within(j, r->frames);
     r->frames_without_face = j->here.without_face;
     r->frames_interpolated = j->here.interpolated;
     r->windows = j->here.windows;
@@ -122,6 +122,10 @@ ms_status ms_run_media(const ms_run_params *params, ms_run_report *ret_report, m
         ms_job_record_past(j);
     if (status == MS_OK && ret_report)
         *ret_report = j->report;
+    else if (ret_report)
+        *ret_report = (ms_run_report){.fps = j->report.fps,
+                                      .frames_resumable = j->store.kept_frames,
+                                      .frames_dropped = j->frames_done - j->store.kept_frames};
     ms_free(j);
     return status;
 }

@@ -212,6 +212,11 @@ double ms_job_begins_s(const ms_job *job);
 /* Of the first `frames` output frames, those in the range. */
 int64_t ms_job_frames_within(const ms_job *job, int64_t frames);
 
+/* ---- run_model.c ---- */
+
+/* The model's files and the encoder, into the report. */
+ms_status ms_job_describe_model(ms_job *job, ms_error *err);
+
 /* ---- run_tags.c ---- */
 
 /* Into the report, once the model's files are known. */

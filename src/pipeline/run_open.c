@@ -183,6 +183,7 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
     }
     MS_TRY(ms_model_files_find(&names, parts, &j->files, err));
     ms_job_name_model(j);
+    MS_TRY(ms_job_describe_model(j, err));
     MS_TRY(ms_job_find_range(j, err));
     MS_TRY(ms_job_open_splice(j, err));
     ms_job_note_losses(j);

@@ -51,6 +51,7 @@ static ms_eta_plan predictions(const ms_job *j) {
 
 void ms_job_begin_estimate(ms_job *j) {
     ms_eta_plan plan = predictions(j);
+    j->segments_heard = segments_until(j, j->report.frames_resumed);
     ms_eta_begin(&j->eta, &plan);
     ms_eta_enter(&j->eta, MS_ETA_LOAD, 0.01, now_s(j));
     j->report.planned_left_s = fmax(ms_eta_get(&j->eta, now_s(j)).left_s, 0);

@@ -297,7 +297,9 @@ void ms_run_store_close(ms_run_store *s, ms_status status, ms_error *err) {
         if (status != MS_OK && status != MS_NO_FACE)
             say_what_is_lost(s, err);
         ms_job_folder_remove(&s->folder);
-    } else if (s->ours)
+    } else if (s->ours) {
+        s->kept_frames = s->frames;
         say_how_to_go_on(s, err);
+    }
     ms_job_folder_close(&s->folder);
 }

@@ -22,6 +22,7 @@ typedef struct ms_run_store {
     bool named;               /* even the output is there, and at most the folder is left */
     bool finished;            /* and it was there, without a folder, before this run */
     int64_t segments, frames; /* finished */
+    int64_t kept_frames;      /* once it is closed: what --resume would take over */
     int64_t expected_frames;  /* of the whole output, 0 = not known; for messages */
     ms_resume_point resume;   /* after the finished segments */
 } ms_run_store;

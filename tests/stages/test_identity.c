@@ -71,7 +71,7 @@ static double number(const ms_json *root, const char *key) {
 /* A run with more options, its frames and its report. */
 static outcome run(const char *options) {
     const char *output = test_file("out.mkv"), *report = test_file("report.json");
-    assert_run_works("run %s -o %s --report %s %s", inputs, output, report, options);
+    assert_run_works("run %s -v -o %s --report %s %s", inputs, output, report, options);
     ms_error err;
     ms_json_doc *doc = NULL;
     static char text[8192];

@@ -78,7 +78,7 @@ typedef struct outcome {
 
 static outcome run(const char *speech, const char *options) {
     const char *output = test_file("out.mkv"), *report = test_file("report.json");
-    assert_run_works("run %s --audio %s -o %s --report %s %s", inputs, test_file(speech), output, report,
+    assert_run_works("run %s -v --audio %s -o %s --report %s %s", inputs, test_file(speech), output, report,
                      options);
     ms_error err;
     ms_json_doc *doc = NULL;
@@ -188,7 +188,7 @@ static void without_room_there_is_none(void **state) {
     assert_run_fails(3, "needs at least", "run %s --audio %s -o %s --budget 1M", inputs, test_file("one.wav"),
                      test_file("none.mkv"));
     char options[100];
-    snprintf(options, sizeof(options), "--budget %d000000", atoi(strstr(test_output, "at least") + 8) + 1);
+    snprintf(options, sizeof(options), "--budget %dM", atoi(strstr(test_output, "at least") + 8) + 1);
     outcome o = run("one.wav", options);
     assert_string_equal(o.state, "no room");
     assert_true(o.hash == expected);

@@ -1,0 +1,373 @@
+#include "console.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "bar.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "memsafe/version.h"
+
+#define BAR_INTERVAL_S 0.2
+#define JSON_INTERVAL_S 0.5
+/* On a terminal that cannot go back in its line. */
+#define PLAIN_INTERVAL_S 10.0
+
+typedef enum shape { SHAPE_NONE, SHAPE_BAR, SHAPE_PLAIN, SHAPE_JSON } shape;
+
+/* There is one terminal, so there is one of these. */
+static struct {
+    shape shape;
+    bool quiet, verbose;
+    double began_s, shown_s;
+    cli_bar bar;
+    char stage[32];
+    int drawn; /* characters of the bar that stand in the line now */
+    bool started, ended;
+    char last_members[4096];
+    char command[4096];
+} console = {.shown_s = -1};
+
+/* ---- the bar's line ---- */
+
+static int columns(void) {
+    struct winsize size;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return size.ws_col;
+    const char *named = getenv("COLUMNS");
+    int n = named ? atoi(named) : 0;
+    return n > 0 ? n : 80;
+}
+
+/* Spaces take away what was there: no escape sequence is needed, so NO_COLOR has nothing to forbid. */
+static void draw(const char *text, int n) {
+    int blank = console.drawn > n ? console.drawn - n : 0, most = columns() - 1;
+    if (n + blank > most) /* the window has become smaller */
+        blank = most > n ? most - n : 0;
+    fprintf(stderr, "\r%s%*s", text, blank, "");
+    if (n == 0)
+        fputc('\r', stderr);
+    fflush(stderr);
+    console.drawn = n;
+}
+
+static void clear(void) {
+    if (console.shape == SHAPE_BAR && console.drawn)
+        draw("", 0);
+}
+
+static void redraw(void) {
+    char text[CLI_BAR_BYTES];
+    if (console.shape != SHAPE_BAR || console.shown_s < 0 || console.ended)
+        return;
+    int n = cli_bar_text(&console.bar, columns(), text);
+    draw(text, n);
+}
+
+/* ---- JSON ---- */
+
+static void start_json(void) {
+    if (console.started)
+        return;
+    console.started = true;
+    fprintf(stderr, "{\"event\": \"start\", \"version\": \"%s\"}\n", MS_VERSION_TEXT);
+}
+
+void cli_event(const char *event, const char *members) {
+    if (console.shape != SHAPE_JSON || console.ended)
+        return;
+    start_json();
+    fprintf(stderr, "{\"event\": \"%s\"%s%s}\n", event, members[0] ? ", " : "", members);
+    fflush(stderr);
+}
+
+static void put_number(ms_buf *b, const char *name, double value) {
+    ms_buf_printf(b, ", \"%s\": ", name);
+    ms_buf_json_number(b, value >= 0 ? value : NAN); /* not known: null */
+}
+
+static void put_count(ms_buf *b, const char *name, int64_t value, bool known) {
+    if (known)
+        ms_buf_printf(b, ", \"%s\": %" PRId64, name, value);
+    else
+        ms_buf_printf(b, ", \"%s\": null", name);
+}
+
+static void progress_event(const ms_run_progress *p) {
+    ms_buf b;
+    ms_buf_init(&b, NULL);
+    ms_buf_printf(&b, "\"stage\": \"%s\"", p->stage);
+    put_number(&b, "fraction", p->fraction < 0 ? -1 : round(1e4 * p->fraction) / 1e4);
+    put_number(&b, "eta_s", p->eta_s < 0 ? -1 : round(10 * p->eta_s) / 10);
+    put_number(&b, "seconds", round(100 * p->seconds) / 100);
+    put_count(&b, "frames_done", p->frames_done, true);
+    put_count(&b, "frames_total", p->frames_total, p->frames_total > 0);
+    put_count(&b, "part", p->part, p->parts > 0);
+    put_count(&b, "parts", p->parts, p->parts > 0);
+    if (!b.failed)
+        cli_event("progress", b.data);
+    ms_buf_free(&b);
+}
+
+/* The last event, and the only one of its kind. */
+static void end_json(const char *event, const char *members) {
+    ms_buf b;
+    ms_buf_init(&b, NULL);
+    ms_buf_printf(&b, "%s%s%s", members, members[0] && console.last_members[0] ? ", " : "",
+                  console.last_members);
+    cli_event(event, b.failed ? members : b.data);
+    ms_buf_free(&b);
+    console.ended = true;
+}
+
+static void error_event(const ms_error *err, const char *message) {
+    ms_buf b;
+    ms_buf_init(&b, NULL);
+    ms_buf_printf(&b, "\"code\": %d, \"name\": \"%s\", \"message\": ", ms_status_exit_code(err->code),
+                  ms_status_name(err->code));
+    ms_buf_json_string(&b, message);
+    ms_buf_printf(&b, ", \"stage\": ");
+    if (err->stage[0])
+        ms_buf_json_string(&b, err->stage);
+    else
+        ms_buf_printf(&b, "null");
+    put_count(&b, "frame", err->frame, err->stage[0] && err->frame >= 0);
+    end_json("error", b.failed ? "\"code\": 4, \"name\": \"HOST_MEMORY\"" : b.data);
+    ms_buf_free(&b);
+}
+
+/* ---- beginning and end ---- */
+
+/* "--progress json", with one dash or two, in one word or two. */
+static bool asks_for_json(int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        const char *word = argv[i];
+        if (strcmp(word, "--") == 0)
+            return false;
+        if (word[0] != '-')
+            continue;
+        word += 1 + (word[1] == '-');
+        if (strcmp(word, "progress=json") == 0 ||
+            (strcmp(word, "progress") == 0 && i + 1 < argc && strcmp(argv[i + 1], "json") == 0))
+            return true;
+    }
+    return false;
+}
+
+/* A word as a shell takes it back. False when there is no room. */
+static bool add_word(char *line, size_t bytes, size_t *at, const char *word) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%";
+    bool quoted = word[0] == 0 || word[strspn(word, plain)] != 0;
+    if (*at + 4 * strlen(word) + 4 > bytes)
+        return false;
+    line[(*at)++] = ' ';
+    if (quoted)
+        line[(*at)++] = '\'';
+    for (; *word; word++) {
+        if (quoted && *word == '\'') {
+            memcpy(line + *at, "'\\''", 4);
+            *at += 4;
+        } else {
+            line[(*at)++] = *word;
+        }
+    }
+    if (quoted)
+        line[(*at)++] = '\'';
+    line[*at] = 0;
+    return true;
+}
+
+static void keep_command(int argc, char **argv) {
+    size_t at = 0;
+    for (int i = 0; i < argc; i++) {
+        if (!add_word(console.command, sizeof(console.command), &at, argv[i])) {
+            snprintf(console.command, sizeof(console.command), " memsafe ...");
+            return;
+        }
+    }
+}
+
+const char *cli_command_line(void) {
+    return console.command + 1;
+}
+
+void cli_console_look(int argc, char **argv) {
+    console.began_s = ms_now_s();
+    keep_command(argc, argv);
+    if (asks_for_json(argc, argv))
+        console.shape = SHAPE_JSON;
+}
+
+void cli_console_begin(const cli_console_options *o) {
+    const char *term = getenv("TERM");
+    bool terminal = isatty(STDERR_FILENO), dumb = terminal && (!term || !*term || strcmp(term, "dumb") == 0);
+    console.quiet = o->quiet;
+    console.verbose = o->verbose;
+    if (o->progress == CLI_PROGRESS_JSON)
+        console.shape = SHAPE_JSON;
+    else if (o->progress == CLI_PROGRESS_NONE ||
+             (o->progress == CLI_PROGRESS_AUTO && (!terminal || o->quiet)))
+        console.shape = SHAPE_NONE;
+    else
+        console.shape = dumb ? SHAPE_PLAIN : SHAPE_BAR;
+    if (console.shape == SHAPE_JSON)
+        start_json();
+}
+
+bool cli_console_is_json(void) {
+    return console.shape == SHAPE_JSON;
+}
+
+bool cli_console_is_verbose(void) {
+    return console.verbose && !console.quiet;
+}
+
+double cli_console_seconds(void) {
+    return ms_now_s() - console.began_s;
+}
+
+void cli_last_members(const char *members) {
+    snprintf(console.last_members, sizeof(console.last_members), "%s", members);
+}
+
+void cli_console_end(int exit_code) {
+    clear();
+    if (console.shape != SHAPE_JSON || console.ended)
+        return;
+    if (exit_code == 0) {
+        end_json("done", "");
+        return;
+    }
+    char code[64];
+    snprintf(code, sizeof(code), "\"code\": %d, \"name\": \"INTERNAL\", \"message\": \"\"", exit_code);
+    end_json("error", code);
+}
+
+/* ---- saying ---- */
+
+void cli_say(const char *fmt, ...) {
+    if (console.quiet || console.shape == SHAPE_JSON)
+        return;
+    va_list ap;
+    clear();
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+    fflush(stdout);
+    redraw();
+}
+
+void cli_tell(const char *fmt, ...) {
+    if (console.shape == SHAPE_JSON)
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+}
+
+void cli_warn(const char *code, const char *fmt, ...) {
+    char message[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(message, sizeof(message), fmt, ap);
+    va_end(ap);
+    if (console.shape == SHAPE_JSON) {
+        ms_buf b;
+        ms_buf_init(&b, NULL);
+        ms_buf_printf(&b, "\"code\": \"%s\", \"message\": ", code);
+        ms_buf_json_string(&b, message);
+        if (!b.failed)
+            cli_event("warning", b.data);
+        ms_buf_free(&b);
+    } else if (!console.quiet) {
+        clear();
+        fprintf(stderr, "memsafe: %s\n", message);
+        redraw();
+    }
+}
+
+int cli_fail(const ms_error *err) {
+    const char *message = err->message[0] ? err->message : ms_status_text(err->code);
+    if (console.shape == SHAPE_JSON) {
+        error_event(err, message);
+        return ms_status_exit_code(err->code);
+    }
+    clear();
+    console.ended = true;
+    fprintf(stderr, "memsafe: %s", message);
+    if (err->stage[0] && err->frame >= 0)
+        fprintf(stderr, " (%s, frame %lld)", err->stage, (long long)err->frame);
+    else if (err->stage[0])
+        fprintf(stderr, " (%s)", err->stage);
+    fputc('\n', stderr);
+    return ms_status_exit_code(err->code);
+}
+
+/* ---- progress ---- */
+
+/* What the stage is called for people. */
+static const char *stage_text(const char *name) {
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
+        if (strcmp(name, ms_stage_name((ms_stage)i)) == 0)
+            return ms_stage_text((ms_stage)i);
+    return strcmp(name, "score") == 0 ? "judging" : name;
+}
+
+static void keep(const ms_run_progress *p) {
+    snprintf(console.stage, sizeof(console.stage), "%s", stage_text(p->stage));
+    bool steps = strcmp(p->stage, ms_stage_name(MS_STAGE_DENOISE)) == 0;
+    console.bar = (cli_bar){.fraction = p->fraction,
+                            .left_s = p->eta_s,
+                            .seconds = p->seconds,
+                            .stage = console.stage,
+                            .part = p->part,
+                            .parts = steps ? p->parts : 0,
+                            .part_of = "step",
+                            .frames_done = p->frames_done,
+                            .frames_total = p->frames_total};
+}
+
+static void plain_line(void) {
+    char text[CLI_BAR_BYTES];
+    cli_bar_text(&console.bar, 60, text);
+    fprintf(stderr, "%s\n", text);
+}
+
+void cli_show_progress(const ms_run_progress *p) {
+    static const double intervals[] = {
+        [SHAPE_BAR] = BAR_INTERVAL_S, [SHAPE_PLAIN] = PLAIN_INTERVAL_S, [SHAPE_JSON] = JSON_INTERVAL_S};
+    double now = ms_now_s();
+    bool nothing = p->fraction < 0 && p->frames_done == 0; /* not worth a line of its own */
+    if (console.shape == SHAPE_NONE || console.ended || (console.shape == SHAPE_PLAIN && nothing) ||
+        (console.shown_s >= 0 && now - console.shown_s < intervals[console.shape]))
+        return;
+    console.shown_s = now;
+    keep(p);
+    if (console.shape == SHAPE_JSON)
+        progress_event(p);
+    else if (console.shape == SHAPE_PLAIN)
+        plain_line();
+    else
+        redraw();
+}
+
+void cli_show_frames(const char *stage, int64_t frames_done, int64_t frames_total) {
+    ms_run_progress p = {.stage = stage,
+                         .frames_done = frames_done,
+                         .frames_total = frames_total >= frames_done ? frames_total : 0,
+                         .seconds = cli_console_seconds(),
+                         .fraction = -1,
+                         .eta_s = -1};
+    if (frames_total > 0)
+        p.fraction = fmin((double)frames_done / (double)frames_total, 1);
+    if (frames_done > 0 && frames_total >= frames_done)
+        p.eta_s = p.seconds / (double)frames_done * (double)(frames_total - frames_done);
+    cli_show_progress(&p);
+}

@@ -1,0 +1,74 @@
+/*
+ * What the command tells people and programs while it works. Everything goes through here, so that a message never lands in the
+ * progress line, and so that `--progress json` is JSON on stderr to its last line: docs/progress.md has its schema.
+ */
+#ifndef CLI_CONSOLE_H
+#define CLI_CONSOLE_H
+
+#include "base/json.h"
+#include "memsafe/run.h"
+#include "options.h"
+
+typedef enum cli_progress_mode {
+    CLI_PROGRESS_AUTO, /* a bar on a terminal (lines now and then on a dumb one), else nothing */
+    CLI_PROGRESS_BAR,
+    CLI_PROGRESS_JSON,
+    CLI_PROGRESS_NONE,
+} cli_progress_mode;
+
+/* What the options -q, -v and --progress ask for. */
+typedef struct cli_console_options {
+    int progress; /* cli_progress_mode */
+    bool quiet, verbose;
+} cli_console_options;
+
+#define CLI_CONSOLE_OPTIONS(state, field)                                                                    \
+    {"progress",                                                                                             \
+     0,                                                                                                      \
+     CLI_CHOICE,                                                                                             \
+     offsetof(state, field.progress),                                                                        \
+     "auto|bar|json|none",                                                                                   \
+     "auto: a bar on a terminal, else nothing; json: lines for programs on stderr (docs/progress.md)",       \
+     0,                                                                                                      \
+     0},                                                                                                     \
+        {"quiet", "q", CLI_FLAG, offsetof(state, field.quiet), NULL, "say nothing but errors", 0, 0}, {      \
+        "verbose", "v", CLI_FLAG, offsetof(state, field.verbose), NULL,                                      \
+            "say also how the memory is used: tier, rung, budget, caches", 0, 0                              \
+    }
+
+/* Before the options are read: with `--progress json` among them their errors are told as JSON too. */
+void cli_console_look(int argc, char **argv);
+void cli_console_begin(const cli_console_options *options);
+
+/* The command as it was given, fit for a shell; "memsafe ..." when it is too long to be repeated. */
+const char *cli_command_line(void);
+
+bool cli_console_is_json(void);
+bool cli_console_is_verbose(void);
+double cli_console_seconds(void); /* since cli_console_look() */
+
+/* Results for people, to stdout; nothing with -q or JSON. */
+void cli_say(const char *fmt, ...) MS_PRINTF(1, 2);
+
+/* "memsafe: ..." to stderr, a warning event in JSON, nothing with -q. code: stays the same for programs. */
+void cli_warn(const char *code, const char *fmt, ...) MS_PRINTF(2, 3);
+
+/* As cli_say() but to stderr and with -q too: what belongs to an error. Nothing in JSON. */
+void cli_tell(const char *fmt, ...) MS_PRINTF(1, 2);
+
+/* Progress, as often as one likes: shown five times a second at most. */
+void cli_show_progress(const ms_run_progress *progress);
+
+/* Of a command whose only stage goes by frames. */
+void cli_show_frames(const char *stage, int64_t frames_done, int64_t frames_total);
+
+/* A line of JSON: members without the braces and the event's name. Nothing in other modes. */
+void cli_event(const char *event, const char *members);
+
+/* More members of the last event, be it `done` or `error`. Copied. */
+void cli_last_members(const char *members);
+
+/* Once, last: the bar's line ends; JSON ends with its `done`, or with an `error` when nobody has told one. */
+void cli_console_end(int exit_code);
+
+#endif

@@ -1,0 +1,307 @@
+/* What the command tells while it works: JSON lines for programs (docs/progress.md), a line on a terminal, words for people. */
+#include "test.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <time.h>
+
+#include "base/json.h"
+#include "support/run_inputs.h"
+
+#define FRAMES 40
+
+static char inputs[2048];
+
+static int prepare(void **state) {
+    (void)state;
+    test_set_history("off");
+    test_make_run_inputs(FRAMES, "160x144");
+    snprintf(inputs, sizeof(inputs),
+             "-i %s --track %s -a %s --model %s --frames %d --steps 2 --resolution 64 --codec ffv1 "
+             "--audio-out none",
+             test_file("in.mkv"), test_file("in.jsonl"), test_file("in.wav"), test_file("model"), FRAMES);
+    return 0;
+}
+
+static int clean_up(void **state) {
+    (void)state;
+    test_dir_remove();
+    return 0;
+}
+
+/* ---- JSON ---- */
+
+typedef struct heard {
+    int start, plan, progress, warning, done, error;
+    char last[16];
+    double fraction; /* of the last that was known */
+    char message[512], name[32];
+    double code;
+} heard;
+
+static double number_of(const ms_json *line, const char *key, bool may_be_null) {
+    const ms_json *value = ms_json_get(line, key);
+    if (!value)
+        fail_msg("no \"%s\"", key);
+    if (value->type == MS_JSON_NULL && may_be_null)
+        return -1;
+    assert_int_equal(value->type, MS_JSON_NUMBER);
+    return value->number;
+}
+
+static void hear_progress(heard *h, const ms_json *line) {
+    double fraction = number_of(line, "fraction", true), parts = number_of(line, "parts", true);
+    assert_true(number_of(line, "frames_done", false) >= 0);
+    assert_true(number_of(line, "seconds", false) >= 0);
+    assert_true(number_of(line, "eta_s", true) >= 0 || fraction < 0);
+    assert_true(parts == -1 || (parts > 0 && number_of(line, "part", false) <= parts));
+    assert_true(fraction < 0 || (fraction >= h->fraction && fraction <= 1));
+    if (fraction >= 0)
+        h->fraction = fraction;
+    const char *stage = ms_json_get(line, "stage")->string;
+    bool known = false;
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
+        known |= strcmp(stage, ms_stage_name((ms_stage)i)) == 0;
+    assert_true(known);
+}
+
+/* Every line of test_output is an event; the last one, and no other, is done or error. */
+static heard hear(void) {
+    heard h = {.fraction = 0};
+    for (char *at = test_output, *end; *at; at = end + 1) {
+        ms_json_doc *doc = NULL;
+        ms_error err;
+        ms_error_clear(&err);
+        end = strchr(at, '\n');
+        assert_non_null(end);
+        if (ms_json_parse(NULL, at, (size_t)(end - at), &doc, &err) != MS_OK)
+            fail_msg("no JSON: %.*s", (int)(end - at), at);
+        const ms_json *line = ms_json_root(doc);
+        const char *event = ms_json_get(line, "event")->string;
+        int *const counts[] = {&h.start, &h.plan, &h.progress, &h.warning, &h.done, &h.error};
+        static const char *const names[] = {"start", "plan", "progress", "warning", "done", "error"};
+        bool known = false;
+        assert_int_equal(h.done + h.error, 0); /* nothing comes after the end */
+        for (int i = 0; i < 6; i++) {
+            if (strcmp(event, names[i]) == 0) {
+                ++*counts[i];
+                known = true;
+            }
+        }
+        assert_true(known);
+        if (strcmp(event, "progress") == 0)
+            hear_progress(&h, line);
+        if (strcmp(event, "error") == 0) {
+            h.code = number_of(line, "code", false);
+            snprintf(h.message, sizeof(h.message), "%s", ms_json_get(line, "message")->string);
+            snprintf(h.name, sizeof(h.name), "%s", ms_json_get(line, "name")->string);
+            assert_non_null(ms_json_get(line, "stage"));
+            assert_non_null(ms_json_get(line, "frame"));
+        }
+        ms_json_doc_destroy(&doc);
+    }
+    assert_int_equal(h.start, 1);
+    assert_int_equal(h.done + h.error, 1);
+    return h;
+}
+
+static void a_run_is_told_in_events(void **state) {
+    (void)state;
+    assert_run_works("run %s -o %s --progress json", inputs, test_file("json.mkv"));
+    heard h = hear();
+    assert_int_equal(h.done, 1);
+    assert_int_equal(h.plan, 1);
+    assert_true(h.progress >= 2);
+    assert_true(h.fraction > 0.3);
+    assert_run_works("detect -i %s -o %s --progress json", test_file("in.mkv"), test_file("found.jsonl"));
+    h = hear();
+    assert_int_equal(h.done, 1);
+}
+
+/* Errors before there is anything to show, too. */
+static void every_error_is_an_event(void **state) {
+    (void)state;
+    static const struct {
+        const char *line, *name, *message;
+        int code;
+    } cases[] = {
+        {"run --bogus --progress json", "INVALID_ARGUMENT", "--bogus", 2},
+        {"run --progress=json --steps many", "INVALID_ARGUMENT", "--steps", 2},
+        {"run -progress json", "INVALID_ARGUMENT", "video", 2},
+        {"nosuch --progress json", "INVALID_ARGUMENT", "nosuch", 2},
+        {"run -i nowhere.mp4 -a nowhere.wav -o nothing.mkv --progress json", "IO", "nowhere.mp4", 11},
+        {"detect -i nowhere.mp4 -o nothing.jsonl --progress json", "IO", "nowhere.mp4", 11},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_run_fails(cases[i].code, cases[i].message, "%s", cases[i].line);
+        heard h = hear();
+        assert_int_equal(h.error, 1);
+        assert_string_equal(h.name, cases[i].name);
+        assert_true(h.code == cases[i].code);
+        assert_non_null(strstr(h.message, cases[i].message));
+    }
+    assert_run_fails(3, "needs at least", "run %s -o %s --budget 10M --progress json", inputs,
+                     test_file("none.mkv"));
+    assert_string_equal(hear().name, "BUDGET");
+}
+
+/* ---- for people ---- */
+
+static void words_are_everyday_ones(void **state) {
+    (void)state;
+    static const char *const inside[] = {"rung", "tier", "budget", " MB", "latent"};
+    assert_run_works("run %s -o %s", inputs, test_file("words.mkv"));
+    assert_non_null(strstr(test_output, "40 frames of 160x144, 25 a second (1.6 s)"));
+    assert_non_null(strstr(test_output, "this will take about "));
+    assert_non_null(strstr(test_output, "MiB of memory"));
+    assert_non_null(strstr(test_output, ", made in "));
+    for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++)
+        if (strstr(test_output, inside[i]))
+            fail_msg("\"%s\" in: %s", inside[i], test_output);
+    assert_run_works("run %s -o %s -y -v", inputs, test_file("words.mkv"));
+    for (size_t i = 0; i < 3; i++)
+        assert_non_null(strstr(test_output, inside[i]));
+    assert_run_works("run %s -o %s -y -q", inputs, test_file("words.mkv"));
+    assert_string_equal(test_output, "");
+    assert_run_fails(11, "nowhere", "run -i nowhere.mp4 -a nowhere.wav -o %s -q", test_file("none.mkv"));
+}
+
+static void the_report_says_what_it_was_made_with(void **state) {
+    (void)state;
+    static char text[32768];
+    ms_json_doc *doc = NULL;
+    ms_error err;
+    assert_run_works("run %s -o %s --report %s", inputs, test_file("report.mkv"), test_file("report.json"));
+    FILE *f = fopen(test_file("report.json"), "r");
+    assert_non_null(f);
+    size_t n = fread(text, 1, sizeof(text), f);
+    fclose(f);
+    assert_ms_ok(ms_json_parse(NULL, text, n, &doc, &err), &err);
+    const ms_json *root = ms_json_root(doc), *model = ms_json_get(root, "model"),
+                  *files = ms_json_get(model, "files"), *options = ms_json_get(root, "options");
+    assert_non_null(ms_json_get(root, "memsafe")->string);
+    assert_string_equal(ms_json_get(model, "dir")->string, test_file("model"));
+    assert_string_equal(ms_json_get(ms_json_at(files, 0), "part")->string, "UNet");
+    assert_non_null(strstr(ms_json_get(ms_json_at(files, 0), "identity")->string, " bytes"));
+    assert_true(ms_json_get(options, "steps")->number == 2);
+    assert_string_equal(ms_json_get(options, "loop")->string, "pingpong");
+    assert_string_equal(ms_json_get(ms_json_get(root, "codecs"), "video")->string, "ffv1");
+    ms_json_doc_destroy(&doc);
+}
+
+/* ---- Ctrl-C ---- */
+
+static void ctrl_c_tells_what_is_kept(void **state) {
+    (void)state;
+    char line[4096], log[512], output[512], third[600];
+    snprintf(log, sizeof(log), "%s", test_file("interrupted.log"));
+    snprintf(output, sizeof(output), "%s", test_file("it is here.mkv"));
+    snprintf(third, sizeof(third), "%s.memsafe/segment-000002", output);
+    snprintf(line, sizeof(line), "exec %s run %s --segment 8 --steps 60 -o '%s' >%s 2>&1", MS_CLI_PATH,
+             inputs, output, log);
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl("/bin/sh", "sh", "-c", line, (char *)NULL);
+        _exit(127);
+    }
+    int status = 0;
+    while (!test_exists(third)) {
+        if (waitpid(pid, &status, WNOHANG) == pid)
+            fail_msg("it ended before it was interrupted: %d", status);
+        nanosleep(&(struct timespec){0, 2000000}, NULL);
+    }
+    kill(pid, SIGINT);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(WEXITSTATUS(status), 10);
+    static char text[16384];
+    FILE *f = fopen(log, "r");
+    assert_non_null(f);
+    text[fread(text, 1, sizeof(text) - 1, f)] = 0;
+    fclose(f);
+    snprintf(line, sizeof(line), " s) in %s.memsafe\n", output);
+    if (!strstr(text, "\n  kept: the first ") || !strstr(text, line) || !strstr(text, "\n  not kept: "))
+        fail_msg("%s", text);
+    /* The command that it names goes on. */
+    char *go_on = strstr(text, "\n  to go on: ");
+    assert_non_null(go_on);
+    go_on += strlen("\n  to go on: ");
+    *strchr(go_on, '\n') = 0;
+    assert_int_equal(system(go_on), 0);
+    assert_true(test_exists(output));
+}
+
+/* ---- a terminal ---- */
+
+/* Runs the command with its error output on a terminal of so many columns. ret: what came there. */
+static void on_terminal(int columns, const char *term, const char *line, char *ret, size_t bytes) {
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    char name[128];
+    snprintf(name, sizeof(name), "%s", ptsname(master));
+    int slave = open(name, O_RDWR | O_NOCTTY);
+    assert_true(slave >= 0);
+    struct winsize size = {.ws_col = (unsigned short)columns, .ws_row = 24};
+    assert_int_equal(ioctl(slave, TIOCSWINSZ, &size), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        setenv("TERM", term, 1);
+        dup2(slave, STDERR_FILENO);
+        dup2(slave, STDOUT_FILENO);
+        close(master);
+        execl("/bin/sh", "sh", "-c", line, (char *)NULL);
+        _exit(127);
+    }
+    close(slave);
+    size_t got = 0;
+    for (ssize_t n; got < bytes - 1 && (n = read(master, ret + got, bytes - 1 - got)) > 0;)
+        got += (size_t)n;
+    ret[got] = 0;
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(WEXITSTATUS(status), 0);
+    close(master);
+}
+
+static void the_line_fits_a_terminal(void **state) {
+    (void)state;
+    static char text[1 << 18];
+    static const int widths[] = {20, 40, 80, 200};
+    char line[4096];
+    for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
+        snprintf(line, sizeof(line), "exec %s run %s --steps 6 -o %s -y", MS_CLI_PATH, inputs,
+                 test_file("bar.mkv"));
+        on_terminal(widths[i], "xterm", line, text, sizeof(text));
+        int lines = 0;
+        assert_null(strchr(text, '\033'));
+        for (char *at = text; (at = strchr(at, '\r')); at++) {
+            size_t n = strcspn(at + 1, "\r\n");
+            if (strncmp(at + 1, "  this", 6) == 0 || strstr(at, "bar.mkv") == at + 1)
+                continue;
+            if (memchr(at + 1, '%', n) && (int)n > widths[i] - 1)
+                fail_msg("%d columns: %.*s", widths[i], (int)n, at + 1);
+            lines += memchr(at + 1, '%', n) != NULL;
+        }
+        assert_true(lines > 1);
+        assert_null(strstr(text, "/0"));
+        /* Messages have their lines to themselves. */
+        char *made = strstr(text, ", made in ");
+        assert_non_null(made);
+        while (made > text && made[-1] != '\n' && made[-1] != '\r')
+            made--;
+        assert_true(strncmp(made, test_file("bar.mkv"), strlen(test_file("bar.mkv"))) == 0);
+    }
+    on_terminal(80, "dumb", line, text, sizeof(text));
+    for (char *at = text; (at = strchr(at, '\r')); at++)
+        assert_true(at[1] == '\n'); /* the terminal's own */
+    assert_non_null(strchr(text, '%'));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_run_is_told_in_events),   cmocka_unit_test(every_error_is_an_event),
+        cmocka_unit_test(words_are_everyday_ones),   cmocka_unit_test(the_report_says_what_it_was_made_with),
+        cmocka_unit_test(ctrl_c_tells_what_is_kept), cmocka_unit_test(the_line_fits_a_terminal),
+    };
+    return cmocka_run_group_tests(tests, prepare, clean_up);
+}

@@ -1,0 +1,125 @@
+/* The progress line at every width. */
+#include "test.h"
+
+#include "bar.h"
+
+static const cli_bar bars[] = {
+    {.fraction = 0.43,
+     .left_s = 125,
+     .seconds = 90,
+     .stage = "denoising",
+     .part = 7,
+     .parts = 20,
+     .part_of = "step",
+     .frames_done = 23,
+     .frames_total = 102},
+    {.fraction = 0.999,
+     .left_s = 0.3,
+     .seconds = 12345,
+     .stage = "writing",
+     .frames_done = 29990,
+     .frames_total = 30000},
+    {.fraction = 0,
+     .left_s = 12060,
+     .seconds = 0,
+     .stage = "reading model",
+     .part = 0,
+     .parts = 0,
+     .part_of = "step",
+     .frames_done = 0,
+     .frames_total = 1000000000},
+    {.fraction = 0.5,
+     .left_s = -1,
+     .seconds = 3,
+     .stage = "finding faces",
+     .frames_done = 7,
+     .frames_total = 0},
+    {.fraction = -1,
+     .left_s = -1,
+     .seconds = 4000,
+     .stage = "denoising",
+     .part = 1,
+     .parts = 999,
+     .part_of = "step",
+     .frames_done = 9999999},
+    {.fraction = 1,
+     .left_s = 0,
+     .seconds = 1e6,
+     .stage = "a stage with a name that is longer than any",
+     .frames_done = INT64_MAX,
+     .frames_total = INT64_MAX},
+    {.fraction = 2,
+     .left_s = 1e15,
+     .seconds = -1,
+     .stage = "",
+     .part = INT64_MAX,
+     .parts = INT64_MAX,
+     .part_of = "step"},
+};
+
+static void it_fits_every_width(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof(bars) / sizeof(bars[0]); i++) {
+        int before = 0;
+        for (int columns = 1; columns <= 300; columns++) {
+            char text[CLI_BAR_BYTES];
+            int n = cli_bar_text(&bars[i], columns, text);
+            assert_int_equal(n, strlen(text));
+            int width = columns < 20 ? 20 : columns > 200 ? 200 : columns;
+            if (n > width - 1 || n == 0)
+                fail_msg("%d columns: %d: %s", columns, n, text);
+            assert_null(strpbrk(text, "\r\n\033"));
+            assert_null(strstr(text, "/0"));
+            assert_null(strstr(text, " of 0"));
+            if (bars[i].fraction >= 0 && bars[i].fraction < 1)
+                assert_non_null(strchr(text, '%'));
+            before = n;
+        }
+        assert_true(before > 0);
+    }
+}
+
+static void it_says_what_there_is_room_for(void **state) {
+    (void)state;
+    static const struct {
+        int columns;
+        const char *text;
+    } lines[] = {{20, " 43 %  2 min 5 s"},
+                 {22, " 43 %  2 min 5 s left"},
+                 {33, " 43 %  2 min 5 s left  denoising"},
+                 {40, " 43 %  2 min 5 s left  denoising"},
+                 {60, "[###......]   43 %  2 min 5 s left  denoising, step 7 of 20"},
+                 {80, "[####.......]   43 %  2 min 5 s left  denoising, step 7 of 20  23 of 102 frames"}};
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        char text[CLI_BAR_BYTES];
+        cli_bar_text(&bars[0], lines[i].columns, text);
+        assert_string_equal(text, lines[i].text);
+    }
+}
+
+/* It goes forward and never over its end. */
+static void the_bar_grows(void **state) {
+    (void)state;
+    cli_bar b = bars[0];
+    int before = 0;
+    for (int i = 0; i <= 120; i++) {
+        char text[CLI_BAR_BYTES];
+        b.fraction = i / 100.0;
+        cli_bar_text(&b, 100, text);
+        int filled = 0;
+        for (const char *at = text; *at; at++)
+            filled += *at == '#';
+        assert_true(filled >= before);
+        before = filled;
+    }
+    assert_int_equal(before, 31);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_fits_every_width),
+        cmocka_unit_test(it_says_what_there_is_room_for),
+        cmocka_unit_test(the_bar_grows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
