@@ -1,4 +1,5 @@
 #include "media/av.h"
+#include "media/source_name.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -83,6 +84,7 @@ static int refuse_open(AVFormatContext *s, AVIOContext **pb, const char *url, in
 }
 
 static ms_status open_file(ms_av_input *in, const char *path, ms_error *err) {
+    MS_TRY(ms_source_name_check(path, err));
     in->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (in->fd < 0)
         return ms_fail(err, MS_IO, "cannot open %s: %s", path, strerror(errno));
@@ -92,8 +94,7 @@ static ms_status open_file(ms_av_input *in, const char *path, ms_error *err) {
     if (S_ISDIR(st.st_mode))
         return ms_fail(err, MS_IO, "cannot read %s: it is a folder", path);
     if (!S_ISREG(st.st_mode))
-        return ms_fail(err, MS_IO, "cannot read %s: it is a pipe or device; media is read more than once",
-                       path);
+        return ms_source_fail_pipe(path, err);
     if (st.st_size == 0)
         return ms_fail(err, MS_BAD_MEDIA, "%s is empty", path);
     in->bytes = st.st_size;

@@ -55,8 +55,9 @@ ms_status ms_container_for(const char *path, enum AVCodecID codec_id, ms_contain
         return ms_fail(err, MS_INVALID_ARGUMENT,
                        "%s: the name needs an extension to say the container; %s goes into %s", path, codec,
                        good);
-    return ms_fail(err, MS_INVALID_ARGUMENT, "%s: a .%s file cannot hold %s video; use %s", path, extension,
-                   codec, good);
+    return ms_fail(err, MS_INVALID_ARGUMENT,
+                   "%s: memsafe does not write %s video into .%s files; it goes into %s", path, codec,
+                   extension, good);
 }
 
 static const char *shown(const ms_mux *m) {

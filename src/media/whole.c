@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "media/source_name.h"
 
 #define MAX_BOXES 1000000 /* of mp4: two for each fragment; or chunks of WAV */
 #define RIFF_SLACK 4096   /* some writers count the headers in, too */
@@ -147,6 +148,7 @@ static int64_t announced_end(file *f) {
 
 ms_status ms_check_whole_file(const char *path, ms_error *err) {
     struct stat st;
+    MS_TRY(ms_source_name_check(path, err));
     file f = {.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     if (f.fd < 0 || fstat(f.fd, &st) < 0) {
         ms_fail(err, MS_IO, "cannot read %s: %s", path, strerror(errno));

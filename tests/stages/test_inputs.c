@@ -218,6 +218,9 @@ static void wrong_files_are_named(void **state) {
     assert_run_fails(7, "text.mp4", RUN(clip, speech, text, out, "")); /* a track that is none */
     assert_run_fails(8, "no usable face",
                      RUN(clip, speech, test_write_track("faceless.jsonl", 0, 0, 0, 0, 0, 0), out, ""));
+    assert_run_fails(12, "download it first", RUN("https://example.org/a.mp4", speech, track, out, ""));
+    assert_run_fails(12, "standard input is not read", RUN(clip, "-", track, out, ""));
+    assert_run_fails(2, "does not write h264 video into .ts files", RUN(clip, speech, track, "out.ts", ""));
     assert_run_fails(11, "no-such-folder", RUN(clip, speech, track, "no-such-folder/out.mp4", ""));
     assert_run_fails(2, "out.xyz", RUN(clip, speech, track, "out.xyz", ""));
     assert_run_fails(2, "no option", RUN(clip, speech, track, out, "--no-such-option"));

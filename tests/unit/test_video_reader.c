@@ -787,6 +787,35 @@ static void what_is_no_video_is_refused(void **state) {
     assert_refused(clip_path("none.mkv"), MS_BAD_MEDIA, "");
 }
 
+/* What the ffmpeg command would take besides files is refused with what to do; a file may have any name. */
+static void what_is_no_file_is_refused_by_its_name(void **state) {
+    (void)state;
+    assert_refused("https://example.org/a.mp4", MS_UNSUPPORTED, "download it first");
+    assert_refused("rtmp://example.org/live", MS_UNSUPPORTED, "is an address");
+    assert_refused("-", MS_UNSUPPORTED, "standard input is not read");
+    assert_refused("pipe:0", MS_UNSUPPORTED, "save it to a file first");
+    assert_refused(clip_path("frame_%04d.png"), MS_UNSUPPORTED, "make a lossless video of them first");
+    assert_refused(clip_path("100%.mp4"), MS_IO, "No such file");
+    assert_int_equal(mkfifo(clip_path("fifo.mkv"), 0600), 0);
+    assert_refused(clip_path("fifo.mkv"), MS_IO, "save it to a file first");
+    unlink(clip_path("fifo.mkv"));
+    clip_raw raw = {.encoder = "ffv1",
+                    .pixel_format = "bgr0",
+                    .width = 32,
+                    .height = 24,
+                    .fps_num = 25,
+                    .fps_den = 1,
+                    .frames = 2};
+    clip_write_raw(clip_path("odd_%d.mkv"), &raw);
+    ms_error err;
+    ms_video_reader *r = NULL;
+    assert_ms_ok(ms_video_reader_open(NULL, clip_path("odd_%d.mkv"), NULL, &r, &err), &err);
+    ms_video_reader_close(&r);
+    char name[600];
+    snprintf(name, sizeof(name), "file:%s", clip_path("odd_%d.mkv"));
+    assert_refused(name, MS_UNSUPPORTED, "the file's name alone");
+}
+
 /* A playlist must not make the reader open what it names. */
 static void other_files_are_not_opened(void **state) {
     (void)state;
@@ -1086,6 +1115,7 @@ int main(void) {
         cmocka_unit_test(colours_survive),
         cmocka_unit_test(chroma_lies_on_the_left),
         cmocka_unit_test(what_is_no_video_is_refused),
+        cmocka_unit_test(what_is_no_file_is_refused_by_its_name),
         cmocka_unit_test(other_files_are_not_opened),
         cmocka_unit_test(parameters_are_checked),
         cmocka_unit_test(truncated_files_give_what_is_there),

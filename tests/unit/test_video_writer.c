@@ -513,9 +513,13 @@ static void what_cannot_be_written_is_refused(void **state) {
     (void)state;
     ms_error err;
     ms_video_writer_params h264 = params_of(MS_VIDEO_H264, 64, 64), ffv1 = params_of(MS_VIDEO_FFV1, 64, 64);
-    refuse("a.webm", &h264, MS_INVALID_ARGUMENT, "a .webm file cannot hold h264 video; use .mp4");
-    refuse("a.mp4", &ffv1, MS_INVALID_ARGUMENT, "a .mp4 file cannot hold ffv1 video; use .mov, .mkv, .avi");
-    refuse("a.avi", &h264, MS_INVALID_ARGUMENT, "cannot hold h264");
+    refuse("a.webm", &h264, MS_INVALID_ARGUMENT,
+           "memsafe does not write h264 video into .webm files; it goes into .mp4");
+    refuse("a.mp4", &ffv1, MS_INVALID_ARGUMENT,
+           "does not write ffv1 video into .mp4 files; it goes into .mov, .mkv, .avi");
+    refuse("a.avi", &h264, MS_INVALID_ARGUMENT, "does not write h264 video into .avi");
+    refuse("a.ts", &h264, MS_INVALID_ARGUMENT,
+           "memsafe does not write h264 video into .ts files; it goes into .mp4, .m4v, .mov, .mkv");
     refuse("a", &h264, MS_INVALID_ARGUMENT, "needs an extension");
     refuse("no-such-folder/a.mp4", &h264, MS_IO, "no-such-folder");
     assert_int_equal(mkdir(clip_path("folder.mp4"), 0700), 0);
