@@ -28,6 +28,7 @@ static int prepare(void **state) {
     params.steps = 1;
     params.guidance = 1;
     params.resolution = 64;
+    params.paste = MS_PASTE_MOUTH; /* has allocations of its own */
     params.segment_frames = 8;
     if (every_allocation())
         params.threads = 1; /* no time is lost with threads that wait for each other */

@@ -1,8 +1,8 @@
 """Measures a model folder with memsafe itself, on people and voices that were not trained on (seeds from 1000000).
 
 For each: a clip, new speech for the same movements, `memsafe run`, and then, in the aligned faces, opening of the mouth
-(read by reader.py) against the truth of the new and of the old speech, SSIM in the mouth, and how much changes from
-frame to frame at borders of windows and elsewhere.
+(read by reader.py) against the truth of the new and of the old speech, SSIM in the mouth, how well teeth can be told
+(teeth.py), and how much changes from frame to frame at borders of windows and elsewhere.
 """
 
 import json
@@ -16,6 +16,7 @@ from check_networks import read_safetensors
 from common import *
 from export import write_safetensors
 from reader import load
+from teeth import OPEN_PX, agreement, lips_of, luma_in_mouth, within
 
 
 def frames_of(path, size):
@@ -28,7 +29,7 @@ def aligned(memsafe, frames, landmarks, folder):
     write_safetensors(folder + "/case", {"in.frames": frames, "in.landmarks": landmarks})
     subprocess.run([memsafe, "stage", "align", "--resolution", str(SIDE), "--in", folder + "/case", "--out",
                     folder + "/aligned"], check=True)
-    return read_safetensors(folder + "/aligned")["out.faces"]
+    return read_safetensors(folder + "/aligned")
 
 
 def one(args, seed, reader, folder, size=384):
@@ -46,15 +47,18 @@ def one(args, seed, reader, folder, size=384):
         report = json.load(f)
     tracks = {k: [json.loads(line) for line in open(name(k + ".jsonl"))] for k in ("in", "truth")}
     landmarks = np.array([r["landmarks106"] for r in tracks["in"]], np.float32)
-    faces = {k: aligned(memsafe, frames_of(name(f), size), landmarks, folder)
+    found = {k: aligned(memsafe, frames_of(name(f), size), landmarks, folder)
              for k, f in (("in", "in.mp4"), ("truth", "truth.avi"), ("out", "out.mkv"))}
-    faces = {k: v.permute(0, 3, 1, 2) if v.shape[-1] == 3 else v for k, v in faces.items()}
+    faces = {k: v["out.faces"].permute(0, 3, 1, 2) for k, v in found.items()}
+    said = np.array([r["landmarks106"] for r in tracks["truth"]], np.float32)
+    inside = within(lips_of(said, found["truth"]["out.affine"].numpy(), *found["truth"]["out.crops"].shape[1:3]))
     x = {k: v.float() / 127.5 - 1 for k, v in faces.items()}
     with torch.no_grad():
         opening = {k: reader(v)[:, 0].numpy() for k, v in x.items()}
     drawn = {k: np.array([r["mouth_opening"] for r in v]) for k, v in tracks.items()}
     box = (..., MOUTH[0], MOUTH[1])
-    luma = {k: v[box].mean(1, keepdim=True) for k, v in x.items()}
+    luma = {k: luma_in_mouth(v) for k, v in x.items()}
+    teeth = agreement(luma["out"], luma["truth"], inside * (inside.sum((1, 2, 3), keepdim=True) > OPEN_PX * 16))
     moved = (x["out"][box] - x["truth"][box]).diff(dim=0).abs().mean((1, 2, 3)).numpy()
     drawn_moved = x["truth"][box].diff(dim=0).abs().mean((1, 2, 3)).numpy()
     border = np.arange(1, len(moved) + 1) % 16 == 0
@@ -66,6 +70,8 @@ def one(args, seed, reader, folder, size=384):
         "reader on truth": correlation(opening["truth"], drawn["truth"]),
         "SSIM mouth": float(ssim_map(luma["out"], luma["truth"]).mean()),
         "SSIM unchanged": float(ssim_map(luma["in"], luma["truth"]).mean()),
+        "teeth, correlation": teeth[0],
+        "teeth, strength": teeth[1],
         "PSNR mouth": 10 * math.log10(4 / float((x["out"][box] - x["truth"][box]).pow(2).mean())),
         "seconds of denoising": report["seconds"]["denoise"],
         "flicker at borders / elsewhere": flicker(border) / flicker(~border),

@@ -64,20 +64,23 @@ def main():
     p.add_argument("--out", default=os.path.join(ROOT, "models", "demo"))
     p.add_argument("--unet", default="unet_windows.pt")
     p.add_argument("--vae", default="vae.pt")
+    p.add_argument("--vae-only", action="store_true", help="leave the other networks' files as they are")
     args = p.parse_args()
     load = lambda name: torch.load(os.path.join(args.work, name), "cpu")
     for folder in ("vae", "whisper"):
         os.makedirs(os.path.join(args.out, folder), exist_ok=True)
+    write_safetensors(os.path.join(args.out, "vae", "diffusion_pytorch_model.safetensors"), half(load(args.vae)["model"]))
+    with open(os.path.join(args.out, "vae", "config.json"), "w") as f:
+        json.dump(VAE, f, indent=2)
+        f.write("\n")
+    if args.vae_only:
+        return
     unet = load(args.unet)
     torch.save({"global_step": unet["step"], "state_dict": half(unet["ema"])},
                os.path.join(args.out, "latentsync_unet.pt"))
     run = {"guidance_scale": 1.5, "inference_steps": 20, "seed": 1247}
     with open(os.path.join(args.out, "unet.yaml"), "w") as f:
         f.write("\n".join(yaml_lines({"data": UNET_DATA, "run": run, "model": UNET})) + "\n")
-    write_safetensors(os.path.join(args.out, "vae", "diffusion_pytorch_model.safetensors"), half(load(args.vae)["model"]))
-    with open(os.path.join(args.out, "vae", "config.json"), "w") as f:
-        json.dump(VAE, f, indent=2)
-        f.write("\n")
     state = load("audio.pt")["model"]
     encoder = {k[len("encoder."):]: v for k, v in state.items() if k.startswith("encoder.")}
     torch.save({"dims": AUDIO, "model_state_dict": half(whisper_state(encoder))},

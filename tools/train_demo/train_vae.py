@@ -2,9 +2,12 @@
 
 Stage `both`: encoder and decoder on crops of faces, in the end on whole faces. Then `freeze` fixes the encoder and scales the
 latents; latents.py can run. Stage `decoder`: the decoder goes on alone, on pieces of the latents of whole faces, in the end on
-all of them. --whole says when the end begins.
+all of them. --whole says when the end begins. Stage `edges` goes on from there for the sake of the teeth: the part of the decoder
+that draws what is small, on whole faces with mostly open mouths, from their own latents and from the denoiser's; the latents stay
+what they are, so the denoiser stays valid.
 """
 
+import argparse
 import os
 
 import numpy as np
@@ -12,6 +15,7 @@ import torch
 
 from common import *
 from networks import SCALING, AutoencoderKL
+from teeth import OPEN_PX, agreement, luma_in_mouth, upright_lines
 
 
 def crops(args, data, count, side=64):
@@ -54,17 +58,30 @@ def loss_of_both(vae, x, weight=None):
 class Pairs:
     """Latents of whole faces, or pieces of 8 x 8 cells of them, as wrong as a denoiser's may be, and the pixels there."""
 
-    def __init__(self, args):
-        self.args, self.data = args, Faces(args, ending=".latents.pt")
-        self.full = [torch.load(p + ".latents.pt", args.device)["full"] for p in self.data.known]
+    def __init__(self, args, kind="t", denoised=False):
+        """denoised: every other picture is drawn from what the denoiser made of its speech (denoised.py)."""
+        self.args, self.data = args, Faces(args, kind, ".denoised.pt" if denoised else ".latents.pt")
+        load = lambda end, of: [torch.load(p + end, args.device)[of] for p in self.data.known]
+        self.full, self.made = load(".latents.pt", "full"), None
+        if denoised:
+            self.made = list(zip(load(".denoised.pt", "denoised"), load(".denoised.pt", "mirrored")))
         if len(self.data.faces) == 1:
             self.full = [torch.cat(self.full, 1)]
+            self.made = [tuple(torch.cat(v) for v in zip(*self.made))] if denoised else None
 
-    def batch(self, count, whole):
+    def batch(self, count, whole, open=1):
+        """open: how many times as often a frame is taken whose mouth is open."""
         args = self.args
-        faces, _, part = self.data.pick()
+        faces, truth, part = self.data.pick()
         full = self.full[part]  # [mirrored, clips, 2, frames, mean and spread, 4, 16, 16]
-        mirrored, clip, said, frame = any_of(args, full.shape[:4], count)
+        often = 1 + (open - 1) * (truth[..., 6] > OPEN_PX).float()
+        taken = torch.multinomial(often.flatten(), count, replacement=True, generator=args.random)
+        clip, said, frame = torch.unravel_index(taken, truth.shape[:3])
+        mirrored = integers(args, 0, 2, (count,))
+        if self.made:
+            made, sides = self.made[part]
+            turn = torch.arange(count, device=args.device) % 2 == 1
+            mirrored = torch.where(turn, sides[clip], mirrored)
         zero = torch.zeros(count, dtype=torch.int64, device=args.device)
         y, x = (zero, zero) if whole else (integers(args, 5, 9, (count,)), integers(args, 2, 7, (count,)))
         n = torch.arange(16 if whole else 8, device=args.device)
@@ -73,9 +90,24 @@ class Pairs:
         m = m.permute(0, 3, 4, 1, 2)[torch.arange(count, device=args.device)[:, None, None], rows, columns].permute(0, 3, 4, 1, 2)
         wrong = (m[:, 1] ** 2 + 0.0625 * torch.rand((count, 1, 1, 1), generator=args.random, device=args.device) ** 2).sqrt()
         z = (m[:, 0] + wrong * torch.randn_like(m[:, 0])) / SCALING
+        if self.made:
+            z = torch.where(turn[:, None, None, None], made[clip, said, frame].float() / SCALING, z)
         # The pixels of a mirrored face's cells are on the other side of the drawn one, and mirrored.
         left = torch.where(mirrored == 1, SIDE - 8 * (x + len(n)), 8 * x)
         return z, pixels(pieces_of(faces, clip, said, frame, 8 * y, left, 8 * len(n), mirrored == 1))
+
+
+def loss_of_edges(vae, z, x, weight):
+    """Teeth are few pixels: so pixels count by how much the truth changes there, and changes count beside values."""
+    y = vae.decode(z).float()
+    detail = (x - F.avg_pool2d(x, 3, 1, 1)).abs().mean(1, keepdim=True)
+    inside = torch.zeros_like(weight)
+    inside[..., MOUTH[0], MOUTH[1]] = 1
+    weight = weight * (1 + 6 * inside * (F.max_pool2d(detail, 3, 1, 1) / 0.15).clamp(max=1))
+    l1, unlike = distance(y, x, weight)
+    edges = sum((((y - x).diff(dim=d)).abs() * weight.narrow(d, 0, SIDE - 1)).mean() for d in (-1, -2))
+    lines = (upright_lines(luma_in_mouth(y)) - upright_lines(luma_in_mouth(x))).abs().mean()
+    return l1 + 0.35 * unlike + edges + 12 * lines, {"l1": l1, "unlike": unlike, "edges": edges, "lines": lines}
 
 
 def loss_of_decoder(vae, z, x, weight):
@@ -118,9 +150,24 @@ def validate(vae, data):
     return s, 10 * np.log10(4 / e)
 
 
+@torch.no_grad()
+def validate_teeth(args, vae, data, count=96):
+    """Of people that are not trained on, mouths open: from their own latents, which is the best that this decoder can do, and
+    from the denoiser's."""
+    data.args = argparse.Namespace(**{**vars(args), "random": torch.Generator(args.device).manual_seed(5)})
+    z, x = data.batch(2 * count, True, open=1e6)
+    y = torch.cat([vae.decode(part).float().clamp(-1, 1) for part in z.split(16)])
+    for name, a, b in (("their own", y[::2], x[::2]), ("the denoiser's", y[1::2], x[1::2])):
+        p, q = luma_in_mouth(a), luma_in_mouth(b)
+        psnr = 10 * math.log10(4 / (a - b)[..., MOUTH[0], MOUTH[1]].pow(2).mean())
+        print("held out, from %s latents: SSIM %.4f PSNR %.2f, upright lines: correlation %.4f, strength %.3f" % (
+            name, ssim_map(p, q).mean(), psnr, *agreement(p, q)), flush=True)
+
+
 def options():
     p = arguments(__doc__, 2000)
-    p.add_argument("--stage", choices=["both", "freeze", "decoder"], default="both")
+    p.add_argument("--stage", choices=["both", "freeze", "decoder", "edges"], default="both")
+    p.add_argument("--start", default="vae.pt", help="checkpoint that the stages after `freeze` begin with")
     p.add_argument("--batch", type=int, default=10)
     p.add_argument("--rate", type=float, default=2e-3)
     p.add_argument("--whole", type=float, default=0.25, help="the last part of the steps sees whole faces, a quarter as many")
@@ -132,13 +179,22 @@ def main(args):
         return freeze(args)
     vae = AutoencoderKL(VAE).to(args.device)
     learning = list(vae.parameters())
-    if args.stage == "decoder":
-        vae.load_state_dict(weights(args, "vae.pt"))
+    if args.stage != "both":
+        vae.load_state_dict(weights(args, args.start))
         learning = list(vae.decoder.parameters()) + list(vae.post_quant_conv.parameters())
-    data = Pairs(args) if args.stage == "decoder" else Faces(args)
+    if args.stage == "edges":  # from 32 x 32 pixels on: what lies below has nothing as small as a tooth
+        vae.requires_grad_(False)
+        top = vae.decoder
+        learning = [q for m in (*top.up_blocks[1:], top.conv_norm_out, top.conv_out) for q in m.requires_grad_(True).parameters()]
+    if args.stage == "edges":
+        data, watched = Pairs(args, denoised=True), Pairs(args, "val", denoised=True)
+    else:
+        data = (Faces if args.stage == "both" else Pairs)(args)
     held_out, weight = Faces(args, "val"), face_weights().to(args.device)
 
     def loss_of(done):
+        if args.stage == "edges":
+            return loss_of_edges(vae, *data.batch(args.batch, True, open=4), weight)
         whole = done >= 1 - args.whole
         count = max(1, args.batch // 4) if whole else args.batch
         if args.stage == "both":
@@ -146,8 +202,12 @@ def main(args):
         return loss_of_decoder(vae, *data.batch(count, whole), weight if whole else None)
 
     def show():
+        if args.stage == "edges":
+            return validate_teeth(args, vae, watched)
         print("held out, mouth: SSIM %.4f PSNR %.2f" % validate(vae, held_out), flush=True)
 
+    if args.stage == "edges" and not args.worker:
+        show()  # what it begins with
     fit(args, "vae_" + args.stage, vae, learning, loss_of, show)
 
 
