@@ -292,6 +292,8 @@ static void null_run(void) {
     ms_run_params p = run_params();
     GIVES(strcmp(ms_stage_name((ms_stage)-1), "?") == 0);
     GIVES(strcmp(ms_stage_name(MS_STAGE_COUNT), "?") == 0);
+    GIVES(strcmp(ms_stage_text((ms_stage)-1), "?") == 0);
+    GIVES(strcmp(ms_stage_text(MS_STAGE_COUNT), "?") == 0);
     GIVES(strcmp(ms_rung_name(MS_RUNG_COUNT), "?") == 0);
     GIVES(strcmp(ms_paste_name(MS_PASTE_COUNT), "?") == 0);
     GIVES(strcmp(ms_rung_text((ms_rung)-1), "?") == 0);
