@@ -46,6 +46,7 @@ static int detect_run(const void *state, char **arguments, int n_arguments) {
     s.p.cancelled = cli_interrupted;
     cli_catch_signals();
     ms_status status = ms_detect(&s.p, &report, &err);
+    cli_progress_over();
     if (status != MS_OK)
         return cli_fail(&err);
     cli_say("%s: a face in %" PRId64 " of %" PRId64 " frames, %" PRId64 " of them bridged, in %s\n",

@@ -73,6 +73,7 @@ int cli_run(const void *state, char **arguments, int n_arguments) {
     s.p.cancelled = cli_interrupted;
     cli_catch_signals();
     ms_status status = ms_run(&s.p, &report, &err);
+    cli_progress_over();
     if (status == MS_OK && s.report && !report.already_finished)
         status = cli_run_report_write(&s, &report, &err);
     if (status != MS_OK)

@@ -163,6 +163,7 @@ static int score_run(const void *state, char **arguments, int n_arguments) {
     s.p.cancelled = cli_interrupted;
     cli_catch_signals();
     ms_status status = ms_score(&s.p, &report, &err);
+    cli_progress_over();
     if (status != MS_OK)
         return cli_fail(&err);
     if (s.json)

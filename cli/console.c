@@ -29,6 +29,7 @@ static struct {
     cli_bar bar;
     char stage[32];
     int drawn; /* characters of the bar that stand in the line now */
+    bool over; /* there is no progress any more */
     bool started, ended;
     char last_members[4096];
     char command[4096];
@@ -64,7 +65,7 @@ static void clear(void) {
 
 static void redraw(void) {
     char text[CLI_BAR_BYTES];
-    if (console.shape != SHAPE_BAR || console.shown_s < 0 || console.ended)
+    if (console.shape != SHAPE_BAR || console.shown_s < 0 || console.over)
         return;
     int n = cli_bar_text(&console.bar, columns(), text);
     draw(text, n);
@@ -237,7 +238,7 @@ void cli_last_members(const char *members) {
 }
 
 void cli_console_end(int exit_code) {
-    clear();
+    cli_progress_over();
     if (console.shape != SHAPE_JSON || console.ended)
         return;
     if (exit_code == 0) {
@@ -299,8 +300,7 @@ int cli_fail(const ms_error *err) {
         error_event(err, message);
         return ms_status_exit_code(err->code);
     }
-    clear();
-    console.ended = true;
+    cli_progress_over();
     fprintf(stderr, "memsafe: %s", message);
     if (err->stage[0] && err->frame >= 0)
         fprintf(stderr, " (%s, frame %lld)", err->stage, (long long)err->frame);
@@ -345,7 +345,8 @@ void cli_show_progress(const ms_run_progress *p) {
         [SHAPE_BAR] = BAR_INTERVAL_S, [SHAPE_PLAIN] = PLAIN_INTERVAL_S, [SHAPE_JSON] = JSON_INTERVAL_S};
     double now = ms_now_s();
     bool nothing = p->fraction < 0 && p->frames_done == 0; /* not worth a line of its own */
-    if (console.shape == SHAPE_NONE || console.ended || (console.shape == SHAPE_PLAIN && nothing) ||
+    if (console.shape == SHAPE_NONE || console.over || console.ended ||
+        (console.shape == SHAPE_PLAIN && nothing) ||
         (console.shown_s >= 0 && now - console.shown_s < intervals[console.shape]))
         return;
     console.shown_s = now;
@@ -356,6 +357,11 @@ void cli_show_progress(const ms_run_progress *p) {
         plain_line();
     else
         redraw();
+}
+
+void cli_progress_over(void) {
+    clear();
+    console.over = true;
 }
 
 void cli_show_frames(const char *stage, int64_t frames_done, int64_t frames_total) {

@@ -62,6 +62,9 @@ void cli_show_progress(const ms_run_progress *progress);
 /* Of a command whose only stage goes by frames. */
 void cli_show_frames(const char *stage, int64_t frames_done, int64_t frames_total);
 
+/* The work is over: the line goes and does not come back. */
+void cli_progress_over(void);
+
 /* A line of JSON: members without the braces and the event's name. Nothing in other modes. */
 void cli_event(const char *event, const char *members);
 

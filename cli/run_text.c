@@ -126,10 +126,13 @@ void cli_run_say_kept(const ms_run_params *p, const ms_run_report *r, const char
         cli_tell("  kept: the first %" PRId64 " frame%s (%s) in %s.memsafe\n", r->frames_resumable,
                  r->frames_resumable == 1 ? "" : "s",
                  ms_duration_format(length, (double)r->frames_resumable / r->fps), p->output);
-    if (r->frames_dropped > 0)
+    if (r->frames_resumable && r->frames_dropped > 0)
         cli_tell("  not kept: %" PRId64 " more that were made, and what was under way\n", r->frames_dropped);
     else if (r->frames_resumable)
         cli_tell("  not kept: what was under way\n");
+    else if (r->frames_dropped > 0)
+        cli_tell("  nothing is kept: %" PRId64 " frame%s made, too few for a segment (--segment)\n",
+                 r->frames_dropped, r->frames_dropped == 1 ? " was" : "s were");
     if (r->frames_resumable)
         cli_tell("  to go on: %s%s\n", command, p->resume ? "" : " --resume");
 }

@@ -153,27 +153,34 @@ static double credit(const ms_eta *eta, const double total[MS_ETA_PARTS], measur
     return MOST_CREDIT * next;
 }
 
-static double estimate_left(const ms_eta *eta, double now_s, double *ret_frame_s) {
-    double total[MS_ETA_PARTS], left = 0, all = 0;
-    measured m;
-    total_units(eta, total);
-    memcpy(m.done, eta->done, sizeof(m.done));
-    memcpy(m.spent_s, eta->spent_s, sizeof(m.spent_s));
-    double under_way = credit(eta, total, &m, now_s);
+/* Of the work by its predicted costs: a machine that is slower than was thought does not make it go back. */
+static double work_done(const ms_eta *eta, const double total[MS_ETA_PARTS], double under_way) {
+    const measured nothing = {{0}, {0}};
+    double done = 0, all = 0, frames = 0;
     for (int i = 0; i < MS_ETA_PARTS; i++) {
-        double unit_s = unit_seconds(eta, total, &m, i);
-        left += fmax(total[i] - eta->done[i] - (i == eta->current ? under_way : 0), 0) * unit_s;
+        double unit_s = unit_seconds(eta, total, &nothing, i);
+        done += (eta->done[i] + (i == eta->current ? under_way : 0)) * unit_s;
+        all += total[i] * unit_s;
         if (i != MS_ETA_LOAD && i != MS_ETA_LEAD && i != MS_ETA_TAIL)
-            all += total[i] * unit_s;
+            frames += total[i] * unit_s;
     }
-    *ret_frame_s = all / eta->plan.frames;
-    return left;
+    double earlier = eta->plan.earlier_frames * frames / eta->plan.frames;
+    return all > 0 ? (earlier + done) / (earlier + all) : 0;
 }
 
 ms_eta_value ms_eta_get(ms_eta *eta, double now_s) {
     if (eta->plan.frames <= 0)
         return (ms_eta_value){.fraction = -1, .left_s = -1};
-    double frame_s, left = estimate_left(eta, now_s, &frame_s), end = now_s + left;
+    double total[MS_ETA_PARTS], left = 0;
+    measured m;
+    total_units(eta, total);
+    memcpy(m.done, eta->done, sizeof(m.done));
+    memcpy(m.spent_s, eta->spent_s, sizeof(m.spent_s));
+    double under_way = credit(eta, total, &m, now_s);
+    for (int i = 0; i < MS_ETA_PARTS; i++)
+        left += fmax(total[i] - eta->done[i] - (i == eta->current ? under_way : 0), 0) *
+                unit_seconds(eta, total, &m, i);
+    double end = now_s + left;
     if (eta->shown_end_s > 0) {
         double slow = fmin(SMOOTHING * end, SMOOTHING_AT_ENDS * fmin(now_s, left));
         double follow = slow > 0 ? 1 - exp(-fmax(now_s - eta->shown_at_s, 0) / slow) : 1;
@@ -181,9 +188,6 @@ ms_eta_value ms_eta_get(ms_eta *eta, double now_s) {
     }
     eta->shown_end_s = end;
     eta->shown_at_s = now_s;
-    left = fmax(end - now_s, 0);
-    double earlier = eta->plan.earlier_frames * frame_s, all = earlier + now_s + left;
-    double fraction = all > 0 ? (earlier + now_s) / all : 0;
-    eta->shown_fraction = fmax(eta->shown_fraction, fmin(fraction, 1));
-    return (ms_eta_value){.fraction = eta->shown_fraction, .left_s = left};
+    eta->shown_fraction = fmax(eta->shown_fraction, fmin(work_done(eta, total, under_way), 1));
+    return (ms_eta_value){.fraction = eta->shown_fraction, .left_s = fmax(end - now_s, 0)};
 }

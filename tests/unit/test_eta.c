@@ -226,6 +226,16 @@ static void it_moves_within_the_first_window(void **state) {
         assert_true(fabs(sim.fraction[i] - sim.at[i] / sim.now) < 0.02);
 }
 
+/* A machine that is three times as slow as was thought, loading included, is no further for that. */
+static void a_slow_machine_is_not_ahead(void **state) {
+    (void)state;
+    shape s = shape_of(scaled(full_size, 1.0 / 3), 48);
+    s.said.load = full_size.load / 3;
+    simulate(&sim, &s);
+    for (int i = 0; i < sim.n_samples; i++)
+        assert_true(fabs(sim.fraction[i] - sim.at[i] / sim.now) < 0.03);
+}
+
 static void loading_may_be_slow(void **state) {
     (void)state;
     shape s = shape_of(full_size, 160);
@@ -369,6 +379,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_right_prediction_is_right_from_the_start),
         cmocka_unit_test(it_moves_within_the_first_window),
+        cmocka_unit_test(a_slow_machine_is_not_ahead),
         cmocka_unit_test(loading_may_be_slow),
         cmocka_unit_test(a_wrong_prediction_is_corrected_within_a_tenth),
         cmocka_unit_test(stages_may_be_wrong_each_its_own_way),
