@@ -242,13 +242,17 @@ static int64_t take_timestamp(ms_video_source *s, const AVFrame *frame) {
 
 /* Demuxer or decoder complained and went on further down the file: how many frames would fit into the gap, but for those of
    refused packets, which are counted already? Both are ahead: a complaint may be about a gap that is still to come. */
-static void count_hole(ms_video_source *s, int64_t expected, int64_t ts) {
+static void count_hole(ms_video_source *s, int64_t previous, int64_t expected, int64_t ts) {
     AVRational rate = s->stream->avg_frame_rate;
     int64_t frames = 0;
-    if (expected != AV_NOPTS_VALUE && rate.num > 0 && rate.den > 0)
+    if (expected != AV_NOPTS_VALUE && rate.num > 0 && rate.den > 0) {
+        /* FFmpeg 7 may give a damaged stream's pictures the duration of a field. */
+        int64_t next = previous + av_rescale_q(1, av_inv_q(rate), s->stream->time_base);
+        expected = expected > next ? expected : next;
         frames = av_rescale_q(ts - expected, s->stream->time_base, av_inv_q(rate));
-    else
+    } else {
         s->reach.refused = 0; /* nobody can say where theirs would be */
+    }
     if (frames <= 0)
         return;
     int64_t refused = frames < s->reach.refused ? frames : s->reach.refused;
@@ -272,8 +276,8 @@ ms_status ms_video_source_next(ms_video_source *s, AVFrame *frame, int64_t *ret_
             int64_t expected = s->next_ts;
             *ret_ts = take_timestamp(s, frame);
             if (*ret_ts > s->reach.frame) {
+                count_hole(s, s->reach.frame, expected, *ret_ts);
                 s->reach.frame = *ret_ts;
-                count_hole(s, expected, *ret_ts);
                 if (frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT)) {
                     s->damage->frames_marred++;
                     keep_complaint(s);
