@@ -117,7 +117,7 @@ static ms_status store(const cli_option *o, const char *value, void *state, ms_e
     case CLI_COUNT_OR_ALONE:
         if (value)
             MS_TRY(parse_number(o, value, &number, err));
-        *(int *)field = value ? (int)number : (int)o->min;
+        *(int *)field = value ? (int)number : -1;
         return MS_OK;
     case CLI_LIST:
         return append(o, value, field, err);

@@ -1,5 +1,8 @@
 #include "run_options.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "base/error.h"
 #include "commands.h"
 #include "fps.h"
@@ -25,6 +28,10 @@ static const cli_option run_options[] = {
     {"rest", 0, CLI_CHOICE, offsetof(cli_run_state, rest), "cut|keep",
      "the video outside of that: not in the output, or unchanged and with its own sound (docs/ranges.md)", 0,
      0},
+    {"preview", 0, CLI_COUNT_OR_ALONE, offsetof(cli_run_state, preview), "FRAMES",
+     "only the first window with a face, or so many frames, beside the video's: into OUT.preview.mp4; "
+     "says how long the whole would take",
+     1, MS_RUN_MAX_PREVIEW_FRAMES},
     {"budget", "b", CLI_BYTES, P(budget_bytes), "SIZE",
      "memory that the process may come to hold, like 2G (default: what is free less a margin)", 0, 0},
     {"resume", 0, CLI_FLAG, P(resume), NULL,
@@ -142,10 +149,26 @@ static ms_status name_files(cli_run_state *s, char **arguments, int n_arguments,
     return MS_OK;
 }
 
+/* out.mp4 -> out.preview.mp4: the output itself is not touched. */
+static ms_status name_preview(cli_run_state *s, ms_error *err) {
+    if (!s->preview || !s->p.output)
+        return MS_OK;
+    const char *slash = strrchr(s->p.output, '/'), *dot = strrchr(s->p.output, '.');
+    size_t stem = dot && (!slash || dot > slash) ? (size_t)(dot - s->p.output) : strlen(s->p.output);
+    int n = snprintf(s->preview_output, sizeof(s->preview_output), "%.*s.preview%s", (int)stem, s->p.output,
+                     s->p.output + stem);
+    if (n < 0 || (size_t)n >= sizeof(s->preview_output))
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the output's name is too long");
+    s->p.output = s->preview_output;
+    return MS_OK;
+}
+
 ms_status cli_run_options_apply(cli_run_state *s, char **arguments, int n_arguments, ms_error *err) {
     static const ms_precision precisions[] = {MS_PRECISION_AUTO, MS_PRECISION_FP32, MS_PRECISION_FP16,
                                               MS_PRECISION_BF16};
     MS_TRY(name_files(s, arguments, n_arguments, err));
+    MS_TRY(name_preview(s, err));
+    s->p.preview_frames = s->preview < 0 ? MS_RUN_PREVIEW_WINDOW : s->preview;
     s->p.precision = precisions[s->precision];
     s->p.loop = (ms_loop_mode)s->loop;
     s->p.rest = (ms_rest)s->rest;
@@ -172,6 +195,8 @@ const cli_command cli_run_command = {
                   "the mouth in talking.mp4 follows speech.wav"},
                  {"memsafe run -i talking.mp4 -i speech.wav -b 2G -m models/latentsync-1.5 out.mp4 -y",
                   "a real model, at most 2 GiB of memory; out.mp4 may be there already"},
+                 {"memsafe run -i talking.mp4 -a speech.wav -m models/latentsync-1.5 out.mp4 --preview",
+                  "first see 16 frames of it side by side, and how long the whole would take"},
                  {"memsafe run -i film.mp4 -a line.wav -ss 1:02.5 --rest keep out.mp4",
                   "only the line at 1:02.5 is said anew, the rest of the film stays as it is"},
                  {"memsafe run -i talking.mp4 -a speech.wav out.mp4 --resume",

@@ -15,6 +15,8 @@ typedef struct cli_run_state {
     int precision, loop, rest, codec, audio_out, rung, latents, paste;
     int frames, resolution, segment;
     bool replace_report;
+    int preview;
+    char preview_output[4096];
     cli_profile_options profile;
     cli_console_options console;
 } cli_run_state;

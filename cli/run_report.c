@@ -35,6 +35,14 @@ static void report_range(ms_buf *b, const cli_run_state *s, const ms_run_report 
                   r->range_first, r->frames_kept);
 }
 
+static void report_preview(ms_buf *b, const cli_run_state *s, const ms_run_report *r) {
+    if (s->preview)
+        ms_buf_printf(b,
+                      "  \"preview\": {\"first_frame\": %" PRId64 ", \"whole_frames\": %" PRId64
+                      ", \"whole_seconds\": %.3f},\n",
+                      r->preview_first, r->whole_frames, r->whole_s);
+}
+
 static void report_changes(ms_buf *b, const ms_run_report *r) {
     ms_buf_printf(b, "  \"pressure_changes\": [");
     for (int i = 0; i < r->n_changes; i++) {
@@ -209,6 +217,7 @@ static ms_status write_json(const char *path, const cli_run_state *s, const ms_r
         r->width, r->height, r->fps, r->frames, r->frames_without_face, r->frames_interpolated, r->windows,
         r->frames_resumed, r->video_frames, r->source_frames_lost);
     report_range(&b, s, r);
+    report_preview(&b, s, r);
     ms_buf_printf(&b, "  ");
     cli_notes_json(&b, r);
     ms_buf_printf(&b, ",\n");

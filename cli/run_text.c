@@ -86,6 +86,9 @@ static void say_frames(const ms_run_report *r) {
                 r->recoveries == 1 ? "" : "s");
     if (r->frames_interpolated)
         cli_say("  %" PRId64 " frames: face bridged between neighbours\n", r->frames_interpolated);
+    if (r->whole_s > 0)
+        cli_say("  the whole, %" PRId64 " frames, would take about %s\n", r->whole_frames,
+                ms_duration_format((char[MS_DURATION_TEXT_BYTES]){0}, r->whole_s));
     if (r->frames_kept)
         cli_say("  %" PRId64 " frames outside the range passed through unchanged\n", r->frames_kept);
     if (r->frames_without_face)

@@ -100,6 +100,8 @@ typedef struct ms_run_progress {
     double eta_s; /* until the end; negative = not known */
 } ms_run_progress;
 
+#define MS_RUN_PREVIEW_WINDOW (-1) /* as many as the model redraws at a time */
+#define MS_RUN_MAX_PREVIEW_FRAMES 100000
 #define MS_RUN_MAX_TIME_US INT64_C(3600000000000000) /* a million hours */
 #define MS_RUN_MAX_SINK_FRAMES 65536
 #define MS_RUN_MAX_FRAMES INT64_C(2147483647) /* of an output that is asked for */
@@ -172,6 +174,11 @@ typedef struct ms_run_params {
     int64_t start_us, duration_us;
     ms_rest rest;
     int64_t audio_start_us; /* of the speech that is left out at its beginning */
+
+    /* Not the whole job but its first frames with a face, so many or MS_RUN_PREVIEW_WINDOW: the video on the left and what the job
+       makes of it on the right, to the last bit. Frames before the first face are left out. Needs an output, and cannot be
+       resumed. 0 = no preview. */
+    int64_t preview_frames;
 
     ms_output_codec codec;
     bool tonemap; /* HDR (PQ, HLG) becomes an ordinary picture, BT.709; without it, HDR is kept in HEVC and
@@ -277,6 +284,9 @@ typedef struct ms_run_report {
     int64_t frames_resumed;     /* of frames, those that an earlier run had finished */
     bool already_finished;      /* resume found the output of the same job: nothing was done */
     int64_t video_frames;       /* of the input that were used */
+    int64_t preview_first;      /* of a preview: the first of the job's output frames that it shows */
+    int64_t whole_frames;       /* that the job itself would have; 0 = not known, or no preview */
+    double whole_s;             /* what they would take, by what the preview took */
     int64_t range_first;        /* frame of the video where the range begins: 0 without one */
     int64_t frames_kept;        /* of frames, those outside the range: with MS_REST_KEEP */
     int64_t source_frames_lost; /* of a damaged input */

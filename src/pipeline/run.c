@@ -24,6 +24,7 @@ static void close_all(ms_job *j, ms_status status, ms_error *err) {
     ms_buffer_pool_destroy(&j->redrawn);
     if (j->face_arena)
         j->dev->backend->free(j->dev, j->face_arena);
+    ms_free(j->preview.pair);
     ms_free(j->align_work);
     ms_free(j->restore_work);
     ms_free(j->region);
@@ -70,6 +71,7 @@ static void fill_report(ms_job *j) {
     r->stage_s[MS_STAGE_FACES] = j->faces_worker.busy_s;
     r->stage_s[MS_STAGE_WRITE] = j->write_worker.busy_s + j->join_s;
     r->seconds = ms_now_s() - j->started;
+    ms_job_predict_whole(j);
 }
 
 /* A first reading needs the whole machinery, one whose segments are all there none of it. */
@@ -82,6 +84,7 @@ static ms_status make_segments(ms_job *j, ms_error *err) {
 static ms_status join(ms_job *j, ms_error *err) {
     double began = ms_now_s();
     char comment[MS_JOB_COMMENT_BYTES];
+    MS_TRY(ms_job_begin_preview_sound(j, err));
     ms_video_writer_params writer = ms_job_writer_params(j);
     writer.tags = ms_job_tags(j, comment);
     ms_job_write_up(j);
@@ -103,7 +106,8 @@ static ms_status run_job(ms_job *j, ms_error *err) {
     if (j->p->output && !j->store.named)
         MS_TRY(join(j, err));
     fill_report(j);
-    if (j->source && j->report.frames_resumed == 0) /* the times of a part say nothing */
+    if (j->source && j->report.frames_resumed == 0 &&
+        !j->preview.frames) /* the times of a part say nothing */
         ms_job_describe_past(j);
     return MS_OK;
 }

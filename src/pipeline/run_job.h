@@ -66,8 +66,20 @@ typedef struct ms_job_range {
     double sound_s;  /* of the speech that is heard: all, or up to the range's end */
 } ms_job_range;
 
+/* The first frames with a face, beside the video's. Other numbers than `frames` belong to the caller's thread. */
+typedef struct ms_job_preview {
+    int64_t frames; /* 0 = the run is no preview */
+    bool begun;
+    int64_t first;  /* output frame of the job that is its first */
+    int64_t handed; /* to the write thread */
+    int64_t worked; /* frames that went through the model */
+    int64_t whole;  /* output frames that the job would have; 0 = not known */
+    uint8_t *pair;  /* [height][2 width][3] of 8 or, with HDR, 16 bits; the write thread's */
+} ms_job_preview;
+
 typedef struct ms_job {
     const ms_run_params *p;
+    ms_job_preview preview;
     ms_job_range range;
     ms_run_report report;
     double started;
@@ -217,6 +229,25 @@ int64_t ms_job_frames_within(const ms_job *job, int64_t frames);
 /* The model's files and the encoder, into the report. */
 ms_status ms_job_describe_model(ms_job *job, ms_error *err);
 
+/* ---- run_preview.c ---- */
+
+/* Of a preview's pictures; 0 without. */
+size_t ms_job_preview_bytes(const ms_job *job);
+ms_status ms_job_open_preview(ms_job *job, ms_error *err);
+
+/* Before the speech is joined to the pictures: it begins with the preview's first frame. */
+ms_status ms_job_begin_preview_sound(ms_job *job, ms_error *err);
+int64_t ms_job_preview_sound_us(const ms_job *job);
+
+/* On the caller's thread: whether a frame on its way out is no part of it, and whether it has all of its own. */
+bool ms_job_preview_leaves_out(const ms_job *job, const ms_output_frame *leaving);
+bool ms_job_preview_done(const ms_job *job);
+
+/* On the write thread, in this order: a frame before its face is put back, and the picture that is written of it, which is the
+   frame itself (its signal, where HDR is kept) without a preview. */
+void ms_job_preview_before(ms_job *job, uint8_t *rgb);
+const uint8_t *ms_job_picture(ms_job *job, uint8_t *rgb);
+
 /* ---- run_tags.c ---- */
 
 /* Into the report, once the model's files are known. */
@@ -257,6 +288,9 @@ void ms_job_predict(ms_job *job);
 
 /* Seconds of every stage for so many frames that all have a face. */
 void ms_job_predict_frames(const ms_job *job, double frames, double ret_s[MS_STAGE_COUNT]);
+
+/* What the job would take by what its preview took, into the report. */
+void ms_job_predict_whole(ms_job *job);
 
 /* Once the report is filled; then, when everything is closed, into the history. */
 void ms_job_describe_past(ms_job *job);

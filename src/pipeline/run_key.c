@@ -55,6 +55,7 @@ ms_status ms_job_make_key(const ms_job *j, ms_job_key *key, ms_error *err) {
     ms_job_key_add(key, "start", "%lld us", (long long)p->start_us);
     ms_job_key_add(key, "duration", "%lld us", (long long)p->duration_us);
     ms_job_key_add(key, "rest", "%s", p->rest == MS_REST_KEEP ? "keep" : "cut");
+    ms_job_key_add(key, "preview", "%lld", (long long)j->preview.frames);
     ms_job_key_add(key, "audio-start", "%lld us", (long long)p->audio_start_us);
     ms_job_key_add(key, "codec", "%s", codecs[p->codec]);
     ms_job_key_add(key, "crf", "%d", p->crf);

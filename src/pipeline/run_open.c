@@ -66,7 +66,7 @@ ms_video_writer_params ms_job_writer_params(const ms_job *j) {
                                           [MS_AUDIO_OUTPUT_NONE] = MS_AUDIO_NONE};
     ms_video_writer_params w = MS_VIDEO_WRITER_DEFAULTS;
     const ms_video_info *info = ms_clip_info(j->clip);
-    w.width = info->width;
+    w.width = j->preview.frames ? 2 * info->width : info->width;
     w.height = info->height;
     w.fps = info->fps;
     w.pixel_aspect = info->pixel_aspect;
@@ -82,7 +82,7 @@ ms_video_writer_params ms_job_writer_params(const ms_job *j) {
     w.shown_as = j->p->output;
     w.audio = modes[j->p->audio_output];
     w.audio_path = j->p->audio;
-    w.audio_skip_us = j->p->audio_start_us;
+    w.audio_skip_us = j->p->audio_start_us + ms_job_preview_sound_us(j);
     w.feed = (ms_audio_feed){.read = read_sound, .context = j->sound, .rate = MS_SPEECH_RATE, .channels = 1};
     if (j->splice) {
         w.audio = MS_AUDIO_FEED;
@@ -97,6 +97,8 @@ ms_video_writer_params ms_job_writer_params(const ms_job *j) {
 
 /* What decides the frames beside the job's key. */
 static const char *not_resumable(const ms_run_params *p) {
+    if (p->preview_frames)
+        return "it is a preview";
     if (p->allow_downscale)
         return "with --allow-downscale its resolution follows the memory";
     if (p->latent_cache == MS_LATENT_CACHE_LOSSY)
@@ -301,7 +303,7 @@ static size_t other_bytes(const ms_job *j) {
     ms_run_clip clip = run_clip(j);
     ms_video_writer_params writer = ms_job_writer_params(j);
     return usage.current_bytes + ms_run_frame_bytes(&clip) +
-           ms_run_sink_bytes(j->p, info->width, info->height) +
+           ms_run_sink_bytes(j->p, info->width, info->height) + ms_job_preview_bytes(j) +
            (j->p->output ? ms_video_writer_memory(&writer) : 0);
 }
 
@@ -346,6 +348,10 @@ static void foresee(ms_job *j) {
     j->wanted = ms_job_wanted_frames(j);
     j->total = ends_with_clip ? 0 : j->wanted;
     j->expected = !ends_with_clip || clip > j->wanted ? j->wanted : clip;
+    if (j->preview.frames) {
+        j->preview.whole = j->expected;
+        j->total = j->expected = j->preview.frames;
+    }
     ms_job_predict(j);
     r->planned_frames = j->expected;
     r->width = info->width;
@@ -442,5 +448,6 @@ ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
     if (!ms_mem_charge(j->mem, MS_LEDGER_FRAMES, sink))
         return ms_fail_alloc(err, j->mem, sink, "the frames that the sink keeps");
     j->sink_bytes = sink;
+    MS_TRY(ms_job_open_preview(j, err));
     return go_on(j, err);
 }

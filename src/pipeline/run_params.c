@@ -71,6 +71,13 @@ static ms_status check_range(const ms_run_params *p, ms_error *err) {
     MS_TRY(check_time("start", p->start_us, err));
     MS_TRY(check_time("duration", p->duration_us, err));
     MS_TRY(check_time("audio-start", p->audio_start_us, err));
+    if (p->preview_frames < MS_RUN_PREVIEW_WINDOW || p->preview_frames > MS_RUN_MAX_PREVIEW_FRAMES)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "a preview must have 1 to %d frames, not %lld",
+                       MS_RUN_MAX_PREVIEW_FRAMES, (long long)p->preview_frames);
+    if (p->preview_frames && p->resume)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "a preview cannot be resumed: it is made at once");
+    if (p->preview_frames && !p->output)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "a preview needs an output");
     if (p->rest == MS_REST_KEEP && (p->loop == MS_LOOP_MODE_REPEAT || p->loop == MS_LOOP_MODE_HOLD))
         return ms_fail(err, MS_INVALID_ARGUMENT,
                        "a video whose rest is kept is as long as it is: there is nothing to loop");

@@ -42,6 +42,23 @@ void ms_job_predict(ms_job *j) {
     j->report.planned_total_s = ms_run_total_seconds(j->report.planned_s, windows);
 }
 
+/* Of the model's stages what a face took, of the others what was predicted. */
+void ms_job_predict_whole(ms_job *j) {
+    ms_run_report *r = &j->report;
+    double computed_s[MS_STAGE_COUNT], stage_s[MS_STAGE_COUNT];
+    double whole = (double)j->preview.whole,
+           faces = fmin(whole - (double)j->range.before, (double)j->range.redrawn);
+    r->preview_first = j->preview.first;
+    if (!j->preview.frames || whole <= 0 || j->preview.worked == 0)
+        return;
+    predict(j, whole, faces, computed_s, stage_s);
+    stage_s[MS_STAGE_LOAD] = r->stage_s[MS_STAGE_LOAD];
+    for (int i = MS_STAGE_ENCODE; i <= MS_STAGE_DECODE; i++)
+        stage_s[i] = r->stage_s[i] / (double)j->preview.worked * faces;
+    r->whole_frames = j->preview.whole;
+    r->whole_s = ms_run_total_seconds(stage_s, ceil(faces / (double)j->plan.window_frames));
+}
+
 /* Predicted is what would have been said of the frames and faces that there turned out to be. */
 void ms_job_describe_past(ms_job *j) {
     const ms_run_report *r = &j->report;

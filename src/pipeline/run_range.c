@@ -58,13 +58,15 @@ ms_status ms_job_find_range(ms_job *j, ms_error *err) {
     if (!keeps(j) && p->frames > 0)
         r->redrawn = least(r->redrawn, p->frames);
     j->report.range_first = r->first;
+    j->preview.frames =
+        p->preview_frames == MS_RUN_PREVIEW_WINDOW ? j->files.unet_config.num_frames : p->preview_frames;
     return MS_OK;
 }
 
 ms_status ms_job_open_splice(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;
     bool speech = p->audio_output == MS_AUDIO_OUTPUT_SPEECH;
-    if (!keeps(j) || !p->output || p->audio_output == MS_AUDIO_OUTPUT_NONE)
+    if (!keeps(j) || j->preview.frames || !p->output || p->audio_output == MS_AUDIO_OUTPUT_NONE)
         return MS_OK;
     ms_sound_splice_params splice = {.base = p->video,
                                      .over = p->audio,
@@ -93,11 +95,15 @@ int64_t ms_job_wanted_frames(const ms_job *j) {
 
 /* Where the clip's length is not known, a day of it: only the muxer's index is bounded by this. */
 int64_t ms_job_most_frames(const ms_job *j) {
+    if (j->preview.frames)
+        return j->preview.frames;
     int64_t clip = ms_job_clip_frames(j), day = frame_at(j, (int64_t)86400 * US_PER_S);
     return least(ms_job_wanted_frames(j), keeps(j) && clip > 0 ? clip + clip / 100 + 3 : day);
 }
 
 int64_t ms_job_frames_within(const ms_job *j, int64_t frames) {
+    if (j->preview.frames) /* shows nothing else */
+        return frames;
     int64_t within = frames - j->range.before;
     return within < 0 ? 0 : least(within, j->range.redrawn);
 }

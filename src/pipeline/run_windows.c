@@ -10,17 +10,34 @@ static ms_status cancelled(const ms_job *j, ms_error *err) {
     return ms_fail(err, MS_CANCELLED, "cancelled after %lld frames", (long long)atomic_load(&j->frames_done));
 }
 
+static void drop_leaving(ms_job *j) {
+    ms_face_stage_put(j->stage, j->leaving.frame.rgb);
+    ms_buffer_pool_put(j->redrawn, j->leaving.face);
+}
+
+/* Fills j->leaving; a preview's frames are counted from its first. */
+static void set_leaving(ms_job *j, const ms_output_frame *frame, float *face) {
+    j->leaving.frame = *frame;
+    j->leaving.frame.number -= j->preview.first;
+    j->leaving.face = face;
+}
+
 /* Hands j->leaving to the write thread, which owns its buffers then. */
 static ms_status hand_on(ms_job *j, ms_error *err) {
+    if (ms_job_preview_leaves_out(j, &j->leaving.frame)) {
+        drop_leaving(j);
+        return MS_OK;
+    }
     ms_queue_result result = MS_QUEUE_TIMEOUT;
     ms_job_enter(j, "write");
     while (result == MS_QUEUE_TIMEOUT && ms_job_poll(j) == MS_OK)
         result = ms_queue_push(j->finished, &j->leaving, LOOK_S);
     ms_job_did(j, result == MS_QUEUE_DONE);
-    if (result == MS_QUEUE_DONE)
+    if (result == MS_QUEUE_DONE) {
+        j->preview.handed = j->leaving.frame.number + 1;
         return MS_OK;
-    ms_face_stage_put(j->stage, j->leaving.frame.rgb);
-    ms_buffer_pool_put(j->redrawn, j->leaving.face);
+    }
+    drop_leaving(j);
     if (result == MS_QUEUE_TIMEOUT)
         return cancelled(j, err);
     if (err)
@@ -45,8 +62,7 @@ static ms_status deliver(void *arg, int64_t index, const float *face, ms_error *
     if (!copy)
         return MS_HOST_MEMORY;
     memcpy(copy, face, side * side * 3 * sizeof(float));
-    j->leaving.frame = j->window[index];
-    j->leaving.face = copy;
+    set_leaving(j, &j->window[index], copy);
     j->window[index].rgb = NULL;
     mark_segment_end(j, index == j->collected - 1 ? &j->here : &j->window_start);
     ms_job_did(j, 1);
@@ -77,6 +93,7 @@ static ms_status flush_window(ms_job *j, ms_error *err) {
     MS_TRY(ms_job_follow_memory(j, err));
     clean_up(j);
     j->here.windows++;
+    j->preview.worked += j->collected;
     j->delivered = 0;
     ms_job_mark_window(j);
     for (;;) {
@@ -107,6 +124,10 @@ static void collect(ms_job *j, const ms_ready_frame *f) {
     size_t face = (size_t)j->geometry.resolution * (size_t)j->geometry.resolution * 3;
     if (j->collected == 0)
         j->window_start = j->here;
+    if (j->preview.frames && !j->preview.begun) {
+        j->preview.begun = true;
+        j->preview.first = f->frame.number;
+    }
     memcpy(j->window_faces + (size_t)j->collected * face, f->face, face);
     ms_buffer_pool_put(j->aligned, f->face);
     j->window[j->collected++] = f->frame;
@@ -119,11 +140,10 @@ static bool is_within(const ms_job *j, int64_t frame) {
 }
 
 static ms_status pass_through(ms_job *j, const ms_ready_frame *f, ms_error *err) {
-    if (is_within(j, f->frame.number))
+    set_leaving(j, &f->frame, NULL);
+    if (is_within(j, f->frame.number) && !ms_job_preview_leaves_out(j, &j->leaving.frame))
         j->here.without_face++;
     step_to(j, &f->after);
-    j->leaving.frame = f->frame;
-    j->leaving.face = NULL;
     mark_segment_end(j, &j->here);
     MS_TRY(hand_on(j, err));
     ms_job_enter(j, "faces");
@@ -171,12 +191,12 @@ static ms_status run_windows(ms_job *j, ms_error *err) {
     ms_job_enter(j, "faces");
     MS_TRY(ms_job_start_write(j, err));
     MS_TRY(ms_job_start_faces(j, err));
-    while (got) {
+    while (got && !ms_job_preview_done(j)) {
         MS_TRY(next_ready(j, &got, err));
         if (got)
             MS_TRY(take_frame(j, &j->taken, err));
     }
-    return flush_window(j, err);
+    return ms_job_preview_done(j) ? MS_OK : flush_window(j, err);
 }
 
 static ms_status check_result(ms_job *j, ms_error *err) {
@@ -186,6 +206,8 @@ static ms_status check_result(ms_job *j, ms_error *err) {
         return j->write_worker.status;
     }
     int64_t within = ms_job_frames_within(j, j->store.frames);
+    if (within == 0 && j->preview.frames && j->here.frame > j->range.before)
+        return ms_fail_no_face(j->p->video, j->p->face, j->p->track, j->here.frame - j->range.before, err);
     if (within == 0 && j->range.first > 0)
         return ms_fail(err, MS_INVALID_ARGUMENT,
                        "%s ends before the range begins, at frame %lld (start: %.3f s)", j->p->video,

@@ -48,8 +48,7 @@ static ms_status give_out(ms_job *j, const ms_redrawn_frame *f, ms_error *err) {
         ms_job_folder_segment(&j->store.folder, j->store.segments, path);
         MS_TRY(ms_video_segment_open(j->mem, path, &params, &j->segment, err));
     }
-    const uint16_t *deep = ms_clip_deep(j->clip, f->frame.rgb);
-    MS_TRY(ms_video_segment_write(j->segment, deep ? (const uint8_t *)deep : f->frame.rgb, 0, err));
+    MS_TRY(ms_video_segment_write(j->segment, ms_job_picture(j, f->frame.rgb), 0, err));
     if (f->ends_segment)
         MS_TRY(end_segment(j, &f->resume, false, err));
     atomic_fetch_add(&j->frames_done, 1);
@@ -60,6 +59,7 @@ static ms_status give_out(ms_job *j, const ms_redrawn_frame *f, ms_error *err) {
 static ms_status take(ms_job *j, const ms_redrawn_frame *f, ms_error *err) {
     if (f->frame.number < atomic_load(&j->frames_done))
         return MS_OK;
+    ms_job_preview_before(j, f->frame.rgb);
     if (f->face)
         MS_TRY(restore(j, f, err));
     return give_out(j, f, err);
