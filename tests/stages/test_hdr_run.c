@@ -187,10 +187,27 @@ static void what_is_said_of_its_light_is_kept(void **state) {
     av_frame_free(&frame);
 }
 
-/* The walk backwards and the joining of segments know the larger frames too; the budget that is planned holds. */
+static double number_of(const char *json, const char *name) {
+    const char *at = strstr(json, name);
+    assert_non_null(at);
+    return strtod(at + strlen(name), NULL);
+}
+
+/* The walk backwards and the joining of segments know the larger frames too; what is planned holds. */
 static void it_may_be_looped_and_cut(void **state) {
     (void)state;
-    assert_int_equal(run("pq.mkv", "whole.mp4", "--codec hevc --segment 4"), 0);
+    char more[600];
+    size_t bytes;
+    snprintf(more, sizeof(more), "--codec hevc --segment 4 --report %s", test_file("whole.json"));
+    assert_int_equal(run("pq.mkv", "whole.mp4", more), 0);
+    char *json = (char *)clip_load(test_file("whole.json"), &bytes);
+    json[bytes] = 0;
+#ifndef SANITIZED /* whose memory is not planned */
+    assert_true(number_of(json, "\"peak_resident_bytes\": ") <= number_of(json, "\"planned_bytes\": "));
+#else
+    assert_true(number_of(json, "\"planned_bytes\": ") > 0);
+#endif
+    free(json);
     assert_int_equal(
         run("pq.mkv", "cut.mp4", "--codec hevc --segment 4 --force-rung single-frame --threads 1"), 0);
     size_t a, b;
