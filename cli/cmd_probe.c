@@ -113,16 +113,21 @@ static void text_host(ms_buf *out, const ms_host *h) {
     text_bytes(out, "free for a run", ms_host_free_bytes(h));
 }
 
+static void text_rate(ms_buf *out, const char *label, double bytes_per_s) {
+    char rate[MS_SIZE_TEXT_BYTES];
+    ms_buf_printf(out, "  %-24s %s/s\n", label, ms_size_format(rate, (uint64_t)bytes_per_s));
+}
+
 static void text_rates(ms_buf *out, const probe_result *r) {
     const ms_calibration *c = &r->rates;
     ms_buf_printf(out, "Kernels, %d thread%s (kept: %s)\n", r->threads, r->threads == 1 ? "" : "s", r->kept);
     ms_buf_printf(out, "  %-24s %.1f GFLOP/s\n", "convolution", c->conv_flops * 1e-9);
     ms_buf_printf(out, "  %-24s %.1f GFLOP/s\n", "linear layer", c->linear_flops * 1e-9);
     ms_buf_printf(out, "  %-24s %.1f GFLOP/s\n", "attention", c->attention_flops * 1e-9);
-    ms_buf_printf(out, "  %-24s %.2f GB/s\n", "sums and norms", c->moved_bytes * 1e-9);
-    ms_buf_printf(out, "  %-24s %.2f GB/s\n", "reading weights", c->weight_bytes * 1e-9);
-    ms_buf_printf(out, "  %-24s %.2f GB/s\n", "packing weights", c->pack_bytes * 1e-9);
-    ms_buf_printf(out, "  %-24s %.2f GB/s\n", "disk", c->disk_bytes * 1e-9);
+    text_rate(out, "sums and norms", c->moved_bytes);
+    text_rate(out, "reading weights", c->weight_bytes);
+    text_rate(out, "packing weights", c->pack_bytes);
+    text_rate(out, "disk", c->disk_bytes);
     ms_buf_printf(out, "  %-24s %.1f us\n", "starting an operation", 1e6 / c->passes);
 }
 

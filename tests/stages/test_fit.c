@@ -25,7 +25,7 @@ static int clean_up(void **state) {
 
 /* A number of the report of a run with more options. */
 static double reported(const char *options, const char *key) {
-    static char text[8192];
+    static char text[32768];
     ms_error err;
     ms_json_doc *doc = NULL;
     assert_run_works("run %s -o %s --report %s %s", inputs, test_file("out.mkv"), test_file("report.json"),

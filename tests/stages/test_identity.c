@@ -74,7 +74,7 @@ static outcome run(const char *options) {
     assert_run_works("run %s -v -o %s --report %s %s", inputs, output, report, options);
     ms_error err;
     ms_json_doc *doc = NULL;
-    static char text[8192];
+    static char text[32768];
     FILE *f = fopen(report, "r");
     assert_non_null(f);
     size_t length = fread(text, 1, sizeof(text), f);

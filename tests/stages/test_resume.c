@@ -531,7 +531,7 @@ static void first_frames_are_on_disk_before_the_last_is_read(void **state) {
 
 /* Peak resident set, from the run's report. */
 static double peak_of(int frames, const char *input) {
-    static char text[16384];
+    static char text[32768];
     ms_error err;
     ms_json_doc *doc = NULL;
     assert_run_works(

@@ -110,7 +110,7 @@ static void it_is_printed_and_cleared(void **state) {
 }
 
 static const char *report_text(void) {
-    static char text[8192];
+    static char text[32768];
     FILE *f = fopen(test_file("report.json"), "r");
     assert_non_null(f);
     text[fread(text, 1, sizeof(text) - 1, f)] = 0;
