@@ -350,12 +350,16 @@ static void foresee(ms_job *j) {
     j->expected = !ends_with_clip || clip > j->wanted ? j->wanted : clip;
     if (j->preview.frames) {
         j->preview.whole = j->expected;
-        j->total = j->expected = j->preview.frames;
+        bool shorter = j->expected > 0 && j->expected < j->preview.frames;
+        j->total = j->expected = shorter ? j->expected : j->preview.frames;
     }
     ms_job_predict(j);
     r->planned_frames = j->expected;
+    ms_video_writer_params writer = ms_job_writer_params(j);
     r->width = info->width;
     r->height = info->height;
+    if (j->p->output)
+        ms_video_writer_size(&writer, &r->width, &r->height);
     r->fps = (double)info->fps.num / (double)info->fps.den;
     ms_job_begin_estimate(j);
 }

@@ -96,8 +96,13 @@ static void compare(const char *preview, int64_t count, const char *whole, int64
     free(v.rgb), free(in.rgb), free(out.rgb);
 }
 
+static void note_plan(void *arg, const ms_run_report *r) {
+    *(ms_run_report *)arg = *r;
+}
+
 static void the_first_window_with_a_face_beside_the_video(void **state) {
     (void)state;
+    static ms_run_report planned;
     ms_run_params p;
     ms_run_report r;
     late_params(&p, test_file("whole.mkv"));
@@ -107,7 +112,11 @@ static void the_first_window_with_a_face_beside_the_video(void **state) {
     for (int i = 0; i < 3; i++) {
         late_params(&p, test_file("preview.mkv"));
         p.preview_frames = frames[i];
+        p.planned = note_plan;
+        p.arg = &planned;
         run(&p, &r);
+        assert_int_equal(planned.width, 2 * WIDTH);
+        assert_int_equal(planned.planned_frames, i == 0 ? 16 : frames[i]);
         assert_int_equal(r.preview_first, FACE);
         assert_int_equal(r.whole_frames, all);
         assert_true(r.whole_s > 0);
