@@ -80,10 +80,15 @@ static int add_chapter(AVFormatContext *out, const AVChapter *in, int64_t start,
                                                     : 0;
 }
 
+/* Microseconds of the output; a stranger's number may be anything, so it is bounded before it is an integer. */
+static int64_t output_us(int64_t ts, AVRational time_base, double zero_us) {
+    double us = time_base.den > 0 ? (double)ts * av_q2d(time_base) * AV_TIME_BASE - zero_us : 0;
+    return us < 0 ? 0 : us > 1e15 ? (int64_t)1e15 : (int64_t)(us + 0.5);
+}
+
 /* Times count from the file's start, as those of the frames do; what lies beyond the output's end is cut. */
 static int copy_chapters(AVFormatContext *out, const AVFormatContext *in, double from_s, double seconds) {
-    int64_t zero = in->start_time == AV_NOPTS_VALUE ? 0 : in->start_time;
-    zero += (int64_t)(from_s * AV_TIME_BASE);
+    double zero = (in->start_time == AV_NOPTS_VALUE ? 0 : (double)in->start_time) + from_s * AV_TIME_BASE;
     int64_t last = seconds > 0 && seconds < 1e9 ? (int64_t)(seconds * AV_TIME_BASE) : INT64_MAX;
     int rc = 0;
     if (in->nb_chapters == 0)
@@ -94,10 +99,8 @@ static int copy_chapters(AVFormatContext *out, const AVFormatContext *in, double
         return AVERROR(ENOMEM);
     for (unsigned i = 0; rc >= 0 && i < in->nb_chapters && out->nb_chapters < room; i++) {
         const AVChapter *c = in->chapters[i];
-        int64_t start = av_rescale_q(c->start, c->time_base, AV_TIME_BASE_Q) - zero;
-        int64_t end =
-            c->end == AV_NOPTS_VALUE ? last : av_rescale_q(c->end, c->time_base, AV_TIME_BASE_Q) - zero;
-        start = start < 0 ? 0 : start;
+        int64_t start = output_us(c->start, c->time_base, zero);
+        int64_t end = c->end == AV_NOPTS_VALUE ? last : output_us(c->end, c->time_base, zero);
         end = end > last ? last : end;
         if (start < end && end != INT64_MAX)
             rc = add_chapter(out, c, start, end);
