@@ -13,8 +13,10 @@
 #include "base/philox.h"
 #include "base/region.h"
 #include "models/model_files.h"
+#include "models/synthesize_faces.h"
 
 #define BLOCK_ELEMENTS 65536
+#define FACES_DIR "auxiliary/models/buffalo_l"
 
 /* ---- configs ---- */
 
@@ -131,8 +133,8 @@ static void value_range(const char *name, int rank, const int64_t *shape, float 
         (float)(gain * sqrt(3.0 / inputs)); /* a uniform range of that size has variance gain^2 / inputs */
 }
 
-static void fill(const char *name, int rank, const int64_t *shape, uint64_t seed, uint32_t tensor,
-                 int64_t first, int64_t count, float *ret_values) {
+void ms_synthetic_fill(const char *name, int rank, const int64_t *shape, uint64_t seed, uint32_t tensor,
+                       int64_t first, int64_t count, float *ret_values) {
     const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
     float centre, spread;
     value_range(name, rank, shape, &centre, &spread);
@@ -213,7 +215,7 @@ static ms_status write_data(ms_tensor_writer *writer, const tensor_list *list, m
             elements *= item->shape[i];
         for (int64_t first = 0; first < elements && status == MS_OK; first += BLOCK_ELEMENTS) {
             int64_t count = elements - first < BLOCK_ELEMENTS ? elements - first : BLOCK_ELEMENTS;
-            fill(item->name, item->rank, item->shape, seed, (uint32_t)t, first, count, values);
+            ms_synthetic_fill(item->name, item->rank, item->shape, seed, (uint32_t)t, first, count, values);
             narrow(values, count, dtype, data);
             status = ms_tensor_writer_write(writer, data, (size_t)count * ms_dtype_bytes(dtype), err);
         }
@@ -393,11 +395,25 @@ static ms_status write_whisper(synthesis *s, ms_error *err) {
     return write_tensors(s->path, &format, &s->list, MS_F16, s->p->seed + 2, err);
 }
 
+static ms_status write_faces(synthesis *s, ms_error *err) {
+    bool small = s->p->kind == MS_SYNTHETIC_TINY;
+    MS_TRY(in_dir(s, FACES_DIR "/det_10g.onnx", err));
+    MS_TRY(ms_synthesize_detector(s->path, s->p->seed + 3, small, err));
+    MS_TRY(in_dir(s, FACES_DIR "/2d106det.onnx", err));
+    return ms_synthesize_landmarks(s->path, s->p->seed + 4, small, err);
+}
+
 ms_status ms_synthesize(const ms_synthesize_params *params, ms_error *err) {
-    static const char *const folders[] = {"", "vae", "whisper"};
-    static const char *const files[] = {"unet.yaml", "latentsync_unet.pt", "vae/config.json",
-                                        "vae/diffusion_pytorch_model.safetensors", "whisper/tiny.pt"};
-    static ms_status (*const parts[])(synthesis *, ms_error *) = {write_unet, write_vae, write_whisper};
+    static const char *const folders[] = {"", "vae", "whisper", "auxiliary", "auxiliary/models", FACES_DIR};
+    static const char *const files[] = {"unet.yaml",
+                                        "latentsync_unet.pt",
+                                        "vae/config.json",
+                                        "vae/diffusion_pytorch_model.safetensors",
+                                        "whisper/tiny.pt",
+                                        FACES_DIR "/det_10g.onnx",
+                                        FACES_DIR "/2d106det.onnx"};
+    static ms_status (*const parts[])(synthesis *, ms_error *) = {write_unet, write_vae, write_whisper,
+                                                                  write_faces};
     synthesis s = {.p = params};
     ms_device_params dev = {.backend = "dummy", .memory_bytes = (size_t)1 << 40};
     ms_status status;
