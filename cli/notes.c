@@ -18,3 +18,23 @@ void cli_notes_json(ms_buf *b, const ms_run_report *r) {
     }
     ms_buf_printf(b, "]");
 }
+
+void cli_show_doubt(const ms_run_report *r) {
+    if (!r->faces.doubt[0])
+        return;
+    fflush(stdout);
+    fprintf(stderr, "memsafe: warning: the faces are doubtful: %s\n", r->faces.doubt);
+}
+
+void cli_faces_json(ms_buf *b, const ms_run_report *r) {
+    ms_buf_printf(b, "\"faces\": {\"score\": ");
+    ms_buf_json_number(b, r->faces.score);
+    ms_buf_printf(b, ", \"jitter\": ");
+    ms_buf_json_number(b, r->faces.jitter);
+    ms_buf_printf(b, ", \"doubt\": ");
+    if (r->faces.doubt[0])
+        ms_buf_json_string(b, r->faces.doubt);
+    else
+        ms_buf_printf(b, "null");
+    ms_buf_printf(b, "}");
+}

@@ -11,4 +11,10 @@ void cli_show_notes(const ms_run_report *report);
 /* "notes": [{"code": ..., "text": ...}] without what surrounds a member. */
 void cli_notes_json(ms_buf *b, const ms_run_report *report);
 
+/* The last line of a run whose faces may be none, on stderr; nothing where there is nothing to doubt. */
+void cli_show_doubt(const ms_run_report *report);
+
+/* "faces": {"score": ..., "jitter": ..., "doubt": ...}, likewise; null for what is not known. */
+void cli_faces_json(ms_buf *b, const ms_run_report *report);
+
 #endif

@@ -279,6 +279,13 @@ typedef struct ms_run_model_file {
 } ms_run_model_file;
 #define MS_RUN_MODEL_FILES 5
 
+/* How sure the face nets were; NAN where a track file says where faces are. */
+typedef struct ms_run_faces_report {
+    double score;    /* the detector's, in the mean: 0.5 is the least that counts as a face, 1 certain */
+    double jitter;   /* how far landmarks move on their own from frame to frame, a part of the face's width */
+    char doubt[240]; /* why the faces may be none, a sentence without its full stop; empty = nothing to doubt */
+} ms_run_faces_report;
+
 typedef struct ms_run_report {
     int64_t frames, frames_without_face, frames_interpolated, windows;
     int64_t frames_resumed;     /* of frames, those that an earlier run had finished */
@@ -340,6 +347,7 @@ typedef struct ms_run_report {
     int n_samples; /* memory over time, oldest first */
     ms_memory_sample sample[MS_MEMORY_SAMPLES];
 
+    ms_run_faces_report faces;
     ms_run_latents_report latents;
     /* Faces and write are the busy time of two threads that run beside the rest: the sum is more than seconds. */
     double seconds, stage_s[MS_STAGE_COUNT];

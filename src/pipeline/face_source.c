@@ -21,6 +21,7 @@ struct ms_face_finder {
     ms_scrfd *scrfd;
     ms_face_points *points;
     ms_tracker tracker;
+    ms_face_tally tally;
     float *blob;    /* detector's input */
     float *outputs; /* its outputs */
     void *work;
@@ -144,12 +145,17 @@ static ms_status find(void *arg, const ms_image_view *frame, int64_t number, boo
     if (tracked.face < 0)
         return MS_OK;
     ret_record->begins = tracked.jumped;
-    return find_landmarks(f, frame, &faces[tracked.face], ret_record, err);
+    MS_TRY(find_landmarks(f, frame, &faces[tracked.face], ret_record, err));
+    if (ret_record->present)
+        ms_face_tally_add(&f->tally, ret_record, faces[tracked.face].score);
+    return MS_OK;
 }
 
 /* A track file is read again from its beginning: lines of earlier frames are passed over. */
 static void visit(void *arg, ms_state *state) {
-    ms_tracker *t = &((ms_face_finder *)arg)->tracker;
+    ms_face_finder *f = arg;
+    ms_tracker *t = &f->tracker;
+    ms_face_tally_visit(&f->tally, state);
     ms_state_int(state, &t->count, 0, MS_TRACK_CAPACITY);
     ms_state_int(state, &t->next_number, 0, INT_MAX);
     ms_state_int(state, &t->current, -1, INT_MAX);
@@ -158,6 +164,10 @@ static void visit(void *arg, ms_state *state) {
         ms_state_visit(state, t->tracks[i].box, sizeof(t->tracks[i].box));
         ms_state_visit(state, &t->tracks[i].last_frame, sizeof(t->tracks[i].last_frame));
     }
+}
+
+const ms_face_tally *ms_face_finder_tally(const ms_face_finder *finder) {
+    return &finder->tally;
 }
 
 ms_face_source ms_face_finder_source(ms_face_finder *finder) {

@@ -4,6 +4,7 @@
 
 #include "device/device.h"
 #include "pipeline/face_stage.h"
+#include "pipeline/face_tally.h"
 
 typedef struct ms_face_finder ms_face_finder;
 
@@ -26,6 +27,9 @@ void ms_face_finder_set_arena(ms_face_finder *finder, void *arena);
 
 /* Frames must be asked for in order. */
 ms_face_source ms_face_finder_source(ms_face_finder *finder);
+
+/* How sure the networks were so far; empty for a track file. */
+const ms_face_tally *ms_face_finder_tally(const ms_face_finder *finder);
 
 /* MS_NO_FACE, after so many frames without one: it says what was looked for. track: NULL = the networks. */
 ms_status ms_fail_no_face(const char *video, int face, const char *track, int64_t frames, ms_error *err);

@@ -345,6 +345,11 @@ static void frames_section(const page *g) {
                   r->frames, r->width, r->height, r->fps, r->windows);
     ms_buf_printf(g->out, "<dt>without a face</dt><dd>%" PRId64 "%s</dd>\n", r->frames_without_face,
                   r->frames_without_face ? ": passed through unchanged" : "");
+    if (r->faces.doubt[0]) {
+        ms_buf_printf(g->out, "<dt>the faces are doubtful</dt><dd>");
+        ms_html_text(g->out, r->faces.doubt);
+        ms_buf_printf(g->out, "</dd>\n");
+    }
     ms_buf_printf(g->out, "<dt>face bridged</dt><dd>%" PRId64 "%s</dd>\n", r->frames_interpolated,
                   r->frames_interpolated ? ": from the frames around them" : "");
     ms_buf_printf(g->out, "<dt>of the input</dt><dd>%" PRId64 " frames used", r->video_frames);

@@ -39,6 +39,12 @@ static void close_all(ms_job *j, ms_status status, ms_error *err) {
         ms_mem_destroy(&j->mem);
 }
 
+static void fill_faces(const ms_job *j, ms_run_report *r) {
+    static const ms_face_tally nothing;
+    const ms_face_tally *tally = j->faces ? ms_face_finder_tally(j->faces) : &nothing;
+    ms_face_tally_report(tally, r->frames, r->frames_without_face, &r->faces);
+}
+
 /* A run that only had to join its segments has no engine and read no frames. */
 static void fill_report(ms_job *j) {
     ms_run_report *r = &j->report;
@@ -50,6 +56,7 @@ static void fill_report(ms_job *j) {
     r->frames_without_face = j->here.without_face;
     r->frames_interpolated = j->here.interpolated;
     r->windows = j->here.windows;
+    fill_faces(j, r);
     r->video_frames = j->source ? ms_frame_source_clip_frames(j->source) : j->here.clip_frames;
     r->source_frames_lost = ms_clip_frames_lost(j->clip);
     r->width = info->width;
