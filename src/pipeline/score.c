@@ -146,9 +146,20 @@ static ms_status open_faces(job *j, ms_error *err) {
     return MS_OK;
 }
 
+static ms_status open_speech(job *j, ms_error *err) {
+    const ms_audio_reader_params params = MS_AUDIO_READER_DEFAULTS;
+    const char *path = j->p->audio ? j->p->audio : j->p->video;
+    ms_error problem;
+    ms_error_clear(&problem);
+    ms_status status = ms_audio_reader_open(NULL, path, &params, &j->audio, &problem);
+    if (status != MS_OK)
+        ms_fail(err, status, "%s%s", problem.message,
+                j->p->audio ? "" : "; --audio names the speech that it should say");
+    return status;
+}
+
 static ms_status prepare(job *j, ms_error *err) {
     const ms_score_params *p = j->p;
-    const ms_audio_reader_params audio = MS_AUDIO_READER_DEFAULTS;
     MS_TRY(open_picture(j, VIDEO, p->video, (ms_rational){0, 1}, err));
     ms_rational fps = ms_video_reader_info(j->picture[VIDEO].reader)->fps;
     j->fps = (double)fps.num / fps.den;
@@ -156,7 +167,7 @@ static ms_status prepare(job *j, ms_error *err) {
         MS_TRY(open_picture(j, INPUT, p->input, fps, err));
     if (p->truth)
         MS_TRY(open_truth(j, fps, err));
-    MS_TRY(ms_audio_reader_open(NULL, p->audio, &audio, &j->audio, err));
+    MS_TRY(open_speech(j, err));
     MS_TRY(ms_envelope_create(NULL, j->fps, &j->envelope, err));
     MS_TRY(open_faces(j, err));
     MS_TRY(ms_region_map_create(NULL, &j->map, err));
@@ -430,11 +441,9 @@ static void release(job *j) {
 ms_status ms_score(const ms_score_params *params, ms_score_report *ret_report, ms_error *err) {
     if (err)
         ms_error_clear(err);
-    if (!params->video || !params->audio || (!params->model && !params->faces))
+    if (!params->video || (!params->model && !params->faces))
         return ms_fail(err, MS_INVALID_ARGUMENT, "the %s is missing",
-                       !params->video   ? "video (--video FILE)"
-                       : !params->audio ? "speech (--audio FILE)"
-                                        : "model (--model DIR or --faces DIR)");
+                       !params->video ? "video (--video FILE)" : "model (--model DIR or --faces DIR)");
     MS_TRY(ms_check_frames(params->frames, err));
     double began = ms_now_s();
     job j = {.p = params};

@@ -14,7 +14,7 @@
 
 typedef struct ms_score_params {
     const char *video; /* to be judged */
-    const char *audio; /* what it should say */
+    const char *audio; /* what it should say; NULL = the sound of the video itself */
     const char *truth; /* or NULL: a track with mouth_opening (its first character is a brace), or a video */
     const char *input; /* or NULL: the video that the run was given */
     const char
