@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "memory/host.h"
 #include "memory/optimizer.h"
+#include "model_choice.h"
 #include "models/synthesize.h"
 #include "pipeline/batch_cost.h"
 #include "profile_options.h"
@@ -18,7 +19,7 @@ typedef struct batch_state {
     const char *model, *faces;
     uint64_t memory_bytes, free_bytes;
     int width, height, frames, pressure, threads;
-    bool json, serial;
+    bool demo, json, serial;
     cli_profile_options profile;
 } batch_state;
 
@@ -30,10 +31,6 @@ typedef struct batch_job {
     ms_optimizer *optimizer;
     size_t memory_bytes, weight_bytes, free_bytes;
 } batch_job;
-
-static void batch_defaults(void *state) {
-    ((batch_state *)state)->model = "latentsync-1.5";
-}
 
 /* A released model by name, else a folder. Checkpoints are not needed: shapes are enough. */
 static ms_status find_model(const batch_state *s, ms_model_files *files, ms_error *err) {
@@ -201,11 +198,17 @@ static ms_status answer(batch_job *j, char **names, int n_names, ms_buf *out, ms
 
 static int batch_run(const void *state, char **arguments, int n_arguments) {
     static batch_job j;
+    static cli_model_choice choice;
+    batch_state s = *(const batch_state *)state;
     ms_error err;
     ms_error_clear(&err);
+    if (s.demo && cli_choose_model(&s.model, true, false, CLI_NEEDS_ALL, &choice, &err) != MS_OK)
+        return cli_fail(&err);
+    if (!s.model)
+        s.model = "latentsync-1.5";
     ms_buf out;
     ms_buf_init(&out, NULL);
-    j.s = state;
+    j.s = &s;
     ms_status status = prepare(&j, &err);
     if (status == MS_OK)
         status = answer(&j, arguments, n_arguments, &out, &err);
@@ -221,6 +224,7 @@ static const cli_option batch_options[] = {
     CLI_GROUP("Options"),
     {"model", "m", CLI_TEXT, offsetof(batch_state, model), "NAME",
      "latentsync-1.5, latentsync-1.6, tiny or a model folder\n(default latentsync-1.5)", 0, 0},
+    CLI_DEMO_OPTION(batch_state, demo),
     {"faces", 0, CLI_TEXT, offsetof(batch_state, faces), "DIR", "folder of the face nets", 0, 0},
     {"memory", 0, CLI_BYTES, offsetof(batch_state, memory_bytes), "SIZE",
      "nominal memory of the device (default: this machine's)", 0, 0},
@@ -246,7 +250,7 @@ const cli_command cli_batch_size_command = {
     .summary = "Show how many items each task takes at a time, and what bounds it",
     .examples = {{"memsafe batch-size", "every task, with the memory that is free"},
                  {"memsafe batch-size vae_decode --memory 8G", "one task on a device of 8 GiB"}},
-    .usage = "[TASK]... [--model NAME] [--memory SIZE] [OPTIONS]",
+    .usage = "[TASK]... [--model NAME | --demo] [--memory SIZE] [OPTIONS]",
     .text =
         "Tasks: face_detection face_processing vae_encode vae_decode unet_inference latent_processing\n"
         "(default: all). The tier's cap is lowered to what fits the free memory less the safety margin, then "
@@ -255,6 +259,5 @@ const cli_command cli_batch_size_command = {
     .n_options = CLI_COUNT(batch_options),
     .max_arguments = 64,
     .state_bytes = sizeof(batch_state),
-    .defaults = batch_defaults,
     .run = batch_run,
 };

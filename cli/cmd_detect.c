@@ -6,15 +6,16 @@
 #include "base/error.h"
 #include "commands.h"
 #include "console.h"
-#include "demo_model.h"
 #include "fps.h"
 #include "memsafe/detect.h"
+#include "model_choice.h"
 #include "signals.h"
 
 typedef struct detect_state {
     ms_detect_params p;
     const char *fps;
     int frames;
+    bool demo;
     cli_console_options console;
 } detect_state;
 
@@ -31,14 +32,15 @@ static int detect_run(const void *state, char **arguments, int n_arguments) {
     (void)arguments;
     (void)n_arguments;
     detect_state s = *(const detect_state *)state;
-    char demo_model[4096];
+    cli_model_choice model;
     ms_detect_report report;
     char took[MS_DURATION_TEXT_BYTES];
     ms_error err;
     ms_error_clear(&err);
     cli_console_begin(&s.console);
-    if (cli_demo_faces(&s.p.model, s.p.faces, demo_model, sizeof(demo_model), &err) != MS_OK)
+    if (cli_choose_model(&s.p.model, s.demo, s.p.faces, CLI_NEEDS_FACES, &model, &err) != MS_OK)
         return cli_fail(&err);
+    cli_say_choice(&model);
     if (s.fps && cli_parse_fps(s.fps, &s.p.fps_num, &s.p.fps_den, &err) != MS_OK)
         return cli_fail(&err);
     s.p.frames = s.frames;
@@ -64,7 +66,8 @@ static const cli_option detect_options[] = {
     CLI_GROUP("Most used"),
     {"video", "i", CLI_TEXT, P(video), "FILE", "video to look through", 0, 0},
     {"out", "o", CLI_TEXT, P(output), "FILE", "JSON lines to write", 0, 0},
-    {"model", "m", CLI_TEXT, P(model), "DIR", "model folder (default: the demo model)", 0, 0},
+    {"model", "m", CLI_TEXT, P(model), "DIR", "model folder (default: the one that is installed)", 0, 0},
+    CLI_DEMO_OPTION(detect_state, demo),
     {"force", "y", CLI_FLAG, P(force), NULL, "replace an existing output", 0, 0},
     CLI_GROUP("Faces"),
     {"face", 0, CLI_INT, P(face), "N", "follow the N-th face to appear, from 0 (default: the largest)", 0,
@@ -83,7 +86,7 @@ const cli_command cli_detect_command = {
     .name = "detect",
     .summary = "Find the faces of a video and write them as a track file",
     .examples = {{"memsafe detect -i talking.mp4 -o faces.jsonl", "the largest face of each frame"}},
-    .usage = "-i VIDEO -o FILE [-m MODEL] [OPTIONS]",
+    .usage = "-i VIDEO -o FILE [-m MODEL | --demo] [OPTIONS]",
     .text = "A line for each frame with a face: "
             "{\"frame\":0,\"bbox\":[x1,y1,x2,y2],\"landmarks106\":[[x,y],...]}.\n"
             "`memsafe run --track` reads it in place of detecting.",

@@ -1,11 +1,14 @@
 /* `memsafe doctor`: what this build can do, what is missing, and the command that mends it. */
 #include <stdio.h>
 
+#include "base/error.h"
 #include "base/size.h"
 #include "commands.h"
 #include "device/device.h"
 #include "memory/host.h"
+#include "demo_model.h"
 #include "model_check.h"
+#include "model_choice.h"
 
 #if MS_HAVE_FFMPEG
 #include "media/video_writer.h"
@@ -13,7 +16,7 @@
 
 typedef struct doctor_state {
     const char *model;
-    bool quick;
+    bool demo, quick;
 } doctor_state;
 
 static const struct {
@@ -60,28 +63,58 @@ static void check_codecs(void) {
 #endif
 }
 
-static ms_status check_model(const doctor_state *s) {
-    const ms_model_names names = {.dir = s->model};
-    printf("Model %s\n", s->model);
-    return cli_model_check(&names, s->quick);
+static ms_status check_model(const char *dir, bool quick) {
+    const ms_model_names names = {.dir = dir};
+    printf("Model %s\n", dir);
+    return cli_model_check(&names, quick);
+}
+
+/* Which models there are; how many real ones. */
+static int list_models(void) {
+    static cli_models found;
+    char path[CLI_PATH_BYTES];
+    cli_installed_models(CLI_NEEDS_ALL, &found);
+    printf("Models\n");
+    for (int i = 0; i < found.count && i < CLI_MODELS_MAX; i++)
+        printf("  %-20s yes      %s\n", "official weights", found.path[i]);
+    if (found.count == 0) {
+        cli_fetch_models(path, sizeof(path));
+        printf("  %-20s none     for real faces (without them `run --demo` knows drawn ones)\n"
+               "  %-20s mend: %s 1.5\n",
+               "official weights", "", path);
+    }
+    bool demo = cli_demo_model(path, sizeof(path), NULL) == MS_OK;
+    printf("  %-20s %-8s %s\n", "demo", demo ? "yes" : "none", demo ? path : "for `run --demo`");
+    return found.count;
 }
 
 static int doctor_run(const void *state, char **arguments, int n_arguments) {
     (void)arguments;
     (void)n_arguments;
     const doctor_state *s = state;
+    const char *dir = s->model;
+    static cli_model_choice choice;
     ms_host host;
+    ms_error err;
+    ms_error_clear(&err);
+    if (s->demo && cli_choose_model(&dir, true, false, CLI_NEEDS_ALL, &choice, &err) != MS_OK)
+        return cli_fail(&err);
     char free[MS_SIZE_TEXT_BYTES];
     ms_host_read(&host);
     int problems = check_libraries();
     check_codecs();
     printf("Device\n  cpu                  yes      %s, %d CPUs, %s, %s free\n", host.cpu_name, host.cpus,
            ms_isa_name(ms_isa_detect()), ms_size_format(free, ms_host_free_bytes(&host)));
-    ms_status model = s->model ? check_model(s) : MS_OK;
-    if (problems == 0 && model == MS_OK)
+    int real = list_models();
+    ms_status model = dir ? check_model(dir, s->quick) : MS_OK;
+    if (problems == 0 && model == MS_OK && (real || dir))
         printf("Nothing is missing.\n");
-    if (model == MS_BAD_MODEL || model == MS_IO)
-        printf("scripts/fetch-models lays out the official models, and says which files it wants.\n");
+    else if (problems == 0 && model == MS_OK)
+        printf("Nothing is missing but the official weights.\n");
+    if (model == MS_BAD_MODEL || model == MS_IO) {
+        cli_fetch_models(choice.path, sizeof(choice.path));
+        printf("%s lays out the official models, and says which files it wants.\n", choice.path);
+    }
     return ms_status_exit_code(model);
 }
 
@@ -89,6 +122,7 @@ static const cli_option doctor_options[] = {
     CLI_GROUP("Options"),
     {"model", "m", CLI_TEXT, offsetof(doctor_state, model), "DIR",
      "also check this model folder, as `memsafe models`", 0, 0},
+    CLI_DEMO_OPTION(doctor_state, demo),
     {"quick", 0, CLI_FLAG, offsetof(doctor_state, quick), NULL, "of the model: names and shapes only", 0, 0},
 };
 
@@ -96,7 +130,7 @@ const cli_command cli_doctor_command = {
     .name = "doctor",
     .summary = "Say what this build can do, what is missing, and how to mend it",
     .examples = {{"memsafe doctor -m models/latentsync-1.5", "is everything there that a run needs?"}},
-    .usage = "[-m MODEL [--quick]]",
+    .usage = "[-m MODEL | --demo] [--quick]",
     .options = doctor_options,
     .n_options = CLI_COUNT(doctor_options),
     .state_bytes = sizeof(doctor_state),

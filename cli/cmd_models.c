@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "commands.h"
 #include "model_check.h"
+#include "model_choice.h"
 #include "models/synthesize.h"
 
 typedef struct models_state {
@@ -13,7 +14,7 @@ typedef struct models_state {
     const char *out;
     int dtype;
     uint64_t seed;
-    bool quick;
+    bool demo, quick;
 } models_state;
 
 static void models_defaults(void *state) {
@@ -34,26 +35,29 @@ static int synthesize(const models_state *s) {
         ms_synthesize(&params, &err);
     if (err.code != MS_OK)
         return cli_fail(&err);
-    printf("%s: random weights written; there are no face nets, so runs need --track\n", s->out);
+    printf("%s: random weights written; the face nets see one face at the same place of every picture\n",
+           s->out);
     return 0;
 }
 
 static int models_run(const void *state, char **arguments, int n_arguments) {
     models_state s = *(const models_state *)state;
+    static cli_model_choice choice;
     ms_error err;
+    ms_error_clear(&err);
     if (s.synthesize >= 0)
         return synthesize(&s);
     if (n_arguments)
         s.names.dir = arguments[0];
-    if (!s.names.dir && !s.names.unet) {
-        ms_fail(&err, MS_INVALID_ARGUMENT, "usage: memsafe models DIR");
+    if (cli_choose_model(&s.names.dir, s.demo, s.names.unet, CLI_NEEDS_ALL, &choice, &err) != MS_OK)
         return cli_fail(&err);
-    }
+    cli_say_choice(&choice);
     return ms_status_exit_code(cli_model_check(&s.names, s.quick));
 }
 
 static const cli_option models_options[] = {
     CLI_GROUP("Options"),
+    CLI_DEMO_OPTION(models_state, demo),
     {"config", 0, CLI_TEXT, offsetof(models_state, names.config), "FILE",
      "UNet config in place of the folder's", 0, 0},
     {"unet", 0, CLI_TEXT, offsetof(models_state, names.unet), "FILE",
@@ -78,7 +82,7 @@ const cli_command cli_models_command = {
     .examples = {{"memsafe models models/latentsync-1.5", "check every tensor of a model folder"},
                  {"memsafe models --synthesize tiny -o /tmp/tiny",
                   "a small model with random weights, for tests"}},
-    .usage = "DIR | --synthesize NAME -o DIR [--dtype TYPE]",
+    .usage = "[DIR | --demo] | --synthesize NAME -o DIR [--dtype TYPE]",
     .text = "Prints each part's file, format, size and precision, and checks every tensor's name, shape and "
             "values against\n"
             "the config, and the checksums that torch files hold; a run checks the former only. The exit "

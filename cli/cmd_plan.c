@@ -10,6 +10,7 @@
 #include "base/size.h"
 #include "commands.h"
 #include "history_file.h"
+#include "model_choice.h"
 #include "models/model_files.h"
 #include "pipeline/run_time.h"
 #include "plan_compare.h"
@@ -20,7 +21,7 @@ typedef struct plan_state {
     ms_plan_params p;
     const char *size, *svg, *html;
     int precision, rung, codec, frames, backend, paste;
-    bool json, compare, force;
+    bool demo, json, compare, force;
     cli_profile_options profile;
 } plan_state;
 
@@ -203,6 +204,9 @@ static int plan_run(const void *state, char **arguments, int n_arguments) {
     if (s.compare && s.backend && !s.p.device_bytes)
         s.p.device_bytes = 1; /* the table has its own */
     s.p.profile = cli_profile_source(&s.profile);
+    cli_model_choice choice;
+    if (s.demo && cli_choose_model(&s.p.model, true, false, CLI_NEEDS_ALL, &choice, &err) != MS_OK)
+        return cli_fail(&err);
     ms_status status = s.size ? parse_size(s.size, &s.p.width, &s.p.height, &err) : MS_OK;
     if (status == MS_OK)
         status = check_drawings(&s, &err);
@@ -232,6 +236,7 @@ static int plan_run(const void *state, char **arguments, int n_arguments) {
 static const cli_option plan_options[] = {
     CLI_GROUP("The run"),
     {"model", "m", CLI_TEXT, P(model), "DIR", "model folder; only its configs are read", 0, 0},
+    CLI_DEMO_OPTION(plan_state, demo),
     {"shape", 0, CLI_TEXT, P(shape), "latentsync-1.5|latentsync-1.6|tiny",
      "a published model's shape in place of a folder (default latentsync-1.5)", 0, 0},
     {"size", 0, CLI_TEXT, offsetof(plan_state, size), "WxH", "of the video (default 1280x720)", 0, 0},
@@ -274,7 +279,7 @@ const cli_command cli_plan_command = {
     .examples = {{"memsafe plan -m models/latentsync-1.5 --size 1280x720 --frames 250 -b 2G --html plan.html",
                   "would 10 s of 720p fit in 2 GiB, and how long would they take?"},
                  {"memsafe plan --shape latentsync-1.6", "the same of a model that is not there"}},
-    .usage = "[-m MODEL | --shape NAME] [OPTIONS]",
+    .usage = "[-m MODEL | --shape NAME | --demo] [OPTIONS]",
     .text = "Every byte is computed as the run itself computes it, but for what only the files could "
             "tell: there it is the most that it can be. The exit code is 3 when the budget is too "
             "small. " CLI_HISTORY_HELP,

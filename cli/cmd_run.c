@@ -4,8 +4,8 @@
 #include "base/error.h"
 #include "commands.h"
 #include "console.h"
-#include "demo_model.h"
 #include "memsafe/run.h"
+#include "model_choice.h"
 #include "signals.h"
 #include "run_report.h"
 #include "run_text.h"
@@ -14,7 +14,7 @@
 /* What the library's callbacks get. */
 typedef struct run_view {
     const ms_run_params *p;
-    const char *demo_model; /* "" when a model was named */
+    const cli_model_choice *model;
 } run_view;
 
 static void show_progress(void *arg, const ms_run_progress *progress) {
@@ -25,24 +25,10 @@ static void show_progress(void *arg, const ms_run_progress *progress) {
 /* The first lines: what was decided before any work. */
 static void show_plan(void *arg, const ms_run_report *r) {
     const run_view *view = arg;
-    if (view->demo_model[0])
-        cli_warn("demo_model",
-                 "no --model: using the demo model, which knows drawn faces only (%s); "
-                 "scripts/fetch-models gets the official weights for real ones",
-                 view->demo_model);
+    cli_say_choice(view->model);
     cli_run_plan_event(view->p, r);
     cli_run_say_plan(view->p, r);
     cli_show_notes(r);
-}
-
-/* Without a model, or all of its parts by name, the one that comes with the program. */
-static ms_status default_model(cli_run_state *s, char *path, size_t bytes, ms_error *err) {
-    path[0] = 0;
-    if (s->p.model || (s->p.config && s->p.unet && s->p.vae && s->p.whisper))
-        return MS_OK;
-    MS_TRY(cli_demo_model(path, bytes, err));
-    s->p.model = path;
-    return MS_OK;
 }
 
 /* Tells the error, and what is left of the work. */
@@ -55,18 +41,19 @@ static int fail(const cli_run_state *s, const ms_run_report *r, const ms_error *
 
 int cli_run(const void *state, char **arguments, int n_arguments) {
     cli_run_state s = *(const cli_run_state *)state;
-    char demo_model[4096];
+    cli_model_choice model;
     ms_run_report report = {0};
     ms_error err;
     ms_error_clear(&err);
     cli_console_begin(&s.console);
-    if (default_model(&s, demo_model, sizeof(demo_model), &err) != MS_OK)
+    bool named = s.p.config && s.p.unet && s.p.vae && s.p.whisper;
+    if (cli_choose_model(&s.p.model, s.demo, named, CLI_NEEDS_ALL, &model, &err) != MS_OK)
         return cli_fail(&err);
     if (cli_run_options_apply(&s, arguments, n_arguments, &err) != MS_OK)
         return cli_fail(&err);
     if (cli_run_report_check(&s, &err) != MS_OK)
         return cli_fail(&err);
-    run_view view = {.p = &s.p, .demo_model = demo_model};
+    run_view view = {.p = &s.p, .model = &model};
     s.p.progress = show_progress;
     s.p.planned = show_plan;
     s.p.arg = &view;
@@ -82,5 +69,6 @@ int cli_run(const void *state, char **arguments, int n_arguments) {
         cli_warn("no_report", "no report is written to %s: an earlier run did the work", s.report);
     cli_run_done_members(&s.p, &report);
     cli_run_say_result(&s.p, &report);
+    cli_show_doubt(&report);
     return 0;
 }

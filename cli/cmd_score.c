@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "commands.h"
 #include "console.h"
-#include "demo_model.h"
+#include "model_choice.h"
 #include "pipeline/score.h"
 #include "signals.h"
 
@@ -14,7 +14,7 @@ typedef struct score_state {
     ms_score_params p;
     int frames;
     cli_console_options console;
-    bool json;
+    bool demo, json;
 } score_state;
 
 static void score_defaults(void *state) {
@@ -151,13 +151,14 @@ static int score_run(const void *state, char **arguments, int n_arguments) {
     (void)arguments;
     (void)n_arguments;
     score_state s = *(const score_state *)state;
-    char demo_model[4096];
+    cli_model_choice model;
     ms_score_report report;
     ms_error err;
     ms_error_clear(&err);
     cli_console_begin(&s.console);
-    if (cli_demo_faces(&s.p.model, s.p.faces, demo_model, sizeof(demo_model), &err) != MS_OK)
+    if (cli_choose_model(&s.p.model, s.demo, s.p.faces, CLI_NEEDS_FACES, &model, &err) != MS_OK)
         return cli_fail(&err);
+    cli_say_choice(&model);
     s.p.frames = s.frames;
     s.p.progress = show;
     s.p.cancelled = cli_interrupted;
@@ -177,7 +178,8 @@ static int score_run(const void *state, char **arguments, int n_arguments) {
 static const cli_option score_options[] = {
     CLI_GROUP("Options"),
     {"video", "i", CLI_TEXT, P(video), "FILE", "video to judge", 0, 0},
-    {"audio", "a", CLI_TEXT, P(audio), "FILE", "speech that it should say", 0, 0},
+    {"audio", "a", CLI_TEXT, P(audio), "FILE", "speech that it should say (default: the video's own sound)",
+     0, 0},
     {"truth", 0, CLI_TEXT, P(truth), "FILE",
      "what it should look like: a video, or a track with \"mouth_opening\" (tools/draw_clip writes one)", 0,
      0},
@@ -185,7 +187,8 @@ static const cli_option score_options[] = {
     {"track", 0, CLI_TEXT, P(track), "FILE",
      "faces (default: detected in the input, else the truth's video, else the video)", 0, 0},
     {"model", "m", CLI_TEXT, P(model), "DIR",
-     "model folder; its face nets are used (default: the demo model)", 0, 0},
+     "model folder; its face nets are used (default: the one that is installed)", 0, 0},
+    CLI_DEMO_OPTION(score_state, demo),
     {"faces", 0, CLI_TEXT, P(faces), "DIR", "folder of det_10g.onnx and 2d106det.onnx", 0, 0},
     {"window", 0, CLI_INT, P(window), "N", "frames of the run's windows, for flicker (default 16)", 2, 1000},
     {"frames", 0, CLI_INT, offsetof(score_state, frames), "N", "judge so many frames; 0 = all", 0,
@@ -200,7 +203,7 @@ const cli_command cli_score_command = {
     .summary = "Judge a lip-synced video: sync, mouth, pictures, identity, flicker",
     .examples = {{"memsafe score -i out.mp4 -a speech.wav --input talking.mp4",
                   "how well does out.mp4 follow the speech?"}},
-    .usage = "-i VIDEO -a SPEECH [-m MODEL | --faces DIR] [--truth FILE] [--input FILE]",
+    .usage = "-i VIDEO [-a SPEECH] [-m MODEL | --faces DIR | --demo] [--truth FILE] [--input FILE]",
     .text = "Lip sync is the correlation of the mouth's opening, by the landmark net, with the amplitude of "
             "the speech\n"
             "from 320 to 3000 Hz, at shifts of -15 to 15 frames: the best shift is the offset, its "

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "console.h"
 
 #define PATH_BYTES 4096
 
@@ -21,8 +20,7 @@ static bool model_at(char *ret_path, size_t bytes, const char *dir, const char *
     return n > 0 && (size_t)n < bytes;
 }
 
-/* The folder that the running program lies in. */
-static bool program_folder(char *ret_dir, size_t bytes) {
+bool cli_program_folder(char *ret_dir, size_t bytes) {
     ssize_t n = readlink("/proc/self/exe", ret_dir, bytes - 1);
     if (n <= 0)
         return false;
@@ -42,24 +40,13 @@ ms_status cli_demo_model(char *ret_path, size_t bytes, ms_error *err) {
                    ? MS_OK
                    : ms_fail(err, MS_BAD_MODEL, "MEMSAFE_DEMO_MODEL is %s, where there is no unet.yaml",
                              named);
-    if (program_folder(program, sizeof(program)) &&
+    if (cli_program_folder(program, sizeof(program)) &&
         (model_at(ret_path, bytes, program, "../share/memsafe/models/demo") ||
          model_at(ret_path, bytes, program, "../models/demo")))
         return MS_OK;
     if (model_at(ret_path, bytes, MS_DATA_DIR, "models/demo"))
         return MS_OK;
-    return ms_fail(
-        err, MS_BAD_MODEL,
-        "no --model was named, and the demo model is not in %s/models/demo; name a folder with --model or "
-        "in MEMSAFE_DEMO_MODEL",
-        MS_DATA_DIR);
-}
-
-ms_status cli_demo_faces(const char **model, const char *faces, char *path, size_t bytes, ms_error *err) {
-    if (*model || faces)
-        return MS_OK;
-    MS_TRY(cli_demo_model(path, bytes, err));
-    *model = path;
-    cli_warn("demo_model", "no --model: the demo model's face nets, which know drawn faces only (%s)", path);
-    return MS_OK;
+    return ms_fail(err, MS_BAD_MODEL,
+                   "the demo model is not in %s/models/demo; MEMSAFE_DEMO_MODEL can say where it is",
+                   MS_DATA_DIR);
 }

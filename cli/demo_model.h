@@ -2,6 +2,7 @@
 #ifndef MS_CLI_DEMO_MODEL_H
 #define MS_CLI_DEMO_MODEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "memsafe/status.h"
@@ -13,8 +14,7 @@
  */
 ms_status cli_demo_model(char *ret_path, size_t bytes, ms_error *err);
 
-/* For commands that use face nets alone: *model becomes the demo model's folder, kept in `path`, when neither it nor a
-   folder of face nets was named. */
-ms_status cli_demo_faces(const char **model, const char *faces, char *path, size_t bytes, ms_error *err);
+/* The folder that the running program lies in, links followed; false where that is not known. */
+bool cli_program_folder(char *ret_dir, size_t bytes);
 
 #endif

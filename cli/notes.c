@@ -20,10 +20,8 @@ void cli_notes_json(ms_buf *b, const ms_run_report *r) {
 }
 
 void cli_show_doubt(const ms_run_report *r) {
-    if (!r->faces.doubt[0])
-        return;
-    fflush(stdout);
-    fprintf(stderr, "memsafe: warning: the faces are doubtful: %s\n", r->faces.doubt);
+    if (r->faces.doubt[0])
+        cli_warn("doubtful_faces", "warning: the faces are doubtful: %s", r->faces.doubt);
 }
 
 void cli_faces_json(ms_buf *b, const ms_run_report *r) {

@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "fps.h"
 #include "history_file.h"
+#include "model_choice.h"
 
 #define P(field) offsetof(cli_run_state, p.field)
 
@@ -18,7 +19,8 @@ static const cli_option run_options[] = {
     {"out", "o", CLI_TEXT, P(output), "FILE",
      "video to write, also without -o; the extension names the container", 0, 0},
     {"model", "m", CLI_TEXT, P(model), "DIR",
-     "model folder like the official checkpoints/ (default: the demo model)", 0, 0},
+     "model folder like the official checkpoints/ (default: the one that is installed)", 0, 0},
+    CLI_DEMO_OPTION(cli_run_state, demo),
     {"force", "y", CLI_FLAG, P(force), NULL,
      "replace an existing output and report, and an unfinished run's folder", 0, 0},
     {"start", "ss", CLI_TIME, P(start_us), "TIME",

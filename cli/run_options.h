@@ -14,7 +14,7 @@ typedef struct cli_run_state {
     const char *fps, *report;
     int precision, loop, rest, codec, audio_out, rung, latents, paste;
     int frames, resolution, segment;
-    bool replace_report;
+    bool demo, replace_report;
     int preview;
     char preview_output[4096];
     cli_profile_options profile;

@@ -220,6 +220,8 @@ static ms_status write_json(const char *path, const cli_run_state *s, const ms_r
     report_preview(&b, s, r);
     ms_buf_printf(&b, "  ");
     cli_notes_json(&b, r);
+    ms_buf_printf(&b, ",\n  ");
+    cli_faces_json(&b, r);
     ms_buf_printf(&b, ",\n");
     report_model(&b, s, r);
     report_options(&b, s);

@@ -281,9 +281,10 @@ typedef struct ms_run_model_file {
 
 /* How sure the face nets were; NAN where a track file says where faces are. */
 typedef struct ms_run_faces_report {
-    double score;    /* the detector's, in the mean: 0.5 is the least that counts as a face, 1 certain */
-    double jitter;   /* how far landmarks move on their own from frame to frame, a part of the face's width */
-    char doubt[240]; /* why the faces may be none, a sentence without its full stop; empty = nothing to doubt */
+    double score;  /* the detector's, in the mean: 0.5 is the least that counts as a face, 1 certain */
+    double jitter; /* how far landmarks move on their own from frame to frame, a part of the face's width */
+    char doubt
+        [240]; /* why the faces may be none, a sentence without its full stop; empty = nothing to doubt */
 } ms_run_faces_report;
 
 typedef struct ms_run_report {

@@ -85,9 +85,10 @@ static int prepare(talk_synth synth) {
              "%s --seed %d --speech-seed %d --synth %s --frames %d --size 64x64 -o %s --speech %s >/dev/null",
              MS_DRAW_CLIP_PATH, SEED, NEW_SPEECH, name, FRAMES, test_file("new.avi"), test_file("new.wav"));
     assert_int_equal(system(line), 0);
-    assert_run_works(
-        "run --video %s --audio %s --track %s --steps 8 --frames %d --codec ffv1 --audio-out none -o %s",
-        test_file("in.avi"), test_file("new.wav"), test_file("in.jsonl"), FRAMES, test_file("out.mkv"));
+    assert_run_works("run --demo --video %s --audio %s --track %s --steps 8 --frames %d --codec ffv1 "
+                     "--audio-out none -o %s",
+                     test_file("in.avi"), test_file("new.wav"), test_file("in.jsonl"), FRAMES,
+                     test_file("out.mkv"));
     memcpy(run_text, test_output, sizeof(run_text));
 
     output = malloc(FRAMES * frame_bytes);
@@ -199,12 +200,12 @@ static double correlation(const float *a, const float *b) {
 
 /* ---- tests */
 
-static void without_a_model_the_demo_model_runs_and_says_so(void **state) {
+static void the_demo_model_runs_when_asked_for_and_says_so(void **state) {
     (void)state;
-    assert_non_null(strstr(run_text, "no --model: using the demo model"));
+    assert_non_null(strstr(run_text, "the demo model, which knows drawn faces only"));
     assert_non_null(strstr(run_text, "fetch-models"));
     assert_int_equal(setenv("MEMSAFE_DEMO_MODEL", test_file("nowhere"), 1), 0);
-    assert_run_fails(9, "MEMSAFE_DEMO_MODEL", "run --video %s --audio %s -o %s", test_file("in.avi"),
+    assert_run_fails(9, "MEMSAFE_DEMO_MODEL", "run --demo --video %s --audio %s -o %s", test_file("in.avi"),
                      test_file("new.wav"), test_file("none.mkv"));
     unsetenv("MEMSAFE_DEMO_MODEL");
 }
@@ -264,7 +265,7 @@ static void outside_the_face_nothing_changes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(without_a_model_the_demo_model_runs_and_says_so),
+        cmocka_unit_test(the_demo_model_runs_when_asked_for_and_says_so),
         cmocka_unit_test(the_mouth_follows_the_new_speech),
         cmocka_unit_test(the_mouth_looks_like_the_drawn_one),
         cmocka_unit_test(outside_the_face_nothing_changes),
