@@ -113,7 +113,11 @@ static ms_status store(const cli_option *o, const char *value, void *state, ms_e
     case CLI_BYTES:
         return parse_bytes(o, value, field, err);
     case CLI_TIME:
-        return cli_parse_time(value, field) ? MS_OK : bad_value(o, value, CLI_TIME_EXAMPLES, err);
+        if (!cli_parse_time(value, field))
+            return bad_value(o, value, CLI_TIME_EXAMPLES, err);
+        if (*(int64_t *)field < (int64_t)o->min)
+            return ms_fail(err, MS_INVALID_ARGUMENT, "--%s: %s is no length of time", o->name, value);
+        return MS_OK;
     case CLI_COUNT_OR_ALONE:
         if (value)
             MS_TRY(parse_number(o, value, &number, err));

@@ -17,7 +17,7 @@ typedef enum cli_type {
     CLI_INT,            /* int, within min..max */
     CLI_NUMBER,         /* double, within min..max */
     CLI_U64,            /* uint64_t: decimal, or hexadecimal with 0x */
-    CLI_TIME,           /* int64_t, microseconds: seconds or [HH:]MM:SS, with decimals */
+    CLI_TIME,           /* int64_t, microseconds, at least min: seconds or [HH:]MM:SS, with decimals */
     CLI_COUNT_OR_ALONE, /* int, within min..max: the value may be left out, and is -1 then */
     CLI_BYTES,          /* uint64_t: 8G, 1500M, 64K, plain bytes; not 0 */
     CLI_CHOICE,         /* int: index into choices, separated by '|' */

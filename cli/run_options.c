@@ -26,7 +26,7 @@ static const cli_option run_options[] = {
     {"start", "ss", CLI_TIME, P(start_us), "TIME",
      "redraw from this time of the video on: seconds or [HH:]MM:SS[.m]; the speech begins there", 0, 0},
     {"duration", "t", CLI_TIME, P(duration_us), "TIME",
-     "redraw so long at most (default: as long as speech and video go)", 0, 0},
+     "redraw so long at most (default: as long as speech and video go)", 1, 0},
     {"rest", 0, CLI_CHOICE, offsetof(cli_run_state, rest), "cut|keep",
      "the video outside of that: not in the output, or unchanged and with its own sound (docs/ranges.md)", 0,
      0},

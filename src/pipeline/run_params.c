@@ -88,9 +88,9 @@ static ms_status check(const ms_run_params *p, ms_error *err) {
     bool output = p->output || p->frame_sink;
     if (!p->video || !p->audio || !output)
         return ms_fail(err, MS_INVALID_ARGUMENT, "the %s is missing",
-                       !p->video   ? "video (--video FILE)"
-                       : !p->audio ? "audio (--audio FILE)"
-                                   : "output (-o FILE)");
+                       !p->video   ? "video (-i FILE)"
+                       : !p->audio ? "speech (-a FILE)"
+                                   : "output (its name at the end, or -o FILE)");
     if (!p->model && !(p->config && p->unet && p->vae && p->whisper && (p->faces || p->track)))
         return ms_fail(err, MS_INVALID_ARGUMENT, "no model was named (--model DIR)");
     MS_TRY(check_files(p, err));

@@ -186,6 +186,17 @@ static void test_files_as_ffmpegs_users_name_them(void **state) {
     assert_int_equal(PARSE(&p, "-b2G", "out.mp4"), MS_OK);
     assert_int_equal(p.s.p.budget_bytes, (uint64_t)2 << 30);
 
+    assert_int_equal(PARSE(&p, "-ss", "1:00.5", "-t", "2", "out.mp4"), MS_OK);
+    assert_int_equal(p.s.p.start_us, 60500000);
+    assert_int_equal(p.s.p.duration_us, 2000000);
+    assert_int_equal(PARSE(&p, "-ss", "0", "-t", "0"), MS_INVALID_ARGUMENT);
+    assert_non_null(strstr(p.err.message, "--duration: 0 is no length of time"));
+    assert_int_equal(PARSE(&p, "--preview", "out.mp4"), MS_OK);
+    assert_string_equal(p.s.p.output, "out.preview.mp4");
+    assert_int_equal(p.s.p.preview_frames, MS_RUN_PREVIEW_WINDOW);
+    assert_int_equal(PARSE(&p, "--preview", "40", "a.b/out"), MS_OK);
+    assert_string_equal(p.s.p.output, "a.b/out.preview");
+    assert_int_equal(p.s.p.preview_frames, 40);
     assert_int_equal(PARSE(&p, "-i", "a", "-i", "b", "-i", "c"), MS_INVALID_ARGUMENT);
     assert_int_equal(PARSE(&p, "-i", "a", "-i", "b", "-a", "c"), MS_INVALID_ARGUMENT);
     assert_int_equal(PARSE(&p, "-o", "a", "b"), MS_INVALID_ARGUMENT);
