@@ -343,6 +343,15 @@ static void frames_section(const page *g) {
                   "<section><h2>Frames</h2>\n<dl><dt>written</dt><dd>%" PRId64
                   " of %dx%d at %g a second, in %" PRId64 " windows</dd>\n",
                   r->frames, r->width, r->height, r->fps, r->windows);
+    if (r->range_first || r->frames_kept)
+        ms_buf_printf(g->out,
+                      "<dt>the range</dt><dd>from frame %" PRId64 " of the video on; %" PRId64
+                      " frames outside it passed through unchanged</dd>\n",
+                      r->range_first, r->frames_kept);
+    if (r->whole_s > 0)
+        ms_buf_printf(g->out,
+                      "<dt>a preview</dt><dd>the whole, %" PRId64 " frames, would take about %s</dd>\n",
+                      r->whole_frames, ms_duration_format((char[MS_DURATION_TEXT_BYTES]){0}, r->whole_s));
     ms_buf_printf(g->out, "<dt>without a face</dt><dd>%" PRId64 "%s</dd>\n", r->frames_without_face,
                   r->frames_without_face ? ": passed through unchanged" : "");
     if (r->faces.doubt[0]) {

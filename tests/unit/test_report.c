@@ -206,6 +206,10 @@ static ms_run_report *make_report(void) {
     assert_non_null(r);
     r->frames = 250;
     r->frames_without_face = 13;
+    r->range_first = 1500;
+    r->frames_kept = 77;
+    r->whole_frames = 9000;
+    r->whole_s = 3 * 3600 + 21 * 60;
     r->frames_interpolated = 7;
     r->windows = 16;
     r->video_frames = 250;
@@ -282,6 +286,8 @@ static void the_page_has_the_answers(void **state) {
     static const char *const wanted[] = {
         "<h1>a &amp; b &lt;c&gt;.mp4</h1>",
         "250 frames of 1280x720 at 25 a second in 1 min 4 s; 13 without a face",
+        "from frame 1500 of the video on; 77 frames outside it passed through unchanged",
+        "the whole, 9000 frames, would take about 3 h 21 min",
         "Rung stream-part, float16",
         "Windows of 16 frames, 1 picture at a time through the VAE, both branches of guidance one after the "
         "other, "
