@@ -152,6 +152,7 @@ static void phonemes_become_phones(void **state) {
         {"t#", PHONE_D, PHONE_SILENCE},       {"t2", PHONE_T, PHONE_SILENCE},
         {"u:", PHONE_UW, PHONE_SILENCE},      {"i@3", PHONE_IH, PHONE_R},
         {"_:", PHONE_SILENCE, PHONE_SILENCE}, {"Y", PHONE_AH, PHONE_SILENCE},
+        {"'A@", PHONE_AA, PHONE_R},           {",i:", PHONE_IY, PHONE_SILENCE},
         {"", PHONE_SILENCE, PHONE_SILENCE},
     };
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {

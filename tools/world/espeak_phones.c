@@ -81,9 +81,10 @@ static const entry entries[] = {
     ONE("_", PHONE_SILENCE),
 };
 
-/* Marks of variants ("I2", "aI@", "t[", "r-") follow the name that counts. */
+/* Marks of variants ("I2", "aI@", "t[", "r-") follow the name that counts; from espeak-ng 1.52 on the stress stands before it. */
 int espeak_phones(const char *phoneme, speech_phone ret_phones[2], float *ret_split) {
     *ret_split = 1;
+    phoneme += strspn(phoneme, "',%=");
     for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
         const entry *e = &entries[i];
         if (strncmp(phoneme, e->name, strlen(e->name)) != 0)
