@@ -73,7 +73,8 @@ size_t ms_encoder_bytes(const ms_encoder_load *load) {
     case MS_VIDEO_HEVC:
         bytes = padded_pixels(load, 80) * ((38 * lookahead + 180 * load->threads + 440) / 10 + extra);
         bytes = load->deep ? bytes * 7 / 4 : bytes; /* its samples have two bytes, its tables stay */
-        bytes = 12 * MB + (12 * MB + bytes) * filled(load, 400, (int)lookahead + 9) / 1000;
+        /* x265 4.1 takes 4 MB more than 3.5 from the start. */
+        bytes = 17 * MB + (12 * MB + bytes) * filled(load, 400, (int)lookahead + 9) / 1000;
         break;
     case MS_VIDEO_FFV1: /* a packet of the worst size, 148 bytes a pixel, and its parts */
         bytes = 183 * (int64_t)load->width * load->height + 11 * MB / 2;
