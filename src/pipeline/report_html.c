@@ -1,11 +1,13 @@
 /* A run's report as one page: the four answers first, then what they rest on. */
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/duration.h"
 #include "base/error.h"
 #include "base/size.h"
+#include "memsafe/version.h"
 #include "pipeline/report_plot.h"
 
 typedef struct page {
@@ -398,6 +400,13 @@ static void settings_section(const page *g) {
     named(g, "audio", p->audio);
     named(g, "output", p->output);
     named(g, "model", p->model);
+    for (int i = 0; i < r->n_model_files; i++) {
+        char text[sizeof(r->model_file[i].path) + sizeof(r->model_file[i].identity) + 8];
+        snprintf(text, sizeof(text), "%s (%s)", r->model_file[i].path, r->model_file[i].identity);
+        named(g, r->model_file[i].part, text);
+    }
+    named(g, "encoder", r->video_codec[0] ? r->video_codec : NULL);
+    named(g, "made by", "memsafe " MS_VERSION_TEXT);
     ms_buf_printf(g->out, "</dl></section>\n");
 }
 

@@ -44,7 +44,7 @@ static void tell(load_job *job, int64_t task) {
     if (status == MS_OK)
         return;
     ms_error_clear(&err);
-    ms_fail(&err, status, "%s: loading was ended", ms_tensor_file_path(job->from->file));
+    ms_fail(&err, status, "cancelled while %s was read", ms_tensor_file_path(job->from->file));
     note_failure(job, task, status, &err);
     atomic_store(&job->ended, true);
 }

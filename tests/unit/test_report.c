@@ -219,6 +219,9 @@ static ms_run_report *make_report(void) {
     r->resolution = 256;
     r->fps = 25;
     strcpy(r->precision, "float16");
+    strcpy(r->video_codec, "h264");
+    r->n_model_files = 1;
+    r->model_file[0] = (ms_run_model_file){"UNet", "models/a<b>.pt", "17 bytes, 0123"};
     strcpy(r->tier, "standard");
     strcpy(r->tier_reason, "the host has 15.6 <GiB>");
     strcpy(r->budget_reason, "as asked for");
@@ -302,6 +305,9 @@ static void the_page_has_the_answers(void **state) {
         "38.1 "
         "MiB below",
         "denoise, 83 %",
+        "<dt>UNet</dt><dd>models/a&lt;b&gt;.pt (17 bytes, 0123)</dd>",
+        "<dt>encoder</dt><dd>h264</dd>",
+        "<dd>memsafe ",
         "It changed 1 time on the way",
         "<td>9.5 s</td><td>48</td><td>high</td><td>single-frame</td><td class='text'>the host has 4.1 % "
         "&lt;free&gt; "
