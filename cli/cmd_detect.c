@@ -79,6 +79,8 @@ static const cli_option detect_options[] = {
     {"frames", 0, CLI_INT, offsetof(detect_state, frames), "N", "look at so many frames; 0 = all", 0,
      2147483647},
     {"threads", 0, CLI_INT, P(threads), "N", "threads; 0 = all", 0, 1024},
+    {"budget", "b", CLI_BYTES, P(budget_bytes), "SIZE",
+     "memory that the process may come to hold, as for `memsafe run`", 0, 0},
     CLI_CONSOLE_OPTIONS(detect_state, console),
 };
 

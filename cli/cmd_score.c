@@ -194,6 +194,8 @@ static const cli_option score_options[] = {
     {"frames", 0, CLI_INT, offsetof(score_state, frames), "N", "judge so many frames; 0 = all", 0,
      2147483647},
     {"threads", 0, CLI_INT, P(threads), "N", "threads; 0 = all", 0, 1024},
+    {"budget", "b", CLI_BYTES, P(budget_bytes), "SIZE",
+     "memory that the process may come to hold, as for `memsafe run`", 0, 0},
     CLI_CONSOLE_OPTIONS(score_state, console),
     {"json", "j", CLI_FLAG, offsetof(score_state, json), NULL, "print one JSON object", 0, 0},
 };

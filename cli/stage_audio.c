@@ -41,7 +41,7 @@ static ms_status prepare(audio_job *j, const audio_state *s, ms_error *err) {
     if (!s->audio)
         return ms_fail(err, MS_INVALID_ARGUMENT, "--audio FILE is missing");
     MS_TRY(ms_model_files_find(&s->model, MS_PART_WHISPER, &j->files, err));
-    MS_TRY(ms_speech_open(NULL, s->audio, 0, &j->speech, err));
+    MS_TRY(ms_speech_open(&(ms_speech_params){.path = s->audio}, &j->speech, err));
     MS_TRY(stage_open_device(&s->compute, &j->dev, err));
     MS_TRY(ms_weights_create(j->dev, &j->weights, err));
     ms_features_params params = {.dev = j->dev,

@@ -9,10 +9,15 @@
 #include "media/av.h"
 #include "media/av_compat.h"
 
+#define MAX_BLOCK_SAMPLES 65536 /* that one step of resampling gives, some of the filter's besides */
+#define MAX_PLANES 64           /* swresample's own limit, SWR_CH_MAX */
+#define MAX_SOURCE_RATE 1000000 /* Hz: the filter grows with it */
+
 struct ms_audio_reader {
     ms_mem *mem;
     char *path;
     bool source_format;
+    ms_picture_room room;
     bool charged;
     ms_av_log log;
     ms_audio_info info;
@@ -27,6 +32,7 @@ struct ms_audio_reader {
     int src_rate, src_format;
     ms_av_layout src_layout;
     bool packets_done, ended;
+    int fed; /* samples of the frame that swr has */
 
     void *block; /* samples that swr gave: int16_t of one channel, or float of all */
     int64_t block_capacity, block_count, block_at;
@@ -35,7 +41,7 @@ struct ms_audio_reader {
 };
 
 static ms_status open_file(ms_audio_reader *r, int stream, ms_error *err) {
-    MS_TRY(ms_av_input_open(&r->in, r->path, &r->log, err));
+    MS_TRY(ms_av_input_open(&r->in, r->path, r->room, &r->log, err));
     AVFormatContext *format = r->in.format;
     if (stream < 0)
         stream = ms_av_best_stream(format, AVMEDIA_TYPE_AUDIO);
@@ -46,9 +52,11 @@ static ms_status open_file(ms_audio_reader *r, int stream, ms_error *err) {
     ms_av_select(format, stream);
     r->stream = format->streams[stream];
     r->packets_done = r->ended = false;
+    r->fed = 0;
+    av_frame_unref(r->frame);
     r->block_count = r->block_at = r->position = 0;
     r->lost = 0;
-    return ms_av_open_decoder(r->stream, 1, &r->log, r->path, &r->codec, err);
+    return ms_av_open_decoder(r->stream, 1, r->room, &r->log, r->path, &r->codec, err);
 }
 
 static void close_file(ms_audio_reader *r) {
@@ -116,6 +124,11 @@ static ms_status decode(ms_audio_reader *r, bool *ret_got, ms_error *err) {
 
 static ms_status make_swr(ms_audio_reader *r, ms_av_layout *layout, ms_error *err) {
     swr_free(&r->swr);
+    if (r->frame->sample_rate < 1 || r->frame->sample_rate > MAX_SOURCE_RATE ||
+        layout->nb_channels > MAX_PLANES)
+        return ms_fail(err, MS_BAD_MEDIA,
+                       "%s: sound of %d channels at %d Hz; up to %d at 1 to %d Hz can be read", r->path,
+                       layout->nb_channels, r->frame->sample_rate, MAX_PLANES, MAX_SOURCE_RATE);
     int rc = ms_av_swr_alloc(&r->swr, r->source_format ? layout : NULL,
                              r->source_format ? AV_SAMPLE_FMT_FLT : AV_SAMPLE_FMT_S16, r->info.rate, layout,
                              r->frame->format, r->frame->sample_rate);
@@ -170,30 +183,59 @@ static ms_status need_block(ms_audio_reader *r, int64_t n, ms_error *err) {
     return MS_OK;
 }
 
+/* Samples of the frame that swr gets at a time. A frame at 1 Hz would come out 16000 times as long: what one call gives is
+   bounded, and what comes out does not depend on the pieces. */
+static int piece_of(const ms_audio_reader *r) {
+    int64_t most = (int64_t)MAX_BLOCK_SAMPLES * r->src_rate / r->info.rate;
+    int left = r->frame->nb_samples - r->fed;
+    return left < most ? left : most > 1 ? (int)most : 1;
+}
+
+/* Where swr goes on in the frame. */
+static void find_planes(const ms_audio_reader *r, const uint8_t *ret_planes[MAX_PLANES]) {
+    const AVFrame *f = r->frame;
+    bool planar = av_sample_fmt_is_planar(f->format);
+    size_t step = (size_t)av_get_bytes_per_sample(f->format) * (planar ? 1 : (size_t)MS_AV_CHANNELS(f));
+    for (int i = 0; i < (planar ? MS_AV_CHANNELS(f) : 1); i++)
+        ret_planes[i] = f->extended_data[i] + (size_t)r->fed * step;
+}
+
+static ms_status resample(ms_audio_reader *r, bool got, ms_error *err) {
+    const uint8_t *planes[MAX_PLANES];
+    int count = got ? piece_of(r) : 0;
+    int room = swr_get_out_samples(r->swr, count);
+    MS_TRY(need_block(r, room > 0 ? room : 1, err));
+    uint8_t *out = r->block;
+    if (got)
+        find_planes(r, planes);
+    int n = swr_convert(r->swr, &out, (int)r->block_capacity, got ? planes : NULL, count);
+    if (n < 0)
+        return ms_fail_av(err, MS_OK, &r->log, n, "%s: resampling", r->path);
+    r->block_count = n;
+    r->fed += count;
+    if (got && r->fed == r->frame->nb_samples) {
+        av_frame_unref(r->frame);
+        r->fed = 0;
+    }
+    if (!got && n == 0)
+        r->ended = true;
+    return MS_OK;
+}
+
 /* Refills the block; at the end `ended` is set and the block may be empty. */
 static ms_status refill(ms_audio_reader *r, ms_error *err) {
-    bool got = false;
+    bool got = r->fed > 0;
     r->block_at = r->block_count = 0;
-    MS_TRY(decode(r, &got, err));
-    if (got)
-        MS_TRY(match_swr(r, err));
+    if (!got) {
+        MS_TRY(decode(r, &got, err));
+        if (got)
+            MS_TRY(match_swr(r, err));
+    }
     if (!r->swr) {
         r->ended = true;
         return MS_OK;
     }
-    int room = swr_get_out_samples(r->swr, got ? r->frame->nb_samples : 0);
-    MS_TRY(need_block(r, room > 0 ? room : 1, err));
-    uint8_t *out = r->block;
-    int n =
-        swr_convert(r->swr, &out, (int)r->block_capacity,
-                    got ? (const uint8_t **)r->frame->extended_data : NULL, got ? r->frame->nb_samples : 0);
-    if (n < 0)
-        return ms_fail_av(err, MS_OK, &r->log, n, "%s: resampling", r->path);
-    av_frame_unref(r->frame);
-    r->block_count = n;
-    if (!got && n == 0)
-        r->ended = true;
-    return MS_OK;
+    return resample(r, got, err);
 }
 
 /* ---- the public side */
@@ -307,6 +349,7 @@ ms_status ms_audio_reader_open(ms_mem *mem, const char *path, const ms_audio_rea
     ms_av_log *previous = ms_av_log_enter(&r->log);
     r->mem = mem;
     r->source_format = params->source_format;
+    r->room = params->room;
     r->in.fd = -1;
     r->charged = ms_mem_charge(mem, MS_LEDGER_CODEC, MS_AUDIO_READER_BYTES);
     r->path = ms_strdup(mem, path);

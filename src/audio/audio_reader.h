@@ -23,7 +23,8 @@ typedef struct ms_audio_reader ms_audio_reader;
 typedef struct ms_audio_reader_params {
     int stream; /* index in the file, -1 = the one that ffmpeg would take */
     bool source_format;
-    int rate; /* with source_format: another rate than the source's; 0 = the source's */
+    int rate;             /* with source_format: another rate than the source's; 0 = the source's */
+    ms_picture_room room; /* for the file's pictures, of which FFmpeg may decode some to know the streams */
 } ms_audio_reader_params;
 
 #define MS_AUDIO_READER_DEFAULTS ((ms_audio_reader_params){.stream = -1})

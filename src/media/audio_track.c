@@ -74,7 +74,7 @@ static ms_status open_encoder(ms_audio_track *t, const ms_video_writer_params *p
         return ms_fail(err, MS_UNSUPPORTED, "this build's FFmpeg has no %s encoder",
                        avcodec_get_name(ms_audio_track_encoder(t->mux->container)));
     if (p->audio == MS_AUDIO_ORIGINAL) {
-        ms_audio_reader_params rp = {.stream = p->audio_stream, .source_format = true};
+        ms_audio_reader_params rp = {.stream = p->audio_stream, .source_format = true, .room = p->audio_room};
         MS_TRY(ms_audio_reader_open(t->mem, p->audio_path, &rp, &t->reader, err));
         if (!rate_supported(codec, ms_audio_reader_info(t->reader)->rate)) {
             ms_audio_reader_close(&t->reader);
@@ -195,7 +195,7 @@ bool ms_audio_track_copies(ms_container container, enum AVCodecID codec) {
 static ms_status open_copy(ms_audio_track *t, const ms_video_writer_params *p, bool *ret_copied,
                            ms_error *err) {
     *ret_copied = false;
-    MS_TRY(ms_av_input_open(&t->in, p->audio_path, t->mux->log, err));
+    MS_TRY(ms_av_input_open(&t->in, p->audio_path, p->audio_room, t->mux->log, err));
     AVFormatContext *format = t->in.format;
     int stream = p->audio_stream >= 0 ? p->audio_stream : ms_av_best_stream(format, AVMEDIA_TYPE_AUDIO);
     if (stream < 0 || stream >= (int)format->nb_streams ||

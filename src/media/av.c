@@ -8,6 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <libavutil/pixdesc.h>
+
+#include "base/size.h"
 #include "media/av_compat.h"
 
 #define IO_BUFFER_BYTES 65536
@@ -101,6 +104,58 @@ static ms_status open_file(ms_av_input *in, const char *path, ms_error *err) {
     return MS_OK;
 }
 
+/* Three frames of the format and the RGB picture, where that is more. */
+static int64_t pixel_bytes(enum AVPixelFormat format) {
+    const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(format);
+    int64_t bytes = desc ? 3 + 3 * ((av_get_padded_bits_per_pixel(desc) + 7) / 8) : 0;
+    return bytes > MS_PICTURE_PIXEL_BYTES ? bytes : MS_PICTURE_PIXEL_BYTES;
+}
+
+/* For AVCodecContext.max_pixels, which is held against padded sides: what is just over the room is for
+   ms_av_check_room(). INT64_MAX does not bound. */
+static int64_t decoder_pixels(ms_picture_room room) {
+    int64_t pixels = (int64_t)(room.bytes / MS_PICTURE_PIXEL_BYTES);
+    return room.bytes ? pixels + pixels / 8 + (1 << 18) : INT64_MAX;
+}
+
+ms_status ms_av_check_room(ms_picture_room room, int width, int height, enum AVPixelFormat format,
+                           const char *path, ms_error *err) {
+    char takes[MS_SIZE_TEXT_BYTES], there[MS_SIZE_TEXT_BYTES];
+    uint64_t bytes = (uint64_t)width * (uint64_t)height * (uint64_t)pixel_bytes(format);
+    if (!room.bytes || bytes <= room.bytes)
+        return MS_OK;
+    return ms_fail(err, MS_BUDGET,
+                   "%s: pictures of %dx%d take at least %s to be read, and the budget leaves %s for them",
+                   path, width, height, ms_size_format(takes, bytes), ms_size_format(there, room.bytes));
+}
+
+/* Opens decoders of its own, in which sizes are found that no container announced. */
+static int find_streams(AVFormatContext *format, ms_picture_room room) {
+    unsigned n = format->nb_streams;
+    int rc = 0;
+    if (!room.bytes || n == 0)
+        return avformat_find_stream_info(format, NULL);
+    AVDictionary **options = av_calloc(n, sizeof(*options)); /* one for each stream that is known so far */
+    if (!options)
+        return AVERROR(ENOMEM);
+    for (unsigned i = 0; i < n && rc >= 0; i++)
+        rc = av_dict_set_int(&options[i], "max_pixels", decoder_pixels(room), 0);
+    if (rc >= 0)
+        rc = avformat_find_stream_info(format, options);
+    for (unsigned i = 0; i < n; i++)
+        av_dict_free(&options[i]);
+    av_free(options);
+    return rc;
+}
+
+static void note_announced(ms_av_input *in) {
+    int best = ms_av_best_stream(in->format, AVMEDIA_TYPE_VIDEO);
+    if (best < 0)
+        return;
+    in->announced_width = in->format->streams[best]->codecpar->width;
+    in->announced_height = in->format->streams[best]->codecpar->height;
+}
+
 /* Demuxers that take any text for a moving picture of a terminal. */
 static bool is_text_art(const AVInputFormat *format) {
     static const char *const names[] = {"tty", "bin", "xbin", "adf", "idf"};
@@ -110,7 +165,16 @@ static bool is_text_art(const AVInputFormat *format) {
     return false;
 }
 
-ms_status ms_av_input_open(ms_av_input *in, const char *path, ms_av_log *log, ms_error *err) {
+static ms_status fail_input(const ms_av_input *in, const char *path, int rc, ms_error *err) {
+    if (in->read_errno)
+        return ms_fail(err, MS_IO, "cannot read %s: %s", path, strerror(in->read_errno));
+    if (rc == AVERROR(ENOMEM))
+        return ms_fail(err, MS_HOST_MEMORY, "out of memory opening %s", path);
+    return ms_fail_av(err, MS_BAD_MEDIA, in->log, rc, "%s is not a readable media file", path);
+}
+
+/* The container's header is read, its streams are not yet probed. */
+static ms_status open_container(ms_av_input *in, const char *path, ms_av_log *log, ms_error *err) {
     ms_status status;
     uint8_t *buffer = NULL;
     *in = (ms_av_input){.fd = -1, .log = log};
@@ -135,20 +199,53 @@ ms_status ms_av_input_open(ms_av_input *in, const char *path, ms_av_log *log, ms
         rc = avformat_open_input(&in->format, path, NULL, NULL); /* frees the context on failure */
     if (rc >= 0 && is_text_art(in->format->iformat))
         rc = AVERROR_INVALIDDATA;
-    if (rc >= 0)
-        rc = avformat_find_stream_info(in->format, NULL);
     if (rc < 0) {
-        if (in->read_errno)
-            status = ms_fail(err, MS_IO, "cannot read %s: %s", path, strerror(in->read_errno));
-        else if (rc == AVERROR(ENOMEM))
-            status = ms_fail(err, MS_HOST_MEMORY, "out of memory opening %s", path);
-        else
-            status = ms_fail_av(err, MS_BAD_MEDIA, log, rc, "%s is not a readable media file", path);
+        status = fail_input(in, path, rc, err);
         goto fail;
     }
+    note_announced(in);
     return MS_OK;
 fail:
     ms_av_input_close(in);
+    return status;
+}
+
+/* Streams that begin somewhere in the file (FLV, MPEG) get no limit from find_streams(). So all that probing would see is
+   read once without a decoder, and then probed when all of them are known, in a context that is thrown away. */
+static ms_status look_ahead(const char *path, ms_picture_room room, ms_av_log *log, ms_error *err) {
+    ms_av_input in;
+    int width, height;
+    MS_TRY(open_container(&in, path, log, err));
+    AVPacket *packet = av_packet_alloc();
+    int rc = packet ? 0 : AVERROR(ENOMEM);
+    while (rc >= 0 && avio_tell(in.io) < in.format->probesize)
+        if ((rc = av_read_frame(in.format, packet)) >= 0)
+            av_packet_unref(packet);
+    av_packet_free(&packet);
+    if (rc != AVERROR(ENOMEM))
+        rc = av_seek_frame(in.format, -1, 0, AVSEEK_FLAG_BYTE);
+    if (rc >= 0)
+        rc = find_streams(in.format, room);
+    ms_av_input_close(&in);
+    if (rc == AVERROR(ENOMEM))
+        return ms_fail(err, MS_HOST_MEMORY, "out of memory opening %s", path);
+    return ms_av_log_refused(log, &width, &height)
+               ? ms_av_check_room(room, width, height, AV_PIX_FMT_NONE, path, err)
+               : MS_OK;
+}
+
+ms_status ms_av_input_open(ms_av_input *in, const char *path, ms_picture_room room, ms_av_log *log,
+                           ms_error *err) {
+    MS_TRY(open_container(in, path, log, err));
+    ms_status status = MS_OK;
+    if (room.bytes && (in->format->ctx_flags & AVFMTCTX_NOHEADER))
+        status = look_ahead(path, room, log, err);
+    if (status == MS_OK) {
+        int rc = find_streams(in->format, room);
+        status = rc < 0 ? fail_input(in, path, rc, err) : MS_OK;
+    }
+    if (status != MS_OK)
+        ms_av_input_close(in);
     return status;
 }
 
@@ -188,8 +285,8 @@ void ms_av_select(AVFormatContext *format, int stream) {
         format->streams[i]->discard = (int)i == stream ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
 }
 
-ms_status ms_av_open_decoder(const AVStream *stream, int threads, ms_av_log *log, const char *path,
-                             AVCodecContext **ret_codec, ms_error *err) {
+ms_status ms_av_open_decoder(const AVStream *stream, int threads, ms_picture_room room, ms_av_log *log,
+                             const char *path, AVCodecContext **ret_codec, ms_error *err) {
     const AVCodec *codec = avcodec_find_decoder(stream->codecpar->codec_id);
     const char *name = avcodec_get_name(stream->codecpar->codec_id);
     if (!codec)
@@ -199,6 +296,7 @@ ms_status ms_av_open_decoder(const AVStream *stream, int threads, ms_av_log *log
     if (rc >= 0) {
         ms_av_log_attach(log, ctx);
         ctx->thread_count = threads;
+        ctx->max_pixels = decoder_pixels(room);
         ctx->pkt_timebase = stream->time_base;
         ctx->framerate = stream->avg_frame_rate;
         rc = avcodec_open2(ctx, codec, NULL);

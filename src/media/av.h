@@ -18,8 +18,9 @@
  */
 typedef struct ms_av_log {
     char line[256];
-    unsigned errors, warnings; /* lines so far; warnings with errors */
-    unsigned codecs;           /* that are attached; the struct must not move while there are any */
+    unsigned errors, warnings;         /* lines so far; warnings with errors */
+    int refused_width, refused_height; /* the first picture that was over a decoder's limit; 0 = none */
+    unsigned codecs;                   /* that are attached; the struct must not move while there are any */
     struct ms_av_log *next;
 } ms_av_log;
 
@@ -34,6 +35,7 @@ void ms_av_log_leave(ms_av_log *previous);
 /* A codec's threads may write at the same time, so the log is read through these. */
 unsigned ms_av_log_errors(const ms_av_log *log);
 unsigned ms_av_log_warnings(const ms_av_log *log);
+bool ms_av_log_refused(const ms_av_log *log, int *ret_width, int *ret_height);
 void ms_av_log_line(const ms_av_log *log, char *ret, size_t size);
 
 /* "what: <FFmpeg's text for averror> (<last log line>)". code MS_OK picks the status by averror: MS_HOST_MEMORY
@@ -49,14 +51,17 @@ typedef struct ms_av_input {
     AVFormatContext *format;
     AVIOContext *io;
     int fd;
-    int read_errno; /* the last error of read(2), 0 = none */
-    int64_t bytes;  /* size of the file */
+    int read_errno;                        /* the last error of read(2), 0 = none */
+    int64_t bytes;                         /* size of the file */
+    int announced_width, announced_height; /* of the best video stream, by the container alone; 0 = none */
     ms_av_log *log;
 } ms_av_input;
 
-/* MS_IO: not there, not readable, a folder. MS_BAD_MEDIA: empty, not media. Messages name the path. On failure
-   nothing is left open. The struct must not move while open. */
-ms_status ms_av_input_open(ms_av_input *in, const char *path, ms_av_log *log, ms_error *err);
+/* FFmpeg decodes a few frames here to know the streams: none of pictures without room. MS_IO: not there, not readable, a
+   folder. MS_BAD_MEDIA: empty, not media. Messages name the path. On failure nothing is left open. The struct must not move
+   while open. */
+ms_status ms_av_input_open(ms_av_input *in, const char *path, ms_picture_room room, ms_av_log *log,
+                           ms_error *err);
 void ms_av_input_close(ms_av_input *in);
 
 /* The stream that ffmpeg would take (ffmpeg_opt.c, 5.1): most pixels or channels, with a bonus for the default
@@ -66,8 +71,13 @@ int ms_av_best_stream(const AVFormatContext *format, enum AVMediaType type);
 /* Tells the demuxer that only this stream is wanted. */
 void ms_av_select(AVFormatContext *format, int stream);
 
-/* A decoder for the stream, open. threads >= 1. */
-ms_status ms_av_open_decoder(const AVStream *stream, int threads, ms_av_log *log, const char *path,
-                             AVCodecContext **ret_codec, ms_error *err);
+/* A decoder for the stream, open; packets whose pictures have no room are refused, before it takes memory for them.
+   threads >= 1. */
+ms_status ms_av_open_decoder(const AVStream *stream, int threads, ms_picture_room room, ms_av_log *log,
+                             const char *path, AVCodecContext **ret_codec, ms_error *err);
+
+/* MS_BUDGET when a picture of that size has no room; the message says what it takes. format: AV_PIX_FMT_NONE = not known. */
+ms_status ms_av_check_room(ms_picture_room room, int width, int height, enum AVPixelFormat format,
+                           const char *path, ms_error *err);
 
 #endif

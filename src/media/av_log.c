@@ -36,6 +36,15 @@ static ms_av_log *log_of(void *avcl) {
     return NULL;
 }
 
+/* What libavutil says of a picture over AVCodecContext.max_pixels: nothing else tells it from a damaged one. */
+static void note_refused(ms_av_log *log, const char *line) {
+    int width = 0, height = 0;
+    if (log->refused_width == 0 && sscanf(line, "Picture size %dx%d exceeds", &width, &height) == 2) {
+        log->refused_width = width;
+        log->refused_height = height;
+    }
+}
+
 static void keep(ms_av_log *log, int level, const char *fmt, va_list ap) {
     char line[sizeof(log->line)];
     vsnprintf(line, sizeof(line), fmt, ap);
@@ -46,6 +55,7 @@ static void keep(ms_av_log *log, int level, const char *fmt, va_list ap) {
     pthread_mutex_lock(&log_mutex);
     if (level <= AV_LOG_ERROR) {
         memcpy(log->line, line, n + 1);
+        note_refused(log, line);
         log->errors++;
     }
     log->warnings++;
@@ -121,6 +131,14 @@ unsigned ms_av_log_errors(const ms_av_log *log) {
 
 unsigned ms_av_log_warnings(const ms_av_log *log) {
     return count_of(&log->warnings);
+}
+
+bool ms_av_log_refused(const ms_av_log *log, int *ret_width, int *ret_height) {
+    pthread_mutex_lock(&log_mutex);
+    *ret_width = log->refused_width;
+    *ret_height = log->refused_height;
+    pthread_mutex_unlock(&log_mutex);
+    return *ret_width > 0;
 }
 
 void ms_av_log_line(const ms_av_log *log, char *ret, size_t size) {

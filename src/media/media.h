@@ -32,6 +32,25 @@ typedef struct ms_hdr_light {
     unsigned max_content, max_average;     /* cd/m2; 0 = not said */
 } ms_hdr_light;
 
+/*
+ * Memory for pictures before there is a plan: what the budget leaves. A file whose pictures take more of it to be read is refused
+ * before a decoder has made one; whether they fit on their way is the plan's to say. 0 = no bound.
+ */
+typedef struct ms_picture_room {
+    size_t bytes;
+} ms_picture_room;
+
+/* Of a pixel: the RGB picture, the frames that a decoder has in hand, and its tables. */
+#define MS_PICTURE_PIXEL_BYTES 13
+
+/* Pictures that take no more are always read: that the budget is too small is then said with what would be enough. */
+#define MS_PICTURE_LEAST_ROOM ((size_t)16 << 20)
+
+static inline ms_picture_room ms_picture_room_in(size_t budget_bytes, size_t held_bytes) {
+    size_t left = budget_bytes > held_bytes ? budget_bytes - held_bytes : 0;
+    return (ms_picture_room){left > MS_PICTURE_LEAST_ROOM ? left : MS_PICTURE_LEAST_ROOM};
+}
+
 /* How far a video was read, and what is still to be counted there. Damage is counted beyond it. */
 typedef struct ms_video_reach {
     int64_t packet, frame; /* a packet's place; a frame's timestamp */

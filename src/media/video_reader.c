@@ -516,13 +516,18 @@ static ms_status open_hdr(ms_video_reader *r, bool keep, ms_error *err) {
 static ms_status begin(ms_video_reader *r, const ms_video_reader_params *params, ms_error *err) {
     MS_TRY(ms_video_source_open(&r->source, params->stream, err));
     bool got;
+    int width, height;
     MS_TRY(fetch(r, &r->ahead_ts, &got, err));
+    if (!got && ms_av_log_refused(&r->log, &width, &height))
+        MS_TRY(ms_av_check_room(params->room, width, height, AV_PIX_FMT_NONE, r->path, err));
     if (!got)
         return ms_fail(err, MS_BAD_MEDIA, "%s: not one frame of its %s video could be decoded%s%s", r->path,
                        avcodec_get_name(r->source.stream->codecpar->codec_id), r->log.line[0] ? ": " : "",
                        r->log.line);
     r->decoded_ahead = true;
     const AVFrame *first = r->frame[r->now];
+    MS_TRY(ms_av_check_room(params->room, first->width, first->height, (enum AVPixelFormat)first->format,
+                            r->path, err));
     ms_orientation o = find_orientation(r, first);
     describe(r, first, o, params->fps);
     MS_TRY(charge(r, first, err));
@@ -561,8 +566,12 @@ ms_status ms_video_reader_open(ms_mem *mem, const char *path, const ms_video_rea
         status = ms_fail_alloc(err, mem, MS_VIDEO_MAX_MARKS * sizeof(*r->marks), "a video reader");
         goto fail;
     }
-    r->source = (ms_video_source){
-        .path = r->path, .log = &r->log, .damage = &r->damage, .threads = params->threads, .in.fd = -1};
+    r->source = (ms_video_source){.path = r->path,
+                                  .log = &r->log,
+                                  .damage = &r->damage,
+                                  .threads = params->threads,
+                                  .room = params->room,
+                                  .in.fd = -1};
     MS_GOTO(begin(r, params, err));
     ms_av_log_leave(previous);
     *ret_reader = r;

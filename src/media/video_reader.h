@@ -30,6 +30,7 @@ typedef struct ms_video_reader_params {
     bool
         keep_hdr; /* HDR frames: RGB24 is a view of the signal, which is there too; else they are tone-mapped to
                       BT.709 (media/hdr.h) */
+    ms_picture_room room;
 } ms_video_reader_params;
 
 #define MS_VIDEO_READER_DEFAULTS ((ms_video_reader_params){.fps = {25, 1}, .threads = 1, .stream = -1})
@@ -76,7 +77,8 @@ typedef struct ms_video_damage_report {
 } ms_video_damage_report;
 
 /* MS_IO: no such file, not readable. MS_BAD_MEDIA: not media, no video stream (cover pictures are none), not one
-   decodable frame. MS_UNSUPPORTED: codec, pixel format or colour matrix. Messages name the path. */
+   decodable frame. MS_UNSUPPORTED: codec, pixel format or colour matrix. MS_BUDGET: its pictures have no room. Messages
+   name the path. */
 ms_status ms_video_reader_open(ms_mem *mem, const char *path, const ms_video_reader_params *params,
                                ms_video_reader **ret_reader, ms_error *err);
 void ms_video_reader_close(ms_video_reader **reader);

@@ -14,9 +14,21 @@
 #define MISSING_US 500000        /* of announced and found length: rounding, and frames that stay longer */
 #define MAX_ERRORS_IN_A_ROW 1000 /* at the end of the packets: a decoder that never stops complaining */
 
+/* By the container, and by what probing found. */
+static ms_status check_size(const ms_video_source *s, ms_error *err) {
+    const AVCodecParameters *par = s->stream->codecpar;
+    int width, height;
+    MS_TRY(ms_av_check_room(s->room, s->in.announced_width, s->in.announced_height, AV_PIX_FMT_NONE, s->path,
+                            err));
+    MS_TRY(ms_av_check_room(s->room, par->width, par->height, (enum AVPixelFormat)par->format, s->path, err));
+    return par->width == 0 && ms_av_log_refused(s->log, &width, &height)
+               ? ms_av_check_room(s->room, width, height, AV_PIX_FMT_NONE, s->path, err)
+               : MS_OK;
+}
+
 ms_status ms_video_source_open(ms_video_source *s, int stream, ms_error *err) {
     ms_status status;
-    MS_TRY(ms_av_input_open(&s->in, s->path, s->log, err));
+    MS_TRY(ms_av_input_open(&s->in, s->path, s->room, s->log, err));
     AVFormatContext *format = s->in.format;
     if (stream < 0)
         stream = ms_av_best_stream(format, AVMEDIA_TYPE_VIDEO);
@@ -28,12 +40,13 @@ ms_status ms_video_source_open(ms_video_source *s, int stream, ms_error *err) {
     }
     ms_av_select(format, stream);
     s->stream = format->streams[stream];
+    MS_GOTO(check_size(s, err));
     s->packet = av_packet_alloc();
     if (!s->packet) {
         status = ms_fail(err, MS_HOST_MEMORY, "out of memory opening %s", s->path);
         goto fail;
     }
-    MS_GOTO(ms_av_open_decoder(s->stream, s->threads, s->log, s->path, &s->codec, err));
+    MS_GOTO(ms_av_open_decoder(s->stream, s->threads, s->room, s->log, s->path, &s->codec, err));
     s->offset = format->start_time == AV_NOPTS_VALUE ? 0 : -format->start_time;
     s->next_dts = s->last_dts = s->next_ts = AV_NOPTS_VALUE;
     s->reach = MS_VIDEO_REACH_NOTHING;

@@ -21,6 +21,7 @@ typedef struct ms_video_damage {
 typedef struct ms_video_source {
     const char *path; /* borrowed */
     int threads;
+    ms_picture_room room;
     ms_av_log *log;          /* borrowed */
     ms_video_damage *damage; /* borrowed; outlives a reopening */
     ms_av_input in;

@@ -74,12 +74,13 @@ typedef struct ms_video_writer_params {
     const char *
         shown_as; /* what messages call the file when its path is a temporary one; borrowed. NULL = the path */
     ms_audio_mode audio;
-    ms_audio_feed feed;     /* MS_AUDIO_FEED */
-    const char *audio_path; /* MS_AUDIO_ORIGINAL */
-    int64_t audio_skip_us;  /* of audio_path, left out at its beginning; it is then encoded */
-    int audio_stream;       /* of audio_path, -1 = the one that ffmpeg would take */
-    int audio_bits;         /* AAC bits per second, 0 = 64k a channel for a feed, 128k for an original */
-    ms_tags tags;           /* looked at when the writer is opened */
+    ms_audio_feed feed;         /* MS_AUDIO_FEED */
+    const char *audio_path;     /* MS_AUDIO_ORIGINAL */
+    int64_t audio_skip_us;      /* of audio_path, left out at its beginning; it is then encoded */
+    ms_picture_room audio_room; /* for pictures of that file */
+    int audio_stream;           /* of audio_path, -1 = the one that ffmpeg would take */
+    int audio_bits;             /* AAC bits per second, 0 = 64k a channel for a feed, 128k for an original */
+    ms_tags tags;               /* looked at when the writer is opened */
     int64_t
         expected_frames; /* for the memory estimate: mp4 and mov hold their index until the end; 0 for mkv and avi */
 } ms_video_writer_params;

@@ -3,6 +3,10 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "face/image.h"
+
+/* A letter box of 512 that the detector gets has no row left from 1024 on. */
+#define MAX_ASPECT 256
 
 struct ms_clip {
     ms_mem *mem;
@@ -34,8 +38,18 @@ static ms_status read_next(ms_clip *c, uint8_t *frame, bool *ret_got, ms_error *
     return ms_video_reader_read_deep(c->reader, frame, 0, ms_clip_deep(c, frame), ret_got, err);
 }
 
-ms_status ms_clip_open(ms_mem *mem, const char *path, ms_rational fps, bool keep_hdr, ms_clip **ret_clip,
-                       ms_error *err) {
+ms_status ms_clip_check_size(const ms_video_info *info, const char *path, ms_error *err) {
+    int w = info->width, h = info->height, shorter = w < h ? w : h, longer = w < h ? h : w;
+    if (shorter < 2 || longer > MS_IMAGE_MAX_PX || longer > MAX_ASPECT * shorter)
+        return ms_fail(
+            err, MS_BAD_MEDIA,
+            "%s: pictures of %dx%d; sides must be 2 to %d pixels, none more than %d times the other", path, w,
+            h, MS_IMAGE_MAX_PX, MAX_ASPECT);
+    return MS_OK;
+}
+
+ms_status ms_clip_open(ms_mem *mem, const char *path, ms_rational fps, bool keep_hdr, ms_picture_room room,
+                       ms_clip **ret_clip, ms_error *err) {
     ms_clip *c = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*c));
     if (!c)
         return ms_fail_alloc(err, mem, sizeof(*c), "reading video");
@@ -43,7 +57,10 @@ ms_status ms_clip_open(ms_mem *mem, const char *path, ms_rational fps, bool keep
     ms_video_reader_params params = MS_VIDEO_READER_DEFAULTS;
     params.fps = fps;
     params.keep_hdr = keep_hdr;
+    params.room = room;
     ms_status status = ms_video_reader_open(mem, path, &params, &c->reader, err);
+    if (status == MS_OK)
+        status = ms_clip_check_size(ms_video_reader_info(c->reader), path, err);
     if (status != MS_OK) {
         ms_clip_close(&c);
         return status;

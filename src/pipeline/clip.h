@@ -12,9 +12,13 @@
 
 typedef struct ms_clip ms_clip;
 
-/* fps num 0 = the source's own. keep_hdr: as in ms_video_reader_params. */
-ms_status ms_clip_open(ms_mem *mem, const char *path, ms_rational fps, bool keep_hdr, ms_clip **ret_clip,
-                       ms_error *err);
+/* fps num 0 = the source's own. keep_hdr: as in ms_video_reader_params. MS_BUDGET: its pictures have no room. MS_BAD_MEDIA also: ms_clip_check_size(). */
+ms_status ms_clip_open(ms_mem *mem, const char *path, ms_rational fps, bool keep_hdr, ms_picture_room room,
+                       ms_clip **ret_clip, ms_error *err);
+
+/* Whether faces could be looked for, cut out and put back in pictures of that size. MS_BAD_MEDIA names the file. */
+ms_status ms_clip_check_size(const ms_video_info *info, const char *path, ms_error *err);
+
 void ms_clip_close(ms_clip **clip);
 
 const ms_video_info *ms_clip_info(const ms_clip *clip);

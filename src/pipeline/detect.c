@@ -34,9 +34,11 @@ static ms_status check(const ms_detect_params *p, ms_error *err) {
 #include "face/track_file.h"
 #include "models/model_files.h"
 #include "pipeline/face_source.h"
+#include "pipeline/own_budget.h"
 
 typedef struct job {
     const ms_detect_params *p;
+    ms_own_budget budget;
     ms_device *dev;
     ms_clip *clip;
     ms_face_finder *finder;
@@ -51,13 +53,16 @@ static ms_status prepare(job *j, ms_error *err) {
     static const int any_resolution = 256; /* alignment is not asked for, landmarks are */
     ms_model_names names = {.dir = p->model, .faces = p->faces};
     ms_model_files files;
-    ms_device_params dev = {.backend = "cpu", .threads = p->threads, .isa_limit = MS_ISA_COUNT - 1};
+    ms_mem *mem = j->budget.mem;
+    ms_device_params dev = {
+        .backend = "cpu", .mem = mem, .threads = p->threads, .isa_limit = MS_ISA_COUNT - 1};
     size_t arena_bytes = 0;
     MS_TRY(ms_new_file_spares(p->output, "output", &p->video, 1, err));
     MS_TRY(ms_model_files_spare(&names, p->output, "output", err));
     MS_TRY(ms_new_file_check(p->output, p->force, err));
     MS_TRY(ms_model_files_find(&names, MS_PART_FACES, &files, err));
-    MS_TRY(ms_clip_open(NULL, p->video, (ms_rational){p->fps_num, p->fps_den}, false, &j->clip, err));
+    MS_TRY(ms_clip_open(mem, p->video, (ms_rational){p->fps_num, p->fps_den}, false,
+                        ms_own_budget_room(&j->budget), &j->clip, err));
     MS_TRY(ms_device_open(&dev, &j->dev, err));
     const ms_video_info *info = ms_clip_info(j->clip);
     ms_face_finder_params finder = {.dev = j->dev,
@@ -70,13 +75,13 @@ static ms_status prepare(job *j, ms_error *err) {
     MS_TRY(ms_face_finder_create(&finder, &j->finder, &arena_bytes, err));
     j->arena = j->dev->backend->alloc(j->dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
     if (!j->arena)
-        return ms_fail_alloc(err, NULL, arena_bytes, "the face nets");
+        return ms_fail_alloc(err, mem, arena_bytes, "the face nets");
     ms_face_finder_set_arena(j->finder, j->arena);
     ms_face_stage_params stage = {
-        .clip = j->clip, .source = ms_face_finder_source(j->finder), .max_gap = p->max_gap};
+        .mem = mem, .clip = j->clip, .source = ms_face_finder_source(j->finder), .max_gap = p->max_gap};
     MS_TRY(ms_face_geometry_init(any_resolution, &stage.geometry, err));
     MS_TRY(ms_face_stage_create(&stage, &j->stage, err));
-    return ms_track_writer_create(NULL, p->output, p->force, &j->writer, err);
+    return ms_track_writer_create(mem, p->output, p->force, &j->writer, err);
 }
 
 static ms_status look(job *j, ms_error *err) {
@@ -102,6 +107,7 @@ static ms_status look(job *j, ms_error *err) {
 }
 
 static ms_status run(job *j, ms_error *err) {
+    MS_TRY(ms_own_budget_open(j->p->budget_bytes, &j->budget, err));
     MS_TRY(prepare(j, err));
     MS_TRY(look(j, err));
     if (j->report.frames_with_face == 0)
@@ -124,6 +130,7 @@ static ms_status detect(const ms_detect_params *params, ms_detect_report *ret_re
     if (j.arena)
         j.dev->backend->free(j.dev, j.arena);
     ms_device_close(&j.dev);
+    ms_own_budget_close(&j.budget);
     return status;
 }
 

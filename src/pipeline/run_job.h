@@ -84,7 +84,8 @@ typedef struct ms_job {
     ms_run_report report;
     double started;
     ms_mem *mem;
-    size_t base_bytes; /* of the process itself, charged to mem */
+    size_t base_bytes;    /* of the process itself, charged to mem */
+    ms_picture_room room; /* before there is a plan */
     ms_device *dev;
     ms_run_plan plan;
     ms_engine_params engine_params; /* but the layout, which is the plan's */

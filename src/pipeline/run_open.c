@@ -83,6 +83,7 @@ ms_video_writer_params ms_job_writer_params(const ms_job *j) {
     w.audio = modes[j->p->audio_output];
     w.audio_path = j->p->audio;
     w.audio_skip_us = j->p->audio_start_us + ms_job_preview_sound_us(j);
+    w.audio_room = j->room;
     w.feed = (ms_audio_feed){.read = read_sound, .context = j->sound, .rate = MS_SPEECH_RATE, .channels = 1};
     if (j->splice) {
         w.audio = MS_AUDIO_FEED;
@@ -171,16 +172,25 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
                             .faces = p->faces};
     unsigned parts = MS_PART_ALL & (p->track ? ~(unsigned)MS_PART_FACES : ~0u);
     MS_TRY(check_whole(p, err));
-    MS_TRY(ms_clip_open(j->mem, p->video, (ms_rational){p->fps_num, p->fps_den}, ms_run_keeps_hdr(p),
+    j->room = ms_picture_room_in(j->report.budget_bytes, j->base_bytes);
+    MS_TRY(ms_clip_open(j->mem, p->video, (ms_rational){p->fps_num, p->fps_den}, ms_run_keeps_hdr(p), j->room,
                         &j->clip, err));
     MS_TRY(check_hdr(j, err));
     if (stat(p->video, &j->video) < 0)
         return ms_fail(err, MS_IO, "cannot read %s: %s", p->video, strerror(errno));
-    MS_TRY(ms_speech_open(j->mem, p->audio, ms_job_speech_skip(p), &j->speech, err));
+    const ms_speech_params speech = {.mem = j->mem,
+                                     .path = p->audio,
+                                     .skip = ms_job_speech_skip(p),
+                                     .room = j->room,
+                                     .cancelled = p->cancelled,
+                                     .arg = p->arg};
+    MS_TRY(ms_speech_open(&speech, &j->speech, err));
     if (!p->allow_truncated)
         MS_TRY(ms_speech_check_whole(j->speech, p->audio, err));
     if (p->audio_output == MS_AUDIO_OUTPUT_SPEECH) {
-        MS_TRY(ms_audio_reader_open(j->mem, p->audio, &MS_AUDIO_READER_DEFAULTS, &j->sound, err));
+        ms_audio_reader_params sound = MS_AUDIO_READER_DEFAULTS;
+        sound.room = j->room;
+        MS_TRY(ms_audio_reader_open(j->mem, p->audio, &sound, &j->sound, err));
         MS_TRY(ms_audio_reader_seek(j->sound, ms_job_speech_skip(p), err));
     }
     MS_TRY(ms_model_files_find(&names, parts, &j->files, err));

@@ -22,8 +22,10 @@ void ms_score_params_init(ms_score_params *p) {
 #include "face/track_file.h"
 #include "media/video_reader.h"
 #include "models/model_files.h"
+#include "pipeline/clip.h"
 #include "pipeline/face_points.h"
 #include "pipeline/face_source.h"
+#include "pipeline/own_budget.h"
 #include "score/correlation.h"
 #include "score/envelope.h"
 #include "score/flicker.h"
@@ -41,6 +43,8 @@ typedef struct picture {
 
 typedef struct job {
     const ms_score_params *p;
+    ms_own_budget budget;
+    ms_mem *mem; /* the budget's */
     ms_device *dev;
     ms_face_finder *finder;
     ms_face_points *points;
@@ -79,8 +83,10 @@ static ms_status open_picture(job *j, int which, const char *path, ms_rational f
     picture *pic = &j->picture[which];
     ms_video_reader_params params = MS_VIDEO_READER_DEFAULTS;
     params.fps = fps;
-    MS_TRY(ms_video_reader_open(NULL, path, &params, &pic->reader, err));
+    params.room = ms_own_budget_room(&j->budget);
+    MS_TRY(ms_video_reader_open(j->mem, path, &params, &pic->reader, err));
     const ms_video_info *info = ms_video_reader_info(pic->reader);
+    MS_TRY(ms_clip_check_size(info, path, err));
     if (which == VIDEO) {
         j->width = info->width;
         j->height = info->height;
@@ -89,8 +95,8 @@ static ms_status open_picture(job *j, int which, const char *path, ms_rational f
                        info->width, info->height, j->p->video, j->width, j->height);
     }
     size_t bytes = (size_t)j->width * (size_t)j->height * 3;
-    pic->rgb = ms_alloc(NULL, MS_LEDGER_FRAMES, bytes);
-    return pic->rgb ? MS_OK : ms_fail_alloc(err, NULL, bytes, "a frame");
+    pic->rgb = ms_alloc(j->mem, MS_LEDGER_FRAMES, bytes);
+    return pic->rgb ? MS_OK : ms_fail_alloc(err, j->mem, bytes, "a frame");
 }
 
 /* A track's lines are JSON objects; no video begins with a brace. */
@@ -112,7 +118,7 @@ static ms_status open_truth(job *j, ms_rational fps, ms_error *err) {
     MS_TRY(is_track(j->p->truth, &track, err));
     if (!track)
         return open_picture(j, TRUTH, j->p->truth, fps, err);
-    MS_TRY(ms_track_reader_open(NULL, j->p->truth, &j->track, err));
+    MS_TRY(ms_track_reader_open(j->mem, j->p->truth, &j->track, err));
     MS_TRY(next_truth(j, err));
     if (j->have_truth && !j->truth.has_mouth_opening)
         return ms_fail(err, MS_BAD_MEDIA, "%s: has no \"mouth_opening\", so it is no truth", j->p->truth);
@@ -123,7 +129,8 @@ static ms_status open_faces(job *j, ms_error *err) {
     const ms_score_params *p = j->p;
     ms_model_names names = {.dir = p->model, .faces = p->faces};
     ms_model_files files;
-    ms_device_params dev = {.backend = "cpu", .threads = p->threads, .isa_limit = MS_ISA_COUNT - 1};
+    ms_device_params dev = {
+        .backend = "cpu", .mem = j->mem, .threads = p->threads, .isa_limit = MS_ISA_COUNT - 1};
     size_t points = 0, finding = 0;
     MS_TRY(ms_model_files_find(&names, MS_PART_FACES, &files, err));
     MS_TRY(ms_device_open(&dev, &j->dev, err));
@@ -140,18 +147,19 @@ static ms_status open_faces(job *j, ms_error *err) {
     size_t bytes = finding > points ? finding : points;
     j->arena = j->dev->backend->alloc(j->dev, MS_LEDGER_ACTIVATIONS, bytes);
     if (!j->arena)
-        return ms_fail_alloc(err, NULL, bytes, "the face nets");
+        return ms_fail_alloc(err, j->mem, bytes, "the face nets");
     ms_face_finder_set_arena(j->finder, j->arena);
     j->face_from = j->picture[INPUT].reader ? INPUT : j->picture[TRUTH].reader ? TRUTH : VIDEO;
     return MS_OK;
 }
 
 static ms_status open_speech(job *j, ms_error *err) {
-    const ms_audio_reader_params params = MS_AUDIO_READER_DEFAULTS;
+    ms_audio_reader_params params = MS_AUDIO_READER_DEFAULTS;
+    params.room = ms_own_budget_room(&j->budget);
     const char *path = j->p->audio ? j->p->audio : j->p->video;
     ms_error problem;
     ms_error_clear(&problem);
-    ms_status status = ms_audio_reader_open(NULL, path, &params, &j->audio, &problem);
+    ms_status status = ms_audio_reader_open(j->mem, path, &params, &j->audio, &problem);
     if (status != MS_OK)
         ms_fail(err, status, "%s%s", problem.message,
                 j->p->audio ? "" : "; --audio names the speech that it should say");
@@ -168,14 +176,14 @@ static ms_status prepare(job *j, ms_error *err) {
     if (p->truth)
         MS_TRY(open_truth(j, fps, err));
     MS_TRY(open_speech(j, err));
-    MS_TRY(ms_envelope_create(NULL, j->fps, &j->envelope, err));
+    MS_TRY(ms_envelope_create(j->mem, j->fps, &j->envelope, err));
     MS_TRY(open_faces(j, err));
-    MS_TRY(ms_region_map_create(NULL, &j->map, err));
-    MS_TRY(ms_likeness_create(NULL, j->width, j->height, &j->likeness, err));
-    MS_TRY(ms_flicker_init(NULL, j->width, j->height, p->window, &j->flicker, err));
+    MS_TRY(ms_region_map_create(j->mem, &j->map, err));
+    MS_TRY(ms_likeness_create(j->mem, j->width, j->height, &j->likeness, err));
+    MS_TRY(ms_flicker_init(j->mem, j->width, j->height, p->window, &j->flicker, err));
     size_t pixels = (size_t)j->width * (size_t)j->height;
-    j->regions = ms_alloc(NULL, MS_LEDGER_FRAMES, pixels);
-    return j->regions ? MS_OK : ms_fail_alloc(err, NULL, pixels, "the map of a frame");
+    j->regions = ms_alloc(j->mem, MS_LEDGER_FRAMES, pixels);
+    return j->regions ? MS_OK : ms_fail_alloc(err, j->mem, pixels, "the map of a frame");
 }
 
 /* ---- a frame
@@ -409,6 +417,8 @@ static ms_score_report report_of(const job *j) {
 }
 
 static ms_status run(job *j, ms_error *err) {
+    MS_TRY(ms_own_budget_open(j->p->budget_bytes, &j->budget, err));
+    j->mem = j->budget.mem;
     MS_TRY(prepare(j, err));
     MS_TRY(judge(j, err));
     if (j->frames_with_face == 0)
@@ -436,6 +446,7 @@ static void release(job *j) {
     if (j->arena)
         j->dev->backend->free(j->dev, j->arena);
     ms_device_close(&j->dev);
+    ms_own_budget_close(&j->budget);
 }
 
 ms_status ms_score(const ms_score_params *params, ms_score_report *ret_report, ms_error *err) {

@@ -17,10 +17,16 @@ struct ms_speech {
     int64_t skip; /* the file's sample that is the first here */
 };
 
+static ms_status poll_cancelled(const ms_speech_params *p, ms_error *err) {
+    bool yes = p->cancelled && p->cancelled(p->arg);
+    return yes ? ms_fail(err, MS_CANCELLED, "cancelled while its sound was read") : MS_OK;
+}
+
 /* By reading, so that a file that ends before is told. */
-static ms_status skip_samples(ms_speech *s, float *block, ms_error *err) {
+static ms_status skip_samples(ms_speech *s, const ms_speech_params *p, float *block, ms_error *err) {
     int64_t left = s->skip, got = 1;
     while (left > 0 && got > 0) {
+        MS_TRY(poll_cancelled(p, err));
         MS_TRY(
             ms_audio_reader_read(s->reader, block, left < BLOCK_SAMPLES ? left : BLOCK_SAMPLES, &got, err));
         left -= got;
@@ -32,7 +38,7 @@ static ms_status skip_samples(ms_speech *s, float *block, ms_error *err) {
                    (double)(s->skip - left) / MS_SPEECH_RATE, (double)s->skip / MS_SPEECH_RATE);
 }
 
-static ms_status scan(ms_speech *s, ms_error *err) {
+static ms_status scan(ms_speech *s, const ms_speech_params *p, ms_error *err) {
     ms_log_mel *mel = NULL;
     ms_mel_scan *scan = NULL;
     float *block = ms_alloc_array(s->mem, MS_LEDGER_STAGING, BLOCK_SAMPLES, sizeof(float));
@@ -43,8 +49,9 @@ static ms_status scan(ms_speech *s, ms_error *err) {
     MS_GOTO(ms_log_mel_create(s->mem, NULL, &mel, err));
     MS_GOTO(ms_mel_scan_create(s->mem, mel, &scan, err));
     if (s->skip)
-        MS_GOTO(skip_samples(s, block, err));
+        MS_GOTO(skip_samples(s, p, block, err));
     while (got == BLOCK_SAMPLES) {
+        MS_GOTO(poll_cancelled(p, err));
         MS_GOTO(ms_audio_reader_read(s->reader, block, BLOCK_SAMPLES, &got, err));
         ms_mel_scan_push(scan, block, got);
     }
@@ -56,18 +63,20 @@ fail:
     return status;
 }
 
-ms_status ms_speech_open(ms_mem *mem, const char *path, int64_t skip, ms_speech **ret_speech, ms_error *err) {
+ms_status ms_speech_open(const ms_speech_params *p, ms_speech **ret_speech, ms_error *err) {
     ms_audio_reader_params params = MS_AUDIO_READER_DEFAULTS;
+    ms_mem *mem = p->mem;
+    params.room = p->room;
     ms_speech *s = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s)
         return ms_fail_alloc(err, mem, sizeof(*s), "reading audio");
     s->mem = mem;
-    s->skip = skip;
-    ms_status status = ms_audio_reader_open(mem, path, &params, &s->reader, err);
+    s->skip = p->skip;
+    ms_status status = ms_audio_reader_open(mem, p->path, &params, &s->reader, err);
     if (status == MS_OK) {
-        status = scan(s, err);
+        status = scan(s, p, err);
         if (status != MS_OK)
-            ms_fail_prefix(err, status, "%s", path);
+            ms_fail_prefix(err, status, "%s", p->path);
     }
     if (status != MS_OK) {
         ms_speech_close(&s);
@@ -127,11 +136,10 @@ ms_sample_source ms_speech_source(ms_speech *speech) {
 
 #else
 
-ms_status ms_speech_open(ms_mem *mem, const char *path, int64_t skip, ms_speech **ret_speech, ms_error *err) {
-    (void)mem, (void)skip;
+ms_status ms_speech_open(const ms_speech_params *p, ms_speech **ret_speech, ms_error *err) {
     (void)ret_speech;
     return ms_fail(err, MS_UNSUPPORTED,
-                   "%s: this build cannot read audio: it was made without FFmpeg's libraries", path);
+                   "%s: this build cannot read audio: it was made without FFmpeg's libraries", p->path);
 }
 
 ms_status ms_speech_check_whole(const ms_speech *speech, const char *path, ms_error *err) {

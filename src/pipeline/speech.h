@@ -3,13 +3,23 @@
 #ifndef MS_PIPELINE_SPEECH_H
 #define MS_PIPELINE_SPEECH_H
 
+#include "media/media.h"
 #include "pipeline/features.h"
 
 typedef struct ms_speech ms_speech;
 
-/* Reads the file once to find its length and loudest moment. skip: so many samples at its beginning are as if they were not
-   there; MS_INVALID_ARGUMENT when it has no more. */
-ms_status ms_speech_open(ms_mem *mem, const char *path, int64_t skip, ms_speech **ret_speech, ms_error *err);
+typedef struct ms_speech_params {
+    ms_mem *mem;
+    const char *path;
+    int64_t skip;                 /* so many samples at its beginning are as if they were not there */
+    ms_picture_room room;         /* for the file's pictures */
+    bool (*cancelled)(void *arg); /* asked while it is read; NULL = never */
+    void *arg;
+} ms_speech_params;
+
+/* Reads the file once to find its length and loudest moment. MS_INVALID_ARGUMENT: it has no more than is skipped;
+   MS_CANCELLED. */
+ms_status ms_speech_open(const ms_speech_params *params, ms_speech **ret_speech, ms_error *err);
 void ms_speech_close(ms_speech **speech);
 
 /* MS_BAD_MEDIA: there was half a second less to read than the file announces. path is for the message. */

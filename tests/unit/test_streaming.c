@@ -145,7 +145,8 @@ static void a_stage_with_too_many_waiting_frames_is_refused(void **state) {
     writer.width = writer.height = 64;
     writer.preset = "ultrafast";
     assert_ms_ok(clip_write(clip_path("waiting.mp4"), &writer, 2, &err), &err);
-    assert_ms_ok(ms_clip_open(NULL, clip_path("waiting.mp4"), (ms_rational){25, 1}, false, &clip, &err),
+    assert_ms_ok(ms_clip_open(NULL, clip_path("waiting.mp4"), (ms_rational){25, 1}, false,
+                              (ms_picture_room){0}, &clip, &err),
                  &err);
     for (int64_t frames = 0; frames <= MAX_GAP + 4; frames++) {
         ms_face_stage_params params = {.clip = clip, .max_gap = MAX_GAP};
