@@ -299,6 +299,7 @@ static void null_run(void) {
     GIVES(strcmp(ms_stage_name(MS_STAGE_COUNT), "?") == 0);
     GIVES(strcmp(ms_stage_text((ms_stage)-1), "?") == 0);
     GIVES(strcmp(ms_stage_text(MS_STAGE_COUNT), "?") == 0);
+    GIVES(strcmp(ms_paste_name(MS_PASTE_COUNT), "?") == 0);
     GIVES(strcmp(ms_rung_name(MS_RUNG_COUNT), "?") == 0);
     GIVES(strcmp(ms_paste_name(MS_PASTE_COUNT), "?") == 0);
     GIVES(strcmp(ms_rung_text((ms_rung)-1), "?") == 0);
@@ -476,6 +477,7 @@ static void numbers_of_a_run_are_checked(void **state) {
         INT(codec, -1, "codec -1"),
         INT(audio_output, 3, "audio output 3"),
         INT(audio_output, INT_MAX, "audio output 2147483647"),
+        INT(paste, MS_PASTE_COUNT, "paste 2"),
         INT(latent_cache, 3, "latent cache 3"),
         INT(latent_cache, -1, "latent cache -1"),
         INT(paste, MS_PASTE_COUNT, "paste 2"),
