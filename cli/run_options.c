@@ -86,7 +86,7 @@ static const cli_option run_options[] = {
     {"allow-truncated", 0, CLI_FLAG, P(allow_truncated), NULL,
      "take a video or audio file that is cut off as far as it goes", 0, 0},
     {"segment", 0, CLI_INT, offsetof(cli_run_state, segment), "N",
-     "output frames that are encoded together, and at most lost by a kill (default 64)", 1, 100000},
+     "output frames that are encoded together (default 64)", 1, 100000},
     CLI_GROUP("Memory and speed"),
     {"threads", 0, CLI_INT, P(threads), "N",
      "threads; 0 = all; at most 4 for each CPU, 16 always. The result does not depend on it", 0, 1024},

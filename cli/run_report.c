@@ -62,7 +62,9 @@ static void report_times(ms_buf *b, const ms_run_report *r) {
     ms_buf_printf(b, "},\n  \"planned_seconds\": {\"total\": %.3f", r->planned_total_s);
     for (int i = 0; i < MS_STAGE_COUNT; i++)
         ms_buf_printf(b, ", \"%s\": %.3f", ms_stage_name((ms_stage)i), r->planned_s[i]);
-    ms_buf_printf(b, "},\n  \"history_warning\": ");
+    ms_buf_printf(b, "},\n  \"job_note\": ");
+    ms_buf_json_string(b, r->job_note);
+    ms_buf_printf(b, ",\n  \"history_warning\": ");
     ms_buf_json_string(b, r->history_warning);
     ms_buf_printf(b, "\n}\n");
 }
@@ -209,13 +211,13 @@ static ms_status write_json(const char *path, const cli_run_state *s, const ms_r
         "  \"tier\": \"%s\", \"precision\": \"%s\",\n"
         "  \"width\": %d, \"height\": %d, \"fps\": %g,\n"
         "  \"frames\": %" PRId64 ", \"frames_without_face\": %" PRId64 ", \"frames_interpolated\": %" PRId64
-        ", \"windows\": %" PRId64 ",\n"
+        ", \"windows\": %" PRId64 ", \"windows_computed\": %" PRId64 ", \"windows_kept\": %" PRId64 ",\n"
         "  \"frames_resumed\": %" PRId64 ", \"video_frames\": %" PRId64 ", \"source_frames_lost\": %" PRId64
         ",\n",
         s->p.seed, s->p.steps, s->p.guidance, s->p.deepcache ? "true" : "false", ms_paste_name(s->p.paste),
         r->resolution, r->wanted_resolution, r->vae_encode_batch, r->vae_decode_batch, r->tier, r->precision,
         r->width, r->height, r->fps, r->frames, r->frames_without_face, r->frames_interpolated, r->windows,
-        r->frames_resumed, r->video_frames, r->source_frames_lost);
+        r->windows_computed, r->windows_kept, r->frames_resumed, r->video_frames, r->source_frames_lost);
     report_range(&b, s, r);
     report_preview(&b, s, r);
     ms_buf_printf(&b, "  ");

@@ -81,6 +81,9 @@ static void say_frames(const ms_run_report *r) {
                 r->wanted_resolution);
     if (r->frames_resumed)
         cli_say("  %" PRId64 " of them were finished by an earlier run\n", r->frames_resumed);
+    if (r->windows_kept)
+        cli_say("  the faces of %" PRId64 " window%s more were redrawn by it\n", r->windows_kept,
+                r->windows_kept == 1 ? "" : "s");
     if (r->recoveries)
         cli_say("  memory ran out %d time%s and was made do with\n", r->recoveries,
                 r->recoveries == 1 ? "" : "s");
@@ -98,6 +101,8 @@ static void say_frames(const ms_run_report *r) {
         cli_say("  the input is damaged: %" PRId64
                 " of its frames could not be decoded or are not there; %" PRId64 " were used\n",
                 r->source_frames_lost, r->video_frames);
+    if (r->job_note[0])
+        cli_say("  %s\n", r->job_note);
     if (r->history_warning[0])
         cli_say("  %s\n", r->history_warning);
 }

@@ -190,7 +190,8 @@ typedef struct ms_run_params {
 
     /*
      * The output is made in segments of so many frames, each encoded for itself, in the folder OUTPUT.memsafe; they are
-     * joined at the end and the folder goes. A run that ends early, killed or by an error, leaves the finished ones.
+     * joined at the end and the folder goes. A run that ends early, killed or by an error, leaves the finished ones, and
+     * the faces of the windows that it had finished since.
      * 0 = 64. Part of what decides the file's bits.
      */
     int64_t segment_frames;
@@ -289,8 +290,13 @@ typedef struct ms_run_faces_report {
 
 typedef struct ms_run_report {
     int64_t frames, frames_without_face, frames_interpolated, windows;
-    int64_t frames_resumed;     /* of frames, those that an earlier run had finished */
-    bool already_finished;      /* resume found the output of the same job: nothing was done */
+    /* Of windows: those that this run computed, and those that an earlier run had before their segment was finished. */
+    int64_t windows_computed, windows_kept;
+    int64_t frames_resumed; /* of frames, those that an earlier run had finished */
+    bool already_finished;  /* resume found the output of the same job: nothing was done */
+    char job_note
+        [160]; /* what of an unfinished job was damaged and made again, or why a kill costs more than a window;
+                           empty = nothing */
     int64_t video_frames;       /* of the input that were used */
     int64_t preview_first;      /* of a preview: the first of the job's output frames that it shows */
     int64_t whole_frames;       /* that the job itself would have; 0 = not known, or no preview */
@@ -358,7 +364,7 @@ typedef struct ms_run_report {
  * Errors: MS_INVALID_ARGUMENT (a parameter), MS_BUDGET (the message says what would be enough), MS_IO (a file is
  * missing, not readable or not writable, the disk is full), MS_BAD_MEDIA (not a video, no sound in the audio, cut off),
  * MS_NO_FACE (not one usable face in the whole video), MS_BAD_MODEL, MS_HOST_MEMORY, MS_CANCELLED, MS_UNSUPPORTED (made
- * without FFmpeg, or no such encoder). On failure nothing is left under the output's name; finished segments are kept in
+ * without FFmpeg, or no such encoder). On failure nothing is left under the output's name; finished segments and windows are kept in
  * OUTPUT.memsafe, and the message says so. MS_IO also: an unfinished job is there and neither resume nor force is set.
  * MS_INVALID_ARGUMENT also: resume, and the job has another parameter. MS_UNSUPPORTED also: resume of finished segments
  * in a build without SQLite.

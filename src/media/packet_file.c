@@ -1,12 +1,12 @@
 #include "media/packet_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define BUFFER_BYTES ((size_t)256 << 10)
+#define MOST_TIME ((int64_t)1 << 40) /* a frame's, within its segment */
 
 static const char magic[8] = "MSPACK1";
 
@@ -37,17 +37,16 @@ static uint32_t checksum(const ms_packet_file *f, const packet_head *head, const
     return ms_crc32(f->crc, ms_crc32(f->crc, 0, &h, sizeof(h)), data, head->bytes);
 }
 
-static ms_status begin(ms_packet_file *f, ms_mem *mem, const char *path, const char *shown_as, int flags,
+static ms_status begin(ms_packet_file *f, ms_mem *mem, int fd, const char *path, const char *shown_as,
                        ms_error *err) {
-    *f = (ms_packet_file){.fd = -1, .shown_as = shown_as};
+    *f = (ms_packet_file){.fd = fd, .shown_as = shown_as};
     f->path = ms_strdup(mem, path);
     f->crc = ms_alloc(mem, MS_LEDGER_GENERAL, sizeof(*f->crc));
     f->buffer = ms_alloc(mem, MS_LEDGER_STAGING, BUFFER_BYTES);
     if (!f->path || !f->crc || !f->buffer)
         return ms_fail_alloc(err, mem, BUFFER_BYTES, "a segment of the output");
     ms_crc32_init(f->crc);
-    f->fd = open(path, flags | O_CLOEXEC, 0666);
-    return f->fd >= 0 ? MS_OK : fail_io(f, flags & O_CREAT ? "write" : "read", err);
+    return MS_OK;
 }
 
 /* ---- writing ---- */
@@ -82,12 +81,13 @@ static ms_status put(ms_packet_file *f, const void *data, size_t bytes, ms_error
     return MS_OK;
 }
 
-ms_status ms_packet_file_create(ms_packet_file *f, ms_mem *mem, const char *path, const char *shown_as,
-                                const uint8_t *extradata, int extradata_bytes, ms_error *err) {
+ms_status ms_packet_file_create(ms_packet_file *f, ms_mem *mem, int fd, const char *path,
+                                const char *shown_as, const uint8_t *extradata, int extradata_bytes,
+                                ms_error *err) {
     ms_status status;
     file_head head = {.extradata_bytes = (uint32_t)extradata_bytes};
     memcpy(head.magic, magic, sizeof(magic));
-    MS_GOTO(begin(f, mem, path, shown_as, O_WRONLY | O_CREAT | O_TRUNC, err));
+    MS_GOTO(begin(f, mem, fd, path, shown_as, err));
     MS_GOTO(put(f, &head, sizeof(head), err));
     if (extradata_bytes)
         MS_GOTO(put(f, extradata, (size_t)extradata_bytes, err));
@@ -148,21 +148,27 @@ static ms_status check_head(ms_packet_file *f, int64_t bytes, const uint8_t *ext
     if (memcmp(head.magic, magic, sizeof(magic)) != 0 || head.extradata_bytes > BUFFER_BYTES)
         return damaged(f, err);
     MS_TRY(read_in(f, f->buffer, head.extradata_bytes, err));
+    if (!extradata && extradata_bytes < 0)
+        return MS_OK;
     if ((int)head.extradata_bytes != extradata_bytes ||
         (extradata_bytes && memcmp(f->buffer, extradata, (size_t)extradata_bytes) != 0))
         return ms_fail(err, MS_IO, "%s was made by another encoder", f->path);
     return MS_OK;
 }
 
-ms_status ms_packet_file_open(ms_packet_file *f, ms_mem *mem, const char *path, int64_t bytes,
+ms_status ms_packet_file_open(ms_packet_file *f, ms_mem *mem, int fd, const char *path, int64_t bytes,
                               const uint8_t *extradata, int extradata_bytes, ms_error *err) {
     ms_status status;
-    MS_GOTO(begin(f, mem, path, NULL, O_RDONLY, err));
+    MS_GOTO(begin(f, mem, fd, path, NULL, err));
     MS_GOTO(check_head(f, bytes, extradata, extradata_bytes, err));
     return MS_OK;
 fail:
     ms_packet_file_close(f);
     return status;
+}
+
+static bool is_time(int64_t t) {
+    return t >= -MOST_TIME && t <= MOST_TIME;
 }
 
 ms_status ms_packet_file_read(ms_packet_file *f, AVPacket *packet, bool *ret_got, ms_error *err) {
@@ -177,7 +183,8 @@ ms_status ms_packet_file_read(ms_packet_file *f, AVPacket *packet, bool *ret_got
     if (av_new_packet(packet, (int)head.bytes) < 0)
         return ms_fail(err, MS_HOST_MEMORY, "out of memory joining %s", f->path);
     MS_TRY(read_in(f, packet->data, head.bytes, err));
-    if (head.crc != checksum(f, &head, packet->data))
+    if (head.crc != checksum(f, &head, packet->data) || !is_time(head.pts) || !is_time(head.dts) ||
+        !is_time(head.duration))
         return damaged(f, err);
     packet->pts = head.pts;
     packet->dts = head.dts;
@@ -185,6 +192,26 @@ ms_status ms_packet_file_read(ms_packet_file *f, AVPacket *packet, bool *ret_got
     packet->flags = (int)head.flags;
     *ret_got = true;
     return MS_OK;
+}
+
+static ms_status count(ms_packet_file *f, AVPacket *packet, int64_t frames, ms_error *err) {
+    int64_t packets = 0;
+    for (bool got = true; got; packets += got)
+        MS_TRY(ms_packet_file_read(f, packet, &got, err));
+    return packets == frames ? MS_OK : damaged(f, err);
+}
+
+ms_status ms_packet_file_check(ms_mem *mem, int fd, const char *path, int64_t bytes, int64_t frames,
+                               ms_error *err) {
+    ms_packet_file f;
+    AVPacket *packet = av_packet_alloc();
+    ms_status status = ms_packet_file_open(&f, mem, fd, path, bytes, NULL, -1, err);
+    if (status == MS_OK)
+        status = packet ? count(&f, packet, frames, err)
+                        : ms_fail(err, MS_HOST_MEMORY, "out of memory checking %s", path);
+    ms_packet_file_close(&f);
+    av_packet_free(&packet);
+    return status;
 }
 
 void ms_packet_file_close(ms_packet_file *f) {

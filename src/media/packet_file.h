@@ -18,20 +18,26 @@ typedef struct ms_packet_file {
     ms_crc32_table *crc;
 } ms_packet_file;
 
-/* Creates or empties the file. extradata: of the encoder. MS_IO. */
-ms_status ms_packet_file_create(ms_packet_file *file, ms_mem *mem, const char *path, const char *shown_as,
-                                const uint8_t *extradata, int extradata_bytes, ms_error *err);
+/* fd: of an empty file, taken over whatever is returned; path: for messages. extradata: of the encoder. MS_IO. */
+ms_status ms_packet_file_create(ms_packet_file *file, ms_mem *mem, int fd, const char *path,
+                                const char *shown_as, const uint8_t *extradata, int extradata_bytes,
+                                ms_error *err);
 ms_status ms_packet_file_write(ms_packet_file *file, const AVPacket *packet, ms_error *err);
 
 /* All is on the disk when it returns; file->bytes says how much. */
 ms_status ms_packet_file_finish(ms_packet_file *file, ms_error *err);
 
-/* bytes: that the file must have. MS_IO: it is not there, is another one, or its headers are not the ones given. */
-ms_status ms_packet_file_open(ms_packet_file *file, ms_mem *mem, const char *path, int64_t bytes,
+/* fd: taken over, as above. bytes: that the file must have; extradata NULL: any. MS_IO: it is another file, or its headers
+   are not the ones given. */
+ms_status ms_packet_file_open(ms_packet_file *file, ms_mem *mem, int fd, const char *path, int64_t bytes,
                               const uint8_t *extradata, int extradata_bytes, ms_error *err);
 
 /* *ret_got false: that was all. MS_IO: damaged. */
 ms_status ms_packet_file_read(ms_packet_file *file, AVPacket *packet, bool *ret_got, ms_error *err);
+
+/* Reads a whole file: MS_IO unless it is so long, undamaged, and of so many frames. fd: taken over. */
+ms_status ms_packet_file_check(ms_mem *mem, int fd, const char *path, int64_t bytes, int64_t frames,
+                               ms_error *err);
 
 /* Also after a failure; the file stays. */
 void ms_packet_file_close(ms_packet_file *file);

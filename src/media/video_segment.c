@@ -1,5 +1,7 @@
 #include "media/video_segment.h"
 
+#include <unistd.h>
+
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
@@ -16,28 +18,35 @@ struct ms_video_segment {
     size_t charged;
 };
 
-static ms_status open_parts(ms_video_segment *s, const char *path, ms_error *err) {
+/* Until the file has it, the descriptor is to be closed here. */
+static ms_status open_parts(ms_video_segment *s, int *fd, const char *path, ms_error *err) {
     size_t bytes = ms_video_writer_memory(&s->params);
     if (!ms_mem_charge(s->mem, MS_LEDGER_CODEC, bytes))
         return ms_fail_alloc(err, s->mem, bytes, "the video encoder");
     s->charged = bytes;
     /* Headers apart, as the containers of H.264 and HEVC want them; FFV1's are apart always. */
     MS_TRY(ms_video_encoder_open(&s->encoder, &s->params, true, &s->log, err));
-    return ms_packet_file_create(&s->file, s->mem, path, s->params.shown_as, s->encoder.codec->extradata,
-                                 s->encoder.codec->extradata_size, err);
+    int file = *fd;
+    *fd = -1;
+    return ms_packet_file_create(&s->file, s->mem, file, path, s->params.shown_as,
+                                 s->encoder.codec->extradata, s->encoder.codec->extradata_size, err);
 }
 
-ms_status ms_video_segment_open(ms_mem *mem, const char *path, const ms_video_writer_params *params,
+ms_status ms_video_segment_open(ms_mem *mem, int fd, const char *path, const ms_video_writer_params *params,
                                 ms_video_segment **ret_segment, ms_error *err) {
     ms_video_segment *s = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
-    if (!s)
+    if (!s) {
+        close(fd);
         return ms_fail_alloc(err, mem, sizeof(*s), "a segment of the output");
+    }
     s->mem = mem;
     s->params = *params;
     s->file.fd = -1;
     ms_av_log *previous = ms_av_log_enter(&s->log);
-    ms_status status = open_parts(s, path, err);
+    ms_status status = open_parts(s, &fd, path, err);
     ms_av_log_leave(previous);
+    if (fd >= 0)
+        close(fd);
     if (status != MS_OK) {
         ms_error_where(err, "encode", -1);
         ms_video_segment_abort(&s);

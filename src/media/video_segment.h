@@ -9,9 +9,9 @@
 
 typedef struct ms_video_segment ms_video_segment;
 
-/* params: of the whole output; its sound is not looked at. path: created or emptied. The codec ledger is charged with
-   the encoder's estimate. */
-ms_status ms_video_segment_open(ms_mem *mem, const char *path, const ms_video_writer_params *params,
+/* params: of the whole output; its sound is not looked at. fd: of an empty file, taken over whatever is returned; path: for
+   messages. The codec ledger is charged with the encoder's estimate. */
+ms_status ms_video_segment_open(ms_mem *mem, int fd, const char *path, const ms_video_writer_params *params,
                                 ms_video_segment **ret_segment, ms_error *err);
 ms_status ms_video_segment_write(ms_video_segment *segment, const uint8_t *rgb, ptrdiff_t stride,
                                  ms_error *err);

@@ -1,6 +1,7 @@
 #include "media/video_writer.h"
 
 #include <inttypes.h>
+#include <unistd.h>
 
 #include "base/new_file.h"
 #include "media/audio_track.h"
@@ -197,15 +198,18 @@ static ms_status append(ms_video_writer *w, ms_packet_file *file, ms_error *err)
     return MS_OK;
 }
 
-ms_status ms_video_writer_append(ms_video_writer *w, const char *segment, int64_t bytes, ms_error *err) {
-    if (w->failed)
+ms_status ms_video_writer_append(ms_video_writer *w, int fd, const char *segment, int64_t bytes,
+                                 ms_error *err) {
+    if (w->failed) {
+        close(fd);
         return ms_fail(err, w->failed, "%s: writing failed before", shown(w));
+    }
     ms_packet_file file;
     const AVCodecContext *codec = w->encoder.codec;
     w->appended = true;
     ms_av_log *previous = ms_av_log_enter(&w->log);
     ms_status status =
-        ms_packet_file_open(&file, w->mem, segment, bytes, codec->extradata, codec->extradata_size, err);
+        ms_packet_file_open(&file, w->mem, fd, segment, bytes, codec->extradata, codec->extradata_size, err);
     if (status == MS_OK)
         status = append(w, &file, err);
     ms_packet_file_close(&file);

@@ -1,6 +1,7 @@
 #include "memory/history.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,23 +10,23 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/new_file.h"
+#include "base/trusted_db.h"
 #include "memsafe/version.h"
 
 #if MS_HAVE_SQLITE
 
-#include <sqlite3.h>
-
 #define APPLICATION_ID 1836278118 /* "msaf" */
 #define SCHEMA_VERSION 1
-#define BUSY_MS 2000
-#define TEXT_OF(macro) TEXT_OF_VALUE(macro)
-#define TEXT_OF_VALUE(value) #value
+#define BUSY_MS 5000
+#define MOST_BYTES ((int64_t)16 << 20) /* of MS_HISTORY_MOST_RUNS runs: 2 MiB */
 #define MEDIAN_OF 5
 /* Shorter stages say more about the clock and the disk than about the kernels. */
 #define LEAST_SECONDS "0.002"
 
 struct ms_history {
-    sqlite3 *db;
+    ms_db *db;
+    int folder;
 };
 
 bool ms_history_supported(void) {
@@ -33,7 +34,6 @@ bool ms_history_supported(void) {
 }
 
 static const char *const schema =
-    "BEGIN IMMEDIATE;"
     "CREATE TABLE IF NOT EXISTS calibrations(id INTEGER PRIMARY KEY AUTOINCREMENT, version TEXT, device TEXT,"
     " threads INTEGER, conv_flops REAL, linear_flops REAL, attention_flops REAL, moved_bytes REAL,"
     " weight_bytes REAL, pack_bytes REAL, disk_bytes REAL, passes REAL);"
@@ -42,37 +42,18 @@ static const char *const schema =
     " tracked INTEGER, width INTEGER, height INTEGER, steps INTEGER, frames INTEGER, rung TEXT, layout TEXT,"
     " changes INTEGER, budget_bytes INTEGER, planned_bytes INTEGER, peak_bytes INTEGER);"
     "CREATE TABLE IF NOT EXISTS stages(run INTEGER, stage TEXT, computed_s REAL, predicted_s REAL,"
-    " measured_s REAL, PRIMARY KEY(run, stage)) WITHOUT ROWID;"
-    "PRAGMA application_id=" TEXT_OF(APPLICATION_ID) ";"
-                                                     "PRAGMA user_version=" TEXT_OF(SCHEMA_VERSION) ";"
-                                                                                                    "COMMIT;";
+    " measured_s REAL, PRIMARY KEY(run, stage)) WITHOUT ROWID;";
 
 /* ---- statements ---- */
 
 static ms_status failed(ms_history *h, ms_error *err) {
-    return ms_fail(err, sqlite3_errcode(h->db) == SQLITE_NOMEM ? MS_HOST_MEMORY : MS_IO, "the history: %s",
-                   sqlite3_errmsg(h->db));
-}
-
-static ms_status prepare(ms_history *h, const char *sql, sqlite3_stmt **ret_statement, ms_error *err) {
-    if (sqlite3_prepare_v2(h->db, sql, -1, ret_statement, NULL) != SQLITE_OK)
-        return failed(h, err);
-    return MS_OK;
+    return ms_db_fail(h->db, sqlite3_errcode(ms_db_handle(h->db)), err);
 }
 
 static ms_status execute(ms_history *h, const char *sql, ms_error *err) {
-    if (sqlite3_exec(h->db, sql, NULL, NULL, NULL) == SQLITE_OK)
-        return MS_OK;
-    ms_status status = failed(h, err);
-    if (!sqlite3_get_autocommit(h->db))
-        sqlite3_exec(h->db, "ROLLBACK", NULL, NULL, NULL);
-    return status;
-}
-
-/* Runs a statement that gives no rows, and ends it. */
-static ms_status finish(ms_history *h, sqlite3_stmt *s, ms_error *err) {
-    ms_status status = sqlite3_step(s) == SQLITE_DONE ? MS_OK : failed(h, err);
-    sqlite3_finalize(s);
+    ms_status status = ms_db_execute(h->db, sql, err);
+    if (status != MS_OK)
+        ms_db_rollback(h->db);
     return status;
 }
 
@@ -113,116 +94,92 @@ static void make_folders(const char *path) {
     }
 }
 
-/* A file may define triggers and views; none of ours does. */
-static void distrust(sqlite3 *db) {
-    sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
-    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
-    sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-    sqlite3_limit(db, SQLITE_LIMIT_LENGTH, 1 << 16);
+static const char *name_in(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
 }
 
-static int query_number(sqlite3 *db, const char *sql, int64_t *ret_value) {
-    sqlite3_stmt *s = NULL;
-    int code = sqlite3_prepare_v2(db, sql, -1, &s, NULL);
-    if (code == SQLITE_OK)
-        code = sqlite3_step(s);
-    if (code == SQLITE_ROW) {
-        *ret_value = sqlite3_column_int64(s, 0);
-        code = SQLITE_OK;
+static ms_status open_once(ms_history *h, const char *folder_path, const char *name,
+                           ms_db_finding *ret_finding, ms_error *err) {
+    const ms_db_params params = {.folder = h->folder,
+                                 .folder_path = folder_path,
+                                 .name = name,
+                                 .what = "the history",
+                                 .schema = schema,
+                                 .application_id = APPLICATION_ID,
+                                 .version = SCHEMA_VERSION,
+                                 .most_bytes = MOST_BYTES,
+                                 .busy_ms = BUSY_MS};
+    MS_TRY(ms_db_open(&params, &h->db, ret_finding, err));
+    if (*ret_finding == MS_DB_NEW) {
+        MS_TRY(ms_db_begin_tables(h->db, err));
+        MS_TRY(execute(h, "COMMIT", err));
     }
-    sqlite3_finalize(s);
-    return code;
-}
-
-static int check_whole(sqlite3 *db) {
-    sqlite3_stmt *s = NULL;
-    int code = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &s, NULL);
-    if (code == SQLITE_OK)
-        code = sqlite3_step(s);
-    if (code == SQLITE_ROW) {
-        const char *text = (const char *)sqlite3_column_text(s, 0);
-        code = text && strcmp(text, "ok") == 0 ? SQLITE_OK : SQLITE_CORRUPT;
-    }
-    sqlite3_finalize(s);
-    return code;
-}
-
-/* *ret_code: SQLite's, SQLITE_OK when all is well; the error's text is filled in otherwise. */
-static ms_status open_once(const char *path, sqlite3 **ret_db, int *ret_code, ms_error *err) {
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    ms_history h = {NULL};
-    int64_t id = 0, version = 0, tables = 0;
-    int code = sqlite3_open_v2(path, &h.db, flags, NULL);
-    ms_status status = MS_OK;
-    if (code == SQLITE_OK) {
-        sqlite3_busy_timeout(h.db, BUSY_MS);
-        distrust(h.db);
-        code = check_whole(h.db);
-    }
-    if (code == SQLITE_OK)
-        code = query_number(h.db, "PRAGMA application_id", &id);
-    if (code == SQLITE_OK)
-        code = query_number(h.db, "PRAGMA user_version", &version);
-    if (code == SQLITE_OK)
-        code = query_number(h.db, "SELECT count(*) FROM sqlite_master", &tables);
-    if (code != SQLITE_OK)
-        status = ms_fail(err, MS_IO, "%s: %s", path, h.db ? sqlite3_errmsg(h.db) : "out of memory");
-    else if (id != APPLICATION_ID && (id != 0 || tables != 0))
-        status = ms_fail(err, MS_IO, "%s: is another program's database", path);
-    else if (version > SCHEMA_VERSION)
-        status = ms_fail(err, MS_IO, "%s: was made by a newer version of memsafe", path);
-    else if (id == 0)
-        status = execute(&h, schema, err);
-    if (status == MS_OK)
-        status = execute(&h, "PRAGMA synchronous=NORMAL; PRAGMA cache_size=-256" /* KiB */, err);
-    *ret_code = code;
-    if (status == MS_OK)
-        *ret_db = h.db;
-    else
-        sqlite3_close(h.db);
-    return status;
+    return execute(h, "PRAGMA synchronous=NORMAL", err);
 }
 
 /* Anything else under that name is somebody's file, whatever MEMSAFE_HISTORY says. */
-static bool begins_as_database(const char *path) {
+static bool begins_as_database(const ms_history *h, const char *name) {
     static const char header[] = "SQLite format 3"; /* with its 0 */
     char text[sizeof(header)] = "";
-    FILE *f = fopen(path, "rb");
-    bool is = f && fread(text, 1, sizeof(text), f) == sizeof(text) && memcmp(text, header, sizeof(text)) == 0;
-    if (f)
-        fclose(f);
+    int fd = openat(h->folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    bool is = fd >= 0 && pread(fd, text, sizeof(text), 0) == (ssize_t)sizeof(text) &&
+              memcmp(text, header, sizeof(text)) == 0;
+    if (fd >= 0)
+        close(fd);
     return is;
 }
 
 /* What a process that was killed left beside the database: SQLite would apply it to the next file of that name. */
-static void move_companions(const char *path, const char *aside) {
+static void move_companions(const ms_history *h, const char *name, const char *aside) {
     static const char *const endings[] = {"-journal", "-wal", "-shm"};
-    char from[4096], to[4096];
+    char from[300], to[300];
     for (int i = 0; i < 3; i++) {
-        if (snprintf(from, sizeof(from), "%s%s", path, endings[i]) >= (int)sizeof(from) ||
+        if (snprintf(from, sizeof(from), "%s%s", name, endings[i]) >= (int)sizeof(from) ||
             snprintf(to, sizeof(to), "%s%s", aside, endings[i]) >= (int)sizeof(to))
             return;
-        if (rename(from, to) != 0)
-            unlink(to); /* of a damaged file before: not this one's */
+        if (renameat(h->folder, from, h->folder, to) != 0)
+            unlinkat(h->folder, to, 0); /* of a damaged file before: not this one's */
     }
 }
 
 /* Only the file that was found damaged: another process may have replaced it since. */
-static bool set_aside(const char *path, const struct stat *damaged, char *warning) {
-    char aside[4096 - 16];
+static bool set_aside(const ms_history *h, const char *path, const struct stat *damaged, char *warning) {
+    char aside[256];
     struct stat now;
-    if (snprintf(aside, sizeof(aside), "%s.damaged", path) >= (int)sizeof(aside))
+    const char *name = name_in(path);
+    if (snprintf(aside, sizeof(aside), "%s.damaged", name) >= (int)sizeof(aside))
         return false;
-    if (stat(path, &now) != 0 || now.st_dev != damaged->st_dev || now.st_ino != damaged->st_ino)
+    if (fstatat(h->folder, name, &now, AT_SYMLINK_NOFOLLOW) != 0 || now.st_dev != damaged->st_dev ||
+        now.st_ino != damaged->st_ino)
         return true;
-    if (!S_ISREG(now.st_mode) || access(path, W_OK) != 0)
+    if (!S_ISREG(now.st_mode) || faccessat(h->folder, name, W_OK, 0) != 0)
         return false;
-    move_companions(path, aside);
-    if (rename(path, aside) != 0)
+    move_companions(h, name, aside);
+    if (renameat(h->folder, name, h->folder, aside) != 0)
         return false;
-    snprintf(warning, MS_HISTORY_TEXT_BYTES, "the history was damaged and is now %.200s", aside);
+    snprintf(warning, MS_HISTORY_TEXT_BYTES, "the history was damaged and is now %.190s.damaged", path);
     return true;
+}
+
+static ms_status open_file(ms_history *h, const char *path, char *warning, ms_error *err) {
+    char folder_path[4096];
+    const char *name = name_in(path);
+    struct stat before = {0};
+    ms_db_finding finding = MS_DB_REFUSED;
+    ms_folder_of(path, folder_path, sizeof(folder_path));
+    h->folder = open(folder_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (h->folder < 0)
+        return ms_fail(err, MS_IO, "the history %s: folder %s: %s", path, folder_path, strerror(errno));
+    bool existed = fstatat(h->folder, name, &before, AT_SYMLINK_NOFOLLOW) == 0;
+    ms_status status = open_once(h, folder_path, name, &finding, err);
+    if (status == MS_OK || finding != MS_DB_DAMAGED || !existed)
+        return status;
+    if (!begins_as_database(h, name))
+        return ms_fail(err, MS_IO, "%s: is no history and is left as it is (MEMSAFE_HISTORY)", path);
+    if (!set_aside(h, path, &before, warning))
+        return status;
+    return open_once(h, folder_path, name, &finding, err);
 }
 
 ms_status ms_history_open(const char *path, ms_history **ret_history, char ret_warning[MS_HISTORY_TEXT_BYTES],
@@ -232,17 +189,9 @@ ms_status ms_history_open(const char *path, ms_history **ret_history, char ret_w
     if (!h)
         return ms_fail_alloc(err, NULL, sizeof(*h), "the history");
     make_folders(path);
-    struct stat before = {0};
-    bool existed = stat(path, &before) == 0;
-    int code = SQLITE_OK;
-    ms_status status = open_once(path, &h->db, &code, err);
-    if ((code == SQLITE_CORRUPT || code == SQLITE_NOTADB) && existed && !begins_as_database(path))
-        status = ms_fail(err, MS_IO, "%s: is no history and is left as it is (MEMSAFE_HISTORY)", path);
-    else if ((code == SQLITE_CORRUPT || code == SQLITE_NOTADB) && existed &&
-             set_aside(path, &before, ret_warning))
-        status = open_once(path, &h->db, &code, err);
+    ms_status status = open_file(h, path, ret_warning, err);
     if (status != MS_OK) {
-        ms_free(h);
+        ms_history_close(&h);
         return status;
     }
     *ret_history = h;
@@ -252,7 +201,9 @@ ms_status ms_history_open(const char *path, ms_history **ret_history, char ret_w
 void ms_history_close(ms_history **history) {
     if (!history || !*history)
         return;
-    sqlite3_close((*history)->db);
+    ms_db_close(&(*history)->db);
+    if ((*history)->folder >= 0)
+        close((*history)->folder);
     ms_free(*history);
     *history = NULL;
 }
@@ -262,11 +213,11 @@ void ms_history_close(ms_history **history) {
 ms_status ms_history_get_calibration(ms_history *h, const ms_machine *machine,
                                      ms_calibration *ret_calibration, int64_t *ret_id, ms_error *err) {
     sqlite3_stmt *s = NULL;
-    MS_TRY(prepare(h,
-                   "SELECT id, conv_flops, linear_flops, attention_flops, moved_bytes, weight_bytes,"
-                   " pack_bytes, disk_bytes, passes FROM calibrations WHERE version=:version"
-                   " AND device=:device AND threads=:threads ORDER BY id DESC LIMIT 1",
-                   &s, err));
+    MS_TRY(ms_db_prepare(h->db,
+                         "SELECT id, conv_flops, linear_flops, attention_flops, moved_bytes, weight_bytes,"
+                         " pack_bytes, disk_bytes, passes FROM calibrations WHERE version=:version"
+                         " AND device=:device AND threads=:threads ORDER BY id DESC LIMIT 1",
+                         &s, err));
     bind_text(s, ":version", MS_VERSION_TEXT);
     bind_text(s, ":device", machine->device);
     bind_int(s, ":threads", machine->threads);
@@ -290,20 +241,20 @@ ms_status ms_history_get_calibration(ms_history *h, const ms_machine *machine,
 ms_status ms_history_put_calibration(ms_history *h, const ms_machine *machine, const ms_calibration *c,
                                      int64_t *ret_id, ms_error *err) {
     sqlite3_stmt *s = NULL;
-    MS_TRY(prepare(h,
-                   "INSERT INTO calibrations(version, device, threads, conv_flops, linear_flops,"
-                   " attention_flops, moved_bytes, weight_bytes, pack_bytes, disk_bytes, passes)"
-                   " VALUES(:version, :device, :threads, :conv_flops, :linear_flops, :attention_flops,"
-                   " :moved_bytes, :weight_bytes, :pack_bytes, :disk_bytes, :passes)",
-                   &s, err));
+    MS_TRY(ms_db_prepare(h->db,
+                         "INSERT INTO calibrations(version, device, threads, conv_flops, linear_flops,"
+                         " attention_flops, moved_bytes, weight_bytes, pack_bytes, disk_bytes, passes)"
+                         " VALUES(:version, :device, :threads, :conv_flops, :linear_flops, :attention_flops,"
+                         " :moved_bytes, :weight_bytes, :pack_bytes, :disk_bytes, :passes)",
+                         &s, err));
     bind_text(s, ":version", MS_VERSION_TEXT);
     bind_text(s, ":device", machine->device);
     bind_int(s, ":threads", machine->threads);
 #define X(rate) bind_real(s, ":" #rate, c->rate);
     MS_CALIBRATION_MAP(X)
 #undef X
-    MS_TRY(finish(h, s, err));
-    *ret_id = sqlite3_last_insert_rowid(h->db);
+    MS_TRY(ms_db_finish(h->db, s, err));
+    *ret_id = sqlite3_last_insert_rowid(ms_db_handle(h->db));
     return MS_OK;
 }
 
@@ -311,13 +262,14 @@ ms_status ms_history_put_calibration(ms_history *h, const ms_machine *machine, c
 
 static ms_status insert_run(ms_history *h, const ms_history_run *r, ms_error *err) {
     sqlite3_stmt *s = NULL;
-    MS_TRY(prepare(h,
-                   "INSERT INTO runs(time_s, calibration, device, threads, model, precision, codec,"
-                   " resolution, tracked, width, height, steps, frames, rung, layout, changes, budget_bytes,"
-                   " planned_bytes, peak_bytes) VALUES(:time, :calibration, :device, :threads, :model,"
-                   " :precision, :codec, :resolution, :tracked, :width, :height, :steps, :frames, :rung,"
-                   " :layout, :changes, :budget, :planned, :peak)",
-                   &s, err));
+    MS_TRY(ms_db_prepare(
+        h->db,
+        "INSERT INTO runs(time_s, calibration, device, threads, model, precision, codec,"
+        " resolution, tracked, width, height, steps, frames, rung, layout, changes, budget_bytes,"
+        " planned_bytes, peak_bytes) VALUES(:time, :calibration, :device, :threads, :model,"
+        " :precision, :codec, :resolution, :tracked, :width, :height, :steps, :frames, :rung,"
+        " :layout, :changes, :budget, :planned, :peak)",
+        &s, err));
     bind_int(s, ":time", (int64_t)time(NULL));
     bind_int(s, ":calibration", r->key.calibration);
     bind_text(s, ":device", r->machine.device);
@@ -337,31 +289,32 @@ static ms_status insert_run(ms_history *h, const ms_history_run *r, ms_error *er
     bind_int(s, ":budget", (int64_t)r->budget_bytes);
     bind_int(s, ":planned", (int64_t)r->planned_bytes);
     bind_int(s, ":peak", (int64_t)r->peak_bytes);
-    return finish(h, s, err);
+    return ms_db_finish(h->db, s, err);
 }
 
 static ms_status insert_stages(ms_history *h, int64_t run, const ms_history_run *r, ms_error *err) {
     for (int i = 0; i < MS_STAGE_COUNT; i++) {
         sqlite3_stmt *s = NULL;
-        MS_TRY(prepare(h,
-                       "INSERT OR REPLACE INTO stages VALUES(:run, :stage, :computed, :predicted, :measured)",
-                       &s, err));
+        MS_TRY(ms_db_prepare(
+            h->db, "INSERT OR REPLACE INTO stages VALUES(:run, :stage, :computed, :predicted, :measured)", &s,
+            err));
         bind_int(s, ":run", run);
         bind_text(s, ":stage", ms_stage_name((ms_stage)i));
         bind_real(s, ":computed", r->computed_s[i]);
         bind_real(s, ":predicted", r->predicted_s[i]);
         bind_real(s, ":measured", r->measured_s[i]);
-        MS_TRY(finish(h, s, err));
+        MS_TRY(ms_db_finish(h->db, s, err));
     }
     return MS_OK;
 }
 
 static ms_status drop_oldest(ms_history *h, ms_error *err) {
     sqlite3_stmt *s = NULL;
-    MS_TRY(prepare(h, "DELETE FROM runs WHERE id NOT IN (SELECT id FROM runs ORDER BY id DESC LIMIT :most)",
-                   &s, err));
+    MS_TRY(ms_db_prepare(
+        h->db, "DELETE FROM runs WHERE id NOT IN (SELECT id FROM runs ORDER BY id DESC LIMIT :most)", &s,
+        err));
     bind_int(s, ":most", MS_HISTORY_MOST_RUNS);
-    MS_TRY(finish(h, s, err));
+    MS_TRY(ms_db_finish(h->db, s, err));
     return execute(h, "DELETE FROM stages WHERE run NOT IN (SELECT id FROM runs)", err);
 }
 
@@ -369,13 +322,13 @@ ms_status ms_history_add(ms_history *h, const ms_history_run *run, ms_error *err
     MS_TRY(execute(h, "BEGIN IMMEDIATE", err));
     ms_status status = insert_run(h, run, err);
     if (status == MS_OK)
-        status = insert_stages(h, sqlite3_last_insert_rowid(h->db), run, err);
+        status = insert_stages(h, sqlite3_last_insert_rowid(ms_db_handle(h->db)), run, err);
     if (status == MS_OK)
         status = drop_oldest(h, err);
     if (status == MS_OK)
         status = execute(h, "COMMIT", err);
-    if (status != MS_OK && !sqlite3_get_autocommit(h->db))
-        sqlite3_exec(h->db, "ROLLBACK", NULL, NULL, NULL);
+    if (status != MS_OK)
+        ms_db_rollback(h->db);
     return status;
 }
 
@@ -413,8 +366,8 @@ static void read_run(sqlite3_stmt *s, ms_history_run *r) {
 
 static ms_status read_stages(ms_history *h, int64_t run, ms_history_run *r, ms_error *err) {
     sqlite3_stmt *s = NULL;
-    MS_TRY(
-        prepare(h, "SELECT stage, computed_s, predicted_s, measured_s FROM stages WHERE run=:run", &s, err));
+    MS_TRY(ms_db_prepare(
+        h->db, "SELECT stage, computed_s, predicted_s, measured_s FROM stages WHERE run=:run", &s, err));
     bind_int(s, ":run", run);
     int code;
     while ((code = sqlite3_step(s)) == SQLITE_ROW) {
@@ -435,11 +388,12 @@ static ms_status read_stages(ms_history *h, int64_t run, ms_history_run *r, ms_e
 
 ms_status ms_history_list(ms_history *h, int limit, ms_history_run_fn each, void *arg, ms_error *err) {
     sqlite3_stmt *s = NULL;
-    MS_TRY(prepare(h,
-                   "SELECT id, time_s, calibration, device, threads, model, precision, codec, resolution,"
-                   " tracked, width, height, steps, frames, rung, layout, changes, budget_bytes,"
-                   " planned_bytes, peak_bytes FROM runs ORDER BY id DESC LIMIT :limit",
-                   &s, err));
+    MS_TRY(
+        ms_db_prepare(h->db,
+                      "SELECT id, time_s, calibration, device, threads, model, precision, codec, resolution,"
+                      " tracked, width, height, steps, frames, rung, layout, changes, budget_bytes,"
+                      " planned_bytes, peak_bytes FROM runs ORDER BY id DESC LIMIT :limit",
+                      &s, err));
     bind_int(s, ":limit", limit > 0 ? limit : -1);
     ms_status status = MS_OK;
     int code = SQLITE_DONE;
@@ -483,7 +437,7 @@ static ms_status median_ratio(ms_history *h, const ms_history_key *key, ms_stage
              like[stage] ? like[stage]
                          : " AND model=:model AND resolution=:resolution AND precision=:precision",
              rung ? " AND rung=:rung" : "");
-    MS_TRY(prepare(h, sql, &s, err));
+    MS_TRY(ms_db_prepare(h->db, sql, &s, err));
     bind_int(s, ":calibration", key->calibration);
     bind_text(s, ":stage", ms_stage_name(stage));
     bind_int(s, ":tracked", key->tracked);

@@ -72,6 +72,10 @@ void ms_eta_frame(ms_eta *eta, bool face) {
     eta->in_spell = !face;
 }
 
+void ms_eta_keep(ms_eta *eta, double faces) {
+    eta->kept += faces;
+}
+
 /* Frames with a face that there will be. Those without one before the first face are a beginning and say nothing of the rest;
    what comes between faces is expected to go on coming, the more so the more often it did. */
 static double expected_faces(const ms_eta *eta) {
@@ -84,7 +88,7 @@ static double expected_faces(const ms_eta *eta) {
 
 static void total_units(const ms_eta *eta, double ret_units[MS_ETA_PARTS]) {
     const ms_eta_plan *p = &eta->plan;
-    double faces = expected_faces(eta), lead = fmin(p->frames, p->window_frames);
+    double faces = fmax(expected_faces(eta) - eta->kept, 0), lead = fmin(p->frames, p->window_frames);
     if (eta->done[MS_ETA_ENCODE] > 0) /* the first window was ended by a cut */
         lead = eta->done[MS_ETA_LEAD];
     const double units[MS_ETA_PARTS] = {[MS_ETA_LOAD] = 1,       [MS_ETA_AUDIO] = p->segments,

@@ -47,7 +47,8 @@ typedef struct ms_eta {
     double began_s;                                   /* of what is under way now */
     double next;                                      /* units that it will be */
     double frames, faces;                             /* that came so far */
-    double faceless_between;                          /* frames without a face since the first with one */
+    double kept;             /* of faces, those that need not go through the networks */
+    double faceless_between; /* frames without a face since the first with one */
     double since_first_face;
     int spells; /* of those without a face */
     bool in_spell;
@@ -74,6 +75,9 @@ void ms_eta_advance(ms_eta *eta, double units, double next, double now_s);
 
 /* A frame came from the face thread. */
 void ms_eta_frame(ms_eta *eta, bool face);
+
+/* So many faces that came were redrawn by an earlier run. */
+void ms_eta_keep(ms_eta *eta, double faces);
 
 /* Says the same again for the same time. Smoothed over two per cent of the run. */
 ms_eta_value ms_eta_get(ms_eta *eta, double now_s);

@@ -161,8 +161,8 @@ static void visit(void *arg, ms_state *state) {
     ms_state_int(state, &t->current, -1, INT_MAX);
     for (int i = 0; i < t->count; i++) {
         ms_state_int(state, &t->tracks[i].number, 0, INT_MAX);
-        ms_state_visit(state, t->tracks[i].box, sizeof(t->tracks[i].box));
-        ms_state_visit(state, &t->tracks[i].last_frame, sizeof(t->tracks[i].last_frame));
+        ms_state_floats(state, t->tracks[i].box, 4);
+        ms_state_int64(state, &t->tracks[i].last_frame, -1, MS_STATE_MOST_FRAMES);
     }
 }
 

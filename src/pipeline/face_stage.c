@@ -196,18 +196,18 @@ ms_status ms_face_stage_next(ms_face_stage *s, ms_posed_frame *ret_frame, bool *
 /* ---- going on later ---- */
 
 static void visit_record(ms_state *state, ms_face_record *r) {
-    ms_state_visit(state, &r->frame, sizeof(r->frame));
+    ms_state_int64(state, &r->frame, -MS_STATE_MOST_FRAMES, MS_STATE_MOST_FRAMES);
     ms_state_bool(state, &r->present);
     ms_state_bool(state, &r->interpolated);
     ms_state_bool(state, &r->begins);
-    ms_state_visit(state, r->box, sizeof(r->box));
-    ms_state_visit(state, r->landmarks, sizeof(r->landmarks));
+    ms_state_floats(state, r->box, sizeof(r->box) / sizeof(float));
+    ms_state_floats(state, &r->landmarks[0][0], sizeof(r->landmarks) / sizeof(float));
 }
 
 static void visit_filler(ms_state *state, ms_gap_filler *f) {
     ms_state_int64(state, &f->max_gap, f->max_gap, f->max_gap);
-    ms_state_int64(state, &f->next_frame, 0, INT64_MAX);
-    ms_state_int64(state, &f->pushed, 0, INT64_MAX);
+    ms_state_int64(state, &f->next_frame, 0, MS_STATE_MOST_FRAMES);
+    ms_state_int64(state, &f->pushed, 0, MS_STATE_MOST_FRAMES);
     ms_state_bool(state, &f->has_before);
     ms_state_bool(state, &f->has_after);
     ms_state_bool(state, &f->bridge);
@@ -216,14 +216,14 @@ static void visit_filler(ms_state *state, ms_gap_filler *f) {
 }
 
 void ms_face_stage_visit(ms_face_stage *s, ms_state *state) {
-    ms_state_int64(state, &s->next, 0, INT64_MAX);
+    ms_state_int64(state, &s->next, 0, MS_STATE_MOST_FRAMES);
     ms_state_bool(state, &s->ended);
     visit_filler(state, &s->filler);
     ms_state_bool(state, &s->smoothing.started);
-    ms_state_visit(state, s->smoothing.bias, sizeof(s->smoothing.bias));
+    ms_state_floats(state, s->smoothing.bias, 2);
     ms_state_bool(state, &s->scene.started);
     ms_state_visit(state, s->scene.cells, sizeof(s->scene.cells));
-    ms_state_visit(state, &s->scene.change, sizeof(s->scene.change));
+    ms_state_floats(state, &s->scene.change, 1);
     if (s->p.source.visit)
         s->p.source.visit(s->p.source.arg, state);
     int64_t held = s->filler.pushed - s->filler.next_frame;

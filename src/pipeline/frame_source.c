@@ -120,18 +120,21 @@ static void visit_place(ms_state *state, ms_video_place *p) {
     ms_state_bool(state, &p->has_mark);
     ms_state_visit(state, &p->mark.timestamp, sizeof(p->mark.timestamp));
     ms_state_visit(state, &p->mark.fingerprint, sizeof(p->mark.fingerprint));
-    ms_state_visit(state, &p->mark.first_frame, sizeof(p->mark.first_frame));
-    ms_state_visit(state, p->mark.rate_state, sizeof(p->mark.rate_state));
-    int64_t *const counts[] = {&p->packets,      &p->packets_failed, &p->frames_missing,   &p->frames_marred,
-                               &p->reach.packet, &p->reach.frame,    &p->reach.trouble_ts, &p->reach.refused};
+    ms_state_int64(state, &p->mark.first_frame, 0, MS_STATE_MOST_FRAMES);
+    for (int i = 0; i < 5; i++)
+        ms_state_int64(state, &p->mark.rate_state[i], -MS_STATE_MOST_FRAMES, MS_STATE_MOST_FRAMES);
+    int64_t *const counts[] = {&p->packets, &p->packets_failed, &p->frames_missing, &p->frames_marred};
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
-        ms_state_visit(state, counts[i], sizeof(*counts[i]));
+        ms_state_int64(state, counts[i], 0, MS_STATE_MOST_FRAMES);
+    int64_t *const reach[] = {&p->reach.packet, &p->reach.frame, &p->reach.trouble_ts, &p->reach.refused};
+    for (size_t i = 0; i < sizeof(reach) / sizeof(reach[0]); i++)
+        ms_state_visit(state, reach[i], sizeof(*reach[i])); /* compared, not computed with */
 }
 
 static void visit(ms_frame_source *s, ms_state *state, ms_video_place *place) {
     ms_state_int64(state, &s->next, 0, s->wanted);
-    ms_state_int64(state, &s->clip_frames, 0, INT64_MAX);
-    ms_state_int64(state, &s->last_shown, -1, INT64_MAX);
+    ms_state_int64(state, &s->clip_frames, 0, MS_STATE_MOST_FRAMES);
+    ms_state_int64(state, &s->last_shown, -1, MS_STATE_MOST_FRAMES);
     ms_state_bool(state, &s->known);
     ms_face_stage_visit(s->stage, state);
     visit_place(state, place);
@@ -147,11 +150,12 @@ ms_status ms_frame_source_save(ms_frame_source *s, ms_state *state, ms_video_pla
     return ms_state_whole(state) ? MS_OK : ms_fail(err, MS_INTERNAL, "the state does not fit its bytes");
 }
 
-ms_status ms_frame_source_restore(ms_frame_source *s, ms_state *state, ms_error *err) {
+ms_status ms_frame_source_restore(ms_frame_source *s, ms_state *state, int64_t next, ms_error *err) {
     ms_video_place place = {0};
     ms_state_begin_restoring(state);
     visit(s, state, &place);
-    if (!ms_state_whole(state) || s->last_shown >= s->clip_frames)
+    if (!ms_state_whole(state) || s->last_shown >= s->clip_frames || s->next != next ||
+        s->clip_frames != ms_pose_store_count(s->poses))
         return ms_fail(err, MS_IO, "the journal is damaged: its last state makes no sense");
     ms_clip_go_on(s->clip, &place);
     return ms_face_stage_reread(s->stage, err);

@@ -39,8 +39,9 @@ ms_status ms_frame_source_next(ms_frame_source *source, ms_output_frame *ret_fra
 ms_status ms_frame_source_save(ms_frame_source *source, ms_state *state, ms_video_place *ret_place,
                                ms_error *err);
 
-/* Into a fresh source of the same job. MS_IO: the state is damaged. */
-ms_status ms_frame_source_restore(ms_frame_source *source, ms_state *state, ms_error *err);
+/* Into a fresh source of the same job, to go on with output frame `next`; the pose store holds the poses before it. MS_IO: the
+   state is damaged. */
+ms_status ms_frame_source_restore(ms_frame_source *source, ms_state *state, int64_t next, ms_error *err);
 
 /* Frames of the clip seen so far. */
 int64_t ms_frame_source_clip_frames(const ms_frame_source *source);

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "pipeline/model_sum.h"
 
 #define SAMPLE_BYTES ((size_t)64 << 10)
 #define FILE_FORMAT "%lld bytes, changed %lld.%09ld, %016llx"
@@ -49,32 +50,63 @@ static void add_file(ms_job_key *key, const char *name, const char *path, const 
         key->field[at].path = path;
 }
 
-ms_status ms_job_key_add_file(ms_job_key *key, const char *name, const char *path, ms_error *err) {
+static ms_status fail_read(const char *path, ms_error *err) {
+    return ms_fail(err, MS_IO, "cannot read %s: %s", path, strerror(errno));
+}
+
+static ms_status sample_ends(int fd, const struct stat *st, uint64_t *ret_hash, ms_error *err) {
+    uint8_t *buffer = ms_alloc(NULL, MS_LEDGER_STAGING, SAMPLE_BYTES);
+    if (!buffer)
+        return ms_fail_alloc(err, NULL, SAMPLE_BYTES, "looking at the inputs");
+    off_t tail = st->st_size > (off_t)SAMPLE_BYTES ? st->st_size - (off_t)SAMPLE_BYTES : 0;
+    ms_status status = sample(fd, 0, buffer, ret_hash);
+    if (status == MS_OK)
+        status = sample(fd, tail, buffer, ret_hash);
+    ms_free(buffer);
+    return status == MS_OK ? MS_OK : ms_fail(err, status, "%s", strerror(errno));
+}
+
+/* What is to be summed, and how. */
+typedef struct summing {
+    bool whole;
+    bool (*cancelled)(void *arg);
+    void *arg;
+} summing;
+
+static ms_status add_summed(ms_job_key *key, const char *name, const char *path, const summing *how,
+                            ms_error *err) {
     if (!path || !*path) {
         ms_job_key_add(key, name, "none");
         return MS_OK;
     }
-    uint8_t *buffer = ms_alloc(NULL, MS_LEDGER_STAGING, SAMPLE_BYTES);
-    if (!buffer)
-        return ms_fail_alloc(err, NULL, SAMPLE_BYTES, "looking at the inputs");
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st = {0};
     uint64_t hash = 0;
-    ms_status status = fd >= 0 && fstat(fd, &st) == 0 ? MS_OK : MS_IO;
-    if (status == MS_OK && S_ISREG(st.st_mode)) {
-        off_t tail = st.st_size > (off_t)SAMPLE_BYTES ? st.st_size - (off_t)SAMPLE_BYTES : 0;
-        status = sample(fd, 0, buffer, &hash);
-        if (status == MS_OK)
-            status = sample(fd, tail, buffer, &hash);
-    }
-    if (status != MS_OK)
-        ms_fail(err, status, "cannot read %s: %s", path, strerror(errno));
-    else
+    ms_error why;
+    ms_error_clear(&why);
+    if (fd < 0)
+        return fail_read(path, err);
+    ms_status status = fstat(fd, &st) == 0 ? MS_OK : ms_fail(&why, MS_IO, "%s", strerror(errno));
+    if (status == MS_OK && S_ISREG(st.st_mode))
+        status = how->whole ? ms_model_sum(NULL, fd, how->cancelled, how->arg, &hash, &why)
+                            : sample_ends(fd, &st, &hash, &why);
+    close(fd);
+    if (status == MS_IO)
+        return ms_fail(err, status, "cannot read %s: %s", path, why.message);
+    if (status != MS_OK && err)
+        *err = why;
+    if (status == MS_OK)
         add_file(key, name, path, &st, hash);
-    if (fd >= 0)
-        close(fd);
-    ms_free(buffer);
     return status;
+}
+
+ms_status ms_job_key_add_file(ms_job_key *key, const char *name, const char *path, ms_error *err) {
+    return add_summed(key, name, path, &(summing){.whole = false}, err);
+}
+
+ms_status ms_job_key_add_model(ms_job_key *key, const char *name, const char *path,
+                               bool (*cancelled)(void *arg), void *arg, ms_error *err) {
+    return add_summed(key, name, path, &(summing){.whole = true, .cancelled = cancelled, .arg = arg}, err);
 }
 
 /* ---- another key ---- */

@@ -23,6 +23,11 @@ void ms_job_key_add(ms_job_key *key, const char *name, const char *fmt, ...) MS_
    "". MS_IO. */
 ms_status ms_job_key_add_file(ms_job_key *key, const char *name, const char *path, ms_error *err);
 
+/* The same with a checksum that a change anywhere in the file changes (model_sum.h). cancelled: NULL = never. MS_IO,
+   MS_CANCELLED. */
+ms_status ms_job_key_add_model(ms_job_key *key, const char *name, const char *path,
+                               bool (*cancelled)(void *arg), void *arg, ms_error *err);
+
 /* Says how the job that has `was` in place of the key's field differs. MS_INVALID_ARGUMENT. was: NULL = nothing. */
 ms_status ms_job_key_explain(const ms_job_key *key, int field, const char *was, ms_error *err);
 

@@ -8,15 +8,15 @@
 
 #define NAME "user.memsafe.job"
 
-void ms_job_mark_put(const char *path, const uint64_t key_hash[2], int64_t frames) {
+void ms_job_mark_put(int fd, const uint64_t key_hash[2], int64_t frames) {
     char text[128];
     struct stat st;
-    if (stat(path, &st) < 0)
+    if (fstat(fd, &st) < 0)
         return;
     int n = snprintf(text, sizeof(text), "%016" PRIx64 "%016" PRIx64 " %lld %lld.%09ld %" PRId64, key_hash[0],
                      key_hash[1], (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
                      frames);
-    (void)!setxattr(path, NAME, text, (size_t)n, 0);
+    (void)!fsetxattr(fd, NAME, text, (size_t)n, 0);
 }
 
 bool ms_job_mark_get(const char *path, const uint64_t key_hash[2], int64_t *ret_frames) {

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Best effort. */
-void ms_job_mark_put(const char *path, const uint64_t key_hash[2], int64_t frames);
+/* fd: of the file. Best effort. */
+void ms_job_mark_put(int fd, const uint64_t key_hash[2], int64_t frames);
 
 /* True when the file is as the job with this key left it, by its length. */
 bool ms_job_mark_get(const char *path, const uint64_t key_hash[2], int64_t *ret_frames);

@@ -1,7 +1,8 @@
 /*
  * What is finished of a job, in an SQLite file: the parameters that decide its bits, and for each finished segment of
  * the output how to go on behind it. A line is in the journal only once what it speaks of is on the disk, and each is
- * one transaction, so that after a crash the journal is true. Reads journals as hostile files: an odd one is MS_IO.
+ * one transaction, so that after a crash the journal is true. It is opened as a hostile file (base/trusted_db.h); rows are
+ * checked for range and have a checksum: an odd one is MS_IO.
  *
  * In a build without SQLite ms_journal_available() is false, and the other functions say MS_UNSUPPORTED.
  */
@@ -9,6 +10,7 @@
 #define MS_PIPELINE_JOURNAL_H
 
 #include "media/video_reader.h"
+#include "pipeline/job_folder.h"
 #include "pipeline/job_key.h"
 #include "pipeline/state.h"
 
@@ -33,8 +35,19 @@ typedef struct ms_journal ms_journal;
 
 bool ms_journal_available(void);
 
-/* Opens or makes the file. *ret_begun: it is a whole journal of an earlier run. */
-ms_status ms_journal_open(ms_mem *mem, const char *path, ms_journal **ret_journal, bool *ret_begun,
+#define MS_JOURNAL_NAME "journal.db"
+
+typedef struct ms_journal_params {
+    ms_mem *mem;
+    const ms_job_folder *folder; /* borrowed; open as long as the journal is */
+    bool (*cancelled)(
+        void *arg); /* asked while it is opened, for a large one is read for a while; NULL = never */
+    void *arg;
+} ms_journal_params;
+
+/* Opens or makes the file. *ret_begun: it is a whole journal of an earlier run. MS_IO: it is damaged, holds what memsafe does
+   not make, or is another program's. */
+ms_status ms_journal_open(const ms_journal_params *params, ms_journal **ret_journal, bool *ret_begun,
                           ms_error *err);
 void ms_journal_close(ms_journal **journal);
 
@@ -46,9 +59,12 @@ ms_status ms_journal_compare(ms_journal *journal, const ms_job_key *key, ms_erro
 
 ms_status ms_journal_add(ms_journal *journal, const ms_journal_segment *segment, ms_error *err);
 
-/* Segments 0, 1, ... in order; MS_IO when one is missing. *ret_got false: no more. */
+/* MS_IO: its row is damaged. *ret_got false: there is none. */
 ms_status ms_journal_get(ms_journal *journal, int64_t number, ms_journal_segment *ret_segment, bool *ret_got,
                          ms_error *err);
+
+/* Forgets the segments from a number on. */
+ms_status ms_journal_cut(ms_journal *journal, int64_t number, ms_error *err);
 
 /* The joined file, by the number that the file system knows it by; 0 = not yet. */
 ms_status ms_journal_set_joined(ms_journal *journal, uint64_t device, uint64_t inode, ms_error *err);

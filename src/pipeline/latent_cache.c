@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "compress/latent_block.h"
+#include "pipeline/latent_room.h"
 
 /* A folder's files are known by their keys: so much memory for them at most, some 10,000 windows. */
 #define INDEX_BYTES ((size_t)4 << 20)
@@ -64,7 +65,7 @@ size_t ms_latent_cache_bytes(const ms_latent_cache_params *p) {
                    ms_latent_block_bound(p->window_frames, p->values) +
                    n * (sizeof(ms_latent_key) + 2 * sizeof(int) + 3 * sizeof(void *)) + 9 * (OVERHEAD + PAGE);
     if (p->dir)
-        fixed += PAGE * 8; /* of the folder's reader */
+        fixed += PAGE * 8 + ms_latent_room_bytes(); /* of the folder's reader */
     return fixed + ms_latent_codec_bytes(p->window_frames) + limit_bytes(p);
 }
 
@@ -121,7 +122,13 @@ static ms_status make(ms_latent_cache *c, ms_error *err) {
         return ms_fail_alloc(err, p->mem, c->out_bytes, "the latent cache");
     if (!p->dir)
         return MS_OK;
-    MS_TRY(ms_latent_files_open(p->mem, p->dir, p->dir_bytes, p->model_key, &c->files, err));
+    const ms_latent_files_params files = {.mem = p->mem,
+                                          .dir = p->dir,
+                                          .most_bytes = p->dir_bytes,
+                                          .model_key = {p->model_key[0], p->model_key[1]},
+                                          .stopped = p->stopped,
+                                          .arg = p->arg};
+    MS_TRY(ms_latent_files_open(&files, &c->files, err));
     ms_latent_files_search(c->files, p->window_frames, found_file, c);
     return MS_OK;
 }

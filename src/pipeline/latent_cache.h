@@ -28,10 +28,12 @@ typedef struct ms_latent_cache_params {
     size_t face_bytes; /* of an aligned face */
     int rank_percent;  /* see ms_latent_block_params */
     bool lossy;
-    size_t capacity_bytes; /* in memory: for blocks */
-    const char *dir;       /* keep blocks in this folder in place of memory; NULL = in memory */
-    uint64_t dir_bytes;    /* most that the folder's blocks may take, those of other models too */
-    uint64_t model_key[2]; /* of encoder and settings (latent_key.h); only needed with dir */
+    size_t capacity_bytes;      /* in memory: for blocks */
+    const char *dir;            /* keep blocks in this folder in place of memory; NULL = in memory */
+    uint64_t dir_bytes;         /* most that the folder's blocks may take, those of other models too */
+    uint64_t model_key[2];      /* of encoder and settings (latent_key.h); only needed with dir */
+    bool (*stopped)(void *arg); /* asked while the folder is looked through or emptied; NULL = never */
+    void *arg;
 } ms_latent_cache_params;
 
 /* Errors: MS_HOST_MEMORY, MS_IO (the folder cannot be made, read or written). */

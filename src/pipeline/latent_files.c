@@ -11,21 +11,26 @@
 
 #include "base/crc32.h"
 #include "base/error.h"
+#include "pipeline/latent_room.h"
 
 #define HEADER_BYTES 48
 #define CHECKED_BYTES 40
 #define VERSION 1
 #define MAX_ROWS 256
-#define ENDING ".latents"
 #define TEMPORARY ".latents-tmp-"
 /* A temporary file of this age belongs to nobody who is still writing it. */
 #define STALE_SECONDS 3600
-#define NAME_BYTES 64
+#define NAME_BYTES MS_LATENT_NAME_BYTES
+/* Files between two questions whether to stop. */
+#define ASK_EVERY 64
 
 struct ms_latent_files {
     ms_mem *mem;
     int folder;
-    uint64_t most_bytes, model[2];
+    uint64_t model[2];
+    ms_latent_room *room;
+    bool (*stopped)(void *arg);
+    void *arg;
     time_t began; /* files that were touched before then may go */
     unsigned written;
     ms_crc32_table crc;
@@ -122,15 +127,7 @@ static ms_status read_head(ms_latent_files *f, int file, int max_rows, ms_latent
 /* ---- the folder ---- */
 
 static void name_of(const ms_latent_files *f, uint64_t block, char ret_name[NAME_BYTES]) {
-    snprintf(ret_name, NAME_BYTES, "%016llx-%016llx" ENDING, (unsigned long long)f->model[0],
-             (unsigned long long)block);
-}
-
-static bool is_block(const char *name) {
-    unsigned long long model, block;
-    int end = 0;
-    return strlen(name) == 33 + strlen(ENDING) &&
-           sscanf(name, "%16llx-%16llx" ENDING "%n", &model, &block, &end) == 2 && end == (int)strlen(name);
+    ms_latent_name(f->model[0], block, ret_name);
 }
 
 /* The folder's entries; closed with closedir(). */
@@ -156,29 +153,48 @@ static void remove_stale(const ms_latent_files *f) {
         closedir(entries);
 }
 
-ms_status ms_latent_files_open(ms_mem *mem, const char *dir, uint64_t most_bytes, const uint64_t model_key[2],
-                               ms_latent_files **ret_files, ms_error *err) {
-    if (mkdir(dir, 0777) != 0 && errno != EEXIST)
-        return ms_fail(err, MS_IO, "%s: the folder cannot be made: %s", dir, strerror(errno));
-    int folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0 || faccessat(folder, ".", W_OK | X_OK, 0) != 0) {
-        ms_fail(err, MS_IO, "%s: not a folder that can be written: %s", dir, strerror(errno));
-        if (folder >= 0)
-            close(folder);
-        return MS_IO;
+static int open_folder(const char *dir, ms_error *err) {
+    if (mkdir(dir, 0777) != 0 && errno != EEXIST) {
+        ms_fail(err, MS_IO, "%s: the folder cannot be made: %s", dir, strerror(errno));
+        return -1;
     }
-    ms_latent_files *f = ms_calloc(mem, MS_LEDGER_CACHES, 1, sizeof(*f));
+    int folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder >= 0 && faccessat(folder, ".", W_OK | X_OK, 0) == 0)
+        return folder;
+    ms_fail(err, MS_IO, "%s: not a folder that can be written: %s", dir, strerror(errno));
+    if (folder >= 0)
+        close(folder);
+    return -1;
+}
+
+ms_status ms_latent_files_open(const ms_latent_files_params *p, ms_latent_files **ret_files, ms_error *err) {
+    int folder = open_folder(p->dir, err);
+    if (folder < 0)
+        return MS_IO;
+    ms_latent_files *f = ms_calloc(p->mem, MS_LEDGER_CACHES, 1, sizeof(*f));
     if (!f) {
         close(folder);
-        return ms_fail_alloc(err, mem, sizeof(*f), "the latents' folder");
+        return ms_fail_alloc(err, p->mem, sizeof(*f), "the latents' folder");
     }
-    f->mem = mem;
+    f->mem = p->mem;
     f->folder = folder;
-    f->most_bytes = most_bytes;
-    f->model[0] = model_key[0];
-    f->model[1] = model_key[1];
+    f->model[0] = p->model_key[0];
+    f->model[1] = p->model_key[1];
+    f->stopped = p->stopped;
+    f->arg = p->arg;
     f->began = time(NULL);
     ms_crc32_init(&f->crc);
+    const ms_latent_room_params room = {.mem = p->mem,
+                                        .folder = folder,
+                                        .most_bytes = p->most_bytes,
+                                        .before = f->began,
+                                        .stopped = p->stopped,
+                                        .arg = p->arg};
+    ms_status status = ms_latent_room_create(&room, &f->room, err);
+    if (status != MS_OK) {
+        ms_latent_files_close(&f);
+        return status;
+    }
     remove_stale(f);
     *ret_files = f;
     return MS_OK;
@@ -187,6 +203,7 @@ ms_status ms_latent_files_open(ms_mem *mem, const char *dir, uint64_t most_bytes
 void ms_latent_files_close(ms_latent_files **files) {
     if (!files || !*files)
         return;
+    ms_latent_room_destroy(&(*files)->room);
     close((*files)->folder);
     ms_free(*files);
     *files = NULL;
@@ -196,19 +213,18 @@ void ms_latent_files_search(ms_latent_files *f, int max_rows,
                             bool (*found)(void *arg, uint64_t block, const ms_latent_file_head *head,
                                           const ms_latent_key *keys),
                             void *arg) {
-    char model[20];
-    snprintf(model, sizeof(model), "%016llx-", (unsigned long long)f->model[0]);
     DIR *entries = list(f);
     const struct dirent *e;
     bool on = true;
-    while (on && entries && (e = readdir(entries))) {
-        if (!is_block(e->d_name) || strncmp(e->d_name, model, 17) != 0)
+    for (int64_t i = 0; on && entries && (e = readdir(entries)); i++) {
+        uint64_t model, block;
+        if (i % ASK_EVERY == 0 && f->stopped && f->stopped(f->arg))
+            break;
+        if (!ms_latent_name_read(e->d_name, &model, &block) || model != f->model[0])
             continue;
         int file = openat(f->folder, e->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        unsigned long long block = 0;
         ms_latent_file_head head;
-        if (file >= 0 && read_head(f, file, max_rows, &head) == MS_OK &&
-            sscanf(e->d_name + 17, "%16llx", &block) == 1)
+        if (file >= 0 && read_head(f, file, max_rows, &head) == MS_OK)
             on = found(arg, block, &head, f->keys);
         if (file >= 0)
             close(file);
@@ -250,42 +266,6 @@ ms_status ms_latent_files_read(ms_latent_files *f, uint64_t block, const ms_late
     return status;
 }
 
-/* Bytes of all blocks in the folder, and the one that goes first. */
-static uint64_t measure(const ms_latent_files *f, char ret_oldest[NAME_BYTES]) {
-    DIR *entries = list(f);
-    const struct dirent *e;
-    struct timespec oldest = {.tv_sec = f->began};
-    uint64_t bytes = 0;
-    ret_oldest[0] = 0;
-    while (entries && (e = readdir(entries))) {
-        struct stat info;
-        if (!is_block(e->d_name) || fstatat(f->folder, e->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0 ||
-            !S_ISREG(info.st_mode))
-            continue;
-        bytes += (uint64_t)info.st_size;
-        if (info.st_mtim.tv_sec < oldest.tv_sec ||
-            (info.st_mtim.tv_sec == oldest.tv_sec && info.st_mtim.tv_nsec < oldest.tv_nsec)) {
-            oldest = info.st_mtim;
-            snprintf(ret_oldest, NAME_BYTES, "%.*s", NAME_BYTES - 1, e->d_name);
-        }
-    }
-    if (entries)
-        closedir(entries);
-    return bytes;
-}
-
-static ms_status make_room(const ms_latent_files *f, uint64_t bytes, ms_error *err) {
-    char oldest[NAME_BYTES];
-    for (;;) {
-        uint64_t held = measure(f, oldest);
-        if (bytes <= f->most_bytes && held <= f->most_bytes - bytes)
-            return MS_OK;
-        if (!oldest[0] || bytes > f->most_bytes || (unlinkat(f->folder, oldest, 0) != 0 && errno != ENOENT))
-            return ms_fail(err, MS_BUDGET, "the folder of latents is full: %llu of %llu bytes",
-                           (unsigned long long)held, (unsigned long long)f->most_bytes);
-    }
-}
-
 static ms_status write_whole(int file, const void *data, size_t bytes) {
     for (size_t done = 0; done < bytes;) {
         ssize_t n = write(file, (const char *)data + done, bytes - done);
@@ -303,7 +283,7 @@ ms_status ms_latent_files_write(ms_latent_files *f, uint64_t block, const ms_lat
     char name[NAME_BYTES], temporary[NAME_BYTES];
     if (head->rows < 1 || head->rows > MAX_ROWS)
         return ms_fail(err, MS_INVALID_ARGUMENT, "%d rows", head->rows);
-    MS_TRY(make_room(f, head_bytes(head->rows) + bytes, err));
+    MS_TRY(ms_latent_room_make(f->room, head_bytes(head->rows) + bytes, err));
     write_head(f, head, keys);
     name_of(f, block, name);
     snprintf(temporary, sizeof(temporary), TEMPORARY "%ld-%u", (long)getpid(), f->written++);

@@ -9,7 +9,7 @@
  *     48  keys: u64 twice a row; then a latent block. Integers are little-endian.
  *
  * The files of a folder are kept below a size: before one is written, those that were neither read nor written since
- * this run began go, the longest unused first. What this run itself uses stays, so that a clip that is larger than the
+ * this run began go, the longest unused first (latent_room.h). What this run itself uses stays, so that a clip that is larger than the
  * folder may be is found in part next time, where least recently used first would find nothing of it.
  */
 #ifndef MS_PIPELINE_LATENT_FILES_H
@@ -30,10 +30,19 @@ typedef struct ms_latent_file_head {
     float low, high;
 } ms_latent_file_head;
 
+typedef struct ms_latent_files_params {
+    ms_mem *mem;
+    const char *dir;
+    uint64_t most_bytes, model_key[2];
+    bool (*stopped)(
+        void *arg); /* asked now and then while the folder is looked through or emptied; NULL = never */
+    void *arg;
+} ms_latent_files_params;
+
 /* Makes the folder if it is not there (its parent must be) and removes what killed runs left behind. MS_IO where files
    cannot be made in it. */
-ms_status ms_latent_files_open(ms_mem *mem, const char *dir, uint64_t most_bytes, const uint64_t model_key[2],
-                               ms_latent_files **ret_files, ms_error *err);
+ms_status ms_latent_files_open(const ms_latent_files_params *params, ms_latent_files **ret_files,
+                               ms_error *err);
 void ms_latent_files_close(ms_latent_files **files);
 
 /* Calls found for every file of this model with at most max_rows rows; false ends the search. */
@@ -46,7 +55,7 @@ void ms_latent_files_search(ms_latent_files *files, int max_rows,
 ms_status ms_latent_files_read(ms_latent_files *files, uint64_t block, const ms_latent_key *keys, int rows,
                                void *dst, size_t room, size_t *ret_bytes, ms_error *err);
 
-/* MS_BUDGET: the folder is full of what this run uses. */
+/* MS_BUDGET: the folder is full of what this run uses. MS_CANCELLED: stopped while it was emptied. */
 ms_status ms_latent_files_write(ms_latent_files *files, uint64_t block, const ms_latent_file_head *head,
                                 const ms_latent_key *keys, const void *data, size_t bytes, ms_error *err);
 

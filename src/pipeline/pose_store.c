@@ -1,11 +1,12 @@
 #include "pipeline/pose_store.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <math.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/crc32.h"
 #include "base/error.h"
 
 #define BLOCK 512 /* poses */
@@ -13,12 +14,14 @@
 typedef struct record {
     uint8_t present, interpolated, begins, zero;
     float affine[2][3];
+    uint32_t crc; /* of the record's number and of what is before this */
 } record;
 
 struct ms_pose_store {
     char *path;
     int fd;
     pthread_mutex_t lock;
+    ms_crc32_table crc;
     int64_t count;
     record tail[BLOCK]; /* of the last, unfinished block */
     int64_t cached;     /* block that is in cache, -1 = none */
@@ -63,24 +66,33 @@ static ms_status read_block(ms_pose_store *s, int64_t block, int64_t poses, reco
     return MS_OK;
 }
 
-ms_status ms_pose_store_open(ms_mem *mem, const char *path, int64_t count, ms_pose_store **ret_store,
+static uint32_t checksum(const ms_pose_store *s, int64_t index, const record *r) {
+    return ms_crc32(&s->crc, ms_crc32(&s->crc, 0, &index, sizeof(index)), r, offsetof(record, crc));
+}
+
+static bool is_good(const ms_pose_store *s, int64_t index, const record *r) {
+    bool good = r->present <= 1 && r->interpolated <= 1 && r->begins <= 1 && r->zero == 0;
+    for (int i = 0; i < 6; i++)
+        good = good && isfinite(r->affine[i / 3][i % 3]);
+    return good && r->crc == checksum(s, index, r);
+}
+
+ms_status ms_pose_store_open(ms_mem *mem, int fd, const char *path, int64_t count, ms_pose_store **ret_store,
                              ms_error *err) {
     ms_status status;
     ms_pose_store *s = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
-    if (!s)
+    if (!s) {
+        close(fd);
         return ms_fail_alloc(err, mem, sizeof(*s), "the faces' positions");
+    }
     pthread_mutex_init(&s->lock, NULL);
-    s->fd = -1;
+    ms_crc32_init(&s->crc);
+    s->fd = fd;
     s->cached = -1;
     s->count = count;
     s->path = ms_strdup(mem, path);
     if (!s->path) {
         status = ms_fail_alloc(err, mem, strlen(path) + 1, "a file name");
-        goto fail;
-    }
-    s->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | (count ? 0 : O_TRUNC), 0666);
-    if (s->fd < 0) {
-        status = fail_io(s, "write", err);
         goto fail;
     }
     MS_GOTO(read_block(s, count / BLOCK, count % BLOCK, s->tail, err));
@@ -114,6 +126,7 @@ ms_status ms_pose_store_append(ms_pose_store *s, const ms_pose *pose, ms_error *
     memcpy(r.affine, pose->affine, sizeof(r.affine));
     ms_status status = MS_OK;
     pthread_mutex_lock(&s->lock);
+    r.crc = checksum(s, s->count, &r);
     s->tail[s->count % BLOCK] = r;
     if (s->count % BLOCK == BLOCK - 1)
         status = write_block(s, s->count / BLOCK, BLOCK, err);
@@ -126,16 +139,28 @@ static ms_status get(ms_pose_store *s, int64_t index, record *ret, ms_error *err
     int64_t block = index / BLOCK;
     if (index < 0 || index >= s->count)
         return ms_fail(err, MS_INTERNAL, "there is no pose %lld", (long long)index);
-    if (block == s->count / BLOCK) {
-        *ret = s->tail[index % BLOCK];
-        return MS_OK;
-    }
-    if (block != s->cached) {
+    if (block != s->count / BLOCK && block != s->cached) {
         s->cached = -1;
         MS_TRY(read_block(s, block, BLOCK, s->cache, err));
         s->cached = block;
     }
-    *ret = s->cache[index % BLOCK];
+    *ret = (block == s->cached ? s->cache : s->tail)[index % BLOCK];
+    if (!is_good(s, index, ret))
+        return ms_fail(err, MS_IO, "%s is damaged: pose %lld makes no sense", s->path, (long long)index);
+    return MS_OK;
+}
+
+ms_status ms_pose_store_check(ms_mem *mem, int fd, const char *path, int64_t count, int64_t *ret_good,
+                              ms_error *err) {
+    ms_pose_store *s = NULL;
+    off_t bytes = lseek(fd, 0, SEEK_END);
+    int64_t whole = bytes > 0 ? (int64_t)bytes / (int64_t)sizeof(record) : 0, good = 0;
+    record r;
+    MS_TRY(ms_pose_store_open(mem, fd, path, whole < count ? whole : count, &s, err));
+    while (good < s->count && get(s, good, &r, NULL) == MS_OK)
+        good++;
+    ms_pose_store_close(&s);
+    *ret_good = good;
     return MS_OK;
 }
 

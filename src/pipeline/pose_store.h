@@ -1,7 +1,7 @@
 /*
- * The poses of all frames of a clip, 28 bytes each, in a file: memory holds two blocks of them, whatever the length.
- * Looping takes them up again, so that a face is found once and later passes use what the first one found; a resumed
- * run goes on with the file.
+ * The poses of all frames of a clip in a file, 32 bytes each, a checksum among them: memory holds two blocks of them,
+ * whatever the length. Looping takes them up again, so that a face is found once and later passes use what the first one
+ * found; a resumed run goes on with the file.
  */
 #ifndef MS_PIPELINE_POSE_STORE_H
 #define MS_PIPELINE_POSE_STORE_H
@@ -10,10 +10,14 @@
 
 typedef struct ms_pose_store ms_pose_store;
 
-/* count: poses that are kept of an earlier run's file, 0 = the file is made anew. MS_IO: it cannot be made, or does
-   not hold as many. */
-ms_status ms_pose_store_open(ms_mem *mem, const char *path, int64_t count, ms_pose_store **ret_store,
+/* fd: taken over whatever is returned; path: for messages. count: poses that are kept of an earlier run's file. MS_IO: it
+   does not hold as many. */
+ms_status ms_pose_store_open(ms_mem *mem, int fd, const char *path, int64_t count, ms_pose_store **ret_store,
                              ms_error *err);
+
+/* How many of the first count poses can be kept: those before the first damaged one. fd: taken over. */
+ms_status ms_pose_store_check(ms_mem *mem, int fd, const char *path, int64_t count, int64_t *ret_good,
+                              ms_error *err);
 void ms_pose_store_close(ms_pose_store **store);
 
 int64_t ms_pose_store_count(ms_pose_store *store);

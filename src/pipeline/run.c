@@ -1,5 +1,7 @@
 /* ms_run(): opening in the order in which things can fail, frames through the three threads of run_job.h, segments
  * joined at the end. */
+#include <stdio.h>
+
 #include "memory/host.h"
 #include "pipeline/run_job.h"
 
@@ -57,6 +59,8 @@ static void fill_report(ms_job *j) {
     r->frames_interpolated = j->here.interpolated;
     r->windows = j->here.windows;
     fill_faces(j, r);
+    if (!r->job_note[0] && j->store.faces && ms_face_store_note(j->store.faces))
+        snprintf(r->job_note, sizeof(r->job_note), "%s", ms_face_store_note(j->store.faces));
     r->video_frames = j->source ? ms_frame_source_clip_frames(j->source) : j->here.clip_frames;
     r->source_frames_lost = ms_clip_frames_lost(j->clip);
     r->width = info->width;
@@ -113,7 +117,7 @@ static ms_status run_job(ms_job *j, ms_error *err) {
     if (j->p->output && !j->store.named)
         MS_TRY(join(j, err));
     fill_report(j);
-    if (j->source && j->report.frames_resumed == 0 &&
+    if (j->source && j->report.frames_resumed == 0 && j->report.windows_kept == 0 &&
         !j->preview.frames) /* the times of a part say nothing */
         ms_job_describe_past(j);
     return MS_OK;

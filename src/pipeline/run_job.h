@@ -174,6 +174,9 @@ void ms_job_write_up(ms_job *job);
 void ms_job_begin_estimate(ms_job *job);
 void ms_job_follow_layout(ms_job *job); /* the plan is another one now */
 
+/* The window was taken over from an earlier run. */
+void ms_job_skip_window(ms_job *job);
+
 /* A window that begins anew is not counted twice. */
 void ms_job_mark_window(ms_job *job);
 void ms_job_return_to_mark(ms_job *job);

@@ -8,18 +8,18 @@ static ms_status add_files(const ms_job *j, ms_job_key *key, ms_error *err) {
     const ms_run_params *p = j->p;
     const struct {
         const char *name, *path;
-    } files[] = {{"the video", p->video},
-                 {"the audio", p->audio},
-                 {"the track file", p->track},
-                 {"the UNet's config", j->files.config},
-                 {"the VAE's config", j->files.vae_config},
-                 {"the UNet", j->files.unet},
-                 {"the VAE", j->files.vae},
-                 {"Whisper", j->files.whisper},
-                 {"the face detector", p->track ? NULL : j->files.detector},
-                 {"the landmark net", p->track ? NULL : j->files.landmarks}};
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-        MS_TRY(ms_job_key_add_file(key, files[i].name, files[i].path, err));
+    } inputs[] = {{"the video", p->video}, {"the audio", p->audio}, {"the track file", p->track}},
+      models[] = {{"the UNet's config", j->files.config},
+                  {"the VAE's config", j->files.vae_config},
+                  {"the UNet", j->files.unet},
+                  {"the VAE", j->files.vae},
+                  {"Whisper", j->files.whisper},
+                  {"the face detector", p->track ? NULL : j->files.detector},
+                  {"the landmark net", p->track ? NULL : j->files.landmarks}};
+    for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++)
+        MS_TRY(ms_job_key_add_file(key, inputs[i].name, inputs[i].path, err));
+    for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++)
+        MS_TRY(ms_job_key_add_model(key, models[i].name, models[i].path, p->cancelled, p->arg, err));
     return MS_OK;
 }
 

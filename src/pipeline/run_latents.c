@@ -27,6 +27,8 @@ static void size_up(const ms_run_latents_params *p, int rank, ms_latent_cache_pa
                                   .rank_percent = rank,
                                   .lossy = p->run->latent_cache == MS_LATENT_CACHE_LOSSY,
                                   .dir = p->run->latent_cache_dir,
+                                  .stopped = p->run->cancelled,
+                                  .arg = p->run->arg,
                                   .dir_bytes = p->run->latent_cache_bytes ? p->run->latent_cache_bytes
                                                                           : MS_RUN_LATENTS_DIR_BYTES};
     size_t fixed = ms_latent_cache_bytes(c);

@@ -123,7 +123,9 @@ static ms_status open_store(ms_job *j, ms_error *err) {
                                  .not_resumable = not_resumable(j->p),
                                  .key = key,
                                  .segment_frames = j->segment_frames,
-                                 .writer = &writer};
+                                 .writer = &writer,
+                                 .cancelled = j->p->cancelled,
+                                 .arg = j->p->arg};
     ms_status status = ms_job_make_key(j, key, err);
     if (status == MS_OK)
         status = ms_run_store_open(&store, &j->store, err);
@@ -132,6 +134,7 @@ static ms_status open_store(ms_job *j, ms_error *err) {
         return status;
     j->report.frames_resumed = j->store.frames;
     j->report.already_finished = j->store.finished;
+    snprintf(j->report.job_note, sizeof(j->report.job_note), "%s", j->store.note);
     atomic_store(&j->frames_done, j->store.frames);
     j->here = j->store.resume;
     return MS_OK;
@@ -420,7 +423,7 @@ static ms_status go_on(ms_job *j, ms_error *err) {
     if (!j->store.resumed)
         return ms_frame_source_save(j->source, &j->here.state, &place, err);
     MS_TRY(ms_run_store_marks(&j->store, add_mark, j, err));
-    return ms_frame_source_restore(j->source, &j->here.state, err);
+    return ms_frame_source_restore(j->source, &j->here.state, j->here.frame, err);
 }
 
 ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
@@ -450,6 +453,9 @@ ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
     MS_TRY(ms_buffer_pool_fill(j->aligned, MS_RUN_ALIGNED_FACES, err));
     MS_TRY(ms_buffer_pool_fill(j->redrawn, MS_RUN_REDRAWN_FACES, err));
     MS_TRY(ms_run_store_open_poses(&j->store, err));
+    MS_TRY(ms_run_store_open_faces(&j->store,
+                                   3 * (size_t)j->geometry.resolution * (size_t)j->geometry.resolution,
+                                   j->segment_frames, err));
     ms_frame_source_params source = {.mem = j->mem,
                                      .clip = j->clip,
                                      .stage = j->stage,

@@ -70,6 +70,10 @@ void ms_job_return_to_mark(ms_job *j) {
     memcpy(j->eta.done, j->eta_before_window, sizeof(j->eta.done));
 }
 
+void ms_job_skip_window(ms_job *j) {
+    ms_eta_keep(&j->eta, (double)j->collected);
+}
+
 /* The part of the estimate that a stage's time on this thread is. */
 static ms_eta_part part_of(const ms_job *j, int stage) {
     static const ms_eta_part parts[] = {

@@ -3,6 +3,7 @@
 #define MS_PIPELINE_RUN_STORE_H
 
 #include "media/video_writer.h"
+#include "pipeline/face_store.h"
 #include "pipeline/job_folder.h"
 #include "pipeline/journal.h"
 #include "pipeline/pose_store.h"
@@ -15,6 +16,7 @@ typedef struct ms_run_store {
     uint64_t key_hash[2];
     bool marked; /* the output says which job made it */
     ms_pose_store *poses;
+    ms_face_store *faces;     /* of finished windows; NULL where there is no journal */
     bool there;               /* the folder was there before */
     bool ours;                /* what is in the folder is this job's */
     bool resumed;             /* frames of an earlier run are taken over */
@@ -25,6 +27,7 @@ typedef struct ms_run_store {
     int64_t kept_frames;      /* once it is closed: what --resume would take over */
     int64_t expected_frames;  /* of the whole output, 0 = not known; for messages */
     ms_resume_point resume;   /* after the finished segments */
+    char note[160];           /* what is to be said of the job: what was damaged; empty = nothing */
 } ms_run_store;
 
 typedef struct ms_run_store_params {
@@ -36,15 +39,21 @@ typedef struct ms_run_store_params {
     const ms_job_key *key;
     int64_t segment_frames;
     const ms_video_writer_params *writer; /* checked against the output before anything is made */
+    bool (*cancelled)(void *arg);         /* asked while a job of before is read; NULL = never */
+    void *arg;
 } ms_run_store_params;
 
-/* MS_IO: an unfinished job with finished segments is there and neither resume nor force was said; or another run is at work
+/* A job of before is read whole: what of it is damaged, or lacks its poses, is made again with all that comes after it, and
+   store->note says so. MS_IO: an unfinished job with finished segments or windows is there and neither resume nor force was said; or another run is at work
    on it; or, with resume, an output is there that is not known to be this job's. MS_INVALID_ARGUMENT: the unfinished job is
    another one; the message names the parameter. */
 ms_status ms_run_store_open(const ms_run_store_params *params, ms_run_store *store, ms_error *err);
 
 /* The poses of the clip's frames that the resume point speaks of are kept. */
 ms_status ms_run_store_open_poses(ms_run_store *store, ms_error *err);
+
+/* Finished windows are kept until their segment is; of a run without a journal they are not. floats: of a redrawn face. */
+ms_status ms_run_store_open_faces(ms_run_store *store, size_t floats, int64_t segment_frames, ms_error *err);
 
 /* A segment whose file is on the disk becomes part of the job. */
 ms_status ms_run_store_add(ms_run_store *store, const ms_journal_segment *segment, ms_error *err);

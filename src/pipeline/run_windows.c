@@ -51,8 +51,30 @@ static void mark_segment_end(ms_job *j, const ms_resume_point *resume) {
         j->leaving.resume = *resume;
 }
 
-/* A redrawn face. A segment that ends within a window goes on at the window's beginning, one that ends with it
-   behind it. */
+/* The window's next frame, with a face from the pool. A segment that ends within a window goes on at the window's
+   beginning, one that ends with it behind it. */
+static ms_status send(ms_job *j, int64_t index, float *face, ms_error *err) {
+    set_leaving(j, &j->window[index], face);
+    j->window[index].rgb = NULL;
+    mark_segment_end(j, index == j->collected - 1 ? &j->here : &j->window_start);
+    j->delivered = index + 1;
+    ms_status status = hand_on(j, err);
+    j->ended = status != MS_OK;
+    ms_job_enter(j, "decode");
+    return status;
+}
+
+/* Its segment was finished by an earlier run: the write thread does nothing with it. */
+static bool is_finished(const ms_job *j, int64_t index) {
+    return j->window[index].number < j->report.frames_resumed;
+}
+
+/* Only what was read before the video was looked at and found unchanged is worth keeping. */
+static bool may_keep(const ms_job *j) {
+    return j->store.faces && ms_job_check_video(j, NULL) == MS_OK;
+}
+
+/* A redrawn face. */
 static ms_status deliver(void *arg, int64_t index, const float *face, ms_error *err) {
     ms_job *j = arg;
     if (index < j->delivered) /* before an allocation failed and the window began anew */
@@ -62,15 +84,28 @@ static ms_status deliver(void *arg, int64_t index, const float *face, ms_error *
     if (!copy)
         return MS_HOST_MEMORY;
     memcpy(copy, face, side * side * 3 * sizeof(float));
-    set_leaving(j, &j->window[index], copy);
-    j->window[index].rgb = NULL;
-    mark_segment_end(j, index == j->collected - 1 ? &j->here : &j->window_start);
+    if (!is_finished(j, index) && may_keep(j))
+        ms_face_store_put(j->store.faces, j->window[index].number, copy);
     ms_job_did(j, 1);
-    j->delivered = index + 1;
-    ms_status status = hand_on(j, err);
-    j->ended = status != MS_OK;
-    ms_job_enter(j, "decode");
-    return status;
+    return send(j, index, copy, err);
+}
+
+/* The window's faces as far as an earlier run had redrawn them. */
+static ms_status deliver_kept(ms_job *j, ms_error *err) {
+    for (int64_t i = 0; j->store.faces && i < j->collected; i++) {
+        float *face = NULL;
+        if (!is_finished(j, i)) {
+            face = ms_buffer_pool_take(j->redrawn, "a redrawn face", err);
+            if (!face)
+                return MS_HOST_MEMORY;
+            if (!ms_face_store_get(j->store.faces, j->window[i].number, face)) {
+                ms_buffer_pool_put(j->redrawn, face);
+                return MS_OK;
+            }
+        }
+        MS_TRY(send(j, i, face, err));
+    }
+    return MS_OK;
 }
 
 /* What the allocator keeps of freed memory goes back to the system now and then, as the profile says. */
@@ -90,13 +125,21 @@ static ms_status flush_window(ms_job *j, ms_error *err) {
                    .faces = j->window_faces,
                    .deliver = deliver,
                    .arg = j};
-    MS_TRY(ms_job_follow_memory(j, err));
-    clean_up(j);
     j->here.windows++;
     j->preview.worked += j->collected;
     j->delivered = 0;
+    MS_TRY(deliver_kept(j, err));
+    bool kept = j->delivered == j->collected;
+    j->report.windows_kept += kept;
+    j->report.windows_computed += !kept;
+    if (kept) {
+        ms_job_skip_window(j);
+    } else {
+        MS_TRY(ms_job_follow_memory(j, err));
+        clean_up(j);
+    }
     ms_job_mark_window(j);
-    for (;;) {
+    while (!kept) {
         ms_job_enter(j, "audio");
         ms_status status = ms_engine_run_window(j->engine, &w, err);
         if (status == MS_OK)
@@ -106,6 +149,8 @@ static ms_status flush_window(ms_job *j, ms_error *err) {
         MS_TRY(ms_job_recover(j, status, err));
         ms_job_return_to_mark(j);
     }
+    if (may_keep(j))
+        ms_face_store_end_window(j->store.faces, j->here.frame);
     ms_job_enter(j, "faces");
     j->collected = 0;
     return MS_OK;

@@ -43,10 +43,13 @@ static ms_status give_out(ms_job *j, const ms_redrawn_frame *f, ms_error *err) {
         return MS_OK;
     }
     if (!j->segment) {
-        char path[MS_JOB_PATH_BYTES];
+        char name[MS_JOB_NAME_BYTES], path[MS_JOB_PATH_BYTES];
         ms_video_writer_params params = ms_job_writer_params(j);
-        ms_job_folder_segment(&j->store.folder, j->store.segments, path);
-        MS_TRY(ms_video_segment_open(j->mem, path, &params, &j->segment, err));
+        int fd = -1;
+        ms_job_segment_name(j->store.segments, name);
+        ms_job_folder_file(&j->store.folder, name, path);
+        MS_TRY(ms_job_folder_create(&j->store.folder, name, &fd, err));
+        MS_TRY(ms_video_segment_open(j->mem, fd, path, &params, &j->segment, err));
     }
     MS_TRY(ms_video_segment_write(j->segment, ms_job_picture(j, f->frame.rgb), 0, err));
     if (f->ends_segment)

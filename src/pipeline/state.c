@@ -1,5 +1,6 @@
 #include "pipeline/state.h"
 
+#include <math.h>
 #include <string.h>
 
 void ms_state_begin_saving(ms_state *s) {
@@ -42,6 +43,16 @@ void ms_state_bool(ms_state *s, bool *field) {
         s->failed = true;
     if (!s->saving)
         *field = byte == 1;
+}
+
+void ms_state_floats(ms_state *s, float *field, size_t count) {
+    ms_state_visit(s, field, count * sizeof(*field));
+    for (size_t i = 0; i < count && !s->saving; i++) {
+        if (isfinite(field[i]))
+            continue;
+        s->failed = true;
+        field[i] = 0;
+    }
 }
 
 void ms_state_int64(ms_state *s, int64_t *field, int64_t lowest, int64_t highest) {

@@ -9,6 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* More than there can be, and sums and differences of them do not overflow. */
+#define MS_STATE_MOST_FRAMES ((int64_t)1 << 53)
+
 #define MS_STATE_BYTES 4096 /* holds the whole front of a run: about 3.2 kB */
 
 typedef struct ms_state {
@@ -27,6 +30,9 @@ bool ms_state_whole(const ms_state *state);
 
 void ms_state_visit(ms_state *state, void *field, size_t bytes);
 void ms_state_bool(ms_state *state, bool *field); /* restoring takes 0 and 1 only */
+
+/* Restoring: fails the state where one is not finite, and sets it to 0. */
+void ms_state_floats(ms_state *state, float *field, size_t count);
 
 /* Restoring: fails the state unless the value is within the bounds, and sets it to the lower one. */
 void ms_state_int(ms_state *state, int *field, int lowest, int highest);

@@ -6,11 +6,13 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/xattr.h>
 #include <time.h>
 
 #include "base/json.h"
+#include "memsafe/run.h"
 #include "pipeline/journal.h"
 #include "support/cli.h"
 
@@ -354,14 +356,18 @@ static void a_run_killed_while_it_cleans_up_is_finished(void **state) {
     shell("rm kept/segment-* && mv kept clean.mkv.memsafe");
     struct stat before, after;
     ms_journal *journal;
-    bool begun;
+    ms_job_folder job;
+    const ms_journal_params params = {.folder = &job};
+    bool begun, there;
     ms_error err;
     assert_int_equal(stat("clean.mkv", &before), 0);
-    assert_ms_ok(ms_journal_open(NULL, "clean.mkv.memsafe/journal.db", &journal, &begun, &err), &err);
-    assert_true(begun);
+    assert_ms_ok(ms_job_folder_find(&job, "clean.mkv", &there, &err), &err);
+    assert_ms_ok(ms_journal_open(&params, &journal, &begun, &err), &err);
+    assert_true(begun && there);
     assert_ms_ok(ms_journal_set_joined(journal, (uint64_t)before.st_dev, (uint64_t)before.st_ino, &err),
                  &err);
     ms_journal_close(&journal);
+    ms_job_folder_close(&job);
     assert_run_works(command);
     assert_false(test_exists("clean.mkv.memsafe"));
     assert_int_equal(stat("clean.mkv", &after), 0);
@@ -399,29 +405,248 @@ static void one_run_at_a_time_works_on_an_output(void **state) {
         assert_run_works(SHORT "--codec ffv1 -o two.mkv --resume --seed 5");
 }
 
-static void damaged_jobs_are_refused(void **state) {
+static void fresh_copy(const char *of, const char *name) {
+    char line[256];
+    snprintf(line, sizeof(line), "rm -rf %s && cp -r %s %s", name, of, name);
+    shell(line);
+}
+
+/* A segment that is not what was written, or is gone, is made again with what comes after it, and so are those whose faces'
+   positions are lost. */
+static void what_is_damaged_is_made_again(void **state) {
     (void)state;
     enter_dir();
+    static const struct {
+        const char *damage, *said;
+    } kinds[] = {
+        {"printf x >> bad.mkv.memsafe/segment-000000",
+         "segment-000000 is damaged: made again from frame 0 on"},
+        {"printf '\\377' | dd of=bad.mkv.memsafe/segment-000001 bs=1 seek=3000 conv=notrunc 2>/dev/null",
+         "segment-000001 is damaged: made again from frame 10 on"},
+        {"rm bad.mkv.memsafe/segment-000001", "segment-000001 is missing: made again from frame 10 on"},
+        {"truncate -s 4000 bad.mkv.memsafe/segment-000001", "segment-000001 is damaged: made again"},
+        {"printf '\\377' | dd of=bad.mkv.memsafe/poses bs=1 seek=40 conv=notrunc 2>/dev/null",
+         "positions (poses) are damaged: made again from frame 10 on"},
+        {"truncate -s 300 bad.mkv.memsafe/poses", "positions (poses) are damaged: made again from frame "},
+        {"rm bad.mkv.memsafe/poses", "positions (poses) are damaged: made again from frame 10 on"},
+    };
     interrupt("bad.mkv", SIGKILL);
-    assert_int_equal(system("cp -r bad.mkv.memsafe saved"), 0);
-    assert_int_equal(system("printf x >> bad.mkv.memsafe/segment-000000"), 0);
-    assert_run_fails(ms_status_exit_code(MS_IO), "segment-000000", SHORT "--codec ffv1 -o bad.mkv --resume");
-    assert_int_equal(system("rm -r bad.mkv.memsafe && cp -r saved bad.mkv.memsafe"), 0);
-    /* A changed byte is found when the segments are joined. */
-    assert_int_equal(
-        system(
-            "printf '\\377' | dd of=bad.mkv.memsafe/segment-000001 bs=1 seek=3000 conv=notrunc 2>/dev/null"),
-        0);
-    assert_run_fails(ms_status_exit_code(MS_IO), "segment-000001 is damaged",
-                     SHORT "--codec ffv1 -o bad.mkv --resume");
-    assert_int_equal(system("rm -r bad.mkv.memsafe && cp -r saved bad.mkv.memsafe"), 0);
-    assert_int_equal(system("printf 'no database, but longer than a header of one hundred bytes' > "
-                            "bad.mkv.memsafe/journal.db"),
-                     0);
+    fresh_copy("bad.mkv.memsafe", "saved");
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        fresh_copy("saved", "bad.mkv.memsafe");
+        shell(kinds[i].damage);
+        assert_run_works(SHORT "--codec ffv1 -o bad.mkv --resume");
+        if (!strstr(test_output, kinds[i].said))
+            fail_msg("%s: wanted \"%s\" in: %s", kinds[i].damage, kinds[i].said, test_output);
+        assert_same_bytes("want-ffv1.mkv", "bad.mkv");
+        assert_false(test_exists("bad.mkv.memsafe"));
+        unlink("bad.mkv");
+    }
+}
+
+static void damaged_journals_are_refused(void **state) {
+    (void)state;
+    enter_dir();
+    fresh_copy("saved", "bad.mkv.memsafe");
+    shell("printf 'no database, but longer than a header of one hundred bytes' > bad.mkv.memsafe/journal.db");
     assert_run_fails(ms_status_exit_code(MS_IO), "the journal", SHORT "--codec ffv1 -o bad.mkv --resume");
-    assert_int_equal(system("rm -r bad.mkv.memsafe && cp -r saved bad.mkv.memsafe"), 0);
+    fresh_copy("saved", "bad.mkv.memsafe");
     assert_run_works(SHORT "--codec ffv1 -o bad.mkv --resume");
     assert_same_bytes("want-ffv1.mkv", "bad.mkv");
+    unlink("bad.mkv");
+}
+
+/* Somebody else's links in the folder, and the folder as one: refused by name, and what they lead to is as it was. */
+static void links_in_a_job_folder_are_refused(void **state) {
+    (void)state;
+    enter_dir();
+    static const char *const names[] = {"segment-000000",     "poses",          "journal.db",
+                                        "journal.db-journal", "journal.db-wal", "journal.db-shm"};
+    const int refused = ms_status_exit_code(MS_IO);
+    shell("cp in.wav precious && cp in.wav intact");
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        for (int hard = 0; hard < 2; hard++) {
+            char line[256];
+            fresh_copy("saved", "bad.mkv.memsafe");
+            snprintf(line, sizeof(line), "ln -f%s $PWD/precious bad.mkv.memsafe/%s", hard ? "" : "s",
+                     names[i]);
+            shell(line);
+            assert_run_fails(refused, names[i], SHORT "--codec ffv1 -o bad.mkv --resume");
+            if (!strstr(test_output, hard ? "hard links" : "symbolic link"))
+                fail_msg("%s", test_output);
+            assert_same_bytes("intact", "precious");
+            assert_run_works(SHORT "--codec ffv1 -o bad.mkv --force");
+            assert_same_bytes("intact", "precious");
+            assert_same_bytes("want-ffv1.mkv", "bad.mkv");
+            unlink("bad.mkv");
+        }
+    }
+    /* Names that the run is about to make, in a folder that holds nothing else. */
+    shell("mkdir bad.mkv.memsafe && for n in segment-000000 segment-000001 poses joined.mkv faces-000000; do "
+          "ln -s $PWD/precious bad.mkv.memsafe/$n; done");
+    assert_run_works(SHORT "--codec ffv1 -o bad.mkv");
+    assert_same_bytes("intact", "precious");
+    assert_same_bytes("want-ffv1.mkv", "bad.mkv");
+    unlink("bad.mkv");
+    shell("mkdir elsewhere && ln -s elsewhere bad.mkv.memsafe");
+    assert_run_fails(refused, "bad.mkv.memsafe is in the way: it is a symbolic link",
+                     SHORT "--codec ffv1 -o bad.mkv");
+    assert_run_fails(refused, "bad.mkv.memsafe is in the way: it is a symbolic link",
+                     SHORT "--codec ffv1 -o bad.mkv --resume --force");
+    shell("rmdir elsewhere && rm bad.mkv.memsafe");
+}
+
+/* ---- windows of a segment that is not full yet */
+
+#define WINDOW 16
+
+static int *begun; /* windows, of the child's */
+static int kill_at;
+
+/* Dies while the kill_at-th window is in work. */
+static void die_in_a_window(void *arg, const ms_run_progress *p) {
+    static bool before;
+    (void)arg;
+    bool now = strcmp(p->stage, "denoise") == 0;
+    *begun += now && !before;
+    before = now;
+    if (now && *begun == kill_at)
+        kill(getpid(), SIGKILL);
+}
+
+static ms_run_params window_params(const char *output, int64_t segment) {
+    ms_run_params p;
+    ms_run_params_init(&p);
+    p.video = "in.avi";
+    p.audio = "in.wav";
+    p.track = "in.jsonl";
+    p.model = "model";
+    p.output = output;
+    p.steps = 1;
+    p.resolution = 64;
+    p.frames = 60;
+    p.codec = MS_OUTPUT_FFV1;
+    p.segment_frames = segment;
+    p.resume = true;
+    return p;
+}
+
+/* Returns how many windows the run had finished when it died in the number-th that it computed. */
+static int run_and_die(const ms_run_params *params, int number) {
+    begun = mmap(NULL, sizeof(*begun), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(begun != MAP_FAILED);
+    *begun = 0;
+    kill_at = number;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        ms_run_params p = *params;
+        p.progress = die_in_a_window;
+        _exit(ms_run(&p, NULL, NULL) == MS_OK ? 0 : 1);
+    }
+    assert_int_equal(await_end(pid), -SIGKILL);
+    int finished = *begun - 1;
+    munmap(begun, sizeof(*begun));
+    return finished;
+}
+
+/* Whatever the segment, and whenever it is killed: what is computed again is the window that was in work. */
+static void a_kill_costs_one_window(void **state) {
+    (void)state;
+    enter_dir();
+    static const int64_t segments[] = {1000, 40, 10};
+    enum { TOTAL = (60 + WINDOW - 1) / WINDOW };
+    static ms_run_report report;
+    ms_error err;
+    for (int i = 0; i < 3; i++) {
+        ms_run_params p = window_params("whole.mkv", segments[i]);
+        p.force = true;
+        assert_ms_ok(ms_run(&p, &report, &err), &err);
+        assert_int_equal(report.windows_computed, TOTAL);
+        assert_int_equal(report.windows_kept, 0);
+        p = window_params("pieces.mkv", segments[i]);
+        for (int at = 1; at <= TOTAL; at++) {
+            assert_int_equal(run_and_die(&p, at), at - 1);
+            assert_ms_ok(ms_run(&p, &report, &err), &err);
+            assert_int_equal(report.windows, TOTAL);
+            assert_int_equal(report.windows_computed, TOTAL - (at - 1));
+            assert_same_bytes("whole.mkv", "pieces.mkv");
+            assert_false(test_exists("pieces.mkv.memsafe"));
+            unlink("pieces.mkv");
+        }
+        /* Each run comes one window further. */
+        for (int k = 0; k < TOTAL - 1; k++)
+            assert_int_equal(run_and_die(&p, 2), 1);
+        assert_ms_ok(ms_run(&p, &report, &err), &err);
+        assert_int_equal(report.windows_computed, 1);
+        assert_same_bytes("whole.mkv", "pieces.mkv");
+        unlink("pieces.mkv");
+    }
+}
+
+/* Finished windows are work like finished segments: they are not thrown away unasked, and an interruption tells of them. */
+static void finished_windows_are_a_job(void **state) {
+    (void)state;
+    enter_dir();
+    ms_run_params p = window_params("early.mkv", 1000);
+    ms_error err;
+    static ms_run_report report;
+    assert_int_equal(run_and_die(&p, 3), 2);
+    shell("test $(du -k early.mkv.memsafe/faces-000000 | cut -f1) -gt 1000 && cp -r early.mkv.memsafe early");
+    p.resume = false;
+    assert_int_equal(ms_run(&p, NULL, &err), MS_IO);
+    assert_non_null(strstr(err.message, "an unfinished job is there; --resume goes on with it"));
+    /* A changed byte costs its window. */
+    shell("printf '\\377\\376' | dd of=early.mkv.memsafe/faces-000000 bs=1 seek=900000 conv=notrunc "
+          "2>/dev/null");
+    p.resume = true;
+    assert_ms_ok(ms_run(&p, &report, &err), &err);
+    assert_int_equal(report.windows_computed, 3);
+    assert_int_equal(report.windows_kept, 1);
+    assert_same_bytes("whole.mkv", "early.mkv");
+    unlink("early.mkv");
+    /* Links and pipes in its place are not read and not written. */
+    shell("cp in.wav intact; cp in.wav precious");
+    for (int kind = 0; kind < 2; kind++) {
+        shell("cp -r early early.mkv.memsafe && rm early.mkv.memsafe/faces-000000");
+        shell(kind ? "mkfifo early.mkv.memsafe/faces-000000"
+                   : "ln -s $PWD/precious early.mkv.memsafe/faces-000000");
+        assert_ms_ok(ms_run(&p, &report, &err), &err);
+        assert_int_equal(report.windows_computed, 4);
+        assert_same_bytes("whole.mkv", "early.mkv");
+        assert_same_bytes("intact", "precious");
+        unlink("early.mkv");
+    }
+    pid_t pid =
+        start("run --audio in.wav --model model --steps 1 --resolution 64 --track in.jsonl --video in.avi "
+              "--frames 60 --codec ffv1 -o early.mkv",
+              "log");
+    int status = 0;
+    assert_true(await_file(pid, "early.mkv.memsafe/faces-000000", &status));
+    sleep_ms(300);
+    kill(pid, SIGINT);
+    if (await_end(pid) != 0) { /* else it was too fast */
+        read_log("log");
+        if (strstr(test_output, "frames are kept"))
+            assert_true(strstr(test_output, "16 of 60") || strstr(test_output, "32 of 60") ||
+                        strstr(test_output, "48 of 60") || strstr(test_output, "60 of 60"));
+    }
+    shell("rm -rf early early.mkv early.mkv.memsafe");
+}
+
+/* The output comes first: what has no room is not kept, and that is said. */
+static void a_full_disk_keeps_no_windows(void **state) {
+    (void)state;
+    enter_dir();
+    assert_run_works(SHORT "--codec h264 -o room.mp4");
+    assert_null(strstr(test_output, "are not kept"));
+    char line[512];
+    snprintf(line, sizeof(line), "ulimit -f 600; exec %s " SHORT "--codec h264 -o noroom.mp4 >log 2>&1",
+             MS_CLI_PATH);
+    assert_int_equal(system(line), 0);
+    assert_log_says("log", "finished windows are not kept (File too large): a kill costs up to 10 frames");
+    assert_same_bytes("room.mp4", "noroom.mp4");
+    assert_false(test_exists("noroom.mp4.memsafe"));
 }
 
 /* ---- trouble with files */
@@ -563,7 +788,10 @@ static void the_peak_does_not_grow_with_the_length(void **state) {
     assert_true(many < few + 4e6);
 }
 
-int main(void) {
+/* With a pattern, only tests of such names. */
+int main(int argc, char **argv) {
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(killed_runs_are_resumed_to_the_same_bytes),
         cmocka_unit_test(what_memory_held_before_does_not_matter),
@@ -577,7 +805,12 @@ int main(void) {
         cmocka_unit_test(a_finished_run_is_not_done_again),
         cmocka_unit_test(a_run_killed_while_it_cleans_up_is_finished),
         cmocka_unit_test(one_run_at_a_time_works_on_an_output),
-        cmocka_unit_test(damaged_jobs_are_refused),
+        cmocka_unit_test(what_is_damaged_is_made_again),
+        cmocka_unit_test(damaged_journals_are_refused),
+        cmocka_unit_test(links_in_a_job_folder_are_refused),
+        cmocka_unit_test(a_kill_costs_one_window),
+        cmocka_unit_test(finished_windows_are_a_job),
+        cmocka_unit_test(a_full_disk_keeps_no_windows),
         cmocka_unit_test(a_full_disk_keeps_what_is_finished),
         cmocka_unit_test(a_removed_folder_is_an_error),
         cmocka_unit_test(an_input_that_is_cut_off_keeps_what_is_finished),

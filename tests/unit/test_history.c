@@ -1,7 +1,9 @@
 /* The history: what goes in comes out, later predictions learn from it, and no file can harm anything. */
 #include "test.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -324,17 +326,73 @@ static void what_is_not_ours_stays(void **state) {
     assert_null(h);
 }
 
-static void triggers_do_not_fire(void **state) {
+/* What memsafe does not make is not run, not read and not repaired. */
+static void what_was_added_is_refused(void **state) {
     (void)state;
-    const char *path = fresh();
-    ms_history *h = open_quietly(path);
-    ms_history_close(&h);
-    sql(path, "CREATE TRIGGER t AFTER INSERT ON runs BEGIN DELETE FROM runs; END");
-    h = open_quietly(path);
-    ms_history_run r = run_of(1, MS_RUNG_FULL, 2);
-    add(h, &r);
-    assert_int_equal(list(h, 0).count, 1);
-    ms_history_close(&h);
+    static const struct {
+        const char *sql, *said;
+    } added[] = {
+        {"CREATE TRIGGER t AFTER INSERT ON runs BEGIN DELETE FROM runs; END", "holds a trigger \"t\""},
+        {"CREATE VIEW v AS SELECT * FROM runs", "holds a view \"v\""},
+        {"CREATE INDEX i ON runs(frames)", "holds a index \"i\""},
+        {"CREATE TABLE more(x)", "holds a table \"more\""},
+        {"DROP TABLE runs; CREATE VIEW runs AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM "
+         "n)"
+         " SELECT i AS id FROM n",
+         "holds a view \"runs\""},
+        {"DROP TABLE stages", "lacks the "},
+        {"DROP TABLE stages; CREATE TABLE stages(run, stage, computed_s, predicted_s, measured_s)",
+         "holds a table \"stages\""},
+        {"PRAGMA application_id=5", "another program's"},
+    };
+    char warning[MS_HISTORY_TEXT_BYTES], aside[600];
+    for (size_t i = 0; i < sizeof(added) / sizeof(added[0]); i++) {
+        const char *path = fresh();
+        ms_history *h = open_quietly(path);
+        ms_history_close(&h);
+        sql(path, added[i].sql);
+        assert_int_equal(ms_history_open(path, &h, warning, &err), MS_IO);
+        if (!strstr(err.message, added[i].said))
+            fail_msg("wanted \"%s\" in: %s", added[i].said, err.message);
+        assert_null(h);
+        snprintf(aside, sizeof(aside), "%s.damaged", path);
+        assert_true(test_exists(path) && !test_exists(aside));
+    }
+}
+
+/* A name that leads elsewhere is not followed: what it leads to is as it was. */
+static void links_are_refused(void **state) {
+    (void)state;
+    static const char *const endings[] = {"", "-journal", "-wal", "-shm"};
+    char warning[MS_HISTORY_TEXT_BYTES], link[600];
+    const char *target = test_file("precious");
+    for (int hard = 0; hard < 2; hard++) {
+        for (int i = 0; i < 4; i++) {
+            const char *path = fresh();
+            ms_history *h = open_quietly(path);
+            ms_history_close(&h);
+            write_file(target, "precious", 8);
+            snprintf(link, sizeof(link), "%s%s", path, endings[i]);
+            unlink(link);
+            assert_int_equal(hard ? linkat(AT_FDCWD, target, AT_FDCWD, link, 0) : symlink(target, link), 0);
+            assert_int_equal(ms_history_open(path, &h, warning, &err), MS_IO);
+            if (!strstr(err.message, hard ? "hard links" : "symbolic link") || !strstr(err.message, link))
+                fail_msg("%s", err.message);
+            unlink(link);
+            char text[9] = "";
+            FILE *f = fopen(target, "rb");
+            assert_int_equal(fread(text, 1, 9, f), 8);
+            fclose(f);
+            assert_memory_equal(text, "precious", 8);
+        }
+    }
+    ms_history *h = NULL;
+    const char *device = fresh();
+    assert_int_equal(mkfifo(device, 0600), 0);
+    assert_int_equal(ms_history_open(device, &h, warning, &err), MS_IO);
+    assert_non_null(strstr(err.message, "not a regular file"));
+    assert_int_equal(ms_history_open("/dev/null", &h, warning, &err), MS_IO);
+    assert_non_null(strstr(err.message, "not a regular file"));
 }
 
 static void it_does_not_grow_for_ever(void **state) {
@@ -398,7 +456,8 @@ int main(void) {
         cmocka_unit_test(numbers_that_cannot_be_do_not_matter),
         cmocka_unit_test(a_damaged_file_is_set_aside),
         cmocka_unit_test(what_is_not_ours_stays),
-        cmocka_unit_test(triggers_do_not_fire),
+        cmocka_unit_test(what_was_added_is_refused),
+        cmocka_unit_test(links_are_refused),
         cmocka_unit_test(it_does_not_grow_for_ever),
         cmocka_unit_test(processes_share_it),
     };

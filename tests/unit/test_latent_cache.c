@@ -9,7 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "pipeline/latent_cache.h"
+#include "pipeline/latent_room.h"
 #include "support/cli.h"
 
 #define WINDOW 8
@@ -353,6 +355,72 @@ static void the_folder_is_bounded(void **state) {
     ms_latent_cache_destroy(&cache);
 }
 
+/* Of another model, each a byte. */
+static void make_blocks(const char *dir, int n) {
+    char path[600];
+    for (int i = 0; i < n; i++) {
+        snprintf(path, sizeof(path), "%s/%016x-%016x.latents", dir, 99, i * 7919 % n);
+        FILE *f = fopen(path, "w");
+        assert_non_null(f);
+        fputc('x', f);
+        fclose(f);
+        struct timespec times[2] = {{.tv_sec = 1000 + i}, {.tv_sec = 1000 + i}};
+        utimensat(AT_FDCWD, path, times, 0);
+    }
+}
+
+static int asked, stop_at;
+
+static bool stopped(void *arg) {
+    (void)arg;
+    return ++asked >= stop_at && stop_at;
+}
+
+/* One look finds all that must go, and the oldest go; where more must go than one look remembers, it looks again. */
+static void emptying_looks_once_and_can_be_stopped(void **state) {
+    (void)state;
+    enum { BLOCKS = 9000, MANY = 17000 };
+    const char *dir = test_file("emptying");
+    char name[64];
+    ms_error err;
+    assert_int_equal(mkdir(dir, 0777), 0);
+    make_blocks(dir, BLOCKS);
+    ms_latent_room_params p = {.folder = open(dir, O_RDONLY | O_DIRECTORY),
+                               .most_bytes = 5000,
+                               .before = 1000000,
+                               .stopped = stopped};
+    ms_latent_room *room = NULL;
+    assert_ms_ok(ms_latent_room_create(&p, &room, &err), &err);
+    stop_at = 1;
+    assert_int_equal(ms_latent_room_make(room, 2000, &err), MS_CANCELLED);
+    assert_int_equal(files_in(dir, NULL, 0), BLOCKS);
+    asked = 0;
+    stop_at = BLOCKS / 64 + 20; /* within the emptying */
+    assert_int_equal(ms_latent_room_make(room, 2000, &err), MS_CANCELLED);
+    assert_in_range(files_in(dir, NULL, 0), 3001, BLOCKS - 100);
+    asked = stop_at = 0;
+    int64_t looks = ms_latent_room_looks(room);
+    assert_ms_ok(ms_latent_room_make(room, 2000, &err), &err);
+    assert_int_equal(ms_latent_room_looks(room), looks + 1);
+    assert_int_equal(files_in(dir, NULL, 0), 3000);
+    assert_true(asked > 50);
+    for (int i = 0; i < BLOCKS; i++) { /* the youngest are left */
+        ms_latent_name(99, (uint64_t)(i * 7919 % BLOCKS), name);
+        if ((faccessat(p.folder, name, F_OK, 0) == 0) != (i >= BLOCKS - 3000))
+            fail_msg("block %d of %d", i, BLOCKS);
+    }
+    assert_int_equal(ms_latent_room_make(room, 5001, &err), MS_BUDGET);
+    make_blocks(dir, MANY);
+    double began = ms_now_s();
+    looks = ms_latent_room_looks(room);
+    assert_ms_ok(ms_latent_room_make(room, 5000, &err), &err);
+    assert_int_equal(files_in(dir, NULL, 0), 0);
+    assert_int_equal(ms_latent_room_looks(room), looks + 2);
+    print_message("    %d files went in %.2f s\n", MANY, ms_now_s() - began);
+    ms_latent_room_destroy(&room);
+    close(p.folder);
+}
+
 /* What a killed run left goes after a while; other people's files never. */
 static void foreign_and_stale_files(void **state) {
     (void)state;
@@ -448,11 +516,17 @@ static int clean_up(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_loop_finds_its_faces),   cmocka_unit_test(memory_is_a_bound),
-        cmocka_unit_test(allocations_may_fail),     cmocka_unit_test(a_lossy_cache_is_close),
-        cmocka_unit_test(a_later_run_finds_them),   cmocka_unit_test(damaged_files_are_replaced),
-        cmocka_unit_test(files_may_disappear),      cmocka_unit_test(the_folder_is_bounded),
-        cmocka_unit_test(foreign_and_stale_files),  cmocka_unit_test(folders_that_cannot_be_used),
+        cmocka_unit_test(a_loop_finds_its_faces),
+        cmocka_unit_test(memory_is_a_bound),
+        cmocka_unit_test(allocations_may_fail),
+        cmocka_unit_test(a_lossy_cache_is_close),
+        cmocka_unit_test(a_later_run_finds_them),
+        cmocka_unit_test(damaged_files_are_replaced),
+        cmocka_unit_test(files_may_disappear),
+        cmocka_unit_test(the_folder_is_bounded),
+        cmocka_unit_test(emptying_looks_once_and_can_be_stopped),
+        cmocka_unit_test(foreign_and_stale_files),
+        cmocka_unit_test(folders_that_cannot_be_used),
         cmocka_unit_test(processes_share_a_folder),
     };
     return cmocka_run_group_tests(tests, NULL, clean_up);

@@ -1,7 +1,9 @@
 /* The small parts of a streaming run: queue, buffer pool, saved state, pose store, key, job folder. */
 #include "test.h"
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "pipeline/buffer_pool.h"
@@ -12,6 +14,7 @@
 #include "pipeline/queue.h"
 #include "support/cli.h"
 #include "support/clip.h"
+#include "support/torch_archive.h"
 
 #define ITEMS 20000
 
@@ -176,13 +179,26 @@ static void check_pose(ms_pose_store *store, int64_t i) {
     assert_memory_equal(got.affine, want.affine, sizeof(want.affine));
 }
 
+static int open_file(const char *path, int flags) {
+    int fd = open(path, O_RDWR | flags, 0666);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static int64_t good_poses(const char *path, int64_t count) {
+    ms_error err;
+    int64_t good = -1;
+    assert_ms_ok(ms_pose_store_check(NULL, open_file(path, 0), path, count, &good, &err), &err);
+    return good;
+}
+
 static void poses_are_kept_in_a_file(void **state) {
     (void)state;
     enum { N = 1300 };
     ms_error err;
     ms_pose_store *store;
     const char *path = test_file("poses");
-    assert_ms_ok(ms_pose_store_open(NULL, path, 0, &store, &err), &err);
+    assert_ms_ok(ms_pose_store_open(NULL, open_file(path, O_CREAT), path, 0, &store, &err), &err);
     for (int64_t i = 0; i < N; i++) {
         ms_pose p = pose_of(i);
         assert_ms_ok(ms_pose_store_append(store, &p, &err), &err);
@@ -194,7 +210,7 @@ static void poses_are_kept_in_a_file(void **state) {
     assert_ms_ok(ms_pose_store_sync(store, &err), &err);
     ms_pose_store_close(&store);
     /* Going on from an earlier place: what lies behind it is written anew. */
-    assert_ms_ok(ms_pose_store_open(NULL, path, 700, &store, &err), &err);
+    assert_ms_ok(ms_pose_store_open(NULL, open_file(path, 0), path, 700, &store, &err), &err);
     assert_int_equal(ms_pose_store_count(store), 700);
     for (int64_t i = 700; i < N; i++) {
         ms_pose p = pose_of(i);
@@ -203,7 +219,51 @@ static void poses_are_kept_in_a_file(void **state) {
     for (int64_t i = 0; i < N; i += 13)
         check_pose(store, i);
     ms_pose_store_close(&store);
-    assert_int_equal(ms_pose_store_open(NULL, path, 5000, &store, &err), MS_IO);
+    assert_int_equal(ms_pose_store_open(NULL, open_file(path, 0), path, 5000, &store, &err), MS_IO);
+}
+
+/* A byte of any kind, a pose in another's place, an end that is missing: the poses before it are good. */
+static void damaged_poses_are_found(void **state) {
+    (void)state;
+    enum { N = 1300, BYTES = 32 };
+    ms_error err;
+    ms_pose_store *store;
+    ms_pose got;
+    const char *path = test_file("poses2");
+    assert_ms_ok(ms_pose_store_open(NULL, open_file(path, O_CREAT), path, 0, &store, &err), &err);
+    for (int64_t i = 0; i < N; i++) {
+        ms_pose p = pose_of(i);
+        assert_ms_ok(ms_pose_store_append(store, &p, &err), &err);
+    }
+    assert_ms_ok(ms_pose_store_sync(store, &err), &err);
+    ms_pose_store_close(&store);
+    assert_int_equal(good_poses(path, N), N);
+    assert_int_equal(good_poses(path, 40), 40);
+    assert_int_equal(good_poses(path, N + 1), N);
+    int fd = open_file(path, 0);
+    for (int at = 0; at < BYTES; at++) {
+        uint8_t byte, other;
+        off_t place = (off_t)(600 + at) * BYTES + at;
+        assert_int_equal(pread(fd, &byte, 1, place), 1);
+        other = byte ^ (uint8_t)(1 << at % 8);
+        assert_int_equal(pwrite(fd, &other, 1, place), 1);
+        assert_int_equal(good_poses(path, N), 600 + at);
+        if (at == 5) {
+            assert_ms_ok(ms_pose_store_open(NULL, dup(fd), path, N, &store, &err), &err);
+            assert_int_equal(ms_pose_store_get(store, 605, &got, &err), MS_IO);
+            assert_non_null(strstr(err.message, "pose 605"));
+            ms_pose_store_close(&store);
+        }
+        assert_int_equal(pwrite(fd, &byte, 1, place), 1);
+    }
+    char one[BYTES], two[BYTES];
+    assert_int_equal(pread(fd, one, BYTES, 7 * BYTES), BYTES);
+    assert_int_equal(pread(fd, two, BYTES, 8 * BYTES), BYTES);
+    assert_int_equal(pwrite(fd, two, BYTES, 7 * BYTES) + pwrite(fd, one, BYTES, 8 * BYTES), 2 * BYTES);
+    assert_int_equal(good_poses(path, N), 7);
+    assert_int_equal(ftruncate(fd, 5 * BYTES + 3), 0);
+    assert_int_equal(good_poses(path, N), 5);
+    close(fd);
 }
 
 static void files_are_known_by_their_contents(void **state) {
@@ -234,6 +294,84 @@ static void files_are_known_by_their_contents(void **state) {
     assert_ms_ok(ms_job_key_add_file(&key, "d", "", &err), &err);
     assert_string_equal(key.field[3].text, "none");
     assert_int_equal(ms_job_key_add_file(&key, "e", test_file("nothing"), &err), MS_IO);
+}
+
+/* With the time that it had. */
+static void change_byte(const char *path, off_t at) {
+    struct stat st;
+    char byte;
+    int fd = open_file(path, 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    const struct timespec times[2] = {st.st_atim, st.st_mtim};
+    assert_int_equal(futimens(fd, times), 0);
+    close(fd);
+}
+
+/* So many members that the directory alone is longer than what is looked at of other inputs' ends. One of them may hold
+   something else. */
+static void write_archive(const char *path, int other) {
+    archive a = {0};
+    uint8_t data[100] = {0};
+    for (int i = 0; i < 4000; i++) {
+        char name[40];
+        snprintf(name, sizeof(name), "archive/data/%06d", i);
+        data[50] = i == other;
+        archive_add(&a, name, data, sizeof(data));
+    }
+    archive_end(&a);
+    int fd = open_file(path, O_CREAT);
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_int_equal(write(fd, a.file.data, a.file.length), a.file.length);
+    const struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    assert_int_equal(futimens(fd, times), 0);
+    close(fd);
+    archive_free(&a);
+}
+
+static bool all_cancelled(void *arg) {
+    (void)arg;
+    return true;
+}
+
+/* A model of another content is another one, wherever the change is: of an archive its directory is looked at, which holds
+   its members' checksums, of other files every byte. */
+static void a_model_that_changed_in_its_middle_is_another(void **state) {
+    (void)state;
+    enum { MEMBERS = 3, MEMBER = 300000 };
+    ms_error err;
+    static ms_job_key key;
+    static uint8_t data[MEMBER];
+    const char *path = test_file("model.safetensors");
+    int fd = open_file(path, O_CREAT);
+    for (int i = 0; i < MEMBERS; i++)
+        assert_int_equal(write(fd, data, sizeof(data)), sizeof(data));
+    close(fd);
+    assert_ms_ok(ms_job_key_add_model(&key, "the VAE", path, NULL, NULL, &err), &err);
+    static const off_t places[] = {0, 70000, 450000, 830000, 899999};
+    for (int i = 0; i < 5; i++) {
+        change_byte(path, places[i]);
+        assert_ms_ok(ms_job_key_add_model(&key, "the VAE", path, NULL, NULL, &err), &err);
+        assert_string_not_equal(key.field[0].text, key.field[key.n - 1].text);
+        assert_int_equal(ms_job_key_explain(&key, key.n - 1, key.field[0].text, &err), MS_INVALID_ARGUMENT);
+        assert_non_null(strstr(err.message, "begun with other contents of the VAE"));
+        change_byte(path, places[i]);
+        key.n--;
+    }
+    assert_ms_ok(ms_job_key_add_model(&key, "the VAE", path, NULL, NULL, &err), &err);
+    assert_string_equal(key.field[0].text, key.field[1].text);
+    assert_int_equal(ms_job_key_add_model(&key, "the VAE", path, all_cancelled, NULL, &err), MS_CANCELLED);
+    /* An archive: the checksum of a member in the middle, 100 KB before the end, and nothing else but its data. */
+    key.n = 0;
+    for (int kind = 0; kind < 2; kind++) {
+        write_archive(path, kind ? 900 : -1);
+        assert_ms_ok(ms_job_key_add_model(&key, "the UNet", path, NULL, NULL, &err), &err);
+    }
+    assert_string_not_equal(key.field[0].text, key.field[1].text);
+    ms_job_key_explain(&key, 1, key.field[0].text, &err);
+    assert_non_null(strstr(err.message, "begun with other contents of the UNet"));
 }
 
 static void other_files_in_a_job_folder_stay(void **state) {
@@ -276,7 +414,9 @@ int main(void) {
         cmocka_unit_test(state_comes_back_and_odd_bytes_are_refused),
         cmocka_unit_test(a_stage_with_too_many_waiting_frames_is_refused),
         cmocka_unit_test(poses_are_kept_in_a_file),
+        cmocka_unit_test(damaged_poses_are_found),
         cmocka_unit_test(files_are_known_by_their_contents),
+        cmocka_unit_test(a_model_that_changed_in_its_middle_is_another),
         cmocka_unit_test(other_files_in_a_job_folder_stay),
     };
     return cmocka_run_group_tests(tests, NULL, clean_up);
