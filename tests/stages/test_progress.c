@@ -114,7 +114,8 @@ static void a_run_is_told_in_events(void **state) {
     assert_int_equal(h.plan, 1);
     assert_true(h.progress >= 2);
     assert_true(h.fraction > 0.3);
-    assert_run_works("detect -i %s -o %s --progress json", test_file("in.mkv"), test_file("found.jsonl"));
+    assert_run_works("detect --demo -i %s -o %s --progress json", test_file("in.mkv"),
+                     test_file("found.jsonl"));
     h = hear();
     assert_int_equal(h.done, 1);
 }
@@ -128,10 +129,10 @@ static void every_error_is_an_event(void **state) {
     } cases[] = {
         {"run --bogus --progress json", "INVALID_ARGUMENT", "--bogus", 2},
         {"run --progress=json --steps many", "INVALID_ARGUMENT", "--steps", 2},
-        {"run -progress json", "INVALID_ARGUMENT", "video", 2},
+        {"run --demo -progress json", "INVALID_ARGUMENT", "video", 2},
         {"nosuch --progress json", "INVALID_ARGUMENT", "nosuch", 2},
-        {"run -i nowhere.mp4 -a nowhere.wav -o nothing.mkv --progress json", "IO", "nowhere.mp4", 11},
-        {"detect -i nowhere.mp4 -o nothing.jsonl --progress json", "IO", "nowhere.mp4", 11},
+        {"run --demo -i nowhere.mp4 -a nowhere.wav -o nothing.mkv --progress json", "IO", "nowhere.mp4", 11},
+        {"detect --demo -i nowhere.mp4 -o nothing.jsonl --progress json", "IO", "nowhere.mp4", 11},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_run_fails(cases[i].code, cases[i].message, "%s", cases[i].line);
@@ -164,7 +165,8 @@ static void words_are_everyday_ones(void **state) {
         assert_non_null(strstr(test_output, inside[i]));
     assert_run_works("run %s -o %s -y -q", inputs, test_file("words.mkv"));
     assert_string_equal(test_output, "");
-    assert_run_fails(11, "nowhere", "run -i nowhere.mp4 -a nowhere.wav -o %s -q", test_file("none.mkv"));
+    assert_run_fails(11, "nowhere", "run --demo -i nowhere.mp4 -a nowhere.wav -o %s -q",
+                     test_file("none.mkv"));
 }
 
 static void the_report_says_what_it_was_made_with(void **state) {
