@@ -118,7 +118,40 @@ static void test_nobody(void **state) {
                      NETS, test_file("found.jsonl"));
 }
 
+/* Test pictures that the detector was not trained on, as H.264: at most one frame in 200 passes. */
+static void test_no_faces(void **state) {
+    (void)state;
+    static const char *const sources[] = {"testsrc2",  "cellauto=rule=110", "sierpinski",
+                                          "pal75bars", "rgbtestsrc",        "yuvtestsrc"};
+    static const char *const sizes[] = {"640x360", "384x384", "360x640"};
+    char line[1024];
+    int frames = 0, passed = 0;
+    if (system("command -v ffmpeg >/dev/null") != 0)
+        skip();
+    for (int i = 0; i < 18; i++) {
+        const char *source = sources[i / 3];
+        snprintf(line, sizeof(line),
+                 "ffmpeg -loglevel error -y -f lavfi -i %s%csize=%s:rate=25 -frames:v 12 -pix_fmt yuv420p %s",
+                 source, strchr(source, '=') ? ':' : '=', sizes[i % 3], test_file("none.mp4"));
+        assert_int_equal(system(line), 0);
+        int code = test_run("detect -i %s --faces %s --max-gap 0 -o %s -y", test_file("none.mp4"), NETS,
+                            test_file("found.jsonl"));
+        int faces = 0;
+        if (code == 0)
+            assert_int_equal(sscanf(strstr(test_output, "a face in "), "a face in %d of", &faces), 1);
+        else
+            assert_int_equal(code, 8);
+        if (faces)
+            print_message("    %s at %s: %d frames of 12 pass\n", source, sizes[i % 3], faces);
+        passed += faces;
+        frames += 12;
+    }
+    print_message("    %d of %d frames without a face pass\n", passed, frames);
+    assert_true(200 * passed <= frames);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_held_out), cmocka_unit_test(test_nobody)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_held_out), cmocka_unit_test(test_nobody),
+                                       cmocka_unit_test(test_no_faces)};
     return cmocka_run_group_tests(tests, NULL, clean_up);
 }

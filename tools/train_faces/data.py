@@ -1,5 +1,6 @@
 """Frames of the drawn world (build/tools/draw_faces), and what the two nets are trained on from them."""
 
+import io
 import math
 import subprocess
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 SIZE = 384  # of the drawn frames
 HELD_OUT = 1_000_000  # seeds from here on are never trained on
@@ -59,6 +61,37 @@ def spoil(rgb, rng):
         noise = torch.from_numpy(rng.standard_normal((k, *rgb.shape[1:]), "f4"))
         rgb[:k] += noise * float(rng.uniform(0, 5))
     return rgb.clamp(0, 255)
+
+
+def jpeg(rgb, quality):
+    """What a codec's quantisation leaves of a picture, [3,h,w]."""
+    picture = Image.fromarray(rgb.round().permute(1, 2, 0).to(torch.uint8).numpy())
+    held = io.BytesIO()
+    picture.save(held, "JPEG", quality=quality, subsampling=2)
+    return planes(np.asarray(Image.open(held))[None])[0]
+
+
+GRAIN = torch.from_numpy(np.random.default_rng(59).standard_normal((3, 1024, 1024), "f4"))
+
+
+def camera(rgb, rng):
+    """Light, colour, noise, blur and a codec's traces, on pictures with a face and without alike, in place."""
+    h, w = rgb.shape[-2:]
+    for picture in rgb:
+        picture *= torch.from_numpy(rng.uniform(0.8, 1.2, (3, 1, 1)).astype("f4"))
+        picture += float(rng.uniform(-12, 12))
+        if rng.random() < 0.06:
+            picture[:] = picture.mean(0, keepdim=True)
+        if rng.random() < 0.15:
+            small = F.interpolate(picture[None], scale_factor=float(rng.uniform(0.3, 0.9)), mode="bilinear", antialias=True)
+            picture[:] = F.interpolate(small, size=(h, w), mode="bilinear")[0]
+        if rng.random() < 0.4:
+            y, x = (int(v) for v in rng.integers(0, 1024 - max(h, w), 2))
+            picture.add_(GRAIN[:, y : y + h, x : x + w], alpha=float(rng.uniform(0, 5)))
+        picture.clamp_(0, 255)
+        if rng.random() < 0.5:
+            picture[:] = jpeg(picture, int(rng.integers(12, 90)))
+    return rgb
 
 
 class Crops:
@@ -116,9 +149,10 @@ class Scenes:
     def __len__(self):
         return len(self.box)
 
-    def batch(self, which, rng, canvas, low, high):
+    def batch(self, which, rng, canvas, low, high, behind=None):
         """Letterboxes of side `canvas` with one face each, its longer side `low` to `high` pixels: pictures
-        [n,3,canvas,canvas] (RGB, 0 to 255), boxes [n,4], key points [n,5,2]."""
+        [n,3,canvas,canvas] (RGB, 0 to 255), boxes [n,4], key points [n,5,2]. What the drawn frame leaves free is black,
+        in the first of them as `behind` has it, [m,3,canvas,canvas]."""
         n = len(which)
         size = np.exp(rng.uniform(math.log(low), math.log(high), n))
         scale = size / (self.box[which][:, 2:] - self.box[which][:, :2]).max(1)
@@ -139,5 +173,9 @@ class Scenes:
         room = canvas - (box[:, 2:] - box[:, :2]) * scale[:, None]
         where = torch.from_numpy(rng.random((n, 2)).astype("f4"))
         shift = torch.where(room > 0, where * room, room / 2) - box[:, :2] * scale[:, None]
-        out = spoil(sample(rgb, scale, shift, canvas), rng)
+        out = sample(rgb, scale, shift, canvas)
+        if behind is not None:
+            m = len(behind)
+            inside = sample(torch.ones_like(rgb[:m, :1]), scale[:m], shift[:m], canvas)
+            out[:m] += behind * (1 - inside)
         return out, box * scale[:, None] + shift.repeat(1, 2), keys * scale[:, None, None] + shift[:, None, :]

@@ -74,7 +74,8 @@ def rows(w, x, columns, out, last=None):
     return w.op(last, [x], out) if last else x
 
 
-def write_detector(net, path):
+def write_detector(net, path, margin=0.0):
+    """margin: what is taken off the scores before the sigmoid, so that 0.5 asks for more."""
     net = net.eval()
     w = Writer()
     x = "input.1"
@@ -98,7 +99,8 @@ def write_detector(net, path):
     outputs = {"score": [], "bbox": [], "kps": []}
     for stride, head, v in zip(nets.STRIDES, net.heads, levels):
         v = w.unit(v, head.tower)
-        rows(w, w.plain(v, head.score), 1, f"score_{stride}", "Sigmoid")
+        score = w.conv(v, head.score.weight, head.score.bias - margin, 1)
+        rows(w, score, 1, f"score_{stride}", "Sigmoid")
         rows(w, w.plain(v, head.box), 4, f"bbox_{stride}")
         rows(w, w.plain(v, head.points), 10, f"kps_{stride}")
         for kind, columns in (("score", 1), ("bbox", 4), ("kps", 10)):
