@@ -193,9 +193,10 @@ static void pressure_changes_no_frame(void **state) {
         assert_non_null(f);
         fputs(traces[i], f);
         fclose(f);
-        snprintf(options, sizeof(options), SMALL "-v --pressure-trace %s", test_file("trace.jsonl"));
+        snprintf(options, sizeof(options), SMALL "--pressure-trace %s", test_file("trace.jsonl"));
         assert_true(run(options).hash == expected);
-        assert_non_null(strstr(test_output, "memory pressure"));
+        if (!strstr(test_output, "memory pressure"))
+            fail_msg("%s says nothing of pressure: %s", traces[i], test_output);
         /* With the least budget: there is no room for two layouts at once. */
         snprintf(options, sizeof(options), SMALL "--budget %dM --pressure-trace %s", least + 2,
                  test_file("trace.jsonl"));
