@@ -150,7 +150,8 @@ typedef struct ms_run_params {
     int threads; /* 0 = all; at most four for each CPU, 16 are always allowed */
 
     ms_profile_source profile;
-    /* Of memory that the process may come to hold; 0 = by the profile, else what is free now less its margin. */
+    /* Of memory that the process may come to hold, runs that are under way in it with their budgets included: a second one
+       needs a larger budget, else it is refused (MS_BUDGET). 0 = by the profile, else what is free now less its margin. */
     size_t budget_bytes;
     /* Likewise of the host's. On the CPU device memory is the host's, and the lesser of the two holds. */
     size_t host_budget_bytes;

@@ -39,6 +39,7 @@ static void close_all(ms_job *j, ms_status status, ms_error *err) {
         ms_mem_release(j->mem, MS_LEDGER_GENERAL, j->base_bytes);
     if (j->mem)
         ms_mem_destroy(&j->mem);
+    ms_run_share_leave(&j->share);
 }
 
 static void fill_faces(const ms_job *j, ms_run_report *r) {

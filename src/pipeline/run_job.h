@@ -31,6 +31,7 @@
 #include "pipeline/run_plan.h"
 #include "pipeline/run_pressure.h"
 #include "pipeline/run_report.h"
+#include "pipeline/run_share.h"
 #include "pipeline/run_store.h"
 #include "pipeline/speech.h"
 
@@ -84,7 +85,8 @@ typedef struct ms_job {
     ms_run_report report;
     double started;
     ms_mem *mem;
-    size_t base_bytes;    /* of the process itself, charged to mem */
+    size_t base_bytes; /* of the process itself, charged to mem */
+    ms_run_share share;
     ms_picture_room room; /* before there is a plan */
     ms_device *dev;
     ms_run_plan plan;

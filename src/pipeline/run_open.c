@@ -13,6 +13,8 @@
 static ms_status charge_base(ms_job *j, size_t bytes, ms_error *err) {
     ms_mem_release(j->mem, MS_LEDGER_GENERAL, j->base_bytes);
     j->base_bytes = 0;
+    if (bytes < j->share.others_bytes)
+        bytes = j->share.others_bytes;
     if (!ms_mem_charge(j->mem, MS_LEDGER_GENERAL, bytes))
         return ms_fail_alloc(err, j->mem, bytes, "the program itself");
     j->base_bytes = bytes;
@@ -25,6 +27,7 @@ ms_status ms_job_open_memory(ms_job *j, ms_error *err) {
                                          .budget_bytes = j->p->budget_bytes,
                                          .host_budget_bytes = j->p->host_budget_bytes};
     MS_TRY(ms_run_policy_load(&policy, &j->policy, err));
+    MS_TRY(ms_run_share_join(&j->share, j->policy.budget_bytes, err));
     j->report.budget_bytes = j->policy.budget_bytes;
     snprintf(j->report.tier, sizeof(j->report.tier), "%s", ms_tier_name(j->policy.profile.tier));
     snprintf(j->report.precision, sizeof(j->report.precision), "%s", ms_dtype_name(j->policy.precision));
