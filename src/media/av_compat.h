@@ -156,6 +156,13 @@ static inline bool ms_av_set_display_matrix(AVStream *stream, const int32_t matr
     return data != NULL;
 }
 
+/* The index in front, and colours noted, which FFmpeg 4 does only when it is asked to. */
+#if LIBAVFORMAT_VERSION_MAJOR >= 59
+#define MS_AV_MOV_FLAGS "+faststart"
+#else
+#define MS_AV_MOV_FLAGS "+faststart+write_colr"
+#endif
+
 /* What avio_alloc_context() hands to the function that writes. */
 #if LIBAVFORMAT_VERSION_MAJOR >= 61
 typedef const uint8_t ms_av_written;

@@ -174,7 +174,7 @@ ms_status ms_mux_add_copy(ms_mux *m, const AVCodecParameters *par, AVRational ti
 ms_status ms_mux_write_header(ms_mux *m, ms_error *err) {
     AVDictionary *options = NULL;
     int rc = m->container == MS_CONTAINER_MP4 || m->container == MS_CONTAINER_MOV
-                 ? av_dict_set(&options, "movflags", "+faststart", 0)
+                 ? av_dict_set(&options, "movflags", MS_AV_MOV_FLAGS, 0)
                  : 0;
     if (rc >= 0)
         rc = avformat_write_header(m->format, &options);

@@ -110,6 +110,9 @@ static void drain(AVCodecContext *c, AVFormatContext *format, AVStream *st, AVFr
         if (rc == AVERROR(EAGAIN) || rc == AVERROR_EOF)
             break;
         need(rc, "encode");
+        /* Without a length the last frame lies outside FFmpeg 4's edit list. */
+        if (packet->duration == 0 && c->framerate.num && av_cmp_q(c->time_base, av_inv_q(c->framerate)) == 0)
+            packet->duration = 1;
         av_packet_rescale_ts(packet, c->time_base, st->time_base);
         packet->stream_index = st->index;
         need(av_interleaved_write_frame(format, packet), "write");
