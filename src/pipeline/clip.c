@@ -16,11 +16,6 @@ struct ms_clip {
     int64_t block_first, block_count;
 };
 
-size_t ms_clip_picture_bytes(int width, int height, bool deep) {
-    size_t samples = (size_t)width * (size_t)height * 3;
-    return deep ? samples + (samples & 1) + samples * sizeof(uint16_t) : samples;
-}
-
 uint16_t *ms_clip_deep(const ms_clip *c, uint8_t *frame) {
     const ms_video_info *info = ms_clip_info(c);
     size_t samples = (size_t)info->width * (size_t)info->height * 3;

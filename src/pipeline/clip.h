@@ -25,7 +25,10 @@ const ms_video_info *ms_clip_info(const ms_clip *clip);
 size_t ms_clip_frame_bytes(const ms_clip *clip); /* as below */
 
 /* width * height * 3 bytes of RGB24; deep: and behind them as many uint16_t, the signal of HDR that is kept. */
-size_t ms_clip_picture_bytes(int width, int height, bool deep);
+static inline size_t ms_clip_picture_bytes(int width, int height, bool deep) {
+    size_t samples = (size_t)width * (size_t)height * 3;
+    return deep ? samples + (samples & 1) + samples * sizeof(uint16_t) : samples;
+}
 
 /* The signal in a frame of the clip; NULL where frames are RGB24 alone. */
 uint16_t *ms_clip_deep(const ms_clip *clip, uint8_t *frame);
