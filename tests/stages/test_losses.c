@@ -61,7 +61,7 @@ static void assert_says_nothing_of(const char *text) {
 
 /* The note comes before the work's own words. */
 static void assert_notes(const char *text) {
-    const char *note = strstr(test_output, text), *done = strstr(test_output, " fps in ");
+    const char *note = strstr(test_output, text), *done = strstr(test_output, "made in ");
     if (!note || !done || note > done)
         fail_msg("wanted \"%s\" before the result in: %s", text, test_output);
 }

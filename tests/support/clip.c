@@ -121,6 +121,7 @@ static void drain(AVCodecContext *c, AVFormatContext *format, AVStream *st, AVFr
 }
 
 static AVCodecContext *open_encoder(const clip_raw *raw, AVFormatContext *format) {
+    av_log_set_level(AV_LOG_ERROR); /* x264 has much to say */
     const AVCodec *codec = avcodec_find_encoder_by_name(raw->encoder);
     need(codec ? 0 : AVERROR_ENCODER_NOT_FOUND, raw->encoder);
     AVCodecContext *c = avcodec_alloc_context3(codec);
