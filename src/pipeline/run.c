@@ -55,7 +55,7 @@ static void fill_report(ms_job *j) {
     const ms_video_info *info = ms_clip_info(j->clip);
     ms_engine_memory memory = j->engine ? ms_engine_get_memory(j->engine) : (ms_engine_memory){0};
     r->frames = j->store.frames;
-    r->frames_resumable = r->frames - ms_job_frames_within(j, r->frames);
+    r->frames_kept = r->frames - ms_job_frames_within(j, r->frames);
     r->frames_without_face = j->here.without_face;
     r->frames_interpolated = j->here.interpolated;
     r->windows = j->here.windows;

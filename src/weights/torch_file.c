@@ -14,12 +14,13 @@
 #include "weights/torch_zip.h"
 
 /* The pickle of the 1246-tensor UNet has 150 KB. */
-#define MAX_PICKLE_BYTES ((uint64_t)64 << 20)
-#define MAX_PICKLE_MEMORY ((size_t)256 << 20)
+#define MAX_PICKLE_BYTES ((uint64_t)16 << 20)
+#define MAX_PICKLE_MEMORY ((size_t)64 << 20)
 #define MAX_NAME_BYTES 1024
 #define MAX_DEPTH 32
 /* One pickled dict can appear at many places: this bounds the names that they all give. */
-#define MAX_VALUES ((size_t)1 << 20)
+#define MAX_VALUES ((size_t)1 << 16)
+#define MAX_NAMES_BYTES ((size_t)16 << 20)
 
 typedef struct reader {
     ms_tensor_file *file;
@@ -27,8 +28,8 @@ typedef struct reader {
     ms_region region; /* the zip directory and the pickled values, for as long as reading takes */
     size_t root_bytes;
     char *pickle;
-    char name[MAX_NAME_BYTES + 1]; /* of the value that is being looked at */
-    size_t name_bytes, values;
+    char name[MAX_NAME_BYTES + 1];          /* of the value that is being looked at */
+    size_t name_bytes, values, names_bytes; /* names_bytes: of all values so far */
     ms_error *err;
 } reader;
 
@@ -270,6 +271,9 @@ static ms_status add_value(reader *r, const ms_pickle_value *value, int depth) {
         return bad_value(r, "is nested too deep");
     if (++r->values > MAX_VALUES)
         return bad_value(r, "the file holds too many values");
+    r->names_bytes += r->name_bytes;
+    if (r->names_bytes > MAX_NAMES_BYTES)
+        return bad_value(r, "the names in the file are too long altogether");
     if (value->type == MS_PICKLE_DICT)
         return add_dict(r, value->items, depth);
     if (value->type == MS_PICKLE_LIST || value->type == MS_PICKLE_TUPLE)

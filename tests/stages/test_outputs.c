@@ -130,7 +130,7 @@ static void a_full_disk_is_no_success(void **state) {
 
 static int make_inputs(void **state) {
     (void)state;
-    test_make_run_inputs(FRAMES, "160x144");
+    test_make_run_inputs(FRAMES, "320x240");
     return 0;
 }
 

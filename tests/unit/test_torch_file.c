@@ -490,6 +490,42 @@ static void shared_values_do_not_explode(void **state) {
     bytes_free(&pickle);
 }
 
+/* Five kilobytes, in which one dict is at many places, each with a name of a kilobyte: the names would take over a
+   gigabyte. */
+static void names_of_shared_values_are_bounded(void **state) {
+    (void)state;
+    byte_string pickle = {0};
+    archive a;
+    ms_mem *mem;
+    ms_tensor_file *file = NULL;
+    ms_error err;
+    char key[201] = "";
+    memset(key, 'k', sizeof(key) - 1);
+    bytes_text(&pickle, "\x80\x02K\x01");
+    for (int level = 0; level < 5; level++) {
+        bytes_text(&pickle, "q");
+        bytes_number(&pickle, (uint64_t)level, 1);
+        bytes_text(&pickle, "0}(");
+        for (int i = 0; i < 8; i++) {
+            key[0] = (char)('a' + i);
+            pickle_text(&pickle, key);
+            bytes_text(&pickle, "h");
+            bytes_number(&pickle, (uint64_t)level, 1);
+        }
+        bytes_text(&pickle, "u");
+    }
+    bytes_text(&pickle, ".");
+    make_archive(&a, &pickle, 0);
+    assert_archive_refused(&a, "the names in the file are too long altogether");
+    /* It is seen before the memory is taken. */
+    assert_int_equal(ms_mem_create((size_t)48 << 20, &mem), MS_OK);
+    assert_int_equal(ms_tensor_file_open_memory(mem, "a.pt", a.file.data, a.file.length, &file, &err),
+                     MS_BAD_MODEL);
+    assert_int_equal(ms_mem_destroy(&mem), 0);
+    archive_free(&a);
+    bytes_free(&pickle);
+}
+
 static void depth_and_names_are_bounded(void **state) {
     (void)state;
     byte_string pickle = {0};
@@ -868,15 +904,25 @@ static void archives_beyond_4_gib(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(views_are_gathered),           cmocka_unit_test(random_views_are_gathered),
-        cmocka_unit_test(large_views_are_gathered),     cmocka_unit_test(views_that_reach_outside),
-        cmocka_unit_test(every_storage_class),          cmocka_unit_test(pickles_that_go_wrong),
-        cmocka_unit_test(pickles_that_go_right),        cmocka_unit_test(parameters_and_untyped_storages),
-        cmocka_unit_test(shared_values_do_not_explode), cmocka_unit_test(depth_and_names_are_bounded),
-        cmocka_unit_test(two_tensors_of_one_name),      cmocka_unit_test(damaged_directories),
-        cmocka_unit_test(damaged_local_headers),        cmocka_unit_test(other_archives),
-        cmocka_unit_test(unusual_but_good_archives),    cmocka_unit_test(damaged_storages),
-        cmocka_unit_test(archives_without_checksums),   cmocka_unit_test(archives_beyond_4_gib),
+        cmocka_unit_test(views_are_gathered),
+        cmocka_unit_test(random_views_are_gathered),
+        cmocka_unit_test(large_views_are_gathered),
+        cmocka_unit_test(views_that_reach_outside),
+        cmocka_unit_test(every_storage_class),
+        cmocka_unit_test(pickles_that_go_wrong),
+        cmocka_unit_test(pickles_that_go_right),
+        cmocka_unit_test(parameters_and_untyped_storages),
+        cmocka_unit_test(shared_values_do_not_explode),
+        cmocka_unit_test(names_of_shared_values_are_bounded),
+        cmocka_unit_test(depth_and_names_are_bounded),
+        cmocka_unit_test(two_tensors_of_one_name),
+        cmocka_unit_test(damaged_directories),
+        cmocka_unit_test(damaged_local_headers),
+        cmocka_unit_test(other_archives),
+        cmocka_unit_test(unusual_but_good_archives),
+        cmocka_unit_test(damaged_storages),
+        cmocka_unit_test(archives_without_checksums),
+        cmocka_unit_test(archives_beyond_4_gib),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
