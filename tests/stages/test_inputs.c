@@ -225,7 +225,8 @@ static void wrong_files_are_named(void **state) {
     assert_run_fails(2, "out.xyz", RUN(clip, speech, track, "out.xyz", ""));
     assert_run_fails(2, "no option", RUN(clip, speech, track, out, "--no-such-option"));
     assert_run_fails(2, "--steps", RUN(clip, speech, track, out, "--steps 0"));
-    assert_run_fails(2, "the speech (-a FILE)", "run %s --video %s --track %s -o %s", model, clip, track, out);
+    assert_run_fails(2, "the speech (-a FILE)", "run %s --video %s --track %s -o %s", model, clip, track,
+                     out);
     assert_run_fails(2, "resolution", RUN(clip, speech, track, out, "--resolution 100"));
     assert_int_equal(files_with("wrong-out"), 0);
 }

@@ -116,7 +116,8 @@ static void align_matrices(void **state) {
         int resolution = i % 2 ? 512 : 256;
         snprintf(name, sizeof(name), "geometry/geometry_%s.safetensors", images[i / 2]);
         need(cases, name);
-        assert_int_equal(run("stage align --resolution %d --in %s --out %s", resolution, cases, out_path()), 0);
+        assert_int_equal(run("stage align --resolution %d --in %s --out %s", resolution, cases, out_path()),
+                         0);
         pair p = open_pair(cases);
         compare(&p, "out.align_points", "out.align_points", NULL, EXACT);
         snprintf(name, sizeof(name), "out.smooth_bias_%d", resolution);
@@ -129,7 +130,8 @@ static void align_matrices(void **state) {
         free(g.data);
         close_pair(&p);
         assert_int_equal(
-            run("stage align --no-smoothing --resolution %d --in %s --out %s", resolution, cases, out_path()), 0);
+            run("stage align --no-smoothing --resolution %d --in %s --out %s", resolution, cases, out_path()),
+            0);
         p = open_pair(cases);
         a = test_tensor_read(p.actual, "out.affine");
         for (int set = 0; set <= 6; set += 6) {
@@ -173,8 +175,9 @@ static void align_pictures(void **state) {
         ms_tensor_file *actual = NULL;
         ms_error err;
         char rel[96];
-        assert_int_equal(run("stage align --resolution %d --in %s --out %s", kept[i].resolution, in_path(), out_path()),
-                         0);
+        assert_int_equal(
+            run("stage align --resolution %d --in %s --out %s", kept[i].resolution, in_path(), out_path()),
+            0);
         assert_ms_ok(ms_tensor_file_open(NULL, out_path(), &actual, &err), &err);
         snprintf(rel, sizeof(rel), "geometry/crop_640x360_r%d_f%02d.png", kept[i].resolution, kept[i].set);
         compare_picture(actual, "out.crops", kept[i].set, rel, 1, 0.04);
@@ -253,7 +256,8 @@ static void restore_one(const restored *r) {
          picture.rgb,
          (size_t)picture.width * (size_t)picture.height * 3}};
     write_input(in, 3);
-    assert_int_equal(run("stage restore --resolution %d --in %s --out %s", r->resolution, in_path(), out_path()), 0);
+    assert_int_equal(
+        run("stage restore --resolution %d --in %s --out %s", r->resolution, in_path(), out_path()), 0);
     compare_restored(r, &picture);
     unlink(in_path());
     unlink(out_path());
