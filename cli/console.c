@@ -1,7 +1,9 @@
 #include "console.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -260,8 +262,19 @@ void cli_say(const char *fmt, ...) {
     va_start(ap, fmt);
     vprintf(fmt, ap);
     va_end(ap);
-    fflush(stdout);
+    fflush(stdout); /* cli_flush_output() tells at the end if it failed */
     redraw();
+}
+
+/* An error that stdio met on the way has lost its number; a pipe without a reader can still be told. */
+int cli_flush_output(void) {
+    errno = 0;
+    if (fflush(stdout) != 0)
+        return errno ? errno : EIO;
+    if (!ferror(stdout))
+        return 0;
+    struct pollfd out = {.fd = STDOUT_FILENO};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) ? EPIPE : EIO;
 }
 
 void cli_tell(const char *fmt, ...) {

@@ -53,6 +53,9 @@ void cli_say(const char *fmt, ...) MS_PRINTF(1, 2);
 /* "memsafe: ..." to stderr, a warning event in JSON, nothing with -q. code: stays the same for programs. */
 void cli_warn(const char *code, const char *fmt, ...) MS_PRINTF(2, 3);
 
+/* What was printed goes out. 0, or errno of what kept any of it from being written; EPIPE: nobody reads it. */
+int cli_flush_output(void);
+
 /* As cli_say() but to stderr and with -q too: what belongs to an error. Nothing in JSON. */
 void cli_tell(const char *fmt, ...) MS_PRINTF(1, 2);
 

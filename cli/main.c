@@ -58,13 +58,12 @@ static int run(int argc, char **argv) {
 /* What was printed and could not be written (a full disk) must not look like success. Whoever closed the pipe had read
    enough. */
 static int close_output(int code) {
-    errno = 0;
-    bool failed = ferror(stdout) || fflush(stdout) != 0;
-    if (!failed || errno == EPIPE)
+    int error = cli_flush_output();
+    if (!error || error == EPIPE)
         return code;
     ms_error err;
     ms_error_clear(&err);
-    ms_fail(&err, MS_IO, "cannot write to the standard output: %s", strerror(errno ? errno : EIO));
+    ms_fail(&err, MS_IO, "cannot write to the standard output: %s", strerror(error));
     int failed_code = cli_fail(&err);
     return code ? code : failed_code;
 }

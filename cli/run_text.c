@@ -139,8 +139,8 @@ void cli_run_say_kept(const ms_run_params *p, const ms_run_report *r, const char
     else if (r->frames_resumable)
         cli_tell("  not kept: what was under way\n");
     else if (r->frames_dropped > 0)
-        cli_tell("  nothing is kept: %" PRId64 " frame%s made, too few for a segment (--segment)\n",
-                 r->frames_dropped, r->frames_dropped == 1 ? " was" : "s were");
+        cli_tell("  nothing is kept: %" PRId64 " frame%s made, less than a window\n", r->frames_dropped,
+                 r->frames_dropped == 1 ? " was" : "s were");
     if (r->frames_resumable)
         cli_tell("  to go on: %s%s\n", command, p->resume ? "" : " --resume");
 }

@@ -54,14 +54,14 @@ bool cli_parse_time(const char *text, int64_t *ret_us) {
         at++;
         millionths = take_millionths(&at);
     }
+    if (seconds > MAX_WHOLE)
+        return false;
     int64_t us = seconds * US_PER_S + millionths;
     if (n == 1 && strcmp(at, "ms") == 0)
         us /= 1000;
     else if (n == 1 && strcmp(at, "us") == 0)
         us /= US_PER_S;
     else if (*at && !(n == 1 && strcmp(at, "s") == 0))
-        return false;
-    if (seconds > MAX_WHOLE)
         return false;
     *ret_us = us;
     return true;

@@ -9,6 +9,7 @@
 
 struct ms_sound_splice {
     ms_mem *mem;
+    ms_picture_room room;
     ms_audio_reader *base, *over; /* base NULL: silence */
     int rate, channels;
     int64_t next;     /* sample */
@@ -26,10 +27,10 @@ static bool known_rate(int rate) {
     return false;
 }
 
-static ms_status open_reader(ms_mem *mem, const char *path, int rate, ms_audio_reader **ret_reader,
-                             ms_error *err) {
-    ms_audio_reader_params p = {.stream = -1, .source_format = true, .rate = rate};
-    return ms_audio_reader_open(mem, path, &p, ret_reader, err);
+static ms_status open_reader(const ms_sound_splice *s, const char *path, int rate,
+                             ms_audio_reader **ret_reader, ms_error *err) {
+    ms_audio_reader_params p = {.stream = -1, .source_format = true, .rate = rate, .room = s->room};
+    return ms_audio_reader_open(s->mem, path, &p, ret_reader, err);
 }
 
 /* The file that the rate is taken from is opened anew when it has another one than it shall give. */
@@ -37,18 +38,18 @@ static ms_status open_at(ms_sound_splice *s, const char *path, ms_audio_reader *
     if (*reader && ms_audio_reader_info(*reader)->rate == s->rate)
         return MS_OK;
     ms_audio_reader_close(reader);
-    return open_reader(s->mem, path, s->rate, reader, err);
+    return open_reader(s, path, s->rate, reader, err);
 }
 
 static ms_status open_files(ms_sound_splice *s, const ms_sound_splice_params *p, ms_error *err) {
     ms_error none;
-    ms_status status = open_reader(s->mem, p->base, 0, &s->base, &none);
+    ms_status status = open_reader(s, p->base, 0, &s->base, &none);
     if (status != MS_OK && status != MS_BAD_MEDIA) { /* a video without sound is none */
         if (err)
             *err = none;
         return status;
     }
-    MS_TRY(open_reader(s->mem, p->over, 0, &s->over, err));
+    MS_TRY(open_reader(s, p->over, 0, &s->over, err));
     const ms_audio_info *like = ms_audio_reader_info(s->base ? s->base : s->over);
     s->rate = p->rate ? p->rate : known_rate(like->rate) ? like->rate : FALLBACK_RATE;
     s->channels = p->channels ? p->channels : like->channels;
@@ -69,6 +70,7 @@ ms_status ms_sound_splice_open(ms_mem *mem, const ms_sound_splice_params *p, ms_
     if (!s)
         return ms_fail_alloc(err, mem, sizeof(*s), "the sound");
     s->mem = mem;
+    s->room = p->room;
     MS_GOTO(open_files(s, p, err));
     s->from = (int64_t)(p->from_s * s->rate + 0.5);
     s->to = s->from + (int64_t)(p->length_s * s->rate + 0.5);

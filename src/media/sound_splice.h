@@ -16,6 +16,7 @@ typedef struct ms_sound_splice_params {
     double from_s, length_s; /* the stretch */
     int rate,
         channels; /* 0 = as `base` has them, else as `over`; a rate that AAC does not know becomes 48 kHz */
+    ms_picture_room room; /* as in ms_audio_reader_params */
 } ms_sound_splice_params;
 
 /* MS_BAD_MEDIA and such: `over` cannot be read, or `base` is no media. Charges both readers. */

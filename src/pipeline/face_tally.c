@@ -43,9 +43,9 @@ static void visit_sum(ms_state *state, double *sum) {
 }
 
 void ms_face_tally_visit(ms_face_tally *t, ms_state *state) {
-    ms_state_int64(state, &t->found, 0, INT64_MAX);
+    ms_state_int64(state, &t->found, 0, MS_STATE_MOST_FRAMES);
     visit_sum(state, &t->score_sum);
-    ms_state_int64(state, &t->pairs, 0, INT64_MAX);
+    ms_state_int64(state, &t->pairs, 0, MS_STATE_MOST_FRAMES);
     visit_sum(state, &t->jitter_sum);
     if (!state->saving)
         t->have_last = false;

@@ -47,8 +47,8 @@ static const char *reason_against(const ms_run_latents_params *p, const ms_laten
         return "off";
     if (c->window_frames < 1 || c->window_frames > MS_LATENT_BLOCK_MAX_FRAMES)
         return "off";
-    bool loops =
-        p->run->loop != MS_LOOP_MODE_NONE && (p->clip_frames <= 0 || p->output_frames > p->clip_frames);
+    bool loops = p->run->loop != MS_LOOP_MODE_NONE && p->run->rest != MS_REST_KEEP &&
+                 (p->clip_frames <= 0 || p->output_frames > p->clip_frames);
     if (!c->dir && !loops)
         return "no loop";
     if (ms_latent_cache_bytes(c) > p->room_bytes)

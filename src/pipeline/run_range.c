@@ -74,7 +74,8 @@ ms_status ms_job_open_splice(ms_job *j, ms_error *err) {
                                      .from_s = seconds_of(j, j->range.first),
                                      .length_s = j->range.sound_s,
                                      .rate = speech ? MS_SPEECH_RATE : 0,
-                                     .channels = speech ? 1 : 0};
+                                     .channels = speech ? 1 : 0,
+                                     .room = j->room};
     return ms_sound_splice_open(j->mem, &splice, &j->splice, err);
 }
 

@@ -123,6 +123,7 @@ static ms_status take_over(ms_run_store *s, const ms_run_store_params *p, ms_err
     }
     s->resumed = s->segments > 0;
     ms_job_folder_clear(&s->folder, false);
+    s->had_windows = ms_job_folder_has_any(&s->folder, MS_FACE_FILES);
     return MS_OK;
 }
 
@@ -358,9 +359,13 @@ static void say_how_to_go_on(const ms_run_store *s, ms_error *err) {
     if (s->expected_frames > 0)
         snprintf(total, sizeof(total), " of %" PRId64, s->expected_frames);
     size_t n = strlen(err->message);
-    snprintf(err->message + n, sizeof(err->message) - n,
-             "; %" PRId64 "%s frames are kept in %s, --resume goes on from there", kept_frames(s), total,
-             s->folder.path);
+    if (s->kept_frames)
+        snprintf(err->message + n, sizeof(err->message) - n,
+                 "; %" PRId64 "%s frames are kept in %s, --resume goes on from there", s->kept_frames, total,
+                 s->folder.path);
+    else
+        snprintf(err->message + n, sizeof(err->message) - n,
+                 "; what was finished before is kept in %s, --resume goes on from there", s->folder.path);
 }
 
 static void say_what_is_lost(const ms_run_store *s, ms_error *err) {
@@ -373,7 +378,9 @@ static void say_what_is_lost(const ms_run_store *s, ms_error *err) {
 
 static void close_folder(ms_run_store *s, ms_status status, ms_error *err) {
     bool done = status == MS_OK && s->named;
-    bool worthless = kept_frames(s) == 0 || status == MS_NO_FACE || s->not_resumable;
+    /* A run that ends before its first window has not read those of before, and does not throw them away. */
+    bool holds = kept_frames(s) > 0 || (s->had_windows && ms_job_folder_has_any(&s->folder, MS_FACE_FILES));
+    bool worthless = !holds || status == MS_NO_FACE || s->not_resumable;
     if (!ms_job_folder_is_there(&s->folder)) {
         ms_job_folder_close(&s->folder); /* somebody removed it */
     } else if (done || (s->ours && worthless) || (s->folder.created && !s->ours)) {
@@ -381,7 +388,8 @@ static void close_folder(ms_run_store *s, ms_status status, ms_error *err) {
             say_what_is_lost(s, err);
         ms_job_folder_remove(&s->folder);
     } else if (s->ours) {
-        s->kept_frames = s->frames;
+        s->kept_frames = kept_frames(s);
+        s->had_windows &= s->kept_frames == 0;
         say_how_to_go_on(s, err);
     }
     ms_job_folder_close(&s->folder);

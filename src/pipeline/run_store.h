@@ -25,9 +25,11 @@ typedef struct ms_run_store {
     bool finished;            /* and it was there, without a folder, before this run */
     int64_t segments, frames; /* finished */
     int64_t kept_frames;      /* once it is closed: what --resume would take over */
-    int64_t expected_frames;  /* of the whole output, 0 = not known; for messages */
-    ms_resume_point resume;   /* after the finished segments */
-    char note[160];           /* what is to be said of the job: what was damaged; empty = nothing */
+    bool
+        had_windows; /* windows of an unfinished segment were there before: their number is not known at once */
+    int64_t expected_frames; /* of the whole output, 0 = not known; for messages */
+    ms_resume_point resume;  /* after the finished segments */
+    char note[160];          /* what is to be said of the job: what was damaged; empty = nothing */
 } ms_run_store;
 
 typedef struct ms_run_store_params {

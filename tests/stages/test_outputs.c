@@ -118,6 +118,9 @@ static void nobody_reads(void **state) {
     assert_int_equal(run_into(line, "2>&1 | head -n 1 >/dev/null"), 0);
     assert_true(test_exists(out));
     assert_int_equal(run_into("--help", "| head -n 1 >/dev/null"), 0);
+    snprintf(line, sizeof(line), "%s -y -o %s", run_line(), out); /* its words go to a reader that is gone */
+    assert_int_equal(run_into(line, "2>/dev/null | true"), 0);
+    assert_int_equal(run_into(line, "-v 2>/dev/null | head -n 1 >/dev/null"), 0);
 }
 
 static void a_full_disk_is_no_success(void **state) {

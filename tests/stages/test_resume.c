@@ -584,6 +584,35 @@ static void a_kill_costs_one_window(void **state) {
     }
 }
 
+static bool at_once(void *arg) {
+    (void)arg;
+    return true;
+}
+
+/* A resumed run that ends before its first window, by Ctrl-C or a budget that was mistyped, loses nothing. */
+static void an_early_end_keeps_windows(void **state) {
+    (void)state;
+    enter_dir();
+    ms_run_params p = window_params("brief.mkv", 1000);
+    ms_error err;
+    static ms_run_report report;
+    assert_int_equal(run_and_die(&p, 3), 2);
+    p.cancelled = at_once;
+    assert_int_equal(ms_run(&p, &report, &err), MS_CANCELLED);
+    assert_true(test_exists("brief.mkv.memsafe/faces-000000"));
+    p.cancelled = NULL;
+    p.budget_bytes = (size_t)60 << 20;
+    assert_int_equal(ms_run(&p, &report, &err), MS_BUDGET);
+    assert_non_null(strstr(err.message, "what was finished before is kept in brief.mkv.memsafe"));
+    assert_int_equal(report.frames_dropped, 0);
+    assert_true(test_exists("brief.mkv.memsafe/faces-000000"));
+    p.budget_bytes = 0;
+    assert_ms_ok(ms_run(&p, &report, &err), &err);
+    assert_int_equal(report.windows_kept, 2);
+    assert_same_bytes("whole.mkv", "brief.mkv");
+    unlink("brief.mkv");
+}
+
 /* Finished windows are work like finished segments: they are not thrown away unasked, and an interruption tells of them. */
 static void finished_windows_are_a_job(void **state) {
     (void)state;
@@ -809,6 +838,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(damaged_journals_are_refused),
         cmocka_unit_test(links_in_a_job_folder_are_refused),
         cmocka_unit_test(a_kill_costs_one_window),
+        cmocka_unit_test(an_early_end_keeps_windows),
         cmocka_unit_test(finished_windows_are_a_job),
         cmocka_unit_test(a_full_disk_keeps_no_windows),
         cmocka_unit_test(a_full_disk_keeps_what_is_finished),
