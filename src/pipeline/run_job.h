@@ -113,10 +113,13 @@ typedef struct ms_job {
     const char *stage_name;
     int64_t part, parts; /* of the stage, as the engine said last */
     ms_eta eta;
-    double eta_before_window[MS_ETA_PARTS];
     int64_t segments_heard; /* of speech */
-    double told_s;          /* when progress was told last, since the start */
-    bool writing_up;        /* all windows are done */
+    struct {
+        double done[MS_ETA_PARTS];
+        int64_t segments_heard;
+    } before_window; /* what ms_job_return_to_mark() goes back to */
+    double told_s;   /* when progress was told last, since the start */
+    bool writing_up; /* all windows are done */
 
     ms_queue *ready, *finished;
     ms_buffer_pool *aligned; /* [resolution][resolution][3], bytes */

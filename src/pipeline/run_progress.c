@@ -63,11 +63,13 @@ void ms_job_follow_layout(ms_job *j) {
 }
 
 void ms_job_mark_window(ms_job *j) {
-    memcpy(j->eta_before_window, j->eta.done, sizeof(j->eta.done));
+    memcpy(j->before_window.done, j->eta.done, sizeof(j->eta.done));
+    j->before_window.segments_heard = j->segments_heard;
 }
 
 void ms_job_return_to_mark(ms_job *j) {
-    memcpy(j->eta.done, j->eta_before_window, sizeof(j->eta.done));
+    memcpy(j->eta.done, j->before_window.done, sizeof(j->eta.done));
+    j->segments_heard = j->before_window.segments_heard;
 }
 
 void ms_job_skip_window(ms_job *j) {

@@ -389,7 +389,6 @@ static void close_folder(ms_run_store *s, ms_status status, ms_error *err) {
         ms_job_folder_remove(&s->folder);
     } else if (s->ours) {
         s->kept_frames = kept_frames(s);
-        s->had_windows &= s->kept_frames == 0;
         say_how_to_go_on(s, err);
     }
     ms_job_folder_close(&s->folder);

@@ -108,12 +108,7 @@ static int fetch(const char *arguments) {
              "MEMSAFE_GITHUB_URL=http://127.0.0.1:%d MEMSAFE_GITHUB_RAW_URL=http://127.0.0.1:%d sh %s %s "
              "</dev/null 2>&1",
              MS_CLI_PATH, port, port, port, MS_SOURCE_DIR "/scripts/fetch-models", arguments);
-    FILE *pipe = popen(line, "r");
-    assert_non_null(pipe);
-    size_t got = fread(test_output, 1, sizeof(test_output) - 1, pipe);
-    test_output[got] = 0;
-    int status = pclose(pipe);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return test_shell(line);
 }
 
 #define assert_fetch(code, text, ...)                                                                        \

@@ -48,11 +48,7 @@ static int setup(void **state) {
     raw.options = "preset=ultrafast:x265-params=log-level=none\\:crf=4\\:" LIGHT "\\:max-cll=1000\\,400";
     clip_write_raw(test_file("light.mp4"), &raw);
     test_write_track("in.jsonl", 8, 150, 90, 80, 0, 0);
-    int16_t samples[8000];
-    uint64_t seed = 5;
-    for (int i = 0; i < 8000; i++)
-        samples[i] = (int16_t)(test_rand(&seed) % 4000);
-    clip_write_wav(test_file("in.wav"), 16000, 1, 8000, samples);
+    clip_write_noise(test_file("in.wav"), 8000);
     return 0;
 }
 

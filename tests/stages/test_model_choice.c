@@ -14,12 +14,7 @@ static char program[600];
 static int run_as(const char *path, const char *arguments) {
     char line[4096];
     snprintf(line, sizeof(line), "%s %s </dev/null 2>&1", path, arguments);
-    FILE *pipe = popen(line, "r");
-    assert_non_null(pipe);
-    size_t got = fread(test_output, 1, sizeof(test_output) - 1, pipe);
-    test_output[got] = 0;
-    int status = pclose(pipe);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return test_shell(line);
 }
 
 #define assert_copy(code, text, ...)                                                                         \

@@ -3,11 +3,11 @@
 
 #include <math.h>
 
-#include "audio/audio_reader.h"
 #include "base/error.h"
 #include "media/video_reader.h"
 #include "support/clip.h"
 #include "support/run_inputs.h"
+#include "support/sound.h"
 
 #define FRAMES 60
 #define WIDTH 160
@@ -148,23 +148,12 @@ static void of_a_range(void **state) {
     }
 }
 
-static int64_t hear(const char *path, float *samples, int64_t max) {
-    ms_error err;
-    int64_t got = 0;
-    ms_audio_reader_params params = MS_AUDIO_READER_DEFAULTS;
-    ms_audio_reader *reader = NULL;
-    assert_ms_ok(ms_audio_reader_open(NULL, path, &params, &reader, &err), &err);
-    assert_ms_ok(ms_audio_reader_read(reader, samples, max, &got, &err), &err);
-    ms_audio_reader_close(&reader);
-    return got;
-}
-
 static void its_words_are_those_of_its_place(void **state) {
     (void)state;
     enum { MOST = 16000 * 4, FIRST = FACE * 16000 / 25 };
     static float speech[MOST], heard[MOST];
     static const ms_audio_output outputs[] = {MS_AUDIO_OUTPUT_ORIGINAL, MS_AUDIO_OUTPUT_SPEECH};
-    int64_t all = hear(test_file("in.wav"), speech, MOST);
+    int64_t all = test_hear(test_file("in.wav"), speech, MOST);
     for (int k = 0; k < 2; k++) {
         ms_run_params p;
         ms_run_report r;
@@ -172,7 +161,7 @@ static void its_words_are_those_of_its_place(void **state) {
         p.preview_frames = 16;
         p.audio_output = outputs[k];
         run(&p, &r);
-        int64_t n = hear(test_file("heard.mkv"), heard, MOST);
+        int64_t n = test_hear(test_file("heard.mkv"), heard, MOST);
         assert_true(n >= 16 * 640 - 1 && n <= 16 * 640 && n + FIRST <= all);
         for (int64_t i = 0; i < n; i++)
             if (fabsf(heard[i] - speech[FIRST + i]) > 1e-4f)

@@ -3,12 +3,12 @@
 
 #include <math.h>
 
-#include "audio/audio_reader.h"
 #include "base/error.h"
 #include "media/sound_splice.h"
 #include "media/video_reader.h"
 #include "support/clip.h"
 #include "support/run_inputs.h"
+#include "support/sound.h"
 
 #define FRAMES 60
 #define FIRST 25 /* -ss 1 at 25 frames a second */
@@ -299,17 +299,6 @@ static void speech_lies_over_the_videos_sound(void **state) {
     ms_sound_splice_close(&s);
 }
 
-static int64_t hear(const char *path, float *samples, int64_t max) {
-    ms_error err;
-    int64_t got = 0;
-    ms_audio_reader_params params = MS_AUDIO_READER_DEFAULTS;
-    ms_audio_reader *reader = NULL;
-    assert_ms_ok(ms_audio_reader_open(NULL, path, &params, &reader, &err), &err);
-    assert_ms_ok(ms_audio_reader_read(reader, samples, max, &got, &err), &err);
-    ms_audio_reader_close(&reader);
-    return got;
-}
-
 /* Losslessly, in Matroska. */
 static void the_speech_is_heard_in_the_range_and_the_video_around_it(void **state) {
     (void)state;
@@ -321,9 +310,9 @@ static void the_speech_is_heard_in_the_range_and_the_video_around_it(void **stat
     p.rest = MS_REST_KEEP;
     p.audio_output = MS_AUDIO_OUTPUT_ORIGINAL;
     run_range(&p, &r);
-    int64_t n = hear(test_file("heard.mkv"), heard, MOST);
-    assert_true(hear(test_file("in.wav"), speech, MOST) >= TO - FROM);
-    assert_true(n > 16000 * 2 && hear(test_file("in.mkv"), own, MOST) >= n);
+    int64_t n = test_hear(test_file("heard.mkv"), heard, MOST);
+    assert_true(test_hear(test_file("in.wav"), speech, MOST) >= TO - FROM);
+    assert_true(n > 16000 * 2 && test_hear(test_file("in.mkv"), own, MOST) >= n);
     for (int64_t i = 0; i < n; i++) {
         float want = i >= FROM && i < TO ? speech[i - FROM] : own[i];
         if (fabsf(heard[i] - want) > 1e-4f)

@@ -23,11 +23,7 @@ static int setup(void **state) {
                     .metadata = "title=A title:artist=Some Body:date=2021-03-04:comment=Mine."};
     clip_write_raw(test_file("in.mkv"), &raw);
     test_write_track("in.jsonl", 50, 80, 60, 80, 0, 0);
-    int16_t samples[16000];
-    uint64_t seed = 5;
-    for (int i = 0; i < 16000; i++)
-        samples[i] = (int16_t)(test_rand(&seed) % 4000);
-    clip_write_wav(test_file("in.wav"), 16000, 1, 16000, samples);
+    clip_write_noise(test_file("in.wav"), 16000);
     return 0;
 }
 

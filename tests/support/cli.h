@@ -41,19 +41,11 @@ static inline void test_set_history(const char *file) {
     setenv("MEMSAFE_HISTORY", file, 1);
 }
 
-/* Runs the command through the shell; what it printed (both streams) is in test_output afterwards. Returns
- * the exit code. */
+/* What a command printed, cut to this size. */
 static char test_output[16384];
 
-static inline int test_run(const char *fmt, ...) {
-    char line[8192];
-    va_list ap;
-    setenv("MEMSAFE_HISTORY", "off", 0);
-    va_start(ap, fmt);
-    int n = snprintf(line, sizeof(line), "%s ", MS_CLI_PATH);
-    n += vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
-    va_end(ap);
-    snprintf(line + n, sizeof(line) - (size_t)n, " 2>&1");
+/* Runs a line of shell; what it printed is in test_output afterwards. Returns the exit code, -1 after a signal. */
+static inline int test_shell(const char *line) {
     FILE *pipe = popen(line, "r");
     assert_non_null(pipe);
     size_t got = fread(test_output, 1, sizeof(test_output) - 1, pipe);
@@ -63,6 +55,20 @@ static inline int test_run(const char *fmt, ...) {
     }
     int status = pclose(pipe);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* Runs the command through the shell; what it printed (both streams) is in test_output afterwards. Returns
+ * the exit code. */
+static inline int test_run(const char *fmt, ...) {
+    char line[8192];
+    va_list ap;
+    setenv("MEMSAFE_HISTORY", "off", 0);
+    va_start(ap, fmt);
+    int n = snprintf(line, sizeof(line), "%s ", MS_CLI_PATH);
+    n += vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
+    va_end(ap);
+    snprintf(line + n, sizeof(line) - (size_t)n, " 2>&1");
+    return test_shell(line);
 }
 
 /* Runs the command and checks its exit code and that the output has a text. */

@@ -15,6 +15,7 @@
 #include <libswscale/swscale.h>
 
 #include "media/av_compat.h"
+#include "test.h"
 
 void clip_picture(uint8_t *rgb, int width, int height, int64_t frame) {
     int f = (int)frame;
@@ -349,6 +350,16 @@ uint8_t *clip_load(const char *path, size_t *ret_bytes) {
         abort();
     fclose(f);
     return data;
+}
+
+void clip_write_noise(const char *path, int64_t count) {
+    int16_t *samples = malloc((size_t)count * sizeof(*samples));
+    uint64_t seed = 5;
+    assert_non_null(samples);
+    for (int64_t i = 0; i < count; i++)
+        samples[i] = (int16_t)(test_rand(&seed) % 4000);
+    clip_write_wav(path, 16000, 1, count, samples);
+    free(samples);
 }
 
 void clip_save(const char *path, const uint8_t *data, size_t bytes) {

@@ -51,6 +51,9 @@ void clip_write_cover(const char *path);
 /* A 16-bit WAV file of `count` samples per channel; samples interleaved, NULL = silence. */
 void clip_write_wav(const char *path, int rate, int channels, int64_t count, const int16_t *samples);
 
+/* The same with `count` samples of noise, 16 kHz mono: speech enough for a run. */
+void clip_write_noise(const char *path, int64_t count);
+
 /* The whole file; *ret_bytes its size. Freed by the caller. */
 uint8_t *clip_load(const char *path, size_t *ret_bytes);
 void clip_save(const char *path, const uint8_t *data, size_t bytes);
