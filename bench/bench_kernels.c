@@ -85,13 +85,14 @@ int main(int argc, char **argv) {
                         "[--dtype f32|f16|bf16] [--images N] [--seconds S]\n");
         return 2;
     }
-    ms_device_params params = {.backend = "cpu", .threads = o.threads, .isa_limit = o.isa};
-    ms_device *dev;
+    ms_compute_params params = {.backend = "cpu", .threads = o.threads, .isa_limit = o.isa};
+    ms_compute compute;
     ms_error err;
-    if (ms_device_open(&params, &dev, &err) != MS_OK) {
+    if (ms_compute_open(&params, &compute, &err) != MS_OK) {
         fprintf(stderr, "bench_kernels: %s\n", err.message);
         return 1;
     }
+    ms_device *dev = compute.dev;
     double total = 0, total_flops = 0;
     printf("%s, weights %s\n", dev->description, ms_dtype_name(o.dtype));
     printf("%-28s %10s %9s %9s %7s %9s %9s\n", "case", "ms", "GFLOP/s", "peak", "share", "GB/s", "work MB");
@@ -108,7 +109,7 @@ int main(int argc, char **argv) {
         double peak = ms_cpu_peak_flops(dev, 0.05);
         if (ms_bench_run(dev, c, o.dtype, o.seconds, &r, &err) != MS_OK) {
             fprintf(stderr, "bench_kernels: %s\n", err.message);
-            ms_device_close(&dev);
+            ms_compute_close(&compute);
             return 1;
         }
         double again = ms_cpu_peak_flops(dev, 0.05);
@@ -122,6 +123,6 @@ int main(int argc, char **argv) {
     }
     if (total > 0)
         printf("sum over one UNet step of the cases above: %.2f s, %.2f TFLOP\n", total, 1e-12 * total_flops);
-    ms_device_close(&dev);
+    ms_compute_close(&compute);
     return 0;
 }

@@ -5,7 +5,7 @@
 #ifndef MS_BENCH_KERNEL_BENCH_H
 #define MS_BENCH_KERNEL_BENCH_H
 
-#include "device/device.h"
+#include "device/compute.h"
 
 typedef enum ms_bench_kind {
     MS_BENCH_LINEAR,    /* rows x c_in -> c_out */

@@ -24,9 +24,9 @@ ms_dtype bench_precision(const bench_state *state) {
     return types[state->precision];
 }
 
-ms_status bench_open_device(const bench_state *state, ms_device **ret_dev, ms_error *err) {
-    ms_device_params params = {.backend = "cpu", .threads = state->threads, .isa_limit = MS_ISA_COUNT - 1};
-    return ms_device_open(&params, ret_dev, err);
+ms_status bench_open_compute(const bench_state *state, ms_compute *ret_compute, ms_error *err) {
+    ms_compute_params params = {.backend = "cpu", .threads = state->threads, .isa_limit = MS_ISA_COUNT - 1};
+    return ms_compute_open(&params, ret_compute, err);
 }
 
 static void end_current(bench_profile *p) {

@@ -2,7 +2,7 @@
 #ifndef MS_CLI_BENCH_H
 #define MS_CLI_BENCH_H
 
-#include "device/device.h"
+#include "device/compute.h"
 #include "models/network.h"
 #include "models/synthesize.h"
 #include "options.h"
@@ -22,7 +22,7 @@ double bench_now_s(void);
 size_t bench_peak_rss_bytes(void);
 
 ms_dtype bench_precision(const bench_state *state);
-ms_status bench_open_device(const bench_state *state, ms_device **ret_dev, ms_error *err);
+ms_status bench_open_compute(const bench_state *state, ms_compute *ret_compute, ms_error *err);
 
 /* Time spent in each operation, by hooking into the executor. */
 typedef struct bench_profile {

@@ -28,7 +28,7 @@ static void bench_defaults(void *state) {
 /* ---- a network with random weights and input ---- */
 
 typedef struct bench_network {
-    ms_device *dev;
+    ms_compute compute;
     ms_weights *weights;
     ms_graph *graph; /* until the network takes it */
     ms_network net;
@@ -40,24 +40,25 @@ static void network_free(bench_network *b) {
     ms_network_clear(&b->net);
     ms_graph_destroy(&b->graph);
     if (b->arena)
-        b->dev->backend->free(b->dev, b->arena);
+        b->compute.dev->backend->free(b->compute.dev, b->arena);
     ms_weights_destroy(&b->weights);
-    ms_device_close(&b->dev);
+    ms_compute_close(&b->compute);
 }
 
 static ms_status network_begin(bench_network *b, const bench_state *s, ms_error *err) {
-    MS_TRY(bench_open_device(s, &b->dev, err));
-    MS_TRY(ms_weights_create(b->dev, &b->weights, err));
-    return ms_graph_create(NULL, b->dev, b->weights, &b->graph, err);
+    MS_TRY(bench_open_compute(s, &b->compute, err));
+    MS_TRY(ms_weights_create(&b->compute, &b->weights, err));
+    return ms_graph_create(NULL, b->compute.dev, b->weights, &b->graph, err);
 }
 
 static ms_status network_ready(bench_network *b, const bench_state *s, ms_error *err) {
     ms_slicing slicing = {.frames = s->slice_frames, .pixels = s->slice_pixels, .rows = s->stripe_rows};
     MS_TRY(ms_network_take(&b->graph, &slicing, &b->net, err));
     double start = bench_now_s();
-    MS_TRY(ms_weights_randomize(b->weights, 1, bench_precision(s), b->dev->pool, err));
+    MS_TRY(ms_weights_randomize(b->weights, 1, bench_precision(s), b->compute.pool, err));
     b->load_seconds = bench_now_s() - start;
-    b->arena = b->dev->backend->alloc(b->dev, MS_LEDGER_ACTIVATIONS, b->net.plan->arena_bytes);
+    b->arena =
+        b->compute.dev->backend->alloc(b->compute.dev, MS_LEDGER_ACTIVATIONS, b->net.plan->arena_bytes);
     return b->arena ? MS_OK : ms_fail_alloc(err, NULL, b->net.plan->arena_bytes, "activations");
 }
 
@@ -88,7 +89,7 @@ static ms_status network_time(bench_network *b, const bench_state *s, const char
     double flops = ms_graph_flops(b->net.graph), best = INFINITY, peak = 0;
     const ms_plan *plan = b->net.plan;
     printf("%s, %s, %d threads (%s)\n", what, ms_dtype_name(bench_precision(s)),
-           ms_pool_threads(b->dev->pool), b->dev->description);
+           ms_pool_threads(b->compute.pool), b->compute.dev->description);
     printf("  weights %.2f GiB (made in %.1f s), arena %.1f MiB = %.3f x lower bound (%s), %.2f TFLOP\n",
            (double)ms_weights_bytes(b->weights, bench_precision(s)) / 0x1p30, b->load_seconds,
            (double)plan->arena_bytes / 0x1p20, (double)plan->arena_bytes / (double)plan->lower_bound_bytes,
@@ -96,7 +97,7 @@ static ms_status network_time(bench_network *b, const bench_state *s, const char
     for (int i = 0; i < s->repeat; i++) {
         bench_profile profile = {0};
         ms_exec_params exec = {0};
-        peak = ms_cpu_peak_flops(b->dev, PEAK_SECONDS);
+        peak = ms_cpu_peak_flops(b->compute.dev, PEAK_SECONDS);
         MS_TRY(fill_inputs(b, err));
         if (s->profile)
             MS_TRY(bench_profile_start(&profile, b->net.graph, &exec, err));
@@ -105,7 +106,7 @@ static ms_status network_time(bench_network *b, const bench_state *s, const char
         double seconds = bench_now_s() - start;
         if (s->profile)
             bench_profile_stop(&profile);
-        double after = ms_cpu_peak_flops(b->dev, PEAK_SECONDS);
+        double after = ms_cpu_peak_flops(b->compute.dev, PEAK_SECONDS);
         best = fmin(best, seconds);
         printf("  %.3f s, %.4f s a picture, %.1f GFLOP/s; FMA peak %.1f before, %.1f after\n", seconds,
                seconds / images, flops / seconds * 1e-9, peak * 1e-9, after * 1e-9);
@@ -241,12 +242,12 @@ static ms_status ignore_face(void *arg, int64_t frame, const float *face, ms_err
     return MS_OK;
 }
 
-static ms_status window(const bench_state *s, ms_device *dev, ms_error *err) {
+static ms_status window(const bench_state *s, const ms_compute *compute, ms_error *err) {
     static ms_model_files files;
     const int64_t samples = 3 * 16000;
     window_times t = {0};
     MS_TRY(ms_synthetic_configs((ms_synthetic)s->model, &files, err));
-    ms_engine_params params = {.dev = dev,
+    ms_engine_params params = {.compute = *compute,
                                .files = &files,
                                .random_weights = true,
                                .precision = bench_precision(s),
@@ -273,7 +274,7 @@ static ms_status window(const bench_state *s, ms_device *dev, ms_error *err) {
         faces[i] = (uint8_t)(i * 7 + i / 768);
     if (status == MS_OK) {
         ms_window w = {.frames = s->frames, .faces = faces, .deliver = ignore_face};
-        double peak = ms_cpu_peak_flops(dev, PEAK_SECONDS);
+        double peak = ms_cpu_peak_flops(compute->dev, PEAK_SECONDS);
         start = t.since = bench_now_s();
         status = ms_engine_run_window(engine, &w, err);
         double seconds = bench_now_s() - start;
@@ -281,7 +282,8 @@ static ms_status window(const bench_state *s, ms_device *dev, ms_error *err) {
         if (status == MS_OK) {
             printf("Window of %d frames, %d px, %d steps%s, %s, %d threads (%s)\n", s->frames,
                    ms_engine_resolution(engine), s->steps, s->deepcache ? " with DeepCache" : "",
-                   ms_dtype_name(bench_precision(s)), ms_pool_threads(dev->pool), dev->description);
+                   ms_dtype_name(bench_precision(s)), ms_pool_threads(compute->pool),
+                   compute->dev->description);
             printf("  weights %.2f GiB (made in %.1f s), arena %.1f MiB, peak resident set %.2f GiB\n",
                    (double)memory.weight_bytes / 0x1p30, made, (double)memory.arena_bytes / 0x1p20,
                    (double)bench_peak_rss_bytes() / 0x1p30);
@@ -289,7 +291,7 @@ static ms_status window(const bench_state *s, ms_device *dev, ms_error *err) {
                    "%.2f; FMA peak %.0f "
                    "GFLOP/s before, %.0f after\n",
                    seconds, seconds / s->frames, t.encode, t.denoise, t.denoise / s->steps, t.decode,
-                   peak * 1e-9, ms_cpu_peak_flops(dev, PEAK_SECONDS) * 1e-9);
+                   peak * 1e-9, ms_cpu_peak_flops(compute->dev, PEAK_SECONDS) * 1e-9);
         }
     }
     ms_free(faces);
@@ -302,11 +304,11 @@ static int run_run(const void *state, char **arguments, int n_arguments) {
     (void)n_arguments;
     ms_error err;
     ms_error_clear(&err);
-    ms_device *dev = NULL;
-    ms_status status = bench_open_device(state, &dev, &err);
+    ms_compute compute = {0};
+    ms_status status = bench_open_compute(state, &compute, &err);
     if (status == MS_OK)
-        status = window(state, dev, &err);
-    ms_device_close(&dev);
+        status = window(state, &compute, &err);
+    ms_compute_close(&compute);
     return status == MS_OK ? 0 : cli_fail(&err);
 }
 
@@ -315,23 +317,23 @@ static int peak_run(const void *state, char **arguments, int n_arguments) {
     (void)n_arguments;
     const bench_state *s = state;
     ms_error err;
-    ms_device *dev = NULL;
-    if (bench_open_device(s, &dev, &err) != MS_OK)
+    ms_compute compute = {0};
+    if (bench_open_compute(s, &compute, &err) != MS_OK)
         return cli_fail(&err);
-    printf("%s, %d threads\n", dev->description, ms_pool_threads(dev->pool));
+    printf("%s, %d threads\n", compute.dev->description, ms_pool_threads(compute.pool));
     for (int i = 0; i < s->repeat; i++)
-        printf("FMA peak %.1f GFLOP/s (float32)\n", ms_cpu_peak_flops(dev, s->seconds) * 1e-9);
-    ms_device_close(&dev);
+        printf("FMA peak %.1f GFLOP/s (float32)\n", ms_cpu_peak_flops(compute.dev, s->seconds) * 1e-9);
+    ms_compute_close(&compute);
     return 0;
 }
 
 static int ops_run(const void *state, char **arguments, int n_arguments) {
     const bench_state *s = state;
     ms_error err;
-    ms_device *dev = NULL;
-    if (bench_open_device(s, &dev, &err) != MS_OK)
+    ms_compute compute = {0};
+    if (bench_open_compute(s, &compute, &err) != MS_OK)
         return cli_fail(&err);
-    printf("%s, %d threads, weights %s\n", dev->description, ms_pool_threads(dev->pool),
+    printf("%s, %d threads, weights %s\n", compute.dev->description, ms_pool_threads(compute.pool),
            ms_dtype_name(bench_precision(s)));
     printf("%-30s %10s %9s %9s %7s %9s\n", "kernel", "ms", "GFLOP/s", "peak", "share", "ws MiB");
     for (int i = 0; i < ms_bench_case_count; i++) {
@@ -342,16 +344,16 @@ static int ops_run(const void *state, char **arguments, int n_arguments) {
         if (!wanted)
             continue;
         ms_bench_result r;
-        double peak = ms_cpu_peak_flops(dev, 0.05);
-        if (ms_bench_run(dev, c, bench_precision(s), s->seconds, &r, &err) != MS_OK) {
-            ms_device_close(&dev);
+        double peak = ms_cpu_peak_flops(compute.dev, 0.05);
+        if (ms_bench_run(compute.dev, c, bench_precision(s), s->seconds, &r, &err) != MS_OK) {
+            ms_compute_close(&compute);
             return cli_fail(&err);
         }
         printf("%-30s %10.3f %9.1f %9.1f %6.1f%% %9.1f\n", c->name, r.seconds * 1e3,
                r.flops / r.seconds * 1e-9, peak * 1e-9, 100 * r.flops / r.seconds / peak,
                (double)r.workspace_bytes / 0x1p20);
     }
-    ms_device_close(&dev);
+    ms_compute_close(&compute);
     return 0;
 }
 

@@ -5,7 +5,7 @@
 #include "base/json.h"
 #include "base/size.h"
 #include "commands.h"
-#include "device/device.h"
+#include "device/compute.h"
 #include "history_file.h"
 #include "memory/bandwidth.h"
 #include "memory/host.h"
@@ -36,22 +36,22 @@ static void probe_defaults(void *state) {
     ((probe_state *)state)->file = "/proc/self/exe";
 }
 
-static ms_status measure(const probe_state *s, ms_device *dev, probe_result *r, ms_error *err) {
+static ms_status measure(const probe_state *s, const ms_compute *compute, probe_result *r, ms_error *err) {
     const ms_bandwidth_params params = {0};
     MS_TRY(ms_bandwidth_of_file(&params, s->file, &r->disk, err));
-    MS_TRY(ms_bandwidth_of_upload(&params, dev, &r->upload, err));
+    MS_TRY(ms_bandwidth_of_upload(&params, compute->dev, &r->upload, err));
     r->measured = true;
     return MS_OK;
 }
 
 /* Measures anew, at length, and leaves it where runs look for it. */
-static ms_status calibrate(const probe_state *s, ms_device *dev, probe_result *r, ms_error *err) {
-    const ms_machine machine = ms_run_machine(dev);
+static ms_status calibrate(const probe_state *s, const ms_compute *compute, probe_result *r, ms_error *err) {
+    const ms_machine machine = ms_run_machine(compute);
     const char *path = cli_history_file();
     ms_history *history = NULL;
     char warning[MS_HISTORY_TEXT_BYTES];
     int64_t id;
-    MS_TRY(ms_calibrate(dev, s->file, MS_CALIBRATE_FULL_S, &r->rates, err));
+    MS_TRY(ms_calibrate(compute, s->file, MS_CALIBRATE_FULL_S, &r->rates, err));
     r->calibrated = true;
     r->threads = machine.threads;
     if (!path || !ms_history_supported()) {
@@ -68,18 +68,18 @@ static ms_status calibrate(const probe_state *s, ms_device *dev, probe_result *r
 
 /* The cpu back end's device memory is the host's: what the limits make of it. */
 static ms_status look(const probe_state *s, probe_result *r, ms_error *err) {
-    const ms_device_params params = {.backend = "cpu", .threads = s->threads, .isa_limit = MS_ISA_COUNT - 1};
-    ms_device *dev = NULL;
+    const ms_compute_params params = {.backend = "cpu", .threads = s->threads, .isa_limit = MS_ISA_COUNT - 1};
+    ms_compute compute = {0};
     ms_host_read(&r->host);
     r->nominal_bytes = ms_host_nominal_bytes(&r->host);
     r->free_bytes = ms_host_free_bytes(&r->host);
     MS_TRY(cli_profile_load(&s->profile, r->nominal_bytes, &r->profile, err));
-    MS_TRY(ms_device_open(&params, &dev, err));
-    snprintf(r->device, sizeof(r->device), "%s", dev->description);
-    ms_status status = s->measure ? measure(s, dev, r, err) : MS_OK;
+    MS_TRY(ms_compute_open(&params, &compute, err));
+    snprintf(r->device, sizeof(r->device), "%s", compute.dev->description);
+    ms_status status = s->measure ? measure(s, &compute, r, err) : MS_OK;
     if (status == MS_OK && s->calibrate)
-        status = calibrate(s, dev, r, err);
-    ms_device_close(&dev);
+        status = calibrate(s, &compute, r, err);
+    ms_compute_close(&compute);
     return status;
 }
 

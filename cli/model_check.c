@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/size.h"
-#include "device/device.h"
+#include "device/compute.h"
 #include "face/detect.h"
 #include "models/landmark106.h"
 #include "models/scrfd.h"
@@ -74,18 +74,18 @@ static ms_status check_damage(const ms_tensor_file *file, ms_status before, ms_e
     return before == MS_OK ? status : before;
 }
 
-static ms_status check_part(ms_device *dev, const ms_model_files *files, const char *path, const char *known,
-                            declare_fn declare, int graphs, bool quick, ms_error *err) {
+static ms_status check_part(const ms_compute *compute, const ms_model_files *files, const char *path,
+                            const char *known, declare_fn declare, int graphs, bool quick, ms_error *err) {
     ms_weights *weights = NULL;
     ms_tensor_file *file = NULL;
     const char *prefix = "";
     char text[MS_SIZE_TEXT_BYTES];
     int problems = 0;
     ms_status status;
-    MS_GOTO(ms_weights_create(dev, &weights, err));
+    MS_GOTO(ms_weights_create(compute, &weights, err));
     for (int i = 0; i < graphs; i++) {
         ms_graph *graph = NULL;
-        MS_GOTO(ms_graph_create(NULL, dev, weights, &graph, err));
+        MS_GOTO(ms_graph_create(NULL, compute->dev, weights, &graph, err));
         status = declare(graph, files, i, err);
         ms_graph_destroy(&graph);
         if (status != MS_OK)
@@ -112,8 +112,8 @@ fail:
 
 /* The face nets have no config to be held against: they are built, for the sizes that a run has. */
 static ms_status check_faces(const ms_model_files *files, ms_error *err) {
-    ms_device_params params = {.backend = "cpu", .threads = 1, .isa_limit = MS_ISA_COUNT - 1};
-    ms_device *dev = NULL;
+    ms_compute_params params = {.backend = "cpu", .threads = 1, .isa_limit = MS_ISA_COUNT - 1};
+    ms_compute compute = {0};
     ms_scrfd *detector = NULL;
     ms_landmark106 *landmarks = NULL;
     char detector_size[MS_SIZE_TEXT_BYTES], landmarks_size[MS_SIZE_TEXT_BYTES];
@@ -122,16 +122,16 @@ static ms_status check_faces(const ms_model_files *files, ms_error *err) {
     printf("  %s  %s\n  %s  %s\n", files->detector,
            ms_size_format(detector_size, file_bytes(files->detector)), files->landmarks,
            ms_size_format(landmarks_size, file_bytes(files->landmarks)));
-    MS_GOTO(ms_device_open(&params, &dev, err));
-    MS_GOTO(ms_scrfd_open(dev, files->detector, &detector, err));
+    MS_GOTO(ms_compute_open(&params, &compute, err));
+    MS_GOTO(ms_scrfd_open(&compute, files->detector, &detector, err));
     MS_GOTO(ms_scrfd_prepare(detector, MS_DETECT_SIDE, MS_DETECT_SIDE, &bytes, err));
-    MS_GOTO(ms_landmark106_open(dev, files->landmarks, &landmarks, err));
+    MS_GOTO(ms_landmark106_open(&compute, files->landmarks, &landmarks, err));
     MS_GOTO(ms_landmark106_prepare(landmarks, 1, 0, &bytes, err));
     printf("  both have the operators and shapes of a detector and a landmark net\n");
 fail:
     ms_scrfd_close(&detector);
     ms_landmark106_close(&landmarks);
-    ms_device_close(&dev);
+    ms_compute_close(&compute);
     if (status == MS_UNSUPPORTED) {
         printf("  not looked into: %s\n", err->message);
         ms_error_clear(err);
@@ -153,10 +153,10 @@ ms_status cli_model_check(const ms_model_names *names, bool quick) {
     ms_error err, first;
     ms_error_clear(&err);
     ms_error_clear(&first);
-    ms_device_params params = {.backend = "dummy", .memory_bytes = (size_t)1 << 40};
-    ms_device *dev = NULL;
+    ms_compute_params params = {.backend = "dummy", .threads = 1, .memory_bytes = (size_t)1 << 40};
+    ms_compute compute = {0};
     static ms_model_files files;
-    ms_status status = ms_device_open(&params, &dev, &err);
+    ms_status status = ms_compute_open(&params, &compute, &err);
     if (status != MS_OK) {
         cli_fail(&err);
         return status;
@@ -183,12 +183,12 @@ ms_status cli_model_check(const ms_model_names *names, bool quick) {
                    (long long)files.unet_config.channels[files.unet_config.levels - 1],
                    (long long)files.unet_config.cross_attention_dim);
         if (status == MS_OK && parts[i].declare)
-            status =
-                check_part(dev, &files, path, parts[i].known, parts[i].declare, parts[i].graphs, quick, &err);
+            status = check_part(&compute, &files, path, parts[i].known, parts[i].declare, parts[i].graphs,
+                                quick, &err);
         else if (status == MS_OK)
             status = check_faces(&files, &err);
         note(status, &err, &first);
     }
-    ms_device_close(&dev);
+    ms_compute_close(&compute);
     return first.code;
 }

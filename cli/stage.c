@@ -17,9 +17,9 @@ ms_slicing stage_slicing(const stage_compute *compute) {
         .frames = compute->slice_frames, .pixels = compute->slice_pixels, .rows = compute->stripe_rows};
 }
 
-ms_status stage_open_device(const stage_compute *compute, ms_device **ret_dev, ms_error *err) {
-    ms_device_params params = {.backend = "cpu", .threads = compute->threads, .isa_limit = MS_ISA_COUNT - 1};
-    return ms_device_open(&params, ret_dev, err);
+ms_status stage_open_compute(const stage_compute *compute, ms_compute *ret_compute, ms_error *err) {
+    ms_compute_params params = {.backend = "cpu", .threads = compute->threads, .isa_limit = MS_ISA_COUNT - 1};
+    return ms_compute_open(&params, ret_compute, err);
 }
 
 ms_status stage_open_input(const stage_files *files, ms_tensor_file **ret_file, ms_error *err) {

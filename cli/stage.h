@@ -3,7 +3,7 @@
 #define MS_CLI_STAGE_H
 
 #include "case_file.h"
-#include "device/device.h"
+#include "device/compute.h"
 #include "graph/plan.h"
 #include "models/model_files.h"
 #include "models/network.h"
@@ -56,7 +56,7 @@ typedef struct stage_compute {
 
 ms_dtype stage_precision(const stage_compute *compute);
 ms_slicing stage_slicing(const stage_compute *compute);
-ms_status stage_open_device(const stage_compute *compute, ms_device **ret_dev, ms_error *err);
+ms_status stage_open_compute(const stage_compute *compute, ms_compute *ret_compute, ms_error *err);
 
 /* Opens --in; an absent option is an error that names it. */
 ms_status stage_open_input(const stage_files *files, ms_tensor_file **ret_file, ms_error *err);

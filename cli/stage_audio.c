@@ -20,7 +20,7 @@ static void audio_defaults(void *state) {
 
 typedef struct audio_job {
     ms_model_files files;
-    ms_device *dev;
+    ms_compute compute;
     ms_weights *weights;
     ms_speech *speech;
     ms_features *features;
@@ -30,10 +30,10 @@ typedef struct audio_job {
 static void job_free(audio_job *j) {
     ms_features_destroy(&j->features);
     if (j->arena)
-        j->dev->backend->free(j->dev, j->arena);
+        j->compute.dev->backend->free(j->compute.dev, j->arena);
     ms_weights_destroy(&j->weights);
     ms_speech_close(&j->speech);
-    ms_device_close(&j->dev);
+    ms_compute_close(&j->compute);
 }
 
 static ms_status prepare(audio_job *j, const audio_state *s, ms_error *err) {
@@ -42,9 +42,9 @@ static ms_status prepare(audio_job *j, const audio_state *s, ms_error *err) {
         return ms_fail(err, MS_INVALID_ARGUMENT, "--audio FILE is missing");
     MS_TRY(ms_model_files_find(&s->model, MS_PART_WHISPER, &j->files, err));
     MS_TRY(ms_speech_open(&(ms_speech_params){.path = s->audio}, &j->speech, err));
-    MS_TRY(stage_open_device(&s->compute, &j->dev, err));
-    MS_TRY(ms_weights_create(j->dev, &j->weights, err));
-    ms_features_params params = {.dev = j->dev,
+    MS_TRY(stage_open_compute(&s->compute, &j->compute, err));
+    MS_TRY(ms_weights_create(&j->compute, &j->weights, err));
+    ms_features_params params = {.compute = j->compute,
                                  .weights = j->weights,
                                  .config = j->files.whisper_config,
                                  .chunks = {.fps = s->fps,
@@ -54,7 +54,7 @@ static ms_status prepare(audio_job *j, const audio_state *s, ms_error *err) {
                                  .source = ms_speech_source(j->speech)};
     MS_TRY(ms_features_create(&params, &j->features, &arena_bytes, err));
     MS_TRY(stage_load(j->weights, j->files.whisper, "encoder.conv1.weight", &s->compute, err));
-    j->arena = j->dev->backend->alloc(j->dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
+    j->arena = j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
     return j->arena ? MS_OK : ms_fail_alloc(err, NULL, arena_bytes, "activations");
 }
 
@@ -76,7 +76,7 @@ static ms_status add_mel(audio_job *j, case_output *out, ms_error *err) {
                         .dst = columns,
                         .column_stride = 1,
                         .bin_stride = stats.columns};
-    MS_GOTO(ms_log_mel_create(NULL, j->dev->pool, &mel, err));
+    MS_GOTO(ms_log_mel_create(NULL, j->compute.pool, &mel, err));
     MS_GOTO(source.read(source.arg, 0, stats.samples, samples, err));
     MS_GOTO(ms_log_mel_columns(mel, &stats, &r, err));
     status = case_add(out, "out.log_mel", MS_F32, 2, shape, columns, err);

@@ -16,7 +16,7 @@ typedef struct onnx_state {
 } onnx_state;
 
 typedef struct onnx_job {
-    ms_device *dev;
+    ms_compute compute;
     ms_onnx_net *net;
     void *arena;
     int n_inputs, n_outputs;
@@ -36,9 +36,9 @@ static void job_free(onnx_job *j) {
     ms_free(j->in);
     ms_free(j->out);
     if (j->arena)
-        j->dev->backend->free(j->dev, j->arena);
+        j->compute.dev->backend->free(j->compute.dev, j->arena);
     ms_onnx_net_close(&j->net);
-    ms_device_close(&j->dev);
+    ms_compute_close(&j->compute);
 }
 
 static ms_status name_of(const char *prefix, const ms_onnx_value *value, char *ret_name, ms_error *err) {
@@ -84,12 +84,12 @@ static ms_status run(onnx_job *j, const onnx_state *s, case_output *out, ms_erro
     char name[NAME_BYTES];
     if (!s->model)
         return ms_fail(err, MS_INVALID_ARGUMENT, "--model FILE is missing");
-    MS_TRY(stage_open_device(&s->compute, &j->dev, err));
-    MS_TRY(ms_onnx_net_open(j->dev, s->model, &j->net, err));
+    MS_TRY(stage_open_compute(&s->compute, &j->compute, err));
+    MS_TRY(ms_onnx_net_open(&j->compute, s->model, &j->net, err));
     MS_TRY(make_room(j, err));
     MS_TRY(read_inputs(j, &s->files, err));
     MS_TRY(ms_onnx_net_prepare(j->net, j->shapes, &slicing, &arena_bytes, err));
-    j->arena = j->dev->backend->alloc(j->dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
+    j->arena = j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
     if (!j->arena)
         return ms_fail_alloc(err, NULL, arena_bytes, "activations");
     for (int i = 0; i < j->n_outputs; i++) {

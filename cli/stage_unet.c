@@ -22,7 +22,7 @@ typedef struct unet_state {
 /* Everything that lives while the stage runs. */
 typedef struct unet_job {
     ms_model_files files;
-    ms_device *dev;
+    ms_compute compute;
     ms_weights *weights;
     ms_network net;
     void *arena;
@@ -33,9 +33,9 @@ typedef struct unet_job {
 static void job_free(unet_job *j) {
     ms_network_clear(&j->net);
     if (j->arena)
-        j->dev->backend->free(j->dev, j->arena);
+        j->compute.dev->backend->free(j->compute.dev, j->arena);
     ms_weights_destroy(&j->weights);
-    ms_device_close(&j->dev);
+    ms_compute_close(&j->compute);
     ms_free(j->sample.data);
     ms_free(j->audio.data);
     ms_free(j->rows);
@@ -70,10 +70,10 @@ static ms_status build(unet_job *j, const unet_state *s, ms_error *err) {
                            .tokens = j->audio.shape[1],
                            .taps = s->taps};
     ms_slicing slicing = stage_slicing(&s->compute);
-    MS_TRY(stage_open_device(&s->compute, &j->dev, err));
-    MS_TRY(ms_weights_create(j->dev, &j->weights, err));
+    MS_TRY(stage_open_compute(&s->compute, &j->compute, err));
+    MS_TRY(ms_weights_create(&j->compute, &j->weights, err));
     ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(NULL, j->dev, j->weights, &graph, err));
+    MS_TRY(ms_graph_create(NULL, j->compute.dev, j->weights, &graph, err));
     ms_status status = ms_unet_build(graph, &j->files.unet_config, &shape, err);
     if (status != MS_OK) {
         ms_graph_destroy(&graph);
@@ -81,7 +81,8 @@ static ms_status build(unet_job *j, const unet_state *s, ms_error *err) {
     }
     MS_TRY(ms_network_take(&graph, &slicing, &j->net, err));
     MS_TRY(stage_load(j->weights, j->files.unet, "conv_in.weight", &s->compute, err));
-    j->arena = j->dev->backend->alloc(j->dev, MS_LEDGER_ACTIVATIONS, j->net.plan->arena_bytes);
+    j->arena =
+        j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, j->net.plan->arena_bytes);
     return j->arena ? MS_OK : ms_fail_alloc(err, NULL, j->net.plan->arena_bytes, "activations");
 }
 
@@ -218,7 +219,7 @@ static void denoise_defaults(void *state) {
 
 typedef struct denoise_job {
     ms_model_files files;
-    ms_device *dev;
+    ms_compute compute;
     ms_weights *weights;
     ms_denoiser *denoiser;
     void *arena;
@@ -231,9 +232,9 @@ typedef struct denoise_job {
 static void denoise_free(denoise_job *j) {
     ms_denoiser_destroy(&j->denoiser);
     if (j->arena)
-        j->dev->backend->free(j->dev, j->arena);
+        j->compute.dev->backend->free(j->compute.dev, j->arena);
     ms_weights_destroy(&j->weights);
-    ms_device_close(&j->dev);
+    ms_compute_close(&j->compute);
     case_tensor *tensors[] = {&j->audio, &j->mask, &j->masked, &j->reference, &j->noise};
     for (int i = 0; i < CLI_COUNT(tensors); i++)
         ms_free(tensors[i]->data);
@@ -299,12 +300,12 @@ static ms_status denoise_prepare(denoise_job *j, const denoise_state *s, ms_erro
                                 .serial_branches = s->serial,
                                 .slicing = stage_slicing(&s->compute)};
     size_t arena_bytes = 0;
-    MS_TRY(stage_open_device(&s->compute, &j->dev, err));
-    MS_TRY(ms_weights_create(j->dev, &j->weights, err));
-    MS_TRY(ms_denoiser_create(j->dev, j->weights, &j->files.unet_config, &j->denoiser, err));
+    MS_TRY(stage_open_compute(&s->compute, &j->compute, err));
+    MS_TRY(ms_weights_create(&j->compute, &j->weights, err));
+    MS_TRY(ms_denoiser_create(&j->compute, j->weights, &j->files.unet_config, &j->denoiser, err));
     MS_TRY(ms_denoiser_prepare(j->denoiser, &params, &arena_bytes, err));
     MS_TRY(stage_load(j->weights, j->files.unet, "conv_in.weight", &s->compute, err));
-    j->arena = j->dev->backend->alloc(j->dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
+    j->arena = j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
     if (!j->arena)
         return ms_fail_alloc(err, NULL, arena_bytes, "activations");
     if (s->every_step) {

@@ -14,7 +14,7 @@ typedef struct vae_state {
 
 typedef struct vae_job {
     ms_model_files files;
-    ms_device *dev;
+    ms_compute compute;
     ms_weights *weights;
     ms_network net;
     void *arena;
@@ -27,9 +27,9 @@ typedef struct vae_job {
 static void job_free(vae_job *j) {
     ms_network_clear(&j->net);
     if (j->arena)
-        j->dev->backend->free(j->dev, j->arena);
+        j->compute.dev->backend->free(j->compute.dev, j->arena);
     ms_weights_destroy(&j->weights);
-    ms_device_close(&j->dev);
+    ms_compute_close(&j->compute);
     ms_free(j->in.data);
     ms_free(j->normal.data);
     ms_free(j->rows);
@@ -64,10 +64,10 @@ static ms_status build(vae_job *j, const vae_state *s, ms_error *err) {
     const ms_vae_config *c = &j->files.vae_config_values;
     const ms_vae_build how = {
         .images = j->images, .h = j->h, .w = j->w, .stripe_rows = s->compute.stripe_rows, .taps = s->taps};
-    MS_TRY(stage_open_device(&s->compute, &j->dev, err));
-    MS_TRY(ms_weights_create(j->dev, &j->weights, err));
+    MS_TRY(stage_open_compute(&s->compute, &j->compute, err));
+    MS_TRY(ms_weights_create(&j->compute, &j->weights, err));
     ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(NULL, j->dev, j->weights, &graph, err));
+    MS_TRY(ms_graph_create(NULL, j->compute.dev, j->weights, &graph, err));
     ms_status status =
         j->encoder ? ms_vae_build_encoder(graph, c, &how, err) : ms_vae_build_decoder(graph, c, &how, err);
     if (status != MS_OK) {
@@ -76,7 +76,8 @@ static ms_status build(vae_job *j, const vae_state *s, ms_error *err) {
     }
     MS_TRY(ms_network_take(&graph, &slicing, &j->net, err));
     MS_TRY(stage_load(j->weights, j->files.vae, "decoder.conv_in.weight", &s->compute, err));
-    j->arena = j->dev->backend->alloc(j->dev, MS_LEDGER_ACTIVATIONS, j->net.plan->arena_bytes);
+    j->arena =
+        j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, j->net.plan->arena_bytes);
     if (!j->arena)
         return ms_fail_alloc(err, NULL, j->net.plan->arena_bytes, "activations");
     size_t largest = 0;

@@ -16,7 +16,6 @@ typedef struct ms_device ms_device;
 typedef struct ms_device_options {
     const char *backend; /* "cpu"; "dummy": memory_bytes that are counted but not there; NULL = "cpu" */
     size_t memory_bytes; /* of "dummy" */
-    int threads;         /* of "cpu"; 0 = all */
     ms_mem *mem; /* what the device's own allocations are charged to; must outlive it; NULL = the process's */
 } ms_device_options;
 
@@ -26,7 +25,7 @@ MS_API void ms_device_destroy(ms_device **device);
 
 typedef struct ms_device_info {
     const char *backend;
-    const char *description; /* "AMD EPYC 7763, 8 threads, avx2"; valid as long as the device */
+    const char *description; /* "AMD EPYC 7763, avx2"; valid as long as the device */
     /* cpu: of the host, or of the budget of ms_device_options.mem. free: now. */
     size_t total_bytes, free_bytes;
 } ms_device_info;

@@ -21,7 +21,7 @@ typedef enum ms_isa {
 typedef struct ms_device_params {
     const char *backend; /* "cpu", "dummy" */
     ms_mem *mem;         /* what the device's allocations are charged to; NULL = the process's */
-    int threads;         /* cpu: 0 = all */
+    ms_pool *pool;       /* cpu: computes on it; borrowed; NULL = on the calling thread */
     ms_isa isa_limit;    /* cpu: use nothing above this; MS_ISA_AVX512 for no limit */
     size_t memory_bytes; /* dummy: the size it claims to have */
 } ms_device_params;
@@ -71,12 +71,20 @@ typedef struct ms_backend {
     void (*weight_pack)(const ms_weight_shape *shape, int64_t panel, const float *const rows[16], void *base);
 } ms_backend;
 
+/* What a device is, for whoever has to act on it. Nobody asks for a back end's name. */
+typedef struct ms_device_caps {
+    /* Within one class equal arguments give equal bits; between classes they agree within tolerances. Part of every key
+       under which results are kept. */
+    const char *arithmetic;
+    bool host_memory; /* the host's: one budget, and the host reads and writes it */
+    bool computes;    /* false: only sizes can be asked for */
+} ms_device_caps;
+
 struct ms_device {
     const ms_backend *backend;
+    ms_device_caps caps;
     const ms_kernels *kernels;
     ms_mem *mem;
-    ms_pool *pool; /* cpu; NULL elsewhere */
-    ms_isa isa;    /* cpu */
     char description[128];
     size_t total_bytes; /* dummy: nominal size */
     void *impl;         /* the back end's own */

@@ -180,19 +180,18 @@ static const ms_kernels dummy_kernels = {
 };
 
 static ms_status dummy_open(const ms_device_params *params, ms_device **ret_dev, ms_error *err) {
-    if (params->threads < 0 || params->threads > 1024)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "threads must be 0 to 1024, not %d", params->threads);
     dummy_device *d = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*d));
     if (!d)
         return ms_fail_alloc(err, params->mem, sizeof(*d), "the dummy device");
     d->base = (ms_device){
         .backend = &ms_backend_dummy,
+        .caps = {.arithmetic = "none"},
         .kernels = &dummy_kernels,
         .mem = params->mem,
         .total_bytes = params->memory_bytes,
         .impl = d,
     };
-    d->threads = params->threads ? params->threads : 1;
+    d->threads = ms_pool_threads(params->pool);
     pthread_mutex_init(&d->lock, NULL);
     snprintf(d->base.description, sizeof(d->base.description), "dummy device of %zu bytes",
              params->memory_bytes);

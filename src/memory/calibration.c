@@ -14,7 +14,7 @@ enum { MEASUREMENTS = 7, PASSES = 64, SIDE = 32, CHANNELS = 320, HEAVY_CHANNELS 
 /* ---- one operation as a graph ---- */
 
 typedef struct bench {
-    ms_device *dev;
+    ms_compute compute;
     ms_weights *weights;
     ms_graph *graph;
     ms_plan *plan;
@@ -93,25 +93,25 @@ static void build_passes(ms_graph *g) {
 
 static void bench_close(bench *b) {
     if (b->arena)
-        b->dev->backend->free(b->dev, b->arena);
+        b->compute.dev->backend->free(b->compute.dev, b->arena);
     ms_plan_destroy(&b->plan);
     ms_graph_destroy(&b->graph);
     ms_weights_destroy(&b->weights);
 }
 
-static ms_status bench_open(bench *b, ms_device *dev, void (*build)(ms_graph *g), ms_error *err) {
+static ms_status bench_open(bench *b, const ms_compute *compute, void (*build)(ms_graph *g), ms_error *err) {
     const ms_slicing whole = {0};
-    *b = (bench){.dev = dev};
-    MS_TRY(ms_weights_create(dev, &b->weights, err));
-    MS_TRY(ms_graph_create(dev->mem, dev, b->weights, &b->graph, err));
+    *b = (bench){.compute = *compute};
+    MS_TRY(ms_weights_create(compute, &b->weights, err));
+    MS_TRY(ms_graph_create(compute->mem, compute->dev, b->weights, &b->graph, err));
     ms_graph_segment(b->graph, MS_AXIS_FRAMES, "calibration");
     build(b->graph);
     MS_TRY(ms_graph_finish(b->graph, err));
     MS_TRY(ms_plan_create(b->graph, &whole, &b->plan, err));
-    MS_TRY(ms_weights_randomize(b->weights, 1, MS_F16, dev->pool, err));
-    b->arena = dev->backend->alloc(dev, MS_LEDGER_ACTIVATIONS, b->plan->arena_bytes);
+    MS_TRY(ms_weights_randomize(b->weights, 1, MS_F16, compute->pool, err));
+    b->arena = compute->dev->backend->alloc(compute->dev, MS_LEDGER_ACTIVATIONS, b->plan->arena_bytes);
     if (!b->arena)
-        return ms_fail_alloc(err, dev->mem, b->plan->arena_bytes, "measuring the kernels");
+        return ms_fail_alloc(err, compute->mem, b->plan->arena_bytes, "measuring the kernels");
     memset(b->arena, 0, b->plan->arena_bytes); /* numbers that are none would take longer */
     return MS_OK;
 }
@@ -143,8 +143,8 @@ static void watch_stop(watch *w) {
 
 /* Other programs may take the processors in every round, for many times as long as one takes. They do not add to the time that
    our threads ran: a round alone on the machine takes hardly more than twice that, even where threads wait for each other. */
-static double watch_seconds(const watch *w, const ms_device *dev, int64_t tasks) {
-    double at_once = fmin(fmin(ms_pool_threads(dev->pool), ms_cpu_count()), (double)tasks);
+static double watch_seconds(const watch *w, const ms_compute *compute, int64_t tasks) {
+    double at_once = fmin(fmin(ms_pool_threads(compute->pool), ms_cpu_count()), (double)tasks);
     return fmax(fmin(w->best_wall_s, 2 * w->best_cpu_s / at_once), 1e-9);
 }
 
@@ -153,13 +153,13 @@ typedef struct timing {
     double seconds, flops, weight_bytes;
 } timing;
 
-static ms_status time_graph(ms_device *dev, void (*build)(ms_graph *g), double limit_s, timing *ret_timing,
-                            ms_error *err) {
+static ms_status time_graph(const ms_compute *compute, void (*build)(ms_graph *g), double limit_s,
+                            timing *ret_timing, ms_error *err) {
     bench b;
     ms_status status;
     timing t = {0};
     watch w = WATCH_NEW;
-    MS_GOTO(bench_open(&b, dev, build, err));
+    MS_GOTO(bench_open(&b, compute, build, err));
     t.flops = ms_graph_flops(b.graph);
     t.weight_bytes = (double)ms_weights_bytes(b.weights, MS_F16);
     double began = ms_now_s();
@@ -168,7 +168,7 @@ static ms_status time_graph(ms_device *dev, void (*build)(ms_graph *g), double l
         MS_GOTO(ms_exec_run(b.graph, b.plan, b.arena, NULL, err));
         watch_stop(&w);
     }
-    t.seconds = watch_seconds(&w, dev, INT64_MAX);
+    t.seconds = watch_seconds(&w, compute, INT64_MAX);
     *ret_timing = t;
 fail:
     bench_close(&b);
@@ -178,7 +178,7 @@ fail:
 /* ---- weights on their way in ---- */
 
 typedef struct packing {
-    ms_device *dev;
+    ms_compute compute;
     ms_weight_shape shape;
     const float *row;
     void *packed;
@@ -190,11 +190,12 @@ static void pack_panel(void *arg, int64_t panel, int worker) {
     const float *rows[16];
     for (int i = 0; i < 16; i++)
         rows[i] = p->row;
-    p->dev->backend->weight_pack(&p->shape, panel, rows, p->packed);
+    p->compute.dev->backend->weight_pack(&p->shape, panel, rows, p->packed);
 }
 
-static ms_status time_packing(ms_device *dev, double limit_s, double *ret_bytes_per_s, ms_error *err) {
-    packing p = {.dev = dev,
+static ms_status time_packing(const ms_compute *compute, double limit_s, double *ret_bytes_per_s,
+                              ms_error *err) {
+    packing p = {.compute = *compute,
                  .shape = {.layout = MS_LAYOUT_WINOGRAD,
                            .dtype = MS_F16,
                            .n = HEAVY_CHANNELS,
@@ -202,53 +203,54 @@ static ms_status time_packing(ms_device *dev, double limit_s, double *ret_bytes_
                            .kernel_h = 3,
                            .kernel_w = 3,
                            .groups = 1}};
-    size_t bytes = dev->backend->weight_bytes(&p.shape);
-    float *row = ms_calloc(dev->mem, MS_LEDGER_STAGING, (size_t)HEAVY_CHANNELS * 9, sizeof(float));
-    p.packed = ms_alloc(dev->mem, MS_LEDGER_STAGING, bytes);
+    size_t bytes = compute->dev->backend->weight_bytes(&p.shape);
+    float *row = ms_calloc(compute->mem, MS_LEDGER_STAGING, (size_t)HEAVY_CHANNELS * 9, sizeof(float));
+    p.packed = ms_alloc(compute->mem, MS_LEDGER_STAGING, bytes);
     p.row = row;
     ms_status status = MS_OK;
     watch w = WATCH_NEW;
     double began = ms_now_s();
     if (!row || !p.packed)
-        status = ms_fail_alloc(err, dev->mem, bytes, "measuring how weights are packed");
+        status = ms_fail_alloc(err, compute->mem, bytes, "measuring how weights are packed");
     for (int round = 0; status == MS_OK && (round < 1 || ms_now_s() - began < limit_s); round++) {
         watch_start(&w);
-        ms_pool_run(dev->pool, dev->backend->weight_panels(&p.shape), pack_panel, &p);
+        ms_pool_run(compute->pool, compute->dev->backend->weight_panels(&p.shape), pack_panel, &p);
         watch_stop(&w);
     }
     if (status == MS_OK)
-        *ret_bytes_per_s = (double)bytes / watch_seconds(&w, dev, dev->backend->weight_panels(&p.shape));
+        *ret_bytes_per_s =
+            (double)bytes / watch_seconds(&w, compute, compute->dev->backend->weight_panels(&p.shape));
     ms_free(row);
     ms_free(p.packed);
     return status;
 }
 
-static double disk_rate(ms_device *dev, const char *file, double limit_s, double otherwise) {
-    ms_bandwidth_params params = {.mem = dev->mem, .limit_s = limit_s};
+static double disk_rate(const ms_compute *compute, const char *file, double limit_s, double otherwise) {
+    ms_bandwidth_params params = {.mem = compute->mem, .limit_s = limit_s};
     ms_bandwidth disk;
     return ms_bandwidth_of_file(&params, file, &disk, NULL) == MS_OK ? disk.bytes_per_s : otherwise;
 }
 
-ms_status ms_calibrate(ms_device *dev, const char *disk_file, double seconds, ms_calibration *ret_calibration,
-                       ms_error *err) {
+ms_status ms_calibrate(const ms_compute *compute, const char *disk_file, double seconds,
+                       ms_calibration *ret_calibration, ms_error *err) {
     double share = seconds / (MEASUREMENTS + 1);
     ms_calibration c = {0};
     timing t = {.seconds = 1};
-    MS_TRY(time_graph(dev, build_conv, share, &t, err));
+    MS_TRY(time_graph(compute, build_conv, share, &t, err));
     c.conv_flops = t.flops / t.seconds;
-    MS_TRY(time_graph(dev, build_linear, share, &t, err));
+    MS_TRY(time_graph(compute, build_linear, share, &t, err));
     c.linear_flops = t.flops / t.seconds;
-    MS_TRY(time_graph(dev, build_attention, share, &t, err));
+    MS_TRY(time_graph(compute, build_attention, share, &t, err));
     c.attention_flops = t.flops / t.seconds;
-    MS_TRY(time_graph(dev, build_weights, share, &t, err));
+    MS_TRY(time_graph(compute, build_weights, share, &t, err));
     /* Noise may make the rest too small or negative: then half of it is taken for reading. */
     c.weight_bytes = t.weight_bytes / fmax(t.seconds - t.flops / c.conv_flops, 0.5 * t.seconds);
-    MS_TRY(time_graph(dev, build_move, share, &t, err));
+    MS_TRY(time_graph(compute, build_move, share, &t, err));
     c.moved_bytes = 3.0 * 2 * SIDE * SIDE * CHANNELS * sizeof(float) / t.seconds;
-    MS_TRY(time_graph(dev, build_passes, share, &t, err));
+    MS_TRY(time_graph(compute, build_passes, share, &t, err));
     c.passes = PASSES / t.seconds;
-    MS_TRY(time_packing(dev, share, &c.pack_bytes, err));
-    c.disk_bytes = disk_rate(dev, disk_file, share, c.pack_bytes);
+    MS_TRY(time_packing(compute, share, &c.pack_bytes, err));
+    c.disk_bytes = disk_rate(compute, disk_file, share, c.pack_bytes);
     *ret_calibration = c;
     return MS_OK;
 }

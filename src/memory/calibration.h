@@ -5,7 +5,7 @@
 #ifndef MS_MEMORY_CALIBRATION_H
 #define MS_MEMORY_CALIBRATION_H
 
-#include "device/device.h"
+#include "device/compute.h"
 
 /* All threads at once; fp16 weights. X(rate): what it stands for is said at ms_calibrate(). */
 #define MS_CALIBRATION_MAP(X)                                                                                \
@@ -30,7 +30,7 @@ typedef struct ms_calibration {
 #define MS_CALIBRATE_FULL_S 3.0
 
 /*
- * dev: a cpu device. Each rate is the best of rounds that take an equal share of `seconds`, one round at least; where other
+ * compute: a cpu device. Each rate is the best of rounds that take an equal share of `seconds`, one round at least; where other
  * programs take the processors, the time that our threads ran bounds it from below (the disk's rate excepted):
  * - conv_flops: a 3x3 convolution, 320 to 320 channels of 32x32 pixels (direct-equivalent operations)
  * - linear_flops: 1024 rows of 320 to 1280 channels
@@ -42,8 +42,8 @@ typedef struct ms_calibration {
  * - passes: linear layers so small that handing them out to the threads is most of it
  * Holds some 15 MB meanwhile.
  */
-ms_status ms_calibrate(ms_device *dev, const char *disk_file, double seconds, ms_calibration *ret_calibration,
-                       ms_error *err);
+ms_status ms_calibrate(const ms_compute *compute, const char *disk_file, double seconds,
+                       ms_calibration *ret_calibration, ms_error *err);
 
 /* Whether every rate is a positive number that a machine could have: a file may say anything. */
 bool ms_calibration_is_sane(const ms_calibration *calibration);

@@ -1,8 +1,6 @@
 /* Devices as the public interface shows them. */
 #include "memsafe/device.h"
 
-#include <string.h>
-
 #include "base/error.h"
 #include "device/device.h"
 #include "memory/host.h"
@@ -14,7 +12,6 @@ ms_status ms_device_create(const ms_device_options *options, ms_device **ret_dev
     if (options) {
         params.backend = options->backend;
         params.mem = options->mem;
-        params.threads = options->threads;
         params.memory_bytes = options->memory_bytes;
     }
     return ms_device_open(&params, ret_device, err);
@@ -49,7 +46,7 @@ void ms_device_get_info(const ms_device *device, ms_device_info *ret_info) {
         return;
     }
     *ret_info = (ms_device_info){.backend = device->backend->name, .description = device->description};
-    if (strcmp(device->backend->name, "cpu") == 0)
+    if (device->caps.host_memory)
         host_sizes(device, ret_info);
     else
         device->backend->memory(device, &ret_info->free_bytes, &ret_info->total_bytes);

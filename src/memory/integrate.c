@@ -27,8 +27,7 @@ static ms_status check(const ms_integrate_params *p, ms_error *err) {
 static ms_status open_device(ms_integration *it, const ms_integrate_params *p, ms_error *err) {
     if (p->device_bytes && !p->backend)
         return MS_OK; /* theirs */
-    ms_device_options options = {
-        .backend = p->backend, .memory_bytes = p->device_bytes, .threads = 1, .mem = it->mem};
+    ms_device_options options = {.backend = p->backend, .memory_bytes = p->device_bytes, .mem = it->mem};
     return ms_device_create(&options, &it->device, err);
 }
 

@@ -250,7 +250,7 @@ ms_status ms_pressure_source_init(const ms_pressure_roots *roots, const ms_devic
     ms_pressure_source source = {.device = device};
     snprintf(source.proc, sizeof(source.proc), "%s", proc);
     snprintf(source.cgroup, sizeof(source.cgroup), "%s", cgroup);
-    if (device && strcmp(device->backend->name, "cpu") == 0)
+    if (device && device->caps.host_memory)
         source.device = NULL;
     if (!source.cgroup[0])
         find_cgroup(&source);

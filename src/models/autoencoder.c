@@ -22,7 +22,7 @@ static ms_status build(ms_autoencoder *a, bool encoder, int64_t images, ms_netwo
                        ms_error *err) {
     int64_t factor = ms_vae_factor(&a->p.config);
     ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(a->p.dev->mem, a->p.dev, a->p.weights, &graph, err));
+    MS_TRY(ms_graph_create(a->p.compute.mem, a->p.compute.dev, a->p.weights, &graph, err));
     ms_status status = encoder ? ms_vae_build_encoder(graph, &a->p.config,
                                                       &(ms_vae_build){.images = images,
                                                                       .h = a->p.h,
@@ -44,7 +44,7 @@ static ms_status build(ms_autoencoder *a, bool encoder, int64_t images, ms_netwo
 
 ms_status ms_autoencoder_create(const ms_autoencoder_params *params, ms_autoencoder **ret_autoencoder,
                                 size_t *ret_arena_bytes, ms_error *err) {
-    ms_mem *mem = params->dev->mem;
+    ms_mem *mem = params->compute.mem;
     int64_t factor = ms_vae_factor(&params->config);
     size_t latent = (size_t)(params->h / factor * (params->w / factor) * params->config.latent_channels);
     ms_autoencoder *a = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*a));

@@ -9,7 +9,7 @@
 typedef struct ms_autoencoder ms_autoencoder;
 
 typedef struct ms_autoencoder_params {
-    ms_device *dev;
+    ms_compute compute;
     ms_weights *weights; /* loaded before the first run */
     ms_vae_config config;
     int64_t h, w; /* of pictures, in pixels */

@@ -8,7 +8,7 @@
 #define LATENT_CHANNELS 4
 
 struct ms_denoiser {
-    ms_device *dev;
+    ms_compute compute;
     ms_weights *weights;
     ms_unet_config config;
     ms_denoise_params params;
@@ -25,16 +25,16 @@ struct ms_denoiser {
     size_t cache_floats;    /* of one graph run */
 };
 
-ms_status ms_denoiser_create(ms_device *dev, ms_weights *weights, const ms_unet_config *config,
+ms_status ms_denoiser_create(const ms_compute *compute, ms_weights *weights, const ms_unet_config *config,
                              ms_denoiser **ret_denoiser, ms_error *err) {
     if (config->in_channels != 3 * LATENT_CHANNELS + 1 || config->out_channels != LATENT_CHANNELS)
         return ms_fail(err, MS_UNSUPPORTED,
                        "a denoiser with %d input and %d output channels is not known (13 and 4 are)",
                        config->in_channels, config->out_channels);
-    ms_denoiser *d = ms_calloc(dev->mem, MS_LEDGER_GENERAL, 1, sizeof(*d));
+    ms_denoiser *d = ms_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*d));
     if (!d)
-        return ms_fail_alloc(err, dev->mem, sizeof(*d), "the denoiser");
-    d->dev = dev;
+        return ms_fail_alloc(err, compute->mem, sizeof(*d), "the denoiser");
+    d->compute = *compute;
     d->weights = weights;
     d->config = *config;
     *ret_denoiser = d;
@@ -70,7 +70,7 @@ static ms_status build(ms_denoiser *d, ms_unet_kind kind, ms_network *ret_networ
                            .w = p->w,
                            .tokens = p->tokens};
     ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(d->dev->mem, d->dev, d->weights, &graph, err));
+    MS_TRY(ms_graph_create(d->compute.mem, d->compute.dev, d->weights, &graph, err));
     ms_status status = ms_unet_build(graph, &d->config, &shape, err);
     if (status != MS_OK) {
         ms_graph_destroy(&graph);
@@ -81,7 +81,7 @@ static ms_status build(ms_denoiser *d, ms_unet_kind kind, ms_network *ret_networ
 
 static ms_status make_buffers(ms_denoiser *d, ms_error *err) {
     const ms_denoise_params *p = &d->params;
-    ms_mem *mem = d->dev->mem;
+    ms_mem *mem = d->compute.mem;
     size_t rows = (size_t)(p->frames * p->h * p->w), branches = (size_t)d->branches,
            audio = (size_t)(p->frames * p->tokens * d->config.cross_attention_dim);
     d->cache_floats = p->deepcache ? ms_network_elements(&d->full, "cache") : 0;

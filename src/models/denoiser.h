@@ -33,7 +33,7 @@ typedef struct ms_denoise_io {
 } ms_denoise_io;
 
 /* weights: loaded or still to be loaded; must outlive the denoiser. */
-ms_status ms_denoiser_create(ms_device *dev, ms_weights *weights, const ms_unet_config *config,
+ms_status ms_denoiser_create(const ms_compute *compute, ms_weights *weights, const ms_unet_config *config,
                              ms_denoiser **ret_denoiser, ms_error *err);
 void ms_denoiser_destroy(ms_denoiser **denoiser);
 

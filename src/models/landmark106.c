@@ -26,12 +26,13 @@ static ms_status check_file(const ms_onnx_net *net, ms_error *err) {
                           path, MS_LANDMARK106_SIDE, MS_LANDMARK106_SIDE);
 }
 
-ms_status ms_landmark106_open(ms_device *dev, const char *path, ms_landmark106 **ret_net, ms_error *err) {
-    ms_landmark106 *n = ms_calloc(dev->mem, MS_LEDGER_GENERAL, 1, sizeof(*n));
+ms_status ms_landmark106_open(const ms_compute *compute, const char *path, ms_landmark106 **ret_net,
+                              ms_error *err) {
+    ms_landmark106 *n = ms_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*n));
     ms_status status;
     if (!n)
-        return ms_fail_alloc(err, dev->mem, sizeof(*n), "the landmark network");
-    MS_GOTO(ms_onnx_net_open(dev, path, &n->net, err));
+        return ms_fail_alloc(err, compute->mem, sizeof(*n), "the landmark network");
+    MS_GOTO(ms_onnx_net_open(compute, path, &n->net, err));
     MS_GOTO(check_file(n->net, err));
     *ret_net = n;
     return MS_OK;

@@ -15,7 +15,8 @@
 typedef struct ms_landmark106 ms_landmark106;
 
 /* MS_BAD_MODEL when the file is no network from one 192 x 192 image to 212 values. */
-ms_status ms_landmark106_open(ms_device *dev, const char *path, ms_landmark106 **ret_net, ms_error *err);
+ms_status ms_landmark106_open(const ms_compute *compute, const char *path, ms_landmark106 **ret_net,
+                              ms_error *err);
 void ms_landmark106_close(ms_landmark106 **net);
 
 /* For this many crops at once, computed `slice` at a time (0 = all); the results are the same bits. */

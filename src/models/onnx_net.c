@@ -10,7 +10,7 @@
 #include "models/onnx/build.h"
 
 struct ms_onnx_net {
-    ms_device *dev;
+    ms_compute compute;
     ms_onnx_file *file;
     ms_region region; /* what follows, up to outputs */
     onnx_use *uses;
@@ -102,23 +102,24 @@ static ms_status set_up(ms_onnx_net *net, ms_error *err) {
     net->output_values = cleared(&net->region, f->n_outputs, sizeof(*net->output_values));
     if (!net->uses || !net->needed || !net->inputs || !net->outputs || !net->input_values ||
         !net->output_values)
-        return ms_fail_alloc(err, net->dev->mem, net->region.used_bytes, "a network");
+        return ms_fail_alloc(err, net->compute.mem, net->region.used_bytes, "a network");
     MS_TRY(check_operators(f, err));
     MS_TRY(describe_ports(net, err));
     MS_TRY(find_uses(net, err));
-    return ms_weights_create(net->dev, &net->weights, err);
+    return ms_weights_create(&net->compute, &net->weights, err);
 }
 
-ms_status ms_onnx_net_create(ms_device *dev, ms_onnx_file **file, ms_onnx_net **ret_net, ms_error *err) {
-    ms_onnx_net *net = ms_calloc(dev->mem, MS_LEDGER_GENERAL, 1, sizeof(*net));
+ms_status ms_onnx_net_create(const ms_compute *compute, ms_onnx_file **file, ms_onnx_net **ret_net,
+                             ms_error *err) {
+    ms_onnx_net *net = ms_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*net));
     if (!net) {
         ms_onnx_file_close(file);
-        return ms_fail_alloc(err, dev->mem, sizeof(*net), "a network");
+        return ms_fail_alloc(err, compute->mem, sizeof(*net), "a network");
     }
-    net->dev = dev;
+    net->compute = *compute;
     net->file = *file;
     *file = NULL;
-    ms_region_init(&net->region, dev->mem, SIZE_MAX);
+    ms_region_init(&net->region, compute->mem, SIZE_MAX);
     ms_status status = set_up(net, err);
     if (status != MS_OK) {
         ms_fail_prefix(err, status, "%s", net->file->path);
@@ -129,10 +130,11 @@ ms_status ms_onnx_net_create(ms_device *dev, ms_onnx_file **file, ms_onnx_net **
     return MS_OK;
 }
 
-ms_status ms_onnx_net_open(ms_device *dev, const char *path, ms_onnx_net **ret_net, ms_error *err) {
+ms_status ms_onnx_net_open(const ms_compute *compute, const char *path, ms_onnx_net **ret_net,
+                           ms_error *err) {
     ms_onnx_file *file = NULL;
-    MS_TRY(ms_onnx_file_open(dev->mem, path, &file, err));
-    return ms_onnx_net_create(dev, &file, ret_net, err);
+    MS_TRY(ms_onnx_file_open(compute->mem, path, &file, err));
+    return ms_onnx_net_create(compute, &file, ret_net, err);
 }
 
 void ms_onnx_net_close(ms_onnx_net **net) {
@@ -286,9 +288,9 @@ static ms_status set_param(ms_onnx_net *net, ms_param param, const onnx_recipe *
     if (!r->row_scale && !r->transposed)
         return ms_weights_set(net->weights, param, r->values, err);
     size_t bytes = (size_t)elements * sizeof(float);
-    float *values = ms_alloc(net->dev->mem, MS_LEDGER_STAGING, bytes);
+    float *values = ms_alloc(net->compute.mem, MS_LEDGER_STAGING, bytes);
     if (!values)
-        return ms_fail_alloc(err, net->dev->mem, bytes, "weights");
+        return ms_fail_alloc(err, net->compute.mem, bytes, "weights");
     ms_status status = MS_OK;
     for (int64_t i = 0; i < r->n && status == MS_OK; i++) {
         double scale = r->row_scale ? r->row_scale[i] : 1;
@@ -327,7 +329,7 @@ static ms_status prepare(ms_onnx_net *net, preparation *p, const ms_onnx_value *
                          const ms_slicing *slicing, ms_error *err) {
     for (int i = 0; i < net->file->n_inputs; i++)
         MS_TRY(check_input(net, i, &inputs[i], err));
-    MS_TRY(ms_graph_create(net->dev->mem, net->dev, net->weights, &p->b.graph, err));
+    MS_TRY(ms_graph_create(net->compute.mem, net->compute.dev, net->weights, &p->b.graph, err));
     MS_TRY(build(p, inputs));
     MS_TRY(ms_network_take(&p->b.graph, slicing, &p->network, err));
     return set_params(net, &p->b, err);
@@ -337,7 +339,7 @@ ms_status ms_onnx_net_prepare(ms_onnx_net *net, const ms_onnx_value *inputs, con
                               size_t *ret_arena_bytes, ms_error *err) {
     preparation p = {
         .b = {.file = net->file, .uses = net->uses, .needed = net->needed, .region = &p.region, .err = err}};
-    ms_region_init(&p.region, net->dev->mem, ONNX_MAX_FOLDED_BYTES);
+    ms_region_init(&p.region, net->compute.mem, ONNX_MAX_FOLDED_BYTES);
     ms_strmap_init(&p.b.recipes, &p.region);
     ms_status status = prepare(net, &p, inputs, slicing, err);
     if (status == MS_OK) {

@@ -25,12 +25,13 @@ typedef struct ms_onnx_value {
     int64_t elements;                /* outputs, and 0 before ms_onnx_net_prepare() */
 } ms_onnx_value;
 
-/* Reads the file and checks that every operator is known. dev must outlive the network; memory is dev->mem's.
+/* Reads the file and checks that every operator is known. compute must outlive the network; memory is compute->mem's.
    MS_UNSUPPORTED in a build without protobuf-c. */
-ms_status ms_onnx_net_open(ms_device *dev, const char *path, ms_onnx_net **ret_net, ms_error *err);
+ms_status ms_onnx_net_open(const ms_compute *compute, const char *path, ms_onnx_net **ret_net, ms_error *err);
 
 /* Takes the file over, also on failure. */
-ms_status ms_onnx_net_create(ms_device *dev, ms_onnx_file **file, ms_onnx_net **ret_net, ms_error *err);
+ms_status ms_onnx_net_create(const ms_compute *compute, ms_onnx_file **file, ms_onnx_net **ret_net,
+                             ms_error *err);
 void ms_onnx_net_close(ms_onnx_net **net);
 
 int ms_onnx_net_input_count(const ms_onnx_net *net);

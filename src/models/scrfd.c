@@ -30,12 +30,12 @@ static ms_status check_file(const ms_onnx_net *net, ms_error *err) {
     return MS_OK;
 }
 
-ms_status ms_scrfd_open(ms_device *dev, const char *path, ms_scrfd **ret_scrfd, ms_error *err) {
-    ms_scrfd *s = ms_calloc(dev->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
+ms_status ms_scrfd_open(const ms_compute *compute, const char *path, ms_scrfd **ret_scrfd, ms_error *err) {
+    ms_scrfd *s = ms_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
     ms_status status;
     if (!s)
-        return ms_fail_alloc(err, dev->mem, sizeof(*s), "the face detector");
-    MS_GOTO(ms_onnx_net_open(dev, path, &s->net, err));
+        return ms_fail_alloc(err, compute->mem, sizeof(*s), "the face detector");
+    MS_GOTO(ms_onnx_net_open(compute, path, &s->net, err));
     MS_GOTO(check_file(s->net, err));
     *ret_scrfd = s;
     return MS_OK;

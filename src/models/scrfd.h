@@ -28,7 +28,7 @@ typedef struct ms_scrfd_heads {
 } ms_scrfd_heads;
 
 /* MS_BAD_MODEL when the file is no network with one image input and nine outputs. */
-ms_status ms_scrfd_open(ms_device *dev, const char *path, ms_scrfd **ret_scrfd, ms_error *err);
+ms_status ms_scrfd_open(const ms_compute *compute, const char *path, ms_scrfd **ret_scrfd, ms_error *err);
 void ms_scrfd_close(ms_scrfd **scrfd);
 
 /* For inputs of this size; MS_BAD_MODEL when the outputs do not have the shapes above. */

@@ -278,7 +278,7 @@ static ms_status refuse_existing(const char *path, ms_error *err) {
 
 typedef struct synthesis {
     const ms_synthesize_params *p;
-    ms_device *dev; /* dummy: shapes only */
+    ms_compute compute; /* dummy: shapes only */
     ms_model_files configs;
     ms_weights *weights;
     ms_graph *graph;
@@ -296,7 +296,7 @@ static void part_free(synthesis *s) {
 
 static ms_status part_begin(synthesis *s, ms_error *err) {
     ms_region_init(&s->list.region, NULL, SIZE_MAX);
-    return ms_weights_create(s->dev, &s->weights, err);
+    return ms_weights_create(&s->compute, &s->weights, err);
 }
 
 static ms_status in_dir(synthesis *s, const char *name, ms_error *err) {
@@ -310,7 +310,7 @@ static ms_status write_unet(synthesis *s, ms_error *err) {
     const ms_unet_config config = s->configs.unet_config;
     int64_t latent = config.resolution / 8;
     ms_unet_shape shape = {.branches = 1, .frames = 1, .h = latent, .w = latent, .tokens = 50};
-    MS_TRY(ms_graph_create(NULL, s->dev, s->weights, &s->graph, err));
+    MS_TRY(ms_graph_create(NULL, s->compute.dev, s->weights, &s->graph, err));
     MS_TRY(ms_unet_build(s->graph, &config, &shape, err));
     MS_TRY(add_declared(&s->list, s->weights, false, err));
     static const named_integer integers[] = {{"global_step", 0}};
@@ -323,10 +323,10 @@ static ms_status write_unet(synthesis *s, ms_error *err) {
 
 static ms_status write_vae(synthesis *s, ms_error *err) {
     const ms_vae_config config = s->configs.vae_config_values;
-    MS_TRY(ms_graph_create(NULL, s->dev, s->weights, &s->graph, err));
+    MS_TRY(ms_graph_create(NULL, s->compute.dev, s->weights, &s->graph, err));
     MS_TRY(ms_vae_build_encoder(s->graph, &config, &(ms_vae_build){.images = 1, .h = 64, .w = 64}, err));
     ms_graph_destroy(&s->graph);
-    MS_TRY(ms_graph_create(NULL, s->dev, s->weights, &s->graph, err));
+    MS_TRY(ms_graph_create(NULL, s->compute.dev, s->weights, &s->graph, err));
     MS_TRY(ms_vae_build_decoder(s->graph, &config, &(ms_vae_build){.images = 1, .h = 8, .w = 8}, err));
     MS_TRY(add_declared(&s->list, s->weights, true, err));
     const file_format format = {.format = MS_FORMAT_SAFETENSORS};
@@ -380,7 +380,7 @@ static ms_status write_whisper(synthesis *s, ms_error *err) {
     const ms_whisper_config c = s->configs.whisper_config;
     bool tiny = s->p->kind == MS_SYNTHETIC_TINY;
     int text_layers = tiny ? 1 : 4, words = tiny ? 64 : 51865, positions = tiny ? 8 : 448;
-    MS_TRY(ms_graph_create(NULL, s->dev, s->weights, &s->graph, err));
+    MS_TRY(ms_graph_create(NULL, s->compute.dev, s->weights, &s->graph, err));
     MS_TRY(ms_whisper_build(s->graph, &c, err));
     MS_TRY(add_declared(&s->list, s->weights, false, err));
     MS_TRY(add_whisper_rest(&s->list, &c, text_layers, words, positions, err));
@@ -415,7 +415,7 @@ ms_status ms_synthesize(const ms_synthesize_params *params, ms_error *err) {
     static ms_status (*const parts[])(synthesis *, ms_error *) = {write_unet, write_vae, write_whisper,
                                                                   write_faces};
     synthesis s = {.p = params};
-    ms_device_params dev = {.backend = "dummy", .memory_bytes = (size_t)1 << 40};
+    ms_compute_params dev = {.backend = "dummy", .threads = 1, .memory_bytes = (size_t)1 << 40};
     ms_status status;
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         MS_TRY(in_dir(&s, files[i], err));
@@ -426,7 +426,7 @@ ms_status ms_synthesize(const ms_synthesize_params *params, ms_error *err) {
         MS_TRY(make_folder(s.path, err));
     }
     MS_TRY(ms_synthetic_configs(params->kind, &s.configs, err));
-    MS_TRY(ms_device_open(&dev, &s.dev, err));
+    MS_TRY(ms_compute_open(&dev, &s.compute, err));
     status = MS_OK;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && status == MS_OK; i++) {
         status = part_begin(&s, err);
@@ -434,6 +434,6 @@ ms_status ms_synthesize(const ms_synthesize_params *params, ms_error *err) {
             status = parts[i](&s, err);
         part_free(&s);
     }
-    ms_device_close(&s.dev);
+    ms_compute_close(&s.compute);
     return status;
 }

@@ -11,12 +11,12 @@ struct ms_batch_costs {
     ms_mem *mem;
     ms_model_files files;
     int threads, branches;
-    ms_device *dev; /* dummy: counts, computes nothing */
+    ms_compute compute; /* dummy: counts, computes nothing */
 };
 
 ms_status ms_batch_costs_create(const ms_batch_cost_params *params, ms_batch_costs **ret_costs,
                                 ms_error *err) {
-    const ms_device_params dummy = {
+    const ms_compute_params dummy = {
         .backend = "dummy", .mem = params->mem, .threads = params->threads, .memory_bytes = SIZE_MAX / 2};
     ms_batch_costs *c = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*c));
     if (!c)
@@ -25,7 +25,7 @@ ms_status ms_batch_costs_create(const ms_batch_cost_params *params, ms_batch_cos
     c->files = *params->files;
     c->threads = params->threads;
     c->branches = params->branches;
-    ms_status status = ms_device_open(&dummy, &c->dev, err);
+    ms_status status = ms_compute_open(&dummy, &c->compute, err);
     if (status != MS_OK) {
         ms_batch_costs_destroy(&c);
         return status;
@@ -37,7 +37,7 @@ ms_status ms_batch_costs_create(const ms_batch_cost_params *params, ms_batch_cos
 void ms_batch_costs_destroy(ms_batch_costs **costs) {
     if (!costs || !*costs)
         return;
-    ms_device_close(&(*costs)->dev);
+    ms_compute_close(&(*costs)->compute);
     ms_free(*costs);
     *costs = NULL;
 }
@@ -85,8 +85,8 @@ static ms_status plan(const ms_batch_costs *c, ms_task task, const ms_batch_requ
     ms_network net = {0};
     ms_slicing slicing = {0};
     ms_status status;
-    MS_GOTO(ms_weights_create(c->dev, &weights, err));
-    MS_GOTO(ms_graph_create(c->mem, c->dev, weights, &graph, err));
+    MS_GOTO(ms_weights_create(&c->compute, &weights, err));
+    MS_GOTO(ms_graph_create(c->mem, c->compute.dev, weights, &graph, err));
     MS_GOTO(build(c, graph, task, r, items, err));
     if (task == MS_TASK_UNET_INFERENCE)
         slicing = unet_slicing(c, r, items);
@@ -148,7 +148,7 @@ static ms_status detector_arena(const ms_batch_costs *c, size_t *ret_bytes, ms_e
     *ret_bytes = 0;
     if (!c->files.detector[0])
         return MS_OK;
-    MS_TRY(ms_scrfd_open(c->dev, c->files.detector, &scrfd, err));
+    MS_TRY(ms_scrfd_open(&c->compute, c->files.detector, &scrfd, err));
     ms_status status = ms_scrfd_prepare(scrfd, MS_DETECT_SIDE, MS_DETECT_SIDE, ret_bytes, err);
     ms_scrfd_close(&scrfd);
     return status;

@@ -39,7 +39,7 @@ static ms_status check(const ms_detect_params *p, ms_error *err) {
 typedef struct job {
     const ms_detect_params *p;
     ms_own_budget budget;
-    ms_device *dev;
+    ms_compute compute;
     ms_clip *clip;
     ms_face_finder *finder;
     ms_face_stage *stage;
@@ -54,7 +54,7 @@ static ms_status prepare(job *j, ms_error *err) {
     ms_model_names names = {.dir = p->model, .faces = p->faces};
     ms_model_files files;
     ms_mem *mem = j->budget.mem;
-    ms_device_params dev = {
+    ms_compute_params dev = {
         .backend = "cpu", .mem = mem, .threads = p->threads, .isa_limit = MS_ISA_COUNT - 1};
     size_t arena_bytes = 0;
     MS_TRY(ms_new_file_spares(p->output, "output", &p->video, 1, err));
@@ -63,9 +63,9 @@ static ms_status prepare(job *j, ms_error *err) {
     MS_TRY(ms_model_files_find(&names, MS_PART_FACES, &files, err));
     MS_TRY(ms_clip_open(mem, p->video, (ms_rational){p->fps_num, p->fps_den}, false,
                         ms_own_budget_room(&j->budget), &j->clip, err));
-    MS_TRY(ms_device_open(&dev, &j->dev, err));
+    MS_TRY(ms_compute_open(&dev, &j->compute, err));
     const ms_video_info *info = ms_clip_info(j->clip);
-    ms_face_finder_params finder = {.dev = j->dev,
+    ms_face_finder_params finder = {.compute = j->compute,
                                     .detector = files.detector,
                                     .landmarks = files.landmarks,
                                     .frame_width = info->width,
@@ -73,7 +73,7 @@ static ms_status prepare(job *j, ms_error *err) {
                                     .face = p->face,
                                     .max_gap = p->max_gap};
     MS_TRY(ms_face_finder_create(&finder, &j->finder, &arena_bytes, err));
-    j->arena = j->dev->backend->alloc(j->dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
+    j->arena = j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
     if (!j->arena)
         return ms_fail_alloc(err, mem, arena_bytes, "the face nets");
     ms_face_finder_set_arena(j->finder, j->arena);
@@ -128,8 +128,8 @@ static ms_status detect(const ms_detect_params *params, ms_detect_report *ret_re
     ms_face_finder_destroy(&j.finder);
     ms_clip_close(&j.clip);
     if (j.arena)
-        j.dev->backend->free(j.dev, j.arena);
-    ms_device_close(&j.dev);
+        j.compute.dev->backend->free(j.compute.dev, j.arena);
+    ms_compute_close(&j.compute);
     ms_own_budget_close(&j.budget);
     return status;
 }

@@ -82,7 +82,7 @@ int64_t ms_engine_count_frames(const ms_engine_params *p) {
 static ms_status plan_networks(ms_engine *e, ms_error *err) {
     const ms_engine_params *p = &e->p;
     size_t bytes = 0;
-    ms_features_params features = {.dev = p->dev,
+    ms_features_params features = {.compute = p->compute,
                                    .weights = e->whisper_weights,
                                    .config = e->files.whisper_config,
                                    .chunks = chunks_of(p),
@@ -90,7 +90,7 @@ static ms_status plan_networks(ms_engine *e, ms_error *err) {
                                    .source = p->samples};
     MS_TRY(ms_features_create(&features, &e->features, &bytes, err));
     raise_to(&e->arena_bytes, bytes);
-    ms_autoencoder_params vae = {.dev = p->dev,
+    ms_autoencoder_params vae = {.compute = p->compute,
                                  .weights = e->vae_weights,
                                  .config = e->files.vae_config_values,
                                  .h = e->resolution,
@@ -109,7 +109,7 @@ static ms_status plan_networks(ms_engine *e, ms_error *err) {
                                      .deepcache = p->deepcache,
                                      .serial_branches = p->layout.serial_branches,
                                      .slicing = p->layout.slicing};
-    MS_TRY(ms_denoiser_create(p->dev, e->unet_weights, &e->files.unet_config, &e->denoiser, err));
+    MS_TRY(ms_denoiser_create(&p->compute, e->unet_weights, &e->files.unet_config, &e->denoiser, err));
     MS_TRY(ms_denoiser_prepare(e->denoiser, &e->denoise, &bytes, err));
     raise_to(&e->arena_bytes, bytes);
     return MS_OK;
@@ -128,12 +128,12 @@ static ms_status tell_loaded(void *arg, double done) {
 static ms_status load(ms_engine *e, ms_weights *weights, const char *path, const char *known,
                       ms_tensor_file **ret_file, ms_error *err) {
     ms_weights_load_params params = {
-        .precision = e->p.precision, .pool = e->p.dev->pool, .progress = tell_loaded, .arg = e};
+        .precision = e->p.precision, .pool = e->p.compute.pool, .progress = tell_loaded, .arg = e};
     e->loading = weights;
     ms_weights_attach_stream(weights, e->stream);
     if (e->p.random_weights)
-        return ms_weights_randomize(weights, 1, e->p.precision, e->p.dev->pool, err);
-    MS_TRY(ms_checkpoint_open(e->p.dev->mem, path, known, ret_file, &params.prefix, err));
+        return ms_weights_randomize(weights, 1, e->p.precision, e->p.compute.pool, err);
+    MS_TRY(ms_checkpoint_open(e->p.compute.mem, path, known, ret_file, &params.prefix, err));
     ms_status status = ms_weights_load(weights, *ret_file, &params, err);
     if (status != MS_OK || !e->stream)
         ms_tensor_file_close(ret_file);
@@ -183,12 +183,12 @@ static size_t stream_scratch_floats(const ms_engine *e) {
 ms_status ms_engine_load(ms_engine *e, ms_error *err) {
     size_t buffer = stream_buffer_bytes(e);
     if (buffer)
-        MS_TRY(ms_weight_stream_create(e->p.dev, buffer, stream_scratch_floats(e), &e->stream, err));
+        MS_TRY(ms_weight_stream_create(&e->p.compute, buffer, stream_scratch_floats(e), &e->stream, err));
     MS_TRY(load(e, e->whisper_weights, e->files.whisper, "encoder.conv1.weight", &e->file[0], err));
     MS_TRY(load(e, e->vae_weights, e->files.vae, "decoder.conv_in.weight", &e->file[1], err));
     MS_TRY(load(e, e->unet_weights, e->files.unet, "conv_in.weight", &e->file[2], err));
-    e->arena = e->p.dev->backend->alloc(e->p.dev, MS_LEDGER_ACTIVATIONS, e->arena_bytes);
-    return e->arena ? MS_OK : ms_fail_alloc(err, e->p.dev->mem, e->arena_bytes, "activations");
+    e->arena = e->p.compute.dev->backend->alloc(e->p.compute.dev, MS_LEDGER_ACTIVATIONS, e->arena_bytes);
+    return e->arena ? MS_OK : ms_fail_alloc(err, e->p.compute.mem, e->arena_bytes, "activations");
 }
 
 /* ---- buffers ---- */
@@ -196,7 +196,7 @@ ms_status ms_engine_load(ms_engine *e, ms_error *err) {
 static ms_status make_mask(ms_engine *e, ms_error *err) {
     size_t pixels = (size_t)e->resolution * (size_t)e->resolution,
            work_bytes = ms_face_mask_workspace_bytes(e->resolution);
-    ms_mem *mem = e->p.dev->mem;
+    ms_mem *mem = e->p.compute.mem;
     e->mask = ms_alloc(mem, MS_LEDGER_FRAMES, pixels);
     e->latent_mask = ms_alloc_array(mem, MS_LEDGER_FRAMES, (size_t)e->latent_pixels, sizeof(float));
     void *work = ms_alloc(mem, MS_LEDGER_STAGING, work_bytes);
@@ -212,7 +212,7 @@ static ms_status make_mask(ms_engine *e, ms_error *err) {
 }
 
 static ms_status make_buffers(ms_engine *e, ms_error *err) {
-    ms_mem *mem = e->p.dev->mem;
+    ms_mem *mem = e->p.compute.mem;
     size_t pixels = (size_t)e->resolution * (size_t)e->resolution * 3,
            latent = (size_t)(e->latent_pixels * e->latent_channels);
     size_t frames = (size_t)e->window_frames, encode = (size_t)e->encode_batch,
@@ -263,9 +263,9 @@ static ms_status make(ms_engine *e, ms_error *err) {
         e->encode_batch = e->window_frames;
     if (e->decode_batch > e->window_frames)
         e->decode_batch = e->window_frames;
-    MS_TRY(ms_weights_create(e->p.dev, &e->whisper_weights, err));
-    MS_TRY(ms_weights_create(e->p.dev, &e->vae_weights, err));
-    MS_TRY(ms_weights_create(e->p.dev, &e->unet_weights, err));
+    MS_TRY(ms_weights_create(&e->p.compute, &e->whisper_weights, err));
+    MS_TRY(ms_weights_create(&e->p.compute, &e->vae_weights, err));
+    MS_TRY(ms_weights_create(&e->p.compute, &e->unet_weights, err));
     MS_TRY(plan_networks(e, err));
     MS_TRY(make_mask(e, err));
     MS_TRY(make_buffers(e, err));
@@ -277,22 +277,22 @@ static ms_status make(ms_engine *e, ms_error *err) {
 
 ms_status ms_engine_create(const ms_engine_params *params, const ms_engine_hooks *hooks,
                            ms_engine **ret_engine, ms_error *err) {
-    ms_engine *e = ms_calloc(params->dev->mem, MS_LEDGER_GENERAL, 1, sizeof(*e));
+    ms_engine *e = ms_calloc(params->compute.mem, MS_LEDGER_GENERAL, 1, sizeof(*e));
     if (!e)
-        return ms_fail_alloc(err, params->dev->mem, sizeof(*e), "the engine");
+        return ms_fail_alloc(err, params->compute.mem, sizeof(*e), "the engine");
     e->p = *params;
     e->files = *params->files;
     if (hooks)
         e->hooks = *hooks;
     e->exec = (ms_exec_params){.before = poll_hook, .arg = e};
     ms_mem_usage before, after;
-    ms_mem_get_usage(params->dev->mem, &before);
+    ms_mem_get_usage(params->compute.mem, &before);
     ms_status status = make(e, err);
     if (status != MS_OK) {
         ms_engine_destroy(&e);
         return status;
     }
-    ms_mem_get_usage(params->dev->mem, &after);
+    ms_mem_get_usage(params->compute.mem, &after);
     e->held_bytes = after.current_bytes - before.current_bytes;
     *ret_engine = e;
     return MS_OK;
@@ -306,7 +306,7 @@ void ms_engine_destroy(ms_engine **engine) {
     ms_autoencoder_destroy(&e->vae);
     ms_denoiser_destroy(&e->denoiser);
     if (e->arena)
-        e->p.dev->backend->free(e->p.dev, e->arena);
+        e->p.compute.dev->backend->free(e->p.compute.dev, e->arena);
     ms_weights_destroy(&e->unet_weights);
     ms_weights_destroy(&e->vae_weights);
     ms_weights_destroy(&e->whisper_weights);
@@ -357,7 +357,7 @@ ms_engine_memory ms_engine_get_memory(const ms_engine *e) {
     m.stream_bytes = stream_buffer_bytes(e);
     if (m.stream_bytes) /* and scratch for the pool's threads and the stream's own, and the files stay open */
         m.stream_bytes +=
-            (size_t)(ms_pool_threads(e->p.dev->pool) + 1) * stream_scratch_floats(e) * sizeof(float) +
+            (size_t)(ms_pool_threads(e->p.compute.pool) + 1) * stream_scratch_floats(e) * sizeof(float) +
             OPEN_FILES_BYTES;
     m.total_bytes = m.arena_bytes + m.resident_bytes + m.stream_bytes + m.held_bytes;
     return m;

@@ -24,7 +24,7 @@ typedef struct ms_engine_layout {
 #define MS_ENGINE_LAYOUT_ALL ((ms_engine_layout){.resident_weight_bytes = SIZE_MAX})
 
 typedef struct ms_engine_params {
-    ms_device *dev;
+    ms_compute compute;
     const ms_model_files *files; /* UNet, VAE and Whisper found; copied */
     bool random_weights;         /* only the configs in files are used: for benchmarks */
     ms_dtype precision;

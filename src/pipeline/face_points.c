@@ -9,21 +9,21 @@ struct ms_face_points {
     uint8_t *crop; /* 192 x 192 RGB */
 };
 
-ms_status ms_face_points_create(ms_device *dev, const char *path, ms_face_points **ret_points,
+ms_status ms_face_points_create(const ms_compute *compute, const char *path, ms_face_points **ret_points,
                                 size_t *ret_arena_bytes, ms_error *err) {
     const size_t values = (size_t)3 * MS_LANDMARK_SIDE * MS_LANDMARK_SIDE;
     size_t arena_bytes = 0;
     ms_status status;
-    ms_face_points *p = ms_calloc(dev->mem, MS_LEDGER_GENERAL, 1, sizeof(*p));
+    ms_face_points *p = ms_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*p));
     if (!p)
-        return ms_fail_alloc(err, dev->mem, sizeof(*p), "face landmarks");
-    p->planes = ms_alloc_array(dev->mem, MS_LEDGER_STAGING, values, sizeof(float));
-    p->crop = ms_alloc(dev->mem, MS_LEDGER_STAGING, values);
+        return ms_fail_alloc(err, compute->mem, sizeof(*p), "face landmarks");
+    p->planes = ms_alloc_array(compute->mem, MS_LEDGER_STAGING, values, sizeof(float));
+    p->crop = ms_alloc(compute->mem, MS_LEDGER_STAGING, values);
     if (!p->planes || !p->crop) {
-        status = ms_fail_alloc(err, dev->mem, values * sizeof(float), "face landmarks");
+        status = ms_fail_alloc(err, compute->mem, values * sizeof(float), "face landmarks");
         goto fail;
     }
-    MS_GOTO(ms_landmark106_open(dev, path, &p->net, err));
+    MS_GOTO(ms_landmark106_open(compute, path, &p->net, err));
     MS_GOTO(ms_landmark106_prepare(p->net, 1, 0, &arena_bytes, err));
     *ret_arena_bytes = arena_bytes;
     *ret_points = p;

@@ -2,13 +2,13 @@
 #ifndef MS_PIPELINE_FACE_POINTS_H
 #define MS_PIPELINE_FACE_POINTS_H
 
-#include "device/device.h"
+#include "device/compute.h"
 #include "face/detect.h"
 
 typedef struct ms_face_points ms_face_points;
 
 /* path: of the ONNX file. ret_arena_bytes: device memory that ms_face_points_find() needs while it runs. */
-ms_status ms_face_points_create(ms_device *dev, const char *path, ms_face_points **ret_points,
+ms_status ms_face_points_create(const ms_compute *compute, const char *path, ms_face_points **ret_points,
                                 size_t *ret_arena_bytes, ms_error *err);
 void ms_face_points_destroy(ms_face_points **points);
 

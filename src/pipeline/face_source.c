@@ -30,11 +30,11 @@ struct ms_face_finder {
 
 static ms_status open_networks(ms_face_finder *f, size_t *ret_arena_bytes, ms_error *err) {
     const ms_face_finder_params *p = &f->p;
-    ms_mem *mem = p->dev->mem;
+    ms_mem *mem = p->compute.mem;
     size_t detect = 0, points = 0, letterbox = ms_letterbox_workspace_bytes(MS_DETECT_SIDE);
-    MS_TRY(ms_scrfd_open(p->dev, p->detector, &f->scrfd, err));
+    MS_TRY(ms_scrfd_open(&p->compute, p->detector, &f->scrfd, err));
     MS_TRY(ms_scrfd_prepare(f->scrfd, MS_DETECT_SIDE, MS_DETECT_SIDE, &detect, err));
-    MS_TRY(ms_face_points_create(p->dev, p->landmarks, &f->points, &points, err));
+    MS_TRY(ms_face_points_create(&p->compute, p->landmarks, &f->points, &points, err));
     *ret_arena_bytes = detect > points ? detect : points;
     ms_tracker_init(&f->tracker, p->face < 0 ? MS_FACE_LARGEST : MS_FACE_INDEX, p->face, p->max_gap);
     f->work_bytes = ms_scrfd_workspace_bytes(MS_DETECT_SIDE);
@@ -55,14 +55,14 @@ static ms_status read_ahead(ms_face_finder *f, ms_error *err) {
 
 ms_status ms_face_finder_create(const ms_face_finder_params *params, ms_face_finder **ret_finder,
                                 size_t *ret_arena_bytes, ms_error *err) {
-    ms_face_finder *f = ms_calloc(params->dev->mem, MS_LEDGER_GENERAL, 1, sizeof(*f));
+    ms_face_finder *f = ms_calloc(params->compute.mem, MS_LEDGER_GENERAL, 1, sizeof(*f));
     if (!f)
-        return ms_fail_alloc(err, params->dev->mem, sizeof(*f), "face detection");
+        return ms_fail_alloc(err, params->compute.mem, sizeof(*f), "face detection");
     f->p = *params;
     size_t arena_bytes = 0;
     ms_status status;
     if (params->track) {
-        MS_GOTO(ms_track_reader_open(params->dev->mem, params->track, &f->track, err));
+        MS_GOTO(ms_track_reader_open(params->compute.mem, params->track, &f->track, err));
         MS_GOTO(read_ahead(f, err));
     } else {
         MS_GOTO(open_networks(f, &arena_bytes, err));

@@ -2,14 +2,14 @@
 #ifndef MS_PIPELINE_FACE_SOURCE_H
 #define MS_PIPELINE_FACE_SOURCE_H
 
-#include "device/device.h"
+#include "device/compute.h"
 #include "pipeline/face_stage.h"
 #include "pipeline/face_tally.h"
 
 typedef struct ms_face_finder ms_face_finder;
 
 typedef struct ms_face_finder_params {
-    ms_device *dev;
+    ms_compute compute;
     const char *track;                /* a track file; NULL = the networks */
     const char *detector, *landmarks; /* ONNX files */
     int frame_width, frame_height;

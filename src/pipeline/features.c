@@ -28,7 +28,7 @@ struct ms_features {
 
 static ms_status build(ms_features *f, ms_error *err) {
     ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(f->p.dev->mem, f->p.dev, f->p.weights, &graph, err));
+    MS_TRY(ms_graph_create(f->p.compute.mem, f->p.compute.dev, f->p.weights, &graph, err));
     ms_status status = ms_whisper_build(graph, &f->p.config, err);
     if (status != MS_OK) {
         ms_graph_destroy(&graph);
@@ -38,7 +38,7 @@ static ms_status build(ms_features *f, ms_error *err) {
 }
 
 static ms_status make_buffers(ms_features *f, ms_error *err) {
-    ms_mem *mem = f->p.dev->mem;
+    ms_mem *mem = f->p.compute.mem;
     size_t states = (size_t)f->p.config.n_ctx * (size_t)f->p.config.n_state,
            rows = (size_t)(f->n_tail + f->p.config.n_ctx) * (size_t)f->row_floats;
     f->samples = ms_alloc_array(mem, MS_LEDGER_STAGING, BLOCK_SAMPLES, sizeof(float));
@@ -54,16 +54,16 @@ static ms_status make_buffers(ms_features *f, ms_error *err) {
 
 ms_status ms_features_create(const ms_features_params *params, ms_features **ret_features,
                              size_t *ret_arena_bytes, ms_error *err) {
-    ms_features *f = ms_calloc(params->dev->mem, MS_LEDGER_GENERAL, 1, sizeof(*f));
+    ms_features *f = ms_calloc(params->compute.mem, MS_LEDGER_GENERAL, 1, sizeof(*f));
     if (!f)
-        return ms_fail_alloc(err, params->dev->mem, sizeof(*f), "speech features");
+        return ms_fail_alloc(err, params->compute.mem, sizeof(*f), "speech features");
     f->p = *params;
     f->n_rows = ms_feature_rows(params->stats.columns);
     f->row_floats = (int64_t)(params->config.n_layer + 1) * params->config.n_state;
     f->n_tail = ms_chunk_rows(&params->chunks) < SEGMENT_ROWS ? ms_chunk_rows(&params->chunks) : SEGMENT_ROWS;
     f->segment = -1;
     ms_status status;
-    MS_GOTO(ms_log_mel_create(params->dev->mem, params->dev->pool, &f->mel, err));
+    MS_GOTO(ms_log_mel_create(params->compute.mem, params->compute.pool, &f->mel, err));
     MS_GOTO(build(f, err));
     MS_GOTO(make_buffers(f, err));
     *ret_arena_bytes = f->network.plan->arena_bytes;

@@ -22,7 +22,7 @@ typedef struct ms_sample_source {
 typedef struct ms_features ms_features;
 
 typedef struct ms_features_params {
-    ms_device *dev;
+    ms_compute compute;
     ms_weights *weights; /* loaded before the first gather */
     ms_whisper_config config;
     ms_chunk_params chunks;

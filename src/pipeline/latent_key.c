@@ -37,11 +37,11 @@ static ms_status absorb_file(ms_mem *mem, const char *path, uint64_t key[2], ms_
 ms_status ms_latent_key_make(const ms_latent_key_params *p, uint64_t ret_key[2], ms_error *err) {
     uint64_t key[2] = {MS_LATENT_NUMERICS, 0};
     char text[256];
-    int n = snprintf(text, sizeof(text), "%s %s %s %s %d %d", MS_VERSION_TEXT, p->dev->backend->name,
-                     ms_isa_name(p->dev->isa), ms_dtype_name(p->precision), p->resolution, p->lossy_rank);
+    int n = snprintf(text, sizeof(text), "%s %s %s %d %d", MS_VERSION_TEXT, p->compute.dev->caps.arithmetic,
+                     ms_dtype_name(p->precision), p->resolution, p->lossy_rank);
     absorb(key, text, (size_t)n);
-    MS_TRY(absorb_file(p->dev->mem, p->files->vae_config, key, err));
-    MS_TRY(absorb_file(p->dev->mem, p->files->vae, key, err));
+    MS_TRY(absorb_file(p->compute.mem, p->files->vae_config, key, err));
+    MS_TRY(absorb_file(p->compute.mem, p->files->vae, key, err));
     ret_key[0] = key[0];
     ret_key[1] = key[1];
     return MS_OK;

@@ -6,14 +6,14 @@
 #ifndef MS_PIPELINE_LATENT_KEY_H
 #define MS_PIPELINE_LATENT_KEY_H
 
-#include "device/device.h"
+#include "device/compute.h"
 #include "models/model_files.h"
 
 /* To be raised when the VAE's encoder, masks or kernels come to give other bits within a version. */
 #define MS_LATENT_NUMERICS 1
 
 typedef struct ms_latent_key_params {
-    const ms_device *dev;
+    ms_compute compute;
     const ms_model_files *files;
     ms_dtype precision;
     int resolution;

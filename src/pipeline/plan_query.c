@@ -124,14 +124,15 @@ static ms_run_others others_of(const planning *a, int side, int threads) {
 }
 
 /* Of the networks that find faces, with their arena: they run beside the others. */
-static ms_status find_face_bytes(const ms_plan_params *p, ms_device *dev, size_t *ret_bytes, ms_error *err) {
+static ms_status find_face_bytes(const ms_plan_params *p, const ms_compute *compute, size_t *ret_bytes,
+                                 ms_error *err) {
     ms_model_names names = {.dir = p->model};
     ms_model_files files;
     ms_mem_usage before, after;
     *ret_bytes = p->tracked ? 0 : PUBLISHED_FACE_BYTES;
     if (p->tracked || !p->model || ms_model_files_find(&names, MS_PART_FACES, &files, NULL) != MS_OK)
         return MS_OK;
-    const ms_face_finder_params params = {.dev = dev,
+    const ms_face_finder_params params = {.compute = *compute,
                                           .detector = files.detector,
                                           .landmarks = files.landmarks,
                                           .frame_width = p->width,
@@ -139,7 +140,7 @@ static ms_status find_face_bytes(const ms_plan_params *p, ms_device *dev, size_t
                                           .max_gap = p->max_gap};
     ms_face_finder *finder = NULL;
     size_t arena = 0;
-    ms_mem_get_usage(dev->mem, &before);
+    ms_mem_get_usage(compute->mem, &before);
     ms_status status = ms_face_finder_create(&params, &finder, &arena, err);
     if (status == MS_UNSUPPORTED) { /* this build reads no networks */
         ms_error_clear(err);
@@ -147,7 +148,7 @@ static ms_status find_face_bytes(const ms_plan_params *p, ms_device *dev, size_t
     }
     if (status != MS_OK)
         return status;
-    ms_mem_get_usage(dev->mem, &after);
+    ms_mem_get_usage(compute->mem, &after);
     ms_face_finder_destroy(&finder);
     *ret_bytes = after.current_bytes - before.current_bytes + arena;
     return MS_OK;
@@ -158,7 +159,7 @@ static size_t cache_bytes(const ms_plan_params *p, const planning *a) {
     ms_run_params run;
     ms_run_params_init(&run);
     const ms_run_latents_params params = {
-        .dev = a->engine.dev,
+        .compute = a->engine.compute,
         .run = &run,
         .files = &a->files,
         .precision = a->policy.precision,
@@ -224,7 +225,7 @@ static void describe(const planning *a, const ms_engine *engine, ms_plan_report 
     }
 }
 
-static ms_status prepare(planning *a, ms_device *dev, ms_plan_report *r, ms_error *err) {
+static ms_status prepare(planning *a, const ms_compute *compute, ms_plan_report *r, ms_error *err) {
     const ms_plan_params *p = a->p;
     const ms_run_policy_params policy = {.source = &p->profile,
                                          .precision = p->precision,
@@ -235,7 +236,7 @@ static ms_status prepare(planning *a, ms_device *dev, ms_plan_report *r, ms_erro
     MS_TRY(find_configs(p, &a->files, err));
     int64_t samples = (int64_t)((double)p->frames / p->fps * 16000);
     a->engine =
-        (ms_engine_params){.dev = dev,
+        (ms_engine_params){.compute = *compute,
                            .files = &a->files,
                            .random_weights = true,
                            .precision = a->policy.precision,
@@ -250,7 +251,7 @@ static ms_status prepare(planning *a, ms_device *dev, ms_plan_report *r, ms_erro
     a->speed = ms_run_speed_nominal();
     if (!is_elsewhere(p)) {
         ms_history_key key = ms_run_history_key(&a->engine, p->tracked, p->codec);
-        MS_TRY(ms_run_speed_find(dev, p->history, p->model ? a->files.unet : NULL, &key, &a->speed,
+        MS_TRY(ms_run_speed_find(compute, p->history, p->model ? a->files.unet : NULL, &key, &a->speed,
                                  r->history_warning, err));
     }
     a->ask = (ms_run_plan_params){.engine = &a->engine,
@@ -265,7 +266,7 @@ static ms_status prepare(planning *a, ms_device *dev, ms_plan_report *r, ms_erro
 static ms_status choose(planning *a, size_t *ret_host_bytes, ms_error *err) {
     int wanted = a->engine.resolution;
     for (;;) {
-        a->others = others_of(a, a->engine.resolution, ms_pool_threads(a->engine.dev->pool));
+        a->others = others_of(a, a->engine.resolution, ms_pool_threads(a->engine.compute.pool));
         size_t host = a->others.process_bytes + a->others.codec_bytes + a->others.frame_bytes;
         *ret_host_bytes = is_elsewhere(a->p) ? host : 0;
         a->ask.other_bytes = a->face_bytes + (is_elsewhere(a->p) ? 0 : host);
@@ -288,13 +289,14 @@ static ms_status choose(planning *a, size_t *ret_host_bytes, ms_error *err) {
     }
 }
 
-static ms_status plan_on(planning *a, ms_device *dev, ms_plan_report *r, char **ret_svg, ms_error *err) {
+static ms_status plan_on(planning *a, const ms_compute *compute, ms_plan_report *r, char **ret_svg,
+                         ms_error *err) {
     ms_engine *engine = NULL;
-    MS_TRY(prepare(a, dev, r, err));
+    MS_TRY(prepare(a, compute, r, err));
     int wanted = a->engine.resolution;
     a->process_bytes = ms_host_resident_bytes() +
                        MS_RUN_PROCESS_BYTES; /* before the networks that are opened to be counted */
-    MS_TRY(find_face_bytes(a->p, dev, &a->face_bytes, err));
+    MS_TRY(find_face_bytes(a->p, compute, &a->face_bytes, err));
     ms_status fit = choose(a, &r->host_bytes, err);
     if (fit != MS_OK && fit != MS_BUDGET)
         return fit;
@@ -308,7 +310,7 @@ static ms_status plan_on(planning *a, ms_device *dev, ms_plan_report *r, char **
     describe(a, engine, r);
     r->windows = (a->p->frames + r->window_frames - 1) / r->window_frames;
     if (!is_elsewhere(a->p))
-        predict(a->p, &a->plan, &a->speed, ms_pool_threads(dev->pool), r);
+        predict(a->p, &a->plan, &a->speed, ms_pool_threads(compute->pool), r);
     ms_status status = ret_svg ? ms_plan_draw(r, engine, ret_svg, fit == MS_OK ? err : NULL) : MS_OK;
     ms_engine_destroy(&engine);
     return status == MS_OK ? fit : status;
@@ -316,25 +318,25 @@ static ms_status plan_on(planning *a, ms_device *dev, ms_plan_report *r, char **
 
 ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, char **ret_svg,
                       ms_error *err) {
-    ms_device *dev = NULL;
+    ms_compute compute = {0};
     ms_error_clear(err);
     MS_NEED(params, err);
     MS_NEED(ret_report, err);
-    ms_device_params device = {.backend = params->backend,
-                               .threads = params->threads,
-                               .isa_limit = MS_ISA_COUNT - 1,
-                               .memory_bytes = params->device_bytes};
+    ms_compute_params device = {.backend = params->backend,
+                                .threads = params->threads || !is_elsewhere(params) ? params->threads : 1,
+                                .isa_limit = MS_ISA_COUNT - 1,
+                                .memory_bytes = params->device_bytes};
     ms_plan_report report = {0};
     MS_TRY(check(params, err));
-    MS_TRY(ms_device_open(&device, &dev, err));
-    planning *work = ms_calloc(dev->mem, MS_LEDGER_GENERAL, 1, sizeof(*work));
-    ms_status status = work ? MS_OK : ms_fail_alloc(err, dev->mem, sizeof(*work), "planning");
+    MS_TRY(ms_compute_open(&device, &compute, err));
+    planning *work = ms_calloc(compute.mem, MS_LEDGER_GENERAL, 1, sizeof(*work));
+    ms_status status = work ? MS_OK : ms_fail_alloc(err, compute.mem, sizeof(*work), "planning");
     if (work) {
         work->p = params;
-        status = plan_on(work, dev, &report, ret_svg, err);
+        status = plan_on(work, &compute, &report, ret_svg, err);
     }
     ms_free(work);
-    ms_device_close(&dev);
+    ms_compute_close(&compute);
     if (status == MS_OK || status == MS_BUDGET)
         *ret_report = report;
     return status;

@@ -25,14 +25,14 @@ static void close_all(ms_job *j, ms_status status, ms_error *err) {
     ms_buffer_pool_destroy(&j->aligned);
     ms_buffer_pool_destroy(&j->redrawn);
     if (j->face_arena)
-        j->dev->backend->free(j->dev, j->face_arena);
+        j->compute.dev->backend->free(j->compute.dev, j->face_arena);
     ms_free(j->preview.pair);
     ms_free(j->align_work);
     ms_free(j->restore_work);
     ms_free(j->region);
     ms_free(j->window);
     ms_free(j->window_faces);
-    ms_device_close(&j->dev);
+    ms_compute_close(&j->compute);
     if (j->sink_bytes)
         ms_mem_release(j->mem, MS_LEDGER_FRAMES, j->sink_bytes);
     if (j->base_bytes)

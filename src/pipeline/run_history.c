@@ -4,13 +4,10 @@
 #include <stdio.h>
 
 #include "base/error.h"
-#include "memory/host.h"
 
-ms_machine ms_run_machine(const ms_device *dev) {
-    ms_host host;
-    ms_machine m = {.threads = ms_pool_threads(dev->pool)};
-    ms_host_read(&host);
-    snprintf(m.device, sizeof(m.device), "%s, %s", host.cpu_name, ms_isa_name(dev->isa));
+ms_machine ms_run_machine(const ms_compute *compute) {
+    ms_machine m = {.threads = ms_pool_threads(compute->pool)};
+    snprintf(m.device, sizeof(m.device), "%s", compute->dev->description);
     return m;
 }
 
@@ -63,9 +60,10 @@ static ms_history *open_history(const char *path, char *warning) {
     return history;
 }
 
-ms_status ms_run_speed_find(ms_device *dev, const char *path, const char *disk_file, ms_history_key *key,
-                            ms_run_speed *ret_speed, char ret_warning[MS_HISTORY_TEXT_BYTES], ms_error *err) {
-    const ms_machine machine = ms_run_machine(dev);
+ms_status ms_run_speed_find(const ms_compute *compute, const char *path, const char *disk_file,
+                            ms_history_key *key, ms_run_speed *ret_speed,
+                            char ret_warning[MS_HISTORY_TEXT_BYTES], ms_error *err) {
+    const ms_machine machine = ms_run_machine(compute);
     ms_run_speed speed = ms_run_speed_nominal();
     ms_history *history = open_history(path, ret_warning);
     ms_error trouble;
@@ -74,7 +72,7 @@ ms_status ms_run_speed_find(ms_device *dev, const char *path, const char *disk_f
     if (history)
         kept = ms_history_get_calibration(history, &machine, &speed.rates, &speed.calibration, &trouble);
     if (speed.calibration == 0)
-        status = ms_calibrate(dev, disk_file ? disk_file : "/proc/self/exe", MS_CALIBRATE_QUICK_S,
+        status = ms_calibrate(compute, disk_file ? disk_file : "/proc/self/exe", MS_CALIBRATE_QUICK_S,
                               &speed.rates, err);
     if (status == MS_OK && history && kept == MS_OK && speed.calibration == 0)
         kept = ms_history_put_calibration(history, &machine, &speed.rates, &speed.calibration, &trouble);

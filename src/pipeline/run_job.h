@@ -88,7 +88,7 @@ typedef struct ms_job {
     size_t base_bytes; /* of the process itself, charged to mem */
     ms_run_share share;
     ms_picture_room room; /* before there is a plan */
-    ms_device *dev;
+    ms_compute compute;
     ms_run_plan plan;
     ms_engine_params engine_params; /* but the layout, which is the plan's */
     ms_run_speed speed;

@@ -38,7 +38,7 @@ ms_status ms_job_make_key(const ms_job *j, ms_job_key *key, ms_error *err) {
     key->n = 0;
     ms_job_key_add(key, "memsafe", "%s", MS_VERSION_TEXT);
     ms_job_key_add(key, "libavcodec", "%d", LIBAVCODEC_VERSION_INT);
-    ms_job_key_add(key, "instruction set", "%s", ms_isa_name(j->dev->isa));
+    ms_job_key_add(key, "arithmetic", "%s", j->compute.dev->caps.arithmetic);
     ms_job_key_add(key, "seed", "%llu", (unsigned long long)p->seed);
     ms_job_key_add(key, "steps", "%d", p->steps);
     ms_job_key_add(key, "guidance", "%.17g", p->guidance);

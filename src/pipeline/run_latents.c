@@ -20,7 +20,7 @@ static ms_status check_rank(const ms_run_params *run, int rank, ms_error *err) {
 static void size_up(const ms_run_latents_params *p, int rank, ms_latent_cache_params *c) {
     const ms_vae_config *vae = &p->files->vae_config_values;
     int64_t side = p->resolution / ms_vae_factor(vae);
-    *c = (ms_latent_cache_params){.mem = p->dev->mem,
+    *c = (ms_latent_cache_params){.mem = p->compute.mem,
                                   .window_frames = p->files->unet_config.num_frames,
                                   .values = 2 * side * side * 2 * vae->latent_channels,
                                   .face_bytes = (size_t)p->resolution * (size_t)p->resolution * 3,
@@ -74,7 +74,7 @@ ms_status ms_run_latents_open(const ms_run_latents_params *p, ms_run_latents *l,
     if (l->state)
         return MS_OK;
     if (c.dir) {
-        ms_latent_key_params key = {.dev = p->dev,
+        ms_latent_key_params key = {.compute = p->compute,
                                     .files = p->files,
                                     .precision = p->precision,
                                     .resolution = p->resolution,

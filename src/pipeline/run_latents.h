@@ -14,7 +14,7 @@
 #define MS_RUN_LATENTS_DIR_BYTES ((uint64_t)2 << 30)
 
 typedef struct ms_run_latents_params {
-    ms_device *dev;
+    ms_compute compute;
     const ms_run_params *run; /* mode, folder, its size, rank */
     const ms_model_files *files;
     ms_dtype precision;

@@ -48,9 +48,9 @@ static ms_status settle_base(ms_job *j, ms_error *err) {
 }
 
 ms_status ms_job_open_device(ms_job *j, ms_error *err) {
-    ms_device_params params = {
+    ms_compute_params params = {
         .backend = "cpu", .mem = j->mem, .threads = j->p->threads, .isa_limit = MS_ISA_COUNT - 1};
-    return ms_device_open(&params, &j->dev, err);
+    return ms_compute_open(&params, &j->compute, err);
 }
 
 static ms_status read_sound(void *context, float *dst, int64_t max, int64_t *ret_count, ms_error *err) {
@@ -223,7 +223,7 @@ static ms_status open_faces(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;
     size_t arena_bytes = 0;
     const ms_video_info *info = ms_clip_info(j->clip);
-    ms_face_finder_params finder = {.dev = j->dev,
+    ms_face_finder_params finder = {.compute = j->compute,
                                     .track = p->track,
                                     .detector = j->files.detector,
                                     .landmarks = j->files.landmarks,
@@ -234,7 +234,7 @@ static ms_status open_faces(ms_job *j, ms_error *err) {
     MS_TRY(ms_face_finder_create(&finder, &j->faces, &arena_bytes, err));
     if (arena_bytes == 0)
         return MS_OK;
-    j->face_arena = j->dev->backend->alloc(j->dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
+    j->face_arena = j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
     if (!j->face_arena)
         return ms_fail_alloc(err, j->mem, arena_bytes, "the face nets");
     ms_face_finder_set_arena(j->faces, j->face_arena);
@@ -258,7 +258,7 @@ static ms_status make_work(ms_job *j, ms_error *err) {
     const ms_video_info *info = ms_clip_info(j->clip);
     j->align_work_bytes = ms_align_face_workspace_bytes(&j->geometry);
     j->restore_work_bytes =
-        ms_restore_workspace_bytes(&j->geometry, info->width, info->height, ms_pool_threads(j->dev->pool));
+        ms_restore_workspace_bytes(&j->geometry, info->width, info->height, ms_pool_threads(j->compute.pool));
     if (j->restore_work_bytes == 0)
         return ms_fail(err, MS_BAD_MEDIA, "%s: a picture of %dx%d is out of range", j->p->video, info->width,
                        info->height);
@@ -325,7 +325,7 @@ static size_t other_bytes(const ms_job *j) {
 
 /* With what the plan leaves of the budget. */
 static ms_status open_latents(ms_job *j, ms_error *err) {
-    ms_run_latents_params params = {.dev = j->dev,
+    ms_run_latents_params params = {.compute = j->compute,
                                     .run = j->p,
                                     .files = &j->files,
                                     .precision = j->policy.precision,
@@ -385,7 +385,7 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
     const ms_video_info *info = ms_clip_info(j->clip);
     MS_TRY(settle_base(j, err));
     MS_TRY(open_faces(j, err));
-    j->engine_params = (ms_engine_params){.dev = j->dev,
+    j->engine_params = (ms_engine_params){.compute = j->compute,
                                           .files = &j->files,
                                           .precision = j->policy.precision,
                                           .steps = p->steps,

@@ -6,9 +6,9 @@
 #include "pipeline/run_job.h"
 
 ms_status ms_job_find_speed(ms_job *j, ms_error *err) {
-    j->past.machine = ms_run_machine(j->dev);
+    j->past.machine = ms_run_machine(&j->compute);
     j->past.key = ms_run_history_key(&j->engine_params, j->p->track != NULL, j->p->codec);
-    return ms_run_speed_find(j->dev, j->p->history, j->files.unet, &j->past.key, &j->speed,
+    return ms_run_speed_find(&j->compute, j->p->history, j->files.unet, &j->past.key, &j->speed,
                              j->report.history_warning, err);
 }
 
@@ -22,7 +22,7 @@ static void predict(const ms_job *j, double frames, double faces, double ret_com
                             .width = info->width,
                             .height = info->height,
                             .tracked = j->p->track != NULL,
-                            .threads = ms_pool_threads(j->dev->pool)};
+                            .threads = ms_pool_threads(j->compute.pool)};
     ms_run_compute(&j->speed, j->plan.stage_s, &extent, ret_computed_s);
     ms_run_predict(&j->speed, j->plan.rung, ret_computed_s, ret_predicted_s);
 }

@@ -45,7 +45,7 @@ typedef struct job {
     const ms_score_params *p;
     ms_own_budget budget;
     ms_mem *mem; /* the budget's */
-    ms_device *dev;
+    ms_compute compute;
     ms_face_finder *finder;
     ms_face_points *points;
     void *arena;
@@ -129,12 +129,12 @@ static ms_status open_faces(job *j, ms_error *err) {
     const ms_score_params *p = j->p;
     ms_model_names names = {.dir = p->model, .faces = p->faces};
     ms_model_files files;
-    ms_device_params dev = {
+    ms_compute_params dev = {
         .backend = "cpu", .mem = j->mem, .threads = p->threads, .isa_limit = MS_ISA_COUNT - 1};
     size_t points = 0, finding = 0;
     MS_TRY(ms_model_files_find(&names, MS_PART_FACES, &files, err));
-    MS_TRY(ms_device_open(&dev, &j->dev, err));
-    ms_face_finder_params finder = {.dev = j->dev,
+    MS_TRY(ms_compute_open(&dev, &j->compute, err));
+    ms_face_finder_params finder = {.compute = j->compute,
                                     .track = p->track,
                                     .detector = files.detector,
                                     .landmarks = files.landmarks,
@@ -143,9 +143,9 @@ static ms_status open_faces(job *j, ms_error *err) {
                                     .face = -1,
                                     .max_gap = MS_TRACK_DEFAULT_MAX_GAP};
     MS_TRY(ms_face_finder_create(&finder, &j->finder, &finding, err));
-    MS_TRY(ms_face_points_create(j->dev, files.landmarks, &j->points, &points, err));
+    MS_TRY(ms_face_points_create(&j->compute, files.landmarks, &j->points, &points, err));
     size_t bytes = finding > points ? finding : points;
-    j->arena = j->dev->backend->alloc(j->dev, MS_LEDGER_ACTIVATIONS, bytes);
+    j->arena = j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, bytes);
     if (!j->arena)
         return ms_fail_alloc(err, j->mem, bytes, "the face nets");
     ms_face_finder_set_arena(j->finder, j->arena);
@@ -444,8 +444,8 @@ static void release(job *j) {
     ms_flicker_release(&j->flicker);
     ms_free(j->regions);
     if (j->arena)
-        j->dev->backend->free(j->dev, j->arena);
-    ms_device_close(&j->dev);
+        j->compute.dev->backend->free(j->compute.dev, j->arena);
+    ms_compute_close(&j->compute);
     ms_own_budget_close(&j->budget);
 }
 

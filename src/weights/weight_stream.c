@@ -20,7 +20,7 @@ typedef struct fetch {
 } fetch;
 
 struct ms_weight_stream {
-    ms_device *dev;
+    ms_compute compute;
     char *buffer;
     size_t buffer_bytes;
     float *scratch; /* per worker of the pool, then the thread's */
@@ -94,7 +94,7 @@ static bool work(ms_weight_stream *s, fetch *f, int worker) {
 
 static void *thread_main(void *arg) {
     ms_weight_stream *s = arg;
-    int worker = ms_pool_threads(s->dev->pool);
+    int worker = ms_pool_threads(s->compute.pool);
     pthread_mutex_lock(&s->lock);
     while (!s->quit) {
         fetch *f = s->job;
@@ -160,7 +160,7 @@ static ms_status complete(ms_weight_stream *s, fetch *f, ms_error *err) {
     double began = ms_now_s();
     if (late) {
         helping h = {s, f};
-        ms_pool_run(s->dev->pool, ms_pool_threads(s->dev->pool), help, &h);
+        ms_pool_run(s->compute.pool, ms_pool_threads(s->compute.pool), help, &h);
     }
     wait_for(s, f);
     if (late) {
@@ -232,23 +232,23 @@ ms_weight_stream_stats ms_weight_stream_get_stats(const ms_weight_stream *s) {
 
 /* ---- making it ---- */
 
-ms_status ms_weight_stream_create(ms_device *dev, size_t buffer_bytes, size_t scratch_floats,
+ms_status ms_weight_stream_create(const ms_compute *compute, size_t buffer_bytes, size_t scratch_floats,
                                   ms_weight_stream **ret_stream, ms_error *err) {
-    ms_weight_stream *s = ms_calloc(dev->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
+    ms_weight_stream *s = ms_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s)
-        return ms_fail_alloc(err, dev->mem, sizeof(*s), "the weight stream");
-    size_t workers = (size_t)ms_pool_threads(dev->pool) + 1;
-    s->dev = dev;
+        return ms_fail_alloc(err, compute->mem, sizeof(*s), "the weight stream");
+    size_t workers = (size_t)ms_pool_threads(compute->pool) + 1;
+    s->compute = *compute;
     s->buffer_bytes = ms_align_up(buffer_bytes, MS_MEM_ALIGN);
     s->scratch_floats = scratch_floats;
-    s->buffer = dev->backend->alloc(dev, MS_LEDGER_WEIGHTS, s->buffer_bytes);
-    s->scratch = ms_alloc_array(dev->mem, MS_LEDGER_STAGING, workers * scratch_floats, sizeof(float));
+    s->buffer = compute->dev->backend->alloc(compute->dev, MS_LEDGER_WEIGHTS, s->buffer_bytes);
+    s->scratch = ms_alloc_array(compute->mem, MS_LEDGER_STAGING, workers * scratch_floats, sizeof(float));
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->wake, NULL);
     pthread_cond_init(&s->finished, NULL);
     ms_status status = MS_OK;
     if (!s->buffer || !s->scratch)
-        status = ms_fail_alloc(err, dev->mem, s->buffer_bytes, "streamed weights");
+        status = ms_fail_alloc(err, compute->mem, s->buffer_bytes, "streamed weights");
     else if (pthread_create(&s->thread, NULL, thread_main, s) != 0)
         status = ms_fail(err, MS_HOST_MEMORY, "cannot start the thread that reads weights");
     else
@@ -278,7 +278,7 @@ void ms_weight_stream_destroy(ms_weight_stream **stream) {
     pthread_cond_destroy(&s->wake);
     pthread_mutex_destroy(&s->lock);
     if (s->buffer)
-        s->dev->backend->free(s->dev, s->buffer);
+        s->compute.dev->backend->free(s->compute.dev, s->buffer);
     ms_free(s->scratch);
     ms_free(s);
     *stream = NULL;

@@ -16,8 +16,8 @@ size_t ms_weight_stream_bytes(const ms_weights *weights, ms_dtype precision);
 /* Floats of scratch that each thread needs for reading any matrix of these weights. */
 size_t ms_weight_stream_scratch_floats(const ms_weights *weights);
 
-/* The buffer and (threads of dev's pool + 1) times the scratch are allocated here and nothing later. */
-ms_status ms_weight_stream_create(ms_device *dev, size_t buffer_bytes, size_t scratch_floats,
+/* The buffer and (threads of compute's pool + 1) times the scratch are allocated here and nothing later. */
+ms_status ms_weight_stream_create(const ms_compute *compute, size_t buffer_bytes, size_t scratch_floats,
                                   ms_weight_stream **ret_stream, ms_error *err);
 void ms_weight_stream_destroy(ms_weight_stream **stream);
 

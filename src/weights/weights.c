@@ -7,12 +7,12 @@
 #include "weights/weight_stream.h"
 #include "weights/weights_internal.h"
 
-ms_status ms_weights_create(ms_device *dev, ms_weights **ret_weights, ms_error *err) {
-    ms_weights *w = ms_calloc(dev->mem, MS_LEDGER_GENERAL, 1, sizeof(*w));
+ms_status ms_weights_create(const ms_compute *compute, ms_weights **ret_weights, ms_error *err) {
+    ms_weights *w = ms_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*w));
     if (!w)
-        return ms_fail_alloc(err, dev->mem, sizeof(*w), "the weights' directory");
-    w->dev = dev;
-    ms_region_init(&w->region, dev->mem, SIZE_MAX);
+        return ms_fail_alloc(err, compute->mem, sizeof(*w), "the weights' directory");
+    w->compute = *compute;
+    ms_region_init(&w->region, compute->mem, SIZE_MAX);
     ms_strmap_init(&w->by_name, &w->region);
     *ret_weights = w;
     return MS_OK;
@@ -21,7 +21,7 @@ ms_status ms_weights_create(ms_device *dev, ms_weights **ret_weights, ms_error *
 void ms_weights_release(ms_weights *w) {
     for (int i = 0; i < w->count; i++) {
         if (w->params[i].data && !w->params[i].streamed)
-            w->dev->backend->free(w->dev, w->params[i].data);
+            w->compute.dev->backend->free(w->compute.dev, w->params[i].data);
         w->params[i].data = NULL;
     }
 }
@@ -84,7 +84,7 @@ static bool grow(ms_weights *w) {
     int wanted = w->capacity ? 2 * w->capacity : 256;
     size_t bytes = (size_t)wanted * sizeof(ms_loaded_param);
     ms_loaded_param *params =
-        w->params ? ms_realloc(w->params, bytes) : ms_alloc(w->dev->mem, MS_LEDGER_GENERAL, bytes);
+        w->params ? ms_realloc(w->params, bytes) : ms_alloc(w->compute.mem, MS_LEDGER_GENERAL, bytes);
     if (!params)
         return false;
     w->params = params;
@@ -105,10 +105,10 @@ ms_status ms_weights_declare(ms_weights *w, const ms_param_decl *decl, ms_param 
     for (int i = 0; i < decl->rank; i++)
         p.elements *= decl->shape[i];
     if (!grow(w) || !copy_decl(w, decl, &p.decl))
-        return ms_fail_alloc(err, w->dev->mem, sizeof(p), "the weights' directory");
+        return ms_fail_alloc(err, w->compute.mem, sizeof(p), "the weights' directory");
     key = key_of(&p.decl);
     if (ms_strmap_add(&w->by_name, key, strlen(key), (void *)(uintptr_t)(w->count + 1)) != MS_STRMAP_ADDED)
-        return ms_fail_alloc(err, w->dev->mem, sizeof(p), "the weights' directory");
+        return ms_fail_alloc(err, w->compute.mem, sizeof(p), "the weights' directory");
     w->params[w->count] = p;
     *ret_param = w->count++;
     return MS_OK;
@@ -145,7 +145,7 @@ size_t ms_param_bytes(const ms_weights *w, const ms_loaded_param *p, ms_dtype dt
     if (p->decl.vector)
         return (size_t)(p->elements * p->decl.parts) * sizeof(float);
     ms_weight_shape s = ms_param_weight_shape(p, dtype);
-    return w->dev->backend->weight_bytes(&s);
+    return w->compute.dev->backend->weight_bytes(&s);
 }
 
 size_t ms_weights_param_bytes(const ms_weights *w, ms_param param, ms_dtype precision) {

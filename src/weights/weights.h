@@ -9,7 +9,7 @@
 #ifndef MS_WEIGHTS_WEIGHTS_H
 #define MS_WEIGHTS_WEIGHTS_H
 
-#include "device/device.h"
+#include "device/compute.h"
 #include "weights/tensor_file.h"
 
 #define MS_PARAM_PARTS 3
@@ -34,7 +34,7 @@ typedef struct ms_param_decl {
 } ms_param_decl;
 
 /* device: chooses layouts and sizes; must outlive the weights. */
-ms_status ms_weights_create(ms_device *dev, ms_weights **ret_weights, ms_error *err);
+ms_status ms_weights_create(const ms_compute *compute, ms_weights **ret_weights, ms_error *err);
 void ms_weights_destroy(ms_weights **weights);
 
 /* The same name gives the same parameter; a declaration that contradicts an earlier one is MS_INTERNAL.

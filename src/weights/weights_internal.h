@@ -27,7 +27,7 @@ typedef struct ms_weight_source {
 } ms_weight_source;
 
 struct ms_weights {
-    ms_device *dev;
+    ms_compute compute;
     ms_region region;  /* names and the map */
     ms_strmap by_name; /* value: index + 1 as a pointer */
     ms_loaded_param *params;

@@ -76,9 +76,9 @@ static void load_task(void *arg, int64_t task, int worker) {
 
 static ms_status allocate(ms_weights *w, ms_loaded_param *p, ms_error *err) {
     size_t bytes = ms_param_bytes(w, p, p->dtype);
-    p->data = w->dev->backend->alloc(w->dev, MS_LEDGER_WEIGHTS, bytes);
+    p->data = w->compute.dev->backend->alloc(w->compute.dev, MS_LEDGER_WEIGHTS, bytes);
     if (!p->data)
-        return ms_fail_alloc(err, w->dev->mem, bytes, "weights");
+        return ms_fail_alloc(err, w->compute.mem, bytes, "weights");
     return MS_OK;
 }
 
@@ -121,15 +121,16 @@ static ms_status fill(const ms_weight_source *from, ms_pool *pool, const ms_weig
     int workers = ms_pool_threads(pool);
     if (partly_set(w))
         return ms_fail(err, MS_INTERNAL, "these weights are loaded already");
-    job->first_task = ms_alloc_array(w->dev->mem, MS_LEDGER_GENERAL, (size_t)w->count + 1, sizeof(int64_t));
+    job->first_task =
+        ms_alloc_array(w->compute.mem, MS_LEDGER_GENERAL, (size_t)w->count + 1, sizeof(int64_t));
     if (!job->first_task)
-        return ms_fail_alloc(err, w->dev->mem, (size_t)w->count * sizeof(int64_t), "loading weights");
+        return ms_fail_alloc(err, w->compute.mem, (size_t)w->count * sizeof(int64_t), "loading weights");
     ms_status status = prepare(job, err);
     size_t scratch = (size_t)workers * job->scratch_floats;
     if (status == MS_OK && scratch) {
-        job->scratch = ms_alloc_array(w->dev->mem, MS_LEDGER_STAGING, scratch, sizeof(float));
+        job->scratch = ms_alloc_array(w->compute.mem, MS_LEDGER_STAGING, scratch, sizeof(float));
         if (!job->scratch)
-            status = ms_fail_alloc(err, w->dev->mem, scratch * sizeof(float), "reading weights");
+            status = ms_fail_alloc(err, w->compute.mem, scratch * sizeof(float), "reading weights");
     }
     if (status == MS_OK) {
         pthread_mutex_init(&job->lock, NULL);
@@ -167,18 +168,18 @@ ms_status ms_weights_set(ms_weights *w, ms_param param, const float *values, ms_
     p->dtype = MS_F32;
     MS_TRY(allocate(w, p, err));
     if (p->decl.vector)
-        return w->dev->backend->upload(w->dev, p->data, values,
-                                       (size_t)(p->elements * p->decl.parts) * sizeof(float));
+        return w->compute.dev->backend->upload(w->compute.dev, p->data, values,
+                                               (size_t)(p->elements * p->decl.parts) * sizeof(float));
     ms_weight_shape s = ms_param_weight_shape(p, p->dtype);
     int64_t row_elements = p->elements / p->decl.shape[0];
-    for (int64_t panel = 0; panel < w->dev->backend->weight_panels(&s); panel++) {
+    for (int64_t panel = 0; panel < w->compute.dev->backend->weight_panels(&s); panel++) {
         const float *rows[MS_PANEL_ROWS] = {0};
         for (int lane = 0; lane < MS_PANEL_ROWS; lane++) {
             int64_t row = ms_weight_row(&s, panel, lane);
             if (row >= 0)
                 rows[lane] = values + row * row_elements;
         }
-        w->dev->backend->weight_pack(&s, panel, rows, p->data);
+        w->compute.dev->backend->weight_pack(&s, panel, rows, p->data);
     }
     return MS_OK;
 }
@@ -188,9 +189,9 @@ ms_status ms_weights_verify(const ms_weights *w, const ms_tensor_file *file, con
     ms_weight_source from = {.w = (ms_weights *)w, .file = file, .prefix = prefix, .precision = MS_F32};
     float *block = NULL;
     if (check_values) {
-        block = ms_alloc_array(w->dev->mem, MS_LEDGER_STAGING, MS_SOURCE_VERIFY_FLOATS, sizeof(float));
+        block = ms_alloc_array(w->compute.mem, MS_LEDGER_STAGING, MS_SOURCE_VERIFY_FLOATS, sizeof(float));
         if (!block)
-            return ms_fail_alloc(err, w->dev->mem, MS_SOURCE_VERIFY_FLOATS * sizeof(float),
+            return ms_fail_alloc(err, w->compute.mem, MS_SOURCE_VERIFY_FLOATS * sizeof(float),
                                  "checking weights");
     }
     ms_status result = MS_OK;

@@ -185,7 +185,7 @@ static ms_status load_panel(const ms_weight_source *from, const ms_loaded_param 
         lane += run;
     }
     if (dst)
-        from->w->dev->backend->weight_pack(&s, panel, rows, dst);
+        from->w->compute.dev->backend->weight_pack(&s, panel, rows, dst);
     return MS_OK;
 }
 
@@ -208,7 +208,7 @@ ms_status ms_source_describe(const ms_weight_source *from, const ms_loaded_param
 
 int64_t ms_source_tasks(const ms_weight_source *from, const ms_loaded_param *p) {
     ms_weight_shape s = ms_param_weight_shape(p, p->dtype);
-    return p->decl.vector ? 1 : from->w->dev->backend->weight_panels(&s);
+    return p->decl.vector ? 1 : from->w->compute.dev->backend->weight_panels(&s);
 }
 
 size_t ms_source_scratch_floats(const ms_loaded_param *p) {

@@ -347,18 +347,18 @@ static float *zeros(buffers *b, size_t count) {
     return values;
 }
 
-static void run_net(ms_device *dev, const ms_onnx_net *net, const buffers *b, size_t arena_bytes) {
+static void run_net(const ms_compute *compute, const ms_onnx_net *net, const buffers *b, size_t arena_bytes) {
     ms_error err;
-    void *arena = dev->backend->alloc(dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
+    void *arena = compute->dev->backend->alloc(compute->dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
     if (!arena)
         return;
     ms_status status =
         ms_onnx_net_run(net, arena, (const float *const *)b->inputs, (float *const *)b->outputs, &err);
     fuzz_require(status == MS_OK || status == MS_HOST_MEMORY, "what was prepared runs");
-    dev->backend->free(dev, arena);
+    compute->dev->backend->free(compute->dev, arena);
 }
 
-static void prepare_and_run(ms_device *dev, ms_onnx_net *net) {
+static void prepare_and_run(const ms_compute *compute, ms_onnx_net *net) {
     int inputs = ms_onnx_net_input_count(net), outputs = ms_onnx_net_output_count(net);
     buffers b = {.shapes = calloc((size_t)inputs + 1, sizeof(*b.shapes)),
                  .inputs = calloc((size_t)inputs + 1, sizeof(float *)),
@@ -388,7 +388,7 @@ static void prepare_and_run(ms_device *dev, ms_onnx_net *net) {
     for (int i = 0; i < outputs && small; i++)
         b.outputs[i] = zeros(&b, (size_t)ms_onnx_net_output(net, i)->elements);
     if (small)
-        run_net(dev, net, &b, arena_bytes);
+        run_net(compute, net, &b, arena_bytes);
     for (int i = 0; i < inputs; i++)
         free(b.inputs[i]);
     for (int i = 0; i < outputs; i++)
@@ -399,11 +399,11 @@ static void prepare_and_run(ms_device *dev, ms_onnx_net *net) {
 }
 
 static void parse(ms_mem *mem, const uint8_t *data, size_t size) {
-    const ms_device_params params = {
+    const ms_compute_params params = {
         .backend = "cpu", .mem = mem, .threads = 1, .isa_limit = MS_ISA_COUNT - 1};
     ms_onnx_file *file = NULL;
     ms_onnx_net *net = NULL;
-    ms_device *dev = NULL;
+    ms_compute compute = {0};
     ms_error err;
     ms_status status = ms_onnx_file_open_memory(mem, "fuzz", data, size, &file, &err);
     fuzz_require(status == MS_OK || status == MS_BAD_MODEL || status == MS_HOST_MEMORY ||
@@ -413,14 +413,14 @@ static void parse(ms_mem *mem, const uint8_t *data, size_t size) {
                  "a refusal has a message and no file");
     if (!file)
         return;
-    if (ms_device_open(&params, &dev, &err) == MS_OK) {
-        status = ms_onnx_net_create(dev, &file, &net, &err);
+    if (ms_compute_open(&params, &compute, &err) == MS_OK) {
+        status = ms_onnx_net_create(&compute, &file, &net, &err);
         fuzz_require(status == MS_OK || status == MS_BAD_MODEL || status == MS_HOST_MEMORY,
                      "a network is made, refused, or there is no memory");
         if (net)
-            prepare_and_run(dev, net);
+            prepare_and_run(&compute, net);
         ms_onnx_net_close(&net);
-        ms_device_close(&dev);
+        ms_compute_close(&compute);
     }
     ms_onnx_file_close(&file);
 }

@@ -13,12 +13,15 @@ int test_devices_open(void **state) {
         return -1;
     ms_error err;
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
-        ms_device_params params = {
+        ms_compute_params params = {
             .backend = "cpu", .threads = wanted[i].threads, .isa_limit = wanted[i].isa};
         if (wanted[i].isa > ms_isa_detect())
             continue;
-        if (ms_device_open(&params, &t->devices[t->count], &err) != MS_OK)
+        if (ms_compute_open(&params, &t->computes[t->count], &err) != MS_OK)
             return -1;
+        t->devices[t->count] = t->computes[t->count].dev;
+        snprintf(t->name[t->count], sizeof(t->name[0]), "%s, %d threads", ms_isa_name(wanted[i].isa),
+                 wanted[i].threads);
         t->count++;
     }
     *state = t;
@@ -28,7 +31,7 @@ int test_devices_open(void **state) {
 int test_devices_close(void **state) {
     test_devices *t = *state;
     for (int i = 0; i < t->count; i++)
-        ms_device_close(&t->devices[i]);
+        ms_compute_close(&t->computes[i]);
     free(t);
     return 0;
 }
@@ -104,13 +107,12 @@ float *test_floats(uint64_t *rng, int64_t n) {
     return p;
 }
 
-void test_same_bits(const test_tensor *a, const test_tensor *b, const char *what, const ms_device *dev) {
+void test_same_bits(const test_tensor *a, const test_tensor *b, const char *what, const char *device) {
     assert_int_equal(a->floats, b->floats);
     for (size_t i = 0; i < a->floats; i++) {
         if (ms_float_bits(a->block[i]) != ms_float_bits(b->block[i]))
-            fail_msg("%s on %s, %d threads: float %zu of %zu is %a, plain C has %a", what,
-                     ms_isa_name(dev->isa), ms_pool_threads(dev->pool), i, a->floats, (double)b->block[i],
-                     (double)a->block[i]);
+            fail_msg("%s on %s: float %zu of %zu is %a, plain C has %a", what, device, i, a->floats,
+                     (double)b->block[i], (double)a->block[i]);
     }
 }
 

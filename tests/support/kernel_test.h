@@ -8,14 +8,16 @@
 
 #include "test.h"
 
-#include "device/device.h"
+#include "device/compute.h"
 
 #define TEST_MAX_DEVICES 8
 
 /* devices[0] is plain C on one thread: what the others are compared with. */
 typedef struct test_devices {
     ms_device *devices[TEST_MAX_DEVICES];
+    char name[TEST_MAX_DEVICES][64];
     int count;
+    ms_compute computes[TEST_MAX_DEVICES]; /* what holds them */
 } test_devices;
 
 /* cmocka group fixtures; the state is a test_devices. */
@@ -47,7 +49,7 @@ float test_at(const ms_rows *rows, int64_t outer, int64_t inner, int64_t channel
 float *test_floats(uint64_t *rng, int64_t n);
 
 /* All bits of the two blocks, gaps included: a kernel must write its rows and nothing else. */
-void test_same_bits(const test_tensor *a, const test_tensor *b, const char *what, const ms_device *dev);
+void test_same_bits(const test_tensor *a, const test_tensor *b, const char *what, const char *device);
 
 /* A weight in the checkpoint's order, rounded to the dtype, and packed. GEGLU: n counts both halves. */
 typedef struct test_weight {

@@ -46,7 +46,7 @@ static inline void model_array(onnx_model *m, const char *name, const array *a) 
 
 typedef struct runner {
     ms_mem *mem;
-    ms_device *dev;
+    ms_compute compute;
     ms_onnx_net *net;
     ms_error err;
 } runner;
@@ -54,15 +54,15 @@ typedef struct runner {
 static inline runner runner_open(void) {
     runner r = {0};
     assert_int_equal(ms_mem_create(0, &r.mem), MS_OK);
-    const ms_device_params params = {
+    const ms_compute_params params = {
         .backend = "cpu", .mem = r.mem, .threads = 2, .isa_limit = MS_ISA_COUNT - 1};
-    assert_ms_ok(ms_device_open(&params, &r.dev, &r.err), &r.err);
+    assert_ms_ok(ms_compute_open(&params, &r.compute, &r.err), &r.err);
     return r;
 }
 
 static inline void runner_close(runner *r) {
     ms_onnx_net_close(&r->net);
-    ms_device_close(&r->dev);
+    ms_compute_close(&r->compute);
     assert_int_equal(ms_mem_destroy(&r->mem), 0);
 }
 
@@ -71,7 +71,7 @@ static inline ms_status runner_load(runner *r, onnx_model *m) {
     byte_string bytes = model_end(m);
     ms_status status = ms_onnx_file_open_memory(r->mem, "net.onnx", bytes.data, bytes.length, &file, &r->err);
     bytes_free(&bytes);
-    return status == MS_OK ? ms_onnx_net_create(r->dev, &file, &r->net, &r->err) : status;
+    return status == MS_OK ? ms_onnx_net_create(&r->compute, &file, &r->net, &r->err) : status;
 }
 
 static inline ms_status runner_prepare(runner *r, const array *inputs, int64_t images, size_t *ret_arena) {
@@ -88,7 +88,7 @@ static inline ms_status runner_prepare(runner *r, const array *inputs, int64_t i
 static inline array runner_run(runner *r, const array *inputs, size_t arena_bytes) {
     const float *in[4] = {0};
     float *out[4] = {0};
-    void *arena = r->dev->backend->alloc(r->dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
+    void *arena = r->compute.dev->backend->alloc(r->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
     assert_non_null(arena);
     memset(arena, 0xff, arena_bytes); /* NaNs, so that what is read before it is written shows */
     for (int i = 0; i < ms_onnx_net_input_count(r->net); i++)
@@ -100,7 +100,7 @@ static inline array runner_run(runner *r, const array *inputs, size_t arena_byte
     for (int i = 1; i < ms_onnx_net_output_count(r->net); i++)
         out[i] = calloc((size_t)ms_onnx_net_output(r->net, i)->elements + 1, sizeof(float));
     assert_ms_ok(ms_onnx_net_run(r->net, arena, in, out, &r->err), &r->err);
-    r->dev->backend->free(r->dev, arena);
+    r->compute.dev->backend->free(r->compute.dev, arena);
     for (int i = 1; i < ms_onnx_net_output_count(r->net); i++)
         free(out[i]);
     return result;

@@ -5,12 +5,12 @@
 
 static ms_error err;
 
-static ms_device *open_device(ms_mem *mem, int threads) {
-    ms_device *dev = NULL;
-    const ms_device_params params = {
+static ms_compute open_compute(ms_mem *mem, int threads) {
+    ms_compute compute = {0};
+    const ms_compute_params params = {
         .backend = "cpu", .mem = mem, .threads = threads, .isa_limit = MS_ISA_COUNT - 1};
-    assert_ms_ok(ms_device_open(&params, &dev, &err), &err);
-    return dev;
+    assert_ms_ok(ms_compute_open(&params, &compute, &err), &err);
+    return compute;
 }
 
 static void it_measures_and_leaves_nothing(void **state) {
@@ -21,14 +21,14 @@ static void it_measures_and_leaves_nothing(void **state) {
         ms_mem_usage usage;
         assert_int_equal(ms_mem_create((size_t)24 << 20, &mem),
                          MS_OK); /* what it says that it holds, and a little */
-        ms_device *dev = open_device(mem, threads);
-        assert_ms_ok(ms_calibrate(dev, "/proc/self/exe", 0.01, &c, &err), &err);
+        ms_compute compute = open_compute(mem, threads);
+        assert_ms_ok(ms_calibrate(&compute, "/proc/self/exe", 0.01, &c, &err), &err);
         assert_true(ms_calibration_is_sane(&c));
         ms_mem_get_usage(mem, &usage);
         assert_true(usage.peak_bytes < (size_t)16 << 20);
-        assert_ms_ok(ms_calibrate(dev, "/no/such/file", 0.01, &c, &err), &err);
+        assert_ms_ok(ms_calibrate(&compute, "/no/such/file", 0.01, &c, &err), &err);
         assert_true(ms_calibration_is_sane(&c) && c.disk_bytes == c.pack_bytes);
-        ms_device_close(&dev);
+        ms_compute_close(&compute);
         assert_int_equal(ms_mem_destroy(&mem), 0);
     }
 }
@@ -56,17 +56,17 @@ static void every_allocation_may_fail(void **state) {
     ms_calibration c = {0};
     ms_status status = MS_HOST_MEMORY;
     assert_int_equal(ms_mem_create(0, &mem), MS_OK);
-    ms_device *dev = open_device(mem, 1);
+    ms_compute compute = open_compute(mem, 1);
     int failures = 0;
     for (uint64_t n = 1; status != MS_OK; n++, failures++) {
         c.conv_flops = -7;
         ms_mem_fail_after(n, true);
-        status = ms_calibrate(dev, "/proc/self/exe", 0, &c, &err);
+        status = ms_calibrate(&compute, "/proc/self/exe", 0, &c, &err);
         ms_mem_fail_after(0, false);
         assert_true(status == MS_OK || (status == MS_HOST_MEMORY && c.conv_flops == -7));
     }
     assert_true(failures > 20);
-    ms_device_close(&dev);
+    ms_compute_close(&compute);
     assert_int_equal(ms_mem_destroy(&mem), 0);
 }
 

@@ -36,7 +36,7 @@ static named_floats read_case(const ms_tensor_file *file, const char *name) {
 typedef struct setup {
     char onnx[512];
     ms_mem *mem;
-    ms_device *dev;
+    ms_compute compute;
     ms_tensor_file *cases;
 } setup;
 
@@ -53,15 +53,15 @@ static setup set_up(const char *name, int threads, ms_isa isa) {
     assert_non_null(golden_path(path, sizeof(path), file));
     assert_int_equal(ms_mem_create(0, &s.mem), MS_OK);
     assert_ms_ok(ms_tensor_file_open(NULL, path, &s.cases, &err), &err);
-    const ms_device_params params = {.backend = "cpu", .mem = s.mem, .threads = threads, .isa_limit = isa};
-    assert_ms_ok(ms_device_open(&params, &s.dev, &err), &err);
+    const ms_compute_params params = {.backend = "cpu", .mem = s.mem, .threads = threads, .isa_limit = isa};
+    assert_ms_ok(ms_compute_open(&params, &s.compute, &err), &err);
     return s;
 }
 
 /* Everything that was allocated is given back. */
 static void tear_down(setup *s) {
     ms_tensor_file_close(&s->cases);
-    ms_device_close(&s->dev);
+    ms_compute_close(&s->compute);
     assert_int_equal(ms_mem_destroy(&s->mem), 0);
 }
 
@@ -76,11 +76,11 @@ static void run_detector(ms_scrfd *scrfd, setup *s, const char *which, float **r
     snprintf(name, sizeof(name), "in.%s", which);
     named_floats in = read_case(s->cases, name);
     assert_ms_ok(ms_scrfd_prepare(scrfd, in.info.shape[2], in.info.shape[3], &arena_bytes, &err), &err);
-    void *arena = s->dev->backend->alloc(s->dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
+    void *arena = s->compute.dev->backend->alloc(s->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
     assert_non_null(arena);
     *ret_outputs = malloc(ms_scrfd_output_floats(scrfd) * sizeof(float));
     assert_ms_ok(ms_scrfd_run(scrfd, arena, in.data, *ret_outputs, ret_heads, &err), &err);
-    s->dev->backend->free(s->dev, arena);
+    s->compute.dev->backend->free(s->compute.dev, arena);
     free(in.data);
 }
 
@@ -106,7 +106,7 @@ static void detector_matches_golden(void **state) {
     ms_scrfd *scrfd = NULL;
     ms_error err;
     static const char *const cases[] = {"a", "b", "c", "a"};
-    assert_ms_ok(ms_scrfd_open(s.dev, s.onnx, &scrfd, &err), &err);
+    assert_ms_ok(ms_scrfd_open(&s.compute, s.onnx, &scrfd, &err), &err);
     for (int i = 0; i < 4; i++) { /* the sizes follow each other in one network */
         ms_scrfd_heads heads;
         float *outputs;

@@ -19,7 +19,7 @@ typedef struct speech {
 } speech;
 
 static speech said;
-static ms_device *dev;
+static ms_compute compute;
 static ms_model_files files;
 static ms_mel_stats stats;
 
@@ -50,7 +50,7 @@ static int prepare(void **state) {
     (void)state;
     ms_error err;
     uint64_t seed = 5;
-    ms_device_params params = {.backend = "cpu", .isa_limit = MS_ISA_AVX512};
+    ms_compute_params params = {.backend = "cpu", .isa_limit = MS_ISA_AVX512};
     said.samples = malloc(SAMPLES * sizeof(float));
     for (int64_t i = 0; i < SAMPLES; i++) /* louder and softer, so that no two seconds are alike */
         said.samples[i] = test_uniform(&seed) * (float)(i / 4000 % 7) / 7;
@@ -58,13 +58,13 @@ static int prepare(void **state) {
     assert_run_works("models --synthesize tiny -o %s", test_file("model"));
     ms_model_names names = {.dir = test_file("model")};
     assert_ms_ok(ms_model_files_find(&names, MS_PART_WHISPER, &files, &err), &err);
-    assert_ms_ok(ms_device_open(&params, &dev, &err), &err);
+    assert_ms_ok(ms_compute_open(&params, &compute, &err), &err);
     return 0;
 }
 
 static int clean_up(void **state) {
     (void)state;
-    ms_device_close(&dev);
+    ms_compute_close(&compute);
     free(said.samples);
     test_dir_remove();
     return 0;
@@ -82,8 +82,8 @@ static listener listen(void) {
     size_t bytes;
     ms_tensor_file *file;
     ms_weights_load_params load = {.precision = MS_F32};
-    assert_ms_ok(ms_weights_create(dev, &l.weights, &err), &err);
-    ms_features_params params = {.dev = dev,
+    assert_ms_ok(ms_weights_create(&compute, &l.weights, &err), &err);
+    ms_features_params params = {.compute = compute,
                                  .weights = l.weights,
                                  .config = files.whisper_config,
                                  .chunks = MS_CHUNK_DEFAULTS,
@@ -95,13 +95,13 @@ static listener listen(void) {
                  &err);
     assert_ms_ok(ms_weights_load(l.weights, file, &load, &err), &err);
     ms_tensor_file_close(&file);
-    l.arena = dev->backend->alloc(dev, MS_LEDGER_ACTIVATIONS, bytes);
+    l.arena = compute.dev->backend->alloc(compute.dev, MS_LEDGER_ACTIVATIONS, bytes);
     assert_non_null(l.arena);
     return l;
 }
 
 static void leave(listener *l) {
-    dev->backend->free(dev, l->arena);
+    compute.dev->backend->free(compute.dev, l->arena);
     ms_features_destroy(&l->features);
     ms_weights_destroy(&l->weights);
 }

@@ -10,7 +10,7 @@
 #define MAX_RATIO_SMALL 1.1
 
 typedef struct planner {
-    ms_device *dev;
+    ms_compute compute;
     ms_weights *weights;
     ms_graph *graph;
     ms_error err;
@@ -18,17 +18,17 @@ typedef struct planner {
 
 static planner planner_open(void) {
     planner p = {0};
-    const ms_device_params params = {.backend = "dummy", .memory_bytes = (size_t)1 << 40};
-    assert_ms_ok(ms_device_open(&params, &p.dev, &p.err), &p.err);
-    assert_ms_ok(ms_weights_create(p.dev, &p.weights, &p.err), &p.err);
-    assert_ms_ok(ms_graph_create(NULL, p.dev, p.weights, &p.graph, &p.err), &p.err);
+    const ms_compute_params params = {.backend = "dummy", .threads = 1, .memory_bytes = (size_t)1 << 40};
+    assert_ms_ok(ms_compute_open(&params, &p.compute, &p.err), &p.err);
+    assert_ms_ok(ms_weights_create(&p.compute, &p.weights, &p.err), &p.err);
+    assert_ms_ok(ms_graph_create(NULL, p.compute.dev, p.weights, &p.graph, &p.err), &p.err);
     return p;
 }
 
 static void planner_close(planner *p) {
     ms_graph_destroy(&p->graph);
     ms_weights_destroy(&p->weights);
-    ms_device_close(&p->dev);
+    ms_compute_close(&p->compute);
 }
 
 /* The life that a value must have its place for: in a sliced segment, values that enter or leave it are touched

@@ -141,10 +141,10 @@ static void linear_matches(void **state) {
         for (int d = 1; d < t->count; d++) {
             test_tensor_fill_poison(&c.dst);
             linear_run(t->devices[d], &c.args);
-            test_same_bits(&expected, &c.dst, "linear", t->devices[d]);
+            test_same_bits(&expected, &c.dst, "linear", t->name[d]);
             test_tensor_fill_poison(&c.dst);
             linear_run_sliced(t->devices[d], &c.args, test_range(&rng, 0, c.args.dst.outer));
-            test_same_bits(&expected, &c.dst, "sliced linear", t->devices[d]);
+            test_same_bits(&expected, &c.dst, "sliced linear", t->name[d]);
         }
         test_tensor_free(&expected);
         linear_free(&c);
@@ -372,13 +372,13 @@ static void conv_matches(const test_devices *t, conv_kind kind, uint64_t seed, i
         for (int d = 1; d < t->count; d++) {
             test_tensor_fill_poison(&c.dst);
             conv_run(t->devices[d], &c.args);
-            test_same_bits(&expected, &c.dst, "conv2d", t->devices[d]);
+            test_same_bits(&expected, &c.dst, "conv2d", t->name[d]);
             test_tensor_fill_poison(&c.dst);
             conv_run_sliced(t->devices[d], &c.args, test_range(&rng, 0, c.args.dst.outer));
-            test_same_bits(&expected, &c.dst, "sliced conv2d", t->devices[d]);
+            test_same_bits(&expected, &c.dst, "sliced conv2d", t->name[d]);
             test_tensor_fill_poison(&c.dst);
             conv_run_striped(t->devices[d], &c.args, &rng);
-            test_same_bits(&expected, &c.dst, "striped conv2d", t->devices[d]);
+            test_same_bits(&expected, &c.dst, "striped conv2d", t->name[d]);
         }
         test_tensor_free(&expected);
         conv_free(&c);
@@ -523,10 +523,10 @@ static void attention_matches(void **state) {
         for (int d = 1; d < t->count; d++) {
             test_poison(c.out, c.out_floats);
             attention_run(t->devices[d], &c.args);
-            test_same_bits(&expected, &got, "attention", t->devices[d]);
+            test_same_bits(&expected, &got, "attention", t->name[d]);
             test_poison(c.out, c.out_floats);
             attention_run_sliced(t->devices[d], &c.args);
-            test_same_bits(&expected, &got, "sliced attention", t->devices[d]);
+            test_same_bits(&expected, &got, "sliced attention", t->name[d]);
         }
         test_tensor_free(&expected);
         attention_free(&c);

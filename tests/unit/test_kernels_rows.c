@@ -129,7 +129,7 @@ static void norm_matches(void **state) {
         for (int d = 1; d < t->count; d++) {
             norm_run(t->devices[d], &c);
             assert_memory_equal(tables, c.tables, c.table_floats * sizeof(float));
-            test_same_bits(&expected, &c.dst, "group norm", t->devices[d]);
+            test_same_bits(&expected, &c.dst, "group norm", t->name[d]);
         }
         free(tables);
         test_tensor_free(&expected);
@@ -179,7 +179,7 @@ static void layer_norm_matches(void **state) {
         for (int d = 1; d < t->count; d++) {
             test_tensor_fill_poison(&dst);
             assert_int_equal(t->devices[d]->kernels->layer_norm(t->devices[d], &a), MS_OK);
-            test_same_bits(&expected, &dst, "layer norm", t->devices[d]);
+            test_same_bits(&expected, &dst, "layer norm", t->name[d]);
         }
         test_tensor_free(&expected);
         test_tensor_free(&src);
@@ -234,7 +234,7 @@ static void binary_matches(void **state) {
         for (int d = 1; d < t->count; d++) {
             test_tensor_fill_poison(&dst);
             assert_int_equal(t->devices[d]->kernels->binary(t->devices[d], &args), MS_OK);
-            test_same_bits(&expected, &dst, "binary", t->devices[d]);
+            test_same_bits(&expected, &dst, "binary", t->name[d]);
         }
         test_tensor_free(&expected);
         test_tensor_free(&a);
@@ -270,7 +270,7 @@ static void unary_matches(void **state) {
         for (int d = 1; d < t->count; d++) {
             memcpy(work.block, src.block, src.floats * sizeof(float));
             assert_int_equal(t->devices[d]->kernels->unary(t->devices[d], &a), MS_OK);
-            test_same_bits(&expected, &work, "unary", t->devices[d]);
+            test_same_bits(&expected, &work, "unary", t->name[d]);
         }
         test_tensor_free(&expected);
         test_tensor_free(&src);
@@ -335,7 +335,7 @@ static void pool_matches(void **state) {
         for (int d = 1; d < t->count; d++) {
             test_tensor_fill_poison(&dst);
             assert_int_equal(t->devices[d]->kernels->pool(t->devices[d], &a), MS_OK);
-            test_same_bits(&expected, &dst, "pool", t->devices[d]);
+            test_same_bits(&expected, &dst, "pool", t->name[d]);
         }
         test_tensor_free(&expected);
         test_tensor_free(&src);

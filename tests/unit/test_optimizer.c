@@ -250,16 +250,16 @@ static size_t cost_of(ms_batch_costs *costs, ms_task task, ms_batch_request r, i
 
 /* The arena that the back end which computes would need. */
 static size_t cpu_arena(const ms_model_files *files, bool unet, int items, ms_slicing slicing) {
-    const ms_device_params cpu = {.backend = "cpu", .threads = 2, .isa_limit = MS_ISA_COUNT - 1};
+    const ms_compute_params cpu = {.backend = "cpu", .threads = 2, .isa_limit = MS_ISA_COUNT - 1};
     const ms_unet_shape shape = {.branches = 2, .frames = 16, .h = 16, .w = 16, .tokens = 50};
-    ms_device *dev;
+    ms_compute compute;
     ms_weights *weights;
     ms_graph *graph;
     ms_network net;
     ms_error err;
-    assert_ms_ok(ms_device_open(&cpu, &dev, &err), &err);
-    assert_ms_ok(ms_weights_create(dev, &weights, &err), &err);
-    assert_ms_ok(ms_graph_create(NULL, dev, weights, &graph, &err), &err);
+    assert_ms_ok(ms_compute_open(&cpu, &compute, &err), &err);
+    assert_ms_ok(ms_weights_create(&compute, &weights, &err), &err);
+    assert_ms_ok(ms_graph_create(NULL, compute.dev, weights, &graph, &err), &err);
     if (unet)
         assert_ms_ok(ms_unet_build(graph, &files->unet_config, &shape, &err), &err);
     else
@@ -270,7 +270,7 @@ static size_t cpu_arena(const ms_model_files *files, bool unet, int items, ms_sl
     size_t bytes = net.plan->arena_bytes;
     ms_network_clear(&net);
     ms_weights_destroy(&weights);
-    ms_device_close(&dev);
+    ms_compute_close(&compute);
     return bytes;
 }
 

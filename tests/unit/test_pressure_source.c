@@ -214,7 +214,6 @@ static void devices(void **state) {
     dev->backend->free(dev, block);
     ms_device_close(&dev);
     params.backend = "cpu";
-    params.threads = 1;
     assert_ms_ok(ms_device_open(&params, &dev, &err), &err);
     assert_ms_ok(ms_pressure_source_init(NULL, dev, &source, &err), &err);
     ms_pressure_sample_read(&source, &s);

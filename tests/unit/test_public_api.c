@@ -569,27 +569,12 @@ static void numbers_of_a_plan_are_checked(void **state) {
     free(report);
 }
 
-/* A bound that follows the machine, and that the message says. */
-static void threads_are_bounded(void **state) {
-    (void)state;
-    ms_device *device = NULL;
-    ms_device_options options = {.backend = "cpu", .threads = 16};
-    assert_ms_ok(ms_device_create(&options, &device, &err), &err);
-    ms_device_destroy(&device);
-    options.threads = 1025;
-    REFUSED(ms_device_create(&options, &device, &err));
-    assert_true(strstr(err.message, "CPUs") && strstr(err.message, "not 1025"));
-    options.threads = -1;
-    REFUSED(ms_device_create(&options, &device, &err));
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(null_is_refused_everywhere),
         cmocka_unit_test(numbers_of_a_run_are_checked),
         cmocka_unit_test(numbers_of_a_detection_are_checked),
         cmocka_unit_test(numbers_of_a_plan_are_checked),
-        cmocka_unit_test(threads_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,7 @@ enum { FRAMES = 3, SIDE = 8, PIXELS = SIDE * SIDE, TOKENS = 10, STEPS = 2 };
 
 typedef struct bench {
     ms_mem *mem;
-    ms_device *dev;
+    ms_compute compute;
     ms_weights *weights;
     ms_weight_stream *stream;
     ms_denoiser *denoiser;
@@ -36,11 +36,11 @@ static ms_status open_bench(bench *b, bool (*choose)(int i, int n), int threads,
     ms_status status;
     *b = (bench){0};
     assert_int_equal(ms_mem_create(0, &b->mem), MS_OK);
-    const ms_device_params device = {
+    const ms_compute_params device = {
         .backend = "cpu", .mem = b->mem, .threads = threads, .isa_limit = MS_ISA_COUNT - 1};
-    MS_TRY(ms_device_open(&device, &b->dev, err));
-    MS_TRY(ms_weights_create(b->dev, &b->weights, err));
-    MS_TRY(ms_denoiser_create(b->dev, b->weights, &files.unet_config, &b->denoiser, err));
+    MS_TRY(ms_compute_open(&device, &b->compute, err));
+    MS_TRY(ms_weights_create(&b->compute, &b->weights, err));
+    MS_TRY(ms_denoiser_create(&b->compute, b->weights, &files.unet_config, &b->denoiser, err));
     ms_denoise_params params = {.frames = FRAMES,
                                 .h = SIDE,
                                 .w = SIDE,
@@ -55,10 +55,10 @@ static ms_status open_bench(bench *b, bool (*choose)(int i, int n), int threads,
     size_t bytes = ms_weight_stream_bytes(b->weights, MS_F16);
     if (bytes) {
         size_t scratch = ms_weight_stream_scratch_floats(b->weights);
-        MS_TRY(ms_weight_stream_create(b->dev, bytes, scratch, &b->stream, err));
+        MS_TRY(ms_weight_stream_create(&b->compute, bytes, scratch, &b->stream, err));
         ms_weights_attach_stream(b->weights, b->stream);
     }
-    ms_weights_load_params load = {.precision = MS_F16, .pool = b->dev->pool};
+    ms_weights_load_params load = {.precision = MS_F16, .pool = b->compute.pool};
     MS_GOTO(ms_checkpoint_open(b->mem, files.unet, "conv_in.weight", &b->file, &load.prefix, err));
     MS_GOTO(ms_weights_load(b->weights, b->file, &load, err));
 fail:
@@ -70,7 +70,7 @@ static void close_bench(bench *b) {
     ms_weights_destroy(&b->weights);
     ms_weight_stream_destroy(&b->stream);
     ms_tensor_file_close(&b->file);
-    ms_device_close(&b->dev);
+    ms_compute_close(&b->compute);
     assert_int_equal(ms_mem_destroy(&b->mem), 0);
 }
 
@@ -79,7 +79,7 @@ static ms_status run(bench *b, float latents[FRAMES * PIXELS * 4], ms_error *err
     size_t audio_floats = (size_t)(FRAMES * TOKENS * dim);
     float *audio = malloc(audio_floats * sizeof(float)), mask[PIXELS];
     float *pictures = malloc(2 * FRAMES * PIXELS * 4 * sizeof(float));
-    void *arena = b->dev->backend->alloc(b->dev, MS_LEDGER_ACTIVATIONS, b->arena_bytes);
+    void *arena = b->compute.dev->backend->alloc(b->compute.dev, MS_LEDGER_ACTIVATIONS, b->arena_bytes);
     ms_noise_normals(1, 0, 0, 0, audio_floats, audio);
     ms_noise_normals(2, 0, 0, 0, 2 * FRAMES * PIXELS * 4, pictures);
     ms_noise_normals(3, 0, 0, 0, FRAMES * PIXELS * 4, latents);
@@ -91,7 +91,7 @@ static ms_status run(bench *b, float latents[FRAMES * PIXELS * 4], ms_error *err
                         .reference = pictures + FRAMES * PIXELS * 4,
                         .latents = latents};
     ms_status status = ms_denoiser_run(b->denoiser, arena, &io, NULL, err);
-    b->dev->backend->free(b->dev, arena);
+    b->compute.dev->backend->free(b->compute.dev, arena);
     free(audio);
     free(pictures);
     return status;

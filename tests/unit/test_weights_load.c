@@ -22,15 +22,15 @@ static ms_status build_whisper(ms_graph *g, const ms_model_files *f, ms_error *e
 }
 
 /* Everything that a run does until a network's weights are there. */
-static ms_status load_all(ms_mem *mem, ms_device *dev, const char *path, const char *known,
+static ms_status load_all(ms_mem *mem, const ms_compute *compute, const char *path, const char *known,
                           const ms_model_files *files, build_fn build, bool check, ms_error *err) {
     ms_weights *weights = NULL;
     ms_graph *graph = NULL;
     ms_tensor_file *file = NULL;
-    ms_weights_load_params params = {.precision = MS_F16, .pool = dev->pool};
+    ms_weights_load_params params = {.precision = MS_F16, .pool = compute->pool};
     ms_status status;
-    MS_GOTO(ms_weights_create(dev, &weights, err));
-    MS_GOTO(ms_graph_create(mem, dev, weights, &graph, err));
+    MS_GOTO(ms_weights_create(compute, &weights, err));
+    MS_GOTO(ms_graph_create(mem, compute->dev, weights, &graph, err));
     MS_GOTO(build(graph, files, err));
     MS_GOTO(ms_checkpoint_open(mem, path, known, &file, &params.prefix, err));
     if (check)
@@ -63,17 +63,17 @@ static void walk(const char *path, const char *known, const ms_model_files *file
                  bool repeat) {
     for (uint64_t n = 1;; n++) {
         ms_mem *mem = NULL;
-        ms_device *dev = NULL;
+        ms_compute compute = {0};
         ms_error err;
         ms_error_clear(&err);
         assert_int_equal(ms_mem_create(0, &mem), MS_OK);
-        const ms_device_params params = {
+        const ms_compute_params params = {
             .backend = "cpu", .mem = mem, .threads = 2, .isa_limit = MS_ISA_COUNT - 1};
-        assert_ms_ok(ms_device_open(&params, &dev, &err), &err);
+        assert_ms_ok(ms_compute_open(&params, &compute, &err), &err);
         ms_mem_fail_after(n, repeat);
-        ms_status status = load_all(mem, dev, path, known, files, build, n == 1, &err);
+        ms_status status = load_all(mem, &compute, path, known, files, build, n == 1, &err);
         ms_mem_fail_after(0, false);
-        ms_device_close(&dev);
+        ms_compute_close(&compute);
         assert_int_equal(ms_mem_destroy(&mem), 0);
         if (status == MS_OK) {
             assert_true(n > 20);
@@ -105,20 +105,20 @@ static void it_tells_and_can_be_ended(void **state) {
     assert_non_null(golden_path(path, sizeof(path), "tiny/latentsync_unet_fp16.pt"));
     for (int end_at = 0; end_at <= 3; end_at += 3) {
         for (int threads = 1; threads <= 2; threads++) {
-            ms_device *dev = NULL;
+            ms_compute compute = {0};
             ms_weights *weights = NULL;
             ms_graph *graph = NULL;
             ms_tensor_file *file = NULL;
             ms_error err;
             ms_error_clear(&err);
             listener l = {.end_at = end_at};
-            const ms_device_params device = {
+            const ms_compute_params device = {
                 .backend = "cpu", .threads = threads, .isa_limit = MS_ISA_COUNT - 1};
-            assert_ms_ok(ms_device_open(&device, &dev, &err), &err);
+            assert_ms_ok(ms_compute_open(&device, &compute, &err), &err);
             ms_weights_load_params params = {
-                .precision = MS_F16, .pool = dev->pool, .progress = listen, .arg = &l};
-            assert_ms_ok(ms_weights_create(dev, &weights, &err), &err);
-            assert_ms_ok(ms_graph_create(NULL, dev, weights, &graph, &err), &err);
+                .precision = MS_F16, .pool = compute.pool, .progress = listen, .arg = &l};
+            assert_ms_ok(ms_weights_create(&compute, &weights, &err), &err);
+            assert_ms_ok(ms_graph_create(NULL, compute.dev, weights, &graph, &err), &err);
             assert_ms_ok(build_unet(graph, &files, &err), &err);
             assert_ms_ok(ms_checkpoint_open(NULL, path, "conv_in.weight", &file, &params.prefix, &err), &err);
             assert_int_equal(ms_weights_load(weights, file, &params, &err), end_at ? MS_CANCELLED : MS_OK);
@@ -132,7 +132,7 @@ static void it_tells_and_can_be_ended(void **state) {
             ms_tensor_file_close(&file);
             ms_graph_destroy(&graph);
             ms_weights_destroy(&weights);
-            ms_device_close(&dev);
+            ms_compute_close(&compute);
         }
     }
 }

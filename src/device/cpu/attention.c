@@ -120,7 +120,7 @@ void ms_cpu_attention(ms_device *dev, const ms_attention_args *args, void *works
     r.workspace = workspace;
     const int64_t batches = args->batch_outer * args->batch_inner;
     if (r.gather)
-        ms_pool_run(dev->pool, batches, batch_task, &r);
+        ms_pool_run(ms_cpu_threads(dev), batches, batch_task, &r);
     else
-        ms_pool_run(dev->pool, batches * args->heads * r.blocks, block_task, &r);
+        ms_pool_run(ms_cpu_threads(dev), batches * args->heads * r.blocks, block_task, &r);
 }

@@ -209,5 +209,5 @@ static void depthwise_task(void *arg, int64_t task, int worker) {
 
 void ms_cpu_depthwise(ms_device *dev, const ms_conv2d_args *args) {
     depthwise_run run = {args, ms_ops(dev)};
-    ms_pool_run(dev->pool, args->dst.outer * ms_conv2d_dst_rows(args), depthwise_task, &run);
+    ms_pool_run(ms_cpu_threads(dev), args->dst.outer * ms_conv2d_dst_rows(args), depthwise_task, &run);
 }

@@ -58,15 +58,15 @@ static void cpu_memory(const ms_device *dev, size_t *ret_free_bytes, size_t *ret
  * -------------------------------------------------------------------------------------------------------- */
 
 static size_t linear_workspace(const ms_device *dev, const ms_linear_args *args) {
-    return ms_linear_workspace_bytes(args, ms_pool_threads(dev->pool));
+    return ms_linear_workspace_bytes(args, ms_pool_threads(ms_cpu_threads(dev)));
 }
 
 static size_t conv2d_workspace(const ms_device *dev, const ms_conv2d_args *args) {
-    return ms_conv2d_workspace_bytes(args, ms_pool_threads(dev->pool));
+    return ms_conv2d_workspace_bytes(args, ms_pool_threads(ms_cpu_threads(dev)));
 }
 
 static size_t attention_workspace(const ms_device *dev, const ms_attention_args *args) {
-    return ms_attention_workspace_bytes(args, ms_pool_threads(dev->pool));
+    return ms_attention_workspace_bytes(args, ms_pool_threads(ms_cpu_threads(dev)));
 }
 
 #define CHECKED_WITH_WORKSPACE(name)                                                                         \
@@ -157,7 +157,6 @@ static void cpu_brand(char brand[49]) {
 
 static void cpu_close(ms_device **dev) {
     ms_cpu *cpu = (*dev)->impl;
-    ms_pool_destroy(&cpu->base.pool);
     ms_free(cpu);
     *dev = NULL;
 }
@@ -168,15 +167,12 @@ static ms_status cpu_open(const ms_device_params *params, ms_device **ret_dev, m
     ms_cpu *cpu = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*cpu));
     if (!cpu)
         return ms_fail_alloc(err, params->mem, sizeof(*cpu), "the cpu device");
-    ms_status status = ms_pool_create(params->mem, params->threads, &cpu->base.pool, err);
-    if (status != MS_OK) {
-        ms_free(cpu);
-        return status;
-    }
     cpu->base.backend = &ms_backend_cpu;
+    cpu->base.caps = (ms_device_caps){.arithmetic = "cpu", .host_memory = true, .computes = true};
     cpu->base.kernels = &cpu_kernels;
     cpu->base.mem = params->mem;
-    cpu->base.isa = isa;
+    cpu->pool = params->pool;
+    cpu->isa = isa;
     cpu->base.impl = cpu;
     ms_cpu_ops_c(&cpu->ops);
 #if defined(__x86_64__)
@@ -187,8 +183,7 @@ static ms_status cpu_open(const ms_device_params *params, ms_device **ret_dev, m
 #endif
     char brand[49];
     cpu_brand(brand);
-    snprintf(cpu->base.description, sizeof(cpu->base.description), "%s, %d threads, %s", brand,
-             ms_pool_threads(cpu->base.pool), ms_isa_name(isa));
+    snprintf(cpu->base.description, sizeof(cpu->base.description), "%s, %s", brand, ms_isa_name(isa));
     *ret_dev = &cpu->base;
     return MS_OK;
 }

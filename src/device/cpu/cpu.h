@@ -8,8 +8,14 @@
 
 typedef struct ms_cpu {
     ms_device base;
+    ms_pool *pool; /* borrowed */
+    ms_isa isa;
     ms_cpu_ops ops;
 } ms_cpu;
+
+static inline ms_pool *ms_cpu_threads(const ms_device *dev) {
+    return ((const ms_cpu *)dev->impl)->pool;
+}
 
 static inline const ms_cpu_ops *ms_ops(const ms_device *dev) {
     return &((const ms_cpu *)dev->impl)->ops;

@@ -153,6 +153,6 @@ static void gemm_task(void *arg, int64_t task, int worker) {
 }
 
 void ms_gemm_run(ms_device *dev, const ms_gemm_layer *layer, void *workspace) {
-    gemm_run run = {layer, make_plan(layer, ms_pool_threads(dev->pool)), workspace};
-    ms_pool_run(dev->pool, run.plan.m_blocks * layer->groups * run.plan.chunks, gemm_task, &run);
+    gemm_run run = {layer, make_plan(layer, ms_pool_threads(ms_cpu_threads(dev))), workspace};
+    ms_pool_run(ms_cpu_threads(dev), run.plan.m_blocks * layer->groups * run.plan.chunks, gemm_task, &run);
 }

@@ -66,7 +66,7 @@ static void partials_task(void *arg, int64_t task, int worker) {
 
 void ms_cpu_norm_partials(ms_device *dev, const ms_norm_partials_args *args) {
     norm_run r = {.args = args, .ops = ms_ops(dev)};
-    ms_pool_run(dev->pool, args->src[0].outer * args->h, partials_task, &r);
+    ms_pool_run(ms_cpu_threads(dev), args->src[0].outer * args->h, partials_task, &r);
 }
 
 /* ---- tables
@@ -98,7 +98,7 @@ static void tables_task(void *arg, int64_t task, int worker) {
 
 void ms_cpu_norm_tables(ms_device *dev, const ms_norm_tables_args *args) {
     norm_run r = {.args = args, .ops = ms_ops(dev)};
-    ms_pool_run(dev->pool, args->outer / args->outer_per_table * args->groups, tables_task, &r);
+    ms_pool_run(ms_cpu_threads(dev), args->outer / args->outer_per_table * args->groups, tables_task, &r);
 }
 
 /* ---- application, layer norm
@@ -140,7 +140,8 @@ static void apply_task(void *arg, int64_t task, int worker) {
 
 void ms_cpu_norm_apply(ms_device *dev, const ms_norm_apply_args *args) {
     norm_run r = {args, ms_ops(dev), rows_per_task(&args->src)};
-    ms_pool_run(dev->pool, args->src.outer * ms_ceil_div(args->src.inner, r.rows_per_task), apply_task, &r);
+    ms_pool_run(ms_cpu_threads(dev), args->src.outer * ms_ceil_div(args->src.inner, r.rows_per_task),
+                apply_task, &r);
 }
 
 static void layer_norm_task(void *arg, int64_t task, int worker) {
@@ -167,6 +168,6 @@ static void layer_norm_task(void *arg, int64_t task, int worker) {
 
 void ms_cpu_layer_norm(ms_device *dev, const ms_layer_norm_args *args) {
     norm_run r = {args, ms_ops(dev), rows_per_task(&args->src)};
-    ms_pool_run(dev->pool, args->src.outer * ms_ceil_div(args->src.inner, r.rows_per_task), layer_norm_task,
-                &r);
+    ms_pool_run(ms_cpu_threads(dev), args->src.outer * ms_ceil_div(args->src.inner, r.rows_per_task),
+                layer_norm_task, &r);
 }

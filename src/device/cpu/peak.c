@@ -16,12 +16,12 @@ static void peak_task(void *arg, int64_t task, int worker) {
 }
 
 double ms_cpu_peak_flops(ms_device *dev, double seconds) {
-    const int threads = ms_pool_threads(dev->pool);
+    const int threads = ms_pool_threads(ms_cpu_threads(dev));
     peak_run run = {ms_ops(dev), 12000};
     double best = 0, spent = 0;
     do {
         double start = ms_now_s();
-        ms_pool_run(dev->pool, threads, peak_task, &run);
+        ms_pool_run(ms_cpu_threads(dev), threads, peak_task, &run);
         double took = ms_now_s() - start;
         double flops = 2.0 * 16 * (double)run.fmas * threads / took;
         best = flops > best ? flops : best;

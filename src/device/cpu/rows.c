@@ -35,7 +35,7 @@ static void binary_task(void *arg, int64_t task, int worker) {
 
 void ms_cpu_binary(ms_device *dev, const ms_binary_args *args) {
     rows_run r = make_run(dev, args, args->a.inner, args->a.channels);
-    ms_pool_run(dev->pool, args->a.outer * r.tasks_per_outer, binary_task, &r);
+    ms_pool_run(ms_cpu_threads(dev), args->a.outer * r.tasks_per_outer, binary_task, &r);
 }
 
 static void unary_task(void *arg, int64_t task, int worker) {
@@ -58,7 +58,7 @@ static void unary_task(void *arg, int64_t task, int worker) {
 
 void ms_cpu_unary(ms_device *dev, const ms_unary_args *args) {
     rows_run r = make_run(dev, args, args->src.inner, args->src.channels);
-    ms_pool_run(dev->pool, args->src.outer * r.tasks_per_outer, unary_task, &r);
+    ms_pool_run(ms_cpu_threads(dev), args->src.outer * r.tasks_per_outer, unary_task, &r);
 }
 
 /* ---- pooling
@@ -105,7 +105,7 @@ static void pool_task(void *arg, int64_t task, int worker) {
 
 void ms_cpu_pool(ms_device *dev, const ms_pool_args *args) {
     rows_run r = {.args = args, .ops = ms_ops(dev)};
-    ms_pool_run(dev->pool, args->dst.outer * args->dst_h, pool_task, &r);
+    ms_pool_run(ms_cpu_threads(dev), args->dst.outer * args->dst_h, pool_task, &r);
 }
 
 /* ---- resizing, copying
@@ -125,7 +125,7 @@ static void resize_task(void *arg, int64_t task, int worker) {
 
 void ms_cpu_resize(ms_device *dev, const ms_resize_args *args) {
     rows_run r = {.args = args};
-    ms_pool_run(dev->pool, args->dst.outer * args->dst_h, resize_task, &r);
+    ms_pool_run(ms_cpu_threads(dev), args->dst.outer * args->dst_h, resize_task, &r);
 }
 
 static void copy_task(void *arg, int64_t task, int worker) {
@@ -150,5 +150,5 @@ static void copy_task(void *arg, int64_t task, int worker) {
 
 void ms_cpu_copy(ms_device *dev, const ms_copy_args *args) {
     rows_run r = make_run(dev, args, args->inner, args->channels);
-    ms_pool_run(dev->pool, args->outer * r.tasks_per_outer, copy_task, &r);
+    ms_pool_run(ms_cpu_threads(dev), args->outer * r.tasks_per_outer, copy_task, &r);
 }

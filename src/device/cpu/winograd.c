@@ -262,7 +262,7 @@ static void pair_task(void *arg, int64_t task, int worker) {
 }
 
 void ms_cpu_winograd(ms_device *dev, const ms_conv2d_args *args, void *workspace) {
-    winograd_run r = make_run(args, ms_pool_threads(dev->pool));
+    winograd_run r = make_run(args, ms_pool_threads(ms_cpu_threads(dev)));
     r.ops = ms_ops(dev);
     r.v = workspace;
     r.workers = r.v + MS_WINOGRAD_POINTS * r.v_point;
@@ -271,7 +271,7 @@ void ms_cpu_winograd(ms_device *dev, const ms_conv2d_args *args, void *workspace
         r.first_tile = tiles_before(&r, r.first_region);
         r.block_count = tiles_before(&r, r.end_region) - r.first_tile;
         int64_t strips = ms_ceil_div(r.channels, STRIP_CHANNELS);
-        ms_pool_run(dev->pool, (r.end_region - r.first_region) * strips, input_task, &r);
-        ms_pool_run(dev->pool, r.pairs * r.splits, pair_task, &r);
+        ms_pool_run(ms_cpu_threads(dev), (r.end_region - r.first_region) * strips, input_task, &r);
+        ms_pool_run(ms_cpu_threads(dev), r.pairs * r.splits, pair_task, &r);
     }
 }

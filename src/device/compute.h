@@ -1,0 +1,28 @@
+/*
+ * Where a job is done: the host's memory and threads, and a device. The three are apart: only a device whose memory is
+ * the host's draws on the same ledgers, and only one that computes on the host's processors borrows its threads.
+ */
+#ifndef MS_DEVICE_COMPUTE_H
+#define MS_DEVICE_COMPUTE_H
+
+#include "device/device.h"
+
+typedef struct ms_compute {
+    ms_mem *mem;   /* the host's, for all that is not on the device; borrowed; NULL = the process's */
+    ms_pool *pool; /* for the host's own work: reading, pasting, log-mel; NULL = the calling thread */
+    ms_device *dev;
+} ms_compute;
+
+typedef struct ms_compute_params {
+    const char *backend; /* as in ms_device_params */
+    ms_mem *mem;
+    int threads; /* of the pool; 0 = all */
+    ms_isa isa_limit;
+    size_t memory_bytes;
+} ms_compute_params;
+
+/* Makes the pool and opens the device. Errors: those of ms_pool_create() and ms_device_open(). */
+ms_status ms_compute_open(const ms_compute_params *params, ms_compute *ret_compute, ms_error *err);
+void ms_compute_close(ms_compute *compute);
+
+#endif
