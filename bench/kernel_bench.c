@@ -625,7 +625,7 @@ static ms_prologue bench_prologue(const bench_setup *s, const ms_bench_case *t) 
 }
 
 static ms_epilogue bench_epilogue(const bench_setup *s, const ms_bench_case *t) {
-    return (ms_epilogue){.bias = s->bias, .residual = t->residual ? &s->residual : NULL};
+    return (ms_epilogue){.bias = s->bias, .residual = t->residual ? s->residual : (ms_rows){0}};
 }
 
 static void prepare_matrix(bench_setup *s, const ms_bench_case *t, ms_dtype dtype, ms_bench_result *r) {
@@ -747,22 +747,22 @@ static ms_status run_once(bench_setup *s, const ms_bench_case *t) {
     switch (t->kind) {
     case MS_BENCH_LINEAR:
     case MS_BENCH_GEGLU:
-        return k->linear(s->dev, &s->args.linear, s->workspace);
+        return k->linear(s->dev->queue, &s->args.linear, s->workspace);
     case MS_BENCH_CONV:
-        return k->conv2d(s->dev, &s->args.conv2d, s->workspace);
+        return k->conv2d(s->dev->queue, &s->args.conv2d, s->workspace);
     case MS_BENCH_ATTENTION:
     case MS_BENCH_TEMPORAL:
-        return k->attention(s->dev, &s->args.attention, s->workspace);
+        return k->attention(s->dev->queue, &s->args.attention, s->workspace);
     case MS_BENCH_NORM:
-        MS_TRY(k->norm_partials(s->dev, &s->args.norm.partials));
-        MS_TRY(k->norm_tables(s->dev, &s->args.norm.tables));
-        return k->norm_apply(s->dev, &s->args.norm.apply);
+        MS_TRY(k->norm_partials(s->dev->queue, &s->args.norm.partials));
+        MS_TRY(k->norm_tables(s->dev->queue, &s->args.norm.tables));
+        return k->norm_apply(s->dev->queue, &s->args.norm.apply);
     case MS_BENCH_LAYER_NORM:
-        return k->layer_norm(s->dev, &s->args.layer_norm);
+        return k->layer_norm(s->dev->queue, &s->args.layer_norm);
     case MS_BENCH_ADD:
         break;
     }
-    return k->binary(s->dev, &s->args.binary);
+    return k->binary(s->dev->queue, &s->args.binary);
 }
 
 static ms_status measure(bench_setup *s, const ms_bench_case *t, double min_seconds, ms_bench_result *r,

@@ -59,7 +59,8 @@ static ms_status network_ready(bench_network *b, const bench_state *s, ms_error 
     b->load_seconds = bench_now_s() - start;
     b->arena =
         b->compute.dev->backend->alloc(b->compute.dev, MS_LEDGER_ACTIVATIONS, b->net.plan->arena_bytes);
-    return b->arena ? MS_OK : ms_fail_alloc(err, NULL, b->net.plan->arena_bytes, "activations");
+    return b->arena ? MS_OK
+                    : ms_device_fail_alloc(err, b->compute.dev, b->net.plan->arena_bytes, "activations");
 }
 
 /* All inputs get values in [-1, 1]. */

@@ -55,7 +55,7 @@ static ms_status prepare(audio_job *j, const audio_state *s, ms_error *err) {
     MS_TRY(ms_features_create(&params, &j->features, &arena_bytes, err));
     MS_TRY(stage_load(j->weights, j->files.whisper, "encoder.conv1.weight", &s->compute, err));
     j->arena = j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
-    return j->arena ? MS_OK : ms_fail_alloc(err, NULL, arena_bytes, "activations");
+    return j->arena ? MS_OK : ms_device_fail_alloc(err, j->compute.dev, arena_bytes, "activations");
 }
 
 static ms_status add_mel(audio_job *j, case_output *out, ms_error *err) {

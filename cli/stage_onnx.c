@@ -91,7 +91,7 @@ static ms_status run(onnx_job *j, const onnx_state *s, case_output *out, ms_erro
     MS_TRY(ms_onnx_net_prepare(j->net, j->shapes, &slicing, &arena_bytes, err));
     j->arena = j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
     if (!j->arena)
-        return ms_fail_alloc(err, NULL, arena_bytes, "activations");
+        return ms_device_fail_alloc(err, j->compute.dev, arena_bytes, "activations");
     for (int i = 0; i < j->n_outputs; i++) {
         size_t elements = (size_t)ms_onnx_net_output(j->net, i)->elements;
         j->out[i] = ms_alloc_array(NULL, MS_LEDGER_GENERAL, elements, sizeof(float));

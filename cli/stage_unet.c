@@ -83,7 +83,8 @@ static ms_status build(unet_job *j, const unet_state *s, ms_error *err) {
     MS_TRY(stage_load(j->weights, j->files.unet, "conv_in.weight", &s->compute, err));
     j->arena =
         j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, j->net.plan->arena_bytes);
-    return j->arena ? MS_OK : ms_fail_alloc(err, NULL, j->net.plan->arena_bytes, "activations");
+    return j->arena ? MS_OK
+                    : ms_device_fail_alloc(err, j->compute.dev, j->net.plan->arena_bytes, "activations");
 }
 
 /* Both halves get the same sample; the first half's audio is zero. */
@@ -307,7 +308,7 @@ static ms_status denoise_prepare(denoise_job *j, const denoise_state *s, ms_erro
     MS_TRY(stage_load(j->weights, j->files.unet, "conv_in.weight", &s->compute, err));
     j->arena = j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
     if (!j->arena)
-        return ms_fail_alloc(err, NULL, arena_bytes, "activations");
+        return ms_device_fail_alloc(err, j->compute.dev, arena_bytes, "activations");
     if (s->every_step) {
         j->history =
             ms_alloc_array(NULL, MS_LEDGER_GENERAL, (size_t)(j->noise.elements * s->steps), sizeof(float));

@@ -79,7 +79,7 @@ static ms_status build(vae_job *j, const vae_state *s, ms_error *err) {
     j->arena =
         j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, j->net.plan->arena_bytes);
     if (!j->arena)
-        return ms_fail_alloc(err, NULL, j->net.plan->arena_bytes, "activations");
+        return ms_device_fail_alloc(err, j->compute.dev, j->net.plan->arena_bytes, "activations");
     size_t largest = 0;
     for (int v = 0; v < ms_graph_value_count(j->net.graph); v++) {
         const ms_value_info *info = ms_graph_value(j->net.graph, v);

@@ -47,18 +47,51 @@ static inline int64_t ms_weight_row(const ms_weight_shape *shape, int64_t panel,
     return row < n ? panel / panels * n + row : -1;
 }
 
+/* Of everything below and of kernels.h: a plug-in with another number is refused. */
+#define MS_BACKEND_ABI 2
+
+/*
+ * Work of a device in the order in which it was given: kernels, copies, events. A call may return before the work is done. Queues
+ * of one device run in any order that events allow. One thread at a time gives work to a queue. The back end's own follows.
+ *
+ * An error of the device (MS_DEVICE_LOST) is told by any later call, at the latest by finish().
+ */
+struct ms_queue {
+    ms_device *dev;
+};
+
+/* A moment in a queue: when all that was given before record() is done. */
+typedef struct ms_event {
+    ms_device *dev;
+} ms_event;
+
 typedef struct ms_backend {
+    uint32_t abi; /* MS_BACKEND_ABI */
     const char *name;
     ms_status (*open)(const ms_device_params *params, ms_device **ret_dev, ms_error *err);
-    void (*close)(ms_device **dev);
+    void (*close)(ms_device **dev); /* after its queues and events */
 
-    /* Device memory, 64-byte aligned or better. NULL when there is none left. */
+    /* Device memory, 64-byte aligned or better. NULL when there is none left. What uses a block must be done before it is freed. */
     void *(*alloc)(ms_device *dev, ms_ledger ledger, size_t bytes);
     void (*free)(ms_device *dev, void *block);
-    ms_status (*upload)(ms_device *dev, void *dst, const void *src, size_t bytes);
-    ms_status (*download)(ms_device *dev, void *dst, const void *src, size_t bytes);
-    ms_status (*synchronize)(ms_device *dev);
+    /* The host's memory that copies reach without a detour (page-locked); charged to the device's ledgers. NULL when there is none. */
+    void *(*host_alloc)(ms_device *dev, ms_ledger ledger, size_t bytes);
+    void (*host_free)(ms_device *dev, void *block);
     void (*memory)(const ms_device *dev, size_t *ret_free_bytes, size_t *ret_total_bytes);
+
+    ms_status (*queue_create)(ms_device *dev, ms_queue **ret_queue);
+    void (*queue_destroy)(ms_queue **queue); /* what is left in it is done or dropped */
+    ms_status (*event_create)(ms_device *dev, ms_event **ret_event);
+    void (*event_destroy)(ms_event **event);
+    ms_status (*record)(ms_queue *queue, ms_event *event);
+    ms_status (*wait)(ms_queue *queue,
+                      ms_event *event);   /* what is given later begins after the event as last recorded */
+    ms_status (*finish)(ms_event *event); /* the caller waits for the event; never recorded: at once */
+
+    /* Between host and device. The host's side must stay as it is, and must not be read, until an event after it is finished. */
+    ms_status (*upload)(ms_queue *queue, void *dst, const void *src, size_t bytes);
+    ms_status (*download)(ms_queue *queue, void *dst, const void *src, size_t bytes);
+    ms_status (*fill)(ms_queue *queue, void *dst, int byte, size_t bytes);
 
     /*
      * Weights are packed 16 output channels (a panel) at a time. rows[i] is the float32 row of the panel's
@@ -88,11 +121,22 @@ struct ms_device {
     char description[128];
     size_t total_bytes; /* dummy: nominal size */
     void *impl;         /* the back end's own */
+    ms_queue *queue;    /* for computing; device.c makes it, and an event to wait for it */
+    ms_event *done;
 };
 
 /* Finds the back end by name and opens it. MS_UNSUPPORTED names the ones that exist. */
 ms_status ms_device_open(const ms_device_params *params, ms_device **ret_dev, ms_error *err);
 void ms_device_close(ms_device **dev);
+
+/* Through dev->queue, done when they return. */
+ms_status ms_device_upload(ms_device *dev, void *dst, const void *src, size_t bytes);
+ms_status ms_device_download(ms_device *dev, void *dst, const void *src, size_t bytes);
+/* Waits for all that was given to dev->queue. */
+ms_status ms_device_finish(ms_device *dev);
+
+/* What alloc() failed with: MS_DEVICE_MEMORY, or MS_HOST_MEMORY where the memory is the host's. */
+ms_status ms_device_fail_alloc(ms_error *err, const ms_device *dev, size_t bytes, const char *what);
 
 const ms_backend *const *ms_backends(void); /* NULL-terminated */
 const char *ms_isa_name(ms_isa isa);

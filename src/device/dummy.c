@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "device/backends.h"
 #include "device/cpu/plan.h"
+#include "device/immediate.h"
 #include "device/shape.h"
 #include "device/weight.h"
 
@@ -94,21 +95,30 @@ static bool inside(ms_device *dev, const void *address, size_t bytes) {
     return found;
 }
 
-static ms_status dummy_upload(ms_device *dev, void *dst, const void *src, size_t bytes) {
-    return src && inside(dev, dst, bytes) ? MS_OK : MS_INVALID_ARGUMENT;
+static ms_status dummy_upload(ms_queue *queue, void *dst, const void *src, size_t bytes) {
+    return src && inside(queue->dev, dst, bytes) ? MS_OK : MS_INVALID_ARGUMENT;
 }
 
 /* What comes back is zeros. */
-static ms_status dummy_download(ms_device *dev, void *dst, const void *src, size_t bytes) {
-    if (!dst || !inside(dev, src, bytes))
+static ms_status dummy_download(ms_queue *queue, void *dst, const void *src, size_t bytes) {
+    if (!dst || !inside(queue->dev, src, bytes))
         return MS_INVALID_ARGUMENT;
     memset(dst, 0, bytes);
     return MS_OK;
 }
 
-static ms_status dummy_synchronize(ms_device *dev) {
+static ms_status dummy_fill(ms_queue *queue, void *dst, int byte, size_t bytes) {
+    (void)byte;
+    return inside(queue->dev, dst, bytes) ? MS_OK : MS_INVALID_ARGUMENT;
+}
+
+static void *dummy_host_alloc(ms_device *dev, ms_ledger ledger, size_t bytes) {
+    return ms_alloc(dev->mem, ledger, bytes);
+}
+
+static void dummy_host_free(ms_device *dev, void *block) {
     (void)dev;
-    return MS_OK;
+    ms_free(block);
 }
 
 static void dummy_memory(const ms_device *dev, size_t *ret_free_bytes, size_t *ret_total_bytes) {
@@ -137,17 +147,17 @@ static size_t attention_workspace(const ms_device *dev, const ms_attention_args 
 }
 
 #define CHECK_ONLY_WITH_WORKSPACE(name)                                                                      \
-    static ms_status name(ms_device *dev, const ms_##name##_args *args, void *workspace) {                   \
+    static ms_status name(ms_queue *queue, const ms_##name##_args *args, void *workspace) {                  \
         MS_TRY(ms_check_##name(args));                                                                       \
-        return workspace || name##_workspace(dev, args) == 0 ? MS_OK : MS_INVALID_ARGUMENT;                  \
+        return workspace || name##_workspace(queue->dev, args) == 0 ? MS_OK : MS_INVALID_ARGUMENT;           \
     }
 CHECK_ONLY_WITH_WORKSPACE(linear)
 CHECK_ONLY_WITH_WORKSPACE(conv2d)
 CHECK_ONLY_WITH_WORKSPACE(attention)
 
 #define CHECK_ONLY(name)                                                                                     \
-    static ms_status name(ms_device *dev, const ms_##name##_args *args) {                                    \
-        (void)dev;                                                                                           \
+    static ms_status name(ms_queue *queue, const ms_##name##_args *args) {                                   \
+        (void)queue;                                                                                         \
         return ms_check_##name(args);                                                                        \
     }
 CHECK_ONLY(norm_partials)
@@ -212,15 +222,25 @@ static void dummy_close(ms_device **dev) {
 }
 
 const ms_backend ms_backend_dummy = {
+    .abi = MS_BACKEND_ABI,
     .name = "dummy",
     .open = dummy_open,
     .close = dummy_close,
     .alloc = dummy_alloc,
     .free = dummy_free,
+    .host_alloc = dummy_host_alloc,
+    .host_free = dummy_host_free,
+    .memory = dummy_memory,
+    .queue_create = ms_immediate_queue_create,
+    .queue_destroy = ms_immediate_queue_destroy,
+    .event_create = ms_immediate_event_create,
+    .event_destroy = ms_immediate_event_destroy,
+    .record = ms_immediate_event,
+    .wait = ms_immediate_event,
+    .finish = ms_immediate_finish,
     .upload = dummy_upload,
     .download = dummy_download,
-    .synchronize = dummy_synchronize,
-    .memory = dummy_memory,
+    .fill = dummy_fill,
     .weight_bytes = ms_weight_bytes,
     .weight_panels = ms_weight_panels,
     .weight_pack = dummy_pack,

@@ -17,7 +17,8 @@
  * So every implementation of a kernel, the plain C one included, gives the same bits, and tests compare with
  * ==.
  *
- * Kernels allocate nothing. A workspace is passed in; its size comes from the kernel's _workspace function
+ * A call gives work to a queue and may return before it is done (device.h): arguments are copied, what they point at must
+ * stay. Kernels allocate nothing. A workspace is passed in; its size comes from the kernel's _workspace function
  * with the same arguments (there, pointers are only compared with NULL). It does not depend on a weight's data
  * or type: networks are planned before their weights are loaded.
  */
@@ -32,6 +33,7 @@
 #include "memsafe/status.h"
 
 typedef struct ms_device ms_device;
+typedef struct ms_queue ms_queue;
 
 typedef struct ms_rows {
     float *data;
@@ -93,9 +95,9 @@ typedef struct ms_epilogue {
     const float *bias; /* [n] or NULL */
     const float *add;  /* [n] or NULL: the time embedding's projection */
     ms_act act;
-    const float *slope;      /* [n], PRELU only */
-    const ms_rows *residual; /* same rows as the output, or NULL; may be the output itself */
-    float scale;             /* 0 and 1 both mean none */
+    const float *slope; /* [n], PRELU only */
+    ms_rows residual;   /* same rows as the output; may be the output itself; data NULL = none */
+    float scale;        /* 0 and 1 both mean none */
 } ms_epilogue;
 
 /* ---- kernels
@@ -255,21 +257,21 @@ typedef struct ms_kernels {
     ms_weight_layout (*conv2d_layout)(const ms_conv2d_args *args);
 
     size_t (*linear_workspace)(const ms_device *dev, const ms_linear_args *args);
-    ms_status (*linear)(ms_device *dev, const ms_linear_args *args, void *workspace);
+    ms_status (*linear)(ms_queue *queue, const ms_linear_args *args, void *workspace);
     size_t (*conv2d_workspace)(const ms_device *dev, const ms_conv2d_args *args);
-    ms_status (*conv2d)(ms_device *dev, const ms_conv2d_args *args, void *workspace);
+    ms_status (*conv2d)(ms_queue *queue, const ms_conv2d_args *args, void *workspace);
     size_t (*attention_workspace)(const ms_device *dev, const ms_attention_args *args);
-    ms_status (*attention)(ms_device *dev, const ms_attention_args *args, void *workspace);
+    ms_status (*attention)(ms_queue *queue, const ms_attention_args *args, void *workspace);
 
-    ms_status (*norm_partials)(ms_device *dev, const ms_norm_partials_args *args);
-    ms_status (*norm_tables)(ms_device *dev, const ms_norm_tables_args *args);
-    ms_status (*norm_apply)(ms_device *dev, const ms_norm_apply_args *args);
-    ms_status (*layer_norm)(ms_device *dev, const ms_layer_norm_args *args);
-    ms_status (*binary)(ms_device *dev, const ms_binary_args *args);
-    ms_status (*unary)(ms_device *dev, const ms_unary_args *args);
-    ms_status (*pool)(ms_device *dev, const ms_pool_args *args);
-    ms_status (*resize)(ms_device *dev, const ms_resize_args *args);
-    ms_status (*copy)(ms_device *dev, const ms_copy_args *args);
+    ms_status (*norm_partials)(ms_queue *queue, const ms_norm_partials_args *args);
+    ms_status (*norm_tables)(ms_queue *queue, const ms_norm_tables_args *args);
+    ms_status (*norm_apply)(ms_queue *queue, const ms_norm_apply_args *args);
+    ms_status (*layer_norm)(ms_queue *queue, const ms_layer_norm_args *args);
+    ms_status (*binary)(ms_queue *queue, const ms_binary_args *args);
+    ms_status (*unary)(ms_queue *queue, const ms_unary_args *args);
+    ms_status (*pool)(ms_queue *queue, const ms_pool_args *args);
+    ms_status (*resize)(ms_queue *queue, const ms_resize_args *args);
+    ms_status (*copy)(ms_queue *queue, const ms_copy_args *args);
 } ms_kernels;
 
 #endif

@@ -64,8 +64,8 @@ static bool act_valid(ms_act act, const float *slope) {
 }
 
 static bool residual_valid(const ms_epilogue *e, const ms_rows *dst) {
-    const ms_rows *r = e->residual;
-    return !r || (rows_valid(r) && same_rows(r, dst) && r->channels == dst->channels);
+    const ms_rows *r = &e->residual;
+    return !r->data || (rows_valid(r) && same_rows(r, dst) && r->channels == dst->channels);
 }
 
 static bool weight_valid(const ms_weight *w) {

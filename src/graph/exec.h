@@ -17,6 +17,7 @@ struct ms_exec_context {
     const ms_graph *graph;
     const ms_plan *plan;
     ms_device *dev;
+    ms_queue *queue;
     char *arena;
     bool planning; /* only sizes are asked for: there is no arena, and pointers are MS_PLANNING_ADDRESS where
                       a run has one */

@@ -83,12 +83,12 @@ ms_status ms_bandwidth_of_file(const ms_bandwidth_params *p, const char *path, m
 
 static ms_status upload(const ms_bandwidth_params *p, ms_device *dev, void *dst, void *src, ms_bandwidth *b) {
     memset(src, 1, UPLOAD_BLOCK_BYTES); /* pages that were never written are all one page */
-    MS_TRY(dev->backend->upload(dev, dst, src, UPLOAD_BLOCK_BYTES));
-    MS_TRY(dev->backend->synchronize(dev));
+    MS_TRY(ms_device_upload(dev, dst, src, UPLOAD_BLOCK_BYTES));
+    MS_TRY(ms_device_finish(dev));
     double began = ms_now_s();
     while (go_on(p, (size_t)4 << 30, began, b)) {
-        MS_TRY(dev->backend->upload(dev, dst, src, UPLOAD_BLOCK_BYTES));
-        MS_TRY(dev->backend->synchronize(dev));
+        MS_TRY(ms_device_upload(dev, dst, src, UPLOAD_BLOCK_BYTES));
+        MS_TRY(ms_device_finish(dev));
         b->bytes += UPLOAD_BLOCK_BYTES;
     }
     finish(b, began);

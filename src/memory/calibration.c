@@ -111,7 +111,7 @@ static ms_status bench_open(bench *b, const ms_compute *compute, void (*build)(m
     MS_TRY(ms_weights_randomize(b->weights, 1, MS_F16, compute->pool, err));
     b->arena = compute->dev->backend->alloc(compute->dev, MS_LEDGER_ACTIVATIONS, b->plan->arena_bytes);
     if (!b->arena)
-        return ms_fail_alloc(err, compute->mem, b->plan->arena_bytes, "measuring the kernels");
+        return ms_device_fail_alloc(err, compute->dev, b->plan->arena_bytes, "measuring the kernels");
     memset(b->arena, 0, b->plan->arena_bytes); /* numbers that are none would take longer */
     return MS_OK;
 }

@@ -75,7 +75,7 @@ static ms_status prepare(job *j, ms_error *err) {
     MS_TRY(ms_face_finder_create(&finder, &j->finder, &arena_bytes, err));
     j->arena = j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
     if (!j->arena)
-        return ms_fail_alloc(err, mem, arena_bytes, "the face nets");
+        return ms_device_fail_alloc(err, j->compute.dev, arena_bytes, "the face nets");
     ms_face_finder_set_arena(j->finder, j->arena);
     ms_face_stage_params stage = {
         .mem = mem, .clip = j->clip, .source = ms_face_finder_source(j->finder), .max_gap = p->max_gap};

@@ -188,7 +188,7 @@ ms_status ms_engine_load(ms_engine *e, ms_error *err) {
     MS_TRY(load(e, e->vae_weights, e->files.vae, "decoder.conv_in.weight", &e->file[1], err));
     MS_TRY(load(e, e->unet_weights, e->files.unet, "conv_in.weight", &e->file[2], err));
     e->arena = e->p.compute.dev->backend->alloc(e->p.compute.dev, MS_LEDGER_ACTIVATIONS, e->arena_bytes);
-    return e->arena ? MS_OK : ms_fail_alloc(err, e->p.compute.mem, e->arena_bytes, "activations");
+    return e->arena ? MS_OK : ms_device_fail_alloc(err, e->p.compute.dev, e->arena_bytes, "activations");
 }
 
 /* ---- buffers ---- */

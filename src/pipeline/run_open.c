@@ -236,7 +236,7 @@ static ms_status open_faces(ms_job *j, ms_error *err) {
         return MS_OK;
     j->face_arena = j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
     if (!j->face_arena)
-        return ms_fail_alloc(err, j->mem, arena_bytes, "the face nets");
+        return ms_device_fail_alloc(err, j->compute.dev, arena_bytes, "the face nets");
     ms_face_finder_set_arena(j->faces, j->face_arena);
     return MS_OK;
 }

@@ -147,7 +147,7 @@ static ms_status open_faces(job *j, ms_error *err) {
     size_t bytes = finding > points ? finding : points;
     j->arena = j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, bytes);
     if (!j->arena)
-        return ms_fail_alloc(err, j->mem, bytes, "the face nets");
+        return ms_device_fail_alloc(err, j->compute.dev, bytes, "the face nets");
     ms_face_finder_set_arena(j->finder, j->arena);
     j->face_from = j->picture[INPUT].reader ? INPUT : j->picture[TRUTH].reader ? TRUTH : VIDEO;
     return MS_OK;

@@ -247,8 +247,11 @@ ms_status ms_weight_stream_create(const ms_compute *compute, size_t buffer_bytes
     pthread_cond_init(&s->wake, NULL);
     pthread_cond_init(&s->finished, NULL);
     ms_status status = MS_OK;
-    if (!s->buffer || !s->scratch)
-        status = ms_fail_alloc(err, compute->mem, s->buffer_bytes, "streamed weights");
+    if (!s->buffer)
+        status = ms_device_fail_alloc(err, compute->dev, s->buffer_bytes, "streamed weights");
+    else if (!s->scratch)
+        status =
+            ms_fail_alloc(err, compute->mem, workers * scratch_floats * sizeof(float), "streamed weights");
     else if (pthread_create(&s->thread, NULL, thread_main, s) != 0)
         status = ms_fail(err, MS_HOST_MEMORY, "cannot start the thread that reads weights");
     else

@@ -78,7 +78,7 @@ static ms_status allocate(ms_weights *w, ms_loaded_param *p, ms_error *err) {
     size_t bytes = ms_param_bytes(w, p, p->dtype);
     p->data = w->compute.dev->backend->alloc(w->compute.dev, MS_LEDGER_WEIGHTS, bytes);
     if (!p->data)
-        return ms_fail_alloc(err, w->compute.mem, bytes, "weights");
+        return ms_device_fail_alloc(err, w->compute.dev, bytes, "weights");
     return MS_OK;
 }
 
@@ -168,8 +168,8 @@ ms_status ms_weights_set(ms_weights *w, ms_param param, const float *values, ms_
     p->dtype = MS_F32;
     MS_TRY(allocate(w, p, err));
     if (p->decl.vector)
-        return w->compute.dev->backend->upload(w->compute.dev, p->data, values,
-                                               (size_t)(p->elements * p->decl.parts) * sizeof(float));
+        return ms_device_upload(w->compute.dev, p->data, values,
+                                (size_t)(p->elements * p->decl.parts) * sizeof(float));
     ms_weight_shape s = ms_param_weight_shape(p, p->dtype);
     int64_t row_elements = p->elements / p->decl.shape[0];
     for (int64_t panel = 0; panel < w->compute.dev->backend->weight_panels(&s); panel++) {

@@ -192,7 +192,7 @@ void test_epilogue_random(uint64_t *rng, test_epilogue *t, const ms_rows *dst, b
         t->e.slope = t->tables[2] = test_floats(rng, n);
     if (test_one_in(rng, 2)) {
         t->residual = test_tensor_random(rng, dst->outer, dst->inner, dst->channels, true);
-        t->e.residual = &t->residual.rows;
+        t->e.residual = t->residual.rows;
     }
     if (test_one_in(rng, 3))
         t->e.scale = test_uniform(rng);
@@ -229,7 +229,7 @@ double test_epilogue_value(const ms_epilogue *e, int64_t outer, int64_t inner, i
     if (e->add)
         acc += e->add[n];
     acc = test_act_value(e->act, acc, e->slope ? e->slope[n] : 0);
-    if (e->residual)
-        acc += test_at(e->residual, outer, inner, n);
+    if (e->residual.data)
+        acc += test_at(&e->residual, outer, inner, n);
     return e->scale != 0.0f ? acc * e->scale : acc;
 }

@@ -58,7 +58,7 @@ static void linear_free(linear_case *c) {
 
 static void linear_run(ms_device *dev, const ms_linear_args *args) {
     void *workspace = test_workspace(dev->kernels->linear_workspace(dev, args));
-    assert_int_equal(dev->kernels->linear(dev, args, workspace), MS_OK);
+    assert_int_equal(dev->kernels->linear(dev->queue, args, workspace), MS_OK);
     free(workspace);
 }
 
@@ -114,16 +114,14 @@ static void linear_run_sliced(ms_device *dev, const ms_linear_args *whole, int64
     for (int part = 0; part < 2; part++) {
         ms_linear_args a = *whole;
         const int64_t first = part ? cut : 0, count = part ? whole->dst.outer - cut : cut;
-        ms_rows residual;
         if (count == 0)
             continue;
         for (int i = 0; i < a.n_src; i++)
             a.src[i] = rows_slice(a.src[i], first, count);
         a.dst = rows_slice(a.dst, first, count);
         a.prologue.outer_first += first;
-        if (a.epilogue.residual) {
-            residual = rows_slice(*a.epilogue.residual, first, count);
-            a.epilogue.residual = &residual;
+        if (a.epilogue.residual.data) {
+            a.epilogue.residual = rows_slice(a.epilogue.residual, first, count);
         }
         linear_run(dev, &a);
     }
@@ -236,7 +234,7 @@ static void conv_free(conv_case *c) {
 
 static void conv_run(ms_device *dev, const ms_conv2d_args *args) {
     void *workspace = test_workspace(dev->kernels->conv2d_workspace(dev, args));
-    assert_int_equal(dev->kernels->conv2d(dev, args, workspace), MS_OK);
+    assert_int_equal(dev->kernels->conv2d(dev->queue, args, workspace), MS_OK);
     free(workspace);
 }
 
@@ -244,16 +242,14 @@ static void conv_run_sliced(ms_device *dev, const ms_conv2d_args *whole, int64_t
     for (int part = 0; part < 2; part++) {
         ms_conv2d_args a = *whole;
         const int64_t first = part ? cut : 0, count = part ? whole->dst.outer - cut : cut;
-        ms_rows residual;
         if (count == 0)
             continue;
         for (int i = 0; i < a.n_src; i++)
             a.src[i] = rows_slice(a.src[i], first, count);
         a.dst = rows_slice(a.dst, first, count);
         a.prologue.outer_first += first;
-        if (a.epilogue.residual) {
-            residual = rows_slice(*a.epilogue.residual, first, count);
-            a.epilogue.residual = &residual;
+        if (a.epilogue.residual.data) {
+            a.epilogue.residual = rows_slice(a.epilogue.residual, first, count);
         }
         conv_run(dev, &a);
     }
@@ -271,7 +267,6 @@ static void conv_run_striped(ms_device *dev, const ms_conv2d_args *whole, uint64
     const int64_t step = whole->weight.layout == MS_LAYOUT_WINOGRAD ? 4 : 1;
     for (int64_t y = 0, count; y < whole->dst_h; y += count) {
         ms_conv2d_args a = *whole;
-        ms_rows residual;
         int64_t first = 0, last = 0;
         count = step * test_range(rng, 1, 3);
         count = count < whole->dst_h - y ? count : whole->dst_h - y;
@@ -285,9 +280,8 @@ static void conv_run_striped(ms_device *dev, const ms_conv2d_args *whole, uint64
         for (int i = 0; i < a.n_src; i++)
             a.src[i] = image_rows(a.src[i], first, a.src_rows, a.src_w);
         a.dst = image_rows(a.dst, y, count, a.dst_w);
-        if (a.epilogue.residual) {
-            residual = image_rows(*a.epilogue.residual, y, count, a.dst_w);
-            a.epilogue.residual = &residual;
+        if (a.epilogue.residual.data) {
+            a.epilogue.residual = image_rows(a.epilogue.residual, y, count, a.dst_w);
         }
         conv_run(dev, &a);
     }
@@ -456,7 +450,7 @@ static void attention_free(attention_case *c) {
 
 static void attention_run(ms_device *dev, const ms_attention_args *args) {
     void *workspace = test_workspace(dev->kernels->attention_workspace(dev, args));
-    assert_int_equal(dev->kernels->attention(dev, args, workspace), MS_OK);
+    assert_int_equal(dev->kernels->attention(dev->queue, args, workspace), MS_OK);
     free(workspace);
 }
 
@@ -601,7 +595,7 @@ static void wrong_stripes_are_refused(void **state) {
         a.src[0].inner = 8 * a.src_rows;
         a.dst.data = dst;
         a.dst.inner = 8 * a.dst_rows;
-        ms_status status = dev->kernels->conv2d(dev, &a, workspace);
+        ms_status status = dev->kernels->conv2d(dev->queue, &a, workspace);
         assert_int_equal(status, cases[i].good ? MS_OK : MS_INVALID_ARGUMENT);
     }
     free(workspace);

@@ -181,7 +181,7 @@ static void depthwise_task(void *arg, int64_t task, int worker) {
     const depthwise_run *run = arg;
     const ms_conv2d_args *a = run->args;
     const int64_t rows = ms_conv2d_dst_rows(a), outer = task / rows, row = task % rows, y = a->dst_y + row;
-    const ms_rows *residual = a->epilogue.residual;
+    const ms_rows *residual = ms_epilogue_residual(&a->epilogue);
     const float *scale = ms_prologue_scale(&a->prologue, outer, a->dst.channels);
     const float *taps[MAX_TAPS];
     ms_depthwise_job job = {

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "device/backends.h"
+#include "device/immediate.h"
 #include "device/weight.h"
 
 #if defined(__x86_64__)
@@ -25,8 +26,8 @@ static void cpu_free(ms_device *dev, void *block) {
     ms_free(block);
 }
 
-static ms_status cpu_transfer(ms_device *dev, void *dst, const void *src, size_t bytes) {
-    (void)dev;
+static ms_status cpu_copy(ms_queue *queue, void *dst, const void *src, size_t bytes) {
+    (void)queue;
     if (bytes && (!dst || !src))
         return MS_INVALID_ARGUMENT;
     if (bytes)
@@ -34,8 +35,12 @@ static ms_status cpu_transfer(ms_device *dev, void *dst, const void *src, size_t
     return MS_OK;
 }
 
-static ms_status cpu_synchronize(ms_device *dev) {
-    (void)dev;
+static ms_status cpu_fill(ms_queue *queue, void *dst, int byte, size_t bytes) {
+    (void)queue;
+    if (bytes && !dst)
+        return MS_INVALID_ARGUMENT;
+    if (bytes)
+        memset(dst, byte, bytes);
     return MS_OK;
 }
 
@@ -70,11 +75,11 @@ static size_t attention_workspace(const ms_device *dev, const ms_attention_args 
 }
 
 #define CHECKED_WITH_WORKSPACE(name)                                                                         \
-    static ms_status name(ms_device *dev, const ms_##name##_args *args, void *workspace) {                   \
+    static ms_status name(ms_queue *queue, const ms_##name##_args *args, void *workspace) {                  \
         MS_TRY(ms_check_##name(args));                                                                       \
-        if (!workspace && name##_workspace(dev, args) > 0)                                                   \
+        if (!workspace && name##_workspace(queue->dev, args) > 0)                                            \
             return MS_INVALID_ARGUMENT;                                                                      \
-        ms_cpu_##name(dev, args, workspace);                                                                 \
+        ms_cpu_##name(queue->dev, args, workspace);                                                          \
         return MS_OK;                                                                                        \
     }
 CHECKED_WITH_WORKSPACE(linear)
@@ -82,9 +87,9 @@ CHECKED_WITH_WORKSPACE(conv2d)
 CHECKED_WITH_WORKSPACE(attention)
 
 #define CHECKED(name)                                                                                        \
-    static ms_status name(ms_device *dev, const ms_##name##_args *args) {                                    \
+    static ms_status name(ms_queue *queue, const ms_##name##_args *args) {                                   \
         MS_TRY(ms_check_##name(args));                                                                       \
-        ms_cpu_##name(dev, args);                                                                            \
+        ms_cpu_##name(queue->dev, args);                                                                     \
         return MS_OK;                                                                                        \
     }
 CHECKED(norm_partials)
@@ -189,15 +194,25 @@ static ms_status cpu_open(const ms_device_params *params, ms_device **ret_dev, m
 }
 
 const ms_backend ms_backend_cpu = {
+    .abi = MS_BACKEND_ABI,
     .name = "cpu",
     .open = cpu_open,
     .close = cpu_close,
     .alloc = cpu_alloc,
     .free = cpu_free,
-    .upload = cpu_transfer,
-    .download = cpu_transfer,
-    .synchronize = cpu_synchronize,
+    .host_alloc = cpu_alloc,
+    .host_free = cpu_free,
     .memory = cpu_memory,
+    .queue_create = ms_immediate_queue_create,
+    .queue_destroy = ms_immediate_queue_destroy,
+    .event_create = ms_immediate_event_create,
+    .event_destroy = ms_immediate_event_destroy,
+    .record = ms_immediate_event,
+    .wait = ms_immediate_event,
+    .finish = ms_immediate_finish,
+    .upload = cpu_copy,
+    .download = cpu_copy,
+    .fill = cpu_fill,
     .weight_bytes = ms_weight_bytes,
     .weight_panels = ms_weight_panels,
     .weight_pack = ms_weight_pack,

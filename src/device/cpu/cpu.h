@@ -53,6 +53,10 @@ static inline const float *ms_prologue_scale(const ms_prologue *p, int64_t outer
     return p->tables + (p->outer_first + outer) / p->outer_per_table * 2 * channels;
 }
 
+static inline const ms_rows *ms_epilogue_residual(const ms_epilogue *e) {
+    return e->residual.data ? &e->residual : NULL;
+}
+
 /* Moves an epilogue's tables to column n; act and scale are made explicit. */
 static inline ms_columns_epilogue ms_epilogue_at(const ms_epilogue *e, int64_t n) {
     return (ms_columns_epilogue){

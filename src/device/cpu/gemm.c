@@ -64,7 +64,7 @@ size_t ms_gemm_workspace_bytes(const ms_gemm_layer *layer, int threads) {
 static void store_pairs(const gemm_run *run, int group, int64_t pair, int64_t pairs, int64_t first,
                         int64_t rows, const float *c) {
     const ms_gemm_layer *layer = run->layer;
-    const ms_rows *dst = layer->dst, *residual = layer->epilogue->residual;
+    const ms_rows *dst = layer->dst, *residual = ms_epilogue_residual(layer->epilogue);
     const int64_t width = layer->geglu ? MS_PANEL : MS_PAIR, at = pair * width,
                   column = group * layer->n + at;
     ms_store_job job = {

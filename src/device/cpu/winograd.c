@@ -222,7 +222,7 @@ static void multiply_group(const winograd_run *r, int64_t pair, int group, int64
 static void transform_output(const winograd_run *r, int64_t pair, const region *g, int64_t tile,
                              const float *m) {
     const ms_conv2d_args *a = r->args;
-    const ms_rows *residual = a->epilogue.residual;
+    const ms_rows *residual = ms_epilogue_residual(&a->epilogue);
     const int64_t column = pair * MS_PAIR, y = (g->y + tile / g->w) * 4, x = (g->x + tile % g->w) * 4;
     ms_winograd_output_job job = {
         .m = m,

@@ -57,16 +57,13 @@ ms_prologue op_prologue(const ms_exec_context *x, const ms_node *node, const ms_
     return p;
 }
 
-ms_epilogue op_epilogue(const ms_exec_context *x, const ms_node *node, const ms_out_desc *out,
-                        ms_rows *residual) {
+ms_epilogue op_epilogue(const ms_exec_context *x, const ms_node *node, const ms_out_desc *out) {
     ms_epilogue e = {.bias = ms_exec_vector(x, node->param[OP_BIAS]),
                      .add = ms_exec_data(x, node->input[OP_ADD]),
                      .act = out->act,
                      .slope = ms_exec_vector(x, node->param[OP_SLOPE]),
                      .scale = out->scale};
-    if (node->input[OP_RESIDUAL] != MS_NO_VALUE) {
-        *residual = ms_exec_rows_at(x, node->input[OP_RESIDUAL], ms_exec_range(x, node->output));
-        e.residual = residual;
-    }
+    if (node->input[OP_RESIDUAL] != MS_NO_VALUE)
+        e.residual = ms_exec_rows_at(x, node->input[OP_RESIDUAL], ms_exec_range(x, node->output));
     return e;
 }

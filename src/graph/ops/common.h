@@ -38,8 +38,7 @@ bool op_matrix_inputs(ms_graph *g, ms_node *node, ms_value src, ms_value src2, c
 
 ms_prologue op_prologue(const ms_exec_context *x, const ms_node *node, const ms_norm_ref *norm);
 
-/* residual: where those rows of it that the node's output has, and that the epilogue points to are kept. */
-ms_epilogue op_epilogue(const ms_exec_context *x, const ms_node *node, const ms_out_desc *out,
-                        ms_rows *residual);
+/* The residual is those rows of it that the node's output has. */
+ms_epilogue op_epilogue(const ms_exec_context *x, const ms_node *node, const ms_out_desc *out);
 
 #endif

@@ -47,7 +47,7 @@ static size_t workspace(const ms_exec_context *x, const ms_node *node) {
 
 static ms_status run(const ms_exec_context *x, const ms_node *node, void *ws) {
     ms_attention_args a = arguments(x, node);
-    return x->dev->kernels->attention(x->dev, &a, ws);
+    return x->dev->kernels->attention(x->queue, &a, ws);
 }
 
 static double flops(const ms_graph *g, const ms_node *node) {

@@ -22,7 +22,7 @@ static ms_conv2d_args shape_arguments(const ms_conv_desc *d, ms_shape src, ms_sh
                             .up_w = d->up_w};
 }
 
-static ms_conv2d_args arguments(const ms_exec_context *x, const ms_node *node, ms_rows *residual) {
+static ms_conv2d_args arguments(const ms_exec_context *x, const ms_node *node) {
     const ms_conv_desc *d = node->desc;
     ms_conv2d_args a =
         shape_arguments(d, ms_graph_shape(x->graph, d->src), ms_graph_shape(x->graph, node->output));
@@ -39,20 +39,18 @@ static ms_conv2d_args arguments(const ms_exec_context *x, const ms_node *node, m
     }
     a.weight = ms_exec_matrix(x, node->param[OP_WEIGHT]);
     a.prologue = op_prologue(x, node, &d->norm);
-    a.epilogue = op_epilogue(x, node, &d->out, residual);
+    a.epilogue = op_epilogue(x, node, &d->out);
     return a;
 }
 
 static size_t workspace(const ms_exec_context *x, const ms_node *node) {
-    ms_rows residual;
-    ms_conv2d_args a = arguments(x, node, &residual);
+    ms_conv2d_args a = arguments(x, node);
     return x->dev->kernels->conv2d_workspace(x->dev, &a);
 }
 
 static ms_status run(const ms_exec_context *x, const ms_node *node, void *ws) {
-    ms_rows residual;
-    ms_conv2d_args a = arguments(x, node, &residual);
-    return x->dev->kernels->conv2d(x->dev, &a, ws);
+    ms_conv2d_args a = arguments(x, node);
+    return x->dev->kernels->conv2d(x->queue, &a, ws);
 }
 
 static double flops(const ms_graph *g, const ms_node *node) {

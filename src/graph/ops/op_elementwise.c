@@ -16,7 +16,7 @@ static ms_status run_unary(const ms_exec_context *x, const ms_node *node, void *
                        .dst = ms_exec_rows(x, node->output),
                        .act = d->act,
                        .slope = ms_exec_vector(x, node->param[ELEMENT_PARAM])};
-    return x->dev->kernels->unary(x->dev, &a);
+    return x->dev->kernels->unary(x->queue, &a);
 }
 
 static ms_status run_binary(const ms_exec_context *x, const ms_node *node, void *ws) {
@@ -37,7 +37,7 @@ static ms_status run_binary(const ms_exec_context *x, const ms_node *node, void 
         if (x->axis == MS_AXIS_PIXELS)
             a.b.data += x->first * a.b.channels;
     }
-    return x->dev->kernels->binary(x->dev, &a);
+    return x->dev->kernels->binary(x->queue, &a);
 }
 
 static const ms_op op_unary = {.name = "unary", .pixels = true, .run = run_unary};

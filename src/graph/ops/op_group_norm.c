@@ -15,7 +15,7 @@ static ms_status run_partials(const ms_exec_context *x, const ms_node *node, voi
                                .partials = (double(*)[2])(void *)ms_exec_rows(x, node->output).data};
     a.src[0] = ms_exec_rows_at(x, d->src, range);
     a.src[1] = ms_exec_rows_at(x, d->src2, range);
-    return x->dev->kernels->norm_partials(x->dev, &a);
+    return x->dev->kernels->norm_partials(x->queue, &a);
 }
 
 static const ms_op op_partials = {.name = "norm_partials", .rows = true, .run = run_partials};
@@ -56,7 +56,7 @@ static ms_status run_tables(const ms_exec_context *x, const ms_node *node, void 
                              .gamma = ms_exec_vector(x, node->param[NORM_GAMMA]),
                              .beta = ms_exec_vector(x, node->param[NORM_BETA]),
                              .tables = ms_exec_rows(x, node->output).data};
-    return x->dev->kernels->norm_tables(x->dev, &a);
+    return x->dev->kernels->norm_tables(x->queue, &a);
 }
 
 static const ms_op op_tables = {.name = "norm_tables", .run = run_tables};
@@ -89,7 +89,7 @@ static ms_status run_apply(const ms_exec_context *x, const ms_node *node, void *
     ms_norm_apply_args a = {.src = ms_exec_rows(x, node->input[OP_SRC]),
                             .dst = ms_exec_rows(x, node->output),
                             .prologue = op_prologue(x, node, node->desc)};
-    return x->dev->kernels->norm_apply(x->dev, &a);
+    return x->dev->kernels->norm_apply(x->queue, &a);
 }
 
 static const ms_op op_apply = {.name = "norm_apply", .pixels = true, .run = run_apply};

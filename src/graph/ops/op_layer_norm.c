@@ -14,7 +14,7 @@ static ms_status run(const ms_exec_context *x, const ms_node *node, void *ws) {
                             .position = ms_exec_vector(x, node->param[NORM_POSITION]),
                             .position_rows = d->images_per_window,
                             .outer_first = ms_exec_first_image(x)};
-    return x->dev->kernels->layer_norm(x->dev, &a);
+    return x->dev->kernels->layer_norm(x->queue, &a);
 }
 
 static const ms_op op = {.name = "layer_norm", .pixels = true, .run = run};

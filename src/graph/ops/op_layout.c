@@ -10,7 +10,7 @@ static ms_status run_resize(const ms_exec_context *x, const ms_node *node, void 
                         .src_w = s.w,
                         .dst_h = o.h,
                         .dst_w = o.w};
-    return x->dev->kernels->resize(x->dev, &a);
+    return x->dev->kernels->resize(x->queue, &a);
 }
 
 static const ms_op op_resize = {.name = "resize", .run = run_resize};
@@ -38,8 +38,8 @@ static ms_status run_concat(const ms_exec_context *x, const ms_node *node, void 
     ms_rows a = ms_exec_rows(x, node->input[0]), b = ms_exec_rows(x, node->input[1]),
             dst = ms_exec_rows(x, node->output);
     ms_copy_args first = rows_copy(a, dst, 0), second = rows_copy(b, dst, a.channels);
-    ms_status status = x->dev->kernels->copy(x->dev, &first);
-    return status != MS_OK ? status : x->dev->kernels->copy(x->dev, &second);
+    ms_status status = x->dev->kernels->copy(x->queue, &first);
+    return status != MS_OK ? status : x->dev->kernels->copy(x->queue, &second);
 }
 
 static const ms_op op_concat = {.name = "concat", .pixels = true, .run = run_concat};
@@ -66,7 +66,7 @@ static ms_status copy_rows(const ms_exec_context *x, const float *src, float *ds
                       .channels = s.c,
                       .src_stride = {0, s.c, 1},
                       .dst_stride = {0, s.c, 1}};
-    return rows > 0 ? x->dev->kernels->copy(x->dev, &a) : MS_OK;
+    return rows > 0 ? x->dev->kernels->copy(x->queue, &a) : MS_OK;
 }
 
 /* Rows that the stripe before held too move to the front, as many at a time as do not overlap; their memory in src may
@@ -123,7 +123,7 @@ static ms_status run_flatten(const ms_exec_context *x, const ms_node *node, void
                       .channels = src.channels,
                       .src_stride = {src.outer_stride, src.inner_stride, 1},
                       .dst_stride = {dst.outer_stride, 1, src.inner}};
-    return x->dev->kernels->copy(x->dev, &a);
+    return x->dev->kernels->copy(x->queue, &a);
 }
 
 static const ms_op op_flatten = {.name = "flatten", .run = run_flatten};
@@ -157,7 +157,7 @@ static ms_status run_restride(const ms_exec_context *x, const ms_node *node, voi
     for (int64_t y = 0; y < rows; y++) {
         a.src = src.data + y * stride[1];
         a.dst = dst.data + y * o.w * o.c;
-        ms_status status = x->dev->kernels->copy(x->dev, &a);
+        ms_status status = x->dev->kernels->copy(x->queue, &a);
         if (status != MS_OK)
             return status;
     }

@@ -1,28 +1,26 @@
 /* Linear layers and 1x1 convolutions: one matrix product over the rows of an activation. */
 #include "graph/ops/common.h"
 
-static ms_linear_args arguments(const ms_exec_context *x, const ms_node *node, ms_rows *residual) {
+static ms_linear_args arguments(const ms_exec_context *x, const ms_node *node) {
     const ms_linear_desc *d = node->desc;
     ms_linear_args a = {.n_src = d->src2 == MS_NO_VALUE ? 1 : 2,
                         .dst = ms_exec_rows(x, node->output),
                         .weight = ms_exec_matrix(x, node->param[OP_WEIGHT]),
                         .prologue = op_prologue(x, node, &d->norm),
-                        .epilogue = op_epilogue(x, node, &d->out, residual)};
+                        .epilogue = op_epilogue(x, node, &d->out)};
     a.src[0] = ms_exec_rows(x, d->src);
     a.src[1] = ms_exec_rows(x, d->src2);
     return a;
 }
 
 static size_t workspace(const ms_exec_context *x, const ms_node *node) {
-    ms_rows residual;
-    ms_linear_args a = arguments(x, node, &residual);
+    ms_linear_args a = arguments(x, node);
     return x->dev->kernels->linear_workspace(x->dev, &a);
 }
 
 static ms_status run(const ms_exec_context *x, const ms_node *node, void *ws) {
-    ms_rows residual;
-    ms_linear_args a = arguments(x, node, &residual);
-    return x->dev->kernels->linear(x->dev, &a, ws);
+    ms_linear_args a = arguments(x, node);
+    return x->dev->kernels->linear(x->queue, &a, ws);
 }
 
 static double flops(const ms_graph *g, const ms_node *node) {

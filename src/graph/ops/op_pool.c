@@ -21,7 +21,7 @@ static ms_status run(const ms_exec_context *x, const ms_node *node, void *ws) {
                       .pad_left = d->pad_left,
                       .pad_bottom = d->pad_bottom,
                       .pad_right = d->pad_right};
-    return x->dev->kernels->pool(x->dev, &a);
+    return x->dev->kernels->pool(x->queue, &a);
 }
 
 static const ms_op op = {.name = "pool", .run = run};
