@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "device/backends.h"
+#include "device/plugin.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -39,7 +40,13 @@ ms_status ms_device_open(const ms_device_params *params, ms_device **ret_dev, ms
         size_t used = strlen(known);
         snprintf(known + used, sizeof(known) - used, "%s%s", used ? ", " : "", (*b)->name);
     }
-    return ms_fail(err, MS_UNSUPPORTED, "there is no back end \"%s\"; this build has %s", name, known);
+    const ms_backend *plugin = NULL;
+    ms_error problem;
+    ms_error_clear(&problem);
+    if (ms_plugin_find(name, &plugin, &problem) == MS_OK)
+        return open_with(plugin, params, ret_dev, err);
+    return ms_fail(err, MS_UNSUPPORTED, "there is no back end \"%s\"; this build has %s; %s", name, known,
+                   problem.message);
 }
 
 void ms_device_close(ms_device **dev) {

@@ -94,12 +94,21 @@ typedef struct ms_backend {
     ms_status (*fill)(ms_queue *queue, void *dst, int byte, size_t bytes);
 
     /*
-     * Weights are packed 16 output channels (a panel) at a time. rows[i] is the float32 row of the panel's
-     * i-th output channel (ms_weight_row) in the checkpoint's order, NULL where the panel is padding; base is
-     * where the whole matrix begins. Panels may be packed in any order and by several threads. Values are
-     * rounded to the dtype (to nearest even). weight_bytes is 0 for a shape that makes no sense.
+     * Weights. weight_bytes: what a matrix takes on the device as the kernels read it; 0 for a shape that makes no sense.
+     *
+     * Where caps.raw_weights is set the device makes that itself: src is on the device, `rows` rows of the checkpoint's matrix from
+     * first_row on, [rows][c_in][kernel_h][kernel_w] of type `raw` (F32, or the shape's). Values are rounded to the shape's type (to
+     * nearest even). A matrix may come in any pieces; dst was filled with zeros before the first.
      */
     size_t (*weight_bytes)(const ms_weight_shape *shape);
+    ms_status (*weight_prepare)(ms_queue *queue, const ms_weight_shape *shape, ms_dtype raw,
+                                int64_t first_row, int64_t rows, const void *src, void *dst);
+    /*
+     * Elsewhere the host does, into memory that it sees. They are packed 16 output channels (a panel) at a time. rows[i] is the float32 row of the panel's
+     * i-th output channel (ms_weight_row) in the checkpoint's order, NULL where the panel is padding; base is
+     * where the whole matrix begins. Panels may be packed in any order and by several threads. Values are
+     * rounded to the dtype (to nearest even).
+     */
     int64_t (*weight_panels)(const ms_weight_shape *shape);
     void (*weight_pack)(const ms_weight_shape *shape, int64_t panel, const float *const rows[16], void *base);
 } ms_backend;
@@ -110,6 +119,7 @@ typedef struct ms_device_caps {
        under which results are kept. */
     const char *arithmetic;
     bool host_memory; /* the host's: one budget, and the host reads and writes it */
+    bool raw_weights; /* it wants them as the checkpoint has them */
     bool computes;    /* false: only sizes can be asked for */
 } ms_device_caps;
 

@@ -129,8 +129,16 @@ static void dummy_memory(const ms_device *dev, size_t *ret_free_bytes, size_t *r
     *ret_total_bytes = dev->total_bytes;
 }
 
-static void dummy_pack(const ms_weight_shape *shape, int64_t panel, const float *const rows[16], void *base) {
-    (void)shape, (void)panel, (void)rows, (void)base;
+static ms_status dummy_prepare(ms_queue *queue, const ms_weight_shape *shape, ms_dtype raw, int64_t first_row,
+                               int64_t rows, const void *src, void *dst) {
+    size_t bytes = ms_weight_bytes(shape),
+           row = bytes ? (size_t)(shape->c_in * shape->kernel_h * shape->kernel_w) : 0;
+    bool fits =
+        first_row >= 0 && rows > 0 && first_row <= shape->n - rows && (raw == MS_F32 || raw == shape->dtype);
+    return bytes && fits && inside(queue->dev, src, (size_t)rows * row * ms_dtype_bytes(raw)) &&
+                   inside(queue->dev, dst, bytes)
+               ? MS_OK
+               : MS_INVALID_ARGUMENT;
 }
 
 /* Workspaces are those that the cpu back end would ask for with as many threads. */
@@ -195,7 +203,7 @@ static ms_status dummy_open(const ms_device_params *params, ms_device **ret_dev,
         return ms_fail_alloc(err, params->mem, sizeof(*d), "the dummy device");
     d->base = (ms_device){
         .backend = &ms_backend_dummy,
-        .caps = {.arithmetic = "none"},
+        .caps = {.arithmetic = "none", .raw_weights = true},
         .kernels = &dummy_kernels,
         .mem = params->mem,
         .total_bytes = params->memory_bytes,
@@ -242,6 +250,5 @@ const ms_backend ms_backend_dummy = {
     .download = dummy_download,
     .fill = dummy_fill,
     .weight_bytes = ms_weight_bytes,
-    .weight_panels = ms_weight_panels,
-    .weight_pack = dummy_pack,
+    .weight_prepare = dummy_prepare,
 };

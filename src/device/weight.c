@@ -82,3 +82,47 @@ void ms_weight_pack(const ms_weight_shape *s, int64_t panel, const float *const 
         }
     }
 }
+
+static float get(const void *base, ms_dtype dtype, int64_t index) {
+    if (dtype == MS_F32)
+        return ((const float *)base)[index];
+    uint16_t x = ((const uint16_t *)base)[index];
+    return dtype == MS_F16 ? ms_f16_to_f32(x) : ms_bf16_to_f32(x);
+}
+
+/* Where the matrix's row lies: the panel and the lane that ms_weight_row() names it for. */
+static void place_of(const ms_weight_shape *s, int64_t row, int64_t *ret_panel, int64_t *ret_lane) {
+    if (s->layout == MS_LAYOUT_GEGLU) {
+        int64_t half = s->n / 2, at = row < half ? row : row - half;
+        *ret_panel = at / 16 * 2 + (row < half ? 0 : 1);
+        *ret_lane = at % 16;
+        return;
+    }
+    int64_t n = s->n / (s->layout == MS_LAYOUT_DEPTHWISE ? 1 : s->groups), in_group = row % n;
+    *ret_panel = row / n * ((n + 15) / 16) + in_group / 16;
+    *ret_lane = in_group % 16;
+}
+
+ms_status ms_weight_prepare(const ms_weight_shape *s, ms_dtype raw, int64_t first_row, int64_t rows,
+                            const void *src, void *dst) {
+    if (!valid(s) || !src || !dst || first_row < 0 || rows < 1 || first_row > s->n - rows ||
+        (raw != MS_F32 && raw != s->dtype))
+        return MS_INVALID_ARGUMENT;
+    const int64_t taps = (int64_t)s->kernel_h * s->kernel_w, k = taps * s->c_in;
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t panel, lane, at = 0;
+        place_of(s, first_row + r, &panel, &lane);
+        for (int64_t c = 0; c < s->c_in; c++) {
+            for (int64_t tap = 0; tap < taps; tap++) {
+                if (s->layout == MS_LAYOUT_DEPTHWISE)
+                    at = tap * s->n + panel * 16;
+                else if (s->layout == MS_LAYOUT_WINOGRAD)
+                    at = (panel * k + c * 9 + tap) * 16;
+                else
+                    at = (panel * k + tap * s->c_in + c) * 16;
+                put(dst, s->dtype, at + lane, get(src, raw, r * k + c * taps + tap));
+            }
+        }
+    }
+    return MS_OK;
+}

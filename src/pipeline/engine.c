@@ -172,6 +172,14 @@ static size_t stream_buffer_bytes(const ms_engine *e) {
     return most;
 }
 
+static size_t stream_slot_bytes(const ms_engine *e) {
+    const ms_weights *const all[] = {e->whisper_weights, e->vae_weights, e->unet_weights};
+    size_t most = 0;
+    for (int i = 0; i < 3; i++)
+        raise_to(&most, ms_weight_stream_slot_bytes(all[i]));
+    return most;
+}
+
 static size_t stream_scratch_floats(const ms_engine *e) {
     const ms_weights *const all[] = {e->whisper_weights, e->vae_weights, e->unet_weights};
     size_t most = 0;
@@ -183,7 +191,8 @@ static size_t stream_scratch_floats(const ms_engine *e) {
 ms_status ms_engine_load(ms_engine *e, ms_error *err) {
     size_t buffer = stream_buffer_bytes(e);
     if (buffer)
-        MS_TRY(ms_weight_stream_create(&e->p.compute, buffer, stream_scratch_floats(e), &e->stream, err));
+        MS_TRY(ms_weight_stream_create(&e->p.compute, buffer, stream_scratch_floats(e), stream_slot_bytes(e),
+                                       &e->stream, err));
     MS_TRY(load(e, e->whisper_weights, e->files.whisper, "encoder.conv1.weight", &e->file[0], err));
     MS_TRY(load(e, e->vae_weights, e->files.vae, "decoder.conv_in.weight", &e->file[1], err));
     MS_TRY(load(e, e->unet_weights, e->files.unet, "conv_in.weight", &e->file[2], err));
@@ -358,7 +367,7 @@ ms_engine_memory ms_engine_get_memory(const ms_engine *e) {
     if (m.stream_bytes) /* and scratch for the pool's threads and the stream's own, and the files stay open */
         m.stream_bytes +=
             (size_t)(ms_pool_threads(e->p.compute.pool) + 1) * stream_scratch_floats(e) * sizeof(float) +
-            OPEN_FILES_BYTES;
+            4 * stream_slot_bytes(e) + OPEN_FILES_BYTES;
     m.total_bytes = m.arena_bytes + m.resident_bytes + m.stream_bytes + m.held_bytes;
     return m;
 }

@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "weights/weights_internal.h"
+#include "weights/weight_upload.h"
 
 /* A matrix on its way into a slot. Whoever is free takes the next task: the stream's thread, and the pool when
    the compute thread waits. */
@@ -17,13 +17,17 @@ typedef struct fetch {
     _Atomic int64_t next, done;
     ms_status status;
     ms_error err;
+    /* On a device that prepares weights itself; else NULL. passed: what read the slot's last matrix is done; ready: this one is
+       there. */
+    ms_event *passed, *ready;
 } fetch;
 
 struct ms_weight_stream {
     ms_compute compute;
     char *buffer;
     size_t buffer_bytes;
-    float *scratch; /* per worker of the pool, then the thread's */
+    ms_weight_upload *upload; /* for a device that prepares weights itself */
+    float *scratch;           /* elsewhere; per worker of the pool, then the thread's */
     size_t scratch_floats;
     fetch slot[2]; /* front, back */
     int current;   /* the slot that the compute thread reads */
@@ -54,6 +58,8 @@ size_t ms_weight_stream_bytes(const ms_weights *w, ms_dtype precision) {
 
 size_t ms_weight_stream_scratch_floats(const ms_weights *w) {
     size_t most = 0;
+    if (w->compute.dev->caps.raw_weights)
+        return 0;
     for (int i = 0; i < w->count; i++) {
         size_t floats = w->params[i].streamed ? ms_source_scratch_floats(&w->params[i]) : 0;
         most = floats > most ? floats : most;
@@ -71,6 +77,18 @@ static void finish_task(ms_weight_stream *s, fetch *f) {
     pthread_mutex_unlock(&s->lock);
 }
 
+/* The whole matrix at once: copies are the device's work, and one thread at a time gives it. */
+static ms_status upload_matrix(ms_weight_stream *s, const fetch *f, ms_error *err) {
+    const ms_backend *b = s->compute.dev->backend;
+    ms_queue *queue = ms_weight_upload_queue(s->upload);
+    ms_status status = b->wait(queue, f->passed);
+    if (status == MS_OK)
+        MS_TRY(ms_weight_upload_param(s->upload, &f->w->source, &f->w->params[f->param], f->dst, err));
+    if (status == MS_OK)
+        status = b->record(queue, f->ready);
+    return status == MS_OK ? MS_OK : ms_fail(err, status, "streaming weights: %s", ms_status_text(status));
+}
+
 /* One task of a fetch; false when none is left to take. */
 static bool work(ms_weight_stream *s, fetch *f, int worker) {
     int64_t task = atomic_fetch_add(&f->next, 1);
@@ -78,8 +96,9 @@ static bool work(ms_weight_stream *s, fetch *f, int worker) {
         return false;
     ms_error err;
     ms_error_clear(&err);
-    ms_status status = ms_source_run_task(&f->w->source, &f->w->params[f->param], task, f->dst,
-                                          s->scratch + (size_t)worker * s->scratch_floats, &err);
+    ms_status status = s->upload ? upload_matrix(s, f, &err)
+                                 : ms_source_run_task(&f->w->source, &f->w->params[f->param], task, f->dst,
+                                                      s->scratch + (size_t)worker * s->scratch_floats, &err);
     if (status != MS_OK) {
         pthread_mutex_lock(&s->lock);
         if (f->status == MS_OK) {
@@ -114,7 +133,8 @@ static void *thread_main(void *arg) {
     return NULL;
 }
 
-static void begin(ms_weight_stream *s, fetch *f, ms_weights *w, ms_param param, bool in_background) {
+static ms_status begin(ms_weight_stream *s, fetch *f, ms_weights *w, ms_param param, bool in_background,
+                       ms_error *err) {
     ms_loaded_param *p = &w->params[param];
     size_t bytes = ms_align_up(ms_param_bytes(w, p, p->dtype), MS_MEM_ALIGN);
     f->w = w;
@@ -127,12 +147,19 @@ static void begin(ms_weight_stream *s, fetch *f, ms_weights *w, ms_param param, 
     atomic_store(&f->next, 0);
     s->stats.loads++;
     s->stats.bytes += bytes;
+    ms_device *dev = s->compute.dev;
+    ms_status status = s->upload ? dev->backend->record(dev->queue, f->passed) : MS_OK;
+    if (status != MS_OK) {
+        f->w = NULL;
+        return ms_fail(err, status, "streaming weights: %s", ms_status_text(status));
+    }
     if (!in_background)
-        return;
+        return MS_OK;
     pthread_mutex_lock(&s->lock);
     s->job = f;
     pthread_cond_signal(&s->wake);
     pthread_mutex_unlock(&s->lock);
+    return MS_OK;
 }
 
 typedef struct helping {
@@ -195,7 +222,7 @@ ms_status ms_weights_need(ms_weights *w, ms_param param, ms_param next, ms_error
         drop(s, now);
         if (!fetched) {
             drop(s, other);
-            begin(s, other, w, param, false);
+            MS_TRY(begin(s, other, w, param, false, err));
         }
         s->current = 1 - s->current;
         now = &s->slot[s->current];
@@ -205,13 +232,16 @@ ms_status ms_weights_need(ms_weights *w, ms_param param, ms_param next, ms_error
             drop(s, now);
             return status;
         }
+        ms_device *dev = s->compute.dev;
+        status = s->upload ? dev->backend->wait(dev->queue, now->ready) : MS_OK;
+        if (status != MS_OK)
+            return ms_fail(err, status, "streaming weights: %s", ms_status_text(status));
         w->params[param].data = now->dst;
     }
     if (next == MS_NO_PARAM || next == param || (other->w == w && other->param == next))
         return MS_OK;
     drop(s, other);
-    begin(s, other, w, next, true);
-    return MS_OK;
+    return begin(s, other, w, next, true, err);
 }
 
 void ms_weight_stream_forget(ms_weight_stream *s, ms_weights *w) {
@@ -232,8 +262,24 @@ ms_weight_stream_stats ms_weight_stream_get_stats(const ms_weight_stream *s) {
 
 /* ---- making it ---- */
 
+static ms_status make_upload(ms_weight_stream *s, size_t slot_bytes, ms_error *err) {
+    ms_device *dev = s->compute.dev;
+    MS_TRY(ms_weight_upload_create(&s->compute, slot_bytes, &s->upload, err));
+    ms_status status = MS_OK;
+    for (int i = 0; i < 2 && status == MS_OK; i++) {
+        status = dev->backend->event_create(dev, &s->slot[i].passed);
+        if (status == MS_OK)
+            status = dev->backend->event_create(dev, &s->slot[i].ready);
+    }
+    return status == MS_OK ? MS_OK : ms_fail(err, status, "streaming weights: %s", ms_status_text(status));
+}
+
+size_t ms_weight_stream_slot_bytes(const ms_weights *w) {
+    return w->compute.dev->caps.raw_weights ? ms_weight_upload_slot_bytes(w) : 0;
+}
+
 ms_status ms_weight_stream_create(const ms_compute *compute, size_t buffer_bytes, size_t scratch_floats,
-                                  ms_weight_stream **ret_stream, ms_error *err) {
+                                  size_t slot_bytes, ms_weight_stream **ret_stream, ms_error *err) {
     ms_weight_stream *s = ms_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s)
         return ms_fail_alloc(err, compute->mem, sizeof(*s), "the weight stream");
@@ -249,13 +295,14 @@ ms_status ms_weight_stream_create(const ms_compute *compute, size_t buffer_bytes
     ms_status status = MS_OK;
     if (!s->buffer)
         status = ms_device_fail_alloc(err, compute->dev, s->buffer_bytes, "streamed weights");
-    else if (!s->scratch)
+    else if (scratch_floats && !s->scratch)
         status =
             ms_fail_alloc(err, compute->mem, workers * scratch_floats * sizeof(float), "streamed weights");
-    else if (pthread_create(&s->thread, NULL, thread_main, s) != 0)
+    else if (slot_bytes)
+        status = make_upload(s, slot_bytes, err);
+    if (status == MS_OK && pthread_create(&s->thread, NULL, thread_main, s) != 0)
         status = ms_fail(err, MS_HOST_MEMORY, "cannot start the thread that reads weights");
-    else
-        s->has_thread = true;
+    s->has_thread = status == MS_OK;
     if (status != MS_OK) {
         ms_weight_stream_destroy(&s);
         return status;
@@ -278,6 +325,13 @@ void ms_weight_stream_destroy(ms_weight_stream **stream) {
         pthread_join(s->thread, NULL);
     }
     pthread_cond_destroy(&s->finished);
+    ms_weight_upload_destroy(&s->upload);
+    for (int i = 0; i < 2; i++) {
+        if (s->slot[i].passed)
+            s->compute.dev->backend->event_destroy(&s->slot[i].passed);
+        if (s->slot[i].ready)
+            s->compute.dev->backend->event_destroy(&s->slot[i].ready);
+    }
     pthread_cond_destroy(&s->wake);
     pthread_mutex_destroy(&s->lock);
     if (s->buffer)

@@ -53,6 +53,16 @@ size_t ms_source_scratch_floats(const ms_loaded_param *param);
 ms_status ms_source_run_task(const ms_weight_source *from, const ms_loaded_param *param, int64_t task,
                              void *dst, float *scratch, ms_error *err);
 
+/* For devices that prepare weights themselves. The type that rows of a matrix are read in: that in memory where the file has it,
+   else float32. */
+ms_dtype ms_source_raw_dtype(const ms_weight_source *from, const ms_loaded_param *param);
+/* Rows of the whole matrix, all of one part, checked. */
+ms_status ms_source_read_rows(const ms_weight_source *from, const ms_loaded_param *param, ms_dtype raw,
+                              int64_t first_row, int64_t rows, void *dst, ms_error *err);
+/* Elements of a vector, all of one part, rounded and checked. */
+ms_status ms_source_read_vector(const ms_weight_source *from, const ms_loaded_param *param, int64_t first,
+                                int64_t count, float *dst, ms_error *err);
+
 /* Checks one part's tensor and, with a block of MS_SOURCE_VERIFY_FLOATS, its values. */
 ms_status ms_source_verify_part(const ms_weight_source *from, const ms_loaded_param *param, int part,
                                 float *block, ms_error *err);

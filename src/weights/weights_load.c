@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 
 #include "base/error.h"
-#include "weights/weights_internal.h"
+#include "weights/weight_upload.h"
 
 typedef struct load_job {
     const ms_weight_source *from;
@@ -114,33 +114,60 @@ static bool partly_set(const ms_weights *w) {
     return false;
 }
 
+/* One after the other through the slots of an upload. */
+static ms_status load_onto_device(load_job *job, ms_error *err) {
+    ms_weights *w = job->from->w;
+    ms_weight_upload *upload = NULL;
+    ms_status status = ms_weight_upload_create(&w->compute, ms_weight_upload_slot_bytes(w), &upload, err);
+    for (int i = 0; i < w->count && status == MS_OK && !atomic_load(&job->ended); i++) {
+        int64_t bytes = task_bytes(job, i) * (job->first_task[i + 1] - job->first_task[i]);
+        status = ms_weight_upload_param(upload, job->from, &w->params[i], w->params[i].data, err);
+        atomic_fetch_add(&job->done, bytes);
+        if (status == MS_OK && job->params && job->params->progress)
+            tell(job, i);
+    }
+    if (status == MS_OK)
+        status = ms_weight_upload_finish(upload, err);
+    ms_weight_upload_destroy(&upload);
+    if (status == MS_OK && job->status != MS_OK) {
+        if (err)
+            *err = job->err;
+        status = job->status;
+    }
+    return status;
+}
+
+/* In parallel, where the host packs. */
+static ms_status load_on_host(load_job *job, ms_pool *pool, ms_error *err) {
+    ms_weights *w = job->from->w;
+    size_t scratch = (size_t)ms_pool_threads(pool) * job->scratch_floats;
+    if (scratch) {
+        job->scratch = ms_alloc_array(w->compute.mem, MS_LEDGER_STAGING, scratch, sizeof(float));
+        if (!job->scratch)
+            return ms_fail_alloc(err, w->compute.mem, scratch * sizeof(float), "reading weights");
+    }
+    ms_pool_run(pool, job->first_task[w->count], load_task, job);
+    ms_free(job->scratch);
+    if (job->status != MS_OK && err)
+        *err = job->err;
+    return job->status;
+}
+
 static ms_status fill(const ms_weight_source *from, ms_pool *pool, const ms_weights_load_params *params,
                       ms_error *err) {
     ms_weights *w = from->w;
     load_job state = {.from = from, .params = params}, *job = &state;
-    int workers = ms_pool_threads(pool);
     if (partly_set(w))
         return ms_fail(err, MS_INTERNAL, "these weights are loaded already");
     job->first_task =
         ms_alloc_array(w->compute.mem, MS_LEDGER_GENERAL, (size_t)w->count + 1, sizeof(int64_t));
     if (!job->first_task)
         return ms_fail_alloc(err, w->compute.mem, (size_t)w->count * sizeof(int64_t), "loading weights");
+    pthread_mutex_init(&job->lock, NULL);
     ms_status status = prepare(job, err);
-    size_t scratch = (size_t)workers * job->scratch_floats;
-    if (status == MS_OK && scratch) {
-        job->scratch = ms_alloc_array(w->compute.mem, MS_LEDGER_STAGING, scratch, sizeof(float));
-        if (!job->scratch)
-            status = ms_fail_alloc(err, w->compute.mem, scratch * sizeof(float), "reading weights");
-    }
-    if (status == MS_OK) {
-        pthread_mutex_init(&job->lock, NULL);
-        ms_pool_run(pool, job->first_task[w->count], load_task, job);
-        pthread_mutex_destroy(&job->lock);
-        status = job->status;
-        if (status != MS_OK && err)
-            *err = job->err;
-    }
-    ms_free(job->scratch);
+    if (status == MS_OK)
+        status = w->compute.dev->caps.raw_weights ? load_onto_device(job, err) : load_on_host(job, pool, err);
+    pthread_mutex_destroy(&job->lock);
     ms_free(job->first_task);
     if (status != MS_OK)
         ms_weights_release(w);
@@ -161,6 +188,23 @@ ms_status ms_weights_randomize(ms_weights *w, uint64_t seed, ms_dtype precision,
     return fill(&from, pool, NULL, err);
 }
 
+static ms_status prepare_on_device(ms_weights *w, const ms_weight_shape *s, const float *values, size_t bytes,
+                                   void *dst, ms_error *err) {
+    ms_device *dev = w->compute.dev;
+    void *raw = dev->backend->alloc(dev, MS_LEDGER_STAGING, bytes);
+    if (!raw)
+        return ms_device_fail_alloc(err, dev, bytes, "weights");
+    ms_status status = dev->backend->fill(dev->queue, dst, 0, dev->backend->weight_bytes(s));
+    if (status == MS_OK)
+        status = dev->backend->upload(dev->queue, raw, values, bytes);
+    if (status == MS_OK)
+        status = dev->backend->weight_prepare(dev->queue, s, MS_F32, 0, s->n, raw, dst);
+    ms_status finished = ms_device_finish(dev); /* before raw is freed */
+    dev->backend->free(dev, raw);
+    status = status == MS_OK ? finished : status;
+    return status == MS_OK ? MS_OK : ms_fail(err, status, "uploading weights: %s", ms_status_text(status));
+}
+
 ms_status ms_weights_set(ms_weights *w, ms_param param, const float *values, ms_error *err) {
     ms_loaded_param *p = &w->params[param];
     if (p->data)
@@ -172,6 +216,9 @@ ms_status ms_weights_set(ms_weights *w, ms_param param, const float *values, ms_
                                 (size_t)(p->elements * p->decl.parts) * sizeof(float));
     ms_weight_shape s = ms_param_weight_shape(p, p->dtype);
     int64_t row_elements = p->elements / p->decl.shape[0];
+    if (w->compute.dev->caps.raw_weights)
+        return prepare_on_device(w, &s, values, (size_t)(p->elements * p->decl.parts) * sizeof(float),
+                                 p->data, err);
     for (int64_t panel = 0; panel < w->compute.dev->backend->weight_panels(&s); panel++) {
         const float *rows[MS_PANEL_ROWS] = {0};
         for (int lane = 0; lane < MS_PANEL_ROWS; lane++) {

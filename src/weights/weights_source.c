@@ -165,6 +165,62 @@ static ms_status load_vector(const ms_weight_source *from, const ms_loaded_param
     return MS_OK;
 }
 
+ms_status ms_source_read_vector(const ms_weight_source *from, const ms_loaded_param *p, int64_t first,
+                                int64_t count, float *dst, ms_error *err) {
+    int part = (int)(first / p->elements);
+    if (p->decl.name[part])
+        return get_values(from, p, part, first % p->elements, count, part_dtype(from, p, part), dst, err);
+    memset(dst, 0, (size_t)count * sizeof(float));
+    return MS_OK;
+}
+
+/* ---- rows as the file has them
+ * ----------------------------------------------------------------------------------------------------- */
+
+ms_dtype ms_source_raw_dtype(const ms_weight_source *from, const ms_loaded_param *p) {
+    for (int part = 0; part < p->decl.parts; part++) {
+        if (!from->file || find_part(from->file, from->prefix, &p->decl, part)->dtype != p->dtype)
+            return MS_F32;
+    }
+    return p->dtype;
+}
+
+/* The largest magnitude of 16-bit floats; they are in the order of their bits. */
+static uint32_t largest_of(const uint16_t *values, int64_t count) {
+    uint32_t largest = 0;
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t magnitude = values[i] & 0x7fffu;
+        largest = magnitude > largest ? magnitude : largest;
+    }
+    return largest;
+}
+
+/* Half floats that are not finite: found out one block after the other, to name the element. */
+static ms_status refuse_halves(const ms_weight_source *from, const ms_tensor_info *t, int64_t first,
+                               int64_t count, ms_error *err) {
+    float block[1024];
+    for (int64_t done = 0, n; done < count; done += n) {
+        n = count - done < 1024 ? count - done : 1024;
+        MS_TRY(read_values(from->file, t, first + done, n, MS_F32, block, err));
+    }
+    return ms_fail(err, MS_BAD_MODEL, "%s: tensor %s changed while it was read",
+                   ms_tensor_file_path(from->file), t->name);
+}
+
+ms_status ms_source_read_rows(const ms_weight_source *from, const ms_loaded_param *p, ms_dtype raw,
+                              int64_t first_row, int64_t rows, void *dst, ms_error *err) {
+    int64_t row = p->elements / p->decl.shape[0], first = first_row % p->decl.shape[0] * row,
+            count = rows * row;
+    int part = (int)(first_row / p->decl.shape[0]);
+    if (raw == MS_F32)
+        return get_values(from, p, part, first, count, p->dtype, dst, err);
+    const ms_tensor_info *t = find_part(from->file, from->prefix, &p->decl, part);
+    MS_TRY(ms_tensor_file_read(from->file, t, first, count, dst, err));
+    if (largest_of(dst, count) >= (raw == MS_F16 ? 0x7c00u : 0x7f80u))
+        return refuse_halves(from, t, first, count, err);
+    return MS_OK;
+}
+
 static ms_status load_panel(const ms_weight_source *from, const ms_loaded_param *p, int64_t panel, void *dst,
                             float *scratch, ms_error *err) {
     ms_weight_shape s = ms_param_weight_shape(p, p->dtype);
@@ -208,7 +264,9 @@ ms_status ms_source_describe(const ms_weight_source *from, const ms_loaded_param
 
 int64_t ms_source_tasks(const ms_weight_source *from, const ms_loaded_param *p) {
     ms_weight_shape s = ms_param_weight_shape(p, p->dtype);
-    return p->decl.vector ? 1 : from->w->compute.dev->backend->weight_panels(&s);
+    return p->decl.vector || from->w->compute.dev->caps.raw_weights
+               ? 1
+               : from->w->compute.dev->backend->weight_panels(&s);
 }
 
 size_t ms_source_scratch_floats(const ms_loaded_param *p) {

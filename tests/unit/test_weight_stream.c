@@ -55,7 +55,8 @@ static ms_status open_bench(bench *b, bool (*choose)(int i, int n), int threads,
     size_t bytes = ms_weight_stream_bytes(b->weights, MS_F16);
     if (bytes) {
         size_t scratch = ms_weight_stream_scratch_floats(b->weights);
-        MS_TRY(ms_weight_stream_create(&b->compute, bytes, scratch, &b->stream, err));
+        MS_TRY(ms_weight_stream_create(&b->compute, bytes, scratch,
+                                       ms_weight_stream_slot_bytes(b->weights), &b->stream, err));
         ms_weights_attach_stream(b->weights, b->stream);
     }
     ms_weights_load_params load = {.precision = MS_F16, .pool = b->compute.pool};

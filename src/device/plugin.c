@@ -1,0 +1,132 @@
+#include "device/plugin.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+#define PREFIX "memsafe-"
+#define SUFFIX ".so"
+#define MAX_PLUGINS 8
+#define MAX_PATH 4096
+
+static const ms_host_services services = {ms_alloc, ms_free, ms_mem_charge, ms_mem_release};
+
+static struct {
+    pthread_mutex_t lock;
+    const ms_backend *table[MAX_PLUGINS]; /* loaded; never unloaded: devices may be open */
+    int count;
+} loaded = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Where to look, in this order: the environment's folder, and that of the file which this code is in. */
+static bool folder_of(int number, char folder[MAX_PATH]) {
+    const char *asked = getenv("MEMSAFE_PLUGIN_DIR");
+    if (number == 0 && asked && *asked)
+        return snprintf(folder, MAX_PATH, "%s", asked) < MAX_PATH;
+    Dl_info self;
+    if (number != 1 || !dladdr(&services, &self) || !self.dli_fname)
+        return false;
+    const char *slash = strrchr(self.dli_fname, '/');
+    if (!slash)
+        return snprintf(folder, MAX_PATH, ".") > 0;
+    return snprintf(folder, MAX_PATH, "%.*s", (int)(slash - self.dli_fname), self.dli_fname) < MAX_PATH;
+}
+
+/* Under the lock. Why it cannot be used is written into problem. */
+static const ms_backend *load(const char *path, char *problem, size_t size) {
+    void *file = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!file) {
+        snprintf(problem, size, "%s", dlerror());
+        return NULL;
+    }
+    ms_plugin_entry entry = NULL;
+    void *symbol = dlsym(file, MS_PLUGIN_ENTRY);
+    memcpy(&entry, &symbol, sizeof(entry)); /* ISO C has no cast from an object to a function */
+    const ms_backend *backend = entry ? entry(MS_BACKEND_ABI, &services) : NULL;
+    if (backend && backend->abi == MS_BACKEND_ABI && backend->name)
+        return backend;
+    if (!entry)
+        snprintf(problem, size, "it has no function " MS_PLUGIN_ENTRY);
+    else
+        snprintf(problem, size,
+                 "it was built for another version of memsafe (this one has back end interface %d)",
+                 MS_BACKEND_ABI);
+    dlclose(file);
+    return NULL;
+}
+
+static const ms_backend *known(const char *name) {
+    for (int i = 0; i < loaded.count; i++)
+        if (strcmp(loaded.table[i]->name, name) == 0)
+            return loaded.table[i];
+    return NULL;
+}
+
+static bool is_a_name(const char *name) {
+    return *name && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name);
+}
+
+static ms_status find(const char *name, const ms_backend **ret_backend, ms_error *err) {
+    const ms_backend *backend = known(name);
+    for (int i = 0; i < 2 && !backend; i++) {
+        char folder[MAX_PATH], path[MAX_PATH + 64], problem[512] = "";
+        if (!folder_of(i, folder))
+            continue;
+        snprintf(path, sizeof(path), "%s/" PREFIX "%.32s" SUFFIX, folder, name);
+        FILE *there = fopen(path, "rb");
+        if (!there)
+            continue;
+        fclose(there);
+        backend = load(path, problem, sizeof(problem));
+        if (!backend)
+            return ms_fail(err, MS_UNSUPPORTED, "%s: cannot be loaded: %s", path, problem);
+        if (loaded.count == MAX_PLUGINS)
+            return ms_fail(err, MS_UNSUPPORTED, "%s: more than %d plug-ins", path, MAX_PLUGINS);
+        loaded.table[loaded.count++] = backend;
+    }
+    if (!backend)
+        return ms_fail(err, MS_UNSUPPORTED, "there is no plug-in " PREFIX "%s" SUFFIX, name);
+    *ret_backend = backend;
+    return MS_OK;
+}
+
+ms_status ms_plugin_find(const char *name, const ms_backend **ret_backend, ms_error *err) {
+    if (!is_a_name(name))
+        return ms_fail(err, MS_UNSUPPORTED, "\"%s\" is no back end's name", name);
+    pthread_mutex_lock(&loaded.lock);
+    ms_status status = find(name, ret_backend, err);
+    pthread_mutex_unlock(&loaded.lock);
+    return status;
+}
+
+static void list_folder(const char *folder, void (*tell)(void *arg, const char *path, const char *problem),
+                        void *arg) {
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        size_t length = strlen(entry->d_name), fixed = strlen(PREFIX) + strlen(SUFFIX);
+        char name[33], path[MAX_PATH + 256];
+        if (length <= fixed || length - fixed >= sizeof(name) ||
+            strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0 ||
+            strcmp(entry->d_name + length - strlen(SUFFIX), SUFFIX) != 0)
+            continue;
+        snprintf(name, sizeof(name), "%.*s", (int)(length - fixed), entry->d_name + strlen(PREFIX));
+        snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+        const ms_backend *backend;
+        ms_error err;
+        ms_error_clear(&err);
+        tell(arg, path, ms_plugin_find(name, &backend, &err) == MS_OK ? NULL : err.message);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+void ms_plugin_list(void (*tell)(void *arg, const char *path, const char *problem), void *arg) {
+    char folder[MAX_PATH];
+    for (int i = 0; i < 2; i++)
+        if (folder_of(i, folder))
+            list_folder(folder, tell, arg);
+}

@@ -1,0 +1,30 @@
+/*
+ * Back ends that are not compiled in. memsafe-NAME.so is looked for in MEMSAFE_PLUGIN_DIR and then beside the library; it exports one
+ * function, MS_PLUGIN_ENTRY. A plug-in links against nothing of the library: what it needs of the host it is given.
+ */
+#ifndef MS_DEVICE_PLUGIN_H
+#define MS_DEVICE_PLUGIN_H
+
+#include "device/device.h"
+
+/* Memory of the host, charged to a ledger; mem NULL = the process's. */
+typedef struct ms_host_services {
+    void *(*alloc)(ms_mem *mem, ms_ledger ledger, size_t bytes);
+    void (*free)(void *block);
+    bool (*charge)(ms_mem *mem, ms_ledger ledger,
+                   size_t bytes); /* of memory that is not the host's; false: over the budget */
+    void (*release)(ms_mem *mem, ms_ledger ledger, size_t bytes);
+} ms_host_services;
+
+#define MS_PLUGIN_ENTRY "ms_plugin_backend"
+/* The table lives as long as the process. NULL: this plug-in was built for another MS_BACKEND_ABI. */
+typedef const ms_backend *(*ms_plugin_entry)(uint32_t abi, const ms_host_services *services);
+
+/* Finds and loads the plug-in of that name once; later calls give the same table. MS_UNSUPPORTED: there is none, or it cannot be
+   loaded; the message names the file and the reason. */
+ms_status ms_plugin_find(const char *name, const ms_backend **ret_backend, ms_error *err);
+
+/* Calls tell for every plug-in file that there is: its path, and NULL or why it cannot be used. For `memsafe doctor`. */
+void ms_plugin_list(void (*tell)(void *arg, const char *path, const char *problem), void *arg);
+
+#endif

@@ -1,0 +1,142 @@
+/*
+ * The test back end `remote`: what a GPU does to a program that is wrong, on a machine without one. A plug-in for tests; it is not
+ * installed.
+ *
+ * Its memory is apart. Addresses that it gives out are of pages that nobody may touch; the same bytes are mapped at a second place that
+ * only its kernels know. So the host faults where it reads or writes the device's memory, and a host pointer among a kernel's arguments
+ * is refused. What is allocated, and what was freed, is full of NaNs.
+ *
+ * Its queues run late: nothing is done before somebody waits for it, and then queues take turns by a seed, in any order that events
+ * allow. The host's side of an upload is read when the copy is done; that of a download is NaNs until then.
+ *
+ * Its arithmetic is the cpu's, on one thread. Weights are prepared on it from what the checkpoint has.
+ *
+ * MEMSAFE_REMOTE_SEED=N        the order in which queues take turns
+ * MEMSAFE_REMOTE_FAIL_ALLOC=N  the N-th allocation of device memory fails, counted over the process
+ * MEMSAFE_REMOTE_LOSE_AFTER=N  the device is lost after so many commands, counted over the process
+ */
+#ifndef MS_DEVICE_REMOTE_REMOTE_H
+#define MS_DEVICE_REMOTE_REMOTE_H
+
+#include <pthread.h>
+
+#include "device/plugin.h"
+#include "device/shape.h"
+#include "device/weight.h"
+
+/* ---- memory apart (remote_memory.c) ---- */
+
+typedef struct remote_block {
+    struct remote_block *next; /* in the order of addresses */
+    size_t offset, bytes;
+    ms_ledger ledger;
+} remote_block;
+
+typedef struct remote_memory {
+    const ms_host_services *host;
+    ms_mem *mem; /* what blocks are charged to */
+    int file;
+    char *given; /* addresses that are given out */
+    char *real;  /* where the bytes are */
+    size_t space_bytes, limit_bytes, used_bytes;
+    remote_block *blocks;
+} remote_memory;
+
+ms_status remote_memory_open(remote_memory *memory, const ms_host_services *host, ms_mem *mem,
+                             size_t limit_bytes, ms_error *err);
+void remote_memory_close(remote_memory *memory);
+void *remote_memory_alloc(remote_memory *memory, ms_ledger ledger, size_t bytes);
+void remote_memory_free(remote_memory *memory, void *block);
+/* Where the bytes of a given-out address are, `bytes` of them in one block; NULL when they are not. */
+void *remote_memory_real(const remote_memory *memory, const void *given, size_t bytes);
+
+/* ---- commands (remote_queue.c) ---- */
+
+typedef struct remote_device remote_device;
+
+typedef enum remote_kind {
+    REMOTE_UPLOAD,
+    REMOTE_DOWNLOAD,
+    REMOTE_FILL,
+    REMOTE_PREPARE,
+    REMOTE_RECORD,
+    REMOTE_WAIT,
+    REMOTE_KERNEL,
+} remote_kind;
+
+typedef struct remote_event {
+    ms_event base;
+    uint64_t given, done; /* how often it was recorded, and how often that was reached */
+} remote_event;
+
+typedef struct remote_prepare {
+    ms_weight_shape shape;
+    ms_dtype raw;
+    int64_t first_row, rows;
+} remote_prepare;
+
+typedef struct remote_command {
+    struct remote_command *next;
+    remote_kind kind;
+    void *dst;
+    const void *src; /* of what is on the device: where the bytes are */
+    size_t bytes;
+    int byte;
+    remote_event *event;
+    uint64_t generation; /* of the event */
+    ms_status (*run)(const remote_device *device, const struct remote_command *command);
+    void *workspace;
+    union {
+        remote_prepare prepare;
+        ms_linear_args linear;
+        ms_conv2d_args conv2d;
+        ms_attention_args attention;
+        ms_norm_partials_args norm_partials;
+        ms_norm_tables_args norm_tables;
+        ms_norm_apply_args norm_apply;
+        ms_layer_norm_args layer_norm;
+        ms_binary_args binary;
+        ms_unary_args unary;
+        ms_pool_args pool;
+        ms_resize_args resize;
+        ms_copy_args copy;
+    } args;
+} remote_command;
+
+typedef struct remote_queue {
+    ms_queue base;
+    struct remote_queue *next;
+    remote_command *first, *last;
+} remote_queue;
+
+struct remote_device {
+    ms_device base;
+    const ms_host_services *host;
+    pthread_mutex_t lock; /* memory, queues, events */
+    remote_memory memory;
+    remote_queue *queues;
+    uint64_t random;
+    bool lost;
+    ms_device *cpu; /* computes */
+};
+
+/* Puts a copy at the queue's end. */
+ms_status remote_give(ms_queue *queue, const remote_command *command);
+
+ms_status remote_queue_create(ms_device *dev, ms_queue **ret_queue);
+void remote_queue_destroy(ms_queue **queue);
+ms_status remote_event_create(ms_device *dev, ms_event **ret_event);
+void remote_event_destroy(ms_event **event);
+ms_status remote_record(ms_queue *queue, ms_event *event);
+ms_status remote_wait(ms_queue *queue, ms_event *event);
+ms_status remote_finish(ms_event *event);
+
+/* ---- kernels (remote_kernels.c): arguments are checked and their addresses translated when they are given ---- */
+
+extern const ms_kernels remote_kernels;
+
+static inline remote_device *remote_of(const ms_device *dev) {
+    return dev->impl;
+}
+
+#endif

@@ -1,0 +1,193 @@
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "device/remote/remote.h"
+
+/* ---- giving ---- */
+
+static ms_status append(remote_queue *q, const remote_command *command) {
+    remote_device *d = remote_of(q->base.dev);
+    remote_command *copy = d->host->alloc(d->memory.mem, MS_LEDGER_GENERAL, sizeof(*copy));
+    if (!copy)
+        return MS_HOST_MEMORY;
+    *copy = *command;
+    copy->next = NULL;
+    if (q->last)
+        q->last->next = copy;
+    else
+        q->first = copy;
+    q->last = copy;
+    return MS_OK;
+}
+
+ms_status remote_give(ms_queue *queue, const remote_command *command) {
+    remote_device *d = remote_of(queue->dev);
+    pthread_mutex_lock(&d->lock);
+    ms_status status = d->lost ? MS_DEVICE_LOST : append((remote_queue *)queue, command);
+    pthread_mutex_unlock(&d->lock);
+    return status;
+}
+
+/* ---- doing ---- */
+
+static bool is_lost_now(void) {
+    static _Atomic long count;
+    const char *after = getenv("MEMSAFE_REMOTE_LOSE_AFTER");
+    return after && ++count > strtol(after, NULL, 10);
+}
+
+static void drop_first(remote_device *d, remote_queue *q) {
+    remote_command *c = q->first;
+    q->first = c->next;
+    if (!q->first)
+        q->last = NULL;
+    d->host->free(c);
+}
+
+static bool can_run(const remote_queue *q) {
+    const remote_command *c = q->first;
+    return c && (c->kind != REMOTE_WAIT || !c->event || c->event->done >= c->generation);
+}
+
+static ms_status run_first(remote_device *d, remote_queue *q) {
+    remote_command *c = q->first;
+    ms_status status = MS_OK;
+    switch (c->kind) {
+    case REMOTE_UPLOAD:
+    case REMOTE_DOWNLOAD:
+        memcpy(c->dst, c->src, c->bytes);
+        break;
+    case REMOTE_FILL:
+        memset(c->dst, c->byte, c->bytes);
+        break;
+    case REMOTE_PREPARE:
+        status = ms_weight_prepare(&c->args.prepare.shape, c->args.prepare.raw, c->args.prepare.first_row,
+                                   c->args.prepare.rows, c->src, c->dst);
+        break;
+    case REMOTE_RECORD:
+        if (c->event)
+            c->event->done = c->generation;
+        break;
+    case REMOTE_WAIT:
+        break;
+    case REMOTE_KERNEL:
+        status = c->run(d, c);
+        break;
+    }
+    drop_first(d, q);
+    return status;
+}
+
+/* splitmix64 (Steele, Lea, Flood 2014) */
+static uint64_t next_random(remote_device *d) {
+    uint64_t z = d->random += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* The first command of one of the queues that can go on. MS_INTERNAL: none can, though there is work: a wait in a circle. */
+static ms_status step(remote_device *d) {
+    int able = 0;
+    for (const remote_queue *q = d->queues; q; q = q->next)
+        able += can_run(q);
+    if (able == 0)
+        return MS_INTERNAL;
+    if (is_lost_now()) {
+        d->lost = true;
+        return MS_DEVICE_LOST;
+    }
+    int chosen = (int)(next_random(d) % (uint64_t)able);
+    for (remote_queue *q = d->queues; q; q = q->next)
+        if (can_run(q) && chosen-- == 0)
+            return run_first(d, q);
+    return MS_INTERNAL;
+}
+
+/* ---- queues and events ---- */
+
+ms_status remote_queue_create(ms_device *dev, ms_queue **ret_queue) {
+    remote_device *d = remote_of(dev);
+    remote_queue *q = d->host->alloc(d->memory.mem, MS_LEDGER_GENERAL, sizeof(*q));
+    if (!q)
+        return MS_HOST_MEMORY;
+    *q = (remote_queue){.base.dev = dev};
+    pthread_mutex_lock(&d->lock);
+    q->next = d->queues;
+    d->queues = q;
+    pthread_mutex_unlock(&d->lock);
+    *ret_queue = &q->base;
+    return MS_OK;
+}
+
+void remote_queue_destroy(ms_queue **queue) {
+    remote_queue *q = (remote_queue *)*queue;
+    remote_device *d = remote_of(q->base.dev);
+    pthread_mutex_lock(&d->lock);
+    for (remote_queue **at = &d->queues; *at; at = &(*at)->next) {
+        if (*at != q)
+            continue;
+        *at = q->next;
+        break;
+    }
+    while (q->first)
+        drop_first(d, q);
+    pthread_mutex_unlock(&d->lock);
+    d->host->free(q);
+    *queue = NULL;
+}
+
+ms_status remote_event_create(ms_device *dev, ms_event **ret_event) {
+    remote_device *d = remote_of(dev);
+    remote_event *e = d->host->alloc(d->memory.mem, MS_LEDGER_GENERAL, sizeof(*e));
+    if (!e)
+        return MS_HOST_MEMORY;
+    *e = (remote_event){.base.dev = dev};
+    *ret_event = &e->base;
+    return MS_OK;
+}
+
+void remote_event_destroy(ms_event **event) {
+    remote_event *e = (remote_event *)*event;
+    remote_device *d = remote_of(e->base.dev);
+    pthread_mutex_lock(&d->lock);
+    for (remote_queue *q = d->queues; q; q = q->next)
+        for (remote_command *c = q->first; c; c = c->next)
+            if (c->event == e)
+                c->event = NULL;
+    pthread_mutex_unlock(&d->lock);
+    d->host->free(e);
+    *event = NULL;
+}
+
+ms_status remote_record(ms_queue *queue, ms_event *event) {
+    remote_device *d = remote_of(queue->dev);
+    remote_event *e = (remote_event *)event;
+    pthread_mutex_lock(&d->lock);
+    remote_command c = {.kind = REMOTE_RECORD, .event = e, .generation = e->given + 1};
+    ms_status status = d->lost ? MS_DEVICE_LOST : append((remote_queue *)queue, &c);
+    e->given += status == MS_OK;
+    pthread_mutex_unlock(&d->lock);
+    return status;
+}
+
+ms_status remote_wait(ms_queue *queue, ms_event *event) {
+    remote_device *d = remote_of(queue->dev);
+    remote_event *e = (remote_event *)event;
+    pthread_mutex_lock(&d->lock);
+    remote_command c = {.kind = REMOTE_WAIT, .event = e, .generation = e->given};
+    ms_status status = d->lost ? MS_DEVICE_LOST : append((remote_queue *)queue, &c);
+    pthread_mutex_unlock(&d->lock);
+    return status;
+}
+
+ms_status remote_finish(ms_event *event) {
+    remote_event *e = (remote_event *)event;
+    remote_device *d = remote_of(e->base.dev);
+    pthread_mutex_lock(&d->lock);
+    ms_status status = d->lost && e->done < e->given ? MS_DEVICE_LOST : MS_OK;
+    while (status == MS_OK && e->done < e->given)
+        status = step(d);
+    pthread_mutex_unlock(&d->lock);
+    return status;
+}
