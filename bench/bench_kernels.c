@@ -85,7 +85,7 @@ int main(int argc, char **argv) {
                         "[--dtype f32|f16|bf16] [--images N] [--seconds S]\n");
         return 2;
     }
-    ms_compute_params params = {.backend = "cpu", .threads = o.threads, .isa_limit = o.isa};
+    ms_compute_params params = {.device = "cpu", .threads = o.threads, .isa_limit = o.isa};
     ms_compute compute;
     ms_error err;
     if (ms_compute_open(&params, &compute, &err) != MS_OK) {

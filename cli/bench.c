@@ -25,7 +25,7 @@ ms_dtype bench_precision(const bench_state *state) {
 }
 
 ms_status bench_open_compute(const bench_state *state, ms_compute *ret_compute, ms_error *err) {
-    ms_compute_params params = {.backend = "cpu", .threads = state->threads, .isa_limit = MS_ISA_COUNT - 1};
+    ms_compute_params params = {.device = "cpu", .threads = state->threads, .isa_limit = MS_ISA_COUNT - 1};
     return ms_compute_open(&params, ret_compute, err);
 }
 

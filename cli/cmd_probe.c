@@ -68,7 +68,7 @@ static ms_status calibrate(const probe_state *s, const ms_compute *compute, prob
 
 /* The cpu back end's device memory is the host's: what the limits make of it. */
 static ms_status look(const probe_state *s, probe_result *r, ms_error *err) {
-    const ms_compute_params params = {.backend = "cpu", .threads = s->threads, .isa_limit = MS_ISA_COUNT - 1};
+    const ms_compute_params params = {.device = "cpu", .threads = s->threads, .isa_limit = MS_ISA_COUNT - 1};
     ms_compute compute = {0};
     ms_host_read(&r->host);
     r->nominal_bytes = ms_host_nominal_bytes(&r->host);

@@ -112,7 +112,7 @@ fail:
 
 /* The face nets have no config to be held against: they are built, for the sizes that a run has. */
 static ms_status check_faces(const ms_model_files *files, ms_error *err) {
-    ms_compute_params params = {.backend = "cpu", .threads = 1, .isa_limit = MS_ISA_COUNT - 1};
+    ms_compute_params params = {.device = "cpu", .threads = 1, .isa_limit = MS_ISA_COUNT - 1};
     ms_compute compute = {0};
     ms_scrfd *detector = NULL;
     ms_landmark106 *landmarks = NULL;
@@ -153,7 +153,7 @@ ms_status cli_model_check(const ms_model_names *names, bool quick) {
     ms_error err, first;
     ms_error_clear(&err);
     ms_error_clear(&first);
-    ms_compute_params params = {.backend = "dummy", .threads = 1, .memory_bytes = (size_t)1 << 40};
+    ms_compute_params params = {.device = "dummy", .threads = 1, .memory_bytes = (size_t)1 << 40};
     ms_compute compute = {0};
     static ms_model_files files;
     ms_status status = ms_compute_open(&params, &compute, &err);

@@ -18,7 +18,8 @@ ms_slicing stage_slicing(const stage_compute *compute) {
 }
 
 ms_status stage_open_compute(const stage_compute *compute, ms_compute *ret_compute, ms_error *err) {
-    ms_compute_params params = {.backend = "cpu", .threads = compute->threads, .isa_limit = MS_ISA_COUNT - 1};
+    ms_compute_params params = {
+        .device = compute->device, .threads = compute->threads, .isa_limit = MS_ISA_COUNT - 1};
     return ms_compute_open(&params, ret_compute, err);
 }
 

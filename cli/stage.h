@@ -22,20 +22,24 @@ typedef struct stage_files {
 
 /* Options of the stages that run networks. */
 typedef struct stage_compute {
+    const char *device;
     int precision; /* index of fp32|fp16|bf16 */
     int threads;
     int slice_frames, slice_pixels, stripe_rows;
 } stage_compute;
 
 #define STAGE_COMPUTE_OPTIONS(type)                                                                          \
-    {"precision",                                                                                            \
-     0,                                                                                                      \
-     CLI_CHOICE,                                                                                             \
-     offsetof(type, compute.precision),                                                                      \
-     "fp32|fp16|bf16",                                                                                       \
-     "storage of the weights; fp32 keeps what the file has",                                                 \
-     0,                                                                                                      \
-     0},                                                                                                     \
+    {                                                                                                        \
+        "device", 0, CLI_TEXT, offsetof(type, compute.device), "auto|cpu|NAME[:N]", "where networks run",    \
+        0,        0},                                                                                        \
+        {"precision",                                                                                        \
+         0,                                                                                                  \
+         CLI_CHOICE,                                                                                         \
+         offsetof(type, compute.precision),                                                                  \
+         "fp32|fp16|bf16",                                                                                   \
+         "storage of the weights; fp32 keeps what the file has",                                             \
+         0,                                                                                                  \
+         0},                                                                                                 \
         {"threads", 0, CLI_INT, offsetof(type, compute.threads), "N", "threads; 0 = all", 0, 1024},          \
         {"slice-frames",                                                                                     \
          0,                                                                                                  \

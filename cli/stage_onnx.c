@@ -124,6 +124,8 @@ static const cli_option onnx_options[] = {
     CLI_GROUP("Options"),
     STAGE_FILE_OPTIONS(onnx_state),
     {"model", "m", CLI_TEXT, offsetof(onnx_state, model), "FILE", "ONNX file", 0, 0},
+    {"device", 0, CLI_TEXT, offsetof(onnx_state, compute.device), "auto|cpu|NAME[:N]",
+     "where the network runs", 0, 0},
     {"threads", 0, CLI_INT, offsetof(onnx_state, compute.threads), "N", "threads; 0 = all", 0, 1024},
     {"slice-frames", 0, CLI_INT, offsetof(onnx_state, compute.slice_frames), "N",
      "images of a batch that are computed at a time; 0 = all", 0, 1 << 20},

@@ -14,7 +14,8 @@ typedef struct ms_compute {
 } ms_compute;
 
 typedef struct ms_compute_params {
-    const char *backend; /* as in ms_device_params */
+    /* "cpu"; NAME or NAME:N, the N-th of a back end's devices from 0; NULL or "auto": the best of this machine. */
+    const char *device;
     ms_mem *mem;
     int threads; /* of the pool; 0 = all */
     ms_isa isa_limit;

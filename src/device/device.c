@@ -60,6 +60,13 @@ void ms_device_close(ms_device **dev) {
     backend->close(dev);
 }
 
+ms_status ms_device_only_number(const ms_device_params *params, int count, ms_error *err) {
+    if (params->number >= 0 && params->number < count)
+        return MS_OK;
+    return ms_fail(err, MS_INVALID_ARGUMENT, "there is no device %s:%d: there %s %d", params->backend,
+                   params->number, count == 1 ? "is" : "are", count);
+}
+
 ms_status ms_device_finish(ms_device *dev) {
     MS_TRY(dev->backend->record(dev->queue, dev->done));
     return dev->backend->finish(dev->done);

@@ -19,7 +19,8 @@ typedef enum ms_isa {
 } ms_isa;
 
 typedef struct ms_device_params {
-    const char *backend; /* "cpu", "dummy" */
+    const char *backend; /* "cpu", "dummy", or a plug-in's name */
+    int number;          /* which of the back end's devices */
     ms_mem *mem;         /* what the device's allocations are charged to; NULL = the process's */
     ms_pool *pool;       /* cpu: computes on it; borrowed; NULL = on the calling thread */
     ms_isa isa_limit;    /* cpu: use nothing above this; MS_ISA_AVX512 for no limit */
@@ -138,6 +139,9 @@ struct ms_device {
 /* Finds the back end by name and opens it. MS_UNSUPPORTED names the ones that exist. */
 ms_status ms_device_open(const ms_device_params *params, ms_device **ret_dev, ms_error *err);
 void ms_device_close(ms_device **dev);
+
+/* For back ends: MS_INVALID_ARGUMENT when there is no device of that number among so many. */
+ms_status ms_device_only_number(const ms_device_params *params, int count, ms_error *err);
 
 /* Through dev->queue, done when they return. */
 ms_status ms_device_upload(ms_device *dev, void *dst, const void *src, size_t bytes);

@@ -198,6 +198,7 @@ static const ms_kernels dummy_kernels = {
 };
 
 static ms_status dummy_open(const ms_device_params *params, ms_device **ret_dev, ms_error *err) {
+    MS_TRY(ms_device_only_number(params, 1, err));
     dummy_device *d = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*d));
     if (!d)
         return ms_fail_alloc(err, params->mem, sizeof(*d), "the dummy device");

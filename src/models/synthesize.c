@@ -415,7 +415,7 @@ ms_status ms_synthesize(const ms_synthesize_params *params, ms_error *err) {
     static ms_status (*const parts[])(synthesis *, ms_error *) = {write_unet, write_vae, write_whisper,
                                                                   write_faces};
     synthesis s = {.p = params};
-    ms_compute_params dev = {.backend = "dummy", .threads = 1, .memory_bytes = (size_t)1 << 40};
+    ms_compute_params dev = {.device = "dummy", .threads = 1, .memory_bytes = (size_t)1 << 40};
     ms_status status;
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         MS_TRY(in_dir(&s, files[i], err));

@@ -17,7 +17,7 @@ struct ms_batch_costs {
 ms_status ms_batch_costs_create(const ms_batch_cost_params *params, ms_batch_costs **ret_costs,
                                 ms_error *err) {
     const ms_compute_params dummy = {
-        .backend = "dummy", .mem = params->mem, .threads = params->threads, .memory_bytes = SIZE_MAX / 2};
+        .device = "dummy", .mem = params->mem, .threads = params->threads, .memory_bytes = SIZE_MAX / 2};
     ms_batch_costs *c = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*c));
     if (!c)
         return ms_fail_alloc(err, params->mem, sizeof(*c), "the batch costs");

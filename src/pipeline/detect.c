@@ -55,7 +55,7 @@ static ms_status prepare(job *j, ms_error *err) {
     ms_model_files files;
     ms_mem *mem = j->budget.mem;
     ms_compute_params dev = {
-        .backend = "cpu", .mem = mem, .threads = p->threads, .isa_limit = MS_ISA_COUNT - 1};
+        .device = "cpu", .mem = mem, .threads = p->threads, .isa_limit = MS_ISA_COUNT - 1};
     size_t arena_bytes = 0;
     MS_TRY(ms_new_file_spares(p->output, "output", &p->video, 1, err));
     MS_TRY(ms_model_files_spare(&names, p->output, "output", err));

@@ -322,7 +322,7 @@ ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, 
     ms_error_clear(err);
     MS_NEED(params, err);
     MS_NEED(ret_report, err);
-    ms_compute_params device = {.backend = params->backend,
+    ms_compute_params device = {.device = params->backend,
                                 .threads = params->threads || !is_elsewhere(params) ? params->threads : 1,
                                 .isa_limit = MS_ISA_COUNT - 1,
                                 .memory_bytes = params->device_bytes};

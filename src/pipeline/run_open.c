@@ -49,7 +49,7 @@ static ms_status settle_base(ms_job *j, ms_error *err) {
 
 ms_status ms_job_open_device(ms_job *j, ms_error *err) {
     ms_compute_params params = {
-        .backend = "cpu", .mem = j->mem, .threads = j->p->threads, .isa_limit = MS_ISA_COUNT - 1};
+        .device = "cpu", .mem = j->mem, .threads = j->p->threads, .isa_limit = MS_ISA_COUNT - 1};
     return ms_compute_open(&params, &j->compute, err);
 }
 

@@ -130,7 +130,7 @@ static ms_status open_faces(job *j, ms_error *err) {
     ms_model_names names = {.dir = p->model, .faces = p->faces};
     ms_model_files files;
     ms_compute_params dev = {
-        .backend = "cpu", .mem = j->mem, .threads = p->threads, .isa_limit = MS_ISA_COUNT - 1};
+        .device = "cpu", .mem = j->mem, .threads = p->threads, .isa_limit = MS_ISA_COUNT - 1};
     size_t points = 0, finding = 0;
     MS_TRY(ms_model_files_find(&names, MS_PART_FACES, &files, err));
     MS_TRY(ms_compute_open(&dev, &j->compute, err));

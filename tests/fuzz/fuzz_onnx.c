@@ -400,7 +400,7 @@ static void prepare_and_run(const ms_compute *compute, ms_onnx_net *net) {
 
 static void parse(ms_mem *mem, const uint8_t *data, size_t size) {
     const ms_compute_params params = {
-        .backend = "cpu", .mem = mem, .threads = 1, .isa_limit = MS_ISA_COUNT - 1};
+        .device = "cpu", .mem = mem, .threads = 1, .isa_limit = MS_ISA_COUNT - 1};
     ms_onnx_file *file = NULL;
     ms_onnx_net *net = NULL;
     ms_compute compute = {0};

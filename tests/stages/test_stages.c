@@ -419,8 +419,92 @@ static void stripes_do_not_change_bits(void **state) {
     unlink(out_path());
 }
 
+/* A device whose memory is apart and whose queues run late, in whatever order the seed gives. options: the last names the case. model: the
+   option for the file, --folder for the model's folder that it lies in; with two files, the UNet's config and weights. */
+typedef struct apart {
+    const char *stage, *options, *model, *file[2], *cases;
+} apart;
+
+static void same_on_a_device_apart(const apart *runs, size_t count) {
+    char words[1200], file[2][512], cases[512], first[300], seed[16];
+    snprintf(first, sizeof(first), "%s.first", out_path());
+    for (size_t i = 0; i < count; i++) {
+        for (int f = 0; f < 2 && runs[i].file[f]; f++)
+            need(file[f], runs[i].file[f]);
+        need(cases, runs[i].cases);
+        if (runs[i].file[1])
+            snprintf(words, sizeof(words), "--config %s --unet %s", file[0], file[1]);
+        else
+            snprintf(words, sizeof(words), "%s %s", runs[i].model, file[0]);
+        if (strcmp(runs[i].model, "--folder") == 0) {
+            *strrchr(file[0], '/') = 0;
+            snprintf(words, sizeof(words), "--model %s", file[0]);
+        }
+        assert_int_equal(
+            run("stage %s %s %s %s --out %s", runs[i].stage, words, runs[i].options, cases, first), 0);
+        for (int k = 0; k < 2; k++) {
+            snprintf(seed, sizeof(seed), "%zu", 2 * i + (size_t)k);
+            setenv("MEMSAFE_REMOTE_SEED", seed, 1);
+            assert_int_equal(run("stage %s --device remote %s %s %s --out %s", runs[i].stage, words,
+                                 runs[i].options, cases, out_path()),
+                             0);
+            same_file(first, out_path());
+        }
+    }
+    unsetenv("MEMSAFE_REMOTE_SEED");
+    unlink(first);
+    unlink(out_path());
+}
+
+#define TINY_UNET                                                                                            \
+    { "tiny/unet.yaml", "tiny/latentsync_unet_fp16.pt" }
+#define WIDE_UNET                                                                                            \
+    { "tiny/unet_wide.yaml", "tiny/latentsync_unet_wide_shared.pt" }
+
+static void networks_have_the_same_bits_on_a_device_apart(void **state) {
+    (void)state;
+    static const apart runs[] = {
+        {"unet", "--taps --timesteps 501 --in", "", TINY_UNET, "unet/case_f5.safetensors"},
+        {"unet", "--precision bf16 --slice-frames 3 --slice-pixels 7 --timesteps 981,1 --in", "", TINY_UNET,
+         "unet/case_f5.safetensors"},
+        {"unet", "--slice-pixels 1 --timesteps 501 --in", "", WIDE_UNET, "unet/case_wide_f2.safetensors"},
+        {"vae-encode", "--taps --in", "--folder", {"tiny/unet.yaml"}, "vae/encode_72x104.safetensors"},
+        {"vae-encode",
+         "--stripe-rows 12 --in",
+         "--folder",
+         {"tiny/unet.yaml"},
+         "vae/encode_72x104.safetensors"},
+        {"vae-decode",
+         "--stripe-rows 4 --slice-frames 1 --in",
+         "--folder",
+         {"tiny/unet.yaml"},
+         "vae/decode_128x128.safetensors"},
+        {"audio", "--audio", "--folder", {"tiny/unet.yaml"}, "whisper/speech_short.wav"},
+    };
+    same_on_a_device_apart(runs, sizeof(runs) / sizeof(runs[0]));
+}
+
+static void denoising_has_the_same_bits_on_a_device_apart(void **state) {
+    (void)state;
+    static const apart runs[] = {
+        {"denoise",
+         "--every-step --steps 5 --guidance 1.5 --in",
+         "--folder",
+         {"tiny/latentsync_unet.pt"},
+         "deepcache/deepcache.safetensors"},
+        {"denoise",
+         "--deepcache --steps 7 --guidance 1.5 --in",
+         "--folder",
+         {"tiny/latentsync_unet.pt"},
+         "deepcache/deepcache.safetensors"},
+    };
+    same_on_a_device_apart(runs, sizeof(runs) / sizeof(runs[0]));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(networks_have_the_same_bits_on_a_device_apart),
+        cmocka_unit_test(denoising_has_the_same_bits_on_a_device_apart),
         cmocka_unit_test(unet_float32),
         cmocka_unit_test(unet_taps),
         cmocka_unit_test(unet_half_weights),

@@ -14,7 +14,7 @@ int test_devices_open(void **state) {
     ms_error err;
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
         ms_compute_params params = {
-            .backend = "cpu", .threads = wanted[i].threads, .isa_limit = wanted[i].isa};
+            .device = "cpu", .threads = wanted[i].threads, .isa_limit = wanted[i].isa};
         if (wanted[i].isa > ms_isa_detect())
             continue;
         if (ms_compute_open(&params, &t->computes[t->count], &err) != MS_OK)

@@ -55,7 +55,7 @@ static inline runner runner_open(void) {
     runner r = {0};
     assert_int_equal(ms_mem_create(0, &r.mem), MS_OK);
     const ms_compute_params params = {
-        .backend = "cpu", .mem = r.mem, .threads = 2, .isa_limit = MS_ISA_COUNT - 1};
+        .device = "cpu", .mem = r.mem, .threads = 2, .isa_limit = MS_ISA_COUNT - 1};
     assert_ms_ok(ms_compute_open(&params, &r.compute, &r.err), &r.err);
     return r;
 }

@@ -8,7 +8,7 @@ static ms_error err;
 static ms_compute open_compute(ms_mem *mem, int threads) {
     ms_compute compute = {0};
     const ms_compute_params params = {
-        .backend = "cpu", .mem = mem, .threads = threads, .isa_limit = MS_ISA_COUNT - 1};
+        .device = "cpu", .mem = mem, .threads = threads, .isa_limit = MS_ISA_COUNT - 1};
     assert_ms_ok(ms_compute_open(&params, &compute, &err), &err);
     return compute;
 }

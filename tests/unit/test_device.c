@@ -17,7 +17,7 @@ static void on_every_back_end(device_test test) {
     for (int i = 0; i < BACK_ENDS; i++) {
         ms_compute compute;
         ms_compute_params params = {
-            .backend = back_ends[i], .threads = 2, .isa_limit = MS_ISA_AVX512, .memory_bytes = DEVICE_BYTES};
+            .device = back_ends[i], .threads = 2, .isa_limit = MS_ISA_AVX512, .memory_bytes = DEVICE_BYTES};
         ms_error err;
         assert_ms_ok(ms_compute_open(&params, &compute, &err), &err);
         assert_string_equal(compute.dev->backend->name, back_ends[i]);
@@ -496,7 +496,7 @@ static void workspaces_agree(void **state) {
         ms_error err;
         size_t bytes[2][4];
         for (int i = 0; i < 2; i++) {
-            ms_compute_params params = {.backend = i ? "dummy" : "cpu", .threads = threads};
+            ms_compute_params params = {.device = i ? "dummy" : "cpu", .threads = threads};
             params.isa_limit = MS_ISA_AVX512;
             params.memory_bytes = DEVICE_BYTES;
             assert_ms_ok(ms_compute_open(&params, &compute[i], &err), &err);
@@ -523,7 +523,7 @@ static void failed_allocations_leave_nothing(void **state) {
             ms_error err;
             ms_compute compute = {0};
             assert_int_equal(ms_mem_create(0, &mem), MS_OK);
-            ms_compute_params params = {.backend = back_ends[i],
+            ms_compute_params params = {.device = back_ends[i],
                                         .mem = mem,
                                         .threads = 3,
                                         .isa_limit = MS_ISA_AVX512,

@@ -40,7 +40,7 @@ typedef struct setup {
     ms_tensor_file *cases;
 } setup;
 
-static setup set_up(const char *name, int threads, ms_isa isa) {
+static setup set_up(const char *name, const char *device) {
     setup s = {0};
     char path[512], file[64];
     ms_error err;
@@ -53,7 +53,7 @@ static setup set_up(const char *name, int threads, ms_isa isa) {
     assert_non_null(golden_path(path, sizeof(path), file));
     assert_int_equal(ms_mem_create(0, &s.mem), MS_OK);
     assert_ms_ok(ms_tensor_file_open(NULL, path, &s.cases, &err), &err);
-    const ms_compute_params params = {.backend = "cpu", .mem = s.mem, .threads = threads, .isa_limit = isa};
+    const ms_compute_params params = {.device = device, .mem = s.mem, .isa_limit = MS_ISA_COUNT - 1};
     assert_ms_ok(ms_compute_open(&params, &s.compute, &err), &err);
     return s;
 }
@@ -100,9 +100,8 @@ static void check_heads(const setup *s, const char *which, const ms_scrfd_heads 
     }
 }
 
-static void detector_matches_golden(void **state) {
-    (void)state;
-    setup s = set_up("scrfd_like", 0, MS_ISA_COUNT - 1);
+static void detector_on(const char *device) {
+    setup s = set_up("scrfd_like", device);
     ms_scrfd *scrfd = NULL;
     ms_error err;
     static const char *const cases[] = {"a", "b", "c", "a"};
@@ -118,9 +117,21 @@ static void detector_matches_golden(void **state) {
     tear_down(&s);
 }
 
+static void detector_matches_golden(void **state) {
+    (void)state;
+    detector_on("cpu");
+}
+
+/* Its constants come from the graph, not from a checkpoint. */
+static void detector_matches_golden_on_a_device_apart(void **state) {
+    (void)state;
+    detector_on("remote");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(detector_matches_golden),
+        cmocka_unit_test(detector_matches_golden_on_a_device_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,7 +50,7 @@ static int prepare(void **state) {
     (void)state;
     ms_error err;
     uint64_t seed = 5;
-    ms_compute_params params = {.backend = "cpu", .isa_limit = MS_ISA_AVX512};
+    ms_compute_params params = {.device = "cpu", .isa_limit = MS_ISA_AVX512};
     said.samples = malloc(SAMPLES * sizeof(float));
     for (int64_t i = 0; i < SAMPLES; i++) /* louder and softer, so that no two seconds are alike */
         said.samples[i] = test_uniform(&seed) * (float)(i / 4000 % 7) / 7;

@@ -250,7 +250,7 @@ static size_t cost_of(ms_batch_costs *costs, ms_task task, ms_batch_request r, i
 
 /* The arena that the back end which computes would need. */
 static size_t cpu_arena(const ms_model_files *files, bool unet, int items, ms_slicing slicing) {
-    const ms_compute_params cpu = {.backend = "cpu", .threads = 2, .isa_limit = MS_ISA_COUNT - 1};
+    const ms_compute_params cpu = {.device = "cpu", .threads = 2, .isa_limit = MS_ISA_COUNT - 1};
     const ms_unet_shape shape = {.branches = 2, .frames = 16, .h = 16, .w = 16, .tokens = 50};
     ms_compute compute;
     ms_weights *weights;

@@ -20,7 +20,7 @@ static ms_error err;
 static ms_compute open_remote(size_t memory_bytes) {
     ms_compute compute;
     const ms_compute_params params = {
-        .backend = "remote", .threads = 1, .isa_limit = MS_ISA_AVX512, .memory_bytes = memory_bytes};
+        .device = "remote", .threads = 1, .isa_limit = MS_ISA_AVX512, .memory_bytes = memory_bytes};
     assert_ms_ok(ms_compute_open(&params, &compute, &err), &err);
     return compute;
 }

@@ -68,7 +68,7 @@ static void walk(const char *path, const char *known, const ms_model_files *file
         ms_error_clear(&err);
         assert_int_equal(ms_mem_create(0, &mem), MS_OK);
         const ms_compute_params params = {
-            .backend = "cpu", .mem = mem, .threads = 2, .isa_limit = MS_ISA_COUNT - 1};
+            .device = "cpu", .mem = mem, .threads = 2, .isa_limit = MS_ISA_COUNT - 1};
         assert_ms_ok(ms_compute_open(&params, &compute, &err), &err);
         ms_mem_fail_after(n, repeat);
         ms_status status = load_all(mem, &compute, path, known, files, build, n == 1, &err);
@@ -113,7 +113,7 @@ static void it_tells_and_can_be_ended(void **state) {
             ms_error_clear(&err);
             listener l = {.end_at = end_at};
             const ms_compute_params device = {
-                .backend = "cpu", .threads = threads, .isa_limit = MS_ISA_COUNT - 1};
+                .device = "cpu", .threads = threads, .isa_limit = MS_ISA_COUNT - 1};
             assert_ms_ok(ms_compute_open(&device, &compute, &err), &err);
             ms_weights_load_params params = {
                 .precision = MS_F16, .pool = compute.pool, .progress = listen, .arg = &l};

@@ -167,6 +167,7 @@ static void cpu_close(ms_device **dev) {
 }
 
 static ms_status cpu_open(const ms_device_params *params, ms_device **ret_dev, ms_error *err) {
+    MS_TRY(ms_device_only_number(params, 1, err));
     ms_isa isa = MS_ISA_C;
     MS_TRY(choose_isa(params->isa_limit, &isa, err));
     ms_cpu *cpu = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*cpu));

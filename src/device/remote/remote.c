@@ -100,6 +100,7 @@ static void remote_close(ms_device **dev) {
 static const ms_backend backend;
 
 static ms_status remote_open(const ms_device_params *params, ms_device **ret_dev, ms_error *err) {
+    MS_TRY(ms_device_only_number(params, 1, err));
     remote_device *d = services->alloc(params->mem, MS_LEDGER_GENERAL, sizeof(*d));
     if (!d)
         return ms_fail(err, MS_HOST_MEMORY, "cannot allocate %zu bytes for the remote device", sizeof(*d));

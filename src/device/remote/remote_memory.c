@@ -55,11 +55,11 @@ void *remote_memory_alloc(remote_memory *m, ms_ledger ledger, size_t bytes) {
         offset = (*at)->offset + room_of((*at)->bytes);
     if (offset + room_of(bytes) > m->space_bytes)
         return NULL;
-    remote_block *block = m->host->alloc(m->mem, MS_LEDGER_GENERAL, sizeof(*block));
+    remote_block *block = malloc(sizeof(*block));
     if (!block)
         return NULL;
     if (!m->host->charge(m->mem, ledger, bytes)) {
-        m->host->free(block);
+        free(block);
         return NULL;
     }
     *block = (remote_block){.next = *at, .offset = offset, .bytes = bytes, .ledger = ledger};
@@ -81,7 +81,7 @@ void remote_memory_free(remote_memory *m, void *given) {
                   (off_t)ms_align_up(block->bytes, PAGE));
         m->used_bytes -= block->bytes;
         m->host->release(m->mem, block->ledger, block->bytes);
-        m->host->free(block);
+        free(block);
         return;
     }
 }

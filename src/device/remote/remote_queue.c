@@ -6,8 +6,7 @@
 /* ---- giving ---- */
 
 static ms_status append(remote_queue *q, const remote_command *command) {
-    remote_device *d = remote_of(q->base.dev);
-    remote_command *copy = d->host->alloc(d->memory.mem, MS_LEDGER_GENERAL, sizeof(*copy));
+    remote_command *copy = malloc(sizeof(*copy)); /* a driver's memory is its own */
     if (!copy)
         return MS_HOST_MEMORY;
     *copy = *command;
@@ -36,12 +35,12 @@ static bool is_lost_now(void) {
     return after && ++count > strtol(after, NULL, 10);
 }
 
-static void drop_first(remote_device *d, remote_queue *q) {
+static void drop_first(remote_queue *q) {
     remote_command *c = q->first;
     q->first = c->next;
     if (!q->first)
         q->last = NULL;
-    d->host->free(c);
+    free(c);
 }
 
 static bool can_run(const remote_queue *q) {
@@ -74,7 +73,7 @@ static ms_status run_first(remote_device *d, remote_queue *q) {
         status = c->run(d, c);
         break;
     }
-    drop_first(d, q);
+    drop_first(q);
     return status;
 }
 
@@ -131,7 +130,7 @@ void remote_queue_destroy(ms_queue **queue) {
         break;
     }
     while (q->first)
-        drop_first(d, q);
+        drop_first(q);
     pthread_mutex_unlock(&d->lock);
     d->host->free(q);
     *queue = NULL;
