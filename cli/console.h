@@ -31,7 +31,11 @@ typedef struct cli_console_options {
      "auto: a bar on a terminal, else nothing; json: lines for programs on stderr (docs/progress.md)",       \
      0,                                                                                                      \
      0},                                                                                                     \
-        {"quiet", "q", CLI_FLAG, offsetof(state, field.quiet), NULL, "say nothing but errors", 0, 0}, {      \
+        {"quiet",  "q",                                                                                      \
+         CLI_FLAG, offsetof(state, field.quiet),                                                             \
+         NULL,     "say nothing but errors; of -q and -v the last counts",                                   \
+         0,        0},                                                                                       \
+    {                                                                                                        \
         "verbose", "v", CLI_FLAG, offsetof(state, field.verbose), NULL,                                      \
             "say also how the memory is used: tier, rung, budget, caches", 0, 0                              \
     }

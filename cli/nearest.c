@@ -42,14 +42,12 @@ static int farness(const char *word, size_t length, const char *name) {
     return length >= 3 && d <= 1 + (int)length / 4 ? d : MAX_LENGTH;
 }
 
-/* What FFmpeg and earlier versions call it. */
+/* Words for the same thing. What FFmpeg calls it is in habits.c. */
 static const char *known_as(const char *word, size_t length) {
     static const struct {
         const char *theirs, *ours;
-    } names[] = {{"f", "force"},         {"vcodec", "codec"},  {"c:v", "codec"},   {"codec:v", "codec"},
-                 {"an", "audio-out"},    {"to", "duration"},   {"input", "video"}, {"output", "out"},
-                 {"overwrite", "force"}, {"begin", "start"},   {"from", "start"},  {"length", "duration"},
-                 {"frames:v", "frames"}, {"vframes", "frames"}};
+    } names[] = {{"input", "video"}, {"output", "out"}, {"overwrite", "force"}, {"begin", "start"},
+                 {"from", "start"},  {"until", "to"},   {"end", "to"},          {"length", "duration"}};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strlen(names[i].theirs) == length && strncmp(names[i].theirs, word, length) == 0)
             return names[i].ours;

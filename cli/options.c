@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/size.h"
+#include "habits.h"
 #include "nearest.h"
 #include "time_value.h"
 
@@ -88,6 +89,18 @@ static ms_status append(const cli_option *o, const char *value, cli_list *list, 
         return ms_fail(err, MS_INVALID_ARGUMENT, "--%s: more than %d of them", o->name, CLI_LIST_MAX);
     list->items[list->count++] = value;
     return MS_OK;
+}
+
+static void set_flag(const cli_command *c, const char *name, bool value, void *state) {
+    const cli_option *o = cli_find_option(c, name, strlen(name));
+    if (o && o->type == CLI_FLAG)
+        *(bool *)((char *)state + o->offset) = value;
+}
+
+/* -q and -v: the last one counts. */
+static void set_level(const cli_command *c, int level, void *state) {
+    set_flag(c, "quiet", level < 0, state);
+    set_flag(c, "verbose", level > 0, state);
 }
 
 static ms_status store(const cli_option *o, const char *value, void *state, ms_error *err) {
@@ -171,16 +184,69 @@ static bool is_count(const char *word) {
     return word && word[0] && word[strspn(word, "0123456789")] == 0;
 }
 
+static ms_status needs_value(const char *word, const char *argument, ms_error *err) {
+    return ms_fail(err, MS_INVALID_ARGUMENT, "%.*s needs a value (%s)", (int)strcspn(word, "="), word,
+                   argument);
+}
+
+static ms_status take_word(const cli_habit *h, const cli_option *o, const char *theirs, void *state,
+                           ms_error *err) {
+    const char *ours = cli_habit_word(h, theirs);
+    if (h->says && o->type == CLI_CHOICE && choice_index(o->argument, ours) < 0)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "-%s %s: %s", h->theirs, theirs, h->says);
+    return store(o, ours, state, err);
+}
+
+/* What FFmpeg calls it. */
+static ms_status parse_habit(const cli_command *c, const cli_habit *h, int argc, char **argv, int *index,
+                             void *state, ms_error *err) {
+    const cli_option *o = cli_find_option(c, h->ours, strlen(h->ours));
+    const char *word = argv[*index], *equals = strchr(word, '='), *value = equals ? equals + 1 : NULL;
+    bool next = !value && *index + 1 < argc;
+    int level = 1;
+    switch (h->kind) {
+    case CLI_HABIT_ERROR:
+        return ms_fail(err, MS_INVALID_ARGUMENT, "-%s: %s", h->theirs, h->says);
+    case CLI_HABIT_GIVES:
+    case CLI_HABIT_CLEAR:
+        if (value)
+            return ms_fail(err, MS_INVALID_ARGUMENT, "-%s takes no value", h->theirs);
+        if (h->kind == CLI_HABIT_GIVES)
+            return store(o, h->words[0], state, err);
+        set_flag(c, h->ours, false, state);
+        return MS_OK;
+    case CLI_HABIT_LEVEL:
+        if (next && cli_habit_level(argv[*index + 1], &level))
+            ++*index;
+        else if (value ? !cli_habit_level(value, &level) : strcmp(h->theirs, o->letter) != 0)
+            return needs_value(word, "quiet, error, warning, info or verbose", err);
+        set_level(c, level, state);
+        return MS_OK;
+    case CLI_HABIT_SAME:
+        if (next)
+            value = argv[++*index];
+        return value ? take_word(h, o, value, state, err) : needs_value(word, o->argument, err);
+    }
+    return MS_INTERNAL;
+}
+
 /* One argument that begins with a dash; *index moves on when the value is the next word. */
 static ms_status parse_option(const cli_command *c, int argc, char **argv, int *index, void *state,
                               ms_error *err) {
     const char *word = argv[*index], *value = NULL;
+    const cli_habit *habit = word[1] == '-' ? NULL : cli_find_habit(c, word + 1, strcspn(word + 1, "="));
+    if (habit)
+        return parse_habit(c, habit, argc, argv, index, state, err);
     const cli_option *o = find_option(c, word, &value);
     if (!o)
         return unknown_option(c, word, err);
     if (o->type == CLI_FLAG) {
         if (value)
             return ms_fail(err, MS_INVALID_ARGUMENT, "--%s takes no value", o->name);
+        if (strcmp(o->name, "quiet") == 0 || strcmp(o->name, "verbose") == 0) {
+            set_level(c, o->name[0] == 'q' ? -1 : 1, state);
+            return MS_OK;
+        }
     } else if (!value && o->type == CLI_COUNT_OR_ALONE) {
         if (*index + 1 < argc && is_count(argv[*index + 1]))
             value = argv[++*index];

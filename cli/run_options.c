@@ -27,6 +27,8 @@ static const cli_option run_options[] = {
      "redraw from this time of the video on: seconds or [HH:]MM:SS[.m]; the speech begins there", 0, 0},
     {"duration", "t", CLI_TIME, P(duration_us), "TIME",
      "redraw so long at most (default: as long as speech and video go)", 1, 0},
+    {"to", 0, CLI_TIME, offsetof(cli_run_state, to_us), "TIME",
+     "redraw up to this time of the video, in place of --duration", 1, 0},
     {"rest", 0, CLI_CHOICE, offsetof(cli_run_state, rest), "cut|keep",
      "the video outside of that: not in the output, or unchanged and with its own sound (docs/ranges.md)", 0,
      0},
@@ -48,8 +50,8 @@ static const cli_option run_options[] = {
      1000},
     {"track", 0, CLI_TEXT, P(track), "FILE", "read faces from JSON lines (memsafe detect writes them)", 0, 0},
     {"max-gap", 0, CLI_INT, P(max_gap), "N", "frames without a face that are bridged (default 12)", 0, 1000},
-    {"steps", "n", CLI_INT, P(steps), "N", "denoising steps (default 20)", 1, 999},
-    {"guidance", "g", CLI_NUMBER, P(guidance), "X", "guidance scale (default 1.5); 1 and less run one branch",
+    {"steps", 0, CLI_INT, P(steps), "N", "denoising steps (default 20)", 1, 999},
+    {"guidance", 0, CLI_NUMBER, P(guidance), "X", "guidance scale (default 1.5); 1 and less run one branch",
      0, 100},
     {"seed", 0, CLI_U64, P(seed), "N", "64-bit seed (default 1247)", 0, 0},
     {"deepcache", 0, CLI_FLAG, P(deepcache), NULL,
@@ -165,11 +167,25 @@ static ms_status name_preview(cli_run_state *s, ms_error *err) {
     return MS_OK;
 }
 
+/* -to as FFmpeg has it for an input: a time of the file. */
+static ms_status apply_to(cli_run_state *s, ms_error *err) {
+    if (s->to_us == 0)
+        return MS_OK;
+    if (s->p.duration_us)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "--to and --duration both say where it ends: name one");
+    if (s->to_us <= s->p.start_us)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "--to %g s is not after --start %g s",
+                       (double)s->to_us / 1e6, (double)s->p.start_us / 1e6);
+    s->p.duration_us = s->to_us - s->p.start_us;
+    return MS_OK;
+}
+
 ms_status cli_run_options_apply(cli_run_state *s, char **arguments, int n_arguments, ms_error *err) {
     static const ms_precision precisions[] = {MS_PRECISION_AUTO, MS_PRECISION_FP32, MS_PRECISION_FP16,
                                               MS_PRECISION_BF16};
     MS_TRY(name_files(s, arguments, n_arguments, err));
     MS_TRY(name_preview(s, err));
+    MS_TRY(apply_to(s, err));
     s->p.preview_frames = s->preview < 0 ? MS_RUN_PREVIEW_WINDOW : s->preview;
     s->p.precision = precisions[s->precision];
     s->p.loop = (ms_loop_mode)s->loop;

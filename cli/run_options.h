@@ -16,6 +16,7 @@ typedef struct cli_run_state {
     int frames, resolution, segment;
     bool demo, replace_report;
     int preview;
+    int64_t to_us; /* 0 = not said */
     char preview_output[4096];
     cli_profile_options profile;
     cli_console_options console;

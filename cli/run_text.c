@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/duration.h"
 #include "base/json.h"
@@ -30,18 +31,40 @@ static void say_layout(const ms_run_report *r) {
             ms_size_format(planned, r->planned_bytes));
 }
 
+/* What --resume found. True: something. */
+static bool say_found(const ms_run_params *p, const ms_run_report *r) {
+    char total[32] = "";
+    int64_t kept = r->frames_resumed + r->faces_resumed, left = r->planned_frames - kept;
+    if (!p->resume)
+        return false;
+    if (kept == 0) {
+        cli_say("  --resume: nothing is there from an earlier run, this one begins at the beginning\n");
+        return false;
+    }
+    if (r->planned_frames > 0)
+        snprintf(total, sizeof(total), " of %" PRId64, r->planned_frames);
+    cli_say("  kept from an earlier run: %" PRId64 "%s frames", kept, total);
+    if (r->faces_resumed)
+        cli_say(" (%" PRId64 " finished, %" PRId64 " redrawn and to be encoded)", r->frames_resumed,
+                r->faces_resumed);
+    if (r->planned_frames > 0 && left >= 0)
+        cli_say("; %" PRId64 " are left", left);
+    cli_say("\n");
+    return true;
+}
+
 void cli_run_say_plan(const ms_run_params *p, const ms_run_report *r) {
     char what[128], time[MS_DURATION_TEXT_BYTES], memory[MS_SIZE_TEXT_BYTES];
     describe(r, r->planned_frames, what, sizeof(what));
     cli_say("%s: %s\n", p->output, what);
-    if (r->frames_resumed)
-        cli_say("  %" PRId64 " frames are there from an earlier run\n", r->frames_resumed);
+    bool resumed = say_found(p, r);
+    const char *work = resumed ? "the rest" : "this";
     ms_size_format(memory, r->planned_bytes);
     if (r->planned_left_s > 0)
-        cli_say("  this will take about %s and at most %s of memory\n",
+        cli_say("  %s will take about %s and at most %s of memory\n", work,
                 ms_duration_format(time, r->planned_left_s), memory);
     else
-        cli_say("  this will take at most %s of memory; how long is not known\n", memory);
+        cli_say("  %s will take at most %s of memory; how long is not known\n", work, memory);
     if (r->resolution < r->wanted_resolution)
         cli_say("  %d px do not fit: the face is redrawn at %d px (--allow-downscale)\n",
                 r->wanted_resolution, r->resolution);
@@ -82,8 +105,10 @@ static void say_frames(const ms_run_report *r) {
     if (r->frames_resumed)
         cli_say("  %" PRId64 " of them were finished by an earlier run\n", r->frames_resumed);
     if (r->windows_kept)
-        cli_say("  the faces of %" PRId64 " window%s more were redrawn by it\n", r->windows_kept,
-                r->windows_kept == 1 ? "" : "s");
+        cli_say("  %" PRId64
+                " window%s of up to %d frames had been redrawn by an earlier run and only had to be "
+                "encoded\n",
+                r->windows_kept, r->windows_kept == 1 ? "" : "s", r->window_frames);
     if (r->recoveries)
         cli_say("  memory ran out %d time%s and was made do with\n", r->recoveries,
                 r->recoveries == 1 ? "" : "s");
@@ -126,6 +151,12 @@ void cli_run_say_result(const ms_run_params *p, const ms_run_report *r) {
         say_memory(r);
 }
 
+static bool is_there(const char *output) {
+    char folder[4096];
+    int n = snprintf(folder, sizeof(folder), "%s.memsafe", output);
+    return n > 0 && (size_t)n < sizeof(folder) && access(folder, F_OK) == 0;
+}
+
 void cli_run_say_kept(const ms_run_params *p, const ms_run_report *r, const char *command) {
     char length[MS_DURATION_TEXT_BYTES];
     if (!p->output || cli_console_is_json())
@@ -141,6 +172,8 @@ void cli_run_say_kept(const ms_run_params *p, const ms_run_report *r, const char
     else if (r->frames_dropped > 0)
         cli_tell("  nothing is kept: %" PRId64 " frame%s made, less than a window\n", r->frames_dropped,
                  r->frames_dropped == 1 ? " was" : "s were");
+    else if (p->resume && is_there(p->output)) /* it ended before it had looked */
+        cli_tell("  what an earlier run kept is still in %s.memsafe\n", p->output);
     if (r->frames_resumable)
         cli_tell("  to go on: %s%s\n", command, p->resume ? "" : " --resume");
 }
@@ -167,8 +200,10 @@ void cli_run_plan_event(const ms_run_params *p, const ms_run_report *r) {
     ms_buf_init(&b, NULL);
     put_text(&b, "output", p->output);
     put_frames(&b, "frames", r->planned_frames);
-    ms_buf_printf(&b, ", \"frames_resumed\": %" PRId64 ", \"width\": %d, \"height\": %d, \"fps\": ",
-                  r->frames_resumed, r->width, r->height);
+    ms_buf_printf(&b,
+                  ", \"frames_resumed\": %" PRId64 ", \"faces_resumed\": %" PRId64
+                  ", \"width\": %d, \"height\": %d, \"fps\": ",
+                  r->frames_resumed, r->faces_resumed, r->width, r->height);
     ms_buf_json_number(&b, r->fps);
     ms_buf_printf(&b, ", \"eta_s\": ");
     if (r->planned_left_s > 0)

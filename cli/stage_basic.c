@@ -139,7 +139,7 @@ fail:
 static const cli_option ddim_options[] = {
     CLI_GROUP("Options"),
     STAGE_FILE_OPTIONS(ddim_state),
-    {"steps", "n", CLI_INT, offsetof(ddim_state, steps), "N", "steps (default 20)", 1, 999},
+    {"steps", 0, CLI_INT, offsetof(ddim_state, steps), "N", "steps (default 20)", 1, 999},
 };
 
 const cli_command stage_ddim_command = {

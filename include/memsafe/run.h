@@ -294,6 +294,7 @@ typedef struct ms_run_report {
     /* Of windows: those that this run computed, and those that an earlier run had before their segment was finished. */
     int64_t windows_computed, windows_kept;
     int64_t frames_resumed; /* of frames, those that an earlier run had finished */
+    int64_t faces_resumed;  /* of frames behind those: that it had redrawn, as was found at the start */
     bool already_finished;  /* resume found the output of the same job: nothing was done */
     char job_note
         [160]; /* what of an unfinished job was damaged and made again, or why a kill costs more than a window;

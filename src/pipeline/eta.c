@@ -86,9 +86,13 @@ static double expected_faces(const ms_eta *eta) {
     return eta->plan.most_faces > 0 ? fmin(faces, eta->plan.most_faces) : faces;
 }
 
+static double kept_faces(const ms_eta *eta) {
+    return fmax(eta->kept, eta->plan.kept_faces);
+}
+
 static void total_units(const ms_eta *eta, double ret_units[MS_ETA_PARTS]) {
     const ms_eta_plan *p = &eta->plan;
-    double faces = fmax(expected_faces(eta) - eta->kept, 0), lead = fmin(p->frames, p->window_frames);
+    double faces = fmax(expected_faces(eta) - kept_faces(eta), 0), lead = fmin(p->frames, p->window_frames);
     if (eta->done[MS_ETA_ENCODE] > 0) /* the first window was ended by a cut */
         lead = eta->done[MS_ETA_LEAD];
     const double units[MS_ETA_PARTS] = {[MS_ETA_LOAD] = 1,       [MS_ETA_AUDIO] = p->segments,
@@ -168,7 +172,10 @@ static double work_done(const ms_eta *eta, const double total[MS_ETA_PARTS], dou
         if (i != MS_ETA_LOAD && i != MS_ETA_LEAD && i != MS_ETA_TAIL)
             frames += total[i] * unit_s;
     }
-    double earlier = eta->plan.earlier_frames * frames / eta->plan.frames;
+    double redrawn = kept_faces(eta) * (unit_seconds(eta, total, &nothing, MS_ETA_ENCODE) +
+                                        unit_seconds(eta, total, &nothing, MS_ETA_DENOISE) * eta->plan.steps +
+                                        unit_seconds(eta, total, &nothing, MS_ETA_DECODE));
+    double earlier = eta->plan.earlier_frames * (frames + redrawn) / eta->plan.frames + redrawn;
     return all > 0 ? (earlier + done) / (earlier + all) : 0;
 }
 

@@ -27,7 +27,9 @@ typedef enum ms_eta_part {
 typedef struct ms_eta_plan {
     double frames;         /* to be made in this run; 0 = not known */
     double earlier_frames; /* that an earlier run has finished */
-    double most_faces;     /* frames that may have a face: the range's. 0 = all */
+    double
+        kept_faces; /* of frames, those that the earlier run has redrawn, as far as is known at the start */
+    double most_faces; /* frames that may have a face: the range's. 0 = all */
     double window_frames;
     double steps;     /* full ones of a window; cached ones count as the part of one that they are */
     double segments;  /* of speech */

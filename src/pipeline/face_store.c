@@ -90,12 +90,20 @@ static void give_up(ms_face_store *s, int64_t segment, const char *why) {
         ms_face_store_drop(s, segment - 1);
 }
 
+static size_t bytes_of(const ms_face_store_params *p) {
+    return p->floats * sizeof(float);
+}
+
 static size_t face_bytes(const ms_face_store *s) {
-    return s->p.floats * sizeof(float);
+    return bytes_of(&s->p);
+}
+
+static off_t place_in(const ms_face_store_params *p, int64_t frame) {
+    return (off_t)(frame % p->segment_frames) * (off_t)(sizeof(head) + bytes_of(p));
 }
 
 static off_t place_of(const ms_face_store *s, int64_t frame) {
-    return (off_t)(frame % s->p.segment_frames) * (off_t)(sizeof(head) + face_bytes(s));
+    return place_in(&s->p, frame);
 }
 
 /* A file system that does not say how much there is has room. */
@@ -189,15 +197,44 @@ static bool are_finite(const float *x, size_t n) {
     return finite;
 }
 
+static bool read_head(const ms_face_store_params *p, int fd, int64_t frame, head *ret_head) {
+    return read_all(fd, ret_head, sizeof(*ret_head), place_in(p, frame)) && ret_head->magic == MAGIC &&
+           ret_head->frame == frame && ret_head->bytes == bytes_of(p) && ret_head->zero == 0;
+}
+
 bool ms_face_store_get(ms_face_store *s, int64_t frame, float *ret_face) {
     head h;
     if (s->note[0] || !use_file(s, frame, false))
         return false;
     off_t at = place_of(s, frame);
-    return read_all(s->fd, &h, sizeof(h), at) && h.magic == MAGIC && h.frame == frame &&
-           h.bytes == face_bytes(s) && h.zero == 0 &&
+    return read_head(&s->p, s->fd, frame, &h) &&
            read_all(s->fd, ret_face, face_bytes(s), at + (off_t)sizeof(h)) &&
            h.crc == checksum(s, &h, ret_face) && are_finite(ret_face, s->p.floats);
+}
+
+ms_faces_left ms_faces_left_behind(const ms_face_store_params *p, int64_t from) {
+    ms_faces_left left = {0, 0};
+    int64_t first = from / p->segment_frames;
+    for (int64_t segment = first; segment <= first + 1; segment++) { /* a window may lie across the end */
+        char name[MS_JOB_NAME_BYTES];
+        int fd = -1;
+        name_of(segment, name);
+        if (ms_job_folder_read(p->folder, name, true, &fd, NULL) != MS_OK)
+            continue;
+        off_t length = lseek(fd, 0, SEEK_END);
+        int64_t begins = segment * p->segment_frames, ends = begins + p->segment_frames;
+        for (int64_t frame = begins > from ? begins : from; frame < ends; frame++) {
+            head h;
+            if (place_in(p, frame) >= length)
+                break;
+            if (!read_head(p, fd, frame, &h))
+                continue;
+            left.faces++;
+            left.end = frame + 1;
+        }
+        close(fd);
+    }
+    return left;
 }
 
 void ms_face_store_end_window(ms_face_store *s, int64_t next) {

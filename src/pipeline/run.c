@@ -124,11 +124,9 @@ static ms_status run_job(ms_job *j, ms_error *err) {
     return MS_OK;
 }
 
-/* Those of before are kept, in a number that was not read, when the run ended before its first window. */
 static int64_t dropped_frames(const ms_job *j) {
     int64_t more = j->frames_done - j->store.kept_frames;
-    bool unread = j->store.had_windows && j->store.kept_frames == 0;
-    return more > 0 && !unread ? more : 0;
+    return more > 0 ? more : 0;
 }
 
 ms_status ms_run_media(const ms_run_params *params, ms_run_report *ret_report, ms_error *err) {

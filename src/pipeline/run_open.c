@@ -61,6 +61,12 @@ int ms_job_wanted_resolution(const ms_job *j) {
     return j->p->resolution ? j->p->resolution : j->files.unet_config.resolution;
 }
 
+/* Of a job that can be resumed: its resolution is not lowered. */
+static size_t wanted_face_floats(const ms_job *j) {
+    size_t side = (size_t)ms_job_wanted_resolution(j);
+    return 3 * side * side;
+}
+
 ms_video_writer_params ms_job_writer_params(const ms_job *j) {
     static const ms_video_codec codecs[] = {
         [MS_OUTPUT_H264] = MS_VIDEO_H264, [MS_OUTPUT_HEVC] = MS_VIDEO_HEVC, [MS_OUTPUT_FFV1] = MS_VIDEO_FFV1};
@@ -126,6 +132,7 @@ static ms_status open_store(ms_job *j, ms_error *err) {
                                  .not_resumable = not_resumable(j->p),
                                  .key = key,
                                  .segment_frames = j->segment_frames,
+                                 .face_floats = wanted_face_floats(j),
                                  .writer = &writer,
                                  .cancelled = j->p->cancelled,
                                  .arg = j->p->arg};
@@ -136,6 +143,7 @@ static ms_status open_store(ms_job *j, ms_error *err) {
     if (status != MS_OK)
         return status;
     j->report.frames_resumed = j->store.frames;
+    j->report.faces_resumed = j->store.left.faces;
     j->report.already_finished = j->store.finished;
     snprintf(j->report.job_note, sizeof(j->report.job_note), "%s", j->store.note);
     atomic_store(&j->frames_done, j->store.frames);

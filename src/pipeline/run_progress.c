@@ -31,6 +31,14 @@ static int64_t segments_until(const ms_job *j, int64_t frame) {
     return (int64_t)ceil((double)frame * info->fps.den / info->fps.num / MS_RUN_SEGMENT_S);
 }
 
+/* Those of whole windows: a window that was in work is computed again. */
+static double kept_faces(const ms_job *j, int64_t frames_left) {
+    int64_t kept = j->report.faces_resumed, window = j->plan.window_frames;
+    if (window > 0)
+        kept -= kept % window;
+    return (double)(frames_left > 0 && kept > frames_left ? frames_left : kept);
+}
+
 static ms_eta_plan predictions(const ms_job *j) {
     double stage_s[MS_STAGE_COUNT], steps = 0;
     int64_t here = j->expected - j->report.frames_resumed;
@@ -39,6 +47,7 @@ static ms_eta_plan predictions(const ms_job *j) {
     ms_eta_plan plan = {
         .frames = here > 0 ? (double)here : 0,
         .earlier_frames = (double)j->report.frames_resumed,
+        .kept_faces = kept_faces(j, here),
         .most_faces = (double)(ms_job_frames_within(j, j->expected) -
                                ms_job_frames_within(j, j->report.frames_resumed)),
         .window_frames = (double)j->plan.window_frames,

@@ -123,7 +123,10 @@ static ms_status take_over(ms_run_store *s, const ms_run_store_params *p, ms_err
     }
     s->resumed = s->segments > 0;
     ms_job_folder_clear(&s->folder, false);
-    s->had_windows = ms_job_folder_has_any(&s->folder, MS_FACE_FILES);
+    const ms_face_store_params faces = {
+        .folder = &s->folder, .floats = p->face_floats, .segment_frames = p->segment_frames};
+    if (!s->whole)
+        s->left = ms_faces_left_behind(&faces, s->frames);
     return MS_OK;
 }
 
@@ -349,6 +352,9 @@ ms_status ms_run_store_join(ms_run_store *s, const char *output, const ms_video_
 /* Frames that a later run need not redraw. */
 static int64_t kept_frames(const ms_run_store *s) {
     int64_t redrawn = s->faces ? ms_face_store_frames(s->faces) : 0;
+    bool given_up = s->faces && ms_face_store_note(s->faces);
+    if (redrawn < s->left.end && !given_up) /* it ended before it came to those of before */
+        redrawn = s->left.end;
     return redrawn > s->frames ? redrawn : s->frames;
 }
 
@@ -359,13 +365,9 @@ static void say_how_to_go_on(const ms_run_store *s, ms_error *err) {
     if (s->expected_frames > 0)
         snprintf(total, sizeof(total), " of %" PRId64, s->expected_frames);
     size_t n = strlen(err->message);
-    if (s->kept_frames)
-        snprintf(err->message + n, sizeof(err->message) - n,
-                 "; %" PRId64 "%s frames are kept in %s, --resume goes on from there", s->kept_frames, total,
-                 s->folder.path);
-    else
-        snprintf(err->message + n, sizeof(err->message) - n,
-                 "; what was finished before is kept in %s, --resume goes on from there", s->folder.path);
+    snprintf(err->message + n, sizeof(err->message) - n,
+             "; %" PRId64 "%s frames are kept in %s, --resume goes on from there", s->kept_frames, total,
+             s->folder.path);
 }
 
 static void say_what_is_lost(const ms_run_store *s, ms_error *err) {
@@ -378,9 +380,7 @@ static void say_what_is_lost(const ms_run_store *s, ms_error *err) {
 
 static void close_folder(ms_run_store *s, ms_status status, ms_error *err) {
     bool done = status == MS_OK && s->named;
-    /* A run that ends before its first window has not read those of before, and does not throw them away. */
-    bool holds = kept_frames(s) > 0 || (s->had_windows && ms_job_folder_has_any(&s->folder, MS_FACE_FILES));
-    bool worthless = !holds || status == MS_NO_FACE || s->not_resumable;
+    bool worthless = kept_frames(s) == 0 || status == MS_NO_FACE || s->not_resumable;
     if (!ms_job_folder_is_there(&s->folder)) {
         ms_job_folder_close(&s->folder); /* somebody removed it */
     } else if (done || (s->ours && worthless) || (s->folder.created && !s->ours)) {

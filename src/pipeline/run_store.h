@@ -25,11 +25,10 @@ typedef struct ms_run_store {
     bool finished;            /* and it was there, without a folder, before this run */
     int64_t segments, frames; /* finished */
     int64_t kept_frames;      /* once it is closed: what --resume would take over */
-    bool
-        had_windows; /* windows of an unfinished segment were there before: their number is not known at once */
-    int64_t expected_frames; /* of the whole output, 0 = not known; for messages */
-    ms_resume_point resume;  /* after the finished segments */
-    char note[160];          /* what is to be said of the job: what was damaged; empty = nothing */
+    ms_faces_left left;       /* by an earlier run, of segments that it did not finish */
+    int64_t expected_frames;  /* of the whole output, 0 = not known; for messages */
+    ms_resume_point resume;   /* after the finished segments */
+    char note[160];           /* what is to be said of the job: what was damaged; empty = nothing */
 } ms_run_store;
 
 typedef struct ms_run_store_params {
@@ -40,6 +39,7 @@ typedef struct ms_run_store_params {
         not_resumable; /* a sentence that says why, when the job's frames are not decided by its key; else NULL */
     const ms_job_key *key;
     int64_t segment_frames;
+    size_t face_floats;                   /* of a redrawn face */
     const ms_video_writer_params *writer; /* checked against the output before anything is made */
     bool (*cancelled)(void *arg);         /* asked while a job of before is read; NULL = never */
     void *arg;

@@ -199,7 +199,7 @@ static void the_command_leaves_the_output_alone(void **state) {
     (void)state;
     clip_save(test_file("out.mkv"), (const uint8_t *)"mine", 4);
     for (int i = 0; i < 2; i++) {
-        assert_run_works("run -i %s -i %s -m %s --track %s -n 1 -c ffv1 --preview %s %s -y --report %s",
+        assert_run_works("run -i %s -i %s -m %s --track %s --steps 1 -c ffv1 --preview %s %s -y --report %s",
                          test_file("in.mkv"), test_file("in.wav"), test_file("model"),
                          test_file("late.jsonl"), i ? "4" : "", test_file("out.mkv"),
                          test_file("preview.json"));

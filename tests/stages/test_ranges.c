@@ -325,7 +325,7 @@ static void the_speech_is_heard_in_the_range_and_the_video_around_it(void **stat
 static void the_command_takes_times_as_ffmpeg_does(void **state) {
     (void)state;
     assert_run_works(
-        "run -i %s -i %s -m %s --track %s -ss 0:01 -t 800ms --rest keep -n 1 -c ffv1 --audio-out none "
+        "run -i %s -i %s -m %s --track %s -ss 0:01 -t 800ms --rest keep --steps 1 -c ffv1 --audio-out none "
         "-y %s --report %s",
         test_file("in.mkv"), test_file("in.wav"), test_file("model"), test_file("in.jsonl"),
         test_file("cli.mkv"), test_file("cli.json"));

@@ -603,7 +603,8 @@ static void an_early_end_keeps_windows(void **state) {
     p.cancelled = NULL;
     p.budget_bytes = (size_t)60 << 20;
     assert_int_equal(ms_run(&p, &report, &err), MS_BUDGET);
-    assert_non_null(strstr(err.message, "what was finished before is kept in brief.mkv.memsafe"));
+    assert_non_null(strstr(err.message, "frames are kept in brief.mkv.memsafe"));
+    assert_true(report.frames_resumable >= 2 * WINDOW);
     assert_int_equal(report.frames_dropped, 0);
     assert_true(test_exists("brief.mkv.memsafe/faces-000000"));
     p.budget_bytes = 0;
@@ -611,6 +612,56 @@ static void an_early_end_keeps_windows(void **state) {
     assert_int_equal(report.windows_kept, 2);
     assert_same_bytes("whole.mkv", "brief.mkv");
     unlink("brief.mkv");
+}
+
+/* Cancelled as soon as the plan is there: `found` is what it said. */
+static ms_run_report found;
+static bool planned;
+
+static void keep_plan(void *arg, const ms_run_report *r) {
+    (void)arg;
+    found = *r;
+    planned = true;
+}
+
+static bool once_planned(void *arg) {
+    (void)arg;
+    return planned;
+}
+
+/* A resumed run says what it found, its estimate is of the rest, and one that ends at once names no less than was kept. */
+static void a_resumed_run_says_what_it_found(void **state) {
+    (void)state;
+    enter_dir();
+    static ms_run_report report;
+    ms_error err;
+    ms_run_params p = window_params("ledger.mkv", 1000);
+    p.planned = keep_plan;
+    p.cancelled = once_planned;
+    planned = false;
+    assert_int_equal(ms_run(&p, &report, &err), MS_CANCELLED);
+    assert_int_equal(found.faces_resumed, 0);
+    double whole_s = found.planned_left_s;
+    p.planned = NULL;
+    p.cancelled = NULL;
+    assert_int_equal(run_and_die(&p, 4), 3);
+    p.planned = keep_plan;
+    p.cancelled = once_planned;
+    planned = false;
+    assert_int_equal(ms_run(&p, &report, &err), MS_CANCELLED);
+    assert_int_equal(found.frames_resumed, 0);
+    assert_int_equal(found.faces_resumed, 3 * WINDOW);
+    assert_int_equal(report.frames_resumable, 3 * WINDOW);
+    print_message("    %.3f s predicted for all of it, %.3f s for the rest\n", whole_s, found.planned_left_s);
+    assert_true(found.planned_left_s > 0 && found.planned_left_s < 0.8 * whole_s);
+    assert_run_works("run --audio in.wav --model model --steps 1 --resolution 64 --track in.jsonl "
+                     "--video in.avi --frames 60 --codec ffv1 --segment 1000 -o ledger.mkv --resume");
+    assert_non_null(strstr(test_output,
+                           "kept from an earlier run: 48 of 60 frames (0 finished, 48 redrawn and "
+                           "to be encoded); 12 are left\n  the rest will take about "));
+    assert_non_null(strstr(test_output, "3 windows of up to 16 frames had been redrawn by an earlier run"));
+    assert_same_bytes("whole.mkv", "ledger.mkv");
+    unlink("ledger.mkv");
 }
 
 /* Finished windows are work like finished segments: they are not thrown away unasked, and an interruption tells of them. */
@@ -839,6 +890,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(links_in_a_job_folder_are_refused),
         cmocka_unit_test(a_kill_costs_one_window),
         cmocka_unit_test(an_early_end_keeps_windows),
+        cmocka_unit_test(a_resumed_run_says_what_it_found),
         cmocka_unit_test(finished_windows_are_a_job),
         cmocka_unit_test(a_full_disk_keeps_no_windows),
         cmocka_unit_test(a_full_disk_keeps_what_is_finished),

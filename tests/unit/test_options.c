@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "commands.h"
+#include "habits.h"
 #include "nearest.h"
 #include "run_options.h"
 #include "test.h"
@@ -208,8 +209,8 @@ static void test_what_somebody_may_have_meant(void **state) {
     (void)state;
     static const struct {
         const char *typed, *meant;
-    } cases[] = {{"--guidence", "guidance"}, {"--vidoe", "video"}, {"--deep", "deepcache"}, {"-f", "force"},
-                 {"--budgt=2G", "budget"},   {"-c:v", "codec"},    {"--stpes", "steps"}};
+    } cases[] = {{"--guidence", "guidance"}, {"--vidoe", "video"}, {"--deep", "deepcache"}, {"--end", "to"},
+                 {"--budgt=2G", "budget"},   {"--stpes", "steps"}};
     parsed p;
     for (size_t i = 0; i < CLI_COUNT(cases); i++) {
         const cli_option *o = cli_nearest_option(&cli_run_command, cases[i].typed);
@@ -218,9 +219,91 @@ static void test_what_somebody_may_have_meant(void **state) {
     }
     assert_null(cli_nearest_option(&cli_run_command, "--wibble"));
     assert_int_equal(PARSE(&p, "--guidence", "2"), MS_INVALID_ARGUMENT);
-    assert_non_null(strstr(p.err.message, "did you mean -g or --guidance?"));
+    assert_non_null(strstr(p.err.message, "did you mean --guidance?"));
     assert_string_equal(cli_nearest_command(cli_commands, "detcet"), "detect");
     assert_null(cli_nearest_command(cli_commands, "frobnicate"));
+}
+
+static void test_habits_of_ffmpegs_users(void **state) {
+    (void)state;
+    parsed p;
+    assert_int_equal(PARSE(&p, "-c:v", "libx265", "-an", "-crf", "20", "-y", "-n", "out.mp4"), MS_OK);
+    assert_int_equal(p.s.p.codec, MS_OUTPUT_HEVC);
+    assert_int_equal(p.s.p.audio_output, MS_AUDIO_OUTPUT_NONE);
+    assert_int_equal(p.s.p.crf, 20);
+    assert_false(p.s.p.force);
+    assert_string_equal(p.s.p.output, "out.mp4");
+    assert_int_equal(PARSE(&p, "-n", "-vcodec=h264", "-c:a", "copy", "-frames:v", "7", "out.mp4", "-y"),
+                     MS_OK);
+    assert_int_equal(p.s.p.codec, MS_OUTPUT_H264);
+    assert_int_equal(p.s.p.audio_output, MS_AUDIO_OUTPUT_ORIGINAL);
+    assert_int_equal(p.s.p.frames, 7);
+    assert_true(p.s.p.force);
+    assert_int_equal(PARSE(&p, "-ss", "2", "-to", "3.5", "out.mp4"), MS_OK);
+    assert_int_equal(p.s.p.start_us, 2000000);
+    assert_int_equal(p.s.p.duration_us, 1500000);
+
+    static const struct {
+        const char *word, *level;
+        bool quiet, verbose;
+    } levels[] = {{"-v", "error", true, false},    {"-loglevel", "quiet", true, false},
+                  {"-v", "warning", false, false}, {"-loglevel", "40", false, true},
+                  {"-v", "-q", true, false},       {"-q", "-v", false, true},
+                  {"-v", "-y", false, true}};
+    for (size_t i = 0; i < CLI_COUNT(levels); i++) {
+        char *argv[] = {(char *)levels[i].word, (char *)levels[i].level, "out.mp4", NULL};
+        assert_int_equal(parse(&p, argv), MS_OK);
+        assert_string_equal(p.s.p.output, "out.mp4");
+        if (p.s.console.quiet != levels[i].quiet || p.s.console.verbose != levels[i].verbose)
+            fail_msg("%s %s: quiet %d, verbose %d", levels[i].word, levels[i].level, p.s.console.quiet,
+                     p.s.console.verbose);
+    }
+
+    static const struct {
+        char *word, *value;
+        const char *says;
+    } errors[] = {{"-b:v", "5M", "-b:v: memsafe encodes by quality, --crf N"},
+                  {"-g", "250", "-g: memsafe puts key frames itself"},
+                  {"-f", "mp4", "-f: the output's extension names the format"},
+                  {"-c:v", "copy", "-c:v copy: the frames are redrawn"},
+                  {"-c", "mpeg4", "-c mpeg4: the frames are redrawn"},
+                  {"-c:a", "aac", "-c:a aac: sound is copied where"},
+                  {"-acodec", NULL, "-acodec needs a value"},
+                  {"-loglevel", "loud", "-loglevel needs a value (quiet, error,"},
+                  {"-to", "0", "--to: 0 is no length of time"},
+                  {"-an=1", NULL, "-an takes no value"}};
+    for (size_t i = 0; i < CLI_COUNT(errors); i++) {
+        char *argv[] = {errors[i].word, errors[i].value, NULL};
+        if (parse(&p, argv) != MS_INVALID_ARGUMENT || !strstr(p.err.message, errors[i].says))
+            fail_msg("%s: \"%s\", not \"%s\"", errors[i].word, p.err.message, errors[i].says);
+    }
+    assert_int_equal(PARSE(&p, "-ss", "3", "-to", "2"), MS_INVALID_ARGUMENT);
+    assert_non_null(strstr(p.err.message, "--to 2 s is not after --start 3 s"));
+    assert_int_equal(PARSE(&p, "-t", "3", "-to", "2"), MS_INVALID_ARGUMENT);
+    assert_non_null(strstr(p.err.message, "--to and --duration both"));
+}
+
+/* Where a habit is a letter or a name of ours too, it is of the same option. */
+static void compare_habits(const cli_command *c, void *arg) {
+    for (int i = 0; cli_habit_at(i); i++) {
+        const cli_habit *h = cli_habit_at(i);
+        const cli_option *letter = cli_find_letter(c, h->theirs, strlen(h->theirs)),
+                         *name = cli_find_option(c, h->theirs, strlen(h->theirs));
+        if ((letter && strcmp(letter->name, h->ours) != 0) || (name && strcmp(name->name, h->ours) != 0) ||
+            ((letter || name) && h->kind == CLI_HABIT_ERROR))
+            fail_msg("%s: -%s is --%s, and FFmpeg's for --%s", c->name, h->theirs,
+                     letter ? letter->name : h->theirs, h->ours);
+        *(int *)arg += cli_find_habit(c, h->theirs, strlen(h->theirs)) != NULL;
+        for (int k = 0; k < i; k++)
+            assert_string_not_equal(h->theirs, cli_habit_at(k)->theirs);
+    }
+}
+
+static void test_habits_have_one_meaning(void **state) {
+    (void)state;
+    int used = 0;
+    each(cli_commands, compare_habits, &used);
+    assert_true(used > 50);
 }
 
 static void test_times(void **state) {
@@ -251,6 +334,8 @@ int main(void) {
         cmocka_unit_test(test_every_command_has_examples_that_parse),
         cmocka_unit_test(test_files_as_ffmpegs_users_name_them),
         cmocka_unit_test(test_what_somebody_may_have_meant),
+        cmocka_unit_test(test_habits_of_ffmpegs_users),
+        cmocka_unit_test(test_habits_have_one_meaning),
         cmocka_unit_test(test_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
