@@ -107,7 +107,7 @@ int main(int argc, char **argv) {
         /* The clock and the neighbours' load change by the second: the yardstick is measured beside each
          * case. */
         double peak = ms_cpu_peak_flops(dev, 0.05);
-        if (ms_bench_run(dev, c, o.dtype, o.seconds, &r, &err) != MS_OK) {
+        if (ms_bench_run(&compute, c, o.dtype, o.seconds, &r, &err) != MS_OK) {
             fprintf(stderr, "bench_kernels: %s\n", err.message);
             ms_compute_close(&compute);
             return 1;

@@ -547,7 +547,7 @@ const int ms_bench_case_count = (int)(sizeof(ms_bench_cases) / sizeof(ms_bench_c
 
 /* Everything a case may need, in one device; NULL where unused. */
 typedef struct bench_setup {
-    ms_device *dev;
+    const ms_compute *compute;
     void *blocks[12];
     int n_blocks;
     bool failed;
@@ -576,7 +576,7 @@ static double now(void) {
 }
 
 static void *grab(bench_setup *s, ms_ledger ledger, size_t bytes) {
-    void *block = s->dev->backend->alloc(s->dev, ledger, bytes);
+    void *block = s->compute->dev->backend->alloc(s->compute->dev, ledger, bytes);
     if (!block) {
         s->failed = true;
         return NULL;
@@ -600,7 +600,7 @@ static ms_rows grab_rows(bench_setup *s, int64_t outer, int64_t inner, int64_t c
 
 static ms_weight grab_weight(bench_setup *s, ms_weight_layout layout, ms_dtype dtype, int64_t n, int64_t c_in,
                              int kernel) {
-    const ms_backend *b = s->dev->backend;
+    const ms_backend *b = s->compute->dev->backend;
     ms_weight_shape shape = {layout, dtype, n, c_in, kernel, kernel, 1};
     const int64_t k = c_in * kernel * kernel;
     ms_weight w = {grab(s, MS_LEDGER_WEIGHTS, b->weight_bytes(&shape)), dtype, layout, n, k};
@@ -657,10 +657,11 @@ static void prepare_matrix(bench_setup *s, const ms_bench_case *t, ms_dtype dtyp
                               .groups = 1};
         a->up_h = t->up ? t->h : 0;
         a->up_w = t->up ? t->w : 0;
-        a->weight = grab_weight(s, s->dev->kernels->conv2d_layout(a), dtype, t->c_out, t->c_in, kernel);
+        a->weight =
+            grab_weight(s, s->compute->dev->kernels->conv2d_layout(a), dtype, t->c_out, t->c_in, kernel);
         a->prologue = bench_prologue(s, t);
         a->epilogue = bench_epilogue(s, t);
-        r->workspace_bytes = s->dev->kernels->conv2d_workspace(s->dev, a);
+        r->workspace_bytes = s->compute->dev->kernels->conv2d_workspace(s->compute->dev, a);
     } else {
         ms_linear_args *a = &s->args.linear;
         *a = (ms_linear_args){.src = {s->src}, .n_src = 1, .dst = s->dst};
@@ -669,7 +670,7 @@ static void prepare_matrix(bench_setup *s, const ms_bench_case *t, ms_dtype dtyp
         a->prologue = bench_prologue(s, t);
         a->epilogue = bench_epilogue(s, t);
         a->epilogue.act = geglu ? MS_ACT_GEGLU : MS_ACT_NONE;
-        r->workspace_bytes = s->dev->kernels->linear_workspace(s->dev, a);
+        r->workspace_bytes = s->compute->dev->kernels->linear_workspace(s->compute->dev, a);
     }
     r->bytes =
         4.0 * (double)(s->src.outer * s->src.inner * t->c_in + s->dst.outer * s->dst.inner * t->c_out) +
@@ -703,7 +704,7 @@ static void prepare_attention(bench_setup *s, const ms_bench_case *t, ms_bench_r
     }
     r->flops = 4.0 * t->images * (double)batch * (double)queries * (double)keys * (double)width;
     r->bytes = 4.0 * t->images * (double)batch * (double)width * 2.0 * (double)(queries + keys);
-    r->workspace_bytes = s->dev->kernels->attention_workspace(s->dev, a);
+    r->workspace_bytes = s->compute->dev->kernels->attention_workspace(s->compute->dev, a);
 }
 
 static void prepare_rows(bench_setup *s, const ms_bench_case *t, ms_bench_result *r) {
@@ -743,26 +744,26 @@ static void prepare_rows(bench_setup *s, const ms_bench_case *t, ms_bench_result
 }
 
 static ms_status run_once(bench_setup *s, const ms_bench_case *t) {
-    const ms_kernels *k = s->dev->kernels;
+    const ms_kernels *k = s->compute->dev->kernels;
     switch (t->kind) {
     case MS_BENCH_LINEAR:
     case MS_BENCH_GEGLU:
-        return k->linear(s->dev->queue, &s->args.linear, s->workspace);
+        return k->linear(s->compute->queue, &s->args.linear, s->workspace);
     case MS_BENCH_CONV:
-        return k->conv2d(s->dev->queue, &s->args.conv2d, s->workspace);
+        return k->conv2d(s->compute->queue, &s->args.conv2d, s->workspace);
     case MS_BENCH_ATTENTION:
     case MS_BENCH_TEMPORAL:
-        return k->attention(s->dev->queue, &s->args.attention, s->workspace);
+        return k->attention(s->compute->queue, &s->args.attention, s->workspace);
     case MS_BENCH_NORM:
-        MS_TRY(k->norm_partials(s->dev->queue, &s->args.norm.partials));
-        MS_TRY(k->norm_tables(s->dev->queue, &s->args.norm.tables));
-        return k->norm_apply(s->dev->queue, &s->args.norm.apply);
+        MS_TRY(k->norm_partials(s->compute->queue, &s->args.norm.partials));
+        MS_TRY(k->norm_tables(s->compute->queue, &s->args.norm.tables));
+        return k->norm_apply(s->compute->queue, &s->args.norm.apply);
     case MS_BENCH_LAYER_NORM:
-        return k->layer_norm(s->dev->queue, &s->args.layer_norm);
+        return k->layer_norm(s->compute->queue, &s->args.layer_norm);
     case MS_BENCH_ADD:
         break;
     }
-    return k->binary(s->dev->queue, &s->args.binary);
+    return k->binary(s->compute->queue, &s->args.binary);
 }
 
 static ms_status measure(bench_setup *s, const ms_bench_case *t, double min_seconds, ms_bench_result *r,
@@ -782,9 +783,9 @@ static ms_status measure(bench_setup *s, const ms_bench_case *t, double min_seco
     return MS_OK;
 }
 
-ms_status ms_bench_run(ms_device *dev, const ms_bench_case *test, ms_dtype dtype, double min_seconds,
-                       ms_bench_result *ret_result, ms_error *err) {
-    bench_setup s = {.dev = dev};
+ms_status ms_bench_run(const ms_compute *compute, const ms_bench_case *test, ms_dtype dtype,
+                       double min_seconds, ms_bench_result *ret_result, ms_error *err) {
+    bench_setup s = {.compute = compute};
     ms_bench_result r = {0};
     ms_status status = MS_HOST_MEMORY;
     switch (test->kind) {
@@ -806,11 +807,11 @@ ms_status ms_bench_run(ms_device *dev, const ms_bench_case *test, ms_dtype dtype
     if (!s.failed)
         s.workspace = grab(&s, MS_LEDGER_WORKSPACE, r.workspace_bytes);
     if (s.failed)
-        ms_fail_alloc(err, dev->mem, r.workspace_bytes, test->name);
+        ms_fail_alloc(err, compute->dev->mem, r.workspace_bytes, test->name);
     else
         status = measure(&s, test, min_seconds, &r, err);
     for (int i = 0; i < s.n_blocks; i++)
-        dev->backend->free(dev, s.blocks[i]);
+        compute->dev->backend->free(compute->dev, s.blocks[i]);
     if (status == MS_OK)
         *ret_result = r;
     return status;

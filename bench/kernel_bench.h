@@ -39,7 +39,7 @@ extern const ms_bench_case ms_bench_cases[];
 extern const int ms_bench_case_count;
 
 /* Runs the case for about min_seconds, at least twice, with weights stored as dtype. */
-ms_status ms_bench_run(ms_device *dev, const ms_bench_case *test, ms_dtype dtype, double min_seconds,
-                       ms_bench_result *ret_result, ms_error *err);
+ms_status ms_bench_run(const ms_compute *compute, const ms_bench_case *test, ms_dtype dtype,
+                       double min_seconds, ms_bench_result *ret_result, ms_error *err);
 
 #endif

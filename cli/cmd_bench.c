@@ -48,7 +48,7 @@ static void network_free(bench_network *b) {
 static ms_status network_begin(bench_network *b, const bench_state *s, ms_error *err) {
     MS_TRY(bench_open_compute(s, &b->compute, err));
     MS_TRY(ms_weights_create(&b->compute, &b->weights, err));
-    return ms_graph_create(NULL, b->compute.dev, b->weights, &b->graph, err);
+    return ms_graph_create(NULL, &b->compute, b->weights, &b->graph, err);
 }
 
 static ms_status network_ready(bench_network *b, const bench_state *s, ms_error *err) {
@@ -346,7 +346,7 @@ static int ops_run(const void *state, char **arguments, int n_arguments) {
             continue;
         ms_bench_result r;
         double peak = ms_cpu_peak_flops(compute.dev, 0.05);
-        if (ms_bench_run(compute.dev, c, bench_precision(s), s->seconds, &r, &err) != MS_OK) {
+        if (ms_bench_run(&compute, c, bench_precision(s), s->seconds, &r, &err) != MS_OK) {
             ms_compute_close(&compute);
             return cli_fail(&err);
         }

@@ -39,7 +39,7 @@ static void probe_defaults(void *state) {
 static ms_status measure(const probe_state *s, const ms_compute *compute, probe_result *r, ms_error *err) {
     const ms_bandwidth_params params = {0};
     MS_TRY(ms_bandwidth_of_file(&params, s->file, &r->disk, err));
-    MS_TRY(ms_bandwidth_of_upload(&params, compute->dev, &r->upload, err));
+    MS_TRY(ms_bandwidth_of_upload(&params, compute, &r->upload, err));
     r->measured = true;
     return MS_OK;
 }

@@ -73,7 +73,7 @@ static ms_status build(unet_job *j, const unet_state *s, ms_error *err) {
     MS_TRY(stage_open_compute(&s->compute, &j->compute, err));
     MS_TRY(ms_weights_create(&j->compute, &j->weights, err));
     ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(NULL, j->compute.dev, j->weights, &graph, err));
+    MS_TRY(ms_graph_create(NULL, &j->compute, j->weights, &graph, err));
     ms_status status = ms_unet_build(graph, &j->files.unet_config, &shape, err);
     if (status != MS_OK) {
         ms_graph_destroy(&graph);

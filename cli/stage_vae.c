@@ -67,7 +67,7 @@ static ms_status build(vae_job *j, const vae_state *s, ms_error *err) {
     MS_TRY(stage_open_compute(&s->compute, &j->compute, err));
     MS_TRY(ms_weights_create(&j->compute, &j->weights, err));
     ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(NULL, j->compute.dev, j->weights, &graph, err));
+    MS_TRY(ms_graph_create(NULL, &j->compute, j->weights, &graph, err));
     ms_status status =
         j->encoder ? ms_vae_build_encoder(graph, c, &how, err) : ms_vae_build_decoder(graph, c, &how, err);
     if (status != MS_OK) {

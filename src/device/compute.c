@@ -23,6 +23,15 @@ static ms_status read_name(const char *device, char name[32], int *ret_number, m
     return MS_OK;
 }
 
+static ms_status make_queue(ms_compute *c, ms_error *err) {
+    ms_status status = c->dev->backend->queue_create(c->dev, &c->queue);
+    if (status == MS_OK)
+        status = c->dev->backend->event_create(c->dev, &c->done);
+    return status == MS_OK ? MS_OK
+                           : ms_fail(err, status, "%s: cannot make a queue: %s", c->dev->description,
+                                     ms_status_text(status));
+}
+
 ms_status ms_compute_open(const ms_compute_params *params, ms_compute *ret_compute, ms_error *err) {
     ms_compute c = {.mem = params->mem};
     char name[32];
@@ -32,20 +41,55 @@ ms_status ms_compute_open(const ms_compute_params *params, ms_compute *ret_compu
     ms_device_params device = {.backend = name,
                                .number = number,
                                .mem = params->mem,
+                               .device_mem = params->device_mem,
                                .pool = c.pool,
                                .isa_limit = params->isa_limit,
                                .memory_bytes = params->memory_bytes};
     ms_status status = ms_device_open(&device, &c.dev, err);
+    if (status == MS_OK)
+        status = make_queue(&c, err);
     if (status != MS_OK) {
-        ms_pool_destroy(&c.pool);
+        ms_compute_close(&c);
         return status;
     }
     *ret_compute = c;
     return MS_OK;
 }
 
-void ms_compute_close(ms_compute *compute) {
-    ms_device_close(&compute->dev);
-    ms_pool_destroy(&compute->pool);
-    *compute = (ms_compute){0};
+void ms_compute_close(ms_compute *c) {
+    if (c->done)
+        c->dev->backend->event_destroy(&c->done);
+    if (c->queue)
+        c->dev->backend->queue_destroy(&c->queue);
+    if (!c->is_fork) {
+        ms_device_close(&c->dev);
+        ms_pool_destroy(&c->pool);
+    }
+    *c = (ms_compute){0};
+}
+
+ms_status ms_compute_fork(const ms_compute *compute, ms_compute *ret_fork, ms_error *err) {
+    ms_compute c = {.mem = compute->mem, .pool = compute->pool, .dev = compute->dev, .is_fork = true};
+    ms_status status = make_queue(&c, err);
+    if (status != MS_OK) {
+        ms_compute_close(&c);
+        return status;
+    }
+    *ret_fork = c;
+    return MS_OK;
+}
+
+ms_status ms_compute_finish(const ms_compute *c) {
+    MS_TRY(c->dev->backend->record(c->queue, c->done));
+    return c->dev->backend->finish(c->done);
+}
+
+ms_status ms_compute_upload(const ms_compute *c, void *dst, const void *src, size_t bytes) {
+    MS_TRY(c->dev->backend->upload(c->queue, dst, src, bytes));
+    return ms_compute_finish(c);
+}
+
+ms_status ms_compute_download(const ms_compute *c, void *dst, const void *src, size_t bytes) {
+    MS_TRY(c->dev->backend->download(c->queue, dst, src, bytes));
+    return ms_compute_finish(c);
 }

@@ -11,12 +11,17 @@ typedef struct ms_compute {
     ms_mem *mem;   /* the host's, for all that is not on the device; borrowed; NULL = the process's */
     ms_pool *pool; /* for the host's own work: reading, pasting, log-mel; NULL = the calling thread */
     ms_device *dev;
+    ms_queue *queue; /* one thread at a time gives work to it */
+    ms_event *done;
+    bool is_fork;
 } ms_compute;
 
 typedef struct ms_compute_params {
     /* "cpu"; NAME or NAME:N, the N-th of a back end's devices from 0; NULL or "auto": the best of this machine. */
     const char *device;
     ms_mem *mem;
+    /* What a device that has memory of its own charges it to; NULL = nowhere but there. One that has not uses mem. */
+    ms_mem *device_mem;
     int threads; /* of the pool; 0 = all */
     ms_isa isa_limit;
     size_t memory_bytes;
@@ -25,5 +30,14 @@ typedef struct ms_compute_params {
 /* Makes the pool and opens the device. Errors: those of ms_pool_create() and ms_device_open(). */
 ms_status ms_compute_open(const ms_compute_params *params, ms_compute *ret_compute, ms_error *err);
 void ms_compute_close(ms_compute *compute);
+
+/* The same device, pool and ledgers with a queue of its own, for another thread. It must be closed first. */
+ms_status ms_compute_fork(const ms_compute *compute, ms_compute *ret_fork, ms_error *err);
+
+/* Through the compute's queue, done when they return. */
+ms_status ms_compute_upload(const ms_compute *compute, void *dst, const void *src, size_t bytes);
+ms_status ms_compute_download(const ms_compute *compute, void *dst, const void *src, size_t bytes);
+/* Waits for all that was given to the queue. */
+ms_status ms_compute_finish(const ms_compute *compute);
 
 #endif

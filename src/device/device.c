@@ -15,28 +15,12 @@ const ms_backend *const *ms_backends(void) {
     return all;
 }
 
-static ms_status open_with(const ms_backend *backend, const ms_device_params *params, ms_device **ret_dev,
-                           ms_error *err) {
-    ms_device *dev = NULL;
-    MS_TRY(backend->open(params, &dev, err));
-    ms_status status = backend->queue_create(dev, &dev->queue);
-    if (status == MS_OK)
-        status = backend->event_create(dev, &dev->done);
-    if (status != MS_OK) {
-        ms_fail(err, status, "%s: cannot make a queue: %s", dev->description, ms_status_text(status));
-        ms_device_close(&dev);
-        return status;
-    }
-    *ret_dev = dev;
-    return MS_OK;
-}
-
 ms_status ms_device_open(const ms_device_params *params, ms_device **ret_dev, ms_error *err) {
     const char *name = params->backend ? params->backend : "cpu";
     char known[128] = "";
     for (const ms_backend *const *b = ms_backends(); *b; b++) {
         if (strcmp((*b)->name, name) == 0)
-            return open_with(*b, params, ret_dev, err);
+            return (*b)->open(params, ret_dev, err);
         size_t used = strlen(known);
         snprintf(known + used, sizeof(known) - used, "%s%s", used ? ", " : "", (*b)->name);
     }
@@ -44,20 +28,14 @@ ms_status ms_device_open(const ms_device_params *params, ms_device **ret_dev, ms
     ms_error problem;
     ms_error_clear(&problem);
     if (ms_plugin_find(name, &plugin, &problem) == MS_OK)
-        return open_with(plugin, params, ret_dev, err);
+        return plugin->open(params, ret_dev, err);
     return ms_fail(err, MS_UNSUPPORTED, "there is no back end \"%s\"; this build has %s; %s", name, known,
                    problem.message);
 }
 
 void ms_device_close(ms_device **dev) {
-    if (!dev || !*dev)
-        return;
-    const ms_backend *backend = (*dev)->backend;
-    if ((*dev)->done)
-        backend->event_destroy(&(*dev)->done);
-    if ((*dev)->queue)
-        backend->queue_destroy(&(*dev)->queue);
-    backend->close(dev);
+    if (dev && *dev)
+        (*dev)->backend->close(dev);
 }
 
 ms_status ms_device_only_number(const ms_device_params *params, int count, ms_error *err) {
@@ -65,21 +43,6 @@ ms_status ms_device_only_number(const ms_device_params *params, int count, ms_er
         return MS_OK;
     return ms_fail(err, MS_INVALID_ARGUMENT, "there is no device %s:%d: there %s %d", params->backend,
                    params->number, count == 1 ? "is" : "are", count);
-}
-
-ms_status ms_device_finish(ms_device *dev) {
-    MS_TRY(dev->backend->record(dev->queue, dev->done));
-    return dev->backend->finish(dev->done);
-}
-
-ms_status ms_device_upload(ms_device *dev, void *dst, const void *src, size_t bytes) {
-    MS_TRY(dev->backend->upload(dev->queue, dst, src, bytes));
-    return ms_device_finish(dev);
-}
-
-ms_status ms_device_download(ms_device *dev, void *dst, const void *src, size_t bytes) {
-    MS_TRY(dev->backend->download(dev->queue, dst, src, bytes));
-    return ms_device_finish(dev);
 }
 
 ms_status ms_device_fail_alloc(ms_error *err, const ms_device *dev, size_t bytes, const char *what) {

@@ -21,7 +21,8 @@ typedef enum ms_isa {
 typedef struct ms_device_params {
     const char *backend; /* "cpu", "dummy", or a plug-in's name */
     int number;          /* which of the back end's devices */
-    ms_mem *mem;         /* what the device's allocations are charged to; NULL = the process's */
+    ms_mem *mem;         /* what it takes of the host's memory is charged to; NULL = the process's */
+    ms_mem *device_mem;  /* of memory of its own; NULL = it is not charged */
     ms_pool *pool;       /* cpu: computes on it; borrowed; NULL = on the calling thread */
     ms_isa isa_limit;    /* cpu: use nothing above this; MS_ISA_AVX512 for no limit */
     size_t memory_bytes; /* dummy: the size it claims to have */
@@ -72,10 +73,11 @@ typedef struct ms_backend {
     ms_status (*open)(const ms_device_params *params, ms_device **ret_dev, ms_error *err);
     void (*close)(ms_device **dev); /* after its queues and events */
 
-    /* Device memory, 64-byte aligned or better. NULL when there is none left. What uses a block must be done before it is freed. */
+    /* Device memory, 64-byte aligned or better. NULL when there is none left, or the ledgers' budget has no room. What uses a block must
+       be done before it is freed. */
     void *(*alloc)(ms_device *dev, ms_ledger ledger, size_t bytes);
     void (*free)(ms_device *dev, void *block);
-    /* The host's memory that copies reach without a detour (page-locked); charged to the device's ledgers. NULL when there is none. */
+    /* The host's memory that copies reach without a detour (page-locked); charged to params.mem. NULL when there is none. */
     void *(*host_alloc)(ms_device *dev, ms_ledger ledger, size_t bytes);
     void (*host_free)(ms_device *dev, void *block);
     void (*memory)(const ms_device *dev, size_t *ret_free_bytes, size_t *ret_total_bytes);
@@ -128,12 +130,10 @@ struct ms_device {
     const ms_backend *backend;
     ms_device_caps caps;
     const ms_kernels *kernels;
-    ms_mem *mem;
+    ms_mem *mem; /* of ms_device_params */
     char description[128];
     size_t total_bytes; /* dummy: nominal size */
     void *impl;         /* the back end's own */
-    ms_queue *queue;    /* for computing; device.c makes it, and an event to wait for it */
-    ms_event *done;
 };
 
 /* Finds the back end by name and opens it. MS_UNSUPPORTED names the ones that exist. */
@@ -142,12 +142,6 @@ void ms_device_close(ms_device **dev);
 
 /* For back ends: MS_INVALID_ARGUMENT when there is no device of that number among so many. */
 ms_status ms_device_only_number(const ms_device_params *params, int count, ms_error *err);
-
-/* Through dev->queue, done when they return. */
-ms_status ms_device_upload(ms_device *dev, void *dst, const void *src, size_t bytes);
-ms_status ms_device_download(ms_device *dev, void *dst, const void *src, size_t bytes);
-/* Waits for all that was given to dev->queue. */
-ms_status ms_device_finish(ms_device *dev);
 
 /* What alloc() failed with: MS_DEVICE_MEMORY, or MS_HOST_MEMORY where the memory is the host's. */
 ms_status ms_device_fail_alloc(ms_error *err, const ms_device *dev, size_t bytes, const char *what);

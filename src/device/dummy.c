@@ -26,6 +26,7 @@ typedef struct dummy_device {
     pthread_mutex_t lock;
     dummy_block *blocks;
     size_t used_bytes;
+    ms_mem *ledgers; /* device_mem */
     int threads;
 } dummy_device;
 
@@ -45,7 +46,8 @@ static void *dummy_alloc(ms_device *dev, ms_ledger ledger, size_t bytes) {
     if (address == MAP_FAILED)
         goto fail;
     pthread_mutex_lock(&d->lock);
-    bool fits = bytes <= dev->total_bytes - d->used_bytes && ms_mem_charge(dev->mem, ledger, bytes);
+    bool fits = bytes <= dev->total_bytes - d->used_bytes &&
+                (!d->ledgers || ms_mem_charge(d->ledgers, ledger, bytes));
     if (fits) {
         *block = (dummy_block){d->blocks, address, bytes, mapped, ledger};
         d->blocks = block;
@@ -62,7 +64,8 @@ fail:
 
 static void release(ms_device *dev, dummy_block *block) {
     self(dev)->used_bytes -= block->bytes;
-    ms_mem_release(dev->mem, block->ledger, block->bytes);
+    if (self(dev)->ledgers)
+        ms_mem_release(self(dev)->ledgers, block->ledger, block->bytes);
     munmap(block->address, block->mapped);
     ms_free(block);
 }
@@ -210,6 +213,7 @@ static ms_status dummy_open(const ms_device_params *params, ms_device **ret_dev,
         .total_bytes = params->memory_bytes,
         .impl = d,
     };
+    d->ledgers = params->device_mem;
     d->threads = ms_pool_threads(params->pool);
     pthread_mutex_init(&d->lock, NULL);
     snprintf(d->base.description, sizeof(d->base.description), "dummy device of %zu bytes",

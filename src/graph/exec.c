@@ -187,7 +187,7 @@ ms_status ms_exec_run(const ms_graph *graph, const ms_plan *plan, void *arena, c
                       ms_error *err) {
     ms_exec_context x = {.graph = graph, .plan = plan, .dev = ms_graph_device(graph), .arena = arena};
     ms_status status;
-    x.queue = x.dev->queue;
+    x.queue = ms_graph_compute(graph)->queue;
     for (int s = 0; s < ms_graph_segment_count(graph); s++) {
         const ms_segment *seg = ms_graph_get_segment(graph, s);
         x.axis = seg->axis;
@@ -196,20 +196,19 @@ ms_status ms_exec_run(const ms_graph *graph, const ms_plan *plan, void *arena, c
         while (ms_exec_next_slice(&x, seg, plan->slice[s]))
             MS_TRY(run_slice(&x, seg, params, err));
     }
-    status = ms_device_finish(x.dev);
+    status = ms_compute_finish(ms_graph_compute(graph));
     return status == MS_OK ? MS_OK : ms_fail(err, status, "the device failed: %s", ms_status_text(status));
 }
 
 ms_status ms_exec_write(const ms_graph *graph, const ms_plan *plan, void *arena, ms_value value,
                         const float *data) {
-    ms_device *dev = ms_graph_device(graph);
     size_t bytes = (size_t)ms_shape_elements(ms_graph_shape(graph, value)) * sizeof(float);
-    return ms_device_upload(dev, (char *)arena + plan->value_offset[value], data, bytes);
+    return ms_compute_upload(ms_graph_compute(graph), (char *)arena + plan->value_offset[value], data, bytes);
 }
 
 ms_status ms_exec_read(const ms_graph *graph, const ms_plan *plan, const void *arena, ms_value value,
                        float *ret_data) {
-    ms_device *dev = ms_graph_device(graph);
     size_t bytes = (size_t)ms_shape_elements(ms_graph_shape(graph, value)) * sizeof(float);
-    return ms_device_download(dev, ret_data, (const char *)arena + plan->value_offset[value], bytes);
+    return ms_compute_download(ms_graph_compute(graph), ret_data,
+                               (const char *)arena + plan->value_offset[value], bytes);
 }

@@ -9,7 +9,7 @@
 
 struct ms_graph {
     ms_mem *mem;
-    ms_device *dev;
+    ms_compute compute;
     ms_weights *weights;
     ms_region region; /* texts and descriptions */
     ms_status status;
@@ -22,13 +22,13 @@ struct ms_graph {
     int cap_nodes, cap_values, cap_segments;
 };
 
-ms_status ms_graph_create(ms_mem *mem, ms_device *dev, ms_weights *weights, ms_graph **ret_graph,
+ms_status ms_graph_create(ms_mem *mem, const ms_compute *compute, ms_weights *weights, ms_graph **ret_graph,
                           ms_error *err) {
     ms_graph *g = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*g));
     if (!g)
         return ms_fail_alloc(err, mem, sizeof(*g), "a graph");
     g->mem = mem;
-    g->dev = dev;
+    g->compute = *compute;
     g->weights = weights;
     ms_region_init(&g->region, mem, SIZE_MAX);
     ms_error_clear(&g->err);
@@ -307,7 +307,15 @@ ms_status ms_graph_finish(ms_graph *g, ms_error *err) {
 }
 
 ms_device *ms_graph_device(const ms_graph *g) {
-    return g->dev;
+    return g->compute.dev;
+}
+
+const ms_compute *ms_graph_compute(const ms_graph *g) {
+    return &g->compute;
+}
+
+ms_mem *ms_graph_mem(const ms_graph *g) {
+    return g->mem;
 }
 
 ms_weights *ms_graph_weights(const ms_graph *g) {

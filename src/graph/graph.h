@@ -20,7 +20,7 @@
 #ifndef MS_GRAPH_GRAPH_H
 #define MS_GRAPH_GRAPH_H
 
-#include "device/device.h"
+#include "device/compute.h"
 #include "weights/weights.h"
 
 typedef int32_t ms_value;
@@ -104,7 +104,7 @@ typedef struct ms_segment {
     const char *name;
 } ms_segment;
 
-ms_status ms_graph_create(ms_mem *mem, ms_device *dev, ms_weights *weights, ms_graph **ret_graph,
+ms_status ms_graph_create(ms_mem *mem, const ms_compute *compute, ms_weights *weights, ms_graph **ret_graph,
                           ms_error *err);
 void ms_graph_destroy(ms_graph **graph);
 
@@ -137,6 +137,8 @@ ms_param ms_graph_vector(ms_graph *graph, const char *name, int rank, const int6
 /* ---- looking at it ---- */
 
 ms_device *ms_graph_device(const ms_graph *graph);
+const ms_compute *ms_graph_compute(const ms_graph *graph);
+ms_mem *ms_graph_mem(const ms_graph *graph);
 ms_weights *ms_graph_weights(const ms_graph *graph);
 int ms_graph_node_count(const ms_graph *graph);
 int ms_graph_value_count(const ms_graph *graph);

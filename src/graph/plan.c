@@ -162,7 +162,7 @@ static ms_status lay_out(const ms_graph *g, ms_plan *plan, ms_block *blocks, int
 }
 
 ms_status ms_plan_create(const ms_graph *g, const ms_slicing *slicing, ms_plan **ret_plan, ms_error *err) {
-    ms_mem *mem = ms_graph_device(g)->mem;
+    ms_mem *mem = ms_graph_mem(g);
     size_t n_values = (size_t)ms_graph_value_count(g), n_nodes = (size_t)ms_graph_node_count(g),
            n_segments = (size_t)ms_graph_segment_count(g);
     ms_status status = MS_HOST_MEMORY;

@@ -81,39 +81,40 @@ ms_status ms_bandwidth_of_file(const ms_bandwidth_params *p, const char *path, m
     return status;
 }
 
-static ms_status upload(const ms_bandwidth_params *p, ms_device *dev, void *dst, void *src, ms_bandwidth *b) {
+static ms_status upload(const ms_bandwidth_params *p, const ms_compute *compute, void *dst, void *src,
+                        ms_bandwidth *b) {
     memset(src, 1, UPLOAD_BLOCK_BYTES); /* pages that were never written are all one page */
-    MS_TRY(ms_device_upload(dev, dst, src, UPLOAD_BLOCK_BYTES));
-    MS_TRY(ms_device_finish(dev));
+    MS_TRY(ms_compute_upload(compute, dst, src, UPLOAD_BLOCK_BYTES));
+    MS_TRY(ms_compute_finish(compute));
     double began = ms_now_s();
     while (go_on(p, (size_t)4 << 30, began, b)) {
-        MS_TRY(ms_device_upload(dev, dst, src, UPLOAD_BLOCK_BYTES));
-        MS_TRY(ms_device_finish(dev));
+        MS_TRY(ms_compute_upload(compute, dst, src, UPLOAD_BLOCK_BYTES));
+        MS_TRY(ms_compute_finish(compute));
         b->bytes += UPLOAD_BLOCK_BYTES;
     }
     finish(b, began);
     return MS_OK;
 }
 
-ms_status ms_bandwidth_of_upload(const ms_bandwidth_params *p, ms_device *dev, ms_bandwidth *ret_bandwidth,
-                                 ms_error *err) {
+ms_status ms_bandwidth_of_upload(const ms_bandwidth_params *p, const ms_compute *compute,
+                                 ms_bandwidth *ret_bandwidth, ms_error *err) {
     ms_bandwidth b = {0};
     ms_status status;
     void *dst = NULL, *src = ms_alloc(p->mem, MS_LEDGER_STAGING, UPLOAD_BLOCK_BYTES);
     if (!src)
         return ms_fail_alloc(err, p->mem, UPLOAD_BLOCK_BYTES, "measuring uploads");
-    dst = dev->backend->alloc(dev, MS_LEDGER_STAGING, UPLOAD_BLOCK_BYTES);
+    dst = compute->dev->backend->alloc(compute->dev, MS_LEDGER_STAGING, UPLOAD_BLOCK_BYTES);
     if (dst)
-        status = upload(p, dev, dst, src, &b);
+        status = upload(p, compute, dst, src, &b);
     else
         status = MS_DEVICE_MEMORY;
     if (status != MS_OK)
         ms_fail(err, status, "measuring uploads with %zu bytes on %s failed", UPLOAD_BLOCK_BYTES,
-                dev->description);
+                compute->dev->description);
     else
         *ret_bandwidth = b;
     if (dst)
-        dev->backend->free(dev, dst);
+        compute->dev->backend->free(compute->dev, dst);
     ms_free(src);
     return status;
 }

@@ -2,7 +2,7 @@
 #ifndef MS_MEMORY_BANDWIDTH_H
 #define MS_MEMORY_BANDWIDTH_H
 
-#include "device/device.h"
+#include "device/compute.h"
 
 typedef struct ms_bandwidth {
     size_t bytes; /* moved in the measurement */
@@ -24,7 +24,7 @@ ms_status ms_bandwidth_of_file(const ms_bandwidth_params *params, const char *pa
 
 /* Uploads a block that no cache holds (64 MiB) again and again. On the cpu back end an upload is a copy
    within host memory. MS_DEVICE_MEMORY when the device has no room for the block. */
-ms_status ms_bandwidth_of_upload(const ms_bandwidth_params *params, ms_device *dev,
+ms_status ms_bandwidth_of_upload(const ms_bandwidth_params *params, const ms_compute *compute,
                                  ms_bandwidth *ret_bandwidth, ms_error *err);
 
 #endif

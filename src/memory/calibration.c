@@ -103,7 +103,7 @@ static ms_status bench_open(bench *b, const ms_compute *compute, void (*build)(m
     const ms_slicing whole = {0};
     *b = (bench){.compute = *compute};
     MS_TRY(ms_weights_create(compute, &b->weights, err));
-    MS_TRY(ms_graph_create(compute->mem, compute->dev, b->weights, &b->graph, err));
+    MS_TRY(ms_graph_create(compute->mem, compute, b->weights, &b->graph, err));
     ms_graph_segment(b->graph, MS_AXIS_FRAMES, "calibration");
     build(b->graph);
     MS_TRY(ms_graph_finish(b->graph, err));

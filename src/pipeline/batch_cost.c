@@ -86,7 +86,7 @@ static ms_status plan(const ms_batch_costs *c, ms_task task, const ms_batch_requ
     ms_slicing slicing = {0};
     ms_status status;
     MS_GOTO(ms_weights_create(&c->compute, &weights, err));
-    MS_GOTO(ms_graph_create(c->mem, c->compute.dev, weights, &graph, err));
+    MS_GOTO(ms_graph_create(c->mem, &c->compute, weights, &graph, err));
     MS_GOTO(build(c, graph, task, r, items, err));
     if (task == MS_TASK_UNET_INFERENCE)
         slicing = unet_slicing(c, r, items);

@@ -148,7 +148,7 @@ static ms_status begin(ms_weight_stream *s, fetch *f, ms_weights *w, ms_param pa
     s->stats.loads++;
     s->stats.bytes += bytes;
     ms_device *dev = s->compute.dev;
-    ms_status status = s->upload ? dev->backend->record(dev->queue, f->passed) : MS_OK;
+    ms_status status = s->upload ? dev->backend->record(s->compute.queue, f->passed) : MS_OK;
     if (status != MS_OK) {
         f->w = NULL;
         return ms_fail(err, status, "streaming weights: %s", ms_status_text(status));
@@ -233,7 +233,7 @@ ms_status ms_weights_need(ms_weights *w, ms_param param, ms_param next, ms_error
             return status;
         }
         ms_device *dev = s->compute.dev;
-        status = s->upload ? dev->backend->wait(dev->queue, now->ready) : MS_OK;
+        status = s->upload ? dev->backend->wait(s->compute.queue, now->ready) : MS_OK;
         if (status != MS_OK)
             return ms_fail(err, status, "streaming weights: %s", ms_status_text(status));
         w->params[param].data = now->dst;

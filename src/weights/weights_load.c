@@ -194,12 +194,12 @@ static ms_status prepare_on_device(ms_weights *w, const ms_weight_shape *s, cons
     void *raw = dev->backend->alloc(dev, MS_LEDGER_STAGING, bytes);
     if (!raw)
         return ms_device_fail_alloc(err, dev, bytes, "weights");
-    ms_status status = dev->backend->fill(dev->queue, dst, 0, dev->backend->weight_bytes(s));
+    ms_status status = dev->backend->fill(w->compute.queue, dst, 0, dev->backend->weight_bytes(s));
     if (status == MS_OK)
-        status = dev->backend->upload(dev->queue, raw, values, bytes);
+        status = dev->backend->upload(w->compute.queue, raw, values, bytes);
     if (status == MS_OK)
-        status = dev->backend->weight_prepare(dev->queue, s, MS_F32, 0, s->n, raw, dst);
-    ms_status finished = ms_device_finish(dev); /* before raw is freed */
+        status = dev->backend->weight_prepare(w->compute.queue, s, MS_F32, 0, s->n, raw, dst);
+    ms_status finished = ms_compute_finish(&w->compute); /* before raw is freed */
     dev->backend->free(dev, raw);
     status = status == MS_OK ? finished : status;
     return status == MS_OK ? MS_OK : ms_fail(err, status, "uploading weights: %s", ms_status_text(status));
@@ -212,8 +212,8 @@ ms_status ms_weights_set(ms_weights *w, ms_param param, const float *values, ms_
     p->dtype = MS_F32;
     MS_TRY(allocate(w, p, err));
     if (p->decl.vector)
-        return ms_device_upload(w->compute.dev, p->data, values,
-                                (size_t)(p->elements * p->decl.parts) * sizeof(float));
+        return ms_compute_upload(&w->compute, p->data, values,
+                                 (size_t)(p->elements * p->decl.parts) * sizeof(float));
     ms_weight_shape s = ms_param_weight_shape(p, p->dtype);
     int64_t row_elements = p->elements / p->decl.shape[0];
     if (w->compute.dev->caps.raw_weights)

@@ -11,7 +11,7 @@
 static const char *const back_ends[] = {"cpu", "dummy", "remote"};
 enum { BACK_ENDS = sizeof(back_ends) / sizeof(back_ends[0]) };
 
-typedef void (*device_test)(ms_device *dev);
+typedef void (*device_test)(const ms_compute *compute);
 
 static void on_every_back_end(device_test test) {
     for (int i = 0; i < BACK_ENDS; i++) {
@@ -22,7 +22,7 @@ static void on_every_back_end(device_test test) {
         assert_ms_ok(ms_compute_open(&params, &compute, &err), &err);
         assert_string_equal(compute.dev->backend->name, back_ends[i]);
         assert_true(strlen(compute.dev->description) > 0);
-        test(compute.dev);
+        test(&compute);
         ms_compute_close(&compute);
         assert_null(compute.dev);
     }
@@ -32,7 +32,8 @@ static bool computes(const ms_device *dev) {
     return dev->caps.computes;
 }
 
-static void memory_moves_bytes(ms_device *dev) {
+static void memory_moves_bytes(const ms_compute *compute) {
+    ms_device *dev = compute->dev;
     const ms_backend *b = dev->backend;
     char *block = b->alloc(dev, MS_LEDGER_ACTIVATIONS, 3000), *other = b->alloc(dev, MS_LEDGER_WEIGHTS, 0);
     assert_true(block && other && block != other);
@@ -41,13 +42,13 @@ static void memory_moves_bytes(ms_device *dev) {
     for (int i = 0; i < 1000; i++)
         out[i] = (unsigned char)(i * 7);
     memset(in, 1, sizeof(in));
-    assert_int_equal(b->upload(dev->queue, block + 2000, out, 1000), MS_OK);
-    assert_int_equal(b->download(dev->queue, in, block + 2000, 1000), MS_OK);
-    assert_int_equal(ms_device_finish(dev), MS_OK);
+    assert_int_equal(b->upload(compute->queue, block + 2000, out, 1000), MS_OK);
+    assert_int_equal(b->download(compute->queue, in, block + 2000, 1000), MS_OK);
+    assert_int_equal(ms_compute_finish(compute), MS_OK);
     for (int i = 0; i < 1000; i++)
         assert_int_equal(in[i], computes(dev) ? out[i] : 0);
-    assert_int_equal(b->upload(dev->queue, NULL, out, 10), MS_INVALID_ARGUMENT);
-    assert_int_equal(b->download(dev->queue, NULL, block, 10), MS_INVALID_ARGUMENT);
+    assert_int_equal(b->upload(compute->queue, NULL, out, 10), MS_INVALID_ARGUMENT);
+    assert_int_equal(b->download(compute->queue, NULL, block, 10), MS_INVALID_ARGUMENT);
     size_t free_bytes = 0, total_bytes = 0;
     b->memory(dev, &free_bytes, &total_bytes);
     assert_true(free_bytes > 0 && free_bytes <= total_bytes);
@@ -57,7 +58,8 @@ static void memory_moves_bytes(ms_device *dev) {
 }
 
 /* What a matrix is on a device does not depend on who packs it, nor on the pieces it comes in. */
-static void weights_are_prepared(ms_device *dev) {
+static void weights_are_prepared(const ms_compute *compute) {
+    ms_device *dev = compute->dev;
     static const ms_weight_shape shapes[] = {
         {MS_LAYOUT_PANEL, MS_F32, 20, 7, 1, 1, 1},      {MS_LAYOUT_PANEL, MS_F16, 12, 5, 3, 2, 4},
         {MS_LAYOUT_PANEL, MS_BF16, 40, 3, 1, 5, 2},     {MS_LAYOUT_GEGLU, MS_BF16, 40, 3, 1, 1, 1},
@@ -84,21 +86,21 @@ static void weights_are_prepared(ms_device *dev) {
                 else
                     memcpy(given + 2 * j, &half, 2);
             }
-            assert_int_equal(dev->backend->upload(dev->queue, src, given, raw_bytes), MS_OK);
-            assert_int_equal(dev->backend->fill(dev->queue, dst, 0, bytes), MS_OK);
+            assert_int_equal(dev->backend->upload(compute->queue, src, given, raw_bytes), MS_OK);
+            assert_int_equal(dev->backend->fill(compute->queue, dst, 0, bytes), MS_OK);
             for (int64_t first = 0, rows; first < s->n; first += rows) {
                 rows = test_range(&rng, 1, s->n - first);
                 assert_int_equal(
-                    dev->backend->weight_prepare(dev->queue, s, raw, first, rows,
+                    dev->backend->weight_prepare(compute->queue, s, raw, first, rows,
                                                  src + (size_t)(first * row) * ms_dtype_bytes(raw), dst),
                     MS_OK);
             }
-            assert_int_equal(ms_device_download(dev, back, dst, bytes), MS_OK);
+            assert_int_equal(ms_compute_download(compute, back, dst, bytes), MS_OK);
             if (computes(dev))
                 assert_memory_equal(back, w.block, bytes);
-            assert_int_equal(dev->backend->weight_prepare(dev->queue, s, raw, 1, s->n, src, dst),
+            assert_int_equal(dev->backend->weight_prepare(compute->queue, s, raw, 1, s->n, src, dst),
                              MS_INVALID_ARGUMENT);
-            assert_int_equal(dev->backend->weight_prepare(dev->queue, s, MS_I8, 0, 1, src, dst),
+            assert_int_equal(dev->backend->weight_prepare(compute->queue, s, MS_I8, 0, 1, src, dst),
                              MS_INVALID_ARGUMENT);
             dev->backend->free(dev, src);
             dev->backend->free(dev, dst);
@@ -109,7 +111,8 @@ static void weights_are_prepared(ms_device *dev) {
     }
 }
 
-static void pack_everything(ms_device *dev) {
+static void pack_everything(const ms_compute *compute) {
+    ms_device *dev = compute->dev;
     if (dev->caps.raw_weights)
         return;
     static const ms_weight_shape shapes[] = {
@@ -266,30 +269,31 @@ static calls valid_calls(float *base) {
     return c;
 }
 
-static void all_calls_work(ms_device *dev) {
+static void all_calls_work(const ms_compute *compute) {
+    ms_device *dev = compute->dev;
     const ms_kernels *k = dev->kernels;
     float *base = dev->backend->alloc(dev, MS_LEDGER_ACTIVATIONS, CALL_FLOATS * sizeof(float));
     float *zeros = calloc(CALL_FLOATS, sizeof(float));
     assert_true(base && zeros);
-    assert_int_equal(ms_device_upload(dev, base, zeros, CALL_FLOATS * sizeof(float)), MS_OK);
+    assert_int_equal(ms_compute_upload(compute, base, zeros, CALL_FLOATS * sizeof(float)), MS_OK);
     calls c = valid_calls(base);
     size_t bytes = k->linear_workspace(dev, &c.linear) + k->conv2d_workspace(dev, &c.conv2d) +
                    k->attention_workspace(dev, &c.attention);
     void *workspace = dev->backend->alloc(dev, MS_LEDGER_WORKSPACE, bytes);
     assert_non_null(workspace);
     assert_int_equal(k->conv2d_layout(&c.conv2d), MS_LAYOUT_WINOGRAD);
-    assert_int_equal(k->linear(dev->queue, &c.linear, workspace), MS_OK);
-    assert_int_equal(k->conv2d(dev->queue, &c.conv2d, workspace), MS_OK);
-    assert_int_equal(k->attention(dev->queue, &c.attention, workspace), MS_OK);
-    assert_int_equal(k->norm_partials(dev->queue, &c.norm_partials), MS_OK);
-    assert_int_equal(k->norm_tables(dev->queue, &c.norm_tables), MS_OK);
-    assert_int_equal(k->norm_apply(dev->queue, &c.norm_apply), MS_OK);
-    assert_int_equal(k->layer_norm(dev->queue, &c.layer_norm), MS_OK);
-    assert_int_equal(k->binary(dev->queue, &c.binary), MS_OK);
-    assert_int_equal(k->unary(dev->queue, &c.unary), MS_OK);
-    assert_int_equal(k->pool(dev->queue, &c.pool), MS_OK);
-    assert_int_equal(k->resize(dev->queue, &c.resize), MS_OK);
-    assert_int_equal(k->copy(dev->queue, &c.copy), MS_OK);
+    assert_int_equal(k->linear(compute->queue, &c.linear, workspace), MS_OK);
+    assert_int_equal(k->conv2d(compute->queue, &c.conv2d, workspace), MS_OK);
+    assert_int_equal(k->attention(compute->queue, &c.attention, workspace), MS_OK);
+    assert_int_equal(k->norm_partials(compute->queue, &c.norm_partials), MS_OK);
+    assert_int_equal(k->norm_tables(compute->queue, &c.norm_tables), MS_OK);
+    assert_int_equal(k->norm_apply(compute->queue, &c.norm_apply), MS_OK);
+    assert_int_equal(k->layer_norm(compute->queue, &c.layer_norm), MS_OK);
+    assert_int_equal(k->binary(compute->queue, &c.binary), MS_OK);
+    assert_int_equal(k->unary(compute->queue, &c.unary), MS_OK);
+    assert_int_equal(k->pool(compute->queue, &c.pool), MS_OK);
+    assert_int_equal(k->resize(compute->queue, &c.resize), MS_OK);
+    assert_int_equal(k->copy(compute->queue, &c.copy), MS_OK);
     /* Sizes are asked for before there is any memory. */
     ms_conv2d_args sizes = c.conv2d;
     sizes.src[0].data = sizes.dst.data = NULL;
@@ -298,7 +302,7 @@ static void all_calls_work(ms_device *dev) {
     ms_linear_args rows = c.linear;
     rows.src[0].data = rows.dst.data = NULL;
     assert_int_equal(k->linear_workspace(dev, &rows), k->linear_workspace(dev, &c.linear));
-    assert_int_equal(ms_device_finish(dev), MS_OK);
+    assert_int_equal(ms_compute_finish(compute), MS_OK);
     dev->backend->free(dev, workspace);
     dev->backend->free(dev, base);
     free(zeros);
@@ -309,18 +313,19 @@ static void all_calls_work(ms_device *dev) {
     do {                                                                                                     \
         calls broken = valid_calls(base);                                                                    \
         broken.call.field = value;                                                                           \
-        if (k->call(dev->queue, &broken.call) != MS_INVALID_ARGUMENT)                                        \
+        if (k->call(compute->queue, &broken.call) != MS_INVALID_ARGUMENT)                                    \
             fail_msg("%s: %s accepts %s = %s", dev->backend->name, #call, #field, #value);                   \
     } while (0)
 #define REFUSED_WS(call, field, value)                                                                       \
     do {                                                                                                     \
         calls broken = valid_calls(base);                                                                    \
         broken.call.field = value;                                                                           \
-        if (k->call(dev->queue, &broken.call, workspace) != MS_INVALID_ARGUMENT)                             \
+        if (k->call(compute->queue, &broken.call, workspace) != MS_INVALID_ARGUMENT)                         \
             fail_msg("%s: %s accepts %s = %s", dev->backend->name, #call, #field, #value);                   \
     } while (0)
 
-static void nonsense_is_refused(ms_device *dev) {
+static void nonsense_is_refused(const ms_compute *compute) {
+    ms_device *dev = compute->dev;
     const ms_kernels *k = dev->kernels;
     float *base = dev->backend->alloc(dev, MS_LEDGER_ACTIVATIONS, CALL_FLOATS * sizeof(float));
     void *workspace = dev->backend->alloc(dev, MS_LEDGER_WORKSPACE, 1 << 20);
@@ -375,7 +380,7 @@ static void nonsense_is_refused(ms_device *dev) {
     REFUSED(copy, channels, 0);
     REFUSED(copy, dst_stride[0], -1);
     calls c = valid_calls(base);
-    assert_int_equal(k->conv2d(dev->queue, &c.conv2d, NULL), MS_INVALID_ARGUMENT);
+    assert_int_equal(k->conv2d(compute->queue, &c.conv2d, NULL), MS_INVALID_ARGUMENT);
     dev->backend->free(dev, workspace);
     dev->backend->free(dev, base);
 }
@@ -441,10 +446,11 @@ static void dummy_counts_bytes(void **state) {
     const size_t gib = (size_t)1 << 30;
     ms_mem *mem;
     ms_error err;
-    ms_device *dev;
+    ms_compute compute;
     assert_int_equal(ms_mem_create(0, &mem), MS_OK);
-    ms_device_params params = {.backend = "dummy", .mem = mem, .memory_bytes = 80 * gib};
-    assert_ms_ok(ms_device_open(&params, &dev, &err), &err);
+    ms_compute_params params = {.device = "dummy", .threads = 1, .device_mem = mem, .memory_bytes = 80 * gib};
+    assert_ms_ok(ms_compute_open(&params, &compute, &err), &err);
+    ms_device *dev = compute.dev;
     const ms_backend *b = dev->backend;
     size_t free_bytes, total_bytes;
     char *big = b->alloc(dev, MS_LEDGER_WEIGHTS, 60 * gib);
@@ -458,13 +464,13 @@ static void dummy_counts_bytes(void **state) {
     ms_mem_get_usage(mem, &usage);
     assert_true(usage.ledger_current[MS_LEDGER_WEIGHTS] == 60 * gib);
     char byte = 0;
-    assert_int_equal(b->upload(dev->queue, big + 60 * gib - 1, &byte, 1), MS_OK);
-    assert_int_equal(b->upload(dev->queue, big + 60 * gib, &byte, 1), MS_INVALID_ARGUMENT);
-    assert_int_equal(b->download(dev->queue, &byte, big - 1, 1), MS_INVALID_ARGUMENT);
+    assert_int_equal(b->upload(compute.queue, big + 60 * gib - 1, &byte, 1), MS_OK);
+    assert_int_equal(b->upload(compute.queue, big + 60 * gib, &byte, 1), MS_INVALID_ARGUMENT);
+    assert_int_equal(b->download(compute.queue, &byte, big - 1, 1), MS_INVALID_ARGUMENT);
     b->free(dev, big);
     b->memory(dev, &free_bytes, &total_bytes);
     assert_true(free_bytes == 60 * gib);
-    ms_device_close(&dev); /* frees what was left */
+    ms_compute_close(&compute); /* frees what was left */
     assert_int_equal(ms_mem_destroy(&mem), 0);
 }
 

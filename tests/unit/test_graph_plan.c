@@ -21,7 +21,7 @@ static planner planner_open(void) {
     const ms_compute_params params = {.device = "dummy", .threads = 1, .memory_bytes = (size_t)1 << 40};
     assert_ms_ok(ms_compute_open(&params, &p.compute, &p.err), &p.err);
     assert_ms_ok(ms_weights_create(&p.compute, &p.weights, &p.err), &p.err);
-    assert_ms_ok(ms_graph_create(NULL, p.compute.dev, p.weights, &p.graph, &p.err), &p.err);
+    assert_ms_ok(ms_graph_create(NULL, &p.compute, p.weights, &p.graph, &p.err), &p.err);
     return p;
 }
 

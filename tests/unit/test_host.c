@@ -153,23 +153,25 @@ static void uploads_are_timed_on_every_back_end(void **state) {
     ms_error err;
     const ms_bandwidth_params params = {.limit_bytes = 1};
     for (const ms_backend *const *backend = ms_backends(); *backend; backend++) {
-        const ms_device_params open = {
-            .backend = (*backend)->name, .isa_limit = MS_ISA_COUNT - 1, .memory_bytes = (size_t)1 << 30};
-        ms_device *dev;
-        assert_ms_ok(ms_device_open(&open, &dev, &err), &err);
-        assert_ms_ok(ms_bandwidth_of_upload(&params, dev, &b, &err), &err);
+        const ms_compute_params open = {.threads = 1,
+                                        .device = (*backend)->name,
+                                        .isa_limit = MS_ISA_COUNT - 1,
+                                        .memory_bytes = (size_t)1 << 30};
+        ms_compute compute;
+        assert_ms_ok(ms_compute_open(&open, &compute, &err), &err);
+        assert_ms_ok(ms_bandwidth_of_upload(&params, &compute, &b, &err), &err);
         assert_int_equal(b.bytes, 64 << 20);
         assert_true(b.seconds > 0);
         ms_mem_fail_after(1, false);
-        assert_int_equal(ms_bandwidth_of_upload(&params, dev, &b, &err), MS_HOST_MEMORY);
+        assert_int_equal(ms_bandwidth_of_upload(&params, &compute, &b, &err), MS_HOST_MEMORY);
         ms_mem_fail_after(0, false);
-        ms_device_close(&dev);
+        ms_compute_close(&compute);
     }
-    const ms_device_params small = {.backend = "dummy", .memory_bytes = 1 << 20};
-    ms_device *dev;
-    assert_ms_ok(ms_device_open(&small, &dev, &err), &err);
-    assert_int_equal(ms_bandwidth_of_upload(&params, dev, &b, &err), MS_DEVICE_MEMORY);
-    ms_device_close(&dev);
+    const ms_compute_params small = {.device = "dummy", .threads = 1, .memory_bytes = 1 << 20};
+    ms_compute compute;
+    assert_ms_ok(ms_compute_open(&small, &compute, &err), &err);
+    assert_int_equal(ms_bandwidth_of_upload(&params, &compute, &b, &err), MS_DEVICE_MEMORY);
+    ms_compute_close(&compute);
 }
 
 static int finish(void **state) {

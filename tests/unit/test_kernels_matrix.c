@@ -56,9 +56,9 @@ static void linear_free(linear_case *c) {
     free((void *)(uintptr_t)c->args.prologue.tables);
 }
 
-static void linear_run(ms_device *dev, const ms_linear_args *args) {
-    void *workspace = test_workspace(dev->kernels->linear_workspace(dev, args));
-    assert_int_equal(dev->kernels->linear(dev->queue, args, workspace), MS_OK);
+static void linear_run(const ms_compute *compute, const ms_linear_args *args) {
+    void *workspace = test_workspace(compute->dev->kernels->linear_workspace(compute->dev, args));
+    assert_int_equal(compute->dev->kernels->linear(compute->queue, args, workspace), MS_OK);
     free(workspace);
 }
 
@@ -110,7 +110,7 @@ static void linear_check_values(const linear_case *c) {
 }
 
 /* The same layer in two calls, cut between outer rows. */
-static void linear_run_sliced(ms_device *dev, const ms_linear_args *whole, int64_t cut) {
+static void linear_run_sliced(const ms_compute *compute, const ms_linear_args *whole, int64_t cut) {
     for (int part = 0; part < 2; part++) {
         ms_linear_args a = *whole;
         const int64_t first = part ? cut : 0, count = part ? whole->dst.outer - cut : cut;
@@ -123,7 +123,7 @@ static void linear_run_sliced(ms_device *dev, const ms_linear_args *whole, int64
         if (a.epilogue.residual.data) {
             a.epilogue.residual = rows_slice(a.epilogue.residual, first, count);
         }
-        linear_run(dev, &a);
+        linear_run(compute, &a);
     }
 }
 
@@ -133,15 +133,15 @@ static void linear_matches(void **state) {
     for (int trial = 0; trial < 120; trial++) {
         linear_case c;
         linear_random(&rng, trial % 4 == 3, &c);
-        linear_run(t->devices[0], &c.args);
+        linear_run(&t->computes[0], &c.args);
         linear_check_values(&c);
         test_tensor expected = test_tensor_copy(&c.dst);
         for (int d = 1; d < t->count; d++) {
             test_tensor_fill_poison(&c.dst);
-            linear_run(t->devices[d], &c.args);
+            linear_run(&t->computes[d], &c.args);
             test_same_bits(&expected, &c.dst, "linear", t->name[d]);
             test_tensor_fill_poison(&c.dst);
-            linear_run_sliced(t->devices[d], &c.args, test_range(&rng, 0, c.args.dst.outer));
+            linear_run_sliced(&t->computes[d], &c.args, test_range(&rng, 0, c.args.dst.outer));
             test_same_bits(&expected, &c.dst, "sliced linear", t->name[d]);
         }
         test_tensor_free(&expected);
@@ -232,13 +232,13 @@ static void conv_free(conv_case *c) {
     free((void *)(uintptr_t)c->args.prologue.tables);
 }
 
-static void conv_run(ms_device *dev, const ms_conv2d_args *args) {
-    void *workspace = test_workspace(dev->kernels->conv2d_workspace(dev, args));
-    assert_int_equal(dev->kernels->conv2d(dev->queue, args, workspace), MS_OK);
+static void conv_run(const ms_compute *compute, const ms_conv2d_args *args) {
+    void *workspace = test_workspace(compute->dev->kernels->conv2d_workspace(compute->dev, args));
+    assert_int_equal(compute->dev->kernels->conv2d(compute->queue, args, workspace), MS_OK);
     free(workspace);
 }
 
-static void conv_run_sliced(ms_device *dev, const ms_conv2d_args *whole, int64_t cut) {
+static void conv_run_sliced(const ms_compute *compute, const ms_conv2d_args *whole, int64_t cut) {
     for (int part = 0; part < 2; part++) {
         ms_conv2d_args a = *whole;
         const int64_t first = part ? cut : 0, count = part ? whole->dst.outer - cut : cut;
@@ -251,7 +251,7 @@ static void conv_run_sliced(ms_device *dev, const ms_conv2d_args *whole, int64_t
         if (a.epilogue.residual.data) {
             a.epilogue.residual = rows_slice(a.epilogue.residual, first, count);
         }
-        conv_run(dev, &a);
+        conv_run(compute, &a);
     }
 }
 
@@ -263,7 +263,7 @@ static ms_rows image_rows(ms_rows r, int64_t first, int64_t count, int64_t w) {
 }
 
 /* In stripes, each with no more of the source than it reads, and now and then a little more. */
-static void conv_run_striped(ms_device *dev, const ms_conv2d_args *whole, uint64_t *rng) {
+static void conv_run_striped(const ms_compute *compute, const ms_conv2d_args *whole, uint64_t *rng) {
     const int64_t step = whole->weight.layout == MS_LAYOUT_WINOGRAD ? 4 : 1;
     for (int64_t y = 0, count; y < whole->dst_h; y += count) {
         ms_conv2d_args a = *whole;
@@ -283,7 +283,7 @@ static void conv_run_striped(ms_device *dev, const ms_conv2d_args *whole, uint64
         if (a.epilogue.residual.data) {
             a.epilogue.residual = image_rows(a.epilogue.residual, y, count, a.dst_w);
         }
-        conv_run(dev, &a);
+        conv_run(compute, &a);
     }
 }
 
@@ -360,18 +360,18 @@ static void conv_matches(const test_devices *t, conv_kind kind, uint64_t seed, i
     for (int trial = 0; trial < trials; trial++) {
         conv_case c;
         conv_random(&rng, kind, &c);
-        conv_run(t->devices[0], &c.args);
+        conv_run(&t->computes[0], &c.args);
         conv_check_values(&c, &rng);
         test_tensor expected = test_tensor_copy(&c.dst);
         for (int d = 1; d < t->count; d++) {
             test_tensor_fill_poison(&c.dst);
-            conv_run(t->devices[d], &c.args);
+            conv_run(&t->computes[d], &c.args);
             test_same_bits(&expected, &c.dst, "conv2d", t->name[d]);
             test_tensor_fill_poison(&c.dst);
-            conv_run_sliced(t->devices[d], &c.args, test_range(&rng, 0, c.args.dst.outer));
+            conv_run_sliced(&t->computes[d], &c.args, test_range(&rng, 0, c.args.dst.outer));
             test_same_bits(&expected, &c.dst, "sliced conv2d", t->name[d]);
             test_tensor_fill_poison(&c.dst);
-            conv_run_striped(t->devices[d], &c.args, &rng);
+            conv_run_striped(&t->computes[d], &c.args, &rng);
             test_same_bits(&expected, &c.dst, "striped conv2d", t->name[d]);
         }
         test_tensor_free(&expected);
@@ -448,9 +448,9 @@ static void attention_free(attention_case *c) {
     free(c->out);
 }
 
-static void attention_run(ms_device *dev, const ms_attention_args *args) {
-    void *workspace = test_workspace(dev->kernels->attention_workspace(dev, args));
-    assert_int_equal(dev->kernels->attention(dev->queue, args, workspace), MS_OK);
+static void attention_run(const ms_compute *compute, const ms_attention_args *args) {
+    void *workspace = test_workspace(compute->dev->kernels->attention_workspace(compute->dev, args));
+    assert_int_equal(compute->dev->kernels->attention(compute->queue, args, workspace), MS_OK);
     free(workspace);
 }
 
@@ -489,7 +489,7 @@ static void attention_check_values(const ms_attention_args *a) {
 }
 
 /* The batches in single calls. */
-static void attention_run_sliced(ms_device *dev, const ms_attention_args *whole) {
+static void attention_run_sliced(const ms_compute *compute, const ms_attention_args *whole) {
     for (int64_t i = 0; i < whole->batch_outer; i++) {
         for (int64_t j = 0; j < whole->batch_inner; j++) {
             ms_attention_args a = *whole;
@@ -498,7 +498,7 @@ static void attention_run_sliced(ms_device *dev, const ms_attention_args *whole)
             a.k += i * a.k_stride[0] + j * a.k_stride[1];
             a.v += i * a.v_stride[0] + j * a.v_stride[1];
             a.out += i * a.out_stride[0] + j * a.out_stride[1];
-            attention_run(dev, &a);
+            attention_run(compute, &a);
         }
     }
 }
@@ -509,17 +509,17 @@ static void attention_matches(void **state) {
     for (int trial = 0; trial < 60; trial++) {
         attention_case c = attention_random(&rng);
         test_poison(c.out, c.out_floats);
-        attention_run(t->devices[0], &c.args);
+        attention_run(&t->computes[0], &c.args);
         attention_check_values(&c.args);
         test_tensor expected = {.block = c.out, .floats = c.out_floats}, got;
         expected = test_tensor_copy(&expected);
         got = (test_tensor){.block = c.out, .floats = c.out_floats};
         for (int d = 1; d < t->count; d++) {
             test_poison(c.out, c.out_floats);
-            attention_run(t->devices[d], &c.args);
+            attention_run(&t->computes[d], &c.args);
             test_same_bits(&expected, &got, "attention", t->name[d]);
             test_poison(c.out, c.out_floats);
-            attention_run_sliced(t->devices[d], &c.args);
+            attention_run_sliced(&t->computes[d], &c.args);
             test_same_bits(&expected, &got, "sliced attention", t->name[d]);
         }
         test_tensor_free(&expected);
@@ -551,7 +551,7 @@ static void attention_with_large_scores(void **state) {
                            .head_dim = 1,
                            .scale = 1};
     for (int d = 0; d < t->count; d++) {
-        attention_run(t->devices[d], &a);
+        attention_run(&t->computes[d], &a);
         assert_true(out[0] == 100.0f);
     }
 }
@@ -559,7 +559,7 @@ static void attention_with_large_scores(void **state) {
 /* A stripe of Winograd's off its tiles, or without the rows that it reads, is refused. */
 static void wrong_stripes_are_refused(void **state) {
     const test_devices *t = *state;
-    ms_device *dev = t->devices[1];
+    const ms_compute *compute = &t->computes[1];
     float src[12 * 8 * 16] = {0}, dst[12 * 8 * 16], taps[9 * 16 * 16] = {0};
     const ms_rows rows = {
         .data = src, .outer = 1, .inner = 96, .channels = 16, .outer_stride = 1536, .inner_stride = 16};
@@ -585,7 +585,7 @@ static void wrong_stripes_are_refused(void **state) {
     } cases[] = {{0, 12, 0, 12, true}, {0, 12, 4, 4, true},  {3, 6, 4, 4, true},   {3, 9, 4, 8, true},
                  {4, 5, 4, 4, false},  {3, 5, 4, 4, false},  {0, 12, 2, 4, false}, {0, 12, 4, 3, false},
                  {0, 12, 8, 8, false}, {1, 12, 4, 4, false}, {0, 12, -4, 4, false}};
-    char *workspace = test_workspace(dev->kernels->conv2d_workspace(dev, &whole));
+    char *workspace = test_workspace(compute->dev->kernels->conv2d_workspace(compute->dev, &whole));
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         ms_conv2d_args a = whole;
         a.src_y = cases[i].src_y;
@@ -595,7 +595,7 @@ static void wrong_stripes_are_refused(void **state) {
         a.src[0].inner = 8 * a.src_rows;
         a.dst.data = dst;
         a.dst.inner = 8 * a.dst_rows;
-        ms_status status = dev->kernels->conv2d(dev->queue, &a, workspace);
+        ms_status status = compute->dev->kernels->conv2d(compute->queue, &a, workspace);
         assert_int_equal(status, cases[i].good ? MS_OK : MS_INVALID_ARGUMENT);
     }
     free(workspace);

@@ -67,14 +67,14 @@ static void norm_free(norm_case *c) {
     free(c->tables);
 }
 
-static void norm_run(ms_device *dev, norm_case *c) {
+static void norm_run(const ms_compute *compute, norm_case *c) {
     memset(c->partials, 0xff, c->partial_bytes);
     test_poison(c->tables, c->table_floats);
     test_tensor_fill_poison(&c->dst);
-    assert_int_equal(dev->kernels->norm_partials(dev->queue, &c->sums), MS_OK);
-    assert_int_equal(dev->kernels->norm_tables(dev->queue, &c->tabled), MS_OK);
+    assert_int_equal(compute->dev->kernels->norm_partials(compute->queue, &c->sums), MS_OK);
+    assert_int_equal(compute->dev->kernels->norm_tables(compute->queue, &c->tabled), MS_OK);
     if (c->sums.n_src == 1)
-        assert_int_equal(dev->kernels->norm_apply(dev->queue, &c->apply), MS_OK);
+        assert_int_equal(compute->dev->kernels->norm_apply(compute->queue, &c->apply), MS_OK);
 }
 
 static double norm_value(const norm_case *c, int64_t i, int64_t pixel, int64_t channel) {
@@ -109,7 +109,7 @@ static void norm_matches(void **state) {
     uint64_t rng = 41;
     for (int trial = 0; trial < TRIALS; trial++) {
         norm_case c = norm_random(&rng);
-        norm_run(t->devices[0], &c);
+        norm_run(&t->computes[0], &c);
         for (int64_t table = 0; table < c.tabled.outer / c.tabled.outer_per_table; table++)
             for (int64_t g = 0; g < c.tabled.groups; g++)
                 norm_check_group(&c, table, g);
@@ -127,7 +127,7 @@ static void norm_matches(void **state) {
         assert_non_null(tables);
         memcpy(tables, c.tables, c.table_floats * sizeof(float));
         for (int d = 1; d < t->count; d++) {
-            norm_run(t->devices[d], &c);
+            norm_run(&t->computes[d], &c);
             assert_memory_equal(tables, c.tables, c.table_floats * sizeof(float));
             test_same_bits(&expected, &c.dst, "group norm", t->name[d]);
         }
@@ -158,7 +158,7 @@ static void layer_norm_matches(void **state) {
                                 .position_rows = 3,
                                 .outer_first = 2};
         a.position = test_one_in(&rng, 2) ? position : NULL;
-        assert_int_equal(t->devices[0]->kernels->layer_norm(t->devices[0]->queue, &a), MS_OK);
+        assert_int_equal(t->computes[0].dev->kernels->layer_norm(t->computes[0].queue, &a), MS_OK);
         for (int64_t i = 0; i < outer; i++) {
             for (int64_t j = 0; j < inner; j++) {
                 double mean = 0, variance = 0;
@@ -178,7 +178,7 @@ static void layer_norm_matches(void **state) {
         test_tensor expected = test_tensor_copy(&dst);
         for (int d = 1; d < t->count; d++) {
             test_tensor_fill_poison(&dst);
-            assert_int_equal(t->devices[d]->kernels->layer_norm(t->devices[d]->queue, &a), MS_OK);
+            assert_int_equal(t->computes[d].dev->kernels->layer_norm(t->computes[d].queue, &a), MS_OK);
             test_same_bits(&expected, &dst, "layer norm", t->name[d]);
         }
         test_tensor_free(&expected);
@@ -221,7 +221,7 @@ static void binary_matches(void **state) {
             .op = (ms_binary)test_range(&rng, 0, 3), .a = a.rows, .b = b.rows, .dst = dst.rows};
         args.act = test_one_in(&rng, 3) ? MS_ACT_RELU : MS_ACT_NONE;
         args.b_channel = test_one_in(&rng, 2) ? channel : NULL;
-        assert_int_equal(t->devices[0]->kernels->binary(t->devices[0]->queue, &args), MS_OK);
+        assert_int_equal(t->computes[0].dev->kernels->binary(t->computes[0].queue, &args), MS_OK);
         for (int64_t i = 0; i < outer; i++)
             for (int64_t j = 0; j < inner; j++)
                 for (int64_t c = 0; c < n; c++) {
@@ -233,7 +233,7 @@ static void binary_matches(void **state) {
         test_tensor expected = test_tensor_copy(&dst);
         for (int d = 1; d < t->count; d++) {
             test_tensor_fill_poison(&dst);
-            assert_int_equal(t->devices[d]->kernels->binary(t->devices[d]->queue, &args), MS_OK);
+            assert_int_equal(t->computes[d].dev->kernels->binary(t->computes[d].queue, &args), MS_OK);
             test_same_bits(&expected, &dst, "binary", t->name[d]);
         }
         test_tensor_free(&expected);
@@ -259,7 +259,7 @@ static void unary_matches(void **state) {
         float *slope = test_floats(&rng, n);
         /* in place */
         ms_unary_args a = {.src = work.rows, .dst = work.rows, .act = acts[trial % 6], .slope = slope};
-        assert_int_equal(t->devices[0]->kernels->unary(t->devices[0]->queue, &a), MS_OK);
+        assert_int_equal(t->computes[0].dev->kernels->unary(t->computes[0].queue, &a), MS_OK);
         for (int64_t i = 0; i < outer; i++)
             for (int64_t j = 0; j < inner; j++)
                 for (int64_t c = 0; c < n; c++) {
@@ -269,7 +269,7 @@ static void unary_matches(void **state) {
         expected = test_tensor_copy(&work);
         for (int d = 1; d < t->count; d++) {
             memcpy(work.block, src.block, src.floats * sizeof(float));
-            assert_int_equal(t->devices[d]->kernels->unary(t->devices[d]->queue, &a), MS_OK);
+            assert_int_equal(t->computes[d].dev->kernels->unary(t->computes[d].queue, &a), MS_OK);
             test_same_bits(&expected, &work, "unary", t->name[d]);
         }
         test_tensor_free(&expected);
@@ -324,7 +324,7 @@ static void pool_matches(void **state) {
         test_tensor dst = test_tensor_poison(&rng, outer, a.dst_h * a.dst_w, n, true);
         a.src = src.rows;
         a.dst = dst.rows;
-        assert_int_equal(t->devices[0]->kernels->pool(t->devices[0]->queue, &a), MS_OK);
+        assert_int_equal(t->computes[0].dev->kernels->pool(t->computes[0].queue, &a), MS_OK);
         for (int64_t i = 0; i < outer; i++)
             for (int64_t p = 0; p < a.dst_h * a.dst_w; p++)
                 for (int64_t c = 0; c < n; c++) {
@@ -334,7 +334,7 @@ static void pool_matches(void **state) {
         test_tensor expected = test_tensor_copy(&dst);
         for (int d = 1; d < t->count; d++) {
             test_tensor_fill_poison(&dst);
-            assert_int_equal(t->devices[d]->kernels->pool(t->devices[d]->queue, &a), MS_OK);
+            assert_int_equal(t->computes[d].dev->kernels->pool(t->computes[d].queue, &a), MS_OK);
             test_same_bits(&expected, &dst, "pool", t->name[d]);
         }
         test_tensor_free(&expected);
@@ -358,7 +358,7 @@ static void resize_takes_the_nearest(void **state) {
         a.dst = dst.rows;
         for (int d = 0; d < t->count; d++) {
             test_tensor_fill_poison(&dst);
-            assert_int_equal(t->devices[d]->kernels->resize(t->devices[d]->queue, &a), MS_OK);
+            assert_int_equal(t->computes[d].dev->kernels->resize(t->computes[d].queue, &a), MS_OK);
             for (int64_t i = 0; i < outer; i++)
                 for (int64_t y = 0; y < a.dst_h; y++)
                     for (int64_t x = 0; x < a.dst_w; x++)
@@ -391,7 +391,7 @@ static void copy_changes_layout(void **state) {
         a.dst_stride[2] = to_planar ? pixels : 1;
         for (int d = 0; d < t->count; d++) {
             test_poison(dst, (size_t)(outer * pixels * n));
-            assert_int_equal(t->devices[d]->kernels->copy(t->devices[d]->queue, &a), MS_OK);
+            assert_int_equal(t->computes[d].dev->kernels->copy(t->computes[d].queue, &a), MS_OK);
             for (int64_t i = 0; i < outer * pixels * n; i++) {
                 int64_t o = i / (pixels * n), p = i / n % pixels, c = i % n;
                 assert_true(src[o * pixels * n + p * a.src_stride[1] + c * a.src_stride[2]] ==

@@ -96,15 +96,15 @@ static void a_host_pointer_is_refused(void **state) {
     (void)state;
     ms_compute c = open_remote(0);
     float *a = take(c.dev, BYTES), *host = calloc(FLOATS, sizeof(float));
-    assert_int_equal(add(c.dev->queue, a, a, a), MS_OK);
-    assert_int_equal(add(c.dev->queue, host, a, a), MS_INVALID_ARGUMENT);
-    assert_int_equal(add(c.dev->queue, a, host, a), MS_INVALID_ARGUMENT);
-    assert_int_equal(add(c.dev->queue, a, a, host), MS_INVALID_ARGUMENT);
-    assert_int_equal(ms_device_upload(c.dev, host, host, BYTES), MS_INVALID_ARGUMENT);
-    assert_int_equal(ms_device_download(c.dev, host, host, BYTES), MS_INVALID_ARGUMENT);
-    assert_int_equal(ms_device_upload(c.dev, a, host, BYTES + 1), MS_INVALID_ARGUMENT);
+    assert_int_equal(add(c.queue, a, a, a), MS_OK);
+    assert_int_equal(add(c.queue, host, a, a), MS_INVALID_ARGUMENT);
+    assert_int_equal(add(c.queue, a, host, a), MS_INVALID_ARGUMENT);
+    assert_int_equal(add(c.queue, a, a, host), MS_INVALID_ARGUMENT);
+    assert_int_equal(ms_compute_upload(&c, host, host, BYTES), MS_INVALID_ARGUMENT);
+    assert_int_equal(ms_compute_download(&c, host, host, BYTES), MS_INVALID_ARGUMENT);
+    assert_int_equal(ms_compute_upload(&c, a, host, BYTES + 1), MS_INVALID_ARGUMENT);
     c.dev->backend->free(c.dev, a);
-    assert_int_equal(add(c.dev->queue, a, a, a), MS_INVALID_ARGUMENT); /* freed */
+    assert_int_equal(add(c.queue, a, a, a), MS_INVALID_ARGUMENT); /* freed */
     free(host);
     ms_compute_close(&c);
 }
@@ -117,14 +117,14 @@ static void copies_are_late(void **state) {
     float *block = take(c.dev, BYTES), out[FLOATS], in[FLOATS];
     for (int i = 0; i < FLOATS; i++)
         out[i] = (float)i;
-    assert_int_equal(b->upload(c.dev->queue, block, out, BYTES), MS_OK);
-    assert_int_equal(b->download(c.dev->queue, in, block, BYTES), MS_OK);
+    assert_int_equal(b->upload(c.queue, block, out, BYTES), MS_OK);
+    assert_int_equal(b->download(c.queue, in, block, BYTES), MS_OK);
     assert_true(isnan(in[0]) && isnan(in[FLOATS - 1])); /* read before its event */
-    assert_int_equal(ms_device_finish(c.dev), MS_OK);
+    assert_int_equal(ms_compute_finish(&c), MS_OK);
     assert_memory_equal(in, out, BYTES);
-    assert_int_equal(b->upload(c.dev->queue, block, out, BYTES), MS_OK);
+    assert_int_equal(b->upload(c.queue, block, out, BYTES), MS_OK);
     out[7] = -1; /* changed before its event: that is what arrives */
-    assert_int_equal(ms_device_download(c.dev, in, block, BYTES), MS_OK);
+    assert_int_equal(ms_compute_download(&c, in, block, BYTES), MS_OK);
     assert_true(in[7] == -1 && in[8] == 8);
     b->free(c.dev, block);
     ms_compute_close(&c);
@@ -149,17 +149,17 @@ static void queues_run_in_any_order(void **state) {
             assert_int_equal(b->queue_create(c.dev, &other), MS_OK);
             assert_int_equal(b->event_create(c.dev, &there), MS_OK);
             assert_int_equal(b->event_create(c.dev, &done), MS_OK);
-            assert_int_equal(b->fill(c.dev->queue, block, 0, BYTES), MS_OK);
-            assert_int_equal(ms_device_finish(c.dev), MS_OK);
+            assert_int_equal(b->fill(c.queue, block, 0, BYTES), MS_OK);
+            assert_int_equal(ms_compute_finish(&c), MS_OK);
             assert_int_equal(b->upload(other, block, ones, BYTES), MS_OK);
             assert_int_equal(b->record(other, there), MS_OK);
             if (with)
-                assert_int_equal(b->wait(c.dev->queue, there), MS_OK);
-            assert_int_equal(add(c.dev->queue, block, block, block), MS_OK);
-            assert_int_equal(b->record(c.dev->queue, done), MS_OK);
+                assert_int_equal(b->wait(c.queue, there), MS_OK);
+            assert_int_equal(add(c.queue, block, block, block), MS_OK);
+            assert_int_equal(b->record(c.queue, done), MS_OK);
             assert_int_equal(b->finish(done), MS_OK);
             assert_int_equal(b->finish(there), MS_OK);
-            assert_int_equal(ms_device_download(c.dev, in, block, BYTES), MS_OK);
+            assert_int_equal(ms_compute_download(&c, in, block, BYTES), MS_OK);
             assert_true(in[0] == 1 || in[0] == 2);
             early[with] += in[0] == 1;
             b->event_destroy(&done);
@@ -183,8 +183,8 @@ static void an_event_that_was_never_recorded_is_no_wait(void **state) {
     assert_int_equal(b->queue_create(c.dev, &other), MS_OK);
     assert_int_equal(b->event_create(c.dev, &one), MS_OK);
     assert_int_equal(b->event_create(c.dev, &two), MS_OK);
-    assert_int_equal(b->wait(c.dev->queue, one), MS_OK);
-    assert_int_equal(ms_device_finish(c.dev), MS_OK);
+    assert_int_equal(b->wait(c.queue, one), MS_OK);
+    assert_int_equal(ms_compute_finish(&c), MS_OK);
     assert_int_equal(b->finish(two), MS_OK);
     b->event_destroy(&two);
     b->event_destroy(&one);
@@ -205,9 +205,9 @@ static void memory_runs_out_and_devices_are_lost(void **state) {
     assert_true(free_bytes == 0 && total_bytes == (size_t)1 << 20);
     char byte = 1;
     setenv("MEMSAFE_REMOTE_LOSE_AFTER", "0", 1);
-    assert_int_equal(ms_device_upload(c.dev, block, &byte, 1), MS_DEVICE_LOST);
+    assert_int_equal(ms_compute_upload(&c, block, &byte, 1), MS_DEVICE_LOST);
     unsetenv("MEMSAFE_REMOTE_LOSE_AFTER");
-    assert_int_equal(ms_device_upload(c.dev, block, &byte, 1), MS_DEVICE_LOST); /* it stays so */
+    assert_int_equal(ms_compute_upload(&c, block, &byte, 1), MS_DEVICE_LOST); /* it stays so */
     assert_null(b->alloc(c.dev, MS_LEDGER_WEIGHTS, 1));
     b->free(c.dev, block);
     ms_compute_close(&c);

@@ -27,7 +27,7 @@ static void remote_free(ms_device *dev, void *block) {
 
 static void *remote_host_alloc(ms_device *dev, ms_ledger ledger, size_t bytes) {
     (void)dev;
-    return services->alloc(remote_of(dev)->memory.mem, ledger, bytes);
+    return services->alloc(dev->mem, ledger, bytes);
 }
 
 static void remote_host_free(ms_device *dev, void *block) {
@@ -118,7 +118,7 @@ static ms_status remote_open(const ms_device_params *params, ms_device **ret_dev
     d->base.total_bytes = limit;
     snprintf(d->base.description, sizeof(d->base.description), "remote test device of %zu bytes", limit);
     const ms_device_params cpu = {.backend = "cpu", .isa_limit = params->isa_limit};
-    ms_status status = remote_memory_open(&d->memory, services, params->mem, limit, err);
+    ms_status status = remote_memory_open(&d->memory, services, params->device_mem, limit, err);
     if (status == MS_OK)
         status = ms_device_open(&cpu, &d->cpu, err);
     if (status != MS_OK) {

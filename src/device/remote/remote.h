@@ -34,7 +34,7 @@ typedef struct remote_block {
 
 typedef struct remote_memory {
     const ms_host_services *host;
-    ms_mem *mem; /* what blocks are charged to */
+    ms_mem *mem; /* what blocks are charged to; NULL = nothing */
     int file;
     char *given; /* addresses that are given out */
     char *real;  /* where the bytes are */

@@ -84,7 +84,8 @@ static bool here_copy(const remote_device *d, ms_copy_args *a) {
 
 #define KERNEL(name)                                                                                         \
     static ms_status run_##name(const remote_device *d, const remote_command *c) {                           \
-        return d->cpu->kernels->name(d->cpu->queue, &c->args.name);                                          \
+        ms_queue cpu = {d->cpu};                                                                             \
+        return d->cpu->kernels->name(&cpu, &c->args.name);                                                   \
     }                                                                                                        \
     static ms_status name(ms_queue *queue, const ms_##name##_args *args) {                                   \
         GIVEN(name)                                                                                          \
@@ -107,7 +108,8 @@ KERNEL(copy)
         return cpu->kernels->name##_workspace(cpu, args);                                                    \
     }                                                                                                        \
     static ms_status run_##name(const remote_device *d, const remote_command *c) {                           \
-        return d->cpu->kernels->name(d->cpu->queue, &c->args.name, c->workspace);                            \
+        ms_queue cpu = {d->cpu};                                                                             \
+        return d->cpu->kernels->name(&cpu, &c->args.name, c->workspace);                                     \
     }                                                                                                        \
     static ms_status name(ms_queue *queue, const ms_##name##_args *args, void *workspace) {                  \
         GIVEN(name)                                                                                          \

@@ -58,7 +58,7 @@ void *remote_memory_alloc(remote_memory *m, ms_ledger ledger, size_t bytes) {
     remote_block *block = malloc(sizeof(*block));
     if (!block)
         return NULL;
-    if (!m->host->charge(m->mem, ledger, bytes)) {
+    if (m->mem && !m->host->charge(m->mem, ledger, bytes)) {
         free(block);
         return NULL;
     }
@@ -80,7 +80,8 @@ void remote_memory_free(remote_memory *m, void *given) {
         fallocate(m->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
                   (off_t)ms_align_up(block->bytes, PAGE));
         m->used_bytes -= block->bytes;
-        m->host->release(m->mem, block->ledger, block->bytes);
+        if (m->mem)
+            m->host->release(m->mem, block->ledger, block->bytes);
         free(block);
         return;
     }

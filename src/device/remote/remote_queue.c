@@ -107,7 +107,7 @@ static ms_status step(remote_device *d) {
 
 ms_status remote_queue_create(ms_device *dev, ms_queue **ret_queue) {
     remote_device *d = remote_of(dev);
-    remote_queue *q = d->host->alloc(d->memory.mem, MS_LEDGER_GENERAL, sizeof(*q));
+    remote_queue *q = d->host->alloc(dev->mem, MS_LEDGER_GENERAL, sizeof(*q));
     if (!q)
         return MS_HOST_MEMORY;
     *q = (remote_queue){.base.dev = dev};
@@ -138,7 +138,7 @@ void remote_queue_destroy(ms_queue **queue) {
 
 ms_status remote_event_create(ms_device *dev, ms_event **ret_event) {
     remote_device *d = remote_of(dev);
-    remote_event *e = d->host->alloc(d->memory.mem, MS_LEDGER_GENERAL, sizeof(*e));
+    remote_event *e = d->host->alloc(dev->mem, MS_LEDGER_GENERAL, sizeof(*e));
     if (!e)
         return MS_HOST_MEMORY;
     *e = (remote_event){.base.dev = dev};
