@@ -155,6 +155,9 @@ typedef struct ms_run_params {
     size_t budget_bytes;
     /* Likewise of the host's. On the CPU device memory is the host's, and the lesser of the two holds. */
     size_t host_budget_bytes;
+    /* Where the networks run: "cpu"; NAME or NAME:N, the N-th device of a back end, which may be a plug-in; NULL or "auto": the best
+       of this machine. Text is copied or not needed afterwards. */
+    const char *device;
     /* When nothing fits: a lower resolution, the largest multiple of 64 from 128 on that does. */
     bool allow_downscale;
     ms_rung rung;
@@ -321,6 +324,10 @@ typedef struct ms_run_report {
     char video_codec[16], codec_library[24]; /* "h264"; version of libavcodec */
     ms_rung rung;
     size_t budget_bytes, planned_bytes, peak_resident_bytes; /* planned: the peak that was predicted */
+    /* Of the host beside a device with memory of its own, whose are then budget_bytes and planned_bytes; else 0. device_peak_bytes: what
+       that device had in the end at most. */
+    size_t host_budget_bytes, host_planned_bytes, device_peak_bytes;
+    char device[128]; /* as it describes itself */
     size_t arena_bytes, weight_bytes,
         streamed_bytes;      /* streamed: of the weights, what did not stay in memory */
     double planned_window_s; /* predicted time of a full window */

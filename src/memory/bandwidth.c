@@ -82,15 +82,15 @@ ms_status ms_bandwidth_of_file(const ms_bandwidth_params *p, const char *path, m
 }
 
 static ms_status upload(const ms_bandwidth_params *p, const ms_compute *compute, void *dst, void *src,
-                        ms_bandwidth *b) {
-    memset(src, 1, UPLOAD_BLOCK_BYTES); /* pages that were never written are all one page */
-    MS_TRY(ms_compute_upload(compute, dst, src, UPLOAD_BLOCK_BYTES));
+                        size_t block, ms_bandwidth *b) {
+    memset(src, 1, block); /* pages that were never written are all one page */
+    MS_TRY(ms_compute_upload(compute, dst, src, block));
     MS_TRY(ms_compute_finish(compute));
     double began = ms_now_s();
     while (go_on(p, (size_t)4 << 30, began, b)) {
-        MS_TRY(ms_compute_upload(compute, dst, src, UPLOAD_BLOCK_BYTES));
+        MS_TRY(ms_compute_upload(compute, dst, src, block));
         MS_TRY(ms_compute_finish(compute));
-        b->bytes += UPLOAD_BLOCK_BYTES;
+        b->bytes += block;
     }
     finish(b, began);
     return MS_OK;
@@ -99,17 +99,18 @@ static ms_status upload(const ms_bandwidth_params *p, const ms_compute *compute,
 ms_status ms_bandwidth_of_upload(const ms_bandwidth_params *p, const ms_compute *compute,
                                  ms_bandwidth *ret_bandwidth, ms_error *err) {
     ms_bandwidth b = {0};
+    const size_t block = p->block_bytes ? p->block_bytes : UPLOAD_BLOCK_BYTES;
     ms_status status;
-    void *dst = NULL, *src = ms_alloc(p->mem, MS_LEDGER_STAGING, UPLOAD_BLOCK_BYTES);
+    void *dst = NULL, *src = ms_alloc(p->mem, MS_LEDGER_STAGING, block);
     if (!src)
-        return ms_fail_alloc(err, p->mem, UPLOAD_BLOCK_BYTES, "measuring uploads");
-    dst = compute->dev->backend->alloc(compute->dev, MS_LEDGER_STAGING, UPLOAD_BLOCK_BYTES);
+        return ms_fail_alloc(err, p->mem, block, "measuring uploads");
+    dst = compute->dev->backend->alloc(compute->dev, MS_LEDGER_STAGING, block);
     if (dst)
-        status = upload(p, compute, dst, src, &b);
+        status = upload(p, compute, dst, src, block, &b);
     else
         status = MS_DEVICE_MEMORY;
     if (status != MS_OK)
-        ms_fail(err, status, "measuring uploads with %zu bytes on %s failed", UPLOAD_BLOCK_BYTES,
+        ms_fail(err, status, "measuring uploads with %zu bytes on %s failed", block,
                 compute->dev->description);
     else
         *ret_bandwidth = b;

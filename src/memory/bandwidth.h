@@ -13,6 +13,7 @@ typedef struct ms_bandwidth {
 
 typedef struct ms_bandwidth_params {
     ms_mem *mem;
+    size_t block_bytes; /* of an upload, on either side; 0 = 64 MiB, which no cache holds */
     double limit_s;     /* no new block is begun after that; 0 = 0.5 */
     size_t limit_bytes; /* nor beyond these; 0 = 1 GiB for a file, 4 GiB for a device */
 } ms_bandwidth_params;
@@ -22,7 +23,7 @@ typedef struct ms_bandwidth_params {
 ms_status ms_bandwidth_of_file(const ms_bandwidth_params *params, const char *path,
                                ms_bandwidth *ret_bandwidth, ms_error *err);
 
-/* Uploads a block that no cache holds (64 MiB) again and again. On the cpu back end an upload is a copy
+/* Uploads a block again and again. On the cpu back end an upload is a copy
    within host memory. MS_DEVICE_MEMORY when the device has no room for the block. */
 ms_status ms_bandwidth_of_upload(const ms_bandwidth_params *params, const ms_compute *compute,
                                  ms_bandwidth *ret_bandwidth, ms_error *err);

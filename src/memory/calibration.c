@@ -112,8 +112,8 @@ static ms_status bench_open(bench *b, const ms_compute *compute, void (*build)(m
     b->arena = compute->dev->backend->alloc(compute->dev, MS_LEDGER_ACTIVATIONS, b->plan->arena_bytes);
     if (!b->arena)
         return ms_device_fail_alloc(err, compute->dev, b->plan->arena_bytes, "measuring the kernels");
-    memset(b->arena, 0, b->plan->arena_bytes); /* numbers that are none would take longer */
-    return MS_OK;
+    /* Numbers that are none would take longer. */
+    return compute->dev->backend->fill(compute->queue, b->arena, 0, b->plan->arena_bytes);
 }
 
 /* ---- the best of several rounds ---- */
@@ -193,6 +193,19 @@ static void pack_panel(void *arg, int64_t panel, int worker) {
     p->compute.dev->backend->weight_pack(&p->shape, panel, rows, p->packed);
 }
 
+#define UPLOAD_BLOCK_BYTES ((size_t)2 << 20)
+
+/* On a device that prepares weights itself: the copy, which is the larger part. */
+static ms_status time_upload(const ms_compute *compute, double limit_s, double *ret_bytes_per_s,
+                             ms_error *err) {
+    const ms_bandwidth_params params = {
+        .mem = compute->mem, .block_bytes = UPLOAD_BLOCK_BYTES, .limit_s = limit_s};
+    ms_bandwidth upload;
+    MS_TRY(ms_bandwidth_of_upload(&params, compute, &upload, err));
+    *ret_bytes_per_s = upload.bytes_per_s;
+    return MS_OK;
+}
+
 static ms_status time_packing(const ms_compute *compute, double limit_s, double *ret_bytes_per_s,
                               ms_error *err) {
     packing p = {.compute = *compute,
@@ -249,7 +262,10 @@ ms_status ms_calibrate(const ms_compute *compute, const char *disk_file, double 
     c.moved_bytes = 3.0 * 2 * SIDE * SIDE * CHANNELS * sizeof(float) / t.seconds;
     MS_TRY(time_graph(compute, build_passes, share, &t, err));
     c.passes = PASSES / t.seconds;
-    MS_TRY(time_packing(compute, share, &c.pack_bytes, err));
+    if (compute->dev->caps.raw_weights)
+        MS_TRY(time_upload(compute, share, &c.pack_bytes, err));
+    else
+        MS_TRY(time_packing(compute, share, &c.pack_bytes, err));
     c.disk_bytes = disk_rate(compute, disk_file, share, c.pack_bytes);
     *ret_calibration = c;
     return MS_OK;

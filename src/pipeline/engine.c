@@ -172,11 +172,11 @@ static size_t stream_buffer_bytes(const ms_engine *e) {
     return most;
 }
 
-static size_t stream_slot_bytes(const ms_engine *e) {
+static size_t upload_slot_bytes(const ms_engine *e) {
     const ms_weights *const all[] = {e->whisper_weights, e->vae_weights, e->unet_weights};
     size_t most = 0;
     for (int i = 0; i < 3; i++)
-        raise_to(&most, ms_weight_stream_slot_bytes(all[i]));
+        raise_to(&most, ms_weights_slot_bytes(all[i]));
     return most;
 }
 
@@ -191,7 +191,7 @@ static size_t stream_scratch_floats(const ms_engine *e) {
 ms_status ms_engine_load(ms_engine *e, ms_error *err) {
     size_t buffer = stream_buffer_bytes(e);
     if (buffer)
-        MS_TRY(ms_weight_stream_create(&e->p.compute, buffer, stream_scratch_floats(e), stream_slot_bytes(e),
+        MS_TRY(ms_weight_stream_create(&e->p.compute, buffer, stream_scratch_floats(e), upload_slot_bytes(e),
                                        &e->stream, err));
     MS_TRY(load(e, e->whisper_weights, e->files.whisper, "encoder.conv1.weight", &e->file[0], err));
     MS_TRY(load(e, e->vae_weights, e->files.vae, "decoder.conv_in.weight", &e->file[1], err));
@@ -356,18 +356,28 @@ const uint8_t *ms_engine_mask(const ms_engine *e) {
 
 ms_engine_memory ms_engine_get_memory(const ms_engine *e) {
     const ms_weights *const all[] = {e->whisper_weights, e->vae_weights, e->unet_weights};
+    const bool apart = !e->p.compute.dev->caps.host_memory;
     ms_engine_memory m = {.arena_bytes = e->arena_bytes, .held_bytes = e->held_bytes};
     for (int i = 0; i < 3; i++) {
         m.weight_bytes += ms_weights_bytes(all[i], e->p.precision);
-        m.resident_bytes += ms_weights_held_bytes(all[i], e->p.precision);
+        m.resident_bytes += apart ? ms_weights_resident_bytes(all[i], e->p.precision)
+                                  : ms_weights_held_bytes(all[i], e->p.precision);
         m.streamed_bytes +=
             ms_weights_bytes(all[i], e->p.precision) - ms_weights_resident_bytes(all[i], e->p.precision);
     }
     m.stream_bytes = stream_buffer_bytes(e);
+    if (apart) {
+        /* Pieces of weights pass through two slots on each side, while they are loaded and while they are streamed. */
+        size_t slots = 2 * upload_slot_bytes(e), loading = slots > m.arena_bytes ? slots - m.arena_bytes : 0;
+        m.host_bytes = m.held_bytes + slots + (m.stream_bytes ? slots + OPEN_FILES_BYTES : 0);
+        m.stream_bytes += m.stream_bytes ? slots : 0;
+        m.total_bytes = m.arena_bytes + m.resident_bytes + m.stream_bytes + loading;
+        return m;
+    }
     if (m.stream_bytes) /* and scratch for the pool's threads and the stream's own, and the files stay open */
         m.stream_bytes +=
             (size_t)(ms_pool_threads(e->p.compute.pool) + 1) * stream_scratch_floats(e) * sizeof(float) +
-            4 * stream_slot_bytes(e) + OPEN_FILES_BYTES;
+            OPEN_FILES_BYTES;
     m.total_bytes = m.arena_bytes + m.resident_bytes + m.stream_bytes + m.held_bytes;
     return m;
 }

@@ -78,7 +78,9 @@ typedef struct ms_engine_memory {
     size_t streamed_bytes; /* of the others */
     size_t stream_bytes;   /* buffer and scratch of the others; 0 when all stay */
     size_t held_bytes;     /* by the engine already: graphs, plans, buffers between the stages */
-    size_t total_bytes;    /* once loaded: arena, resident, stream, held */
+    size_t
+        total_bytes; /* once loaded: arena, resident, stream, held; of a device with memory of its own, what it has of these */
+    size_t host_bytes; /* of such a device: what the host has; else 0 */
 } ms_engine_memory;
 ms_engine_memory ms_engine_get_memory(const ms_engine *engine);
 

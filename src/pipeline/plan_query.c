@@ -231,7 +231,8 @@ static ms_status prepare(planning *a, const ms_compute *compute, ms_plan_report 
                                          .precision = p->precision,
                                          .budget_bytes = p->budget_bytes,
                                          .host_budget_bytes = p->host_budget_bytes,
-                                         .device_bytes = is_elsewhere(p) ? p->device_bytes : 0};
+                                         .device_bytes = is_elsewhere(p) ? p->device_bytes : 0,
+                                         .device_free_bytes = p->device_bytes};
     MS_TRY(ms_run_policy_load(&policy, &a->policy, err));
     MS_TRY(find_configs(p, &a->files, err));
     int64_t samples = (int64_t)((double)p->frames / p->fps * 16000);

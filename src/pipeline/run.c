@@ -32,7 +32,10 @@ static void close_all(ms_job *j, ms_status status, ms_error *err) {
     ms_free(j->region);
     ms_free(j->window);
     ms_free(j->window_faces);
+    ms_compute_close(&j->face_compute);
     ms_compute_close(&j->compute);
+    if (j->device_mem)
+        ms_mem_destroy(&j->device_mem);
     if (j->sink_bytes)
         ms_mem_release(j->mem, MS_LEDGER_FRAMES, j->sink_bytes);
     if (j->base_bytes)
@@ -80,6 +83,9 @@ static void fill_report(ms_job *j) {
     r->peak_resident_bytes = ms_host_peak_resident_bytes();
     r->window_frames = j->engine ? (int)ms_engine_window_frames(j->engine) : 0;
     ms_run_report_memory(r, j->mem, j->sampler);
+    ms_mem_usage device;
+    ms_mem_get_usage(j->device_mem, &device);
+    r->device_peak_bytes = device.peak_bytes;
     r->stage_s[MS_STAGE_FACES] = j->faces_worker.busy_s;
     r->stage_s[MS_STAGE_WRITE] = j->write_worker.busy_s + j->join_s;
     r->seconds = ms_now_s() - j->started;
@@ -107,10 +113,10 @@ static ms_status join(ms_job *j, ms_error *err) {
 
 static ms_status run_job(ms_job *j, ms_error *err) {
     ms_job_enter(j, "load");
+    MS_TRY(ms_job_open_device(j, err));
     MS_TRY(ms_job_open_memory(j, err));
     MS_TRY(ms_sampler_create(j->mem, &j->sampler, err));
     MS_TRY(ms_run_pressure_open(j->mem, j->p->pressure_trace, &j->pressure, err));
-    MS_TRY(ms_job_open_device(j, err));
     MS_TRY(ms_job_open_inputs(j, err));
     ms_job_tell(j);
     if (!j->store.whole)

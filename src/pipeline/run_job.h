@@ -85,10 +85,14 @@ typedef struct ms_job {
     ms_run_report report;
     double started;
     ms_mem *mem;
-    size_t base_bytes; /* of the process itself, charged to mem */
+    ms_mem *device_mem; /* of a device with memory of its own; NULL = mem is its too */
+    size_t base_bytes;  /* of the process itself, charged to mem */
     ms_run_share share;
     ms_picture_room room; /* before there is a plan */
+    /* What is held besides the engine: of the device's memory, and of the host's beside a device with memory of its own. */
+    size_t other_bytes, host_other_bytes;
     ms_compute compute;
+    ms_compute face_compute; /* a fork of it for the face thread */
     ms_run_plan plan;
     ms_engine_params engine_params; /* but the layout, which is the plan's */
     ms_run_speed speed;
@@ -193,8 +197,8 @@ void ms_job_engine_stage(void *arg, const char *stage, int64_t done, int64_t tot
 /* ---- run_open.c ---- */
 
 /* In this order. */
-ms_status ms_job_open_memory(ms_job *job, ms_error *err);
-ms_status ms_job_open_device(ms_job *job, ms_error *err);
+ms_status ms_job_open_device(ms_job *job, ms_error *err); /* and the ledgers */
+ms_status ms_job_open_memory(ms_job *job, ms_error *err); /* the policy and its budgets */
 ms_status ms_job_open_inputs(ms_job *job, ms_error *err);
 ms_status ms_job_open_engine(ms_job *job, ms_error *err);
 ms_status ms_job_open_stages(ms_job *job, ms_error *err);
@@ -274,7 +278,7 @@ void ms_job_note_losses(ms_job *job);
 
 /* ---- run_layout.c ---- */
 
-ms_run_plan_params ms_job_plan_params(const ms_job *job, size_t other_bytes, size_t budget_bytes);
+ms_run_plan_params ms_job_plan_params(const ms_job *job, size_t budget_bytes);
 
 /* Before the first window. The report tells of the layout that it begins with, be it the planned one or the least. */
 ms_status ms_job_begin_engine(ms_job *job, ms_error *err);

@@ -15,12 +15,14 @@
 #define LONGEST_WAIT 256
 #define REASON_BYTES ((int)sizeof(((ms_run_change *)NULL)->reason))
 
-ms_run_plan_params ms_job_plan_params(const ms_job *j, size_t other, size_t budget) {
+ms_run_plan_params ms_job_plan_params(const ms_job *j, size_t budget) {
     return (ms_run_plan_params){.engine = &j->engine_params,
                                 .speed = &j->speed,
                                 .profile = &j->policy.profile,
-                                .other_bytes = other,
+                                .other_bytes = j->other_bytes,
                                 .budget_bytes = budget,
+                                .host_other_bytes = j->host_other_bytes,
+                                .host_budget_bytes = j->report.host_budget_bytes,
                                 .forced = j->p->rung,
                                 .pressed = j->pressure.level != MS_PRESSURE_NONE || j->failures > 0};
 }
@@ -59,7 +61,7 @@ static ms_status start_engine(ms_job *j, ms_error *err) {
         keep_reason(reason, err, status);
         j->report.recoveries++;
         ms_mem_trim();
-        const ms_run_plan_params ask = ms_job_plan_params(j, j->plan.other_bytes, j->report.budget_bytes);
+        const ms_run_plan_params ask = ms_job_plan_params(j, j->policy.budget_bytes);
         if (j->p->rung != MS_RUNG_AUTO)
             continue;
         MS_TRY(ms_run_plan_least(&ask, &j->plan, err));
@@ -102,7 +104,7 @@ static void set_cache(ms_job *j, bool wanted) {
 
 /* The fastest layout within part of the budget, or the least there is. */
 static ms_status choose(ms_job *j, size_t budget_bytes, ms_run_plan *ret_plan, ms_error *err) {
-    const ms_run_plan_params ask = ms_job_plan_params(j, j->plan.other_bytes, budget_bytes);
+    const ms_run_plan_params ask = ms_job_plan_params(j, budget_bytes);
     ms_status status = MS_BUDGET;
     if (budget_bytes > 0)
         status = ms_run_plan_choose(&ask, ret_plan, NULL);
@@ -123,7 +125,7 @@ static ms_status change_to(ms_job *j, size_t budget_bytes, ms_error *err) {
 static ms_status follow(ms_job *j, const char *reason, ms_error *err) {
     bool failed = j->failures > 0; /* and it is not yet time to grow */
     set_cache(j, j->pressure.level == MS_PRESSURE_NONE && !failed);
-    size_t bytes = (size_t)(ms_run_pressure_share(j->pressure.level) * (double)j->report.budget_bytes);
+    size_t bytes = (size_t)(ms_run_pressure_share(j->pressure.level) * (double)j->policy.budget_bytes);
     if (failed && bytes > j->plan.peak_bytes)
         bytes = j->plan.peak_bytes;
     MS_TRY(change_to(j, bytes, err));

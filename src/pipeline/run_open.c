@@ -21,18 +21,42 @@ static ms_status charge_base(ms_job *j, size_t bytes, ms_error *err) {
     return MS_OK;
 }
 
+ms_status ms_job_open_device(ms_job *j, ms_error *err) {
+    MS_TRY(ms_mem_create(0, &j->mem));
+    MS_TRY(ms_mem_create(0, &j->device_mem));
+    const ms_compute_params params = {.device = j->p->device,
+                                      .mem = j->mem,
+                                      .device_mem = j->device_mem,
+                                      .threads = j->p->threads,
+                                      .isa_limit = MS_ISA_COUNT - 1};
+    MS_TRY(ms_compute_open(&params, &j->compute, err));
+    if (!j->compute.dev->caps.computes)
+        return ms_fail(err, MS_UNSUPPORTED, "%s computes nothing: it is for plans",
+                       j->compute.dev->description);
+    return ms_compute_fork(&j->compute, &j->face_compute, err);
+}
+
+static bool is_apart(const ms_job *j) {
+    return !j->compute.dev->caps.host_memory;
+}
+
 ms_status ms_job_open_memory(ms_job *j, ms_error *err) {
-    const ms_run_policy_params policy = {.source = &j->p->profile,
-                                         .precision = j->p->precision,
-                                         .budget_bytes = j->p->budget_bytes,
-                                         .host_budget_bytes = j->p->host_budget_bytes};
+    ms_run_policy_params policy = {.source = &j->p->profile,
+                                   .precision = j->p->precision,
+                                   .budget_bytes = j->p->budget_bytes,
+                                   .host_budget_bytes = j->p->host_budget_bytes};
+    if (is_apart(j))
+        j->compute.dev->backend->memory(j->compute.dev, &policy.device_free_bytes, &policy.device_bytes);
     MS_TRY(ms_run_policy_load(&policy, &j->policy, err));
-    MS_TRY(ms_run_share_join(&j->share, j->policy.budget_bytes, err));
+    if (is_apart(j) && !ms_mem_set_budget(j->device_mem, j->policy.budget_bytes))
+        return ms_fail(err, MS_INTERNAL, "opening %s took more than the budget", j->compute.dev->description);
+    MS_TRY(ms_run_share_join(&j->share, j->policy.host_budget_bytes, err));
     j->report.budget_bytes = j->policy.budget_bytes;
+    j->report.host_budget_bytes = is_apart(j) ? j->policy.host_budget_bytes : 0;
+    snprintf(j->report.device, sizeof(j->report.device), "%s", j->compute.dev->description);
     snprintf(j->report.tier, sizeof(j->report.tier), "%s", ms_tier_name(j->policy.profile.tier));
     snprintf(j->report.precision, sizeof(j->report.precision), "%s", ms_dtype_name(j->policy.precision));
     /* The budget holds from the plan on: only the plan knows the least that would do, and says so. */
-    MS_TRY(ms_mem_create(0, &j->mem));
     return charge_base(j, ms_host_resident_bytes() + MS_RUN_PROCESS_BYTES, err);
 }
 
@@ -45,12 +69,6 @@ static ms_status settle_base(ms_job *j, ms_error *err) {
     size_t ours = usage.current_bytes - j->base_bytes + MS_RUN_SHARED_BYTES;
     size_t holds = ms_host_resident_bytes() + ms_clip_growth_bytes(j->clip) + MS_RUN_PROCESS_BYTES;
     return charge_base(j, holds > ours ? holds - ours : 0, err);
-}
-
-ms_status ms_job_open_device(ms_job *j, ms_error *err) {
-    ms_compute_params params = {
-        .device = "cpu", .mem = j->mem, .threads = j->p->threads, .isa_limit = MS_ISA_COUNT - 1};
-    return ms_compute_open(&params, &j->compute, err);
 }
 
 static ms_status read_sound(void *context, float *dst, int64_t max, int64_t *ret_count, ms_error *err) {
@@ -186,7 +204,7 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
                             .faces = p->faces};
     unsigned parts = MS_PART_ALL & (p->track ? ~(unsigned)MS_PART_FACES : ~0u);
     MS_TRY(check_whole(p, err));
-    j->room = ms_picture_room_in(j->report.budget_bytes, j->base_bytes);
+    j->room = ms_picture_room_in(j->policy.host_budget_bytes, j->base_bytes);
     MS_TRY(ms_clip_open(j->mem, p->video, (ms_rational){p->fps_num, p->fps_den}, ms_run_keeps_hdr(p), j->room,
                         &j->clip, err));
     MS_TRY(check_hdr(j, err));
@@ -231,7 +249,7 @@ static ms_status open_faces(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;
     size_t arena_bytes = 0;
     const ms_video_info *info = ms_clip_info(j->clip);
-    ms_face_finder_params finder = {.compute = j->compute,
+    ms_face_finder_params finder = {.compute = j->face_compute,
                                     .track = p->track,
                                     .detector = j->files.detector,
                                     .landmarks = j->files.landmarks,
@@ -331,6 +349,13 @@ static size_t other_bytes(const ms_job *j) {
            (j->p->output ? ms_video_writer_memory(&writer) : 0);
 }
 
+static void count_others(ms_job *j) {
+    ms_mem_usage device;
+    ms_mem_get_usage(j->device_mem, &device);
+    j->other_bytes = is_apart(j) ? device.current_bytes : other_bytes(j);
+    j->host_other_bytes = is_apart(j) ? other_bytes(j) : 0;
+}
+
 /* With what the plan leaves of the budget. */
 static ms_status open_latents(ms_job *j, ms_error *err) {
     ms_run_latents_params params = {.compute = j->compute,
@@ -341,9 +366,11 @@ static ms_status open_latents(ms_job *j, ms_error *err) {
                                     .tier_rank_percent = (int)j->policy.profile.value[MS_FIELD_SVD_RANK],
                                     .clip_frames = ms_job_clip_frames(j),
                                     .output_frames = j->range.redrawn,
-                                    .room_bytes = j->report.budget_bytes - j->plan.peak_bytes};
+                                    .room_bytes = is_apart(j)
+                                                      ? j->policy.host_budget_bytes - j->plan.host_bytes
+                                                      : j->policy.budget_bytes - j->plan.peak_bytes};
     MS_TRY(ms_run_latents_open(&params, &j->latents, err));
-    j->report.planned_bytes += j->latents.bytes;
+    *(is_apart(j) ? &j->report.host_planned_bytes : &j->report.planned_bytes) += j->latents.bytes;
     return MS_OK;
 }
 
@@ -353,7 +380,8 @@ static ms_status choose_plan(ms_job *j, ms_error *err) {
     for (;;) {
         MS_TRY(make_buffers(j, err));
         j->engine_params.resolution = j->report.resolution;
-        const ms_run_plan_params ask = ms_job_plan_params(j, other_bytes(j), j->report.budget_bytes);
+        count_others(j);
+        const ms_run_plan_params ask = ms_job_plan_params(j, j->policy.budget_bytes);
         ms_status status = ms_run_plan_choose(&ask, &j->plan, err);
         int lower = ms_run_lower_resolution(j->report.resolution);
         if (status != MS_BUDGET || !j->p->allow_downscale || !lower)
@@ -406,11 +434,13 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
                                           .samples = ms_speech_source(j->speech)};
     MS_TRY(ms_job_find_speed(j, err));
     MS_TRY(choose_plan(j, err));
-    if (!ms_mem_set_budget(j->mem, j->report.budget_bytes))
+    ms_mem_reset_peaks(j->device_mem); /* of measuring */
+    if (!ms_mem_set_budget(j->mem, j->policy.host_budget_bytes))
         return ms_fail(err, MS_INTERNAL, "opening the files took more than the plan of %zu bytes",
                        j->plan.peak_bytes);
     j->report.rung = j->plan.rung;
     j->report.planned_bytes = j->plan.peak_bytes;
+    j->report.host_planned_bytes = j->plan.host_bytes;
     MS_TRY(open_latents(j, err));
     ms_run_report_plan(&j->report, p, &j->policy.profile, &j->plan);
     j->report.other_bytes += j->latents.bytes;

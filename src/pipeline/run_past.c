@@ -8,8 +8,13 @@
 ms_status ms_job_find_speed(ms_job *j, ms_error *err) {
     j->past.machine = ms_run_machine(&j->compute);
     j->past.key = ms_run_history_key(&j->engine_params, j->p->track != NULL, j->p->codec);
-    return ms_run_speed_find(&j->compute, j->p->history, j->files.unet, &j->past.key, &j->speed,
-                             j->report.history_warning, err);
+    ms_status status = ms_run_speed_find(&j->compute, j->p->history, j->files.unet, &j->past.key, &j->speed,
+                                         j->report.history_warning, err);
+    if (!ms_is_out_of_memory(status))
+        return status;
+    j->speed = ms_run_speed_nominal(); /* a budget with no room for measuring may have room for the run */
+    ms_error_clear(err);
+    return MS_OK;
 }
 
 /* Seconds of every stage for so many frames, of which so many get a new face. */

@@ -119,8 +119,15 @@ static ms_status measure(const ms_run_plan_params *params, const ms_engine_layou
     ret_plan->window_s = ms_run_window_seconds(params->speed, ret_plan->stage_s);
     ret_plan->cached_step = ms_run_cached_step(params->speed, engine);
     ret_plan->peak_bytes = ret_plan->engine.total_bytes + params->other_bytes;
+    if (!params->engine->compute.dev->caps.host_memory)
+        ret_plan->host_bytes = ret_plan->engine.host_bytes + params->host_other_bytes;
     ms_engine_destroy(&engine);
     return MS_OK;
+}
+
+static bool has_room(const ms_run_plan_params *params, const ms_run_plan *plan) {
+    return plan->peak_bytes <= params->budget_bytes &&
+           (!params->host_budget_bytes || plan->host_bytes <= params->host_budget_bytes);
 }
 
 static int64_t lesser(int64_t a, int64_t b) {
@@ -210,13 +217,13 @@ static ms_status stream_to_fit(const ms_run_plan_params *params, const ms_run_pl
     ms_engine_layout layout = whole->layout;
     layout.resident_weight_bytes = 0;
     MS_TRY(measure(params, &layout, ret_plan, err));
-    *ret_fits = ret_plan->peak_bytes <= params->budget_bytes;
+    *ret_fits = has_room(params, ret_plan);
     size_t low = 0, high = whole->engine.resident_bytes; /* fits, does not fit */
     for (int i = 0; *ret_fits && i < TRIES; i++) {
         ms_run_plan plan;
         layout.resident_weight_bytes = low + (high - low) / 2;
         MS_TRY(measure(params, &layout, &plan, err));
-        bool fits = plan.peak_bytes <= params->budget_bytes;
+        bool fits = has_room(params, &plan);
         if (fits && plan.window_s <= ret_plan->window_s)
             *ret_plan = plan;
         *(fits ? &low : &high) = layout.resident_weight_bytes;
@@ -291,6 +298,12 @@ ms_status ms_run_plan_least(const ms_run_plan_params *params, ms_run_plan *ret_p
 static ms_status too_small(const ms_run_plan_params *params, const ms_run_rules *rules,
                            const ms_run_plan *plan, ms_error *err) {
     bool forced = params->forced != MS_RUNG_AUTO;
+    if (params->host_budget_bytes && plan->host_bytes > params->host_budget_bytes)
+        return ms_fail(
+            err, MS_BUDGET,
+            "a host budget of %llu MiB is too small: this run needs at least %llu MiB beside the device",
+            (unsigned long long)params->host_budget_bytes >> 20,
+            (unsigned long long)ms_size_whole_mib(plan->host_bytes));
     return ms_fail(err, MS_BUDGET,
                    "a budget of %llu MiB is too small: this run needs at least %llu MiB%s%s%s",
                    (unsigned long long)params->budget_bytes >> 20,
@@ -312,7 +325,7 @@ static ms_status choose_row(const ms_run_plan_params *params, const ms_run_rules
         before = layout;
         MS_TRY(measure(params, &layout, &plan, err));
         size_t whole_bytes = plan.peak_bytes;
-        bool fits = plan.peak_bytes <= params->budget_bytes;
+        bool fits = has_room(params, &plan);
         if (!fits && stream) {
             ms_run_plan whole = plan;
             MS_TRY(stream_to_fit(params, &whole, &plan, &fits, err));
@@ -356,7 +369,7 @@ static ms_status choose_given(const ms_run_plan_params *params, const ms_run_rul
                        ms_rung_name(params->forced));
     choices seen = {0};
     MS_TRY(choose_forced(params, rules, params->forced, stream, ret_plan, err));
-    if (ret_plan->peak_bytes > params->budget_bytes)
+    if (!has_room(params, ret_plan))
         return too_small(params, rules, ret_plan, err);
     note(&seen, ret_plan, true);
     report_choices(&seen, ret_plan);

@@ -58,6 +58,7 @@ typedef struct ms_run_plan {
     int64_t window_frames;
     size_t other_bytes;             /* what the run holds besides the engine */
     size_t peak_bytes;              /* engine and others */
+    size_t host_bytes;              /* of the host, beside a device with memory of its own; else 0 */
     size_t whole_bytes;             /* the same with all weights in memory */
     double stage_s[MS_STAGE_COUNT]; /* ms_run_compute_window() */
     double window_s;                /* ms_run_window_seconds() */
@@ -72,8 +73,10 @@ typedef struct ms_run_plan_params {
     const ms_profile *profile; /* batches, attention slices, whether weights may be streamed */
     size_t other_bytes;        /* what everything else will hold at its peak */
     size_t budget_bytes;       /* 0 = no limit */
-    ms_rung forced;            /* or MS_RUNG_AUTO: its layout is taken whether or not more would fit */
-    bool pressed;              /* by other tenants: offload `under_pressure` is then allowed */
+    /* The same of the host, beside a device with memory of its own: other_bytes and budget_bytes are then the device's. */
+    size_t host_other_bytes, host_budget_bytes;
+    ms_rung forced; /* or MS_RUNG_AUTO: its layout is taken whether or not more would fit */
+    bool pressed;   /* by other tenants: offload `under_pressure` is then allowed */
 } ms_run_plan_params;
 
 /*

@@ -36,12 +36,17 @@ ms_status ms_run_policy_load(const ms_run_policy_params *params, ms_run_policy *
     const int64_t *value = ret_policy->profile.value;
     ret_policy->precision = params->precision == MS_PRECISION_AUTO ? (ms_dtype)value[MS_FIELD_PRECISION]
                                                                    : types[params->precision];
-    ret_policy->budget_bytes = lesser_budget((size_t)value[MS_FIELD_BUDGET],
-                                             params->device_bytes ? 0 : (size_t)value[MS_FIELD_HOST_BUDGET]);
-    if (!ret_policy->budget_bytes)
-        ret_policy->budget_bytes =
-            (size_t)((double)(params->device_bytes ? params->device_bytes : ms_host_free_bytes(&host)) *
-                     (double)(100 - value[MS_FIELD_SAFETY_MARGIN]) / 100);
+    const bool apart = params->device_bytes > 0;
+    const double left = (double)(100 - value[MS_FIELD_SAFETY_MARGIN]) / 100;
+    size_t budget = (size_t)value[MS_FIELD_BUDGET], host_budget = (size_t)value[MS_FIELD_HOST_BUDGET];
+    if (!apart)
+        budget = host_budget = lesser_budget(budget, host_budget);
+    if (!host_budget)
+        host_budget = (size_t)((double)ms_host_free_bytes(&host) * left);
+    if (!budget)
+        budget = apart ? (size_t)((double)params->device_free_bytes * left) : host_budget;
+    ret_policy->budget_bytes = budget;
+    ret_policy->host_budget_bytes = host_budget;
     return MS_OK;
 }
 

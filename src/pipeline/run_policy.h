@@ -12,17 +12,19 @@
 typedef struct ms_run_policy {
     ms_profile profile;
     ms_dtype precision;
-    size_t budget_bytes; /* that holds */
+    size_t budget_bytes;      /* that holds, of the device's memory */
+    size_t host_budget_bytes; /* of the host's; where that is the device's, the same */
 } ms_run_policy;
 
 typedef struct ms_run_policy_params {
     const ms_profile_source *source;
     ms_precision precision;                 /* AUTO = the profile's */
     size_t budget_bytes, host_budget_bytes; /* 0 = the profile's */
-    size_t device_bytes; /* of a device that is not here, with memory of its own; 0 = this host */
+    size_t device_bytes; /* of a device with memory of its own, here or not; 0 = this host is the device */
+    size_t device_free_bytes; /* of it now */
 } ms_run_policy_params;
 
-/* On the CPU the device's memory is the host's: the lesser of the two budgets holds. Without any it is what is free
+/* Where the device's memory is the host's the lesser of the two budgets holds. Without one it is what is free
    now less the profile's margin. Errors as ms_profile_load(). */
 ms_status ms_run_policy_load(const ms_run_policy_params *params, ms_run_policy *ret_policy, ms_error *err);
 

@@ -274,10 +274,6 @@ static ms_status make_upload(ms_weight_stream *s, size_t slot_bytes, ms_error *e
     return status == MS_OK ? MS_OK : ms_fail(err, status, "streaming weights: %s", ms_status_text(status));
 }
 
-size_t ms_weight_stream_slot_bytes(const ms_weights *w) {
-    return w->compute.dev->caps.raw_weights ? ms_weight_upload_slot_bytes(w) : 0;
-}
-
 ms_status ms_weight_stream_create(const ms_compute *compute, size_t buffer_bytes, size_t scratch_floats,
                                   size_t slot_bytes, ms_weight_stream **ret_stream, ms_error *err) {
     ms_weight_stream *s = ms_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));

@@ -15,10 +15,8 @@ size_t ms_weight_stream_bytes(const ms_weights *weights, ms_dtype precision);
 
 /* Floats of scratch that each thread needs for reading any matrix of these weights; 0 where the device prepares them. */
 size_t ms_weight_stream_scratch_floats(const ms_weights *weights);
-/* There, of a slot that pieces pass through: two on the host and two on the device. Elsewhere 0. */
-size_t ms_weight_stream_slot_bytes(const ms_weights *weights);
 
-/* The buffer, and (threads of the pool + 1) times the scratch or the slots, are allocated here and nothing later. */
+/* slot_bytes: of ms_weights_slot_bytes(). The buffer, and (threads of the pool + 1) times the scratch or the slots, are allocated here and nothing later. */
 ms_status ms_weight_stream_create(const ms_compute *compute, size_t buffer_bytes, size_t scratch_floats,
                                   size_t slot_bytes, ms_weight_stream **ret_stream, ms_error *err);
 void ms_weight_stream_destroy(ms_weight_stream **stream);

@@ -22,9 +22,9 @@ static int64_t row_elements(const ms_loaded_param *p) {
     return p->elements / p->decl.shape[0];
 }
 
-size_t ms_weight_upload_slot_bytes(const ms_weights *w) {
-    size_t most = SLOT_BYTES;
-    for (int i = 0; i < w->count; i++) {
+size_t ms_weights_slot_bytes(const ms_weights *w) {
+    size_t most = w->compute.dev->caps.raw_weights ? SLOT_BYTES : 0;
+    for (int i = 0; i < w->count && most; i++) {
         size_t bytes = w->params[i].decl.vector ? 0 : (size_t)row_elements(&w->params[i]) * sizeof(float);
         most = bytes > most ? bytes : most;
     }

@@ -9,9 +9,6 @@
 
 typedef struct ms_weight_upload ms_weight_upload;
 
-/* Of one slot: enough for any piece of these weights. */
-size_t ms_weight_upload_slot_bytes(const ms_weights *weights);
-
 /* Two slots on the host and two on the device are allocated here and nothing later. One thread at a time. */
 ms_status ms_weight_upload_create(const ms_compute *compute, size_t slot_bytes, ms_weight_upload **ret_upload,
                                   ms_error *err);

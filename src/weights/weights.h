@@ -91,6 +91,9 @@ size_t ms_weights_bytes(const ms_weights *weights, ms_dtype precision);
 size_t ms_weights_resident_bytes(const ms_weights *weights, ms_dtype precision);
 /* What those that stay take from the allocator, its headers and page ends included. */
 size_t ms_weights_held_bytes(const ms_weights *weights, ms_dtype precision);
+/* Of a slot that pieces of these weights pass through on their way to a device that prepares them itself: while they are loaded, and
+   again while they are streamed, there are two on the host and two on the device. 0 on other devices. */
+size_t ms_weights_slot_bytes(const ms_weights *weights);
 bool ms_weights_loaded(const ms_weights *weights);
 
 /* What kernels read. Valid until the weights are destroyed; of a streamed matrix, until the stream moves on. */

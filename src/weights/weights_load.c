@@ -118,7 +118,7 @@ static bool partly_set(const ms_weights *w) {
 static ms_status load_onto_device(load_job *job, ms_error *err) {
     ms_weights *w = job->from->w;
     ms_weight_upload *upload = NULL;
-    ms_status status = ms_weight_upload_create(&w->compute, ms_weight_upload_slot_bytes(w), &upload, err);
+    ms_status status = ms_weight_upload_create(&w->compute, ms_weights_slot_bytes(w), &upload, err);
     for (int i = 0; i < w->count && status == MS_OK && !atomic_load(&job->ended); i++) {
         int64_t bytes = task_bytes(job, i) * (job->first_task[i + 1] - job->first_task[i]);
         status = ms_weight_upload_param(upload, job->from, &w->params[i], w->params[i].data, err);

@@ -55,7 +55,7 @@ static ms_status open_bench_on(const char *name, bench *b, bool (*choose)(int i,
     size_t bytes = ms_weight_stream_bytes(b->weights, MS_F16);
     if (bytes) {
         size_t scratch = ms_weight_stream_scratch_floats(b->weights);
-        MS_TRY(ms_weight_stream_create(&b->compute, bytes, scratch, ms_weight_stream_slot_bytes(b->weights),
+        MS_TRY(ms_weight_stream_create(&b->compute, bytes, scratch, ms_weights_slot_bytes(b->weights),
                                        &b->stream, err));
         ms_weights_attach_stream(b->weights, b->stream);
     }

@@ -1,0 +1,243 @@
+/* Whole runs on a device whose memory is apart and whose queues run late: the cpu's frames on every rung and within every budget, with
+ * any allocation of device memory failing; a device that is lost ends the run with what it made kept. */
+#include "test.h"
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "support/drawn.h"
+#include "support/run_inputs.h"
+
+#define FRAMES 20 /* a window and a short one */
+
+static ms_run_params params;
+static ms_run_report report;
+static ms_error err;
+static uint64_t expected;
+
+typedef struct sink {
+    uint64_t hash;
+    int64_t frames;
+} sink;
+
+static ms_status take_frame(void *arg, int64_t frame, const uint8_t *rgb, int width, int height) {
+    sink *s = arg;
+    assert_int_equal(frame, s->frames++);
+    s->hash = s->hash * 31 + test_fnv1a(rgb, (size_t)width * (size_t)height * 3);
+    return MS_OK;
+}
+
+static uint64_t frames_of(const ms_run_params *asked, ms_status *ret_status) {
+    ms_run_params p = *asked;
+    sink s = {0};
+    p.frame_sink = take_frame;
+    p.sink_arg = &s;
+    *ret_status = ms_run(&p, &report, &err);
+    return s.hash;
+}
+
+static int prepare(void **state) {
+    (void)state;
+    ms_status status;
+    test_make_run_inputs(FRAMES, "160x160");
+    test_run_params(FRAMES, &params);
+    params.steps = 2;
+    params.resolution = 64;
+    params.threads = 2;
+    params.device = "cpu";
+    expected = frames_of(&params, &status);
+    params.device = "remote";
+    return status == MS_OK && expected ? 0 : -1;
+}
+
+static int clean_up(void **state) {
+    (void)state;
+    test_dir_remove();
+    return 0;
+}
+
+static void seed(int number) {
+    char text[16];
+    snprintf(text, sizeof(text), "%d", number);
+    setenv("MEMSAFE_REMOTE_SEED", text, 1);
+}
+
+/* The run's frames are the cpu's. */
+static void same(const ms_run_params *p, const char *what) {
+    ms_status status;
+    uint64_t hash = frames_of(p, &status);
+    if (status != MS_OK)
+        fail_msg("%s: %s", what, err.message);
+    if (hash != expected)
+        fail_msg("%s: other frames than on the cpu", what);
+}
+
+static void every_rung_has_the_same_frames(void **state) {
+    (void)state;
+    for (int rung = MS_RUNG_AUTO; rung < MS_RUNG_COUNT; rung++) {
+        ms_run_params p = params;
+        p.rung = (ms_rung)rung;
+        p.deepcache = false;
+        seed(rung);
+        same(&p, ms_rung_name(p.rung));
+        if (rung != MS_RUNG_AUTO)
+            assert_int_equal(report.rung, rung);
+        assert_true(strstr(report.device, "remote"));
+        assert_true(report.host_budget_bytes > 0 && report.host_planned_bytes > 0);
+        assert_true(report.device_peak_bytes > 0 && report.device_peak_bytes <= report.planned_bytes);
+    }
+}
+
+static void deepcache_has_the_same_frames(void **state) {
+    (void)state;
+    ms_status status;
+    ms_run_params p = params;
+    p.deepcache = true;
+    p.steps = 4;
+    p.device = "cpu";
+    uint64_t cpu = frames_of(&p, &status);
+    assert_ms_ok(status, &err);
+    p.device = "remote";
+    assert_true(frames_of(&p, &status) == cpu);
+    assert_ms_ok(status, &err);
+}
+
+/* From the least that a run says it needs: it keeps to it. */
+static void budgets_of_the_device_are_kept(void **state) {
+    (void)state;
+    ms_run_params p = params;
+    ms_status status;
+    p.budget_bytes = (size_t)1 << 20;
+    frames_of(&p, &status);
+    assert_int_equal(status, MS_BUDGET);
+    const char *least = strstr(err.message, "needs at least ");
+    assert_non_null(least);
+    size_t mib = (size_t)strtoul(least + strlen("needs at least "), NULL, 10);
+    assert_true(mib > 1 && mib < 100);
+    for (int i = 0; i < 4; i++, mib += 1 + mib / 8) {
+        p.budget_bytes = mib << 20;
+        seed(i);
+        same(&p, "a small budget");
+        assert_true(report.device_peak_bytes <= p.budget_bytes);
+        assert_int_equal(report.budget_bytes, p.budget_bytes);
+        assert_int_equal(report.recoveries, 0);
+    }
+    p = params;
+    p.host_budget_bytes = (size_t)8 << 20;
+    frames_of(&p, &status);
+    assert_int_equal(status, MS_BUDGET);
+    assert_non_null(strstr(err.message, "host budget of 8 MiB"));
+}
+
+/* Counted over the process: each run's allocations begin where those of the one before it ended. */
+static void any_allocation_may_fail(void **state) {
+    (void)state;
+    int recovered = 0, refused = 0;
+    for (int n = 1; n < 2000; n += n < 4 ? 1 : n / 2) {
+        pid_t pid = fork(); /* a count from 0 */
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            char text[16];
+            ms_status status;
+            snprintf(text, sizeof(text), "%d", n);
+            setenv("MEMSAFE_REMOTE_FAIL_ALLOC", text, 1);
+            uint64_t hash = frames_of(&params, &status);
+            if (status == MS_OK)
+                _exit(hash != expected ? 3 : report.recoveries > 0 ? 1 : 0);
+            _exit(status == MS_DEVICE_MEMORY ? 2 : 4);
+        }
+        int ended = 0;
+        assert_int_equal(waitpid(pid, &ended, 0), pid);
+        assert_true(WIFEXITED(ended) && WEXITSTATUS(ended) < 3);
+        recovered += WEXITSTATUS(ended) == 1;
+        refused += WEXITSTATUS(ended) == 2;
+    }
+    assert_true(recovered > 5);
+    (void)refused; /* a run whose face nets do not find room ends before it began */
+}
+
+static uint64_t hash_of_file(const char *path) {
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (int c; (c = fgetc(f)) != EOF;)
+        hash = (hash ^ (uint64_t)c) * 0x100000001b3u;
+    fclose(f);
+    return hash;
+}
+
+/* From the plan on: before it the machine is measured, with more commands the faster it is. */
+static void begin_to_count(void *arg, const ms_run_report *planned) {
+    (void)planned;
+    setenv("MEMSAFE_REMOTE_LOSE_AFTER", arg, 1);
+}
+
+/* The job goes on with another device of the same arithmetic, and the file is that of one run. */
+static void a_lost_device_leaves_a_job(void **state) {
+    (void)state;
+    char output[512];
+    snprintf(output, sizeof(output), "%s", test_file("out.mkv"));
+    ms_run_params p = params;
+    p.output = output;
+    p.segment_frames = 8;
+    p.device = "cpu";
+    assert_ms_ok(ms_run(&p, &report, &err), &err);
+    uint64_t whole = hash_of_file(output);
+    p.device = "remote";
+    int lost = 0, resumed = 0;
+    for (int after = 100; after < 50000; after += after / 2) {
+        unlink(output);
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            char text[16];
+            ms_run_params once = p;
+            snprintf(text, sizeof(text), "%d", after);
+            once.planned = begin_to_count;
+            once.arg = text;
+            ms_status status = ms_run(&once, &report, &err);
+            _exit(status == MS_OK ? 0 : status == MS_DEVICE_LOST ? 1 : 2);
+        }
+        int ended = 0;
+        assert_int_equal(waitpid(pid, &ended, 0), pid);
+        assert_true(WIFEXITED(ended) && WEXITSTATUS(ended) < 2);
+        if (WEXITSTATUS(ended) == 0)
+            break;
+        lost++;
+        ms_run_params again = p;
+        again.device = "cpu";
+        again.resume = true;
+        assert_ms_ok(ms_run(&again, &report, &err), &err);
+        resumed += report.frames_resumed > 0 || report.windows_kept > 0;
+        assert_true(hash_of_file(output) == whole);
+    }
+    assert_true(lost > 3 && resumed > 0);
+}
+
+static void what_is_no_device_is_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *device, *says;
+        ms_status status;
+    } cases[] = {{"abacus", "abacus", MS_UNSUPPORTED},
+                 {"remote:7", "remote:7", MS_INVALID_ARGUMENT},
+                 {"remote:", "remote:", MS_INVALID_ARGUMENT},
+                 {"", "no device", MS_INVALID_ARGUMENT},
+                 {"dummy", "computes nothing", MS_UNSUPPORTED}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        ms_run_params p = params;
+        p.device = cases[i].device;
+        ms_status status;
+        frames_of(&p, &status);
+        assert_int_equal(status, cases[i].status);
+        assert_non_null(strstr(err.message, cases[i].says));
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_rung_has_the_same_frames), cmocka_unit_test(deepcache_has_the_same_frames),
+        cmocka_unit_test(budgets_of_the_device_are_kept), cmocka_unit_test(any_allocation_may_fail),
+        cmocka_unit_test(a_lost_device_leaves_a_job),     cmocka_unit_test(what_is_no_device_is_refused),
+    };
+    return cmocka_run_group_tests(tests, prepare, clean_up);
+}
