@@ -47,6 +47,9 @@ static void print_host(const ms_plan_report *r) {
     row("the program and its libraries", r->process_bytes);
     row("video decoder and encoder (upper bound)", r->codec_bytes);
     row("pictures on their way (upper bound)", r->frame_bytes);
+    row("buffers and plans", r->buffer_bytes);
+    if (r->cache_bytes)
+        row("cache of latents, while there is room", r->cache_bytes);
 }
 
 static void print_memory(const ms_plan_report *r) {
@@ -56,9 +59,6 @@ static void print_memory(const ms_plan_report *r) {
         print_host(r);
     if (r->face_bytes)
         row("networks that find faces", r->face_bytes);
-    if (r->cache_bytes)
-        row("cache of latents, while there is room", r->cache_bytes);
-    row("buffers and plans", r->buffer_bytes);
     row("weights that stay", r->resident_bytes);
     row("buffer for weights that pass through", r->stream_bytes);
     row("arena", r->arena_bytes);

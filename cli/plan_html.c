@@ -43,6 +43,8 @@ static void host_rows(ms_buf *out, const ms_plan_report *r, size_t whole) {
     memory_row(out, "codecs", "FFmpeg's decoder and encoder; an upper bound", r->codec_bytes, whole);
     memory_row(out, "pictures on their way", "frames between decoder and encoder; an upper bound",
                r->frame_bytes, whole);
+    memory_row(out, "buffers", "latents, speech features, the plans themselves", r->buffer_bytes, whole);
+    memory_row(out, "cache of latents", "of a clip that goes round; given up first", r->cache_bytes, whole);
 }
 
 static void memory_table(ms_buf *out, const ms_plan_report *r) {
@@ -52,10 +54,6 @@ static void memory_table(ms_buf *out, const ms_plan_report *r) {
         host_rows(out, r, r->peak_bytes);
     memory_row(out, "face networks",
                "detector and landmarks with their own arena: they run beside the others", r->face_bytes,
-               r->peak_bytes);
-    memory_row(out, "cache of latents", "of a clip that goes round; given up first", r->cache_bytes,
-               r->peak_bytes);
-    memory_row(out, "buffers", "latents, speech features, the plans themselves", r->buffer_bytes,
                r->peak_bytes);
     memory_row(out, "weights that stay", "read once, kept for the whole run", r->resident_bytes,
                r->peak_bytes);

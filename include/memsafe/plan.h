@@ -63,10 +63,11 @@ typedef struct ms_plan_report {
     int64_t slice_frames, slice_pixels; /* 0 = not sliced */
     int64_t stripe_rows;                /* of pictures in the VAE; 0 = whole pictures */
     char precision[12], tier[16];
-    /* Bytes; peak is the sum of them all on the cpu, of all but the first three on another device. face: networks that
-       find faces, an estimate where the model's folder has none. cache: of latents, of what the rest leaves. */
-    size_t process_bytes, codec_bytes, frame_bytes, face_bytes, cache_bytes;
-    size_t buffer_bytes, arena_bytes, resident_bytes, stream_bytes;
+    /* Bytes; peak is the sum of them all on the cpu. On another device it is the sum of the second line, and host_bytes that of the
+       first. face: networks that find faces, an estimate where the model's folder has none. buffer: between the networks; the plans.
+       cache: of latents, of what the rest leaves. */
+    size_t process_bytes, codec_bytes, frame_bytes, buffer_bytes, cache_bytes;
+    size_t face_bytes, arena_bytes, resident_bytes, stream_bytes;
     size_t peak_bytes, budget_bytes, least_bytes; /* least: the smallest budget that works */
     size_t host_bytes;                            /* besides the device; 0 on the cpu */
     size_t weight_bytes, streamed_bytes;

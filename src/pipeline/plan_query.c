@@ -158,16 +158,17 @@ static ms_status find_face_bytes(const ms_plan_params *p, const ms_compute *comp
 static size_t cache_bytes(const ms_plan_params *p, const planning *a) {
     ms_run_params run;
     ms_run_params_init(&run);
-    const ms_run_latents_params params = {
-        .compute = a->engine.compute,
-        .run = &run,
-        .files = &a->files,
-        .precision = a->policy.precision,
-        .resolution = a->engine.resolution,
-        .tier_rank_percent = (int)a->policy.profile.value[MS_FIELD_SVD_RANK],
-        .output_frames = p->frames,
-        .room_bytes =
-            a->policy.budget_bytes > a->plan.peak_bytes ? a->policy.budget_bytes - a->plan.peak_bytes : 0};
+    const size_t budget = is_elsewhere(p) ? a->policy.host_budget_bytes : a->policy.budget_bytes,
+                 held = is_elsewhere(p) ? a->plan.host_bytes : a->plan.peak_bytes;
+    const ms_run_latents_params params = {.compute = a->engine.compute,
+                                          .run = &run,
+                                          .files = &a->files,
+                                          .precision = a->policy.precision,
+                                          .resolution = a->engine.resolution,
+                                          .tier_rank_percent =
+                                              (int)a->policy.profile.value[MS_FIELD_SVD_RANK],
+                                          .output_frames = p->frames,
+                                          .room_bytes = budget > held ? budget - held : 0};
     return p->turns ? ms_run_latents_bytes(&params) : 0;
 }
 
@@ -207,13 +208,15 @@ static void describe(const planning *a, const ms_engine *engine, ms_plan_report 
     r->frame_bytes = others->frame_bytes;
     r->face_bytes = a->face_bytes;
     r->cache_bytes = cache_bytes(a->p, a);
-    r->buffer_bytes = plan->engine.held_bytes;
+    r->buffer_bytes = is_elsewhere(a->p) ? plan->engine.host_bytes : plan->engine.held_bytes;
     r->arena_bytes = plan->engine.arena_bytes;
     r->resident_bytes = plan->engine.resident_bytes;
     r->stream_bytes = plan->engine.stream_bytes;
     r->weight_bytes = plan->engine.weight_bytes;
     r->streamed_bytes = plan->engine.streamed_bytes;
-    r->peak_bytes = plan->peak_bytes + r->cache_bytes;
+    r->peak_bytes = plan->peak_bytes + (is_elsewhere(a->p) ? 0 : r->cache_bytes);
+    if (is_elsewhere(a->p))
+        r->host_bytes = plan->host_bytes + r->cache_bytes;
     r->n_phases = ms_engine_get_phases(engine, phases);
     for (int i = 0; i < r->n_phases; i++) {
         const ms_network *n = phases[i].network;
@@ -260,17 +263,19 @@ static ms_status prepare(planning *a, const ms_compute *compute, ms_plan_report 
                                   .profile = &a->policy.profile,
                                   .budget_bytes = a->policy.budget_bytes,
                                   .forced = p->rung};
+    if (is_elsewhere(p) && p->host_budget_bytes)
+        a->ask.host_budget_bytes = a->policy.host_budget_bytes;
     return MS_OK;
 }
 
 /* At the resolution asked for, or lower where that is allowed. MS_BUDGET: plan is the least one. */
-static ms_status choose(planning *a, size_t *ret_host_bytes, ms_error *err) {
+static ms_status choose(planning *a, ms_error *err) {
     int wanted = a->engine.resolution;
     for (;;) {
         a->others = others_of(a, a->engine.resolution, ms_pool_threads(a->engine.compute.pool));
         size_t host = a->others.process_bytes + a->others.codec_bytes + a->others.frame_bytes;
-        *ret_host_bytes = is_elsewhere(a->p) ? host : 0;
         a->ask.other_bytes = a->face_bytes + (is_elsewhere(a->p) ? 0 : host);
+        a->ask.host_other_bytes = is_elsewhere(a->p) ? host : 0;
         MS_TRY(ms_run_plan_least(&a->ask, &a->least, err));
         ms_status status = ms_run_plan_choose(&a->ask, &a->plan, err);
         int lower = ms_run_lower_resolution(a->engine.resolution);
@@ -298,7 +303,7 @@ static ms_status plan_on(planning *a, const ms_compute *compute, ms_plan_report 
     a->process_bytes = ms_host_resident_bytes() +
                        MS_RUN_PROCESS_BYTES; /* before the networks that are opened to be counted */
     MS_TRY(find_face_bytes(a->p, compute, &a->face_bytes, err));
-    ms_status fit = choose(a, &r->host_bytes, err);
+    ms_status fit = choose(a, err);
     if (fit != MS_OK && fit != MS_BUDGET)
         return fit;
     r->budget_bytes = a->policy.budget_bytes;
