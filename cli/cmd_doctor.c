@@ -1,10 +1,11 @@
 /* `memsafe doctor`: what this build can do, what is missing, and the command that mends it. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/size.h"
 #include "commands.h"
-#include "device/device.h"
+#include "device/plugin.h"
 #include "memory/host.h"
 #include "demo_model.h"
 #include "model_check.h"
@@ -88,6 +89,12 @@ static int list_models(void) {
     return found.count;
 }
 
+static void tell_plugin(void *arg, const char *path, const char *problem) {
+    (void)arg;
+    const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    printf("  %-20s %-8s %s\n", name, problem ? "no" : "yes", problem ? problem : path);
+}
+
 static int doctor_run(const void *state, char **arguments, int n_arguments) {
     (void)arguments;
     (void)n_arguments;
@@ -105,6 +112,7 @@ static int doctor_run(const void *state, char **arguments, int n_arguments) {
     check_codecs();
     printf("Device\n  cpu                  yes      %s, %d CPUs, %s, %s free\n", host.cpu_name, host.cpus,
            ms_isa_name(ms_isa_detect()), ms_size_format(free, ms_host_free_bytes(&host)));
+    ms_plugin_list(tell_plugin, NULL);
     int real = list_models();
     ms_status model = dir ? check_model(dir, s->quick) : MS_OK;
     if (problems == 0 && model == MS_OK && (real || dir))

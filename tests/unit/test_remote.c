@@ -251,7 +251,9 @@ static void what_cannot_be_loaded_is_told(void **state) {
     ms_plugin_list(note, &l);
     assert_true(l.count >= 1 && strstr(l.path[0], "memsafe-abacus.so") &&
                 strstr(l.problem[0], "cannot be loaded"));
+    assert_run_fails(0, "memsafe-abacus.so    no       ", "doctor"); /* and goes on without it */
     setenv("MEMSAFE_PLUGIN_DIR", kept, 1);
+    assert_run_fails(0, "memsafe-remote.so    yes      ", "doctor");
     assert_ms_ok(ms_plugin_find("remote", &backend, &err), &err);
     assert_string_equal(backend->name, "remote");
     l.count = 0;
