@@ -1,6 +1,7 @@
 #include "bar.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,8 @@
 
 #define LEAST_COLUMNS 20
 #define LEAST_BAR 8
+/* Narrower terminals have none, wider ones always: it does not come and go with what stands beside it. */
+#define COLUMNS_WITH_BAR 60
 #define MOST_BAR 40
 #define PIECE_BYTES 64
 
@@ -76,7 +79,8 @@ int cli_bar_text(const cli_bar *b, int columns, char ret_text[CLI_BAR_BYTES]) {
     time_left(b, piece[LEFT]);
     stage(b, piece[STAGE]);
     frames(b, piece[FRAMES]);
-    int room = width - (int)strlen(piece[HOW_FAR]);
+    bool drawn = columns >= COLUMNS_WITH_BAR && b->fraction >= 0;
+    int room = width - (int)strlen(piece[HOW_FAR]) - (drawn ? LEAST_BAR + 4 : 0);
     if ((int)strlen(piece[LEFT]) + 2 > room && b->left_s >= 0) /* "2 min 5 s" alone says it too */
         piece[LEFT][strlen(piece[LEFT]) - strlen(" left")] = 0;
     fit(piece[LEFT], &room);
@@ -86,11 +90,11 @@ int cli_bar_text(const cli_bar *b, int columns, char ret_text[CLI_BAR_BYTES]) {
         stage(&shorter, piece[STAGE]);
     }
     fit(piece[STAGE], &room);
-    int with_bar = room - (LEAST_BAR + 4); /* frames only beside a bar */
-    fit(piece[FRAMES], &with_bar);
-    room -= piece[FRAMES][0] ? (int)strlen(piece[FRAMES]) + 2 : 0;
-    int bar = room - 4 < MOST_BAR ? room - 4 : MOST_BAR, at = 0;
-    if (bar >= LEAST_BAR && b->fraction >= 0) {
+    if (!drawn) /* frames only beside a bar */
+        piece[FRAMES][0] = 0;
+    fit(piece[FRAMES], &room);
+    int bar = room + LEAST_BAR < MOST_BAR ? room + LEAST_BAR : MOST_BAR, at = 0;
+    if (drawn) {
         int filled = (int)((b->fraction < 1 ? b->fraction : 1) * bar);
         ret_text[at++] = '[';
         for (int i = 0; i < bar; i++)

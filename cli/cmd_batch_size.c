@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/size.h"
 #include "commands.h"
+#include "console.h"
 #include "memory/host.h"
 #include "memory/optimizer.h"
 #include "model_choice.h"
@@ -29,6 +30,7 @@ typedef struct batch_job {
     ms_profile profile;
     ms_batch_costs *costs;
     ms_optimizer *optimizer;
+    int tasks, unfit; /* asked for, and those of which not one item fits */
     size_t memory_bytes, weight_bytes, free_bytes;
 } batch_job;
 
@@ -189,6 +191,8 @@ static ms_status answer(batch_job *j, char **names, int n_names, ms_buf *out, ms
         MS_TRY(ms_optimizer_explain(j->optimizer, task, &r, &a, err));
         if (j->s->json && i)
             ms_buf_printf(out, ", ");
+        j->tasks++;
+        j->unfit += !a.fits;
         (j->s->json ? write_json : write_text)(j, task, &r, &a, out);
     }
     if (j->s->json)
@@ -214,6 +218,11 @@ static int batch_run(const void *state, char **arguments, int n_arguments) {
         status = answer(&j, arguments, n_arguments, &out, &err);
     if (status == MS_OK)
         fputs(out.data, stdout);
+    cli_flush_now(); /* the error is the last thing that one sees */
+    if (status == MS_OK && j.unfit)
+        status =
+            ms_fail(&err, MS_BUDGET, "%d of %d tasks cannot work within this memory, not with a single item",
+                    j.unfit, j.tasks);
     ms_optimizer_destroy(&j.optimizer);
     ms_batch_costs_destroy(&j.costs);
     ms_buf_free(&out);
@@ -254,7 +263,7 @@ const cli_command cli_batch_size_command = {
     .text =
         "Tasks: face_detection face_processing vae_encode vae_decode unet_inference latent_processing\n"
         "(default: all). The tier's cap is lowered to what fits the free memory less the safety margin, then "
-        "by pressure.",
+        "by pressure. The exit code is 3 when a task does not fit, not with a single item.",
     .options = batch_options,
     .n_options = CLI_COUNT(batch_options),
     .max_arguments = 64,

@@ -4,6 +4,7 @@
 
 #include "base/duration.h"
 #include "base/error.h"
+#include "budget_note.h"
 #include "commands.h"
 #include "console.h"
 #include "fps.h"
@@ -41,6 +42,7 @@ static int detect_run(const void *state, char **arguments, int n_arguments) {
     if (cli_choose_model(&s.p.model, s.demo, s.p.faces, CLI_NEEDS_FACES, &model, &err) != MS_OK)
         return cli_fail(&err);
     cli_say_choice(&model);
+    cli_note_budget(s.p.budget_bytes);
     if (s.fps && cli_parse_fps(s.fps, &s.p.fps_num, &s.p.fps_den, &err) != MS_OK)
         return cli_fail(&err);
     s.p.frames = s.frames;

@@ -9,6 +9,7 @@
 #include "base/new_file.h"
 #include "base/size.h"
 #include "commands.h"
+#include "console.h"
 #include "history_file.h"
 #include "model_choice.h"
 #include "models/model_files.h"
@@ -227,7 +228,7 @@ static int plan_run(const void *state, char **arguments, int n_arguments) {
         status = status == MS_OK ? written : status;
     }
     ms_plan_free_svg(&svg);
-    fflush(stdout); /* the error is the last thing that one sees */
+    cli_flush_now(); /* the error is the last thing that one sees */
     return status == MS_OK ? 0 : cli_fail(&err);
 }
 

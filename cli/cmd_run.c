@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "budget_note.h"
 #include "commands.h"
 #include "console.h"
 #include "memsafe/run.h"
@@ -35,7 +36,7 @@ static void show_plan(void *arg, const ms_run_report *r) {
 static int fail(const cli_run_state *s, const ms_run_report *r, const ms_error *err) {
     cli_run_kept_members(r);
     int code = cli_fail(err);
-    cli_run_say_kept(&s->p, r, cli_command_line());
+    cli_run_say_kept(&s->p, r, err->code, cli_command_line());
     return code;
 }
 
@@ -47,10 +48,13 @@ int cli_run(const void *state, char **arguments, int n_arguments) {
     ms_error_clear(&err);
     cli_console_begin(&s.console);
     bool named = s.p.config && s.p.unet && s.p.vae && s.p.whisper;
-    if (cli_choose_model(&s.p.model, s.demo, named, CLI_NEEDS_ALL, &model, &err) != MS_OK)
-        return cli_fail(&err);
     if (cli_run_options_apply(&s, arguments, n_arguments, &err) != MS_OK)
         return cli_fail(&err);
+    if (cli_run_options_named(&s, &err) != MS_OK)
+        return cli_fail(&err);
+    if (cli_choose_model(&s.p.model, s.demo, named, CLI_NEEDS_ALL, &model, &err) != MS_OK)
+        return cli_fail(&err);
+    cli_note_budget(s.p.budget_bytes);
     if (cli_run_report_check(&s, &err) != MS_OK)
         return cli_fail(&err);
     run_view view = {.p = &s.p, .model = &model};
@@ -66,7 +70,7 @@ int cli_run(const void *state, char **arguments, int n_arguments) {
     if (status != MS_OK)
         return fail(&s, &report, &err);
     if (s.report && report.already_finished && access(s.report, F_OK) != 0)
-        cli_warn("no_report", "no report is written to %s: an earlier run did the work", s.report);
+        cli_warn("no-report", "no report is written to %s: an earlier run did the work", s.report);
     cli_run_done_members(&s.p, &report);
     cli_run_say_result(&s.p, &report);
     cli_show_doubt(&report);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "budget_note.h"
 #include "base/json.h"
 #include "commands.h"
 #include "console.h"
@@ -159,6 +160,7 @@ static int score_run(const void *state, char **arguments, int n_arguments) {
     if (cli_choose_model(&s.p.model, s.demo, s.p.faces, CLI_NEEDS_FACES, &model, &err) != MS_OK)
         return cli_fail(&err);
     cli_say_choice(&model);
+    cli_note_budget(s.p.budget_bytes);
     s.p.frames = s.frames;
     s.p.progress = show;
     s.p.cancelled = cli_interrupted;

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "memsafe/version.h"
+#include "wrap.h"
 
 #define BAR_INTERVAL_S 0.2
 #define JSON_INTERVAL_S 0.5
@@ -30,8 +31,9 @@ static struct {
     double began_s, shown_s;
     cli_bar bar;
     char stage[32];
-    int drawn; /* characters of the bar that stand in the line now */
-    bool over; /* there is no progress any more */
+    int drawn;       /* characters of the bar that stand in the line now */
+    int write_error; /* errno of the first line that could not be written */
+    bool over;       /* there is no progress any more */
     bool started, ended;
     char last_members[4096];
     char command[4096];
@@ -39,13 +41,17 @@ static struct {
 
 /* ---- the bar's line ---- */
 
-static int columns(void) {
+static int columns_of(int fd) {
     struct winsize size;
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
         return size.ws_col;
     const char *named = getenv("COLUMNS");
     int n = named ? atoi(named) : 0;
     return n > 0 ? n : 80;
+}
+
+static int columns(void) {
+    return columns_of(STDERR_FILENO);
 }
 
 /* Spaces take away what was there: no escape sequence is needed, so NO_COLOR has nothing to forbid. */
@@ -254,44 +260,89 @@ void cli_console_end(int exit_code) {
 
 /* ---- saying ---- */
 
+/* To a terminal in lines of its width, broken between words. */
+static void put(FILE *to, int fd, int *at, const char *text) {
+    int width = isatty(fd) ? columns_of(fd) : 0;
+    char *wrapped = width > 0 ? cli_wrap(text, width, at) : NULL;
+    fputs(wrapped ? wrapped : text, to);
+    free(wrapped);
+}
+
+static void put_formatted(FILE *to, int fd, int *at, const char *fmt, va_list ap) {
+    va_list again;
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, fmt, again);
+    va_end(again);
+    char *text = n >= 0 ? malloc((size_t)n + 1) : NULL;
+    if (text) {
+        vsnprintf(text, (size_t)n + 1, fmt, ap);
+        put(to, fd, at, text);
+    } else {
+        vfprintf(to, fmt, ap);
+    }
+    free(text);
+}
+
+static void to_stderr(const char *fmt, ...) MS_PRINTF(1, 2);
+
+static void to_stderr(const char *fmt, ...) {
+    static int at;
+    va_list ap;
+    va_start(ap, fmt);
+    put_formatted(stderr, STDERR_FILENO, &at, fmt, ap);
+    va_end(ap);
+}
+
+/* cli_flush_output() tells at the end. */
+void cli_flush_now(void) {
+    if (fflush(stdout) != 0 && !console.write_error)
+        console.write_error = errno;
+}
+
 void cli_say(const char *fmt, ...) {
+    static int at;
     if (console.quiet || console.shape == SHAPE_JSON)
         return;
     va_list ap;
     clear();
     va_start(ap, fmt);
-    vprintf(fmt, ap);
+    put_formatted(stdout, STDOUT_FILENO, &at, fmt, ap);
     va_end(ap);
-    fflush(stdout); /* cli_flush_output() tells at the end if it failed */
+    cli_flush_now();
     redraw();
 }
 
 /* An error that stdio met on the way has lost its number; a pipe without a reader can still be told. */
 int cli_flush_output(void) {
     errno = 0;
+    if (console.write_error)
+        return console.write_error;
     if (fflush(stdout) != 0)
-        return errno ? errno : EIO;
+        return errno ? errno : -1;
     if (!ferror(stdout))
         return 0;
     struct pollfd out = {.fd = STDOUT_FILENO};
-    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) ? EPIPE : EIO;
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) ? EPIPE : -1;
 }
 
 void cli_tell(const char *fmt, ...) {
+    static int at;
     if (console.shape == SHAPE_JSON)
         return;
     va_list ap;
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    put_formatted(stderr, STDERR_FILENO, &at, fmt, ap);
     va_end(ap);
 }
 
-void cli_warn(const char *code, const char *fmt, ...) {
+void cli_tell_command(const char *before, const char *command, const char *after) {
+    if (console.shape != SHAPE_JSON)
+        fprintf(stderr, "%s%s%s\n", before, command, after);
+}
+
+static void warn(const char *before, const char *code, const char *fmt, va_list ap) {
     char message[1024];
-    va_list ap;
-    va_start(ap, fmt);
     vsnprintf(message, sizeof(message), fmt, ap);
-    va_end(ap);
     if (console.shape == SHAPE_JSON) {
         ms_buf b;
         ms_buf_init(&b, NULL);
@@ -302,9 +353,23 @@ void cli_warn(const char *code, const char *fmt, ...) {
         ms_buf_free(&b);
     } else if (!console.quiet) {
         clear();
-        fprintf(stderr, "memsafe: %s\n", message);
+        to_stderr("memsafe: %s%s\n", before, message);
         redraw();
     }
+}
+
+void cli_warn(const char *code, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    warn("", code, fmt, ap);
+    va_end(ap);
+}
+
+void cli_warn_as(const char *before, const char *code, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    warn(before, code, fmt, ap);
+    va_end(ap);
 }
 
 int cli_fail(const ms_error *err) {
@@ -314,12 +379,16 @@ int cli_fail(const ms_error *err) {
         return ms_status_exit_code(err->code);
     }
     cli_progress_over();
-    fprintf(stderr, "memsafe: %s", message);
-    if (err->stage[0] && err->frame >= 0)
-        fprintf(stderr, " (%s, frame %lld)", err->stage, (long long)err->frame);
-    else if (err->stage[0])
-        fprintf(stderr, " (%s)", err->stage);
-    fputc('\n', stderr);
+    /* The stage is the program's name for it: for programs, and for who asks how it works. */
+    char where[64] = "";
+    bool stage = err->stage[0] && cli_console_is_verbose(), frame = err->stage[0] && err->frame >= 0;
+    if (stage && frame)
+        snprintf(where, sizeof(where), " (%s, frame %lld)", err->stage, (long long)err->frame);
+    else if (stage)
+        snprintf(where, sizeof(where), " (%s)", err->stage);
+    else if (frame)
+        snprintf(where, sizeof(where), " (frame %lld)", (long long)err->frame);
+    to_stderr("memsafe: %s%s\n", message, where);
     return ms_status_exit_code(err->code);
 }
 

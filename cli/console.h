@@ -51,13 +51,23 @@ bool cli_console_is_json(void);
 bool cli_console_is_verbose(void);
 double cli_console_seconds(void); /* since cli_console_look() */
 
+/* A line that is to be copied is never broken. */
+void cli_tell_command(const char *before, const char *command, const char *after);
+
 /* Results for people, to stdout; nothing with -q or JSON. */
 void cli_say(const char *fmt, ...) MS_PRINTF(1, 2);
 
 /* "memsafe: ..." to stderr, a warning event in JSON, nothing with -q. code: stays the same for programs. */
 void cli_warn(const char *code, const char *fmt, ...) MS_PRINTF(2, 3);
 
-/* What was printed goes out. 0, or errno of what kept any of it from being written; EPIPE: nobody reads it. */
+/* The same with a word before it, like "note: ", that JSON has not. */
+void cli_warn_as(const char *before, const char *code, const char *fmt, ...) MS_PRINTF(3, 4);
+
+/* Before an error that is to stand behind what was printed. */
+void cli_flush_now(void);
+
+/* What was printed goes out. 0, or errno of what kept any of it from being written; EPIPE: nobody reads it; -1: stdio lost the
+   number. */
 int cli_flush_output(void);
 
 /* As cli_say() but to stderr and with -q too: what belongs to an error. Nothing in JSON. */

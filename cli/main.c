@@ -63,14 +63,19 @@ static int close_output(int code) {
         return code;
     ms_error err;
     ms_error_clear(&err);
-    ms_fail(&err, MS_IO, "cannot write to the standard output: %s", strerror(error));
+    ms_fail(&err, MS_IO, "cannot write to the standard output%s%s", error > 0 ? ": " : "",
+            error > 0 ? strerror(error) : "");
     int failed_code = cli_fail(&err);
     return code ? code : failed_code;
 }
 
+static char output[1 << 16];
+
 int main(int argc, char **argv) {
     share_the_heap();
-    signal(SIGPIPE, SIG_IGN); /* a reader of progress that ends does not end the run */
+    signal(SIGPIPE, SIG_IGN);   /* a reader of progress that ends does not end the run */
+    if (!isatty(STDOUT_FILENO)) /* what fits is written at the end, where an error has its number */
+        setvbuf(stdout, output, _IOFBF, sizeof(output));
     cli_console_look(argc, argv);
     int code = close_output(run(argc, argv));
     cli_console_end(code);

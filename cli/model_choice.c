@@ -107,9 +107,19 @@ static bool in_path(const char *dir) {
     return false;
 }
 
+/* Without "..", and from here on where it lies below. */
+static void short_path(const char *path, char *ret, size_t bytes) {
+    char *whole = realpath(path, NULL), *here = realpath(".", NULL);
+    size_t length = here ? strlen(here) : 0;
+    bool below = whole && length && strncmp(whole, here, length) == 0 && whole[length] == '/';
+    snprintf(ret, bytes, "%s", below ? whole + length + 1 : whole ? whole : path);
+    free(whole);
+    free(here);
+}
+
 /* Installed it lies beside the program, in the source tree in scripts/. */
 void cli_fetch_models(char *ret, size_t bytes) {
-    char program[CLI_PATH_BYTES], path[CLI_PATH_BYTES + 32], *whole = NULL, *here = NULL;
+    char program[CLI_PATH_BYTES], path[CLI_PATH_BYTES + 32];
     snprintf(ret, bytes, "memsafe-fetch-models");
     if (!cli_program_folder(program, sizeof(program)))
         return;
@@ -120,21 +130,17 @@ void cli_fetch_models(char *ret, size_t bytes) {
         return;
     }
     snprintf(path, sizeof(path), "%s/../scripts/fetch-models", program);
-    if (access(path, X_OK) != 0 || !(whole = realpath(path, NULL)))
-        return;
-    here = realpath(".", NULL);
-    size_t length = here ? strlen(here) : 0;
-    bool below = length && strncmp(whole, here, length) == 0 && whole[length] == '/';
-    snprintf(ret, bytes, "%s", below ? whole + length + 1 : whole);
-    free(whole);
-    free(here);
+    if (access(path, X_OK) == 0)
+        short_path(path, ret, bytes);
 }
 
 static ms_status take_demo(cli_model_choice *c, ms_error *err) {
-    char fetch[CLI_PATH_BYTES];
+    char fetch[CLI_PATH_BYTES], shown[CLI_PATH_BYTES];
     MS_TRY(cli_demo_model(c->path, sizeof(c->path), err));
     cli_fetch_models(fetch, sizeof(fetch));
-    c->code = "demo_model";
+    short_path(c->path, shown, sizeof(shown));
+    snprintf(c->path, sizeof(c->path), "%s", shown);
+    c->code = "demo-model";
     snprintf(c->note, sizeof(c->note),
              "the demo model, which knows drawn faces only (%.1500s); %.1500s gets the official weights for "
              "real ones",
@@ -171,7 +177,7 @@ static ms_status take_installed(cli_model_need need, cli_model_choice *c, ms_err
                        found.count, text);
     if (!is_model(found.path[0], need))
         return ms_fail(err, MS_BAD_MODEL, "MEMSAFE_MODEL is %s, where there is no model", found.path[0]);
-    c->code = "installed_model";
+    c->code = "installed-model";
     snprintf(c->path, sizeof(c->path), "%s", found.path[0]);
     snprintf(c->note, sizeof(c->note), "no --model: using the one that is installed, %s", c->path);
     return MS_OK;

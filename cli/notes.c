@@ -4,7 +4,7 @@
 
 void cli_show_notes(const ms_run_report *r) {
     for (int i = 0; i < r->n_notes; i++)
-        cli_warn(r->note[i].code, "note: %s", r->note[i].text);
+        cli_warn_as("note: ", r->note[i].code, "%s", r->note[i].text);
 }
 
 void cli_notes_json(ms_buf *b, const ms_run_report *r) {
@@ -21,7 +21,7 @@ void cli_notes_json(ms_buf *b, const ms_run_report *r) {
 
 void cli_show_doubt(const ms_run_report *r) {
     if (r->faces.doubt[0])
-        cli_warn("doubtful_faces", "warning: the faces are doubtful: %s", r->faces.doubt);
+        cli_warn_as("warning: ", "doubtful-faces", "the faces are doubtful: %s", r->faces.doubt);
 }
 
 void cli_faces_json(ms_buf *b, const ms_run_report *r) {

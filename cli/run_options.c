@@ -1,7 +1,9 @@
 #include "run_options.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "commands.h"
@@ -203,6 +205,24 @@ ms_status cli_run_options_apply(cli_run_state *s, char **arguments, int n_argume
     s->p.history = cli_history_file();
     s->p.profile = cli_profile_source(&s->profile);
     return s->fps ? cli_parse_fps(s->fps, &s->p.fps_num, &s->p.fps_den, err) : MS_OK;
+}
+
+/* What is no plain name (a pipe, a sequence, a URL) is for who opens it to judge. */
+static ms_status look_for(const char *path, ms_error *err) {
+    if (strpbrk(path, "%:*?") || strcmp(path, "-") == 0 || access(path, F_OK) == 0)
+        return MS_OK;
+    return ms_fail(err, MS_IO, "cannot read %s: %s", path, strerror(errno));
+}
+
+ms_status cli_run_options_named(const cli_run_state *s, ms_error *err) {
+    const ms_run_params *p = &s->p;
+    if (!p->video || !p->audio || !p->output)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the %s is missing; see `memsafe help run`",
+                       !p->video   ? "video (-i FILE)"
+                       : !p->audio ? "speech (-a FILE)"
+                                   : "output (its name at the end, or -o FILE)");
+    MS_TRY(look_for(p->video, err));
+    return look_for(p->audio, err);
 }
 
 const cli_command cli_run_command = {

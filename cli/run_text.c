@@ -157,9 +157,9 @@ static bool is_there(const char *output) {
     return n > 0 && (size_t)n < sizeof(folder) && access(folder, F_OK) == 0;
 }
 
-void cli_run_say_kept(const ms_run_params *p, const ms_run_report *r, const char *command) {
+void cli_run_say_kept(const ms_run_params *p, const ms_run_report *r, ms_status why, const char *command) {
     char length[MS_DURATION_TEXT_BYTES];
-    if (!p->output || cli_console_is_json())
+    if (!p->output || cli_console_is_json() || why == MS_NO_FACE) /* of which there is no more to be made */
         return;
     if (r->frames_resumable && r->fps > 0)
         cli_tell("  kept: the first %" PRId64 " frame%s (%s) in %s.memsafe\n", r->frames_resumable,
@@ -175,7 +175,7 @@ void cli_run_say_kept(const ms_run_params *p, const ms_run_report *r, const char
     else if (p->resume && is_there(p->output)) /* it ended before it had looked */
         cli_tell("  what an earlier run kept is still in %s.memsafe\n", p->output);
     if (r->frames_resumable)
-        cli_tell("  to go on: %s%s\n", command, p->resume ? "" : " --resume");
+        cli_tell_command("  to go on: ", command, p->resume ? "" : " --resume");
 }
 
 /* ---- for programs ---- */

@@ -49,6 +49,10 @@ static ms_status refuse_kind(const char *path, const struct stat *st, ms_error *
 ms_status ms_new_file_check(const char *path, bool force, ms_error *err) {
     struct stat st;
     char folder[4096];
+    if (strcmp(path, "-") == 0)
+        return ms_fail(
+            err, MS_INVALID_ARGUMENT,
+            "\"-\": the standard output is not written to, name a file (./- for one of that name)");
     if (lstat(path, &st) == 0) {
         struct stat target;
         if (!S_ISLNK(st.st_mode))
@@ -56,7 +60,7 @@ ms_status ms_new_file_check(const char *path, bool force, ms_error *err) {
         else if (stat(path, &target) == 0)
             MS_TRY(refuse_kind(path, &target, err));
         if (!force)
-            return ms_fail(err, MS_IO, "cannot write %s: it exists already; --force replaces it", path);
+            return ms_fail(err, MS_IO, "cannot write %s: it exists already; -y replaces it", path);
     } else if (errno != ENOENT) {
         return ms_fail(err, MS_IO, "cannot write %s: %s", path, strerror(errno));
     }

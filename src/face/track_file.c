@@ -140,6 +140,9 @@ static ms_status read_record(const ms_track_reader *r, const ms_json *root, ms_f
     return MS_OK;
 }
 
+/* How the parser names the place in a text that is one line: the file's line is said in front. */
+#define ONLY_LINE "line 1: "
+
 ms_status ms_track_reader_next(ms_track_reader *r, ms_face_record *ret_record, bool *ret_got, ms_error *err) {
     const char *line = NULL;
     size_t length = 0;
@@ -155,6 +158,8 @@ ms_status ms_track_reader_next(ms_track_reader *r, ms_face_record *ret_record, b
     ms_status status = ms_json_parse(r->mem, line, length, &doc, err);
     if (status == MS_INVALID_ARGUMENT)
         status = MS_BAD_MEDIA;
+    if (status == MS_BAD_MEDIA && err && strncmp(err->message, ONLY_LINE, strlen(ONLY_LINE)) == 0)
+        memmove(err->message, err->message + strlen(ONLY_LINE), strlen(err->message + strlen(ONLY_LINE)) + 1);
     if (status == MS_OK)
         status = read_record(r, ms_json_root(doc), &record, err);
     ms_json_doc_destroy(&doc);

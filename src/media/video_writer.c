@@ -63,6 +63,8 @@ ms_status ms_video_writer_check(const char *path, const ms_video_writer_params *
     ms_container container;
     MS_TRY(ms_video_encoder_check(params, err));
     MS_TRY(check_audio(params, err));
+    /* What it is says more than what its name lacks, and that a file is there only matters under a name that will do. */
+    MS_TRY(ms_new_file_check(path, true, err));
     MS_TRY(ms_container_for(path, ms_video_codec_id(params->codec), &container, err));
     return ms_new_file_check(path, params->force, err);
 }

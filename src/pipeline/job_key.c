@@ -163,7 +163,7 @@ ms_status ms_job_key_explain(const ms_job_key *key, int field, const char *was, 
                 was ? was : "unset", text);
     if (err) {
         size_t n = strlen(err->message);
-        snprintf(err->message + n, sizeof(err->message) - n, "; --force begins anew");
+        snprintf(err->message + n, sizeof(err->message) - n, "; -y begins anew");
     }
     return MS_INVALID_ARGUMENT;
 }

@@ -187,7 +187,7 @@ static bool holds_work(ms_run_store *s, const ms_run_store_params *p) {
 }
 
 static ms_status refuse_unfinished(const ms_run_store *s, ms_error *err) {
-    return ms_fail(err, MS_IO, "%s: an unfinished job is there; %s--force begins anew", s->folder.path,
+    return ms_fail(err, MS_IO, "%s: an unfinished job is there; %s-y begins anew", s->folder.path,
                    s->not_resumable ? "" : "--resume goes on with it, ");
 }
 
@@ -200,7 +200,7 @@ static ms_status look_for_finished(ms_run_store *s, const ms_run_store_params *p
     return ms_fail(
         err, MS_IO,
         "cannot write %s: it exists already, and nothing says that it is what this run would make; "
-        "--force replaces it",
+        "-y replaces it",
         p->output);
 }
 
@@ -222,10 +222,9 @@ ms_status ms_run_store_open(const ms_run_store_params *p, ms_run_store *s, ms_er
     MS_TRY(ms_job_folder_open(&s->folder, err));
     bool goes_on = p->resume && !s->not_resumable;
     if (s->there && !goes_on && !p->force && holds_work(s, p))
-        return p->resume
-                   ? ms_fail(err, MS_UNSUPPORTED, "%s: this run cannot be resumed: %s; --force begins anew",
-                             s->folder.path, s->not_resumable)
-                   : refuse_unfinished(s, err);
+        return p->resume ? ms_fail(err, MS_UNSUPPORTED, "%s: this run cannot be resumed: %s; -y begins anew",
+                                   s->folder.path, s->not_resumable)
+                         : refuse_unfinished(s, err);
     MS_TRY(open_journal(s, p, err));
     return s->named ? MS_OK : ms_video_writer_check(p->output, p->writer, err);
 }

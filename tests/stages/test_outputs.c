@@ -81,6 +81,12 @@ static void only_regular_files_are_written(void **state) {
     assert_run_fails(11, "a pipe", "plan --model %s --size 320x240 --force --html %s", test_file("model"),
                      pipe);
     assert_run_fails(11, "a device", "%s -o %s --force --report /dev/null", run_line(), test_file("o.mkv"));
+    assert_run_fails(11, "/dev/null: it is a device", "%s -o /dev/null -y", run_line());
+    assert_run_fails(2, "the standard output is not written to", "%s -o -", run_line());
+    assert_run_fails(2, "the standard output is not written to",
+                     "detect --video %s --faces %s --frames 2 -o -", test_file("in.mkv"), nets);
+    assert_run_fails(2, "the standard output is not written to", "plan --shape tiny --svg -");
+    assert_false(test_exists("-"));
     assert_int_equal(stat(pipe, &st), 0);
     assert_true(S_ISFIFO(st.st_mode));
     assert_int_equal(stat("/dev/null", &st), 0);
@@ -129,6 +135,14 @@ static void a_full_disk_is_no_success(void **state) {
         skip();
     assert_int_equal(run_into("--help", ">/dev/full 2>/dev/null"), 11);
     assert_int_equal(run_into("probe --json", ">/dev/full 2>/dev/null"), 11);
+    static const char *const printers[] = {"--help", "help run", "probe --json", "plan --shape tiny"};
+    for (int i = 0; i < 4; i++) {
+        char line[512];
+        snprintf(line, sizeof(line), "MEMSAFE_HISTORY=off %s %s 2>&1 >/dev/full", MS_CLI_PATH, printers[i]);
+        assert_int_equal(test_shell(line), 11);
+        assert_string_equal(test_output,
+                            "memsafe: cannot write to the standard output: No space left on device\n");
+    }
 }
 
 static int make_inputs(void **state) {

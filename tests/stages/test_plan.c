@@ -225,9 +225,9 @@ static void it_draws(void **state) {
     assert_string_equal(head, "</svg>\n");
     fclose(f);
     assert_run_fails(11, "no-such-folder", "plan --shape tiny --svg %s", test_file("no-such-folder/p.svg"));
-    assert_run_fails(11, "it exists already; --force replaces it", "plan --shape tiny --svg %s",
+    assert_run_fails(11, "it exists already; -y replaces it", "plan --shape tiny --svg %s",
                      test_file("p.svg"));
-    assert_run_fails(11, "it exists already; --force replaces it", "plan --shape tiny --html %s",
+    assert_run_fails(11, "it exists already; -y replaces it", "plan --shape tiny --html %s",
                      test_file("p.svg"));
     assert_run_works("plan --shape tiny --svg %s --force", test_file("p.svg"));
 }

@@ -156,7 +156,7 @@ static void batches_have_their_reasons(void **state) {
     assert_batch(4, "pressure", "vae_decode", "--memory 80G --pressure 2");
     assert_batch(1, "pressure", "vae_decode", "--memory 80G --pressure 3");
     assert_batch(20, "cap", "vae_decode", "--memory 80G --set vae_decode_batch=20");
-    assert_batch(1, "memory", "vae_decode", "--memory 80G --free 100M");
+    assert_batch(1, "memory", "vae_decode", "--memory 80G --free 200M");
 }
 
 /* The batch fits what is usable, and one item more would not. */
@@ -191,7 +191,9 @@ static void all_tasks_are_listed(void **state) {
     assert_run_works("batch-size --model tiny --json");
     assert_int_equal(at(parse(&doc), "tasks")->count, MS_TASK_COUNT);
     ms_json_doc_destroy(&doc);
-    assert_run_works("batch-size --model tiny --memory 1G --free 1M");
+    assert_run_fails(3, "6 of 6 tasks cannot work within this memory",
+                     "batch-size --model tiny --memory 10K");
+    assert_run_fails(3, "cannot work within this memory", "batch-size --model tiny --memory 1G --free 1M");
     for (int t = 0; t < MS_TASK_COUNT; t++)
         assert_non_null(strstr(test_output, ms_task_name((ms_task)t)));
     assert_non_null(strstr(test_output, "does not fit: one item needs"));

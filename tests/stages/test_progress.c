@@ -92,6 +92,12 @@ static heard hear(void) {
         assert_true(known);
         if (strcmp(event, "progress") == 0)
             hear_progress(&h, line);
+        if (strcmp(event, "warning") == 0) {
+            const char *code = ms_json_get(line, "code")->string,
+                       *text = ms_json_get(line, "message")->string;
+            assert_true(code[0] && code[strspn(code, "abcdefghijklmnopqrstuvwxyz-")] == 0);
+            assert_false(strncmp(text, "note: ", 6) == 0 || strncmp(text, "warning: ", 9) == 0);
+        }
         if (strcmp(event, "error") == 0) {
             h.code = number_of(line, "code", false);
             snprintf(h.message, sizeof(h.message), "%s", ms_json_get(line, "message")->string);
@@ -265,6 +271,20 @@ static void on_terminal(int columns, const char *term, const char *line, char *r
     close(master);
 }
 
+/* Lines that were broken for the terminal become one again. */
+static void unfold(char *text) {
+    char *to = text;
+    for (char *at = text; *at;) {
+        if (strncmp(at, "\r\n  ", 4) == 0) {
+            at += 2 + strspn(at + 2, " ");
+            *to++ = ' ';
+        } else {
+            *to++ = *at++;
+        }
+    }
+    *to = 0;
+}
+
 static void the_line_fits_a_terminal(void **state) {
     (void)state;
     static char text[1 << 18];
@@ -287,6 +307,12 @@ static void the_line_fits_a_terminal(void **state) {
         assert_true(lines > 1);
         assert_null(strstr(text, "/0"));
         /* Messages have their lines to themselves. */
+        for (char *at = text; *at; at += strcspn(at, "\r\n"), at += strspn(at, "\r\n")) {
+            size_t n = strcspn(at, "\r\n");
+            if ((int)n > widths[i] && !memchr(at, '/', n)) /* but for a path, which is one word */
+                fail_msg("%d columns: %.*s", widths[i], (int)n, at);
+        }
+        unfold(text);
         char *made = strstr(text, ", made in ");
         assert_non_null(made);
         assert_null(strchr(made, '%')); /* the line is gone, and does not cut into what comes after it */

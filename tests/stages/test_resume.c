@@ -233,13 +233,12 @@ static void another_job_is_not_taken_over(void **state) {
     assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT), "has paste face, not mouth",
                      SHORT "--codec ffv1 -o job.mkv --resume --paste mouth");
     assert_int_equal(system("cp in.wav other.wav && printf x >> other.wav"), 0);
-    assert_run_fails(
-        ms_status_exit_code(MS_INVALID_ARGUMENT),
-        "begun with another file as the audio: it had 358444 bytes, other.wav has 358445; --force",
-        SHORT "--codec ffv1 -o job.mkv --resume --audio other.wav");
+    assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT),
+                     "begun with another file as the audio: it had 358444 bytes, other.wav has 358445; -y",
+                     SHORT "--codec ffv1 -o job.mkv --resume --audio other.wav");
     assert_int_equal(system("cp in.wav other.wav"), 0);
     assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT),
-                     "but it was written or copied since; --force begins anew",
+                     "but it was written or copied since; -y begins anew",
                      SHORT "--codec ffv1 -o job.mkv --resume --audio other.wav");
     /* It is still good for the run that it belongs to, and --force throws it away. */
     assert_run_works(SHORT "--codec ffv1 -o job.mkv --resume");
@@ -330,8 +329,7 @@ static void a_finished_run_is_not_done_again(void **state) {
     assert_run_works("%s --force", command);
     assert_same_bytes("want-ffv1.mkv", "done.mkv");
     /* A report that is there is not replaced unasked. */
-    assert_run_fails(ms_status_exit_code(MS_IO),
-                     "cannot write done.json: it exists already; --force replaces it",
+    assert_run_fails(ms_status_exit_code(MS_IO), "cannot write done.json: it exists already; -y replaces it",
                      SHORT "--codec ffv1 -o new.mkv --report done.json");
     assert_false(test_exists("new.mkv"));
 }

@@ -115,11 +115,30 @@ static void the_bar_grows(void **state) {
     assert_int_equal(before, 31);
 }
 
+/* What stands beside it changes all the time; whether there is a bar is the terminal's width alone. */
+static void the_bar_does_not_come_and_go(void **state) {
+    (void)state;
+    for (int columns = 20; columns <= 200; columns++) {
+        for (double left = 0.3; left < 1e6; left *= 1.7) {
+            for (int step = 1; step <= 20; step += 19) {
+                char text[CLI_BAR_BYTES];
+                cli_bar b = bars[0];
+                b.left_s = left;
+                b.part = step;
+                cli_bar_text(&b, columns, text);
+                if ((text[0] == '[') != (columns >= 60))
+                    fail_msg("%d columns: %s", columns, text);
+            }
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_fits_every_width),
         cmocka_unit_test(it_says_what_there_is_room_for),
         cmocka_unit_test(the_bar_grows),
+        cmocka_unit_test(the_bar_does_not_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include "run_options.h"
 #include "test.h"
 #include "time_value.h"
+#include "wrap.h"
 
 typedef void (*visit)(const cli_command *c, void *arg);
 
@@ -272,6 +273,7 @@ static void test_habits_of_ffmpegs_users(void **state) {
                   {"-loglevel", "loud", "-loglevel needs a value (quiet, error,"},
                   {"-to", "0", "--to: 0 is no length of time"},
                   {"-an=1", NULL, "-an takes no value"}};
+    assert_non_null(cli_find_habit(&cli_plan_command, "i", 1));
     for (size_t i = 0; i < CLI_COUNT(errors); i++) {
         char *argv[] = {errors[i].word, errors[i].value, NULL};
         if (parse(&p, argv) != MS_INVALID_ARGUMENT || !strstr(p.err.message, errors[i].says))
@@ -287,13 +289,15 @@ static void test_habits_of_ffmpegs_users(void **state) {
 static void compare_habits(const cli_command *c, void *arg) {
     for (int i = 0; cli_habit_at(i); i++) {
         const cli_habit *h = cli_habit_at(i);
+        if (!cli_find_habit(c, h->theirs, strlen(h->theirs)))
+            continue;
         const cli_option *letter = cli_find_letter(c, h->theirs, strlen(h->theirs)),
                          *name = cli_find_option(c, h->theirs, strlen(h->theirs));
         if ((letter && strcmp(letter->name, h->ours) != 0) || (name && strcmp(name->name, h->ours) != 0) ||
             ((letter || name) && h->kind == CLI_HABIT_ERROR))
             fail_msg("%s: -%s is --%s, and FFmpeg's for --%s", c->name, h->theirs,
                      letter ? letter->name : h->theirs, h->ours);
-        *(int *)arg += cli_find_habit(c, h->theirs, strlen(h->theirs)) != NULL;
+        ++*(int *)arg;
         for (int k = 0; k < i; k++)
             assert_string_not_equal(h->theirs, cli_habit_at(k)->theirs);
     }
@@ -304,6 +308,32 @@ static void test_habits_have_one_meaning(void **state) {
     int used = 0;
     each(cli_commands, compare_habits, &used);
     assert_true(used > 50);
+}
+
+static void test_long_lines_are_broken_between_words(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *wrapped;
+    } cases[] = {{"short\n", "short\n"},
+                 {"memsafe: one two three four five\n", "memsafe: one two\n  three four five\n"},
+                 {"  kept: the first 16 frames\nmore\n", "  kept: the first 16\n    frames\nmore\n"},
+                 {"a_word_that_is_longer_than_the_line b\n", "a_word_that_is_longer_than_the_line\n  b\n"},
+                 {"", ""}};
+    for (size_t i = 0; i < CLI_COUNT(cases); i++) {
+        int at = 0;
+        char *wrapped = cli_wrap(cases[i].text, 20, &at);
+        assert_non_null(wrapped);
+        assert_string_equal(wrapped, cases[i].wrapped);
+        assert_int_equal(at, 0);
+        free(wrapped);
+    }
+    /* A line that comes in pieces. */
+    int at = 0;
+    char *a = cli_wrap("made in 3 seconds", 20, &at), *b = cli_wrap(", 2 a frame\n", 20, &at);
+    assert_string_equal(a, "made in 3 seconds");
+    assert_string_equal(b, ", 2\n  a frame\n");
+    free(a);
+    free(b);
 }
 
 static void test_times(void **state) {
@@ -336,6 +366,7 @@ int main(void) {
         cmocka_unit_test(test_what_somebody_may_have_meant),
         cmocka_unit_test(test_habits_of_ffmpegs_users),
         cmocka_unit_test(test_habits_have_one_meaning),
+        cmocka_unit_test(test_long_lines_are_broken_between_words),
         cmocka_unit_test(test_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,91 @@
+/* What people read: the order in which a command complains, what its errors leave out, and what it says of a budget. */
+#include "test.h"
+
+#include "support/cli.h"
+
+static int prepare(void **state) {
+    (void)state;
+    char line[1024];
+    snprintf(line, sizeof(line),
+             "%s --seed 5 --frames 24 --size 64x64 -o %s --track %s --speech-seed 2 --speech %s >/dev/null",
+             MS_DRAW_CLIP_PATH, test_file("in.avi"), test_file("in.jsonl"), test_file("in.wav"));
+    assert_int_equal(system(line), 0);
+    assert_run_works("models --synthesize tiny -o %s", test_file("model"));
+    assert_int_equal(chdir(test_dir()), 0);
+    return 0;
+}
+
+static int clean_up(void **state) {
+    (void)state;
+    test_dir_remove();
+    return 0;
+}
+
+#define RUN                                                                                                  \
+    "run -i in.avi -a in.wav -m model --steps 1 --guidance 1 --resolution 64 --frames 20 --codec ffv1 "
+
+static void write_text(const char *name, const char *text) {
+    FILE *f = fopen(name, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void inputs_are_missed_before_the_model(void **state) {
+    (void)state;
+    setenv("MEMSAFE_MODEL", "there-is-none", 1);
+    assert_run_fails(2, "the video (-i FILE) is missing", "run");
+    assert_run_fails(2, "the speech (-a FILE) is missing", "run -i nope.avi");
+    assert_run_fails(2, "the output (its name at the end, or -o FILE) is missing",
+                     "run -i nope.avi -a in.wav");
+    assert_run_fails(11, "cannot read nope.avi: No such file", "run -i nope.avi -a in.wav out.mkv");
+    assert_run_fails(11, "cannot read nope.wav: No such file", "run -i in.avi -a nope.wav out.mkv");
+    assert_run_fails(9, "there-is-none", "run -i in.avi -a in.wav out.mkv");
+    unsetenv("MEMSAFE_MODEL");
+}
+
+static void errors_name_no_inner_parts(void **state) {
+    (void)state;
+    write_text("bad.avi",
+               "this is no video, and long enough to be looked at: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n");
+    assert_run_fails(7, "bad.avi", "run -i bad.avi -a in.wav -m model out.mkv");
+    size_t n = strlen(test_output);
+    if (n < 2 || test_output[n - 2] == ')')
+        fail_msg("it ends with a stage: %s", test_output);
+    write_text("bad.jsonl", "\n{\"frame\": 0, oops\n");
+    assert_run_fails(7, "bad.jsonl:2: ", RUN "--track bad.jsonl out.mkv");
+    assert_null(strstr(test_output, "line 1"));
+}
+
+static void without_a_face_nothing_is_said_of_keeping(void **state) {
+    (void)state;
+    write_text("none.jsonl", "\n");
+    assert_run_fails(8, "face", RUN "--track none.jsonl out.mkv");
+    assert_null(strstr(test_output, "kept"));
+}
+
+static void a_budget_above_the_machine_is_told(void **state) {
+    (void)state;
+    assert_run_works(RUN "--track in.jsonl -b 9000G rich.mkv");
+    assert_non_null(strstr(test_output, "memsafe: note: the budget is 8.79 TiB, but this machine has only "));
+    assert_run_works(RUN "--track in.jsonl -b 200M poor.mkv");
+    assert_null(strstr(test_output, "this machine has only"));
+}
+
+static void the_demo_is_named_by_a_short_path(void **state) {
+    (void)state;
+    assert_run_works("models --demo");
+    assert_non_null(strstr(test_output, "memsafe: the demo model, which knows drawn faces only ("));
+    assert_null(strstr(test_output, "/../"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(inputs_are_missed_before_the_model),
+        cmocka_unit_test(errors_name_no_inner_parts),
+        cmocka_unit_test(without_a_face_nothing_is_said_of_keeping),
+        cmocka_unit_test(a_budget_above_the_machine_is_told),
+        cmocka_unit_test(the_demo_is_named_by_a_short_path),
+    };
+    return cmocka_run_group_tests(tests, prepare, clean_up);
+}
