@@ -52,8 +52,10 @@ int cli_run(const void *state, char **arguments, int n_arguments) {
         return cli_fail(&err);
     if (cli_run_options_named(&s, &err) != MS_OK)
         return cli_fail(&err);
-    if (cli_choose_model(&s.p.model, s.demo, named, CLI_NEEDS_ALL, &model, &err) != MS_OK)
+    if (cli_choose_model(&s.p.model, s.demo, named, CLI_NEEDS_ALL, &model, &err) != MS_OK) {
+        cli_run_options_inputs(&s, &err);
         return cli_fail(&err);
+    }
     cli_note_budget(s.p.budget_bytes);
     if (cli_run_report_check(&s, &err) != MS_OK)
         return cli_fail(&err);

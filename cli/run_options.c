@@ -221,8 +221,12 @@ ms_status cli_run_options_named(const cli_run_state *s, ms_error *err) {
                        !p->video   ? "video (-i FILE)"
                        : !p->audio ? "speech (-a FILE)"
                                    : "output (its name at the end, or -o FILE)");
-    MS_TRY(look_for(p->video, err));
-    return look_for(p->audio, err);
+    return MS_OK;
+}
+
+ms_status cli_run_options_inputs(const cli_run_state *s, ms_error *err) {
+    MS_TRY(look_for(s->p.video, err));
+    return look_for(s->p.audio, err);
 }
 
 const cli_command cli_run_command = {

@@ -28,7 +28,10 @@ int cli_run(const void *state, char **arguments, int n_arguments);
 /* Fills s->p from what the table could not write there itself; arguments: the words that are no options. */
 ms_status cli_run_options_apply(cli_run_state *s, char **arguments, int n_arguments, ms_error *err);
 
-/* Whether video, speech and output are named, and the first two there: asked before a model is looked for. */
+/* Whether video, speech and output are named: asked before a model is looked for. */
 ms_status cli_run_options_named(const cli_run_state *s, ms_error *err);
+
+/* Whether video and speech are there: where no model is found, a file that is not there is missed first. */
+ms_status cli_run_options_inputs(const cli_run_state *s, ms_error *err);
 
 #endif
