@@ -30,6 +30,8 @@ static void show_plan(void *arg, const ms_run_report *r) {
     cli_run_plan_event(view->p, r);
     cli_run_say_plan(view->p, r);
     cli_show_notes(r);
+    /* Of a device with memory of its own the other budget is the machine's. */
+    cli_note_budget(r->host_budget_bytes ? view->p->host_budget_bytes : view->p->budget_bytes);
 }
 
 /* Tells the error, and what is left of the work. */
@@ -56,7 +58,6 @@ int cli_run(const void *state, char **arguments, int n_arguments) {
         cli_run_options_inputs(&s, &err);
         return cli_fail(&err);
     }
-    cli_note_budget(s.p.budget_bytes);
     if (cli_run_report_check(&s, &err) != MS_OK)
         return cli_fail(&err);
     run_view view = {.p = &s.p, .model = &model};
