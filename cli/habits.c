@@ -111,13 +111,20 @@ const cli_habit *cli_habit_at(int index) {
     return index < CLI_COUNT(habits) ? &habits[index] : NULL;
 }
 
-const cli_habit *cli_find_habit(const cli_command *c, const char *name, size_t length) {
-    for (int i = 0; i < CLI_COUNT(habits); i++) {
-        const cli_habit *h = &habits[i];
-        if (strlen(h->theirs) == length && strncmp(h->theirs, name, length) == 0)
-            return cli_find_option(c, h->ours, strlen(h->ours)) ? h : NULL;
-    }
+static const cli_habit *habit_named(const char *name, size_t length) {
+    for (int i = 0; i < CLI_COUNT(habits); i++)
+        if (strlen(habits[i].theirs) == length && strncmp(habits[i].theirs, name, length) == 0)
+            return &habits[i];
     return NULL;
+}
+
+const cli_habit *cli_find_habit(const cli_command *c, const char *name, size_t length) {
+    const cli_habit *h = habit_named(name, length);
+    return h && cli_find_option(c, h->ours, strlen(h->ours)) ? h : NULL;
+}
+
+bool cli_is_habit(const char *name, size_t length) {
+    return habit_named(name, length) != NULL;
 }
 
 const char *cli_habit_word(const cli_habit *h, const char *theirs) {

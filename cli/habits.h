@@ -26,6 +26,9 @@ typedef struct cli_habit {
 /* NULL: none, or the command lacks the option. */
 const cli_habit *cli_find_habit(const cli_command *command, const char *name, size_t length);
 
+/* Whether it is a habit in any command: then it is no letter with its value behind it ("-an" is not -a n). */
+bool cli_is_habit(const char *name, size_t length);
+
 /* Every habit, for tests. NULL behind the last. */
 const cli_habit *cli_habit_at(int index);
 

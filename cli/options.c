@@ -160,7 +160,7 @@ static const cli_option *find_option(const cli_command *c, const char *word, con
     if (!o)
         o = cli_find_option(c, name, length);
     *ret_value = name[length] == '=' ? name + length + 1 : NULL;
-    if (o || two)
+    if (o || two || cli_is_habit(name, length))
         return o;
     o = cli_find_letter(c, name, 1);
     if (o && o->type == CLI_FLAG)

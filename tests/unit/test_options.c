@@ -274,6 +274,14 @@ static void test_habits_of_ffmpegs_users(void **state) {
                   {"-to", "0", "--to: 0 is no length of time"},
                   {"-an=1", NULL, "-an takes no value"}};
     assert_non_null(cli_find_habit(&cli_plan_command, "i", 1));
+    int words = 0;
+    void *scored = calloc(1, cli_score_command.state_bytes);
+    assert_non_null(scored);
+    ms_error_clear(&p.err);
+    assert_int_equal(cli_parse(&cli_score_command, 1, (char *[]){"-an", NULL}, scored, &words, &p.err),
+                     MS_INVALID_ARGUMENT);
+    assert_non_null(strstr(p.err.message, "score has no option -an"));
+    free(scored);
     for (size_t i = 0; i < CLI_COUNT(errors); i++) {
         char *argv[] = {errors[i].word, errors[i].value, NULL};
         if (parse(&p, argv) != MS_INVALID_ARGUMENT || !strstr(p.err.message, errors[i].says))
