@@ -595,7 +595,7 @@ static float *grab_floats(bench_setup *s, ms_ledger ledger, int64_t n) {
 
 static ms_rows grab_rows(bench_setup *s, int64_t outer, int64_t inner, int64_t channels) {
     float *data = grab_floats(s, MS_LEDGER_ACTIVATIONS, outer * inner * channels);
-    return (ms_rows){data, outer, inner, channels, inner * channels, channels};
+    return (ms_rows){data, outer, inner, channels, inner * channels, channels, MS_F32};
 }
 
 static ms_weight grab_weight(bench_setup *s, ms_weight_layout layout, ms_dtype dtype, int64_t n, int64_t c_in,

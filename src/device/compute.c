@@ -69,7 +69,11 @@ void ms_compute_close(ms_compute *c) {
 }
 
 ms_status ms_compute_fork(const ms_compute *compute, ms_compute *ret_fork, ms_error *err) {
-    ms_compute c = {.mem = compute->mem, .pool = compute->pool, .dev = compute->dev, .is_fork = true};
+    ms_compute c = {.mem = compute->mem,
+                    .pool = compute->pool,
+                    .dev = compute->dev,
+                    .activation = compute->activation,
+                    .is_fork = true};
     ms_status status = make_queue(&c, err);
     if (status != MS_OK) {
         ms_compute_close(&c);

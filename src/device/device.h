@@ -121,9 +121,10 @@ typedef struct ms_device_caps {
     /* Within one class equal arguments give equal bits; between classes they agree within tolerances. Part of every key
        under which results are kept. */
     const char *arithmetic;
-    bool host_memory; /* the host's: one budget, and the host reads and writes it */
-    bool raw_weights; /* it wants them as the checkpoint has them */
-    bool computes;    /* false: only sizes can be asked for */
+    bool host_memory;     /* the host's: one budget, and the host reads and writes it */
+    unsigned activations; /* types in which it keeps them, 1 << dtype each; F32 always */
+    bool raw_weights;     /* it wants them as the checkpoint has them */
+    bool computes;        /* false: only sizes can be asked for */
 } ms_device_caps;
 
 struct ms_device {

@@ -207,7 +207,9 @@ static ms_status dummy_open(const ms_device_params *params, ms_device **ret_dev,
         return ms_fail_alloc(err, params->mem, sizeof(*d), "the dummy device");
     d->base = (ms_device){
         .backend = &ms_backend_dummy,
-        .caps = {.arithmetic = "none", .raw_weights = true},
+        .caps = {.arithmetic = "none",
+                 .activations = 1u << MS_F32 | 1u << MS_F16 | 1u << MS_BF16,
+                 .raw_weights = true},
         .kernels = &dummy_kernels,
         .mem = params->mem,
         .total_bytes = params->memory_bytes,

@@ -1,6 +1,9 @@
 /*
  * What a back end computes: the arguments of every kernel and the exact meaning of its result.
  *
+ * Types. Every operand says its own; sums are float32 whatever the operands are, tables and parameters that are vectors are
+ * float32, and a result is rounded to its rows' type once, when it is stored (to nearest even).
+ *
  * Layout. Activations are channels-last: element (outer i, inner j, channel c) of an ms_rows is at
  * data[i * outer_stride + j * inner_stride + c]. outer runs over images (frames of one or two guidance
  * branches), inner over pixels (y * w + x) or tokens. A slice of a tensor is the same struct with another
@@ -36,10 +39,16 @@ typedef struct ms_device ms_device;
 typedef struct ms_queue ms_queue;
 
 typedef struct ms_rows {
-    float *data;
+    void *data;
     int64_t outer, inner, channels;
     int64_t outer_stride, inner_stride; /* elements */
+    ms_dtype dtype;                     /* F32; F16 and BF16 where the device keeps activations in these */
 } ms_rows;
+
+/* So many elements further. */
+static inline void *ms_elements_at(const void *data, ms_dtype dtype, int64_t elements) {
+    return (char *)(uintptr_t)data + elements * (int64_t)ms_dtype_bytes(dtype);
+}
 
 /* Activation functions. GELU is the exact one (erf). GEGLU halves the channels: hidden * gelu(gate), hidden
  * first. */
@@ -198,8 +207,9 @@ typedef struct ms_layer_norm_args {
  */
 #define MS_ATTENTION_KEYS 64
 typedef struct ms_attention_args {
-    const float *q, *k, *v;
-    float *out;
+    const void *q, *k, *v;
+    void *out;
+    ms_dtype dtype; /* of all four */
     int64_t q_stride[3], k_stride[3], v_stride[3], out_stride[3];
     int64_t batch_outer, batch_inner, q_tokens, kv_tokens;
     int heads, head_dim;
@@ -242,8 +252,9 @@ typedef struct ms_resize_args {
 /* dst rows = src rows, any strides (concatenation, gathering, layout changes built from it). channel_stride
    of the two sides in elements: 1, or h * w to go between channels-last and planar. */
 typedef struct ms_copy_args {
-    const float *src;
-    float *dst;
+    const void *src;
+    void *dst;
+    ms_dtype dtype; /* of both */
     int64_t outer, inner, channels;
     int64_t src_stride[3], dst_stride[3]; /* outer, inner, channel */
 } ms_copy_args;

@@ -16,8 +16,12 @@ static bool extent(int64_t n) {
     return n > 0 && n <= MAX_EXTENT;
 }
 
+static bool dtype_valid(ms_dtype dtype) {
+    return dtype == MS_F32 || dtype == MS_F16 || dtype == MS_BF16;
+}
+
 static bool rows_valid(const ms_rows *r) {
-    return r->data && extent(r->outer) && extent(r->inner) && extent(r->channels) &&
+    return r->data && dtype_valid(r->dtype) && extent(r->outer) && extent(r->inner) && extent(r->channels) &&
            (r->inner == 1 || r->inner_stride >= r->channels) && (r->outer == 1 || r->outer_stride > 0);
 }
 
@@ -69,8 +73,7 @@ static bool residual_valid(const ms_epilogue *e, const ms_rows *dst) {
 }
 
 static bool weight_valid(const ms_weight *w) {
-    return w->data && extent(w->n) && extent(w->k) &&
-           (w->dtype == MS_F32 || w->dtype == MS_F16 || w->dtype == MS_BF16);
+    return w->data && extent(w->n) && extent(w->k) && dtype_valid(w->dtype);
 }
 
 ms_status ms_check_linear(const ms_linear_args *a) {
@@ -149,7 +152,7 @@ ms_status ms_check_conv2d(const ms_conv2d_args *a) {
 }
 
 ms_status ms_check_attention(const ms_attention_args *a) {
-    REQUIRE(a->q && a->k && a->v && a->out);
+    REQUIRE(a->q && a->k && a->v && a->out && dtype_valid(a->dtype));
     REQUIRE(extent(a->batch_outer) && extent(a->batch_inner) && extent(a->q_tokens) && extent(a->kv_tokens));
     REQUIRE(a->heads > 0 && a->head_dim > 0 && a->head_dim <= 65536);
     const int64_t *strides[4] = {a->q_stride, a->k_stride, a->v_stride, a->out_stride};
@@ -226,8 +229,69 @@ ms_status ms_check_resize(const ms_resize_args *a) {
 }
 
 ms_status ms_check_copy(const ms_copy_args *a) {
-    REQUIRE(a->src && a->dst && extent(a->outer) && extent(a->inner) && extent(a->channels));
+    REQUIRE(a->src && a->dst && dtype_valid(a->dtype) && extent(a->outer) && extent(a->inner) &&
+            extent(a->channels));
     for (int i = 0; i < 3; i++)
         REQUIRE(a->src_stride[i] >= 0 && a->dst_stride[i] >= 0);
     return MS_OK;
+}
+
+/* ---- types
+ * ---------------------------------------------------------------------------------------------------- */
+
+static unsigned of(const ms_rows *r) {
+    return r->data ? 1u << r->dtype : 0;
+}
+
+static unsigned of_sources(const ms_rows *src, int n_src) {
+    return of(&src[0]) | (n_src == 2 ? of(&src[1]) : 0);
+}
+
+unsigned ms_dtypes_linear(const ms_linear_args *a) {
+    return of_sources(a->src, a->n_src) | of(&a->dst) | of(&a->epilogue.residual);
+}
+
+unsigned ms_dtypes_conv2d(const ms_conv2d_args *a) {
+    return of_sources(a->src, a->n_src) | of(&a->dst) | of(&a->epilogue.residual);
+}
+
+unsigned ms_dtypes_attention(const ms_attention_args *a) {
+    return 1u << a->dtype;
+}
+
+unsigned ms_dtypes_norm_partials(const ms_norm_partials_args *a) {
+    return of_sources(a->src, a->n_src);
+}
+
+unsigned ms_dtypes_norm_tables(const ms_norm_tables_args *a) {
+    (void)a;
+    return 0;
+}
+
+unsigned ms_dtypes_norm_apply(const ms_norm_apply_args *a) {
+    return of(&a->src) | of(&a->dst);
+}
+
+unsigned ms_dtypes_layer_norm(const ms_layer_norm_args *a) {
+    return of(&a->src) | of(&a->dst);
+}
+
+unsigned ms_dtypes_binary(const ms_binary_args *a) {
+    return of(&a->a) | of(&a->dst) | (a->b_channel ? 0 : of(&a->b));
+}
+
+unsigned ms_dtypes_unary(const ms_unary_args *a) {
+    return of(&a->src) | of(&a->dst);
+}
+
+unsigned ms_dtypes_pool(const ms_pool_args *a) {
+    return of(&a->src) | of(&a->dst);
+}
+
+unsigned ms_dtypes_resize(const ms_resize_args *a) {
+    return of(&a->src) | of(&a->dst);
+}
+
+unsigned ms_dtypes_copy(const ms_copy_args *a) {
+    return 1u << a->dtype;
 }

@@ -24,6 +24,20 @@ ms_status ms_check_pool(const ms_pool_args *args);
 ms_status ms_check_resize(const ms_resize_args *args);
 ms_status ms_check_copy(const ms_copy_args *args);
 
+/* The types of the activations that a call reads or writes, 1 << dtype each: a back end refuses those that it does not keep. */
+unsigned ms_dtypes_linear(const ms_linear_args *args);
+unsigned ms_dtypes_conv2d(const ms_conv2d_args *args);
+unsigned ms_dtypes_attention(const ms_attention_args *args);
+unsigned ms_dtypes_norm_partials(const ms_norm_partials_args *args);
+unsigned ms_dtypes_norm_tables(const ms_norm_tables_args *args);
+unsigned ms_dtypes_norm_apply(const ms_norm_apply_args *args);
+unsigned ms_dtypes_layer_norm(const ms_layer_norm_args *args);
+unsigned ms_dtypes_binary(const ms_binary_args *args);
+unsigned ms_dtypes_unary(const ms_unary_args *args);
+unsigned ms_dtypes_pool(const ms_pool_args *args);
+unsigned ms_dtypes_resize(const ms_resize_args *args);
+unsigned ms_dtypes_copy(const ms_copy_args *args);
+
 ms_weight_layout ms_conv2d_layout(const ms_conv2d_args *args);
 
 /* Channels of the sources together; 0 when there are not one or two. */

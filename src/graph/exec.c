@@ -1,5 +1,7 @@
 #include "graph/exec.h"
 
+#include <string.h>
+
 #include "base/error.h"
 #include "weights/weight_stream.h"
 
@@ -7,7 +9,7 @@ static void *base_of(const ms_exec_context *x, ms_value value) {
     return x->planning ? (void *)MS_PLANNING_ADDRESS : x->arena + x->plan->value_offset[value];
 }
 
-float *ms_exec_data(const ms_exec_context *x, ms_value value) {
+void *ms_exec_data(const ms_exec_context *x, ms_value value) {
     return value == MS_NO_VALUE ? NULL : base_of(x, value);
 }
 
@@ -50,7 +52,8 @@ ms_rows ms_exec_rows_at(const ms_exec_context *x, ms_value value, ms_row_range r
         return rows;
     ms_shape s = ms_graph_value(x->graph, value)->shape;
     if (!x->planning)
-        rows.data += (range.first - ms_exec_range(x, value).first) * s.w * s.c;
+        rows.data =
+            ms_elements_at(rows.data, rows.dtype, (range.first - ms_exec_range(x, value).first) * s.w * s.c);
     rows.inner = (range.end - range.first) * s.w;
     return rows;
 }
@@ -62,7 +65,8 @@ static ms_rows stripe_rows(const ms_exec_context *x, ms_value value, ms_rows row
     rows.outer = 1;
     rows.inner = (range.end - range.first) * v->shape.w;
     if (!v->local && !x->planning)
-        rows.data += x->image * rows.outer_stride + range.first * v->shape.w * v->shape.c;
+        rows.data = ms_elements_at(rows.data, rows.dtype,
+                                   x->image * rows.outer_stride + range.first * v->shape.w * v->shape.c);
     return rows;
 }
 
@@ -72,6 +76,7 @@ ms_rows ms_exec_rows(const ms_exec_context *x, ms_value value) {
     const ms_value_info *v = ms_graph_value(x->graph, value);
     ms_shape s = v->shape;
     ms_rows rows = {.data = ms_exec_data(x, value),
+                    .dtype = v->dtype,
                     .outer = s.n,
                     .inner = s.h * s.w,
                     .channels = s.c,
@@ -93,7 +98,7 @@ ms_rows ms_exec_rows(const ms_exec_context *x, ms_value value) {
             skip = x->first * s.c;
     }
     if (!x->planning)
-        rows.data += skip;
+        rows.data = ms_elements_at(rows.data, rows.dtype, skip);
     return rows;
 }
 
@@ -201,14 +206,33 @@ ms_status ms_exec_run(const ms_graph *graph, const ms_plan *plan, void *arena, c
 }
 
 ms_status ms_exec_write(const ms_graph *graph, const ms_plan *plan, void *arena, ms_value value,
-                        const float *data) {
-    size_t bytes = (size_t)ms_shape_elements(ms_graph_shape(graph, value)) * sizeof(float);
+                        const void *data) {
+    size_t bytes = (size_t)ms_shape_elements(ms_graph_shape(graph, value)) *
+                   ms_dtype_bytes(ms_graph_value(graph, value)->dtype);
     return ms_compute_upload(ms_graph_compute(graph), (char *)arena + plan->value_offset[value], data, bytes);
 }
 
 ms_status ms_exec_read(const ms_graph *graph, const ms_plan *plan, const void *arena, ms_value value,
-                       float *ret_data) {
-    size_t bytes = (size_t)ms_shape_elements(ms_graph_shape(graph, value)) * sizeof(float);
+                       void *ret_data) {
+    size_t bytes = (size_t)ms_shape_elements(ms_graph_shape(graph, value)) *
+                   ms_dtype_bytes(ms_graph_value(graph, value)->dtype);
     return ms_compute_download(ms_graph_compute(graph), ret_data,
                                (const char *)arena + plan->value_offset[value], bytes);
+}
+
+/* What is there in 16 bits is read into the second half and widened from the front: each is read before it is written over. */
+ms_status ms_exec_read_f32(const ms_graph *graph, const ms_plan *plan, const void *arena, ms_value value,
+                           float *ret_data) {
+    const ms_dtype dtype = ms_graph_dtype(graph, value);
+    if (dtype == MS_F32)
+        return ms_exec_read(graph, plan, arena, value, ret_data);
+    const int64_t count = ms_shape_elements(ms_graph_shape(graph, value));
+    const uint16_t *halves = (const uint16_t *)(const void *)ret_data + count;
+    MS_TRY(ms_exec_read(graph, plan, arena, value, (void *)(uintptr_t)halves));
+    for (int64_t i = 0; i < count; i++) {
+        uint16_t half;
+        memcpy(&half, halves + i, sizeof(half));
+        ret_data[i] = dtype == MS_F16 ? ms_f16_to_f32(half) : ms_bf16_to_f32(half);
+    }
+    return MS_OK;
 }

@@ -40,7 +40,7 @@ ms_rows ms_exec_rows_at(const ms_exec_context *x, ms_value value, ms_row_range r
 bool ms_exec_next_slice(ms_exec_context *x, const ms_segment *seg, int64_t slice);
 
 /* Start of a whole value. */
-float *ms_exec_data(const ms_exec_context *x, ms_value value);
+void *ms_exec_data(const ms_exec_context *x, ms_value value);
 
 /* A vector parameter; NULL for MS_NO_PARAM. */
 const float *ms_exec_vector(const ms_exec_context *x, ms_param param);
@@ -59,10 +59,12 @@ typedef struct ms_exec_params {
 ms_status ms_exec_run(const ms_graph *graph, const ms_plan *plan, void *arena, const ms_exec_params *params,
                       ms_error *err);
 
-/* Copies a whole input in or an output out, rows packed as the value's shape says. */
+/* Copies a whole input in or an output out, in the value's type, rows packed as its shape says. ..._f32: widened. */
 ms_status ms_exec_write(const ms_graph *graph, const ms_plan *plan, void *arena, ms_value value,
-                        const float *data);
+                        const void *data);
 ms_status ms_exec_read(const ms_graph *graph, const ms_plan *plan, const void *arena, ms_value value,
-                       float *ret_data);
+                       void *ret_data);
+ms_status ms_exec_read_f32(const ms_graph *graph, const ms_plan *plan, const void *arena, ms_value value,
+                           float *ret_data);
 
 #endif

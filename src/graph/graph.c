@@ -10,6 +10,7 @@
 struct ms_graph {
     ms_mem *mem;
     ms_compute compute;
+    ms_dtype activation;
     ms_weights *weights;
     ms_region region; /* texts and descriptions */
     ms_status status;
@@ -29,6 +30,7 @@ ms_status ms_graph_create(ms_mem *mem, const ms_compute *compute, ms_weights *we
         return ms_fail_alloc(err, mem, sizeof(*g), "a graph");
     g->mem = mem;
     g->compute = *compute;
+    g->activation = compute->activation;
     g->weights = weights;
     ms_region_init(&g->region, mem, SIZE_MAX);
     ms_error_clear(&g->err);
@@ -101,8 +103,12 @@ static ms_value add_value(ms_graph *g, const char *name, ms_shape shape, bool wh
     }
     if (!grow(g, (void **)&g->values, g->n_values, &g->cap_values, sizeof(*g->values)))
         return MS_NO_VALUE;
-    g->values[g->n_values] = (ms_value_info){
-        .name = name, .shape = shape, .whole = whole, .segment = segment, .first = g->n_nodes};
+    g->values[g->n_values] = (ms_value_info){.name = name,
+                                             .shape = shape,
+                                             .whole = whole,
+                                             .segment = segment,
+                                             .first = g->n_nodes,
+                                             .dtype = whole ? MS_F32 : g->activation};
     return g->n_values++;
 }
 
@@ -112,6 +118,7 @@ ms_value ms_graph_input(ms_graph *g, const char *name, ms_shape shape, bool whol
     ms_value v = add_value(g, name, shape, whole, -1);
     if (v >= 0) {
         g->values[v].input = true;
+        g->values[v].dtype = MS_F32;
         g->values[v].first = 0;
     }
     return v;
@@ -126,6 +133,23 @@ void ms_graph_output(ms_graph *g, ms_value value, const char *name) {
     }
     g->values[value].output = true;
     g->values[value].name = name;
+}
+
+void ms_graph_set_activation(ms_graph *g, ms_dtype dtype) {
+    g->activation = dtype;
+}
+
+void ms_graph_set_dtype(ms_graph *g, ms_value value, ms_dtype dtype) {
+    if (g->status == MS_OK && value != MS_NO_VALUE)
+        g->values[value].dtype = dtype;
+}
+
+ms_dtype ms_graph_dtype(const ms_graph *g, ms_value value) {
+    return value < 0 || value >= g->n_values ? MS_F32 : g->values[value].dtype;
+}
+
+ms_dtype ms_graph_activation(const ms_graph *g) {
+    return g->activation;
 }
 
 const char *ms_graph_text(ms_graph *g, const char *fmt, ...) {

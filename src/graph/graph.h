@@ -26,7 +26,7 @@
 typedef int32_t ms_value;
 #define MS_NO_VALUE (-1)
 
-/* n images of h x w pixels with c channels, float32, channels last. Token sequences have h = tokens, w = 1.
+/* n images of h x w pixels with c channels, channels last. Token sequences have h = tokens, w = 1.
  */
 typedef struct ms_shape {
     int64_t n, h, w, c;
@@ -88,6 +88,7 @@ struct ms_node {
 typedef struct ms_value_info {
     const char *name;
     ms_shape shape;
+    ms_dtype dtype;
     bool whole; /* never sliced: a vector, a table of the whole window */
     bool input, output;
     bool local;  /* stays inside one sliced segment */
@@ -111,6 +112,13 @@ void ms_graph_destroy(ms_graph **graph);
 /* Begins a segment; operations up to the next call belong to it. */
 void ms_graph_segment(ms_graph *graph, ms_axis axis, const char *name);
 
+/* The type in which the device keeps activations: what operations make from here on, but for vectors and tables, which are float32.
+   From the start it is the compute's. */
+void ms_graph_set_activation(ms_graph *graph, ms_dtype dtype);
+
+/* Of a value that exists. Inputs are float32 unless the builder says otherwise. */
+void ms_graph_set_dtype(ms_graph *graph, ms_value value, ms_dtype dtype);
+
 ms_value ms_graph_input(ms_graph *graph, const char *name, ms_shape shape, bool whole);
 void ms_graph_output(ms_graph *graph, ms_value value, const char *name);
 
@@ -130,6 +138,8 @@ void *ms_graph_copy(ms_graph *graph, const void *desc, size_t bytes);
 /* Appends a node; its output gets the given shape. node is copied; segment and output are filled in. */
 ms_value ms_graph_append(ms_graph *graph, const ms_node *node, ms_shape shape, bool whole);
 
+ms_dtype ms_graph_activation(const ms_graph *graph);
+
 /* Declares a parameter; NULL name gives MS_NO_PARAM. */
 ms_param ms_graph_matrix(ms_graph *graph, const ms_param_decl *decl);
 ms_param ms_graph_vector(ms_graph *graph, const char *name, int rank, const int64_t *shape);
@@ -146,6 +156,7 @@ int ms_graph_segment_count(const ms_graph *graph);
 const ms_node *ms_graph_node(const ms_graph *graph, int index);
 const ms_value_info *ms_graph_value(const ms_graph *graph, ms_value value);
 const ms_segment *ms_graph_get_segment(const ms_graph *graph, int index);
+ms_dtype ms_graph_dtype(const ms_graph *graph, ms_value value);  /* F32 for MS_NO_VALUE */
 ms_value ms_graph_find(const ms_graph *graph, const char *name); /* an input or output */
 double ms_graph_flops(const ms_graph *graph);
 

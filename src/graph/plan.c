@@ -61,7 +61,7 @@ static size_t bytes_of(const ms_graph *g, const ms_plan *plan, ms_value value) {
         else
             s.h = slice, s.w = 1;
     }
-    return (size_t)ms_shape_elements(s) * sizeof(float);
+    return (size_t)ms_shape_elements(s) * ms_dtype_bytes(v->dtype);
 }
 
 /* A kernel may block differently for the last, shorter slice: the workspace must do for both. */

@@ -21,8 +21,8 @@ struct ms_denoiser {
     float *audio;           /* [branches][frames][tokens][dim]: unconditional zeros first */
     float *noise;           /* [branches][frames][h * w][4] */
     float *time;            /* [channels[0]] */
-    float *cache;           /* [branches] of DeepCache's tensor, or NULL */
-    size_t cache_floats;    /* of one graph run */
+    char *cache;            /* [branches] of DeepCache's tensor, or NULL */
+    size_t cache_bytes;     /* of one graph run */
 };
 
 ms_status ms_denoiser_create(const ms_compute *compute, ms_weights *weights, const ms_unet_config *config,
@@ -49,7 +49,8 @@ static void clear(ms_denoiser *d) {
     ms_free(d->noise);
     ms_free(d->time);
     ms_free(d->cache);
-    d->sample = d->audio = d->noise = d->time = d->cache = NULL;
+    d->sample = d->audio = d->noise = d->time = NULL;
+    d->cache = NULL;
     d->prepared = false;
 }
 
@@ -84,15 +85,15 @@ static ms_status make_buffers(ms_denoiser *d, ms_error *err) {
     ms_mem *mem = d->compute.mem;
     size_t rows = (size_t)(p->frames * p->h * p->w), branches = (size_t)d->branches,
            audio = (size_t)(p->frames * p->tokens * d->config.cross_attention_dim);
-    d->cache_floats = p->deepcache ? ms_network_elements(&d->full, "cache") : 0;
+    d->cache_bytes = p->deepcache ? ms_network_bytes(&d->full, "cache") : 0;
     size_t sample_floats = rows * (size_t)d->graph_branches * (size_t)d->config.in_channels;
     d->sample = ms_alloc_array(mem, MS_LEDGER_STAGING, sample_floats, sizeof(float));
     d->audio = ms_calloc(mem, MS_LEDGER_STAGING, branches * audio, sizeof(float));
     d->noise = ms_alloc_array(mem, MS_LEDGER_STAGING, branches * rows * LATENT_CHANNELS, sizeof(float));
     d->time = ms_alloc_array(mem, MS_LEDGER_STAGING, (size_t)d->config.channels[0], sizeof(float));
     if (p->deepcache)
-        d->cache = ms_alloc_array(mem, MS_LEDGER_CACHES,
-                                  d->cache_floats * (size_t)(d->branches / d->graph_branches), sizeof(float));
+        d->cache =
+            ms_alloc(mem, MS_LEDGER_CACHES, d->cache_bytes * (size_t)(d->branches / d->graph_branches));
     if (!d->sample || !d->audio || !d->noise || !d->time || (p->deepcache && !d->cache))
         return ms_fail_alloc(err, mem, sample_floats * sizeof(float), "the denoiser's buffers");
     return MS_OK;
@@ -160,7 +161,7 @@ static ms_status predict(ms_denoiser *d, void *arena, int step, int64_t pass, co
     bool full = !p->deepcache || ms_deepcache_full_step(step);
     const ms_network *net = full ? &d->full : &d->cached;
     int64_t audio = p->frames * p->tokens * d->config.cross_attention_dim, rows = p->frames * p->h * p->w;
-    float *cache = d->cache ? d->cache + (size_t)pass * d->cache_floats : NULL;
+    char *cache = d->cache ? d->cache + (size_t)pass * d->cache_bytes : NULL;
     MS_TRY(ms_network_write(net, arena, "sample", d->sample, err));
     MS_TRY(ms_network_write(net, arena, "time", d->time, err));
     if (d->config.audio_layer)
@@ -169,7 +170,7 @@ static ms_status predict(ms_denoiser *d, void *arena, int step, int64_t pass, co
         MS_TRY(ms_network_write(net, arena, "cache", cache, err));
     MS_TRY(ms_exec_run(net->graph, net->plan, arena, hooks ? &hooks->exec : NULL, err));
     if (full && cache)
-        MS_TRY(ms_network_read(net, arena, "cache", cache, err));
+        MS_TRY(ms_network_read_raw(net, arena, "cache", cache, err));
     return ms_network_read(net, arena, "noise", d->noise + pass * rows * LATENT_CHANNELS, err);
 }
 

@@ -29,7 +29,7 @@ static ms_status find(const ms_network *n, const char *name, ms_value *ret_value
     return MS_OK;
 }
 
-ms_status ms_network_write(const ms_network *n, void *arena, const char *name, const float *data,
+ms_status ms_network_write(const ms_network *n, void *arena, const char *name, const void *data,
                            ms_error *err) {
     ms_value v;
     MS_TRY(find(n, name, &v, err));
@@ -41,8 +41,21 @@ ms_status ms_network_read(const ms_network *n, const void *arena, const char *na
                           ms_error *err) {
     ms_value v;
     MS_TRY(find(n, name, &v, err));
+    ms_status status = ms_exec_read_f32(n->graph, n->plan, arena, v, ret_data);
+    return status == MS_OK ? MS_OK : ms_fail(err, status, "cannot download %s", name);
+}
+
+ms_status ms_network_read_raw(const ms_network *n, const void *arena, const char *name, void *ret_data,
+                              ms_error *err) {
+    ms_value v;
+    MS_TRY(find(n, name, &v, err));
     ms_status status = ms_exec_read(n->graph, n->plan, arena, v, ret_data);
     return status == MS_OK ? MS_OK : ms_fail(err, status, "cannot download %s", name);
+}
+
+size_t ms_network_bytes(const ms_network *n, const char *name) {
+    ms_value v = ms_graph_find(n->graph, name);
+    return ms_network_elements(n, name) * ms_dtype_bytes(ms_graph_dtype(n->graph, v));
 }
 
 size_t ms_network_elements(const ms_network *n, const char *name) {
@@ -60,13 +73,17 @@ static bool is_winograd(const ms_graph *g, const ms_node *node) {
     return false;
 }
 
+static double bytes_of(const ms_graph *g, ms_value value) {
+    return (double)ms_shape_elements(ms_graph_shape(g, value)) *
+           (double)ms_dtype_bytes(ms_graph_dtype(g, value));
+}
+
 /* Of all rows of a node; weights and slices are the caller's. */
 static void add_node(const ms_graph *g, const ms_node *node, ms_network_work *work) {
     if (!node->op->flops) {
-        int64_t elements = ms_shape_elements(ms_graph_shape(g, node->output));
+        work->moved_bytes += bytes_of(g, node->output);
         for (int i = 0; i < node->n_inputs; i++)
-            elements += ms_shape_elements(ms_graph_shape(g, node->input[i]));
-        work->moved_bytes += (double)elements * sizeof(float);
+            work->moved_bytes += bytes_of(g, node->input[i]);
         return;
     }
     double flops = node->op->flops(g, node);

@@ -28,11 +28,14 @@ typedef struct ms_network_work {
 ms_network_work ms_network_get_work(const ms_network *network, ms_dtype precision);
 ms_network_work ms_network_work_add(ms_network_work a, ms_network_work b, double times); /* a + times b */
 
-/* By the input's or output's name, whole tensors, rows packed. */
-ms_status ms_network_write(const ms_network *network, void *arena, const char *name, const float *data,
+/* By the input's or output's name, whole tensors, rows packed, in the value's type; ms_network_read() widens to float32. */
+ms_status ms_network_write(const ms_network *network, void *arena, const char *name, const void *data,
                            ms_error *err);
 ms_status ms_network_read(const ms_network *network, const void *arena, const char *name, float *ret_data,
                           ms_error *err);
+ms_status ms_network_read_raw(const ms_network *network, const void *arena, const char *name, void *ret_data,
+                              ms_error *err);
+size_t ms_network_bytes(const ms_network *network, const char *name);    /* 0 = no such value */
 size_t ms_network_elements(const ms_network *network, const char *name); /* 0 = no such value */
 
 #endif

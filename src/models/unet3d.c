@@ -309,6 +309,7 @@ static ms_value cached_layer(builder *b, ms_value conv_in) {
     const ms_unet_config *c = b->c;
     ms_shape kept = {b->s->branches * b->s->frames, b->s->h, b->s->w, c->channels[0]};
     ms_value cache = ms_graph_input(b->g, "cache", kept, false);
+    ms_graph_set_dtype(b->g, cache, ms_graph_activation(b->g));
     return up_layer(b, c->levels - 1, c->layers_per_block, cache, conv_in);
 }
 
@@ -354,5 +355,6 @@ ms_status ms_unet_build(ms_graph *g, const ms_unet_config *config, const ms_unet
     out.norm = window_norm(b, "conv_norm_out", h, MS_NO_VALUE);
     h = ms_op_conv(g, &out);
     ms_graph_output(g, h, "noise");
+    ms_graph_set_dtype(g, h, MS_F32);
     return ms_graph_finish(g, err);
 }

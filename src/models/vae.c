@@ -208,6 +208,7 @@ ms_status ms_vae_build_encoder(ms_graph *g, const ms_vae_config *c, const ms_vae
     if (c->quant_conv)
         v = plain_conv(g, "quant_conv", v, 2 * c->latent_channels, 1);
     ms_graph_output(g, v, "moments");
+    ms_graph_set_dtype(g, v, MS_F32);
     return ms_graph_finish(g, err);
 }
 
@@ -246,6 +247,7 @@ ms_status ms_vae_build_decoder(ms_graph *g, const ms_vae_config *c, const ms_vae
     }
     v = tail(g, c, "decoder", source.value, c->out_channels);
     ms_graph_output(g, v, "pixels");
+    ms_graph_set_dtype(g, v, MS_F32);
     return ms_graph_finish(g, err);
 }
 

@@ -96,7 +96,7 @@ void test_tensor_free(test_tensor *t) {
 }
 
 float test_at(const ms_rows *rows, int64_t outer, int64_t inner, int64_t channel) {
-    return rows->data[outer * rows->outer_stride + inner * rows->inner_stride + channel];
+    return ((const float *)rows->data)[outer * rows->outer_stride + inner * rows->inner_stride + channel];
 }
 
 float *test_floats(uint64_t *rng, int64_t n) {

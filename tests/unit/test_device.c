@@ -189,8 +189,8 @@ typedef struct calls {
 
 static calls valid_calls(float *base) {
     /* 2 images of 4x4 pixels, 32 channels, in three tensors behind each other */
-    ms_rows x = {base, 2, 16, 32, 512, 32}, y = {base + 1024, 2, 16, 32, 512, 32},
-            z = {base + 2048, 2, 16, 32, 512, 32};
+    ms_rows x = {base, 2, 16, 32, 512, 32, MS_F32}, y = {base + 1024, 2, 16, 32, 512, 32, MS_F32},
+            z = {base + 2048, 2, 16, 32, 512, 32, MS_F32};
     float *table = base + 4096, *weights = base + 8192;
     calls c = {.data = base};
     c.linear = (ms_linear_args){
@@ -329,7 +329,7 @@ static void nonsense_is_refused(const ms_compute *compute) {
     const ms_kernels *k = dev->kernels;
     float *base = dev->backend->alloc(dev, MS_LEDGER_ACTIVATIONS, CALL_FLOATS * sizeof(float));
     void *workspace = dev->backend->alloc(dev, MS_LEDGER_WORKSPACE, 1 << 20);
-    ms_rows other = {base, 2, 15, 32, 480, 32};
+    ms_rows other = {base, 2, 15, 32, 480, 32, MS_F32};
     assert_true(base && workspace);
     REFUSED_WS(linear, src[0].data, NULL);
     REFUSED_WS(linear, n_src, 0);

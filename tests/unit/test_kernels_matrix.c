@@ -8,7 +8,7 @@
 
 /* Rows first .. first+count-1 of a tensor. */
 static ms_rows rows_slice(ms_rows r, int64_t first, int64_t count) {
-    r.data += first * r.outer_stride;
+    r.data = ms_elements_at(r.data, r.dtype, first * r.outer_stride);
     r.outer = count;
     return r;
 }
@@ -257,7 +257,7 @@ static void conv_run_sliced(const ms_compute *compute, const ms_conv2d_args *who
 
 /* Rows of images of w pixels. */
 static ms_rows image_rows(ms_rows r, int64_t first, int64_t count, int64_t w) {
-    r.data += first * w * r.inner_stride;
+    r.data = ms_elements_at(r.data, r.dtype, first * w * r.inner_stride);
     r.inner = count * w;
     return r;
 }
@@ -456,11 +456,12 @@ static void attention_run(const ms_compute *compute, const ms_attention_args *ar
 
 static void attention_check_row(const ms_attention_args *a, int64_t i, int64_t j, int64_t token, int head) {
     const int64_t d = a->head_dim, channel = head * d;
-    const float *q = a->q + i * a->q_stride[0] + j * a->q_stride[1] + token * a->q_stride[2] + channel;
-    const float *out =
-        a->out + i * a->out_stride[0] + j * a->out_stride[1] + token * a->out_stride[2] + channel;
-    const float *k = a->k + i * a->k_stride[0] + j * a->k_stride[1] + channel;
-    const float *v = a->v + i * a->v_stride[0] + j * a->v_stride[1] + channel;
+    const float *q =
+        (const float *)a->q + i * a->q_stride[0] + j * a->q_stride[1] + token * a->q_stride[2] + channel;
+    const float *out = (const float *)a->out + i * a->out_stride[0] + j * a->out_stride[1] +
+                       token * a->out_stride[2] + channel;
+    const float *k = (const float *)a->k + i * a->k_stride[0] + j * a->k_stride[1] + channel;
+    const float *v = (const float *)a->v + i * a->v_stride[0] + j * a->v_stride[1] + channel;
     double p[256], most = -INFINITY, total = 0;
     for (int64_t t = 0; t < a->kv_tokens; t++) {
         p[t] = 0;
@@ -494,10 +495,10 @@ static void attention_run_sliced(const ms_compute *compute, const ms_attention_a
         for (int64_t j = 0; j < whole->batch_inner; j++) {
             ms_attention_args a = *whole;
             a.batch_outer = a.batch_inner = 1;
-            a.q += i * a.q_stride[0] + j * a.q_stride[1];
-            a.k += i * a.k_stride[0] + j * a.k_stride[1];
-            a.v += i * a.v_stride[0] + j * a.v_stride[1];
-            a.out += i * a.out_stride[0] + j * a.out_stride[1];
+            a.q = ms_elements_at(a.q, a.dtype, i * a.q_stride[0] + j * a.q_stride[1]);
+            a.k = ms_elements_at(a.k, a.dtype, i * a.k_stride[0] + j * a.k_stride[1]);
+            a.v = ms_elements_at(a.v, a.dtype, i * a.v_stride[0] + j * a.v_stride[1]);
+            a.out = ms_elements_at(a.out, a.dtype, i * a.out_stride[0] + j * a.out_stride[1]);
             attention_run(compute, &a);
         }
     }

@@ -46,10 +46,10 @@ typedef struct batch_tokens {
 static batch_tokens tokens_at(const ms_attention_args *a, int64_t batch) {
     const int64_t i = batch / a->batch_inner, j = batch % a->batch_inner;
     return (batch_tokens){
-        .q = a->q + i * a->q_stride[0] + j * a->q_stride[1],
-        .k = a->k + i * a->k_stride[0] + j * a->k_stride[1],
-        .v = a->v + i * a->v_stride[0] + j * a->v_stride[1],
-        .out = a->out + i * a->out_stride[0] + j * a->out_stride[1],
+        .q = (const float *)a->q + i * a->q_stride[0] + j * a->q_stride[1],
+        .k = (const float *)a->k + i * a->k_stride[0] + j * a->k_stride[1],
+        .v = (const float *)a->v + i * a->v_stride[0] + j * a->v_stride[1],
+        .out = (float *)a->out + i * a->out_stride[0] + j * a->out_stride[1],
         .q_token = a->q_stride[2],
         .k_token = a->k_stride[2],
         .v_token = a->v_stride[2],

@@ -119,7 +119,7 @@ static ms_linear_args as_linear(const ms_conv2d_args *a) {
     };
     for (int i = 0; i < a->n_src; i++) {
         linear.src[i] = a->src[i];
-        linear.src[i].data += (a->dst_y - a->src_y) * a->src_w * a->src[i].inner_stride;
+        linear.src[i].data = ms_row(&a->src[i], 0, (a->dst_y - a->src_y) * a->src_w);
         linear.src[i].inner = a->dst.inner;
     }
     return linear;

@@ -77,6 +77,8 @@ static size_t attention_workspace(const ms_device *dev, const ms_attention_args 
 #define CHECKED_WITH_WORKSPACE(name)                                                                         \
     static ms_status name(ms_queue *queue, const ms_##name##_args *args, void *workspace) {                  \
         MS_TRY(ms_check_##name(args));                                                                       \
+        if (ms_dtypes_##name(args) & ~queue->dev->caps.activations)                                          \
+            return MS_UNSUPPORTED;                                                                           \
         if (!workspace && name##_workspace(queue->dev, args) > 0)                                            \
             return MS_INVALID_ARGUMENT;                                                                      \
         ms_cpu_##name(queue->dev, args, workspace);                                                          \
@@ -89,6 +91,8 @@ CHECKED_WITH_WORKSPACE(attention)
 #define CHECKED(name)                                                                                        \
     static ms_status name(ms_queue *queue, const ms_##name##_args *args) {                                   \
         MS_TRY(ms_check_##name(args));                                                                       \
+        if (ms_dtypes_##name(args) & ~queue->dev->caps.activations)                                          \
+            return MS_UNSUPPORTED;                                                                           \
         ms_cpu_##name(queue->dev, args);                                                                     \
         return MS_OK;                                                                                        \
     }
@@ -174,7 +178,8 @@ static ms_status cpu_open(const ms_device_params *params, ms_device **ret_dev, m
     if (!cpu)
         return ms_fail_alloc(err, params->mem, sizeof(*cpu), "the cpu device");
     cpu->base.backend = &ms_backend_cpu;
-    cpu->base.caps = (ms_device_caps){.arithmetic = "cpu", .host_memory = true, .computes = true};
+    cpu->base.caps = (ms_device_caps){
+        .arithmetic = "cpu", .activations = 1u << MS_F32, .host_memory = true, .computes = true};
     cpu->base.kernels = &cpu_kernels;
     cpu->base.mem = params->mem;
     cpu->pool = params->pool;

@@ -38,7 +38,7 @@ void ms_cpu_resize(ms_device *dev, const ms_resize_args *args);
 void ms_cpu_copy(ms_device *dev, const ms_copy_args *args);
 
 static inline float *ms_row(const ms_rows *rows, int64_t outer, int64_t inner) {
-    return rows->data + outer * rows->outer_stride + inner * rows->inner_stride;
+    return (float *)rows->data + outer * rows->outer_stride + inner * rows->inner_stride;
 }
 
 /* Whether row m = outer * inner_count + inner lies at m * inner_stride for all m. */

@@ -134,8 +134,8 @@ static void copy_task(void *arg, int64_t task, int worker) {
     const ms_copy_args *a = r->args;
     const int64_t outer = task / r->tasks_per_outer, first = task % r->tasks_per_outer * r->rows_per_task;
     const int64_t end = ms_min(first + r->rows_per_task, a->inner);
-    const float *src = a->src + outer * a->src_stride[0];
-    float *dst = a->dst + outer * a->dst_stride[0];
+    const float *src = (const float *)a->src + outer * a->src_stride[0];
+    float *dst = (float *)a->dst + outer * a->dst_stride[0];
     for (int64_t i = first; i < end; i++) {
         const float *from = src + i * a->src_stride[1];
         float *to = dst + i * a->dst_stride[1];

@@ -78,6 +78,8 @@ static bool here_copy(const remote_device *d, ms_copy_args *a) {
 #define GIVEN(name)                                                                                          \
     remote_device *d = remote_of(queue->dev);                                                                \
     MS_TRY(ms_check_##name(args));                                                                           \
+    if (ms_dtypes_##name(args) & ~queue->dev->caps.activations)                                              \
+        return MS_UNSUPPORTED;                                                                               \
     remote_command c = {.kind = REMOTE_KERNEL, .run = run_##name, .args.name = *args};                       \
     pthread_mutex_lock(&d->lock);                                                                            \
     bool here = here_##name(d, &c.args.name);

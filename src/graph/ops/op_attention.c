@@ -22,10 +22,11 @@ static ms_attention_args arguments(const ms_exec_context *x, const ms_node *node
     const ms_attention_desc *d = node->desc;
     ms_rows q = ms_exec_rows(x, d->q), dst = ms_exec_rows(x, node->output);
     ms_rows kv = d->kv == MS_NO_VALUE ? q : ms_exec_rows(x, d->kv);
-    ms_attention_args a = {.q = q.data + d->q_channel,
-                           .k = kv.data + d->k_channel,
-                           .v = kv.data + d->v_channel,
+    ms_attention_args a = {.q = ms_elements_at(q.data, q.dtype, d->q_channel),
+                           .k = ms_elements_at(kv.data, kv.dtype, d->k_channel),
+                           .v = ms_elements_at(kv.data, kv.dtype, d->v_channel),
                            .out = dst.data,
+                           .dtype = dst.dtype,
                            .batch_outer = d->frames ? q.outer / d->frames : q.outer,
                            .batch_inner = d->frames ? q.inner : 1,
                            .q_tokens = d->frames ? d->frames : q.inner,
@@ -74,6 +75,7 @@ ms_value ms_op_attention(ms_graph *g, const ms_attention_desc *desc) {
     int64_t width = desc->heads * desc->head_dim;
     if (desc->heads <= 0 || desc->head_dim <= 0 || desc->q_channel + width > q.c ||
         desc->k_channel + width > kv.c || desc->v_channel + width > kv.c || kv.n != q.n ||
+        (desc->kv != MS_NO_VALUE && ms_graph_dtype(g, desc->kv) != ms_graph_dtype(g, desc->q)) ||
         (desc->frames && q.n % desc->frames)) {
         ms_graph_fail(g, MS_INVALID_ARGUMENT, "%s: %d heads of %lld do not fit %lld channels", desc->name,
                       desc->heads, (long long)desc->head_dim, (long long)q.c);
@@ -85,5 +87,7 @@ ms_value ms_op_attention(ms_graph *g, const ms_attention_desc *desc) {
                     .input = {desc->q, desc->kv},
                     .in_place = -1,
                     .desc = ms_graph_copy(g, desc, sizeof(*desc))};
-    return ms_graph_append(g, &node, (ms_shape){q.n, q.h, q.w, width}, false);
+    ms_value made = ms_graph_append(g, &node, (ms_shape){q.n, q.h, q.w, width}, false);
+    ms_graph_set_dtype(g, made, ms_graph_dtype(g, desc->q));
+    return made;
 }

@@ -31,11 +31,12 @@ static ms_status run_binary(const ms_exec_context *x, const ms_node *node, void 
     if (d->rank == 1) {
         a.b_channel = param;
     } else if (d->rank == 2) { /* kernels only read b */
-        a.b.data = (float *)(uintptr_t)param;
+        a.b.data = (void *)(uintptr_t)param;
+        a.b.dtype = MS_F32;
         a.b.outer_stride = 0;
         a.b.inner_stride = a.b.channels;
         if (x->axis == MS_AXIS_PIXELS)
-            a.b.data += x->first * a.b.channels;
+            a.b.data = ms_elements_at(a.b.data, MS_F32, x->first * a.b.channels);
     }
     return x->dev->kernels->binary(x->queue, &a);
 }

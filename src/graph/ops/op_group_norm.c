@@ -20,6 +20,13 @@ static ms_status run_partials(const ms_exec_context *x, const ms_node *node, voi
 
 static const ms_op op_partials = {.name = "norm_partials", .rows = true, .run = run_partials};
 
+/* Statistics are never kept in fewer bits. */
+static ms_value table(ms_graph *g, ms_value value) {
+    if (value != MS_NO_VALUE)
+        ms_graph_set_dtype(g, value, MS_F32);
+    return value;
+}
+
 ms_value ms_op_norm_partials(ms_graph *g, const ms_group_norm_desc *desc) {
     if (!op_input(g, desc->name, desc->src))
         return MS_NO_VALUE;
@@ -37,7 +44,7 @@ ms_value ms_op_norm_partials(ms_graph *g, const ms_group_norm_desc *desc) {
                     .in_place = -1,
                     .desc = ms_graph_copy(g, desc, sizeof(*desc))};
     /* {mean, M2} in double: four floats for a group of a row. */
-    return ms_graph_append(g, &node, (ms_shape){s.n, s.h, 1, 4 * (int64_t)desc->groups}, false);
+    return table(g, ms_graph_append(g, &node, (ms_shape){s.n, s.h, 1, 4 * (int64_t)desc->groups}, false));
 }
 
 static ms_status run_tables(const ms_exec_context *x, const ms_node *node, void *ws) {
@@ -80,8 +87,8 @@ ms_value ms_op_norm_tables(ms_graph *g, const ms_group_norm_desc *desc, ms_value
                     .param = {ms_graph_vector(g, desc->weight, 1, &channels),
                               ms_graph_vector(g, desc->bias, 1, &channels)},
                     .desc = ms_graph_copy(g, desc, sizeof(*desc))};
-    return ms_graph_append(g, &node, (ms_shape){s.n / desc->images_per_table, 1, 2, channels},
-                           desc->images_per_table > 1);
+    return table(g, ms_graph_append(g, &node, (ms_shape){s.n / desc->images_per_table, 1, 2, channels},
+                                    desc->images_per_table > 1));
 }
 
 static ms_status run_apply(const ms_exec_context *x, const ms_node *node, void *ws) {

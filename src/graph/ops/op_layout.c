@@ -1,6 +1,12 @@
 /* Operations that only move data: nearest-neighbour resize, concatenation, flattening, changes of layout. */
 #include "graph/ops/common.h"
 
+/* What only moves data keeps its type. */
+static ms_value like(ms_graph *g, ms_value src, ms_value made) {
+    ms_graph_set_dtype(g, made, ms_graph_dtype(g, src));
+    return made;
+}
+
 static ms_status run_resize(const ms_exec_context *x, const ms_node *node, void *ws) {
     (void)ws;
     ms_shape s = ms_graph_shape(x->graph, node->input[0]), o = ms_graph_shape(x->graph, node->output);
@@ -20,12 +26,13 @@ ms_value ms_op_resize(ms_graph *g, const char *name, ms_value src, int64_t h, in
         return MS_NO_VALUE;
     ms_shape s = ms_graph_shape(g, src);
     ms_node node = {.op = &op_resize, .name = name, .n_inputs = 1, .input = {src}, .in_place = -1};
-    return ms_graph_append(g, &node, (ms_shape){s.n, h, w, s.c}, false);
+    return like(g, src, ms_graph_append(g, &node, (ms_shape){s.n, h, w, s.c}, false));
 }
 
 static ms_copy_args rows_copy(ms_rows src, ms_rows dst, int64_t dst_channel) {
     return (ms_copy_args){.src = src.data,
-                          .dst = dst.data + dst_channel,
+                          .dst = ms_elements_at(dst.data, dst.dtype, dst_channel),
+                          .dtype = dst.dtype,
                           .outer = src.outer,
                           .inner = src.inner,
                           .channels = src.channels,
@@ -52,15 +59,24 @@ ms_value ms_op_concat(ms_graph *g, const char *name, ms_value a, ms_value b) {
     t.c = s.c;
     if (!op_same_shape(g, name, a, t))
         return MS_NO_VALUE;
+    if (ms_graph_dtype(g, a) != ms_graph_dtype(g, b)) {
+        ms_graph_fail(g, MS_INTERNAL, "%s: joins values of different types", name);
+        return MS_NO_VALUE;
+    }
     ms_node node = {.op = &op_concat, .name = name, .n_inputs = 2, .input = {a, b}, .in_place = -1};
-    return ms_graph_append(g, &node, (ms_shape){s.n, s.h, s.w, s.c + channels}, ms_graph_value(g, a)->whole);
+    return like(
+        g, a,
+        ms_graph_append(g, &node, (ms_shape){s.n, s.h, s.w, s.c + channels}, ms_graph_value(g, a)->whole));
 }
 
 /* ---- windows ---- */
 
-static ms_status copy_rows(const ms_exec_context *x, const float *src, float *dst, int64_t rows, ms_shape s) {
-    ms_copy_args a = {.src = src,
-                      .dst = dst,
+/* Rows of the images from and to so many rows further on. */
+static ms_status copy_rows(const ms_exec_context *x, const ms_rows *from, int64_t src, const ms_rows *to,
+                           int64_t dst, int64_t rows, ms_shape s) {
+    ms_copy_args a = {.src = ms_elements_at(from->data, from->dtype, src * s.w * s.c),
+                      .dst = ms_elements_at(to->data, to->dtype, dst * s.w * s.c),
+                      .dtype = to->dtype,
                       .outer = 1,
                       .inner = rows * s.w,
                       .channels = s.c,
@@ -71,10 +87,11 @@ static ms_status copy_rows(const ms_exec_context *x, const float *src, float *ds
 
 /* Rows that the stripe before held too move to the front, as many at a time as do not overlap; their memory in src may
    be overwritten by now. */
-static ms_status move_to_front(const ms_exec_context *x, float *data, int64_t by, int64_t rows, ms_shape s) {
+static ms_status move_to_front(const ms_exec_context *x, const ms_rows *held, int64_t by, int64_t rows,
+                               ms_shape s) {
     for (int64_t done = 0; done < rows; done += by) {
         int64_t count = rows - done < by ? rows - done : by;
-        ms_status status = copy_rows(x, data + (done + by) * s.w * s.c, data + done * s.w * s.c, count, s);
+        ms_status status = copy_rows(x, held, done + by, held, done, count, s);
         if (status != MS_OK)
             return status;
     }
@@ -85,8 +102,7 @@ static ms_status run_window(const ms_exec_context *x, const ms_node *node, void 
     (void)ws;
     ms_shape s = ms_graph_shape(x->graph, node->output);
     ms_row_range now = ms_exec_range(x, node->output), before = {now.first, now.first};
-    float *data = ms_exec_rows(x, node->output).data;
-    const float *src = ms_exec_rows(x, node->input[0]).data;
+    const ms_rows held = ms_exec_rows(x, node->output), src = ms_exec_rows(x, node->input[0]);
     if (x->first > 0) {
         ms_exec_context last = *x;
         last.count = x->plan->slice[x->segment];
@@ -95,13 +111,12 @@ static ms_status run_window(const ms_exec_context *x, const ms_node *node, void 
     }
     int64_t kept = before.end - now.first;
     if (kept > 0 && now.first > before.first) {
-        ms_status status = move_to_front(x, data, now.first - before.first, kept, s);
+        ms_status status = move_to_front(x, &held, now.first - before.first, kept, s);
         if (status != MS_OK)
             return status;
     }
     kept = kept > 0 ? kept : 0;
-    return copy_rows(x, src + (now.first + kept) * s.w * s.c, data + kept * s.w * s.c,
-                     now.end - now.first - kept, s);
+    return copy_rows(x, &src, now.first + kept, &held, kept, now.end - now.first - kept, s);
 }
 
 static const ms_op op_window = {.name = "window", .rows = true, .keeps = true, .run = run_window};
@@ -110,7 +125,7 @@ ms_value ms_op_window(ms_graph *g, const char *name, ms_value src) {
     if (!op_input(g, name, src))
         return MS_NO_VALUE;
     ms_node node = {.op = &op_window, .name = name, .n_inputs = 1, .input = {src}, .in_place = -1};
-    return ms_graph_append(g, &node, ms_graph_shape(g, src), false);
+    return like(g, src, ms_graph_append(g, &node, ms_graph_shape(g, src), false));
 }
 
 static ms_status run_flatten(const ms_exec_context *x, const ms_node *node, void *ws) {
@@ -118,6 +133,7 @@ static ms_status run_flatten(const ms_exec_context *x, const ms_node *node, void
     ms_rows src = ms_exec_rows(x, node->input[0]), dst = ms_exec_rows(x, node->output);
     ms_copy_args a = {.src = src.data,
                       .dst = dst.data,
+                      .dtype = dst.dtype,
                       .outer = src.outer,
                       .inner = src.inner,
                       .channels = src.channels,
@@ -133,7 +149,7 @@ ms_value ms_op_flatten(ms_graph *g, const char *name, ms_value src) {
         return MS_NO_VALUE;
     ms_shape s = ms_graph_shape(g, src);
     ms_node node = {.op = &op_flatten, .name = name, .n_inputs = 1, .input = {src}, .in_place = -1};
-    return ms_graph_append(g, &node, (ms_shape){s.n, 1, 1, s.h * s.w * s.c}, false);
+    return like(g, src, ms_graph_append(g, &node, (ms_shape){s.n, 1, 1, s.h * s.w * s.c}, false));
 }
 
 typedef struct restride_desc {
@@ -150,13 +166,14 @@ static ms_status run_restride(const ms_exec_context *x, const ms_node *node, voi
     bool even = o.h == 1 || o.w == 1 || stride[1] == o.w * stride[2];
     int64_t rows = even ? 1 : o.h;
     ms_copy_args a = {.outer = dst.outer,
+                      .dtype = dst.dtype,
                       .inner = dst.inner / rows,
                       .channels = o.c,
                       .src_stride = {src.outer_stride, o.w == 1 ? stride[1] : stride[2], stride[3]},
                       .dst_stride = {dst.outer_stride, o.c, 1}};
     for (int64_t y = 0; y < rows; y++) {
-        a.src = src.data + y * stride[1];
-        a.dst = dst.data + y * o.w * o.c;
+        a.src = ms_elements_at(src.data, src.dtype, y * stride[1]);
+        a.dst = ms_elements_at(dst.data, dst.dtype, y * o.w * o.c);
         ms_status status = x->dev->kernels->copy(x->queue, &a);
         if (status != MS_OK)
             return status;
@@ -191,5 +208,5 @@ ms_value ms_op_restride(ms_graph *g, const char *name, ms_value src, ms_shape ds
                     .input = {src},
                     .in_place = -1,
                     .desc = ms_graph_copy(g, &desc, sizeof(desc))};
-    return ms_graph_append(g, &node, dst, false);
+    return like(g, src, ms_graph_append(g, &node, dst, false));
 }
