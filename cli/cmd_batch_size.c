@@ -28,6 +28,7 @@ typedef struct batch_job {
     const batch_state *s;
     ms_model_files files;
     ms_profile profile;
+    ms_compute compute;
     ms_batch_costs *costs;
     ms_optimizer *optimizer;
     int tasks, unfit; /* asked for, and those of which not one item fits */
@@ -76,9 +77,9 @@ static ms_status size_device(batch_job *j, ms_error *err) {
 static ms_status prepare(batch_job *j, ms_error *err) {
     const batch_state *s = j->s;
     MS_TRY(find_model(s, &j->files, err));
-    ms_batch_cost_params costs = {.files = &j->files,
-                                  .threads = s->threads ? s->threads : ms_cpu_count(),
-                                  .branches = s->serial ? 1 : 2};
+    const ms_compute_params compute = {.device = "cpu", .threads = s->threads, .isa_limit = MS_ISA_COUNT - 1};
+    MS_TRY(ms_compute_open(&compute, &j->compute, err));
+    ms_batch_cost_params costs = {.compute = &j->compute, .files = &j->files, .branches = s->serial ? 1 : 2};
     MS_TRY(ms_batch_costs_create(&costs, &j->costs, err));
     MS_TRY(size_device(j, err));
     ms_optimizer_params params = {
@@ -225,6 +226,7 @@ static int batch_run(const void *state, char **arguments, int n_arguments) {
                     j.unfit, j.tasks);
     ms_optimizer_destroy(&j.optimizer);
     ms_batch_costs_destroy(&j.costs);
+    ms_compute_close(&j.compute);
     ms_buf_free(&out);
     return status == MS_OK ? 0 : cli_fail(&err);
 }

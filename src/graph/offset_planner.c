@@ -1,8 +1,11 @@
 #include "graph/offset_planner.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
+
+#define ROUNDS 40 /* of a search from each ordering */
 
 typedef struct ranked {
     int index;
@@ -94,6 +97,49 @@ static double rank(const ms_block *b, int ordering, const size_t *pressure) {
     }
 }
 
+typedef struct search {
+    ms_block *blocks;
+    int count;
+    ranked *order; /* the one tried last */
+    int *placed;
+    size_t *best; /* offsets */
+    ms_offset_plan plan;
+} search;
+
+/* Places the blocks in the order's; true when that is the least arena so far. */
+static bool try_order(search *s, const char *name) {
+    size_t arena = place(s->blocks, s->order, s->count, s->placed);
+    if (arena >= s->plan.arena_bytes)
+        return false;
+    s->plan.arena_bytes = arena;
+    s->plan.ordering = name;
+    for (int i = 0; i < s->count; i++)
+        s->best[i] = s->blocks[i].offset;
+    return true;
+}
+
+/* Whatever reaches to the arena's end came too late for a place below: next time it comes first, and the rest as before. */
+static void promote(search *s) {
+    size_t top = 0;
+    int at = 0;
+    for (int i = 0; i < s->count; i++) {
+        const ms_block *b = &s->blocks[s->order[i].index];
+        size_t end = b->bytes ? b->offset + aligned(b->bytes) : 0;
+        if (end > top) {
+            top = end;
+            at = i;
+        }
+    }
+    ranked moved = s->order[at];
+    memmove(s->order + 1, s->order, (size_t)at * sizeof(*s->order));
+    s->order[0] = moved;
+}
+
+/* Close enough: a hundredth above the lower bound. */
+static bool is_good(const search *s) {
+    return s->plan.arena_bytes - s->plan.lower_bound_bytes <= s->plan.lower_bound_bytes / 100;
+}
+
 ms_status ms_plan_offsets(ms_mem *mem, ms_block *blocks, int count, ms_offset_plan *ret_plan, ms_error *err) {
     int moments = 1;
     size_t total = 0; /* no sum below can overflow when that of all blocks does not */
@@ -117,26 +163,31 @@ ms_status ms_plan_offsets(ms_mem *mem, ms_block *blocks, int count, ms_offset_pl
     int *placed = (int *)(order + n);
 
     pressure_over_time(blocks, count, pressure, moments);
-    ms_offset_plan plan = {.arena_bytes = SIZE_MAX, .ordering = "none"};
+    search s = {.blocks = blocks, .count = count, .order = order, .placed = placed, .best = best};
+    s.plan = (ms_offset_plan){.arena_bytes = SIZE_MAX, .ordering = "none"};
     for (int t = 0; t < moments; t++)
-        if (pressure[t] > plan.lower_bound_bytes)
-            plan.lower_bound_bytes = pressure[t];
-    for (int ordering = 0; ordering < ORDERINGS && plan.arena_bytes > plan.lower_bound_bytes; ordering++) {
+        if (pressure[t] > s.plan.lower_bound_bytes)
+            s.plan.lower_bound_bytes = pressure[t];
+    for (int ordering = 0; ordering < ORDERINGS && s.plan.arena_bytes > s.plan.lower_bound_bytes;
+         ordering++) {
         for (int i = 0; i < count; i++)
             order[i] = (ranked){.index = i, .key = rank(&blocks[i], ordering, pressure)};
         qsort(order, (size_t)count, sizeof(*order), by_key);
-        size_t arena = place(blocks, order, count, placed);
-        if (arena >= plan.arena_bytes)
-            continue;
-        plan.arena_bytes = arena;
-        plan.ordering = ordering_names[ordering];
+        try_order(&s, ordering_names[ordering]);
+    }
+    for (int ordering = 0; ordering < ORDERINGS && !is_good(&s); ordering++) {
         for (int i = 0; i < count; i++)
-            best[i] = blocks[i].offset;
+            order[i] = (ranked){.index = i, .key = rank(&blocks[i], ordering, pressure)};
+        qsort(order, (size_t)count, sizeof(*order), by_key);
+        for (int round = 0; round < ROUNDS && !is_good(&s); round++) {
+            try_order(&s, "search");
+            promote(&s);
+        }
     }
     for (int i = 0; i < count; i++)
         blocks[i].offset = best[i];
     ms_free(scratch);
-    *ret_plan = plan;
+    *ret_plan = s.plan;
     return MS_OK;
 }
 

@@ -10,26 +10,19 @@
 struct ms_batch_costs {
     ms_mem *mem;
     ms_model_files files;
-    int threads, branches;
-    ms_compute compute; /* dummy: counts, computes nothing */
+    int branches;
+    ms_compute compute;
 };
 
 ms_status ms_batch_costs_create(const ms_batch_cost_params *params, ms_batch_costs **ret_costs,
                                 ms_error *err) {
-    const ms_compute_params dummy = {
-        .device = "dummy", .mem = params->mem, .threads = params->threads, .memory_bytes = SIZE_MAX / 2};
-    ms_batch_costs *c = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*c));
+    ms_batch_costs *c = ms_calloc(params->compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*c));
     if (!c)
-        return ms_fail_alloc(err, params->mem, sizeof(*c), "the batch costs");
-    c->mem = params->mem;
+        return ms_fail_alloc(err, params->compute->mem, sizeof(*c), "the batch costs");
+    c->compute = *params->compute;
+    c->mem = params->compute->mem;
     c->files = *params->files;
-    c->threads = params->threads;
     c->branches = params->branches;
-    ms_status status = ms_compute_open(&dummy, &c->compute, err);
-    if (status != MS_OK) {
-        ms_batch_costs_destroy(&c);
-        return status;
-    }
     *ret_costs = c;
     return MS_OK;
 }
@@ -37,7 +30,6 @@ ms_status ms_batch_costs_create(const ms_batch_cost_params *params, ms_batch_cos
 void ms_batch_costs_destroy(ms_batch_costs **costs) {
     if (!costs || !*costs)
         return;
-    ms_compute_close(&(*costs)->compute);
     ms_free(*costs);
     *costs = NULL;
 }
@@ -166,13 +158,12 @@ static size_t larger(size_t a, size_t b) {
 }
 
 static ms_status detection_bytes(const ms_batch_costs *c, const ms_batch_request *r, int items,
-                                 size_t *ret_bytes, ms_error *err) {
-    size_t arena, side = MS_DETECT_SIDE;
-    MS_TRY(detector_arena(c, &arena, err));
+                                 size_t *ret_arena_bytes, size_t *ret_bytes, ms_error *err) {
+    size_t side = MS_DETECT_SIDE;
+    MS_TRY(detector_arena(c, ret_arena_bytes, err));
     size_t item = frame_bytes(r) + (3 * side * side + detector_output_floats()) * sizeof(float);
-    *ret_bytes =
-        arena + (size_t)items * item +
-        larger(ms_letterbox_workspace_bytes(MS_DETECT_SIDE), ms_scrfd_workspace_bytes(MS_DETECT_SIDE));
+    *ret_bytes = (size_t)items * item + larger(ms_letterbox_workspace_bytes(MS_DETECT_SIDE),
+                                               ms_scrfd_workspace_bytes(MS_DETECT_SIDE));
     return MS_OK;
 }
 
@@ -180,7 +171,7 @@ static ms_status processing_bytes(const ms_batch_costs *c, const ms_batch_reques
                                   size_t *ret_bytes, ms_error *err) {
     ms_face_geometry g;
     MS_TRY(ms_face_geometry_init(c->files.unet_config.resolution, &g, err));
-    size_t restore = ms_restore_workspace_bytes(&g, r->width, r->height, c->threads);
+    size_t restore = ms_restore_workspace_bytes(&g, r->width, r->height, ms_pool_threads(c->compute.pool));
     if (!restore)
         return ms_fail(err, MS_INVALID_ARGUMENT, "faces in frames of %dx%d cannot be pasted back", r->width,
                        r->height);
@@ -202,19 +193,19 @@ static ms_status check_side(const ms_batch_costs *c, ms_task task, const ms_batc
 ms_status ms_batch_cost(void *arg, ms_task task, const ms_batch_request *r, int items,
                         ms_batch_bytes *ret_bytes, ms_error *err) {
     const ms_batch_costs *c = arg;
-    size_t bytes = 0;
+    size_t bytes = 0, buffers = 0; /* buffers: of the host, where that is not the device */
     switch (task) {
     case MS_TASK_FACE_DETECTION:
-        MS_TRY(detection_bytes(c, r, items, &bytes, err));
+        MS_TRY(detection_bytes(c, r, items, &bytes, &buffers, err));
         break;
     case MS_TASK_FACE_PROCESSING:
-        MS_TRY(processing_bytes(c, r, items, &bytes, err));
+        MS_TRY(processing_bytes(c, r, items, &buffers, err));
         break;
     case MS_TASK_VAE_ENCODE:
     case MS_TASK_VAE_DECODE:
         MS_TRY(check_side(c, task, r, err));
         MS_TRY(plan(c, task, r, items, &bytes, MS_F32, NULL, err));
-        bytes += (size_t)items * vae_item_bytes(c, task, r);
+        buffers = (size_t)items * vae_item_bytes(c, task, r);
         break;
     case MS_TASK_UNET_INFERENCE:
         MS_TRY(check_side(c, task, r, err));
@@ -222,11 +213,13 @@ ms_status ms_batch_cost(void *arg, ms_task task, const ms_batch_request *r, int 
         break;
     case MS_TASK_LATENT_PROCESSING:
         MS_TRY(check_side(c, task, r, err));
-        bytes = (size_t)items * latent_item_bytes(c, r);
+        buffers = (size_t)items * latent_item_bytes(c, r);
         break;
     case MS_TASK_COUNT:
         break;
     }
-    *ret_bytes = (ms_batch_bytes){.device_bytes = bytes};
+    *ret_bytes = c->compute.dev->caps.host_memory
+                     ? (ms_batch_bytes){.device_bytes = bytes + buffers}
+                     : (ms_batch_bytes){.device_bytes = bytes, .host_bytes = buffers};
     return MS_OK;
 }

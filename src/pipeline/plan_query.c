@@ -238,9 +238,11 @@ static ms_status prepare(planning *a, const ms_compute *compute, ms_plan_report 
                                          .device_free_bytes = p->device_bytes};
     MS_TRY(ms_run_policy_load(&policy, &a->policy, err));
     MS_TRY(find_configs(p, &a->files, err));
+    ms_compute on = *compute;
+    on.activation = ms_run_activation(compute->dev, a->policy.precision);
     int64_t samples = (int64_t)((double)p->frames / p->fps * 16000);
     a->engine =
-        (ms_engine_params){.compute = *compute,
+        (ms_engine_params){.compute = on,
                            .files = &a->files,
                            .random_weights = true,
                            .precision = a->policy.precision,

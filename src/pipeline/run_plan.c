@@ -194,11 +194,10 @@ static ms_status ask_rules(const ms_run_plan_params *params, ms_run_rules *ret_r
     const ms_engine_layout layout = MS_ENGINE_LAYOUT_ALL;
     MS_TRY(measure(params, &layout, &whole, err));
     size_t held = whole.peak_bytes - whole.engine.arena_bytes;
-    ms_run_batch_params ask = {.mem = params->engine->compute.mem,
+    ms_run_batch_params ask = {.compute = &params->engine->compute,
                                .profile = params->profile,
                                .files = params->engine->files,
                                .resolution = params->engine->resolution,
-                               .threads = ms_pool_threads(params->engine->compute.pool),
                                .free_bytes = SIZE_MAX / 2};
     if (params->budget_bytes)
         ask.free_bytes = params->budget_bytes > held ? params->budget_bytes - held : 0;

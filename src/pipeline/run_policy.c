@@ -50,6 +50,10 @@ ms_status ms_run_policy_load(const ms_run_policy_params *params, ms_run_policy *
     return MS_OK;
 }
 
+ms_dtype ms_run_activation(const ms_device *device, ms_dtype precision) {
+    return device->caps.activations & 1u << precision ? precision : MS_F32;
+}
+
 int ms_run_lower_resolution(int resolution) {
     int lower = (resolution - 1) / 64 * 64;
     return lower >= 128 ? lower : 0;
@@ -108,7 +112,7 @@ static ms_status ask_all(const asking *a, ms_run_rules *r, ms_error *err) {
 ms_status ms_run_rules_ask(const ms_run_batch_params *p, ms_run_rules *ret_rules, ms_error *err) {
     int side = p->resolution ? p->resolution : p->files->unet_config.resolution;
     /* Branches one after the other: that is how the rungs run on which the answer matters. */
-    ms_batch_cost_params cost = {.mem = p->mem, .files = p->files, .threads = p->threads, .branches = 1};
+    ms_batch_cost_params cost = {.compute = p->compute, .files = p->files, .branches = 1};
     ms_profile profile = *p->profile;
     profile.value[MS_FIELD_BUDGET] = profile.value[MS_FIELD_HOST_BUDGET] = 0;
     profile.value[MS_FIELD_SAFETY_MARGIN] = 0; /* the budget is what is left when these are counted */
@@ -120,7 +124,7 @@ ms_status ms_run_rules_ask(const ms_run_batch_params *p, ms_run_rules *ret_rules
     ms_status status;
     MS_GOTO(ms_batch_costs_create(&cost, &costs, err));
     ms_optimizer_params params = {.device_bytes = profile.device_bytes, .cost = ms_batch_cost, .arg = costs};
-    MS_GOTO(ms_optimizer_create_with(p->mem, &profile, &params, &optimizer, err));
+    MS_GOTO(ms_optimizer_create_with(p->compute->mem, &profile, &params, &optimizer, err));
     const asking a = {.p = p, .optimizer = optimizer, .request = {.height = side, .width = side}};
     MS_GOTO(ask_all(&a, &rules, err));
     *ret_rules = rules;

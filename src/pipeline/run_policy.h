@@ -5,6 +5,7 @@
 #ifndef MS_PIPELINE_RUN_POLICY_H
 #define MS_PIPELINE_RUN_POLICY_H
 
+#include "device/compute.h"
 #include "memory/profile.h"
 #include "memsafe/run.h"
 #include "models/model_files.h"
@@ -28,6 +29,9 @@ typedef struct ms_run_policy_params {
    now less the profile's margin. Errors as ms_profile_load(). */
 ms_status ms_run_policy_load(const ms_run_policy_params *params, ms_run_policy *ret_policy, ms_error *err);
 
+/* In which type a device keeps activations at a precision: that of the weights where it can, else float32. */
+ms_dtype ms_run_activation(const ms_device *device, ms_dtype precision);
+
 /* The next lower one that --allow-downscale tries: a multiple of 64 from 128 on; 0 = there is none. */
 int ms_run_lower_resolution(int resolution);
 
@@ -43,11 +47,10 @@ typedef struct ms_run_rules {
 } ms_run_rules;
 
 typedef struct ms_run_batch_params {
-    ms_mem *mem;
+    const ms_compute *compute;
     const ms_profile *profile;
     const ms_model_files *files;
-    int resolution; /* 0 = the config's */
-    int threads;
+    int resolution;    /* 0 = the config's */
     bool guided;       /* two branches */
     size_t free_bytes; /* that a batch may take: what the budget leaves besides weights and the rest */
 } ms_run_batch_params;

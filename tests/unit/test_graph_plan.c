@@ -180,6 +180,43 @@ static void latentsync_1_6_at_512(void **state) {
     plan_model(MS_SYNTHETIC_1_6, 512);
 }
 
+/* The UNet's arena on a device, for a window of both branches. */
+static size_t unet_arena(const char *device, ms_dtype activation, const ms_model_files *files) {
+    const ms_compute_params params = {
+        .device = device, .threads = 2, .isa_limit = MS_ISA_COUNT - 1, .memory_bytes = (size_t)1 << 40};
+    const ms_unet_shape shape = {.branches = 2, .frames = 16, .h = 64, .w = 64, .tokens = 50};
+    planner p = {0};
+    ms_plan *plan = NULL;
+    assert_ms_ok(ms_compute_open(&params, &p.compute, &p.err), &p.err);
+    p.compute.activation = activation;
+    assert_ms_ok(ms_weights_create(&p.compute, &p.weights, &p.err), &p.err);
+    assert_ms_ok(ms_graph_create(NULL, &p.compute, p.weights, &p.graph, &p.err), &p.err);
+    assert_ms_ok(ms_unet_build(p.graph, &files->unet_config, &shape, &p.err), &p.err);
+    assert_ms_ok(ms_plan_create(p.graph, NULL, &plan, &p.err), &p.err);
+    size_t bytes = plan->arena_bytes;
+    assert_true((double)bytes <= MAX_RATIO * (double)plan->lower_bound_bytes);
+    for (int v = 0; v < ms_graph_value_count(p.graph); v++) {
+        const ms_value_info *info = ms_graph_value(p.graph, v);
+        assert_true(info->dtype == activation || info->dtype == MS_F32);
+        assert_true(!info->whole || info->dtype == MS_F32);
+    }
+    ms_plan_destroy(&plan);
+    planner_close(&p);
+    return bytes;
+}
+
+static void sixteen_bits_halve_the_arena(void **state) {
+    (void)state;
+    static ms_model_files files;
+    ms_error err;
+    assert_ms_ok(ms_synthetic_configs(MS_SYNTHETIC_1_6, &files, &err), &err);
+    size_t cpu = unet_arena("cpu", MS_F32, &files), half = unet_arena("dummy", MS_F16, &files);
+    assert_true((double)half <= 0.55 * (double)cpu);
+    assert_int_equal(unet_arena("dummy", MS_BF16, &files), half);
+    print_message("    UNet at 512 px: %.1f MiB, in 16 bits %.1f\n", (double)cpu / 0x1p20,
+                  (double)half / 0x1p20);
+}
+
 static void every_allocation_may_fail(void **state) {
     (void)state;
     static ms_model_files files;
@@ -210,6 +247,7 @@ int main(void) {
         cmocka_unit_test(tiny_networks),
         cmocka_unit_test(latentsync_1_5_at_256),
         cmocka_unit_test(latentsync_1_6_at_512),
+        cmocka_unit_test(sixteen_bits_halve_the_arena),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

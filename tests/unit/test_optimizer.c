@@ -231,11 +231,15 @@ static void wrong_queries_are_errors(void **state) {
 
 /* ---- our own networks ---- */
 
+static ms_compute computing;
+
 static ms_batch_costs *tiny_costs(ms_model_files *files) {
     ms_batch_costs *costs;
     ms_error err;
     assert_ms_ok(ms_synthetic_configs(MS_SYNTHETIC_TINY, files, &err), &err);
-    const ms_batch_cost_params params = {.files = files, .threads = 2, .branches = 2};
+    const ms_compute_params cpu = {.device = "cpu", .threads = 2, .isa_limit = MS_ISA_COUNT - 1};
+    assert_ms_ok(ms_compute_open(&cpu, &computing, &err), &err);
+    const ms_batch_cost_params params = {.compute = &computing, .files = files, .branches = 2};
     assert_ms_ok(ms_batch_costs_create(&params, &costs, &err), &err);
     return costs;
 }
@@ -289,6 +293,7 @@ static void costs_are_those_of_the_real_back_end(void **state) {
     assert_int_equal(cost_of(costs, MS_TASK_UNET_INFERENCE, r, 16),
                      cpu_arena(&files, true, 0, (ms_slicing){0}));
     ms_batch_costs_destroy(&costs);
+    ms_compute_close(&computing);
     assert_null(costs);
 }
 
@@ -318,6 +323,7 @@ static void costs_rise_with_items_and_pixels(void **state) {
     assert_ms_ok(ms_batch_costs_weight_bytes(costs, MS_F32, &f32, &err), &err);
     assert_true(f16 > 0 && f32 > f16 && f32 <= 2 * f16);
     ms_batch_costs_destroy(&costs);
+    ms_compute_close(&computing);
 }
 
 /* Every allocation of making and asking fails once. */
@@ -327,7 +333,9 @@ static void costs_survive_failed_allocations(void **state) {
     ms_error err;
     const ms_batch_request r = {.height = 64, .width = 64, .frames = 2};
     assert_ms_ok(ms_synthetic_configs(MS_SYNTHETIC_TINY, &files, &err), &err);
-    const ms_batch_cost_params params = {.files = &files, .threads = 1, .branches = 1};
+    const ms_compute_params cpu = {.device = "cpu", .threads = 1, .isa_limit = MS_ISA_COUNT - 1};
+    assert_ms_ok(ms_compute_open(&cpu, &computing, &err), &err);
+    const ms_batch_cost_params params = {.compute = &computing, .files = &files, .branches = 1};
     ms_mem_usage before, after;
     ms_mem_get_usage(NULL, &before);
     bool passed = false;
@@ -346,6 +354,7 @@ static void costs_survive_failed_allocations(void **state) {
         ms_mem_get_usage(NULL, &after);
         assert_int_equal(after.current_bytes, before.current_bytes);
     }
+    ms_compute_close(&computing);
 }
 
 int main(void) {
