@@ -104,6 +104,11 @@ static ms_batch_request request_of(const batch_job *j, ms_task task) {
 
 static void reason(const batch_job *j, ms_task task, const ms_batch_answer *a, char *text, size_t size) {
     char need[MS_SIZE_TEXT_BYTES], room[MS_SIZE_TEXT_BYTES], from[MS_PROFILE_TEXT_BYTES];
+    if (!a->fits && !a->usable_bytes) {
+        snprintf(text, size, "does not fit: one item needs %s and the weights leave nothing",
+                 ms_size_format(need, a->one.device_bytes));
+        return;
+    }
     if (!a->fits) {
         snprintf(text, size, "does not fit: one item needs %s of %s",
                  ms_size_format(need, a->one.device_bytes), ms_size_format(room, a->usable_bytes));

@@ -216,6 +216,10 @@ static ms_status look_for(const char *path, ms_error *err) {
 
 ms_status cli_run_options_named(const cli_run_state *s, ms_error *err) {
     const ms_run_params *p = &s->p;
+    if (!p->video && p->output && access(p->output, F_OK) == 0) /* a lone name is the output's */
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "the video (-i FILE) is missing: %s is taken for the output; see `memsafe help run`",
+                       p->output);
     if (!p->video || !p->audio || !p->output)
         return ms_fail(err, MS_INVALID_ARGUMENT, "the %s is missing; see `memsafe help run`",
                        !p->video   ? "video (-i FILE)"

@@ -223,8 +223,15 @@ static int finish(void **state) {
     return 0;
 }
 
+/* Not "of 0 bytes". */
+static void nothing_left_is_called_so(void **state) {
+    (void)state;
+    assert_run_fails(3, "the weights leave nothing", "batch-size --memory 10M vae_decode");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_left_is_called_so),
         cmocka_unit_test(probe_prints_json),          cmocka_unit_test(probe_measures),
         cmocka_unit_test(probe_knows_every_source),   cmocka_unit_test(probe_refuses_what_is_wrong),
         cmocka_unit_test(batches_have_their_reasons), cmocka_unit_test(batches_fit_to_the_byte),

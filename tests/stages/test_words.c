@@ -35,6 +35,7 @@ static void inputs_are_missed_before_the_model(void **state) {
     (void)state;
     setenv("MEMSAFE_MODEL", "there-is-none", 1);
     assert_run_fails(2, "the video (-i FILE) is missing", "run");
+    assert_run_fails(2, "README.md is taken for the output", "run %s/README.md", MS_SOURCE_DIR);
     assert_run_fails(2, "the speech (-a FILE) is missing", "run -i nope.avi");
     assert_run_fails(2, "the output (its name at the end, or -o FILE) is missing",
                      "run -i nope.avi -a in.wav");
