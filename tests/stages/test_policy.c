@@ -232,10 +232,14 @@ static void nothing_left_is_called_so(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_left_is_called_so),
-        cmocka_unit_test(probe_prints_json),          cmocka_unit_test(probe_measures),
-        cmocka_unit_test(probe_knows_every_source),   cmocka_unit_test(probe_refuses_what_is_wrong),
-        cmocka_unit_test(batches_have_their_reasons), cmocka_unit_test(batches_fit_to_the_byte),
-        cmocka_unit_test(all_tasks_are_listed),       cmocka_unit_test(folders_are_models_too),
+        cmocka_unit_test(probe_prints_json),
+        cmocka_unit_test(probe_measures),
+        cmocka_unit_test(probe_knows_every_source),
+        cmocka_unit_test(probe_refuses_what_is_wrong),
+        cmocka_unit_test(batches_have_their_reasons),
+        cmocka_unit_test(batches_fit_to_the_byte),
+        cmocka_unit_test(all_tasks_are_listed),
+        cmocka_unit_test(folders_are_models_too),
     };
     return cmocka_run_group_tests(tests, NULL, finish);
 }
