@@ -20,8 +20,9 @@ typedef struct ms_detect_params {
     int fps_num, fps_den;      /* rate that frames are numbered at; num 0 = the video's own */
     int64_t frames;            /* look at so many only; 0 = all */
     int threads;
-    size_t budget_bytes; /* of memory that the process may come to hold; 0 = as ms_run() */
-    bool force;          /* replace an existing output */
+    size_t
+        budget_bytes; /* of memory that the process may come to hold, runs beside this too; 0 = as ms_run() */
+    bool force;       /* replace an existing output */
     void (*progress)(void *arg, int64_t frames_done, int64_t frames_total); /* total 0 = not known */
     bool (*cancelled)(void *arg);
     void *arg;
@@ -35,9 +36,8 @@ typedef struct ms_detect_report {
     double seconds;
 } ms_detect_report;
 
-/* MS_NO_FACE when no frame has one; then no file is written. MS_BUDGET: the video's pictures are too large for it. Other
-   errors as ms_run(). ret_report may be
- * NULL. */
+/* MS_NO_FACE when no frame has one; then no file is written. MS_BUDGET: the video's pictures are too large for it, or runs
+   beside this may take all of it. Other errors as ms_run(). ret_report may be NULL. */
 MS_API ms_status ms_detect(const ms_detect_params *params, ms_detect_report *ret_report, ms_error *err);
 
 #ifdef __cplusplus

@@ -2,7 +2,6 @@
 
 #include "base/error.h"
 #include "base/size.h"
-#include "memory/host.h"
 #include "pipeline/run_plan.h"
 
 ms_status ms_own_budget_open(size_t budget_bytes, ms_own_budget *b, ms_error *err) {
@@ -11,11 +10,13 @@ ms_status ms_own_budget_open(size_t budget_bytes, ms_own_budget *b, ms_error *er
     ms_run_policy policy;
     char has[MS_SIZE_TEXT_BYTES], budget[MS_SIZE_TEXT_BYTES];
     *b = (ms_own_budget){0};
+    ms_run_share_enter(&b->share);
     MS_TRY(ms_run_policy_load(&params, &policy, err));
+    MS_TRY(ms_run_share_join(&b->share, policy.budget_bytes, err));
     b->budget_bytes = policy.budget_bytes;
     if (ms_mem_create(b->budget_bytes, &b->mem) != MS_OK)
         return ms_fail(err, MS_HOST_MEMORY, "cannot allocate the budget's ledgers");
-    size_t base = ms_host_resident_bytes() + MS_RUN_PROCESS_BYTES;
+    size_t base = b->share.base_bytes + MS_RUN_PROCESS_BYTES;
     if (!ms_mem_charge(b->mem, MS_LEDGER_GENERAL, base))
         return ms_fail(err, MS_BUDGET, "a budget of %s is too small: the program itself has %s",
                        ms_size_format(budget, b->budget_bytes), ms_size_format(has, base));
@@ -24,10 +25,11 @@ ms_status ms_own_budget_open(size_t budget_bytes, ms_own_budget *b, ms_error *er
 }
 
 void ms_own_budget_close(ms_own_budget *b) {
-    if (!b->mem)
-        return;
-    ms_mem_release(b->mem, MS_LEDGER_GENERAL, b->base_bytes);
-    ms_mem_destroy(&b->mem);
+    if (b->mem) {
+        ms_mem_release(b->mem, MS_LEDGER_GENERAL, b->base_bytes);
+        ms_mem_destroy(&b->mem);
+    }
+    ms_run_share_leave(&b->share);
 }
 
 ms_picture_room ms_own_budget_room(const ms_own_budget *b) {

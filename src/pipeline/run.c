@@ -113,6 +113,7 @@ static ms_status join(ms_job *j, ms_error *err) {
 
 static ms_status run_job(ms_job *j, ms_error *err) {
     ms_job_enter(j, "load");
+    ms_run_share_enter(&j->share);
     MS_TRY(ms_job_open_device(j, err));
     MS_TRY(ms_job_open_memory(j, err));
     MS_TRY(ms_sampler_create(j->mem, &j->sampler, err));

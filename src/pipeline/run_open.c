@@ -7,14 +7,11 @@
 #include "face/restore.h"
 #include "media/hdr.h"
 #include "media/whole.h"
-#include "memory/host.h"
 #include "pipeline/run_job.h"
 
 static ms_status charge_base(ms_job *j, size_t bytes, ms_error *err) {
     ms_mem_release(j->mem, MS_LEDGER_GENERAL, j->base_bytes);
     j->base_bytes = 0;
-    if (bytes < j->share.others_bytes)
-        bytes = j->share.others_bytes;
     if (!ms_mem_charge(j->mem, MS_LEDGER_GENERAL, bytes))
         return ms_fail_alloc(err, j->mem, bytes, "the program itself");
     j->base_bytes = bytes;
@@ -58,17 +55,21 @@ ms_status ms_job_open_memory(ms_job *j, ms_error *err) {
     snprintf(j->report.tier, sizeof(j->report.tier), "%s", ms_tier_name(j->policy.profile.tier));
     snprintf(j->report.precision, sizeof(j->report.precision), "%s", ms_dtype_name(j->policy.precision));
     /* The budget holds from the plan on: only the plan knows the least that would do, and says so. */
-    return charge_base(j, ms_host_resident_bytes() + MS_RUN_PROCESS_BYTES, err);
+    return charge_base(j, j->share.base_bytes + MS_RUN_PROCESS_BYTES, err);
 }
 
 /* Until the inputs are open, what FFmpeg and the program hold was an upper bound. Now it can be measured, but for what
    the decoder and pages of the program may still add: the sum of the ledgers becomes that. The encoder's bound counts
-   pages that the decoder has brought in already. */
+   pages that the decoder has brought in already. With another run in the process nothing can be measured, and the bound
+   stays. */
 static ms_status settle_base(ms_job *j, ms_error *err) {
     ms_mem_usage usage;
+    size_t resident;
+    if (!ms_run_share_measure(&j->share, &resident))
+        return MS_OK;
     ms_mem_get_usage(j->mem, &usage);
     size_t ours = usage.current_bytes - j->base_bytes + MS_RUN_SHARED_BYTES;
-    size_t holds = ms_host_resident_bytes() + ms_clip_growth_bytes(j->clip) + MS_RUN_PROCESS_BYTES;
+    size_t holds = resident + ms_clip_growth_bytes(j->clip) + MS_RUN_PROCESS_BYTES;
     return charge_base(j, holds > ours ? holds - ours : 0, err);
 }
 

@@ -1,14 +1,23 @@
 /* Two runs at the same time in one process: a budget is the process's, so the second counts the first. */
 #include "test.h"
 
+#include "memsafe/detect.h"
 #include "memsafe/run_stream.h"
+#include "pipeline/run_share.h"
+#include "pipeline/score.h"
 #include "support/run_inputs.h"
 
 #define FIRST ((size_t)1 << 30)
+#define MIB ((size_t)1 << 20)
+#define NETS MS_SOURCE_DIR "/models/demo/auxiliary/models/buffalo_l"
 
 static int setup(void **state) {
     (void)state;
     test_set_history("off");
+    char line[2048];
+    snprintf(line, sizeof(line), "%s --seed 3 --frames 4 --size 1920x1080 -o %s --track %s >/dev/null",
+             MS_DRAW_CLIP_PATH, test_file("large.mkv"), test_file("large.jsonl"));
+    assert_int_equal(system(line), 0);
     test_make_run_inputs(4, "240x208");
     return 0;
 }
@@ -55,8 +64,183 @@ static void the_second_gets_what_the_first_leaves(void **state) {
     free(report);
 }
 
+/* A run that lets a second one begin while it looks at its model, and holds that until the first has ended. */
+typedef struct meeting {
+    ms_run_params second;
+    ms_run_stream *stream;
+} meeting;
+
+static bool let_second_begin(void *arg) {
+    meeting *m = arg;
+    ms_error err;
+    ms_run_frame frame;
+    bool got = false;
+    if (m->stream)
+        return false;
+    assert_ms_ok(ms_run_stream_open(&m->second, 1, &m->stream, &err), &err);
+    assert_ms_ok(ms_run_stream_pull(m->stream, &frame, &got, &err), &err);
+    assert_true(got);
+    return false;
+}
+
+/* What the second holds is not the first's, though it came before the first had measured anything. */
+static void the_first_does_not_count_the_second(void **state) {
+    (void)state;
+    ms_error err;
+    static ms_run_report alone, beside;
+    meeting m = {0};
+    ms_run_params p;
+    test_run_params(4, &p);
+    p.steps = 1;
+    p.threads = 1;
+    p.budget_bytes = FIRST;
+    p.output = test_file("first.mkv");
+    for (int i = 0; i < 2; i++) /* the first in the process leaves pages behind */
+        assert_ms_ok(ms_run(&p, &alone, &err), &err);
+    m.second = p;
+    m.second.output = NULL;
+    m.second.budget_bytes = 2 * FIRST;
+    m.second.video = test_file("large.mkv");
+    m.second.track = test_file("large.jsonl");
+    p.cancelled = let_second_begin;
+    p.arg = &m;
+    assert_ms_ok(ms_run(&p, &beside, &err), &err);
+    assert_non_null(m.stream);
+    ms_run_stream_close(&m.stream, NULL);
+    print_message("    %.1f MiB planned alone, %.1f beside a second one\n",
+                  (double)alone.planned_bytes / (double)MIB, (double)beside.planned_bytes / (double)MIB);
+    assert_true(beside.planned_bytes < alone.planned_bytes + 64 * MIB); /* a bound in place of a measure */
+}
+
+/* Whatever the order in which two come and join. */
+static void a_base_is_the_others_budget_or_was_measured_before_them(void **state) {
+    (void)state;
+    ms_error err;
+    ms_run_share a, b;
+    size_t held = 0, before = 0;
+    ms_run_share_enter(&a);
+    assert_true(ms_run_share_measure(&a, &before) && before > 0);
+    ms_run_share_enter(&b);
+    assert_false(ms_run_share_measure(&a, &held));
+    assert_ms_ok(ms_run_share_join(&b, 100 * FIRST, &err), &err);
+    assert_true(b.others_bytes == 0 && b.base_bytes < before + 8 * MIB);
+    assert_int_equal(ms_run_share_join(&a, 100 * FIRST, &err),
+                     MS_BUDGET); /* it entered before, but joined later */
+    assert_ms_ok(ms_run_share_join(&a, 100 * FIRST + 1, &err), &err);
+    assert_true(a.base_bytes == 100 * FIRST);
+    ms_run_share_leave(&b);
+    assert_false(ms_run_share_measure(&a, &held)); /* what it left behind may still be held */
+    assert_int_equal(held, 0);
+    ms_run_share_leave(&a);
+    ms_run_share_enter(&b);
+    assert_true(ms_run_share_measure(&b, &held) && held > 0);
+    ms_run_share_leave(&b);
+    ms_run_share_leave(&b);
+}
+
+static void detect_params(size_t budget_bytes, ms_detect_params *ret) {
+    ms_detect_params_init(ret);
+    ret->video = test_file("in.mkv");
+    ret->output = test_file("faces.jsonl");
+    ret->faces = NETS;
+    ret->force = true;
+    ret->threads = 1;
+    ret->budget_bytes = budget_bytes;
+}
+
+static void score_params(size_t budget_bytes, ms_score_params *ret) {
+    ms_score_params_init(ret);
+    ret->video = test_file("in.mkv");
+    ret->audio = test_file("in.wav");
+    ret->faces = NETS;
+    ret->threads = 1;
+    ret->budget_bytes = budget_bytes;
+}
+
+static void detecting_and_judging_count_a_run(void **state) {
+    (void)state;
+    static const char refusal[] = "another run in this process may come to hold its budget of 1.00 GiB";
+    ms_error err;
+    ms_run_params p;
+    ms_run_frame frame;
+    ms_run_stream *run = NULL;
+    ms_detect_params detect;
+    ms_score_params score;
+    ms_score_report judged;
+    bool got = false;
+    test_run_params(4, &p);
+    p.steps = 1;
+    p.threads = 1;
+    p.budget_bytes = FIRST;
+    assert_ms_ok(ms_run_stream_open(&p, 1, &run, &err), &err);
+    assert_ms_ok(ms_run_stream_pull(run, &frame, &got, &err), &err);
+    detect_params(FIRST, &detect);
+    assert_int_equal(ms_detect(&detect, NULL, &err), MS_BUDGET);
+    assert_non_null(strstr(err.message, refusal));
+    score_params(FIRST, &score);
+    assert_int_equal(ms_score(&score, &judged, &err), MS_BUDGET);
+    assert_non_null(strstr(err.message, refusal));
+    detect.budget_bytes = FIRST + MIB / 2;
+    assert_int_equal(ms_detect(&detect, NULL, &err), MS_BUDGET); /* joins, and finds too little left */
+    assert_non_null(strstr(err.message, "is too small"));
+    detect.budget_bytes = score.budget_bytes = 2 * FIRST;
+    assert_ms_ok(ms_detect(&detect, NULL, &err), &err);
+    assert_ms_ok(ms_score(&score, &judged, &err), &err);
+    ms_run_stream_close(&run, NULL);
+    detect.budget_bytes = score.budget_bytes = FIRST;
+    assert_ms_ok(ms_detect(&detect, NULL, &err), &err);
+    assert_ms_ok(ms_score(&score, &judged, &err), &err);
+}
+
+typedef struct attempt {
+    ms_run_params run;
+    ms_status status;
+    ms_error err;
+    int times;
+} attempt;
+
+static void try_to_run(void *arg, int64_t done, int64_t total) {
+    attempt *a = arg;
+    (void)done;
+    (void)total;
+    if (a->times++ == 0)
+        a->status = ms_run(&a->run, NULL, &a->err);
+}
+
+static void a_run_counts_detecting_and_judging(void **state) {
+    (void)state;
+    ms_error err;
+    ms_detect_params detect;
+    ms_score_params score;
+    ms_score_report judged;
+    attempt a = {0};
+    test_run_params(4, &a.run);
+    a.run.output = test_file("beside.mkv");
+    a.run.budget_bytes = FIRST;
+    a.run.steps = 1;
+    detect_params(FIRST, &detect);
+    detect.progress = try_to_run;
+    detect.arg = &a;
+    assert_ms_ok(ms_detect(&detect, NULL, &err), &err);
+    assert_int_equal(a.status, MS_BUDGET);
+    assert_non_null(strstr(a.err.message, "its budget of 1.00 GiB"));
+    score_params(FIRST, &score);
+    score.progress = try_to_run;
+    score.arg = &a;
+    a.times = 0;
+    a.status = MS_OK;
+    assert_ms_ok(ms_score(&score, &judged, &err), &err);
+    assert_int_equal(a.status, MS_BUDGET);
+    assert_non_null(strstr(a.err.message, "its budget of 1.00 GiB"));
+    assert_ms_ok(ms_run(&a.run, NULL, &err), &err); /* both have left */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_does_not_count_the_second),
+        cmocka_unit_test(a_base_is_the_others_budget_or_was_measured_before_them),
+        cmocka_unit_test(detecting_and_judging_count_a_run),
+        cmocka_unit_test(a_run_counts_detecting_and_judging),
         cmocka_unit_test(the_second_gets_what_the_first_leaves),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
