@@ -154,23 +154,50 @@ static ms_status claim_journal(ms_run_store *s, const ms_run_store_params *p, bo
     return open_journal_file(s, p, begun, err);
 }
 
-static ms_status open_journal(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
+/* Goes on with the job of before, or begins where there is none. */
+static ms_status go_on(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
     bool begun = false;
+    MS_TRY(open_journal_file(s, p, &begun, err));
+    if (begun)
+        MS_TRY(claim_journal(s, p, &begun, err));
+    return begun ? take_over(s, p, err) : ms_journal_begin(s->journal, p->key, err);
+}
+
+/* What cannot be read: damaged, of another version of memsafe, not of memsafe at all. The user says whether it goes. */
+static ms_status begin_anew(ms_run_store *s, const ms_run_store *before, const ms_run_store_params *p,
+                            ms_error *err) {
+    bool begun = false;
+    ms_journal_close(&s->journal);
+    *s = *before;
+    ms_job_folder_clear(&s->folder, true);
+    if (err)
+        ms_error_clear(err);
+    MS_TRY(open_journal_file(s, p, &begun, err));
+    return ms_journal_begin(s->journal, p->key, err);
+}
+
+static void say_way_out(ms_error *err) {
+    if (!err)
+        return;
+    size_t n = strlen(err->message);
+    snprintf(err->message + n, sizeof(err->message) - n, "; -y begins anew");
+}
+
+static ms_status open_journal(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
     if (!p->resume || s->not_resumable) {
         ms_job_folder_clear(&s->folder, true);
         s->ours = true;
     }
     if (s->not_resumable)
         return MS_OK;
-    MS_TRY(open_journal_file(s, p, &begun, err));
-    if (begun)
-        MS_TRY(claim_journal(s, p, &begun, err));
-    if (begun)
-        MS_TRY(take_over(s, p, err));
-    else
-        MS_TRY(ms_journal_begin(s->journal, p->key, err));
-    s->ours = true;
-    return MS_OK;
+    const ms_run_store before = *s;
+    ms_status status = go_on(s, p, err);
+    if (status == MS_IO && p->resume && p->force)
+        status = begin_anew(s, &before, p, err);
+    else if (status == MS_IO && p->resume)
+        say_way_out(err);
+    s->ours |= status == MS_OK;
+    return status;
 }
 
 /* Whether the folder of before holds what a resumed run could take over. What cannot be read is not thrown away either. */
