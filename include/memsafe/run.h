@@ -276,7 +276,7 @@ typedef struct ms_run_note {
 } ms_run_note;
 #define MS_RUN_MAX_NOTES 16
 
-/* A file of the model that was used, and what tells it from another: size, time of change and a checksum of its ends. */
+/* A file of the model that was used, and what tells it from another: size, time of change and a checksum of all of it. */
 typedef struct ms_run_model_file {
     char part[20]; /* "UNet", "VAE", "Whisper", "face detector", "landmark net" */
     char path[512];

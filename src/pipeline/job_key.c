@@ -122,6 +122,14 @@ static bool read_facts(const char *text, file_facts *ret) {
                   &ret->nanoseconds, &ret->hash) == 4;
 }
 
+bool ms_job_key_file_is_same(const char *text, const char *path) {
+    file_facts was;
+    struct stat now;
+    return !read_facts(text, &was) || stat(path, &now) < 0 ||
+           (was.bytes == (long long)now.st_size && was.changed == (long long)now.st_mtim.tv_sec &&
+            was.nanoseconds == now.st_mtim.tv_nsec);
+}
+
 static void say_time(long long seconds, char ret_text[32]) {
     time_t t = (time_t)seconds;
     struct tm parts;

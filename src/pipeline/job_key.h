@@ -28,6 +28,9 @@ ms_status ms_job_key_add_file(ms_job_key *key, const char *name, const char *pat
 ms_status ms_job_key_add_model(ms_job_key *key, const char *name, const char *path,
                                bool (*cancelled)(void *arg), void *arg, ms_error *err);
 
+/* By size and time, without reading it: whether a file is still the one whose text a field has. One that is gone is. */
+bool ms_job_key_file_is_same(const char *text, const char *path);
+
 /* Says how the job that has `was` in place of the key's field differs. MS_INVALID_ARGUMENT. was: NULL = nothing. */
 ms_status ms_job_key_explain(const ms_job_key *key, int field, const char *was, ms_error *err);
 

@@ -239,8 +239,11 @@ int64_t ms_job_frames_within(const ms_job *job, int64_t frames);
 
 /* ---- run_model.c ---- */
 
-/* The model's files and the encoder, into the report. */
-ms_status ms_job_describe_model(ms_job *job, ms_error *err);
+/* The model's files, as the job's key tells them from others, and the encoder, into the report. */
+void ms_job_describe_model(ms_job *job, const ms_job_key *key);
+
+/* Once they are loaded. MS_IO: one is not as it was when the key was made. */
+ms_status ms_job_check_model(const ms_job *job, ms_error *err);
 
 /* ---- run_preview.c ---- */
 

@@ -1,6 +1,7 @@
 /* Which model a run uses and which encoder, for its report. */
 #include <libavcodec/avcodec.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "pipeline/job_key.h"
 #include "pipeline/run_job.h"
@@ -13,30 +14,37 @@ static void codec(ms_job *j) {
              version >> 8 & 255, version & 255);
 }
 
-ms_status ms_job_describe_model(ms_job *j, ms_error *err) {
-    const struct {
-        const char *part, *path;
-    } files[MS_RUN_MODEL_FILES] = {{"UNet", j->files.unet},
-                                   {"VAE", j->files.vae},
-                                   {"Whisper", j->files.whisper},
-                                   {"face detector", j->files.detector},
-                                   {"landmark net", j->files.landmarks}};
-    ms_job_key *key = ms_calloc(j->mem, MS_LEDGER_GENERAL, 1, sizeof(*key));
-    ms_status status = MS_OK;
-    if (!key)
-        return ms_fail_alloc(err, j->mem, sizeof(*key), "the model's description");
-    for (int i = 0; status == MS_OK && i < MS_RUN_MODEL_FILES; i++) {
-        if (!files[i].path[0] || (j->p->track && i >= 3)) /* faces come from the track */
-            continue;
-        status = ms_job_key_add_file(key, files[i].part, files[i].path, err);
-        if (status != MS_OK)
-            break;
-        ms_run_model_file *f = &j->report.model_file[j->report.n_model_files++];
-        snprintf(f->part, sizeof(f->part), "%s", files[i].part);
-        snprintf(f->path, sizeof(f->path), "%.*s", (int)sizeof(f->path) - 1, files[i].path);
-        snprintf(f->identity, sizeof(f->identity), "%s", key->field[key->n - 1].text);
+/* The parts by the names that the job's key has for them. */
+static const struct {
+    const char *part, *field;
+} parts[MS_RUN_MODEL_FILES] = {{"UNet", "the UNet"},
+                               {"VAE", "the VAE"},
+                               {"Whisper", "Whisper"},
+                               {"face detector", "the face detector"},
+                               {"landmark net", "the landmark net"}};
+
+void ms_job_describe_model(ms_job *j, const ms_job_key *key) {
+    j->report.n_model_files = 0;
+    for (int i = 0; i < MS_RUN_MODEL_FILES; i++) {
+        for (int k = 0; k < key->n; k++) {
+            const char *path = key->field[k].path;
+            if (!path || strcmp(key->field[k].name, parts[i].field) != 0)
+                continue;
+            ms_run_model_file *f = &j->report.model_file[j->report.n_model_files++];
+            snprintf(f->part, sizeof(f->part), "%s", parts[i].part);
+            snprintf(f->path, sizeof(f->path), "%.*s", (int)sizeof(f->path) - 1, path);
+            snprintf(f->identity, sizeof(f->identity), "%s", key->field[k].text);
+        }
     }
-    ms_free(key);
     codec(j);
-    return status;
+}
+
+ms_status ms_job_check_model(const ms_job *j, ms_error *err) {
+    for (int i = 0; i < j->report.n_model_files; i++) {
+        const ms_run_model_file *f = &j->report.model_file[i];
+        if (!ms_job_key_file_is_same(f->identity, f->path))
+            return ms_fail(err, MS_IO, "%s (%s) changed while the run was opened: it was %s", f->path,
+                           f->part, f->identity);
+    }
+    return MS_OK;
 }

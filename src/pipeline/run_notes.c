@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/duration.h"
 #include "base/error.h"
 #include "media/hdr.h"
 #include "pipeline/run_job.h"
@@ -25,18 +26,6 @@ static void note(ms_job *j, const char *code, const char *fmt, ...) {
     va_end(ap);
 }
 
-/* "12.3 s", "3 min 20 s", "1 h 2 min". */
-static const char *span(double seconds, char text[32]) {
-    long long s = (long long)(seconds + 0.5);
-    if (seconds < 60)
-        snprintf(text, 32, "%.1f s", seconds);
-    else if (s < 3600)
-        snprintf(text, 32, "%lld min %lld s", s / 60, s % 60);
-    else
-        snprintf(text, 32, "%lld h %lld min", s / 3600, s % 3600 / 60);
-    return text;
-}
-
 static double rate_of(ms_rational fps) {
     return fps.num > 0 && fps.den > 0 ? (double)fps.num / (double)fps.den : 0;
 }
@@ -50,7 +39,7 @@ static void note_rate(ms_job *j, const ms_video_info *info) {
 
 /* The longer one of video and speech. A limit that was asked for needs no telling. */
 static void note_tails(ms_job *j, const ms_video_info *info) {
-    char length[32], from[32];
+    char length[MS_DURATION_TEXT_BYTES], from[MS_DURATION_TEXT_BYTES];
     double speech = (double)ms_speech_stats(j->speech).samples / MS_SPEECH_RATE, begins = ms_job_begins_s(j);
     double asked = j->p->frames > 0 ? (double)j->p->frames / rate_of(info->fps) : speech;
     double video = info->duration_s - (double)j->range.first / rate_of(info->fps);
@@ -59,11 +48,12 @@ static void note_tails(ms_job *j, const ms_video_info *info) {
         return;
     if (video - speech > TAIL_S && !keep)
         note(j, "video-tail", "the video is longer than the speech: its last %s, from %s on, are not used",
-             span(video - speech, length), span(begins + speech, from));
+             ms_duration_format(length, video - speech), ms_duration_format(from, begins + speech));
     if (speech - video > TAIL_S && (keep || j->p->loop == MS_LOOP_MODE_NONE))
         note(j, "speech-tail",
              "the speech is longer than the video: its last %s, from %s on, are not used (--%s)",
-             span(speech - video, length), span(video, from), keep ? "rest keep" : "loop none");
+             ms_duration_format(length, speech - video), ms_duration_format(from, video),
+             keep ? "rest keep" : "loop none");
 }
 
 static void note_picture(ms_job *j, const ms_video_info *info, const ms_video_writer_params *w) {

@@ -136,14 +136,11 @@ static const char *not_resumable(const ms_run_params *p) {
     return NULL;
 }
 
-static ms_status open_store(ms_job *j, ms_error *err) {
+static ms_status open_store(ms_job *j, const ms_job_key *key, ms_error *err) {
     if (!j->p->output) { /* frames go to the sink alone */
         j->store.mem = j->mem;
         return MS_OK;
     }
-    ms_job_key *key = ms_alloc(j->mem, MS_LEDGER_GENERAL, sizeof(*key));
-    if (!key)
-        return ms_fail_alloc(err, j->mem, sizeof(*key), "the job's key");
     ms_video_writer_params writer = ms_job_writer_params(j);
     ms_run_store_params store = {.mem = j->mem,
                                  .output = j->p->output,
@@ -156,12 +153,7 @@ static ms_status open_store(ms_job *j, ms_error *err) {
                                  .writer = &writer,
                                  .cancelled = j->p->cancelled,
                                  .arg = j->p->arg};
-    ms_status status = ms_job_make_key(j, key, err);
-    if (status == MS_OK)
-        status = ms_run_store_open(&store, &j->store, err);
-    ms_free(key);
-    if (status != MS_OK)
-        return status;
+    MS_TRY(ms_run_store_open(&store, &j->store, err));
     j->report.frames_resumed = j->store.frames;
     j->report.faces_resumed = j->store.left.faces;
     j->report.already_finished = j->store.finished;
@@ -169,6 +161,20 @@ static ms_status open_store(ms_job *j, ms_error *err) {
     atomic_store(&j->frames_done, j->store.frames);
     j->here = j->store.resume;
     return MS_OK;
+}
+
+/* What the job is, and what is there of it. */
+static ms_status find_job(ms_job *j, ms_error *err) {
+    ms_job_key *key = ms_alloc(j->mem, MS_LEDGER_GENERAL, sizeof(*key));
+    if (!key)
+        return ms_fail_alloc(err, j->mem, sizeof(*key), "the job's key");
+    ms_status status = ms_job_make_key(j, key, err);
+    if (status == MS_OK) {
+        ms_job_describe_model(j, key);
+        status = open_store(j, key, err);
+    }
+    ms_free(key);
+    return status;
 }
 
 /* A file that was cut off: said before the work, not after it. */
@@ -229,11 +235,10 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
     }
     MS_TRY(ms_model_files_find(&names, parts, &j->files, err));
     ms_job_name_model(j);
-    MS_TRY(ms_job_describe_model(j, err));
     MS_TRY(ms_job_find_range(j, err));
     MS_TRY(ms_job_open_splice(j, err));
     ms_job_note_losses(j);
-    return open_store(j, err);
+    return find_job(j, err);
 }
 
 ms_status ms_job_check_video(const ms_job *j, ms_error *err) {
@@ -449,7 +454,8 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
     foresee(j);
     if (p->planned)
         p->planned(p->arg, &j->report);
-    return ms_job_begin_engine(j, err);
+    MS_TRY(ms_job_begin_engine(j, err));
+    return ms_job_check_model(j, err);
 }
 
 static bool stopped(void *arg) {

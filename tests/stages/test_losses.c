@@ -136,12 +136,12 @@ static void tails_are_said(void **state) {
     raw.frames = 60;
     clip_write_raw(clip, &raw);
     assert_int_equal(run(clip, write_speech("tail.wav", 0.4), out, ""), 0);
-    assert_notes("note: the video is longer than the speech: its last 2.0 s, from 0.4 s on, are not used");
+    assert_notes("note: the video is longer than the speech: its last 2.0 s, from 0.40 s on, are not used");
     raw.frames = 5;
     clip_write_raw(clip, &raw);
     const char *speech = write_speech("head.wav", 1.0);
     assert_int_equal(run(clip, speech, out, "--loop none"), 0);
-    assert_notes("note: the speech is longer than the video: its last 0.8 s, from 0.2 s on, are not used "
+    assert_notes("note: the speech is longer than the video: its last 0.80 s, from 0.20 s on, are not used "
                  "(--loop none)");
     assert_int_equal(run(clip, speech, out, ""), 0);
     assert_says_nothing_of("not used");
