@@ -59,6 +59,9 @@ static void memory_table(ms_buf *out, const ms_plan_report *r) {
                r->peak_bytes);
     memory_row(out, "weights passing through", "room for any two matrices that are read when needed",
                r->stream_bytes, r->peak_bytes);
+    if (r->launch_bytes)
+        memory_row(out, "captured launches", "of each network once, to be launched again", r->launch_bytes,
+                   r->peak_bytes);
     memory_row(out, "arena", "all tensors and workspaces; the networks take turns in it", r->arena_bytes,
                r->peak_bytes);
     sum_row(out, "peak", "never more than this", r->peak_bytes);

@@ -68,6 +68,7 @@ typedef struct ms_plan_report {
        cache: of latents, of what the rest leaves. */
     size_t process_bytes, codec_bytes, frame_bytes, buffer_bytes, cache_bytes;
     size_t face_bytes, arena_bytes, resident_bytes, stream_bytes;
+    size_t launch_bytes; /* of the second line too: what is captured to be launched again; 0 on the cpu */
     size_t peak_bytes, budget_bytes, least_bytes; /* least: the smallest budget that works */
     size_t host_bytes;                            /* besides the device; 0 on the cpu */
     size_t weight_bytes, streamed_bytes;

@@ -73,6 +73,7 @@ ms_status ms_compute_fork(const ms_compute *compute, ms_compute *ret_fork, ms_er
                     .pool = compute->pool,
                     .dev = compute->dev,
                     .activation = compute->activation,
+                    .replay = compute->replay,
                     .is_fork = true};
     ms_status status = make_queue(&c, err);
     if (status != MS_OK) {

@@ -14,6 +14,7 @@ typedef struct ms_compute {
     ms_queue *queue; /* one thread at a time gives work to it */
     ms_event *done;
     bool is_fork;
+    bool replay;         /* networks are captured once and launched again, where the device can */
     ms_dtype activation; /* in which networks keep activations: one of the device's; F32 when it is opened */
 } ms_compute;
 

@@ -50,7 +50,7 @@ static inline int64_t ms_weight_row(const ms_weight_shape *shape, int64_t panel,
 }
 
 /* Of everything below and of kernels.h: a plug-in with another number is refused. */
-#define MS_BACKEND_ABI 2
+#define MS_BACKEND_ABI 3
 
 /*
  * Work of a device in the order in which it was given: kernels, copies, events. A call may return before the work is done. Queues
@@ -61,6 +61,11 @@ static inline int64_t ms_weight_row(const ms_weight_shape *shape, int64_t panel,
 struct ms_queue {
     ms_device *dev;
 };
+
+/* Work that was captured, to be given again as a whole. */
+typedef struct ms_launches {
+    ms_device *dev;
+} ms_launches;
 
 /* A moment in a queue: when all that was given before record() is done. */
 typedef struct ms_event {
@@ -97,6 +102,15 @@ typedef struct ms_backend {
     ms_status (*fill)(ms_queue *queue, void *dst, int byte, size_t bytes);
 
     /*
+     * Where caps.capture is set: what is given to the queue between begin and end is noted and not done; launch() gives all of it, as
+     * often as wanted, while what its arguments point at is there. Kernels and fill() only; other calls are MS_INVALID_ARGUMENT meanwhile.
+     */
+    ms_status (*capture_begin)(ms_queue *queue);
+    ms_status (*capture_end)(ms_queue *queue, ms_launches **ret_launches);
+    ms_status (*launch)(ms_queue *queue, const ms_launches *launches);
+    void (*launches_destroy)(ms_launches **launches);
+
+    /*
      * Weights. weight_bytes: what a matrix takes on the device as the kernels read it; 0 for a shape that makes no sense.
      *
      * Where caps.raw_weights is set the device makes that itself: src is on the device, `rows` rows of the checkpoint's matrix from
@@ -123,8 +137,10 @@ typedef struct ms_device_caps {
     const char *arithmetic;
     bool host_memory;     /* the host's: one budget, and the host reads and writes it */
     unsigned activations; /* types in which it keeps them, 1 << dtype each; F32 always */
-    bool raw_weights;     /* it wants them as the checkpoint has them */
-    bool computes;        /* false: only sizes can be asked for */
+    bool capture;
+    size_t launch_bytes; /* of its memory that each captured call takes */
+    bool raw_weights;    /* it wants them as the checkpoint has them */
+    bool computes;       /* false: only sizes can be asked for */
 } ms_device_caps;
 
 struct ms_device {

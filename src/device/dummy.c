@@ -13,6 +13,9 @@
 #include "device/shape.h"
 #include "device/weight.h"
 
+/* What a node of a CUDA graph takes, about: NVIDIA, "Constant time launch for straight-line CUDA graphs", 2024. */
+#define LAUNCH_BYTES ((size_t)64 << 10)
+
 typedef struct dummy_block {
     struct dummy_block *next;
     char *address;
@@ -142,6 +145,29 @@ static ms_status dummy_prepare(ms_queue *queue, const ms_weight_shape *shape, ms
                : MS_INVALID_ARGUMENT;
 }
 
+static ms_status dummy_capture_begin(ms_queue *queue) {
+    (void)queue;
+    return MS_OK;
+}
+
+static ms_status dummy_capture_end(ms_queue *queue, ms_launches **ret_launches) {
+    ms_launches *launches = ms_alloc(queue->dev->mem, MS_LEDGER_GENERAL, sizeof(*launches));
+    if (!launches)
+        return MS_HOST_MEMORY;
+    launches->dev = queue->dev;
+    *ret_launches = launches;
+    return MS_OK;
+}
+
+static ms_status dummy_launch(ms_queue *queue, const ms_launches *launches) {
+    return queue->dev == launches->dev ? MS_OK : MS_INVALID_ARGUMENT;
+}
+
+static void dummy_launches_destroy(ms_launches **launches) {
+    ms_free(*launches);
+    *launches = NULL;
+}
+
 /*
  * Workspaces as a back end asks for them that multiplies matrices out of tiles: a normalisation that is folded into a reader would stand in
  * the way of asynchronous copies, so what is read is normalised first, into a copy of its type. Attention keeps its tiles on the chip.
@@ -222,6 +248,8 @@ static ms_status dummy_open(const ms_device_params *params, ms_device **ret_dev,
         .backend = &ms_backend_dummy,
         .caps = {.arithmetic = "none",
                  .activations = 1u << MS_F32 | 1u << MS_F16 | 1u << MS_BF16,
+                 .capture = true,
+                 .launch_bytes = LAUNCH_BYTES,
                  .raw_weights = true},
         .kernels = &dummy_kernels,
         .mem = params->mem,
@@ -265,6 +293,10 @@ const ms_backend ms_backend_dummy = {
     .record = ms_immediate_event,
     .wait = ms_immediate_event,
     .finish = ms_immediate_finish,
+    .capture_begin = dummy_capture_begin,
+    .capture_end = dummy_capture_end,
+    .launch = dummy_launch,
+    .launches_destroy = dummy_launches_destroy,
     .upload = dummy_upload,
     .download = dummy_download,
     .fill = dummy_fill,

@@ -188,10 +188,10 @@ bool ms_exec_next_slice(ms_exec_context *x, const ms_segment *seg, int64_t slice
     return x->image < seg->images;
 }
 
-ms_status ms_exec_run(const ms_graph *graph, const ms_plan *plan, void *arena, const ms_exec_params *params,
-                      ms_error *err) {
+/* Gives all of it to the queue. */
+static ms_status give_all(const ms_graph *graph, const ms_plan *plan, void *arena,
+                          const ms_exec_params *params, ms_error *err) {
     ms_exec_context x = {.graph = graph, .plan = plan, .dev = ms_graph_device(graph), .arena = arena};
-    ms_status status;
     x.queue = ms_graph_compute(graph)->queue;
     for (int s = 0; s < ms_graph_segment_count(graph); s++) {
         const ms_segment *seg = ms_graph_get_segment(graph, s);
@@ -201,8 +201,36 @@ ms_status ms_exec_run(const ms_graph *graph, const ms_plan *plan, void *arena, c
         while (ms_exec_next_slice(&x, seg, plan->slice[s]))
             MS_TRY(run_slice(&x, seg, params, err));
     }
-    status = ms_compute_finish(ms_graph_compute(graph));
+    return MS_OK;
+}
+
+static ms_status told(ms_status status, ms_error *err) {
     return status == MS_OK ? MS_OK : ms_fail(err, status, "the device failed: %s", ms_status_text(status));
+}
+
+ms_status ms_exec_run(const ms_graph *graph, const ms_plan *plan, void *arena, const ms_exec_params *params,
+                      ms_error *err) {
+    MS_TRY(give_all(graph, plan, arena, params, err));
+    return told(ms_compute_finish(ms_graph_compute(graph)), err);
+}
+
+ms_status ms_exec_capture(const ms_graph *graph, const ms_plan *plan, void *arena, ms_launches **ret_launches,
+                          ms_error *err) {
+    const ms_backend *b = ms_graph_device(graph)->backend;
+    ms_queue *queue = ms_graph_compute(graph)->queue;
+    ms_launches *launches = NULL;
+    if (first_streamed(graph, 0, ms_graph_node_count(graph) - 1) != MS_NO_PARAM)
+        return ms_fail(err, MS_INTERNAL, "streamed weights cannot be captured");
+    MS_TRY(told(b->capture_begin(queue), err));
+    ms_status status = give_all(graph, plan, arena, NULL, err);
+    ms_status ended = told(b->capture_end(queue, &launches), status == MS_OK ? err : NULL);
+    if (status == MS_OK && ended == MS_OK) {
+        *ret_launches = launches;
+        return MS_OK;
+    }
+    if (launches)
+        b->launches_destroy(&launches);
+    return status == MS_OK ? ended : status;
 }
 
 ms_status ms_exec_write(const ms_graph *graph, const ms_plan *plan, void *arena, ms_value value,

@@ -59,6 +59,11 @@ typedef struct ms_exec_params {
 ms_status ms_exec_run(const ms_graph *graph, const ms_plan *plan, void *arena, const ms_exec_params *params,
                       ms_error *err);
 
+/* The same work, noted to be launched again: on a device that captures, with no weights streamed. It holds for this arena and these
+   weights. */
+ms_status ms_exec_capture(const ms_graph *graph, const ms_plan *plan, void *arena, ms_launches **ret_launches,
+                          ms_error *err);
+
 /* Copies a whole input in or an output out, in the value's type, rows packed as its shape says. ..._f32: widened. */
 ms_status ms_exec_write(const ms_graph *graph, const ms_plan *plan, void *arena, ms_value value,
                         const void *data);

@@ -86,7 +86,7 @@ void ms_autoencoder_destroy(ms_autoencoder **autoencoder) {
 }
 
 /* The network for that many pictures; the left-over one is built anew when their number changes. */
-static ms_status network_for(ms_autoencoder *a, coder *c, int64_t images, const ms_network **ret_network,
+static ms_status network_for(ms_autoencoder *a, coder *c, int64_t images, ms_network **ret_network,
                              ms_error *err) {
     if (images == c->batch) {
         *ret_network = &c->full;
@@ -109,7 +109,7 @@ static ms_status run(ms_autoencoder *a, coder *c, void *arena, const float *src,
                      const ms_exec_params *exec, ms_error *err) {
     for (int64_t first = 0; first < images; first += c->batch) {
         int64_t count = images - first < c->batch ? images - first : c->batch;
-        const ms_network *net = NULL;
+        ms_network *net = NULL;
         MS_TRY(network_for(a, c, count, &net, err));
         size_t in = ms_network_elements(net, c->input), in_each = in / (size_t)count;
         size_t out_each = ms_network_elements(net, c->output) / (size_t)count;
@@ -120,7 +120,7 @@ static ms_status run(ms_autoencoder *a, coder *c, void *arena, const float *src,
             from = a->scaled;
         }
         MS_TRY(ms_network_write(net, arena, c->input, from, err));
-        MS_TRY(ms_exec_run(net->graph, net->plan, arena, exec, err));
+        MS_TRY(ms_network_run(net, arena, exec, err));
         MS_TRY(ms_network_read(net, arena, c->output, dst + (size_t)first * out_each, err));
     }
     return MS_OK;

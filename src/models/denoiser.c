@@ -159,7 +159,7 @@ static ms_status predict(ms_denoiser *d, void *arena, int step, int64_t pass, co
                          ms_error *err) {
     const ms_denoise_params *p = &d->params;
     bool full = !p->deepcache || ms_deepcache_full_step(step);
-    const ms_network *net = full ? &d->full : &d->cached;
+    ms_network *net = full ? &d->full : &d->cached;
     int64_t audio = p->frames * p->tokens * d->config.cross_attention_dim, rows = p->frames * p->h * p->w;
     char *cache = d->cache ? d->cache + (size_t)pass * d->cache_bytes : NULL;
     MS_TRY(ms_network_write(net, arena, "sample", d->sample, err));
@@ -168,7 +168,7 @@ static ms_status predict(ms_denoiser *d, void *arena, int step, int64_t pass, co
         MS_TRY(ms_network_write(net, arena, "audio", d->audio + pass * audio, err));
     if (!full)
         MS_TRY(ms_network_write(net, arena, "cache", cache, err));
-    MS_TRY(ms_exec_run(net->graph, net->plan, arena, hooks ? &hooks->exec : NULL, err));
+    MS_TRY(ms_network_run(net, arena, hooks ? &hooks->exec : NULL, err));
     if (full && cache)
         MS_TRY(ms_network_read_raw(net, arena, "cache", cache, err));
     return ms_network_read(net, arena, "noise", d->noise + pass * rows * LATENT_CHANNELS, err);

@@ -17,9 +17,40 @@ ms_status ms_network_take(ms_graph **graph, const ms_slicing *slicing, ms_networ
     return MS_OK;
 }
 
+static void forget_launches(ms_network *n) {
+    if (n->launches)
+        n->launches->dev->backend->launches_destroy(&n->launches);
+}
+
 void ms_network_clear(ms_network *n) {
+    forget_launches(n);
     ms_plan_destroy(&n->plan);
     ms_graph_destroy(&n->graph);
+}
+
+static ms_status capture(ms_network *n, void *arena, ms_error *err) {
+    uint64_t weights = ms_weights_generation(ms_graph_weights(n->graph));
+    if (n->launches && n->launches_arena == arena && n->launches_weights == weights)
+        return MS_OK;
+    forget_launches(n);
+    MS_TRY(ms_exec_capture(n->graph, n->plan, arena, &n->launches, err));
+    n->launches_arena = arena;
+    n->launches_weights = weights;
+    return MS_OK;
+}
+
+ms_status ms_network_run(ms_network *n, void *arena, const ms_exec_params *exec, ms_error *err) {
+    const ms_compute *c = ms_graph_compute(n->graph);
+    if (!c->replay || !c->dev->caps.capture || ms_weights_any_streamed(ms_graph_weights(n->graph)))
+        return ms_exec_run(n->graph, n->plan, arena, exec, err);
+    ms_status status = exec && exec->before ? exec->before(exec->arg, n->graph, 0) : MS_OK;
+    if (status != MS_OK)
+        return ms_fail(err, status, "stopped before %s", ms_graph_node(n->graph, 0)->name);
+    MS_TRY(capture(n, arena, err));
+    status = c->dev->backend->launch(c->queue, n->launches);
+    if (status == MS_OK)
+        status = ms_compute_finish(c);
+    return status == MS_OK ? MS_OK : ms_fail(err, status, "the device failed: %s", ms_status_text(status));
 }
 
 static ms_status find(const ms_network *n, const char *name, ms_value *ret_value, ms_error *err) {

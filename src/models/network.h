@@ -7,12 +7,20 @@
 typedef struct ms_network {
     ms_graph *graph;
     ms_plan *plan;
+    /* Of the last run on a device that captures: what it launched, for this arena and these weights. */
+    ms_launches *launches;
+    const void *launches_arena;
+    uint64_t launches_weights;
 } ms_network;
 
 /* Plans a finished graph and takes it over; on failure the graph is destroyed. */
 ms_status ms_network_take(ms_graph **graph, const ms_slicing *slicing, ms_network *ret_network,
                           ms_error *err);
 void ms_network_clear(ms_network *network);
+
+/* Runs it in an arena of plan->arena_bytes. Where the graph's compute says replay and the device captures, what was captured at the
+   first run is launched again; exec->before is then called once, not before every operation. exec may be NULL. */
+ms_status ms_network_run(ms_network *network, void *arena, const ms_exec_params *exec, ms_error *err);
 
 /* What one run costs, for predicting its time. */
 typedef struct ms_network_work {

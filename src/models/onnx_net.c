@@ -370,7 +370,7 @@ ms_status ms_onnx_net_run(const ms_onnx_net *net, void *arena, const float *cons
         return ms_fail(err, status, "%s: cannot upload the inputs", net->file->path);
     MS_TRY(ms_exec_run(n->graph, n->plan, arena, NULL, err));
     for (int i = 0; i < net->file->n_outputs && status == MS_OK; i++)
-        status = ms_exec_read(n->graph, n->plan, arena, net->output_values[i], outputs[i]);
+        status = ms_exec_read_f32(n->graph, n->plan, arena, net->output_values[i], outputs[i]);
     if (status != MS_OK)
         return ms_fail(err, status, "%s: cannot download the outputs", net->file->path);
     return MS_OK;

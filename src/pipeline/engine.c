@@ -354,6 +354,22 @@ const uint8_t *ms_engine_mask(const ms_engine *e) {
     return e->mask;
 }
 
+/* Networks of the VAE for a whole batch and for what is left over are captured both. Streamed weights are not. */
+static size_t launch_bytes(const ms_engine *e) {
+    const ms_device *dev = e->p.compute.dev;
+    ms_engine_phase phases[MS_ENGINE_PHASES];
+    double passes = 0;
+    if (!e->p.compute.replay || !dev->caps.capture)
+        return 0;
+    int n = ms_engine_get_phases(e, phases);
+    for (int i = 0; i < n; i++) {
+        bool twice = phases[i].network == ms_autoencoder_network(e->vae, true) ||
+                     phases[i].network == ms_autoencoder_network(e->vae, false);
+        passes += (twice ? 2 : 1) * ms_network_get_work(phases[i].network, e->p.precision).passes;
+    }
+    return (size_t)passes * dev->caps.launch_bytes;
+}
+
 ms_engine_memory ms_engine_get_memory(const ms_engine *e) {
     const ms_weights *const all[] = {e->whisper_weights, e->vae_weights, e->unet_weights};
     const bool apart = !e->p.compute.dev->caps.host_memory;
@@ -371,7 +387,8 @@ ms_engine_memory ms_engine_get_memory(const ms_engine *e) {
         size_t slots = 2 * upload_slot_bytes(e), loading = slots > m.arena_bytes ? slots - m.arena_bytes : 0;
         m.host_bytes = m.held_bytes + slots + (m.stream_bytes ? slots + OPEN_FILES_BYTES : 0);
         m.stream_bytes += m.stream_bytes ? slots : 0;
-        m.total_bytes = m.arena_bytes + m.resident_bytes + m.stream_bytes + loading;
+        m.launch_bytes = m.stream_bytes ? 0 : launch_bytes(e);
+        m.total_bytes = m.arena_bytes + m.resident_bytes + m.stream_bytes + m.launch_bytes + loading;
         return m;
     }
     if (m.stream_bytes) /* and scratch for the pool's threads and the stream's own, and the files stay open */

@@ -76,6 +76,7 @@ typedef struct ms_engine_memory {
     size_t weight_bytes;   /* of all parameters */
     size_t resident_bytes; /* of those that stay, with what the allocator adds */
     size_t streamed_bytes; /* of the others */
+    size_t launch_bytes;   /* of what is captured, on a device that captures; else 0 */
     size_t stream_bytes;   /* buffer and scratch of the others; 0 when all stay */
     size_t held_bytes;     /* by the engine already: graphs, plans, buffers between the stages */
     size_t

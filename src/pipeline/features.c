@@ -143,7 +143,7 @@ static ms_status encode(ms_features *f, void *arena, int64_t segment, ms_error *
     f->segment = -1;
     MS_TRY(read_columns(f, segment, err));
     MS_TRY(ms_network_write(&f->network, arena, "mel", f->columns, err));
-    MS_TRY(ms_exec_run(f->network.graph, f->network.plan, arena, NULL, err));
+    MS_TRY(ms_network_run(&f->network, arena, NULL, err));
     for (int layer = 0; layer <= c->n_layer; layer++) {
         char name[32];
         snprintf(name, sizeof(name), "state_%d", layer);

@@ -210,6 +210,7 @@ static void describe(const planning *a, const ms_engine *engine, ms_plan_report 
     r->cache_bytes = cache_bytes(a->p, a);
     r->buffer_bytes = is_elsewhere(a->p) ? plan->engine.host_bytes : plan->engine.held_bytes;
     r->arena_bytes = plan->engine.arena_bytes;
+    r->launch_bytes = plan->engine.launch_bytes;
     r->resident_bytes = plan->engine.resident_bytes;
     r->stream_bytes = plan->engine.stream_bytes;
     r->weight_bytes = plan->engine.weight_bytes;
@@ -239,6 +240,7 @@ static ms_status prepare(planning *a, const ms_compute *compute, ms_plan_report 
     MS_TRY(ms_run_policy_load(&policy, &a->policy, err));
     MS_TRY(find_configs(p, &a->files, err));
     ms_compute on = *compute;
+    on.replay = a->policy.profile.value[MS_FIELD_DEVICE_GRAPHS] != 0;
     on.activation = ms_run_activation(compute->dev, a->policy.precision);
     int64_t samples = (int64_t)((double)p->frames / p->fps * 16000);
     a->engine =

@@ -50,6 +50,7 @@ ms_status ms_job_open_memory(ms_job *j, ms_error *err) {
     MS_TRY(ms_run_share_join(&j->share, j->policy.host_budget_bytes, err));
     j->report.budget_bytes = j->policy.budget_bytes;
     j->report.host_budget_bytes = is_apart(j) ? j->policy.host_budget_bytes : 0;
+    j->compute.replay = j->policy.profile.value[MS_FIELD_DEVICE_GRAPHS] != 0;
     j->compute.activation = ms_run_activation(j->compute.dev, j->policy.precision);
     snprintf(j->report.device, sizeof(j->report.device), "%s", j->compute.dev->description);
     snprintf(j->report.tier, sizeof(j->report.tier), "%s", ms_tier_name(j->policy.profile.tier));

@@ -18,7 +18,19 @@ ms_status ms_weights_create(const ms_compute *compute, ms_weights **ret_weights,
     return MS_OK;
 }
 
+uint64_t ms_weights_generation(const ms_weights *w) {
+    return w->generation;
+}
+
+bool ms_weights_any_streamed(const ms_weights *w) {
+    for (int i = 0; i < w->count; i++)
+        if (w->params[i].streamed)
+            return true;
+    return false;
+}
+
 void ms_weights_release(ms_weights *w) {
+    w->generation++;
     for (int i = 0; i < w->count; i++) {
         if (w->params[i].data && !w->params[i].streamed)
             w->compute.dev->backend->free(w->compute.dev, w->params[i].data);

@@ -96,6 +96,10 @@ size_t ms_weights_held_bytes(const ms_weights *weights, ms_dtype precision);
 size_t ms_weights_slot_bytes(const ms_weights *weights);
 bool ms_weights_loaded(const ms_weights *weights);
 
+/* Another one whenever data moved. */
+uint64_t ms_weights_generation(const ms_weights *weights);
+bool ms_weights_any_streamed(const ms_weights *weights);
+
 /* What kernels read. Valid until the weights are destroyed; of a streamed matrix, until the stream moves on. */
 ms_weight ms_weights_matrix(const ms_weights *weights, ms_param param);
 const float *ms_weights_vector(const ms_weights *weights, ms_param param);

@@ -34,6 +34,7 @@ struct ms_weights {
     int count, capacity;
     ms_weight_source source; /* of the last load */
     ms_weight_stream *stream;
+    uint64_t generation;
 };
 
 ms_weight_shape ms_param_weight_shape(const ms_loaded_param *param, ms_dtype dtype);

@@ -76,6 +76,7 @@ static void load_task(void *arg, int64_t task, int worker) {
 
 static ms_status allocate(ms_weights *w, ms_loaded_param *p, ms_error *err) {
     size_t bytes = ms_param_bytes(w, p, p->dtype);
+    w->generation++;
     p->data = w->compute.dev->backend->alloc(w->compute.dev, MS_LEDGER_WEIGHTS, bytes);
     if (!p->data)
         return ms_device_fail_alloc(err, w->compute.dev, bytes, "weights");

@@ -101,6 +101,20 @@ static void deepcache_has_the_same_frames(void **state) {
     assert_ms_ok(status, &err);
 }
 
+/* By the tier a small device captures nothing: here it does, in a run of several windows and of a short one. */
+static void captured_networks_have_the_same_frames(void **state) {
+    (void)state;
+    static const char *const settings[] = {"device_graphs=on"};
+    for (int rung = MS_RUNG_FULL; rung <= MS_RUNG_STREAM_PART; rung++) {
+        ms_run_params p = params;
+        p.rung = (ms_rung)rung;
+        p.profile.settings = settings;
+        p.profile.n_settings = 1;
+        seed(rung);
+        same(&p, ms_rung_name(p.rung));
+    }
+}
+
 /* From the least that a run says it needs: it keeps to it. */
 static void budgets_of_the_device_are_kept(void **state) {
     (void)state;
@@ -235,9 +249,13 @@ static void what_is_no_device_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_rung_has_the_same_frames), cmocka_unit_test(deepcache_has_the_same_frames),
-        cmocka_unit_test(budgets_of_the_device_are_kept), cmocka_unit_test(any_allocation_may_fail),
-        cmocka_unit_test(a_lost_device_leaves_a_job),     cmocka_unit_test(what_is_no_device_is_refused),
+        cmocka_unit_test(every_rung_has_the_same_frames),
+        cmocka_unit_test(deepcache_has_the_same_frames),
+        cmocka_unit_test(captured_networks_have_the_same_frames),
+        cmocka_unit_test(budgets_of_the_device_are_kept),
+        cmocka_unit_test(any_allocation_may_fail),
+        cmocka_unit_test(a_lost_device_leaves_a_job),
+        cmocka_unit_test(what_is_no_device_is_refused),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);
 }

@@ -192,6 +192,36 @@ static void an_event_that_was_never_recorded_is_no_wait(void **state) {
     ms_compute_close(&c);
 }
 
+/* What is captured is not done, and done as often as it is launched. */
+static void captured_work_is_launched_again(void **state) {
+    (void)state;
+    ms_compute c = open_remote(0);
+    const ms_backend *b = c.dev->backend;
+    float *block = take(c.dev, BYTES), ones[FLOATS], in[FLOATS];
+    ms_launches *launches = NULL;
+    for (int i = 0; i < FLOATS; i++)
+        ones[i] = 1;
+    assert_true(c.dev->caps.capture);
+    assert_int_equal(ms_compute_upload(&c, block, ones, BYTES), MS_OK);
+    assert_int_equal(b->capture_begin(c.queue), MS_OK);
+    assert_int_equal(b->capture_begin(c.queue), MS_INVALID_ARGUMENT);
+    assert_int_equal(add(c.queue, block, block, block), MS_OK);
+    assert_int_equal(b->upload(c.queue, block, ones, BYTES), MS_INVALID_ARGUMENT);
+    assert_int_equal(b->record(c.queue, c.done), MS_INVALID_ARGUMENT);
+    assert_int_equal(b->capture_end(c.queue, &launches), MS_OK);
+    assert_int_equal(b->capture_end(c.queue, &launches), MS_INVALID_ARGUMENT);
+    assert_int_equal(ms_compute_download(&c, in, block, BYTES), MS_OK);
+    assert_true(in[0] == 1);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(b->launch(c.queue, launches), MS_OK);
+    assert_int_equal(ms_compute_download(&c, in, block, BYTES), MS_OK);
+    assert_true(in[0] == 8 && in[FLOATS - 1] == 8);
+    b->launches_destroy(&launches);
+    assert_null(launches);
+    b->free(c.dev, block);
+    ms_compute_close(&c);
+}
+
 static void memory_runs_out_and_devices_are_lost(void **state) {
     (void)state;
     ms_compute c = open_remote((size_t)1 << 20);
@@ -274,6 +304,7 @@ int main(void) {
         cmocka_unit_test(copies_are_late),
         cmocka_unit_test(queues_run_in_any_order),
         cmocka_unit_test(an_event_that_was_never_recorded_is_no_wait),
+        cmocka_unit_test(captured_work_is_launched_again),
         cmocka_unit_test(memory_runs_out_and_devices_are_lost),
         cmocka_unit_test(what_cannot_be_loaded_is_told),
     };

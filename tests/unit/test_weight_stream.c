@@ -31,6 +31,8 @@ static void find_files(void) {
 }
 
 /* Parameter i is streamed when choose(i, n) says so. */
+static bool replay;
+
 static ms_status open_bench_on(const char *name, bench *b, bool (*choose)(int i, int n), int threads,
                                int64_t slice, ms_error *err) {
     ms_status status;
@@ -39,6 +41,7 @@ static ms_status open_bench_on(const char *name, bench *b, bool (*choose)(int i,
     const ms_compute_params device = {
         .device = name, .mem = b->mem, .threads = threads, .isa_limit = MS_ISA_COUNT - 1};
     MS_TRY(ms_compute_open(&device, &b->compute, err));
+    b->compute.replay = replay;
     MS_TRY(ms_weights_create(&b->compute, &b->weights, err));
     MS_TRY(ms_denoiser_create(&b->compute, b->weights, &files.unet_config, &b->denoiser, err));
     ms_denoise_params params = {.frames = FRAMES,
@@ -157,6 +160,29 @@ static void streamed_weights_give_the_same_bits(void **state) {
     }
 }
 
+/* With all weights resident: captured once and launched for every step, the same bits. */
+static void captured_networks_give_the_same_bits(void **state) {
+    (void)state;
+    static float expected[FRAMES * PIXELS * 4], got[FRAMES * PIXELS * 4];
+    ms_error err;
+    bench b;
+    assert_ms_ok(open_bench(&b, NULL, 2, 0, &err), &err);
+    assert_ms_ok(run(&b, expected, &err), &err);
+    assert_null(ms_denoiser_network(b.denoiser, false)->launches); /* the cpu has nothing to capture */
+    close_bench(&b);
+    replay = true;
+    for (int streamed = 0; streamed < 2; streamed++) {
+        assert_ms_ok(open_bench_on("remote", &b, streamed ? every_third : NULL, 2, 0, &err), &err);
+        for (int again = 0; again < 2; again++) {
+            assert_ms_ok(run(&b, got, &err), &err);
+            assert_memory_equal(got, expected, sizeof(expected));
+            assert_true((ms_denoiser_network(b.denoiser, false)->launches != NULL) == !streamed);
+        }
+        close_bench(&b);
+    }
+    replay = false;
+}
+
 static void weights_without_a_stream_are_refused(void **state) {
     (void)state;
     static float got[FRAMES * PIXELS * 4];
@@ -219,6 +245,7 @@ static int prepare(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(streamed_weights_give_the_same_bits),
+        cmocka_unit_test(captured_networks_give_the_same_bits),
         cmocka_unit_test(weights_without_a_stream_are_refused),
         cmocka_unit_test(a_file_that_goes_bad_is_reported),
         cmocka_unit_test(every_allocation_may_fail),

@@ -105,13 +105,16 @@ static ms_status remote_open(const ms_device_params *params, ms_device **ret_dev
     if (!d)
         return ms_fail(err, MS_HOST_MEMORY, "cannot allocate %zu bytes for the remote device", sizeof(*d));
     *d = (remote_device){.host = services};
-    d->base = (ms_device){
-        .backend = &backend,
-        .kernels = &remote_kernels,
-        .caps = {.arithmetic = "cpu", .activations = 1u << MS_F32, .raw_weights = true, .computes = true},
-        .mem = params->mem,
-        .total_bytes = params->memory_bytes,
-        .impl = d};
+    d->base = (ms_device){.backend = &backend,
+                          .kernels = &remote_kernels,
+                          .caps = {.arithmetic = "cpu",
+                                   .activations = 1u << MS_F32,
+                                   .capture = true,
+                                   .raw_weights = true,
+                                   .computes = true},
+                          .mem = params->mem,
+                          .total_bytes = params->memory_bytes,
+                          .impl = d};
     pthread_mutex_init(&d->lock, NULL);
     const char *seed = getenv("MEMSAFE_REMOTE_SEED");
     d->random = seed ? strtoull(seed, NULL, 10) : 0;
@@ -148,6 +151,10 @@ static const ms_backend backend = {
     .record = remote_record,
     .wait = remote_wait,
     .finish = remote_finish,
+    .capture_begin = remote_capture_begin,
+    .capture_end = remote_capture_end,
+    .launch = remote_launch,
+    .launches_destroy = remote_launches_destroy,
     .upload = upload,
     .download = download,
     .fill = fill,

@@ -103,11 +103,22 @@ typedef struct remote_command {
     } args;
 } remote_command;
 
+typedef struct remote_list {
+    remote_command *first, *last;
+} remote_list;
+
 typedef struct remote_queue {
     ms_queue base;
     struct remote_queue *next;
-    remote_command *first, *last;
+    remote_list list;
+    bool capturing;
+    remote_list captured;
 } remote_queue;
+
+typedef struct remote_launches {
+    ms_launches base;
+    remote_list list;
+} remote_launches;
 
 struct remote_device {
     ms_device base;
@@ -130,6 +141,10 @@ void remote_event_destroy(ms_event **event);
 ms_status remote_record(ms_queue *queue, ms_event *event);
 ms_status remote_wait(ms_queue *queue, ms_event *event);
 ms_status remote_finish(ms_event *event);
+ms_status remote_capture_begin(ms_queue *queue);
+ms_status remote_capture_end(ms_queue *queue, ms_launches **ret_launches);
+ms_status remote_launch(ms_queue *queue, const ms_launches *launches);
+void remote_launches_destroy(ms_launches **launches);
 
 /* ---- kernels (remote_kernels.c): arguments are checked and their addresses translated when they are given ---- */
 

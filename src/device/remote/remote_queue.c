@@ -5,24 +5,42 @@
 
 /* ---- giving ---- */
 
-static ms_status append(remote_queue *q, const remote_command *command) {
+static ms_status append(remote_list *list, const remote_command *command) {
     remote_command *copy = malloc(sizeof(*copy)); /* a driver's memory is its own */
     if (!copy)
         return MS_HOST_MEMORY;
     *copy = *command;
     copy->next = NULL;
-    if (q->last)
-        q->last->next = copy;
+    if (list->last)
+        list->last->next = copy;
     else
-        q->first = copy;
-    q->last = copy;
+        list->first = copy;
+    list->last = copy;
     return MS_OK;
+}
+
+static void drop_first(remote_list *list) {
+    remote_command *c = list->first;
+    list->first = c->next;
+    if (!list->first)
+        list->last = NULL;
+    free(c);
+}
+
+/* Under the lock. */
+static ms_status give(remote_queue *q, const remote_command *command) {
+    if (remote_of(q->base.dev)->lost)
+        return MS_DEVICE_LOST;
+    if (!q->capturing)
+        return append(&q->list, command);
+    bool can_be = command->kind == REMOTE_KERNEL || command->kind == REMOTE_FILL;
+    return can_be ? append(&q->captured, command) : MS_INVALID_ARGUMENT;
 }
 
 ms_status remote_give(ms_queue *queue, const remote_command *command) {
     remote_device *d = remote_of(queue->dev);
     pthread_mutex_lock(&d->lock);
-    ms_status status = d->lost ? MS_DEVICE_LOST : append((remote_queue *)queue, command);
+    ms_status status = give((remote_queue *)queue, command);
     pthread_mutex_unlock(&d->lock);
     return status;
 }
@@ -35,21 +53,13 @@ static bool is_lost_now(void) {
     return after && ++count > strtol(after, NULL, 10);
 }
 
-static void drop_first(remote_queue *q) {
-    remote_command *c = q->first;
-    q->first = c->next;
-    if (!q->first)
-        q->last = NULL;
-    free(c);
-}
-
 static bool can_run(const remote_queue *q) {
-    const remote_command *c = q->first;
+    const remote_command *c = q->list.first;
     return c && (c->kind != REMOTE_WAIT || !c->event || c->event->done >= c->generation);
 }
 
 static ms_status run_first(remote_device *d, remote_queue *q) {
-    remote_command *c = q->first;
+    remote_command *c = q->list.first;
     ms_status status = MS_OK;
     switch (c->kind) {
     case REMOTE_UPLOAD:
@@ -73,7 +83,7 @@ static ms_status run_first(remote_device *d, remote_queue *q) {
         status = c->run(d, c);
         break;
     }
-    drop_first(q);
+    drop_first(&q->list);
     return status;
 }
 
@@ -129,8 +139,10 @@ void remote_queue_destroy(ms_queue **queue) {
         *at = q->next;
         break;
     }
-    while (q->first)
-        drop_first(q);
+    while (q->list.first)
+        drop_first(&q->list);
+    while (q->captured.first)
+        drop_first(&q->captured);
     pthread_mutex_unlock(&d->lock);
     d->host->free(q);
     *queue = NULL;
@@ -151,7 +163,7 @@ void remote_event_destroy(ms_event **event) {
     remote_device *d = remote_of(e->base.dev);
     pthread_mutex_lock(&d->lock);
     for (remote_queue *q = d->queues; q; q = q->next)
-        for (remote_command *c = q->first; c; c = c->next)
+        for (remote_command *c = q->list.first; c; c = c->next)
             if (c->event == e)
                 c->event = NULL;
     pthread_mutex_unlock(&d->lock);
@@ -164,7 +176,7 @@ ms_status remote_record(ms_queue *queue, ms_event *event) {
     remote_event *e = (remote_event *)event;
     pthread_mutex_lock(&d->lock);
     remote_command c = {.kind = REMOTE_RECORD, .event = e, .generation = e->given + 1};
-    ms_status status = d->lost ? MS_DEVICE_LOST : append((remote_queue *)queue, &c);
+    ms_status status = give((remote_queue *)queue, &c);
     e->given += status == MS_OK;
     pthread_mutex_unlock(&d->lock);
     return status;
@@ -175,7 +187,7 @@ ms_status remote_wait(ms_queue *queue, ms_event *event) {
     remote_event *e = (remote_event *)event;
     pthread_mutex_lock(&d->lock);
     remote_command c = {.kind = REMOTE_WAIT, .event = e, .generation = e->given};
-    ms_status status = d->lost ? MS_DEVICE_LOST : append((remote_queue *)queue, &c);
+    ms_status status = give((remote_queue *)queue, &c);
     pthread_mutex_unlock(&d->lock);
     return status;
 }
@@ -189,4 +201,49 @@ ms_status remote_finish(ms_event *event) {
         status = step(d);
     pthread_mutex_unlock(&d->lock);
     return status;
+}
+
+/* ---- capture ---- */
+
+ms_status remote_capture_begin(ms_queue *queue) {
+    remote_queue *q = (remote_queue *)queue;
+    if (q->capturing)
+        return MS_INVALID_ARGUMENT;
+    q->capturing = true;
+    return MS_OK;
+}
+
+ms_status remote_capture_end(ms_queue *queue, ms_launches **ret_launches) {
+    remote_queue *q = (remote_queue *)queue;
+    remote_device *d = remote_of(queue->dev);
+    if (!q->capturing)
+        return MS_INVALID_ARGUMENT;
+    remote_launches *launches = d->host->alloc(queue->dev->mem, MS_LEDGER_GENERAL, sizeof(*launches));
+    q->capturing = false;
+    if (!launches) {
+        while (q->captured.first)
+            drop_first(&q->captured);
+        return MS_HOST_MEMORY;
+    }
+    *launches = (remote_launches){.base.dev = queue->dev, .list = q->captured};
+    q->captured = (remote_list){0};
+    *ret_launches = &launches->base;
+    return MS_OK;
+}
+
+ms_status remote_launch(ms_queue *queue, const ms_launches *launches) {
+    ms_status status = MS_OK;
+    for (const remote_command *c = ((const remote_launches *)launches)->list.first; c && status == MS_OK;
+         c = c->next)
+        status = remote_give(queue, c);
+    return status;
+}
+
+void remote_launches_destroy(ms_launches **launches) {
+    remote_launches *l = (remote_launches *)*launches;
+    remote_device *d = remote_of(l->base.dev);
+    while (l->list.first)
+        drop_first(&l->list);
+    d->host->free(l);
+    *launches = NULL;
 }
