@@ -16,7 +16,7 @@
 static const cli_option run_options[] = {
     CLI_GROUP("Most used"),
     {"video", "i", CLI_LIST, offsetof(cli_run_state, inputs), "FILE",
-     "talking-head video; a second -i is the speech", 0, 0},
+     "talking-head video, or pictures (frame_%04d.png); a second -i is the speech", 0, 0},
     {"audio", "a", CLI_TEXT, P(audio), "FILE", "speech: any file with sound", 0, 0},
     {"out", "o", CLI_TEXT, P(output), "FILE",
      "video to write, also without -o; the extension names the container", 0, 0},
@@ -67,7 +67,7 @@ static const cli_option run_options[] = {
      0, 0},
     CLI_GROUP("Video and sound"),
     {"fps", "r", CLI_TEXT, offsetof(cli_run_state, fps), "RATE",
-     "frames a second: a number, 30000/1001, or source (default 25)", 0, 0},
+     "frames a second: a number, 30000/1001, or source (default 25); pictures have this rate", 0, 0},
     {"audio-start", 0, CLI_TIME, P(audio_start_us), "TIME",
      "begin the speech file there and not at its beginning", 0, 0},
     {"loop", 0, CLI_CHOICE, offsetof(cli_run_state, loop), "pingpong|repeat|hold|none",

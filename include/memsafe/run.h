@@ -127,7 +127,8 @@ typedef enum ms_rest {
 struct ms_run_report;
 
 typedef struct ms_run_params {
-    const char *video, *audio;
+    const char *video; /* a file, or numbered pictures like "frame_%04d.png", whose rate is fps */
+    const char *audio;
     const char *output; /* may be NULL when there is a frame_sink */
 
     /* The model: a folder like the official `checkpoints/`, and parts that replace the folder's. */

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/numbered.h"
 #include "base/same_file.h"
 
 #define TEMP_TRIES 100
@@ -72,8 +73,10 @@ ms_status ms_new_file_check(const char *path, bool force, ms_error *err) {
 
 ms_status ms_new_file_spares(const char *path, const char *what, const char *const *inputs, int n_inputs,
                              ms_error *err) {
-    for (int i = 0; i < n_inputs; i++)
-        if (ms_same_file(path, inputs[i]))
+    struct stat st;
+    bool there = stat(path, &st) == 0;
+    for (int i = 0; i < n_inputs && there; i++)
+        if (ms_same_file(path, inputs[i]) || ms_numbered_holds(inputs[i], &st))
             return ms_fail(err, MS_INVALID_ARGUMENT, "the %s %s is a file that is read", what, path);
     return MS_OK;
 }

@@ -32,7 +32,7 @@ size_t ms_decoder_growth_bytes(const ms_decoder_load *load) {
 size_t ms_decoder_bytes(const ms_decoder_load *load) {
     int64_t frames = load->reference_frames + load->threads + EXTRA_FRAMES;
     return (size_t)(frames * frame_bytes(load) + load->threads * THREAD_BYTES + DECODER_BASE +
-                    load->file_frames * DEMUX_INDEX_BYTES);
+                    (load->threads + 1) * load->packet_bytes + load->file_frames * DEMUX_INDEX_BYTES);
 }
 
 /* Reference frames and B frames beyond those of the preset "medium" (x264's and x265's tables). */

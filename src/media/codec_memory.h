@@ -15,7 +15,8 @@ typedef struct ms_decoder_load {
     int64_t frame_bytes;  /* one decoded frame in its pixel format */
     int reference_frames; /* that the stream may refer to, reordering included */
     int threads;
-    int64_t file_frames; /* samples in the container's own index (mp4, mov); 0 = it has none */
+    int64_t packet_bytes; /* of the largest, where they are files of their own; 0 = little beside a frame */
+    int64_t file_frames;  /* samples in the container's own index (mp4, mov); 0 = it has none */
 } ms_decoder_load;
 
 size_t ms_decoder_bytes(const ms_decoder_load *load);

@@ -43,7 +43,7 @@ static ms_status open_at(ms_sound_splice *s, const char *path, ms_audio_reader *
 
 static ms_status open_files(ms_sound_splice *s, const ms_sound_splice_params *p, ms_error *err) {
     ms_error none;
-    ms_status status = open_reader(s, p->base, 0, &s->base, &none);
+    ms_status status = p->base ? open_reader(s, p->base, 0, &s->base, &none) : MS_OK;
     if (status != MS_OK && status != MS_BAD_MEDIA) { /* a video without sound is none */
         if (err)
             *err = none;

@@ -10,7 +10,8 @@
 typedef struct ms_sound_splice ms_sound_splice;
 
 typedef struct ms_sound_splice_params {
-    const char *base;        /* file whose sound is heard outside the stretch; it need not have any */
+    const char
+        *base; /* file whose sound is heard outside the stretch; it need not have any; NULL = silence */
     const char *over;        /* file whose sound is laid over it */
     int64_t over_skip_us;    /* of `over`, left out at its beginning */
     double from_s, length_s; /* the stretch */

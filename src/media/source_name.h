@@ -10,8 +10,11 @@
 
 #include <stdbool.h>
 
-/* MS_UNSUPPORTED: an address, standard input, a sequence of pictures. A file of that very name may have any. */
+/* Of one file: numbered pictures are for media/picture_files.h. MS_UNSUPPORTED: an address, standard input, numbered pictures. A file of that very name may have any. */
 ms_status ms_source_name_check(const char *path, ms_error *err);
+
+/* Whether it stands for numbered pictures. MS_UNSUPPORTED: such as no file of this machine can be. */
+ms_status ms_source_name_numbered(const char *path, bool *ret_numbered, ms_error *err);
 
 /* The words with which a pipe or device is refused. */
 ms_status ms_source_fail_pipe(const char *path, ms_error *err);

@@ -493,7 +493,8 @@ static ms_status charge(ms_video_reader *r, const AVFrame *first, ms_error *err)
     ms_decoder_load load = {.frame_bytes = frame_bytes,
                             .reference_frames = eight ? 8 : c->refs + c->has_b_frames,
                             .threads = c->thread_count,
-                            .file_frames = r->source.stream->nb_frames};
+                            .file_frames = r->source.numbered ? 0 : r->source.stream->nb_frames,
+                            .packet_bytes = r->source.numbered ? r->source.files.largest_bytes : 0};
     size_t bytes = ms_decoder_bytes(&load);
     if (!ms_mem_charge(r->mem, MS_LEDGER_CODEC, bytes)) {
         ms_fail_alloc(err, r->mem, bytes, "the video decoder");
@@ -566,12 +567,15 @@ ms_status ms_video_reader_open(ms_mem *mem, const char *path, const ms_video_rea
         status = ms_fail_alloc(err, mem, MS_VIDEO_MAX_MARKS * sizeof(*r->marks), "a video reader");
         goto fail;
     }
-    r->source = (ms_video_source){.path = r->path,
-                                  .log = &r->log,
-                                  .damage = &r->damage,
-                                  .threads = params->threads,
-                                  .room = params->room,
-                                  .in.fd = -1};
+    r->source =
+        (ms_video_source){.path = r->path,
+                          .log = &r->log,
+                          .damage = &r->damage,
+                          .threads = params->threads,
+                          .room = params->room,
+                          .pictures_rate = params->fps.num ? (AVRational){params->fps.num, params->fps.den}
+                                                           : MS_PICTURE_FILES_RATE,
+                          .in.fd = -1};
     MS_GOTO(begin(r, params, err));
     ms_av_log_leave(previous);
     *ret_reader = r;

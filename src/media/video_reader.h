@@ -1,7 +1,7 @@
 /*
  * Reading a video file as RGB24 frames at a constant rate.
  *
- * Anything FFmpeg reads; 8 and more bits, any chroma, turned as the file's display matrix says. Frames are
+ * Anything FFmpeg reads, and numbered pictures (base/numbered.h), which have the output's rate, or 25 frames a second; 8 and more bits, any chroma, turned as the file's display matrix says. Frames are
  * numbered from 0 at the output's rate; the frames of a number are the same bytes however one got there.
  * Colour, rotation and rate rules are in docs/media.md.
  *

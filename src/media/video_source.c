@@ -9,6 +9,7 @@
 #include <libavutil/pixdesc.h>
 
 #include "media/av_compat.h"
+#include "media/source_name.h"
 
 #define JUMP_US (10ll * AV_TIME_BASE) /* ffmpeg's dts_delta_threshold */
 #define MISSING_US 500000        /* of announced and found length: rounding, and frames that stay longer */
@@ -26,9 +27,19 @@ static ms_status check_size(const ms_video_source *s, ms_error *err) {
                : MS_OK;
 }
 
+static ms_status open_input(ms_video_source *s, ms_error *err) {
+    MS_TRY(ms_source_name_numbered(s->path, &s->numbered, err));
+    if (!s->numbered)
+        return ms_av_input_open(&s->in, s->path, s->room, s->log, err);
+    s->next_file = 0;
+    MS_TRY(ms_numbered_find(s->path, &s->files, err));
+    return ms_picture_files_open(&s->in, s->path, &s->files, s->pictures_rate, s->threads, s->room, s->log,
+                                 err);
+}
+
 ms_status ms_video_source_open(ms_video_source *s, int stream, ms_error *err) {
     ms_status status;
-    MS_TRY(ms_av_input_open(&s->in, s->path, s->room, s->log, err));
+    MS_TRY(open_input(s, err));
     AVFormatContext *format = s->in.format;
     if (stream < 0)
         stream = ms_av_best_stream(format, AVMEDIA_TYPE_VIDEO);
@@ -75,8 +86,10 @@ ms_status ms_video_source_restart(ms_video_source *s, ms_error *err) {
 
 bool ms_video_source_seek(ms_video_source *s, int64_t ts) {
     int64_t offset = av_rescale_q(s->offset, AV_TIME_BASE_Q, s->stream->time_base);
-    if (s->discontinuous ||
-        av_seek_frame(s->in.format, s->stream->index, ts - offset, AVSEEK_FLAG_BACKWARD) < 0)
+    if (s->numbered)
+        s->next_file = (int)(ts < 0 ? 0 : ts < s->files.count ? ts : s->files.count - 1);
+    else if (s->discontinuous ||
+             av_seek_frame(s->in.format, s->stream->index, ts - offset, AVSEEK_FLAG_BACKWARD) < 0)
         return false;
     avcodec_flush_buffers(s->codec);
     s->next_dts = s->last_dts = s->next_ts = AV_NOPTS_VALUE;
@@ -185,11 +198,33 @@ static void keep_complaint(ms_video_source *s) {
     ms_av_log_line(s->log, s->damage->last_error, sizeof(s->damage->last_error));
 }
 
+/* A video's pictures may change their size and are scaled then; pictures that do are a mistake. */
+static ms_status fail_size(const ms_video_source *s, int64_t index, int width, int height, ms_error *err) {
+    char name[MS_NUMBERED_PATH_BYTES], first[MS_NUMBERED_PATH_BYTES];
+    ms_numbered_name(&s->files, s->files.first + (int)index, name);
+    ms_numbered_name(&s->files, s->files.first, first);
+    return ms_fail(err, MS_BAD_MEDIA, "%s is %dx%d, and %s is %dx%d: numbered pictures must have one size",
+                   name, width, height, first, s->picture_width, s->picture_height);
+}
+
+static ms_status check_picture(ms_video_source *s, const AVFrame *frame, int64_t index, ms_error *err) {
+    if (!s->numbered)
+        return MS_OK;
+    if (s->picture_width && (frame->width != s->picture_width || frame->height != s->picture_height))
+        return fail_size(s, index, frame->width, frame->height, err);
+    s->picture_width = frame->width;
+    s->picture_height = frame->height;
+    return MS_OK;
+}
+
 /* Counts a packet that the decoder refused; only a lack of memory is a failure. */
 static ms_status take_result(ms_video_source *s, int rc, ms_error *err) {
     if (rc == AVERROR(ENOMEM))
         return ms_fail(err, MS_HOST_MEMORY, "out of memory decoding %s", s->path);
     if (rc < 0 && rc != AVERROR_EOF && s->new_packet) {
+        int width, height;
+        if (s->numbered && s->picture_width && ms_av_log_refused(s->log, &width, &height))
+            return fail_size(s, s->sent_ts, width, height, err);
         s->damage->packets_failed++;
         s->reach.refused++;
         keep_complaint(s);
@@ -202,15 +237,31 @@ static void note_trouble(ms_video_source *s) {
         s->reach.trouble_ts = s->sent_ts;
 }
 
-/* Hands the decoder the next packet, or the news that there is none. */
-static ms_status feed(ms_video_source *s, ms_error *err) {
+/* FFmpeg's number of an error; what ends the reading is in *ret_status. */
+static int next_packet(ms_video_source *s, ms_status *ret_status, ms_error *err) {
     int rc;
-    unsigned warnings = ms_av_log_warnings(s->log);
+    *ret_status = MS_OK;
+    if (s->numbered) {
+        if (s->next_file == s->files.count)
+            return AVERROR_EOF;
+        *ret_status = ms_picture_files_read(&s->files, s->next_file++, s->packet, err);
+        return 0;
+    }
     do {
         rc = av_read_frame(s->in.format, s->packet);
         if (rc >= 0 && s->packet->stream_index != s->stream->index)
             av_packet_unref(s->packet);
     } while (rc == AVERROR(EAGAIN) || (rc >= 0 && !s->packet->data));
+    return rc;
+}
+
+/* Hands the decoder the next packet, or the news that there is none. */
+static ms_status feed(ms_video_source *s, ms_error *err) {
+    ms_status status;
+    unsigned warnings = ms_av_log_warnings(s->log);
+    int rc = next_packet(s, &status, err);
+    if (status != MS_OK)
+        return status;
     bool complained = ms_av_log_warnings(s->log) != warnings;
     if (rc < 0) {
         if (s->in.read_errno)
@@ -288,6 +339,7 @@ ms_status ms_video_source_next(ms_video_source *s, AVFrame *frame, int64_t *ret_
             s->errors = errors;
             int64_t expected = s->next_ts;
             *ret_ts = take_timestamp(s, frame);
+            MS_TRY(check_picture(s, frame, *ret_ts, err));
             if (*ret_ts > s->reach.frame) {
                 count_hole(s, s->reach.frame, expected, *ret_ts);
                 s->reach.frame = *ret_ts;

@@ -7,6 +7,7 @@
 #define MS_MEDIA_VIDEO_SOURCE_H
 
 #include "media/av.h"
+#include "media/picture_files.h"
 
 /* What went wrong in the file, counted once however often a part is read. */
 typedef struct ms_video_damage {
@@ -22,9 +23,14 @@ typedef struct ms_video_source {
     const char *path; /* borrowed */
     int threads;
     ms_picture_room room;
-    ms_av_log *log;          /* borrowed */
-    ms_video_damage *damage; /* borrowed; outlives a reopening */
+    AVRational pictures_rate; /* of numbered pictures, which have none of their own */
+    ms_av_log *log;           /* borrowed */
+    ms_video_damage *damage;  /* borrowed; outlives a reopening */
     ms_av_input in;
+    bool numbered; /* path stands for pictures in files of their own */
+    ms_numbered files;
+    int next_file;                     /* from 0 */
+    int picture_width, picture_height; /* that all of them must have; 0 = none was seen */
     AVStream *stream;
     AVCodecContext *codec;
     AVPacket *packet;

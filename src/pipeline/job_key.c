@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/numbered.h"
 #include "pipeline/model_sum.h"
 
 #define SAMPLE_BYTES ((size_t)64 << 10)
@@ -73,6 +74,34 @@ typedef struct summing {
     void *arg;
 } summing;
 
+/* Of each: its number, size and ends; and the time of change where there is more than the ends. */
+static ms_status sum_numbered(const ms_numbered *files, uint64_t *hash, ms_error *err) {
+    for (int i = 0; i < files->count; i++) {
+        struct stat st;
+        int fd;
+        MS_TRY(ms_numbered_open(files, files->first + i, &fd, &st, err));
+        bool all = st.st_size <= (off_t)(2 * SAMPLE_BYTES);
+        const int64_t facts[] = {files->first + i, st.st_size, all ? 0 : st.st_mtim.tv_sec,
+                                 all ? 0 : st.st_mtim.tv_nsec};
+        const uint64_t key[2] = {*hash, 0x6d656d73616665};
+        *hash = ms_siphash(key, (const uint8_t *)facts, sizeof(facts));
+        ms_status status = sample_ends(fd, &st, hash, err);
+        close(fd);
+        if (status != MS_OK)
+            return status;
+    }
+    return MS_OK;
+}
+
+static ms_status add_numbered(ms_job_key *key, const char *name, const char *path, ms_error *err) {
+    ms_numbered files;
+    uint64_t hash = 0;
+    MS_TRY(ms_numbered_find(path, &files, err));
+    MS_TRY(sum_numbered(&files, &hash, err));
+    add_file(key, name, path, &(struct stat){.st_size = files.bytes, .st_mtim = files.changed}, hash);
+    return MS_OK;
+}
+
 static ms_status add_summed(ms_job_key *key, const char *name, const char *path, const summing *how,
                             ms_error *err) {
     if (!path || !*path) {
@@ -101,7 +130,8 @@ static ms_status add_summed(ms_job_key *key, const char *name, const char *path,
 }
 
 ms_status ms_job_key_add_file(ms_job_key *key, const char *name, const char *path, ms_error *err) {
-    return add_summed(key, name, path, &(summing){.whole = false}, err);
+    return ms_numbered_is(path) ? add_numbered(key, name, path, err)
+                                : add_summed(key, name, path, &(summing){.whole = false}, err);
 }
 
 ms_status ms_job_key_add_model(ms_job_key *key, const char *name, const char *path,

@@ -20,7 +20,7 @@ typedef struct ms_job_key {
 void ms_job_key_add(ms_job_key *key, const char *name, const char *fmt, ...) MS_PRINTF(3, 4);
 
 /* A file by its size, the time it was last changed, and a checksum of its first and last 64 KiB; "none" for NULL or
-   "". MS_IO. */
+   "". Of numbered files (base/numbered.h) all are in it. MS_IO. */
 ms_status ms_job_key_add_file(ms_job_key *key, const char *name, const char *path, ms_error *err);
 
 /* The same with a checksum that a change anywhere in the file changes (model_sum.h). cancelled: NULL = never. MS_IO,

@@ -6,6 +6,7 @@
 
 #include "base/duration.h"
 #include "base/error.h"
+#include "base/numbered.h"
 #include "media/hdr.h"
 #include "pipeline/run_job.h"
 
@@ -56,6 +57,29 @@ static void note_tails(ms_job *j, const ms_video_info *info) {
              keep ? "rest keep" : "loop none");
 }
 
+static const char *name_in(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static const char *plural(int n) {
+    return n == 1 ? "" : "s";
+}
+
+/* The gap ends what is read, as it does for FFmpeg. */
+static void note_gap(ms_job *j) {
+    char gap[MS_NUMBERED_PATH_BYTES], next[MS_NUMBERED_PATH_BYTES];
+    ms_numbered n;
+    int number, files;
+    if (!ms_numbered_is(j->p->video) || ms_numbered_find(j->p->video, &n, NULL) != MS_OK ||
+        !ms_numbered_behind_gap(&n, &number, &files))
+        return;
+    ms_numbered_name(&n, n.first + n.count, gap);
+    ms_numbered_name(&n, number, next);
+    note(j, "gap", "%.80s is missing: the video ends there, and %d file%s from %.80s on %s not read",
+         name_in(gap), files, plural(files), name_in(next), files == 1 ? "is" : "are");
+}
+
 static void note_picture(ms_job *j, const ms_video_info *info, const ms_video_writer_params *w) {
     bool lossless = w->codec == MS_VIDEO_FFV1;
     int width, height;
@@ -81,10 +105,6 @@ static void note_picture(ms_job *j, const ms_video_info *info, const ms_video_wr
              width == w->width     ? "row is"
              : height == w->height ? "column is"
                                    : "column and row are");
-}
-
-static const char *plural(int n) {
-    return n == 1 ? "" : "s";
 }
 
 static void note_streams(ms_job *j, const ms_video_info *info) {
@@ -131,6 +151,7 @@ void ms_job_note_losses(ms_job *j) {
     const ms_video_info *info = ms_clip_info(j->clip);
     ms_video_writer_params w = ms_job_writer_params(j);
     j->report.n_notes = 0;
+    note_gap(j);
     note_rate(j, info);
     note_tails(j, info);
     if (!j->p->output) /* frames go to the program as they are */

@@ -7,6 +7,7 @@
 #include "face/restore.h"
 #include "media/hdr.h"
 #include "media/whole.h"
+#include "base/numbered.h"
 #include "pipeline/run_job.h"
 
 static ms_status charge_base(ms_job *j, size_t bytes, ms_error *err) {
@@ -217,7 +218,7 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
     MS_TRY(ms_clip_open(j->mem, p->video, (ms_rational){p->fps_num, p->fps_den}, ms_run_keeps_hdr(p), j->room,
                         &j->clip, err));
     MS_TRY(check_hdr(j, err));
-    if (stat(p->video, &j->video) < 0)
+    if (ms_numbered_stat(p->video, &j->video) < 0)
         return ms_fail(err, MS_IO, "cannot read %s: %s", p->video, strerror(errno));
     const ms_speech_params speech = {.mem = j->mem,
                                      .path = p->audio,
@@ -244,7 +245,7 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
 
 ms_status ms_job_check_video(const ms_job *j, ms_error *err) {
     struct stat now;
-    if (stat(j->p->video, &now) < 0 || !S_ISREG(now.st_mode) ||
+    if (ms_numbered_stat(j->p->video, &now) < 0 || !S_ISREG(now.st_mode) ||
         (now.st_size == j->video.st_size && now.st_mtim.tv_sec == j->video.st_mtim.tv_sec &&
          now.st_mtim.tv_nsec == j->video.st_mtim.tv_nsec))
         return MS_OK; /* a file that was removed can be read to its end */

@@ -1,6 +1,7 @@
 /* The part of the video that is redrawn, and how long the output becomes (docs/ranges.md). */
 #include <math.h>
 
+#include "base/numbered.h"
 #include "pipeline/run_job.h"
 
 #define US_PER_S 1000000
@@ -68,7 +69,7 @@ ms_status ms_job_open_splice(ms_job *j, ms_error *err) {
     bool speech = p->audio_output == MS_AUDIO_OUTPUT_SPEECH;
     if (!keeps(j) || j->preview.frames || !p->output || p->audio_output == MS_AUDIO_OUTPUT_NONE)
         return MS_OK;
-    ms_sound_splice_params splice = {.base = p->video,
+    ms_sound_splice_params splice = {.base = ms_numbered_is(p->video) ? NULL : p->video,
                                      .over = p->audio,
                                      .over_skip_us = p->audio_start_us,
                                      .from_s = seconds_of(j, j->range.first),

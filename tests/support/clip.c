@@ -225,7 +225,8 @@ void clip_write_raw(const char *path, const clip_raw *raw) {
         need(av_dict_parse_string(&format->metadata, raw->metadata, "=", ":", 0), "metadata");
     if (raw->chapters)
         add_chapters(format, raw);
-    need(avio_open(&format->pb, path, AVIO_FLAG_WRITE), path);
+    if (!(format->oformat->flags & AVFMT_NOFILE))
+        need(avio_open(&format->pb, path, AVIO_FLAG_WRITE), path);
     need(avformat_write_header(format, NULL), "header");
     if (subtitles)
         add_line(format, subtitles);

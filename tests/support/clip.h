@@ -20,7 +20,7 @@ const char *clip_path(const char *name);
 ms_status clip_write(const char *path, const ms_video_writer_params *params, int64_t frames, ms_error *err);
 
 /* What the writer cannot make: written with libavcodec directly. Each source frame k holds clip_picture(k),
-   or what `fill` puts there. */
+   or what `fill` puts there. A path like "p_%04d.png" makes files from p_0001.png on. */
 typedef struct clip_raw {
     const char *encoder;      /* FFmpeg's name: "libx264", "ffv1", "mjpeg" ... */
     const char *pixel_format; /* its name; converted with swscale's defaults */

@@ -810,13 +810,17 @@ static void what_is_no_video_is_refused(void **state) {
 static void what_is_no_file_is_refused_by_its_name(void **state) {
     (void)state;
     assert_refused("https://example.org/a.mp4", MS_UNSUPPORTED, "download it first");
+    assert_refused("http://example.org/a_%d.png", MS_UNSUPPORTED, "is an address");
     assert_refused("rtmp://example.org/live", MS_UNSUPPORTED, "is an address");
     assert_refused("-", MS_UNSUPPORTED, "standard input is not read");
     assert_refused("pipe:0", MS_UNSUPPORTED, "save it to a file first");
-    assert_refused(clip_path("frame_%04d.png"), MS_UNSUPPORTED, "make a lossless video of them first");
+    assert_refused(clip_path("frame_%04d.png"), MS_IO,
+                   "there is no file of that name with a number from 0 to 4");
+    assert_refused("-", MS_UNSUPPORTED, "ffmpeg -i - -c copy in.mkv");
     assert_refused(clip_path("100%.mp4"), MS_IO, "No such file");
     assert_int_equal(mkfifo(clip_path("fifo.mkv"), 0600), 0);
-    assert_refused(clip_path("fifo.mkv"), MS_IO, "save it to a file first");
+    assert_refused(clip_path("fifo.mkv"), MS_IO, "save it to a file first: ffmpeg -i ");
+    assert_refused(clip_path("fifo.mkv"), MS_IO, " -c copy in.mkv");
     unlink(clip_path("fifo.mkv"));
     clip_raw raw = {.encoder = "ffv1",
                     .pixel_format = "bgr0",
