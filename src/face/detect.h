@@ -97,8 +97,15 @@ ms_status ms_landmark_crop_warp(const ms_landmark_crop *crop, const ms_image_vie
 void ms_landmarks_decode(const ms_landmark_crop *crop, const float output[2 * MS_LANDMARKS],
                          float ret_landmarks[MS_LANDMARKS][2]);
 
-/* Large enough (50 x 80 after truncation of the corners), width / height from 0.2 to 1.5, score 0.5. */
+/* The least size of a face's box, after truncation of its corners. */
+#define MS_FACE_MIN_WIDTH 50
+#define MS_FACE_MIN_HEIGHT 80
+
+/* Large enough, width / height from 0.2 to 1.5, score 0.5. */
 bool ms_face_usable(const ms_detection *face);
+
+/* Sure enough, but smaller than that; the truncated box's sides go to ret_size. */
+bool ms_face_too_small(const ms_detection *face, int ret_size[2]);
 
 /* Width times height of the truncated box: what "the largest face" compares. */
 int64_t ms_face_size(const ms_detection *face);

@@ -18,10 +18,22 @@ bool ms_face_usable(const ms_detection *face) {
     int box[4];
     truncated_box(face, box);
     int width = box[2] - box[0], height = box[3] - box[1];
-    if (width < 50 || height < 80 || !(face->score >= MS_DETECT_THRESHOLD))
+    if (width < MS_FACE_MIN_WIDTH || height < MS_FACE_MIN_HEIGHT || !(face->score >= MS_DETECT_THRESHOLD))
         return false;
     double aspect = (double)width / height;
     return aspect <= 1.5 && aspect >= 0.2;
+}
+
+bool ms_face_too_small(const ms_detection *face, int ret_size[2]) {
+    int box[4];
+    truncated_box(face, box);
+    int width = box[2] - box[0], height = box[3] - box[1];
+    bool small = width > 0 && height > 0 && (width < MS_FACE_MIN_WIDTH || height < MS_FACE_MIN_HEIGHT);
+    if (!small || !(face->score >= MS_DETECT_THRESHOLD))
+        return false;
+    ret_size[0] = width;
+    ret_size[1] = height;
+    return true;
 }
 
 int64_t ms_face_size(const ms_detection *face) {

@@ -111,7 +111,8 @@ static ms_status run(job *j, ms_error *err) {
     MS_TRY(prepare(j, err));
     MS_TRY(look(j, err));
     if (j->report.frames_with_face == 0)
-        return ms_fail_no_face(j->p->video, j->p->face, NULL, j->report.frames, err);
+        return ms_fail_no_face(j->p->video, j->p->face, NULL, j->report.frames,
+                               ms_face_finder_tally(j->finder), err);
     return ms_track_writer_finish(&j->writer, err);
 }
 

@@ -142,8 +142,10 @@ static ms_status find(void *arg, const ms_image_view *frame, int64_t number, boo
     int count = 0;
     MS_TRY(detect(f, frame, faces, &count, err));
     ms_tracked tracked = ms_tracker_advance(&f->tracker, number, faces, count, cut);
-    if (tracked.face < 0)
+    if (tracked.face < 0) {
+        ms_face_tally_miss(&f->tally, faces, count);
         return MS_OK;
+    }
     ret_record->begins = tracked.jumped;
     MS_TRY(find_landmarks(f, frame, &faces[tracked.face], ret_record, err));
     if (ret_record->present)
@@ -174,12 +176,19 @@ ms_face_source ms_face_finder_source(ms_face_finder *finder) {
     return (ms_face_source){.find = find, .visit = visit, .arg = finder};
 }
 
-ms_status ms_fail_no_face(const char *video, int face, const char *track, int64_t frames, ms_error *err) {
+ms_status ms_fail_no_face(const char *video, int face, const char *track, int64_t frames,
+                          const ms_face_tally *tally, ms_error *err) {
     if (track)
         return ms_fail(err, MS_NO_FACE, "%s: no usable face in %lld frames: %s has none for them", video,
                        (long long)frames, track);
     if (face >= 0)
         return ms_fail(err, MS_NO_FACE, "%s: no usable face number %d in %lld frames (--face counts from 0)",
                        video, face, (long long)frames);
+    if (tally->small[0])
+        return ms_fail(err, MS_NO_FACE,
+                       "%s: no usable face in %lld frames: the largest has %dx%d pixels, at least %dx%d are "
+                       "needed; enlarge the video first",
+                       video, (long long)frames, tally->small[0], tally->small[1], MS_FACE_MIN_WIDTH,
+                       MS_FACE_MIN_HEIGHT);
     return ms_fail(err, MS_NO_FACE, "%s: no usable face in %lld frames", video, (long long)frames);
 }

@@ -34,6 +34,17 @@ void ms_face_tally_add(ms_face_tally *t, const ms_face_record *record, float sco
     t->have_last = true;
 }
 
+void ms_face_tally_miss(ms_face_tally *t, const ms_detection *faces, int count) {
+    for (int i = 0; i < count; i++) {
+        int size[2];
+        if (ms_face_too_small(&faces[i], size) &&
+            (int64_t)size[0] * size[1] > (int64_t)t->small[0] * t->small[1]) {
+            t->small[0] = size[0];
+            t->small[1] = size[1];
+        }
+    }
+}
+
 static void visit_sum(ms_state *state, double *sum) {
     ms_state_visit(state, sum, sizeof(*sum));
     if (!state->saving && !(*sum >= 0 && isfinite(*sum))) {

@@ -5,6 +5,7 @@
 #ifndef MS_PIPELINE_FACE_TALLY_H
 #define MS_PIPELINE_FACE_TALLY_H
 
+#include "face/detect.h"
 #include "face/track.h"
 #include "memsafe/run.h"
 #include "pipeline/state.h"
@@ -14,6 +15,7 @@ typedef struct ms_face_tally {
     double score_sum;
     int64_t pairs; /* of frames after each other on one face */
     double jitter_sum;
+    int small[2]; /* width and height of the largest face that was too small; 0 = none. Not saved */
     /* The last face; it is not saved: after a resume the first pair is left out. */
     bool have_last;
     ms_face_record last;
@@ -21,6 +23,9 @@ typedef struct ms_face_tally {
 
 /* A frame's face that the networks found. begins: not the one of the frame before. */
 void ms_face_tally_add(ms_face_tally *tally, const ms_face_record *record, float score);
+
+/* A frame without a usable face: what the networks found in it. */
+void ms_face_tally_miss(ms_face_tally *tally, const ms_detection *faces, int count);
 
 void ms_face_tally_visit(ms_face_tally *tally, ms_state *state);
 

@@ -252,7 +252,8 @@ static ms_status check_result(ms_job *j, ms_error *err) {
     }
     int64_t within = ms_job_frames_within(j, j->store.frames);
     if (within == 0 && j->preview.frames && j->here.frame > j->range.before)
-        return ms_fail_no_face(j->p->video, j->p->face, j->p->track, j->here.frame - j->range.before, err);
+        return ms_fail_no_face(j->p->video, j->p->face, j->p->track, j->here.frame - j->range.before,
+                               ms_face_finder_tally(j->faces), err);
     if (within == 0 && j->range.first > 0)
         return ms_fail(err, MS_INVALID_ARGUMENT,
                        "%s ends before the range begins, at frame %lld (start: %.3f s)", j->p->video,
@@ -260,7 +261,8 @@ static ms_status check_result(ms_job *j, ms_error *err) {
     if (within == 0)
         return ms_fail(err, MS_BAD_MEDIA, "%s: has no frames", j->p->video);
     if (j->here.without_face == within)
-        return ms_fail_no_face(j->p->video, j->p->face, j->p->track, within, err);
+        return ms_fail_no_face(j->p->video, j->p->face, j->p->track, within, ms_face_finder_tally(j->faces),
+                               err);
     return MS_OK;
 }
 

@@ -359,7 +359,15 @@ static void decoding_survives_anything(void **state) {
         }
     }
     ms_detection odd = {{NAN, -1e30f, 1e30f, INFINITY}, NAN, {{0}}};
+    int size[2] = {-1, -1};
     assert_false(ms_face_usable(&odd));
+    assert_false(ms_face_too_small(&odd, size));
+    const ms_detection small = {{10, 10, 60.9f, 89.9f}, 0.9f, {{0}}}, fits = {{10, 10, 60, 90}, 0.9f, {{0}}},
+                       unsure = {{10, 10, 60, 80}, 0.4f, {{0}}};
+    assert_true(ms_face_usable(&fits) && !ms_face_usable(&small));
+    assert_false(ms_face_too_small(&fits, size) || ms_face_too_small(&unsure, size));
+    assert_int_equal(size[0], -1);
+    assert_true(ms_face_too_small(&small, size) && size[0] == 50 && size[1] == 79);
     float landmarks[MS_LANDMARKS][2];
     for (int i = 0; i < 2 * MS_LANDMARKS; i++)
         landmarks[i / 2][i % 2] = NAN;
