@@ -23,9 +23,9 @@ static const cli_habit habits[] = {
     {"c:v", CLI_HABIT_SAME, "codec", ENCODED_ANEW, ENCODERS},
     {"codec:v", CLI_HABIT_SAME, "codec", ENCODED_ANEW, ENCODERS},
     {"vcodec", CLI_HABIT_SAME, "codec", ENCODED_ANEW, ENCODERS},
-    {"c:a", CLI_HABIT_SAME, "audio-out", SOUND_STAYS, {"copy", "original"}},
-    {"codec:a", CLI_HABIT_SAME, "audio-out", SOUND_STAYS, {"copy", "original"}},
-    {"acodec", CLI_HABIT_SAME, "audio-out", SOUND_STAYS, {"copy", "original"}},
+    {"c:a", CLI_HABIT_SAME, "audio-out", SOUND_STAYS, {"copy", ""}},
+    {"codec:a", CLI_HABIT_SAME, "audio-out", SOUND_STAYS, {"copy", ""}},
+    {"acodec", CLI_HABIT_SAME, "audio-out", SOUND_STAYS, {"copy", ""}},
     {"an", CLI_HABIT_GIVES, "audio-out", NULL, {"none"}},
     {"n", CLI_HABIT_CLEAR, "force", NULL, {NULL}},
     {"crf:v", CLI_HABIT_SAME, "crf", NULL, {NULL}},
@@ -34,7 +34,7 @@ static const cli_habit habits[] = {
     {"vframes", CLI_HABIT_SAME, "frames", NULL, {NULL}},
     {"v", CLI_HABIT_LEVEL, "verbose", NULL, {NULL}},
     {"loglevel", CLI_HABIT_LEVEL, "verbose", NULL, {NULL}},
-    {"stats", CLI_HABIT_GIVES, "progress", NULL, {"bar"}},
+    {"stats", CLI_HABIT_GIVES, "progress", NULL, {"auto"}},
     {"nostats", CLI_HABIT_GIVES, "progress", NULL, {"none"}},
     {"i",
      CLI_HABIT_ERROR,
@@ -104,7 +104,12 @@ static const cli_habit habits[] = {
      "titles and chapters are kept; --no-metadata drops them",
      {NULL}},
     {"sseof", CLI_HABIT_ERROR, "start", "times count from the beginning: -ss TIME", {NULL}},
-    {"itsoffset", CLI_HABIT_ERROR, "audio-start", "--audio-start TIME begins the speech file there", {NULL}},
+    {"itsoffset",
+     CLI_HABIT_ERROR,
+     "audio-start",
+     "the speech cannot be delayed (--audio-start TIME leaves its beginning out): put silence before it with "
+     "ffmpeg",
+     {NULL}},
 };
 
 const cli_habit *cli_habit_at(int index) {

@@ -163,7 +163,8 @@ static const cli_option *find_option(const cli_command *c, const char *word, con
     if (o || two || cli_is_habit(name, length))
         return o;
     o = cli_find_letter(c, name, 1);
-    if (o && o->type == CLI_FLAG)
+    /* A value behind its letter is a number, a path or a time: "-copyts" is no -c. */
+    if (o && (o->type == CLI_FLAG || !strpbrk(name + 1, "0123456789./")))
         return NULL;
     *ret_value = name + 1;
     return o;
@@ -192,10 +193,14 @@ static ms_status needs_value(const char *word, const char *argument, ms_error *e
 static ms_status take_word(const cli_habit *h, const cli_option *o, const char *theirs, void *state,
                            ms_error *err) {
     const char *ours = cli_habit_word(h, theirs);
+    if (!ours[0]) /* it is so anyway */
+        return MS_OK;
     if (h->says && o->type == CLI_CHOICE && choice_index(o->argument, ours) < 0)
         return ms_fail(err, MS_INVALID_ARGUMENT, "-%s %s: %s", h->theirs, theirs, h->says);
     return store(o, ours, state, err);
 }
+
+#define LEVELS "quiet, error, warning, info or verbose"
 
 /* What FFmpeg calls it. */
 static ms_status parse_habit(const cli_command *c, const cli_habit *h, int argc, char **argv, int *index,
@@ -218,8 +223,15 @@ static ms_status parse_habit(const cli_command *c, const cli_habit *h, int argc,
     case CLI_HABIT_LEVEL:
         if (next && cli_habit_level(argv[*index + 1], &level))
             ++*index;
-        else if (value ? !cli_habit_level(value, &level) : strcmp(h->theirs, o->letter) != 0)
-            return needs_value(word, "quiet, error, warning, info or verbose", err);
+        else if (value || strcmp(h->theirs, o->letter) != 0) {
+            if (!value && next)
+                value = argv[*index + 1];
+            if (!value)
+                return needs_value(word, LEVELS, err);
+            if (!cli_habit_level(value, &level))
+                return ms_fail(err, MS_INVALID_ARGUMENT, "-%s: \"%s\" is no level (%s)", h->theirs, value,
+                               LEVELS);
+        }
         set_level(c, level, state);
         return MS_OK;
     case CLI_HABIT_SAME:

@@ -174,8 +174,12 @@ void cli_run_say_kept(const ms_run_params *p, const ms_run_report *r, ms_status 
                  r->frames_dropped == 1 ? " was" : "s were");
     else if (p->resume && is_there(p->output)) /* it ended before it had looked */
         cli_tell("  what an earlier run kept is still in %s.memsafe\n", p->output);
+    const bool replaces = !p->force && access(p->output, F_OK) == 0;
     if (r->frames_resumable)
-        cli_tell_command("  to go on: ", command, p->resume ? "" : " --resume");
+        cli_tell_command("  to go on: ", command,
+                         p->resume  ? replaces ? " -y" : ""
+                         : replaces ? " --resume -y"
+                                    : " --resume");
 }
 
 /* ---- for programs ---- */

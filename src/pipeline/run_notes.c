@@ -40,6 +40,9 @@ static void note_rate(ms_job *j, const ms_video_info *info) {
 
 /* The longer one of video and speech. A limit that was asked for needs no telling. */
 static void note_tails(ms_job *j, const ms_video_info *info) {
+    static const char *const goes_on[] = {[MS_LOOP_MODE_PINGPONG] = "goes backwards, then forwards again",
+                                          [MS_LOOP_MODE_REPEAT] = "begins anew",
+                                          [MS_LOOP_MODE_HOLD] = "stands still"};
     char length[MS_DURATION_TEXT_BYTES], from[MS_DURATION_TEXT_BYTES];
     double speech = (double)ms_speech_stats(j->speech).samples / MS_SPEECH_RATE, begins = ms_job_begins_s(j);
     double asked = j->p->frames > 0 ? (double)j->p->frames / rate_of(info->fps) : speech;
@@ -50,6 +53,9 @@ static void note_tails(ms_job *j, const ms_video_info *info) {
     if (video - speech > TAIL_S && !keep)
         note(j, "video-tail", "the video is longer than the speech: its last %s, from %s on, are not used",
              ms_duration_format(length, video - speech), ms_duration_format(from, begins + speech));
+    if (speech - video > TAIL_S && !keep && j->p->loop != MS_LOOP_MODE_NONE)
+        note(j, "loop", "the speech is longer than the video: from %s on the video %s (--loop says how)",
+             ms_duration_format(from, video), goes_on[j->p->loop]);
     if (speech - video > TAIL_S && (keep || j->p->loop == MS_LOOP_MODE_NONE))
         note(j, "speech-tail",
              "the speech is longer than the video: its last %s, from %s on, are not used (--%s)",

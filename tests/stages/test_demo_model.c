@@ -16,6 +16,8 @@
 #define OTHER_SPEECH 1002003 /* where mouths to compare with come from */
 #define FRAMES 32
 #define SIDE 256
+#define AROUND 3  /* pixels on each side of one, of a tooth's width */
+#define TEETH 0.6 /* correlation of what is narrow between the lips with the drawn */
 #define FPS 25
 #define CANDIDATES 32
 #define NEAREST 3
@@ -249,6 +251,42 @@ static void the_mouth_looks_like_the_drawn_one(void **state) {
     free(input);
 }
 
+static double luma(const uint8_t *rgb, int x, int y) {
+    const uint8_t *p = rgb + ((size_t)y * SIDE + (size_t)x) * 3;
+    return p[0] + p[1] + p[2];
+}
+
+/* What is narrow from left to right: a pixel less the mean of those around it in its row, further than a tooth is wide. */
+static double upright(const uint8_t *rgb, int x, int y) {
+    double mean = 0;
+    for (int i = -AROUND; i <= AROUND; i++)
+        mean += luma(rgb, x + i, y) / (2 * AROUND + 1);
+    return luma(rgb, x, y) - mean;
+}
+
+/* In the middle of the mouths, where gaps between teeth are all that is narrow. A bar of one grey has none. */
+static void teeth_can_be_told(void **state) {
+    (void)state;
+    double aa = 0, bb = 0, ab = 0;
+    for (int i = 0; i < FRAMES; i++) {
+        w_face face;
+        draw(i, mouth_at(&d.new.said, i), d.rgb, &face);
+        box in = mouth_box(&face);
+        int w = (in.x1 - in.x0) / 4, h = (in.y1 - in.y0) / 6;
+        for (int y = (in.y0 + in.y1) / 2 - h; y < (in.y0 + in.y1) / 2 + h; y++) {
+            for (int x = (in.x0 + in.x1) / 2 - w; x < (in.x0 + in.x1) / 2 + w; x++) {
+                double a = upright(output + (size_t)i * frame_bytes, x, y), b = upright(d.rgb, x, y);
+                aa += a * a;
+                bb += b * b;
+                ab += a * b;
+            }
+        }
+    }
+    double told = ab / sqrt(aa * bb), strength = sqrt(aa / bb);
+    print_message("upright lines between the lips: correlation %.3f, strength %.3f\n", told, strength);
+    assert_true(told > TEETH);
+}
+
 static void outside_the_face_nothing_changes(void **state) {
     (void)state;
     uint8_t *input = malloc(FRAMES * frame_bytes);
@@ -268,11 +306,13 @@ int main(void) {
         cmocka_unit_test(the_demo_model_runs_when_asked_for_and_says_so),
         cmocka_unit_test(the_mouth_follows_the_new_speech),
         cmocka_unit_test(the_mouth_looks_like_the_drawn_one),
+        cmocka_unit_test(teeth_can_be_told),
         cmocka_unit_test(outside_the_face_nothing_changes),
     };
     const struct CMUnitTest again[] = {
         cmocka_unit_test(the_mouth_follows_the_new_speech),
         cmocka_unit_test(the_mouth_looks_like_the_drawn_one),
+        cmocka_unit_test(teeth_can_be_told),
     };
     int failed = cmocka_run_group_tests(tests, babble, clean_up);
     if (espeak_built_in())

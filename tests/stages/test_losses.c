@@ -144,6 +144,13 @@ static void tails_are_said(void **state) {
     assert_notes("note: the speech is longer than the video: its last 0.80 s, from 0.20 s on, are not used "
                  "(--loop none)");
     assert_int_equal(run(clip, speech, out, ""), 0);
+    assert_notes(
+        "note: the speech is longer than the video: from 0.20 s on the video goes backwards, then forwards "
+        "again (--loop says how)");
+    assert_int_equal(run(clip, speech, out, "--loop hold"), 0);
+    assert_notes(
+        "note: the speech is longer than the video: from 0.20 s on the video stands still (--loop says how)");
+    assert_int_equal(run(clip, speech, out, ""), 0);
     assert_says_nothing_of("not used");
 }
 

@@ -80,8 +80,18 @@ static void the_demo_is_named_by_a_short_path(void **state) {
     assert_null(strstr(test_output, "/../"));
 }
 
+static void habits_are_told_apart(void **state) {
+    (void)state;
+    assert_run_fails(2, "run has no option -copyts", "run -copyts o.mp4");
+    assert_run_fails(2, "run has no option -re", "run -re o.mp4");
+    assert_run_fails(2, "\"nonsense\" is no level", "run -loglevel nonsense o.mp4");
+    assert_run_fails(2, "cannot be delayed", "run -itsoffset 1 o.mp4");
+    assert_run_fails(2, "the video (-i FILE) is missing", "run -b2G o.mp4"); /* a number is a value */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(habits_are_told_apart),
         cmocka_unit_test(inputs_are_missed_before_the_model),
         cmocka_unit_test(errors_name_no_inner_parts),
         cmocka_unit_test(without_a_face_nothing_is_said_of_keeping),

@@ -270,7 +270,7 @@ static void test_habits_of_ffmpegs_users(void **state) {
                   {"-c", "mpeg4", "-c mpeg4: the frames are redrawn"},
                   {"-c:a", "aac", "-c:a aac: sound is copied where"},
                   {"-acodec", NULL, "-acodec needs a value"},
-                  {"-loglevel", "loud", "-loglevel needs a value (quiet, error,"},
+                  {"-loglevel", "loud", "-loglevel: \"loud\" is no level (quiet, error,"},
                   {"-to", "0", "--to: 0 is no length of time"},
                   {"-an=1", NULL, "-an takes no value"}};
     assert_non_null(cli_find_habit(&cli_plan_command, "i", 1));

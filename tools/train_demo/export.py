@@ -64,7 +64,6 @@ def main():
     p.add_argument("--out", default=os.path.join(ROOT, "models", "demo"))
     p.add_argument("--unet", default="unet_windows.pt")
     p.add_argument("--vae", default="vae.pt")
-    p.add_argument("--vae-only", action="store_true", help="leave the other networks' files as they are")
     args = p.parse_args()
     load = lambda name: torch.load(os.path.join(args.work, name), "cpu")
     for folder in ("vae", "whisper"):
@@ -73,8 +72,6 @@ def main():
     with open(os.path.join(args.out, "vae", "config.json"), "w") as f:
         json.dump(VAE, f, indent=2)
         f.write("\n")
-    if args.vae_only:
-        return
     unet = load(args.unet)
     torch.save({"global_step": unet["step"], "state_dict": half(unet["ema"])},
                os.path.join(args.out, "latentsync_unet.pt"))

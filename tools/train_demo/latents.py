@@ -30,7 +30,7 @@ def encode(vae, x):
 def main(args):
     torch.set_num_threads(1)
     vae, listener = AutoencoderKL(VAE).to(args.device), Listener().to(args.device)
-    vae.load_state_dict(weights(args, "vae.pt"))
+    vae.load_state_dict(weights(args, args.vae))
     listener.load_state_dict(weights(args, "audio.pt"))
     mask = mask_of(args.work)[0].to(args.device)
     for kind in ("t", "val"):
@@ -56,6 +56,7 @@ def main(args):
 
 if __name__ == "__main__":
     p = arguments(__doc__, 0)
+    p.add_argument("--vae", default="vae.pt")
     p.add_argument("--batch", type=int, help="clips at once; on a GPU 16, else 1")
     args = p.parse_args()
     args.batch = args.batch or (1 if args.device == "cpu" else 16)

@@ -1,21 +1,32 @@
 """Trains the autoencoder, mostly on crops around the mouth, which is where it will be looked at.
 
 Stage `both`: encoder and decoder on crops of faces, in the end on whole faces. Then `freeze` fixes the encoder and scales the
-latents; latents.py can run. Stage `decoder`: the decoder goes on alone, on pieces of the latents of whole faces, in the end on
+latents; latents.py can run. Stage `finer` takes an autoencoder that is finished and trains all of it on for the sake of the teeth,
+on pieces and whole faces with mostly open mouths; its latents stay close to what they were, so that a denoiser of the old ones
+needs little to follow (train_unet.py). Stage `decoder`: the decoder goes on alone, on pieces of the latents of whole faces, in the end on
 all of them. --whole says when the end begins. Stage `edges` goes on from there for the sake of the teeth: the part of the decoder
 that draws what is small, on whole faces with mostly open mouths, from their own latents and from the denoiser's; the latents stay
 what they are, so the denoiser stays valid.
 """
 
 import argparse
+import copy
 import os
 
 import numpy as np
 import torch
 
 from common import *
+from latents import mask_of
 from networks import SCALING, AutoencoderKL
 from teeth import OPEN_PX, agreement, luma_in_mouth, upright_lines
+
+
+def open_mouths(args, truth, count, often=4):
+    """Clip, speech and frame of `count` pictures: those with an open mouth so many times as often as others."""
+    wanted = 1 + (often - 1) * (truth[..., 6] > OPEN_PX).float()
+    taken = torch.multinomial(wanted.flatten(), count, replacement=True, generator=args.random)
+    return torch.unravel_index(taken, truth.shape[:3])
 
 
 def crops(args, data, count, side=64):
@@ -74,9 +85,7 @@ class Pairs:
         args = self.args
         faces, truth, part = self.data.pick()
         full = self.full[part]  # [mirrored, clips, 2, frames, mean and spread, 4, 16, 16]
-        often = 1 + (open - 1) * (truth[..., 6] > OPEN_PX).float()
-        taken = torch.multinomial(often.flatten(), count, replacement=True, generator=args.random)
-        clip, said, frame = torch.unravel_index(taken, truth.shape[:3])
+        clip, said, frame = open_mouths(args, truth, count, open)
         mirrored = integers(args, 0, 2, (count,))
         if self.made:
             made, sides = self.made[part]
@@ -97,17 +106,63 @@ class Pairs:
         return z, pixels(pieces_of(faces, clip, said, frame, 8 * y, left, 8 * len(n), mirrored == 1))
 
 
-def loss_of_edges(vae, z, x, weight):
-    """Teeth are few pixels: so pixels count by how much the truth changes there, and changes count beside values."""
-    y = vae.decode(z).float()
+def edge_errors(y, x, weight, inside):
+    """Teeth are few pixels: so pixels count by how much the truth changes there, and changes count beside values. inside: 1 in the
+    mouth."""
     detail = (x - F.avg_pool2d(x, 3, 1, 1)).abs().mean(1, keepdim=True)
-    inside = torch.zeros_like(weight)
-    inside[..., MOUTH[0], MOUTH[1]] = 1
     weight = weight * (1 + 6 * inside * (F.max_pool2d(detail, 3, 1, 1) / 0.15).clamp(max=1))
     l1, unlike = distance(y, x, weight)
-    edges = sum((((y - x).diff(dim=d)).abs() * weight.narrow(d, 0, SIDE - 1)).mean() for d in (-1, -2))
-    lines = (upright_lines(luma_in_mouth(y)) - upright_lines(luma_in_mouth(x))).abs().mean()
+    edges = sum((((y - x).diff(dim=d)).abs() * weight.narrow(d, 0, x.shape[d] - 1)).mean() for d in (-1, -2))
+    of = lambda v: upright_lines(v.mean(1, keepdim=True)) * inside
+    lines = (of(y) - of(x)).abs().sum() / inside.expand(len(x), -1, -1, -1).sum().clamp(min=1)
     return l1 + 0.35 * unlike + edges + 12 * lines, {"l1": l1, "unlike": unlike, "edges": edges, "lines": lines}
+
+
+def loss_of_edges(vae, z, x, weight):
+    return edge_errors(vae.decode(z).float(), x, weight, mouth_of_faces(weight))
+
+
+def mouth_of_faces(like):
+    inside = torch.zeros((1, 1, SIDE, SIDE), device=like.device)
+    inside[..., MOUTH[0], MOUTH[1]] = 1
+    return inside
+
+
+class Finer:
+    """Pictures for stage `finer`, and what its latents were."""
+
+    def __init__(self, args, vae, weight):
+        self.args, self.data, self.weight = args, Faces(args), weight
+        self.was = copy.deepcopy(vae).requires_grad_(False)
+        self.mask = mask_of(args.work)[0].to(args.device)
+
+    def loss(self, vae, done):
+        args = self.args
+        whole = done >= 1 - args.whole
+        count, side = (max(1, args.batch // 3), SIDE) if whole else (args.batch, 64)
+        faces, truth, _ = self.data.pick()
+        clip, said, frame = open_mouths(args, truth, count)
+        zero = torch.zeros(count, dtype=torch.int64, device=args.device)
+        # Pieces begin at cells of the latents, as those of whole faces do.
+        y, x = (zero, zero) if whole else (8 * integers(args, 6, 8, (count,)), 8 * integers(args, 2, 7, (count,)))
+        picture = pixels(pieces_of(faces, clip, said, frame, y, x, side, chance(args, 0.5, count)))
+        inside, weight = mouth_of_faces(self.weight), self.weight
+        if not whole:
+            piece = lambda v: torch.stack([v[0, :, a : a + side, b : b + side] for a, b in zip(y.tolist(), x.tolist())])
+            inside, weight = piece(inside), piece(weight)
+        mean, logvar = vae.encode(picture)
+        seen = vae.decode(mean + (0.5 * logvar).exp() * torch.randn_like(mean)).float()
+        with torch.no_grad():
+            before = self.was.encode(picture)
+        pull = (mean.float() - before[0].float()).pow(2).mean() * SCALING**2
+        pull = pull + 0.1 * (logvar.float() - before[1].float()).pow(2).mean()
+        if whole:  # and what the denoiser is told of the rest of the face
+            masked = picture * self.mask
+            with torch.no_grad():
+                before = self.was.encode(masked)[0].float()
+            pull = pull + (vae.encode(masked)[0].float() - before).pow(2).mean() * SCALING**2
+        loss, shown = edge_errors(seen, picture, weight, inside)
+        return loss + args.pull * pull, {**shown, "pull": pull}
 
 
 def loss_of_decoder(vae, z, x, weight):
@@ -131,7 +186,7 @@ def freeze(args):
     p.bias += (p.weight[:, :, 0, 0] * shift).sum(1)
     p.weight /= scale[None, :, None, None]
     save(os.path.join(args.work, "vae.pt"), model=vae.state_dict())
-    print("frozen; held out, mouth: SSIM %.4f PSNR %.2f" % validate(vae, Faces(args, "val")))
+    print("frozen; held out, mouth: SSIM %.4f PSNR %.2f" % validate(vae, Faces(args, "val"))[:2])
 
 
 def face_weights():
@@ -147,7 +202,7 @@ def validate(vae, data):
     y = vae.decode(vae.encode(x)[0]).float().clamp(-1, 1)
     s = ssim_map(y[..., MOUTH[0], MOUTH[1]].mean(1, True), x[..., MOUTH[0], MOUTH[1]].mean(1, True)).mean().item()
     e = ((y - x)[..., MOUTH[0], MOUTH[1]] ** 2).mean().item()
-    return s, 10 * np.log10(4 / e)
+    return s, 10 * np.log10(4 / e), *agreement(luma_in_mouth(y), luma_in_mouth(x))
 
 
 @torch.no_grad()
@@ -166,11 +221,12 @@ def validate_teeth(args, vae, data, count=96):
 
 def options():
     p = arguments(__doc__, 2000)
-    p.add_argument("--stage", choices=["both", "freeze", "decoder", "edges"], default="both")
+    p.add_argument("--stage", choices=["both", "freeze", "finer", "decoder", "edges"], default="both")
     p.add_argument("--start", default="vae.pt", help="checkpoint that the stages after `freeze` begin with")
     p.add_argument("--batch", type=int, default=10)
     p.add_argument("--rate", type=float, default=2e-3)
     p.add_argument("--whole", type=float, default=0.25, help="the last part of the steps sees whole faces, a quarter as many")
+    p.add_argument("--pull", type=float, default=0.03, help="`finer`: how much the latents are held to what they were")
     return p.parse_args()
 
 
@@ -181,20 +237,26 @@ def main(args):
     learning = list(vae.parameters())
     if args.stage != "both":
         vae.load_state_dict(weights(args, args.start))
-        learning = list(vae.decoder.parameters()) + list(vae.post_quant_conv.parameters())
+        if args.stage != "finer":
+            learning = list(vae.decoder.parameters()) + list(vae.post_quant_conv.parameters())
     if args.stage == "edges":  # from 32 x 32 pixels on: what lies below has nothing as small as a tooth
         vae.requires_grad_(False)
         top = vae.decoder
         learning = [q for m in (*top.up_blocks[1:], top.conv_norm_out, top.conv_out) for q in m.requires_grad_(True).parameters()]
-    if args.stage == "edges":
+    if args.stage == "finer":
+        finer = Finer(args, vae, face_weights().to(args.device))
+    elif args.stage == "edges":
         data, watched = Pairs(args, denoised=True), Pairs(args, "val", denoised=True)
     else:
         data = (Faces if args.stage == "both" else Pairs)(args)
+
     held_out, weight = Faces(args, "val"), face_weights().to(args.device)
 
     def loss_of(done):
         if args.stage == "edges":
             return loss_of_edges(vae, *data.batch(args.batch, True, open=4), weight)
+        if args.stage == "finer":
+            return finer.loss(vae, done)
         whole = done >= 1 - args.whole
         count = max(1, args.batch // 4) if whole else args.batch
         if args.stage == "both":
@@ -204,9 +266,10 @@ def main(args):
     def show():
         if args.stage == "edges":
             return validate_teeth(args, vae, watched)
-        print("held out, mouth: SSIM %.4f PSNR %.2f" % validate(vae, held_out), flush=True)
+        print("held out, mouth: SSIM %.4f PSNR %.2f; upright lines: correlation %.4f, strength %.3f" % validate(vae, held_out),
+              flush=True)
 
-    if args.stage == "edges" and not args.worker:
+    if args.stage in ("finer", "edges") and not args.worker:
         show()  # what it begins with
     fit(args, "vae_" + args.stage, vae, learning, loss_of, show)
 
