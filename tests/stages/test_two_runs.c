@@ -109,7 +109,7 @@ static void the_first_does_not_count_the_second(void **state) {
     ms_run_stream_close(&m.stream, NULL);
     print_message("    %.1f MiB planned alone, %.1f beside a second one\n",
                   (double)alone.planned_bytes / (double)MIB, (double)beside.planned_bytes / (double)MIB);
-#ifndef SANITIZED /* whose memory is not planned */
+#ifndef SANITIZED                                                       /* whose memory is not planned */
     assert_true(beside.planned_bytes < alone.planned_bytes + 64 * MIB); /* a bound in place of a measure */
 #endif
 }
