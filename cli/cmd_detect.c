@@ -80,6 +80,8 @@ static const cli_option detect_options[] = {
     {"fps", "r", CLI_TEXT, offsetof(detect_state, fps), "RATE", "as for `memsafe run` (default 25)", 0, 0},
     {"frames", 0, CLI_INT, offsetof(detect_state, frames), "N", "look at so many frames; 0 = all", 0,
      2147483647},
+    {"allow-truncated", 0, CLI_FLAG, P(allow_truncated), NULL,
+     "take a video that is cut off as far as it goes", 0, 0},
     {"threads", 0, CLI_INT, P(threads), "N", "threads; 0 = all", 0, 1024},
     {"budget", "b", CLI_BYTES, P(budget_bytes), "SIZE",
      "memory that the process may come to hold, as for `memsafe run`", 0, 0},

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
+
 #define ENCODERS                                                                                             \
     { "libx264", "h264", "libx265", "hevc" }
 #define ENCODED_ANEW "the frames are redrawn, so the video is always encoded anew: -c h264, hevc or ffv1"
@@ -156,4 +158,23 @@ bool cli_habit_level(const char *word, int *ret_level) {
         return true;
     }
     return false;
+}
+
+ms_status cli_habit_places(int argc, char **argv, ms_error *err) {
+    const char *between = NULL;
+    bool one = false;
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "-i") == 0 && one && between)
+            return ms_fail(err, MS_INVALID_ARGUMENT,
+                           "%s before the second -i: of the speech, --audio-start TIME leaves the beginning "
+                           "out; of the video, put it "
+                           "before the first -i",
+                           between);
+        if (strcmp(argv[i], "-i") == 0)
+            one = true;
+        else if (one &&
+                 (strcmp(argv[i], "-ss") == 0 || strcmp(argv[i], "-t") == 0 || strcmp(argv[i], "-to") == 0))
+            between = argv[i];
+    }
+    return MS_OK;
 }

@@ -38,4 +38,8 @@ const char *cli_habit_word(const cli_habit *habit, const char *theirs);
 /* -1: errors alone, 0: as without it, 1: verbose. False: no level of FFmpeg's. */
 bool cli_habit_level(const char *word, int *ret_level);
 
+/* In FFmpeg an option before an -i is of that file. What stands before a second one, the speech, would be taken for the video's: an
+   error that says how to say it. */
+ms_status cli_habit_places(int argc, char **argv, ms_error *err);
+
 #endif

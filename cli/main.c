@@ -40,7 +40,8 @@ static int run(int argc, char **argv) {
         return ms_status_exit_code(MS_INVALID_ARGUMENT);
     }
     const char *name = argv[1];
-    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-version") == 0 || strcmp(name, "version") == 0 ||
+        strcmp(name, "-V") == 0) {
         printf("memsafe %s\n", MS_VERSION_TEXT);
         return 0;
     }

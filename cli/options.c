@@ -274,6 +274,7 @@ ms_status cli_parse(const cli_command *c, int argc, char **argv, void *state, in
                     ms_error *err) {
     int kept = 0;
     bool only_words = false;
+    MS_TRY(cli_habit_places(argc, argv, err));
     for (int i = 0; i < argc; i++) {
         const char *word = argv[i];
         if (only_words || word[0] != '-' || word[1] == 0) {

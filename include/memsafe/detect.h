@@ -23,6 +23,7 @@ typedef struct ms_detect_params {
     size_t
         budget_bytes; /* of memory that the process may come to hold, runs beside this too; 0 = as ms_run() */
     bool force;       /* replace an existing output */
+    bool allow_truncated; /* take a video that is cut off as far as it goes, in place of MS_BAD_MEDIA */
     void (*progress)(void *arg, int64_t frames_done, int64_t frames_total); /* total 0 = not known */
     bool (*cancelled)(void *arg);
     void *arg;

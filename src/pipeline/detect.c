@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "media/whole.h"
 #include "base/new_file.h"
 #include "pipeline/params_check.h"
 
@@ -60,6 +61,8 @@ static ms_status prepare(job *j, ms_error *err) {
     MS_TRY(ms_new_file_spares(p->output, "output", &p->video, 1, err));
     MS_TRY(ms_model_files_spare(&names, p->output, "output", err));
     MS_TRY(ms_new_file_check(p->output, p->force, err));
+    if (!p->allow_truncated)
+        MS_TRY(ms_check_whole_file(p->video, err));
     MS_TRY(ms_model_files_find(&names, MS_PART_FACES, &files, err));
     MS_TRY(ms_clip_open(mem, p->video, (ms_rational){p->fps_num, p->fps_den}, false,
                         ms_own_budget_room(&j->budget), &j->clip, err));

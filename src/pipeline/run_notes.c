@@ -13,6 +13,9 @@
 /* Below this a tail is rounding: of the frame rate, of the packets of sound. */
 #define TAIL_S 0.25
 
+/* log10 energy of the loudest moment: as little as rounding to 16 bits leaves of nothing. */
+#define SILENCE -9.5f
+
 static void note(ms_job *j, const char *code, const char *fmt, ...) MS_PRINTF(3, 4);
 
 static void note(ms_job *j, const char *code, const char *fmt, ...) {
@@ -160,6 +163,8 @@ void ms_job_note_losses(ms_job *j) {
     note_gap(j);
     note_rate(j, info);
     note_tails(j, info);
+    if (ms_speech_stats(j->speech).max <= SILENCE)
+        note(j, "silence", "the speech is silent: mouths stay shut");
     if (!j->p->output) /* frames go to the program as they are */
         return;
     note_picture(j, info, &w);

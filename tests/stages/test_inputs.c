@@ -253,6 +253,9 @@ static void inputs_that_are_cut_off_are_named(void **state) {
                          RUN(part, speech, track, out, "--frames 40 --loop none"));
         assert_non_null(strstr(test_output, names[i]));
         assert_int_equal(files_with("cut-out"), 0);
+        assert_run_fails(ms_status_exit_code(MS_BAD_MEDIA), "is cut off: it should have",
+                         "detect --demo -i %s -o %s", part, test_file("cut-out.jsonl"));
+        assert_int_equal(files_with("cut-out"), 0);
         /* What is there, if that is wanted; and it is said. */
         assert_run_works(RUN(part, speech, track, out, "-y --frames 40 --loop none --allow-truncated"));
         int64_t left = look_at(out).frames;

@@ -129,6 +129,20 @@ static void subtitles_are_said(void **state) {
     assert_notes("note: 1 subtitle track of the video is dropped");
 }
 
+static void silence_is_said(void **state) {
+    (void)state;
+    const char *clip = test_file("quiet.mp4"), *speech = test_file("quiet.wav");
+    char line[1024];
+    clip_raw raw = plain;
+    clip_write_raw(clip, &raw);
+    snprintf(line, sizeof(line), "ffmpeg -v error -y -f lavfi -i anullsrc=r=16000:cl=mono -t 1 %s", speech);
+    if (system("command -v ffmpeg > /dev/null") != 0)
+        skip();
+    assert_int_equal(system(line), 0);
+    assert_int_equal(run(clip, speech, test_file("quiet.mkv"), ""), 0);
+    assert_non_null(strstr(test_output, "the speech is silent"));
+}
+
 static void tails_are_said(void **state) {
     (void)state;
     const char *clip = test_file("tail.mp4"), *out = test_file("tail.mkv");
@@ -171,6 +185,7 @@ int main(void) {
         cmocka_unit_test(pictures_that_change_are_said),
         cmocka_unit_test(subtitles_are_said),
         cmocka_unit_test(tails_are_said),
+        cmocka_unit_test(silence_is_said),
         cmocka_unit_test(sound_that_cannot_be_copied_is_said),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

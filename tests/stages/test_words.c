@@ -85,6 +85,8 @@ static void habits_are_told_apart(void **state) {
     assert_run_fails(2, "run has no option -copyts", "run -copyts o.mp4");
     assert_run_fails(2, "run has no option -re", "run -re o.mp4");
     assert_run_fails(2, "\"nonsense\" is no level", "run -loglevel nonsense o.mp4");
+    assert_run_fails(2, "-ss before the second -i", "run -i a.mp4 -ss 1 -i b.wav o.mp4");
+    assert_run_fails(0, "memsafe ", "-version");
     assert_run_fails(2, "cannot be delayed", "run -itsoffset 1 o.mp4");
     assert_run_fails(2, "the video (-i FILE) is missing", "run -b2G o.mp4"); /* a number is a value */
 }
