@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 
+#define SMALL_BYTES ((size_t)4 << 20)
 #define ROUNDS 40 /* of a search from each ordering */
 
 typedef struct ranked {
@@ -135,9 +136,10 @@ static void promote(search *s) {
     s->order[0] = moved;
 }
 
-/* Close enough: a hundredth above the lower bound. */
+/* Close enough: a hundredth above the lower bound, or a tenth where that is so little that a search is not worth its time. */
 static bool is_good(const search *s) {
-    return s->plan.arena_bytes - s->plan.lower_bound_bytes <= s->plan.lower_bound_bytes / 100;
+    size_t above = s->plan.arena_bytes - s->plan.lower_bound_bytes;
+    return above <= s->plan.lower_bound_bytes / (above <= SMALL_BYTES ? 10 : 100);
 }
 
 ms_status ms_plan_offsets(ms_mem *mem, ms_block *blocks, int count, ms_offset_plan *ret_plan, ms_error *err) {
