@@ -6,7 +6,8 @@
 #include "base/error.h"
 
 #define SMALL_BYTES ((size_t)4 << 20)
-#define ROUNDS 40 /* of a search from each ordering */
+#define SMALL_ROUNDS 6 /* where all that can be gained is less than SMALL_BYTES */
+#define ROUNDS 40      /* of a search from each ordering */
 
 typedef struct ranked {
     int index;
@@ -181,7 +182,8 @@ ms_status ms_plan_offsets(ms_mem *mem, ms_block *blocks, int count, ms_offset_pl
         for (int i = 0; i < count; i++)
             order[i] = (ranked){.index = i, .key = rank(&blocks[i], ordering, pressure)};
         qsort(order, (size_t)count, sizeof(*order), by_key);
-        for (int round = 0; round < ROUNDS && !is_good(&s); round++) {
+        size_t above = s.plan.arena_bytes - s.plan.lower_bound_bytes;
+        for (int round = 0; round < (above <= SMALL_BYTES ? SMALL_ROUNDS : ROUNDS) && !is_good(&s); round++) {
             try_order(&s, "search");
             promote(&s);
         }
