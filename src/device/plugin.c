@@ -30,10 +30,12 @@ static bool folder_of(int number, char folder[MAX_PATH]) {
     Dl_info self;
     if (number != 1 || !dladdr(&services, &self) || !self.dli_fname)
         return false;
-    const char *slash = strrchr(self.dli_fname, '/');
-    if (!slash)
-        return snprintf(folder, MAX_PATH, ".") > 0;
-    return snprintf(folder, MAX_PATH, "%.*s", (int)(slash - self.dli_fname), self.dli_fname) < MAX_PATH;
+    /* A program that was found through PATH is named without its folder: never the current one, from which nothing is loaded. */
+    const char *name = strchr(self.dli_fname, '/') ? self.dli_fname : "/proc/self/exe";
+    char *file = realpath(name, NULL), *slash = file ? strrchr(file, '/') : NULL;
+    bool fits = slash && snprintf(folder, MAX_PATH, "%.*s", (int)(slash - file), file) < MAX_PATH;
+    free(file); /* the C library's */
+    return fits;
 }
 
 /* Under the lock. Why it cannot be used is written into problem. */

@@ -210,8 +210,10 @@ static ms_status told(ms_status status, ms_error *err) {
 
 ms_status ms_exec_run(const ms_graph *graph, const ms_plan *plan, void *arena, const ms_exec_params *params,
                       ms_error *err) {
-    MS_TRY(give_all(graph, plan, arena, params, err));
-    return told(ms_compute_finish(ms_graph_compute(graph)), err);
+    ms_status status = give_all(graph, plan, arena, params, err);
+    /* Whatever happened: the caller may free the arena. */
+    ms_status finished = told(ms_compute_finish(ms_graph_compute(graph)), status == MS_OK ? err : NULL);
+    return status == MS_OK ? finished : status;
 }
 
 ms_status ms_exec_capture(const ms_graph *graph, const ms_plan *plan, void *arena, ms_launches **ret_launches,
