@@ -39,8 +39,7 @@ typedef struct bench_network {
 static void network_free(bench_network *b) {
     ms_network_clear(&b->net);
     ms_graph_destroy(&b->graph);
-    if (b->arena)
-        b->compute.dev->backend->free(b->compute.dev, b->arena);
+    ms_device_free(b->compute.dev, b->arena);
     ms_weights_destroy(&b->weights);
     ms_compute_close(&b->compute);
 }
@@ -48,7 +47,7 @@ static void network_free(bench_network *b) {
 static ms_status network_begin(bench_network *b, const bench_state *s, ms_error *err) {
     MS_TRY(bench_open_compute(s, &b->compute, err));
     MS_TRY(ms_weights_create(&b->compute, &b->weights, err));
-    return ms_graph_create(NULL, &b->compute, b->weights, &b->graph, err);
+    return ms_graph_create(&b->compute, b->weights, &b->graph, err);
 }
 
 static ms_status network_ready(bench_network *b, const bench_state *s, ms_error *err) {
@@ -57,10 +56,8 @@ static ms_status network_ready(bench_network *b, const bench_state *s, ms_error 
     double start = bench_now_s();
     MS_TRY(ms_weights_randomize(b->weights, 1, bench_precision(s), b->compute.pool, err));
     b->load_seconds = bench_now_s() - start;
-    b->arena =
-        b->compute.dev->backend->alloc(b->compute.dev, MS_LEDGER_ACTIVATIONS, b->net.plan->arena_bytes);
-    return b->arena ? MS_OK
-                    : ms_device_fail_alloc(err, b->compute.dev, b->net.plan->arena_bytes, "activations");
+    return ms_device_alloc(b->compute.dev, MS_LEDGER_ACTIVATIONS, b->net.plan->arena_bytes, "activations",
+                           &b->arena, err);
 }
 
 /* All inputs get values in [-1, 1]. */

@@ -1,8 +1,8 @@
 /* `memsafe doctor`: what this build can do, what is missing, and the command that mends it. */
 #include <stdio.h>
-#include <string.h>
 
 #include "base/error.h"
+#include "base/new_file.h"
 #include "base/size.h"
 #include "commands.h"
 #include "device/plugin.h"
@@ -91,8 +91,7 @@ static int list_models(void) {
 
 static void tell_plugin(void *arg, const char *path, const char *problem) {
     (void)arg;
-    const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-    printf("  %-20s %-8s %s\n", name, problem ? "no" : "yes", problem ? problem : path);
+    printf("  %-20s %-8s %s\n", ms_name_in(path), problem ? "no" : "yes", problem ? problem : path);
 }
 
 static int doctor_run(const void *state, char **arguments, int n_arguments) {

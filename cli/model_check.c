@@ -85,7 +85,7 @@ static ms_status check_part(const ms_compute *compute, const ms_model_files *fil
     MS_GOTO(ms_weights_create(compute, &weights, err));
     for (int i = 0; i < graphs; i++) {
         ms_graph *graph = NULL;
-        MS_GOTO(ms_graph_create(NULL, compute, weights, &graph, err));
+        MS_GOTO(ms_graph_create(compute, weights, &graph, err));
         status = declare(graph, files, i, err);
         ms_graph_destroy(&graph);
         if (status != MS_OK)

@@ -29,8 +29,7 @@ typedef struct audio_job {
 
 static void job_free(audio_job *j) {
     ms_features_destroy(&j->features);
-    if (j->arena)
-        j->compute.dev->backend->free(j->compute.dev, j->arena);
+    ms_device_free(j->compute.dev, j->arena);
     ms_weights_destroy(&j->weights);
     ms_speech_close(&j->speech);
     ms_compute_close(&j->compute);
@@ -54,8 +53,7 @@ static ms_status prepare(audio_job *j, const audio_state *s, ms_error *err) {
                                  .source = ms_speech_source(j->speech)};
     MS_TRY(ms_features_create(&params, &j->features, &arena_bytes, err));
     MS_TRY(stage_load(j->weights, j->files.whisper, "encoder.conv1.weight", &s->compute, err));
-    j->arena = j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
-    return j->arena ? MS_OK : ms_device_fail_alloc(err, j->compute.dev, arena_bytes, "activations");
+    return ms_device_alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes, "activations", &j->arena, err);
 }
 
 static ms_status add_mel(audio_job *j, case_output *out, ms_error *err) {

@@ -35,8 +35,7 @@ static void job_free(onnx_job *j) {
     ms_free(j->shapes);
     ms_free(j->in);
     ms_free(j->out);
-    if (j->arena)
-        j->compute.dev->backend->free(j->compute.dev, j->arena);
+    ms_device_free(j->compute.dev, j->arena);
     ms_onnx_net_close(&j->net);
     ms_compute_close(&j->compute);
 }
@@ -89,9 +88,8 @@ static ms_status run(onnx_job *j, const onnx_state *s, case_output *out, ms_erro
     MS_TRY(make_room(j, err));
     MS_TRY(read_inputs(j, &s->files, err));
     MS_TRY(ms_onnx_net_prepare(j->net, j->shapes, &slicing, &arena_bytes, err));
-    j->arena = j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
-    if (!j->arena)
-        return ms_device_fail_alloc(err, j->compute.dev, arena_bytes, "activations");
+    MS_TRY(
+        ms_device_alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes, "activations", &j->arena, err));
     for (int i = 0; i < j->n_outputs; i++) {
         size_t elements = (size_t)ms_onnx_net_output(j->net, i)->elements;
         j->out[i] = ms_alloc_array(NULL, MS_LEDGER_GENERAL, elements, sizeof(float));

@@ -32,8 +32,7 @@ typedef struct unet_job {
 
 static void job_free(unet_job *j) {
     ms_network_clear(&j->net);
-    if (j->arena)
-        j->compute.dev->backend->free(j->compute.dev, j->arena);
+    ms_device_free(j->compute.dev, j->arena);
     ms_weights_destroy(&j->weights);
     ms_compute_close(&j->compute);
     ms_free(j->sample.data);
@@ -73,7 +72,7 @@ static ms_status build(unet_job *j, const unet_state *s, ms_error *err) {
     MS_TRY(stage_open_compute(&s->compute, &j->compute, err));
     MS_TRY(ms_weights_create(&j->compute, &j->weights, err));
     ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(NULL, &j->compute, j->weights, &graph, err));
+    MS_TRY(ms_graph_create(&j->compute, j->weights, &graph, err));
     ms_status status = ms_unet_build(graph, &j->files.unet_config, &shape, err);
     if (status != MS_OK) {
         ms_graph_destroy(&graph);
@@ -81,10 +80,8 @@ static ms_status build(unet_job *j, const unet_state *s, ms_error *err) {
     }
     MS_TRY(ms_network_take(&graph, &slicing, &j->net, err));
     MS_TRY(stage_load(j->weights, j->files.unet, "conv_in.weight", &s->compute, err));
-    j->arena =
-        j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, j->net.plan->arena_bytes);
-    return j->arena ? MS_OK
-                    : ms_device_fail_alloc(err, j->compute.dev, j->net.plan->arena_bytes, "activations");
+    return ms_device_alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, j->net.plan->arena_bytes, "activations",
+                           &j->arena, err);
 }
 
 /* Both halves get the same sample; the first half's audio is zero. */
@@ -232,8 +229,7 @@ typedef struct denoise_job {
 
 static void denoise_free(denoise_job *j) {
     ms_denoiser_destroy(&j->denoiser);
-    if (j->arena)
-        j->compute.dev->backend->free(j->compute.dev, j->arena);
+    ms_device_free(j->compute.dev, j->arena);
     ms_weights_destroy(&j->weights);
     ms_compute_close(&j->compute);
     case_tensor *tensors[] = {&j->audio, &j->mask, &j->masked, &j->reference, &j->noise};
@@ -306,9 +302,8 @@ static ms_status denoise_prepare(denoise_job *j, const denoise_state *s, ms_erro
     MS_TRY(ms_denoiser_create(&j->compute, j->weights, &j->files.unet_config, &j->denoiser, err));
     MS_TRY(ms_denoiser_prepare(j->denoiser, &params, &arena_bytes, err));
     MS_TRY(stage_load(j->weights, j->files.unet, "conv_in.weight", &s->compute, err));
-    j->arena = j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
-    if (!j->arena)
-        return ms_device_fail_alloc(err, j->compute.dev, arena_bytes, "activations");
+    MS_TRY(
+        ms_device_alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes, "activations", &j->arena, err));
     if (s->every_step) {
         j->history =
             ms_alloc_array(NULL, MS_LEDGER_GENERAL, (size_t)(j->noise.elements * s->steps), sizeof(float));

@@ -26,8 +26,7 @@ typedef struct vae_job {
 
 static void job_free(vae_job *j) {
     ms_network_clear(&j->net);
-    if (j->arena)
-        j->compute.dev->backend->free(j->compute.dev, j->arena);
+    ms_device_free(j->compute.dev, j->arena);
     ms_weights_destroy(&j->weights);
     ms_compute_close(&j->compute);
     ms_free(j->in.data);
@@ -67,7 +66,7 @@ static ms_status build(vae_job *j, const vae_state *s, ms_error *err) {
     MS_TRY(stage_open_compute(&s->compute, &j->compute, err));
     MS_TRY(ms_weights_create(&j->compute, &j->weights, err));
     ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(NULL, &j->compute, j->weights, &graph, err));
+    MS_TRY(ms_graph_create(&j->compute, j->weights, &graph, err));
     ms_status status =
         j->encoder ? ms_vae_build_encoder(graph, c, &how, err) : ms_vae_build_decoder(graph, c, &how, err);
     if (status != MS_OK) {
@@ -76,10 +75,8 @@ static ms_status build(vae_job *j, const vae_state *s, ms_error *err) {
     }
     MS_TRY(ms_network_take(&graph, &slicing, &j->net, err));
     MS_TRY(stage_load(j->weights, j->files.vae, "decoder.conv_in.weight", &s->compute, err));
-    j->arena =
-        j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, j->net.plan->arena_bytes);
-    if (!j->arena)
-        return ms_device_fail_alloc(err, j->compute.dev, j->net.plan->arena_bytes, "activations");
+    MS_TRY(ms_device_alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, j->net.plan->arena_bytes, "activations",
+                           &j->arena, err));
     size_t largest = 0;
     for (int v = 0; v < ms_graph_value_count(j->net.graph); v++) {
         const ms_value_info *info = ms_graph_value(j->net.graph, v);

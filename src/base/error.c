@@ -74,6 +74,16 @@ ms_status ms_fail_prefix(ms_error *err, ms_status code, const char *fmt, ...) {
     return code;
 }
 
+void ms_error_add(ms_error *err, const char *fmt, ...) {
+    if (!err)
+        return;
+    size_t n = strlen(err->message);
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(err->message + n, sizeof(err->message) - n, fmt, ap);
+    va_end(ap);
+}
+
 void ms_error_where(ms_error *err, const char *stage, int64_t frame) {
     if (!err)
         return;

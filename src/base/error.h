@@ -14,6 +14,9 @@ ms_status ms_fail(ms_error *err, ms_status code, const char *fmt, ...) MS_PRINTF
  */
 ms_status ms_fail_prefix(ms_error *err, ms_status code, const char *fmt, ...) MS_PRINTF(3, 4);
 
+/* Puts text behind an existing message. err may be NULL. */
+void ms_error_add(ms_error *err, const char *fmt, ...) MS_PRINTF(2, 3);
+
 /* Sets where it happened if that is not yet known. */
 void ms_error_where(ms_error *err, const char *stage, int64_t frame);
 

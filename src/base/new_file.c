@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/full_io.h"
 #include "base/numbered.h"
 #include "base/same_file.h"
 
@@ -20,6 +21,11 @@ void ms_folder_of(const char *path, char *ret, size_t size) {
         snprintf(ret, size, ".");
     else
         snprintf(ret, size, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+}
+
+const char *ms_name_in(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
 }
 
 /* ---- before the work ---- */
@@ -127,16 +133,7 @@ ms_status ms_new_file_open(ms_new_file *f, ms_mem *mem, const char *path, bool r
 }
 
 ms_status ms_new_file_write(ms_new_file *f, const void *data, size_t bytes, ms_error *err) {
-    for (const char *at = data; bytes > 0;) {
-        ssize_t n = write(f->fd, at, bytes);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_write(f, err);
-        at += n;
-        bytes -= (size_t)n;
-    }
-    return MS_OK;
+    return ms_write_full(f->fd, data, bytes) ? MS_OK : fail_write(f, err);
 }
 
 ms_status ms_new_file_take_name(const char *temp, const char *path, bool replace, ms_error *err) {

@@ -15,6 +15,9 @@
 /* The folder part of a path, "." when it has none. */
 void ms_folder_of(const char *path, char *ret, size_t size);
 
+/* The name in it: what is behind the last slash. */
+const char *ms_name_in(const char *path);
+
 /* Before long work: whether a file can be made at path. MS_IO: something else than a regular file is there (a folder, a
    device, a pipe), or a file that is not to be replaced, or its folder is not there or cannot be written. */
 ms_status ms_new_file_check(const char *path, bool force, ms_error *err);

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/new_file.h"
+
 #define FIRST_NUMBERS 5 /* that FFmpeg looks at: 0 to 4 */
 #define MOST_DIGITS 9   /* numbers are int */
 #define MOST_FILES 100000000
@@ -119,14 +121,13 @@ static int number_of(const ms_numbered *n, const char *start, const char *name) 
 
 bool ms_numbered_behind_gap(const ms_numbered *n, int *ret_next, int *ret_files) {
     char folder[MS_NUMBERED_PATH_BYTES];
-    const char *slash = strrchr(n->before, '/'), *start = slash ? slash + 1 : n->before;
-    snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(start - n->before) : 1, slash ? n->before : ".");
+    ms_folder_of(n->before, folder, sizeof(folder));
     DIR *dir = opendir(folder);
     *ret_files = 0;
     if (!dir)
         return false;
     for (struct dirent *e; (e = readdir(dir));) {
-        int number = number_of(n, start, e->d_name);
+        int number = number_of(n, ms_name_in(n->before), e->d_name);
         if (number < n->first + n->count)
             continue;
         if (*ret_files == 0 || number < *ret_next)

@@ -45,13 +45,22 @@ ms_status ms_device_only_number(const ms_device_params *params, int count, ms_er
                    params->number, count == 1 ? "is" : "are", count);
 }
 
-ms_status ms_device_fail_alloc(ms_error *err, const ms_device *dev, size_t bytes, const char *what) {
+ms_status ms_device_alloc(ms_device *dev, ms_ledger ledger, size_t bytes, const char *what, void **ret_block,
+                          ms_error *err) {
+    *ret_block = dev->backend->alloc(dev, ledger, bytes);
+    if (*ret_block)
+        return MS_OK;
     if (dev->caps.host_memory)
         return ms_fail_alloc(err, dev->mem, bytes, what);
     size_t free_bytes = 0, total_bytes = 0;
     dev->backend->memory(dev, &free_bytes, &total_bytes);
     return ms_fail(err, MS_DEVICE_MEMORY, "cannot allocate %zu bytes for %s on %s, which has %zu free", bytes,
                    what, dev->description, free_bytes);
+}
+
+void ms_device_free(ms_device *dev, void *block) {
+    if (block)
+        dev->backend->free(dev, block);
 }
 
 const char *ms_isa_name(ms_isa isa) {

@@ -160,8 +160,12 @@ void ms_device_close(ms_device **dev);
 /* For back ends: MS_INVALID_ARGUMENT when there is no device of that number among so many. */
 ms_status ms_device_only_number(const ms_device_params *params, int count, ms_error *err);
 
-/* What alloc() failed with: MS_DEVICE_MEMORY, or MS_HOST_MEMORY where the memory is the host's. */
-ms_status ms_device_fail_alloc(ms_error *err, const ms_device *dev, size_t bytes, const char *what);
+/* The back end's alloc(), with the error that it lacks: MS_DEVICE_MEMORY, or MS_HOST_MEMORY where the memory is the host's. what:
+   names it in the message. *ret_block is NULL after a failure. */
+ms_status ms_device_alloc(ms_device *dev, ms_ledger ledger, size_t bytes, const char *what, void **ret_block,
+                          ms_error *err);
+/* block: NULL is let pass. What uses it must be done. */
+void ms_device_free(ms_device *dev, void *block);
 
 const ms_backend *const *ms_backends(void); /* NULL-terminated */
 const char *ms_isa_name(ms_isa isa);

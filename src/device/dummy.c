@@ -116,15 +116,6 @@ static ms_status dummy_fill(ms_queue *queue, void *dst, int byte, size_t bytes) 
     return inside(queue->dev, dst, bytes) ? MS_OK : MS_INVALID_ARGUMENT;
 }
 
-static void *dummy_host_alloc(ms_device *dev, ms_ledger ledger, size_t bytes) {
-    return ms_alloc(dev->mem, ledger, bytes);
-}
-
-static void dummy_host_free(ms_device *dev, void *block) {
-    (void)dev;
-    ms_free(block);
-}
-
 static void dummy_memory(const ms_device *dev, size_t *ret_free_bytes, size_t *ret_total_bytes) {
     dummy_device *d = self(dev);
     pthread_mutex_lock(&d->lock);
@@ -220,24 +211,7 @@ CHECK_ONLY(pool)
 CHECK_ONLY(resize)
 CHECK_ONLY(copy)
 
-static const ms_kernels dummy_kernels = {
-    .conv2d_layout = ms_conv2d_layout,
-    .linear_workspace = linear_workspace,
-    .linear = linear,
-    .conv2d_workspace = conv2d_workspace,
-    .conv2d = conv2d,
-    .attention_workspace = attention_workspace,
-    .attention = attention,
-    .norm_partials = norm_partials,
-    .norm_tables = norm_tables,
-    .norm_apply = norm_apply,
-    .layer_norm = layer_norm,
-    .binary = binary,
-    .unary = unary,
-    .pool = pool,
-    .resize = resize,
-    .copy = copy,
-};
+static const ms_kernels dummy_kernels = MS_KERNELS_BY_NAME;
 
 static ms_status dummy_open(const ms_device_params *params, ms_device **ret_dev, ms_error *err) {
     MS_TRY(ms_device_only_number(params, 1, err));
@@ -283,16 +257,10 @@ const ms_backend ms_backend_dummy = {
     .close = dummy_close,
     .alloc = dummy_alloc,
     .free = dummy_free,
-    .host_alloc = dummy_host_alloc,
-    .host_free = dummy_host_free,
+    .host_alloc = ms_plain_host_alloc,
+    .host_free = ms_plain_host_free,
     .memory = dummy_memory,
-    .queue_create = ms_immediate_queue_create,
-    .queue_destroy = ms_immediate_queue_destroy,
-    .event_create = ms_immediate_event_create,
-    .event_destroy = ms_immediate_event_destroy,
-    .record = ms_immediate_event,
-    .wait = ms_immediate_event,
-    .finish = ms_immediate_finish,
+    MS_IMMEDIATE_QUEUES,
     .capture_begin = dummy_capture_begin,
     .capture_end = dummy_capture_end,
     .launch = dummy_launch,

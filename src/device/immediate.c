@@ -36,3 +36,12 @@ ms_status ms_immediate_finish(ms_event *event) {
     (void)event;
     return MS_OK;
 }
+
+void *ms_plain_host_alloc(ms_device *dev, ms_ledger ledger, size_t bytes) {
+    return ms_alloc(dev->mem, ledger, bytes);
+}
+
+void ms_plain_host_free(ms_device *dev, void *block) {
+    (void)dev;
+    ms_free(block);
+}

@@ -9,6 +9,7 @@
 #ifndef MS_DEVICE_SHAPE_H
 #define MS_DEVICE_SHAPE_H
 
+#include "base/error.h"
 #include "device/device.h"
 
 ms_status ms_check_linear(const ms_linear_args *args);
@@ -37,6 +38,24 @@ unsigned ms_dtypes_unary(const ms_unary_args *args);
 unsigned ms_dtypes_pool(const ms_pool_args *args);
 unsigned ms_dtypes_resize(const ms_resize_args *args);
 unsigned ms_dtypes_copy(const ms_copy_args *args);
+
+/* Both: returns from a back end's function of that name unless the device takes the arguments. MS_UNSUPPORTED: a type. */
+#define MS_TRY_KERNEL_ARGS(dev, name, args)                                                                  \
+    do {                                                                                                     \
+        MS_TRY(ms_check_##name(args));                                                                       \
+        if (ms_dtypes_##name(args) & ~(dev)->caps.activations)                                               \
+            return MS_UNSUPPORTED;                                                                           \
+    } while (0)
+
+/* The table of a back end whose functions have the kernels' names. */
+#define MS_KERNELS_BY_NAME                                                                                   \
+    {                                                                                                        \
+        .conv2d_layout = ms_conv2d_layout, .linear_workspace = linear_workspace, .linear = linear,           \
+        .conv2d_workspace = conv2d_workspace, .conv2d = conv2d, .attention_workspace = attention_workspace,  \
+        .attention = attention, .norm_partials = norm_partials, .norm_tables = norm_tables,                  \
+        .norm_apply = norm_apply, .layer_norm = layer_norm, .binary = binary, .unary = unary, .pool = pool,  \
+        .resize = resize, .copy = copy,                                                                      \
+    }
 
 ms_weight_layout ms_conv2d_layout(const ms_conv2d_args *args);
 

@@ -8,9 +8,7 @@
 #include "base/region.h"
 
 struct ms_graph {
-    ms_mem *mem;
     ms_compute compute;
-    ms_dtype activation;
     ms_weights *weights;
     ms_region region; /* texts and descriptions */
     ms_status status;
@@ -23,16 +21,14 @@ struct ms_graph {
     int cap_nodes, cap_values, cap_segments;
 };
 
-ms_status ms_graph_create(ms_mem *mem, const ms_compute *compute, ms_weights *weights, ms_graph **ret_graph,
+ms_status ms_graph_create(const ms_compute *compute, ms_weights *weights, ms_graph **ret_graph,
                           ms_error *err) {
-    ms_graph *g = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*g));
+    ms_graph *g = ms_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*g));
     if (!g)
-        return ms_fail_alloc(err, mem, sizeof(*g), "a graph");
-    g->mem = mem;
+        return ms_fail_alloc(err, compute->mem, sizeof(*g), "a graph");
     g->compute = *compute;
-    g->activation = compute->activation;
     g->weights = weights;
-    ms_region_init(&g->region, mem, SIZE_MAX);
+    ms_region_init(&g->region, compute->mem, SIZE_MAX);
     ms_error_clear(&g->err);
     *ret_graph = g;
     return MS_OK;
@@ -76,7 +72,7 @@ static bool grow(ms_graph *g, void **array, int count, int *capacity, size_t siz
         return true;
     int wanted = *capacity ? *capacity * 2 : 64;
     void *fresh = *array ? ms_realloc(*array, (size_t)wanted * size)
-                         : ms_alloc(g->mem, MS_LEDGER_GENERAL, (size_t)wanted * size);
+                         : ms_alloc(g->compute.mem, MS_LEDGER_GENERAL, (size_t)wanted * size);
     if (!fresh) {
         out_of_memory(g);
         return false;
@@ -108,7 +104,7 @@ static ms_value add_value(ms_graph *g, const char *name, ms_shape shape, bool wh
                                              .whole = whole,
                                              .segment = segment,
                                              .first = g->n_nodes,
-                                             .dtype = whole ? MS_F32 : g->activation};
+                                             .dtype = whole ? MS_F32 : g->compute.activation};
     return g->n_values++;
 }
 
@@ -135,10 +131,6 @@ void ms_graph_output(ms_graph *g, ms_value value, const char *name) {
     g->values[value].name = name;
 }
 
-void ms_graph_set_activation(ms_graph *g, ms_dtype dtype) {
-    g->activation = dtype;
-}
-
 void ms_graph_set_dtype(ms_graph *g, ms_value value, ms_dtype dtype) {
     if (g->status == MS_OK && value != MS_NO_VALUE)
         g->values[value].dtype = dtype;
@@ -149,7 +141,7 @@ ms_dtype ms_graph_dtype(const ms_graph *g, ms_value value) {
 }
 
 ms_dtype ms_graph_activation(const ms_graph *g) {
-    return g->activation;
+    return g->compute.activation;
 }
 
 const char *ms_graph_text(ms_graph *g, const char *fmt, ...) {
@@ -339,7 +331,7 @@ const ms_compute *ms_graph_compute(const ms_graph *g) {
 }
 
 ms_mem *ms_graph_mem(const ms_graph *g) {
-    return g->mem;
+    return g->compute.mem;
 }
 
 ms_weights *ms_graph_weights(const ms_graph *g) {

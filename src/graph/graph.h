@@ -105,16 +105,13 @@ typedef struct ms_segment {
     const char *name;
 } ms_segment;
 
-ms_status ms_graph_create(ms_mem *mem, const ms_compute *compute, ms_weights *weights, ms_graph **ret_graph,
+/* Its memory is compute->mem's. */
+ms_status ms_graph_create(const ms_compute *compute, ms_weights *weights, ms_graph **ret_graph,
                           ms_error *err);
 void ms_graph_destroy(ms_graph **graph);
 
 /* Begins a segment; operations up to the next call belong to it. */
 void ms_graph_segment(ms_graph *graph, ms_axis axis, const char *name);
-
-/* The type in which the device keeps activations: what operations make from here on, but for vectors and tables, which are float32.
-   From the start it is the compute's. */
-void ms_graph_set_activation(ms_graph *graph, ms_dtype dtype);
 
 /* Of a value that exists. Inputs are float32 unless the builder says otherwise. */
 void ms_graph_set_dtype(ms_graph *graph, ms_value value, ms_dtype dtype);

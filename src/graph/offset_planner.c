@@ -102,22 +102,28 @@ static double rank(const ms_block *b, int ordering, const size_t *pressure) {
 typedef struct search {
     ms_block *blocks;
     int count;
+    const size_t *pressure;
     ranked *order; /* the one tried last */
     int *placed;
     size_t *best; /* offsets */
     ms_offset_plan plan;
 } search;
 
-/* Places the blocks in the order's; true when that is the least arena so far. */
-static bool try_order(search *s, const char *name) {
+static void sort_by(search *s, int ordering) {
+    for (int i = 0; i < s->count; i++)
+        s->order[i] = (ranked){.index = i, .key = rank(&s->blocks[i], ordering, s->pressure)};
+    qsort(s->order, (size_t)s->count, sizeof(*s->order), by_key);
+}
+
+/* Places the blocks in the order's; keeps the offsets when that is the least arena so far. */
+static void try_order(search *s, const char *name) {
     size_t arena = place(s->blocks, s->order, s->count, s->placed);
     if (arena >= s->plan.arena_bytes)
-        return false;
+        return;
     s->plan.arena_bytes = arena;
     s->plan.ordering = name;
     for (int i = 0; i < s->count; i++)
         s->best[i] = s->blocks[i].offset;
-    return true;
 }
 
 /* Whatever reaches to the arena's end came too late for a place below: next time it comes first, and the rest as before. */
@@ -166,22 +172,23 @@ ms_status ms_plan_offsets(ms_mem *mem, ms_block *blocks, int count, ms_offset_pl
     int *placed = (int *)(order + n);
 
     pressure_over_time(blocks, count, pressure, moments);
-    search s = {.blocks = blocks, .count = count, .order = order, .placed = placed, .best = best};
-    s.plan = (ms_offset_plan){.arena_bytes = SIZE_MAX, .ordering = "none"};
+    search s = {.blocks = blocks,
+                .count = count,
+                .pressure = pressure,
+                .order = order,
+                .placed = placed,
+                .best = best,
+                .plan = {.arena_bytes = SIZE_MAX, .ordering = "none"}};
     for (int t = 0; t < moments; t++)
         if (pressure[t] > s.plan.lower_bound_bytes)
             s.plan.lower_bound_bytes = pressure[t];
     for (int ordering = 0; ordering < ORDERINGS && s.plan.arena_bytes > s.plan.lower_bound_bytes;
          ordering++) {
-        for (int i = 0; i < count; i++)
-            order[i] = (ranked){.index = i, .key = rank(&blocks[i], ordering, pressure)};
-        qsort(order, (size_t)count, sizeof(*order), by_key);
+        sort_by(&s, ordering);
         try_order(&s, ordering_names[ordering]);
     }
     for (int ordering = 0; ordering < ORDERINGS && !is_good(&s); ordering++) {
-        for (int i = 0; i < count; i++)
-            order[i] = (ranked){.index = i, .key = rank(&blocks[i], ordering, pressure)};
-        qsort(order, (size_t)count, sizeof(*order), by_key);
+        sort_by(&s, ordering);
         size_t above = s.plan.arena_bytes - s.plan.lower_bound_bytes;
         for (int round = 0; round < (above <= SMALL_BYTES ? SMALL_ROUNDS : ROUNDS) && !is_good(&s); round++) {
             try_order(&s, "search");

@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/full_io.h"
+
 #define BUFFER_BYTES ((size_t)256 << 10)
 #define MOST_TIME ((int64_t)1 << 40) /* a frame's, within its segment */
 
@@ -52,16 +54,7 @@ static ms_status begin(ms_packet_file *f, ms_mem *mem, int fd, const char *path,
 /* ---- writing ---- */
 
 static ms_status write_out(ms_packet_file *f, const uint8_t *data, size_t bytes, ms_error *err) {
-    while (bytes > 0) {
-        ssize_t n = write(f->fd, data, bytes);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_io(f, "write", err);
-        data += n;
-        bytes -= (size_t)n;
-    }
-    return MS_OK;
+    return ms_write_full(f->fd, data, bytes) ? MS_OK : fail_io(f, "write", err);
 }
 
 static ms_status flush(ms_packet_file *f, ms_error *err) {
@@ -116,20 +109,10 @@ ms_status ms_packet_file_finish(ms_packet_file *f, ms_error *err) {
 /* ---- reading ---- */
 
 static ms_status read_in(ms_packet_file *f, void *data, size_t bytes, ms_error *err) {
-    char *at = data;
     if ((int64_t)bytes > f->bytes - f->at)
         return damaged(f, err);
-    for (size_t left = bytes; left > 0;) {
-        ssize_t n = read(f->fd, at, left);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_io(f, "read", err);
-        if (n == 0)
-            return damaged(f, err);
-        at += n;
-        left -= (size_t)n;
-    }
+    if (!ms_read_full(f->fd, data, bytes))
+        return errno ? fail_io(f, "read", err) : damaged(f, err);
     f->at += (int64_t)bytes;
     return MS_OK;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/full_io.h"
 #include "base/size.h"
 
 /* Pictures that stand for themselves; not what refers to other files, is drawn, or has no header. */
@@ -79,19 +80,6 @@ ms_status ms_picture_files_open(ms_av_input *in, const char *path, const ms_numb
     return MS_OK;
 }
 
-static ms_status read_all(int fd, const char *name, AVPacket *packet, ms_error *err) {
-    for (int done = 0; done < packet->size;) {
-        ssize_t n = read(fd, packet->data + done, (size_t)(packet->size - done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return ms_fail(err, MS_IO, "cannot read %s: %s", name,
-                           n < 0 ? strerror(errno) : "it became shorter meanwhile");
-        done += (int)n;
-    }
-    return MS_OK;
-}
-
 ms_status ms_picture_files_read(const ms_numbered *files, int index, AVPacket *packet, ms_error *err) {
     char name[MS_NUMBERED_PATH_BYTES];
     struct stat st;
@@ -106,8 +94,11 @@ ms_status ms_picture_files_read(const ms_numbered *files, int index, AVPacket *p
                          (long long)st.st_size);
     else if (st.st_size > INT32_MAX / 2 || av_new_packet(packet, (int)st.st_size) < 0)
         status = ms_fail(err, MS_HOST_MEMORY, "out of memory reading %s", name);
-    else if ((status = read_all(fd, name, packet, err)) != MS_OK)
+    else if (!ms_read_full(fd, packet->data, (size_t)packet->size)) {
+        status = ms_fail(err, MS_IO, "cannot read %s: %s", name,
+                         errno ? strerror(errno) : "it became shorter meanwhile");
         av_packet_unref(packet);
+    }
     close(fd);
     if (status != MS_OK)
         return status;

@@ -85,11 +85,9 @@ static ms_status upload(const ms_bandwidth_params *p, const ms_compute *compute,
                         size_t block, ms_bandwidth *b) {
     memset(src, 1, block); /* pages that were never written are all one page */
     MS_TRY(ms_compute_upload(compute, dst, src, block));
-    MS_TRY(ms_compute_finish(compute));
     double began = ms_now_s();
     while (go_on(p, (size_t)4 << 30, began, b)) {
         MS_TRY(ms_compute_upload(compute, dst, src, block));
-        MS_TRY(ms_compute_finish(compute));
         b->bytes += block;
     }
     finish(b, began);
@@ -114,8 +112,7 @@ ms_status ms_bandwidth_of_upload(const ms_bandwidth_params *p, const ms_compute 
                 compute->dev->description);
     else
         *ret_bandwidth = b;
-    if (dst)
-        compute->dev->backend->free(compute->dev, dst);
+    ms_device_free(compute->dev, dst);
     ms_free(src);
     return status;
 }

@@ -92,8 +92,7 @@ static void build_passes(ms_graph *g) {
 }
 
 static void bench_close(bench *b) {
-    if (b->arena)
-        b->compute.dev->backend->free(b->compute.dev, b->arena);
+    ms_device_free(b->compute.dev, b->arena);
     ms_plan_destroy(&b->plan);
     ms_graph_destroy(&b->graph);
     ms_weights_destroy(&b->weights);
@@ -103,15 +102,14 @@ static ms_status bench_open(bench *b, const ms_compute *compute, void (*build)(m
     const ms_slicing whole = {0};
     *b = (bench){.compute = *compute};
     MS_TRY(ms_weights_create(compute, &b->weights, err));
-    MS_TRY(ms_graph_create(compute->mem, compute, b->weights, &b->graph, err));
+    MS_TRY(ms_graph_create(compute, b->weights, &b->graph, err));
     ms_graph_segment(b->graph, MS_AXIS_FRAMES, "calibration");
     build(b->graph);
     MS_TRY(ms_graph_finish(b->graph, err));
     MS_TRY(ms_plan_create(b->graph, &whole, &b->plan, err));
     MS_TRY(ms_weights_randomize(b->weights, 1, MS_F16, compute->pool, err));
-    b->arena = compute->dev->backend->alloc(compute->dev, MS_LEDGER_ACTIVATIONS, b->plan->arena_bytes);
-    if (!b->arena)
-        return ms_device_fail_alloc(err, compute->dev, b->plan->arena_bytes, "measuring the kernels");
+    MS_TRY(ms_device_alloc(compute->dev, MS_LEDGER_ACTIVATIONS, b->plan->arena_bytes, "measuring the kernels",
+                           &b->arena, err));
     /* Numbers that are none would take longer. */
     return compute->dev->backend->fill(compute->queue, b->arena, 0, b->plan->arena_bytes);
 }

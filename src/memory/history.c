@@ -94,11 +94,6 @@ static void make_folders(const char *path) {
     }
 }
 
-static const char *name_in(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 static ms_status open_once(ms_history *h, const char *folder_path, const char *name,
                            ms_db_finding *ret_finding, ms_error *err) {
     const ms_db_params params = {.folder = h->folder,
@@ -147,7 +142,7 @@ static void move_companions(const ms_history *h, const char *name, const char *a
 static bool set_aside(const ms_history *h, const char *path, const struct stat *damaged, char *warning) {
     char aside[256];
     struct stat now;
-    const char *name = name_in(path);
+    const char *name = ms_name_in(path);
     if (snprintf(aside, sizeof(aside), "%s.damaged", name) >= (int)sizeof(aside))
         return false;
     if (fstatat(h->folder, name, &now, AT_SYMLINK_NOFOLLOW) != 0 || now.st_dev != damaged->st_dev ||
@@ -164,7 +159,7 @@ static bool set_aside(const ms_history *h, const char *path, const struct stat *
 
 static ms_status open_file(ms_history *h, const char *path, char *warning, ms_error *err) {
     char folder_path[4096];
-    const char *name = name_in(path);
+    const char *name = ms_name_in(path);
     struct stat before = {0};
     ms_db_finding finding = MS_DB_REFUSED;
     ms_folder_of(path, folder_path, sizeof(folder_path));

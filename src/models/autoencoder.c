@@ -22,7 +22,7 @@ static ms_status build(ms_autoencoder *a, bool encoder, int64_t images, ms_netwo
                        ms_error *err) {
     int64_t factor = ms_vae_factor(&a->p.config);
     ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(a->p.compute.mem, &a->p.compute, a->p.weights, &graph, err));
+    MS_TRY(ms_graph_create(&a->p.compute, a->p.weights, &graph, err));
     ms_status status = encoder ? ms_vae_build_encoder(graph, &a->p.config,
                                                       &(ms_vae_build){.images = images,
                                                                       .h = a->p.h,

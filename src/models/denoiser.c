@@ -71,7 +71,7 @@ static ms_status build(ms_denoiser *d, ms_unet_kind kind, ms_network *ret_networ
                            .w = p->w,
                            .tokens = p->tokens};
     ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(d->compute.mem, &d->compute, d->weights, &graph, err));
+    MS_TRY(ms_graph_create(&d->compute, d->weights, &graph, err));
     ms_status status = ms_unet_build(graph, &d->config, &shape, err);
     if (status != MS_OK) {
         ms_graph_destroy(&graph);

@@ -68,20 +68,23 @@ ms_status ms_network_write(const ms_network *n, void *arena, const char *name, c
     return status == MS_OK ? MS_OK : ms_fail(err, status, "cannot upload %s", name);
 }
 
-ms_status ms_network_read(const ms_network *n, const void *arena, const char *name, float *ret_data,
-                          ms_error *err) {
+static ms_status read_value(const ms_network *n, const void *arena, const char *name, bool widen,
+                            void *ret_data, ms_error *err) {
     ms_value v;
     MS_TRY(find(n, name, &v, err));
-    ms_status status = ms_exec_read_f32(n->graph, n->plan, arena, v, ret_data);
+    ms_status status = widen ? ms_exec_read_f32(n->graph, n->plan, arena, v, ret_data)
+                             : ms_exec_read(n->graph, n->plan, arena, v, ret_data);
     return status == MS_OK ? MS_OK : ms_fail(err, status, "cannot download %s", name);
+}
+
+ms_status ms_network_read(const ms_network *n, const void *arena, const char *name, float *ret_data,
+                          ms_error *err) {
+    return read_value(n, arena, name, true, ret_data, err);
 }
 
 ms_status ms_network_read_raw(const ms_network *n, const void *arena, const char *name, void *ret_data,
                               ms_error *err) {
-    ms_value v;
-    MS_TRY(find(n, name, &v, err));
-    ms_status status = ms_exec_read(n->graph, n->plan, arena, v, ret_data);
-    return status == MS_OK ? MS_OK : ms_fail(err, status, "cannot download %s", name);
+    return read_value(n, arena, name, false, ret_data, err);
 }
 
 size_t ms_network_bytes(const ms_network *n, const char *name) {

@@ -329,7 +329,7 @@ static ms_status prepare(ms_onnx_net *net, preparation *p, const ms_onnx_value *
                          const ms_slicing *slicing, ms_error *err) {
     for (int i = 0; i < net->file->n_inputs; i++)
         MS_TRY(check_input(net, i, &inputs[i], err));
-    MS_TRY(ms_graph_create(net->compute.mem, &net->compute, net->weights, &p->b.graph, err));
+    MS_TRY(ms_graph_create(&net->compute, net->weights, &p->b.graph, err));
     MS_TRY(build(p, inputs));
     MS_TRY(ms_network_take(&p->b.graph, slicing, &p->network, err));
     return set_params(net, &p->b, err);

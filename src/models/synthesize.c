@@ -310,7 +310,7 @@ static ms_status write_unet(synthesis *s, ms_error *err) {
     const ms_unet_config config = s->configs.unet_config;
     int64_t latent = config.resolution / 8;
     ms_unet_shape shape = {.branches = 1, .frames = 1, .h = latent, .w = latent, .tokens = 50};
-    MS_TRY(ms_graph_create(NULL, &s->compute, s->weights, &s->graph, err));
+    MS_TRY(ms_graph_create(&s->compute, s->weights, &s->graph, err));
     MS_TRY(ms_unet_build(s->graph, &config, &shape, err));
     MS_TRY(add_declared(&s->list, s->weights, false, err));
     static const named_integer integers[] = {{"global_step", 0}};
@@ -323,10 +323,10 @@ static ms_status write_unet(synthesis *s, ms_error *err) {
 
 static ms_status write_vae(synthesis *s, ms_error *err) {
     const ms_vae_config config = s->configs.vae_config_values;
-    MS_TRY(ms_graph_create(NULL, &s->compute, s->weights, &s->graph, err));
+    MS_TRY(ms_graph_create(&s->compute, s->weights, &s->graph, err));
     MS_TRY(ms_vae_build_encoder(s->graph, &config, &(ms_vae_build){.images = 1, .h = 64, .w = 64}, err));
     ms_graph_destroy(&s->graph);
-    MS_TRY(ms_graph_create(NULL, &s->compute, s->weights, &s->graph, err));
+    MS_TRY(ms_graph_create(&s->compute, s->weights, &s->graph, err));
     MS_TRY(ms_vae_build_decoder(s->graph, &config, &(ms_vae_build){.images = 1, .h = 8, .w = 8}, err));
     MS_TRY(add_declared(&s->list, s->weights, true, err));
     const file_format format = {.format = MS_FORMAT_SAFETENSORS};
@@ -380,7 +380,7 @@ static ms_status write_whisper(synthesis *s, ms_error *err) {
     const ms_whisper_config c = s->configs.whisper_config;
     bool tiny = s->p->kind == MS_SYNTHETIC_TINY;
     int text_layers = tiny ? 1 : 4, words = tiny ? 64 : 51865, positions = tiny ? 8 : 448;
-    MS_TRY(ms_graph_create(NULL, &s->compute, s->weights, &s->graph, err));
+    MS_TRY(ms_graph_create(&s->compute, s->weights, &s->graph, err));
     MS_TRY(ms_whisper_build(s->graph, &c, err));
     MS_TRY(add_declared(&s->list, s->weights, false, err));
     MS_TRY(add_whisper_rest(&s->list, &c, text_layers, words, positions, err));

@@ -8,7 +8,6 @@
 #include "models/scrfd.h"
 
 struct ms_batch_costs {
-    ms_mem *mem;
     ms_model_files files;
     int branches;
     ms_compute compute;
@@ -20,7 +19,6 @@ ms_status ms_batch_costs_create(const ms_batch_cost_params *params, ms_batch_cos
     if (!c)
         return ms_fail_alloc(err, params->compute->mem, sizeof(*c), "the batch costs");
     c->compute = *params->compute;
-    c->mem = params->compute->mem;
     c->files = *params->files;
     c->branches = params->branches;
     *ret_costs = c;
@@ -78,7 +76,7 @@ static ms_status plan(const ms_batch_costs *c, ms_task task, const ms_batch_requ
     ms_slicing slicing = {0};
     ms_status status;
     MS_GOTO(ms_weights_create(&c->compute, &weights, err));
-    MS_GOTO(ms_graph_create(c->mem, &c->compute, weights, &graph, err));
+    MS_GOTO(ms_graph_create(&c->compute, weights, &graph, err));
     MS_GOTO(build(c, graph, task, r, items, err));
     if (task == MS_TASK_UNET_INFERENCE)
         slicing = unet_slicing(c, r, items);
@@ -218,8 +216,9 @@ ms_status ms_batch_cost(void *arg, ms_task task, const ms_batch_request *r, int 
     case MS_TASK_COUNT:
         break;
     }
-    *ret_bytes = c->compute.dev->caps.host_memory
-                     ? (ms_batch_bytes){.device_bytes = bytes + buffers}
-                     : (ms_batch_bytes){.device_bytes = bytes, .host_bytes = buffers};
+    if (c->compute.dev->caps.host_memory)
+        *ret_bytes = (ms_batch_bytes){.device_bytes = bytes + buffers};
+    else
+        *ret_bytes = (ms_batch_bytes){.device_bytes = bytes, .host_bytes = buffers};
     return MS_OK;
 }

@@ -76,9 +76,8 @@ static ms_status prepare(job *j, ms_error *err) {
                                     .face = p->face,
                                     .max_gap = p->max_gap};
     MS_TRY(ms_face_finder_create(&finder, &j->finder, &arena_bytes, err));
-    j->arena = j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
-    if (!j->arena)
-        return ms_device_fail_alloc(err, j->compute.dev, arena_bytes, "the face nets");
+    MS_TRY(
+        ms_device_alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes, "the face nets", &j->arena, err));
     ms_face_finder_set_arena(j->finder, j->arena);
     ms_face_stage_params stage = {
         .mem = mem, .clip = j->clip, .source = ms_face_finder_source(j->finder), .max_gap = p->max_gap};
@@ -131,8 +130,7 @@ static ms_status detect(const ms_detect_params *params, ms_detect_report *ret_re
     ms_face_stage_destroy(&j.stage);
     ms_face_finder_destroy(&j.finder);
     ms_clip_close(&j.clip);
-    if (j.arena)
-        j.compute.dev->backend->free(j.compute.dev, j.arena);
+    ms_device_free(j.compute.dev, j.arena);
     ms_compute_close(&j.compute);
     ms_own_budget_close(&j.budget);
     return status;

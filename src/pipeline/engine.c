@@ -172,20 +172,20 @@ static size_t stream_buffer_bytes(const ms_engine *e) {
     return most;
 }
 
-static size_t upload_slot_bytes(const ms_engine *e) {
-    const ms_weights *const all[] = {e->whisper_weights, e->vae_weights, e->unet_weights};
-    size_t most = 0;
-    for (int i = 0; i < 3; i++)
-        raise_to(&most, ms_weights_slot_bytes(all[i]));
+/* The largest that a function says of the networks' weights. */
+static size_t most_of(const ms_engine *e, size_t (*size)(const ms_weights *)) {
+    size_t most = size(e->whisper_weights);
+    raise_to(&most, size(e->vae_weights));
+    raise_to(&most, size(e->unet_weights));
     return most;
 }
 
+static size_t upload_slot_bytes(const ms_engine *e) {
+    return most_of(e, ms_weights_slot_bytes);
+}
+
 static size_t stream_scratch_floats(const ms_engine *e) {
-    const ms_weights *const all[] = {e->whisper_weights, e->vae_weights, e->unet_weights};
-    size_t most = 0;
-    for (int i = 0; i < 3; i++)
-        raise_to(&most, ms_weight_stream_scratch_floats(all[i]));
-    return most;
+    return most_of(e, ms_weight_stream_scratch_floats);
 }
 
 ms_status ms_engine_load(ms_engine *e, ms_error *err) {
@@ -196,8 +196,8 @@ ms_status ms_engine_load(ms_engine *e, ms_error *err) {
     MS_TRY(load(e, e->whisper_weights, e->files.whisper, "encoder.conv1.weight", &e->file[0], err));
     MS_TRY(load(e, e->vae_weights, e->files.vae, "decoder.conv_in.weight", &e->file[1], err));
     MS_TRY(load(e, e->unet_weights, e->files.unet, "conv_in.weight", &e->file[2], err));
-    e->arena = e->p.compute.dev->backend->alloc(e->p.compute.dev, MS_LEDGER_ACTIVATIONS, e->arena_bytes);
-    return e->arena ? MS_OK : ms_device_fail_alloc(err, e->p.compute.dev, e->arena_bytes, "activations");
+    return ms_device_alloc(e->p.compute.dev, MS_LEDGER_ACTIVATIONS, e->arena_bytes, "activations", &e->arena,
+                           err);
 }
 
 /* ---- buffers ---- */
@@ -314,8 +314,7 @@ void ms_engine_destroy(ms_engine **engine) {
     ms_features_destroy(&e->features);
     ms_autoencoder_destroy(&e->vae);
     ms_denoiser_destroy(&e->denoiser);
-    if (e->arena)
-        e->p.compute.dev->backend->free(e->p.compute.dev, e->arena);
+    ms_device_free(e->p.compute.dev, e->arena);
     ms_weights_destroy(&e->unet_weights);
     ms_weights_destroy(&e->vae_weights);
     ms_weights_destroy(&e->whisper_weights);

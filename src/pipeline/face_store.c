@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/crc32.h"
 #include "base/error.h"
+#include "base/full_io.h"
 
 #define MAGIC 0x45434146u /* "FACE" */
 /* That the disk must have left when a segment's file is begun, beside twice what the file may come to: the output comes
@@ -152,41 +153,14 @@ static uint32_t checksum(const ms_face_store *s, const head *h, const float *fac
     return ms_crc32(&s->crc, ms_crc32(&s->crc, 0, &plain, sizeof(plain)), face, face_bytes(s));
 }
 
-static bool write_all(int fd, const void *data, size_t bytes, off_t at) {
-    for (const char *from = data; bytes > 0;) {
-        ssize_t n = pwrite(fd, from, bytes, at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        from += n;
-        at += n;
-        bytes -= (size_t)n;
-    }
-    return true;
-}
-
-static bool read_all(int fd, void *data, size_t bytes, off_t at) {
-    for (char *to = data; bytes > 0;) {
-        ssize_t n = pread(fd, to, bytes, at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        to += n;
-        at += n;
-        bytes -= (size_t)n;
-    }
-    return true;
-}
-
 void ms_face_store_put(ms_face_store *s, int64_t frame, const float *face) {
     if (s->note[0] || !use_file(s, frame, true))
         return;
     head h = {.magic = MAGIC, .frame = frame, .bytes = face_bytes(s)};
     h.crc = checksum(s, &h, face);
     off_t at = place_of(s, frame);
-    if (!write_all(s->fd, &h, sizeof(h), at) || !write_all(s->fd, face, face_bytes(s), at + (off_t)sizeof(h)))
+    if (!ms_write_full_at(s->fd, &h, sizeof(h), at) ||
+        !ms_write_full_at(s->fd, face, face_bytes(s), at + (off_t)sizeof(h)))
         give_up(s, s->segment, strerror(errno));
 }
 
@@ -198,7 +172,7 @@ static bool are_finite(const float *x, size_t n) {
 }
 
 static bool read_head(const ms_face_store_params *p, int fd, int64_t frame, head *ret_head) {
-    return read_all(fd, ret_head, sizeof(*ret_head), place_in(p, frame)) && ret_head->magic == MAGIC &&
+    return ms_read_full_at(fd, ret_head, sizeof(*ret_head), place_in(p, frame)) && ret_head->magic == MAGIC &&
            ret_head->frame == frame && ret_head->bytes == bytes_of(p) && ret_head->zero == 0;
 }
 
@@ -208,7 +182,7 @@ bool ms_face_store_get(ms_face_store *s, int64_t frame, float *ret_face) {
         return false;
     off_t at = place_of(s, frame);
     return read_head(&s->p, s->fd, frame, &h) &&
-           read_all(s->fd, ret_face, face_bytes(s), at + (off_t)sizeof(h)) &&
+           ms_read_full_at(s->fd, ret_face, face_bytes(s), at + (off_t)sizeof(h)) &&
            h.crc == checksum(s, &h, ret_face) && are_finite(ret_face, s->p.floats);
 }
 

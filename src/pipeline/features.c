@@ -28,7 +28,7 @@ struct ms_features {
 
 static ms_status build(ms_features *f, ms_error *err) {
     ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(f->p.compute.mem, &f->p.compute, f->p.weights, &graph, err));
+    MS_TRY(ms_graph_create(&f->p.compute, f->p.weights, &graph, err));
     ms_status status = ms_whisper_build(graph, &f->p.config, err);
     if (status != MS_OK) {
         ms_graph_destroy(&graph);

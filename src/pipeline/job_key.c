@@ -199,10 +199,7 @@ ms_status ms_job_key_explain(const ms_job_key *key, int field, const char *was, 
     else
         ms_fail(err, MS_INVALID_ARGUMENT, "the unfinished job has %s %.60s, not %.60s", name,
                 was ? was : "unset", text);
-    if (err) {
-        size_t n = strlen(err->message);
-        snprintf(err->message + n, sizeof(err->message) - n, "; -y begins anew");
-    }
+    ms_error_add(err, "; -y begins anew");
     return MS_INVALID_ARGUMENT;
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/crc32.h"
 #include "base/error.h"
+#include "base/full_io.h"
 #include "pipeline/latent_room.h"
 
 #define HEADER_BYTES 48
@@ -92,27 +93,15 @@ static void write_head(ms_latent_files *f, const ms_latent_file_head *head, cons
     put(p + 40, head_crc(f, p, head->rows), 4);
 }
 
-static ms_status read_whole(int file, void *dst, size_t bytes) {
-    for (size_t done = 0; done < bytes;) {
-        ssize_t n = read(file, (char *)dst + done, bytes - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return MS_IO;
-        done += (size_t)n;
-    }
-    return MS_OK;
-}
-
 /* Into f->keys. */
 static ms_status read_head(ms_latent_files *f, int file, int max_rows, ms_latent_file_head *ret_head) {
     uint8_t *p = f->head;
-    if (read_whole(file, p, HEADER_BYTES) != MS_OK || memcmp(p, "MSLC", 4) != 0 || get(p + 4, 2) != VERSION)
+    if (!ms_read_full(file, p, HEADER_BYTES) || memcmp(p, "MSLC", 4) != 0 || get(p + 4, 2) != VERSION)
         return MS_BAD_MEDIA;
     int rows = (int)get(p + 6, 2);
     if (rows < 1 || rows > max_rows || rows > MAX_ROWS || get(p + 8, 8) != f->model[0] ||
         get(p + 16, 8) != f->model[1] ||
-        read_whole(file, p + HEADER_BYTES, (size_t)rows * sizeof(ms_latent_key)) != MS_OK ||
+        !ms_read_full(file, p + HEADER_BYTES, (size_t)rows * sizeof(ms_latent_key)) ||
         get(p + 40, 4) != head_crc(f, p, rows))
         return MS_BAD_MEDIA;
     uint64_t error = get(p + 24, 8);
@@ -246,7 +235,7 @@ static ms_status read_block(ms_latent_files *f, int file, const ms_latent_key *k
     if ((uint64_t)info.st_size < head_bytes(rows) || bytes > room)
         return ms_fail(err, MS_BAD_MEDIA, "a file of latents has %llu bytes",
                        (unsigned long long)info.st_size);
-    if (read_whole(file, dst, (size_t)bytes) != MS_OK)
+    if (!ms_read_full(file, dst, (size_t)bytes))
         return ms_fail(err, MS_IO, "a file of latents cannot be read: %s", strerror(errno));
     *ret_bytes = (size_t)bytes;
     return MS_OK;
@@ -266,18 +255,6 @@ ms_status ms_latent_files_read(ms_latent_files *f, uint64_t block, const ms_late
     return status;
 }
 
-static ms_status write_whole(int file, const void *data, size_t bytes) {
-    for (size_t done = 0; done < bytes;) {
-        ssize_t n = write(file, (const char *)data + done, bytes - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return MS_IO;
-        done += (size_t)n;
-    }
-    return MS_OK;
-}
-
 ms_status ms_latent_files_write(ms_latent_files *f, uint64_t block, const ms_latent_file_head *head,
                                 const ms_latent_key *keys, const void *data, size_t bytes, ms_error *err) {
     char name[NAME_BYTES], temporary[NAME_BYTES];
@@ -290,8 +267,7 @@ ms_status ms_latent_files_write(ms_latent_files *f, uint64_t block, const ms_lat
     int file = openat(f->folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file < 0)
         return ms_fail(err, MS_IO, "%s: %s", temporary, strerror(errno));
-    bool good = write_whole(file, f->head, head_bytes(head->rows)) == MS_OK &&
-                write_whole(file, data, bytes) == MS_OK;
+    bool good = ms_write_full(file, f->head, head_bytes(head->rows)) && ms_write_full(file, data, bytes);
     good = close(file) == 0 && good;
     good = good && renameat(f->folder, temporary, f->folder, name) == 0;
     if (good)

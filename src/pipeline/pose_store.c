@@ -8,6 +8,7 @@
 
 #include "base/crc32.h"
 #include "base/error.h"
+#include "base/full_io.h"
 
 #define BLOCK 512 /* poses */
 
@@ -33,37 +34,16 @@ static ms_status fail_io(const ms_pose_store *s, const char *what, ms_error *err
 }
 
 static ms_status write_block(ms_pose_store *s, int64_t block, int64_t poses, ms_error *err) {
-    const char *at = (const char *)s->tail;
-    off_t offset = (off_t)(block * BLOCK) * (off_t)sizeof(record);
-    for (size_t left = (size_t)poses * sizeof(record); left > 0;) {
-        ssize_t n = pwrite(s->fd, at, left, offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_io(s, "write", err);
-        at += n;
-        offset += n;
-        left -= (size_t)n;
-    }
-    return MS_OK;
+    off_t at = (off_t)(block * BLOCK) * (off_t)sizeof(record);
+    return ms_write_full_at(s->fd, s->tail, (size_t)poses * sizeof(record), at) ? MS_OK
+                                                                                : fail_io(s, "write", err);
 }
 
 static ms_status read_block(ms_pose_store *s, int64_t block, int64_t poses, record *ret, ms_error *err) {
-    char *at = (char *)ret;
-    off_t offset = (off_t)(block * BLOCK) * (off_t)sizeof(record);
-    for (size_t left = (size_t)poses * sizeof(record); left > 0;) {
-        ssize_t n = pread(s->fd, at, left, offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_io(s, "read", err);
-        if (n == 0)
-            return ms_fail(err, MS_IO, "%s is shorter than it was", s->path);
-        at += n;
-        offset += n;
-        left -= (size_t)n;
-    }
-    return MS_OK;
+    off_t at = (off_t)(block * BLOCK) * (off_t)sizeof(record);
+    if (ms_read_full_at(s->fd, ret, (size_t)poses * sizeof(record), at))
+        return MS_OK;
+    return errno ? fail_io(s, "read", err) : ms_fail(err, MS_IO, "%s is shorter than it was", s->path);
 }
 
 static uint32_t checksum(const ms_pose_store *s, int64_t index, const record *r) {

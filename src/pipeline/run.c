@@ -24,8 +24,7 @@ static void close_all(ms_job *j, ms_status status, ms_error *err) {
     ms_queue_destroy(&j->finished);
     ms_buffer_pool_destroy(&j->aligned);
     ms_buffer_pool_destroy(&j->redrawn);
-    if (j->face_arena)
-        j->compute.dev->backend->free(j->compute.dev, j->face_arena);
+    ms_device_free(j->compute.dev, j->face_arena);
     ms_free(j->preview.pair);
     ms_free(j->align_work);
     ms_free(j->restore_work);

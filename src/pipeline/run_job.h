@@ -85,7 +85,7 @@ typedef struct ms_job {
     ms_run_report report;
     double started;
     ms_mem *mem;
-    ms_mem *device_mem; /* of a device with memory of its own; NULL = mem is its too */
+    ms_mem *device_mem; /* of a device with memory of its own; empty where it uses mem */
     size_t base_bytes;  /* of the process itself, charged to mem */
     ms_run_share share;
     ms_picture_room room; /* before there is a plan */

@@ -22,7 +22,7 @@ ms_run_plan_params ms_job_plan_params(const ms_job *j, size_t budget) {
                                 .other_bytes = j->other_bytes,
                                 .budget_bytes = budget,
                                 .host_other_bytes = j->host_other_bytes,
-                                .host_budget_bytes = j->report.host_budget_bytes,
+                                .host_budget_bytes = j->policy.host_budget_bytes,
                                 .forced = j->p->rung,
                                 .pressed = j->pressure.level != MS_PRESSURE_NONE || j->failures > 0};
 }

@@ -6,6 +6,7 @@
 
 #include "base/duration.h"
 #include "base/error.h"
+#include "base/new_file.h"
 #include "base/numbered.h"
 #include "media/hdr.h"
 #include "pipeline/run_job.h"
@@ -66,11 +67,6 @@ static void note_tails(ms_job *j, const ms_video_info *info) {
              keep ? "rest keep" : "loop none");
 }
 
-static const char *name_in(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 static const char *plural(int n) {
     return n == 1 ? "" : "s";
 }
@@ -86,7 +82,7 @@ static void note_gap(ms_job *j) {
     ms_numbered_name(&n, n.first + n.count, gap);
     ms_numbered_name(&n, number, next);
     note(j, "gap", "%.80s is missing: the video ends there, and %d file%s from %.80s on %s not read",
-         name_in(gap), files, plural(files), name_in(next), files == 1 ? "is" : "are");
+         ms_name_in(gap), files, plural(files), ms_name_in(next), files == 1 ? "is" : "are");
 }
 
 static void note_picture(ms_job *j, const ms_video_info *info, const ms_video_writer_params *w) {

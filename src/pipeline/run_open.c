@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/numbered.h"
 #include "face/paste_region.h"
 #include "face/restore.h"
 #include "media/hdr.h"
 #include "media/whole.h"
-#include "base/numbered.h"
 #include "pipeline/run_job.h"
 
 static ms_status charge_base(ms_job *j, size_t bytes, ms_error *err) {
@@ -269,9 +269,8 @@ static ms_status open_faces(ms_job *j, ms_error *err) {
     MS_TRY(ms_face_finder_create(&finder, &j->faces, &arena_bytes, err));
     if (arena_bytes == 0)
         return MS_OK;
-    j->face_arena = j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes);
-    if (!j->face_arena)
-        return ms_device_fail_alloc(err, j->compute.dev, arena_bytes, "the face nets");
+    MS_TRY(ms_device_alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes, "the face nets",
+                           &j->face_arena, err));
     ms_face_finder_set_arena(j->faces, j->face_arena);
     return MS_OK;
 }

@@ -119,8 +119,7 @@ static ms_status measure(const ms_run_plan_params *params, const ms_engine_layou
     ret_plan->window_s = ms_run_window_seconds(params->speed, ret_plan->stage_s);
     ret_plan->cached_step = ms_run_cached_step(params->speed, engine);
     ret_plan->peak_bytes = ret_plan->engine.total_bytes + params->other_bytes;
-    if (!params->engine->compute.dev->caps.host_memory)
-        ret_plan->host_bytes = ret_plan->engine.host_bytes + params->host_other_bytes;
+    ret_plan->host_bytes = ret_plan->engine.host_bytes + params->host_other_bytes;
     ms_engine_destroy(&engine);
     return MS_OK;
 }

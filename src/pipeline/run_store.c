@@ -149,8 +149,7 @@ static ms_status claim_journal(ms_run_store *s, const ms_run_store_params *p, bo
         return status;
     ms_journal_close(&s->journal);
     ms_job_folder_clear(&s->folder, true);
-    if (err)
-        ms_error_clear(err);
+    ms_error_clear(err);
     return open_journal_file(s, p, begun, err);
 }
 
@@ -170,17 +169,9 @@ static ms_status begin_anew(ms_run_store *s, const ms_run_store *before, const m
     ms_journal_close(&s->journal);
     *s = *before;
     ms_job_folder_clear(&s->folder, true);
-    if (err)
-        ms_error_clear(err);
+    ms_error_clear(err);
     MS_TRY(open_journal_file(s, p, &begun, err));
     return ms_journal_begin(s->journal, p->key, err);
-}
-
-static void say_way_out(ms_error *err) {
-    if (!err)
-        return;
-    size_t n = strlen(err->message);
-    snprintf(err->message + n, sizeof(err->message) - n, "; -y begins anew");
 }
 
 static ms_status open_journal(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
@@ -195,7 +186,7 @@ static ms_status open_journal(ms_run_store *s, const ms_run_store_params *p, ms_
     if (status == MS_IO && p->resume && p->force)
         status = begin_anew(s, &before, p, err);
     else if (status == MS_IO && p->resume)
-        say_way_out(err);
+        ms_error_add(err, "; -y begins anew");
     s->ours |= status == MS_OK;
     return status;
 }
@@ -385,23 +376,16 @@ static int64_t kept_frames(const ms_run_store *s) {
 }
 
 static void say_how_to_go_on(const ms_run_store *s, ms_error *err) {
-    if (!err)
-        return;
     char total[32] = "";
     if (s->expected_frames > 0)
         snprintf(total, sizeof(total), " of %" PRId64, s->expected_frames);
-    size_t n = strlen(err->message);
-    snprintf(err->message + n, sizeof(err->message) - n,
-             "; %" PRId64 "%s frames are kept in %s, --resume goes on from there", s->kept_frames, total,
-             s->folder.path);
+    ms_error_add(err, "; %" PRId64 "%s frames are kept in %s, --resume goes on from there", s->kept_frames,
+                 total, s->folder.path);
 }
 
 static void say_what_is_lost(const ms_run_store *s, ms_error *err) {
-    if (!err || s->segments == 0 || !s->not_resumable)
-        return;
-    size_t n = strlen(err->message);
-    snprintf(err->message + n, sizeof(err->message) - n, "; the %" PRId64 " finished frames are not kept: %s",
-             s->frames, s->not_resumable);
+    if (s->segments > 0 && s->not_resumable)
+        ms_error_add(err, "; the %" PRId64 " finished frames are not kept: %s", s->frames, s->not_resumable);
 }
 
 static void close_folder(ms_run_store *s, ms_status status, ms_error *err) {

@@ -145,9 +145,7 @@ static ms_status open_faces(job *j, ms_error *err) {
     MS_TRY(ms_face_finder_create(&finder, &j->finder, &finding, err));
     MS_TRY(ms_face_points_create(&j->compute, files.landmarks, &j->points, &points, err));
     size_t bytes = finding > points ? finding : points;
-    j->arena = j->compute.dev->backend->alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, bytes);
-    if (!j->arena)
-        return ms_device_fail_alloc(err, j->compute.dev, bytes, "the face nets");
+    MS_TRY(ms_device_alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, bytes, "the face nets", &j->arena, err));
     ms_face_finder_set_arena(j->finder, j->arena);
     j->face_from = j->picture[INPUT].reader ? INPUT : j->picture[TRUTH].reader ? TRUTH : VIDEO;
     return MS_OK;
@@ -443,8 +441,7 @@ static void release(job *j) {
     ms_likeness_destroy(&j->likeness);
     ms_flicker_release(&j->flicker);
     ms_free(j->regions);
-    if (j->arena)
-        j->compute.dev->backend->free(j->compute.dev, j->arena);
+    ms_device_free(j->compute.dev, j->arena);
     ms_compute_close(&j->compute);
     ms_own_budget_close(&j->budget);
 }

@@ -283,18 +283,18 @@ ms_status ms_weight_stream_create(const ms_compute *compute, size_t buffer_bytes
     s->compute = *compute;
     s->buffer_bytes = ms_align_up(buffer_bytes, MS_MEM_ALIGN);
     s->scratch_floats = scratch_floats;
-    s->buffer = compute->dev->backend->alloc(compute->dev, MS_LEDGER_WEIGHTS, s->buffer_bytes);
+    void *buffer;
+    ms_status status =
+        ms_device_alloc(compute->dev, MS_LEDGER_WEIGHTS, s->buffer_bytes, "streamed weights", &buffer, err);
+    s->buffer = buffer;
     s->scratch = ms_alloc_array(compute->mem, MS_LEDGER_STAGING, workers * scratch_floats, sizeof(float));
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->wake, NULL);
     pthread_cond_init(&s->finished, NULL);
-    ms_status status = MS_OK;
-    if (!s->buffer)
-        status = ms_device_fail_alloc(err, compute->dev, s->buffer_bytes, "streamed weights");
-    else if (scratch_floats && !s->scratch)
+    if (status == MS_OK && scratch_floats && !s->scratch)
         status =
             ms_fail_alloc(err, compute->mem, workers * scratch_floats * sizeof(float), "streamed weights");
-    else if (slot_bytes)
+    if (status == MS_OK && slot_bytes)
         status = make_upload(s, slot_bytes, err);
     if (status == MS_OK && pthread_create(&s->thread, NULL, thread_main, s) != 0)
         status = ms_fail(err, MS_HOST_MEMORY, "cannot start the thread that reads weights");
@@ -330,8 +330,7 @@ void ms_weight_stream_destroy(ms_weight_stream **stream) {
     }
     pthread_cond_destroy(&s->wake);
     pthread_mutex_destroy(&s->lock);
-    if (s->buffer)
-        s->compute.dev->backend->free(s->compute.dev, s->buffer);
+    ms_device_free(s->compute.dev, s->buffer);
     ms_free(s->scratch);
     ms_free(s);
     *stream = NULL;

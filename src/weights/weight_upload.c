@@ -48,11 +48,11 @@ ms_status ms_weight_upload_create(const ms_compute *compute, size_t slot_bytes, 
     }
     for (int i = 0; i < 2; i++) {
         slot *s = &u->slots[i];
-        s->raw = b->alloc(compute->dev, MS_LEDGER_STAGING, slot_bytes);
-        s->host = s->raw ? b->host_alloc(compute->dev, MS_LEDGER_STAGING, slot_bytes) : NULL;
+        MS_GOTO(
+            ms_device_alloc(compute->dev, MS_LEDGER_STAGING, slot_bytes, "uploading weights", &s->raw, err));
+        s->host = b->host_alloc(compute->dev, MS_LEDGER_STAGING, slot_bytes);
         if (!s->host) {
-            status = s->raw ? ms_fail_alloc(err, compute->mem, slot_bytes, "uploading weights")
-                            : ms_device_fail_alloc(err, compute->dev, slot_bytes, "uploading weights");
+            status = ms_fail_alloc(err, compute->mem, slot_bytes, "uploading weights");
             goto fail;
         }
     }
@@ -79,8 +79,7 @@ void ms_weight_upload_destroy(ms_weight_upload **upload) {
             dev->backend->event_destroy(&s->done);
         if (s->host)
             dev->backend->host_free(dev, s->host);
-        if (s->raw)
-            dev->backend->free(dev, s->raw);
+        ms_device_free(dev, s->raw);
     }
     ms_free(u);
     *upload = NULL;

@@ -32,8 +32,8 @@ bool ms_weights_any_streamed(const ms_weights *w) {
 void ms_weights_release(ms_weights *w) {
     w->generation++;
     for (int i = 0; i < w->count; i++) {
-        if (w->params[i].data && !w->params[i].streamed)
-            w->compute.dev->backend->free(w->compute.dev, w->params[i].data);
+        if (!w->params[i].streamed)
+            ms_device_free(w->compute.dev, w->params[i].data);
         w->params[i].data = NULL;
     }
 }

@@ -77,10 +77,7 @@ static void load_task(void *arg, int64_t task, int worker) {
 static ms_status allocate(ms_weights *w, ms_loaded_param *p, ms_error *err) {
     size_t bytes = ms_param_bytes(w, p, p->dtype);
     w->generation++;
-    p->data = w->compute.dev->backend->alloc(w->compute.dev, MS_LEDGER_WEIGHTS, bytes);
-    if (!p->data)
-        return ms_device_fail_alloc(err, w->compute.dev, bytes, "weights");
-    return MS_OK;
+    return ms_device_alloc(w->compute.dev, MS_LEDGER_WEIGHTS, bytes, "weights", &p->data, err);
 }
 
 /* Checks every tensor and makes room for those that stay; counts tasks and scratch. */
@@ -192,16 +189,15 @@ ms_status ms_weights_randomize(ms_weights *w, uint64_t seed, ms_dtype precision,
 static ms_status prepare_on_device(ms_weights *w, const ms_weight_shape *s, const float *values, size_t bytes,
                                    void *dst, ms_error *err) {
     ms_device *dev = w->compute.dev;
-    void *raw = dev->backend->alloc(dev, MS_LEDGER_STAGING, bytes);
-    if (!raw)
-        return ms_device_fail_alloc(err, dev, bytes, "weights");
+    void *raw;
+    MS_TRY(ms_device_alloc(dev, MS_LEDGER_STAGING, bytes, "weights", &raw, err));
     ms_status status = dev->backend->fill(w->compute.queue, dst, 0, dev->backend->weight_bytes(s));
     if (status == MS_OK)
         status = dev->backend->upload(w->compute.queue, raw, values, bytes);
     if (status == MS_OK)
         status = dev->backend->weight_prepare(w->compute.queue, s, MS_F32, 0, s->n, raw, dst);
     ms_status finished = ms_compute_finish(&w->compute); /* before raw is freed */
-    dev->backend->free(dev, raw);
+    ms_device_free(dev, raw);
     status = status == MS_OK ? finished : status;
     return status == MS_OK ? MS_OK : ms_fail(err, status, "uploading weights: %s", ms_status_text(status));
 }

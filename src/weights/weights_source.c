@@ -153,24 +153,19 @@ static ms_dtype part_dtype(const ms_weight_source *from, const ms_loaded_param *
                         from->file ? find_part(from->file, from->prefix, &p->decl, part)->dtype : MS_F32);
 }
 
-static ms_status load_vector(const ms_weight_source *from, const ms_loaded_param *p, float *dst,
-                             ms_error *err) {
-    for (int part = 0; part < p->decl.parts; part++) {
-        float *at = dst + part * p->elements;
-        if (!p->decl.name[part])
-            memset(at, 0, (size_t)p->elements * sizeof(float));
-        else
-            MS_TRY(get_values(from, p, part, 0, p->elements, part_dtype(from, p, part), at, err));
-    }
-    return MS_OK;
-}
-
 ms_status ms_source_read_vector(const ms_weight_source *from, const ms_loaded_param *p, int64_t first,
                                 int64_t count, float *dst, ms_error *err) {
     int part = (int)(first / p->elements);
     if (p->decl.name[part])
         return get_values(from, p, part, first % p->elements, count, part_dtype(from, p, part), dst, err);
     memset(dst, 0, (size_t)count * sizeof(float));
+    return MS_OK;
+}
+
+static ms_status load_vector(const ms_weight_source *from, const ms_loaded_param *p, float *dst,
+                             ms_error *err) {
+    for (int64_t first = 0; first < p->elements * p->decl.parts; first += p->elements)
+        MS_TRY(ms_source_read_vector(from, p, first, p->elements, dst + first, err));
     return MS_OK;
 }
 

@@ -169,16 +169,6 @@ static void any_allocation_may_fail(void **state) {
     (void)refused; /* a run whose face nets do not find room ends before it began */
 }
 
-static uint64_t hash_of_file(const char *path) {
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (int c; (c = fgetc(f)) != EOF;)
-        hash = (hash ^ (uint64_t)c) * 0x100000001b3u;
-    fclose(f);
-    return hash;
-}
-
 /* From the plan on: before it the machine is measured, with more commands the faster it is. */
 static void begin_to_count(void *arg, const ms_run_report *planned) {
     (void)planned;
@@ -195,7 +185,7 @@ static void a_lost_device_leaves_a_job(void **state) {
     p.segment_frames = 8;
     p.device = "cpu";
     assert_ms_ok(ms_run(&p, &report, &err), &err);
-    uint64_t whole = hash_of_file(output);
+    uint64_t whole = test_hash_file(output);
     p.device = "remote";
     int lost = 0, resumed = 0;
     for (int after = 100; after < 50000; after += after / 2) {
@@ -222,7 +212,7 @@ static void a_lost_device_leaves_a_job(void **state) {
         again.resume = true;
         assert_ms_ok(ms_run(&again, &report, &err), &err);
         resumed += report.frames_resumed > 0 || report.windows_kept > 0;
-        assert_true(hash_of_file(output) == whole);
+        assert_true(test_hash_file(output) == whole);
     }
     assert_true(lost > 3 && resumed > 0);
 }

@@ -35,6 +35,17 @@ static inline const char *test_file(const char *name) {
     return path;
 }
 
+/* FNV-1a of a file's bytes. */
+static inline uint64_t test_hash_file(const char *path) {
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (int c; (c = fgetc(f)) != EOF;)
+        hash = (hash ^ (uint64_t)c) * 0x100000001b3u;
+    fclose(f);
+    return hash;
+}
+
 /* The history that commands keep; "off", so that the user's stays as it is, until a test names a file. With one, the
    machine's speed is measured once. */
 static inline void test_set_history(const char *file) {

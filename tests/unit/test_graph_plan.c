@@ -21,7 +21,7 @@ static planner planner_open(void) {
     const ms_compute_params params = {.device = "dummy", .threads = 1, .memory_bytes = (size_t)1 << 40};
     assert_ms_ok(ms_compute_open(&params, &p.compute, &p.err), &p.err);
     assert_ms_ok(ms_weights_create(&p.compute, &p.weights, &p.err), &p.err);
-    assert_ms_ok(ms_graph_create(NULL, &p.compute, p.weights, &p.graph, &p.err), &p.err);
+    assert_ms_ok(ms_graph_create(&p.compute, p.weights, &p.graph, &p.err), &p.err);
     return p;
 }
 
@@ -190,7 +190,7 @@ static size_t unet_arena(const char *device, ms_dtype activation, const ms_model
     assert_ms_ok(ms_compute_open(&params, &p.compute, &p.err), &p.err);
     p.compute.activation = activation;
     assert_ms_ok(ms_weights_create(&p.compute, &p.weights, &p.err), &p.err);
-    assert_ms_ok(ms_graph_create(NULL, &p.compute, p.weights, &p.graph, &p.err), &p.err);
+    assert_ms_ok(ms_graph_create(&p.compute, p.weights, &p.graph, &p.err), &p.err);
     assert_ms_ok(ms_unet_build(p.graph, &files->unet_config, &shape, &p.err), &p.err);
     assert_ms_ok(ms_plan_create(p.graph, NULL, &plan, &p.err), &p.err);
     size_t bytes = plan->arena_bytes;

@@ -1,10 +1,12 @@
 /* Files in the making: what is never replaced, and that temporary names never are somebody else's. */
 #include "test.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "base/full_io.h"
 #include "base/new_file.h"
 #include "support/cli.h"
 
@@ -166,6 +168,38 @@ static void every_allocation_can_fail(void **state) {
     }
 }
 
+/* A pipe gives what it has, in parts; a file that ends is told from one that fails. */
+static void whole_blocks_are_read_and_written(void **state) {
+    (void)state;
+    char got[8] = "";
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t writer = fork();
+    if (writer == 0) {
+        bool good = ms_write_full(ends[1], "ab", 2) && usleep(20000) == 0 && ms_write_full(ends[1], "cde", 3);
+        _exit(good ? 0 : 1);
+    }
+    close(ends[1]);
+    assert_true(ms_read_full(ends[0], got, 5));
+    assert_string_equal(got, "abcde");
+    int ended;
+    assert_int_equal(waitpid(writer, &ended, 0), writer);
+    assert_int_equal(ended, 0);
+    assert_false(ms_read_full(ends[0], got, 1));
+    assert_int_equal(errno, 0);
+    close(ends[0]);
+    assert_false(ms_read_full(ends[0], got, 1));
+    assert_int_equal(errno, EBADF);
+    int fd = open(test_file("block"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+    assert_true(ms_write_full_at(fd, "xyz", 3, 4));
+    assert_true(ms_read_full_at(fd, got, 2, 5));
+    assert_memory_equal(got, "yz", 2);
+    assert_false(ms_read_full_at(fd, got, 2, 6));
+    assert_int_equal(errno, 0);
+    close(fd);
+    assert_int_equal(unlink(test_file("block")), 0);
+}
+
 static int clean_up(void **state) {
     (void)state;
     test_dir_remove();
@@ -180,6 +214,7 @@ int main(void) {
         cmocka_unit_test(other_peoples_temporary_files_stay),
         cmocka_unit_test(inputs_are_spared),
         cmocka_unit_test(every_allocation_can_fail),
+        cmocka_unit_test(whole_blocks_are_read_and_written),
     };
     return cmocka_run_group_tests(tests, NULL, clean_up);
 }

@@ -263,7 +263,7 @@ static size_t cpu_arena(const ms_model_files *files, bool unet, int items, ms_sl
     ms_error err;
     assert_ms_ok(ms_compute_open(&cpu, &compute, &err), &err);
     assert_ms_ok(ms_weights_create(&compute, &weights, &err), &err);
-    assert_ms_ok(ms_graph_create(NULL, &compute, weights, &graph, &err), &err);
+    assert_ms_ok(ms_graph_create(&compute, weights, &graph, &err), &err);
     if (unet)
         assert_ms_ok(ms_unet_build(graph, &files->unet_config, &shape, &err), &err);
     else

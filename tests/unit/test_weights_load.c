@@ -30,7 +30,7 @@ static ms_status load_all(ms_mem *mem, const ms_compute *compute, const char *pa
     ms_weights_load_params params = {.precision = MS_F16, .pool = compute->pool};
     ms_status status;
     MS_GOTO(ms_weights_create(compute, &weights, err));
-    MS_GOTO(ms_graph_create(mem, compute, weights, &graph, err));
+    MS_GOTO(ms_graph_create(compute, weights, &graph, err));
     MS_GOTO(build(graph, files, err));
     MS_GOTO(ms_checkpoint_open(mem, path, known, &file, &params.prefix, err));
     if (check)
@@ -118,7 +118,7 @@ static void it_tells_and_can_be_ended(void **state) {
             ms_weights_load_params params = {
                 .precision = MS_F16, .pool = compute.pool, .progress = listen, .arg = &l};
             assert_ms_ok(ms_weights_create(&compute, &weights, &err), &err);
-            assert_ms_ok(ms_graph_create(NULL, &compute, weights, &graph, &err), &err);
+            assert_ms_ok(ms_graph_create(&compute, weights, &graph, &err), &err);
             assert_ms_ok(build_unet(graph, &files, &err), &err);
             assert_ms_ok(ms_checkpoint_open(NULL, path, "conv_in.weight", &file, &params.prefix, &err), &err);
             assert_int_equal(ms_weights_load(weights, file, &params, &err), end_at ? MS_CANCELLED : MS_OK);

@@ -17,15 +17,6 @@
  * ---------------------------------------------------------------------------------------------------------
  */
 
-static void *cpu_alloc(ms_device *dev, ms_ledger ledger, size_t bytes) {
-    return ms_alloc(dev->mem, ledger, bytes);
-}
-
-static void cpu_free(ms_device *dev, void *block) {
-    (void)dev;
-    ms_free(block);
-}
-
 static ms_status cpu_copy(ms_queue *queue, void *dst, const void *src, size_t bytes) {
     (void)queue;
     if (bytes && (!dst || !src))
@@ -76,9 +67,7 @@ static size_t attention_workspace(const ms_device *dev, const ms_attention_args 
 
 #define CHECKED_WITH_WORKSPACE(name)                                                                         \
     static ms_status name(ms_queue *queue, const ms_##name##_args *args, void *workspace) {                  \
-        MS_TRY(ms_check_##name(args));                                                                       \
-        if (ms_dtypes_##name(args) & ~queue->dev->caps.activations)                                          \
-            return MS_UNSUPPORTED;                                                                           \
+        MS_TRY_KERNEL_ARGS(queue->dev, name, args);                                                          \
         if (!workspace && name##_workspace(queue->dev, args) > 0)                                            \
             return MS_INVALID_ARGUMENT;                                                                      \
         ms_cpu_##name(queue->dev, args, workspace);                                                          \
@@ -90,9 +79,7 @@ CHECKED_WITH_WORKSPACE(attention)
 
 #define CHECKED(name)                                                                                        \
     static ms_status name(ms_queue *queue, const ms_##name##_args *args) {                                   \
-        MS_TRY(ms_check_##name(args));                                                                       \
-        if (ms_dtypes_##name(args) & ~queue->dev->caps.activations)                                          \
-            return MS_UNSUPPORTED;                                                                           \
+        MS_TRY_KERNEL_ARGS(queue->dev, name, args);                                                          \
         ms_cpu_##name(queue->dev, args);                                                                     \
         return MS_OK;                                                                                        \
     }
@@ -106,24 +93,7 @@ CHECKED(pool)
 CHECKED(resize)
 CHECKED(copy)
 
-static const ms_kernels cpu_kernels = {
-    .conv2d_layout = ms_conv2d_layout,
-    .linear_workspace = linear_workspace,
-    .linear = linear,
-    .conv2d_workspace = conv2d_workspace,
-    .conv2d = conv2d,
-    .attention_workspace = attention_workspace,
-    .attention = attention,
-    .norm_partials = norm_partials,
-    .norm_tables = norm_tables,
-    .norm_apply = norm_apply,
-    .layer_norm = layer_norm,
-    .binary = binary,
-    .unary = unary,
-    .pool = pool,
-    .resize = resize,
-    .copy = copy,
-};
+static const ms_kernels cpu_kernels = MS_KERNELS_BY_NAME;
 
 /* ---- opening
  * -------------------------------------------------------------------------------------------------------- */
@@ -204,18 +174,12 @@ const ms_backend ms_backend_cpu = {
     .name = "cpu",
     .open = cpu_open,
     .close = cpu_close,
-    .alloc = cpu_alloc,
-    .free = cpu_free,
-    .host_alloc = cpu_alloc,
-    .host_free = cpu_free,
+    .alloc = ms_plain_host_alloc,
+    .free = ms_plain_host_free,
+    .host_alloc = ms_plain_host_alloc,
+    .host_free = ms_plain_host_free,
     .memory = cpu_memory,
-    .queue_create = ms_immediate_queue_create,
-    .queue_destroy = ms_immediate_queue_destroy,
-    .event_create = ms_immediate_event_create,
-    .event_destroy = ms_immediate_event_destroy,
-    .record = ms_immediate_event,
-    .wait = ms_immediate_event,
-    .finish = ms_immediate_finish,
+    MS_IMMEDIATE_QUEUES,
     .upload = cpu_copy,
     .download = cpu_copy,
     .fill = cpu_fill,

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-static const ms_host_services *services;
+const ms_host_services *remote_host;
 
 /* ---- memory ---- */
 
@@ -26,13 +26,12 @@ static void remote_free(ms_device *dev, void *block) {
 }
 
 static void *remote_host_alloc(ms_device *dev, ms_ledger ledger, size_t bytes) {
-    (void)dev;
-    return services->alloc(dev->mem, ledger, bytes);
+    return remote_host->alloc(dev->mem, ledger, bytes);
 }
 
 static void remote_host_free(ms_device *dev, void *block) {
     (void)dev;
-    services->free(block);
+    remote_host->free(block);
 }
 
 static void remote_memory_sizes(const ms_device *dev, size_t *ret_free_bytes, size_t *ret_total_bytes) {
@@ -93,7 +92,7 @@ static void remote_close(ms_device **dev) {
     ms_device_close(&d->cpu);
     remote_memory_close(&d->memory);
     pthread_mutex_destroy(&d->lock);
-    services->free(d);
+    remote_host->free(d);
     *dev = NULL;
 }
 
@@ -101,10 +100,11 @@ static const ms_backend backend;
 
 static ms_status remote_open(const ms_device_params *params, ms_device **ret_dev, ms_error *err) {
     MS_TRY(ms_device_only_number(params, 1, err));
-    remote_device *d = services->alloc(params->mem, MS_LEDGER_GENERAL, sizeof(*d));
+    remote_device *d = remote_host->alloc(params->mem, MS_LEDGER_GENERAL, sizeof(*d));
     if (!d)
         return ms_fail(err, MS_HOST_MEMORY, "cannot allocate %zu bytes for the remote device", sizeof(*d));
-    *d = (remote_device){.host = services};
+    const size_t limit = params->memory_bytes ? params->memory_bytes : (size_t)8 << 30;
+    *d = (remote_device){0};
     d->base = (ms_device){.backend = &backend,
                           .kernels = &remote_kernels,
                           .caps = {.arithmetic = "cpu",
@@ -113,16 +113,14 @@ static ms_status remote_open(const ms_device_params *params, ms_device **ret_dev
                                    .raw_weights = true,
                                    .computes = true},
                           .mem = params->mem,
-                          .total_bytes = params->memory_bytes,
+                          .total_bytes = limit,
                           .impl = d};
     pthread_mutex_init(&d->lock, NULL);
     const char *seed = getenv("MEMSAFE_REMOTE_SEED");
     d->random = seed ? strtoull(seed, NULL, 10) : 0;
-    size_t limit = params->memory_bytes ? params->memory_bytes : (size_t)8 << 30;
-    d->base.total_bytes = limit;
     snprintf(d->base.description, sizeof(d->base.description), "remote test device of %zu bytes", limit);
     const ms_device_params cpu = {.backend = "cpu", .isa_limit = params->isa_limit};
-    ms_status status = remote_memory_open(&d->memory, services, params->device_mem, limit, err);
+    ms_status status = remote_memory_open(&d->memory, params->device_mem, limit, err);
     if (status == MS_OK)
         status = ms_device_open(&cpu, &d->cpu, err);
     if (status != MS_OK) {
@@ -168,6 +166,6 @@ __attribute__((visibility("default"))) const ms_backend *ms_plugin_backend(uint3
 const ms_backend *ms_plugin_backend(uint32_t abi, const ms_host_services *host) {
     if (abi != MS_BACKEND_ABI)
         return NULL;
-    services = host;
+    remote_host = host;
     return &backend;
 }

@@ -33,7 +33,6 @@ typedef struct remote_block {
 } remote_block;
 
 typedef struct remote_memory {
-    const ms_host_services *host;
     ms_mem *mem; /* what blocks are charged to; NULL = nothing */
     int file;
     char *given; /* addresses that are given out */
@@ -42,8 +41,7 @@ typedef struct remote_memory {
     remote_block *blocks;
 } remote_memory;
 
-ms_status remote_memory_open(remote_memory *memory, const ms_host_services *host, ms_mem *mem,
-                             size_t limit_bytes, ms_error *err);
+ms_status remote_memory_open(remote_memory *memory, ms_mem *mem, size_t limit_bytes, ms_error *err);
 void remote_memory_close(remote_memory *memory);
 void *remote_memory_alloc(remote_memory *memory, ms_ledger ledger, size_t bytes);
 void remote_memory_free(remote_memory *memory, void *block);
@@ -120,9 +118,11 @@ typedef struct remote_launches {
     remote_list list;
 } remote_launches;
 
+/* Of the program that loaded the plug-in. */
+extern const ms_host_services *remote_host;
+
 struct remote_device {
     ms_device base;
-    const ms_host_services *host;
     pthread_mutex_t lock; /* memory, queues, events */
     remote_memory memory;
     remote_queue *queues;

@@ -77,9 +77,7 @@ static bool here_copy(const remote_device *d, ms_copy_args *a) {
 /* Checked, translated and given. */
 #define GIVEN(name)                                                                                          \
     remote_device *d = remote_of(queue->dev);                                                                \
-    MS_TRY(ms_check_##name(args));                                                                           \
-    if (ms_dtypes_##name(args) & ~queue->dev->caps.activations)                                              \
-        return MS_UNSUPPORTED;                                                                               \
+    MS_TRY_KERNEL_ARGS(queue->dev, name, args);                                                              \
     remote_command c = {.kind = REMOTE_KERNEL, .run = run_##name, .args.name = *args};                       \
     pthread_mutex_lock(&d->lock);                                                                            \
     bool here = here_##name(d, &c.args.name);
@@ -127,21 +125,4 @@ KERNEL_WITH_WORKSPACE(linear)
 KERNEL_WITH_WORKSPACE(conv2d)
 KERNEL_WITH_WORKSPACE(attention)
 
-const ms_kernels remote_kernels = {
-    .conv2d_layout = ms_conv2d_layout,
-    .linear_workspace = linear_workspace,
-    .linear = linear,
-    .conv2d_workspace = conv2d_workspace,
-    .conv2d = conv2d,
-    .attention_workspace = attention_workspace,
-    .attention = attention,
-    .norm_partials = norm_partials,
-    .norm_tables = norm_tables,
-    .norm_apply = norm_apply,
-    .layer_norm = layer_norm,
-    .binary = binary,
-    .unary = unary,
-    .pool = pool,
-    .resize = resize,
-    .copy = copy,
-};
+const ms_kernels remote_kernels = MS_KERNELS_BY_NAME;

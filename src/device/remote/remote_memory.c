@@ -14,9 +14,8 @@ static size_t room_of(size_t bytes) {
     return ms_align_up(bytes ? bytes : 1, PAGE) + PAGE;
 }
 
-ms_status remote_memory_open(remote_memory *m, const ms_host_services *host, ms_mem *mem, size_t limit_bytes,
-                             ms_error *err) {
-    *m = (remote_memory){.host = host, .mem = mem, .limit_bytes = limit_bytes, .file = -1};
+ms_status remote_memory_open(remote_memory *m, ms_mem *mem, size_t limit_bytes, ms_error *err) {
+    *m = (remote_memory){.mem = mem, .limit_bytes = limit_bytes, .file = -1};
     m->space_bytes = ms_align_up(2 * limit_bytes, PAGE) + ((size_t)64 << 20);
     m->file = memfd_create("memsafe-remote", MFD_CLOEXEC);
     if (m->file < 0 || ftruncate(m->file, (off_t)m->space_bytes) != 0)
@@ -58,7 +57,7 @@ void *remote_memory_alloc(remote_memory *m, ms_ledger ledger, size_t bytes) {
     remote_block *block = malloc(sizeof(*block));
     if (!block)
         return NULL;
-    if (m->mem && !m->host->charge(m->mem, ledger, bytes)) {
+    if (m->mem && !remote_host->charge(m->mem, ledger, bytes)) {
         free(block);
         return NULL;
     }
@@ -81,7 +80,7 @@ void remote_memory_free(remote_memory *m, void *given) {
                   (off_t)ms_align_up(block->bytes, PAGE));
         m->used_bytes -= block->bytes;
         if (m->mem)
-            m->host->release(m->mem, block->ledger, block->bytes);
+            remote_host->release(m->mem, block->ledger, block->bytes);
         free(block);
         return;
     }

@@ -117,7 +117,7 @@ static ms_status step(remote_device *d) {
 
 ms_status remote_queue_create(ms_device *dev, ms_queue **ret_queue) {
     remote_device *d = remote_of(dev);
-    remote_queue *q = d->host->alloc(dev->mem, MS_LEDGER_GENERAL, sizeof(*q));
+    remote_queue *q = remote_host->alloc(dev->mem, MS_LEDGER_GENERAL, sizeof(*q));
     if (!q)
         return MS_HOST_MEMORY;
     *q = (remote_queue){.base.dev = dev};
@@ -144,13 +144,12 @@ void remote_queue_destroy(ms_queue **queue) {
     while (q->captured.first)
         drop_first(&q->captured);
     pthread_mutex_unlock(&d->lock);
-    d->host->free(q);
+    remote_host->free(q);
     *queue = NULL;
 }
 
 ms_status remote_event_create(ms_device *dev, ms_event **ret_event) {
-    remote_device *d = remote_of(dev);
-    remote_event *e = d->host->alloc(dev->mem, MS_LEDGER_GENERAL, sizeof(*e));
+    remote_event *e = remote_host->alloc(dev->mem, MS_LEDGER_GENERAL, sizeof(*e));
     if (!e)
         return MS_HOST_MEMORY;
     *e = (remote_event){.base.dev = dev};
@@ -167,7 +166,7 @@ void remote_event_destroy(ms_event **event) {
             if (c->event == e)
                 c->event = NULL;
     pthread_mutex_unlock(&d->lock);
-    d->host->free(e);
+    remote_host->free(e);
     *event = NULL;
 }
 
@@ -215,10 +214,9 @@ ms_status remote_capture_begin(ms_queue *queue) {
 
 ms_status remote_capture_end(ms_queue *queue, ms_launches **ret_launches) {
     remote_queue *q = (remote_queue *)queue;
-    remote_device *d = remote_of(queue->dev);
     if (!q->capturing)
         return MS_INVALID_ARGUMENT;
-    remote_launches *launches = d->host->alloc(queue->dev->mem, MS_LEDGER_GENERAL, sizeof(*launches));
+    remote_launches *launches = remote_host->alloc(queue->dev->mem, MS_LEDGER_GENERAL, sizeof(*launches));
     q->capturing = false;
     if (!launches) {
         while (q->captured.first)
@@ -241,9 +239,8 @@ ms_status remote_launch(ms_queue *queue, const ms_launches *launches) {
 
 void remote_launches_destroy(ms_launches **launches) {
     remote_launches *l = (remote_launches *)*launches;
-    remote_device *d = remote_of(l->base.dev);
     while (l->list.first)
         drop_first(&l->list);
-    d->host->free(l);
+    remote_host->free(l);
     *launches = NULL;
 }
