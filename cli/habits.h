@@ -21,6 +21,8 @@ typedef struct cli_habit {
     const char *ours;     /* an option's name */
     const char *says;     /* ERROR; SAME: of a value that is none of ours. "-theirs: " comes before it */
     const char *words[6]; /* SAME: theirs, ours, theirs, ours; NULL ends them */
+    const char *value,
+        *of_value; /* of this value of theirs `of_value` is said in place of `says`; NULL: none */
 } cli_habit;
 
 /* NULL: none, or the command lacks the option. */
@@ -34,6 +36,9 @@ const cli_habit *cli_habit_at(int index);
 
 /* Our word for theirs; the word itself where the table has none. */
 const char *cli_habit_word(const cli_habit *habit, const char *theirs);
+
+/* What is said of a value of theirs, which may be NULL. */
+const char *cli_habit_says(const cli_habit *habit, const char *theirs);
 
 /* -1: errors alone, 0: as without it, 1: verbose. False: no level of FFmpeg's. */
 bool cli_habit_level(const char *word, int *ret_level);

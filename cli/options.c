@@ -196,7 +196,7 @@ static ms_status take_word(const cli_habit *h, const cli_option *o, const char *
     if (!ours[0]) /* it is so anyway */
         return MS_OK;
     if (h->says && o->type == CLI_CHOICE && choice_index(o->argument, ours) < 0)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "-%s %s: %s", h->theirs, theirs, h->says);
+        return ms_fail(err, MS_INVALID_ARGUMENT, "-%s %s: %s", h->theirs, theirs, cli_habit_says(h, theirs));
     return store(o, ours, state, err);
 }
 
@@ -211,7 +211,9 @@ static ms_status parse_habit(const cli_command *c, const cli_habit *h, int argc,
     int level = 1;
     switch (h->kind) {
     case CLI_HABIT_ERROR:
-        return ms_fail(err, MS_INVALID_ARGUMENT, "-%s: %s", h->theirs, h->says);
+        if (next)
+            value = argv[*index + 1];
+        return ms_fail(err, MS_INVALID_ARGUMENT, "-%s: %s", h->theirs, cli_habit_says(h, value));
     case CLI_HABIT_GIVES:
     case CLI_HABIT_CLEAR:
         if (value)

@@ -240,6 +240,9 @@ static void test_habits_of_ffmpegs_users(void **state) {
     assert_int_equal(p.s.p.audio_output, MS_AUDIO_OUTPUT_ORIGINAL);
     assert_int_equal(p.s.p.frames, 7);
     assert_true(p.s.p.force);
+    assert_int_equal(PARSE(&p, "-framerate", "24", "out.mp4"), MS_OK);
+    assert_int_equal(p.s.p.fps_num, 24 * p.s.p.fps_den);
+    assert_non_null(strstr(cli_find_option(&cli_run_command, "force", 5)->help, "-n: do not"));
     assert_int_equal(PARSE(&p, "-ss", "2", "-to", "3.5", "out.mp4"), MS_OK);
     assert_int_equal(p.s.p.start_us, 2000000);
     assert_int_equal(p.s.p.duration_us, 1500000);
@@ -267,7 +270,21 @@ static void test_habits_of_ffmpegs_users(void **state) {
                   {"-g", "250", "-g: memsafe puts key frames itself"},
                   {"-f", "mp4", "-f: the output's extension names the format"},
                   {"-c:v", "copy", "-c:v copy: the frames are redrawn"},
-                  {"-c", "mpeg4", "-c mpeg4: the frames are redrawn"},
+                  {"-c", "mpeg4", "-c mpeg4: memsafe writes h264, hevc and ffv1"},
+                  {"-c:v", "vp9", "-c:v vp9: memsafe writes h264, hevc and ffv1"},
+                  {"-f", "null", "-f: a run without an output is not made: --preview"},
+                  {"-level", "4.1", "-level: the encoder's settings are not to be chosen"},
+                  {"-vsync", "0", "-vsync: the output has one rate throughout: --fps"},
+                  {"-fps_mode", "cfr", "-fps_mode: the output has one rate throughout: --fps"},
+                  {"-framerate", "fast", "\"fast\""},
+                  {"-hwaccel", "cuda", "-hwaccel: videos are decoded on the CPU"},
+                  {"-strict", "-2", "-strict: it is not needed"},
+                  {"-lavfi", "null", "-lavfi: there are no filters in memsafe"},
+                  {"-filter_complex", "null", "-filter_complex: there are no filters in memsafe"},
+                  {"-fs", "1M", "-fs: a file's size is not to be limited"},
+                  {"-dn", NULL, "-dn: data tracks are never in the output"},
+                  {"-vol", "200", "-vol: the sound's channels and volume stay"},
+                  {"-metadata", "title=x", "-metadata: the video's titles are kept"},
                   {"-c:a", "aac", "-c:a aac: sound is copied where"},
                   {"-acodec", NULL, "-acodec needs a value"},
                   {"-loglevel", "loud", "-loglevel: \"loud\" is no level (quiet, error,"},
