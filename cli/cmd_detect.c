@@ -10,6 +10,7 @@
 #include "fps.h"
 #include "memsafe/detect.h"
 #include "model_choice.h"
+#include "notes.h"
 #include "signals.h"
 
 typedef struct detect_state {
@@ -29,9 +30,25 @@ static void show(void *arg, int64_t frames_done, int64_t frames_total) {
     cli_show_frames("faces", frames_done, frames_total);
 }
 
+/* As run names them: -i VIDEO, and the output at the end or behind -o. */
+static ms_status name_files(detect_state *s, char **arguments, int n_arguments, ms_error *err) {
+    if (n_arguments && s->p.output)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "two files are the output: -o %s and %s", s->p.output,
+                       arguments[0]);
+    if (n_arguments)
+        s->p.output = arguments[0];
+    if (!s->p.video && n_arguments)
+        return ms_fail(
+            err, MS_INVALID_ARGUMENT,
+            "the video (-i FILE) is missing: %s is taken for the output; see `memsafe help detect`",
+            arguments[0]);
+    if (!s->p.video || !s->p.output)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the %s is missing; see `memsafe help detect`",
+                       s->p.video ? "output (its name at the end, or -o FILE)" : "video (-i FILE)");
+    return MS_OK;
+}
+
 static int detect_run(const void *state, char **arguments, int n_arguments) {
-    (void)arguments;
-    (void)n_arguments;
     detect_state s = *(const detect_state *)state;
     cli_model_choice model;
     ms_detect_report report;
@@ -39,12 +56,15 @@ static int detect_run(const void *state, char **arguments, int n_arguments) {
     ms_error err;
     ms_error_clear(&err);
     cli_console_begin(&s.console);
+    if (name_files(&s, arguments, n_arguments, &err) != MS_OK)
+        return cli_fail(&err);
     if (cli_choose_model(&s.p.model, s.demo, s.p.faces, CLI_NEEDS_FACES, &model, &err) != MS_OK)
         return cli_fail(&err);
     cli_say_choice(&model);
     cli_note_budget(s.p.budget_bytes);
     if (s.fps && cli_parse_fps(s.fps, &s.p.fps_num, &s.p.fps_den, &err) != MS_OK)
         return cli_fail(&err);
+    cli_note_gap(s.p.video);
     s.p.frames = s.frames;
     s.p.progress = show;
     s.p.cancelled = cli_interrupted;
@@ -66,8 +86,8 @@ static int detect_run(const void *state, char **arguments, int n_arguments) {
 
 static const cli_option detect_options[] = {
     CLI_GROUP("Most used"),
-    {"video", "i", CLI_TEXT, P(video), "FILE", "video to look through", 0, 0},
-    {"out", "o", CLI_TEXT, P(output), "FILE", "JSON lines to write", 0, 0},
+    {"video", "i", CLI_TEXT, P(video), "FILE", "video, or pictures (frame_%04d.png), to look through", 0, 0},
+    {"out", "o", CLI_TEXT, P(output), "FILE", "JSON lines to write, also without -o", 0, 0},
     {"model", "m", CLI_TEXT, P(model), "DIR", "model folder (default: the one that is installed)", 0, 0},
     CLI_DEMO_OPTION(detect_state, demo),
     {"force", "y", CLI_FLAG, P(force), NULL, "replace an existing output", 0, 0},
@@ -91,13 +111,14 @@ static const cli_option detect_options[] = {
 const cli_command cli_detect_command = {
     .name = "detect",
     .summary = "Find the faces of a video and write them as a track file",
-    .examples = {{"memsafe detect -i talking.mp4 -o faces.jsonl", "the largest face of each frame"}},
-    .usage = "-i VIDEO -o FILE [-m MODEL | --demo] [OPTIONS]",
+    .examples = {{"memsafe detect -i talking.mp4 faces.jsonl", "the largest face of each frame"}},
+    .usage = "-i VIDEO FILE [-m MODEL | --demo] [OPTIONS]",
     .text = "A line for each frame with a face: "
             "{\"frame\":0,\"bbox\":[x1,y1,x2,y2],\"landmarks106\":[[x,y],...]}.\n"
             "`memsafe run --track` reads it in place of detecting.",
     .options = detect_options,
     .n_options = CLI_COUNT(detect_options),
+    .max_arguments = 1,
     .state_bytes = sizeof(detect_state),
     .defaults = detect_defaults,
     .run = detect_run,

@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "console.h"
 #include "model_choice.h"
+#include "notes.h"
 #include "pipeline/score.h"
 #include "signals.h"
 
@@ -148,19 +149,35 @@ static void print_text(const ms_score_report *r) {
            r->flicker_elsewhere, r->flicker_ratio);
 }
 
+/* The video may be named without -i: a command that writes nothing has no other lone name. */
+static ms_status name_video(score_state *s, char **arguments, int n_arguments, ms_error *err) {
+    if (n_arguments && s->p.video)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "two files are the video: -i %s and %s", s->p.video,
+                       arguments[0]);
+    if (n_arguments)
+        s->p.video = arguments[0];
+    if (!s->p.video)
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "the video (its name, or -i FILE) is missing; see `memsafe help score`");
+    return MS_OK;
+}
+
 static int score_run(const void *state, char **arguments, int n_arguments) {
-    (void)arguments;
-    (void)n_arguments;
     score_state s = *(const score_state *)state;
     cli_model_choice model;
     ms_score_report report;
     ms_error err;
     ms_error_clear(&err);
     cli_console_begin(&s.console);
+    if (name_video(&s, arguments, n_arguments, &err) != MS_OK)
+        return cli_fail(&err);
     if (cli_choose_model(&s.p.model, s.demo, s.p.faces, CLI_NEEDS_FACES, &model, &err) != MS_OK)
         return cli_fail(&err);
     cli_say_choice(&model);
     cli_note_budget(s.p.budget_bytes);
+    const char *const videos[] = {s.p.video, s.p.truth, s.p.input};
+    for (int i = 0; i < CLI_COUNT(videos); i++)
+        cli_note_gap(videos[i]);
     s.p.frames = s.frames;
     s.p.progress = show;
     s.p.cancelled = cli_interrupted;
@@ -179,7 +196,7 @@ static int score_run(const void *state, char **arguments, int n_arguments) {
 
 static const cli_option score_options[] = {
     CLI_GROUP("Options"),
-    {"video", "i", CLI_TEXT, P(video), "FILE", "video to judge", 0, 0},
+    {"video", "i", CLI_TEXT, P(video), "FILE", "video to judge, also without -i", 0, 0},
     {"audio", "a", CLI_TEXT, P(audio), "FILE", "speech that it should say (default: the video's own sound)",
      0, 0},
     {"truth", 0, CLI_TEXT, P(truth), "FILE",
@@ -205,9 +222,9 @@ static const cli_option score_options[] = {
 const cli_command cli_score_command = {
     .name = "score",
     .summary = "Judge a lip-synced video: sync, mouth, pictures, identity, flicker",
-    .examples = {{"memsafe score -i out.mp4 -a speech.wav --input talking.mp4",
+    .examples = {{"memsafe score out.mp4 -a speech.wav --input talking.mp4",
                   "how well does out.mp4 follow the speech?"}},
-    .usage = "-i VIDEO [-a SPEECH] [-m MODEL | --faces DIR | --demo] [--truth FILE] [--input FILE]",
+    .usage = "VIDEO [-a SPEECH] [-m MODEL | --faces DIR | --demo] [--truth FILE] [--input FILE]",
     .text = "Lip sync is the correlation of the mouth's opening, by the landmark net, with the amplitude of "
             "the speech\n"
             "from 320 to 3000 Hz, at shifts of -15 to 15 frames: the best shift is the offset, its "
@@ -222,6 +239,7 @@ const cli_command cli_score_command = {
             "docs/score.md defines every number and says what to expect.",
     .options = score_options,
     .n_options = CLI_COUNT(score_options),
+    .max_arguments = 1,
     .state_bytes = sizeof(score_state),
     .defaults = score_defaults,
     .run = score_run,

@@ -141,6 +141,7 @@ static ms_status take_demo(cli_model_choice *c, ms_error *err) {
     short_path(c->path, shown, sizeof(shown));
     snprintf(c->path, sizeof(c->path), "%s", shown);
     c->code = "demo-model";
+    c->asked = true;
     snprintf(c->note, sizeof(c->note),
              "the demo model, which knows drawn faces only (%.1500s); %.1500s gets the official weights for "
              "real ones",
@@ -186,6 +187,7 @@ static ms_status take_installed(cli_model_need need, cli_model_choice *c, ms_err
 ms_status cli_choose_model(const char **model, bool demo, bool named, cli_model_need need,
                            cli_model_choice *choice, ms_error *err) {
     choice->path[0] = choice->note[0] = 0;
+    choice->asked = false;
     if (demo && (*model || named))
         return ms_fail(err, MS_INVALID_ARGUMENT, "--demo and %s name two models",
                        *model                    ? "--model"
@@ -199,6 +201,6 @@ ms_status cli_choose_model(const char **model, bool demo, bool named, cli_model_
 }
 
 void cli_say_choice(const cli_model_choice *choice) {
-    if (choice->note[0])
+    if (choice->note[0] && (!choice->asked || cli_console_is_verbose() || cli_console_is_json()))
         cli_warn(choice->code, "%s", choice->note);
 }

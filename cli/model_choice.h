@@ -40,6 +40,7 @@ typedef struct cli_model_choice {
     char path[CLI_PATH_BYTES];
     const char *code;                /* of the note, for programs */
     char note[CLI_PATH_BYTES + 256]; /* what to tell the user of the choice; "" = nothing */
+    bool asked;                      /* it is what was asked for: told to programs, and with -v */
 } cli_model_choice;
 
 /* *model becomes a path in `choice` unless it is set, or `named` says that all parts were named. MS_INVALID_ARGUMENT when

@@ -1,10 +1,25 @@
 #include "notes.h"
 
+#include <string.h>
+
+#include "base/numbered.h"
 #include "console.h"
+
+/* So it is with nearly every run, and it costs nothing that one hears: for who asks, and for programs. */
+static bool is_detail(const char *code) {
+    return strcmp(code, "sound") == 0;
+}
 
 void cli_show_notes(const ms_run_report *r) {
     for (int i = 0; i < r->n_notes; i++)
-        cli_warn_as("note: ", r->note[i].code, "%s", r->note[i].text);
+        if (!is_detail(r->note[i].code) || cli_console_is_verbose() || cli_console_is_json())
+            cli_warn_as("note: ", r->note[i].code, "%s", r->note[i].text);
+}
+
+void cli_note_gap(const char *path) {
+    char text[240];
+    if (ms_numbered_gap(path, text, sizeof(text)))
+        cli_warn_as("note: ", "gap", "%s", text);
 }
 
 void cli_notes_json(ms_buf *b, const ms_run_report *r) {

@@ -8,6 +8,9 @@
 /* One line each on stderr. */
 void cli_show_notes(const ms_run_report *report);
 
+/* Of numbered pictures that a command without a report reads: a gap among them. path may be NULL. */
+void cli_note_gap(const char *path);
+
 /* "notes": [{"code": ..., "text": ...}] without what surrounds a member. */
 void cli_notes_json(ms_buf *b, const ms_run_report *report);
 

@@ -24,7 +24,8 @@ static const cli_option run_options[] = {
      "model folder like the official checkpoints/ (default: the one that is installed)", 0, 0},
     CLI_DEMO_OPTION(cli_run_state, demo),
     {"force", "y", CLI_FLAG, P(force), NULL,
-     "replace an existing output and report, and an unfinished run's folder", 0, 0},
+     "replace an existing output and report, and an unfinished run's folder; -n: do not (so it is anyway)", 0,
+     0},
     {"start", "ss", CLI_TIME, P(start_us), "TIME",
      "redraw from this time of the video on: seconds or [HH:]MM:SS[.m]; the speech begins there", 0, 0},
     {"duration", "t", CLI_TIME, P(duration_us), "TIME",
@@ -97,8 +98,8 @@ static const cli_option run_options[] = {
     {"threads", 0, CLI_INT, P(threads), "N",
      "threads; 0 = all; at most 4 for each CPU, 16 always. The result does not depend on it", 0, 1024},
     {"host-budget", 0, CLI_BYTES, P(host_budget_bytes), "SIZE",
-     "the same of the host; on the CPU, where the device's memory is\nthe host's, the lesser of the two "
-     "holds",
+     "memory of the host, where the device has its own (--device); on the CPU it bounds the same memory as "
+     "--budget",
      0, 0},
     {"allow-downscale", 0, CLI_FLAG, P(allow_downscale), NULL,
      "when nothing fits, redraw the face at the largest lower resolution\nthat does (a multiple of 64, 128 "

@@ -138,6 +138,21 @@ bool ms_numbered_behind_gap(const ms_numbered *n, int *ret_next, int *ret_files)
     return *ret_files > 0;
 }
 
+bool ms_numbered_gap(const char *path, char *ret_text, size_t bytes) {
+    char gap[MS_NUMBERED_PATH_BYTES], next[MS_NUMBERED_PATH_BYTES];
+    ms_numbered n;
+    int number, files;
+    if (!ms_numbered_is(path) || ms_numbered_find(path, &n, NULL) != MS_OK ||
+        !ms_numbered_behind_gap(&n, &number, &files))
+        return false;
+    ms_numbered_name(&n, n.first + n.count, gap);
+    ms_numbered_name(&n, number, next);
+    snprintf(ret_text, bytes,
+             "%.80s is missing: the video ends there, and %d file%s from %.80s on %s not read",
+             ms_name_in(gap), files, files == 1 ? "" : "s", ms_name_in(next), files == 1 ? "is" : "are");
+    return true;
+}
+
 int ms_numbered_stat(const char *path, struct stat *ret) {
     ms_numbered n;
     if (!ms_numbered_is(path))

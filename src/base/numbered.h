@@ -6,6 +6,7 @@
 #define MS_BASE_NUMBERED_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
 
@@ -36,6 +37,9 @@ ms_status ms_numbered_open(const ms_numbered *n, int number, int *ret_fd, struct
 
 /* Files of such a name behind the first gap: how many, and the lowest number. False: none. */
 bool ms_numbered_behind_gap(const ms_numbered *n, int *ret_next, int *ret_files);
+
+/* What is to be told of such a gap, a sentence without its full stop. False: path is no pattern, or there is none. */
+bool ms_numbered_gap(const char *path, char *ret_text, size_t bytes);
 
 /* Of a file as it is now; of numbered files their sum, and the newest time. 0, or -1 with errno. */
 int ms_numbered_stat(const char *path, struct stat *ret);

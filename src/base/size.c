@@ -59,10 +59,17 @@ const char *ms_size_format(char ret_text[MS_SIZE_TEXT_BYTES], uint64_t bytes) {
         value /= 1024;
     int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
     if (unit < 0)
-        snprintf(ret_text, MS_SIZE_TEXT_BYTES, "%d bytes", (int)bytes);
+        snprintf(ret_text, MS_SIZE_TEXT_BYTES, "%d byte%s", (int)bytes, bytes == 1 ? "" : "s");
     else
         snprintf(ret_text, MS_SIZE_TEXT_BYTES, "%s %ciB", ms_decimal_format(number, value, decimals),
                  units[unit]);
+    return ret_text;
+}
+
+const char *ms_size_format_budget(char ret_text[MS_SIZE_TEXT_BYTES], uint64_t bytes) {
+    if (bytes < UINT64_C(1) << 20)
+        return ms_size_format(ret_text, bytes);
+    snprintf(ret_text, MS_SIZE_TEXT_BYTES, "%llu MiB", (unsigned long long)(bytes >> 20));
     return ret_text;
 }
 

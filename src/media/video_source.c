@@ -45,8 +45,8 @@ ms_status ms_video_source_open(ms_video_source *s, int stream, ms_error *err) {
         stream = ms_av_best_stream(format, AVMEDIA_TYPE_VIDEO);
     if (stream < 0 || stream >= (int)format->nb_streams ||
         format->streams[stream]->codecpar->codec_type != AVMEDIA_TYPE_VIDEO) {
-        status = ms_fail(err, MS_BAD_MEDIA, "%s has no video stream (format %s, %u other streams)", s->path,
-                         format->iformat->name, format->nb_streams);
+        status = ms_fail(err, MS_BAD_MEDIA, "%s has no video stream (format %s, %u other stream%s)", s->path,
+                         format->iformat->name, format->nb_streams, format->nb_streams == 1 ? "" : "s");
         goto fail;
     }
     ms_av_select(format, stream);

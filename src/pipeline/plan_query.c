@@ -290,11 +290,10 @@ static ms_status choose(planning *a, ms_error *err) {
         if (status == MS_BUDGET)
             a->plan = a->least;
         if (status == MS_BUDGET && a->p->allow_downscale && a->engine.resolution != wanted)
-            return ms_fail(
-                err, MS_BUDGET,
-                "a budget of %llu MiB is too small even at %d px: this run needs at least %llu MiB",
-                (unsigned long long)a->ask.budget_bytes >> 20, a->engine.resolution,
-                (unsigned long long)ms_size_whole_mib(a->least.peak_bytes));
+            return ms_fail(err, MS_BUDGET,
+                           "a budget of %s is too small even at %d px: this run needs at least %llu MiB",
+                           ms_size_format_budget((char[MS_SIZE_TEXT_BYTES]){0}, a->ask.budget_bytes),
+                           a->engine.resolution, (unsigned long long)ms_size_whole_mib(a->least.peak_bytes));
         return status;
     }
 }

@@ -6,7 +6,6 @@
 
 #include "base/duration.h"
 #include "base/error.h"
-#include "base/new_file.h"
 #include "base/numbered.h"
 #include "media/hdr.h"
 #include "pipeline/run_job.h"
@@ -73,16 +72,9 @@ static const char *plural(int n) {
 
 /* The gap ends what is read, as it does for FFmpeg. */
 static void note_gap(ms_job *j) {
-    char gap[MS_NUMBERED_PATH_BYTES], next[MS_NUMBERED_PATH_BYTES];
-    ms_numbered n;
-    int number, files;
-    if (!ms_numbered_is(j->p->video) || ms_numbered_find(j->p->video, &n, NULL) != MS_OK ||
-        !ms_numbered_behind_gap(&n, &number, &files))
-        return;
-    ms_numbered_name(&n, n.first + n.count, gap);
-    ms_numbered_name(&n, number, next);
-    note(j, "gap", "%.80s is missing: the video ends there, and %d file%s from %.80s on %s not read",
-         ms_name_in(gap), files, plural(files), ms_name_in(next), files == 1 ? "is" : "are");
+    char text[sizeof(j->report.note[0].text)];
+    if (ms_numbered_gap(j->p->video, text, sizeof(text)))
+        note(j, "gap", "%s", text);
 }
 
 static void note_picture(ms_job *j, const ms_video_info *info, const ms_video_writer_params *w) {

@@ -203,6 +203,36 @@ static ms_status check_hdr(const ms_job *j, ms_error *err) {
         j->p->video, ms_hdr_name(info->hdr_transfer));
 }
 
+static bool has_sound(const ms_job *j, const char *path) {
+    ms_audio_reader_params params = MS_AUDIO_READER_DEFAULTS;
+    ms_audio_reader *reader = NULL;
+    params.room = j->room;
+    bool has = ms_audio_reader_open(j->mem, path, &params, &reader, NULL) == MS_OK;
+    ms_audio_reader_close(&reader);
+    return has;
+}
+
+static ms_status open_video(const ms_job *j, const char *path, ms_clip **ret_clip, ms_error *err) {
+    const ms_run_params *p = j->p;
+    return ms_clip_open(j->mem, path, (ms_rational){p->fps_num, p->fps_den}, ms_run_keeps_hdr(p), j->room,
+                        ret_clip, err);
+}
+
+/* Two files in each other's place are told as that. */
+static ms_status open_clip(ms_job *j, ms_error *err) {
+    const ms_run_params *p = j->p;
+    ms_clip *other = NULL;
+    ms_status status = open_video(j, p->video, &j->clip, err);
+    if (status != MS_BAD_MEDIA || !has_sound(j, p->video) || open_video(j, p->audio, &other, NULL) != MS_OK)
+        return status;
+    ms_clip_close(&other);
+    return ms_fail(
+        err, MS_BAD_MEDIA,
+        "%s is given as the video and holds sound alone, %s is given as the speech and holds a video: "
+        "are they swapped?",
+        p->video, p->audio);
+}
+
 /* Everything that can fail because of the input is opened before the model is loaded, which takes longest. */
 ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;
@@ -215,8 +245,7 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
     unsigned parts = MS_PART_ALL & (p->track ? ~(unsigned)MS_PART_FACES : ~0u);
     MS_TRY(check_whole(p, err));
     j->room = ms_picture_room_in(j->policy.host_budget_bytes, j->base_bytes);
-    MS_TRY(ms_clip_open(j->mem, p->video, (ms_rational){p->fps_num, p->fps_den}, ms_run_keeps_hdr(p), j->room,
-                        &j->clip, err));
+    MS_TRY(open_clip(j, err));
     MS_TRY(check_hdr(j, err));
     if (ms_numbered_stat(p->video, &j->video) < 0)
         return ms_fail(err, MS_IO, "cannot read %s: %s", p->video, strerror(errno));

@@ -296,15 +296,14 @@ ms_status ms_run_plan_least(const ms_run_plan_params *params, ms_run_plan *ret_p
 static ms_status too_small(const ms_run_plan_params *params, const ms_run_rules *rules,
                            const ms_run_plan *plan, ms_error *err) {
     bool forced = params->forced != MS_RUNG_AUTO;
+    char budget[MS_SIZE_TEXT_BYTES];
     if (params->host_budget_bytes && plan->host_bytes > params->host_budget_bytes)
-        return ms_fail(
-            err, MS_BUDGET,
-            "a host budget of %llu MiB is too small: this run needs at least %llu MiB beside the device",
-            (unsigned long long)params->host_budget_bytes >> 20,
-            (unsigned long long)ms_size_whole_mib(plan->host_bytes));
-    return ms_fail(err, MS_BUDGET,
-                   "a budget of %llu MiB is too small: this run needs at least %llu MiB%s%s%s",
-                   (unsigned long long)params->budget_bytes >> 20,
+        return ms_fail(err, MS_BUDGET,
+                       "a host budget of %s is too small: this run needs at least %llu MiB beside the device",
+                       ms_size_format_budget(budget, params->host_budget_bytes),
+                       (unsigned long long)ms_size_whole_mib(plan->host_bytes));
+    return ms_fail(err, MS_BUDGET, "a budget of %s is too small: this run needs at least %llu MiB%s%s%s",
+                   ms_size_format_budget(budget, params->budget_bytes),
                    (unsigned long long)ms_size_whole_mib(plan->peak_bytes),
                    rules->offload == MS_OFFLOAD_OFF ? " while weight_offload is off" : "",
                    forced ? " on the rung " : "", forced ? ms_rung_name(params->forced) : "");

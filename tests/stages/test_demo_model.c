@@ -87,7 +87,7 @@ static int prepare(talk_synth synth) {
              "%s --seed %d --speech-seed %d --synth %s --frames %d --size 64x64 -o %s --speech %s >/dev/null",
              MS_DRAW_CLIP_PATH, SEED, NEW_SPEECH, name, FRAMES, test_file("new.avi"), test_file("new.wav"));
     assert_int_equal(system(line), 0);
-    assert_run_works("run --demo --video %s --audio %s --track %s --steps 8 --frames %d --codec ffv1 "
+    assert_run_works("run --demo -v --video %s --audio %s --track %s --steps 8 --frames %d --codec ffv1 "
                      "--audio-out none -o %s",
                      test_file("in.avi"), test_file("new.wav"), test_file("in.jsonl"), FRAMES,
                      test_file("out.mkv"));

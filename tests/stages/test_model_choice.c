@@ -89,7 +89,7 @@ static void doctor_says_that_the_weights_are_missing(void **state) {
 
 static void every_command_takes_the_demo_when_it_is_asked_for(void **state) {
     (void)state;
-    assert_copy(0, "the demo model, which knows drawn faces only", RUN "--demo");
+    assert_copy(0, "the demo model, which knows drawn faces only", RUN "--demo -v");
     assert_copy(0, "a face in 18 of 18 frames", "detect --demo -i in.mkv -o found.jsonl -y");
     assert_copy(0, "Lip sync", "score --demo -i in.mkv -a in.wav");
     assert_copy(0, "at 128 px", "plan --demo");
@@ -126,7 +126,7 @@ static void the_one_that_is_installed_is_taken(void **state) {
     assert_copy(2, "2 models are installed", RUN);
     assert_says("models/again");
     assert_says("share/memsafe/models/two");
-    assert_copy(0, "the demo model", RUN "--demo");
+    assert_copy(0, "the demo model", RUN "--demo -v");
     setenv("MEMSAFE_MODEL", "usr/share/memsafe/models/two", 1);
     assert_copy(0, "using the one that is installed, usr/share/memsafe/models/two", RUN);
     setenv("MEMSAFE_MODEL", "nowhere", 1);

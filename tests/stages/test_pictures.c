@@ -284,6 +284,12 @@ static void a_gap_is_said(void **state) {
                      test_file("gap.mkv"));
     if (!strstr(test_output, line))
         fail_msg("wanted \"%s\" in: %s", line, test_output);
+    assert_run_fails(8, line, "detect --model %s -i '%s' -y %s", test_file("model"), test_file("p_%04d.png"),
+                     test_file("gap.jsonl"));
+    assert_run_works("score --model %s --track %s '%s' -a %s", test_file("model"), test_file("in.jsonl"),
+                     test_file("p_%04d.png"), test_file("in.wav"));
+    if (!strstr(test_output, line))
+        fail_msg("score: wanted \"%s\" in: %s", line, test_output);
     shell("mv away.png p_0010.png");
     assert_run_works("run --model %s -i '%s' -a %s --track %s --steps 1 -o %s -y --frames 2",
                      test_file("model"), test_file("p_%04d.png"), test_file("in.wav"), test_file("in.jsonl"),

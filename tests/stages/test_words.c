@@ -71,13 +71,45 @@ static void a_budget_above_the_machine_is_told(void **state) {
     assert_non_null(strstr(test_output, "memsafe: note: the budget is 8.79 TiB, but this machine has only "));
     assert_run_works(RUN "--track in.jsonl -b 200M poor.mkv");
     assert_null(strstr(test_output, "this machine has only"));
+    assert_run_fails(3, "a budget of 1 byte is too small", RUN "--track in.jsonl -b 1 poor.mkv -y");
+    assert_run_fails(3, "a budget of 1 byte is too small", "plan --shape tiny -b 1");
+    assert_run_fails(3, "a budget of 10 MiB is too small", "plan --shape tiny -b 10.9M");
 }
 
-static void the_demo_is_named_by_a_short_path(void **state) {
+static void what_was_asked_for_is_told_to_who_asks(void **state) {
     (void)state;
-    assert_run_works("models --demo");
+    assert_run_fails(11, "nope.avi", "detect --demo -v -i nope.avi found.jsonl");
     assert_non_null(strstr(test_output, "memsafe: the demo model, which knows drawn faces only ("));
     assert_null(strstr(test_output, "/../"));
+    assert_run_fails(11, "nope.avi", "detect --demo --progress json -i nope.avi found.jsonl");
+    assert_non_null(strstr(test_output, "\"code\": \"demo-model\""));
+    assert_run_fails(11, "nope.avi", "detect --demo -i nope.avi found.jsonl");
+    assert_null(strstr(test_output, "demo"));
+}
+
+static void files_are_named_alike_in_every_command(void **state) {
+    (void)state;
+    assert_run_fails(2, "the video (-i FILE) is missing: in.avi is taken for the output", "detect in.avi");
+    assert_run_fails(2, "the output (its name at the end, or -o FILE) is missing", "detect -i in.avi");
+    assert_run_fails(2, "two files are the output: -o a and b", "detect -i in.avi -o a b");
+    assert_run_fails(2, "the video (its name, or -i FILE) is missing", "score");
+    assert_run_fails(2, "two files are the video: -i a and b", "score -i a b");
+    /* Its faces are too small for the detector: that is looked for behind the names. */
+    assert_run_fails(8, "in.avi: no usable face in 3 frames",
+                     "detect -m model -i in.avi lone.jsonl --frames 3");
+    assert_run_works("score in.avi -a in.wav --track in.jsonl -m model --json");
+    assert_non_null(strstr(test_output, "{\"frames\":24,"));
+}
+
+static void files_in_each_others_place_are_told(void **state) {
+    (void)state;
+    assert_run_fails(
+        7,
+        "in.wav is given as the video and holds sound alone, in.avi is given as the speech and holds "
+        "a video: are they swapped?",
+        "run -i in.wav -a in.avi -m model --track in.jsonl out.mkv");
+    assert_run_fails(7, "in.wav has no video stream (format wav, 1 other stream)",
+                     "run -i in.wav -a in.wav -m model --track in.jsonl out.mkv");
 }
 
 static void habits_are_told_apart(void **state) {
@@ -98,7 +130,9 @@ int main(void) {
         cmocka_unit_test(errors_name_no_inner_parts),
         cmocka_unit_test(without_a_face_nothing_is_said_of_keeping),
         cmocka_unit_test(a_budget_above_the_machine_is_told),
-        cmocka_unit_test(the_demo_is_named_by_a_short_path),
+        cmocka_unit_test(what_was_asked_for_is_told_to_who_asks),
+        cmocka_unit_test(files_are_named_alike_in_every_command),
+        cmocka_unit_test(files_in_each_others_place_are_told),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);
 }
