@@ -210,6 +210,12 @@ CHECK_ONLY(unary)
 CHECK_ONLY(pool)
 CHECK_ONLY(resize)
 CHECK_ONLY(copy)
+CHECK_ONLY(noise)
+CHECK_ONLY(posterior)
+CHECK_ONLY(rescale)
+CHECK_ONLY(guide)
+CHECK_ONLY(ddim)
+CHECK_ONLY(check_finite)
 
 static const ms_kernels dummy_kernels = MS_KERNELS_BY_NAME;
 

@@ -259,6 +259,50 @@ typedef struct ms_copy_args {
     int64_t src_stride[3], dst_stride[3]; /* outer, inner, channel */
 } ms_copy_args;
 
+/* ---- latents: what happens to them between the networks. Element by element, each operation rounded, none fused
+ * ------------------------------------------------------------------------------------------------------- */
+
+/* Normals of base/philox.h: element (i, j, c) is number c * inner + j of (seed, stream, frame), planes as rows. log, cos and sin
+   are the C library's, in double. */
+typedef struct ms_noise_args {
+    uint64_t seed;
+    const uint32_t (
+        *numbers)[2]; /* [outer], on the device: stream and frame of each outer row; NULL = 0 and 0 */
+    ms_rows dst;
+} ms_noise_args;
+
+/* A sample of a posterior: dst = (mean + expf(0.5 * clamp(logvar, -30, 20)) * normal - shift) * scale, with the mean in the first
+   half of the moments' channels and the log variance in the second. expf is the C library's. */
+typedef struct ms_posterior_args {
+    ms_rows moments; /* twice dst's channels */
+    ms_rows normals, dst;
+    float shift, scale;
+} ms_posterior_args;
+
+/* dst = src / divisor + shift. dst may be src. */
+typedef struct ms_rescale_args {
+    ms_rows src, dst;
+    float divisor, shift;
+} ms_rescale_args;
+
+/* Classifier-free guidance: dst = without + scale * (with - without). dst may be either. */
+typedef struct ms_guide_args {
+    ms_rows without, with, dst;
+    float scale;
+} ms_guide_args;
+
+/* A step of DDIM: original = (sample - step[1] * noise) / step[0]; dst = step[2] * original + step[3] * noise. dst may be sample. */
+typedef struct ms_ddim_args {
+    ms_rows sample, noise, dst;
+    const float *step; /* [4], on the device: roots of alpha and beta, then of those of the step below */
+} ms_ddim_args;
+
+/* Sets *flag, on the device, to 1 if any element is infinite or no number; else it is left as it is. */
+typedef struct ms_check_finite_args {
+    ms_rows src;
+    uint32_t *flag;
+} ms_check_finite_args;
+
 /* ---- the table
  * ---------------------------------------------------------------------------------------------------- */
 
@@ -283,6 +327,13 @@ typedef struct ms_kernels {
     ms_status (*pool)(ms_queue *queue, const ms_pool_args *args);
     ms_status (*resize)(ms_queue *queue, const ms_resize_args *args);
     ms_status (*copy)(ms_queue *queue, const ms_copy_args *args);
+
+    ms_status (*noise)(ms_queue *queue, const ms_noise_args *args);
+    ms_status (*posterior)(ms_queue *queue, const ms_posterior_args *args);
+    ms_status (*rescale)(ms_queue *queue, const ms_rescale_args *args);
+    ms_status (*guide)(ms_queue *queue, const ms_guide_args *args);
+    ms_status (*ddim)(ms_queue *queue, const ms_ddim_args *args);
+    ms_status (*check_finite)(ms_queue *queue, const ms_check_finite_args *args);
 } ms_kernels;
 
 #endif

@@ -236,6 +236,43 @@ ms_status ms_check_copy(const ms_copy_args *a) {
     return MS_OK;
 }
 
+/* Rows of one shape. */
+static bool like(const ms_rows *a, const ms_rows *b) {
+    return rows_valid(a) && same_rows(a, b) && a->channels == b->channels;
+}
+
+ms_status ms_check_noise(const ms_noise_args *a) {
+    REQUIRE(rows_valid(&a->dst));
+    return MS_OK;
+}
+
+ms_status ms_check_posterior(const ms_posterior_args *a) {
+    REQUIRE(rows_valid(&a->dst) && like(&a->normals, &a->dst));
+    REQUIRE(rows_valid(&a->moments) && same_rows(&a->moments, &a->dst));
+    REQUIRE(a->moments.channels == 2 * a->dst.channels);
+    return MS_OK;
+}
+
+ms_status ms_check_rescale(const ms_rescale_args *a) {
+    REQUIRE(rows_valid(&a->dst) && like(&a->src, &a->dst) && a->divisor != 0.0f);
+    return MS_OK;
+}
+
+ms_status ms_check_guide(const ms_guide_args *a) {
+    REQUIRE(rows_valid(&a->dst) && like(&a->without, &a->dst) && like(&a->with, &a->dst));
+    return MS_OK;
+}
+
+ms_status ms_check_ddim(const ms_ddim_args *a) {
+    REQUIRE(rows_valid(&a->dst) && like(&a->sample, &a->dst) && like(&a->noise, &a->dst) && a->step);
+    return MS_OK;
+}
+
+ms_status ms_check_check_finite(const ms_check_finite_args *a) {
+    REQUIRE(rows_valid(&a->src) && a->flag);
+    return MS_OK;
+}
+
 /* ---- types
  * ---------------------------------------------------------------------------------------------------- */
 
@@ -294,4 +331,28 @@ unsigned ms_dtypes_resize(const ms_resize_args *a) {
 
 unsigned ms_dtypes_copy(const ms_copy_args *a) {
     return 1u << a->dtype;
+}
+
+unsigned ms_dtypes_noise(const ms_noise_args *a) {
+    return of(&a->dst);
+}
+
+unsigned ms_dtypes_posterior(const ms_posterior_args *a) {
+    return of(&a->moments) | of(&a->normals) | of(&a->dst);
+}
+
+unsigned ms_dtypes_rescale(const ms_rescale_args *a) {
+    return of(&a->src) | of(&a->dst);
+}
+
+unsigned ms_dtypes_guide(const ms_guide_args *a) {
+    return of(&a->without) | of(&a->with) | of(&a->dst);
+}
+
+unsigned ms_dtypes_ddim(const ms_ddim_args *a) {
+    return of(&a->sample) | of(&a->noise) | of(&a->dst);
+}
+
+unsigned ms_dtypes_check_finite(const ms_check_finite_args *a) {
+    return of(&a->src);
 }

@@ -24,6 +24,12 @@ ms_status ms_check_unary(const ms_unary_args *args);
 ms_status ms_check_pool(const ms_pool_args *args);
 ms_status ms_check_resize(const ms_resize_args *args);
 ms_status ms_check_copy(const ms_copy_args *args);
+ms_status ms_check_noise(const ms_noise_args *args);
+ms_status ms_check_posterior(const ms_posterior_args *args);
+ms_status ms_check_rescale(const ms_rescale_args *args);
+ms_status ms_check_guide(const ms_guide_args *args);
+ms_status ms_check_ddim(const ms_ddim_args *args);
+ms_status ms_check_check_finite(const ms_check_finite_args *args);
 
 /* The types of the activations that a call reads or writes, 1 << dtype each: a back end refuses those that it does not keep. */
 unsigned ms_dtypes_linear(const ms_linear_args *args);
@@ -38,6 +44,12 @@ unsigned ms_dtypes_unary(const ms_unary_args *args);
 unsigned ms_dtypes_pool(const ms_pool_args *args);
 unsigned ms_dtypes_resize(const ms_resize_args *args);
 unsigned ms_dtypes_copy(const ms_copy_args *args);
+unsigned ms_dtypes_noise(const ms_noise_args *args);
+unsigned ms_dtypes_posterior(const ms_posterior_args *args);
+unsigned ms_dtypes_rescale(const ms_rescale_args *args);
+unsigned ms_dtypes_guide(const ms_guide_args *args);
+unsigned ms_dtypes_ddim(const ms_ddim_args *args);
+unsigned ms_dtypes_check_finite(const ms_check_finite_args *args);
 
 /* Both: returns from a back end's function of that name unless the device takes the arguments. MS_UNSUPPORTED: a type. */
 #define MS_TRY_KERNEL_ARGS(dev, name, args)                                                                  \
@@ -54,7 +66,8 @@ unsigned ms_dtypes_copy(const ms_copy_args *args);
         .conv2d_workspace = conv2d_workspace, .conv2d = conv2d, .attention_workspace = attention_workspace,  \
         .attention = attention, .norm_partials = norm_partials, .norm_tables = norm_tables,                  \
         .norm_apply = norm_apply, .layer_norm = layer_norm, .binary = binary, .unary = unary, .pool = pool,  \
-        .resize = resize, .copy = copy,                                                                      \
+        .resize = resize, .copy = copy, .noise = noise, .posterior = posterior, .rescale = rescale,          \
+        .guide = guide, .ddim = ddim, .check_finite = check_finite,                                          \
     }
 
 ms_weight_layout ms_conv2d_layout(const ms_conv2d_args *args);

@@ -118,6 +118,10 @@ ms_value ms_op_pool(ms_graph *graph, const ms_pool_desc *desc);
 ms_value ms_op_resize(ms_graph *graph, const char *name, ms_value src, int64_t h, int64_t w);
 ms_value ms_op_concat(ms_graph *graph, const char *name, ms_value a, ms_value b);
 
+/* The channels of 1 to MS_NODE_INPUTS parts behind one another, as many images as asked for: a part that has fewer is repeated from its first
+   image on. What repeats stands outside of sliced segments. */
+ms_value ms_op_join(ms_graph *graph, const char *name, const ms_value *parts, int count, int64_t images);
+
 /* In a segment over rows: a copy of what the stripe reads of src, made before the stripe's output is written, so that
    the output may take over src's memory. */
 ms_value ms_op_window(ms_graph *graph, const char *name, ms_value src);
@@ -130,5 +134,25 @@ ms_value ms_op_restride(ms_graph *graph, const char *name, ms_value src, ms_shap
 
 /* [n, h, w, c] -> [n, 1, 1, c * h * w] in C,H,W order (torch's flatten of an image). */
 ms_value ms_op_flatten(ms_graph *graph, const char *name, ms_value src);
+
+/* ---- latents; outside of sliced segments ---- */
+
+/* Normals (base/philox.h) of a shape. numbers: a whole value [1, 1, 1, 2 n] of uint32_t words, stream and frame of each image;
+   MS_NO_VALUE: 0 and 0. */
+ms_value ms_op_noise(ms_graph *graph, const char *name, uint64_t seed, ms_value numbers, ms_shape shape);
+
+/* (mean + deviation * normal - shift) * scale; moments: mean, then log variance, twice the channels of normals. */
+ms_value ms_op_posterior(ms_graph *graph, const char *name, ms_value moments, ms_value normals, float shift,
+                         float scale);
+/* src / divisor + shift. */
+ms_value ms_op_rescale(ms_graph *graph, const char *name, ms_value src, float divisor, float shift);
+
+/* noise: images without the condition, then as many with it; the result has half of them. */
+ms_value ms_op_guide(ms_graph *graph, const char *name, ms_value noise, float scale);
+/* One step of DDIM. step: a whole value of the four factors of ms_ddim_args. */
+ms_value ms_op_ddim(ms_graph *graph, const char *name, ms_value sample, ms_value noise, ms_value step);
+
+/* A whole value of one uint32_t word: 1 if anything in src is infinite or no number, else 0. */
+ms_value ms_op_finite(ms_graph *graph, const char *name, ms_value src);
 
 #endif

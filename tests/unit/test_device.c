@@ -183,6 +183,12 @@ typedef struct calls {
     ms_pool_args pool;
     ms_resize_args resize;
     ms_copy_args copy;
+    ms_noise_args noise;
+    ms_posterior_args posterior;
+    ms_rescale_args rescale;
+    ms_guide_args guide;
+    ms_ddim_args ddim;
+    ms_check_finite_args check_finite;
 } calls;
 
 #define CALL_FLOATS 40000
@@ -266,6 +272,16 @@ static calls valid_calls(float *base) {
                             .channels = 32,
                             .src_stride = {512, 32, 1},
                             .dst_stride = {512, 1, 16}};
+    ms_rows half = x; /* of the channels */
+    half.channels = 16;
+    c.noise = (ms_noise_args){.seed = 7, .numbers = (const uint32_t(*)[2])(void *)table, .dst = x};
+    c.posterior = (ms_posterior_args){.moments = x, .normals = half, .dst = half, .scale = 1};
+    c.posterior.normals.data = y.data;
+    c.posterior.dst.data = z.data;
+    c.rescale = (ms_rescale_args){.src = x, .dst = y, .divisor = 2, .shift = 1};
+    c.guide = (ms_guide_args){.without = x, .with = y, .dst = z, .scale = 1.5f};
+    c.ddim = (ms_ddim_args){.sample = x, .noise = y, .dst = x, .step = table};
+    c.check_finite = (ms_check_finite_args){.src = x, .flag = (uint32_t *)(void *)table};
     return c;
 }
 
@@ -294,6 +310,12 @@ static void all_calls_work(const ms_compute *compute) {
     assert_int_equal(k->pool(compute->queue, &c.pool), MS_OK);
     assert_int_equal(k->resize(compute->queue, &c.resize), MS_OK);
     assert_int_equal(k->copy(compute->queue, &c.copy), MS_OK);
+    assert_int_equal(k->noise(compute->queue, &c.noise), MS_OK);
+    assert_int_equal(k->posterior(compute->queue, &c.posterior), MS_OK);
+    assert_int_equal(k->rescale(compute->queue, &c.rescale), MS_OK);
+    assert_int_equal(k->guide(compute->queue, &c.guide), MS_OK);
+    assert_int_equal(k->ddim(compute->queue, &c.ddim), MS_OK);
+    assert_int_equal(k->check_finite(compute->queue, &c.check_finite), MS_OK);
     /* Sizes are asked for before there is any memory. */
     ms_conv2d_args sizes = c.conv2d;
     sizes.src[0].data = sizes.dst.data = NULL;
@@ -379,6 +401,20 @@ static void nonsense_is_refused(const ms_compute *compute) {
     REFUSED(resize, dst_w, 7);
     REFUSED(copy, channels, 0);
     REFUSED(copy, dst_stride[0], -1);
+    REFUSED(noise, dst.data, NULL);
+    REFUSED(noise, dst.channels, 0);
+    REFUSED(posterior, moments.channels, 31);
+    REFUSED(posterior, normals, other);
+    REFUSED(posterior, dst.data, NULL);
+    REFUSED(rescale, divisor, 0);
+    REFUSED(rescale, src, other);
+    REFUSED(guide, with, other);
+    REFUSED(guide, without.channels, 31);
+    REFUSED(ddim, step, NULL);
+    REFUSED(ddim, noise, other);
+    REFUSED(ddim, sample.outer, 1);
+    REFUSED(check_finite, flag, NULL);
+    REFUSED(check_finite, src.inner_stride, 31);
     calls c = valid_calls(base);
     if (k->conv2d_workspace(dev, &c.conv2d) > 0)
         assert_int_equal(k->conv2d(compute->queue, &c.conv2d, NULL), MS_INVALID_ARGUMENT);

@@ -92,6 +92,12 @@ CHECKED(unary)
 CHECKED(pool)
 CHECKED(resize)
 CHECKED(copy)
+CHECKED(noise)
+CHECKED(posterior)
+CHECKED(rescale)
+CHECKED(guide)
+CHECKED(ddim)
+CHECKED(check_finite)
 
 static const ms_kernels cpu_kernels = MS_KERNELS_BY_NAME;
 

@@ -36,6 +36,12 @@ void ms_cpu_unary(ms_device *dev, const ms_unary_args *args);
 void ms_cpu_pool(ms_device *dev, const ms_pool_args *args);
 void ms_cpu_resize(ms_device *dev, const ms_resize_args *args);
 void ms_cpu_copy(ms_device *dev, const ms_copy_args *args);
+void ms_cpu_noise(ms_device *dev, const ms_noise_args *args);
+void ms_cpu_posterior(ms_device *dev, const ms_posterior_args *args);
+void ms_cpu_rescale(ms_device *dev, const ms_rescale_args *args);
+void ms_cpu_guide(ms_device *dev, const ms_guide_args *args);
+void ms_cpu_ddim(ms_device *dev, const ms_ddim_args *args);
+void ms_cpu_check_finite(ms_device *dev, const ms_check_finite_args *args);
 
 static inline float *ms_row(const ms_rows *rows, int64_t outer, int64_t inner) {
     return (float *)rows->data + outer * rows->outer_stride + inner * rows->inner_stride;

@@ -98,6 +98,12 @@ typedef struct remote_command {
         ms_pool_args pool;
         ms_resize_args resize;
         ms_copy_args copy;
+        ms_noise_args noise;
+        ms_posterior_args posterior;
+        ms_rescale_args rescale;
+        ms_guide_args guide;
+        ms_ddim_args ddim;
+        ms_check_finite_args check_finite;
     } args;
 } remote_command;
 

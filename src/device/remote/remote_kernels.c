@@ -74,6 +74,30 @@ static bool here_copy(const remote_device *d, ms_copy_args *a) {
     return HERE(a->src) && HERE(a->dst);
 }
 
+static bool here_noise(const remote_device *d, ms_noise_args *a) {
+    return HERE(a->numbers) && HERE(a->dst.data);
+}
+
+static bool here_posterior(const remote_device *d, ms_posterior_args *a) {
+    return HERE(a->moments.data) && HERE(a->normals.data) && HERE(a->dst.data);
+}
+
+static bool here_rescale(const remote_device *d, ms_rescale_args *a) {
+    return HERE(a->src.data) && HERE(a->dst.data);
+}
+
+static bool here_guide(const remote_device *d, ms_guide_args *a) {
+    return HERE(a->without.data) && HERE(a->with.data) && HERE(a->dst.data);
+}
+
+static bool here_ddim(const remote_device *d, ms_ddim_args *a) {
+    return HERE(a->sample.data) && HERE(a->noise.data) && HERE(a->dst.data) && HERE(a->step);
+}
+
+static bool here_check_finite(const remote_device *d, ms_check_finite_args *a) {
+    return HERE(a->src.data) && HERE(a->flag);
+}
+
 /* Checked, translated and given. */
 #define GIVEN(name)                                                                                          \
     remote_device *d = remote_of(queue->dev);                                                                \
@@ -101,6 +125,12 @@ KERNEL(unary)
 KERNEL(pool)
 KERNEL(resize)
 KERNEL(copy)
+KERNEL(noise)
+KERNEL(posterior)
+KERNEL(rescale)
+KERNEL(guide)
+KERNEL(ddim)
+KERNEL(check_finite)
 
 #define KERNEL_WITH_WORKSPACE(name)                                                                          \
     static size_t name##_workspace(const ms_device *dev, const ms_##name##_args *args) {                     \

@@ -1,4 +1,5 @@
 /* Operations that only move data: nearest-neighbour resize, concatenation, flattening, changes of layout. */
+#include "base/error.h"
 #include "graph/ops/common.h"
 
 /* What only moves data keeps its type. */
@@ -67,6 +68,45 @@ ms_value ms_op_concat(ms_graph *g, const char *name, ms_value a, ms_value b) {
     return like(
         g, a,
         ms_graph_append(g, &node, (ms_shape){s.n, s.h, s.w, s.c + channels}, ms_graph_value(g, a)->whole));
+}
+
+/* Part by part, and each as often as it is repeated. */
+static ms_status run_join(const ms_exec_context *x, const ms_node *node, void *ws) {
+    (void)ws;
+    const ms_rows dst = ms_exec_rows(x, node->output);
+    int64_t channel = 0;
+    for (int i = 0; i < node->n_inputs; i++) {
+        const ms_rows part = ms_exec_rows(x, node->input[i]);
+        for (int64_t image = 0; image < dst.outer; image += part.outer) {
+            ms_copy_args a = rows_copy(part, dst, image * dst.outer_stride + channel);
+            MS_TRY(x->dev->kernels->copy(x->queue, &a));
+        }
+        channel += part.channels;
+    }
+    return MS_OK;
+}
+
+static const ms_op op_join = {.name = "join", .run = run_join};
+
+ms_value ms_op_join(ms_graph *g, const char *name, const ms_value *parts, int count, int64_t images) {
+    ms_node node = {.op = &op_join, .name = name, .n_inputs = count, .in_place = -1};
+    ms_shape s = {0};
+    for (int i = 0; i < count; i++) {
+        if (!op_input(g, name, parts[i]))
+            return MS_NO_VALUE;
+        node.input[i] = parts[i];
+        ms_shape part = ms_graph_shape(g, parts[i]),
+                 want = {part.n, i ? s.h : part.h, i ? s.w : part.w, part.c};
+        if (!op_same_shape(g, name, parts[i], want))
+            return MS_NO_VALUE;
+        if (images % part.n || ms_graph_dtype(g, parts[i]) != ms_graph_dtype(g, parts[0])) {
+            ms_graph_fail(g, MS_INTERNAL, "%s: part %d has %lld images of %lld, or another type", name, i,
+                          (long long)part.n, (long long)images);
+            return MS_NO_VALUE;
+        }
+        s = (ms_shape){images, part.h, part.w, s.c + part.c};
+    }
+    return like(g, parts[0], ms_graph_append(g, &node, s, false));
 }
 
 /* ---- windows ---- */
