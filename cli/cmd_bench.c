@@ -28,36 +28,38 @@ static void bench_defaults(void *state) {
 /* ---- a network with random weights and input ---- */
 
 typedef struct bench_network {
-    ms_compute compute;
-    ms_weights *weights;
+    ms_params *params;
+    ms_context at;
     ms_graph *graph; /* until the network takes it */
     ms_network net;
-    void *arena;
     double load_seconds;
 } bench_network;
 
 static void network_free(bench_network *b) {
     ms_network_clear(&b->net);
     ms_graph_destroy(&b->graph);
-    ms_device_free(b->compute.dev, b->arena);
-    ms_weights_destroy(&b->weights);
-    ms_compute_close(&b->compute);
+    ms_device_free(b->at.compute.dev, b->at.arena);
+    ms_weights_destroy(&b->at.weights);
+    ms_params_destroy(&b->params);
+    ms_compute_close(&b->at.compute);
 }
 
 static ms_status network_begin(bench_network *b, const bench_state *s, ms_error *err) {
-    MS_TRY(bench_open_compute(s, &b->compute, err));
-    MS_TRY(ms_weights_create(&b->compute, &b->weights, err));
-    return ms_graph_create(&b->compute, b->weights, &b->graph, err);
+    MS_TRY(bench_open_compute(s, &b->at.compute, err));
+    MS_TRY(ms_params_create(b->at.compute.mem, b->at.compute.dev, &b->params, err));
+    MS_TRY(ms_weights_create(&b->at.compute, b->params, &b->at.weights, err));
+    return ms_graph_create(b->params, b->at.compute.activation, &b->graph, err);
 }
 
 static ms_status network_ready(bench_network *b, const bench_state *s, ms_error *err) {
     ms_slicing slicing = {.frames = s->slice_frames, .pixels = s->slice_pixels, .rows = s->stripe_rows};
     MS_TRY(ms_network_take(&b->graph, &slicing, &b->net, err));
     double start = bench_now_s();
-    MS_TRY(ms_weights_randomize(b->weights, 1, bench_precision(s), b->compute.pool, err));
+    MS_TRY(
+        ms_weights_randomize(b->at.weights, 1, MS_ALL_RESIDENT, bench_precision(s), b->at.compute.pool, err));
     b->load_seconds = bench_now_s() - start;
-    return ms_device_alloc(b->compute.dev, MS_LEDGER_ACTIVATIONS, b->net.plan->arena_bytes, "activations",
-                           &b->arena, err);
+    return ms_device_alloc(b->at.compute.dev, MS_LEDGER_ACTIVATIONS, b->net.plan->arena_bytes, "activations",
+                           &b->at.arena, err);
 }
 
 /* All inputs get values in [-1, 1]. */
@@ -75,7 +77,7 @@ static ms_status fill_inputs(bench_network *b, ms_error *err) {
             seed = seed * 1664525u + 1013904223u;
             values[i] = (float)(int32_t)seed * 0x1p-31f;
         }
-        ms_status status = ms_exec_write(b->net.graph, b->net.plan, b->arena, v, values);
+        ms_status status = ms_exec_write(b->net.graph, b->net.plan, &b->at, v, values);
         ms_free(values);
         MS_TRY(status);
     }
@@ -87,24 +89,24 @@ static ms_status network_time(bench_network *b, const bench_state *s, const char
     double flops = ms_graph_flops(b->net.graph), best = INFINITY, peak = 0;
     const ms_plan *plan = b->net.plan;
     printf("%s, %s, %d threads (%s)\n", what, ms_dtype_name(bench_precision(s)),
-           ms_pool_threads(b->compute.pool), b->compute.dev->description);
+           ms_pool_threads(b->at.compute.pool), b->at.compute.dev->description);
     printf("  weights %.2f GiB (made in %.1f s), arena %.1f MiB = %.3f x lower bound (%s), %.2f TFLOP\n",
-           (double)ms_weights_bytes(b->weights, bench_precision(s)) / 0x1p30, b->load_seconds,
+           (double)ms_params_bytes(b->params, bench_precision(s)) / 0x1p30, b->load_seconds,
            (double)plan->arena_bytes / 0x1p20, (double)plan->arena_bytes / (double)plan->lower_bound_bytes,
            plan->ordering, flops * 1e-12);
     for (int i = 0; i < s->repeat; i++) {
         bench_profile profile = {0};
         ms_exec_params exec = {0};
-        peak = ms_cpu_peak_flops(b->compute.dev, PEAK_SECONDS);
+        peak = ms_cpu_peak_flops(b->at.compute.dev, PEAK_SECONDS);
         MS_TRY(fill_inputs(b, err));
         if (s->profile)
             MS_TRY(bench_profile_start(&profile, b->net.graph, &exec, err));
         double start = bench_now_s();
-        MS_TRY(ms_exec_run(b->net.graph, plan, b->arena, &exec, err));
+        MS_TRY(ms_exec_run(b->net.graph, plan, &b->at, &exec, err));
         double seconds = bench_now_s() - start;
         if (s->profile)
             bench_profile_stop(&profile);
-        double after = ms_cpu_peak_flops(b->compute.dev, PEAK_SECONDS);
+        double after = ms_cpu_peak_flops(b->at.compute.dev, PEAK_SECONDS);
         best = fmin(best, seconds);
         printf("  %.3f s, %.4f s a picture, %.1f GFLOP/s; FMA peak %.1f before, %.1f after\n", seconds,
                seconds / images, flops / seconds * 1e-9, peak * 1e-9, after * 1e-9);

@@ -10,6 +10,7 @@
 #include "models/landmark106.h"
 #include "models/scrfd.h"
 #include "options.h"
+#include "weights/weights.h"
 
 static uint64_t file_bytes(const char *path) {
     struct stat st;
@@ -76,16 +77,18 @@ static ms_status check_damage(const ms_tensor_file *file, ms_status before, ms_e
 
 static ms_status check_part(const ms_compute *compute, const ms_model_files *files, const char *path,
                             const char *known, declare_fn declare, int graphs, bool quick, ms_error *err) {
+    ms_params *params = NULL;
     ms_weights *weights = NULL;
     ms_tensor_file *file = NULL;
     const char *prefix = "";
     char text[MS_SIZE_TEXT_BYTES];
     int problems = 0;
     ms_status status;
-    MS_GOTO(ms_weights_create(compute, &weights, err));
+    MS_GOTO(ms_params_create(compute->mem, compute->dev, &params, err));
+    MS_GOTO(ms_weights_create(compute, params, &weights, err));
     for (int i = 0; i < graphs; i++) {
         ms_graph *graph = NULL;
-        MS_GOTO(ms_graph_create(compute, weights, &graph, err));
+        MS_GOTO(ms_graph_create(params, compute->activation, &graph, err));
         status = declare(graph, files, i, err);
         ms_graph_destroy(&graph);
         if (status != MS_OK)
@@ -95,11 +98,11 @@ static ms_status check_part(const ms_compute *compute, const ms_model_files *fil
     printf("  %s  %s, %s\n  ", path, ms_tensor_file_format(file),
            ms_size_format(text, ms_tensor_file_bytes(file)));
     print_types(file);
-    printf("\n  in memory: %s at fp16", ms_size_format(text, ms_weights_bytes(weights, MS_F16)));
-    printf(", %s at fp32\n", ms_size_format(text, ms_weights_bytes(weights, MS_F32)));
+    printf("\n  in memory: %s at fp16", ms_size_format(text, ms_params_bytes(params, MS_F16)));
+    printf(", %s at fp32\n", ms_size_format(text, ms_params_bytes(params, MS_F32)));
     status = ms_weights_verify(weights, file, prefix, !quick, print_problem, &problems, err);
     if (problems)
-        printf("  %d tensors of %zu are wrong\n", problems, ms_weights_count(weights));
+        printf("  %d tensors of %zu are wrong\n", problems, ms_params_count(params));
     else if (status == MS_OK)
         printf("  all tensors are there with the right shapes%s\n", quick ? "" : " and finite values");
     if (!quick && (status == MS_OK || status == MS_BAD_MODEL))
@@ -107,6 +110,7 @@ static ms_status check_part(const ms_compute *compute, const ms_model_files *fil
 fail:
     ms_tensor_file_close(&file);
     ms_weights_destroy(&weights);
+    ms_params_destroy(&params);
     return status;
 }
 

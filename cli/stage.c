@@ -46,7 +46,7 @@ ms_status stage_load(ms_weights *weights, const char *path, const char *known_te
     ms_status status = ms_pool_create(NULL, compute->threads, &pool, err);
     params.pool = pool;
     if (status == MS_OK)
-        status = ms_weights_load(weights, file, &params, err);
+        status = ms_weights_load(weights, file, MS_ALL_RESIDENT, &params, err);
     ms_pool_destroy(&pool);
     ms_tensor_file_close(&file);
     return status;

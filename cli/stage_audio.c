@@ -20,19 +20,19 @@ static void audio_defaults(void *state) {
 
 typedef struct audio_job {
     ms_model_files files;
-    ms_compute compute;
-    ms_weights *weights;
+    ms_params *params;
+    ms_context at;
     ms_speech *speech;
     ms_features *features;
-    void *arena;
 } audio_job;
 
 static void job_free(audio_job *j) {
     ms_features_destroy(&j->features);
-    ms_device_free(j->compute.dev, j->arena);
-    ms_weights_destroy(&j->weights);
+    ms_device_free(j->at.compute.dev, j->at.arena);
+    ms_weights_destroy(&j->at.weights);
+    ms_params_destroy(&j->params);
     ms_speech_close(&j->speech);
-    ms_compute_close(&j->compute);
+    ms_compute_close(&j->at.compute);
 }
 
 static ms_status prepare(audio_job *j, const audio_state *s, ms_error *err) {
@@ -41,10 +41,11 @@ static ms_status prepare(audio_job *j, const audio_state *s, ms_error *err) {
         return ms_fail(err, MS_INVALID_ARGUMENT, "--audio FILE is missing");
     MS_TRY(ms_model_files_find(&s->model, MS_PART_WHISPER, &j->files, err));
     MS_TRY(ms_speech_open(&(ms_speech_params){.path = s->audio}, &j->speech, err));
-    MS_TRY(stage_open_compute(&s->compute, &j->compute, err));
-    MS_TRY(ms_weights_create(&j->compute, &j->weights, err));
-    ms_features_params params = {.compute = j->compute,
-                                 .weights = j->weights,
+    MS_TRY(stage_open_compute(&s->compute, &j->at.compute, err));
+    MS_TRY(ms_params_create(j->at.compute.mem, j->at.compute.dev, &j->params, err));
+    MS_TRY(ms_weights_create(&j->at.compute, j->params, &j->at.weights, err));
+    ms_features_params params = {.compute = j->at.compute,
+                                 .params = j->params,
                                  .config = j->files.whisper_config,
                                  .chunks = {.fps = s->fps,
                                             .left = j->files.unet_config.audio_feat_length[0],
@@ -52,8 +53,9 @@ static ms_status prepare(audio_job *j, const audio_state *s, ms_error *err) {
                                  .stats = ms_speech_stats(j->speech),
                                  .source = ms_speech_source(j->speech)};
     MS_TRY(ms_features_create(&params, &j->features, &arena_bytes, err));
-    MS_TRY(stage_load(j->weights, j->files.whisper, "encoder.conv1.weight", &s->compute, err));
-    return ms_device_alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes, "activations", &j->arena, err);
+    MS_TRY(stage_load(j->at.weights, j->files.whisper, "encoder.conv1.weight", &s->compute, err));
+    return ms_device_alloc(j->at.compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes, "activations", &j->at.arena,
+                           err);
 }
 
 static ms_status add_mel(audio_job *j, case_output *out, ms_error *err) {
@@ -74,7 +76,7 @@ static ms_status add_mel(audio_job *j, case_output *out, ms_error *err) {
                         .dst = columns,
                         .column_stride = 1,
                         .bin_stride = stats.columns};
-    MS_GOTO(ms_log_mel_create(NULL, j->compute.pool, &mel, err));
+    MS_GOTO(ms_log_mel_create(NULL, j->at.compute.pool, &mel, err));
     MS_GOTO(source.read(source.arg, 0, stats.samples, samples, err));
     MS_GOTO(ms_log_mel_columns(mel, &stats, &r, err));
     status = case_add(out, "out.log_mel", MS_F32, 2, shape, columns, err);
@@ -94,7 +96,7 @@ static ms_status add_features(audio_job *j, case_output *out, ms_error *err) {
     ms_status status = MS_OK;
     for (int64_t i = 0; i < shape[0] && status == MS_OK; i++) {
         const float *row;
-        status = ms_features_row(j->features, j->arena, i, &row, err);
+        status = ms_features_row(j->features, &j->at, i, &row, err);
         if (status == MS_OK)
             memcpy(rows + i * layers * width, row, (size_t)(layers * width) * sizeof(float));
     }

@@ -22,19 +22,19 @@ typedef struct unet_state {
 /* Everything that lives while the stage runs. */
 typedef struct unet_job {
     ms_model_files files;
-    ms_compute compute;
-    ms_weights *weights;
+    ms_params *params;
+    ms_context at;
     ms_network net;
-    void *arena;
     case_tensor sample, audio;
     float *rows, *both_audio, *result, *planes;
 } unet_job;
 
 static void job_free(unet_job *j) {
     ms_network_clear(&j->net);
-    ms_device_free(j->compute.dev, j->arena);
-    ms_weights_destroy(&j->weights);
-    ms_compute_close(&j->compute);
+    ms_device_free(j->at.compute.dev, j->at.arena);
+    ms_weights_destroy(&j->at.weights);
+    ms_params_destroy(&j->params);
+    ms_compute_close(&j->at.compute);
     ms_free(j->sample.data);
     ms_free(j->audio.data);
     ms_free(j->rows);
@@ -69,19 +69,20 @@ static ms_status build(unet_job *j, const unet_state *s, ms_error *err) {
                            .tokens = j->audio.shape[1],
                            .taps = s->taps};
     ms_slicing slicing = stage_slicing(&s->compute);
-    MS_TRY(stage_open_compute(&s->compute, &j->compute, err));
-    MS_TRY(ms_weights_create(&j->compute, &j->weights, err));
+    MS_TRY(stage_open_compute(&s->compute, &j->at.compute, err));
+    MS_TRY(ms_params_create(j->at.compute.mem, j->at.compute.dev, &j->params, err));
+    MS_TRY(ms_weights_create(&j->at.compute, j->params, &j->at.weights, err));
     ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(&j->compute, j->weights, &graph, err));
+    MS_TRY(ms_graph_create(j->params, j->at.compute.activation, &graph, err));
     ms_status status = ms_unet_build(graph, &j->files.unet_config, &shape, err);
     if (status != MS_OK) {
         ms_graph_destroy(&graph);
         return status;
     }
     MS_TRY(ms_network_take(&graph, &slicing, &j->net, err));
-    MS_TRY(stage_load(j->weights, j->files.unet, "conv_in.weight", &s->compute, err));
-    return ms_device_alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, j->net.plan->arena_bytes, "activations",
-                           &j->arena, err);
+    MS_TRY(stage_load(j->at.weights, j->files.unet, "conv_in.weight", &s->compute, err));
+    return ms_device_alloc(j->at.compute.dev, MS_LEDGER_ACTIVATIONS, j->net.plan->arena_bytes, "activations",
+                           &j->at.arena, err);
 }
 
 /* Both halves get the same sample; the first half's audio is zero. */
@@ -109,7 +110,7 @@ static ms_status prepare_inputs(unet_job *j, ms_error *err) {
  * vectors [c]. */
 static ms_status add_output(unet_job *j, const ms_value_info *info, const char *name, case_output *out,
                             ms_error *err) {
-    MS_TRY(ms_network_read(&j->net, j->arena, info->name, j->result, err));
+    MS_TRY(ms_network_read(&j->net, &j->at, info->name, j->result, err));
     ms_shape s = info->shape;
     int64_t frames = j->sample.shape[2];
     if (info->whole)
@@ -130,10 +131,10 @@ static ms_status run_timestep(unet_job *j, int64_t timestep, case_output *out, m
     if (j->files.unet_config.channels[0] > 65536)
         return ms_fail(err, MS_UNSUPPORTED, "a time embedding of more than 65536 values");
     ms_unet_time_embedding(&j->files.unet_config, timestep, time);
-    MS_TRY(ms_network_write(&j->net, j->arena, "sample", j->rows, err));
-    MS_TRY(ms_network_write(&j->net, j->arena, "audio", j->both_audio, err));
-    MS_TRY(ms_network_write(&j->net, j->arena, "time", time, err));
-    MS_TRY(ms_exec_run(j->net.graph, j->net.plan, j->arena, NULL, err));
+    MS_TRY(ms_network_write(&j->net, &j->at, "sample", j->rows, err));
+    MS_TRY(ms_network_write(&j->net, &j->at, "audio", j->both_audio, err));
+    MS_TRY(ms_network_write(&j->net, &j->at, "time", time, err));
+    MS_TRY(ms_exec_run(j->net.graph, j->net.plan, &j->at, NULL, err));
     for (int v = 0; v < ms_graph_value_count(j->net.graph); v++) {
         const ms_value_info *info = ms_graph_value(j->net.graph, v);
         char name[160];
@@ -217,10 +218,9 @@ static void denoise_defaults(void *state) {
 
 typedef struct denoise_job {
     ms_model_files files;
-    ms_compute compute;
-    ms_weights *weights;
+    ms_params *params;
+    ms_context at;
     ms_denoiser *denoiser;
-    void *arena;
     case_tensor audio, mask, masked, reference, noise;
     float *masked_rows, *reference_rows, *latents; /* rows */
     float *history;                                /* [steps] of planes */
@@ -229,9 +229,10 @@ typedef struct denoise_job {
 
 static void denoise_free(denoise_job *j) {
     ms_denoiser_destroy(&j->denoiser);
-    ms_device_free(j->compute.dev, j->arena);
-    ms_weights_destroy(&j->weights);
-    ms_compute_close(&j->compute);
+    ms_device_free(j->at.compute.dev, j->at.arena);
+    ms_weights_destroy(&j->at.weights);
+    ms_params_destroy(&j->params);
+    ms_compute_close(&j->at.compute);
     case_tensor *tensors[] = {&j->audio, &j->mask, &j->masked, &j->reference, &j->noise};
     for (int i = 0; i < CLI_COUNT(tensors); i++)
         ms_free(tensors[i]->data);
@@ -297,13 +298,14 @@ static ms_status denoise_prepare(denoise_job *j, const denoise_state *s, ms_erro
                                 .serial_branches = s->serial,
                                 .slicing = stage_slicing(&s->compute)};
     size_t arena_bytes = 0;
-    MS_TRY(stage_open_compute(&s->compute, &j->compute, err));
-    MS_TRY(ms_weights_create(&j->compute, &j->weights, err));
-    MS_TRY(ms_denoiser_create(&j->compute, j->weights, &j->files.unet_config, &j->denoiser, err));
+    MS_TRY(stage_open_compute(&s->compute, &j->at.compute, err));
+    MS_TRY(ms_params_create(j->at.compute.mem, j->at.compute.dev, &j->params, err));
+    MS_TRY(ms_weights_create(&j->at.compute, j->params, &j->at.weights, err));
+    MS_TRY(ms_denoiser_create(j->params, j->at.compute.activation, &j->files.unet_config, &j->denoiser, err));
     MS_TRY(ms_denoiser_prepare(j->denoiser, &params, &arena_bytes, err));
-    MS_TRY(stage_load(j->weights, j->files.unet, "conv_in.weight", &s->compute, err));
-    MS_TRY(
-        ms_device_alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes, "activations", &j->arena, err));
+    MS_TRY(stage_load(j->at.weights, j->files.unet, "conv_in.weight", &s->compute, err));
+    MS_TRY(ms_device_alloc(j->at.compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes, "activations", &j->at.arena,
+                           err));
     if (s->every_step) {
         j->history =
             ms_alloc_array(NULL, MS_LEDGER_GENERAL, (size_t)(j->noise.elements * s->steps), sizeof(float));
@@ -341,7 +343,7 @@ static int denoise_run(const void *state, char **arguments, int n_arguments) {
                         .masked = job.masked_rows,
                         .reference = job.reference_rows,
                         .latents = job.latents};
-    MS_GOTO(ms_denoiser_run(job.denoiser, job.arena, &io, &hooks, &err));
+    MS_GOTO(ms_denoiser_run(job.denoiser, &job.at, &io, &hooks, &err));
     MS_GOTO(denoise_outputs(&job, s, &out, &err));
 fail:
     denoise_free(&job);

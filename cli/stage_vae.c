@@ -14,10 +14,9 @@ typedef struct vae_state {
 
 typedef struct vae_job {
     ms_model_files files;
-    ms_compute compute;
-    ms_weights *weights;
+    ms_params *params;
+    ms_context at;
     ms_network net;
-    void *arena;
     case_tensor in, normal;
     float *rows, *result, *planes;
     int64_t images, h, w; /* of the input */
@@ -26,9 +25,10 @@ typedef struct vae_job {
 
 static void job_free(vae_job *j) {
     ms_network_clear(&j->net);
-    ms_device_free(j->compute.dev, j->arena);
-    ms_weights_destroy(&j->weights);
-    ms_compute_close(&j->compute);
+    ms_device_free(j->at.compute.dev, j->at.arena);
+    ms_weights_destroy(&j->at.weights);
+    ms_params_destroy(&j->params);
+    ms_compute_close(&j->at.compute);
     ms_free(j->in.data);
     ms_free(j->normal.data);
     ms_free(j->rows);
@@ -63,10 +63,11 @@ static ms_status build(vae_job *j, const vae_state *s, ms_error *err) {
     const ms_vae_config *c = &j->files.vae_config_values;
     const ms_vae_build how = {
         .images = j->images, .h = j->h, .w = j->w, .stripe_rows = s->compute.stripe_rows, .taps = s->taps};
-    MS_TRY(stage_open_compute(&s->compute, &j->compute, err));
-    MS_TRY(ms_weights_create(&j->compute, &j->weights, err));
+    MS_TRY(stage_open_compute(&s->compute, &j->at.compute, err));
+    MS_TRY(ms_params_create(j->at.compute.mem, j->at.compute.dev, &j->params, err));
+    MS_TRY(ms_weights_create(&j->at.compute, j->params, &j->at.weights, err));
     ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(&j->compute, j->weights, &graph, err));
+    MS_TRY(ms_graph_create(j->params, j->at.compute.activation, &graph, err));
     ms_status status =
         j->encoder ? ms_vae_build_encoder(graph, c, &how, err) : ms_vae_build_decoder(graph, c, &how, err);
     if (status != MS_OK) {
@@ -74,9 +75,9 @@ static ms_status build(vae_job *j, const vae_state *s, ms_error *err) {
         return status;
     }
     MS_TRY(ms_network_take(&graph, &slicing, &j->net, err));
-    MS_TRY(stage_load(j->weights, j->files.vae, "decoder.conv_in.weight", &s->compute, err));
-    MS_TRY(ms_device_alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, j->net.plan->arena_bytes, "activations",
-                           &j->arena, err));
+    MS_TRY(stage_load(j->at.weights, j->files.vae, "decoder.conv_in.weight", &s->compute, err));
+    MS_TRY(ms_device_alloc(j->at.compute.dev, MS_LEDGER_ACTIVATIONS, j->net.plan->arena_bytes, "activations",
+                           &j->at.arena, err));
     size_t largest = 0;
     for (int v = 0; v < ms_graph_value_count(j->net.graph); v++) {
         const ms_value_info *info = ms_graph_value(j->net.graph, v);
@@ -135,13 +136,13 @@ static ms_status add_moments(vae_job *j, ms_shape s, case_output *out, ms_error 
 
 static ms_status run(vae_job *j, case_output *out, ms_error *err) {
     fill_rows(j);
-    MS_TRY(ms_network_write(&j->net, j->arena, j->encoder ? "pixels" : "latent", j->rows, err));
-    MS_TRY(ms_exec_run(j->net.graph, j->net.plan, j->arena, NULL, err));
+    MS_TRY(ms_network_write(&j->net, &j->at, j->encoder ? "pixels" : "latent", j->rows, err));
+    MS_TRY(ms_exec_run(j->net.graph, j->net.plan, &j->at, NULL, err));
     for (int v = 0; v < ms_graph_value_count(j->net.graph); v++) {
         const ms_value_info *info = ms_graph_value(j->net.graph, v);
         if (!info->output)
             continue;
-        MS_TRY(ms_network_read(&j->net, j->arena, info->name, j->result, err));
+        MS_TRY(ms_network_read(&j->net, &j->at, info->name, j->result, err));
         char name[128] = "tap.";
         if (strcmp(info->name, "moments") == 0) {
             MS_TRY(add_moments(j, info->shape, out, err));

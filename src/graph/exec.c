@@ -105,12 +105,14 @@ ms_rows ms_exec_rows(const ms_exec_context *x, ms_value value) {
 const float *ms_exec_vector(const ms_exec_context *x, ms_param param) {
     if (param == MS_NO_PARAM)
         return NULL;
-    return x->planning ? (const float *)MS_PLANNING_ADDRESS
-                       : ms_weights_vector(ms_graph_weights(x->graph), param);
+    return x->planning ? (const float *)MS_PLANNING_ADDRESS : ms_weights_vector(x->weights, param);
 }
 
 ms_weight ms_exec_matrix(const ms_exec_context *x, ms_param param) {
-    return ms_weights_matrix(ms_graph_weights(x->graph), param);
+    if (!x->planning)
+        return ms_weights_matrix(x->weights, param);
+    ms_weight_shape s = ms_param_weight_shape(ms_graph_params(x->graph), param, MS_F32);
+    return (ms_weight){.dtype = s.dtype, .layout = s.layout, .n = s.n, .k = s.c_in * s.kernel_h * s.kernel_w};
 }
 
 int64_t ms_exec_first_image(const ms_exec_context *x) {
@@ -121,17 +123,17 @@ int64_t ms_exec_first_image(const ms_exec_context *x) {
 
 /* ---- streamed weights ---- */
 
-static ms_param streamed_param(const ms_graph *g, int index) {
+static ms_param streamed_param(const ms_graph *g, const ms_weights *w, int index) {
     const ms_node *node = ms_graph_node(g, index);
     for (int i = 0; i < node->n_params; i++)
-        if (ms_weights_is_streamed(ms_graph_weights(g), node->param[i]))
+        if (ms_weights_is_streamed(w, node->param[i]))
             return node->param[i];
     return MS_NO_PARAM;
 }
 
-static ms_param first_streamed(const ms_graph *g, int first, int last) {
+static ms_param first_streamed(const ms_graph *g, const ms_weights *w, int first, int last) {
     for (int n = first; n <= last; n++) {
-        ms_param param = streamed_param(g, n);
+        ms_param param = streamed_param(g, w, n);
         if (param != MS_NO_PARAM)
             return param;
     }
@@ -142,20 +144,20 @@ static ms_param first_streamed(const ms_graph *g, int first, int last) {
    follow, in a later segment, or at the graph's start, which is most likely run again. */
 static ms_param next_streamed(const ms_exec_context *x, const ms_segment *seg, int n) {
     const ms_graph *g = x->graph;
-    ms_param param = first_streamed(g, n + 1, seg->last);
+    const ms_weights *w = x->weights;
+    ms_param param = first_streamed(g, w, n + 1, seg->last);
     if (param == MS_NO_PARAM && (x->first + x->count < seg->extent || x->image + 1 < seg->images))
-        param = first_streamed(g, seg->first, n);
+        param = first_streamed(g, w, seg->first, n);
     if (param == MS_NO_PARAM)
-        param = first_streamed(g, seg->last + 1, ms_graph_node_count(g) - 1);
-    return param != MS_NO_PARAM ? param : first_streamed(g, 0, n);
+        param = first_streamed(g, w, seg->last + 1, ms_graph_node_count(g) - 1);
+    return param != MS_NO_PARAM ? param : first_streamed(g, w, 0, n);
 }
 
 static ms_status fetch_weights(const ms_exec_context *x, const ms_segment *seg, int n, ms_error *err) {
-    ms_param param = streamed_param(x->graph, n);
+    ms_param param = streamed_param(x->graph, x->weights, n);
     if (param == MS_NO_PARAM)
         return MS_OK;
-    ms_weights *w = ms_graph_weights(x->graph);
-    return ms_weights_need(w, param, next_streamed(x, seg, n), err);
+    return ms_weights_need(x->weights, param, next_streamed(x, seg, n), err);
 }
 
 static ms_status run_slice(ms_exec_context *x, const ms_segment *seg, const ms_exec_params *params,
@@ -189,10 +191,14 @@ bool ms_exec_next_slice(ms_exec_context *x, const ms_segment *seg, int64_t slice
 }
 
 /* Gives all of it to the queue. */
-static ms_status give_all(const ms_graph *graph, const ms_plan *plan, void *arena,
+static ms_status give_all(const ms_graph *graph, const ms_plan *plan, const ms_context *context,
                           const ms_exec_params *params, ms_error *err) {
-    ms_exec_context x = {.graph = graph, .plan = plan, .dev = ms_graph_device(graph), .arena = arena};
-    x.queue = ms_graph_compute(graph)->queue;
+    ms_exec_context x = {.graph = graph,
+                         .plan = plan,
+                         .dev = context->compute.dev,
+                         .queue = context->compute.queue,
+                         .weights = context->weights,
+                         .arena = context->arena};
     for (int s = 0; s < ms_graph_segment_count(graph); s++) {
         const ms_segment *seg = ms_graph_get_segment(graph, s);
         x.axis = seg->axis;
@@ -208,23 +214,23 @@ static ms_status told(ms_status status, ms_error *err) {
     return status == MS_OK ? MS_OK : ms_fail(err, status, "the device failed: %s", ms_status_text(status));
 }
 
-ms_status ms_exec_run(const ms_graph *graph, const ms_plan *plan, void *arena, const ms_exec_params *params,
-                      ms_error *err) {
-    ms_status status = give_all(graph, plan, arena, params, err);
+ms_status ms_exec_run(const ms_graph *graph, const ms_plan *plan, const ms_context *context,
+                      const ms_exec_params *params, ms_error *err) {
+    ms_status status = give_all(graph, plan, context, params, err);
     /* Whatever happened: the caller may free the arena. */
-    ms_status finished = told(ms_compute_finish(ms_graph_compute(graph)), status == MS_OK ? err : NULL);
+    ms_status finished = told(ms_compute_finish(&context->compute), status == MS_OK ? err : NULL);
     return status == MS_OK ? finished : status;
 }
 
-ms_status ms_exec_capture(const ms_graph *graph, const ms_plan *plan, void *arena, ms_launches **ret_launches,
-                          ms_error *err) {
-    const ms_backend *b = ms_graph_device(graph)->backend;
-    ms_queue *queue = ms_graph_compute(graph)->queue;
+ms_status ms_exec_capture(const ms_graph *graph, const ms_plan *plan, const ms_context *context,
+                          ms_launches **ret_launches, ms_error *err) {
+    const ms_backend *b = context->compute.dev->backend;
+    ms_queue *queue = context->compute.queue;
     ms_launches *launches = NULL;
-    if (first_streamed(graph, 0, ms_graph_node_count(graph) - 1) != MS_NO_PARAM)
+    if (first_streamed(graph, context->weights, 0, ms_graph_node_count(graph) - 1) != MS_NO_PARAM)
         return ms_fail(err, MS_INTERNAL, "streamed weights cannot be captured");
     MS_TRY(told(b->capture_begin(queue), err));
-    ms_status status = give_all(graph, plan, arena, NULL, err);
+    ms_status status = give_all(graph, plan, context, NULL, err);
     ms_status ended = told(b->capture_end(queue, &launches), status == MS_OK ? err : NULL);
     if (status == MS_OK && ended == MS_OK) {
         *ret_launches = launches;
@@ -235,30 +241,31 @@ ms_status ms_exec_capture(const ms_graph *graph, const ms_plan *plan, void *aren
     return status == MS_OK ? ended : status;
 }
 
-ms_status ms_exec_write(const ms_graph *graph, const ms_plan *plan, void *arena, ms_value value,
+ms_status ms_exec_write(const ms_graph *graph, const ms_plan *plan, const ms_context *context, ms_value value,
                         const void *data) {
     size_t bytes = (size_t)ms_shape_elements(ms_graph_shape(graph, value)) *
                    ms_dtype_bytes(ms_graph_value(graph, value)->dtype);
-    return ms_compute_upload(ms_graph_compute(graph), (char *)arena + plan->value_offset[value], data, bytes);
+    return ms_compute_upload(&context->compute, (char *)context->arena + plan->value_offset[value], data,
+                             bytes);
 }
 
-ms_status ms_exec_read(const ms_graph *graph, const ms_plan *plan, const void *arena, ms_value value,
+ms_status ms_exec_read(const ms_graph *graph, const ms_plan *plan, const ms_context *context, ms_value value,
                        void *ret_data) {
     size_t bytes = (size_t)ms_shape_elements(ms_graph_shape(graph, value)) *
                    ms_dtype_bytes(ms_graph_value(graph, value)->dtype);
-    return ms_compute_download(ms_graph_compute(graph), ret_data,
-                               (const char *)arena + plan->value_offset[value], bytes);
+    return ms_compute_download(&context->compute, ret_data,
+                               (const char *)context->arena + plan->value_offset[value], bytes);
 }
 
 /* What is there in 16 bits is read into the second half and widened from the front: each is read before it is written over. */
-ms_status ms_exec_read_f32(const ms_graph *graph, const ms_plan *plan, const void *arena, ms_value value,
-                           float *ret_data) {
+ms_status ms_exec_read_f32(const ms_graph *graph, const ms_plan *plan, const ms_context *context,
+                           ms_value value, float *ret_data) {
     const ms_dtype dtype = ms_graph_dtype(graph, value);
     if (dtype == MS_F32)
-        return ms_exec_read(graph, plan, arena, value, ret_data);
+        return ms_exec_read(graph, plan, context, value, ret_data);
     const int64_t count = ms_shape_elements(ms_graph_shape(graph, value));
     const uint16_t *halves = (const uint16_t *)(const void *)ret_data + count;
-    MS_TRY(ms_exec_read(graph, plan, arena, value, (void *)(uintptr_t)halves));
+    MS_TRY(ms_exec_read(graph, plan, context, value, (void *)(uintptr_t)halves));
     for (int64_t i = 0; i < count; i++) {
         uint16_t half;
         memcpy(&half, halves + i, sizeof(half));

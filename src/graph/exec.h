@@ -8,16 +8,26 @@
 #include <stdatomic.h>
 
 #include "graph/plan.h"
+#include "weights/weights.h"
 
 /* Stands for every pointer while workspaces are being sized: what a kernel asks is whether there is one. */
 #define MS_PLANNING_ADDRESS ((uintptr_t)MS_ARENA_ALIGN)
+
+/* Where a planned graph runs: whose queue, which weights (loaded for the graph's parameters), which arena (at least plan->arena_bytes
+   of device memory). Several graphs that run one after the other may share one. All borrowed. */
+typedef struct ms_context {
+    ms_compute compute;
+    ms_weights *weights;
+    void *arena;
+} ms_context;
 
 /* What an operation sees while it runs. */
 struct ms_exec_context {
     const ms_graph *graph;
     const ms_plan *plan;
-    ms_device *dev;
+    const ms_device *dev;
     ms_queue *queue;
+    ms_weights *weights; /* NULL while planning */
     char *arena;
     bool planning; /* only sizes are asked for: there is no arena, and pointers are MS_PLANNING_ADDRESS where
                       a run has one */
@@ -55,21 +65,20 @@ typedef struct ms_exec_params {
     void *arg;
 } ms_exec_params;
 
-/* arena: plan->arena_bytes of device memory. */
-ms_status ms_exec_run(const ms_graph *graph, const ms_plan *plan, void *arena, const ms_exec_params *params,
-                      ms_error *err);
+ms_status ms_exec_run(const ms_graph *graph, const ms_plan *plan, const ms_context *context,
+                      const ms_exec_params *params, ms_error *err);
 
 /* The same work, noted to be launched again: on a device that captures, with no weights streamed. It holds for this arena and these
    weights. */
-ms_status ms_exec_capture(const ms_graph *graph, const ms_plan *plan, void *arena, ms_launches **ret_launches,
-                          ms_error *err);
+ms_status ms_exec_capture(const ms_graph *graph, const ms_plan *plan, const ms_context *context,
+                          ms_launches **ret_launches, ms_error *err);
 
 /* Copies a whole input in or an output out, in the value's type, rows packed as its shape says. ..._f32: widened. */
-ms_status ms_exec_write(const ms_graph *graph, const ms_plan *plan, void *arena, ms_value value,
+ms_status ms_exec_write(const ms_graph *graph, const ms_plan *plan, const ms_context *context, ms_value value,
                         const void *data);
-ms_status ms_exec_read(const ms_graph *graph, const ms_plan *plan, const void *arena, ms_value value,
+ms_status ms_exec_read(const ms_graph *graph, const ms_plan *plan, const ms_context *context, ms_value value,
                        void *ret_data);
-ms_status ms_exec_read_f32(const ms_graph *graph, const ms_plan *plan, const void *arena, ms_value value,
-                           float *ret_data);
+ms_status ms_exec_read_f32(const ms_graph *graph, const ms_plan *plan, const ms_context *context,
+                           ms_value value, float *ret_data);
 
 #endif

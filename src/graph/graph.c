@@ -8,8 +8,9 @@
 #include "base/region.h"
 
 struct ms_graph {
-    ms_compute compute;
-    ms_weights *weights;
+    ms_mem *mem;
+    ms_params *params;
+    ms_dtype activation;
     ms_region region; /* texts and descriptions */
     ms_status status;
     ms_error err;
@@ -21,14 +22,15 @@ struct ms_graph {
     int cap_nodes, cap_values, cap_segments;
 };
 
-ms_status ms_graph_create(const ms_compute *compute, ms_weights *weights, ms_graph **ret_graph,
-                          ms_error *err) {
-    ms_graph *g = ms_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*g));
+ms_status ms_graph_create(ms_params *params, ms_dtype activation, ms_graph **ret_graph, ms_error *err) {
+    ms_mem *mem = ms_params_mem(params);
+    ms_graph *g = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*g));
     if (!g)
-        return ms_fail_alloc(err, compute->mem, sizeof(*g), "a graph");
-    g->compute = *compute;
-    g->weights = weights;
-    ms_region_init(&g->region, compute->mem, SIZE_MAX);
+        return ms_fail_alloc(err, mem, sizeof(*g), "a graph");
+    g->mem = mem;
+    g->params = params;
+    g->activation = activation;
+    ms_region_init(&g->region, mem, SIZE_MAX);
     ms_error_clear(&g->err);
     *ret_graph = g;
     return MS_OK;
@@ -72,7 +74,7 @@ static bool grow(ms_graph *g, void **array, int count, int *capacity, size_t siz
         return true;
     int wanted = *capacity ? *capacity * 2 : 64;
     void *fresh = *array ? ms_realloc(*array, (size_t)wanted * size)
-                         : ms_alloc(g->compute.mem, MS_LEDGER_GENERAL, (size_t)wanted * size);
+                         : ms_alloc(g->mem, MS_LEDGER_GENERAL, (size_t)wanted * size);
     if (!fresh) {
         out_of_memory(g);
         return false;
@@ -104,7 +106,7 @@ static ms_value add_value(ms_graph *g, const char *name, ms_shape shape, bool wh
                                              .whole = whole,
                                              .segment = segment,
                                              .first = g->n_nodes,
-                                             .dtype = whole ? MS_F32 : g->compute.activation};
+                                             .dtype = whole ? MS_F32 : g->activation};
     return g->n_values++;
 }
 
@@ -141,7 +143,7 @@ ms_dtype ms_graph_dtype(const ms_graph *g, ms_value value) {
 }
 
 ms_dtype ms_graph_activation(const ms_graph *g) {
-    return g->compute.activation;
+    return g->activation;
 }
 
 const char *ms_graph_text(ms_graph *g, const char *fmt, ...) {
@@ -193,7 +195,7 @@ ms_value ms_graph_append(ms_graph *g, const ms_node *node, ms_shape shape, bool 
 ms_param ms_graph_matrix(ms_graph *g, const ms_param_decl *decl) {
     ms_param param = MS_NO_PARAM;
     if (g->status == MS_OK)
-        g->status = ms_weights_declare(g->weights, decl, &param, &g->err);
+        g->status = ms_params_declare(g->params, decl, &param, &g->err);
     return param;
 }
 
@@ -322,20 +324,16 @@ ms_status ms_graph_finish(ms_graph *g, ms_error *err) {
     return MS_OK;
 }
 
-ms_device *ms_graph_device(const ms_graph *g) {
-    return g->compute.dev;
-}
-
-const ms_compute *ms_graph_compute(const ms_graph *g) {
-    return &g->compute;
+const ms_device *ms_graph_device(const ms_graph *g) {
+    return ms_params_device(g->params);
 }
 
 ms_mem *ms_graph_mem(const ms_graph *g) {
-    return g->compute.mem;
+    return g->mem;
 }
 
-ms_weights *ms_graph_weights(const ms_graph *g) {
-    return g->weights;
+const ms_params *ms_graph_params(const ms_graph *g) {
+    return g->params;
 }
 
 int ms_graph_node_count(const ms_graph *g) {

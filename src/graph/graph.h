@@ -1,7 +1,7 @@
 /*
  * Static graphs. A builder appends operations in the order in which they run; each returns the value it
- * makes. Nothing is computed here: the planner lays the values out in one arena (plan.h), the executor runs
- * them (exec.h).
+ * makes. Nothing is computed here, and neither weights nor memory of a device are needed: the planner lays the values out in one
+ * arena (plan.h), the executor runs them (exec.h).
  *
  * Slicing. Operations come in segments. In a segment over FRAMES every operation treats each image on its
  * own, in a segment over PIXELS each pixel (with all its frames); so the executor may run the whole segment
@@ -20,8 +20,7 @@
 #ifndef MS_GRAPH_GRAPH_H
 #define MS_GRAPH_GRAPH_H
 
-#include "device/compute.h"
-#include "weights/weights.h"
+#include "weights/params.h"
 
 typedef int32_t ms_value;
 #define MS_NO_VALUE (-1)
@@ -105,9 +104,9 @@ typedef struct ms_segment {
     const char *name;
 } ms_segment;
 
-/* Its memory is compute->mem's. */
-ms_status ms_graph_create(const ms_compute *compute, ms_weights *weights, ms_graph **ret_graph,
-                          ms_error *err);
+/* Its memory is the parameters', which must outlive it. activation: in which values between operations are kept, one of the device's
+   types. */
+ms_status ms_graph_create(ms_params *params, ms_dtype activation, ms_graph **ret_graph, ms_error *err);
 void ms_graph_destroy(ms_graph **graph);
 
 /* Begins a segment; operations up to the next call belong to it. */
@@ -143,10 +142,9 @@ ms_param ms_graph_vector(ms_graph *graph, const char *name, int rank, const int6
 
 /* ---- looking at it ---- */
 
-ms_device *ms_graph_device(const ms_graph *graph);
-const ms_compute *ms_graph_compute(const ms_graph *graph);
+const ms_device *ms_graph_device(const ms_graph *graph); /* whose sizes it goes by */
 ms_mem *ms_graph_mem(const ms_graph *graph);
-ms_weights *ms_graph_weights(const ms_graph *graph);
+const ms_params *ms_graph_params(const ms_graph *graph);
 int ms_graph_node_count(const ms_graph *graph);
 int ms_graph_value_count(const ms_graph *graph);
 int ms_graph_segment_count(const ms_graph *graph);

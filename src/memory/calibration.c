@@ -15,6 +15,7 @@ enum { MEASUREMENTS = 7, PASSES = 64, SIDE = 32, CHANNELS = 320, HEAVY_CHANNELS 
 
 typedef struct bench {
     ms_compute compute;
+    ms_params *params;
     ms_weights *weights;
     ms_graph *graph;
     ms_plan *plan;
@@ -96,18 +97,20 @@ static void bench_close(bench *b) {
     ms_plan_destroy(&b->plan);
     ms_graph_destroy(&b->graph);
     ms_weights_destroy(&b->weights);
+    ms_params_destroy(&b->params);
 }
 
 static ms_status bench_open(bench *b, const ms_compute *compute, void (*build)(ms_graph *g), ms_error *err) {
     const ms_slicing whole = {0};
     *b = (bench){.compute = *compute};
-    MS_TRY(ms_weights_create(compute, &b->weights, err));
-    MS_TRY(ms_graph_create(compute, b->weights, &b->graph, err));
+    MS_TRY(ms_params_create(compute->mem, compute->dev, &b->params, err));
+    MS_TRY(ms_graph_create(b->params, compute->activation, &b->graph, err));
     ms_graph_segment(b->graph, MS_AXIS_FRAMES, "calibration");
     build(b->graph);
     MS_TRY(ms_graph_finish(b->graph, err));
     MS_TRY(ms_plan_create(b->graph, &whole, &b->plan, err));
-    MS_TRY(ms_weights_randomize(b->weights, 1, MS_F16, compute->pool, err));
+    MS_TRY(ms_weights_create(compute, b->params, &b->weights, err));
+    MS_TRY(ms_weights_randomize(b->weights, 1, MS_ALL_RESIDENT, MS_F16, compute->pool, err));
     MS_TRY(ms_device_alloc(compute->dev, MS_LEDGER_ACTIVATIONS, b->plan->arena_bytes, "measuring the kernels",
                            &b->arena, err));
     /* Numbers that are none would take longer. */
@@ -159,11 +162,12 @@ static ms_status time_graph(const ms_compute *compute, void (*build)(ms_graph *g
     watch w = WATCH_NEW;
     MS_GOTO(bench_open(&b, compute, build, err));
     t.flops = ms_graph_flops(b.graph);
-    t.weight_bytes = (double)ms_weights_bytes(b.weights, MS_F16);
+    t.weight_bytes = (double)ms_params_bytes(b.params, MS_F16);
+    const ms_context context = {.compute = *compute, .weights = b.weights, .arena = b.arena};
     double began = ms_now_s();
     for (int round = 0; round < 1 || ms_now_s() - began < limit_s; round++) {
         watch_start(&w);
-        MS_GOTO(ms_exec_run(b.graph, b.plan, b.arena, NULL, err));
+        MS_GOTO(ms_exec_run(b.graph, b.plan, &context, NULL, err));
         watch_stop(&w);
     }
     t.seconds = watch_seconds(&w, compute, INT64_MAX);

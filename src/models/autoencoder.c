@@ -22,7 +22,7 @@ static ms_status build(ms_autoencoder *a, bool encoder, int64_t images, ms_netwo
                        ms_error *err) {
     int64_t factor = ms_vae_factor(&a->p.config);
     ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(&a->p.compute, a->p.weights, &graph, err));
+    MS_TRY(ms_graph_create(a->p.params, a->p.activation, &graph, err));
     ms_status status = encoder ? ms_vae_build_encoder(graph, &a->p.config,
                                                       &(ms_vae_build){.images = images,
                                                                       .h = a->p.h,
@@ -44,7 +44,7 @@ static ms_status build(ms_autoencoder *a, bool encoder, int64_t images, ms_netwo
 
 ms_status ms_autoencoder_create(const ms_autoencoder_params *params, ms_autoencoder **ret_autoencoder,
                                 size_t *ret_arena_bytes, ms_error *err) {
-    ms_mem *mem = params->compute.mem;
+    ms_mem *mem = ms_params_mem(params->params);
     int64_t factor = ms_vae_factor(&params->config);
     size_t latent = (size_t)(params->h / factor * (params->w / factor) * params->config.latent_channels);
     ms_autoencoder *a = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*a));
@@ -105,8 +105,8 @@ static ms_status network_for(ms_autoencoder *a, coder *c, int64_t images, ms_net
     return MS_OK;
 }
 
-static ms_status run(ms_autoencoder *a, coder *c, void *arena, const float *src, int64_t images, float *dst,
-                     const ms_exec_params *exec, ms_error *err) {
+static ms_status run(ms_autoencoder *a, coder *c, const ms_context *context, const float *src, int64_t images,
+                     float *dst, const ms_exec_params *exec, ms_error *err) {
     for (int64_t first = 0; first < images; first += c->batch) {
         int64_t count = images - first < c->batch ? images - first : c->batch;
         ms_network *net = NULL;
@@ -119,21 +119,23 @@ static ms_status run(ms_autoencoder *a, coder *c, void *arena, const float *src,
                 a->scaled[i] = from[i] / a->p.config.scaling_factor + a->p.config.shift_factor;
             from = a->scaled;
         }
-        MS_TRY(ms_network_write(net, arena, c->input, from, err));
-        MS_TRY(ms_network_run(net, arena, exec, err));
-        MS_TRY(ms_network_read(net, arena, c->output, dst + (size_t)first * out_each, err));
+        MS_TRY(ms_network_write(net, context, c->input, from, err));
+        MS_TRY(ms_network_run(net, context, exec, err));
+        MS_TRY(ms_network_read(net, context, c->output, dst + (size_t)first * out_each, err));
     }
     return MS_OK;
 }
 
-ms_status ms_autoencoder_encode(ms_autoencoder *a, void *arena, const float *pixels, int64_t images,
-                                float *ret_moments, const ms_exec_params *exec, ms_error *err) {
-    return run(a, &a->encoder, arena, pixels, images, ret_moments, exec, err);
+ms_status ms_autoencoder_encode(ms_autoencoder *a, const ms_context *context, const float *pixels,
+                                int64_t images, float *ret_moments, const ms_exec_params *exec,
+                                ms_error *err) {
+    return run(a, &a->encoder, context, pixels, images, ret_moments, exec, err);
 }
 
-ms_status ms_autoencoder_decode(ms_autoencoder *a, void *arena, const float *latents, int64_t images,
-                                float *ret_pixels, const ms_exec_params *exec, ms_error *err) {
-    return run(a, &a->decoder, arena, latents, images, ret_pixels, exec, err);
+ms_status ms_autoencoder_decode(ms_autoencoder *a, const ms_context *context, const float *latents,
+                                int64_t images, float *ret_pixels, const ms_exec_params *exec,
+                                ms_error *err) {
+    return run(a, &a->decoder, context, latents, images, ret_pixels, exec, err);
 }
 
 const ms_network *ms_autoencoder_network(const ms_autoencoder *a, bool encoder) {

@@ -8,8 +8,8 @@
 #define LATENT_CHANNELS 4
 
 struct ms_denoiser {
-    ms_compute compute;
-    ms_weights *weights;
+    ms_params *weights;
+    ms_dtype activation;
     ms_unet_config config;
     ms_denoise_params params;
     ms_ddim ddim;
@@ -25,17 +25,18 @@ struct ms_denoiser {
     size_t cache_bytes;     /* of one graph run */
 };
 
-ms_status ms_denoiser_create(const ms_compute *compute, ms_weights *weights, const ms_unet_config *config,
+ms_status ms_denoiser_create(ms_params *params, ms_dtype activation, const ms_unet_config *config,
                              ms_denoiser **ret_denoiser, ms_error *err) {
+    ms_mem *mem = ms_params_mem(params);
     if (config->in_channels != 3 * LATENT_CHANNELS + 1 || config->out_channels != LATENT_CHANNELS)
         return ms_fail(err, MS_UNSUPPORTED,
                        "a denoiser with %d input and %d output channels is not known (13 and 4 are)",
                        config->in_channels, config->out_channels);
-    ms_denoiser *d = ms_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*d));
+    ms_denoiser *d = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*d));
     if (!d)
-        return ms_fail_alloc(err, compute->mem, sizeof(*d), "the denoiser");
-    d->compute = *compute;
-    d->weights = weights;
+        return ms_fail_alloc(err, mem, sizeof(*d), "the denoiser");
+    d->weights = params;
+    d->activation = activation;
     d->config = *config;
     *ret_denoiser = d;
     return MS_OK;
@@ -71,7 +72,7 @@ static ms_status build(ms_denoiser *d, ms_unet_kind kind, ms_network *ret_networ
                            .w = p->w,
                            .tokens = p->tokens};
     ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(&d->compute, d->weights, &graph, err));
+    MS_TRY(ms_graph_create(d->weights, d->activation, &graph, err));
     ms_status status = ms_unet_build(graph, &d->config, &shape, err);
     if (status != MS_OK) {
         ms_graph_destroy(&graph);
@@ -82,7 +83,7 @@ static ms_status build(ms_denoiser *d, ms_unet_kind kind, ms_network *ret_networ
 
 static ms_status make_buffers(ms_denoiser *d, ms_error *err) {
     const ms_denoise_params *p = &d->params;
-    ms_mem *mem = d->compute.mem;
+    ms_mem *mem = ms_params_mem(d->weights);
     size_t rows = (size_t)(p->frames * p->h * p->w), branches = (size_t)d->branches,
            audio = (size_t)(p->frames * p->tokens * d->config.cross_attention_dim);
     d->cache_bytes = p->deepcache ? ms_network_bytes(&d->full, "cache") : 0;
@@ -155,27 +156,27 @@ static void fill_sample(const ms_denoiser *d, const ms_denoise_io *io) {
         memcpy(d->sample + rows * channels, d->sample, (size_t)(rows * channels) * sizeof(float));
 }
 
-static ms_status predict(ms_denoiser *d, void *arena, int step, int64_t pass, const ms_denoise_hooks *hooks,
-                         ms_error *err) {
+static ms_status predict(ms_denoiser *d, const ms_context *context, int step, int64_t pass,
+                         const ms_denoise_hooks *hooks, ms_error *err) {
     const ms_denoise_params *p = &d->params;
     bool full = !p->deepcache || ms_deepcache_full_step(step);
     ms_network *net = full ? &d->full : &d->cached;
     int64_t audio = p->frames * p->tokens * d->config.cross_attention_dim, rows = p->frames * p->h * p->w;
     char *cache = d->cache ? d->cache + (size_t)pass * d->cache_bytes : NULL;
-    MS_TRY(ms_network_write(net, arena, "sample", d->sample, err));
-    MS_TRY(ms_network_write(net, arena, "time", d->time, err));
+    MS_TRY(ms_network_write(net, context, "sample", d->sample, err));
+    MS_TRY(ms_network_write(net, context, "time", d->time, err));
     if (d->config.audio_layer)
-        MS_TRY(ms_network_write(net, arena, "audio", d->audio + pass * audio, err));
+        MS_TRY(ms_network_write(net, context, "audio", d->audio + pass * audio, err));
     if (!full)
-        MS_TRY(ms_network_write(net, arena, "cache", cache, err));
-    MS_TRY(ms_network_run(net, arena, hooks ? &hooks->exec : NULL, err));
+        MS_TRY(ms_network_write(net, context, "cache", cache, err));
+    MS_TRY(ms_network_run(net, context, hooks ? &hooks->exec : NULL, err));
     if (full && cache)
-        MS_TRY(ms_network_read_raw(net, arena, "cache", cache, err));
-    return ms_network_read(net, arena, "noise", d->noise + pass * rows * LATENT_CHANNELS, err);
+        MS_TRY(ms_network_read_raw(net, context, "cache", cache, err));
+    return ms_network_read(net, context, "noise", d->noise + pass * rows * LATENT_CHANNELS, err);
 }
 
-ms_status ms_denoiser_run(ms_denoiser *d, void *arena, const ms_denoise_io *io, const ms_denoise_hooks *hooks,
-                          ms_error *err) {
+ms_status ms_denoiser_run(ms_denoiser *d, const ms_context *context, const ms_denoise_io *io,
+                          const ms_denoise_hooks *hooks, ms_error *err) {
     if (!d->prepared)
         return ms_fail(err, MS_INTERNAL, "the denoiser was not prepared");
     const ms_denoise_params *p = &d->params;
@@ -187,7 +188,7 @@ ms_status ms_denoiser_run(ms_denoiser *d, void *arena, const ms_denoise_io *io, 
         fill_sample(d, io);
         ms_unet_time_embedding(&d->config, d->ddim.timesteps[step], d->time);
         for (int64_t pass = 0; pass < d->branches / d->graph_branches; pass++)
-            MS_TRY(predict(d, arena, step, pass, hooks, err));
+            MS_TRY(predict(d, context, step, pass, hooks, err));
         if (d->branches == 2)
             ms_guide(d->noise, d->noise + count, p->guidance, count, d->noise);
         ms_ddim_step(&d->ddim, step, d->noise, io->latents, count);
@@ -197,10 +198,10 @@ ms_status ms_denoiser_run(ms_denoiser *d, void *arena, const ms_denoise_io *io, 
     return MS_OK;
 }
 
-ms_network_work ms_denoiser_work(const ms_denoiser *d, ms_dtype precision) {
-    ms_network_work full = ms_network_get_work(&d->full, precision), cached = full, sum = {0};
+ms_network_work ms_denoiser_work(const ms_denoiser *d, ms_dtype precision, ms_residency residency) {
+    ms_network_work full = ms_network_get_work(&d->full, precision, residency), cached = full, sum = {0};
     if (d->params.deepcache)
-        cached = ms_network_get_work(&d->cached, precision);
+        cached = ms_network_get_work(&d->cached, precision, residency);
     double runs = (double)(d->branches / d->graph_branches);
     for (int step = 0; step < d->params.steps; step++) {
         const ms_network_work *one = d->params.deepcache && !ms_deepcache_full_step(step) ? &cached : &full;

@@ -32,8 +32,8 @@ typedef struct ms_denoise_io {
     float *latents;         /* in: start noise; out: the result */
 } ms_denoise_io;
 
-/* weights: loaded or still to be loaded; must outlive the denoiser. */
-ms_status ms_denoiser_create(const ms_compute *compute, ms_weights *weights, const ms_unet_config *config,
+/* params: the UNet's; must outlive the denoiser. */
+ms_status ms_denoiser_create(ms_params *params, ms_dtype activation, const ms_unet_config *config,
                              ms_denoiser **ret_denoiser, ms_error *err);
 void ms_denoiser_destroy(ms_denoiser **denoiser);
 
@@ -47,7 +47,8 @@ typedef struct ms_denoise_hooks {
     void *arg;
 } ms_denoise_hooks;
 
-ms_status ms_denoiser_run(ms_denoiser *denoiser, void *arena, const ms_denoise_io *io,
+/* context: with the UNet's weights, loaded, in an arena of ret_arena_bytes. */
+ms_status ms_denoiser_run(ms_denoiser *denoiser, const ms_context *context, const ms_denoise_io *io,
                           const ms_denoise_hooks *hooks, ms_error *err);
 
 /* True for the steps on which the whole UNet runs with DeepCache: every third, counted from the window's
@@ -55,7 +56,7 @@ ms_status ms_denoiser_run(ms_denoiser *denoiser, void *arena, const ms_denoise_i
 bool ms_deepcache_full_step(int step);
 
 /* Of the whole loop, as prepared. */
-ms_network_work ms_denoiser_work(const ms_denoiser *denoiser, ms_dtype precision);
+ms_network_work ms_denoiser_work(const ms_denoiser *denoiser, ms_dtype precision, ms_residency residency);
 
 /* cached: DeepCache's short one; NULL without DeepCache. */
 const ms_network *ms_denoiser_network(const ms_denoiser *denoiser, bool cached);

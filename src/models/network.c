@@ -28,25 +28,26 @@ void ms_network_clear(ms_network *n) {
     ms_graph_destroy(&n->graph);
 }
 
-static ms_status capture(ms_network *n, void *arena, ms_error *err) {
-    uint64_t weights = ms_weights_generation(ms_graph_weights(n->graph));
-    if (n->launches && n->launches_arena == arena && n->launches_weights == weights)
+static ms_status capture(ms_network *n, const ms_context *context, ms_error *err) {
+    uint64_t weights = ms_weights_generation(context->weights);
+    if (n->launches && n->launches_arena == context->arena && n->launches_weights == weights)
         return MS_OK;
     forget_launches(n);
-    MS_TRY(ms_exec_capture(n->graph, n->plan, arena, &n->launches, err));
-    n->launches_arena = arena;
+    MS_TRY(ms_exec_capture(n->graph, n->plan, context, &n->launches, err));
+    n->launches_arena = context->arena;
     n->launches_weights = weights;
     return MS_OK;
 }
 
-ms_status ms_network_run(ms_network *n, void *arena, const ms_exec_params *exec, ms_error *err) {
-    const ms_compute *c = ms_graph_compute(n->graph);
-    if (!c->replay || !c->dev->caps.capture || ms_weights_any_streamed(ms_graph_weights(n->graph)))
-        return ms_exec_run(n->graph, n->plan, arena, exec, err);
+ms_status ms_network_run(ms_network *n, const ms_context *context, const ms_exec_params *exec,
+                         ms_error *err) {
+    const ms_compute *c = &context->compute;
+    if (!c->replay || !c->dev->caps.capture || ms_weights_any_streamed(context->weights))
+        return ms_exec_run(n->graph, n->plan, context, exec, err);
     ms_status status = exec && exec->before ? exec->before(exec->arg, n->graph, 0) : MS_OK;
     if (status != MS_OK)
         return ms_fail(err, status, "stopped before %s", ms_graph_node(n->graph, 0)->name);
-    MS_TRY(capture(n, arena, err));
+    MS_TRY(capture(n, context, err));
     status = c->dev->backend->launch(c->queue, n->launches);
     if (status == MS_OK)
         status = ms_compute_finish(c);
@@ -60,31 +61,31 @@ static ms_status find(const ms_network *n, const char *name, ms_value *ret_value
     return MS_OK;
 }
 
-ms_status ms_network_write(const ms_network *n, void *arena, const char *name, const void *data,
+ms_status ms_network_write(const ms_network *n, const ms_context *context, const char *name, const void *data,
                            ms_error *err) {
     ms_value v;
     MS_TRY(find(n, name, &v, err));
-    ms_status status = ms_exec_write(n->graph, n->plan, arena, v, data);
+    ms_status status = ms_exec_write(n->graph, n->plan, context, v, data);
     return status == MS_OK ? MS_OK : ms_fail(err, status, "cannot upload %s", name);
 }
 
-static ms_status read_value(const ms_network *n, const void *arena, const char *name, bool widen,
+static ms_status read_value(const ms_network *n, const ms_context *context, const char *name, bool widen,
                             void *ret_data, ms_error *err) {
     ms_value v;
     MS_TRY(find(n, name, &v, err));
-    ms_status status = widen ? ms_exec_read_f32(n->graph, n->plan, arena, v, ret_data)
-                             : ms_exec_read(n->graph, n->plan, arena, v, ret_data);
+    ms_status status = widen ? ms_exec_read_f32(n->graph, n->plan, context, v, ret_data)
+                             : ms_exec_read(n->graph, n->plan, context, v, ret_data);
     return status == MS_OK ? MS_OK : ms_fail(err, status, "cannot download %s", name);
 }
 
-ms_status ms_network_read(const ms_network *n, const void *arena, const char *name, float *ret_data,
+ms_status ms_network_read(const ms_network *n, const ms_context *context, const char *name, float *ret_data,
                           ms_error *err) {
-    return read_value(n, arena, name, true, ret_data, err);
+    return read_value(n, context, name, true, ret_data, err);
 }
 
-ms_status ms_network_read_raw(const ms_network *n, const void *arena, const char *name, void *ret_data,
-                              ms_error *err) {
-    return read_value(n, arena, name, false, ret_data, err);
+ms_status ms_network_read_raw(const ms_network *n, const ms_context *context, const char *name,
+                              void *ret_data, ms_error *err) {
+    return read_value(n, context, name, false, ret_data, err);
 }
 
 size_t ms_network_bytes(const ms_network *n, const char *name) {
@@ -102,7 +103,7 @@ size_t ms_network_elements(const ms_network *n, const char *name) {
 static bool is_winograd(const ms_graph *g, const ms_node *node) {
     for (int i = 0; i < node->n_params; i++)
         if (node->param[i] != MS_NO_PARAM &&
-            ms_weights_decl(ms_graph_weights(g), node->param[i])->layout == MS_LAYOUT_WINOGRAD)
+            ms_params_decl(ms_graph_params(g), node->param[i])->layout == MS_LAYOUT_WINOGRAD)
             return true;
     return false;
 }
@@ -127,9 +128,9 @@ static void add_node(const ms_graph *g, const ms_node *node, ms_network_work *wo
         *(is_winograd(g, node) ? &work->conv_flops : &work->linear_flops) += flops;
 }
 
-ms_network_work ms_network_get_work(const ms_network *n, ms_dtype precision) {
+ms_network_work ms_network_get_work(const ms_network *n, ms_dtype precision, ms_residency residency) {
     const ms_graph *g = n->graph;
-    const ms_weights *w = ms_graph_weights(g);
+    const ms_params *params = ms_graph_params(g);
     ms_network_work work = {0};
     for (int i = 0; i < ms_graph_node_count(g); i++) {
         const ms_node *node = ms_graph_node(g, i);
@@ -141,9 +142,9 @@ ms_network_work ms_network_get_work(const ms_network *n, ms_dtype precision) {
         for (int p = 0; p < node->n_params; p++) {
             if (node->param[p] == MS_NO_PARAM)
                 continue;
-            double bytes = slices * (double)ms_weights_param_bytes(w, node->param[p], precision);
+            double bytes = slices * (double)ms_param_bytes(params, node->param[p], precision);
             work.weight_bytes += bytes;
-            work.streamed_bytes += ms_weights_is_streamed(w, node->param[p]) ? bytes : 0;
+            work.streamed_bytes += ms_params_is_streamed(params, node->param[p], residency) ? bytes : 0;
         }
     }
     return work;

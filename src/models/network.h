@@ -1,4 +1,7 @@
-/* A graph with its plan: what a runner keeps for each shape that it meets. */
+/*
+ * A program: a graph with its plan, for one shape. It needs neither weights nor memory of a device; a context (graph/exec.h) says
+ * where it runs.
+ */
 #ifndef MS_MODELS_NETWORK_H
 #define MS_MODELS_NETWORK_H
 
@@ -18,9 +21,10 @@ ms_status ms_network_take(ms_graph **graph, const ms_slicing *slicing, ms_networ
                           ms_error *err);
 void ms_network_clear(ms_network *network);
 
-/* Runs it in an arena of plan->arena_bytes. Where the graph's compute says replay and the device captures, what was captured at the
+/* Where the context's compute says replay and the device captures, what was captured at the
    first run is launched again; exec->before is then called once, not before every operation. exec may be NULL. */
-ms_status ms_network_run(ms_network *network, void *arena, const ms_exec_params *exec, ms_error *err);
+ms_status ms_network_run(ms_network *network, const ms_context *context, const ms_exec_params *exec,
+                         ms_error *err);
 
 /* What one run costs, for predicting its time. */
 typedef struct ms_network_work {
@@ -32,17 +36,17 @@ typedef struct ms_network_work {
     double streamed_bytes; /* of those, what passes through the stream */
     double passes;         /* operations started, slices counted apart */
 } ms_network_work;
-/* precision: of weights that are not loaded yet. */
-ms_network_work ms_network_get_work(const ms_network *network, ms_dtype precision);
+/* With weights in that precision, of which the residency says what is streamed. */
+ms_network_work ms_network_get_work(const ms_network *network, ms_dtype precision, ms_residency residency);
 ms_network_work ms_network_work_add(ms_network_work a, ms_network_work b, double times); /* a + times b */
 
 /* By the input's or output's name, whole tensors, rows packed, in the value's type; ms_network_read() widens to float32. */
-ms_status ms_network_write(const ms_network *network, void *arena, const char *name, const void *data,
-                           ms_error *err);
-ms_status ms_network_read(const ms_network *network, const void *arena, const char *name, float *ret_data,
-                          ms_error *err);
-ms_status ms_network_read_raw(const ms_network *network, const void *arena, const char *name, void *ret_data,
-                              ms_error *err);
+ms_status ms_network_write(const ms_network *network, const ms_context *context, const char *name,
+                           const void *data, ms_error *err);
+ms_status ms_network_read(const ms_network *network, const ms_context *context, const char *name,
+                          float *ret_data, ms_error *err);
+ms_status ms_network_read_raw(const ms_network *network, const ms_context *context, const char *name,
+                              void *ret_data, ms_error *err);
 size_t ms_network_bytes(const ms_network *network, const char *name);    /* 0 = no such value */
 size_t ms_network_elements(const ms_network *network, const char *name); /* 0 = no such value */
 

@@ -16,6 +16,7 @@ struct ms_onnx_net {
     onnx_use *uses;
     bool *needed;
     ms_onnx_value *inputs, *outputs;
+    ms_params *params;
     ms_weights *weights;
     /* The last preparation. */
     ms_network network;
@@ -106,7 +107,8 @@ static ms_status set_up(ms_onnx_net *net, ms_error *err) {
     MS_TRY(check_operators(f, err));
     MS_TRY(describe_ports(net, err));
     MS_TRY(find_uses(net, err));
-    return ms_weights_create(&net->compute, &net->weights, err);
+    MS_TRY(ms_params_create(net->compute.mem, net->compute.dev, &net->params, err));
+    return ms_weights_create(&net->compute, net->params, &net->weights, err);
 }
 
 ms_status ms_onnx_net_create(const ms_compute *compute, ms_onnx_file **file, ms_onnx_net **ret_net,
@@ -143,6 +145,7 @@ void ms_onnx_net_close(ms_onnx_net **net) {
     ms_onnx_net *n = *net;
     ms_network_clear(&n->network);
     ms_weights_destroy(&n->weights);
+    ms_params_destroy(&n->params);
     ms_region_free(&n->region);
     ms_onnx_file_close(&n->file);
     ms_free(n);
@@ -280,7 +283,7 @@ static ms_status build(preparation *p, const ms_onnx_value *inputs) {
 
 static ms_status set_param(ms_onnx_net *net, ms_param param, const onnx_recipe *r, ms_error *err) {
     int64_t elements = 1;
-    const ms_param_decl *d = ms_weights_decl(net->weights, param);
+    const ms_param_decl *d = ms_params_decl(net->params, param);
     for (int i = 0; i < d->rank; i++)
         elements *= d->shape[i];
     if (!r || !r->values || elements != r->n * r->k)
@@ -310,10 +313,10 @@ static ms_status set_param(ms_onnx_net *net, ms_param param, const onnx_recipe *
 /* Sets what is not set yet; a second preparation finds everything there. Large tensors that nothing else
    reads are given back. */
 static ms_status set_params(ms_onnx_net *net, const onnx_build *b, ms_error *err) {
-    for (size_t i = 0; i < ms_weights_count(net->weights); i++) {
-        const char *name = ms_weights_decl(net->weights, (ms_param)i)->name[0];
+    for (size_t i = 0; i < ms_params_count(net->params); i++) {
+        const char *name = ms_params_decl(net->params, (ms_param)i)->name[0];
         const onnx_recipe *r = ms_strmap_find(&b->recipes, name, strlen(name));
-        if (ms_weights_vector(net->weights, (ms_param)i)) /* matrices too: NULL until they are set */
+        if (ms_weights_is_set(net->weights, (ms_param)i))
             continue;
         MS_TRY(set_param(net, (ms_param)i, r, err));
         if (r->origin >= 0)
@@ -329,7 +332,7 @@ static ms_status prepare(ms_onnx_net *net, preparation *p, const ms_onnx_value *
                          const ms_slicing *slicing, ms_error *err) {
     for (int i = 0; i < net->file->n_inputs; i++)
         MS_TRY(check_input(net, i, &inputs[i], err));
-    MS_TRY(ms_graph_create(&net->compute, net->weights, &p->b.graph, err));
+    MS_TRY(ms_graph_create(net->params, net->compute.activation, &p->b.graph, err));
     MS_TRY(build(p, inputs));
     MS_TRY(ms_network_take(&p->b.graph, slicing, &p->network, err));
     return set_params(net, &p->b, err);
@@ -361,16 +364,17 @@ ms_status ms_onnx_net_prepare(ms_onnx_net *net, const ms_onnx_value *inputs, con
 ms_status ms_onnx_net_run(const ms_onnx_net *net, void *arena, const float *const *inputs,
                           float *const *outputs, ms_error *err) {
     const ms_network *n = &net->network;
+    const ms_context context = {.compute = net->compute, .weights = net->weights, .arena = arena};
     ms_status status = MS_OK;
     if (!n->graph)
         return ms_fail(err, MS_INVALID_ARGUMENT, "%s: has not been prepared", net->file->path);
     for (int i = 0; i < net->file->n_inputs && status == MS_OK; i++)
-        status = ms_exec_write(n->graph, n->plan, arena, net->input_values[i], inputs[i]);
+        status = ms_exec_write(n->graph, n->plan, &context, net->input_values[i], inputs[i]);
     if (status != MS_OK)
         return ms_fail(err, status, "%s: cannot upload the inputs", net->file->path);
-    MS_TRY(ms_exec_run(n->graph, n->plan, arena, NULL, err));
+    MS_TRY(ms_exec_run(n->graph, n->plan, &context, NULL, err));
     for (int i = 0; i < net->file->n_outputs && status == MS_OK; i++)
-        status = ms_exec_read_f32(n->graph, n->plan, arena, net->output_values[i], outputs[i]);
+        status = ms_exec_read_f32(n->graph, n->plan, &context, net->output_values[i], outputs[i]);
     if (status != MS_OK)
         return ms_fail(err, status, "%s: cannot download the outputs", net->file->path);
     return MS_OK;

@@ -12,6 +12,7 @@
 #ifndef MS_MODELS_ONNX_NET_H
 #define MS_MODELS_ONNX_NET_H
 
+#include "device/compute.h"
 #include "graph/plan.h"
 #include "weights/onnx_file.h"
 

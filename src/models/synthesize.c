@@ -12,8 +12,10 @@
 #include "base/new_file.h"
 #include "base/philox.h"
 #include "base/region.h"
+#include "device/compute.h"
 #include "models/model_files.h"
 #include "models/synthesize_faces.h"
+#include "weights/tensor_writer.h"
 
 #define BLOCK_ELEMENTS 65536
 #define FACES_DIR "auxiliary/models/buffalo_l"
@@ -190,9 +192,9 @@ static ms_status add_tensor(tensor_list *list, const char *name, int rank, const
 }
 
 /* Every tensor of declared weights; legacy: by their other spelling where they have one. */
-static ms_status add_declared(tensor_list *list, const ms_weights *weights, bool legacy, ms_error *err) {
-    for (size_t i = 0; i < ms_weights_count(weights); i++) {
-        const ms_param_decl *d = ms_weights_decl(weights, (ms_param)i);
+static ms_status add_declared(tensor_list *list, const ms_params *params, bool legacy, ms_error *err) {
+    for (size_t i = 0; i < ms_params_count(params); i++) {
+        const ms_param_decl *d = ms_params_decl(params, (ms_param)i);
         for (int part = 0; part < d->parts; part++) {
             const char *name = legacy && d->other_name[part] ? d->other_name[part] : d->name[part];
             if (name)
@@ -280,7 +282,7 @@ typedef struct synthesis {
     const ms_synthesize_params *p;
     ms_compute compute; /* dummy: shapes only */
     ms_model_files configs;
-    ms_weights *weights;
+    ms_params *params;
     ms_graph *graph;
     tensor_list list;
     char path[MS_PATH_BYTES];
@@ -288,7 +290,7 @@ typedef struct synthesis {
 
 static void part_free(synthesis *s) {
     ms_graph_destroy(&s->graph);
-    ms_weights_destroy(&s->weights);
+    ms_params_destroy(&s->params);
     ms_free(s->list.items);
     ms_region_free(&s->list.region);
     s->list = (tensor_list){0};
@@ -296,7 +298,7 @@ static void part_free(synthesis *s) {
 
 static ms_status part_begin(synthesis *s, ms_error *err) {
     ms_region_init(&s->list.region, NULL, SIZE_MAX);
-    return ms_weights_create(&s->compute, &s->weights, err);
+    return ms_params_create(s->compute.mem, s->compute.dev, &s->params, err);
 }
 
 static ms_status in_dir(synthesis *s, const char *name, ms_error *err) {
@@ -310,9 +312,9 @@ static ms_status write_unet(synthesis *s, ms_error *err) {
     const ms_unet_config config = s->configs.unet_config;
     int64_t latent = config.resolution / 8;
     ms_unet_shape shape = {.branches = 1, .frames = 1, .h = latent, .w = latent, .tokens = 50};
-    MS_TRY(ms_graph_create(&s->compute, s->weights, &s->graph, err));
+    MS_TRY(ms_graph_create(s->params, s->compute.activation, &s->graph, err));
     MS_TRY(ms_unet_build(s->graph, &config, &shape, err));
-    MS_TRY(add_declared(&s->list, s->weights, false, err));
+    MS_TRY(add_declared(&s->list, s->params, false, err));
     static const named_integer integers[] = {{"global_step", 0}};
     const file_format format = {MS_FORMAT_TORCH, "state_dict", integers, 1};
     MS_TRY(in_dir(s, "latentsync_unet.pt", err));
@@ -323,12 +325,12 @@ static ms_status write_unet(synthesis *s, ms_error *err) {
 
 static ms_status write_vae(synthesis *s, ms_error *err) {
     const ms_vae_config config = s->configs.vae_config_values;
-    MS_TRY(ms_graph_create(&s->compute, s->weights, &s->graph, err));
+    MS_TRY(ms_graph_create(s->params, s->compute.activation, &s->graph, err));
     MS_TRY(ms_vae_build_encoder(s->graph, &config, &(ms_vae_build){.images = 1, .h = 64, .w = 64}, err));
     ms_graph_destroy(&s->graph);
-    MS_TRY(ms_graph_create(&s->compute, s->weights, &s->graph, err));
+    MS_TRY(ms_graph_create(s->params, s->compute.activation, &s->graph, err));
     MS_TRY(ms_vae_build_decoder(s->graph, &config, &(ms_vae_build){.images = 1, .h = 8, .w = 8}, err));
-    MS_TRY(add_declared(&s->list, s->weights, true, err));
+    MS_TRY(add_declared(&s->list, s->params, true, err));
     const file_format format = {.format = MS_FORMAT_SAFETENSORS};
     MS_TRY(in_dir(s, "vae/diffusion_pytorch_model.safetensors", err));
     MS_TRY(write_tensors(s->path, &format, &s->list, s->p->dtype, s->p->seed + 1, err));
@@ -380,9 +382,9 @@ static ms_status write_whisper(synthesis *s, ms_error *err) {
     const ms_whisper_config c = s->configs.whisper_config;
     bool tiny = s->p->kind == MS_SYNTHETIC_TINY;
     int text_layers = tiny ? 1 : 4, words = tiny ? 64 : 51865, positions = tiny ? 8 : 448;
-    MS_TRY(ms_graph_create(&s->compute, s->weights, &s->graph, err));
+    MS_TRY(ms_graph_create(s->params, s->compute.activation, &s->graph, err));
     MS_TRY(ms_whisper_build(s->graph, &c, err));
-    MS_TRY(add_declared(&s->list, s->weights, false, err));
+    MS_TRY(add_declared(&s->list, s->params, false, err));
     MS_TRY(add_whisper_rest(&s->list, &c, text_layers, words, positions, err));
     const named_integer integers[] = {{"dims.n_mels", c.n_mels},         {"dims.n_audio_ctx", c.n_ctx},
                                       {"dims.n_audio_state", c.n_state}, {"dims.n_audio_head", c.n_head},

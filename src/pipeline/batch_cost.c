@@ -70,13 +70,13 @@ static ms_status build(const ms_batch_costs *c, ms_graph *graph, ms_task task, c
 /* Either result may be NULL. */
 static ms_status plan(const ms_batch_costs *c, ms_task task, const ms_batch_request *r, int items,
                       size_t *ret_arena_bytes, ms_dtype precision, size_t *ret_weight_bytes, ms_error *err) {
-    ms_weights *weights = NULL;
+    ms_params *params = NULL;
     ms_graph *graph = NULL;
     ms_network net = {0};
     ms_slicing slicing = {0};
     ms_status status;
-    MS_GOTO(ms_weights_create(&c->compute, &weights, err));
-    MS_GOTO(ms_graph_create(&c->compute, weights, &graph, err));
+    MS_GOTO(ms_params_create(c->compute.mem, c->compute.dev, &params, err));
+    MS_GOTO(ms_graph_create(params, c->compute.activation, &graph, err));
     MS_GOTO(build(c, graph, task, r, items, err));
     if (task == MS_TASK_UNET_INFERENCE)
         slicing = unet_slicing(c, r, items);
@@ -85,11 +85,11 @@ static ms_status plan(const ms_batch_costs *c, ms_task task, const ms_batch_requ
         *ret_arena_bytes = net.plan->arena_bytes;
     }
     if (ret_weight_bytes)
-        *ret_weight_bytes = ms_weights_bytes(weights, precision);
+        *ret_weight_bytes = ms_params_bytes(params, precision);
 fail:
     ms_network_clear(&net);
     ms_graph_destroy(&graph);
-    ms_weights_destroy(&weights);
+    ms_params_destroy(&params);
     return status;
 }
 

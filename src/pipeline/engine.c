@@ -12,16 +12,25 @@
 /* Directories of three checkpoints: some 2000 tensors with their names. */
 #define OPEN_FILES_BYTES ((size_t)2 << 20)
 
+enum { WHISPER, VAE, UNET, PARTS };
+
+/* What one checkpoint gives. */
+typedef struct part {
+    ms_params *params;
+    ms_weights *weights;
+    ms_tensor_file *file; /* open while some of the weights are streamed */
+} part;
+
 struct ms_engine {
     ms_engine_params p;
     ms_model_files files;
     ms_engine_hooks hooks;
     ms_exec_params exec;
-    ms_weights *unet_weights, *vae_weights, *whisper_weights;
-    ms_tensor_file *file[3]; /* open while some of their weights are streamed */
+    part part[PARTS];
+    ms_residency residency;
     ms_weight_stream *stream;
-    const ms_weights *loading; /* while they are read */
-    size_t loaded_bytes;       /* of those before it */
+    int loading;         /* the part that is being read */
+    size_t loaded_bytes; /* of those before it */
     size_t held_bytes;
     ms_denoiser *denoiser;
     ms_autoencoder *vae;
@@ -83,15 +92,15 @@ static ms_status plan_networks(ms_engine *e, ms_error *err) {
     const ms_engine_params *p = &e->p;
     size_t bytes = 0;
     ms_features_params features = {.compute = p->compute,
-                                   .weights = e->whisper_weights,
+                                   .params = e->part[WHISPER].params,
                                    .config = e->files.whisper_config,
                                    .chunks = chunks_of(p),
                                    .stats = p->speech,
                                    .source = p->samples};
     MS_TRY(ms_features_create(&features, &e->features, &bytes, err));
     raise_to(&e->arena_bytes, bytes);
-    ms_autoencoder_params vae = {.compute = p->compute,
-                                 .weights = e->vae_weights,
+    ms_autoencoder_params vae = {.params = e->part[VAE].params,
+                                 .activation = p->compute.activation,
                                  .config = e->files.vae_config_values,
                                  .h = e->resolution,
                                  .w = e->resolution,
@@ -109,7 +118,8 @@ static ms_status plan_networks(ms_engine *e, ms_error *err) {
                                      .deepcache = p->deepcache,
                                      .serial_branches = p->layout.serial_branches,
                                      .slicing = p->layout.slicing};
-    MS_TRY(ms_denoiser_create(&p->compute, e->unet_weights, &e->files.unet_config, &e->denoiser, err));
+    MS_TRY(ms_denoiser_create(e->part[UNET].params, p->compute.activation, &e->files.unet_config,
+                              &e->denoiser, err));
     MS_TRY(ms_denoiser_prepare(e->denoiser, &e->denoise, &bytes, err));
     raise_to(&e->arena_bytes, bytes);
     return MS_OK;
@@ -119,73 +129,70 @@ static ms_status plan_networks(ms_engine *e, ms_error *err) {
 
 static ms_status tell_loaded(void *arg, double done) {
     ms_engine *e = arg;
-    double file = (double)ms_weights_bytes(e->loading, e->p.precision);
+    double file = (double)ms_params_bytes(e->part[e->loading].params, e->p.precision);
     tell(e, "load", (int64_t)((double)e->loaded_bytes + done * file),
          (int64_t)ms_engine_get_memory(e).weight_bytes);
     return e->hooks.poll ? e->hooks.poll(e->hooks.arg) : MS_OK;
 }
 
-static ms_status load(ms_engine *e, ms_weights *weights, const char *path, const char *known,
-                      ms_tensor_file **ret_file, ms_error *err) {
+static ms_status load(ms_engine *e, int which, const char *path, const char *known, ms_error *err) {
+    part *x = &e->part[which];
     ms_weights_load_params params = {
         .precision = e->p.precision, .pool = e->p.compute.pool, .progress = tell_loaded, .arg = e};
-    e->loading = weights;
-    ms_weights_attach_stream(weights, e->stream);
+    e->loading = which;
+    ms_weights_attach_stream(x->weights, e->stream);
     if (e->p.random_weights)
-        return ms_weights_randomize(weights, 1, e->p.precision, e->p.compute.pool, err);
-    MS_TRY(ms_checkpoint_open(e->p.compute.mem, path, known, ret_file, &params.prefix, err));
-    ms_status status = ms_weights_load(weights, *ret_file, &params, err);
+        return ms_weights_randomize(x->weights, 1, e->residency, e->p.precision, e->p.compute.pool, err);
+    MS_TRY(ms_checkpoint_open(e->p.compute.mem, path, known, &x->file, &params.prefix, err));
+    ms_status status = ms_weights_load(x->weights, x->file, e->residency, &params, err);
     if (status != MS_OK || !e->stream)
-        ms_tensor_file_close(ret_file);
-    e->loaded_bytes += ms_weights_bytes(weights, e->p.precision);
+        ms_tensor_file_close(&x->file);
+    e->loaded_bytes += ms_params_bytes(x->params, e->p.precision);
     return status;
 }
 
-static size_t matrix_bytes(const ms_engine *e, const ms_weights *w, ms_param param) {
-    return ms_weights_decl(w, param)->vector ? 0 : ms_weights_param_bytes(w, param, e->p.precision);
+static size_t resident_bytes(const ms_engine *e, ms_residency residency) {
+    size_t sum = 0;
+    for (int i = 0; i < PARTS; i++)
+        sum += ms_params_resident_bytes(e->part[i].params, e->p.precision, residency);
+    return sum;
 }
 
-/* Streams so many bytes of the matrices or a little more, spread evenly: between two streamed ones lie resident ones
-   that give time to read. */
-static void choose_streamed(ms_engine *e, double bytes) {
-    ms_weights *const all[] = {e->whisper_weights, e->vae_weights, e->unet_weights};
-    double matrices = 0, owed = 0;
-    for (int i = 0; i < 3; i++)
-        for (size_t p = 0; p < ms_weights_count(all[i]); p++)
-            matrices += (double)matrix_bytes(e, all[i], (ms_param)p);
-    for (int i = 0; i < 3; i++) {
-        for (size_t p = 0; p < ms_weights_count(all[i]); p++) {
-            double size = (double)matrix_bytes(e, all[i], (ms_param)p);
-            owed += size * (bytes < matrices ? bytes / matrices : 1);
-            bool streamed = size > 0 && owed > 0;
-            ms_weights_set_streamed(all[i], (ms_param)p, streamed);
-            owed -= streamed ? size : 0;
-        }
+/* The one that streams least of those that keep at most so many bytes; all, where none does. */
+static ms_residency choose_residency(const ms_engine *e, size_t bytes) {
+    ms_residency too_much = MS_ALL_RESIDENT, enough = MS_ALL_STREAMED;
+    if (resident_bytes(e, MS_ALL_RESIDENT) <= bytes)
+        return MS_ALL_RESIDENT;
+    while (enough - too_much > 1) {
+        ms_residency middle = too_much + (enough - too_much) / 2;
+        *(resident_bytes(e, middle) > bytes ? &too_much : &enough) = middle;
     }
+    return enough;
 }
 
 static size_t stream_buffer_bytes(const ms_engine *e) {
-    const ms_weights *const all[] = {e->whisper_weights, e->vae_weights, e->unet_weights};
     size_t most = 0;
-    for (int i = 0; i < 3; i++)
-        raise_to(&most, ms_weight_stream_bytes(all[i], e->p.precision));
-    return most;
-}
-
-/* The largest that a function says of the networks' weights. */
-static size_t most_of(const ms_engine *e, size_t (*size)(const ms_weights *)) {
-    size_t most = size(e->whisper_weights);
-    raise_to(&most, size(e->vae_weights));
-    raise_to(&most, size(e->unet_weights));
+    for (int i = 0; i < PARTS; i++)
+        raise_to(&most, ms_params_stream_bytes(e->part[i].params, e->p.precision, e->residency));
     return most;
 }
 
 static size_t upload_slot_bytes(const ms_engine *e) {
-    return most_of(e, ms_weights_slot_bytes);
+    size_t most = 0;
+    for (int i = 0; i < PARTS; i++)
+        raise_to(&most, ms_params_slot_bytes(e->part[i].params));
+    return most;
 }
 
 static size_t stream_scratch_floats(const ms_engine *e) {
-    return most_of(e, ms_weight_stream_scratch_floats);
+    size_t most = 0;
+    for (int i = 0; i < PARTS; i++)
+        raise_to(&most, ms_params_stream_scratch_floats(e->part[i].params, e->residency));
+    return most;
+}
+
+static ms_context context_of(const ms_engine *e, int which) {
+    return (ms_context){.compute = e->p.compute, .weights = e->part[which].weights, .arena = e->arena};
 }
 
 ms_status ms_engine_load(ms_engine *e, ms_error *err) {
@@ -193,9 +200,9 @@ ms_status ms_engine_load(ms_engine *e, ms_error *err) {
     if (buffer)
         MS_TRY(ms_weight_stream_create(&e->p.compute, buffer, stream_scratch_floats(e), upload_slot_bytes(e),
                                        &e->stream, err));
-    MS_TRY(load(e, e->whisper_weights, e->files.whisper, "encoder.conv1.weight", &e->file[0], err));
-    MS_TRY(load(e, e->vae_weights, e->files.vae, "decoder.conv_in.weight", &e->file[1], err));
-    MS_TRY(load(e, e->unet_weights, e->files.unet, "conv_in.weight", &e->file[2], err));
+    MS_TRY(load(e, WHISPER, e->files.whisper, "encoder.conv1.weight", err));
+    MS_TRY(load(e, VAE, e->files.vae, "decoder.conv_in.weight", err));
+    MS_TRY(load(e, UNET, e->files.unet, "conv_in.weight", err));
     return ms_device_alloc(e->p.compute.dev, MS_LEDGER_ACTIVATIONS, e->arena_bytes, "activations", &e->arena,
                            err);
 }
@@ -272,15 +279,15 @@ static ms_status make(ms_engine *e, ms_error *err) {
         e->encode_batch = e->window_frames;
     if (e->decode_batch > e->window_frames)
         e->decode_batch = e->window_frames;
-    MS_TRY(ms_weights_create(&e->p.compute, &e->whisper_weights, err));
-    MS_TRY(ms_weights_create(&e->p.compute, &e->vae_weights, err));
-    MS_TRY(ms_weights_create(&e->p.compute, &e->unet_weights, err));
+    for (int i = 0; i < PARTS; i++) {
+        part *x = &e->part[i];
+        MS_TRY(ms_params_create(e->p.compute.mem, e->p.compute.dev, &x->params, err));
+        MS_TRY(ms_weights_create(&e->p.compute, x->params, &x->weights, err));
+    }
     MS_TRY(plan_networks(e, err));
     MS_TRY(make_mask(e, err));
     MS_TRY(make_buffers(e, err));
-    size_t all = ms_engine_get_memory(e).weight_bytes;
-    if (all > e->p.layout.resident_weight_bytes)
-        choose_streamed(e, (double)(all - e->p.layout.resident_weight_bytes));
+    e->residency = choose_residency(e, e->p.layout.resident_weight_bytes);
     return MS_OK;
 }
 
@@ -315,12 +322,13 @@ void ms_engine_destroy(ms_engine **engine) {
     ms_autoencoder_destroy(&e->vae);
     ms_denoiser_destroy(&e->denoiser);
     ms_device_free(e->p.compute.dev, e->arena);
-    ms_weights_destroy(&e->unet_weights);
-    ms_weights_destroy(&e->vae_weights);
-    ms_weights_destroy(&e->whisper_weights);
+    for (int i = 0; i < PARTS; i++)
+        ms_weights_destroy(&e->part[i].weights);
     ms_weight_stream_destroy(&e->stream);
-    for (int i = 0; i < 3; i++)
-        ms_tensor_file_close(&e->file[i]);
+    for (int i = 0; i < PARTS; i++) {
+        ms_tensor_file_close(&e->part[i].file);
+        ms_params_destroy(&e->part[i].params);
+    }
     void *const buffers[] = {e->mask,    e->latent_mask, e->audio,   e->masked,  e->reference,
                              e->latents, e->pixels,      e->moments, e->normals, e->missing};
     for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
@@ -364,21 +372,22 @@ static size_t launch_bytes(const ms_engine *e) {
     for (int i = 0; i < n; i++) {
         bool twice = phases[i].network == ms_autoencoder_network(e->vae, true) ||
                      phases[i].network == ms_autoencoder_network(e->vae, false);
-        passes += (twice ? 2 : 1) * ms_network_get_work(phases[i].network, e->p.precision).passes;
+        passes +=
+            (twice ? 2 : 1) * ms_network_get_work(phases[i].network, e->p.precision, e->residency).passes;
     }
     return (size_t)passes * dev->caps.launch_bytes;
 }
 
 ms_engine_memory ms_engine_get_memory(const ms_engine *e) {
-    const ms_weights *const all[] = {e->whisper_weights, e->vae_weights, e->unet_weights};
     const bool apart = !e->p.compute.dev->caps.host_memory;
     ms_engine_memory m = {.arena_bytes = e->arena_bytes, .held_bytes = e->held_bytes};
-    for (int i = 0; i < 3; i++) {
-        m.weight_bytes += ms_weights_bytes(all[i], e->p.precision);
-        m.resident_bytes += apart ? ms_weights_resident_bytes(all[i], e->p.precision)
-                                  : ms_weights_held_bytes(all[i], e->p.precision);
-        m.streamed_bytes +=
-            ms_weights_bytes(all[i], e->p.precision) - ms_weights_resident_bytes(all[i], e->p.precision);
+    for (int i = 0; i < PARTS; i++) {
+        const ms_params *params = e->part[i].params;
+        size_t all = ms_params_bytes(params, e->p.precision),
+               stay = ms_params_resident_bytes(params, e->p.precision, e->residency);
+        m.weight_bytes += all;
+        m.streamed_bytes += all - stay;
+        m.resident_bytes += apart ? stay : ms_params_held_bytes(params, e->p.precision, e->residency);
     }
     m.stream_bytes = stream_buffer_bytes(e);
     if (apart) {
@@ -401,7 +410,7 @@ ms_engine_memory ms_engine_get_memory(const ms_engine *e) {
 /* A window's pictures: batches read the weights, but the last one computes no more than there is. */
 static ms_network_work batches_work(const ms_engine *e, const ms_network *network, int64_t batch,
                                     double times) {
-    ms_network_work work = ms_network_get_work(network, e->p.precision), none = {0};
+    ms_network_work work = ms_network_get_work(network, e->p.precision, e->residency), none = {0};
     double batches = ceil((double)e->window_frames / (double)batch);
     double full = (double)e->window_frames / (double)batch / batches;
     work.conv_flops *= full;
@@ -415,9 +424,9 @@ ms_engine_work ms_engine_get_work(const ms_engine *e) {
     ms_network_work none = {0};
     return (ms_engine_work){
         .audio = ms_network_work_add(
-            none, ms_network_get_work(ms_features_network(e->features), e->p.precision), 1),
+            none, ms_network_get_work(ms_features_network(e->features), e->p.precision, e->residency), 1),
         .encode = batches_work(e, ms_autoencoder_network(e->vae, true), e->encode_batch, 2),
-        .denoise = ms_denoiser_work(e->denoiser, e->p.precision),
+        .denoise = ms_denoiser_work(e->denoiser, e->p.precision, e->residency),
         .decode = batches_work(e, ms_autoencoder_network(e->vae, false), e->decode_batch, 1)};
 }
 
@@ -425,8 +434,8 @@ bool ms_engine_get_steps(const ms_engine *e, ms_network_work *ret_full, ms_netwo
     const ms_network *cached = ms_denoiser_network(e->denoiser, true);
     if (!cached)
         return false;
-    *ret_full = ms_network_get_work(ms_denoiser_network(e->denoiser, false), e->p.precision);
-    *ret_cached = ms_network_get_work(cached, e->p.precision);
+    *ret_full = ms_network_get_work(ms_denoiser_network(e->denoiser, false), e->p.precision, e->residency);
+    *ret_cached = ms_network_get_work(cached, e->p.precision, e->residency);
     return true;
 }
 
@@ -484,6 +493,7 @@ static ms_status encode(ms_engine *e, const ms_window *w, bool masked, float *re
     int64_t picture = (int64_t)e->resolution * e->resolution * 3,
             moments = 2 * e->latent_pixels * e->latent_channels;
     int64_t done = (masked ? 1 : 2) * w->frames - e->n_missing;
+    const ms_context context = context_of(e, VAE);
     tell(e, "encode", done, 2 * w->frames);
     for (int64_t first = 0; first < e->n_missing; first += e->encode_batch) {
         int64_t count = e->n_missing - first < e->encode_batch ? e->n_missing - first : e->encode_batch;
@@ -494,7 +504,7 @@ static ms_status encode(ms_engine *e, const ms_window *w, bool masked, float *re
             else
                 ms_face_pixels(&face, e->pixels + i * picture);
         }
-        MS_TRY(ms_autoencoder_encode(e->vae, e->arena, e->pixels, count, e->moments, &e->exec, err));
+        MS_TRY(ms_autoencoder_encode(e->vae, &context, e->pixels, count, e->moments, &e->exec, err));
         for (int64_t i = 0; i < count; i++) {
             int64_t frame = e->missing[first + i];
             if (e->cache)
@@ -545,6 +555,7 @@ static void start_noise(ms_engine *e, int64_t frames) {
 }
 
 static ms_status denoise(ms_engine *e, const ms_window *w, ms_error *err) {
+    const ms_context context = context_of(e, UNET);
     size_t bytes = 0;
     e->denoise.frames = w->frames;
     MS_TRY(ms_denoiser_prepare(e->denoiser, &e->denoise, &bytes, err));
@@ -559,7 +570,7 @@ static ms_status denoise(ms_engine *e, const ms_window *w, ms_error *err) {
                         .reference = e->reference,
                         .latents = e->latents};
     ms_denoise_hooks hooks = {.exec = e->exec, .step = step_hook, .arg = e};
-    MS_TRY(ms_denoiser_run(e->denoiser, e->arena, &io, &hooks, err));
+    MS_TRY(ms_denoiser_run(e->denoiser, &context, &io, &hooks, err));
     return check_finite(e->latents, w->frames * e->latent_pixels * e->latent_channels,
                         "the denoiser's latents", err);
 }
@@ -567,10 +578,11 @@ static ms_status denoise(ms_engine *e, const ms_window *w, ms_error *err) {
 static ms_status decode(ms_engine *e, const ms_window *w, ms_error *err) {
     int64_t picture = (int64_t)e->resolution * e->resolution * 3,
             latent = e->latent_pixels * e->latent_channels;
+    const ms_context context = context_of(e, VAE);
     tell(e, "decode", 0, w->frames);
     for (int64_t first = 0; first < w->frames; first += e->decode_batch) {
         int64_t count = w->frames - first < e->decode_batch ? w->frames - first : e->decode_batch;
-        MS_TRY(ms_autoencoder_decode(e->vae, e->arena, e->latents + first * latent, count, e->pixels,
+        MS_TRY(ms_autoencoder_decode(e->vae, &context, e->latents + first * latent, count, e->pixels,
                                      &e->exec, err));
         MS_TRY(check_finite(e->pixels, count * picture, "the decoded pixels", err));
         for (int64_t i = 0; i < count; i++) {
@@ -592,8 +604,9 @@ static ms_status at(ms_status status, const char *stage, const ms_window *w, ms_
 ms_status ms_engine_run_window(ms_engine *e, const ms_window *w, ms_error *err) {
     if (w->frames < 1 || w->frames > e->window_frames)
         return ms_fail(err, MS_INTERNAL, "a window of %lld frames", (long long)w->frames);
+    const ms_context whisper = context_of(e, WHISPER);
     e->last_frames = w->frames;
-    MS_TRY(at(ms_features_gather(e->features, e->arena, w->first_frame, w->frames, e->audio, err), "audio", w,
+    MS_TRY(at(ms_features_gather(e->features, &whisper, w->first_frame, w->frames, e->audio, err), "audio", w,
               err));
     MS_TRY(at(encode_both(e, w, err), "encode", w, err));
     MS_TRY(at(denoise(e, w, err), "denoise", w, err));

@@ -28,7 +28,7 @@ struct ms_features {
 
 static ms_status build(ms_features *f, ms_error *err) {
     ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(&f->p.compute, f->p.weights, &graph, err));
+    MS_TRY(ms_graph_create(f->p.params, f->p.compute.activation, &graph, err));
     ms_status status = ms_whisper_build(graph, &f->p.config, err);
     if (status != MS_OK) {
         ms_graph_destroy(&graph);
@@ -134,7 +134,7 @@ static ms_status read_columns(ms_features *f, int64_t segment, ms_error *err) {
 }
 
 /* Runs the encoder on a segment and keeps its states row by row. */
-static ms_status encode(ms_features *f, void *arena, int64_t segment, ms_error *err) {
+static ms_status encode(ms_features *f, const ms_context *context, int64_t segment, ms_error *err) {
     const ms_whisper_config *c = &f->p.config;
     f->tail_valid = f->segment >= 0 && segment == f->segment + 1 ? f->n_tail : 0;
     if (f->tail_valid)
@@ -142,12 +142,12 @@ static ms_status encode(ms_features *f, void *arena, int64_t segment, ms_error *
                (size_t)(f->n_tail * f->row_floats) * sizeof(float));
     f->segment = -1;
     MS_TRY(read_columns(f, segment, err));
-    MS_TRY(ms_network_write(&f->network, arena, "mel", f->columns, err));
-    MS_TRY(ms_network_run(&f->network, arena, NULL, err));
+    MS_TRY(ms_network_write(&f->network, context, "mel", f->columns, err));
+    MS_TRY(ms_network_run(&f->network, context, NULL, err));
     for (int layer = 0; layer <= c->n_layer; layer++) {
         char name[32];
         snprintf(name, sizeof(name), "state_%d", layer);
-        MS_TRY(ms_network_read(&f->network, arena, name, f->state, err));
+        MS_TRY(ms_network_read(&f->network, context, name, f->state, err));
         for (int64_t t = 0; t < c->n_ctx; t++)
             memcpy(f->rows + t * f->row_floats + (int64_t)layer * c->n_state, f->state + t * c->n_state,
                    (size_t)c->n_state * sizeof(float));
@@ -156,10 +156,11 @@ static ms_status encode(ms_features *f, void *arena, int64_t segment, ms_error *
     return MS_OK;
 }
 
-ms_status ms_features_row(ms_features *f, void *arena, int64_t row, const float **ret_row, ms_error *err) {
+ms_status ms_features_row(ms_features *f, const ms_context *context, int64_t row, const float **ret_row,
+                          ms_error *err) {
     int64_t at = row - f->segment * SEGMENT_ROWS;
     if (f->segment < 0 || at < -f->tail_valid || at >= SEGMENT_ROWS) {
-        ms_status status = encode(f, arena, row / SEGMENT_ROWS, err);
+        ms_status status = encode(f, context, row / SEGMENT_ROWS, err);
         if (status != MS_OK) {
             ms_error_where(err, "audio", -1);
             return status;
@@ -170,8 +171,8 @@ ms_status ms_features_row(ms_features *f, void *arena, int64_t row, const float 
     return MS_OK;
 }
 
-ms_status ms_features_gather(ms_features *f, void *arena, int64_t first, int64_t count, float *ret_tokens,
-                             ms_error *err) {
+ms_status ms_features_gather(ms_features *f, const ms_context *context, int64_t first, int64_t count,
+                             float *ret_tokens, ms_error *err) {
     int per_frame = ms_chunk_rows(&f->p.chunks);
     int64_t rows[MAX_FRAME_ROWS];
     if (per_frame > MAX_FRAME_ROWS)
@@ -180,7 +181,7 @@ ms_status ms_features_gather(ms_features *f, void *arena, int64_t first, int64_t
         ms_chunk_indices(&f->p.chunks, first + i, f->n_rows, rows);
         for (int j = 0; j < per_frame; j++) {
             const float *row;
-            MS_TRY(ms_features_row(f, arena, rows[j], &row, err));
+            MS_TRY(ms_features_row(f, context, rows[j], &row, err));
             memcpy(ret_tokens + (i * per_frame + j) * f->row_floats, row,
                    (size_t)f->row_floats * sizeof(float));
         }

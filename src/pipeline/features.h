@@ -23,7 +23,7 @@ typedef struct ms_features ms_features;
 
 typedef struct ms_features_params {
     ms_compute compute;
-    ms_weights *weights; /* loaded before the first gather */
+    ms_params *params; /* Whisper's */
     ms_whisper_config config;
     ms_chunk_params chunks;
     ms_mel_stats stats; /* of the whole file */
@@ -39,14 +39,14 @@ int64_t ms_features_rows(const ms_features *features);   /* at 50 Hz */
 int64_t ms_features_frames(const ms_features *features); /* video frames that the audio asks for */
 int64_t ms_features_tokens(const ms_features *features); /* of one frame: rows x (layers + 1) */
 
-/* Tokens of frames first .. first+count-1: [count][tokens][width]. Frames past the end repeat the last rows.
- */
-ms_status ms_features_gather(ms_features *features, void *arena, int64_t first, int64_t count,
+/* context: with Whisper's weights, loaded, in an arena of ret_arena_bytes. Tokens of frames first .. first+count-1: [count][tokens][width].
+   Frames past the end repeat the last rows. */
+ms_status ms_features_gather(ms_features *features, const ms_context *context, int64_t first, int64_t count,
                              float *ret_tokens, ms_error *err);
 
 /* Row `row`: [layers + 1][width], good until the next call. */
-ms_status ms_features_row(ms_features *features, void *arena, int64_t row, const float **ret_row,
-                          ms_error *err);
+ms_status ms_features_row(ms_features *features, const ms_context *context, int64_t row,
+                          const float **ret_row, ms_error *err);
 
 const ms_network *ms_features_network(const ms_features *features); /* Whisper's encoder */
 

@@ -40,33 +40,6 @@ struct ms_weight_stream {
     ms_weight_stream_stats stats;
 };
 
-size_t ms_weight_stream_bytes(const ms_weights *w, ms_dtype precision) {
-    size_t first = 0, second = 0;
-    for (int i = 0; i < w->count; i++) {
-        if (!w->params[i].streamed)
-            continue;
-        size_t bytes = ms_align_up(ms_param_bytes(w, &w->params[i], precision), MS_MEM_ALIGN);
-        if (bytes > first) {
-            second = first;
-            first = bytes;
-        } else if (bytes > second) {
-            second = bytes;
-        }
-    }
-    return first + second;
-}
-
-size_t ms_weight_stream_scratch_floats(const ms_weights *w) {
-    size_t most = 0;
-    if (w->compute.dev->caps.raw_weights)
-        return 0;
-    for (int i = 0; i < w->count; i++) {
-        size_t floats = w->params[i].streamed ? ms_source_scratch_floats(&w->params[i]) : 0;
-        most = floats > most ? floats : most;
-    }
-    return most;
-}
-
 /* ---- the work ---- */
 
 static void finish_task(ms_weight_stream *s, fetch *f) {
@@ -83,7 +56,7 @@ static ms_status upload_matrix(ms_weight_stream *s, const fetch *f, ms_error *er
     ms_queue *queue = ms_weight_upload_queue(s->upload);
     ms_status status = b->wait(queue, f->passed);
     if (status == MS_OK)
-        MS_TRY(ms_weight_upload_param(s->upload, &f->w->source, &f->w->params[f->param], f->dst, err));
+        MS_TRY(ms_weight_upload_param(s->upload, &f->w->source, &f->w->items[f->param], f->dst, err));
     if (status == MS_OK)
         status = b->record(queue, f->ready);
     return status == MS_OK ? MS_OK : ms_fail(err, status, "streaming weights: %s", ms_status_text(status));
@@ -97,7 +70,7 @@ static bool work(ms_weight_stream *s, fetch *f, int worker) {
     ms_error err;
     ms_error_clear(&err);
     ms_status status = s->upload ? upload_matrix(s, f, &err)
-                                 : ms_source_run_task(&f->w->source, &f->w->params[f->param], task, f->dst,
+                                 : ms_source_run_task(&f->w->source, &f->w->items[f->param], task, f->dst,
                                                       s->scratch + (size_t)worker * s->scratch_floats, &err);
     if (status != MS_OK) {
         pthread_mutex_lock(&s->lock);
@@ -135,8 +108,8 @@ static void *thread_main(void *arg) {
 
 static ms_status begin(ms_weight_stream *s, fetch *f, ms_weights *w, ms_param param, bool in_background,
                        ms_error *err) {
-    ms_loaded_param *p = &w->params[param];
-    size_t bytes = ms_align_up(ms_param_bytes(w, p, p->dtype), MS_MEM_ALIGN);
+    ms_loaded_param *p = &w->items[param];
+    size_t bytes = ms_align_up(ms_loaded_bytes(w, p), MS_MEM_ALIGN);
     f->w = w;
     f->param = param;
     f->dst = f == &s->slot[0] ? s->buffer : s->buffer + s->buffer_bytes - bytes;
@@ -207,8 +180,8 @@ static void drop(ms_weight_stream *s, fetch *f) {
     if (taken < f->tasks)
         atomic_fetch_add(&f->done, f->tasks - taken);
     wait_for(s, f);
-    if (f->w->params[f->param].data == f->dst)
-        f->w->params[f->param].data = NULL;
+    if (f->w->items[f->param].data == f->dst)
+        f->w->items[f->param].data = NULL;
     f->w = NULL;
 }
 
@@ -236,7 +209,7 @@ ms_status ms_weights_need(ms_weights *w, ms_param param, ms_param next, ms_error
         status = s->upload ? dev->backend->wait(s->compute.queue, now->ready) : MS_OK;
         if (status != MS_OK)
             return ms_fail(err, status, "streaming weights: %s", ms_status_text(status));
-        w->params[param].data = now->dst;
+        w->items[param].data = now->dst;
     }
     if (next == MS_NO_PARAM || next == param || (other->w == w && other->param == next))
         return MS_OK;

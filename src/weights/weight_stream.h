@@ -10,13 +10,8 @@
 
 #include "weights/weights.h"
 
-/* Room for the two largest streamed matrices of these weights in that precision; 0 when nothing is streamed. */
-size_t ms_weight_stream_bytes(const ms_weights *weights, ms_dtype precision);
-
-/* Floats of scratch that each thread needs for reading any matrix of these weights; 0 where the device prepares them. */
-size_t ms_weight_stream_scratch_floats(const ms_weights *weights);
-
-/* slot_bytes: of ms_weights_slot_bytes(). The buffer, and (threads of the pool + 1) times the scratch or the slots, are allocated here and nothing later. */
+/* Sizes: of ms_params_stream_bytes(), ms_params_stream_scratch_floats() and ms_params_slot_bytes(), the most of all weights that share it.
+   The buffer, and (threads of the pool + 1) times the scratch or the slots, are allocated here and nothing later. */
 ms_status ms_weight_stream_create(const ms_compute *compute, size_t buffer_bytes, size_t scratch_floats,
                                   size_t slot_bytes, ms_weight_stream **ret_stream, ms_error *err);
 void ms_weight_stream_destroy(ms_weight_stream **stream);

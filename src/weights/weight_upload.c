@@ -2,9 +2,6 @@
 
 #include "base/error.h"
 
-/* Large enough that a copy's start does not count, small enough to hold two. */
-#define SLOT_BYTES ((size_t)4 << 20)
-
 typedef struct slot {
     void *host, *raw; /* raw: on the device */
     ms_event *done;   /* when the device has read the host's side */
@@ -19,16 +16,7 @@ struct ms_weight_upload {
 };
 
 static int64_t row_elements(const ms_loaded_param *p) {
-    return p->elements / p->decl.shape[0];
-}
-
-size_t ms_weights_slot_bytes(const ms_weights *w) {
-    size_t most = w->compute.dev->caps.raw_weights ? SLOT_BYTES : 0;
-    for (int i = 0; i < w->count && most; i++) {
-        size_t bytes = w->params[i].decl.vector ? 0 : (size_t)row_elements(&w->params[i]) * sizeof(float);
-        most = bytes > most ? bytes : most;
-    }
-    return most;
+    return p->elements / p->decl->shape[0];
 }
 
 ms_status ms_weight_upload_create(const ms_compute *compute, size_t slot_bytes, ms_weight_upload **ret_upload,
@@ -90,7 +78,7 @@ ms_queue *ms_weight_upload_queue(ms_weight_upload *u) {
 }
 
 static ms_status failed(ms_status status, const ms_loaded_param *p, ms_error *err) {
-    return ms_fail(err, status, "uploading %s: %s", p->decl.name[0] ? p->decl.name[0] : "weights",
+    return ms_fail(err, status, "uploading %s: %s", p->decl->name[0] ? p->decl->name[0] : "weights",
                    ms_status_text(status));
 }
 
@@ -106,7 +94,7 @@ static ms_status send_vector(ms_weight_upload *u, const ms_weight_source *from, 
                              char *dst, ms_error *err) {
     const ms_backend *b = u->compute.dev->backend;
     const int64_t most = (int64_t)(u->slot_bytes / sizeof(float));
-    for (int64_t all = p->elements * p->decl.parts, first = 0, count; first < all; first += count) {
+    for (int64_t all = p->elements * p->decl->parts, first = 0, count; first < all; first += count) {
         int64_t in_part = p->elements - first % p->elements; /* a piece lies within one part */
         slot *s;
         count = in_part < most ? in_part : most;
@@ -129,13 +117,13 @@ static ms_status send_matrix(ms_weight_upload *u, const ms_weight_source *from, 
                              char *dst, ms_error *err) {
     const ms_backend *b = u->compute.dev->backend;
     const ms_dtype raw = ms_source_raw_dtype(from, p);
-    const ms_weight_shape shape = ms_param_weight_shape(p, p->dtype);
+    const ms_weight_shape shape = ms_loaded_shape(from->w, p);
     const size_t row = (size_t)row_elements(p) * ms_dtype_bytes(raw);
-    const int64_t part_rows = p->decl.shape[0], most = (int64_t)(u->slot_bytes / row);
+    const int64_t part_rows = p->decl->shape[0], most = (int64_t)(u->slot_bytes / row);
     if (most < 1)
         return ms_fail(err, MS_INTERNAL, "a row of %zu bytes in a slot of %zu", row, u->slot_bytes);
     ms_status status = dst ? b->fill(u->queue, dst, 0, b->weight_bytes(&shape)) : MS_OK;
-    for (int64_t first = 0, rows; first < part_rows * p->decl.parts && status == MS_OK; first += rows) {
+    for (int64_t first = 0, rows; first < part_rows * p->decl->parts && status == MS_OK; first += rows) {
         slot *s;
         rows = part_rows - first % part_rows;
         rows = rows < most ? rows : most;
@@ -156,7 +144,7 @@ static ms_status send_matrix(ms_weight_upload *u, const ms_weight_source *from, 
 
 ms_status ms_weight_upload_param(ms_weight_upload *u, const ms_weight_source *from, const ms_loaded_param *p,
                                  void *dst, ms_error *err) {
-    return p->decl.vector ? send_vector(u, from, p, dst, err) : send_matrix(u, from, p, dst, err);
+    return p->decl->vector ? send_vector(u, from, p, dst, err) : send_matrix(u, from, p, dst, err);
 }
 
 ms_status ms_weight_upload_finish(ms_weight_upload *u, ms_error *err) {

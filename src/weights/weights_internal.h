@@ -1,16 +1,16 @@
-/* Shared by weights.c (directory), weights_source.c (values), weights_load.c (filling all) and weight_stream.c (one
+/* Shared by weights.c (what is there), weights_source.c (values), weights_load.c (filling all) and weight_stream.c (one
  * after the other). */
 #ifndef MS_WEIGHTS_INTERNAL_H
 #define MS_WEIGHTS_INTERNAL_H
 
-#include "base/strmap.h"
 #include "weights/weights.h"
 
 #define MS_PANEL_ROWS 16
 #define MS_SOURCE_VERIFY_FLOATS 65536
 
 typedef struct ms_loaded_param {
-    ms_param_decl decl;
+    ms_param index;
+    const ms_param_decl *decl;
     int64_t elements; /* of one part */
     ms_dtype dtype;   /* in memory, once loaded */
     bool streamed;    /* passes through the stream's buffer: data is set only while it is there */
@@ -28,19 +28,28 @@ typedef struct ms_weight_source {
 
 struct ms_weights {
     ms_compute compute;
-    ms_region region;  /* names and the map */
-    ms_strmap by_name; /* value: index + 1 as a pointer */
-    ms_loaded_param *params;
-    int count, capacity;
+    const ms_params *params;
+    ms_loaded_param *items;
+    int count, capacity; /* of items; parameters that were declared later have none yet */
+    ms_residency residency;
     ms_weight_source source; /* of the last load */
     ms_weight_stream *stream;
-    uint64_t generation;
+    uint64_t generation, kept_bytes;
 };
 
-ms_weight_shape ms_param_weight_shape(const ms_loaded_param *param, ms_dtype dtype);
-size_t ms_param_bytes(const ms_weights *weights, const ms_loaded_param *param, ms_dtype dtype);
+/* In the device's memory, once the type is known. */
+static inline size_t ms_loaded_bytes(const ms_weights *w, const ms_loaded_param *p) {
+    return ms_param_bytes(w->params, p->index, p->dtype);
+}
 
-/* Frees all data, keeps the declarations. */
+static inline ms_weight_shape ms_loaded_shape(const ms_weights *w, const ms_loaded_param *p) {
+    return ms_param_weight_shape(w->params, p->index, p->dtype);
+}
+
+/* Items for all that is declared by now. */
+ms_status ms_weights_follow_params(ms_weights *weights, ms_error *err);
+
+/* Frees all data. */
 void ms_weights_release(ms_weights *weights);
 
 /* Checks a parameter's tensors; gives the type that it has in memory. */

@@ -37,7 +37,7 @@ static void print_shape(char *text, size_t size, int rank, const int64_t *shape)
 
 static ms_status check_part(const ms_tensor_file *file, const char *prefix, const ms_loaded_param *p,
                             int part, ms_error *err) {
-    const ms_param_decl *d = &p->decl;
+    const ms_param_decl *d = p->decl;
     const ms_tensor_info *t = find_part(file, prefix, d, part);
     char want[96], have[192];
     print_shape(want, sizeof(want), d->rank, d->shape);
@@ -124,10 +124,10 @@ static ms_dtype memory_dtype(ms_dtype precision, ms_dtype stored) {
    inputs. A value depends on the seed, the parameter and its place, not on who fills it. */
 static void random_values(const ms_weight_source *from, const ms_loaded_param *p, int64_t first,
                           int64_t count, ms_dtype dtype, float *dst) {
-    const char *name = p->decl.name[0] ? p->decl.name[0] : p->decl.name[1];
-    bool centre = p->decl.vector && strstr(name, "norm") && strstr(name, "weight");
-    float spread = p->decl.vector ? 0.05f : sqrtf(3.0f / (float)(p->elements / p->decl.shape[0]));
-    uint64_t param = (uint64_t)(p - from->w->params);
+    const char *name = p->decl->name[0] ? p->decl->name[0] : p->decl->name[1];
+    bool centre = p->decl->vector && strstr(name, "norm") && strstr(name, "weight");
+    float spread = p->decl->vector ? 0.05f : sqrtf(3.0f / (float)(p->elements / p->decl->shape[0]));
+    uint64_t param = (uint64_t)p->index;
     for (int64_t i = 0; i < count; i++) { /* splitmix64 (Steele, Lea, Flood 2014) of the place */
         uint64_t z = from->seed + (param << 40) + (uint64_t)(first + i) * 0x9e3779b97f4a7c15u;
         z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -144,19 +144,19 @@ static ms_status get_values(const ms_weight_source *from, const ms_loaded_param 
         random_values(from, p, part * p->elements + first, count, dtype, dst);
         return MS_OK;
     }
-    return read_values(from->file, find_part(from->file, from->prefix, &p->decl, part), first, count, dtype,
+    return read_values(from->file, find_part(from->file, from->prefix, p->decl, part), first, count, dtype,
                        dst, err);
 }
 
 static ms_dtype part_dtype(const ms_weight_source *from, const ms_loaded_param *p, int part) {
     return memory_dtype(from->precision,
-                        from->file ? find_part(from->file, from->prefix, &p->decl, part)->dtype : MS_F32);
+                        from->file ? find_part(from->file, from->prefix, p->decl, part)->dtype : MS_F32);
 }
 
 ms_status ms_source_read_vector(const ms_weight_source *from, const ms_loaded_param *p, int64_t first,
                                 int64_t count, float *dst, ms_error *err) {
     int part = (int)(first / p->elements);
-    if (p->decl.name[part])
+    if (p->decl->name[part])
         return get_values(from, p, part, first % p->elements, count, part_dtype(from, p, part), dst, err);
     memset(dst, 0, (size_t)count * sizeof(float));
     return MS_OK;
@@ -164,7 +164,7 @@ ms_status ms_source_read_vector(const ms_weight_source *from, const ms_loaded_pa
 
 static ms_status load_vector(const ms_weight_source *from, const ms_loaded_param *p, float *dst,
                              ms_error *err) {
-    for (int64_t first = 0; first < p->elements * p->decl.parts; first += p->elements)
+    for (int64_t first = 0; first < p->elements * p->decl->parts; first += p->elements)
         MS_TRY(ms_source_read_vector(from, p, first, p->elements, dst + first, err));
     return MS_OK;
 }
@@ -173,8 +173,8 @@ static ms_status load_vector(const ms_weight_source *from, const ms_loaded_param
  * ----------------------------------------------------------------------------------------------------- */
 
 ms_dtype ms_source_raw_dtype(const ms_weight_source *from, const ms_loaded_param *p) {
-    for (int part = 0; part < p->decl.parts; part++) {
-        if (!from->file || find_part(from->file, from->prefix, &p->decl, part)->dtype != p->dtype)
+    for (int part = 0; part < p->decl->parts; part++) {
+        if (!from->file || find_part(from->file, from->prefix, p->decl, part)->dtype != p->dtype)
             return MS_F32;
     }
     return p->dtype;
@@ -204,12 +204,12 @@ static ms_status refuse_halves(const ms_weight_source *from, const ms_tensor_inf
 
 ms_status ms_source_read_rows(const ms_weight_source *from, const ms_loaded_param *p, ms_dtype raw,
                               int64_t first_row, int64_t rows, void *dst, ms_error *err) {
-    int64_t row = p->elements / p->decl.shape[0], first = first_row % p->decl.shape[0] * row,
+    int64_t row = p->elements / p->decl->shape[0], first = first_row % p->decl->shape[0] * row,
             count = rows * row;
-    int part = (int)(first_row / p->decl.shape[0]);
+    int part = (int)(first_row / p->decl->shape[0]);
     if (raw == MS_F32)
         return get_values(from, p, part, first, count, p->dtype, dst, err);
-    const ms_tensor_info *t = find_part(from->file, from->prefix, &p->decl, part);
+    const ms_tensor_info *t = find_part(from->file, from->prefix, p->decl, part);
     MS_TRY(ms_tensor_file_read(from->file, t, first, count, dst, err));
     if (largest_of(dst, count) >= (raw == MS_F16 ? 0x7c00u : 0x7f80u))
         return refuse_halves(from, t, first, count, err);
@@ -218,8 +218,8 @@ ms_status ms_source_read_rows(const ms_weight_source *from, const ms_loaded_para
 
 static ms_status load_panel(const ms_weight_source *from, const ms_loaded_param *p, int64_t panel, void *dst,
                             float *scratch, ms_error *err) {
-    ms_weight_shape s = ms_param_weight_shape(p, p->dtype);
-    int64_t row_elements = p->elements / p->decl.shape[0], part_rows = p->decl.shape[0];
+    ms_weight_shape s = ms_loaded_shape(from->w, p);
+    int64_t row_elements = p->elements / p->decl->shape[0], part_rows = p->decl->shape[0];
     const float *rows[MS_PANEL_ROWS] = {0};
     for (int lane = 0; lane < MS_PANEL_ROWS;) {
         int64_t row = ms_weight_row(&s, panel, lane);
@@ -243,8 +243,8 @@ static ms_status load_panel(const ms_weight_source *from, const ms_loaded_param 
 ms_status ms_source_describe(const ms_weight_source *from, const ms_loaded_param *p, ms_dtype *ret_dtype,
                              ms_error *err) {
     ms_dtype dtype = MS_F32;
-    for (int part = 0; part < p->decl.parts; part++) {
-        if (!p->decl.name[part])
+    for (int part = 0; part < p->decl->parts; part++) {
+        if (!p->decl->name[part])
             continue;
         if (from->file)
             MS_TRY(check_part(from->file, from->prefix, p, part, err));
@@ -258,19 +258,19 @@ ms_status ms_source_describe(const ms_weight_source *from, const ms_loaded_param
 }
 
 int64_t ms_source_tasks(const ms_weight_source *from, const ms_loaded_param *p) {
-    ms_weight_shape s = ms_param_weight_shape(p, p->dtype);
-    return p->decl.vector || from->w->compute.dev->caps.raw_weights
+    ms_weight_shape s = ms_loaded_shape(from->w, p);
+    return p->decl->vector || from->w->compute.dev->caps.raw_weights
                ? 1
                : from->w->compute.dev->backend->weight_panels(&s);
 }
 
 size_t ms_source_scratch_floats(const ms_loaded_param *p) {
-    return p->decl.vector ? 0 : (size_t)(p->elements / p->decl.shape[0]) * MS_PANEL_ROWS;
+    return p->decl->vector ? 0 : (size_t)(p->elements / p->decl->shape[0]) * MS_PANEL_ROWS;
 }
 
 ms_status ms_source_run_task(const ms_weight_source *from, const ms_loaded_param *p, int64_t task, void *dst,
                              float *scratch, ms_error *err) {
-    return p->decl.vector ? load_vector(from, p, dst, err) : load_panel(from, p, task, dst, scratch, err);
+    return p->decl->vector ? load_vector(from, p, dst, err) : load_panel(from, p, task, dst, scratch, err);
 }
 
 /* ---- verifying ---- */
@@ -278,7 +278,7 @@ ms_status ms_source_run_task(const ms_weight_source *from, const ms_loaded_param
 ms_status ms_source_verify_part(const ms_weight_source *from, const ms_loaded_param *p, int part,
                                 float *block, ms_error *err) {
     MS_TRY(check_part(from->file, from->prefix, p, part, err));
-    const ms_tensor_info *t = find_part(from->file, from->prefix, &p->decl, part);
+    const ms_tensor_info *t = find_part(from->file, from->prefix, p->decl, part);
     for (int64_t first = 0; block && first < t->elements; first += MS_SOURCE_VERIFY_FLOATS) {
         int64_t count =
             t->elements - first < MS_SOURCE_VERIFY_FLOATS ? t->elements - first : MS_SOURCE_VERIFY_FLOATS;

@@ -71,20 +71,21 @@ static int clean_up(void **state) {
 }
 
 typedef struct listener {
-    ms_weights *weights;
+    ms_params *params;
+    ms_context at;
     ms_features *features;
-    void *arena;
 } listener;
 
 static listener listen(void) {
     ms_error err;
-    listener l;
+    listener l = {.at = {.compute = compute}};
     size_t bytes;
     ms_tensor_file *file;
     ms_weights_load_params load = {.precision = MS_F32};
-    assert_ms_ok(ms_weights_create(&compute, &l.weights, &err), &err);
+    assert_ms_ok(ms_params_create(NULL, compute.dev, &l.params, &err), &err);
+    assert_ms_ok(ms_weights_create(&compute, l.params, &l.at.weights, &err), &err);
     ms_features_params params = {.compute = compute,
-                                 .weights = l.weights,
+                                 .params = l.params,
                                  .config = files.whisper_config,
                                  .chunks = MS_CHUNK_DEFAULTS,
                                  .stats = stats,
@@ -93,17 +94,18 @@ static listener listen(void) {
     assert_ms_ok(ms_features_create(&params, &l.features, &bytes, &err), &err);
     assert_ms_ok(ms_checkpoint_open(NULL, files.whisper, "encoder.conv1.weight", &file, &load.prefix, &err),
                  &err);
-    assert_ms_ok(ms_weights_load(l.weights, file, &load, &err), &err);
+    assert_ms_ok(ms_weights_load(l.at.weights, file, MS_ALL_RESIDENT, &load, &err), &err);
     ms_tensor_file_close(&file);
-    l.arena = compute.dev->backend->alloc(compute.dev, MS_LEDGER_ACTIVATIONS, bytes);
-    assert_non_null(l.arena);
+    l.at.arena = compute.dev->backend->alloc(compute.dev, MS_LEDGER_ACTIVATIONS, bytes);
+    assert_non_null(l.at.arena);
     return l;
 }
 
 static void leave(listener *l) {
-    compute.dev->backend->free(compute.dev, l->arena);
+    compute.dev->backend->free(compute.dev, l->at.arena);
     ms_features_destroy(&l->features);
-    ms_weights_destroy(&l->weights);
+    ms_weights_destroy(&l->at.weights);
+    ms_params_destroy(&l->params);
 }
 
 static int64_t row_floats(void) {
@@ -119,7 +121,7 @@ static float *all_rows(void) {
         listener l = listen();
         for (int64_t row = first; row < rows && row < first + SEGMENT_ROWS; row++) {
             const float *found;
-            assert_ms_ok(ms_features_row(l.features, l.arena, row, &found, &err), &err);
+            assert_ms_ok(ms_features_row(l.features, &l.at, row, &found, &err), &err);
             memcpy(all + row * row_floats(), found, (size_t)row_floats() * sizeof(float));
         }
         leave(&l);
@@ -132,7 +134,7 @@ static void check_window(listener *l, const float *all, int64_t first, int64_t c
     ms_chunk_params chunks = MS_CHUNK_DEFAULTS;
     int64_t per_frame = ms_chunk_rows(&chunks), rows[64];
     float *tokens = malloc((size_t)(count * per_frame * row_floats()) * sizeof(float));
-    assert_ms_ok(ms_features_gather(l->features, l->arena, first, count, tokens, &err), &err);
+    assert_ms_ok(ms_features_gather(l->features, &l->at, first, count, tokens, &err), &err);
     for (int64_t i = 0; i < count; i++) {
         ms_chunk_indices(&chunks, first + i, ms_feature_rows(stats.columns), rows);
         for (int64_t k = 0; k < per_frame; k++)

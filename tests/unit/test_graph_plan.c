@@ -11,7 +11,7 @@
 
 typedef struct planner {
     ms_compute compute;
-    ms_weights *weights;
+    ms_params *params;
     ms_graph *graph;
     ms_error err;
 } planner;
@@ -20,14 +20,14 @@ static planner planner_open(void) {
     planner p = {0};
     const ms_compute_params params = {.device = "dummy", .threads = 1, .memory_bytes = (size_t)1 << 40};
     assert_ms_ok(ms_compute_open(&params, &p.compute, &p.err), &p.err);
-    assert_ms_ok(ms_weights_create(&p.compute, &p.weights, &p.err), &p.err);
-    assert_ms_ok(ms_graph_create(&p.compute, p.weights, &p.graph, &p.err), &p.err);
+    assert_ms_ok(ms_params_create(NULL, p.compute.dev, &p.params, &p.err), &p.err);
+    assert_ms_ok(ms_graph_create(p.params, p.compute.activation, &p.graph, &p.err), &p.err);
     return p;
 }
 
 static void planner_close(planner *p) {
     ms_graph_destroy(&p->graph);
-    ms_weights_destroy(&p->weights);
+    ms_params_destroy(&p->params);
     ms_compute_close(&p->compute);
 }
 
@@ -189,8 +189,8 @@ static size_t unet_arena(const char *device, ms_dtype activation, const ms_model
     ms_plan *plan = NULL;
     assert_ms_ok(ms_compute_open(&params, &p.compute, &p.err), &p.err);
     p.compute.activation = activation;
-    assert_ms_ok(ms_weights_create(&p.compute, &p.weights, &p.err), &p.err);
-    assert_ms_ok(ms_graph_create(&p.compute, p.weights, &p.graph, &p.err), &p.err);
+    assert_ms_ok(ms_params_create(NULL, p.compute.dev, &p.params, &p.err), &p.err);
+    assert_ms_ok(ms_graph_create(p.params, p.compute.activation, &p.graph, &p.err), &p.err);
     assert_ms_ok(ms_unet_build(p.graph, &files->unet_config, &shape, &p.err), &p.err);
     assert_ms_ok(ms_plan_create(p.graph, NULL, &plan, &p.err), &p.err);
     size_t bytes = plan->arena_bytes;

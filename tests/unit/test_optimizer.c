@@ -257,13 +257,13 @@ static size_t cpu_arena(const ms_model_files *files, bool unet, int items, ms_sl
     const ms_compute_params cpu = {.device = "cpu", .threads = 2, .isa_limit = MS_ISA_COUNT - 1};
     const ms_unet_shape shape = {.branches = 2, .frames = 16, .h = 16, .w = 16, .tokens = 50};
     ms_compute compute;
-    ms_weights *weights;
+    ms_params *params;
     ms_graph *graph;
     ms_network net;
     ms_error err;
     assert_ms_ok(ms_compute_open(&cpu, &compute, &err), &err);
-    assert_ms_ok(ms_weights_create(&compute, &weights, &err), &err);
-    assert_ms_ok(ms_graph_create(&compute, weights, &graph, &err), &err);
+    assert_ms_ok(ms_params_create(NULL, compute.dev, &params, &err), &err);
+    assert_ms_ok(ms_graph_create(params, compute.activation, &graph, &err), &err);
     if (unet)
         assert_ms_ok(ms_unet_build(graph, &files->unet_config, &shape, &err), &err);
     else
@@ -273,7 +273,7 @@ static size_t cpu_arena(const ms_model_files *files, bool unet, int items, ms_sl
     assert_ms_ok(ms_network_take(&graph, &slicing, &net, &err), &err);
     size_t bytes = net.plan->arena_bytes;
     ms_network_clear(&net);
-    ms_weights_destroy(&weights);
+    ms_params_destroy(&params);
     ms_compute_close(&compute);
     return bytes;
 }

@@ -12,6 +12,7 @@ enum { FRAMES = 3, SIDE = 8, PIXELS = SIDE * SIDE, TOKENS = 10, STEPS = 2 };
 typedef struct bench {
     ms_mem *mem;
     ms_compute compute;
+    ms_params *params;
     ms_weights *weights;
     ms_weight_stream *stream;
     ms_denoiser *denoiser;
@@ -30,11 +31,10 @@ static void find_files(void) {
     assert_ms_ok(ms_model_files_find(&names, MS_PART_UNET, &files, &err), &err);
 }
 
-/* Parameter i is streamed when choose(i, n) says so. */
 static bool replay;
 
-static ms_status open_bench_on(const char *name, bench *b, bool (*choose)(int i, int n), int threads,
-                               int64_t slice, ms_error *err) {
+static ms_status open_bench_on(const char *name, bench *b, ms_residency residency, int threads, int64_t slice,
+                               ms_error *err) {
     ms_status status;
     *b = (bench){0};
     assert_int_equal(ms_mem_create(0, &b->mem), MS_OK);
@@ -42,8 +42,9 @@ static ms_status open_bench_on(const char *name, bench *b, bool (*choose)(int i,
         .device = name, .mem = b->mem, .threads = threads, .isa_limit = MS_ISA_COUNT - 1};
     MS_TRY(ms_compute_open(&device, &b->compute, err));
     b->compute.replay = replay;
-    MS_TRY(ms_weights_create(&b->compute, &b->weights, err));
-    MS_TRY(ms_denoiser_create(&b->compute, b->weights, &files.unet_config, &b->denoiser, err));
+    MS_TRY(ms_params_create(b->mem, b->compute.dev, &b->params, err));
+    MS_TRY(ms_weights_create(&b->compute, b->params, &b->weights, err));
+    MS_TRY(ms_denoiser_create(b->params, MS_F32, &files.unet_config, &b->denoiser, err));
     ms_denoise_params params = {.frames = FRAMES,
                                 .h = SIDE,
                                 .w = SIDE,
@@ -52,31 +53,28 @@ static ms_status open_bench_on(const char *name, bench *b, bool (*choose)(int i,
                                 .guidance = 1.5f,
                                 .slicing = {.frames = slice, .pixels = slice ? slice * 16 : 0}};
     MS_TRY(ms_denoiser_prepare(b->denoiser, &params, &b->arena_bytes, err));
-    int n = (int)ms_weights_count(b->weights);
-    for (int i = 0; choose && i < n; i++)
-        ms_weights_set_streamed(b->weights, i, choose(i, n));
-    size_t bytes = ms_weight_stream_bytes(b->weights, MS_F16);
+    size_t bytes = ms_params_stream_bytes(b->params, MS_F16, residency);
     if (bytes) {
-        size_t scratch = ms_weight_stream_scratch_floats(b->weights);
-        MS_TRY(ms_weight_stream_create(&b->compute, bytes, scratch, ms_weights_slot_bytes(b->weights),
+        size_t scratch = ms_params_stream_scratch_floats(b->params, residency);
+        MS_TRY(ms_weight_stream_create(&b->compute, bytes, scratch, ms_params_slot_bytes(b->params),
                                        &b->stream, err));
         ms_weights_attach_stream(b->weights, b->stream);
     }
     ms_weights_load_params load = {.precision = MS_F16, .pool = b->compute.pool};
     MS_GOTO(ms_checkpoint_open(b->mem, files.unet, "conv_in.weight", &b->file, &load.prefix, err));
-    MS_GOTO(ms_weights_load(b->weights, b->file, &load, err));
+    MS_GOTO(ms_weights_load(b->weights, b->file, residency, &load, err));
 fail:
     return status;
 }
 
-static ms_status open_bench(bench *b, bool (*choose)(int i, int n), int threads, int64_t slice,
-                            ms_error *err) {
-    return open_bench_on("cpu", b, choose, threads, slice, err);
+static ms_status open_bench(bench *b, ms_residency residency, int threads, int64_t slice, ms_error *err) {
+    return open_bench_on("cpu", b, residency, threads, slice, err);
 }
 
 static void close_bench(bench *b) {
     ms_denoiser_destroy(&b->denoiser);
     ms_weights_destroy(&b->weights);
+    ms_params_destroy(&b->params);
     ms_weight_stream_destroy(&b->stream);
     ms_tensor_file_close(&b->file);
     ms_compute_close(&b->compute);
@@ -99,38 +97,26 @@ static ms_status run(bench *b, float latents[FRAMES * PIXELS * 4], ms_error *err
                         .masked = pictures,
                         .reference = pictures + FRAMES * PIXELS * 4,
                         .latents = latents};
-    ms_status status = ms_denoiser_run(b->denoiser, arena, &io, NULL, err);
+    const ms_context context = {.compute = b->compute, .weights = b->weights, .arena = arena};
+    ms_status status = ms_denoiser_run(b->denoiser, &context, &io, NULL, err);
     b->compute.dev->backend->free(b->compute.dev, arena);
     free(audio);
     free(pictures);
     return status;
 }
 
-static bool all(int i, int n) {
-    (void)i, (void)n;
-    return true;
-}
-static bool every_third(int i, int n) {
-    (void)n;
-    return i % 3 == 0;
-}
-static bool only_one(int i, int n) {
-    (void)n;
-    return i == 0; /* conv_in or the first declared: at least something is a matrix */
-}
-static bool second_half(int i, int n) {
-    return i > n / 2;
-}
+#define PART(times, of) (MS_ALL_STREAMED / (of) * (times))
+#define ONLY_THE_FIRST ((ms_residency)1) /* conv_in: at least something is a matrix */
 
 static void streamed_weights_give_the_same_bits(void **state) {
     (void)state;
-    bool (*const choices[])(int, int) = {all, every_third, second_half, only_one};
+    const ms_residency choices[] = {MS_ALL_STREAMED, PART(1, 3), PART(1, 2), ONLY_THE_FIRST};
     static float expected[FRAMES * PIXELS * 4], got[FRAMES * PIXELS * 4];
     ms_error err;
     bench b;
-    assert_ms_ok(open_bench(&b, NULL, 2, 0, &err), &err);
-    size_t all_bytes = ms_weights_bytes(b.weights, MS_F16);
-    assert_int_equal(ms_weights_resident_bytes(b.weights, MS_F16), all_bytes);
+    assert_ms_ok(open_bench(&b, MS_ALL_RESIDENT, 2, 0, &err), &err);
+    uint64_t all_bytes = ms_weights_kept_bytes(b.weights);
+    assert_int_equal(all_bytes, ms_params_bytes(b.params, MS_F16));
     assert_ms_ok(run(&b, expected, &err), &err);
     close_bench(&b);
     for (int c = 0; c < 8; c++) { /* the second half of them on a device whose memory is apart */
@@ -142,7 +128,6 @@ static void streamed_weights_give_the_same_bits(void **state) {
                 open_bench_on(c < 4 ? "cpu" : "remote", &b, choices[c % 4], threads, threads - 1, &err),
                 &err);
             assert_true(ms_weights_loaded(b.weights));
-            assert_int_equal(ms_weights_bytes(b.weights, MS_F16), all_bytes);
             ms_mem_usage usage;
             ms_mem_get_usage(b.mem, &usage);
             uint64_t allocations = usage.allocations;
@@ -152,7 +137,7 @@ static void streamed_weights_give_the_same_bits(void **state) {
             assert_int_equal(usage.allocations, allocations + (c < 4)); /* the test's arena */
             if (c % 4 == 0) {
                 ms_weight_stream_stats stats = ms_weight_stream_get_stats(b.stream);
-                assert_true(ms_weights_resident_bytes(b.weights, MS_F16) < all_bytes / 4);
+                assert_true(ms_weights_kept_bytes(b.weights) < all_bytes / 4);
                 assert_true(stats.loads > (uint64_t)STEPS * 50);
             }
             close_bench(&b);
@@ -166,13 +151,13 @@ static void captured_networks_give_the_same_bits(void **state) {
     static float expected[FRAMES * PIXELS * 4], got[FRAMES * PIXELS * 4];
     ms_error err;
     bench b;
-    assert_ms_ok(open_bench(&b, NULL, 2, 0, &err), &err);
+    assert_ms_ok(open_bench(&b, MS_ALL_RESIDENT, 2, 0, &err), &err);
     assert_ms_ok(run(&b, expected, &err), &err);
     assert_null(ms_denoiser_network(b.denoiser, false)->launches); /* the cpu has nothing to capture */
     close_bench(&b);
     replay = true;
     for (int streamed = 0; streamed < 2; streamed++) {
-        assert_ms_ok(open_bench_on("remote", &b, streamed ? every_third : NULL, 2, 0, &err), &err);
+        assert_ms_ok(open_bench_on("remote", &b, streamed ? PART(1, 3) : MS_ALL_RESIDENT, 2, 0, &err), &err);
         for (int again = 0; again < 2; again++) {
             assert_ms_ok(run(&b, got, &err), &err);
             assert_memory_equal(got, expected, sizeof(expected));
@@ -188,7 +173,7 @@ static void weights_without_a_stream_are_refused(void **state) {
     static float got[FRAMES * PIXELS * 4];
     ms_error err;
     bench b;
-    assert_ms_ok(open_bench(&b, all, 2, 0, &err), &err);
+    assert_ms_ok(open_bench(&b, MS_ALL_STREAMED, 2, 0, &err), &err);
     ms_weights_attach_stream(b.weights, NULL);
     assert_int_equal(run(&b, got, &err), MS_INTERNAL);
     close_bench(&b);
@@ -211,7 +196,7 @@ static void a_file_that_goes_bad_is_reported(void **state) {
     snprintf(files.unet, sizeof(files.unet), "%s", copy);
     ms_error err;
     bench b;
-    assert_ms_ok(open_bench(&b, all, 2, 0, &err), &err);
+    assert_ms_ok(open_bench(&b, MS_ALL_STREAMED, 2, 0, &err), &err);
     assert_int_equal(truncate(copy, 4096), 0);
     assert_int_equal(run(&b, got, &err), MS_IO);
     assert_non_null(strstr(err.message, copy));
@@ -226,7 +211,7 @@ static void every_allocation_may_fail(void **state) {
         bench b;
         ms_error err;
         ms_mem_fail_after(n, false);
-        ms_status status = open_bench(&b, every_third, 2, 0, &err);
+        ms_status status = open_bench(&b, PART(1, 3), 2, 0, &err);
         ms_mem_fail_after(0, false);
         if (b.mem)
             close_bench(&b);

@@ -24,26 +24,29 @@ static ms_status build_whisper(ms_graph *g, const ms_model_files *f, ms_error *e
 /* Everything that a run does until a network's weights are there. */
 static ms_status load_all(ms_mem *mem, const ms_compute *compute, const char *path, const char *known,
                           const ms_model_files *files, build_fn build, bool check, ms_error *err) {
+    ms_params *decls = NULL;
     ms_weights *weights = NULL;
     ms_graph *graph = NULL;
     ms_tensor_file *file = NULL;
     ms_weights_load_params params = {.precision = MS_F16, .pool = compute->pool};
     ms_status status;
-    MS_GOTO(ms_weights_create(compute, &weights, err));
-    MS_GOTO(ms_graph_create(compute, weights, &graph, err));
+    MS_GOTO(ms_params_create(mem, compute->dev, &decls, err));
+    MS_GOTO(ms_weights_create(compute, decls, &weights, err));
+    MS_GOTO(ms_graph_create(decls, MS_F32, &graph, err));
     MS_GOTO(build(graph, files, err));
     MS_GOTO(ms_checkpoint_open(mem, path, known, &file, &params.prefix, err));
     if (check)
         MS_GOTO(ms_tensor_file_check(file, NULL, NULL, err));
-    MS_GOTO(ms_weights_load(weights, file, &params, err));
+    MS_GOTO(ms_weights_load(weights, file, MS_ALL_RESIDENT, &params, err));
     assert_true(ms_weights_loaded(weights));
 fail:
     if (status != MS_OK && weights)
-        for (size_t i = 0; i < ms_weights_count(weights); i++)
+        for (size_t i = 0; i < ms_params_count(decls); i++)
             assert_null(ms_weights_vector(weights, (ms_param)i)); /* nothing is kept on failure */
     ms_tensor_file_close(&file);
     ms_graph_destroy(&graph);
     ms_weights_destroy(&weights);
+    ms_params_destroy(&decls);
     return status;
 }
 
@@ -106,6 +109,7 @@ static void it_tells_and_can_be_ended(void **state) {
     for (int end_at = 0; end_at <= 3; end_at += 3) {
         for (int threads = 1; threads <= 2; threads++) {
             ms_compute compute = {0};
+            ms_params *decls = NULL;
             ms_weights *weights = NULL;
             ms_graph *graph = NULL;
             ms_tensor_file *file = NULL;
@@ -117,11 +121,13 @@ static void it_tells_and_can_be_ended(void **state) {
             assert_ms_ok(ms_compute_open(&device, &compute, &err), &err);
             ms_weights_load_params params = {
                 .precision = MS_F16, .pool = compute.pool, .progress = listen, .arg = &l};
-            assert_ms_ok(ms_weights_create(&compute, &weights, &err), &err);
-            assert_ms_ok(ms_graph_create(&compute, weights, &graph, &err), &err);
+            assert_ms_ok(ms_params_create(NULL, compute.dev, &decls, &err), &err);
+            assert_ms_ok(ms_weights_create(&compute, decls, &weights, &err), &err);
+            assert_ms_ok(ms_graph_create(decls, MS_F32, &graph, &err), &err);
             assert_ms_ok(build_unet(graph, &files, &err), &err);
             assert_ms_ok(ms_checkpoint_open(NULL, path, "conv_in.weight", &file, &params.prefix, &err), &err);
-            assert_int_equal(ms_weights_load(weights, file, &params, &err), end_at ? MS_CANCELLED : MS_OK);
+            assert_int_equal(ms_weights_load(weights, file, MS_ALL_RESIDENT, &params, &err),
+                             end_at ? MS_CANCELLED : MS_OK);
             if (end_at) {
                 assert_int_equal(l.calls, end_at);
                 assert_int_equal(err.code, MS_CANCELLED);
@@ -132,6 +138,7 @@ static void it_tells_and_can_be_ended(void **state) {
             ms_tensor_file_close(&file);
             ms_graph_destroy(&graph);
             ms_weights_destroy(&weights);
+            ms_params_destroy(&decls);
             ms_compute_close(&compute);
         }
     }
