@@ -20,6 +20,12 @@ static int64_t frame_at(const ms_job *j, int64_t us) {
     return (int64_t)llrintl((long double)us * info->fps.num / ((long double)info->fps.den * US_PER_S));
 }
 
+/* Frames that begin within so long, as FFmpeg's -t counts them: 13 in half a second at 25 frames a second. */
+static int64_t frames_within(const ms_job *j, int64_t us) {
+    const ms_video_info *info = ms_clip_info(j->clip);
+    return (int64_t)ceill((long double)us * info->fps.num / ((long double)info->fps.den * US_PER_S));
+}
+
 static double seconds_of(const ms_job *j, int64_t frames) {
     const ms_video_info *info = ms_clip_info(j->clip);
     return (double)frames * info->fps.den / info->fps.num;
@@ -48,11 +54,7 @@ ms_status ms_job_find_range(ms_job *j, ms_error *err) {
     r->redrawn = ms_engine_count_frames(&engine);
     r->sound_s = (double)speech.samples / MS_SPEECH_RATE;
     if (p->duration_us) {
-        int64_t frames = frame_at(j, p->start_us + p->duration_us) - r->first;
-        if (frames < 1)
-            return ms_fail(err, MS_INVALID_ARGUMENT,
-                           "a duration of %.6f s is less than a frame at %.5g frames a second",
-                           (double)p->duration_us / US_PER_S, (double)info->fps.num / (double)info->fps.den);
+        int64_t frames = frames_within(j, p->duration_us);
         r->redrawn = least(r->redrawn, frames);
         r->sound_s = fmin(r->sound_s, seconds_of(j, frames));
     }

@@ -168,6 +168,30 @@ static void tails_are_said(void **state) {
     assert_says_nothing_of("not used");
 }
 
+/* What -t says itself is not said again; what it does not show is. */
+static void tails_of_a_range_are_said_where_they_are_a_loss(void **state) {
+    (void)state;
+    const char *clip = test_file("range.mp4"), *out = test_file("range.mkv"),
+               *speech = write_speech("range.wav", 1.0);
+    clip_raw raw = plain;
+    raw.frames = 60;
+    clip_write_raw(clip, &raw);
+    assert_int_equal(run(clip, speech, out, "-t 0.48"), 0);
+    assert_says_nothing_of("note:");
+    assert_int_equal(run(clip, speech, out, "-ss 0.2 -t 2"), 0);
+    assert_notes("note: the speech is shorter than the range, whose last 1.0 s, from 1.2 s on, are not used");
+    assert_int_equal(run(clip, speech, out, "-t 2 --rest keep"), 0);
+    assert_says_nothing_of("note:");
+    assert_int_equal(run(clip, speech, out, "-t 0.48 --rest keep"), 0);
+    assert_notes("note: the speech is longer than the range: its last 0.52 s, from 0.48 s on, are not used");
+    raw.frames = 5;
+    clip_write_raw(clip, &raw);
+    assert_int_equal(run(clip, speech, out, "-t 0.8"), 0);
+    assert_notes("note: the speech is longer than the video: from 0.20 s on the video goes backwards");
+    assert_int_equal(run(clip, speech, out, "-t 0.8 --loop none"), 0);
+    assert_notes("note: the speech is longer than the video: its last 0.60 s, from 0.20 s on, are not used");
+}
+
 static void sound_that_cannot_be_copied_is_said(void **state) {
     (void)state;
     const char *clip = test_file("sound.mp4"), *speech = write_speech("sound.wav", 0.4);
@@ -189,6 +213,7 @@ int main(void) {
         cmocka_unit_test(pictures_that_change_are_said),
         cmocka_unit_test(subtitles_are_said),
         cmocka_unit_test(tails_are_said),
+        cmocka_unit_test(tails_of_a_range_are_said_where_they_are_a_loss),
         cmocka_unit_test(silence_is_said),
         cmocka_unit_test(sound_that_cannot_be_copied_is_said),
     };
