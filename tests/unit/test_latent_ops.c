@@ -102,10 +102,11 @@ static ms_status build(ms_graph *g, ms_error *err) {
 
 typedef struct bench {
     ms_compute compute;
-    ms_weights *weights;
+    ms_params *params;
     ms_graph *graph;
     ms_plan *plan;
-    void *arena;
+    ms_weights *weights;
+    ms_context context;
 } bench;
 
 static bench bench_open(const char *device) {
@@ -114,32 +115,37 @@ static bench bench_open(const char *device) {
     const ms_compute_params params = {
         .device = device, .threads = 2, .isa_limit = MS_ISA_AVX512, .memory_bytes = (size_t)1 << 28};
     assert_ms_ok(ms_compute_open(&params, &b.compute, &err), &err);
-    assert_ms_ok(ms_weights_create(&b.compute, &b.weights, &err), &err);
-    assert_ms_ok(ms_graph_create(&b.compute, b.weights, &b.graph, &err), &err);
+    assert_ms_ok(ms_params_create(NULL, b.compute.dev, &b.params, &err), &err);
+    assert_ms_ok(ms_weights_create(&b.compute, b.params, &b.weights, &err), &err);
+    assert_ms_ok(ms_graph_create(b.params, MS_F32, &b.graph, &err), &err);
     assert_ms_ok(build(b.graph, &err), &err);
     assert_ms_ok(ms_plan_create(b.graph, NULL, &b.plan, &err), &err);
+    b.context = (ms_context){.compute = b.compute, .weights = b.weights};
     assert_ms_ok(ms_device_alloc(b.compute.dev, MS_LEDGER_ACTIVATIONS, b.plan->arena_bytes, "the arena",
-                                 &b.arena, &err),
+                                 &b.context.arena, &err),
                  &err);
     return b;
 }
 
 static void bench_close(bench *b) {
-    ms_device_free(b->compute.dev, b->arena);
+    ms_device_free(b->compute.dev, b->context.arena);
     ms_plan_destroy(&b->plan);
     ms_graph_destroy(&b->graph);
     ms_weights_destroy(&b->weights);
+    ms_params_destroy(&b->params);
     ms_compute_close(&b->compute);
 }
 
 static void put(const bench *b, const char *name, const void *data) {
-    assert_int_equal(ms_exec_write(b->graph, b->plan, b->arena, ms_graph_find(b->graph, name), data), MS_OK);
+    assert_int_equal(ms_exec_write(b->graph, b->plan, &b->context, ms_graph_find(b->graph, name), data),
+                     MS_OK);
 }
 
 static void check(const bench *b, const char *name, const void *expected, size_t bytes) {
     void *data = malloc(bytes);
     assert_non_null(data);
-    assert_int_equal(ms_exec_read(b->graph, b->plan, b->arena, ms_graph_find(b->graph, name), data), MS_OK);
+    assert_int_equal(ms_exec_read(b->graph, b->plan, &b->context, ms_graph_find(b->graph, name), data),
+                     MS_OK);
     assert_memory_equal(data, expected, bytes);
     free(data);
 }
@@ -152,7 +158,7 @@ static void in_one_graph(const char *device, bool captured) {
     ms_error err;
     uint64_t rng = 9;
     if (captured)
-        assert_ms_ok(ms_exec_capture(b.graph, b.plan, b.arena, &launches, &err), &err);
+        assert_ms_ok(ms_exec_capture(b.graph, b.plan, &b.context, &launches, &err), &err);
     for (int turn = 0; turn < 3; turn++) {
         random_inputs(&rng, &in, turn == 1);
         expect(&in, &want);
@@ -165,7 +171,7 @@ static void in_one_graph(const char *device, bool captured) {
             assert_int_equal(b.compute.dev->backend->launch(b.compute.queue, launches), MS_OK);
             assert_int_equal(ms_compute_finish(&b.compute), MS_OK);
         } else {
-            assert_ms_ok(ms_exec_run(b.graph, b.plan, b.arena, NULL, &err), &err);
+            assert_ms_ok(ms_exec_run(b.graph, b.plan, &b.context, NULL, &err), &err);
         }
         check(&b, "sample", want.sample, sizeof(want.sample));
         if (turn != 1) /* which NaN comes out is the processor's */
@@ -191,13 +197,13 @@ static void nonsense_fails_the_graph(void **state) {
     (void)state;
     for (int wrong = 0; wrong < 6; wrong++) {
         ms_compute compute;
-        ms_weights *weights = NULL;
+        ms_params *params = NULL;
         ms_graph *g = NULL;
         ms_error err;
         assert_ms_ok(ms_compute_open(&(ms_compute_params){.device = "cpu", .threads = 1}, &compute, &err),
                      &err);
-        assert_ms_ok(ms_weights_create(&compute, &weights, &err), &err);
-        assert_ms_ok(ms_graph_create(&compute, weights, &g, &err), &err);
+        assert_ms_ok(ms_params_create(NULL, compute.dev, &params, &err), &err);
+        assert_ms_ok(ms_graph_create(params, MS_F32, &g, &err), &err);
         const ms_shape shape = {3, 2, 2, 4};
         ms_value a = ms_graph_input(g, "a", shape, false),
                  b = ms_graph_input(g, "b", (ms_shape){2, 2, 2, 4}, false),
@@ -225,7 +231,7 @@ static void nonsense_fails_the_graph(void **state) {
         assert_int_not_equal(ms_graph_finish(g, &err), MS_OK);
         assert_non_null(strstr(err.message, "wrong"));
         ms_graph_destroy(&g);
-        ms_weights_destroy(&weights);
+        ms_params_destroy(&params);
         ms_compute_close(&compute);
     }
 }
