@@ -1,6 +1,7 @@
 #include "media/av.h"
 #include "media/source_name.h"
 
+#include <limits.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -112,10 +113,11 @@ static int64_t pixel_bytes(enum AVPixelFormat format) {
 }
 
 /* For AVCodecContext.max_pixels, which is held against padded sides: what is just over the room is for
-   ms_av_check_room(). INT64_MAX does not bound. */
+   ms_av_check_room(). The option takes no more than INT_MAX, and FFmpeg 7 forgets a stream's layout of channels when an option is
+   refused. */
 static int64_t decoder_pixels(ms_picture_room room) {
-    int64_t pixels = (int64_t)(room.bytes / MS_PICTURE_PIXEL_BYTES);
-    return room.bytes ? pixels + pixels / 8 + (1 << 18) : INT64_MAX;
+    size_t pixels = room.bytes / MS_PICTURE_PIXEL_BYTES;
+    return room.bytes && pixels < INT_MAX / 2 ? (int64_t)(pixels + pixels / 8 + (1 << 18)) : INT_MAX;
 }
 
 ms_status ms_av_check_room(ms_picture_room room, int width, int height, enum AVPixelFormat format,

@@ -141,8 +141,8 @@ static size_t stream_scratch_floats(const ms_engine *e) {
     return most;
 }
 
-ms_context ms_engine_context(const ms_engine *e, int part) {
-    return (ms_context){.compute = e->p.compute, .weights = e->part[part].weights, .arena = e->arena};
+ms_context ms_engine_context(const ms_engine *e, int which) {
+    return (ms_context){.compute = e->p.compute, .weights = e->part[which].weights, .arena = e->arena};
 }
 
 ms_status ms_engine_load(ms_engine *e, ms_error *err) {
