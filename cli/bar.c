@@ -8,9 +8,11 @@
 #include "base/duration.h"
 
 #define LEAST_COLUMNS 20
-#define LEAST_BAR 8
-/* Narrower terminals have none, wider ones always: it does not come and go with what stands beside it. */
+/* Narrower terminals have none, wider ones always, and its length is the terminal's alone: it does not move with what stands beside
+   it. From COLUMNS_TO_GROW on half of what more there is is the bar's. */
 #define COLUMNS_WITH_BAR 60
+#define COLUMNS_TO_GROW 80
+#define LEAST_BAR 8
 #define MOST_BAR 40
 #define PIECE_BYTES 64
 
@@ -60,6 +62,13 @@ static int add(char *line, int at, const char *text) {
     return at + n;
 }
 
+static int bar_length(int columns) {
+    if (columns < COLUMNS_WITH_BAR)
+        return 0;
+    int more = columns > COLUMNS_TO_GROW ? (columns - COLUMNS_TO_GROW) / 2 : 0;
+    return LEAST_BAR + more < MOST_BAR ? LEAST_BAR + more : MOST_BAR;
+}
+
 /* Takes a piece away when it does not fit into what is left. */
 static void fit(char *piece, int *room) {
     int n = (int)strlen(piece) + 2;
@@ -79,8 +88,8 @@ int cli_bar_text(const cli_bar *b, int columns, char ret_text[CLI_BAR_BYTES]) {
     time_left(b, piece[LEFT]);
     stage(b, piece[STAGE]);
     frames(b, piece[FRAMES]);
-    bool drawn = columns >= COLUMNS_WITH_BAR && b->fraction >= 0;
-    int room = width - (int)strlen(piece[HOW_FAR]) - (drawn ? LEAST_BAR + 4 : 0);
+    int bar = b->fraction >= 0 ? bar_length(columns) : 0, at = 0;
+    int room = width - (int)strlen(piece[HOW_FAR]) - (bar ? bar + 4 : 0);
     if ((int)strlen(piece[LEFT]) + 2 > room && b->left_s >= 0) /* "2 min 5 s" alone says it too */
         piece[LEFT][strlen(piece[LEFT]) - strlen(" left")] = 0;
     fit(piece[LEFT], &room);
@@ -90,11 +99,10 @@ int cli_bar_text(const cli_bar *b, int columns, char ret_text[CLI_BAR_BYTES]) {
         stage(&shorter, piece[STAGE]);
     }
     fit(piece[STAGE], &room);
-    if (!drawn) /* frames only beside a bar */
+    if (!bar) /* frames only beside a bar */
         piece[FRAMES][0] = 0;
     fit(piece[FRAMES], &room);
-    int bar = room + LEAST_BAR < MOST_BAR ? room + LEAST_BAR : MOST_BAR, at = 0;
-    if (drawn) {
+    if (bar) {
         int filled = (int)((b->fraction < 1 ? b->fraction : 1) * bar);
         ret_text[at++] = '[';
         for (int i = 0; i < bar; i++)

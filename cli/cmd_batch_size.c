@@ -223,7 +223,7 @@ static int batch_run(const void *state, char **arguments, int n_arguments) {
     if (status == MS_OK)
         status = answer(&j, arguments, n_arguments, &out, &err);
     if (status == MS_OK)
-        fputs(out.data, stdout);
+        cli_print_all(out.data, s.json);
     cli_flush_now(); /* the error is the last thing that one sees */
     if (status == MS_OK && j.unfit)
         status =

@@ -5,9 +5,9 @@
 #include "base/new_file.h"
 #include "base/size.h"
 #include "commands.h"
+#include "console.h"
 #include "device/plugin.h"
 #include "memory/host.h"
-#include "demo_model.h"
 #include "model_check.h"
 #include "model_choice.h"
 
@@ -37,12 +37,12 @@ static const struct {
 
 static int check_libraries(void) {
     int missing = 0;
-    printf("Libraries\n");
+    cli_print("Libraries\n");
     for (int i = 0; i < CLI_COUNT(libraries); i++) {
-        printf("  %-20s %-8s %s\n", libraries[i].name, libraries[i].have ? "yes" : "left out",
-               libraries[i].gives);
+        cli_print("  %-20s %-8s %s\n", libraries[i].name, libraries[i].have ? "yes" : "left out",
+                  libraries[i].gives);
         if (!libraries[i].have) {
-            printf("  %-20s mend: apt-get install %s; then build again\n", "", libraries[i].package);
+            cli_print("  %-20s mend: apt-get install %s; then build again\n", "", libraries[i].package);
             missing++;
         }
     }
@@ -52,21 +52,21 @@ static int check_libraries(void) {
 static void check_codecs(void) {
 #if MS_HAVE_FFMPEG
     static const ms_video_codec codecs[] = {MS_VIDEO_H264, MS_VIDEO_HEVC, MS_VIDEO_FFV1};
-    printf("Encoders\n");
+    cli_print("Encoders\n");
     for (int i = 0; i < CLI_COUNT(codecs); i++) {
         ms_video_writer_params params = MS_VIDEO_WRITER_DEFAULTS;
         params.width = params.height = 64;
         params.codec = codecs[i];
         params.force = true;
         bool have = ms_video_writer_check("doctor.mkv", &params, NULL) != MS_UNSUPPORTED;
-        printf("  %-20s %s\n", ms_video_codec_name(codecs[i]), have ? "yes" : "not in this FFmpeg");
+        cli_print("  %-20s %s\n", ms_video_codec_name(codecs[i]), have ? "yes" : "not in this FFmpeg");
     }
 #endif
 }
 
 static ms_status check_model(const char *dir, bool quick) {
     const ms_model_names names = {.dir = dir};
-    printf("Model %s\n", dir);
+    cli_print("Model %s\n", dir);
     return cli_model_check(&names, quick);
 }
 
@@ -75,23 +75,25 @@ static int list_models(void) {
     static cli_models found;
     char path[CLI_PATH_BYTES];
     cli_installed_models(CLI_NEEDS_ALL, &found);
-    printf("Models\n");
+    cli_print("Models\n");
     for (int i = 0; i < found.count && i < CLI_MODELS_MAX; i++)
-        printf("  %-20s yes      %s\n", "official weights", found.path[i]);
+        cli_print("  %-20s yes      %s\n", "official weights", found.path[i]);
     if (found.count == 0) {
         cli_fetch_models(path, sizeof(path));
-        printf("  %-20s none     for real faces (without them `run --demo` knows drawn ones)\n"
-               "  %-20s mend: %s 1.5\n",
-               "official weights", "", path);
+        cli_print("  %-20s none     for real faces (without them `run --demo` knows drawn ones)\n"
+                  "  %-20s mend: %s 1.5\n",
+                  "official weights", "", path);
     }
-    bool demo = cli_demo_model(path, sizeof(path), NULL) == MS_OK;
-    printf("  %-20s %-8s %s\n", "demo", demo ? "yes" : "none", demo ? path : "for `run --demo`");
+    static cli_model_choice choice;
+    const char *demo = NULL;
+    cli_choose_model(&demo, true, false, CLI_NEEDS_ALL, &choice, NULL);
+    cli_print("  %-20s %-8s %s\n", "demo", demo ? "yes" : "none", demo ? demo : "for `run --demo`");
     return found.count;
 }
 
 static void tell_plugin(void *arg, const char *path, const char *problem) {
     (void)arg;
-    printf("  %-20s %-8s %s\n", ms_name_in(path), problem ? "no" : "yes", problem ? problem : path);
+    cli_print("  %-20s %-8s %s\n", ms_name_in(path), problem ? "no" : "yes", problem ? problem : path);
 }
 
 static int doctor_run(const void *state, char **arguments, int n_arguments) {
@@ -109,18 +111,18 @@ static int doctor_run(const void *state, char **arguments, int n_arguments) {
     ms_host_read(&host);
     int problems = check_libraries();
     check_codecs();
-    printf("Device\n  cpu                  yes      %s, %d CPUs, %s, %s free\n", host.cpu_name, host.cpus,
-           ms_isa_name(ms_isa_detect()), ms_size_format(free, ms_host_free_bytes(&host)));
+    cli_print("Device\n  cpu                  yes      %s, %d CPUs, %s, %s free\n", host.cpu_name, host.cpus,
+              ms_isa_name(ms_isa_detect()), ms_size_format(free, ms_host_free_bytes(&host)));
     ms_plugin_list(tell_plugin, NULL);
     int real = list_models();
     ms_status model = dir ? check_model(dir, s->quick) : MS_OK;
     if (problems == 0 && model == MS_OK && (real || dir))
-        printf("Nothing is missing.\n");
+        cli_print("Nothing is missing.\n");
     else if (problems == 0 && model == MS_OK)
-        printf("Nothing is missing but the official weights.\n");
+        cli_print("Nothing is missing but the official weights.\n");
     if (model == MS_BAD_MODEL || model == MS_IO) {
         cli_fetch_models(choice.path, sizeof(choice.path));
-        printf("%s lays out the official models, and says which files it wants.\n", choice.path);
+        cli_print("%s lays out the official models, and says which files it wants.\n", choice.path);
     }
     return ms_status_exit_code(model);
 }

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/size.h"
 #include "commands.h"
+#include "console.h"
 #include "history_file.h"
 #include "memory/history.h"
 #include "pipeline/run_time.h"
@@ -146,11 +147,11 @@ static int history_run(const void *state, char **arguments, int n_arguments) {
     if (status != MS_OK)
         return cli_fail(&err);
     if (warning[0])
-        fprintf(stderr, "memsafe: %s\n", warning);
+        cli_warn("history", "%s", warning);
     ms_buf_init(&l.out, NULL);
     status = s->clear ? ms_history_clear(history, &err) : list(history, s, &l, &err);
     if (status == MS_OK && l.out.data)
-        fputs(l.out.data, stdout);
+        cli_print_all(l.out.data, s->json);
     ms_buf_free(&l.out);
     ms_history_close(&history);
     return status == MS_OK ? 0 : cli_fail(&err);

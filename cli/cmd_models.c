@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "commands.h"
+#include "console.h"
 #include "model_check.h"
 #include "model_choice.h"
 #include "models/synthesize.h"
@@ -35,8 +36,8 @@ static int synthesize(const models_state *s) {
         ms_synthesize(&params, &err);
     if (err.code != MS_OK)
         return cli_fail(&err);
-    printf("%s: random weights written; the face nets see one face at the same place of every picture\n",
-           s->out);
+    cli_print("%s: random weights written; the face nets see one face at the same place of every picture\n",
+              s->out);
     return 0;
 }
 

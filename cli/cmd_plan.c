@@ -41,7 +41,12 @@ static ms_status parse_size(const char *text, int *width, int *height, ms_error 
 
 static void row(const char *what, size_t bytes) {
     char size[MS_SIZE_TEXT_BYTES];
-    printf("  %-44s %10s\n", what, ms_size_format(size, bytes));
+    cli_print("  %-44s %10s\n", what, ms_size_format(size, bytes));
+}
+
+/* Rounded up as the smallest budget is: what is said to be enough is never less than what is said to be taken. */
+static size_t whole_mib(size_t bytes) {
+    return (size_t)ms_size_whole_mib(bytes) << 20;
 }
 
 static void print_host(const ms_plan_report *r) {
@@ -55,7 +60,7 @@ static void print_host(const ms_plan_report *r) {
 
 static void print_memory(const ms_plan_report *r) {
     char streamed[MS_SIZE_TEXT_BYTES], weights[MS_SIZE_TEXT_BYTES];
-    printf(r->host_bytes ? "Device memory at the peak\n" : "Memory at the peak\n");
+    cli_print(r->host_bytes ? "Device memory at the peak\n" : "Memory at the peak\n");
     if (!r->host_bytes)
         print_host(r);
     if (r->face_bytes)
@@ -65,68 +70,69 @@ static void print_memory(const ms_plan_report *r) {
     row("arena", r->arena_bytes);
     if (r->launch_bytes)
         row("captured launches", r->launch_bytes);
-    row("peak", r->peak_bytes);
+    row("peak", whole_mib(r->peak_bytes));
     row("budget", r->budget_bytes);
-    printf("  %-44s %6llu MiB\n", "smallest budget that works",
-           (unsigned long long)ms_size_whole_mib(r->least_bytes));
+    cli_print("  %-44s %6llu MiB\n", "smallest budget that works",
+              (unsigned long long)ms_size_whole_mib(r->least_bytes));
     if (r->streamed_bytes)
-        printf("  %s of %s of weights are read again when they are needed\n",
-               ms_size_format(streamed, r->streamed_bytes), ms_size_format(weights, r->weight_bytes));
+        cli_print("  %s of %s of weights are read again when they are needed\n",
+                  ms_size_format(streamed, r->streamed_bytes), ms_size_format(weights, r->weight_bytes));
     if (!r->host_bytes)
         return;
-    printf("Host memory besides\n");
+    cli_print("Host memory besides\n");
     print_host(r);
     row("together", r->host_bytes);
 }
 
 static void print_time(const plan_state *s, const ms_plan_report *r) {
     if (r->total_s <= 0) {
-        printf("Time\n  not known: the device is not here\n");
+        cli_print("Time\n  not known: the device is not here\n");
         return;
     }
-    printf("Time (predicted for this machine; faces and write go on beside the rest)\n");
+    cli_print("Time (predicted for this machine; faces and write go on beside the rest)\n");
     double work = ms_run_sum_seconds(r->stage_s);
     char all[MS_DURATION_TEXT_BYTES], window[MS_DURATION_TEXT_BYTES], frame[MS_DURATION_TEXT_BYTES];
     for (int i = 0; i < MS_STAGE_COUNT; i++)
-        printf("  %-16s %12s %5.1f %%\n", ms_stage_name((ms_stage)i), ms_duration_format(all, r->stage_s[i]),
-               100 * r->stage_s[i] / work);
-    printf("  %-16s %12s; %s for each of %" PRId64 " windows of %d frames, %s a frame\n", "all",
-           ms_duration_format(all, r->total_s), ms_duration_format(window, r->window_s), r->windows,
-           r->window_frames, ms_duration_format(frame, r->total_s / (double)s->p.frames));
+        cli_print("  %-16s %12s %5.1f %%\n", ms_stage_name((ms_stage)i),
+                  ms_duration_format(all, r->stage_s[i]), 100 * r->stage_s[i] / work);
+    cli_print("  %-16s %12s; %s for each of %" PRId64 " windows of %d frames, %s a frame\n", "all",
+              ms_duration_format(all, r->total_s), ms_duration_format(window, r->window_s), r->windows,
+              r->window_frames, ms_duration_format(frame, r->total_s / (double)s->p.frames));
 }
 
 static void print_text(const plan_state *s, const ms_plan_report *r) {
-    printf("%s at %d px, %s weights, %dx%d, %" PRId64 " frames; %s tier\n",
-           s->p.model ? s->p.model : s->p.shape, r->resolution, r->precision, s->p.width, s->p.height,
-           s->p.frames, r->tier);
+    cli_print("%s at %d px, %s weights, %dx%d, %" PRId64 " frames; %s tier\n",
+              s->p.model ? s->p.model : s->p.shape, r->resolution, r->precision, s->p.width, s->p.height,
+              s->p.frames, r->tier);
     if (r->budget_bytes && r->peak_bytes > r->budget_bytes)
-        printf("It does not fit; this is the least that it would take:\n");
-    printf("Rung %s: %s\n", ms_rung_name(r->rung), ms_rung_text(r->rung));
+        cli_print("It does not fit; this is the least that it would take:\n");
+    cli_print("Rung %s: %s\n", ms_rung_name(r->rung), ms_rung_text(r->rung));
     if (r->resolution < r->wanted_resolution)
-        printf("  %d px do not fit: planned for %d px (--allow-downscale)\n", r->wanted_resolution,
-               r->resolution);
-    printf("  VAE encodes %d and decodes %d at a time; guidance %s; ", r->vae_encode_batch,
-           r->vae_decode_batch, r->serial_branches ? "one branch after the other" : "both branches together");
+        cli_print("  %d px do not fit: planned for %d px (--allow-downscale)\n", r->wanted_resolution,
+                  r->resolution);
+    cli_print("  VAE encodes %d and decodes %d at a time; guidance %s;", r->vae_encode_batch,
+              r->vae_decode_batch,
+              r->serial_branches ? "one branch after the other" : "both branches together");
     if (r->slice_frames)
-        printf("layers over %" PRId64 " frames or %" PRId64 " pixels at a time\n", r->slice_frames,
-               r->slice_pixels);
+        cli_print(" layers over %" PRId64 " frames or %" PRId64 " pixels at a time\n", r->slice_frames,
+                  r->slice_pixels);
     else
-        printf("layers not sliced\n");
+        cli_print(" layers not sliced\n");
     if (r->stripe_rows)
-        printf("  VAE in stripes of %" PRId64 " rows\n", r->stripe_rows);
+        cli_print("  VAE in stripes of %" PRId64 " rows\n", r->stripe_rows);
     if (r->attention_parts > 1)
-        printf("  attention in %d parts\n", r->attention_parts);
+        cli_print("  attention in %d parts\n", r->attention_parts);
     print_memory(r);
     char arena[MS_SIZE_TEXT_BYTES];
-    printf("Arena\n");
+    cli_print("Arena\n");
     for (int i = 0; i < r->n_phases; i++)
-        printf("  %-16s %8s, %.3f x the lower bound; %d operations, %.2f TFLOP\n", r->phase[i].name,
-               ms_size_format(arena, r->phase[i].arena_bytes),
-               (double)r->phase[i].arena_bytes / (double)r->phase[i].lower_bound_bytes,
-               r->phase[i].operations, r->phase[i].tflop);
+        cli_print("  %-16s %8s, %.3f x the lower bound; %d operations, %.2f TFLOP\n", r->phase[i].name,
+                  ms_size_format(arena, r->phase[i].arena_bytes),
+                  (double)r->phase[i].arena_bytes / (double)r->phase[i].lower_bound_bytes,
+                  r->phase[i].operations, r->phase[i].tflop);
     print_time(s, r);
     if (r->history_warning[0])
-        printf("Note\n  %s\n", r->history_warning);
+        cli_print("Note\n  %s\n", r->history_warning);
 }
 
 static void print_json(const ms_plan_report *r) {

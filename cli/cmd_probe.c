@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/size.h"
 #include "commands.h"
+#include "console.h"
 #include "device/compute.h"
 #include "history_file.h"
 #include "memory/bandwidth.h"
@@ -278,7 +279,7 @@ static int probe_run(const void *state, char **arguments, int n_arguments) {
         ms_fail_alloc(&err, NULL, out.length, "the report");
         code = cli_fail(&err);
     } else {
-        fputs(out.data, stdout);
+        cli_print_all(out.data, s->json);
     }
     ms_buf_free(&out);
     return code;

@@ -95,11 +95,11 @@ static int print_json(const ms_score_report *r) {
 /* ---- as text */
 
 static void print_likeness(const char *what, const ms_score_likeness *l) {
-    printf("%s, %lld frames\n", what, (long long)l->frames);
+    cli_print("%s, %lld frames\n", what, (long long)l->frames);
     for (int r = 0; r <= MS_REGION_COUNT; r++) {
         bool all = r == MS_REGION_COUNT;
-        printf("  %-10s PSNR %6.2f dB   SSIM %.4f\n", all ? "outside" : region_names[r],
-               all ? l->psnr_outside_db : l->psnr_db[r], all ? l->ssim_outside : l->ssim[r]);
+        cli_print("  %-10s PSNR %6.2f dB   SSIM %.4f\n", all ? "outside" : region_names[r],
+                  all ? l->psnr_outside_db : l->psnr_db[r], all ? l->ssim_outside : l->ssim[r]);
     }
 }
 
@@ -115,38 +115,39 @@ static const char *verdict(const ms_score_report *r) {
 }
 
 static void print_text(const ms_score_report *r) {
-    printf("Frames         %lld, %lld of them with a face, %g a second\n", (long long)r->frames,
-           (long long)r->frames_with_face, r->fps);
+    cli_print("Frames         %lld, %lld of them with a face, %g a second\n", (long long)r->frames,
+              (long long)r->frames_with_face, r->fps);
     if (r->frames_lost)
-        printf(
+        cli_print(
             "               the video is damaged: %lld of its frames could not be decoded or are not there\n",
             (long long)r->frames_lost);
     if (!isfinite(r->sync_r_unshifted))
-        printf("Lip sync       not to be judged: the speech is silent, or the mouth does not move\n");
+        cli_print("Lip sync       not to be judged: the speech is silent, or the mouth does not move\n");
     else
-        printf("Lip sync       %+d frames (mouth after sound), confidence %.3f, correlation %.3f; unshifted "
-               "%.3f\n",
-               r->sync_offset_frames, r->sync_confidence, r->sync_r, r->sync_r_unshifted);
+        cli_print(
+            "Lip sync       %+d frames (mouth after sound), confidence %.3f, correlation %.3f; unshifted "
+            "%.3f\n",
+            r->sync_offset_frames, r->sync_confidence, r->sync_r, r->sync_r_unshifted);
     if (isfinite(r->sync_r_unshifted))
-        printf("               %s\n", verdict(r));
+        cli_print("               %s\n", verdict(r));
     if (r->has_truth)
-        printf("  the truth's  %+d frames, confidence %.3f\n", r->sync_truth_offset_frames,
-               r->sync_truth_confidence);
+        cli_print("  the truth's  %+d frames, confidence %.3f\n", r->sync_truth_offset_frames,
+                  r->sync_truth_confidence);
     if (r->has_truth)
-        printf("Mouth, truth   correlation %.4f, error %.2f px\n", r->mouth_r, r->mouth_rmse_px);
+        cli_print("Mouth, truth   correlation %.4f, error %.2f px\n", r->mouth_r, r->mouth_rmse_px);
     if (r->has_input)
-        printf("Mouth, input   correlation %.4f\n", r->mouth_input_r);
+        cli_print("Mouth, input   correlation %.4f\n", r->mouth_input_r);
     if (r->truth_is_video)
         print_likeness("Against truth", &r->truth);
     if (r->has_input)
         print_likeness("Against input", &r->input);
     if (isfinite(r->identity_drift))
-        printf("Identity       eyes, brows and nose %.2f %% of the face's width off\n",
-               100 * r->identity_drift);
+        cli_print("Identity       eyes, brows and nose %.2f %% of the face's width off\n",
+                  100 * r->identity_drift);
     if (isfinite(r->outline_drift))
-        printf("Outline        %.2f %% of the face's width off the truth's\n", 100 * r->outline_drift);
-    printf("Flicker        %.3f levels at window borders, %.3f elsewhere, ratio %.3f\n", r->flicker_borders,
-           r->flicker_elsewhere, r->flicker_ratio);
+        cli_print("Outline        %.2f %% of the face's width off the truth's\n", 100 * r->outline_drift);
+    cli_print("Flicker        %.3f levels at window borders, %.3f elsewhere, ratio %.3f\n",
+              r->flicker_borders, r->flicker_elsewhere, r->flicker_ratio);
 }
 
 /* The video may be named without -i: a command that writes nothing has no other lone name. */

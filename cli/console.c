@@ -41,7 +41,7 @@ static struct {
 
 /* ---- the bar's line ---- */
 
-static int columns_of(int fd) {
+int cli_columns(int fd) {
     struct winsize size;
     if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
         return size.ws_col;
@@ -50,13 +50,9 @@ static int columns_of(int fd) {
     return n > 0 ? n : 80;
 }
 
-static int columns(void) {
-    return columns_of(STDERR_FILENO);
-}
-
 /* Spaces take away what was there: no escape sequence is needed, so NO_COLOR has nothing to forbid. */
 static void draw(const char *text, int n) {
-    int blank = console.drawn > n ? console.drawn - n : 0, most = columns() - 1;
+    int blank = console.drawn > n ? console.drawn - n : 0, most = cli_columns(STDERR_FILENO) - 1;
     if (n + blank > most) /* the window has become smaller */
         blank = most > n ? most - n : 0;
     fprintf(stderr, "\r%s%*s", text, blank, "");
@@ -75,7 +71,7 @@ static void redraw(void) {
     char text[CLI_BAR_BYTES];
     if (console.shape != SHAPE_BAR || console.shown_s < 0 || console.over)
         return;
-    int n = cli_bar_text(&console.bar, columns(), text);
+    int n = cli_bar_text(&console.bar, cli_columns(STDERR_FILENO), text);
     draw(text, n);
 }
 
@@ -262,7 +258,7 @@ void cli_console_end(int exit_code) {
 
 /* To a terminal in lines of its width, broken between words. */
 static void put(FILE *to, int fd, int *at, const char *text) {
-    int width = isatty(fd) ? columns_of(fd) : 0;
+    int width = isatty(fd) ? cli_columns(fd) : 0;
     char *wrapped = width > 0 ? cli_wrap(text, width, at) : NULL;
     fputs(wrapped ? wrapped : text, to);
     free(wrapped);
@@ -310,6 +306,21 @@ void cli_say(const char *fmt, ...) {
     va_end(ap);
     cli_flush_now();
     redraw();
+}
+
+void cli_print(const char *fmt, ...) {
+    static int at;
+    va_list ap;
+    va_start(ap, fmt);
+    put_formatted(stdout, STDOUT_FILENO, &at, fmt, ap);
+    va_end(ap);
+}
+
+void cli_print_all(const char *text, bool json) {
+    if (json)
+        fputs(text, stdout);
+    else
+        cli_print("%s", text);
 }
 
 /* An error that stdio met on the way has lost its number; a pipe without a reader can still be told. */

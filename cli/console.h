@@ -51,11 +51,19 @@ bool cli_console_is_json(void);
 bool cli_console_is_verbose(void);
 double cli_console_seconds(void); /* since cli_console_look() */
 
+/* Of the terminal that a stream is, else $COLUMNS, else 80. */
+int cli_columns(int fd);
+
 /* A line that is to be copied is never broken. */
 void cli_tell_command(const char *before, const char *command, const char *after);
 
 /* Results for people, to stdout; nothing with -q or JSON. */
 void cli_say(const char *fmt, ...) MS_PRINTF(1, 2);
+
+/* What a command was asked to print, to stdout whatever the options: also in lines of a terminal's width. */
+void cli_print(const char *fmt, ...) MS_PRINTF(1, 2);
+/* A whole answer; for programs as it is. */
+void cli_print_all(const char *text, bool json);
 
 /* "memsafe: ..." to stderr, a warning event in JSON, nothing with -q. code: stays the same for programs. */
 void cli_warn(const char *code, const char *fmt, ...) MS_PRINTF(2, 3);

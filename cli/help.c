@@ -1,24 +1,38 @@
-/* --help, made from a command's table. No line is longer than CLI_HELP_COLUMNS. */
+/* --help, made from a command's table. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "console.h"
 #include "nearest.h"
 
 #define LEFT_COLUMNS 30 /* of an option's names; longer ones have a line of their own */
+/* In narrower lines there is no room beside the names: what is said of them stands below. */
+#define COLUMNS_WITH_LEFT 70
+#define BELOW_COLUMNS 8
 
-static size_t new_line(size_t indent) {
-    printf("\n%*s", (int)indent, "");
+/* Not wider than is easy to read, and on a terminal that is narrower than any, as on the narrowest. */
+int cli_help_columns(void) {
+    int columns = cli_columns(STDOUT_FILENO);
+    return columns < CLI_HELP_LEAST_COLUMNS  ? CLI_HELP_LEAST_COLUMNS
+           : columns > CLI_HELP_MOST_COLUMNS ? CLI_HELP_MOST_COLUMNS
+                                             : columns;
+}
+
+static size_t new_line(const char *before, size_t indent) {
+    printf("%s\n%*s", before, (int)indent, "");
     return indent;
 }
 
 /* Text from column `at` on, broken at spaces and single line ends; later lines begin at column `indent`. Two line ends, and one
-   before a space, stay. */
-static void wrap(const char *text, size_t at, size_t indent) {
+   before a space, stay. before: what a broken line ends with. */
+static void wrap_with(const char *text, size_t at, size_t indent, size_t columns, const char *before) {
     bool begins = true;
+    columns -= strlen(before);
     while (*text) {
         size_t word = strcspn(text, " \n");
-        if (!begins && at + 1 + word > CLI_HELP_COLUMNS) {
-            at = new_line(indent);
+        if (!begins && at + 1 + word > columns) {
+            at = new_line(before, indent);
             begins = true;
         }
         printf("%s%.*s", begins ? "" : " ", (int)word, text);
@@ -26,7 +40,7 @@ static void wrap(const char *text, size_t at, size_t indent) {
         begins = false;
         text += word;
         if (*text == '\n' && (text[1] == '\n' || text[1] == ' ')) {
-            at = new_line(text[1] == '\n' ? 0 : indent);
+            at = new_line("", text[1] == '\n' ? 0 : indent);
             begins = true;
         }
         text += *text != 0;
@@ -34,12 +48,16 @@ static void wrap(const char *text, size_t at, size_t indent) {
     putchar('\n');
 }
 
+static void wrap(const char *text, size_t at, size_t indent, int columns) {
+    wrap_with(text, at, indent, (size_t)columns, "");
+}
+
 /* Choices that do not fit beside the name come behind the text. */
 static bool choices_behind(const cli_option *o) {
     return o->type == CLI_CHOICE && strlen(o->name) + strlen(o->argument) + 9 > LEFT_COLUMNS;
 }
 
-static void print_option(const cli_option *o) {
+static void print_option(const cli_option *o, int columns) {
     char left[256], right[1024];
     bool flag = o->type == CLI_FLAG, alone = o->type == CLI_COUNT_OR_ALONE, behind = choices_behind(o);
     char letter[16] = "";
@@ -59,45 +77,57 @@ static void print_option(const cli_option *o) {
     for (char *at = right + n; behind && *at; at++)
         if (*at == '|')
             *at = ' ';
-    bool fits = strlen(left) <= LEFT_COLUMNS + 2;
+    int indent = columns < COLUMNS_WITH_LEFT ? BELOW_COLUMNS : LEFT_COLUMNS + 3;
+    bool fits = columns >= COLUMNS_WITH_LEFT && strlen(left) <= LEFT_COLUMNS + 2;
     printf(fits ? "%-*s " : "%*s\n", fits ? LEFT_COLUMNS + 2 : 0, left);
     if (!fits)
-        printf("%*s", LEFT_COLUMNS + 3, "");
-    wrap(right, LEFT_COLUMNS + 3, LEFT_COLUMNS + 3);
+        printf("%*s", indent, "");
+    wrap(right, (size_t)indent, (size_t)indent, columns);
 }
 
-static void print_examples(const cli_command *c) {
+/* A shell takes a line that goes on behind a backslash for one. */
+static void print_examples(const cli_command *c, int columns) {
     for (int i = 0; i < CLI_MAX_EXAMPLES && c->examples[i].line; i++) {
         if (i == 0)
             printf("\nExamples:\n");
         printf("  # ");
-        wrap(c->examples[i].text, 4, 4);
-        printf("  %s\n", c->examples[i].line);
+        wrap_with(c->examples[i].text, 4, 4, (size_t)columns, "");
+        printf("  ");
+        wrap_with(c->examples[i].line, 2, 6, (size_t)columns, " \\");
     }
 }
 
-static void print_children(const cli_command *c) {
-    for (int i = 0; c->children && c->children[i]; i++) {
-        printf("%s  %-14s ", i ? "" : "\n", cli_last_word(c->children[i]->name));
-        wrap(c->children[i]->summary, 17, 17);
-    }
+void cli_print_summary(const char *name, const char *summary, int columns) {
+    size_t left = columns < COLUMNS_WITH_LEFT ? 13 : 15;
+    printf("  %-*s ", (int)left - 3, name);
+    wrap(summary, left, left, columns);
+}
+
+static void print_children(const cli_command *c, int columns) {
+    if (c->children)
+        putchar('\n');
+    for (int i = 0; c->children && c->children[i]; i++)
+        cli_print_summary(cli_last_word(c->children[i]->name), c->children[i]->summary, columns);
     if (c->children)
         printf("\n`memsafe help %s NAME` explains one.\n", c->name);
 }
 
-void cli_print_help(const cli_command *c) {
+void cli_print_help(const cli_command *c, int columns) {
     printf("usage: memsafe %s ", c->name);
-    wrap(c->usage, 16 + strlen(c->name), 15);
-    printf("\n%s.\n", c->summary);
+    wrap(c->usage, 16 + strlen(c->name), columns < COLUMNS_WITH_LEFT ? BELOW_COLUMNS : 15, columns);
+    char summary[256];
+    snprintf(summary, sizeof(summary), "%s.", c->summary);
+    printf("\n");
+    wrap(summary, 0, 0, columns);
     if (c->text) {
         printf("\n");
-        wrap(c->text, 0, 0);
+        wrap(c->text, 0, 0, columns);
     }
-    print_children(c);
-    print_examples(c);
+    print_children(c, columns);
+    print_examples(c, columns);
     for (int i = 0; i < c->n_options; i++) {
         if (c->options[i].name)
-            print_option(&c->options[i]);
+            print_option(&c->options[i], columns);
         else
             printf("\n%s:\n", c->options[i].help);
     }

@@ -15,13 +15,14 @@
 #include "memsafe/version.h"
 
 static void print_overview(void) {
-    printf("memsafe %s: LatentSync lip sync that fits the memory it is given\n\n"
-           "usage: memsafe COMMAND [OPTIONS]\n\nCommands:\n",
-           MS_VERSION_TEXT);
+    cli_say("memsafe %s: LatentSync lip sync that fits the memory it is given\n\n"
+            "usage: memsafe COMMAND [OPTIONS]\n\nCommands:\n",
+            MS_VERSION_TEXT);
+    int columns = cli_help_columns();
     for (int i = 0; cli_commands[i]; i++)
-        printf("  %-12s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
-    printf("\n`memsafe help COMMAND` explains one.\n\nExit codes:\n");
-#define X(name, value, exit_code, text) printf("  %-3d %s\n", exit_code, text);
+        cli_print_summary(cli_commands[i]->name, cli_commands[i]->summary, columns);
+    cli_say("\n`memsafe help COMMAND` explains one.\n\nExit codes:\n");
+#define X(name, value, exit_code, text) cli_say("  %-3d %s\n", exit_code, text);
     MS_STATUS_MAP(X)
 #undef X
 }

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/size.h"
+#include "console.h"
 #include "device/compute.h"
 #include "face/detect.h"
 #include "models/landmark106.h"
@@ -25,7 +26,7 @@ static void print_types(const ms_tensor_file *file) {
     const char *separator = "";
     for (int t = 0; t < MS_DTYPE_COUNT; t++) {
         if (counts[t]) {
-            printf("%s%zu %s", separator, counts[t], ms_dtype_name((ms_dtype)t));
+            cli_print("%s%zu %s", separator, counts[t], ms_dtype_name((ms_dtype)t));
             separator = ", ";
         }
     }
@@ -34,9 +35,9 @@ static void print_types(const ms_tensor_file *file) {
 static void print_problem(void *arg, const char *problem) {
     int *count = arg;
     if (++*count <= 20)
-        printf("  wrong: %s\n", problem);
+        cli_print("  wrong: %s\n", problem);
     else if (*count == 21)
-        printf("  ... and more\n");
+        cli_print("  ... and more\n");
 }
 
 /* A graph is built for the sake of its parameters; sizes of pictures do not matter. */
@@ -69,9 +70,9 @@ static ms_status check_damage(const ms_tensor_file *file, ms_status before, ms_e
     size_t checksums = ms_tensor_file_checksums(file);
     ms_status status = ms_tensor_file_check(file, print_problem, &problems, before == MS_OK ? err : NULL);
     if (status == MS_OK && checksums)
-        printf("  the checksums of its %zu storages are right\n", checksums);
+        cli_print("  the checksums of its %zu storages are right\n", checksums);
     else if (problems)
-        printf("  %d storages of %zu are damaged\n", problems, checksums);
+        cli_print("  %d storages of %zu are damaged\n", problems, checksums);
     return before == MS_OK ? status : before;
 }
 
@@ -95,16 +96,16 @@ static ms_status check_part(const ms_compute *compute, const ms_model_files *fil
             goto fail;
     }
     MS_GOTO(ms_checkpoint_open(NULL, path, known, &file, &prefix, err));
-    printf("  %s  %s, %s\n  ", path, ms_tensor_file_format(file),
-           ms_size_format(text, ms_tensor_file_bytes(file)));
+    cli_print("  %s  %s, %s\n  ", path, ms_tensor_file_format(file),
+              ms_size_format(text, ms_tensor_file_bytes(file)));
     print_types(file);
-    printf("\n  in memory: %s at fp16", ms_size_format(text, ms_params_bytes(params, MS_F16)));
-    printf(", %s at fp32\n", ms_size_format(text, ms_params_bytes(params, MS_F32)));
+    cli_print("\n  in memory: %s at fp16", ms_size_format(text, ms_params_bytes(params, MS_F16)));
+    cli_print(", %s at fp32\n", ms_size_format(text, ms_params_bytes(params, MS_F32)));
     status = ms_weights_verify(weights, file, prefix, !quick, print_problem, &problems, err);
     if (problems)
-        printf("  %d tensors of %zu are wrong\n", problems, ms_params_count(params));
+        cli_print("  %d tensors of %zu are wrong\n", problems, ms_params_count(params));
     else if (status == MS_OK)
-        printf("  all tensors are there with the right shapes%s\n", quick ? "" : " and finite values");
+        cli_print("  all tensors are there with the right shapes%s\n", quick ? "" : " and finite values");
     if (!quick && (status == MS_OK || status == MS_BAD_MODEL))
         status = check_damage(file, status, err);
 fail:
@@ -123,21 +124,21 @@ static ms_status check_faces(const ms_model_files *files, ms_error *err) {
     char detector_size[MS_SIZE_TEXT_BYTES], landmarks_size[MS_SIZE_TEXT_BYTES];
     size_t bytes;
     ms_status status;
-    printf("  %s  %s\n  %s  %s\n", files->detector,
-           ms_size_format(detector_size, file_bytes(files->detector)), files->landmarks,
-           ms_size_format(landmarks_size, file_bytes(files->landmarks)));
+    cli_print("  %s  %s\n  %s  %s\n", files->detector,
+              ms_size_format(detector_size, file_bytes(files->detector)), files->landmarks,
+              ms_size_format(landmarks_size, file_bytes(files->landmarks)));
     MS_GOTO(ms_compute_open(&params, &compute, err));
     MS_GOTO(ms_scrfd_open(&compute, files->detector, &detector, err));
     MS_GOTO(ms_scrfd_prepare(detector, MS_DETECT_SIDE, MS_DETECT_SIDE, &bytes, err));
     MS_GOTO(ms_landmark106_open(&compute, files->landmarks, &landmarks, err));
     MS_GOTO(ms_landmark106_prepare(landmarks, 1, 0, &bytes, err));
-    printf("  both have the operators and shapes of a detector and a landmark net\n");
+    cli_print("  both have the operators and shapes of a detector and a landmark net\n");
 fail:
     ms_scrfd_close(&detector);
     ms_landmark106_close(&landmarks);
     ms_compute_close(&compute);
     if (status == MS_UNSUPPORTED) {
-        printf("  not looked into: %s\n", err->message);
+        cli_print("  not looked into: %s\n", err->message);
         ms_error_clear(err);
         status = MS_OK;
     }
@@ -148,15 +149,27 @@ fail:
 static void note(ms_status status, const ms_error *problem, ms_error *first) {
     if (status == MS_OK)
         return;
-    printf("  wrong: %s\n", problem->message);
+    cli_print("  wrong: %s\n", problem->message);
     if (first->code == MS_OK)
         *first = *problem;
+}
+
+/* Where there is no folder every part would say so. */
+static ms_status find_folder(const ms_model_names *names, ms_error *err) {
+    struct stat st;
+    if (!names->dir || (stat(names->dir, &st) == 0 && S_ISDIR(st.st_mode)))
+        return MS_OK;
+    return ms_fail(err, MS_IO, "%s: is no folder", names->dir);
 }
 
 ms_status cli_model_check(const ms_model_names *names, bool quick) {
     ms_error err, first;
     ms_error_clear(&err);
     ms_error_clear(&first);
+    if (find_folder(names, &err) != MS_OK) {
+        cli_fail(&err);
+        return err.code;
+    }
     ms_compute_params params = {.device = "dummy", .threads = 1, .memory_bytes = (size_t)1 << 40};
     ms_compute compute = {0};
     static ms_model_files files;
@@ -176,16 +189,16 @@ ms_status cli_model_check(const ms_model_names *names, bool quick) {
                  {"Whisper", MS_PART_WHISPER, "encoder.conv1.weight", declare_whisper, 1},
                  {"Face nets", MS_PART_FACES, NULL, NULL, 0}};
     for (int i = 0; i < CLI_COUNT(parts); i++) {
-        printf("%s\n", parts[i].title);
+        cli_print("%s\n", parts[i].title);
         ms_error_clear(&err);
         status = ms_model_files_find(names, parts[i].part, &files, &err);
         const char *path = i == 0 ? files.unet : i == 1 ? files.vae : files.whisper;
         if (status == MS_OK && i == 0)
-            printf("  %s  %d px, %d frames, widths %lld to %lld, audio width %lld\n", files.config,
-                   files.unet_config.resolution, files.unet_config.num_frames,
-                   (long long)files.unet_config.channels[0],
-                   (long long)files.unet_config.channels[files.unet_config.levels - 1],
-                   (long long)files.unet_config.cross_attention_dim);
+            cli_print("  %s  %d px, %d frames, widths %lld to %lld, audio width %lld\n", files.config,
+                      files.unet_config.resolution, files.unet_config.num_frames,
+                      (long long)files.unet_config.channels[0],
+                      (long long)files.unet_config.channels[files.unet_config.levels - 1],
+                      (long long)files.unet_config.cross_attention_dim);
         if (status == MS_OK && parts[i].declare)
             status = check_part(&compute, &files, path, parts[i].known, parts[i].declare, parts[i].graphs,
                                 quick, &err);

@@ -284,7 +284,7 @@ ms_status cli_parse(const cli_command *c, int argc, char **argv, void *state, in
         } else if (strcmp(word, "--") == 0) {
             only_words = true;
         } else if (strcmp(word, "--help") == 0 || strcmp(word, "-help") == 0 || strcmp(word, "-h") == 0) {
-            cli_print_help(c);
+            cli_print_help(c, cli_help_columns());
             return MS_CANCELLED;
         } else {
             MS_TRY(parse_option(c, argc, argv, &i, state, err));
@@ -329,7 +329,7 @@ static int dispatch(const cli_command *const *commands, const cli_command *paren
         if (!c->children)
             return run_command(c, argc - 1, argv + 1);
         if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-            cli_print_help(c);
+            cli_print_help(c, cli_help_columns());
             return argc < 2 ? ms_status_exit_code(MS_INVALID_ARGUMENT) : 0;
         }
         return dispatch(c->children, c, argc - 1, argv + 1);

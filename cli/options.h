@@ -78,9 +78,16 @@ int cli_dispatch(const cli_command *const *commands, int argc, char **argv);
 ms_status cli_parse(const cli_command *command, int argc, char **argv, void *state, int *ret_arguments,
                     ms_error *err);
 
-/* Lines of --help are at most so long. */
-#define CLI_HELP_COLUMNS 100
-void cli_print_help(const cli_command *command);
+/* In lines of at most so many columns; a word that is longer stays whole. */
+void cli_print_help(const cli_command *command, int columns);
+
+/* Of the overview. */
+void cli_print_summary(const char *name, const char *summary, int columns);
+
+/* Columns of --help: the terminal's, within bounds. */
+#define CLI_HELP_LEAST_COLUMNS 40
+#define CLI_HELP_MOST_COLUMNS 100
+int cli_help_columns(void);
 
 /* The option of that name or letter, NULL when the command has none. */
 const cli_option *cli_find_option(const cli_command *command, const char *name, size_t length);

@@ -7,6 +7,7 @@
 #include "base/duration.h"
 #include "base/error.h"
 #include "base/size.h"
+#include "console.h"
 
 enum { BUDGETS = 5, LENGTHS = 3 };
 static const double sizes_gib[BUDGETS] = {8, 16, 24, 40, 80};
@@ -51,18 +52,18 @@ static void text_line(double gib, const ms_plan_report r[LENGTHS]) {
     const ms_plan_report *longest = &r[LENGTHS - 1];
     char batch[64], times[LENGTHS][MS_DURATION_TEXT_BYTES], peak[MS_SIZE_TEXT_BYTES],
         least[MS_SIZE_TEXT_BYTES], streamed[MS_SIZE_TEXT_BYTES];
-    printf("%5.0f GiB %-13s ", gib, longest->tier);
+    cli_print("%5.0f GiB %-13s ", gib, longest->tier);
     if (!fits(longest)) {
-        printf("does not fit: needs at least %llu MiB\n",
-               (unsigned long long)ms_size_whole_mib(longest->least_bytes));
+        cli_print("does not fit: needs at least %llu MiB\n",
+                  (unsigned long long)ms_size_whole_mib(longest->least_bytes));
         return;
     }
-    printf("%-13s %-19s %-9s %9s %9s %9s", ms_rung_name(longest->rung), batches(longest, batch),
-           longest->precision, ms_size_format(peak, longest->peak_bytes),
-           ms_size_format(least, longest->least_bytes), ms_size_format(streamed, longest->streamed_bytes));
+    cli_print("%-13s %-19s %-9s %9s %9s %9s", ms_rung_name(longest->rung), batches(longest, batch),
+              longest->precision, ms_size_format(peak, longest->peak_bytes),
+              ms_size_format(least, longest->least_bytes), ms_size_format(streamed, longest->streamed_bytes));
     for (int i = 0; i < LENGTHS; i++)
-        printf(" %12s", time_text(&r[i], times[i]));
-    printf("\n");
+        cli_print(" %12s", time_text(&r[i], times[i]));
+    cli_print("\n");
 }
 
 static void json_line(double gib, const ms_plan_report r[LENGTHS], bool first) {
@@ -85,8 +86,9 @@ ms_status cli_plan_compare(const ms_plan_params *params, bool json, ms_error *er
         for (int i = 0; i < LENGTHS; i++)
             MS_TRY(plan_one(params, sizes_gib[b], lengths[i], &reports[b][i], err));
     if (!json)
-        printf("%-9s %-13s %-13s %-19s %-9s %9s %9s %9s %12s %12s %12s\n", "memory", "tier", "rung",
-               "at a time", "weights", "peak", "least", "streamed", "50 frames", "200 frames", "500 frames");
+        cli_print("%-9s %-13s %-13s %-19s %-9s %9s %9s %9s %12s %12s %12s\n", "memory", "tier", "rung",
+                  "at a time", "weights", "peak", "least", "streamed", "50 frames", "200 frames",
+                  "500 frames");
     for (int b = 0; b < BUDGETS; b++) {
         if (json)
             json_line(sizes_gib[b], reports[b], b == 0);

@@ -1,13 +1,12 @@
 /* What the command tells while it works: JSON lines for programs (docs/progress.md), a line on a terminal, words for people. */
 #include "test.h"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <time.h>
 
 #include "base/json.h"
 #include "support/run_inputs.h"
+#include "support/terminal.h"
 
 #define FRAMES 40
 
@@ -241,36 +240,6 @@ static void ctrl_c_tells_what_is_kept(void **state) {
 
 /* ---- a terminal ---- */
 
-/* Runs the command with its error output on a terminal of so many columns. ret: what came there. */
-static void on_terminal(int columns, const char *term, const char *line, char *ret, size_t bytes) {
-    int master = posix_openpt(O_RDWR | O_NOCTTY);
-    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
-    char name[128];
-    snprintf(name, sizeof(name), "%s", ptsname(master));
-    int slave = open(name, O_RDWR | O_NOCTTY);
-    assert_true(slave >= 0);
-    struct winsize size = {.ws_col = (unsigned short)columns, .ws_row = 24};
-    assert_int_equal(ioctl(slave, TIOCSWINSZ, &size), 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        setenv("TERM", term, 1);
-        dup2(slave, STDERR_FILENO);
-        dup2(slave, STDOUT_FILENO);
-        close(master);
-        execl("/bin/sh", "sh", "-c", line, (char *)NULL);
-        _exit(127);
-    }
-    close(slave);
-    size_t got = 0;
-    for (ssize_t n; got < bytes - 1 && (n = read(master, ret + got, bytes - 1 - got)) > 0;)
-        got += (size_t)n;
-    ret[got] = 0;
-    int status;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(WEXITSTATUS(status), 0);
-    close(master);
-}
-
 /* Lines that were broken for the terminal become one again. */
 static void unfold(char *text) {
     char *to = text;
@@ -293,7 +262,7 @@ static void the_line_fits_a_terminal(void **state) {
     for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
         snprintf(line, sizeof(line), "exec %s run %s --steps 6 -o %s -y", MS_CLI_PATH, inputs,
                  test_file("bar.mkv"));
-        on_terminal(widths[i], "xterm", line, text, sizeof(text));
+        test_on_terminal(widths[i], "xterm", line, text, sizeof(text));
         int lines = 0;
         assert_null(strchr(text, '\033'));
         for (char *at = text; (at = strchr(at, '\r')); at++) {
@@ -320,7 +289,7 @@ static void the_line_fits_a_terminal(void **state) {
             made--;
         assert_true(strncmp(made, test_file("bar.mkv"), strlen(test_file("bar.mkv"))) == 0);
     }
-    on_terminal(80, "dumb", line, text, sizeof(text));
+    test_on_terminal(80, "dumb", line, text, sizeof(text));
     for (char *at = text; (at = strchr(at, '\r')); at++)
         assert_true(at[1] == '\n'); /* the terminal's own */
     assert_non_null(strchr(text, '%'));

@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "support/cli.h"
+#include "support/terminal.h"
 
 static int prepare(void **state) {
     (void)state;
@@ -101,6 +102,55 @@ static void files_are_named_alike_in_every_command(void **state) {
     assert_non_null(strstr(test_output, "{\"frames\":24,"));
 }
 
+/* What is broken for the terminal's width breaks between words; a path and the like stays whole. */
+static void everything_fits_the_terminal(void **state) {
+    (void)state;
+    static const char *const lines[] = {"help",
+                                        "help run",
+                                        "plan --demo",
+                                        "plan --compare --demo",
+                                        "doctor --demo",
+                                        "probe",
+                                        "batch-size --demo",
+                                        "models --demo --quick",
+                                        "score in.avi -a in.wav --track in.jsonl -m model"};
+    static char text[1 << 18];
+    char line[4096];
+    test_set_history("off");
+    for (int i = 0; i < (int)(sizeof(lines) / sizeof(lines[0])); i++) {
+        for (int columns = 40; columns <= 80; columns += 40) {
+            snprintf(line, sizeof(line), "exec %s %s", MS_CLI_PATH, lines[i]);
+            test_on_terminal(columns, "xterm", line, text, sizeof(text));
+            assert_true(strlen(text) > 100);
+            for (char *at = text; *at; at += strcspn(at, "\r\n"), at += strspn(at, "\r\n")) {
+                size_t n = strcspn(at, "\r\n"), from = strspn(at, " "), word = strcspn(at + from, " \r\n");
+                if ((int)n > columns && from + word < n)
+                    fail_msg("%s in %d columns: %.*s", lines[i], columns, (int)n, at);
+            }
+        }
+    }
+}
+
+static void a_folder_that_is_not_there_is_one_error(void **state) {
+    (void)state;
+    assert_run_fails(11, "memsafe: nowhere: is no folder\n", "models nowhere");
+    assert_string_equal(strchr(test_output, '\n'), "\n");
+}
+
+/* Given back as a budget, what is called enough is enough; and it is never less than what is called the peak. */
+static void the_least_budget_is_no_less_than_the_peak(void **state) {
+    (void)state;
+    for (int mib = 10; mib < 14; mib++) {
+        unsigned peak, least;
+        char frames[64];
+        snprintf(frames, sizeof(frames), "--frames %d", 50 * mib); /* the peak's part of a MiB differs */
+        assert_int_equal(test_run("plan --shape tiny -b %dM %s", mib, frames), 3);
+        assert_int_equal(sscanf(strstr(test_output, "\n  peak") + 7, "%u MiB", &peak), 1);
+        assert_int_equal(sscanf(strstr(test_output, "budget that works") + 17, "%u MiB", &least), 1);
+        assert_int_equal(peak, least);
+    }
+}
+
 static void files_in_each_others_place_are_told(void **state) {
     (void)state;
     assert_run_fails(
@@ -133,6 +183,9 @@ int main(void) {
         cmocka_unit_test(what_was_asked_for_is_told_to_who_asks),
         cmocka_unit_test(files_are_named_alike_in_every_command),
         cmocka_unit_test(files_in_each_others_place_are_told),
+        cmocka_unit_test(everything_fits_the_terminal),
+        cmocka_unit_test(a_folder_that_is_not_there_is_one_error),
+        cmocka_unit_test(the_least_budget_is_no_less_than_the_peak),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);
 }
