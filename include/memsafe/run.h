@@ -375,7 +375,8 @@ typedef struct ms_run_report {
  * missing, not readable or not writable, the disk is full), MS_BAD_MEDIA (not a video, no sound in the audio, cut off),
  * MS_NO_FACE (not one usable face in the whole video), MS_BAD_MODEL, MS_HOST_MEMORY, MS_CANCELLED, MS_UNSUPPORTED (made
  * without FFmpeg, or no such encoder). On failure nothing is left under the output's name; finished segments and windows are kept in
- * OUTPUT.memsafe, and the message says so. MS_IO also: an unfinished job is there and neither resume nor force is set.
+ * OUTPUT.memsafe, and the message says so. MS_DAMAGED: the unfinished job is, or is of another version; it stays unless resume and
+ * force are both set. MS_IO also: an unfinished job is there and neither resume nor force is set.
  * MS_INVALID_ARGUMENT also: resume, and the job has another parameter. MS_UNSUPPORTED also: resume of finished segments
  * in a build without SQLite.
  * ret_report may be NULL.

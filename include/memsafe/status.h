@@ -36,6 +36,7 @@ extern "C" {
     X(CANCELLED, 9, 10, "cancelled")                                                                         \
     X(IO, 10, 11, "input/output error")                                                                      \
     X(UNSUPPORTED, 11, 12, "not supported by this build or device")                                          \
+    X(DAMAGED, 13, 13, "a job or history that is damaged, or not as memsafe writes it")                      \
     X(INTERNAL, 12, 70, "internal error")
 
 typedef enum ms_status {

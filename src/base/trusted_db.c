@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@ struct ms_db {
     sqlite3 *db;
     sqlite3_vfs vfs, *below; /* vfs: this database's own, in front of the system's */
     bool registered, charged;
+    bool asked_for_more; /* the file made SQLite ask for another than the two */
     char vfs_name[32];
     char path[PATH_BYTES], journal[PATH_BYTES + 16]; /* as SQLite knows them */
     int64_t looks;
@@ -50,8 +52,10 @@ static bool may_reach(const ms_db *d, const char *name) {
 static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags) {
     ms_db *d = owner(vfs);
     file->pMethods = NULL;
-    if (!may_reach(d, name) || !(flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_MAIN_JOURNAL)))
+    if (!may_reach(d, name) || !(flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_MAIN_JOURNAL))) {
+        d->asked_for_more = true;
         return SQLITE_CANTOPEN;
+    }
     return d->below->xOpen(d->below, name, file, flags | SQLITE_OPEN_NOFOLLOW, ret_flags);
 }
 
@@ -109,7 +113,7 @@ static ms_status make_paths(ms_db *d, ms_error *err) {
 /* ---- before SQLite reads anything ---- */
 
 static ms_status refuse(const ms_db *d, const char *ending, const char *why, ms_error *err) {
-    return ms_fail(err, MS_IO, "%s: %s/%s%s %s", d->p.what, d->p.folder_path, d->p.name, ending, why);
+    return ms_fail(err, MS_DAMAGED, "%s: %s/%s%s %s", d->p.what, d->p.folder_path, d->p.name, ending, why);
 }
 
 static ms_status check_file(const ms_db *d, const char *ending, bool *ret_there, ms_error *err) {
@@ -119,7 +123,9 @@ static ms_status check_file(const ms_db *d, const char *ending, bool *ret_there,
         return refuse(d, ending, "has too long a name", err);
     *ret_there = fstatat(d->p.folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
     if (!*ret_there)
-        return errno == ENOENT ? MS_OK : refuse(d, ending, strerror(errno), err);
+        return errno == ENOENT ? MS_OK
+                               : ms_fail(err, MS_IO, "%s: cannot look at %s/%s: %s", d->p.what,
+                                         d->p.folder_path, name, strerror(errno));
     if (S_ISLNK(st.st_mode))
         return refuse(d, ending, "is a symbolic link, which memsafe does not make and does not follow", err);
     if (!S_ISREG(st.st_mode))
@@ -128,8 +134,8 @@ static ms_status check_file(const ms_db *d, const char *ending, bool *ret_there,
         return refuse(d, ending, "has other names too (hard links): it may be somebody else's file", err);
     if (st.st_size <= d->p.most_bytes)
         return MS_OK;
-    return ms_fail(err, MS_IO, "%s: %s/%s has %lld bytes, more than the %lld that it may have", d->p.what,
-                   d->p.folder_path, name, (long long)st.st_size, (long long)d->p.most_bytes);
+    return ms_fail(err, MS_DAMAGED, "%s: %s/%s has %lld bytes, more than the %lld that it may have",
+                   d->p.what, d->p.folder_path, name, (long long)st.st_size, (long long)d->p.most_bytes);
 }
 
 static ms_status check_files(const ms_db *d, ms_error *err) {
@@ -161,12 +167,20 @@ static int look(void *arg) {
     return ++d->looks > MOST_LOOKS || is_cancelled(d);
 }
 
+/* What the file holds is to blame, and not the reading of it. SQLITE_ERROR: a format or schema that is not ours. */
+static bool is_content(const ms_db *d, int code) {
+    int primary = code & 0xff;
+    return d->asked_for_more || primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB ||
+           primary == SQLITE_ERROR || primary == SQLITE_TOOBIG || primary == SQLITE_INTERRUPT;
+}
+
 ms_status ms_db_fail(const ms_db *d, int code, ms_error *err) {
     if (code == SQLITE_NOMEM)
         return ms_fail(err, MS_HOST_MEMORY, "%s: out of memory", d->p.what);
     if (code == SQLITE_INTERRUPT && is_cancelled(d))
         return ms_fail(err, MS_CANCELLED, "cancelled while %s was read", d->p.what);
-    return ms_fail(err, MS_IO, "%s %s/%s: %s", d->p.what, d->p.folder_path, d->p.name,
+    return ms_fail(err, is_content(d, code) ? MS_DAMAGED : MS_IO, "%s %s/%s: %s", d->p.what, d->p.folder_path,
+                   d->p.name,
                    code == SQLITE_INTERRUPT ? "takes too long to read"
                    : d->db                  ? sqlite3_errmsg(d->db)
                                             : "cannot be opened");
@@ -272,12 +286,12 @@ static const char *text_of(sqlite3_stmt *s, int column) {
 }
 
 static ms_status refuse_object(const ms_db *d, sqlite3_stmt *got, ms_error *err) {
-    return ms_fail(err, MS_IO, "%s: %s/%s holds a %.20s \"%.60s\" that memsafe does not make", d->p.what,
+    return ms_fail(err, MS_DAMAGED, "%s: %s/%s holds a %.20s \"%.60s\" that memsafe does not make", d->p.what,
                    d->p.folder_path, d->p.name, text_of(got, 0), text_of(got, 1));
 }
 
 static ms_status miss_object(const ms_db *d, sqlite3_stmt *want, ms_error *err) {
-    return ms_fail(err, MS_IO, "%s: %s/%s lacks the %s \"%s\"", d->p.what, d->p.folder_path, d->p.name,
+    return ms_fail(err, MS_DAMAGED, "%s: %s/%s lacks the %s \"%s\"", d->p.what, d->p.folder_path, d->p.name,
                    text_of(want, 0), text_of(want, 1));
 }
 
@@ -327,6 +341,12 @@ static ms_status check_schema(const ms_db *d, int *ret_code, ms_error *err) {
     return status;
 }
 
+/* The check tells of a page that could not be read as of one that is wrong. */
+static bool is_failed_read(const char *text) {
+    const char *number = text ? strstr(text, "error code=") : NULL;
+    return number && (strtol(number + strlen("error code="), NULL, 10) & 0xff) == SQLITE_IOERR;
+}
+
 /* Pages that are used twice could keep a statement busy for ever. */
 static int check_whole(const ms_db *d) {
     sqlite3_stmt *s = NULL;
@@ -335,7 +355,9 @@ static int check_whole(const ms_db *d) {
         code = sqlite3_step(s);
     if (code == SQLITE_ROW) {
         const char *text = (const char *)sqlite3_column_text(s, 0);
-        code = text && strcmp(text, "ok") == 0 ? SQLITE_OK : SQLITE_CORRUPT;
+        code = text && strcmp(text, "ok") == 0 ? SQLITE_OK
+               : is_failed_read(text)          ? SQLITE_IOERR
+                                               : SQLITE_CORRUPT;
     }
     sqlite3_finalize(s);
     return code;

@@ -30,7 +30,7 @@ static ms_status fail_io(const ms_packet_file *f, const char *what, ms_error *er
 }
 
 static ms_status damaged(const ms_packet_file *f, ms_error *err) {
-    return ms_fail(err, MS_IO, "%s is damaged", f->path);
+    return ms_fail(err, MS_DAMAGED, "%s is damaged", f->path);
 }
 
 static uint32_t checksum(const ms_packet_file *f, const packet_head *head, const uint8_t *data) {
@@ -125,7 +125,7 @@ static ms_status check_head(ms_packet_file *f, int64_t bytes, const uint8_t *ext
         return fail_io(f, "read", err);
     f->bytes = st.st_size;
     if (st.st_size != bytes)
-        return ms_fail(err, MS_IO, "%s has %lld bytes, not the %lld that were written", f->path,
+        return ms_fail(err, MS_DAMAGED, "%s has %lld bytes, not the %lld that were written", f->path,
                        (long long)st.st_size, (long long)bytes);
     MS_TRY(read_in(f, &head, sizeof(head), err));
     if (memcmp(head.magic, magic, sizeof(magic)) != 0 || head.extradata_bytes > BUFFER_BYTES)
@@ -135,7 +135,7 @@ static ms_status check_head(ms_packet_file *f, int64_t bytes, const uint8_t *ext
         return MS_OK;
     if ((int)head.extradata_bytes != extradata_bytes ||
         (extradata_bytes && memcmp(f->buffer, extradata, (size_t)extradata_bytes) != 0))
-        return ms_fail(err, MS_IO, "%s was made by another encoder", f->path);
+        return ms_fail(err, MS_DAMAGED, "%s was made by another encoder", f->path);
     return MS_OK;
 }
 

@@ -27,15 +27,15 @@ ms_status ms_packet_file_write(ms_packet_file *file, const AVPacket *packet, ms_
 /* All is on the disk when it returns; file->bytes says how much. */
 ms_status ms_packet_file_finish(ms_packet_file *file, ms_error *err);
 
-/* fd: taken over, as above. bytes: that the file must have; extradata NULL: any. MS_IO: it is another file, or its headers
+/* fd: taken over, as above. bytes: that the file must have; extradata NULL: any. MS_DAMAGED: it is another file, or its headers
    are not the ones given. */
 ms_status ms_packet_file_open(ms_packet_file *file, ms_mem *mem, int fd, const char *path, int64_t bytes,
                               const uint8_t *extradata, int extradata_bytes, ms_error *err);
 
-/* *ret_got false: that was all. MS_IO: damaged. */
+/* *ret_got false: that was all. MS_DAMAGED; MS_IO: it could not be read. */
 ms_status ms_packet_file_read(ms_packet_file *file, AVPacket *packet, bool *ret_got, ms_error *err);
 
-/* Reads a whole file: MS_IO unless it is so long, undamaged, and of so many frames. fd: taken over. */
+/* Reads a whole file: MS_DAMAGED unless it is so long and of so many frames, all as they were written. fd: taken over. */
 ms_status ms_packet_file_check(ms_mem *mem, int fd, const char *path, int64_t bytes, int64_t frames,
                                ms_error *err);
 

@@ -126,8 +126,8 @@ void ms_video_writer_size(const ms_video_writer_params *params, int *ret_width, 
 ms_status ms_video_writer_write(ms_video_writer *writer, const uint8_t *rgb, ptrdiff_t stride, ms_error *err);
 
 /* The frames of a finished segment (media/video_segment.h) of the same parameters, bytes long, in place of writing them.
-   A writer takes either frames or segments. fd: taken over whatever is returned; segment: for messages. MS_IO: the segment is
-   damaged. */
+   A writer takes either frames or segments. fd: taken over whatever is returned; segment: for messages. MS_DAMAGED: the
+   segment is. */
 ms_status ms_video_writer_append(ms_video_writer *writer, int fd, const char *segment, int64_t bytes,
                                  ms_error *err);
 

@@ -171,7 +171,7 @@ static ms_status open_file(ms_history *h, const char *path, char *warning, ms_er
     if (status == MS_OK || finding != MS_DB_DAMAGED || !existed)
         return status;
     if (!begins_as_database(h, name))
-        return ms_fail(err, MS_IO, "%s: is no history and is left as it is (MEMSAFE_HISTORY)", path);
+        return ms_fail(err, MS_DAMAGED, "%s: is no history and is left as it is (MEMSAFE_HISTORY)", path);
     if (!set_aside(h, path, &before, warning))
         return status;
     return open_once(h, folder_path, name, &finding, err);

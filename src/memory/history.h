@@ -18,8 +18,8 @@ bool ms_history_supported(void);
 
 /*
  * Makes the file, and the folders on its way, where they are missing. A database that is damaged is set aside as
- * FILE.damaged and a new one begun; ret_warning then says so, else it is empty. MS_IO: cannot be opened, is no SQLite
- * database or another program's, or was made by a newer version; it is then left as it is.
+ * FILE.damaged and a new one begun; ret_warning then says so, else it is empty. MS_DAMAGED: it is no
+ * SQLite database, another program's, or of another version; MS_IO: it cannot be opened. It is then left as it is.
  */
 ms_status ms_history_open(const char *path, ms_history **ret_history, char ret_warning[MS_HISTORY_TEXT_BYTES],
                           ms_error *err);

@@ -11,8 +11,9 @@
 
 #include "base/error.h"
 
-static ms_status fail_file(const ms_job_folder *f, const char *name, const char *why, ms_error *err) {
-    return ms_fail(err, MS_IO, "%s/%s %s", f->path, name, why);
+/* A file that memsafe does not make. */
+static ms_status refuse_file(const ms_job_folder *f, const char *name, const char *why, ms_error *err) {
+    return ms_fail(err, MS_DAMAGED, "%s/%s %s", f->path, name, why);
 }
 
 bool ms_job_folder_is_there(const ms_job_folder *f) {
@@ -34,7 +35,9 @@ ms_status ms_job_folder_find(ms_job_folder *f, const char *output, bool *ret_the
         return ms_fail(err, MS_INVALID_ARGUMENT, "the output's name is too long");
     struct stat st;
     if (lstat(f->path, &st) != 0)
-        return MS_OK;
+        return errno == ENOENT || errno == ENOTDIR
+                   ? MS_OK
+                   : ms_fail(err, MS_IO, "cannot look at %s: %s", f->path, strerror(errno));
     if (S_ISLNK(st.st_mode))
         return ms_fail(
             err, MS_IO,
@@ -76,12 +79,12 @@ void ms_job_segment_name(int64_t number, char ret_name[MS_JOB_NAME_BYTES]) {
 
 bool ms_job_folder_has(const ms_job_folder *f, const char *name) {
     struct stat st;
-    return f->fd >= 0 && fstatat(f->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    return f->fd >= 0 && (fstatat(f->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT);
 }
 
 ms_status ms_job_folder_create(const ms_job_folder *f, const char *name, int *ret_fd, ms_error *err) {
     if (unlinkat(f->fd, name, 0) != 0 && errno != ENOENT)
-        return fail_file(f, name, strerror(errno), err);
+        return ms_fail(err, MS_IO, "cannot remove %s/%s: %s", f->path, name, strerror(errno));
     *ret_fd = openat(f->fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     return *ret_fd >= 0 ? MS_OK
                         : ms_fail(err, MS_IO, "cannot make %s/%s: %s", f->path, name, strerror(errno));
@@ -93,14 +96,18 @@ ms_status ms_job_folder_read(const ms_job_folder *f, const char *name, bool writ
     struct stat st;
     const int flags = (write ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
     if (fstatat(f->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
-        return fail_file(f, name, "is a symbolic link, which memsafe does not make and does not follow", err);
+        return refuse_file(f, name, "is a symbolic link, which memsafe does not make and does not follow",
+                           err);
     int fd = openat(f->fd, name, flags);
     if (fd < 0)
         return ms_fail(err, MS_IO, "cannot open %s/%s: %s", f->path, name, strerror(errno));
     const char *why = NULL;
-    if (fstat(fd, &st) != 0)
-        why = strerror(errno);
-    else if (!S_ISREG(st.st_mode))
+    if (fstat(fd, &st) != 0) {
+        int number = errno;
+        close(fd);
+        return ms_fail(err, MS_IO, "cannot read %s/%s: %s", f->path, name, strerror(number));
+    }
+    if (!S_ISREG(st.st_mode))
         why = "is not a regular file";
     else if (st.st_nlink != 1)
         why = "has other names too (hard links): it may be somebody else's file";
@@ -109,7 +116,7 @@ ms_status ms_job_folder_read(const ms_job_folder *f, const char *name, bool writ
         return MS_OK;
     }
     close(fd);
-    return fail_file(f, name, why, err);
+    return refuse_file(f, name, why, err);
 }
 
 void ms_job_folder_unlink(const ms_job_folder *f, const char *name) {
@@ -138,7 +145,7 @@ static DIR *list(const ms_job_folder *f) {
 
 bool ms_job_folder_has_any(const ms_job_folder *f, const char *start) {
     DIR *dir = list(f);
-    bool found = false;
+    bool found = !dir;
     for (struct dirent *e; dir && !found && (e = readdir(dir));) {
         struct stat st;
         found = starts_with(e->d_name, start) && fstatat(f->fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&

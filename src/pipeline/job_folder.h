@@ -34,11 +34,11 @@ void ms_job_segment_name(int64_t number, char ret_name[MS_JOB_NAME_BYTES]);
 /* Nothing is followed: a link that has the name is there. */
 bool ms_job_folder_has(const ms_job_folder *folder, const char *name);
 
-/* Whether a file is there whose name begins so and that is not empty. */
+/* Whether a file is there whose name begins so and that is not empty; what cannot be looked at may be there. */
 bool ms_job_folder_has_any(const ms_job_folder *folder, const char *start);
 
-/* The descriptor is the caller's. create: in place of what has the name, for reading and writing. read: MS_IO when it is
-   not there, a link, no regular file, or a file with more names than one; write: that it may be changed, too. */
+/* The descriptor is the caller's. create: in place of what has the name, for reading and writing. read: MS_DAMAGED when it is
+   a link, no regular file, or a file with more names than one; write: that it may be changed, too. */
 ms_status ms_job_folder_create(const ms_job_folder *folder, const char *name, int *ret_fd, ms_error *err);
 ms_status ms_job_folder_read(const ms_job_folder *folder, const char *name, bool write, int *ret_fd,
                              ms_error *err);

@@ -37,7 +37,7 @@ bool ms_journal_available(void) {
 }
 
 static ms_status damaged(const ms_journal *j, const char *what, ms_error *err) {
-    return ms_fail(err, MS_IO, "the journal %s/" MS_JOURNAL_NAME " is damaged: %s", j->folder, what);
+    return ms_fail(err, MS_DAMAGED, "the journal %s/" MS_JOURNAL_NAME " is damaged: %s", j->folder, what);
 }
 
 static ms_status open_db(ms_journal *j, const ms_journal_params *p, bool *ret_begun, ms_error *err) {

@@ -2,7 +2,7 @@
  * What is finished of a job, in an SQLite file: the parameters that decide its bits, and for each finished segment of
  * the output how to go on behind it. A line is in the journal only once what it speaks of is on the disk, and each is
  * one transaction, so that after a crash the journal is true. It is opened as a hostile file (base/trusted_db.h); rows are
- * checked for range and have a checksum: an odd one is MS_IO.
+ * checked for range and have a checksum: an odd one is MS_DAMAGED.
  *
  * In a build without SQLite ms_journal_available() is false, and the other functions say MS_UNSUPPORTED.
  */
@@ -45,8 +45,8 @@ typedef struct ms_journal_params {
     void *arg;
 } ms_journal_params;
 
-/* Opens or makes the file. *ret_begun: it is a whole journal of an earlier run. MS_IO: it is damaged, holds what memsafe does
-   not make, or is another program's. */
+/* Opens or makes the file. *ret_begun: it is a whole journal of an earlier run. MS_DAMAGED: it is damaged, holds what memsafe
+   does not make, or is another program's. MS_IO: it could not be read or made; so of what follows. */
 ms_status ms_journal_open(const ms_journal_params *params, ms_journal **ret_journal, bool *ret_begun,
                           ms_error *err);
 void ms_journal_close(ms_journal **journal);
@@ -59,7 +59,7 @@ ms_status ms_journal_compare(ms_journal *journal, const ms_job_key *key, ms_erro
 
 ms_status ms_journal_add(ms_journal *journal, const ms_journal_segment *segment, ms_error *err);
 
-/* MS_IO: its row is damaged. *ret_got false: there is none. */
+/* MS_DAMAGED: its row is. *ret_got false: there is none. */
 ms_status ms_journal_get(ms_journal *journal, int64_t number, ms_journal_segment *ret_segment, bool *ret_got,
                          ms_error *err);
 

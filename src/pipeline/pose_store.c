@@ -4,6 +4,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/crc32.h"
@@ -43,7 +44,7 @@ static ms_status read_block(ms_pose_store *s, int64_t block, int64_t poses, reco
     off_t at = (off_t)(block * BLOCK) * (off_t)sizeof(record);
     if (ms_read_full_at(s->fd, ret, (size_t)poses * sizeof(record), at))
         return MS_OK;
-    return errno ? fail_io(s, "read", err) : ms_fail(err, MS_IO, "%s is shorter than it was", s->path);
+    return errno ? fail_io(s, "read", err) : ms_fail(err, MS_DAMAGED, "%s is shorter than it was", s->path);
 }
 
 static uint32_t checksum(const ms_pose_store *s, int64_t index, const record *r) {
@@ -126,20 +127,31 @@ static ms_status get(ms_pose_store *s, int64_t index, record *ret, ms_error *err
     }
     *ret = (block == s->cached ? s->cache : s->tail)[index % BLOCK];
     if (!is_good(s, index, ret))
-        return ms_fail(err, MS_IO, "%s is damaged: pose %lld makes no sense", s->path, (long long)index);
+        return ms_fail(err, MS_DAMAGED, "%s is damaged: pose %lld makes no sense", s->path, (long long)index);
     return MS_OK;
 }
 
 ms_status ms_pose_store_check(ms_mem *mem, int fd, const char *path, int64_t count, int64_t *ret_good,
                               ms_error *err) {
     ms_pose_store *s = NULL;
-    off_t bytes = lseek(fd, 0, SEEK_END);
-    int64_t whole = bytes > 0 ? (int64_t)bytes / (int64_t)sizeof(record) : 0, good = 0;
+    struct stat st = {0};
     record r;
+    if (fstat(fd, &st) != 0) {
+        int why = errno;
+        close(fd);
+        return ms_fail(err, MS_IO, "cannot read %s: %s", path, strerror(why));
+    }
+    int64_t whole = (int64_t)st.st_size / (int64_t)sizeof(record), good = 0;
     MS_TRY(ms_pose_store_open(mem, fd, path, whole < count ? whole : count, &s, err));
-    while (good < s->count && get(s, good, &r, NULL) == MS_OK)
-        good++;
+    ms_status status = MS_OK;
+    while (good < s->count && status == MS_OK) {
+        status = get(s, good, &r, err);
+        good += status == MS_OK;
+    }
     ms_pose_store_close(&s);
+    if (status != MS_OK && status != MS_DAMAGED)
+        return status;
+    ms_error_clear(err);
     *ret_good = good;
     return MS_OK;
 }

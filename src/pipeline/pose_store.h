@@ -10,12 +10,13 @@
 
 typedef struct ms_pose_store ms_pose_store;
 
-/* fd: taken over whatever is returned; path: for messages. count: poses that are kept of an earlier run's file. MS_IO: it
+/* fd: taken over whatever is returned; path: for messages. count: poses that are kept of an earlier run's file. MS_DAMAGED: it
    does not hold as many. */
 ms_status ms_pose_store_open(ms_mem *mem, int fd, const char *path, int64_t count, ms_pose_store **ret_store,
                              ms_error *err);
 
-/* How many of the first count poses can be kept: those before the first damaged one. fd: taken over. */
+/* How many of the first count poses can be kept: those before the first damaged one. MS_IO: one could not be
+   read. fd: taken over. */
 ms_status ms_pose_store_check(ms_mem *mem, int fd, const char *path, int64_t count, int64_t *ret_good,
                               ms_error *err);
 void ms_pose_store_close(ms_pose_store **store);

@@ -38,20 +38,21 @@ static ms_status check_segment(ms_run_store *s, const ms_journal_segment *g, boo
     ms_job_folder_file(&s->folder, name, path);
     ms_status status = ms_packet_file_check(s->mem, fd, path, g->bytes, g->frames, &why);
     *ret_good = status == MS_OK;
-    if (status == MS_IO)
+    if (status == MS_DAMAGED)
         snprintf(s->note, sizeof(s->note), "%s is damaged", name);
     else if (status != MS_OK && err)
         *err = why;
-    return status == MS_IO ? MS_OK : status;
+    return status == MS_DAMAGED ? MS_OK : status;
 }
 
 static ms_status take_segment(ms_run_store *s, const ms_journal_segment *g, int64_t segment_frames,
                               bool *ret_good, ms_error *err) {
     if (s->whole || g->frames > segment_frames || (!g->last && g->frames != segment_frames))
-        return ms_fail(err, MS_IO, "the journal in %s is damaged: segment %" PRId64 " makes no sense",
+        return ms_fail(err, MS_DAMAGED, "the journal in %s is damaged: segment %" PRId64 " makes no sense",
                        s->folder.path, g->number);
     if (g->resume.frame > s->frames + g->frames)
-        return ms_fail(err, MS_IO, "the journal in %s is damaged: it goes on behind its end", s->folder.path);
+        return ms_fail(err, MS_DAMAGED, "the journal in %s is damaged: it goes on behind its end",
+                       s->folder.path);
     *ret_good = true;
     if (!s->named) /* a finished job's may be gone */
         MS_TRY(check_segment(s, g, ret_good, err));
@@ -105,8 +106,10 @@ static ms_status look_for_output(ms_run_store *s, const char *output, ms_error *
     uint64_t device, inode;
     struct stat st;
     MS_TRY(ms_journal_get_joined(s->journal, &device, &inode, err));
-    s->named =
-        inode && stat(output, &st) == 0 && (uint64_t)st.st_dev == device && (uint64_t)st.st_ino == inode;
+    bool there = inode && stat(output, &st) == 0;
+    if (inode && !there && errno != ENOENT)
+        return ms_fail(err, MS_IO, "cannot look at %s: %s", output, strerror(errno));
+    s->named = there && (uint64_t)st.st_dev == device && (uint64_t)st.st_ino == inode;
     return MS_OK;
 }
 
@@ -183,10 +186,12 @@ static ms_status open_journal(ms_run_store *s, const ms_run_store_params *p, ms_
         return MS_OK;
     const ms_run_store before = *s;
     ms_status status = go_on(s, p, err);
-    if (status == MS_IO && p->resume && p->force)
+    if (status == MS_DAMAGED && p->resume && p->force)
         status = begin_anew(s, &before, p, err);
-    else if (status == MS_IO && p->resume)
+    else if (status == MS_DAMAGED && p->resume)
         ms_error_add(err, "; -y begins anew");
+    else if (status == MS_IO && p->resume && s->there) /* the disk may read it the next time */
+        ms_error_add(err, "; the job in %s stays as it is", s->folder.path);
     s->ours |= status == MS_OK;
     return status;
 }

@@ -47,7 +47,8 @@ typedef struct ms_run_store_params {
 
 /* A job of before is read whole: what of it is damaged, or lacks its poses, is made again with all that comes after it, and
    store->note says so. MS_IO: an unfinished job with finished segments or windows is there and neither resume nor force was said; or another run is at work
-   on it; or, with resume, an output is there that is not known to be this job's. MS_INVALID_ARGUMENT: the unfinished job is
+   on it; or, with resume, an output is there that is not known to be this job's; or what is there could not be read, and stays as it
+   is. MS_DAMAGED: what is there cannot be gone on with and was read without an error; with force it is thrown away instead. MS_INVALID_ARGUMENT: the unfinished job is
    another one; the message names the parameter. */
 ms_status ms_run_store_open(const ms_run_store_params *params, ms_run_store *store, ms_error *err);
 

@@ -116,11 +116,13 @@ static void parse(ms_mem *mem, const uint8_t *data, size_t size) {
         write_file(MS_JOURNAL_NAME "-journal", data + 1, size - 1);
     ms_error_clear(&err);
     ms_status status = open_journal(mem, &j, &begun, &err);
-    fuzz_require(status == MS_OK || status == MS_IO || status == MS_HOST_MEMORY, "opened or refused");
+    fuzz_require(status == MS_OK || status == MS_IO || status == MS_DAMAGED || status == MS_HOST_MEMORY,
+                 "opened or refused");
     fuzz_require(status == MS_OK || strlen(err.message) > 6, "a reason");
     for (int64_t i = 0; begun && j && i < 8 && got; i++) {
         status = ms_journal_get(j, i, &s, &got, &err);
-        fuzz_require(status == MS_OK || status == MS_IO || status == MS_HOST_MEMORY, "read or refused");
+        fuzz_require(status == MS_OK || status == MS_IO || status == MS_DAMAGED || status == MS_HOST_MEMORY,
+                     "read or refused");
         if (status != MS_OK)
             break;
         fuzz_require(!got || (s.frames > 0 && s.resume.frame >= 0 && s.resume.state.length > 0 &&

@@ -458,7 +458,8 @@ static void damaged_journals_are_refused(void **state) {
     enter_dir();
     fresh_copy("saved", "bad.mkv.memsafe");
     shell("printf 'no database, but longer than a header of one hundred bytes' > bad.mkv.memsafe/journal.db");
-    assert_run_fails(ms_status_exit_code(MS_IO), "the journal", SHORT "--codec ffv1 -o bad.mkv --resume");
+    assert_run_fails(ms_status_exit_code(MS_DAMAGED), "the journal",
+                     SHORT "--codec ffv1 -o bad.mkv --resume");
     fresh_copy("saved", "bad.mkv.memsafe");
     assert_run_works(SHORT "--codec ffv1 -o bad.mkv --resume");
     assert_same_bytes("want-ffv1.mkv", "bad.mkv");
@@ -486,7 +487,8 @@ static void unreadable_jobs_are_replaced_when_asked(void **state) {
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         fresh_copy("saved", "bad.mkv.memsafe");
         shell(kinds[i].damage);
-        assert_run_fails(ms_status_exit_code(MS_IO), kinds[i].said, SHORT "--codec ffv1 -o bad.mkv --resume");
+        assert_run_fails(ms_status_exit_code(MS_DAMAGED), kinds[i].said,
+                         SHORT "--codec ffv1 -o bad.mkv --resume");
         assert_true(test_exists("bad.mkv.memsafe/segment-000001"));
         assert_run_works(SHORT "--codec ffv1 -o bad.mkv --resume -y");
         assert_null(strstr(test_output, "were finished by an earlier run"));

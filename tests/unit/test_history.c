@@ -301,7 +301,7 @@ static void what_is_not_ours_stays(void **state) {
     ms_history *h = NULL;
     const char *path = test_file("addresses.db");
     sql(path, "CREATE TABLE addresses(name TEXT); INSERT INTO addresses VALUES('me')");
-    assert_int_equal(ms_history_open(path, &h, warning, &err), MS_IO);
+    assert_int_equal(ms_history_open(path, &h, warning, &err), MS_DAMAGED);
     assert_non_null(strstr(err.message, "another program"));
     snprintf(aside, sizeof(aside), "%s.damaged", path);
     assert_false(test_exists(aside));
@@ -312,17 +312,17 @@ static void what_is_not_ours_stays(void **state) {
         "Dear reader, this is no database, and it is longer than a header of one hundred bytes, by a word "
         "or two.",
         100);
-    assert_int_equal(ms_history_open(letter, &h, warning, &err), MS_IO);
+    assert_int_equal(ms_history_open(letter, &h, warning, &err), MS_DAMAGED);
     assert_non_null(strstr(err.message, "is no history and is left as it is"));
     assert_true(test_exists(letter));
     path = fresh();
     h = open_quietly(path);
     ms_history_close(&h);
     sql(path, "PRAGMA user_version=2");
-    assert_int_equal(ms_history_open(path, &h, warning, &err), MS_IO);
+    assert_int_equal(ms_history_open(path, &h, warning, &err), MS_DAMAGED);
     assert_non_null(strstr(err.message, "newer version"));
     assert_int_equal(ms_history_open("/proc/no/history.db", &h, warning, &err), MS_IO);
-    assert_int_equal(ms_history_open(test_dir(), &h, warning, &err), MS_IO);
+    assert_int_equal(ms_history_open(test_dir(), &h, warning, &err), MS_DAMAGED);
     assert_null(h);
 }
 
@@ -351,7 +351,7 @@ static void what_was_added_is_refused(void **state) {
         ms_history *h = open_quietly(path);
         ms_history_close(&h);
         sql(path, added[i].sql);
-        assert_int_equal(ms_history_open(path, &h, warning, &err), MS_IO);
+        assert_int_equal(ms_history_open(path, &h, warning, &err), MS_DAMAGED);
         if (!strstr(err.message, added[i].said))
             fail_msg("wanted \"%s\" in: %s", added[i].said, err.message);
         assert_null(h);
@@ -375,7 +375,7 @@ static void links_are_refused(void **state) {
             snprintf(link, sizeof(link), "%s%s", path, endings[i]);
             unlink(link);
             assert_int_equal(hard ? linkat(AT_FDCWD, target, AT_FDCWD, link, 0) : symlink(target, link), 0);
-            assert_int_equal(ms_history_open(path, &h, warning, &err), MS_IO);
+            assert_int_equal(ms_history_open(path, &h, warning, &err), MS_DAMAGED);
             if (!strstr(err.message, hard ? "hard links" : "symbolic link") || !strstr(err.message, link))
                 fail_msg("%s", err.message);
             unlink(link);
@@ -389,9 +389,9 @@ static void links_are_refused(void **state) {
     ms_history *h = NULL;
     const char *device = fresh();
     assert_int_equal(mkfifo(device, 0600), 0);
-    assert_int_equal(ms_history_open(device, &h, warning, &err), MS_IO);
+    assert_int_equal(ms_history_open(device, &h, warning, &err), MS_DAMAGED);
     assert_non_null(strstr(err.message, "not a regular file"));
-    assert_int_equal(ms_history_open("/dev/null", &h, warning, &err), MS_IO);
+    assert_int_equal(ms_history_open("/dev/null", &h, warning, &err), MS_DAMAGED);
     assert_non_null(strstr(err.message, "not a regular file"));
 }
 
