@@ -11,6 +11,7 @@
 #include "model_choice.h"
 #include "models/synthesize.h"
 #include "pipeline/batch_cost.h"
+#include "pipeline/run_policy.h"
 #include "profile_options.h"
 
 #define FRAME_WIDTH 1920
@@ -136,12 +137,36 @@ static void reason(const batch_job *j, ms_task task, const ms_batch_answer *a, c
     }
 }
 
+/* What `memsafe run` takes at a time on this machine; 0 where not even one item fits. */
+static int in_a_run(const batch_job *j, ms_task task, const ms_batch_request *r, const ms_batch_answer *a) {
+    int window = j->files.unet_config.num_frames;
+    if (!a->fits)
+        return 0;
+    if (r->frames && r->frames < window)
+        window = r->frames;
+    switch (task) {
+    case MS_TASK_FACE_DETECTION:
+    case MS_TASK_FACE_PROCESSING: /* each frame on all threads */
+        return 1;
+    case MS_TASK_VAE_ENCODE:
+    case MS_TASK_VAE_DECODE:
+        return (int)ms_run_vae_batch(&j->profile, ms_task_field(task), r->width, window, a->batch);
+    case MS_TASK_LATENT_PROCESSING: /* in place */
+        return window;
+    case MS_TASK_UNET_INFERENCE:
+    case MS_TASK_COUNT:
+        break;
+    }
+    return a->batch;
+}
+
 static void write_text(const batch_job *j, ms_task task, const ms_batch_request *r, const ms_batch_answer *a,
                        ms_buf *out) {
-    char why[256], picture[32], one[MS_SIZE_TEXT_BYTES], needed[MS_SIZE_TEXT_BYTES];
+    char why[256], picture[32], run[16], one[MS_SIZE_TEXT_BYTES], needed[MS_SIZE_TEXT_BYTES];
     reason(j, task, a, why, sizeof(why));
     snprintf(picture, sizeof(picture), "%dx%d", r->width, r->height);
-    ms_buf_printf(out, "%-18s %-10s %5d %11s %11s  %s\n", ms_task_name(task), picture, a->batch,
+    snprintf(run, sizeof(run), a->fits ? "%d" : "-", in_a_run(j, task, r, a));
+    ms_buf_printf(out, "%-18s %-10s %5d %8s %11s %11s  %s\n", ms_task_name(task), picture, a->batch, run,
                   ms_size_format(one, a->one.device_bytes), ms_size_format(needed, a->needed.device_bytes),
                   why);
 }
@@ -152,12 +177,12 @@ static void write_json(const batch_job *j, ms_task task, const ms_batch_request 
     reason(j, task, a, why, sizeof(why));
     ms_buf_printf(
         out,
-        "{\"task\": \"%s\", \"batch\": %d, \"limit\": \"%s\", \"fits\": %s, \"cap\": %d, "
+        "{\"task\": \"%s\", \"batch\": %d, \"run_batch\": %d, \"limit\": \"%s\", \"fits\": %s, \"cap\": %d, "
         "\"cap_is_users\": %s, \"width\": %d, \"height\": %d, \"one_bytes\": %zu, \"batch_bytes\": %zu, "
         "\"usable_bytes\": %zu, \"reason\": ",
-        ms_task_name(task), a->batch, ms_batch_limit_name(a->limit), a->fits ? "true" : "false", a->cap,
-        a->cap_is_users ? "true" : "false", r->width, r->height, a->one.device_bytes, a->needed.device_bytes,
-        a->usable_bytes);
+        ms_task_name(task), a->batch, in_a_run(j, task, r, a), ms_batch_limit_name(a->limit),
+        a->fits ? "true" : "false", a->cap, a->cap_is_users ? "true" : "false", r->width, r->height,
+        a->one.device_bytes, a->needed.device_bytes, a->usable_bytes);
     ms_buf_json_string(out, why);
     ms_buf_printf(out, "}");
 }
@@ -174,13 +199,13 @@ static void write_head(const batch_job *j, ms_buf *out) {
     else
         ms_buf_printf(out,
                       "%s, because %s: %s, of which weights take %s (%s); free %s, of which %lld%% are left "
-                      "alone\n%-18s %-10s %5s %11s %11s  %s\n",
+                      "alone\n%-18s %-10s %5s %8s %11s %11s  %s\n",
                       ms_tier_name(j->profile.tier), ms_profile_tier_reason(&j->profile, why),
                       ms_size_format(memory, j->memory_bytes), ms_size_format(weights, j->weight_bytes),
                       ms_dtype_name((ms_dtype)j->profile.value[MS_FIELD_PRECISION]),
                       ms_size_format(room, j->free_bytes),
                       (long long)j->profile.value[MS_FIELD_SAFETY_MARGIN], "task", "item", "batch",
-                      "one needs", "batch needs", "bound by");
+                      "in a run", "one needs", "batch needs", "bound by");
 }
 
 static ms_status answer(batch_job *j, char **names, int n_names, ms_buf *out, ms_error *err) {
@@ -270,7 +295,10 @@ const cli_command cli_batch_size_command = {
     .text =
         "Tasks: face_detection face_processing vae_encode vae_decode unet_inference latent_processing\n"
         "(default: all). The tier's cap is lowered to what fits the free memory less the safety margin, then "
-        "by pressure. The exit code is 3 when a task does not fit, not with a single item.",
+        "by pressure. That is for who asks the library for a batch of their own; \"in a run\" is what "
+        "`memsafe run` takes of it: on the CPU "
+        "frames pass one at a time, and more than a few pictures for the VAE do not pay. The exit code is 3 "
+        "when a task does not fit, not with a single item.",
     .options = batch_options,
     .n_options = CLI_COUNT(batch_options),
     .max_arguments = 64,

@@ -87,18 +87,23 @@ static void lower(int64_t *value, int64_t to) {
         *value = to;
 }
 
+int64_t ms_run_vae_batch(const ms_profile *profile, ms_field_id field, int width, int64_t window,
+                         int64_t batch) {
+    if (!ms_profile_is_set(profile, field))
+        lower(&batch, ms_engine_paying_batch(width));
+    lower(&batch, window);
+    return batch;
+}
+
 static ms_status ask_all(const asking *a, ms_run_rules *r, ms_error *err) {
     const ms_profile *profile = a->p->profile;
-    int64_t pays = ms_engine_paying_batch(a->request.width), window = a->p->files->unet_config.num_frames;
+    int64_t window = a->p->files->unet_config.num_frames;
+    int width = a->request.width;
     MS_TRY(ask(a, MS_TASK_VAE_ENCODE, &r->encode_batch, &r->encode_fit, err));
     MS_TRY(ask(a, MS_TASK_VAE_DECODE, &r->decode_batch, &r->decode_fit, err));
     MS_TRY(ask(a, MS_TASK_UNET_INFERENCE, &r->unet_frames, &r->unet_fit, err));
-    if (!ms_profile_is_set(profile, MS_FIELD_VAE_ENCODE_BATCH))
-        lower(&r->encode_batch, pays);
-    if (!ms_profile_is_set(profile, MS_FIELD_VAE_DECODE_BATCH))
-        lower(&r->decode_batch, pays);
-    lower(&r->encode_batch, window);
-    lower(&r->decode_batch, window);
+    r->encode_batch = ms_run_vae_batch(profile, MS_FIELD_VAE_ENCODE_BATCH, width, window, r->encode_batch);
+    r->decode_batch = ms_run_vae_batch(profile, MS_FIELD_VAE_DECODE_BATCH, width, window, r->decode_batch);
     lower(&r->encode_fit, r->encode_batch);
     lower(&r->decode_fit, r->decode_batch);
     if (r->unet_frames >= window)

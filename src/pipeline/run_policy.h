@@ -55,6 +55,11 @@ typedef struct ms_run_batch_params {
     size_t free_bytes; /* that a batch may take: what the budget leaves besides weights and the rest */
 } ms_run_batch_params;
 
+/* What a run takes of so many pictures at a time for the VAE: no more than pay unless the user set the field (vae_encode_batch or
+   vae_decode_batch), and never more than a window has. */
+int64_t ms_run_vae_batch(const ms_profile *profile, ms_field_id field, int width, int64_t window,
+                         int64_t batch);
+
 /* Asks the optimizer. More pictures at a time than pay (ms_engine_paying_batch()) are taken only where the user
    set the field. */
 ms_status ms_run_rules_ask(const ms_run_batch_params *params, ms_run_rules *ret_rules, ms_error *err);

@@ -185,6 +185,33 @@ static void batches_fit_to_the_byte(void **state) {
     }
 }
 
+/* What is said of a run is what its plan says. */
+static void batches_in_a_run_are_the_plans(void **state) {
+    (void)state;
+    static const char *const options[] = {"", "--set vae_encode_batch=7", "--set vae_decode_batch=2"};
+    static const char *const models[] = {"tiny", "latentsync-1.5", "latentsync-1.6"};
+    for (int i = 0; i < 9; i++) {
+        ms_json_doc *doc;
+        int64_t encode, decode;
+        assert_run_works("plan --json --threads 2 --shape %s -b 60G --backend cpu %s", models[i / 3],
+                         options[i % 3]);
+        const ms_json *root = parse(&doc);
+        encode = at(root, "vae_encode_batch")->integer;
+        decode = at(root, "vae_decode_batch")->integer;
+        ms_json_doc_destroy(&doc);
+        assert_run_works("batch-size --json --threads 2 --free 60G -m %s vae_encode vae_decode %s",
+                         models[i / 3], options[i % 3]);
+        root = parse(&doc);
+        int64_t said[2];
+        for (uint32_t t = 0; t < 2; t++)
+            said[t] = at(ms_json_at(at(root, "tasks"), t), "run_batch")->integer;
+        if (said[0] != encode || said[1] != decode)
+            fail_msg("%s %s: %d and %d, the plan says %d and %d", models[i / 3], options[i % 3], (int)said[0],
+                     (int)said[1], (int)encode, (int)decode);
+        ms_json_doc_destroy(&doc);
+    }
+}
+
 static void all_tasks_are_listed(void **state) {
     (void)state;
     ms_json_doc *doc;
@@ -238,6 +265,7 @@ int main(void) {
         cmocka_unit_test(probe_refuses_what_is_wrong),
         cmocka_unit_test(batches_have_their_reasons),
         cmocka_unit_test(batches_fit_to_the_byte),
+        cmocka_unit_test(batches_in_a_run_are_the_plans),
         cmocka_unit_test(all_tasks_are_listed),
         cmocka_unit_test(folders_are_models_too),
     };
