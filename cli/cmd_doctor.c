@@ -70,15 +70,25 @@ static ms_status check_model(const char *dir, bool quick) {
     return cli_model_check(&names, quick);
 }
 
+static bool is_random(const char *dir) {
+    const ms_model_names names = {.dir = dir};
+    return cli_model_is_random(&names);
+}
+
 /* Which models there are; how many real ones. */
 static int list_models(void) {
     static cli_models found;
     char path[CLI_PATH_BYTES];
     cli_installed_models(CLI_NEEDS_ALL, &found);
     cli_print("Models\n");
-    for (int i = 0; i < found.count && i < CLI_MODELS_MAX; i++)
-        cli_print("  %-20s yes      %s\n", "official weights", found.path[i]);
-    if (found.count == 0) {
+    int real = found.count;
+    for (int i = 0; i < found.count && i < CLI_MODELS_MAX; i++) {
+        bool random = is_random(found.path[i]);
+        cli_print("  %-20s yes      %s%s\n", random ? "random weights" : "official weights", found.path[i],
+                  random ? " (models --synthesize: faces will be noise)" : "");
+        real -= random;
+    }
+    if (real == 0) {
         cli_fetch_models(path, sizeof(path));
         cli_print("  %-20s none     for real faces (without them `run --demo` knows drawn ones)\n"
                   "  %-20s mend: %s 1.5\n",
@@ -88,7 +98,7 @@ static int list_models(void) {
     const char *demo = NULL;
     cli_choose_model(&demo, true, false, CLI_NEEDS_ALL, &choice, NULL);
     cli_print("  %-20s %-8s %s\n", "demo", demo ? "yes" : "none", demo ? demo : "for `run --demo`");
-    return found.count;
+    return real;
 }
 
 static void tell_plugin(void *arg, const char *path, const char *problem) {
@@ -116,7 +126,7 @@ static int doctor_run(const void *state, char **arguments, int n_arguments) {
     ms_plugin_list(tell_plugin, NULL);
     int real = list_models();
     ms_status model = dir ? check_model(dir, s->quick) : MS_OK;
-    if (problems == 0 && model == MS_OK && (real || dir))
+    if (problems == 0 && model == MS_OK && (real || (dir && !is_random(dir))))
         cli_print("Nothing is missing.\n");
     else if (problems == 0 && model == MS_OK)
         cli_print("Nothing is missing but the official weights.\n");

@@ -10,6 +10,7 @@
 #include "face/detect.h"
 #include "models/landmark106.h"
 #include "models/scrfd.h"
+#include "models/synthesize.h"
 #include "options.h"
 #include "weights/weights.h"
 
@@ -162,6 +163,12 @@ static ms_status find_folder(const ms_model_names *names, ms_error *err) {
     return ms_fail(err, MS_IO, "%s: is no folder", names->dir);
 }
 
+bool cli_model_is_random(const ms_model_names *names) {
+    static ms_model_files files;
+    return ms_model_files_find(names, MS_PART_UNET, &files, NULL) == MS_OK &&
+           ms_is_synthetic(NULL, files.unet);
+}
+
 ms_status cli_model_check(const ms_model_names *names, bool quick) {
     ms_error err, first;
     ms_error_clear(&err);
@@ -204,6 +211,8 @@ ms_status cli_model_check(const ms_model_names *names, bool quick) {
                                 quick, &err);
         else if (status == MS_OK)
             status = check_faces(&files, &err);
+        if (i == 0 && cli_model_is_random(names))
+            cli_print("  the weights are random (models --synthesize): faces will be noise\n");
         note(status, &err, &first);
     }
     ms_compute_close(&compute);

@@ -9,4 +9,7 @@
    is the result. */
 ms_status cli_model_check(const ms_model_names *names, bool quick);
 
+/* Whether its UNet's weights are random ones. */
+bool cli_model_is_random(const ms_model_names *names);
+
 #endif

@@ -18,6 +18,8 @@
 #include "weights/tensor_writer.h"
 
 #define BLOCK_ELEMENTS 65536
+/* Beside the UNet's tensors, for it is they that are worth nothing: not in the config, which may be used with others. */
+#define MARK "memsafe_random_weights"
 #define FACES_DIR "auxiliary/models/buffalo_l"
 
 /* ---- configs ---- */
@@ -106,6 +108,16 @@ ms_status ms_synthetic_configs(ms_synthetic kind, ms_model_files *ret_files, ms_
     }
     ret_files->whisper_config = whisper_config(kind);
     return MS_OK;
+}
+
+bool ms_is_synthetic(ms_mem *mem, const char *unet) {
+    ms_tensor_file *file = NULL;
+    int64_t mark = 0;
+    if (ms_tensor_file_open(mem, unet, &file, NULL) != MS_OK)
+        return false;
+    bool is = ms_tensor_file_integer(file, MARK, &mark) && mark != 0;
+    ms_tensor_file_close(&file);
+    return is;
 }
 
 /* ---- values ---- */
@@ -315,8 +327,8 @@ static ms_status write_unet(synthesis *s, ms_error *err) {
     MS_TRY(ms_graph_create(s->params, s->compute.activation, &s->graph, err));
     MS_TRY(ms_unet_build(s->graph, &config, &shape, err));
     MS_TRY(add_declared(&s->list, s->params, false, err));
-    static const named_integer integers[] = {{"global_step", 0}};
-    const file_format format = {MS_FORMAT_TORCH, "state_dict", integers, 1};
+    static const named_integer integers[] = {{"global_step", 0}, {MARK, 1}};
+    const file_format format = {MS_FORMAT_TORCH, "state_dict", integers, 2};
     MS_TRY(in_dir(s, "latentsync_unet.pt", err));
     MS_TRY(write_tensors(s->path, &format, &s->list, s->p->dtype, s->p->seed, err));
     MS_TRY(in_dir(s, "unet.yaml", err));

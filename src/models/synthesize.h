@@ -27,6 +27,10 @@ typedef struct ms_synthesize_params {
    streamed: a few megabytes of memory, the face nets 34. */
 ms_status ms_synthesize(const ms_synthesize_params *params, ms_error *err);
 
+/* Whether a UNet's checkpoint says that ms_synthesize() wrote it: what a run makes with it is noise. False also where it cannot be
+   read: who loads it says why. */
+bool ms_is_synthetic(ms_mem *mem, const char *unet);
+
 /* Only the configs of ret_files are filled in, for those who want the shapes alone (benchmarks). */
 ms_status ms_synthetic_configs(ms_synthetic kind, ms_model_files *ret_files, ms_error *err);
 

@@ -278,6 +278,8 @@ ms_tags ms_job_tags(const ms_job *job, char comment[MS_JOB_COMMENT_BYTES]);
 
 /* Once the inputs are open: what the output will not have goes into the report. */
 void ms_job_note_losses(ms_job *job);
+/* Once the budget holds, for the checkpoint is looked into: whether it is a real one. */
+void ms_job_note_model(ms_job *job);
 
 /* ---- run_layout.c ---- */
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/numbered.h"
 #include "media/hdr.h"
+#include "models/synthesize.h"
 #include "pipeline/run_job.h"
 
 /* Below this a tail is rounding: of the frame rate, of the packets of sound. */
@@ -153,6 +154,12 @@ static void note_sound(ms_job *j, const ms_video_writer_params *w) {
     if (encoded)
         note(j, "sound", "%s sound cannot be copied into this kind of file: it is encoded anew as %s", codec,
              encoded);
+}
+
+void ms_job_note_model(ms_job *j) {
+    if (ms_is_synthetic(j->mem, j->files.unet))
+        note(j, "random-weights",
+             "the model's weights are random (models --synthesize): faces will be noise");
 }
 
 void ms_job_note_losses(ms_job *j) {

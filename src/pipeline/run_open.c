@@ -481,6 +481,7 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
     MS_TRY(open_latents(j, err));
     ms_run_report_plan(&j->report, p, &j->policy.profile, &j->plan);
     j->report.other_bytes += j->latents.bytes;
+    ms_job_note_model(j);
     foresee(j);
     if (p->planned)
         p->planned(p->arg, &j->report);

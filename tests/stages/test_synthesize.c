@@ -26,13 +26,22 @@ static void the_path_runs_as_written(void **state) {
     const char *model = test_file("model");
     assert_run_works("models %s", model);
     assert_non_null(strstr(test_output, "both have the operators and shapes"));
+    assert_non_null(strstr(test_output, "the weights are random (models --synthesize)"));
     assert_run_works("doctor --model %s", model);
-    assert_non_null(strstr(test_output, "Nothing is missing.\n"));
+    assert_null(strstr(test_output, "Nothing is missing.\n"));
+    assert_run_works("models --demo");
+    assert_null(strstr(test_output, "random"));
     assert_run_works("plan --model %s --frames 16", model);
     assert_run_works("run -i %s -a %s %s --model %s --steps 1 --frames 16", test_file("in.mkv"),
                      test_file("in.wav"), test_file("out.mkv"), model);
     assert_null(strstr(test_output, "without a usable face"));
     assert_null(strstr(test_output, "doubtful"));
+    assert_non_null(strstr(
+        test_output, "memsafe: note: the model's weights are random (models --synthesize): faces will be "
+                     "noise\n"));
+    assert_run_works("run -i %s -a %s %s --demo --steps 1 --frames 16 -y", test_file("in.mkv"),
+                     test_file("in.wav"), test_file("out.mkv"));
+    assert_null(strstr(test_output, "random"));
     /* Nothing is replaced. */
     assert_run_fails(11, "is there already", "models --synthesize tiny -o %s", model);
 }
@@ -97,6 +106,12 @@ static void doubtful_faces_are_told_last(void **state) {
     assert_run_works("run -i %s -a %s -y %s -m %s --steps 1 --frames 16 --report %s", test_file("in.mkv"),
                      test_file("in.wav"), test_file("few.mkv"), test_file("model"), test_file("sure.json"));
     assert_null(strstr(test_output, "doubtful"));
+    assert_non_null(strstr(
+        test_output, "memsafe: note: the model's weights are random (models --synthesize): faces will be "
+                     "noise\n"));
+    assert_run_works("run -i %s -a %s %s --demo --steps 1 --frames 16 -y", test_file("in.mkv"),
+                     test_file("in.wav"), test_file("out.mkv"));
+    assert_null(strstr(test_output, "random"));
     assert_non_null(strstr(file_text(test_file("sure.json")), "\"jitter\": 0, \"doubt\": null"));
 }
 
