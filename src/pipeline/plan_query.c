@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/size.h"
 #include "face/align.h"
@@ -172,8 +173,9 @@ static size_t cache_bytes(const ms_plan_params *p, const planning *a) {
     return p->turns ? ms_run_latents_bytes(&params) : 0;
 }
 
+/* planning_s: what the run's own planning will take too, before it loads. */
 static void predict(const ms_plan_params *p, const ms_run_plan *plan, const ms_run_speed *speed, int threads,
-                    ms_plan_report *r) {
+                    double planning_s, ms_plan_report *r) {
     double computed_s[MS_STAGE_COUNT];
     ms_run_extent extent = {.frames = (double)p->frames,
                             .windows = (double)p->frames / r->window_frames,
@@ -184,6 +186,7 @@ static void predict(const ms_plan_params *p, const ms_run_plan *plan, const ms_r
                             .threads = threads};
     ms_run_compute(speed, plan->stage_s, &extent, computed_s);
     ms_run_predict(speed, plan->rung, computed_s, r->stage_s);
+    r->stage_s[MS_STAGE_LOAD] += planning_s;
     r->total_s = ms_run_total_seconds(r->stage_s, ceil(extent.windows));
     for (int i = MS_STAGE_ENCODE; i <= MS_STAGE_DECODE; i++)
         r->window_s += plan->stage_s[i] * speed->ratio[plan->rung][i];
@@ -301,6 +304,7 @@ static ms_status choose(planning *a, ms_error *err) {
 static ms_status plan_on(planning *a, const ms_compute *compute, ms_plan_report *r, char **ret_svg,
                          ms_error *err) {
     ms_engine *engine = NULL;
+    double began = ms_now_s();
     MS_TRY(prepare(a, compute, r, err));
     int wanted = a->engine.resolution;
     a->process_bytes = ms_host_resident_bytes() +
@@ -319,7 +323,7 @@ static ms_status plan_on(planning *a, const ms_compute *compute, ms_plan_report 
     describe(a, engine, r);
     r->windows = (a->p->frames + r->window_frames - 1) / r->window_frames;
     if (!is_elsewhere(a->p))
-        predict(a->p, &a->plan, &a->speed, ms_pool_threads(compute->pool), r);
+        predict(a->p, &a->plan, &a->speed, ms_pool_threads(compute->pool), ms_now_s() - began, r);
     ms_status status = ret_svg ? ms_plan_draw(r, engine, ret_svg, fit == MS_OK ? err : NULL) : MS_OK;
     ms_engine_destroy(&engine);
     return status == MS_OK ? fit : status;

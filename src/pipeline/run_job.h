@@ -114,6 +114,8 @@ typedef struct ms_job {
     int64_t expected;        /* the same, by the clip's header where that is all there is; 0 = not known */
     int64_t segment_frames;
     double stage_began, join_s;
+    double
+        opening_s; /* of loading, until the plan was there: looking at files, measuring, planning; no rate predicts it */
     const char *stage_name;
     int64_t part, parts; /* of the stage, as the engine said last */
     ms_eta eta;

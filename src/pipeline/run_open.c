@@ -482,6 +482,7 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
     ms_run_report_plan(&j->report, p, &j->policy.profile, &j->plan);
     j->report.other_bytes += j->latents.bytes;
     ms_job_note_model(j);
+    j->opening_s = ms_now_s() - j->started;
     foresee(j);
     if (p->planned)
         p->planned(p->arg, &j->report);

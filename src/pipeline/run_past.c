@@ -43,6 +43,8 @@ void ms_job_predict(ms_job *j) {
     double computed_s[MS_STAGE_COUNT], redrawn = (double)ms_job_frames_within(j, j->expected);
     if (j->expected > 0)
         predict(j, (double)j->expected, redrawn, computed_s, j->report.planned_s);
+    if (j->expected > 0) /* what is over is known */
+        j->report.planned_s[MS_STAGE_LOAD] += j->opening_s;
     double windows = ceil(redrawn / (double)j->plan.window_frames);
     j->report.planned_total_s = ms_run_total_seconds(j->report.planned_s, windows);
 }
@@ -81,6 +83,7 @@ void ms_job_describe_past(ms_job *j) {
     predict(j, (double)r->frames, (double)(r->frames - r->frames_kept - r->frames_without_face),
             past->computed_s, past->predicted_s);
     memcpy(past->measured_s, r->stage_s, sizeof(past->measured_s));
+    past->measured_s[MS_STAGE_LOAD] -= j->opening_s;
 }
 
 void ms_job_record_past(ms_job *j) {

@@ -36,7 +36,8 @@ static double seconds_of(const ms_calibration *c, ms_network_work w) {
 void ms_run_compute_window(const ms_run_speed *speed, const ms_engine *engine, double ret_s[MS_STAGE_COUNT]) {
     const ms_calibration *c = &speed->rates;
     ms_engine_work work = ms_engine_get_work(engine);
-    double weights = (double)ms_engine_get_memory(engine).weight_bytes;
+    ms_engine_memory memory = ms_engine_get_memory(engine);
+    double weights = (double)(memory.weight_bytes - memory.streamed_bytes);
     for (int i = 0; i < MS_STAGE_COUNT; i++)
         ret_s[i] = 0;
     ret_s[MS_STAGE_LOAD] = weights / c->pack_bytes + weights / c->disk_bytes;

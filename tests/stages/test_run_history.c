@@ -69,6 +69,36 @@ static void a_run_is_kept_and_corrects_the_next(void **state) {
     ms_json_doc_destroy(&doc);
 }
 
+/* Opening files, measuring the machine and planning are over when it is predicted: they are known, and correct no prediction. */
+static void loading_is_predicted_with_what_came_before(void **state) {
+    (void)state;
+    ms_run_params p;
+    ms_run_report r;
+    ms_error err;
+    test_set_history(test_file("load.db"));
+    test_run_params(0, &p);
+    p.output = test_file("load.mkv");
+    p.frames = 10;
+    p.steps = 1;
+    p.force = true;
+    p.history = test_file("load.db");
+    for (int i = 0; i < 2; i++) {
+        assert_ms_ok(ms_run(&p, &r, &err), &err);
+        double planned = r.planned_s[MS_STAGE_LOAD], took = r.stage_s[MS_STAGE_LOAD];
+        if (planned < 0.5 * took || planned > took + 1)
+            fail_msg("%.3f s were predicted for loading, and it took %.3f s", planned, took);
+        ms_json_doc *doc = history("--limit 1", 1);
+        double kept = seconds(ms_json_at(ms_json_root(doc), 0), "measured_s", MS_STAGE_LOAD);
+        if (kept > 0.7 * took)
+            fail_msg("%.3f s of %.3f are kept as loading's", kept, took);
+        ms_json_doc_destroy(&doc);
+    }
+    assert_run_works("plan --json --model %s --frames 10", test_file("model"));
+    ms_json_doc *doc = parse_output();
+    assert_true(seconds(ms_json_root(doc), "stage_s", MS_STAGE_LOAD) > 0.004); /* weights alone: 0.0005 */
+    ms_json_doc_destroy(&doc);
+}
+
 /* `memsafe plan` has not seen the files: what it says of codecs is an upper bound where the run has measured. */
 static void plan_and_run_agree(void **state) {
     (void)state;
@@ -182,6 +212,7 @@ static void calibrating_anew_begins_anew(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_is_kept_and_corrects_the_next),
+        cmocka_unit_test(loading_is_predicted_with_what_came_before),
         cmocka_unit_test(plan_and_run_agree),
         cmocka_unit_test(it_is_printed_and_cleared),
         cmocka_unit_test(a_run_never_fails_for_it),
