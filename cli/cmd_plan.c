@@ -10,6 +10,7 @@
 #include "base/size.h"
 #include "commands.h"
 #include "console.h"
+#include "device_option.h"
 #include "history_file.h"
 #include "model_choice.h"
 #include "models/model_files.h"
@@ -21,7 +22,7 @@
 typedef struct plan_state {
     ms_plan_params p;
     const char *size, *svg, *html;
-    int precision, rung, codec, frames, backend, paste;
+    int precision, rung, codec, frames, paste;
     bool demo, json, compare, force;
     cli_profile_options profile;
 } plan_state;
@@ -65,6 +66,8 @@ static void print_memory(const ms_plan_report *r) {
         print_host(r);
     if (r->face_bytes)
         row("networks that find faces", r->face_bytes);
+    if (r->device_own_bytes)
+        row("the device itself", r->device_own_bytes);
     row("weights that stay", r->resident_bytes);
     row("buffer for weights that pass through", r->stream_bytes);
     row("arena", r->arena_bytes);
@@ -145,12 +148,12 @@ static void print_json(const ms_plan_report *r) {
            r->serial_branches ? "true" : "false", r->slice_frames, r->slice_pixels, r->stripe_rows);
     printf(
         " \"bytes\": {\"process\": %zu, \"codec\": %zu, \"frames\": %zu, \"faces\": %zu, \"cache\": %zu, "
-        "\"buffers\": %zu, \"weights\": %zu, "
+        "\"buffers\": %zu, \"device_own\": %zu, \"weights\": %zu, "
         "\"stream\": %zu, \"arena\": %zu, \"launches\": %zu, \"peak\": %zu, \"budget\": %zu, \"least\": %zu, "
         "\"all_weights\": %zu, \"streamed\": %zu, \"host\": %zu},\n \"phases\": [",
         r->process_bytes, r->codec_bytes, r->frame_bytes, r->face_bytes, r->cache_bytes, r->buffer_bytes,
-        r->resident_bytes, r->stream_bytes, r->arena_bytes, r->launch_bytes, r->peak_bytes, r->budget_bytes,
-        r->least_bytes, r->weight_bytes, r->streamed_bytes, r->host_bytes);
+        r->device_own_bytes, r->resident_bytes, r->stream_bytes, r->arena_bytes, r->launch_bytes,
+        r->peak_bytes, r->budget_bytes, r->least_bytes, r->weight_bytes, r->streamed_bytes, r->host_bytes);
     for (int i = 0; i < r->n_phases; i++)
         printf("%s{\"name\": \"%s\", \"arena_bytes\": %zu, \"lower_bound_bytes\": %zu, \"operations\": %d, "
                "\"tflop\": %.4f}",
@@ -199,7 +202,6 @@ static int plan_run(const void *state, char **arguments, int n_arguments) {
     plan_state s = *(const plan_state *)state;
     static const ms_precision precisions[] = {MS_PRECISION_AUTO, MS_PRECISION_FP32, MS_PRECISION_FP16,
                                               MS_PRECISION_BF16};
-    static const char *const backends[] = {"cpu", "dummy"};
     ms_plan_report r = {0};
     char *svg = NULL;
     ms_error err;
@@ -209,10 +211,7 @@ static int plan_run(const void *state, char **arguments, int n_arguments) {
     s.p.paste = (ms_paste)s.paste;
     s.p.codec = (ms_output_codec)s.codec;
     s.p.frames = s.frames;
-    s.p.backend = backends[s.backend];
     s.p.history = cli_history_file();
-    if (s.compare && s.backend && !s.p.device_bytes)
-        s.p.device_bytes = 1; /* the table has its own */
     s.p.profile = cli_profile_source(&s.profile);
     cli_model_choice choice;
     if (s.demo && cli_choose_model(&s.p.model, true, false, CLI_NEEDS_ALL, &choice, &err) != MS_OK)
@@ -272,9 +271,9 @@ static const cli_option plan_options[] = {
      "auto|full|batch|serial|slices|tiles|stream-part|stream-all|single-frame", "as for `memsafe run`", 0, 0},
     {"compare", 0, CLI_FLAG, offsetof(plan_state, compare), NULL,
      "a table of 8 to 80 GiB and 50 to 500 frames", 0, 0},
-    {"backend", 0, CLI_CHOICE, offsetof(plan_state, backend), "cpu|dummy",
-     "dummy: a device that is not here, of --device-memory", 0, 0},
-    {"device-memory", 0, CLI_BYTES, P(device_bytes), "SIZE", "of that device, like 80G", 0, 0},
+    CLI_DEVICE_OPTION(plan_state, p.device),
+    {"device-memory", 0, CLI_BYTES, P(device_bytes), "SIZE",
+     "of a device that is not here (--device dummy), like 80G", 0, 0},
     CLI_GROUP("What is shown"),
     {"json", "j", CLI_FLAG, offsetof(plan_state, json), NULL, "print JSON", 0, 0},
     {"svg", 0, CLI_TEXT, offsetof(plan_state, svg), "FILE", "draw the memory over a window", 0, 0},

@@ -8,20 +8,18 @@
 #include "base/error.h"
 #include "base/size.h"
 #include "console.h"
+#include "device_option.h"
 
 enum { BUDGETS = 5, LENGTHS = 3 };
 static const double sizes_gib[BUDGETS] = {8, 16, 24, 40, 80};
 static const int64_t lengths[LENGTHS] = {50, 200, 500};
 
-/* On the cpu a budget of that size, elsewhere a device of it with its tier's margin left. */
-static ms_status plan_one(const ms_plan_params *params, double gib, int64_t frames,
+/* A budget of that size; where the device is not here, a device of it with its tier's margin left. */
+static ms_status plan_one(const ms_plan_params *params, bool here, double gib, int64_t frames,
                           ms_plan_report *ret_report, ms_error *err) {
     ms_plan_params p = *params;
     p.frames = frames;
-    if (strcmp(p.backend, "cpu") == 0)
-        p.budget_bytes = (size_t)(gib * 0x1p30);
-    else
-        p.device_bytes = (size_t)(gib * 0x1p30);
+    *(here ? &p.budget_bytes : &p.device_bytes) = (size_t)(gib * 0x1p30);
     ms_status status = ms_plan_run(&p, ret_report, NULL, err);
     return status == MS_BUDGET ? MS_OK : status;
 }
@@ -82,9 +80,13 @@ static void json_line(double gib, const ms_plan_report r[LENGTHS], bool first) {
 
 ms_status cli_plan_compare(const ms_plan_params *params, bool json, ms_error *err) {
     static ms_plan_report reports[BUDGETS][LENGTHS];
+    ms_compute compute;
+    MS_TRY(cli_open_device(params->device, 1, CLI_DEVICE_PLANS, 0, &compute, err));
+    const bool here = compute.dev->caps.computes;
+    ms_compute_close(&compute);
     for (int b = 0; b < BUDGETS; b++)
         for (int i = 0; i < LENGTHS; i++)
-            MS_TRY(plan_one(params, sizes_gib[b], lengths[i], &reports[b][i], err));
+            MS_TRY(plan_one(params, here, sizes_gib[b], lengths[i], &reports[b][i], err));
     if (!json)
         cli_print("%-9s %-13s %-13s %-19s %-9s %9s %9s %9s %12s %12s %12s\n", "memory", "tier", "rung",
                   "at a time", "weights", "peak", "least", "streamed", "50 frames", "200 frames",

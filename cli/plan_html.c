@@ -55,6 +55,9 @@ static void memory_table(ms_buf *out, const ms_plan_report *r) {
     memory_row(out, "face networks",
                "detector and landmarks with their own arena: they run beside the others", r->face_bytes,
                r->peak_bytes);
+    if (r->device_own_bytes)
+        memory_row(out, "the device itself", "its context and the kernels' code", r->device_own_bytes,
+                   r->peak_bytes);
     memory_row(out, "weights that stay", "read once, kept for the whole run", r->resident_bytes,
                r->peak_bytes);
     memory_row(out, "weights passing through", "room for any two matrices that are read when needed",

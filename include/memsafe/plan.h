@@ -35,10 +35,10 @@ typedef struct ms_plan_params {
     ms_output_codec codec;
     bool tracked;        /* faces come from a track file: no networks find them */
     const char *history; /* as ms_run_params has it */
-    /* "cpu", or NULL: this machine. "dummy": a device of device_bytes that need not be here, of which sizes are known and no
-       times; weights, activations and buffers are the device's, the rest is the host's. */
-    const char *backend;
-    size_t device_bytes;
+    /* As ms_run_params has it. "dummy" is one of device_bytes that is not here, of which sizes are known and no times. Weights and
+       activations are the device's, the rest is the host's. */
+    const char *device;
+    size_t device_bytes; /* of a device that is not here; else 0 */
 } ms_plan_params;
 
 /* 1280x720 at 25 frames a second for 10 seconds, otherwise ms_run's defaults. */
@@ -68,7 +68,8 @@ typedef struct ms_plan_report {
        cache: of latents, of what the rest leaves. */
     size_t process_bytes, codec_bytes, frame_bytes, buffer_bytes, cache_bytes;
     size_t face_bytes, arena_bytes, resident_bytes, stream_bytes;
-    size_t launch_bytes; /* of the second line too: what is captured to be launched again; 0 on the cpu */
+    size_t device_own_bytes; /* of the second line too: what an open device takes itself; 0 on the cpu */
+    size_t launch_bytes;     /* of the second line too: what is captured to be launched again; 0 on the cpu */
     size_t peak_bytes, budget_bytes, least_bytes; /* least: the smallest budget that works */
     size_t host_bytes;                            /* besides the device; 0 on the cpu */
     size_t weight_bytes, streamed_bytes;

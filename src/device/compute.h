@@ -27,6 +27,7 @@ typedef struct ms_compute_params {
     int threads; /* of the pool; 0 = all */
     ms_isa isa_limit;
     size_t memory_bytes;
+    bool must_compute; /* MS_UNSUPPORTED: of the device only sizes can be asked for */
 } ms_compute_params;
 
 /* Makes the pool and opens the device. Errors: those of ms_pool_create() and ms_device_open(). */

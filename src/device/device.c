@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "device/backend_check.h"
 #include "device/backends.h"
 #include "device/plugin.h"
 
@@ -15,12 +16,35 @@ const ms_backend *const *ms_backends(void) {
     return all;
 }
 
+static ms_status open_checked(const ms_backend *backend, const ms_device_params *params, ms_device **ret_dev,
+                              ms_error *err) {
+    char problem[256];
+    ms_device *dev = NULL;
+    MS_TRY(backend->open(params, &dev, err));
+    if (!dev)
+        return ms_fail(err, MS_UNSUPPORTED, "the back end %s opened no device", backend->name);
+    if (!ms_device_is_sound(dev, problem, sizeof(problem))) {
+        backend->close(&dev);
+        return ms_fail(err, MS_UNSUPPORTED, "the back end %s %s", backend->name, problem);
+    }
+    size_t own = dev->caps.own_bytes;
+    if (own && params->device_mem && !ms_mem_charge(params->device_mem, MS_LEDGER_GENERAL, own)) {
+        backend->close(&dev);
+        return ms_fail(err, MS_DEVICE_MEMORY,
+                       "the back end %s takes %zu bytes of the device itself, more than its budget has",
+                       backend->name, own);
+    }
+    dev->device_mem = params->device_mem;
+    *ret_dev = dev;
+    return MS_OK;
+}
+
 ms_status ms_device_open(const ms_device_params *params, ms_device **ret_dev, ms_error *err) {
     const char *name = params->backend ? params->backend : "cpu";
     char known[128] = "";
     for (const ms_backend *const *b = ms_backends(); *b; b++) {
         if (strcmp((*b)->name, name) == 0)
-            return (*b)->open(params, ret_dev, err);
+            return open_checked(*b, params, ret_dev, err);
         size_t used = strlen(known);
         snprintf(known + used, sizeof(known) - used, "%s%s", used ? ", " : "", (*b)->name);
     }
@@ -28,14 +52,19 @@ ms_status ms_device_open(const ms_device_params *params, ms_device **ret_dev, ms
     ms_error problem;
     ms_error_clear(&problem);
     if (ms_plugin_find(name, &plugin, &problem) == MS_OK)
-        return plugin->open(params, ret_dev, err);
+        return open_checked(plugin, params, ret_dev, err);
     return ms_fail(err, MS_UNSUPPORTED, "there is no back end \"%s\"; this build has %s; %s", name, known,
                    problem.message);
 }
 
 void ms_device_close(ms_device **dev) {
-    if (dev && *dev)
-        (*dev)->backend->close(dev);
+    if (!dev || !*dev)
+        return;
+    ms_mem *mem = (*dev)->device_mem;
+    size_t own = (*dev)->caps.own_bytes;
+    (*dev)->backend->close(dev);
+    if (mem && own)
+        ms_mem_release(mem, MS_LEDGER_GENERAL, own);
 }
 
 ms_status ms_device_only_number(const ms_device_params *params, int count, ms_error *err) {

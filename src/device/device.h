@@ -139,26 +139,35 @@ typedef struct ms_device_caps {
     unsigned activations; /* types in which it keeps them, 1 << dtype each; F32 always */
     bool capture;
     size_t launch_bytes; /* of its memory that each captured call takes */
-    bool raw_weights;    /* it wants them as the checkpoint has them */
-    bool computes;       /* false: only sizes can be asked for */
+    size_t granularity;  /* a block takes a multiple of so many bytes of its memory; a power of two */
+    size_t own_bytes; /* of its memory that it takes itself once it is open: a context, the kernels' code */
+    bool raw_weights; /* it wants them as the checkpoint has them */
+    bool computes;    /* false: only sizes can be asked for */
 } ms_device_caps;
 
 struct ms_device {
     const ms_backend *backend;
     ms_device_caps caps;
     const ms_kernels *kernels;
-    ms_mem *mem; /* of ms_device_params */
+    ms_mem *mem;        /* of ms_device_params */
+    ms_mem *device_mem; /* what own_bytes are charged to; set by ms_device_open() */
     char description[128];
     size_t total_bytes; /* dummy: nominal size */
     void *impl;         /* the back end's own */
 };
 
-/* Finds the back end by name and opens it. MS_UNSUPPORTED names the ones that exist. */
+/* Finds the back end by name and opens it. MS_UNSUPPORTED names the ones that exist, or what is wrong with this one. What the device
+   takes itself is charged to params->device_mem. MS_DEVICE_MEMORY: there is no room for it. */
 ms_status ms_device_open(const ms_device_params *params, ms_device **ret_dev, ms_error *err);
 void ms_device_close(ms_device **dev);
 
 /* For back ends: MS_INVALID_ARGUMENT when there is no device of that number among so many. */
 ms_status ms_device_only_number(const ms_device_params *params, int count, ms_error *err);
+
+/* What a block of so many bytes takes of the device's memory; of the host's, the allocator's headers and page ends included. */
+static inline size_t ms_device_block_bytes(const ms_device *dev, size_t bytes) {
+    return dev->caps.host_memory ? ms_mem_charged_bytes(bytes) : ms_align_up(bytes, dev->caps.granularity);
+}
 
 /* The back end's alloc(), with the error that it lacks: MS_DEVICE_MEMORY, or MS_HOST_MEMORY where the memory is the host's. what:
    names it in the message. *ret_block is NULL after a failure. */

@@ -16,10 +16,15 @@
 /* What a node of a CUDA graph takes, about: NVIDIA, "Constant time launch for straight-line CUDA graphs", 2024. */
 #define LAUNCH_BYTES ((size_t)64 << 10)
 
+/* What a CUDA context and its modules take, about; a tenth of a device that is smaller than any real one. */
+#define CONTEXT_BYTES ((size_t)400 << 20)
+/* cudaMalloc()'s. */
+#define GRANULARITY ((size_t)512)
+
 typedef struct dummy_block {
     struct dummy_block *next;
     char *address;
-    size_t bytes, mapped;
+    size_t bytes, taken, mapped; /* taken: of the device's memory */
     ms_ledger ledger;
 } dummy_block;
 
@@ -47,12 +52,13 @@ static void *dummy_alloc(ms_device *dev, ms_ledger ledger, size_t bytes) {
     if (address == MAP_FAILED)
         goto fail;
     pthread_mutex_lock(&d->lock);
-    bool fits = bytes <= dev->total_bytes - d->used_bytes &&
-                (!d->ledgers || ms_mem_charge(d->ledgers, ledger, bytes));
+    size_t taken = ms_device_block_bytes(dev, bytes);
+    bool fits = taken <= dev->total_bytes - dev->caps.own_bytes - d->used_bytes &&
+                (!d->ledgers || ms_mem_charge(d->ledgers, ledger, taken));
     if (fits) {
-        *block = (dummy_block){d->blocks, address, bytes, mapped, ledger};
+        *block = (dummy_block){d->blocks, address, bytes, taken, mapped, ledger};
         d->blocks = block;
-        d->used_bytes += bytes;
+        d->used_bytes += taken;
     }
     pthread_mutex_unlock(&d->lock);
     if (fits)
@@ -64,9 +70,9 @@ fail:
 }
 
 static void release(ms_device *dev, dummy_block *block) {
-    self(dev)->used_bytes -= block->bytes;
+    self(dev)->used_bytes -= block->taken;
     if (self(dev)->ledgers)
-        ms_mem_release(self(dev)->ledgers, block->ledger, block->bytes);
+        ms_mem_release(self(dev)->ledgers, block->ledger, block->taken);
     munmap(block->address, block->mapped);
     ms_free(block);
 }
@@ -119,7 +125,7 @@ static ms_status dummy_fill(ms_queue *queue, void *dst, int byte, size_t bytes) 
 static void dummy_memory(const ms_device *dev, size_t *ret_free_bytes, size_t *ret_total_bytes) {
     dummy_device *d = self(dev);
     pthread_mutex_lock(&d->lock);
-    *ret_free_bytes = dev->total_bytes - d->used_bytes;
+    *ret_free_bytes = dev->total_bytes - dev->caps.own_bytes - d->used_bytes;
     pthread_mutex_unlock(&d->lock);
     *ret_total_bytes = dev->total_bytes;
 }
@@ -230,6 +236,9 @@ static ms_status dummy_open(const ms_device_params *params, ms_device **ret_dev,
                  .activations = 1u << MS_F32 | 1u << MS_F16 | 1u << MS_BF16,
                  .capture = true,
                  .launch_bytes = LAUNCH_BYTES,
+                 .granularity = GRANULARITY,
+                 .own_bytes =
+                     params->memory_bytes / 10 < CONTEXT_BYTES ? params->memory_bytes / 10 : CONTEXT_BYTES,
                  .raw_weights = true},
         .kernels = &dummy_kernels,
         .mem = params->mem,

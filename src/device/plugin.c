@@ -2,12 +2,17 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/error.h"
+#include "base/full_io.h"
+#include "device/backend_check.h"
 
 #define PREFIX "memsafe-"
 #define SUFFIX ".so"
@@ -39,7 +44,7 @@ static bool folder_of(int number, char folder[MAX_PATH]) {
 }
 
 /* Under the lock. Why it cannot be used is written into problem. */
-static const ms_backend *load(const char *path, char *problem, size_t size) {
+static const ms_backend *load(const char *path, const char *name, char *problem, size_t size) {
     void *file = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!file) {
         snprintf(problem, size, "%s", dlerror());
@@ -49,10 +54,14 @@ static const ms_backend *load(const char *path, char *problem, size_t size) {
     void *symbol = dlsym(file, MS_PLUGIN_ENTRY);
     memcpy(&entry, &symbol, sizeof(entry)); /* ISO C has no cast from an object to a function */
     const ms_backend *backend = entry ? entry(MS_BACKEND_ABI, &services) : NULL;
-    if (backend && backend->abi == MS_BACKEND_ABI && backend->name)
+    char fault[256];
+    bool ours = backend && backend->abi == MS_BACKEND_ABI;
+    if (ours && ms_backend_is_sound(backend, name, fault, sizeof(fault)))
         return backend;
     if (!entry)
         snprintf(problem, size, "it has no function " MS_PLUGIN_ENTRY);
+    else if (ours)
+        snprintf(problem, size, "it %s", fault);
     else
         snprintf(problem, size,
                  "it was built for another version of memsafe (this one has back end interface %d)",
@@ -83,7 +92,7 @@ static ms_status find(const char *name, const ms_backend **ret_backend, ms_error
         if (!there)
             continue;
         fclose(there);
-        backend = load(path, problem, sizeof(problem));
+        backend = load(path, name, problem, sizeof(problem));
         if (!backend)
             return ms_fail(err, MS_UNSUPPORTED, "%s: cannot be loaded: %s", path, problem);
         if (loaded.count == MAX_PLUGINS)
@@ -105,6 +114,41 @@ ms_status ms_plugin_find(const char *name, const ms_backend **ret_backend, ms_er
     return status;
 }
 
+#define SILENT "it ends the process when it is loaded"
+
+/* Whoever lists plug-ins has asked for none of them: each is tried in a process of its own. NULL: it can be used. */
+static const char *try_apart(const char *name, char problem[512]) {
+    int ends[2];
+    pid_t child = -1;
+    if (pipe(ends) != 0)
+        return "it cannot be tried: no pipe";
+    child = fork();
+    if (child == 0) {
+        const ms_backend *backend;
+        ms_error err;
+        ms_error_clear(&err);
+        if (ms_plugin_find(name, &backend, &err) != MS_OK)
+            ms_write_full(ends[1], err.message, strlen(err.message));
+        else
+            ms_write_full(ends[1], "", 1);
+        _exit(0);
+    }
+    close(ends[1]);
+    size_t got = 0;
+    for (ssize_t n = 1; n != 0 && got<511; got += n> 0 ? (size_t)n : 0) {
+        n = read(ends[0], problem + got, 511 - got);
+        if (n < 0 && errno != EINTR)
+            break;
+    }
+    close(ends[0]);
+    problem[got] = 0;
+    if (child < 0)
+        return "it cannot be tried: no process";
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {
+    }
+    return got == 0 ? SILENT : problem[0] ? problem : NULL;
+}
+
 static void list_folder(const char *folder, void (*tell)(void *arg, const char *path, const char *problem),
                         void *arg) {
     DIR *dir = opendir(folder);
@@ -117,10 +161,8 @@ static void list_folder(const char *folder, void (*tell)(void *arg, const char *
             continue;
         snprintf(name, sizeof(name), "%.*s", (int)(length - fixed), entry->d_name + strlen(PREFIX));
         snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-        const ms_backend *backend;
-        ms_error err;
-        ms_error_clear(&err);
-        tell(arg, path, ms_plugin_find(name, &backend, &err) == MS_OK ? NULL : err.message);
+        char problem[512];
+        tell(arg, path, try_apart(name, problem));
     }
     if (dir)
         closedir(dir);

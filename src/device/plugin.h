@@ -1,6 +1,7 @@
 /*
  * Back ends that are not compiled in. memsafe-NAME.so is looked for in MEMSAFE_PLUGIN_DIR and then beside the library; it exports one
- * function, MS_PLUGIN_ENTRY. A plug-in links against nothing of the library: what it needs of the host it is given.
+ * function, MS_PLUGIN_ENTRY. A plug-in shares nothing with the library that loads it but this table: memory of the host it takes through the
+ * services that it is given, so that it is charged. Code of the library that it uses it has a copy of.
  */
 #ifndef MS_DEVICE_PLUGIN_H
 #define MS_DEVICE_PLUGIN_H
@@ -24,7 +25,8 @@ typedef const ms_backend *(*ms_plugin_entry)(uint32_t abi, const ms_host_service
    loaded; the message names the file and the reason. */
 ms_status ms_plugin_find(const char *name, const ms_backend **ret_backend, ms_error *err);
 
-/* Calls tell for every plug-in file that there is: its path, and NULL or why it cannot be used. For `memsafe doctor`. */
+/* Calls tell for every plug-in file that there is: its path, and NULL or why it cannot be used. Each is loaded in a process of its own, so
+   that none is in this one whom nobody asked for, and one that crashes says so. For `memsafe doctor`, while there are no other threads. */
 void ms_plugin_list(void (*tell)(void *arg, const char *path, const char *problem), void *arg);
 
 #endif

@@ -337,14 +337,18 @@ ms_engine_memory ms_engine_get_memory(const ms_engine *e) {
                stay = ms_params_resident_bytes(params, e->p.precision, e->residency);
         m.weight_bytes += all;
         m.streamed_bytes += all - stay;
-        m.resident_bytes += apart ? stay : ms_params_held_bytes(params, e->p.precision, e->residency);
+        m.resident_bytes += ms_params_held_bytes(params, e->p.precision, e->residency);
     }
     m.stream_bytes = stream_buffer_bytes(e);
     if (apart) {
         /* Pieces of weights pass through two slots on each side, while they are loaded and while they are streamed. */
-        size_t slots = 2 * upload_slot_bytes(e), loading = slots > m.arena_bytes ? slots - m.arena_bytes : 0;
-        m.host_bytes = m.held_bytes + slots + (m.stream_bytes ? slots + OPEN_FILES_BYTES : 0);
-        m.stream_bytes += m.stream_bytes ? slots : 0;
+        const ms_device *dev = e->p.compute.dev;
+        m.arena_bytes = ms_device_block_bytes(dev, m.arena_bytes);
+        size_t host_slots = 2 * upload_slot_bytes(e),
+               slots = 2 * ms_device_block_bytes(dev, upload_slot_bytes(e)),
+               loading = slots > m.arena_bytes ? slots - m.arena_bytes : 0;
+        m.host_bytes = m.held_bytes + host_slots + (m.stream_bytes ? host_slots + OPEN_FILES_BYTES : 0);
+        m.stream_bytes = m.stream_bytes ? ms_device_block_bytes(dev, m.stream_bytes) + slots : 0;
         m.launch_bytes = m.stream_bytes ? 0 : launch_bytes(e);
         m.total_bytes = m.arena_bytes + m.resident_bytes + m.stream_bytes + m.launch_bytes + loading;
         return m;

@@ -35,12 +35,7 @@ void ms_plan_params_init(ms_plan_params *p) {
                           .fps = 25,
                           .max_gap = run.max_gap,
                           .steps = run.steps,
-                          .guidance = run.guidance,
-                          .backend = "cpu"};
-}
-
-static bool is_elsewhere(const ms_plan_params *p) {
-    return p->backend && strcmp(p->backend, "cpu") != 0;
+                          .guidance = run.guidance};
 }
 
 static ms_status check(const ms_plan_params *p, ms_error *err) {
@@ -59,10 +54,17 @@ static ms_status check(const ms_plan_params *p, ms_error *err) {
     MS_TRY(ms_check_choice("paste", (int)p->paste, MS_PASTE_COUNT, err));
     MS_TRY(ms_check_choice("rung", (int)p->rung, MS_RUNG_COUNT, err));
     MS_TRY(ms_check_choice("codec", (int)p->codec, MS_OUTPUT_CODEC_CHOICES, err));
-    if (is_elsewhere(p) != (p->device_bytes != 0))
-        return ms_fail(err, MS_INVALID_ARGUMENT,
-                       "the back end dummy, and no other, needs to be told its memory (--device-memory 80G)");
     return MS_OK;
+}
+
+/* Only what is not here has to be told how large it is. */
+static ms_status check_device(const ms_plan_params *p, const ms_device *dev, ms_error *err) {
+    if (dev->caps.computes == (p->device_bytes == 0))
+        return MS_OK;
+    return ms_fail(err, MS_INVALID_ARGUMENT,
+                   dev->caps.computes ? "%s has its own memory: its size cannot be stated (--device-memory)"
+                                      : "%s is not here: its memory must be stated (--device-memory 80G)",
+                   dev->description);
 }
 
 static ms_status find_configs(const ms_plan_params *p, ms_model_files *files, ms_error *err) {
@@ -94,11 +96,17 @@ typedef struct planning {
     ms_run_policy policy;
     ms_engine_params engine;
     ms_run_others others;
-    size_t process_bytes, face_bytes;
+    size_t process_bytes, face_bytes, own_bytes;
+    const ms_mem *device_mem; /* what the device's blocks are charged to */
     ms_run_speed speed;
     ms_run_plan_params ask;
     ms_run_plan plan, least;
 } planning;
+
+/* Its memory is not the host's. */
+static bool is_apart(const planning *a) {
+    return !a->engine.compute.dev->caps.host_memory;
+}
 
 static ms_run_others others_of(const planning *a, int side, int threads) {
     const ms_plan_params *p = a->p;
@@ -125,8 +133,10 @@ static ms_run_others others_of(const planning *a, int side, int threads) {
 }
 
 /* Of the networks that find faces, with their arena: they run beside the others. */
-static ms_status find_face_bytes(const ms_plan_params *p, const ms_compute *compute, size_t *ret_bytes,
+static ms_status find_face_bytes(const planning *a, const ms_compute *compute, size_t *ret_bytes,
                                  ms_error *err) {
+    const ms_plan_params *p = a->p;
+    const ms_mem *mem = is_apart(a) ? a->device_mem : compute->mem;
     ms_model_names names = {.dir = p->model};
     ms_model_files files;
     ms_mem_usage before, after;
@@ -141,7 +151,7 @@ static ms_status find_face_bytes(const ms_plan_params *p, const ms_compute *comp
                                           .max_gap = p->max_gap};
     ms_face_finder *finder = NULL;
     size_t arena = 0;
-    ms_mem_get_usage(compute->mem, &before);
+    ms_mem_get_usage(mem, &before);
     ms_status status = ms_face_finder_create(&params, &finder, &arena, err);
     if (status == MS_UNSUPPORTED) { /* this build reads no networks */
         ms_error_clear(err);
@@ -149,9 +159,9 @@ static ms_status find_face_bytes(const ms_plan_params *p, const ms_compute *comp
     }
     if (status != MS_OK)
         return status;
-    ms_mem_get_usage(compute->mem, &after);
+    ms_mem_get_usage(mem, &after);
     ms_face_finder_destroy(&finder);
-    *ret_bytes = after.current_bytes - before.current_bytes + arena;
+    *ret_bytes = after.current_bytes - before.current_bytes + ms_device_block_bytes(compute->dev, arena);
     return MS_OK;
 }
 
@@ -159,8 +169,8 @@ static ms_status find_face_bytes(const ms_plan_params *p, const ms_compute *comp
 static size_t cache_bytes(const ms_plan_params *p, const planning *a) {
     ms_run_params run;
     ms_run_params_init(&run);
-    const size_t budget = is_elsewhere(p) ? a->policy.host_budget_bytes : a->policy.budget_bytes,
-                 held = is_elsewhere(p) ? a->plan.host_bytes : a->plan.peak_bytes;
+    const size_t budget = is_apart(a) ? a->policy.host_budget_bytes : a->policy.budget_bytes,
+                 held = is_apart(a) ? a->plan.host_bytes : a->plan.peak_bytes;
     const ms_run_latents_params params = {.compute = a->engine.compute,
                                           .run = &run,
                                           .files = &a->files,
@@ -210,16 +220,17 @@ static void describe(const planning *a, const ms_engine *engine, ms_plan_report 
     r->codec_bytes = others->codec_bytes;
     r->frame_bytes = others->frame_bytes;
     r->face_bytes = a->face_bytes;
+    r->device_own_bytes = a->own_bytes;
     r->cache_bytes = cache_bytes(a->p, a);
-    r->buffer_bytes = is_elsewhere(a->p) ? plan->engine.host_bytes : plan->engine.held_bytes;
+    r->buffer_bytes = is_apart(a) ? plan->engine.host_bytes : plan->engine.held_bytes;
     r->arena_bytes = plan->engine.arena_bytes;
     r->launch_bytes = plan->engine.launch_bytes;
     r->resident_bytes = plan->engine.resident_bytes;
     r->stream_bytes = plan->engine.stream_bytes;
     r->weight_bytes = plan->engine.weight_bytes;
     r->streamed_bytes = plan->engine.streamed_bytes;
-    r->peak_bytes = plan->peak_bytes + (is_elsewhere(a->p) ? 0 : r->cache_bytes);
-    if (is_elsewhere(a->p))
+    r->peak_bytes = plan->peak_bytes + (is_apart(a) ? 0 : r->cache_bytes);
+    if (is_apart(a))
         r->host_bytes = plan->host_bytes + r->cache_bytes;
     r->n_phases = ms_engine_get_phases(engine, phases);
     for (int i = 0; i < r->n_phases; i++) {
@@ -234,12 +245,19 @@ static void describe(const planning *a, const ms_engine *engine, ms_plan_report 
 
 static ms_status prepare(planning *a, const ms_compute *compute, ms_plan_report *r, ms_error *err) {
     const ms_plan_params *p = a->p;
+    const ms_device *dev = compute->dev;
+    size_t free_bytes = 0, total_bytes = 0;
+    MS_TRY(check_device(p, dev, err));
+    if (!dev->caps.host_memory) {
+        dev->backend->memory(dev, &free_bytes, &total_bytes);
+        free_bytes += a->own_bytes = dev->caps.own_bytes; /* the budget is of these, too */
+    }
     const ms_run_policy_params policy = {.source = &p->profile,
                                          .precision = p->precision,
                                          .budget_bytes = p->budget_bytes,
                                          .host_budget_bytes = p->host_budget_bytes,
-                                         .device_bytes = is_elsewhere(p) ? p->device_bytes : 0,
-                                         .device_free_bytes = p->device_bytes};
+                                         .device_bytes = total_bytes,
+                                         .device_free_bytes = free_bytes};
     MS_TRY(ms_run_policy_load(&policy, &a->policy, err));
     MS_TRY(find_configs(p, &a->files, err));
     ms_compute on = *compute;
@@ -260,7 +278,7 @@ static ms_status prepare(planning *a, const ms_compute *compute, ms_plan_report 
                            .speech = {.samples = samples, .columns = samples / 160, .max = 0},
                            .samples = {.samples = samples, .read = read_silence}};
     a->speed = ms_run_speed_nominal();
-    if (!is_elsewhere(p)) {
+    if (dev->caps.computes) {
         ms_history_key key = ms_run_history_key(&a->engine, p->tracked, p->codec);
         MS_TRY(ms_run_speed_find(compute, p->history, p->model ? a->files.unet : NULL, &key, &a->speed,
                                  r->history_warning, err));
@@ -270,7 +288,7 @@ static ms_status prepare(planning *a, const ms_compute *compute, ms_plan_report 
                                   .profile = &a->policy.profile,
                                   .budget_bytes = a->policy.budget_bytes,
                                   .forced = p->rung};
-    if (is_elsewhere(p) && p->host_budget_bytes)
+    if (is_apart(a) && p->host_budget_bytes)
         a->ask.host_budget_bytes = a->policy.host_budget_bytes;
     return MS_OK;
 }
@@ -281,8 +299,8 @@ static ms_status choose(planning *a, ms_error *err) {
     for (;;) {
         a->others = others_of(a, a->engine.resolution, ms_pool_threads(a->engine.compute.pool));
         size_t host = a->others.process_bytes + a->others.codec_bytes + a->others.frame_bytes;
-        a->ask.other_bytes = a->face_bytes + (is_elsewhere(a->p) ? 0 : host);
-        a->ask.host_other_bytes = is_elsewhere(a->p) ? host : 0;
+        a->ask.other_bytes = a->face_bytes + (is_apart(a) ? a->own_bytes : host);
+        a->ask.host_other_bytes = is_apart(a) ? host : 0;
         MS_TRY(ms_run_plan_least(&a->ask, &a->least, err));
         ms_status status = ms_run_plan_choose(&a->ask, &a->plan, err);
         int lower = ms_run_lower_resolution(a->engine.resolution);
@@ -309,7 +327,7 @@ static ms_status plan_on(planning *a, const ms_compute *compute, ms_plan_report 
     int wanted = a->engine.resolution;
     a->process_bytes = ms_host_resident_bytes() +
                        MS_RUN_PROCESS_BYTES; /* before the networks that are opened to be counted */
-    MS_TRY(find_face_bytes(a->p, compute, &a->face_bytes, err));
+    MS_TRY(find_face_bytes(a, compute, &a->face_bytes, err));
     ms_status fit = choose(a, err);
     if (fit != MS_OK && fit != MS_BUDGET)
         return fit;
@@ -322,7 +340,7 @@ static ms_status plan_on(planning *a, const ms_compute *compute, ms_plan_report 
     MS_TRY(ms_engine_create(&a->engine, NULL, &engine, fit == MS_OK ? err : NULL));
     describe(a, engine, r);
     r->windows = (a->p->frames + r->window_frames - 1) / r->window_frames;
-    if (!is_elsewhere(a->p))
+    if (compute->dev->caps.computes)
         predict(a->p, &a->plan, &a->speed, ms_pool_threads(compute->pool), ms_now_s() - began, r);
     ms_status status = ret_svg ? ms_plan_draw(r, engine, ret_svg, fit == MS_OK ? err : NULL) : MS_OK;
     ms_engine_destroy(&engine);
@@ -335,21 +353,29 @@ ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, 
     ms_error_clear(err);
     MS_NEED(params, err);
     MS_NEED(ret_report, err);
-    ms_compute_params device = {.device = params->backend,
-                                .threads = params->threads || !is_elsewhere(params) ? params->threads : 1,
+    ms_mem *device_mem = NULL;
+    ms_compute_params device = {.device = params->device,
+                                .threads = params->device_bytes && !params->threads ? 1 : params->threads,
                                 .isa_limit = MS_ISA_COUNT - 1,
                                 .memory_bytes = params->device_bytes};
     ms_plan_report report = {0};
     MS_TRY(check(params, err));
-    MS_TRY(ms_compute_open(&device, &compute, err));
-    planning *work = ms_calloc(compute.mem, MS_LEDGER_GENERAL, 1, sizeof(*work));
-    ms_status status = work ? MS_OK : ms_fail_alloc(err, compute.mem, sizeof(*work), "planning");
+    MS_TRY(ms_mem_create(0, &device_mem));
+    device.device_mem = device_mem;
+    planning *work = NULL;
+    ms_status status = ms_compute_open(&device, &compute, err);
+    if (status == MS_OK) {
+        work = ms_calloc(compute.mem, MS_LEDGER_GENERAL, 1, sizeof(*work));
+        status = work ? MS_OK : ms_fail_alloc(err, compute.mem, sizeof(*work), "planning");
+    }
     if (work) {
         work->p = params;
+        work->device_mem = device_mem;
         status = plan_on(work, &compute, &report, ret_svg, err);
     }
     ms_free(work);
     ms_compute_close(&compute);
+    ms_mem_destroy(&device_mem);
     if (status == MS_OK || status == MS_BUDGET)
         *ret_report = report;
     return status;

@@ -230,6 +230,7 @@ ms_status ms_plan_draw(const ms_plan_report *r, const ms_engine *engine, char **
         band(&d, &base, r->buffer_bytes, "#e8dcc9", "buffers and plans");
     }
     band(&d, &base, r->face_bytes, "#e3d1e8", "networks that find faces");
+    band(&d, &base, r->device_own_bytes, "#cfd8dc", "the device itself");
     band(&d, &base, r->resident_bytes, "#f0e3a8", "weights that stay");
     band(&d, &base, r->stream_bytes, "#f0c9a8", "weights passing through");
     band(&d, &base, r->launch_bytes, "#d8d8e8", "captured launches");

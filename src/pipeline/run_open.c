@@ -26,11 +26,9 @@ ms_status ms_job_open_device(ms_job *j, ms_error *err) {
                                       .mem = j->mem,
                                       .device_mem = j->device_mem,
                                       .threads = j->p->threads,
-                                      .isa_limit = MS_ISA_COUNT - 1};
+                                      .isa_limit = MS_ISA_COUNT - 1,
+                                      .must_compute = true};
     MS_TRY(ms_compute_open(&params, &j->compute, err));
-    if (!j->compute.dev->caps.computes)
-        return ms_fail(err, MS_UNSUPPORTED, "%s computes nothing: it is for plans",
-                       j->compute.dev->description);
     return ms_compute_fork(&j->compute, &j->face_compute, err);
 }
 
@@ -45,9 +43,9 @@ ms_status ms_job_open_memory(ms_job *j, ms_error *err) {
                                    .host_budget_bytes = j->p->host_budget_bytes};
     if (is_apart(j))
         j->compute.dev->backend->memory(j->compute.dev, &policy.device_free_bytes, &policy.device_bytes);
+    if (is_apart(j))
+        policy.device_free_bytes += j->compute.dev->caps.own_bytes; /* the budget is of these, too */
     MS_TRY(ms_run_policy_load(&policy, &j->policy, err));
-    if (is_apart(j) && !ms_mem_set_budget(j->device_mem, j->policy.budget_bytes))
-        return ms_fail(err, MS_INTERNAL, "opening %s took more than the budget", j->compute.dev->description);
     MS_TRY(ms_run_share_join(&j->share, j->policy.host_budget_bytes, err));
     j->report.budget_bytes = j->policy.budget_bytes;
     j->report.host_budget_bytes = is_apart(j) ? j->policy.host_budget_bytes : 0;
@@ -56,7 +54,7 @@ ms_status ms_job_open_memory(ms_job *j, ms_error *err) {
     snprintf(j->report.device, sizeof(j->report.device), "%s", j->compute.dev->description);
     snprintf(j->report.tier, sizeof(j->report.tier), "%s", ms_tier_name(j->policy.profile.tier));
     snprintf(j->report.precision, sizeof(j->report.precision), "%s", ms_dtype_name(j->policy.precision));
-    /* The budget holds from the plan on: only the plan knows the least that would do, and says so. */
+    /* The budgets hold from the plan on: only the plan knows the least that would do, and says so. */
     return charge_base(j, j->share.base_bytes + MS_RUN_PROCESS_BYTES, err);
 }
 
@@ -472,6 +470,9 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
     MS_TRY(ms_job_find_speed(j, err));
     MS_TRY(choose_plan(j, err));
     ms_mem_reset_peaks(j->device_mem); /* of measuring */
+    if (is_apart(j) && !ms_mem_set_budget(j->device_mem, j->policy.budget_bytes))
+        return ms_fail(err, MS_INTERNAL, "opening %s took more than the plan of %zu bytes",
+                       j->compute.dev->description, j->plan.peak_bytes);
     if (!ms_mem_set_budget(j->mem, j->policy.host_budget_bytes))
         return ms_fail(err, MS_INTERNAL, "opening the files took more than the plan of %zu bytes",
                        j->plan.peak_bytes);

@@ -188,7 +188,7 @@ size_t ms_params_held_bytes(const ms_params *p, ms_dtype precision, ms_residency
     size_t sum = 0;
     for (ms_param i = 0; i < p->count; i++)
         if (!ms_params_is_streamed(p, i, residency))
-            sum += ms_mem_charged_bytes(ms_param_bytes(p, i, precision));
+            sum += ms_device_block_bytes(p->dev, ms_param_bytes(p, i, precision));
     return sum;
 }
 

@@ -60,7 +60,7 @@ size_t ms_param_bytes(const ms_params *params, ms_param param, ms_dtype precisio
 /* Of all parameters, and of those that stay in memory. */
 size_t ms_params_bytes(const ms_params *params, ms_dtype precision);
 size_t ms_params_resident_bytes(const ms_params *params, ms_dtype precision, ms_residency residency);
-/* What those that stay take from the allocator, its headers and page ends included. */
+/* What those that stay take as blocks of the device's memory (ms_device_block_bytes()). */
 size_t ms_params_held_bytes(const ms_params *params, ms_dtype precision, ms_residency residency);
 /* Room for the two largest streamed matrices; 0 when nothing is streamed. */
 size_t ms_params_stream_bytes(const ms_params *params, ms_dtype precision, ms_residency residency);

@@ -121,7 +121,7 @@ static void other_devices_are_planned_for(void **state) {
                 {"80G", "datacenter", "bfloat16", 0.10}};
     for (int i = 0; i < 4; i++) {
         char options[128];
-        snprintf(options, sizeof(options), "--backend dummy --shape latentsync-1.6 --device-memory %s",
+        snprintf(options, sizeof(options), "--device dummy --shape latentsync-1.6 --device-memory %s",
                  rows[i].size);
         ms_json_doc *doc = plan(options);
         const ms_json *root = ms_json_root(doc);
@@ -130,22 +130,23 @@ static void other_devices_are_planned_for(void **state) {
         assert_true(fabs(bytes_of(root, "budget") - atof(rows[i].size) * 0x1p30 * (1 - rows[i].margin)) < 2);
         assert_true((bytes_of(root, "launches") > 0) == (i >= 2)); /* device_graphs */
         assert_true(bytes_of(root, "faces") + bytes_of(root, "weights") + bytes_of(root, "stream") +
-                        bytes_of(root, "arena") + bytes_of(root, "launches") ==
+                        bytes_of(root, "arena") + bytes_of(root, "launches") + bytes_of(root, "device_own") ==
                     bytes_of(root, "peak"));
         assert_true(bytes_of(root, "process") + bytes_of(root, "codec") + bytes_of(root, "frames") +
                         bytes_of(root, "buffers") ==
                     bytes_of(root, "host"));
+        assert_true(bytes_of(root, "device_own") == 400 * 0x1p20); /* a context */
         assert_true(ms_json_get(root, "total_s")->number == 0);
         ms_json_doc_destroy(&doc);
     }
-    ms_json_doc *doc = plan("--backend dummy --device-memory 80G --budget 1G");
+    ms_json_doc *doc = plan("--device dummy --device-memory 80G --budget 1G");
     double least = bytes_of(ms_json_root(doc), "least");
     assert_true(bytes_of(ms_json_root(doc), "peak") <= 0x1p30 && bytes_of(ms_json_root(doc), "streamed") > 0);
     ms_json_doc_destroy(&doc);
-    assert_run_works("plan --backend dummy --device-memory 80G --threads 2 --budget %.0f", least);
-    assert_run_fails(3, "needs at least",
-                     "plan --backend dummy --device-memory 80G --threads 2 --budget %.0f", least - 1);
-    assert_run_fails(2, "--device-memory", "plan --backend dummy");
+    assert_run_works("plan --device dummy --device-memory 80G --threads 2 --budget %.0f", least);
+    assert_run_fails(3, "needs at least", "plan --device dummy --device-memory 80G --threads 2 --budget %.0f",
+                     least - 1);
+    assert_run_fails(2, "--device-memory", "plan --device dummy");
     assert_run_fails(2, "--device-memory", "plan --device-memory 8G");
 }
 
@@ -172,7 +173,7 @@ static void budgets_are_compared(void **state) {
                                       ms_json_get(ms_json_at(rows, i - 1), "total_s")->number);
     }
     ms_json_doc_destroy(&doc);
-    assert_run_works("plan --compare --threads 2 --backend dummy");
+    assert_run_works("plan --compare --threads 2 --device dummy");
     assert_non_null(strstr(test_output, "compact"));
     assert_non_null(strstr(test_output, "datacenter"));
 }

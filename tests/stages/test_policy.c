@@ -193,7 +193,7 @@ static void batches_in_a_run_are_the_plans(void **state) {
     for (int i = 0; i < 9; i++) {
         ms_json_doc *doc;
         int64_t encode, decode;
-        assert_run_works("plan --json --threads 2 --shape %s -b 60G --backend cpu %s", models[i / 3],
+        assert_run_works("plan --json --threads 2 --shape %s -b 60G --device cpu %s", models[i / 3],
                          options[i % 3]);
         const ms_json *root = parse(&doc);
         encode = at(root, "vae_encode_batch")->integer;

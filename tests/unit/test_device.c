@@ -498,14 +498,18 @@ static void dummy_counts_bytes(void **state) {
     size_t free_bytes, total_bytes;
     char *big = b->alloc(dev, MS_LEDGER_WEIGHTS, 60 * gib);
     assert_non_null(big);
-    assert_null(b->alloc(dev, MS_LEDGER_WEIGHTS, 20 * gib + 1));
-    void *rest = b->alloc(dev, MS_LEDGER_FRAMES, 20 * gib);
+    const size_t own = dev->caps.own_bytes, left = 20 * gib - own;
+    assert_true(own == (size_t)400 << 20);
+    assert_null(b->alloc(dev, MS_LEDGER_WEIGHTS, left + 1));
+    void *rest = b->alloc(dev, MS_LEDGER_FRAMES, left - 1); /* takes the last piece whole */
     assert_non_null(rest);
+    assert_null(b->alloc(dev, MS_LEDGER_FRAMES, 1));
     b->memory(dev, &free_bytes, &total_bytes);
     assert_true(free_bytes == 0 && total_bytes == 80 * gib);
     ms_mem_usage usage;
     ms_mem_get_usage(mem, &usage);
     assert_true(usage.ledger_current[MS_LEDGER_WEIGHTS] == 60 * gib);
+    assert_true(usage.ledger_current[MS_LEDGER_FRAMES] == left && usage.current_bytes == 80 * gib);
     char byte = 0;
     assert_int_equal(b->upload(compute.queue, big + 60 * gib - 1, &byte, 1), MS_OK);
     assert_int_equal(b->upload(compute.queue, big + 60 * gib, &byte, 1), MS_INVALID_ARGUMENT);

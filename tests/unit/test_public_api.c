@@ -369,9 +369,9 @@ static void null_plan(void) {
     REFUSED(ms_plan_run(&p, NULL, NULL, &err));
     NOTHING(ms_plan_free_svg(NULL));
     NOTHING(ms_plan_free_svg(&svg));
-    /* No back end is the cpu. */
+    /* No device is the best that is here. */
     p.shape = "tiny";
-    p.backend = NULL;
+    p.device = NULL;
     p.profile.environment = false;
     p.budget_bytes = (size_t)4 << 30;
     assert_ms_ok(ms_plan_run(&p, report, NULL, &err), &err);

@@ -154,8 +154,11 @@ static ms_status cpu_open(const ms_device_params *params, ms_device **ret_dev, m
     if (!cpu)
         return ms_fail_alloc(err, params->mem, sizeof(*cpu), "the cpu device");
     cpu->base.backend = &ms_backend_cpu;
-    cpu->base.caps = (ms_device_caps){
-        .arithmetic = "cpu", .activations = 1u << MS_F32, .host_memory = true, .computes = true};
+    cpu->base.caps = (ms_device_caps){.arithmetic = "cpu",
+                                      .activations = 1u << MS_F32,
+                                      .host_memory = true,
+                                      .granularity = 1,
+                                      .computes = true};
     cpu->base.kernels = &cpu_kernels;
     cpu->base.mem = params->mem;
     cpu->pool = params->pool;

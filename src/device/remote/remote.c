@@ -39,7 +39,7 @@ static void remote_memory_sizes(const ms_device *dev, size_t *ret_free_bytes, si
     pthread_mutex_lock(&d->lock);
     *ret_free_bytes = d->memory.limit_bytes - d->memory.used_bytes;
     pthread_mutex_unlock(&d->lock);
-    *ret_total_bytes = d->memory.limit_bytes;
+    *ret_total_bytes = d->memory.limit_bytes + REMOTE_OWN_BYTES;
 }
 
 static void *real_of(ms_queue *queue, const void *given, size_t bytes) {
@@ -110,6 +110,8 @@ static ms_status remote_open(const ms_device_params *params, ms_device **ret_dev
                           .caps = {.arithmetic = "cpu",
                                    .activations = 1u << MS_F32,
                                    .capture = true,
+                                   .granularity = REMOTE_GRANULARITY,
+                                   .own_bytes = REMOTE_OWN_BYTES,
                                    .raw_weights = true,
                                    .computes = true},
                           .mem = params->mem,

@@ -24,6 +24,10 @@
 #include "device/shape.h"
 #include "device/weight.h"
 
+/* What it says of its memory: blocks take whole pages of it, and it takes some itself, beside what params.memory_bytes gives out. */
+#define REMOTE_GRANULARITY ((size_t)4096)
+#define REMOTE_OWN_BYTES ((size_t)3 << 20)
+
 /* ---- memory apart (remote_memory.c) ---- */
 
 typedef struct remote_block {

@@ -46,7 +46,8 @@ static bool is_the_failing_one(void) {
 
 /* First fit. */
 void *remote_memory_alloc(remote_memory *m, ms_ledger ledger, size_t bytes) {
-    if (bytes > m->limit_bytes - m->used_bytes || is_the_failing_one())
+    size_t taken = ms_align_up(bytes, REMOTE_GRANULARITY);
+    if (taken > m->limit_bytes - m->used_bytes || is_the_failing_one())
         return NULL;
     remote_block **at = &m->blocks;
     size_t offset = PAGE;
@@ -57,13 +58,13 @@ void *remote_memory_alloc(remote_memory *m, ms_ledger ledger, size_t bytes) {
     remote_block *block = malloc(sizeof(*block));
     if (!block)
         return NULL;
-    if (m->mem && !remote_host->charge(m->mem, ledger, bytes)) {
+    if (m->mem && !remote_host->charge(m->mem, ledger, taken)) {
         free(block);
         return NULL;
     }
     *block = (remote_block){.next = *at, .offset = offset, .bytes = bytes, .ledger = ledger};
     *at = block;
-    m->used_bytes += bytes;
+    m->used_bytes += taken;
     memset(m->real + offset, 0xff, bytes); /* NaNs, whatever is read from it */
     return m->given + offset;
 }
@@ -78,9 +79,10 @@ void remote_memory_free(remote_memory *m, void *given) {
         memset(m->real + offset, 0xff, block->bytes);
         fallocate(m->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
                   (off_t)ms_align_up(block->bytes, PAGE));
-        m->used_bytes -= block->bytes;
+        size_t taken = ms_align_up(block->bytes, REMOTE_GRANULARITY);
+        m->used_bytes -= taken;
         if (m->mem)
-            remote_host->release(m->mem, block->ledger, block->bytes);
+            remote_host->release(m->mem, block->ledger, taken);
         free(block);
         return;
     }

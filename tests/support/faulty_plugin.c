@@ -1,0 +1,116 @@
+/* A plug-in that is the back end `dummy` but for one fault, which MEMSAFE_FAULT names: "no_FUNCTION", or a word below. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "device/backends.h"
+#include "device/plugin.h"
+
+#define FUNCTIONS(X)                                                                                         \
+    X(open)                                                                                                  \
+    X(close)                                                                                                 \
+    X(alloc)                                                                                                 \
+    X(free)                                                                                                  \
+    X(host_alloc)                                                                                            \
+    X(host_free)                                                                                             \
+    X(memory)                                                                                                \
+    X(queue_create)                                                                                          \
+    X(queue_destroy)                                                                                         \
+    X(event_create)                                                                                          \
+    X(event_destroy)                                                                                         \
+    X(record)                                                                                                \
+    X(wait)                                                                                                  \
+    X(finish)                                                                                                \
+    X(upload)                                                                                                \
+    X(download)                                                                                              \
+    X(fill)                                                                                                  \
+    X(weight_bytes)                                                                                          \
+    X(weight_prepare)                                                                                        \
+    X(capture_begin)                                                                                         \
+    X(capture_end)                                                                                           \
+    X(launch)                                                                                                \
+    X(launches_destroy)
+
+static ms_backend table;
+static ms_kernels kernels;
+
+static bool fault_is(const char *name) {
+    const char *fault = getenv("MEMSAFE_FAULT");
+    return fault && strcmp(fault, name) == 0;
+}
+
+/* Whoever loads it has run this. */
+__attribute__((constructor)) static void loaded(void) {
+    const char *trace = getenv("MEMSAFE_FAULT_TRACE");
+    if (trace)
+        (void)!symlink("loaded", trace);
+    if (fault_is("crash"))
+        _exit(77);
+}
+
+static void memory_of_more(const ms_device *dev, size_t *ret_free_bytes, size_t *ret_total_bytes) {
+    ms_backend_dummy.memory(dev, ret_free_bytes, ret_total_bytes);
+    *ret_free_bytes = *ret_total_bytes + 1;
+}
+
+static ms_status open_faulty(const ms_device_params *params, ms_device **ret_dev, ms_error *err) {
+    if (fault_is("opens_nothing"))
+        return MS_OK;
+    ms_status status = ms_backend_dummy.open(params, ret_dev, err);
+    if (status != MS_OK)
+        return status;
+    ms_device *dev = *ret_dev;
+    kernels = *dev->kernels;
+    dev->kernels = &kernels;
+    dev->backend = &table;
+    if (fault_is("no_arithmetic"))
+        dev->caps.arithmetic = NULL;
+    if (fault_is("no_float32"))
+        dev->caps.activations = 1u << MS_F16;
+    if (fault_is("odd_types"))
+        dev->caps.activations |= 1u << 20;
+    if (fault_is("packs_apart"))
+        dev->caps.raw_weights = false;
+    if (fault_is("odd_granularity"))
+        dev->caps.granularity = 3000;
+    if (fault_is("no_granularity"))
+        dev->caps.granularity = 0;
+    if (fault_is("huge_launches"))
+        dev->caps.launch_bytes = SIZE_MAX / 4;
+    if (fault_is("huge_context"))
+        dev->caps.own_bytes = SIZE_MAX / 4;
+    if (fault_is("no_kernels"))
+        dev->kernels = NULL;
+    if (fault_is("no_kernel"))
+        kernels.layer_norm = NULL;
+    if (fault_is("no_last_kernel"))
+        kernels.check_finite = NULL;
+    if (fault_is("no_description"))
+        dev->description[0] = 0;
+    return MS_OK;
+}
+
+__attribute__((visibility("default"))) const ms_backend *ms_plugin_backend(uint32_t abi,
+                                                                           const ms_host_services *host);
+
+const ms_backend *ms_plugin_backend(uint32_t abi, const ms_host_services *host) {
+    (void)host;
+    table = ms_backend_dummy;
+    table.name = "faulty";
+    table.open = open_faulty;
+    if (fault_is("other_version"))
+        table.abi = abi + 1;
+    if (fault_is("no_name"))
+        table.name = NULL;
+    if (fault_is("empty_name"))
+        table.name = "";
+    if (fault_is("other_name"))
+        table.name = "cpu";
+    if (fault_is("more_free_than_there_is"))
+        table.memory = memory_of_more;
+#define DROP(function)                                                                                       \
+    if (fault_is("no_" #function))                                                                           \
+        table.function = NULL;
+    FUNCTIONS(DROP)
+    return fault_is("nothing") ? NULL : &table;
+}
