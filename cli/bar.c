@@ -30,9 +30,10 @@ static void how_far(const cli_bar *b, char *text) {
 
 static void time_left(const cli_bar *b, char *text) {
     char time[MS_DURATION_TEXT_BYTES];
-    if (b->left_s >= 0)
-        snprintf(text, PIECE_BYTES, "%s left",
-                 ms_duration_format(time, b->left_s < 10 ? (int)(b->left_s + 0.5) : b->left_s));
+    if (b->left_s >= 0 && b->left_s < 10)
+        snprintf(text, PIECE_BYTES, "%d s left", (int)(b->left_s + 0.5));
+    else if (b->left_s >= 0)
+        snprintf(text, PIECE_BYTES, "%s left", ms_duration_format(time, b->left_s));
     else
         snprintf(text, PIECE_BYTES, "%s", ms_duration_format(time, (int)b->seconds));
 }

@@ -35,14 +35,30 @@ static const struct {
     {"zstd", "a smaller latent cache (without it latents are kept as they are)", "libzstd-dev", MS_HAVE_ZSTD},
 };
 
+/* text may be "". */
+static void row(const char *name, const char *state, const char *text) {
+    if (cli_is_narrow())
+        cli_print("  %s: %s%s%s\n", name, state, text[0] ? ", " : "", text);
+    else if (text[0])
+        cli_print("  %-20s %-8s %s\n", name, state, text);
+    else
+        cli_print("  %-20s %s\n", name, state);
+}
+
+/* Of what the row above lacks. */
+static void mend_by(const char *what, const char *after) {
+    cli_print("%*smend: %s%s\n", cli_is_narrow() ? 4 : 23, "", what, after);
+}
+
 static int check_libraries(void) {
     int missing = 0;
     cli_print("Libraries\n");
     for (int i = 0; i < CLI_COUNT(libraries); i++) {
-        cli_print("  %-20s %-8s %s\n", libraries[i].name, libraries[i].have ? "yes" : "left out",
-                  libraries[i].gives);
+        row(libraries[i].name, libraries[i].have ? "yes" : "left out", libraries[i].gives);
         if (!libraries[i].have) {
-            cli_print("  %-20s mend: apt-get install %s; then build again\n", "", libraries[i].package);
+            char package[256];
+            snprintf(package, sizeof(package), "apt-get install %s", libraries[i].package);
+            mend_by(package, "; then build again");
             missing++;
         }
     }
@@ -59,7 +75,7 @@ static void check_codecs(void) {
         params.codec = codecs[i];
         params.force = true;
         bool have = ms_video_writer_check("doctor.mkv", &params, NULL) != MS_UNSUPPORTED;
-        cli_print("  %-20s %s\n", ms_video_codec_name(codecs[i]), have ? "yes" : "not in this FFmpeg");
+        row(ms_video_codec_name(codecs[i]), have ? "yes" : "no", have ? "" : "not in this FFmpeg");
     }
 #endif
 }
@@ -78,32 +94,32 @@ static bool is_random(const char *dir) {
 /* Which models there are; how many real ones. */
 static int list_models(void) {
     static cli_models found;
-    char path[CLI_PATH_BYTES];
+    char path[CLI_PATH_BYTES], text[CLI_PATH_BYTES + 64];
     cli_installed_models(CLI_NEEDS_ALL, &found);
     cli_print("Models\n");
     int real = found.count;
     for (int i = 0; i < found.count && i < CLI_MODELS_MAX; i++) {
         bool random = is_random(found.path[i]);
-        cli_print("  %-20s yes      %s%s\n", random ? "random weights" : "official weights", found.path[i],
-                  random ? " (models --synthesize: faces will be noise)" : "");
+        snprintf(text, sizeof(text), "%s%s", found.path[i],
+                 random ? " (models --synthesize: faces will be noise)" : "");
+        row(random ? "random weights" : "official weights", "yes", text);
         real -= random;
     }
     if (real == 0) {
         cli_fetch_models(path, sizeof(path));
-        cli_print("  %-20s none     for real faces (without them `run --demo` knows drawn ones)\n"
-                  "  %-20s mend: %s 1.5\n",
-                  "official weights", "", path);
+        row("official weights", "none", "for real faces (without them `run --demo` knows drawn ones)");
+        mend_by(path, " 1.5");
     }
     static cli_model_choice choice;
     const char *demo = NULL;
     cli_choose_model(&demo, true, false, CLI_NEEDS_ALL, &choice, NULL);
-    cli_print("  %-20s %-8s %s\n", "demo", demo ? "yes" : "none", demo ? demo : "for `run --demo`");
+    row("demo", demo ? "yes" : "none", demo ? demo : "for `run --demo`");
     return real;
 }
 
 static void tell_plugin(void *arg, const char *path, const char *problem) {
     (void)arg;
-    cli_print("  %-20s %-8s %s\n", ms_name_in(path), problem ? "no" : "yes", problem ? problem : path);
+    row(ms_name_in(path), problem ? "no" : "yes", problem ? problem : path);
 }
 
 static int doctor_run(const void *state, char **arguments, int n_arguments) {
@@ -117,12 +133,14 @@ static int doctor_run(const void *state, char **arguments, int n_arguments) {
     ms_error_clear(&err);
     if (s->demo && cli_choose_model(&dir, true, false, CLI_NEEDS_ALL, &choice, &err) != MS_OK)
         return cli_fail(&err);
-    char free[MS_SIZE_TEXT_BYTES];
+    char free[MS_SIZE_TEXT_BYTES], cpu[256];
     ms_host_read(&host);
     int problems = check_libraries();
     check_codecs();
-    cli_print("Device\n  cpu                  yes      %s, %d CPUs, %s, %s free\n", host.cpu_name, host.cpus,
-              ms_isa_name(ms_isa_detect()), ms_size_format(free, ms_host_free_bytes(&host)));
+    snprintf(cpu, sizeof(cpu), "%s, %d CPUs, %s, %s free", host.cpu_name, host.cpus,
+             ms_isa_name(ms_isa_detect()), ms_size_format(free, ms_host_free_bytes(&host)));
+    cli_print("Device\n");
+    row("cpu", "yes", cpu);
     ms_plugin_list(tell_plugin, NULL);
     int real = list_models();
     ms_status model = dir ? check_model(dir, s->quick) : MS_OK;

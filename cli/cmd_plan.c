@@ -42,7 +42,7 @@ static ms_status parse_size(const char *text, int *width, int *height, ms_error 
 
 static void row(const char *what, size_t bytes) {
     char size[MS_SIZE_TEXT_BYTES];
-    cli_print("  %-44s %10s\n", what, ms_size_format(size, bytes));
+    cli_print(cli_is_narrow() ? "  %s: %s\n" : "  %-44s %10s\n", what, ms_size_format(size, bytes));
 }
 
 /* Rounded up as the smallest budget is: what is said to be enough is never less than what is said to be taken. */
@@ -75,7 +75,7 @@ static void print_memory(const ms_plan_report *r) {
         row("captured launches", r->launch_bytes);
     row("peak", whole_mib(r->peak_bytes));
     row("budget", r->budget_bytes);
-    cli_print("  %-44s %6llu MiB\n", "smallest budget that works",
+    cli_print(cli_is_narrow() ? "  %s: %llu MiB\n" : "  %-44s %6llu MiB\n", "smallest budget that works",
               (unsigned long long)ms_size_whole_mib(r->least_bytes));
     if (r->streamed_bytes)
         cli_print("  %s of %s of weights are read again when they are needed\n",

@@ -18,6 +18,8 @@
 #include "wrap.h"
 
 #define BAR_INTERVAL_S 0.2
+/* The terminal shows "^C" behind the line. */
+#define ECHO_COLUMNS 2
 #define JSON_INTERVAL_S 0.5
 /* On a terminal that cannot go back in its line. */
 #define PLAIN_INTERVAL_S 10.0
@@ -50,14 +52,21 @@ int cli_columns(int fd) {
     return n > 0 ? n : 80;
 }
 
+#define TABLE_COLUMNS 60
+
+bool cli_is_narrow(void) {
+    return isatty(STDOUT_FILENO) && cli_columns(STDOUT_FILENO) < TABLE_COLUMNS;
+}
+
 /* Spaces take away what was there: no escape sequence is needed, so NO_COLOR has nothing to forbid. */
 static void draw(const char *text, int n) {
-    int blank = console.drawn > n ? console.drawn - n : 0, most = cli_columns(STDERR_FILENO) - 1;
+    int drawn = console.drawn ? console.drawn + ECHO_COLUMNS : 0, blank = drawn > n ? drawn - n : 0,
+        most = cli_columns(STDERR_FILENO) - 1;
     if (n + blank > most) /* the window has become smaller */
         blank = most > n ? most - n : 0;
     fprintf(stderr, "\r%s%*s", text, blank, "");
-    if (n == 0)
-        fputc('\r', stderr);
+    if (blank) /* the cursor stays behind the text: what is typed is cleared with it */
+        fprintf(stderr, "\r%s", text);
     fflush(stderr);
     console.drawn = n;
 }

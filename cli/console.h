@@ -54,6 +54,9 @@ double cli_console_seconds(void); /* since cli_console_look() */
 /* Of the terminal that a stream is, else $COLUMNS, else 80. */
 int cli_columns(int fd);
 
+/* Where tables have no room: what they say comes as "name: value". */
+bool cli_is_narrow(void);
+
 /* A line that is to be copied is never broken. */
 void cli_tell_command(const char *before, const char *command, const char *after);
 

@@ -292,8 +292,8 @@ ms_status cli_parse(const cli_command *c, int argc, char **argv, void *state, in
     }
     if (kept < c->min_arguments || kept > c->max_arguments) {
         if (kept > c->max_arguments)
-            return ms_fail(err, MS_INVALID_ARGUMENT, "%s: what is \"%s\"? See `memsafe help %s`", c->name,
-                           argv[c->max_arguments], c->name);
+            return ms_fail(err, MS_INVALID_ARGUMENT, "%s: what is \"%s\"? usage: memsafe %s %s", c->name,
+                           argv[c->max_arguments], c->name, c->usage);
         return ms_fail(err, MS_INVALID_ARGUMENT, "usage: memsafe %s %s", c->name, c->usage);
     }
     *ret_arguments = kept;
@@ -337,9 +337,15 @@ static int dispatch(const cli_command *const *commands, const cli_command *paren
     const char *near = cli_nearest_command(all, argv[0]);
     ms_error err;
     ms_error_clear(&err);
-    ms_fail(&err, MS_INVALID_ARGUMENT, "there is no command \"%s\"; %s%s%s`memsafe help%s%s` lists them",
-            argv[0], near ? "did you mean " : "", near ? near : "", near ? "? " : "", parent ? " " : "",
-            parent ? parent->name : "");
+    if (argv[0][0] == '-')
+        ms_fail(&err, MS_INVALID_ARGUMENT,
+                "%s: a command comes first, as in `memsafe %s %s ...`; `memsafe help%s%s` lists them",
+                argv[0], parent ? parent->name : "run", argv[0], parent ? " " : "",
+                parent ? parent->name : "");
+    else
+        ms_fail(&err, MS_INVALID_ARGUMENT, "there is no command \"%s\"; %s%s%s`memsafe help%s%s` lists them",
+                argv[0], near ? "did you mean " : "", near ? near : "", near ? "? " : "", parent ? " " : "",
+                parent ? parent->name : "");
     return cli_fail(&err);
 }
 

@@ -14,6 +14,20 @@ static int width_of(const char *text, size_t bytes) {
     return n;
 }
 
+/* Of a number and its unit, which stay together: what the unit and the space before it take; 0 = that is none. */
+static size_t unit_behind(const char *text, size_t word) {
+    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "bytes", "h",
+                                        "min", "s",   "ms",  "%",   "px",    "dB"};
+    if (word == 0 || text[word - 1] < '0' || text[word - 1] > '9' || text[word] != ' ')
+        return 0;
+    const char *unit = text + word + 1;
+    size_t length = strcspn(unit, " \n,.;:)/");
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+        if (strlen(units[i]) == length && strncmp(units[i], unit, length) == 0)
+            return 1 + strcspn(unit, " \n");
+    return 0;
+}
+
 char *cli_wrap(const char *text, int columns, int *at) {
     size_t length = strlen(text);
     char *wrapped = malloc(length * (MOST_INDENT + 4) + 1), *to = wrapped;
@@ -22,6 +36,7 @@ char *cli_wrap(const char *text, int columns, int *at) {
         return NULL;
     while (*text) {
         size_t spaces = strspn(text, " "), word = strcspn(text + spaces, " \n");
+        word += unit_behind(text + spaces, word);
         int wide = width_of(text + spaces, word);
         if (*at == 0)
             indent = 2 + (spaces < MOST_INDENT ? (int)spaces : MOST_INDENT - 2);

@@ -95,6 +95,10 @@ static void files_are_named_alike_in_every_command(void **state) {
     assert_run_fails(2, "two files are the output: -o a and b", "detect -i in.avi -o a b");
     assert_run_fails(2, "the video (its name, or -i FILE) is missing", "score");
     assert_run_fails(2, "two files are the video: -i a and b", "score -i a b");
+    assert_run_fails(2, "run: what is \"in.wav\"? usage: memsafe run -i VIDEO -a SPEECH OUT",
+                     "run in.avi in.wav out.mkv");
+    assert_run_fails(2, "-i: a command comes first, as in `memsafe run -i ...`",
+                     "-i in.avi -i in.wav out.mkv");
     /* Its faces are too small for the detector: that is looked for behind the names. */
     assert_run_fails(8, "in.avi: no usable face in 3 frames",
                      "detect -m model -i in.avi lone.jsonl --frames 3");

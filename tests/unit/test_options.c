@@ -381,6 +381,9 @@ static void test_long_lines_are_broken_between_words(void **state) {
                  {"memsafe: one two three four five\n", "memsafe: one two\n  three four five\n"},
                  {"  kept: the first 16 frames\nmore\n", "  kept: the first 16\n    frames\nmore\n"},
                  {"a_word_that_is_longer_than_the_line b\n", "a_word_that_is_longer_than_the_line\n  b\n"},
+                 {"a budget of some 19.4 GiB, and\n", "a budget of some\n  19.4 GiB, and\n"},
+                 {"the margin is the 15 %)\n", "the margin is the\n  15 %)\n"},
+                 {"there are just 1234 items\n", "there are just 1234\n  items\n"},
                  {"", ""}};
     for (size_t i = 0; i < CLI_COUNT(cases); i++) {
         int at = 0;
