@@ -144,9 +144,14 @@ static void watch_stop(watch *w) {
 
 /* Other programs may take the processors in every round, for many times as long as one takes. They do not add to the time that
    our threads ran: a round alone on the machine takes hardly more than twice that, even where threads wait for each other. */
-static double watch_seconds(const watch *w, const ms_compute *compute, int64_t tasks) {
+static double on_threads_s(const watch *w, const ms_compute *compute, int64_t tasks) {
     double at_once = fmin(fmin(ms_pool_threads(compute->pool), ms_cpu_count()), (double)tasks);
     return fmax(fmin(w->best_wall_s, 2 * w->best_cpu_s / at_once), 1e-9);
+}
+
+/* A device apart works while our threads wait: their time says nothing of it. */
+static double on_device_s(const watch *w, const ms_compute *compute) {
+    return compute->dev->caps.host_memory ? on_threads_s(w, compute, INT64_MAX) : fmax(w->best_wall_s, 1e-9);
 }
 
 /* What a round takes and does. */
@@ -170,7 +175,7 @@ static ms_status time_graph(const ms_compute *compute, void (*build)(ms_graph *g
         MS_GOTO(ms_exec_run(b.graph, b.plan, &context, NULL, err));
         watch_stop(&w);
     }
-    t.seconds = watch_seconds(&w, compute, INT64_MAX);
+    t.seconds = on_device_s(&w, compute);
     *ret_timing = t;
 fail:
     bench_close(&b);
@@ -234,7 +239,7 @@ static ms_status time_packing(const ms_compute *compute, double limit_s, double 
     }
     if (status == MS_OK)
         *ret_bytes_per_s =
-            (double)bytes / watch_seconds(&w, compute, compute->dev->backend->weight_panels(&p.shape));
+            (double)bytes / on_threads_s(&w, compute, compute->dev->backend->weight_panels(&p.shape));
     ms_free(row);
     ms_free(p.packed);
     return status;

@@ -30,8 +30,8 @@ typedef struct ms_calibration {
 #define MS_CALIBRATE_FULL_S 3.0
 
 /*
- * compute: a cpu device. Each rate is the best of rounds that take an equal share of `seconds`, one round at least; where other
- * programs take the processors, the time that our threads ran bounds it from below (the disk's rate excepted):
+ * Each rate is the best of rounds that take an equal share of `seconds`, one round at least; where the device is the processor and other
+ * programs take it, the time that our threads ran bounds it from below (the disk's rate excepted):
  * - conv_flops: a 3x3 convolution, 320 to 320 channels of 32x32 pixels (direct-equivalent operations)
  * - linear_flops: 1024 rows of 320 to 1280 channels
  * - attention_flops: 1024 tokens, 8 heads of 40 channels

@@ -168,7 +168,8 @@ static void any_allocation_may_fail(void **state) {
         refused += WEXITSTATUS(ended) == 2;
     }
     assert_true(recovered > 5);
-    (void)refused; /* a run whose face nets do not find room ends before it began */
+    assert_true(refused <=
+                1); /* one run may not get over it: at its end or beginning nothing can be given up */
 }
 
 /* From the plan on: before it the machine is measured, with more commands the faster it is. */

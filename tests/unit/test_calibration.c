@@ -70,11 +70,27 @@ static void every_allocation_may_fail(void **state) {
     assert_int_equal(ms_mem_destroy(&mem), 0);
 }
 
+/* A device apart is timed by the clock: each of the passes takes it 2 ms in which no thread of ours runs. */
+static void a_device_apart_is_timed_by_the_clock(void **state) {
+    (void)state;
+    ms_compute compute = {0};
+    ms_calibration c;
+    const ms_compute_params params = {.device = "remote", .threads = 2, .isa_limit = MS_ISA_COUNT - 1};
+    setenv("MEMSAFE_REMOTE_DELAY_US", "2000", 1);
+    assert_ms_ok(ms_compute_open(&params, &compute, &err), &err);
+    assert_ms_ok(ms_calibrate(&compute, "/proc/self/exe", 0.02, &c, &err), &err);
+    unsetenv("MEMSAFE_REMOTE_DELAY_US");
+    ms_compute_close(&compute);
+    print_message("    %.0f passes a second\n", c.passes);
+    assert_true(c.passes > 1 && c.passes <= 500);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_measures_and_leaves_nothing),
         cmocka_unit_test(numbers_that_cannot_be_are_not_sane),
         cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(a_device_apart_is_timed_by_the_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

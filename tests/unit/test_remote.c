@@ -51,6 +51,7 @@ static int signal_of(void (*child)(ms_device *dev, char *block), ms_device *dev,
     assert_true(pid >= 0);
     if (pid == 0) {
         signal(SIGSEGV, SIG_DFL);
+        signal(SIGABRT, SIG_DFL);
         child(dev, block);
         _exit(0);
     }
@@ -58,7 +59,9 @@ static int signal_of(void (*child)(ms_device *dev, char *block), ms_device *dev,
     assert_int_equal(waitpid(pid, &state, 0), pid);
     if (WIFSIGNALED(state))
         return WTERMSIG(state);
-    return WEXITSTATUS(state) ? SIGSEGV : 0; /* a sanitizer's own handler ends the process with its report */
+    assert_true(WIFEXITED(state));
+    assert_int_equal(WEXITSTATUS(state), 0);
+    return 0;
 }
 
 static volatile char seen;
@@ -73,6 +76,11 @@ static void write_it(ms_device *dev, char *block) {
     (void)dev;
     (void)!freopen("/dev/null", "w", stderr);
     *(volatile char *)block = 1;
+}
+
+static void free_it(ms_device *dev, char *block) {
+    (void)!freopen("/dev/null", "w", stderr);
+    dev->backend->free(dev, block);
 }
 
 static void nothing(ms_device *dev, char *block) {
@@ -103,6 +111,7 @@ static void a_host_pointer_is_refused(void **state) {
     assert_int_equal(ms_compute_upload(&c, host, host, BYTES), MS_INVALID_ARGUMENT);
     assert_int_equal(ms_compute_download(&c, host, host, BYTES), MS_INVALID_ARGUMENT);
     assert_int_equal(ms_compute_upload(&c, a, host, BYTES + 1), MS_INVALID_ARGUMENT);
+    assert_int_equal(ms_compute_finish(&c), MS_OK);
     c.dev->backend->free(c.dev, a);
     assert_int_equal(add(c.queue, a, a, a), MS_INVALID_ARGUMENT); /* freed */
     free(host);
@@ -222,6 +231,68 @@ static void captured_work_is_launched_again(void **state) {
     ms_compute_close(&c);
 }
 
+/* Under kernels, copies and fills alike; once the work is waited for, it may go. */
+static void memory_in_use_cannot_be_freed(void **state) {
+    (void)state;
+    ms_compute c = open_remote(0);
+    const ms_backend *b = c.dev->backend;
+    float in[FLOATS] = {0};
+    for (int kind = 0; kind < 4; kind++) {
+        char *block = take(c.dev, BYTES), *other = take(c.dev, BYTES);
+        assert_int_equal(signal_of(free_it, c.dev, block), 0);
+        if (kind == 0)
+            assert_int_equal(add(c.queue, other, block, other), MS_OK);
+        else if (kind == 1)
+            assert_int_equal(b->upload(c.queue, block + 40, in, 4), MS_OK);
+        else if (kind == 2)
+            assert_int_equal(b->download(c.queue, in, block + BYTES - 4, 4), MS_OK);
+        else
+            assert_int_equal(b->fill(c.queue, block, 0, BYTES), MS_OK);
+        assert_int_equal(signal_of(free_it, c.dev, block), SIGABRT);
+        assert_int_equal(signal_of(free_it, c.dev, other), kind == 0 ? SIGABRT : 0);
+        assert_int_equal(ms_compute_finish(&c), MS_OK);
+        assert_int_equal(signal_of(free_it, c.dev, block), 0);
+        b->free(c.dev, block);
+        b->free(c.dev, other);
+    }
+    ms_compute_close(&c);
+}
+
+#define FAILING 77
+
+static ms_status fail_late(ms_queue *queue, void *block) {
+    return queue->dev->backend->fill(queue, block, FAILING, 1);
+}
+
+/* Who waits for that queue is told, once; who waits for another is not, whoever happens to have the work done. */
+static void a_failure_is_told_to_who_waits_for_it(void **state) {
+    (void)state;
+    char text[16];
+    snprintf(text, sizeof(text), "%d", FAILING);
+    setenv("MEMSAFE_REMOTE_FAIL_FILL", text, 1);
+    ms_compute good = open_remote(0), bad = {0};
+    assert_ms_ok(ms_compute_fork(&good, &bad, &err), &err);
+    char *block = take(good.dev, BYTES), byte = 1, got = 0;
+    for (int seed = 0; seed < 16; seed++) {
+        assert_int_equal(fail_late(bad.queue, block), MS_OK);
+        assert_int_equal(good.dev->backend->record(bad.queue, bad.done), MS_OK);
+        assert_int_equal(ms_compute_upload(&good, block, &byte, 1), MS_OK);
+        assert_int_equal(ms_compute_download(&good, &got, block, 1), MS_OK);
+        assert_int_equal(got, 1);
+        assert_int_equal(good.dev->backend->finish(bad.done), MS_INTERNAL);
+        assert_int_equal(ms_compute_upload(&bad, block, &byte, 1), MS_OK); /* told: it goes on */
+    }
+    /* Who waits for an event of that queue waits for work that was not done. */
+    assert_int_equal(fail_late(bad.queue, block), MS_OK);
+    assert_int_equal(good.dev->backend->record(bad.queue, bad.done), MS_OK);
+    assert_int_equal(good.dev->backend->wait(good.queue, bad.done), MS_OK);
+    assert_int_equal(ms_compute_finish(&good), MS_INTERNAL);
+    unsetenv("MEMSAFE_REMOTE_FAIL_FILL");
+    ms_compute_close(&bad);
+    good.dev->backend->free(good.dev, block);
+    ms_compute_close(&good);
+}
+
 static void memory_runs_out_and_devices_are_lost(void **state) {
     (void)state;
     ms_compute c = open_remote((size_t)1 << 20);
@@ -307,6 +378,8 @@ int main(void) {
         cmocka_unit_test(queues_run_in_any_order),
         cmocka_unit_test(an_event_that_was_never_recorded_is_no_wait),
         cmocka_unit_test(captured_work_is_launched_again),
+        cmocka_unit_test(memory_in_use_cannot_be_freed),
+        cmocka_unit_test(a_failure_is_told_to_who_waits_for_it),
         cmocka_unit_test(memory_runs_out_and_devices_are_lost),
         cmocka_unit_test(what_cannot_be_loaded_is_told),
     };

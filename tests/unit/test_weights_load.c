@@ -157,10 +157,44 @@ static void every_allocation_may_fail(void **state) {
     }
 }
 
+/* A parameter whose values cannot be brought to the device is not set, and can be set later. */
+static void what_cannot_be_set_is_not_there(void **state) {
+    (void)state;
+    enum { ROWS = 128, COLUMNS = 128 };
+    static float values[ROWS * COLUMNS];
+    const size_t bytes = sizeof(values);
+    const ms_param_decl decl = {
+        .parts = 1, .name = {"w"}, .rank = 2, .shape = {ROWS, COLUMNS}, .layout = MS_LAYOUT_PANEL};
+    /* Room for the matrix, and not for the values beside it. */
+    const ms_compute_params params = {
+        .device = "remote", .threads = 1, .isa_limit = MS_ISA_COUNT - 1, .memory_bytes = bytes + bytes / 2};
+    ms_compute compute = {0};
+    ms_params *decls = NULL;
+    ms_weights *weights = NULL;
+    ms_param w;
+    ms_error err;
+    size_t before, after, total;
+    assert_ms_ok(ms_compute_open(&params, &compute, &err), &err);
+    assert_ms_ok(ms_params_create(NULL, compute.dev, &decls, &err), &err);
+    assert_ms_ok(ms_params_declare(decls, &decl, &w, &err), &err);
+    assert_ms_ok(ms_weights_create(&compute, decls, &weights, &err), &err);
+    compute.dev->backend->memory(compute.dev, &before, &total);
+    for (int i = 0; i < 2; i++) { /* the same error again, not "set already" */
+        assert_int_equal(ms_weights_set(weights, w, values, &err), MS_DEVICE_MEMORY);
+        assert_null(ms_weights_matrix(weights, w).data);
+        compute.dev->backend->memory(compute.dev, &after, &total);
+        assert_true(after == before);
+    }
+    ms_weights_destroy(&weights);
+    ms_params_destroy(&decls);
+    ms_compute_close(&compute);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(it_tells_and_can_be_ended),
+        cmocka_unit_test(what_cannot_be_set_is_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

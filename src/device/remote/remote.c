@@ -18,9 +18,18 @@ static void *remote_alloc(ms_device *dev, ms_ledger ledger, size_t bytes) {
     return block;
 }
 
+/* Of a block that a command still waits to touch: the error is long over when a GPU would show it, so the program ends here. A device
+   that is lost does nothing any more. */
 static void remote_free(ms_device *dev, void *block) {
     remote_device *d = remote_of(dev);
     pthread_mutex_lock(&d->lock);
+    size_t bytes = remote_memory_bytes(&d->memory, block);
+    if (!d->lost && bytes && remote_is_awaited(d, remote_memory_real(&d->memory, block, 1), bytes)) {
+        fprintf(stderr,
+                "remote: a block of %zu bytes is freed while work that was given to a queue touches it\n",
+                bytes);
+        abort();
+    }
     remote_memory_free(&d->memory, block);
     pthread_mutex_unlock(&d->lock);
 }

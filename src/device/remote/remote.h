@@ -4,7 +4,8 @@
  *
  * Its memory is apart. Addresses that it gives out are of pages that nobody may touch; the same bytes are mapped at a second place that
  * only its kernels know. So the host faults where it reads or writes the device's memory, and a host pointer among a kernel's arguments
- * is refused. What is allocated, and what was freed, is full of NaNs.
+ * is refused. What is allocated, and what was freed, is full of NaNs. A block that is freed while work that was given touches it ends the
+ * program.
  *
  * Its queues run late: nothing is done before somebody waits for it, and then queues take turns by a seed, in any order that events
  * allow. The host's side of an upload is read when the copy is done; that of a download is NaNs until then.
@@ -13,6 +14,8 @@
  *
  * MEMSAFE_REMOTE_SEED=N        the order in which queues take turns
  * MEMSAFE_REMOTE_FAIL_ALLOC=N  the N-th allocation of device memory fails, counted over the process
+ * MEMSAFE_REMOTE_DELAY_US=N    each command takes so many microseconds more, in which no processor works
+ * MEMSAFE_REMOTE_FAIL_FILL=BYTE a fill with that byte fails (MS_INTERNAL) when it is done
  * MEMSAFE_REMOTE_LOSE_AFTER=N  the device is lost after so many commands, counted over the process
  */
 #ifndef MS_DEVICE_REMOTE_REMOTE_H
@@ -49,6 +52,8 @@ ms_status remote_memory_open(remote_memory *memory, ms_mem *mem, size_t limit_by
 void remote_memory_close(remote_memory *memory);
 void *remote_memory_alloc(remote_memory *memory, ms_ledger ledger, size_t bytes);
 void remote_memory_free(remote_memory *memory, void *block);
+/* Of a block; 0 = it is none. */
+size_t remote_memory_bytes(const remote_memory *memory, const void *block);
 /* Where the bytes of a given-out address are, `bytes` of them in one block; NULL when they are not. */
 void *remote_memory_real(const remote_memory *memory, const void *given, size_t bytes);
 
@@ -69,6 +74,8 @@ typedef enum remote_kind {
 typedef struct remote_event {
     ms_event base;
     uint64_t given, done; /* how often it was recorded, and how often that was reached */
+    ms_status status;     /* of the work before it, as of `done` */
+    uint64_t queue;       /* number of the one that it was recorded in last */
 } remote_event;
 
 typedef struct remote_prepare {
@@ -115,8 +122,11 @@ typedef struct remote_list {
     remote_command *first, *last;
 } remote_list;
 
+/* When a command fails, what follows it in its queue is dropped, and who waits for an event of the queue is told, once. */
 typedef struct remote_queue {
     ms_queue base;
+    uint64_t number; /* from 1 */
+    ms_status status;
     struct remote_queue *next;
     remote_list list;
     bool capturing;
@@ -136,6 +146,7 @@ struct remote_device {
     pthread_mutex_t lock; /* memory, queues, events */
     remote_memory memory;
     remote_queue *queues;
+    uint64_t queues_made;
     uint64_t random;
     bool lost;
     ms_device *cpu; /* computes */
@@ -143,6 +154,9 @@ struct remote_device {
 
 /* Puts a copy at the queue's end. */
 ms_status remote_give(ms_queue *queue, const remote_command *command);
+
+/* Under the lock: whether a command that is not done has to do with these bytes, where they are. */
+bool remote_is_awaited(const remote_device *device, const char *begin, size_t bytes);
 
 ms_status remote_queue_create(ms_device *dev, ms_queue **ret_queue);
 void remote_queue_destroy(ms_queue **queue);

@@ -88,6 +88,14 @@ void remote_memory_free(remote_memory *m, void *given) {
     }
 }
 
+size_t remote_memory_bytes(const remote_memory *m, const void *given) {
+    size_t offset = (size_t)((const char *)given - m->given);
+    for (const remote_block *b = m->blocks; b; b = b->next)
+        if (b->offset == offset)
+            return b->bytes;
+    return 0;
+}
+
 void *remote_memory_real(const remote_memory *m, const void *given, size_t bytes) {
     uintptr_t at = (uintptr_t)given - (uintptr_t)m->given;
     if ((uintptr_t)given < (uintptr_t)m->given || at >= m->space_bytes)

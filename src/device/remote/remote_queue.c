@@ -1,5 +1,6 @@
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "device/remote/remote.h"
 
@@ -45,6 +46,25 @@ ms_status remote_give(ms_queue *queue, const remote_command *command) {
     return status;
 }
 
+/* Whatever among its words points there: a command holds the places of its bytes, and no number comes to look like one. */
+static bool points_into(const remote_command *c, const char *begin, size_t bytes) {
+    for (size_t at = 0; at + sizeof(uintptr_t) <= sizeof(*c); at += sizeof(uintptr_t)) {
+        uintptr_t word;
+        memcpy(&word, (const char *)c + at, sizeof(word));
+        if (word >= (uintptr_t)begin && word - (uintptr_t)begin < bytes)
+            return true;
+    }
+    return false;
+}
+
+bool remote_is_awaited(const remote_device *d, const char *begin, size_t bytes) {
+    for (const remote_queue *q = d->queues; q; q = q->next)
+        for (const remote_command *c = q->list.first; c; c = c->next)
+            if (points_into(c, begin, bytes))
+                return true;
+    return false;
+}
+
 /* ---- doing ---- */
 
 static bool is_lost_now(void) {
@@ -53,38 +73,60 @@ static bool is_lost_now(void) {
     return after && ++count > strtol(after, NULL, 10);
 }
 
+static void delay(void) {
+    const char *wanted = getenv("MEMSAFE_REMOTE_DELAY_US");
+    long us = wanted ? strtol(wanted, NULL, 10) : 0;
+    const struct timespec t = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+    if (us > 0)
+        nanosleep(&t, NULL);
+}
+
 static bool can_run(const remote_queue *q) {
     const remote_command *c = q->list.first;
     return c && (c->kind != REMOTE_WAIT || !c->event || c->event->done >= c->generation);
 }
 
-static ms_status run_first(remote_device *d, remote_queue *q) {
-    remote_command *c = q->list.first;
-    ms_status status = MS_OK;
+static bool is_failing_fill(int byte) {
+    const char *wanted = getenv("MEMSAFE_REMOTE_FAIL_FILL");
+    return wanted && strtol(wanted, NULL, 10) == byte;
+}
+
+static ms_status run(remote_device *d, const remote_command *c) {
     switch (c->kind) {
     case REMOTE_UPLOAD:
     case REMOTE_DOWNLOAD:
         memcpy(c->dst, c->src, c->bytes);
         break;
     case REMOTE_FILL:
+        if (is_failing_fill(c->byte))
+            return MS_INTERNAL;
         memset(c->dst, c->byte, c->bytes);
         break;
     case REMOTE_PREPARE:
-        status = ms_weight_prepare(&c->args.prepare.shape, c->args.prepare.raw, c->args.prepare.first_row,
-                                   c->args.prepare.rows, c->src, c->dst);
-        break;
-    case REMOTE_RECORD:
-        if (c->event)
-            c->event->done = c->generation;
-        break;
-    case REMOTE_WAIT:
+        return ms_weight_prepare(&c->args.prepare.shape, c->args.prepare.raw, c->args.prepare.first_row,
+                                 c->args.prepare.rows, c->src, c->dst);
         break;
     case REMOTE_KERNEL:
-        status = c->run(d, c);
+        return c->run(d, c);
+    case REMOTE_RECORD:
+    case REMOTE_WAIT:
         break;
     }
+    return MS_OK;
+}
+
+static void run_first(remote_device *d, remote_queue *q) {
+    const remote_command *c = q->list.first;
+    if (c->kind == REMOTE_RECORD && c->event) {
+        c->event->done = c->generation;
+        c->event->status = q->status;
+        c->event->queue = q->number;
+    } else if (c->kind == REMOTE_WAIT && c->event && q->status == MS_OK) {
+        q->status = c->event->status; /* what it waited for is not there */
+    } else if (q->status == MS_OK) {
+        q->status = run(d, c);
+    }
     drop_first(&q->list);
-    return status;
 }
 
 /* splitmix64 (Steele, Lea, Flood 2014) */
@@ -106,10 +148,13 @@ static ms_status step(remote_device *d) {
         d->lost = true;
         return MS_DEVICE_LOST;
     }
+    delay();
     int chosen = (int)(next_random(d) % (uint64_t)able);
     for (remote_queue *q = d->queues; q; q = q->next)
-        if (can_run(q) && chosen-- == 0)
-            return run_first(d, q);
+        if (can_run(q) && chosen-- == 0) {
+            run_first(d, q);
+            return MS_OK;
+        }
     return MS_INTERNAL;
 }
 
@@ -123,6 +168,7 @@ ms_status remote_queue_create(ms_device *dev, ms_queue **ret_queue) {
     *q = (remote_queue){.base.dev = dev};
     pthread_mutex_lock(&d->lock);
     q->next = d->queues;
+    q->number = ++d->queues_made;
     d->queues = q;
     pthread_mutex_unlock(&d->lock);
     *ret_queue = &q->base;
@@ -198,6 +244,13 @@ ms_status remote_finish(ms_event *event) {
     ms_status status = d->lost && e->done < e->given ? MS_DEVICE_LOST : MS_OK;
     while (status == MS_OK && e->done < e->given)
         status = step(d);
+    if (status == MS_OK && e->status != MS_OK) {
+        status = e->status;
+        e->status = MS_OK;
+        for (remote_queue *q = d->queues; q; q = q->next)
+            if (q->number == e->queue)
+                q->status = MS_OK; /* told: what is given from here on is done */
+    }
     pthread_mutex_unlock(&d->lock);
     return status;
 }
