@@ -70,6 +70,7 @@ static void print_memory(const ms_plan_report *r) {
         row("the device itself", r->device_own_bytes);
     row("weights that stay", r->resident_bytes);
     row("buffer for weights that pass through", r->stream_bytes);
+    row("latents and DeepCache's tensor of a window", r->latent_bytes);
     row("arena", r->arena_bytes);
     if (r->launch_bytes)
         row("captured launches", r->launch_bytes);
@@ -146,14 +147,15 @@ static void print_json(const ms_plan_report *r) {
            ms_rung_name(r->rung), r->tier, r->precision, r->resolution, r->wanted_resolution,
            r->vae_encode_batch, r->vae_decode_batch, r->attention_parts,
            r->serial_branches ? "true" : "false", r->slice_frames, r->slice_pixels, r->stripe_rows);
-    printf(
-        " \"bytes\": {\"process\": %zu, \"codec\": %zu, \"frames\": %zu, \"faces\": %zu, \"cache\": %zu, "
-        "\"buffers\": %zu, \"device_own\": %zu, \"weights\": %zu, "
-        "\"stream\": %zu, \"arena\": %zu, \"launches\": %zu, \"peak\": %zu, \"budget\": %zu, \"least\": %zu, "
-        "\"all_weights\": %zu, \"streamed\": %zu, \"host\": %zu},\n \"phases\": [",
-        r->process_bytes, r->codec_bytes, r->frame_bytes, r->face_bytes, r->cache_bytes, r->buffer_bytes,
-        r->device_own_bytes, r->resident_bytes, r->stream_bytes, r->arena_bytes, r->launch_bytes,
-        r->peak_bytes, r->budget_bytes, r->least_bytes, r->weight_bytes, r->streamed_bytes, r->host_bytes);
+    printf(" \"bytes\": {\"process\": %zu, \"codec\": %zu, \"frames\": %zu, \"faces\": %zu, \"cache\": %zu, "
+           "\"buffers\": %zu, \"device_own\": %zu, \"weights\": %zu, "
+           "\"stream\": %zu, \"latents\": %zu, \"arena\": %zu, \"launches\": %zu, \"peak\": %zu, \"budget\": "
+           "%zu, "
+           "\"least\": %zu, \"all_weights\": %zu, \"streamed\": %zu, \"host\": %zu},\n \"phases\": [",
+           r->process_bytes, r->codec_bytes, r->frame_bytes, r->face_bytes, r->cache_bytes, r->buffer_bytes,
+           r->device_own_bytes, r->resident_bytes, r->stream_bytes, r->latent_bytes, r->arena_bytes,
+           r->launch_bytes, r->peak_bytes, r->budget_bytes, r->least_bytes, r->weight_bytes,
+           r->streamed_bytes, r->host_bytes);
     for (int i = 0; i < r->n_phases; i++)
         printf("%s{\"name\": \"%s\", \"arena_bytes\": %zu, \"lower_bound_bytes\": %zu, \"operations\": %d, "
                "\"tflop\": %.4f}",

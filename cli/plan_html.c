@@ -43,7 +43,8 @@ static void host_rows(ms_buf *out, const ms_plan_report *r, size_t whole) {
     memory_row(out, "codecs", "FFmpeg's decoder and encoder; an upper bound", r->codec_bytes, whole);
     memory_row(out, "pictures on their way", "frames between decoder and encoder; an upper bound",
                r->frame_bytes, whole);
-    memory_row(out, "buffers", "latents, speech features, the plans themselves", r->buffer_bytes, whole);
+    memory_row(out, "buffers", "pictures of a batch, speech features, the plans themselves", r->buffer_bytes,
+               whole);
     memory_row(out, "cache of latents", "of a clip that goes round; given up first", r->cache_bytes, whole);
 }
 
@@ -65,6 +66,8 @@ static void memory_table(ms_buf *out, const ms_plan_report *r) {
     if (r->launch_bytes)
         memory_row(out, "captured launches", "of each network once, to be launched again", r->launch_bytes,
                    r->peak_bytes);
+    memory_row(out, "latents", "of a window, with its condition, speech and DeepCache's tensor",
+               r->latent_bytes, r->peak_bytes);
     memory_row(out, "arena", "all tensors and workspaces; the networks take turns in it", r->arena_bytes,
                r->peak_bytes);
     sum_row(out, "peak", "never more than this", r->peak_bytes);

@@ -88,6 +88,7 @@ static ms_status ddim_trajectory(const ms_tensor_file *in, const ms_ddim *ddim, 
                                  ms_error *err) {
     case_tensor noise = {0}, model = {0};
     float *all = NULL;
+    ms_compute cpu = {0}; /* its memory is the host's */
     ms_status status;
     MS_GOTO(case_read(in, "in.noise", 0, &noise, err));
     MS_GOTO(case_read(in, "in.model_output", noise.rank + 1, &model, err));
@@ -101,12 +102,23 @@ static ms_status ddim_trajectory(const ms_tensor_file *in, const ms_ddim *ddim, 
         status = ms_fail_alloc(err, NULL, (size_t)model.elements * sizeof(float), "the trajectory");
         goto fail;
     }
+    MS_GOTO(ms_compute_open(&(ms_compute_params){.device = "cpu", .isa_limit = MS_ISA_COUNT - 1}, &cpu, err));
     for (int i = 0; i < ddim->steps; i++) {
-        ms_ddim_step(ddim, i, model.data + i * noise.elements, noise.data, noise.elements);
+        float factors[4];
+        ms_ddim_factors(ddim, i, factors);
+        const ms_rows sample = {noise.data, 1, noise.elements, 1, noise.elements, 1, MS_F32};
+        ms_ddim_args step = {.sample = sample, .noise = sample, .dst = sample, .step = factors};
+        step.noise.data = model.data + i * noise.elements;
+        status = cpu.dev->kernels->ddim(cpu.queue, &step);
+        if (status != MS_OK) {
+            ms_fail(err, status, "step %d: %s", i, ms_status_text(status));
+            goto fail;
+        }
         memcpy(all + i * noise.elements, noise.data, (size_t)noise.elements * sizeof(float));
     }
     status = case_add(out, "out.trajectory", MS_F32, model.rank, model.shape, all, err);
 fail:
+    ms_compute_close(&cpu);
     ms_free(all);
     ms_free(noise.data);
     ms_free(model.data);

@@ -224,12 +224,14 @@ typedef struct denoise_job {
     case_tensor audio, mask, masked, reference, noise;
     float *masked_rows, *reference_rows, *latents; /* rows */
     float *history;                                /* [steps] of planes */
+    ms_status kept;                                /* of reading the steps */
     int64_t frames, h, w;
 } denoise_job;
 
 static void denoise_free(denoise_job *j) {
     ms_denoiser_destroy(&j->denoiser);
     ms_device_free(j->at.compute.dev, j->at.arena);
+    ms_device_free(j->at.compute.dev, j->at.state);
     ms_weights_destroy(&j->at.weights);
     ms_params_destroy(&j->params);
     ms_compute_close(&j->at.compute);
@@ -281,10 +283,24 @@ fail:
     return status;
 }
 
-static void keep_step(void *arg, int step, const float *latents) {
+static ms_status read_latents(denoise_job *j) {
+    return ms_compute_download(&j->at.compute, j->latents,
+                               ms_denoiser_part(j->denoiser, &j->at, MS_DENOISE_LATENTS),
+                               (size_t)j->noise.elements * sizeof(float));
+}
+
+static void keep_step(void *arg, int step) {
     denoise_job *j = arg;
-    if (j->history)
-        stage_rows_to_planes(latents, j->frames, j->h * j->w, 4, j->history + step * j->noise.elements);
+    if (!j->history || j->kept != MS_OK)
+        return;
+    j->kept = read_latents(j);
+    stage_rows_to_planes(j->latents, j->frames, j->h * j->w, 4, j->history + step * j->noise.elements);
+}
+
+static ms_status write_part(denoise_job *j, ms_denoise_part part, const float *rows, ms_error *err) {
+    ms_status status = ms_compute_upload(&j->at.compute, ms_denoiser_part(j->denoiser, &j->at, part), rows,
+                                         (size_t)j->noise.elements * sizeof(float));
+    return status == MS_OK ? MS_OK : ms_fail(err, status, "cannot upload latents");
 }
 
 static ms_status denoise_prepare(denoise_job *j, const denoise_state *s, ms_error *err) {
@@ -297,15 +313,18 @@ static ms_status denoise_prepare(denoise_job *j, const denoise_state *s, ms_erro
                                 .deepcache = s->deepcache,
                                 .serial_branches = s->serial,
                                 .slicing = stage_slicing(&s->compute)};
-    size_t arena_bytes = 0;
+    size_t arena_bytes = 0, state_bytes = 0;
     MS_TRY(stage_open_compute(&s->compute, &j->at.compute, err));
     MS_TRY(ms_params_create(j->at.compute.mem, j->at.compute.dev, &j->params, err));
     MS_TRY(ms_weights_create(&j->at.compute, j->params, &j->at.weights, err));
     MS_TRY(ms_denoiser_create(j->params, j->at.compute.activation, &j->files.unet_config, &j->denoiser, err));
-    MS_TRY(ms_denoiser_prepare(j->denoiser, &params, &arena_bytes, err));
+    MS_TRY(ms_denoiser_prepare(j->denoiser, &params, &arena_bytes, &state_bytes, err));
     MS_TRY(stage_load(j->at.weights, j->files.unet, "conv_in.weight", &s->compute, err));
     MS_TRY(ms_device_alloc(j->at.compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes, "activations", &j->at.arena,
                            err));
+    MS_TRY(ms_device_alloc(j->at.compute.dev, MS_LEDGER_STAGING, state_bytes, "latents", &j->at.state, err));
+    MS_TRY(write_part(j, MS_DENOISE_MASKED, j->masked_rows, err));
+    MS_TRY(write_part(j, MS_DENOISE_REFERENCE, j->reference_rows, err));
     if (s->every_step) {
         j->history =
             ms_alloc_array(NULL, MS_LEDGER_GENERAL, (size_t)(j->noise.elements * s->steps), sizeof(float));
@@ -317,6 +336,9 @@ static ms_status denoise_prepare(denoise_job *j, const denoise_state *s, ms_erro
 }
 
 static ms_status denoise_outputs(denoise_job *j, const denoise_state *s, case_output *out, ms_error *err) {
+    ms_status status = j->kept == MS_OK ? read_latents(j) : j->kept;
+    if (status != MS_OK)
+        return ms_fail(err, status, "cannot download latents");
     stage_rows_to_planes(j->latents, j->frames, j->h * j->w, 4, j->noise.data);
     MS_TRY(case_add(out, "out.latents", MS_F32, 5, j->noise.shape, j->noise.data, err));
     if (!s->every_step)
@@ -338,11 +360,7 @@ static int denoise_run(const void *state, char **arguments, int n_arguments) {
     MS_GOTO(ms_model_files_find(&s->model, MS_PART_UNET, &job.files, &err));
     MS_GOTO(denoise_inputs(&job, s, &err));
     MS_GOTO(denoise_prepare(&job, s, &err));
-    ms_denoise_io io = {.audio = job.audio.data,
-                        .mask = job.mask.data,
-                        .masked = job.masked_rows,
-                        .reference = job.reference_rows,
-                        .latents = job.latents};
+    ms_denoise_io io = {.audio = job.audio.data, .mask = job.mask.data, .latents = job.latents};
     MS_GOTO(ms_denoiser_run(job.denoiser, &job.at, &io, &hooks, &err));
     MS_GOTO(denoise_outputs(&job, s, &out, &err));
 fail:

@@ -16,7 +16,7 @@ typedef struct vae_job {
     ms_model_files files;
     ms_params *params;
     ms_context at;
-    ms_network net;
+    ms_network net, sampler;
     case_tensor in, normal;
     float *rows, *result, *planes;
     int64_t images, h, w; /* of the input */
@@ -25,6 +25,7 @@ typedef struct vae_job {
 
 static void job_free(vae_job *j) {
     ms_network_clear(&j->net);
+    ms_network_clear(&j->sampler);
     ms_device_free(j->at.compute.dev, j->at.arena);
     ms_weights_destroy(&j->at.weights);
     ms_params_destroy(&j->params);
@@ -58,6 +59,20 @@ static ms_status read_inputs(vae_job *j, const stage_files *files, ms_error *err
     return MS_OK;
 }
 
+/* Of the moments, with the normals that the file has. */
+static ms_status build_sampler(vae_job *j, ms_error *err) {
+    const ms_vae_config *c = &j->files.vae_config_values;
+    const int64_t factor = ms_vae_factor(c);
+    ms_graph *graph = NULL;
+    MS_TRY(ms_graph_create(j->params, j->at.compute.activation, &graph, err));
+    ms_status status = ms_vae_build_sampler(
+        graph, c, &(ms_vae_build){.images = j->images, .h = j->h / factor, .w = j->w / factor}, NULL, err);
+    if (status == MS_OK)
+        return ms_network_take(&graph, NULL, &j->sampler, err);
+    ms_graph_destroy(&graph);
+    return status;
+}
+
 static ms_status build(vae_job *j, const vae_state *s, ms_error *err) {
     ms_slicing slicing = stage_slicing(&s->compute);
     const ms_vae_config *c = &j->files.vae_config_values;
@@ -75,9 +90,14 @@ static ms_status build(vae_job *j, const vae_state *s, ms_error *err) {
         return status;
     }
     MS_TRY(ms_network_take(&graph, &slicing, &j->net, err));
+    if (j->encoder)
+        MS_TRY(build_sampler(j, err));
     MS_TRY(stage_load(j->at.weights, j->files.vae, "decoder.conv_in.weight", &s->compute, err));
-    MS_TRY(ms_device_alloc(j->at.compute.dev, MS_LEDGER_ACTIVATIONS, j->net.plan->arena_bytes, "activations",
-                           &j->at.arena, err));
+    size_t arena_bytes = j->net.plan->arena_bytes;
+    if (j->encoder && j->sampler.plan->arena_bytes > arena_bytes)
+        arena_bytes = j->sampler.plan->arena_bytes;
+    MS_TRY(ms_device_alloc(j->at.compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes, "activations", &j->at.arena,
+                           err));
     size_t largest = 0;
     for (int v = 0; v < ms_graph_value_count(j->net.graph); v++) {
         const ms_value_info *info = ms_graph_value(j->net.graph, v);
@@ -108,19 +128,27 @@ static ms_status add_planes(vae_job *j, const char *name, const float *rows, ms_
     return case_add(out, name, MS_F32, 4, shape, j->planes, err);
 }
 
+/* planes holds both halves of the moments: of a latent it has room for two. */
+static ms_status sample(vae_job *j, ms_shape s, float *ret_latent, ms_error *err) {
+    const int64_t half = j->files.vae_config_values.latent_channels;
+    case_swap_inner(j->normal.data, s.n, half, s.h * s.w, j->planes);
+    MS_TRY(ms_network_write(&j->sampler, &j->at, "moments", j->result, err));
+    MS_TRY(ms_network_write(&j->sampler, &j->at, "normals", j->planes, err));
+    MS_TRY(ms_network_run(&j->sampler, &j->at, NULL, err));
+    MS_TRY(ms_network_read(&j->sampler, &j->at, "latent", j->planes, err));
+    case_swap_inner(j->planes, s.n, s.h * s.w, half, ret_latent);
+    return MS_OK;
+}
+
 static ms_status add_moments(vae_job *j, ms_shape s, case_output *out, ms_error *err) {
-    const ms_vae_config *c = &j->files.vae_config_values;
-    int64_t pixels = s.h * s.w, half = c->latent_channels;
+    int64_t pixels = s.h * s.w, half = j->files.vae_config_values.latent_channels;
     const int64_t shape[4] = {s.n, half, s.h, s.w};
-    float *latent = j->planes; /* planes holds both halves: the latent needs one */
-    for (int64_t i = 0; i < s.n; i++)
-        ms_vae_sample(c, j->result + i * pixels * 2 * half, j->normal.data + i * pixels * half, pixels,
-                      latent + i * pixels * half);
     float *swapped = ms_alloc_array(NULL, MS_LEDGER_GENERAL, (size_t)(s.n * pixels * half), sizeof(float));
     if (!swapped)
         return ms_fail_alloc(err, NULL, (size_t)(s.n * pixels * half) * sizeof(float), "out.latent");
-    case_swap_inner(latent, s.n, pixels, half, swapped);
-    ms_status status = case_add(out, "out.latent", MS_F32, 4, shape, swapped, err);
+    ms_status status = sample(j, s, swapped, err);
+    if (status == MS_OK)
+        status = case_add(out, "out.latent", MS_F32, 4, shape, swapped, err);
     static const char *const names[2] = {"out.mean", "out.logvar"};
     for (int part = 0; part < 2 && status == MS_OK; part++) {
         for (int64_t i = 0; i < s.n * pixels * half; i++) {
@@ -140,19 +168,18 @@ static ms_status run(vae_job *j, case_output *out, ms_error *err) {
     MS_TRY(ms_exec_run(j->net.graph, j->net.plan, &j->at, NULL, err));
     for (int v = 0; v < ms_graph_value_count(j->net.graph); v++) {
         const ms_value_info *info = ms_graph_value(j->net.graph, v);
-        if (!info->output)
+        if (!info->output || strcmp(info->name, "moments") == 0)
             continue;
         MS_TRY(ms_network_read(&j->net, &j->at, info->name, j->result, err));
         char name[128] = "tap.";
-        if (strcmp(info->name, "moments") == 0) {
-            MS_TRY(add_moments(j, info->shape, out, err));
-            continue;
-        }
         strncat(name, info->name, sizeof(name) - 5);
         bool result = strcmp(info->name, "pixels") == 0;
         MS_TRY(add_planes(j, result ? "out.pixels" : name, j->result, info->shape, out, err));
     }
-    return MS_OK;
+    if (!j->encoder)
+        return MS_OK;
+    MS_TRY(ms_network_read(&j->net, &j->at, "moments", j->result, err));
+    return add_moments(j, ms_graph_shape(j->net.graph, ms_graph_find(j->net.graph, "moments")), out, err);
 }
 
 static int vae_run(const vae_state *s, bool encoder) {

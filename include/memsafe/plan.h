@@ -70,6 +70,8 @@ typedef struct ms_plan_report {
     size_t face_bytes, arena_bytes, resident_bytes, stream_bytes;
     size_t device_own_bytes; /* of the second line too: what an open device takes itself; 0 on the cpu */
     size_t launch_bytes;     /* of the second line too: what is captured to be launched again; 0 on the cpu */
+    size_t
+        latent_bytes; /* of the second line too: a window's latents, condition, speech, DeepCache's tensor */
     size_t peak_bytes, budget_bytes, least_bytes; /* least: the smallest budget that works */
     size_t host_bytes;                            /* besides the device; 0 on the cpu */
     size_t weight_bytes, streamed_bytes;

@@ -5,8 +5,14 @@
 #include "base/error.h"
 #include "weights/weight_stream.h"
 
+static void *place_of(const ms_graph *graph, const ms_plan *plan, char *arena, void *const *bound,
+                      ms_value value) {
+    int slot = ms_graph_value(graph, value)->slot;
+    return slot < 0 ? arena + plan->value_offset[value] : bound[slot];
+}
+
 static void *base_of(const ms_exec_context *x, ms_value value) {
-    return x->planning ? (void *)MS_PLANNING_ADDRESS : x->arena + x->plan->value_offset[value];
+    return x->planning ? (void *)MS_PLANNING_ADDRESS : place_of(x->graph, x->plan, x->arena, x->bound, value);
 }
 
 void *ms_exec_data(const ms_exec_context *x, ms_value value) {
@@ -198,7 +204,11 @@ static ms_status give_all(const ms_graph *graph, const ms_plan *plan, const ms_c
                          .dev = context->compute.dev,
                          .queue = context->compute.queue,
                          .weights = context->weights,
-                         .arena = context->arena};
+                         .arena = context->arena,
+                         .bound = context->bound};
+    for (int v = 0; v < ms_graph_value_count(graph); v++)
+        if (ms_graph_value(graph, v)->slot >= 0 && !base_of(&x, v))
+            return ms_fail(err, MS_INTERNAL, "%s is not bound", ms_graph_value(graph, v)->name);
     for (int s = 0; s < ms_graph_segment_count(graph); s++) {
         const ms_segment *seg = ms_graph_get_segment(graph, s);
         x.axis = seg->axis;
@@ -241,20 +251,22 @@ ms_status ms_exec_capture(const ms_graph *graph, const ms_plan *plan, const ms_c
     return status == MS_OK ? ended : status;
 }
 
+static size_t bytes_of(const ms_graph *graph, ms_value value) {
+    const ms_value_info *v = ms_graph_value(graph, value);
+    return (size_t)ms_shape_elements(v->shape) * ms_dtype_bytes(v->dtype);
+}
+
 ms_status ms_exec_write(const ms_graph *graph, const ms_plan *plan, const ms_context *context, ms_value value,
                         const void *data) {
-    size_t bytes = (size_t)ms_shape_elements(ms_graph_shape(graph, value)) *
-                   ms_dtype_bytes(ms_graph_value(graph, value)->dtype);
-    return ms_compute_upload(&context->compute, (char *)context->arena + plan->value_offset[value], data,
-                             bytes);
+    void *place = place_of(graph, plan, context->arena, context->bound, value);
+    return place ? ms_compute_upload(&context->compute, place, data, bytes_of(graph, value)) : MS_INTERNAL;
 }
 
 ms_status ms_exec_read(const ms_graph *graph, const ms_plan *plan, const ms_context *context, ms_value value,
                        void *ret_data) {
-    size_t bytes = (size_t)ms_shape_elements(ms_graph_shape(graph, value)) *
-                   ms_dtype_bytes(ms_graph_value(graph, value)->dtype);
-    return ms_compute_download(&context->compute, ret_data,
-                               (const char *)context->arena + plan->value_offset[value], bytes);
+    const void *place = place_of(graph, plan, context->arena, context->bound, value);
+    return place ? ms_compute_download(&context->compute, ret_data, place, bytes_of(graph, value))
+                 : MS_INTERNAL;
 }
 
 /* What is there in 16 bits is read into the second half and widened from the front: each is read before it is written over. */

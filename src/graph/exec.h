@@ -19,6 +19,8 @@ typedef struct ms_context {
     ms_compute compute;
     ms_weights *weights;
     void *arena;
+    void *state; /* device memory in which a model keeps what its networks hand on, as its own header says */
+    void *bound[MS_GRAPH_SLOTS]; /* where the graph's bound values lie */
 } ms_context;
 
 /* What an operation sees while it runs. */
@@ -29,6 +31,7 @@ struct ms_exec_context {
     ms_queue *queue;
     ms_weights *weights; /* NULL while planning */
     char *arena;
+    void *const *bound; /* the context's */
     bool planning; /* only sizes are asked for: there is no arena, and pointers are MS_PLANNING_ADDRESS where
                       a run has one */
     ms_axis axis;
@@ -70,8 +73,8 @@ typedef struct ms_exec_params {
 ms_status ms_exec_run(const ms_graph *graph, const ms_plan *plan, const ms_context *context,
                       const ms_exec_params *params, ms_error *err);
 
-/* The same work, noted to be launched again: on a device that captures, with no weights streamed. It holds for this arena and these
-   weights. */
+/* The same work, noted to be launched again: on a device that captures, with no weights streamed. It holds for this arena, these
+   weights and this bound memory. */
 ms_status ms_exec_capture(const ms_graph *graph, const ms_plan *plan, const ms_context *context,
                           ms_launches **ret_launches, ms_error *err);
 

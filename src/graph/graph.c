@@ -104,6 +104,7 @@ static ms_value add_value(ms_graph *g, const char *name, ms_shape shape, bool wh
     g->values[g->n_values] = (ms_value_info){.name = name,
                                              .shape = shape,
                                              .whole = whole,
+                                             .slot = -1,
                                              .segment = segment,
                                              .first = g->n_nodes,
                                              .dtype = whole ? MS_F32 : g->activation};
@@ -131,6 +132,17 @@ void ms_graph_output(ms_graph *g, ms_value value, const char *name) {
     }
     g->values[value].output = true;
     g->values[value].name = name;
+}
+
+void ms_graph_bind(ms_graph *g, ms_value value, int slot) {
+    if (g->status != MS_OK)
+        return;
+    if (value < 0 || value >= g->n_values || !(g->values[value].input || g->values[value].output) ||
+        slot < 0 || slot >= MS_GRAPH_SLOTS)
+        ms_graph_fail(g, MS_INTERNAL, "a value that is no input and no output, or slot %d, cannot be bound",
+                      slot);
+    else
+        g->values[value].slot = slot;
 }
 
 void ms_graph_set_dtype(ms_graph *g, ms_value value, ms_dtype dtype) {
@@ -174,6 +186,8 @@ ms_value ms_graph_append(ms_graph *g, const ms_node *node, ms_shape shape, bool 
         return MS_NO_VALUE;
     if (g->n_segments == 0)
         ms_graph_segment(g, MS_AXIS_NONE, "all");
+    if (g->status != MS_OK)
+        return MS_NO_VALUE;
     for (int i = 0; i < node->n_inputs; i++) {
         if (node->input[i] != MS_NO_VALUE && (node->input[i] < 0 || node->input[i] >= g->n_values)) {
             ms_graph_fail(g, MS_INTERNAL, "%s: input %d does not exist", node->name, i);

@@ -91,6 +91,7 @@ typedef struct ms_value_info {
     bool whole; /* never sliced: a vector, a table of the whole window */
     bool input, output;
     bool local;  /* stays inside one sliced segment */
+    int slot;    /* of the context's bound memory; -1 = in the arena */
     int segment; /* that makes it; -1 for inputs */
     int first,
         last; /* first and last node that touches it (inputs: first = 0; outputs: last = the last node) */
@@ -117,6 +118,11 @@ void ms_graph_set_dtype(ms_graph *graph, ms_value value, ms_dtype dtype);
 
 ms_value ms_graph_input(ms_graph *graph, const char *name, ms_shape shape, bool whole);
 void ms_graph_output(ms_graph *graph, ms_value value, const char *name);
+
+/* Before it is planned: the input or output lies where the context says for that slot (ms_context.bound), and takes no room in the
+   arena. Several values may have one slot, if whoever binds it means them to lie in one place. */
+#define MS_GRAPH_SLOTS 12
+void ms_graph_bind(ms_graph *graph, ms_value value, int slot);
 
 /* Text that lives as long as the graph: layer names. */
 const char *ms_graph_text(ms_graph *graph, const char *fmt, ...) MS_PRINTF(2, 3);

@@ -51,6 +51,8 @@ static int64_t stripe_rows(const ms_graph *g, const ms_plan *plan, ms_value valu
 static size_t bytes_of(const ms_graph *g, const ms_plan *plan, ms_value value) {
     const ms_value_info *v = ms_graph_value(g, value);
     ms_shape s = v->shape;
+    if (v->slot >= 0)
+        return 0;
     if (v->local) {
         const ms_segment *seg = ms_graph_get_segment(g, v->segment);
         int64_t slice = plan->slice[v->segment];

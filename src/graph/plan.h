@@ -18,7 +18,7 @@ typedef struct ms_plan {
     ms_mem *mem;
     int64_t *slice;           /* per segment */
     size_t *value_offset;     /* per value */
-    size_t *value_bytes;      /* per value: room it has (one slice's for local values) */
+    size_t *value_bytes;      /* per value: room it has (one slice's for local values, none for bound ones) */
     size_t *workspace_offset; /* per node */
     size_t *workspace_bytes;  /* per node */
     size_t arena_bytes, lower_bound_bytes;

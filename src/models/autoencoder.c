@@ -2,69 +2,90 @@
 
 #include "base/error.h"
 
+/* The VAE's two networks, and what stands between them and the denoiser. */
+enum { ENCODER, SAMPLER, SCALER, DECODER, CODERS };
+
+/* Places that networks share: moments and the decoder's latents, in the state, and scaled latents wherever the caller has them. */
+enum { MOMENTS, LATENTS, SCALED };
+
+static const struct {
+    int coder;
+    const char *name;
+    int place;
+} bound[] = {{ENCODER, "moments", MOMENTS}, {SAMPLER, "moments", MOMENTS}, {SAMPLER, "latent", SCALED},
+             {SCALER, "scaled", SCALED},    {SCALER, "latent", LATENTS},   {DECODER, "latent", LATENTS}};
+
 /* Networks for a full batch and for what is left over at the end. */
 typedef struct coder {
-    bool encoder;
     int64_t batch;
     ms_network full, rest;
     int64_t rest_images; /* that `rest` was built for, 0 = none */
-    const char *input, *output;
 } coder;
 
 struct ms_autoencoder {
     ms_autoencoder_params p;
-    coder encoder, decoder;
-    float *scaled; /* latents of one decode batch */
+    coder coder[CODERS];
+    size_t latent_floats;  /* of a picture */
+    size_t latents_offset; /* of the state, after the moments */
     size_t arena_bytes;
 };
 
-static ms_status build(ms_autoencoder *a, bool encoder, int64_t images, ms_network *ret_network,
+static ms_status build_graph(const ms_autoencoder *a, int which, int64_t images, ms_graph *graph,
+                             ms_error *err) {
+    const int64_t factor = ms_vae_factor(&a->p.config);
+    ms_vae_build b = {
+        .images = images, .h = a->p.h / factor, .w = a->p.w / factor, .stripe_rows = a->p.slicing.rows};
+    if (which == SAMPLER)
+        return ms_vae_build_sampler(graph, &a->p.config, &b, &a->p.seed, err);
+    if (which == SCALER)
+        return ms_vae_build_scaler(graph, &a->p.config, &b, err);
+    if (which == DECODER)
+        return ms_vae_build_decoder(graph, &a->p.config, &b, err);
+    b.h = a->p.h;
+    b.w = a->p.w;
+    return ms_vae_build_encoder(graph, &a->p.config, &b, err);
+}
+
+static ms_status build(const ms_autoencoder *a, int which, int64_t images, ms_network *ret_network,
                        ms_error *err) {
-    int64_t factor = ms_vae_factor(&a->p.config);
     ms_graph *graph = NULL;
     MS_TRY(ms_graph_create(a->p.params, a->p.activation, &graph, err));
-    ms_status status = encoder ? ms_vae_build_encoder(graph, &a->p.config,
-                                                      &(ms_vae_build){.images = images,
-                                                                      .h = a->p.h,
-                                                                      .w = a->p.w,
-                                                                      .stripe_rows = a->p.slicing.rows},
-                                                      err)
-                               : ms_vae_build_decoder(graph, &a->p.config,
-                                                      &(ms_vae_build){.images = images,
-                                                                      .h = a->p.h / factor,
-                                                                      .w = a->p.w / factor,
-                                                                      .stripe_rows = a->p.slicing.rows},
-                                                      err);
+    ms_status status = build_graph(a, which, images, graph, err);
     if (status != MS_OK) {
         ms_graph_destroy(&graph);
         return status;
     }
+    for (size_t i = 0; i < sizeof(bound) / sizeof(bound[0]); i++)
+        if (bound[i].coder == which)
+            ms_graph_bind(graph, ms_graph_find(graph, bound[i].name), bound[i].place);
     return ms_network_take(&graph, &a->p.slicing, ret_network, err);
 }
 
+static size_t aligned(size_t bytes) {
+    return (bytes + MS_ARENA_ALIGN - 1) / MS_ARENA_ALIGN * MS_ARENA_ALIGN;
+}
+
 ms_status ms_autoencoder_create(const ms_autoencoder_params *params, ms_autoencoder **ret_autoencoder,
-                                size_t *ret_arena_bytes, ms_error *err) {
+                                size_t *ret_arena_bytes, size_t *ret_state_bytes, ms_error *err) {
     ms_mem *mem = ms_params_mem(params->params);
-    int64_t factor = ms_vae_factor(&params->config);
-    size_t latent = (size_t)(params->h / factor * (params->w / factor) * params->config.latent_channels);
+    const int64_t factor = ms_vae_factor(&params->config);
     ms_autoencoder *a = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*a));
     if (!a)
         return ms_fail_alloc(err, mem, sizeof(*a), "the autoencoder");
     a->p = *params;
-    a->encoder =
-        (coder){.encoder = true, .batch = params->encode_batch, .input = "pixels", .output = "moments"};
-    a->decoder = (coder){.batch = params->decode_batch, .input = "latent", .output = "pixels"};
+    a->latent_floats = (size_t)(params->h / factor * (params->w / factor) * params->config.latent_channels);
+    a->latents_offset = aligned((size_t)params->encode_batch * 2 * a->latent_floats * sizeof(float));
     ms_status status;
-    MS_GOTO(build(a, true, a->encoder.batch, &a->encoder.full, err));
-    MS_GOTO(build(a, false, a->decoder.batch, &a->decoder.full, err));
-    a->scaled = ms_alloc_array(mem, MS_LEDGER_STAGING, latent * (size_t)a->decoder.batch, sizeof(float));
-    if (!a->scaled) {
-        status = ms_fail_alloc(err, mem, latent * sizeof(float), "the autoencoder");
-        goto fail;
+    for (int i = 0; i < CODERS; i++) {
+        coder *c = &a->coder[i];
+        c->batch = i == ENCODER || i == SAMPLER ? params->encode_batch : params->decode_batch;
+        MS_GOTO(build(a, i, c->batch, &c->full, err));
+        if (c->full.plan->arena_bytes > a->arena_bytes)
+            a->arena_bytes = c->full.plan->arena_bytes;
     }
-    size_t encode = a->encoder.full.plan->arena_bytes, decode = a->decoder.full.plan->arena_bytes;
-    a->arena_bytes = encode > decode ? encode : decode;
     *ret_arena_bytes = a->arena_bytes;
+    *ret_state_bytes =
+        a->latents_offset + aligned((size_t)params->decode_batch * a->latent_floats * sizeof(float));
     *ret_autoencoder = a;
     return MS_OK;
 fail:
@@ -75,19 +96,21 @@ fail:
 void ms_autoencoder_destroy(ms_autoencoder **autoencoder) {
     if (!autoencoder || !*autoencoder)
         return;
-    ms_autoencoder *a = *autoencoder;
-    ms_network_clear(&a->encoder.full);
-    ms_network_clear(&a->encoder.rest);
-    ms_network_clear(&a->decoder.full);
-    ms_network_clear(&a->decoder.rest);
-    ms_free(a->scaled);
-    ms_free(a);
+    for (int i = 0; i < CODERS; i++) {
+        ms_network_clear(&(*autoencoder)->coder[i].full);
+        ms_network_clear(&(*autoencoder)->coder[i].rest);
+    }
+    ms_free(*autoencoder);
     *autoencoder = NULL;
 }
 
 /* The network for that many pictures; the left-over one is built anew when their number changes. */
-static ms_status network_for(ms_autoencoder *a, coder *c, int64_t images, ms_network **ret_network,
+static ms_status network_for(ms_autoencoder *a, int which, int64_t images, ms_network **ret_network,
                              ms_error *err) {
+    coder *c = &a->coder[which];
+    if (images < 1 || images > c->batch)
+        return ms_fail(err, MS_INTERNAL, "%lld pictures in batches of %lld", (long long)images,
+                       (long long)c->batch);
     if (images == c->batch) {
         *ret_network = &c->full;
         return MS_OK;
@@ -95,7 +118,7 @@ static ms_status network_for(ms_autoencoder *a, coder *c, int64_t images, ms_net
     if (c->rest_images != images) {
         ms_network_clear(&c->rest);
         c->rest_images = 0;
-        MS_TRY(build(a, c->encoder, images, &c->rest, err));
+        MS_TRY(build(a, which, images, &c->rest, err));
         c->rest_images = images;
     }
     if (c->rest.plan->arena_bytes > a->arena_bytes)
@@ -105,39 +128,50 @@ static ms_status network_for(ms_autoencoder *a, coder *c, int64_t images, ms_net
     return MS_OK;
 }
 
-static ms_status run(ms_autoencoder *a, coder *c, const ms_context *context, const float *src, int64_t images,
-                     float *dst, const ms_exec_params *exec, ms_error *err) {
-    for (int64_t first = 0; first < images; first += c->batch) {
-        int64_t count = images - first < c->batch ? images - first : c->batch;
-        ms_network *net = NULL;
-        MS_TRY(network_for(a, c, count, &net, err));
-        size_t in = ms_network_elements(net, c->input), in_each = in / (size_t)count;
-        size_t out_each = ms_network_elements(net, c->output) / (size_t)count;
-        const float *from = src + (size_t)first * in_each;
-        if (!c->encoder) {
-            for (size_t i = 0; i < in; i++)
-                a->scaled[i] = from[i] / a->p.config.scaling_factor + a->p.config.shift_factor;
-            from = a->scaled;
-        }
-        MS_TRY(ms_network_write(net, context, c->input, from, err));
-        MS_TRY(ms_network_run(net, context, exec, err));
-        MS_TRY(ms_network_read(net, context, c->output, dst + (size_t)first * out_each, err));
-    }
-    return MS_OK;
+/* scaled: where the latents are that the denoiser works on; NULL where the network has none of them. */
+static ms_context context_of(const ms_autoencoder *a, const ms_context *context, const void *scaled) {
+    ms_context c = *context;
+    c.bound[MOMENTS] = context->state;
+    c.bound[LATENTS] = (char *)context->state + a->latents_offset;
+    c.bound[SCALED] = (void *)(uintptr_t)scaled;
+    return c;
 }
 
 ms_status ms_autoencoder_encode(ms_autoencoder *a, const ms_context *context, const float *pixels,
-                                int64_t images, float *ret_moments, const ms_exec_params *exec,
-                                ms_error *err) {
-    return run(a, &a->encoder, context, pixels, images, ret_moments, exec, err);
+                                int64_t images, const ms_exec_params *exec, ms_error *err) {
+    const ms_context c = context_of(a, context, NULL);
+    ms_network *net = NULL;
+    MS_TRY(network_for(a, ENCODER, images, &net, err));
+    MS_TRY(ms_network_write(net, &c, "pixels", pixels, err));
+    return ms_network_run(net, &c, exec, err);
 }
 
-ms_status ms_autoencoder_decode(ms_autoencoder *a, const ms_context *context, const float *latents,
+void *ms_autoencoder_moments(const ms_autoencoder *a, const ms_context *context, int64_t image) {
+    return (float *)context->state + (size_t)image * 2 * a->latent_floats;
+}
+
+/* Scaled latents of each batch lie elsewhere: a launch list would be good for one run only. */
+ms_status ms_autoencoder_sample(ms_autoencoder *a, const ms_context *context, const uint32_t (*numbers)[2],
+                                int64_t images, void *latents, ms_error *err) {
+    const ms_context c = context_of(a, context, latents);
+    ms_network *net = NULL;
+    MS_TRY(network_for(a, SAMPLER, images, &net, err));
+    MS_TRY(ms_network_write(net, &c, "numbers", numbers, err));
+    return ms_exec_run(net->graph, net->plan, &c, NULL, err);
+}
+
+ms_status ms_autoencoder_decode(ms_autoencoder *a, const ms_context *context, const void *latents,
                                 int64_t images, float *ret_pixels, const ms_exec_params *exec,
                                 ms_error *err) {
-    return run(a, &a->decoder, context, latents, images, ret_pixels, exec, err);
+    const ms_context scale = context_of(a, context, latents), c = context_of(a, context, NULL);
+    ms_network *net = NULL;
+    MS_TRY(network_for(a, SCALER, images, &net, err));
+    MS_TRY(ms_exec_run(net->graph, net->plan, &scale, NULL, err));
+    MS_TRY(network_for(a, DECODER, images, &net, err));
+    MS_TRY(ms_network_run(net, &c, exec, err));
+    return ms_network_read(net, &c, "pixels", ret_pixels, err);
 }
 
 const ms_network *ms_autoencoder_network(const ms_autoencoder *a, bool encoder) {
-    return encoder ? &a->encoder.full : &a->decoder.full;
+    return &a->coder[encoder ? ENCODER : DECODER].full;
 }

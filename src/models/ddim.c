@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/error.h"
+#include "graph/ops.h"
 
 #define BETA_START 0.00085
 #define BETA_END 0.012
@@ -31,18 +32,31 @@ ms_status ms_ddim_init(ms_ddim *d, int steps, ms_error *err) {
     return MS_OK;
 }
 
-void ms_ddim_step(const ms_ddim *d, int step, const float *noise, float *sample, int64_t count) {
+void ms_ddim_factors(const ms_ddim *d, int step, float ret_factors[4]) {
     int t = d->timesteps[step], below = t - MS_DDIM_TRAIN_STEPS / d->steps;
     float alpha = d->alphas_cumprod[t], alpha_below = d->alphas_cumprod[below >= 0 ? below : 0];
-    float root_alpha = sqrtf(alpha), root_beta = sqrtf(1 - alpha);
-    float root_alpha_below = sqrtf(alpha_below), root_beta_below = sqrtf(1 - alpha_below);
-    for (int64_t i = 0; i < count; i++) {
-        float original = (sample[i] - root_beta * noise[i]) / root_alpha;
-        sample[i] = root_alpha_below * original + root_beta_below * noise[i];
-    }
+    ret_factors[0] = sqrtf(alpha);
+    ret_factors[1] = sqrtf(1 - alpha);
+    ret_factors[2] = sqrtf(alpha_below);
+    ret_factors[3] = sqrtf(1 - alpha_below);
 }
 
-void ms_guide(const float *n, const float *p, float scale, int64_t count, float *ret_noise) {
-    for (int64_t i = 0; i < count; i++)
-        ret_noise[i] = n[i] + scale * (p[i] - n[i]);
+ms_status ms_ddim_build_start(ms_graph *g, uint64_t seed, ms_shape latents, ms_error *err) {
+    ms_value one = ms_op_noise(g, "start", seed, MS_NO_VALUE, (ms_shape){1, latents.h, latents.w, latents.c});
+    ms_graph_output(g, ms_op_join(g, "repeat", &one, 1, latents.n), "latents");
+    return ms_graph_finish(g, err);
+}
+
+ms_status ms_ddim_build_step(ms_graph *g, ms_shape latents, int branches, float guidance, ms_error *err) {
+    ms_shape all = latents;
+    all.n *= branches;
+    ms_value sample = ms_graph_input(g, "latents", latents, false),
+             factors = ms_graph_input(g, "factors", (ms_shape){1, 1, 1, 4}, true),
+             noise = ms_graph_input(g, "noise", all, false);
+    if (branches == 2)
+        noise = ms_op_guide(g, "guide", noise, guidance);
+    ms_value next = ms_op_ddim(g, "ddim", sample, noise, factors);
+    ms_graph_output(g, next, "next");
+    ms_graph_output(g, ms_op_finite(g, "finite", next), "bad");
+    return ms_graph_finish(g, err);
 }

@@ -17,25 +17,38 @@ ms_status ms_network_take(ms_graph **graph, const ms_slicing *slicing, ms_networ
     return MS_OK;
 }
 
-static void forget_launches(ms_network *n) {
-    if (n->launches)
-        n->launches->dev->backend->launches_destroy(&n->launches);
+static void forget(ms_network_list *list) {
+    if (list->launches)
+        list->launches->dev->backend->launches_destroy(&list->launches);
 }
 
 void ms_network_clear(ms_network *n) {
-    forget_launches(n);
+    for (int i = 0; i < MS_NETWORK_LISTS; i++)
+        forget(&n->list[i]);
     ms_plan_destroy(&n->plan);
     ms_graph_destroy(&n->graph);
 }
 
+/* Makes the first list the one for the context. What was captured for another arena or other weights is of no use any more. */
 static ms_status capture(ms_network *n, const ms_context *context, ms_error *err) {
-    uint64_t weights = ms_weights_generation(context->weights);
-    if (n->launches && n->launches_arena == context->arena && n->launches_weights == weights)
-        return MS_OK;
-    forget_launches(n);
-    MS_TRY(ms_exec_capture(n->graph, n->plan, context, &n->launches, err));
-    n->launches_arena = context->arena;
-    n->launches_weights = weights;
+    ms_network_list wanted = {.arena = context->arena, .weights = ms_weights_generation(context->weights)};
+    memcpy(wanted.bound, context->bound, sizeof(wanted.bound));
+    int at = MS_NETWORK_LISTS - 1; /* the one that goes, when none is found */
+    for (int i = MS_NETWORK_LISTS - 1; i >= 0; i--) {
+        ms_network_list *list = &n->list[i];
+        if (list->arena != wanted.arena || list->weights != wanted.weights)
+            forget(list);
+        if (list->launches && memcmp(list->bound, wanted.bound, sizeof(wanted.bound)) == 0) {
+            at = i;
+            wanted.launches = list->launches;
+        }
+    }
+    if (!wanted.launches) {
+        forget(&n->list[at]);
+        MS_TRY(ms_exec_capture(n->graph, n->plan, context, &wanted.launches, err));
+    }
+    memmove(&n->list[1], &n->list[0], (size_t)at * sizeof(n->list[0]));
+    n->list[0] = wanted;
     return MS_OK;
 }
 
@@ -48,7 +61,7 @@ ms_status ms_network_run(ms_network *n, const ms_context *context, const ms_exec
     if (status != MS_OK)
         return ms_fail(err, status, "stopped before %s", ms_graph_node(n->graph, 0)->name);
     MS_TRY(capture(n, context, err));
-    status = c->dev->backend->launch(c->queue, n->launches);
+    status = c->dev->backend->launch(c->queue, n->list[0].launches);
     if (status == MS_OK)
         status = ms_compute_finish(c);
     return status == MS_OK ? MS_OK : ms_fail(err, status, "the device failed: %s", ms_status_text(status));

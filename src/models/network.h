@@ -7,13 +7,21 @@
 
 #include "graph/exec.h"
 
+/* What a run on a device that captures launched, and for which memory. */
+typedef struct ms_network_list {
+    ms_launches *launches; /* NULL = none */
+    const void *arena;
+    uint64_t weights;
+    void *bound[MS_GRAPH_SLOTS];
+} ms_network_list;
+
+/* Lists are kept for so many sets of bound memory: those of the two branches of guidance. */
+#define MS_NETWORK_LISTS 2
+
 typedef struct ms_network {
     ms_graph *graph;
     ms_plan *plan;
-    /* Of the last run on a device that captures: what it launched, for this arena and these weights. */
-    ms_launches *launches;
-    const void *launches_arena;
-    uint64_t launches_weights;
+    ms_network_list list[MS_NETWORK_LISTS]; /* the one used last is the first */
 } ms_network;
 
 /* Plans a finished graph and takes it over; on failure the graph is destroyed. */
@@ -22,7 +30,7 @@ ms_status ms_network_take(ms_graph **graph, const ms_slicing *slicing, ms_networ
 void ms_network_clear(ms_network *network);
 
 /* Where the context's compute says replay and the device captures, what was captured at the
-   first run is launched again; exec->before is then called once, not before every operation. exec may be NULL. */
+   first run with that memory is launched again; exec->before is then called once, not before every operation. exec may be NULL. */
 ms_status ms_network_run(ms_network *network, const ms_context *context, const ms_exec_params *exec,
                          ms_error *err);
 

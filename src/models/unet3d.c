@@ -327,17 +327,32 @@ static void time_embedding(builder *b) {
     b->time = ms_op_unary(g, "time_embedding.act", t, MS_ACT_SILU, NULL);
 }
 
+/* Channels of a pixel: noisy latent, mask, masked picture, reference. */
+static ms_value sample_of_parts(builder *b) {
+    const ms_unet_shape *s = b->s;
+    const ms_shape latents = {s->frames, s->h, s->w, b->c->out_channels}, mask = {1, s->h, s->w, 1};
+    ms_graph_segment(b->g, MS_AXIS_NONE, "sample");
+    const ms_value parts[] = {
+        ms_graph_input(b->g, "latents", latents, false), ms_graph_input(b->g, "mask", mask, false),
+        ms_graph_input(b->g, "masked", latents, false), ms_graph_input(b->g, "reference", latents, false)};
+    return ms_op_join(b->g, "sample", parts, 4, s->branches * s->frames);
+}
+
 ms_status ms_unet_build(ms_graph *g, const ms_unet_config *config, const ms_unet_shape *shape,
                         ms_error *err) {
     builder self = {.g = g, .c = config, .s = shape}, *b = &self;
     int64_t images = shape->branches * shape->frames;
     ms_value sample =
-        ms_graph_input(g, "sample", (ms_shape){images, shape->h, shape->w, config->in_channels}, false);
+        shape->parts
+            ? MS_NO_VALUE
+            : ms_graph_input(g, "sample", (ms_shape){images, shape->h, shape->w, config->in_channels}, false);
     b->audio = config->audio_layer
                    ? ms_graph_input(g, "audio",
                                     (ms_shape){images, shape->tokens, 1, config->cross_attention_dim}, false)
                    : MS_NO_VALUE;
     time_embedding(b);
+    if (shape->parts)
+        sample = sample_of_parts(b);
     ms_graph_segment(g, MS_AXIS_FRAMES, "conv_in");
     ms_conv_desc in = conv3x3(b, "conv_in", sample, config->channels[0]);
     ms_value h = ms_op_conv(g, &in);

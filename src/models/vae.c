@@ -251,15 +251,24 @@ ms_status ms_vae_build_decoder(ms_graph *g, const ms_vae_config *c, const ms_vae
     return ms_graph_finish(g, err);
 }
 
-void ms_vae_sample(const ms_vae_config *config, const float *moments, const float *normals, int64_t pixels,
-                   float *ret_latent) {
-    int64_t channels = config->latent_channels;
-    for (int64_t p = 0; p < pixels; p++) {
-        for (int64_t ch = 0; ch < channels; ch++) {
-            float mean = moments[p * 2 * channels + ch];
-            float logvar = fminf(fmaxf(moments[p * 2 * channels + channels + ch], -30.0f), 20.0f);
-            float x = mean + expf(0.5f * logvar) * normals[ch * pixels + p];
-            ret_latent[p * channels + ch] = (x - config->shift_factor) * config->scaling_factor;
-        }
+ms_status ms_vae_build_sampler(ms_graph *g, const ms_vae_config *c, const ms_vae_build *b,
+                               const uint64_t *seed, ms_error *err) {
+    const ms_shape latent = {b->images, b->h, b->w, c->latent_channels},
+                   moments = {b->images, b->h, b->w, 2 * (int64_t)c->latent_channels};
+    ms_value from = ms_graph_input(g, "moments", moments, false), normals;
+    if (seed) {
+        ms_value numbers = ms_graph_input(g, "numbers", (ms_shape){1, 1, 1, 2 * b->images}, true);
+        normals = ms_op_noise(g, "noise", *seed, numbers, latent);
+    } else {
+        normals = ms_graph_input(g, "normals", latent, false);
     }
+    ms_value v = ms_op_posterior(g, "posterior", from, normals, c->shift_factor, c->scaling_factor);
+    ms_graph_output(g, v, "latent");
+    return ms_graph_finish(g, err);
+}
+
+ms_status ms_vae_build_scaler(ms_graph *g, const ms_vae_config *c, const ms_vae_build *b, ms_error *err) {
+    ms_value v = ms_graph_input(g, "scaled", (ms_shape){b->images, b->h, b->w, c->latent_channels}, false);
+    ms_graph_output(g, ms_op_rescale(g, "rescale", v, c->scaling_factor, c->shift_factor), "latent");
+    return ms_graph_finish(g, err);
 }

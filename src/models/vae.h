@@ -43,10 +43,13 @@ ms_status ms_vae_build_encoder(ms_graph *graph, const ms_vae_config *config, con
 ms_status ms_vae_build_decoder(ms_graph *graph, const ms_vae_config *config, const ms_vae_build *build,
                                ms_error *err);
 
-/* latent = (mean + exp(clamp(logvar, -30, 20) / 2) * normal) * scaling, for one image. moments: [pixels][2 x
-   channels], normals: [channels][pixels] (the noise counts elements in C,H,W order), latent:
-   [pixels][channels]. */
-void ms_vae_sample(const ms_vae_config *config, const float *moments, const float *normals, int64_t pixels,
-                   float *ret_latent);
+/* Between the two and the denoiser, whose latents are scaled; h and w of latents, the rest of `build` is not looked at.
+   Sampler: input "moments", output "latent" = (mean + exp(clamp(logvar, -30, 20) / 2) * normal - shift) * scaling; the normals are those of
+   the seed and of the input "numbers" (ms_op_noise), or without a seed the input "normals" [images, h, w, latent]. */
+ms_status ms_vae_build_sampler(ms_graph *graph, const ms_vae_config *config, const ms_vae_build *build,
+                               const uint64_t *seed, ms_error *err);
+/* Input "scaled", output "latent" as the decoder takes it. */
+ms_status ms_vae_build_scaler(ms_graph *graph, const ms_vae_config *config, const ms_vae_build *build,
+                              ms_error *err);
 
 #endif

@@ -40,7 +40,7 @@ int64_t ms_engine_count_frames(const ms_engine_params *p) {
 
 static ms_status plan_networks(ms_engine *e, ms_error *err) {
     const ms_engine_params *p = &e->p;
-    size_t bytes = 0;
+    size_t bytes = 0, state = 0;
     ms_features_params features = {.compute = p->compute,
                                    .params = e->part[WHISPER].params,
                                    .config = e->files.whisper_config,
@@ -56,8 +56,9 @@ static ms_status plan_networks(ms_engine *e, ms_error *err) {
                                  .w = e->resolution,
                                  .encode_batch = e->encode_batch,
                                  .decode_batch = e->decode_batch,
+                                 .seed = p->seed,
                                  .slicing = p->layout.slicing};
-    MS_TRY(ms_autoencoder_create(&vae, &e->vae, &bytes, err));
+    MS_TRY(ms_autoencoder_create(&vae, &e->vae, &bytes, &e->vae_state_bytes, err));
     raise_to(&e->arena_bytes, bytes);
     e->denoise = (ms_denoise_params){.frames = e->window_frames,
                                      .h = e->latent_side,
@@ -67,11 +68,13 @@ static ms_status plan_networks(ms_engine *e, ms_error *err) {
                                      .guidance = p->guidance,
                                      .deepcache = p->deepcache,
                                      .serial_branches = p->layout.serial_branches,
+                                     .seed = p->seed,
                                      .slicing = p->layout.slicing};
     MS_TRY(ms_denoiser_create(e->part[UNET].params, p->compute.activation, &e->files.unet_config,
                               &e->denoiser, err));
-    MS_TRY(ms_denoiser_prepare(e->denoiser, &e->denoise, &bytes, err));
+    MS_TRY(ms_denoiser_prepare(e->denoiser, &e->denoise, &bytes, &state, err));
     raise_to(&e->arena_bytes, bytes);
+    e->state_bytes = e->vae_state_bytes + state;
     return MS_OK;
 }
 
@@ -142,7 +145,10 @@ static size_t stream_scratch_floats(const ms_engine *e) {
 }
 
 ms_context ms_engine_context(const ms_engine *e, int which) {
-    return (ms_context){.compute = e->p.compute, .weights = e->part[which].weights, .arena = e->arena};
+    return (ms_context){.compute = e->p.compute,
+                        .weights = e->part[which].weights,
+                        .arena = e->arena,
+                        .state = (char *)e->state + (which == UNET ? e->vae_state_bytes : 0)};
 }
 
 ms_status ms_engine_load(ms_engine *e, ms_error *err) {
@@ -153,6 +159,7 @@ ms_status ms_engine_load(ms_engine *e, ms_error *err) {
     MS_TRY(load(e, WHISPER, e->files.whisper, "encoder.conv1.weight", err));
     MS_TRY(load(e, VAE, e->files.vae, "decoder.conv_in.weight", err));
     MS_TRY(load(e, UNET, e->files.unet, "conv_in.weight", err));
+    MS_TRY(ms_device_alloc(e->p.compute.dev, MS_LEDGER_STAGING, e->state_bytes, "latents", &e->state, err));
     return ms_device_alloc(e->p.compute.dev, MS_LEDGER_ACTIVATIONS, e->arena_bytes, "activations", &e->arena,
                            err);
 }
@@ -179,21 +186,15 @@ static ms_status make_mask(ms_engine *e, ms_error *err) {
 
 static ms_status make_buffers(ms_engine *e, ms_error *err) {
     ms_mem *mem = e->p.compute.mem;
-    size_t pixels = (size_t)e->resolution * (size_t)e->resolution * 3,
-           latent = (size_t)(e->latent_pixels * e->latent_channels);
+    size_t pixels = (size_t)e->resolution * (size_t)e->resolution * 3;
     size_t frames = (size_t)e->window_frames, encode = (size_t)e->encode_batch,
            batch = (size_t)(e->encode_batch > e->decode_batch ? e->encode_batch : e->decode_batch);
     size_t tokens = (size_t)e->denoise.tokens * (size_t)e->files.unet_config.cross_attention_dim;
     e->audio = ms_alloc_array(mem, MS_LEDGER_STAGING, frames * tokens, sizeof(float));
-    e->masked = ms_alloc_array(mem, MS_LEDGER_STAGING, frames * latent, sizeof(float));
-    e->reference = ms_alloc_array(mem, MS_LEDGER_STAGING, frames * latent, sizeof(float));
-    e->latents = ms_alloc_array(mem, MS_LEDGER_STAGING, frames * latent, sizeof(float));
     e->pixels = ms_alloc_array(mem, MS_LEDGER_STAGING, batch * pixels, sizeof(float));
-    e->moments = ms_alloc_array(mem, MS_LEDGER_STAGING, encode * 2 * latent, sizeof(float));
-    e->normals = ms_alloc_array(mem, MS_LEDGER_STAGING, latent, sizeof(float));
+    e->numbers = ms_alloc_array(mem, MS_LEDGER_STAGING, encode, sizeof(*e->numbers));
     e->missing = ms_alloc_array(mem, MS_LEDGER_GENERAL, frames, sizeof(*e->missing));
-    if (!e->missing || !e->audio || !e->masked || !e->reference || !e->latents || !e->pixels || !e->moments ||
-        !e->normals)
+    if (!e->missing || !e->audio || !e->pixels || !e->numbers)
         return ms_fail_alloc(err, mem, batch * pixels * sizeof(float), "a window's buffers");
     return MS_OK;
 }
@@ -272,6 +273,7 @@ void ms_engine_destroy(ms_engine **engine) {
     ms_autoencoder_destroy(&e->vae);
     ms_denoiser_destroy(&e->denoiser);
     ms_device_free(e->p.compute.dev, e->arena);
+    ms_device_free(e->p.compute.dev, e->state);
     for (int i = 0; i < PARTS; i++)
         ms_weights_destroy(&e->part[i].weights);
     ms_weight_stream_destroy(&e->stream);
@@ -279,8 +281,7 @@ void ms_engine_destroy(ms_engine **engine) {
         ms_tensor_file_close(&e->part[i].file);
         ms_params_destroy(&e->part[i].params);
     }
-    void *const buffers[] = {e->mask,    e->latent_mask, e->audio,   e->masked,  e->reference,
-                             e->latents, e->pixels,      e->moments, e->normals, e->missing};
+    void *const buffers[] = {e->mask, e->latent_mask, e->audio, e->pixels, e->numbers, e->missing};
     for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
         ms_free(buffers[i]);
     ms_free(e);
@@ -314,23 +315,21 @@ const uint8_t *ms_engine_mask(const ms_engine *e) {
 /* Networks of the VAE for a whole batch and for what is left over are captured both. Streamed weights are not. */
 static size_t launch_bytes(const ms_engine *e) {
     const ms_device *dev = e->p.compute.dev;
-    ms_engine_phase phases[MS_ENGINE_PHASES];
-    double passes = 0;
+    const ms_network *const vae[] = {ms_autoencoder_network(e->vae, true),
+                                     ms_autoencoder_network(e->vae, false)};
     if (!e->p.compute.replay || !dev->caps.capture)
         return 0;
-    int n = ms_engine_get_phases(e, phases);
-    for (int i = 0; i < n; i++) {
-        bool twice = phases[i].network == ms_autoencoder_network(e->vae, true) ||
-                     phases[i].network == ms_autoencoder_network(e->vae, false);
-        passes +=
-            (twice ? 2 : 1) * ms_network_get_work(phases[i].network, e->p.precision, e->residency).passes;
-    }
-    return (size_t)passes * dev->caps.launch_bytes;
+    double calls = ms_denoiser_captured_calls(e->denoiser) +
+                   ms_network_get_work(ms_features_network(e->features), e->p.precision, e->residency).passes;
+    for (int i = 0; i < 2; i++)
+        calls += 2 * ms_network_get_work(vae[i], e->p.precision, e->residency).passes;
+    return (size_t)calls * dev->caps.launch_bytes;
 }
 
 ms_engine_memory ms_engine_get_memory(const ms_engine *e) {
     const bool apart = !e->p.compute.dev->caps.host_memory;
-    ms_engine_memory m = {.arena_bytes = e->arena_bytes, .held_bytes = e->held_bytes};
+    ms_engine_memory m = {
+        .arena_bytes = e->arena_bytes, .state_bytes = e->state_bytes, .held_bytes = e->held_bytes};
     for (int i = 0; i < PARTS; i++) {
         const ms_params *params = e->part[i].params;
         size_t all = ms_params_bytes(params, e->p.precision),
@@ -344,20 +343,23 @@ ms_engine_memory ms_engine_get_memory(const ms_engine *e) {
         /* Pieces of weights pass through two slots on each side, while they are loaded and while they are streamed. */
         const ms_device *dev = e->p.compute.dev;
         m.arena_bytes = ms_device_block_bytes(dev, m.arena_bytes);
+        m.state_bytes = ms_device_block_bytes(dev, m.state_bytes);
+        const size_t kept = m.arena_bytes + m.state_bytes; /* made when the slots are gone */
         size_t host_slots = 2 * upload_slot_bytes(e),
                slots = 2 * ms_device_block_bytes(dev, upload_slot_bytes(e)),
-               loading = slots > m.arena_bytes ? slots - m.arena_bytes : 0;
+               loading = slots > kept ? slots - kept : 0;
         m.host_bytes = m.held_bytes + host_slots + (m.stream_bytes ? host_slots + OPEN_FILES_BYTES : 0);
         m.stream_bytes = m.stream_bytes ? ms_device_block_bytes(dev, m.stream_bytes) + slots : 0;
         m.launch_bytes = m.stream_bytes ? 0 : launch_bytes(e);
-        m.total_bytes = m.arena_bytes + m.resident_bytes + m.stream_bytes + m.launch_bytes + loading;
+        m.total_bytes =
+            m.arena_bytes + m.state_bytes + m.resident_bytes + m.stream_bytes + m.launch_bytes + loading;
         return m;
     }
     if (m.stream_bytes) /* and scratch for the pool's threads and the stream's own, and the files stay open */
         m.stream_bytes +=
             (size_t)(ms_pool_threads(e->p.compute.pool) + 1) * stream_scratch_floats(e) * sizeof(float) +
             OPEN_FILES_BYTES;
-    m.total_bytes = m.arena_bytes + m.resident_bytes + m.stream_bytes + m.held_bytes;
+    m.total_bytes = m.arena_bytes + m.state_bytes + m.resident_bytes + m.stream_bytes + m.held_bytes;
     return m;
 }
 
@@ -405,12 +407,4 @@ int ms_engine_get_phases(const ms_engine *e, ms_engine_phase ret_phases[MS_ENGIN
         if (all[i].network)
             ret_phases[n++] = all[i];
     return n;
-}
-
-ms_engine_taps ms_engine_get_taps(const ms_engine *e) {
-    return (ms_engine_taps){.frames = e->last_frames,
-                            .latent_pixels = e->latent_pixels,
-                            .masked = e->masked,
-                            .reference = e->reference,
-                            .latents = e->latents};
 }

@@ -73,6 +73,8 @@ const uint8_t *ms_engine_mask(const ms_engine *engine);   /* [resolution][resolu
 
 typedef struct ms_engine_memory {
     size_t arena_bytes;
+    size_t
+        state_bytes; /* of latents, condition, speech and DeepCache's tensor, which stay on the device for a window */
     size_t weight_bytes;   /* of all parameters */
     size_t resident_bytes; /* of those that stay, with what the allocator adds */
     size_t streamed_bytes; /* of the others */
@@ -80,7 +82,7 @@ typedef struct ms_engine_memory {
     size_t stream_bytes;   /* buffer and scratch of the others; 0 when all stay */
     size_t held_bytes;     /* by the engine already: graphs, plans, buffers between the stages */
     size_t
-        total_bytes; /* once loaded: arena, resident, stream, held; of a device with memory of its own, what it has of these */
+        total_bytes; /* once loaded: arena, state, resident, stream, held; of a device with memory of its own, what it has of these */
     size_t host_bytes; /* of such a device: what the host has; else 0 */
 } ms_engine_memory;
 ms_engine_memory ms_engine_get_memory(const ms_engine *engine);
@@ -113,13 +115,6 @@ typedef struct ms_window {
 } ms_window;
 
 ms_status ms_engine_run_window(ms_engine *engine, const ms_window *window, ms_error *err);
-
-/* Intermediate values of the last window, for tests and for bisecting; valid until the next one. */
-typedef struct ms_engine_taps {
-    int64_t frames, latent_pixels;
-    const float *masked, *reference, *latents; /* [frames][latent pixels][4] */
-} ms_engine_taps;
-ms_engine_taps ms_engine_get_taps(const ms_engine *engine);
 
 /* More pictures at a time than this gain nothing: the larger a picture, the more work it has of its own. */
 int64_t ms_engine_paying_batch(int resolution);

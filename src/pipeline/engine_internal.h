@@ -34,17 +34,19 @@ struct ms_engine {
     int64_t latent_side, latent_pixels, latent_channels, window_frames;
     void *arena;
     size_t arena_bytes;
+    void *state; /* on the device: what the VAE's networks and the denoiser's hand on */
+    size_t vae_state_bytes, state_bytes;
     uint8_t *mask;
     float *latent_mask;
     /* Of one window. */
-    float *audio, *masked, *reference, *latents;
+    float *audio;
     ms_latent_cache *cache; /* borrowed */
     int *missing;           /* frames whose moments the cache has not: [window_frames] */
     int n_missing;
     /* Of one batch of pictures. */
-    float *pixels, *moments, *normals;
+    float *pixels;
+    uint32_t (*numbers)[2]; /* of the noise, for each */
     int64_t encode_batch, decode_batch;
-    int64_t last_frames;
 };
 
 void ms_engine_tell(const ms_engine *engine, const char *stage, int64_t done, int64_t total);

@@ -224,6 +224,7 @@ static void describe(const planning *a, const ms_engine *engine, ms_plan_report 
     r->cache_bytes = cache_bytes(a->p, a);
     r->buffer_bytes = is_apart(a) ? plan->engine.host_bytes : plan->engine.held_bytes;
     r->arena_bytes = plan->engine.arena_bytes;
+    r->latent_bytes = plan->engine.state_bytes;
     r->launch_bytes = plan->engine.launch_bytes;
     r->resident_bytes = plan->engine.resident_bytes;
     r->stream_bytes = plan->engine.stream_bytes;

@@ -233,6 +233,7 @@ ms_status ms_plan_draw(const ms_plan_report *r, const ms_engine *engine, char **
     band(&d, &base, r->device_own_bytes, "#cfd8dc", "the device itself");
     band(&d, &base, r->resident_bytes, "#f0e3a8", "weights that stay");
     band(&d, &base, r->stream_bytes, "#f0c9a8", "weights passing through");
+    band(&d, &base, r->latent_bytes, "#d1e8dd", "latents and DeepCache's tensor");
     band(&d, &base, r->launch_bytes, "#d8d8e8", "captured launches");
     ms_buf_printf(&out, "<rect x='%.1f' y='%.1f' width='%.1f' height='%.1f' fill='#f3f3f8'/>\n", LEFT,
                   y_of(&d, base + (double)r->arena_bytes), WIDTH, (double)r->arena_bytes * d.bytes_to_px);

@@ -20,8 +20,8 @@ static ms_json_doc *plan(const char *options) {
 
 static void the_parts_add_up(void **state) {
     (void)state;
-    static const char *const parts[] = {"process", "codec",   "frames", "faces", "cache",
-                                        "buffers", "weights", "stream", "arena"};
+    static const char *const parts[] = {"process", "codec",   "frames", "faces",   "cache",
+                                        "buffers", "weights", "stream", "latents", "arena"};
     static const char *const options[] = {"", "--budget 1G", "--shape latentsync-1.6 --budget 3G --deepcache",
                                           "--shape tiny --size 333x127 --looping",
                                           "--force-rung single-frame"};
@@ -130,7 +130,8 @@ static void other_devices_are_planned_for(void **state) {
         assert_true(fabs(bytes_of(root, "budget") - atof(rows[i].size) * 0x1p30 * (1 - rows[i].margin)) < 2);
         assert_true((bytes_of(root, "launches") > 0) == (i >= 2)); /* device_graphs */
         assert_true(bytes_of(root, "faces") + bytes_of(root, "weights") + bytes_of(root, "stream") +
-                        bytes_of(root, "arena") + bytes_of(root, "launches") + bytes_of(root, "device_own") ==
+                        bytes_of(root, "latents") + bytes_of(root, "arena") + bytes_of(root, "launches") +
+                        bytes_of(root, "device_own") ==
                     bytes_of(root, "peak"));
         assert_true(bytes_of(root, "process") + bytes_of(root, "codec") + bytes_of(root, "frames") +
                         bytes_of(root, "buffers") ==

@@ -170,6 +170,10 @@ ms_status remote_capture_end(ms_queue *queue, ms_launches **ret_launches);
 ms_status remote_launch(ms_queue *queue, const ms_launches *launches);
 void remote_launches_destroy(ms_launches **launches);
 
+/* Bytes that crossed, of all its devices since the plug-in was loaded. For tests, which find it by dlsym(). */
+__attribute__((visibility("default"))) void remote_traffic(uint64_t *ret_uploaded_bytes,
+                                                           uint64_t *ret_downloaded_bytes);
+
 /* ---- kernels (remote_kernels.c): arguments are checked and their addresses translated when they are given ---- */
 
 extern const ms_kernels remote_kernels;

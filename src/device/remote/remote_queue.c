@@ -67,6 +67,13 @@ bool remote_is_awaited(const remote_device *d, const char *begin, size_t bytes) 
 
 /* ---- doing ---- */
 
+static _Atomic uint64_t uploaded_bytes, downloaded_bytes;
+
+void remote_traffic(uint64_t *ret_uploaded_bytes, uint64_t *ret_downloaded_bytes) {
+    *ret_uploaded_bytes = uploaded_bytes;
+    *ret_downloaded_bytes = downloaded_bytes;
+}
+
 static bool is_lost_now(void) {
     static _Atomic long count;
     const char *after = getenv("MEMSAFE_REMOTE_LOSE_AFTER");
@@ -96,6 +103,7 @@ static ms_status run(remote_device *d, const remote_command *c) {
     case REMOTE_UPLOAD:
     case REMOTE_DOWNLOAD:
         memcpy(c->dst, c->src, c->bytes);
+        *(c->kind == REMOTE_UPLOAD ? &uploaded_bytes : &downloaded_bytes) += c->bytes;
         break;
     case REMOTE_FILL:
         if (is_failing_fill(c->byte))
