@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "device/cpu/peak.h"
 
 double bench_now_s(void) {
     struct timespec t;
@@ -25,8 +26,11 @@ ms_dtype bench_precision(const bench_state *state) {
 }
 
 ms_status bench_open_compute(const bench_state *state, ms_compute *ret_compute, ms_error *err) {
-    ms_compute_params params = {.device = "cpu", .threads = state->threads, .isa_limit = MS_ISA_COUNT - 1};
-    return ms_compute_open(&params, ret_compute, err);
+    return cli_open_device(state->device, state->threads, CLI_DEVICE_WORKS, 0, ret_compute, err);
+}
+
+double bench_peak_flops(const ms_compute *compute, double seconds) {
+    return ms_cpu_peak_flops(compute->dev, seconds);
 }
 
 static void end_current(bench_profile *p) {

@@ -3,11 +3,13 @@
 #define MS_CLI_BENCH_H
 
 #include "device/compute.h"
+#include "device_option.h"
 #include "models/network.h"
 #include "models/synthesize.h"
 #include "options.h"
 
 typedef struct bench_state {
+    const char *device;
     int model;     /* ms_synthetic */
     int precision; /* index of fp32|fp16|bf16 */
     int threads, frames, repeat, batch, steps;
@@ -22,6 +24,8 @@ double bench_now_s(void);
 size_t bench_peak_rss_bytes(void);
 
 ms_dtype bench_precision(const bench_state *state);
+/* ms_cpu_peak_flops(); 0 on a device that is not the processor. */
+double bench_peak_flops(const ms_compute *compute, double seconds);
 ms_status bench_open_compute(const bench_state *state, ms_compute *ret_compute, ms_error *err);
 
 /* Time spent in each operation, by hooking into the executor. */

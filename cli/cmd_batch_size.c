@@ -6,6 +6,7 @@
 #include "base/size.h"
 #include "commands.h"
 #include "console.h"
+#include "device_option.h"
 #include "memory/host.h"
 #include "memory/optimizer.h"
 #include "model_choice.h"
@@ -19,6 +20,7 @@
 
 typedef struct batch_state {
     const char *model, *faces;
+    const char *device;
     uint64_t memory_bytes, free_bytes;
     int width, height, frames, pressure, threads;
     bool demo, json, serial;
@@ -62,13 +64,24 @@ static ms_status find_model(const batch_state *s, ms_model_files *files, ms_erro
 /* Without --free: what the weights leave of --memory, or of what is free on this machine. */
 static ms_status size_device(batch_job *j, ms_error *err) {
     const batch_state *s = j->s;
+    const ms_device *dev = j->compute.dev;
+    size_t free_bytes, total_bytes;
     ms_host host;
-    ms_host_read(&host);
-    j->memory_bytes = s->memory_bytes ? (size_t)s->memory_bytes : ms_host_nominal_bytes(&host);
+    if (dev->caps.host_memory) {
+        ms_host_read(&host);
+        total_bytes = ms_host_nominal_bytes(&host);
+        free_bytes = ms_host_free_bytes(&host);
+    } else {
+        dev->backend->memory(dev, &free_bytes, &total_bytes);
+    }
+    if (!total_bytes)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "%s is not here: its memory must be stated (--memory 80G)",
+                       dev->description);
+    j->memory_bytes = s->memory_bytes ? (size_t)s->memory_bytes : total_bytes;
     MS_TRY(cli_profile_load(&s->profile, j->memory_bytes, &j->profile, err));
     MS_TRY(ms_batch_costs_weight_bytes(j->costs, (ms_dtype)j->profile.value[MS_FIELD_PRECISION],
                                        &j->weight_bytes, err));
-    size_t held = s->memory_bytes ? (size_t)s->memory_bytes : ms_host_free_bytes(&host);
+    size_t held = s->memory_bytes && dev->caps.computes ? (size_t)s->memory_bytes : free_bytes;
     j->free_bytes = held > j->weight_bytes ? held - j->weight_bytes : 0;
     if (s->free_bytes)
         j->free_bytes = (size_t)s->free_bytes;
@@ -78,8 +91,8 @@ static ms_status size_device(batch_job *j, ms_error *err) {
 static ms_status prepare(batch_job *j, ms_error *err) {
     const batch_state *s = j->s;
     MS_TRY(find_model(s, &j->files, err));
-    const ms_compute_params compute = {.device = "cpu", .threads = s->threads, .isa_limit = MS_ISA_COUNT - 1};
-    MS_TRY(ms_compute_open(&compute, &j->compute, err));
+    MS_TRY(
+        cli_open_device(s->device, s->threads, CLI_DEVICE_PLANS, (size_t)s->memory_bytes, &j->compute, err));
     ms_batch_cost_params costs = {.compute = &j->compute, .files = &j->files, .branches = s->serial ? 1 : 2};
     MS_TRY(ms_batch_costs_create(&costs, &j->costs, err));
     MS_TRY(size_device(j, err));
@@ -267,8 +280,9 @@ static const cli_option batch_options[] = {
      "latentsync-1.5, latentsync-1.6, tiny or a model folder\n(default latentsync-1.5)", 0, 0},
     CLI_DEMO_OPTION(batch_state, demo),
     {"faces", 0, CLI_TEXT, offsetof(batch_state, faces), "DIR", "folder of the face nets", 0, 0},
+    CLI_DEVICE_OPTION(batch_state, device),
     {"memory", 0, CLI_BYTES, offsetof(batch_state, memory_bytes), "SIZE",
-     "nominal memory of the device (default: this machine's)", 0, 0},
+     "nominal memory of the device (default: its own, on the CPU this machine's)", 0, 0},
     {"free", 0, CLI_BYTES, offsetof(batch_state, free_bytes), "SIZE",
      "free memory once the weights are there\n(default: what they leave)", 0, 0},
     {"width", 0, CLI_INT, offsetof(batch_state, width), "PX",

@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "bench.h"
 #include "commands.h"
-#include "device/cpu/peak.h"
 #include "kernel_bench.h"
 #include "models/unet3d.h"
 #include "models/vae.h"
@@ -84,6 +83,13 @@ static ms_status fill_inputs(bench_network *b, ms_error *err) {
     return MS_OK;
 }
 
+/* The rest of a line. */
+static void print_peaks(double before, double after) {
+    if (before > 0)
+        printf("; FMA peak %.1f GFLOP/s before, %.1f after", before * 1e-9, after * 1e-9);
+    printf("\n");
+}
+
 static ms_status network_time(bench_network *b, const bench_state *s, const char *what, double images,
                               ms_error *err) {
     double flops = ms_graph_flops(b->net.graph), best = INFINITY, peak = 0;
@@ -97,7 +103,7 @@ static ms_status network_time(bench_network *b, const bench_state *s, const char
     for (int i = 0; i < s->repeat; i++) {
         bench_profile profile = {0};
         ms_exec_params exec = {0};
-        peak = ms_cpu_peak_flops(b->at.compute.dev, PEAK_SECONDS);
+        peak = bench_peak_flops(&b->at.compute, PEAK_SECONDS);
         MS_TRY(fill_inputs(b, err));
         if (s->profile)
             MS_TRY(bench_profile_start(&profile, b->net.graph, &exec, err));
@@ -106,10 +112,10 @@ static ms_status network_time(bench_network *b, const bench_state *s, const char
         double seconds = bench_now_s() - start;
         if (s->profile)
             bench_profile_stop(&profile);
-        double after = ms_cpu_peak_flops(b->at.compute.dev, PEAK_SECONDS);
+        double after = bench_peak_flops(&b->at.compute, PEAK_SECONDS);
         best = fmin(best, seconds);
-        printf("  %.3f s, %.4f s a picture, %.1f GFLOP/s; FMA peak %.1f before, %.1f after\n", seconds,
-               seconds / images, flops / seconds * 1e-9, peak * 1e-9, after * 1e-9);
+        printf("  %.3f s, %.4f s a picture, %.1f GFLOP/s", seconds, seconds / images, flops / seconds * 1e-9);
+        print_peaks(peak, after);
         if (s->profile)
             bench_profile_finish(&profile, 0.5 * (peak + after));
     }
@@ -274,7 +280,7 @@ static ms_status window(const bench_state *s, const ms_compute *compute, ms_erro
         faces[i] = (uint8_t)(i * 7 + i / 768);
     if (status == MS_OK) {
         ms_window w = {.frames = s->frames, .faces = faces, .deliver = ignore_face};
-        double peak = ms_cpu_peak_flops(compute->dev, PEAK_SECONDS);
+        double peak = bench_peak_flops(compute, PEAK_SECONDS);
         start = t.since = bench_now_s();
         status = ms_engine_run_window(engine, &w, err);
         double seconds = bench_now_s() - start;
@@ -288,10 +294,9 @@ static ms_status window(const bench_state *s, const ms_compute *compute, ms_erro
                    (double)memory.weight_bytes / 0x1p30, made, (double)memory.arena_bytes / 0x1p20,
                    (double)bench_peak_rss_bytes() / 0x1p30);
             printf("  %.2f s, %.3f s a frame: speech and encode %.2f, denoise %.2f (%.2f a step), decode "
-                   "%.2f; FMA peak %.0f "
-                   "GFLOP/s before, %.0f after\n",
-                   seconds, seconds / s->frames, t.encode, t.denoise, t.denoise / s->steps, t.decode,
-                   peak * 1e-9, ms_cpu_peak_flops(compute->dev, PEAK_SECONDS) * 1e-9);
+                   "%.2f",
+                   seconds, seconds / s->frames, t.encode, t.denoise, t.denoise / s->steps, t.decode);
+            print_peaks(peak, bench_peak_flops(compute, PEAK_SECONDS));
         }
     }
     ms_free(faces);
@@ -322,7 +327,7 @@ static int peak_run(const void *state, char **arguments, int n_arguments) {
         return cli_fail(&err);
     printf("%s, %d threads\n", compute.dev->description, ms_pool_threads(compute.pool));
     for (int i = 0; i < s->repeat; i++)
-        printf("FMA peak %.1f GFLOP/s (float32)\n", ms_cpu_peak_flops(compute.dev, s->seconds) * 1e-9);
+        printf("FMA peak %.1f GFLOP/s (float32)\n", bench_peak_flops(&compute, s->seconds) * 1e-9);
     ms_compute_close(&compute);
     return 0;
 }
@@ -344,14 +349,17 @@ static int ops_run(const void *state, char **arguments, int n_arguments) {
         if (!wanted)
             continue;
         ms_bench_result r;
-        double peak = ms_cpu_peak_flops(compute.dev, 0.05);
+        double peak = bench_peak_flops(&compute, 0.05);
         if (ms_bench_run(&compute, c, bench_precision(s), s->seconds, &r, &err) != MS_OK) {
             ms_compute_close(&compute);
             return cli_fail(&err);
         }
-        printf("%-30s %10.3f %9.1f %9.1f %6.1f%% %9.1f\n", c->name, r.seconds * 1e3,
-               r.flops / r.seconds * 1e-9, peak * 1e-9, 100 * r.flops / r.seconds / peak,
-               (double)r.workspace_bytes / 0x1p20);
+        printf("%-30s %10.3f %9.1f ", c->name, r.seconds * 1e3, r.flops / r.seconds * 1e-9);
+        if (peak > 0)
+            printf("%9.1f %6.1f%% ", peak * 1e-9, 100 * r.flops / r.seconds / peak);
+        else
+            printf("%9s %7s ", "-", "-");
+        printf("%9.1f\n", (double)r.workspace_bytes / 0x1p20);
     }
     ms_compute_close(&compute);
     return 0;
@@ -359,6 +367,7 @@ static int ops_run(const void *state, char **arguments, int n_arguments) {
 
 #define BENCH_THREADS                                                                                        \
     { "threads", 0, CLI_INT, offsetof(bench_state, threads), "N", "threads; 0 = all", 0, 1024 }
+#define BENCH_DEVICE CLI_DEVICE_OPTION(bench_state, device)
 #define BENCH_PRECISION                                                                                      \
     {                                                                                                        \
         "precision", 0, CLI_CHOICE, offsetof(bench_state, precision), "fp32|fp16|bf16",                      \
@@ -389,10 +398,11 @@ static int ops_run(const void *state, char **arguments, int n_arguments) {
          "frames that spatial layers take at a time; 0 = all",                                               \
          0,                                                                                                  \
          1 << 20},                                                                                           \
-        BENCH_THREADS, BENCH_PRECISION, BENCH_REPEAT
+        BENCH_DEVICE, BENCH_THREADS, BENCH_PRECISION, BENCH_REPEAT
 
 static const cli_option peak_options[] = {CLI_GROUP("Options"), BENCH_THREADS, BENCH_SECONDS, BENCH_REPEAT};
-static const cli_option ops_options[] = {CLI_GROUP("Options"), BENCH_THREADS, BENCH_PRECISION, BENCH_SECONDS};
+static const cli_option ops_options[] = {CLI_GROUP("Options"), BENCH_DEVICE, BENCH_THREADS, BENCH_PRECISION,
+                                         BENCH_SECONDS};
 static const cli_option whisper_options[] = {CLI_GROUP("Options"), BENCH_NETWORK};
 static const cli_option vae_options[] = {
     CLI_GROUP("Options"),

@@ -7,6 +7,7 @@
 #include "budget_note.h"
 #include "commands.h"
 #include "console.h"
+#include "device_option.h"
 #include "fps.h"
 #include "memsafe/detect.h"
 #include "model_choice.h"
@@ -61,7 +62,7 @@ static int detect_run(const void *state, char **arguments, int n_arguments) {
     if (cli_choose_model(&s.p.model, s.demo, s.p.faces, CLI_NEEDS_FACES, &model, &err) != MS_OK)
         return cli_fail(&err);
     cli_say_choice(&model);
-    cli_note_budget(s.p.budget_bytes);
+    cli_note_budget("budget", s.p.budget_bytes);
     if (s.fps && cli_parse_fps(s.fps, &s.p.fps_num, &s.p.fps_den, &err) != MS_OK)
         return cli_fail(&err);
     cli_note_gap(s.p.video);
@@ -102,6 +103,7 @@ static const cli_option detect_options[] = {
      2147483647},
     {"allow-truncated", 0, CLI_FLAG, P(allow_truncated), NULL,
      "take a video that is cut off as far as it goes", 0, 0},
+    CLI_DEVICE_OPTION(detect_state, p.device),
     {"threads", 0, CLI_INT, P(threads), "N", "threads; 0 = all", 0, 1024},
     {"budget", "b", CLI_BYTES, P(budget_bytes), "SIZE",
      "memory that the process may come to hold, as for `memsafe run`", 0, 0},

@@ -6,7 +6,7 @@
 #include "base/size.h"
 #include "commands.h"
 #include "console.h"
-#include "device/compute.h"
+#include "device_option.h"
 #include "history_file.h"
 #include "memory/bandwidth.h"
 #include "memory/host.h"
@@ -16,13 +16,15 @@
 typedef struct probe_state {
     bool json, fields, measure, calibrate;
     int threads;
+    const char *device;
     const char *file; /* to measure the disk with */
     cli_profile_options profile;
 } probe_state;
 
 typedef struct probe_result {
     ms_host host;
-    char device[128];
+    char device[128], backend[32];
+    bool apart, bf16;                 /* of the device */
     size_t nominal_bytes, free_bytes; /* of the device */
     bool measured;
     ms_bandwidth disk, upload;
@@ -67,17 +69,26 @@ static ms_status calibrate(const probe_state *s, const ms_compute *compute, prob
     return status;
 }
 
-/* The cpu back end's device memory is the host's: what the limits make of it. */
-static ms_status look(const probe_state *s, probe_result *r, ms_error *err) {
-    const ms_compute_params params = {.device = "cpu", .threads = s->threads, .isa_limit = MS_ISA_COUNT - 1};
-    ms_compute compute = {0};
-    ms_host_read(&r->host);
+/* Where the device's memory is the host's: what the limits make of it. */
+static void look_at_memory(const ms_device *dev, probe_result *r) {
+    r->apart = !dev->caps.host_memory;
     r->nominal_bytes = ms_host_nominal_bytes(&r->host);
     r->free_bytes = ms_host_free_bytes(&r->host);
-    MS_TRY(cli_profile_load(&s->profile, r->nominal_bytes, &r->profile, err));
-    MS_TRY(ms_compute_open(&params, &compute, err));
+    if (r->apart)
+        dev->backend->memory(dev, &r->free_bytes, &r->nominal_bytes);
+}
+
+static ms_status look(const probe_state *s, probe_result *r, ms_error *err) {
+    ms_compute compute = {0};
+    ms_host_read(&r->host);
+    MS_TRY(cli_open_device(s->device, s->threads, CLI_DEVICE_WORKS, 0, &compute, err));
+    look_at_memory(compute.dev, r);
     snprintf(r->device, sizeof(r->device), "%s", compute.dev->description);
-    ms_status status = s->measure ? measure(s, &compute, r, err) : MS_OK;
+    snprintf(r->backend, sizeof(r->backend), "%s", compute.dev->backend->name);
+    r->bf16 = compute.dev->caps.activations & 1u << MS_BF16;
+    ms_status status = cli_profile_load(&s->profile, r->nominal_bytes, &r->profile, err);
+    if (status == MS_OK && s->measure)
+        status = measure(s, &compute, r, err);
     if (status == MS_OK && s->calibrate)
         status = calibrate(s, &compute, r, err);
     ms_compute_close(&compute);
@@ -140,7 +151,7 @@ static void write_text(const probe_result *r, ms_buf *out) {
         ms_buf_printf(out, " %s", ms_isa_name((ms_isa)i));
     ms_buf_printf(out, "\n");
     text_host(out, &r->host);
-    ms_buf_printf(out, "Devices\n  %-24s %s\n", "cpu", r->device);
+    ms_buf_printf(out, "Device\n  %-24s %s\n", r->backend, r->device);
     text_bytes(out, "nominal memory", r->nominal_bytes);
     text_bytes(out, "free memory", r->free_bytes);
     ms_buf_printf(out, "  %-24s", "back ends");
@@ -151,7 +162,8 @@ static void write_text(const probe_result *r, ms_buf *out) {
         ms_buf_printf(out, "Bandwidth\n");
         text_bandwidth(out, "disk to host", &r->disk,
                        r->disk.direct ? "past the page cache" : "cached pages dropped before");
-        text_bandwidth(out, "host to device", &r->upload, "a copy within host memory");
+        text_bandwidth(out, "host to device", &r->upload,
+                       r->apart ? "to the device" : "a copy within host memory");
     }
     if (r->calibrated)
         text_rates(out, r);
@@ -237,11 +249,11 @@ static void write_json(const probe_result *r, ms_buf *out) {
     json_bytes(out, "address_limit_bytes", h->address_limit_bytes);
     json_bytes(out, "data_limit_bytes", h->data_limit_bytes);
     json_bytes(out, "locked_limit_bytes", h->locked_limit_bytes);
-    ms_buf_printf(
-        out, "\"free_bytes\": %zu}, \"devices\": [{\"backend\": \"cpu\", \"name\": ", ms_host_free_bytes(h));
+    ms_buf_printf(out, "\"free_bytes\": %zu}, \"devices\": [{\"backend\": \"%s\", \"name\": ",
+                  ms_host_free_bytes(h), r->backend);
     ms_buf_json_string(out, r->device);
-    ms_buf_printf(out, ", \"nominal_bytes\": %zu, \"free_bytes\": %zu, \"bf16\": false}], \"backends\": [",
-                  r->nominal_bytes, r->free_bytes);
+    ms_buf_printf(out, ", \"nominal_bytes\": %zu, \"free_bytes\": %zu, \"bf16\": %s}], \"backends\": [",
+                  r->nominal_bytes, r->free_bytes, r->bf16 ? "true" : "false");
     for (const ms_backend *const *b = ms_backends(); *b; b++)
         ms_buf_printf(out, "%s\"%s\"", b == ms_backends() ? "" : ", ", (*b)->name);
     ms_buf_printf(out, "], ");
@@ -292,6 +304,7 @@ static const cli_option probe_options[] = {
      "measure how fast the disk is read and memory is copied (a second)", 0, 0},
     {"calibrate", 0, CLI_FLAG, offsetof(probe_state, calibrate), NULL,
      "measure anew what the kernels reach (seconds) and keep it for predictions", 0, 0},
+    CLI_DEVICE_OPTION(probe_state, device),
     {"threads", 0, CLI_INT, offsetof(probe_state, threads), "N", "threads for that; 0 = all", 0, 1024},
     {"disk-file", 0, CLI_TEXT, offsetof(probe_state, file), "FILE",
      "file to read for both, a checkpoint is best (default: this program)", 0, 0},

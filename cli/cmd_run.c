@@ -30,8 +30,11 @@ static void show_plan(void *arg, const ms_run_report *r) {
     cli_run_plan_event(view->p, r);
     cli_run_say_plan(view->p, r);
     cli_show_notes(r);
-    /* Of a device with memory of its own the other budget is the machine's. */
-    cli_note_budget(r->host_budget_bytes ? view->p->host_budget_bytes : view->p->budget_bytes);
+    /* The one that holds here, wherever it is from: of the host beside a device with memory of its own, else the lesser of both. */
+    if (r->host_budget_bytes)
+        cli_note_budget("host budget", r->host_budget_bytes);
+    else
+        cli_note_budget("budget", r->budget_bytes);
 }
 
 /* Tells the error, and what is left of the work. */

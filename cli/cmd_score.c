@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "commands.h"
 #include "console.h"
+#include "device_option.h"
 #include "model_choice.h"
 #include "notes.h"
 #include "pipeline/score.h"
@@ -175,7 +176,7 @@ static int score_run(const void *state, char **arguments, int n_arguments) {
     if (cli_choose_model(&s.p.model, s.demo, s.p.faces, CLI_NEEDS_FACES, &model, &err) != MS_OK)
         return cli_fail(&err);
     cli_say_choice(&model);
-    cli_note_budget(s.p.budget_bytes);
+    cli_note_budget("budget", s.p.budget_bytes);
     const char *const videos[] = {s.p.video, s.p.truth, s.p.input};
     for (int i = 0; i < CLI_COUNT(videos); i++)
         cli_note_gap(videos[i]);
@@ -213,6 +214,7 @@ static const cli_option score_options[] = {
     {"window", 0, CLI_INT, P(window), "N", "frames of the run's windows, for flicker (default 16)", 2, 1000},
     {"frames", 0, CLI_INT, offsetof(score_state, frames), "N", "judge so many frames; 0 = all", 0,
      2147483647},
+    CLI_DEVICE_OPTION(score_state, p.device),
     {"threads", 0, CLI_INT, P(threads), "N", "threads; 0 = all", 0, 1024},
     {"budget", "b", CLI_BYTES, P(budget_bytes), "SIZE",
      "memory that the process may come to hold, as for `memsafe run`", 0, 0},

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "commands.h"
+#include "device_option.h"
 #include "fps.h"
 #include "history_file.h"
 #include "model_choice.h"
@@ -93,8 +94,7 @@ static const cli_option run_options[] = {
     {"segment", 0, CLI_INT, offsetof(cli_run_state, segment), "N",
      "output frames that are encoded together (default 64)", 1, 100000},
     CLI_GROUP("Memory and speed"),
-    {"device", 0, CLI_TEXT, P(device), "auto|cpu|NAME[:N]",
-     "where the networks run; NAME: a back end, which may be a plug-in; N: which of its devices", 0, 0},
+    CLI_DEVICE_OPTION(cli_run_state, p.device),
     {"threads", 0, CLI_INT, P(threads), "N",
      "threads; 0 = all; at most 4 for each CPU, 16 always. The result does not depend on it", 0, 1024},
     {"host-budget", 0, CLI_BYTES, P(host_budget_bytes), "SIZE",

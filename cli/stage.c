@@ -18,9 +18,7 @@ ms_slicing stage_slicing(const stage_compute *compute) {
 }
 
 ms_status stage_open_compute(const stage_compute *compute, ms_compute *ret_compute, ms_error *err) {
-    ms_compute_params params = {
-        .device = compute->device, .threads = compute->threads, .isa_limit = MS_ISA_COUNT - 1};
-    return ms_compute_open(&params, ret_compute, err);
+    return cli_open_device(compute->device, compute->threads, CLI_DEVICE_WORKS, 0, ret_compute, err);
 }
 
 ms_status stage_open_input(const stage_files *files, ms_tensor_file **ret_file, ms_error *err) {

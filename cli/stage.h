@@ -4,6 +4,7 @@
 
 #include "case_file.h"
 #include "device/compute.h"
+#include "device_option.h"
 #include "graph/plan.h"
 #include "models/model_files.h"
 #include "models/network.h"
@@ -29,9 +30,7 @@ typedef struct stage_compute {
 } stage_compute;
 
 #define STAGE_COMPUTE_OPTIONS(type)                                                                          \
-    {                                                                                                        \
-        "device", 0, CLI_TEXT, offsetof(type, compute.device), "auto|cpu|NAME[:N]", "where networks run",    \
-        0,        0},                                                                                        \
+    CLI_DEVICE_OPTION(type, compute.device),                                                                 \
         {"precision",                                                                                        \
          0,                                                                                                  \
          CLI_CHOICE,                                                                                         \

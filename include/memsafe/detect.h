@@ -20,6 +20,7 @@ typedef struct ms_detect_params {
     int fps_num, fps_den;      /* rate that frames are numbered at; num 0 = the video's own */
     int64_t frames;            /* look at so many only; 0 = all */
     int threads;
+    const char *device; /* where the face nets run: as ms_run_params has it */
     size_t
         budget_bytes; /* of memory that the process may come to hold, runs beside this too; 0 = as ms_run() */
     bool force;       /* replace an existing output */

@@ -29,6 +29,7 @@ struct ms_monitor {
     int64_t interval_ns;
 
     const ms_pressure_trace *trace; /* only the stepping thread uses these */
+    bool host_only;
     double safe_point_s;
     int64_t safe_point; /* the last one; -1 before the first */
     size_t next_entry;
@@ -155,6 +156,8 @@ static void take_entry(ms_monitor *m, const ms_pressure_trace_entry *entry, doub
     ms_pressure_sample_init(&sample);
     if (entry)
         sample = entry->sample;
+    if (m->host_only)
+        sample.device_free = sample.device_total = -1;
     sample.time_s = time_s;
     take_sample(m, &sample, entry && entry->forced ? &entry->level : NULL, safe_point);
 }
@@ -211,6 +214,7 @@ ms_status ms_monitor_create(const ms_monitor_params *params, ms_monitor **ret_mo
     m->thresholds = params->thresholds;
     m->trace = params->trace;
     m->safe_point_s = params->safe_point_s;
+    m->host_only = params->host_only;
     m->safe_point = -1;
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);

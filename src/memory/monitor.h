@@ -15,6 +15,7 @@ typedef struct ms_monitor_params {
     ms_mem *mem;
     ms_pressure_roots roots;
     const ms_device *device; /* must outlive the monitor; NULL = none */
+    bool host_only;          /* what a trace says of a device is not judged */
     ms_pressure_thresholds thresholds;
     double samples_per_s; /* above 0, up to 1000 */
 

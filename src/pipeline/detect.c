@@ -55,8 +55,11 @@ static ms_status prepare(job *j, ms_error *err) {
     ms_model_names names = {.dir = p->model, .faces = p->faces};
     ms_model_files files;
     ms_mem *mem = j->budget.mem;
-    ms_compute_params dev = {
-        .device = "cpu", .mem = mem, .threads = p->threads, .isa_limit = MS_ISA_COUNT - 1};
+    const ms_compute_params dev = {.device = p->device,
+                                   .mem = mem,
+                                   .threads = p->threads,
+                                   .isa_limit = MS_ISA_COUNT - 1,
+                                   .must_compute = true};
     size_t arena_bytes = 0;
     MS_TRY(ms_new_file_spares(p->output, "output", &p->video, 1, err));
     MS_TRY(ms_model_files_spare(&names, p->output, "output", err));

@@ -103,10 +103,6 @@ static off_t place_in(const ms_face_store_params *p, int64_t frame) {
     return (off_t)(frame % p->segment_frames) * (off_t)(sizeof(head) + bytes_of(p));
 }
 
-static off_t place_of(const ms_face_store *s, int64_t frame) {
-    return place_in(&s->p, frame);
-}
-
 /* A file system that does not say how much there is has room. */
 static bool has_room(const ms_face_store *s) {
     struct statvfs fs;
@@ -147,18 +143,18 @@ static bool use_file(ms_face_store *s, int64_t frame, bool make) {
 
 /* ---- faces ---- */
 
-static uint32_t checksum(const ms_face_store *s, const head *h, const float *face) {
+static uint32_t checksum(const ms_crc32_table *crc, const head *h, const float *face, size_t bytes) {
     head plain = *h;
     plain.crc = 0;
-    return ms_crc32(&s->crc, ms_crc32(&s->crc, 0, &plain, sizeof(plain)), face, face_bytes(s));
+    return ms_crc32(crc, ms_crc32(crc, 0, &plain, sizeof(plain)), face, bytes);
 }
 
 void ms_face_store_put(ms_face_store *s, int64_t frame, const float *face) {
     if (s->note[0] || !use_file(s, frame, true))
         return;
     head h = {.magic = MAGIC, .frame = frame, .bytes = face_bytes(s)};
-    h.crc = checksum(s, &h, face);
-    off_t at = place_of(s, frame);
+    h.crc = checksum(&s->crc, &h, face, face_bytes(s));
+    off_t at = place_in(&s->p, frame);
     if (!ms_write_full_at(s->fd, &h, sizeof(h), at) ||
         !ms_write_full_at(s->fd, face, face_bytes(s), at + (off_t)sizeof(h)))
         give_up(s, s->segment, strerror(errno));
@@ -176,18 +172,20 @@ static bool read_head(const ms_face_store_params *p, int fd, int64_t frame, head
            ret_head->frame == frame && ret_head->bytes == bytes_of(p) && ret_head->zero == 0;
 }
 
-bool ms_face_store_get(ms_face_store *s, int64_t frame, float *ret_face) {
+static bool read_face(const ms_face_store_params *p, const ms_crc32_table *crc, int fd, int64_t frame,
+                      float *ret_face) {
     head h;
-    if (s->note[0] || !use_file(s, frame, false))
-        return false;
-    off_t at = place_of(s, frame);
-    return read_head(&s->p, s->fd, frame, &h) &&
-           ms_read_full_at(s->fd, ret_face, face_bytes(s), at + (off_t)sizeof(h)) &&
-           h.crc == checksum(s, &h, ret_face) && are_finite(ret_face, s->p.floats);
+    return read_head(p, fd, frame, &h) &&
+           ms_read_full_at(fd, ret_face, bytes_of(p), place_in(p, frame) + (off_t)sizeof(h)) &&
+           h.crc == checksum(crc, &h, ret_face, bytes_of(p)) && are_finite(ret_face, p->floats);
 }
 
-ms_faces_left ms_faces_left_behind(const ms_face_store_params *p, int64_t from) {
-    ms_faces_left left = {0, 0};
+bool ms_face_store_get(ms_face_store *s, int64_t frame, float *ret_face) {
+    return !s->note[0] && use_file(s, frame, false) && read_face(&s->p, &s->crc, s->fd, frame, ret_face);
+}
+
+static void count_left(const ms_face_store_params *p, const ms_crc32_table *crc, int64_t from, float *face,
+                       ms_faces_left *left) {
     int64_t first = from / p->segment_frames;
     for (int64_t segment = first; segment <= first + 1; segment++) { /* a window may lie across the end */
         char name[MS_JOB_NAME_BYTES];
@@ -198,17 +196,33 @@ ms_faces_left ms_faces_left_behind(const ms_face_store_params *p, int64_t from) 
         off_t length = lseek(fd, 0, SEEK_END);
         int64_t begins = segment * p->segment_frames, ends = begins + p->segment_frames;
         for (int64_t frame = begins > from ? begins : from; frame < ends; frame++) {
-            head h;
             if (place_in(p, frame) >= length)
                 break;
-            if (!read_head(p, fd, frame, &h))
+            if (!read_face(p, crc, fd, frame, face))
                 continue;
-            left.faces++;
-            left.end = frame + 1;
+            left->faces++;
+            left->end = frame + 1;
         }
         close(fd);
     }
-    return left;
+}
+
+ms_status ms_faces_left_behind(const ms_face_store_params *p, int64_t from, ms_faces_left *ret_left,
+                               ms_error *err) {
+    ms_faces_left left = {0, 0};
+    ms_crc32_table *crc = ms_alloc(p->mem, MS_LEDGER_GENERAL, sizeof(*crc));
+    float *face = ms_alloc(p->mem, MS_LEDGER_STAGING, bytes_of(p));
+    bool have = crc && face;
+    if (have) {
+        ms_crc32_init(crc);
+        count_left(p, crc, from, face, &left);
+    }
+    ms_free(crc);
+    ms_free(face);
+    if (!have)
+        return ms_fail_alloc(err, p->mem, bytes_of(p), "finished windows");
+    *ret_left = left;
+    return MS_OK;
 }
 
 void ms_face_store_end_window(ms_face_store *s, int64_t next) {

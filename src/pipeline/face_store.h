@@ -45,14 +45,15 @@ void ms_face_store_drop(ms_face_store *store, int64_t segment);
 /* Frames that a later run need not redraw, as of the last window; 0 = none. */
 int64_t ms_face_store_frames(const ms_face_store *store);
 
-/* What an earlier run left in the folder, by the heads of the faces; their floats are checked when they are got. */
+/* What an earlier run left in the folder, as it was written. */
 typedef struct ms_faces_left {
     int64_t faces; /* of output frames from `from` on */
     int64_t end;   /* behind the last of them; 0 = there are none */
 } ms_faces_left;
 
-/* folder, floats and segment_frames are read. Needs no store. */
-ms_faces_left ms_faces_left_behind(const ms_face_store_params *params, int64_t from);
+/* Needs no store. Reads all of them. */
+ms_status ms_faces_left_behind(const ms_face_store_params *params, int64_t from, ms_faces_left *ret_left,
+                               ms_error *err);
 
 /* Why nothing is kept any more; NULL = it is. */
 const char *ms_face_store_note(const ms_face_store *store);

@@ -116,7 +116,8 @@ static ms_status run_job(ms_job *j, ms_error *err) {
     MS_TRY(ms_job_open_device(j, err));
     MS_TRY(ms_job_open_memory(j, err));
     MS_TRY(ms_sampler_create(j->mem, &j->sampler, err));
-    MS_TRY(ms_run_pressure_open(j->mem, j->p->pressure_trace, &j->pressure, err));
+    const ms_run_pressure_device apart = ms_job_pressure_device(j);
+    MS_TRY(ms_run_pressure_open(j->mem, j->p->pressure_trace, &apart, &j->pressure, err));
     MS_TRY(ms_job_open_inputs(j, err));
     ms_job_tell(j);
     if (!j->store.whole)

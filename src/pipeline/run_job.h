@@ -286,6 +286,8 @@ void ms_job_note_model(ms_job *job);
 /* ---- run_layout.c ---- */
 
 ms_run_plan_params ms_job_plan_params(const ms_job *job, size_t budget_bytes);
+/* Of a device with memory of its own; else all zero. */
+ms_run_pressure_device ms_job_pressure_device(const ms_job *job);
 
 /* Before the first window. The report tells of the layout that it begins with, be it the planned one or the least. */
 ms_status ms_job_begin_engine(ms_job *job, ms_error *err);

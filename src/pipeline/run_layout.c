@@ -15,6 +15,35 @@
 #define LONGEST_WAIT 256
 #define REASON_BYTES ((int)sizeof(((ms_run_change *)NULL)->reason))
 
+ms_run_pressure_device ms_job_pressure_device(const ms_job *j) {
+    const int64_t *value = j->policy.profile.value;
+    if (j->compute.dev->caps.host_memory)
+        return (ms_run_pressure_device){0};
+    return (ms_run_pressure_device){
+        .dev = j->compute.dev,
+        .mem = j->device_mem,
+        .budget_bytes = j->policy.budget_bytes,
+        .share = value[MS_FIELD_BUDGET] ? 1 : (double)(100 - value[MS_FIELD_SAFETY_MARGIN]) / 100};
+}
+
+/* Of the budget of the engine's memory, what pressure leaves. */
+static size_t budget_now(const ms_job *j) {
+    return j->pressure.device.dev
+               ? j->pressure.device_bytes
+               : (size_t)(ms_run_pressure_share(j->pressure.level) * (double)j->policy.budget_bytes);
+}
+
+/* Beside a device: never less than the layout takes that runs. */
+static size_t host_budget_now(const ms_job *j) {
+    size_t bytes = (size_t)(ms_run_pressure_share(j->pressure.level) * (double)j->policy.host_budget_bytes);
+    return bytes > j->plan.host_bytes ? bytes : j->plan.host_bytes;
+}
+
+static bool is_pressed(const ms_job *j) {
+    return j->pressure.level != MS_PRESSURE_NONE ||
+           (j->pressure.device.dev && j->pressure.device_bytes < j->policy.budget_bytes);
+}
+
 ms_run_plan_params ms_job_plan_params(const ms_job *j, size_t budget) {
     return (ms_run_plan_params){.engine = &j->engine_params,
                                 .speed = &j->speed,
@@ -22,9 +51,9 @@ ms_run_plan_params ms_job_plan_params(const ms_job *j, size_t budget) {
                                 .other_bytes = j->other_bytes,
                                 .budget_bytes = budget,
                                 .host_other_bytes = j->host_other_bytes,
-                                .host_budget_bytes = j->policy.host_budget_bytes,
+                                .host_budget_bytes = host_budget_now(j),
                                 .forced = j->p->rung,
-                                .pressed = j->pressure.level != MS_PRESSURE_NONE || j->failures > 0};
+                                .pressed = is_pressed(j) || j->failures > 0};
 }
 
 static void note_change(ms_job *j, const char *reason) {
@@ -125,7 +154,7 @@ static ms_status change_to(ms_job *j, size_t budget_bytes, ms_error *err) {
 static ms_status follow(ms_job *j, const char *reason, ms_error *err) {
     bool failed = j->failures > 0; /* and it is not yet time to grow */
     set_cache(j, j->pressure.level == MS_PRESSURE_NONE && !failed);
-    size_t bytes = (size_t)(ms_run_pressure_share(j->pressure.level) * (double)j->policy.budget_bytes);
+    size_t bytes = budget_now(j);
     if (failed && bytes > j->plan.peak_bytes)
         bytes = j->plan.peak_bytes;
     MS_TRY(change_to(j, bytes, err));
@@ -148,6 +177,12 @@ ms_status ms_job_follow_memory(ms_job *j, ms_error *err) {
     MS_TRY(ms_run_pressure_check(&j->pressure, &changed, reason, sizeof(reason), err));
     if (changed)
         ms_mem_trim();
+    if (changed && j->pressure.device.dev) { /* the host's: the device's memory is another matter */
+        set_cache(j, j->pressure.level == MS_PRESSURE_NONE && j->failures == 0);
+        note_change(j, reason);
+    }
+    if (j->pressure.device.dev)
+        changed = ms_run_pressure_check_device(&j->pressure, j->plan.peak_bytes, reason, sizeof(reason));
     if (!changed && j->failures > 0 && wait_is_over(j)) {
         snprintf(reason, sizeof(reason), "%d windows without a failure", j->wait);
         changed = true;

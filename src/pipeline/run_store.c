@@ -127,10 +127,8 @@ static ms_status take_over(ms_run_store *s, const ms_run_store_params *p, ms_err
     s->resumed = s->segments > 0;
     ms_job_folder_clear(&s->folder, false);
     const ms_face_store_params faces = {
-        .folder = &s->folder, .floats = p->face_floats, .segment_frames = p->segment_frames};
-    if (!s->whole)
-        s->left = ms_faces_left_behind(&faces, s->frames);
-    return MS_OK;
+        .mem = s->mem, .folder = &s->folder, .floats = p->face_floats, .segment_frames = p->segment_frames};
+    return s->whole ? MS_OK : ms_faces_left_behind(&faces, s->frames, &s->left, err);
 }
 
 static ms_status open_journal_file(ms_run_store *s, const ms_run_store_params *p, bool *ret_begun,

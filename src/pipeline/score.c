@@ -129,8 +129,11 @@ static ms_status open_faces(job *j, ms_error *err) {
     const ms_score_params *p = j->p;
     ms_model_names names = {.dir = p->model, .faces = p->faces};
     ms_model_files files;
-    ms_compute_params dev = {
-        .device = "cpu", .mem = j->mem, .threads = p->threads, .isa_limit = MS_ISA_COUNT - 1};
+    const ms_compute_params dev = {.device = p->device,
+                                   .mem = j->mem,
+                                   .threads = p->threads,
+                                   .isa_limit = MS_ISA_COUNT - 1,
+                                   .must_compute = true};
     size_t points = 0, finding = 0;
     MS_TRY(ms_model_files_find(&names, MS_PART_FACES, &files, err));
     MS_TRY(ms_compute_open(&dev, &j->compute, err));

@@ -24,6 +24,7 @@ typedef struct ms_score_params {
     int window;                /* frames of the run's windows */
     int64_t frames;            /* judge so many only; 0 = all */
     int threads;
+    const char *device;  /* where the face nets run: as ms_run_params has it */
     size_t budget_bytes; /* of memory that the process may come to hold; 0 = as ms_run() */
     void (*progress)(void *arg, int64_t frames_done, int64_t frames_total); /* total 0 = not known */
     bool (*cancelled)(void *arg);

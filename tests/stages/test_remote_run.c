@@ -144,6 +144,54 @@ static void budgets_of_the_device_are_kept(void **state) {
     assert_non_null(strstr(err.message, "host budget of 8 MiB"));
 }
 
+static void write_trace(const char *lines) {
+    FILE *f = fopen(test_file("pressure"), "w");
+    assert_non_null(f);
+    fputs(lines, f);
+    fclose(f);
+    params.pressure_trace = test_file("pressure");
+}
+
+/* What others take of the device makes the layout smaller, what they give back larger; what they take of the host does not. */
+static void the_devices_budget_follows_the_device(void **state) {
+    (void)state;
+    static const char *const host = "{\"at\":0,\"total\":\"16G\",\"available\":\"12G\"}\n"
+                                    "{\"at\":1,\"available\":\"100M\"}\n";
+    static const char *const device = "{\"at\":0,\"device_total\":\"8G\",\"device_free\":\"8G\"}\n"
+                                      "{\"at\":1,\"device_free\":\"0\"}\n"
+                                      "{\"at\":2,\"device_free\":\"8G\"}\n";
+    const ms_run_params before = params;
+    ms_status status;
+    ms_run_params p = params;
+    char line[2048], speech[512];
+    snprintf(speech, sizeof(speech), "%s", test_file("long.wav"));
+    snprintf(line, sizeof(line), "%s --seed 5 --frames 80 --size 64x64 -o %s --speech %s >/dev/null",
+             MS_DRAW_CLIP_PATH, test_file("voice.avi"), speech);
+    assert_int_equal(system(line), 0);
+    p.audio = speech;
+    p.frames = 4 * FRAMES; /* of a clip of FRAMES: five windows */
+    p.loop = MS_LOOP_MODE_PINGPONG;
+    p.device = "cpu";
+    uint64_t cpu = frames_of(&p, &status);
+    assert_ms_ok(status, &err);
+    write_trace(host);
+    p.pressure_trace = params.pressure_trace;
+    p.device = "remote";
+    assert_true(frames_of(&p, &status) == cpu);
+    assert_ms_ok(status, &err);
+    assert_true(report.n_changes >= 1 && strstr(report.change[0].reason, "host memory"));
+    for (int i = 0; i < report.n_changes; i++)
+        assert_int_equal(report.change[i].rung, report.rung);
+    write_trace(device);
+    assert_true(frames_of(&p, &status) == cpu);
+    assert_ms_ok(status, &err);
+    assert_int_equal(report.n_changes, 2);
+    assert_true(strstr(report.change[0].reason, "device memory: 0 MiB free") != NULL);
+    assert_true(report.change[0].rung != report.rung && report.change[1].rung == report.rung);
+    assert_string_equal(report.change[0].level, "none"); /* the host has none */
+    params = before;
+}
+
 /* Counted over the process: each run's allocations begin where those of the one before it ended. */
 static void any_allocation_may_fail(void **state) {
     (void)state;
@@ -246,6 +294,7 @@ int main(void) {
         cmocka_unit_test(deepcache_has_the_same_frames),
         cmocka_unit_test(captured_networks_have_the_same_frames),
         cmocka_unit_test(budgets_of_the_device_are_kept),
+        cmocka_unit_test(the_devices_budget_follows_the_device),
         cmocka_unit_test(any_allocation_may_fail),
         cmocka_unit_test(a_lost_device_leaves_a_job),
         cmocka_unit_test(what_is_no_device_is_refused),

@@ -696,6 +696,14 @@ static void a_resumed_run_says_what_it_found(void **state) {
     assert_int_equal(found.frames_resumed, 0);
     assert_int_equal(found.faces_resumed, 3 * WINDOW);
     assert_int_equal(report.frames_resumable, 3 * WINDOW);
+    /* One of them is not as it was written: it is not counted, by whatever its head says. */
+    shell("cp ledger.mkv.memsafe/faces-000000 intact.faces");
+    shell(
+        "printf '\\252' | dd of=ledger.mkv.memsafe/faces-000000 bs=1 seek=1000001 conv=notrunc 2>/dev/null");
+    planned = false;
+    assert_int_equal(ms_run(&p, &report, &err), MS_CANCELLED);
+    assert_int_equal(found.faces_resumed, 3 * WINDOW - 1);
+    shell("cp intact.faces ledger.mkv.memsafe/faces-000000");
     print_message("    %.3f s predicted for all of it, %.3f s for the rest\n", whole_s, found.planned_left_s);
     assert_true(found.planned_left_s > 0 && found.planned_left_s < 0.8 * whole_s);
     assert_run_works("run --audio in.wav --model model --steps 1 --resolution 64 --track in.jsonl "

@@ -70,6 +70,11 @@ static void a_budget_above_the_machine_is_told(void **state) {
     (void)state;
     assert_run_works(RUN "--track in.jsonl -b 9000G rich.mkv");
     assert_non_null(strstr(test_output, "memsafe: note: the budget is 8.79 TiB, but this machine has only "));
+    assert_run_works(RUN "--track in.jsonl --host-budget 9000G rich.mkv -y");
+    assert_non_null(strstr(test_output, "memsafe: note: the budget is 8.79 TiB, but this machine has only "));
+    assert_run_works(RUN "--track in.jsonl --host-budget 9000G --device remote rich.mkv -y");
+    assert_non_null(
+        strstr(test_output, "memsafe: note: the host budget is 8.79 TiB, but this machine has only "));
     assert_run_works(RUN "--track in.jsonl -b 200M poor.mkv");
     assert_null(strstr(test_output, "this machine has only"));
     assert_run_fails(3, "a budget of 1 byte is too small", RUN "--track in.jsonl -b 1 poor.mkv -y");

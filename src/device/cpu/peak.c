@@ -1,6 +1,7 @@
 #include "device/cpu/peak.h"
 
 #include "base/clock.h"
+#include "device/backends.h"
 #include "device/cpu/cpu.h"
 
 typedef struct peak_run {
@@ -16,6 +17,8 @@ static void peak_task(void *arg, int64_t task, int worker) {
 }
 
 double ms_cpu_peak_flops(ms_device *dev, double seconds) {
+    if (dev->backend != &ms_backend_cpu)
+        return 0;
     const int threads = ms_pool_threads(ms_cpu_threads(dev));
     peak_run run = {ms_ops(dev), 12000};
     double best = 0, spent = 0;
