@@ -261,16 +261,19 @@ static ms_status window(const bench_state *s, const ms_compute *compute, ms_erro
                                .guidance = (float)s->guidance,
                                .deepcache = s->deepcache,
                                .seed = 1,
-                               .layout = {.slicing = {.frames = s->slice_frames, .pixels = s->slice_pixels},
-                                          .resident_weight_bytes = SIZE_MAX},
                                .fps = 25,
                                .speech = {.samples = samples, .columns = samples / 160, .max = 0},
                                .samples = {.samples = samples, .read = noise_samples}};
     ms_engine_hooks hooks = {.stage = window_stage, .arg = &t};
+    const ms_engine_layout layout = {.slicing = {.frames = s->slice_frames, .pixels = s->slice_pixels},
+                                     .resident_weight_bytes = SIZE_MAX};
     ms_engine *engine = NULL;
+    ms_engine_program *program = NULL;
     double start = bench_now_s();
     MS_TRY(ms_engine_create(&params, &hooks, &engine, err));
-    ms_status status = ms_engine_load(engine, err);
+    ms_status status = ms_engine_program_create(engine, &layout, &program, err);
+    if (status == MS_OK)
+        status = ms_engine_use(engine, &program, err);
     double made = bench_now_s() - start;
     size_t face = (size_t)ms_engine_resolution(engine) * (size_t)ms_engine_resolution(engine) * 3;
     uint8_t *faces = ms_calloc(NULL, MS_LEDGER_GENERAL, (size_t)s->frames, face);
@@ -284,7 +287,7 @@ static ms_status window(const bench_state *s, const ms_compute *compute, ms_erro
         start = t.since = bench_now_s();
         status = ms_engine_run_window(engine, &w, err);
         double seconds = bench_now_s() - start;
-        ms_engine_memory memory = ms_engine_get_memory(engine);
+        ms_engine_memory memory = ms_engine_get_memory(engine, ms_engine_program_of(engine));
         if (status == MS_OK) {
             printf("Window of %d frames, %d px, %d steps%s, %s, %d threads (%s)\n", s->frames,
                    ms_engine_resolution(engine), s->steps, s->deepcache ? " with DeepCache" : "",

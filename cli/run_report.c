@@ -47,8 +47,10 @@ static void report_changes(ms_buf *b, const ms_run_report *r) {
     ms_buf_printf(b, "  \"pressure_changes\": [");
     for (int i = 0; i < r->n_changes; i++) {
         const ms_run_change *c = &r->change[i];
-        ms_buf_printf(b, "%s{\"frame\": %" PRId64 ", \"level\": \"%s\", \"rung\": \"%s\", \"reason\": ",
-                      i ? ", " : "", c->frame, c->level, ms_rung_name(c->rung));
+        ms_buf_printf(b,
+                      "%s{\"frame\": %" PRId64 ", \"level\": \"%s\", \"rung\": \"%s\", "
+                      "\"weights_read_bytes\": %" PRIu64 ", \"reason\": ",
+                      i ? ", " : "", c->frame, c->level, ms_rung_name(c->rung), c->read_bytes);
         ms_buf_json_string(b, c->reason);
         ms_buf_printf(b, "}");
     }
@@ -236,10 +238,11 @@ static ms_status write_json(const char *path, const cli_run_state *s, const ms_r
     ms_buf_printf(&b,
                   "  \"rung\": \"%s\", \"budget_bytes\": %zu, \"planned_bytes\": %zu, "
                   "\"peak_resident_bytes\": %zu,\n"
-                  "  \"weight_bytes\": %zu, \"streamed_bytes\": %zu, \"arena_bytes\": %zu, "
-                  "\"planned_window_s\": %.3f,\n",
+                  "  \"weight_bytes\": %zu, \"streamed_bytes\": %zu, \"weights_read_bytes\": %" PRIu64
+                  ", \"arena_bytes\": %zu, \"planned_window_s\": %.3f,\n",
                   ms_rung_name(r->rung), r->budget_bytes, r->planned_bytes, r->peak_resident_bytes,
-                  r->weight_bytes, r->streamed_bytes, r->arena_bytes, r->planned_window_s);
+                  r->weight_bytes, r->streamed_bytes, r->weights_read_bytes, r->arena_bytes,
+                  r->planned_window_s);
     report_times(&b, r);
     ms_status status = b.failed ? ms_fail_alloc(err, NULL, b.length, "the report")
                                 : ms_new_file_save(path, b.data, b.length, s->replace_report, err);

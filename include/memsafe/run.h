@@ -235,10 +235,11 @@ MS_API void ms_run_params_init(ms_run_params *ret_params);
 
 /* A change of the layout under way because others took memory, or gave it back. */
 typedef struct ms_run_change {
-    int64_t frame;  /* output frame before which it happened */
-    double seconds; /* since the start */
-    char level[12]; /* of pressure: "none", "low", "high", "critical" */
-    ms_rung rung;   /* from then on */
+    int64_t frame;       /* output frame before which it happened */
+    double seconds;      /* since the start */
+    char level[12];      /* of pressure: "none", "low", "high", "critical" */
+    ms_rung rung;        /* from then on */
+    uint64_t read_bytes; /* of weights, that the layout before it did not keep in memory */
     char reason[160];
 } ms_run_change;
 #define MS_RUN_MAX_CHANGES 32
@@ -330,7 +331,9 @@ typedef struct ms_run_report {
     size_t host_budget_bytes, host_planned_bytes, device_peak_bytes;
     char device[128]; /* as it describes itself */
     size_t arena_bytes, weight_bytes,
-        streamed_bytes;      /* streamed: of the weights, what did not stay in memory */
+        streamed_bytes; /* streamed: of the weights, what did not stay in memory */
+    uint64_t
+        weights_read_bytes;  /* to stay in memory: once each, unless the layout changed; see ms_run_change */
     double planned_window_s; /* predicted time of a full window */
     double planned_s
         [MS_STAGE_COUNT];      /* predicted before the first window; all 0 when the length was not known */

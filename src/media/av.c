@@ -1,9 +1,9 @@
 #include "media/av.h"
 #include "media/source_name.h"
 
-#include <limits.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,6 +1,10 @@
 /*
- * The networks of a run, loaded and planned, sharing one arena: aligned faces and speech go in a window at a
- * time, redrawn faces come out. Knows nothing of files with pictures or sound.
+ * The networks of a run: aligned faces and speech go in a window at a time, redrawn faces come out. Knows nothing of files with
+ * pictures or sound.
+ *
+ * Three things have three lives. A program is what is computed: the graphs of a layout with their plans, made without weights and
+ * without memory of the device. The weights are loaded once. The place is where a window is computed: arena, buffers, the stream's
+ * buffer. ms_engine_use() changes the program between windows; what both residencies keep of the weights is not read again.
  */
 #ifndef MS_PIPELINE_ENGINE_H
 #define MS_PIPELINE_ENGINE_H
@@ -11,6 +15,7 @@
 #include "pipeline/latent_cache.h"
 
 typedef struct ms_engine ms_engine;
+typedef struct ms_engine_program ms_engine_program;
 
 /* How the work is cut up and what stays in memory. Every layout gives the same bits. */
 typedef struct ms_engine_layout {
@@ -33,7 +38,6 @@ typedef struct ms_engine_params {
     float guidance;
     bool deepcache;
     uint64_t seed;
-    ms_engine_layout layout;
     double fps;     /* of the output */
     int64_t frames; /* that there will be at most: windows are no longer; 0 = not known */
     ms_mel_stats speech;
@@ -54,22 +58,37 @@ int64_t ms_engine_count_frames(const ms_engine_params *params);
 /* Of the longest window that there will be. */
 int64_t ms_engine_most_frames(const ms_engine_params *params);
 
-/* Builds and plans everything, a matter of milliseconds: then its sizes are known. hooks are copied. */
+/* Everything that no layout changes; nothing is loaded. A matter of milliseconds. hooks are copied. */
 ms_status ms_engine_create(const ms_engine_params *params, const ms_engine_hooks *hooks,
                            ms_engine **ret_engine, ms_error *err);
 void ms_engine_destroy(ms_engine **engine);
 
-/* Reads the weights and makes the arena, seconds for a full-size model. Before the first window. */
-ms_status ms_engine_load(ms_engine *engine, ms_error *err);
+/* Builds and plans for a layout, a matter of milliseconds: then its sizes are known. What runs is not touched. The program must
+   be destroyed before the engine. */
+ms_status ms_engine_program_create(ms_engine *engine, const ms_engine_layout *layout,
+                                   ms_engine_program **ret_program, ms_error *err);
+void ms_engine_program_destroy(ms_engine_program **program);
+/* Chooses anew which weights stay: so many bytes at most. */
+void ms_engine_program_keep(const ms_engine *engine, ms_engine_program *program,
+                            size_t resident_weight_bytes);
+
+/*
+ * Before the first window, and between windows for another layout: takes the program over, also on failure. Loads the weights (seconds
+ * for a full-size model), or of loaded ones what the program keeps and the last did not; then makes the arena and the buffers. On
+ * failure the last program is there again as it was. Where that has no room any more either, and after a failure of the first, there
+ * is none (ms_engine_program_of() gives NULL), and another must be used before a window is run.
+ */
+ms_status ms_engine_use(ms_engine *engine, ms_engine_program **program, ms_error *err);
+const ms_engine_program *ms_engine_program_of(const ms_engine *engine); /* in use; NULL = none */
+
+/* Bytes of weights that were read so far to stay in memory. */
+uint64_t ms_engine_kept_bytes(const ms_engine *engine);
 
 /* Borrowed, from the next window on; NULL = none. Its rows must be of this engine's encoder and resolution. */
 void ms_engine_set_latents(ms_engine *engine, ms_latent_cache *latents);
 
 int ms_engine_resolution(const ms_engine *engine);
 int64_t ms_engine_window_frames(const ms_engine *engine); /* most that one window takes */
-int64_t ms_engine_audio_frames(const ms_engine *engine);  /* output frames that the speech asks for */
-void *ms_engine_arena(ms_engine *engine);                 /* free to use between windows */
-const uint8_t *ms_engine_mask(const ms_engine *engine);   /* [resolution][resolution] */
 
 typedef struct ms_engine_memory {
     size_t arena_bytes;
@@ -80,21 +99,23 @@ typedef struct ms_engine_memory {
     size_t streamed_bytes; /* of the others */
     size_t launch_bytes;   /* of what is captured, on a device that captures; else 0 */
     size_t stream_bytes;   /* buffer and scratch of the others; 0 when all stay */
-    size_t held_bytes;     /* by the engine already: graphs, plans, buffers between the stages */
+    size_t
+        held_bytes; /* graphs and plans, those of the next layout beside them; buffers between the stages */
     size_t
         total_bytes; /* once loaded: arena, state, resident, stream, held; of a device with memory of its own, what it has of these */
     size_t host_bytes; /* of such a device: what the host has; else 0 */
 } ms_engine_memory;
-ms_engine_memory ms_engine_get_memory(const ms_engine *engine);
+ms_engine_memory ms_engine_get_memory(const ms_engine *engine, const ms_engine_program *program);
 
 /* Of a full window; audio: of one 30 s segment of speech. */
 typedef struct ms_engine_work {
     ms_network_work audio, encode, denoise, decode;
 } ms_engine_work;
-ms_engine_work ms_engine_get_work(const ms_engine *engine);
+ms_engine_work ms_engine_get_work(const ms_engine *engine, const ms_engine_program *program);
 
 /* Of one step of the UNet, whole and cached; false without DeepCache. */
-bool ms_engine_get_steps(const ms_engine *engine, ms_network_work *ret_full, ms_network_work *ret_cached);
+bool ms_engine_get_steps(const ms_engine *engine, const ms_engine_program *program, ms_network_work *ret_full,
+                         ms_network_work *ret_cached);
 
 /* The networks in the order in which a window runs them, all in the same arena. */
 #define MS_ENGINE_PHASES 5
@@ -102,7 +123,8 @@ typedef struct ms_engine_phase {
     const char *name;
     const ms_network *network;
 } ms_engine_phase;
-int ms_engine_get_phases(const ms_engine *engine, ms_engine_phase ret_phases[MS_ENGINE_PHASES]);
+int ms_engine_get_phases(const ms_engine *engine, const ms_engine_program *program,
+                         ms_engine_phase ret_phases[MS_ENGINE_PHASES]);
 
 typedef struct ms_window {
     int64_t frames;       /* 1 to ms_engine_window_frames() */

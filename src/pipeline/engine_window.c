@@ -23,7 +23,7 @@ static ms_image_view face_of(const ms_engine *e, const ms_window *w, int64_t fra
 /* Latents of a frame and those after it, on the device. */
 static float *latents_at(const ms_engine *e, ms_denoise_part which, int64_t frame) {
     const ms_context unet = ms_engine_context(e, UNET);
-    return (float *)ms_denoiser_part(e->denoiser, &unet, which) +
+    return (float *)ms_denoiser_part(e->program->denoiser, &unet, which) +
            frame * e->latent_pixels * e->latent_channels;
 }
 
@@ -37,7 +37,7 @@ static ms_status sample(ms_engine *e, const ms_window *w, bool masked, int64_t f
         e->numbers[i][1] = (uint32_t)(w->first_frame + first + i);
     }
     ms_denoise_part which = masked ? MS_DENOISE_MASKED : MS_DENOISE_REFERENCE;
-    return ms_autoencoder_sample(e->vae, &vae, (const uint32_t(*)[2])e->numbers, count,
+    return ms_autoencoder_sample(e->program->vae, &vae, (const uint32_t(*)[2])e->numbers, count,
                                  latents_at(e, which, first), err);
 }
 
@@ -57,18 +57,20 @@ static ms_status keep(ms_engine *e, bool masked, int64_t first, int64_t count, m
     ms_status status = MS_OK;
     for (int64_t i = 0; i < count && status == MS_OK; i++)
         status = ms_compute_download(&vae.compute, cached(e, e->missing[first + i], masked),
-                                     ms_autoencoder_moments(e->vae, &vae, i), moments_bytes(e));
+                                     ms_autoencoder_moments(e->program->vae, &vae, i), moments_bytes(e));
     return status == MS_OK ? MS_OK : ms_fail(err, status, "cannot download moments");
 }
 
 /* All frames' moments are in the cache by now. */
 static ms_status sample_cached(ms_engine *e, const ms_window *w, bool masked, ms_error *err) {
     const ms_context vae = ms_engine_context(e, VAE);
-    for (int64_t first = 0; first < w->frames; first += e->encode_batch) {
-        int64_t count = w->frames - first < e->encode_batch ? w->frames - first : e->encode_batch;
+    for (int64_t first = 0; first < w->frames; first += e->program->encode_batch) {
+        int64_t count =
+            w->frames - first < e->program->encode_batch ? w->frames - first : e->program->encode_batch;
         for (int64_t i = 0; i < count; i++) {
-            ms_status status = ms_compute_upload(&vae.compute, ms_autoencoder_moments(e->vae, &vae, i),
-                                                 cached(e, first + i, masked), moments_bytes(e));
+            ms_status status =
+                ms_compute_upload(&vae.compute, ms_autoencoder_moments(e->program->vae, &vae, i),
+                                  cached(e, first + i, masked), moments_bytes(e));
             if (status != MS_OK)
                 return ms_fail(err, status, "cannot upload moments");
         }
@@ -83,8 +85,9 @@ static ms_status encode(ms_engine *e, const ms_window *w, bool masked, ms_error 
     int64_t done = (masked ? 1 : 2) * w->frames - e->n_missing;
     const ms_context context = ms_engine_context(e, VAE);
     ms_engine_tell(e, "encode", done, 2 * w->frames);
-    for (int64_t first = 0; first < e->n_missing; first += e->encode_batch) {
-        int64_t count = e->n_missing - first < e->encode_batch ? e->n_missing - first : e->encode_batch;
+    for (int64_t first = 0; first < e->n_missing; first += e->program->encode_batch) {
+        int64_t count =
+            e->n_missing - first < e->program->encode_batch ? e->n_missing - first : e->program->encode_batch;
         for (int64_t i = 0; i < count; i++) {
             ms_image_view face = face_of(e, w, e->missing[first + i]);
             if (masked)
@@ -92,7 +95,7 @@ static ms_status encode(ms_engine *e, const ms_window *w, bool masked, ms_error 
             else
                 ms_face_pixels(&face, e->pixels + i * picture);
         }
-        MS_TRY(ms_autoencoder_encode(e->vae, &context, e->pixels, count, &e->exec, err));
+        MS_TRY(ms_autoencoder_encode(e->program->vae, &context, e->pixels, count, &e->exec, err));
         if (e->cache)
             MS_TRY(keep(e, masked, first, count, err));
         else /* all are missing, so these are frames in a row */
@@ -128,12 +131,13 @@ static ms_status check_finite(const float *pixels, int64_t count, ms_error *err)
 /* Before the window's faces are encoded: where its latents lie follows from how many frames it has. */
 static ms_status prepare(ms_engine *e, const ms_window *w, ms_error *err) {
     size_t arena = 0, state = 0;
-    e->denoise.frames = w->frames;
-    MS_TRY(ms_denoiser_prepare(e->denoiser, &e->denoise, &arena, &state, err));
-    if (arena > e->arena_bytes || state > e->state_bytes - e->vae_state_bytes)
-        return ms_fail(
-            err, MS_INTERNAL, "a window of %lld frames needs %zu and %zu bytes, a full one only %zu and %zu",
-            (long long)w->frames, arena, state, e->arena_bytes, e->state_bytes - e->vae_state_bytes);
+    e->program->denoise.frames = w->frames;
+    MS_TRY(ms_denoiser_prepare(e->program->denoiser, &e->program->denoise, &arena, &state, err));
+    if (arena > e->program->arena_bytes || state > e->program->state_bytes - e->program->vae_state_bytes)
+        return ms_fail(err, MS_INTERNAL,
+                       "a window of %lld frames needs %zu and %zu bytes, a full one only %zu and %zu",
+                       (long long)w->frames, arena, state, e->program->arena_bytes,
+                       e->program->state_bytes - e->program->vae_state_bytes);
     return MS_OK;
 }
 
@@ -142,17 +146,18 @@ static ms_status denoise(ms_engine *e, ms_error *err) {
     const ms_denoise_io io = {.audio = e->audio, .mask = e->latent_mask};
     const ms_denoise_hooks hooks = {.exec = e->exec, .step = step_hook, .arg = e};
     ms_engine_tell(e, "denoise", 0, e->p.steps);
-    return ms_denoiser_run(e->denoiser, &context, &io, &hooks, err);
+    return ms_denoiser_run(e->program->denoiser, &context, &io, &hooks, err);
 }
 
 static ms_status decode(ms_engine *e, const ms_window *w, ms_error *err) {
     int64_t picture = (int64_t)e->resolution * e->resolution * 3;
     const ms_context context = ms_engine_context(e, VAE);
     ms_engine_tell(e, "decode", 0, w->frames);
-    for (int64_t first = 0; first < w->frames; first += e->decode_batch) {
-        int64_t count = w->frames - first < e->decode_batch ? w->frames - first : e->decode_batch;
-        MS_TRY(ms_autoencoder_decode(e->vae, &context, latents_at(e, MS_DENOISE_LATENTS, first), count,
-                                     e->pixels, &e->exec, err));
+    for (int64_t first = 0; first < w->frames; first += e->program->decode_batch) {
+        int64_t count =
+            w->frames - first < e->program->decode_batch ? w->frames - first : e->program->decode_batch;
+        MS_TRY(ms_autoencoder_decode(e->program->vae, &context, latents_at(e, MS_DENOISE_LATENTS, first),
+                                     count, e->pixels, &e->exec, err));
         MS_TRY(check_finite(e->pixels, count * picture, err));
         for (int64_t i = 0; i < count; i++) {
             ms_image_view face = face_of(e, w, first + i);
@@ -171,6 +176,8 @@ static ms_status at(ms_status status, const char *stage, const ms_window *w, ms_
 }
 
 ms_status ms_engine_run_window(ms_engine *e, const ms_window *w, ms_error *err) {
+    if (!e->program)
+        return ms_fail(err, MS_INTERNAL, "a window without a program");
     if (w->frames < 1 || w->frames > e->window_frames)
         return ms_fail(err, MS_INTERNAL, "a window of %lld frames", (long long)w->frames);
     const ms_context whisper = ms_engine_context(e, WHISPER);

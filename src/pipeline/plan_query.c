@@ -202,7 +202,8 @@ static void predict(const ms_plan_params *p, const ms_run_plan *plan, const ms_r
         r->window_s += plan->stage_s[i] * speed->ratio[plan->rung][i];
 }
 
-static void describe(const planning *a, const ms_engine *engine, ms_plan_report *r) {
+static void describe(const planning *a, const ms_engine_program *program, ms_plan_report *r) {
+    const ms_engine *engine = a->ask.engine;
     const ms_run_plan *plan = &a->plan;
     const ms_run_others *others = &a->others;
     ms_engine_phase phases[MS_ENGINE_PHASES];
@@ -233,7 +234,7 @@ static void describe(const planning *a, const ms_engine *engine, ms_plan_report 
     r->peak_bytes = plan->peak_bytes + (is_apart(a) ? 0 : r->cache_bytes);
     if (is_apart(a))
         r->host_bytes = plan->host_bytes + r->cache_bytes;
-    r->n_phases = ms_engine_get_phases(engine, phases);
+    r->n_phases = ms_engine_get_phases(engine, program, phases);
     for (int i = 0; i < r->n_phases; i++) {
         const ms_network *n = phases[i].network;
         r->phase[i] = (ms_plan_phase){.name = phases[i].name,
@@ -284,7 +285,7 @@ static ms_status prepare(planning *a, const ms_compute *compute, ms_plan_report 
         MS_TRY(ms_run_speed_find(compute, p->history, p->model ? a->files.unet : NULL, &key, &a->speed,
                                  r->history_warning, err));
     }
-    a->ask = (ms_run_plan_params){.engine = &a->engine,
+    a->ask = (ms_run_plan_params){.engine_params = &a->engine,
                                   .speed = &a->speed,
                                   .profile = &a->policy.profile,
                                   .budget_bytes = a->policy.budget_bytes,
@@ -298,6 +299,8 @@ static ms_status prepare(planning *a, const ms_compute *compute, ms_plan_report 
 static ms_status choose(planning *a, ms_error *err) {
     int wanted = a->engine.resolution;
     for (;;) {
+        ms_engine_destroy(&a->ask.engine);
+        MS_TRY(ms_engine_create(&a->engine, NULL, &a->ask.engine, err));
         a->others = others_of(a, a->engine.resolution, ms_pool_threads(a->engine.compute.pool));
         size_t host = a->others.process_bytes + a->others.codec_bytes + a->others.frame_bytes;
         a->ask.other_bytes = a->face_bytes + (is_apart(a) ? a->own_bytes : host);
@@ -322,7 +325,7 @@ static ms_status choose(planning *a, ms_error *err) {
 
 static ms_status plan_on(planning *a, const ms_compute *compute, ms_plan_report *r, char **ret_svg,
                          ms_error *err) {
-    ms_engine *engine = NULL;
+    ms_engine_program *program = NULL;
     double began = ms_now_s();
     MS_TRY(prepare(a, compute, r, err));
     int wanted = a->engine.resolution;
@@ -337,14 +340,14 @@ static ms_status plan_on(planning *a, const ms_compute *compute, ms_plan_report 
     r->wanted_resolution = wanted;
     snprintf(r->precision, sizeof(r->precision), "%s", ms_dtype_name(a->policy.precision));
     snprintf(r->tier, sizeof(r->tier), "%s", ms_tier_name(a->policy.profile.tier));
-    a->engine.layout = a->plan.layout;
-    MS_TRY(ms_engine_create(&a->engine, NULL, &engine, fit == MS_OK ? err : NULL));
-    describe(a, engine, r);
+    MS_TRY(ms_engine_program_create(a->ask.engine, &a->plan.layout, &program, fit == MS_OK ? err : NULL));
+    describe(a, program, r);
     r->windows = (a->p->frames + r->window_frames - 1) / r->window_frames;
     if (compute->dev->caps.computes)
         predict(a->p, &a->plan, &a->speed, ms_pool_threads(compute->pool), ms_now_s() - began, r);
-    ms_status status = ret_svg ? ms_plan_draw(r, engine, ret_svg, fit == MS_OK ? err : NULL) : MS_OK;
-    ms_engine_destroy(&engine);
+    ms_status status =
+        ret_svg ? ms_plan_draw(r, a->ask.engine, program, ret_svg, fit == MS_OK ? err : NULL) : MS_OK;
+    ms_engine_program_destroy(&program);
     return status == MS_OK ? fit : status;
 }
 
@@ -373,6 +376,7 @@ ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, 
         work->p = params;
         work->device_mem = device_mem;
         status = plan_on(work, &compute, &report, ret_svg, err);
+        ms_engine_destroy(&work->ask.engine);
     }
     ms_free(work);
     ms_compute_close(&compute);

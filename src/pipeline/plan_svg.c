@@ -138,9 +138,10 @@ static void name_phase(const drawing *d, const ms_plan_report *r, int i, double 
 }
 
 /* Widths follow the number of operations, but every phase can be seen. */
-static void draw_arena(const drawing *d, const ms_plan_report *r, const ms_engine *e, double base) {
+static void draw_arena(const drawing *d, const ms_plan_report *r, const ms_engine *e,
+                       const ms_engine_program *program, double base) {
     ms_engine_phase phases[MS_ENGINE_PHASES];
-    int n = ms_engine_get_phases(e, phases);
+    int n = ms_engine_get_phases(e, program, phases);
     double sum = 0, x = LEFT, room = WIDTH - PHASE_GAP * (n - 1);
     for (int i = 0; i < n; i++)
         sum += 150 + r->phase[i].operations;
@@ -208,7 +209,8 @@ static void scale(const drawing *d, double top_bytes) {
                       y_of(d, b), LEFT, y_of(d, b));
 }
 
-ms_status ms_plan_draw(const ms_plan_report *r, const ms_engine *engine, char **ret_svg, ms_error *err) {
+ms_status ms_plan_draw(const ms_plan_report *r, const ms_engine *engine, const ms_engine_program *program,
+                       char **ret_svg, ms_error *err) {
     ms_buf out;
     ms_buf_init(&out, NULL);
     bool show_budget = (double)r->budget_bytes < 1.6 * (double)r->peak_bytes;
@@ -237,7 +239,7 @@ ms_status ms_plan_draw(const ms_plan_report *r, const ms_engine *engine, char **
     band(&d, &base, r->launch_bytes, "#d8d8e8", "captured launches");
     ms_buf_printf(&out, "<rect x='%.1f' y='%.1f' width='%.1f' height='%.1f' fill='#f3f3f8'/>\n", LEFT,
                   y_of(&d, base + (double)r->arena_bytes), WIDTH, (double)r->arena_bytes * d.bytes_to_px);
-    draw_arena(&d, r, engine, base);
+    draw_arena(&d, r, engine, program, base);
     ms_buf_printf(&out, "<text x='%.1f' y='%.1f'>arena: %s</text>\n", LEFT + 6,
                   y_of(&d, base + (double)r->arena_bytes) + 16, ms_size_format(size, r->arena_bytes));
     line(&d, r->peak_bytes, "#444", true, "peak");

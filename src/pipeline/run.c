@@ -55,7 +55,8 @@ static void fill_report(ms_job *j) {
     ms_run_report *r = &j->report;
     ms_job_enter(j, NULL);
     const ms_video_info *info = ms_clip_info(j->clip);
-    ms_engine_memory memory = j->engine ? ms_engine_get_memory(j->engine) : (ms_engine_memory){0};
+    const ms_engine_program *program = j->engine ? ms_engine_program_of(j->engine) : NULL;
+    ms_engine_memory memory = program ? ms_engine_get_memory(j->engine, program) : (ms_engine_memory){0};
     r->frames = j->store.frames;
     r->frames_kept = r->frames - ms_job_frames_within(j, r->frames);
     r->frames_without_face = j->here.without_face;
@@ -78,6 +79,7 @@ static void fill_report(ms_job *j) {
     r->arena_bytes = memory.arena_bytes;
     r->weight_bytes = memory.weight_bytes;
     r->streamed_bytes = memory.streamed_bytes;
+    r->weights_read_bytes = j->engine ? ms_engine_kept_bytes(j->engine) : 0;
     ms_run_latents_fill_report(&j->latents, &r->latents);
     r->peak_resident_bytes = ms_host_peak_resident_bytes();
     r->window_frames = j->engine ? (int)ms_engine_window_frames(j->engine) : 0;

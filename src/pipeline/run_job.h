@@ -94,7 +94,8 @@ typedef struct ms_job {
     ms_compute compute;
     ms_compute face_compute; /* a fork of it for the face thread */
     ms_run_plan plan;
-    ms_engine_params engine_params; /* but the layout, which is the plan's */
+    ms_engine_params engine_params;
+    uint64_t kept_bytes; /* ms_engine_kept_bytes() at the last change */
     ms_run_speed speed;
     ms_history_run past; /* what the history will say of this run; 0 frames: nothing */
     ms_run_pressure pressure;

@@ -1,7 +1,7 @@
 /*
- * Changing the layout under way. Between windows the engine holds nothing but weights, so it may be made anew for another
- * layout: a smaller one when others take memory or when an allocation failed, a larger one when that is over. The bits stay
- * the same.
+ * Changing the layout under way, between windows: to a smaller one when others take memory or when an allocation failed, to a
+ * larger one when that is over. The next layout is planned beside the one that runs, which stays when the change cannot be had;
+ * weights that both keep are not read again. The bits stay the same.
  */
 #include <stdio.h>
 #include <string.h>
@@ -45,7 +45,8 @@ static bool is_pressed(const ms_job *j) {
 }
 
 ms_run_plan_params ms_job_plan_params(const ms_job *j, size_t budget) {
-    return (ms_run_plan_params){.engine = &j->engine_params,
+    return (ms_run_plan_params){.engine = j->engine,
+                                .engine_params = &j->engine_params,
                                 .speed = &j->speed,
                                 .profile = &j->policy.profile,
                                 .other_bytes = j->other_bytes,
@@ -62,7 +63,9 @@ static void note_change(ms_job *j, const char *reason) {
     ms_run_change *change = &j->report.change[j->report.n_changes++];
     *change = (ms_run_change){.frame = j->collected ? j->window[0].number : j->here.frame,
                               .seconds = ms_now_s() - j->started,
-                              .rung = j->plan.rung};
+                              .rung = j->plan.rung,
+                              .read_bytes = ms_engine_kept_bytes(j->engine) - j->kept_bytes};
+    j->kept_bytes += change->read_bytes;
     snprintf(change->level, sizeof(change->level), "%s", ms_pressure_name(j->pressure.level));
     snprintf(change->reason, sizeof(change->reason), "%s", reason);
 }
@@ -72,19 +75,25 @@ static void keep_reason(char reason[REASON_BYTES], const ms_error *err, ms_statu
              err && err->message[0] ? err->message : ms_status_text(status));
 }
 
-/* Makes the engine for the plan and loads it. Memory that is not to be had after all is answered with the least
+/* Changes to a plan, which becomes the job's. On failure that one stays, as far as the engine could go back to it. */
+static ms_status take_plan(ms_job *j, const ms_run_plan *plan, ms_error *err) {
+    ms_engine_program *program = NULL;
+    MS_TRY(ms_engine_program_create(j->engine, &plan->layout, &program, err));
+    MS_TRY(ms_engine_use(j->engine, &program, err));
+    if (plan != &j->plan)
+        j->plan = *plan;
+    ms_job_follow_layout(j);
+    return MS_OK;
+}
+
+/* The first plan. Memory that is not to be had after all is answered with the least
    plan, and that is noted. */
 static ms_status start_engine(ms_job *j, ms_error *err) {
-    ms_engine_hooks hooks = {.poll = ms_job_poll, .stage = ms_job_engine_stage, .arg = j};
     char reason[REASON_BYTES] = "";
     for (int failures = 0;; failures++) {
-        j->engine_params.layout = j->plan.layout;
-        ms_status status = ms_engine_create(&j->engine_params, &hooks, &j->engine, err);
-        if (status == MS_OK)
-            status = ms_engine_load(j->engine, err);
+        ms_status status = take_plan(j, &j->plan, err);
         if (status == MS_OK)
             break;
-        ms_engine_destroy(&j->engine);
         if (!ms_is_out_of_memory(status) || failures == 2)
             return status;
         keep_reason(reason, err, status);
@@ -101,7 +110,7 @@ static ms_status start_engine(ms_job *j, ms_error *err) {
         }
     }
     ms_engine_set_latents(j->engine, j->latents.cache);
-    ms_job_follow_layout(j);
+    j->kept_bytes = ms_engine_kept_bytes(j->engine);
     if (reason[0])
         note_change(j, reason);
     return MS_OK;
@@ -124,11 +133,9 @@ ms_status ms_job_begin_engine(ms_job *j, ms_error *err) {
 
 /* The cache of latents is what can be given up first. */
 static void set_cache(ms_job *j, bool wanted) {
-    if (j->engine)
-        ms_engine_set_latents(j->engine, NULL);
+    ms_engine_set_latents(j->engine, NULL);
     ms_run_latents_follow(&j->latents, !wanted);
-    if (j->engine)
-        ms_engine_set_latents(j->engine, j->latents.cache);
+    ms_engine_set_latents(j->engine, j->latents.cache);
 }
 
 /* The fastest layout within part of the budget, or the least there is. */
@@ -140,14 +147,10 @@ static ms_status choose(ms_job *j, size_t budget_bytes, ms_run_plan *ret_plan, m
     return status == MS_BUDGET ? ms_run_plan_least(&ask, ret_plan, err) : status;
 }
 
-/* The engine goes first: planning builds the networks of each layout that it looks at, for which a tight budget has no room
-   beside those that are there. */
 static ms_status change_to(ms_job *j, size_t budget_bytes, ms_error *err) {
     ms_run_plan plan;
-    ms_engine_destroy(&j->engine);
     MS_TRY(choose(j, budget_bytes, &plan, err));
-    j->plan = plan;
-    return start_engine(j, err);
+    return take_plan(j, &plan, err);
 }
 
 /* What the budget allows now: less of it under pressure. */
@@ -157,9 +160,18 @@ static ms_status follow(ms_job *j, const char *reason, ms_error *err) {
     size_t bytes = budget_now(j);
     if (failed && bytes > j->plan.peak_bytes)
         bytes = j->plan.peak_bytes;
-    MS_TRY(change_to(j, bytes, err));
-    note_change(j, reason);
-    return MS_OK;
+    ms_status status = change_to(j, bytes, err);
+    if (ms_is_out_of_memory(status) && ms_engine_program_of(j->engine)) {
+        char why[REASON_BYTES]; /* the layout that runs stays */
+        keep_reason(why, err, status);
+        j->report.recoveries++;
+        note_change(j, why);
+        ms_error_clear(err);
+        return MS_OK;
+    }
+    if (status == MS_OK)
+        note_change(j, reason);
+    return status;
 }
 
 /* True when it is time to try a larger layout again after failures. */
@@ -201,8 +213,7 @@ static ms_status step_down(ms_job *j, ms_error *err) {
     bool least = j->failures >= MAX_FAILURES - 2;
     if (j->p->rung == MS_RUNG_AUTO)
         return change_to(j, least ? 0 : j->plan.other_bytes + engine_bytes / 2, err);
-    ms_engine_destroy(&j->engine);
-    return start_engine(j, err);
+    return take_plan(j, &j->plan, err);
 }
 
 ms_status ms_job_recover(ms_job *j, ms_status status, ms_error *err) {

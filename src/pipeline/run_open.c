@@ -411,16 +411,19 @@ static ms_status open_latents(ms_job *j, ms_error *err) {
 
 /* At the resolution asked for, or lower where that is allowed. */
 static ms_status choose_plan(ms_job *j, ms_error *err) {
+    const ms_engine_hooks hooks = {.poll = ms_job_poll, .stage = ms_job_engine_stage, .arg = j};
     j->report.wanted_resolution = j->report.resolution = ms_job_wanted_resolution(j);
     for (;;) {
         MS_TRY(make_buffers(j, err));
         j->engine_params.resolution = j->report.resolution;
         count_others(j);
+        MS_TRY(ms_engine_create(&j->engine_params, &hooks, &j->engine, err));
         const ms_run_plan_params ask = ms_job_plan_params(j, j->policy.budget_bytes);
         ms_status status = ms_run_plan_choose(&ask, &j->plan, err);
         int lower = ms_run_lower_resolution(j->report.resolution);
         if (status != MS_BUDGET || !j->p->allow_downscale || !lower)
             return status;
+        ms_engine_destroy(&j->engine);
         free_buffers(j);
         j->report.resolution = lower;
     }

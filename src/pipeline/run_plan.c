@@ -105,22 +105,26 @@ enum { LADDER = sizeof(ladder) / sizeof(ladder[0]) };
 
 /* ---- one candidate ---- */
 
-static ms_status measure(const ms_run_plan_params *params, const ms_engine_layout *layout,
-                         ms_run_plan *ret_plan, ms_error *err) {
-    ms_engine_params p = *params->engine;
-    p.layout = *layout;
-    ms_engine *engine = NULL;
-    MS_TRY(ms_engine_create(&p, NULL, &engine, err));
+static void weigh(const ms_run_plan_params *params, const ms_engine_program *program,
+                  const ms_engine_layout *layout, ms_run_plan *ret_plan) {
+    const ms_engine *engine = params->engine;
     *ret_plan = (ms_run_plan){.layout = *layout,
-                              .engine = ms_engine_get_memory(engine),
+                              .engine = ms_engine_get_memory(engine, program),
                               .window_frames = ms_engine_window_frames(engine),
                               .other_bytes = params->other_bytes};
-    ms_run_compute_window(params->speed, engine, ret_plan->stage_s);
+    ms_run_compute_window(params->speed, engine, program, ret_plan->stage_s);
     ret_plan->window_s = ms_run_window_seconds(params->speed, ret_plan->stage_s);
-    ret_plan->cached_step = ms_run_cached_step(params->speed, engine);
+    ret_plan->cached_step = ms_run_cached_step(params->speed, engine, program);
     ret_plan->peak_bytes = ret_plan->engine.total_bytes + params->other_bytes;
     ret_plan->host_bytes = ret_plan->engine.host_bytes + params->host_other_bytes;
-    ms_engine_destroy(&engine);
+}
+
+static ms_status measure(const ms_run_plan_params *params, const ms_engine_layout *layout,
+                         ms_run_plan *ret_plan, ms_error *err) {
+    ms_engine_program *program = NULL;
+    MS_TRY(ms_engine_program_create(params->engine, layout, &program, err));
+    weigh(params, program, layout, ret_plan);
+    ms_engine_program_destroy(&program);
     return MS_OK;
 }
 
@@ -164,13 +168,13 @@ static ms_engine_layout row_layout(const ms_run_plan_params *params, const ms_ru
     int pictures = ladder[row].pictures;
     int64_t encode = pictures == FITTING ? rules->encode_fit : rules->encode_batch,
             decode = pictures == FITTING ? rules->decode_fit : rules->decode_batch;
-    int64_t window = ms_engine_most_frames(params->engine);
+    int64_t window = ms_engine_most_frames(params->engine_params);
     encode = encode > 0 ? lesser(encode, window) : encode;
     decode = decode > 0 ? lesser(decode, window) : decode;
-    ms_slicing most = frames_at_a_time(params->engine, rules->unet_frames, ladder[row].serial),
+    ms_slicing most = frames_at_a_time(params->engine_params, rules->unet_frames, ladder[row].serial),
                slicing = {.frames = ladder[row].frames, .pixels = ladder[row].pixels};
     if (ladder[row].frames == FITTING)
-        slicing = frames_at_a_time(params->engine, rules->unet_fit, ladder[row].serial);
+        slicing = frames_at_a_time(params->engine_params, rules->unet_fit, ladder[row].serial);
     return (ms_engine_layout){.encode_batch = pictures > 0 ? lesser(pictures, encode) : encode,
                               .decode_batch = pictures > 0 ? lesser(pictures, decode) : decode,
                               .serial_branches = ladder[row].serial,
@@ -193,10 +197,10 @@ static ms_status ask_rules(const ms_run_plan_params *params, ms_run_rules *ret_r
     const ms_engine_layout layout = MS_ENGINE_LAYOUT_ALL;
     MS_TRY(measure(params, &layout, &whole, err));
     size_t held = whole.peak_bytes - whole.engine.arena_bytes;
-    ms_run_batch_params ask = {.compute = &params->engine->compute,
+    ms_run_batch_params ask = {.compute = &params->engine_params->compute,
                                .profile = params->profile,
-                               .files = params->engine->files,
-                               .resolution = params->engine->resolution,
+                               .files = params->engine_params->files,
+                               .resolution = params->engine_params->resolution,
                                .free_bytes = SIZE_MAX / 2};
     if (params->budget_bytes)
         ask.free_bytes = params->budget_bytes > held ? params->budget_bytes - held : 0;
@@ -213,19 +217,23 @@ static ms_status ask_rules(const ms_run_plan_params *params, ms_run_rules *ret_r
 static ms_status stream_to_fit(const ms_run_plan_params *params, const ms_run_plan *whole,
                                ms_run_plan *ret_plan, bool *ret_fits, ms_error *err) {
     ms_engine_layout layout = whole->layout;
+    ms_engine_program *program = NULL;
     layout.resident_weight_bytes = 0;
-    MS_TRY(measure(params, &layout, ret_plan, err));
+    MS_TRY(ms_engine_program_create(params->engine, &layout, &program, err));
+    weigh(params, program, &layout, ret_plan);
     *ret_fits = has_room(params, ret_plan);
     size_t low = 0, high = whole->engine.resident_bytes; /* fits, does not fit */
     for (int i = 0; *ret_fits && i < TRIES; i++) {
         ms_run_plan plan;
         layout.resident_weight_bytes = low + (high - low) / 2;
-        MS_TRY(measure(params, &layout, &plan, err));
+        ms_engine_program_keep(params->engine, program, layout.resident_weight_bytes);
+        weigh(params, program, &layout, &plan);
         bool fits = has_room(params, &plan);
         if (fits && plan.window_s <= ret_plan->window_s)
             *ret_plan = plan;
         *(fits ? &low : &high) = layout.resident_weight_bytes;
     }
+    ms_engine_program_destroy(&program);
     return MS_OK;
 }
 

@@ -68,7 +68,8 @@ typedef struct ms_run_plan {
 } ms_run_plan;
 
 typedef struct ms_run_plan_params {
-    const ms_engine_params *engine; /* everything but the layout */
+    ms_engine *engine;                     /* programs are made for it, and what it runs is not touched */
+    const ms_engine_params *engine_params; /* that it was made with */
     const ms_run_speed *speed;
     const ms_profile *profile; /* batches, attention slices, whether weights may be streamed */
     size_t other_bytes;        /* what everything else will hold at its peak */

@@ -33,10 +33,11 @@ static double seconds_of(const ms_calibration *c, ms_network_work w) {
     return fmax(busy, w.streamed_bytes / c->disk_bytes);
 }
 
-void ms_run_compute_window(const ms_run_speed *speed, const ms_engine *engine, double ret_s[MS_STAGE_COUNT]) {
+void ms_run_compute_window(const ms_run_speed *speed, const ms_engine *engine,
+                           const ms_engine_program *program, double ret_s[MS_STAGE_COUNT]) {
     const ms_calibration *c = &speed->rates;
-    ms_engine_work work = ms_engine_get_work(engine);
-    ms_engine_memory memory = ms_engine_get_memory(engine);
+    ms_engine_work work = ms_engine_get_work(engine, program);
+    ms_engine_memory memory = ms_engine_get_memory(engine, program);
     double weights = (double)(memory.weight_bytes - memory.streamed_bytes);
     for (int i = 0; i < MS_STAGE_COUNT; i++)
         ret_s[i] = 0;
@@ -47,9 +48,10 @@ void ms_run_compute_window(const ms_run_speed *speed, const ms_engine *engine, d
     ret_s[MS_STAGE_DECODE] = seconds_of(c, work.decode);
 }
 
-double ms_run_cached_step(const ms_run_speed *speed, const ms_engine *engine) {
+double ms_run_cached_step(const ms_run_speed *speed, const ms_engine *engine,
+                          const ms_engine_program *program) {
     ms_network_work full, cached;
-    return ms_engine_get_steps(engine, &full, &cached)
+    return ms_engine_get_steps(engine, program, &full, &cached)
                ? seconds_of(&speed->rates, cached) / seconds_of(&speed->rates, full)
                : 1;
 }

@@ -20,10 +20,12 @@ ms_run_speed ms_run_speed_nominal(void);
 
 /* Seconds by the rates alone: load once, audio for each 30 s segment, encode, denoise and decode for each window; faces
    and write stay 0. */
-void ms_run_compute_window(const ms_run_speed *speed, const ms_engine *engine, double ret_s[MS_STAGE_COUNT]);
+void ms_run_compute_window(const ms_run_speed *speed, const ms_engine *engine,
+                           const ms_engine_program *program, double ret_s[MS_STAGE_COUNT]);
 
 /* What a cached step of DeepCache takes, in full ones; 1 without it. */
-double ms_run_cached_step(const ms_run_speed *speed, const ms_engine *engine);
+double ms_run_cached_step(const ms_run_speed *speed, const ms_engine *engine,
+                          const ms_engine_program *program);
 
 /* Of all stages; more than a run takes, since faces and write go on beside the rest. */
 double ms_run_sum_seconds(const double stage_s[MS_STAGE_COUNT]);

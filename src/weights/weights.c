@@ -54,8 +54,15 @@ ms_status ms_weights_follow_params(ms_weights *w, ms_error *err) {
     return MS_OK;
 }
 
-const ms_params *ms_weights_params(const ms_weights *w) {
-    return w->params;
+void ms_weights_unload(ms_weights *w) {
+    if (w->stream)
+        ms_weight_stream_forget(w->stream, w);
+    ms_weights_release(w);
+    w->source = (ms_weight_source){0};
+}
+
+size_t ms_weights_table_bytes(const ms_params *params) {
+    return ms_mem_charged_bytes(ms_params_count(params) * sizeof(ms_loaded_param));
 }
 
 uint64_t ms_weights_generation(const ms_weights *w) {

@@ -21,8 +21,6 @@ ms_status ms_weights_create(const ms_compute *compute, const ms_params *params, 
                             ms_error *err);
 void ms_weights_destroy(ms_weights **weights);
 
-const ms_params *ms_weights_params(const ms_weights *weights);
-
 /* A constant that comes with the graph and not from a checkpoint file of its own (an ONNX initializer, a
    test's random matrix): values are row-major in the declaration's shape, copied. Nothing is set on failure. */
 ms_status ms_weights_set(ms_weights *weights, ms_param param, const float *values, ms_error *err);
@@ -68,7 +66,11 @@ typedef void (*ms_weights_report_fn)(void *arg, const char *problem);
 ms_status ms_weights_verify(ms_weights *weights, const ms_tensor_file *file, const char *prefix,
                             bool check_values, ms_weights_report_fn report, void *arg, ms_error *err);
 
+/* Back to where nothing is loaded. */
+void ms_weights_unload(ms_weights *weights);
 bool ms_weights_loaded(const ms_weights *weights);
+/* What a weights' own table will take, as charged. */
+size_t ms_weights_table_bytes(const ms_params *params);
 
 /* Another one whenever data moved. */
 uint64_t ms_weights_generation(const ms_weights *weights);
