@@ -176,6 +176,76 @@ static void captured_networks_give_the_same_bits(void **state) {
     replay = false;
 }
 
+/* Weights that both residencies keep are not read again and stay where they are; a change that fails changes nothing. */
+static void a_change_of_residency_keeps_what_both_keep(void **state) {
+    (void)state;
+    static const ms_residency changes[] = {PART(1, 3), MS_ALL_STREAMED, PART(1, 2), ONLY_THE_FIRST,
+                                           MS_ALL_RESIDENT};
+    static float expected[FRAMES * PIXELS * 4], got[FRAMES * PIXELS * 4];
+    for (int on = 0; on < 2; on++) {
+        ms_error err;
+        bench b;
+        /* Opened with all streamed, so that the stream has room for any two. */
+        assert_ms_ok(open_bench_on(on ? "remote" : "cpu", &b, MS_ALL_STREAMED, 2, 0, &err), &err);
+        const ms_weights_load_params load = {.pool = b.compute.pool};
+        const int n = (int)ms_params_count(b.params);
+        assert_ms_ok(ms_weights_set_residency(b.weights, b.file, MS_ALL_RESIDENT, &load, &err), &err);
+        assert_ms_ok(run(&b, on ? got : expected, &err), &err);
+        assert_memory_equal(on ? got : expected, expected, sizeof(expected));
+        for (size_t c = 0; c < sizeof(changes) / sizeof(changes[0]); c++) {
+            const ms_residency before = ms_weights_get_residency(b.weights);
+            uint64_t read = ms_weights_kept_bytes(b.weights);
+            size_t had = ms_params_resident_bytes(b.params, MS_F16, before),
+                   wanted = ms_params_resident_bytes(b.params, MS_F16, changes[c]);
+            const void **places = calloc((size_t)n, sizeof(*places));
+            for (int i = 0; i < n; i++)
+                places[i] = ms_weights_is_streamed(b.weights, i) ? NULL : ms_weights_vector(b.weights, i);
+            assert_ms_ok(ms_weights_set_residency(b.weights, b.file, changes[c], &load, &err), &err);
+            assert_int_equal(ms_weights_kept_bytes(b.weights) - read, wanted > had ? wanted - had : 0);
+            for (int i = 0; i < n; i++)
+                if (places[i] && !ms_weights_is_streamed(b.weights, i))
+                    assert_ptr_equal(ms_weights_vector(b.weights, i), places[i]);
+            free(places);
+            assert_ms_ok(run(&b, got, &err), &err);
+            assert_memory_equal(got, expected, sizeof(expected));
+        }
+        close_bench(&b);
+    }
+}
+
+static ms_status end_at_once(void *arg, double done) {
+    (void)arg, (void)done;
+    return MS_CANCELLED;
+}
+
+static void a_change_of_residency_that_fails_changes_nothing(void **state) {
+    (void)state;
+    static float expected[FRAMES * PIXELS * 4], got[FRAMES * PIXELS * 4];
+    ms_error err;
+    bench b;
+    assert_ms_ok(open_bench(&b, MS_ALL_STREAMED, 2, 0, &err), &err);
+    ms_weights_load_params load = {.pool = b.compute.pool};
+    assert_ms_ok(ms_weights_set_residency(b.weights, b.file, PART(1, 2), &load, &err), &err);
+    assert_ms_ok(run(&b, expected, &err), &err);
+    for (int cancelled = 0; cancelled < 2; cancelled++) {
+        ms_mem_usage before, after;
+        ms_mem_get_usage(b.mem, &before);
+        if (cancelled)
+            load.progress = end_at_once;
+        else
+            assert_true(ms_mem_set_budget(b.mem, before.current_bytes + 65536));
+        ms_status status = ms_weights_set_residency(b.weights, b.file, MS_ALL_RESIDENT, &load, &err);
+        assert_true(cancelled ? status == MS_CANCELLED : ms_is_out_of_memory(status));
+        assert_int_equal(ms_weights_get_residency(b.weights), PART(1, 2));
+        ms_mem_get_usage(b.mem, &after);
+        assert_int_equal(after.current_bytes, before.current_bytes);
+        assert_true(ms_mem_set_budget(b.mem, 0));
+        assert_ms_ok(run(&b, got, &err), &err);
+        assert_memory_equal(got, expected, sizeof(expected));
+    }
+    close_bench(&b);
+}
+
 static void weights_without_a_stream_are_refused(void **state) {
     (void)state;
     static float got[FRAMES * PIXELS * 4];
@@ -239,6 +309,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(streamed_weights_give_the_same_bits),
         cmocka_unit_test(captured_networks_give_the_same_bits),
+        cmocka_unit_test(a_change_of_residency_keeps_what_both_keep),
+        cmocka_unit_test(a_change_of_residency_that_fails_changes_nothing),
         cmocka_unit_test(weights_without_a_stream_are_refused),
         cmocka_unit_test(a_file_that_goes_bad_is_reported),
         cmocka_unit_test(every_allocation_may_fail),
