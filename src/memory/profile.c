@@ -47,9 +47,10 @@ static const ms_profile_field fields[MS_FIELD_COUNT] = {
     [MS_FIELD_DEVICE_GRAPHS] = {"device_graphs", BOOLEAN,
                                 .help = "capture a network once and launch it again (CUDA graphs)",
                                 .on_cpu = "there is nothing to capture"},
-    [MS_FIELD_PREALLOCATED_OUTPUTS] = {"preallocated_outputs", BOOLEAN,
-                                       .help = "keep output buffers from window to window",
-                                       .on_cpu = "always kept"},
+    [MS_FIELD_PREALLOCATED_OUTPUTS] =
+        {"preallocated_outputs", BOOLEAN,
+         .help = "keep the host's buffers for what the device gives from window to window",
+         .on_cpu = "always kept"},
     [MS_FIELD_SVD_RANK] = {"svd_rank", PERCENTS(1, 100), .zero = "none",
                            .help = "rank that the latent cache keeps; none: it does not compress"},
     [MS_FIELD_GRADIENT_CHECKPOINTING] = {"gradient_checkpointing", BOOLEAN,

@@ -13,15 +13,18 @@ typedef struct spare {
 struct ms_buffer_pool {
     ms_mem *mem;
     size_t bytes;
+    bool kept; /* for the next who asks */
     pthread_mutex_t lock;
     spare *spares;
 };
 
-ms_status ms_buffer_pool_create(ms_mem *mem, size_t buffer_bytes, ms_buffer_pool **ret_pool, ms_error *err) {
+ms_status ms_buffer_pool_create(ms_mem *mem, size_t buffer_bytes, bool kept, ms_buffer_pool **ret_pool,
+                                ms_error *err) {
     ms_buffer_pool *p = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*p));
     if (!p)
         return ms_fail_alloc(err, mem, sizeof(*p), "a pool of buffers");
     p->mem = mem;
+    p->kept = kept;
     p->bytes = buffer_bytes < sizeof(spare) ? sizeof(spare) : buffer_bytes;
     pthread_mutex_init(&p->lock, NULL);
     *ret_pool = p;
@@ -58,6 +61,10 @@ void *ms_buffer_pool_take(ms_buffer_pool *p, const char *what, ms_error *err) {
 void ms_buffer_pool_put(ms_buffer_pool *p, void *buffer) {
     if (!buffer)
         return;
+    if (!p->kept) {
+        ms_free(buffer);
+        return;
+    }
     spare *s = buffer;
     pthread_mutex_lock(&p->lock);
     s->next = p->spares;
@@ -66,7 +73,7 @@ void ms_buffer_pool_put(ms_buffer_pool *p, void *buffer) {
 }
 
 ms_status ms_buffer_pool_fill(ms_buffer_pool *p, int64_t count, ms_error *err) {
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count && p->kept; i++) {
         void *fresh = ms_alloc(p->mem, MS_LEDGER_FRAMES, p->bytes);
         if (!fresh)
             return ms_fail_alloc(err, p->mem, p->bytes, "frames and faces");

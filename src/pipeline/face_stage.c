@@ -36,7 +36,8 @@ ms_status ms_face_stage_create(const ms_face_stage_params *params, ms_face_stage
         ms_face_stage_destroy(&s);
         return ms_fail_alloc(err, params->mem, (size_t)params->max_gap * sizeof(waiting), "the face stage");
     }
-    ms_status status = ms_buffer_pool_create(params->mem, ms_clip_frame_bytes(params->clip), &s->frames, err);
+    ms_status status =
+        ms_buffer_pool_create(params->mem, ms_clip_frame_bytes(params->clip), true, &s->frames, err);
     if (status != MS_OK) {
         ms_face_stage_destroy(&s);
         return status;

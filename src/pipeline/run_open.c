@@ -339,8 +339,10 @@ static ms_status make_buffers(ms_job *j, ms_error *err) {
     j->window_faces = ms_alloc_array(j->mem, MS_LEDGER_FRAMES, frames, face);
     if (!j->window || !j->window_faces)
         return ms_fail_alloc(err, j->mem, frames * face, "a window's faces");
-    MS_TRY(ms_buffer_pool_create(j->mem, face, &j->aligned, err));
-    MS_TRY(ms_buffer_pool_create(j->mem, face * sizeof(float), &j->redrawn, err));
+    /* What comes from a device apart lies in the host's memory only while it is wanted there, unless the profile says otherwise. */
+    const bool outputs_kept = !is_apart(j) || j->policy.profile.value[MS_FIELD_PREALLOCATED_OUTPUTS];
+    MS_TRY(ms_buffer_pool_create(j->mem, face, true, &j->aligned, err));
+    MS_TRY(ms_buffer_pool_create(j->mem, face * sizeof(float), outputs_kept, &j->redrawn, err));
     MS_TRY(ms_queue_create(j->mem, MS_RUN_READY_FRAMES, sizeof(ms_ready_frame), &j->ready, err));
     return ms_queue_create(j->mem, MS_RUN_REDRAWN_FRAMES, sizeof(ms_redrawn_frame), &j->finished, err);
 }

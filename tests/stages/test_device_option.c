@@ -75,6 +75,13 @@ static void networks_are_measured_on_it(void **state) {
 }
 
 #if MS_HAVE_ONNX
+/* The nets that find faces are on the device too, before anything is planned: what is too small for them is said as ever. */
+static void a_small_device_budget_names_the_least(void **state) {
+    (void)state;
+    assert_run_fails(3, "needs at least",
+                     "run -i in.mkv -a in.wav -m model --faces " NETS " --device remote -b 1M small.mkv");
+}
+
 static void faces_are_the_cpus(void **state) {
     (void)state;
     assert_run_works("detect -i in.mkv --faces " NETS " cpu.jsonl --device cpu");
@@ -112,6 +119,7 @@ int main(void) {
         cmocka_unit_test(networks_are_measured_on_it),
 #if MS_HAVE_ONNX
         cmocka_unit_test(faces_are_the_cpus),
+        cmocka_unit_test(a_small_device_budget_names_the_least),
 #endif
         cmocka_unit_test(what_is_no_device_is_refused),
     };

@@ -67,7 +67,7 @@ static void buffers_come_back(void **state) {
     (void)state;
     ms_error err;
     ms_buffer_pool *pool;
-    assert_ms_ok(ms_buffer_pool_create(NULL, 1000, &pool, &err), &err);
+    assert_ms_ok(ms_buffer_pool_create(NULL, 1000, true, &pool, &err), &err);
     void *a = ms_buffer_pool_take(pool, "a buffer", &err), *b = ms_buffer_pool_take(pool, "a buffer", &err);
     assert_ptr_not_equal(a, b);
     ms_buffer_pool_put(pool, a);
@@ -87,6 +87,30 @@ static void visit(ms_state *s, int *i, int64_t *l, bool *b, float f[2]) {
     ms_state_int64(s, l, -5, 5);
     ms_state_bool(s, b);
     ms_state_visit(s, f, 2 * sizeof(*f));
+}
+
+/* Where nothing is kept, what is put back is free at once, and nothing is made ahead. */
+static void buffers_that_are_not_kept_go(void **state) {
+    (void)state;
+    ms_mem *mem = NULL;
+    ms_buffer_pool *pool;
+    ms_error err;
+    assert_int_equal(ms_mem_create(0, &mem), MS_OK);
+    for (int kept = 0; kept < 2; kept++) {
+        ms_mem_usage usage;
+        assert_ms_ok(ms_buffer_pool_create(mem, 100000, kept, &pool, &err), &err);
+        assert_ms_ok(ms_buffer_pool_fill(pool, 3, &err), &err);
+        ms_mem_get_usage(mem, &usage);
+        assert_int_equal(usage.ledger_current[MS_LEDGER_FRAMES] >= 300000, kept);
+        assert_int_equal(usage.ledger_current[MS_LEDGER_FRAMES] > 0, kept);
+        void *a = ms_buffer_pool_take(pool, "a buffer", &err);
+        assert_non_null(a);
+        ms_buffer_pool_put(pool, a);
+        ms_mem_get_usage(mem, &usage);
+        assert_int_equal(usage.ledger_current[MS_LEDGER_FRAMES] > 0, kept);
+        ms_buffer_pool_destroy(&pool);
+    }
+    assert_int_equal(ms_mem_destroy(&mem), 0);
 }
 
 static void state_comes_back_and_odd_bytes_are_refused(void **state) {
@@ -411,6 +435,7 @@ int main(void) {
         cmocka_unit_test(a_queue_keeps_order_and_bounds),
         cmocka_unit_test(a_full_queue_waits_and_an_aborted_one_does_not),
         cmocka_unit_test(buffers_come_back),
+        cmocka_unit_test(buffers_that_are_not_kept_go),
         cmocka_unit_test(state_comes_back_and_odd_bytes_are_refused),
         cmocka_unit_test(a_stage_with_too_many_waiting_frames_is_refused),
         cmocka_unit_test(poses_are_kept_in_a_file),
