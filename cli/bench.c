@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "console.h"
 #include "device/cpu/peak.h"
 
 double bench_now_s(void) {
@@ -111,8 +112,8 @@ void bench_profile_finish(bench_profile *p, double peak_flops) {
         for (int i = 0; i < count; i++)
             total += lines[i].seconds;
         qsort(lines, (size_t)count, sizeof(*lines), by_time);
-        printf("%-20s %-26s %-22s %5s %9s %6s %9s %6s\n", "operation", "in", "out", "calls", "seconds",
-               "share", "GFLOP/s", "peak");
+        cli_print("%-20s %-26s %-22s %5s %9s %6s %9s %6s\n", "operation", "in", "out", "calls", "seconds",
+                  "share", "GFLOP/s", "peak");
         for (int i = 0; i < count && lines[i].seconds > 0.002 * total; i++) {
             char in[64], out[64];
             snprintf(in, sizeof(in), "%lldx%lldx%lldx%lld", (long long)lines[i].in.n,
@@ -120,9 +121,9 @@ void bench_profile_finish(bench_profile *p, double peak_flops) {
             snprintf(out, sizeof(out), "%lldx%lldx%lldx%lld", (long long)lines[i].out.n,
                      (long long)lines[i].out.h, (long long)lines[i].out.w, (long long)lines[i].out.c);
             double rate = lines[i].seconds > 0 ? lines[i].flops / lines[i].seconds : 0;
-            printf("%-20s %-26s %-22s %5d %9.3f %5.1f%% %9.1f %5.0f%%\n", lines[i].op, in, out,
-                   lines[i].count, lines[i].seconds, 100 * lines[i].seconds / total, rate * 1e-9,
-                   100 * rate / peak_flops);
+            cli_print("%-20s %-26s %-22s %5d %9.3f %5.1f%% %9.1f %5.0f%%\n", lines[i].op, in, out,
+                      lines[i].count, lines[i].seconds, 100 * lines[i].seconds / total, rate * 1e-9,
+                      100 * rate / peak_flops);
         }
         free(lines);
     }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "bench.h"
 #include "commands.h"
+#include "console.h"
 #include "kernel_bench.h"
 #include "models/unet3d.h"
 #include "models/vae.h"
@@ -86,20 +87,20 @@ static ms_status fill_inputs(bench_network *b, ms_error *err) {
 /* The rest of a line. */
 static void print_peaks(double before, double after) {
     if (before > 0)
-        printf("; FMA peak %.1f GFLOP/s before, %.1f after", before * 1e-9, after * 1e-9);
-    printf("\n");
+        cli_print("; FMA peak %.1f GFLOP/s before, %.1f after", before * 1e-9, after * 1e-9);
+    cli_print("\n");
 }
 
 static ms_status network_time(bench_network *b, const bench_state *s, const char *what, double images,
                               ms_error *err) {
     double flops = ms_graph_flops(b->net.graph), best = INFINITY, peak = 0;
     const ms_plan *plan = b->net.plan;
-    printf("%s, %s, %d threads (%s)\n", what, ms_dtype_name(bench_precision(s)),
-           ms_pool_threads(b->at.compute.pool), b->at.compute.dev->description);
-    printf("  weights %.2f GiB (made in %.1f s), arena %.1f MiB = %.3f x lower bound (%s), %.2f TFLOP\n",
-           (double)ms_params_bytes(b->params, bench_precision(s)) / 0x1p30, b->load_seconds,
-           (double)plan->arena_bytes / 0x1p20, (double)plan->arena_bytes / (double)plan->lower_bound_bytes,
-           plan->ordering, flops * 1e-12);
+    cli_print("%s, %s, %d threads (%s)\n", what, ms_dtype_name(bench_precision(s)),
+              ms_pool_threads(b->at.compute.pool), b->at.compute.dev->description);
+    cli_print("  weights %.2f GiB (made in %.1f s), arena %.1f MiB = %.3f x lower bound (%s), %.2f TFLOP\n",
+              (double)ms_params_bytes(b->params, bench_precision(s)) / 0x1p30, b->load_seconds,
+              (double)plan->arena_bytes / 0x1p20, (double)plan->arena_bytes / (double)plan->lower_bound_bytes,
+              plan->ordering, flops * 1e-12);
     for (int i = 0; i < s->repeat; i++) {
         bench_profile profile = {0};
         ms_exec_params exec = {0};
@@ -114,12 +115,13 @@ static ms_status network_time(bench_network *b, const bench_state *s, const char
             bench_profile_stop(&profile);
         double after = bench_peak_flops(&b->at.compute, PEAK_SECONDS);
         best = fmin(best, seconds);
-        printf("  %.3f s, %.4f s a picture, %.1f GFLOP/s", seconds, seconds / images, flops / seconds * 1e-9);
+        cli_print("  %.3f s, %.4f s a picture, %.1f GFLOP/s", seconds, seconds / images,
+                  flops / seconds * 1e-9);
         print_peaks(peak, after);
         if (s->profile)
             bench_profile_finish(&profile, 0.5 * (peak + after));
     }
-    printf("  best %.3f s, peak resident set %.2f GiB\n", best, (double)bench_peak_rss_bytes() / 0x1p30);
+    cli_print("  best %.3f s, peak resident set %.2f GiB\n", best, (double)bench_peak_rss_bytes() / 0x1p30);
     return MS_OK;
 }
 
@@ -289,16 +291,16 @@ static ms_status window(const bench_state *s, const ms_compute *compute, ms_erro
         double seconds = bench_now_s() - start;
         ms_engine_memory memory = ms_engine_get_memory(engine, ms_engine_program_of(engine));
         if (status == MS_OK) {
-            printf("Window of %d frames, %d px, %d steps%s, %s, %d threads (%s)\n", s->frames,
-                   ms_engine_resolution(engine), s->steps, s->deepcache ? " with DeepCache" : "",
-                   ms_dtype_name(bench_precision(s)), ms_pool_threads(compute->pool),
-                   compute->dev->description);
-            printf("  weights %.2f GiB (made in %.1f s), arena %.1f MiB, peak resident set %.2f GiB\n",
-                   (double)memory.weight_bytes / 0x1p30, made, (double)memory.arena_bytes / 0x1p20,
-                   (double)bench_peak_rss_bytes() / 0x1p30);
-            printf("  %.2f s, %.3f s a frame: speech and encode %.2f, denoise %.2f (%.2f a step), decode "
-                   "%.2f",
-                   seconds, seconds / s->frames, t.encode, t.denoise, t.denoise / s->steps, t.decode);
+            cli_print("Window of %d frames, %d px, %d steps%s, %s, %d threads (%s)\n", s->frames,
+                      ms_engine_resolution(engine), s->steps, s->deepcache ? " with DeepCache" : "",
+                      ms_dtype_name(bench_precision(s)), ms_pool_threads(compute->pool),
+                      compute->dev->description);
+            cli_print("  weights %.2f GiB (made in %.1f s), arena %.1f MiB, peak resident set %.2f GiB\n",
+                      (double)memory.weight_bytes / 0x1p30, made, (double)memory.arena_bytes / 0x1p20,
+                      (double)bench_peak_rss_bytes() / 0x1p30);
+            cli_print("  %.2f s, %.3f s a frame: speech and encode %.2f, denoise %.2f (%.2f a step), decode "
+                      "%.2f",
+                      seconds, seconds / s->frames, t.encode, t.denoise, t.denoise / s->steps, t.decode);
             print_peaks(peak, bench_peak_flops(compute, PEAK_SECONDS));
         }
     }
@@ -328,9 +330,9 @@ static int peak_run(const void *state, char **arguments, int n_arguments) {
     ms_compute compute = {0};
     if (bench_open_compute(s, &compute, &err) != MS_OK)
         return cli_fail(&err);
-    printf("%s, %d threads\n", compute.dev->description, ms_pool_threads(compute.pool));
+    cli_print("%s, %d threads\n", compute.dev->description, ms_pool_threads(compute.pool));
     for (int i = 0; i < s->repeat; i++)
-        printf("FMA peak %.1f GFLOP/s (float32)\n", bench_peak_flops(&compute, s->seconds) * 1e-9);
+        cli_print("FMA peak %.1f GFLOP/s (float32)\n", bench_peak_flops(&compute, s->seconds) * 1e-9);
     ms_compute_close(&compute);
     return 0;
 }
@@ -341,9 +343,9 @@ static int ops_run(const void *state, char **arguments, int n_arguments) {
     ms_compute compute = {0};
     if (bench_open_compute(s, &compute, &err) != MS_OK)
         return cli_fail(&err);
-    printf("%s, %d threads, weights %s\n", compute.dev->description, ms_pool_threads(compute.pool),
-           ms_dtype_name(bench_precision(s)));
-    printf("%-30s %10s %9s %9s %7s %9s\n", "kernel", "ms", "GFLOP/s", "peak", "share", "ws MiB");
+    cli_print("%s, %d threads, weights %s\n", compute.dev->description, ms_pool_threads(compute.pool),
+              ms_dtype_name(bench_precision(s)));
+    cli_print("%-30s %10s %9s %9s %7s %9s\n", "kernel", "ms", "GFLOP/s", "peak", "share", "ws MiB");
     for (int i = 0; i < ms_bench_case_count; i++) {
         const ms_bench_case *c = &ms_bench_cases[i];
         bool wanted = n_arguments == 0;
@@ -357,12 +359,12 @@ static int ops_run(const void *state, char **arguments, int n_arguments) {
             ms_compute_close(&compute);
             return cli_fail(&err);
         }
-        printf("%-30s %10.3f %9.1f ", c->name, r.seconds * 1e3, r.flops / r.seconds * 1e-9);
+        cli_print("%-30s %10.3f %9.1f ", c->name, r.seconds * 1e3, r.flops / r.seconds * 1e-9);
         if (peak > 0)
-            printf("%9.1f %6.1f%% ", peak * 1e-9, 100 * r.flops / r.seconds / peak);
+            cli_print("%9.1f %6.1f%% ", peak * 1e-9, 100 * r.flops / r.seconds / peak);
         else
-            printf("%9s %7s ", "-", "-");
-        printf("%9.1f\n", (double)r.workspace_bytes / 0x1p20);
+            cli_print("%9s %7s ", "-", "-");
+        cli_print("%9.1f\n", (double)r.workspace_bytes / 0x1p20);
     }
     ms_compute_close(&compute);
     return 0;

@@ -121,6 +121,7 @@ static void everything_fits_the_terminal(void **state) {
                                         "doctor --demo",
                                         "probe",
                                         "batch-size --demo",
+                                        "bench run --model tiny",
                                         "models --demo --quick",
                                         "score in.avi -a in.wav --track in.jsonl -m model"};
     static char text[1 << 18];
