@@ -25,6 +25,13 @@ void ms_region_free(ms_region *region) {
     ms_region_init(region, region->mem, region->limit_bytes);
 }
 
+size_t ms_region_held_bytes(const ms_region *region) {
+    size_t sum = 0;
+    for (const struct ms_region_block *b = region->blocks; b; b = b->below)
+        sum += ms_mem_charged_bytes(sizeof(*b) + b->bytes);
+    return sum;
+}
+
 static bool add_block(ms_region *region, size_t bytes) {
     size_t want = FIRST_BLOCK_BYTES;
     if (region->blocks)

@@ -17,6 +17,9 @@ typedef struct ms_region {
 void ms_region_init(ms_region *region, ms_mem *mem, size_t limit_bytes);
 void ms_region_free(ms_region *region);
 
+/* What its blocks are charged with. */
+size_t ms_region_held_bytes(const ms_region *region);
+
 /* Aligned to 8 bytes, not cleared; NULL when memory or the limit says no. */
 void *ms_region_alloc(ms_region *region, size_t bytes);
 void *ms_region_alloc_array(ms_region *region, size_t count, size_t bytes);

@@ -48,6 +48,16 @@ void ms_graph_destroy(ms_graph **graph) {
     *graph = NULL;
 }
 
+static size_t charged(int count, size_t bytes) {
+    return count ? ms_mem_charged_bytes((size_t)count * bytes) : 0;
+}
+
+size_t ms_graph_held_bytes(const ms_graph *g) {
+    return ms_mem_charged_bytes(sizeof(*g)) + charged(g->cap_nodes, sizeof(*g->nodes)) +
+           charged(g->cap_values, sizeof(*g->values)) + charged(g->cap_segments, sizeof(*g->segments)) +
+           ms_region_held_bytes(&g->region);
+}
+
 bool ms_graph_failed(const ms_graph *g) {
     return g->status != MS_OK;
 }

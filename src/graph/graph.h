@@ -151,6 +151,7 @@ ms_param ms_graph_vector(ms_graph *graph, const char *name, int rank, const int6
 const ms_device *ms_graph_device(const ms_graph *graph); /* whose sizes it goes by */
 ms_mem *ms_graph_mem(const ms_graph *graph);
 const ms_params *ms_graph_params(const ms_graph *graph);
+size_t ms_graph_held_bytes(const ms_graph *graph); /* by the graph itself, as charged */
 int ms_graph_node_count(const ms_graph *graph);
 int ms_graph_value_count(const ms_graph *graph);
 int ms_graph_segment_count(const ms_graph *graph);

@@ -213,3 +213,10 @@ void ms_plan_destroy(ms_plan **plan) {
     ms_free(*plan);
     *plan = NULL;
 }
+
+size_t ms_plan_held_bytes(const ms_graph *g) {
+    size_t values = ms_mem_charged_bytes((size_t)ms_graph_value_count(g) * sizeof(size_t)),
+           nodes = ms_mem_charged_bytes((size_t)ms_graph_node_count(g) * sizeof(size_t)),
+           segments = ms_mem_charged_bytes((size_t)ms_graph_segment_count(g) * sizeof(int64_t));
+    return ms_mem_charged_bytes(sizeof(ms_plan)) + 2 * values + 2 * nodes + segments;
+}

@@ -28,5 +28,7 @@ typedef struct ms_plan {
 /* The graph must be finished. The result is validated (ms_validate_offsets) before it is returned. */
 ms_status ms_plan_create(const ms_graph *graph, const ms_slicing *slicing, ms_plan **ret_plan, ms_error *err);
 void ms_plan_destroy(ms_plan **plan);
+/* What a plan of the graph holds, as charged. */
+size_t ms_plan_held_bytes(const ms_graph *graph);
 
 #endif

@@ -11,7 +11,7 @@ ms_status ms_device_create(const ms_device_options *options, ms_device **ret_dev
     MS_NEED(ret_device, err);
     if (options) {
         params.backend = options->backend;
-        params.mem = params.device_mem = options->mem;
+        params.mem = options->mem;
         params.memory_bytes = options->memory_bytes;
     }
     return ms_device_open(&params, ret_device, err);

@@ -175,3 +175,11 @@ ms_status ms_autoencoder_decode(ms_autoencoder *a, const ms_context *context, co
 const ms_network *ms_autoencoder_network(const ms_autoencoder *a, bool encoder) {
     return &a->coder[encoder ? ENCODER : DECODER].full;
 }
+
+/* The networks for what is left over are no larger than those for a batch. */
+size_t ms_autoencoder_held_bytes(const ms_autoencoder *a) {
+    size_t sum = ms_mem_charged_bytes(sizeof(*a));
+    for (int i = 0; i < CODERS; i++)
+        sum += 2 * ms_network_held_bytes(&a->coder[i].full);
+    return sum;
+}

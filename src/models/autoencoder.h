@@ -41,6 +41,9 @@ ms_status ms_autoencoder_sample(ms_autoencoder *autoencoder, const ms_context *c
 ms_status ms_autoencoder_decode(ms_autoencoder *autoencoder, const ms_context *context, const void *latents,
                                 int64_t images, float *ret_pixels, const ms_exec_params *exec, ms_error *err);
 
+/* Of the host's, by graphs and plans; those for a rest of a batch are counted too. */
+size_t ms_autoencoder_held_bytes(const ms_autoencoder *autoencoder);
+
 /* For a full batch. */
 const ms_network *ms_autoencoder_network(const ms_autoencoder *autoencoder, bool encoder);
 

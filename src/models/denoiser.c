@@ -291,3 +291,11 @@ double ms_denoiser_captured_calls(const ms_denoiser *d) {
         calls += ms_network_get_work(all[i], MS_F32, MS_ALL_RESIDENT).passes + 4 * (double)d->graph_branches;
     return calls * (double)(d->branches / d->graph_branches) + ms_graph_node_count(d->step.graph) + 1;
 }
+
+size_t ms_denoiser_held_bytes(const ms_denoiser *d) {
+    const ms_network *const all[] = {&d->full, &d->cached, &d->start, &d->step};
+    size_t sum = ms_mem_charged_bytes(sizeof(*d)) + ms_mem_charged_bytes(d->state_bytes - d->offset[TIME]);
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        sum += ms_network_held_bytes(all[i]);
+    return sum;
+}

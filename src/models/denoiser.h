@@ -67,6 +67,9 @@ ms_network_work ms_denoiser_work(const ms_denoiser *denoiser, ms_dtype precision
 /* cached: DeepCache's short one; NULL without DeepCache. */
 const ms_network *ms_denoiser_network(const ms_denoiser *denoiser, bool cached);
 
+/* Of the host's, by graphs and plans as prepared. */
+size_t ms_denoiser_held_bytes(const ms_denoiser *denoiser);
+
 /* Calls of the device that lists of all its networks hold, on a device that captures. */
 double ms_denoiser_captured_calls(const ms_denoiser *denoiser);
 

@@ -22,9 +22,17 @@ static void forget(ms_network_list *list) {
         list->launches->dev->backend->launches_destroy(&list->launches);
 }
 
-void ms_network_clear(ms_network *n) {
+void ms_network_forget(ms_network *n) {
     for (int i = 0; i < MS_NETWORK_LISTS; i++)
         forget(&n->list[i]);
+}
+
+size_t ms_network_held_bytes(const ms_network *n) {
+    return n->graph ? ms_graph_held_bytes(n->graph) + ms_plan_held_bytes(n->graph) : 0;
+}
+
+void ms_network_clear(ms_network *n) {
+    ms_network_forget(n);
     ms_plan_destroy(&n->plan);
     ms_graph_destroy(&n->graph);
 }
@@ -55,7 +63,7 @@ static ms_status capture(ms_network *n, const ms_context *context, ms_error *err
 ms_status ms_network_run(ms_network *n, const ms_context *context, const ms_exec_params *exec,
                          ms_error *err) {
     const ms_compute *c = &context->compute;
-    if (!c->replay || !c->dev->caps.capture || ms_weights_any_streamed(context->weights))
+    if (!c->replay || !c->dev->caps.capture || ms_weights_get_residency(context->weights) != MS_ALL_RESIDENT)
         return ms_exec_run(n->graph, n->plan, context, exec, err);
     ms_status status = exec && exec->before ? exec->before(exec->arg, n->graph, 0) : MS_OK;
     if (status != MS_OK)

@@ -28,6 +28,10 @@ typedef struct ms_network {
 ms_status ms_network_take(ms_graph **graph, const ms_slicing *slicing, ms_network *ret_network,
                           ms_error *err);
 void ms_network_clear(ms_network *network);
+/* Gives back what was captured: it is for memory that goes. */
+void ms_network_forget(ms_network *network);
+/* Of the host's, by graph and plan. */
+size_t ms_network_held_bytes(const ms_network *network);
 
 /* Where the context's compute says replay and the device captures, what was captured at the
    first run with that memory is launched again; exec->before is then called once, not before every operation. exec may be NULL. */

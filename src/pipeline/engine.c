@@ -145,6 +145,8 @@ ms_context ms_engine_context(const ms_engine *e, int which) {
 }
 
 static void leave(ms_engine *e) {
+    if (e->features)
+        ms_features_leave(e->features);
     for (int i = 0; i < MS_ENGINE_BUFFERS; i++) {
         ms_free(e->buffer[i]);
         e->buffer[i] = NULL;

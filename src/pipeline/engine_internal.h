@@ -3,6 +3,8 @@
 #ifndef MS_PIPELINE_ENGINE_INTERNAL_H
 #define MS_PIPELINE_ENGINE_INTERNAL_H
 
+#include <sys/stat.h>
+
 #include "models/autoencoder.h"
 #include "pipeline/engine.h"
 #include "weights/weight_stream.h"
@@ -14,6 +16,8 @@ typedef struct part {
     ms_params *params;
     ms_weights *weights;
     ms_tensor_file *file; /* open while some of the weights are streamed */
+    const char *prefix;   /* of the tensors' names */
+    struct stat opened;   /* the file, when the weights were loaded */
 } part;
 
 struct ms_engine_program {

@@ -97,8 +97,6 @@ static ms_status plan_networks(ms_engine *e, ms_engine_program *p, ms_error *err
 
 ms_status ms_engine_program_create(ms_engine *e, const ms_engine_layout *layout,
                                    ms_engine_program **ret_program, ms_error *err) {
-    ms_mem_usage before, after;
-    ms_mem_get_usage(e->p.compute.mem, &before);
     ms_engine_program *p = ms_calloc(e->p.compute.mem, MS_LEDGER_GENERAL, 1, sizeof(*p));
     if (!p)
         return ms_fail_alloc(err, e->p.compute.mem, sizeof(*p), "a layout's plan");
@@ -111,8 +109,9 @@ ms_status ms_engine_program_create(ms_engine *e, const ms_engine_layout *layout,
         return status;
     }
     ms_engine_program_keep(e, p, layout->resident_weight_bytes);
-    ms_mem_get_usage(e->p.compute.mem, &after);
-    p->held_bytes = after.current_bytes - before.current_bytes;
+    /* Summed up, not read from the ledgers: other threads draw on them meanwhile. */
+    p->held_bytes = ms_mem_charged_bytes(sizeof(*p)) + ms_autoencoder_held_bytes(p->vae) +
+                    ms_denoiser_held_bytes(p->denoiser);
     *ret_program = p;
     return MS_OK;
 }

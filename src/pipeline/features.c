@@ -189,6 +189,10 @@ ms_status ms_features_gather(ms_features *f, const ms_context *context, int64_t 
     return MS_OK;
 }
 
+void ms_features_leave(ms_features *f) {
+    ms_network_forget(&f->network);
+}
+
 const ms_network *ms_features_network(const ms_features *f) {
     return &f->network;
 }

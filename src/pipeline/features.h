@@ -48,6 +48,9 @@ ms_status ms_features_gather(ms_features *features, const ms_context *context, i
 ms_status ms_features_row(ms_features *features, const ms_context *context, int64_t row,
                           const float **ret_row, ms_error *err);
 
+/* What is kept for a context's memory goes. */
+void ms_features_leave(ms_features *features);
+
 const ms_network *ms_features_network(const ms_features *features); /* Whisper's encoder */
 
 #endif

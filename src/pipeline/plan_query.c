@@ -110,26 +110,17 @@ static bool is_apart(const planning *a) {
 
 static ms_run_others others_of(const planning *a, int side, int threads) {
     const ms_plan_params *p = a->p;
-    const ms_model_files *files = &a->files;
-    ms_face_geometry geometry;
-    size_t work = 0, face = (size_t)side * (size_t)side * 3;
-    if (ms_face_geometry_init(side, &geometry, NULL) == MS_OK) {
-        work = ms_restore_workspace_bytes(&geometry, p->width, p->height, threads);
-        size_t align = ms_align_face_workspace_bytes(&geometry);
-        work += align;
-        if (p->paste == MS_PASTE_MOUTH)
-            work += (size_t)side * (size_t)side * sizeof(float);
-    }
     ms_run_clip clip = {.width = p->width,
                         .height = p->height,
                         .resolution = side,
-                        .window_frames = files->unet_config.num_frames,
+                        .window_frames = a->files.unet_config.num_frames,
                         .max_gap = p->max_gap,
-                        .turns = p->turns};
+                        .turns = p->turns,
+                        .mouth = p->paste == MS_PASTE_MOUTH,
+                        .threads = threads};
     return (ms_run_others){.process_bytes = a->process_bytes,
                            .codec_bytes = ms_run_codec_bytes(p->width, p->height, p->codec, p->frames),
-                           .frame_bytes = ms_run_frame_bytes(&clip) + work +
-                                          (size_t)files->unet_config.num_frames * face};
+                           .frame_bytes = ms_run_frame_bytes(&clip)};
 }
 
 /* Of the networks that find faces, with their arena: they run beside the others. */

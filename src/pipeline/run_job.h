@@ -296,8 +296,8 @@ ms_status ms_job_begin_engine(ms_job *job, ms_error *err);
 /* At a safe point, between windows: the layout follows memory pressure, and grows again some time after failures. */
 ms_status ms_job_follow_memory(ms_job *job, ms_error *err);
 
-/* After a window ended with `status`: for out of memory caches are given up, the engine is made anew with half of its
-   memory, at last with the least there is, and MS_OK says that the window may begin again. Any other status, and out of
+/* After a window ended with `status`: for out of memory caches are given up, the layout changes to one with half of the
+   memory, at last to the least there is, and MS_OK says that the window may begin again. Any other status, and out of
    memory that stays, is returned. */
 ms_status ms_job_recover(ms_job *job, ms_status status, ms_error *err);
 

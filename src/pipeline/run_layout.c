@@ -153,6 +153,12 @@ static ms_status change_to(ms_job *j, size_t budget_bytes, ms_error *err) {
     return take_plan(j, &plan, err);
 }
 
+/* Until a larger layout is tried again. */
+static void wait_longer(ms_job *j) {
+    j->good = 0;
+    j->wait = j->wait == 0 ? FIRST_WAIT : j->wait < LONGEST_WAIT ? 2 * j->wait : LONGEST_WAIT;
+}
+
 /* What the budget allows now: less of it under pressure. */
 static ms_status follow(ms_job *j, const char *reason, ms_error *err) {
     bool failed = j->failures > 0; /* and it is not yet time to grow */
@@ -160,11 +166,14 @@ static ms_status follow(ms_job *j, const char *reason, ms_error *err) {
     size_t bytes = budget_now(j);
     if (failed && bytes > j->plan.peak_bytes)
         bytes = j->plan.peak_bytes;
+    const bool grows = bytes > j->plan.peak_bytes;
     ms_status status = change_to(j, bytes, err);
-    if (ms_is_out_of_memory(status) && ms_engine_program_of(j->engine)) {
-        char why[REASON_BYTES]; /* the layout that runs stays */
+    if (grows && ms_is_out_of_memory(status) && ms_engine_program_of(j->engine)) {
+        char why[REASON_BYTES]; /* the layout that runs stays, and the larger one is tried again later */
         keep_reason(why, err, status);
         j->report.recoveries++;
+        j->failures = 1;
+        wait_longer(j);
         note_change(j, why);
         ms_error_clear(err);
         return MS_OK;
@@ -202,7 +211,15 @@ ms_status ms_job_follow_memory(ms_job *j, ms_error *err) {
     if (!changed || j->p->rung != MS_RUNG_AUTO)
         return MS_OK;
     ms_status status = follow(j, reason, err);
-    return ms_is_out_of_memory(status) ? ms_job_recover(j, status, err) : status;
+    if (ms_is_out_of_memory(status))
+        status = ms_job_recover(j, status, err);
+    if (ms_is_out_of_memory(status) && ms_engine_program_of(j->engine)) {
+        j->failures = 1; /* no smaller one can be had either; the one that runs works */
+        wait_longer(j);
+        ms_error_clear(err);
+        status = MS_OK;
+    }
+    return status;
 }
 
 /* Half of what the engine had; a rung that the user named stays, with its caches trimmed. */
@@ -222,8 +239,7 @@ ms_status ms_job_recover(ms_job *j, ms_status status, ms_error *err) {
         keep_reason(reason, err, status);
         j->failures++;
         j->report.recoveries++;
-        j->good = 0;
-        j->wait = j->wait == 0 ? FIRST_WAIT : j->wait < LONGEST_WAIT ? 2 * j->wait : LONGEST_WAIT;
+        wait_longer(j);
         status = step_down(j, err);
     }
     if (status == MS_OK)

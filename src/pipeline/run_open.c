@@ -366,15 +366,17 @@ static ms_run_clip run_clip(const ms_job *j) {
     int64_t clip_frames = ms_job_clip_frames(j);
     return (ms_run_clip){.width = info->width,
                          .height = info->height,
-                         .resolution = j->geometry.resolution,
+                         .resolution = j->report.resolution,
                          .window_frames = j->files.unet_config.num_frames,
                          .max_gap = j->p->max_gap,
                          .deep = info->deep,
+                         .mouth = p->paste == MS_PASTE_MOUTH,
+                         .threads = ms_pool_threads(j->compute.pool),
                          .turns = p->loop == MS_LOOP_MODE_PINGPONG && p->rest == MS_REST_CUT &&
                                   (clip_frames == 0 || ms_job_most_frames(j) > clip_frames)};
 }
 
-/* What the run will hold besides the engine: what it holds now, the encoder, and frames. */
+/* What the run will hold besides the engine: what it holds before its buffers are made, those, frames, the encoder. */
 static size_t other_bytes(const ms_job *j) {
     ms_mem_usage usage;
     ms_mem_get_usage(j->mem, &usage);
@@ -416,9 +418,9 @@ static ms_status choose_plan(ms_job *j, ms_error *err) {
     const ms_engine_hooks hooks = {.poll = ms_job_poll, .stage = ms_job_engine_stage, .arg = j};
     j->report.wanted_resolution = j->report.resolution = ms_job_wanted_resolution(j);
     for (;;) {
+        count_others(j);
         MS_TRY(make_buffers(j, err));
         j->engine_params.resolution = j->report.resolution;
-        count_others(j);
         MS_TRY(ms_engine_create(&j->engine_params, &hooks, &j->engine, err));
         const ms_run_plan_params ask = ms_job_plan_params(j, j->policy.budget_bytes);
         ms_status status = ms_run_plan_choose(&ask, &j->plan, err);

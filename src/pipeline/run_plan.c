@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 #include "base/size.h"
+#include "face/align.h"
+#include "face/restore.h"
 #include "pipeline/clip.h"
 #if MS_HAVE_FFMPEG
 #include "audio/audio_reader.h"
@@ -20,12 +22,26 @@ int64_t ms_run_frame_buffers(const ms_run_clip *c) {
     return (int64_t)c->window_frames + c->max_gap + 5 + MS_RUN_READY_FRAMES + MS_RUN_REDRAWN_FRAMES;
 }
 
+/* Made once, before the first frame. */
+static size_t work_bytes(const ms_run_clip *c) {
+    const size_t pixels = (size_t)c->resolution * (size_t)c->resolution;
+    ms_face_geometry geometry;
+    size_t bytes = ms_mem_charged_bytes((size_t)c->window_frames * pixels * 3);
+    if (ms_face_geometry_init(c->resolution, &geometry, NULL) != MS_OK)
+        return bytes;
+    size_t restore = ms_restore_workspace_bytes(&geometry, c->width, c->height, c->threads);
+    bytes += restore ? ms_mem_charged_bytes(restore) : 0;
+    bytes += ms_mem_charged_bytes(ms_align_face_workspace_bytes(&geometry));
+    return c->mouth ? bytes + ms_mem_charged_bytes(pixels * sizeof(float)) : bytes;
+}
+
 size_t ms_run_frame_bytes(const ms_run_clip *c) {
     size_t picture = ms_clip_picture_bytes(c->width, c->height, c->deep),
            face = (size_t)c->resolution * (size_t)c->resolution * 3;
     size_t bytes = (size_t)ms_run_frame_buffers(c) * ms_mem_charged_bytes(picture) +
                    MS_RUN_ALIGNED_FACES * ms_mem_charged_bytes(face) +
-                   MS_RUN_REDRAWN_FACES * ms_mem_charged_bytes(face * sizeof(float)) + MS_RUN_LIST_BYTES;
+                   MS_RUN_REDRAWN_FACES * ms_mem_charged_bytes(face * sizeof(float)) + MS_RUN_LIST_BYTES +
+                   work_bytes(c);
     return c->turns ? bytes + ms_mem_charged_bytes(MS_CLIP_BLOCK * picture) : bytes;
 }
 
@@ -294,11 +310,32 @@ static ms_status choose_forced(const ms_run_plan_params *params, const ms_run_ru
     return MS_OK;
 }
 
+/* Where networks are captured, the many small launches of the last rungs may take more than they save: then any row may be
+   the least, the last of equal ones. */
+static ms_status least_row(const ms_run_plan_params *params, const ms_run_rules *rules, ms_run_plan *ret_plan,
+                           ms_error *err) {
+    ms_run_plan best = {.peak_bytes = SIZE_MAX};
+    for (int i = 0; i < LADDER; i++) {
+        ms_run_plan plan;
+        ms_engine_layout layout = row_layout(params, rules, i);
+        MS_TRY(measure(params, &layout, &plan, err));
+        plan.whole_bytes = plan.peak_bytes;
+        plan.rung = ladder[i].rung;
+        if (plan.peak_bytes <= best.peak_bytes)
+            best = plan;
+    }
+    *ret_plan = best;
+    return MS_OK;
+}
+
 ms_status ms_run_plan_least(const ms_run_plan_params *params, ms_run_plan *ret_plan, ms_error *err) {
+    const ms_compute *compute = &params->engine_params->compute;
     ms_run_rules rules;
     MS_TRY(ask_rules(params, &rules, err));
-    return choose_forced(params, &rules, MS_RUNG_SINGLE_FRAME, rules.offload != MS_OFFLOAD_OFF, ret_plan,
-                         err);
+    const bool stream = rules.offload != MS_OFFLOAD_OFF;
+    if (compute->replay && compute->dev->caps.capture && !stream)
+        return least_row(params, &rules, ret_plan, err);
+    return choose_forced(params, &rules, MS_RUNG_SINGLE_FRAME, stream, ret_plan, err);
 }
 
 static ms_status too_small(const ms_run_plan_params *params, const ms_run_rules *rules,

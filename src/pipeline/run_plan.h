@@ -39,13 +39,16 @@ typedef struct ms_run_clip {
     int window_frames, max_gap;
     bool deep;  /* pictures have their signal of 16 bits beside RGB24 */
     bool turns; /* it will be read backwards: a block of it is then kept */
+    bool mouth; /* only the mouth is pasted: its region is kept */
+    int threads;
 } ms_run_clip;
 
 /* Pictures that a run holds at most: a window's, those in the queues and in the threads' hands, and those held back until
    a gap is known to end. */
 int64_t ms_run_frame_buffers(const ms_run_clip *clip);
 
-/* Of those, of the block for reading backwards, and of the faces in the queues. */
+/* Of those, of the block for reading backwards, of the faces in the queues and of a window, and of the warps' work space: what a run and its
+   prediction count alike. 0 work space for pictures out of range. */
 size_t ms_run_frame_bytes(const ms_run_clip *clip);
 
 /* By estimate, before a file is opened; 0 in a build without FFmpeg. */

@@ -34,7 +34,8 @@ void ms_run_report_layout(ms_run_report *r, const ms_run_plan *plan) {
     r->stripe_rows = plan->layout.slicing.rows;
     r->resident_bytes = plan->engine.resident_bytes;
     r->stream_bytes = plan->engine.stream_bytes;
-    r->buffer_bytes = plan->engine.held_bytes + plan->engine.state_bytes;
+    /* Beside a device with memory of its own, what is held is the host's. */
+    r->buffer_bytes = plan->engine.state_bytes + (plan->engine.host_bytes ? 0 : plan->engine.held_bytes);
     r->other_bytes = plan->other_bytes;
     r->planned_streamed_bytes = plan->engine.streamed_bytes;
 }

@@ -77,13 +77,6 @@ uint64_t ms_weights_kept_bytes(const ms_weights *w) {
     return w->kept_bytes;
 }
 
-bool ms_weights_any_streamed(const ms_weights *w) {
-    for (int i = 0; i < w->count; i++)
-        if (w->items[i].streamed)
-            return true;
-    return false;
-}
-
 bool ms_weights_is_streamed(const ms_weights *w, ms_param param) {
     return param >= 0 && param < w->count && w->items[param].streamed;
 }

@@ -75,7 +75,6 @@ size_t ms_weights_table_bytes(const ms_params *params);
 /* Another one whenever data moved. */
 uint64_t ms_weights_generation(const ms_weights *weights);
 bool ms_weights_is_streamed(const ms_weights *weights, ms_param param);
-bool ms_weights_any_streamed(const ms_weights *weights);
 
 /* What kernels read; data is NULL where nothing is loaded. Valid until the weights are destroyed or change their residency; of a
    streamed matrix, until the stream moves on. */

@@ -164,8 +164,12 @@ static ms_status fill(const ms_weight_source *from, bool streamed_too, ms_pool *
                       const ms_weights_load_params *params, ms_error *err) {
     ms_weights *w = from->w;
     load_job state = {.from = from, .params = params}, *job = &state;
-    size_t count = (size_t)w->count;
+    size_t count = 0;
     ms_status status = MS_OK;
+    for (int i = 0; i < w->count; i++)
+        count += !w->items[i].data && (streamed_too || !w->items[i].streamed);
+    if (count == 0) /* so that streaming more cannot fail */
+        return MS_OK;
     job->todo = ms_alloc_array(w->compute.mem, MS_LEDGER_GENERAL, count + 1, sizeof(*job->todo));
     job->first_task = ms_alloc_array(w->compute.mem, MS_LEDGER_GENERAL, count + 1, sizeof(int64_t));
     if (!job->todo || !job->first_task)
@@ -173,7 +177,7 @@ static ms_status fill(const ms_weight_source *from, bool streamed_too, ms_pool *
     for (int i = 0; i < w->count && status == MS_OK; i++)
         if (!w->items[i].data && (streamed_too || !w->items[i].streamed))
             job->todo[job->n_todo++] = i;
-    if (status == MS_OK && job->n_todo)
+    if (status == MS_OK)
         status = read_todo(job, pool, err);
     for (int i = 0; i < job->n_todo; i++) {
         ms_loaded_param *p = todo(job, i);
@@ -241,7 +245,7 @@ ms_status ms_weights_set_residency(ms_weights *w, const ms_tensor_file *file, ms
         ms_weight_stream_forget(w->stream, w);
     mark(w, residency);
     ms_status status = fill(&w->source, false, params->pool, params, err);
-    if (status != MS_OK) /* fewer were to be streamed: nothing that was there is gone */
+    if (status != MS_OK) /* more were to stay: nothing that was there is gone */
         mark(w, before);
     return status;
 }

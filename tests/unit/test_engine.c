@@ -1,6 +1,9 @@
 /* Weights, program, place: a change of layout keeps what both layouts hold, and one that cannot be had leaves the last. */
 #include "test.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "base/error.h"
 #include "models/synthesize.h"
 #include "pipeline/engine.h"
@@ -173,6 +176,64 @@ static void a_change_that_cannot_be_had_leaves_the_last(void **state) {
     }
 }
 
+/* Whatever fails on the way to a layout that keeps less, the last one works. */
+static void a_change_to_less_may_fail_anywhere(void **state) {
+    (void)state;
+    bench b;
+    ms_engine_memory all;
+    ms_status status = MS_HOST_MEMORY;
+    const ms_engine_layout whole = MS_ENGINE_LAYOUT_ALL;
+    open_bench(&b, "cpu");
+    assert_ms_ok(use(&b, &whole, &all), &b.err);
+    const ms_engine_layout small = keeping(0.3, &all);
+    for (uint64_t n = 1; status != MS_OK; n++) {
+        ms_engine_program *program = NULL;
+        assert_ms_ok(ms_engine_program_create(b.engine, &small, &program, &b.err), &b.err);
+        ms_mem_fail_after(n, false);
+        status = ms_engine_use(b.engine, &program, &b.err);
+        ms_mem_fail_after(0, false);
+        assert_true(status == MS_OK || ms_is_out_of_memory(status));
+        assert_non_null(ms_engine_program_of(b.engine));
+        the_bits_are_the_same(&b);
+    }
+    close_bench(&b);
+}
+
+typedef struct tenant {
+    ms_mem *mem;
+    atomic_bool stop;
+} tenant;
+
+static void *come_and_go(void *arg) {
+    tenant *t = arg;
+    while (!atomic_load(&t->stop))
+        if (ms_mem_charge(t->mem, MS_LEDGER_CODEC, (size_t)100 << 20))
+            ms_mem_release(t->mem, MS_LEDGER_CODEC, (size_t)100 << 20);
+    return NULL;
+}
+
+/* Plans are made while other threads draw on the same ledgers. */
+static void sizes_do_not_depend_on_who_else_allocates(void **state) {
+    (void)state;
+    bench b;
+    ms_engine_memory all;
+    pthread_t thread;
+    const ms_engine_layout whole = MS_ENGINE_LAYOUT_ALL;
+    open_bench(&b, "cpu");
+    assert_ms_ok(use(&b, &whole, &all), &b.err);
+    tenant t = {.mem = b.mem};
+    assert_int_equal(pthread_create(&thread, NULL, come_and_go, &t), 0);
+    for (int i = 0; i < 50; i++) {
+        ms_engine_program *program = NULL;
+        assert_ms_ok(ms_engine_program_create(b.engine, &whole, &program, &b.err), &b.err);
+        assert_int_equal(ms_engine_get_memory(b.engine, program).total_bytes, all.total_bytes);
+        ms_engine_program_destroy(&program);
+    }
+    atomic_store(&t.stop, true);
+    pthread_join(thread, NULL);
+    close_bench(&b);
+}
+
 static void without_a_program_no_window_is_run(void **state) {
     (void)state;
     bench b;
@@ -195,6 +256,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_read_only_what_is_missing),
         cmocka_unit_test(a_change_that_cannot_be_had_leaves_the_last),
+        cmocka_unit_test(a_change_to_less_may_fail_anywhere),
+        cmocka_unit_test(sizes_do_not_depend_on_who_else_allocates),
         cmocka_unit_test(without_a_program_no_window_is_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
