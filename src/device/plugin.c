@@ -3,7 +3,9 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,10 +90,8 @@ static ms_status find(const char *name, const ms_backend **ret_backend, ms_error
         if (!folder_of(i, folder))
             continue;
         snprintf(path, sizeof(path), "%s/" PREFIX "%.32s" SUFFIX, folder, name);
-        FILE *there = fopen(path, "rb");
-        if (!there)
+        if (access(path, F_OK) != 0 && errno == ENOENT)
             continue;
-        fclose(there);
         backend = load(path, name, problem, sizeof(problem));
         if (!backend)
             return ms_fail(err, MS_UNSUPPORTED, "%s: cannot be loaded: %s", path, problem);
@@ -115,27 +115,33 @@ ms_status ms_plugin_find(const char *name, const ms_backend **ret_backend, ms_er
 }
 
 #define SILENT "it ends the process when it is loaded"
+#define SLOW_MS 10000
 
 /* Whoever lists plug-ins has asked for none of them: each is tried in a process of its own. NULL: it can be used. */
-static const char *try_apart(const char *name, char problem[512]) {
+static const char *try_apart(const char *path, const char *name, char problem[512]) {
     int ends[2];
     pid_t child = -1;
     if (pipe(ends) != 0)
         return "it cannot be tried: no pipe";
     child = fork();
     if (child == 0) {
-        const ms_backend *backend;
-        ms_error err;
-        ms_error_clear(&err);
-        if (ms_plugin_find(name, &backend, &err) != MS_OK)
-            ms_write_full(ends[1], err.message, strlen(err.message));
-        else
+        char why[400] = "", text[MAX_PATH + 512];
+        if (load(path, name, why, sizeof(why))) {
             ms_write_full(ends[1], "", 1);
+        } else {
+            snprintf(text, sizeof(text), "%s: cannot be loaded: %s", path, why);
+            ms_write_full(ends[1], text, strlen(text));
+        }
         _exit(0);
     }
     close(ends[1]);
     size_t got = 0;
+    bool slow = false;
     for (ssize_t n = 1; n != 0 && got<511; got += n> 0 ? (size_t)n : 0) {
+        struct pollfd there = {.fd = ends[0], .events = POLLIN};
+        slow = child > 0 && poll(&there, 1, SLOW_MS) == 0;
+        if (slow)
+            kill(child, SIGKILL);
         n = read(ends[0], problem + got, 511 - got);
         if (n < 0 && errno != EINTR)
             break;
@@ -146,7 +152,16 @@ static const char *try_apart(const char *name, char problem[512]) {
         return "it cannot be tried: no process";
     while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {
     }
+    if (slow)
+        return "it does not come to an end when it is loaded";
     return got == 0 ? SILENT : problem[0] ? problem : NULL;
+}
+
+static bool is_built_in(const char *name) {
+    for (const ms_backend *const *b = ms_backends(); *b; b++)
+        if (strcmp((*b)->name, name) == 0)
+            return true;
+    return false;
 }
 
 static void list_folder(const char *folder, void (*tell)(void *arg, const char *path, const char *problem),
@@ -162,7 +177,8 @@ static void list_folder(const char *folder, void (*tell)(void *arg, const char *
         snprintf(name, sizeof(name), "%.*s", (int)(length - fixed), entry->d_name + strlen(PREFIX));
         snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
         char problem[512];
-        tell(arg, path, try_apart(name, problem));
+        tell(arg, path,
+             is_built_in(name) ? "a back end of that name is built in" : try_apart(path, name, problem));
     }
     if (dir)
         closedir(dir);

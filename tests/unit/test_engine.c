@@ -1,12 +1,15 @@
 /* Weights, program, place: a change of layout keeps what both layouts hold, and one that cannot be had leaves the last. */
 #include "test.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "models/synthesize.h"
 #include "pipeline/engine.h"
+#include "support/cli.h"
 
 enum { FRAMES = 3, SIDE = 64, PICTURE = SIDE * SIDE * 3, SAMPLES = 16000 };
 
@@ -26,7 +29,7 @@ static ms_status read_samples(void *arg, int64_t first, int64_t count, float *re
     return MS_OK;
 }
 
-static void open_bench(bench *b, const char *device) {
+static void open_bench_with(bench *b, const char *device, bool random) {
     *b = (bench){0};
     assert_int_equal(ms_mem_create(0, &b->mem), MS_OK);
     assert_int_equal(ms_mem_create(0, &b->device_mem), MS_OK);
@@ -35,11 +38,12 @@ static void open_bench(bench *b, const char *device) {
                                       .device_mem = b->device_mem,
                                       .threads = 2,
                                       .isa_limit = MS_ISA_COUNT - 1};
-    assert_ms_ok(ms_synthetic_configs(MS_SYNTHETIC_TINY, &files, &b->err), &b->err);
+    if (random)
+        assert_ms_ok(ms_synthetic_configs(MS_SYNTHETIC_TINY, &files, &b->err), &b->err);
     assert_ms_ok(ms_compute_open(&params, &b->compute, &b->err), &b->err);
     const ms_engine_params engine = {.compute = b->compute,
                                      .files = &files,
-                                     .random_weights = true,
+                                     .random_weights = random,
                                      .precision = MS_F16,
                                      .resolution = SIDE,
                                      .steps = 1,
@@ -50,6 +54,10 @@ static void open_bench(bench *b, const char *device) {
                                      .speech = {.samples = SAMPLES, .columns = SAMPLES / 160, .max = 0},
                                      .samples = {.samples = SAMPLES, .read = read_samples}};
     assert_ms_ok(ms_engine_create(&engine, NULL, &b->engine, &b->err), &b->err);
+}
+
+static void open_bench(bench *b, const char *device) {
+    open_bench_with(b, device, true);
 }
 
 static void close_bench(bench *b) {
@@ -234,6 +242,35 @@ static void sizes_do_not_depend_on_who_else_allocates(void **state) {
     close_bench(&b);
 }
 
+/* Half of another model would be a wrong picture. */
+static void a_checkpoint_that_was_replaced_is_told(void **state) {
+    (void)state;
+    bench b;
+    ms_engine_memory all, memory;
+    const ms_engine_layout whole = MS_ENGINE_LAYOUT_ALL;
+    const ms_synthesize_params model = {
+        .kind = MS_SYNTHETIC_TINY, .dtype = MS_F16, .seed = 1, .dir = test_file("model")};
+    const ms_model_names names = {.dir = model.dir};
+    ms_error err;
+    assert_ms_ok(ms_synthesize(&model, &err), &err);
+    assert_ms_ok(ms_model_files_find(&names, MS_PART_UNET | MS_PART_VAE | MS_PART_WHISPER, &files, &err),
+                 &err);
+    open_bench_with(&b, "cpu", false);
+    assert_ms_ok(use(&b, &whole, &all), &b.err);
+    run(&b, expected);
+    const ms_engine_layout small = keeping(0.3, &all);
+    assert_ms_ok(use(&b, &small, &memory), &b.err);
+    the_bits_are_the_same(&b);
+    assert_ms_ok(use(&b, &whole, &all), &b.err);
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 1000000000}};
+    assert_int_equal(utimensat(AT_FDCWD, files.vae, times, 0), 0);
+    assert_int_equal(use(&b, &small, &memory), MS_IO);
+    assert_non_null(strstr(b.err.message, files.vae));
+    the_bits_are_the_same(&b);
+    close_bench(&b);
+    test_dir_remove();
+}
+
 static void without_a_program_no_window_is_run(void **state) {
     (void)state;
     bench b;
@@ -259,6 +296,7 @@ int main(void) {
         cmocka_unit_test(a_change_to_less_may_fail_anywhere),
         cmocka_unit_test(sizes_do_not_depend_on_who_else_allocates),
         cmocka_unit_test(without_a_program_no_window_is_run),
+        cmocka_unit_test(a_checkpoint_that_was_replaced_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
