@@ -1,5 +1,6 @@
 #include "device/backend_check.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -7,59 +8,14 @@
 #define MOST_GRANULARITY ((size_t)64 << 20)
 #define MOST_LAUNCH_BYTES ((size_t)16 << 20)
 
-#define ALWAYS(X)                                                                                            \
-    X(open)                                                                                                  \
-    X(close)                                                                                                 \
-    X(alloc)                                                                                                 \
-    X(free)                                                                                                  \
-    X(host_alloc)                                                                                            \
-    X(host_free)                                                                                             \
-    X(memory)                                                                                                \
-    X(queue_create)                                                                                          \
-    X(queue_destroy)                                                                                         \
-    X(event_create)                                                                                          \
-    X(event_destroy)                                                                                         \
-    X(record)                                                                                                \
-    X(wait)                                                                                                  \
-    X(finish)                                                                                                \
-    X(upload)                                                                                                \
-    X(download)                                                                                              \
-    X(fill)                                                                                                  \
-    X(weight_bytes)
-
-#define TO_CAPTURE(X)                                                                                        \
-    X(capture_begin)                                                                                         \
-    X(capture_end)                                                                                           \
-    X(launch)                                                                                                \
-    X(launches_destroy)
-
-#define KERNELS(X)                                                                                           \
-    X(conv2d_layout)                                                                                         \
-    X(linear_workspace)                                                                                      \
-    X(linear)                                                                                                \
-    X(conv2d_workspace)                                                                                      \
-    X(conv2d)                                                                                                \
-    X(attention_workspace)                                                                                   \
-    X(attention)                                                                                             \
-    X(norm_partials)                                                                                         \
-    X(norm_tables)                                                                                           \
-    X(norm_apply)                                                                                            \
-    X(layer_norm)                                                                                            \
-    X(binary)                                                                                                \
-    X(unary)                                                                                                 \
-    X(pool)                                                                                                  \
-    X(resize)                                                                                                \
-    X(copy)                                                                                                  \
-    X(noise)                                                                                                 \
-    X(posterior)                                                                                             \
-    X(rescale)                                                                                               \
-    X(guide)                                                                                                 \
-    X(ddim)                                                                                                  \
-    X(check_finite)
-
 #define COUNT_ONE(name) +1
-_Static_assert(sizeof(ms_kernels) == (KERNELS(COUNT_ONE)) * sizeof(void (*)(void)),
+_Static_assert(sizeof(ms_kernels) == (1 MS_KERNELS(COUNT_ONE)) * sizeof(void (*)(void)),
                "every kernel is looked at");
+_Static_assert(sizeof(ms_backend) == offsetof(ms_backend, open) + (MS_BACKEND_FUNCTIONS(COUNT_ONE)
+                                                                       MS_CAPTURE_FUNCTIONS(COUNT_ONE)
+                                                                           MS_WEIGHT_FUNCTIONS(COUNT_ONE)) *
+                                                                      sizeof(void (*)(void)),
+               "every function is looked at");
 
 #define LACK(what) return snprintf(problem, size, "lacks %s", what), false
 #define MUST_HAVE(function)                                                                                  \
@@ -71,7 +27,7 @@ bool ms_backend_is_sound(const ms_backend *b, const char *name, char *problem, s
         LACK("a name");
     if (strcmp(b->name, name) != 0)
         return snprintf(problem, size, "calls itself \"%.32s\", not \"%s\"", b->name, name), false;
-    ALWAYS(MUST_HAVE)
+    MS_BACKEND_FUNCTIONS(MUST_HAVE)
     if (!b->weight_prepare && !(b->weight_panels && b->weight_pack))
         LACK("the function weight_prepare, and weight_panels with weight_pack: weights cannot be made ready");
     return true;
@@ -118,13 +74,14 @@ bool ms_device_is_sound(const ms_device *dev, char *problem, size_t size) {
         MUST_HAVE(weight_pack)
     }
     if (c->capture) {
-        TO_CAPTURE(MUST_HAVE)
+        MS_CAPTURE_FUNCTIONS(MUST_HAVE)
     }
     if (!dev->kernels)
         LACK("its kernels");
 #define MUST_COMPUTE(kernel)                                                                                 \
     if (!dev->kernels->kernel)                                                                               \
         LACK("the kernel " #kernel);
-    KERNELS(MUST_COMPUTE)
+    MUST_COMPUTE(conv2d_layout)
+    MS_KERNELS(MUST_COMPUTE)
     return true;
 }

@@ -4,6 +4,38 @@
 
 #include "device/device.h"
 
+/* The functions of a back end's table by what they are needed for: always, to capture, and to make weights ready (one way of two). */
+#define MS_BACKEND_FUNCTIONS(X)                                                                              \
+    X(open)                                                                                                  \
+    X(close)                                                                                                 \
+    X(alloc)                                                                                                 \
+    X(free)                                                                                                  \
+    X(host_alloc)                                                                                            \
+    X(host_free)                                                                                             \
+    X(memory)                                                                                                \
+    X(queue_create)                                                                                          \
+    X(queue_destroy)                                                                                         \
+    X(event_create)                                                                                          \
+    X(event_destroy)                                                                                         \
+    X(record)                                                                                                \
+    X(wait)                                                                                                  \
+    X(finish)                                                                                                \
+    X(upload)                                                                                                \
+    X(download)                                                                                              \
+    X(fill)                                                                                                  \
+    X(weight_bytes)
+
+#define MS_CAPTURE_FUNCTIONS(X)                                                                              \
+    X(capture_begin)                                                                                         \
+    X(capture_end)                                                                                           \
+    X(launch)                                                                                                \
+    X(launches_destroy)
+
+#define MS_WEIGHT_FUNCTIONS(X)                                                                               \
+    X(weight_prepare)                                                                                        \
+    X(weight_panels)                                                                                         \
+    X(weight_pack)
+
 /* Whether the table can be used at all, before any of its functions is called. name: that it must have. Else problem says what is
    wrong with it, in words that follow "it". */
 bool ms_backend_is_sound(const ms_backend *backend, const char *name, char *problem, size_t size);

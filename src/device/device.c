@@ -16,6 +16,13 @@ const ms_backend *const *ms_backends(void) {
     return all;
 }
 
+const ms_backend *ms_backend_built_in(const char *name) {
+    const ms_backend *const *b = ms_backends();
+    while (*b && strcmp((*b)->name, name) != 0)
+        b++;
+    return *b;
+}
+
 static ms_status open_checked(const ms_backend *backend, const ms_device_params *params, ms_device **ret_dev,
                               ms_error *err) {
     char problem[256];
@@ -41,18 +48,16 @@ static ms_status open_checked(const ms_backend *backend, const ms_device_params 
 
 ms_status ms_device_open(const ms_device_params *params, ms_device **ret_dev, ms_error *err) {
     const char *name = params->backend ? params->backend : "cpu";
+    const ms_backend *backend = ms_backend_built_in(name);
     char known[128] = "";
+    ms_error problem;
+    ms_error_clear(&problem);
+    if (backend || ms_plugin_find(name, &backend, &problem) == MS_OK)
+        return open_checked(backend, params, ret_dev, err);
     for (const ms_backend *const *b = ms_backends(); *b; b++) {
-        if (strcmp((*b)->name, name) == 0)
-            return open_checked(*b, params, ret_dev, err);
         size_t used = strlen(known);
         snprintf(known + used, sizeof(known) - used, "%s%s", used ? ", " : "", (*b)->name);
     }
-    const ms_backend *plugin = NULL;
-    ms_error problem;
-    ms_error_clear(&problem);
-    if (ms_plugin_find(name, &plugin, &problem) == MS_OK)
-        return open_checked(plugin, params, ret_dev, err);
     return ms_fail(err, MS_UNSUPPORTED, "there is no back end \"%s\"; this build has %s; %s", name, known,
                    problem.message);
 }

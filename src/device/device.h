@@ -176,7 +176,8 @@ ms_status ms_device_alloc(ms_device *dev, ms_ledger ledger, size_t bytes, const 
 /* block: NULL is let pass. What uses it must be done. */
 void ms_device_free(ms_device *dev, void *block);
 
-const ms_backend *const *ms_backends(void); /* NULL-terminated */
+const ms_backend *const *ms_backends(void);              /* NULL-terminated */
+const ms_backend *ms_backend_built_in(const char *name); /* of those; NULL = none is called that */
 const char *ms_isa_name(ms_isa isa);
 ms_isa ms_isa_detect(void); /* the best that this machine has */
 

@@ -336,4 +336,28 @@ typedef struct ms_kernels {
     ms_status (*check_finite)(ms_queue *queue, const ms_check_finite_args *args);
 } ms_kernels;
 
+/* All of them but conv2d_layout, which is asked before there is a queue. */
+#define MS_KERNELS(X)                                                                                        \
+    X(linear_workspace)                                                                                      \
+    X(linear)                                                                                                \
+    X(conv2d_workspace)                                                                                      \
+    X(conv2d)                                                                                                \
+    X(attention_workspace)                                                                                   \
+    X(attention)                                                                                             \
+    X(norm_partials)                                                                                         \
+    X(norm_tables)                                                                                           \
+    X(norm_apply)                                                                                            \
+    X(layer_norm)                                                                                            \
+    X(binary)                                                                                                \
+    X(unary)                                                                                                 \
+    X(pool)                                                                                                  \
+    X(resize)                                                                                                \
+    X(copy)                                                                                                  \
+    X(noise)                                                                                                 \
+    X(posterior)                                                                                             \
+    X(rescale)                                                                                               \
+    X(guide)                                                                                                 \
+    X(ddim)                                                                                                  \
+    X(check_finite)
+
 #endif

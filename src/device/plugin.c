@@ -157,13 +157,6 @@ static const char *try_apart(const char *path, const char *name, char problem[51
     return got == 0 ? SILENT : problem[0] ? problem : NULL;
 }
 
-static bool is_built_in(const char *name) {
-    for (const ms_backend *const *b = ms_backends(); *b; b++)
-        if (strcmp((*b)->name, name) == 0)
-            return true;
-    return false;
-}
-
 static void list_folder(const char *folder, void (*tell)(void *arg, const char *path, const char *problem),
                         void *arg) {
     DIR *dir = opendir(folder);
@@ -178,7 +171,8 @@ static void list_folder(const char *folder, void (*tell)(void *arg, const char *
         snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
         char problem[512];
         tell(arg, path,
-             is_built_in(name) ? "a back end of that name is built in" : try_apart(path, name, problem));
+             ms_backend_built_in(name) ? "a back end of that name is built in"
+                                       : try_apart(path, name, problem));
     }
     if (dir)
         closedir(dir);

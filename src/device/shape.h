@@ -60,15 +60,9 @@ unsigned ms_dtypes_check_finite(const ms_check_finite_args *args);
     } while (0)
 
 /* The table of a back end whose functions have the kernels' names. */
+#define MS_KERNEL_BY_NAME(kernel) .kernel = kernel,
 #define MS_KERNELS_BY_NAME                                                                                   \
-    {                                                                                                        \
-        .conv2d_layout = ms_conv2d_layout, .linear_workspace = linear_workspace, .linear = linear,           \
-        .conv2d_workspace = conv2d_workspace, .conv2d = conv2d, .attention_workspace = attention_workspace,  \
-        .attention = attention, .norm_partials = norm_partials, .norm_tables = norm_tables,                  \
-        .norm_apply = norm_apply, .layer_norm = layer_norm, .binary = binary, .unary = unary, .pool = pool,  \
-        .resize = resize, .copy = copy, .noise = noise, .posterior = posterior, .rescale = rescale,          \
-        .guide = guide, .ddim = ddim, .check_finite = check_finite,                                          \
-    }
+    { MS_KERNELS(MS_KERNEL_BY_NAME).conv2d_layout = ms_conv2d_layout }
 
 ms_weight_layout ms_conv2d_layout(const ms_conv2d_args *args);
 

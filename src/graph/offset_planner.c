@@ -22,10 +22,6 @@ static int by_key(const void *a, const void *b) {
     return x->index - y->index;
 }
 
-static size_t aligned(size_t bytes) {
-    return (bytes + MS_ARENA_ALIGN - 1) / MS_ARENA_ALIGN * MS_ARENA_ALIGN;
-}
-
 static int overlap_in_time(const ms_block *a, const ms_block *b) {
     return a->first <= b->last && b->first <= a->last;
 }
@@ -36,7 +32,7 @@ static void pressure_over_time(const ms_block *blocks, int count, size_t *pressu
         pressure[t] = 0;
     for (int i = 0; i < count; i++)
         for (int t = blocks[i].first; t <= blocks[i].last; t++)
-            pressure[t] += aligned(blocks[i].bytes);
+            pressure[t] += ms_align_up(blocks[i].bytes, MS_ARENA_ALIGN);
 }
 
 /*
@@ -48,7 +44,7 @@ static size_t place(ms_block *blocks, const ranked *order, int count, int *place
     int n_placed = 0;
     for (int i = 0; i < count; i++) {
         ms_block *b = &blocks[order[i].index];
-        size_t bytes = aligned(b->bytes), offset = 0;
+        size_t bytes = ms_align_up(b->bytes, MS_ARENA_ALIGN), offset = 0;
         b->offset = 0;
         if (bytes == 0)
             continue;
@@ -58,7 +54,7 @@ static size_t place(ms_block *blocks, const ranked *order, int count, int *place
                 continue;
             if (other->offset >= offset + bytes)
                 break; /* the gap before this one is large enough */
-            size_t end = other->offset + aligned(other->bytes);
+            size_t end = other->offset + ms_align_up(other->bytes, MS_ARENA_ALIGN);
             if (end > offset)
                 offset = end;
         }
@@ -132,7 +128,7 @@ static void promote(search *s) {
     int at = 0;
     for (int i = 0; i < s->count; i++) {
         const ms_block *b = &s->blocks[s->order[i].index];
-        size_t end = b->bytes ? b->offset + aligned(b->bytes) : 0;
+        size_t end = b->bytes ? b->offset + ms_align_up(b->bytes, MS_ARENA_ALIGN) : 0;
         if (end > top) {
             top = end;
             at = i;
@@ -156,7 +152,7 @@ ms_status ms_plan_offsets(ms_mem *mem, ms_block *blocks, int count, ms_offset_pl
         if (blocks[i].first < 0 || blocks[i].last < blocks[i].first || blocks[i].bytes > SIZE_MAX / 4)
             return ms_fail(err, MS_INTERNAL, "block %d has life %d to %d and %zu bytes", i, blocks[i].first,
                            blocks[i].last, blocks[i].bytes);
-        if (__builtin_add_overflow(total, aligned(blocks[i].bytes), &total))
+        if (__builtin_add_overflow(total, ms_align_up(blocks[i].bytes, MS_ARENA_ALIGN), &total))
             return ms_fail(err, MS_INTERNAL, "blocks 0 to %d have more bytes than there are addresses", i);
         if (blocks[i].last + 1 > moments)
             moments = blocks[i].last + 1;

@@ -61,10 +61,6 @@ static ms_status build(const ms_autoencoder *a, int which, int64_t images, ms_ne
     return ms_network_take(&graph, &a->p.slicing, ret_network, err);
 }
 
-static size_t aligned(size_t bytes) {
-    return (bytes + MS_ARENA_ALIGN - 1) / MS_ARENA_ALIGN * MS_ARENA_ALIGN;
-}
-
 ms_status ms_autoencoder_create(const ms_autoencoder_params *params, ms_autoencoder **ret_autoencoder,
                                 size_t *ret_arena_bytes, size_t *ret_state_bytes, ms_error *err) {
     ms_mem *mem = ms_params_mem(params->params);
@@ -74,7 +70,8 @@ ms_status ms_autoencoder_create(const ms_autoencoder_params *params, ms_autoenco
         return ms_fail_alloc(err, mem, sizeof(*a), "the autoencoder");
     a->p = *params;
     a->latent_floats = (size_t)(params->h / factor * (params->w / factor) * params->config.latent_channels);
-    a->latents_offset = aligned((size_t)params->encode_batch * 2 * a->latent_floats * sizeof(float));
+    a->latents_offset =
+        ms_align_up((size_t)params->encode_batch * 2 * a->latent_floats * sizeof(float), MS_ARENA_ALIGN);
     ms_status status;
     for (int i = 0; i < CODERS; i++) {
         coder *c = &a->coder[i];
@@ -85,7 +82,8 @@ ms_status ms_autoencoder_create(const ms_autoencoder_params *params, ms_autoenco
     }
     *ret_arena_bytes = a->arena_bytes;
     *ret_state_bytes =
-        a->latents_offset + aligned((size_t)params->decode_batch * a->latent_floats * sizeof(float));
+        a->latents_offset +
+        ms_align_up((size_t)params->decode_batch * a->latent_floats * sizeof(float), MS_ARENA_ALIGN);
     *ret_autoencoder = a;
     return MS_OK;
 fail:

@@ -115,7 +115,7 @@ static void lay(ms_denoiser *d, int place, size_t bytes) {
     const int64_t times = is_of_a_pass(place) ? d->branches / d->graph_branches : 1;
     d->offset[place] = d->state_bytes;
     d->bytes[place] = bytes;
-    d->state_bytes += ((size_t)times * bytes + MS_ARENA_ALIGN - 1) / MS_ARENA_ALIGN * MS_ARENA_ALIGN;
+    d->state_bytes += ms_align_up((size_t)times * bytes, MS_ARENA_ALIGN);
 }
 
 static ms_status lay_out_state(ms_denoiser *d, ms_error *err) {

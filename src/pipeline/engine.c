@@ -85,15 +85,6 @@ static ms_status make(ms_engine *e, ms_error *err) {
     return make_mask(e, err);
 }
 
-/* The parameters of UNet and VAE are declared by programs. */
-static ms_status declare(ms_engine *e, ms_error *err) {
-    const ms_engine_layout layout = MS_ENGINE_LAYOUT_ALL;
-    ms_engine_program *program = NULL;
-    MS_TRY(ms_engine_program_create(e, &layout, &program, err));
-    ms_engine_program_destroy(&program);
-    return MS_OK;
-}
-
 ms_status ms_engine_create(const ms_engine_params *params, const ms_engine_hooks *hooks,
                            ms_engine **ret_engine, ms_error *err) {
     ms_engine *e = ms_calloc(params->compute.mem, MS_LEDGER_GENERAL, 1, sizeof(*e));
@@ -107,14 +98,14 @@ ms_status ms_engine_create(const ms_engine_params *params, const ms_engine_hooks
     ms_mem_usage before, after;
     ms_mem_get_usage(params->compute.mem, &before);
     ms_status status = make(e, err);
-    if (status == MS_OK)
-        status = declare(e, err);
     if (status != MS_OK) {
         ms_engine_destroy(&e);
         return status;
     }
     ms_mem_get_usage(params->compute.mem, &after);
     e->held_bytes = after.current_bytes - before.current_bytes;
+    for (int i = 0; i < PARTS; i++) /* programs declare more: ms_engine_get_memory() adds them */
+        e->held_bytes -= ms_params_own_bytes(e->part[i].params);
     *ret_engine = e;
     return MS_OK;
 }

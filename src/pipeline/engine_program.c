@@ -174,6 +174,7 @@ ms_engine_memory ms_engine_get_memory(const ms_engine *e, const ms_engine_progra
                           .held_bytes = e->held_bytes + 2 * p->held_bytes + buffer_bytes(e, p)};
     for (int i = 0; i < PARTS; i++) {
         const ms_params *params = e->part[i].params;
+        m.held_bytes += ms_params_own_bytes(params);
         size_t all = ms_params_bytes(params, e->p.precision),
                stay = ms_params_resident_bytes(params, e->p.precision, p->residency);
         m.weight_bytes += all;

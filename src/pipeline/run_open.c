@@ -41,10 +41,10 @@ ms_status ms_job_open_memory(ms_job *j, ms_error *err) {
                                    .precision = j->p->precision,
                                    .budget_bytes = j->p->budget_bytes,
                                    .host_budget_bytes = j->p->host_budget_bytes};
-    if (is_apart(j))
+    if (is_apart(j)) {
         j->compute.dev->backend->memory(j->compute.dev, &policy.device_free_bytes, &policy.device_bytes);
-    if (is_apart(j))
         policy.device_free_bytes += j->compute.dev->caps.own_bytes; /* the budget is of these, too */
+    }
     MS_TRY(ms_run_policy_load(&policy, &j->policy, err));
     MS_TRY(ms_run_share_join(&j->share, j->policy.host_budget_bytes, err));
     j->report.budget_bytes = j->policy.budget_bytes;

@@ -120,6 +120,11 @@ ms_status ms_params_declare(ms_params *p, const ms_param_decl *decl, ms_param *r
     return MS_OK;
 }
 
+size_t ms_params_own_bytes(const ms_params *p) {
+    return ms_mem_charged_bytes(sizeof(*p)) + ms_region_held_bytes(&p->region) +
+           (p->entries ? ms_mem_charged_bytes((size_t)p->capacity * sizeof(entry *)) : 0);
+}
+
 ms_mem *ms_params_mem(const ms_params *p) {
     return p->mem;
 }

@@ -45,6 +45,7 @@ void ms_params_destroy(ms_params **params);
 ms_status ms_params_declare(ms_params *params, const ms_param_decl *decl, ms_param *ret_param, ms_error *err);
 
 ms_mem *ms_params_mem(const ms_params *params);
+size_t ms_params_own_bytes(const ms_params *params); /* that the declarations take, as charged */
 const ms_device *ms_params_device(const ms_params *params);
 size_t ms_params_count(const ms_params *params);
 /* Stays where it is while the parameters live. */

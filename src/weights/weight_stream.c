@@ -207,10 +207,10 @@ ms_status ms_weights_need(ms_weights *w, ms_param param, ms_param next, ms_error
         }
         ms_device *dev = s->compute.dev;
         status = s->upload ? dev->backend->wait(s->compute.queue, now->ready) : MS_OK;
-        if (status != MS_OK)
+        if (status != MS_OK) {
             drop(s, now);
-        if (status != MS_OK)
             return ms_fail(err, status, "streaming weights: %s", ms_status_text(status));
+        }
         w->items[param].data = now->dst;
     }
     if (next == MS_NO_PARAM || next == param || (other->w == w && other->param == next))

@@ -3,33 +3,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "device/backend_check.h"
 #include "device/backends.h"
 #include "device/plugin.h"
-
-#define FUNCTIONS(X)                                                                                         \
-    X(open)                                                                                                  \
-    X(close)                                                                                                 \
-    X(alloc)                                                                                                 \
-    X(free)                                                                                                  \
-    X(host_alloc)                                                                                            \
-    X(host_free)                                                                                             \
-    X(memory)                                                                                                \
-    X(queue_create)                                                                                          \
-    X(queue_destroy)                                                                                         \
-    X(event_create)                                                                                          \
-    X(event_destroy)                                                                                         \
-    X(record)                                                                                                \
-    X(wait)                                                                                                  \
-    X(finish)                                                                                                \
-    X(upload)                                                                                                \
-    X(download)                                                                                              \
-    X(fill)                                                                                                  \
-    X(weight_bytes)                                                                                          \
-    X(weight_prepare)                                                                                        \
-    X(capture_begin)                                                                                         \
-    X(capture_end)                                                                                           \
-    X(launch)                                                                                                \
-    X(launches_destroy)
 
 static ms_backend table;
 static ms_kernels kernels;
@@ -111,6 +87,8 @@ const ms_backend *ms_plugin_backend(uint32_t abi, const ms_host_services *host) 
 #define DROP(function)                                                                                       \
     if (fault_is("no_" #function))                                                                           \
         table.function = NULL;
-    FUNCTIONS(DROP)
+    MS_BACKEND_FUNCTIONS(DROP)
+    MS_CAPTURE_FUNCTIONS(DROP)
+    DROP(weight_prepare)
     return fault_is("nothing") ? NULL : &table;
 }
