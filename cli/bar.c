@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/duration.h"
+#include "text/duration.h"
 
 #define LEAST_COLUMNS 20
 /* Narrower terminals have none, wider ones always, and its length is the terminal's alone: it does not move with what stands beside

@@ -4,8 +4,8 @@
 
 #include "device/compute.h"
 #include "device_option.h"
-#include "models/network.h"
-#include "models/synthesize.h"
+#include "graph/network.h"
+#include "models/synthesize/synthesize.h"
 #include "options.h"
 
 typedef struct bench_state {

@@ -1,8 +1,8 @@
 #include "budget_note.h"
 
-#include "base/size.h"
 #include "console.h"
-#include "memory/host.h"
+#include "system/host.h"
+#include "text/size.h"
 
 void cli_note_budget(const char *which, uint64_t budget_bytes) {
     char asked[MS_SIZE_TEXT_BYTES], has[MS_SIZE_TEXT_BYTES];

@@ -4,7 +4,7 @@
 
 #include "base/dtype.h"
 #include "base/mem.h"
-#include "weights/tensor_file.h"
+#include "formats/tensor_file.h"
 
 /* A whole tensor as float32, in the file's order. shape has room for MS_TENSOR_MAX_RANK; rank 0 = any rank.
    The caller frees the data with ms_free(). */

@@ -3,17 +3,17 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/size.h"
 #include "commands.h"
 #include "console.h"
 #include "device_option.h"
-#include "memory/host.h"
-#include "memory/optimizer.h"
 #include "model_choice.h"
-#include "models/synthesize.h"
-#include "pipeline/batch_cost.h"
-#include "pipeline/run_policy.h"
+#include "models/synthesize/synthesize.h"
+#include "planner/batch_cost.h"
+#include "planner/optimizer.h"
+#include "planner/run_policy.h"
 #include "profile_options.h"
+#include "system/host.h"
+#include "text/size.h"
 
 #define FRAME_WIDTH 1920
 #define FRAME_HEIGHT 1080

@@ -7,11 +7,11 @@
 #include "bench.h"
 #include "commands.h"
 #include "console.h"
+#include "engine/engine.h"
 #include "kernel_bench.h"
 #include "models/unet3d.h"
 #include "models/vae.h"
 #include "models/whisper.h"
-#include "pipeline/engine.h"
 
 #define PEAK_SECONDS 0.3
 

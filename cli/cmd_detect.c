@@ -2,7 +2,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/duration.h"
 #include "base/error.h"
 #include "budget_note.h"
 #include "commands.h"
@@ -13,6 +12,7 @@
 #include "model_choice.h"
 #include "notes.h"
 #include "signals.h"
+#include "text/duration.h"
 
 typedef struct detect_state {
     ms_detect_params p;

@@ -2,17 +2,17 @@
 #include <stdio.h>
 
 #include "base/error.h"
-#include "base/new_file.h"
-#include "base/size.h"
 #include "commands.h"
 #include "console.h"
 #include "device/plugin.h"
-#include "memory/host.h"
+#include "files/new_file.h"
 #include "model_check.h"
 #include "model_choice.h"
+#include "system/host.h"
+#include "text/size.h"
 
 #if MS_HAVE_FFMPEG
-#include "media/video_writer.h"
+#include "media/write/video_writer.h"
 #endif
 
 typedef struct doctor_state {

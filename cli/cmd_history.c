@@ -5,14 +5,14 @@
 #include <time.h>
 
 #include "base/error.h"
-#include "base/duration.h"
-#include "base/json.h"
-#include "base/size.h"
 #include "commands.h"
 #include "console.h"
 #include "history_file.h"
-#include "memory/history.h"
-#include "pipeline/run_time.h"
+#include "planner/run_time.h"
+#include "predict/history.h"
+#include "text/duration.h"
+#include "text/json.h"
+#include "text/size.h"
 
 typedef struct history_state {
     bool json, clear;

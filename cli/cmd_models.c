@@ -7,7 +7,7 @@
 #include "console.h"
 #include "model_check.h"
 #include "model_choice.h"
-#include "models/synthesize.h"
+#include "models/synthesize/synthesize.h"
 
 typedef struct models_state {
     ms_model_names names;

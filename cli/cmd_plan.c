@@ -4,20 +4,20 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/duration.h"
-#include "base/json.h"
-#include "base/new_file.h"
-#include "base/size.h"
 #include "commands.h"
 #include "console.h"
 #include "device_option.h"
+#include "files/new_file.h"
 #include "history_file.h"
 #include "model_choice.h"
 #include "models/model_files.h"
-#include "pipeline/run_time.h"
 #include "plan_compare.h"
 #include "plan_html.h"
+#include "planner/run_time.h"
 #include "profile_options.h"
+#include "text/duration.h"
+#include "text/json.h"
+#include "text/size.h"
 
 typedef struct plan_state {
     ms_plan_params p;

@@ -2,16 +2,16 @@
 #include <stdio.h>
 
 #include "base/error.h"
-#include "base/json.h"
-#include "base/size.h"
 #include "commands.h"
 #include "console.h"
 #include "device_option.h"
 #include "history_file.h"
-#include "memory/bandwidth.h"
-#include "memory/host.h"
-#include "pipeline/run_history.h"
+#include "planner/run_history.h"
+#include "predict/bandwidth.h"
 #include "profile_options.h"
+#include "system/host.h"
+#include "text/json.h"
+#include "text/size.h"
 
 typedef struct probe_state {
     bool json, fields, measure, calibrate;

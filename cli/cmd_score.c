@@ -4,14 +4,14 @@
 
 #include "base/error.h"
 #include "budget_note.h"
-#include "base/json.h"
 #include "commands.h"
 #include "console.h"
 #include "device_option.h"
 #include "model_choice.h"
 #include "notes.h"
-#include "pipeline/score.h"
+#include "score/score.h"
 #include "signals.h"
+#include "text/json.h"
 
 typedef struct score_state {
     ms_score_params p;

@@ -5,9 +5,9 @@
 #ifndef CLI_CONSOLE_H
 #define CLI_CONSOLE_H
 
-#include "base/json.h"
 #include "memsafe/run.h"
 #include "options.h"
+#include "text/json.h"
 
 typedef enum cli_progress_mode {
     CLI_PROGRESS_AUTO, /* a bar on a terminal (lines now and then on a dumb one), else nothing */

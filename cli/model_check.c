@@ -4,14 +4,14 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
-#include "base/size.h"
 #include "console.h"
 #include "device/compute.h"
-#include "face/detect.h"
-#include "models/landmark106.h"
-#include "models/scrfd.h"
-#include "models/synthesize.h"
+#include "faces/detect.h"
+#include "models/onnx/landmark106.h"
+#include "models/onnx/scrfd.h"
+#include "models/synthesize/synthesize.h"
 #include "options.h"
+#include "text/size.h"
 #include "weights/weights.h"
 
 static uint64_t file_bytes(const char *path) {

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "base/numbered.h"
 #include "console.h"
+#include "files/numbered.h"
 
 /* So it is with nearly every run, and it costs nothing that one hears: for who asks, and for programs. */
 static bool is_detail(const char *code) {

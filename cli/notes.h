@@ -2,8 +2,8 @@
 #ifndef CLI_NOTES_H
 #define CLI_NOTES_H
 
-#include "base/json.h"
 #include "memsafe/run.h"
+#include "text/json.h"
 
 /* One line each on stderr. */
 void cli_show_notes(const ms_run_report *report);

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/size.h"
 #include "habits.h"
 #include "nearest.h"
+#include "text/size.h"
 #include "time_value.h"
 
 const cli_option *cli_find_option(const cli_command *c, const char *name, size_t length) {

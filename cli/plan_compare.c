@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/duration.h"
 #include "base/error.h"
-#include "base/size.h"
 #include "console.h"
 #include "device_option.h"
+#include "text/duration.h"
+#include "text/size.h"
 
 enum { BUDGETS = 5, LENGTHS = 3 };
 static const double sizes_gib[BUDGETS] = {8, 16, 24, 40, 80};

@@ -2,9 +2,9 @@
 
 #include <inttypes.h>
 
-#include "base/duration.h"
-#include "base/size.h"
-#include "pipeline/run_time.h"
+#include "planner/run_time.h"
+#include "text/duration.h"
+#include "text/size.h"
 
 static const char head[] =
     "<!doctype html>\n<html lang='en'><meta charset='utf-8'>\n<title>Memory plan</title>\n<style>\n"

@@ -2,8 +2,8 @@
 #ifndef MS_CLI_PLAN_HTML_H
 #define MS_CLI_PLAN_HTML_H
 
-#include "base/json.h"
 #include "memsafe/plan.h"
+#include "text/json.h"
 
 /* svg: of ms_plan_run(). Appends to out. */
 void cli_plan_html(const ms_plan_params *params, const ms_plan_report *report, const char *svg, ms_buf *out);

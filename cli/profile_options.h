@@ -2,9 +2,9 @@
 #ifndef MS_CLI_PROFILE_OPTIONS_H
 #define MS_CLI_PROFILE_OPTIONS_H
 
-#include "memory/profile.h"
 #include "memsafe/run.h"
 #include "options.h"
+#include "planner/profile.h"
 
 /* Read from the current folder when no other file is named. */
 #define CLI_PROFILE_FILE "memsafe.yaml"

@@ -8,11 +8,11 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/json.h"
-#include "base/new_file.h"
+#include "files/new_file.h"
 #include "memsafe/version.h"
 #include "models/model_files.h"
 #include "notes.h"
+#include "text/json.h"
 
 static void report_latents_json(ms_buf *b, const ms_run_latents_report *l) {
     ms_buf_printf(b,

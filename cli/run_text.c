@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "base/duration.h"
-#include "base/json.h"
-#include "base/size.h"
 #include "console.h"
+#include "text/duration.h"
+#include "text/json.h"
+#include "text/size.h"
 
 /* "102 frames of 384x384, 25 a second (4.1 s)" */
 static void describe(const ms_run_report *r, int64_t frames, char *text, size_t bytes) {

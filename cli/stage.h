@@ -5,9 +5,9 @@
 #include "case_file.h"
 #include "device/compute.h"
 #include "device_option.h"
+#include "graph/network.h"
 #include "graph/plan.h"
 #include "models/model_files.h"
-#include "models/network.h"
 #include "options.h"
 
 /* Options that every stage takes. */

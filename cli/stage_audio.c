@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "pipeline/speech.h"
+#include "frames/speech.h"
 #include "stage.h"
 #include "stages.h"
 

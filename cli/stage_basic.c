@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/philox.h"
-#include "models/ddim.h"
+#include "engine/ddim.h"
 #include "stage.h"
 #include "stages.h"
 

@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "face/align.h"
-#include "face/detect.h"
-#include "face/mask.h"
-#include "face/restore.h"
+#include "faces/detect.h"
+#include "pictures/align.h"
+#include "pictures/mask.h"
+#include "pictures/restore.h"
 #include "stage.h"
 #include "stages.h"
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "models/onnx_net.h"
+#include "models/onnx/onnx_net.h"
 #include "stage.h"
 #include "stages.h"
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "models/denoiser.h"
+#include "engine/denoiser.h"
 #include "stage.h"
 #include "stages.h"
 

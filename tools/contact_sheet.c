@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "face/track_file.h"
-#include "media/video_reader.h"
+#include "faces/track_file.h"
+#include "media/read/video_reader.h"
 #include "options.h"
 #include "png.h"
 

@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "face/track_file.h"
-#include "media/video_writer.h"
+#include "faces/track_file.h"
+#include "media/write/video_writer.h"
 #include "options.h"
 #include "world/talk.h"
 #include "world/voice.h"

@@ -5,8 +5,8 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "face/align.h"
 #include "options.h"
+#include "pictures/align.h"
 #include "world/talk.h"
 #include "world/voice.h"
 #include "world/world.h"

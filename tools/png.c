@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "base/new_file.h"
+#include "files/new_file.h"
 #include "media/av.h"
 
 static int encode(AVCodecContext *codec, AVFrame *frame, AVPacket *packet, const uint8_t *rgb) {

@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/full_io.h"
 #include "device/backend_check.h"
+#include "files/full_io.h"
 
 #define PREFIX "memsafe-"
 #define SUFFIX ".so"

@@ -65,7 +65,7 @@ int64_t ms_exec_first_image(const ms_exec_context *x);
 typedef struct ms_exec_params {
     /* Called when an operation of a slice is about to be given to the queue, before each of them; MS_OK to go on. Where the queue runs
        late, what was given before may not be done yet: for cancelling and progress, and for profiles of a device that does its work
-       at once. A network that is launched as a whole (models/network.h) calls it once. */
+       at once. A network that is launched as a whole (graph/network.h) calls it once. */
     ms_status (*before)(void *arg, const ms_graph *graph, int node);
     void *arg;
 } ms_exec_params;

@@ -11,8 +11,8 @@
 
 #include <libavutil/pixdesc.h>
 
-#include "base/size.h"
 #include "media/av_compat.h"
+#include "text/size.h"
 
 #define IO_BUFFER_BYTES 65536
 

@@ -6,10 +6,7 @@
 #ifndef MS_MEDIA_CODEC_MEMORY_H
 #define MS_MEDIA_CODEC_MEMORY_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-#include "media/video_writer.h"
+#include "media/media.h"
 
 typedef struct ms_decoder_load {
     int64_t frame_bytes;  /* one decoded frame in its pixel format */

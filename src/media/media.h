@@ -11,6 +11,12 @@ typedef struct ms_rational {
     int num, den;
 } ms_rational;
 
+typedef enum ms_video_codec {
+    MS_VIDEO_H264, /* .mp4 .m4v .mov .mkv */
+    MS_VIDEO_HEVC, /* the same */
+    MS_VIDEO_FFV1, /* .mkv .mov .avi */
+} ms_video_codec;
+
 /*
  * What the numbers of a picture mean: code points of ITU-T H.273, 2 = unspecified. matrix 1 = BT.709, 5 and 6
  * = BT.601 (625 and 525 lines), 9 = BT.2020, 0 = the samples are R, G, B themselves. primaries and transfer

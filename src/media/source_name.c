@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/numbered.h"
+#include "files/numbered.h"
 
 /* As RFC 3986 has schemes; one letter alone is a drive to some, and nothing here. */
 static bool is_address(const char *path) {

@@ -2,7 +2,7 @@
 #ifndef MS_MODELS_CONFIG_READER_H
 #define MS_MODELS_CONFIG_READER_H
 
-#include "base/json.h"
+#include "text/json.h"
 
 typedef struct ms_config_reader {
     const char *path;      /* for messages */

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/new_file.h"
-#include "weights/yaml.h"
+#include "files/new_file.h"
+#include "formats/yaml/yaml.h"
 
 static bool is_file(const char *path) {
     struct stat st;

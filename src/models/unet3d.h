@@ -6,8 +6,8 @@
 #ifndef MS_MODELS_UNET3D_H
 #define MS_MODELS_UNET3D_H
 
-#include "base/json.h"
 #include "graph/graph.h"
+#include "text/json.h"
 
 #define MS_UNET_MAX_LEVELS 6
 

@@ -3,8 +3,8 @@
 #ifndef MS_MODELS_VAE_H
 #define MS_MODELS_VAE_H
 
-#include "base/json.h"
 #include "graph/graph.h"
+#include "text/json.h"
 
 #define MS_VAE_MAX_LEVELS 8
 

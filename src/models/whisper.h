@@ -3,8 +3,8 @@
 #ifndef MS_MODELS_WHISPER_H
 #define MS_MODELS_WHISPER_H
 
+#include "formats/tensor_file.h"
 #include "graph/graph.h"
-#include "weights/tensor_file.h"
 
 #define MS_WHISPER_MAX_LAYERS 64
 #define MS_WHISPER_SEGMENT_MEL 3000 /* mel frames of a 30 s segment */

@@ -8,7 +8,7 @@
 #define MS_SCORE_LIKENESS_H
 
 #include "base/mem.h"
-#include "face/image.h"
+#include "pictures/image.h"
 #include "score/regions.h"
 
 #define MS_SSIM_TAPS 11

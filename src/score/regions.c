@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "face/mask.h"
+#include "pictures/mask.h"
 
 #define SIDE MS_REGION_SIDE
 #define STRIP (SIDE / 20)

@@ -1,6 +1,6 @@
 /*
  * Which pixels of a frame belong to the mouth, to the rest of the face and to what lies around it, by the place
- * that they have in the aligned face: the square that a run gives to its model (face/align.h). The fixed mask's
+ * that they have in the aligned face: the square that a run gives to its model (pictures/align.h). The fixed mask's
  * black part, scaled to that square, is the mouth. A strip around each border, a twentieth of the square wide, belongs
  * to none, because blending and codecs mix both sides there.
  */
@@ -8,7 +8,7 @@
 #define MS_SCORE_REGIONS_H
 
 #include "base/mem.h"
-#include "face/align.h"
+#include "pictures/align.h"
 
 typedef enum ms_region_kind {
     MS_REGION_MOUTH,  /* redrawn by the model */

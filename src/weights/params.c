@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/region.h"
-#include "base/strmap.h"
+#include "text/strmap.h"
 #include "weights/weights_internal.h"
 
 /* Large enough that a copy's start does not count, small enough to hold two. */

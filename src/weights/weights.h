@@ -9,8 +9,8 @@
 #define MS_WEIGHTS_WEIGHTS_H
 
 #include "device/compute.h"
+#include "formats/tensor_file.h"
 #include "weights/params.h"
-#include "weights/tensor_file.h"
 
 typedef struct ms_weights ms_weights;
 typedef struct ms_weight_stream ms_weight_stream; /* weights/weight_stream.h */

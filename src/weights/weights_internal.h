@@ -1,7 +1,7 @@
 /* Shared by weights.c (what is there), weights_source.c (values), weights_load.c (filling all) and weight_stream.c (one
  * after the other). */
-#ifndef MS_WEIGHTS_INTERNAL_H
-#define MS_WEIGHTS_INTERNAL_H
+#ifndef MS_WEIGHTS_WEIGHTS_INTERNAL_H
+#define MS_WEIGHTS_WEIGHTS_INTERNAL_H
 
 #include "weights/weights.h"
 

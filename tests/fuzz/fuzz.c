@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "weights/tensor_file_internal.h"
+#include "formats/tensor_file_internal.h"
 
 #define BUDGET_BYTES ((size_t)1 << 30)
 #define MAX_FAILING_ALLOCATION 40

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "base/mem.h"
-#include "weights/tensor_file.h"
+#include "formats/tensor_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "fuzz/fuzz.h"
-#include "pipeline/journal.h"
+#include "job/journal.h"
 
 const fuzz_seeds fuzz_golden_seeds = {NULL, NULL};
 

@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/json.h"
 #include "fuzz/fuzz.h"
+#include "text/json.h"
 
 const fuzz_seeds fuzz_golden_seeds = {"geometry", ".json"};
 

@@ -6,8 +6,8 @@
 
 #include "base/crc32.h"
 #include "base/error.h"
-#include "compress/latent_block.h"
 #include "fuzz/fuzz.h"
+#include "latents/latent_block.h"
 
 #define FRAMES 4
 #define MAX_VALUES 4096

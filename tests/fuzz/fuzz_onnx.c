@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "fuzz/fuzz.h"
-#include "models/onnx_net.h"
+#include "models/onnx/onnx_net.h"
 #include "support/onnx_model.h"
 
 /* What open dimensions become; networks that would take more than this are planned, not run. */

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "fuzz/fuzz.h"
-#include "memory/monitor.h"
+#include "system/monitor.h"
 
 const fuzz_seeds fuzz_golden_seeds = {NULL, NULL};
 

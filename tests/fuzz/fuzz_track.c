@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "face/track_file.h"
+#include "faces/track_file.h"
 #include "fuzz/fuzz.h"
 
 const fuzz_seeds fuzz_golden_seeds = {NULL, NULL};

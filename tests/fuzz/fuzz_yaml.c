@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "formats/yaml/yaml_internal.h"
 #include "fuzz/fuzz.h"
-#include "weights/yaml_internal.h"
 
 const fuzz_seeds fuzz_golden_seeds = {"tiny", ".yaml"};
 

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "face/track_file.h"
+#include "faces/track_file.h"
 #include "support/cli.h"
 
 #define HELD_OUT 1000000 /* seeds from here on were not trained on */

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <sys/stat.h>
 
-#include "media/video_reader.h"
+#include "media/read/video_reader.h"
 #include "support/cli.h"
 #include "world/espeak.h"
 #include "world/talk.h"

@@ -2,8 +2,8 @@
    what that device has, and what is no device is refused by each. */
 #include "test.h"
 
-#include "base/json.h"
 #include "support/run_inputs.h"
+#include "text/json.h"
 
 #define FRAMES 12
 #define GIB ((double)(1 << 30))

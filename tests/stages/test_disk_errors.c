@@ -9,9 +9,9 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-#include "base/duration.h"
 #include "memsafe/run.h"
 #include "support/cli.h"
+#include "text/duration.h"
 
 static const char *failing = ""; /* the end of the name of the file that cannot be read; "" = all can */
 static int failures;

@@ -1,9 +1,9 @@
 /* What a run does with what its profile says, and what it says when that does not fit. */
 #include "test.h"
 
-#include "base/json.h"
-#include "support/run_inputs.h"
 #include "support/drawn.h"
+#include "support/run_inputs.h"
+#include "text/json.h"
 
 static char inputs[2048];
 

@@ -2,10 +2,10 @@
    and the memory is kept. */
 #include "test.h"
 
-#include "base/json.h"
-#include "media/video_reader.h"
-#include "support/run_inputs.h"
+#include "media/read/video_reader.h"
 #include "support/drawn.h"
+#include "support/run_inputs.h"
+#include "text/json.h"
 
 #define FRAMES 18 /* a window and a short one */
 

@@ -3,7 +3,7 @@
    weights. */
 #include "test.h"
 
-#include "media/video_reader.h"
+#include "media/read/video_reader.h"
 #include "support/cli.h"
 #include "support/clip.h"
 #include "support/golden.h"

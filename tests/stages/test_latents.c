@@ -2,10 +2,10 @@
    speech, memory pressure, a budget that leaves no room. */
 #include "test.h"
 
-#include "base/json.h"
-#include "media/video_reader.h"
+#include "media/read/video_reader.h"
 #include "support/cli.h"
 #include "support/drawn.h"
+#include "text/json.h"
 
 #define FRAMES 9
 

@@ -1,7 +1,7 @@
 /* What the output will not have as the input has it is said in one line each, before the work, and is in the report. */
 #include "test.h"
 
-#include "media/video_reader.h"
+#include "media/read/video_reader.h"
 #include "support/cli.h"
 #include "support/clip.h"
 #include "support/track.h"

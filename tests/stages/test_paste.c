@@ -2,7 +2,7 @@
    when the whole face is pasted. */
 #include "test.h"
 
-#include "media/video_reader.h"
+#include "media/read/video_reader.h"
 #include "support/drawn.h"
 #include "support/run_inputs.h"
 

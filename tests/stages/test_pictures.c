@@ -6,10 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/new_file.h"
-#include "media/video_reader.h"
+#include "files/new_file.h"
+#include "job/job_key.h"
+#include "media/read/video_reader.h"
 #include "memsafe/run.h"
-#include "pipeline/job_key.h"
 #include "support/cli.h"
 #include "support/clip.h"
 #include "support/track.h"

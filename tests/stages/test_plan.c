@@ -1,8 +1,8 @@
 /* `memsafe plan`: its numbers add up, its smallest budget works and the next smaller one does not. */
 #include "test.h"
 
-#include "base/json.h"
 #include "support/cli.h"
+#include "text/json.h"
 
 static double bytes_of(const ms_json *root, const char *key) {
     const ms_json *value = ms_json_get(ms_json_get(root, "bytes"), key);

@@ -1,10 +1,10 @@
 /* `memsafe probe` and `memsafe batch-size`: what they print, read back. */
 #include "test.h"
 
-#include "base/json.h"
-#include "memory/profile.h"
 #include "memsafe/optimizer.h"
+#include "planner/profile.h"
 #include "support/cli.h"
+#include "text/json.h"
 
 static const ms_json *parse(ms_json_doc **ret_doc) {
     ms_error err;

@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "base/error.h"
-#include "media/video_reader.h"
+#include "media/read/video_reader.h"
 #include "support/clip.h"
 #include "support/run_inputs.h"
 #include "support/sound.h"

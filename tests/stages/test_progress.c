@@ -4,9 +4,9 @@
 #include <signal.h>
 #include <time.h>
 
-#include "base/json.h"
 #include "support/run_inputs.h"
 #include "support/terminal.h"
+#include "text/json.h"
 
 #define FRAMES 40
 

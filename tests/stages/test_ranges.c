@@ -4,8 +4,8 @@
 #include <math.h>
 
 #include "base/error.h"
-#include "media/sound_splice.h"
-#include "media/video_reader.h"
+#include "media/read/video_reader.h"
+#include "media/write/sound_splice.h"
 #include "support/clip.h"
 #include "support/run_inputs.h"
 #include "support/sound.h"

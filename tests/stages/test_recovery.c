@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "memory/history.h"
+#include "predict/history.h"
 #include "support/run_inputs.h"
 
 #define FRAMES 20 /* a window and a short one */

@@ -11,10 +11,10 @@
 #include <sys/xattr.h>
 #include <time.h>
 
-#include "base/json.h"
+#include "job/journal.h"
 #include "memsafe/run.h"
-#include "pipeline/journal.h"
 #include "support/cli.h"
+#include "text/json.h"
 
 #define FRAMES 40 /* of the clip; FFV1, some 50 KB each, so that a reader's buffers hold few */
 

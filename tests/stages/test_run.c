@@ -2,10 +2,10 @@
  * of equal bits. */
 #include "test.h"
 
-#include "base/json.h"
-#include "media/video_reader.h"
+#include "media/read/video_reader.h"
 #include "support/cli.h"
 #include "support/golden.h"
+#include "text/json.h"
 
 #define PSNR_DB 50.0
 #define MAX_LEVELS 16

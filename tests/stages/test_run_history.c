@@ -1,9 +1,9 @@
 /* Runs leave what they predicted and what they took in the history, and learn from it; none ever fails for it. */
 #include "test.h"
 
-#include "base/json.h"
 #include "memsafe/run.h"
 #include "support/run_inputs.h"
+#include "text/json.h"
 
 static char inputs[2048];
 

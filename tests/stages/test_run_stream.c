@@ -2,7 +2,7 @@
 #include "test.h"
 
 #include "base/mem.h"
-#include "media/video_reader.h"
+#include "media/read/video_reader.h"
 #include "memsafe/run_stream.h"
 #include "support/drawn.h"
 #include "support/run_inputs.h"

@@ -3,8 +3,8 @@
 
 #include <stdbool.h>
 
-#include "base/json.h"
 #include "support/cli.h"
+#include "text/json.h"
 
 #define NETS MS_SOURCE_DIR "/models/demo/auxiliary/models/buffalo_l"
 #define FRAMES 60

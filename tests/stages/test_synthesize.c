@@ -2,7 +2,7 @@
 #include "test.h"
 
 #include "base/mem.h"
-#include "models/synthesize_faces.h"
+#include "models/synthesize/synthesize_faces.h"
 #include "support/cli.h"
 
 static int prepare(void **state) {

@@ -3,8 +3,8 @@
 
 #include "memsafe/detect.h"
 #include "memsafe/run_stream.h"
-#include "pipeline/run_share.h"
-#include "pipeline/score.h"
+#include "planner/run_share.h"
+#include "score/score.h"
 #include "support/run_inputs.h"
 
 #define FIRST ((size_t)1 << 30)

@@ -2,7 +2,7 @@
 #ifndef MS_TESTS_CLIP_H
 #define MS_TESTS_CLIP_H
 
-#include "media/video_writer.h"
+#include "media/write/video_writer.h"
 
 struct AVFrame;
 

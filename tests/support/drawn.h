@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "face/image.h"
+#include "pictures/image.h"
 
 static inline uint8_t test_drawn_sample(int x, int y, int c) {
     int v = ((x * (3 + c) + y * (5 - c)) >> 1) + (((x >> 4) ^ (y >> 3)) & 15) * 9 + ((x * y) >> 7) * (c + 1);

@@ -4,7 +4,7 @@
 
 #include "test.h"
 
-#include "models/onnx_net.h"
+#include "models/onnx/onnx_net.h"
 #include "support/onnx_model.h"
 
 #define OPEN (-1)

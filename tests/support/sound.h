@@ -2,7 +2,7 @@
 #ifndef MS_TESTS_SUPPORT_SOUND_H
 #define MS_TESTS_SUPPORT_SOUND_H
 
-#include "audio/audio_reader.h"
+#include "media/read/audio_reader.h"
 #include "test.h"
 
 /* 16 kHz mono, at most `max` samples; returns how many there were. */

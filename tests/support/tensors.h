@@ -5,8 +5,8 @@
 
 #include "test.h"
 
+#include "formats/tensor_file.h"
 #include "support/golden.h"
-#include "weights/tensor_file.h"
 
 typedef struct test_tensor {
     double *data;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/crc32.h"
-#include "weights/zip_format.h"
+#include "formats/zip_format.h"
 
 void bytes_append(byte_string *b, const void *data, size_t length) {
     if (b->length + length > b->capacity) {

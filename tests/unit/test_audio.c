@@ -4,9 +4,9 @@
 #include "audio/chunks.h"
 #include "audio/dsp.h"
 #include "audio/log_mel.h"
-#include "base/json.h"
+#include "formats/tensor_file.h"
 #include "support/golden.h"
-#include "weights/tensor_file.h"
+#include "text/json.h"
 
 /* ---- helpers */
 

@@ -5,7 +5,7 @@
 
 #include <libavutil/log.h>
 
-#include "audio/audio_reader.h"
+#include "media/read/audio_reader.h"
 #include "support/clip.h"
 #include "support/golden.h"
 

@@ -1,7 +1,7 @@
 /* Measuring the kernels: rates that a machine could have, nothing left behind, every failure of memory reported. */
 #include "test.h"
 
-#include "memory/calibration.h"
+#include "predict/calibration.h"
 
 static ms_error err;
 

@@ -6,7 +6,7 @@
 #include <math.h>
 
 #include "base/philox.h"
-#include "models/denoiser.h"
+#include "engine/denoiser.h"
 #include "models/model_files.h"
 #include "support/golden.h"
 

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "base/duration.h"
+#include "text/duration.h"
 
 static void writes_what_people_read(void **state) {
     (void)state;

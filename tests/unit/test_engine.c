@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
-#include "models/synthesize.h"
-#include "pipeline/engine.h"
+#include "engine/engine.h"
+#include "models/synthesize/synthesize.h"
 #include "support/cli.h"
 
 enum { FRAMES = 3, SIDE = 64, PICTURE = SIDE * SIDE * 3, SAMPLES = 16000 };

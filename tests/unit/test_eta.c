@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "pipeline/eta.h"
+#include "predict/eta.h"
 
 #define READY 8
 #define REDRAWN 4

@@ -2,10 +2,10 @@
  * properties. */
 #include "test.h"
 
-#include "face/align.h"
-#include "face/resize.h"
-#include "face/similarity.h"
-#include "face/warp.h"
+#include "pictures/align.h"
+#include "pictures/resize.h"
+#include "pictures/similarity.h"
+#include "pictures/warp.h"
 #include "support/drawn.h"
 #include "support/picture.h"
 #include "support/tensors.h"

@@ -1,11 +1,11 @@
 /* Detector input, output decoding, landmark crops and the choice of faces. */
 #include "test.h"
 
-#include "base/json.h"
-#include "face/detect.h"
+#include "faces/detect.h"
 #include "support/drawn.h"
 #include "support/picture.h"
 #include "support/tensors.h"
+#include "text/json.h"
 
 #define SIDE MS_DETECT_SIDE
 

@@ -2,10 +2,10 @@
    whose decoded faces are in the golden data. */
 #include "test.h"
 
-#include "face/align.h"
-#include "face/mask.h"
-#include "face/restore.h"
-#include "face/track_file.h"
+#include "faces/track_file.h"
+#include "pictures/align.h"
+#include "pictures/mask.h"
+#include "pictures/restore.h"
 #include "support/drawn.h"
 #include "support/picture.h"
 #include "support/tensors.h"

@@ -1,7 +1,7 @@
 /* The fixed mask and what it does to a face. */
 #include "test.h"
 
-#include "face/mask.h"
+#include "pictures/mask.h"
 #include "support/drawn.h"
 #include "support/picture.h"
 #include "support/tensors.h"

@@ -1,10 +1,10 @@
 /* The face networks from their ONNX files, against the golden data (facedet/). */
 #include "test.h"
 
-#include "models/landmark106.h"
-#include "models/scrfd.h"
+#include "formats/tensor_file.h"
+#include "models/onnx/landmark106.h"
+#include "models/onnx/scrfd.h"
 #include "support/golden.h"
-#include "weights/tensor_file.h"
 
 /* The golden data's tolerance for outputs of ONNX networks. */
 static float tolerance(float expected) {

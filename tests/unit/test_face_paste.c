@@ -1,10 +1,10 @@
 /* Pasting the redrawn region alone: its weights against the mask's, and where they fall in a frame, worked out in double. */
 #include "test.h"
 
-#include "face/align.h"
-#include "face/mask.h"
-#include "face/paste_region.h"
-#include "face/restore.h"
+#include "pictures/align.h"
+#include "pictures/mask.h"
+#include "pictures/paste_region.h"
+#include "pictures/restore.h"
 #include "support/drawn.h"
 
 static ms_error err;

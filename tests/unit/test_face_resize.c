@@ -2,7 +2,7 @@
 #include "test.h"
 
 #include "base/pool.h"
-#include "face/resize.h"
+#include "pictures/resize.h"
 #include "support/drawn.h"
 #include "support/picture.h"
 #include "support/tensors.h"

@@ -1,10 +1,10 @@
 /* Paste-back: a plain whole-frame reference in this file, golden frames, hashes of official frames. */
 #include "test.h"
 
-#include "face/resize.h"
-#include "face/restore.h"
-#include "face/soft_mask.h"
-#include "face/warp.h"
+#include "pictures/resize.h"
+#include "pictures/restore.h"
+#include "pictures/soft_mask.h"
+#include "pictures/warp.h"
 #include "support/drawn.h"
 #include "support/picture.h"
 #include "support/tensors.h"

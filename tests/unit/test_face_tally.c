@@ -1,7 +1,7 @@
 /* When the faces of a run are doubtful. */
 #include "test.h"
 
-#include "pipeline/face_tally.h"
+#include "faces/face_tally.h"
 
 /* Points on a circle of 100 pixels; `wrong`: each elsewhere by so many pixels, in alternation. */
 static ms_face_record face(int64_t frame, float shift, float wrong) {

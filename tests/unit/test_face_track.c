@@ -3,9 +3,9 @@
 
 #include <unistd.h>
 
-#include "face/scene.h"
-#include "face/track.h"
-#include "face/track_file.h"
+#include "faces/scene.h"
+#include "faces/track.h"
+#include "faces/track_file.h"
 #include "support/drawn.h"
 #include "support/picture.h"
 #include "support/tensors.h"

@@ -1,5 +1,5 @@
 /* Speech features of 70 s: the same rows whatever was asked for before, each segment heard once by a run. */
-#include "pipeline/features.h"
+#include "engine/features.h"
 
 #include <stdlib.h>
 #include <string.h>

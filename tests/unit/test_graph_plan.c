@@ -2,7 +2,7 @@
 #include "test.h"
 
 #include "graph/exec.h"
-#include "models/synthesize.h"
+#include "models/synthesize/synthesize.h"
 
 /* Of the arena over the busiest moment's sum: official networks on a window of 16 frames, which decide how much
    memory a run needs; and any other (a single frame at 512 px has 1.063, the tiny one 1.092). */

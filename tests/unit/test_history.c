@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "memory/history.h"
+#include "predict/history.h"
 #include "support/cli.h"
 
 static ms_error err;

@@ -3,9 +3,9 @@
 
 #include <errno.h>
 
-#include "memory/bandwidth.h"
-#include "memory/host.h"
+#include "predict/bandwidth.h"
 #include "support/cli.h"
+#include "system/host.h"
 
 static void put(const char *path, const char *text) {
     char folder[512];

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "memory/host.h"
-#include "pipeline/journal.h"
+#include "job/journal.h"
 #include "support/cli.h"
+#include "system/host.h"
 
 #define SEGMENTS 3
 

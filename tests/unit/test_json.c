@@ -3,8 +3,8 @@
 #include <locale.h>
 
 #include "base/hash.h"
-#include "base/json.h"
-#include "base/text.h"
+#include "text/json.h"
+#include "text/text.h"
 
 static ms_status parse(const char *text, ms_json_doc **ret_doc, ms_error *err) {
     return ms_json_parse(NULL, text, strlen(text), ret_doc, err);

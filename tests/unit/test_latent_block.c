@@ -1,9 +1,9 @@
 /* Blocks of latents: every bit comes back, what is damaged is refused, smooth rows become small. */
 #include "test.h"
 
-#include "compress/block_bytes.h"
-#include "compress/latent_block.h"
-#include "compress/symmetric_eigen.h"
+#include "latents/block_bytes.h"
+#include "latents/latent_block.h"
+#include "latents/symmetric_eigen.h"
 
 #define MAX_FRAMES 24
 

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "pipeline/latent_cache.h"
-#include "pipeline/latent_room.h"
+#include "latents/latent_cache.h"
+#include "latents/latent_room.h"
 #include "support/cli.h"
 
 #define WINDOW 8

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "media/video_reader.h"
+#include "media/read/video_reader.h"
 #include "support/clip.h"
 
 /* A line of /proc/self/status in bytes. */

@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "memory/monitor.h"
+#include "system/monitor.h"
 
 static ms_error err;
 

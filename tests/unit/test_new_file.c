@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "base/full_io.h"
-#include "base/new_file.h"
+#include "files/full_io.h"
+#include "files/new_file.h"
 #include "support/cli.h"
 
 static void put(const char *path, const char *text) {

@@ -1,9 +1,9 @@
-/* ONNX files as weights/onnx_file.h reads them: what is understood, and what is refused by name. */
+/* ONNX files as formats/onnx/onnx_file.h reads them: what is understood, and what is refused by name. */
 #include "test.h"
 
+#include "formats/onnx/onnx_file.h"
 #include "support/golden.h"
 #include "support/onnx_model.h"
-#include "weights/onnx_file.h"
 
 #define OPEN (-1)
 

@@ -1,4 +1,4 @@
-/* Networks from ONNX files (models/onnx_net.h): what each operator computes, against plain loops in double;
+/* Networks from ONNX files (models/onnx/onnx_net.h): what each operator computes, against plain loops in double;
    and what is refused, with the node's name. */
 #include "support/onnx_run.h"
 

@@ -1,10 +1,10 @@
 /* Batch queries: caps, memory, pressure, and the exact costs of our own networks. */
 #include "test.h"
 
-#include "memory/optimizer.h"
-#include "models/network.h"
-#include "models/synthesize.h"
-#include "pipeline/batch_cost.h"
+#include "graph/network.h"
+#include "models/synthesize/synthesize.h"
+#include "planner/batch_cost.h"
+#include "planner/optimizer.h"
 
 #define GIB ((size_t)1 << 30)
 #define MIB ((size_t)1 << 20)

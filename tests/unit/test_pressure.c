@@ -1,7 +1,7 @@
 /* Pressure levels: one sample judged, and how levels follow one another. */
 #include "test.h"
 
-#include "memory/pressure.h"
+#include "system/pressure.h"
 
 #define GIB ((int64_t)1 << 30)
 #define U MS_PRESSURE_UNKNOWN

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "memory/monitor.h"
+#include "system/monitor.h"
 
 #define HIGH_BYTES ((size_t)96 << 20)
 #define HOG_BYTES ((size_t)94 << 20) /* leaves 2 % */

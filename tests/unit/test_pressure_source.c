@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "memory/pressure_source.h"
+#include "system/pressure_source.h"
 
 #define U MS_PRESSURE_UNKNOWN
 

@@ -1,7 +1,7 @@
 /* Tiers quote docs/memory.md (and that the project's design); profiles are made from all their sources. */
 #include "test.h"
 
-#include "memory/profile.h"
+#include "planner/profile.h"
 #include "support/cli.h"
 
 #define GIB(x) ((size_t)((x)*0x1p30))

@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "memory/sampler.h"
 #include "memsafe/run.h"
-#include "pipeline/report_plot.h"
+#include "report/report_plot.h"
+#include "system/sampler.h"
 
 /* ---- the series ---- */
 
@@ -312,8 +312,8 @@ static void the_page_has_the_answers(void **state) {
         "<td>9.5 s</td><td>48</td><td>high</td><td>single-frame</td><td class='text'>the host has 4.1 % "
         "&lt;free&gt; "
         "&amp; falling</td>",
-        "stream-part (taken)</td><td>1</td><td>4 frames or 256 pixels</td><td>2.79 GiB</td><td>774 "
-        "MiB</td><td>2.5 s</td>",
+        ("stream-part (taken)</td><td>1</td><td>4 frames or 256 pixels</td><td>2.79 GiB</td><td>774 "
+         "MiB</td><td>2.5 s</td>"),
         "<td>48 s</td>",
         "63.75 s: resident 720 MiB, weights 19.1 MiB, activations 38.1 MiB",
         "&lt;/p&gt;&lt;script&gt;&#39;&#34;&amp;.mp4",

@@ -2,7 +2,7 @@
 #include "test.h"
 
 #include "base/mem.h"
-#include "face/mask.h"
+#include "pictures/mask.h"
 #include "score/correlation.h"
 #include "score/envelope.h"
 #include "score/flicker.h"

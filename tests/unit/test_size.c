@@ -1,6 +1,6 @@
 #include "test.h"
 
-#include "base/size.h"
+#include "text/size.h"
 
 static void reads_what_people_write(void **state) {
     (void)state;

@@ -6,12 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "pipeline/buffer_pool.h"
-#include "pipeline/face_stage.h"
-#include "pipeline/job_folder.h"
-#include "pipeline/job_key.h"
-#include "pipeline/pose_store.h"
-#include "pipeline/queue.h"
+#include "frames/buffer_pool.h"
+#include "frames/face_stage.h"
+#include "frames/pose_store.h"
+#include "frames/queue.h"
+#include "job/job_folder.h"
+#include "job/job_key.h"
 #include "support/cli.h"
 #include "support/clip.h"
 #include "support/torch_archive.h"

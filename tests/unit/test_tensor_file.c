@@ -4,8 +4,8 @@
 #include <dirent.h>
 
 #include "base/mem.h"
+#include "formats/tensor_file_internal.h"
 #include "support/golden.h"
-#include "weights/tensor_file_internal.h"
 
 /* ------------------------------------------------------------------ bad files */
 

@@ -10,9 +10,9 @@
 
 #include "base/crc32.h"
 #include "base/mem.h"
-#include "weights/tensor_file_internal.h"
-#include "weights/tensor_writer.h"
-#include "weights/torch_zip.h"
+#include "formats/tensor_file_internal.h"
+#include "formats/tensor_writer.h"
+#include "formats/torch_zip.h"
 
 static char folder[256];
 

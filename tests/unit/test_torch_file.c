@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include "base/crc32.h"
+#include "formats/tensor_file_internal.h"
+#include "formats/zip_format.h"
 #include "support/torch_archive.h"
-#include "weights/tensor_file_internal.h"
-#include "weights/zip_format.h"
 
 /* ------------------------------------------------------------------ making files */
 

@@ -7,7 +7,7 @@
 #include <libavutil/frame.h>
 #include <libavutil/log.h>
 
-#include "media/video_reader.h"
+#include "media/read/video_reader.h"
 #include "support/clip.h"
 #include "support/golden.h"
 

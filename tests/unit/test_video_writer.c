@@ -10,9 +10,9 @@
 
 #include <libavutil/log.h>
 
-#include "audio/audio_reader.h"
 #include "audio/chunks.h"
-#include "media/video_reader.h"
+#include "media/read/audio_reader.h"
+#include "media/read/video_reader.h"
 #include "support/clip.h"
 
 static ms_video_writer_params params_of(ms_video_codec codec, int width, int height) {

@@ -4,7 +4,7 @@
 #include "test.h"
 
 #define MS_SIMD_ISA 0
-#include "device/cpu/vmath.h"
+#include "device/cpu/simd/vmath.h"
 
 /* Distance in units of the last place of the exact value (as a float). */
 static double ulps(double got, double exact) {

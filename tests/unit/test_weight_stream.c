@@ -2,7 +2,7 @@
 #include "test.h"
 
 #include "base/philox.h"
-#include "models/denoiser.h"
+#include "engine/denoiser.h"
 #include "models/model_files.h"
 #include "support/golden.h"
 #include "weights/weight_stream.h"

@@ -1,7 +1,7 @@
 #include "test.h"
 
+#include "formats/yaml/yaml_internal.h"
 #include "support/golden.h"
-#include "weights/yaml_internal.h"
 
 static ms_status parse(const char *text, ms_json_doc **ret_doc, ms_error *err) {
     return ms_config_parse(NULL, "c.yaml", text, strlen(text), ret_doc, err);

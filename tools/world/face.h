@@ -6,7 +6,7 @@
 #ifndef WORLD_FACE_H
 #define WORLD_FACE_H
 
-#include "face/track.h"
+#include "faces/track.h"
 #include "world/paint.h"
 #include "world/person.h"
 

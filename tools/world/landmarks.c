@@ -1,5 +1,5 @@
 /* Which of the drawn points are which of insightface's 106 landmarks (order of 2d106det). */
-#include "face/align.h"
+#include "pictures/align.h"
 #include "world/face.h"
 
 /* From the picture's left ear over the chin to the right. */

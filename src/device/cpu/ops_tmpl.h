@@ -4,7 +4,7 @@
  */
 #include "device/cpu/ops.h"
 
-#include "device/cpu/vmath.h"
+#include "device/cpu/simd/vmath.h"
 
 /* clang-format off: in order of use */
 #include "device/cpu/gemm_tmpl.h"

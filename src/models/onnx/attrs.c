@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/text.h"
+#include "text/text.h"
 
 onnx_attrs onnx_attrs_begin(const onnx_build *b, const ms_onnx_node *node) {
     return (onnx_attrs){.b = b, .node = node, .status = MS_OK};

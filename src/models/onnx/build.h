@@ -16,9 +16,9 @@
 #ifndef MS_MODELS_ONNX_BUILD_H
 #define MS_MODELS_ONNX_BUILD_H
 
-#include "base/strmap.h"
+#include "formats/onnx/onnx_file.h"
 #include "graph/ops.h"
-#include "weights/onnx_file.h"
+#include "text/strmap.h"
 
 #define ONNX_RANK MS_ONNX_MAX_RANK
 /* Tensors with more elements are refused: sums of their sizes stay far inside 64 bits. */

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/text.h"
 #include "models/onnx/build.h"
+#include "text/text.h"
 
 ms_status onnx_fail(const onnx_build *b, const ms_onnx_node *node, ms_status code, const char *fmt, ...) {
     char text[320], name[MS_QUOTE_BYTES], op[MS_QUOTE_BYTES];

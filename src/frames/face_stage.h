@@ -1,0 +1,71 @@
+/*
+ * Frames of a clip in order, each with where its face is: detections or a track file, gaps bridged, cuts
+ * noticed, the alignment smoothed over time. Frames that wait for a gap to close are held back, at most
+ * max_gap of them.
+ */
+#ifndef MS_FRAMES_FACE_STAGE_H
+#define MS_FRAMES_FACE_STAGE_H
+
+#include "base/state.h"
+#include "faces/scene.h"
+#include "faces/track.h"
+#include "frames/clip.h"
+#include "pictures/align.h"
+
+/* What later stages know of the face in one frame. */
+typedef struct ms_pose {
+    bool present, interpolated;
+    bool begins; /* does not go on from the frame before: a window must begin here */
+    float affine[2][3];
+} ms_pose;
+
+/* Finds the one face of a frame. cut: this frame begins a scene. ret_record->frame is filled in by the
+ * caller. */
+typedef struct ms_face_source {
+    ms_status (*find)(void *arg, const ms_image_view *frame, int64_t number, bool cut,
+                      ms_face_record *ret_record, ms_error *err);
+    void (*visit)(void *arg, ms_state *state); /* what it carries from frame to frame; NULL = nothing */
+    void *arg;
+} ms_face_source;
+
+typedef struct ms_face_stage ms_face_stage;
+
+typedef struct ms_face_stage_params {
+    ms_mem *mem;
+    ms_clip *clip; /* borrowed */
+    ms_face_source source;
+    ms_face_geometry geometry;
+    int64_t max_gap;
+    int64_t first_frame; /* of the clip: those before are decoded and not given out */
+    /* Faces are looked for from one frame to before another (0 = to the end); elsewhere there are none. */
+    int64_t look_first, look_end;
+    int64_t spare_frames;       /* buffers that are made at once: more are made when they are needed */
+    bool (*stopped)(void *arg); /* asked before each frame that is read; true ends it with MS_CANCELLED */
+    void *arg;
+} ms_face_stage_params;
+
+ms_status ms_face_stage_create(const ms_face_stage_params *params, ms_face_stage **ret_stage, ms_error *err);
+void ms_face_stage_destroy(ms_face_stage **stage);
+
+/* A frame's pixels; from the stage's own pool, given back with ms_face_stage_put(), from any thread and before the
+   stage goes. */
+uint8_t *ms_face_stage_take_buffer(ms_face_stage *stage, ms_error *err);
+void ms_face_stage_put(ms_face_stage *stage, uint8_t *rgb);
+
+typedef struct ms_posed_frame {
+    int64_t number; /* in the clip */
+    uint8_t *rgb;   /* the caller's now */
+    ms_pose pose;
+    ms_face_record record; /* landmarks, for `memsafe detect` */
+} ms_posed_frame;
+
+/* The next frame of the clip; *ret_got false at the end. */
+ms_status ms_face_stage_next(ms_face_stage *stage, ms_posed_frame *ret_frame, bool *ret_got, ms_error *err);
+
+/* Saves or restores everything but pixels. After restoring, ms_face_stage_reread() reads those of the frames that wait,
+   from ms_face_stage_first_waiting() on. */
+void ms_face_stage_visit(ms_face_stage *stage, ms_state *state);
+int64_t ms_face_stage_first_waiting(const ms_face_stage *stage);
+ms_status ms_face_stage_reread(ms_face_stage *stage, ms_error *err);
+
+#endif

@@ -1,0 +1,65 @@
+/*
+ * A program: a graph with its plan, for one shape. It needs neither weights nor memory of a device; a context (graph/exec.h) says
+ * where it runs.
+ */
+#ifndef MS_GRAPH_NETWORK_H
+#define MS_GRAPH_NETWORK_H
+
+#include "graph/exec.h"
+
+/* What a run on a device that captures launched, and for which memory. */
+typedef struct ms_network_list {
+    ms_launches *launches; /* NULL = none */
+    const void *arena;
+    uint64_t weights;
+    void *bound[MS_GRAPH_SLOTS];
+} ms_network_list;
+
+/* Lists are kept for so many sets of bound memory: those of the two branches of guidance. */
+#define MS_NETWORK_LISTS 2
+
+typedef struct ms_network {
+    ms_graph *graph;
+    ms_plan *plan;
+    ms_network_list list[MS_NETWORK_LISTS]; /* the one used last is the first */
+} ms_network;
+
+/* Plans a finished graph and takes it over; on failure the graph is destroyed. */
+ms_status ms_network_take(ms_graph **graph, const ms_slicing *slicing, ms_network *ret_network,
+                          ms_error *err);
+void ms_network_clear(ms_network *network);
+/* Gives back what was captured: it is for memory that goes. */
+void ms_network_forget(ms_network *network);
+/* Of the host's, by graph and plan. */
+size_t ms_network_held_bytes(const ms_network *network);
+
+/* Where the context's compute says replay and the device captures, what was captured at the
+   first run with that memory is launched again; exec->before is then called once, not before every operation. exec may be NULL. */
+ms_status ms_network_run(ms_network *network, const ms_context *context, const ms_exec_params *exec,
+                         ms_error *err);
+
+/* What one run costs, for predicting its time. */
+typedef struct ms_network_work {
+    /* Multiplications and additions, direct-equivalent; conv: of 3x3 convolutions by Winograd, linear: of all other
+       matrix products. */
+    double conv_flops, linear_flops, attention_flops;
+    double moved_bytes;    /* read and written by operations that are none of these */
+    double weight_bytes;   /* read by kernels; once for every slice */
+    double streamed_bytes; /* of those, what passes through the stream */
+    double passes;         /* operations started, slices counted apart */
+} ms_network_work;
+/* With weights in that precision, of which the residency says what is streamed. */
+ms_network_work ms_network_get_work(const ms_network *network, ms_dtype precision, ms_residency residency);
+ms_network_work ms_network_work_add(ms_network_work a, ms_network_work b, double times); /* a + times b */
+
+/* By the input's or output's name, whole tensors, rows packed, in the value's type; ms_network_read() widens to float32. */
+ms_status ms_network_write(const ms_network *network, const ms_context *context, const char *name,
+                           const void *data, ms_error *err);
+ms_status ms_network_read(const ms_network *network, const ms_context *context, const char *name,
+                          float *ret_data, ms_error *err);
+ms_status ms_network_read_raw(const ms_network *network, const ms_context *context, const char *name,
+                              void *ret_data, ms_error *err);
+size_t ms_network_bytes(const ms_network *network, const char *name);    /* 0 = no such value */
+size_t ms_network_elements(const ms_network *network, const char *name); /* 0 = no such value */
+
+#endif

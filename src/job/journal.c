@@ -1,0 +1,324 @@
+#include "job/journal.h"
+
+#include "base/error.h"
+
+#if MS_HAVE_SQLITE
+
+#include <string.h>
+
+#include "base/crc32.h"
+#include "files/trusted_db.h"
+
+#define APPLICATION_ID 1836278122 /* "msaj" */
+#define FORMAT 2
+/* A segment's row takes 4 KiB: a quarter of a million segments. */
+#define MOST_BYTES ((int64_t)1 << 30)
+/* Of frames and bytes: far more than there can be, and sums of them do not overflow. */
+#define MOST_COUNT ((int64_t)1 << 53)
+#define COUNTS 9
+
+struct ms_journal {
+    ms_mem *mem;
+    ms_db *db;
+    char *folder;
+    ms_crc32_table crc;
+};
+
+static const char *const schema =
+    "create table if not exists job (field text primary key, value text not null);"
+    "create table if not exists joined (device integer, inode integer);"
+    "create table if not exists segment (number integer primary key, frames integer not null, bytes integer "
+    "not null, last integer not null, frame integer not null, without_face integer not null, interpolated "
+    "integer not null, windows integer not null, clip_frames integer not null, mark blob, state blob not "
+    "null, sum integer not null);";
+
+bool ms_journal_available(void) {
+    return true;
+}
+
+static ms_status damaged(const ms_journal *j, const char *what, ms_error *err) {
+    return ms_fail(err, MS_DAMAGED, "the journal %s/" MS_JOURNAL_NAME " is damaged: %s", j->folder, what);
+}
+
+static ms_status open_db(ms_journal *j, const ms_journal_params *p, bool *ret_begun, ms_error *err) {
+    const ms_db_params params = {.mem = p->mem,
+                                 .folder = p->folder->fd,
+                                 .folder_path = j->folder,
+                                 .name = MS_JOURNAL_NAME,
+                                 .what = "the journal",
+                                 .schema = schema,
+                                 .application_id = APPLICATION_ID,
+                                 .version = FORMAT,
+                                 .most_bytes = MOST_BYTES,
+                                 .cancelled = p->cancelled,
+                                 .arg = p->arg};
+    ms_db_finding finding;
+    MS_TRY(ms_db_open(&params, &j->db, &finding, err));
+    *ret_begun = finding == MS_DB_OURS;
+    /* extra: the folder is synced too once a transaction's journal is gone from it. */
+    return ms_db_execute(j->db, "pragma synchronous = extra", err);
+}
+
+ms_status ms_journal_open(const ms_journal_params *params, ms_journal **ret_journal, bool *ret_begun,
+                          ms_error *err) {
+    ms_journal *j = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*j));
+    if (!j)
+        return ms_fail_alloc(err, params->mem, sizeof(*j), "the journal");
+    j->mem = params->mem;
+    ms_crc32_init(&j->crc);
+    j->folder = ms_strdup(params->mem, params->folder->path);
+    ms_status status = j->folder ? open_db(j, params, ret_begun, err)
+                                 : ms_fail_alloc(err, params->mem, MS_JOB_PATH_BYTES, "a file name");
+    if (status != MS_OK) {
+        ms_journal_close(&j);
+        return status;
+    }
+    *ret_journal = j;
+    return MS_OK;
+}
+
+void ms_journal_close(ms_journal **journal) {
+    if (!journal || !*journal)
+        return;
+    ms_journal *j = *journal;
+    ms_db_close(&j->db);
+    ms_free(j->folder);
+    ms_free(j);
+    *journal = NULL;
+}
+
+/* ---- the key ---- */
+
+static ms_status add_field(ms_journal *j, const char *name, const char *text, ms_error *err) {
+    sqlite3_stmt *q;
+    MS_TRY(ms_db_prepare(j->db, "insert into job values (?, ?)", &q, err));
+    sqlite3_bind_text(q, 1, name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(q, 2, text, -1, SQLITE_STATIC);
+    return ms_db_finish(j->db, q, err);
+}
+
+ms_status ms_journal_begin(ms_journal *j, const ms_job_key *key, ms_error *err) {
+    MS_TRY(ms_db_begin_tables(j->db, err));
+    ms_status status = MS_OK;
+    for (int i = 0; i < key->n && status == MS_OK; i++)
+        status = add_field(j, key->field[i].name, key->field[i].text, err);
+    if (status == MS_OK)
+        status = ms_db_execute(j->db, "commit", err);
+    if (status != MS_OK)
+        ms_db_rollback(j->db);
+    return status;
+}
+
+static ms_status compare_field(ms_journal *j, const ms_job_key *key, int field, ms_error *err) {
+    sqlite3_stmt *q;
+    MS_TRY(ms_db_prepare(j->db, "select value from job where field = ?", &q, err));
+    sqlite3_bind_text(q, 1, key->field[field].name, -1, SQLITE_STATIC);
+    int code = sqlite3_step(q);
+    ms_status status = MS_OK;
+    const char *was = code == SQLITE_ROW ? (const char *)sqlite3_column_text(q, 0) : NULL;
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        status = ms_db_fail(j->db, code, err);
+    else if (!was || strcmp(was, key->field[field].text) != 0)
+        status = ms_job_key_explain(key, field, was, err);
+    sqlite3_finalize(q);
+    return status;
+}
+
+ms_status ms_journal_compare(ms_journal *j, const ms_job_key *key, ms_error *err) {
+    for (int i = 0; i < key->n; i++)
+        MS_TRY(compare_field(j, key, i, err));
+    return MS_OK;
+}
+
+/* ---- segments ---- */
+
+/* The columns before the mark. */
+static void get_counts(const ms_journal_segment *s, int64_t ret[COUNTS]) {
+    const ms_resume_point *r = &s->resume;
+    const int64_t values[COUNTS] = {s->number,       s->frames,       s->bytes,   s->last,       r->frame,
+                                    r->without_face, r->interpolated, r->windows, r->clip_frames};
+    memcpy(ret, values, sizeof(values));
+}
+
+static uint32_t sum_of(const ms_journal *j, const int64_t counts[COUNTS], const ms_resume_point *r) {
+    uint32_t crc = ms_crc32(&j->crc, 0, counts, COUNTS * sizeof(*counts));
+    if (r->has_mark)
+        crc = ms_crc32(&j->crc, crc, &r->mark, sizeof(r->mark));
+    return ms_crc32(&j->crc, crc, r->state.bytes, r->state.length);
+}
+
+ms_status ms_journal_add(ms_journal *j, const ms_journal_segment *s, ms_error *err) {
+    sqlite3_stmt *q;
+    const ms_resume_point *r = &s->resume;
+    int64_t counts[COUNTS];
+    int code = SQLITE_OK;
+    MS_TRY(ms_db_prepare(j->db, "insert into segment values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", &q, err));
+    get_counts(s, counts);
+    for (int i = 0; i < COUNTS && code == SQLITE_OK; i++)
+        code = sqlite3_bind_int64(q, i + 1, counts[i]);
+    if (code == SQLITE_OK && r->has_mark)
+        code = sqlite3_bind_blob(q, 10, &r->mark, sizeof(r->mark), SQLITE_STATIC);
+    if (code == SQLITE_OK)
+        code = sqlite3_bind_blob(q, 11, r->state.bytes, (int)r->state.length, SQLITE_STATIC);
+    if (code == SQLITE_OK)
+        code = sqlite3_bind_int64(q, 12, sum_of(j, counts, r));
+    if (code == SQLITE_OK)
+        return ms_db_finish(j->db, q, err);
+    sqlite3_finalize(q);
+    return ms_db_fail(j->db, code, err);
+}
+
+static ms_status take_counts(ms_journal *j, sqlite3_stmt *q, ms_journal_segment *s, int64_t counts[COUNTS],
+                             ms_error *err) {
+    for (int i = 0; i < COUNTS; i++) {
+        counts[i] = sqlite3_column_int64(q, i);
+        if (sqlite3_column_type(q, i) != SQLITE_INTEGER || counts[i] < 0 || counts[i] > MOST_COUNT)
+            return damaged(j, "a count is out of range", err);
+    }
+    ms_resume_point *r = &s->resume;
+    s->frames = counts[1];
+    s->bytes = counts[2];
+    s->last = counts[3] == 1;
+    r->frame = counts[4];
+    r->without_face = counts[5];
+    r->interpolated = counts[6];
+    r->windows = counts[7];
+    r->clip_frames = counts[8];
+    if (counts[0] != s->number || counts[3] > 1 || s->frames < 1 || r->without_face > r->frame ||
+        r->interpolated > r->frame || r->windows > r->frame)
+        return damaged(j, "a segment makes no sense", err);
+    return MS_OK;
+}
+
+/* What the rate conversion computes with does not overflow. */
+static bool is_sane(const ms_video_mark *m) {
+    bool sane = m->first_frame >= 0 && m->first_frame <= MOST_COUNT;
+    for (int i = 0; i < 5; i++)
+        sane = sane && m->rate_state[i] >= -MOST_COUNT && m->rate_state[i] <= MOST_COUNT;
+    return sane;
+}
+
+static ms_status take_row(ms_journal *j, sqlite3_stmt *q, ms_journal_segment *s, ms_error *err) {
+    ms_resume_point *r = &s->resume;
+    int64_t counts[COUNTS];
+    MS_TRY(take_counts(j, q, s, counts, err));
+    int mark_type = sqlite3_column_type(q, 9), bytes = sqlite3_column_bytes(q, 10);
+    r->has_mark = mark_type == SQLITE_BLOB && sqlite3_column_bytes(q, 9) == (int)sizeof(r->mark);
+    if (sqlite3_column_type(q, 10) != SQLITE_BLOB || bytes < 1 || bytes > MS_STATE_BYTES ||
+        (mark_type != SQLITE_NULL && !r->has_mark))
+        return damaged(j, "a segment makes no sense", err);
+    if (r->has_mark)
+        memcpy(&r->mark, sqlite3_column_blob(q, 9), sizeof(r->mark));
+    memcpy(r->state.bytes, sqlite3_column_blob(q, 10), (size_t)bytes);
+    r->state.length = (size_t)bytes;
+    if (sqlite3_column_type(q, 11) != SQLITE_INTEGER ||
+        sqlite3_column_int64(q, 11) != (int64_t)sum_of(j, counts, r))
+        return damaged(j, "a segment's checksum is wrong", err);
+    if (r->has_mark && !is_sane(&r->mark))
+        return damaged(j, "a place in the video makes no sense", err);
+    return MS_OK;
+}
+
+ms_status ms_journal_get(ms_journal *j, int64_t number, ms_journal_segment *ret_segment, bool *ret_got,
+                         ms_error *err) {
+    sqlite3_stmt *q;
+    MS_TRY(ms_db_prepare(j->db, "select * from segment where number = ?", &q, err));
+    sqlite3_bind_int64(q, 1, number);
+    int code = sqlite3_step(q);
+    ms_status status = MS_OK;
+    *ret_got = code == SQLITE_ROW;
+    ret_segment->number = number;
+    if (code == SQLITE_ROW)
+        status = take_row(j, q, ret_segment, err);
+    else if (code != SQLITE_DONE)
+        status = ms_db_fail(j->db, code, err);
+    sqlite3_finalize(q);
+    return status;
+}
+
+ms_status ms_journal_cut(ms_journal *j, int64_t number, ms_error *err) {
+    sqlite3_stmt *q;
+    MS_TRY(ms_db_prepare(j->db, "delete from segment where number >= ?", &q, err));
+    sqlite3_bind_int64(q, 1, number);
+    return ms_db_finish(j->db, q, err);
+}
+
+/* ---- the joined file ---- */
+
+ms_status ms_journal_set_joined(ms_journal *j, uint64_t device, uint64_t inode, ms_error *err) {
+    sqlite3_stmt *q;
+    MS_TRY(ms_db_prepare(j->db, "insert into joined values (?, ?)", &q, err));
+    sqlite3_bind_int64(q, 1, (int64_t)device);
+    sqlite3_bind_int64(q, 2, (int64_t)inode);
+    return ms_db_finish(j->db, q, err);
+}
+
+ms_status ms_journal_get_joined(ms_journal *j, uint64_t *ret_device, uint64_t *ret_inode, ms_error *err) {
+    sqlite3_stmt *q;
+    MS_TRY(ms_db_prepare(j->db, "select device, inode from joined order by rowid desc limit 1", &q, err));
+    int code = sqlite3_step(q);
+    *ret_device = code == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(q, 0) : 0;
+    *ret_inode = code == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(q, 1) : 0;
+    ms_status status = code == SQLITE_ROW || code == SQLITE_DONE ? MS_OK : ms_db_fail(j->db, code, err);
+    sqlite3_finalize(q);
+    return status;
+}
+
+#else
+
+static ms_status left_out(ms_error *err) {
+    return ms_fail(err, MS_UNSUPPORTED, "this build keeps no journal: it was made without SQLite");
+}
+
+bool ms_journal_available(void) {
+    return false;
+}
+
+ms_status ms_journal_open(const ms_journal_params *params, ms_journal **ret_journal, bool *ret_begun,
+                          ms_error *err) {
+    (void)params, (void)ret_journal, (void)ret_begun;
+    return left_out(err);
+}
+
+void ms_journal_close(ms_journal **journal) {
+    (void)journal;
+}
+
+ms_status ms_journal_begin(ms_journal *journal, const ms_job_key *key, ms_error *err) {
+    (void)journal, (void)key;
+    return left_out(err);
+}
+
+ms_status ms_journal_compare(ms_journal *journal, const ms_job_key *key, ms_error *err) {
+    (void)journal, (void)key;
+    return left_out(err);
+}
+
+ms_status ms_journal_add(ms_journal *journal, const ms_journal_segment *segment, ms_error *err) {
+    (void)journal, (void)segment;
+    return left_out(err);
+}
+
+ms_status ms_journal_get(ms_journal *journal, int64_t number, ms_journal_segment *ret_segment, bool *ret_got,
+                         ms_error *err) {
+    (void)journal, (void)number, (void)ret_segment, (void)ret_got;
+    return left_out(err);
+}
+
+ms_status ms_journal_cut(ms_journal *journal, int64_t number, ms_error *err) {
+    (void)journal, (void)number;
+    return left_out(err);
+}
+
+ms_status ms_journal_set_joined(ms_journal *journal, uint64_t device, uint64_t inode, ms_error *err) {
+    (void)journal, (void)device, (void)inode;
+    return left_out(err);
+}
+
+ms_status ms_journal_get_joined(ms_journal *journal, uint64_t *ret_device, uint64_t *ret_inode,
+                                ms_error *err) {
+    (void)journal, (void)ret_device, (void)ret_inode;
+    return left_out(err);
+}
+
+#endif

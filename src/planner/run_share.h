@@ -1,0 +1,35 @@
+/*
+ * Runs at the same time in one process, and whatever else works within a budget. A budget is of what the whole process may come
+ * to hold, so a run that begins counts the budgets of those that are under way as held: it gets what its own budget leaves
+ * beside them, or is refused.
+ */
+#ifndef MS_PLANNER_RUN_SHARE_H
+#define MS_PLANNER_RUN_SHARE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "memsafe/status.h"
+
+typedef struct ms_run_share {
+    size_t budget_bytes; /* 0 = it has entered, but not joined */
+    size_t others_bytes; /* that the process may hold without this run; 0 = it joined before all others */
+    size_t base_bytes;   /* what the process held when it joined, and the others may come to hold */
+    bool entered, alone; /* alone: no other was there since it entered */
+    struct ms_run_share *next;
+} ms_run_share;
+
+/* Before the run's first large allocation: from here on no other takes what the process holds for its own. The struct must not
+   move until it leaves. */
+void ms_run_share_enter(ms_run_share *share);
+
+/* Once it has entered and its budget is known. MS_BUDGET: others may take all of the budget; the message has both numbers. */
+ms_status ms_run_share_join(ms_run_share *share, size_t budget_bytes, ms_error *err);
+
+/* What the process holds now, into *ret_bytes. False: another run may have part in it, so it says nothing of this one. */
+bool ms_run_share_measure(const ms_run_share *share, size_t *ret_bytes);
+
+/* Does nothing when it has not entered. */
+void ms_run_share_leave(ms_run_share *share);
+
+#endif

@@ -1,0 +1,98 @@
+#include "planner/run_time.h"
+
+#include <math.h>
+
+/* A detected frame's networks, as published: det_10g at 512x512 and 2d106det, multiplications and additions. */
+#define DETECT_FLOPS 13.5e9
+/* Of one thread for a pixel of the video, before the first run says better: decoding H.264 and converting; pasting a
+   face back; converting and encoding H.264 at crf 18. */
+#define READ_PIXEL_S 8e-9
+#define PASTE_PIXEL_S 15e-9
+#define WRITE_PIXEL_S 50e-9
+
+ms_run_speed ms_run_speed_nominal(void) {
+    ms_run_speed s = {.rates = {.conv_flops = 50e12,
+                                .linear_flops = 50e12,
+                                .attention_flops = 25e12,
+                                .moved_bytes = 500e9,
+                                .weight_bytes = 500e9,
+                                .pack_bytes = 10e9,
+                                .disk_bytes = 10e9,
+                                .passes = 2e5}};
+    for (int rung = 0; rung < MS_RUNG_COUNT; rung++)
+        for (int i = 0; i < MS_STAGE_COUNT; i++)
+            s.ratio[rung][i] = 1;
+    return s;
+}
+
+/* Packing takes the same cores as computing; reading goes on beside both. */
+static double seconds_of(const ms_calibration *c, ms_network_work w) {
+    double busy = w.conv_flops / c->conv_flops + w.linear_flops / c->linear_flops +
+                  w.attention_flops / c->attention_flops + w.moved_bytes / c->moved_bytes +
+                  w.weight_bytes / c->weight_bytes + w.streamed_bytes / c->pack_bytes + w.passes / c->passes;
+    return fmax(busy, w.streamed_bytes / c->disk_bytes);
+}
+
+void ms_run_compute_window(const ms_run_speed *speed, const ms_engine *engine,
+                           const ms_engine_program *program, double ret_s[MS_STAGE_COUNT]) {
+    const ms_calibration *c = &speed->rates;
+    ms_engine_work work = ms_engine_get_work(engine, program);
+    ms_engine_memory memory = ms_engine_get_memory(engine, program);
+    double weights = (double)(memory.weight_bytes - memory.streamed_bytes);
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
+        ret_s[i] = 0;
+    ret_s[MS_STAGE_LOAD] = weights / c->pack_bytes + weights / c->disk_bytes;
+    ret_s[MS_STAGE_AUDIO] = seconds_of(c, work.audio);
+    ret_s[MS_STAGE_ENCODE] = seconds_of(c, work.encode);
+    ret_s[MS_STAGE_DENOISE] = seconds_of(c, work.denoise);
+    ret_s[MS_STAGE_DECODE] = seconds_of(c, work.decode);
+}
+
+double ms_run_cached_step(const ms_run_speed *speed, const ms_engine *engine,
+                          const ms_engine_program *program) {
+    ms_network_work full, cached;
+    return ms_engine_get_steps(engine, program, &full, &cached)
+               ? seconds_of(&speed->rates, cached) / seconds_of(&speed->rates, full)
+               : 1;
+}
+
+void ms_run_compute(const ms_run_speed *speed, const double window_s[MS_STAGE_COUNT], const ms_run_extent *e,
+                    double ret_s[MS_STAGE_COUNT]) {
+    double pixels = e->frames * e->width * e->height / e->threads;
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
+        ret_s[i] = window_s[i] * e->windows;
+    ret_s[MS_STAGE_LOAD] = window_s[MS_STAGE_LOAD];
+    ret_s[MS_STAGE_AUDIO] = window_s[MS_STAGE_AUDIO] * ceil(e->speech_s / MS_RUN_SEGMENT_S);
+    ret_s[MS_STAGE_FACES] = pixels * READ_PIXEL_S;
+    if (!e->tracked)
+        ret_s[MS_STAGE_FACES] += e->frames * DETECT_FLOPS / speed->rates.conv_flops;
+    ret_s[MS_STAGE_WRITE] = pixels * (PASTE_PIXEL_S + WRITE_PIXEL_S);
+}
+
+void ms_run_predict(const ms_run_speed *speed, ms_rung rung, const double computed_s[MS_STAGE_COUNT],
+                    double ret_s[MS_STAGE_COUNT]) {
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
+        ret_s[i] = computed_s[i] * speed->ratio[rung][i];
+}
+
+double ms_run_total_seconds(const double stage_s[MS_STAGE_COUNT], double windows) {
+    double faces = stage_s[MS_STAGE_FACES], write = stage_s[MS_STAGE_WRITE],
+           model = stage_s[MS_STAGE_ENCODE] + stage_s[MS_STAGE_DENOISE] + stage_s[MS_STAGE_DECODE];
+    double longest = fmax(model, fmax(faces, write)), others = faces + model + write - longest;
+    return stage_s[MS_STAGE_LOAD] + stage_s[MS_STAGE_AUDIO] + longest + others / fmax(windows, 1);
+}
+
+double ms_run_sum_seconds(const double stage_s[MS_STAGE_COUNT]) {
+    double sum = 0;
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
+        sum += stage_s[i];
+    return sum;
+}
+
+double ms_run_window_seconds(const ms_run_speed *speed, const double window_s[MS_STAGE_COUNT]) {
+    const double *ratio = speed->ratio[MS_RUNG_AUTO];
+    double sum = 0;
+    for (int i = MS_STAGE_ENCODE; i <= MS_STAGE_DECODE; i++)
+        sum += window_s[i] * ratio[i];
+    return sum;
+}

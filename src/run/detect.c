@@ -1,0 +1,158 @@
+#include "memsafe/detect.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "files/new_file.h"
+#include "media/read/whole.h"
+#include "planner/params_check.h"
+
+void ms_detect_params_init(ms_detect_params *p) {
+    if (!p)
+        return;
+    memset(p, 0, sizeof(*p));
+    p->face = -1;
+    p->max_gap = 12;
+    p->fps_num = 25;
+    p->fps_den = 1;
+}
+
+static ms_status check(const ms_detect_params *p, ms_error *err) {
+    if (!p->video || !p->output || (!p->model && !p->faces))
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the %s is missing",
+                       !p->video    ? "video (--video FILE)"
+                       : !p->output ? "output (-o FILE)"
+                                    : "model (--model DIR)");
+    MS_TRY(ms_check_face(p->face, err));
+    MS_TRY(ms_check_max_gap(p->max_gap, err));
+    MS_TRY(ms_check_rate(p->fps_num, p->fps_den, err));
+    return ms_check_frames(p->frames, err);
+}
+
+#if MS_HAVE_FFMPEG
+
+#include "faces/track_file.h"
+#include "frames/face_source.h"
+#include "models/model_files.h"
+#include "planner/own_budget.h"
+
+typedef struct job {
+    const ms_detect_params *p;
+    ms_own_budget budget;
+    ms_compute compute;
+    ms_clip *clip;
+    ms_face_finder *finder;
+    ms_face_stage *stage;
+    ms_track_writer *writer;
+    void *arena;
+    ms_detect_report report;
+} job;
+
+static ms_status prepare(job *j, ms_error *err) {
+    const ms_detect_params *p = j->p;
+    static const int any_resolution = 256; /* alignment is not asked for, landmarks are */
+    ms_model_names names = {.dir = p->model, .faces = p->faces};
+    ms_model_files files;
+    ms_mem *mem = j->budget.mem;
+    const ms_compute_params dev = {.device = p->device,
+                                   .mem = mem,
+                                   .threads = p->threads,
+                                   .isa_limit = MS_ISA_COUNT - 1,
+                                   .must_compute = true};
+    size_t arena_bytes = 0;
+    MS_TRY(ms_new_file_spares(p->output, "output", &p->video, 1, err));
+    MS_TRY(ms_model_files_spare(&names, p->output, "output", err));
+    MS_TRY(ms_new_file_check(p->output, p->force, err));
+    if (!p->allow_truncated)
+        MS_TRY(ms_check_whole_file(p->video, err));
+    MS_TRY(ms_model_files_find(&names, MS_PART_FACES, &files, err));
+    MS_TRY(ms_clip_open(mem, p->video, (ms_rational){p->fps_num, p->fps_den}, false,
+                        ms_own_budget_room(&j->budget), &j->clip, err));
+    MS_TRY(ms_compute_open(&dev, &j->compute, err));
+    const ms_video_info *info = ms_clip_info(j->clip);
+    ms_face_finder_params finder = {.compute = j->compute,
+                                    .detector = files.detector,
+                                    .landmarks = files.landmarks,
+                                    .frame_width = info->width,
+                                    .frame_height = info->height,
+                                    .face = p->face,
+                                    .max_gap = p->max_gap};
+    MS_TRY(ms_face_finder_create(&finder, &j->finder, &arena_bytes, err));
+    MS_TRY(
+        ms_device_alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes, "the face nets", &j->arena, err));
+    ms_face_finder_set_arena(j->finder, j->arena);
+    ms_face_stage_params stage = {
+        .mem = mem, .clip = j->clip, .source = ms_face_finder_source(j->finder), .max_gap = p->max_gap};
+    MS_TRY(ms_face_geometry_init(any_resolution, &stage.geometry, err));
+    MS_TRY(ms_face_stage_create(&stage, &j->stage, err));
+    return ms_track_writer_create(mem, p->output, p->force, &j->writer, err);
+}
+
+static ms_status look(job *j, ms_error *err) {
+    const ms_detect_params *p = j->p;
+    for (;;) {
+        ms_posed_frame frame;
+        bool got = false;
+        if (p->frames && j->report.frames == p->frames)
+            return MS_OK;
+        if (p->cancelled && p->cancelled(p->arg))
+            return ms_fail(err, MS_CANCELLED, "cancelled after %lld frames", (long long)j->report.frames);
+        MS_TRY(ms_face_stage_next(j->stage, &frame, &got, err));
+        if (!got)
+            return MS_OK;
+        ms_face_stage_put(j->stage, frame.rgb);
+        MS_TRY(ms_track_writer_add(j->writer, &frame.record, err));
+        j->report.frames++;
+        j->report.frames_with_face += frame.record.present;
+        j->report.frames_interpolated += frame.record.present && frame.record.interpolated;
+        if (p->progress)
+            p->progress(p->arg, j->report.frames, ms_clip_info(j->clip)->frames);
+    }
+}
+
+static ms_status run(job *j, ms_error *err) {
+    MS_TRY(ms_own_budget_open(j->p->budget_bytes, &j->budget, err));
+    MS_TRY(prepare(j, err));
+    MS_TRY(look(j, err));
+    if (j->report.frames_with_face == 0)
+        return ms_fail_no_face(j->p->video, j->p->face, NULL, j->report.frames,
+                               ms_face_finder_tally(j->finder), err);
+    return ms_track_writer_finish(&j->writer, err);
+}
+
+static ms_status detect(const ms_detect_params *params, ms_detect_report *ret_report, ms_error *err) {
+    job j = {.p = params};
+    double started = ms_now_s();
+    ms_status status = run(&j, err);
+    j.report.seconds = ms_now_s() - started;
+    j.report.frames_lost = j.clip && status == MS_OK ? ms_clip_frames_lost(j.clip) : 0;
+    if (status == MS_OK && ret_report)
+        *ret_report = j.report;
+    ms_track_writer_abort(&j.writer);
+    ms_face_stage_destroy(&j.stage);
+    ms_face_finder_destroy(&j.finder);
+    ms_clip_close(&j.clip);
+    ms_device_free(j.compute.dev, j.arena);
+    ms_compute_close(&j.compute);
+    ms_own_budget_close(&j.budget);
+    return status;
+}
+
+#else
+
+static ms_status detect(const ms_detect_params *params, ms_detect_report *ret_report, ms_error *err) {
+    (void)params;
+    (void)ret_report;
+    return ms_fail(err, MS_UNSUPPORTED,
+                   "this build cannot read video: it was made without FFmpeg's libraries");
+}
+
+#endif
+
+ms_status ms_detect(const ms_detect_params *params, ms_detect_report *ret_report, ms_error *err) {
+    ms_error_clear(err);
+    MS_NEED(params, err);
+    MS_TRY(check(params, err));
+    return detect(params, ret_report, err);
+}

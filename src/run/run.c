@@ -1,0 +1,161 @@
+/* ms_run(): opening in the order in which things can fail, frames through the three threads of run_job.h, segments
+ * joined at the end. */
+#include <stdio.h>
+
+#include "run/run_job.h"
+#include "system/host.h"
+
+#define SEGMENT_FRAMES 64
+
+static void close_all(ms_job *j, ms_status status, ms_error *err) {
+    ms_run_pressure_close(&j->pressure);
+    ms_sampler_destroy(&j->sampler);
+    ms_run_store_close(&j->store, status, err);
+    ms_audio_reader_close(&j->sound);
+    ms_sound_splice_close(&j->splice);
+    ms_frame_source_destroy(&j->source);
+    ms_face_stage_destroy(&j->stage);
+    ms_engine_destroy(&j->engine);
+    ms_run_latents_close(&j->latents);
+    ms_face_finder_destroy(&j->faces);
+    ms_speech_close(&j->speech);
+    ms_clip_close(&j->clip);
+    ms_queue_destroy(&j->ready);
+    ms_queue_destroy(&j->finished);
+    ms_buffer_pool_destroy(&j->aligned);
+    ms_buffer_pool_destroy(&j->redrawn);
+    ms_device_free(j->compute.dev, j->face_arena);
+    ms_free(j->preview.pair);
+    ms_free(j->align_work);
+    ms_free(j->restore_work);
+    ms_free(j->region);
+    ms_free(j->window);
+    ms_free(j->window_faces);
+    ms_compute_close(&j->face_compute);
+    ms_compute_close(&j->compute);
+    if (j->device_mem)
+        ms_mem_destroy(&j->device_mem);
+    if (j->sink_bytes)
+        ms_mem_release(j->mem, MS_LEDGER_FRAMES, j->sink_bytes);
+    if (j->base_bytes)
+        ms_mem_release(j->mem, MS_LEDGER_GENERAL, j->base_bytes);
+    if (j->mem)
+        ms_mem_destroy(&j->mem);
+    ms_run_share_leave(&j->share);
+}
+
+static void fill_faces(const ms_job *j, ms_run_report *r) {
+    static const ms_face_tally nothing;
+    const ms_face_tally *tally = j->faces ? ms_face_finder_tally(j->faces) : &nothing;
+    ms_face_tally_report(tally, r->frames, r->frames_without_face, &r->faces);
+}
+
+/* A run that only had to join its segments has no engine and read no frames. */
+static void fill_report(ms_job *j) {
+    ms_run_report *r = &j->report;
+    ms_job_enter(j, NULL);
+    const ms_video_info *info = ms_clip_info(j->clip);
+    const ms_engine_program *program = j->engine ? ms_engine_program_of(j->engine) : NULL;
+    ms_engine_memory memory = program ? ms_engine_get_memory(j->engine, program) : (ms_engine_memory){0};
+    r->frames = j->store.frames;
+    r->frames_kept = r->frames - ms_job_frames_within(j, r->frames);
+    r->frames_without_face = j->here.without_face;
+    r->frames_interpolated = j->here.interpolated;
+    r->windows = j->here.windows;
+    fill_faces(j, r);
+    if (!r->job_note[0] && j->store.faces && ms_face_store_note(j->store.faces))
+        snprintf(r->job_note, sizeof(r->job_note), "%s", ms_face_store_note(j->store.faces));
+    r->video_frames = j->source ? ms_frame_source_clip_frames(j->source) : j->here.clip_frames;
+    r->source_frames_lost = ms_clip_frames_lost(j->clip);
+    r->width = info->width;
+    r->height = info->height;
+    if (j->p->output) {
+        ms_video_writer_params writer = ms_job_writer_params(j);
+        ms_video_writer_size(&writer, &r->width, &r->height);
+    }
+    r->fps = (double)info->fps.num / (double)info->fps.den;
+    if (!j->engine)
+        r->resolution = r->wanted_resolution = ms_job_wanted_resolution(j);
+    r->arena_bytes = memory.arena_bytes;
+    r->weight_bytes = memory.weight_bytes;
+    r->streamed_bytes = memory.streamed_bytes;
+    r->weights_read_bytes = j->engine ? ms_engine_kept_bytes(j->engine) : 0;
+    ms_run_latents_fill_report(&j->latents, &r->latents);
+    r->peak_resident_bytes = ms_host_peak_resident_bytes();
+    r->window_frames = j->engine ? (int)ms_engine_window_frames(j->engine) : 0;
+    ms_run_report_memory(r, j->mem, j->sampler);
+    ms_mem_usage device;
+    ms_mem_get_usage(j->device_mem, &device);
+    r->device_peak_bytes = device.peak_bytes;
+    r->stage_s[MS_STAGE_FACES] = j->faces_worker.busy_s;
+    r->stage_s[MS_STAGE_WRITE] = j->write_worker.busy_s + j->join_s;
+    r->seconds = ms_now_s() - j->started;
+    ms_job_predict_whole(j);
+}
+
+/* A first reading needs the whole machinery, one whose segments are all there none of it. */
+static ms_status make_segments(ms_job *j, ms_error *err) {
+    MS_TRY(ms_job_open_engine(j, err));
+    MS_TRY(ms_job_open_stages(j, err));
+    return ms_job_run_frames(j, err);
+}
+
+static ms_status join(ms_job *j, ms_error *err) {
+    double began = ms_now_s();
+    char comment[MS_JOB_COMMENT_BYTES];
+    MS_TRY(ms_job_begin_preview_sound(j, err));
+    ms_video_writer_params writer = ms_job_writer_params(j);
+    writer.tags = ms_job_tags(j, comment);
+    ms_job_write_up(j);
+    MS_TRY(ms_run_store_join(&j->store, j->p->output, &writer, err));
+    j->join_s = ms_now_s() - began;
+    return MS_OK;
+}
+
+static ms_status run_job(ms_job *j, ms_error *err) {
+    ms_job_enter(j, "load");
+    ms_run_share_enter(&j->share);
+    MS_TRY(ms_job_open_device(j, err));
+    MS_TRY(ms_job_open_memory(j, err));
+    MS_TRY(ms_sampler_create(j->mem, &j->sampler, err));
+    const ms_run_pressure_device apart = ms_job_pressure_device(j);
+    MS_TRY(ms_run_pressure_open(j->mem, j->p->pressure_trace, &apart, &j->pressure, err));
+    MS_TRY(ms_job_open_inputs(j, err));
+    ms_job_tell(j);
+    if (!j->store.whole)
+        MS_TRY(make_segments(j, err));
+    if (j->p->output && !j->store.named)
+        MS_TRY(join(j, err));
+    fill_report(j);
+    if (j->source && j->report.frames_resumed == 0 && j->report.windows_kept == 0 &&
+        !j->preview.frames) /* the times of a part say nothing */
+        ms_job_describe_past(j);
+    return MS_OK;
+}
+
+static int64_t dropped_frames(const ms_job *j) {
+    int64_t more = j->frames_done - j->store.kept_frames;
+    return more > 0 ? more : 0;
+}
+
+ms_status ms_run_media(const ms_run_params *params, ms_run_report *ret_report, ms_error *err) {
+    ms_job *j = ms_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*j));
+    if (!j)
+        return ms_fail_alloc(err, NULL, sizeof(*j), "the run");
+    j->p = params;
+    j->store.folder.fd = -1;
+    j->segment_frames = params->segment_frames ? params->segment_frames : SEGMENT_FRAMES;
+    j->started = ms_now_s();
+    ms_status status = run_job(j, err);
+    close_all(j, status, err);
+    if (status == MS_OK && params->history)
+        ms_job_record_past(j);
+    if (status == MS_OK && ret_report)
+        *ret_report = j->report;
+    else if (ret_report)
+        *ret_report = (ms_run_report){.fps = j->report.fps,
+                                      .frames_resumable = j->store.kept_frames,
+                                      .frames_dropped = dropped_frames(j)};
+    ms_free(j);
+    return status;
+}

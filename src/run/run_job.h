@@ -1,0 +1,340 @@
+/*
+ * What the parts of a run share. run.c opens and closes it, run_open.c fills it, and three threads work it off:
+ *
+ *   run_faces.c    decodes, finds faces, aligns         -> ready
+ *   run_windows.c  on the caller's thread: ready        -> windows through the engine -> redrawn
+ *   run_write.c    redrawn -> back into its picture, encodes, notes finished segments
+ *
+ * Between them are bounded queues. Everything without a lock belongs to one of the three, as said below.
+ */
+#ifndef MS_RUN_RUN_JOB_H
+#define MS_RUN_RUN_JOB_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "engine/engine.h"
+#include "frames/buffer_pool.h"
+#include "frames/face_source.h"
+#include "frames/frame_source.h"
+#include "frames/queue.h"
+#include "frames/speech.h"
+#include "job/run_store.h"
+#include "media/read/audio_reader.h"
+#include "media/write/sound_splice.h"
+#include "media/write/video_segment.h"
+#include "planner/run_history.h"
+#include "planner/run_latents.h"
+#include "planner/run_plan.h"
+#include "planner/run_share.h"
+#include "predict/eta.h"
+#include "report/run_report.h"
+#include "run/run_internal.h"
+#include "run/run_pressure.h"
+
+/* A frame on its way to the engine. */
+typedef struct ms_ready_frame {
+    ms_output_frame frame;
+    uint8_t *face;         /* aligned, from the pool `aligned`; NULL without a face */
+    ms_resume_point after; /* this frame, but for the counts */
+} ms_ready_frame;
+
+/* A frame on its way to the output. */
+typedef struct ms_redrawn_frame {
+    ms_output_frame frame;
+    float *face; /* from the pool `redrawn`; NULL: the frame stays as it is */
+    bool ends_segment;
+    ms_resume_point resume; /* for the segment that it ends */
+} ms_redrawn_frame;
+
+typedef struct ms_worker {
+    pthread_t thread;
+    bool started;
+    ms_status status; /* the caller's once the worker's queue has ended */
+    ms_error err;
+    double busy_s;
+} ms_worker;
+
+/* What is redrawn of the clip, in frames. */
+typedef struct ms_job_range {
+    bool set;        /* a range was asked for */
+    int64_t first;   /* frame of the clip where it begins */
+    int64_t redrawn; /* its frames at most, by its end and by the speech */
+    int64_t before;  /* output frames before it: MS_REST_KEEP */
+    double sound_s;  /* of the speech that is heard: all, or up to the range's end */
+} ms_job_range;
+
+/* The first frames with a face, beside the video's. Other numbers than `frames` belong to the caller's thread. */
+typedef struct ms_job_preview {
+    int64_t frames; /* 0 = the run is no preview */
+    bool begun;
+    int64_t first;  /* output frame of the job that is its first */
+    int64_t handed; /* to the write thread */
+    int64_t worked; /* frames that went through the model */
+    int64_t whole;  /* output frames that the job would have; 0 = not known */
+    uint8_t *pair;  /* [height][2 width][3] of 8 or, with HDR, 16 bits; the write thread's */
+} ms_job_preview;
+
+typedef struct ms_job {
+    const ms_run_params *p;
+    ms_job_preview preview;
+    ms_job_range range;
+    ms_run_report report;
+    double started;
+    ms_mem *mem;
+    ms_mem *device_mem; /* of a device with memory of its own; empty where it uses mem */
+    size_t base_bytes;  /* of the process itself, charged to mem */
+    ms_run_share share;
+    ms_picture_room room; /* before there is a plan */
+    /* What is held besides the engine: of the device's memory, and of the host's beside a device with memory of its own. */
+    size_t other_bytes, host_other_bytes;
+    ms_compute compute;
+    ms_compute face_compute; /* a fork of it for the face thread */
+    ms_run_plan plan;
+    ms_engine_params engine_params;
+    uint64_t kept_bytes; /* ms_engine_kept_bytes() at the last change */
+    ms_run_speed speed;
+    ms_history_run past; /* what the history will say of this run; 0 frames: nothing */
+    ms_run_pressure pressure;
+    ms_sampler *sampler;
+    size_t sink_bytes; /* charged to mem */
+    ms_run_latents latents;
+    ms_model_files files;
+    ms_run_policy policy;
+    ms_speech *speech;
+    ms_engine *engine;
+    ms_face_geometry geometry;
+    ms_run_store store;
+    ms_sound_splice *splice; /* likewise, with MS_REST_KEEP */
+    ms_audio_reader *sound;  /* of the output, when it is what the model heard */
+    int64_t wanted;          /* output frames that the speech asks for */
+    int64_t total;           /* output frames that there will be; 0 = not known */
+    int64_t expected;        /* the same, by the clip's header where that is all there is; 0 = not known */
+    int64_t segment_frames;
+    double stage_began, join_s;
+    double
+        opening_s; /* of loading, until the plan was there: looking at files, measuring, planning; no rate predicts it */
+    const char *stage_name;
+    int64_t part, parts; /* of the stage, as the engine said last */
+    ms_eta eta;
+    int64_t segments_heard; /* of speech */
+    struct {
+        double done[MS_ETA_PARTS];
+        int64_t segments_heard;
+    } before_window; /* what ms_job_return_to_mark() goes back to */
+    double told_s;   /* when progress was told last, since the start */
+    bool writing_up; /* all windows are done */
+
+    ms_queue *ready, *finished;
+    ms_buffer_pool *aligned; /* [resolution][resolution][3], bytes */
+    ms_buffer_pool *redrawn; /* [resolution][resolution][3], floats */
+
+    /* The face thread's. */
+    ms_worker faces_worker;
+    ms_clip *clip;
+    struct stat video; /* as it was when it was opened */
+    ms_face_finder *faces;
+    void *face_arena;
+    ms_face_stage *stage; /* ms_face_stage_put() from any thread */
+    ms_frame_source *source;
+    void *align_work;
+    size_t align_work_bytes;
+    ms_ready_frame preparing;
+
+    /* The caller's thread's: the window that is being collected, and how to go on from here and from its start. */
+    ms_output_frame *window; /* [window frames] */
+    uint8_t *window_faces;   /* [window frames][resolution][resolution][3] */
+    int64_t collected;
+    int64_t delivered; /* of its frames, to the write thread */
+    bool ended;        /* the write thread takes nothing more */
+    int failures;      /* to get memory, since the layout was last as large as the budget allows */
+    int good, wait;    /* windows since then, and how many there must be */
+    ms_resume_point here, window_start;
+    int64_t cleaned; /* frame before which caches were cleaned up last */
+    ms_ready_frame taken;
+    ms_redrawn_frame leaving;
+
+    /* The write thread's. */
+    ms_worker write_worker;
+    ms_video_segment *segment;
+    void *restore_work;
+    size_t restore_work_bytes;
+    float *region; /* [resolution][resolution]: what of a face goes back; NULL = all of it */
+    ms_redrawn_frame writing;
+    ms_journal_segment noting;
+    atomic_bool stop; /* the face thread's work is no longer wanted */
+    bool complete;    /* set by the caller's thread before it closes the queue: no frame is missing */
+    atomic_int_fast64_t frames_done;
+} ms_job;
+
+/* ---- run_progress.c ---- */
+
+/* Time from here on belongs to another stage; NULL = to none. */
+void ms_job_enter(ms_job *job, const char *stage);
+void ms_job_tell(ms_job *job);
+
+/* Part of the current stage is done: a frame came, a face was made, a frame was handed on. */
+void ms_job_did(ms_job *job, double units);
+
+/* What is left to do is writing. */
+void ms_job_write_up(ms_job *job);
+
+/* Once there is a plan: what is said of the time left follows from it. */
+void ms_job_begin_estimate(ms_job *job);
+void ms_job_follow_layout(ms_job *job); /* the plan is another one now */
+
+/* The window was taken over from an earlier run. */
+void ms_job_skip_window(ms_job *job);
+
+/* A window that begins anew is not counted twice. */
+void ms_job_mark_window(ms_job *job);
+void ms_job_return_to_mark(ms_job *job);
+
+/* The engine's hooks; arg is the job. */
+ms_status ms_job_poll(void *arg);
+void ms_job_engine_stage(void *arg, const char *stage, int64_t done, int64_t total);
+
+/* ---- run_open.c ---- */
+
+/* In this order. */
+ms_status ms_job_open_device(ms_job *job, ms_error *err); /* and the ledgers */
+ms_status ms_job_open_memory(ms_job *job, ms_error *err); /* the policy and its budgets */
+ms_status ms_job_open_inputs(ms_job *job, ms_error *err);
+ms_status ms_job_open_engine(ms_job *job, ms_error *err);
+ms_status ms_job_open_stages(ms_job *job, ms_error *err);
+
+ms_video_writer_params ms_job_writer_params(const ms_job *job);
+int ms_job_wanted_resolution(const ms_job *job); /* more than the report's when it had to be lowered */
+
+/* MS_IO: the video is not as it was when it was opened. Frames that were read before a successful check are the right
+   ones; behind a change may be anything. */
+ms_status ms_job_check_video(const ms_job *job, ms_error *err);
+
+/* HDR goes through as it is: into a file of HEVC, unless it is to be tone-mapped. */
+bool ms_run_keeps_hdr(const ms_run_params *params);
+
+/* ---- run_range.c ---- */
+
+/* Samples of the speech's beginning, at 16 kHz, that are left out. */
+int64_t ms_job_speech_skip(const ms_run_params *params);
+
+/* Once clip, speech and the model's files are open. MS_INVALID_ARGUMENT: there is no such part of the video. */
+ms_status ms_job_find_range(ms_job *job, ms_error *err);
+
+/* The sound of the output with MS_REST_KEEP; charged like all inputs. */
+ms_status ms_job_open_splice(ms_job *job, ms_error *err);
+
+/* Frames of the clip from where the output begins, by estimate: 0 = not known. */
+int64_t ms_job_clip_frames(const ms_job *job);
+
+/* Output frames: what the source is asked for; at most, by what is known before the work. */
+int64_t ms_job_wanted_frames(const ms_job *job);
+int64_t ms_job_most_frames(const ms_job *job);
+
+/* Seconds of the clip before the output's first frame. */
+double ms_job_begins_s(const ms_job *job);
+
+/* Of the first `frames` output frames, those in the range. */
+int64_t ms_job_frames_within(const ms_job *job, int64_t frames);
+
+/* ---- run_model.c ---- */
+
+/* The model's files, as the job's key tells them from others, and the encoder, into the report. */
+void ms_job_describe_model(ms_job *job, const ms_job_key *key);
+
+/* Once they are loaded. MS_IO: one is not as it was when the key was made. */
+ms_status ms_job_check_model(const ms_job *job, ms_error *err);
+
+/* ---- run_preview.c ---- */
+
+/* Of a preview's pictures; 0 without. */
+size_t ms_job_preview_bytes(const ms_job *job);
+ms_status ms_job_open_preview(ms_job *job, ms_error *err);
+
+/* Before the speech is joined to the pictures: it begins with the preview's first frame. */
+ms_status ms_job_begin_preview_sound(ms_job *job, ms_error *err);
+int64_t ms_job_preview_sound_us(const ms_job *job);
+
+/* On the caller's thread: whether a frame on its way out is no part of it, and whether it has all of its own. */
+bool ms_job_preview_leaves_out(const ms_job *job, const ms_output_frame *leaving);
+bool ms_job_preview_done(const ms_job *job);
+
+/* On the write thread, in this order: a frame before its face is put back, and the picture that is written of it, which is the
+   frame itself (its signal, where HDR is kept) without a preview. */
+void ms_job_preview_before(ms_job *job, uint8_t *rgb);
+const uint8_t *ms_job_picture(ms_job *job, uint8_t *rgb);
+
+/* ---- run_tags.c ---- */
+
+/* Into the report, once the model's files are known. */
+void ms_job_name_model(ms_job *job);
+
+/* What the output says of itself. comment: for its text, which the result refers to. The same for the same job, whatever
+   machine and however often it was interrupted. */
+#define MS_JOB_COMMENT_BYTES 320
+ms_tags ms_job_tags(const ms_job *job, char comment[MS_JOB_COMMENT_BYTES]);
+
+/* ---- run_notes.c ---- */
+
+/* Once the inputs are open: what the output will not have goes into the report. */
+void ms_job_note_losses(ms_job *job);
+/* Once the budget holds, for the checkpoint is looked into: whether it is a real one. */
+void ms_job_note_model(ms_job *job);
+
+/* ---- run_layout.c ---- */
+
+ms_run_plan_params ms_job_plan_params(const ms_job *job, size_t budget_bytes);
+/* Of a device with memory of its own; else all zero. */
+ms_run_pressure_device ms_job_pressure_device(const ms_job *job);
+
+/* Before the first window. The report tells of the layout that it begins with, be it the planned one or the least. */
+ms_status ms_job_begin_engine(ms_job *job, ms_error *err);
+
+/* At a safe point, between windows: the layout follows memory pressure, and grows again some time after failures. */
+ms_status ms_job_follow_memory(ms_job *job, ms_error *err);
+
+/* After a window ended with `status`: for out of memory caches are given up, the layout changes to one with half of the
+   memory, at last to the least there is, and MS_OK says that the window may begin again. Any other status, and out of
+   memory that stays, is returned. */
+ms_status ms_job_recover(ms_job *job, ms_status status, ms_error *err);
+
+/* ---- run_past.c ---- */
+
+/* Before planning: the machine's speed, as earlier runs corrected it. */
+ms_status ms_job_find_speed(ms_job *job, ms_error *err);
+
+/* Fills the report's predictions, once plan and length are known. */
+void ms_job_predict(ms_job *job);
+
+/* Seconds of every stage for so many frames that all have a face. */
+void ms_job_predict_frames(const ms_job *job, double frames, double ret_s[MS_STAGE_COUNT]);
+
+/* What the job would take by what its preview took, into the report. */
+void ms_job_predict_whole(ms_job *job);
+
+/* Once the report is filled; then, when everything is closed, into the history. */
+void ms_job_describe_past(ms_job *job);
+void ms_job_record_past(ms_job *job);
+
+/* ---- run_key.c ---- */
+
+ms_status ms_job_make_key(const ms_job *job, ms_job_key *ret_key, ms_error *err);
+
+/* ---- run_faces.c, run_write.c: the threads ---- */
+
+ms_status ms_job_start_faces(ms_job *job, ms_error *err);
+void ms_job_stop_faces(ms_job *job); /* and waits for it */
+ms_status ms_job_start_write(ms_job *job, ms_error *err);
+
+/* What is on its way is written first. complete: that was all. */
+void ms_job_stop_write(ms_job *job, bool complete);
+
+/* ---- run_windows.c ---- */
+
+/* Everything between opening and joining. */
+ms_status ms_job_run_frames(ms_job *job, ms_error *err);
+
+#endif

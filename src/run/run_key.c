@@ -1,0 +1,70 @@
+/* A run's key: everything that decides the bits of its output. */
+#include <libavcodec/version.h>
+
+#include "memsafe/version.h"
+#include "run/run_job.h"
+
+static ms_status add_files(const ms_job *j, ms_job_key *key, ms_error *err) {
+    const ms_run_params *p = j->p;
+    const struct {
+        const char *name, *path;
+    } inputs[] = {{"the video", p->video}, {"the audio", p->audio}, {"the track file", p->track}},
+      models[] = {{"the UNet's config", j->files.config},
+                  {"the VAE's config", j->files.vae_config},
+                  {"the UNet", j->files.unet},
+                  {"the VAE", j->files.vae},
+                  {"Whisper", j->files.whisper},
+                  {"the face detector", p->track ? NULL : j->files.detector},
+                  {"the landmark net", p->track ? NULL : j->files.landmarks}};
+    for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++)
+        MS_TRY(ms_job_key_add_file(key, inputs[i].name, inputs[i].path, err));
+    for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++)
+        MS_TRY(ms_job_key_add_model(key, models[i].name, models[i].path, p->cancelled, p->arg, err));
+    return MS_OK;
+}
+
+ms_status ms_job_make_key(const ms_job *j, ms_job_key *key, ms_error *err) {
+    static const char *const codecs[] = {
+        [MS_OUTPUT_H264] = "h264", [MS_OUTPUT_HEVC] = "hevc", [MS_OUTPUT_FFV1] = "ffv1"};
+    static const char *const loops[] = {[MS_LOOP_MODE_PINGPONG] = "pingpong",
+                                        [MS_LOOP_MODE_REPEAT] = "repeat",
+                                        [MS_LOOP_MODE_HOLD] = "hold",
+                                        [MS_LOOP_MODE_NONE] = "none"};
+    static const char *const sounds[] = {[MS_AUDIO_OUTPUT_ORIGINAL] = "original",
+                                         [MS_AUDIO_OUTPUT_SPEECH] = "speech",
+                                         [MS_AUDIO_OUTPUT_NONE] = "none"};
+    const ms_run_params *p = j->p;
+    const ms_unet_config *unet = &j->files.unet_config;
+    key->n = 0;
+    ms_job_key_add(key, "memsafe", "%s", MS_VERSION_TEXT);
+    ms_job_key_add(key, "libavcodec", "%d", LIBAVCODEC_VERSION_INT);
+    ms_job_key_add(key, "arithmetic", "%s", j->compute.dev->caps.arithmetic);
+    ms_job_key_add(key, "seed", "%llu", (unsigned long long)p->seed);
+    ms_job_key_add(key, "steps", "%d", p->steps);
+    ms_job_key_add(key, "guidance", "%.17g", p->guidance);
+    ms_job_key_add(key, "deepcache", "%s", p->deepcache ? "on" : "off");
+    ms_job_key_add(key, "resolution", "%d", p->resolution ? p->resolution : unet->resolution);
+    ms_job_key_add(key, "paste", "%s", ms_paste_name(p->paste));
+    ms_job_key_add(key, "allow-downscale", "%s", p->allow_downscale ? "on" : "off");
+    ms_job_key_add(key, "precision", "%s", ms_dtype_name(j->policy.precision));
+    ms_job_key_add(key, "face", "%d", p->face);
+    ms_job_key_add(key, "max-gap", "%d", p->max_gap);
+    ms_job_key_add(key, "fps", "%d/%d", p->fps_num, p->fps_den);
+    ms_job_key_add(key, "loop", "%s", loops[p->loop]);
+    ms_job_key_add(key, "frames", "%lld", (long long)p->frames);
+    ms_job_key_add(key, "start", "%lld us", (long long)p->start_us);
+    ms_job_key_add(key, "duration", "%lld us", (long long)p->duration_us);
+    ms_job_key_add(key, "rest", "%s", p->rest == MS_REST_KEEP ? "keep" : "cut");
+    ms_job_key_add(key, "preview", "%lld", (long long)j->preview.frames);
+    ms_job_key_add(key, "audio-start", "%lld us", (long long)p->audio_start_us);
+    ms_job_key_add(key, "codec", "%s", codecs[p->codec]);
+    ms_job_key_add(key, "crf", "%d", p->crf);
+    ms_job_key_add(key, "audio-out", "%s", sounds[p->audio_output]);
+    ms_job_key_add(key, "tonemap", "%s", p->tonemap ? "on" : "off");
+    ms_job_key_add(key, "metadata", "%s", p->no_metadata ? "off" : "on");
+    ms_job_key_add(key, "segment", "%lld", (long long)j->segment_frames);
+    ms_job_key_add(key, "latent-cache", "%s", p->latent_cache == MS_LATENT_CACHE_LOSSY ? "lossy" : "exact");
+    ms_job_key_add(key, "window", "%d", unet->num_frames);
+    ms_job_key_add(key, "audio rows", "%d+%d", unet->audio_feat_length[0], unet->audio_feat_length[1]);
+    return add_files(j, key, err);
+}

@@ -1,0 +1,180 @@
+/* What the output will not have as the input has it: one line each, before the work. docs/media.md lists them. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "files/numbered.h"
+#include "media/hdr.h"
+#include "models/synthesize/synthesize.h"
+#include "run/run_job.h"
+#include "text/duration.h"
+
+/* Below this a tail is rounding: of the frame rate, of the packets of sound. */
+#define TAIL_S 0.25
+
+/* log10 energy of the loudest moment: as little as rounding to 16 bits leaves of nothing. */
+#define SILENCE -9.5f
+
+static void note(ms_job *j, const char *code, const char *fmt, ...) MS_PRINTF(3, 4);
+
+static void note(ms_job *j, const char *code, const char *fmt, ...) {
+    ms_run_report *r = &j->report;
+    if (r->n_notes == MS_RUN_MAX_NOTES)
+        return;
+    ms_run_note *n = &r->note[r->n_notes++];
+    snprintf(n->code, sizeof(n->code), "%s", code);
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(n->text, sizeof(n->text), fmt, ap);
+    va_end(ap);
+}
+
+static double rate_of(ms_rational fps) {
+    return fps.num > 0 && fps.den > 0 ? (double)fps.num / (double)fps.den : 0;
+}
+
+static void note_rate(ms_job *j, const ms_video_info *info) {
+    double from = rate_of(info->source_fps), to = rate_of(info->fps);
+    if (from > 0 && fabs(from - to) > 0.001 * from)
+        note(j, "frame-rate", "the video's %.5g frames a second become %.5g (--fps source keeps them)", from,
+             to);
+}
+
+/* The longer one of video and speech. A limit that was asked for needs no telling, but for what it does not show: an output that is
+   shorter, and words that are cut off amid a film that goes on. */
+static void note_tails(ms_job *j, const ms_video_info *info) {
+    static const char *const goes_on[] = {[MS_LOOP_MODE_PINGPONG] = "goes backwards, then forwards again",
+                                          [MS_LOOP_MODE_REPEAT] = "begins anew",
+                                          [MS_LOOP_MODE_HOLD] = "stands still"};
+    char length[MS_DURATION_TEXT_BYTES], from[MS_DURATION_TEXT_BYTES];
+    double speech = (double)ms_speech_stats(j->speech).samples / MS_SPEECH_RATE, begins = ms_job_begins_s(j);
+    double asked = j->p->frames > 0 ? (double)j->p->frames / rate_of(info->fps) : speech;
+    double video = info->duration_s - (double)j->range.first / rate_of(info->fps);
+    double range = (double)j->p->duration_us / 1e6; /* 0 = without an end of its own */
+    bool keep = j->p->rest == MS_REST_KEEP;
+    if (info->duration_s <= 0 || asked < fmin(speech, range > 0 ? range : speech))
+        return;
+    if (range > 0 && fmin(video, range) - speech > TAIL_S && !keep)
+        note(j, "video-tail", "the speech is shorter than the range, whose last %s, from %s on, are not used",
+             ms_duration_format(length, fmin(video, range) - speech),
+             ms_duration_format(from, begins + speech));
+    if (range > 0 && keep && range < video && speech - range > TAIL_S)
+        note(j, "speech-tail", "the speech is longer than the range: its last %s, from %s on, are not used",
+             ms_duration_format(length, speech - range), ms_duration_format(from, range));
+    if (range > 0 && range < speech)
+        speech = range;
+    if (range == 0 && video - speech > TAIL_S && !keep)
+        note(j, "video-tail", "the video is longer than the speech: its last %s, from %s on, are not used",
+             ms_duration_format(length, video - speech), ms_duration_format(from, begins + speech));
+    if (speech - video > TAIL_S && !keep && j->p->loop != MS_LOOP_MODE_NONE)
+        note(j, "loop", "the speech is longer than the video: from %s on the video %s (--loop says how)",
+             ms_duration_format(from, video), goes_on[j->p->loop]);
+    if (speech - video > TAIL_S && (keep || j->p->loop == MS_LOOP_MODE_NONE))
+        note(j, "speech-tail",
+             "the speech is longer than the video: its last %s, from %s on, are not used (--%s)",
+             ms_duration_format(length, speech - video), ms_duration_format(from, video),
+             keep ? "rest keep" : "loop none");
+}
+
+static const char *plural(int n) {
+    return n == 1 ? "" : "s";
+}
+
+/* The gap ends what is read, as it does for FFmpeg. */
+static void note_gap(ms_job *j) {
+    char text[sizeof(j->report.note[0].text)];
+    if (ms_numbered_gap(j->p->video, text, sizeof(text)))
+        note(j, "gap", "%s", text);
+}
+
+static void note_picture(ms_job *j, const ms_video_info *info, const ms_video_writer_params *w) {
+    bool lossless = w->codec == MS_VIDEO_FFV1;
+    int width, height;
+    if (info->alpha)
+        note(j, "alpha", "the video's transparency is dropped: the output is opaque");
+    if (info->odd_angle)
+        note(j, "angle",
+             "the video asks players to turn it by an angle that is no quarter turn: it stays as "
+             "it is stored");
+    if (info->hdr_transfer && !info->deep)
+        note(j, "hdr", "the video is HDR (%s): it becomes an ordinary picture, BT.709 (--tonemap)",
+             ms_hdr_name(info->hdr_transfer));
+    else if (info->deep && info->bits > 10)
+        note(j, "bits", "the video's %d bits a colour become 10", info->bits);
+    if (info->bits > 8 && !info->hdr_transfer)
+        note(j, "bits", "the video's %d bits a colour become 8", info->bits);
+    if (!lossless && (info->chroma_across < 2 || info->chroma_down < 2))
+        note(j, "chroma", "the video's colours are stored at half the resolution (4:2:0), as players want");
+    ms_video_writer_size(w, &width, &height);
+    if (width != w->width || height != w->height)
+        note(j, "size", "%dx%d becomes %dx%d: %s needs even sizes, the last %s repeated", w->width, w->height,
+             width, height, ms_video_codec_name(w->codec),
+             width == w->width     ? "row is"
+             : height == w->height ? "column is"
+                                   : "column and row are");
+}
+
+static void note_streams(ms_job *j, const ms_video_info *info) {
+    if (info->n_subtitles)
+        note(j, "subtitles", "%d subtitle track%s of the video %s dropped", info->n_subtitles,
+             plural(info->n_subtitles), info->n_subtitles == 1 ? "is" : "are");
+    if (info->n_covers)
+        note(j, "cover", "%d cover picture%s of the video %s dropped", info->n_covers, plural(info->n_covers),
+             info->n_covers == 1 ? "is" : "are");
+    if (info->n_other_videos)
+        note(j, "videos", "the file holds %d video tracks: the others than the first choice are dropped",
+             info->n_other_videos + 1);
+}
+
+/* Seconds of the output as far as they are known before the work. */
+static double output_seconds(const ms_job *j, const ms_video_info *info) {
+    double speech = (double)ms_speech_stats(j->speech).samples / MS_SPEECH_RATE;
+    double asked = (double)ms_job_wanted_frames(j) / rate_of(info->fps);
+    return asked < speech || j->p->rest == MS_REST_KEEP ? asked : speech;
+}
+
+static void note_chapters(ms_job *j, const ms_video_info *info) {
+    int all = info->n_chapters, lost;
+    if (all == 0 || j->p->no_metadata)
+        return;
+    bool held = ms_video_writer_holds_chapters(j->p->output);
+    lost = held ? ms_clip_chapters_after(j->clip, ms_job_begins_s(j) + output_seconds(j, info)) : all;
+    if (lost > 0)
+        note(j, "chapters", "%d of the video's %d chapter%s %s dropped: %s", lost, all, plural(all),
+             lost == 1 ? "is" : "are", held ? "the output ends before" : "this kind of file has none");
+}
+
+static void note_sound(ms_job *j, const ms_video_writer_params *w) {
+    const char *codec = ms_speech_codec(j->speech);
+    if (w->audio != MS_AUDIO_ORIGINAL)
+        return;
+    const char *encoded = ms_video_writer_encodes_sound(j->p->output, w, codec);
+    if (encoded)
+        note(j, "sound", "%s sound cannot be copied into this kind of file: it is encoded anew as %s", codec,
+             encoded);
+}
+
+void ms_job_note_model(ms_job *j) {
+    if (ms_is_synthetic(j->mem, j->files.unet))
+        note(j, "random-weights",
+             "the model's weights are random (models --synthesize): faces will be noise");
+}
+
+void ms_job_note_losses(ms_job *j) {
+    const ms_video_info *info = ms_clip_info(j->clip);
+    ms_video_writer_params w = ms_job_writer_params(j);
+    j->report.n_notes = 0;
+    note_gap(j);
+    note_rate(j, info);
+    note_tails(j, info);
+    if (ms_speech_stats(j->speech).max <= SILENCE)
+        note(j, "silence", "the speech is silent: mouths stay shut");
+    if (!j->p->output) /* frames go to the program as they are */
+        return;
+    note_picture(j, info, &w);
+    note_streams(j, info);
+    note_chapters(j, info);
+    note_sound(j, &w);
+}

@@ -1,0 +1,562 @@
+/* Opening a run: what can fail because of the input fails before the model is loaded. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "files/numbered.h"
+#include "media/hdr.h"
+#include "media/read/whole.h"
+#include "pictures/paste_region.h"
+#include "pictures/restore.h"
+#include "run/run_job.h"
+
+static ms_status charge_base(ms_job *j, size_t bytes, ms_error *err) {
+    ms_mem_release(j->mem, MS_LEDGER_GENERAL, j->base_bytes);
+    j->base_bytes = 0;
+    if (!ms_mem_charge(j->mem, MS_LEDGER_GENERAL, bytes))
+        return ms_fail_alloc(err, j->mem, bytes, "the program itself");
+    j->base_bytes = bytes;
+    return MS_OK;
+}
+
+ms_status ms_job_open_device(ms_job *j, ms_error *err) {
+    MS_TRY(ms_mem_create(0, &j->mem));
+    MS_TRY(ms_mem_create(0, &j->device_mem));
+    const ms_compute_params params = {.device = j->p->device,
+                                      .mem = j->mem,
+                                      .device_mem = j->device_mem,
+                                      .threads = j->p->threads,
+                                      .isa_limit = MS_ISA_COUNT - 1,
+                                      .must_compute = true};
+    MS_TRY(ms_compute_open(&params, &j->compute, err));
+    return ms_compute_fork(&j->compute, &j->face_compute, err);
+}
+
+static bool is_apart(const ms_job *j) {
+    return !j->compute.dev->caps.host_memory;
+}
+
+ms_status ms_job_open_memory(ms_job *j, ms_error *err) {
+    ms_run_policy_params policy = {.source = &j->p->profile,
+                                   .precision = j->p->precision,
+                                   .budget_bytes = j->p->budget_bytes,
+                                   .host_budget_bytes = j->p->host_budget_bytes};
+    if (is_apart(j)) {
+        j->compute.dev->backend->memory(j->compute.dev, &policy.device_free_bytes, &policy.device_bytes);
+        policy.device_free_bytes += j->compute.dev->caps.own_bytes; /* the budget is of these, too */
+    }
+    MS_TRY(ms_run_policy_load(&policy, &j->policy, err));
+    MS_TRY(ms_run_share_join(&j->share, j->policy.host_budget_bytes, err));
+    j->report.budget_bytes = j->policy.budget_bytes;
+    j->report.host_budget_bytes = is_apart(j) ? j->policy.host_budget_bytes : 0;
+    j->compute.replay = j->policy.profile.value[MS_FIELD_DEVICE_GRAPHS] != 0;
+    j->compute.activation = ms_run_activation(j->compute.dev, j->policy.precision);
+    snprintf(j->report.device, sizeof(j->report.device), "%s", j->compute.dev->description);
+    snprintf(j->report.tier, sizeof(j->report.tier), "%s", ms_tier_name(j->policy.profile.tier));
+    snprintf(j->report.precision, sizeof(j->report.precision), "%s", ms_dtype_name(j->policy.precision));
+    /* The budgets hold from the plan on: only the plan knows the least that would do, and says so. */
+    return charge_base(j, j->share.base_bytes + MS_RUN_PROCESS_BYTES, err);
+}
+
+/* Until the inputs are open, what FFmpeg and the program hold was an upper bound. Now it can be measured, but for what
+   the decoder and pages of the program may still add: the sum of the ledgers becomes that. The encoder's bound counts
+   pages that the decoder has brought in already. With another run in the process nothing can be measured, and the bound
+   stays. */
+static ms_status settle_base(ms_job *j, ms_error *err) {
+    ms_mem_usage usage;
+    size_t resident;
+    if (!ms_run_share_measure(&j->share, &resident))
+        return MS_OK;
+    ms_mem_get_usage(j->mem, &usage);
+    size_t ours = usage.current_bytes - j->base_bytes + MS_RUN_SHARED_BYTES;
+    size_t holds = resident + ms_clip_growth_bytes(j->clip) + MS_RUN_PROCESS_BYTES;
+    return charge_base(j, holds > ours ? holds - ours : 0, err);
+}
+
+static ms_status read_sound(void *context, float *dst, int64_t max, int64_t *ret_count, ms_error *err) {
+    return ms_audio_reader_read(context, dst, max, ret_count, err);
+}
+
+int ms_job_wanted_resolution(const ms_job *j) {
+    return j->p->resolution ? j->p->resolution : j->files.unet_config.resolution;
+}
+
+/* Of a job that can be resumed: its resolution is not lowered. */
+static size_t wanted_face_floats(const ms_job *j) {
+    size_t side = (size_t)ms_job_wanted_resolution(j);
+    return 3 * side * side;
+}
+
+ms_video_writer_params ms_job_writer_params(const ms_job *j) {
+    static const ms_video_codec codecs[] = {
+        [MS_OUTPUT_H264] = MS_VIDEO_H264, [MS_OUTPUT_HEVC] = MS_VIDEO_HEVC, [MS_OUTPUT_FFV1] = MS_VIDEO_FFV1};
+    static const ms_audio_mode modes[] = {[MS_AUDIO_OUTPUT_ORIGINAL] = MS_AUDIO_ORIGINAL,
+                                          [MS_AUDIO_OUTPUT_SPEECH] = MS_AUDIO_FEED,
+                                          [MS_AUDIO_OUTPUT_NONE] = MS_AUDIO_NONE};
+    ms_video_writer_params w = MS_VIDEO_WRITER_DEFAULTS;
+    const ms_video_info *info = ms_clip_info(j->clip);
+    w.width = j->preview.frames ? 2 * info->width : info->width;
+    w.height = info->height;
+    w.fps = info->fps;
+    w.pixel_aspect = info->pixel_aspect;
+    w.codec = codecs[j->p->codec];
+    w.crf = j->p->crf;
+    w.colour = info->colour;
+    w.colour.full_range = false;
+    w.deep = info->deep;
+    w.light = info->light;
+    if (w.colour.matrix == 0 || w.codec == MS_VIDEO_FFV1) /* RGB sources name no matrix for YUV */
+        w.colour.matrix = 2;
+    w.force = j->p->force;
+    w.shown_as = j->p->output;
+    w.audio = modes[j->p->audio_output];
+    w.audio_path = j->p->audio;
+    w.audio_skip_us = j->p->audio_start_us + ms_job_preview_sound_us(j);
+    w.audio_room = j->room;
+    w.feed = (ms_audio_feed){.read = read_sound, .context = j->sound, .rate = MS_SPEECH_RATE, .channels = 1};
+    if (j->splice) {
+        w.audio = MS_AUDIO_FEED;
+        w.feed = (ms_audio_feed){.read = ms_sound_splice_read,
+                                 .context = j->splice,
+                                 .rate = ms_sound_splice_rate(j->splice),
+                                 .channels = ms_sound_splice_channels(j->splice)};
+    }
+    w.expected_frames = ms_job_most_frames(j);
+    return w;
+}
+
+/* What decides the frames beside the job's key. */
+static const char *not_resumable(const ms_run_params *p) {
+    if (p->preview_frames)
+        return "it is a preview";
+    if (p->allow_downscale)
+        return "with --allow-downscale its resolution follows the memory";
+    if (p->latent_cache == MS_LATENT_CACHE_LOSSY)
+        return "with a lossy latent cache its frames depend on what the cache held";
+    return NULL;
+}
+
+static ms_status open_store(ms_job *j, const ms_job_key *key, ms_error *err) {
+    if (!j->p->output) { /* frames go to the sink alone */
+        j->store.mem = j->mem;
+        return MS_OK;
+    }
+    ms_video_writer_params writer = ms_job_writer_params(j);
+    ms_run_store_params store = {.mem = j->mem,
+                                 .output = j->p->output,
+                                 .resume = j->p->resume,
+                                 .force = j->p->force,
+                                 .not_resumable = not_resumable(j->p),
+                                 .key = key,
+                                 .segment_frames = j->segment_frames,
+                                 .face_floats = wanted_face_floats(j),
+                                 .writer = &writer,
+                                 .cancelled = j->p->cancelled,
+                                 .arg = j->p->arg};
+    MS_TRY(ms_run_store_open(&store, &j->store, err));
+    j->report.frames_resumed = j->store.frames;
+    j->report.faces_resumed = j->store.left.faces;
+    j->report.already_finished = j->store.finished;
+    snprintf(j->report.job_note, sizeof(j->report.job_note), "%s", j->store.note);
+    atomic_store(&j->frames_done, j->store.frames);
+    j->here = j->store.resume;
+    return MS_OK;
+}
+
+/* What the job is, and what is there of it. */
+static ms_status find_job(ms_job *j, ms_error *err) {
+    ms_job_key *key = ms_alloc(j->mem, MS_LEDGER_GENERAL, sizeof(*key));
+    if (!key)
+        return ms_fail_alloc(err, j->mem, sizeof(*key), "the job's key");
+    ms_status status = ms_job_make_key(j, key, err);
+    if (status == MS_OK) {
+        ms_job_describe_model(j, key);
+        status = open_store(j, key, err);
+    }
+    ms_free(key);
+    return status;
+}
+
+/* A file that was cut off: said before the work, not after it. */
+static ms_status check_whole(const ms_run_params *p, ms_error *err) {
+    if (p->allow_truncated)
+        return MS_OK;
+    MS_TRY(ms_check_whole_file(p->video, err));
+    return ms_check_whole_file(p->audio, err);
+}
+
+bool ms_run_keeps_hdr(const ms_run_params *p) {
+    return p->output && p->codec == MS_OUTPUT_HEVC && !p->tonemap;
+}
+
+/* Never converted without a word: much of it would be lost. */
+static ms_status check_hdr(const ms_job *j, ms_error *err) {
+    const ms_video_info *info = ms_clip_info(j->clip);
+    if (!info->hdr_transfer || info->deep || j->p->tonemap)
+        return MS_OK;
+    return ms_fail(
+        err, MS_UNSUPPORTED,
+        "%s is HDR (%s), which 8 bits a colour cannot hold: --codec hevc keeps it, --tonemap makes an "
+        "ordinary picture of it",
+        j->p->video, ms_hdr_name(info->hdr_transfer));
+}
+
+static bool has_sound(const ms_job *j, const char *path) {
+    ms_audio_reader_params params = MS_AUDIO_READER_DEFAULTS;
+    ms_audio_reader *reader = NULL;
+    params.room = j->room;
+    bool has = ms_audio_reader_open(j->mem, path, &params, &reader, NULL) == MS_OK;
+    ms_audio_reader_close(&reader);
+    return has;
+}
+
+static ms_status open_video(const ms_job *j, const char *path, ms_clip **ret_clip, ms_error *err) {
+    const ms_run_params *p = j->p;
+    return ms_clip_open(j->mem, path, (ms_rational){p->fps_num, p->fps_den}, ms_run_keeps_hdr(p), j->room,
+                        ret_clip, err);
+}
+
+/* Two files in each other's place are told as that. */
+static ms_status open_clip(ms_job *j, ms_error *err) {
+    const ms_run_params *p = j->p;
+    ms_clip *other = NULL;
+    ms_status status = open_video(j, p->video, &j->clip, err);
+    if (status != MS_BAD_MEDIA || !has_sound(j, p->video) || open_video(j, p->audio, &other, NULL) != MS_OK)
+        return status;
+    ms_clip_close(&other);
+    return ms_fail(
+        err, MS_BAD_MEDIA,
+        "%s is given as the video and holds sound alone, %s is given as the speech and holds a video: "
+        "are they swapped?",
+        p->video, p->audio);
+}
+
+/* Everything that can fail because of the input is opened before the model is loaded, which takes longest. */
+ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
+    const ms_run_params *p = j->p;
+    ms_model_names names = {.dir = p->model,
+                            .config = p->config,
+                            .unet = p->unet,
+                            .vae = p->vae,
+                            .whisper = p->whisper,
+                            .faces = p->faces};
+    unsigned parts = MS_PART_ALL & (p->track ? ~(unsigned)MS_PART_FACES : ~0u);
+    MS_TRY(check_whole(p, err));
+    j->room = ms_picture_room_in(j->policy.host_budget_bytes, j->base_bytes);
+    MS_TRY(open_clip(j, err));
+    MS_TRY(check_hdr(j, err));
+    if (ms_numbered_stat(p->video, &j->video) < 0)
+        return ms_fail(err, MS_IO, "cannot read %s: %s", p->video, strerror(errno));
+    const ms_speech_params speech = {.mem = j->mem,
+                                     .path = p->audio,
+                                     .skip = ms_job_speech_skip(p),
+                                     .room = j->room,
+                                     .cancelled = p->cancelled,
+                                     .arg = p->arg};
+    MS_TRY(ms_speech_open(&speech, &j->speech, err));
+    if (!p->allow_truncated)
+        MS_TRY(ms_speech_check_whole(j->speech, p->audio, err));
+    if (p->audio_output == MS_AUDIO_OUTPUT_SPEECH) {
+        ms_audio_reader_params sound = MS_AUDIO_READER_DEFAULTS;
+        sound.room = j->room;
+        MS_TRY(ms_audio_reader_open(j->mem, p->audio, &sound, &j->sound, err));
+        MS_TRY(ms_audio_reader_seek(j->sound, ms_job_speech_skip(p), err));
+    }
+    MS_TRY(ms_model_files_find(&names, parts, &j->files, err));
+    ms_job_name_model(j);
+    MS_TRY(ms_job_find_range(j, err));
+    MS_TRY(ms_job_open_splice(j, err));
+    ms_job_note_losses(j);
+    return find_job(j, err);
+}
+
+ms_status ms_job_check_video(const ms_job *j, ms_error *err) {
+    struct stat now;
+    if (ms_numbered_stat(j->p->video, &now) < 0 || !S_ISREG(now.st_mode) ||
+        (now.st_size == j->video.st_size && now.st_mtim.tv_sec == j->video.st_mtim.tv_sec &&
+         now.st_mtim.tv_nsec == j->video.st_mtim.tv_nsec))
+        return MS_OK; /* a file that was removed can be read to its end */
+    return ms_fail(err, MS_IO, "%s changed while it was read: it had %lld bytes and now has %lld",
+                   j->p->video, (long long)j->video.st_size, (long long)now.st_size);
+}
+
+/* The face nets run beside the engine, so they have an arena of their own. */
+static ms_status open_faces(ms_job *j, ms_error *err) {
+    const ms_run_params *p = j->p;
+    size_t arena_bytes = 0;
+    const ms_video_info *info = ms_clip_info(j->clip);
+    ms_face_finder_params finder = {.compute = j->face_compute,
+                                    .track = p->track,
+                                    .detector = j->files.detector,
+                                    .landmarks = j->files.landmarks,
+                                    .frame_width = info->width,
+                                    .frame_height = info->height,
+                                    .face = p->face,
+                                    .max_gap = p->max_gap};
+    MS_TRY(ms_face_finder_create(&finder, &j->faces, &arena_bytes, err));
+    if (arena_bytes == 0)
+        return MS_OK;
+    MS_TRY(ms_device_alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes, "the face nets",
+                           &j->face_arena, err));
+    ms_face_finder_set_arena(j->faces, j->face_arena);
+    return MS_OK;
+}
+
+static ms_status make_region(ms_job *j, ms_error *err) {
+    if (j->p->paste != MS_PASTE_MOUTH)
+        return MS_OK;
+    int side = j->geometry.resolution;
+    size_t work_bytes = ms_paste_region_workspace_bytes(side);
+    void *work = ms_alloc(j->mem, MS_LEDGER_STAGING, work_bytes);
+    j->region = ms_alloc_array(j->mem, MS_LEDGER_FRAMES, (size_t)side * (size_t)side, sizeof(float));
+    ms_status status = work && j->region ? ms_paste_region(side, j->region, work, work_bytes, err)
+                                         : ms_fail_alloc(err, j->mem, work_bytes, "the pasted region");
+    ms_free(work);
+    return status;
+}
+
+static ms_status make_work(ms_job *j, ms_error *err) {
+    const ms_video_info *info = ms_clip_info(j->clip);
+    j->align_work_bytes = ms_align_face_workspace_bytes(&j->geometry);
+    j->restore_work_bytes =
+        ms_restore_workspace_bytes(&j->geometry, info->width, info->height, ms_pool_threads(j->compute.pool));
+    if (j->restore_work_bytes == 0)
+        return ms_fail(err, MS_BAD_MEDIA, "%s: a picture of %dx%d is out of range", j->p->video, info->width,
+                       info->height);
+    j->align_work = ms_alloc(j->mem, MS_LEDGER_FRAMES, j->align_work_bytes);
+    j->restore_work = ms_alloc(j->mem, MS_LEDGER_FRAMES, j->restore_work_bytes);
+    if (!j->align_work || !j->restore_work)
+        return ms_fail_alloc(err, j->mem, j->restore_work_bytes, "warping faces");
+    return make_region(j, err);
+}
+
+static ms_status make_buffers(ms_job *j, ms_error *err) {
+    int side = j->report.resolution;
+    size_t frames = (size_t)j->files.unet_config.num_frames, face = (size_t)side * (size_t)side * 3;
+    MS_TRY(ms_face_geometry_init(side, &j->geometry, err));
+    MS_TRY(make_work(j, err));
+    j->window = ms_alloc_array(j->mem, MS_LEDGER_GENERAL, frames, sizeof(*j->window));
+    j->window_faces = ms_alloc_array(j->mem, MS_LEDGER_FRAMES, frames, face);
+    if (!j->window || !j->window_faces)
+        return ms_fail_alloc(err, j->mem, frames * face, "a window's faces");
+    /* What comes from a device apart lies in the host's memory only while it is wanted there, unless the profile says otherwise. */
+    const bool outputs_kept = !is_apart(j) || j->policy.profile.value[MS_FIELD_PREALLOCATED_OUTPUTS];
+    MS_TRY(ms_buffer_pool_create(j->mem, face, true, &j->aligned, err));
+    MS_TRY(ms_buffer_pool_create(j->mem, face * sizeof(float), outputs_kept, &j->redrawn, err));
+    MS_TRY(ms_queue_create(j->mem, MS_RUN_READY_FRAMES, sizeof(ms_ready_frame), &j->ready, err));
+    return ms_queue_create(j->mem, MS_RUN_REDRAWN_FRAMES, sizeof(ms_redrawn_frame), &j->finished, err);
+}
+
+static void free_buffers(ms_job *j) {
+    ms_queue_destroy(&j->ready);
+    ms_queue_destroy(&j->finished);
+    ms_buffer_pool_destroy(&j->aligned);
+    ms_buffer_pool_destroy(&j->redrawn);
+    void **const buffers[] = {&j->align_work, &j->restore_work, (void **)&j->region, (void **)&j->window,
+                              (void **)&j->window_faces};
+    for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++) {
+        ms_free(*buffers[i]);
+        *buffers[i] = NULL;
+    }
+}
+
+static ms_run_clip run_clip(const ms_job *j) {
+    const ms_video_info *info = ms_clip_info(j->clip);
+    const ms_run_params *p = j->p;
+    int64_t clip_frames = ms_job_clip_frames(j);
+    return (ms_run_clip){.width = info->width,
+                         .height = info->height,
+                         .resolution = j->report.resolution,
+                         .window_frames = j->files.unet_config.num_frames,
+                         .max_gap = j->p->max_gap,
+                         .deep = info->deep,
+                         .mouth = p->paste == MS_PASTE_MOUTH,
+                         .threads = ms_pool_threads(j->compute.pool),
+                         .turns = p->loop == MS_LOOP_MODE_PINGPONG && p->rest == MS_REST_CUT &&
+                                  (clip_frames == 0 || ms_job_most_frames(j) > clip_frames)};
+}
+
+/* What the run will hold besides the engine: what it holds before its buffers are made, those, frames, the encoder. */
+static size_t other_bytes(const ms_job *j) {
+    ms_mem_usage usage;
+    ms_mem_get_usage(j->mem, &usage);
+    const ms_video_info *info = ms_clip_info(j->clip);
+    ms_run_clip clip = run_clip(j);
+    ms_video_writer_params writer = ms_job_writer_params(j);
+    return usage.current_bytes + ms_run_frame_bytes(&clip) +
+           ms_run_sink_bytes(j->p, info->width, info->height) + ms_job_preview_bytes(j) +
+           (j->p->output ? ms_video_writer_memory(&writer) : 0);
+}
+
+static void count_others(ms_job *j) {
+    ms_mem_usage device;
+    ms_mem_get_usage(j->device_mem, &device);
+    j->other_bytes = is_apart(j) ? device.current_bytes : other_bytes(j);
+    j->host_other_bytes = is_apart(j) ? other_bytes(j) : 0;
+}
+
+/* With what the plan leaves of the budget. */
+static ms_status open_latents(ms_job *j, ms_error *err) {
+    ms_run_latents_params params = {.compute = j->compute,
+                                    .run = j->p,
+                                    .files = &j->files,
+                                    .precision = j->policy.precision,
+                                    .resolution = j->geometry.resolution,
+                                    .tier_rank_percent = (int)j->policy.profile.value[MS_FIELD_SVD_RANK],
+                                    .clip_frames = ms_job_clip_frames(j),
+                                    .output_frames = j->range.redrawn,
+                                    .room_bytes = is_apart(j)
+                                                      ? j->policy.host_budget_bytes - j->plan.host_bytes
+                                                      : j->policy.budget_bytes - j->plan.peak_bytes};
+    MS_TRY(ms_run_latents_open(&params, &j->latents, err));
+    *(is_apart(j) ? &j->report.host_planned_bytes : &j->report.planned_bytes) += j->latents.bytes;
+    return MS_OK;
+}
+
+/* At the resolution asked for, or lower where that is allowed. */
+static ms_status choose_plan(ms_job *j, ms_error *err) {
+    const ms_engine_hooks hooks = {.poll = ms_job_poll, .stage = ms_job_engine_stage, .arg = j};
+    j->report.wanted_resolution = j->report.resolution = ms_job_wanted_resolution(j);
+    for (;;) {
+        count_others(j);
+        MS_TRY(make_buffers(j, err));
+        j->engine_params.resolution = j->report.resolution;
+        MS_TRY(ms_engine_create(&j->engine_params, &hooks, &j->engine, err));
+        const ms_run_plan_params ask = ms_job_plan_params(j, j->policy.budget_bytes);
+        ms_status status = ms_run_plan_choose(&ask, &j->plan, err);
+        int lower = ms_run_lower_resolution(j->report.resolution);
+        if (status != MS_BUDGET || !j->p->allow_downscale || !lower)
+            return status;
+        ms_engine_destroy(&j->engine);
+        free_buffers(j);
+        j->report.resolution = lower;
+    }
+}
+
+/* What comes out and how long it will take. */
+static void foresee(ms_job *j) {
+    ms_run_report *r = &j->report;
+    const ms_video_info *info = ms_clip_info(j->clip);
+    bool ends_with_clip = j->p->loop == MS_LOOP_MODE_NONE || j->p->rest == MS_REST_KEEP;
+    int64_t clip = ms_job_clip_frames(j);
+    j->wanted = ms_job_wanted_frames(j);
+    j->total = ends_with_clip ? 0 : j->wanted;
+    j->expected = !ends_with_clip || clip > j->wanted ? j->wanted : clip;
+    if (j->preview.frames) {
+        j->preview.whole = j->expected;
+        bool shorter = j->expected > 0 && j->expected < j->preview.frames;
+        j->total = j->expected = shorter ? j->expected : j->preview.frames;
+    }
+    ms_job_predict(j);
+    r->planned_frames = j->expected;
+    ms_video_writer_params writer = ms_job_writer_params(j);
+    r->width = info->width;
+    r->height = info->height;
+    if (j->p->output)
+        ms_video_writer_size(&writer, &r->width, &r->height);
+    r->fps = (double)info->fps.num / (double)info->fps.den;
+    ms_job_begin_estimate(j);
+}
+
+ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
+    const ms_run_params *p = j->p;
+    const ms_video_info *info = ms_clip_info(j->clip);
+    MS_TRY(settle_base(j, err));
+    MS_TRY(open_faces(j, err));
+    j->engine_params = (ms_engine_params){.compute = j->compute,
+                                          .files = &j->files,
+                                          .precision = j->policy.precision,
+                                          .steps = p->steps,
+                                          .guidance = (float)p->guidance,
+                                          .deepcache = p->deepcache,
+                                          .seed = p->seed,
+                                          .fps = (double)info->fps.num / (double)info->fps.den,
+                                          .frames = j->range.redrawn,
+                                          .speech = ms_speech_stats(j->speech),
+                                          .samples = ms_speech_source(j->speech)};
+    MS_TRY(ms_job_find_speed(j, err));
+    MS_TRY(choose_plan(j, err));
+    ms_mem_reset_peaks(j->device_mem); /* of measuring */
+    if (is_apart(j) && !ms_mem_set_budget(j->device_mem, j->policy.budget_bytes))
+        return ms_fail(err, MS_INTERNAL, "opening %s took more than the plan of %zu bytes",
+                       j->compute.dev->description, j->plan.peak_bytes);
+    if (!ms_mem_set_budget(j->mem, j->policy.host_budget_bytes))
+        return ms_fail(err, MS_INTERNAL, "opening the files took more than the plan of %zu bytes",
+                       j->plan.peak_bytes);
+    j->report.rung = j->plan.rung;
+    j->report.planned_bytes = j->plan.peak_bytes;
+    j->report.host_planned_bytes = j->plan.host_bytes;
+    MS_TRY(open_latents(j, err));
+    ms_run_report_plan(&j->report, p, &j->policy.profile, &j->plan);
+    j->report.other_bytes += j->latents.bytes;
+    ms_job_note_model(j);
+    j->opening_s = ms_now_s() - j->started;
+    foresee(j);
+    if (p->planned)
+        p->planned(p->arg, &j->report);
+    MS_TRY(ms_job_begin_engine(j, err));
+    return ms_job_check_model(j, err);
+}
+
+static bool stopped(void *arg) {
+    return atomic_load(&((ms_job *)arg)->stop);
+}
+
+static void add_mark(void *arg, const ms_video_mark *mark) {
+    ms_clip_add_mark(((ms_job *)arg)->clip, mark);
+}
+
+/* Either goes on with the state that the journal has, or notes the one at the beginning. */
+static ms_status go_on(ms_job *j, ms_error *err) {
+    ms_video_place place;
+    if (!j->store.resumed)
+        return ms_frame_source_save(j->source, &j->here.state, &place, err);
+    MS_TRY(ms_run_store_marks(&j->store, add_mark, j, err));
+    return ms_frame_source_restore(j->source, &j->here.state, j->here.frame, err);
+}
+
+ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
+    static const ms_loop loops[] = {[MS_LOOP_MODE_PINGPONG] = MS_LOOP_PINGPONG,
+                                    [MS_LOOP_MODE_REPEAT] = MS_LOOP_REPEAT,
+                                    [MS_LOOP_MODE_HOLD] = MS_LOOP_HOLD,
+                                    [MS_LOOP_MODE_NONE] = MS_LOOP_NONE};
+    const ms_run_params *p = j->p;
+    const ms_job_range *range = &j->range;
+    bool keep = p->rest == MS_REST_KEEP;
+    j->store.expected_frames = j->total;
+    ms_run_clip clip = run_clip(j);
+    ms_face_stage_params stage = {.mem = j->mem,
+                                  .clip = j->clip,
+                                  .source = ms_face_finder_source(j->faces),
+                                  .geometry = j->geometry,
+                                  .max_gap = p->max_gap,
+                                  .first_frame = keep ? 0 : range->first,
+                                  .look_first = range->first,
+                                  .look_end = range->set ? range->first + range->redrawn : 0,
+                                  .spare_frames = ms_run_frame_buffers(&clip),
+                                  .stopped = stopped,
+                                  .arg = j};
+    if (clip.turns)
+        MS_TRY(ms_clip_reserve_block(j->clip, err));
+    MS_TRY(ms_face_stage_create(&stage, &j->stage, err));
+    MS_TRY(ms_buffer_pool_fill(j->aligned, MS_RUN_ALIGNED_FACES, err));
+    MS_TRY(ms_buffer_pool_fill(j->redrawn, MS_RUN_REDRAWN_FACES, err));
+    MS_TRY(ms_run_store_open_poses(&j->store, err));
+    MS_TRY(ms_run_store_open_faces(&j->store,
+                                   3 * (size_t)j->geometry.resolution * (size_t)j->geometry.resolution,
+                                   j->segment_frames, err));
+    ms_frame_source_params source = {.mem = j->mem,
+                                     .clip = j->clip,
+                                     .stage = j->stage,
+                                     .poses = j->store.poses,
+                                     .loop = keep ? MS_LOOP_NONE : loops[p->loop],
+                                     .wanted = j->wanted,
+                                     .base = keep ? 0 : range->first};
+    MS_TRY(ms_frame_source_create(&source, &j->source, err));
+    size_t sink = ms_run_sink_bytes(p, ms_clip_info(j->clip)->width, ms_clip_info(j->clip)->height);
+    if (!ms_mem_charge(j->mem, MS_LEDGER_FRAMES, sink))
+        return ms_fail_alloc(err, j->mem, sink, "the frames that the sink keeps");
+    j->sink_bytes = sink;
+    MS_TRY(ms_job_open_preview(j, err));
+    return go_on(j, err);
+}

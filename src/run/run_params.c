@@ -1,0 +1,140 @@
+/* ms_run()'s parameters: defaults and checks. */
+#include <string.h>
+
+#include "base/error.h"
+#include "files/new_file.h"
+#include "planner/params_check.h"
+#include "run/run_internal.h"
+
+void ms_run_params_init(ms_run_params *p) {
+    if (!p)
+        return;
+    memset(p, 0, sizeof(*p));
+    p->face = -1;
+    p->max_gap = 12;
+    p->seed = 1247;
+    p->steps = 20;
+    p->guidance = 1.5;
+    p->profile.environment = true;
+    p->fps_num = 25;
+    p->fps_den = 1;
+    p->crf = 18;
+}
+
+const char *ms_stage_name(ms_stage stage) {
+    static const char *const names[MS_STAGE_COUNT] = {
+        [MS_STAGE_LOAD] = "load",     [MS_STAGE_AUDIO] = "audio",     [MS_STAGE_FACES] = "faces",
+        [MS_STAGE_ENCODE] = "encode", [MS_STAGE_DENOISE] = "denoise", [MS_STAGE_DECODE] = "decode",
+        [MS_STAGE_WRITE] = "write"};
+    return stage >= 0 && stage < MS_STAGE_COUNT ? names[stage] : "?";
+}
+
+const char *ms_paste_name(ms_paste paste) {
+    static const char *const names[MS_PASTE_COUNT] = {[MS_PASTE_FACE] = "face", [MS_PASTE_MOUTH] = "mouth"};
+    return paste >= 0 && paste < MS_PASTE_COUNT ? names[paste] : "?";
+}
+
+const char *ms_stage_text(ms_stage stage) {
+    static const char *const texts[MS_STAGE_COUNT] = {
+        [MS_STAGE_LOAD] = "reading model",  [MS_STAGE_AUDIO] = "listening",
+        [MS_STAGE_FACES] = "finding faces", [MS_STAGE_ENCODE] = "encoding",
+        [MS_STAGE_DENOISE] = "denoising",   [MS_STAGE_DECODE] = "decoding",
+        [MS_STAGE_WRITE] = "writing"};
+    return stage >= 0 && stage < MS_STAGE_COUNT ? texts[stage] : "?";
+}
+
+/* --force replaces an output of before, never what the run reads. */
+static ms_status check_files(const ms_run_params *p, ms_error *err) {
+    const char *const inputs[] = {p->video, p->audio, p->track, p->config, p->unet, p->vae, p->whisper};
+    return ms_new_file_spares(p->output, "output", inputs, sizeof(inputs) / sizeof(inputs[0]), err);
+}
+
+static ms_status check_choices(const ms_run_params *p, ms_error *err) {
+    MS_TRY(ms_check_choice("precision", (int)p->precision, MS_PRECISION_CHOICES, err));
+    MS_TRY(ms_check_choice("paste", (int)p->paste, MS_PASTE_COUNT, err));
+    MS_TRY(ms_check_choice("rung", (int)p->rung, MS_RUNG_COUNT, err));
+    MS_TRY(ms_check_choice("latent cache", (int)p->latent_cache, MS_LATENT_CACHE_CHOICES, err));
+    MS_TRY(ms_check_choice("loop mode", (int)p->loop, MS_LOOP_MODE_CHOICES, err));
+    MS_TRY(ms_check_choice("codec", (int)p->codec, MS_OUTPUT_CODEC_CHOICES, err));
+    MS_TRY(ms_check_choice("rest", (int)p->rest, 2, err));
+    return ms_check_choice("audio output", (int)p->audio_output, MS_AUDIO_OUTPUT_CHOICES, err);
+}
+
+static ms_status check_time(const char *name, int64_t us, ms_error *err) {
+    if (us >= 0 && us <= MS_RUN_MAX_TIME_US)
+        return MS_OK;
+    return ms_fail(err, MS_INVALID_ARGUMENT, "%s must be 0 to %lld microseconds, not %lld", name,
+                   (long long)MS_RUN_MAX_TIME_US, (long long)us);
+}
+
+static ms_status check_range(const ms_run_params *p, ms_error *err) {
+    MS_TRY(check_time("start", p->start_us, err));
+    MS_TRY(check_time("duration", p->duration_us, err));
+    MS_TRY(check_time("audio-start", p->audio_start_us, err));
+    if (p->preview_frames < MS_RUN_PREVIEW_WINDOW || p->preview_frames > MS_RUN_MAX_PREVIEW_FRAMES)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "a preview must have 1 to %d frames, not %lld",
+                       MS_RUN_MAX_PREVIEW_FRAMES, (long long)p->preview_frames);
+    if (p->preview_frames && p->resume)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "a preview cannot be resumed: it is made at once");
+    if (p->preview_frames && !p->output)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "a preview needs an output");
+    if (p->rest == MS_REST_KEEP && (p->loop == MS_LOOP_MODE_REPEAT || p->loop == MS_LOOP_MODE_HOLD))
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "a video whose rest is kept is as long as it is: there is nothing to loop");
+    return MS_OK;
+}
+
+static ms_status check(const ms_run_params *p, ms_error *err) {
+    bool output = p->output || p->frame_sink;
+    if (!p->video || !p->audio || !output)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the %s is missing",
+                       !p->video   ? "video (-i FILE)"
+                       : !p->audio ? "speech (-a FILE)"
+                                   : "output (its name at the end, or -o FILE)");
+    if (!p->model && !(p->config && p->unet && p->vae && p->whisper && (p->faces || p->track)))
+        return ms_fail(err, MS_INVALID_ARGUMENT, "no model was named (--model DIR)");
+    MS_TRY(check_files(p, err));
+    MS_TRY(ms_check_denoising(p->steps, p->guidance, err));
+    MS_TRY(ms_check_max_gap(p->max_gap, err));
+    MS_TRY(ms_check_face(p->face, err));
+    MS_TRY(ms_check_rate(p->fps_num, p->fps_den, err));
+    MS_TRY(ms_check_frames(p->frames, err));
+    MS_TRY(ms_check_resolution(p->resolution, err));
+    MS_TRY(check_choices(p, err));
+    MS_TRY(check_range(p, err));
+    if (p->crf < 0 || p->crf > 51)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "crf must be 0 to 51, not %d", p->crf);
+    if (p->segment_frames < 0 || p->segment_frames > 100000)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "a segment must have 1 to 100000 frames, not %lld",
+                       (long long)p->segment_frames);
+    if (p->sink_frames < 0 || p->sink_frames > MS_RUN_MAX_SINK_FRAMES)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "a sink that keeps %d frames; at most %d are allowed",
+                       p->sink_frames, MS_RUN_MAX_SINK_FRAMES);
+    if (p->resume && !p->output)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "without an output there is nothing to go on with (resume)");
+    if (p->resume && p->latent_cache == MS_LATENT_CACHE_LOSSY)
+        return ms_fail(
+            err, MS_INVALID_ARGUMENT,
+            "a run with a lossy latent cache cannot be resumed: its frames depend on what the cache held");
+    if (p->latent_rank < 0 || p->latent_rank > 100)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "latent-rank must be 1 to 100 per cent, not %d",
+                       p->latent_rank);
+    if (p->allow_downscale && p->resume)
+        return ms_fail(
+            err, MS_INVALID_ARGUMENT,
+            "a job whose resolution follows the memory cannot be resumed: name it with --resolution");
+    return MS_OK;
+}
+
+ms_status ms_run(const ms_run_params *params, ms_run_report *ret_report, ms_error *err) {
+    ms_error_clear(err);
+    MS_NEED(params, err);
+    MS_TRY(check(params, err));
+#if MS_HAVE_FFMPEG
+    return ms_run_media(params, ret_report, err);
+#else
+    (void)ret_report;
+    return ms_fail(err, MS_UNSUPPORTED,
+                   "this build cannot read video: it was made without FFmpeg's libraries");
+#endif
+}

@@ -1,0 +1,69 @@
+/* A preview: the job's first frames with a face, each beside the video's. */
+#include <math.h>
+#include <string.h>
+
+#include "run/run_job.h"
+
+/* A row of the video, as it is written. */
+static size_t row_bytes(const ms_job *j) {
+    const ms_video_info *info = ms_clip_info(j->clip);
+    return (size_t)info->width * 3 * (info->deep ? sizeof(uint16_t) : 1);
+}
+
+size_t ms_job_preview_bytes(const ms_job *j) {
+    return j->preview.frames ? 2 * row_bytes(j) * (size_t)ms_clip_info(j->clip)->height : 0;
+}
+
+ms_status ms_job_open_preview(ms_job *j, ms_error *err) {
+    size_t bytes = ms_job_preview_bytes(j);
+    if (bytes == 0)
+        return MS_OK;
+    j->preview.pair = ms_alloc(j->mem, MS_LEDGER_FRAMES, bytes);
+    return j->preview.pair ? MS_OK : ms_fail_alloc(err, j->mem, bytes, "the preview's pictures");
+}
+
+int64_t ms_job_preview_sound_us(const ms_job *j) {
+    const ms_video_info *info = ms_clip_info(j->clip);
+    if (!j->preview.begun)
+        return 0;
+    return llrint((double)(j->preview.first - j->range.before) * info->fps.den * 1e6 / info->fps.num);
+}
+
+ms_status ms_job_begin_preview_sound(ms_job *j, ms_error *err) {
+    if (!j->preview.frames || !j->sound)
+        return MS_OK;
+    int64_t skip = ms_job_preview_sound_us(j) * MS_SPEECH_RATE / 1000000;
+    return ms_audio_reader_seek(j->sound, ms_job_speech_skip(j->p) + skip, err);
+}
+
+bool ms_job_preview_leaves_out(const ms_job *j, const ms_output_frame *leaving) {
+    const ms_job_preview *v = &j->preview;
+    return v->frames && (!v->begun || leaving->number >= v->frames);
+}
+
+bool ms_job_preview_done(const ms_job *j) {
+    return j->preview.frames && j->preview.handed >= j->preview.frames;
+}
+
+static const uint8_t *written(const ms_job *j, uint8_t *rgb) {
+    const uint16_t *deep = ms_clip_deep(j->clip, rgb);
+    return deep ? (const uint8_t *)deep : rgb;
+}
+
+static void put_half(ms_job *j, const uint8_t *picture, size_t half) {
+    size_t row = row_bytes(j);
+    for (int y = 0; y < ms_clip_info(j->clip)->height; y++)
+        memcpy(j->preview.pair + (2 * (size_t)y + half) * row, picture + (size_t)y * row, row);
+}
+
+void ms_job_preview_before(ms_job *j, uint8_t *rgb) {
+    if (j->preview.pair)
+        put_half(j, written(j, rgb), 0);
+}
+
+const uint8_t *ms_job_picture(ms_job *j, uint8_t *rgb) {
+    if (!j->preview.pair)
+        return written(j, rgb);
+    put_half(j, written(j, rgb), 1);
+    return j->preview.pair;
+}
