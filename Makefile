@@ -1,7 +1,7 @@
 # The commands that people type. Everything else is CMake; see CMakePresets.json for the other builds.
 SHELL := /bin/bash
 
-.PHONY: all deps deps-dev configure build demo train-demo check check-core check-e2e check-full lint bench install clean format dev asan tsan clang fuzz
+.PHONY: all deps deps-dev configure build demo train-demo check check-core check-e2e check-full lint bench install uninstall clean format dev asan tsan clang fuzz
 
 all: build
 
@@ -73,6 +73,10 @@ fuzz: deps-dev
 
 install: build
 	cmake --install build
+
+# What `make install` put in place, by build/install_manifest.txt.
+uninstall:
+	cmake --build build --target uninstall
 
 clean:
 	rm -rf build build-*
