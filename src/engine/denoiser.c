@@ -6,14 +6,14 @@
 #define LATENT_CHANNELS 4
 
 /* What lies in the state, and the slot under which the networks find it. */
-enum { LATENTS, MASKED, REFERENCE, MASK, AUDIO, NOISE, CACHE, TIME, FACTORS, PLACES };
+enum { LATENTS, MASKED, REFERENCE, MASK, AUDIO, NOISE, CACHE, BAD, TIME, FACTORS, PLACES };
 
 static const struct {
     const char *name; /* of an input or output */
     int place;
-} bound[] = {{"latents", LATENTS}, {"next", LATENTS},   {"masked", MASKED}, {"reference", REFERENCE},
-             {"mask", MASK},       {"audio", AUDIO},    {"noise", NOISE},   {"cache", CACHE},
-             {"time", TIME},       {"factors", FACTORS}};
+} bound[] = {{"latents", LATENTS}, {"next", LATENTS}, {"masked", MASKED},  {"reference", REFERENCE},
+             {"mask", MASK},       {"audio", AUDIO},  {"noise", NOISE},    {"cache", CACHE},
+             {"bad", BAD},         {"time", TIME},    {"factors", FACTORS}};
 
 struct ms_denoiser {
     ms_params *weights;
@@ -131,6 +131,7 @@ static ms_status lay_out_state(ms_denoiser *d, ms_error *err) {
     lay(d, AUDIO, d->config.audio_layer ? audio * (size_t)d->graph_branches : 0);
     lay(d, NOISE, latents * (size_t)d->graph_branches);
     lay(d, CACHE, p->deepcache ? ms_network_bytes(&d->full, "cache") : 0);
+    lay(d, BAD, sizeof(uint32_t));
     lay(d, TIME, time);
     lay(d, FACTORS, 4 * sizeof(float));
     size_t bytes = d->state_bytes - d->offset[TIME];
@@ -225,17 +226,37 @@ static ms_status begin(ms_denoiser *d, const ms_context *context, const ms_denoi
     return io->latents ? MS_OK : ms_exec_run(d->start.graph, d->start.plan, &start, NULL, err);
 }
 
+/* What is no number would become a wrong picture, and it stays what it is in all steps after. */
+static ms_status tell(const ms_denoiser *d, int step, uint32_t bad, ms_error *err) {
+    return !bad ? MS_OK
+                : ms_fail(err, MS_BAD_MODEL,
+                          "the denoiser's latents are not finite after step %d of %d: the weights do not fit "
+                          "this precision or this input",
+                          step + 1, d->ddim.steps);
+}
+
+/* The step's time and factors go up, and the check of the step before comes down: one wait is for both. */
+static ms_status exchange(ms_denoiser *d, const ms_context *context, int step, ms_error *err) {
+    const ms_compute *c = &context->compute;
+    const ms_backend *b = c->dev->backend;
+    const size_t factors = (d->offset[FACTORS] - d->offset[TIME]) / sizeof(float);
+    uint32_t bad = 0;
+    ms_unet_time_embedding(&d->config, d->ddim.timesteps[step], d->scalars);
+    ms_ddim_factors(&d->ddim, step, d->scalars + factors);
+    ms_status status =
+        b->upload(c->queue, place(d, context, TIME, 0), d->scalars, (factors + 4) * sizeof(float));
+    if (status == MS_OK && step > 0)
+        status = b->download(c->queue, &bad, place(d, context, BAD, 0), sizeof(bad));
+    ms_status finished = ms_compute_finish(c); /* whatever happened: the queue may still write to bad */
+    status = status == MS_OK ? finished : status;
+    return status == MS_OK ? tell(d, step - 1, bad, err) : ms_fail(err, status, "cannot upload the step");
+}
+
 static ms_status run_step(ms_denoiser *d, const ms_context *context, int step, const ms_denoise_hooks *hooks,
                           ms_error *err) {
     const ms_denoise_params *p = &d->params;
     ms_network *unet = !p->deepcache || ms_deepcache_full_step(step) ? &d->full : &d->cached;
-    const size_t factors = (d->offset[FACTORS] - d->offset[TIME]) / sizeof(float);
-    ms_unet_time_embedding(&d->config, d->ddim.timesteps[step], d->scalars);
-    ms_ddim_factors(&d->ddim, step, d->scalars + factors);
-    ms_status status = ms_compute_upload(&context->compute, place(d, context, TIME, 0), d->scalars,
-                                         (factors + 4) * sizeof(float));
-    if (status != MS_OK)
-        return ms_fail(err, status, "cannot upload the step");
+    MS_TRY(exchange(d, context, step, err));
     for (int64_t pass = 0; pass < d->branches / d->graph_branches; pass++) {
         const ms_context branch = context_of(d, context, pass);
         MS_TRY(ms_network_run(unet, &branch, hooks ? &hooks->exec : NULL, err));
@@ -244,14 +265,12 @@ static ms_status run_step(ms_denoiser *d, const ms_context *context, int step, c
     return ms_network_run(&d->step, &all, NULL, err);
 }
 
-/* What is no number would become a wrong picture; it stays what it is from the step on in which it came up, so the last one tells. */
-static ms_status check_finite(const ms_denoiser *d, const ms_context *context, ms_error *err) {
+/* No step comes after the last. */
+static ms_status check_last(const ms_denoiser *d, const ms_context *context, ms_error *err) {
     uint32_t bad = 0;
-    MS_TRY(ms_network_read_raw(&d->step, context, "bad", &bad, err));
-    return !bad ? MS_OK
-                : ms_fail(err, MS_BAD_MODEL,
-                          "the denoiser's latents are not finite: the weights do not fit this precision or "
-                          "this input");
+    ms_status status = ms_compute_download(&context->compute, &bad, place(d, context, BAD, 0), sizeof(bad));
+    return status == MS_OK ? tell(d, d->ddim.steps - 1, bad, err)
+                           : ms_fail(err, status, "cannot download the step's check");
 }
 
 ms_status ms_denoiser_run(ms_denoiser *d, const ms_context *context, const ms_denoise_io *io,
@@ -264,7 +283,7 @@ ms_status ms_denoiser_run(ms_denoiser *d, const ms_context *context, const ms_de
         if (hooks && hooks->step)
             hooks->step(hooks->arg, step);
     }
-    return check_finite(d, context, err);
+    return check_last(d, context, err);
 }
 
 ms_network_work ms_denoiser_work(const ms_denoiser *d, ms_dtype precision, ms_residency residency) {

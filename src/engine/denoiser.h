@@ -53,7 +53,8 @@ typedef struct ms_denoise_hooks {
 } ms_denoise_hooks;
 
 /* context: with the UNet's weights, loaded, in an arena and with a state of the bytes that prepare() said. From step to step only the time's
-   embedding and the step's factors go to the device, and nothing comes back. MS_BAD_MODEL: the latents are not finite. */
+   embedding and the step's factors go to the device, and one word comes back. MS_BAD_MODEL: the latents are not finite after a step, which
+   is told before the UNet runs again. */
 ms_status ms_denoiser_run(ms_denoiser *denoiser, const ms_context *context, const ms_denoise_io *io,
                           const ms_denoise_hooks *hooks, ms_error *err);
 

@@ -34,16 +34,38 @@ typedef struct bench {
     void (*count)(uint64_t *up, uint64_t *down); /* of the remote device */
     traffic before, most;
     int steps;
+    void (*after_step)(void *arg, int step);
+    int broken; /* the step after which a latent is made no number */
 } bench;
 
 static size_t audio_floats(void) {
     return (size_t)(FRAMES * TOKENS * files.unet_config.cross_attention_dim);
 }
 
+static traffic now(const bench *b) {
+    traffic t = {0};
+    if (b->count)
+        b->count(&t.up, &t.down);
+    return t;
+}
+
+/* What crossed since the step before. The first has the window's condition too. */
+static void step_done(void *arg, int step) {
+    bench *b = arg;
+    traffic t = now(b);
+    if (step > 0) {
+        b->most.up = t.up - b->before.up > b->most.up ? t.up - b->before.up : b->most.up;
+        b->most.down = t.down - b->before.down > b->most.down ? t.down - b->before.down : b->most.down;
+    }
+    b->before = t;
+    b->steps++;
+}
+
 static void bench_open(bench *b, const how *h) {
     ms_error err;
     size_t state_bytes = 0;
     memset(b, 0, sizeof(*b));
+    b->after_step = step_done;
     const ms_compute_params device = {.device = h->device, .threads = 2, .isa_limit = MS_ISA_COUNT - 1};
     assert_ms_ok(ms_compute_open(&device, &b->at.compute, &err), &err);
     b->at.compute.replay = h->replay;
@@ -91,29 +113,10 @@ static void bench_close(bench *b) {
     free(b->audio);
 }
 
-static traffic now(const bench *b) {
-    traffic t = {0};
-    if (b->count)
-        b->count(&t.up, &t.down);
-    return t;
-}
-
-/* What crossed since the step before. The first has the window's condition too. */
-static void step_done(void *arg, int step) {
-    bench *b = arg;
-    traffic t = now(b);
-    if (step > 0) {
-        b->most.up = t.up - b->before.up > b->most.up ? t.up - b->before.up : b->most.up;
-        b->most.down = t.down - b->before.down > b->most.down ? t.down - b->before.down : b->most.down;
-    }
-    b->before = t;
-    b->steps++;
-}
-
 static ms_status run(bench *b, bool seeded, float ret_latents[LATENTS], ms_error *err) {
     const size_t bytes = LATENTS * sizeof(float);
     const ms_denoise_io io = {.audio = b->audio, .mask = b->mask, .latents = seeded ? NULL : b->start};
-    const ms_denoise_hooks hooks = {.step = step_done, .arg = b};
+    const ms_denoise_hooks hooks = {.step = b->after_step, .arg = b};
     static const ms_denoise_part parts[] = {MS_DENOISE_MASKED, MS_DENOISE_REFERENCE};
     for (int i = 0; i < 2; i++)
         assert_int_equal(ms_compute_upload(&b->at.compute, ms_denoiser_part(b->denoiser, &b->at, parts[i]),
@@ -155,7 +158,7 @@ static void the_bits_are_the_same(void **state) {
     }
 }
 
-/* Between two steps the time's embedding and the step's factors go to the device, and nothing comes back. */
+/* Between two steps the time's embedding and the step's factors go to the device, and only the check's word comes back. */
 static void latents_stay_on_the_device(void **state) {
     (void)state;
     static bench b;
@@ -173,7 +176,7 @@ static void latents_stay_on_the_device(void **state) {
         assert_ms_ok(run(&b, true, got, &err), &err);
         const size_t scalars = (size_t)files.unet_config.channels[0] * sizeof(float) + MS_ARENA_ALIGN;
         assert_true(b.most.up > 0 && b.most.up <= scalars);
-        assert_int_equal(b.most.down, 0);
+        assert_int_equal(b.most.down, sizeof(uint32_t));
         bench_close(&b);
         dlclose(plugin);
     }
@@ -209,6 +212,41 @@ static void what_is_captured_is_launched_again(void **state) {
     bench_close(&b);
 }
 
+/* A device's memory breaks after the second step: the third one's check tells. */
+static void break_latents(void *arg, int step) {
+    bench *b = arg;
+    const float nan = NAN;
+    b->steps++;
+    if (step == b->broken)
+        assert_int_equal(ms_compute_upload(&b->at.compute,
+                                           ms_denoiser_part(b->denoiser, &b->at, MS_DENOISE_LATENTS), &nan,
+                                           sizeof(nan)),
+                         MS_OK);
+}
+
+/* Wherever it comes up, the last step included. */
+static void the_step_is_told(void **state) {
+    (void)state;
+    static bench b;
+    static float got[LATENTS];
+    ms_error err;
+    char said[64];
+    for (int kind = 0; kind < 4; kind++) {
+        const how h = {
+            .device = kind & 1 ? "remote" : "cpu", .serial = kind & 2, .deepcache = true, .guidance = 1.5f};
+        for (int broken = 0; broken < STEPS - 1; broken++) {
+            bench_open(&b, &h);
+            b.after_step = break_latents;
+            b.broken = broken;
+            assert_int_equal(run(&b, true, got, &err), MS_BAD_MODEL);
+            snprintf(said, sizeof(said), "not finite after step %d of %d:", broken + 2, STEPS);
+            assert_non_null(strstr(err.message, said));
+            assert_int_equal(b.steps, broken + 2);
+            bench_close(&b);
+        }
+    }
+}
+
 static void what_is_not_finite_is_an_error(void **state) {
     (void)state;
     static bench b;
@@ -222,8 +260,9 @@ static void what_is_not_finite_is_an_error(void **state) {
         else
             b.audio[5] = INFINITY;
         assert_int_equal(run(&b, false, got, &err), MS_BAD_MODEL);
-        assert_non_null(strstr(err.message, "the denoiser's latents are not finite"));
-        b.start[LATENTS - 1] = 0; /* and is forgotten by the next window */
+        assert_non_null(strstr(err.message, "the denoiser's latents are not finite after step 1 of 4"));
+        assert_int_equal(b.steps, 1); /* and no step more was computed */
+        b.start[LATENTS - 1] = 0;     /* and is forgotten by the next window */
         b.audio[5] = 0;
         assert_ms_ok(run(&b, false, got, &err), &err);
         bench_close(&b);
@@ -268,6 +307,7 @@ int main(void) {
         cmocka_unit_test(latents_stay_on_the_device),
         cmocka_unit_test(what_is_captured_is_launched_again),
         cmocka_unit_test(what_is_not_finite_is_an_error),
+        cmocka_unit_test(the_step_is_told),
         cmocka_unit_test(bound_values_are_elsewhere),
     };
     if (!MS_HAVE_YAML)
