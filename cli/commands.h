@@ -15,7 +15,8 @@
     X(batch_size)                                                                                            \
     X(doctor)                                                                                                \
     X(bench)                                                                                                 \
-    X(stage)
+    X(stage)                                                                                                 \
+    X(help)
 
 #define X(name) extern const cli_command cli_##name##_command;
 CLI_COMMAND_MAP(X)

@@ -14,19 +14,6 @@
 #include "console.h"
 #include "memsafe/version.h"
 
-static void print_overview(void) {
-    cli_say("memsafe %s: LatentSync lip sync that fits the memory it is given\n\n"
-            "usage: memsafe COMMAND [OPTIONS]\n\nCommands:\n",
-            MS_VERSION_TEXT);
-    int columns = cli_help_columns();
-    for (int i = 0; cli_commands[i]; i++)
-        cli_print_summary(cli_commands[i]->name, cli_commands[i]->summary, columns);
-    cli_say("\n`memsafe help COMMAND` explains one.\n\nExit codes:\n");
-#define X(name, value, exit_code, text) cli_say("  %-3d %s\n", exit_code, text);
-    MS_STATUS_MAP(X)
-#undef X
-}
-
 /* One heap for all threads: with one for each, the peaks of equal small runs lay up to 2 MB apart, by which thread happened to
    allocate first. Kernels and networks allocate nothing under way. */
 static void share_the_heap(void) {
@@ -36,8 +23,9 @@ static void share_the_heap(void) {
 }
 
 static int run(int argc, char **argv) {
+    char *help[] = {"help", NULL};
     if (argc < 2) {
-        print_overview();
+        cli_dispatch(cli_commands, 1, help);
         return ms_status_exit_code(MS_INVALID_ARGUMENT);
     }
     const char *name = argv[1];
@@ -46,14 +34,8 @@ static int run(int argc, char **argv) {
         printf("memsafe %s\n", MS_VERSION_TEXT);
         return 0;
     }
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-        if (argc == 2) {
-            print_overview();
-            return 0;
-        }
-        char *shifted[4] = {argv[2], argc > 3 ? argv[3] : "--help", "--help"}; /* "help stage unet" too */
-        return cli_dispatch(cli_commands, argc > 3 ? 3 : 2, shifted);
-    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        argv[1] = help[0];
     return cli_dispatch(cli_commands, argc - 1, argv + 1);
 }
 

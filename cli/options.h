@@ -1,5 +1,5 @@
 /*
- * Command-line options, declared in one table per command: the parser, --help and the manual are made from
+ * Command-line options, declared in one table per command: the parser, --help, the manual page and the shells' completion are made from
  * it. An option that is not in a command's table is an error, so nothing is parsed and ignored.
  */
 #ifndef MS_CLI_OPTIONS_H

@@ -5,6 +5,7 @@ set(MEMSAFE_SANITIZE "" CACHE STRING "Sanitizers: address,undefined or thread")
 set(MEMSAFE_DEPENDENCIES "auto" CACHE STRING "auto: use what is found; core: a C compiler alone; all: every library must be there")
 set_property(CACHE MEMSAFE_DEPENDENCIES PROPERTY STRINGS auto core all)
 option(MEMSAFE_FUZZ "Build the libFuzzer targets (clang)" OFF)
+set(MEMSAFE_ZSH_DIR ${CMAKE_INSTALL_DATADIR}/zsh/site-functions CACHE PATH "Where zsh's completion is installed (Debian's own packages: share/zsh/vendor-completions)")
 
 add_library(memsafe_flags INTERFACE)
 # -ffp-contract=off: a*b+c is fused only where the code says fma, so that every compiler and instruction set rounds alike.
