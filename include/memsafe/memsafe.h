@@ -9,11 +9,13 @@
 #include "memsafe/integrate.h"
 #include "memsafe/libav_log.h"
 #include "memsafe/memory.h"
+#include "memsafe/model.h"
 #include "memsafe/optimizer.h"
 #include "memsafe/plan.h"
 #include "memsafe/pressure.h"
 #include "memsafe/run.h"
 #include "memsafe/run_stream.h"
+#include "memsafe/session.h"
 #include "memsafe/status.h"
 #include "memsafe/version.h"
 

@@ -131,9 +131,12 @@ typedef struct ms_run_params {
     const char *audio;
     const char *output; /* may be NULL when there is a frame_sink */
 
-    /* The model: a folder like the official `checkpoints/`, and parts that replace the folder's. */
+    /* The model: a folder like the official `checkpoints/`, and parts that replace the folder's. Or one that is loaded already
+       (memsafe/model.h), borrowed: then these, precision, threads, profile, budgets and device are the model's, and stay as
+       ms_run_params_init() made them here. */
     const char *model;
     const char *config, *unet, *vae, *whisper, *faces;
+    struct ms_model *loaded; /* NULL = none */
 
     const char *track; /* JSON lines with faces, in place of detecting; NULL = detect */
     int face;          /* number of the track to redraw, -1 = the largest face */

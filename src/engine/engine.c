@@ -70,13 +70,16 @@ static ms_status make(ms_engine *e, ms_error *err) {
         return ms_fail(err, MS_BAD_MODEL, "the VAE has %lld latent channels, the UNet %d",
                        (long long)e->latent_channels, c->out_channels);
     e->window_frames = ms_engine_most_frames(&e->p);
-    for (int i = 0; i < PARTS; i++) {
-        part *x = &e->part[i];
-        MS_TRY(ms_params_create(e->p.compute.mem, e->p.compute.dev, &x->params, err));
-        MS_TRY(ms_weights_create(&e->p.compute, x->params, &x->weights, err));
-    }
+    const ms_engine_weights_params weights = {.compute = e->p.compute,
+                                              .files = &e->files,
+                                              .random = e->p.random_weights,
+                                              .precision = e->p.precision};
+    e->owns_weights = !e->p.weights;
+    e->w = e->p.weights;
+    if (e->owns_weights)
+        MS_TRY(ms_engine_weights_create(&weights, &e->w, err));
     ms_features_params features = {.compute = e->p.compute,
-                                   .params = e->part[WHISPER].params,
+                                   .params = e->w->part[WHISPER].params,
                                    .config = e->files.whisper_config,
                                    .chunks = chunks_of(&e->p),
                                    .stats = e->p.speech,
@@ -97,17 +100,32 @@ ms_status ms_engine_create(const ms_engine_params *params, const ms_engine_hooks
     e->exec = (ms_exec_params){.before = poll_hook, .arg = e};
     ms_mem_usage before, after;
     ms_mem_get_usage(params->compute.mem, &before);
+    const size_t declared_bytes = params->weights ? ms_engine_weights_own_bytes(params->weights) : 0;
     ms_status status = make(e, err);
     if (status != MS_OK) {
         ms_engine_destroy(&e);
         return status;
     }
     ms_mem_get_usage(params->compute.mem, &after);
-    e->held_bytes = after.current_bytes - before.current_bytes;
-    for (int i = 0; i < PARTS; i++) /* programs declare more: ms_engine_get_memory() adds them */
-        e->held_bytes -= ms_params_own_bytes(e->part[i].params);
+    /* Programs declare more: ms_engine_get_memory() adds what is declared. */
+    e->held_bytes =
+        after.current_bytes - before.current_bytes - (ms_engine_weights_own_bytes(e->w) - declared_bytes);
     *ret_engine = e;
     return MS_OK;
+}
+
+uint64_t ms_engine_kept_bytes(const ms_engine *e) {
+    return ms_engine_weights_kept_bytes(e->w);
+}
+
+void ms_engine_set_speech(ms_engine *e, ms_mel_stats speech, ms_sample_source samples) {
+    e->p.speech = speech;
+    e->p.samples = samples;
+    ms_features_set_speech(e->features, speech, samples);
+}
+
+int64_t ms_engine_speech_frames(const ms_engine *e) {
+    return ms_features_frames(e->features);
 }
 
 void ms_engine_set_latents(ms_engine *e, ms_latent_cache *latents) {
@@ -130,7 +148,7 @@ const ms_engine_program *ms_engine_program_of(const ms_engine *e) {
 
 ms_context ms_engine_context(const ms_engine *e, int which) {
     return (ms_context){.compute = e->p.compute,
-                        .weights = e->part[which].weights,
+                        .weights = e->w->part[which].weights,
                         .arena = e->arena,
                         .state = (char *)e->state + (which == UNET ? e->program->vae_state_bytes : 0)};
 }
@@ -145,9 +163,8 @@ static void leave(ms_engine *e) {
     ms_device_free(e->p.compute.dev, e->arena);
     ms_device_free(e->p.compute.dev, e->state);
     e->arena = e->state = NULL;
-    for (int i = 0; i < PARTS; i++)
-        if (e->part[i].weights)
-            ms_weights_attach_stream(e->part[i].weights, NULL);
+    for (int i = 0; e->w && i < PARTS; i++)
+        ms_weights_attach_stream(e->w->part[i].weights, NULL);
     ms_weight_stream_destroy(&e->stream);
 }
 
@@ -171,13 +188,13 @@ static ms_status make_stream(ms_engine *e, ms_error *err) {
     MS_TRY(ms_weight_stream_create(&e->p.compute, buffer, ms_engine_scratch_floats(e, residency),
                                    ms_engine_slot_bytes(e), &e->stream, err));
     for (int i = 0; i < PARTS; i++)
-        ms_weights_attach_stream(e->part[i].weights, e->stream);
+        ms_weights_attach_stream(e->w->part[i].weights, e->stream);
     return MS_OK;
 }
 
 /* Weights first: what they need while they are read has its room where the arena will be. */
 static ms_status settle(ms_engine *e, ms_error *err) {
-    MS_TRY(ms_engine_load_weights(e, e->program->residency, err));
+    MS_TRY(ms_engine_weights_load(e->w, e->program->residency, &e->hooks, err));
     MS_TRY(make_stream(e, err));
     MS_TRY(make_buffers(e, err));
     ms_device *dev = e->p.compute.dev;
@@ -213,11 +230,8 @@ void ms_engine_destroy(ms_engine **engine) {
     leave(e);
     ms_engine_program_destroy(&e->program);
     ms_features_destroy(&e->features);
-    for (int i = 0; i < PARTS; i++) {
-        ms_weights_destroy(&e->part[i].weights);
-        ms_tensor_file_close(&e->part[i].file);
-        ms_params_destroy(&e->part[i].params);
-    }
+    if (e->owns_weights)
+        ms_engine_weights_destroy(&e->w);
     ms_free(e->mask);
     ms_free(e->latent_mask);
     ms_free(e);

@@ -3,13 +3,15 @@
  * pictures or sound.
  *
  * Three things have three lives. A program is what is computed: the graphs of a layout with their plans, made without weights and
- * without memory of the device. The weights are loaded once. The place is where a window is computed: arena, buffers, the stream's
+ * without memory of the device. The weights are loaded once, and may serve one engine after another
+ * (engine_weights.h). The place is where a window is computed: arena, buffers, the stream's
  * buffer. ms_engine_use() changes the program between windows; what both residencies keep of the weights is not read again.
  */
 #ifndef MS_ENGINE_ENGINE_H
 #define MS_ENGINE_ENGINE_H
 
 #include "engine/denoiser.h"
+#include "engine/engine_weights.h"
 #include "engine/features.h"
 #include "latents/latent_cache.h"
 #include "models/model_files.h"
@@ -31,9 +33,10 @@ typedef struct ms_engine_layout {
 typedef struct ms_engine_params {
     ms_compute compute;
     const ms_model_files *files; /* UNet, VAE and Whisper found; copied */
-    bool random_weights;         /* only the configs in files are used: for benchmarks */
     ms_dtype precision;
-    int resolution; /* 0 = the config's */
+    ms_engine_weights *weights; /* of these files and precision, borrowed; NULL = its own */
+    bool random_weights;        /* its own are random: for benchmarks, only the configs in files are used */
+    int resolution;             /* 0 = the config's */
     int steps;
     float guidance;
     bool deepcache;
@@ -82,7 +85,11 @@ ms_status ms_engine_use(ms_engine *engine, ms_engine_program **program, ms_error
 const ms_engine_program *ms_engine_program_of(const ms_engine *engine); /* in use; NULL = none */
 
 /* Bytes of weights that were read so far to stay in memory. */
-uint64_t ms_engine_kept_bytes(const ms_engine *engine);
+uint64_t ms_engine_kept_bytes(const ms_engine *engine); /* engines before it with the same weights included */
+
+/* Other speech than it was made with, from the next window on. */
+void ms_engine_set_speech(ms_engine *engine, ms_mel_stats speech, ms_sample_source samples);
+int64_t ms_engine_speech_frames(const ms_engine *engine); /* output frames that it asks for */
 
 /* Borrowed, from the next window on; NULL = none. Its rows must be of this engine's encoder and resolution. */
 void ms_engine_set_latents(ms_engine *engine, ms_latent_cache *latents);

@@ -1,5 +1,4 @@
-/* Shared by engine.c (its life, programs in use), engine_program.c (planning), engine_load.c (weights) and engine_window.c (a window's
- * work). */
+/* Shared by engine.c (its life, programs in use), engine_program.c (planning), engine_weights.c and engine_window.c (a window's work). */
 #ifndef MS_ENGINE_ENGINE_INTERNAL_H
 #define MS_ENGINE_ENGINE_INTERNAL_H
 
@@ -17,8 +16,17 @@ typedef struct part {
     ms_weights *weights;
     ms_tensor_file *file; /* open while some of the weights are streamed */
     const char *prefix;   /* of the tensors' names */
-    struct stat opened;   /* the file, when the weights were loaded */
+    bool known;           /* the file was opened before: it must be that one */
+    struct stat opened;
 } part;
+
+struct ms_engine_weights {
+    ms_engine_weights_params p;
+    ms_model_files files;
+    part part[PARTS];
+    bool loaded;
+    ms_residency residency; /* of what is loaded */
+};
 
 struct ms_engine_program {
     ms_engine_layout layout;
@@ -38,10 +46,8 @@ struct ms_engine {
     ms_model_files files;
     ms_engine_hooks hooks;
     ms_exec_params exec;
-    part part[PARTS];
-    bool loaded;
-    ms_residency residency;                /* of what is loaded */
-    size_t to_read_bytes, read_bytes;      /* while weights are read */
+    ms_engine_weights *w;
+    bool owns_weights;
     size_t held_bytes, speech_arena_bytes; /* held: by what no program changes */
     ms_features *features;
     int resolution;
@@ -71,8 +77,10 @@ void ms_engine_tell(const ms_engine *engine, const char *stage, int64_t done, in
 /* Where a part's networks run. */
 ms_context ms_engine_context(const ms_engine *engine, int part);
 
-/* Loads the weights that the residency keeps, or of loaded ones those that are not there. On failure all is as it was. */
-ms_status ms_engine_load_weights(ms_engine *engine, ms_residency residency, ms_error *err);
+/* Loads what the residency keeps, or of what is loaded what is not there. On failure all is as it was. */
+ms_status ms_engine_weights_load(ms_engine_weights *weights, ms_residency residency,
+                                 const ms_engine_hooks *hooks, ms_error *err);
+size_t ms_engine_weights_own_bytes(const ms_engine_weights *weights); /* of declarations */
 
 /* Of buffer[i], 0 = none. */
 void ms_engine_buffer_sizes(const ms_engine *engine, const ms_engine_program *program,

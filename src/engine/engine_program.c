@@ -17,28 +17,28 @@ static void raise_to(size_t *value, size_t other) {
 size_t ms_engine_resident_bytes(const ms_engine *e, ms_residency residency) {
     size_t sum = 0;
     for (int i = 0; i < PARTS; i++)
-        sum += ms_params_resident_bytes(e->part[i].params, e->p.precision, residency);
+        sum += ms_params_resident_bytes(e->w->part[i].params, e->p.precision, residency);
     return sum;
 }
 
 size_t ms_engine_stream_bytes(const ms_engine *e, ms_residency residency) {
     size_t most = 0;
     for (int i = 0; i < PARTS; i++)
-        raise_to(&most, ms_params_stream_bytes(e->part[i].params, e->p.precision, residency));
+        raise_to(&most, ms_params_stream_bytes(e->w->part[i].params, e->p.precision, residency));
     return most;
 }
 
 size_t ms_engine_scratch_floats(const ms_engine *e, ms_residency residency) {
     size_t most = 0;
     for (int i = 0; i < PARTS; i++)
-        raise_to(&most, ms_params_stream_scratch_floats(e->part[i].params, residency));
+        raise_to(&most, ms_params_stream_scratch_floats(e->w->part[i].params, residency));
     return most;
 }
 
 size_t ms_engine_slot_bytes(const ms_engine *e) {
     size_t most = 0;
     for (int i = 0; i < PARTS; i++)
-        raise_to(&most, ms_params_slot_bytes(e->part[i].params));
+        raise_to(&most, ms_params_slot_bytes(e->w->part[i].params));
     return most;
 }
 
@@ -67,7 +67,7 @@ static ms_status plan_networks(ms_engine *e, ms_engine_program *p, ms_error *err
     const ms_dtype activation = e->p.compute.activation;
     size_t bytes = 0, state = 0;
     raise_to(&p->arena_bytes, e->speech_arena_bytes);
-    ms_autoencoder_params vae = {.params = e->part[VAE].params,
+    ms_autoencoder_params vae = {.params = e->w->part[VAE].params,
                                  .activation = activation,
                                  .config = e->files.vae_config_values,
                                  .h = e->resolution,
@@ -88,7 +88,7 @@ static ms_status plan_networks(ms_engine *e, ms_engine_program *p, ms_error *err
                                      .serial_branches = p->layout.serial_branches,
                                      .seed = e->p.seed,
                                      .slicing = p->layout.slicing};
-    MS_TRY(ms_denoiser_create(e->part[UNET].params, activation, &e->files.unet_config, &p->denoiser, err));
+    MS_TRY(ms_denoiser_create(e->w->part[UNET].params, activation, &e->files.unet_config, &p->denoiser, err));
     MS_TRY(ms_denoiser_prepare(p->denoiser, &p->denoise, &bytes, &state, err));
     raise_to(&p->arena_bytes, bytes);
     p->state_bytes = p->vae_state_bytes + state;
@@ -148,7 +148,7 @@ static size_t buffer_bytes(const ms_engine *e, const ms_engine_program *p) {
     for (int i = 0; i < MS_ENGINE_BUFFERS; i++)
         sum += ms_mem_charged_bytes(bytes[i]);
     for (int i = 0; i < PARTS; i++)
-        sum += ms_weights_table_bytes(e->part[i].params);
+        sum += ms_weights_table_bytes(e->w->part[i].params);
     return sum;
 }
 
@@ -173,7 +173,7 @@ ms_engine_memory ms_engine_get_memory(const ms_engine *e, const ms_engine_progra
                           .state_bytes = p->state_bytes,
                           .held_bytes = e->held_bytes + 2 * p->held_bytes + buffer_bytes(e, p)};
     for (int i = 0; i < PARTS; i++) {
-        const ms_params *params = e->part[i].params;
+        const ms_params *params = e->w->part[i].params;
         m.held_bytes += ms_params_own_bytes(params);
         size_t all = ms_params_bytes(params, e->p.precision),
                stay = ms_params_resident_bytes(params, e->p.precision, p->residency);

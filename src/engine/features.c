@@ -88,6 +88,14 @@ void ms_features_destroy(ms_features **features) {
     *features = NULL;
 }
 
+void ms_features_set_speech(ms_features *f, ms_mel_stats stats, ms_sample_source source) {
+    f->p.stats = stats;
+    f->p.source = source;
+    f->n_rows = ms_feature_rows(stats.columns);
+    f->n_held = 0;
+    f->segment = -1;
+}
+
 int64_t ms_features_rows(const ms_features *f) {
     return f->n_rows;
 }

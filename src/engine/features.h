@@ -35,6 +35,9 @@ ms_status ms_features_create(const ms_features_params *params, ms_features **ret
                              size_t *ret_arena_bytes, ms_error *err);
 void ms_features_destroy(ms_features **features);
 
+/* Other speech from here on. */
+void ms_features_set_speech(ms_features *features, ms_mel_stats stats, ms_sample_source source);
+
 int64_t ms_features_rows(const ms_features *features);   /* at 50 Hz */
 int64_t ms_features_frames(const ms_features *features); /* video frames that the audio asks for */
 int64_t ms_features_tokens(const ms_features *features); /* of one frame: rows x (layers + 1) */

@@ -14,10 +14,7 @@ typedef struct waiting {
 
 struct ms_face_stage {
     ms_face_stage_params p;
-    ms_gap_filler filler;
-    ms_align_state smoothing;
-    ms_scene scene;
-    int64_t next; /* frame to be read */
+    ms_face_follow follow;
     bool ended;
     bool there;     /* the clip has come to the first frame */
     waiting *queue; /* ring of max_gap + 2: what is held back and the frame that shows why */
@@ -42,8 +39,7 @@ ms_status ms_face_stage_create(const ms_face_stage_params *params, ms_face_stage
         ms_face_stage_destroy(&s);
         return status;
     }
-    s->next = params->first_frame;
-    ms_gap_filler_init(&s->filler, params->first_frame, params->max_gap);
+    ms_face_follow_init(&s->follow, params->source, &params->geometry, params->first_frame, params->max_gap);
     status = ms_buffer_pool_fill(s->frames, params->spare_frames, err);
     if (status != MS_OK) {
         ms_face_stage_destroy(&s);
@@ -105,57 +101,22 @@ static bool looked_at(const ms_face_stage *s, int64_t number) {
     return number >= s->p.look_first && (s->p.look_end == 0 || number < s->p.look_end);
 }
 
-static ms_status find_face(ms_face_stage *s, const ms_image_view *view, ms_face_record *ret_record,
-                           ms_error *err) {
-    bool cut = ms_scene_advance(&s->scene, view);
-    *ret_record = (ms_face_record){0};
-    ms_status status = s->p.source.find(s->p.source.arg, view, s->next, cut, ret_record, err);
-    if (status != MS_OK) {
-        ms_error_where(err, "faces", s->next);
-        return status;
-    }
-    ret_record->begins = ret_record->begins || cut;
-    return MS_OK;
-}
-
-/* Reads one frame, finds its face and hands the record to the gap filler. */
+/* Reads one frame and looks for its face. */
 static ms_status read_frame(ms_face_stage *s, ms_error *err) {
     uint8_t *rgb = NULL;
-    MS_TRY(read_pixels(s, s->next, &rgb, err));
+    MS_TRY(read_pixels(s, s->follow.next, &rgb, err));
     if (!rgb) {
         s->ended = true;
-        ms_gap_filler_finish(&s->filler);
+        ms_face_follow_finish(&s->follow);
         return MS_OK;
     }
     ms_image_view view = view_of(s, rgb);
-    ms_face_record record = {.begins =
-                                 true}; /* a gap at the end of where faces are looked for is not bridged */
-    if (looked_at(s, s->next))
-        MS_TRY(find_face(s, &view, &record, err));
-    record.frame = s->next++;
-    if (!ms_gap_filler_push(&s->filler, &record))
-        return ms_fail(err, MS_INTERNAL, "frame %lld came out of order", (long long)record.frame);
-    return MS_OK;
-}
-
-static ms_pose pose_of(ms_face_stage *s, const ms_face_record *record) {
-    ms_pose pose = {
-        .present = record->present, .interpolated = record->interpolated, .begins = record->begins};
-    if (!pose.present)
-        return pose;
-    float points[3][2];
-    if (record->begins)
-        s->smoothing = (ms_align_state){0};
-    ms_align_points(record->landmarks, points);
-    /* Landmarks that determine no transform are no usable face. */
-    pose.present =
-        ms_align_affine(&s->p.geometry, (const float(*)[2])points, &s->smoothing, pose.affine, NULL) == MS_OK;
-    return pose;
+    return ms_face_follow_look(&s->follow, looked_at(s, s->follow.next) ? &view : NULL, err);
 }
 
 static ms_status check_stopped(ms_face_stage *s, ms_error *err) {
     if (s->p.stopped && s->p.stopped(s->p.arg))
-        return ms_fail(err, MS_CANCELLED, "stopped at frame %lld of the video", (long long)s->next);
+        return ms_fail(err, MS_CANCELLED, "stopped at frame %lld of the video", (long long)s->follow.next);
     return MS_OK;
 }
 
@@ -173,9 +134,10 @@ static ms_status move_on(ms_face_stage *s, ms_error *err) {
 
 ms_status ms_face_stage_next(ms_face_stage *s, ms_posed_frame *ret_frame, bool *ret_got, ms_error *err) {
     ms_face_record record;
+    ms_pose pose;
     if (!s->there)
         MS_TRY(move_on(s, err));
-    while (!ms_gap_filler_take(&s->filler, &record)) {
+    while (!ms_face_follow_take(&s->follow, &record, &pose)) {
         if (s->ended) {
             *ret_got = false;
             return MS_OK;
@@ -188,58 +150,29 @@ ms_status ms_face_stage_next(ms_face_stage *s, ms_posed_frame *ret_frame, bool *
         return ms_fail(err, MS_INTERNAL, "frame %lld has no pixels", (long long)record.frame);
     s->queue_first = (s->queue_first + 1) % s->queue_size;
     s->queue_count--;
-    *ret_frame =
-        (ms_posed_frame){.number = w.number, .rgb = w.rgb, .pose = pose_of(s, &record), .record = record};
+    *ret_frame = (ms_posed_frame){.number = w.number, .rgb = w.rgb, .pose = pose, .record = record};
     *ret_got = true;
     return MS_OK;
 }
 
 /* ---- going on later ---- */
 
-static void visit_record(ms_state *state, ms_face_record *r) {
-    ms_state_int64(state, &r->frame, -MS_STATE_MOST_FRAMES, MS_STATE_MOST_FRAMES);
-    ms_state_bool(state, &r->present);
-    ms_state_bool(state, &r->interpolated);
-    ms_state_bool(state, &r->begins);
-    ms_state_floats(state, r->box, sizeof(r->box) / sizeof(float));
-    ms_state_floats(state, &r->landmarks[0][0], sizeof(r->landmarks) / sizeof(float));
-}
-
-static void visit_filler(ms_state *state, ms_gap_filler *f) {
-    ms_state_int64(state, &f->max_gap, f->max_gap, f->max_gap);
-    ms_state_int64(state, &f->next_frame, 0, MS_STATE_MOST_FRAMES);
-    ms_state_int64(state, &f->pushed, 0, MS_STATE_MOST_FRAMES);
-    ms_state_bool(state, &f->has_before);
-    ms_state_bool(state, &f->has_after);
-    ms_state_bool(state, &f->bridge);
-    visit_record(state, &f->before);
-    visit_record(state, &f->after);
-}
-
 void ms_face_stage_visit(ms_face_stage *s, ms_state *state) {
-    ms_state_int64(state, &s->next, 0, MS_STATE_MOST_FRAMES);
     ms_state_bool(state, &s->ended);
-    visit_filler(state, &s->filler);
-    ms_state_bool(state, &s->smoothing.started);
-    ms_state_floats(state, s->smoothing.bias, 2);
-    ms_state_bool(state, &s->scene.started);
-    ms_state_visit(state, s->scene.cells, sizeof(s->scene.cells));
-    ms_state_floats(state, &s->scene.change, 1);
-    if (s->p.source.visit)
-        s->p.source.visit(s->p.source.arg, state);
-    int64_t held = s->filler.pushed - s->filler.next_frame;
+    ms_face_follow_visit(&s->follow, state);
+    int64_t held = s->follow.next - ms_face_follow_first(&s->follow);
     /* One place stays free: the next frame is read before one of these is given out. */
-    if (s->filler.pushed != s->next || held < 0 || held >= s->queue_size)
+    if (held < 0 || held >= s->queue_size)
         state->failed = true;
 }
 
 int64_t ms_face_stage_first_waiting(const ms_face_stage *s) {
-    return s->filler.next_frame;
+    return ms_face_follow_first(&s->follow);
 }
 
 ms_status ms_face_stage_reread(ms_face_stage *s, ms_error *err) {
-    s->there = s->next > s->p.first_frame;
-    for (int64_t number = s->filler.next_frame; number < s->next; number++) {
+    s->there = s->follow.next > s->p.first_frame;
+    for (int64_t number = ms_face_follow_first(&s->follow); number < s->follow.next; number++) {
         uint8_t *rgb = NULL;
         MS_TRY(read_pixels(s, number, &rgb, err));
         if (!rgb)

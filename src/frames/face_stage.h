@@ -6,27 +6,8 @@
 #ifndef MS_FRAMES_FACE_STAGE_H
 #define MS_FRAMES_FACE_STAGE_H
 
-#include "base/state.h"
-#include "faces/scene.h"
-#include "faces/track.h"
+#include "faces/face_follow.h"
 #include "frames/clip.h"
-#include "pictures/align.h"
-
-/* What later stages know of the face in one frame. */
-typedef struct ms_pose {
-    bool present, interpolated;
-    bool begins; /* does not go on from the frame before: a window must begin here */
-    float affine[2][3];
-} ms_pose;
-
-/* Finds the one face of a frame. cut: this frame begins a scene. ret_record->frame is filled in by the
- * caller. */
-typedef struct ms_face_source {
-    ms_status (*find)(void *arg, const ms_image_view *frame, int64_t number, bool cut,
-                      ms_face_record *ret_record, ms_error *err);
-    void (*visit)(void *arg, ms_state *state); /* what it carries from frame to frame; NULL = nothing */
-    void *arg;
-} ms_face_source;
 
 typedef struct ms_face_stage ms_face_stage;
 

@@ -32,8 +32,9 @@ static ms_status check(const ms_detect_params *p, ms_error *err) {
 
 #if MS_HAVE_FFMPEG
 
+#include "faces/face_source.h"
 #include "faces/track_file.h"
-#include "frames/face_source.h"
+#include "frames/face_stage.h"
 #include "models/model_files.h"
 #include "planner/own_budget.h"
 
@@ -42,10 +43,10 @@ typedef struct job {
     ms_own_budget budget;
     ms_compute compute;
     ms_clip *clip;
+    ms_face_nets *nets;
     ms_face_finder *finder;
     ms_face_stage *stage;
     ms_track_writer *writer;
-    void *arena;
     ms_detect_report report;
 } job;
 
@@ -60,7 +61,6 @@ static ms_status prepare(job *j, ms_error *err) {
                                    .threads = p->threads,
                                    .isa_limit = MS_ISA_COUNT - 1,
                                    .must_compute = true};
-    size_t arena_bytes = 0;
     MS_TRY(ms_new_file_spares(p->output, "output", &p->video, 1, err));
     MS_TRY(ms_model_files_spare(&names, p->output, "output", err));
     MS_TRY(ms_new_file_check(p->output, p->force, err));
@@ -70,18 +70,11 @@ static ms_status prepare(job *j, ms_error *err) {
     MS_TRY(ms_clip_open(mem, p->video, (ms_rational){p->fps_num, p->fps_den}, false,
                         ms_own_budget_room(&j->budget), &j->clip, err));
     MS_TRY(ms_compute_open(&dev, &j->compute, err));
-    const ms_video_info *info = ms_clip_info(j->clip);
-    ms_face_finder_params finder = {.compute = j->compute,
-                                    .detector = files.detector,
-                                    .landmarks = files.landmarks,
-                                    .frame_width = info->width,
-                                    .frame_height = info->height,
-                                    .face = p->face,
-                                    .max_gap = p->max_gap};
-    MS_TRY(ms_face_finder_create(&finder, &j->finder, &arena_bytes, err));
-    MS_TRY(
-        ms_device_alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes, "the face nets", &j->arena, err));
-    ms_face_finder_set_arena(j->finder, j->arena);
+    MS_TRY(ms_face_nets_open(&j->compute, files.detector, files.landmarks, &j->nets, err));
+    MS_TRY(ms_face_nets_make_arena(j->nets, err));
+    const ms_face_finder_params finder = {
+        .mem = mem, .nets = j->nets, .face = p->face, .max_gap = p->max_gap};
+    MS_TRY(ms_face_finder_create(&finder, &j->finder, err));
     ms_face_stage_params stage = {
         .mem = mem, .clip = j->clip, .source = ms_face_finder_source(j->finder), .max_gap = p->max_gap};
     MS_TRY(ms_face_geometry_init(any_resolution, &stage.geometry, err));
@@ -132,8 +125,8 @@ static ms_status detect(const ms_detect_params *params, ms_detect_report *ret_re
     ms_track_writer_abort(&j.writer);
     ms_face_stage_destroy(&j.stage);
     ms_face_finder_destroy(&j.finder);
+    ms_face_nets_close(&j.nets);
     ms_clip_close(&j.clip);
-    ms_device_free(j.compute.dev, j.arena);
     ms_compute_close(&j.compute);
     ms_own_budget_close(&j.budget);
     return status;

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "frames/face_source.h"
+#include "faces/face_nets.h"
 #include "models/synthesize/synthesize.h"
 #include "pictures/align.h"
 #include "pictures/restore.h"
@@ -134,16 +134,9 @@ static ms_status find_face_bytes(const planning *a, const ms_compute *compute, s
     *ret_bytes = p->tracked ? 0 : PUBLISHED_FACE_BYTES;
     if (p->tracked || !p->model || ms_model_files_find(&names, MS_PART_FACES, &files, NULL) != MS_OK)
         return MS_OK;
-    const ms_face_finder_params params = {.compute = *compute,
-                                          .detector = files.detector,
-                                          .landmarks = files.landmarks,
-                                          .frame_width = p->width,
-                                          .frame_height = p->height,
-                                          .max_gap = p->max_gap};
-    ms_face_finder *finder = NULL;
-    size_t arena = 0;
+    ms_face_nets *nets = NULL;
     ms_mem_get_usage(mem, &before);
-    ms_status status = ms_face_finder_create(&params, &finder, &arena, err);
+    ms_status status = ms_face_nets_open(compute, files.detector, files.landmarks, &nets, err);
     if (status == MS_UNSUPPORTED) { /* this build reads no networks */
         ms_error_clear(err);
         return MS_OK;
@@ -151,8 +144,9 @@ static ms_status find_face_bytes(const planning *a, const ms_compute *compute, s
     if (status != MS_OK)
         return status;
     ms_mem_get_usage(mem, &after);
-    ms_face_finder_destroy(&finder);
-    *ret_bytes = after.current_bytes - before.current_bytes + ms_device_block_bytes(compute->dev, arena);
+    *ret_bytes = after.current_bytes - before.current_bytes +
+                 ms_device_block_bytes(compute->dev, ms_face_nets_arena_bytes(nets));
+    ms_face_nets_close(&nets);
     return MS_OK;
 }
 

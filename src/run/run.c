@@ -1,6 +1,7 @@
 /* ms_run(): opening in the order in which things can fail, frames through the three threads of run_job.h, segments
  * joined at the end. */
 #include <stdio.h>
+#include <string.h>
 
 #include "run/run_job.h"
 #include "system/host.h"
@@ -8,15 +9,13 @@
 #define SEGMENT_FRAMES 64
 
 static void close_all(ms_job *j, ms_status status, ms_error *err) {
-    ms_run_pressure_close(&j->pressure);
     ms_sampler_destroy(&j->sampler);
     ms_run_store_close(&j->store, status, err);
     ms_audio_reader_close(&j->sound);
     ms_sound_splice_close(&j->splice);
     ms_frame_source_destroy(&j->source);
     ms_face_stage_destroy(&j->stage);
-    ms_engine_destroy(&j->engine);
-    ms_run_latents_close(&j->latents);
+    ms_redraw_end(&j->redraw);
     ms_face_finder_destroy(&j->faces);
     ms_speech_close(&j->speech);
     ms_clip_close(&j->clip);
@@ -24,24 +23,18 @@ static void close_all(ms_job *j, ms_status status, ms_error *err) {
     ms_queue_destroy(&j->finished);
     ms_buffer_pool_destroy(&j->aligned);
     ms_buffer_pool_destroy(&j->redrawn);
-    ms_device_free(j->compute.dev, j->face_arena);
     ms_free(j->preview.pair);
     ms_free(j->align_work);
     ms_free(j->restore_work);
     ms_free(j->region);
     ms_free(j->window);
     ms_free(j->window_faces);
-    ms_compute_close(&j->face_compute);
-    ms_compute_close(&j->compute);
-    if (j->device_mem)
-        ms_mem_destroy(&j->device_mem);
     if (j->sink_bytes)
         ms_mem_release(j->mem, MS_LEDGER_FRAMES, j->sink_bytes);
-    if (j->base_bytes)
-        ms_mem_release(j->mem, MS_LEDGER_GENERAL, j->base_bytes);
-    if (j->mem)
-        ms_mem_destroy(&j->mem);
-    ms_run_share_leave(&j->share);
+    if (j->model == &j->own_model)
+        ms_model_end(&j->own_model);
+    else if (j->mem)
+        ms_model_give_back(j->model);
 }
 
 static void fill_faces(const ms_job *j, ms_run_report *r) {
@@ -55,8 +48,9 @@ static void fill_report(ms_job *j) {
     ms_run_report *r = &j->report;
     ms_job_enter(j, NULL);
     const ms_video_info *info = ms_clip_info(j->clip);
-    const ms_engine_program *program = j->engine ? ms_engine_program_of(j->engine) : NULL;
-    ms_engine_memory memory = program ? ms_engine_get_memory(j->engine, program) : (ms_engine_memory){0};
+    const ms_engine_program *program = j->redraw.engine ? ms_engine_program_of(j->redraw.engine) : NULL;
+    ms_engine_memory memory =
+        program ? ms_engine_get_memory(j->redraw.engine, program) : (ms_engine_memory){0};
     r->frames = j->store.frames;
     r->frames_kept = r->frames - ms_job_frames_within(j, r->frames);
     r->frames_without_face = j->here.without_face;
@@ -74,18 +68,21 @@ static void fill_report(ms_job *j) {
         ms_video_writer_size(&writer, &r->width, &r->height);
     }
     r->fps = (double)info->fps.num / (double)info->fps.den;
-    if (!j->engine)
+    if (!j->redraw.engine)
         r->resolution = r->wanted_resolution = ms_job_wanted_resolution(j);
     r->arena_bytes = memory.arena_bytes;
     r->weight_bytes = memory.weight_bytes;
     r->streamed_bytes = memory.streamed_bytes;
-    r->weights_read_bytes = j->engine ? ms_engine_kept_bytes(j->engine) : 0;
-    ms_run_latents_fill_report(&j->latents, &r->latents);
+    r->weights_read_bytes = ms_redraw_read_bytes(&j->redraw);
+    r->recoveries = j->redraw.recoveries;
+    r->n_changes = j->redraw.n_changes;
+    memcpy(r->change, j->redraw.change, sizeof(r->change));
+    ms_run_latents_fill_report(&j->redraw.latents, &r->latents);
     r->peak_resident_bytes = ms_host_peak_resident_bytes();
-    r->window_frames = j->engine ? (int)ms_engine_window_frames(j->engine) : 0;
+    r->window_frames = j->redraw.engine ? (int)ms_engine_window_frames(j->redraw.engine) : 0;
     ms_run_report_memory(r, j->mem, j->sampler);
     ms_mem_usage device;
-    ms_mem_get_usage(j->device_mem, &device);
+    ms_mem_get_usage(j->model->device_mem, &device);
     r->device_peak_bytes = device.peak_bytes;
     r->stage_s[MS_STAGE_FACES] = j->faces_worker.busy_s;
     r->stage_s[MS_STAGE_WRITE] = j->write_worker.busy_s + j->join_s;
@@ -114,12 +111,10 @@ static ms_status join(ms_job *j, ms_error *err) {
 
 static ms_status run_job(ms_job *j, ms_error *err) {
     ms_job_enter(j, "load");
-    ms_run_share_enter(&j->share);
-    MS_TRY(ms_job_open_device(j, err));
+    MS_TRY(ms_job_open_model(j, err));
     MS_TRY(ms_job_open_memory(j, err));
     MS_TRY(ms_sampler_create(j->mem, &j->sampler, err));
-    const ms_run_pressure_device apart = ms_job_pressure_device(j);
-    MS_TRY(ms_run_pressure_open(j->mem, j->p->pressure_trace, &apart, &j->pressure, err));
+    MS_TRY(ms_redraw_watch(&j->redraw, j->p->pressure_trace, err));
     MS_TRY(ms_job_open_inputs(j, err));
     ms_job_tell(j);
     if (!j->store.whole)
@@ -145,7 +140,13 @@ ms_status ms_run_media(const ms_run_params *params, ms_run_report *ret_report, m
     j->p = params;
     j->store.folder.fd = -1;
     j->segment_frames = params->segment_frames ? params->segment_frames : SEGMENT_FRAMES;
+    j->model = params->loaded ? params->loaded : &j->own_model;
     j->started = ms_now_s();
+    j->redraw = (ms_redraw){.model = j->model,
+                            .rung = params->rung,
+                            .started = j->started,
+                            .layout_changed = ms_job_follow_layout,
+                            .arg = j};
     ms_status status = run_job(j, err);
     close_all(j, status, err);
     if (status == MS_OK && params->history)

@@ -16,9 +16,8 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "engine/engine.h"
+#include "faces/face_source.h"
 #include "frames/buffer_pool.h"
-#include "frames/face_source.h"
 #include "frames/frame_source.h"
 #include "frames/queue.h"
 #include "frames/speech.h"
@@ -27,13 +26,10 @@
 #include "media/write/sound_splice.h"
 #include "media/write/video_segment.h"
 #include "planner/run_history.h"
-#include "planner/run_latents.h"
-#include "planner/run_plan.h"
-#include "planner/run_share.h"
 #include "predict/eta.h"
 #include "report/run_report.h"
 #include "run/run_internal.h"
-#include "run/run_pressure.h"
+#include "session/redraw.h"
 
 /* A frame on its way to the engine. */
 typedef struct ms_ready_frame {
@@ -84,28 +80,15 @@ typedef struct ms_job {
     ms_job_range range;
     ms_run_report report;
     double started;
-    ms_mem *mem;
-    ms_mem *device_mem; /* of a device with memory of its own; empty where it uses mem */
-    size_t base_bytes;  /* of the process itself, charged to mem */
-    ms_run_share share;
+    ms_model *model; /* the caller's, or own_model */
+    ms_model own_model;
+    ms_mem *mem; /* the model's */
+    ms_redraw redraw;
     ms_picture_room room; /* before there is a plan */
-    /* What is held besides the engine: of the device's memory, and of the host's beside a device with memory of its own. */
-    size_t other_bytes, host_other_bytes;
-    ms_compute compute;
-    ms_compute face_compute; /* a fork of it for the face thread */
-    ms_run_plan plan;
-    ms_engine_params engine_params;
-    uint64_t kept_bytes; /* ms_engine_kept_bytes() at the last change */
-    ms_run_speed speed;
-    ms_history_run past; /* what the history will say of this run; 0 frames: nothing */
-    ms_run_pressure pressure;
+    ms_history_run past;  /* what the history will say of this run; 0 frames: nothing */
     ms_sampler *sampler;
     size_t sink_bytes; /* charged to mem */
-    ms_run_latents latents;
-    ms_model_files files;
-    ms_run_policy policy;
     ms_speech *speech;
-    ms_engine *engine;
     ms_face_geometry geometry;
     ms_run_store store;
     ms_sound_splice *splice; /* likewise, with MS_REST_KEEP */
@@ -137,7 +120,6 @@ typedef struct ms_job {
     ms_clip *clip;
     struct stat video; /* as it was when it was opened */
     ms_face_finder *faces;
-    void *face_arena;
     ms_face_stage *stage; /* ms_face_stage_put() from any thread */
     ms_frame_source *source;
     void *align_work;
@@ -150,8 +132,6 @@ typedef struct ms_job {
     int64_t collected;
     int64_t delivered; /* of its frames, to the write thread */
     bool ended;        /* the write thread takes nothing more */
-    int failures;      /* to get memory, since the layout was last as large as the budget allows */
-    int good, wait;    /* windows since then, and how many there must be */
     ms_resume_point here, window_start;
     int64_t cleaned; /* frame before which caches were cleaned up last */
     ms_ready_frame taken;
@@ -184,7 +164,7 @@ void ms_job_write_up(ms_job *job);
 
 /* Once there is a plan: what is said of the time left follows from it. */
 void ms_job_begin_estimate(ms_job *job);
-void ms_job_follow_layout(ms_job *job); /* the plan is another one now */
+void ms_job_follow_layout(void *job); /* the plan is another one now */
 
 /* The window was taken over from an earlier run. */
 void ms_job_skip_window(ms_job *job);
@@ -200,7 +180,8 @@ void ms_job_engine_stage(void *arg, const char *stage, int64_t done, int64_t tot
 /* ---- run_open.c ---- */
 
 /* In this order. */
-ms_status ms_job_open_device(ms_job *job, ms_error *err); /* and the ledgers */
+ms_status ms_job_open_model(ms_job *job,
+                            ms_error *err); /* its device and ledgers; taken, if it is the caller's */
 ms_status ms_job_open_memory(ms_job *job, ms_error *err); /* the policy and its budgets */
 ms_status ms_job_open_inputs(ms_job *job, ms_error *err);
 ms_status ms_job_open_engine(ms_job *job, ms_error *err);
@@ -269,9 +250,6 @@ const uint8_t *ms_job_picture(ms_job *job, uint8_t *rgb);
 
 /* ---- run_tags.c ---- */
 
-/* Into the report, once the model's files are known. */
-void ms_job_name_model(ms_job *job);
-
 /* What the output says of itself. comment: for its text, which the result refers to. The same for the same job, whatever
    machine and however often it was interrupted. */
 #define MS_JOB_COMMENT_BYTES 320
@@ -283,23 +261,6 @@ ms_tags ms_job_tags(const ms_job *job, char comment[MS_JOB_COMMENT_BYTES]);
 void ms_job_note_losses(ms_job *job);
 /* Once the budget holds, for the checkpoint is looked into: whether it is a real one. */
 void ms_job_note_model(ms_job *job);
-
-/* ---- run_layout.c ---- */
-
-ms_run_plan_params ms_job_plan_params(const ms_job *job, size_t budget_bytes);
-/* Of a device with memory of its own; else all zero. */
-ms_run_pressure_device ms_job_pressure_device(const ms_job *job);
-
-/* Before the first window. The report tells of the layout that it begins with, be it the planned one or the least. */
-ms_status ms_job_begin_engine(ms_job *job, ms_error *err);
-
-/* At a safe point, between windows: the layout follows memory pressure, and grows again some time after failures. */
-ms_status ms_job_follow_memory(ms_job *job, ms_error *err);
-
-/* After a window ended with `status`: for out of memory caches are given up, the layout changes to one with half of the
-   memory, at last to the least there is, and MS_OK says that the window may begin again. Any other status, and out of
-   memory that stays, is returned. */
-ms_status ms_job_recover(ms_job *job, ms_status status, ms_error *err);
 
 /* ---- run_past.c ---- */
 

@@ -9,13 +9,13 @@ static ms_status add_files(const ms_job *j, ms_job_key *key, ms_error *err) {
     const struct {
         const char *name, *path;
     } inputs[] = {{"the video", p->video}, {"the audio", p->audio}, {"the track file", p->track}},
-      models[] = {{"the UNet's config", j->files.config},
-                  {"the VAE's config", j->files.vae_config},
-                  {"the UNet", j->files.unet},
-                  {"the VAE", j->files.vae},
-                  {"Whisper", j->files.whisper},
-                  {"the face detector", p->track ? NULL : j->files.detector},
-                  {"the landmark net", p->track ? NULL : j->files.landmarks}};
+      models[] = {{"the UNet's config", j->model->files.config},
+                  {"the VAE's config", j->model->files.vae_config},
+                  {"the UNet", j->model->files.unet},
+                  {"the VAE", j->model->files.vae},
+                  {"Whisper", j->model->files.whisper},
+                  {"the face detector", p->track ? NULL : j->model->files.detector},
+                  {"the landmark net", p->track ? NULL : j->model->files.landmarks}};
     for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++)
         MS_TRY(ms_job_key_add_file(key, inputs[i].name, inputs[i].path, err));
     for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++)
@@ -34,11 +34,11 @@ ms_status ms_job_make_key(const ms_job *j, ms_job_key *key, ms_error *err) {
                                          [MS_AUDIO_OUTPUT_SPEECH] = "speech",
                                          [MS_AUDIO_OUTPUT_NONE] = "none"};
     const ms_run_params *p = j->p;
-    const ms_unet_config *unet = &j->files.unet_config;
+    const ms_unet_config *unet = &j->model->files.unet_config;
     key->n = 0;
     ms_job_key_add(key, "memsafe", "%s", MS_VERSION_TEXT);
     ms_job_key_add(key, "libavcodec", "%d", LIBAVCODEC_VERSION_INT);
-    ms_job_key_add(key, "arithmetic", "%s", j->compute.dev->caps.arithmetic);
+    ms_job_key_add(key, "arithmetic", "%s", j->model->compute.dev->caps.arithmetic);
     ms_job_key_add(key, "seed", "%llu", (unsigned long long)p->seed);
     ms_job_key_add(key, "steps", "%d", p->steps);
     ms_job_key_add(key, "guidance", "%.17g", p->guidance);
@@ -46,7 +46,7 @@ ms_status ms_job_make_key(const ms_job *j, ms_job_key *key, ms_error *err) {
     ms_job_key_add(key, "resolution", "%d", p->resolution ? p->resolution : unet->resolution);
     ms_job_key_add(key, "paste", "%s", ms_paste_name(p->paste));
     ms_job_key_add(key, "allow-downscale", "%s", p->allow_downscale ? "on" : "off");
-    ms_job_key_add(key, "precision", "%s", ms_dtype_name(j->policy.precision));
+    ms_job_key_add(key, "precision", "%s", ms_dtype_name(j->model->policy.precision));
     ms_job_key_add(key, "face", "%d", p->face);
     ms_job_key_add(key, "max-gap", "%d", p->max_gap);
     ms_job_key_add(key, "fps", "%d/%d", p->fps_num, p->fps_den);

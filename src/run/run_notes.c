@@ -157,7 +157,7 @@ static void note_sound(ms_job *j, const ms_video_writer_params *w) {
 }
 
 void ms_job_note_model(ms_job *j) {
-    if (ms_is_synthetic(j->mem, j->files.unet))
+    if (ms_is_synthetic(j->mem, j->model->files.unet))
         note(j, "random-weights",
              "the model's weights are random (models --synthesize): faces will be noise");
 }

@@ -10,67 +10,29 @@
 #include "pictures/restore.h"
 #include "run/run_job.h"
 
-static ms_status charge_base(ms_job *j, size_t bytes, ms_error *err) {
-    ms_mem_release(j->mem, MS_LEDGER_GENERAL, j->base_bytes);
-    j->base_bytes = 0;
-    if (!ms_mem_charge(j->mem, MS_LEDGER_GENERAL, bytes))
-        return ms_fail_alloc(err, j->mem, bytes, "the program itself");
-    j->base_bytes = bytes;
+ms_status ms_job_open_model(ms_job *j, ms_error *err) {
+    ms_model *m = j->model;
+    if (m == &j->own_model) {
+        ms_run_share_enter(&m->share);
+        MS_TRY(ms_model_open_device(m, j->p->device, j->p->threads, err));
+    }
+    MS_TRY(ms_model_take(m, err));
+    j->mem = m->mem;
     return MS_OK;
 }
 
-ms_status ms_job_open_device(ms_job *j, ms_error *err) {
-    MS_TRY(ms_mem_create(0, &j->mem));
-    MS_TRY(ms_mem_create(0, &j->device_mem));
-    const ms_compute_params params = {.device = j->p->device,
-                                      .mem = j->mem,
-                                      .device_mem = j->device_mem,
-                                      .threads = j->p->threads,
-                                      .isa_limit = MS_ISA_COUNT - 1,
-                                      .must_compute = true};
-    MS_TRY(ms_compute_open(&params, &j->compute, err));
-    return ms_compute_fork(&j->compute, &j->face_compute, err);
-}
-
-static bool is_apart(const ms_job *j) {
-    return !j->compute.dev->caps.host_memory;
-}
-
 ms_status ms_job_open_memory(ms_job *j, ms_error *err) {
-    ms_run_policy_params policy = {.source = &j->p->profile,
-                                   .precision = j->p->precision,
-                                   .budget_bytes = j->p->budget_bytes,
-                                   .host_budget_bytes = j->p->host_budget_bytes};
-    if (is_apart(j)) {
-        j->compute.dev->backend->memory(j->compute.dev, &policy.device_free_bytes, &policy.device_bytes);
-        policy.device_free_bytes += j->compute.dev->caps.own_bytes; /* the budget is of these, too */
-    }
-    MS_TRY(ms_run_policy_load(&policy, &j->policy, err));
-    MS_TRY(ms_run_share_join(&j->share, j->policy.host_budget_bytes, err));
-    j->report.budget_bytes = j->policy.budget_bytes;
-    j->report.host_budget_bytes = is_apart(j) ? j->policy.host_budget_bytes : 0;
-    j->compute.replay = j->policy.profile.value[MS_FIELD_DEVICE_GRAPHS] != 0;
-    j->compute.activation = ms_run_activation(j->compute.dev, j->policy.precision);
-    snprintf(j->report.device, sizeof(j->report.device), "%s", j->compute.dev->description);
-    snprintf(j->report.tier, sizeof(j->report.tier), "%s", ms_tier_name(j->policy.profile.tier));
-    snprintf(j->report.precision, sizeof(j->report.precision), "%s", ms_dtype_name(j->policy.precision));
-    /* The budgets hold from the plan on: only the plan knows the least that would do, and says so. */
-    return charge_base(j, j->share.base_bytes + MS_RUN_PROCESS_BYTES, err);
-}
-
-/* Until the inputs are open, what FFmpeg and the program hold was an upper bound. Now it can be measured, but for what
-   the decoder and pages of the program may still add: the sum of the ledgers becomes that. The encoder's bound counts
-   pages that the decoder has brought in already. With another run in the process nothing can be measured, and the bound
-   stays. */
-static ms_status settle_base(ms_job *j, ms_error *err) {
-    ms_mem_usage usage;
-    size_t resident;
-    if (!ms_run_share_measure(&j->share, &resident))
-        return MS_OK;
-    ms_mem_get_usage(j->mem, &usage);
-    size_t ours = usage.current_bytes - j->base_bytes + MS_RUN_SHARED_BYTES;
-    size_t holds = resident + ms_clip_growth_bytes(j->clip) + MS_RUN_PROCESS_BYTES;
-    return charge_base(j, holds > ours ? holds - ours : 0, err);
+    const ms_run_params *p = j->p;
+    ms_model *m = j->model;
+    if (m == &j->own_model)
+        MS_TRY(
+            ms_model_open_memory(m, &p->profile, p->precision, p->budget_bytes, p->host_budget_bytes, err));
+    j->report.budget_bytes = m->policy.budget_bytes;
+    j->report.host_budget_bytes = m->apart ? m->policy.host_budget_bytes : 0;
+    snprintf(j->report.device, sizeof(j->report.device), "%s", m->compute.dev->description);
+    snprintf(j->report.tier, sizeof(j->report.tier), "%s", ms_tier_name(m->policy.profile.tier));
+    snprintf(j->report.precision, sizeof(j->report.precision), "%s", ms_dtype_name(m->policy.precision));
+    return MS_OK;
 }
 
 static ms_status read_sound(void *context, float *dst, int64_t max, int64_t *ret_count, ms_error *err) {
@@ -78,7 +40,7 @@ static ms_status read_sound(void *context, float *dst, int64_t max, int64_t *ret
 }
 
 int ms_job_wanted_resolution(const ms_job *j) {
-    return j->p->resolution ? j->p->resolution : j->files.unet_config.resolution;
+    return j->p->resolution ? j->p->resolution : j->model->files.unet_config.resolution;
 }
 
 /* Of a job that can be resumed: its resolution is not lowered. */
@@ -231,6 +193,14 @@ static ms_status open_clip(ms_job *j, ms_error *err) {
         p->video, p->audio);
 }
 
+/* A model of the caller's may have been opened without face networks. */
+static ms_status check_faces(const ms_job *j, ms_error *err) {
+    if (j->p->track || j->model->files.detector[0])
+        return MS_OK;
+    return ms_fail(err, MS_BAD_MODEL,
+                   "the model was opened without face networks, and the run names no track of faces");
+}
+
 /* Everything that can fail because of the input is opened before the model is loaded, which takes longest. */
 ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;
@@ -242,7 +212,7 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
                             .faces = p->faces};
     unsigned parts = MS_PART_ALL & (p->track ? ~(unsigned)MS_PART_FACES : ~0u);
     MS_TRY(check_whole(p, err));
-    j->room = ms_picture_room_in(j->policy.host_budget_bytes, j->base_bytes);
+    j->room = ms_picture_room_in(j->model->policy.host_budget_bytes, j->model->base_bytes);
     MS_TRY(open_clip(j, err));
     MS_TRY(check_hdr(j, err));
     if (ms_numbered_stat(p->video, &j->video) < 0)
@@ -262,8 +232,11 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
         MS_TRY(ms_audio_reader_open(j->mem, p->audio, &sound, &j->sound, err));
         MS_TRY(ms_audio_reader_seek(j->sound, ms_job_speech_skip(p), err));
     }
-    MS_TRY(ms_model_files_find(&names, parts, &j->files, err));
-    ms_job_name_model(j);
+    if (j->model == &j->own_model)
+        MS_TRY(ms_model_find_files(j->model, &names, parts, err));
+    else
+        MS_TRY(check_faces(j, err));
+    snprintf(j->report.model, sizeof(j->report.model), "%s", j->model->name);
     MS_TRY(ms_job_find_range(j, err));
     MS_TRY(ms_job_open_splice(j, err));
     ms_job_note_losses(j);
@@ -283,23 +256,14 @@ ms_status ms_job_check_video(const ms_job *j, ms_error *err) {
 /* The face nets run beside the engine, so they have an arena of their own. */
 static ms_status open_faces(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;
-    size_t arena_bytes = 0;
-    const ms_video_info *info = ms_clip_info(j->clip);
-    ms_face_finder_params finder = {.compute = j->face_compute,
-                                    .track = p->track,
-                                    .detector = j->files.detector,
-                                    .landmarks = j->files.landmarks,
-                                    .frame_width = info->width,
-                                    .frame_height = info->height,
-                                    .face = p->face,
-                                    .max_gap = p->max_gap};
-    MS_TRY(ms_face_finder_create(&finder, &j->faces, &arena_bytes, err));
-    if (arena_bytes == 0)
-        return MS_OK;
-    MS_TRY(ms_device_alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, arena_bytes, "the face nets",
-                           &j->face_arena, err));
-    ms_face_finder_set_arena(j->faces, j->face_arena);
-    return MS_OK;
+    if (!p->track)
+        MS_TRY(ms_model_open_faces(j->model, err));
+    const ms_face_finder_params finder = {.mem = j->mem,
+                                          .track = p->track,
+                                          .nets = p->track ? NULL : j->model->nets,
+                                          .face = p->face,
+                                          .max_gap = p->max_gap};
+    return ms_face_finder_create(&finder, &j->faces, err);
 }
 
 static ms_status make_region(ms_job *j, ms_error *err) {
@@ -318,8 +282,8 @@ static ms_status make_region(ms_job *j, ms_error *err) {
 static ms_status make_work(ms_job *j, ms_error *err) {
     const ms_video_info *info = ms_clip_info(j->clip);
     j->align_work_bytes = ms_align_face_workspace_bytes(&j->geometry);
-    j->restore_work_bytes =
-        ms_restore_workspace_bytes(&j->geometry, info->width, info->height, ms_pool_threads(j->compute.pool));
+    j->restore_work_bytes = ms_restore_workspace_bytes(&j->geometry, info->width, info->height,
+                                                       ms_pool_threads(j->model->compute.pool));
     if (j->restore_work_bytes == 0)
         return ms_fail(err, MS_BAD_MEDIA, "%s: a picture of %dx%d is out of range", j->p->video, info->width,
                        info->height);
@@ -332,7 +296,7 @@ static ms_status make_work(ms_job *j, ms_error *err) {
 
 static ms_status make_buffers(ms_job *j, ms_error *err) {
     int side = j->report.resolution;
-    size_t frames = (size_t)j->files.unet_config.num_frames, face = (size_t)side * (size_t)side * 3;
+    size_t frames = (size_t)j->model->files.unet_config.num_frames, face = (size_t)side * (size_t)side * 3;
     MS_TRY(ms_face_geometry_init(side, &j->geometry, err));
     MS_TRY(make_work(j, err));
     j->window = ms_alloc_array(j->mem, MS_LEDGER_GENERAL, frames, sizeof(*j->window));
@@ -340,7 +304,8 @@ static ms_status make_buffers(ms_job *j, ms_error *err) {
     if (!j->window || !j->window_faces)
         return ms_fail_alloc(err, j->mem, frames * face, "a window's faces");
     /* What comes from a device apart lies in the host's memory only while it is wanted there, unless the profile says otherwise. */
-    const bool outputs_kept = !is_apart(j) || j->policy.profile.value[MS_FIELD_PREALLOCATED_OUTPUTS];
+    const bool outputs_kept =
+        !j->model->apart || j->model->policy.profile.value[MS_FIELD_PREALLOCATED_OUTPUTS];
     MS_TRY(ms_buffer_pool_create(j->mem, face, true, &j->aligned, err));
     MS_TRY(ms_buffer_pool_create(j->mem, face * sizeof(float), outputs_kept, &j->redrawn, err));
     MS_TRY(ms_queue_create(j->mem, MS_RUN_READY_FRAMES, sizeof(ms_ready_frame), &j->ready, err));
@@ -367,49 +332,46 @@ static ms_run_clip run_clip(const ms_job *j) {
     return (ms_run_clip){.width = info->width,
                          .height = info->height,
                          .resolution = j->report.resolution,
-                         .window_frames = j->files.unet_config.num_frames,
+                         .window_frames = j->model->files.unet_config.num_frames,
                          .max_gap = j->p->max_gap,
                          .deep = info->deep,
                          .mouth = p->paste == MS_PASTE_MOUTH,
-                         .threads = ms_pool_threads(j->compute.pool),
+                         .threads = ms_pool_threads(j->model->compute.pool),
                          .turns = p->loop == MS_LOOP_MODE_PINGPONG && p->rest == MS_REST_CUT &&
                                   (clip_frames == 0 || ms_job_most_frames(j) > clip_frames)};
 }
 
 /* What the run will hold besides the engine: what it holds before its buffers are made, those, frames, the encoder. */
 static size_t other_bytes(const ms_job *j) {
-    ms_mem_usage usage;
-    ms_mem_get_usage(j->mem, &usage);
     const ms_video_info *info = ms_clip_info(j->clip);
     ms_run_clip clip = run_clip(j);
     ms_video_writer_params writer = ms_job_writer_params(j);
-    return usage.current_bytes + ms_run_frame_bytes(&clip) +
+    return ms_model_host_bytes(j->model) + ms_run_frame_bytes(&clip) +
            ms_run_sink_bytes(j->p, info->width, info->height) + ms_job_preview_bytes(j) +
            (j->p->output ? ms_video_writer_memory(&writer) : 0);
 }
 
 static void count_others(ms_job *j) {
-    ms_mem_usage device;
-    ms_mem_get_usage(j->device_mem, &device);
-    j->other_bytes = is_apart(j) ? device.current_bytes : other_bytes(j);
-    j->host_other_bytes = is_apart(j) ? other_bytes(j) : 0;
+    const bool apart = j->model->apart;
+    j->redraw.other_bytes = apart ? ms_model_device_bytes(j->model) : other_bytes(j);
+    j->redraw.host_other_bytes = apart ? other_bytes(j) : 0;
 }
 
 /* With what the plan leaves of the budget. */
 static ms_status open_latents(ms_job *j, ms_error *err) {
-    ms_run_latents_params params = {.compute = j->compute,
-                                    .run = j->p,
-                                    .files = &j->files,
-                                    .precision = j->policy.precision,
-                                    .resolution = j->geometry.resolution,
-                                    .tier_rank_percent = (int)j->policy.profile.value[MS_FIELD_SVD_RANK],
-                                    .clip_frames = ms_job_clip_frames(j),
-                                    .output_frames = j->range.redrawn,
-                                    .room_bytes = is_apart(j)
-                                                      ? j->policy.host_budget_bytes - j->plan.host_bytes
-                                                      : j->policy.budget_bytes - j->plan.peak_bytes};
-    MS_TRY(ms_run_latents_open(&params, &j->latents, err));
-    *(is_apart(j) ? &j->report.host_planned_bytes : &j->report.planned_bytes) += j->latents.bytes;
+    ms_run_latents_params params = {
+        .compute = j->model->compute,
+        .run = j->p,
+        .files = &j->model->files,
+        .precision = j->model->policy.precision,
+        .resolution = j->geometry.resolution,
+        .tier_rank_percent = (int)j->model->policy.profile.value[MS_FIELD_SVD_RANK],
+        .clip_frames = ms_job_clip_frames(j),
+        .output_frames = j->range.redrawn,
+        .room_bytes = j->model->apart ? j->model->policy.host_budget_bytes - j->redraw.plan.host_bytes
+                                      : j->model->policy.budget_bytes - j->redraw.plan.peak_bytes};
+    MS_TRY(ms_run_latents_open(&params, &j->redraw.latents, err));
+    *(j->model->apart ? &j->report.host_planned_bytes : &j->report.planned_bytes) += j->redraw.latents.bytes;
     return MS_OK;
 }
 
@@ -420,14 +382,13 @@ static ms_status choose_plan(ms_job *j, ms_error *err) {
     for (;;) {
         count_others(j);
         MS_TRY(make_buffers(j, err));
-        j->engine_params.resolution = j->report.resolution;
-        MS_TRY(ms_engine_create(&j->engine_params, &hooks, &j->engine, err));
-        const ms_run_plan_params ask = ms_job_plan_params(j, j->policy.budget_bytes);
-        ms_status status = ms_run_plan_choose(&ask, &j->plan, err);
+        j->redraw.engine_params.resolution = j->report.resolution;
+        MS_TRY(ms_engine_create(&j->redraw.engine_params, &hooks, &j->redraw.engine, err));
+        ms_status status = ms_redraw_choose(&j->redraw, err);
         int lower = ms_run_lower_resolution(j->report.resolution);
         if (status != MS_BUDGET || !j->p->allow_downscale || !lower)
             return status;
-        ms_engine_destroy(&j->engine);
+        ms_engine_destroy(&j->redraw.engine);
         free_buffers(j);
         j->report.resolution = lower;
     }
@@ -458,43 +419,56 @@ static void foresee(ms_job *j) {
     ms_job_begin_estimate(j);
 }
 
+/* The report tells of the layout that it begins with, be it the planned one or the least. */
+static ms_status begin_engine(ms_job *j, ms_error *err) {
+    ms_run_report *r = &j->report;
+    const ms_redraw *d = &j->redraw;
+    MS_TRY(ms_redraw_begin(&j->redraw, j->here.frame, err));
+    if (d->recoveries == 0)
+        return MS_OK;
+    r->fell_back = j->p->rung == MS_RUNG_AUTO;
+    for (int i = 0; r->fell_back && i < r->n_choices; i++)
+        r->choice[i].taken = false;
+    r->rung = d->plan.rung;
+    r->planned_bytes = d->plan.peak_bytes + d->latents.bytes;
+    ms_run_report_layout(r, &d->plan);
+    r->other_bytes += d->latents.bytes;
+    return MS_OK;
+}
+
 ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;
     const ms_video_info *info = ms_clip_info(j->clip);
-    MS_TRY(settle_base(j, err));
+    MS_TRY(ms_model_settle_base(j->model, ms_clip_growth_bytes(j->clip), err));
+    MS_TRY(ms_model_open_weights(j->model, err));
     MS_TRY(open_faces(j, err));
-    j->engine_params = (ms_engine_params){.compute = j->compute,
-                                          .files = &j->files,
-                                          .precision = j->policy.precision,
-                                          .steps = p->steps,
-                                          .guidance = (float)p->guidance,
-                                          .deepcache = p->deepcache,
-                                          .seed = p->seed,
-                                          .fps = (double)info->fps.num / (double)info->fps.den,
-                                          .frames = j->range.redrawn,
-                                          .speech = ms_speech_stats(j->speech),
-                                          .samples = ms_speech_source(j->speech)};
+    j->redraw.engine_params = (ms_engine_params){.compute = j->model->compute,
+                                                 .files = &j->model->files,
+                                                 .precision = j->model->policy.precision,
+                                                 .weights = j->model->weights,
+                                                 .steps = p->steps,
+                                                 .guidance = (float)p->guidance,
+                                                 .deepcache = p->deepcache,
+                                                 .seed = p->seed,
+                                                 .fps = (double)info->fps.num / (double)info->fps.den,
+                                                 .frames = j->range.redrawn,
+                                                 .speech = ms_speech_stats(j->speech),
+                                                 .samples = ms_speech_source(j->speech)};
     MS_TRY(ms_job_find_speed(j, err));
     MS_TRY(choose_plan(j, err));
-    ms_mem_reset_peaks(j->device_mem); /* of measuring */
-    if (is_apart(j) && !ms_mem_set_budget(j->device_mem, j->policy.budget_bytes))
-        return ms_fail(err, MS_INTERNAL, "opening %s took more than the plan of %zu bytes",
-                       j->compute.dev->description, j->plan.peak_bytes);
-    if (!ms_mem_set_budget(j->mem, j->policy.host_budget_bytes))
-        return ms_fail(err, MS_INTERNAL, "opening the files took more than the plan of %zu bytes",
-                       j->plan.peak_bytes);
-    j->report.rung = j->plan.rung;
-    j->report.planned_bytes = j->plan.peak_bytes;
-    j->report.host_planned_bytes = j->plan.host_bytes;
+    MS_TRY(ms_model_hold_budget(j->model, j->redraw.plan.peak_bytes, err));
+    j->report.rung = j->redraw.plan.rung;
+    j->report.planned_bytes = j->redraw.plan.peak_bytes;
+    j->report.host_planned_bytes = j->redraw.plan.host_bytes;
     MS_TRY(open_latents(j, err));
-    ms_run_report_plan(&j->report, p, &j->policy.profile, &j->plan);
-    j->report.other_bytes += j->latents.bytes;
+    ms_run_report_plan(&j->report, p, &j->model->policy.profile, &j->redraw.plan);
+    j->report.other_bytes += j->redraw.latents.bytes;
     ms_job_note_model(j);
     j->opening_s = ms_now_s() - j->started;
     foresee(j);
     if (p->planned)
         p->planned(p->arg, &j->report);
-    MS_TRY(ms_job_begin_engine(j, err));
+    MS_TRY(begin_engine(j, err));
     return ms_job_check_model(j, err);
 }
 

@@ -84,6 +84,32 @@ static ms_status check_range(const ms_run_params *p, ms_error *err) {
     return MS_OK;
 }
 
+/* What the model has decided is not decided again. */
+static ms_status check_loaded(const ms_run_params *p, ms_error *err) {
+    const struct {
+        const char *name;
+        bool set;
+    } fields[] = {{"model", p->model},
+                  {"config", p->config},
+                  {"unet", p->unet},
+                  {"vae", p->vae},
+                  {"whisper", p->whisper},
+                  {"faces", p->faces},
+                  {"device", p->device},
+                  {"threads", p->threads},
+                  {"precision", p->precision != MS_PRECISION_AUTO},
+                  {"profile.tier", p->profile.tier},
+                  {"profile.file", p->profile.file},
+                  {"profile.settings", p->profile.n_settings},
+                  {"budget_bytes", p->budget_bytes},
+                  {"host_budget_bytes", p->host_budget_bytes}};
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        if (fields[i].set)
+            return ms_fail(err, MS_INVALID_ARGUMENT, "%s was decided when the model was opened",
+                           fields[i].name);
+    return MS_OK;
+}
+
 static ms_status check(const ms_run_params *p, ms_error *err) {
     bool output = p->output || p->frame_sink;
     if (!p->video || !p->audio || !output)
@@ -91,7 +117,9 @@ static ms_status check(const ms_run_params *p, ms_error *err) {
                        !p->video   ? "video (-i FILE)"
                        : !p->audio ? "speech (-a FILE)"
                                    : "output (its name at the end, or -o FILE)");
-    if (!p->model && !(p->config && p->unet && p->vae && p->whisper && (p->faces || p->track)))
+    if (p->loaded)
+        MS_TRY(check_loaded(p, err));
+    else if (!p->model && !(p->config && p->unet && p->vae && p->whisper && (p->faces || p->track)))
         return ms_fail(err, MS_INVALID_ARGUMENT, "no model was named (--model DIR)");
     MS_TRY(check_files(p, err));
     MS_TRY(ms_check_denoising(p->steps, p->guidance, err));

@@ -6,13 +6,14 @@
 #include "run/run_job.h"
 
 ms_status ms_job_find_speed(ms_job *j, ms_error *err) {
-    j->past.machine = ms_run_machine(&j->compute);
-    j->past.key = ms_run_history_key(&j->engine_params, j->p->track != NULL, j->p->codec);
-    ms_status status = ms_run_speed_find(&j->compute, j->p->history, j->files.unet, &j->past.key, &j->speed,
-                                         j->report.history_warning, err);
+    j->past.machine = ms_run_machine(&j->model->compute);
+    j->past.key = ms_run_history_key(&j->redraw.engine_params, j->p->track != NULL, j->p->codec);
+    ms_status status = ms_run_speed_find(&j->model->compute, j->p->history, j->model->files.unet,
+                                         &j->past.key, &j->model->speed, j->report.history_warning, err);
     if (!ms_is_out_of_memory(status))
         return status;
-    j->speed = ms_run_speed_nominal(); /* a budget with no room for measuring may have room for the run */
+    j->model->speed =
+        ms_run_speed_nominal(); /* a budget with no room for measuring may have room for the run */
     ms_error_clear(err);
     return MS_OK;
 }
@@ -22,14 +23,14 @@ static void predict(const ms_job *j, double frames, double faces, double ret_com
                     double ret_predicted_s[MS_STAGE_COUNT]) {
     const ms_video_info *info = ms_clip_info(j->clip);
     ms_run_extent extent = {.frames = frames,
-                            .windows = faces / (double)j->plan.window_frames,
+                            .windows = faces / (double)j->redraw.plan.window_frames,
                             .speech_s = frames * info->fps.den / info->fps.num,
                             .width = info->width,
                             .height = info->height,
                             .tracked = j->p->track != NULL,
-                            .threads = ms_pool_threads(j->compute.pool)};
-    ms_run_compute(&j->speed, j->plan.stage_s, &extent, ret_computed_s);
-    ms_run_predict(&j->speed, j->plan.rung, ret_computed_s, ret_predicted_s);
+                            .threads = ms_pool_threads(j->model->compute.pool)};
+    ms_run_compute(&j->model->speed, j->redraw.plan.stage_s, &extent, ret_computed_s);
+    ms_run_predict(&j->model->speed, j->redraw.plan.rung, ret_computed_s, ret_predicted_s);
 }
 
 void ms_job_predict_frames(const ms_job *j, double frames, double ret_s[MS_STAGE_COUNT]) {
@@ -39,13 +40,14 @@ void ms_job_predict_frames(const ms_job *j, double frames, double ret_s[MS_STAGE
 
 void ms_job_predict(ms_job *j) {
     for (int i = MS_STAGE_ENCODE; i <= MS_STAGE_DECODE; i++)
-        j->report.planned_window_s += j->plan.stage_s[i] * j->speed.ratio[j->plan.rung][i];
+        j->report.planned_window_s +=
+            j->redraw.plan.stage_s[i] * j->model->speed.ratio[j->redraw.plan.rung][i];
     double computed_s[MS_STAGE_COUNT], redrawn = (double)ms_job_frames_within(j, j->expected);
     if (j->expected > 0)
         predict(j, (double)j->expected, redrawn, computed_s, j->report.planned_s);
     if (j->expected > 0) /* what is over is known */
         j->report.planned_s[MS_STAGE_LOAD] += j->opening_s;
-    double windows = ceil(redrawn / (double)j->plan.window_frames);
+    double windows = ceil(redrawn / (double)j->redraw.plan.window_frames);
     j->report.planned_total_s = ms_run_total_seconds(j->report.planned_s, windows);
 }
 
@@ -63,7 +65,7 @@ void ms_job_predict_whole(ms_job *j) {
     for (int i = MS_STAGE_ENCODE; i <= MS_STAGE_DECODE; i++)
         stage_s[i] = r->stage_s[i] / (double)j->preview.worked * faces;
     r->whole_frames = j->preview.whole;
-    r->whole_s = ms_run_total_seconds(stage_s, ceil(faces / (double)j->plan.window_frames));
+    r->whole_s = ms_run_total_seconds(stage_s, ceil(faces / (double)j->redraw.plan.window_frames));
 }
 
 /* Predicted is what would have been said of the frames and faces that there turned out to be. */
@@ -74,9 +76,9 @@ void ms_job_describe_past(ms_job *j) {
     past->height = r->height;
     past->steps = j->p->steps;
     past->frames = r->frames;
-    past->rung = j->plan.rung;
-    ms_run_layout_text(&j->plan, past->layout);
-    past->changes = r->n_changes;
+    past->rung = j->redraw.plan.rung;
+    ms_run_layout_text(&j->redraw.plan, past->layout);
+    past->changes = j->redraw.n_changes;
     past->budget_bytes = r->budget_bytes;
     past->planned_bytes = r->planned_bytes;
     past->peak_bytes = r->peak_resident_bytes;

@@ -23,7 +23,7 @@ static int stage_of(const char *name) {
 /* ---- the estimate ---- */
 
 static double step_weight(const ms_job *j, int64_t step) {
-    return j->p->deepcache && !ms_deepcache_full_step((int)step) ? j->plan.cached_step : 1;
+    return j->p->deepcache && !ms_deepcache_full_step((int)step) ? j->redraw.plan.cached_step : 1;
 }
 
 static int64_t segments_until(const ms_job *j, int64_t frame) {
@@ -33,7 +33,7 @@ static int64_t segments_until(const ms_job *j, int64_t frame) {
 
 /* Those of whole windows: a window that was in work is computed again. */
 static double kept_faces(const ms_job *j, int64_t frames_left) {
-    int64_t kept = j->report.faces_resumed, window = j->plan.window_frames;
+    int64_t kept = j->report.faces_resumed, window = j->redraw.plan.window_frames;
     if (window > 0)
         kept -= kept % window;
     return (double)(frames_left > 0 && kept > frames_left ? frames_left : kept);
@@ -50,7 +50,7 @@ static ms_eta_plan predictions(const ms_job *j) {
         .kept_faces = kept_faces(j, here),
         .most_faces = (double)(ms_job_frames_within(j, j->expected) -
                                ms_job_frames_within(j, j->report.frames_resumed)),
-        .window_frames = (double)j->plan.window_frames,
+        .window_frames = (double)j->redraw.plan.window_frames,
         .steps = steps,
         .segments = (double)(segments_until(j, j->expected) - segments_until(j, j->report.frames_resumed))};
     ms_job_predict_frames(j, plan.frames, stage_s);
@@ -66,7 +66,8 @@ void ms_job_begin_estimate(ms_job *j) {
     j->report.planned_left_s = fmax(ms_eta_get(&j->eta, now_s(j)).left_s, 0);
 }
 
-void ms_job_follow_layout(ms_job *j) {
+void ms_job_follow_layout(void *arg) {
+    ms_job *j = arg;
     ms_eta_plan plan = predictions(j);
     ms_eta_set_costs(&j->eta, plan.unit_s);
 }
@@ -104,11 +105,11 @@ static double next_units(const ms_job *j, int stage, int64_t done) {
     case MS_STAGE_LOAD:
         return 0.01;
     case MS_STAGE_ENCODE: /* each frame is two pictures */
-        return 0.5 * (double)j->plan.layout.encode_batch;
+        return 0.5 * (double)j->redraw.plan.layout.encode_batch;
     case MS_STAGE_DENOISE:
         return frames * step_weight(j, done);
     case MS_STAGE_DECODE:
-        return (double)j->plan.layout.decode_batch;
+        return (double)j->redraw.plan.layout.decode_batch;
     default:
         return 1;
     }

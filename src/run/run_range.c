@@ -50,7 +50,7 @@ ms_status ms_job_find_range(ms_job *j, ms_error *err) {
     r->first = frame_at(j, p->start_us);
     r->before = keeps(j) ? r->first : 0;
     const ms_engine_params engine = {
-        .files = &j->files, .fps = (double)info->fps.num / (double)info->fps.den, .speech = speech};
+        .files = &j->model->files, .fps = (double)info->fps.num / (double)info->fps.den, .speech = speech};
     r->redrawn = ms_engine_count_frames(&engine);
     r->sound_s = (double)speech.samples / MS_SPEECH_RATE;
     if (p->duration_us) {
@@ -61,8 +61,8 @@ ms_status ms_job_find_range(ms_job *j, ms_error *err) {
     if (!keeps(j) && p->frames > 0)
         r->redrawn = least(r->redrawn, p->frames);
     j->report.range_first = r->first;
-    j->preview.frames =
-        p->preview_frames == MS_RUN_PREVIEW_WINDOW ? j->files.unet_config.num_frames : p->preview_frames;
+    j->preview.frames = p->preview_frames == MS_RUN_PREVIEW_WINDOW ? j->model->files.unet_config.num_frames
+                                                                   : p->preview_frames;
     return MS_OK;
 }
 

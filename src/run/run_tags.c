@@ -5,33 +5,11 @@
 #include "memsafe/version.h"
 #include "run/run_job.h"
 
-/* The last part of a path, without a slash at its end; length 0 where that says nothing ("/", ".", ".."). */
-static const char *last_part(const char *path, int *ret_length) {
-    size_t n = strlen(path);
-    while (n > 0 && path[n - 1] == '/')
-        n--;
-    size_t first = n;
-    while (first > 0 && path[first - 1] != '/')
-        first--;
-    *ret_length = (int)(n - first);
-    if (strspn(path + first, ".") >= n - first)
-        *ret_length = 0;
-    return path + first;
-}
-
-void ms_job_name_model(ms_job *j) {
-    int n = 0;
-    const char *name = j->p->model && !j->p->unet ? last_part(j->p->model, &n) : "";
-    if (n == 0)
-        name = last_part(j->files.unet, &n);
-    snprintf(j->report.model, sizeof(j->report.model), "%.*s", n, name);
-}
-
 static void write_comment(const ms_job *j, char comment[MS_JOB_COMMENT_BYTES]) {
     const ms_run_params *p = j->p;
     ms_video_writer_params w = ms_job_writer_params(j);
     /* A run that only joins has not chosen one; it may then be no other. */
-    int resolution = j->engine ? j->report.resolution : ms_job_wanted_resolution(j);
+    int resolution = j->redraw.engine ? j->report.resolution : ms_job_wanted_resolution(j);
     int n =
         snprintf(comment, MS_JOB_COMMENT_BYTES,
                  MS_TAGS_COMMENT_BEGINS "%s; model %s, %d px, %s; seed %llu, %d steps, guidance %.6g%s%s; %s",

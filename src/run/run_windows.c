@@ -110,7 +110,7 @@ static ms_status deliver_kept(ms_job *j, ms_error *err) {
 
 /* What the allocator keeps of freed memory goes back to the system now and then, as the profile says. */
 static void clean_up(ms_job *j) {
-    int64_t interval = j->policy.profile.value[MS_FIELD_CLEAN_UP_FRAMES], frame = j->window[0].number;
+    int64_t interval = j->model->policy.profile.value[MS_FIELD_CLEAN_UP_FRAMES], frame = j->window[0].number;
     if (interval == 0 || frame - j->cleaned < interval)
         return;
     ms_mem_trim();
@@ -135,18 +135,18 @@ static ms_status flush_window(ms_job *j, ms_error *err) {
     if (kept) {
         ms_job_skip_window(j);
     } else {
-        MS_TRY(ms_job_follow_memory(j, err));
+        MS_TRY(ms_redraw_follow(&j->redraw, j->window[0].number, err));
         clean_up(j);
     }
     ms_job_mark_window(j);
     while (!kept) {
         ms_job_enter(j, "audio");
-        ms_status status = ms_engine_run_window(j->engine, &w, err);
+        ms_status status = ms_engine_run_window(j->redraw.engine, &w, err);
         if (status == MS_OK)
             break;
         if (j->ended) /* what failed is not the window */
             return status;
-        MS_TRY(ms_job_recover(j, status, err));
+        MS_TRY(ms_redraw_recover(&j->redraw, j->window[0].number, status, err));
         ms_job_return_to_mark(j);
     }
     if (may_keep(j))
@@ -196,7 +196,7 @@ static ms_status pass_through(ms_job *j, const ms_ready_frame *f, ms_error *err)
 }
 
 static ms_status take_frame(ms_job *j, const ms_ready_frame *f, ms_error *err) {
-    bool full = j->collected == ms_engine_window_frames(j->engine);
+    bool full = j->collected == ms_engine_window_frames(j->redraw.engine);
     if (full || f->frame.pose.begins || !f->frame.pose.present) {
         ms_status status = flush_window(j, err);
         if (status != MS_OK) {

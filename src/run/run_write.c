@@ -16,7 +16,7 @@ static ms_status restore(ms_job *j, const ms_redrawn_frame *f, ms_error *err) {
                             .frame = &image,
                             .work = j->restore_work,
                             .work_bytes = j->restore_work_bytes,
-                            .pool = j->compute.pool,
+                            .pool = j->model->compute.pool,
                             .region = j->region};
     MS_TRY(ms_restore_face(&args, NULL, err));
     ms_clip_put_back(j->clip, f->frame.rgb);

@@ -17,11 +17,10 @@ void ms_score_params_init(ms_score_params *p) {
 #include <math.h>
 #include <stdio.h>
 
-#include "faces/face_points.h"
+#include "faces/face_source.h"
 #include "faces/scene.h"
 #include "faces/track_file.h"
 #include "frames/clip.h"
-#include "frames/face_source.h"
 #include "media/read/audio_reader.h"
 #include "media/read/video_reader.h"
 #include "models/model_files.h"
@@ -46,9 +45,8 @@ typedef struct job {
     ms_own_budget budget;
     ms_mem *mem; /* the budget's */
     ms_compute compute;
+    ms_face_nets *nets;
     ms_face_finder *finder;
-    ms_face_points *points;
-    void *arena;
     ms_scene scene;
     int face_from; /* whose frames faces are looked for in */
     ms_align_state smoothing;
@@ -134,22 +132,13 @@ static ms_status open_faces(job *j, ms_error *err) {
                                    .threads = p->threads,
                                    .isa_limit = MS_ISA_COUNT - 1,
                                    .must_compute = true};
-    size_t points = 0, finding = 0;
     MS_TRY(ms_model_files_find(&names, MS_PART_FACES, &files, err));
     MS_TRY(ms_compute_open(&dev, &j->compute, err));
-    ms_face_finder_params finder = {.compute = j->compute,
-                                    .track = p->track,
-                                    .detector = files.detector,
-                                    .landmarks = files.landmarks,
-                                    .frame_width = j->width,
-                                    .frame_height = j->height,
-                                    .face = -1,
-                                    .max_gap = MS_TRACK_DEFAULT_MAX_GAP};
-    MS_TRY(ms_face_finder_create(&finder, &j->finder, &finding, err));
-    MS_TRY(ms_face_points_create(&j->compute, files.landmarks, &j->points, &points, err));
-    size_t bytes = finding > points ? finding : points;
-    MS_TRY(ms_device_alloc(j->compute.dev, MS_LEDGER_ACTIVATIONS, bytes, "the face nets", &j->arena, err));
-    ms_face_finder_set_arena(j->finder, j->arena);
+    MS_TRY(ms_face_nets_open(&j->compute, files.detector, files.landmarks, &j->nets, err));
+    MS_TRY(ms_face_nets_make_arena(j->nets, err));
+    const ms_face_finder_params finder = {
+        .mem = j->mem, .track = p->track, .nets = j->nets, .face = -1, .max_gap = MS_TRACK_DEFAULT_MAX_GAP};
+    MS_TRY(ms_face_finder_create(&finder, &j->finder, err));
     j->face_from = j->picture[INPUT].reader ? INPUT : j->picture[TRUTH].reader ? TRUTH : VIDEO;
     return MS_OK;
 }
@@ -217,8 +206,7 @@ static ms_status find_face(job *j, ms_face_record *ret_face, bool *ret_cut, ms_e
         picture *pic = &j->picture[i];
         ms_image_view frame = view_of(j, pic);
         if (pic->got)
-            MS_TRY(ms_face_points_find(j->points, j->arena, &frame, ret_face->box, pic->points,
-                                       &pic->has_points, err));
+            MS_TRY(ms_face_nets_points(j->nets, &frame, ret_face->box, pic->points, &pic->has_points, err));
     }
     return MS_OK;
 }
@@ -439,12 +427,11 @@ static void release(job *j) {
         ms_audio_reader_close(&j->audio);
     ms_envelope_destroy(&j->envelope);
     ms_face_finder_destroy(&j->finder);
-    ms_face_points_destroy(&j->points);
+    ms_face_nets_close(&j->nets);
     ms_region_map_destroy(&j->map);
     ms_likeness_destroy(&j->likeness);
     ms_flicker_release(&j->flicker);
     ms_free(j->regions);
-    ms_device_free(j->compute.dev, j->arena);
     ms_compute_close(&j->compute);
     ms_own_budget_close(&j->budget);
 }

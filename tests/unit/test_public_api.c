@@ -319,6 +319,58 @@ static void null_run(void) {
     free(report);
 }
 
+static void null_model(void) {
+    ms_model *model = NULL;
+    ms_model_params p;
+    ms_model_info info = {.resolution = 7};
+    NOTHING(ms_model_params_init(NULL));
+    ms_model_params_init(&p);
+    REFUSED(ms_model_open(NULL, &model, &err));
+    REFUSED(ms_model_open(&p, NULL, &err));
+    REFUSED(ms_model_open(&p, &model, &err)); /* no model is named */
+    p.model = "/nowhere";
+    p.precision = (ms_precision)77;
+    REFUSED(ms_model_open(&p, &model, &err));
+    REFUSED_QUIETLY(ms_model_open(&p, &model, NULL));
+    p.precision = MS_PRECISION_AUTO;
+    assert_int_equal(ms_model_open(&p, &model, &err), MS_IO);
+    assert_non_null(strstr(err.message, "/nowhere"));
+    assert_null(model);
+    REFUSED(ms_model_evict(NULL, &err));
+    NOTHING(ms_model_get_info(NULL, &info));
+    assert_int_equal(info.resolution, 7);
+    NOTHING(ms_model_close(NULL));
+    NOTHING(ms_model_close(&model));
+}
+
+static void null_session(void) {
+    ms_session *session = NULL;
+    ms_session_params p;
+    ms_session_frame frame = {0};
+    ms_session_progress progress = {.pulled = 7};
+    ms_session_info info = {.resolution = 7};
+    bool flag = false;
+    const float sample = 0;
+    NOTHING(ms_session_params_init(NULL));
+    ms_session_params_init(&p);
+    REFUSED(ms_session_open(NULL, &session, &err));
+    REFUSED(ms_session_open(&p, &session, &err)); /* without a model */
+    REFUSED_QUIETLY(ms_session_open(&p, &session, NULL));
+    REFUSED(ms_session_push_speech(NULL, &sample, 1, &err));
+    REFUSED(ms_session_end_speech(NULL, &err));
+    REFUSED(ms_session_push(NULL, &frame, &flag, &err));
+    REFUSED(ms_session_flush(NULL, &err));
+    REFUSED(ms_session_end(NULL, &err));
+    REFUSED(ms_session_pull(NULL, &frame, &flag, &err));
+    GIVES(!ms_session_ended(NULL));
+    NOTHING(ms_session_cancel(NULL));
+    NOTHING(ms_session_get_progress(NULL, &progress));
+    NOTHING(ms_session_get_info(NULL, &info));
+    assert_true(progress.pulled == 7 && info.resolution == 7);
+    NOTHING(ms_session_close(NULL));
+    NOTHING(ms_session_close(&session));
+}
+
 static void null_run_stream(void) {
     ms_run_params p = run_params();
     ms_run_stream *stream = NULL;
@@ -414,6 +466,8 @@ static void null_is_refused_everywhere(void **state) {
     null_frame_stream();
     null_integrate();
     null_run();
+    null_model();
+    null_session();
     null_run_stream();
     null_detect();
     null_plan();

@@ -1,4 +1,4 @@
-#include "run/run_pressure.h"
+#include "session/pressure_budget.h"
 
 #include <stdio.h>
 

@@ -1,29 +1,24 @@
 /* Where faces come from: a track file, or the two networks with a tracker that stays on one person. */
-#ifndef MS_FRAMES_FACE_SOURCE_H
-#define MS_FRAMES_FACE_SOURCE_H
+#ifndef MS_FACES_FACE_SOURCE_H
+#define MS_FACES_FACE_SOURCE_H
 
-#include "device/compute.h"
+#include "faces/face_follow.h"
+#include "faces/face_nets.h"
 #include "faces/face_tally.h"
-#include "frames/face_stage.h"
 
 typedef struct ms_face_finder ms_face_finder;
 
 typedef struct ms_face_finder_params {
-    ms_compute compute;
-    const char *track;                /* a track file; NULL = the networks */
-    const char *detector, *landmarks; /* ONNX files */
-    int frame_width, frame_height;
-    int face; /* track to follow, -1 = the largest face */
+    ms_mem *mem;
+    const char *track;  /* a track file; NULL = the networks */
+    ms_face_nets *nets; /* with an arena; borrowed. NULL with a track file */
+    int face;           /* track to follow, -1 = the largest face */
     int64_t max_gap;
 } ms_face_finder_params;
 
-/* ret_arena_bytes: device memory that finding needs while it runs (0 for a track file). */
 ms_status ms_face_finder_create(const ms_face_finder_params *params, ms_face_finder **ret_finder,
-                                size_t *ret_arena_bytes, ms_error *err);
+                                ms_error *err);
 void ms_face_finder_destroy(ms_face_finder **finder);
-
-/* Borrowed; may be shared with others that do not run at the same time. */
-void ms_face_finder_set_arena(ms_face_finder *finder, void *arena);
 
 /* Frames must be asked for in order. */
 ms_face_source ms_face_finder_source(ms_face_finder *finder);

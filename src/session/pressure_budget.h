@@ -2,8 +2,8 @@
  * Live pressure during a run: before each window it is asked how much of its budgets the run should use from here on. Of the host
  * the system's pressure decides (system/pressure.h). A device with memory of its own is asked for what it has free.
  */
-#ifndef MS_RUN_RUN_PRESSURE_H
-#define MS_RUN_RUN_PRESSURE_H
+#ifndef MS_SESSION_PRESSURE_BUDGET_H
+#define MS_SESSION_PRESSURE_BUDGET_H
 
 #include "system/monitor.h"
 

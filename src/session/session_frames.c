@@ -1,0 +1,327 @@
+/* A session's frames: copied in, followed, redrawn a window at a time, handed out in order. */
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "pictures/paste_region.h"
+#include "pictures/restore.h"
+#include "session/session_internal.h"
+
+/* ---- buffers ---- */
+
+static ms_status make_region(ms_session *s, ms_error *err) {
+    int side = s->geometry.resolution;
+    if (s->p.paste != MS_PASTE_MOUTH)
+        return MS_OK;
+    size_t work_bytes = ms_paste_region_workspace_bytes(side);
+    void *work = ms_alloc(s->mem, MS_LEDGER_STAGING, work_bytes);
+    s->region = ms_alloc_array(s->mem, MS_LEDGER_FRAMES, (size_t)side * (size_t)side, sizeof(float));
+    ms_status status = work && s->region ? ms_paste_region(side, s->region, work, work_bytes, err)
+                                         : ms_fail_alloc(err, s->mem, work_bytes, "the pasted region");
+    ms_free(work);
+    return status;
+}
+
+static size_t picture_bytes(const ms_session *s) {
+    return (size_t)s->p.width * (size_t)s->p.height * 3;
+}
+
+static ms_status make_ring(ms_session *s, ms_error *err) {
+    const int64_t least = s->window_frames + s->p.max_gap + 2;
+    s->size = s->p.held_frames ? s->p.held_frames : least + s->window_frames;
+    if (s->size < least || s->size > MS_RUN_MAX_SINK_FRAMES)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "held_frames must be %lld to %d, not %d", (long long)least,
+                       MS_RUN_MAX_SINK_FRAMES, s->p.held_frames);
+    s->ring = ms_calloc(s->mem, MS_LEDGER_FRAMES, (size_t)s->size, sizeof(*s->ring));
+    if (!s->ring)
+        return ms_fail_alloc(err, s->mem, (size_t)s->size * sizeof(*s->ring), "frames");
+    for (int64_t i = 0; i < s->size; i++) {
+        s->ring[i].rgb = ms_alloc(s->mem, MS_LEDGER_FRAMES, picture_bytes(s));
+        if (!s->ring[i].rgb)
+            return ms_fail_alloc(err, s->mem, picture_bytes(s), "frames");
+    }
+    return MS_OK;
+}
+
+ms_status ms_session_make_buffers(ms_session *s, ms_error *err) {
+    const size_t side = (size_t)s->geometry.resolution;
+    MS_TRY(make_ring(s, err));
+    MS_TRY(make_region(s, err));
+    s->align_work_bytes = ms_align_face_workspace_bytes(&s->geometry);
+    s->restore_work_bytes = ms_restore_workspace_bytes(&s->geometry, s->p.width, s->p.height,
+                                                       ms_pool_threads(s->model->compute.pool));
+    if (s->restore_work_bytes == 0)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "a picture of %dx%d is out of range", s->p.width,
+                       s->p.height);
+    s->window_faces = ms_alloc_array(s->mem, MS_LEDGER_FRAMES, (size_t)s->window_frames * 3, side * side);
+    s->align_work = ms_alloc(s->mem, MS_LEDGER_FRAMES, s->align_work_bytes);
+    s->restore_work = ms_alloc(s->mem, MS_LEDGER_FRAMES, s->restore_work_bytes);
+    if (s->p.format == MS_PIXEL_RGB_F32)
+        s->floats = ms_alloc_array(s->mem, MS_LEDGER_FRAMES, picture_bytes(s), sizeof(float));
+    if (!s->window_faces || !s->align_work || !s->restore_work ||
+        (s->p.format == MS_PIXEL_RGB_F32 && !s->floats))
+        return ms_fail_alloc(err, s->mem, s->restore_work_bytes, "warping faces");
+    return MS_OK;
+}
+
+void ms_session_free_buffers(ms_session *s) {
+    for (int64_t i = 0; s->ring && i < s->size; i++)
+        ms_free(s->ring[i].rgb);
+    ms_free(s->ring);
+    ms_free(s->window_faces);
+    ms_free(s->align_work);
+    ms_free(s->restore_work);
+    ms_free(s->region);
+    ms_free(s->floats);
+}
+
+static ms_held_frame *held(const ms_session *s, int64_t number) {
+    return &s->ring[number % s->size];
+}
+
+static ms_image image_of(const ms_session *s, int64_t number) {
+    return (ms_image){.data = held(s, number)->rgb,
+                      .width = s->p.width,
+                      .height = s->p.height,
+                      .channels = 3,
+                      .stride_bytes = (size_t)s->p.width * 3};
+}
+
+/* ---- in ---- */
+
+static ms_status find_given(void *arg, const ms_image_view *frame, int64_t number, bool cut,
+                            ms_face_record *ret_record, ms_error *err) {
+    const ms_session *s = arg;
+    const ms_session_frame *f = s->given;
+    (void)frame, (void)cut;
+    if (!f->landmarks)
+        return MS_OK;
+    for (int i = 0; i < MS_LANDMARKS; i++)
+        if (!isfinite(f->landmarks[i][0]) || !isfinite(f->landmarks[i][1]))
+            return ms_fail(err, MS_INVALID_ARGUMENT, "frame %lld: landmark %d is no number",
+                           (long long)number, i);
+    memcpy(ret_record->landmarks, f->landmarks, sizeof(ret_record->landmarks));
+    ret_record->present = true;
+    ret_record->begins = f->begins_scene;
+    return MS_OK;
+}
+
+ms_face_source ms_session_given_faces(ms_session *s) {
+    return (ms_face_source){.find = find_given, .arg = s};
+}
+
+static uint8_t to_byte(float value) {
+    return value >= 1 ? 255 : value > 0 ? (uint8_t)lrintf(value * 255) : 0; /* what is no number is black */
+}
+
+static void copy_in(const ms_session *s, const ms_session_frame *f, uint8_t *rgb) {
+    const size_t row = (size_t)s->p.width * 3;
+    const bool floats = s->p.format == MS_PIXEL_RGB_F32;
+    const ptrdiff_t tight = (ptrdiff_t)(row * (floats ? sizeof(float) : 1)),
+                    stride = f->stride_bytes ? f->stride_bytes : tight;
+    for (int y = 0; y < s->p.height; y++) {
+        const char *from = (const char *)f->pixels + y * stride;
+        uint8_t *to = rgb + (size_t)y * row;
+        if (!floats) {
+            memcpy(to, from, row);
+            continue;
+        }
+        for (size_t x = 0; x < row; x++) {
+            float value;
+            memcpy(&value, from + x * sizeof(value), sizeof(value));
+            to[x] = to_byte(value);
+        }
+    }
+}
+
+/* What is known by now of the frames that wait. */
+static void learn(ms_session *s) {
+    ms_face_record record;
+    ms_pose pose;
+    while (ms_face_follow_take(&s->follow, &record, &pose))
+        held(s, s->known++)->pose = pose;
+}
+
+static ms_status check_frame(const ms_session *s, const ms_session_frame *f, ms_error *err) {
+    const ptrdiff_t row = (ptrdiff_t)s->p.width * 3 * (s->p.format == MS_PIXEL_RGB_F32 ? 4 : 1),
+                    stride = f->stride_bytes < 0 ? -f->stride_bytes : f->stride_bytes;
+    if (!f->pixels)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "a frame without pixels");
+    if (stride && stride < row)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "stride_bytes is %td; a row has %td bytes", f->stride_bytes,
+                       row);
+    if (f->landmarks && !s->p.given_faces)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "landmarks in a session that looks for faces itself");
+    return MS_OK;
+}
+
+ms_status ms_session_push(ms_session *s, const ms_session_frame *frame, bool *ret_taken, ms_error *err) {
+    ms_error_clear(err);
+    MS_NEED(s, err);
+    MS_NEED(frame, err);
+    MS_NEED(ret_taken, err);
+    MS_TRY(ms_session_check(s, err));
+    MS_TRY(check_frame(s, frame, err));
+    if (s->ended)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "a frame after the end");
+    *ret_taken = s->next - s->first < s->size;
+    if (!*ret_taken)
+        return MS_OK;
+    ms_held_frame *h = held(s, s->next);
+    h->done = h->redrawn = h->ends = false;
+    copy_in(s, frame, h->rgb);
+    const ms_image image = image_of(s, s->next);
+    const ms_image_view view = ms_image_as_view(&image);
+    s->given = frame;
+    ms_status status = ms_face_follow_look(&s->follow, &view, err);
+    s->given = NULL;
+    if (status == MS_INVALID_ARGUMENT)
+        return status; /* the frame is not taken */
+    if (status != MS_OK)
+        return ms_session_failed(s, status, err);
+    s->next++;
+    atomic_store(&s->pushed, s->next);
+    learn(s);
+    return MS_OK;
+}
+
+/* ---- a window ---- */
+
+static ms_status deliver(void *arg, int64_t index, const float *face, ms_error *err) {
+    ms_session *s = arg;
+    if (index < s->delivered) /* before an allocation failed and the window began anew */
+        return MS_OK;
+    ms_held_frame *h = held(s, s->first + index);
+    const ms_image image = image_of(s, s->first + index);
+    const ms_restore_args args = {.geometry = &s->geometry,
+                                  .face = face,
+                                  .affine = (const float(*)[3])h->pose.affine,
+                                  .frame = &image,
+                                  .work = s->restore_work,
+                                  .work_bytes = s->restore_work_bytes,
+                                  .pool = s->model->compute.pool,
+                                  .region = s->region};
+    MS_TRY(ms_restore_face(&args, NULL, err));
+    h->done = h->redrawn = true;
+    s->delivered = index + 1;
+    atomic_fetch_add(&s->redrawn, 1);
+    return MS_OK;
+}
+
+static ms_status align(ms_session *s, int64_t count, ms_error *err) {
+    const int side = s->geometry.resolution;
+    for (int64_t i = 0; i < count; i++) {
+        const ms_image image = image_of(s, s->first + i);
+        const ms_image_view view = ms_image_as_view(&image);
+        const ms_image face = {.data = s->window_faces + (size_t)i * (size_t)side * (size_t)side * 3,
+                               .width = side,
+                               .height = side,
+                               .channels = 3,
+                               .stride_bytes = (size_t)side * 3};
+        MS_TRY(ms_align_face(&s->geometry, &view, held(s, s->first + i)->pose.affine, &face, s->align_work,
+                             s->align_work_bytes, err));
+    }
+    return MS_OK;
+}
+
+static ms_status redraw(ms_session *s, int64_t count, ms_error *err) {
+    const ms_window w = {
+        .frames = count, .first_frame = s->first, .faces = s->window_faces, .deliver = deliver, .arg = s};
+    s->delivered = 0;
+    atomic_store(&s->stage, "faces");
+    MS_TRY(align(s, count, err));
+    MS_TRY(ms_redraw_follow(&s->redraw, s->first, err));
+    for (;;) {
+        atomic_store(&s->stage, "audio");
+        ms_status status = ms_engine_run_window(s->redraw.engine, &w, err);
+        if (status == MS_OK)
+            return MS_OK;
+        if (status == MS_CANCELLED)
+            return ms_fail(err, MS_CANCELLED, "cancelled after %lld frames", (long long)s->first);
+        MS_TRY(ms_redraw_recover(&s->redraw, s->first, status, err));
+    }
+}
+
+/* Frames from the first on that are redrawn together, 0 = the first passes through; -1 = not known yet. */
+static int64_t ready(const ms_session *s) {
+    const int64_t speech = ms_engine_speech_frames(s->redraw.engine);
+    int64_t n = 0;
+    for (; n < s->window_frames; n++) {
+        const int64_t number = s->first + n;
+        if (number >= s->known)
+            return -1;
+        const ms_held_frame *h = held(s, number);
+        if (number >= speech || !h->pose.present || (n > 0 && h->pose.begins))
+            return n;
+        if (h->ends)
+            return n + 1;
+    }
+    return n;
+}
+
+static ms_status work(ms_session *s, ms_error *err) {
+    if (!s->speech_ended || s->first == s->known)
+        return MS_OK;
+    int64_t n = ready(s);
+    if (n == 0)
+        held(s, s->first)->done = true;
+    return n > 0 ? redraw(s, n, err) : MS_OK;
+}
+
+/* ---- out ---- */
+
+static const void *picture(ms_session *s, const ms_held_frame *h) {
+    if (!s->floats)
+        return h->rgb;
+    for (size_t i = 0; i < picture_bytes(s); i++)
+        s->floats[i] = (float)h->rgb[i] / 255.0f;
+    return s->floats;
+}
+
+ms_status ms_session_pull(ms_session *s, ms_session_frame *ret_frame, bool *ret_got, ms_error *err) {
+    ms_error_clear(err);
+    MS_NEED(s, err);
+    MS_NEED(ret_frame, err);
+    MS_NEED(ret_got, err);
+    MS_TRY(ms_session_check(s, err));
+    if (s->first == s->next || !held(s, s->first)->done) {
+        ms_status status = work(s, err);
+        atomic_store(&s->stage, "");
+        if (status != MS_OK)
+            return ms_session_failed(s, status, err);
+    }
+    const ms_held_frame *h = held(s, s->first);
+    *ret_got = s->first < s->next && h->done;
+    if (!*ret_got)
+        return MS_OK;
+    *ret_frame =
+        (ms_session_frame){.number = s->first,
+                           .pixels = picture(s, h),
+                           .stride_bytes = (ptrdiff_t)(s->floats ? sizeof(float) : 1) * s->p.width * 3,
+                           .redrawn = h->redrawn};
+    s->first++;
+    atomic_store(&s->pulled, s->first);
+    return MS_OK;
+}
+
+ms_status ms_session_flush(ms_session *s, ms_error *err) {
+    ms_error_clear(err);
+    MS_NEED(s, err);
+    MS_TRY(ms_session_check(s, err));
+    ms_face_follow_finish(&s->follow);
+    learn(s);
+    ms_face_follow_init(&s->follow, s->follow.source, &s->geometry, s->next, s->p.max_gap);
+    if (s->next > s->first)
+        held(s, s->next - 1)->ends = true;
+    return MS_OK;
+}
+
+ms_status ms_session_end(ms_session *s, ms_error *err) {
+    MS_TRY(ms_session_flush(s, err));
+    s->ended = true;
+    return MS_OK;
+}
+
+bool ms_session_ended(const ms_session *s) {
+    return s && s->ended && s->first == s->next;
+}

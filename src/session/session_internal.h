@@ -1,0 +1,63 @@
+/* Shared by session.c (its life, speech, what is asked of it) and session_frames.c (frames in and out, windows). */
+#ifndef MS_SESSION_SESSION_INTERNAL_H
+#define MS_SESSION_SESSION_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "faces/face_source.h"
+#include "memsafe/session.h"
+#include "session/pcm.h"
+#include "session/redraw.h"
+
+/* A frame from push to pull. */
+typedef struct ms_held_frame {
+    uint8_t *rgb; /* [height][width][3] */
+    ms_pose pose;
+    bool ends; /* a window ends with it, whatever comes */
+    bool done; /* can be pulled */
+    bool redrawn;
+} ms_held_frame;
+
+struct ms_session {
+    ms_session_params p;
+    ms_model *model;
+    ms_mem *mem; /* the model's; NULL = it was not taken */
+    ms_redraw redraw;
+    ms_pcm *pcm;
+    bool speech_ended;
+    ms_face_finder *finder;
+    ms_face_geometry geometry;
+    ms_face_follow follow;
+    const ms_session_frame *given; /* while its face is looked for */
+
+    /* Frames first .. next - 1 are held, number n in ring[n % size]; of those before `known` it is known where the face is. */
+    ms_held_frame *ring;
+    int64_t size, first, known, next;
+    bool ended;
+
+    uint8_t *window_faces; /* [window frames][resolution][resolution][3] */
+    void *align_work, *restore_work;
+    size_t align_work_bytes, restore_work_bytes;
+    float *region;                    /* of the mouth; NULL = all of a face goes back */
+    float *floats;                    /* a frame on its way out; NULL = frames are RGB24 */
+    int64_t window_frames, delivered; /* delivered: of the window under way */
+
+    ms_status status; /* what it failed with */
+    ms_error err;
+    atomic_bool cancelled;
+    atomic_int_fast64_t pushed, pulled, redrawn, part, parts;
+    _Atomic(const char *) stage;
+};
+
+/* A session that failed says the same again. */
+ms_status ms_session_check(const ms_session *session, ms_error *err);
+ms_status ms_session_failed(ms_session *session, ms_status status, ms_error *err);
+
+/* Buffers of frames and their warps. */
+ms_status ms_session_make_buffers(ms_session *session, ms_error *err);
+void ms_session_free_buffers(ms_session *session);
+
+/* Where faces come from. */
+ms_face_source ms_session_given_faces(ms_session *session);
+
+#endif

@@ -1,0 +1,532 @@
+/* A model that is loaded once and sessions that frames are pushed into: the frames of a run to the last bit, whatever the pieces, the
+ * budget and the failures. */
+#include "test.h"
+
+#include <pthread.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "faces/track_file.h"
+#include "media/read/audio_reader.h"
+#include "media/read/video_reader.h"
+#include "memsafe/session.h"
+#include "support/drawn.h"
+#include "support/run_inputs.h"
+
+#define FRAMES 40 /* two windows and a short one */
+#define WIDTH 240
+#define HEIGHT 208
+#define BYTES ((size_t)WIDTH * HEIGHT * 3)
+#define MAX_SAMPLES 200000
+
+static ms_run_params params;
+static uint8_t *clip; /* [FRAMES][HEIGHT][WIDTH][3] */
+static ms_face_record record[FRAMES];
+static float speech[MAX_SAMPLES];
+static int64_t n_speech;
+static uint64_t expected[FRAMES]; /* hashes of what a run makes of it */
+
+static ms_status note_frame(void *arg, int64_t frame, const uint8_t *rgb, int width, int height) {
+    uint64_t *hashes = arg;
+    assert_true(frame < FRAMES && width == WIDTH && height == HEIGHT);
+    hashes[frame] = test_fnv1a(rgb, BYTES);
+    return MS_OK;
+}
+
+static void read_clip(void) {
+    ms_video_reader *reader = NULL;
+    ms_video_reader_params p = MS_VIDEO_READER_DEFAULTS;
+    ms_error err;
+    bool got = true;
+    clip = malloc(FRAMES * BYTES);
+    assert_ms_ok(ms_video_reader_open(NULL, params.video, &p, &reader, &err), &err);
+    for (int i = 0; i < FRAMES; i++) {
+        assert_ms_ok(ms_video_reader_read(reader, clip + (size_t)i * BYTES, 0, &got, &err), &err);
+        assert_true(got);
+    }
+    ms_video_reader_close(&reader);
+}
+
+static void read_track(void) {
+    ms_track_reader *reader = NULL;
+    ms_face_record r;
+    ms_error err;
+    bool got = true;
+    assert_ms_ok(ms_track_reader_open(NULL, params.track, &reader, &err), &err);
+    for (;;) {
+        assert_ms_ok(ms_track_reader_next(reader, &r, &got, &err), &err);
+        if (!got)
+            break;
+        r.present = true;
+        record[r.frame] = r;
+    }
+    ms_track_reader_close(&reader);
+}
+
+static void read_speech(void) {
+    ms_audio_reader *reader = NULL;
+    ms_audio_reader_params p = MS_AUDIO_READER_DEFAULTS;
+    ms_error err;
+    assert_ms_ok(ms_audio_reader_open(NULL, params.audio, &p, &reader, &err), &err);
+    assert_ms_ok(ms_audio_reader_read(reader, speech, MAX_SAMPLES, &n_speech, &err), &err);
+    assert_true(n_speech > 16000 && n_speech < MAX_SAMPLES);
+    ms_audio_reader_close(&reader);
+}
+
+static int prepare(void **state) {
+    (void)state;
+    ms_error err;
+    test_make_run_inputs(FRAMES, "240x208");
+    test_run_params(FRAMES, &params);
+    params.steps = 2;
+    params.loop = MS_LOOP_MODE_NONE;
+    params.frame_sink = note_frame;
+    params.sink_arg = expected;
+    assert_ms_ok(ms_run(&params, NULL, &err), &err);
+    read_clip();
+    read_track();
+    read_speech();
+    return 0;
+}
+
+static int clean_up(void **state) {
+    (void)state;
+    free(clip);
+    test_dir_remove();
+    return 0;
+}
+
+static ms_model *open_model(size_t budget_bytes) {
+    ms_model *model = NULL;
+    ms_model_params p;
+    ms_error err;
+    ms_model_params_init(&p);
+    p.model = params.model;
+    p.budget_bytes = budget_bytes;
+    p.threads = 2;
+    assert_ms_ok(ms_model_open(&p, &model, &err), &err);
+    return model;
+}
+
+static ms_session_params session_params(ms_model *model) {
+    ms_session_params p;
+    ms_session_params_init(&p);
+    p.model = model;
+    p.width = WIDTH;
+    p.height = HEIGHT;
+    p.given_faces = true;
+    p.steps = 2;
+    p.speech_s = 10;
+    return p;
+}
+
+static ms_session_frame frame_of(int i) {
+    return (ms_session_frame){.pixels = clip + (size_t)i * BYTES,
+                              .landmarks = record[i].present ? (const float(*)[2])record[i].landmarks : NULL};
+}
+
+static ms_status push_speech(ms_session *s, int64_t piece, ms_error *err) {
+    for (int64_t at = 0; at < n_speech; at += piece)
+        MS_TRY(ms_session_push_speech(s, speech + at, at + piece < n_speech ? piece : n_speech - at, err));
+    return ms_session_end_speech(s, err);
+}
+
+/* All frames through a session: hashes of those that come out, in order. */
+static ms_status pass(const ms_session_params *p, uint64_t hashes[FRAMES], ms_session_info *ret_info,
+                      ms_error *err) {
+    ms_session *s = NULL;
+    ms_session_frame out;
+    int pushed = 0, pulled = 0;
+    ms_status status = ms_session_open(p, &s, err);
+    if (status == MS_OK)
+        status = push_speech(s, 1001, err);
+    while (status == MS_OK && !ms_session_ended(s)) {
+        bool taken = true, got = true;
+        while (status == MS_OK && taken && pushed < FRAMES) {
+            ms_session_frame in = frame_of(pushed);
+            status = ms_session_push(s, &in, &taken, err);
+            pushed += status == MS_OK && taken;
+        }
+        if (status == MS_OK && pushed == FRAMES)
+            status = ms_session_end(s, err);
+        while (status == MS_OK && got) {
+            status = ms_session_pull(s, &out, &got, err);
+            if (status == MS_OK && got) {
+                assert_true(out.number == pulled && out.stride_bytes == WIDTH * 3 && !out.landmarks);
+                hashes[pulled++] = test_fnv1a(out.pixels, BYTES);
+            }
+        }
+    }
+    if (status == MS_OK) {
+        assert_int_equal(pulled, FRAMES);
+        if (ret_info)
+            ms_session_get_info(s, ret_info);
+    }
+    ms_session_close(&s);
+    assert_null(s);
+    return status;
+}
+
+static void check_frames(const uint64_t hashes[FRAMES]) {
+    for (int i = 0; i < FRAMES; i++)
+        if (hashes[i] != expected[i])
+            fail_msg("frame %d is another", i);
+}
+
+static void a_session_makes_the_frames_of_a_run(void **state) {
+    (void)state;
+    uint64_t hashes[FRAMES];
+    ms_session_info info;
+    ms_error err;
+    ms_model *model = open_model(0);
+    ms_session_params p = session_params(model);
+    assert_ms_ok(pass(&p, hashes, &info, &err), &err);
+    check_frames(hashes);
+    assert_true(info.weights_read_bytes > 0 && info.window_frames == 16 && info.rung == MS_RUNG_FULL);
+    assert_true(info.speech_frames >= FRAMES && info.planned_bytes <= info.budget_bytes);
+    p.held_frames = 16 + p.max_gap + 2; /* the least that works */
+    p.rung = MS_RUNG_STREAM_ALL;
+    assert_ms_ok(pass(&p, hashes, &info, &err), &err);
+    check_frames(hashes);
+    assert_true(info.rung == MS_RUNG_STREAM_ALL && info.held_frames == p.held_frames);
+    p.held_frames--;
+    assert_int_equal(pass(&p, hashes, NULL, &err), MS_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "held_frames must be 30 to "));
+    ms_model_close(&model);
+}
+
+static void the_model_stays_loaded(void **state) {
+    (void)state;
+    uint64_t hashes[FRAMES];
+    static ms_run_report report;
+    ms_session_info first, second, third;
+    ms_model_info loaded, evicted;
+    ms_error err;
+    ms_model *model = open_model((size_t)2 << 30);
+    ms_session_params p = session_params(model);
+    ms_model_get_info(model, &evicted);
+    assert_false(evicted.loaded);
+    assert_ms_ok(pass(&p, hashes, &first, &err), &err);
+    assert_ms_ok(pass(&p, hashes, &second, &err), &err);
+    check_frames(hashes);
+    assert_true(first.weights_read_bytes > 0 && second.weights_read_bytes == 0);
+    if (second.planned_bytes > first.planned_bytes + ((size_t)4 << 20)) /* weights count once */
+        fail_msg("%zu bytes are planned for the first session, %zu for the second", first.planned_bytes,
+                 second.planned_bytes);
+    ms_model_get_info(model, &loaded);
+    assert_true(loaded.loaded && loaded.has_faces && loaded.held_bytes > first.weights_read_bytes);
+    /* A run on it reads nothing either, and makes the same. */
+    uint64_t run[FRAMES];
+    ms_run_params r = params;
+    r.model = NULL;
+    r.loaded = model;
+    r.sink_arg = run;
+    assert_ms_ok(ms_run(&r, &report, &err), &err);
+    check_frames(run);
+    assert_true(report.weights_read_bytes == 0 && strcmp(report.model, "model") == 0);
+    r.budget_bytes = 1 << 30;
+    assert_int_equal(ms_run(&r, NULL, &err), MS_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "budget_bytes was decided when the model was opened"));
+    assert_ms_ok(ms_model_evict(model, &err), &err);
+    ms_model_get_info(model, &evicted);
+    assert_true(!evicted.loaded && evicted.held_bytes + first.weights_read_bytes <= loaded.held_bytes);
+    assert_ms_ok(pass(&p, hashes, &third, &err), &err);
+    check_frames(hashes);
+    assert_true(third.weights_read_bytes == first.weights_read_bytes);
+    ms_model_close(&model);
+}
+
+static void one_at_a_time(void **state) {
+    (void)state;
+    ms_session *s = NULL, *other = NULL;
+    ms_error err;
+    ms_model *model = open_model(0);
+    ms_session_params p = session_params(model);
+    assert_ms_ok(ms_session_open(&p, &s, &err), &err);
+    assert_int_equal(ms_session_open(&p, &other, &err), MS_INVALID_ARGUMENT);
+    assert_int_equal(ms_model_evict(model, &err), MS_INVALID_ARGUMENT);
+    ms_run_params r = params;
+    r.model = NULL;
+    r.loaded = model;
+    assert_int_equal(ms_run(&r, NULL, &err), MS_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "in use"));
+    ms_session_close(&s);
+    assert_ms_ok(ms_session_open(&p, &s, &err), &err); /* and what was refused left nothing */
+    ms_session_close(&s);
+    ms_model_close(&model);
+}
+
+static void budgets_hold(void **state) {
+    (void)state;
+    uint64_t hashes[FRAMES];
+    ms_session_info info;
+    ms_error err;
+    double needs_mib = 0;
+    ms_model *model = open_model((size_t)24 << 20);
+    ms_session_params p = session_params(model);
+    assert_int_equal(pass(&p, hashes, NULL, &err), MS_BUDGET);
+    const char *least = strstr(err.message, "at least ");
+    assert_non_null(least);
+    assert_int_equal(sscanf(least, "at least %lf MiB", &needs_mib), 1);
+    ms_model_close(&model);
+    model = open_model((size_t)(needs_mib + 4) << 20); /* the process has grown since by the test's own */
+    p.model = model;
+    assert_ms_ok(pass(&p, hashes, &info, &err), &err);
+    check_frames(hashes);
+    assert_true(info.rung > MS_RUNG_FULL && info.planned_bytes <= info.budget_bytes);
+    ms_model_close(&model);
+}
+
+static void floats_and_strides(void **state) {
+    (void)state;
+    ms_session *s = NULL;
+    ms_session_frame out;
+    ms_error err;
+    ms_model *model = open_model(0);
+    ms_session_params p = session_params(model);
+    float *upside_down =
+        malloc((BYTES + HEIGHT * 7) * sizeof(float)); /* rows from below, with a gap between them */
+    const ptrdiff_t row = WIDTH * 3 + 7;
+    bool taken = false, got = true;
+    p.format = MS_PIXEL_RGB_F32;
+    assert_ms_ok(ms_session_open(&p, &s, &err), &err);
+    assert_ms_ok(push_speech(s, n_speech, &err), &err);
+    for (int i = 0; i < 16; i++) {
+        for (int y = 0; y < HEIGHT; y++)
+            for (int x = 0; x < WIDTH * 3; x++)
+                upside_down[(HEIGHT - 1 - y) * row + x] =
+                    (float)clip[(size_t)i * BYTES + (size_t)(y * WIDTH * 3 + x)] / 255.0f;
+        ms_session_frame in = frame_of(i);
+        in.pixels = upside_down + (HEIGHT - 1) * row;
+        in.stride_bytes = -row * (ptrdiff_t)sizeof(float);
+        assert_ms_ok(ms_session_push(s, &in, &taken, &err), &err);
+        assert_true(taken);
+    }
+    for (int i = 0; i < 16; i++) { /* a full window comes without an end */
+        uint8_t bytes[BYTES];
+        assert_ms_ok(ms_session_pull(s, &out, &got, &err), &err);
+        assert_true(got && out.redrawn == record[i].present && out.stride_bytes == WIDTH * 3 * 4);
+        for (size_t k = 0; k < BYTES; k++)
+            bytes[k] = (uint8_t)lrintf(((const float *)out.pixels)[k] * 255);
+        assert_true(test_fnv1a(bytes, BYTES) == expected[i]);
+    }
+    assert_ms_ok(ms_session_pull(s, &out, &got, &err), &err);
+    assert_false(got);
+    ms_session_close(&s);
+    free(upside_down);
+    ms_model_close(&model);
+}
+
+static void it_says_when_to_pull_and_when_it_is_over(void **state) {
+    (void)state;
+    ms_session *s = NULL;
+    ms_session_frame out, in;
+    ms_session_progress progress;
+    ms_error err;
+    ms_model *model = open_model(0);
+    ms_session_params p = session_params(model);
+    bool taken = true, got = true;
+    int pushed = 0;
+    p.held_frames = 30;
+    assert_ms_ok(ms_session_open(&p, &s, &err), &err);
+    for (; taken; pushed += taken) {
+        in = frame_of(pushed % FRAMES);
+        assert_ms_ok(ms_session_push(s, &in, &taken, &err), &err);
+    }
+    assert_int_equal(pushed, 30);
+    assert_ms_ok(ms_session_pull(s, &out, &got, &err), &err);
+    assert_false(got); /* speech is missing */
+    assert_ms_ok(push_speech(s, 777, &err), &err);
+    assert_int_equal(ms_session_push_speech(s, speech, 1, &err), MS_INVALID_ARGUMENT);
+    assert_ms_ok(ms_session_pull(s, &out, &got, &err), &err);
+    assert_true(got && out.redrawn);
+    ms_session_get_progress(s, &progress);
+    assert_true(progress.pushed == 30 && progress.pulled == 1 && progress.redrawn == 16);
+    assert_ms_ok(ms_session_push(s, &in, &taken, &err), &err);
+    assert_true(taken);
+    assert_ms_ok(ms_session_flush(s, &err), &err);
+    for (int i = 1; i < 31; i++) {
+        assert_ms_ok(ms_session_pull(s, &out, &got, &err), &err);
+        assert_true(got && out.number == i);
+    }
+    assert_false(ms_session_ended(s));
+    in = frame_of(31);
+    in.landmarks = NULL; /* passes through */
+    assert_ms_ok(ms_session_push(s, &in, &taken, &err), &err);
+    assert_ms_ok(ms_session_end(s, &err), &err);
+    assert_int_equal(ms_session_push(s, &in, &taken, &err), MS_INVALID_ARGUMENT);
+    assert_ms_ok(ms_session_pull(s, &out, &got, &err), &err);
+    assert_true(got && !out.redrawn && memcmp(out.pixels, in.pixels, BYTES) == 0 && ms_session_ended(s));
+    ms_session_close(&s);
+    ms_model_close(&model);
+}
+
+static void after_the_speech_frames_pass_through(void **state) {
+    (void)state;
+    ms_session *s = NULL;
+    ms_session_frame out;
+    ms_session_info info;
+    ms_error err;
+    ms_model *model = open_model(0);
+    ms_session_params p = session_params(model);
+    bool taken, got;
+    assert_ms_ok(ms_session_open(&p, &s, &err), &err);
+    assert_ms_ok(ms_session_push_speech(s, speech, 3200, &err), &err);
+    assert_ms_ok(ms_session_end_speech(s, &err), &err);
+    ms_session_get_info(s, &info);
+    assert_true(info.speech_frames > 4 && info.speech_frames < 10);
+    for (int i = 0; i < 12; i++) {
+        ms_session_frame in = frame_of(i);
+        assert_ms_ok(ms_session_push(s, &in, &taken, &err), &err);
+    }
+    assert_ms_ok(ms_session_end(s, &err), &err);
+    for (int i = 0; i < 12; i++) {
+        assert_ms_ok(ms_session_pull(s, &out, &got, &err), &err);
+        assert_true(got && out.redrawn == (i < info.speech_frames));
+        assert_true(out.redrawn || memcmp(out.pixels, clip + (size_t)i * BYTES, BYTES) == 0);
+    }
+    ms_session_close(&s);
+    assert_ms_ok(ms_session_open(&p, &s, &err), &err);
+    assert_ms_ok(ms_session_push_speech(s, speech, 100, &err), &err);
+    assert_int_equal(ms_session_end_speech(s, &err), MS_BAD_MEDIA);
+    const float none[2] = {0, NAN};
+    assert_int_equal(ms_session_push_speech(s, none, 2, &err), MS_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "sample 101"));
+    ms_session_close(&s);
+    ms_model_close(&model);
+}
+
+static void *cancel_soon(void *arg) {
+    ms_session_progress progress = {0};
+    while (progress.parts == 0 || strcmp(progress.stage, "denoise") != 0)
+        ms_session_get_progress(arg, &progress);
+    ms_session_cancel(arg);
+    return NULL;
+}
+
+static void another_thread_may_cancel(void **state) {
+    (void)state;
+    ms_session *s = NULL;
+    ms_session_frame out;
+    ms_error err;
+    pthread_t thread;
+    ms_model *model = open_model(0);
+    ms_session_params p = session_params(model);
+    bool taken, got;
+    p.steps = 999;
+    assert_ms_ok(ms_session_open(&p, &s, &err), &err);
+    assert_ms_ok(push_speech(s, n_speech, &err), &err);
+    for (int i = 0; i < 16; i++) {
+        ms_session_frame in = frame_of(i);
+        assert_ms_ok(ms_session_push(s, &in, &taken, &err), &err);
+    }
+    assert_int_equal(pthread_create(&thread, NULL, cancel_soon, s), 0);
+    assert_int_equal(ms_session_pull(s, &out, &got, &err), MS_CANCELLED);
+    pthread_join(thread, NULL);
+    assert_int_equal(ms_session_pull(s, &out, &got, &err), MS_CANCELLED);
+    assert_true(err.message[0]);
+    ms_session_close(&s);
+    p.steps = 2;
+    uint64_t hashes[FRAMES];
+    assert_ms_ok(pass(&p, hashes, NULL, &err), &err); /* the model is as it was */
+    check_frames(hashes);
+    ms_model_close(&model);
+}
+
+/* Of a session on a model that another has loaded: every allocation may fail. */
+static void any_allocation_may_fail(void **state) {
+    (void)state;
+    uint64_t hashes[FRAMES];
+    ms_error err;
+    ms_model *model = open_model(0);
+    ms_session_params p = session_params(model);
+    p.steps = 1;
+    assert_ms_ok(pass(&p, hashes, NULL, &err), &err);
+    uint64_t good[FRAMES], count = ms_mem_allocation_count();
+    memcpy(good, hashes, sizeof(good));
+    assert_ms_ok(pass(&p, hashes, NULL, &err), &err);
+    count = ms_mem_allocation_count() - count;
+    int refused = 0, recovered = 0;
+    for (uint64_t n = 1; n <= count; n += 1 + count / 97) {
+        ms_mem_fail_after(n, false);
+        ms_status status = pass(&p, hashes, NULL, &err);
+        ms_mem_fail_after(0, false);
+        if (status == MS_OK)
+            assert_memory_equal(hashes, good, sizeof(good));
+        else
+            assert_int_equal(status, MS_HOST_MEMORY);
+        refused += status != MS_OK;
+        recovered += status == MS_OK;
+    }
+    assert_true(refused > 0 && recovered > 0);
+    assert_ms_ok(pass(&p, hashes, NULL, &err), &err);
+    assert_memory_equal(hashes, good, sizeof(good));
+    ms_model_close(&model);
+}
+
+static void a_model_file_that_changes_is_told(void **state) {
+    (void)state;
+    uint64_t hashes[FRAMES];
+    char command[2048];
+    ms_error err;
+    ms_model *model = NULL;
+    ms_model_params m;
+    snprintf(command, sizeof(command), "cp -r %s %s", params.model, test_file("copy"));
+    assert_int_equal(system(command), 0);
+    ms_model_params_init(&m);
+    m.model = test_file("copy");
+    assert_ms_ok(ms_model_open(&m, &model, &err), &err);
+    ms_session_params p = session_params(model);
+    assert_ms_ok(pass(&p, hashes, NULL, &err), &err);
+    snprintf(command, sizeof(command), "touch -d 2001-01-01 %s/latentsync_unet.*", test_file("copy"));
+    assert_int_equal(system(command), 0);
+    assert_int_equal(pass(&p, hashes, NULL, &err), MS_IO);
+    assert_non_null(strstr(err.message, "changed while its weights were in use"));
+    assert_ms_ok(ms_model_evict(model, &err), &err);
+    assert_int_equal(pass(&p, hashes, NULL, &err), MS_IO);
+    ms_model_close(&model);
+}
+
+/* The demo's networks find the faces, as they do in a run. */
+static void faces_are_found(void **state) {
+    (void)state;
+    uint64_t run[FRAMES], found[FRAMES];
+    ms_error err;
+    ms_model *model = NULL;
+    ms_model_params m;
+    ms_model_params_init(&m);
+    m.model = MS_SOURCE_DIR "/models/demo";
+    assert_ms_ok(ms_model_open(&m, &model, &err), &err);
+    ms_run_params r = params;
+    r.model = NULL;
+    r.track = NULL;
+    r.loaded = model;
+    r.sink_arg = run;
+    r.steps = 1;
+    assert_ms_ok(ms_run(&r, NULL, &err), &err);
+    ms_session_params p = session_params(model);
+    p.given_faces = false;
+    p.steps = 1;
+    memset(record, 0, sizeof(record)); /* no landmarks are pushed */
+    assert_ms_ok(pass(&p, found, NULL, &err), &err);
+    assert_memory_equal(found, run, sizeof(run));
+    ms_model_close(&model);
+    read_track();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_session_makes_the_frames_of_a_run),
+        cmocka_unit_test(the_model_stays_loaded),
+        cmocka_unit_test(one_at_a_time),
+        cmocka_unit_test(budgets_hold),
+        cmocka_unit_test(floats_and_strides),
+        cmocka_unit_test(it_says_when_to_pull_and_when_it_is_over),
+        cmocka_unit_test(after_the_speech_frames_pass_through),
+        cmocka_unit_test(another_thread_may_cancel),
+        cmocka_unit_test(any_allocation_may_fail),
+        cmocka_unit_test(a_model_file_that_changes_is_told),
+        cmocka_unit_test(faces_are_found),
+    };
+    return cmocka_run_group_tests(tests, prepare, clean_up);
+}
