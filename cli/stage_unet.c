@@ -60,26 +60,36 @@ static ms_status read_inputs(unet_job *j, const stage_files *files, ms_error *er
     return MS_OK;
 }
 
+typedef struct wanted {
+    const unet_job *job;
+    bool taps;
+} wanted;
+
+static ms_status build_graph(const void *arg, ms_graph *graph, ms_error *err) {
+    const wanted *w = arg;
+    const unet_job *j = w->job;
+    const ms_unet_shape shape = {.kind = MS_UNET_FULL,
+                                 .branches = 2,
+                                 .frames = j->sample.shape[2],
+                                 .h = j->sample.shape[3],
+                                 .w = j->sample.shape[4],
+                                 .tokens = j->audio.shape[1],
+                                 .taps = w->taps};
+    return ms_unet_build(graph, &j->files.unet_config, &shape, err);
+}
+
 static ms_status build(unet_job *j, const unet_state *s, ms_error *err) {
-    ms_unet_shape shape = {.kind = MS_UNET_FULL,
-                           .branches = 2,
-                           .frames = j->sample.shape[2],
-                           .h = j->sample.shape[3],
-                           .w = j->sample.shape[4],
-                           .tokens = j->audio.shape[1],
-                           .taps = s->taps};
-    ms_slicing slicing = stage_slicing(&s->compute);
+    const ms_slicing slicing = stage_slicing(&s->compute);
+    const wanted w = {.job = j, .taps = s->taps};
     MS_TRY(stage_open_compute(&s->compute, &j->at.compute, err));
     MS_TRY(ms_params_create(j->at.compute.mem, j->at.compute.dev, &j->params, err));
     MS_TRY(ms_weights_create(&j->at.compute, j->params, &j->at.weights, err));
-    ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(j->params, j->at.compute.activation, &graph, err));
-    ms_status status = ms_unet_build(graph, &j->files.unet_config, &shape, err);
-    if (status != MS_OK) {
-        ms_graph_destroy(&graph);
-        return status;
-    }
-    MS_TRY(ms_network_take(&graph, &slicing, &j->net, err));
+    MS_TRY(ms_network_build(&(ms_network_build_params){.params = j->params,
+                                                       .activation = j->at.compute.activation,
+                                                       .slicing = &slicing,
+                                                       .build = build_graph,
+                                                       .arg = &w},
+                            &j->net, err));
     MS_TRY(stage_load(j->at.weights, j->files.unet, "conv_in.weight", &s->compute, err));
     return ms_device_alloc(j->at.compute.dev, MS_LEDGER_ACTIVATIONS, j->net.plan->arena_bytes, "activations",
                            &j->at.arena, err);

@@ -59,39 +59,49 @@ static ms_status read_inputs(vae_job *j, const stage_files *files, ms_error *err
     return MS_OK;
 }
 
-/* Of the moments, with the normals that the file has. */
-static ms_status build_sampler(vae_job *j, ms_error *err) {
-    const ms_vae_config *c = &j->files.vae_config_values;
-    const int64_t factor = ms_vae_factor(c);
-    ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(j->params, j->at.compute.activation, &graph, err));
-    ms_status status = ms_vae_build_sampler(
-        graph, c, &(ms_vae_build){.images = j->images, .h = j->h / factor, .w = j->w / factor}, NULL, err);
-    if (status == MS_OK)
-        return ms_network_take(&graph, NULL, &j->sampler, err);
-    ms_graph_destroy(&graph);
-    return status;
+typedef struct wanted {
+    const vae_job *job;
+    ms_vae_build how;
+    bool sampler; /* of the moments, with the normals that the file has */
+} wanted;
+
+static ms_status build_graph(const void *arg, ms_graph *graph, ms_error *err) {
+    const wanted *w = arg;
+    const ms_vae_config *c = &w->job->files.vae_config_values;
+    if (w->sampler)
+        return ms_vae_build_sampler(graph, c, &w->how, NULL, err);
+    return w->job->encoder ? ms_vae_build_encoder(graph, c, &w->how, err)
+                           : ms_vae_build_decoder(graph, c, &w->how, err);
+}
+
+static ms_status build_networks(vae_job *j, const vae_state *s, ms_error *err) {
+    const ms_slicing slicing = stage_slicing(&s->compute);
+    const int64_t factor = ms_vae_factor(&j->files.vae_config_values);
+    wanted w = {.job = j,
+                .how = {.images = j->images,
+                        .h = j->h,
+                        .w = j->w,
+                        .stripe_rows = s->compute.stripe_rows,
+                        .taps = s->taps}};
+    ms_network_build_params p = {.params = j->params,
+                                 .activation = j->at.compute.activation,
+                                 .slicing = &slicing,
+                                 .build = build_graph,
+                                 .arg = &w};
+    MS_TRY(ms_network_build(&p, &j->net, err));
+    if (!j->encoder)
+        return MS_OK;
+    w.how = (ms_vae_build){.images = j->images, .h = j->h / factor, .w = j->w / factor};
+    w.sampler = true;
+    p.slicing = NULL;
+    return ms_network_build(&p, &j->sampler, err);
 }
 
 static ms_status build(vae_job *j, const vae_state *s, ms_error *err) {
-    ms_slicing slicing = stage_slicing(&s->compute);
-    const ms_vae_config *c = &j->files.vae_config_values;
-    const ms_vae_build how = {
-        .images = j->images, .h = j->h, .w = j->w, .stripe_rows = s->compute.stripe_rows, .taps = s->taps};
     MS_TRY(stage_open_compute(&s->compute, &j->at.compute, err));
     MS_TRY(ms_params_create(j->at.compute.mem, j->at.compute.dev, &j->params, err));
     MS_TRY(ms_weights_create(&j->at.compute, j->params, &j->at.weights, err));
-    ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(j->params, j->at.compute.activation, &graph, err));
-    ms_status status =
-        j->encoder ? ms_vae_build_encoder(graph, c, &how, err) : ms_vae_build_decoder(graph, c, &how, err);
-    if (status != MS_OK) {
-        ms_graph_destroy(&graph);
-        return status;
-    }
-    MS_TRY(ms_network_take(&graph, &slicing, &j->net, err));
-    if (j->encoder)
-        MS_TRY(build_sampler(j, err));
+    MS_TRY(build_networks(j, s, err));
     MS_TRY(stage_load(j->at.weights, j->files.vae, "decoder.conv_in.weight", &s->compute, err));
     size_t arena_bytes = j->net.plan->arena_bytes;
     if (j->encoder && j->sampler.plan->arena_bytes > arena_bytes)

@@ -30,35 +30,46 @@ struct ms_autoencoder {
     size_t arena_bytes;
 };
 
-static ms_status build_graph(const ms_autoencoder *a, int which, int64_t images, ms_graph *graph,
-                             ms_error *err) {
-    const int64_t factor = ms_vae_factor(&a->p.config);
+typedef struct wanted {
+    const ms_autoencoder *a;
+    int coder;
+    int64_t images;
+} wanted;
+
+static ms_status build_coder(const wanted *w, ms_graph *graph, ms_error *err) {
+    const ms_autoencoder_params *p = &w->a->p;
+    const int64_t factor = ms_vae_factor(&p->config);
     ms_vae_build b = {
-        .images = images, .h = a->p.h / factor, .w = a->p.w / factor, .stripe_rows = a->p.slicing.rows};
-    if (which == SAMPLER)
-        return ms_vae_build_sampler(graph, &a->p.config, &b, &a->p.seed, err);
-    if (which == SCALER)
-        return ms_vae_build_scaler(graph, &a->p.config, &b, err);
-    if (which == DECODER)
-        return ms_vae_build_decoder(graph, &a->p.config, &b, err);
-    b.h = a->p.h;
-    b.w = a->p.w;
-    return ms_vae_build_encoder(graph, &a->p.config, &b, err);
+        .images = w->images, .h = p->h / factor, .w = p->w / factor, .stripe_rows = p->slicing.rows};
+    if (w->coder == SAMPLER)
+        return ms_vae_build_sampler(graph, &p->config, &b, &p->seed, err);
+    if (w->coder == SCALER)
+        return ms_vae_build_scaler(graph, &p->config, &b, err);
+    if (w->coder == DECODER)
+        return ms_vae_build_decoder(graph, &p->config, &b, err);
+    b.h = p->h;
+    b.w = p->w;
+    return ms_vae_build_encoder(graph, &p->config, &b, err);
+}
+
+static ms_status build_graph(const void *arg, ms_graph *graph, ms_error *err) {
+    const wanted *w = arg;
+    MS_TRY(build_coder(w, graph, err));
+    for (size_t i = 0; i < sizeof(bound) / sizeof(bound[0]); i++)
+        if (bound[i].coder == w->coder)
+            ms_graph_bind(graph, ms_graph_find(graph, bound[i].name), bound[i].place);
+    return MS_OK;
 }
 
 static ms_status build(const ms_autoencoder *a, int which, int64_t images, ms_network *ret_network,
                        ms_error *err) {
-    ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(a->p.params, a->p.activation, &graph, err));
-    ms_status status = build_graph(a, which, images, graph, err);
-    if (status != MS_OK) {
-        ms_graph_destroy(&graph);
-        return status;
-    }
-    for (size_t i = 0; i < sizeof(bound) / sizeof(bound[0]); i++)
-        if (bound[i].coder == which)
-            ms_graph_bind(graph, ms_graph_find(graph, bound[i].name), bound[i].place);
-    return ms_network_take(&graph, &a->p.slicing, ret_network, err);
+    const wanted w = {.a = a, .coder = which, .images = images};
+    return ms_network_build(&(ms_network_build_params){.params = a->p.params,
+                                                       .activation = a->p.activation,
+                                                       .slicing = &a->p.slicing,
+                                                       .build = build_graph,
+                                                       .arg = &w},
+                            ret_network, err);
 }
 
 ms_status ms_autoencoder_create(const ms_autoencoder_params *params, ms_autoencoder **ret_autoencoder,

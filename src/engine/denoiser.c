@@ -70,16 +70,21 @@ static ms_shape latents_shape(const ms_denoiser *d) {
     return (ms_shape){d->params.frames, d->params.h, d->params.w, LATENT_CHANNELS};
 }
 
-static ms_status build_graph(const ms_denoiser *d, const ms_network *network, ms_graph *graph,
-                             ms_error *err) {
+typedef struct wanted {
+    const ms_denoiser *d;
+    const ms_network *network; /* one of d's */
+} wanted;
+
+static ms_status build_one(const wanted *w, ms_graph *graph, ms_error *err) {
+    const ms_denoiser *d = w->d;
     const ms_denoise_params *p = &d->params;
-    if (network == &d->start)
+    if (w->network == &d->start)
         return ms_ddim_build_start(graph, p->seed, latents_shape(d), err);
-    if (network == &d->step)
+    if (w->network == &d->step)
         return ms_ddim_build_step(graph, latents_shape(d), (int)d->branches, p->guidance, err);
     ms_unet_kind whole = p->deepcache ? MS_UNET_FULL_KEEP : MS_UNET_FULL;
     return ms_unet_build(graph, &d->config,
-                         &(ms_unet_shape){.kind = network == &d->full ? whole : MS_UNET_CACHED,
+                         &(ms_unet_shape){.kind = w->network == &d->full ? whole : MS_UNET_CACHED,
                                           .branches = d->graph_branches,
                                           .frames = p->frames,
                                           .h = p->h,
@@ -89,20 +94,24 @@ static ms_status build_graph(const ms_denoiser *d, const ms_network *network, ms
                          err);
 }
 
-static ms_status build(ms_denoiser *d, ms_network *network, ms_error *err) {
-    ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(d->weights, d->activation, &graph, err));
-    ms_status status = build_graph(d, network, graph, err);
-    if (status != MS_OK) {
-        ms_graph_destroy(&graph);
-        return status;
-    }
+static ms_status build_graph(const void *arg, ms_graph *graph, ms_error *err) {
+    MS_TRY(build_one(arg, graph, err));
     for (size_t i = 0; i < sizeof(bound) / sizeof(bound[0]); i++) {
         ms_value v = ms_graph_find(graph, bound[i].name);
         if (v != MS_NO_VALUE)
             ms_graph_bind(graph, v, bound[i].place);
     }
-    return ms_network_take(&graph, &d->params.slicing, network, err);
+    return MS_OK;
+}
+
+static ms_status build(ms_denoiser *d, ms_network *network, ms_error *err) {
+    const wanted one = {.d = d, .network = network};
+    return ms_network_build(&(ms_network_build_params){.params = d->weights,
+                                                       .activation = d->activation,
+                                                       .slicing = &d->params.slicing,
+                                                       .build = build_graph,
+                                                       .arg = &one},
+                            network, err);
 }
 
 /* Branches that are computed one after the other have speech, noise and DeepCache's tensor each. */

@@ -26,15 +26,16 @@ struct ms_features {
     int64_t n_tail, tail_valid; /* rows; valid: 0 or n_tail */
 };
 
+static ms_status build_graph(const void *arg, ms_graph *graph, ms_error *err) {
+    const ms_features *f = arg;
+    return ms_whisper_build(graph, &f->p.config, err);
+}
+
 static ms_status build(ms_features *f, ms_error *err) {
-    ms_graph *graph = NULL;
-    MS_TRY(ms_graph_create(f->p.params, f->p.compute.activation, &graph, err));
-    ms_status status = ms_whisper_build(graph, &f->p.config, err);
-    if (status != MS_OK) {
-        ms_graph_destroy(&graph);
-        return status;
-    }
-    return ms_network_take(&graph, NULL, &f->network, err);
+    return ms_network_build(
+        &(ms_network_build_params){
+            .params = f->p.params, .activation = f->p.compute.activation, .build = build_graph, .arg = f},
+        &f->network, err);
 }
 
 static ms_status make_buffers(ms_features *f, ms_error *err) {

@@ -17,6 +17,16 @@ ms_status ms_network_take(ms_graph **graph, const ms_slicing *slicing, ms_networ
     return MS_OK;
 }
 
+ms_status ms_network_build(const ms_network_build_params *p, ms_network *ret_network, ms_error *err) {
+    ms_graph *graph = NULL;
+    MS_TRY(ms_graph_create(p->params, p->activation, &graph, err));
+    ms_status status = p->build(p->arg, graph, err);
+    if (status == MS_OK)
+        return ms_network_take(&graph, p->slicing, ret_network, err);
+    ms_graph_destroy(&graph);
+    return status;
+}
+
 static void forget(ms_network_list *list) {
     if (list->launches)
         list->launches->dev->backend->launches_destroy(&list->launches);
@@ -111,12 +121,9 @@ ms_status ms_network_read_raw(const ms_network *n, const ms_context *context, co
 
 size_t ms_network_bytes(const ms_network *n, const char *name) {
     ms_value v = ms_graph_find(n->graph, name);
-    return ms_network_elements(n, name) * ms_dtype_bytes(ms_graph_dtype(n->graph, v));
-}
-
-size_t ms_network_elements(const ms_network *n, const char *name) {
-    ms_value v = ms_graph_find(n->graph, name);
-    return v == MS_NO_VALUE ? 0 : (size_t)ms_shape_elements(ms_graph_shape(n->graph, v));
+    return v == MS_NO_VALUE ? 0
+                            : (size_t)ms_shape_elements(ms_graph_shape(n->graph, v)) *
+                                  ms_dtype_bytes(ms_graph_dtype(n->graph, v));
 }
 
 /* Convolutions that are computed by Winograd's algorithm are several times faster than what goes through a plain matrix

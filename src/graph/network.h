@@ -27,6 +27,18 @@ typedef struct ms_network {
 /* Plans a finished graph and takes it over; on failure the graph is destroyed. */
 ms_status ms_network_take(ms_graph **graph, const ms_slicing *slicing, ms_network *ret_network,
                           ms_error *err);
+
+typedef struct ms_network_build_params {
+    ms_params *params; /* get what the graph declares; must outlive the network */
+    ms_dtype activation;
+    const ms_slicing *slicing; /* NULL = none */
+    ms_status (*build)(const void *arg, ms_graph *graph,
+                       ms_error *err); /* fills an empty graph and finishes it */
+    const void *arg;
+} ms_network_build_params;
+/* Makes the graph and plans it. On failure nothing is kept. */
+ms_status ms_network_build(const ms_network_build_params *params, ms_network *ret_network, ms_error *err);
+
 void ms_network_clear(ms_network *network);
 /* Gives back what was captured: it is for memory that goes. */
 void ms_network_forget(ms_network *network);
@@ -59,7 +71,6 @@ ms_status ms_network_read(const ms_network *network, const ms_context *context, 
                           float *ret_data, ms_error *err);
 ms_status ms_network_read_raw(const ms_network *network, const ms_context *context, const char *name,
                               void *ret_data, ms_error *err);
-size_t ms_network_bytes(const ms_network *network, const char *name);    /* 0 = no such value */
-size_t ms_network_elements(const ms_network *network, const char *name); /* 0 = no such value */
+size_t ms_network_bytes(const ms_network *network, const char *name); /* 0 = no such value */
 
 #endif

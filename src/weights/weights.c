@@ -85,13 +85,6 @@ bool ms_weights_is_set(const ms_weights *w, ms_param param) {
     return param >= 0 && param < w->count && w->items[param].data;
 }
 
-bool ms_weights_loaded(const ms_weights *w) {
-    for (int i = 0; i < w->count; i++)
-        if (!w->items[i].data && !(w->items[i].streamed && w->source.w))
-            return false;
-    return (size_t)w->count == ms_params_count(w->params);
-}
-
 ms_weight ms_weights_matrix(const ms_weights *w, ms_param param) {
     if (param < 0 || param >= w->count)
         return (ms_weight){0};

@@ -68,7 +68,6 @@ ms_status ms_weights_verify(ms_weights *weights, const ms_tensor_file *file, con
 
 /* Back to where nothing is loaded. */
 void ms_weights_unload(ms_weights *weights);
-bool ms_weights_loaded(const ms_weights *weights);
 /* What a weights' own table will take, as charged. */
 size_t ms_weights_table_bytes(const ms_params *params);
 
