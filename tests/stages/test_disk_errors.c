@@ -9,8 +9,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-#include "memsafe/run.h"
-#include "support/cli.h"
+#include "support/run_inputs.h"
 #include "text/duration.h"
 
 static const char *failing = ""; /* the end of the name of the file that cannot be read; "" = all can */
@@ -50,14 +49,7 @@ FOR_ALL ssize_t pread64(int fd, void *to, size_t bytes, off64_t at) {
 
 static int prepare(void **state) {
     (void)state;
-    char line[1024];
-    snprintf(line, sizeof(line), "%s --seed 5 --frames 40 --size 160x144 -o %s --track %s >/dev/null",
-             MS_DRAW_CLIP_PATH, test_file("in.avi"), test_file("in.jsonl"));
-    assert_int_equal(system(line), 0);
-    snprintf(line, sizeof(line), "%s --seed 5 --frames 60 --size 64x64 -o %s --speech %s >/dev/null",
-             MS_DRAW_CLIP_PATH, test_file("voice.avi"), test_file("in.wav"));
-    assert_int_equal(system(line), 0);
-    assert_run_works("models --synthesize tiny -o %s", test_file("model"));
+    test_make_job_inputs(40, 60);
     assert_int_equal(chdir(test_dir()), 0);
     return 0;
 }
@@ -69,19 +61,9 @@ static int clean_up(void **state) {
 }
 
 static ms_run_params run_params(const char *output) {
-    ms_run_params p;
-    ms_run_params_init(&p);
-    p.video = "in.avi";
-    p.audio = "in.wav";
-    p.track = "in.jsonl";
-    p.model = "model";
-    p.output = output;
-    p.steps = 1;
+    ms_run_params p = test_job_params("in.avi", output, 10);
     p.resolution = 64;
     p.frames = 40;
-    p.codec = MS_OUTPUT_FFV1;
-    p.segment_frames = 10;
-    p.resume = true;
     return p;
 }
 

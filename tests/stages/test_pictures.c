@@ -9,9 +9,9 @@
 #include "files/new_file.h"
 #include "job/job_key.h"
 #include "media/read/video_reader.h"
-#include "memsafe/run.h"
 #include "support/cli.h"
 #include "support/clip.h"
+#include "support/run_params.h"
 #include "support/track.h"
 
 #define FRAMES 14
@@ -243,22 +243,9 @@ static void a_run_over_pictures_is_resumed(void **state) {
     (void)state;
     ms_error err;
     static ms_run_report report;
-    ms_run_params p;
-    char paths[5][512];
-    static const char *const names[5] = {"p_%04d.png", "in.wav", "in.jsonl", "model", "c.mkv"};
-    for (int i = 0; i < 5; i++)
-        snprintf(paths[i], sizeof(paths[i]), "%s", test_file(names[i]));
     run_both("--segment 4");
-    ms_run_params_init(&p);
-    p.video = paths[0];
-    p.audio = paths[1];
-    p.track = paths[2];
-    p.model = paths[3];
-    p.output = paths[4];
-    p.steps = 1;
-    p.codec = MS_OUTPUT_FFV1;
-    p.segment_frames = 4;
-    p.resume = true;
+    assert_int_equal(chdir(test_dir()), 0);
+    ms_run_params p = test_job_params("p_%04d.png", "c.mkv", 4);
     p.cancelled = once_two_segments_are_begun;
     assert_int_equal(ms_run(&p, &report, &err), MS_CANCELLED);
     assert_non_null(strstr(err.message, "--resume goes on from there"));

@@ -49,17 +49,39 @@ typedef struct tally {
     int runs, recovered, same, errors, resumed, nothing;
 } tally;
 
-/* The n-th allocation fails; false when the run had fewer. */
-static bool run_with_failure(uint64_t n, bool repeat, uint64_t expected, tally *t) {
+/* Which allocation fails: the n-th of the run, or the n-th after its first window was decoded. */
+typedef struct ambush {
+    uint64_t n, began;
+    bool repeat, after_a_window, laid;
+} ambush;
+
+static void lay(ambush *a) {
+    a->began = ms_mem_fail_after(a->n, a->repeat);
+    a->laid = true;
+}
+
+static void lay_after_a_window(void *arg, const ms_run_progress *progress) {
+    ambush *a = arg;
+    if (!a->laid && strcmp(progress->stage, "decode") == 0 && progress->part == progress->parts)
+        lay(a);
+}
+
+/* False when the run had fewer allocations. */
+static bool run_ambushed(ambush a, uint64_t expected, tally *t) {
     static ms_run_report report;
     ms_error err;
     ms_run_params p = params;
     ms_mem_usage before, after;
     unlink(p.output);
     ms_mem_get_usage(ms_mem_process(), &before);
-    uint64_t began = ms_mem_fail_after(n, repeat);
+    if (a.after_a_window) {
+        p.progress = lay_after_a_window;
+        p.arg = &a;
+    } else {
+        lay(&a);
+    }
     ms_status status = ms_run(&p, &report, &err);
-    bool hit = ms_mem_fail_after(0, false) >= began + n;
+    bool hit = ms_mem_fail_after(0, false) >= a.began + a.n && a.laid;
     ms_mem_get_usage(ms_mem_process(), &after);
     assert_int_equal(after.current_bytes, before.current_bytes);
     t->runs++;
@@ -70,7 +92,7 @@ static bool run_with_failure(uint64_t n, bool repeat, uint64_t expected, tally *
         return hit;
     }
     if (!ms_is_out_of_memory(status))
-        fail_msg("allocation %d%s: %s (%s)", (int)n, repeat ? " and all after it" : "", err.message,
+        fail_msg("allocation %d%s: %s (%s)", (int)a.n, a.repeat ? " and all after it" : "", err.message,
                  ms_status_text(status));
     t->errors++;
     assert_false(test_exists(p.output)); /* nothing half-written under the name */
@@ -91,6 +113,10 @@ static bool run_with_failure(uint64_t n, bool repeat, uint64_t expected, tally *
     }
     assert_true(hash_of_output() == expected);
     return true;
+}
+
+static bool run_with_failure(uint64_t n, bool repeat, uint64_t expected, tally *t) {
+    return run_ambushed((ambush){.n = n, .repeat = repeat}, expected, t);
 }
 
 static uint64_t count_allocations(void) {
@@ -198,6 +224,40 @@ static void a_window_that_never_fits_ends_the_run(void **state) {
     assert_true(report.frames_resumed >= params.segment_frames);
 }
 
+/* Others take all memory when the first window is done: while the layout is changed for that, and after it, any allocation may fail. */
+static void the_change_under_pressure_may_fail(void **state) {
+    (void)state;
+    static ms_run_report report;
+    static const char lines[] = "{\"at\":0,\"total\":\"16G\",\"available\":\"12G\"}\n"
+                                "{\"at\":1,\"available\":\"100M\"}\n";
+    ms_error err;
+    const ms_run_params before = params;
+    assert_ms_ok(ms_run(&params, &report, &err), &err);
+    assert_int_equal(report.n_changes, 0);
+    uint64_t expected = hash_of_output();
+    FILE *f = fopen(test_file("pressure"), "w");
+    assert_non_null(f);
+    fputs(lines, f);
+    fclose(f);
+    params.pressure_trace = test_file("pressure");
+    assert_ms_ok(ms_run(&params, &report, &err), &err);
+    assert_int_equal(report.n_changes, 1);
+    assert_true(report.change[0].frame > 0 && report.change[0].rung != report.rung);
+    assert_true(hash_of_output() == expected);
+    for (int repeat = 0; repeat < 2; repeat++) {
+        tally t = {0};
+        ambush a = {.n = 1, .repeat = repeat, .after_a_window = true};
+        while (run_ambushed(a, expected, &t))
+            a.n += every_allocation() ? 1 : 1 + a.n / 2;
+        print_message(
+            "    %d of the last %d allocations tried: %d runs the same (%d of them with a smaller layout), "
+            "%d errors, %d resumed\n",
+            t.runs, (int)a.n, t.same, t.recovered, t.errors, t.resumed);
+        assert_true(t.same > 0 && (repeat ? t.resumed : t.recovered) > 2);
+    }
+    params = before;
+}
+
 static void fail_the_next(void *arg, const ms_run_report *report) {
     (void)arg;
     (void)report;
@@ -253,6 +313,7 @@ int main(void) {
         cmocka_unit_test(all_fail_from_one_on),
         cmocka_unit_test(a_window_is_done_again),
         cmocka_unit_test(a_window_that_never_fits_ends_the_run),
+        cmocka_unit_test(the_change_under_pressure_may_fail),
         cmocka_unit_test(what_it_fell_back_to_is_reported),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);

@@ -12,22 +12,14 @@
 #include <time.h>
 
 #include "job/journal.h"
-#include "memsafe/run.h"
-#include "support/cli.h"
+#include "support/run_inputs.h"
 #include "text/json.h"
 
 #define FRAMES 40 /* of the clip; FFV1, some 50 KB each, so that a reader's buffers hold few */
 
 static int prepare(void **state) {
     (void)state;
-    char line[1024];
-    snprintf(line, sizeof(line), "%s --seed 5 --frames %d --size 160x144 -o %s --track %s >/dev/null",
-             MS_DRAW_CLIP_PATH, FRAMES, test_file("in.avi"), test_file("in.jsonl"));
-    assert_int_equal(system(line), 0);
-    snprintf(line, sizeof(line), "%s --seed 5 --frames 280 --size 64x64 -o %s --speech %s >/dev/null",
-             MS_DRAW_CLIP_PATH, test_file("voice.avi"), test_file("in.wav"));
-    assert_int_equal(system(line), 0);
-    assert_run_works("models --synthesize tiny -o %s", test_file("model"));
+    test_make_job_inputs(FRAMES, 280);
     return 0;
 }
 
@@ -558,19 +550,9 @@ static void die_in_a_window(void *arg, const ms_run_progress *p) {
 }
 
 static ms_run_params window_params(const char *output, int64_t segment) {
-    ms_run_params p;
-    ms_run_params_init(&p);
-    p.video = "in.avi";
-    p.audio = "in.wav";
-    p.track = "in.jsonl";
-    p.model = "model";
-    p.output = output;
-    p.steps = 1;
+    ms_run_params p = test_job_params("in.avi", output, segment);
     p.resolution = 64;
     p.frames = 60;
-    p.codec = MS_OUTPUT_FFV1;
-    p.segment_frames = segment;
-    p.resume = true;
     return p;
 }
 

@@ -3,8 +3,8 @@
 #ifndef MS_TESTS_SUPPORT_RUN_INPUTS_H
 #define MS_TESTS_SUPPORT_RUN_INPUTS_H
 
-#include "memsafe/run.h"
 #include "support/cli.h"
+#include "support/run_params.h"
 
 /* in.mkv, in.jsonl, in.wav, model; size like "240x208". */
 static inline void test_make_run_inputs(int frames, const char *size) {
@@ -17,21 +17,16 @@ static inline void test_make_run_inputs(int frames, const char *size) {
     assert_run_works("models --synthesize tiny -o %s", test_file("model"));
 }
 
-/* Lossless, without sound, over a result of before; the output is not set. */
-static inline void test_run_params(int frames, ms_run_params *ret_params) {
-    static char paths[4][512];
-    static const char *const names[4] = {"in.mkv", "in.jsonl", "in.wav", "model"};
-    for (int i = 0; i < 4; i++)
-        snprintf(paths[i], sizeof(paths[i]), "%s", test_file(names[i]));
-    ms_run_params_init(ret_params);
-    ret_params->video = paths[0];
-    ret_params->track = paths[1];
-    ret_params->audio = paths[2];
-    ret_params->model = paths[3];
-    ret_params->frames = frames;
-    ret_params->codec = MS_OUTPUT_FFV1;
-    ret_params->audio_output = MS_AUDIO_OUTPUT_NONE;
-    ret_params->force = true;
+/* in.avi and in.jsonl, of a clip in which frames are read one by one, speech of more frames in in.wav, model. */
+static inline void test_make_job_inputs(int frames, int speech_frames) {
+    char line[4096];
+    snprintf(line, sizeof(line),
+             "%s --seed 5 --frames %d --size 160x144 -o %s --track %s >/dev/null && "
+             "%s --seed 5 --frames %d --size 64x64 -o %s --speech %s >/dev/null",
+             MS_DRAW_CLIP_PATH, frames, test_file("in.avi"), test_file("in.jsonl"), MS_DRAW_CLIP_PATH,
+             speech_frames, test_file("voice.avi"), test_file("in.wav"));
+    assert_int_equal(system(line), 0);
+    assert_run_works("models --synthesize tiny -o %s", test_file("model"));
 }
 
 #endif
