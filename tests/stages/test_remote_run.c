@@ -17,11 +17,14 @@ static uint64_t expected;
 typedef struct sink {
     uint64_t hash;
     int64_t frames;
+    bool disordered;
 } sink;
 
 static ms_status take_frame(void *arg, int64_t frame, const uint8_t *rgb, int width, int height) {
     sink *s = arg;
-    assert_int_equal(frame, s->frames++);
+    s->disordered |=
+        frame !=
+        s->frames++; /* an assertion would jump, and in a child it would go on with the other tests */
     s->hash = s->hash * 31 + test_fnv1a(rgb, (size_t)width * (size_t)height * 3);
     return MS_OK;
 }
@@ -32,7 +35,7 @@ static uint64_t frames_of(const ms_run_params *asked, ms_status *ret_status) {
     p.frame_sink = take_frame;
     p.sink_arg = &s;
     *ret_status = ms_run(&p, &report, &err);
-    return s.hash;
+    return s.disordered ? 0 : s.hash;
 }
 
 static int prepare(void **state) {
