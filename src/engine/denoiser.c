@@ -311,13 +311,13 @@ const ms_network *ms_denoiser_network(const ms_denoiser *d, bool cached) {
     return !cached ? &d->full : d->params.deepcache ? &d->cached : NULL;
 }
 
-/* A list for each pass; the sample's parts are copied one by one, the check is two calls. */
+/* A list for each pass, and one for the step. */
 double ms_denoiser_captured_calls(const ms_denoiser *d) {
     const ms_network *const all[] = {&d->full, &d->cached};
     double calls = 0;
     for (int i = 0; i < (d->params.deepcache ? 2 : 1); i++)
-        calls += ms_network_get_work(all[i], MS_F32, MS_ALL_RESIDENT).passes + 4 * (double)d->graph_branches;
-    return calls * (double)(d->branches / d->graph_branches) + ms_graph_node_count(d->step.graph) + 1;
+        calls += ms_network_calls(all[i]);
+    return calls * (double)(d->branches / d->graph_branches) + ms_network_calls(&d->step);
 }
 
 size_t ms_denoiser_held_bytes(const ms_denoiser *d) {

@@ -157,12 +157,10 @@ static size_t launch_bytes(const ms_engine *e, const ms_engine_program *p) {
     const ms_device *dev = e->p.compute.dev;
     if (!e->p.compute.replay || !dev->caps.capture)
         return 0;
-    double calls = ms_denoiser_captured_calls(p->denoiser) +
-                   ms_network_get_work(ms_features_network(e->features), e->p.precision, p->residency).passes;
+    double calls =
+        ms_denoiser_captured_calls(p->denoiser) + ms_network_calls(ms_features_network(e->features));
     for (int encoder = 0; encoder < 2; encoder++)
-        calls +=
-            2 *
-            ms_network_get_work(ms_autoencoder_network(p->vae, encoder), e->p.precision, p->residency).passes;
+        calls += 2 * ms_network_calls(ms_autoencoder_network(p->vae, encoder));
     return (size_t)calls * dev->caps.launch_bytes;
 }
 

@@ -69,6 +69,8 @@ typedef struct ms_op {
     ms_status (*run)(const ms_exec_context *x, const ms_node *node, void *workspace);
     /* Multiplications and additions for all rows, direct-equivalent; NULL = counts as none. */
     double (*flops)(const ms_graph *graph, const ms_node *node);
+    /* What one pass gives to the queue: kernels, copies and fills; NULL = one. */
+    int64_t (*calls)(const ms_graph *graph, const ms_node *node);
 } ms_op;
 
 struct ms_node {

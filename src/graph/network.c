@@ -156,6 +156,21 @@ static void add_node(const ms_graph *g, const ms_node *node, ms_network_work *wo
         *(is_winograd(g, node) ? &work->conv_flops : &work->linear_flops) += flops;
 }
 
+static double slices_of(const ms_network *n, const ms_node *node) {
+    const ms_segment *seg = ms_graph_get_segment(n->graph, node->segment);
+    int64_t slice = n->plan->slice[node->segment];
+    return (double)((seg->extent + slice - 1) / slice * seg->images);
+}
+
+double ms_network_calls(const ms_network *n) {
+    double sum = 0;
+    for (int i = 0; i < ms_graph_node_count(n->graph); i++) {
+        const ms_node *node = ms_graph_node(n->graph, i);
+        sum += slices_of(n, node) * (node->op->calls ? (double)node->op->calls(n->graph, node) : 1);
+    }
+    return sum;
+}
+
 ms_network_work ms_network_get_work(const ms_network *n, ms_dtype precision, ms_residency residency) {
     const ms_graph *g = n->graph;
     const ms_params *params = ms_graph_params(g);
@@ -163,9 +178,7 @@ ms_network_work ms_network_get_work(const ms_network *n, ms_dtype precision, ms_
     for (int i = 0; i < ms_graph_node_count(g); i++) {
         const ms_node *node = ms_graph_node(g, i);
         add_node(g, node, &work);
-        const ms_segment *seg = ms_graph_get_segment(g, node->segment);
-        int64_t slice = n->plan->slice[node->segment];
-        double slices = (double)((seg->extent + slice - 1) / slice * seg->images);
+        const double slices = slices_of(n, node);
         work.passes += slices;
         for (int p = 0; p < node->n_params; p++) {
             if (node->param[p] == MS_NO_PARAM)

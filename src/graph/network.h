@@ -60,6 +60,8 @@ typedef struct ms_network_work {
     double streamed_bytes; /* of those, what passes through the stream */
     double passes;         /* operations started, slices counted apart */
 } ms_network_work;
+/* Of a run, what the device is given: as many calls a captured list holds. */
+double ms_network_calls(const ms_network *network);
 /* With weights in that precision, of which the residency says what is streamed. */
 ms_network_work ms_network_get_work(const ms_network *network, ms_dtype precision, ms_residency residency);
 ms_network_work ms_network_work_add(ms_network_work a, ms_network_work b, double times); /* a + times b */

@@ -247,6 +247,34 @@ static void the_step_is_told(void **state) {
     }
 }
 
+/* What is planned for lists is what those hold that are made. */
+static void captured_calls_are_as_planned(void **state) {
+    (void)state;
+    static bench b;
+    static float got[LATENTS];
+    char path[1024];
+    ms_error err;
+    snprintf(path, sizeof(path), "%s/memsafe-remote.so", getenv("MEMSAFE_PLUGIN_DIR"));
+    for (int kind = 0; kind < 8; kind++) {
+        const how h = {.device = "remote",
+                       .serial = kind & 1,
+                       .deepcache = kind & 2,
+                       .replay = true,
+                       .guidance = kind & 4 ? 1.5f : 1.0f};
+        uint64_t (*captured)(void);
+        bench_open(&b, &h);
+        void *plugin = dlopen(path, RTLD_NOW), *found = plugin ? dlsym(plugin, "remote_captured") : NULL;
+        assert_non_null(found);
+        memcpy(&captured, &found, sizeof(found));
+        const uint64_t before = captured();
+        assert_ms_ok(run(&b, true, got, &err), &err);
+        assert_int_equal(captured() - before, (int64_t)ms_denoiser_captured_calls(b.denoiser));
+        assert_true(captured() > before);
+        bench_close(&b);
+        dlclose(plugin);
+    }
+}
+
 static void what_is_not_finite_is_an_error(void **state) {
     (void)state;
     static bench b;
@@ -306,6 +334,7 @@ int main(void) {
         cmocka_unit_test(the_bits_are_the_same),
         cmocka_unit_test(latents_stay_on_the_device),
         cmocka_unit_test(what_is_captured_is_launched_again),
+        cmocka_unit_test(captured_calls_are_as_planned),
         cmocka_unit_test(what_is_not_finite_is_an_error),
         cmocka_unit_test(the_step_is_told),
         cmocka_unit_test(bound_values_are_elsewhere),

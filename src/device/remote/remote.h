@@ -174,6 +174,9 @@ void remote_launches_destroy(ms_launches **launches);
 __attribute__((visibility("default"))) void remote_traffic(uint64_t *ret_uploaded_bytes,
                                                            uint64_t *ret_downloaded_bytes);
 
+/* Calls that all lists had which were captured since then. */
+__attribute__((visibility("default"))) uint64_t remote_captured(void);
+
 /* ---- kernels (remote_kernels.c): arguments are checked and their addresses translated when they are given ---- */
 
 extern const ms_kernels remote_kernels;

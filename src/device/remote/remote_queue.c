@@ -273,6 +273,12 @@ ms_status remote_capture_begin(ms_queue *queue) {
     return MS_OK;
 }
 
+static _Atomic uint64_t captured_calls;
+
+uint64_t remote_captured(void) {
+    return captured_calls;
+}
+
 ms_status remote_capture_end(ms_queue *queue, ms_launches **ret_launches) {
     remote_queue *q = (remote_queue *)queue;
     if (!q->capturing)
@@ -285,6 +291,8 @@ ms_status remote_capture_end(ms_queue *queue, ms_launches **ret_launches) {
         return MS_HOST_MEMORY;
     }
     *launches = (remote_launches){.base.dev = queue->dev, .list = q->captured};
+    for (const remote_command *c = q->captured.first; c; c = c->next)
+        captured_calls++;
     q->captured = (remote_list){0};
     *ret_launches = &launches->base;
     return MS_OK;

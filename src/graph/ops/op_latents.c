@@ -146,7 +146,13 @@ static ms_status run_finite(const ms_exec_context *x, const ms_node *node, void 
     return status == MS_OK ? x->dev->kernels->check_finite(x->queue, &a) : status;
 }
 
-static const ms_op op_finite = {.name = "finite", .run = run_finite};
+static int64_t finite_calls(const ms_graph *g, const ms_node *node) {
+    (void)g;
+    (void)node;
+    return 2;
+}
+
+static const ms_op op_finite = {.name = "finite", .run = run_finite, .calls = finite_calls};
 
 ms_value ms_op_finite(ms_graph *g, const char *name, ms_value src) {
     if (!op_input(g, name, src))

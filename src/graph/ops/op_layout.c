@@ -50,7 +50,13 @@ static ms_status run_concat(const ms_exec_context *x, const ms_node *node, void 
     return status != MS_OK ? status : x->dev->kernels->copy(x->queue, &second);
 }
 
-static const ms_op op_concat = {.name = "concat", .pixels = true, .run = run_concat};
+static int64_t two_calls(const ms_graph *g, const ms_node *node) {
+    (void)g;
+    (void)node;
+    return 2;
+}
+
+static const ms_op op_concat = {.name = "concat", .pixels = true, .run = run_concat, .calls = two_calls};
 
 ms_value ms_op_concat(ms_graph *g, const char *name, ms_value a, ms_value b) {
     if (!op_input(g, name, a) || !op_input(g, name, b))
@@ -86,7 +92,14 @@ static ms_status run_join(const ms_exec_context *x, const ms_node *node, void *w
     return MS_OK;
 }
 
-static const ms_op op_join = {.name = "join", .run = run_join};
+static int64_t join_calls(const ms_graph *g, const ms_node *node) {
+    int64_t sum = 0;
+    for (int i = 0; i < node->n_inputs; i++)
+        sum += ms_graph_shape(g, node->output).n / ms_graph_shape(g, node->input[i]).n;
+    return sum;
+}
+
+static const ms_op op_join = {.name = "join", .run = run_join, .calls = join_calls};
 
 ms_value ms_op_join(ms_graph *g, const char *name, const ms_value *parts, int count, int64_t images) {
     ms_node node = {.op = &op_join, .name = name, .n_inputs = count, .in_place = -1};
@@ -159,7 +172,9 @@ static ms_status run_window(const ms_exec_context *x, const ms_node *node, void 
     return copy_rows(x, &src, now.first + kept, &held, kept, now.end - now.first - kept, s);
 }
 
-static const ms_op op_window = {.name = "window", .rows = true, .keeps = true, .run = run_window};
+/* As a rule: rows that are there already move in one piece where stripes are longer than what they share, and new ones are copied. */
+static const ms_op op_window = {
+    .name = "window", .rows = true, .keeps = true, .run = run_window, .calls = two_calls};
 
 ms_value ms_op_window(ms_graph *g, const char *name, ms_value src) {
     if (!op_input(g, name, src))
@@ -221,7 +236,13 @@ static ms_status run_restride(const ms_exec_context *x, const ms_node *node, voi
     return MS_OK;
 }
 
-static const ms_op op_restride = {.name = "restride", .run = run_restride};
+static int64_t restride_calls(const ms_graph *g, const ms_node *node) {
+    const int64_t *stride = ((const restride_desc *)node->desc)->stride;
+    const ms_shape o = ms_graph_shape(g, node->output);
+    return o.h == 1 || o.w == 1 || stride[1] == o.w * stride[2] ? 1 : o.h;
+}
+
+static const ms_op op_restride = {.name = "restride", .run = run_restride, .calls = restride_calls};
 
 ms_value ms_op_restride(ms_graph *g, const char *name, ms_value src, ms_shape dst, const int64_t stride[4]) {
     if (!op_input(g, name, src))
