@@ -10,7 +10,7 @@
 
 typedef struct bench_state {
     const char *device;
-    int model;     /* ms_synthetic */
+    int shape;     /* ms_synthetic */
     int precision; /* index of fp32|fp16|bf16 */
     int threads, frames, repeat, batch, steps;
     int slice_frames, slice_pixels, stripe_rows;

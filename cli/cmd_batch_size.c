@@ -21,11 +21,16 @@
 typedef struct batch_state {
     const char *model, *faces;
     const char *device;
-    uint64_t memory_bytes, free_bytes;
+    int shape; /* ms_synthetic, -1 = not named */
+    uint64_t budget_bytes, device_bytes, free_bytes;
     int width, height, frames, pressure, threads;
     bool demo, json, serial;
     cli_profile_options profile;
 } batch_state;
+
+static void batch_defaults(void *state) {
+    ((batch_state *)state)->shape = -1;
+}
 
 typedef struct batch_job {
     const batch_state *s;
@@ -35,23 +40,20 @@ typedef struct batch_job {
     ms_batch_costs *costs;
     ms_optimizer *optimizer;
     int tasks, unfit; /* asked for, and those of which not one item fits */
-    size_t memory_bytes, weight_bytes, free_bytes;
+    size_t device_bytes, memory_bytes, weight_bytes, free_bytes; /* memory: that is divided up */
 } batch_job;
 
-/* A released model by name, else a folder. Checkpoints are not needed: shapes are enough. */
+/* A folder, else a published model's shape. Checkpoints are not needed. */
 static ms_status find_model(const batch_state *s, ms_model_files *files, ms_error *err) {
-    static const char *const names[] = {[MS_SYNTHETIC_1_5] = "latentsync-1.5",
-                                        [MS_SYNTHETIC_1_6] = "latentsync-1.6",
-                                        [MS_SYNTHETIC_TINY] = "tiny"};
     ms_model_names folder = {.dir = s->model, .faces = s->faces};
     ms_model_files faces;
-    bool named = false;
-    for (int i = 0; i < CLI_COUNT(names) && !named; i++) {
-        named = strcmp(names[i], s->model) == 0;
-        if (named)
-            MS_TRY(ms_synthetic_configs((ms_synthetic)i, files, err));
-    }
-    if (!named)
+    bool named = !s->model;
+    if (s->model && s->shape >= 0)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "--model and --shape name two models");
+    MS_TRY(cli_no_shape(s->model, err));
+    if (named)
+        MS_TRY(ms_synthetic_configs(s->shape < 0 ? MS_SYNTHETIC_1_5 : (ms_synthetic)s->shape, files, err));
+    else
         MS_TRY(ms_model_files_find(&folder, MS_PART_VAE | MS_PART_WHISPER, files, err));
     if (s->faces)
         MS_TRY(ms_model_files_find(&folder, MS_PART_FACES, &faces, err));
@@ -61,7 +63,8 @@ static ms_status find_model(const batch_state *s, ms_model_files *files, ms_erro
     return MS_OK;
 }
 
-/* Without --free: what the weights leave of --memory, or of what is free on this machine. */
+/* Without --free: what the weights leave of the budget, else of --device-memory, else of what is free on this machine. A budget is
+   a run's: nothing of it is left alone. */
 static ms_status size_device(batch_job *j, ms_error *err) {
     const batch_state *s = j->s;
     const ms_device *dev = j->compute.dev;
@@ -75,13 +78,20 @@ static ms_status size_device(batch_job *j, ms_error *err) {
         dev->backend->memory(dev, &free_bytes, &total_bytes);
     }
     if (!total_bytes)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "%s is not here: its memory must be stated (--memory 80G)",
-                       dev->description);
-    j->memory_bytes = s->memory_bytes ? (size_t)s->memory_bytes : total_bytes;
-    MS_TRY(cli_profile_load(&s->profile, j->memory_bytes, &j->profile, err));
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "%s is not here: its memory must be stated (--device-memory 80G)", dev->description);
+    j->device_bytes = s->device_bytes ? (size_t)s->device_bytes : total_bytes;
+    MS_TRY(cli_profile_load(&s->profile, j->device_bytes, (size_t)s->budget_bytes, &j->profile, err));
     MS_TRY(ms_batch_costs_weight_bytes(j->costs, (ms_dtype)j->profile.value[MS_FIELD_PRECISION],
                                        &j->weight_bytes, err));
-    size_t held = s->memory_bytes && dev->caps.computes ? (size_t)s->memory_bytes : free_bytes;
+    size_t held = s->device_bytes && dev->caps.computes ? (size_t)s->device_bytes : free_bytes;
+    size_t budget = (size_t)j->profile.value[MS_FIELD_BUDGET];
+    j->memory_bytes = j->device_bytes;
+    if (budget) {
+        j->memory_bytes = held = budget < j->device_bytes ? budget : j->device_bytes;
+        if (!s->free_bytes)
+            j->profile.value[MS_FIELD_SAFETY_MARGIN] = 0;
+    }
     j->free_bytes = held > j->weight_bytes ? held - j->weight_bytes : 0;
     if (s->free_bytes)
         j->free_bytes = (size_t)s->free_bytes;
@@ -92,12 +102,12 @@ static ms_status prepare(batch_job *j, ms_error *err) {
     const batch_state *s = j->s;
     MS_TRY(find_model(s, &j->files, err));
     MS_TRY(
-        cli_open_device(s->device, s->threads, CLI_DEVICE_PLANS, (size_t)s->memory_bytes, &j->compute, err));
+        cli_open_device(s->device, s->threads, CLI_DEVICE_PLANS, (size_t)s->device_bytes, &j->compute, err));
     ms_batch_cost_params costs = {.compute = &j->compute, .files = &j->files, .branches = s->serial ? 1 : 2};
     MS_TRY(ms_batch_costs_create(&costs, &j->costs, err));
     MS_TRY(size_device(j, err));
     ms_optimizer_params params = {
-        .device_bytes = j->memory_bytes, .free_bytes = j->free_bytes, .cost = ms_batch_cost, .arg = j->costs};
+        .device_bytes = j->device_bytes, .free_bytes = j->free_bytes, .cost = ms_batch_cost, .arg = j->costs};
     return ms_optimizer_create_with(NULL, &j->profile, &params, &j->optimizer, err);
 }
 
@@ -252,8 +262,6 @@ static int batch_run(const void *state, char **arguments, int n_arguments) {
     ms_error_clear(&err);
     if (s.demo && cli_choose_model(&s.model, true, false, CLI_NEEDS_ALL, &choice, &err) != MS_OK)
         return cli_fail(&err);
-    if (!s.model)
-        s.model = "latentsync-1.5";
     ms_buf out;
     ms_buf_init(&out, NULL);
     j.s = &s;
@@ -276,13 +284,19 @@ static int batch_run(const void *state, char **arguments, int n_arguments) {
 
 static const cli_option batch_options[] = {
     CLI_GROUP("Options"),
-    {"model", "m", CLI_TEXT, offsetof(batch_state, model), "NAME",
-     "latentsync-1.5, latentsync-1.6, tiny or a model folder\n(default latentsync-1.5)", 0, 0},
+    {"model", "m", CLI_TEXT, offsetof(batch_state, model), "DIR", "model folder; only its configs are read",
+     0, 0},
     CLI_DEMO_OPTION(batch_state, demo),
+    {"shape", 0, CLI_CHOICE, offsetof(batch_state, shape), "latentsync-1.5|latentsync-1.6|tiny",
+     "a published model's shape in place of a folder (default latentsync-1.5)", 0, 0},
     {"faces", 0, CLI_TEXT, offsetof(batch_state, faces), "DIR", "folder of the face nets", 0, 0},
     CLI_DEVICE_OPTION(batch_state, device),
-    {"memory", 0, CLI_BYTES, offsetof(batch_state, memory_bytes), "SIZE",
-     "nominal memory of the device (default: its own, on the CPU this machine's)", 0, 0},
+    {"budget", "b", CLI_BYTES, offsetof(batch_state, budget_bytes), "SIZE",
+     "memory that weights and batches may take, as for `memsafe run` (default: what is free less a margin)",
+     0, 0},
+    {"device-memory", 0, CLI_BYTES, offsetof(batch_state, device_bytes), "SIZE",
+     "nominal memory of a device that is not here, like 80G (default: its own, on the CPU this machine's)", 0,
+     0},
     {"free", 0, CLI_BYTES, offsetof(batch_state, free_bytes), "SIZE",
      "free memory once the weights are there\n(default: what they leave)", 0, 0},
     {"width", 0, CLI_INT, offsetof(batch_state, width), "PX",
@@ -304,8 +318,8 @@ const cli_command cli_batch_size_command = {
     .name = "batch-size",
     .summary = "Show how many items each task takes at a time, and what bounds it",
     .examples = {{"memsafe batch-size", "every task, with the memory that is free"},
-                 {"memsafe batch-size vae_decode --memory 8G", "one task on a device of 8 GiB"}},
-    .usage = "[TASK]... [--model NAME | --demo] [--memory SIZE] [OPTIONS]",
+                 {"memsafe batch-size vae_decode -b 8G", "one task within 8 GiB"}},
+    .usage = "[TASK]... [-m MODEL | --shape NAME | --demo] [-b SIZE] [OPTIONS]",
     .text =
         "Tasks: face_detection face_processing vae_encode vae_decode unet_inference latent_processing\n"
         "(default: all). The tier's cap is lowered to what fits the free memory less the safety margin, then "
@@ -317,5 +331,6 @@ const cli_command cli_batch_size_command = {
     .n_options = CLI_COUNT(batch_options),
     .max_arguments = 64,
     .state_bytes = sizeof(batch_state),
+    .defaults = batch_defaults,
     .run = batch_run,
 };

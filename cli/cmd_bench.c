@@ -142,7 +142,7 @@ static int unet_run(const void *state, char **arguments, int n_arguments) {
     static ms_model_files files;
     const ms_unet_config *config = &files.unet_config;
     ms_status status;
-    MS_GOTO(ms_synthetic_configs((ms_synthetic)s->model, &files, &err));
+    MS_GOTO(ms_synthetic_configs((ms_synthetic)s->shape, &files, &err));
     MS_GOTO(network_begin(&b, s, &err));
     int64_t branches = s->guidance > 1 && !s->serial ? 2 : 1, side = config->resolution / 8;
     ms_unet_shape shape = {.branches = branches, .frames = s->frames, .h = side, .w = side, .tokens = 50};
@@ -158,7 +158,7 @@ fail:
 
 static ms_status vae(const bench_state *s, bool encoder, bench_network *b, ms_error *err) {
     static ms_model_files files;
-    MS_TRY(ms_synthetic_configs((ms_synthetic)s->model, &files, err));
+    MS_TRY(ms_synthetic_configs((ms_synthetic)s->shape, &files, err));
     const ms_vae_config *config = &files.vae_config_values;
     int64_t px = files.unet_config.resolution, side = px / ms_vae_factor(config);
     MS_TRY(network_begin(b, s, err));
@@ -202,7 +202,7 @@ static int whisper_run(const void *state, char **arguments, int n_arguments) {
     bench_network b = {0};
     ms_status status;
     static ms_model_files files;
-    MS_GOTO(ms_synthetic_configs((ms_synthetic)s->model, &files, &err));
+    MS_GOTO(ms_synthetic_configs((ms_synthetic)s->shape, &files, &err));
     MS_GOTO(network_begin(&b, s, &err));
     MS_GOTO(ms_whisper_build(b.graph, &files.whisper_config, &err));
     MS_GOTO(network_ready(&b, s, &err));
@@ -254,7 +254,7 @@ static ms_status window(const bench_state *s, const ms_compute *compute, ms_erro
     static ms_model_files files;
     const int64_t samples = 3 * 16000;
     window_times t = {0};
-    MS_TRY(ms_synthetic_configs((ms_synthetic)s->model, &files, err));
+    MS_TRY(ms_synthetic_configs((ms_synthetic)s->shape, &files, err));
     ms_engine_params params = {.compute = *compute,
                                .files = &files,
                                .random_weights = true,
@@ -386,12 +386,12 @@ static int ops_run(const void *state, char **arguments, int n_arguments) {
 #define BENCH_REPEAT                                                                                         \
     { "repeat", 0, CLI_INT, offsetof(bench_state, repeat), "N", "how often (default 1)", 1, 10000 }
 #define BENCH_NETWORK                                                                                        \
-    {"model",                                                                                                \
-     "m",                                                                                                    \
+    {"shape",                                                                                                \
+     0,                                                                                                      \
      CLI_CHOICE,                                                                                             \
-     offsetof(bench_state, model),                                                                           \
+     offsetof(bench_state, shape),                                                                           \
      "latentsync-1.5|latentsync-1.6|tiny",                                                                   \
-     "shapes of which model (default latentsync-1.5: 256 px)",                                               \
+     "of which published model (default latentsync-1.5: 256 px)",                                            \
      0,                                                                                                      \
      0},                                                                                                     \
         {"layers", 0, CLI_FLAG, offsetof(bench_state, profile), NULL, "time of each kind of layer", 0, 0},   \

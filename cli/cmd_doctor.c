@@ -91,7 +91,7 @@ static bool is_random(const char *dir) {
     return cli_model_is_random(&names);
 }
 
-/* Which models there are; how many real ones. */
+/* Which models there are; how many that may be real: random weights from before they had a mark look like any. */
 static int list_models(void) {
     static cli_models found;
     char path[CLI_PATH_BYTES], text[CLI_PATH_BYTES + 64];
@@ -101,8 +101,9 @@ static int list_models(void) {
     for (int i = 0; i < found.count && i < CLI_MODELS_MAX; i++) {
         bool random = is_random(found.path[i]);
         snprintf(text, sizeof(text), "%s%s", found.path[i],
-                 random ? " (models --synthesize: faces will be noise)" : "");
-        row(random ? "random weights" : "official weights", "yes", text);
+                 random ? " (models --synthesize: faces will be noise)"
+                        : " (whose weights they are is not written in them)");
+        row(random ? "random weights" : "model", "yes", text);
         real -= random;
     }
     if (real == 0) {
@@ -123,14 +124,14 @@ static void tell_plugin(void *arg, const char *path, const char *problem) {
 }
 
 static int doctor_run(const void *state, char **arguments, int n_arguments) {
-    (void)arguments;
-    (void)n_arguments;
     const doctor_state *s = state;
     const char *dir = s->model;
     static cli_model_choice choice;
     ms_host host;
     ms_error err;
     ms_error_clear(&err);
+    if (cli_name_model(&dir, arguments, n_arguments, &err) != MS_OK)
+        return cli_fail(&err);
     if (s->demo && cli_choose_model(&dir, true, false, CLI_NEEDS_ALL, &choice, &err) != MS_OK)
         return cli_fail(&err);
     char free[MS_SIZE_TEXT_BYTES], cpu[256];
@@ -158,7 +159,7 @@ static int doctor_run(const void *state, char **arguments, int n_arguments) {
 static const cli_option doctor_options[] = {
     CLI_GROUP("Options"),
     {"model", "m", CLI_TEXT, offsetof(doctor_state, model), "DIR",
-     "also check this model folder, as `memsafe models`", 0, 0},
+     "also check this model folder, as `memsafe models`; also without -m", 0, 0},
     CLI_DEMO_OPTION(doctor_state, demo),
     {"quick", 0, CLI_FLAG, offsetof(doctor_state, quick), NULL, "of the model: names and shapes only", 0, 0},
 };
@@ -167,7 +168,8 @@ const cli_command cli_doctor_command = {
     .name = "doctor",
     .summary = "Say what this build can do, what is missing, and how to mend it",
     .examples = {{"memsafe doctor -m models/latentsync-1.5", "is everything there that a run needs?"}},
-    .usage = "[-m MODEL | --demo] [--quick]",
+    .usage = "[[-m] MODEL | --demo] [--quick]",
+    .max_arguments = 1,
     .options = doctor_options,
     .n_options = CLI_COUNT(doctor_options),
     .state_bytes = sizeof(doctor_state),

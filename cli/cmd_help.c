@@ -27,7 +27,11 @@ static void print_overview(void) {
     int columns = cli_help_columns();
     for (int i = 0; cli_commands[i]; i++)
         cli_print_summary(cli_commands[i]->name, cli_commands[i]->summary, columns);
-    cli_say("\n`memsafe help COMMAND` explains one.\n\nExit codes:\n");
+    cli_say("\n`memsafe help COMMAND` explains one.\n\nExamples:\n");
+    static const cli_command *const first[] = {&cli_run_command, &cli_plan_command, &cli_doctor_command};
+    for (int i = 0; i < CLI_COUNT(first); i++)
+        cli_print_example(&first[i]->examples[0], columns);
+    cli_say("\nExit codes:\n");
 #define X(name, value, exit_code, text) cli_say("  %-3d %s\n", exit_code, text);
     MS_STATUS_MAP(X)
 #undef X

@@ -48,8 +48,8 @@ static int models_run(const void *state, char **arguments, int n_arguments) {
     ms_error_clear(&err);
     if (s.synthesize >= 0)
         return synthesize(&s);
-    if (n_arguments)
-        s.names.dir = arguments[0];
+    if (cli_name_model(&s.names.dir, arguments, n_arguments, &err) != MS_OK)
+        return cli_fail(&err);
     if (cli_choose_model(&s.names.dir, s.demo, s.names.unet, CLI_NEEDS_ALL, &choice, &err) != MS_OK)
         return cli_fail(&err);
     cli_say_choice(&choice);
@@ -58,6 +58,7 @@ static int models_run(const void *state, char **arguments, int n_arguments) {
 
 static const cli_option models_options[] = {
     CLI_GROUP("Options"),
+    {"model", "m", CLI_TEXT, offsetof(models_state, names.dir), "DIR", "model folder, also without -m", 0, 0},
     CLI_DEMO_OPTION(models_state, demo),
     {"config", 0, CLI_TEXT, offsetof(models_state, names.config), "FILE",
      "UNet config in place of the folder's", 0, 0},
@@ -70,7 +71,8 @@ static const cli_option models_options[] = {
      0, 0},
     {"synthesize", 0, CLI_CHOICE, offsetof(models_state, synthesize), "latentsync-1.5|latentsync-1.6|tiny",
      "write a folder of that shape with random weights to -o", 0, 0},
-    {"out", "o", CLI_TEXT, offsetof(models_state, out), "DIR", "folder to make", 0, 0},
+    {"out", "o", CLI_TEXT, offsetof(models_state, out), "DIR",
+     "folder to make; it may be there, but no model's file in it is replaced", 0, 0},
     {"dtype", 0, CLI_CHOICE, offsetof(models_state, dtype), "fp16|fp32|bf16",
      "type of the random weights (default fp16)", 0, 0},
     {"seed", 0, CLI_U64, offsetof(models_state, seed), "N", "seed of the random weights (default 1247)", 0,
@@ -83,7 +85,7 @@ const cli_command cli_models_command = {
     .examples = {{"memsafe models models/latentsync-1.5", "check every tensor of a model folder"},
                  {"memsafe models --synthesize tiny -o /tmp/tiny",
                   "a small model with random weights, for tests"}},
-    .usage = "[DIR | --demo] | --synthesize NAME -o DIR [--dtype TYPE]",
+    .usage = "[[-m] DIR | --demo] | --synthesize NAME -o DIR [--dtype TYPE]",
     .text = "Prints each part's file, format, size and precision, and checks every tensor's name, shape and "
             "values against\n"
             "the config, and the checksums that torch files hold; a run checks the former only. The exit "

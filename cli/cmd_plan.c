@@ -218,7 +218,9 @@ static int plan_run(const void *state, char **arguments, int n_arguments) {
     cli_model_choice choice;
     if (s.demo && cli_choose_model(&s.p.model, true, false, CLI_NEEDS_ALL, &choice, &err) != MS_OK)
         return cli_fail(&err);
-    ms_status status = s.size ? parse_size(s.size, &s.p.width, &s.p.height, &err) : MS_OK;
+    ms_status status = cli_no_shape(s.p.model, &err);
+    if (status == MS_OK && s.size)
+        status = parse_size(s.size, &s.p.width, &s.p.height, &err);
     if (status == MS_OK)
         status = check_drawings(&s, &err);
     if (status == MS_OK && s.compare && s.p.budget_bytes)

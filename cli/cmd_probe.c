@@ -86,7 +86,7 @@ static ms_status look(const probe_state *s, probe_result *r, ms_error *err) {
     snprintf(r->device, sizeof(r->device), "%s", compute.dev->description);
     snprintf(r->backend, sizeof(r->backend), "%s", compute.dev->backend->name);
     r->bf16 = compute.dev->caps.activations & 1u << MS_BF16;
-    ms_status status = cli_profile_load(&s->profile, r->nominal_bytes, &r->profile, err);
+    ms_status status = cli_profile_load(&s->profile, r->nominal_bytes, 0, &r->profile, err);
     if (status == MS_OK && s->measure)
         status = measure(s, &compute, r, err);
     if (status == MS_OK && s->calibrate)

@@ -151,16 +151,19 @@ static void print_text(const ms_score_report *r) {
               r->flicker_borders, r->flicker_elsewhere, r->flicker_ratio);
 }
 
-/* The video may be named without -i: a command that writes nothing has no other lone name. */
+/* -i is what it is for a run: the video that was given. A lone name is the run's output, as there. */
 static ms_status name_video(score_state *s, char **arguments, int n_arguments, ms_error *err) {
-    if (n_arguments && s->p.video)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "two files are the video: -i %s and %s", s->p.video,
-                       arguments[0]);
     if (n_arguments)
         s->p.video = arguments[0];
+    if (!s->p.video && s->p.input)
+        return ms_fail(
+            err, MS_INVALID_ARGUMENT,
+            "the video to judge (its name alone) is missing: -i %s is the one that the run was given; see "
+            "`memsafe help score`",
+            s->p.input);
     if (!s->p.video)
         return ms_fail(err, MS_INVALID_ARGUMENT,
-                       "the video (its name, or -i FILE) is missing; see `memsafe help score`");
+                       "the video to judge (its name alone) is missing; see `memsafe help score`");
     return MS_OK;
 }
 
@@ -198,13 +201,13 @@ static int score_run(const void *state, char **arguments, int n_arguments) {
 
 static const cli_option score_options[] = {
     CLI_GROUP("Options"),
-    {"video", "i", CLI_TEXT, P(video), "FILE", "video to judge, also without -i", 0, 0},
+    {"video", "i", CLI_TEXT, P(input), "FILE",
+     "video that the run was given: says what it changed, and how much", 0, 0},
     {"audio", "a", CLI_TEXT, P(audio), "FILE", "speech that it should say (default: the video's own sound)",
      0, 0},
     {"truth", 0, CLI_TEXT, P(truth), "FILE",
      "what it should look like: a video, or a track with \"mouth_opening\" (tools/draw_clip writes one)", 0,
      0},
-    {"input", 0, CLI_TEXT, P(input), "FILE", "video that the run was given", 0, 0},
     {"track", 0, CLI_TEXT, P(track), "FILE",
      "faces (default: detected in the input, else the truth's video, else the video)", 0, 0},
     {"model", "m", CLI_TEXT, P(model), "DIR",
@@ -225,9 +228,9 @@ static const cli_option score_options[] = {
 const cli_command cli_score_command = {
     .name = "score",
     .summary = "Judge a lip-synced video: sync, mouth, pictures, identity, flicker",
-    .examples = {{"memsafe score out.mp4 -a speech.wav --input talking.mp4",
+    .examples = {{"memsafe score out.mp4 -i talking.mp4 -a speech.wav",
                   "how well does out.mp4 follow the speech?"}},
-    .usage = "VIDEO [-a SPEECH] [-m MODEL | --faces DIR | --demo] [--truth FILE] [--input FILE]",
+    .usage = "OUT [-i VIDEO] [-a SPEECH] [-m MODEL | --faces DIR | --demo] [--truth FILE]",
     .text = "Lip sync is the correlation of the mouth's opening, by the landmark net, with the amplitude of "
             "the speech\n"
             "from 320 to 3000 Hz, at shifts of -15 to 15 frames: the best shift is the offset, its "

@@ -37,7 +37,10 @@
 #define OF_CODEC(theirs)                                                                                     \
     { theirs, CLI_HABIT_SAME, "codec", OUR_CODECS, ENCODERS, "copy", REDRAWN }
 #define OF_SOUND(theirs)                                                                                     \
-    { theirs, CLI_HABIT_SAME, "audio-out", SOUND_STAYS, {"copy", ""}, NULL, NULL }
+    {                                                                                                        \
+        theirs, CLI_HABIT_SAME, "sound-codec", NULL, {"copy", "", "libfdk_aac", "aac", "libopus", "opus"},   \
+            NULL, NULL                                                                                       \
+    }
 
 static const cli_habit habits[] = {
     OF_CODEC("c"),
@@ -98,7 +101,8 @@ static const cli_habit habits[] = {
     REFUSED("filter:a", "codec", NO_FILTERS),
     REFUSED("filter_complex", "codec", NO_FILTERS),
     REFUSED("s", "codec", PICTURE),
-    REFUSED("pix_fmt", "codec", PICTURE),
+    TAKEN("pix_fmt", "pixel-format"),
+    TAKEN("pix_fmt:v", "pixel-format"),
     REFUSED("movflags", "codec", "not to be chosen; leave it out"),
     REFUSED("level", "crf", ENCODER_SET),
     REFUSED("level:v", "crf", ENCODER_SET),

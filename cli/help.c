@@ -86,14 +86,18 @@ static void print_option(const cli_option *o, int columns) {
 }
 
 /* A shell takes a line that goes on behind a backslash for one. */
+void cli_print_example(const cli_example *e, int columns) {
+    printf("  # ");
+    wrap_with(e->text, 4, 4, (size_t)columns, "");
+    printf("  ");
+    wrap_with(e->line, 2, 6, (size_t)columns, " \\");
+}
+
 static void print_examples(const cli_command *c, int columns) {
     for (int i = 0; i < CLI_MAX_EXAMPLES && c->examples[i].line; i++) {
         if (i == 0)
             printf("\nExamples:\n");
-        printf("  # ");
-        wrap_with(c->examples[i].text, 4, 4, (size_t)columns, "");
-        printf("  ");
-        wrap_with(c->examples[i].line, 2, 6, (size_t)columns, " \\");
+        cli_print_example(&c->examples[i], columns);
     }
 }
 

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "console.h"
 #include "demo_model.h"
+#include "options.h"
 
 static bool has_file(const char *dir, const char *const *names) {
     char path[CLI_PATH_BYTES];
@@ -197,6 +198,25 @@ ms_status cli_choose_model(const char **model, bool demo, bool named, cli_model_
         return MS_OK;
     MS_TRY(demo ? take_demo(choice, err) : take_installed(need, choice, err));
     *model = choice->path;
+    return MS_OK;
+}
+
+ms_status cli_name_model(const char **model, char **arguments, int n_arguments, ms_error *err) {
+    if (n_arguments && *model)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "two folders are the model: -m %s and %s", *model,
+                       arguments[0]);
+    if (n_arguments)
+        *model = arguments[0];
+    return MS_OK;
+}
+
+ms_status cli_no_shape(const char *model, ms_error *err) {
+    static const char *const shapes[] = {"latentsync-1.5", "latentsync-1.6", "tiny"};
+    for (int i = 0; i < CLI_COUNT(shapes) && model; i++)
+        if (strcmp(model, shapes[i]) == 0 && access(model, F_OK) != 0)
+            return ms_fail(err, MS_IO,
+                           "there is no folder %s here; the published model's shape is --shape %s", model,
+                           model);
     return MS_OK;
 }
 

@@ -48,6 +48,13 @@ typedef struct cli_model_choice {
 ms_status cli_choose_model(const char **model, bool demo, bool named, cli_model_need need,
                            cli_model_choice *choice, ms_error *err);
 
+/* The folder may be named without -m, by a command that has no other lone name: *model becomes it. MS_INVALID_ARGUMENT
+   when both are there. */
+ms_status cli_name_model(const char **model, char **arguments, int n_arguments, ms_error *err);
+
+/* A published model's name in place of a folder's, by habit: an error that says --shape. For commands that have it. */
+ms_status cli_no_shape(const char *model, ms_error *err);
+
 /* Tells the note. */
 void cli_say_choice(const cli_model_choice *choice);
 

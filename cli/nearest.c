@@ -46,8 +46,9 @@ static int farness(const char *word, size_t length, const char *name) {
 static const char *known_as(const char *word, size_t length) {
     static const struct {
         const char *theirs, *ours;
-    } names[] = {{"input", "video"}, {"output", "out"}, {"overwrite", "force"}, {"begin", "start"},
-                 {"from", "start"},  {"until", "to"},   {"end", "to"},          {"length", "duration"}};
+    } names[] = {{"input", "video"},   {"output", "out"}, {"overwrite", "force"}, {"begin", "start"},
+                 {"from", "start"},    {"until", "to"},   {"end", "to"},          {"length", "duration"},
+                 {"memory", "budget"}, {"mem", "budget"}, {"model", "shape"},     {"m", "shape"}};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strlen(names[i].theirs) == length && strncmp(names[i].theirs, word, length) == 0)
             return names[i].ours;

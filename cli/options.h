@@ -84,6 +84,9 @@ void cli_print_help(const cli_command *command, int columns);
 /* Of the overview. */
 void cli_print_summary(const char *name, const char *summary, int columns);
 
+/* The line as a shell takes it, below what it is for. */
+void cli_print_example(const cli_example *example, int columns);
+
 /* Columns of --help: the terminal's, within bounds. */
 #define CLI_HELP_LEAST_COLUMNS 40
 #define CLI_HELP_MOST_COLUMNS 100

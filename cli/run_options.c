@@ -25,8 +25,9 @@ static const cli_option run_options[] = {
      "model folder like the official checkpoints/ (default: the one that is installed)", 0, 0},
     CLI_DEMO_OPTION(cli_run_state, demo),
     {"force", "y", CLI_FLAG, P(force), NULL,
-     "replace an existing output and report, and an unfinished run's folder; -n: do not (so it is anyway)", 0,
-     0},
+     "replace an existing output and report, and an unfinished run's folder; without it, or with -n, they "
+     "stay",
+     0, 0},
     {"start", "ss", CLI_TIME, P(start_us), "TIME",
      "redraw from this time of the video on: seconds or [HH:]MM:SS[.m]; the speech begins there", 0, 0},
     {"duration", "t", CLI_TIME, P(duration_us), "TIME",
@@ -83,6 +84,14 @@ static const cli_option run_options[] = {
     {"tonemap", 0, CLI_FLAG, P(tonemap), NULL,
      "HDR video (PQ, HLG) becomes an ordinary picture; without it, hevc keeps HDR and the\nother codecs "
      "refuse it",
+     0, 0},
+    {"pixel-format", 0, CLI_TEXT, P(pixel_format), "NAME",
+     "what the output must be stored as, like yuv420p (-pix_fmt); an error before the work where it would be "
+     "another",
+     0, 0},
+    {"sound-codec", 0, CLI_TEXT, P(sound_codec), "NAME",
+     "what the output's sound must be in, like aac (-c:a); an error before the work where it would be "
+     "another",
      0, 0},
     {"audio-out", 0, CLI_CHOICE, offsetof(cli_run_state, audio_out), "original|speech|none",
      "sound of the output: the given track, or the 16 kHz mono that the model heard", 0, 0},

@@ -56,7 +56,13 @@ static bool say_found(const ms_run_params *p, const ms_run_report *r) {
 void cli_run_say_plan(const ms_run_params *p, const ms_run_report *r) {
     char what[128], time[MS_DURATION_TEXT_BYTES], memory[MS_SIZE_TEXT_BYTES];
     describe(r, r->planned_frames, what, sizeof(what));
-    cli_say("%s: %s\n", p->output, what);
+    cli_say("%s will have %s", p->output, what);
+    if (r->frames_after_speech == 1)
+        cli_say("; the last one follows the speech, as the official pipeline's does");
+    else if (r->frames_after_speech > 1)
+        cli_say("; the last %" PRId64 " follow the speech, as the official pipeline's do",
+                r->frames_after_speech);
+    cli_say("\n");
     bool resumed = say_found(p, r);
     const char *work = resumed ? "the rest" : "this";
     ms_size_format(memory, r->planned_bytes);

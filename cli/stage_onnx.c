@@ -82,7 +82,7 @@ static ms_status run(onnx_job *j, const onnx_state *s, case_output *out, ms_erro
     size_t arena_bytes;
     char name[NAME_BYTES];
     if (!s->model)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "--model FILE is missing");
+        return ms_fail(err, MS_INVALID_ARGUMENT, "--onnx FILE is missing");
     MS_TRY(stage_open_compute(&s->compute, &j->compute, err));
     MS_TRY(ms_onnx_net_open(&j->compute, s->model, &j->net, err));
     MS_TRY(make_room(j, err));
@@ -121,7 +121,7 @@ static int onnx_run(const void *state, char **arguments, int n_arguments) {
 static const cli_option onnx_options[] = {
     CLI_GROUP("Options"),
     STAGE_FILE_OPTIONS(onnx_state),
-    {"model", "m", CLI_TEXT, offsetof(onnx_state, model), "FILE", "ONNX file", 0, 0},
+    {"onnx", 0, CLI_TEXT, offsetof(onnx_state, model), "FILE", "ONNX file", 0, 0},
     {"device", 0, CLI_TEXT, offsetof(onnx_state, compute.device), "auto|cpu|NAME[:N]",
      "where the network runs", 0, 0},
     {"threads", 0, CLI_INT, offsetof(onnx_state, compute.threads), "N", "threads; 0 = all", 0, 1024},
@@ -132,7 +132,7 @@ static const cli_option onnx_options[] = {
 const cli_command stage_onnx_command = {
     .name = "stage onnx",
     .summary = "Any ONNX network: in.NAME -> out.NAME, by the names of its inputs and outputs",
-    .usage = "--model FILE --in FILE --out FILE",
+    .usage = "--onnx FILE --in FILE --out FILE",
     .text =
         "Runs the network in float32 for the shapes of the given inputs. For each input of the file's graph\n"
         "the case holds a tensor in.NAME with the graph's own name (\"input.1\" is in.input.1); each output\n"

@@ -193,6 +193,9 @@ typedef struct ms_run_params {
                      MS_UNSUPPORTED else. The sink gets a view of what is kept (docs/media.md) */
     int crf;
     ms_audio_output audio_output;
+    /* What the output must be stored as, by FFmpeg's names ("yuv420p", "aac"); NULL = whatever it comes to be. A choice these are not:
+       where it is something else, MS_UNSUPPORTED before any work says what it is. */
+    const char *pixel_format, *sound_codec;
     bool no_metadata; /* the output has no comment, and neither title nor chapters of the video */
     bool force;       /* replace an existing output, and an unfinished job for it */
 
@@ -339,11 +342,12 @@ typedef struct ms_run_report {
         weights_read_bytes;  /* to stay in memory: once each, unless the layout changed; see ms_run_change */
     double planned_window_s; /* predicted time of a full window */
     double planned_s
-        [MS_STAGE_COUNT];      /* predicted before the first window; all 0 when the length was not known */
-    double planned_total_s;    /* of those: finding faces and writing go on beside the model */
-    double planned_left_s;     /* of that, what was still to be done when the run began; 0 = not known */
-    int64_t planned_frames;    /* output frames that were expected; 0 = not known */
-    char history_warning[256]; /* what was wrong with the history; empty = nothing */
+        [MS_STAGE_COUNT];        /* predicted before the first window; all 0 when the length was not known */
+    double planned_total_s;      /* of those: finding faces and writing go on beside the model */
+    double planned_left_s;       /* of that, what was still to be done when the run began; 0 = not known */
+    int64_t planned_frames;      /* output frames that were expected; 0 = not known */
+    int64_t frames_after_speech; /* of those, the last, which begin when the speech is over: up to two */
+    char history_warning[256];   /* what was wrong with the history; empty = nothing */
     int recoveries; /* allocations that failed on the way, and were got over with a smaller layout */
     bool
         fell_back; /* memory for the layout that was chosen was not to be had: rung, planned_bytes and how it is cut up

@@ -213,6 +213,9 @@ int64_t ms_job_clip_frames(const ms_job *job);
 
 /* Output frames: what the source is asked for; at most, by what is known before the work. */
 int64_t ms_job_wanted_frames(const ms_job *job);
+
+/* Of the expected ones, those that begin behind the speech's end: the official pipeline makes them too. */
+int64_t ms_job_frames_after_speech(const ms_job *job);
 int64_t ms_job_most_frames(const ms_job *job);
 
 /* Seconds of the clip before the output's first frame. */
@@ -259,6 +262,9 @@ ms_tags ms_job_tags(const ms_job *job, char comment[MS_JOB_COMMENT_BYTES]);
 
 /* Once the inputs are open: what the output will not have goes into the report. */
 void ms_job_note_losses(ms_job *job);
+
+/* MS_UNSUPPORTED where the output would not be stored as params->pixel_format and sound_codec say. */
+ms_status ms_job_check_wishes(const ms_job *job, ms_error *err);
 /* Once the budget holds, for the checkpoint is looked into: whether it is a real one. */
 void ms_job_note_model(ms_job *job);
 

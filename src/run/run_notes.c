@@ -52,22 +52,22 @@ static void note_tails(ms_job *j, const ms_video_info *info) {
     double speech = (double)ms_speech_stats(j->speech).samples / MS_SPEECH_RATE, begins = ms_job_begins_s(j);
     double asked = j->p->frames > 0 ? (double)j->p->frames / rate_of(info->fps) : speech;
     double video = info->duration_s - (double)j->range.first / rate_of(info->fps);
-    double range = (double)j->p->duration_us / 1e6; /* 0 = without an end of its own */
+    double range = (double)j->p->duration_us / 1e6;              /* 0 = without an end of its own */
+    double used = (double)j->range.redrawn / rate_of(info->fps); /* a little more than the speech */
     bool keep = j->p->rest == MS_REST_KEEP;
     if (info->duration_s <= 0 || asked < fmin(speech, range > 0 ? range : speech))
         return;
-    if (range > 0 && fmin(video, range) - speech > TAIL_S && !keep)
+    if (range > 0 && fmin(video, range) - used > TAIL_S && !keep)
         note(j, "video-tail", "the speech is shorter than the range, whose last %s, from %s on, are not used",
-             ms_duration_format(length, fmin(video, range) - speech),
-             ms_duration_format(from, begins + speech));
+             ms_duration_format(length, fmin(video, range) - used), ms_duration_format(from, begins + used));
     if (range > 0 && keep && range < video && speech - range > TAIL_S)
         note(j, "speech-tail", "the speech is longer than the range: its last %s, from %s on, are not used",
              ms_duration_format(length, speech - range), ms_duration_format(from, range));
     if (range > 0 && range < speech)
         speech = range;
-    if (range == 0 && video - speech > TAIL_S && !keep)
+    if (range == 0 && video - used > TAIL_S && !keep)
         note(j, "video-tail", "the video is longer than the speech: its last %s, from %s on, are not used",
-             ms_duration_format(length, video - speech), ms_duration_format(from, begins + speech));
+             ms_duration_format(length, video - used), ms_duration_format(from, begins + used));
     if (speech - video > TAIL_S && !keep && j->p->loop != MS_LOOP_MODE_NONE)
         note(j, "loop", "the speech is longer than the video: from %s on the video %s (--loop says how)",
              ms_duration_format(from, video), goes_on[j->p->loop]);

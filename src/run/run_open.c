@@ -239,6 +239,7 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
     snprintf(j->report.model, sizeof(j->report.model), "%s", j->model->name);
     MS_TRY(ms_job_find_range(j, err));
     MS_TRY(ms_job_open_splice(j, err));
+    MS_TRY(ms_job_check_wishes(j, err));
     ms_job_note_losses(j);
     return find_job(j, err);
 }
@@ -410,6 +411,7 @@ static void foresee(ms_job *j) {
     }
     ms_job_predict(j);
     r->planned_frames = j->expected;
+    r->frames_after_speech = ms_job_frames_after_speech(j);
     ms_video_writer_params writer = ms_job_writer_params(j);
     r->width = info->width;
     r->height = info->height;

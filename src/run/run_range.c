@@ -91,6 +91,14 @@ int64_t ms_job_clip_frames(const ms_job *j) {
     return frames > first ? frames - first : 0;
 }
 
+int64_t ms_job_frames_after_speech(const ms_job *j) {
+    const ms_video_info *info = ms_clip_info(j->clip);
+    int64_t samples = ms_speech_stats(j->speech).samples;
+    int64_t within =
+        (int64_t)ceill((long double)samples * info->fps.num / ((long double)info->fps.den * MS_SPEECH_RATE));
+    return keeps(j) || j->preview.frames || j->expected <= within ? 0 : j->expected - within;
+}
+
 int64_t ms_job_wanted_frames(const ms_job *j) {
     if (!keeps(j))
         return j->range.redrawn;

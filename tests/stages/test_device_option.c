@@ -48,10 +48,10 @@ static void probe_is_of_the_device(void **state) {
 
 static void batch_sizes_are_of_the_device(void **state) {
     (void)state;
-    assert_run_works("batch-size vae_decode --json --device remote -m tiny");
+    assert_run_works("batch-size vae_decode --json --device remote --shape tiny");
     assert_non_null(strstr(test_output, "\"vae_decode\""));
-    assert_run_works("batch-size vae_decode --json --device dummy --memory 24G");
-    assert_run_fails(2, "--memory", "batch-size --device dummy");
+    assert_run_works("batch-size vae_decode --json --device dummy --device-memory 24G");
+    assert_run_fails(2, "--device-memory", "batch-size --device dummy");
 }
 
 static void plans_are_of_the_device(void **state) {
@@ -67,10 +67,10 @@ static void plans_are_of_the_device(void **state) {
 
 static void networks_are_measured_on_it(void **state) {
     (void)state;
-    assert_run_works("bench unet -m tiny --frames 2 --device remote");
+    assert_run_works("bench unet --shape tiny --frames 2 --device remote");
     assert_non_null(strstr(test_output, "remote test device"));
     assert_null(strstr(test_output, "FMA peak"));
-    assert_run_works("bench unet -m tiny --frames 2 --device auto");
+    assert_run_works("bench unet --shape tiny --frames 2 --device auto");
     assert_non_null(strstr(test_output, "FMA peak"));
 }
 
@@ -87,8 +87,8 @@ static void faces_are_the_cpus(void **state) {
     assert_run_works("detect -i in.mkv --faces " NETS " cpu.jsonl --device cpu");
     assert_run_works("detect -i in.mkv --faces " NETS " remote.jsonl --device remote");
     assert_int_equal(system("cmp cpu.jsonl remote.jsonl && test -s cpu.jsonl"), 0);
-    assert_run_works("score -i in.mkv -a in.wav --faces " NETS " --json --device cpu > cpu.json");
-    assert_run_works("score -i in.mkv -a in.wav --faces " NETS " --json --device remote > remote.json");
+    assert_run_works("score in.mkv -a in.wav --faces " NETS " --json --device cpu > cpu.json");
+    assert_run_works("score in.mkv -a in.wav --faces " NETS " --json --device remote > remote.json");
     assert_int_equal(system("for f in cpu remote; do sed 's/\"seconds\":[0-9.]*//' $f.json > $f.plain; done; "
                             "cmp cpu.plain remote.plain && test -s cpu.plain"),
                      0);
@@ -100,7 +100,7 @@ static void what_is_no_device_is_refused(void **state) {
     static const char *const commands[] = {"probe",
                                            "batch-size",
                                            "plan",
-                                           "bench unet -m tiny",
+                                           "bench unet --shape tiny",
                                            "detect -i in.mkv --faces " NETS " x.jsonl",
                                            "run -i in.mkv -a in.wav -m model x.mkv --track in.jsonl"};
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
@@ -108,7 +108,7 @@ static void what_is_no_device_is_refused(void **state) {
         assert_run_fails(12, "there is no back end \"abacus\"", "%s --device abacus", commands[i]);
     }
     assert_run_fails(12, "computes nothing", "probe --device dummy");
-    assert_run_fails(12, "computes nothing", "bench unet -m tiny --device dummy");
+    assert_run_fails(12, "computes nothing", "bench unet --shape tiny --device dummy");
 }
 
 int main(void) {

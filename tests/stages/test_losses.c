@@ -157,7 +157,7 @@ static void tails_are_said(void **state) {
     raw.frames = 60;
     clip_write_raw(clip, &raw);
     assert_int_equal(run(clip, write_speech("tail.wav", 0.4), out, ""), 0);
-    assert_notes("note: the video is longer than the speech: its last 2.0 s, from 0.40 s on, are not used");
+    assert_notes("note: the video is longer than the speech: its last 1.9 s, from 0.48 s on, are not used");
     raw.frames = 5;
     clip_write_raw(clip, &raw);
     const char *speech = write_speech("head.wav", 1.0);
@@ -186,7 +186,8 @@ static void tails_of_a_range_are_said_where_they_are_a_loss(void **state) {
     assert_int_equal(run(clip, speech, out, "-t 0.48"), 0);
     assert_notes_nothing();
     assert_int_equal(run(clip, speech, out, "-ss 0.2 -t 2"), 0);
-    assert_notes("note: the speech is shorter than the range, whose last 1.0 s, from 1.2 s on, are not used");
+    assert_notes(
+        "note: the speech is shorter than the range, whose last 0.92 s, from 1.3 s on, are not used");
     assert_int_equal(run(clip, speech, out, "-t 2 --rest keep"), 0);
     assert_notes_nothing();
     assert_int_equal(run(clip, speech, out, "-t 0.48 --rest keep"), 0);
@@ -213,6 +214,31 @@ static void sound_that_cannot_be_copied_is_said(void **state) {
     assert_says_nothing_of("encoded anew");
 }
 
+/* As FFmpeg's users type: what memsafe does anyway passes, anything else is an error before the work. */
+static void what_is_asked_for_and_done_anyway_passes(void **state) {
+    (void)state;
+    const char *clip = test_file("wish.mp4"), *speech = write_speech("wish.wav", 0.4);
+    clip_write_raw(clip, &plain);
+    assert_int_equal(run(clip, speech, test_file("wish-out.mp4"), "--frames 2 -pix_fmt yuv420p -c:a aac"), 0);
+    assert_int_equal(run(clip, speech, test_file("wish-out.mkv"), "--frames 2 -c:a pcm_s16le"), 0);
+    assert_int_equal(run(clip, speech, test_file("wish-out.mkv"), "--frames 2 -codec ffv1 -pix_fmt bgr0"), 0);
+    assert_int_equal(run(clip, speech, test_file("wish-out.mkv"), "--frames 2 -an -c:a aac"), 0);
+    static const struct {
+        const char *out, *more, *says;
+    } cases[] = {{"no.mp4", "-pix_fmt yuv444p", "the output would be yuv420p, not yuv444p"},
+                 {"no.mkv", "-codec ffv1 -pix_fmt yuv420p", "the output would be bgr0, not yuv420p"},
+                 {"no.mp4", "-pix_fmt nonsense", "the output would be yuv420p, not nonsense"},
+                 {"no.mp4", "-c:a flac", "sound would be aac, not flac: what this kind of file cannot take"},
+                 {"no.mkv", "-c:a aac", "sound would be pcm_s16le, not aac: it is copied as it is given"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        clip = test_file("wish.mp4"); /* test_file()'s buffers are used in turn */
+        speech = test_file("wish.wav");
+        assert_int_equal(run(clip, speech, test_file(cases[i].out), cases[i].more), 12);
+        assert_says(cases[i].says);
+        assert_false(test_exists(test_file(cases[i].out)));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_said_when_nothing_is_lost),
@@ -223,6 +249,7 @@ int main(void) {
         cmocka_unit_test(tails_of_a_range_are_said_where_they_are_a_loss),
         cmocka_unit_test(silence_is_said),
         cmocka_unit_test(sound_that_cannot_be_copied_is_said),
+        cmocka_unit_test(what_is_asked_for_and_done_anyway_passes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -144,19 +144,19 @@ static void assert_batch(int batch, const char *limit, const char *task, const c
 
 static void batches_have_their_reasons(void **state) {
     (void)state;
-    assert_batch(1, "cap", "vae_decode", "--memory 8G");
-    assert_batch(3, "cap", "vae_decode", "--memory 16G");
-    assert_batch(8, "cap", "vae_decode", "--memory 24G");
-    assert_batch(16, "cap", "vae_decode", "--memory 80G");
-    assert_batch(32, "cap", "face_processing", "--memory 39.4G");
-    assert_batch(32, "cap", "latent_processing", "--memory 8G");
-    assert_batch(16, "frames", "unet_inference", "--memory 80G");
-    assert_batch(5, "frames", "vae_encode", "--memory 80G --frames 5");
-    assert_batch(8, "pressure", "vae_decode", "--memory 80G --pressure 1");
-    assert_batch(4, "pressure", "vae_decode", "--memory 80G --pressure 2");
-    assert_batch(1, "pressure", "vae_decode", "--memory 80G --pressure 3");
-    assert_batch(20, "cap", "vae_decode", "--memory 80G --set vae_decode_batch=20");
-    assert_batch(1, "memory", "vae_decode", "--memory 80G --free 200M");
+    assert_batch(1, "cap", "vae_decode", "--device-memory 8G");
+    assert_batch(3, "cap", "vae_decode", "--device-memory 16G");
+    assert_batch(8, "cap", "vae_decode", "--device-memory 24G");
+    assert_batch(16, "cap", "vae_decode", "--device-memory 80G");
+    assert_batch(32, "cap", "face_processing", "--device-memory 39.4G");
+    assert_batch(32, "cap", "latent_processing", "--device-memory 8G");
+    assert_batch(16, "frames", "unet_inference", "--device-memory 80G");
+    assert_batch(5, "frames", "vae_encode", "--device-memory 80G --frames 5");
+    assert_batch(8, "pressure", "vae_decode", "--device-memory 80G --pressure 1");
+    assert_batch(4, "pressure", "vae_decode", "--device-memory 80G --pressure 2");
+    assert_batch(1, "pressure", "vae_decode", "--device-memory 80G --pressure 3");
+    assert_batch(20, "cap", "vae_decode", "--device-memory 80G --set vae_decode_batch=20");
+    assert_batch(1, "memory", "vae_decode", "--device-memory 80G --free 200M");
 }
 
 /* The batch fits what is usable, and one item more would not. */
@@ -167,7 +167,7 @@ static void batches_fit_to_the_byte(void **state) {
     for (int m = 0; m < 3; m++) {
         ms_json_doc *doc;
         const char *limit;
-        assert_run_works("batch-size --json --threads 2 vae_encode --memory 80G --free %dM -m %s",
+        assert_run_works("batch-size --json --threads 2 vae_encode --device-memory 80G --free %dM --shape %s",
                          free_mib[m], models[m]);
         const ms_json *root = parse(&doc), *task = ms_json_at(at(root, "tasks"), 0);
         int64_t batch = batch_of(root, "vae_encode", &limit), usable = at(task, "usable_bytes")->integer;
@@ -175,9 +175,10 @@ static void batches_fit_to_the_byte(void **state) {
         assert_string_equal(limit, "memory");
         assert_true(at(task, "batch_bytes")->integer <= usable);
         ms_json_doc_destroy(&doc);
-        assert_run_works("batch-size --json --threads 2 vae_encode --memory 80G --free 70G -m %s --set "
-                         "vae_encode_batch=%lld",
-                         models[m], (long long)batch + 1);
+        assert_run_works(
+            "batch-size --json --threads 2 vae_encode --device-memory 80G --free 70G --shape %s --set "
+            "vae_encode_batch=%lld",
+            models[m], (long long)batch + 1);
         root = parse(&doc);
         assert_int_equal(batch_of(root, "vae_encode", &limit), batch + 1);
         assert_true(at(ms_json_at(at(root, "tasks"), 0), "batch_bytes")->integer > usable);
@@ -199,7 +200,7 @@ static void batches_in_a_run_are_the_plans(void **state) {
         encode = at(root, "vae_encode_batch")->integer;
         decode = at(root, "vae_decode_batch")->integer;
         ms_json_doc_destroy(&doc);
-        assert_run_works("batch-size --json --threads 2 --free 60G -m %s vae_encode vae_decode %s",
+        assert_run_works("batch-size --json --threads 2 --free 60G --shape %s vae_encode vae_decode %s",
                          models[i / 3], options[i % 3]);
         root = parse(&doc);
         int64_t said[2];
@@ -215,18 +216,19 @@ static void batches_in_a_run_are_the_plans(void **state) {
 static void all_tasks_are_listed(void **state) {
     (void)state;
     ms_json_doc *doc;
-    assert_run_works("batch-size --model tiny --json");
+    assert_run_works("batch-size --shape tiny --json");
     assert_int_equal(at(parse(&doc), "tasks")->count, MS_TASK_COUNT);
     ms_json_doc_destroy(&doc);
     assert_run_fails(3, "6 of 6 tasks cannot work within this memory",
-                     "batch-size --model tiny --memory 10K");
-    assert_run_fails(3, "cannot work within this memory", "batch-size --model tiny --memory 1G --free 1M");
+                     "batch-size --shape tiny --device-memory 10K");
+    assert_run_fails(3, "cannot work within this memory",
+                     "batch-size --shape tiny --device-memory 1G --free 1M");
     for (int t = 0; t < MS_TASK_COUNT; t++)
         assert_non_null(strstr(test_output, ms_task_name((ms_task)t)));
     assert_non_null(strstr(test_output, "does not fit: one item needs"));
     assert_run_fails(2, "\"vae\" is no task", "batch-size vae");
     assert_run_fails(2, "multiples of 8", "batch-size vae_decode --width 100");
-    assert_run_fails(2, "a size like 8G", "batch-size --memory lots");
+    assert_run_fails(2, "a size like 8G", "batch-size --device-memory lots");
     assert_run_fails(11, "there-is-none", "batch-size --model there-is-none");
 }
 
@@ -238,10 +240,34 @@ static void folders_are_models_too(void **state) {
     assert_run_works("models --synthesize tiny -o %s", test_file("tiny"));
     snprintf(line, sizeof(line), "rm -r %s", test_file("tiny/auxiliary"));
     assert_int_equal(system(line), 0);
-    assert_run_works("batch-size --memory 4G --threads 1 --model tiny");
+    assert_run_works("batch-size --device-memory 4G --threads 1 --shape tiny");
     strcpy(by_name, test_output);
-    assert_run_works("batch-size --memory 4G --threads 1 --model %s", test_file("tiny"));
+    assert_run_works("batch-size --device-memory 4G --threads 1 --model %s", test_file("tiny"));
     assert_string_equal(test_output, by_name);
+}
+
+/* The words of `plan`: a budget is a run's, the weights' part of it is taken off and nothing is left alone. */
+static void words_are_those_of_a_plan(void **state) {
+    (void)state;
+    ms_json_doc *doc;
+    assert_run_works("batch-size --shape tiny -b 3G --device-memory 80G --json vae_decode");
+    const ms_json *root = parse(&doc), *task = ms_json_at(at(root, "tasks"), 0);
+    int64_t weights = at(root, "weight_bytes")->integer, memory = at(root, "memory_bytes")->integer;
+    assert_int_equal(memory, (int64_t)3 << 30);
+    assert_int_equal(at(root, "free_bytes")->integer, memory - weights);
+    assert_int_equal(at(task, "usable_bytes")->integer, memory - weights);
+    ms_json_doc_destroy(&doc);
+    assert_run_works("batch-size --shape tiny -b 3G");
+    assert_non_null(strstr(test_output, "the budget is 3.00 GiB"));
+    assert_run_fails(2, "batch-size has no option --memory; did you mean -b or --budget?",
+                     "batch-size --memory 8G");
+    assert_run_fails(2, "--model and --shape name two models", "batch-size -m somewhere --shape tiny");
+    assert_run_fails(
+        11, "there is no folder latentsync-1.6 here; the published model's shape is --shape latentsync-1.6",
+        "batch-size -m latentsync-1.6");
+    assert_run_fails(11, "the published model's shape is --shape tiny", "plan -m tiny");
+    assert_run_fails(2, "bench unet has no option --model; did you mean --shape?", "bench unet --model tiny");
+    assert_run_fails(2, "did you mean --shape?", "bench unet -m tiny");
 }
 
 static int finish(void **state) {
@@ -253,11 +279,12 @@ static int finish(void **state) {
 /* Not "of 0 bytes". */
 static void nothing_left_is_called_so(void **state) {
     (void)state;
-    assert_run_fails(3, "the weights leave nothing", "batch-size --memory 10M vae_decode");
+    assert_run_fails(3, "the weights leave nothing", "batch-size --device-memory 10M vae_decode");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(words_are_those_of_a_plan),
         cmocka_unit_test(nothing_left_is_called_so),
         cmocka_unit_test(probe_prints_json),
         cmocka_unit_test(probe_measures),

@@ -72,8 +72,7 @@ static void test_opening(void **state) {
     (void)state;
     for (int seed = 1000610; seed < 1000613; seed++) {
         draw(seed, seed, "one");
-        score("--video %s --audio %s --truth %s", test_file("one.mp4"), test_file("one.wav"),
-              test_file("one.jsonl"));
+        score("%s --audio %s --truth %s", test_file("one.mp4"), test_file("one.wav"), test_file("one.jsonl"));
         print_message("    seed %d: correlation %.4f, error %.2f px\n", seed,
                       value("mouth.correlation_truth"), value("mouth.rmse_truth_px"));
         assert_true(value("mouth.correlation_truth") >= 0.95);
@@ -87,8 +86,8 @@ static void test_opening(void **state) {
 /* What a perfect run would give, and what one that changes nothing gives. */
 static void test_perfect_and_untouched(void **state) {
     (void)state;
-    score("--video %s --audio %s --truth %s --input %s --track %s", test_file("truth.mp4"),
-          test_file("truth.wav"), test_file("truth.mp4"), test_file("input.mp4"), test_file("input.jsonl"));
+    score("%s --audio %s --truth %s -i %s --track %s", test_file("truth.mp4"), test_file("truth.wav"),
+          test_file("truth.mp4"), test_file("input.mp4"), test_file("input.jsonl"));
     assert_true(value("truth.mouth.identical") == 1);
     assert_true(fabs(value("truth.mouth.ssim") - 1) < 1e-6);
     assert_true(value("mouth.correlation_truth") > 0.9999);
@@ -99,7 +98,7 @@ static void test_perfect_and_untouched(void **state) {
     assert_true(value("identity.drift") < 0.01);
     assert_true(fabs(value("flicker.borders")) < 1e-9);
     assert_true(value("sync.correlation_unshifted") > 0.6);
-    score("--video %s --audio %s --truth %s --input %s", test_file("input.mp4"), test_file("truth.wav"),
+    score("%s --audio %s --truth %s -i %s", test_file("input.mp4"), test_file("truth.wav"),
           test_file("truth.mp4"), test_file("input.mp4"));
     assert_true(value("input.outside.identical") == 1);
     assert_true(value("mouth.correlation_truth") < 0.6);
@@ -109,7 +108,7 @@ static void test_perfect_and_untouched(void **state) {
 }
 
 static void assert_says(const char *video, const char *audio, const char *text) {
-    assert_run_works("score --progress none --faces " NETS " --video %s --audio %s", test_file(video),
+    assert_run_works("score --progress none --faces " NETS " %s --audio %s", test_file(video),
                      test_file(audio));
     if (!strstr(test_output, text))
         fail_msg("%s with %s: wanted \"%s\" in: %s", video, audio, text, test_output);
@@ -118,7 +117,7 @@ static void assert_says(const char *video, const char *audio, const char *text) 
 /* Silence put before the speech makes the mouth early by as much. */
 static void test_shift(void **state) {
     (void)state;
-    score("--video %s --audio %s", test_file("truth.mp4"), test_file("truth.wav"));
+    score("%s --audio %s", test_file("truth.mp4"), test_file("truth.wav"));
     int before = (int)value("sync.offset_frames");
     for (int frames = 4; frames <= 12; frames += 8) {
         static uint8_t head[44], sound[2 * FRAMES * SECOND_SAMPLES / 25];
@@ -134,7 +133,7 @@ static void test_shift(void **state) {
         fwrite(sound, 1, sizeof(sound) - bytes, out);
         fclose(in);
         assert_int_equal(fclose(out), 0);
-        score("--video %s --audio %s", test_file("truth.mp4"), test_file("late.wav"));
+        score("%s --audio %s", test_file("truth.mp4"), test_file("late.wav"));
         assert_int_equal((int)value("sync.offset_frames"), before - frames);
     }
     assert_says("truth.mp4", "late.wav", "unshifted no more alike than by chance");
@@ -146,16 +145,16 @@ static void test_shift(void **state) {
 static void test_own_sound(void **state) {
     (void)state;
     char line[700];
-    score("--video %s --audio %s", test_file("truth.mp4"), test_file("truth.wav"));
+    score("%s --audio %s", test_file("truth.mp4"), test_file("truth.wav"));
     double unshifted = value("sync.correlation_unshifted");
-    score("--video %s", test_file("truth.mp4"));
+    score("%s", test_file("truth.mp4"));
     assert_true(fabs(value("sync.correlation_unshifted") - unshifted) < 0.05);
     if (system("command -v ffmpeg >/dev/null") != 0)
         return;
     snprintf(line, sizeof(line), "ffmpeg -loglevel error -y -i %s -an -c:v copy %s", test_file("truth.mp4"),
              test_file("silent.mp4"));
     assert_int_equal(system(line), 0);
-    assert_run_fails(7, "no audio stream", "score --faces " NETS " --video %s", test_file("silent.mp4"));
+    assert_run_fails(7, "no audio stream", "score --faces " NETS " %s", test_file("silent.mp4"));
     assert_non_null(strstr(test_output, "--audio names the speech"));
 }
 
@@ -166,13 +165,12 @@ static void test_refusals(void **state) {
     snprintf(line, sizeof(line), "%s --frames 2 --size 128x96 -o %s --track %s >/dev/null", MS_DRAW_CLIP_PATH,
              test_file("small.mp4"), test_file("small.jsonl"));
     assert_int_equal(system(line), 0);
-    assert_run_fails(2, "cannot be compared", "score --video %s --audio %s --faces " NETS " --truth %s",
-                     video, audio, test_file("small.mp4"));
+    assert_run_fails(2, "cannot be compared", "score %s --audio %s --faces " NETS " --truth %s", video, audio,
+                     test_file("small.mp4"));
     /* A track of the detector's is no truth of the mouth. */
-    assert_run_works("detect --video %s --faces " NETS " --frames 2 -y -o %s", video,
+    assert_run_works("detect --video %s --faces " NETS " --frames 2 -y -o %s", video, test_file("found.jsonl"));
+    assert_run_fails(7, "mouth_opening", "score %s --audio %s --faces " NETS " --truth %s", video, audio,
                      test_file("found.jsonl"));
-    assert_run_fails(7, "mouth_opening", "score --video %s --audio %s --faces " NETS " --truth %s", video,
-                     audio, test_file("found.jsonl"));
 }
 
 int main(void) {

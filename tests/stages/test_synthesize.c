@@ -28,6 +28,9 @@ static void the_path_runs_as_written(void **state) {
     assert_non_null(strstr(test_output, "both have the operators and shapes"));
     assert_non_null(strstr(test_output, "the weights are random (models --synthesize)"));
     assert_run_works("doctor --model %s", model);
+    assert_run_works("models -m %s --quick", model); /* the same words for the same thing */
+    assert_run_works("doctor %s --quick", model);
+    assert_non_null(strstr(test_output, "all tensors are there"));
     assert_null(strstr(test_output, "Nothing is missing.\n"));
     assert_run_works("models --demo");
     assert_null(strstr(test_output, "random"));
@@ -42,7 +45,9 @@ static void the_path_runs_as_written(void **state) {
     assert_run_works("run -i %s -a %s %s --demo --steps 1 --frames 16 -y", test_file("in.mkv"),
                      test_file("in.wav"), test_file("out.mkv"));
     assert_null(strstr(test_output, "random"));
-    /* Nothing is replaced. */
+    /* Nothing is replaced, and its help says so. */
+    assert_run_works("help models");
+    assert_non_null(strstr(test_output, "folder to make; it may be there, but"));
     assert_run_fails(11, "is there already", "models --synthesize tiny -o %s", model);
 }
 

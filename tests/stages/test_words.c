@@ -98,8 +98,10 @@ static void files_are_named_alike_in_every_command(void **state) {
     assert_run_fails(2, "the video (-i FILE) is missing: in.avi is taken for the output", "detect in.avi");
     assert_run_fails(2, "the output (its name at the end, or -o FILE) is missing", "detect -i in.avi");
     assert_run_fails(2, "two files are the output: -o a and b", "detect -i in.avi -o a b");
-    assert_run_fails(2, "the video (its name, or -i FILE) is missing", "score");
-    assert_run_fails(2, "two files are the video: -i a and b", "score -i a b");
+    /* -i is the video that a run is given, also where its output is judged. */
+    assert_run_fails(2, "the video to judge (its name alone) is missing; see", "score");
+    assert_run_fails(2, "missing: -i a is the one that the run was given", "score -i a");
+    assert_run_fails(2, "score has no option --input; did you mean -i or --video?", "score b --input a");
     assert_run_fails(2, "run: what is \"in.wav\"? usage: memsafe run -i VIDEO -a SPEECH OUT",
                      "run in.avi in.wav out.mkv");
     assert_run_fails(2, "-i: a command comes first, as in `memsafe run -i ...`",
@@ -109,6 +111,9 @@ static void files_are_named_alike_in_every_command(void **state) {
                      "detect -m model -i in.avi lone.jsonl --frames 3");
     assert_run_works("score in.avi -a in.wav --track in.jsonl -m model --json");
     assert_non_null(strstr(test_output, "{\"frames\":24,"));
+    assert_null(strstr(test_output, "\"outside\":{\"identical\":true"));
+    assert_run_works("score in.avi -i in.avi -a in.wav --track in.jsonl -m model --json");
+    assert_non_null(strstr(test_output, "\"outside\":{\"identical\":true"));
 }
 
 /* What is broken for the terminal's width breaks between words; a path and the like stays whole. */
@@ -121,7 +126,7 @@ static void everything_fits_the_terminal(void **state) {
                                         "doctor --demo",
                                         "probe",
                                         "batch-size --demo",
-                                        "bench run --model tiny",
+                                        "bench run --shape tiny",
                                         "models --demo --quick",
                                         "score in.avi -a in.wav --track in.jsonl -m model"};
     static char text[1 << 18];
@@ -172,6 +177,32 @@ static void files_in_each_others_place_are_told(void **state) {
                      "run -i in.wav -a in.wav -m model --track in.jsonl out.mkv");
 }
 
+/* What comes is said as what comes, and so are the frames that come of no speech. */
+static void the_first_line_is_of_what_will_be(void **state) {
+    (void)state;
+    assert_run_works(RUN "--track in.jsonl first.mkv");
+    assert_non_null(strstr(test_output, "first.mkv will have 20 frames of 64x64, 25 a second (0.80 s)\n"));
+    assert_int_equal(strncmp(test_output, "first.mkv: ", 11) == 0, 0);
+    assert_non_null(strstr(test_output, "first.mkv: 20 frames of 64x64, 25 a second (0.80 s), made in "));
+    assert_run_works("run -i in.avi -a in.wav -m model --steps 1 --guidance 1 --resolution 64 --codec ffv1 "
+                     "--track in.jsonl -y first.mkv");
+    assert_non_null(strstr(test_output,
+                           "first.mkv will have 26 frames of 64x64, 25 a second (1.0 s); the last 2 "
+                           "follow the speech, as the official pipeline's do\n"));
+}
+
+/* The overview says how to begin; its lines parse (test_options: they are the commands' own). */
+static void the_overview_has_examples(void **state) {
+    (void)state;
+    static const char *const calls[] = {"--help", "help", "-h"};
+    for (int i = 0; i < 3; i++) {
+        assert_run_works("%s", calls[i]);
+        assert_non_null(strstr(test_output, "\nExamples:\n  # "));
+        assert_non_null(strstr(test_output, "\n  memsafe run -i talking.mp4 -a speech.wav out.mp4\n"));
+        assert_non_null(strstr(test_output, "\n  memsafe doctor -m models/latentsync-1.5\n"));
+    }
+}
+
 static void habits_are_told_apart(void **state) {
     (void)state;
     assert_run_fails(2, "run has no option -copyts", "run -copyts o.mp4");
@@ -185,6 +216,8 @@ static void habits_are_told_apart(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_line_is_of_what_will_be),
+        cmocka_unit_test(the_overview_has_examples),
         cmocka_unit_test(habits_are_told_apart),
         cmocka_unit_test(inputs_are_missed_before_the_model),
         cmocka_unit_test(errors_name_no_inner_parts),

@@ -30,6 +30,30 @@ typedef struct letters {
     int count;
 } letters;
 
+/* What a word names over all commands, which a user learns once. */
+static void check_words(const cli_command *c, void *arg) {
+    static const struct {
+        const char *name, *argument;
+    } words[] = {
+        {"model", "DIR"},        {"budget", "SIZE"}, {"device-memory", "SIZE"},
+        {"host-budget", "SIZE"}, {"video", "FILE"},  {"audio", "FILE"},
+        {"track", "FILE"},       {"faces", "DIR"},   {"shape", "latentsync-1.5|latentsync-1.6|tiny"}};
+    (void)arg;
+    for (int i = 0; i < c->n_options; i++)
+        for (int k = 0; c->options[i].name && k < CLI_COUNT(words); k++)
+            if (strcmp(c->options[i].name, words[k].name) == 0 &&
+                strcmp(c->options[i].argument, words[k].argument) != 0)
+                fail_msg("%s: --%s %s, elsewhere %s", c->name, words[k].name, c->options[i].argument,
+                         words[k].argument);
+    if (cli_find_option(c, "memory", 6) || cli_find_option(c, "input", 5))
+        fail_msg("%s: --memory is --budget elsewhere, --input is --video", c->name);
+}
+
+static void test_a_word_means_one_thing_over_all_commands(void **state) {
+    (void)state;
+    each(cli_commands, check_words, NULL);
+}
+
 static void compare_letters(const cli_command *c, void *arg) {
     letters *seen = arg;
     for (int i = 0; i < c->n_options; i++) {
@@ -278,9 +302,16 @@ static void test_habits_of_ffmpegs_users(void **state) {
     assert_int_equal(p.s.p.audio_output, MS_AUDIO_OUTPUT_ORIGINAL);
     assert_int_equal(p.s.p.frames, 7);
     assert_true(p.s.p.force);
+    assert_null(p.s.p.sound_codec); /* copy: it is so anyway */
+    assert_int_equal(PARSE(&p, "-pix_fmt", "yuv420p", "-c:a", "aac", "out.mp4"), MS_OK);
+    assert_string_equal(p.s.p.pixel_format, "yuv420p");
+    assert_string_equal(p.s.p.sound_codec, "aac");
+    assert_int_equal(PARSE(&p, "-acodec", "libfdk_aac", "out.mp4"), MS_OK);
+    assert_string_equal(p.s.p.sound_codec, "aac");
     assert_int_equal(PARSE(&p, "-framerate", "24", "out.mp4"), MS_OK);
     assert_int_equal(p.s.p.fps_num, 24 * p.s.p.fps_den);
-    assert_non_null(strstr(cli_find_option(&cli_run_command, "force", 5)->help, "-n: do not"));
+    assert_non_null(
+        strstr(cli_find_option(&cli_run_command, "force", 5)->help, "without it, or with -n, they stay"));
     assert_int_equal(PARSE(&p, "-ss", "2", "-to", "3.5", "out.mp4"), MS_OK);
     assert_int_equal(p.s.p.start_us, 2000000);
     assert_int_equal(p.s.p.duration_us, 1500000);
@@ -323,7 +354,6 @@ static void test_habits_of_ffmpegs_users(void **state) {
                   {"-dn", NULL, "-dn: data tracks are never in the output"},
                   {"-vol", "200", "-vol: the sound's channels and volume stay"},
                   {"-metadata", "title=x", "-metadata: the video's titles are kept"},
-                  {"-c:a", "aac", "-c:a aac: sound is copied where"},
                   {"-acodec", NULL, "-acodec needs a value"},
                   {"-loglevel", "loud", "-loglevel: \"loud\" is no level (quiet, error,"},
                   {"-to", "0", "--to: 0 is no length of time"},
@@ -425,6 +455,7 @@ static void test_times(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_word_means_one_thing_over_all_commands),
         cmocka_unit_test(test_a_letter_means_one_thing_over_all_commands),
         cmocka_unit_test(test_help_is_grouped_and_as_wide_as_the_terminal),
         cmocka_unit_test(test_every_command_has_examples_that_parse),

@@ -95,6 +95,10 @@ void ms_video_encoder_size(const ms_video_writer_params *p, int *ret_width, int 
     *ret_height = p->height + (p->height & even);
 }
 
+enum AVPixelFormat ms_video_encoder_format(const ms_video_writer_params *p) {
+    return p->codec == MS_VIDEO_FFV1 ? AV_PIX_FMT_BGR0 : p->deep ? AV_PIX_FMT_YUV420P10 : AV_PIX_FMT_YUV420P;
+}
+
 ptrdiff_t ms_video_encoder_row_bytes(const ms_video_writer_params *p) {
     return (p->deep ? 6 : 3) * (ptrdiff_t)p->width;
 }
@@ -150,9 +154,7 @@ static int ffv1_options(AVCodecContext *c) {
 static int set_options(AVCodecContext *c, const ms_video_writer_params *p, bool global_header) {
     ms_colour colour = ms_video_encoder_colour(p);
     ms_video_encoder_size(p, &c->width, &c->height);
-    c->pix_fmt = p->codec == MS_VIDEO_FFV1 ? AV_PIX_FMT_BGR0
-                 : p->deep                 ? AV_PIX_FMT_YUV420P10
-                                           : AV_PIX_FMT_YUV420P;
+    c->pix_fmt = ms_video_encoder_format(p);
     c->time_base = (AVRational){p->fps.den, p->fps.num};
     c->framerate = (AVRational){p->fps.num, p->fps.den};
     if (p->pixel_aspect.num > 0 && p->pixel_aspect.den > 0)

@@ -22,6 +22,9 @@ ms_status ms_video_encoder_check(const ms_video_writer_params *params, ms_error 
 /* The colour facts that are written for the parameters' unspecified ones filled in. */
 ms_colour ms_video_encoder_colour(const ms_video_writer_params *params);
 
+/* Of the encoded picture. */
+enum AVPixelFormat ms_video_encoder_format(const ms_video_writer_params *params);
+
 /* Size of the encoded picture: even for 4:2:0. */
 void ms_video_encoder_size(const ms_video_writer_params *params, int *ret_width, int *ret_height);
 

@@ -10,6 +10,8 @@
 #include "media/write/tags.h"
 #include "media/write/video_encoder.h"
 
+#include <libavutil/pixdesc.h>
+
 struct ms_video_writer {
     ms_mem *mem;
     ms_av_log log;
@@ -77,6 +79,14 @@ const char *ms_video_writer_encodes_sound(const char *path, const ms_video_write
         return NULL;
     bool copied = sound && ms_audio_track_copies(container, sound->id);
     return copied ? NULL : avcodec_get_name(ms_audio_track_encoder(container));
+}
+
+const char *ms_video_writer_pixel_format(const ms_video_writer_params *params) {
+    return av_get_pix_fmt_name(ms_video_encoder_format(params));
+}
+
+bool ms_video_writer_stores(const ms_video_writer_params *params, const char *pixel_format) {
+    return av_get_pix_fmt(pixel_format) == ms_video_encoder_format(params);
 }
 
 bool ms_video_writer_holds_chapters(const char *path) {

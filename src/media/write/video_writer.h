@@ -109,6 +109,10 @@ ms_status ms_video_writer_check(const char *path, const ms_video_writer_params *
 const char *ms_video_writer_encodes_sound(const char *path, const ms_video_writer_params *params,
                                           const char *sound_codec);
 
+/* The pixel format of the file, by FFmpeg's name; and whether a name, with or without the byte order, is this one. */
+const char *ms_video_writer_pixel_format(const ms_video_writer_params *params);
+bool ms_video_writer_stores(const ms_video_writer_params *params, const char *pixel_format);
+
 /* False: files of this name's kind (.avi) have no chapters. */
 bool ms_video_writer_holds_chapters(const char *path);
 
