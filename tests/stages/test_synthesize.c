@@ -78,7 +78,7 @@ static void there_is_one_face_in_every_picture(void **state) {
 }
 
 static char *file_text(const char *path) {
-    static char text[65536];
+    static char text[1 << 20];
     FILE *file = fopen(path, "r");
     assert_non_null(file);
     text[fread(text, 1, sizeof(text) - 1, file)] = 0;
