@@ -168,7 +168,8 @@ static void test_refusals(void **state) {
     assert_run_fails(2, "cannot be compared", "score %s --audio %s --faces " NETS " --truth %s", video, audio,
                      test_file("small.mp4"));
     /* A track of the detector's is no truth of the mouth. */
-    assert_run_works("detect --video %s --faces " NETS " --frames 2 -y -o %s", video, test_file("found.jsonl"));
+    assert_run_works("detect --video %s --faces " NETS " --frames 2 -y -o %s", video,
+                     test_file("found.jsonl"));
     assert_run_fails(7, "mouth_opening", "score %s --audio %s --faces " NETS " --truth %s", video, audio,
                      test_file("found.jsonl"));
 }
