@@ -26,8 +26,9 @@ check: build
 # The core alone: a C compiler and nothing else.
 check-core: deps
 	cmake --preset core
-	cmake --build build-core --target memsafe
+	cmake --build build-core --target memsafe memsafe_shared memsafe_documents
 	build-core/memsafe doctor
+	tests/examples/core build build-core
 
 # Hours: kills at random moments, file systems that fill up, peaks of long runs, every allocation of a run failed.
 check-e2e: build

@@ -80,7 +80,7 @@ ms_status ms_new_file_check(const char *path, bool force, ms_error *err) {
 ms_status ms_new_file_spares(const char *path, const char *what, const char *const *inputs, int n_inputs,
                              ms_error *err) {
     struct stat st;
-    bool there = stat(path, &st) == 0;
+    bool there = path && stat(path, &st) == 0; /* without a path there is no output */
     for (int i = 0; i < n_inputs && there; i++)
         if (ms_same_file(path, inputs[i]) || ms_numbered_holds(inputs[i], &st))
             return ms_fail(err, MS_INVALID_ARGUMENT, "the %s %s is a file that is read", what, path);

@@ -60,7 +60,11 @@ static ms_status read_unet_config(ms_model_files *f, ms_error *err) {
 }
 
 static ms_status find_unet(const ms_model_names *names, unsigned parts, ms_model_files *f, ms_error *err) {
+#if MS_HAVE_YAML
     static const char *const configs[] = {"unet.yaml", "config.yaml", "unet.json", NULL};
+#else
+    static const char *const configs[] = {"unet.json", "unet.yaml", "config.yaml", NULL};
+#endif
     static const char *const weights[] = {"latentsync_unet.pt", "latentsync_unet.safetensors", NULL};
     MS_TRY(names->config ? named(f->config, names->config, "UNet config", err)
                          : first_of(f->config, names->dir, configs, "UNet config", err));

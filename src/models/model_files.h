@@ -2,7 +2,7 @@
  * Where the parts of a model are: a folder like the official `checkpoints/`, with each part nameable on its
  * own.
  *
- *   DIR/unet.yaml (or config.yaml, unet.json)       the official config
+ *   DIR/unet.yaml (or config.yaml, unet.json)       the official config; without libyaml unet.json comes first
  *   DIR/latentsync_unet.pt (or .safetensors)        the UNet
  *   DIR/vae/config.json, DIR/vae/diffusion_pytorch_model.safetensors (or .bin)
  *   DIR/whisper/tiny.pt, small.pt ...               the one whose width is the config's cross_attention_dim

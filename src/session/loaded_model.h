@@ -9,9 +9,19 @@
 #include "engine/engine_weights.h"
 #include "faces/face_nets.h"
 #include "memsafe/model.h"
+#include "planner/run_plan.h"
 #include "planner/run_policy.h"
 #include "planner/run_share.h"
 #include "planner/run_time.h"
+
+/* A plan is made again only for other work: the next session of the same kind takes the last one's. */
+typedef struct ms_kept_plan {
+    bool there;
+    ms_engine_params of; /* what of them decides the graphs */
+    ms_rung rung;
+    size_t host_other_bytes; /* that it counts */
+    ms_run_plan plan;
+} ms_kept_plan;
 
 struct ms_model {
     ms_mem *mem;
@@ -28,6 +38,7 @@ struct ms_model {
     ms_face_nets *nets; /* NULL = not needed so far */
     bool has_speed;
     ms_run_speed speed; /* of the machine, measured for the first session */
+    ms_kept_plan kept;
     bool in_use;
 };
 

@@ -88,9 +88,46 @@ static ms_status take_plan(ms_redraw *r, const ms_run_plan *plan, ms_error *err)
     return MS_OK;
 }
 
+static bool same_graphs(const ms_engine_params *a, const ms_engine_params *b) {
+    return a->resolution == b->resolution && a->steps == b->steps && a->guidance == b->guidance &&
+           a->deepcache == b->deepcache && a->fps == b->fps &&
+           ms_engine_most_frames(a) == ms_engine_most_frames(b);
+}
+
+/* The kept plan with as much as there is now beside it. False where another may be the fastest that fits: it is over the budget, or much
+   memory has become free. */
+static bool take_kept_plan(ms_redraw *r) {
+    const ms_kept_plan *kept = &r->model->kept;
+    const ms_run_policy *policy = &r->model->policy;
+    if (!kept->there || kept->rung != r->rung || !same_graphs(&kept->of, &r->engine_params))
+        return false;
+    ms_run_plan plan = kept->plan;
+    const size_t peak = plan.peak_bytes - plan.other_bytes + r->other_bytes,
+                 host = plan.host_bytes ? plan.host_bytes - kept->host_other_bytes + r->host_other_bytes : 0;
+    if (peak > policy->budget_bytes || host > policy->host_budget_bytes ||
+        plan.other_bytes - r->other_bytes + policy->budget_bytes / 16 > policy->budget_bytes / 8)
+        return false;
+    for (int i = 0; i < plan.n_choices; i++)
+        plan.choice[i].peak_bytes += r->other_bytes - plan.other_bytes;
+    plan.whole_bytes += r->other_bytes - plan.other_bytes;
+    plan.peak_bytes = peak;
+    plan.host_bytes = host;
+    plan.other_bytes = r->other_bytes;
+    r->plan = plan;
+    return true;
+}
+
 ms_status ms_redraw_choose(ms_redraw *r, ms_error *err) {
     const ms_run_plan_params ask = plan_params(r, r->model->policy.budget_bytes);
-    return ms_run_plan_choose(&ask, &r->plan, err);
+    if (take_kept_plan(r))
+        return MS_OK;
+    MS_TRY(ms_run_plan_choose(&ask, &r->plan, err));
+    r->model->kept = (ms_kept_plan){.there = true,
+                                    .of = r->engine_params,
+                                    .rung = r->rung,
+                                    .host_other_bytes = r->host_other_bytes,
+                                    .plan = r->plan};
+    return MS_OK;
 }
 
 ms_status ms_redraw_begin(ms_redraw *r, int64_t frame, ms_error *err) {
