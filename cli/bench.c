@@ -54,7 +54,7 @@ ms_status bench_profile_start(bench_profile *p, const ms_graph *graph, ms_exec_p
                               ms_error *err) {
     size_t nodes = (size_t)ms_graph_node_count(graph);
     *p = (bench_profile){.graph = graph, .current = -1};
-    p->seconds = ms_calloc(NULL, MS_LEDGER_GENERAL, nodes, sizeof(double));
+    p->seconds = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, nodes, sizeof(double));
     if (!p->seconds)
         return ms_fail_alloc(err, NULL, nodes * sizeof(double), "the profile");
     *ret_exec = (ms_exec_params){.before = before, .arg = p};
@@ -127,6 +127,6 @@ void bench_profile_finish(bench_profile *p, double peak_flops) {
         }
         free(lines);
     }
-    ms_free(p->seconds);
+    ms_mem_free(p->seconds);
     p->seconds = NULL;
 }

@@ -29,7 +29,7 @@ ms_status case_read(const ms_tensor_file *file, const char *name, int rank, case
         return ms_fail_alloc(err, NULL, (size_t)t->elements * sizeof(float), name);
     ms_status status = ms_tensor_file_read_f32(file, t, 0, t->elements, c.data, err);
     if (status != MS_OK) {
-        ms_free(c.data);
+        ms_mem_free(c.data);
         return status;
     }
     *ret_tensor = c;
@@ -53,10 +53,10 @@ ms_status case_add(case_output *out, const char *name, ms_dtype dtype, int rank,
         e->bytes *= (size_t)shape[i];
     }
     e->name = ms_strdup(NULL, name);
-    e->data = ms_alloc(NULL, MS_LEDGER_GENERAL, e->bytes);
+    e->data = ms_mem_alloc(NULL, MS_LEDGER_GENERAL, e->bytes);
     if (!e->name || !e->data) {
-        ms_free(e->name);
-        ms_free(e->data);
+        ms_mem_free(e->name);
+        ms_mem_free(e->data);
         return ms_fail_alloc(err, NULL, e->bytes, name);
     }
     memcpy(e->data, data, e->bytes);
@@ -82,8 +82,8 @@ ms_status case_write(const case_output *out, const char *path, ms_error *err) {
 
 void case_free(case_output *out) {
     for (int i = 0; i < out->count; i++) {
-        ms_free(out->entries[i].name);
-        ms_free(out->entries[i].data);
+        ms_mem_free(out->entries[i].name);
+        ms_mem_free(out->entries[i].data);
     }
     free(out->entries);
     *out = (case_output){0};

@@ -7,7 +7,7 @@
 #include "formats/tensor_file.h"
 
 /* A whole tensor as float32, in the file's order. shape has room for MS_TENSOR_MAX_RANK; rank 0 = any rank.
-   The caller frees the data with ms_free(). */
+   The caller frees the data with ms_mem_free(). */
 typedef struct case_tensor {
     float *data;
     int rank;

@@ -78,7 +78,7 @@ static ms_status fill_inputs(bench_network *b, ms_error *err) {
             values[i] = (float)(int32_t)seed * 0x1p-31f;
         }
         ms_status status = ms_exec_write(b->net.graph, b->net.plan, &b->at, v, values);
-        ms_free(values);
+        ms_mem_free(values);
         MS_TRY(status);
     }
     return MS_OK;
@@ -278,7 +278,7 @@ static ms_status window(const bench_state *s, const ms_compute *compute, ms_erro
         status = ms_engine_use(engine, &program, err);
     double made = bench_now_s() - start;
     size_t face = (size_t)ms_engine_resolution(engine) * (size_t)ms_engine_resolution(engine) * 3;
-    uint8_t *faces = ms_calloc(NULL, MS_LEDGER_GENERAL, (size_t)s->frames, face);
+    uint8_t *faces = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, (size_t)s->frames, face);
     if (status == MS_OK && !faces)
         status = ms_fail_alloc(err, NULL, face, "faces");
     for (size_t i = 0; faces && i < (size_t)s->frames * face; i++)
@@ -304,7 +304,7 @@ static ms_status window(const bench_state *s, const ms_compute *compute, ms_erro
             print_peaks(peak, bench_peak_flops(compute, PEAK_SECONDS));
         }
     }
-    ms_free(faces);
+    ms_mem_free(faces);
     ms_engine_destroy(&engine);
     return status;
 }

@@ -100,7 +100,7 @@ static ms_status write_page(const char *path, const cli_run_state *s, const ms_r
     char *html = NULL;
     MS_TRY(ms_run_report_html(&s->p, r, &html, err));
     ms_status status = ms_new_file_save(path, html, strlen(html), s->replace_report, err);
-    ms_free(html);
+    ms_mem_free(html);
     return status;
 }
 

@@ -82,8 +82,8 @@ static ms_status add_mel(audio_job *j, case_output *out, ms_error *err) {
     status = case_add(out, "out.log_mel", MS_F32, 2, shape, columns, err);
 fail:
     ms_log_mel_destroy(&mel);
-    ms_free(samples);
-    ms_free(columns);
+    ms_mem_free(samples);
+    ms_mem_free(columns);
     return status;
 }
 
@@ -102,7 +102,7 @@ static ms_status add_features(audio_job *j, case_output *out, ms_error *err) {
     }
     if (status == MS_OK)
         status = case_add(out, "out.features", MS_F32, 3, shape, rows, err);
-    ms_free(rows);
+    ms_mem_free(rows);
     return status;
 }
 
@@ -123,8 +123,8 @@ static ms_status add_chunks(audio_job *j, const audio_state *s, case_output *out
     }
     if (status == MS_OK)
         status = case_add(out, "out.chunk_indices", MS_I32, 2, shape, indices, err);
-    ms_free(rows);
-    ms_free(indices);
+    ms_mem_free(rows);
+    ms_mem_free(indices);
     return status;
 }
 

@@ -47,8 +47,8 @@ static int noise_run(const void *state, char **arguments, int n_arguments) {
     }
     if (status == MS_OK)
         status = case_add(&out, "out.uint32", MS_I64, 2, words_shape, words, &err);
-    ms_free(normals);
-    ms_free(words);
+    ms_mem_free(normals);
+    ms_mem_free(words);
     return stage_finish(&s->files, &out, status, &err);
 }
 
@@ -119,9 +119,9 @@ static ms_status ddim_trajectory(const ms_tensor_file *in, const ms_ddim *ddim, 
     status = case_add(out, "out.trajectory", MS_F32, model.rank, model.shape, all, err);
 fail:
     ms_compute_close(&cpu);
-    ms_free(all);
-    ms_free(noise.data);
-    ms_free(model.data);
+    ms_mem_free(all);
+    ms_mem_free(noise.data);
+    ms_mem_free(model.data);
     return status;
 }
 

@@ -32,13 +32,13 @@ static ms_status read_pictures(const ms_tensor_file *in, const char *name, pictu
     case_tensor t;
     MS_TRY(case_read(in, name, 4, &t, err));
     if (t.shape[3] != 3 || t.shape[1] > MS_IMAGE_MAX_PX || t.shape[2] > MS_IMAGE_MAX_PX) {
-        ms_free(t.data);
+        ms_mem_free(t.data);
         return ms_fail(err, MS_INVALID_ARGUMENT, "%s must be [n, height, width, 3]", name);
     }
-    uint8_t *data = ms_alloc(NULL, MS_LEDGER_GENERAL, (size_t)t.elements);
+    uint8_t *data = ms_mem_alloc(NULL, MS_LEDGER_GENERAL, (size_t)t.elements);
     for (int64_t i = 0; data && i < t.elements; i++)
         data[i] = (uint8_t)t.data[i];
-    ms_free(t.data);
+    ms_mem_free(t.data);
     if (!data)
         return ms_fail_alloc(err, NULL, (size_t)t.elements, name);
     *ret_pictures = (pictures){.data = data, .count = t.shape[0], .height = t.shape[1], .width = t.shape[2]};
@@ -64,9 +64,11 @@ static ms_status warp_pictures(const ms_face_geometry *g, const pictures *frames
     pictures faces = {.count = frames->count, .height = g->resolution, .width = g->resolution},
              crops = {.count = frames->count, .height = g->crop_height, .width = g->crop_width};
     size_t work_bytes = ms_align_face_workspace_bytes(g);
-    faces.data = ms_alloc(NULL, MS_LEDGER_GENERAL, (size_t)(frames->count * faces.height * faces.width) * 3);
-    crops.data = ms_alloc(NULL, MS_LEDGER_GENERAL, (size_t)(frames->count * crops.height * crops.width) * 3);
-    void *work = ms_alloc(NULL, MS_LEDGER_GENERAL, work_bytes);
+    faces.data =
+        ms_mem_alloc(NULL, MS_LEDGER_GENERAL, (size_t)(frames->count * faces.height * faces.width) * 3);
+    crops.data =
+        ms_mem_alloc(NULL, MS_LEDGER_GENERAL, (size_t)(frames->count * crops.height * crops.width) * 3);
+    void *work = ms_mem_alloc(NULL, MS_LEDGER_GENERAL, work_bytes);
     ms_status status =
         faces.data && crops.data && work ? MS_OK : ms_fail_alloc(err, NULL, work_bytes, "aligned faces");
     for (int64_t i = 0; i < frames->count && status == MS_OK; i++) {
@@ -80,9 +82,9 @@ static ms_status warp_pictures(const ms_face_geometry *g, const pictures *frames
         status = case_add(out, "out.crops", MS_U8, 4, crops_shape, crops.data, err);
     if (status == MS_OK)
         status = case_add(out, "out.faces", MS_U8, 4, faces_shape, faces.data, err);
-    ms_free(faces.data);
-    ms_free(crops.data);
-    ms_free(work);
+    ms_mem_free(faces.data);
+    ms_mem_free(crops.data);
+    ms_mem_free(work);
     return status;
 }
 
@@ -94,9 +96,9 @@ static ms_status align(const faces_state *s, const ms_tensor_file *in, case_outp
     MS_TRY(case_read(in, "in.landmarks", 3, &landmarks, err));
     int64_t n = landmarks.shape[0];
     const int64_t points_shape[3] = {n, 3, 2}, affine_shape[3] = {n, 2, 3}, bias_shape[2] = {n, 2};
-    float(*points)[3][2] = ms_calloc(NULL, MS_LEDGER_GENERAL, (size_t)n, sizeof(*points));
-    float(*affine)[2][3] = ms_calloc(NULL, MS_LEDGER_GENERAL, (size_t)n, sizeof(*affine));
-    float(*bias)[2] = ms_calloc(NULL, MS_LEDGER_GENERAL, (size_t)n, sizeof(*bias));
+    float(*points)[3][2] = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, (size_t)n, sizeof(*points));
+    float(*affine)[2][3] = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, (size_t)n, sizeof(*affine));
+    float(*bias)[2] = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, (size_t)n, sizeof(*bias));
     ms_align_state smoothing = {0};
     ms_status status =
         points && affine && bias ? MS_OK : ms_fail_alloc(err, NULL, (size_t)n * 60, "matrices");
@@ -122,11 +124,11 @@ static ms_status align(const faces_state *s, const ms_tensor_file *in, case_outp
         if (status == MS_OK)
             status = warp_pictures(&g, &frames, (const float(*)[2][3])affine, out, err);
     }
-    ms_free(frames.data);
-    ms_free(points);
-    ms_free(affine);
-    ms_free(bias);
-    ms_free(landmarks.data);
+    ms_mem_free(frames.data);
+    ms_mem_free(points);
+    ms_mem_free(affine);
+    ms_mem_free(bias);
+    ms_mem_free(landmarks.data);
     return status;
 }
 
@@ -152,7 +154,7 @@ static ms_status restore(const faces_state *s, const ms_tensor_file *in, case_ou
         goto fail;
     }
     size_t work_bytes = ms_restore_workspace_bytes(&g, (int)frames.width, (int)frames.height, 1);
-    work = ms_alloc(NULL, MS_LEDGER_GENERAL, work_bytes);
+    work = ms_mem_alloc(NULL, MS_LEDGER_GENERAL, work_bytes);
     face = ms_alloc_array(NULL, MS_LEDGER_GENERAL, (size_t)(3 * pixels), sizeof(float));
     if (!work || !face) {
         status = ms_fail_alloc(err, NULL, work_bytes, "restoring");
@@ -171,11 +173,11 @@ static ms_status restore(const faces_state *s, const ms_tensor_file *in, case_ou
     }
     status = case_add(out, "out.frames", MS_U8, 4, shape, frames.data, err);
 fail:
-    ms_free(work);
-    ms_free(face);
-    ms_free(faces.data);
-    ms_free(affine.data);
-    ms_free(frames.data);
+    ms_mem_free(work);
+    ms_mem_free(face);
+    ms_mem_free(faces.data);
+    ms_mem_free(affine.data);
+    ms_mem_free(frames.data);
     return status;
 }
 
@@ -186,9 +188,9 @@ static ms_status mask(const faces_state *s, const ms_tensor_file *in, case_outpu
     int64_t side = s->resolution, latent = side / 8;
     const int64_t shape[2] = {side, side}, latent_shape[2] = {latent, latent};
     size_t work_bytes = ms_face_mask_workspace_bytes(s->resolution);
-    uint8_t *values = ms_alloc(NULL, MS_LEDGER_GENERAL, (size_t)(side * side));
+    uint8_t *values = ms_mem_alloc(NULL, MS_LEDGER_GENERAL, (size_t)(side * side));
     float *small = ms_alloc_array(NULL, MS_LEDGER_GENERAL, (size_t)(latent * latent), sizeof(float));
-    void *work = ms_alloc(NULL, MS_LEDGER_GENERAL, work_bytes);
+    void *work = ms_mem_alloc(NULL, MS_LEDGER_GENERAL, work_bytes);
     ms_status status = values && small && work ? MS_OK : ms_fail_alloc(err, NULL, work_bytes, "the mask");
     if (status == MS_OK)
         status = ms_face_mask(s->resolution, values, work, work_bytes, err);
@@ -198,9 +200,9 @@ static ms_status mask(const faces_state *s, const ms_tensor_file *in, case_outpu
     }
     if (status == MS_OK)
         status = case_add(out, "out.mask_latent", MS_F32, 2, latent_shape, small, err);
-    ms_free(values);
-    ms_free(small);
-    ms_free(work);
+    ms_mem_free(values);
+    ms_mem_free(small);
+    ms_mem_free(work);
     return status;
 }
 
@@ -245,7 +247,7 @@ static ms_status fill_stride(const ms_tensor_file *in, int stride, int64_t rows,
         memcpy(points + row * 10, t[3].data + i * 10, 10 * sizeof(float));
     }
     for (int p = 0; p < 4; p++)
-        ms_free(t[p].data);
+        ms_mem_free(t[p].data);
     return status;
 }
 
@@ -254,7 +256,8 @@ static ms_status add_landmarks(const ms_tensor_file *in, const ms_detection *fac
     case_tensor pred;
     MS_TRY(case_read(in, "in.landmark_pred", 2, &pred, err));
     const int64_t shape[3] = {count, MS_LANDMARKS, 2};
-    float(*points)[MS_LANDMARKS][2] = ms_calloc(NULL, MS_LEDGER_GENERAL, (size_t)count + 1, sizeof(*points));
+    float(*points)[MS_LANDMARKS][2] =
+        ms_mem_calloc(NULL, MS_LEDGER_GENERAL, (size_t)count + 1, sizeof(*points));
     ms_status status =
         points ? MS_OK : ms_fail_alloc(err, NULL, (size_t)count * sizeof(*points), "landmarks");
     if (status == MS_OK && (pred.shape[0] != count || pred.shape[1] != 2 * MS_LANDMARKS))
@@ -267,8 +270,8 @@ static ms_status add_landmarks(const ms_tensor_file *in, const ms_detection *fac
     }
     if (status == MS_OK)
         status = case_add(out, "out.landmarks", MS_F32, 3, shape, points, err);
-    ms_free(points);
-    ms_free(pred.data);
+    ms_mem_free(points);
+    ms_mem_free(pred.data);
     return status;
 }
 
@@ -285,7 +288,7 @@ static ms_status decode_detections(const faces_state *s, const ms_tensor_file *i
     for (int i = 0; i < MS_SCRFD_LEVELS; i++)
         total += (int64_t)(MS_DETECT_SIDE / strides[i]) * (MS_DETECT_SIDE / strides[i]) * MS_SCRFD_ANCHORS;
     float *floats = ms_alloc_array(NULL, MS_LEDGER_GENERAL, (size_t)total * 15, sizeof(float)), *at = floats;
-    void *work = ms_alloc(NULL, MS_LEDGER_GENERAL, work_bytes);
+    void *work = ms_mem_alloc(NULL, MS_LEDGER_GENERAL, work_bytes);
     ms_status status =
         floats && work ? MS_OK : ms_fail_alloc(err, NULL, (size_t)total * 60, "the detector's outputs");
     for (int i = 0; i < MS_SCRFD_LEVELS && status == MS_OK; i++) {
@@ -311,8 +314,8 @@ static ms_status decode_detections(const faces_state *s, const ms_tensor_file *i
         status = case_add(out, "out.kps", MS_F32, 3, kps_shape, kps, err);
     if (status == MS_OK && ms_tensor_file_find(in, "in.landmark_pred"))
         status = add_landmarks(in, faces, count, out, err);
-    ms_free(floats);
-    ms_free(work);
+    ms_mem_free(floats);
+    ms_mem_free(work);
     return status;
 }
 

@@ -28,13 +28,13 @@ typedef struct onnx_job {
 
 static void job_free(onnx_job *j) {
     for (int i = 0; j->inputs && i < j->n_inputs; i++)
-        ms_free(j->inputs[i].data);
+        ms_mem_free(j->inputs[i].data);
     for (int i = 0; j->out && i < j->n_outputs; i++)
-        ms_free(j->out[i]);
-    ms_free(j->inputs);
-    ms_free(j->shapes);
-    ms_free(j->in);
-    ms_free(j->out);
+        ms_mem_free(j->out[i]);
+    ms_mem_free(j->inputs);
+    ms_mem_free(j->shapes);
+    ms_mem_free(j->in);
+    ms_mem_free(j->out);
     ms_device_free(j->compute.dev, j->arena);
     ms_onnx_net_close(&j->net);
     ms_compute_close(&j->compute);
@@ -50,10 +50,10 @@ static ms_status name_of(const char *prefix, const ms_onnx_value *value, char *r
 static ms_status make_room(onnx_job *j, ms_error *err) {
     j->n_inputs = ms_onnx_net_input_count(j->net);
     j->n_outputs = ms_onnx_net_output_count(j->net);
-    j->inputs = ms_calloc(NULL, MS_LEDGER_GENERAL, (size_t)j->n_inputs, sizeof(*j->inputs));
-    j->shapes = ms_calloc(NULL, MS_LEDGER_GENERAL, (size_t)j->n_inputs, sizeof(*j->shapes));
-    j->in = ms_calloc(NULL, MS_LEDGER_GENERAL, (size_t)j->n_inputs, sizeof(*j->in));
-    j->out = ms_calloc(NULL, MS_LEDGER_GENERAL, (size_t)j->n_outputs, sizeof(*j->out));
+    j->inputs = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, (size_t)j->n_inputs, sizeof(*j->inputs));
+    j->shapes = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, (size_t)j->n_inputs, sizeof(*j->shapes));
+    j->in = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, (size_t)j->n_inputs, sizeof(*j->in));
+    j->out = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, (size_t)j->n_outputs, sizeof(*j->out));
     if (!j->inputs || !j->shapes || !j->in || !j->out)
         return ms_fail_alloc(err, NULL, 0, "the network's inputs and outputs");
     return MS_OK;

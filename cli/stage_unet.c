@@ -35,12 +35,12 @@ static void job_free(unet_job *j) {
     ms_weights_destroy(&j->at.weights);
     ms_params_destroy(&j->params);
     ms_compute_close(&j->at.compute);
-    ms_free(j->sample.data);
-    ms_free(j->audio.data);
-    ms_free(j->rows);
-    ms_free(j->both_audio);
-    ms_free(j->result);
-    ms_free(j->planes);
+    ms_mem_free(j->sample.data);
+    ms_mem_free(j->audio.data);
+    ms_mem_free(j->rows);
+    ms_mem_free(j->both_audio);
+    ms_mem_free(j->result);
+    ms_mem_free(j->planes);
 }
 
 static ms_status read_inputs(unet_job *j, const stage_files *files, ms_error *err) {
@@ -105,7 +105,7 @@ static ms_status prepare_inputs(unet_job *j, ms_error *err) {
             largest = (size_t)ms_shape_elements(info->shape);
     }
     j->rows = ms_alloc_array(NULL, MS_LEDGER_GENERAL, 2 * sample, sizeof(float));
-    j->both_audio = ms_calloc(NULL, MS_LEDGER_GENERAL, 2 * audio, sizeof(float));
+    j->both_audio = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, 2 * audio, sizeof(float));
     j->result = ms_alloc_array(NULL, MS_LEDGER_GENERAL, largest, sizeof(float));
     j->planes = ms_alloc_array(NULL, MS_LEDGER_GENERAL, largest, sizeof(float));
     if (!j->rows || !j->both_audio || !j->result || !j->planes)
@@ -247,11 +247,11 @@ static void denoise_free(denoise_job *j) {
     ms_compute_close(&j->at.compute);
     case_tensor *tensors[] = {&j->audio, &j->mask, &j->masked, &j->reference, &j->noise};
     for (int i = 0; i < CLI_COUNT(tensors); i++)
-        ms_free(tensors[i]->data);
-    ms_free(j->masked_rows);
-    ms_free(j->reference_rows);
-    ms_free(j->latents);
-    ms_free(j->history);
+        ms_mem_free(tensors[i]->data);
+    ms_mem_free(j->masked_rows);
+    ms_mem_free(j->reference_rows);
+    ms_mem_free(j->latents);
+    ms_mem_free(j->history);
 }
 
 static ms_status to_rows(const denoise_job *j, const case_tensor *t, const char *name, float **ret_rows,

@@ -30,11 +30,11 @@ static void job_free(vae_job *j) {
     ms_weights_destroy(&j->at.weights);
     ms_params_destroy(&j->params);
     ms_compute_close(&j->at.compute);
-    ms_free(j->in.data);
-    ms_free(j->normal.data);
-    ms_free(j->rows);
-    ms_free(j->result);
-    ms_free(j->planes);
+    ms_mem_free(j->in.data);
+    ms_mem_free(j->normal.data);
+    ms_mem_free(j->rows);
+    ms_mem_free(j->result);
+    ms_mem_free(j->planes);
 }
 
 static ms_status read_inputs(vae_job *j, const stage_files *files, ms_error *err) {
@@ -168,7 +168,7 @@ static ms_status add_moments(vae_job *j, ms_shape s, case_output *out, ms_error 
         }
         status = case_add(out, names[part], MS_F32, 4, shape, swapped, err);
     }
-    ms_free(swapped);
+    ms_mem_free(swapped);
     return status;
 }
 

@@ -38,25 +38,25 @@ static ms_status restore(void *arg, int64_t first, int64_t count, ms_error *err)
     pipeline *p = arg;
     (void)err; /* the code alone is enough */
     if (!p->cache)
-        p->cache = ms_calloc(p->mem, MS_LEDGER_CACHES, 1, CACHE_BYTES); /* works without it, too */
-    unsigned char *work = ms_alloc(p->mem, MS_LEDGER_ACTIVATIONS, (size_t)count * WORK_BYTES);
+        p->cache = ms_mem_calloc(p->mem, MS_LEDGER_CACHES, 1, CACHE_BYTES); /* works without it, too */
+    unsigned char *work = ms_mem_alloc(p->mem, MS_LEDGER_ACTIVATIONS, (size_t)count * WORK_BYTES);
     if (!work)
         return MS_HOST_MEMORY;
     for (int64_t i = 0; i < count; i++)
         network(p, first + i, work + (size_t)i * WORK_BYTES);
-    ms_free(work);
+    ms_mem_free(work);
     return MS_OK;
 }
 
 /* Called before a batch is tried again. */
 static void drop_cache(void *arg) {
     pipeline *p = arg;
-    ms_free(p->cache);
+    ms_mem_free(p->cache);
     p->cache = NULL;
 }
 
 static ms_status run(pipeline *p, ms_adaptive_state *state, ms_error *err) {
-    p->results = ms_alloc(p->mem, MS_LEDGER_FRAMES, PICTURES * PICTURE_BYTES);
+    p->results = ms_mem_alloc(p->mem, MS_LEDGER_FRAMES, PICTURES * PICTURE_BYTES);
     if (!p->results) {
         snprintf(err->message, sizeof(err->message), "no memory for the results");
         return err->code = MS_HOST_MEMORY;
@@ -95,7 +95,7 @@ int main(void) {
     fprintf(stderr, "adaptive_loop: batches of %d to %d, %" PRId64 " failures, %" PRIu64 " allocations\n",
             state.smallest_batch, state.largest_batch, state.host_failures, ms_mem_allocation_count());
     drop_cache(&p);
-    ms_free(p.results);
+    ms_mem_free(p.results);
     if (ms_mem_destroy(&p.mem) != 0) {
         fprintf(stderr, "adaptive_loop: memory was not freed\n");
         return ms_status_exit_code(MS_INTERNAL);

@@ -26,7 +26,7 @@ typedef struct pipeline {
 static ms_status redraw(void *arg, ms_frame *frames, int count, ms_error *err) {
     pipeline *p = arg;
     (void)err;
-    unsigned char *work = ms_alloc(p->memsafe->mem, MS_LEDGER_ACTIVATIONS, (size_t)count * WORK_BYTES);
+    unsigned char *work = ms_mem_alloc(p->memsafe->mem, MS_LEDGER_ACTIVATIONS, (size_t)count * WORK_BYTES);
     if (!work)
         return MS_HOST_MEMORY;
     for (int f = 0; f < count; f++) {
@@ -35,7 +35,7 @@ static ms_status redraw(void *arg, ms_frame *frames, int count, ms_error *err) {
             mine[i] = (unsigned char)(pixels[i % FRAME_BYTES] * 3 + i);
         memcpy(pixels, mine + WORK_BYTES - FRAME_BYTES, FRAME_BYTES);
     }
-    ms_free(work);
+    ms_mem_free(work);
     return MS_OK;
 }
 

@@ -125,7 +125,7 @@ static ms_status draw_row(const options *o, int row, const int64_t *frames, cons
                         : (crop){((float)info->width - side) / 2, ((float)info->height - side) / 2, side};
         paste(s, LABEL + i * (o->cell + MARGIN), top, o->cell, rgb, info->width, info->height, from);
     }
-    ms_free(rgb);
+    ms_mem_free(rgb);
     ms_video_reader_close(&reader);
     return status;
 }
@@ -150,7 +150,7 @@ static ms_status draw_sheet(const options *o, ms_error *err) {
     int rows = o->video[2] ? 3 : 2;
     sheet s = {.width = LABEL + o->columns * (o->cell + MARGIN), .height = HEAD + rows * (o->cell + MARGIN)};
     size_t bytes = (size_t)s.width * (size_t)s.height * 3;
-    s.rgb = ms_alloc(NULL, MS_LEDGER_FRAMES, bytes);
+    s.rgb = ms_mem_alloc(NULL, MS_LEDGER_FRAMES, bytes);
     if (!s.rgb)
         return ms_fail_alloc(err, NULL, bytes, "a contact sheet");
     memset(s.rgb, 245, bytes);
@@ -164,7 +164,7 @@ static ms_status draw_sheet(const options *o, ms_error *err) {
         status = draw_row(o, row, frames, crops, &s, err);
     if (status == MS_OK)
         status = png_write(o->output, s.rgb, s.width, s.height, err);
-    ms_free(s.rgb);
+    ms_mem_free(s.rgb);
     return status;
 }
 

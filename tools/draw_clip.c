@@ -184,7 +184,7 @@ fail:
         unlink(o->track);
     talk_free(&t);
     world_destroy(&w);
-    ms_free(rgb);
+    ms_mem_free(rgb);
     return status;
 }
 

@@ -93,7 +93,7 @@ int main(int argc, char **argv) {
         rgb ? MS_OK : ms_fail_alloc(&err, NULL, (size_t)j.size * (size_t)j.size * 3, "a frame");
     for (int i = 0; i < j.people && status == MS_OK; i++)
         status = draw_person(&j, j.first + (uint64_t)i, rgb, &err);
-    ms_free(rgb);
+    ms_mem_free(rgb);
     if (status == MS_OK && fflush(stdout) != 0)
         status = ms_fail(&err, MS_IO, "the output cannot be written: %s", strerror(errno));
     if (status != MS_OK)

@@ -75,7 +75,7 @@ static ms_status studio_open(studio *s, const options *o, int max_px, ms_error *
     MS_TRY(ms_face_geometry_init(o->resolution, &s->geometry, err));
     size_t side = (size_t)o->resolution;
     s->work_bytes = ms_align_face_workspace_bytes(&s->geometry);
-    s->work = ms_alloc(NULL, MS_LEDGER_GENERAL, s->work_bytes);
+    s->work = ms_mem_alloc(NULL, MS_LEDGER_GENERAL, s->work_bytes);
     s->rgb = ms_alloc_array(NULL, MS_LEDGER_FRAMES, (size_t)max_px * (size_t)max_px, 3);
     s->face = ms_alloc_array(NULL, MS_LEDGER_FRAMES, side * side, 3);
     if (!s->work || !s->rgb || !s->face)
@@ -84,9 +84,9 @@ static ms_status studio_open(studio *s, const options *o, int max_px, ms_error *
 }
 
 static void studio_close(studio *s) {
-    ms_free(s->work);
-    ms_free(s->rgb);
-    ms_free(s->face);
+    ms_mem_free(s->work);
+    ms_mem_free(s->rgb);
+    ms_mem_free(s->face);
 }
 
 static ms_status write_speech(const options *o, const output *out, const talk *t, ms_error *err) {

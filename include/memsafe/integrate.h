@@ -62,7 +62,7 @@ MS_API void ms_integrate_params_init(ms_integrate_params *ret_params);
 
 /* Made by ms_integrate(), read by its owner. The parts belong to it. */
 typedef struct ms_integration {
-    ms_mem *mem;       /* draw buffers from it: over the budget, ms_alloc() gives NULL */
+    ms_mem *mem;       /* draw buffers from it: over the budget, ms_mem_alloc() gives NULL */
     ms_device *device; /* NULL where sizes were stated */
     ms_optimizer *optimizer;
     ms_pressure_watch *watch;    /* NULL = none */

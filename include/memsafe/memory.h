@@ -4,7 +4,7 @@
  * not ours may draw their own buffers from it, or charge what they hold elsewhere (a CUDA allocation), so that one
  * budget holds for all.
  *
- * A block remembers its ms_mem and ledger: ms_free() needs only the pointer. All blocks are aligned to 64
+ * A block remembers its ms_mem and ledger: ms_mem_free() needs only the pointer. All blocks are aligned to 64
  * bytes. Blocks of 1 MiB and more are mapped from the system, charged by whole pages and given back on free.
  *
  * Fault injection: MEMSAFE_FAIL_ALLOC=n[,repeat] (read once) or ms_mem_fail_after() makes the n-th allocation
@@ -58,12 +58,12 @@ MS_API bool ms_mem_set_budget(ms_mem *mem, size_t budget_bytes);
 MS_API size_t ms_mem_destroy(ms_mem **mem);
 
 /* NULL when the budget, the system or a fault injection says no, or ledger is none. bytes == 0 gives a valid block. */
-MS_API void *ms_alloc(ms_mem *mem, ms_ledger ledger, size_t bytes);
+MS_API void *ms_mem_alloc(ms_mem *mem, ms_ledger ledger, size_t bytes);
 
 /* count * bytes, all zero. */
-MS_API void *ms_calloc(ms_mem *mem, ms_ledger ledger, size_t count, size_t bytes);
+MS_API void *ms_mem_calloc(ms_mem *mem, ms_ledger ledger, size_t count, size_t bytes);
 
-MS_API void ms_free(void *block); /* NULL does nothing */
+MS_API void ms_mem_free(void *block); /* NULL does nothing */
 
 /* Charges bytes that somebody else holds on our behalf (a codec's memory, a mapped file); false when over
  * budget, when the sum would be no size_t, or ledger is none. More than was charged is not released. */

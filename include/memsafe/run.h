@@ -395,7 +395,7 @@ MS_API ms_status ms_run(const ms_run_params *params, ms_run_report *ret_report, 
 
 /*
  * The report as a page for people: what was chosen and why, memory over time against plan and budget, where the time
- * went. One file without references to others. ret_html: text, to be freed with ms_free(). MS_HOST_MEMORY.
+ * went. One file without references to others. ret_html: text, to be freed with ms_mem_free(). MS_HOST_MEMORY.
  */
 MS_API ms_status ms_run_report_html(const ms_run_params *params, const ms_run_report *report, char **ret_html,
                                     ms_error *err);

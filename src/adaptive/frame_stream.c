@@ -446,8 +446,8 @@ static ms_status allocate(ms_frame_stream *s, ms_error *err) {
     size_t frames = (size_t)s->p.buffer_frames;
     s->stride_bytes = ms_align_up(s->p.frame_bytes, MS_MEM_ALIGN);
     s->buffer = ms_alloc_array(mem, s->p.ledger, frames, s->stride_bytes);
-    s->places = ms_calloc(mem, MS_LEDGER_GENERAL, frames, sizeof(*s->places));
-    s->window = ms_calloc(mem, MS_LEDGER_GENERAL, (size_t)s->p.window_frames, sizeof(*s->window));
+    s->places = ms_mem_calloc(mem, MS_LEDGER_GENERAL, frames, sizeof(*s->places));
+    s->window = ms_mem_calloc(mem, MS_LEDGER_GENERAL, (size_t)s->p.window_frames, sizeof(*s->window));
     if (!s->buffer || !s->places || !s->window)
         return ms_fail_alloc(err, mem, frames * s->stride_bytes, "a stream's frames");
     return MS_OK;
@@ -471,7 +471,7 @@ ms_status ms_frame_stream_create(const ms_frame_stream_params *params, ms_frame_
     MS_NEED(params, err);
     MS_NEED(ret_stream, err);
     MS_TRY(check(params, err));
-    ms_frame_stream *s = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
+    ms_frame_stream *s = ms_mem_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s)
         return ms_fail_alloc(err, params->mem, sizeof(*s), "a frame stream");
     s->p = *params;
@@ -501,9 +501,9 @@ void ms_frame_stream_destroy(ms_frame_stream **stream) {
     pthread_cond_destroy(&s->input);
     pthread_cond_destroy(&s->result);
     pthread_mutex_destroy(&s->lock);
-    ms_free(s->buffer);
-    ms_free(s->places);
-    ms_free(s->window);
-    ms_free(s);
+    ms_mem_free(s->buffer);
+    ms_mem_free(s->places);
+    ms_mem_free(s->window);
+    ms_mem_free(s);
     *stream = NULL;
 }

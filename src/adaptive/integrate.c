@@ -106,7 +106,7 @@ ms_status ms_integrate(const ms_integrate_params *params, ms_integration **ret_i
     MS_NEED(params, err);
     MS_NEED(ret_integration, err);
     MS_TRY(check(params, err));
-    ms_integration *it = ms_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*it));
+    ms_integration *it = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*it));
     if (!it)
         return ms_fail(err, MS_HOST_MEMORY, "cannot allocate the integration");
     it->video_frames = params->video_frames;
@@ -132,7 +132,7 @@ void ms_integration_destroy(ms_integration **integration) {
     ms_optimizer_destroy(&it->optimizer);
     ms_device_destroy(&it->device);
     ms_mem_destroy(&it->mem);
-    ms_free(it);
+    ms_mem_free(it);
     *integration = NULL;
 }
 

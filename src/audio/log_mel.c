@@ -24,7 +24,7 @@ typedef struct piece {
 } piece;
 
 ms_status ms_log_mel_create(ms_mem *mem, ms_pool *pool, ms_log_mel **ret_mel, ms_error *err) {
-    ms_log_mel *mel = ms_alloc(mem, MS_LEDGER_GENERAL, sizeof(*mel));
+    ms_log_mel *mel = ms_mem_alloc(mem, MS_LEDGER_GENERAL, sizeof(*mel));
     if (!mel)
         return ms_fail_alloc(err, mem, sizeof(*mel), "the log-mel tables");
     mel->pool = pool;
@@ -39,7 +39,7 @@ ms_status ms_log_mel_create(ms_mem *mem, ms_pool *pool, ms_log_mel **ret_mel, ms
 void ms_log_mel_destroy(ms_log_mel **mel) {
     if (!mel || !*mel)
         return;
-    ms_free(*mel);
+    ms_mem_free(*mel);
     *mel = NULL;
 }
 
@@ -96,7 +96,7 @@ struct ms_mel_scan {
 };
 
 ms_status ms_mel_scan_create(ms_mem *mem, const ms_log_mel *mel, ms_mel_scan **ret_scan, ms_error *err) {
-    ms_mel_scan *scan = ms_alloc(mem, MS_LEDGER_GENERAL, sizeof(*scan));
+    ms_mel_scan *scan = ms_mem_alloc(mem, MS_LEDGER_GENERAL, sizeof(*scan));
     if (!scan)
         return ms_fail_alloc(err, mem, sizeof(*scan), "the log-mel scan");
     scan->mel = mel;
@@ -109,7 +109,7 @@ ms_status ms_mel_scan_create(ms_mem *mem, const ms_log_mel *mel, ms_mel_scan **r
 void ms_mel_scan_destroy(ms_mel_scan **scan) {
     if (!scan || !*scan)
         return;
-    ms_free(*scan);
+    ms_mem_free(*scan);
     *scan = NULL;
 }
 

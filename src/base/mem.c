@@ -186,7 +186,7 @@ static void *system_alloc(size_t total, bool mapped) {
     return base;
 }
 
-void *ms_alloc(ms_mem *mem, ms_ledger ledger, size_t bytes) {
+void *ms_mem_alloc(ms_mem *mem, ms_ledger ledger, size_t bytes) {
     mem = resolve(mem);
     if (!is_ledger(ledger))
         return NULL;
@@ -221,10 +221,10 @@ void *ms_alloc_array(ms_mem *mem, ms_ledger ledger, size_t count, size_t bytes) 
     size_t total;
     if (__builtin_mul_overflow(count, bytes, &total))
         return NULL;
-    return ms_alloc(mem, ledger, total);
+    return ms_mem_alloc(mem, ledger, total);
 }
 
-void *ms_calloc(ms_mem *mem, ms_ledger ledger, size_t count, size_t bytes) {
+void *ms_mem_calloc(ms_mem *mem, ms_ledger ledger, size_t count, size_t bytes) {
     void *block = ms_alloc_array(mem, ledger, count, bytes);
     if (block && count * bytes < MS_MEM_LARGE_BYTES) /* mapped blocks come zeroed */
         memset(block, 0, count * bytes);
@@ -237,15 +237,15 @@ static block_header *header_of(void *block) {
 
 void *ms_realloc(void *block, size_t bytes) {
     block_header *h = header_of(block);
-    void *fresh = ms_alloc(h->mem, (ms_ledger)h->ledger, bytes);
+    void *fresh = ms_mem_alloc(h->mem, (ms_ledger)h->ledger, bytes);
     if (!fresh)
         return NULL;
     memcpy(fresh, block, bytes < h->bytes ? bytes : h->bytes);
-    ms_free(block);
+    ms_mem_free(block);
     return fresh;
 }
 
-void ms_free(void *block) {
+void ms_mem_free(void *block) {
     if (!block)
         return;
     block_header *h = header_of(block);
@@ -261,7 +261,7 @@ void ms_free(void *block) {
 }
 
 char *ms_strndup(ms_mem *mem, const char *text, size_t length) {
-    char *copy = ms_alloc(mem, MS_LEDGER_GENERAL, length + 1);
+    char *copy = ms_mem_alloc(mem, MS_LEDGER_GENERAL, length + 1);
     if (!copy)
         return NULL;
     memcpy(copy, text, length);
@@ -279,7 +279,7 @@ char *ms_asprintf(ms_mem *mem, const char *fmt, ...) {
     va_copy(again, ap);
     int n = vsnprintf(NULL, 0, fmt, ap);
     va_end(ap);
-    char *text = n < 0 ? NULL : ms_alloc(mem, MS_LEDGER_GENERAL, (size_t)n + 1);
+    char *text = n < 0 ? NULL : ms_mem_alloc(mem, MS_LEDGER_GENERAL, (size_t)n + 1);
     if (text)
         vsnprintf(text, (size_t)n + 1, fmt, again);
     va_end(again);

@@ -116,7 +116,7 @@ ms_status ms_pool_create(ms_mem *mem, int n_threads, ms_pool **ret_pool, ms_erro
                        ms_cpu_count(), n_threads);
     if (n_threads == 0)
         n_threads = ms_cpu_count();
-    ms_pool *pool = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*pool));
+    ms_pool *pool = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*pool));
     if (!pool)
         return ms_fail_alloc(err, mem, sizeof(*pool), "the thread pool");
     pool->n_threads = 1;
@@ -155,8 +155,8 @@ void ms_pool_destroy(ms_pool **ptr) {
     pthread_cond_destroy(&pool->wake);
     pthread_mutex_destroy(&pool->lock);
     pthread_mutex_destroy(&pool->caller);
-    ms_free(pool->threads);
-    ms_free(pool);
+    ms_mem_free(pool->threads);
+    ms_mem_free(pool);
     *ptr = NULL;
 }
 

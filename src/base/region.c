@@ -20,7 +20,7 @@ void ms_region_free(ms_region *region) {
     while (region->blocks) {
         struct ms_region_block *block = region->blocks;
         region->blocks = block->below;
-        ms_free(block);
+        ms_mem_free(block);
     }
     ms_region_init(region, region->mem, region->limit_bytes);
 }
@@ -38,7 +38,7 @@ static bool add_block(ms_region *region, size_t bytes) {
         want = region->blocks->bytes < LAST_BLOCK_BYTES / 2 ? region->blocks->bytes * 2 : LAST_BLOCK_BYTES;
     if (want < bytes)
         want = bytes;
-    struct ms_region_block *block = ms_alloc(region->mem, MS_LEDGER_GENERAL, sizeof(*block) + want);
+    struct ms_region_block *block = ms_mem_alloc(region->mem, MS_LEDGER_GENERAL, sizeof(*block) + want);
     if (!block)
         return false;
     block->bytes = want;

@@ -1,7 +1,7 @@
 #include "device/immediate.h"
 
 ms_status ms_immediate_queue_create(ms_device *dev, ms_queue **ret_queue) {
-    ms_queue *queue = ms_calloc(dev->mem, MS_LEDGER_GENERAL, 1, sizeof(*queue));
+    ms_queue *queue = ms_mem_calloc(dev->mem, MS_LEDGER_GENERAL, 1, sizeof(*queue));
     if (!queue)
         return MS_HOST_MEMORY;
     queue->dev = dev;
@@ -10,12 +10,12 @@ ms_status ms_immediate_queue_create(ms_device *dev, ms_queue **ret_queue) {
 }
 
 void ms_immediate_queue_destroy(ms_queue **queue) {
-    ms_free(*queue);
+    ms_mem_free(*queue);
     *queue = NULL;
 }
 
 ms_status ms_immediate_event_create(ms_device *dev, ms_event **ret_event) {
-    ms_event *event = ms_calloc(dev->mem, MS_LEDGER_GENERAL, 1, sizeof(*event));
+    ms_event *event = ms_mem_calloc(dev->mem, MS_LEDGER_GENERAL, 1, sizeof(*event));
     if (!event)
         return MS_HOST_MEMORY;
     event->dev = dev;
@@ -24,7 +24,7 @@ ms_status ms_immediate_event_create(ms_device *dev, ms_event **ret_event) {
 }
 
 void ms_immediate_event_destroy(ms_event **event) {
-    ms_free(*event);
+    ms_mem_free(*event);
     *event = NULL;
 }
 
@@ -38,10 +38,10 @@ ms_status ms_immediate_finish(ms_event *event) {
 }
 
 void *ms_plain_host_alloc(ms_device *dev, ms_ledger ledger, size_t bytes) {
-    return ms_alloc(dev->mem, ledger, bytes);
+    return ms_mem_alloc(dev->mem, ledger, bytes);
 }
 
 void ms_plain_host_free(ms_device *dev, void *block) {
     (void)dev;
-    ms_free(block);
+    ms_mem_free(block);
 }

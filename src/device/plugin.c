@@ -21,7 +21,7 @@
 #define MAX_PLUGINS 8
 #define MAX_PATH 4096
 
-static const ms_host_services services = {ms_alloc, ms_free, ms_mem_charge, ms_mem_release};
+static const ms_host_services services = {ms_mem_alloc, ms_mem_free, ms_mem_charge, ms_mem_release};
 
 static struct {
     pthread_mutex_t lock;

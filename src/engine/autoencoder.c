@@ -76,7 +76,7 @@ ms_status ms_autoencoder_create(const ms_autoencoder_params *params, ms_autoenco
                                 size_t *ret_arena_bytes, size_t *ret_state_bytes, ms_error *err) {
     ms_mem *mem = ms_params_mem(params->params);
     const int64_t factor = ms_vae_factor(&params->config);
-    ms_autoencoder *a = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*a));
+    ms_autoencoder *a = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*a));
     if (!a)
         return ms_fail_alloc(err, mem, sizeof(*a), "the autoencoder");
     a->p = *params;
@@ -109,7 +109,7 @@ void ms_autoencoder_destroy(ms_autoencoder **autoencoder) {
         ms_network_clear(&(*autoencoder)->coder[i].full);
         ms_network_clear(&(*autoencoder)->coder[i].rest);
     }
-    ms_free(*autoencoder);
+    ms_mem_free(*autoencoder);
     *autoencoder = NULL;
 }
 

@@ -38,7 +38,7 @@ ms_status ms_denoiser_create(ms_params *params, ms_dtype activation, const ms_un
         return ms_fail(err, MS_UNSUPPORTED,
                        "a denoiser with %d input and %d output channels is not known (13 and 4 are)",
                        config->in_channels, config->out_channels);
-    ms_denoiser *d = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*d));
+    ms_denoiser *d = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*d));
     if (!d)
         return ms_fail_alloc(err, mem, sizeof(*d), "the denoiser");
     d->weights = params;
@@ -53,7 +53,7 @@ static void clear(ms_denoiser *d) {
     ms_network_clear(&d->cached);
     ms_network_clear(&d->start);
     ms_network_clear(&d->step);
-    ms_free(d->scalars);
+    ms_mem_free(d->scalars);
     d->scalars = NULL;
     d->prepared = false;
 }
@@ -62,7 +62,7 @@ void ms_denoiser_destroy(ms_denoiser **denoiser) {
     if (!denoiser || !*denoiser)
         return;
     clear(*denoiser);
-    ms_free(*denoiser);
+    ms_mem_free(*denoiser);
     *denoiser = NULL;
 }
 
@@ -144,7 +144,7 @@ static ms_status lay_out_state(ms_denoiser *d, ms_error *err) {
     lay(d, TIME, time);
     lay(d, FACTORS, 4 * sizeof(float));
     size_t bytes = d->state_bytes - d->offset[TIME];
-    d->scalars = ms_calloc(ms_params_mem(d->weights), MS_LEDGER_STAGING, 1, bytes);
+    d->scalars = ms_mem_calloc(ms_params_mem(d->weights), MS_LEDGER_STAGING, 1, bytes);
     return d->scalars ? MS_OK
                       : ms_fail_alloc(err, ms_params_mem(d->weights), bytes, "the denoiser's buffers");
 }

@@ -41,15 +41,15 @@ static ms_status make_mask(ms_engine *e, ms_error *err) {
     size_t pixels = (size_t)e->resolution * (size_t)e->resolution,
            work_bytes = ms_face_mask_workspace_bytes(e->resolution);
     ms_mem *mem = e->p.compute.mem;
-    e->mask = ms_alloc(mem, MS_LEDGER_FRAMES, pixels);
+    e->mask = ms_mem_alloc(mem, MS_LEDGER_FRAMES, pixels);
     e->latent_mask = ms_alloc_array(mem, MS_LEDGER_FRAMES, (size_t)e->latent_pixels, sizeof(float));
-    void *work = ms_alloc(mem, MS_LEDGER_STAGING, work_bytes);
+    void *work = ms_mem_alloc(mem, MS_LEDGER_STAGING, work_bytes);
     ms_status status = MS_HOST_MEMORY;
     if (e->mask && e->latent_mask && work)
         status = ms_face_mask(e->resolution, e->mask, work, work_bytes, err);
     else
         ms_fail_alloc(err, mem, pixels, "the mask");
-    ms_free(work);
+    ms_mem_free(work);
     if (status == MS_OK)
         ms_face_mask_latent(e->mask, e->resolution, e->latent_mask);
     return status;
@@ -90,7 +90,7 @@ static ms_status make(ms_engine *e, ms_error *err) {
 
 ms_status ms_engine_create(const ms_engine_params *params, const ms_engine_hooks *hooks,
                            ms_engine **ret_engine, ms_error *err) {
-    ms_engine *e = ms_calloc(params->compute.mem, MS_LEDGER_GENERAL, 1, sizeof(*e));
+    ms_engine *e = ms_mem_calloc(params->compute.mem, MS_LEDGER_GENERAL, 1, sizeof(*e));
     if (!e)
         return ms_fail_alloc(err, params->compute.mem, sizeof(*e), "the engine");
     e->p = *params;
@@ -157,7 +157,7 @@ static void leave(ms_engine *e) {
     if (e->features)
         ms_features_leave(e->features);
     for (int i = 0; i < MS_ENGINE_BUFFERS; i++) {
-        ms_free(e->buffer[i]);
+        ms_mem_free(e->buffer[i]);
         e->buffer[i] = NULL;
     }
     ms_device_free(e->p.compute.dev, e->arena);
@@ -173,7 +173,7 @@ static ms_status make_buffers(ms_engine *e, ms_error *err) {
     size_t bytes[MS_ENGINE_BUFFERS];
     ms_engine_buffer_sizes(e, e->program, bytes);
     for (int i = 0; i < MS_ENGINE_BUFFERS; i++) {
-        e->buffer[i] = ms_alloc(mem, MS_LEDGER_STAGING, bytes[i]);
+        e->buffer[i] = ms_mem_alloc(mem, MS_LEDGER_STAGING, bytes[i]);
         if (!e->buffer[i])
             return ms_fail_alloc(err, mem, bytes[i], "a window's buffers");
     }
@@ -232,8 +232,8 @@ void ms_engine_destroy(ms_engine **engine) {
     ms_features_destroy(&e->features);
     if (e->owns_weights)
         ms_engine_weights_destroy(&e->w);
-    ms_free(e->mask);
-    ms_free(e->latent_mask);
-    ms_free(e);
+    ms_mem_free(e->mask);
+    ms_mem_free(e->latent_mask);
+    ms_mem_free(e);
     *engine = NULL;
 }

@@ -97,7 +97,7 @@ static ms_status plan_networks(ms_engine *e, ms_engine_program *p, ms_error *err
 
 ms_status ms_engine_program_create(ms_engine *e, const ms_engine_layout *layout,
                                    ms_engine_program **ret_program, ms_error *err) {
-    ms_engine_program *p = ms_calloc(e->p.compute.mem, MS_LEDGER_GENERAL, 1, sizeof(*p));
+    ms_engine_program *p = ms_mem_calloc(e->p.compute.mem, MS_LEDGER_GENERAL, 1, sizeof(*p));
     if (!p)
         return ms_fail_alloc(err, e->p.compute.mem, sizeof(*p), "a layout's plan");
     p->layout = *layout;
@@ -121,7 +121,7 @@ void ms_engine_program_destroy(ms_engine_program **program) {
         return;
     ms_autoencoder_destroy(&(*program)->vae);
     ms_denoiser_destroy(&(*program)->denoiser);
-    ms_free(*program);
+    ms_mem_free(*program);
     *program = NULL;
 }
 

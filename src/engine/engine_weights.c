@@ -23,7 +23,7 @@ static ms_status tell_loaded(void *arg, double done) {
 ms_status ms_engine_weights_create(const ms_engine_weights_params *params, ms_engine_weights **ret_weights,
                                    ms_error *err) {
     ms_mem *mem = params->compute.mem;
-    ms_engine_weights *w = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*w));
+    ms_engine_weights *w = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*w));
     if (!w)
         return ms_fail_alloc(err, mem, sizeof(*w), "the weights");
     w->p = *params;
@@ -52,7 +52,7 @@ void ms_engine_weights_destroy(ms_engine_weights **weights) {
         ms_tensor_file_close(&w->part[i].file);
         ms_params_destroy(&w->part[i].params);
     }
-    ms_free(w);
+    ms_mem_free(w);
     *weights = NULL;
 }
 

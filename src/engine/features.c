@@ -55,7 +55,7 @@ static ms_status make_buffers(ms_features *f, ms_error *err) {
 
 ms_status ms_features_create(const ms_features_params *params, ms_features **ret_features,
                              size_t *ret_arena_bytes, ms_error *err) {
-    ms_features *f = ms_calloc(params->compute.mem, MS_LEDGER_GENERAL, 1, sizeof(*f));
+    ms_features *f = ms_mem_calloc(params->compute.mem, MS_LEDGER_GENERAL, 1, sizeof(*f));
     if (!f)
         return ms_fail_alloc(err, params->compute.mem, sizeof(*f), "speech features");
     f->p = *params;
@@ -81,11 +81,11 @@ void ms_features_destroy(ms_features **features) {
     ms_features *f = *features;
     ms_network_clear(&f->network);
     ms_log_mel_destroy(&f->mel);
-    ms_free(f->samples);
-    ms_free(f->columns);
-    ms_free(f->state);
-    ms_free(f->tail);
-    ms_free(f);
+    ms_mem_free(f->samples);
+    ms_mem_free(f->columns);
+    ms_mem_free(f->state);
+    ms_mem_free(f->tail);
+    ms_mem_free(f);
     *features = NULL;
 }
 

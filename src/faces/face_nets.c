@@ -29,7 +29,7 @@ static ms_status open_nets(ms_face_nets *n, const char *detector, const char *la
     size_t side = MS_DETECT_SIDE;
     n->blob = ms_alloc_array(mem, MS_LEDGER_STAGING, 3 * side * side, sizeof(float));
     n->outputs = ms_alloc_array(mem, MS_LEDGER_STAGING, ms_scrfd_output_floats(n->scrfd), sizeof(float));
-    n->work = ms_alloc(mem, MS_LEDGER_STAGING, n->work_bytes);
+    n->work = ms_mem_alloc(mem, MS_LEDGER_STAGING, n->work_bytes);
     if (!n->blob || !n->outputs || !n->work)
         return ms_fail_alloc(err, mem, 3 * side * side * sizeof(float), "face detection");
     return MS_OK;
@@ -37,7 +37,7 @@ static ms_status open_nets(ms_face_nets *n, const char *detector, const char *la
 
 ms_status ms_face_nets_open(const ms_compute *compute, const char *detector, const char *landmarks,
                             ms_face_nets **ret_nets, ms_error *err) {
-    ms_face_nets *n = ms_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*n));
+    ms_face_nets *n = ms_mem_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*n));
     if (!n)
         return ms_fail_alloc(err, compute->mem, sizeof(*n), "face detection");
     n->compute = *compute;
@@ -57,10 +57,10 @@ void ms_face_nets_close(ms_face_nets **nets) {
     ms_scrfd_close(&n->scrfd);
     ms_face_points_destroy(&n->points);
     ms_device_free(n->compute.dev, n->arena);
-    ms_free(n->blob);
-    ms_free(n->outputs);
-    ms_free(n->work);
-    ms_free(n);
+    ms_mem_free(n->blob);
+    ms_mem_free(n->outputs);
+    ms_mem_free(n->work);
+    ms_mem_free(n);
     *nets = NULL;
 }
 

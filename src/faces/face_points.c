@@ -14,11 +14,11 @@ ms_status ms_face_points_create(const ms_compute *compute, const char *path, ms_
     const size_t values = (size_t)3 * MS_LANDMARK_SIDE * MS_LANDMARK_SIDE;
     size_t arena_bytes = 0;
     ms_status status;
-    ms_face_points *p = ms_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*p));
+    ms_face_points *p = ms_mem_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*p));
     if (!p)
         return ms_fail_alloc(err, compute->mem, sizeof(*p), "face landmarks");
     p->planes = ms_alloc_array(compute->mem, MS_LEDGER_STAGING, values, sizeof(float));
-    p->crop = ms_alloc(compute->mem, MS_LEDGER_STAGING, values);
+    p->crop = ms_mem_alloc(compute->mem, MS_LEDGER_STAGING, values);
     if (!p->planes || !p->crop) {
         status = ms_fail_alloc(err, compute->mem, values * sizeof(float), "face landmarks");
         goto fail;
@@ -37,9 +37,9 @@ void ms_face_points_destroy(ms_face_points **points) {
     if (!points || !*points)
         return;
     ms_landmark106_close(&(*points)->net);
-    ms_free((*points)->planes);
-    ms_free((*points)->crop);
-    ms_free(*points);
+    ms_mem_free((*points)->planes);
+    ms_mem_free((*points)->crop);
+    ms_mem_free(*points);
     *points = NULL;
 }
 

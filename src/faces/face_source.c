@@ -23,7 +23,7 @@ static ms_status read_ahead(ms_face_finder *f, ms_error *err) {
 
 ms_status ms_face_finder_create(const ms_face_finder_params *params, ms_face_finder **ret_finder,
                                 ms_error *err) {
-    ms_face_finder *f = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*f));
+    ms_face_finder *f = ms_mem_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*f));
     if (!f)
         return ms_fail_alloc(err, params->mem, sizeof(*f), "face detection");
     f->p = *params;
@@ -46,7 +46,7 @@ void ms_face_finder_destroy(ms_face_finder **finder) {
         return;
     ms_face_finder *f = *finder;
     ms_track_reader_close(&f->track);
-    ms_free(f);
+    ms_mem_free(f);
     *finder = NULL;
 }
 

@@ -24,7 +24,7 @@ struct ms_track_writer {
 };
 
 ms_status ms_track_reader_open(ms_mem *mem, const char *path, ms_track_reader **ret_reader, ms_error *err) {
-    ms_track_reader *r = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*r));
+    ms_track_reader *r = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*r));
     if (!r)
         return ms_fail_alloc(err, mem, sizeof(*r), "a track reader");
     r->mem = mem;
@@ -49,8 +49,8 @@ void ms_track_reader_close(ms_track_reader **reader) {
         return;
     if (r->file)
         fclose(r->file);
-    ms_free(r->path);
-    ms_free(r);
+    ms_mem_free(r->path);
+    ms_mem_free(r);
     *reader = NULL;
 }
 
@@ -200,13 +200,13 @@ static void writer_free(ms_track_writer **writer) {
     ms_track_writer *w = *writer;
     ms_new_file_abort(&w->file);
     ms_buf_free(&w->line);
-    ms_free(w);
+    ms_mem_free(w);
     *writer = NULL;
 }
 
 ms_status ms_track_writer_create(ms_mem *mem, const char *path, bool replace, ms_track_writer **ret_writer,
                                  ms_error *err) {
-    ms_track_writer *w = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*w));
+    ms_track_writer *w = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*w));
     if (!w)
         return ms_fail_alloc(err, mem, sizeof(*w), "a track writer");
     ms_buf_init(&w->line, mem);

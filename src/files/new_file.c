@@ -111,7 +111,7 @@ static ms_status make_temp(ms_new_file *f, ms_mem *mem, ms_error *err) {
             f->temp = name;
             return MS_OK;
         }
-        ms_free(name);
+        ms_mem_free(name);
         if (errno != EEXIST)
             break;
     }
@@ -164,7 +164,7 @@ static ms_status close_and_name(ms_new_file *f, ms_error *err) {
     if (rc < 0)
         return fail_write(f, err);
     MS_TRY(ms_new_file_take_name(f->temp, f->path, f->replace, err));
-    ms_free(f->temp);
+    ms_mem_free(f->temp);
     f->temp = NULL;
     return MS_OK;
 }
@@ -180,8 +180,8 @@ void ms_new_file_abort(ms_new_file *f) {
         close(f->fd);
     if (f->temp)
         unlink(f->temp);
-    ms_free(f->temp);
-    ms_free(f->path);
+    ms_mem_free(f->temp);
+    ms_mem_free(f->path);
     *f = MS_NEW_FILE_NONE;
 }
 

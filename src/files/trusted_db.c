@@ -437,7 +437,7 @@ static ms_status open_db(ms_db *d, ms_db_finding *ret_finding, ms_error *err) {
 
 ms_status ms_db_open(const ms_db_params *params, ms_db **ret_db, ms_db_finding *ret_finding, ms_error *err) {
     *ret_finding = MS_DB_REFUSED;
-    ms_db *d = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*d));
+    ms_db *d = ms_mem_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*d));
     if (!d)
         return ms_fail_alloc(err, params->mem, sizeof(*d), params->what);
     d->p = *params;
@@ -465,9 +465,9 @@ void ms_db_close(ms_db **db) {
         sqlite3_vfs_unregister(&d->vfs);
     if (d->charged)
         ms_mem_release(d->p.mem, MS_LEDGER_GENERAL, MS_DB_BYTES);
-    ms_free((void *)d->p.folder_path);
-    ms_free((void *)d->p.name);
-    ms_free(d);
+    ms_mem_free((void *)d->p.folder_path);
+    ms_mem_free((void *)d->p.name);
+    ms_mem_free(d);
     *db = NULL;
 }
 

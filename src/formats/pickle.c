@@ -44,7 +44,7 @@ static ms_status reserve(machine *m, stack *s, size_t index) {
         capacity *= 2;
     bytes = capacity * sizeof(*s->at);
     ms_pickle_value *at =
-        s->at ? ms_realloc(s->at, bytes) : ms_alloc(m->region->mem, MS_LEDGER_GENERAL, bytes);
+        s->at ? ms_realloc(s->at, bytes) : ms_mem_alloc(m->region->mem, MS_LEDGER_GENERAL, bytes);
     if (!at)
         return ms_fail_alloc(m->err, m->region->mem, bytes, "a pickle's stack");
     memset(at + s->capacity, 0, bytes - s->capacity * sizeof(*at));
@@ -575,8 +575,8 @@ ms_status ms_pickle_read(ms_region *region, const void *bytes, size_t length, ms
     ms_status status = run(&m);
     if (status == MS_OK)
         *ret_value = m.stack.at[0];
-    ms_free(m.stack.at);
-    ms_free(m.memo.at);
+    ms_mem_free(m.stack.at);
+    ms_mem_free(m.memo.at);
     return status;
 }
 

@@ -194,7 +194,7 @@ static ms_status read_members(reader *r, const ms_json *header) {
 static ms_status read_header(reader *r, size_t bytes) {
     ms_json_doc *doc = NULL;
     ms_status status;
-    char *text = ms_alloc(r->file->mem, MS_LEDGER_GENERAL, bytes);
+    char *text = ms_mem_alloc(r->file->mem, MS_LEDGER_GENERAL, bytes);
     if (!text)
         return ms_fail_alloc(r->err, r->file->mem, bytes, "a safetensors header");
     MS_GOTO(ms_source_read(&r->file->source, MS_SAFETENSORS_LENGTH_BYTES, text, bytes, r->err));
@@ -205,7 +205,7 @@ static ms_status read_header(reader *r, size_t bytes) {
         status = read_members(r, ms_json_root(doc));
 fail:
     ms_json_doc_destroy(&doc);
-    ms_free(text);
+    ms_mem_free(text);
     return status;
 }
 

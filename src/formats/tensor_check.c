@@ -44,7 +44,7 @@ ms_status ms_tensor_file_check(const ms_tensor_file *file, ms_tensor_report_fn r
                                ms_error *err) {
     if (!file->checksums)
         return MS_OK;
-    checker *k = ms_alloc(file->mem, MS_LEDGER_STAGING, sizeof(*k));
+    checker *k = ms_mem_alloc(file->mem, MS_LEDGER_STAGING, sizeof(*k));
     if (!k)
         return ms_fail_alloc(err, file->mem, sizeof(*k), "checksums");
     ms_crc32_init(&k->table);
@@ -63,6 +63,6 @@ ms_status ms_tensor_file_check(const ms_tensor_file *file, ms_tensor_report_fn r
         if (status != MS_BAD_MODEL) /* the disk: the next one would not be better */
             break;
     }
-    ms_free(k);
+    ms_mem_free(k);
     return result;
 }

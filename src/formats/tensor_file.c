@@ -120,7 +120,7 @@ static ms_status read_directory(ms_tensor_file *file, ms_error *err) {
 
 static ms_status open_source(ms_mem *mem, const char *path, const ms_source *source,
                              ms_tensor_file **ret_file, ms_error *err) {
-    ms_tensor_file *file = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*file));
+    ms_tensor_file *file = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*file));
     if (!file)
         return ms_fail_alloc(err, mem, sizeof(*file), "a tensor file");
     file->mem = mem;
@@ -164,7 +164,7 @@ void ms_tensor_file_close(ms_tensor_file **file) {
         return;
     ms_source_close(&(*file)->source);
     ms_region_free(&(*file)->region);
-    ms_free(*file);
+    ms_mem_free(*file);
     *file = NULL;
 }
 

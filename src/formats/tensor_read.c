@@ -93,14 +93,14 @@ static ms_status cursor_open(cursor *c, int64_t first, int64_t count) {
     uint64_t bytes = (uint64_t)(c->last_offset - low + 1) * c->element_bytes;
     c->window_bytes = bytes < WINDOW_BYTES ? (size_t)bytes : WINDOW_BYTES;
     c->use_bytes = c->window_bytes;
-    c->window = ms_alloc(c->file->mem, MS_LEDGER_STAGING, c->window_bytes);
+    c->window = ms_mem_alloc(c->file->mem, MS_LEDGER_STAGING, c->window_bytes);
     if (!c->window)
         return ms_fail_alloc(c->err, c->file->mem, c->window_bytes, "reading a strided tensor");
     return fill(c, bytes == c->window_bytes ? low : c->offset);
 }
 
 static void cursor_close(cursor *c) {
-    ms_free(c->window);
+    ms_mem_free(c->window);
 }
 
 /* The next element is outside the window: fill it from there, shorter when the last one was of little use. */

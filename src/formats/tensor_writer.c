@@ -81,17 +81,17 @@ ms_status ms_out_patch(ms_tensor_writer *w, uint64_t offset, const void *data, s
 static void destroy(ms_tensor_writer **writer) {
     ms_tensor_writer *w = *writer;
     ms_new_file_abort(&w->file);
-    ms_free(w->buffer);
-    ms_free(w->crc_table);
+    ms_mem_free(w->buffer);
+    ms_mem_free(w->crc_table);
     ms_buf_free(&w->pickle);
     ms_region_free(&w->region);
-    ms_free(w);
+    ms_mem_free(w);
     *writer = NULL;
 }
 
 ms_status ms_tensor_writer_create(ms_mem *mem, const char *path, ms_tensor_format format,
                                   ms_tensor_writer **ret_writer, ms_error *err) {
-    ms_tensor_writer *w = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*w));
+    ms_tensor_writer *w = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*w));
     if (!w)
         return ms_fail_alloc(err, mem, sizeof(*w), "a tensor writer");
     ms_status status;
@@ -104,7 +104,7 @@ ms_status ms_tensor_writer_create(ms_mem *mem, const char *path, ms_tensor_forma
     ms_strmap_init(&w->names, &w->region);
     ms_strmap_init(&w->pair_names, &w->region);
     w->path = ms_region_strndup(&w->region, path, strlen(path));
-    w->buffer = ms_alloc(mem, MS_LEDGER_STAGING, BUFFER_BYTES);
+    w->buffer = ms_mem_alloc(mem, MS_LEDGER_STAGING, BUFFER_BYTES);
     if (!w->path || !w->buffer)
         status = ms_fail_alloc(err, mem, BUFFER_BYTES, "a tensor writer's buffer");
     else

@@ -83,12 +83,12 @@ static ms_status check_byte_order(reader *r) {
 }
 
 static ms_status check_crc(reader *r, const ms_zip_member *member) {
-    ms_crc32_table *table = ms_alloc(r->file->mem, MS_LEDGER_GENERAL, sizeof(*table));
+    ms_crc32_table *table = ms_mem_alloc(r->file->mem, MS_LEDGER_GENERAL, sizeof(*table));
     if (!table)
         return ms_fail_alloc(r->err, r->file->mem, sizeof(*table), "a checksum");
     ms_crc32_init(table);
     uint32_t crc = ms_crc32(table, 0, r->pickle, (size_t)member->bytes);
-    ms_free(table);
+    ms_mem_free(table);
     if (member->crc && crc != member->crc)
         return ms_fail(r->err, MS_BAD_MODEL, "data.pkl is damaged: its CRC-32 is %08x, not %08x", crc,
                        member->crc);
@@ -100,7 +100,7 @@ static ms_status read_pickle(reader *r, ms_pickle_value *ret_value) {
     if (member->bytes > MAX_PICKLE_BYTES)
         return ms_fail(r->err, MS_BAD_MODEL, "data.pkl has %llu bytes, more than %llu",
                        (unsigned long long)member->bytes, (unsigned long long)MAX_PICKLE_BYTES);
-    r->pickle = ms_alloc(r->file->mem, MS_LEDGER_GENERAL, (size_t)member->bytes);
+    r->pickle = ms_mem_alloc(r->file->mem, MS_LEDGER_GENERAL, (size_t)member->bytes);
     if (!r->pickle)
         return ms_fail_alloc(r->err, r->file->mem, (size_t)member->bytes, "data.pkl");
     MS_TRY(read_member(r, member, r->pickle));
@@ -298,7 +298,7 @@ static ms_status read_archive(reader *r) {
 }
 
 ms_status ms_torch_read(ms_tensor_file *file, ms_error *err) {
-    reader *r = ms_calloc(file->mem, MS_LEDGER_GENERAL, 1, sizeof(*r));
+    reader *r = ms_mem_calloc(file->mem, MS_LEDGER_GENERAL, 1, sizeof(*r));
     if (!r)
         return ms_fail_alloc(err, file->mem, sizeof(*r), "a torch file");
     r->file = file;
@@ -306,8 +306,8 @@ ms_status ms_torch_read(ms_tensor_file *file, ms_error *err) {
     file->format = "torch";
     ms_region_init(&r->region, file->mem, MAX_PICKLE_MEMORY);
     ms_status status = read_archive(r);
-    ms_free(r->pickle);
+    ms_mem_free(r->pickle);
     ms_region_free(&r->region);
-    ms_free(r);
+    ms_mem_free(r);
     return status;
 }

@@ -154,7 +154,7 @@ static ms_status begin(ms_tensor_writer *w, ms_error *err) {
     uint64_t position = 0, directory = 0;
     header h;
     member m;
-    w->crc_table = ms_alloc(w->mem, MS_LEDGER_GENERAL, sizeof(*w->crc_table));
+    w->crc_table = ms_mem_alloc(w->mem, MS_LEDGER_GENERAL, sizeof(*w->crc_table));
     if (!w->crc_table)
         return ms_fail_alloc(err, w->mem, sizeof(*w->crc_table), "a checksum");
     ms_crc32_init(w->crc_table);

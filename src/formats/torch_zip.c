@@ -25,7 +25,7 @@ static ms_status no_memory(const ms_zip *zip, size_t bytes, ms_error *err) {
 static ms_status find_end(const ms_zip *zip, unsigned char *ret_end, uint64_t *ret_offset, ms_error *err) {
     uint64_t file_bytes = zip->source->bytes;
     size_t bytes = file_bytes < ZIP_END_BYTES + 0xffff ? (size_t)file_bytes : ZIP_END_BYTES + 0xffff;
-    unsigned char *tail = ms_alloc(zip->region->mem, MS_LEDGER_GENERAL, bytes);
+    unsigned char *tail = ms_mem_alloc(zip->region->mem, MS_LEDGER_GENERAL, bytes);
     if (!tail)
         return no_memory(zip, bytes, err);
     ms_status status = ms_source_read(zip->source, file_bytes - bytes, tail, bytes, err);
@@ -39,7 +39,7 @@ static ms_status find_end(const ms_zip *zip, unsigned char *ret_end, uint64_t *r
             *ret_offset = file_bytes - behind;
         }
     }
-    ms_free(tail);
+    ms_mem_free(tail);
     if (status == MS_OK && !found)
         return ms_fail(err, MS_BAD_MODEL, "is a zip archive without its end: is it cut short?");
     return status;
@@ -205,16 +205,16 @@ static ms_status read_entry(ms_zip *zip, const unsigned char *directory, size_t 
 
 static ms_status read_directory(ms_zip *zip, uint64_t count, ms_error *err) {
     size_t bytes = (size_t)zip->directory_bytes, at = 0;
-    unsigned char *directory = ms_alloc(zip->region->mem, MS_LEDGER_GENERAL, bytes);
+    unsigned char *directory = ms_mem_alloc(zip->region->mem, MS_LEDGER_GENERAL, bytes);
     zip->members = ms_region_alloc_array(zip->region, (size_t)count, sizeof(*zip->members));
     if (!directory || !zip->members) {
-        ms_free(directory);
+        ms_mem_free(directory);
         return no_memory(zip, bytes, err);
     }
     ms_status status = ms_source_read(zip->source, zip->directory_offset, directory, bytes, err);
     while (status == MS_OK && zip->count < count)
         status = read_entry(zip, directory, &at, err);
-    ms_free(directory);
+    ms_mem_free(directory);
     if (status == MS_OK && at != bytes)
         return ms_fail(err, MS_BAD_MODEL,
                        "is a damaged zip archive: %zu bytes of directory follow its last entry", bytes - at);

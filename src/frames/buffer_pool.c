@@ -20,7 +20,7 @@ struct ms_buffer_pool {
 
 ms_status ms_buffer_pool_create(ms_mem *mem, size_t buffer_bytes, bool kept, ms_buffer_pool **ret_pool,
                                 ms_error *err) {
-    ms_buffer_pool *p = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*p));
+    ms_buffer_pool *p = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*p));
     if (!p)
         return ms_fail_alloc(err, mem, sizeof(*p), "a pool of buffers");
     p->mem = mem;
@@ -36,11 +36,11 @@ void ms_buffer_pool_destroy(ms_buffer_pool **pool) {
         return;
     for (spare *s = (*pool)->spares; s;) {
         spare *next = s->next;
-        ms_free(s);
+        ms_mem_free(s);
         s = next;
     }
     pthread_mutex_destroy(&(*pool)->lock);
-    ms_free(*pool);
+    ms_mem_free(*pool);
     *pool = NULL;
 }
 
@@ -52,7 +52,7 @@ void *ms_buffer_pool_take(ms_buffer_pool *p, const char *what, ms_error *err) {
     pthread_mutex_unlock(&p->lock);
     if (s)
         return s;
-    void *fresh = ms_alloc(p->mem, MS_LEDGER_FRAMES, p->bytes);
+    void *fresh = ms_mem_alloc(p->mem, MS_LEDGER_FRAMES, p->bytes);
     if (!fresh)
         ms_fail_alloc(err, p->mem, p->bytes, what);
     return fresh;
@@ -62,7 +62,7 @@ void ms_buffer_pool_put(ms_buffer_pool *p, void *buffer) {
     if (!buffer)
         return;
     if (!p->kept) {
-        ms_free(buffer);
+        ms_mem_free(buffer);
         return;
     }
     spare *s = buffer;
@@ -74,7 +74,7 @@ void ms_buffer_pool_put(ms_buffer_pool *p, void *buffer) {
 
 ms_status ms_buffer_pool_fill(ms_buffer_pool *p, int64_t count, ms_error *err) {
     for (int64_t i = 0; i < count && p->kept; i++) {
-        void *fresh = ms_alloc(p->mem, MS_LEDGER_FRAMES, p->bytes);
+        void *fresh = ms_mem_alloc(p->mem, MS_LEDGER_FRAMES, p->bytes);
         if (!fresh)
             return ms_fail_alloc(err, p->mem, p->bytes, "frames and faces");
         memset(fresh, 0, p->bytes);

@@ -45,7 +45,7 @@ ms_status ms_clip_check_size(const ms_video_info *info, const char *path, ms_err
 
 ms_status ms_clip_open(ms_mem *mem, const char *path, ms_rational fps, bool keep_hdr, ms_picture_room room,
                        ms_clip **ret_clip, ms_error *err) {
-    ms_clip *c = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*c));
+    ms_clip *c = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*c));
     if (!c)
         return ms_fail_alloc(err, mem, sizeof(*c), "reading video");
     c->mem = mem;
@@ -70,8 +70,8 @@ void ms_clip_close(ms_clip **clip) {
     if (!clip || !*clip)
         return;
     ms_video_reader_close(&(*clip)->reader);
-    ms_free((*clip)->block);
-    ms_free(*clip);
+    ms_mem_free((*clip)->block);
+    ms_mem_free(*clip);
     *clip = NULL;
 }
 

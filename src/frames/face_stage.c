@@ -23,7 +23,7 @@ struct ms_face_stage {
 };
 
 ms_status ms_face_stage_create(const ms_face_stage_params *params, ms_face_stage **ret_stage, ms_error *err) {
-    ms_face_stage *s = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
+    ms_face_stage *s = ms_mem_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s)
         return ms_fail_alloc(err, params->mem, sizeof(*s), "the face stage");
     s->p = *params;
@@ -56,8 +56,8 @@ void ms_face_stage_destroy(ms_face_stage **stage) {
     for (int64_t i = 0; i < s->queue_count; i++)
         ms_buffer_pool_put(s->frames, s->queue[(s->queue_first + i) % s->queue_size].rgb);
     ms_buffer_pool_destroy(&s->frames);
-    ms_free(s->queue);
-    ms_free(s);
+    ms_mem_free(s->queue);
+    ms_mem_free(s);
     *stage = NULL;
 }
 

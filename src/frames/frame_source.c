@@ -17,7 +17,7 @@ struct ms_frame_source {
 
 ms_status ms_frame_source_create(const ms_frame_source_params *params, ms_frame_source **ret_source,
                                  ms_error *err) {
-    ms_frame_source *s = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
+    ms_frame_source *s = ms_mem_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s)
         return ms_fail_alloc(err, params->mem, sizeof(*s), "the frames");
     s->clip = params->clip;
@@ -34,7 +34,7 @@ ms_status ms_frame_source_create(const ms_frame_source_params *params, ms_frame_
 void ms_frame_source_destroy(ms_frame_source **source) {
     if (!source || !*source)
         return;
-    ms_free(*source);
+    ms_mem_free(*source);
     *source = NULL;
 }
 

@@ -61,7 +61,7 @@ static bool is_good(const ms_pose_store *s, int64_t index, const record *r) {
 ms_status ms_pose_store_open(ms_mem *mem, int fd, const char *path, int64_t count, ms_pose_store **ret_store,
                              ms_error *err) {
     ms_status status;
-    ms_pose_store *s = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
+    ms_pose_store *s = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s) {
         close(fd);
         return ms_fail_alloc(err, mem, sizeof(*s), "the faces' positions");
@@ -90,8 +90,8 @@ void ms_pose_store_close(ms_pose_store **store) {
     if ((*store)->fd >= 0)
         close((*store)->fd);
     pthread_mutex_destroy(&(*store)->lock);
-    ms_free((*store)->path);
-    ms_free(*store);
+    ms_mem_free((*store)->path);
+    ms_mem_free(*store);
     *store = NULL;
 }
 

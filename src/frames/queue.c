@@ -17,10 +17,10 @@ struct ms_queue {
 
 ms_status ms_queue_create(ms_mem *mem, size_t capacity, size_t item_bytes, ms_queue **ret_queue,
                           ms_error *err) {
-    ms_queue *q = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*q));
+    ms_queue *q = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*q));
     char *items = q ? ms_alloc_array(mem, MS_LEDGER_GENERAL, capacity, item_bytes) : NULL;
     if (!items) {
-        ms_free(q);
+        ms_mem_free(q);
         return ms_fail_alloc(err, mem, capacity * item_bytes, "a queue");
     }
     q->capacity = capacity;
@@ -41,8 +41,8 @@ void ms_queue_destroy(ms_queue **queue) {
         return;
     pthread_cond_destroy(&(*queue)->changed);
     pthread_mutex_destroy(&(*queue)->lock);
-    ms_free((*queue)->items);
-    ms_free(*queue);
+    ms_mem_free((*queue)->items);
+    ms_mem_free(*queue);
     *queue = NULL;
 }
 

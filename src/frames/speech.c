@@ -59,7 +59,7 @@ static ms_status scan(ms_speech *s, const ms_speech_params *p, ms_error *err) {
 fail:
     ms_mel_scan_destroy(&scan);
     ms_log_mel_destroy(&mel);
-    ms_free(block);
+    ms_mem_free(block);
     return status;
 }
 
@@ -67,7 +67,7 @@ ms_status ms_speech_open(const ms_speech_params *p, ms_speech **ret_speech, ms_e
     ms_audio_reader_params params = MS_AUDIO_READER_DEFAULTS;
     ms_mem *mem = p->mem;
     params.room = p->room;
-    ms_speech *s = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
+    ms_speech *s = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s)
         return ms_fail_alloc(err, mem, sizeof(*s), "reading audio");
     s->mem = mem;
@@ -101,7 +101,7 @@ void ms_speech_close(ms_speech **speech) {
     if (!speech || !*speech)
         return;
     ms_audio_reader_close(&(*speech)->reader);
-    ms_free(*speech);
+    ms_mem_free(*speech);
     *speech = NULL;
 }
 

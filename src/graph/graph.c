@@ -24,7 +24,7 @@ struct ms_graph {
 
 ms_status ms_graph_create(ms_params *params, ms_dtype activation, ms_graph **ret_graph, ms_error *err) {
     ms_mem *mem = ms_params_mem(params);
-    ms_graph *g = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*g));
+    ms_graph *g = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*g));
     if (!g)
         return ms_fail_alloc(err, mem, sizeof(*g), "a graph");
     g->mem = mem;
@@ -40,11 +40,11 @@ void ms_graph_destroy(ms_graph **graph) {
     if (!graph || !*graph)
         return;
     ms_graph *g = *graph;
-    ms_free(g->nodes);
-    ms_free(g->values);
-    ms_free(g->segments);
+    ms_mem_free(g->nodes);
+    ms_mem_free(g->values);
+    ms_mem_free(g->segments);
     ms_region_free(&g->region);
-    ms_free(g);
+    ms_mem_free(g);
     *graph = NULL;
 }
 
@@ -84,7 +84,7 @@ static bool grow(ms_graph *g, void **array, int count, int *capacity, size_t siz
         return true;
     int wanted = *capacity ? *capacity * 2 : 64;
     void *fresh = *array ? ms_realloc(*array, (size_t)wanted * size)
-                         : ms_alloc(g->mem, MS_LEDGER_GENERAL, (size_t)wanted * size);
+                         : ms_mem_alloc(g->mem, MS_LEDGER_GENERAL, (size_t)wanted * size);
     if (!fresh) {
         out_of_memory(g);
         return false;

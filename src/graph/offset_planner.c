@@ -160,7 +160,7 @@ ms_status ms_plan_offsets(ms_mem *mem, ms_block *blocks, int count, ms_offset_pl
     size_t n = (size_t)(count > 0 ? count : 1);
     size_t scratch_bytes =
         n * (sizeof(ranked) + sizeof(int) + sizeof(size_t)) + (size_t)moments * sizeof(size_t);
-    char *scratch = ms_alloc(mem, MS_LEDGER_GENERAL, scratch_bytes);
+    char *scratch = ms_mem_alloc(mem, MS_LEDGER_GENERAL, scratch_bytes);
     if (!scratch)
         return ms_fail_alloc(err, mem, scratch_bytes, "the memory planner");
     size_t *pressure = (size_t *)scratch, *best = pressure + moments;
@@ -193,7 +193,7 @@ ms_status ms_plan_offsets(ms_mem *mem, ms_block *blocks, int count, ms_offset_pl
     }
     for (int i = 0; i < count; i++)
         blocks[i].offset = best[i];
-    ms_free(scratch);
+    ms_mem_free(scratch);
     *ret_plan = s.plan;
     return MS_OK;
 }

@@ -170,7 +170,7 @@ ms_status ms_plan_create(const ms_graph *g, const ms_slicing *slicing, ms_plan *
     ms_status status = MS_HOST_MEMORY;
     ms_block *blocks = ms_alloc_array(mem, MS_LEDGER_GENERAL, n_values + n_nodes, sizeof(*blocks));
     int *owner = ms_alloc_array(mem, MS_LEDGER_GENERAL, n_values, sizeof(*owner));
-    ms_plan *plan = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*plan));
+    ms_plan *plan = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*plan));
     if (!blocks || !owner || !plan)
         goto no_memory;
     plan->mem = mem;
@@ -189,15 +189,15 @@ ms_status ms_plan_create(const ms_graph *g, const ms_slicing *slicing, ms_plan *
     for (size_t n = 0; n < n_nodes; n++)
         plan->workspace_bytes[n] = workspace_of(g, plan, (int)n);
     MS_GOTO(lay_out(g, plan, blocks, owner, err));
-    ms_free(blocks);
-    ms_free(owner);
+    ms_mem_free(blocks);
+    ms_mem_free(owner);
     *ret_plan = plan;
     return MS_OK;
 no_memory:
     ms_fail_alloc(err, mem, (n_values + n_nodes) * sizeof(*blocks), "the memory plan");
 fail:
-    ms_free(blocks);
-    ms_free(owner);
+    ms_mem_free(blocks);
+    ms_mem_free(owner);
     ms_plan_destroy(&plan);
     return status;
 }
@@ -205,12 +205,12 @@ fail:
 void ms_plan_destroy(ms_plan **plan) {
     if (!plan || !*plan)
         return;
-    ms_free((*plan)->slice);
-    ms_free((*plan)->value_offset);
-    ms_free((*plan)->value_bytes);
-    ms_free((*plan)->workspace_offset);
-    ms_free((*plan)->workspace_bytes);
-    ms_free(*plan);
+    ms_mem_free((*plan)->slice);
+    ms_mem_free((*plan)->value_offset);
+    ms_mem_free((*plan)->value_bytes);
+    ms_mem_free((*plan)->workspace_offset);
+    ms_mem_free((*plan)->workspace_bytes);
+    ms_mem_free(*plan);
     *plan = NULL;
 }
 

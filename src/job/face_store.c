@@ -36,7 +36,7 @@ struct ms_face_store {
 };
 
 ms_status ms_face_store_create(const ms_face_store_params *params, ms_face_store **ret_store, ms_error *err) {
-    ms_face_store *s = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
+    ms_face_store *s = ms_mem_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s)
         return ms_fail_alloc(err, params->mem, sizeof(*s), "finished windows");
     s->p = *params;
@@ -57,7 +57,7 @@ void ms_face_store_close(ms_face_store **store) {
     if (!store || !*store)
         return;
     close_file(*store);
-    ms_free(*store);
+    ms_mem_free(*store);
     *store = NULL;
 }
 
@@ -210,15 +210,15 @@ static void count_left(const ms_face_store_params *p, const ms_crc32_table *crc,
 ms_status ms_faces_left_behind(const ms_face_store_params *p, int64_t from, ms_faces_left *ret_left,
                                ms_error *err) {
     ms_faces_left left = {0, 0};
-    ms_crc32_table *crc = ms_alloc(p->mem, MS_LEDGER_GENERAL, sizeof(*crc));
-    float *face = ms_alloc(p->mem, MS_LEDGER_STAGING, bytes_of(p));
+    ms_crc32_table *crc = ms_mem_alloc(p->mem, MS_LEDGER_GENERAL, sizeof(*crc));
+    float *face = ms_mem_alloc(p->mem, MS_LEDGER_STAGING, bytes_of(p));
     bool have = crc && face;
     if (have) {
         ms_crc32_init(crc);
         count_left(p, crc, from, face, &left);
     }
-    ms_free(crc);
-    ms_free(face);
+    ms_mem_free(crc);
+    ms_mem_free(face);
     if (!have)
         return ms_fail_alloc(err, p->mem, bytes_of(p), "finished windows");
     *ret_left = left;

@@ -56,14 +56,14 @@ static ms_status fail_read(const char *path, ms_error *err) {
 }
 
 static ms_status sample_ends(int fd, const struct stat *st, uint64_t *ret_hash, ms_error *err) {
-    uint8_t *buffer = ms_alloc(NULL, MS_LEDGER_STAGING, SAMPLE_BYTES);
+    uint8_t *buffer = ms_mem_alloc(NULL, MS_LEDGER_STAGING, SAMPLE_BYTES);
     if (!buffer)
         return ms_fail_alloc(err, NULL, SAMPLE_BYTES, "looking at the inputs");
     off_t tail = st->st_size > (off_t)SAMPLE_BYTES ? st->st_size - (off_t)SAMPLE_BYTES : 0;
     ms_status status = sample(fd, 0, buffer, ret_hash);
     if (status == MS_OK)
         status = sample(fd, tail, buffer, ret_hash);
-    ms_free(buffer);
+    ms_mem_free(buffer);
     return status == MS_OK ? MS_OK : ms_fail(err, status, "%s", strerror(errno));
 }
 

@@ -61,7 +61,7 @@ static ms_status open_db(ms_journal *j, const ms_journal_params *p, bool *ret_be
 
 ms_status ms_journal_open(const ms_journal_params *params, ms_journal **ret_journal, bool *ret_begun,
                           ms_error *err) {
-    ms_journal *j = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*j));
+    ms_journal *j = ms_mem_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*j));
     if (!j)
         return ms_fail_alloc(err, params->mem, sizeof(*j), "the journal");
     j->mem = params->mem;
@@ -82,8 +82,8 @@ void ms_journal_close(ms_journal **journal) {
         return;
     ms_journal *j = *journal;
     ms_db_close(&j->db);
-    ms_free(j->folder);
-    ms_free(j);
+    ms_mem_free(j->folder);
+    ms_mem_free(j);
     *journal = NULL;
 }
 

@@ -36,7 +36,7 @@ static bool sum_directory(ms_mem *mem, const ms_source *source, uint64_t sum[2])
 
 static ms_status sum_all(ms_mem *mem, const ms_source *source, bool (*cancelled)(void *arg), void *arg,
                          uint64_t sum[2], ms_error *err) {
-    uint8_t *piece = ms_alloc(mem, MS_LEDGER_STAGING, PIECE_BYTES);
+    uint8_t *piece = ms_mem_alloc(mem, MS_LEDGER_STAGING, PIECE_BYTES);
     ms_status status = piece ? MS_OK : ms_fail_alloc(err, mem, PIECE_BYTES, "looking at the model");
     for (uint64_t at = 0; status == MS_OK && at < source->bytes; at += PIECE_BYTES) {
         uint64_t left = source->bytes - at;
@@ -48,7 +48,7 @@ static ms_status sum_all(ms_mem *mem, const ms_source *source, bool (*cancelled)
         if (status == MS_OK)
             absorb(sum, piece, bytes);
     }
-    ms_free(piece);
+    ms_mem_free(piece);
     return status;
 }
 

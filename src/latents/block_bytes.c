@@ -57,14 +57,14 @@ static ms_status open_contexts(ms_block_coder *c, ms_error *err) {
 }
 
 ms_status ms_block_coder_create(ms_mem *mem, size_t max_words, ms_block_coder **ret_coder, ms_error *err) {
-    ms_block_coder *c = ms_calloc(mem, MS_LEDGER_CACHES, 1, sizeof(*c));
+    ms_block_coder *c = ms_mem_calloc(mem, MS_LEDGER_CACHES, 1, sizeof(*c));
     if (!c)
         return ms_fail_alloc(err, mem, sizeof(*c), "a coder");
     c->max_words = max_words;
     c->words = ms_alloc_array(mem, MS_LEDGER_CACHES, max_words, 4);
     c->planes = ms_alloc_array(mem, MS_LEDGER_CACHES, max_words, 4);
-    c->encoder = ms_alloc(mem, MS_LEDGER_CACHES, encoder_bytes());
-    c->decoder = ms_alloc(mem, MS_LEDGER_CACHES, decoder_bytes());
+    c->encoder = ms_mem_alloc(mem, MS_LEDGER_CACHES, encoder_bytes());
+    c->decoder = ms_mem_alloc(mem, MS_LEDGER_CACHES, decoder_bytes());
     ms_status status = MS_HOST_MEMORY;
     if (c->words && c->planes && c->encoder && c->decoder)
         status = open_contexts(c, err);
@@ -82,11 +82,11 @@ void ms_block_coder_destroy(ms_block_coder **coder) {
     if (!coder || !*coder)
         return;
     ms_block_coder *c = *coder;
-    ms_free(c->words);
-    ms_free(c->planes);
-    ms_free(c->encoder);
-    ms_free(c->decoder);
-    ms_free(c);
+    ms_mem_free(c->words);
+    ms_mem_free(c->planes);
+    ms_mem_free(c->encoder);
+    ms_mem_free(c->decoder);
+    ms_mem_free(c);
     *coder = NULL;
 }
 

@@ -83,7 +83,7 @@ ms_status ms_latent_codec_create(ms_mem *mem, int max_frames, ms_latent_codec **
     if (max_frames < 1 || max_frames > MS_LATENT_BLOCK_MAX_FRAMES)
         return ms_fail(err, MS_INVALID_ARGUMENT, "blocks of %d frames: 1 to %d are possible", max_frames,
                        MS_LATENT_BLOCK_MAX_FRAMES);
-    ms_latent_codec *c = ms_calloc(mem, MS_LEDGER_CACHES, 1, sizeof(*c));
+    ms_latent_codec *c = ms_mem_calloc(mem, MS_LEDGER_CACHES, 1, sizeof(*c));
     if (!c)
         return ms_fail_alloc(err, mem, sizeof(*c), "the latents' codec");
     size_t n = (size_t)max_frames, words = (size_t)CHUNK_WORDS;
@@ -94,7 +94,7 @@ ms_status ms_latent_codec_create(ms_mem *mem, int max_frames, ms_latent_codec **
     c->coefficients = ms_alloc_array(mem, MS_LEDGER_CACHES, words, sizeof(int32_t));
     c->gram = ms_alloc_array(mem, MS_LEDGER_CACHES, n * n, sizeof(double));
     c->basis = ms_alloc_array(mem, MS_LEDGER_CACHES, n * n, sizeof(float));
-    c->work = ms_alloc(mem, MS_LEDGER_CACHES, ms_block_basis_work_bytes(max_frames));
+    c->work = ms_mem_alloc(mem, MS_LEDGER_CACHES, ms_block_basis_work_bytes(max_frames));
     ms_status status = ms_block_coder_create(mem, words, &c->coder, err);
     if (status == MS_OK && !(c->rows && c->predicted && c->coefficients && c->gram && c->basis && c->work))
         status = ms_fail_alloc(err, mem, ms_latent_codec_bytes(max_frames), "the latents' codec");
@@ -111,13 +111,13 @@ void ms_latent_codec_destroy(ms_latent_codec **codec) {
         return;
     ms_latent_codec *c = *codec;
     ms_block_coder_destroy(&c->coder);
-    ms_free(c->rows);
-    ms_free(c->predicted);
-    ms_free(c->coefficients);
-    ms_free(c->gram);
-    ms_free(c->basis);
-    ms_free(c->work);
-    ms_free(c);
+    ms_mem_free(c->rows);
+    ms_mem_free(c->predicted);
+    ms_mem_free(c->coefficients);
+    ms_mem_free(c->gram);
+    ms_mem_free(c->basis);
+    ms_mem_free(c->work);
+    ms_mem_free(c);
     *codec = NULL;
 }
 

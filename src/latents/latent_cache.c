@@ -71,7 +71,7 @@ size_t ms_latent_cache_bytes(const ms_latent_cache_params *p) {
 
 static record *add_record(ms_latent_cache *c, const ms_latent_file_head *head, const ms_latent_key *keys) {
     size_t n = (size_t)head->rows;
-    record *r = ms_calloc(c->p.mem, MS_LEDGER_CACHES, 1, sizeof(*r) + n * sizeof(*keys));
+    record *r = ms_mem_calloc(c->p.mem, MS_LEDGER_CACHES, 1, sizeof(*r) + n * sizeof(*keys));
     if (!r)
         return NULL;
     r->head = *head;
@@ -91,8 +91,8 @@ static void drop_record(ms_latent_cache *c, record *r) {
         c->last = before;
     c->held_bytes -= record_bytes(r);
     c->stats.dropped++;
-    ms_free(r->data);
-    ms_free(r);
+    ms_mem_free(r->data);
+    ms_mem_free(r);
 }
 
 static bool found_file(void *arg, uint64_t block, const ms_latent_file_head *head,
@@ -111,7 +111,7 @@ static ms_status make(ms_latent_cache *c, ms_error *err) {
     MS_TRY(ms_latent_codec_create(p->mem, p->window_frames, &c->codec, err));
     c->out_bytes = ms_latent_block_bound(p->window_frames, p->values);
     c->rows = ms_alloc_array(p->mem, MS_LEDGER_CACHES, n * (size_t)p->values, sizeof(float));
-    c->out = ms_alloc(p->mem, MS_LEDGER_CACHES, c->out_bytes);
+    c->out = ms_mem_alloc(p->mem, MS_LEDGER_CACHES, c->out_bytes);
     c->keys = ms_alloc_array(p->mem, MS_LEDGER_CACHES, n, sizeof(*c->keys));
     c->row_of = ms_alloc_array(p->mem, MS_LEDGER_CACHES, n, sizeof(*c->row_of));
     c->found = ms_alloc_array(p->mem, MS_LEDGER_CACHES, n, sizeof(*c->found));
@@ -135,7 +135,7 @@ static ms_status make(ms_latent_cache *c, ms_error *err) {
 
 ms_status ms_latent_cache_create(const ms_latent_cache_params *params, ms_latent_cache **ret_cache,
                                  ms_error *err) {
-    ms_latent_cache *c = ms_calloc(params->mem, MS_LEDGER_CACHES, 1, sizeof(*c));
+    ms_latent_cache *c = ms_mem_calloc(params->mem, MS_LEDGER_CACHES, 1, sizeof(*c));
     if (!c)
         return ms_fail_alloc(err, params->mem, sizeof(*c), "the latent cache");
     c->p = *params;
@@ -154,15 +154,15 @@ void ms_latent_cache_destroy(ms_latent_cache **cache) {
     ms_latent_cache *c = *cache;
     for (record *r = c->first, *next; r; r = next) {
         next = r->next;
-        ms_free(r->data);
-        ms_free(r);
+        ms_mem_free(r->data);
+        ms_mem_free(r);
     }
     ms_latent_files_close(&c->files);
     ms_latent_codec_destroy(&c->codec);
     void *const buffers[] = {c->rows, c->out, c->keys, c->row_of, c->found, c->where, c->wanted, c->made};
     for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
-        ms_free(buffers[i]);
-    ms_free(c);
+        ms_mem_free(buffers[i]);
+    ms_mem_free(c);
     *cache = NULL;
 }
 
@@ -285,7 +285,7 @@ float *ms_latent_cache_row(ms_latent_cache *c, int frame) {
 /* ---- keeping ---- */
 
 static ms_status keep_in_memory(ms_latent_cache *c, record *r, size_t bytes) {
-    r->data = ms_alloc(c->p.mem, MS_LEDGER_CACHES, bytes);
+    r->data = ms_mem_alloc(c->p.mem, MS_LEDGER_CACHES, bytes);
     if (!r->data)
         return MS_HOST_MEMORY;
     memcpy(r->data, c->out, bytes);

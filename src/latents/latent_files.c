@@ -160,7 +160,7 @@ ms_status ms_latent_files_open(const ms_latent_files_params *p, ms_latent_files 
     int folder = open_folder(p->dir, err);
     if (folder < 0)
         return MS_IO;
-    ms_latent_files *f = ms_calloc(p->mem, MS_LEDGER_CACHES, 1, sizeof(*f));
+    ms_latent_files *f = ms_mem_calloc(p->mem, MS_LEDGER_CACHES, 1, sizeof(*f));
     if (!f) {
         close(folder);
         return ms_fail_alloc(err, p->mem, sizeof(*f), "the latents' folder");
@@ -194,7 +194,7 @@ void ms_latent_files_close(ms_latent_files **files) {
         return;
     ms_latent_room_destroy(&(*files)->room);
     close((*files)->folder);
-    ms_free(*files);
+    ms_mem_free(*files);
     *files = NULL;
 }
 

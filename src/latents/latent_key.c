@@ -22,14 +22,14 @@ static ms_status absorb_file(ms_mem *mem, const char *path, uint64_t key[2], ms_
     FILE *file = fopen(path, "rb");
     if (!file)
         return ms_fail(err, MS_IO, "%s: %s", path, strerror(errno));
-    uint8_t *piece = ms_alloc(mem, MS_LEDGER_STAGING, PIECE);
+    uint8_t *piece = ms_mem_alloc(mem, MS_LEDGER_STAGING, PIECE);
     ms_status status = piece ? MS_OK : ms_fail_alloc(err, mem, PIECE, "reading the VAE");
     size_t n = 0;
     while (status == MS_OK && (n = fread(piece, 1, PIECE, file)) > 0)
         absorb(key, piece, n);
     if (status == MS_OK && ferror(file))
         status = ms_fail(err, MS_IO, "%s: cannot be read", path);
-    ms_free(piece);
+    ms_mem_free(piece);
     fclose(file);
     return status;
 }

@@ -48,7 +48,7 @@ bool ms_latent_name_read(const char *name, uint64_t *ret_model, uint64_t *ret_bl
 
 ms_status ms_latent_room_create(const ms_latent_room_params *params, ms_latent_room **ret_room,
                                 ms_error *err) {
-    ms_latent_room *r = ms_calloc(params->mem, MS_LEDGER_CACHES, 1, sizeof(*r));
+    ms_latent_room *r = ms_mem_calloc(params->mem, MS_LEDGER_CACHES, 1, sizeof(*r));
     if (!r)
         return ms_fail_alloc(err, params->mem, sizeof(*r), "the latents' folder");
     r->p = *params;
@@ -59,7 +59,7 @@ ms_status ms_latent_room_create(const ms_latent_room_params *params, ms_latent_r
 void ms_latent_room_destroy(ms_latent_room **room) {
     if (!room || !*room)
         return;
-    ms_free(*room);
+    ms_mem_free(*room);
     *room = NULL;
 }
 

@@ -138,14 +138,14 @@ ms_status ms_to_rgb_init(ms_to_rgb *c, ms_mem *mem, int width, int height, ms_or
     *c = (ms_to_rgb){.mem = mem, .width = width, .height = height, .orientation = orientation};
     c->stride = ((ptrdiff_t)width * 3 + 127) / 64 * 64; /* at least 64 bytes of slack */
     size_t bytes = (size_t)c->stride * (size_t)height;
-    c->rgb = ms_alloc(mem, MS_LEDGER_FRAMES, bytes);
+    c->rgb = ms_mem_alloc(mem, MS_LEDGER_FRAMES, bytes);
     return c->rgb ? MS_OK : ms_fail_alloc(err, mem, bytes, "a decoded RGB frame");
 }
 
 ms_status ms_to_rgb_set_hdr(ms_to_rgb *c, ms_colour colour, bool keep, ms_error *err) {
     c->deep_stride = ((ptrdiff_t)c->width * 6 + 127) / 64 * 64;
     size_t bytes = (size_t)c->deep_stride * (size_t)c->height;
-    c->deep = ms_alloc(c->mem, MS_LEDGER_FRAMES, bytes);
+    c->deep = ms_mem_alloc(c->mem, MS_LEDGER_FRAMES, bytes);
     if (!c->deep)
         return ms_fail_alloc(err, c->mem, bytes, "a decoded HDR frame");
     if (keep)
@@ -156,11 +156,11 @@ ms_status ms_to_rgb_set_hdr(ms_to_rgb *c, ms_colour colour, bool keep, ms_error 
 void ms_to_rgb_free(ms_to_rgb *c) {
     ms_tonemap_destroy(&c->tonemap);
     ms_hdr_view_destroy(&c->view);
-    ms_free(c->deep);
+    ms_mem_free(c->deep);
     c->deep = NULL;
     sws_freeContext(c->sws);
     c->sws = NULL;
-    ms_free(c->rgb);
+    ms_mem_free(c->rgb);
     c->rgb = NULL;
 }
 

@@ -51,7 +51,7 @@ struct ms_tonemap {
 };
 
 ms_status ms_tonemap_create(ms_mem *mem, int transfer, int primaries, ms_tonemap **ret_map, ms_error *err) {
-    ms_tonemap *t = ms_alloc(mem, MS_LEDGER_FRAMES, sizeof(*t));
+    ms_tonemap *t = ms_mem_alloc(mem, MS_LEDGER_FRAMES, sizeof(*t));
     if (!t)
         return ms_fail_alloc(err, mem, sizeof(*t), "tone mapping");
     t->hlg = transfer == MS_TRANSFER_HLG;
@@ -68,7 +68,7 @@ ms_status ms_tonemap_create(ms_mem *mem, int transfer, int primaries, ms_tonemap
 void ms_tonemap_destroy(ms_tonemap **map) {
     if (!map || !*map)
         return;
-    ms_free(*map);
+    ms_mem_free(*map);
     *map = NULL;
 }
 
@@ -118,7 +118,7 @@ static double view_of(int transfer, double signal) {
 }
 
 ms_status ms_hdr_view_create(ms_mem *mem, int transfer, ms_hdr_view **ret_view, ms_error *err) {
-    ms_hdr_view *v = ms_alloc(mem, MS_LEDGER_FRAMES, sizeof(*v));
+    ms_hdr_view *v = ms_mem_alloc(mem, MS_LEDGER_FRAMES, sizeof(*v));
     if (!v)
         return ms_fail_alloc(err, mem, sizeof(*v), "the view of an HDR picture");
     for (int i = 0; i < LEVELS; i++)
@@ -136,7 +136,7 @@ ms_status ms_hdr_view_create(ms_mem *mem, int transfer, ms_hdr_view **ret_view, 
 void ms_hdr_view_destroy(ms_hdr_view **view) {
     if (!view || !*view)
         return;
-    ms_free(*view);
+    ms_mem_free(*view);
     *view = NULL;
 }
 

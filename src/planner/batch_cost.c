@@ -15,7 +15,7 @@ struct ms_batch_costs {
 
 ms_status ms_batch_costs_create(const ms_batch_cost_params *params, ms_batch_costs **ret_costs,
                                 ms_error *err) {
-    ms_batch_costs *c = ms_calloc(params->compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*c));
+    ms_batch_costs *c = ms_mem_calloc(params->compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*c));
     if (!c)
         return ms_fail_alloc(err, params->compute->mem, sizeof(*c), "the batch costs");
     c->compute = *params->compute;
@@ -28,7 +28,7 @@ ms_status ms_batch_costs_create(const ms_batch_cost_params *params, ms_batch_cos
 void ms_batch_costs_destroy(ms_batch_costs **costs) {
     if (!costs || !*costs)
         return;
-    ms_free(*costs);
+    ms_mem_free(*costs);
     *costs = NULL;
 }
 

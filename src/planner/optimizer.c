@@ -50,7 +50,7 @@ void ms_optimizer_params_init(ms_optimizer_params *ret_params) {
 
 ms_status ms_optimizer_create_with(ms_mem *mem, const ms_profile *profile, const ms_optimizer_params *params,
                                    ms_optimizer **ret_optimizer, ms_error *err) {
-    ms_optimizer *o = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*o));
+    ms_optimizer *o = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*o));
     if (!o)
         return ms_fail_alloc(err, mem, sizeof(*o), "the optimizer");
     o->profile = *profile;
@@ -90,7 +90,7 @@ ms_status ms_optimizer_create(const ms_optimizer_params *params, ms_optimizer **
 void ms_optimizer_destroy(ms_optimizer **optimizer) {
     if (!optimizer)
         return;
-    ms_free(*optimizer);
+    ms_mem_free(*optimizer);
     *optimizer = NULL;
 }
 

@@ -66,7 +66,7 @@ ms_status ms_bandwidth_of_file(const ms_bandwidth_params *p, const char *path, m
     int fd = open_file(path, &b.direct);
     if (fd < 0)
         return ms_fail(err, MS_IO, "%s: cannot be opened: %s", path, strerror(errno));
-    char *room = ms_alloc(p->mem, MS_LEDGER_STAGING, FILE_BLOCK_BYTES + DIRECT_ALIGN);
+    char *room = ms_mem_alloc(p->mem, MS_LEDGER_STAGING, FILE_BLOCK_BYTES + DIRECT_ALIGN);
     ms_status status;
     if (room) {
         char *block = room + (DIRECT_ALIGN - (uintptr_t)room % DIRECT_ALIGN) % DIRECT_ALIGN;
@@ -74,7 +74,7 @@ ms_status ms_bandwidth_of_file(const ms_bandwidth_params *p, const char *path, m
     } else {
         status = ms_fail_alloc(err, p->mem, FILE_BLOCK_BYTES, "measuring the disk");
     }
-    ms_free(room);
+    ms_mem_free(room);
     close(fd);
     if (status == MS_OK)
         *ret_bandwidth = b;
@@ -99,7 +99,7 @@ ms_status ms_bandwidth_of_upload(const ms_bandwidth_params *p, const ms_compute 
     ms_bandwidth b = {0};
     const size_t block = p->block_bytes ? p->block_bytes : UPLOAD_BLOCK_BYTES;
     ms_status status;
-    void *dst = NULL, *src = ms_alloc(p->mem, MS_LEDGER_STAGING, block);
+    void *dst = NULL, *src = ms_mem_alloc(p->mem, MS_LEDGER_STAGING, block);
     if (!src)
         return ms_fail_alloc(err, p->mem, block, "measuring uploads");
     dst = compute->dev->backend->alloc(compute->dev, MS_LEDGER_STAGING, block);
@@ -113,6 +113,6 @@ ms_status ms_bandwidth_of_upload(const ms_bandwidth_params *p, const ms_compute 
     else
         *ret_bandwidth = b;
     ms_device_free(compute->dev, dst);
-    ms_free(src);
+    ms_mem_free(src);
     return status;
 }

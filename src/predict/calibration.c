@@ -224,8 +224,8 @@ static ms_status time_packing(const ms_compute *compute, double limit_s, double 
                            .kernel_w = 3,
                            .groups = 1}};
     size_t bytes = compute->dev->backend->weight_bytes(&p.shape);
-    float *row = ms_calloc(compute->mem, MS_LEDGER_STAGING, (size_t)HEAVY_CHANNELS * 9, sizeof(float));
-    p.packed = ms_alloc(compute->mem, MS_LEDGER_STAGING, bytes);
+    float *row = ms_mem_calloc(compute->mem, MS_LEDGER_STAGING, (size_t)HEAVY_CHANNELS * 9, sizeof(float));
+    p.packed = ms_mem_alloc(compute->mem, MS_LEDGER_STAGING, bytes);
     p.row = row;
     ms_status status = MS_OK;
     watch w = WATCH_NEW;
@@ -240,8 +240,8 @@ static ms_status time_packing(const ms_compute *compute, double limit_s, double 
     if (status == MS_OK)
         *ret_bytes_per_s =
             (double)bytes / on_threads_s(&w, compute, compute->dev->backend->weight_panels(&p.shape));
-    ms_free(row);
-    ms_free(p.packed);
+    ms_mem_free(row);
+    ms_mem_free(p.packed);
     return status;
 }
 

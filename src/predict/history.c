@@ -180,7 +180,7 @@ static ms_status open_file(ms_history *h, const char *path, char *warning, ms_er
 ms_status ms_history_open(const char *path, ms_history **ret_history, char ret_warning[MS_HISTORY_TEXT_BYTES],
                           ms_error *err) {
     ret_warning[0] = 0;
-    ms_history *h = ms_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*h));
+    ms_history *h = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*h));
     if (!h)
         return ms_fail_alloc(err, NULL, sizeof(*h), "the history");
     make_folders(path);
@@ -199,7 +199,7 @@ void ms_history_close(ms_history **history) {
     ms_db_close(&(*history)->db);
     if ((*history)->folder >= 0)
         close((*history)->folder);
-    ms_free(*history);
+    ms_mem_free(*history);
     *history = NULL;
 }
 

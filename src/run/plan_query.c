@@ -354,7 +354,7 @@ ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, 
     planning *work = NULL;
     ms_status status = ms_compute_open(&device, &compute, err);
     if (status == MS_OK) {
-        work = ms_calloc(compute.mem, MS_LEDGER_GENERAL, 1, sizeof(*work));
+        work = ms_mem_calloc(compute.mem, MS_LEDGER_GENERAL, 1, sizeof(*work));
         status = work ? MS_OK : ms_fail_alloc(err, compute.mem, sizeof(*work), "planning");
     }
     if (work) {
@@ -363,7 +363,7 @@ ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, 
         status = plan_on(work, &compute, &report, ret_svg, err);
         ms_engine_destroy(&work->ask.engine);
     }
-    ms_free(work);
+    ms_mem_free(work);
     ms_compute_close(&compute);
     ms_mem_destroy(&device_mem);
     if (status == MS_OK || status == MS_BUDGET)
@@ -374,6 +374,6 @@ ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, 
 void ms_plan_free_svg(char **svg) {
     if (!svg)
         return;
-    ms_free(*svg);
+    ms_mem_free(*svg);
     *svg = NULL;
 }

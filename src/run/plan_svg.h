@@ -6,7 +6,7 @@
 #include "engine/engine.h"
 #include "memsafe/plan.h"
 
-/* ret_svg: text, to be freed with ms_free(). engine: as planned, need not be loaded. */
+/* ret_svg: text, to be freed with ms_mem_free(). engine: as planned, need not be loaded. */
 ms_status ms_plan_draw(const ms_plan_report *report, const ms_engine *engine,
                        const ms_engine_program *program, char **ret_svg, ms_error *err);
 

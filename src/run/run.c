@@ -23,12 +23,12 @@ static void close_all(ms_job *j, ms_status status, ms_error *err) {
     ms_queue_destroy(&j->finished);
     ms_buffer_pool_destroy(&j->aligned);
     ms_buffer_pool_destroy(&j->redrawn);
-    ms_free(j->preview.pair);
-    ms_free(j->align_work);
-    ms_free(j->restore_work);
-    ms_free(j->region);
-    ms_free(j->window);
-    ms_free(j->window_faces);
+    ms_mem_free(j->preview.pair);
+    ms_mem_free(j->align_work);
+    ms_mem_free(j->restore_work);
+    ms_mem_free(j->region);
+    ms_mem_free(j->window);
+    ms_mem_free(j->window_faces);
     if (j->sink_bytes)
         ms_mem_release(j->mem, MS_LEDGER_FRAMES, j->sink_bytes);
     if (j->model == &j->own_model)
@@ -134,7 +134,7 @@ static int64_t dropped_frames(const ms_job *j) {
 }
 
 ms_status ms_run_media(const ms_run_params *params, ms_run_report *ret_report, ms_error *err) {
-    ms_job *j = ms_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*j));
+    ms_job *j = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*j));
     if (!j)
         return ms_fail_alloc(err, NULL, sizeof(*j), "the run");
     j->p = params;
@@ -157,6 +157,6 @@ ms_status ms_run_media(const ms_run_params *params, ms_run_report *ret_report, m
         *ret_report = (ms_run_report){.fps = j->report.fps,
                                       .frames_resumable = j->store.kept_frames,
                                       .frames_dropped = dropped_frames(j)};
-    ms_free(j);
+    ms_mem_free(j);
     return status;
 }

@@ -127,7 +127,7 @@ static ms_status open_store(ms_job *j, const ms_job_key *key, ms_error *err) {
 
 /* What the job is, and what is there of it. */
 static ms_status find_job(ms_job *j, ms_error *err) {
-    ms_job_key *key = ms_alloc(j->mem, MS_LEDGER_GENERAL, sizeof(*key));
+    ms_job_key *key = ms_mem_alloc(j->mem, MS_LEDGER_GENERAL, sizeof(*key));
     if (!key)
         return ms_fail_alloc(err, j->mem, sizeof(*key), "the job's key");
     ms_status status = ms_job_make_key(j, key, err);
@@ -135,7 +135,7 @@ static ms_status find_job(ms_job *j, ms_error *err) {
         ms_job_describe_model(j, key);
         status = open_store(j, key, err);
     }
-    ms_free(key);
+    ms_mem_free(key);
     return status;
 }
 
@@ -272,11 +272,11 @@ static ms_status make_region(ms_job *j, ms_error *err) {
         return MS_OK;
     int side = j->geometry.resolution;
     size_t work_bytes = ms_paste_region_workspace_bytes(side);
-    void *work = ms_alloc(j->mem, MS_LEDGER_STAGING, work_bytes);
+    void *work = ms_mem_alloc(j->mem, MS_LEDGER_STAGING, work_bytes);
     j->region = ms_alloc_array(j->mem, MS_LEDGER_FRAMES, (size_t)side * (size_t)side, sizeof(float));
     ms_status status = work && j->region ? ms_paste_region(side, j->region, work, work_bytes, err)
                                          : ms_fail_alloc(err, j->mem, work_bytes, "the pasted region");
-    ms_free(work);
+    ms_mem_free(work);
     return status;
 }
 
@@ -288,8 +288,8 @@ static ms_status make_work(ms_job *j, ms_error *err) {
     if (j->restore_work_bytes == 0)
         return ms_fail(err, MS_BAD_MEDIA, "%s: a picture of %dx%d is out of range", j->p->video, info->width,
                        info->height);
-    j->align_work = ms_alloc(j->mem, MS_LEDGER_FRAMES, j->align_work_bytes);
-    j->restore_work = ms_alloc(j->mem, MS_LEDGER_FRAMES, j->restore_work_bytes);
+    j->align_work = ms_mem_alloc(j->mem, MS_LEDGER_FRAMES, j->align_work_bytes);
+    j->restore_work = ms_mem_alloc(j->mem, MS_LEDGER_FRAMES, j->restore_work_bytes);
     if (!j->align_work || !j->restore_work)
         return ms_fail_alloc(err, j->mem, j->restore_work_bytes, "warping faces");
     return make_region(j, err);
@@ -321,7 +321,7 @@ static void free_buffers(ms_job *j) {
     void **const buffers[] = {&j->align_work, &j->restore_work, (void **)&j->region, (void **)&j->window,
                               (void **)&j->window_faces};
     for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++) {
-        ms_free(*buffers[i]);
+        ms_mem_free(*buffers[i]);
         *buffers[i] = NULL;
     }
 }

@@ -18,7 +18,7 @@ ms_status ms_job_open_preview(ms_job *j, ms_error *err) {
     size_t bytes = ms_job_preview_bytes(j);
     if (bytes == 0)
         return MS_OK;
-    j->preview.pair = ms_alloc(j->mem, MS_LEDGER_FRAMES, bytes);
+    j->preview.pair = ms_mem_alloc(j->mem, MS_LEDGER_FRAMES, bytes);
     return j->preview.pair ? MS_OK : ms_fail_alloc(err, j->mem, bytes, "the preview's pictures");
 }
 

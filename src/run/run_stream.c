@@ -98,7 +98,7 @@ static void destroy(ms_run_stream *s) {
     ms_frame_stream_destroy(&s->frames);
     pthread_cond_destroy(&s->begun);
     pthread_mutex_destroy(&s->lock);
-    ms_free(s);
+    ms_mem_free(s);
 }
 
 ms_status ms_run_stream_open(const ms_run_params *params, int buffer_frames, ms_run_stream **ret_stream,
@@ -111,7 +111,7 @@ ms_status ms_run_stream_open(const ms_run_params *params, int buffer_frames, ms_
                        MS_RUN_MAX_SINK_FRAMES);
     if (params->frame_sink)
         return ms_fail(err, MS_INVALID_ARGUMENT, "a run that is streamed has a frame sink of its own");
-    ms_run_stream *s = ms_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*s));
+    ms_run_stream *s = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s)
         return ms_fail_alloc(err, NULL, sizeof(*s), "a run's stream");
     s->p = *params;

@@ -26,7 +26,7 @@ struct ms_envelope {
 ms_status ms_envelope_create(ms_mem *mem, double fps, ms_envelope **ret_envelope, ms_error *err) {
     if (!(fps > 0) || fps > 1000)
         return ms_fail(err, MS_INVALID_ARGUMENT, "%g frames a second", fps);
-    ms_envelope *e = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*e));
+    ms_envelope *e = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*e));
     if (!e)
         return ms_fail_alloc(err, mem, sizeof(*e), "the speech's envelope");
     e->fps = fps;
@@ -43,7 +43,7 @@ ms_status ms_envelope_create(ms_mem *mem, double fps, ms_envelope **ret_envelope
 void ms_envelope_destroy(ms_envelope **envelope) {
     if (!envelope || !*envelope)
         return;
-    ms_free(*envelope);
+    ms_mem_free(*envelope);
     *envelope = NULL;
 }
 

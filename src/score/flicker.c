@@ -19,7 +19,7 @@ ms_status ms_flicker_init(ms_mem *mem, int width, int height, int window, ms_fli
 }
 
 void ms_flicker_release(ms_flicker *f) {
-    ms_free(f->before);
+    ms_mem_free(f->before);
     *f = (ms_flicker){0};
 }
 

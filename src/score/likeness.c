@@ -40,10 +40,10 @@ ms_status ms_likeness_create(ms_mem *mem, int width, int height, ms_likeness **r
     if (width < 1 || height < 1 || width > MS_IMAGE_MAX_PX || height > MS_IMAGE_MAX_PX)
         return ms_fail(err, MS_INVALID_ARGUMENT, "a picture of %dx%d", width, height);
     size_t floats = (size_t)width * (TAPS * MOMENTS + 2);
-    ms_likeness *l = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*l));
+    ms_likeness *l = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*l));
     float *rows = l ? ms_alloc_array(mem, MS_LEDGER_STAGING, floats, sizeof(float)) : NULL;
     if (!rows) {
-        ms_free(l);
+        ms_mem_free(l);
         return ms_fail_alloc(err, mem, floats * sizeof(float), "rows of SSIM");
     }
     l->width = width;
@@ -59,8 +59,8 @@ ms_status ms_likeness_create(ms_mem *mem, int width, int height, ms_likeness **r
 void ms_likeness_destroy(ms_likeness **likeness) {
     if (!likeness || !*likeness)
         return;
-    ms_free((*likeness)->rows);
-    ms_free(*likeness);
+    ms_mem_free((*likeness)->rows);
+    ms_mem_free(*likeness);
     *likeness = NULL;
 }
 

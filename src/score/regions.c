@@ -36,9 +36,9 @@ static uint8_t kind_at(const uint8_t *mask, int x, int y) {
 
 ms_status ms_region_map_create(ms_mem *mem, ms_region_map **ret_map, ms_error *err) {
     size_t work_bytes = ms_face_mask_workspace_bytes(SIDE);
-    ms_region_map *m = ms_alloc(mem, MS_LEDGER_GENERAL, sizeof(*m));
+    ms_region_map *m = ms_mem_alloc(mem, MS_LEDGER_GENERAL, sizeof(*m));
     uint8_t *mask = ms_alloc_array(mem, MS_LEDGER_GENERAL, SIDE, SIDE);
-    void *work = ms_alloc(mem, MS_LEDGER_GENERAL, work_bytes);
+    void *work = ms_mem_alloc(mem, MS_LEDGER_GENERAL, work_bytes);
     ms_status status;
     if (!m || !mask || !work) {
         status = ms_fail_alloc(err, mem, sizeof(*m) + work_bytes, "the map of the face");
@@ -52,16 +52,16 @@ ms_status ms_region_map_create(ms_mem *mem, ms_region_map **ret_map, ms_error *e
     *ret_map = m;
     m = NULL;
 fail:
-    ms_free(work);
-    ms_free(mask);
-    ms_free(m);
+    ms_mem_free(work);
+    ms_mem_free(mask);
+    ms_mem_free(m);
     return status;
 }
 
 void ms_region_map_destroy(ms_region_map **map) {
     if (!map || !*map)
         return;
-    ms_free(*map);
+    ms_mem_free(*map);
     *map = NULL;
 }
 

@@ -93,7 +93,7 @@ static ms_status open_picture(job *j, int which, const char *path, ms_rational f
                        info->width, info->height, j->p->video, j->width, j->height);
     }
     size_t bytes = (size_t)j->width * (size_t)j->height * 3;
-    pic->rgb = ms_alloc(j->mem, MS_LEDGER_FRAMES, bytes);
+    pic->rgb = ms_mem_alloc(j->mem, MS_LEDGER_FRAMES, bytes);
     return pic->rgb ? MS_OK : ms_fail_alloc(err, j->mem, bytes, "a frame");
 }
 
@@ -172,7 +172,7 @@ static ms_status prepare(job *j, ms_error *err) {
     MS_TRY(ms_likeness_create(j->mem, j->width, j->height, &j->likeness, err));
     MS_TRY(ms_flicker_init(j->mem, j->width, j->height, p->window, &j->flicker, err));
     size_t pixels = (size_t)j->width * (size_t)j->height;
-    j->regions = ms_alloc(j->mem, MS_LEDGER_FRAMES, pixels);
+    j->regions = ms_mem_alloc(j->mem, MS_LEDGER_FRAMES, pixels);
     return j->regions ? MS_OK : ms_fail_alloc(err, j->mem, pixels, "the map of a frame");
 }
 
@@ -419,7 +419,7 @@ static ms_status run(job *j, ms_error *err) {
 static void release(job *j) {
     for (int i = 0; i < PICTURES; i++) {
         ms_video_reader_close(&j->picture[i].reader);
-        ms_free(j->picture[i].rgb);
+        ms_mem_free(j->picture[i].rgb);
     }
     if (j->track)
         ms_track_reader_close(&j->track);
@@ -431,7 +431,7 @@ static void release(job *j) {
     ms_region_map_destroy(&j->map);
     ms_likeness_destroy(&j->likeness);
     ms_flicker_release(&j->flicker);
-    ms_free(j->regions);
+    ms_mem_free(j->regions);
     ms_compute_close(&j->compute);
     ms_own_budget_close(&j->budget);
 }

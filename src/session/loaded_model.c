@@ -196,7 +196,7 @@ ms_status ms_model_open(const ms_model_params *params, ms_model **ret_model, ms_
     MS_NEED(params, err);
     MS_NEED(ret_model, err);
     MS_TRY(check(params, err));
-    ms_model *m = ms_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*m));
+    ms_model *m = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*m));
     if (!m)
         return ms_fail_alloc(err, NULL, sizeof(*m), "the model");
     ms_status status = open_all(m, params, err);
@@ -212,7 +212,7 @@ void ms_model_close(ms_model **model) {
     if (!model || !*model)
         return;
     ms_model_end(*model);
-    ms_free(*model);
+    ms_mem_free(*model);
     *model = NULL;
 }
 

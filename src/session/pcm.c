@@ -19,7 +19,7 @@ struct ms_pcm {
 
 ms_status ms_pcm_create(ms_mem *mem, ms_pool *pool, ms_pcm **ret_pcm, ms_error *err) {
     ms_status status;
-    ms_pcm *p = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*p));
+    ms_pcm *p = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*p));
     if (!p)
         return ms_fail_alloc(err, mem, sizeof(*p), "speech");
     p->mem = mem;
@@ -37,10 +37,10 @@ void ms_pcm_destroy(ms_pcm **pcm) {
         return;
     ms_pcm *p = *pcm;
     for (int i = 0; i < MAX_BLOCKS; i++)
-        ms_free(p->block[i]);
+        ms_mem_free(p->block[i]);
     ms_mel_scan_destroy(&p->scan);
     ms_log_mel_destroy(&p->mel);
-    ms_free(p);
+    ms_mem_free(p);
     *pcm = NULL;
 }
 
@@ -62,7 +62,7 @@ static ms_status room_for(ms_pcm *p, ms_error *err) {
                        (long long)(MAX_BLOCKS * BLOCK_SAMPLES));
     if (p->block[at])
         return MS_OK;
-    p->block[at] = ms_alloc(p->mem, MS_LEDGER_STAGING, (size_t)BLOCK_SAMPLES * sizeof(int16_t));
+    p->block[at] = ms_mem_alloc(p->mem, MS_LEDGER_STAGING, (size_t)BLOCK_SAMPLES * sizeof(int16_t));
     return p->block[at] ? MS_OK
                         : ms_fail_alloc(err, p->mem, (size_t)BLOCK_SAMPLES * sizeof(int16_t), "speech");
 }

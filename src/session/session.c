@@ -144,7 +144,7 @@ ms_status ms_session_open(const ms_session_params *params, ms_session **ret_sess
     MS_NEED(params->model, err);
     MS_NEED(ret_session, err);
     MS_TRY(check(params, err));
-    ms_session *s = ms_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*s));
+    ms_session *s = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s)
         return ms_fail_alloc(err, NULL, sizeof(*s), "the session");
     s->p = *params;
@@ -171,7 +171,7 @@ void ms_session_close(ms_session **session) {
     ms_face_finder_destroy(&s->finder);
     if (s->mem)
         ms_model_give_back(s->model);
-    ms_free(s);
+    ms_mem_free(s);
     *session = NULL;
 }
 

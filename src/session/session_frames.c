@@ -14,11 +14,11 @@ static ms_status make_region(ms_session *s, ms_error *err) {
     if (s->p.paste != MS_PASTE_MOUTH)
         return MS_OK;
     size_t work_bytes = ms_paste_region_workspace_bytes(side);
-    void *work = ms_alloc(s->mem, MS_LEDGER_STAGING, work_bytes);
+    void *work = ms_mem_alloc(s->mem, MS_LEDGER_STAGING, work_bytes);
     s->region = ms_alloc_array(s->mem, MS_LEDGER_FRAMES, (size_t)side * (size_t)side, sizeof(float));
     ms_status status = work && s->region ? ms_paste_region(side, s->region, work, work_bytes, err)
                                          : ms_fail_alloc(err, s->mem, work_bytes, "the pasted region");
-    ms_free(work);
+    ms_mem_free(work);
     return status;
 }
 
@@ -32,11 +32,11 @@ static ms_status make_ring(ms_session *s, ms_error *err) {
     if (s->size < least || s->size > MS_RUN_MAX_SINK_FRAMES)
         return ms_fail(err, MS_INVALID_ARGUMENT, "held_frames must be %lld to %d, not %d", (long long)least,
                        MS_RUN_MAX_SINK_FRAMES, s->p.held_frames);
-    s->ring = ms_calloc(s->mem, MS_LEDGER_FRAMES, (size_t)s->size, sizeof(*s->ring));
+    s->ring = ms_mem_calloc(s->mem, MS_LEDGER_FRAMES, (size_t)s->size, sizeof(*s->ring));
     if (!s->ring)
         return ms_fail_alloc(err, s->mem, (size_t)s->size * sizeof(*s->ring), "frames");
     for (int64_t i = 0; i < s->size; i++) {
-        s->ring[i].rgb = ms_alloc(s->mem, MS_LEDGER_FRAMES, picture_bytes(s));
+        s->ring[i].rgb = ms_mem_alloc(s->mem, MS_LEDGER_FRAMES, picture_bytes(s));
         if (!s->ring[i].rgb)
             return ms_fail_alloc(err, s->mem, picture_bytes(s), "frames");
     }
@@ -54,8 +54,8 @@ ms_status ms_session_make_buffers(ms_session *s, ms_error *err) {
         return ms_fail(err, MS_INVALID_ARGUMENT, "a picture of %dx%d is out of range", s->p.width,
                        s->p.height);
     s->window_faces = ms_alloc_array(s->mem, MS_LEDGER_FRAMES, (size_t)s->window_frames * 3, side * side);
-    s->align_work = ms_alloc(s->mem, MS_LEDGER_FRAMES, s->align_work_bytes);
-    s->restore_work = ms_alloc(s->mem, MS_LEDGER_FRAMES, s->restore_work_bytes);
+    s->align_work = ms_mem_alloc(s->mem, MS_LEDGER_FRAMES, s->align_work_bytes);
+    s->restore_work = ms_mem_alloc(s->mem, MS_LEDGER_FRAMES, s->restore_work_bytes);
     if (s->p.format == MS_PIXEL_RGB_F32)
         s->floats = ms_alloc_array(s->mem, MS_LEDGER_FRAMES, picture_bytes(s), sizeof(float));
     if (!s->window_faces || !s->align_work || !s->restore_work ||
@@ -66,13 +66,13 @@ ms_status ms_session_make_buffers(ms_session *s, ms_error *err) {
 
 void ms_session_free_buffers(ms_session *s) {
     for (int64_t i = 0; s->ring && i < s->size; i++)
-        ms_free(s->ring[i].rgb);
-    ms_free(s->ring);
-    ms_free(s->window_faces);
-    ms_free(s->align_work);
-    ms_free(s->restore_work);
-    ms_free(s->region);
-    ms_free(s->floats);
+        ms_mem_free(s->ring[i].rgb);
+    ms_mem_free(s->ring);
+    ms_mem_free(s->window_faces);
+    ms_mem_free(s->align_work);
+    ms_mem_free(s->restore_work);
+    ms_mem_free(s->region);
+    ms_mem_free(s->floats);
 }
 
 static ms_held_frame *held(const ms_session *s, int64_t number) {

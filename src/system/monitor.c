@@ -208,7 +208,7 @@ static ms_status check_params(const ms_monitor_params *params, ms_error *err) {
 
 ms_status ms_monitor_create(const ms_monitor_params *params, ms_monitor **ret_monitor, ms_error *err) {
     MS_TRY(check_params(params, err));
-    ms_monitor *m = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*m));
+    ms_monitor *m = ms_mem_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*m));
     if (!m)
         return ms_fail_alloc(err, params->mem, sizeof(*m), "the pressure monitor");
     m->thresholds = params->thresholds;
@@ -251,6 +251,6 @@ void ms_monitor_destroy(ms_monitor **monitor) {
     }
     pthread_cond_destroy(&m->wake);
     pthread_mutex_destroy(&m->lock);
-    ms_free(m);
+    ms_mem_free(m);
     *monitor = NULL;
 }

@@ -230,7 +230,7 @@ ms_status ms_pressure_trace_parse(ms_mem *mem, const char *name, const char *tex
     size_t count = count_entries(text, length), number = 0, start = 0, line_length;
     if (count == 0)
         return ms_fail(err, MS_INVALID_ARGUMENT, "%s: no line in it", name);
-    ms_pressure_trace *trace = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*trace));
+    ms_pressure_trace *trace = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*trace));
     if (!trace)
         return ms_fail_alloc(err, mem, sizeof(*trace), "a pressure trace");
     ms_status status = MS_OK;
@@ -284,8 +284,8 @@ ms_status ms_pressure_trace_load(ms_mem *mem, const char *path, ms_pressure_trac
 void ms_pressure_trace_destroy(ms_pressure_trace **ptr) {
     if (!ptr || !*ptr)
         return;
-    ms_free((*ptr)->entries);
-    ms_free(*ptr);
+    ms_mem_free((*ptr)->entries);
+    ms_mem_free(*ptr);
     *ptr = NULL;
 }
 

@@ -16,7 +16,7 @@ ms_status ms_pressure_watch_create(ms_mem *mem, const ms_device *device, const c
     ms_monitor_params params;
     ms_error_clear(err);
     MS_NEED(ret_watch, err);
-    ms_pressure_watch *w = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*w));
+    ms_pressure_watch *w = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*w));
     if (!w)
         return ms_fail_alloc(err, mem, sizeof(*w), "the pressure watch");
     ms_monitor_params_init(&params);
@@ -38,7 +38,7 @@ void ms_pressure_watch_destroy(ms_pressure_watch **watch) {
         return;
     ms_monitor_destroy(&(*watch)->monitor);
     ms_pressure_trace_destroy(&(*watch)->trace);
-    ms_free(*watch);
+    ms_mem_free(*watch);
     *watch = NULL;
 }
 

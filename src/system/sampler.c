@@ -62,7 +62,7 @@ static void *sampler_main(void *arg) {
 }
 
 ms_status ms_sampler_create(ms_mem *mem, ms_sampler **ret_sampler, ms_error *err) {
-    ms_sampler *s = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
+    ms_sampler *s = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s)
         return ms_fail_alloc(err, mem, sizeof(*s), "the record of memory over time");
     s->mem = mem;
@@ -103,7 +103,7 @@ void ms_sampler_destroy(ms_sampler **sampler) {
     }
     pthread_cond_destroy(&s->wake);
     pthread_mutex_destroy(&s->lock);
-    ms_free(s);
+    ms_mem_free(s);
     *sampler = NULL;
 }
 

@@ -14,7 +14,7 @@ void ms_buf_init(ms_buf *buf, ms_mem *mem) {
 }
 
 void ms_buf_free(ms_buf *buf) {
-    ms_free(buf->data);
+    ms_mem_free(buf->data);
     ms_buf_init(buf, buf->mem);
 }
 
@@ -31,7 +31,7 @@ static bool reserve(ms_buf *buf, size_t extra) {
     }
     if (want <= buf->length + extra)
         want = buf->length + extra + 1;
-    char *data = buf->data ? ms_realloc(buf->data, want) : ms_alloc(buf->mem, MS_LEDGER_GENERAL, want);
+    char *data = buf->data ? ms_realloc(buf->data, want) : ms_mem_alloc(buf->mem, MS_LEDGER_GENERAL, want);
     if (!data) {
         buf->failed = true;
         return false;

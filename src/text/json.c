@@ -25,7 +25,7 @@ static bool is_container(ms_json_type type) {
 }
 
 ms_status ms_json_doc_create(ms_mem *mem, ms_json_doc **ret_doc) {
-    ms_json_doc *doc = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*doc));
+    ms_json_doc *doc = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*doc));
     if (!doc)
         return MS_HOST_MEMORY;
     ms_region_init(&doc->region, mem, SIZE_MAX);
@@ -37,7 +37,7 @@ void ms_json_doc_destroy(ms_json_doc **doc) {
     if (!doc || !*doc)
         return;
     ms_region_free(&(*doc)->region);
-    ms_free(*doc);
+    ms_mem_free(*doc);
     *doc = NULL;
 }
 

@@ -25,7 +25,7 @@ struct ms_params {
 };
 
 ms_status ms_params_create(ms_mem *mem, const ms_device *dev, ms_params **ret_params, ms_error *err) {
-    ms_params *p = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*p));
+    ms_params *p = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*p));
     if (!p)
         return ms_fail_alloc(err, mem, sizeof(*p), "a list of parameters");
     p->mem = mem;
@@ -41,8 +41,8 @@ void ms_params_destroy(ms_params **params) {
         return;
     ms_params *p = *params;
     ms_region_free(&p->region);
-    ms_free(p->entries);
-    ms_free(p);
+    ms_mem_free(p->entries);
+    ms_mem_free(p);
     *params = NULL;
 }
 
@@ -89,7 +89,8 @@ static bool grow(ms_params *p) {
         return true;
     int wanted = p->capacity ? 2 * p->capacity : 256;
     size_t bytes = (size_t)wanted * sizeof(entry *);
-    entry **entries = p->entries ? ms_realloc(p->entries, bytes) : ms_alloc(p->mem, MS_LEDGER_GENERAL, bytes);
+    entry **entries =
+        p->entries ? ms_realloc(p->entries, bytes) : ms_mem_alloc(p->mem, MS_LEDGER_GENERAL, bytes);
     if (!entries)
         return false;
     p->entries = entries;

@@ -251,7 +251,7 @@ static ms_status make_upload(ms_weight_stream *s, size_t slot_bytes, ms_error *e
 
 ms_status ms_weight_stream_create(const ms_compute *compute, size_t buffer_bytes, size_t scratch_floats,
                                   size_t slot_bytes, ms_weight_stream **ret_stream, ms_error *err) {
-    ms_weight_stream *s = ms_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
+    ms_weight_stream *s = ms_mem_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s)
         return ms_fail_alloc(err, compute->mem, sizeof(*s), "the weight stream");
     size_t workers = (size_t)ms_pool_threads(compute->pool) + 1;
@@ -306,7 +306,7 @@ void ms_weight_stream_destroy(ms_weight_stream **stream) {
     pthread_cond_destroy(&s->wake);
     pthread_mutex_destroy(&s->lock);
     ms_device_free(s->compute.dev, s->buffer);
-    ms_free(s->scratch);
-    ms_free(s);
+    ms_mem_free(s->scratch);
+    ms_mem_free(s);
     *stream = NULL;
 }

@@ -22,7 +22,7 @@ static int64_t row_elements(const ms_loaded_param *p) {
 ms_status ms_weight_upload_create(const ms_compute *compute, size_t slot_bytes, ms_weight_upload **ret_upload,
                                   ms_error *err) {
     const ms_backend *b = compute->dev->backend;
-    ms_weight_upload *u = ms_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*u));
+    ms_weight_upload *u = ms_mem_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*u));
     if (!u)
         return ms_fail_alloc(err, compute->mem, sizeof(*u), "uploading weights");
     u->compute = *compute;
@@ -69,7 +69,7 @@ void ms_weight_upload_destroy(ms_weight_upload **upload) {
             dev->backend->host_free(dev, s->host);
         ms_device_free(dev, s->raw);
     }
-    ms_free(u);
+    ms_mem_free(u);
     *upload = NULL;
 }
 

@@ -6,7 +6,7 @@
 
 ms_status ms_weights_create(const ms_compute *compute, const ms_params *params, ms_weights **ret_weights,
                             ms_error *err) {
-    ms_weights *w = ms_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*w));
+    ms_weights *w = ms_mem_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*w));
     if (!w)
         return ms_fail_alloc(err, compute->mem, sizeof(*w), "the weights");
     w->compute = *compute;
@@ -31,8 +31,8 @@ void ms_weights_destroy(ms_weights **weights) {
     if (w->stream)
         ms_weight_stream_forget(w->stream, w);
     ms_weights_release(w);
-    ms_free(w->items);
-    ms_free(w);
+    ms_mem_free(w->items);
+    ms_mem_free(w);
     *weights = NULL;
 }
 
@@ -41,7 +41,7 @@ ms_status ms_weights_follow_params(ms_weights *w, ms_error *err) {
     if (count > w->capacity) {
         size_t bytes = (size_t)count * sizeof(ms_loaded_param);
         ms_loaded_param *items =
-            w->items ? ms_realloc(w->items, bytes) : ms_alloc(w->compute.mem, MS_LEDGER_GENERAL, bytes);
+            w->items ? ms_realloc(w->items, bytes) : ms_mem_alloc(w->compute.mem, MS_LEDGER_GENERAL, bytes);
         if (!items)
             return ms_fail_alloc(err, w->compute.mem, bytes, "the weights");
         w->items = items;

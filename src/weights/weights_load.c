@@ -143,7 +143,7 @@ static ms_status load_on_host(load_job *job, ms_pool *pool, ms_error *err) {
             return ms_fail_alloc(err, w->compute.mem, scratch * sizeof(float), "reading weights");
     }
     ms_pool_run(pool, job->first_task[job->n_todo], load_task, job);
-    ms_free(job->scratch);
+    ms_mem_free(job->scratch);
     if (job->status != MS_OK && err)
         *err = job->err;
     return job->status;
@@ -188,8 +188,8 @@ static ms_status fill(const ms_weight_source *from, bool streamed_too, ms_pool *
             p->data = NULL;
         }
     }
-    ms_free(job->todo);
-    ms_free(job->first_task);
+    ms_mem_free(job->todo);
+    ms_mem_free(job->first_task);
     return status;
 }
 
@@ -333,6 +333,6 @@ ms_status ms_weights_verify(ms_weights *w, const ms_tensor_file *file, const cha
                 report(arg, problem.message);
         }
     }
-    ms_free(block);
+    ms_mem_free(block);
     return result;
 }

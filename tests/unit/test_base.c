@@ -69,10 +69,10 @@ static void budget_is_a_hard_cap(void **state) {
     (void)state;
     ms_mem *mem;
     assert_int_equal(ms_mem_create(3 << 20, &mem), MS_OK);
-    void *a = ms_alloc(mem, MS_LEDGER_WEIGHTS, 2 << 20);
+    void *a = ms_mem_alloc(mem, MS_LEDGER_WEIGHTS, 2 << 20);
     assert_non_null(a);
-    assert_null(ms_alloc(mem, MS_LEDGER_FRAMES, 1 << 20)); /* page and header would go over */
-    void *b = ms_alloc(mem, MS_LEDGER_FRAMES, 1000);
+    assert_null(ms_mem_alloc(mem, MS_LEDGER_FRAMES, 1 << 20)); /* page and header would go over */
+    void *b = ms_mem_alloc(mem, MS_LEDGER_FRAMES, 1000);
     assert_non_null(b);
     assert_int_equal((uintptr_t)a % 64, 0);
     assert_int_equal((uintptr_t)b % 64, 0);
@@ -83,8 +83,8 @@ static void budget_is_a_hard_cap(void **state) {
     ms_error err;
     assert_int_equal(ms_fail_alloc(&err, mem, 1 << 20, "a test"), MS_HOST_MEMORY);
     assert_non_null(strstr(err.message, "1048576 bytes for a test"));
-    ms_free(a);
-    ms_free(b);
+    ms_mem_free(a);
+    ms_mem_free(b);
     assert_int_equal(ms_mem_destroy(&mem), 0);
     assert_null(mem);
 }
@@ -114,21 +114,21 @@ static void charges_do_not_wrap_round(void **state) {
 static void nth_allocation_fails(void **state) {
     (void)state;
     ms_mem_fail_after(2, false);
-    void *a = ms_alloc(NULL, MS_LEDGER_GENERAL, 10), *b = ms_alloc(NULL, MS_LEDGER_GENERAL, 10),
-         *c = ms_alloc(NULL, MS_LEDGER_GENERAL, 10);
+    void *a = ms_mem_alloc(NULL, MS_LEDGER_GENERAL, 10), *b = ms_mem_alloc(NULL, MS_LEDGER_GENERAL, 10),
+         *c = ms_mem_alloc(NULL, MS_LEDGER_GENERAL, 10);
     assert_true(a && !b && c);
     ms_mem_fail_after(1, true);
-    assert_null(ms_alloc(NULL, MS_LEDGER_GENERAL, 10));
-    assert_null(ms_calloc(NULL, MS_LEDGER_GENERAL, 10, 10));
+    assert_null(ms_mem_alloc(NULL, MS_LEDGER_GENERAL, 10));
+    assert_null(ms_mem_calloc(NULL, MS_LEDGER_GENERAL, 10, 10));
     ms_mem_fail_after(0, false);
-    ms_free(a);
-    ms_free(c);
+    ms_mem_free(a);
+    ms_mem_free(c);
 }
 
 static void blocks_keep_their_bytes(void **state) {
     (void)state;
     assert_null(ms_alloc_array(NULL, MS_LEDGER_GENERAL, SIZE_MAX / 4, 16));
-    unsigned char *p = ms_calloc(NULL, MS_LEDGER_GENERAL, 100, 3);
+    unsigned char *p = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, 100, 3);
     assert_non_null(p);
     for (int i = 0; i < 300; i++)
         assert_int_equal(p[i], 0);
@@ -136,10 +136,10 @@ static void blocks_keep_their_bytes(void **state) {
     p = ms_realloc(p, 3 << 20);
     assert_non_null(p);
     assert_int_equal(p[299], 7);
-    ms_free(p);
+    ms_mem_free(p);
     char *text = ms_asprintf(NULL, "%d-%s", 42, "x");
     assert_string_equal(text, "42-x");
-    ms_free(text);
+    ms_mem_free(text);
 }
 
 typedef struct sums {

@@ -85,12 +85,12 @@ static void null_memory(void) {
     GIVES(!ms_mem_set_budget(NULL, 1));
     GIVES(ms_mem_destroy(NULL) == 0);
     GIVES(ms_mem_destroy(&none) == 0);
-    GIVES(ms_alloc(NULL, bad, 1) == NULL);
-    GIVES(ms_alloc(NULL, worse, 1) == NULL);
-    GIVES(ms_alloc(NULL, MS_LEDGER_GENERAL, SIZE_MAX) == NULL);
-    GIVES(ms_calloc(NULL, MS_LEDGER_GENERAL, SIZE_MAX, 2) == NULL);
-    GIVES(ms_calloc(NULL, bad, 1, 1) == NULL);
-    NOTHING(ms_free(NULL));
+    GIVES(ms_mem_alloc(NULL, bad, 1) == NULL);
+    GIVES(ms_mem_alloc(NULL, worse, 1) == NULL);
+    GIVES(ms_mem_alloc(NULL, MS_LEDGER_GENERAL, SIZE_MAX) == NULL);
+    GIVES(ms_mem_calloc(NULL, MS_LEDGER_GENERAL, SIZE_MAX, 2) == NULL);
+    GIVES(ms_mem_calloc(NULL, bad, 1, 1) == NULL);
+    NOTHING(ms_mem_free(NULL));
     GIVES(!ms_mem_charge(NULL, bad, 1));
     GIVES(!ms_mem_charge(NULL, worse, 1));
     NOTHING(ms_mem_release(NULL, bad, 1));

@@ -60,7 +60,7 @@ static void the_sampler_records_this_process(void **state) {
     assert_null(sampler);
     assert_ms_ok(ms_sampler_create(mem, &sampler, &err), &err);
     size_t bytes = (size_t)64 << 20;
-    unsigned char *block = ms_alloc(mem, MS_LEDGER_CACHES, bytes);
+    unsigned char *block = ms_mem_alloc(mem, MS_LEDGER_CACHES, bytes);
     assert_non_null(block);
     memset(block, 1, bytes);
     do { /* until the thread has seen it */
@@ -74,7 +74,7 @@ static void the_sampler_records_this_process(void **state) {
         charged = caches > charged ? caches : charged;
     }
     assert_true(most >= bytes && charged >= bytes);
-    ms_free(block);
+    ms_mem_free(block);
     ms_sampler_destroy(&sampler);
     assert_null(sampler);
     assert_int_equal(ms_mem_destroy(&mem), 0);
@@ -329,7 +329,7 @@ static void the_page_has_the_answers(void **state) {
     assert_null(strstr(html, "nan"));
     assert_null(strstr(html, "url("));
     assert_true(strlen(html) < 200000);
-    ms_free(html);
+    ms_mem_free(html);
     free(r);
 }
 
@@ -345,12 +345,12 @@ static void an_empty_report_is_a_page_too(void **state) {
     assert_null(strstr(html, "inf%"));
     assert_null(strstr(html, "Memory over time"));
     assert_non_null(strstr(html, "nobody else needed the memory"));
-    ms_free(html);
+    ms_mem_free(html);
     r->n_samples = 2; /* at the same moment, nothing held */
     html = make_page(&p, r);
     assert_null(strstr(html, "nan"));
     assert_non_null(strstr(html, "Memory over time"));
-    ms_free(html);
+    ms_mem_free(html);
     r->peak_resident_bytes = 12000000;
     r->budget_bytes = 10000000;
     r->slice_frames = 4;
@@ -365,7 +365,7 @@ static void an_empty_report_is_a_page_too(void **state) {
     assert_non_null(strstr(html, "layers over 4 frames or 256 pixels at a time"));
     assert_non_null(strstr(html, "The rung was asked for"));
     assert_non_null(strstr(html, "The precision was asked for"));
-    ms_free(html);
+    ms_mem_free(html);
     free(r);
 }
 
@@ -381,7 +381,7 @@ static void every_allocation_may_fail(void **state) {
         ms_status status = ms_run_report_html(&p, r, &html, &err);
         ms_mem_fail_after(0, false);
         assert_true((html != NULL) == (status == MS_OK));
-        ms_free(html);
+        ms_mem_free(html);
         if (status == MS_OK) {
             assert_true(n > 5);
             break;

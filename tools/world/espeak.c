@@ -124,7 +124,7 @@ static ms_status to_voice_rate(ms_mem *mem, const tape *t, float *samples, int64
                 sum += w[k] * t->samples[first + k];
         samples[i] = sum;
     }
-    ms_free(taps);
+    ms_mem_free(taps);
     return MS_OK;
 }
 
@@ -215,7 +215,7 @@ static ms_status develop(ms_mem *mem, const tape *t, float start_s, float max_s,
     float said_s = start_s + (float)t->count / (float)t->rate,
           end_s = whole || said_s > max_s ? max_s : said_s;
     int64_t count = (int64_t)(end_s * VOICE_RATE), first = (int64_t)(start_s * VOICE_RATE);
-    float *samples = ms_calloc(mem, MS_LEDGER_STAGING, (size_t)count + 1, sizeof(float));
+    float *samples = ms_mem_calloc(mem, MS_LEDGER_STAGING, (size_t)count + 1, sizeof(float));
     line l = {ms_alloc_array(mem, MS_LEDGER_GENERAL, 2 * (size_t)t->heard_count + 3, sizeof(*l.at)), 0};
     ms_status status;
     if (!samples || !l.at) {
@@ -231,8 +231,8 @@ static ms_status develop(ms_mem *mem, const tape *t, float start_s, float max_s,
     *ret_count = count;
     return MS_OK;
 fail:
-    ms_free(samples);
-    ms_free(l.at);
+    ms_mem_free(samples);
+    ms_mem_free(l.at);
     return status;
 }
 

@@ -19,7 +19,7 @@ bool espeak_built_in(void);
 espeak_voice espeak_voice_of(uint64_t seed, float turn);
 
 /*
- * Says text. start_s: silence before. max_s: what is longer is cut there. ret_samples: 16 kHz, -1 to 1, ms_free'd by
+ * Says text. start_s: silence before. max_s: what is longer is cut there. ret_samples: 16 kHz, -1 to 1, ms_mem_free'd by
  * the caller; their number is max_s * 16000 if whole, with silence at the end, else as many as it takes. The events
  * cover all of that. Stress is how loud a vowel is among the others. Equal for equal arguments and version of
  * espeak-ng. MS_UNSUPPORTED without espeak-ng or its data; MS_HOST_MEMORY.

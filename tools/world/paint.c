@@ -10,11 +10,11 @@ ms_status w_canvas_init(w_canvas *c, ms_mem *mem, int width, int height, ms_erro
     size_t pixels = (size_t)width * (size_t)height, cells = (size_t)(width + 2) * (size_t)height;
     size_t longest = (size_t)(width > height ? width : height) + 2;
     *c = (w_canvas){.width = width, .height = height};
-    c->pixels =
-        ms_calloc(mem, MS_LEDGER_FRAMES, pixels, sizeof(*c->pixels)); /* paint is mixed with what is there */
-    c->cover = ms_calloc(mem, MS_LEDGER_FRAMES, cells, sizeof(float));
-    c->clip = ms_calloc(mem, MS_LEDGER_FRAMES, cells, sizeof(float));
-    c->line = ms_calloc(mem, MS_LEDGER_FRAMES, longest, sizeof(float));
+    c->pixels = ms_mem_calloc(mem, MS_LEDGER_FRAMES, pixels,
+                              sizeof(*c->pixels)); /* paint is mixed with what is there */
+    c->cover = ms_mem_calloc(mem, MS_LEDGER_FRAMES, cells, sizeof(float));
+    c->clip = ms_mem_calloc(mem, MS_LEDGER_FRAMES, cells, sizeof(float));
+    c->line = ms_mem_calloc(mem, MS_LEDGER_FRAMES, longest, sizeof(float));
     if (c->pixels && c->cover && c->clip && c->line)
         return MS_OK;
     w_canvas_free(c);
@@ -22,10 +22,10 @@ ms_status w_canvas_init(w_canvas *c, ms_mem *mem, int width, int height, ms_erro
 }
 
 void w_canvas_free(w_canvas *c) {
-    ms_free(c->pixels);
-    ms_free(c->cover);
-    ms_free(c->clip);
-    ms_free(c->line);
+    ms_mem_free(c->pixels);
+    ms_mem_free(c->cover);
+    ms_mem_free(c->clip);
+    ms_mem_free(c->line);
     *c = (w_canvas){0};
 }
 

@@ -110,7 +110,7 @@ ms_status speech_babble(ms_mem *mem, uint64_t seed, float duration_s, speech *re
 }
 
 void speech_free(speech *s) {
-    ms_free(s->events);
+    ms_mem_free(s->events);
     *s = (speech){0};
 }
 

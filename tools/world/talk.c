@@ -67,6 +67,6 @@ ms_status talk_create(ms_mem *mem, const talk_request *r, talk *ret_talk, ms_err
 
 void talk_free(talk *t) {
     speech_free(&t->said);
-    ms_free(t->samples);
+    ms_mem_free(t->samples);
     *t = (talk){0};
 }

@@ -10,7 +10,7 @@ ms_status world_create(ms_mem *mem, uint64_t seed, int width, int height, world 
         return ms_fail(err, MS_INVALID_ARGUMENT, "a picture of %dx%d; each side must be %d to %d", width,
                        height, WORLD_MIN_PX, WORLD_MAX_PX);
     ms_status status;
-    world *w = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*w));
+    world *w = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*w));
     if (!w)
         return ms_fail_alloc(err, mem, sizeof(*w), "a world");
     w->mem = mem;
@@ -30,7 +30,7 @@ void world_destroy(world **w) {
         return;
     w_canvas_free(&(*w)->scene);
     w_canvas_free(&(*w)->canvas);
-    ms_free(*w);
+    ms_mem_free(*w);
     *w = NULL;
 }
 

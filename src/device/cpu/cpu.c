@@ -142,7 +142,7 @@ static void cpu_brand(char brand[49]) {
 
 static void cpu_close(ms_device **dev) {
     ms_cpu *cpu = (*dev)->impl;
-    ms_free(cpu);
+    ms_mem_free(cpu);
     *dev = NULL;
 }
 
@@ -150,7 +150,7 @@ static ms_status cpu_open(const ms_device_params *params, ms_device **ret_dev, m
     MS_TRY(ms_device_only_number(params, 1, err));
     ms_isa isa = MS_ISA_C;
     MS_TRY(choose_isa(params->isa_limit, &isa, err));
-    ms_cpu *cpu = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*cpu));
+    ms_cpu *cpu = ms_mem_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*cpu));
     if (!cpu)
         return ms_fail_alloc(err, params->mem, sizeof(*cpu), "the cpu device");
     cpu->base.backend = &ms_backend_cpu;

@@ -45,7 +45,7 @@ static void *dummy_alloc(ms_device *dev, ms_ledger ledger, size_t bytes) {
     if (bytes > dev->total_bytes)
         return NULL;
     size_t mapped = (bytes + 4096) / 4096 * 4096; /* never empty */
-    dummy_block *block = ms_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*block));
+    dummy_block *block = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*block));
     if (!block)
         return NULL;
     void *address = mmap(NULL, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -65,7 +65,7 @@ static void *dummy_alloc(ms_device *dev, ms_ledger ledger, size_t bytes) {
         return address;
     munmap(address, mapped);
 fail:
-    ms_free(block);
+    ms_mem_free(block);
     return NULL;
 }
 
@@ -74,7 +74,7 @@ static void release(ms_device *dev, dummy_block *block) {
     if (self(dev)->ledgers)
         ms_mem_release(self(dev)->ledgers, block->ledger, block->taken);
     munmap(block->address, block->mapped);
-    ms_free(block);
+    ms_mem_free(block);
 }
 
 static void dummy_free(ms_device *dev, void *address) {
@@ -148,7 +148,7 @@ static ms_status dummy_capture_begin(ms_queue *queue) {
 }
 
 static ms_status dummy_capture_end(ms_queue *queue, ms_launches **ret_launches) {
-    ms_launches *launches = ms_alloc(queue->dev->mem, MS_LEDGER_GENERAL, sizeof(*launches));
+    ms_launches *launches = ms_mem_alloc(queue->dev->mem, MS_LEDGER_GENERAL, sizeof(*launches));
     if (!launches)
         return MS_HOST_MEMORY;
     launches->dev = queue->dev;
@@ -161,7 +161,7 @@ static ms_status dummy_launch(ms_queue *queue, const ms_launches *launches) {
 }
 
 static void dummy_launches_destroy(ms_launches **launches) {
-    ms_free(*launches);
+    ms_mem_free(*launches);
     *launches = NULL;
 }
 
@@ -227,7 +227,7 @@ static const ms_kernels dummy_kernels = MS_KERNELS_BY_NAME;
 
 static ms_status dummy_open(const ms_device_params *params, ms_device **ret_dev, ms_error *err) {
     MS_TRY(ms_device_only_number(params, 1, err));
-    dummy_device *d = ms_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*d));
+    dummy_device *d = ms_mem_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*d));
     if (!d)
         return ms_fail_alloc(err, params->mem, sizeof(*d), "the dummy device");
     d->base = (ms_device){
@@ -261,7 +261,7 @@ static void dummy_close(ms_device **dev) {
         release(*dev, block);
     }
     pthread_mutex_destroy(&d->lock);
-    ms_free(d);
+    ms_mem_free(d);
     *dev = NULL;
 }
 

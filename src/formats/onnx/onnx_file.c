@@ -21,7 +21,7 @@ typedef struct onnx_block {
 } onnx_block;
 
 static void *alloc_block(onnx_owner *o, size_t bytes) {
-    onnx_block *block = ms_alloc(o->region.mem, MS_LEDGER_STAGING, sizeof(*block) + bytes);
+    onnx_block *block = ms_mem_alloc(o->region.mem, MS_LEDGER_STAGING, sizeof(*block) + bytes);
     if (!block)
         return NULL;
     *block = (onnx_block){.next = o->blocks, .bytes = bytes};
@@ -63,10 +63,10 @@ void ms_onnx_file_close(ms_onnx_file **file) {
     while (o->blocks) {
         onnx_block *block = o->blocks;
         o->blocks = block->next;
-        ms_free(block);
+        ms_mem_free(block);
     }
     ms_region_free(&o->region);
-    ms_free(o);
+    ms_mem_free(o);
     *file = NULL;
 }
 
@@ -85,7 +85,7 @@ void ms_onnx_file_release(ms_onnx_file *file, int32_t value) {
     if (block->next)
         block->next->previous = block->previous;
     o->used_bytes -= block->bytes;
-    ms_free(block);
+    ms_mem_free(block);
     t->data = NULL;
 }
 
@@ -108,7 +108,7 @@ ms_status ms_onnx_file_open_memory(ms_mem *mem, const char *name, const void *da
     if (bytes > MS_ONNX_MAX_FILE_BYTES)
         return ms_fail(err, MS_BAD_MODEL, "%s: has %zu bytes, more than the %llu that are read", name, bytes,
                        (unsigned long long)MS_ONNX_MAX_FILE_BYTES);
-    onnx_owner *o = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*o));
+    onnx_owner *o = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*o));
     if (!o)
         return ms_fail_alloc(err, mem, sizeof(*o), name);
     ms_region_init(&o->region, mem, SIZE_MAX);
@@ -134,7 +134,7 @@ ms_status ms_onnx_file_open(ms_mem *mem, const char *path, ms_onnx_file **ret_fi
         status = ms_fail(err, MS_BAD_MODEL, "has %llu bytes, more than the %llu that are read",
                          (unsigned long long)source.bytes, (unsigned long long)MS_ONNX_MAX_FILE_BYTES);
     } else {
-        data = ms_alloc(mem, MS_LEDGER_STAGING, (size_t)source.bytes);
+        data = ms_mem_alloc(mem, MS_LEDGER_STAGING, (size_t)source.bytes);
         status = data ? ms_source_read(&source, 0, data, (size_t)source.bytes, err)
                       : ms_fail_alloc(err, mem, (size_t)source.bytes, "reading the file");
     }
@@ -143,7 +143,7 @@ ms_status ms_onnx_file_open(ms_mem *mem, const char *path, ms_onnx_file **ret_fi
         status = ms_fail_prefix(err, status, "%s", path);
     else
         status = ms_onnx_file_open_memory(mem, path, data, (size_t)source.bytes, ret_file, err);
-    ms_free(data);
+    ms_mem_free(data);
     return status;
 }
 

@@ -50,12 +50,12 @@ static ms_status read_text(ms_mem *mem, const ms_source *source, char **ret_text
     if (source->bytes > MS_CONFIG_MAX_BYTES)
         return ms_fail(err, MS_BAD_MODEL, "has %llu bytes, more than the %zu that a config may have",
                        (unsigned long long)source->bytes, MS_CONFIG_MAX_BYTES);
-    char *text = ms_alloc(mem, MS_LEDGER_GENERAL, (size_t)source->bytes);
+    char *text = ms_mem_alloc(mem, MS_LEDGER_GENERAL, (size_t)source->bytes);
     if (!text)
         return ms_fail_alloc(err, mem, (size_t)source->bytes, "a config's text");
     ms_status status = ms_source_read(source, 0, text, (size_t)source->bytes, err);
     if (status != MS_OK) {
-        ms_free(text);
+        ms_mem_free(text);
         return status;
     }
     *ret_text = text;
@@ -73,6 +73,6 @@ ms_status ms_config_load(ms_mem *mem, const char *path, ms_json_doc **ret_doc, m
     if (status != MS_OK)
         return ms_fail_prefix(err, status, "%s", path);
     status = ms_config_parse(mem, path, text, (size_t)source.bytes, ret_doc, err);
-    ms_free(text);
+    ms_mem_free(text);
     return status;
 }

@@ -172,7 +172,7 @@ static size_t sample_bytes(const ms_audio_reader *r) {
 static ms_status need_block(ms_audio_reader *r, int64_t n, ms_error *err) {
     if (n <= r->block_capacity)
         return MS_OK;
-    ms_free(r->block);
+    ms_mem_free(r->block);
     r->block_capacity = 0;
     r->block = ms_alloc_array(r->mem, MS_LEDGER_GENERAL, (size_t)n, sample_bytes(r));
     if (!r->block) {
@@ -343,7 +343,7 @@ ms_status ms_audio_reader_open(ms_mem *mem, const char *path, const ms_audio_rea
     ms_status status;
     if (!params)
         params = &defaults;
-    ms_audio_reader *r = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*r));
+    ms_audio_reader *r = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*r));
     if (!r)
         return ms_fail_alloc(err, mem, sizeof(*r), "an audio reader");
     ms_av_log *previous = ms_av_log_enter(&r->log);
@@ -389,8 +389,8 @@ void ms_audio_reader_close(ms_audio_reader **reader) {
     ms_av_log_leave(previous);
     if (r->charged)
         ms_mem_release(r->mem, MS_LEDGER_CODEC, MS_AUDIO_READER_BYTES);
-    ms_free(r->block);
-    ms_free(r->path);
-    ms_free(r);
+    ms_mem_free(r->block);
+    ms_mem_free(r->path);
+    ms_mem_free(r);
     *reader = NULL;
 }

@@ -553,7 +553,7 @@ ms_status ms_video_reader_open(ms_mem *mem, const char *path, const ms_video_rea
         params->threads < 1)
         return ms_fail(err, MS_INVALID_ARGUMENT, "frame rate %d/%d, %d threads", params->fps.num,
                        params->fps.den, params->threads);
-    ms_video_reader *r = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*r));
+    ms_video_reader *r = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*r));
     if (!r)
         return ms_fail_alloc(err, mem, sizeof(*r), "a video reader");
     ms_av_log *previous = ms_av_log_enter(&r->log);
@@ -603,8 +603,8 @@ void ms_video_reader_close(ms_video_reader **reader) {
     ms_av_log_leave(previous);
     if (r->charged)
         ms_mem_release(r->mem, MS_LEDGER_CODEC, r->charged);
-    ms_free(r->marks);
-    ms_free(r->path);
-    ms_free(r);
+    ms_mem_free(r->marks);
+    ms_mem_free(r->path);
+    ms_mem_free(r);
     *reader = NULL;
 }

@@ -96,7 +96,7 @@ static ms_status open_encoder(ms_audio_track *t, const ms_video_writer_params *p
                           "cannot open the %s encoder for %d channels at %d Hz", codec->name,
                           t->feed.channels, t->feed.rate);
     size_t bytes = (size_t)t->frame_samples * (size_t)t->feed.channels * sizeof(float);
-    t->samples = ms_alloc(t->mem, MS_LEDGER_GENERAL, bytes);
+    t->samples = ms_mem_alloc(t->mem, MS_LEDGER_GENERAL, bytes);
     if (!t->samples)
         return ms_fail_alloc(err, t->mem, bytes, "audio samples");
     return ms_mux_add_encoder(t->mux, t->codec, &t->index, err);
@@ -348,7 +348,7 @@ void ms_audio_track_close(ms_audio_track *t) {
     ms_av_codec_free(&t->codec);
     av_frame_free(&t->frame);
     av_packet_free(&t->packet);
-    ms_free(t->samples);
+    ms_mem_free(t->samples);
     t->samples = NULL;
 }
 

@@ -109,7 +109,7 @@ static ms_status make_muxer(ms_mux *m, ms_mem *mem, ms_error *err) {
     char *url = ms_asprintf(mem, "file:%s", m->file.temp);
     uint8_t *buffer = av_malloc(IO_BUFFER_BYTES);
     int rc = url ? avformat_alloc_output_context2(&m->format, NULL, format, url) : AVERROR(ENOMEM);
-    ms_free(url);
+    ms_mem_free(url);
     if (buffer)
         m->io = avio_alloc_context(buffer, IO_BUFFER_BYTES, 1, m, NULL, write_packet, seek_packet);
     if (!m->io)

@@ -43,8 +43,8 @@ static ms_status begin(ms_packet_file *f, ms_mem *mem, int fd, const char *path,
                        ms_error *err) {
     *f = (ms_packet_file){.fd = fd, .shown_as = shown_as};
     f->path = ms_strdup(mem, path);
-    f->crc = ms_alloc(mem, MS_LEDGER_GENERAL, sizeof(*f->crc));
-    f->buffer = ms_alloc(mem, MS_LEDGER_STAGING, BUFFER_BYTES);
+    f->crc = ms_mem_alloc(mem, MS_LEDGER_GENERAL, sizeof(*f->crc));
+    f->buffer = ms_mem_alloc(mem, MS_LEDGER_STAGING, BUFFER_BYTES);
     if (!f->path || !f->crc || !f->buffer)
         return ms_fail_alloc(err, mem, BUFFER_BYTES, "a segment of the output");
     ms_crc32_init(f->crc);
@@ -200,8 +200,8 @@ ms_status ms_packet_file_check(ms_mem *mem, int fd, const char *path, int64_t by
 void ms_packet_file_close(ms_packet_file *f) {
     if (f->fd >= 0)
         close(f->fd);
-    ms_free(f->path);
-    ms_free(f->buffer);
-    ms_free(f->crc);
+    ms_mem_free(f->path);
+    ms_mem_free(f->buffer);
+    ms_mem_free(f->crc);
     *f = (ms_packet_file){.fd = -1};
 }

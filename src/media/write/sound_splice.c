@@ -66,7 +66,7 @@ static int channels_of(const ms_audio_reader *r) {
 ms_status ms_sound_splice_open(ms_mem *mem, const ms_sound_splice_params *p, ms_sound_splice **ret_splice,
                                ms_error *err) {
     ms_status status;
-    ms_sound_splice *s = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
+    ms_sound_splice *s = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s)
         return ms_fail_alloc(err, mem, sizeof(*s), "the sound");
     s->mem = mem;
@@ -93,8 +93,8 @@ void ms_sound_splice_close(ms_sound_splice **splice) {
         return;
     ms_audio_reader_close(&(*splice)->base);
     ms_audio_reader_close(&(*splice)->over);
-    ms_free((*splice)->block);
-    ms_free(*splice);
+    ms_mem_free((*splice)->block);
+    ms_mem_free(*splice);
     *splice = NULL;
 }
 

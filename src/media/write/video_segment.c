@@ -34,7 +34,7 @@ static ms_status open_parts(ms_video_segment *s, int *fd, const char *path, ms_e
 
 ms_status ms_video_segment_open(ms_mem *mem, int fd, const char *path, const ms_video_writer_params *params,
                                 ms_video_segment **ret_segment, ms_error *err) {
-    ms_video_segment *s = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
+    ms_video_segment *s = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s) {
         close(fd);
         return ms_fail_alloc(err, mem, sizeof(*s), "a segment of the output");
@@ -109,7 +109,7 @@ void ms_video_segment_abort(ms_video_segment **segment) {
     ms_packet_file_close(&s->file);
     if (s->charged)
         ms_mem_release(s->mem, MS_LEDGER_CODEC, s->charged);
-    ms_free(s);
+    ms_mem_free(s);
     give_back_pages();
     *segment = NULL;
 }

@@ -105,7 +105,7 @@ static void close_parts(ms_video_writer *w) {
     ms_mux_abort(&w->mux);
     if (w->charged)
         ms_mem_release(w->mem, MS_LEDGER_CODEC, w->charged);
-    ms_free(w->audio_path);
+    ms_mem_free(w->audio_path);
 }
 
 static ms_status open_parts(ms_video_writer *w, const char *path, ms_error *err) {
@@ -135,7 +135,7 @@ static ms_status open_parts(ms_video_writer *w, const char *path, ms_error *err)
 ms_status ms_video_writer_open(ms_mem *mem, const char *path, const ms_video_writer_params *params,
                                ms_video_writer **ret_writer, ms_error *err) {
     MS_TRY(ms_video_writer_check(path, params, err));
-    ms_video_writer *w = ms_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*w));
+    ms_video_writer *w = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*w));
     if (!w)
         return ms_fail_alloc(err, mem, sizeof(*w), "a video writer");
     w->mem = mem;
@@ -150,7 +150,7 @@ ms_status ms_video_writer_open(ms_mem *mem, const char *path, const ms_video_wri
     }
     ms_av_log_leave(previous);
     if (status) {
-        ms_free(w);
+        ms_mem_free(w);
         return status;
     }
     *ret_writer = w;
@@ -266,6 +266,6 @@ void ms_video_writer_abort(ms_video_writer **writer) {
     ms_av_log *previous = ms_av_log_enter(&w->log);
     close_parts(w);
     ms_av_log_leave(previous);
-    ms_free(w);
+    ms_mem_free(w);
     *writer = NULL;
 }

@@ -28,7 +28,7 @@ static ms_status check_file(const ms_onnx_net *net, ms_error *err) {
 
 ms_status ms_landmark106_open(const ms_compute *compute, const char *path, ms_landmark106 **ret_net,
                               ms_error *err) {
-    ms_landmark106 *n = ms_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*n));
+    ms_landmark106 *n = ms_mem_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*n));
     ms_status status;
     if (!n)
         return ms_fail_alloc(err, compute->mem, sizeof(*n), "the landmark network");
@@ -45,7 +45,7 @@ void ms_landmark106_close(ms_landmark106 **net) {
     if (!net || !*net)
         return;
     ms_onnx_net_close(&(*net)->net);
-    ms_free(*net);
+    ms_mem_free(*net);
     *net = NULL;
 }
 

@@ -113,7 +113,7 @@ static ms_status set_up(ms_onnx_net *net, ms_error *err) {
 
 ms_status ms_onnx_net_create(const ms_compute *compute, ms_onnx_file **file, ms_onnx_net **ret_net,
                              ms_error *err) {
-    ms_onnx_net *net = ms_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*net));
+    ms_onnx_net *net = ms_mem_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*net));
     if (!net) {
         ms_onnx_file_close(file);
         return ms_fail_alloc(err, compute->mem, sizeof(*net), "a network");
@@ -148,7 +148,7 @@ void ms_onnx_net_close(ms_onnx_net **net) {
     ms_params_destroy(&n->params);
     ms_region_free(&n->region);
     ms_onnx_file_close(&n->file);
-    ms_free(n);
+    ms_mem_free(n);
     *net = NULL;
 }
 
@@ -291,7 +291,7 @@ static ms_status set_param(ms_onnx_net *net, ms_param param, const onnx_recipe *
     if (!r->row_scale && !r->transposed)
         return ms_weights_set(net->weights, param, r->values, err);
     size_t bytes = (size_t)elements * sizeof(float);
-    float *values = ms_alloc(net->compute.mem, MS_LEDGER_STAGING, bytes);
+    float *values = ms_mem_alloc(net->compute.mem, MS_LEDGER_STAGING, bytes);
     if (!values)
         return ms_fail_alloc(err, net->compute.mem, bytes, "weights");
     ms_status status = MS_OK;
@@ -306,7 +306,7 @@ static ms_status set_param(ms_onnx_net *net, ms_param param, const onnx_recipe *
     }
     if (status == MS_OK)
         status = ms_weights_set(net->weights, param, values, err);
-    ms_free(values);
+    ms_mem_free(values);
     return status;
 }
 

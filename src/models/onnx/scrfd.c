@@ -31,7 +31,7 @@ static ms_status check_file(const ms_onnx_net *net, ms_error *err) {
 }
 
 ms_status ms_scrfd_open(const ms_compute *compute, const char *path, ms_scrfd **ret_scrfd, ms_error *err) {
-    ms_scrfd *s = ms_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
+    ms_scrfd *s = ms_mem_calloc(compute->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
     ms_status status;
     if (!s)
         return ms_fail_alloc(err, compute->mem, sizeof(*s), "the face detector");
@@ -48,7 +48,7 @@ void ms_scrfd_close(ms_scrfd **scrfd) {
     if (!scrfd || !*scrfd)
         return;
     ms_onnx_net_close(&(*scrfd)->net);
-    ms_free(*scrfd);
+    ms_mem_free(*scrfd);
     *scrfd = NULL;
 }
 

@@ -188,7 +188,8 @@ static ms_status add_tensor(tensor_list *list, const char *name, int rank, const
     if (list->count == list->capacity) {
         int wanted = list->capacity ? 2 * list->capacity : 512;
         size_t bytes = (size_t)wanted * sizeof(*list->items);
-        void *fresh = list->items ? ms_realloc(list->items, bytes) : ms_alloc(NULL, MS_LEDGER_GENERAL, bytes);
+        void *fresh =
+            list->items ? ms_realloc(list->items, bytes) : ms_mem_alloc(NULL, MS_LEDGER_GENERAL, bytes);
         if (!fresh)
             return ms_fail_alloc(err, NULL, bytes, "a list of tensors");
         list->items = fresh;
@@ -234,8 +235,8 @@ static ms_status write_data(ms_tensor_writer *writer, const tensor_list *list, m
             status = ms_tensor_writer_write(writer, data, (size_t)count * ms_dtype_bytes(dtype), err);
         }
     }
-    ms_free(values);
-    ms_free(data);
+    ms_mem_free(values);
+    ms_mem_free(data);
     return status;
 }
 
@@ -303,7 +304,7 @@ typedef struct synthesis {
 static void part_free(synthesis *s) {
     ms_graph_destroy(&s->graph);
     ms_params_destroy(&s->params);
-    ms_free(s->list.items);
+    ms_mem_free(s->list.items);
     ms_region_free(&s->list.region);
     s->list = (tensor_list){0};
 }

@@ -46,7 +46,7 @@ static void parameter(net *n, char inputs[4 * NAME_BYTES], const char *name, con
     n->failed |= !values && !random;
     if (values || random)
         ms_onnx_put_f32(&n->w, full, rank, dims, values ? values : random);
-    ms_free(random);
+    ms_mem_free(random);
 }
 
 typedef struct conv_shape {
