@@ -6,6 +6,7 @@
 #include "console.h"
 #include "device/plugin.h"
 #include "files/new_file.h"
+#include "memsafe/library.h"
 #include "model_check.h"
 #include "model_choice.h"
 #include "system/host.h"
@@ -22,17 +23,18 @@ typedef struct doctor_state {
 
 static const struct {
     const char *name, *gives, *package;
-    int have;
+    ms_feature feature;
 } libraries[] = {
     {"FFmpeg's libraries", "video and audio files (run, detect, stage audio)",
-     "libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libswresample-dev", MS_HAVE_FFMPEG},
-    {"libyaml", "YAML configs (JSON ones work without)", "libyaml-dev", MS_HAVE_YAML},
+     "libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libswresample-dev", MS_FEATURE_FFMPEG},
+    {"libyaml", "YAML configs (JSON ones work without)", "libyaml-dev", MS_FEATURE_YAML},
     {"protobuf-c", "ONNX face nets (without them a track file is needed)",
-     "libprotobuf-c-dev protobuf-c-compiler", MS_HAVE_ONNX},
+     "libprotobuf-c-dev protobuf-c-compiler", MS_FEATURE_ONNX},
     {"SQLite",
      "the journal of a run (--resume needs it) and the history (without it the speed is measured each time)",
-     "libsqlite3-dev", MS_HAVE_SQLITE},
-    {"zstd", "a smaller latent cache (without it latents are kept as they are)", "libzstd-dev", MS_HAVE_ZSTD},
+     "libsqlite3-dev", MS_FEATURE_SQLITE},
+    {"zstd", "a smaller latent cache (without it latents are kept as they are)", "libzstd-dev",
+     MS_FEATURE_ZSTD},
 };
 
 /* text may be "". */
@@ -54,8 +56,9 @@ static int check_libraries(void) {
     int missing = 0;
     cli_print("Libraries\n");
     for (int i = 0; i < CLI_COUNT(libraries); i++) {
-        row(libraries[i].name, libraries[i].have ? "yes" : "left out", libraries[i].gives);
-        if (!libraries[i].have) {
+        bool have = ms_has_feature(libraries[i].feature);
+        row(libraries[i].name, have ? "yes" : "left out", libraries[i].gives);
+        if (!have) {
             char package[256];
             snprintf(package, sizeof(package), "apt-get install %s", libraries[i].package);
             mend_by(package, "; then build again");

@@ -8,7 +8,7 @@
 #include "completion.h"
 #include "console.h"
 #include "manual.h"
-#include "memsafe/version.h"
+#include "memsafe/library.h"
 #include "nearest.h"
 
 typedef struct help_state {
@@ -23,7 +23,7 @@ static void help_defaults(void *state) {
 static void print_overview(void) {
     cli_say("memsafe %s: LatentSync lip sync that fits the memory it is given\n\n"
             "usage: memsafe COMMAND [OPTIONS]\n\nCommands:\n",
-            MS_VERSION_TEXT);
+            ms_version());
     int columns = cli_help_columns();
     for (int i = 0; cli_commands[i]; i++)
         cli_print_summary(cli_commands[i]->name, cli_commands[i]->summary, columns);

@@ -14,7 +14,7 @@
 #include "bar.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "memsafe/version.h"
+#include "memsafe/library.h"
 #include "wrap.h"
 
 #define BAR_INTERVAL_S 0.2
@@ -90,7 +90,7 @@ static void start_json(void) {
     if (console.started)
         return;
     console.started = true;
-    fprintf(stderr, "{\"event\": \"start\", \"version\": \"%s\"}\n", MS_VERSION_TEXT);
+    fprintf(stderr, "{\"event\": \"start\", \"version\": \"%s\"}\n", ms_version());
 }
 
 void cli_event(const char *event, const char *members) {

@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "commands.h"
 #include "console.h"
-#include "memsafe/version.h"
+#include "memsafe/library.h"
 
 /* One heap for all threads: with one for each, the peaks of equal small runs lay up to 2 MB apart, by which thread happened to
    allocate first. Kernels and networks allocate nothing under way. */
@@ -20,6 +20,18 @@ static void share_the_heap(void) {
 #if defined(__GLIBC__)
     mallopt(M_ARENA_MAX, 1);
 #endif
+}
+
+/* "memsafe 0.1.0", then what this build has and what it has not. */
+static void print_version(void) {
+    printf("memsafe %s\n", ms_version());
+    for (int have = 1; have >= 0; have--) {
+        int listed = 0;
+        for (int f = 0; ms_feature_name((ms_feature)f); f++)
+            if (ms_has_feature((ms_feature)f) == have)
+                printf("%s %s", listed++ ? "" : have ? "with" : "without", ms_feature_name((ms_feature)f));
+        printf("%s", listed ? "\n" : "");
+    }
 }
 
 static int run(int argc, char **argv) {
@@ -31,7 +43,7 @@ static int run(int argc, char **argv) {
     const char *name = argv[1];
     if (strcmp(name, "--version") == 0 || strcmp(name, "-version") == 0 || strcmp(name, "version") == 0 ||
         strcmp(name, "-V") == 0) {
-        printf("memsafe %s\n", MS_VERSION_TEXT);
+        print_version();
         return 0;
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)

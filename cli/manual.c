@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "commands.h"
-#include "memsafe/version.h"
+#include "memsafe/library.h"
 #include "nearest.h"
 
 /* Source lines are filled to this, which is all that mandoc's lint lets pass. */
@@ -103,7 +103,7 @@ static void put_page_link(const char *command, const char *after) {
 static void put_title(const char *command, const char *summary) {
     printf(".\\\" Made by `memsafe help --man` from the tables of options.\n.TH ");
     put_page_name(command, true);
-    printf(" 1 %s \"memsafe %s\" \"memsafe manual\"\n.SH NAME\n", MS_RELEASE_DATE, MS_VERSION_TEXT);
+    printf(" 1 %s \"memsafe %s\" \"memsafe manual\"\n.SH NAME\n", MS_RELEASE_DATE, ms_version());
     put_page_name(command, false);
     printf(" \\-");
     put_words(summary, COLUMNS / 2, false);

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "files/new_file.h"
-#include "memsafe/version.h"
+#include "memsafe/library.h"
 #include "models/model_files.h"
 #include "notes.h"
 #include "text/json.h"
@@ -199,7 +199,7 @@ static void report_codecs(ms_buf *b, const cli_run_state *s, const ms_run_report
 static ms_status write_json(const char *path, const cli_run_state *s, const ms_run_report *r, ms_error *err) {
     ms_buf b;
     ms_buf_init(&b, NULL);
-    ms_buf_printf(&b, "{\n  \"memsafe\": \"%s\",\n  \"video\": ", MS_VERSION_TEXT);
+    ms_buf_printf(&b, "{\n  \"memsafe\": \"%s\",\n  \"video\": ", ms_version());
     ms_buf_json_string(&b, s->p.video);
     ms_buf_printf(&b, ",\n  \"audio\": ");
     ms_buf_json_string(&b, s->p.audio);

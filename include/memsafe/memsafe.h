@@ -8,6 +8,7 @@
 #include "memsafe/frame_stream.h"
 #include "memsafe/integrate.h"
 #include "memsafe/libav_log.h"
+#include "memsafe/library.h"
 #include "memsafe/memory.h"
 #include "memsafe/model.h"
 #include "memsafe/optimizer.h"

@@ -73,6 +73,15 @@ static void null_status(void) {
     GIVES(ms_status_exit_code((ms_status)99) == 70);
 }
 
+static void null_library(void) {
+    GIVES(strcmp(ms_version(), MS_VERSION_TEXT) == 0);
+    GIVES(ms_version_number() == MS_VERSION_NUMBER);
+    GIVES(!ms_has_feature((ms_feature)-1));
+    GIVES(!ms_has_feature((ms_feature)99));
+    GIVES(ms_feature_name((ms_feature)-1) == NULL);
+    GIVES(ms_feature_name((ms_feature)99) == NULL);
+}
+
 static void null_libav_log(void) {
     NOTHING(ms_libav_log_chain(NULL));
 }
@@ -457,6 +466,7 @@ static void null_is_refused_everywhere(void **state) {
     (void)state;
     n_called = 0;
     null_status();
+    null_library();
     null_libav_log();
     null_memory();
     null_device();
