@@ -226,7 +226,7 @@ static int plan_run(const void *state, char **arguments, int n_arguments) {
     if (status == MS_OK && s.compare && s.p.budget_bytes)
         status = ms_fail(&err, MS_INVALID_ARGUMENT, "--compare has budgets of its own: leave out --budget");
     if (status == MS_OK && s.compare)
-        return (status = cli_plan_compare(&s.p, s.json, &err)) == MS_OK ? 0 : cli_fail(&err);
+        return cli_plan_compare(&s.p, s.json, &err) == MS_OK ? 0 : cli_fail(&err);
     if (status == MS_OK)
         status = ms_plan_run(&s.p, &r, s.svg || s.html ? &svg : NULL, &err);
     if (status == MS_OK || status == MS_BUDGET) {

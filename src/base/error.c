@@ -44,7 +44,7 @@ void ms_error_clear(ms_error *err) {
     err->frame = -1;
 }
 
-ms_status ms_fail(ms_error *err, ms_status code, const char *fmt, ...) {
+ms_status(ms_fail)(ms_error *err, ms_status code, const char *fmt, ...) {
     if (!err)
         return code;
     ms_error_clear(err);

@@ -14,6 +14,11 @@ ms_status ms_fail(ms_error *err, ms_status code, const char *fmt, ...) MS_PRINTF
  */
 ms_status ms_fail_prefix(ms_error *err, ms_status code, const char *fmt, ...) MS_PRINTF(3, 4);
 
+/* clang's analyzer sees one file at a time; so it knows that what fails is not MS_OK. */
+#ifdef __clang_analyzer__
+#define ms_fail(err, code, ...) ((void)(ms_fail)(err, code, __VA_ARGS__), (code))
+#endif
+
 /* Puts text behind an existing message. err may be NULL. */
 void ms_error_add(ms_error *err, const char *fmt, ...) MS_PRINTF(2, 3);
 

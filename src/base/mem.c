@@ -312,7 +312,7 @@ const char *ms_ledger_name(ms_ledger ledger) {
     return ledger >= 0 && ledger < MS_LEDGER_COUNT ? ledger_names[ledger] : "unknown";
 }
 
-ms_status ms_fail_alloc(ms_error *err, const ms_mem *mem, size_t bytes, const char *what) {
+ms_status(ms_fail_alloc)(ms_error *err, const ms_mem *mem, size_t bytes, const char *what) {
     ms_mem_usage u;
     ms_mem_get_usage(mem, &u);
     if (u.budget_bytes)

@@ -54,6 +54,7 @@ void ms_face_stage_destroy(ms_face_stage **stage) {
         return;
     ms_face_stage *s = *stage;
     for (int64_t i = 0; i < s->queue_count; i++)
+        /* Without a queue queue_count is 0. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
         ms_buffer_pool_put(s->frames, s->queue[(s->queue_first + i) % s->queue_size].rgb);
     ms_buffer_pool_destroy(&s->frames);
     ms_mem_free(s->queue);

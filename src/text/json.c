@@ -46,6 +46,7 @@ const ms_json *ms_json_root(const ms_json_doc *doc) {
 }
 
 static bool add_to_index(container *object, ms_json *member) {
+    /* An object's members have keys. NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
     return ms_strmap_add(object->index, member->key, strlen(member->key), member) != MS_STRMAP_NO_MEMORY;
 }
 

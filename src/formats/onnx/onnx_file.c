@@ -49,7 +49,7 @@ void *onnx_alloc_array(onnx_owner *o, size_t count, size_t bytes) {
     return onnx_alloc(o, total);
 }
 
-ms_status onnx_no_memory(onnx_owner *o) {
+ms_status(onnx_no_memory)(onnx_owner *o) {
     if (o->over_limit)
         return ms_fail(o->err, MS_BAD_MODEL, "asks for more than %zu bytes of memory for its size",
                        o->limit_bytes);

@@ -99,6 +99,10 @@ ms_status onnx_check_node(const onnx_build *b, const ms_onnx_node *node, const o
 ms_status onnx_fail(const onnx_build *b, const ms_onnx_node *node, ms_status code, const char *fmt, ...)
     MS_PRINTF(4, 5);
 ms_status onnx_no_region(const onnx_build *b);
+#ifdef __clang_analyzer__ /* as ms_fail() in base/error.h */
+#define onnx_fail(b, node, code, ...) ((void)(onnx_fail)(b, node, code, __VA_ARGS__), (code))
+#define onnx_no_region(b) ((void)(onnx_no_region)(b), MS_HOST_MEMORY)
+#endif
 
 /* Turns the graph's first error, if there is one, into a status. */
 ms_status onnx_graph_status(const onnx_build *b, const ms_onnx_node *node);

@@ -21,6 +21,7 @@ typedef struct walk {
 
 static void walk_next(walk *w) {
     for (int i = w->rank - 1; i >= 0; i--) {
+        /* rank is at most ONNX_RANK. NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign) */
         w->offset += w->stride[i];
         if (++w->index[i] < w->dim[i])
             return;

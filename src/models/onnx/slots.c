@@ -8,7 +8,7 @@
 #include "models/onnx/build.h"
 #include "text/text.h"
 
-ms_status onnx_fail(const onnx_build *b, const ms_onnx_node *node, ms_status code, const char *fmt, ...) {
+ms_status(onnx_fail)(const onnx_build *b, const ms_onnx_node *node, ms_status code, const char *fmt, ...) {
     char text[320], name[MS_QUOTE_BYTES], op[MS_QUOTE_BYTES];
     va_list ap;
     va_start(ap, fmt);
@@ -21,7 +21,7 @@ ms_status onnx_fail(const onnx_build *b, const ms_onnx_node *node, ms_status cod
                    text);
 }
 
-ms_status onnx_no_region(const onnx_build *b) {
+ms_status(onnx_no_region)(const onnx_build *b) {
     if (b->region->over_limit)
         return onnx_fail(b, b->node, MS_BAD_MODEL, "its constants need more than %zu bytes",
                          ONNX_MAX_FOLDED_BYTES);

@@ -148,12 +148,14 @@ static bool view_strides(const onnx_slot *from, int rank, const int64_t *dim, in
     for (int old = 0, fresh = 0; old < n && fresh < rank;) {
         int old_end = old + 1, fresh_end = fresh + 1;
         int64_t have = old_dim[old], want = dim[fresh];
-        while (have != want) { /* the products of all are equal, so neither runs out first */
+        /* The products of all are equal, so neither runs out first. NOLINTBEGIN(clang-analyzer-core.uninitialized.Assign) */
+        while (have != want) {
             if (want < have)
                 want *= dim[fresh_end++];
             else
                 have *= old_dim[old_end++];
         }
+        /* NOLINTEND(clang-analyzer-core.uninitialized.Assign) */
         for (int i = old; i + 1 < old_end; i++)
             if (old_stride[i] != old_dim[i + 1] * old_stride[i + 1])
                 return false;
