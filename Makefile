@@ -1,7 +1,7 @@
 # The commands that people type. Everything else is CMake; see CMakePresets.json for the other builds.
 SHELL := /bin/bash
 
-.PHONY: all deps deps-dev configure build demo train-demo check check-core check-e2e check-full lint bench install uninstall clean format dev asan tsan clang fuzz
+.PHONY: all deps deps-dev configure build demo train-demo check check-core check-e2e check-full lint bench install uninstall clean format deb coverage dev asan tsan clang fuzz
 
 all: build
 
@@ -78,6 +78,20 @@ install: build
 # What `make install` put in place, by build/install_manifest.txt.
 uninstall:
 	cmake --build build --target uninstall
+
+# A Debian package for the system that it is made on: build-deb/package/memsafe_VERSION_ARCHITECTURE.deb
+deb:
+	@tools/deps --deb
+	cmake --preset deb
+	cmake --build build-deb
+	cd build-deb && cpack -G DEB
+
+# Which lines the unit tests run; COVERAGE names other labels, as in COVERAGE='unit|stage'.
+COVERAGE ?= unit
+coverage: deps-dev
+	cmake --preset coverage
+	cmake --build build-coverage
+	tools/coverage build-coverage '$(COVERAGE)'
 
 clean:
 	rm -rf build build-*

@@ -16,5 +16,9 @@ install(FILES ${CMAKE_BINARY_DIR}/memsafeConfig.cmake ${CMAKE_BINARY_DIR}/memsaf
 
 install(TARGETS memsafe_static memsafe_shared)
 install(DIRECTORY include/memsafe ${CMAKE_BINARY_DIR}/include/memsafe DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+# What --help and manual pages point to, and the licence where Debian wants it.
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
+install(FILES README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN *.md PATTERN images EXCLUDE)
 
 add_custom_target(uninstall COMMAND ${CMAKE_COMMAND} -DBUILD_DIR=${CMAKE_BINARY_DIR} -P ${CMAKE_SOURCE_DIR}/cmake/uninstall.cmake VERBATIM)
