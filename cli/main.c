@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "commands.h"
 #include "console.h"
+#include "memsafe/libav_log.h"
 #include "memsafe/library.h"
 
 /* One heap for all threads: with one for each, the peaks of equal small runs lay up to 2 MB apart, by which thread happened to
@@ -69,6 +70,8 @@ static char output[1 << 16];
 
 int main(int argc, char **argv) {
     share_the_heap();
+    ms_libav_log_take(
+        NULL); /* the process is the command's own: damage is counted by all that libav says of it */
     signal(SIGPIPE, SIG_IGN);   /* a reader of progress that ends does not end the run */
     if (!isatty(STDOUT_FILENO)) /* what fits is written at the end, where an error has its number */
         setvbuf(stdout, output, _IOFBF, sizeof(output));

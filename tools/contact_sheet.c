@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "faces/track_file.h"
 #include "media/read/video_reader.h"
+#include "memsafe/libav_log.h"
 #include "options.h"
 #include "png.h"
 
@@ -202,6 +203,7 @@ int main(int argc, char **argv) {
         {"cell", 1, NULL, 's'},  {"help", 0, NULL, 'h'},   {NULL, 0, NULL, 0}};
     options o = {.columns = 8, .cell = 180};
     int exit_code;
+    ms_libav_log_take(NULL);
     if (!read_options(argc, argv, names, usage, take, &o, &exit_code))
         return exit_code;
     if (!o.video[0] || !o.video[1] || !o.output) {

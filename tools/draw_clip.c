@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "faces/track_file.h"
 #include "media/write/video_writer.h"
+#include "memsafe/libav_log.h"
 #include "options.h"
 #include "world/talk.h"
 #include "world/voice.h"
@@ -242,6 +243,7 @@ int main(int argc, char **argv) {
         {NULL, 0, NULL, 0}};
     options o = {.seed = 1, .frames = 75, .width = 384, .height = 384, .fps = 25, .crf = 16};
     int exit_code;
+    ms_libav_log_take(NULL);
     if (!read_options(argc, argv, names, usage, take, &o, &exit_code))
         return exit_code;
     if (!o.output) {

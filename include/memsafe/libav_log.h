@@ -1,9 +1,17 @@
 /*
  * The log of FFmpeg's libraries (libav*).
  *
- * They have one log callback in the process and do not say which one is set. memsafe sets its own when it first opens a file,
- * since damage is told by what demuxers and decoders complain of. It keeps the messages of its own work and hands on all
- * others: to libav's default callback, which prints to stderr, or to the one that the host names here.
+ * They have one log callback in the process and do not say which one is set, so memsafe leaves it alone unless the host gives it away. What
+ * it is good for: demuxers and decoders say of a damaged file much that they tell in no other way. Without it
+ *
+ * - fewer frames of a damaged file are counted as lost: those whose packets are refused and those missing at the end, not those in gaps
+ *   that only a complaint tells from a pause of the film (frames_lost, source_frames_lost);
+ * - error messages lack libav's own words;
+ * - pictures that are too large for the budget and of whose size the container says nothing are MS_BAD_MEDIA, not MS_BUDGET;
+ * - what demuxers and muxers say of memsafe's files goes to libav's callback, which prints to stderr unless the host has another one or has
+ *   set av_log_set_level(). Codecs' messages of memsafe's go there at AV_LOG_DEBUG or below, which libav does not print.
+ *
+ * The frames themselves are the same.
  */
 #ifndef MEMSAFE_LIBAV_LOG_H
 #define MEMSAFE_LIBAV_LOG_H
@@ -20,12 +28,12 @@ extern "C" {
 typedef void (*ms_libav_log_callback)(void *avcl, int level, const char *format, va_list arguments);
 
 /*
- * For a host with a callback of its own, in place of av_log_set_callback(): messages that are not of memsafe's work go to
- * `next` from here on; NULL = to libav's default callback. May be called at any time, from any thread. Does nothing in a build
- * without FFmpeg's libraries. A host that calls av_log_set_callback() later has the log to itself: memsafe then counts
- * fewer frames of a damaged file as lost, and its error messages lack libav's words.
+ * Gives libav's log to memsafe, in place of av_log_set_callback(): messages of memsafe's own work are kept, and told by
+ * memsafe/log.h (errors as MS_LOG_WARNING; warnings and information as MS_LOG_DETAIL); all others go to `next`, NULL = to libav's default callback,
+ * which prints to stderr. At the host's beginning; again to name another `next`, or after somebody else took the log. Whoever calls
+ * av_log_set_callback() later has it to itself. Does nothing in a build without FFmpeg's libraries.
  */
-MS_API void ms_libav_log_chain(ms_libav_log_callback next);
+MS_API void ms_libav_log_take(ms_libav_log_callback next);
 
 #ifdef __cplusplus
 }

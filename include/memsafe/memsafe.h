@@ -9,6 +9,7 @@
 #include "memsafe/integrate.h"
 #include "memsafe/libav_log.h"
 #include "memsafe/library.h"
+#include "memsafe/log.h"
 #include "memsafe/memory.h"
 #include "memsafe/model.h"
 #include "memsafe/optimizer.h"

@@ -12,9 +12,9 @@
 #include "media/media.h"
 
 /*
- * The last error that FFmpeg logged for one reader or writer. FFmpeg has one log callback in the process; ours
- * is installed on first use and keeps the line for whoever the calling thread works for (ms_av_log_enter), or, in a
- * codec's own threads, for the log that the codec was attached to. What is neither is handed on (memsafe/libav_log.h).
+ * The last error that FFmpeg logged for one reader or writer. FFmpeg has one log callback in the process; ours, where the host asked for
+ * it (memsafe/libav_log.h), keeps the line for whoever the calling thread works for (ms_av_log_enter), or, in a codec's own threads, for the log
+ * that the codec was attached to. What is neither is handed on. Where the host did not ask, nothing comes in here.
  */
 typedef struct ms_av_log {
     char line[256];
@@ -24,7 +24,7 @@ typedef struct ms_av_log {
     struct ms_av_log *next;
 } ms_av_log;
 
-/* Messages of the codec's threads are for this log until ms_av_codec_free(). Takes AVCodecContext.opaque. */
+/* Messages of the codec's threads are for this log until ms_av_codec_free(). Takes AVCodecContext.opaque and log_level_offset. */
 void ms_av_log_attach(ms_av_log *log, AVCodecContext *codec);
 void ms_av_codec_free(AVCodecContext **codec);
 

@@ -1,4 +1,4 @@
-/* FFmpeg's log: the messages of memsafe's own work are kept, all others go where the host said.
+/* FFmpeg's log, where the host gave it to memsafe: the messages of memsafe's own work are kept, all others go where the host said.
    A codec's threads work for no one, so a message of theirs is known by its codec. Whether a codec is ours is
    looked up: what AVCodecContext.opaque of a host's own codec points to is the host's. */
 #include "memsafe/libav_log.h"
@@ -10,11 +10,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "media/av.h"
+
+/* What is added to the level of messages of memsafe's codecs: a host that keeps libav's log does not have its stderr written to by every
+   encoder that begins and ends. Taken off again before the levels are looked at here. */
+#define CODEC_OFFSET (AV_LOG_DEBUG - AV_LOG_FATAL)
 
 static _Thread_local ms_av_log *current_log;
 static pthread_mutex_t log_mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t log_once = PTHREAD_ONCE_INIT;
 static _Atomic(ms_libav_log_callback) next_callback;
 static ms_av_log *with_codecs; /* logs that codecs name, linked by `next` */
 
@@ -45,16 +49,19 @@ static void note_refused(ms_av_log *log, const char *line) {
     }
 }
 
-static void keep(ms_av_log *log, int level, const char *fmt, va_list ap) {
-    char line[sizeof(log->line)];
-    vsnprintf(line, sizeof(line), fmt, ap);
-    size_t n = strcspn(line, "\n");
-    line[n] = 0;
-    if (n == 0)
-        return;
+/* The level before libav added the object's offset to it, which it does from AV_LOG_FATAL on. */
+static int own_level(void *avcl, int level) {
+    const AVClass *class = avcl ? *(const AVClass **)avcl : NULL;
+    if (!class || !class->log_level_offset_offset)
+        return level;
+    int offset = *(const int *)((const char *)avcl + class->log_level_offset_offset);
+    return level - offset >= AV_LOG_FATAL ? level - offset : level;
+}
+
+static void keep(ms_av_log *log, int level, const char *line) {
     pthread_mutex_lock(&log_mutex);
     if (level <= AV_LOG_ERROR) {
-        memcpy(log->line, line, n + 1);
+        snprintf(log->line, sizeof(log->line), "%s", line);
         note_refused(log, line);
         log->errors++;
     }
@@ -62,26 +69,45 @@ static void keep(ms_av_log *log, int level, const char *fmt, va_list ap) {
     pthread_mutex_unlock(&log_mutex);
 }
 
+/* Under no lock: the host's callback is called. */
+static void tell(void *avcl, ms_log_level told, const char *line) {
+    const AVClass *class = avcl ? *(const AVClass **)avcl : NULL;
+    const char *name = class && class->item_name ? class->item_name(avcl) : "libav";
+    ms_log_tell(told, "libav", "%s: %s", name, line);
+}
+
+static void take_line(ms_av_log *log, void *avcl, int level, const char *fmt, va_list ap) {
+    char line[sizeof(log->line)];
+    ms_log_level told = level <= AV_LOG_ERROR ? MS_LOG_WARNING : MS_LOG_DETAIL;
+    if (level > AV_LOG_WARNING && !ms_log_wants(told))
+        return;
+    vsnprintf(line, sizeof(line), fmt, ap);
+    size_t n = strcspn(line, "\n");
+    line[n] = 0;
+    if (n == 0)
+        return;
+    if (level <= AV_LOG_WARNING)
+        keep(log, level, line);
+    if (ms_log_wants(told))
+        tell(avcl, told, line);
+}
+
 static void log_callback(void *avcl, int level, const char *fmt, va_list ap) {
     ms_av_log *log = log_of(avcl);
     ms_libav_log_callback next = atomic_load(&next_callback);
+    int own = own_level(avcl, level);
     if (!log)
         (next ? next : av_log_default_callback)(avcl, level, fmt, ap);
-    else if (level >= 0 && level <= AV_LOG_WARNING)
-        keep(log, level, fmt, ap);
+    else if (own >= 0 && own <= AV_LOG_INFO)
+        take_line(log, avcl, own, fmt, ap);
 }
 
-static void install(void) {
+void ms_libav_log_take(ms_libav_log_callback next) {
+    atomic_store(&next_callback, next);
     av_log_set_callback(log_callback);
 }
 
-void ms_libav_log_chain(ms_libav_log_callback next) {
-    atomic_store(&next_callback, next);
-    pthread_once(&log_once, install);
-}
-
 ms_av_log *ms_av_log_enter(ms_av_log *log) {
-    pthread_once(&log_once, install);
     ms_av_log *previous = current_log;
     current_log = log;
     return previous;
@@ -93,6 +119,7 @@ void ms_av_log_leave(ms_av_log *previous) {
 
 void ms_av_log_attach(ms_av_log *log, AVCodecContext *codec) {
     codec->opaque = log;
+    codec->log_level_offset = CODEC_OFFSET;
     pthread_mutex_lock(&log_mutex);
     if (log && log->codecs++ == 0) {
         log->next = with_codecs;
@@ -149,7 +176,7 @@ void ms_av_log_line(const ms_av_log *log, char *ret, size_t size) {
 
 #else
 
-void ms_libav_log_chain(ms_libav_log_callback next) {
+void ms_libav_log_take(ms_libav_log_callback next) {
     (void)next;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/log.h"
 
 ms_machine ms_run_machine(const ms_compute *compute) {
     ms_machine m = {.threads = ms_pool_threads(compute->pool)};
@@ -46,6 +47,7 @@ ms_history_key ms_run_history_key(const ms_engine_params *p, bool tracked, ms_ou
 }
 
 static void warn(char *warning, const ms_error *err) {
+    ms_log_tell(MS_LOG_WARNING, "history", "%s", err->message);
     snprintf(warning, MS_HISTORY_TEXT_BYTES, "%.255s", err->message);
 }
 
@@ -57,6 +59,8 @@ static ms_history *open_history(const char *path, char *warning) {
     warning[0] = 0;
     if (path && ms_history_supported() && ms_history_open(path, &history, warning, &err) != MS_OK)
         warn(warning, &err);
+    else if (warning[0])
+        ms_log_tell(MS_LOG_WARNING, "history", "%s", warning);
     return history;
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "run/run_job.h"
 #include "system/host.h"
 
@@ -90,6 +91,14 @@ static void fill_report(ms_job *j) {
     ms_job_predict_whole(j);
 }
 
+/* What the report says of the whole run, for who has a callback in place of it. */
+static void tell_doubts(const ms_run_report *r) {
+    if (r->job_note[0])
+        ms_log_tell(MS_LOG_WARNING, "job", "%s", r->job_note);
+    if (r->faces.doubt[0])
+        ms_log_tell(MS_LOG_WARNING, "doubtful-faces", "the faces are doubtful: %s", r->faces.doubt);
+}
+
 /* A first reading needs the whole machinery, one whose segments are all there none of it. */
 static ms_status make_segments(ms_job *j, ms_error *err) {
     MS_TRY(ms_job_open_engine(j, err));
@@ -122,6 +131,7 @@ static ms_status run_job(ms_job *j, ms_error *err) {
     if (j->p->output && !j->store.named)
         MS_TRY(join(j, err));
     fill_report(j);
+    tell_doubts(&j->report);
     if (j->source && j->report.frames_resumed == 0 && j->report.windows_kept == 0 &&
         !j->preview.frames) /* the times of a part say nothing */
         ms_job_describe_past(j);

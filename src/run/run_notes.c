@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "files/numbered.h"
 #include "media/hdr.h"
 #include "models/synthesize/synthesize.h"
@@ -29,6 +30,7 @@ static void note(ms_job *j, const char *code, const char *fmt, ...) {
     va_start(ap, fmt);
     vsnprintf(n->text, sizeof(n->text), fmt, ap);
     va_end(ap);
+    ms_log_tell(MS_LOG_NOTE, code, "%s", n->text);
 }
 
 static double rate_of(ms_rational fps) {

@@ -1,10 +1,12 @@
 #include "session/redraw.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/log.h"
 
 /* Failures of one window after which the run ends: smaller layouts first, then the least there is, twice. */
 #define MAX_FAILURES 6
@@ -59,6 +61,8 @@ static ms_run_plan_params plan_params(const ms_redraw *r, size_t budget) {
 }
 
 static void note_change(ms_redraw *r, int64_t frame, const char *reason) {
+    ms_log_tell(MS_LOG_NOTE, "layout", "from frame %" PRId64 " on %s: %s", frame, ms_rung_name(r->plan.rung),
+                reason);
     if (r->n_changes == MS_RUN_MAX_CHANGES)
         return;
     ms_run_change *change = &r->change[r->n_changes++];

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "memsafe/log.h"
 #include "predict/history.h"
 #include "support/run_inputs.h"
 
@@ -224,6 +225,10 @@ static void a_window_that_never_fits_ends_the_run(void **state) {
     assert_true(report.frames_resumed >= params.segment_frames);
 }
 
+static void count_layouts(void *arg, const ms_log_message *message) {
+    *(int *)arg += strcmp(message->code, "layout") == 0 && message->text[0];
+}
+
 /* Others take all memory when the first window is done: while the layout is changed for that, and after it, any allocation may fail. */
 static void the_change_under_pressure_may_fail(void **state) {
     (void)state;
@@ -240,8 +245,12 @@ static void the_change_under_pressure_may_fail(void **state) {
     fputs(lines, f);
     fclose(f);
     params.pressure_trace = test_file("pressure");
+    int told = 0;
+    ms_log_set(count_layouts, &told, MS_LOG_NOTE);
     assert_ms_ok(ms_run(&params, &report, &err), &err);
+    ms_log_set(NULL, NULL, MS_LOG_NOTE);
     assert_int_equal(report.n_changes, 1);
+    assert_int_equal(told, 1);
     assert_true(report.change[0].frame > 0 && report.change[0].rung != report.rung);
     assert_true(hash_of_output() == expected);
     for (int repeat = 0; repeat < 2; repeat++) {

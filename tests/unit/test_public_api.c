@@ -83,7 +83,22 @@ static void null_library(void) {
 }
 
 static void null_libav_log(void) {
-    NOTHING(ms_libav_log_chain(NULL));
+    NOTHING(ms_libav_log_take(NULL));
+}
+
+static int messages;
+
+static void count_message(void *arg, const ms_log_message *message) {
+    (void)arg;
+    (void)message;
+    messages++;
+}
+
+static void null_log(void) {
+    NOTHING(ms_log_set(NULL, NULL, MS_LOG_DETAIL));
+    NOTHING(ms_log_set(count_message, NULL, (ms_log_level)-1));
+    NOTHING(ms_log_set(count_message, NULL, (ms_log_level)3));
+    assert_int_equal(messages, 0);
 }
 
 static void null_memory(void) {
@@ -468,6 +483,7 @@ static void null_is_refused_everywhere(void **state) {
     null_status();
     null_library();
     null_libav_log();
+    null_log();
     null_memory();
     null_device();
     null_optimizer();

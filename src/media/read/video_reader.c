@@ -8,6 +8,7 @@
 #include <libavutil/avstring.h>
 #include <libavutil/pixdesc.h>
 
+#include "base/log.h"
 #include "media/av_compat.h"
 #include "media/codec_memory.h"
 #include "media/convert.h"
@@ -595,6 +596,10 @@ void ms_video_reader_close(ms_video_reader **reader) {
     if (!reader || !*reader)
         return;
     ms_video_reader *r = *reader;
+    ms_video_damage_report damage = {.message = ""};
+    ms_video_reader_damage(r, &damage);
+    if (damage.message[0])
+        ms_log_tell(MS_LOG_WARNING, "damaged-video", "%s", damage.message);
     ms_av_log *previous = ms_av_log_enter(&r->log);
     ms_video_source_close(&r->source);
     ms_to_rgb_free(&r->rgb);

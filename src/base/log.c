@@ -1,0 +1,49 @@
+#include "base/log.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#define NOBODY (-1)
+
+static pthread_mutex_t log_lock =
+    PTHREAD_MUTEX_INITIALIZER; /* one call at a time, and none after ms_log_set() */
+static ms_log_callback log_callback;
+static void *log_arg;
+static _Atomic int most_told =
+    NOBODY;                        /* looked at without the lock: without a callback telling costs nothing */
+static _Thread_local bool telling; /* this thread holds the lock and is in the callback */
+
+void ms_log_set(ms_log_callback callback, void *arg, ms_log_level most) {
+    if ((int)most < MS_LOG_WARNING || (int)most > MS_LOG_DETAIL)
+        return;
+    if (!telling)
+        pthread_mutex_lock(&log_lock);
+    log_callback = callback;
+    log_arg = arg;
+    atomic_store(&most_told, callback ? (int)most : NOBODY);
+    if (!telling)
+        pthread_mutex_unlock(&log_lock);
+}
+
+bool ms_log_wants(ms_log_level level) {
+    return !telling && (int)level <= atomic_load(&most_told);
+}
+
+void ms_log_tell(ms_log_level level, const char *code, const char *fmt, ...) {
+    char text[512];
+    if (!ms_log_wants(level))
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    const ms_log_message message = {.level = level, .code = code, .text = text};
+    pthread_mutex_lock(&log_lock);
+    telling = true;
+    if (log_callback && (int)level <= atomic_load(&most_told)) /* it may have been another meanwhile */
+        log_callback(log_arg, &message);
+    telling = false;
+    pthread_mutex_unlock(&log_lock);
+}
