@@ -1,7 +1,7 @@
 # The commands that people type. Everything else is CMake; see CMakePresets.json for the other builds.
 SHELL := /bin/bash
 
-.PHONY: all deps deps-dev configure build demo train-demo check check-core check-e2e check-full lint bench install uninstall clean format deb coverage dev asan tsan clang fuzz
+.PHONY: all deps deps-dev configure build demo train-demo check check-core check-e2e check-full lint abi bench install uninstall clean format deb coverage dev asan tsan clang fuzz
 
 all: build
 
@@ -43,6 +43,10 @@ check-full: build
 
 lint: deps-dev
 	tools/lint
+
+# Writes tools/abi.xml anew, which tools/lint holds the public headers against.
+abi: deps-dev
+	tools/abi write
 
 bench: build
 	build/memsafe bench peak
