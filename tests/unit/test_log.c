@@ -69,7 +69,7 @@ static void a_callback_may_end_it(void **state) {
     assert_string_equal(l.text, "one");
 }
 
-static _Atomic int inside, most_inside, is_set;
+static _Atomic int inside, most_inside, is_set, heard, enough;
 
 static void count_inside(listener *l) {
     (void)l;
@@ -79,11 +79,12 @@ static void count_inside(listener *l) {
     if (!atomic_load(&is_set))
         atomic_store(&most_inside, 99);
     usleep(50);
+    atomic_fetch_add(&heard, 1);
     atomic_fetch_sub(&inside, 1);
 }
 
 static void *talk(void *arg) {
-    for (int i = 0; i < 200; i++)
+    for (int i = 0; !atomic_load(&enough); i++)
         ms_log_tell(MS_LOG_WARNING, "thread", "%s %d", (const char *)arg, i);
     return NULL;
 }
@@ -103,9 +104,12 @@ static void threads_take_turns(void **state) {
         atomic_store(&is_set, 0);
         usleep(200);
         atomic_store(&is_set, 1);
+        int before = atomic_load(&heard);
         ms_log_set(listen, &l, MS_LOG_DETAIL);
-        usleep(200);
+        while (atomic_load(&heard) == before)
+            usleep(50);
     }
+    atomic_store(&enough, 1);
     for (int i = 0; i < 4; i++)
         assert_int_equal(pthread_join(thread[i], NULL), 0);
     ms_log_set(NULL, NULL, MS_LOG_DETAIL);
