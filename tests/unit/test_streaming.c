@@ -155,9 +155,9 @@ static bool restores_with_waiting(ms_face_stage *stage, int64_t frames) {
     static ms_state s;
     ms_state_begin_saving(&s);
     ms_face_stage_visit(stage, &s);
-    /* next, ended, then the gap filler's max_gap, next_frame, pushed */
-    memcpy(s.bytes, &frames, sizeof(frames));
-    memcpy(s.bytes + 8 + 1 + 8 + 8, &frames, sizeof(frames));
+    /* ended, next, then the gap filler's max_gap, next_frame, pushed */
+    memcpy(s.bytes + 1, &frames, sizeof(frames));
+    memcpy(s.bytes + 1 + 8 + 8 + 8, &frames, sizeof(frames));
     ms_state_begin_restoring(&s);
     ms_face_stage_visit(stage, &s);
     return ms_state_whole(&s);
