@@ -7,7 +7,8 @@
  * - fewer frames of a damaged file are counted as lost: those whose packets are refused and those missing at the end, not those in gaps
  *   that only a complaint tells from a pause of the film (frames_lost, source_frames_lost);
  * - error messages lack libav's own words;
- * - pictures that are too large for the budget and of whose size the container says nothing are MS_BAD_MEDIA, not MS_BUDGET;
+ * - pictures that are too large for the budget and of whose size the container says nothing are MS_BAD_MEDIA, not MS_BUDGET; one such among
+ *   numbered pictures is counted as lost, not refused by its name;
  * - what demuxers and muxers say of memsafe's files goes to libav's callback, which prints to stderr unless the host has another one or has
  *   set av_log_set_level(). Codecs' messages of memsafe's go there at AV_LOG_DEBUG or below, which libav does not print.
  *

@@ -9,6 +9,7 @@
 #include "files/new_file.h"
 #include "job/job_key.h"
 #include "media/read/video_reader.h"
+#include "memsafe/libav_log.h"
 #include "support/cli.h"
 #include "support/clip.h"
 #include "support/run_params.h"
@@ -285,6 +286,7 @@ static void a_gap_is_said(void **state) {
 }
 
 int main(void) {
+    ms_libav_log_take(NULL); /* which picture is too large is known by what libav says of it */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_are_those_of_a_lossless_video),
         cmocka_unit_test(what_is_wrong_is_told_by_its_name),
