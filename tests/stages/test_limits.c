@@ -81,8 +81,7 @@ static void is_refused_within_the_budget(const char *video) {
                       video, wanted, wanted, wanted, wanted);
     assert_non_null(strstr(test_output, "pictures of 60"));
     assert_run_within(BUDGET_BYTES, 3, "to be read, and the budget leaves",
-                      "score --video %s --audio %s/speech.wav --faces " FACES " --budget " BUDGET, video,
-                      wanted);
+                      "score %s --audio %s/speech.wav --faces " FACES " --budget " BUDGET, video, wanted);
     assert_run_within(BUDGET_BYTES, 3, "to be read, and the budget leaves",
                       "detect --video %s -o %s/out.jsonl --faces " FACES " --budget " BUDGET, video, wanted);
     assert_false(test_exists(test_file("out.mp4")) || test_exists(test_file("out.jsonl")));
@@ -112,7 +111,7 @@ static void pictures_without_a_shape_are_bad_media(void **state) {
                          test_file("model"), test_file("none"));
         assert_run_fails(7, said, "detect --video %s -o %s --faces " FACES, test_file("strip.mkv"),
                          test_file("out.jsonl"));
-        assert_run_fails(7, said, "score --video %s --audio %s --faces " FACES, test_file("strip.mkv"),
+        assert_run_fails(7, said, "score %s --audio %s --faces " FACES, test_file("strip.mkv"),
                          test_file("speech.wav"));
     }
 }
