@@ -17,17 +17,12 @@ static void close_all(ms_job *j, ms_status status, ms_error *err) {
     ms_frame_source_destroy(&j->source);
     ms_face_stage_destroy(&j->stage);
     ms_redraw_end(&j->redraw);
-    ms_face_finder_destroy(&j->faces);
+    ms_face_finder_destroy(&j->finder);
     ms_speech_close(&j->speech);
     ms_clip_close(&j->clip);
-    ms_queue_destroy(&j->ready);
-    ms_queue_destroy(&j->finished);
-    ms_buffer_pool_destroy(&j->aligned);
-    ms_buffer_pool_destroy(&j->redrawn);
-    ms_mem_free(j->preview.pair);
-    ms_mem_free(j->align_work);
-    ms_mem_free(j->restore_work);
-    ms_mem_free(j->region);
+    ms_face_thread_free_buffers(&j->faces);
+    ms_write_thread_free_buffers(&j->write);
+    ms_mem_free(j->write.pair);
     ms_mem_free(j->window);
     ms_mem_free(j->window_faces);
     if (j->sink_bytes)
@@ -40,7 +35,7 @@ static void close_all(ms_job *j, ms_status status, ms_error *err) {
 
 static void fill_faces(const ms_job *j, ms_run_report *r) {
     static const ms_face_tally nothing;
-    const ms_face_tally *tally = j->faces ? ms_face_finder_tally(j->faces) : &nothing;
+    const ms_face_tally *tally = j->finder ? ms_face_finder_tally(j->finder) : &nothing;
     ms_face_tally_report(tally, r->frames, r->frames_without_face, &r->faces);
 }
 
@@ -57,6 +52,8 @@ static void fill_report(ms_job *j) {
     r->frames_without_face = j->here.without_face;
     r->frames_interpolated = j->here.interpolated;
     r->windows = j->here.windows;
+    r->windows_kept = j->windows_kept;
+    r->windows_computed = j->windows_computed;
     fill_faces(j, r);
     if (!r->job_note[0] && j->store.faces && ms_face_store_note(j->store.faces))
         snprintf(r->job_note, sizeof(r->job_note), "%s", ms_face_store_note(j->store.faces));
@@ -85,8 +82,8 @@ static void fill_report(ms_job *j) {
     ms_mem_usage device;
     ms_mem_get_usage(j->model->device_mem, &device);
     r->device_peak_bytes = device.peak_bytes;
-    r->stage_s[MS_STAGE_FACES] = j->faces_worker.busy_s;
-    r->stage_s[MS_STAGE_WRITE] = j->write_worker.busy_s + j->join_s;
+    r->stage_s[MS_STAGE_FACES] = j->faces.worker.busy_s;
+    r->stage_s[MS_STAGE_WRITE] = j->write.worker.busy_s + j->join_s;
     r->seconds = ms_now_s() - j->started;
     ms_job_predict_whole(j);
 }
@@ -132,14 +129,14 @@ static ms_status run_job(ms_job *j, ms_error *err) {
         MS_TRY(join(j, err));
     fill_report(j);
     tell_doubts(&j->report);
-    if (j->source && j->report.frames_resumed == 0 && j->report.windows_kept == 0 &&
+    if (j->source && j->frames_before == 0 && j->windows_kept == 0 &&
         !j->preview.frames) /* the times of a part say nothing */
         ms_job_describe_past(j);
     return MS_OK;
 }
 
 static int64_t dropped_frames(const ms_job *j) {
-    int64_t more = j->frames_done - j->store.kept_frames;
+    int64_t more = j->write.frames_done - j->store.kept_frames;
     return more > 0 ? more : 0;
 }
 

@@ -1,11 +1,11 @@
 /*
  * What the parts of a run share. run.c opens and closes it, run_open.c fills it, and three threads work it off:
  *
- *   run_faces.c    decodes, finds faces, aligns         -> ready
- *   run_windows.c  on the caller's thread: ready        -> windows through the engine -> redrawn
- *   run_write.c    redrawn -> back into its picture, encodes, notes finished segments
+ *   face_thread    decodes, finds faces, aligns         -> ready
+ *   run_windows.c  on the caller's thread: ready        -> windows through the engine -> finished
+ *   write_thread   finished -> back into its picture, encodes, notes finished segments
  *
- * Between them are bounded queues. Everything without a lock belongs to one of the three, as said below.
+ * Between them are bounded queues. A thread knows its own struct alone; what is here belongs to the caller's thread.
  */
 #ifndef MS_RUN_RUN_JOB_H
 #define MS_RUN_RUN_JOB_H
@@ -28,31 +28,10 @@
 #include "planner/run_history.h"
 #include "predict/eta.h"
 #include "report/run_report.h"
+#include "run/face_thread.h"
 #include "run/run_internal.h"
+#include "run/write_thread.h"
 #include "session/redraw.h"
-
-/* A frame on its way to the engine. */
-typedef struct ms_ready_frame {
-    ms_output_frame frame;
-    uint8_t *face;         /* aligned, from the pool `aligned`; NULL without a face */
-    ms_resume_point after; /* this frame, but for the counts */
-} ms_ready_frame;
-
-/* A frame on its way to the output. */
-typedef struct ms_redrawn_frame {
-    ms_output_frame frame;
-    float *face; /* from the pool `redrawn`; NULL: the frame stays as it is */
-    bool ends_segment;
-    ms_resume_point resume; /* for the segment that it ends */
-} ms_redrawn_frame;
-
-typedef struct ms_worker {
-    pthread_t thread;
-    bool started;
-    ms_status status; /* the caller's once the worker's queue has ended */
-    ms_error err;
-    double busy_s;
-} ms_worker;
 
 /* What is redrawn of the clip, in frames. */
 typedef struct ms_job_range {
@@ -71,14 +50,13 @@ typedef struct ms_job_preview {
     int64_t handed; /* to the write thread */
     int64_t worked; /* frames that went through the model */
     int64_t whole;  /* output frames that the job would have; 0 = not known */
-    uint8_t *pair;  /* [height][2 width][3] of 8 or, with HDR, 16 bits; the write thread's */
 } ms_job_preview;
 
 typedef struct ms_job {
     const ms_run_params *p;
     ms_job_preview preview;
     ms_job_range range;
-    ms_run_report report;
+    ms_run_report report; /* written here, and read by nobody but the caller */
     double started;
     ms_model *model; /* the caller's, or own_model */
     ms_model own_model;
@@ -97,6 +75,9 @@ typedef struct ms_job {
     int64_t total;           /* output frames that there will be; 0 = not known */
     int64_t expected;        /* the same, by the clip's header where that is all there is; 0 = not known */
     int64_t segment_frames;
+    int resolution;                      /* of a face; less than asked for when it had to be lowered */
+    int64_t frames_before, faces_before; /* that an earlier run had finished; had redrawn behind them */
+    int64_t windows_kept, windows_computed;
     double stage_began, join_s;
     double
         opening_s; /* of loading, until the plan was there: looking at files, measuring, planning; no rate predicts it */
@@ -111,22 +92,15 @@ typedef struct ms_job {
     double told_s;   /* when progress was told last, since the start */
     bool writing_up; /* all windows are done */
 
-    ms_queue *ready, *finished;
-    ms_buffer_pool *aligned; /* [resolution][resolution][3], bytes */
-    ms_buffer_pool *redrawn; /* [resolution][resolution][3], floats */
-
-    /* The face thread's. */
-    ms_worker faces_worker;
     ms_clip *clip;
     struct stat video; /* as it was when it was opened */
-    ms_face_finder *faces;
-    ms_face_stage *stage; /* ms_face_stage_put() from any thread */
+    ms_face_finder *finder;
+    ms_face_stage *stage;
     ms_frame_source *source;
-    void *align_work;
-    size_t align_work_bytes;
-    ms_ready_frame preparing;
+    ms_face_thread faces;
+    ms_write_thread write;
 
-    /* The caller's thread's: the window that is being collected, and how to go on from here and from its start. */
+    /* The window that is being collected, and how to go on from here and from its start. */
     ms_output_frame *window; /* [window frames] */
     uint8_t *window_faces;   /* [window frames][resolution][resolution][3] */
     int64_t collected;
@@ -136,18 +110,6 @@ typedef struct ms_job {
     int64_t cleaned; /* frame before which caches were cleaned up last */
     ms_ready_frame taken;
     ms_redrawn_frame leaving;
-
-    /* The write thread's. */
-    ms_worker write_worker;
-    ms_video_segment *segment;
-    void *restore_work;
-    size_t restore_work_bytes;
-    float *region; /* [resolution][resolution]: what of a face goes back; NULL = all of it */
-    ms_redrawn_frame writing;
-    ms_journal_segment noting;
-    atomic_bool stop; /* the face thread's work is no longer wanted */
-    bool complete;    /* set by the caller's thread before it closes the queue: no frame is missing */
-    atomic_int_fast64_t frames_done;
 } ms_job;
 
 /* ---- run_progress.c ---- */
@@ -192,7 +154,7 @@ int ms_job_wanted_resolution(const ms_job *job); /* more than the report's when 
 
 /* MS_IO: the video is not as it was when it was opened. Frames that were read before a successful check are the right
    ones; behind a change may be anything. */
-ms_status ms_job_check_video(const ms_job *job, ms_error *err);
+ms_status ms_job_check_video(const void *job, ms_error *err);
 
 /* HDR goes through as it is: into a file of HEVC, unless it is to be tone-mapped. */
 bool ms_run_keeps_hdr(const ms_run_params *params);
@@ -246,11 +208,6 @@ int64_t ms_job_preview_sound_us(const ms_job *job);
 bool ms_job_preview_leaves_out(const ms_job *job, const ms_output_frame *leaving);
 bool ms_job_preview_done(const ms_job *job);
 
-/* On the write thread, in this order: a frame before its face is put back, and the picture that is written of it, which is the
-   frame itself (its signal, where HDR is kept) without a preview. */
-void ms_job_preview_before(ms_job *job, uint8_t *rgb);
-const uint8_t *ms_job_picture(ms_job *job, uint8_t *rgb);
-
 /* ---- run_tags.c ---- */
 
 /* What the output says of itself. comment: for its text, which the result refers to. The same for the same job, whatever
@@ -289,15 +246,6 @@ void ms_job_record_past(ms_job *job);
 /* ---- run_key.c ---- */
 
 ms_status ms_job_make_key(const ms_job *job, ms_job_key *ret_key, ms_error *err);
-
-/* ---- run_faces.c, run_write.c: the threads ---- */
-
-ms_status ms_job_start_faces(ms_job *job, ms_error *err);
-void ms_job_stop_faces(ms_job *job); /* and waits for it */
-ms_status ms_job_start_write(ms_job *job, ms_error *err);
-
-/* What is on its way is written first. complete: that was all. */
-void ms_job_stop_write(ms_job *job, bool complete);
 
 /* ---- run_windows.c ---- */
 

@@ -116,11 +116,11 @@ static ms_status open_store(ms_job *j, const ms_job_key *key, ms_error *err) {
                                  .cancelled = j->p->cancelled,
                                  .arg = j->p->arg};
     MS_TRY(ms_run_store_open(&store, &j->store, err));
-    j->report.frames_resumed = j->store.frames;
-    j->report.faces_resumed = j->store.left.faces;
+    j->report.frames_resumed = j->frames_before = j->store.frames;
+    j->report.faces_resumed = j->faces_before = j->store.left.faces;
     j->report.already_finished = j->store.finished;
     snprintf(j->report.job_note, sizeof(j->report.job_note), "%s", j->store.note);
-    atomic_store(&j->frames_done, j->store.frames);
+    atomic_store(&j->write.frames_done, j->store.frames);
     j->here = j->store.resume;
     return MS_OK;
 }
@@ -244,7 +244,8 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
     return find_job(j, err);
 }
 
-ms_status ms_job_check_video(const ms_job *j, ms_error *err) {
+ms_status ms_job_check_video(const void *job, ms_error *err) {
+    const ms_job *j = job;
     struct stat now;
     if (ms_numbered_stat(j->p->video, &now) < 0 || !S_ISREG(now.st_mode) ||
         (now.st_size == j->video.st_size && now.st_mtim.tv_sec == j->video.st_mtim.tv_sec &&
@@ -264,66 +265,37 @@ static ms_status open_faces(ms_job *j, ms_error *err) {
                                           .nets = p->track ? NULL : j->model->nets,
                                           .face = p->face,
                                           .max_gap = p->max_gap};
-    return ms_face_finder_create(&finder, &j->faces, err);
-}
-
-static ms_status make_region(ms_job *j, ms_error *err) {
-    if (j->p->paste != MS_PASTE_MOUTH)
-        return MS_OK;
-    int side = j->geometry.resolution;
-    size_t work_bytes = ms_paste_region_workspace_bytes(side);
-    void *work = ms_mem_alloc(j->mem, MS_LEDGER_STAGING, work_bytes);
-    j->region = ms_alloc_array(j->mem, MS_LEDGER_FRAMES, (size_t)side * (size_t)side, sizeof(float));
-    ms_status status = work && j->region ? ms_paste_region(side, j->region, work, work_bytes, err)
-                                         : ms_fail_alloc(err, j->mem, work_bytes, "the pasted region");
-    ms_mem_free(work);
-    return status;
-}
-
-static ms_status make_work(ms_job *j, ms_error *err) {
-    const ms_video_info *info = ms_clip_info(j->clip);
-    j->align_work_bytes = ms_align_face_workspace_bytes(&j->geometry);
-    j->restore_work_bytes = ms_restore_workspace_bytes(&j->geometry, info->width, info->height,
-                                                       ms_pool_threads(j->model->compute.pool));
-    if (j->restore_work_bytes == 0)
-        return ms_fail(err, MS_BAD_MEDIA, "%s: a picture of %dx%d is out of range", j->p->video, info->width,
-                       info->height);
-    j->align_work = ms_mem_alloc(j->mem, MS_LEDGER_FRAMES, j->align_work_bytes);
-    j->restore_work = ms_mem_alloc(j->mem, MS_LEDGER_FRAMES, j->restore_work_bytes);
-    if (!j->align_work || !j->restore_work)
-        return ms_fail_alloc(err, j->mem, j->restore_work_bytes, "warping faces");
-    return make_region(j, err);
+    return ms_face_finder_create(&finder, &j->finder, err);
 }
 
 static ms_status make_buffers(ms_job *j, ms_error *err) {
-    int side = j->report.resolution;
+    int side = j->resolution;
     size_t frames = (size_t)j->model->files.unet_config.num_frames, face = (size_t)side * (size_t)side * 3;
-    MS_TRY(ms_face_geometry_init(side, &j->geometry, err));
-    MS_TRY(make_work(j, err));
-    j->window = ms_alloc_array(j->mem, MS_LEDGER_GENERAL, frames, sizeof(*j->window));
-    j->window_faces = ms_alloc_array(j->mem, MS_LEDGER_FRAMES, frames, face);
-    if (!j->window || !j->window_faces)
-        return ms_fail_alloc(err, j->mem, frames * face, "a window's faces");
+    ms_face_geometry geometry;
+    MS_TRY(ms_face_geometry_init(side, &geometry, err));
+    j->geometry = geometry;
+    j->write.p = j->p;
+    j->write.mem = j->mem;
+    j->write.pool = j->model->compute.pool;
+    j->write.clip = j->clip;
     /* What comes from a device apart lies in the host's memory only while it is wanted there, unless the profile says otherwise. */
     const bool outputs_kept =
         !j->model->apart || j->model->policy.profile.value[MS_FIELD_PREALLOCATED_OUTPUTS];
-    MS_TRY(ms_buffer_pool_create(j->mem, face, true, &j->aligned, err));
-    MS_TRY(ms_buffer_pool_create(j->mem, face * sizeof(float), outputs_kept, &j->redrawn, err));
-    MS_TRY(ms_queue_create(j->mem, MS_RUN_READY_FRAMES, sizeof(ms_ready_frame), &j->ready, err));
-    return ms_queue_create(j->mem, MS_RUN_REDRAWN_FRAMES, sizeof(ms_redrawn_frame), &j->finished, err);
+    MS_TRY(ms_write_thread_make_buffers(&j->write, &geometry, outputs_kept, err));
+    MS_TRY(ms_face_thread_make_buffers(&j->faces, j->mem, &geometry, err));
+    j->window = ms_alloc_array(j->mem, MS_LEDGER_GENERAL, frames, sizeof(*j->window));
+    j->window_faces = ms_alloc_array(j->mem, MS_LEDGER_FRAMES, frames, face);
+    return j->window && j->window_faces ? MS_OK
+                                        : ms_fail_alloc(err, j->mem, frames * face, "a window's faces");
 }
 
 static void free_buffers(ms_job *j) {
-    ms_queue_destroy(&j->ready);
-    ms_queue_destroy(&j->finished);
-    ms_buffer_pool_destroy(&j->aligned);
-    ms_buffer_pool_destroy(&j->redrawn);
-    void **const buffers[] = {&j->align_work, &j->restore_work, (void **)&j->region, (void **)&j->window,
-                              (void **)&j->window_faces};
-    for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++) {
-        ms_mem_free(*buffers[i]);
-        *buffers[i] = NULL;
-    }
+    ms_face_thread_free_buffers(&j->faces);
+    ms_write_thread_free_buffers(&j->write);
+    ms_mem_free(j->window);
+    ms_mem_free(j->window_faces);
+    j->window = NULL;
+    j->window_faces = NULL;
 }
 
 static ms_run_clip run_clip(const ms_job *j) {
@@ -332,7 +304,7 @@ static ms_run_clip run_clip(const ms_job *j) {
     int64_t clip_frames = ms_job_clip_frames(j);
     return (ms_run_clip){.width = info->width,
                          .height = info->height,
-                         .resolution = j->report.resolution,
+                         .resolution = j->resolution,
                          .window_frames = j->model->files.unet_config.num_frames,
                          .max_gap = j->p->max_gap,
                          .deep = info->deep,
@@ -379,19 +351,19 @@ static ms_status open_latents(ms_job *j, ms_error *err) {
 /* At the resolution asked for, or lower where that is allowed. */
 static ms_status choose_plan(ms_job *j, ms_error *err) {
     const ms_engine_hooks hooks = {.poll = ms_job_poll, .stage = ms_job_engine_stage, .arg = j};
-    j->report.wanted_resolution = j->report.resolution = ms_job_wanted_resolution(j);
+    j->report.wanted_resolution = j->resolution = ms_job_wanted_resolution(j);
     for (;;) {
         count_others(j);
         MS_TRY(make_buffers(j, err));
-        j->redraw.engine_params.resolution = j->report.resolution;
+        j->redraw.engine_params.resolution = j->resolution;
         MS_TRY(ms_engine_create(&j->redraw.engine_params, &hooks, &j->redraw.engine, err));
         ms_status status = ms_redraw_choose(&j->redraw, err);
-        int lower = ms_run_lower_resolution(j->report.resolution);
+        int lower = ms_run_lower_resolution(j->resolution);
         if (status != MS_BUDGET || !j->p->allow_downscale || !lower)
             return status;
         ms_engine_destroy(&j->redraw.engine);
         free_buffers(j);
-        j->report.resolution = lower;
+        j->resolution = lower;
     }
 }
 
@@ -459,6 +431,7 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
     MS_TRY(ms_job_find_speed(j, err));
     MS_TRY(choose_plan(j, err));
     MS_TRY(ms_model_hold_budget(j->model, j->redraw.plan.peak_bytes, err));
+    j->report.resolution = j->resolution;
     j->report.rung = j->redraw.plan.rung;
     j->report.planned_bytes = j->redraw.plan.peak_bytes;
     j->report.host_planned_bytes = j->redraw.plan.host_bytes;
@@ -475,7 +448,7 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
 }
 
 static bool stopped(void *arg) {
-    return atomic_load(&((ms_job *)arg)->stop);
+    return atomic_load(&((ms_job *)arg)->faces.stop);
 }
 
 static void add_mark(void *arg, const ms_video_mark *mark) {
@@ -503,7 +476,7 @@ ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
     ms_run_clip clip = run_clip(j);
     ms_face_stage_params stage = {.mem = j->mem,
                                   .clip = j->clip,
-                                  .source = ms_face_finder_source(j->faces),
+                                  .source = ms_face_finder_source(j->finder),
                                   .geometry = j->geometry,
                                   .max_gap = p->max_gap,
                                   .first_frame = keep ? 0 : range->first,
@@ -515,8 +488,8 @@ ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
     if (clip.turns)
         MS_TRY(ms_clip_reserve_block(j->clip, err));
     MS_TRY(ms_face_stage_create(&stage, &j->stage, err));
-    MS_TRY(ms_buffer_pool_fill(j->aligned, MS_RUN_ALIGNED_FACES, err));
-    MS_TRY(ms_buffer_pool_fill(j->redrawn, MS_RUN_REDRAWN_FACES, err));
+    MS_TRY(ms_buffer_pool_fill(j->faces.aligned, MS_RUN_ALIGNED_FACES, err));
+    MS_TRY(ms_buffer_pool_fill(j->write.redrawn, MS_RUN_REDRAWN_FACES, err));
     MS_TRY(ms_run_store_open_poses(&j->store, err));
     MS_TRY(ms_run_store_open_faces(&j->store,
                                    3 * (size_t)j->geometry.resolution * (size_t)j->geometry.resolution,
@@ -534,5 +507,13 @@ ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
         return ms_fail_alloc(err, j->mem, sink, "the frames that the sink keeps");
     j->sink_bytes = sink;
     MS_TRY(ms_job_open_preview(j, err));
-    return go_on(j, err);
+    MS_TRY(go_on(j, err));
+    j->faces.clip = j->clip;
+    j->faces.stage = j->write.stage = j->stage;
+    j->faces.source = j->source;
+    j->faces.check = j->write.check = ms_job_check_video;
+    j->faces.arg = j->write.arg = j;
+    j->write.store = &j->store;
+    j->write.writer = ms_job_writer_params(j);
+    return MS_OK;
 }

@@ -18,8 +18,8 @@ ms_status ms_job_open_preview(ms_job *j, ms_error *err) {
     size_t bytes = ms_job_preview_bytes(j);
     if (bytes == 0)
         return MS_OK;
-    j->preview.pair = ms_mem_alloc(j->mem, MS_LEDGER_FRAMES, bytes);
-    return j->preview.pair ? MS_OK : ms_fail_alloc(err, j->mem, bytes, "the preview's pictures");
+    j->write.pair = ms_mem_alloc(j->mem, MS_LEDGER_FRAMES, bytes);
+    return j->write.pair ? MS_OK : ms_fail_alloc(err, j->mem, bytes, "the preview's pictures");
 }
 
 int64_t ms_job_preview_sound_us(const ms_job *j) {
@@ -43,27 +43,4 @@ bool ms_job_preview_leaves_out(const ms_job *j, const ms_output_frame *leaving) 
 
 bool ms_job_preview_done(const ms_job *j) {
     return j->preview.frames && j->preview.handed >= j->preview.frames;
-}
-
-static const uint8_t *written(const ms_job *j, uint8_t *rgb) {
-    const uint16_t *deep = ms_clip_deep(j->clip, rgb);
-    return deep ? (const uint8_t *)deep : rgb;
-}
-
-static void put_half(ms_job *j, const uint8_t *picture, size_t half) {
-    size_t row = row_bytes(j);
-    for (int y = 0; y < ms_clip_info(j->clip)->height; y++)
-        memcpy(j->preview.pair + (2 * (size_t)y + half) * row, picture + (size_t)y * row, row);
-}
-
-void ms_job_preview_before(ms_job *j, uint8_t *rgb) {
-    if (j->preview.pair)
-        put_half(j, written(j, rgb), 0);
-}
-
-const uint8_t *ms_job_picture(ms_job *j, uint8_t *rgb) {
-    if (!j->preview.pair)
-        return written(j, rgb);
-    put_half(j, written(j, rgb), 1);
-    return j->preview.pair;
 }

@@ -33,7 +33,7 @@ static int64_t segments_until(const ms_job *j, int64_t frame) {
 
 /* Those of whole windows: a window that was in work is computed again. */
 static double kept_faces(const ms_job *j, int64_t frames_left) {
-    int64_t kept = j->report.faces_resumed, window = j->redraw.plan.window_frames;
+    int64_t kept = j->faces_before, window = j->redraw.plan.window_frames;
     if (window > 0)
         kept -= kept % window;
     return (double)(frames_left > 0 && kept > frames_left ? frames_left : kept);
@@ -41,18 +41,18 @@ static double kept_faces(const ms_job *j, int64_t frames_left) {
 
 static ms_eta_plan predictions(const ms_job *j) {
     double stage_s[MS_STAGE_COUNT], steps = 0;
-    int64_t here = j->expected - j->report.frames_resumed;
+    int64_t here = j->expected - j->frames_before;
     for (int i = 0; i < j->p->steps; i++)
         steps += step_weight(j, i);
     ms_eta_plan plan = {
         .frames = here > 0 ? (double)here : 0,
-        .earlier_frames = (double)j->report.frames_resumed,
+        .earlier_frames = (double)j->frames_before,
         .kept_faces = kept_faces(j, here),
-        .most_faces = (double)(ms_job_frames_within(j, j->expected) -
-                               ms_job_frames_within(j, j->report.frames_resumed)),
+        .most_faces =
+            (double)(ms_job_frames_within(j, j->expected) - ms_job_frames_within(j, j->frames_before)),
         .window_frames = (double)j->redraw.plan.window_frames,
         .steps = steps,
-        .segments = (double)(segments_until(j, j->expected) - segments_until(j, j->report.frames_resumed))};
+        .segments = (double)(segments_until(j, j->expected) - segments_until(j, j->frames_before))};
     ms_job_predict_frames(j, plan.frames, stage_s);
     ms_eta_set_predictions(&plan, stage_s, MS_RUN_READY_FRAMES, MS_RUN_REDRAWN_FRAMES + ENCODER_FRAMES);
     return plan;
@@ -60,7 +60,7 @@ static ms_eta_plan predictions(const ms_job *j) {
 
 void ms_job_begin_estimate(ms_job *j) {
     ms_eta_plan plan = predictions(j);
-    j->segments_heard = segments_until(j, j->report.frames_resumed);
+    j->segments_heard = segments_until(j, j->frames_before);
     ms_eta_begin(&j->eta, &plan);
     ms_eta_enter(&j->eta, MS_ETA_LOAD, 0.01, now_s(j));
     j->report.planned_left_s = fmax(ms_eta_get(&j->eta, now_s(j)).left_s, 0);
@@ -182,7 +182,7 @@ void ms_job_engine_stage(void *arg, const char *name, int64_t done, int64_t tota
 void ms_job_tell(ms_job *j) {
     if (!j->p->progress || !j->stage_name)
         return;
-    int64_t done = atomic_load(&j->frames_done);
+    int64_t done = atomic_load(&j->write.frames_done);
     double now = now_s(j);
     ms_eta_value value = ms_eta_get(&j->eta, now);
     ms_run_progress progress = {.stage = j->stage_name,

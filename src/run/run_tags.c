@@ -9,11 +9,11 @@ static void write_comment(const ms_job *j, char comment[MS_JOB_COMMENT_BYTES]) {
     const ms_run_params *p = j->p;
     ms_video_writer_params w = ms_job_writer_params(j);
     /* A run that only joins has not chosen one; it may then be no other. */
-    int resolution = j->redraw.engine ? j->report.resolution : ms_job_wanted_resolution(j);
+    int resolution = j->redraw.engine ? j->resolution : ms_job_wanted_resolution(j);
     int n =
         snprintf(comment, MS_JOB_COMMENT_BYTES,
                  MS_TAGS_COMMENT_BEGINS "%s; model %s, %d px, %s; seed %llu, %d steps, guidance %.6g%s%s; %s",
-                 MS_VERSION_TEXT, j->report.model, resolution, j->report.precision,
+                 MS_VERSION_TEXT, j->model->name, resolution, ms_dtype_name(j->model->policy.precision),
                  (unsigned long long)p->seed, p->steps, p->guidance, p->deepcache ? ", deepcache" : "",
                  p->paste == MS_PASTE_MOUTH ? ", paste mouth" : "", ms_video_codec_name(w.codec));
     if (w.codec != MS_VIDEO_FFV1 && n > 0 && n < MS_JOB_COMMENT_BYTES)

@@ -7,12 +7,8 @@
 #define LOOK_S 0.05
 
 static ms_status cancelled(const ms_job *j, ms_error *err) {
-    return ms_fail(err, MS_CANCELLED, "cancelled after %lld frames", (long long)atomic_load(&j->frames_done));
-}
-
-static void drop_leaving(ms_job *j) {
-    ms_face_stage_put(j->stage, j->leaving.frame.rgb);
-    ms_buffer_pool_put(j->redrawn, j->leaving.face);
+    return ms_fail(err, MS_CANCELLED, "cancelled after %lld frames",
+                   (long long)atomic_load(&j->write.frames_done));
 }
 
 /* Fills j->leaving; a preview's frames are counted from its first. */
@@ -25,24 +21,24 @@ static void set_leaving(ms_job *j, const ms_output_frame *frame, float *face) {
 /* Hands j->leaving to the write thread, which owns its buffers then. */
 static ms_status hand_on(ms_job *j, ms_error *err) {
     if (ms_job_preview_leaves_out(j, &j->leaving.frame)) {
-        drop_leaving(j);
+        ms_write_thread_drop(&j->write, &j->leaving);
         return MS_OK;
     }
     ms_queue_result result = MS_QUEUE_TIMEOUT;
     ms_job_enter(j, "write");
     while (result == MS_QUEUE_TIMEOUT && ms_job_poll(j) == MS_OK)
-        result = ms_queue_push(j->finished, &j->leaving, LOOK_S);
+        result = ms_queue_push(j->write.finished, &j->leaving, LOOK_S);
     ms_job_did(j, result == MS_QUEUE_DONE);
     if (result == MS_QUEUE_DONE) {
         j->preview.handed = j->leaving.frame.number + 1;
         return MS_OK;
     }
-    drop_leaving(j);
+    ms_write_thread_drop(&j->write, &j->leaving);
     if (result == MS_QUEUE_TIMEOUT)
         return cancelled(j, err);
     if (err)
-        *err = j->write_worker.err;
-    return j->write_worker.status;
+        *err = j->write.worker.err;
+    return j->write.worker.status;
 }
 
 static void mark_segment_end(ms_job *j, const ms_resume_point *resume) {
@@ -66,7 +62,7 @@ static ms_status send(ms_job *j, int64_t index, float *face, ms_error *err) {
 
 /* Its segment was finished by an earlier run: the write thread does nothing with it. */
 static bool is_finished(const ms_job *j, int64_t index) {
-    return j->window[index].number < j->report.frames_resumed;
+    return j->window[index].number < j->frames_before;
 }
 
 /* Only what was read before the video was looked at and found unchanged is worth keeping. */
@@ -80,7 +76,7 @@ static ms_status deliver(void *arg, int64_t index, const float *face, ms_error *
     if (index < j->delivered) /* before an allocation failed and the window began anew */
         return MS_OK;
     size_t side = (size_t)j->geometry.resolution;
-    float *copy = ms_buffer_pool_take(j->redrawn, "a redrawn face", err);
+    float *copy = ms_buffer_pool_take(j->write.redrawn, "a redrawn face", err);
     if (!copy)
         return MS_HOST_MEMORY;
     memcpy(copy, face, side * side * 3 * sizeof(float));
@@ -95,11 +91,11 @@ static ms_status deliver_kept(ms_job *j, ms_error *err) {
     for (int64_t i = 0; j->store.faces && i < j->collected; i++) {
         float *face = NULL;
         if (!is_finished(j, i)) {
-            face = ms_buffer_pool_take(j->redrawn, "a redrawn face", err);
+            face = ms_buffer_pool_take(j->write.redrawn, "a redrawn face", err);
             if (!face)
                 return MS_HOST_MEMORY;
             if (!ms_face_store_get(j->store.faces, j->window[i].number, face)) {
-                ms_buffer_pool_put(j->redrawn, face);
+                ms_buffer_pool_put(j->write.redrawn, face);
                 return MS_OK;
             }
         }
@@ -130,8 +126,8 @@ static ms_status flush_window(ms_job *j, ms_error *err) {
     j->delivered = 0;
     MS_TRY(deliver_kept(j, err));
     bool kept = j->delivered == j->collected;
-    j->report.windows_kept += kept;
-    j->report.windows_computed += !kept;
+    j->windows_kept += kept;
+    j->windows_computed += !kept;
     if (kept) {
         ms_job_skip_window(j);
     } else {
@@ -174,7 +170,7 @@ static void collect(ms_job *j, const ms_ready_frame *f) {
         j->preview.first = f->frame.number;
     }
     memcpy(j->window_faces + (size_t)j->collected * face, f->face, face);
-    ms_buffer_pool_put(j->aligned, f->face);
+    ms_buffer_pool_put(j->faces.aligned, f->face);
     j->window[j->collected++] = f->frame;
     j->here.interpolated += f->frame.pose.interpolated;
     step_to(j, &f->after);
@@ -200,8 +196,7 @@ static ms_status take_frame(ms_job *j, const ms_ready_frame *f, ms_error *err) {
     if (full || f->frame.pose.begins || !f->frame.pose.present) {
         ms_status status = flush_window(j, err);
         if (status != MS_OK) {
-            ms_face_stage_put(j->stage, f->frame.rgb);
-            ms_buffer_pool_put(j->aligned, f->face);
+            ms_face_thread_drop(&j->faces, f);
             return status;
         }
     }
@@ -214,7 +209,7 @@ static ms_status take_frame(ms_job *j, const ms_ready_frame *f, ms_error *err) {
 static ms_status next_ready(ms_job *j, bool *ret_got, ms_error *err) {
     ms_queue_result result = MS_QUEUE_TIMEOUT;
     while (result == MS_QUEUE_TIMEOUT && ms_job_poll(j) == MS_OK) {
-        result = ms_queue_take(j->ready, &j->taken, LOOK_S);
+        result = ms_queue_take(j->faces.ready, &j->taken, LOOK_S);
     }
     *ret_got = result == MS_QUEUE_DONE;
     if (*ret_got) {
@@ -223,10 +218,10 @@ static ms_status next_ready(ms_job *j, bool *ret_got, ms_error *err) {
     }
     if (result == MS_QUEUE_TIMEOUT)
         return cancelled(j, err);
-    if (!*ret_got && j->faces_worker.status != MS_OK) {
+    if (!*ret_got && j->faces.worker.status != MS_OK) {
         if (err)
-            *err = j->faces_worker.err;
-        return j->faces_worker.status;
+            *err = j->faces.worker.err;
+        return j->faces.worker.status;
     }
     return MS_OK;
 }
@@ -234,8 +229,8 @@ static ms_status next_ready(ms_job *j, bool *ret_got, ms_error *err) {
 static ms_status run_windows(ms_job *j, ms_error *err) {
     bool got = true;
     ms_job_enter(j, "faces");
-    MS_TRY(ms_job_start_write(j, err));
-    MS_TRY(ms_job_start_faces(j, err));
+    MS_TRY(ms_write_thread_start(&j->write, err));
+    MS_TRY(ms_face_thread_start(&j->faces, err));
     while (got && !ms_job_preview_done(j)) {
         MS_TRY(next_ready(j, &got, err));
         if (got)
@@ -245,15 +240,15 @@ static ms_status run_windows(ms_job *j, ms_error *err) {
 }
 
 static ms_status check_result(ms_job *j, ms_error *err) {
-    if (j->write_worker.status != MS_OK) {
+    if (j->write.worker.status != MS_OK) {
         if (err)
-            *err = j->write_worker.err;
-        return j->write_worker.status;
+            *err = j->write.worker.err;
+        return j->write.worker.status;
     }
     int64_t within = ms_job_frames_within(j, j->store.frames);
     if (within == 0 && j->preview.frames && j->here.frame > j->range.before)
         return ms_fail_no_face(j->p->video, j->p->face, j->p->track, j->here.frame - j->range.before,
-                               ms_face_finder_tally(j->faces), err);
+                               ms_face_finder_tally(j->finder), err);
     if (within == 0 && j->range.first > 0)
         return ms_fail(err, MS_INVALID_ARGUMENT,
                        "%s ends before the range begins, at frame %lld (start: %.3f s)", j->p->video,
@@ -261,7 +256,7 @@ static ms_status check_result(ms_job *j, ms_error *err) {
     if (within == 0)
         return ms_fail(err, MS_BAD_MEDIA, "%s: has no frames", j->p->video);
     if (j->here.without_face == within)
-        return ms_fail_no_face(j->p->video, j->p->face, j->p->track, within, ms_face_finder_tally(j->faces),
+        return ms_fail_no_face(j->p->video, j->p->face, j->p->track, within, ms_face_finder_tally(j->finder),
                                err);
     return MS_OK;
 }
@@ -269,8 +264,8 @@ static ms_status check_result(ms_job *j, ms_error *err) {
 ms_status ms_job_run_frames(ms_job *j, ms_error *err) {
     ms_status status = run_windows(j, err);
     ms_job_write_up(j);
-    ms_job_stop_faces(j);
-    ms_job_stop_write(j, status == MS_OK);
+    ms_face_thread_stop(&j->faces);
+    ms_write_thread_stop(&j->write, status == MS_OK ? &j->here : NULL);
     for (int64_t i = 0; i < j->collected; i++)
         ms_face_stage_put(j->stage, j->window[i].rgb);
     j->collected = 0;

@@ -240,9 +240,9 @@ ms_status ms_weights_set_residency(ms_weights *w, const ms_tensor_file *file, ms
     if (!w->source.w)
         return ms_fail(err, MS_INTERNAL, "the residency of weights that are not loaded");
     const ms_residency before = w->residency;
-    w->source.file = file;
-    if (w->stream)
+    if (w->stream) /* what it reads ahead comes from the source as it is */
         ms_weight_stream_forget(w->stream, w);
+    w->source.file = file;
     mark(w, residency);
     ms_status status = fill(&w->source, false, params->pool, params, err);
     if (status != MS_OK) /* more were to stay: nothing that was there is gone */

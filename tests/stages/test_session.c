@@ -236,6 +236,34 @@ static void the_model_stays_loaded(void **state) {
     ms_model_close(&model);
 }
 
+/* Where the host cannot touch the weights: they stay there between sessions, within the device's budget. */
+static void on_a_device_apart(void **state) {
+    (void)state;
+    uint64_t hashes[FRAMES];
+    ms_session_info first, second;
+    ms_error err;
+    ms_model *model = NULL;
+    ms_model_params m;
+    ms_model_params_init(&m);
+    m.model = params.model;
+    m.device = "remote";
+    m.budget_bytes = (size_t)256 << 20;
+    assert_ms_ok(ms_model_open(&m, &model, &err), &err);
+    ms_session_params p = session_params(model);
+    assert_ms_ok(pass(&p, hashes, &first, &err), &err);
+    check_frames(hashes);
+    assert_ms_ok(pass(&p, hashes, &second, &err), &err);
+    check_frames(hashes);
+    assert_true(first.weights_read_bytes > 0 && second.weights_read_bytes == 0);
+    assert_true(second.planned_bytes <= second.budget_bytes);
+    assert_ms_ok(ms_model_evict(model, &err), &err);
+    p.rung = MS_RUNG_STREAM_PART;
+    assert_ms_ok(pass(&p, hashes, &second, &err), &err);
+    check_frames(hashes);
+    assert_true(second.rung == MS_RUNG_STREAM_PART && second.weights_read_bytes < first.weights_read_bytes);
+    ms_model_close(&model);
+}
+
 static void one_at_a_time(void **state) {
     (void)state;
     ms_session *s = NULL, *other = NULL;
@@ -447,7 +475,7 @@ static void any_allocation_may_fail(void **state) {
     assert_ms_ok(pass(&p, hashes, NULL, &err), &err);
     count = ms_mem_allocation_count() - count;
     int refused = 0, recovered = 0;
-    for (uint64_t n = 1; n <= count; n += 1 + count / 23) {
+    for (uint64_t n = 1; n <= count; n += 1 + count / 11) {
         ms_mem_fail_after(n, false);
         ms_status status = pass(&p, hashes, NULL, &err);
         ms_mem_fail_after(0, false);
@@ -518,6 +546,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_makes_the_frames_of_a_run),
         cmocka_unit_test(the_model_stays_loaded),
+        cmocka_unit_test(on_a_device_apart),
         cmocka_unit_test(one_at_a_time),
         cmocka_unit_test(budgets_hold),
         cmocka_unit_test(floats_and_strides),

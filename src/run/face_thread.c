@@ -1,0 +1,103 @@
+#include "run/face_thread.h"
+
+#include "base/clock.h"
+#include "planner/run_plan.h"
+
+ms_status ms_face_thread_make_buffers(ms_face_thread *t, ms_mem *mem, const ms_face_geometry *geometry,
+                                      ms_error *err) {
+    const size_t side = (size_t)geometry->resolution;
+    t->geometry = *geometry;
+    t->align_work_bytes = ms_align_face_workspace_bytes(geometry);
+    t->align_work = ms_mem_alloc(mem, MS_LEDGER_FRAMES, t->align_work_bytes);
+    if (!t->align_work)
+        return ms_fail_alloc(err, mem, t->align_work_bytes, "warping faces");
+    MS_TRY(ms_buffer_pool_create(mem, side * side * 3, true, &t->aligned, err));
+    return ms_queue_create(mem, MS_RUN_READY_FRAMES, sizeof(ms_ready_frame), &t->ready, err);
+}
+
+void ms_face_thread_free_buffers(ms_face_thread *t) {
+    ms_queue_destroy(&t->ready);
+    ms_buffer_pool_destroy(&t->aligned);
+    ms_mem_free(t->align_work);
+    t->align_work = NULL;
+}
+
+static ms_status align(ms_face_thread *t, ms_ready_frame *f, ms_error *err) {
+    const ms_video_info *info = ms_clip_info(t->clip);
+    int side = t->geometry.resolution;
+    f->face = ms_buffer_pool_take(t->aligned, "an aligned face", err);
+    if (!f->face)
+        return MS_HOST_MEMORY;
+    ms_image_view view = {.data = f->frame.rgb,
+                          .width = info->width,
+                          .height = info->height,
+                          .channels = 3,
+                          .stride_bytes = (size_t)info->width * 3};
+    ms_image face = {
+        .data = f->face, .width = side, .height = side, .channels = 3, .stride_bytes = (size_t)side * 3};
+    return ms_align_face(&t->geometry, &view, f->frame.pose.affine, &face, t->align_work, t->align_work_bytes,
+                         err);
+}
+
+void ms_face_thread_drop(ms_face_thread *t, const ms_ready_frame *f) {
+    ms_face_stage_put(t->stage, f->frame.rgb);
+    ms_buffer_pool_put(t->aligned, f->face);
+}
+
+static ms_status prepare(ms_face_thread *t, bool *ret_got, ms_error *err) {
+    ms_ready_frame *f = &t->preparing;
+    double began = ms_now_s();
+    ms_video_place place;
+    f->face = NULL;
+    MS_TRY(ms_frame_source_next(t->source, &f->frame, ret_got, err));
+    if (!*ret_got)
+        return t->check(t->arg, err);
+    ms_status status = f->frame.pose.present ? align(t, f, err) : MS_OK;
+    if (status == MS_OK)
+        status = ms_frame_source_save(t->source, &f->after.state, &place, err);
+    if (status != MS_OK) {
+        ms_face_thread_drop(t, f);
+        return status;
+    }
+    f->after.frame = f->frame.number + 1;
+    f->after.clip_frames = ms_frame_source_clip_frames(t->source);
+    f->after.has_mark = place.has_mark;
+    f->after.mark = place.mark;
+    t->worker.busy_s += ms_now_s() - began;
+    return MS_OK;
+}
+
+static void *faces_main(void *arg) {
+    ms_face_thread *t = arg;
+    ms_worker *w = &t->worker;
+    bool got = true;
+    while (w->status == MS_OK && got) {
+        w->status = prepare(t, &got, &w->err);
+        if (w->status != MS_OK || !got)
+            break;
+        if (ms_queue_push(t->ready, &t->preparing, -1) != MS_QUEUE_DONE) {
+            ms_face_thread_drop(t, &t->preparing);
+            break;
+        }
+    }
+    ms_queue_close(t->ready);
+    return NULL;
+}
+
+ms_status ms_face_thread_start(ms_face_thread *t, ms_error *err) {
+    if (pthread_create(&t->worker.thread, NULL, faces_main, t) != 0)
+        return ms_fail(err, MS_HOST_MEMORY, "cannot start the thread that reads frames");
+    t->worker.started = true;
+    return MS_OK;
+}
+
+void ms_face_thread_stop(ms_face_thread *t) {
+    if (!t->worker.started)
+        return;
+    atomic_store(&t->stop, true);
+    ms_queue_abort(t->ready);
+    pthread_join(t->worker.thread, NULL);
+    t->worker.started = false;
+    while (ms_queue_take_left(t->ready, &t->preparing))
+        ms_face_thread_drop(t, &t->preparing);
+}

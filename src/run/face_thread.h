@@ -1,0 +1,49 @@
+/* The face thread: frames in order, each with its face aligned, into a bounded queue. */
+#ifndef MS_RUN_FACE_THREAD_H
+#define MS_RUN_FACE_THREAD_H
+
+#include <stdatomic.h>
+
+#include "frames/buffer_pool.h"
+#include "frames/frame_source.h"
+#include "frames/queue.h"
+#include "job/run_store.h"
+#include "run/worker.h"
+
+/* A frame on its way to the engine. */
+typedef struct ms_ready_frame {
+    ms_output_frame frame;
+    uint8_t *face;         /* aligned, from the pool `aligned`; NULL without a face */
+    ms_resume_point after; /* this frame, but for the counts */
+} ms_ready_frame;
+
+typedef struct ms_face_thread {
+    /* Set before it starts; borrowed. */
+    ms_clip *clip;
+    ms_face_stage *stage; /* where pictures go back to */
+    ms_frame_source *source;
+    ms_status (*check)(const void *arg, ms_error *err); /* that what was read of the clip is right */
+    const void *arg;
+
+    ms_face_geometry geometry;
+    ms_queue *ready;
+    ms_buffer_pool *aligned; /* [resolution][resolution][3], bytes */
+    ms_worker worker;
+    /* its own */
+    void *align_work;
+    size_t align_work_bytes;
+    ms_ready_frame preparing;
+    atomic_bool stop; /* what it makes is no longer wanted */
+} ms_face_thread;
+
+ms_status ms_face_thread_make_buffers(ms_face_thread *thread, ms_mem *mem, const ms_face_geometry *geometry,
+                                      ms_error *err);
+void ms_face_thread_free_buffers(ms_face_thread *thread);
+
+ms_status ms_face_thread_start(ms_face_thread *thread, ms_error *err);
+void ms_face_thread_stop(ms_face_thread *thread); /* and waits for it */
+
+/* A frame that was taken and is not wanted. */
+void ms_face_thread_drop(ms_face_thread *thread, const ms_ready_frame *frame);
+
+#endif

@@ -1,0 +1,186 @@
+#include "run/write_thread.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "pictures/paste_region.h"
+#include "pictures/restore.h"
+#include "planner/run_plan.h"
+#include "report/run_report.h"
+
+/* ---- buffers ---- */
+
+static ms_status make_region(ms_write_thread *t, ms_error *err) {
+    int side = t->geometry.resolution;
+    if (t->p->paste != MS_PASTE_MOUTH)
+        return MS_OK;
+    size_t work_bytes = ms_paste_region_workspace_bytes(side);
+    void *work = ms_mem_alloc(t->mem, MS_LEDGER_STAGING, work_bytes);
+    t->region = ms_alloc_array(t->mem, MS_LEDGER_FRAMES, (size_t)side * (size_t)side, sizeof(float));
+    ms_status status = work && t->region ? ms_paste_region(side, t->region, work, work_bytes, err)
+                                         : ms_fail_alloc(err, t->mem, work_bytes, "the pasted region");
+    ms_mem_free(work);
+    return status;
+}
+
+ms_status ms_write_thread_make_buffers(ms_write_thread *t, const ms_face_geometry *geometry,
+                                       bool outputs_kept, ms_error *err) {
+    const ms_video_info *info = ms_clip_info(t->clip);
+    const size_t side = (size_t)geometry->resolution;
+    t->geometry = *geometry;
+    t->restore_work_bytes =
+        ms_restore_workspace_bytes(geometry, info->width, info->height, ms_pool_threads(t->pool));
+    if (t->restore_work_bytes == 0)
+        return ms_fail(err, MS_BAD_MEDIA, "%s: a picture of %dx%d is out of range", t->p->video, info->width,
+                       info->height);
+    t->restore_work = ms_mem_alloc(t->mem, MS_LEDGER_FRAMES, t->restore_work_bytes);
+    if (!t->restore_work)
+        return ms_fail_alloc(err, t->mem, t->restore_work_bytes, "warping faces");
+    MS_TRY(make_region(t, err));
+    MS_TRY(ms_buffer_pool_create(t->mem, side * side * 3 * sizeof(float), outputs_kept, &t->redrawn, err));
+    return ms_queue_create(t->mem, MS_RUN_REDRAWN_FRAMES, sizeof(ms_redrawn_frame), &t->finished, err);
+}
+
+void ms_write_thread_free_buffers(ms_write_thread *t) {
+    ms_queue_destroy(&t->finished);
+    ms_buffer_pool_destroy(&t->redrawn);
+    ms_mem_free(t->restore_work);
+    ms_mem_free(t->region);
+    t->restore_work = NULL;
+    t->region = NULL;
+}
+
+/* ---- a frame ---- */
+
+/* A row of the video, as it is written. */
+static size_t row_bytes(const ms_write_thread *t) {
+    const ms_video_info *info = ms_clip_info(t->clip);
+    return (size_t)info->width * 3 * (info->deep ? sizeof(uint16_t) : 1);
+}
+
+/* The frame itself, or its signal where HDR is kept. */
+static const uint8_t *written(const ms_write_thread *t, uint8_t *rgb) {
+    const uint16_t *deep = ms_clip_deep(t->clip, rgb);
+    return deep ? (const uint8_t *)deep : rgb;
+}
+
+/* One half of a preview's picture. */
+static void put_half(ms_write_thread *t, uint8_t *rgb, size_t half) {
+    const uint8_t *picture = written(t, rgb);
+    size_t row = row_bytes(t);
+    for (int y = 0; y < ms_clip_info(t->clip)->height; y++)
+        memcpy(t->pair + (2 * (size_t)y + half) * row, picture + (size_t)y * row, row);
+}
+
+static const uint8_t *picture_of(ms_write_thread *t, uint8_t *rgb) {
+    if (!t->pair)
+        return written(t, rgb);
+    put_half(t, rgb, 1);
+    return t->pair;
+}
+
+static ms_status restore(ms_write_thread *t, const ms_redrawn_frame *f, ms_error *err) {
+    const ms_video_info *info = ms_clip_info(t->clip);
+    ms_image image = {.data = f->frame.rgb,
+                      .width = info->width,
+                      .height = info->height,
+                      .channels = 3,
+                      .stride_bytes = (size_t)info->width * 3};
+    ms_restore_args args = {.geometry = &t->geometry,
+                            .face = f->face,
+                            .affine = (const float(*)[3])f->frame.pose.affine,
+                            .frame = &image,
+                            .work = t->restore_work,
+                            .work_bytes = t->restore_work_bytes,
+                            .pool = t->pool,
+                            .region = t->region};
+    MS_TRY(ms_restore_face(&args, NULL, err));
+    ms_clip_put_back(t->clip, f->frame.rgb);
+    return MS_OK;
+}
+
+static ms_status end_segment(ms_write_thread *t, const ms_resume_point *resume, bool last, ms_error *err) {
+    ms_journal_segment *g = &t->noting;
+    g->number = t->store->segments;
+    g->frames = ms_video_segment_frames(t->segment);
+    g->last = last;
+    g->resume = *resume;
+    MS_TRY(t->check(t->arg, err));
+    MS_TRY(ms_video_segment_finish(&t->segment, &g->bytes, err));
+    return ms_run_store_add(t->store, g, err);
+}
+
+static ms_status give_out(ms_write_thread *t, const ms_redrawn_frame *f, ms_error *err) {
+    const ms_video_info *info = ms_clip_info(t->clip);
+    MS_TRY(ms_run_give_frame(t->p, f->frame.number, f->frame.rgb, info->width, info->height, err));
+    if (!t->p->output) { /* that was all */
+        t->store->frames++;
+        atomic_fetch_add(&t->frames_done, 1);
+        return MS_OK;
+    }
+    if (!t->segment) {
+        char name[MS_JOB_NAME_BYTES], path[MS_JOB_PATH_BYTES];
+        int fd = -1;
+        ms_job_segment_name(t->store->segments, name);
+        ms_job_folder_file(&t->store->folder, name, path);
+        MS_TRY(ms_job_folder_create(&t->store->folder, name, &fd, err));
+        MS_TRY(ms_video_segment_open(t->mem, fd, path, &t->writer, &t->segment, err));
+    }
+    MS_TRY(ms_video_segment_write(t->segment, picture_of(t, f->frame.rgb), 0, err));
+    if (f->ends_segment)
+        MS_TRY(end_segment(t, &f->resume, false, err));
+    atomic_fetch_add(&t->frames_done, 1);
+    return MS_OK;
+}
+
+/* A run that goes on within a window makes the window's first frames again; they are in a segment already. */
+static ms_status take(ms_write_thread *t, const ms_redrawn_frame *f, ms_error *err) {
+    if (f->frame.number < atomic_load(&t->frames_done))
+        return MS_OK;
+    if (t->pair)
+        put_half(t, f->frame.rgb, 0);
+    if (f->face)
+        MS_TRY(restore(t, f, err));
+    return give_out(t, f, err);
+}
+
+void ms_write_thread_drop(ms_write_thread *t, const ms_redrawn_frame *f) {
+    ms_face_stage_put(t->stage, f->frame.rgb);
+    ms_buffer_pool_put(t->redrawn, f->face);
+}
+
+static void *write_main(void *arg) {
+    ms_write_thread *t = arg;
+    ms_worker *w = &t->worker;
+    while (w->status == MS_OK && ms_queue_take(t->finished, &t->writing, -1) == MS_QUEUE_DONE) {
+        double began = ms_now_s();
+        w->status = take(t, &t->writing, &w->err);
+        if (w->status != MS_OK)
+            ms_error_where(&w->err, "write", t->writing.frame.number);
+        ms_write_thread_drop(t, &t->writing);
+        w->busy_s += ms_now_s() - began;
+    }
+    if (w->status == MS_OK && t->end && t->segment)
+        w->status = end_segment(t, t->end, true, &w->err);
+    ms_video_segment_abort(&t->segment);
+    ms_queue_abort(t->finished);
+    return NULL;
+}
+
+ms_status ms_write_thread_start(ms_write_thread *t, ms_error *err) {
+    if (pthread_create(&t->worker.thread, NULL, write_main, t) != 0)
+        return ms_fail(err, MS_HOST_MEMORY, "cannot start the thread that writes frames");
+    t->worker.started = true;
+    return MS_OK;
+}
+
+void ms_write_thread_stop(ms_write_thread *t, const ms_resume_point *end) {
+    if (!t->worker.started)
+        return;
+    t->end = end;
+    ms_queue_close(t->finished);
+    pthread_join(t->worker.thread, NULL);
+    t->worker.started = false;
+    while (ms_queue_take_left(t->finished, &t->writing))
+        ms_write_thread_drop(t, &t->writing);
+}
