@@ -14,6 +14,7 @@
 #include "bar.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "hints.h"
 #include "memsafe/library.h"
 #include "wrap.h"
 
@@ -140,6 +141,17 @@ static void end_json(const char *event, const char *members) {
     console.ended = true;
 }
 
+static void put_hints(ms_buf *b, uint64_t hints) {
+    const char *separator = "";
+    ms_buf_printf(b, ", \"hints\": [");
+    for (int h = MS_HINT_NONE + 1; h < MS_HINT_COUNT; h++)
+        if (hints & MS_HINT_BIT(h)) {
+            ms_buf_printf(b, "%s\"%s\"", separator, ms_hint_code((ms_hint)h));
+            separator = ", ";
+        }
+    ms_buf_printf(b, "]");
+}
+
 static void error_event(const ms_error *err, const char *message) {
     ms_buf b;
     ms_buf_init(&b, NULL);
@@ -152,6 +164,7 @@ static void error_event(const ms_error *err, const char *message) {
     else
         ms_buf_printf(&b, "null");
     put_count(&b, "frame", err->frame, err->stage[0] && err->frame >= 0);
+    put_hints(&b, err->hints);
     end_json("error", b.failed ? "\"code\": 4, \"name\": \"HOST_MEMORY\"" : b.data);
     ms_buf_free(&b);
 }
@@ -393,7 +406,8 @@ void cli_warn_as(const char *before, const char *code, const char *fmt, ...) {
 }
 
 int cli_fail(const ms_error *err) {
-    const char *message = err->message[0] ? err->message : ms_status_text(err->code);
+    char message[CLI_ERROR_BYTES];
+    cli_error_text(err, message);
     if (console.shape == SHAPE_JSON) {
         error_event(err, message);
         return ms_status_exit_code(err->code);

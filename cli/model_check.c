@@ -7,6 +7,7 @@
 #include "console.h"
 #include "device/compute.h"
 #include "faces/detect.h"
+#include "hints.h"
 #include "models/onnx/landmark106.h"
 #include "models/onnx/scrfd.h"
 #include "models/synthesize/synthesize.h"
@@ -139,7 +140,8 @@ fail:
     ms_landmark106_close(&landmarks);
     ms_compute_close(&compute);
     if (status == MS_UNSUPPORTED) {
-        cli_print("  not looked into: %s\n", err->message);
+        char text[CLI_ERROR_BYTES];
+        cli_print("  not looked into: %s\n", cli_error_text(err, text));
         ms_error_clear(err);
         status = MS_OK;
     }
@@ -148,9 +150,10 @@ fail:
 
 /* Prints what is wrong with a part and goes on with the next; the first error decides the exit code. */
 static void note(ms_status status, const ms_error *problem, ms_error *first) {
+    char text[CLI_ERROR_BYTES];
     if (status == MS_OK)
         return;
-    cli_print("  wrong: %s\n", problem->message);
+    cli_print("  wrong: %s\n", cli_error_text(problem, text));
     if (first->code == MS_OK)
         *first = *problem;
 }

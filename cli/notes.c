@@ -4,6 +4,7 @@
 
 #include "console.h"
 #include "files/numbered.h"
+#include "hints.h"
 
 /* So it is with nearly every run, and it costs nothing that one hears: for who asks, and for programs. */
 static bool is_detail(const char *code) {
@@ -11,9 +12,10 @@ static bool is_detail(const char *code) {
 }
 
 void cli_show_notes(const ms_run_report *r) {
+    char text[CLI_NOTE_BYTES];
     for (int i = 0; i < r->n_notes; i++)
         if (!is_detail(r->note[i].code) || cli_console_is_verbose() || cli_console_is_json())
-            cli_warn_as("note: ", r->note[i].code, "%s", r->note[i].text);
+            cli_warn_as("note: ", r->note[i].code, "%s", cli_note_text(&r->note[i], text));
 }
 
 void cli_note_gap(const char *path) {
@@ -23,12 +25,13 @@ void cli_note_gap(const char *path) {
 }
 
 void cli_notes_json(ms_buf *b, const ms_run_report *r) {
+    char text[CLI_NOTE_BYTES];
     ms_buf_printf(b, "\"notes\": [");
     for (int i = 0; i < r->n_notes; i++) {
         ms_buf_printf(b, "%s{\"code\": ", i ? ", " : "");
         ms_buf_json_string(b, r->note[i].code);
         ms_buf_printf(b, ", \"text\": ");
-        ms_buf_json_string(b, r->note[i].text);
+        ms_buf_json_string(b, cli_note_text(&r->note[i], text));
         ms_buf_printf(b, "}");
     }
     ms_buf_printf(b, "]");

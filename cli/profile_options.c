@@ -6,7 +6,9 @@ ms_profile_source cli_profile_source(const cli_profile_options *o) {
                                .file_optional = !o->file,
                                .environment = true,
                                .settings = o->settings.items,
-                               .n_settings = o->settings.count};
+                               .n_settings = o->settings.count,
+                               .tier_called = "--profile",
+                               .settings_called = "--set"};
 }
 
 ms_status cli_profile_load(const cli_profile_options *o, size_t device_bytes, size_t budget_bytes,
@@ -18,6 +20,8 @@ ms_status cli_profile_load(const cli_profile_options *o, size_t device_bytes, si
                                 .environment = true,
                                 .settings = o->settings.items,
                                 .n_settings = o->settings.count,
+                                .tier_called = "--profile",
+                                .settings_called = "--set",
                                 .budget_bytes = budget_bytes};
     return ms_profile_load(&params, ret_profile, err);
 }

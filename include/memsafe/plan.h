@@ -56,7 +56,7 @@ typedef struct ms_plan_phase {
 typedef struct ms_plan_report {
     ms_rung rung;
     int resolution, window_frames;
-    int wanted_resolution;                  /* more than resolution when --allow-downscale had to lower it */
+    int wanted_resolution;                  /* more than resolution when allow_downscale had to lower it */
     int vae_encode_batch, vae_decode_batch; /* pictures at a time */
     int attention_parts;                    /* 0 = attention is not cut by itself */
     bool serial_branches;

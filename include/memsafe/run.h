@@ -116,6 +116,9 @@ typedef struct ms_profile_source {
     bool environment;            /* look at the variables */
     const char *const *settings; /* "field=value" */
     int n_settings;
+    /* What tier and settings are called where a message or a report says where a value comes from; NULL = "tier" and
+       "settings". At most 23 bytes are kept. */
+    const char *tier_called, *settings_called;
 } ms_profile_source;
 
 /* What becomes of the video outside a range (docs/ranges.md). */
@@ -281,6 +284,7 @@ typedef struct ms_run_latents_report {
 typedef struct ms_run_note {
     char code[16];  /* "frame-rate", "alpha", ...: stable, for programs */
     char text[240]; /* a sentence without its full stop */
+    ms_hint hint;   /* the parameter that decides it, or MS_HINT_NONE */
 } ms_run_note;
 #define MS_RUN_MAX_NOTES 16
 
@@ -317,12 +321,12 @@ typedef struct ms_run_report {
     int64_t range_first;        /* frame of the video where the range begins: 0 without one */
     int64_t frames_kept;        /* of frames, those outside the range: with MS_REST_KEEP */
     int64_t source_frames_lost; /* of a damaged input */
-    /* After a failure these and fps alone are filled in: frames of finished segments and windows that --resume would take over,
+    /* After a failure these and fps alone are filled in: frames of finished segments and windows that resume would take over,
        and frames that were made and are not among them. */
     int64_t frames_resumable, frames_dropped;
     int width, height; /* of the output: even in H.264 and HEVC, whatever the video's */
     int resolution;
-    int wanted_resolution;                  /* more than resolution when --allow-downscale had to lower it */
+    int wanted_resolution;                  /* more than resolution when allow_downscale had to lower it */
     int vae_encode_batch, vae_decode_batch; /* pictures at a time */
     double fps;
     char precision[12], tier[16];

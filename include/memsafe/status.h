@@ -45,12 +45,51 @@ typedef enum ms_status {
 #undef X
 } ms_status;
 
+/*
+ * What a caller can do about an error or a note: X(name, code, text). The code stays as it is, for programs. The text
+ * has the names of parameters; a program whose users see others has words of its own, as the command has.
+ */
+#define MS_HINT_MAP(X)                                                                                       \
+    X(ALLOW_TRUNCATED, "allow_truncated", "allow_truncated takes what is there")                             \
+    X(RESUME, "resume", "resume goes on from there")                                                         \
+    X(BEGIN_ANEW, "begin_anew", "force begins anew")                                                         \
+    X(REPLACE, "replace", "force replaces it")                                                               \
+    X(MODEL, "model", "model names one")                                                                     \
+    X(TRACK, "track", "track, a file of the faces, does without them")                                       \
+    X(SPEECH, "speech", "audio names the speech that it should say")                                         \
+    X(FACE, "face", "face counts from 0")                                                                    \
+    X(HDR, "hdr", "the codec HEVC keeps it, tonemap makes an ordinary picture of it")                        \
+    X(TONEMAP, "tonemap", "tonemap asks for that")                                                           \
+    X(RESOLUTION, "resolution", "resolution names one that stays")                                           \
+    X(LATENT_RANK, "latent_rank", "latent_rank 90 is one")                                                   \
+    X(DEVICE_BYTES, "device_bytes", "device_bytes is for a device that is not here, and needed there")       \
+    X(FRAME_RATE, "frame_rate", "fps_num 0 keeps them")                                                      \
+    X(LOOP, "loop", "loop says how")                                                                         \
+    X(LOOP_NONE, "loop_none", "loop is none")                                                                \
+    X(REST_KEEP, "rest_keep", "rest is keep")                                                                \
+    X(SYNTHETIC, "synthetic", "it was synthesized")
+
+typedef enum ms_hint {
+    MS_HINT_NONE,
+#define X(name, code, text) MS_HINT_##name,
+    MS_HINT_MAP(X)
+#undef X
+        MS_HINT_COUNT
+} ms_hint;
+
+#define MS_HINT_BIT(hint) (UINT64_C(1) << (hint))
+
 typedef struct ms_error {
     ms_status code;
     char stage[24];    /* "decode", "unet", "weights" ...; empty when it does not apply */
     int64_t frame;     /* output frame, -1 when it does not apply */
     char message[512]; /* one sentence that names the file, the field and the number */
+    uint64_t hints;    /* MS_HINT_BIT() of each that applies */
 } ms_error;
+
+/* A hint's code ("resume") and its text; "" for none, never NULL. */
+MS_API const char *ms_hint_code(ms_hint hint);
+MS_API const char *ms_hint_text(ms_hint hint);
 
 /* The code's fixed English text; never NULL. */
 MS_API const char *ms_status_text(ms_status status);

@@ -37,6 +37,34 @@ int ms_status_exit_code(ms_status status) {
     return 70;
 }
 
+const char *ms_hint_code(ms_hint hint) {
+    switch (hint) {
+#define X(name, code, text)                                                                                  \
+    case MS_HINT_##name:                                                                                     \
+        return code;
+        MS_HINT_MAP(X)
+#undef X
+    case MS_HINT_NONE:
+    case MS_HINT_COUNT:
+        break;
+    }
+    return "";
+}
+
+const char *ms_hint_text(ms_hint hint) {
+    switch (hint) {
+#define X(name, code, text)                                                                                  \
+    case MS_HINT_##name:                                                                                     \
+        return text;
+        MS_HINT_MAP(X)
+#undef X
+    case MS_HINT_NONE:
+    case MS_HINT_COUNT:
+        break;
+    }
+    return "";
+}
+
 void ms_error_clear(ms_error *err) {
     if (!err)
         return;
@@ -44,14 +72,27 @@ void ms_error_clear(ms_error *err) {
     err->frame = -1;
 }
 
-ms_status(ms_fail)(ms_error *err, ms_status code, const char *fmt, ...) {
+static void fail(ms_error *err, ms_status code, ms_hint hint, const char *fmt, va_list ap) {
     if (!err)
-        return code;
+        return;
     ms_error_clear(err);
     err->code = code;
+    vsnprintf(err->message, sizeof(err->message), fmt, ap);
+    ms_error_hint(err, hint);
+}
+
+ms_status(ms_fail)(ms_error *err, ms_status code, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(err->message, sizeof(err->message), fmt, ap);
+    fail(err, code, MS_HINT_NONE, fmt, ap);
+    va_end(ap);
+    return code;
+}
+
+ms_status(ms_fail_hint)(ms_error *err, ms_status code, ms_hint hint, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    fail(err, code, hint, fmt, ap);
     va_end(ap);
     return code;
 }
@@ -82,6 +123,11 @@ void ms_error_add(ms_error *err, const char *fmt, ...) {
     va_start(ap, fmt);
     vsnprintf(err->message + n, sizeof(err->message) - n, fmt, ap);
     va_end(ap);
+}
+
+void ms_error_hint(ms_error *err, ms_hint hint) {
+    if (err && hint != MS_HINT_NONE)
+        err->hints |= MS_HINT_BIT(hint);
 }
 
 void ms_error_where(ms_error *err, const char *stage, int64_t frame) {

@@ -10,6 +10,13 @@
    works. err may be NULL. */
 ms_status ms_fail(ms_error *err, ms_status code, const char *fmt, ...) MS_PRINTF(3, 4);
 
+/* The same with what the caller can do about it. Messages name no option of the command: those are the command's words
+   for the hint. */
+ms_status ms_fail_hint(ms_error *err, ms_status code, ms_hint hint, const char *fmt, ...) MS_PRINTF(4, 5);
+
+/* One hint more. err may be NULL. */
+void ms_error_hint(ms_error *err, ms_hint hint);
+
 /* Puts "prefix: " before an existing message and returns its code; used on the way up to add the file's name.
  */
 ms_status ms_fail_prefix(ms_error *err, ms_status code, const char *fmt, ...) MS_PRINTF(3, 4);
@@ -17,6 +24,7 @@ ms_status ms_fail_prefix(ms_error *err, ms_status code, const char *fmt, ...) MS
 /* clang's analyzer sees one file at a time; so it knows that what fails is not MS_OK. */
 #ifdef __clang_analyzer__
 #define ms_fail(err, code, ...) ((void)(ms_fail)(err, code, __VA_ARGS__), (code))
+#define ms_fail_hint(err, code, ...) ((void)(ms_fail_hint)(err, code, __VA_ARGS__), (code))
 #endif
 
 /* Puts text behind an existing message. err may be NULL. */

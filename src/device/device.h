@@ -50,7 +50,7 @@ static inline int64_t ms_weight_row(const ms_weight_shape *shape, int64_t panel,
 }
 
 /* Of everything below and of kernels.h: a plug-in with another number is refused. */
-#define MS_BACKEND_ABI 4
+#define MS_BACKEND_ABI 5
 
 /*
  * Work of a device in the order in which it was given: kernels, copies, events. A call may return before the work is done. Queues

@@ -125,8 +125,8 @@ ms_status ms_fail_no_face(const char *video, int face, const char *track, int64_
         return ms_fail(err, MS_NO_FACE, "%s: no usable face in %lld frames: %s has none for them", video,
                        (long long)frames, track);
     if (face >= 0)
-        return ms_fail(err, MS_NO_FACE, "%s: no usable face number %d in %lld frames (--face counts from 0)",
-                       video, face, (long long)frames);
+        return ms_fail_hint(err, MS_NO_FACE, MS_HINT_FACE, "%s: no usable face number %d in %lld frames",
+                            video, face, (long long)frames);
     if (tally->small[0])
         return ms_fail(err, MS_NO_FACE,
                        "%s: no usable face in %lld frames: the largest has %dx%d pixels, at least %dx%d are "

@@ -67,7 +67,7 @@ ms_status ms_new_file_check(const char *path, bool force, ms_error *err) {
         else if (stat(path, &target) == 0)
             MS_TRY(refuse_kind(path, &target, err));
         if (!force)
-            return ms_fail(err, MS_IO, "cannot write %s: it exists already; -y replaces it", path);
+            return ms_fail_hint(err, MS_IO, MS_HINT_REPLACE, "cannot write %s: it exists already", path);
     } else if (errno != ENOENT) {
         return ms_fail(err, MS_IO, "cannot write %s: %s", path, strerror(errno));
     }

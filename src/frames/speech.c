@@ -91,10 +91,9 @@ ms_status ms_speech_check_whole(const ms_speech *s, const char *path, ms_error *
     double seconds = (double)(s->skip + s->stats.samples) / MS_SPEECH_RATE;
     if (!info->exact || info->duration_s - seconds < MISSING_S)
         return MS_OK;
-    return ms_fail(
-        err, MS_BAD_MEDIA,
-        "%s is cut off: it should have %.1f s of sound and has %.1f (--allow-truncated takes what is there)",
-        path, info->duration_s, seconds);
+    return ms_fail_hint(err, MS_BAD_MEDIA, MS_HINT_ALLOW_TRUNCATED,
+                        "%s is cut off: it should have %.1f s of sound and has %.1f", path, info->duration_s,
+                        seconds);
 }
 
 void ms_speech_close(ms_speech **speech) {

@@ -199,7 +199,7 @@ ms_status ms_job_key_explain(const ms_job_key *key, int field, const char *was, 
     else
         ms_fail(err, MS_INVALID_ARGUMENT, "the unfinished job has %s %.60s, not %.60s", name,
                 was ? was : "unset", text);
-    ms_error_add(err, "; -y begins anew");
+    ms_error_hint(err, MS_HINT_BEGIN_ANEW);
     return MS_INVALID_ARGUMENT;
 }
 

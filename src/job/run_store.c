@@ -187,7 +187,7 @@ static ms_status open_journal(ms_run_store *s, const ms_run_store_params *p, ms_
     if (status == MS_DAMAGED && p->resume && p->force)
         status = begin_anew(s, &before, p, err);
     else if (status == MS_DAMAGED && p->resume)
-        ms_error_add(err, "; -y begins anew");
+        ms_error_hint(err, MS_HINT_BEGIN_ANEW);
     else if (status == MS_IO && p->resume && s->there) /* the disk may read it the next time */
         ms_error_add(err, "; the job in %s stays as it is", s->folder.path);
     s->ours |= status == MS_OK;
@@ -208,8 +208,10 @@ static bool holds_work(ms_run_store *s, const ms_run_store_params *p) {
 }
 
 static ms_status refuse_unfinished(const ms_run_store *s, ms_error *err) {
-    return ms_fail(err, MS_IO, "%s: an unfinished job is there; %s-y begins anew", s->folder.path,
-                   s->not_resumable ? "" : "--resume goes on with it, ");
+    ms_fail_hint(err, MS_IO, MS_HINT_BEGIN_ANEW, "%s: an unfinished job is there", s->folder.path);
+    if (!s->not_resumable)
+        ms_error_hint(err, MS_HINT_RESUME);
+    return MS_IO;
 }
 
 /* A command that is repeated after it has finished, or was killed while it removed its folder. */
@@ -218,10 +220,9 @@ static ms_status look_for_finished(ms_run_store *s, const ms_run_store_params *p
         s->finished = s->named = s->whole = true;
         return s->there ? ms_job_folder_open(&s->folder, err) : MS_OK;
     }
-    return ms_fail(
-        err, MS_IO,
-        "cannot write %s: it exists already, and nothing says that it is what this run would make; "
-        "-y replaces it",
+    return ms_fail_hint(
+        err, MS_IO, MS_HINT_REPLACE,
+        "cannot write %s: it exists already, and nothing says that it is what this run would make",
         p->output);
 }
 
@@ -243,9 +244,10 @@ ms_status ms_run_store_open(const ms_run_store_params *p, ms_run_store *s, ms_er
     MS_TRY(ms_job_folder_open(&s->folder, err));
     bool goes_on = p->resume && !s->not_resumable;
     if (s->there && !goes_on && !p->force && holds_work(s, p))
-        return p->resume ? ms_fail(err, MS_UNSUPPORTED, "%s: this run cannot be resumed: %s; -y begins anew",
-                                   s->folder.path, s->not_resumable)
-                         : refuse_unfinished(s, err);
+        return p->resume
+                   ? ms_fail_hint(err, MS_UNSUPPORTED, MS_HINT_BEGIN_ANEW,
+                                  "%s: this run cannot be resumed: %s", s->folder.path, s->not_resumable)
+                   : refuse_unfinished(s, err);
     MS_TRY(open_journal(s, p, err));
     return s->named ? MS_OK : ms_video_writer_check(p->output, p->writer, err);
 }
@@ -382,8 +384,8 @@ static void say_how_to_go_on(const ms_run_store *s, ms_error *err) {
     char total[32] = "";
     if (s->expected_frames > 0)
         snprintf(total, sizeof(total), " of %" PRId64, s->expected_frames);
-    ms_error_add(err, "; %" PRId64 "%s frames are kept in %s, --resume goes on from there", s->kept_frames,
-                 total, s->folder.path);
+    ms_error_add(err, "; %" PRId64 "%s frames are kept in %s", s->kept_frames, total, s->folder.path);
+    ms_error_hint(err, MS_HINT_RESUME);
 }
 
 static void say_what_is_lost(const ms_run_store *s, ms_error *err) {

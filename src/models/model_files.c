@@ -31,7 +31,8 @@ static ms_status join(char *dst, const char *dir, const char *name, ms_error *er
 static ms_status first_of(char *dst, const char *dir, const char *const *names, const char *what,
                           ms_error *err) {
     if (!dir)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "no %s was named and no model folder (--model DIR)", what);
+        return ms_fail_hint(err, MS_INVALID_ARGUMENT, MS_HINT_MODEL, "no %s was named and no model folder",
+                            what);
     for (int i = 0; names[i]; i++) {
         MS_TRY(join(dst, dir, names[i], err));
         if (is_file(dst))
@@ -90,7 +91,8 @@ static ms_status find_vae(const ms_model_names *names, ms_model_files *f, ms_err
         else if (names->dir)
             MS_TRY(join(dir, names->dir, "vae", err));
         else
-            return ms_fail(err, MS_INVALID_ARGUMENT, "no VAE was named and no model folder (--model DIR)");
+            return ms_fail_hint(err, MS_INVALID_ARGUMENT, MS_HINT_MODEL,
+                                "no VAE was named and no model folder");
         MS_TRY(first_of(f->vae, dir, weights, "VAE checkpoint", err));
     }
     MS_TRY(first_of(f->vae_config, dir, configs, "VAE config", err));
@@ -158,8 +160,8 @@ static ms_status find_whisper(const ms_model_names *names, ms_model_files *f, ms
     char dir[MS_PATH_BYTES];
     if (!names->whisper) {
         if (!names->dir)
-            return ms_fail(err, MS_INVALID_ARGUMENT,
-                           "no Whisper checkpoint was named and no model folder (--model DIR)");
+            return ms_fail_hint(err, MS_INVALID_ARGUMENT, MS_HINT_MODEL,
+                                "no Whisper checkpoint was named and no model folder");
         MS_TRY(join(dir, names->dir, "whisper", err));
         return choose_whisper(dir, f, err);
     }
@@ -180,12 +182,12 @@ static ms_status find_faces(const ms_model_names *names, ms_model_files *f, ms_e
     else if (names->dir)
         MS_TRY(join(dir, names->dir, "auxiliary/models/buffalo_l", err));
     else
-        return ms_fail(err, MS_INVALID_ARGUMENT, "no face nets were named and no model folder (--model DIR)");
+        return ms_fail_hint(err, MS_INVALID_ARGUMENT, MS_HINT_MODEL,
+                            "no face nets were named and no model folder");
     if (!is_folder(dir))
-        return ms_fail(err, MS_BAD_MODEL,
-                       "%s: is no folder: the face nets %s and %s belong there; a track file of the faces "
-                       "(--track) does without",
-                       dir, detector[0], landmarks[0]);
+        return ms_fail_hint(err, MS_BAD_MODEL, MS_HINT_TRACK,
+                            "%s: is no folder: the face nets %s and %s belong there", dir, detector[0],
+                            landmarks[0]);
     MS_TRY(first_of(f->detector, dir, detector, "face detector", err));
     return first_of(f->landmarks, dir, landmarks, "landmark net", err);
 }

@@ -76,6 +76,7 @@ ms_status ms_optimizer_create(const ms_optimizer_params *params, ms_optimizer **
     ms_profile_params source = {.device_bytes = p.device_bytes,
                                 .device_has_bf16 = params->device_has_bf16,
                                 .tier = params->profile,
+                                .tier_called = "profile",
                                 .file = params->profile_file,
                                 .environment = params->environment,
                                 .settings = params->settings,

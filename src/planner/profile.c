@@ -203,7 +203,7 @@ const char *ms_profile_variable(const char *name, char ret_text[MS_PROFILE_TEXT_
 
 /* ---- whole profiles ---- */
 
-static const char *origin_text(const ms_profile *p, const char *name, ms_origin origin, const char *flag,
+static const char *origin_text(const ms_profile *p, const char *name, ms_origin origin, const char *called,
                                char ret_text[MS_PROFILE_TEXT_BYTES]) {
     switch (origin.kind) {
     case MS_ORIGIN_TIER:
@@ -215,7 +215,7 @@ static const char *origin_text(const ms_profile *p, const char *name, ms_origin 
     case MS_ORIGIN_VARIABLE:
         return ms_profile_variable(name, ret_text);
     case MS_ORIGIN_FLAG:
-        snprintf(ret_text, MS_PROFILE_TEXT_BYTES, "%s", flag);
+        snprintf(ret_text, MS_PROFILE_TEXT_BYTES, "%s", called);
         break;
     }
     return ret_text;
@@ -223,14 +223,14 @@ static const char *origin_text(const ms_profile *p, const char *name, ms_origin 
 
 const char *ms_profile_origin_text(const ms_profile *p, ms_field_id id,
                                    char ret_text[MS_PROFILE_TEXT_BYTES]) {
-    return origin_text(p, fields[id].name, p->origin[id], "--set", ret_text);
+    return origin_text(p, fields[id].name, p->origin[id], p->settings_called, ret_text);
 }
 
 const char *ms_profile_tier_reason(const ms_profile *p, char ret_text[MS_PROFILE_TEXT_BYTES]) {
     char text[MS_PROFILE_TEXT_BYTES], size[MS_SIZE_TEXT_BYTES];
     if (p->tier_origin.kind != MS_ORIGIN_TIER)
         snprintf(ret_text, MS_PROFILE_TEXT_BYTES, "%.140s says so",
-                 origin_text(p, "profile", p->tier_origin, "--profile", text));
+                 origin_text(p, "profile", p->tier_origin, p->tier_called, text));
     else if (p->value[MS_FIELD_BUDGET])
         snprintf(ret_text, MS_PROFILE_TEXT_BYTES, "the budget is %s",
                  ms_size_format(size, (uint64_t)p->value[MS_FIELD_BUDGET]));

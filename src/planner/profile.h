@@ -78,19 +78,21 @@ typedef struct ms_profile {
     int64_t value[MS_FIELD_COUNT];
     ms_origin origin[MS_FIELD_COUNT];
     char file[PATH_MAX]; /* that was read; empty = none */
+    char tier_called[24], settings_called[24];
 } ms_profile;
 
 typedef struct ms_profile_params {
     ms_mem *mem;
     size_t device_bytes;         /* nominal memory of the device */
     bool device_has_bf16;        /* it computes in bfloat16 */
-    const char *tier;            /* --profile; NULL or "auto" = by other sources, then by memory */
+    const char *tier;            /* by name; NULL or "auto" = by other sources, then by memory */
     const char *file;            /* NULL = none */
     bool file_optional;          /* a file that is not there is no error */
     bool environment;            /* look at MEMSAFE_* variables */
     const char *const *settings; /* "field=value"; a later one wins */
     int n_settings;
-    size_t budget_bytes, host_budget_bytes; /* over all of these; 0 = by them */
+    const char *tier_called, *settings_called; /* as in ms_profile_source */
+    size_t budget_bytes, host_budget_bytes;    /* over all of these; 0 = by them */
 } ms_profile_params;
 
 /*
@@ -115,14 +117,14 @@ bool ms_profile_parse(const ms_profile_field *field, const char *text, int64_t *
 #define MS_PROFILE_TEXT_BYTES 160
 
 /* The same the other way round, what is allowed, and where a value came from ("tier compact", "memsafe.yaml,
-   line 3", "MEMSAFE_VAE_TILING", "--set"). All return ret_text. */
+   line 3", "MEMSAFE_VAE_TILING", "settings"). All return ret_text. */
 const char *ms_profile_value_text(const ms_profile_field *field, int64_t value,
                                   char ret_text[MS_PROFILE_TEXT_BYTES]);
 const char *ms_profile_allowed_text(const ms_profile_field *field, char ret_text[MS_PROFILE_TEXT_BYTES]);
 const char *ms_profile_origin_text(const ms_profile *profile, ms_field_id id,
                                    char ret_text[MS_PROFILE_TEXT_BYTES]);
 
-/* Why it is this tier: "--profile says so", "the device has 23.54 GiB". */
+/* Why it is this tier: "memsafe.yaml, line 3 says so", "the device has 23.54 GiB". */
 const char *ms_profile_tier_reason(const ms_profile *profile, char ret_text[MS_PROFILE_TEXT_BYTES]);
 
 /* MEMSAFE_<NAME>. */

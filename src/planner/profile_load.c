@@ -18,7 +18,7 @@ typedef struct loader {
     ms_error *err;
 } loader;
 
-/* source: "MEMSAFE_VAE_TILING", "--set", "memsafe.yaml, line 3". */
+/* source: "MEMSAFE_VAE_TILING", "settings", "memsafe.yaml, line 3". */
 static ms_status set_tier(loader *l, const char *source, const char *name, ms_origin origin) {
     char quoted[MS_QUOTE_BYTES];
     if (strcmp(name, "auto") == 0) { /* also takes back what a weaker source said */
@@ -127,16 +127,17 @@ static ms_status read_environment(loader *l) {
 
 static ms_status read_setting(loader *l, const char *setting) {
     const ms_origin origin = {.kind = MS_ORIGIN_FLAG};
+    const char *source = l->profile->settings_called;
     char name[64], quoted[MS_QUOTE_BYTES];
     size_t length = strcspn(setting, "=");
     if (!setting[length])
-        return ms_fail(l->err, MS_INVALID_ARGUMENT, "--set: \"%s\" is not of the form field=value",
+        return ms_fail(l->err, MS_INVALID_ARGUMENT, "%s: \"%s\" is not of the form field=value", source,
                        ms_quote(quoted, setting, length));
     int n =
         snprintf(name, sizeof(name), "%.*s", (int)(length < sizeof(name) ? length : sizeof(name)), setting);
     int id = (size_t)n < sizeof(name) ? ms_profile_find_field(name) : -1;
-    return id < 0 ? unknown_field(l, "--set", setting, length)
-                  : set_field(l, "--set", id, setting + length + 1, origin);
+    return id < 0 ? unknown_field(l, source, setting, length)
+                  : set_field(l, source, id, setting + length + 1, origin);
 }
 
 static void set_budget(loader *l, ms_field_id id, size_t bytes) {
@@ -149,7 +150,7 @@ static void set_budget(loader *l, ms_field_id id, size_t bytes) {
 static ms_status read_flags(loader *l) {
     const ms_profile_params *p = l->params;
     if (p->tier)
-        MS_TRY(set_tier(l, "--profile", p->tier, (ms_origin){.kind = MS_ORIGIN_FLAG}));
+        MS_TRY(set_tier(l, l->profile->tier_called, p->tier, (ms_origin){.kind = MS_ORIGIN_FLAG}));
     if (p->n_settings < 0 || (p->n_settings > 0 && !p->settings))
         return ms_fail(l->err, MS_INVALID_ARGUMENT, "%d settings of a profile%s", p->n_settings,
                        p->settings ? "" : ", and none is given");
@@ -216,6 +217,9 @@ static void fill_from_tier(ms_profile *p, bool device_has_bf16) {
 ms_status ms_profile_load(const ms_profile_params *params, ms_profile *ret_profile, ms_error *err) {
     ms_profile p = {.device_bytes = params->device_bytes};
     loader l = {.params = params, .profile = &p, .err = err};
+    snprintf(p.tier_called, sizeof(p.tier_called), "%s", params->tier_called ? params->tier_called : "tier");
+    snprintf(p.settings_called, sizeof(p.settings_called), "%s",
+             params->settings_called ? params->settings_called : "settings");
     MS_TRY(read_file(&l));
     if (params->environment)
         MS_TRY(read_environment(&l));

@@ -10,9 +10,8 @@ static ms_status check_rank(const ms_run_params *run, int rank, ms_error *err) {
     if (run->latent_cache != MS_LATENT_CACHE_LOSSY)
         return MS_OK;
     if (rank <= 0 || rank >= 100)
-        return ms_fail(err, MS_INVALID_ARGUMENT,
-                       "a lossy latent cache needs a rank from 1 to 99 (this machine's tier keeps all): "
-                       "--latent-rank 90");
+        return ms_fail_hint(err, MS_INVALID_ARGUMENT, MS_HINT_LATENT_RANK,
+                            "a lossy latent cache needs a rank from 1 to 99 (this machine's tier keeps all)");
     return MS_OK;
 }
 

@@ -30,6 +30,8 @@ ms_status ms_run_policy_load(const ms_run_policy_params *params, ms_run_policy *
                               .environment = source->environment,
                               .settings = source->settings,
                               .n_settings = source->n_settings,
+                              .tier_called = source->tier_called,
+                              .settings_called = source->settings_called,
                               .budget_bytes = params->budget_bytes,
                               .host_budget_bytes = params->host_budget_bytes};
     MS_TRY(ms_profile_load(&load, &ret_policy->profile, err));

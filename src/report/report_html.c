@@ -192,7 +192,7 @@ static void why_that_rung(const page *g) {
     const ms_run_report *r = g->r;
     char whole[MS_SIZE_TEXT_BYTES];
     if (g->p->rung != MS_RUNG_AUTO) {
-        ms_buf_printf(g->out, " The rung was asked for (--force-rung).");
+        ms_buf_printf(g->out, " The rung was asked for.");
         return;
     }
     ms_buf_printf(g->out, " %d of the %d layouts that were compared %s it, ", count_fitting(r), r->n_choices,

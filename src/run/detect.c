@@ -21,9 +21,9 @@ void ms_detect_params_init(ms_detect_params *p) {
 static ms_status check(const ms_detect_params *p, ms_error *err) {
     if (!p->video || !p->output || (!p->model && !p->faces))
         return ms_fail(err, MS_INVALID_ARGUMENT, "the %s is missing",
-                       !p->video    ? "video (--video FILE)"
-                       : !p->output ? "output (-o FILE)"
-                                    : "model (--model DIR)");
+                       !p->video    ? "video"
+                       : !p->output ? "output"
+                                    : "model");
     MS_TRY(ms_check_face(p->face, err));
     MS_TRY(ms_check_max_gap(p->max_gap, err));
     MS_TRY(ms_check_rate(p->fps_num, p->fps_den, err));

@@ -61,10 +61,10 @@ static ms_status check(const ms_plan_params *p, ms_error *err) {
 static ms_status check_device(const ms_plan_params *p, const ms_device *dev, ms_error *err) {
     if (dev->caps.computes == (p->device_bytes == 0))
         return MS_OK;
-    return ms_fail(err, MS_INVALID_ARGUMENT,
-                   dev->caps.computes ? "%s has its own memory: its size cannot be stated (--device-memory)"
-                                      : "%s is not here: its memory must be stated (--device-memory 80G)",
-                   dev->description);
+    return ms_fail_hint(err, MS_INVALID_ARGUMENT, MS_HINT_DEVICE_BYTES,
+                        dev->caps.computes ? "%s has its own memory: its size cannot be stated"
+                                           : "%s is not here: its memory must be stated",
+                        dev->description);
 }
 
 static ms_status find_configs(const ms_plan_params *p, ms_model_files *files, ms_error *err) {

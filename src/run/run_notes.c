@@ -18,20 +18,23 @@
 /* log10 energy of the loudest moment: as little as rounding to 16 bits leaves of nothing. */
 #define SILENCE -9.5f
 
-static void note(ms_job *j, const char *code, const char *fmt, ...) MS_PRINTF(3, 4);
+static void note_hint(ms_job *j, const char *code, ms_hint hint, const char *fmt, ...) MS_PRINTF(4, 5);
 
-static void note(ms_job *j, const char *code, const char *fmt, ...) {
+static void note_hint(ms_job *j, const char *code, ms_hint hint, const char *fmt, ...) {
     ms_run_report *r = &j->report;
     if (r->n_notes == MS_RUN_MAX_NOTES)
         return;
     ms_run_note *n = &r->note[r->n_notes++];
     snprintf(n->code, sizeof(n->code), "%s", code);
+    n->hint = hint;
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(n->text, sizeof(n->text), fmt, ap);
     va_end(ap);
     ms_log_tell(MS_LOG_NOTE, code, "%s", n->text);
 }
+
+#define note(j, code, ...) note_hint(j, code, MS_HINT_NONE, __VA_ARGS__)
 
 static double rate_of(ms_rational fps) {
     return fps.num > 0 && fps.den > 0 ? (double)fps.num / (double)fps.den : 0;
@@ -40,8 +43,8 @@ static double rate_of(ms_rational fps) {
 static void note_rate(ms_job *j, const ms_video_info *info) {
     double from = rate_of(info->source_fps), to = rate_of(info->fps);
     if (from > 0 && fabs(from - to) > 0.001 * from)
-        note(j, "frame-rate", "the video's %.5g frames a second become %.5g (--fps source keeps them)", from,
-             to);
+        note_hint(j, "frame-rate", MS_HINT_FRAME_RATE, "the video's %.5g frames a second become %.5g", from,
+                  to);
 }
 
 /* The longer one of video and speech. A limit that was asked for needs no telling, but for what it does not show: an output that is
@@ -71,13 +74,12 @@ static void note_tails(ms_job *j, const ms_video_info *info) {
         note(j, "video-tail", "the video is longer than the speech: its last %s, from %s on, are not used",
              ms_duration_format(length, video - used), ms_duration_format(from, begins + used));
     if (speech - video > TAIL_S && !keep && j->p->loop != MS_LOOP_MODE_NONE)
-        note(j, "loop", "the speech is longer than the video: from %s on the video %s (--loop says how)",
-             ms_duration_format(from, video), goes_on[j->p->loop]);
+        note_hint(j, "loop", MS_HINT_LOOP, "the speech is longer than the video: from %s on the video %s",
+                  ms_duration_format(from, video), goes_on[j->p->loop]);
     if (speech - video > TAIL_S && (keep || j->p->loop == MS_LOOP_MODE_NONE))
-        note(j, "speech-tail",
-             "the speech is longer than the video: its last %s, from %s on, are not used (--%s)",
-             ms_duration_format(length, speech - video), ms_duration_format(from, video),
-             keep ? "rest keep" : "loop none");
+        note_hint(j, "speech-tail", keep ? MS_HINT_REST_KEEP : MS_HINT_LOOP_NONE,
+                  "the speech is longer than the video: its last %s, from %s on, are not used",
+                  ms_duration_format(length, speech - video), ms_duration_format(from, video));
 }
 
 static const char *plural(int n) {
@@ -101,8 +103,8 @@ static void note_picture(ms_job *j, const ms_video_info *info, const ms_video_wr
              "the video asks players to turn it by an angle that is no quarter turn: it stays as "
              "it is stored");
     if (info->hdr_transfer && !info->deep)
-        note(j, "hdr", "the video is HDR (%s): it becomes an ordinary picture, BT.709 (--tonemap)",
-             ms_hdr_name(info->hdr_transfer));
+        note_hint(j, "hdr", MS_HINT_TONEMAP, "the video is HDR (%s): it becomes an ordinary picture, BT.709",
+                  ms_hdr_name(info->hdr_transfer));
     else if (info->deep && info->bits > 10)
         note(j, "bits", "the video's %d bits a colour become 10", info->bits);
     if (info->bits > 8 && !info->hdr_transfer)
@@ -160,8 +162,8 @@ static void note_sound(ms_job *j, const ms_video_writer_params *w) {
 
 void ms_job_note_model(ms_job *j) {
     if (ms_is_synthetic(j->mem, j->model->files.unet))
-        note(j, "random-weights",
-             "the model's weights are random (models --synthesize): faces will be noise");
+        note_hint(j, "random-weights", MS_HINT_SYNTHETIC,
+                  "the model's weights are random: faces will be noise");
 }
 
 void ms_job_note_losses(ms_job *j) {

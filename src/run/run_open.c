@@ -92,7 +92,7 @@ static const char *not_resumable(const ms_run_params *p) {
     if (p->preview_frames)
         return "it is a preview";
     if (p->allow_downscale)
-        return "with --allow-downscale its resolution follows the memory";
+        return "with allow_downscale its resolution follows the memory";
     if (p->latent_cache == MS_LATENT_CACHE_LOSSY)
         return "with a lossy latent cache its frames depend on what the cache held";
     return NULL;
@@ -156,11 +156,8 @@ static ms_status check_hdr(const ms_job *j, ms_error *err) {
     const ms_video_info *info = ms_clip_info(j->clip);
     if (!info->hdr_transfer || info->deep || j->p->tonemap)
         return MS_OK;
-    return ms_fail(
-        err, MS_UNSUPPORTED,
-        "%s is HDR (%s), which 8 bits a colour cannot hold: --codec hevc keeps it, --tonemap makes an "
-        "ordinary picture of it",
-        j->p->video, ms_hdr_name(info->hdr_transfer));
+    return ms_fail_hint(err, MS_UNSUPPORTED, MS_HINT_HDR, "%s is HDR (%s), which 8 bits a colour cannot hold",
+                        j->p->video, ms_hdr_name(info->hdr_transfer));
 }
 
 static bool has_sound(const ms_job *j, const char *path) {

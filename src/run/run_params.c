@@ -114,13 +114,13 @@ static ms_status check(const ms_run_params *p, ms_error *err) {
     bool output = p->output || p->frame_sink;
     if (!p->video || !p->audio || !output)
         return ms_fail(err, MS_INVALID_ARGUMENT, "the %s is missing",
-                       !p->video   ? "video (-i FILE)"
-                       : !p->audio ? "speech (-a FILE)"
-                                   : "output (its name at the end, or -o FILE)");
+                       !p->video   ? "video"
+                       : !p->audio ? "speech (audio)"
+                                   : "output");
     if (p->loaded)
         MS_TRY(check_loaded(p, err));
     else if (!p->model && !(p->config && p->unet && p->vae && p->whisper && (p->faces || p->track)))
-        return ms_fail(err, MS_INVALID_ARGUMENT, "no model was named (--model DIR)");
+        return ms_fail_hint(err, MS_INVALID_ARGUMENT, MS_HINT_MODEL, "no model was named");
     MS_TRY(check_files(p, err));
     MS_TRY(ms_check_denoising(p->steps, p->guidance, err));
     MS_TRY(ms_check_max_gap(p->max_gap, err));
@@ -148,9 +148,8 @@ static ms_status check(const ms_run_params *p, ms_error *err) {
         return ms_fail(err, MS_INVALID_ARGUMENT, "latent-rank must be 1 to 100 per cent, not %d",
                        p->latent_rank);
     if (p->allow_downscale && p->resume)
-        return ms_fail(
-            err, MS_INVALID_ARGUMENT,
-            "a job whose resolution follows the memory cannot be resumed: name it with --resolution");
+        return ms_fail_hint(err, MS_INVALID_ARGUMENT, MS_HINT_RESOLUTION,
+                            "a job whose resolution follows the memory cannot be resumed");
     return MS_OK;
 }
 

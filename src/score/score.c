@@ -150,9 +150,10 @@ static ms_status open_speech(job *j, ms_error *err) {
     ms_error problem;
     ms_error_clear(&problem);
     ms_status status = ms_audio_reader_open(j->mem, path, &params, &j->audio, &problem);
-    if (status != MS_OK)
-        ms_fail(err, status, "%s%s", problem.message,
-                j->p->audio ? "" : "; --audio names the speech that it should say");
+    if (status != MS_OK && err)
+        *err = problem;
+    if (status != MS_OK && !j->p->audio)
+        ms_error_hint(err, MS_HINT_SPEECH);
     return status;
 }
 
@@ -441,7 +442,7 @@ ms_status ms_score(const ms_score_params *params, ms_score_report *ret_report, m
         ms_error_clear(err);
     if (!params->video || (!params->model && !params->faces))
         return ms_fail(err, MS_INVALID_ARGUMENT, "the %s is missing",
-                       !params->video ? "video (--video FILE)" : "model (--model DIR or --faces DIR)");
+                       !params->video ? "video" : "model (or the folder of face nets)");
     MS_TRY(ms_check_frames(params->frames, err));
     double began = ms_now_s();
     job j = {.p = params};

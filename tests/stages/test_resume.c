@@ -217,7 +217,7 @@ static void interrupting_leaves_a_job_and_says_so(void **state) {
     enter_dir();
     interrupt("int.mkv", SIGINT);
     assert_log_says("log", "cancelled after");
-    assert_log_says("log", "of 60 frames are kept in int.mkv.memsafe, --resume goes on from there");
+    assert_log_says("log", "of 60 frames are kept in int.mkv.memsafe; --resume goes on from there");
     assert_false(test_exists("int.mkv"));
     assert_run_works(SHORT "--codec ffv1 -o int.mkv --resume");
     assert_same_bytes("want-ffv1.mkv", "int.mkv");
@@ -275,7 +275,7 @@ static void what_cannot_be_resumed_does_not_promise_it(void **state) {
     enter_dir();
     static const struct {
         const char *option, *why;
-    } kinds[] = {{"--allow-downscale", "not kept: with --allow-downscale"},
+    } kinds[] = {{"--allow-downscale", "not kept: with allow_downscale"},
                  {"--latent-cache lossy", "not kept: with a lossy latent cache"}};
     for (int i = 0; i < 2; i++) {
         char arguments[512];
@@ -709,7 +709,8 @@ static void finished_windows_are_a_job(void **state) {
     shell("test $(du -k early.mkv.memsafe/faces-000000 | cut -f1) -gt 1000 && cp -r early.mkv.memsafe early");
     p.resume = false;
     assert_int_equal(ms_run(&p, NULL, &err), MS_IO);
-    assert_non_null(strstr(err.message, "an unfinished job is there; --resume goes on with it"));
+    assert_non_null(strstr(err.message, "an unfinished job is there"));
+    assert_true(err.hints == (MS_HINT_BIT(MS_HINT_RESUME) | MS_HINT_BIT(MS_HINT_BEGIN_ANEW)));
     /* A changed byte costs its window. */
     shell("printf '\\377\\376' | dd of=early.mkv.memsafe/faces-000000 bs=1 seek=900000 conv=notrunc "
           "2>/dev/null");

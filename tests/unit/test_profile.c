@@ -183,7 +183,7 @@ static void wrong_settings_are_named(void **state) {
     (void)state;
     assert_setting_refused(
         "vae_tiling=fast",
-        "--set: vae_tiling: \"fast\" is not possible; allowed: off by_need by_need_large on");
+        "settings: vae_tiling: \"fast\" is not possible; allowed: off by_need by_need_large on");
     assert_setting_refused("vae_tiling=o", "\"o\" is not possible");
     assert_setting_refused("vae_tiling=", "\"\" is not possible");
     assert_setting_refused("vae_tilin=on", "\"vae_tilin\" is no field of a profile; there are budget");
@@ -205,7 +205,7 @@ static void wrong_settings_are_named(void **state) {
     static ms_profile p;
     ms_error err;
     assert_int_equal(load("huge", NULL, NULL, &p, &err), MS_INVALID_ARGUMENT);
-    assert_non_null(strstr(err.message, "--profile: profile: \"huge\" is no profile; allowed: auto compact"));
+    assert_non_null(strstr(err.message, "tier: profile: \"huge\" is no profile; allowed: auto compact"));
 }
 
 /* ---- sources ---- */
@@ -243,7 +243,7 @@ static void later_sources_win(void **state) {
     assert_int_equal(p.value[MS_FIELD_VAE_DECODE_BATCH], 6);
     assert_string_equal(origin_of(&p, MS_FIELD_VAE_DECODE_BATCH), "MEMSAFE_VAE_DECODE_BATCH");
     assert_int_equal(p.value[MS_FIELD_SAFETY_MARGIN], 14);
-    assert_string_equal(origin_of(&p, MS_FIELD_SAFETY_MARGIN), "--set");
+    assert_string_equal(origin_of(&p, MS_FIELD_SAFETY_MARGIN), "settings");
     assert_int_equal(p.value[MS_FIELD_FACE_PROCESSING_BATCH], 8);
     assert_string_equal(origin_of(&p, MS_FIELD_FACE_PROCESSING_BATCH), "tier standard");
     setenv("MEMSAFE_PROFILE", "compact", 1);
@@ -252,7 +252,7 @@ static void later_sources_win(void **state) {
     assert_string_equal(ms_profile_tier_reason(&p, reason), "MEMSAFE_PROFILE says so");
     assert_ms_ok(load("datacenter", file, NULL, &p, &err), &err);
     assert_int_equal(p.tier, MS_TIER_DATACENTER);
-    assert_string_equal(ms_profile_tier_reason(&p, reason), "--profile says so");
+    assert_string_equal(ms_profile_tier_reason(&p, reason), "tier says so");
     assert_ms_ok(load("auto", file, NULL, &p, &err), &err); /* by the budget */
     assert_int_equal(p.tier, MS_TIER_COMPACT);
     assert_string_equal(ms_profile_tier_reason(&p, reason), "the budget is 6.00 GiB");

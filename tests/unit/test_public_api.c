@@ -70,6 +70,8 @@ static ms_error err;
 static void null_status(void) {
     GIVES(ms_status_text((ms_status)-1) != NULL);
     GIVES(ms_status_name((ms_status)99) != NULL);
+    GIVES(strcmp(ms_hint_code((ms_hint)-1), "") == 0);
+    GIVES(strcmp(ms_hint_text((ms_hint)99), "") == 0);
     GIVES(ms_status_exit_code((ms_status)99) == 70);
 }
 

@@ -163,9 +163,8 @@ ms_status ms_check_whole_file(const char *path, ms_error *err) {
     int64_t end = announced_end(&f);
     close(f.fd);
     if (end > f.bytes + f.slack)
-        return ms_fail(
-            err, MS_BAD_MEDIA,
-            "%s is cut off: it should have %lld bytes and has %lld (--allow-truncated takes what is there)",
-            path, (long long)end, (long long)f.bytes);
+        return ms_fail_hint(err, MS_BAD_MEDIA, MS_HINT_ALLOW_TRUNCATED,
+                            "%s is cut off: it should have %lld bytes and has %lld", path, (long long)end,
+                            (long long)f.bytes);
     return MS_OK;
 }
