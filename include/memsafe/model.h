@@ -36,6 +36,13 @@ typedef struct ms_model_params {
     size_t budget_bytes, host_budget_bytes;
 } ms_model_params;
 
+/*
+ * A budget is the whole process's: as long as a model is open, its budget counts as held for runs, detections and other models that do not
+ * use it. Name one (budget_bytes) that leaves room for what shall go on beside it.
+ *
+ * One thread at a time may call the functions of a model and of what uses it; a second one is refused (MS_INVALID_ARGUMENT), not served.
+ */
+
 /* MEMSAFE_* variables are looked at; otherwise all zero. */
 MS_API void ms_model_params_init(ms_model_params *ret_params);
 

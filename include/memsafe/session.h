@@ -7,18 +7,13 @@
  *   p.model = model, p.width = 1280, p.height = 720;
  *   ms_session_open(&p, &session, &err);
  *   ms_session_push_speech(session, samples, count, &err), ms_session_end_speech(session, &err);
- *   for (;;) {
- *       more = next_frame(&frame);             // yours
- *       if (!more)
- *           ms_session_end(session, &err);
- *       do {
- *           if (more)
- *               ms_session_push(session, &frame, &taken, &err);
- *           while (ms_session_pull(session, &done, &got, &err) == MS_OK && got)
- *               show(done.pixels);
- *       } while (more && !taken);
- *       if (!more)
- *           break;
+ *   while (status == MS_OK && !ms_session_ended(session)) {
+ *       if (frame_is_there)                                            // yours
+ *           status = ms_session_push(session, &frame, &taken, &err);   // taken: go to the next one
+ *       else
+ *           status = ms_session_end(session, &err);
+ *       while (status == MS_OK && (status = ms_session_pull(session, &done, &got, &err)) == MS_OK && got)
+ *           show(done.pixels);
  *   }
  *   ms_session_close(&session);
  *

@@ -232,6 +232,8 @@ void ms_engine_destroy(ms_engine **engine) {
     ms_features_destroy(&e->features);
     if (e->owns_weights)
         ms_engine_weights_destroy(&e->w);
+    else if (e->w)
+        ms_engine_weights_rest(e->w);
     ms_mem_free(e->mask);
     ms_mem_free(e->latent_mask);
     ms_mem_free(e);

@@ -25,6 +25,7 @@ struct ms_engine_weights {
     ms_model_files files;
     part part[PARTS];
     bool loaded;
+    bool rested;            /* files are closed that a residency with streams needs */
     ms_residency residency; /* of what is loaded */
 };
 
@@ -80,6 +81,8 @@ ms_context ms_engine_context(const ms_engine *engine, int part);
 /* Loads what the residency keeps, or of what is loaded what is not there. On failure all is as it was. */
 ms_status ms_engine_weights_load(ms_engine_weights *weights, ms_residency residency,
                                  const ms_engine_hooks *hooks, ms_error *err);
+/* Between two engines: files that were open for streaming are closed, and opened again by the next one that streams. */
+void ms_engine_weights_rest(ms_engine_weights *weights);
 size_t ms_engine_weights_own_bytes(const ms_engine_weights *weights); /* of declarations */
 
 /* Of buffer[i], 0 = none. */

@@ -172,11 +172,17 @@ static void close_files(ms_engine_weights *w) {
             ms_tensor_file_close(&w->part[i].file);
 }
 
+void ms_engine_weights_rest(ms_engine_weights *w) {
+    for (int i = 0; i < PARTS; i++)
+        ms_tensor_file_close(&w->part[i].file);
+    w->rested = true;
+}
+
 ms_status ms_engine_weights_load(ms_engine_weights *w, ms_residency residency, const ms_engine_hooks *hooks,
                                  ms_error *err) {
     ms_status status = MS_OK;
     loading l = {.hooks = hooks};
-    if (w->loaded && residency == w->residency)
+    if (w->loaded && residency == w->residency && !w->rested)
         return MS_OK;
     for (int i = 0; i < PARTS; i++)
         l.to_read_bytes += bytes_to_read(w, i, residency);
@@ -190,6 +196,7 @@ ms_status ms_engine_weights_load(ms_engine_weights *w, ms_residency residency, c
     }
     if (status == MS_OK) {
         w->loaded = true;
+        w->rested = false;
         w->residency = residency;
     }
     close_files(w);

@@ -8,12 +8,14 @@ void ms_face_follow_init(ms_face_follow *f, ms_face_source source, const ms_face
     ms_gap_filler_init(&f->filler, first_frame, max_gap);
 }
 
-static ms_status find_face(ms_face_follow *f, const ms_image_view *view, ms_face_record *ret_record,
-                           ms_error *err) {
-    bool cut = ms_scene_advance(&f->scene, view);
+static ms_status find_face(ms_face_follow *f, const ms_image_view *view, bool begins,
+                           ms_face_record *ret_record, ms_error *err) {
+    const ms_scene before = f->scene;
+    bool cut = ms_scene_advance(&f->scene, view) || begins;
     *ret_record = (ms_face_record){0};
     ms_status status = f->source.find(f->source.arg, view, f->next, cut, ret_record, err);
     if (status != MS_OK) {
+        f->scene = before;
         ms_error_where(err, "faces", f->next);
         return status;
     }
@@ -21,10 +23,10 @@ static ms_status find_face(ms_face_follow *f, const ms_image_view *view, ms_face
     return MS_OK;
 }
 
-ms_status ms_face_follow_look(ms_face_follow *f, const ms_image_view *view, ms_error *err) {
+ms_status ms_face_follow_look(ms_face_follow *f, const ms_image_view *view, bool begins, ms_error *err) {
     ms_face_record record = {.begins = true};
     if (view)
-        MS_TRY(find_face(f, view, &record, err));
+        MS_TRY(find_face(f, view, begins, &record, err));
     record.frame = f->next++;
     if (!ms_gap_filler_push(&f->filler, &record))
         return ms_fail(err, MS_INTERNAL, "frame %lld came out of order", (long long)record.frame);

@@ -39,9 +39,9 @@ typedef struct ms_face_follow {
 void ms_face_follow_init(ms_face_follow *follow, ms_face_source source, const ms_face_geometry *geometry,
                          int64_t first_frame, int64_t max_gap);
 
-/* The next frame; view NULL: no face is looked for in it, and a gap that ends here is not bridged. What is ready must have been
-   taken. */
-ms_status ms_face_follow_look(ms_face_follow *follow, const ms_image_view *view, ms_error *err);
+/* The next frame; view NULL: no face is looked for in it, and a gap that ends here is not bridged. begins: it is the first of a scene,
+   whatever it looks like. What is ready must have been taken. On failure the frame was not looked at. */
+ms_status ms_face_follow_look(ms_face_follow *follow, const ms_image_view *view, bool begins, ms_error *err);
 
 /* There are no more. */
 void ms_face_follow_finish(ms_face_follow *follow);

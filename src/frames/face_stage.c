@@ -112,7 +112,7 @@ static ms_status read_frame(ms_face_stage *s, ms_error *err) {
         return MS_OK;
     }
     ms_image_view view = view_of(s, rgb);
-    return ms_face_follow_look(&s->follow, looked_at(s, s->follow.next) ? &view : NULL, err);
+    return ms_face_follow_look(&s->follow, looked_at(s, s->follow.next) ? &view : NULL, false, err);
 }
 
 static ms_status check_stopped(ms_face_stage *s, ms_error *err) {

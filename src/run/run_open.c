@@ -238,7 +238,9 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
     MS_TRY(ms_job_open_splice(j, err));
     MS_TRY(ms_job_check_wishes(j, err));
     ms_job_note_losses(j);
-    return find_job(j, err);
+    MS_TRY(find_job(j, err));
+    /* The key is of the files as they are now, and what is loaded may be older. */
+    return j->model == &j->own_model ? MS_OK : ms_model_check_files(j->model, err);
 }
 
 ms_status ms_job_check_video(const void *job, ms_error *err) {

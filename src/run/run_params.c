@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "files/new_file.h"
 #include "planner/params_check.h"
+#include "session/loaded_model.h"
 #include "run/run_internal.h"
 
 void ms_run_params_init(ms_run_params *p) {
@@ -46,7 +47,13 @@ const char *ms_stage_text(ms_stage stage) {
 /* --force replaces an output of before, never what the run reads. */
 static ms_status check_files(const ms_run_params *p, ms_error *err) {
     const char *const inputs[] = {p->video, p->audio, p->track, p->config, p->unet, p->vae, p->whisper};
-    return ms_new_file_spares(p->output, "output", inputs, sizeof(inputs) / sizeof(inputs[0]), err);
+    MS_TRY(ms_new_file_spares(p->output, "output", inputs, sizeof(inputs) / sizeof(inputs[0]), err));
+    if (!p->loaded)
+        return MS_OK;
+    const ms_model_files *f = &p->loaded->files;
+    const char *const loaded[] = {f->config,  f->unet,     f->vae_config, f->vae,
+                                  f->whisper, f->detector, f->landmarks};
+    return ms_new_file_spares(p->output, "output", loaded, sizeof(loaded) / sizeof(loaded[0]), err);
 }
 
 static ms_status check_choices(const ms_run_params *p, ms_error *err) {

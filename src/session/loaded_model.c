@@ -1,5 +1,6 @@
 #include "session/loaded_model.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -95,14 +96,41 @@ ms_status ms_model_open_weights(ms_model *m, ms_error *err) {
     return m->weights ? MS_OK : ms_engine_weights_create(&params, &m->weights, err);
 }
 
+static ms_status look_at(const char *path, const struct stat *known, struct stat *ret_now, ms_error *err) {
+    if (stat(path, ret_now) != 0)
+        return ms_fail(err, MS_IO, "cannot read %s: %s", path, strerror(errno));
+    if (known && (known->st_dev != ret_now->st_dev || known->st_ino != ret_now->st_ino ||
+                  known->st_size != ret_now->st_size || known->st_mtim.tv_sec != ret_now->st_mtim.tv_sec ||
+                  known->st_mtim.tv_nsec != ret_now->st_mtim.tv_nsec))
+        return ms_fail(err, MS_IO, "%s changed while its networks were in use", path);
+    return MS_OK;
+}
+
+static ms_status look_at_nets(const ms_model *m, struct stat ret_now[2], ms_error *err) {
+    MS_TRY(look_at(m->files.detector, m->nets_known ? &m->detector : NULL, &ret_now[0], err));
+    return look_at(m->files.landmarks, m->nets_known ? &m->landmarks : NULL, &ret_now[1], err);
+}
+
 ms_status ms_model_open_faces(ms_model *m, ms_error *err) {
+    struct stat now[2];
     if (m->nets)
         return MS_OK;
+    MS_TRY(look_at_nets(m, now, err));
     MS_TRY(ms_face_nets_open(&m->face_compute, m->files.detector, m->files.landmarks, &m->nets, err));
     ms_status status = ms_face_nets_make_arena(m->nets, err);
     if (status != MS_OK)
         ms_face_nets_close(&m->nets);
+    m->nets_known = true;
+    m->detector = now[0];
+    m->landmarks = now[1];
     return status;
+}
+
+ms_status ms_model_check_files(const ms_model *m, ms_error *err) {
+    struct stat now[2];
+    if (m->nets)
+        MS_TRY(look_at_nets(m, now, err));
+    return m->weights ? ms_engine_weights_check_files(m->weights, err) : MS_OK;
 }
 
 static ms_engine_weights_memory loaded_bytes(const ms_model *m) {
@@ -123,11 +151,13 @@ size_t ms_model_host_bytes(const ms_model *m) {
 }
 
 ms_status ms_model_take(ms_model *m, ms_error *err) {
-    if (m->in_use)
+    if (atomic_exchange(&m->in_use, true))
         return ms_fail(err, MS_INVALID_ARGUMENT, "the model is in use: one session or run at a time");
-    if (m->weights)
-        MS_TRY(ms_engine_weights_check_files(m->weights, err));
-    m->in_use = true;
+    ms_status status = ms_model_check_files(m, err);
+    if (status != MS_OK) {
+        ms_model_give_back(m);
+        return status;
+    }
     ms_mem_set_budget(m->mem, 0);
     ms_mem_set_budget(m->device_mem, 0);
     ms_mem_reset_peaks(m->mem);
@@ -136,11 +166,16 @@ ms_status ms_model_take(ms_model *m, ms_error *err) {
 }
 
 void ms_model_give_back(ms_model *m) {
-    m->in_use = false;
+    atomic_store(&m->in_use, false);
 }
 
 ms_status ms_model_hold_budget(ms_model *m, size_t planned_bytes, ms_error *err) {
     ms_mem_reset_peaks(m->device_mem); /* of measuring */
+    /* More may be loaded of the weights than the plan keeps: it is read again, as far as it is kept. */
+    ms_mem_usage usage;
+    ms_mem_get_usage(m->apart ? m->device_mem : m->mem, &usage);
+    if (m->weights && usage.current_bytes > m->policy.budget_bytes)
+        ms_engine_weights_unload(m->weights);
     if (m->apart && !ms_mem_set_budget(m->device_mem, m->policy.budget_bytes))
         return ms_fail(err, MS_INTERNAL, "opening %s took more than the plan of %zu bytes",
                        m->compute.dev->description, planned_bytes);
@@ -219,12 +254,13 @@ void ms_model_close(ms_model **model) {
 ms_status ms_model_evict(ms_model *m, ms_error *err) {
     ms_error_clear(err);
     MS_NEED(m, err);
-    if (m->in_use)
+    if (atomic_exchange(&m->in_use, true))
         return ms_fail(err, MS_INVALID_ARGUMENT, "the model is in use and cannot be evicted");
     if (m->weights)
         ms_engine_weights_unload(m->weights);
     ms_face_nets_close(&m->nets);
     ms_mem_trim();
+    ms_model_give_back(m);
     return MS_OK;
 }
 

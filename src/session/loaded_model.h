@@ -6,6 +6,9 @@
 #ifndef MS_SESSION_LOADED_MODEL_H
 #define MS_SESSION_LOADED_MODEL_H
 
+#include <stdatomic.h>
+#include <sys/stat.h>
+
 #include "engine/engine_weights.h"
 #include "faces/face_nets.h"
 #include "memsafe/model.h"
@@ -36,10 +39,12 @@ struct ms_model {
     char name[64]; /* that of its folder, or of the UNet's file */
     ms_engine_weights *weights;
     ms_face_nets *nets; /* NULL = not needed so far */
+    bool nets_known;    /* they were loaded before: from these files */
+    struct stat detector, landmarks;
     bool has_speed;
     ms_run_speed speed; /* of the machine, measured for the first session */
     ms_kept_plan kept;
-    bool in_use;
+    atomic_bool in_use;
 };
 
 /* The device and the ledgers, without a budget. */
@@ -63,6 +68,9 @@ ms_status ms_model_open_faces(ms_model *model, ms_error *err);
 /* Its ledgers' bytes now, without what is loaded of the weights, which plans count by themselves. */
 size_t ms_model_device_bytes(const ms_model *model);
 size_t ms_model_host_bytes(const ms_model *model);
+
+/* MS_IO: a file is not the one that weights or face networks were read from. */
+ms_status ms_model_check_files(const ms_model *model, ms_error *err);
 
 /* Takes and gives back the right to use it: MS_INVALID_ARGUMENT while another session has it, MS_IO when a file is not the one that
    weights were read from. There is no budget until ms_model_hold_budget(). */

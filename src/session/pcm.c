@@ -55,16 +55,18 @@ static int16_t rounded(float sample) {
     return (int16_t)(value < -32768.0f ? -32768.0f : value > 32767.0f ? 32767.0f : value);
 }
 
-static ms_status room_for(ms_pcm *p, ms_error *err) {
-    const int64_t at = p->samples / BLOCK_SAMPLES;
-    if (at == MAX_BLOCKS)
+/* For so many samples more: all of it, before any is taken. */
+static ms_status room_for(ms_pcm *p, int64_t count, ms_error *err) {
+    if (count > MAX_BLOCKS * BLOCK_SAMPLES - p->samples)
         return ms_fail(err, MS_INVALID_ARGUMENT, "speech of more than %lld samples",
                        (long long)(MAX_BLOCKS * BLOCK_SAMPLES));
-    if (p->block[at])
-        return MS_OK;
-    p->block[at] = ms_mem_alloc(p->mem, MS_LEDGER_STAGING, (size_t)BLOCK_SAMPLES * sizeof(int16_t));
-    return p->block[at] ? MS_OK
-                        : ms_fail_alloc(err, p->mem, (size_t)BLOCK_SAMPLES * sizeof(int16_t), "speech");
+    for (int64_t at = p->samples / BLOCK_SAMPLES; at * BLOCK_SAMPLES < p->samples + count; at++) {
+        if (!p->block[at])
+            p->block[at] = ms_mem_alloc(p->mem, MS_LEDGER_STAGING, (size_t)BLOCK_SAMPLES * sizeof(int16_t));
+        if (!p->block[at])
+            return ms_fail_alloc(err, p->mem, (size_t)BLOCK_SAMPLES * sizeof(int16_t), "speech");
+    }
+    return MS_OK;
 }
 
 ms_status ms_pcm_push(ms_pcm *p, const float *samples, int64_t count, ms_error *err) {
@@ -73,8 +75,8 @@ ms_status ms_pcm_push(ms_pcm *p, const float *samples, int64_t count, ms_error *
         if (!isfinite(samples[i]))
             return ms_fail(err, MS_INVALID_ARGUMENT, "sample %lld of the speech is no number",
                            (long long)(p->samples + i));
+    MS_TRY(room_for(p, count, err));
     while (count > 0) {
-        MS_TRY(room_for(p, err));
         int64_t at = p->samples % BLOCK_SAMPLES, n = BLOCK_SAMPLES - at;
         n = n < count ? n : count;
         n = n < PIECE ? n : PIECE;

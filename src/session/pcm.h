@@ -12,7 +12,7 @@ void ms_pcm_destroy(ms_pcm **pcm);
 /* Of so many samples at most, once they are there. */
 size_t ms_pcm_bytes(int64_t samples);
 
-/* MS_INVALID_ARGUMENT: a sample is no number. What was pushed before an error stays. */
+/* MS_INVALID_ARGUMENT: a sample is no number, or there are too many. On failure none of them is taken. */
 ms_status ms_pcm_push(ms_pcm *pcm, const float *samples, int64_t count, ms_error *err);
 
 /* Once: no more comes. MS_BAD_MEDIA: too short. */

@@ -160,6 +160,7 @@ ms_status ms_redraw_begin(ms_redraw *r, int64_t frame, ms_error *err) {
     r->kept_bytes = ms_engine_kept_bytes(r->engine);
     if (reason[0])
         note_change(r, frame, reason);
+    ms_error_clear(err);
     return MS_OK;
 }
 
@@ -274,8 +275,10 @@ ms_status ms_redraw_recover(ms_redraw *r, int64_t frame, ms_status status, ms_er
         wait_longer(r);
         status = step_down(r, err);
     }
-    if (status == MS_OK)
+    if (status == MS_OK) {
         note_change(r, frame, reason);
+        ms_error_clear(err);
+    }
     return status;
 }
 

@@ -56,6 +56,10 @@ static void tell(void *arg, const char *stage, int64_t done, int64_t total) {
     atomic_store(&s->parts, total);
 }
 
+void ms_session_enter(ms_session *s, const char *stage) {
+    tell(s, stage, 0, 0);
+}
+
 static ms_status find_speed(ms_session *s, ms_error *err) {
     ms_model *m = s->model;
     char warning[MS_HISTORY_TEXT_BYTES];
@@ -102,6 +106,8 @@ static ms_status open_faces(ms_session *s, ms_error *err) {
     if (!s->model->files.detector[0])
         return ms_fail(err, MS_BAD_MODEL,
                        "the model was opened without face networks: the frames must say where faces are");
+    ms_letterbox fit;
+    MS_TRY(ms_letterbox_fit(p->width, p->height, MS_DETECT_SIDE, &fit, err));
     MS_TRY(ms_model_open_faces(s->model, err));
     const ms_face_finder_params finder = {
         .mem = s->mem, .nets = s->model->nets, .face = p->face, .max_gap = p->max_gap};
@@ -130,9 +136,9 @@ static ms_status open_all(ms_session *s, ms_error *err) {
     MS_TRY(ms_model_open_weights(m, err));
     MS_TRY(open_faces(s, err));
     MS_TRY(ms_pcm_create(s->mem, m->compute.pool, &s->pcm, err));
-    MS_TRY(open_engine(s, err));
     MS_TRY(ms_session_make_buffers(s, err));
-    count_others(s);
+    count_others(s); /* before there is an engine, which plans count */
+    MS_TRY(open_engine(s, err));
     MS_TRY(ms_redraw_choose(&s->redraw, err));
     MS_TRY(ms_model_hold_budget(m, s->redraw.plan.peak_bytes, err));
     return ms_redraw_begin(&s->redraw, 0, err);
@@ -156,7 +162,7 @@ ms_status ms_session_open(const ms_session_params *params, ms_session **ret_sess
         ms_session_close(&s);
         return status;
     }
-    atomic_store(&s->stage, "");
+    ms_session_enter(s, "");
     *ret_session = s;
     return MS_OK;
 }

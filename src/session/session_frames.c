@@ -93,16 +93,11 @@ static ms_status find_given(void *arg, const ms_image_view *frame, int64_t numbe
                             ms_face_record *ret_record, ms_error *err) {
     const ms_session *s = arg;
     const ms_session_frame *f = s->given;
-    (void)frame, (void)cut;
+    (void)frame, (void)number, (void)cut, (void)err;
     if (!f->landmarks)
         return MS_OK;
-    for (int i = 0; i < MS_LANDMARKS; i++)
-        if (!isfinite(f->landmarks[i][0]) || !isfinite(f->landmarks[i][1]))
-            return ms_fail(err, MS_INVALID_ARGUMENT, "frame %lld: landmark %d is no number",
-                           (long long)number, i);
     memcpy(ret_record->landmarks, f->landmarks, sizeof(ret_record->landmarks));
     ret_record->present = true;
-    ret_record->begins = f->begins_scene;
     return MS_OK;
 }
 
@@ -143,15 +138,18 @@ static void learn(ms_session *s) {
 }
 
 static ms_status check_frame(const ms_session *s, const ms_session_frame *f, ms_error *err) {
-    const ptrdiff_t row = (ptrdiff_t)s->p.width * 3 * (s->p.format == MS_PIXEL_RGB_F32 ? 4 : 1),
-                    stride = f->stride_bytes < 0 ? -f->stride_bytes : f->stride_bytes;
+    const ptrdiff_t row = (ptrdiff_t)s->p.width * 3 * (s->p.format == MS_PIXEL_RGB_F32 ? 4 : 1);
     if (!f->pixels)
         return ms_fail(err, MS_INVALID_ARGUMENT, "a frame without pixels");
-    if (stride && stride < row)
+    if (f->stride_bytes > -row && f->stride_bytes < row && f->stride_bytes != 0)
         return ms_fail(err, MS_INVALID_ARGUMENT, "stride_bytes is %td; a row has %td bytes", f->stride_bytes,
                        row);
     if (f->landmarks && !s->p.given_faces)
         return ms_fail(err, MS_INVALID_ARGUMENT, "landmarks in a session that looks for faces itself");
+    for (int i = 0; f->landmarks && i < MS_LANDMARKS; i++)
+        if (!isfinite(f->landmarks[i][0]) || !isfinite(f->landmarks[i][1]))
+            return ms_fail(err, MS_INVALID_ARGUMENT, "frame %lld: landmark %d is no number",
+                           (long long)s->next, i);
     return MS_OK;
 }
 
@@ -164,22 +162,23 @@ ms_status ms_session_push(ms_session *s, const ms_session_frame *frame, bool *re
     MS_TRY(check_frame(s, frame, err));
     if (s->ended)
         return ms_fail(err, MS_INVALID_ARGUMENT, "a frame after the end");
-    *ret_taken = s->next - s->first < s->size;
-    if (!*ret_taken)
+    if (s->next - s->first == s->size) {
+        *ret_taken = false;
         return MS_OK;
+    }
     ms_held_frame *h = held(s, s->next);
     h->done = h->redrawn = h->ends = false;
     copy_in(s, frame, h->rgb);
     const ms_image image = image_of(s, s->next);
     const ms_image_view view = ms_image_as_view(&image);
     s->given = frame;
-    ms_status status = ms_face_follow_look(&s->follow, &view, err);
+    ms_status status = ms_face_follow_look(&s->follow, &view, frame->begins_scene || s->begins, err);
     s->given = NULL;
-    if (status == MS_INVALID_ARGUMENT)
-        return status; /* the frame is not taken */
     if (status != MS_OK)
         return ms_session_failed(s, status, err);
+    s->begins = false;
     s->next++;
+    *ret_taken = true;
     atomic_store(&s->pushed, s->next);
     learn(s);
     return MS_OK;
@@ -228,11 +227,11 @@ static ms_status redraw(ms_session *s, int64_t count, ms_error *err) {
     const ms_window w = {
         .frames = count, .first_frame = s->first, .faces = s->window_faces, .deliver = deliver, .arg = s};
     s->delivered = 0;
-    atomic_store(&s->stage, "faces");
+    ms_session_enter(s, "faces");
     MS_TRY(align(s, count, err));
     MS_TRY(ms_redraw_follow(&s->redraw, s->first, err));
     for (;;) {
-        atomic_store(&s->stage, "audio");
+        ms_session_enter(s, "audio");
         ms_status status = ms_engine_run_window(s->redraw.engine, &w, err);
         if (status == MS_OK)
             return MS_OK;
@@ -286,7 +285,7 @@ ms_status ms_session_pull(ms_session *s, ms_session_frame *ret_frame, bool *ret_
     MS_TRY(ms_session_check(s, err));
     if (s->first == s->next || !held(s, s->first)->done) {
         ms_status status = work(s, err);
-        atomic_store(&s->stage, "");
+        ms_session_enter(s, "");
         if (status != MS_OK)
             return ms_session_failed(s, status, err);
     }
@@ -313,6 +312,7 @@ ms_status ms_session_flush(ms_session *s, ms_error *err) {
     ms_face_follow_init(&s->follow, s->follow.source, &s->geometry, s->next, s->p.max_gap);
     if (s->next > s->first)
         held(s, s->next - 1)->ends = true;
+    s->begins = s->next > 0;
     return MS_OK;
 }
 

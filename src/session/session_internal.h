@@ -18,6 +18,8 @@ typedef struct ms_held_frame {
     bool redrawn;
 } ms_held_frame;
 
+_Static_assert(MS_SESSION_LANDMARKS == MS_LANDMARKS, "what is pushed is what faces have");
+
 struct ms_session {
     ms_session_params p;
     ms_model *model;
@@ -34,6 +36,7 @@ struct ms_session {
     ms_held_frame *ring;
     int64_t size, first, known, next;
     bool ended;
+    bool begins; /* the next frame begins a scene */
 
     uint8_t *window_faces; /* [window frames][resolution][resolution][3] */
     void *align_work, *restore_work;
@@ -52,6 +55,9 @@ struct ms_session {
 /* A session that failed says the same again. */
 ms_status ms_session_check(const ms_session *session, ms_error *err);
 ms_status ms_session_failed(ms_session *session, ms_status status, ms_error *err);
+
+/* What progress says from here on. */
+void ms_session_enter(ms_session *session, const char *stage);
 
 /* Buffers of frames and their warps. */
 ms_status ms_session_make_buffers(ms_session *session, ms_error *err);

@@ -58,6 +58,9 @@ void ms_weights_unload(ms_weights *w) {
     if (w->stream)
         ms_weight_stream_forget(w->stream, w);
     ms_weights_release(w);
+    ms_mem_free(w->items);
+    w->items = NULL;
+    w->count = w->capacity = 0;
     w->source = (ms_weight_source){0};
 }
 

@@ -302,6 +302,12 @@ static void budgets_hold(void **state) {
     assert_ms_ok(pass(&p, hashes, &info, &err), &err);
     check_frames(hashes);
     assert_true(info.rung > MS_RUNG_FULL && info.planned_bytes <= info.budget_bytes);
+    for (int again = 0; again < 3; again++) { /* what is left of a session does not count against the next */
+        assert_ms_ok(pass(&p, hashes, &info, &err), &err);
+        check_frames(hashes);
+        if (again == 1)
+            assert_ms_ok(ms_model_evict(model, &err), &err);
+    }
     ms_model_close(&model);
 }
 
@@ -424,6 +430,107 @@ static void after_the_speech_frames_pass_through(void **state) {
     ms_model_close(&model);
 }
 
+/* Frames first .. FRAMES - 1 of a session, given `change` before each push. */
+typedef bool (*change_fn)(int number, int attempt, ms_session_frame *frame);
+
+static void pass_changed(ms_model *model, change_fn change, uint64_t hashes[FRAMES], bool redrawn[FRAMES]) {
+    ms_session *s = NULL;
+    ms_session_frame out;
+    ms_error err;
+    ms_session_params p = session_params(model);
+    bool taken, got = true;
+    p.held_frames = FRAMES + 30;
+    assert_ms_ok(ms_session_open(&p, &s, &err), &err);
+    assert_ms_ok(push_speech(s, n_speech, &err), &err);
+    for (int i = 0; i < FRAMES; i++)
+        for (int attempt = 0; attempt < 2; attempt++) {
+            ms_session_frame in = frame_of(i);
+            taken = true;
+            if (!change(i, attempt, &in))
+                continue;
+            if (ms_session_push(s, &in, &taken, &err) == MS_OK)
+                break;
+            assert_true(err.code == MS_INVALID_ARGUMENT && taken); /* left alone on failure */
+        }
+    assert_ms_ok(ms_session_end(s, &err), &err);
+    for (int i = 0; i < FRAMES; i++) {
+        assert_ms_ok(ms_session_pull(s, &out, &got, &err), &err);
+        assert_true(got && out.number == i);
+        hashes[i] = test_fnv1a(out.pixels, BYTES);
+        redrawn[i] = out.redrawn;
+    }
+    ms_session_close(&s);
+}
+
+static float broken[MS_SESSION_LANDMARKS][2];
+
+/* Another picture with landmarks that are no numbers is refused first, then the right one comes. */
+static bool refused_first(int number, int attempt, ms_session_frame *frame) {
+    if (number == 10 && attempt == 0) {
+        memcpy(broken, record[10].landmarks, sizeof(broken));
+        broken[50][1] = NAN;
+        frame->landmarks = (const float(*)[2])broken;
+        frame->pixels = clip + 39 * BYTES;
+    }
+    return true;
+}
+
+/* A gap with a cut in it is not bridged. */
+static bool gap_with_cut(int number, int attempt, ms_session_frame *frame) {
+    (void)attempt;
+    if (number >= 6 && number < 9)
+        frame->landmarks = NULL;
+    frame->begins_scene = number == 7;
+    return true;
+}
+
+static bool gap_alone(int number, int attempt, ms_session_frame *frame) {
+    gap_with_cut(number, attempt, frame);
+    frame->begins_scene = false;
+    return true;
+}
+
+static void what_is_refused_leaves_no_trace_and_cuts_are_heeded(void **state) {
+    (void)state;
+    uint64_t hashes[FRAMES];
+    bool redrawn[FRAMES];
+    ms_model *model = open_model(0);
+    pass_changed(model, refused_first, hashes, redrawn);
+    check_frames(hashes);
+    pass_changed(model, gap_alone, hashes, redrawn);
+    assert_true(redrawn[5] && redrawn[6] && redrawn[7] && redrawn[8] && redrawn[9]);
+    pass_changed(model, gap_with_cut, hashes, redrawn);
+    assert_true(redrawn[5] && !redrawn[6] && !redrawn[7] && !redrawn[8] && redrawn[9]);
+    ms_model_close(&model);
+}
+
+/* A piece of speech is taken whole or not at all. */
+static void speech_that_does_not_fit_is_not_taken(void **state) {
+    (void)state;
+    static float quiet[600000];
+    ms_session *s = NULL;
+    ms_session_info info;
+    ms_error err;
+    ms_model *model = open_model(0);
+    ms_session_params p = session_params(model);
+    quiet[0] = 0.5f;
+    assert_ms_ok(ms_session_open(&p, &s, &err), &err);
+    ms_mem_fail_after(2, false); /* of the two blocks */
+    assert_int_equal(ms_session_push_speech(s, quiet, 600000, &err), MS_HOST_MEMORY);
+    ms_mem_fail_after(0, false);
+    assert_ms_ok(ms_session_push_speech(s, quiet, 600000, &err), &err);
+    assert_ms_ok(ms_session_end_speech(s, &err), &err);
+    ms_session_get_info(s, &info);
+    assert_true(info.speech_frames >= 937 && info.speech_frames <= 940);
+    ms_session_close(&s);
+    p.given_faces = false;
+    p.width = 8192;
+    p.height = 2; /* of which no detector can make anything */
+    assert_int_equal(ms_session_open(&p, &s, &err), MS_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "8192x2"));
+    ms_model_close(&model);
+}
+
 static void *cancel_soon(void *arg) {
     ms_session_progress progress = {0};
     while (progress.parts == 0 || strcmp(progress.stage, "denoise") != 0)
@@ -513,6 +620,30 @@ static void a_model_file_that_changes_is_told(void **state) {
     assert_ms_ok(ms_model_evict(model, &err), &err);
     assert_int_equal(pass(&p, hashes, NULL, &err), MS_IO);
     ms_model_close(&model);
+    /* The face networks likewise. */
+    assert_ms_ok(ms_model_open(&m, &model, &err), &err);
+    ms_session *s = NULL;
+    p.model = model;
+    p.given_faces = false;
+    assert_ms_ok(ms_session_open(&p, &s, &err), &err);
+    ms_session_close(&s);
+    snprintf(command, sizeof(command), "touch -d 2001-01-01 %s/auxiliary/models/buffalo_l/det_10g.onnx",
+             test_file("copy"));
+    assert_int_equal(system(command), 0);
+    assert_int_equal(ms_session_open(&p, &s, &err), MS_IO);
+    assert_non_null(strstr(err.message, "det_10g.onnx changed"));
+    assert_ms_ok(ms_model_evict(model, &err), &err);
+    assert_int_equal(ms_session_open(&p, &s, &err), MS_IO);
+    /* And no run writes over them. */
+    ms_run_params r = params;
+    char net[600];
+    snprintf(net, sizeof(net), "%s/auxiliary/models/buffalo_l/det_10g.onnx", test_file("copy"));
+    r.model = NULL;
+    r.loaded = model;
+    r.output = net;
+    assert_int_equal(ms_run(&r, NULL, &err), MS_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "is a file that is read"));
+    ms_model_close(&model);
 }
 
 /* The demo's networks find the faces, as they do in a run. */
@@ -552,6 +683,8 @@ int main(void) {
         cmocka_unit_test(floats_and_strides),
         cmocka_unit_test(it_says_when_to_pull_and_when_it_is_over),
         cmocka_unit_test(after_the_speech_frames_pass_through),
+        cmocka_unit_test(what_is_refused_leaves_no_trace_and_cuts_are_heeded),
+        cmocka_unit_test(speech_that_does_not_fit_is_not_taken),
         cmocka_unit_test(another_thread_may_cancel),
         cmocka_unit_test(any_allocation_may_fail),
         cmocka_unit_test(a_model_file_that_changes_is_told),
