@@ -15,13 +15,17 @@ int ms_version_number(void) {
 }
 
 bool ms_has_feature(ms_feature feature) {
-    switch (feature) {
-#define X(name, value, text)                                                                                 \
-    case MS_FEATURE_##name:                                                                                  \
-        return MS_HAVE_##name;
+    static const struct {
+        ms_feature feature;
+        bool there;
+    } features[] = {
+#define X(name, value, text) {MS_FEATURE_##name, MS_HAVE_##name},
         MS_FEATURE_MAP(X)
 #undef X
-    }
+    };
+    for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++)
+        if (features[i].feature == feature)
+            return features[i].there;
     return false;
 }
 
