@@ -107,7 +107,7 @@ static const cli_option detect_options[] = {
     {"threads", 0, CLI_INT, P(threads), "N", "threads; 0 = all", 0, 1024},
     {"budget", "b", CLI_BYTES, P(budget_bytes), "SIZE",
      "memory that the process may come to hold, as for `memsafe run`", 0, 0},
-    CLI_CONSOLE_OPTIONS(detect_state, console),
+    CLI_CONSOLE_OPTIONS(detect_state, console, "say nothing but errors"),
 };
 
 const cli_command cli_detect_command = {

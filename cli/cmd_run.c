@@ -40,7 +40,10 @@ static void show_plan(void *arg, const ms_run_report *r) {
 /* Tells the error, and what is left of the work. */
 static int fail(const cli_run_state *s, const ms_run_report *r, const ms_error *err) {
     cli_run_kept_members(r);
-    int code = cli_fail(err);
+    ms_error told = *err;
+    if (r->frames_resumable && !cli_console_is_json()) /* the command that goes on is the next line */
+        told.hints &= ~MS_HINT_BIT(MS_HINT_RESUME);
+    int code = cli_fail(&told);
     cli_run_say_kept(&s->p, r, err->code, cli_command_line());
     return code;
 }

@@ -115,6 +115,24 @@ static const char *verdict(const ms_score_report *r) {
                                                  : "unshifted no more alike than by chance";
 }
 
+/* Short clips have no border, and where nothing moves there is no ratio. */
+static void print_flicker(const ms_score_report *r) {
+    if (!isfinite(r->flicker_elsewhere)) {
+        cli_print("Flicker        not known: there are no two frames to compare\n");
+        return;
+    }
+    if (!isfinite(r->flicker_borders)) {
+        cli_print("Flicker        %.3f levels; the clip is too short for a window border\n",
+                  r->flicker_elsewhere);
+        return;
+    }
+    cli_print("Flicker        %.3f levels at window borders, %.3f elsewhere", r->flicker_borders,
+              r->flicker_elsewhere);
+    if (isfinite(r->flicker_ratio))
+        cli_print(", ratio %.3f", r->flicker_ratio);
+    cli_print("\n");
+}
+
 static void print_text(const ms_score_report *r) {
     cli_print("Frames         %lld, %lld of them with a face, %g a second\n", (long long)r->frames,
               (long long)r->frames_with_face, r->fps);
@@ -147,8 +165,7 @@ static void print_text(const ms_score_report *r) {
                   100 * r->identity_drift);
     if (isfinite(r->outline_drift))
         cli_print("Outline        %.2f %% of the face's width off the truth's\n", 100 * r->outline_drift);
-    cli_print("Flicker        %.3f levels at window borders, %.3f elsewhere, ratio %.3f\n",
-              r->flicker_borders, r->flicker_elsewhere, r->flicker_ratio);
+    print_flicker(r);
 }
 
 /* -i is what it is for a run: the video that was given. A lone name is the run's output, as there. */
@@ -221,7 +238,7 @@ static const cli_option score_options[] = {
     {"threads", 0, CLI_INT, P(threads), "N", "threads; 0 = all", 0, 1024},
     {"budget", "b", CLI_BYTES, P(budget_bytes), "SIZE",
      "memory that the process may come to hold, as for `memsafe run`", 0, 0},
-    CLI_CONSOLE_OPTIONS(score_state, console),
+    CLI_CONSOLE_OPTIONS(score_state, console, "say nothing but the result and errors"),
     {"json", "j", CLI_FLAG, offsetof(score_state, json), NULL, "print one JSON object", 0, 0},
 };
 

@@ -22,7 +22,7 @@ typedef struct cli_console_options {
     bool quiet, verbose;
 } cli_console_options;
 
-#define CLI_CONSOLE_OPTIONS(state, field)                                                                    \
+#define CLI_CONSOLE_OPTIONS(state, field, quiet_help)                                                        \
     {"progress",                                                                                             \
      0,                                                                                                      \
      CLI_CHOICE,                                                                                             \
@@ -33,7 +33,7 @@ typedef struct cli_console_options {
      0},                                                                                                     \
         {"quiet",  "q",                                                                                      \
          CLI_FLAG, offsetof(state, field.quiet),                                                             \
-         NULL,     "say nothing but errors; of -q and -v the last counts",                                   \
+         NULL,     quiet_help "; of -q and -v the last counts",                                              \
          0,        0},                                                                                       \
     {                                                                                                        \
         "verbose", "v", CLI_FLAG, offsetof(state, field.verbose), NULL,                                      \

@@ -8,11 +8,12 @@
 #include "options.h"
 
 typedef enum cli_habit_kind {
-    CLI_HABIT_SAME,  /* ours takes the value, by our word where `words` knows theirs */
-    CLI_HABIT_GIVES, /* takes no value: ours gets words[0] */
-    CLI_HABIT_CLEAR, /* takes no value: our flag is taken back */
-    CLI_HABIT_LEVEL, /* takes a level of messages: cli_habit_level() */
-    CLI_HABIT_ERROR, /* has no meaning here: `says` is the message */
+    CLI_HABIT_SAME,   /* ours takes the value, by our word where `words` knows theirs */
+    CLI_HABIT_GIVES,  /* takes no value: ours gets words[0] */
+    CLI_HABIT_ANYWAY, /* takes no value: it is so anyway */
+    CLI_HABIT_CLEAR,  /* takes no value: our flag is taken back */
+    CLI_HABIT_LEVEL,  /* takes a level of messages: cli_habit_level() */
+    CLI_HABIT_ERROR,  /* has no meaning here: `says` is the message */
 } cli_habit_kind;
 
 typedef struct cli_habit {

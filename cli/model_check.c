@@ -163,7 +163,7 @@ static ms_status find_folder(const ms_model_names *names, ms_error *err) {
     struct stat st;
     if (!names->dir || (stat(names->dir, &st) == 0 && S_ISDIR(st.st_mode)))
         return MS_OK;
-    return ms_fail(err, MS_IO, "%s: is no folder", names->dir);
+    return ms_fail(err, MS_IO, "%s is not a folder", names->dir);
 }
 
 bool cli_model_is_random(const ms_model_names *names) {

@@ -56,9 +56,10 @@ static ms_status parse_number(const cli_option *o, const char *value, double *re
         return bad_value(o, value, "a number", err);
     if ((o->type == CLI_INT || o->type == CLI_COUNT_OR_ALONE) && (x != floor(x) || fabs(x) > 2147483647.0))
         return bad_value(o, value, "a whole number", err);
+    /* The bounds are as people write them: no power of ten among nine digits. */
     if ((o->min != 0 || o->max != 0) && (x < o->min || x > o->max))
-        return ms_fail(err, MS_INVALID_ARGUMENT, "--%s: %s is not within %g to %g", o->name, value, o->min,
-                       o->max);
+        return ms_fail(err, MS_INVALID_ARGUMENT, "--%s: %s is not within %.10g to %.10g", o->name, value,
+                       o->min, o->max);
     *ret_number = x;
     return MS_OK;
 }
@@ -215,12 +216,14 @@ static ms_status parse_habit(const cli_command *c, const cli_habit *h, int argc,
             value = argv[*index + 1];
         return ms_fail(err, MS_INVALID_ARGUMENT, "-%s: %s", h->theirs, cli_habit_says(h, value));
     case CLI_HABIT_GIVES:
+    case CLI_HABIT_ANYWAY:
     case CLI_HABIT_CLEAR:
         if (value)
             return ms_fail(err, MS_INVALID_ARGUMENT, "-%s takes no value", h->theirs);
         if (h->kind == CLI_HABIT_GIVES)
             return store(o, h->words[0], state, err);
-        set_flag(c, h->ours, false, state);
+        if (h->kind == CLI_HABIT_CLEAR)
+            set_flag(c, h->ours, false, state);
         return MS_OK;
     case CLI_HABIT_LEVEL:
         if (next && cli_habit_level(argv[*index + 1], &level))

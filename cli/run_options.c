@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -85,6 +86,8 @@ static const cli_option run_options[] = {
      "HDR video (PQ, HLG) becomes an ordinary picture; without it, hevc keeps HDR and the\nother codecs "
      "refuse it",
      0, 0},
+    {"format", 0, CLI_CHOICE, offsetof(cli_run_state, format), "auto|mp4|mov|matroska|avi",
+     "what the output's extension must say (-f); an error before the work where it says another", 0, 0},
     {"pixel-format", 0, CLI_TEXT, P(pixel_format), "NAME",
      "what the output must be stored as, like yuv420p (-pix_fmt); an error before the work where it would be "
      "another",
@@ -138,7 +141,7 @@ static const cli_option run_options[] = {
     {"whisper", 0, CLI_TEXT, P(whisper), "FILE", "Whisper checkpoint in place of the folder's", 0, 0},
     {"faces", 0, CLI_TEXT, P(faces), "DIR", "folder of the face nets in place of the folder's", 0, 0},
     CLI_GROUP("What is shown"),
-    CLI_CONSOLE_OPTIONS(cli_run_state, console),
+    CLI_CONSOLE_OPTIONS(cli_run_state, console, "say nothing but errors"),
 };
 
 static void run_defaults(void *state) {
@@ -165,6 +168,26 @@ static ms_status name_files(cli_run_state *s, char **arguments, int n_arguments,
     if (n_arguments)
         s->p.output = arguments[0];
     return MS_OK;
+}
+
+/* Chooses nothing: the extension does, and the library knows which of them it writes. */
+static ms_status check_format(const cli_run_state *s, ms_error *err) {
+    static const struct {
+        const char *name, *extension, *also;
+    } formats[] = {{"auto", "", ""},
+                   {"mp4", "mp4", "m4v"},
+                   {"mov", "mov", "mov"},
+                   {"matroska", "mkv", "mkv"},
+                   {"avi", "avi", "avi"}};
+    const char *slash = s->p.output ? strrchr(s->p.output, '/') : NULL,
+               *dot = s->p.output ? strrchr(slash ? slash : s->p.output, '.') : NULL;
+    if (s->format == 0 || !s->p.output ||
+        (dot && (strcasecmp(dot + 1, formats[s->format].extension) == 0 ||
+                 strcasecmp(dot + 1, formats[s->format].also) == 0)))
+        return MS_OK;
+    return ms_fail(err, MS_UNSUPPORTED,
+                   "the output's extension names the format, and %s is not named as %s: .%s is", s->p.output,
+                   formats[s->format].name, formats[s->format].extension);
 }
 
 /* out.mp4 -> out.preview.mp4: the output itself is not touched. */
@@ -198,6 +221,7 @@ ms_status cli_run_options_apply(cli_run_state *s, char **arguments, int n_argume
     static const ms_precision precisions[] = {MS_PRECISION_AUTO, MS_PRECISION_FP32, MS_PRECISION_FP16,
                                               MS_PRECISION_BF16};
     MS_TRY(name_files(s, arguments, n_arguments, err));
+    MS_TRY(check_format(s, err));
     MS_TRY(name_preview(s, err));
     MS_TRY(apply_to(s, err));
     s->p.preview_frames = s->preview < 0 ? MS_RUN_PREVIEW_WINDOW : s->preview;

@@ -12,7 +12,7 @@ typedef struct cli_run_state {
     ms_run_params p;
     cli_list inputs; /* the video, then perhaps the speech */
     const char *fps, *report;
-    int precision, loop, rest, codec, audio_out, rung, latents, paste;
+    int precision, loop, rest, codec, audio_out, rung, latents, paste, format;
     int frames, resolution, segment;
     bool demo, replace_report;
     int preview;

@@ -164,22 +164,15 @@ static bool is_there(const char *output) {
 }
 
 void cli_run_say_kept(const ms_run_params *p, const ms_run_report *r, ms_status why, const char *command) {
-    char length[MS_DURATION_TEXT_BYTES];
     if (!p->output || cli_console_is_json() || why == MS_NO_FACE) /* of which there is no more to be made */
         return;
-    if (r->frames_resumable && r->fps > 0)
-        cli_tell("  kept: the first %" PRId64 " frame%s (%s) in %s.memsafe\n", r->frames_resumable,
-                 r->frames_resumable == 1 ? "" : "s",
-                 ms_duration_format(length, (double)r->frames_resumable / r->fps), p->output);
-    if (r->frames_resumable && r->frames_dropped > 0)
-        cli_tell("  not kept: %" PRId64 " more that were made, and what was under way\n", r->frames_dropped);
-    else if (r->frames_resumable)
-        cli_tell("  not kept: what was under way\n");
-    else if (r->frames_dropped > 0)
+    if (!r->frames_resumable && r->frames_dropped > 0)
         cli_tell("  nothing is kept: %" PRId64 " frame%s made, less than a window\n", r->frames_dropped,
                  r->frames_dropped == 1 ? " was" : "s were");
-    else if (p->resume && is_there(p->output)) /* it ended before it had looked */
+    else if (!r->frames_resumable && p->resume && is_there(p->output)) /* it ended before it had looked */
         cli_tell("  what an earlier run kept is still in %s.memsafe\n", p->output);
+    else if (!r->frames_resumable && why == MS_CANCELLED)
+        cli_tell("  nothing was kept\n");
     const bool replaces = !p->force && access(p->output, F_OK) == 0;
     if (r->frames_resumable)
         cli_tell_command("  to go on: ", command,

@@ -39,7 +39,7 @@ static ms_status first_of(char *dst, const char *dir, const char *const *names, 
             return MS_OK;
     }
     if (!is_folder(dir))
-        return ms_fail(err, MS_IO, "%s: is no folder", dir);
+        return ms_fail(err, MS_IO, "%s is not a folder", dir);
     return ms_fail(err, MS_BAD_MODEL, "%s: has no %s (%s)", dir, what, names[0]);
 }
 
@@ -120,7 +120,7 @@ static bool ends_with(const char *text, const char *end) {
 static ms_status choose_whisper(const char *dir, ms_model_files *f, ms_error *err) {
     DIR *d = opendir(dir);
     if (!d)
-        return ms_fail(err, MS_BAD_MODEL, "%s: is no folder (Whisper checkpoint)", dir);
+        return ms_fail(err, MS_BAD_MODEL, "%s is not a folder (Whisper checkpoint)", dir);
     ms_status status = MS_BAD_MODEL;
     ms_error first;
     ms_error_clear(&first);
@@ -186,7 +186,7 @@ static ms_status find_faces(const ms_model_names *names, ms_model_files *f, ms_e
                             "no face nets were named and no model folder");
     if (!is_folder(dir))
         return ms_fail_hint(err, MS_BAD_MODEL, MS_HINT_TRACK,
-                            "%s: is no folder: the face nets %s and %s belong there", dir, detector[0],
+                            "%s is not a folder: the face nets %s and %s belong there", dir, detector[0],
                             landmarks[0]);
     MS_TRY(first_of(f->detector, dir, detector, "face detector", err));
     return first_of(f->landmarks, dir, landmarks, "landmark net", err);

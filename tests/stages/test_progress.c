@@ -199,6 +199,14 @@ static void the_report_says_what_it_was_made_with(void **state) {
 
 /* ---- Ctrl-C ---- */
 
+/* "" where there is no file yet. */
+static void read_text(const char *path, char *text, size_t bytes) {
+    FILE *f = fopen(path, "r");
+    text[f ? fread(text, 1, bytes - 1, f) : 0] = 0;
+    if (f)
+        fclose(f);
+}
+
 static void ctrl_c_tells_what_is_kept(void **state) {
     (void)state;
     char line[4096], log[512], output[512], third[600];
@@ -222,12 +230,12 @@ static void ctrl_c_tells_what_is_kept(void **state) {
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(WEXITSTATUS(status), 10);
     static char text[16384];
-    FILE *f = fopen(log, "r");
-    assert_non_null(f);
-    text[fread(text, 1, sizeof(text) - 1, f)] = 0;
-    fclose(f);
-    snprintf(line, sizeof(line), " s) in %s.memsafe\n", output);
-    if (!strstr(text, "\n  kept: the first ") || !strstr(text, line) || !strstr(text, "\n  not kept: "))
+    read_text(log, text, sizeof(text));
+    /* What is kept is said once, and how to go on once. */
+    snprintf(line, sizeof(line), " frames are kept in %s.memsafe\n  to go on: ", output);
+    const char *kept = strstr(text, line);
+    if (!kept || strstr(text, "\n  kept: ") || strstr(text, "goes on from there") ||
+        strstr(kept + strlen(line), "kept"))
         fail_msg("%s", text);
     /* The command that it names goes on. */
     char *go_on = strstr(text, "\n  to go on: ");
@@ -236,6 +244,34 @@ static void ctrl_c_tells_what_is_kept(void **state) {
     *strchr(go_on, '\n') = 0;
     assert_int_equal(system(go_on), 0);
     assert_true(test_exists(output));
+}
+
+/* Before a window is whole there is nothing to keep, and who stopped it is told. */
+static void ctrl_c_at_the_beginning_keeps_nothing(void **state) {
+    (void)state;
+    char line[4096], log[512];
+    snprintf(log, sizeof(log), "%s", test_file("early.log"));
+    snprintf(line, sizeof(line), "exec %s run %s --steps 999 -o %s >%s 2>&1", MS_CLI_PATH, inputs,
+             test_file("early.mkv"), log);
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl("/bin/sh", "sh", "-c", line, (char *)NULL);
+        _exit(127);
+    }
+    static char text[16384];
+    int status = 0;
+    for (bool begun = false; !begun; begun = strstr(text, "will have") != NULL) {
+        if (waitpid(pid, &status, WNOHANG) == pid)
+            fail_msg("it ended before it was interrupted: %d", status);
+        nanosleep(&(struct timespec){0, 2000000}, NULL);
+        read_text(log, text, sizeof(text));
+    }
+    kill(pid, SIGTERM);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(WEXITSTATUS(status), 10);
+    read_text(log, text, sizeof(text));
+    if (!strstr(text, "\nmemsafe: cancelled ") || !strstr(text, "\n  nothing was kept\n"))
+        fail_msg("%s", text);
 }
 
 /* ---- a terminal ---- */
@@ -299,7 +335,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_is_told_in_events),   cmocka_unit_test(every_error_is_an_event),
         cmocka_unit_test(words_are_everyday_ones),   cmocka_unit_test(the_report_says_what_it_was_made_with),
-        cmocka_unit_test(ctrl_c_tells_what_is_kept), cmocka_unit_test(the_line_fits_a_terminal),
+        cmocka_unit_test(ctrl_c_tells_what_is_kept), cmocka_unit_test(ctrl_c_at_the_beginning_keeps_nothing),
+        cmocka_unit_test(the_line_fits_a_terminal),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);
 }

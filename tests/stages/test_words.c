@@ -116,6 +116,20 @@ static void files_are_named_alike_in_every_command(void **state) {
     assert_non_null(strstr(test_output, "\"outside\":{\"identical\":true"));
 }
 
+/* Of 10 frames none begins a window; -q leaves the result, which was asked for, and says so. */
+static void a_short_clip_has_no_window_border(void **state) {
+    (void)state;
+    assert_run_works("score in.avi -a in.wav --track in.jsonl -m model --frames 10 -q");
+    assert_null(strstr(test_output, "nan"));
+    assert_non_null(strstr(test_output, " levels; the clip is too short for a window border\n"));
+    assert_run_works("score in.avi -a in.wav --track in.jsonl -m model --frames 1");
+    assert_null(strstr(test_output, "Flicker        nan"));
+    assert_run_works("help score");
+    assert_non_null(strstr(test_output, "say nothing but the result and errors"));
+    assert_run_works("help detect");
+    assert_non_null(strstr(test_output, "say nothing but errors; of"));
+}
+
 /* What is broken for the terminal's width breaks between words; a path and the like stays whole. */
 static void everything_fits_the_terminal(void **state) {
     (void)state;
@@ -148,7 +162,7 @@ static void everything_fits_the_terminal(void **state) {
 
 static void a_folder_that_is_not_there_is_one_error(void **state) {
     (void)state;
-    assert_run_fails(11, "memsafe: nowhere: is no folder\n", "models nowhere");
+    assert_run_fails(11, "memsafe: nowhere is not a folder\n", "models nowhere");
     assert_string_equal(strchr(test_output, '\n'), "\n");
 }
 
@@ -226,6 +240,7 @@ int main(void) {
         cmocka_unit_test(what_was_asked_for_is_told_to_who_asks),
         cmocka_unit_test(files_are_named_alike_in_every_command),
         cmocka_unit_test(files_in_each_others_place_are_told),
+        cmocka_unit_test(a_short_clip_has_no_window_border),
         cmocka_unit_test(everything_fits_the_terminal),
         cmocka_unit_test(a_folder_that_is_not_there_is_one_error),
         cmocka_unit_test(the_least_budget_is_no_less_than_the_peak),

@@ -266,6 +266,8 @@ static void test_files_as_ffmpegs_users_name_them(void **state) {
     assert_int_equal(PARSE(&p, "-o", "a", "b"), MS_INVALID_ARGUMENT);
     assert_non_null(strstr(p.err.message, "-o a and b"));
     assert_int_equal(PARSE(&p, "a", "b"), MS_INVALID_ARGUMENT);
+    assert_int_equal(PARSE(&p, "--frames", "-1"), MS_INVALID_ARGUMENT);
+    assert_string_equal(p.err.message, "--frames: -1 is not within 0 to 2147483647");
 }
 
 static void test_what_somebody_may_have_meant(void **state) {
@@ -306,6 +308,14 @@ static void test_habits_of_ffmpegs_users(void **state) {
     assert_int_equal(PARSE(&p, "-pix_fmt", "yuv420p", "-c:a", "aac", "out.mp4"), MS_OK);
     assert_string_equal(p.s.p.pixel_format, "yuv420p");
     assert_string_equal(p.s.p.sound_codec, "aac");
+    assert_int_equal(PARSE(&p, "-hide_banner", "-nostdin", "-f", "mp4", "a.mkv/out.MP4"), MS_OK);
+    assert_false(p.s.console.quiet);
+    assert_int_equal(PARSE(&p, "-f", "matroska", "out.mkv"), MS_OK);
+    assert_int_equal(PARSE(&p, "-f", "mp4", "out.m4v"), MS_OK);
+    assert_int_equal(PARSE(&p, "-f", "mp4", "--preview", "out.mp4"), MS_OK);
+    assert_int_equal(PARSE(&p, "-f", "mp4", "out.mkv"), MS_UNSUPPORTED);
+    assert_non_null(strstr(p.err.message, "out.mkv is not named as mp4: .mp4 is"));
+    assert_int_equal(PARSE(&p, "-f", "mp4", "a.mp4/out"), MS_UNSUPPORTED);
     assert_int_equal(PARSE(&p, "-acodec", "libfdk_aac", "out.mp4"), MS_OK);
     assert_string_equal(p.s.p.sound_codec, "aac");
     assert_int_equal(PARSE(&p, "-framerate", "24", "out.mp4"), MS_OK);
@@ -337,11 +347,12 @@ static void test_habits_of_ffmpegs_users(void **state) {
         const char *says;
     } errors[] = {{"-b:v", "5M", "-b:v: memsafe encodes by quality, --crf N"},
                   {"-g", "250", "-g: memsafe puts key frames itself"},
-                  {"-f", "mp4", "-f: the output's extension names the format"},
+                  {"-f", "webm", "-f webm: the output's extension names the format"},
+                  {"-hide_banner=1", NULL, "-hide_banner takes no value"},
                   {"-c:v", "copy", "-c:v copy: the frames are redrawn"},
                   {"-c", "mpeg4", "-c mpeg4: memsafe writes h264, hevc and ffv1"},
                   {"-c:v", "vp9", "-c:v vp9: memsafe writes h264, hevc and ffv1"},
-                  {"-f", "null", "-f: a run without an output is not made: --preview"},
+                  {"-f", "null", "-f null: a run without an output is not made: --preview"},
                   {"-level", "4.1", "-level: the encoder's settings are not to be chosen"},
                   {"-vsync", "0", "-vsync: the output has one rate throughout: --fps"},
                   {"-fps_mode", "cfr", "-fps_mode: the output has one rate throughout: --fps"},
