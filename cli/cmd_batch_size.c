@@ -189,7 +189,7 @@ static void write_text(const batch_job *j, ms_task task, const ms_batch_request 
     reason(j, task, a, why, sizeof(why));
     snprintf(picture, sizeof(picture), "%dx%d", r->width, r->height);
     snprintf(run, sizeof(run), a->fits ? "%d" : "-", in_a_run(j, task, r, a));
-    ms_buf_printf(out, "%-18s %-10s %5d %8s %11s %11s  %s\n", ms_task_name(task), picture, a->batch, run,
+    ms_buf_printf(out, "%-18s %-10s %6d  %8s  %14s  %11s  %s\n", ms_task_name(task), picture, a->batch, run,
                   ms_size_format(one, a->one.device_bytes), ms_size_format(needed, a->needed.device_bytes),
                   why);
 }
@@ -222,13 +222,13 @@ static void write_head(const batch_job *j, ms_buf *out) {
     else
         ms_buf_printf(out,
                       "%s, because %s: %s, of which weights take %s (%s); free %s, of which %lld%% are left "
-                      "alone\n%-18s %-10s %5s %8s %11s %11s  %s\n",
+                      "alone\n%-18s %-10s %6s  %8s  %14s  %11s  %s\n",
                       ms_tier_name(j->profile.tier), ms_profile_tier_reason(&j->profile, why),
                       ms_size_format(memory, j->memory_bytes), ms_size_format(weights, j->weight_bytes),
                       ms_dtype_name((ms_dtype)j->profile.value[MS_FIELD_PRECISION]),
                       ms_size_format(room, j->free_bytes),
                       (long long)j->profile.value[MS_FIELD_SAFETY_MARGIN], "task", "item", "batch",
-                      "in a run", "one needs", "batch needs", "bound by");
+                      "in a run", "one item needs", "batch needs", "batch bound by");
 }
 
 static ms_status answer(batch_job *j, char **names, int n_names, ms_buf *out, ms_error *err) {
@@ -251,6 +251,10 @@ static ms_status answer(batch_job *j, char **names, int n_names, ms_buf *out, ms
     }
     if (j->s->json)
         ms_buf_printf(out, "]}\n");
+    else
+        ms_buf_printf(out, "A run takes fewer where more do not pay: on the CPU frames pass one at a time, "
+                           "and the VAE takes a few "
+                           "pictures.\n");
     return out->failed ? ms_fail_alloc(err, NULL, out->length, "the answer") : MS_OK;
 }
 

@@ -45,9 +45,10 @@ static void row(const char *what, size_t bytes) {
     cli_print(cli_is_narrow() ? "  %s: %s\n" : "  %-44s %10s\n", what, ms_size_format(size, bytes));
 }
 
-/* Rounded up as the smallest budget is: what is said to be enough is never less than what is said to be taken. */
-static size_t whole_mib(size_t bytes) {
-    return (size_t)ms_size_whole_mib(bytes) << 20;
+/* What is compared is in one unit, and in the one that --budget takes. The peak is rounded up as the smallest budget is: what is
+   said to be enough is never less than what is said to be taken. */
+static void mib_row(const char *what, uint64_t mib) {
+    cli_print(cli_is_narrow() ? "  %s: %llu MiB\n" : "  %-44s %6llu MiB\n", what, (unsigned long long)mib);
 }
 
 static void print_host(const ms_plan_report *r) {
@@ -74,10 +75,12 @@ static void print_memory(const ms_plan_report *r) {
     row("arena", r->arena_bytes);
     if (r->launch_bytes)
         row("captured launches", r->launch_bytes);
-    row("peak", whole_mib(r->peak_bytes));
-    row("budget", r->budget_bytes);
-    cli_print(cli_is_narrow() ? "  %s: %llu MiB\n" : "  %-44s %6llu MiB\n", "smallest budget that works",
-              (unsigned long long)ms_size_whole_mib(r->least_bytes));
+    mib_row("peak", ms_size_whole_mib(r->peak_bytes));
+    if (r->budget_bytes >> 20)
+        mib_row("budget", r->budget_bytes >> 20);
+    else
+        row("budget", r->budget_bytes);
+    mib_row("smallest budget that works", ms_size_whole_mib(r->least_bytes));
     if (r->streamed_bytes)
         cli_print("  %s of %s of weights are read again when they are needed\n",
                   ms_size_format(streamed, r->streamed_bytes), ms_size_format(weights, r->weight_bytes));
@@ -118,8 +121,8 @@ static void print_text(const plan_state *s, const ms_plan_report *r) {
               r->vae_decode_batch,
               r->serial_branches ? "one branch after the other" : "both branches together");
     if (r->slice_frames)
-        cli_print(" layers over %" PRId64 " frames or %" PRId64 " pixels at a time\n", r->slice_frames,
-                  r->slice_pixels);
+        cli_print(" layers over %" PRId64 " frame%s or %" PRId64 " pixels at a time\n", r->slice_frames,
+                  r->slice_frames == 1 ? "" : "s", r->slice_pixels);
     else
         cli_print(" layers not sliced\n");
     if (r->stripe_rows)

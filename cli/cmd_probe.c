@@ -1,5 +1,6 @@
 /* `memsafe probe`: what this machine has, and what a run would make of it. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "commands.h"
@@ -156,7 +157,7 @@ static void write_text(const probe_result *r, ms_buf *out) {
     text_bytes(out, "free memory", r->free_bytes);
     ms_buf_printf(out, "  %-24s", "back ends");
     for (const ms_backend *const *b = ms_backends(); *b; b++)
-        ms_buf_printf(out, " %s", (*b)->name);
+        ms_buf_printf(out, " %s%s", (*b)->name, strcmp((*b)->name, "dummy") == 0 ? " (sizes only)" : "");
     ms_buf_printf(out, "\n");
     if (r->measured) {
         ms_buf_printf(out, "Bandwidth\n");

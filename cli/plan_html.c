@@ -140,8 +140,8 @@ void cli_plan_html(const ms_plan_params *p, const ms_plan_report *r, const char 
                   r->vae_decode_batch == 1 ? "" : "s",
                   r->serial_branches ? "runs one branch after the other" : "runs both branches together");
     if (r->slice_frames)
-        ms_buf_printf(out, ", layers take %" PRId64 " frames or %" PRId64 " pixels at a time",
-                      r->slice_frames, r->slice_pixels);
+        ms_buf_printf(out, ", layers take %" PRId64 " frame%s or %" PRId64 " pixels at a time",
+                      r->slice_frames, r->slice_frames == 1 ? "" : "s", r->slice_pixels);
     ms_buf_printf(out, ". Every rung gives the same output, bit for bit.</p>\n%s", svg);
     memory_table(out, r);
     time_table(out, r);

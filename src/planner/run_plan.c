@@ -71,19 +71,19 @@ size_t ms_run_codec_bytes(int width, int height, ms_output_codec codec, int64_t 
 
 /* ---- the ladder's data ---- */
 
+/* Each rung does what those before it do as well; its text stands alone. */
 static const struct {
     const char *name, *what;
 } rungs[MS_RUNG_COUNT] = {
     [MS_RUNG_AUTO] = {"auto", "the fastest that fits"},
     [MS_RUNG_FULL] = {"full", "nothing is cut: the profile's batches, all weights in memory"},
     [MS_RUNG_BATCH] = {"batch", "the VAE takes fewer pictures at a time"},
-    [MS_RUNG_SERIAL] = {"serial", "and the two branches of guidance run one after the other"},
-    [MS_RUNG_SLICES] = {"slices", "and layers run over a few frames, or pixels, at a time"},
-    [MS_RUNG_TILES] = {"tiles", "and the VAE computes large pictures in stripes of rows"},
-    [MS_RUNG_STREAM_PART] = {"stream-part", "and some of the weights are read when they are needed"},
-    [MS_RUNG_STREAM_ALL] = {"stream-all", "and all of them are"},
-    [MS_RUNG_SINGLE_FRAME] = {"single-frame",
-                              "and temporal layers take 8 pixels at a time: the least there is"},
+    [MS_RUNG_SERIAL] = {"serial", "the two branches of guidance run one after the other"},
+    [MS_RUNG_SLICES] = {"slices", "layers run over a few frames, or pixels, at a time"},
+    [MS_RUNG_TILES] = {"tiles", "the VAE computes large pictures in stripes of rows"},
+    [MS_RUNG_STREAM_PART] = {"stream-part", "some of the weights are read when they are needed"},
+    [MS_RUNG_STREAM_ALL] = {"stream-all", "all weights are read when they are needed"},
+    [MS_RUNG_SINGLE_FRAME] = {"single-frame", "temporal layers take 8 pixels at a time: the least there is"},
 };
 
 const char *ms_rung_name(ms_rung rung) {

@@ -43,6 +43,7 @@ static void probe_is_of_the_device(void **state) {
     assert_non_null(strstr(test_output, "remote test device"));
     assert_non_null(strstr(test_output, "the device has 8.00 GiB"));
     assert_run_works("probe --device cpu");
+    assert_non_null(strstr(test_output, " dummy (sizes only)"));
     assert_null(strstr(test_output, "remote test device"));
 }
 

@@ -180,6 +180,32 @@ static void the_least_budget_is_no_less_than_the_peak(void **state) {
     }
 }
 
+/* Each column is told from the next, and why a run takes fewer. */
+static void batches_have_clear_columns(void **state) {
+    (void)state;
+    assert_run_works("batch-size --shape tiny --device-memory 8G");
+    assert_non_null(strstr(test_output, " batch  in a run  one item needs  batch needs  batch bound by\n"));
+    assert_non_null(strstr(test_output, "\nA run takes fewer where more do not pay: "));
+}
+
+/* A rung's text stands alone, one frame is no frames, and what is compared is in one unit. */
+static void a_plan_reads_well(void **state) {
+    (void)state;
+    static const char *const rungs[] = {"serial",      "slices",     "tiles",
+                                        "stream-part", "stream-all", "single-frame"};
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(test_run("plan --shape tiny -b 9G --force-rung %s", rungs[i]), 0);
+        const char *rung = strstr(test_output, "\nRung ");
+        assert_non_null(rung);
+        assert_int_not_equal(strncmp(strchr(rung, ':'), ": and ", 6), 0);
+        assert_null(strstr(test_output, " 1 frames"));
+        const char *budget = strstr(test_output, "\n  budget ");
+        assert_non_null(budget);
+        budget += 9 + strspn(budget + 9, " ");
+        assert_int_equal(strncmp(budget, "9216 MiB\n", 9), 0);
+    }
+}
+
 static void files_in_each_others_place_are_told(void **state) {
     (void)state;
     assert_run_fails(
@@ -240,6 +266,8 @@ int main(void) {
         cmocka_unit_test(what_was_asked_for_is_told_to_who_asks),
         cmocka_unit_test(files_are_named_alike_in_every_command),
         cmocka_unit_test(files_in_each_others_place_are_told),
+        cmocka_unit_test(a_plan_reads_well),
+        cmocka_unit_test(batches_have_clear_columns),
         cmocka_unit_test(a_short_clip_has_no_window_border),
         cmocka_unit_test(everything_fits_the_terminal),
         cmocka_unit_test(a_folder_that_is_not_there_is_one_error),
