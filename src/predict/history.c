@@ -416,9 +416,9 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* 0 = there are none. rung NULL: any. */
+/* Of *ret_runs runs; 0 = there are none. rung NULL: any. */
 static ms_status median_ratio(ms_history *h, const ms_history_key *key, ms_stage stage, const char *rung,
-                              double *ret_ratio, ms_error *err) {
+                              double *ret_ratio, int *ret_runs, ms_error *err) {
     static const char *const like[MS_STAGE_COUNT] = {
         [MS_STAGE_FACES] = " AND tracked=:tracked", [MS_STAGE_WRITE] = " AND codec=:codec"};
     char sql[512];
@@ -447,6 +447,7 @@ static ms_status median_ratio(ms_history *h, const ms_history_key *key, ms_stage
     ms_status status = code == SQLITE_DONE ? MS_OK : failed(h, err);
     sqlite3_finalize(s);
     qsort(ratio, (size_t)n, sizeof(*ratio), by_value);
+    *ret_runs = n;
     *ret_ratio = n ? n % 2 ? ratio[n / 2] : (ratio[n / 2 - 1] + ratio[n / 2]) / 2 : 0;
     return status;
 }
@@ -457,17 +458,32 @@ static double within_bounds(double ratio) {
                                                 : ratio;
 }
 
+/* The median of fewer runs than three is what one of them says, and that one may have been disturbed: it moves what was believed
+   without it by a bounded factor. */
+static double believed(double ratio, int runs, double without) {
+    if (runs == 0)
+        return without;
+    if (runs < MS_HISTORY_SURE_RUNS && !(ratio > without / MS_HISTORY_UNSURE_FACTOR))
+        ratio = without / MS_HISTORY_UNSURE_FACTOR;
+    else if (runs < MS_HISTORY_SURE_RUNS && ratio > without * MS_HISTORY_UNSURE_FACTOR)
+        ratio = without * MS_HISTORY_UNSURE_FACTOR;
+    return within_bounds(ratio);
+}
+
 ms_status ms_history_get_ratios(ms_history *h, const ms_history_key *key,
                                 double ret_ratio[MS_RUNG_COUNT][MS_STAGE_COUNT], ms_error *err) {
     double ratio[MS_RUNG_COUNT][MS_STAGE_COUNT];
     for (int stage = 0; stage < MS_STAGE_COUNT; stage++) {
         double any, own;
-        MS_TRY(median_ratio(h, key, (ms_stage)stage, NULL, &any, err));
-        any = any == 0 ? 1 : within_bounds(any);
+        int runs, own_runs;
+        MS_TRY(median_ratio(h, key, (ms_stage)stage, NULL, &any, &runs, err));
+        any = believed(any, runs, 1);
+        /* A disturbed run is not believed twice, among any and as its rung's own. */
+        const double sure = runs < MS_HISTORY_SURE_RUNS ? 1 : any;
         ratio[MS_RUNG_AUTO][stage] = any;
         for (int rung = MS_RUNG_AUTO + 1; rung < MS_RUNG_COUNT; rung++) {
-            MS_TRY(median_ratio(h, key, (ms_stage)stage, ms_rung_name((ms_rung)rung), &own, err));
-            ratio[rung][stage] = own == 0 ? any : within_bounds(own);
+            MS_TRY(median_ratio(h, key, (ms_stage)stage, ms_rung_name((ms_rung)rung), &own, &own_runs, err));
+            ratio[rung][stage] = own_runs ? believed(own, own_runs, sure) : any;
         }
     }
     memcpy(ret_ratio, ratio, sizeof(ratio));

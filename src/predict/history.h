@@ -79,9 +79,12 @@ ms_status ms_history_clear(ms_history *history, ms_error *err);
  * measured / computed time of the last runs like this one, the median of up to 5: 1 where there is none, never outside
  * MS_HISTORY_LEAST_RATIO and its inverse. [rung]: of runs on that rung, else of runs on any; [MS_RUNG_AUTO]: of runs
  * on any. Like: of the same calibration; load, audio, encode, denoise and decode: of the same model, resolution and
- * precision; faces: likewise tracked or not; write: of the same codec.
+ * precision; faces: likewise tracked or not; write: of the same codec. Fewer than MS_HISTORY_SURE_RUNS on a rung move what
+ * is believed without them (1, or what that many on any rung say) by MS_HISTORY_UNSURE_FACTOR at most.
  */
 #define MS_HISTORY_LEAST_RATIO 0.1
+#define MS_HISTORY_SURE_RUNS 3
+#define MS_HISTORY_UNSURE_FACTOR 2.0
 ms_status ms_history_get_ratios(ms_history *history, const ms_history_key *key,
                                 double ret_ratio[MS_RUNG_COUNT][MS_STAGE_COUNT], ms_error *err);
 
