@@ -11,7 +11,7 @@ static inline int test_run_peak(size_t *ret_bytes, const char *fmt, ...) {
     char line[4096];
     va_list ap;
     struct rusage usage;
-    int status;
+    int status = 0;
     setenv("MEMSAFE_HISTORY", "off", 0);
     int n = snprintf(line, sizeof(line), "exec %s ", MS_CLI_PATH);
     va_start(ap, fmt);
