@@ -37,32 +37,24 @@ int ms_status_exit_code(ms_status status) {
     return 70;
 }
 
-const char *ms_hint_code(ms_hint hint) {
-    switch (hint) {
-#define X(name, code, text)                                                                                  \
-    case MS_HINT_##name:                                                                                     \
-        return code;
-        MS_HINT_MAP(X)
+static const struct {
+    const char *code, *text;
+} hints[MS_HINT_COUNT] = {[MS_HINT_NONE] = {"", ""},
+#define X(name, code, text) [MS_HINT_##name] = {code, text},
+                          MS_HINT_MAP(X)
 #undef X
-    case MS_HINT_NONE:
-    case MS_HINT_COUNT:
-        break;
-    }
-    return "";
+};
+
+static bool is_hint(ms_hint hint) {
+    return (int)hint >= 0 && hint < MS_HINT_COUNT;
+}
+
+const char *ms_hint_code(ms_hint hint) {
+    return is_hint(hint) ? hints[hint].code : "";
 }
 
 const char *ms_hint_text(ms_hint hint) {
-    switch (hint) {
-#define X(name, code, text)                                                                                  \
-    case MS_HINT_##name:                                                                                     \
-        return text;
-        MS_HINT_MAP(X)
-#undef X
-    case MS_HINT_NONE:
-    case MS_HINT_COUNT:
-        break;
-    }
-    return "";
+    return is_hint(hint) ? hints[hint].text : "";
 }
 
 void ms_error_clear(ms_error *err) {
