@@ -2,10 +2,9 @@
 #ifndef MS_ENGINE_ENGINE_INTERNAL_H
 #define MS_ENGINE_ENGINE_INTERNAL_H
 
-#include <sys/stat.h>
-
 #include "engine/autoencoder.h"
 #include "engine/engine.h"
+#include "files/known_file.h"
 #include "weights/weight_stream.h"
 
 enum { WHISPER, VAE, UNET, PARTS };
@@ -16,8 +15,7 @@ typedef struct part {
     ms_weights *weights;
     ms_tensor_file *file; /* open while some of the weights are streamed */
     const char *prefix;   /* of the tensors' names */
-    bool known;           /* the file was opened before: it must be that one */
-    struct stat opened;
+    ms_known_file opened; /* the weights are from it */
 } part;
 
 struct ms_engine_weights {

@@ -1,7 +1,4 @@
 /* Three checkpoints, and what of them stays in memory. */
-#include <errno.h>
-#include <string.h>
-
 #include "base/error.h"
 #include "engine/engine_internal.h"
 
@@ -84,26 +81,13 @@ ms_engine_weights_memory ms_engine_weights_get_memory(const ms_engine_weights *w
     return m;
 }
 
-static bool same(const struct stat *a, const struct stat *b) {
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
-/* A file that is opened again must be the one that the weights are from: half of another model would be a wrong picture. */
 static const char *path_of(const ms_engine_weights *w, int which) {
     const char *const paths[PARTS] = {
         [WHISPER] = w->files.whisper, [VAE] = w->files.vae, [UNET] = w->files.unet};
     return paths[which];
 }
 
-static ms_status look_at(const part *x, const char *path, struct stat *ret_now, ms_error *err) {
-    if (stat(path, ret_now) != 0)
-        return ms_fail(err, MS_IO, "cannot read %s: %s", path, strerror(errno));
-    if (x->known && !same(ret_now, &x->opened))
-        return ms_fail(err, MS_IO, "%s changed while its weights were in use", path);
-    return MS_OK;
-}
-
+/* A file that is opened again must be the one that the weights are from: half of another model would be a wrong picture. */
 static ms_status open_file(ms_engine_weights *w, int which, ms_error *err) {
     static const char *const known[PARTS] = {
         [WHISPER] = "encoder.conv1.weight", [VAE] = "decoder.conv_in.weight", [UNET] = "conv_in.weight"};
@@ -111,18 +95,13 @@ static ms_status open_file(ms_engine_weights *w, int which, ms_error *err) {
     if (x->file || w->p.random)
         return MS_OK;
     MS_TRY(ms_checkpoint_open(w->p.compute.mem, path_of(w, which), known[which], &x->file, &x->prefix, err));
-    struct stat now;
-    MS_TRY(look_at(x, path_of(w, which), &now, err));
-    x->opened = now;
-    x->known = true;
-    return MS_OK;
+    return ms_known_file_look(&x->opened, path_of(w, which), "weights", err);
 }
 
-ms_status ms_engine_weights_check_files(const ms_engine_weights *w, ms_error *err) {
-    struct stat now;
+ms_status ms_engine_weights_check_files(ms_engine_weights *w, ms_error *err) {
     for (int i = 0; i < PARTS; i++)
-        if (w->part[i].known)
-            MS_TRY(look_at(&w->part[i], path_of(w, i), &now, err));
+        if (w->part[i].opened.known)
+            MS_TRY(ms_known_file_look(&w->part[i].opened, path_of(w, i), "weights", err));
     return MS_OK;
 }
 

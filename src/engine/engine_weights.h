@@ -27,7 +27,7 @@ void ms_engine_weights_unload(ms_engine_weights *weights);
 bool ms_engine_weights_loaded(const ms_engine_weights *weights);
 
 /* MS_IO: a file is not the one that weights were read from. */
-ms_status ms_engine_weights_check_files(const ms_engine_weights *weights, ms_error *err);
+ms_status ms_engine_weights_check_files(ms_engine_weights *weights, ms_error *err);
 
 /* Of weights that were read so far to stay in memory. */
 uint64_t ms_engine_weights_kept_bytes(const ms_engine_weights *weights);

@@ -8,14 +8,7 @@
 ms_status ms_job_find_speed(ms_job *j, ms_error *err) {
     j->past.machine = ms_run_machine(&j->model->compute);
     j->past.key = ms_run_history_key(&j->redraw.engine_params, j->p->track != NULL, j->p->codec);
-    ms_status status = ms_run_speed_find(&j->model->compute, j->p->history, j->model->files.unet,
-                                         &j->past.key, &j->model->speed, j->report.history_warning, err);
-    if (!ms_is_out_of_memory(status))
-        return status;
-    j->model->speed =
-        ms_run_speed_nominal(); /* a budget with no room for measuring may have room for the run */
-    ms_error_clear(err);
-    return MS_OK;
+    return ms_model_find_speed(j->model, j->p->history, &j->past.key, j->report.history_warning, err);
 }
 
 /* Seconds of every stage for so many frames, of which so many get a new face. */

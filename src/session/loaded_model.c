@@ -1,6 +1,5 @@
 #include "session/loaded_model.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -96,41 +95,43 @@ ms_status ms_model_open_weights(ms_model *m, ms_error *err) {
     return m->weights ? MS_OK : ms_engine_weights_create(&params, &m->weights, err);
 }
 
-static ms_status look_at(const char *path, const struct stat *known, struct stat *ret_now, ms_error *err) {
-    if (stat(path, ret_now) != 0)
-        return ms_fail(err, MS_IO, "cannot read %s: %s", path, strerror(errno));
-    if (known && (known->st_dev != ret_now->st_dev || known->st_ino != ret_now->st_ino ||
-                  known->st_size != ret_now->st_size || known->st_mtim.tv_sec != ret_now->st_mtim.tv_sec ||
-                  known->st_mtim.tv_nsec != ret_now->st_mtim.tv_nsec))
-        return ms_fail(err, MS_IO, "%s changed while its networks were in use", path);
-    return MS_OK;
-}
-
-static ms_status look_at_nets(const ms_model *m, struct stat ret_now[2], ms_error *err) {
-    MS_TRY(look_at(m->files.detector, m->nets_known ? &m->detector : NULL, &ret_now[0], err));
-    return look_at(m->files.landmarks, m->nets_known ? &m->landmarks : NULL, &ret_now[1], err);
+static ms_status look_at_nets(const ms_model *m, ms_known_file files[2], ms_error *err) {
+    MS_TRY(ms_known_file_look(&files[0], m->files.detector, "networks", err));
+    return ms_known_file_look(&files[1], m->files.landmarks, "networks", err);
 }
 
 ms_status ms_model_open_faces(ms_model *m, ms_error *err) {
-    struct stat now[2];
+    ms_known_file files[2] = {m->nets_files[0], m->nets_files[1]};
     if (m->nets)
         return MS_OK;
-    MS_TRY(look_at_nets(m, now, err));
+    MS_TRY(look_at_nets(m, files, err));
     MS_TRY(ms_face_nets_open(&m->face_compute, m->files.detector, m->files.landmarks, &m->nets, err));
+    memcpy(m->nets_files, files, sizeof(files));
     ms_status status = ms_face_nets_make_arena(m->nets, err);
     if (status != MS_OK)
         ms_face_nets_close(&m->nets);
-    m->nets_known = true;
-    m->detector = now[0];
-    m->landmarks = now[1];
     return status;
 }
 
-ms_status ms_model_check_files(const ms_model *m, ms_error *err) {
-    struct stat now[2];
+ms_status ms_model_check_files(ms_model *m, ms_error *err) {
     if (m->nets)
-        MS_TRY(look_at_nets(m, now, err));
+        MS_TRY(look_at_nets(m, m->nets_files, err));
     return m->weights ? ms_engine_weights_check_files(m->weights, err) : MS_OK;
+}
+
+ms_status ms_model_find_speed(ms_model *m, const char *history, ms_history_key *key,
+                              char ret_warning[MS_HISTORY_TEXT_BYTES], ms_error *err) {
+    ret_warning[0] = 0;
+    if (!history && m->has_speed)
+        return MS_OK;
+    ms_status status =
+        ms_run_speed_find(&m->compute, history, m->files.unet, key, &m->speed, ret_warning, err);
+    m->has_speed = status == MS_OK && !history;
+    if (!ms_is_out_of_memory(status))
+        return status;
+    m->speed = ms_run_speed_nominal(); /* a budget with no room for measuring may have room for the work */
+    ms_error_clear(err);
+    return MS_OK;
 }
 
 static ms_engine_weights_memory loaded_bytes(const ms_model *m) {

@@ -7,11 +7,12 @@
 #define MS_SESSION_LOADED_MODEL_H
 
 #include <stdatomic.h>
-#include <sys/stat.h>
 
 #include "engine/engine_weights.h"
 #include "faces/face_nets.h"
+#include "files/known_file.h"
 #include "memsafe/model.h"
+#include "planner/run_history.h"
 #include "planner/run_plan.h"
 #include "planner/run_policy.h"
 #include "planner/run_share.h"
@@ -38,11 +39,10 @@ struct ms_model {
     ms_model_files files;
     char name[64]; /* that of its folder, or of the UNet's file */
     ms_engine_weights *weights;
-    ms_face_nets *nets; /* NULL = not needed so far */
-    bool nets_known;    /* they were loaded before: from these files */
-    struct stat detector, landmarks;
+    ms_face_nets *nets;          /* NULL = not needed so far */
+    ms_known_file nets_files[2]; /* that they were loaded from */
     bool has_speed;
-    ms_run_speed speed; /* of the machine, measured for the first session */
+    ms_run_speed speed; /* of the machine; has_speed: measured without a history */
     ms_kept_plan kept;
     atomic_bool in_use;
 };
@@ -70,7 +70,12 @@ size_t ms_model_device_bytes(const ms_model *model);
 size_t ms_model_host_bytes(const ms_model *model);
 
 /* MS_IO: a file is not the one that weights or face networks were read from. */
-ms_status ms_model_check_files(const ms_model *model, ms_error *err);
+ms_status ms_model_check_files(ms_model *model, ms_error *err);
+
+/* Before planning, into model->speed: the machine's, as the history (a file; NULL = none) corrects it; without one it is measured once.
+   key and ret_warning: as ms_run_speed_find() has them. */
+ms_status ms_model_find_speed(ms_model *model, const char *history, ms_history_key *key,
+                              char ret_warning[MS_HISTORY_TEXT_BYTES], ms_error *err);
 
 /* Takes and gives back the right to use it: MS_INVALID_ARGUMENT while another session has it, MS_IO when a file is not the one that
    weights were read from. There is no budget until ms_model_hold_budget(). */

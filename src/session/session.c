@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "planner/params_check.h"
-#include "planner/run_history.h"
 #include "session/session_internal.h"
 
 #define DEFAULT_SPEECH_S 600
@@ -60,22 +59,6 @@ void ms_session_enter(ms_session *s, const char *stage) {
     tell(s, stage, 0, 0);
 }
 
-static ms_status find_speed(ms_session *s, ms_error *err) {
-    ms_model *m = s->model;
-    char warning[MS_HISTORY_TEXT_BYTES];
-    if (m->has_speed)
-        return MS_OK;
-    ms_history_key key = ms_run_history_key(&s->redraw.engine_params, s->p.given_faces, MS_OUTPUT_H264);
-    ms_status status = ms_run_speed_find(&m->compute, NULL, m->files.unet, &key, &m->speed, warning, err);
-    if (ms_is_out_of_memory(status)) { /* a budget with no room for measuring may have room for the work */
-        m->speed = ms_run_speed_nominal();
-        ms_error_clear(err);
-        return MS_OK;
-    }
-    m->has_speed = status == MS_OK;
-    return status;
-}
-
 /* The plan does not depend on what the speech says; until it is there, the engine is made for half a minute of it. */
 static ms_status open_engine(ms_session *s, ms_error *err) {
     const ms_engine_hooks hooks = {.poll = poll, .stage = tell, .arg = s};
@@ -93,7 +76,9 @@ static ms_status open_engine(ms_session *s, ms_error *err) {
                            .seed = p->seed,
                            .fps = (double)p->fps_num / p->fps_den,
                            .speech = {.samples = 480000, .columns = MS_SEGMENT_COLUMNS, .max = 0}};
-    MS_TRY(find_speed(s, err));
+    char warning[MS_HISTORY_TEXT_BYTES];
+    ms_history_key key = ms_run_history_key(&s->redraw.engine_params, p->given_faces, MS_OUTPUT_H264);
+    MS_TRY(ms_model_find_speed(m, NULL, &key, warning, err));
     return ms_engine_create(&s->redraw.engine_params, &hooks, &s->redraw.engine, err);
 }
 
