@@ -13,11 +13,7 @@ static void step_hook(void *arg, int step) {
 
 static ms_image_view face_of(const ms_engine *e, const ms_window *w, int64_t frame) {
     size_t bytes = (size_t)e->resolution * (size_t)e->resolution * 3;
-    return (ms_image_view){.data = w->faces + (size_t)frame * bytes,
-                           .width = e->resolution,
-                           .height = e->resolution,
-                           .channels = 3,
-                           .stride_bytes = (size_t)e->resolution * 3};
+    return ms_image_view_rgb(w->faces + (size_t)frame * bytes, e->resolution, e->resolution);
 }
 
 /* Latents of a frame and those after it, on the device. */

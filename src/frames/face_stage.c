@@ -72,11 +72,7 @@ void ms_face_stage_put(ms_face_stage *s, uint8_t *rgb) {
 
 static ms_image_view view_of(const ms_face_stage *s, const uint8_t *rgb) {
     const ms_video_info *info = ms_clip_info(s->p.clip);
-    return (ms_image_view){.data = rgb,
-                           .width = info->width,
-                           .height = info->height,
-                           .channels = 3,
-                           .stride_bytes = (size_t)info->width * 3};
+    return ms_image_view_rgb(rgb, info->width, info->height);
 }
 
 /* The pixels of a frame, to the end of those that wait. */

@@ -25,6 +25,15 @@ static inline ms_image_view ms_image_as_view(const ms_image *image) {
     return (ms_image_view){image->data, image->width, image->height, image->channels, image->stride_bytes};
 }
 
+/* Of RGB pixels without gaps between their rows. */
+static inline ms_image ms_image_rgb(uint8_t *data, int width, int height) {
+    return (ms_image){data, width, height, 3, (size_t)width * 3};
+}
+
+static inline ms_image_view ms_image_view_rgb(const uint8_t *data, int width, int height) {
+    return (ms_image_view){data, width, height, 3, (size_t)width * 3};
+}
+
 static inline bool ms_image_view_valid(const ms_image_view *view, int channels) {
     return view->data && view->width > 0 && view->height > 0 && view->width <= MS_IMAGE_MAX_PX &&
            view->height <= MS_IMAGE_MAX_PX && view->channels == channels &&

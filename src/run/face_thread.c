@@ -28,13 +28,8 @@ static ms_status align(ms_face_thread *t, ms_ready_frame *f, ms_error *err) {
     f->face = ms_buffer_pool_take(t->aligned, "an aligned face", err);
     if (!f->face)
         return MS_HOST_MEMORY;
-    ms_image_view view = {.data = f->frame.rgb,
-                          .width = info->width,
-                          .height = info->height,
-                          .channels = 3,
-                          .stride_bytes = (size_t)info->width * 3};
-    ms_image face = {
-        .data = f->face, .width = side, .height = side, .channels = 3, .stride_bytes = (size_t)side * 3};
+    const ms_image_view view = ms_image_view_rgb(f->frame.rgb, info->width, info->height);
+    const ms_image face = ms_image_rgb(f->face, side, side);
     return ms_align_face(&t->geometry, &view, f->frame.pose.affine, &face, t->align_work, t->align_work_bytes,
                          err);
 }

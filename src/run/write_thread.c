@@ -3,40 +3,20 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "pictures/paste_region.h"
-#include "pictures/restore.h"
 #include "planner/run_plan.h"
 #include "report/run_report.h"
 
 /* ---- buffers ---- */
 
-static ms_status make_region(ms_write_thread *t, ms_error *err) {
-    int side = t->geometry.resolution;
-    if (t->p->paste != MS_PASTE_MOUTH)
-        return MS_OK;
-    size_t work_bytes = ms_paste_region_workspace_bytes(side);
-    void *work = ms_mem_alloc(t->mem, MS_LEDGER_STAGING, work_bytes);
-    t->region = ms_alloc_array(t->mem, MS_LEDGER_FRAMES, (size_t)side * (size_t)side, sizeof(float));
-    ms_status status = work && t->region ? ms_paste_region(side, t->region, work, work_bytes, err)
-                                         : ms_fail_alloc(err, t->mem, work_bytes, "the pasted region");
-    ms_mem_free(work);
-    return status;
-}
-
 ms_status ms_write_thread_make_buffers(ms_write_thread *t, const ms_face_geometry *geometry,
                                        bool outputs_kept, ms_error *err) {
     const ms_video_info *info = ms_clip_info(t->clip);
     const size_t side = (size_t)geometry->resolution;
-    t->geometry = *geometry;
-    t->restore_work_bytes =
-        ms_restore_workspace_bytes(geometry, info->width, info->height, ms_pool_threads(t->pool));
-    if (t->restore_work_bytes == 0)
+    if (ms_restore_workspace_bytes(geometry, info->width, info->height, ms_pool_threads(t->pool)) == 0)
         return ms_fail(err, MS_BAD_MEDIA, "%s: a picture of %dx%d is out of range", t->p->video, info->width,
                        info->height);
-    t->restore_work = ms_mem_alloc(t->mem, MS_LEDGER_FRAMES, t->restore_work_bytes);
-    if (!t->restore_work)
-        return ms_fail_alloc(err, t->mem, t->restore_work_bytes, "warping faces");
-    MS_TRY(make_region(t, err));
+    MS_TRY(ms_restorer_make(t->mem, t->pool, geometry, info->width, info->height,
+                            t->p->paste == MS_PASTE_MOUTH, &t->restorer, err));
     MS_TRY(ms_buffer_pool_create(t->mem, side * side * 3 * sizeof(float), outputs_kept, &t->redrawn, err));
     return ms_queue_create(t->mem, MS_RUN_REDRAWN_FRAMES, sizeof(ms_redrawn_frame), &t->finished, err);
 }
@@ -44,10 +24,7 @@ ms_status ms_write_thread_make_buffers(ms_write_thread *t, const ms_face_geometr
 void ms_write_thread_free_buffers(ms_write_thread *t) {
     ms_queue_destroy(&t->finished);
     ms_buffer_pool_destroy(&t->redrawn);
-    ms_mem_free(t->restore_work);
-    ms_mem_free(t->region);
-    t->restore_work = NULL;
-    t->region = NULL;
+    ms_restorer_free(&t->restorer);
 }
 
 /* ---- a frame ---- */
@@ -81,20 +58,8 @@ static const uint8_t *picture_of(ms_write_thread *t, uint8_t *rgb) {
 
 static ms_status restore(ms_write_thread *t, const ms_redrawn_frame *f, ms_error *err) {
     const ms_video_info *info = ms_clip_info(t->clip);
-    ms_image image = {.data = f->frame.rgb,
-                      .width = info->width,
-                      .height = info->height,
-                      .channels = 3,
-                      .stride_bytes = (size_t)info->width * 3};
-    ms_restore_args args = {.geometry = &t->geometry,
-                            .face = f->face,
-                            .affine = (const float(*)[3])f->frame.pose.affine,
-                            .frame = &image,
-                            .work = t->restore_work,
-                            .work_bytes = t->restore_work_bytes,
-                            .pool = t->pool,
-                            .region = t->region};
-    MS_TRY(ms_restore_face(&args, NULL, err));
+    const ms_image image = ms_image_rgb(f->frame.rgb, info->width, info->height);
+    MS_TRY(ms_restorer_put(&t->restorer, f->face, (const float(*)[3])f->frame.pose.affine, &image, err));
     ms_clip_put_back(t->clip, f->frame.rgb);
     return MS_OK;
 }

@@ -11,6 +11,7 @@
 #include "job/run_store.h"
 #include "media/write/video_segment.h"
 #include "memsafe/run.h"
+#include "pictures/restorer.h"
 #include "run/worker.h"
 
 /* A frame on its way to the output. */
@@ -34,16 +35,13 @@ typedef struct ms_write_thread {
     const void *arg;
     uint8_t *pair; /* of a preview: [height][2 width][3] of 8 or, with HDR, 16 bits; NULL = none */
 
-    ms_face_geometry geometry;
     ms_queue *finished;
     ms_buffer_pool *redrawn; /* [resolution][resolution][3], floats */
     ms_worker worker;
     atomic_int_fast64_t frames_done;
     /* its own */
     ms_video_segment *segment;
-    void *restore_work;
-    size_t restore_work_bytes;
-    float *region; /* [resolution][resolution]: what of a face goes back; NULL = all of it */
+    ms_restorer restorer;
     ms_redrawn_frame writing;
     ms_journal_segment noting;
     const ms_resume_point

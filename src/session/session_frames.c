@@ -3,24 +3,9 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "pictures/paste_region.h"
-#include "pictures/restore.h"
 #include "session/session_internal.h"
 
 /* ---- buffers ---- */
-
-static ms_status make_region(ms_session *s, ms_error *err) {
-    int side = s->geometry.resolution;
-    if (s->p.paste != MS_PASTE_MOUTH)
-        return MS_OK;
-    size_t work_bytes = ms_paste_region_workspace_bytes(side);
-    void *work = ms_mem_alloc(s->mem, MS_LEDGER_STAGING, work_bytes);
-    s->region = ms_alloc_array(s->mem, MS_LEDGER_FRAMES, (size_t)side * (size_t)side, sizeof(float));
-    ms_status status = work && s->region ? ms_paste_region(side, s->region, work, work_bytes, err)
-                                         : ms_fail_alloc(err, s->mem, work_bytes, "the pasted region");
-    ms_mem_free(work);
-    return status;
-}
 
 static size_t picture_bytes(const ms_session *s) {
     return (size_t)s->p.width * (size_t)s->p.height * 3;
@@ -46,21 +31,19 @@ static ms_status make_ring(ms_session *s, ms_error *err) {
 ms_status ms_session_make_buffers(ms_session *s, ms_error *err) {
     const size_t side = (size_t)s->geometry.resolution;
     MS_TRY(make_ring(s, err));
-    MS_TRY(make_region(s, err));
     s->align_work_bytes = ms_align_face_workspace_bytes(&s->geometry);
-    s->restore_work_bytes = ms_restore_workspace_bytes(&s->geometry, s->p.width, s->p.height,
-                                                       ms_pool_threads(s->model->compute.pool));
-    if (s->restore_work_bytes == 0)
+    ms_pool *pool = s->model->compute.pool;
+    if (ms_restore_workspace_bytes(&s->geometry, s->p.width, s->p.height, ms_pool_threads(pool)) == 0)
         return ms_fail(err, MS_INVALID_ARGUMENT, "a picture of %dx%d is out of range", s->p.width,
                        s->p.height);
+    MS_TRY(ms_restorer_make(s->mem, pool, &s->geometry, s->p.width, s->p.height, s->p.paste == MS_PASTE_MOUTH,
+                            &s->restorer, err));
     s->window_faces = ms_alloc_array(s->mem, MS_LEDGER_FRAMES, (size_t)s->window_frames * 3, side * side);
     s->align_work = ms_mem_alloc(s->mem, MS_LEDGER_FRAMES, s->align_work_bytes);
-    s->restore_work = ms_mem_alloc(s->mem, MS_LEDGER_FRAMES, s->restore_work_bytes);
     if (s->p.format == MS_PIXEL_RGB_F32)
         s->floats = ms_alloc_array(s->mem, MS_LEDGER_FRAMES, picture_bytes(s), sizeof(float));
-    if (!s->window_faces || !s->align_work || !s->restore_work ||
-        (s->p.format == MS_PIXEL_RGB_F32 && !s->floats))
-        return ms_fail_alloc(err, s->mem, s->restore_work_bytes, "warping faces");
+    if (!s->window_faces || !s->align_work || (s->p.format == MS_PIXEL_RGB_F32 && !s->floats))
+        return ms_fail_alloc(err, s->mem, s->align_work_bytes, "warping faces");
     return MS_OK;
 }
 
@@ -70,8 +53,7 @@ void ms_session_free_buffers(ms_session *s) {
     ms_mem_free(s->ring);
     ms_mem_free(s->window_faces);
     ms_mem_free(s->align_work);
-    ms_mem_free(s->restore_work);
-    ms_mem_free(s->region);
+    ms_restorer_free(&s->restorer);
     ms_mem_free(s->floats);
 }
 
@@ -80,11 +62,7 @@ static ms_held_frame *held(const ms_session *s, int64_t number) {
 }
 
 static ms_image image_of(const ms_session *s, int64_t number) {
-    return (ms_image){.data = held(s, number)->rgb,
-                      .width = s->p.width,
-                      .height = s->p.height,
-                      .channels = 3,
-                      .stride_bytes = (size_t)s->p.width * 3};
+    return ms_image_rgb(held(s, number)->rgb, s->p.width, s->p.height);
 }
 
 /* ---- in ---- */
@@ -192,15 +170,7 @@ static ms_status deliver(void *arg, int64_t index, const float *face, ms_error *
         return MS_OK;
     ms_held_frame *h = held(s, s->first + index);
     const ms_image image = image_of(s, s->first + index);
-    const ms_restore_args args = {.geometry = &s->geometry,
-                                  .face = face,
-                                  .affine = (const float(*)[3])h->pose.affine,
-                                  .frame = &image,
-                                  .work = s->restore_work,
-                                  .work_bytes = s->restore_work_bytes,
-                                  .pool = s->model->compute.pool,
-                                  .region = s->region};
-    MS_TRY(ms_restore_face(&args, NULL, err));
+    MS_TRY(ms_restorer_put(&s->restorer, face, (const float(*)[3])h->pose.affine, &image, err));
     h->done = h->redrawn = true;
     s->delivered = index + 1;
     atomic_fetch_add(&s->redrawn, 1);
@@ -212,11 +182,8 @@ static ms_status align(ms_session *s, int64_t count, ms_error *err) {
     for (int64_t i = 0; i < count; i++) {
         const ms_image image = image_of(s, s->first + i);
         const ms_image_view view = ms_image_as_view(&image);
-        const ms_image face = {.data = s->window_faces + (size_t)i * (size_t)side * (size_t)side * 3,
-                               .width = side,
-                               .height = side,
-                               .channels = 3,
-                               .stride_bytes = (size_t)side * 3};
+        const ms_image face =
+            ms_image_rgb(s->window_faces + (size_t)i * (size_t)side * (size_t)side * 3, side, side);
         MS_TRY(ms_align_face(&s->geometry, &view, held(s, s->first + i)->pose.affine, &face, s->align_work,
                              s->align_work_bytes, err));
     }

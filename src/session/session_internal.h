@@ -6,6 +6,7 @@
 
 #include "faces/face_source.h"
 #include "memsafe/session.h"
+#include "pictures/restorer.h"
 #include "session/pcm.h"
 #include "session/redraw.h"
 
@@ -39,9 +40,9 @@ struct ms_session {
     bool begins; /* the next frame begins a scene */
 
     uint8_t *window_faces; /* [window frames][resolution][resolution][3] */
-    void *align_work, *restore_work;
-    size_t align_work_bytes, restore_work_bytes;
-    float *region;                    /* of the mouth; NULL = all of a face goes back */
+    void *align_work;
+    size_t align_work_bytes;
+    ms_restorer restorer;
     float *floats;                    /* a frame on its way out; NULL = frames are RGB24 */
     int64_t window_frames, delivered; /* delivered: of the window under way */
 
