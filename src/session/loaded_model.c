@@ -56,7 +56,6 @@ ms_status ms_model_open_memory(ms_model *m, const ms_profile_source *profile, ms
 ms_status ms_model_settle_base(ms_model *m, size_t growth_bytes, ms_error *err) {
     ms_mem_usage usage;
     size_t resident;
-    ms_mem_trim(); /* what a session before this freed is not held */
     if (!ms_run_share_measure(&m->share, &resident))
         return MS_OK;
     ms_mem_get_usage(m->mem, &usage);
@@ -167,6 +166,7 @@ ms_status ms_model_take(ms_model *m, ms_error *err) {
 }
 
 void ms_model_give_back(ms_model *m) {
+    ms_mem_trim(); /* what was freed is not held, when the next one measures */
     atomic_store(&m->in_use, false);
 }
 
@@ -260,7 +260,6 @@ ms_status ms_model_evict(ms_model *m, ms_error *err) {
     if (m->weights)
         ms_engine_weights_unload(m->weights);
     ms_face_nets_close(&m->nets);
-    ms_mem_trim();
     ms_model_give_back(m);
     return MS_OK;
 }

@@ -386,3 +386,16 @@ double clip_psnr(const uint8_t *a, const uint8_t *b, size_t bytes) {
         sum += (a[i] - b[i]) * (a[i] - b[i]);
     return sum == 0 ? 200 : 10 * log10(255.0 * 255.0 * (double)bytes / sum);
 }
+
+uint8_t *clip_hundred_frames(const char *name, size_t *ret_bytes) {
+    clip_raw raw = {.encoder = "libx264",
+                    .pixel_format = "yuv420p",
+                    .options = "preset=veryfast:g=25:crf=10",
+                    .width = 160,
+                    .height = 120,
+                    .fps_num = 25,
+                    .fps_den = 1,
+                    .frames = 100};
+    clip_write_raw(clip_path(name), &raw);
+    return clip_load(clip_path(name), ret_bytes);
+}

@@ -64,4 +64,7 @@ int clip_files(void);
 /* 10 log10(255^2 / mean squared difference); 200 for equal pictures. */
 double clip_psnr(const uint8_t *a, const uint8_t *b, size_t bytes);
 
+/* Writes a file of 100 frames, for being damaged: its bytes, to be freed. */
+uint8_t *clip_hundred_frames(const char *name, size_t *ret_bytes);
+
 #endif

@@ -127,19 +127,10 @@ static reading read_damaged(const char *path) {
 
 /* A video with holes. */
 static const char *damaged_clip(void) {
-    const clip_raw raw = {.encoder = "libx264",
-                          .pixel_format = "yuv420p",
-                          .options = "preset=veryfast:g=25:crf=10",
-                          .width = 160,
-                          .height = 120,
-                          .fps_num = 25,
-                          .fps_den = 1,
-                          .frames = 100};
     const char *path = clip_path("holes.mkv");
     uint64_t seed = 5;
     size_t bytes;
-    clip_write_raw(path, &raw);
-    uint8_t *data = clip_load(path, &bytes);
+    uint8_t *data = clip_hundred_frames("holes.mkv", &bytes);
     for (int i = 0; i < 12; i++)
         memset(data + bytes / 8 + test_rand(&seed) % (bytes / 4 * 3), 0, 100 + test_rand(&seed) % 1500);
     clip_save(path, data, bytes);

@@ -938,24 +938,10 @@ static void truncated_files_give_what_is_there(void **state) {
     }
 }
 
-/* The bytes of a file of 100 frames, to be damaged. */
-static uint8_t *hundred_frames(const char *name, size_t *ret_bytes) {
-    clip_raw raw = {.encoder = "libx264",
-                    .pixel_format = "yuv420p",
-                    .options = "preset=veryfast:g=25:crf=10",
-                    .width = 160,
-                    .height = 120,
-                    .fps_num = 25,
-                    .fps_den = 1,
-                    .frames = 100};
-    clip_write_raw(clip_path(name), &raw);
-    return clip_load(clip_path(name), ret_bytes);
-}
-
 static void corrupt_files_are_survived(void **state) {
     (void)state;
     size_t bytes;
-    uint8_t *data = hundred_frames("good.mkv", &bytes);
+    uint8_t *data = clip_hundred_frames("good.mkv", &bytes);
     uint64_t seed = 5;
     for (int round = 0; round < 20; round++) {
         uint8_t *bad = malloc(bytes);
@@ -999,7 +985,7 @@ static void holes_are_counted(void **state) {
     uint64_t seed = 5;
     for (int f = 0; f < 2; f++) {
         size_t bytes;
-        uint8_t *data = hundred_frames(names[f], &bytes);
+        uint8_t *data = clip_hundred_frames(names[f], &bytes);
         for (int holes = 0; holes < 12; holes++) {
             memset(data + bytes / 8 + test_rand(&seed) % (bytes / 4 * 3), 0, 100 + test_rand(&seed) % 1500);
             clip_save(clip_path(names[f]), data, bytes);
