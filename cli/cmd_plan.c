@@ -61,7 +61,7 @@ static void print_host(const ms_plan_report *r) {
 }
 
 static void print_memory(const ms_plan_report *r) {
-    char streamed[MS_SIZE_TEXT_BYTES], weights[MS_SIZE_TEXT_BYTES];
+    char streamed[MS_SIZE_TEXT_BYTES], weights[MS_SIZE_TEXT_BYTES], more[MS_SIZE_TEXT_BYTES];
     cli_print(r->host_bytes ? "Device memory at the peak\n" : "Memory at the peak\n");
     if (!r->host_bytes)
         print_host(r);
@@ -81,6 +81,10 @@ static void print_memory(const ms_plan_report *r) {
     else
         row("budget", r->budget_bytes);
     mib_row("smallest budget that works", ms_size_whole_mib(r->least_bytes));
+    if (r->turns_bytes)
+        cli_print("  A clip that is looped, be it for the two frames after the speech, takes %s more%s "
+                  "(--looping)\n",
+                  ms_size_format(more, r->turns_bytes), r->host_bytes ? " of the host" : "");
     if (r->streamed_bytes)
         cli_print("  %s of %s of weights are read again when they are needed\n",
                   ms_size_format(streamed, r->streamed_bytes), ms_size_format(weights, r->weight_bytes));
@@ -96,7 +100,9 @@ static void print_time(const plan_state *s, const ms_plan_report *r) {
         cli_print("Time\n  not known: the device is not here\n");
         return;
     }
-    cli_print("Time (predicted for this machine; faces and write go on beside the rest)\n");
+    char past[CLI_PAST_TEXT_BYTES];
+    cli_print("Time (predicted for this machine%s; faces and write go on beside the rest)\n",
+              cli_past_text(r->history_runs, past));
     double work = ms_run_sum_seconds(r->stage_s);
     char all[MS_DURATION_TEXT_BYTES], window[MS_DURATION_TEXT_BYTES], frame[MS_DURATION_TEXT_BYTES];
     for (int i = 0; i < MS_STAGE_COUNT; i++)
@@ -154,11 +160,12 @@ static void print_json(const ms_plan_report *r) {
            "\"buffers\": %zu, \"device_own\": %zu, \"weights\": %zu, "
            "\"stream\": %zu, \"latents\": %zu, \"arena\": %zu, \"launches\": %zu, \"peak\": %zu, \"budget\": "
            "%zu, "
-           "\"least\": %zu, \"all_weights\": %zu, \"streamed\": %zu, \"host\": %zu},\n \"phases\": [",
+           "\"least\": %zu, \"all_weights\": %zu, \"streamed\": %zu, \"host\": %zu, \"looping\": %zu},\n "
+           "\"phases\": [",
            r->process_bytes, r->codec_bytes, r->frame_bytes, r->face_bytes, r->cache_bytes, r->buffer_bytes,
            r->device_own_bytes, r->resident_bytes, r->stream_bytes, r->latent_bytes, r->arena_bytes,
            r->launch_bytes, r->peak_bytes, r->budget_bytes, r->least_bytes, r->weight_bytes,
-           r->streamed_bytes, r->host_bytes);
+           r->streamed_bytes, r->host_bytes, r->turns_bytes);
     for (int i = 0; i < r->n_phases; i++)
         printf("%s{\"name\": \"%s\", \"arena_bytes\": %zu, \"lower_bound_bytes\": %zu, \"operations\": %d, "
                "\"tflop\": %.4f}",
@@ -167,7 +174,7 @@ static void print_json(const ms_plan_report *r) {
     printf("],\n \"windows\": %" PRId64 ", \"window_s\": %.3f, \"stage_s\": {", r->windows, r->window_s);
     for (int i = 0; i < MS_STAGE_COUNT; i++)
         printf("%s\"%s\": %.3f", i ? ", " : "", ms_stage_name((ms_stage)i), r->stage_s[i]);
-    printf("}, \"total_s\": %.3f}\n", r->total_s);
+    printf("}, \"total_s\": %.3f, \"history_runs\": %d}\n", r->total_s, r->history_runs);
 }
 
 static ms_status write_page(const plan_state *s, const ms_plan_report *r, const char *svg, ms_error *err) {
@@ -257,7 +264,8 @@ static const cli_option plan_options[] = {
      "a published model's shape in place of a folder (default latentsync-1.5)", 0, 0},
     {"size", 0, CLI_TEXT, offsetof(plan_state, size), "WxH", "of the video (default 1280x720)", 0, 0},
     {"frames", 0, CLI_INT, offsetof(plan_state, frames), "N", "of the output (default 250)", 1, 2147483647},
-    {"looping", 0, CLI_FLAG, P(turns), NULL, "the speech is longer than the clip", 0, 0},
+    {"looping", 0, CLI_FLAG, P(turns), NULL, "the output is longer than the clip, which is shown again", 0,
+     0},
     {"steps", 0, CLI_INT, P(steps), "N", "denoising steps (default 20)", 1, 999},
     {"guidance", 0, CLI_NUMBER, P(guidance), "X", "1 and less run one branch (default 1.5)", 0, 100},
     {"deepcache", 0, CLI_FLAG, P(deepcache), NULL, "whole UNet on every third step only", 0, 0},

@@ -17,3 +17,11 @@ const char *cli_history_file(void) {
         n = snprintf(path, sizeof(path), "%s/.local/state/memsafe/history.db", home);
     return n > 0 && n < (int)sizeof(path) ? path : NULL;
 }
+
+const char *cli_past_text(int runs, char ret_text[CLI_PAST_TEXT_BYTES]) {
+    ret_text[0] = 0;
+    if (runs > 0)
+        snprintf(ret_text, CLI_PAST_TEXT_BYTES, ", corrected by %d earlier run%s", runs,
+                 runs == 1 ? "" : "s");
+    return ret_text;
+}

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "history_file.h"
 #include "planner/run_time.h"
 #include "text/duration.h"
 #include "text/size.h"
@@ -93,10 +94,12 @@ static void time_table(ms_buf *out, const ms_plan_report *r) {
                                                      [MS_STAGE_WRITE] = "paste faces back, encode the video"};
     if (r->total_s <= 0)
         return;
-    ms_buf_printf(out, "<h2>Where the time goes, as predicted for this machine</h2>\n<table><tr><th>stage<th>"
-                       "what it does<th class='n'>time<th class='n'>of the work</tr>\n");
     double work = ms_run_sum_seconds(r->stage_s);
-    char text[MS_DURATION_TEXT_BYTES];
+    char text[MS_DURATION_TEXT_BYTES], past[CLI_PAST_TEXT_BYTES];
+    ms_buf_printf(out,
+                  "<h2>Where the time goes, as predicted for this machine%s</h2>\n<table><tr><th>stage<th>"
+                  "what it does<th class='n'>time<th class='n'>of the work</tr>\n",
+                  cli_past_text(r->history_runs, past));
     for (int i = 0; i < MS_STAGE_COUNT; i++)
         ms_buf_printf(out, "<tr><td>%s<td>%s<td class='n'>%s<td class='n'>%.0f %%</tr>\n",
                       ms_stage_name((ms_stage)i), what[i], ms_duration_format(text, r->stage_s[i]),

@@ -64,7 +64,7 @@ static void report_times(ms_buf *b, const ms_run_report *r) {
     ms_buf_printf(b, "},\n  \"planned_seconds\": {\"total\": %.3f", r->planned_total_s);
     for (int i = 0; i < MS_STAGE_COUNT; i++)
         ms_buf_printf(b, ", \"%s\": %.3f", ms_stage_name((ms_stage)i), r->planned_s[i]);
-    ms_buf_printf(b, "},\n  \"job_note\": ");
+    ms_buf_printf(b, "},\n  \"history_runs\": %d,\n  \"job_note\": ", r->history_runs);
     ms_buf_json_string(b, r->job_note);
     ms_buf_printf(b, ",\n  \"history_warning\": ");
     ms_buf_json_string(b, r->history_warning);

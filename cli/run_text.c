@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "console.h"
+#include "history_file.h"
 #include "text/duration.h"
 #include "text/json.h"
 #include "text/size.h"
@@ -24,11 +25,15 @@ static void describe(const ms_run_report *r, int64_t frames, char *text, size_t 
 /* ---- before ---- */
 
 static void say_layout(const ms_run_report *r) {
-    char planned[MS_SIZE_TEXT_BYTES], budget[MS_SIZE_TEXT_BYTES];
+    char planned[MS_SIZE_TEXT_BYTES], budget[MS_SIZE_TEXT_BYTES], time[MS_DURATION_TEXT_BYTES],
+        past[CLI_PAST_TEXT_BYTES];
     cli_say("  %s tier, %s weights, faces of %d px; rung %s (%s)\n", r->tier, r->precision, r->resolution,
             ms_rung_name(r->rung), ms_rung_text(r->rung));
     cli_say("  budget %s (%s), planned %s\n", ms_size_format(budget, r->budget_bytes), r->budget_reason,
             ms_size_format(planned, r->planned_bytes));
+    if (r->planned_total_s > 0)
+        cli_say("  predicted time %s%s\n", ms_duration_format(time, r->planned_total_s),
+                cli_past_text(r->history_runs, past));
 }
 
 /* What --resume found. True: something. */

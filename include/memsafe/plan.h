@@ -82,6 +82,10 @@ typedef struct ms_plan_report {
        stages; of the run. */
     double window_s, stage_s[MS_STAGE_COUNT], total_s;
     char history_warning[256]; /* what was wrong with the history; empty = nothing */
+    int history_runs;          /* earlier runs by which the seconds of denoising are corrected; 0 = none */
+    /* Without turns: what a clip that is read backwards, be it for the two frames after the speech, takes more. Not in the other
+       sums; of the host. */
+    size_t turns_bytes;
 } ms_plan_report;
 
 /*

@@ -82,7 +82,7 @@ ms_status ms_run_speed_find(const ms_compute *compute, const char *path, const c
         kept = ms_history_put_calibration(history, &machine, &speed.rates, &speed.calibration, &trouble);
     key->calibration = speed.calibration;
     if (status == MS_OK && history && kept == MS_OK)
-        kept = ms_history_get_ratios(history, key, speed.ratio, &trouble);
+        kept = ms_history_get_ratios(history, key, speed.ratio, &speed.runs, &trouble);
     if (kept != MS_OK)
         warn(ret_warning, &trouble);
     ms_history_close(&history);

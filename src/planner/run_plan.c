@@ -43,7 +43,11 @@ size_t ms_run_frame_bytes(const ms_run_clip *c) {
                    MS_RUN_ALIGNED_FACES * ms_mem_charged_bytes(face) +
                    MS_RUN_REDRAWN_FACES * ms_mem_charged_bytes(face * sizeof(float)) + MS_RUN_LIST_BYTES +
                    work_bytes(c);
-    return c->turns ? bytes + ms_mem_charged_bytes(MS_CLIP_BLOCK * picture) : bytes;
+    return c->turns ? bytes + ms_run_turns_bytes(c->width, c->height, c->deep) : bytes;
+}
+
+size_t ms_run_turns_bytes(int width, int height, bool deep) {
+    return ms_mem_charged_bytes(MS_CLIP_BLOCK * ms_clip_picture_bytes(width, height, deep));
 }
 
 size_t ms_run_codec_bytes(int width, int height, ms_output_codec codec, int64_t frames) {

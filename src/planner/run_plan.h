@@ -51,6 +51,9 @@ int64_t ms_run_frame_buffers(const ms_run_clip *clip);
    prediction count alike. 0 work space for pictures out of range. */
 size_t ms_run_frame_bytes(const ms_run_clip *clip);
 
+/* Of them the block alone, which is there when the clip turns. */
+size_t ms_run_turns_bytes(int width, int height, bool deep);
+
 /* By estimate, before a file is opened; 0 in a build without FFmpeg. */
 size_t ms_run_codec_bytes(int width, int height, ms_output_codec codec, int64_t frames);
 

@@ -12,6 +12,7 @@
 typedef struct ms_run_speed {
     ms_calibration rates;
     double ratio[MS_RUNG_COUNT][MS_STAGE_COUNT]; /* ms_history_get_ratios() */
+    int runs;                                    /* earlier ones that corrected denoising; 0 = none */
     int64_t calibration;                         /* in the history; 0 = not kept */
 } ms_run_speed;
 

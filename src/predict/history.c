@@ -471,13 +471,17 @@ static double believed(double ratio, int runs, double without) {
 }
 
 ms_status ms_history_get_ratios(ms_history *h, const ms_history_key *key,
-                                double ret_ratio[MS_RUNG_COUNT][MS_STAGE_COUNT], ms_error *err) {
+                                double ret_ratio[MS_RUNG_COUNT][MS_STAGE_COUNT], int *ret_runs,
+                                ms_error *err) {
     double ratio[MS_RUNG_COUNT][MS_STAGE_COUNT];
+    int denoised = 0;
     for (int stage = 0; stage < MS_STAGE_COUNT; stage++) {
         double any, own;
         int runs, own_runs;
         MS_TRY(median_ratio(h, key, (ms_stage)stage, NULL, &any, &runs, err));
         any = believed(any, runs, 1);
+        if (stage == MS_STAGE_DENOISE)
+            denoised = runs;
         /* A disturbed run is not believed twice, among any and as its rung's own. */
         const double sure = runs < MS_HISTORY_SURE_RUNS ? 1 : any;
         ratio[MS_RUNG_AUTO][stage] = any;
@@ -487,6 +491,7 @@ ms_status ms_history_get_ratios(ms_history *h, const ms_history_key *key,
         }
     }
     memcpy(ret_ratio, ratio, sizeof(ratio));
+    *ret_runs = denoised;
     return MS_OK;
 }
 
@@ -540,8 +545,9 @@ ms_status ms_history_clear(ms_history *h, ms_error *err) {
 }
 
 ms_status ms_history_get_ratios(ms_history *h, const ms_history_key *key,
-                                double ret_ratio[MS_RUNG_COUNT][MS_STAGE_COUNT], ms_error *err) {
-    (void)h, (void)key, (void)ret_ratio;
+                                double ret_ratio[MS_RUNG_COUNT][MS_STAGE_COUNT], int *ret_runs,
+                                ms_error *err) {
+    (void)h, (void)key, (void)ret_ratio, (void)ret_runs;
     return unsupported(err);
 }
 #endif

@@ -81,11 +81,13 @@ ms_status ms_history_clear(ms_history *history, ms_error *err);
  * on any. Like: of the same calibration; load, audio, encode, denoise and decode: of the same model, resolution and
  * precision; faces: likewise tracked or not; write: of the same codec. Fewer than MS_HISTORY_SURE_RUNS on a rung move what
  * is believed without them (1, or what that many on any rung say) by MS_HISTORY_UNSURE_FACTOR at most.
+ * *ret_runs: runs, on any rung, by which denoising is corrected; it is most of a run's time.
  */
 #define MS_HISTORY_LEAST_RATIO 0.1
 #define MS_HISTORY_SURE_RUNS 3
 #define MS_HISTORY_UNSURE_FACTOR 2.0
 ms_status ms_history_get_ratios(ms_history *history, const ms_history_key *key,
-                                double ret_ratio[MS_RUNG_COUNT][MS_STAGE_COUNT], ms_error *err);
+                                double ret_ratio[MS_RUNG_COUNT][MS_STAGE_COUNT], int *ret_runs,
+                                ms_error *err);
 
 #endif

@@ -205,6 +205,7 @@ static void describe(const planning *a, const ms_engine_program *program, ms_pla
     r->process_bytes = others->process_bytes;
     r->codec_bytes = others->codec_bytes;
     r->frame_bytes = others->frame_bytes;
+    r->turns_bytes = a->p->turns ? 0 : ms_run_turns_bytes(a->p->width, a->p->height, false);
     r->face_bytes = a->face_bytes;
     r->device_own_bytes = a->own_bytes;
     r->cache_bytes = cache_bytes(a->p, a);
@@ -269,6 +270,7 @@ static ms_status prepare(planning *a, const ms_compute *compute, ms_plan_report 
         ms_history_key key = ms_run_history_key(&a->engine, p->tracked, p->codec);
         MS_TRY(ms_run_speed_find(compute, p->history, p->model ? a->files.unet : NULL, &key, &a->speed,
                                  r->history_warning, err));
+        r->history_runs = a->speed.runs;
     }
     a->ask = (ms_run_plan_params){.engine_params = &a->engine,
                                   .speed = &a->speed,

@@ -8,7 +8,9 @@
 ms_status ms_job_find_speed(ms_job *j, ms_error *err) {
     j->past.machine = ms_run_machine(&j->model->compute);
     j->past.key = ms_run_history_key(&j->redraw.engine_params, j->p->track != NULL, j->p->codec);
-    return ms_model_find_speed(j->model, j->p->history, &j->past.key, j->report.history_warning, err);
+    MS_TRY(ms_model_find_speed(j->model, j->p->history, &j->past.key, j->report.history_warning, err));
+    j->report.history_runs = j->model->speed.runs;
+    return MS_OK;
 }
 
 /* Seconds of every stage for so many frames, of which so many get a new face. */

@@ -155,8 +155,16 @@ static void calibrations_belong_to_a_machine(void **state) {
 
 static double ratio_of(ms_history *h, const ms_history_key *key, ms_rung rung, ms_stage stage) {
     double ratio[MS_RUNG_COUNT][MS_STAGE_COUNT];
-    assert_ms_ok(ms_history_get_ratios(h, key, ratio, &err), &err);
+    int runs;
+    assert_ms_ok(ms_history_get_ratios(h, key, ratio, &runs, &err), &err);
     return ratio[rung][stage];
+}
+
+static int runs_for(ms_history *h, const ms_history_key *key) {
+    double ratio[MS_RUNG_COUNT][MS_STAGE_COUNT];
+    int runs = -1;
+    assert_ms_ok(ms_history_get_ratios(h, key, ratio, &runs, &err), &err);
+    return runs;
 }
 
 static void predictions_learn_from_runs_alike(void **state) {
@@ -165,11 +173,13 @@ static void predictions_learn_from_runs_alike(void **state) {
     ms_history_run r = run_of(1, MS_RUNG_FULL, 1);
     const ms_history_key key = r.key;
     assert_true(ratio_of(h, &key, MS_RUNG_FULL, MS_STAGE_DENOISE) == 1); /* nothing is known */
+    assert_int_equal(runs_for(h, &key), 0);
     static const double ratios[] = {50, 1.25, 2, 8, 1.5, 1.75};
     for (int i = 0; i < 6; i++) {
         r = run_of(1, MS_RUNG_FULL, ratios[i]);
         add(h, &r);
     }
+    assert_int_equal(runs_for(h, &key), 5);
     /* Of the last five, so that one that was disturbed does not matter. */
     assert_true(ratio_of(h, &key, MS_RUNG_FULL, MS_STAGE_DENOISE) == 1.75);
     assert_true(ratio_of(h, &key, MS_RUNG_AUTO, MS_STAGE_WRITE) == 1.75);
