@@ -37,7 +37,7 @@ typedef struct ms_integrate_params {
     int n_settings;
     bool environment;      /* look at MEMSAFE_* variables */
     ms_batch_cost_fn cost; /* what a batch costs, or NULL: the table */
-    ms_task_cost costs[MS_TASK_COUNT];
+    ms_task_cost costs[MS_TASK_ROOM];
 
     bool watch;                 /* follow the memory pressure */
     const char *pressure_trace; /* a script in its place, for tests */

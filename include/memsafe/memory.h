@@ -43,6 +43,7 @@ typedef enum ms_ledger {
 #undef X
         MS_LEDGER_COUNT
 } ms_ledger;
+#define MS_LEDGER_ROOM 16 /* of arrays that have an element for each, so that there may be more */
 
 typedef struct ms_mem ms_mem;
 
@@ -73,7 +74,7 @@ MS_API void ms_mem_release(ms_mem *mem, ms_ledger ledger, size_t bytes);
 typedef struct ms_mem_usage {
     size_t budget_bytes;
     size_t current_bytes, peak_bytes;
-    size_t ledger_current[MS_LEDGER_COUNT], ledger_peak[MS_LEDGER_COUNT];
+    size_t ledger_current[MS_LEDGER_ROOM], ledger_peak[MS_LEDGER_ROOM];
     uint64_t allocations, failures;
 } ms_mem_usage;
 
@@ -83,9 +84,9 @@ MS_API const char *ms_ledger_name(ms_ledger ledger);
 
 /* One moment of a process that runs. */
 typedef struct ms_memory_sample {
-    double seconds;                       /* since the start */
-    size_t resident_bytes;                /* of the process, all it holds */
-    size_t ledger_bytes[MS_LEDGER_COUNT]; /* of an ms_mem */
+    double seconds;                      /* since the start */
+    size_t resident_bytes;               /* of the process, all it holds */
+    size_t ledger_bytes[MS_LEDGER_ROOM]; /* of an ms_mem */
 } ms_memory_sample;
 #define MS_MEMORY_SAMPLES 256 /* kept of a run, however long */
 

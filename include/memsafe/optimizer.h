@@ -49,6 +49,7 @@ typedef enum ms_task {
 #undef X
         MS_TASK_COUNT
 } ms_task;
+#define MS_TASK_ROOM 16 /* of arrays that have an element for each, so that there may be more */
 
 /* Largest batch of the tasks for which the tiers name none, unless the user sets one. */
 #define MS_BATCH_LIMIT 32
@@ -92,10 +93,10 @@ typedef struct ms_optimizer_params {
     const char *profile_file; /* or NULL */
     const char *const *settings; /* "field=value" */
     int n_settings;
-    bool environment;                  /* look at MEMSAFE_* variables */
-    ms_batch_cost_fn cost;             /* or NULL: the table */
-    ms_task_cost costs[MS_TASK_COUNT]; /* all zero = not known */
-    void *arg;                         /* of cost and ask_free */
+    bool environment;                 /* look at MEMSAFE_* variables */
+    ms_batch_cost_fn cost;            /* or NULL: the table */
+    ms_task_cost costs[MS_TASK_ROOM]; /* all zero = not known */
+    void *arg;                        /* of cost and ask_free */
 } ms_optimizer_params;
 
 /* All zero but environment, which is true. */

@@ -44,7 +44,7 @@ typedef struct ms_plan_params {
 /* 1280x720 at 25 frames a second for 10 seconds, otherwise ms_run's defaults. */
 MS_API void ms_plan_params_init(ms_plan_params *ret_params);
 
-#define MS_PLAN_PHASES 5
+#define MS_PLAN_PHASES 8 /* at most */
 
 typedef struct ms_plan_phase {
     const char *name;
@@ -80,7 +80,7 @@ typedef struct ms_plan_report {
     int64_t windows;
     /* Predicted seconds, 0 for a device that is not here: of a full window's encode, denoise and decode; of the run's
        stages; of the run. */
-    double window_s, stage_s[MS_STAGE_COUNT], total_s;
+    double window_s, stage_s[MS_STAGE_ROOM], total_s;
     char history_warning[256]; /* what was wrong with the history; empty = nothing */
     int history_runs;          /* earlier runs by which the seconds of denoising are corrected; 0 = none */
     /* Without turns: what a clip that is read backwards, be it for the two frames after the speech, takes more. Not in the other

@@ -60,6 +60,7 @@ typedef enum ms_stage {
     MS_STAGE_WRITE, /* pasting back, encoding */
     MS_STAGE_COUNT
 } ms_stage;
+#define MS_STAGE_ROOM 16 /* of arrays that have an element for each, so that there may be more */
 MS_API const char *ms_stage_name(
     ms_stage stage); /* for programs: "load", "audio", ...; they stay as they are */
 MS_API const char *ms_stage_text(ms_stage stage); /* for people: "reading model", "listening", ... */
@@ -240,7 +241,10 @@ typedef struct ms_run_params {
 
 /* The documented defaults: MEMSAFE_* variables are looked at; seed 1247, 20 steps, guidance 1.5, 25 frames a second, ping-pong, H.264 at crf 18.
  */
-MS_API void ms_run_params_init(ms_run_params *ret_params);
+MS_API void ms_run_params_init_sized(ms_run_params *ret_params, size_t params_bytes);
+static inline void ms_run_params_init(ms_run_params *ret_params) {
+    ms_run_params_init_sized(ret_params, sizeof(*ret_params));
+}
 
 /* A change of the layout under way because others took memory, or gave it back. */
 typedef struct ms_run_change {
@@ -294,7 +298,7 @@ typedef struct ms_run_model_file {
     char path[512];
     char identity[128];
 } ms_run_model_file;
-#define MS_RUN_MODEL_FILES 5
+#define MS_RUN_MODEL_FILES 8 /* at most */
 
 /* How sure the face nets were; NAN where a track file says where faces are. */
 typedef struct ms_run_faces_report {
@@ -345,13 +349,13 @@ typedef struct ms_run_report {
     uint64_t
         weights_read_bytes;  /* to stay in memory: once each, unless the layout changed; see ms_run_change */
     double planned_window_s; /* predicted time of a full window */
-    double planned_s
-        [MS_STAGE_COUNT];        /* predicted before the first window; all 0 when the length was not known */
-    double planned_total_s;      /* of those: finding faces and writing go on beside the model */
-    double planned_left_s;       /* of that, what was still to be done when the run began; 0 = not known */
-    int64_t planned_frames;      /* output frames that were expected; 0 = not known */
-    int64_t frames_after_speech; /* of those, the last, which begin when the speech is over: up to two */
-    char history_warning[256];   /* what was wrong with the history; empty = nothing */
+    double
+        planned_s[MS_STAGE_ROOM]; /* predicted before the first window; all 0 when the length was not known */
+    double planned_total_s;       /* of those: finding faces and writing go on beside the model */
+    double planned_left_s;        /* of that, what was still to be done when the run began; 0 = not known */
+    int64_t planned_frames;       /* output frames that were expected; 0 = not known */
+    int64_t frames_after_speech;  /* of those, the last, which begin when the speech is over: up to two */
+    char history_warning[256];    /* what was wrong with the history; empty = nothing */
     int recoveries; /* allocations that failed on the way, and were got over with a smaller layout */
     bool
         fell_back; /* memory for the layout that was chosen was not to be had: rung, planned_bytes and how it is cut up
@@ -374,14 +378,14 @@ typedef struct ms_run_report {
     /* Of planned_bytes; with arena_bytes they are its sum. */
     size_t resident_bytes, stream_bytes, buffer_bytes, other_bytes;
     size_t planned_streamed_bytes; /* of the weights, as streamed_bytes */
-    size_t ledger_peak_bytes[MS_LEDGER_COUNT];
+    size_t ledger_peak_bytes[MS_LEDGER_ROOM];
     int n_samples; /* memory over time, oldest first */
     ms_memory_sample sample[MS_MEMORY_SAMPLES];
 
     ms_run_faces_report faces;
     ms_run_latents_report latents;
     /* Faces and write are the busy time of two threads that run beside the rest: the sum is more than seconds. */
-    double seconds, stage_s[MS_STAGE_COUNT];
+    double seconds, stage_s[MS_STAGE_ROOM];
     int history_runs; /* earlier runs by which the seconds of denoising were corrected when it was planned; 0 = none */
 } ms_run_report;
 
@@ -396,14 +400,23 @@ typedef struct ms_run_report {
  * in a build without SQLite.
  * ret_report may be NULL.
  */
-MS_API ms_status ms_run(const ms_run_params *params, ms_run_report *ret_report, ms_error *err);
+MS_API ms_status ms_run_sized(const ms_run_params *params, size_t params_bytes, ms_run_report *ret_report,
+                              size_t report_bytes, ms_error *err);
+static inline ms_status ms_run(const ms_run_params *params, ms_run_report *ret_report, ms_error *err) {
+    return ms_run_sized(params, sizeof(*params), ret_report, sizeof(*ret_report), err);
+}
 
 /*
  * The report as a page for people: what was chosen and why, memory over time against plan and budget, where the time
  * went. One file without references to others. ret_html: text, to be freed with ms_mem_free(). MS_HOST_MEMORY.
  */
-MS_API ms_status ms_run_report_html(const ms_run_params *params, const ms_run_report *report, char **ret_html,
-                                    ms_error *err);
+MS_API ms_status ms_run_report_html_sized(const ms_run_params *params, size_t params_bytes,
+                                          const ms_run_report *report, size_t report_bytes, char **ret_html,
+                                          ms_error *err);
+static inline ms_status ms_run_report_html(const ms_run_params *params, const ms_run_report *report,
+                                           char **ret_html, ms_error *err) {
+    return ms_run_report_html_sized(params, sizeof(*params), report, sizeof(*report), ret_html, err);
+}
 
 #ifdef __cplusplus
 }

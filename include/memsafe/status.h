@@ -4,6 +4,10 @@
  * Every function of the library that can fail returns an ms_status. Outputs are `ret_` pointers that are left
  * alone on failure. Details go to an optional ms_error that the caller owns: pass NULL when the code alone is
  * enough.
+ *
+ * Structs that callers allocate grow at their end from version to version. So a function ms_x() that is given one is inline here and
+ * calls the library's ms_x_sized() with the size that its caller's has: a program works with later libraries as it was compiled. Who
+ * calls without these headers (Python's ctypes) calls ms_x_sized() with the sizes of its own structs. docs/library.md has the rules.
  */
 #ifndef MEMSAFE_STATUS_H
 #define MEMSAFE_STATUS_H

@@ -45,6 +45,8 @@ static const struct {
 #undef X
 };
 
+_Static_assert(MS_HINT_COUNT <= 64, "each hint has a bit of ms_error.hints");
+
 static bool is_hint(ms_hint hint) {
     return (int)hint >= 0 && hint < MS_HINT_COUNT;
 }
@@ -129,4 +131,11 @@ void ms_error_where(ms_error *err, const char *stage, int64_t frame) {
         snprintf(err->stage, sizeof(err->stage), "%s", stage);
     if (err->frame < 0)
         err->frame = frame;
+}
+
+int ms_error_name_length(const char *function) {
+    static const char tail[] = "_sized";
+    const size_t length = strlen(function), more = sizeof(tail) - 1;
+    const bool sized = length > more && strcmp(function + length - more, tail) == 0;
+    return (int)(sized ? length - more : length);
 }

@@ -55,11 +55,15 @@ static inline bool ms_is_out_of_memory(ms_status status) {
             goto fail;                                                                                       \
     } while (0)
 
+/* Length of a function's name as callers write it: without the "_sized" of base/sized.h. For "%.*s". */
+int ms_error_name_length(const char *function);
+
 /* For what a caller of the public interface gives: the message names the function and the parameter. */
 #define MS_NEED(pointer, err)                                                                                \
     do {                                                                                                     \
         if (!(pointer))                                                                                      \
-            return ms_fail(err, MS_INVALID_ARGUMENT, "%s(): %s is NULL", __func__, #pointer);                \
+            return ms_fail(err, MS_INVALID_ARGUMENT, "%.*s(): %s is NULL", ms_error_name_length(__func__),   \
+                           __func__, #pointer);                                                              \
     } while (0)
 
 #endif

@@ -41,6 +41,8 @@ static atomic_uint_fast64_t fail_at; /* 0 = off, else the count at which to fail
 static atomic_bool fail_repeat;
 static pthread_once_t env_once = PTHREAD_ONCE_INIT;
 
+_Static_assert(MS_LEDGER_COUNT <= MS_LEDGER_ROOM, "ledgers have outgrown the public structs");
+
 static const char *const ledger_names[MS_LEDGER_COUNT] = {
 #define X(name, text) text,
     MS_LEDGER_MAP(X)

@@ -20,6 +20,8 @@ static const struct {
 #undef X
 };
 
+_Static_assert(MS_TASK_COUNT <= MS_TASK_ROOM, "tasks have outgrown the public structs");
+
 const char *ms_task_name(ms_task task) {
     return task >= 0 && task < MS_TASK_COUNT ? tasks[task].name : "unknown";
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/error.h"
+#include "base/sized.h"
 #include "memsafe/version.h"
 #include "report/report_plot.h"
 #include "text/duration.h"
@@ -449,15 +449,10 @@ static void write_page(const page *g) {
     ms_buf_printf(g->out, "</main>\n</body>\n</html>\n");
 }
 
-ms_status ms_run_report_html(const ms_run_params *params, const ms_run_report *report, char **ret_html,
-                             ms_error *err) {
+static ms_status make_page(const ms_run_params *p, const ms_run_report *r, char **ret_html, ms_error *err) {
     ms_buf out;
-    ms_error_clear(err);
-    MS_NEED(params, err);
-    MS_NEED(report, err);
-    MS_NEED(ret_html, err);
     ms_buf_init(&out, NULL);
-    write_page(&(page){.out = &out, .p = params, .r = report});
+    write_page(&(page){.out = &out, .p = p, .r = r});
     if (out.failed) {
         size_t length = out.length;
         ms_buf_free(&out);
@@ -465,4 +460,23 @@ ms_status ms_run_report_html(const ms_run_params *params, const ms_run_report *r
     }
     *ret_html = out.data;
     return MS_OK;
+}
+
+ms_status ms_run_report_html_sized(const ms_run_params *params, size_t params_bytes,
+                                   const ms_run_report *report, size_t report_bytes, char **ret_html,
+                                   ms_error *err) {
+    ms_run_params p;
+    ms_error_clear(err);
+    ms_run_params_init(&p);
+    MS_READ_SIZED(&p, params, params_bytes, err);
+    MS_NEED(report, err);
+    MS_CHECK_SIZED(report, report_bytes, err);
+    MS_NEED(ret_html, err);
+    ms_run_report *r = ms_mem_alloc(NULL, MS_LEDGER_GENERAL, sizeof(*r)); /* large for a stack */
+    if (!r)
+        return ms_fail_alloc(err, NULL, sizeof(*r), "the report");
+    ms_sized_fill(r, sizeof(*r), report, report_bytes);
+    ms_status status = make_page(&p, r, ret_html, err);
+    ms_mem_free(r);
+    return status;
 }

@@ -187,6 +187,8 @@ static void predict(const ms_plan_params *p, const ms_run_plan *plan, const ms_r
         r->window_s += plan->stage_s[i] * speed->ratio[plan->rung][i];
 }
 
+_Static_assert(MS_ENGINE_PHASES <= MS_PLAN_PHASES, "networks have outgrown the public report");
+
 static void describe(const planning *a, const ms_engine_program *program, ms_plan_report *r) {
     const ms_engine *engine = a->ask.engine;
     const ms_run_plan *plan = &a->plan;

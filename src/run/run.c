@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/sized.h"
 #include "run/run_job.h"
 #include "system/host.h"
 
@@ -140,7 +141,8 @@ static int64_t dropped_frames(const ms_job *j) {
     return more > 0 ? more : 0;
 }
 
-ms_status ms_run_media(const ms_run_params *params, ms_run_report *ret_report, ms_error *err) {
+ms_status ms_run_media(const ms_run_params *params, ms_run_report *ret_report, size_t report_bytes,
+                       ms_error *err) {
     ms_job *j = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*j));
     if (!j)
         return ms_fail_alloc(err, NULL, sizeof(*j), "the run");
@@ -158,12 +160,11 @@ ms_status ms_run_media(const ms_run_params *params, ms_run_report *ret_report, m
     close_all(j, status, err);
     if (status == MS_OK && params->history)
         ms_job_record_past(j);
-    if (status == MS_OK && ret_report)
-        *ret_report = j->report;
-    else if (ret_report)
-        *ret_report = (ms_run_report){.fps = j->report.fps,
-                                      .frames_resumable = j->store.kept_frames,
-                                      .frames_dropped = dropped_frames(j)};
+    if (status != MS_OK)
+        j->report = (ms_run_report){.fps = j->report.fps,
+                                    .frames_resumable = j->store.kept_frames,
+                                    .frames_dropped = dropped_frames(j)};
+    ms_sized_fill(ret_report, report_bytes, &j->report, sizeof(j->report));
     ms_mem_free(j);
     return status;
 }

@@ -4,7 +4,8 @@
 
 #include "memsafe/run.h"
 
-/* params are checked. */
-ms_status ms_run_media(const ms_run_params *params, ms_run_report *ret_report, ms_error *err);
+/* params are checked, and so is report_bytes. */
+ms_status ms_run_media(const ms_run_params *params, ms_run_report *ret_report, size_t report_bytes,
+                       ms_error *err);
 
 #endif

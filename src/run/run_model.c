@@ -17,15 +17,18 @@ static void codec(ms_job *j) {
 /* The parts by the names that the job's key has for them. */
 static const struct {
     const char *part, *field;
-} parts[MS_RUN_MODEL_FILES] = {{"UNet", "the UNet"},
-                               {"VAE", "the VAE"},
-                               {"Whisper", "Whisper"},
-                               {"face detector", "the face detector"},
-                               {"landmark net", "the landmark net"}};
+} parts[] = {{"UNet", "the UNet"},
+             {"VAE", "the VAE"},
+             {"Whisper", "Whisper"},
+             {"face detector", "the face detector"},
+             {"landmark net", "the landmark net"}};
+
+#define N_PARTS (int)(sizeof(parts) / sizeof(parts[0]))
+_Static_assert(N_PARTS <= MS_RUN_MODEL_FILES, "files of a model have outgrown the report");
 
 void ms_job_describe_model(ms_job *j, const ms_job_key *key) {
     j->report.n_model_files = 0;
-    for (int i = 0; i < MS_RUN_MODEL_FILES; i++) {
+    for (int i = 0; i < N_PARTS; i++) {
         for (int k = 0; k < key->n; k++) {
             const char *path = key->field[k].path;
             if (!path || strcmp(key->field[k].name, parts[i].field) != 0)

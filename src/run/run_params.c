@@ -1,26 +1,27 @@
 /* ms_run()'s parameters: defaults and checks. */
 #include <string.h>
 
-#include "base/error.h"
+#include "base/sized.h"
 #include "files/new_file.h"
 #include "planner/params_check.h"
 #include "session/loaded_model.h"
 #include "run/run_internal.h"
 
-void ms_run_params_init(ms_run_params *p) {
-    if (!p)
-        return;
-    memset(p, 0, sizeof(*p));
-    p->face = -1;
-    p->max_gap = 12;
-    p->seed = 1247;
-    p->steps = 20;
-    p->guidance = 1.5;
-    p->profile.environment = true;
-    p->fps_num = 25;
-    p->fps_den = 1;
-    p->crf = 18;
+static const ms_run_params defaults = {.face = -1,
+                                       .max_gap = 12,
+                                       .seed = 1247,
+                                       .steps = 20,
+                                       .guidance = 1.5,
+                                       .profile = {.environment = true},
+                                       .fps_num = 25,
+                                       .fps_den = 1,
+                                       .crf = 18};
+
+void ms_run_params_init_sized(ms_run_params *ret_params, size_t params_bytes) {
+    ms_sized_fill(ret_params, params_bytes, &defaults, sizeof(defaults));
 }
+
+_Static_assert(MS_STAGE_COUNT <= MS_STAGE_ROOM, "stages have outgrown the public structs");
 
 const char *ms_stage_name(ms_stage stage) {
     static const char *const names[MS_STAGE_COUNT] = {
@@ -160,14 +161,16 @@ static ms_status check(const ms_run_params *p, ms_error *err) {
     return MS_OK;
 }
 
-ms_status ms_run(const ms_run_params *params, ms_run_report *ret_report, ms_error *err) {
+ms_status ms_run_sized(const ms_run_params *params, size_t params_bytes, ms_run_report *ret_report,
+                       size_t report_bytes, ms_error *err) {
+    ms_run_params p = defaults;
     ms_error_clear(err);
-    MS_NEED(params, err);
-    MS_TRY(check(params, err));
+    MS_READ_SIZED(&p, params, params_bytes, err);
+    MS_CHECK_SIZED(ret_report, report_bytes, err);
+    MS_TRY(check(&p, err));
 #if MS_HAVE_FFMPEG
-    return ms_run_media(params, ret_report, err);
+    return ms_run_media(&p, ret_report, report_bytes, err);
 #else
-    (void)ret_report;
     return ms_fail(err, MS_UNSUPPORTED,
                    "this build cannot read video: it was made without FFmpeg's libraries");
 #endif

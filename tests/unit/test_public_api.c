@@ -457,25 +457,30 @@ static void null_plan(void) {
     free(report);
 }
 
-/* Names of the functions of a header: what stands before a bracket behind MS_API. */
+/* Of a declaration: what stands before its bracket, without the "_sized" that callers do not write. */
+static void check_called(const char *declaration, const char *header) {
+    char function[64];
+    const char *end = strchr(declaration, '('), *begin = end;
+    assert_non_null(end);
+    while (isalnum((unsigned char)begin[-1]) || begin[-1] == '_')
+        begin--;
+    if (strncmp(end - 6, "_sized", 6) == 0)
+        end -= 6;
+    snprintf(function, sizeof(function), "%.*s", (int)(end - begin), begin);
+    if (!was_called(function))
+        fail_msg("%s() of memsafe/%s is not called here", function, header);
+}
+
 static int check_header(const char *name) {
-    char path[512], text[65536], function[64];
+    char path[512], text[65536];
     snprintf(path, sizeof(path), "%s/include/memsafe/%s", MS_SOURCE_DIR, name);
     FILE *f = fopen(path, "r");
     assert_non_null(f);
     text[fread(text, 1, sizeof(text) - 1, f)] = 0;
     fclose(f);
     int found = 0;
-    for (char *at = text; (at = strstr(at, "\nMS_API ")) != NULL; at++) {
-        char *end = strchr(at, '('), *begin = end;
-        assert_non_null(end);
-        while (isalnum((unsigned char)begin[-1]) || begin[-1] == '_')
-            begin--;
-        snprintf(function, sizeof(function), "%.*s", (int)(end - begin), begin);
-        if (!was_called(function))
-            fail_msg("%s() of memsafe/%s is not called here", function, name);
-        found++;
-    }
+    for (char *at = text; (at = strstr(at, "\nMS_API ")) != NULL; at++, found++)
+        check_called(at, name);
     return found;
 }
 
