@@ -49,11 +49,11 @@ abi: deps-dev
 	tools/abi write
 
 bench: build
-	build/memsafe bench peak
-	build/memsafe bench ops
-	build/memsafe bench unet
-	build/memsafe bench vae
-	build/memsafe bench whisper
+	build/memsafe-bench peak
+	build/memsafe-bench ops
+	build/memsafe-bench unet
+	build/memsafe-bench vae
+	build/memsafe-bench whisper
 
 demo: configure
 	cmake --build build --target memsafe draw_clip contact_sheet

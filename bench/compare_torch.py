@@ -103,7 +103,7 @@ def run_torch(args, network):
 
 
 def run_memsafe(args, network):
-    command = [os.path.join(ROOT, "build/memsafe"), "bench", network.split("-")[0], "--shape", MODELS[args.size],
+    command = [os.path.join(ROOT, "build/memsafe-bench"), network.split("-")[0], "--shape", MODELS[args.size],
                "--threads", str(args.threads), "--precision", PRECISIONS[args.dtype], "--repeat", str(args.repeat)]
     if network == "unet":
         command += ["--frames", str(args.frames)]

@@ -9,7 +9,6 @@
 #include "console.h"
 #include "manual.h"
 #include "memsafe/library.h"
-#include "nearest.h"
 
 typedef struct help_state {
     bool man;
@@ -38,12 +37,10 @@ static void print_overview(void) {
 }
 
 /* NULL: there is none of that name. */
-static const cli_command *find_command(const cli_command *const *commands, char **words, int n_words) {
-    for (; *commands && n_words > 0; commands++) {
-        const cli_command *c = *commands;
-        if (strcmp(cli_last_word(c->name), words[0]) == 0)
-            return n_words > 1 && c->children ? find_command(c->children, words + 1, n_words - 1) : c;
-    }
+static const cli_command *find_command(const char *name) {
+    for (int i = 0; cli_commands[i]; i++)
+        if (strcmp(cli_commands[i]->name, name) == 0)
+            return cli_commands[i];
     return NULL;
 }
 
@@ -63,11 +60,10 @@ static int help_run(const void *state, char **arguments, int n_arguments) {
         print_overview();
     if (n_arguments == 0)
         return 0;
-    char *words[3] = {arguments[0], n_arguments > 1 ? arguments[1] : "--help",
-                      "--help"}; /* "help stage unet" too */
-    const cli_command *c = s->man ? find_command(cli_commands, arguments, n_arguments) : NULL;
+    char *words[2] = {arguments[0], "--help"};
+    const cli_command *c = s->man ? find_command(arguments[0]) : NULL;
     if (!c) /* says what is wrong with the name, too */
-        return cli_dispatch(cli_commands, n_arguments + 1, words);
+        return cli_dispatch(cli_commands, 2, words);
     cli_print_manual(c);
     return 0;
 }
@@ -94,7 +90,7 @@ const cli_command cli_help_command = {
     .usage = "[COMMAND] [--man] | --completion bash|zsh|fish",
     .options = help_options,
     .n_options = CLI_COUNT(help_options),
-    .max_arguments = 2,
+    .max_arguments = 1,
     .state_bytes = sizeof(help_state),
     .defaults = help_defaults,
     .run = help_run,

@@ -14,8 +14,6 @@
     X(probe)                                                                                                 \
     X(batch_size)                                                                                            \
     X(doctor)                                                                                                \
-    X(bench)                                                                                                 \
-    X(stage)                                                                                                 \
     X(help)
 
 #define X(name) extern const cli_command cli_##name##_command;

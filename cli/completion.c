@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "commands.h"
-#include "nearest.h"
 
 /* ---- what the tables say of a value ---- */
 
@@ -56,19 +55,14 @@ static bool takes_commands(const cli_command *c) {
     return c == &cli_help_command;
 }
 
-static void print_names(const cli_command *const *commands) {
-    for (int i = 0; commands[i]; i++)
-        printf("%s%s", i ? " " : "", cli_last_word(commands[i]->name));
+static void print_names(void) {
+    for (int i = 0; cli_commands[i]; i++)
+        printf("%s%s", i ? " " : "", cli_commands[i]->name);
 }
 
-/* Every command that is run, the members of groups included. */
 static void each_command(void (*print)(const cli_command *c)) {
-    for (int i = 0; cli_commands[i]; i++) {
-        if (!cli_commands[i]->children)
-            print(cli_commands[i]);
-        for (int k = 0; cli_commands[i]->children && cli_commands[i]->children[k]; k++)
-            print(cli_commands[i]->children[k]);
-    }
+    for (int i = 0; cli_commands[i]; i++)
+        print(cli_commands[i]);
 }
 
 /* Within single quotes of a shell. special: characters that get a backslash there. */
@@ -109,7 +103,7 @@ static void bash_command(const cli_command *c) {
         printf("        kind=file\n");
     if (takes_commands(c)) {
         printf("        kind=words words='");
-        print_names(cli_commands);
+        print_names();
         printf("'\n");
     }
     printf("        case $before in\n");
@@ -131,16 +125,8 @@ static void print_bash(void) {
            "    elif [[ $before == '=' ]]; then\n"
            "        before=${COMP_WORDS[COMP_CWORD - 2]}\n"
            "    fi\n"
-           "    case $command in\n");
-    for (int i = 0; cli_commands[i]; i++) {
-        if (!cli_commands[i]->children)
-            continue;
-        printf("    %s) [[ $at -eq 2 ]] && kind=words words='", cli_commands[i]->name);
-        print_names(cli_commands[i]->children);
-        printf("' || command=\"$command ${COMP_WORDS[2]}\" ;;\n");
-    }
-    printf("    esac\n    [[ $at -eq 1 ]] && command='' kind=words words='");
-    print_names(cli_commands);
+           "    [[ $at -eq 1 ]] && command='' kind=words words='");
+    print_names();
     printf(" --help --version'\n    case $command in\n");
     each_command(bash_command);
     printf("    esac\n"
@@ -201,16 +187,16 @@ static void zsh_command(const cli_command *c) {
         printf(" \\\n            '*:file:_files'");
     if (takes_commands(c)) {
         printf(" \\\n            '*:command:(");
-        print_names(cli_commands);
+        print_names();
         printf(")'");
     }
     printf("\n        ;;\n");
 }
 
-static void zsh_names(const cli_command *const *commands) {
-    for (; *commands; commands++) {
-        printf(" \\\n            '%s:", cli_last_word((*commands)->name));
-        zsh_quoted((*commands)->summary);
+static void zsh_names(void) {
+    for (int i = 0; cli_commands[i]; i++) {
+        printf(" \\\n            '%s:", cli_commands[i]->name);
+        zsh_quoted(cli_commands[i]->summary);
         printf("'");
     }
     printf(")\n");
@@ -224,28 +210,13 @@ static void print_zsh(void) {
            "    local -a names\n"
            "    if (( CURRENT == 2 )); then\n"
            "        names=(");
-    zsh_names(cli_commands);
+    zsh_names();
     printf("        _describe command names\n"
            "        return\n"
            "    fi\n"
            "    shift words\n"
            "    (( CURRENT-- ))\n"
            "    case $command in\n");
-    for (int i = 0; cli_commands[i]; i++) {
-        if (!cli_commands[i]->children)
-            continue;
-        printf("    %s)\n        names=(", cli_commands[i]->name);
-        zsh_names(cli_commands[i]->children);
-        printf("        if (( CURRENT == 2 )); then\n"
-               "            _describe command names\n"
-               "            return\n"
-               "        fi\n"
-               "        command=\"$command $words[2]\"\n"
-               "        shift words\n"
-               "        (( CURRENT-- ))\n"
-               "        ;;\n");
-    }
-    printf("    esac\n    case $command in\n");
     each_command(zsh_command);
     printf("    esac\n"
            "}\n"
@@ -288,40 +259,32 @@ static void fish_command(const cli_command *c) {
         printf("complete -c memsafe -n '__memsafe_in %s' -F\n", c->name);
     if (takes_commands(c)) {
         printf("complete -c memsafe -n '__memsafe_in %s' -a '", c->name);
-        print_names(cli_commands);
+        print_names();
         printf("'\n");
     }
 }
 
-/* group: "" for the commands themselves. */
-static void fish_names(const char *group, const cli_command *const *commands) {
-    for (; *commands; commands++) {
-        printf("complete -c memsafe -n '__memsafe_after %s' -a %s -d '", group,
-               cli_last_word((*commands)->name));
-        fish_quoted((*commands)->summary);
+static void fish_names(void) {
+    for (int i = 0; cli_commands[i]; i++) {
+        printf("complete -c memsafe -n '__memsafe_alone' -a %s -d '", cli_commands[i]->name);
+        fish_quoted(cli_commands[i]->summary);
         printf("'\n");
     }
 }
 
 static void print_fish(void) {
     printf("# Completion of memsafe for fish; made by `memsafe help --completion fish`.\n"
-           "# The words so far are these and maybe more; are these alone.\n"
+           "# The word so far is this and there may be more; there is none.\n"
            "function __memsafe_in\n"
            "    set -l so_far (commandline -opc)\n"
-           "    set -e so_far[1]\n"
-           "    set -l n (count $argv)\n"
-           "    test (count $so_far) -ge $n; and test \"$so_far[1..$n]\" = \"$argv\"\n"
+           "    test (count $so_far) -ge 2; and test $so_far[2] = $argv[1]\n"
            "end\n"
-           "function __memsafe_after\n"
+           "function __memsafe_alone\n"
            "    set -l so_far (commandline -opc)\n"
-           "    set -e so_far[1]\n"
-           "    test \"$so_far\" = \"$argv\"\n"
+           "    test (count $so_far) -eq 1\n"
            "end\n"
            "complete -c memsafe -f\n");
-    fish_names("", cli_commands);
-    for (int i = 0; cli_commands[i]; i++)
-        if (cli_commands[i]->children)
-            fish_names(cli_commands[i]->name, cli_commands[i]->children);
+    fish_names();
     each_command(fish_command);
 }
 

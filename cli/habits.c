@@ -93,8 +93,8 @@ static const cli_habit habits[] = {
      "the output's extension names the format: mp4, mov, matroska (.mkv) or avi",
      {NULL},
      "null",
-     "a run without an output is not made: --preview shows one window, `memsafe plan` and `memsafe bench "
-     "run` say how long it takes"},
+     "a run without an output is not made: --preview shows one window, `memsafe plan` says how long a run "
+     "takes"},
     REFUSED("vf", "codec", NO_FILTERS),
     REFUSED("af", "codec", NO_FILTERS),
     REFUSED("filter:v", "codec", NO_FILTERS),

@@ -113,12 +113,13 @@ static void print_children(const cli_command *c, int columns) {
     for (int i = 0; c->children && c->children[i]; i++)
         cli_print_summary(cli_last_word(c->children[i]->name), c->children[i]->summary, columns);
     if (c->children)
-        printf("\n`memsafe help %s NAME` explains one.\n", c->name);
+        printf("\n`%s NAME --help` explains one.\n", c->name);
 }
 
 void cli_print_help(const cli_command *c, int columns) {
-    printf("usage: memsafe %s ", c->name);
-    wrap(c->usage, 16 + strlen(c->name), columns < COLUMNS_WITH_LEFT ? BELOW_COLUMNS : 15, columns);
+    printf("usage: %s%s ", cli_before(c), c->name);
+    wrap(c->usage, 8 + strlen(cli_before(c)) + strlen(c->name),
+         columns < COLUMNS_WITH_LEFT ? BELOW_COLUMNS : 15, columns);
     char summary[256];
     snprintf(summary, sizeof(summary), "%s.", c->summary);
     printf("\n");

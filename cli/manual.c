@@ -6,7 +6,6 @@
 
 #include "commands.h"
 #include "memsafe/library.h"
-#include "nearest.h"
 
 /* Source lines are filled to this, which is all that mandoc's lint lets pass. */
 #define COLUMNS 78
@@ -85,12 +84,12 @@ static void put_line(const char *before, const char *text, const char *after) {
     printf("%s\n", after);
 }
 
-/* memsafe, memsafe-run, memsafe-stage-unet. */
+/* memsafe, memsafe-run. */
 static void put_page_name(const char *command, bool upper) {
     char name[64];
     snprintf(name, sizeof(name), "memsafe%s%s", command ? "-" : "", command ? command : "");
     for (char *at = name; *at; at++)
-        *at = *at == ' ' ? '-' : upper ? (char)toupper((unsigned char)*at) : *at;
+        *at = upper ? (char)toupper((unsigned char)*at) : *at;
     put_code(name);
 }
 
@@ -133,13 +132,12 @@ static void put_option(const cli_option *o) {
     put_text(o->help);
 }
 
-/* heading: the macro that a group of options begins with; NULL: they lie in a section already. */
-static void put_options(const cli_command *c, const char *heading) {
+static void put_options(const cli_command *c) {
     for (int i = 0; i < c->n_options; i++) {
         if (c->options[i].name)
             put_option(&c->options[i]);
-        else if (heading && strcmp(c->options[i].help, "Options") != 0)
-            put_line(heading, c->options[i].help, "");
+        else if (strcmp(c->options[i].help, "Options") != 0)
+            put_line(".SS ", c->options[i].help, "");
     }
 }
 
@@ -165,26 +163,14 @@ static void put_description(const cli_command *c) {
     }
 }
 
-static void put_children(const cli_command *c) {
-    for (int i = 0; c->children && c->children[i]; i++) {
-        const cli_command *child = c->children[i];
-        put_line(i == 0 ? ".SH COMMANDS\n.SS " : ".SS ", cli_last_word(child->name), "");
-        put_usage(child);
-        printf(".PP\n");
-        put_description(child);
-        put_options(child, NULL);
-    }
-}
-
 static void print_command(const cli_command *c) {
     put_title(c->name, c->summary);
     put_usage(c);
     printf(".SH DESCRIPTION\n");
     put_description(c);
-    put_children(c);
     if (c->n_options)
         printf(".SH OPTIONS\n");
-    put_options(c, ".SS ");
+    put_options(c);
     put_examples(c);
     printf(".SH \"EXIT STATUS\"\n0 on success; what else there is, memsafe(1) lists.\n.SH \"SEE ALSO\"\n");
     put_page_link(NULL, "");

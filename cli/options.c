@@ -171,15 +171,25 @@ static const cli_option *find_option(const cli_command *c, const char *word, con
     return o;
 }
 
+const char *cli_before(const cli_command *c) {
+    return strncmp(c->name, "memsafe-", 8) == 0 ? "" : "memsafe ";
+}
+
+const char *cli_help_words(const cli_command *c, char ret_words[CLI_HELP_WORDS_BYTES]) {
+    bool program = !cli_before(c)[0];
+    snprintf(ret_words, CLI_HELP_WORDS_BYTES, program ? "%s%s --help" : "%shelp %s", cli_before(c), c->name);
+    return ret_words;
+}
+
 static ms_status unknown_option(const cli_command *c, const char *word, ms_error *err) {
     const cli_option *near = cli_nearest_option(c, word);
+    char help[CLI_HELP_WORDS_BYTES];
+    cli_help_words(c, help);
     if (!near)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "%s has no option %s; see `memsafe help %s`", c->name, word,
-                       c->name);
-    return ms_fail(err, MS_INVALID_ARGUMENT,
-                   "%s has no option %s; did you mean %s%s%s--%s? See `memsafe help %s`", c->name, word,
-                   near->letter ? "-" : "", near->letter ? near->letter : "", near->letter ? " or " : "",
-                   near->name, c->name);
+        return ms_fail(err, MS_INVALID_ARGUMENT, "%s has no option %s; see `%s`", c->name, word, help);
+    return ms_fail(err, MS_INVALID_ARGUMENT, "%s has no option %s; did you mean %s%s%s--%s? See `%s`",
+                   c->name, word, near->letter ? "-" : "", near->letter ? near->letter : "",
+                   near->letter ? " or " : "", near->name, help);
 }
 
 static bool is_count(const char *word) {
@@ -295,9 +305,9 @@ ms_status cli_parse(const cli_command *c, int argc, char **argv, void *state, in
     }
     if (kept < c->min_arguments || kept > c->max_arguments) {
         if (kept > c->max_arguments)
-            return ms_fail(err, MS_INVALID_ARGUMENT, "%s: what is \"%s\"? usage: memsafe %s %s", c->name,
-                           argv[c->max_arguments], c->name, c->usage);
-        return ms_fail(err, MS_INVALID_ARGUMENT, "usage: memsafe %s %s", c->name, c->usage);
+            return ms_fail(err, MS_INVALID_ARGUMENT, "%s: what is \"%s\"? usage: %s%s %s", c->name,
+                           argv[c->max_arguments], cli_before(c), c->name, c->usage);
+        return ms_fail(err, MS_INVALID_ARGUMENT, "usage: %s%s %s", cli_before(c), c->name, c->usage);
     }
     *ret_arguments = kept;
     return MS_OK;
@@ -338,17 +348,17 @@ static int dispatch(const cli_command *const *commands, const cli_command *paren
         return dispatch(c->children, c, argc - 1, argv + 1);
     }
     const char *near = cli_nearest_command(all, argv[0]);
+    char help[CLI_HELP_WORDS_BYTES] = "memsafe help";
+    if (parent)
+        cli_help_words(parent, help);
     ms_error err;
     ms_error_clear(&err);
     if (argv[0][0] == '-')
-        ms_fail(&err, MS_INVALID_ARGUMENT,
-                "%s: a command comes first, as in `memsafe %s %s ...`; `memsafe help%s%s` lists them",
-                argv[0], parent ? parent->name : "run", argv[0], parent ? " " : "",
-                parent ? parent->name : "");
+        ms_fail(&err, MS_INVALID_ARGUMENT, "%s: a command comes first, as in `%s%s %s ...`; `%s` lists them",
+                argv[0], cli_before(all[0]), all[0]->name, argv[0], help);
     else
-        ms_fail(&err, MS_INVALID_ARGUMENT, "there is no command \"%s\"; %s%s%s`memsafe help%s%s` lists them",
-                argv[0], near ? "did you mean " : "", near ? near : "", near ? "? " : "", parent ? " " : "",
-                parent ? parent->name : "");
+        ms_fail(&err, MS_INVALID_ARGUMENT, "there is no command \"%s\"; %s%s%s`%s` lists them", argv[0],
+                near ? "did you mean " : "", near ? near : "", near ? "? " : "", help);
     return cli_fail(&err);
 }
 

@@ -53,10 +53,10 @@ typedef struct cli_example {
 #define CLI_MAX_EXAMPLES 8
 
 typedef struct cli_command {
-    const char *name;                       /* in a group: "stage unet" */
-    const char *summary;                    /* one line */
-    const char *usage;                      /* what follows the name: "--video FILE --audio FILE -o FILE" */
-    const char *text;                       /* paragraph for --help, or NULL; "\n" begins a line */
+    const char *name;    /* a program's command has the program's name before its own: "memsafe-stage unet" */
+    const char *summary; /* one line */
+    const char *usage;   /* what follows the name: "--video FILE --audio FILE -o FILE" */
+    const char *text;    /* paragraph for --help, or NULL; "\n" begins a line */
     cli_example examples[CLI_MAX_EXAMPLES]; /* the first without a line ends them */
     const cli_option *options;
     int n_options;
@@ -65,13 +65,18 @@ typedef struct cli_command {
     void (*defaults)(void *state);    /* NULL = all zero */
     /* Returns the process's exit code. */
     int (*run)(const void *state, char **arguments, int n_arguments);
-    /* A command that only groups others has these, NULL-terminated, and no run. */
+    /* A program whose commands are these, NULL-terminated (program.h); it has no run. */
     const struct cli_command *const *children;
 } cli_command;
 
-/* Finds the command that argv[0] names among `commands` (or, in a group, argv[1] among its children), parses
+/* Finds the command that argv[0] names among `commands` (or, in a program, argv[1] among its children), parses
    the rest and runs it. Returns the exit code. */
 int cli_dispatch(const cli_command *const *commands, int argc, char **argv);
+
+/* What is typed before a command's name, "memsafe " or nothing; and what is typed for its help. */
+const char *cli_before(const cli_command *command);
+#define CLI_HELP_WORDS_BYTES 96
+const char *cli_help_words(const cli_command *command, char ret_words[CLI_HELP_WORDS_BYTES]);
 
 /* Fills state; arguments that are no options are moved to the front of argv and counted. MS_CANCELLED means
    that --help was printed. */

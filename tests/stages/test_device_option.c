@@ -68,10 +68,10 @@ static void plans_are_of_the_device(void **state) {
 
 static void networks_are_measured_on_it(void **state) {
     (void)state;
-    assert_run_works("bench unet --shape tiny --frames 2 --device remote");
+    assert_program_works(MS_BENCH_PATH, "unet --shape tiny --frames 2 --device remote");
     assert_non_null(strstr(test_output, "remote test device"));
     assert_null(strstr(test_output, "FMA peak"));
-    assert_run_works("bench unet --shape tiny --frames 2 --device auto");
+    assert_program_works(MS_BENCH_PATH, "unet --shape tiny --frames 2 --device auto");
     assert_non_null(strstr(test_output, "FMA peak"));
 }
 
@@ -98,10 +98,7 @@ static void faces_are_the_cpus(void **state) {
 
 static void what_is_no_device_is_refused(void **state) {
     (void)state;
-    static const char *const commands[] = {"probe",
-                                           "batch-size",
-                                           "plan",
-                                           "bench unet --shape tiny",
+    static const char *const commands[] = {"probe", "batch-size", "plan",
                                            "detect -i in.mkv --faces " NETS " x.jsonl",
                                            "run -i in.mkv -a in.wav -m model x.mkv --track in.jsonl"};
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
@@ -109,7 +106,7 @@ static void what_is_no_device_is_refused(void **state) {
         assert_run_fails(12, "there is no back end \"abacus\"", "%s --device abacus", commands[i]);
     }
     assert_run_fails(12, "computes nothing", "probe --device dummy");
-    assert_run_fails(12, "computes nothing", "bench unet --shape tiny --device dummy");
+    assert_program_fails(MS_BENCH_PATH, 12, "computes nothing", "unet --shape tiny --device dummy");
 }
 
 int main(void) {

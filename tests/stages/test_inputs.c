@@ -410,8 +410,8 @@ static void bad_checkpoints_are_named(void **state) {
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         snprintf(rel, sizeof(rel), "bad/%s", bad[i].file);
         assert_non_null(golden_path(path, sizeof(path), rel));
-        int code = test_run("stage unet --config %s --unet %s --timesteps 1 --in %s --out %s", config, path,
-                            cases, out);
+        int code = test_program(MS_STAGE_PATH, "unet --config %s --unet %s --timesteps 1 --in %s --out %s",
+                                config, path, cases, out);
         print_message("    %s", test_output);
         if (code != 9 || !strstr(test_output, bad[i].file) || !strstr(test_output, bad[i].says) ||
             strstr(test_output, "PICKLE-CODE-WAS-EXECUTED"))
@@ -425,8 +425,8 @@ static void bad_checkpoints_are_named(void **state) {
     }
     snprintf(rel, sizeof(rel), "bad/unet_good_shared.pt");
     assert_non_null(golden_path(path, sizeof(path), rel));
-    assert_run_works("stage unet --config %s --unet %s --timesteps 1 --in %s --out %s", config, path, cases,
-                     out);
+    assert_program_works(MS_STAGE_PATH, "unet --config %s --unet %s --timesteps 1 --in %s --out %s", config,
+                         path, cases, out);
     assert_true(test_exists(out));
 }
 

@@ -47,18 +47,19 @@ static void numbers_out_of_range_are_refused(void **state) {
 static void a_seed_with_a_leading_zero_is_decimal(void **state) {
     (void)state;
     char line[1200];
-    assert_run_works("stage noise --seed 10 -o %s", test_file("ten.safetensors"));
+    assert_program_works(MS_STAGE_PATH, "noise --seed 10 -o %s", test_file("ten.safetensors"));
     static const char *const same[] = {"010", "0000010", "0xa", "0XA"}, *const wrong[] = {"0x", "1e3", "08x",
                                                                                           "-1", ""};
     for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
-        assert_run_works("stage noise --seed %s -o %s", same[i], test_file("same.safetensors"));
+        assert_program_works(MS_STAGE_PATH, "noise --seed %s -o %s", same[i], test_file("same.safetensors"));
         snprintf(line, sizeof(line), "cmp %s %s", test_file("ten.safetensors"),
                  test_file("same.safetensors"));
         if (system(line) != 0)
             fail_msg("--seed %s is not 10", same[i]);
     }
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-        assert_run_fails(2, "whole number", "stage noise --seed '%s' -o %s", wrong[i], test_file("no"));
+        assert_program_fails(MS_STAGE_PATH, 2, "whole number", "noise --seed '%s' -o %s", wrong[i],
+                             test_file("no"));
 }
 
 /* ---- pictures ---- */

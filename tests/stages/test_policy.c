@@ -266,8 +266,9 @@ static void words_are_those_of_a_plan(void **state) {
         11, "there is no folder latentsync-1.6 here; the published model's shape is --shape latentsync-1.6",
         "batch-size -m latentsync-1.6");
     assert_run_fails(11, "the published model's shape is --shape tiny", "plan -m tiny");
-    assert_run_fails(2, "bench unet has no option --model; did you mean --shape?", "bench unet --model tiny");
-    assert_run_fails(2, "did you mean --shape?", "bench unet -m tiny");
+    assert_program_fails(MS_BENCH_PATH, 2, "memsafe-bench unet has no option --model; did you mean --shape?",
+                         "unet --model tiny");
+    assert_program_fails(MS_BENCH_PATH, 2, "did you mean --shape?", "unet -m tiny");
 }
 
 static int finish(void **state) {

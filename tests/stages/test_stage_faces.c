@@ -1,4 +1,4 @@
-/* `memsafe stage` align, restore, mask and scrfd-decode against the official implementation's outputs. */
+/* `memsafe-stage` align, restore, mask and scrfd-decode against the official implementation's outputs. */
 #include "test.h"
 
 #include "support/picture.h"
@@ -116,8 +116,7 @@ static void align_matrices(void **state) {
         int resolution = i % 2 ? 512 : 256;
         snprintf(name, sizeof(name), "geometry/geometry_%s.safetensors", images[i / 2]);
         need(cases, name);
-        assert_int_equal(run("stage align --resolution %d --in %s --out %s", resolution, cases, out_path()),
-                         0);
+        assert_int_equal(run("align --resolution %d --in %s --out %s", resolution, cases, out_path()), 0);
         pair p = open_pair(cases);
         compare(&p, "out.align_points", "out.align_points", NULL, EXACT);
         snprintf(name, sizeof(name), "out.smooth_bias_%d", resolution);
@@ -130,8 +129,7 @@ static void align_matrices(void **state) {
         free(g.data);
         close_pair(&p);
         assert_int_equal(
-            run("stage align --no-smoothing --resolution %d --in %s --out %s", resolution, cases, out_path()),
-            0);
+            run("align --no-smoothing --resolution %d --in %s --out %s", resolution, cases, out_path()), 0);
         p = open_pair(cases);
         a = test_tensor_read(p.actual, "out.affine");
         for (int set = 0; set <= 6; set += 6) {
@@ -176,8 +174,7 @@ static void align_pictures(void **state) {
         ms_error err;
         char rel[96];
         assert_int_equal(
-            run("stage align --resolution %d --in %s --out %s", kept[i].resolution, in_path(), out_path()),
-            0);
+            run("align --resolution %d --in %s --out %s", kept[i].resolution, in_path(), out_path()), 0);
         assert_ms_ok(ms_tensor_file_open(NULL, out_path(), &actual, &err), &err);
         snprintf(rel, sizeof(rel), "geometry/crop_640x360_r%d_f%02d.png", kept[i].resolution, kept[i].set);
         compare_picture(actual, "out.crops", kept[i].set, rel, 1, 0.04);
@@ -256,8 +253,8 @@ static void restore_one(const restored *r) {
          picture.rgb,
          (size_t)picture.width * (size_t)picture.height * 3}};
     write_input(in, 3);
-    assert_int_equal(
-        run("stage restore --resolution %d --in %s --out %s", r->resolution, in_path(), out_path()), 0);
+    assert_int_equal(run("restore --resolution %d --in %s --out %s", r->resolution, in_path(), out_path()),
+                     0);
     compare_restored(r, &picture);
     unlink(in_path());
     unlink(out_path());
@@ -287,7 +284,7 @@ static void mask_latents(void **state) {
         char cases[512], rel[64];
         snprintf(rel, sizeof(rel), "geometry/mask_latent_%d.safetensors", resolution);
         need(cases, rel);
-        assert_int_equal(run("stage mask --resolution %d --out %s", resolution, out_path()), 0);
+        assert_int_equal(run("mask --resolution %d --out %s", resolution, out_path()), 0);
         pair p = open_pair(cases);
         compare(&p, "out.mask_latent", "out.mask_latent", NULL, EXACT);
         close_pair(&p);
@@ -302,7 +299,7 @@ static void masks(void **state) {
         ms_error err;
         snprintf(rel, sizeof(rel), "geometry/mask_%d.png", resolution);
         test_video want = need_picture(rel);
-        assert_int_equal(run("stage mask --resolution %d --out %s", resolution, out_path()), 0);
+        assert_int_equal(run("mask --resolution %d --out %s", resolution, out_path()), 0);
         assert_ms_ok(ms_tensor_file_open(NULL, out_path(), &actual, &err), &err);
         test_tensor a = test_tensor_read(actual, "out.mask");
         assert_int_equal(a.elements, (int64_t)want.width * want.height);
@@ -328,7 +325,7 @@ static void detections(void **state) {
         char path[512], rel[64];
         snprintf(rel, sizeof(rel), "facedet/scrfd_post_%s.safetensors", cases[i].name);
         need(path, rel);
-        assert_int_equal(run("stage scrfd-decode --width %d --height %d --in %s --out %s", cases[i].width,
+        assert_int_equal(run("scrfd-decode --width %d --height %d --in %s --out %s", cases[i].width,
                              cases[i].height, path, out_path()),
                          0);
         pair p = open_pair(path);
@@ -355,15 +352,14 @@ static void cases_that_make_no_sense(void **state) {
                            {"in.s8.bbox", MS_F32, 2, {1, 4}, numbers, 16},
                            {"in.s8.kps", MS_F32, 2, {1, 10}, numbers, 40}};
     write_input(&short_set, 1);
-    assert_int_not_equal(run("stage align --in %s --out %s 2>/dev/null", in_path(), out_path()), 0);
+    assert_int_not_equal(run("align --in %s --out %s 2>/dev/null", in_path(), out_path()), 0);
     write_input(other_count, 2);
-    assert_int_not_equal(run("stage align --in %s --out %s 2>/dev/null", in_path(), out_path()), 0);
-    assert_int_not_equal(run("stage restore --in %s --out %s 2>/dev/null", in_path(), out_path()), 0);
+    assert_int_not_equal(run("align --in %s --out %s 2>/dev/null", in_path(), out_path()), 0);
+    assert_int_not_equal(run("restore --in %s --out %s 2>/dev/null", in_path(), out_path()), 0);
     write_input(row, 4);
-    assert_int_not_equal(run("stage scrfd-decode --width 640 --height 360 --in %s --out %s 2>/dev/null",
-                             in_path(), out_path()),
-                         0);
-    assert_int_not_equal(run("stage mask --resolution 63 --out %s 2>/dev/null", out_path()), 0);
+    assert_int_not_equal(
+        run("scrfd-decode --width 640 --height 360 --in %s --out %s 2>/dev/null", in_path(), out_path()), 0);
+    assert_int_not_equal(run("mask --resolution 63 --out %s 2>/dev/null", out_path()), 0);
     assert_int_not_equal(access(out_path(), F_OK), 0); /* a failed stage leaves no file */
     unlink(in_path());
 }

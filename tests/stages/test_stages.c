@@ -1,4 +1,4 @@
-/* `memsafe stage` against the official implementation's outputs, as a user would run it. */
+/* `memsafe-stage` against the official implementation's outputs, as a user would run it. */
 #include "test.h"
 
 #include "support/stage.h"
@@ -58,16 +58,16 @@ static void unet_float32(void **state) {
     char model[512], cases[512];
     need_model(model, "tiny/latentsync_unet.pt");
     need(cases, "unet/case_f16.safetensors");
-    assert_int_equal(
-        run("stage unet --model %s --timesteps 981,501,1 --in %s --out %s", model, cases, out_path()), 0);
+    assert_int_equal(run("unet --model %s --timesteps 981,501,1 --in %s --out %s", model, cases, out_path()),
+                     0);
     pair p = open_pair(cases);
     compare(&p, "out.t981", "out.t981", NULL, UNET);
     compare(&p, "out.t501", "out.t501", NULL, UNET);
     compare(&p, "out.t1", "out.t1", NULL, UNET);
     close_pair(&p);
     need(cases, "unet/case_f5.safetensors");
-    assert_int_equal(
-        run("stage unet --model %s --timesteps 981,501,1 --in %s --out %s", model, cases, out_path()), 0);
+    assert_int_equal(run("unet --model %s --timesteps 981,501,1 --in %s --out %s", model, cases, out_path()),
+                     0);
     p = open_pair(cases);
     compare(&p, "out.t981", "out.t981", NULL, UNET);
     compare(&p, "out.t501", "out.t501", NULL, UNET);
@@ -80,8 +80,8 @@ static void unet_taps(void **state) {
     char model[512], cases[512];
     need_model(model, "tiny/latentsync_unet.pt");
     need(cases, "unet/case_f3_taps.safetensors");
-    assert_int_equal(
-        run("stage unet --taps --model %s --timesteps 501 --in %s --out %s", model, cases, out_path()), 0);
+    assert_int_equal(run("unet --taps --model %s --timesteps 501 --in %s --out %s", model, cases, out_path()),
+                     0);
     pair p = open_pair(cases);
     compare(&p, "out.t501", "out.t501", NULL, UNET);
     compare_taps(&p, 3, "t501.", UNET);
@@ -94,16 +94,16 @@ static void unet_half_weights(void **state) {
     need(config, "tiny/unet.yaml");
     need(unet, "tiny/latentsync_unet_fp16.pt");
     need(cases, "unet/case_f5.safetensors");
-    assert_int_equal(run("stage unet --config %s --unet %s --timesteps 501 --in %s --out %s", config, unet,
-                         cases, out_path()),
-                     0);
+    assert_int_equal(
+        run("unet --config %s --unet %s --timesteps 501 --in %s --out %s", config, unet, cases, out_path()),
+        0);
     pair p = open_pair(cases);
     compare(&p, "out.t501", "out.t501_fp16_weights", NULL, UNET);
     close_pair(&p);
     need(unet, "tiny/latentsync_unet_bf16.safetensors");
-    assert_int_equal(run("stage unet --config %s --unet %s --timesteps 501 --in %s --out %s", config, unet,
-                         cases, out_path()),
-                     0);
+    assert_int_equal(
+        run("unet --config %s --unet %s --timesteps 501 --in %s --out %s", config, unet, cases, out_path()),
+        0);
     p = open_pair(cases);
     compare(&p, "out.t501", "out.t501_bf16_weights", NULL, UNET);
     close_pair(&p);
@@ -117,8 +117,8 @@ static void unet_precisions(void **state) {
     need(cases, "unet/case_f5.safetensors");
     static const char *const precisions[2] = {"fp16", "bf16"};
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(run("stage unet --precision %s --model %s --timesteps 501 --in %s --out %s",
-                             precisions[i], model, cases, out_path()),
+        assert_int_equal(run("unet --precision %s --model %s --timesteps 501 --in %s --out %s", precisions[i],
+                             model, cases, out_path()),
                          0);
         pair p = open_pair(cases);
         compare(&p, "out.t501", i ? "out.t501_bf16_weights" : "out.t501_fp16_weights", NULL, UNET);
@@ -132,8 +132,8 @@ static void unet_wide_shared_storages(void **state) {
     need(config, "tiny/unet_wide.yaml");
     need(unet, "tiny/latentsync_unet_wide_shared.pt");
     need(cases, "unet/case_wide_f2.safetensors");
-    assert_int_equal(run("stage unet --taps --config %s --unet %s --timesteps 501 --in %s --out %s", config,
-                         unet, cases, out_path()),
+    assert_int_equal(run("unet --taps --config %s --unet %s --timesteps 501 --in %s --out %s", config, unet,
+                         cases, out_path()),
                      0);
     pair p = open_pair(cases);
     compare(&p, "out.t501", "out.t501", NULL, UNET);
@@ -169,8 +169,7 @@ static void vae(void **state) {
         char rel[64];
         snprintf(rel, sizeof(rel), "vae/encode_%s.safetensors", sizes[i]);
         need(cases, rel);
-        assert_int_equal(run("stage vae-encode --taps --model %s --in %s --out %s", model, cases, out_path()),
-                         0);
+        assert_int_equal(run("vae-encode --taps --model %s --in %s --out %s", model, cases, out_path()), 0);
         pair p = open_pair(cases);
         compare(&p, "out.mean", "out.mean", NULL, MOMENTS);
         compare(&p, "out.logvar", "out.logvar", NULL, MOMENTS);
@@ -179,13 +178,13 @@ static void vae(void **state) {
         close_pair(&p);
     }
     need(cases, "vae/decode_72x104.safetensors");
-    assert_int_equal(run("stage vae-decode --taps --model %s --in %s --out %s", model, cases, out_path()), 0);
+    assert_int_equal(run("vae-decode --taps --model %s --in %s --out %s", model, cases, out_path()), 0);
     pair p = open_pair(cases);
     compare(&p, "out.pixels", "out.pixels", NULL, DECODE);
     compare_vae_taps(&p, MOMENTS);
     close_pair(&p);
     need(cases, "vae/decode_128x128.safetensors");
-    assert_int_equal(run("stage vae-decode --model %s --in %s --out %s", model, cases, out_path()), 0);
+    assert_int_equal(run("vae-decode --model %s --in %s --out %s", model, cases, out_path()), 0);
     p = open_pair(cases);
     compare(&p, "out.pixels", "out.pixels_0", &(test_selection){.fixed = 1, .channel_axis = -1}, DECODE);
     compare(&p, "out.pixels", "out.pixels_1_channel1",
@@ -195,7 +194,7 @@ static void vae(void **state) {
      * the other. */
     need(weights, "tiny/vae/diffusion_pytorch_model.bin");
     need(cases, "vae/decode_72x104.safetensors");
-    assert_int_equal(run("stage vae-decode --vae %s --in %s --out %s", weights, cases, out_path()), 0);
+    assert_int_equal(run("vae-decode --vae %s --in %s --out %s", weights, cases, out_path()), 0);
     p = open_pair(cases);
     compare(&p, "out.pixels", "out.pixels", NULL, (test_tolerance){0.05, 0.01});
     close_pair(&p);
@@ -241,7 +240,7 @@ static void speech(void **state) {
             snprintf(rel, sizeof(rel), "whisper/case_%s.safetensors", names[i]);
             need(cases, rel);
             assert_int_equal(
-                run("stage audio --model %s --audio %s --fps %d --out %s", model, wav, fps, out_path()), 0);
+                run("audio --model %s --audio %s --fps %d --out %s", model, wav, fps, out_path()), 0);
             pair p = open_pair(cases);
             compare_rows(&p, "out.log_mel", "idx.mel_columns", 1, (test_tolerance){3e-4, 2e-5});
             compare_rows(&p, "out.features", "idx.feature_rows", 0, (test_tolerance){1e-4, 1e-5});
@@ -287,7 +286,7 @@ static void ddim(void **state) {
             free(data[t]);
         }
         assert_ms_ok(ms_tensor_writer_finish(&writer, &err), &err);
-        assert_int_equal(run("stage ddim --steps %d --in %s --out %s", counts[i], in, out_path()), 0);
+        assert_int_equal(run("ddim --steps %d --in %s --out %s", counts[i], in, out_path()), 0);
         pair p = open_pair(cases);
         snprintf(name, sizeof(name), "out.n%d.trajectory", counts[i]);
         compare(&p, "out.trajectory", name, NULL, (test_tolerance){2e-4, 1e-5});
@@ -306,10 +305,9 @@ static void denoise(void **state) {
     need_model(model, "tiny/latentsync_unet.pt");
     need(cases, "deepcache/deepcache.safetensors");
     for (int cached = 0; cached < 2; cached++) {
-        assert_int_equal(
-            run("stage denoise --every-step %s --model %s --steps 20 --guidance 1.5 --in %s --out %s",
-                cached ? "--deepcache" : "", model, cases, out_path()),
-            0);
+        assert_int_equal(run("denoise --every-step %s --model %s --steps 20 --guidance 1.5 --in %s --out %s",
+                             cached ? "--deepcache" : "", model, cases, out_path()),
+                         0);
         pair p = open_pair(cases);
         test_tensor a = test_tensor_read(p.actual, "out.latents_per_step"),
                     steps = test_tensor_read(p.golden, "idx.steps"),
@@ -338,7 +336,7 @@ static void noise(void **state) {
     static const int frames[3] = {0, 7, 1234567};
     for (int i = 0; i < 9; i++) { /* stream and frame go together */
         char name[64];
-        assert_int_equal(run("stage noise --seed %s --stream %d --frame %d --count 64 --out %s", seeds[i / 3],
+        assert_int_equal(run("noise --seed %s --stream %d --frame %d --count 64 --out %s", seeds[i / 3],
                              i % 3, frames[i % 3], out_path()),
                          0);
         pair p = open_pair(cases);
@@ -365,14 +363,14 @@ static void slices_threads_and_order_do_not_change_bits(void **state) {
     need(unet, "tiny/latentsync_unet_wide_shared.pt");
     need(cases, "unet/case_wide_f2.safetensors");
     snprintf(first, sizeof(first), "%s.first", out_path());
-    assert_int_equal(run("stage unet --threads 1 --config %s --unet %s --timesteps 501 --in %s --out %s",
-                         config, unet, cases, first),
+    assert_int_equal(run("unet --threads 1 --config %s --unet %s --timesteps 501 --in %s --out %s", config,
+                         unet, cases, first),
                      0);
     static const char *const ways[] = {"--threads 2", "--threads 3 --slice-frames 1",
                                        "--slice-frames 3 --slice-pixels 7", "--slice-pixels 1",
                                        "--slice-pixels 100 --slice-frames 2"};
     for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-        assert_int_equal(run("stage unet %s --config %s --unet %s --timesteps 501 --in %s --out %s", ways[i],
+        assert_int_equal(run("unet %s --config %s --unet %s --timesteps 501 --in %s --out %s", ways[i],
                              config, unet, cases, out_path()),
                          0);
         same_file(first, out_path());
@@ -380,8 +378,8 @@ static void slices_threads_and_order_do_not_change_bits(void **state) {
     static const char *const isas[] = {"c", "avx2", "avx512"};
     for (size_t i = 0; i < sizeof(isas) / sizeof(isas[0]); i++) {
         setenv("MEMSAFE_ISA", isas[i], 1);
-        assert_int_equal(run("stage unet --config %s --unet %s --timesteps 501 --in %s --out %s", config,
-                             unet, cases, out_path()),
+        assert_int_equal(run("unet --config %s --unet %s --timesteps 501 --in %s --out %s", config, unet,
+                             cases, out_path()),
                          0);
         unsetenv("MEMSAFE_ISA");
         same_file(first, out_path());
@@ -407,11 +405,11 @@ static void stripes_do_not_change_bits(void **state) {
     for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
         need(cases, runs[i].cases);
         assert_int_equal(
-            run("stage %s --threads 1 --model %s --in %s --out %s", runs[i].stage, model, cases, first), 0);
+            run("%s --threads 1 --model %s --in %s --out %s", runs[i].stage, model, cases, first), 0);
         for (size_t k = 0; k < sizeof(ways) / sizeof(ways[0]); k++) {
-            assert_int_equal(run("stage %s %s --model %s --in %s --out %s", runs[i].stage, ways[k], model,
-                                 cases, out_path()),
-                             0);
+            assert_int_equal(
+                run("%s %s --model %s --in %s --out %s", runs[i].stage, ways[k], model, cases, out_path()),
+                0);
             same_file(first, out_path());
         }
     }
@@ -440,12 +438,11 @@ static void same_on_a_device_apart(const apart *runs, size_t count) {
             *strrchr(file[0], '/') = 0;
             snprintf(words, sizeof(words), "--model %s", file[0]);
         }
-        assert_int_equal(
-            run("stage %s %s %s %s --out %s", runs[i].stage, words, runs[i].options, cases, first), 0);
+        assert_int_equal(run("%s %s %s %s --out %s", runs[i].stage, words, runs[i].options, cases, first), 0);
         for (int k = 0; k < 2; k++) {
             snprintf(seed, sizeof(seed), "%zu", 2 * i + (size_t)k);
             setenv("MEMSAFE_REMOTE_SEED", seed, 1);
-            assert_int_equal(run("stage %s --device remote %s %s %s --out %s", runs[i].stage, words,
+            assert_int_equal(run("%s --device remote %s %s %s --out %s", runs[i].stage, words,
                                  runs[i].options, cases, out_path()),
                              0);
             same_file(first, out_path());

@@ -140,7 +140,6 @@ static void everything_fits_the_terminal(void **state) {
                                         "doctor --demo",
                                         "probe",
                                         "batch-size --demo",
-                                        "bench run --shape tiny",
                                         "models --demo --quick",
                                         "score in.avi -a in.wav --track in.jsonl -m model"};
     static char text[1 << 18];

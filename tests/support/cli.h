@@ -68,31 +68,35 @@ static inline int test_shell(const char *line) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* Runs the command through the shell; what it printed (both streams) is in test_output afterwards. Returns
- * the exit code. */
-static inline int test_run(const char *fmt, ...) {
+/* Runs a program through the shell; what it printed (both streams) is in test_output afterwards. Returns the exit code. */
+static inline int test_program(const char *program, const char *fmt, ...) {
     char line[8192];
     va_list ap;
     setenv("MEMSAFE_HISTORY", "off", 0);
     va_start(ap, fmt);
-    int n = snprintf(line, sizeof(line), "%s ", MS_CLI_PATH);
+    int n = snprintf(line, sizeof(line), "%s ", program);
     n += vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
     va_end(ap);
     snprintf(line + n, sizeof(line) - (size_t)n, " 2>&1");
     return test_shell(line);
 }
 
-/* Runs the command and checks its exit code and that the output has a text. */
-#define assert_run_fails(code, text, ...)                                                                    \
+/* The command. */
+#define test_run(...) test_program(MS_CLI_PATH, __VA_ARGS__)
+
+/* Runs it and checks its exit code and that the output has a text. */
+#define assert_run_fails(code, text, ...) assert_program_fails(MS_CLI_PATH, code, text, __VA_ARGS__)
+#define assert_program_fails(program, code, text, ...)                                                       \
     do {                                                                                                     \
-        int run_code_ = test_run(__VA_ARGS__);                                                               \
+        int run_code_ = test_program(program, __VA_ARGS__);                                                  \
         if (run_code_ != (code) || !strstr(test_output, text))                                               \
             fail_msg("exit %d (want %d), wanted \"%s\" in: %s", run_code_, code, text, test_output);         \
     } while (0)
 
-#define assert_run_works(...)                                                                                \
+#define assert_run_works(...) assert_program_works(MS_CLI_PATH, __VA_ARGS__)
+#define assert_program_works(program, ...)                                                                   \
     do {                                                                                                     \
-        int run_code_ = test_run(__VA_ARGS__);                                                               \
+        int run_code_ = test_program(program, __VA_ARGS__);                                                  \
         if (run_code_ != 0)                                                                                  \
             fail_msg("exit %d: %s", run_code_, test_output);                                                 \
     } while (0)

@@ -1,4 +1,4 @@
-/* Running `memsafe stage` in tests, and comparing what it writes with golden files. */
+/* Running `memsafe-stage` in tests, and comparing what it writes with golden files. */
 #ifndef MS_TESTS_SUPPORT_STAGE_H
 #define MS_TESTS_SUPPORT_STAGE_H
 
@@ -6,12 +6,12 @@
 
 #include "support/tensors.h"
 
-/* Runs the command; words are split at blanks, so paths with blanks will not do. */
+/* Runs the program; words are split at blanks, so paths with blanks will not do. */
 static inline int run(const char *fmt, ...) {
     char line[8192];
     va_list ap;
     va_start(ap, fmt);
-    int n = snprintf(line, sizeof(line), "%s ", MS_CLI_PATH);
+    int n = snprintf(line, sizeof(line), "%s ", MS_STAGE_PATH);
     vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
     va_end(ap);
     int status = system(line);

@@ -15,8 +15,6 @@ static bool is_option(const cli_command *const *commands, const char *word, size
         if (word[1] == '-' ? cli_find_option(*commands, name, n) != NULL
                            : cli_find_letter(*commands, name, n) != NULL)
             return true;
-        if ((*commands)->children && is_option((*commands)->children, word, length))
-            return true;
     }
     return false;
 }

@@ -16,11 +16,8 @@
 typedef void (*visit)(const cli_command *c, void *arg);
 
 static void each(const cli_command *const *commands, visit f, void *arg) {
-    for (; *commands; commands++) {
+    for (; *commands; commands++)
         f(*commands, arg);
-        if ((*commands)->children)
-            each((*commands)->children, f, arg);
-    }
 }
 
 /* ---- one letter, one name ---- */
@@ -160,13 +157,6 @@ static void test_help_is_grouped_and_as_wide_as_the_terminal(void **state) {
         assert_int_equal(cli_help_columns(), 80);
 }
 
-static const cli_command *find(const cli_command *const *commands, const char *name) {
-    for (; *commands; commands++)
-        if (strcmp(cli_last_word((*commands)->name), name) == 0)
-            return *commands;
-    return NULL;
-}
-
 /* The example's words through the command's own parser. */
 static void parse_example(const cli_command *top, const char *line) {
     char text[512], *argv[64], *save = NULL;
@@ -180,19 +170,13 @@ static void parse_example(const cli_command *top, const char *line) {
     assert_string_equal(argv[0], "memsafe");
     assert_string_equal(argv[1], top->name);
     const cli_command *c = top;
-    int first = 2;
-    if (top->children) {
-        c = find(top->children, argv[2]);
-        first = 3;
-    }
-    assert_non_null(c);
     void *filled = calloc(1, c->state_bytes + 1);
     assert_non_null(filled);
     if (c->defaults)
         c->defaults(filled);
-    if (cli_parse(c, argc - first, argv + first, filled, &words, &err) != MS_OK)
+    if (cli_parse(c, argc - 2, argv + 2, filled, &words, &err) != MS_OK)
         fail_msg("\"%s\": %s", line, err.message);
-    if (c == &cli_run_command && cli_run_options_apply(filled, argv + first, words, &err) != MS_OK)
+    if (c == &cli_run_command && cli_run_options_apply(filled, argv + 2, words, &err) != MS_OK)
         fail_msg("\"%s\": %s", line, err.message);
     free(filled);
 }

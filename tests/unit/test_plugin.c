@@ -117,7 +117,7 @@ static void nothing_is_loaded_from_the_current_folder(void **state) {
     const char *bin = test_file("bin");
     char path[1024];
     snprintf(path, sizeof(path), "PATH=%s:$PATH", bin);
-    assert_int_not_equal(in_folder("%s memsafe stage vae --device faulty 2>&1", path), 0);
+    assert_int_not_equal(in_folder("%s memsafe probe --device faulty 2>&1", path), 0);
     assert_int_equal(in_folder("%s memsafe doctor --quick 2>&1", path), 0);
     assert_null(strstr(test_output, "memsafe-faulty.so"));
     assert_false(was_loaded());

@@ -25,9 +25,9 @@ def frames_of(path, size):
     return np.frombuffer(raw, np.uint8).reshape(-1, size, size, 3)
 
 
-def aligned(memsafe, frames, landmarks, folder):
+def aligned(stage, frames, landmarks, folder):
     write_safetensors(folder + "/case", {"in.frames": frames, "in.landmarks": landmarks})
-    subprocess.run([memsafe, "stage", "align", "--resolution", str(SIDE), "--in", folder + "/case", "--out",
+    subprocess.run([stage, "align", "--resolution", str(SIDE), "--in", folder + "/case", "--out",
                     folder + "/aligned"], check=True)
     return read_safetensors(folder + "/aligned")
 
@@ -47,7 +47,7 @@ def one(args, seed, reader, folder, size=384):
         report = json.load(f)
     tracks = {k: [json.loads(line) for line in open(name(k + ".jsonl"))] for k in ("in", "truth")}
     landmarks = np.array([r["landmarks106"] for r in tracks["in"]], np.float32)
-    found = {k: aligned(memsafe, frames_of(name(f), size), landmarks, folder)
+    found = {k: aligned(args.build + "/memsafe-stage", frames_of(name(f), size), landmarks, folder)
              for k, f in (("in", "in.mp4"), ("truth", "truth.avi"), ("out", "out.mkv"))}
     faces = {k: v["out.faces"].permute(0, 3, 1, 2) for k, v in found.items()}
     said = np.array([r["landmarks106"] for r in tracks["truth"]], np.float32)

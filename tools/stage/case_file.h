@@ -1,6 +1,6 @@
-/* Cases of `memsafe stage`: named tensors in, named tensors out, both safetensors files. */
-#ifndef MS_CLI_CASE_FILE_H
-#define MS_CLI_CASE_FILE_H
+/* Cases of `memsafe-stage`: named tensors in, named tensors out, both safetensors files. */
+#ifndef MS_TOOLS_STAGE_CASE_FILE_H
+#define MS_TOOLS_STAGE_CASE_FILE_H
 
 #include "base/dtype.h"
 #include "base/mem.h"

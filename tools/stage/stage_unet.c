@@ -198,7 +198,7 @@ static const cli_option unet_options[] = {
 };
 
 const cli_command stage_unet_command = {
-    .name = "stage unet",
+    .name = "memsafe-stage unet",
     .summary = "Denoiser: in.sample, in.audio_embeds -> out.tNNN [2, 4, F, h, w]",
     .usage = "--model DIR --timesteps LIST --in FILE --out FILE",
     .text = "in.sample [1, 13, F, h, w] is run twice: with zero audio embeddings and with in.audio_embeds "
@@ -399,7 +399,7 @@ static const cli_option denoise_options[] = {
 };
 
 const cli_command stage_denoise_command = {
-    .name = "stage denoise",
+    .name = "memsafe-stage denoise",
     .summary = "The denoising loop of one window -> out.latents [1, 4, F, h, w]",
     .usage = "--model DIR --steps N --guidance X [--deepcache] --in FILE --out FILE",
     .text = "Reads in.audio_embeds [F, tokens, width], in.mask [1, 1, F, h, w], in.masked_latents, "

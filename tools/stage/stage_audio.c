@@ -161,7 +161,7 @@ static const cli_option audio_options[] = {
 };
 
 const cli_command stage_audio_command = {
-    .name = "stage audio",
+    .name = "memsafe-stage audio",
     .summary = "Speech: --audio FILE -> out.log_mel, out.features, out.chunk_indices",
     .usage = "--model DIR --audio FILE [--fps X] --out FILE",
     .text = "out.log_mel is [80, columns], out.features [rows, layers + 1, width] at 50 Hz, "

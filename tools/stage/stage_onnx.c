@@ -130,7 +130,7 @@ static const cli_option onnx_options[] = {
 };
 
 const cli_command stage_onnx_command = {
-    .name = "stage onnx",
+    .name = "memsafe-stage onnx",
     .summary = "Any ONNX network: in.NAME -> out.NAME, by the names of its inputs and outputs",
     .usage = "--onnx FILE --in FILE --out FILE",
     .text =

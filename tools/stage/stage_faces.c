@@ -342,7 +342,7 @@ static int run_stage(const faces_state *s, stage_fn stage, bool needs_input) {
         (void)n_arguments;                                                                                   \
         return run_stage(state, function, needs_input);                                                      \
     }                                                                                                        \
-    const cli_command stage_##ident##_command = {.name = "stage " text,                                      \
+    const cli_command stage_##ident##_command = {.name = "memsafe-stage " text,                              \
                                                  .summary = ident##_summary,                                 \
                                                  .usage = use,                                               \
                                                  .options = ident##_options,                                 \

@@ -233,7 +233,7 @@ static const cli_option vae_options[] = {
 };
 
 const cli_command stage_vae_encode_command = {
-    .name = "stage vae-encode",
+    .name = "memsafe-stage vae-encode",
     .summary = "Encoder: in.pixels_u8, in.normal -> out.mean, out.logvar, out.latent",
     .usage = "--model DIR --in FILE --out FILE",
     .options = vae_options,
@@ -243,7 +243,7 @@ const cli_command stage_vae_encode_command = {
 };
 
 const cli_command stage_vae_decode_command = {
-    .name = "stage vae-decode",
+    .name = "memsafe-stage vae-decode",
     .summary = "Decoder: in.latent -> out.pixels",
     .usage = "--model DIR --in FILE --out FILE",
     .options = vae_options,

@@ -1,6 +1,6 @@
-/* What the benchmarks of `memsafe bench` share: time, memory, and where the time of a network goes. */
-#ifndef MS_CLI_BENCH_H
-#define MS_CLI_BENCH_H
+/* What the benchmarks of `memsafe-bench` share: time, memory, and where the time of a network goes. */
+#ifndef MS_BENCH_BENCH_H
+#define MS_BENCH_BENCH_H
 
 #include "device/compute.h"
 #include "device_option.h"
@@ -12,6 +12,8 @@ typedef struct bench_state {
     const char *device;
     int shape;     /* ms_synthetic */
     int precision; /* index of fp32|fp16|bf16 */
+    int isa;       /* index of c|avx2|avx512: the best that kernels may use */
+    int images;    /* of a kernel's case; 0 = the case's */
     int threads, frames, repeat, batch, steps;
     int slice_frames, slice_pixels, stripe_rows;
     bool profile, serial, deepcache;

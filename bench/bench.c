@@ -27,7 +27,11 @@ ms_dtype bench_precision(const bench_state *state) {
 }
 
 ms_status bench_open_compute(const bench_state *state, ms_compute *ret_compute, ms_error *err) {
-    return cli_open_device(state->device, state->threads, CLI_DEVICE_WORKS, 0, ret_compute, err);
+    const ms_compute_params params = {.device = state->device,
+                                      .threads = state->threads,
+                                      .isa_limit = (ms_isa)state->isa,
+                                      .must_compute = true};
+    return ms_compute_open(&params, ret_compute, err);
 }
 
 double bench_peak_flops(const ms_compute *compute, double seconds) {

@@ -1,17 +1,17 @@
-/* `memsafe bench`: peak, kernels, and whole networks at the official shapes with random weights. */
+/* `memsafe-bench`: peak, kernels, and whole networks at the official shapes with random weights. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "bench.h"
-#include "commands.h"
 #include "console.h"
 #include "engine/engine.h"
 #include "kernel_bench.h"
 #include "models/unet3d.h"
 #include "models/vae.h"
 #include "models/whisper.h"
+#include "program.h"
 
 #define PEAK_SECONDS 0.3
 
@@ -23,6 +23,7 @@ static void bench_defaults(void *state) {
     s->steps = 2;
     s->guidance = 1.5;
     s->seconds = 0.3;
+    s->isa = MS_ISA_COUNT - 1;
 }
 
 /* ---- a network with random weights and input ---- */
@@ -340,6 +341,7 @@ static int peak_run(const void *state, char **arguments, int n_arguments) {
 static int ops_run(const void *state, char **arguments, int n_arguments) {
     const bench_state *s = state;
     ms_error err;
+    double step_s = 0, step_flops = 0;
     ms_compute compute = {0};
     if (bench_open_compute(s, &compute, &err) != MS_OK)
         return cli_fail(&err);
@@ -347,12 +349,15 @@ static int ops_run(const void *state, char **arguments, int n_arguments) {
               ms_dtype_name(bench_precision(s)));
     cli_print("%-30s %10s %9s %9s %7s %9s\n", "kernel", "ms", "GFLOP/s", "peak", "share", "ws MiB");
     for (int i = 0; i < ms_bench_case_count; i++) {
-        const ms_bench_case *c = &ms_bench_cases[i];
+        ms_bench_case test = ms_bench_cases[i];
+        const ms_bench_case *c = &test;
         bool wanted = n_arguments == 0;
         for (int a = 0; a < n_arguments; a++)
             wanted = wanted || strstr(c->name, arguments[a]);
         if (!wanted)
             continue;
+        if (s->images)
+            test.images = s->images;
         ms_bench_result r;
         double peak = bench_peak_flops(&compute, 0.05);
         if (ms_bench_run(&compute, c, bench_precision(s), s->seconds, &r, &err) != MS_OK) {
@@ -365,7 +370,11 @@ static int ops_run(const void *state, char **arguments, int n_arguments) {
         else
             cli_print("%9s %7s ", "-", "-");
         cli_print("%9.1f\n", (double)r.workspace_bytes / 0x1p20);
+        step_s += c->per_step * r.seconds;
+        step_flops += c->per_step * r.flops;
     }
+    if (step_s > 0)
+        cli_print("in one step of the UNet these take %.2f s, for %.2f TFLOP\n", step_s, step_flops * 1e-12);
     ms_compute_close(&compute);
     return 0;
 }
@@ -373,6 +382,11 @@ static int ops_run(const void *state, char **arguments, int n_arguments) {
 #define BENCH_THREADS                                                                                        \
     { "threads", 0, CLI_INT, offsetof(bench_state, threads), "N", "threads; 0 = all", 0, 1024 }
 #define BENCH_DEVICE CLI_DEVICE_OPTION(bench_state, device)
+#define BENCH_ISA                                                                                            \
+    {                                                                                                        \
+        "isa", 0, CLI_CHOICE, offsetof(bench_state, isa), "c|avx2|avx512",                                   \
+            "best instruction set that kernels may use (default: the machine's)", 0, 0                       \
+    }
 #define BENCH_PRECISION                                                                                      \
     {                                                                                                        \
         "precision", 0, CLI_CHOICE, offsetof(bench_state, precision), "fp32|fp16|bf16",                      \
@@ -405,9 +419,16 @@ static int ops_run(const void *state, char **arguments, int n_arguments) {
          1 << 20},                                                                                           \
         BENCH_DEVICE, BENCH_THREADS, BENCH_PRECISION, BENCH_REPEAT
 
-static const cli_option peak_options[] = {CLI_GROUP("Options"), BENCH_THREADS, BENCH_SECONDS, BENCH_REPEAT};
-static const cli_option ops_options[] = {CLI_GROUP("Options"), BENCH_DEVICE, BENCH_THREADS, BENCH_PRECISION,
-                                         BENCH_SECONDS};
+static const cli_option peak_options[] = {CLI_GROUP("Options"), BENCH_THREADS, BENCH_ISA, BENCH_SECONDS,
+                                          BENCH_REPEAT};
+static const cli_option ops_options[] = {CLI_GROUP("Options"),
+                                         BENCH_DEVICE,
+                                         BENCH_THREADS,
+                                         BENCH_ISA,
+                                         BENCH_PRECISION,
+                                         BENCH_SECONDS,
+                                         {"images", 0, CLI_INT, offsetof(bench_state, images), "N",
+                                          "pictures or windows of a case (default: the official)", 1, 4096}};
 static const cli_option whisper_options[] = {CLI_GROUP("Options"), BENCH_NETWORK};
 static const cli_option vae_options[] = {
     CLI_GROUP("Options"),
@@ -437,7 +458,7 @@ static const cli_option run_options[] = {
 };
 
 #define BENCH_COMMAND(ident, title, use, words)                                                              \
-    static const cli_command bench_##ident##_command = {.name = "bench " #ident,                             \
+    static const cli_command bench_##ident##_command = {.name = "memsafe-bench " #ident,                     \
                                                         .summary = title,                                    \
                                                         .usage = use,                                        \
                                                         .options = ident##_options,                          \
@@ -462,11 +483,15 @@ static const cli_command *const children[] = {&bench_peak_command,
                                               &bench_run_command,
                                               NULL};
 
-const cli_command cli_bench_command = {
-    .name = "bench",
+static const cli_command bench_program = {
+    .name = "memsafe-bench",
     .summary = "Measure speed and memory with random weights of the official shapes",
-    .examples = {{"memsafe bench unet --layers", "one step of the denoiser, layer by layer"},
-                 {"memsafe bench run", "one window of a whole run"}},
+    .examples = {{"memsafe-bench unet --layers", "one step of the denoiser, layer by layer"},
+                 {"memsafe-bench run", "one window of a whole run"}},
     .usage = "NAME [OPTIONS]",
     .children = children,
 };
+
+int main(int argc, char **argv) {
+    return cli_program_of(&bench_program, argc, argv);
+}

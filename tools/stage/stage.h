@@ -1,6 +1,6 @@
-/* What the stages of `memsafe stage` share. Each stage is a command of its own with its own options. */
-#ifndef MS_CLI_STAGE_H
-#define MS_CLI_STAGE_H
+/* What the stages of `memsafe-stage` share. Each stage is a command of its own with its own options. */
+#ifndef MS_TOOLS_STAGE_STAGE_H
+#define MS_TOOLS_STAGE_STAGE_H
 
 #include "case_file.h"
 #include "device/compute.h"

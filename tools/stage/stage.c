@@ -4,8 +4,6 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-#include "commands.h"
-#include "stages.h"
 
 ms_dtype stage_precision(const stage_compute *compute) {
     static const ms_dtype types[] = {MS_F32, MS_F16, MS_BF16};
@@ -18,7 +16,11 @@ ms_slicing stage_slicing(const stage_compute *compute) {
 }
 
 ms_status stage_open_compute(const stage_compute *compute, ms_compute *ret_compute, ms_error *err) {
-    return cli_open_device(compute->device, compute->threads, CLI_DEVICE_WORKS, 0, ret_compute, err);
+    const ms_compute_params params = {.device = compute->device,
+                                      .threads = compute->threads,
+                                      .isa_limit = MS_ISA_COUNT - 1,
+                                      .must_compute = true};
+    return ms_compute_open(&params, ret_compute, err);
 }
 
 ms_status stage_open_input(const stage_files *files, ms_tensor_file **ret_file, ms_error *err) {
@@ -80,20 +82,3 @@ void stage_planes_to_rows(const float *planes, int64_t images, int64_t pixels, i
                           float *ret_rows) {
     case_swap_inner(planes, 1, channels, images * pixels, ret_rows);
 }
-
-static const cli_command *const children[] = {
-#define X(name) &stage_##name##_command,
-    STAGE_MAP(X)
-#undef X
-        NULL};
-
-const cli_command cli_stage_command = {
-    .name = "stage",
-    .summary = "Run one stage of the pipeline on given tensors",
-    .examples = {{"memsafe stage noise --seed 7 -o noise.safetensors", "the noise that a run begins with"}},
-    .usage = "NAME --in CASE.safetensors --out OUT.safetensors [OPTIONS]",
-    .text = "A stage reads tensors named in.* and writes tensors named out.*, so that a model can be checked "
-            "and a\n"
-            "difference be traced to where it begins. Stages:",
-    .children = children,
-};

@@ -1,6 +1,6 @@
 /* The stages; a new one is a line here and a command in one of the stage_*.c files. */
-#ifndef MS_CLI_STAGES_H
-#define MS_CLI_STAGES_H
+#ifndef MS_TOOLS_STAGE_STAGES_H
+#define MS_TOOLS_STAGE_STAGES_H
 
 #include "options.h"
 

@@ -63,7 +63,7 @@ static const cli_option noise_options[] = {
 };
 
 const cli_command stage_noise_command = {
-    .name = "stage noise",
+    .name = "memsafe-stage noise",
     .summary = "Philox4x32-10 normals: -> out.normals [count], out.uint32 [count/4, 4]",
     .usage = "--seed N --stream N --frame N --count N --out FILE",
     .options = noise_options,
@@ -155,7 +155,7 @@ static const cli_option ddim_options[] = {
 };
 
 const cli_command stage_ddim_command = {
-    .name = "stage ddim",
+    .name = "memsafe-stage ddim",
     .summary =
         "Scheduler: [in.noise, in.model_output] -> out.timesteps, out.alphas_cumprod, [out.trajectory]",
     .usage = "--steps N [--in FILE] --out FILE",
