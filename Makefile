@@ -14,7 +14,7 @@ deps-dev:
 	@tools/deps --dev
 
 configure: deps
-	@[ -e build/build.ninja ] || cmake --preset release
+	@[ -e build/build.ninja ] || $(quietly) cmake --preset release
 
 build: configure
 	cmake --build build
@@ -26,7 +26,7 @@ check: build
 # The core alone: a C compiler and nothing else.
 check-core: deps
 	cmake --preset core
-	cmake --build build-core --target memsafe memsafe_shared memsafe_documents
+	cmake --build build-core --target memsafe_installed
 	build-core/memsafe doctor
 	tests/examples/core build build-core
 
@@ -55,9 +55,11 @@ bench: build
 	build/memsafe-bench vae
 	build/memsafe-bench whisper
 
+demo: quietly = V='$(V)' tools/quietly
 demo: configure
-	cmake --build build --target memsafe draw_clip contact_sheet
-	tools/demo
+	@echo "0. Building ..."
+	@$(quietly) cmake --build build --target memsafe draw_clip contact_sheet
+	@tools/demo
 
 # Trains the demo model anew: a quarter of an hour on a GPU, two hours on two cores. Needs Python with tools/train_demo/requirements.txt.
 train-demo: build
@@ -76,7 +78,9 @@ fuzz: deps-dev
 	cmake --build build-fuzz
 	ctest --test-dir build-fuzz -L fuzz --output-on-failure
 
-install: build
+# Builds what it installs and no tests.
+install: configure
+	cmake --build build --target memsafe_installed
 	cmake --install build
 
 # What `make install` put in place, by build/install_manifest.txt.

@@ -1,7 +1,7 @@
 #include "bar.h"
 
 #include <inttypes.h>
-#include <stdbool.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +15,10 @@
 #define LEAST_BAR 8
 #define MOST_BAR 40
 #define PIECE_BYTES 64
+/* Lines in a log: so many in the whole, and not more often than so. */
+#define LINE_PARTS 10
+#define LINE_LEAST_S 60.0
+#define LINE_UNKNOWN_S 600.0
 
 /* In the order in which they stand; what the piece adds is two characters more than its text. */
 enum { HOW_FAR, LEFT, STAGE, FRAMES, PIECES };
@@ -114,4 +118,11 @@ int cli_bar_text(const cli_bar *b, int columns, char ret_text[CLI_BAR_BYTES]) {
         at = add(ret_text, at, piece[i]);
     ret_text[at] = 0;
     return at;
+}
+
+bool cli_bar_is_due(const cli_bar *b, const cli_bar *last) {
+    const double waited = b->seconds - last->seconds;
+    if (b->fraction < 0)
+        return waited >= LINE_UNKNOWN_S;
+    return waited >= LINE_LEAST_S && floor(LINE_PARTS * b->fraction) > floor(LINE_PARTS * last->fraction);
 }

@@ -2,6 +2,7 @@
 #ifndef CLI_BAR_H
 #define CLI_BAR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct cli_bar {
@@ -21,5 +22,9 @@ typedef struct cli_bar {
 /* At most columns - 1 characters, so that no terminal goes on in the next line; of 20 to 200 columns. The narrower it is, the
    less is said: the frames go first, then the bar, the stage, the time left. Returns the text's length. */
 int cli_bar_text(const cli_bar *bar, int columns, char ret_text[CLI_BAR_BYTES]);
+
+/* Where lines stay, as in a log: whether one is due after `last`, the bar that the last line said (all zero before the first). It
+   comes with the next tenth of the work, but not within a minute; where it is not known how much work there is, each ten minutes. */
+bool cli_bar_is_due(const cli_bar *bar, const cli_bar *last);
 
 #endif

@@ -58,7 +58,8 @@ static int print_json(const ms_score_report *r) {
     ms_buf_printf(&b, "{\"frames\":%lld,\"frames_with_face\":%lld,\"frames_lost\":%lld", (long long)r->frames,
                   (long long)r->frames_with_face, (long long)r->frames_lost);
     member(&b, ",", "fps", r->fps);
-    ms_buf_printf(&b, ",\"sync\":{\"offset_frames\":%d", r->sync_offset_frames);
+    ms_buf_printf(&b, ",\"sync\":{\"enough_frames\":%s,\"offset_frames\":%d",
+                  r->frames_with_face >= MS_SCORE_LEAST_FRAMES ? "true" : "false", r->sync_offset_frames);
     member(&b, ",", "confidence", r->sync_confidence);
     member(&b, ",", "correlation", r->sync_r);
     member(&b, ",", "correlation_unshifted", r->sync_r_unshifted);
@@ -133,6 +134,28 @@ static void print_flicker(const ms_score_report *r) {
     cli_print("\n");
 }
 
+static void print_sync(const ms_score_report *r) {
+    if (r->frames_with_face < MS_SCORE_LEAST_FRAMES) {
+        cli_print(
+            "Lip sync       not to be judged: %lld frame%s with a face %s too few; it takes %d, better %d\n",
+            (long long)r->frames_with_face, r->frames_with_face == 1 ? "" : "s",
+            r->frames_with_face == 1 ? "is" : "are", MS_SCORE_LEAST_FRAMES, (int)CHANCE_FRAMES);
+        return;
+    }
+    if (isfinite(r->sync_r_unshifted)) {
+        cli_print(
+            "Lip sync       %+d frames (mouth after sound), confidence %.3f, correlation %.3f; unshifted "
+            "%.3f\n",
+            r->sync_offset_frames, r->sync_confidence, r->sync_r, r->sync_r_unshifted);
+        cli_print("               %s\n", verdict(r));
+    } else {
+        cli_print("Lip sync       not to be judged: the speech is silent, or the mouth does not move\n");
+    }
+    if (r->has_truth)
+        cli_print("  the truth's  %+d frames, confidence %.3f\n", r->sync_truth_offset_frames,
+                  r->sync_truth_confidence);
+}
+
 static void print_text(const ms_score_report *r) {
     cli_print("Frames         %lld, %lld of them with a face, %g a second\n", (long long)r->frames,
               (long long)r->frames_with_face, r->fps);
@@ -140,18 +163,7 @@ static void print_text(const ms_score_report *r) {
         cli_print(
             "               the video is damaged: %lld of its frames could not be decoded or are not there\n",
             (long long)r->frames_lost);
-    if (!isfinite(r->sync_r_unshifted))
-        cli_print("Lip sync       not to be judged: the speech is silent, or the mouth does not move\n");
-    else
-        cli_print(
-            "Lip sync       %+d frames (mouth after sound), confidence %.3f, correlation %.3f; unshifted "
-            "%.3f\n",
-            r->sync_offset_frames, r->sync_confidence, r->sync_r, r->sync_r_unshifted);
-    if (isfinite(r->sync_r_unshifted))
-        cli_print("               %s\n", verdict(r));
-    if (r->has_truth)
-        cli_print("  the truth's  %+d frames, confidence %.3f\n", r->sync_truth_offset_frames,
-                  r->sync_truth_confidence);
+    print_sync(r);
     if (r->has_truth)
         cli_print("Mouth, truth   correlation %.4f, error %.2f px\n", r->mouth_r, r->mouth_rmse_px);
     if (r->has_input)

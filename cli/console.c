@@ -24,15 +24,18 @@
 #define JSON_INTERVAL_S 0.5
 /* On a terminal that cannot go back in its line. */
 #define PLAIN_INTERVAL_S 10.0
+#define PLAIN_COLUMNS 60
+#define LOG_COLUMNS 80
 
-typedef enum shape { SHAPE_NONE, SHAPE_BAR, SHAPE_PLAIN, SHAPE_JSON } shape;
+/* PLAIN: lines on a dumb terminal; LOG: the few lines that say in a file or a pipe that the work goes on. */
+typedef enum shape { SHAPE_NONE, SHAPE_BAR, SHAPE_PLAIN, SHAPE_LOG, SHAPE_JSON } shape;
 
 /* There is one terminal, so there is one of these. */
 static struct {
     shape shape;
     bool quiet, verbose;
     double began_s, shown_s;
-    cli_bar bar;
+    cli_bar bar, last_line;
     char stage[32];
     int drawn;       /* characters of the bar that stand in the line now */
     int write_error; /* errno of the first line that could not be written */
@@ -238,9 +241,10 @@ void cli_console_begin(const cli_console_options *o) {
     console.verbose = o->verbose;
     if (o->progress == CLI_PROGRESS_JSON)
         console.shape = SHAPE_JSON;
-    else if (o->progress == CLI_PROGRESS_NONE ||
-             (o->progress == CLI_PROGRESS_AUTO && (!terminal || o->quiet)))
+    else if (o->progress == CLI_PROGRESS_NONE || (o->progress == CLI_PROGRESS_AUTO && o->quiet))
         console.shape = SHAPE_NONE;
+    else if (o->progress == CLI_PROGRESS_AUTO && !terminal)
+        console.shape = SHAPE_LOG;
     else
         console.shape = dumb ? SHAPE_PLAIN : SHAPE_BAR;
     if (console.shape == SHAPE_JSON)
@@ -450,27 +454,41 @@ static void keep(const ms_run_progress *p) {
                             .frames_total = p->frames_total};
 }
 
-static void plain_line(void) {
+static void plain_line(int columns) {
     char text[CLI_BAR_BYTES];
-    cli_bar_text(&console.bar, 60, text);
+    cli_bar_text(&console.bar, columns, text);
     fprintf(stderr, "%s\n", text);
 }
 
+static void log_line(const ms_run_progress *p) {
+    keep(p);
+    if (!cli_bar_is_due(&console.bar, &console.last_line))
+        return;
+    plain_line(LOG_COLUMNS);
+    console.last_line = console.bar;
+}
+
 void cli_show_progress(const ms_run_progress *p) {
-    static const double intervals[] = {
-        [SHAPE_BAR] = BAR_INTERVAL_S, [SHAPE_PLAIN] = PLAIN_INTERVAL_S, [SHAPE_JSON] = JSON_INTERVAL_S};
+    static const double intervals[] = {[SHAPE_BAR] = BAR_INTERVAL_S,
+                                       [SHAPE_PLAIN] = PLAIN_INTERVAL_S,
+                                       [SHAPE_LOG] = 0,
+                                       [SHAPE_JSON] = JSON_INTERVAL_S};
     double now = ms_now_s();
     bool nothing = p->fraction < 0 && p->frames_done == 0; /* not worth a line of its own */
     if (console.shape == SHAPE_NONE || console.over || console.ended ||
         (console.shape == SHAPE_PLAIN && nothing) ||
         (console.shown_s >= 0 && now - console.shown_s < intervals[console.shape]))
         return;
+    if (console.shape == SHAPE_LOG) {
+        log_line(p);
+        return;
+    }
     console.shown_s = now;
     keep(p);
     if (console.shape == SHAPE_JSON)
         progress_event(p);
     else if (console.shape == SHAPE_PLAIN)
-        plain_line();
+        plain_line(PLAIN_COLUMNS);
     else
         redraw();
 }

@@ -10,7 +10,7 @@
 #include "text/json.h"
 
 typedef enum cli_progress_mode {
-    CLI_PROGRESS_AUTO, /* a bar on a terminal (lines now and then on a dumb one), else nothing */
+    CLI_PROGRESS_AUTO, /* a bar on a terminal (lines now and then on a dumb one), else a line with each tenth of long work */
     CLI_PROGRESS_BAR,
     CLI_PROGRESS_JSON,
     CLI_PROGRESS_NONE,
@@ -28,7 +28,8 @@ typedef struct cli_console_options {
      CLI_CHOICE,                                                                                             \
      offsetof(state, field.progress),                                                                        \
      "auto|bar|json|none",                                                                                   \
-     "auto: a bar on a terminal, else nothing; json: lines for programs on stderr (docs/progress.md)",       \
+     "auto: a bar on a terminal, else a line now and then; json: lines for programs on stderr "              \
+     "(docs/progress.md)",                                                                                   \
      0,                                                                                                      \
      0},                                                                                                     \
         {"quiet",  "q",                                                                                      \

@@ -11,6 +11,8 @@
 
 #include "base/error.h"
 
+#define SUFFIX ".memsafe"
+
 /* A file that memsafe does not make. */
 static ms_status refuse_file(const ms_job_folder *f, const char *name, const char *why, ms_error *err) {
     return ms_fail(err, MS_DAMAGED, "%s/%s %s", f->path, name, why);
@@ -30,7 +32,7 @@ static ms_status open_there(ms_job_folder *f, ms_error *err) {
 ms_status ms_job_folder_find(ms_job_folder *f, const char *output, bool *ret_there, ms_error *err) {
     *f = (ms_job_folder){.fd = -1};
     *ret_there = false;
-    int n = snprintf(f->path, sizeof(f->path), "%s.memsafe", output);
+    int n = snprintf(f->path, sizeof(f->path), "%s" SUFFIX, output);
     if (n < 0 || (size_t)n >= sizeof(f->path))
         return ms_fail(err, MS_INVALID_ARGUMENT, "the output's name is too long");
     struct stat st;
@@ -53,7 +55,8 @@ ms_status ms_job_folder_open(ms_job_folder *f, ms_error *err) {
     if (f->fd < 0) {
         f->created = mkdir(f->path, 0777) == 0;
         if (!f->created && errno != EEXIST)
-            return ms_fail(err, MS_IO, "cannot make the folder %s: %s", f->path, strerror(errno));
+            return ms_fail(err, MS_IO, "cannot write %.*s: its folder %s cannot be made: %s",
+                           (int)(strlen(f->path) - strlen(SUFFIX)), f->path, f->path, strerror(errno));
         MS_TRY(open_there(f, err));
     }
     f->locked = flock(f->fd, LOCK_EX | LOCK_NB) == 0;

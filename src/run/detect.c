@@ -1,6 +1,7 @@
 #include "memsafe/detect.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -50,10 +51,22 @@ typedef struct job {
     ms_detect_report report;
 } job;
 
+static ms_model_names model_names(const ms_detect_params *p) {
+    return (ms_model_names){.dir = p->model, .faces = p->faces};
+}
+
+/* Before the budget is looked at, which may be wrong, too: what costs nothing to know comes first. */
+static ms_status check_output(const ms_detect_params *p, ms_error *err) {
+    const ms_model_names names = model_names(p);
+    MS_TRY(ms_new_file_spares(p->output, "output", &p->video, 1, err));
+    MS_TRY(ms_model_files_spare(&names, p->output, "output", err));
+    return ms_new_file_check(p->output, p->force, err);
+}
+
 static ms_status prepare(job *j, ms_error *err) {
     const ms_detect_params *p = j->p;
     static const int any_resolution = 256; /* alignment is not asked for, landmarks are */
-    ms_model_names names = {.dir = p->model, .faces = p->faces};
+    const ms_model_names names = model_names(p);
     ms_model_files files;
     ms_mem *mem = j->budget.mem;
     const ms_compute_params dev = {.device = p->device,
@@ -61,9 +74,6 @@ static ms_status prepare(job *j, ms_error *err) {
                                    .threads = p->threads,
                                    .isa_limit = MS_ISA_COUNT - 1,
                                    .must_compute = true};
-    MS_TRY(ms_new_file_spares(p->output, "output", &p->video, 1, err));
-    MS_TRY(ms_model_files_spare(&names, p->output, "output", err));
-    MS_TRY(ms_new_file_check(p->output, p->force, err));
     if (!p->allow_truncated)
         MS_TRY(ms_check_whole_file(p->video, err));
     MS_TRY(ms_model_files_find(&names, MS_PART_FACES, &files, err));
@@ -82,6 +92,14 @@ static ms_status prepare(job *j, ms_error *err) {
     return ms_track_writer_create(mem, p->output, p->force, &j->writer, err);
 }
 
+/* A track is written as a whole or not at all. */
+static ms_status fail_cancelled(const job *j, ms_error *err) {
+    return ms_fail(err, MS_CANCELLED,
+                   access(j->p->output, F_OK) == 0 ? "cancelled after %lld frames; %s stays as it was"
+                                                   : "cancelled after %lld frames; %s is not written",
+                   (long long)j->report.frames, j->p->output);
+}
+
 static ms_status look(job *j, ms_error *err) {
     const ms_detect_params *p = j->p;
     for (;;) {
@@ -90,7 +108,7 @@ static ms_status look(job *j, ms_error *err) {
         if (p->frames && j->report.frames == p->frames)
             return MS_OK;
         if (p->cancelled && p->cancelled(p->arg))
-            return ms_fail(err, MS_CANCELLED, "cancelled after %lld frames", (long long)j->report.frames);
+            return fail_cancelled(j, err);
         MS_TRY(ms_face_stage_next(j->stage, &frame, &got, err));
         if (!got)
             return MS_OK;
@@ -105,6 +123,7 @@ static ms_status look(job *j, ms_error *err) {
 }
 
 static ms_status run(job *j, ms_error *err) {
+    MS_TRY(check_output(j->p, err));
     MS_TRY(ms_own_budget_open(j->p->budget_bytes, &j->budget, err));
     MS_TRY(prepare(j, err));
     MS_TRY(look(j, err));

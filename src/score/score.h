@@ -40,6 +40,9 @@ typedef struct ms_score_likeness {
     double psnr_outside_db, ssim_outside; /* face and around together */
 } ms_score_likeness;
 
+/* With fewer frames that have a face, the widest shifts leave less than a second to compare, and the numbers of lip sync say nothing. */
+#define MS_SCORE_LEAST_FRAMES 40
+
 typedef struct ms_score_report {
     int64_t frames, frames_with_face;
     int64_t frames_lost; /* of a damaged video */

@@ -4,14 +4,23 @@
 
 #include <fcntl.h>
 
+#include "memsafe/detect.h"
 #include "support/run_inputs.h"
 
 #define FRAMES 4
+#define NETS MS_SOURCE_DIR "/models/demo/auxiliary/models/buffalo_l"
 
 /* test_file() forgets its names after some. */
 #define NAME(variable, name)                                                                                 \
     char variable[512];                                                                                      \
     snprintf(variable, sizeof(variable), "%s", test_file(name))
+
+static void write_text(const char *path, const char *text) {
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+}
 
 /* Contents, to see that they stay. */
 static uint64_t hash_of(const char *path) {
@@ -97,10 +106,7 @@ static void other_peoples_files_stay(void **state) {
     (void)state;
     const char *nets = MS_SOURCE_DIR "/models/demo/auxiliary/models/buffalo_l",
                *out = test_file("faces.jsonl"), *part = test_file("faces.jsonl.part");
-    FILE *f = fopen(part, "w");
-    assert_non_null(f);
-    fputs("mine", f);
-    fclose(f);
+    write_text(part, "mine");
     uint64_t before = hash_of(part);
     assert_run_works("detect --video %s --faces %s --frames 2 -o %s", test_file("in.mkv"), nets, out);
     assert_int_equal(hash_of(part), before);
@@ -145,6 +151,64 @@ static void a_full_disk_is_no_success(void **state) {
     }
 }
 
+/* What cannot be made is named as it was asked for, and what is there already is refused before anything else is looked at. */
+static void refusals_name_the_output_first(void **state) {
+    (void)state;
+    NAME(taken, "taken.jsonl");
+    NAME(video, "taken.mkv");
+    write_text(taken, "kept");
+    write_text(video, "kept");
+    assert_run_fails(11, "memsafe: cannot write /proc/out.mkv: ", "%s -o /proc/out.mkv", run_line());
+    assert_run_fails(11, "memsafe: cannot write /proc/out.jsonl: ",
+                     "detect --video %s --faces " NETS " /proc/out.jsonl", test_file("in.mkv"));
+    assert_run_fails(11, "exists already", "detect --video %s --faces " NETS " -b 1M %s", test_file("in.mkv"),
+                     taken);
+    assert_run_fails(3, "is too small", "detect --video %s --faces " NETS " -b 1M -y %s", test_file("in.mkv"),
+                     taken);
+    assert_run_fails(11, "exists already", "%s -b 1M -o %s", run_line(), video);
+}
+
+static bool after_two(void *arg) {
+    return *(int64_t *)arg >= 2;
+}
+
+static void count(void *arg, int64_t done, int64_t total) {
+    (void)total;
+    *(int64_t *)arg = done;
+}
+
+static void a_cancelled_detection_says_what_is_there(void **state) {
+    (void)state;
+    NAME(video, "in.mkv");
+    NAME(track, "cancelled.jsonl");
+    NAME(other, "other.jsonl");
+    int64_t done = 0;
+    ms_error err;
+    ms_detect_params p;
+    ms_detect_params_init(&p);
+    p.video = video;
+    p.faces = NETS;
+    p.output = track;
+    p.progress = count;
+    p.cancelled = after_two;
+    p.arg = &done;
+    char want[1024];
+    assert_int_equal(ms_detect(&p, NULL, &err), MS_CANCELLED);
+    snprintf(want, sizeof(want), "cancelled after 2 frames; %s is not written", track);
+    assert_string_equal(err.message, want);
+    assert_false(test_exists(track));
+
+    write_text(other, "kept");
+    uint64_t before = hash_of(other);
+    p.output = other;
+    p.force = true;
+    done = 0;
+    assert_int_equal(ms_detect(&p, NULL, &err), MS_CANCELLED);
+    snprintf(want, sizeof(want), "cancelled after 2 frames; %s stays as it was", other);
+    assert_string_equal(err.message, want);
+    assert_true(hash_of(other) == before);
+}
+
 static int make_inputs(void **state) {
     (void)state;
     test_make_run_inputs(FRAMES, "320x240");
@@ -159,9 +223,13 @@ static int clean_up(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(inputs_are_never_replaced), cmocka_unit_test(only_regular_files_are_written),
-        cmocka_unit_test(other_peoples_files_stay),  cmocka_unit_test(nobody_reads),
+        cmocka_unit_test(inputs_are_never_replaced),
+        cmocka_unit_test(only_regular_files_are_written),
+        cmocka_unit_test(other_peoples_files_stay),
+        cmocka_unit_test(nobody_reads),
         cmocka_unit_test(a_full_disk_is_no_success),
+        cmocka_unit_test(refusals_name_the_output_first),
+        cmocka_unit_test(a_cancelled_detection_says_what_is_there),
     };
     return cmocka_run_group_tests(tests, make_inputs, clean_up);
 }

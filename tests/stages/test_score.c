@@ -158,6 +158,24 @@ static void test_own_sound(void **state) {
     assert_non_null(strstr(test_output, "--audio names the speech"));
 }
 
+/* Numbers come, as for every length, but nothing is said of whether the mouth follows. */
+static void test_too_few_frames(void **state) {
+    (void)state;
+    assert_run_works("score --progress none --faces " NETS " %s --audio %s --frames 39",
+                     test_file("input.mp4"), test_file("input.wav"));
+    assert_non_null(
+        strstr(test_output, "Lip sync       not to be judged: 39 frames with a face are too few"));
+    assert_null(strstr(test_output, "confidence"));
+    assert_null(strstr(test_output, "follows"));
+    score("%s --audio %s --frames 39", test_file("input.mp4"), test_file("input.wav"));
+    assert_non_null(strstr(test_output, "\"enough_frames\":false"));
+    assert_run_works("score --progress none --faces " NETS " %s --audio %s --frames 40",
+                     test_file("input.mp4"), test_file("input.wav"));
+    assert_non_null(strstr(test_output, "confidence"));
+    score("%s --audio %s --frames 40", test_file("input.mp4"), test_file("input.wav"));
+    assert_non_null(strstr(test_output, "\"enough_frames\":true"));
+}
+
 static void test_refusals(void **state) {
     (void)state;
     char line[700];
@@ -176,7 +194,8 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_opening), cmocka_unit_test(test_perfect_and_untouched),
-        cmocka_unit_test(test_shift), cmocka_unit_test(test_own_sound), cmocka_unit_test(test_refusals)};
+        cmocka_unit_test(test_opening),        cmocka_unit_test(test_perfect_and_untouched),
+        cmocka_unit_test(test_shift),          cmocka_unit_test(test_own_sound),
+        cmocka_unit_test(test_too_few_frames), cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, prepare, clean_up);
 }

@@ -138,12 +138,39 @@ static void the_bar_does_not_come_and_go(void **state) {
     }
 }
 
+/* Of a run of so many seconds whose work goes on evenly, told twice a second: the seconds at which there are lines. */
+static int lines_of(double length, bool known, double ret_at[64]) {
+    cli_bar last = {0};
+    int n = 0;
+    for (double s = 0; s < length; s += 0.5) {
+        cli_bar b = {.fraction = known ? s / length : -1, .seconds = s};
+        if (!cli_bar_is_due(&b, &last))
+            continue;
+        assert_true(n < 64);
+        ret_at[n++] = s;
+        last = b;
+    }
+    return n;
+}
+
+static void lines_in_a_log_are_few(void **state) {
+    (void)state;
+    double at[64];
+    assert_int_equal(lines_of(55, true, at), 0);
+    assert_int_equal(lines_of(10000, true, at), 9); /* with each tenth */
+    for (int i = 0; i < 9; i++)
+        assert_true(at[i] == 1000.0 * (i + 1));
+    assert_int_equal(lines_of(200, true, at), 3); /* a tenth is 20 s: with each third, then */
+    assert_true(at[0] == 60 && at[1] == 120 && at[2] == 180);
+    assert_int_equal(lines_of(3601, false, at), 6);
+    assert_true(at[0] == 600);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_fits_every_width),
-        cmocka_unit_test(it_says_what_there_is_room_for),
-        cmocka_unit_test(the_bar_grows),
-        cmocka_unit_test(the_bar_does_not_come_and_go),
+        cmocka_unit_test(it_fits_every_width),    cmocka_unit_test(it_says_what_there_is_room_for),
+        cmocka_unit_test(the_bar_grows),          cmocka_unit_test(the_bar_does_not_come_and_go),
+        cmocka_unit_test(lines_in_a_log_are_few),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,60 @@
+/* What the console says of progress where stderr is no terminal. */
+#include "test.h"
+
+#include <unistd.h>
+
+#include "console.h"
+
+/* Progress of a run of an hour, told each second, with these options and stderr in a file: what came there. */
+static void hear(cli_progress_mode mode, bool quiet, char *text, size_t bytes) {
+    const cli_console_options options = {.progress = (int)mode, .quiet = quiet};
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    fflush(stderr);
+    int kept = dup(STDERR_FILENO);
+    assert_true(kept >= 0 && dup2(fileno(file), STDERR_FILENO) >= 0);
+    cli_console_begin(&options);
+    for (int s = 0; s <= 3600; s++) {
+        const ms_run_progress p = {.stage = "denoise",
+                                   .frames_done = s / 16,
+                                   .frames_total = 225,
+                                   .part = s % 20,
+                                   .parts = 20,
+                                   .seconds = s,
+                                   .fraction = s / 3600.0,
+                                   .eta_s = 3600 - s};
+        cli_show_progress(&p);
+    }
+    fflush(stderr);
+    assert_true(dup2(kept, STDERR_FILENO) >= 0);
+    close(kept);
+    rewind(file);
+    text[fread(text, 1, bytes - 1, file)] = 0;
+    fclose(file);
+}
+
+static void a_long_run_says_how_far_it_is(void **state) {
+    (void)state;
+    char text[8192];
+    hear(CLI_PROGRESS_NONE, false, text, sizeof(text));
+    assert_string_equal(text, "");
+    hear(CLI_PROGRESS_AUTO, true, text, sizeof(text));
+    assert_string_equal(text, "");
+    hear(CLI_PROGRESS_AUTO, false, text, sizeof(text));
+    const char *line = text;
+    int lines = 0;
+    for (const char *end; (end = strchr(line, '\n')); line = end + 1) {
+        char percent[24];
+        snprintf(percent, sizeof(percent), " %d0 %%  ", ++lines);
+        if (!strstr(line, percent) || end - line >= 80)
+            fail_msg("line %d: %.100s", lines, line);
+    }
+    assert_int_equal(lines, 10);
+    assert_null(strchr(text, '\r'));
+    assert_non_null(strstr(text, "50 %  30 min left  denoising, step 0 of 20  112 of 225 frames\n"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_long_run_says_how_far_it_is)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
