@@ -1,7 +1,7 @@
 # The commands that people type. Everything else is CMake; see CMakePresets.json for the other builds.
 SHELL := /bin/bash
 
-.PHONY: all deps deps-dev configure build demo train-demo check check-core check-e2e check-full lint abi bench install uninstall clean format deb coverage dev asan tsan clang fuzz
+.PHONY: all deps deps-dev configure build demo train-demo check check-core check-e2e check-full lint abi bench install uninstall clean format wrap deb coverage dev asan tsan clang fuzz
 
 all: build
 
@@ -67,6 +67,10 @@ train-demo: build
 
 format: deps-dev
 	git ls-files '*.c' '*.h' | xargs clang-format -i
+
+# Paragraphs of the documents to 100 columns.
+wrap:
+	@for f in $$(git ls-files '*.md'); do tools/wrap_docs "$$f" >"$$f.wrapped" && { cmp -s "$$f" "$$f.wrapped" || cat "$$f.wrapped" >"$$f"; } && rm "$$f.wrapped" || exit 1; done
 
 dev asan tsan clang: deps-dev
 	cmake --preset $@
