@@ -115,11 +115,11 @@ int main(void) {
     else
         fprintf(stderr, "frame_stream: %s\n", err.message[0] ? err.message : ms_status_text(status));
     if (p.memsafe) {
-        ms_frame_stream_stats stats;
-        ms_frame_stream_get_stats(p.memsafe->stream, &stats);
+        ms_adaptive_state learned;
+        ms_frame_stream_get_state(p.memsafe->stream, &learned);
         fprintf(stderr, "frame_stream: %s tier, batches of %d to %d, %" PRId64 " failures, ",
-                ms_optimizer_tier(p.memsafe->optimizer), stats.adaptive.smallest_batch,
-                stats.adaptive.largest_batch, stats.adaptive.host_failures);
+                ms_optimizer_tier(p.memsafe->optimizer), learned.smallest_batch, learned.largest_batch,
+                learned.host_failures);
     }
     fprintf(stderr, "%" PRIu64 " allocations\n", ms_mem_allocation_count());
     ms_integration_destroy(&p.memsafe);

@@ -69,8 +69,14 @@ typedef struct ms_adaptive_state {
  * MS_INVALID_ARGUMENT: no process, or numbers out of range, or what the optimizer says of them; MS_CANCELLED; else what
  * process returned.
  */
-MS_API ms_status ms_adaptive_process(const ms_adaptive_params *params, int64_t first, int64_t count,
-                                     ms_adaptive_state *state, int64_t *ret_done, ms_error *err);
+MS_API ms_status ms_adaptive_process_sized(const ms_adaptive_params *params, size_t params_bytes,
+                                           int64_t first, int64_t count, ms_adaptive_state *state,
+                                           size_t state_bytes, int64_t *ret_done, ms_error *err);
+static inline ms_status ms_adaptive_process(const ms_adaptive_params *params, int64_t first, int64_t count,
+                                            ms_adaptive_state *state, int64_t *ret_done, ms_error *err) {
+    return ms_adaptive_process_sized(params, sizeof(*params), first, count, state, sizeof(*state), ret_done,
+                                     err);
+}
 
 #ifdef __cplusplus
 }

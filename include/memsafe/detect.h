@@ -30,7 +30,10 @@ typedef struct ms_detect_params {
     void *arg;
 } ms_detect_params;
 
-MS_API void ms_detect_params_init(ms_detect_params *ret_params);
+MS_API void ms_detect_params_init_sized(ms_detect_params *ret_params, size_t params_bytes);
+static inline void ms_detect_params_init(ms_detect_params *ret_params) {
+    ms_detect_params_init_sized(ret_params, sizeof(*ret_params));
+}
 
 typedef struct ms_detect_report {
     int64_t frames, frames_with_face, frames_interpolated;
@@ -40,7 +43,12 @@ typedef struct ms_detect_report {
 
 /* MS_NO_FACE when no frame has one; then no file is written. MS_BUDGET: the video's pictures are too large for it, or runs
    beside this may take all of it. Other errors as ms_run(). ret_report may be NULL. */
-MS_API ms_status ms_detect(const ms_detect_params *params, ms_detect_report *ret_report, ms_error *err);
+MS_API ms_status ms_detect_sized(const ms_detect_params *params, size_t params_bytes,
+                                 ms_detect_report *ret_report, size_t report_bytes, ms_error *err);
+static inline ms_status ms_detect(const ms_detect_params *params, ms_detect_report *ret_report,
+                                  ms_error *err) {
+    return ms_detect_sized(params, sizeof(*params), ret_report, sizeof(*ret_report), err);
+}
 
 #ifdef __cplusplus
 }

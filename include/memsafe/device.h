@@ -20,7 +20,12 @@ typedef struct ms_device_options {
 } ms_device_options;
 
 /* options NULL = all zero. MS_UNSUPPORTED names the back ends of this build; MS_HOST_MEMORY. */
-MS_API ms_status ms_device_create(const ms_device_options *options, ms_device **ret_device, ms_error *err);
+MS_API ms_status ms_device_create_sized(const ms_device_options *options, size_t options_bytes,
+                                        ms_device **ret_device, ms_error *err);
+static inline ms_status ms_device_create(const ms_device_options *options, ms_device **ret_device,
+                                         ms_error *err) {
+    return ms_device_create_sized(options, sizeof(*options), ret_device, err);
+}
 MS_API void ms_device_destroy(ms_device **device);
 
 typedef struct ms_device_info {
@@ -31,7 +36,10 @@ typedef struct ms_device_info {
 } ms_device_info;
 
 /* Any thread may ask. */
-MS_API void ms_device_get_info(const ms_device *device, ms_device_info *ret_info);
+MS_API void ms_device_get_info_sized(const ms_device *device, ms_device_info *ret_info, size_t info_bytes);
+static inline void ms_device_get_info(const ms_device *device, ms_device_info *ret_info) {
+    ms_device_get_info_sized(device, ret_info, sizeof(*ret_info));
+}
 
 #ifdef __cplusplus
 }

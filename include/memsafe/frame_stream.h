@@ -6,7 +6,7 @@
  *   ms_frame_stream_params_init(&p);
  *   p.frame_bytes = 1280 * 720 * 3;
  *   p.process = redraw, p.window_frames = 16, p.own_thread = true;
- *   ms_frame_stream_create(&p, &stream, &err);
+ *   ms_frame_stream_create(&p, NULL, &stream, &err);
  *
  *   producer: ms_frame_stream_push(stream, number, rgb, bytes, &err) for each frame, then ms_frame_stream_close(stream);
  *   consumer: while (ms_frame_stream_pull(stream, &frame, &got, &err) == MS_OK && got)
@@ -52,21 +52,30 @@ typedef struct ms_frame_stream_params {
     int window_frames;           /* called when so many wait, or fewer at the end; at most buffer_frames */
     bool own_thread;             /* process runs on a thread of the stream, else in pull() on the caller's */
     void *arg;                   /* of process */
-
-    /* How out of memory is met in process; its own process must be NULL. trim and clean_up get adaptive.arg and run on
-       the thread that process runs on. */
-    ms_adaptive_params adaptive;
 } ms_frame_stream_params;
 
 /* 16 frames, the ledger "frames", windows of one; otherwise all zero. */
-MS_API void ms_frame_stream_params_init(ms_frame_stream_params *ret_params);
+MS_API void ms_frame_stream_params_init_sized(ms_frame_stream_params *ret_params, size_t params_bytes);
+static inline void ms_frame_stream_params_init(ms_frame_stream_params *ret_params) {
+    ms_frame_stream_params_init_sized(ret_params, sizeof(*ret_params));
+}
 
 typedef struct ms_frame_stream ms_frame_stream;
 
-/* params is copied, what it points to is borrowed. MS_INVALID_ARGUMENT (a number), MS_HOST_MEMORY (the buffer, also when
-   it is over mem's budget). */
-MS_API ms_status ms_frame_stream_create(const ms_frame_stream_params *params, ms_frame_stream **ret_stream,
-                                        ms_error *err);
+/*
+ * adaptive: how out of memory is met in process; its own process must be NULL, and trim and clean_up run on the thread that process runs
+ * on. NULL = all zero. Both are copied, what they point to is borrowed. MS_INVALID_ARGUMENT (a number), MS_HOST_MEMORY (the buffer,
+ * also when it is over mem's budget).
+ */
+MS_API ms_status ms_frame_stream_create_sized(const ms_frame_stream_params *params, size_t params_bytes,
+                                              const ms_adaptive_params *adaptive, size_t adaptive_bytes,
+                                              ms_frame_stream **ret_stream, ms_error *err);
+static inline ms_status ms_frame_stream_create(const ms_frame_stream_params *params,
+                                               const ms_adaptive_params *adaptive,
+                                               ms_frame_stream **ret_stream, ms_error *err) {
+    return ms_frame_stream_create_sized(params, sizeof(*params), adaptive, sizeof(*adaptive), ret_stream,
+                                        err);
+}
 
 /* Cancels and frees it; all other threads must have left its functions for good. */
 MS_API void ms_frame_stream_destroy(ms_frame_stream **stream);
@@ -114,10 +123,20 @@ typedef struct ms_frame_stream_stats {
     int held, most_held;               /* in the buffer, those being pulled included */
     int64_t full_waits, empty_waits;   /* times a push, a pull had to wait */
     size_t buffer_bytes;
-    ms_adaptive_state adaptive; /* of process */
 } ms_frame_stream_stats;
 
-MS_API void ms_frame_stream_get_stats(ms_frame_stream *stream, ms_frame_stream_stats *ret_stats);
+MS_API void ms_frame_stream_get_stats_sized(ms_frame_stream *stream, ms_frame_stream_stats *ret_stats,
+                                            size_t stats_bytes);
+static inline void ms_frame_stream_get_stats(ms_frame_stream *stream, ms_frame_stream_stats *ret_stats) {
+    ms_frame_stream_get_stats_sized(stream, ret_stats, sizeof(*ret_stats));
+}
+
+/* What was learned and counted of process. */
+MS_API void ms_frame_stream_get_state_sized(ms_frame_stream *stream, ms_adaptive_state *ret_state,
+                                            size_t state_bytes);
+static inline void ms_frame_stream_get_state(ms_frame_stream *stream, ms_adaptive_state *ret_state) {
+    ms_frame_stream_get_state_sized(stream, ret_state, sizeof(*ret_state));
+}
 
 #ifdef __cplusplus
 }

@@ -58,25 +58,32 @@ typedef struct ms_integrate_params {
 } ms_integrate_params;
 
 /* environment and watch are true, own_thread too; otherwise all zero. */
-MS_API void ms_integrate_params_init(ms_integrate_params *ret_params);
+MS_API void ms_integrate_params_init_sized(ms_integrate_params *ret_params, size_t params_bytes);
+static inline void ms_integrate_params_init(ms_integrate_params *ret_params) {
+    ms_integrate_params_init_sized(ret_params, sizeof(*ret_params));
+}
 
 /* Made by ms_integrate(), read by its owner. The parts belong to it. */
 typedef struct ms_integration {
     ms_mem *mem;       /* draw buffers from it: over the budget, ms_mem_alloc() gives NULL */
     ms_device *device; /* NULL where sizes were stated */
     ms_optimizer *optimizer;
-    ms_pressure_watch *watch;    /* NULL = none */
-    ms_frame_stream *stream;     /* NULL = none */
-    ms_adaptive_params adaptive; /* but process */
-    ms_adaptive_state state;     /* of ms_integration_process() */
+    ms_pressure_watch *watch;           /* NULL = none */
+    ms_frame_stream *stream;            /* NULL = none */
+    const ms_adaptive_params *adaptive; /* but process */
+    const ms_adaptive_state *state;     /* of ms_integration_process() */
     int64_t video_frames;
     int batch; /* the optimizer's answer at the start */
 } ms_integration;
 
 /* Text and tables in params are copied or not needed afterwards. Errors: those of ms_device_create(), ms_optimizer_create(),
    ms_pressure_watch_create() and ms_frame_stream_create(); nothing is left behind then. */
-MS_API ms_status ms_integrate(const ms_integrate_params *params, ms_integration **ret_integration,
-                              ms_error *err);
+MS_API ms_status ms_integrate_sized(const ms_integrate_params *params, size_t params_bytes,
+                                    ms_integration **ret_integration, ms_error *err);
+static inline ms_status ms_integrate(const ms_integrate_params *params, ms_integration **ret_integration,
+                                     ms_error *err) {
+    return ms_integrate_sized(params, sizeof(*params), ret_integration, err);
+}
 
 /* The stream is cancelled first; other threads must have left its functions. */
 MS_API void ms_integration_destroy(ms_integration **integration);

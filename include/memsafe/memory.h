@@ -78,7 +78,10 @@ typedef struct ms_mem_usage {
     uint64_t allocations, failures;
 } ms_mem_usage;
 
-MS_API void ms_mem_get_usage(const ms_mem *mem, ms_mem_usage *ret_usage);
+MS_API void ms_mem_get_usage_sized(const ms_mem *mem, ms_mem_usage *ret_usage, size_t usage_bytes);
+static inline void ms_mem_get_usage(const ms_mem *mem, ms_mem_usage *ret_usage) {
+    ms_mem_get_usage_sized(mem, ret_usage, sizeof(*ret_usage));
+}
 MS_API void ms_mem_reset_peaks(ms_mem *mem);
 MS_API const char *ms_ledger_name(ms_ledger ledger);
 

@@ -44,14 +44,21 @@ typedef struct ms_model_params {
  */
 
 /* MEMSAFE_* variables are looked at; otherwise all zero. */
-MS_API void ms_model_params_init(ms_model_params *ret_params);
+MS_API void ms_model_params_init_sized(ms_model_params *ret_params, size_t params_bytes);
+static inline void ms_model_params_init(ms_model_params *ret_params) {
+    ms_model_params_init_sized(ret_params, sizeof(*ret_params));
+}
 
 /*
  * Opens the device and looks at the files: their configs, not their weights, which the first session or run reads. Text in params is copied or
  * not needed afterwards. MS_INVALID_ARGUMENT (a parameter), MS_BAD_MODEL (a file or what a config says), MS_IO, MS_UNSUPPORTED (the
  * device), MS_BUDGET (others in this process may take all of the budget), MS_HOST_MEMORY, MS_DEVICE_MEMORY.
  */
-MS_API ms_status ms_model_open(const ms_model_params *params, ms_model **ret_model, ms_error *err);
+MS_API ms_status ms_model_open_sized(const ms_model_params *params, size_t params_bytes, ms_model **ret_model,
+                                     ms_error *err);
+static inline ms_status ms_model_open(const ms_model_params *params, ms_model **ret_model, ms_error *err) {
+    return ms_model_open_sized(params, sizeof(*params), ret_model, err);
+}
 
 /* Sessions must have been closed. */
 MS_API void ms_model_close(ms_model **model);
@@ -72,7 +79,10 @@ typedef struct ms_model_info {
     size_t held_bytes;   /* of it now: weights, face networks, and on the CPU the process itself */
 } ms_model_info;
 
-MS_API void ms_model_get_info(const ms_model *model, ms_model_info *ret_info);
+MS_API void ms_model_get_info_sized(const ms_model *model, ms_model_info *ret_info, size_t info_bytes);
+static inline void ms_model_get_info(const ms_model *model, ms_model_info *ret_info) {
+    ms_model_get_info_sized(model, ret_info, sizeof(*ret_info));
+}
 
 #ifdef __cplusplus
 }

@@ -100,21 +100,35 @@ typedef struct ms_optimizer_params {
 } ms_optimizer_params;
 
 /* All zero but environment, which is true. */
-MS_API void ms_optimizer_params_init(ms_optimizer_params *ret_params);
+MS_API void ms_optimizer_params_init_sized(ms_optimizer_params *ret_params, size_t params_bytes);
+static inline void ms_optimizer_params_init(ms_optimizer_params *ret_params) {
+    ms_optimizer_params_init_sized(ret_params, sizeof(*ret_params));
+}
 
 typedef struct ms_optimizer ms_optimizer;
 
 /* MS_INVALID_ARGUMENT: neither device nor device_bytes, or a profile that is none (the message names source, field and
    value); MS_IO: the profile's file. params is copied, but for arg and what the functions use. */
-MS_API ms_status ms_optimizer_create(const ms_optimizer_params *params, ms_optimizer **ret_optimizer,
-                                     ms_error *err);
+MS_API ms_status ms_optimizer_create_sized(const ms_optimizer_params *params, size_t params_bytes,
+                                           ms_optimizer **ret_optimizer, ms_error *err);
+static inline ms_status ms_optimizer_create(const ms_optimizer_params *params, ms_optimizer **ret_optimizer,
+                                            ms_error *err) {
+    return ms_optimizer_create_sized(params, sizeof(*params), ret_optimizer, err);
+}
 MS_API void ms_optimizer_destroy(ms_optimizer **optimizer);
 
 /* MS_INVALID_ARGUMENT: a task, size or pressure that is none, or a task of unknown cost; else what the cost
    function says. A batch of 1 is also the answer when not even that fits: ms_optimizer_explain() tells. */
-MS_API ms_status ms_optimizer_get_optimal_batch_size(const ms_optimizer *optimizer, ms_task task,
-                                                     const ms_batch_request *request, int *ret_batch,
-                                                     ms_error *err);
+MS_API ms_status ms_optimizer_get_optimal_batch_size_sized(const ms_optimizer *optimizer, ms_task task,
+                                                           const ms_batch_request *request,
+                                                           size_t request_bytes, int *ret_batch,
+                                                           ms_error *err);
+static inline ms_status ms_optimizer_get_optimal_batch_size(const ms_optimizer *optimizer, ms_task task,
+                                                            const ms_batch_request *request, int *ret_batch,
+                                                            ms_error *err) {
+    return ms_optimizer_get_optimal_batch_size_sized(optimizer, task, request, sizeof(*request), ret_batch,
+                                                     err);
+}
 
 /* What made the answer smaller last. */
 typedef enum ms_batch_limit {
@@ -138,9 +152,15 @@ typedef struct ms_batch_answer {
 } ms_batch_answer;
 
 /* The same query with its reasons. */
-MS_API ms_status ms_optimizer_explain(const ms_optimizer *optimizer, ms_task task,
-                                      const ms_batch_request *request, ms_batch_answer *ret_answer,
-                                      ms_error *err);
+MS_API ms_status ms_optimizer_explain_sized(const ms_optimizer *optimizer, ms_task task,
+                                            const ms_batch_request *request, size_t request_bytes,
+                                            ms_batch_answer *ret_answer, size_t answer_bytes, ms_error *err);
+static inline ms_status ms_optimizer_explain(const ms_optimizer *optimizer, ms_task task,
+                                             const ms_batch_request *request, ms_batch_answer *ret_answer,
+                                             ms_error *err) {
+    return ms_optimizer_explain_sized(optimizer, task, request, sizeof(*request), ret_answer,
+                                      sizeof(*ret_answer), err);
+}
 
 /* The tier that holds ("unknown" for NULL), and how many frames it wants from one clean-up of caches to the next; 0 = under
    memory pressure only. */

@@ -42,7 +42,10 @@ typedef struct ms_plan_params {
 } ms_plan_params;
 
 /* 1280x720 at 25 frames a second for 10 seconds, otherwise ms_run's defaults. */
-MS_API void ms_plan_params_init(ms_plan_params *ret_params);
+MS_API void ms_plan_params_init_sized(ms_plan_params *ret_params, size_t params_bytes);
+static inline void ms_plan_params_init(ms_plan_params *ret_params) {
+    ms_plan_params_init_sized(ret_params, sizeof(*ret_params));
+}
 
 #define MS_PLAN_PHASES 8 /* at most */
 
@@ -92,8 +95,13 @@ typedef struct ms_plan_report {
  * MS_INVALID_ARGUMENT: a number or an enumeration that is none, or no params or ret_report. MS_BUDGET when nothing fits; the outputs then describe the least plan all the same. ret_svg: a drawing of the memory
  * over a window, to be freed with ms_plan_free_svg(); NULL = none wanted.
  */
-MS_API ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, char **ret_svg,
-                             ms_error *err);
+MS_API ms_status ms_plan_run_sized(const ms_plan_params *params, size_t params_bytes,
+                                   ms_plan_report *ret_report, size_t report_bytes, char **ret_svg,
+                                   ms_error *err);
+static inline ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, char **ret_svg,
+                                    ms_error *err) {
+    return ms_plan_run_sized(params, sizeof(*params), ret_report, sizeof(*ret_report), ret_svg, err);
+}
 MS_API void ms_plan_free_svg(char **svg);
 
 #ifdef __cplusplus

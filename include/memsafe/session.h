@@ -69,13 +69,21 @@ typedef struct ms_session_params {
 } ms_session_params;
 
 /* 25 frames a second, seed 1247, 20 steps, guidance 1.5, the largest face. */
-MS_API void ms_session_params_init(ms_session_params *ret_params);
+MS_API void ms_session_params_init_sized(ms_session_params *ret_params, size_t params_bytes);
+static inline void ms_session_params_init(ms_session_params *ret_params) {
+    ms_session_params_init_sized(ret_params, sizeof(*ret_params));
+}
 
 /*
  * Plans within the model's budget and loads what is not loaded yet of the model. params is copied. MS_INVALID_ARGUMENT, MS_BUDGET (the
  * message says what would be enough), MS_BAD_MODEL, MS_IO (a model file is missing or changed), MS_HOST_MEMORY, MS_DEVICE_MEMORY.
  */
-MS_API ms_status ms_session_open(const ms_session_params *params, ms_session **ret_session, ms_error *err);
+MS_API ms_status ms_session_open_sized(const ms_session_params *params, size_t params_bytes,
+                                       ms_session **ret_session, ms_error *err);
+static inline ms_status ms_session_open(const ms_session_params *params, ms_session **ret_session,
+                                        ms_error *err) {
+    return ms_session_open_sized(params, sizeof(*params), ret_session, err);
+}
 
 /* Frames that were not pulled are lost. The model stays loaded. */
 MS_API void ms_session_close(ms_session **session);
@@ -102,8 +110,12 @@ typedef struct ms_session_frame {
 
 /* Takes a copy of the frame and looks for its face. *ret_taken false: there is no room, frames must be pulled first.
    MS_INVALID_ARGUMENT: after ms_session_end(), or what the frame says. */
-MS_API ms_status ms_session_push(ms_session *session, const ms_session_frame *frame, bool *ret_taken,
-                                 ms_error *err);
+MS_API ms_status ms_session_push_sized(ms_session *session, const ms_session_frame *frame, size_t frame_bytes,
+                                       bool *ret_taken, ms_error *err);
+static inline ms_status ms_session_push(ms_session *session, const ms_session_frame *frame, bool *ret_taken,
+                                        ms_error *err) {
+    return ms_session_push_sized(session, frame, sizeof(*frame), ret_taken, err);
+}
 
 /* What waits for later frames waits no more: the next frame that is pushed begins a scene. */
 MS_API ms_status ms_session_flush(ms_session *session, ms_error *err);
@@ -116,8 +128,12 @@ MS_API ms_status ms_session_end(ms_session *session, ms_error *err);
  * ready before more is pushed, or all were pulled (ms_session_ended()). After an error the session can only be closed;
  * MS_CANCELLED, MS_HOST_MEMORY and MS_DEVICE_MEMORY (memory that stayed out after everything was tried), MS_BAD_MODEL.
  */
-MS_API ms_status ms_session_pull(ms_session *session, ms_session_frame *ret_frame, bool *ret_got,
-                                 ms_error *err);
+MS_API ms_status ms_session_pull_sized(ms_session *session, ms_session_frame *ret_frame, size_t frame_bytes,
+                                       bool *ret_got, ms_error *err);
+static inline ms_status ms_session_pull(ms_session *session, ms_session_frame *ret_frame, bool *ret_got,
+                                        ms_error *err) {
+    return ms_session_pull_sized(session, ret_frame, sizeof(*ret_frame), ret_got, err);
+}
 
 /* After ms_session_end(): all frames were pulled. */
 MS_API bool ms_session_ended(const ms_session *session);
@@ -134,7 +150,11 @@ typedef struct ms_session_progress {
 } ms_session_progress;
 
 /* From any thread. */
-MS_API void ms_session_get_progress(const ms_session *session, ms_session_progress *ret_progress);
+MS_API void ms_session_get_progress_sized(const ms_session *session, ms_session_progress *ret_progress,
+                                          size_t progress_bytes);
+static inline void ms_session_get_progress(const ms_session *session, ms_session_progress *ret_progress) {
+    ms_session_get_progress_sized(session, ret_progress, sizeof(*ret_progress));
+}
 
 typedef struct ms_session_info {
     int window_frames;     /* that are redrawn together */
@@ -150,7 +170,11 @@ typedef struct ms_session_info {
 } ms_session_info;
 
 /* On the session's thread. */
-MS_API void ms_session_get_info(const ms_session *session, ms_session_info *ret_info);
+MS_API void ms_session_get_info_sized(const ms_session *session, ms_session_info *ret_info,
+                                      size_t info_bytes);
+static inline void ms_session_get_info(const ms_session *session, ms_session_info *ret_info) {
+    ms_session_get_info_sized(session, ret_info, sizeof(*ret_info));
+}
 
 #ifdef __cplusplus
 }

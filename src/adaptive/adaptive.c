@@ -2,7 +2,7 @@
 
 #include <limits.h>
 
-#include "base/error.h"
+#include "base/sized.h"
 
 #define GROW_AFTER 4
 /* A limit that stays costs one failure in so many times grow_after full batches at most. */
@@ -174,25 +174,31 @@ static int clean_up_interval(const ms_adaptive_params *p) {
     return p->optimizer ? ms_optimizer_clean_up_frames(p->optimizer) : 0;
 }
 
-ms_status ms_adaptive_process(const ms_adaptive_params *p, int64_t first, int64_t count,
-                              ms_adaptive_state *state, int64_t *ret_done, ms_error *err) {
+ms_status ms_adaptive_process_sized(const ms_adaptive_params *params, size_t params_bytes, int64_t first,
+                                    int64_t count, ms_adaptive_state *state, size_t state_bytes,
+                                    int64_t *ret_done, ms_error *err) {
+    ms_adaptive_params p = {0};
     ms_adaptive_state own = {0};
     if (ret_done)
         *ret_done = 0;
     ms_error_clear(err);
-    MS_NEED(p, err);
-    MS_TRY(check(p, first, count, err));
-    loop l = {.p = p,
-              .s = state ? state : &own,
+    MS_READ_SIZED(&p, params, params_bytes, err);
+    if (state)
+        MS_READ_SIZED(&own, state, state_bytes, err);
+    MS_TRY(check(&p, first, count, err));
+    loop l = {.p = &p,
+              .s = &own,
               .at = first,
               .end = first + count,
-              .grow_after = p->grow_after ? p->grow_after : GROW_AFTER,
-              .clean_up_items = clean_up_interval(p)};
+              .grow_after = p.grow_after ? p.grow_after : GROW_AFTER,
+              .clean_up_items = clean_up_interval(&p)};
     if (!l.s->wait)
         l.s->wait = l.grow_after;
     ms_status status = MS_OK;
-    while (status == MS_OK && l.at < l.end)
+    while (status == MS_OK && l.at < l.end) {
         status = step(&l, err);
+        ms_sized_fill(state, state_bytes, &own, sizeof(own));
+    }
     if (ret_done)
         *ret_done = l.at - first;
     if (status == MS_OK)

@@ -11,8 +11,8 @@
 #include <signal.h>
 #include <string.h>
 
-#include "base/error.h"
 #include "base/mem.h"
+#include "base/sized.h"
 
 #define MAX_BUFFER_FRAMES 65536
 
@@ -23,6 +23,7 @@ typedef struct place {
 
 struct ms_frame_stream {
     ms_frame_stream_params p;
+    ms_adaptive_params hooks; /* the caller's */
     ms_adaptive_params adaptive;
     size_t stride_bytes;
     unsigned char *buffer;
@@ -46,11 +47,11 @@ struct ms_frame_stream {
     bool has_thread;
 };
 
-void ms_frame_stream_params_init(ms_frame_stream_params *ret_params) {
-    if (!ret_params)
-        return;
-    *ret_params =
-        (ms_frame_stream_params){.buffer_frames = 16, .ledger = MS_LEDGER_FRAMES, .window_frames = 1};
+static const ms_frame_stream_params defaults = {
+    .buffer_frames = 16, .ledger = MS_LEDGER_FRAMES, .window_frames = 1};
+
+void ms_frame_stream_params_init_sized(ms_frame_stream_params *ret_params, size_t params_bytes) {
+    ms_sized_fill(ret_params, params_bytes, &defaults, sizeof(defaults));
 }
 
 static place *place_of(ms_frame_stream *s, int64_t number) {
@@ -125,12 +126,12 @@ static ms_status process_batch(void *arg, int64_t first, int64_t count, ms_error
 
 static void hook_trim(void *arg) {
     ms_frame_stream *s = arg;
-    s->p.adaptive.trim(s->p.adaptive.arg);
+    s->hooks.trim(s->hooks.arg);
 }
 
 static void hook_clean_up(void *arg) {
     ms_frame_stream *s = arg;
-    s->p.adaptive.clean_up(s->p.adaptive.arg);
+    s->hooks.clean_up(s->hooks.arg);
 }
 
 static bool hook_cancelled(void *arg) {
@@ -138,7 +139,7 @@ static bool hook_cancelled(void *arg) {
     pthread_mutex_lock(&s->lock);
     bool yes = s->cancelled;
     pthread_mutex_unlock(&s->lock);
-    return yes || (s->p.adaptive.cancelled && s->p.adaptive.cancelled(s->p.adaptive.arg));
+    return yes || (s->hooks.cancelled && s->hooks.cancelled(s->hooks.arg));
 }
 
 /* With the lock, which is given up meanwhile. */
@@ -390,29 +391,39 @@ bool ms_frame_stream_ended(ms_frame_stream *s) {
     return ended;
 }
 
-void ms_frame_stream_get_stats(ms_frame_stream *s, ms_frame_stream_stats *ret_stats) {
-    if (!ret_stats)
-        return;
-    if (!s) {
-        *ret_stats = (ms_frame_stream_stats){0};
-        return;
-    }
+static ms_frame_stream_stats stats_of(ms_frame_stream *s) {
     pthread_mutex_lock(&s->lock);
-    *ret_stats = (ms_frame_stream_stats){.pushed = s->committed,
+    const ms_frame_stream_stats stats = {.pushed = s->committed,
                                          .processed = s->processed,
                                          .pulled = s->pulled,
                                          .held = (int)(s->reserved - s->released),
                                          .most_held = s->most_held,
                                          .full_waits = s->full_waits,
                                          .empty_waits = s->empty_waits,
-                                         .buffer_bytes = s->stride_bytes * (size_t)s->p.buffer_frames,
-                                         .adaptive = s->shown_state};
+                                         .buffer_bytes = s->stride_bytes * (size_t)s->p.buffer_frames};
     pthread_mutex_unlock(&s->lock);
+    return stats;
+}
+
+void ms_frame_stream_get_stats_sized(ms_frame_stream *s, ms_frame_stream_stats *ret_stats,
+                                     size_t stats_bytes) {
+    const ms_frame_stream_stats stats = s ? stats_of(s) : (ms_frame_stream_stats){0};
+    ms_sized_fill(ret_stats, stats_bytes, &stats, sizeof(stats));
+}
+
+void ms_frame_stream_get_state_sized(ms_frame_stream *s, ms_adaptive_state *ret_state, size_t state_bytes) {
+    ms_adaptive_state state = {0};
+    if (s) {
+        pthread_mutex_lock(&s->lock);
+        state = s->shown_state;
+        pthread_mutex_unlock(&s->lock);
+    }
+    ms_sized_fill(ret_state, state_bytes, &state, sizeof(state));
 }
 
 /* ---- life ---- */
 
-static ms_status check(const ms_frame_stream_params *p, ms_error *err) {
+static ms_status check(const ms_frame_stream_params *p, const ms_adaptive_params *adaptive, ms_error *err) {
     if (!p->frame_bytes || p->frame_bytes > SIZE_MAX / 2 / MAX_BUFFER_FRAMES)
         return ms_fail(err, MS_INVALID_ARGUMENT, "a stream of frames of %zu bytes", p->frame_bytes);
     if (p->buffer_frames < 1 || p->buffer_frames > MAX_BUFFER_FRAMES)
@@ -423,18 +434,18 @@ static ms_status check(const ms_frame_stream_params *p, ms_error *err) {
                        p->buffer_frames);
     if (p->ledger < 0 || p->ledger >= MS_LEDGER_COUNT)
         return ms_fail(err, MS_INVALID_ARGUMENT, "%d is no ledger", (int)p->ledger);
-    if (p->adaptive.process || (p->own_thread && !p->process))
+    if (adaptive->process || (p->own_thread && !p->process))
         return ms_fail(err, MS_INVALID_ARGUMENT, "%s",
-                       p->adaptive.process ? "a stream's function is its own process, not adaptive.process"
-                                           : "a thread of its own, but nothing to process");
+                       adaptive->process ? "a stream's function is its own process, not adaptive.process"
+                                         : "a thread of its own, but nothing to process");
     return MS_OK;
 }
 
 static void set_adaptive(ms_frame_stream *s) {
-    s->adaptive = s->p.adaptive;
+    s->adaptive = s->hooks;
     s->adaptive.process = process_batch;
-    s->adaptive.trim = s->p.adaptive.trim ? hook_trim : NULL;
-    s->adaptive.clean_up = s->p.adaptive.clean_up ? hook_clean_up : NULL;
+    s->adaptive.trim = s->hooks.trim ? hook_trim : NULL;
+    s->adaptive.clean_up = s->hooks.clean_up ? hook_clean_up : NULL;
     s->adaptive.cancelled = hook_cancelled;
     s->adaptive.arg = s;
     if (!s->adaptive.max_batch && !s->adaptive.optimizer)
@@ -464,17 +475,23 @@ static ms_status start_thread(ms_frame_stream *s, ms_error *err) {
                  : MS_OK;
 }
 
-ms_status ms_frame_stream_create(const ms_frame_stream_params *params, ms_frame_stream **ret_stream,
-                                 ms_error *err) {
+ms_status ms_frame_stream_create_sized(const ms_frame_stream_params *params, size_t params_bytes,
+                                       const ms_adaptive_params *adaptive, size_t adaptive_bytes,
+                                       ms_frame_stream **ret_stream, ms_error *err) {
     ms_status status;
+    ms_frame_stream_params p = defaults;
+    ms_adaptive_params hooks = {0};
     ms_error_clear(err);
-    MS_NEED(params, err);
+    MS_READ_SIZED(&p, params, params_bytes, err);
+    if (adaptive)
+        MS_READ_SIZED(&hooks, adaptive, adaptive_bytes, err);
     MS_NEED(ret_stream, err);
-    MS_TRY(check(params, err));
-    ms_frame_stream *s = ms_mem_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
+    MS_TRY(check(&p, &hooks, err));
+    ms_frame_stream *s = ms_mem_calloc(p.mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s)
-        return ms_fail_alloc(err, params->mem, sizeof(*s), "a frame stream");
-    s->p = *params;
+        return ms_fail_alloc(err, p.mem, sizeof(*s), "a frame stream");
+    s->p = p;
+    s->hooks = hooks;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->room, NULL);
     pthread_cond_init(&s->input, NULL);

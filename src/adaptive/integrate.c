@@ -1,12 +1,20 @@
 #include "memsafe/integrate.h"
 
-#include "base/error.h"
+#include "base/sized.h"
 
 #define MAX_SIDE 65536
 
-void ms_integrate_params_init(ms_integrate_params *ret_params) {
-    if (ret_params)
-        *ret_params = (ms_integrate_params){.environment = true, .watch = true, .own_thread = true};
+/* What its owner sees, and what that points to. */
+typedef struct whole_integration {
+    ms_integration shown;
+    ms_adaptive_params adaptive;
+    ms_adaptive_state state;
+} whole_integration;
+
+static const ms_integrate_params defaults = {.environment = true, .watch = true, .own_thread = true};
+
+void ms_integrate_params_init_sized(ms_integrate_params *ret_params, size_t params_bytes) {
+    ms_sized_fill(ret_params, params_bytes, &defaults, sizeof(defaults));
 }
 
 static ms_status check(const ms_integrate_params *p, ms_error *err) {
@@ -52,16 +60,16 @@ static ms_status make_optimizer(ms_integration *it, const ms_integrate_params *p
 }
 
 static void set_adaptive(ms_integration *it, const ms_integrate_params *p) {
-    it->adaptive = (ms_adaptive_params){.optimizer = it->optimizer,
-                                        .task = p->task,
-                                        .height = p->height,
-                                        .width = p->width,
-                                        .max_batch = p->max_batch,
-                                        .watch = it->watch,
-                                        .trim = p->trim,
-                                        .clean_up = p->clean_up,
-                                        .cancelled = p->cancelled,
-                                        .arg = p->arg};
+    ((whole_integration *)it)->adaptive = (ms_adaptive_params){.optimizer = it->optimizer,
+                                                               .task = p->task,
+                                                               .height = p->height,
+                                                               .width = p->width,
+                                                               .max_batch = p->max_batch,
+                                                               .watch = it->watch,
+                                                               .trim = p->trim,
+                                                               .clean_up = p->clean_up,
+                                                               .cancelled = p->cancelled,
+                                                               .arg = p->arg};
 }
 
 static ms_status first_batch(ms_integration *it, const ms_integrate_params *p, ms_error *err) {
@@ -87,8 +95,7 @@ static ms_status make_stream(ms_integration *it, const ms_integrate_params *p, m
     s.process = p->process;
     s.own_thread = p->own_thread;
     s.arg = p->arg;
-    s.adaptive = it->adaptive;
-    return ms_frame_stream_create(&s, &it->stream, err);
+    return ms_frame_stream_create(&s, it->adaptive, &it->stream, err);
 }
 
 static ms_status attach(ms_integration *it, const ms_integrate_params *p, ms_error *err) {
@@ -101,18 +108,23 @@ static ms_status attach(ms_integration *it, const ms_integrate_params *p, ms_err
     return p->process ? make_stream(it, p, err) : MS_OK;
 }
 
-ms_status ms_integrate(const ms_integrate_params *params, ms_integration **ret_integration, ms_error *err) {
+ms_status ms_integrate_sized(const ms_integrate_params *params, size_t params_bytes,
+                             ms_integration **ret_integration, ms_error *err) {
+    ms_integrate_params p = defaults;
     ms_error_clear(err);
-    MS_NEED(params, err);
+    MS_READ_SIZED(&p, params, params_bytes, err);
     MS_NEED(ret_integration, err);
-    MS_TRY(check(params, err));
-    ms_integration *it = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*it));
-    if (!it)
+    MS_TRY(check(&p, err));
+    whole_integration *whole = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*whole));
+    if (!whole)
         return ms_fail(err, MS_HOST_MEMORY, "cannot allocate the integration");
-    it->video_frames = params->video_frames;
-    ms_status status = ms_mem_create(params->budget_bytes, &it->mem);
+    ms_integration *it = &whole->shown;
+    it->adaptive = &whole->adaptive;
+    it->state = &whole->state;
+    it->video_frames = p.video_frames;
+    ms_status status = ms_mem_create(p.budget_bytes, &it->mem);
     if (status == MS_OK)
-        status = attach(it, params, err);
+        status = attach(it, &p, err);
     else
         ms_fail(err, status, "cannot allocate the budget's ledgers");
     if (status != MS_OK) {
@@ -143,9 +155,9 @@ ms_status ms_integration_process(ms_integration *it, ms_process_fn process, int6
     ms_error_clear(err);
     MS_NEED(it, err);
     MS_NEED(process, err);
-    ms_adaptive_params p = it->adaptive;
+    ms_adaptive_params p = *it->adaptive;
     p.process = process;
     if (!it->video_frames)
         return ms_fail(err, MS_INVALID_ARGUMENT, "the video's length was not given to ms_integrate()");
-    return ms_adaptive_process(&p, 0, it->video_frames, &it->state, ret_done, err);
+    return ms_adaptive_process(&p, 0, it->video_frames, &((whole_integration *)it)->state, ret_done, err);
 }

@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/error.h"
+#include "base/sized.h"
 
 #define BLOCK_MAGIC 0x6d656d73u
 
@@ -288,19 +288,18 @@ char *ms_asprintf(ms_mem *mem, const char *fmt, ...) {
     return text;
 }
 
-void ms_mem_get_usage(const ms_mem *mem, ms_mem_usage *ret_usage) {
+void ms_mem_get_usage_sized(const ms_mem *mem, ms_mem_usage *ret_usage, size_t usage_bytes) {
     const ms_mem *m = mem ? mem : &process_mem;
-    if (!ret_usage)
-        return;
-    ret_usage->budget_bytes = atomic_load(&m->budget);
-    ret_usage->current_bytes = atomic_load(&m->current);
-    ret_usage->peak_bytes = atomic_load(&m->peak);
+    ms_mem_usage usage = {.budget_bytes = atomic_load(&m->budget),
+                          .current_bytes = atomic_load(&m->current),
+                          .peak_bytes = atomic_load(&m->peak),
+                          .allocations = atomic_load(&m->allocations),
+                          .failures = atomic_load(&m->failures)};
     for (int i = 0; i < MS_LEDGER_COUNT; i++) {
-        ret_usage->ledger_current[i] = atomic_load(&m->ledger_current[i]);
-        ret_usage->ledger_peak[i] = atomic_load(&m->ledger_peak[i]);
+        usage.ledger_current[i] = atomic_load(&m->ledger_current[i]);
+        usage.ledger_peak[i] = atomic_load(&m->ledger_peak[i]);
     }
-    ret_usage->allocations = atomic_load(&m->allocations);
-    ret_usage->failures = atomic_load(&m->failures);
+    ms_sized_fill(ret_usage, usage_bytes, &usage, sizeof(usage));
 }
 
 void ms_mem_reset_peaks(ms_mem *mem) {

@@ -1,7 +1,5 @@
 #include "base/sized.h"
 
-#include <string.h>
-
 #include "memsafe/version.h"
 
 ms_status ms_sized_check(const char *function, const char *name, size_t bytes, size_t known_bytes,

@@ -5,7 +5,7 @@
 #ifndef MS_BASE_SIZED_H
 #define MS_BASE_SIZED_H
 
-#include <stddef.h>
+#include <string.h>
 
 #include "base/error.h"
 

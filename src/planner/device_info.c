@@ -1,19 +1,19 @@
 /* Devices as the public interface shows them. */
 #include "memsafe/device.h"
 
-#include "base/error.h"
+#include "base/sized.h"
 #include "device/device.h"
 #include "system/host.h"
 
-ms_status ms_device_create(const ms_device_options *options, ms_device **ret_device, ms_error *err) {
-    ms_device_params params = {.isa_limit = MS_ISA_COUNT - 1};
+ms_status ms_device_create_sized(const ms_device_options *options, size_t options_bytes,
+                                 ms_device **ret_device, ms_error *err) {
+    ms_device_options o = {0};
     ms_error_clear(err);
     MS_NEED(ret_device, err);
-    if (options) {
-        params.backend = options->backend;
-        params.mem = options->mem;
-        params.memory_bytes = options->memory_bytes;
-    }
+    if (options)
+        MS_READ_SIZED(&o, options, options_bytes, err);
+    const ms_device_params params = {
+        .backend = o.backend, .mem = o.mem, .memory_bytes = o.memory_bytes, .isa_limit = MS_ISA_COUNT - 1};
     return ms_device_open(&params, ret_device, err);
 }
 
@@ -38,16 +38,15 @@ static void host_sizes(const ms_device *device, ms_device_info *info) {
         info->free_bytes = left;
 }
 
-void ms_device_get_info(const ms_device *device, ms_device_info *ret_info) {
-    if (!ret_info)
-        return;
-    if (!device) {
-        *ret_info = (ms_device_info){.backend = "", .description = ""};
-        return;
+void ms_device_get_info_sized(const ms_device *device, ms_device_info *ret_info, size_t info_bytes) {
+    ms_device_info info = {.backend = "", .description = ""};
+    if (device) {
+        info.backend = device->backend->name;
+        info.description = device->description;
+        if (device->caps.host_memory)
+            host_sizes(device, &info);
+        else
+            device->backend->memory(device, &info.free_bytes, &info.total_bytes);
     }
-    *ret_info = (ms_device_info){.backend = device->backend->name, .description = device->description};
-    if (device->caps.host_memory)
-        host_sizes(device, ret_info);
-    else
-        device->backend->memory(device, &ret_info->free_bytes, &ret_info->total_bytes);
+    ms_sized_fill(ret_info, info_bytes, &info, sizeof(info));
 }

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "base/error.h"
+#include "base/sized.h"
 
 #define MAX_SIDE 65536
 
@@ -45,9 +45,10 @@ const char *ms_batch_limit_name(ms_batch_limit limit) {
     return limit >= 0 && limit <= MS_BATCH_BY_PRESSURE ? names[limit] : "unknown";
 }
 
-void ms_optimizer_params_init(ms_optimizer_params *ret_params) {
-    if (ret_params)
-        *ret_params = (ms_optimizer_params){.environment = true};
+static const ms_optimizer_params defaults = {.environment = true};
+
+void ms_optimizer_params_init_sized(ms_optimizer_params *ret_params, size_t params_bytes) {
+    ms_sized_fill(ret_params, params_bytes, &defaults, sizeof(defaults));
 }
 
 ms_status ms_optimizer_create_with(ms_mem *mem, const ms_profile *profile, const ms_optimizer_params *params,
@@ -63,26 +64,26 @@ ms_status ms_optimizer_create_with(ms_mem *mem, const ms_profile *profile, const
     return MS_OK;
 }
 
-ms_status ms_optimizer_create(const ms_optimizer_params *params, ms_optimizer **ret_optimizer,
-                              ms_error *err) {
+ms_status ms_optimizer_create_sized(const ms_optimizer_params *params, size_t params_bytes,
+                                    ms_optimizer **ret_optimizer, ms_error *err) {
     ms_profile profile;
+    ms_optimizer_params p = defaults;
     ms_error_clear(err);
-    MS_NEED(params, err);
+    MS_READ_SIZED(&p, params, params_bytes, err);
     MS_NEED(ret_optimizer, err);
-    ms_optimizer_params p = *params;
     if (p.device && !p.device_bytes) {
         ms_device_info info;
         ms_device_get_info(p.device, &info);
         p.device_bytes = info.total_bytes;
     }
     ms_profile_params source = {.device_bytes = p.device_bytes,
-                                .device_has_bf16 = params->device_has_bf16,
-                                .tier = params->profile,
+                                .device_has_bf16 = p.device_has_bf16,
+                                .tier = p.profile,
                                 .tier_called = "profile",
-                                .file = params->profile_file,
-                                .environment = params->environment,
-                                .settings = params->settings,
-                                .n_settings = params->n_settings};
+                                .file = p.profile_file,
+                                .environment = p.environment,
+                                .settings = p.settings,
+                                .n_settings = p.n_settings};
     if (!p.device_bytes)
         return ms_fail(err, MS_INVALID_ARGUMENT,
                        "the device or its nominal memory (device_bytes) is missing");
@@ -225,30 +226,33 @@ static void lower_by_pressure(const ms_batch_request *r, ms_batch_answer *a) {
     }
 }
 
-ms_status ms_optimizer_explain(const ms_optimizer *o, ms_task task, const ms_batch_request *request,
-                               ms_batch_answer *ret_answer, ms_error *err) {
+ms_status ms_optimizer_explain_sized(const ms_optimizer *o, ms_task task, const ms_batch_request *request,
+                                     size_t request_bytes, ms_batch_answer *ret_answer, size_t answer_bytes,
+                                     ms_error *err) {
+    ms_batch_request r = {0};
     ms_batch_answer a = {0};
     ms_error_clear(err);
+    MS_READ_SIZED(&r, request, request_bytes, err);
+    MS_CHECK_SIZED(ret_answer, answer_bytes, err);
     MS_NEED(o, err);
-    MS_NEED(request, err);
     MS_NEED(ret_answer, err);
-    MS_TRY(check(task, request, err));
-    find_room(o, request, &a);
-    find_cap(o, task, request, &a);
-    MS_TRY(lower_by_memory(o, task, request, &a, err));
-    lower_by_pressure(request, &a);
-    MS_TRY(cost(o, task, request, a.batch, &a.needed, err));
-    *ret_answer = a;
+    MS_TRY(check(task, &r, err));
+    find_room(o, &r, &a);
+    find_cap(o, task, &r, &a);
+    MS_TRY(lower_by_memory(o, task, &r, &a, err));
+    lower_by_pressure(&r, &a);
+    MS_TRY(cost(o, task, &r, a.batch, &a.needed, err));
+    ms_sized_fill(ret_answer, answer_bytes, &a, sizeof(a));
     return MS_OK;
 }
 
-ms_status ms_optimizer_get_optimal_batch_size(const ms_optimizer *o, ms_task task,
-                                              const ms_batch_request *request, int *ret_batch,
-                                              ms_error *err) {
+ms_status ms_optimizer_get_optimal_batch_size_sized(const ms_optimizer *o, ms_task task,
+                                                    const ms_batch_request *request, size_t request_bytes,
+                                                    int *ret_batch, ms_error *err) {
     ms_batch_answer a;
     ms_error_clear(err);
     MS_NEED(ret_batch, err);
-    MS_TRY(ms_optimizer_explain(o, task, request, &a, err));
+    MS_TRY(ms_optimizer_explain_sized(o, task, request, request_bytes, &a, sizeof(a), err));
     *ret_batch = a.batch;
     return MS_OK;
 }

@@ -4,19 +4,15 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/error.h"
+#include "base/sized.h"
 #include "files/new_file.h"
 #include "media/read/whole.h"
 #include "planner/params_check.h"
 
-void ms_detect_params_init(ms_detect_params *p) {
-    if (!p)
-        return;
-    memset(p, 0, sizeof(*p));
-    p->face = -1;
-    p->max_gap = 12;
-    p->fps_num = 25;
-    p->fps_den = 1;
+static const ms_detect_params defaults = {.face = -1, .max_gap = 12, .fps_num = 25, .fps_den = 1};
+
+void ms_detect_params_init_sized(ms_detect_params *ret_params, size_t params_bytes) {
+    ms_sized_fill(ret_params, params_bytes, &defaults, sizeof(defaults));
 }
 
 static ms_status check(const ms_detect_params *p, ms_error *err) {
@@ -162,9 +158,15 @@ static ms_status detect(const ms_detect_params *params, ms_detect_report *ret_re
 
 #endif
 
-ms_status ms_detect(const ms_detect_params *params, ms_detect_report *ret_report, ms_error *err) {
+ms_status ms_detect_sized(const ms_detect_params *params, size_t params_bytes, ms_detect_report *ret_report,
+                          size_t report_bytes, ms_error *err) {
+    ms_detect_params p = defaults;
+    ms_detect_report report = {0};
     ms_error_clear(err);
-    MS_NEED(params, err);
-    MS_TRY(check(params, err));
-    return detect(params, ret_report, err);
+    MS_READ_SIZED(&p, params, params_bytes, err);
+    MS_CHECK_SIZED(ret_report, report_bytes, err);
+    MS_TRY(check(&p, err));
+    MS_TRY(detect(&p, &report, err));
+    ms_sized_fill(ret_report, report_bytes, &report, sizeof(report));
+    return MS_OK;
 }

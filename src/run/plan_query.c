@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/error.h"
+#include "base/sized.h"
 #include "faces/face_nets.h"
 #include "models/synthesize/synthesize.h"
 #include "pictures/align.h"
@@ -22,20 +22,23 @@
    four bytes; the detector's first layers hold 28 and 56 planes of 256 x 256 floats; then its input and output. */
 #define PUBLISHED_FACE_BYTES ((size_t)((3.86e6 + 1.25e6) * 4 + (28 + 56) * 65536.0 * 4 + 4.5e6))
 
-void ms_plan_params_init(ms_plan_params *p) {
+static ms_plan_params defaults(void) {
     ms_run_params run;
-    if (!p)
-        return;
     ms_run_params_init(&run);
-    *p = (ms_plan_params){.profile = run.profile,
-                          .shape = "latentsync-1.5",
-                          .width = 1280,
-                          .height = 720,
-                          .frames = 250,
-                          .fps = 25,
-                          .max_gap = run.max_gap,
-                          .steps = run.steps,
-                          .guidance = run.guidance};
+    return (ms_plan_params){.profile = run.profile,
+                            .shape = "latentsync-1.5",
+                            .width = 1280,
+                            .height = 720,
+                            .frames = 250,
+                            .fps = 25,
+                            .max_gap = run.max_gap,
+                            .steps = run.steps,
+                            .guidance = run.guidance};
+}
+
+void ms_plan_params_init_sized(ms_plan_params *ret_params, size_t params_bytes) {
+    const ms_plan_params p = defaults();
+    ms_sized_fill(ret_params, params_bytes, &p, sizeof(p));
 }
 
 static ms_status check(const ms_plan_params *p, ms_error *err) {
@@ -340,19 +343,21 @@ static ms_status plan_on(planning *a, const ms_compute *compute, ms_plan_report 
     return status == MS_OK ? fit : status;
 }
 
-ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, char **ret_svg,
-                      ms_error *err) {
+ms_status ms_plan_run_sized(const ms_plan_params *params, size_t params_bytes, ms_plan_report *ret_report,
+                            size_t report_bytes, char **ret_svg, ms_error *err) {
     ms_compute compute = {0};
+    ms_plan_params p = defaults();
     ms_error_clear(err);
-    MS_NEED(params, err);
+    MS_READ_SIZED(&p, params, params_bytes, err);
     MS_NEED(ret_report, err);
+    MS_CHECK_SIZED(ret_report, report_bytes, err);
     ms_mem *device_mem = NULL;
-    ms_compute_params device = {.device = params->device,
-                                .threads = params->device_bytes && !params->threads ? 1 : params->threads,
+    ms_compute_params device = {.device = p.device,
+                                .threads = p.device_bytes && !p.threads ? 1 : p.threads,
                                 .isa_limit = MS_ISA_COUNT - 1,
-                                .memory_bytes = params->device_bytes};
+                                .memory_bytes = p.device_bytes};
     ms_plan_report report = {0};
-    MS_TRY(check(params, err));
+    MS_TRY(check(&p, err));
     MS_TRY(ms_mem_create(0, &device_mem));
     device.device_mem = device_mem;
     planning *work = NULL;
@@ -362,7 +367,7 @@ ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, 
         status = work ? MS_OK : ms_fail_alloc(err, compute.mem, sizeof(*work), "planning");
     }
     if (work) {
-        work->p = params;
+        work->p = &p;
         work->device_mem = device_mem;
         status = plan_on(work, &compute, &report, ret_svg, err);
         ms_engine_destroy(&work->ask.engine);
@@ -371,7 +376,7 @@ ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report *ret_report, 
     ms_compute_close(&compute);
     ms_mem_destroy(&device_mem);
     if (status == MS_OK || status == MS_BUDGET)
-        *ret_report = report;
+        ms_sized_fill(ret_report, report_bytes, &report, sizeof(report));
     return status;
 }
 

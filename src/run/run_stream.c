@@ -4,8 +4,8 @@
 #include <signal.h>
 #include <string.h>
 
-#include "base/error.h"
 #include "base/mem.h"
+#include "base/sized.h"
 #include "memsafe/frame_stream.h"
 
 struct ms_run_stream {
@@ -48,7 +48,7 @@ static ms_status begin(ms_run_stream *s, int width, int height) {
     ms_frame_stream_params_init(&p);
     p.frame_bytes = (size_t)width * (size_t)height * 3;
     p.buffer_frames = s->buffer_frames;
-    MS_TRY(ms_frame_stream_create(&p, &frames, NULL));
+    MS_TRY(ms_frame_stream_create(&p, NULL, &frames, NULL));
     pthread_mutex_lock(&s->lock);
     s->frames = frames;
     s->width = width;
@@ -101,20 +101,22 @@ static void destroy(ms_run_stream *s) {
     ms_mem_free(s);
 }
 
-ms_status ms_run_stream_open(const ms_run_params *params, int buffer_frames, ms_run_stream **ret_stream,
-                             ms_error *err) {
+ms_status ms_run_stream_open_sized(const ms_run_params *params, size_t params_bytes, int buffer_frames,
+                                   ms_run_stream **ret_stream, ms_error *err) {
+    ms_run_params p;
     ms_error_clear(err);
-    MS_NEED(params, err);
+    ms_run_params_init(&p);
+    MS_READ_SIZED(&p, params, params_bytes, err);
     MS_NEED(ret_stream, err);
     if (buffer_frames < 1 || buffer_frames > MS_RUN_MAX_SINK_FRAMES)
         return ms_fail(err, MS_INVALID_ARGUMENT, "a buffer of %d frames; it must be 1 to %d", buffer_frames,
                        MS_RUN_MAX_SINK_FRAMES);
-    if (params->frame_sink)
+    if (p.frame_sink)
         return ms_fail(err, MS_INVALID_ARGUMENT, "a run that is streamed has a frame sink of its own");
     ms_run_stream *s = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s)
         return ms_fail_alloc(err, NULL, sizeof(*s), "a run's stream");
-    s->p = *params;
+    s->p = p;
     s->buffer_frames = buffer_frames;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->begun, NULL);
@@ -146,11 +148,13 @@ static ms_frame_stream *wait_for_frames(ms_run_stream *s, ms_status *ret_status,
     return frames;
 }
 
-ms_status ms_run_stream_pull(ms_run_stream *s, ms_run_frame *ret_frame, bool *ret_got, ms_error *err) {
+ms_status ms_run_stream_pull_sized(ms_run_stream *s, ms_run_frame *ret_frame, size_t frame_bytes,
+                                   bool *ret_got, ms_error *err) {
     ms_status status = MS_OK;
     ms_frame frame;
     bool got = false;
     ms_error_clear(err);
+    MS_CHECK_SIZED(ret_frame, frame_bytes, err);
     if (!s || !ret_frame || !ret_got)
         return ms_fail(err, MS_INVALID_ARGUMENT, "a frame is pulled from a run: %s is NULL",
                        !s           ? "stream"
@@ -162,22 +166,26 @@ ms_status ms_run_stream_pull(ms_run_stream *s, ms_run_frame *ret_frame, bool *re
     if (status != MS_OK)
         return status;
     *ret_got = got;
-    if (got)
-        *ret_frame = (ms_run_frame){.number = frame.number,
-                                    .rgb = frame.data,
-                                    .width = s->width,
-                                    .height = s->height,
-                                    .place = frame.place};
+    if (!got)
+        return MS_OK;
+    const ms_run_frame pulled = {.number = frame.number,
+                                 .rgb = frame.data,
+                                 .width = s->width,
+                                 .height = s->height,
+                                 .place = frame.place};
+    ms_sized_fill(ret_frame, frame_bytes, &pulled, sizeof(pulled));
     return MS_OK;
 }
 
-void ms_run_stream_release(ms_run_stream *s, const ms_run_frame *frame) {
-    if (!s || !frame)
+void ms_run_stream_release_sized(ms_run_stream *s, const ms_run_frame *frame, size_t frame_bytes) {
+    ms_run_frame f = {0};
+    if (!s || !frame || ms_sized_check(__func__, "frame", frame_bytes, sizeof(f), NULL) != MS_OK)
         return;
+    memcpy(&f, frame, frame_bytes);
     pthread_mutex_lock(&s->lock);
     ms_frame_stream *frames = s->frames; /* NULL before the first frame: nothing can have been pulled */
     pthread_mutex_unlock(&s->lock);
-    ms_frame_stream_release(frames, &(ms_frame){.number = frame->number, .place = frame->place});
+    ms_frame_stream_release(frames, &(ms_frame){.number = f.number, .place = f.place});
 }
 
 void ms_run_stream_cancel(ms_run_stream *s) {
@@ -190,15 +198,15 @@ void ms_run_stream_cancel(ms_run_stream *s) {
     pthread_mutex_unlock(&s->lock);
 }
 
-ms_status ms_run_stream_close(ms_run_stream **stream, ms_run_report *ret_report) {
+ms_status ms_run_stream_close_sized(ms_run_stream **stream, ms_run_report *ret_report, size_t report_bytes) {
     if (!stream || !*stream)
         return MS_OK;
     ms_run_stream *s = *stream;
     ms_run_stream_cancel(s);
     pthread_join(s->thread, NULL);
     ms_status status = s->status;
-    if (status == MS_OK && ret_report)
-        *ret_report = s->report;
+    if (status == MS_OK)
+        ms_sized_fill(ret_report, report_bytes, &s->report, sizeof(s->report));
     destroy(s);
     *stream = NULL;
     return status;

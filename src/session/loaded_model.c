@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/error.h"
+#include "base/sized.h"
 #include "planner/params_check.h"
 #include "planner/run_plan.h"
 #include "system/host.h"
@@ -202,9 +202,10 @@ void ms_model_end(ms_model *m) {
 
 /* ---- the public interface ---- */
 
-void ms_model_params_init(ms_model_params *ret_params) {
-    if (ret_params)
-        *ret_params = (ms_model_params){.profile = {.environment = true}};
+static const ms_model_params defaults = {.profile = {.environment = true}};
+
+void ms_model_params_init_sized(ms_model_params *ret_params, size_t params_bytes) {
+    ms_sized_fill(ret_params, params_bytes, &defaults, sizeof(defaults));
 }
 
 static ms_status check(const ms_model_params *p, ms_error *err) {
@@ -227,15 +228,17 @@ static ms_status open_all(ms_model *m, const ms_model_params *p, ms_error *err) 
     return ms_model_find_files(m, &names, parts, err);
 }
 
-ms_status ms_model_open(const ms_model_params *params, ms_model **ret_model, ms_error *err) {
+ms_status ms_model_open_sized(const ms_model_params *params, size_t params_bytes, ms_model **ret_model,
+                              ms_error *err) {
+    ms_model_params p = defaults;
     ms_error_clear(err);
-    MS_NEED(params, err);
+    MS_READ_SIZED(&p, params, params_bytes, err);
     MS_NEED(ret_model, err);
-    MS_TRY(check(params, err));
+    MS_TRY(check(&p, err));
     ms_model *m = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*m));
     if (!m)
         return ms_fail_alloc(err, NULL, sizeof(*m), "the model");
-    ms_status status = open_all(m, params, err);
+    ms_status status = open_all(m, &p, err);
     if (status != MS_OK) {
         ms_model_close(&m);
         return status;
@@ -264,18 +267,19 @@ ms_status ms_model_evict(ms_model *m, ms_error *err) {
     return MS_OK;
 }
 
-void ms_model_get_info(const ms_model *m, ms_model_info *r) {
-    if (!m || !r)
+void ms_model_get_info_sized(const ms_model *m, ms_model_info *ret_info, size_t info_bytes) {
+    if (!m)
         return;
     ms_mem_usage usage;
     ms_mem_get_usage(m->apart ? m->device_mem : m->mem, &usage);
-    *r = (ms_model_info){.resolution = m->files.unet_config.resolution,
-                         .window_frames = m->files.unet_config.num_frames,
-                         .has_faces = m->files.detector[0] != 0,
-                         .loaded = m->weights && ms_engine_weights_loaded(m->weights),
-                         .budget_bytes = m->policy.budget_bytes,
-                         .held_bytes = usage.current_bytes};
-    snprintf(r->device, sizeof(r->device), "%s", m->compute.dev->description);
-    snprintf(r->tier, sizeof(r->tier), "%s", ms_tier_name(m->policy.profile.tier));
-    snprintf(r->precision, sizeof(r->precision), "%s", ms_dtype_name(m->policy.precision));
+    ms_model_info r = {.resolution = m->files.unet_config.resolution,
+                       .window_frames = m->files.unet_config.num_frames,
+                       .has_faces = m->files.detector[0] != 0,
+                       .loaded = m->weights && ms_engine_weights_loaded(m->weights),
+                       .budget_bytes = m->policy.budget_bytes,
+                       .held_bytes = usage.current_bytes};
+    snprintf(r.device, sizeof(r.device), "%s", m->compute.dev->description);
+    snprintf(r.tier, sizeof(r.tier), "%s", ms_tier_name(m->policy.profile.tier));
+    snprintf(r.precision, sizeof(r.precision), "%s", ms_dtype_name(m->policy.precision));
+    ms_sized_fill(ret_info, info_bytes, &r, sizeof(r));
 }

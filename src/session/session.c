@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/error.h"
+#include "base/sized.h"
 #include "planner/params_check.h"
 #include "session/session_internal.h"
 
@@ -11,15 +11,16 @@
 #define MAX_SPEECH_S 100000
 #define MAX_SIDE 16384
 
-void ms_session_params_init(ms_session_params *ret_params) {
-    if (ret_params)
-        *ret_params = (ms_session_params){.fps_num = 25,
-                                          .fps_den = 1,
-                                          .face = -1,
-                                          .max_gap = MS_TRACK_DEFAULT_MAX_GAP,
-                                          .seed = 1247,
-                                          .steps = 20,
-                                          .guidance = 1.5};
+static const ms_session_params defaults = {.fps_num = 25,
+                                           .fps_den = 1,
+                                           .face = -1,
+                                           .max_gap = MS_TRACK_DEFAULT_MAX_GAP,
+                                           .seed = 1247,
+                                           .steps = 20,
+                                           .guidance = 1.5};
+
+void ms_session_params_init_sized(ms_session_params *ret_params, size_t params_bytes) {
+    ms_sized_fill(ret_params, params_bytes, &defaults, sizeof(defaults));
 }
 
 /* ---- opening ---- */
@@ -129,18 +130,20 @@ static ms_status open_all(ms_session *s, ms_error *err) {
     return ms_redraw_begin(&s->redraw, 0, err);
 }
 
-ms_status ms_session_open(const ms_session_params *params, ms_session **ret_session, ms_error *err) {
+ms_status ms_session_open_sized(const ms_session_params *params, size_t params_bytes,
+                                ms_session **ret_session, ms_error *err) {
+    ms_session_params p = defaults;
     ms_error_clear(err);
-    MS_NEED(params, err);
-    MS_NEED(params->model, err);
+    MS_READ_SIZED(&p, params, params_bytes, err);
+    MS_NEED(p.model, err);
     MS_NEED(ret_session, err);
-    MS_TRY(check(params, err));
+    MS_TRY(check(&p, err));
     ms_session *s = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s)
         return ms_fail_alloc(err, NULL, sizeof(*s), "the session");
-    s->p = *params;
-    s->model = params->model;
-    s->redraw = (ms_redraw){.model = s->model, .rung = params->rung, .started = ms_now_s()};
+    s->p = p;
+    s->model = p.model;
+    s->redraw = (ms_redraw){.model = s->model, .rung = p.rung, .started = ms_now_s()};
     atomic_store(&s->stage, "");
     ms_status status = open_all(s, err);
     if (status != MS_OK) {
@@ -216,30 +219,34 @@ void ms_session_cancel(ms_session *s) {
         atomic_store(&s->cancelled, true);
 }
 
-void ms_session_get_progress(const ms_session *s, ms_session_progress *r) {
-    if (!s || !r)
+void ms_session_get_progress_sized(const ms_session *s, ms_session_progress *ret_progress,
+                                   size_t progress_bytes) {
+    if (!s)
         return;
-    *r = (ms_session_progress){.pushed = atomic_load(&s->pushed),
-                               .pulled = atomic_load(&s->pulled),
-                               .redrawn = atomic_load(&s->redrawn),
-                               .stage = atomic_load(&s->stage),
-                               .part = atomic_load(&s->part),
-                               .parts = atomic_load(&s->parts),
-                               .seconds = ms_now_s() - s->redraw.started};
+    const ms_session_progress p = {.pushed = atomic_load(&s->pushed),
+                                   .pulled = atomic_load(&s->pulled),
+                                   .redrawn = atomic_load(&s->redrawn),
+                                   .stage = atomic_load(&s->stage),
+                                   .part = atomic_load(&s->part),
+                                   .parts = atomic_load(&s->parts),
+                                   .seconds = ms_now_s() - s->redraw.started};
+    ms_sized_fill(ret_progress, progress_bytes, &p, sizeof(p));
 }
 
-void ms_session_get_info(const ms_session *s, ms_session_info *r) {
-    if (!s || !r)
+void ms_session_get_info_sized(const ms_session *s, ms_session_info *ret_info, size_t info_bytes) {
+    if (!s)
         return;
-    *r = (ms_session_info){.window_frames = (int)s->window_frames,
-                           .held_frames = (int)s->size,
-                           .resolution = s->geometry.resolution,
-                           .speech_frames = s->speech_ended ? ms_engine_speech_frames(s->redraw.engine) : 0,
-                           .rung = s->redraw.plan.rung,
-                           .budget_bytes = s->model->policy.budget_bytes,
-                           .planned_bytes = s->redraw.plan.peak_bytes,
-                           .planned_window_s = s->redraw.plan.window_s,
-                           .weights_read_bytes = ms_redraw_read_bytes(&s->redraw),
-                           .recoveries = s->redraw.recoveries,
-                           .changes = s->redraw.n_changes};
+    const ms_session_info i = {.window_frames = (int)s->window_frames,
+                               .held_frames = (int)s->size,
+                               .resolution = s->geometry.resolution,
+                               .speech_frames =
+                                   s->speech_ended ? ms_engine_speech_frames(s->redraw.engine) : 0,
+                               .rung = s->redraw.plan.rung,
+                               .budget_bytes = s->model->policy.budget_bytes,
+                               .planned_bytes = s->redraw.plan.peak_bytes,
+                               .planned_window_s = s->redraw.plan.window_s,
+                               .weights_read_bytes = ms_redraw_read_bytes(&s->redraw),
+                               .recoveries = s->redraw.recoveries,
+                               .changes = s->redraw.n_changes};
+    ms_sized_fill(ret_info, info_bytes, &i, sizeof(i));
 }

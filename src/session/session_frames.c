@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/error.h"
+#include "base/sized.h"
 #include "session/session_internal.h"
 
 /* ---- buffers ---- */
@@ -131,13 +131,15 @@ static ms_status check_frame(const ms_session *s, const ms_session_frame *f, ms_
     return MS_OK;
 }
 
-ms_status ms_session_push(ms_session *s, const ms_session_frame *frame, bool *ret_taken, ms_error *err) {
+ms_status ms_session_push_sized(ms_session *s, const ms_session_frame *frame, size_t frame_bytes,
+                                bool *ret_taken, ms_error *err) {
+    ms_session_frame f = {0};
     ms_error_clear(err);
+    MS_READ_SIZED(&f, frame, frame_bytes, err);
     MS_NEED(s, err);
-    MS_NEED(frame, err);
     MS_NEED(ret_taken, err);
     MS_TRY(ms_session_check(s, err));
-    MS_TRY(check_frame(s, frame, err));
+    MS_TRY(check_frame(s, &f, err));
     if (s->ended)
         return ms_fail(err, MS_INVALID_ARGUMENT, "a frame after the end");
     if (s->next - s->first == s->size) {
@@ -146,11 +148,11 @@ ms_status ms_session_push(ms_session *s, const ms_session_frame *frame, bool *re
     }
     ms_held_frame *h = held(s, s->next);
     h->done = h->redrawn = h->ends = false;
-    copy_in(s, frame, h->rgb);
+    copy_in(s, &f, h->rgb);
     const ms_image image = image_of(s, s->next);
     const ms_image_view view = ms_image_as_view(&image);
-    s->given = frame;
-    ms_status status = ms_face_follow_look(&s->follow, &view, frame->begins_scene || s->begins, err);
+    s->given = &f;
+    ms_status status = ms_face_follow_look(&s->follow, &view, f.begins_scene || s->begins, err);
     s->given = NULL;
     if (status != MS_OK)
         return ms_session_failed(s, status, err);
@@ -244,8 +246,10 @@ static const void *picture(ms_session *s, const ms_held_frame *h) {
     return s->floats;
 }
 
-ms_status ms_session_pull(ms_session *s, ms_session_frame *ret_frame, bool *ret_got, ms_error *err) {
+ms_status ms_session_pull_sized(ms_session *s, ms_session_frame *ret_frame, size_t frame_bytes, bool *ret_got,
+                                ms_error *err) {
     ms_error_clear(err);
+    MS_CHECK_SIZED(ret_frame, frame_bytes, err);
     MS_NEED(s, err);
     MS_NEED(ret_frame, err);
     MS_NEED(ret_got, err);
@@ -260,11 +264,11 @@ ms_status ms_session_pull(ms_session *s, ms_session_frame *ret_frame, bool *ret_
     *ret_got = s->first < s->next && h->done;
     if (!*ret_got)
         return MS_OK;
-    *ret_frame =
-        (ms_session_frame){.number = s->first,
-                           .pixels = picture(s, h),
-                           .stride_bytes = (ptrdiff_t)(s->floats ? sizeof(float) : 1) * s->p.width * 3,
-                           .redrawn = h->redrawn};
+    const ms_session_frame f = {.number = s->first,
+                                .pixels = picture(s, h),
+                                .stride_bytes = (ptrdiff_t)(s->floats ? sizeof(float) : 1) * s->p.width * 3,
+                                .redrawn = h->redrawn};
+    ms_sized_fill(ret_frame, frame_bytes, &f, sizeof(f));
     s->first++;
     atomic_store(&s->pulled, s->first);
     return MS_OK;

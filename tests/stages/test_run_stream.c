@@ -93,6 +93,31 @@ static void pulled_frames_are_those_of_the_file(void **state) {
                 report.ledger_peak_bytes[MS_LEDGER_CODEC]); /* no encoder */
 }
 
+/* Structs as an older memsafe had them: what is written ends with them, and marked bytes stay. */
+static void an_older_programs_structs(void **state) {
+    (void)state;
+    enum { MARKS = 0xA5 };
+    static ms_run_report report;
+    ms_run_stream *stream = NULL;
+    ms_run_frame frame;
+    ms_error err;
+    bool got = true;
+    const size_t pulled = offsetof(ms_run_frame, place), reported = offsetof(ms_run_report, latents);
+    ms_run_params p = params;
+    assert_ms_ok(ms_run_stream_open(&p, FRAMES, &stream, &err), &err); /* without `place` none is released */
+    for (int n = 0; n < FRAMES; n++) {
+        memset(&frame, MARKS, sizeof(frame));
+        assert_ms_ok(ms_run_stream_pull_sized(stream, &frame, pulled, &got, &err), &err);
+        assert_true(got && frame.number == n && frame.width == 240 && frame.height == 208);
+        assert_int_equal(((uint8_t *)&frame)[pulled], MARKS);
+    }
+    assert_ms_ok(ms_run_stream_pull(stream, &frame, &got, &err), &err);
+    assert_false(got);
+    memset(&report, MARKS, sizeof(report));
+    assert_ms_ok(ms_run_stream_close_sized(&stream, &report, reported), &err);
+    assert_true(report.frames == FRAMES && ((uint8_t *)&report)[reported] == MARKS);
+}
+
 typedef struct sink_state {
     int64_t frames, stop_at;
     ms_status stop_with;
@@ -183,6 +208,7 @@ static void the_command_writes_a_page(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pulled_frames_are_those_of_the_file),
+        cmocka_unit_test(an_older_programs_structs),
         cmocka_unit_test(a_sink_may_end_the_run),
         cmocka_unit_test(a_stream_may_be_left_early_or_fail),
         cmocka_unit_test(the_command_writes_a_page),

@@ -647,6 +647,61 @@ static void a_model_file_that_changes_is_told(void **state) {
 }
 
 /* The demo's networks find the faces, as they do in a run. */
+/* Structs as an older memsafe had them: what is read and written ends with them, marked bytes stay, and the frames are the same. */
+static void an_older_programs_structs(void **state) {
+    (void)state;
+    enum { MARKED = 16 };
+    struct {
+        ms_session_frame frame;
+        uint8_t marks[MARKED];
+    } out;
+    union {
+        ms_session_info info;
+        ms_model_info model;
+        ms_session_progress progress;
+        uint8_t bytes[sizeof(ms_model_info) + MARKED];
+    } told;
+    const size_t opened = offsetof(ms_session_params, pressure_trace),
+                 pushed = offsetof(ms_session_frame, begins_scene),
+                 pulled = offsetof(ms_session_frame, redrawn);
+    ms_model *model = open_model(0);
+    ms_session_params p = session_params(model);
+    ms_session *s = NULL;
+    ms_error err;
+    p.pressure_trace = "/nowhere"; /* behind what an older program has */
+    assert_ms_ok(ms_session_open_sized(&p, opened, &s, &err), &err);
+    assert_ms_ok(push_speech(s, n_speech, &err), &err);
+    for (int in = 0, n = 0; n < FRAMES;) {
+        ms_session_frame f = in < FRAMES ? frame_of(in) : (ms_session_frame){0};
+        bool taken = false, got = false;
+        f.begins_scene = true; /* behind */
+        if (in < FRAMES)
+            assert_ms_ok(ms_session_push_sized(s, &f, pushed, &taken, &err), &err);
+        in += taken;
+        if (in == FRAMES)
+            assert_ms_ok(ms_session_end(s, &err), &err);
+        memset(&out, 0xA5, sizeof(out));
+        assert_ms_ok(ms_session_pull_sized(s, &out.frame, pulled, &got, &err), &err);
+        for (size_t i = pulled; i < sizeof(out); i++)
+            assert_int_equal(((uint8_t *)&out)[i], 0xA5);
+        if (!got)
+            continue;
+        assert_true(out.frame.number == n && test_fnv1a(out.frame.pixels, BYTES) == expected[n]);
+        n++;
+    }
+    memset(&told, 0xA5, sizeof(told));
+    ms_session_get_info_sized(s, &told.info, offsetof(ms_session_info, rung));
+    assert_true(told.info.window_frames == 16 && told.bytes[offsetof(ms_session_info, rung)] == 0xA5);
+    memset(&told, 0xA5, sizeof(told));
+    ms_session_get_progress_sized(s, &told.progress, offsetof(ms_session_progress, stage));
+    assert_true(told.progress.pulled == FRAMES && told.bytes[offsetof(ms_session_progress, stage)] == 0xA5);
+    memset(&told, 0xA5, sizeof(told));
+    ms_model_get_info_sized(model, &told.model, offsetof(ms_model_info, held_bytes));
+    assert_true(told.model.loaded && told.bytes[offsetof(ms_model_info, held_bytes)] == 0xA5);
+    ms_session_close(&s);
+    ms_model_close(&model);
+}
+
 static void faces_are_found(void **state) {
     (void)state;
     uint64_t run[FRAMES], found[FRAMES];
@@ -688,6 +743,7 @@ int main(void) {
         cmocka_unit_test(another_thread_may_cancel),
         cmocka_unit_test(any_allocation_may_fail),
         cmocka_unit_test(a_model_file_that_changes_is_told),
+        cmocka_unit_test(an_older_programs_structs),
         cmocka_unit_test(faces_are_found),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);

@@ -13,7 +13,7 @@
 static ms_frame_stream *create(const ms_frame_stream_params *p) {
     ms_frame_stream *s = NULL;
     ms_error err;
-    assert_ms_ok(ms_frame_stream_create(p, &s, &err), &err);
+    assert_ms_ok(ms_frame_stream_create(p, NULL, &s, &err), &err);
     return s;
 }
 
@@ -158,10 +158,10 @@ static void windows_are_processed_by_whoever_pulls(void **state) {
     ms_frame_stream_params p = params_of(8, 8);
     p.process = work;
     p.arg = &w;
-    p.adaptive.trim = trim;
-    p.adaptive.arg = &w;
-    ms_frame_stream *s = create(&p);
+    const ms_adaptive_params adaptive = {.trim = trim, .arg = &w};
+    ms_frame_stream *s = NULL;
     ms_error err;
+    assert_ms_ok(ms_frame_stream_create(&p, &adaptive, &s, &err), &err);
     ms_frame frame;
     bool got = true;
     for (int64_t i = 0; i < 7; i++)
@@ -186,7 +186,9 @@ static void windows_are_processed_by_whoever_pulls(void **state) {
     }
     ms_frame_stream_stats stats;
     ms_frame_stream_get_stats(s, &stats);
-    assert_true(stats.adaptive.host_failures == 2 && stats.adaptive.items == 11 && stats.processed == 11);
+    ms_adaptive_state learned;
+    ms_frame_stream_get_state(s, &learned);
+    assert_true(learned.host_failures == 2 && learned.items == 11 && stats.processed == 11);
     ms_frame_stream_destroy(&s);
 }
 
@@ -242,7 +244,7 @@ static void bad_numbers_are_refused(void **state) {
 #define REFUSED(change)                                                                                      \
     p = good;                                                                                                \
     change;                                                                                                  \
-    assert_int_equal(ms_frame_stream_create(&p, &s, &err), MS_INVALID_ARGUMENT);                             \
+    assert_int_equal(ms_frame_stream_create(&p, NULL, &s, &err), MS_INVALID_ARGUMENT);                       \
     assert_null(s)
     REFUSED(p.frame_bytes = 0);
     REFUSED(p.frame_bytes = SIZE_MAX);
@@ -279,7 +281,7 @@ static void the_buffer_is_charged_and_every_allocation_may_fail(void **state) {
     ms_frame_stream_params p = params_of(64, 1);
     ms_frame_stream *s = NULL;
     p.mem = mem;
-    assert_int_equal(ms_frame_stream_create(&p, &s, &err), MS_HOST_MEMORY); /* 8,192 bytes and places */
+    assert_int_equal(ms_frame_stream_create(&p, NULL, &s, &err), MS_HOST_MEMORY); /* 8,192 bytes and places */
     assert_non_null(strstr(err.message, "10000"));
     p.buffer_frames = 16;
     s = create(&p);
@@ -292,7 +294,7 @@ static void the_buffer_is_charged_and_every_allocation_may_fail(void **state) {
     int failures = 0;
     for (uint64_t n = 1;; n++) {
         ms_mem_fail_after(n, n % 2);
-        ms_status status = ms_frame_stream_create(&p, &s, &err);
+        ms_status status = ms_frame_stream_create(&p, NULL, &s, &err);
         ms_mem_fail_after(0, false);
         assert_true((s != NULL) == (status == MS_OK));
         ms_frame_stream_destroy(&s);
@@ -536,7 +538,7 @@ static void an_integration_has_everything(void **state) {
     int64_t done = 0;
     w.calls = w.largest = 0;
     assert_ms_ok(ms_integration_process(it, count_items, &done, &err), &err);
-    assert_true(done == 50 && w.poison == 50 && w.largest <= 7 && it->state.items == 50);
+    assert_true(done == 50 && w.poison == 50 && w.largest <= 7 && it->state->items == 50);
     ms_integration_destroy(&it);
     assert_null(it);
 }

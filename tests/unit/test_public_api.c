@@ -215,6 +215,8 @@ static void null_adaptive(void) {
 static void null_frame_stream(void) {
     ms_frame_stream_params params;
     ms_frame_stream_stats stats;
+    ms_adaptive_state learned;
+    const ms_adaptive_params own_process = {.process = process_items};
     ms_frame_stream *stream = NULL;
     ms_frame frame = {0};
     bool got;
@@ -222,8 +224,8 @@ static void null_frame_stream(void) {
     ms_frame_stream_params_init(&params);
     params.frame_bytes = 8;
     params.buffer_frames = 2;
-    REFUSED(ms_frame_stream_create(NULL, &stream, &err));
-    REFUSED(ms_frame_stream_create(&params, NULL, &err));
+    REFUSED(ms_frame_stream_create(NULL, NULL, &stream, &err));
+    REFUSED(ms_frame_stream_create(&params, NULL, NULL, &err));
     REFUSED(ms_frame_stream_push(NULL, 0, "x", 1, &err));
     REFUSED(ms_frame_stream_try_push(NULL, 0, "x", 1, &got, &err));
     REFUSED(ms_frame_stream_reserve(NULL, &frame, &err));
@@ -237,9 +239,13 @@ static void null_frame_stream(void) {
     GIVES(ms_frame_stream_ended(NULL));
     NOTHING(ms_frame_stream_get_stats(NULL, NULL));
     NOTHING(ms_frame_stream_get_stats(NULL, &stats));
+    NOTHING(ms_frame_stream_get_state(NULL, NULL));
+    NOTHING(ms_frame_stream_get_state(NULL, &learned));
+    assert_true(stats.pushed == 0 && learned.items == 0);
+    REFUSED(ms_frame_stream_create(&params, &own_process, &stream, &err));
     NOTHING(ms_frame_stream_destroy(NULL));
 
-    assert_ms_ok(ms_frame_stream_create(&params, &stream, &err), &err);
+    assert_ms_ok(ms_frame_stream_create(&params, NULL, &stream, &err), &err);
     REFUSED(ms_frame_stream_push(stream, 0, NULL, 1, &err));
     REFUSED(ms_frame_stream_try_push(stream, 0, NULL, 1, &got, &err));
     REFUSED(ms_frame_stream_try_push(stream, 0, "x", 1, NULL, &err));

@@ -128,6 +128,297 @@ static void sizes_of_report_pages(void) {
     free(report);
 }
 
+/* A void function's struct: an older one's front is that of a whole one, and a newer one's end is zero. */
+#define CHECK_FILL(call, type)                                                                               \
+    do {                                                                                                     \
+        type *whole_ = make(sizeof(type)), *older_ = make(sizeof(type) - OLDER),                             \
+             *newer_ = make(sizeof(type) + OLDER);                                                           \
+        type *ret = whole_;                                                                                  \
+        size_t bytes = sizeof(type);                                                                         \
+        call;                                                                                                \
+        check_guard(whole_, bytes);                                                                          \
+        ret = older_, bytes = sizeof(type) - OLDER;                                                          \
+        call;                                                                                                \
+        check_guard(older_, bytes);                                                                          \
+        ret = newer_, bytes = sizeof(type) + OLDER;                                                          \
+        call;                                                                                                \
+        check_guard(newer_, bytes);                                                                          \
+        assert_memory_equal(older_, whole_, sizeof(type) - OLDER);                                           \
+        assert_memory_equal(newer_, whole_, sizeof(type));                                                   \
+        for (int i = 0; i < OLDER; i++)                                                                      \
+            assert_int_equal(((uint8_t *)newer_)[sizeof(type) + (size_t)i], 0);                              \
+        free(whole_);                                                                                        \
+        free(older_);                                                                                        \
+        free(newer_);                                                                                        \
+    } while (0)
+
+static void sizes_of_memory(void) {
+    CHECK_FILL(ms_mem_get_usage_sized(NULL, ret, bytes), ms_mem_usage);
+    note("ms_mem_get_usage_sized");
+}
+
+static void sizes_of_devices(void) {
+    ms_device *device = NULL;
+    const ms_device_options options = {.backend = "dummy", .memory_bytes = 1 << 20};
+    const size_t before = offsetof(ms_device_options, mem);
+    ms_device_options *older = copy_of(&options, before);
+    assert_ms_ok(ms_device_create_sized(older, before, &device, &err), &err);
+    CHECK_FILL(ms_device_get_info_sized(device, ret, bytes), ms_device_info);
+    CHECK_FILL(ms_device_get_info_sized(NULL, ret, bytes), ms_device_info);
+    note("ms_device_get_info_sized");
+    ms_device_destroy(&device);
+    WRONG_SIZES(ms_device_create_sized(&options, bytes, &device, &err), "options", ms_device_options);
+    note("ms_device_create_sized");
+    assert_null(device);
+    free(older);
+}
+
+static void sizes_of_optimizers(void) {
+    CHECK_INIT(ms_optimizer_params);
+    ms_optimizer *optimizer = NULL;
+    ms_optimizer_params p;
+    ms_optimizer_params_init(&p);
+    p.device_bytes = (size_t)8 << 30;
+    p.free_bytes = (size_t)6 << 30;
+    p.environment = false;
+    p.costs[MS_TASK_VAE_DECODE].fixed_bytes = 1;
+    p.settings = (const char *const[]){"vae_decode_batch=8"};
+    p.n_settings = 1;
+    const size_t before = offsetof(ms_optimizer_params, arg);
+    ms_optimizer_params *older = copy_of(&p, before);
+    assert_ms_ok(ms_optimizer_create_sized(older, before, &optimizer, &err), &err);
+    WRONG_SIZES(ms_optimizer_create_sized(&p, bytes, &optimizer, &err), "params", ms_optimizer_params);
+    note("ms_optimizer_create_sized");
+
+    /* A pressure of 3 behind what an older request has would leave one item. */
+    const ms_batch_request request = {.height = 64, .width = 64, .pressure = 3};
+    const size_t asked = offsetof(ms_batch_request, pressure), answered = offsetof(ms_batch_answer, one);
+    ms_batch_request *old_request = copy_of(&request, asked);
+    ms_batch_answer whole, *old_answer = make(answered);
+    int batch = 0;
+    assert_ms_ok(ms_optimizer_explain_sized(optimizer, MS_TASK_VAE_DECODE, old_request, asked, &whole,
+                                            sizeof(whole), &err),
+                 &err);
+    assert_true(whole.batch > 1);
+    assert_ms_ok(ms_optimizer_explain_sized(optimizer, MS_TASK_VAE_DECODE, old_request, asked, old_answer,
+                                            answered, &err),
+                 &err);
+    check_guard(old_answer, answered);
+    assert_memory_equal(old_answer, &whole, answered);
+    WRONG_SIZES(ms_optimizer_explain_sized(optimizer, MS_TASK_VAE_DECODE, &request, bytes, &whole,
+                                           sizeof(whole), &err),
+                "request", ms_batch_request);
+    WRONG_SIZES(ms_optimizer_explain_sized(optimizer, MS_TASK_VAE_DECODE, &request, sizeof(request), &whole,
+                                           bytes, &err),
+                "ret_answer", ms_batch_answer);
+    note("ms_optimizer_explain_sized");
+    assert_ms_ok(ms_optimizer_get_optimal_batch_size_sized(optimizer, MS_TASK_VAE_DECODE, old_request, asked,
+                                                           &batch, &err),
+                 &err);
+    assert_int_equal(batch, whole.batch);
+    const size_t none = 0, more = sizeof(request) + 1;
+    assert_int_equal(ms_optimizer_get_optimal_batch_size_sized(optimizer, MS_TASK_VAE_DECODE, &request, none,
+                                                               &batch, &err),
+                     MS_INVALID_ARGUMENT);
+    assert_int_equal(ms_optimizer_get_optimal_batch_size_sized(optimizer, MS_TASK_VAE_DECODE, &request, more,
+                                                               &batch, &err),
+                     MS_INVALID_ARGUMENT);
+    note("ms_optimizer_get_optimal_batch_size_sized");
+    ms_optimizer_destroy(&optimizer);
+    free(older);
+    free(old_request);
+    free(old_answer);
+}
+
+static ms_status process_items(void *arg, int64_t first, int64_t count, ms_error *e) {
+    (void)first, (void)e;
+    *(int64_t *)arg += count;
+    return MS_OK;
+}
+
+/* The state of an older program is read and written as far as it goes, and what was learned goes on from there. */
+static void sizes_of_loops(void) {
+    int64_t seen = 0, done = 0;
+    const ms_adaptive_params p = {.process = process_items, .max_batch = 4, .arg = &seen};
+    ms_adaptive_state whole = {0};
+    const size_t before = offsetof(ms_adaptive_state, worst_pressure);
+    ms_adaptive_state *older = copy_of(&whole, before);
+    for (int i = 0; i < 2; i++) {
+        assert_ms_ok(ms_adaptive_process(&p, 0, 10, &whole, &done, &err), &err);
+        assert_ms_ok(ms_adaptive_process_sized(&p, sizeof(p), 0, 10, older, before, &done, &err), &err);
+        check_guard(older, before);
+        assert_memory_equal(older, &whole, before);
+    }
+    assert_true(seen == 40 && whole.items == 20);
+    WRONG_SIZES(ms_adaptive_process_sized(&p, bytes, 0, 1, NULL, 0, &done, &err), "params",
+                ms_adaptive_params);
+    WRONG_SIZES(ms_adaptive_process_sized(&p, sizeof(p), 0, 1, &whole, bytes, &done, &err), "state",
+                ms_adaptive_state);
+    note("ms_adaptive_process_sized");
+    free(older);
+}
+
+static void sizes_of_frame_streams(void) {
+    CHECK_INIT(ms_frame_stream_params);
+    ms_frame_stream *stream = NULL;
+    ms_frame_stream_params p;
+    ms_frame_stream_params_init(&p);
+    p.frame_bytes = 8;
+    p.buffer_frames = 3;
+    p.own_thread = true; /* refused without a process, if it were read */
+    const ms_adaptive_params adaptive = {.process = process_items}; /* likewise, with it */
+    const size_t before = offsetof(ms_frame_stream_params, own_thread),
+                 loop = offsetof(ms_adaptive_params, process);
+    ms_frame_stream_params *older = copy_of(&p, before);
+    ms_adaptive_params *old_loop = copy_of(&adaptive, loop);
+    assert_ms_ok(ms_frame_stream_create_sized(older, before, old_loop, loop, &stream, &err), &err);
+    assert_ms_ok(ms_frame_stream_push(stream, 0, "abcdefg", 8, &err), &err);
+    CHECK_FILL(ms_frame_stream_get_stats_sized(stream, ret, bytes), ms_frame_stream_stats);
+    CHECK_FILL(ms_frame_stream_get_state_sized(stream, ret, bytes), ms_adaptive_state);
+    note("ms_frame_stream_get_stats_sized");
+    note("ms_frame_stream_get_state_sized");
+    ms_frame_stream_destroy(&stream);
+    WRONG_SIZES(ms_frame_stream_create_sized(&p, bytes, NULL, 0, &stream, &err), "params",
+                ms_frame_stream_params);
+    WRONG_SIZES(ms_frame_stream_create_sized(&p, sizeof(p), &adaptive, bytes, &stream, &err), "adaptive",
+                ms_adaptive_params);
+    note("ms_frame_stream_create_sized");
+    free(older);
+    free(old_loop);
+}
+
+static void sizes_of_integrations(void) {
+    CHECK_INIT(ms_integrate_params);
+    ms_integration *integration = NULL;
+    ms_integrate_params p;
+    ms_integrate_params_init(&p);
+    p.height = p.width = 64;
+    p.device_bytes = (size_t)8 << 30;
+    p.environment = p.watch = false;
+    p.costs[MS_TASK_VAE_DECODE].fixed_bytes = 1;
+    p.task = MS_TASK_VAE_DECODE;
+    p.max_batch = -1; /* refused if it were read */
+    const size_t before = offsetof(ms_integrate_params, max_batch);
+    ms_integrate_params *older = copy_of(&p, before);
+    assert_ms_ok(ms_integrate_sized(older, before, &integration, &err), &err);
+    ms_integration_destroy(&integration);
+    WRONG_SIZES(ms_integrate_sized(&p, bytes, &integration, &err), "params", ms_integrate_params);
+    note("ms_integrate_sized");
+    free(older);
+}
+
+static void sizes_of_plans(void) {
+    CHECK_INIT(ms_plan_params);
+    ms_plan_params p;
+    ms_plan_params_init(&p);
+    p.shape = "tiny";
+    p.device = "toaster"; /* refused if it were read */
+    p.profile.environment = false;
+    p.budget_bytes = (size_t)4 << 30;
+    const size_t before = offsetof(ms_plan_params, device), reported = offsetof(ms_plan_report, windows);
+    ms_plan_params *older = copy_of(&p, before);
+    ms_plan_report *old_report = make(reported), *whole = make(sizeof(*whole));
+    p.device = NULL;
+    assert_ms_ok(ms_plan_run(&p, whole, NULL, &err), &err);
+    assert_ms_ok(ms_plan_run_sized(older, before, old_report, reported, NULL, &err), &err);
+    check_guard(old_report, reported);
+    ms_plan_report front;
+    memcpy(&front, old_report, reported);
+    assert_true(front.weight_bytes == whole->weight_bytes && front.weight_bytes > 0 &&
+                front.n_phases == whole->n_phases);
+    WRONG_SIZES(ms_plan_run_sized(&p, bytes, whole, sizeof(*whole), NULL, &err), "params", ms_plan_params);
+    WRONG_SIZES(ms_plan_run_sized(&p, sizeof(p), whole, bytes, NULL, &err), "ret_report", ms_plan_report);
+    note("ms_plan_run_sized");
+    free(older);
+    free(old_report);
+    free(whole);
+}
+
+static void sizes_of_detections(void) {
+    CHECK_INIT(ms_detect_params);
+    ms_detect_report report;
+    ms_detect_params p;
+    ms_detect_params_init(&p);
+    p.video = "/nowhere/video.mp4";
+    p.output = "/nowhere/track.jsonl";
+    p.model = "/nowhere";
+    p.frames = -1; /* refused if it were read */
+    const size_t before = offsetof(ms_detect_params, frames);
+    ms_detect_params *older = copy_of(&p, before);
+    ms_status status = ms_detect_sized(older, before, &report, sizeof(report) - OLDER, &err);
+    assert_true(status == MS_IO || status == MS_UNSUPPORTED); /* without FFmpeg */
+    WRONG_SIZES(ms_detect_sized(&p, bytes, NULL, 0, &err), "params", ms_detect_params);
+    WRONG_SIZES(ms_detect_sized(&p, sizeof(p), &report, bytes, &err), "ret_report", ms_detect_report);
+    note("ms_detect_sized");
+    free(older);
+}
+
+/* Frames and reports of real ones: tests/stages/test_run_stream.c, tests/stages/test_session.c. */
+static void sizes_of_run_streams(void) {
+    ms_run_stream *stream = NULL;
+    ms_run_report report;
+    ms_run_frame frame = {0};
+    bool got = false;
+    ms_run_params p;
+    ms_run_params_init(&p);
+    p.video = p.audio = "/nowhere/in.mp4";
+    p.model = "/nowhere";
+    p.crf = -1; /* refused if it were read */
+    const size_t before = offsetof(ms_run_params, crf);
+    ms_run_params *older = copy_of(&p, before);
+    assert_ms_ok(ms_run_stream_open_sized(older, before, 4, &stream, &err), &err);
+    WRONG_SIZES(ms_run_stream_pull_sized(stream, &frame, bytes, &got, &err), "ret_frame", ms_run_frame);
+    note("ms_run_stream_pull_sized");
+    ms_run_stream_release_sized(stream, &frame, 0);
+    ms_run_stream_release_sized(stream, &frame, sizeof(frame) + 1);
+    note("ms_run_stream_release_sized");
+    ms_status ended = ms_run_stream_close_sized(&stream, &report, sizeof(report) - OLDER);
+    assert_true(ended == MS_IO || ended == MS_UNSUPPORTED || ended == MS_CANCELLED);
+    note("ms_run_stream_close_sized");
+    WRONG_SIZES(ms_run_stream_open_sized(&p, bytes, 4, &stream, &err), "params", ms_run_params);
+    note("ms_run_stream_open_sized");
+    free(older);
+}
+
+static void sizes_of_models_and_sessions(void) {
+    CHECK_INIT(ms_model_params);
+    CHECK_INIT(ms_session_params);
+    ms_model *model = NULL;
+    ms_session *session = NULL;
+    ms_model_params p;
+    ms_model_params_init(&p);
+    p.model = "/nowhere";
+    p.precision = (ms_precision)77; /* refused if it were read */
+    const size_t before = offsetof(ms_model_params, precision);
+    ms_model_params *older = copy_of(&p, before);
+    assert_int_equal(ms_model_open_sized(older, before, &model, &err), MS_IO);
+    WRONG_SIZES(ms_model_open_sized(&p, bytes, &model, &err), "params", ms_model_params);
+    note("ms_model_open_sized");
+    ms_model_info info = {.resolution = 7};
+    ms_model_get_info_sized(NULL, &info, sizeof(info));
+    assert_int_equal(info.resolution, 7);
+    note("ms_model_get_info_sized");
+
+    ms_session_params sp;
+    ms_session_params_init(&sp);
+    WRONG_SIZES(ms_session_open_sized(&sp, bytes, &session, &err), "params", ms_session_params);
+    note("ms_session_open_sized");
+    ms_session_frame frame = {0};
+    ms_session_progress progress = {.pulled = 7};
+    ms_session_info about = {.resolution = 7};
+    bool flag = false;
+    WRONG_SIZES(ms_session_push_sized(session, &frame, bytes, &flag, &err), "frame", ms_session_frame);
+    WRONG_SIZES(ms_session_pull_sized(session, &frame, bytes, &flag, &err), "ret_frame", ms_session_frame);
+    ms_session_get_progress_sized(session, &progress, sizeof(progress));
+    ms_session_get_info_sized(session, &about, sizeof(about));
+    assert_true(progress.pulled == 7 && about.resolution == 7);
+    note("ms_session_push_sized");
+    note("ms_session_pull_sized");
+    note("ms_session_get_progress_sized");
+    note("ms_session_get_info_sized");
+    free(older);
+}
+
 /* ---- none is missing ---- */
 
 static int check_header(const char *name) {
@@ -159,6 +450,16 @@ static void structs_of_other_versions(void **state) {
     (void)state;
     sizes_of_runs();
     sizes_of_report_pages();
+    sizes_of_memory();
+    sizes_of_devices();
+    sizes_of_optimizers();
+    sizes_of_loops();
+    sizes_of_frame_streams();
+    sizes_of_integrations();
+    sizes_of_plans();
+    sizes_of_detections();
+    sizes_of_run_streams();
+    sizes_of_models_and_sessions();
     DIR *headers = opendir(MS_SOURCE_DIR "/include/memsafe");
     int found = 0;
     assert_non_null(headers);
