@@ -6,119 +6,41 @@
 #include "commands.h"
 #include "console.h"
 #include "device_option.h"
+#include "memsafe/batches.h"
 #include "model_choice.h"
-#include "models/synthesize/synthesize.h"
-#include "planner/batch_cost.h"
-#include "planner/optimizer.h"
-#include "planner/run_policy.h"
 #include "profile_options.h"
-#include "system/host.h"
 #include "text/size.h"
 
 #define FRAME_WIDTH 1920
 #define FRAME_HEIGHT 1080
 
 typedef struct batch_state {
-    const char *model, *faces;
-    const char *device;
-    int shape; /* ms_synthetic, -1 = not named */
+    ms_batches_params p;
     uint64_t budget_bytes, device_bytes, free_bytes;
-    int width, height, frames, pressure, threads;
-    bool demo, json, serial;
+    int width, height, frames, pressure;
+    bool demo, json;
     cli_profile_options profile;
 } batch_state;
 
 static void batch_defaults(void *state) {
-    ((batch_state *)state)->shape = -1;
+    ms_batches_params_init(&((batch_state *)state)->p);
 }
 
 typedef struct batch_job {
     const batch_state *s;
-    ms_model_files files;
-    ms_profile profile;
-    ms_compute compute;
-    ms_batch_costs *costs;
-    ms_optimizer *optimizer;
+    ms_batches *batches;
+    ms_batches_info info;
     int tasks, unfit; /* asked for, and those of which not one item fits */
-    size_t device_bytes, memory_bytes, weight_bytes, free_bytes; /* memory: that is divided up */
 } batch_job;
-
-/* A folder, else a published model's shape. Checkpoints are not needed. */
-static ms_status find_model(const batch_state *s, ms_model_files *files, ms_error *err) {
-    ms_model_names folder = {.dir = s->model, .faces = s->faces};
-    ms_model_files faces;
-    bool named = !s->model;
-    if (s->model && s->shape >= 0)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "--model and --shape name two models");
-    MS_TRY(cli_no_shape(s->model, err));
-    if (named)
-        MS_TRY(ms_synthetic_configs(s->shape < 0 ? MS_SYNTHETIC_1_5 : (ms_synthetic)s->shape, files, err));
-    else
-        MS_TRY(ms_model_files_find(&folder, MS_PART_VAE | MS_PART_WHISPER, files, err));
-    if (s->faces)
-        MS_TRY(ms_model_files_find(&folder, MS_PART_FACES, &faces, err));
-    else if (named || ms_model_files_find(&folder, MS_PART_FACES, &faces, NULL) != MS_OK)
-        return MS_OK; /* face nets are optional in a folder */
-    strcpy(files->detector, faces.detector);
-    return MS_OK;
-}
-
-/* Without --free: what the weights leave of the budget, else of --device-memory, else of what is free on this machine. A budget is
-   a run's: nothing of it is left alone. */
-static ms_status size_device(batch_job *j, ms_error *err) {
-    const batch_state *s = j->s;
-    const ms_device *dev = j->compute.dev;
-    size_t free_bytes, total_bytes;
-    ms_host host;
-    if (dev->caps.host_memory) {
-        ms_host_read(&host);
-        total_bytes = ms_host_nominal_bytes(&host);
-        free_bytes = ms_host_free_bytes(&host);
-    } else {
-        dev->backend->memory(dev, &free_bytes, &total_bytes);
-    }
-    if (!total_bytes)
-        return ms_fail(err, MS_INVALID_ARGUMENT,
-                       "%s is not here: its memory must be stated (--device-memory 80G)", dev->description);
-    j->device_bytes = s->device_bytes ? (size_t)s->device_bytes : total_bytes;
-    MS_TRY(cli_profile_load(&s->profile, j->device_bytes, (size_t)s->budget_bytes, &j->profile, err));
-    MS_TRY(ms_batch_costs_weight_bytes(j->costs, (ms_dtype)j->profile.value[MS_FIELD_PRECISION],
-                                       &j->weight_bytes, err));
-    size_t held = s->device_bytes && dev->caps.computes ? (size_t)s->device_bytes : free_bytes;
-    size_t budget = (size_t)j->profile.value[MS_FIELD_BUDGET];
-    j->memory_bytes = j->device_bytes;
-    if (budget) {
-        j->memory_bytes = held = budget < j->device_bytes ? budget : j->device_bytes;
-        if (!s->free_bytes)
-            j->profile.value[MS_FIELD_SAFETY_MARGIN] = 0;
-    }
-    j->free_bytes = held > j->weight_bytes ? held - j->weight_bytes : 0;
-    if (s->free_bytes)
-        j->free_bytes = (size_t)s->free_bytes;
-    return MS_OK;
-}
-
-static ms_status prepare(batch_job *j, ms_error *err) {
-    const batch_state *s = j->s;
-    MS_TRY(find_model(s, &j->files, err));
-    MS_TRY(
-        cli_open_device(s->device, s->threads, CLI_DEVICE_PLANS, (size_t)s->device_bytes, &j->compute, err));
-    ms_batch_cost_params costs = {.compute = &j->compute, .files = &j->files, .branches = s->serial ? 1 : 2};
-    MS_TRY(ms_batch_costs_create(&costs, &j->costs, err));
-    MS_TRY(size_device(j, err));
-    ms_optimizer_params params = {
-        .device_bytes = j->device_bytes, .free_bytes = j->free_bytes, .cost = ms_batch_cost, .arg = j->costs};
-    return ms_optimizer_create_with(NULL, &j->profile, &params, &j->optimizer, err);
-}
 
 static ms_batch_request request_of(const batch_job *j, ms_task task) {
     bool frame = task == MS_TASK_FACE_DETECTION || task == MS_TASK_FACE_PROCESSING;
-    int side = j->files.unet_config.resolution;
+    int side = j->info.resolution;
     ms_batch_request r = {
         .height = j->s->height, .width = j->s->width, .frames = j->s->frames, .pressure = j->s->pressure};
     /* The denoiser takes a window at a time. */
-    if (task == MS_TASK_UNET_INFERENCE && (!r.frames || r.frames > j->files.unet_config.num_frames))
-        r.frames = j->files.unet_config.num_frames;
+    if (task == MS_TASK_UNET_INFERENCE && (!r.frames || r.frames > j->info.window_frames))
+        r.frames = j->info.window_frames;
     if (!r.height)
         r.height = frame ? FRAME_HEIGHT : side;
     if (!r.width)
@@ -127,7 +49,7 @@ static ms_batch_request request_of(const batch_job *j, ms_task task) {
 }
 
 static void reason(const batch_job *j, ms_task task, const ms_batch_answer *a, char *text, size_t size) {
-    char need[MS_SIZE_TEXT_BYTES], room[MS_SIZE_TEXT_BYTES], from[MS_PROFILE_TEXT_BYTES];
+    char need[MS_SIZE_TEXT_BYTES], room[MS_SIZE_TEXT_BYTES], from[MS_BATCHES_TEXT_BYTES];
     if (!a->fits && !a->usable_bytes) {
         snprintf(text, size, "does not fit: one item needs %s and the weights leave nothing",
                  ms_size_format(need, a->one.device_bytes));
@@ -140,9 +62,8 @@ static void reason(const batch_job *j, ms_task task, const ms_batch_answer *a, c
     }
     switch (a->limit) {
     case MS_BATCH_BY_CAP:
-        if (j->profile.value[ms_task_field(task)])
-            snprintf(text, size, "cap of %d (%s)", a->cap,
-                     ms_profile_origin_text(&j->profile, ms_task_field(task), from));
+        if (ms_batches_cap_origin(j->batches, task, from)[0])
+            snprintf(text, size, "cap of %d (%s)", a->cap, from);
         else
             snprintf(text, size, "%d, the most that is ever taken", a->cap);
         break;
@@ -160,27 +81,9 @@ static void reason(const batch_job *j, ms_task task, const ms_batch_answer *a, c
     }
 }
 
-/* What `memsafe run` takes at a time on this machine; 0 where not even one item fits. */
+/* 0 where not even one item fits. */
 static int in_a_run(const batch_job *j, ms_task task, const ms_batch_request *r, const ms_batch_answer *a) {
-    int window = j->files.unet_config.num_frames;
-    if (!a->fits)
-        return 0;
-    if (r->frames && r->frames < window)
-        window = r->frames;
-    switch (task) {
-    case MS_TASK_FACE_DETECTION:
-    case MS_TASK_FACE_PROCESSING: /* each frame on all threads */
-        return 1;
-    case MS_TASK_VAE_ENCODE:
-    case MS_TASK_VAE_DECODE:
-        return (int)ms_run_vae_batch(&j->profile, ms_task_field(task), r->width, window, a->batch);
-    case MS_TASK_LATENT_PROCESSING: /* in place */
-        return window;
-    case MS_TASK_UNET_INFERENCE:
-    case MS_TASK_COUNT:
-        break;
-    }
-    return a->batch;
+    return a->fits ? ms_batches_in_a_run(j->batches, task, r->width, r->frames, a->batch) : 0;
 }
 
 static void write_text(const batch_job *j, ms_task task, const ms_batch_request *r, const ms_batch_answer *a,
@@ -211,23 +114,20 @@ static void write_json(const batch_job *j, ms_task task, const ms_batch_request 
 }
 
 static void write_head(const batch_job *j, ms_buf *out) {
-    char memory[MS_SIZE_TEXT_BYTES], weights[MS_SIZE_TEXT_BYTES], room[MS_SIZE_TEXT_BYTES],
-        why[MS_PROFILE_TEXT_BYTES];
+    char memory[MS_SIZE_TEXT_BYTES], weights[MS_SIZE_TEXT_BYTES], room[MS_SIZE_TEXT_BYTES];
+    const ms_batches_info *b = &j->info;
     if (j->s->json)
         ms_buf_printf(out,
                       "{\"memory_bytes\": %zu, \"weight_bytes\": %zu, \"free_bytes\": %zu, \"pressure\": %d, "
                       "\"tier\": \"%s\", \"tasks\": [",
-                      j->memory_bytes, j->weight_bytes, j->free_bytes, j->s->pressure,
-                      ms_tier_name(j->profile.tier));
+                      b->memory_bytes, b->weight_bytes, b->free_bytes, j->s->pressure, b->tier);
     else
         ms_buf_printf(out,
-                      "%s, because %s: %s, of which weights take %s (%s); free %s, of which %lld%% are left "
+                      "%s, because %s: %s, of which weights take %s (%s); free %s, of which %d%% are left "
                       "alone\n%-18s %-10s %6s  %8s  %14s  %11s  %s\n",
-                      ms_tier_name(j->profile.tier), ms_profile_tier_reason(&j->profile, why),
-                      ms_size_format(memory, j->memory_bytes), ms_size_format(weights, j->weight_bytes),
-                      ms_dtype_name((ms_dtype)j->profile.value[MS_FIELD_PRECISION]),
-                      ms_size_format(room, j->free_bytes),
-                      (long long)j->profile.value[MS_FIELD_SAFETY_MARGIN], "task", "item", "batch",
+                      b->tier, b->tier_reason, ms_size_format(memory, b->memory_bytes),
+                      ms_size_format(weights, b->weight_bytes), b->precision,
+                      ms_size_format(room, b->free_bytes), b->margin_percent, "task", "item", "batch",
                       "in a run", "one item needs", "batch needs", "batch bound by");
 }
 
@@ -242,7 +142,7 @@ static ms_status answer(batch_job *j, char **names, int n_names, ms_buf *out, ms
                            "vae_decode, unet_inference and latent_processing",
                            names[i]);
         ms_batch_request r = request_of(j, task);
-        MS_TRY(ms_optimizer_explain(j->optimizer, task, &r, &a, err));
+        MS_TRY(ms_optimizer_explain(ms_batches_optimizer(j->batches), task, &r, &a, err));
         if (j->s->json && i)
             ms_buf_printf(out, ", ");
         j->tasks++;
@@ -258,18 +158,31 @@ static ms_status answer(batch_job *j, char **names, int n_names, ms_buf *out, ms
     return out->failed ? ms_fail_alloc(err, NULL, out->length, "the answer") : MS_OK;
 }
 
+static ms_status prepare(batch_job *j, ms_batches_params *p, ms_error *err) {
+    const batch_state *s = j->s;
+    if (p->model && p->shape)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "--model and --shape name two models");
+    MS_TRY(cli_no_shape(p->model, err));
+    p->profile = cli_profile_source(&s->profile);
+    p->budget_bytes = (size_t)s->budget_bytes;
+    p->device_bytes = (size_t)s->device_bytes;
+    p->free_bytes = (size_t)s->free_bytes;
+    MS_TRY(ms_batches_create(p, &j->batches, err));
+    ms_batches_get_info(j->batches, &j->info);
+    return MS_OK;
+}
+
 static int batch_run(const void *state, char **arguments, int n_arguments) {
-    static batch_job j;
     static cli_model_choice choice;
     batch_state s = *(const batch_state *)state;
     ms_error err;
     ms_error_clear(&err);
-    if (s.demo && cli_choose_model(&s.model, true, false, CLI_NEEDS_ALL, &choice, &err) != MS_OK)
+    if (s.demo && cli_choose_model(&s.p.model, true, false, CLI_NEEDS_ALL, &choice, &err) != MS_OK)
         return cli_fail(&err);
     ms_buf out;
     ms_buf_init(&out, NULL);
-    j.s = &s;
-    ms_status status = prepare(&j, &err);
+    batch_job j = {.s = &s};
+    ms_status status = prepare(&j, &s.p, &err);
     if (status == MS_OK)
         status = answer(&j, arguments, n_arguments, &out, &err);
     if (status == MS_OK)
@@ -279,22 +192,21 @@ static int batch_run(const void *state, char **arguments, int n_arguments) {
         status =
             ms_fail(&err, MS_BUDGET, "%d of %d tasks cannot work within this memory, not with a single item",
                     j.unfit, j.tasks);
-    ms_optimizer_destroy(&j.optimizer);
-    ms_batch_costs_destroy(&j.costs);
-    ms_compute_close(&j.compute);
+    ms_batches_destroy(&j.batches);
     ms_buf_free(&out);
     return status == MS_OK ? 0 : cli_fail(&err);
 }
 
+#define P(field) offsetof(batch_state, p.field)
+
 static const cli_option batch_options[] = {
     CLI_GROUP("Options"),
-    {"model", "m", CLI_TEXT, offsetof(batch_state, model), "DIR", "model folder; only its configs are read",
-     0, 0},
+    {"model", "m", CLI_TEXT, P(model), "DIR", "model folder; only its configs are read", 0, 0},
     CLI_DEMO_OPTION(batch_state, demo),
-    {"shape", 0, CLI_CHOICE, offsetof(batch_state, shape), "latentsync-1.5|latentsync-1.6|tiny",
+    {"shape", 0, CLI_TEXT, P(shape), "latentsync-1.5|latentsync-1.6|tiny",
      "a published model's shape in place of a folder (default latentsync-1.5)", 0, 0},
-    {"faces", 0, CLI_TEXT, offsetof(batch_state, faces), "DIR", "folder of the face nets", 0, 0},
-    CLI_DEVICE_OPTION(batch_state, device),
+    {"faces", 0, CLI_TEXT, P(faces), "DIR", "folder of the face nets", 0, 0},
+    CLI_DEVICE_OPTION(batch_state, p.device),
     {"budget", "b", CLI_BYTES, offsetof(batch_state, budget_bytes), "SIZE",
      "memory that weights and batches may take, as for `memsafe run` (default: what is free less a margin)",
      0, 0},
@@ -311,9 +223,8 @@ static const cli_option batch_options[] = {
      1 << 30},
     {"pressure", 0, CLI_INT, offsetof(batch_state, pressure), "N",
      "1 halves batches, 2 quarters them, 3 leaves one (default 0)", 0, 3},
-    {"serial", 0, CLI_FLAG, offsetof(batch_state, serial), NULL, "guidance branches one after the other", 0,
-     0},
-    {"threads", 0, CLI_INT, offsetof(batch_state, threads), "N", "that will compute; 0 = all", 0, 1024},
+    {"serial", 0, CLI_FLAG, P(serial), NULL, "guidance branches one after the other", 0, 0},
+    {"threads", 0, CLI_INT, P(threads), "N", "that will compute; 0 = all", 0, 1024},
     {"json", "j", CLI_FLAG, offsetof(batch_state, json), NULL, "one JSON object", 0, 0},
     CLI_PROFILE_OPTIONS(batch_state, profile),
 };

@@ -4,17 +4,12 @@
 #include "base/error.h"
 #include "commands.h"
 #include "console.h"
-#include "device/plugin.h"
 #include "files/new_file.h"
 #include "memsafe/library.h"
+#include "memsafe/probe.h"
 #include "model_check.h"
 #include "model_choice.h"
-#include "system/host.h"
 #include "text/size.h"
-
-#if MS_HAVE_FFMPEG
-#include "media/write/video_writer.h"
-#endif
 
 typedef struct doctor_state {
     const char *model;
@@ -25,7 +20,7 @@ static const struct {
     const char *name, *gives, *package;
     ms_feature feature;
 } libraries[] = {
-    {"FFmpeg's libraries", "video and audio files (run, detect, stage audio)",
+    {"FFmpeg's libraries", "video and audio files (run, detect, score)",
      "libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libswresample-dev", MS_FEATURE_FFMPEG},
     {"libyaml", "YAML configs (JSON ones work without)", "libyaml-dev", MS_FEATURE_YAML},
     {"protobuf-c", "ONNX face nets (without them a track file is needed)",
@@ -69,29 +64,27 @@ static int check_libraries(void) {
 }
 
 static void check_codecs(void) {
-#if MS_HAVE_FFMPEG
-    static const ms_video_codec codecs[] = {MS_VIDEO_H264, MS_VIDEO_HEVC, MS_VIDEO_FFV1};
+    static const struct {
+        const char *name;
+        ms_output_codec codec;
+    } codecs[] = {{"h264", MS_OUTPUT_H264}, {"hevc", MS_OUTPUT_HEVC}, {"ffv1", MS_OUTPUT_FFV1}};
+    if (!ms_has_feature(MS_FEATURE_FFMPEG))
+        return;
     cli_print("Encoders\n");
     for (int i = 0; i < CLI_COUNT(codecs); i++) {
-        ms_video_writer_params params = MS_VIDEO_WRITER_DEFAULTS;
-        params.width = params.height = 64;
-        params.codec = codecs[i];
-        params.force = true;
-        bool have = ms_video_writer_check("doctor.mkv", &params, NULL) != MS_UNSUPPORTED;
-        row(ms_video_codec_name(codecs[i]), have ? "yes" : "no", have ? "" : "not in this FFmpeg");
+        bool have = ms_probe_has_encoder(codecs[i].codec);
+        row(codecs[i].name, have ? "yes" : "no", have ? "" : "not in this FFmpeg");
     }
-#endif
 }
 
 static ms_status check_model(const char *dir, bool quick) {
-    const ms_model_names names = {.dir = dir};
+    const ms_model_check_params p = {.model = dir, .quick = quick};
     cli_print("Model %s\n", dir);
-    return cli_model_check(&names, quick);
+    return cli_model_check(&p);
 }
 
 static bool is_random(const char *dir) {
-    const ms_model_names names = {.dir = dir};
-    return cli_model_is_random(&names);
+    return ms_model_is_synthetic(&(ms_model_check_params){.model = dir});
 }
 
 /* Which models there are; how many that may be real: random weights from before they had a mark look like any. */
@@ -126,26 +119,36 @@ static void tell_plugin(void *arg, const char *path, const char *problem) {
     row(ms_name_in(path), problem ? "no" : "yes", problem ? problem : path);
 }
 
+static void list_devices(void) {
+    char free[MS_SIZE_TEXT_BYTES], cpu[256];
+    const char *best = "";
+    ms_probe *probe = NULL;
+    ms_probe_host host;
+    ms_probe_create(NULL, &probe, NULL);
+    ms_probe_get_host(probe, &host);
+    for (int i = 0; ms_probe_instruction_set(i); i++)
+        best = ms_probe_instruction_set(i);
+    snprintf(cpu, sizeof(cpu), "%s, %d CPUs, %s, %s free", host.cpu_name, host.cpus, best,
+             ms_size_format(free, host.free_bytes));
+    ms_probe_destroy(&probe);
+    cli_print("Device\n");
+    row("cpu", "yes", cpu);
+    ms_plugin_list(tell_plugin, NULL);
+}
+
 static int doctor_run(const void *state, char **arguments, int n_arguments) {
     const doctor_state *s = state;
     const char *dir = s->model;
     static cli_model_choice choice;
-    ms_host host;
     ms_error err;
     ms_error_clear(&err);
     if (cli_name_model(&dir, arguments, n_arguments, &err) != MS_OK)
         return cli_fail(&err);
     if (s->demo && cli_choose_model(&dir, true, false, CLI_NEEDS_ALL, &choice, &err) != MS_OK)
         return cli_fail(&err);
-    char free[MS_SIZE_TEXT_BYTES], cpu[256];
-    ms_host_read(&host);
     int problems = check_libraries();
     check_codecs();
-    snprintf(cpu, sizeof(cpu), "%s, %d CPUs, %s, %s free", host.cpu_name, host.cpus,
-             ms_isa_name(ms_isa_detect()), ms_size_format(free, ms_host_free_bytes(&host)));
-    cli_print("Device\n");
-    row("cpu", "yes", cpu);
-    ms_plugin_list(tell_plugin, NULL);
+    list_devices();
     int real = list_models();
     ms_status model = dir ? check_model(dir, s->quick) : MS_OK;
     if (problems == 0 && model == MS_OK && (real || (dir && !is_random(dir))))

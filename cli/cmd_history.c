@@ -8,8 +8,8 @@
 #include "commands.h"
 #include "console.h"
 #include "history_file.h"
-#include "planner/run_time.h"
-#include "predict/history.h"
+#include "memsafe/history.h"
+#include "stage_sum.h"
 #include "text/duration.h"
 #include "text/json.h"
 #include "text/size.h"
@@ -50,18 +50,18 @@ static void time_row(ms_buf *out, const char *label, double predicted, double me
              measured);
 }
 
-static ms_status text_run(void *arg, const ms_history_run *r) {
+static ms_status text_run(void *arg, const ms_past_run *r) {
     listing *l = arg;
     char when[32] = "?", budget[MS_SIZE_TEXT_BYTES];
     time_t t = (time_t)r->time_s;
     struct tm tm;
     if (localtime_r(&t, &tm))
         strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &tm);
-    ms_buf_printf(&l->out, "%s%s  %s, %d thread%s\n  %s\n", l->count ? "\n" : "", when, r->machine.device,
-                  r->machine.threads, r->machine.threads == 1 ? "" : "s", r->key.model);
+    ms_buf_printf(&l->out, "%s%s  %s, %d thread%s\n  %s\n", l->count ? "\n" : "", when, r->device, r->threads,
+                  r->threads == 1 ? "" : "s", r->model);
     ms_buf_printf(&l->out, "  %" PRId64 " frames of %dx%d to %s, faces %s; %d px, %s, %d step%s\n", r->frames,
-                  r->width, r->height, r->key.codec, r->key.tracked ? "from a track" : "found",
-                  r->key.resolution, r->key.precision, r->steps, r->steps == 1 ? "" : "s");
+                  r->width, r->height, r->codec, r->tracked ? "from a track" : "found", r->resolution,
+                  r->precision, r->steps, r->steps == 1 ? "" : "s");
     ms_buf_printf(&l->out, "  rung %s (%s), budget %s\n", ms_rung_name(r->rung), r->layout,
                   ms_size_format(budget, r->budget_bytes));
     if (r->changes)
@@ -71,7 +71,7 @@ static ms_status text_run(void *arg, const ms_history_run *r) {
     size_row(&l->out, "peak", r->planned_bytes, r->peak_bytes);
     for (int i = 0; i < MS_STAGE_COUNT; i++)
         time_row(&l->out, ms_stage_name((ms_stage)i), r->predicted_s[i], r->measured_s[i]);
-    time_row(&l->out, "sum", ms_run_sum_seconds(r->predicted_s), ms_run_sum_seconds(r->measured_s));
+    time_row(&l->out, "sum", cli_stage_sum(r->predicted_s), cli_stage_sum(r->measured_s));
     l->count++;
     return MS_OK;
 }
@@ -84,7 +84,7 @@ static void json_text(ms_buf *out, const char *key, const char *text) {
     ms_buf_printf(out, ", ");
 }
 
-static void json_seconds(ms_buf *out, const char *key, const double seconds[MS_STAGE_COUNT]) {
+static void json_seconds(ms_buf *out, const char *key, const double seconds[MS_STAGE_ROOM]) {
     ms_buf_printf(out, ", \"%s\": {", key);
     for (int i = 0; i < MS_STAGE_COUNT; i++) {
         ms_buf_printf(out, "%s\"%s\": ", i ? ", " : "", ms_stage_name((ms_stage)i));
@@ -93,23 +93,23 @@ static void json_seconds(ms_buf *out, const char *key, const double seconds[MS_S
     ms_buf_printf(out, "}");
 }
 
-static ms_status json_run(void *arg, const ms_history_run *r) {
+static ms_status json_run(void *arg, const ms_past_run *r) {
     listing *l = arg;
     ms_buf *out = &l->out;
     ms_buf_printf(out, "%s{\"time\": %" PRId64 ", ", l->count ? ",\n " : "", r->time_s);
-    json_text(out, "device", r->machine.device);
-    json_text(out, "model", r->key.model);
-    json_text(out, "precision", r->key.precision);
-    json_text(out, "codec", r->key.codec);
+    json_text(out, "device", r->device);
+    json_text(out, "model", r->model);
+    json_text(out, "precision", r->precision);
+    json_text(out, "codec", r->codec);
     json_text(out, "layout", r->layout);
     ms_buf_printf(out,
                   "\"rung\": \"%s\", \"threads\": %d, \"resolution\": %d, \"tracked\": %s, \"width\": %d, "
                   "\"height\": %d, \"steps\": %d, \"frames\": %" PRId64
                   ", \"layout_changes\": %d, \"budget_bytes\": %zu, \"planned_bytes\": %zu, "
                   "\"peak_resident_bytes\": %zu",
-                  ms_rung_name(r->rung), r->machine.threads, r->key.resolution,
-                  r->key.tracked ? "true" : "false", r->width, r->height, r->steps, r->frames, r->changes,
-                  r->budget_bytes, r->planned_bytes, r->peak_bytes);
+                  ms_rung_name(r->rung), r->threads, r->resolution, r->tracked ? "true" : "false", r->width,
+                  r->height, r->steps, r->frames, r->changes, r->budget_bytes, r->planned_bytes,
+                  r->peak_bytes);
     json_seconds(out, "computed_s", r->computed_s);
     json_seconds(out, "predicted_s", r->predicted_s);
     json_seconds(out, "measured_s", r->measured_s);
@@ -118,10 +118,11 @@ static ms_status json_run(void *arg, const ms_history_run *r) {
     return MS_OK;
 }
 
-static ms_status list(ms_history *history, const history_state *s, listing *l, ms_error *err) {
+static ms_status list(const char *path, const history_state *s, listing *l,
+                      char warning[MS_HISTORY_WARNING_BYTES], ms_error *err) {
     if (s->json)
         ms_buf_printf(&l->out, "[");
-    MS_TRY(ms_history_list(history, s->limit, s->json ? json_run : text_run, l, err));
+    MS_TRY(ms_history_read(path, s->limit, s->json ? json_run : text_run, l, warning, err));
     if (s->json)
         ms_buf_printf(&l->out, "]\n");
     else if (l->count == 0)
@@ -134,8 +135,7 @@ static int history_run(const void *state, char **arguments, int n_arguments) {
     (void)n_arguments;
     const history_state *s = state;
     const char *path = cli_history_file();
-    char warning[MS_HISTORY_TEXT_BYTES];
-    ms_history *history = NULL;
+    char warning[MS_HISTORY_WARNING_BYTES] = "";
     listing l = {.count = 0};
     ms_error err;
     ms_error_clear(&err);
@@ -143,17 +143,13 @@ static int history_run(const void *state, char **arguments, int n_arguments) {
         ms_fail(&err, MS_UNSUPPORTED, "no history is kept: MEMSAFE_HISTORY=off");
         return cli_fail(&err);
     }
-    ms_status status = ms_history_open(path, &history, warning, &err);
-    if (status != MS_OK)
-        return cli_fail(&err);
+    ms_buf_init(&l.out, NULL);
+    ms_status status = s->clear ? ms_history_forget(path, warning, &err) : list(path, s, &l, warning, &err);
     if (warning[0])
         cli_warn("history", "%s", warning);
-    ms_buf_init(&l.out, NULL);
-    status = s->clear ? ms_history_clear(history, &err) : list(history, s, &l, &err);
     if (status == MS_OK && l.out.data)
         cli_print_all(l.out.data, s->json);
     ms_buf_free(&l.out);
-    ms_history_close(&history);
     return status == MS_OK ? 0 : cli_fail(&err);
 }
 

@@ -7,37 +7,34 @@
 #include "console.h"
 #include "model_check.h"
 #include "model_choice.h"
-#include "models/synthesize/synthesize.h"
 
 typedef struct models_state {
-    ms_model_names names;
-    int synthesize; /* ms_synthetic, -1 = not */
-    const char *out;
-    int dtype;
-    uint64_t seed;
-    bool demo, quick;
+    ms_model_check_params p;
+    ms_model_synthesize_params make;
+    int precision; /* index of fp16|fp32|bf16 */
+    bool demo;
 } models_state;
 
 static void models_defaults(void *state) {
     models_state *s = state;
-    s->seed = 1247;
-    s->synthesize = -1;
+    ms_model_check_params_init(&s->p);
+    ms_model_synthesize_params_init(&s->make);
 }
 
 static int synthesize(const models_state *s) {
-    static const ms_dtype types[] = {MS_F16, MS_F32, MS_BF16};
+    static const ms_precision precisions[] = {MS_PRECISION_FP16, MS_PRECISION_FP32, MS_PRECISION_BF16};
+    ms_model_synthesize_params p = s->make;
     ms_error err;
     ms_error_clear(&err);
-    ms_synthesize_params params = {
-        .kind = (ms_synthetic)s->synthesize, .dtype = types[s->dtype], .seed = s->seed, .dir = s->out};
-    if (!s->out)
+    p.precision = precisions[s->precision];
+    if (!p.folder)
         ms_fail(&err, MS_INVALID_ARGUMENT, "--synthesize needs -o DIR");
     else
-        ms_synthesize(&params, &err);
+        ms_model_synthesize(&p, &err);
     if (err.code != MS_OK)
         return cli_fail(&err);
     cli_print("%s: random weights written; the face nets see one face at the same place of every picture\n",
-              s->out);
+              p.folder);
     return 0;
 }
 
@@ -46,37 +43,36 @@ static int models_run(const void *state, char **arguments, int n_arguments) {
     static cli_model_choice choice;
     ms_error err;
     ms_error_clear(&err);
-    if (s.synthesize >= 0)
+    if (s.make.shape)
         return synthesize(&s);
-    if (cli_name_model(&s.names.dir, arguments, n_arguments, &err) != MS_OK)
+    if (cli_name_model(&s.p.model, arguments, n_arguments, &err) != MS_OK)
         return cli_fail(&err);
-    if (cli_choose_model(&s.names.dir, s.demo, s.names.unet, CLI_NEEDS_ALL, &choice, &err) != MS_OK)
+    if (cli_choose_model(&s.p.model, s.demo, s.p.unet, CLI_NEEDS_ALL, &choice, &err) != MS_OK)
         return cli_fail(&err);
     cli_say_choice(&choice);
-    return ms_status_exit_code(cli_model_check(&s.names, s.quick));
+    return ms_status_exit_code(cli_model_check(&s.p));
 }
+
+#define P(field) offsetof(models_state, p.field)
 
 static const cli_option models_options[] = {
     CLI_GROUP("Options"),
-    {"model", "m", CLI_TEXT, offsetof(models_state, names.dir), "DIR", "model folder, also without -m", 0, 0},
+    {"model", "m", CLI_TEXT, P(model), "DIR", "model folder, also without -m", 0, 0},
     CLI_DEMO_OPTION(models_state, demo),
-    {"config", 0, CLI_TEXT, offsetof(models_state, names.config), "FILE",
-     "UNet config in place of the folder's", 0, 0},
-    {"unet", 0, CLI_TEXT, offsetof(models_state, names.unet), "FILE",
-     "UNet checkpoint in place of the folder's", 0, 0},
-    {"vae", 0, CLI_TEXT, offsetof(models_state, names.vae), "PATH", "VAE folder or weights file", 0, 0},
-    {"whisper", 0, CLI_TEXT, offsetof(models_state, names.whisper), "FILE", "Whisper checkpoint", 0, 0},
-    {"faces", 0, CLI_TEXT, offsetof(models_state, names.faces), "DIR", "folder of the face nets", 0, 0},
-    {"quick", 0, CLI_FLAG, offsetof(models_state, quick), NULL, "names and shapes only, values are not read",
-     0, 0},
-    {"synthesize", 0, CLI_CHOICE, offsetof(models_state, synthesize), "latentsync-1.5|latentsync-1.6|tiny",
+    {"config", 0, CLI_TEXT, P(config), "FILE", "UNet config in place of the folder's", 0, 0},
+    {"unet", 0, CLI_TEXT, P(unet), "FILE", "UNet checkpoint in place of the folder's", 0, 0},
+    {"vae", 0, CLI_TEXT, P(vae), "PATH", "VAE folder or weights file", 0, 0},
+    {"whisper", 0, CLI_TEXT, P(whisper), "FILE", "Whisper checkpoint", 0, 0},
+    {"faces", 0, CLI_TEXT, P(faces), "DIR", "folder of the face nets", 0, 0},
+    {"quick", 0, CLI_FLAG, P(quick), NULL, "names and shapes only, values are not read", 0, 0},
+    {"synthesize", 0, CLI_TEXT, offsetof(models_state, make.shape), "latentsync-1.5|latentsync-1.6|tiny",
      "write a folder of that shape with random weights to -o", 0, 0},
-    {"out", "o", CLI_TEXT, offsetof(models_state, out), "DIR",
+    {"out", "o", CLI_TEXT, offsetof(models_state, make.folder), "DIR",
      "folder to make; it may be there, but no model's file in it is replaced", 0, 0},
-    {"dtype", 0, CLI_CHOICE, offsetof(models_state, dtype), "fp16|fp32|bf16",
+    {"dtype", 0, CLI_CHOICE, offsetof(models_state, precision), "fp16|fp32|bf16",
      "type of the random weights (default fp16)", 0, 0},
-    {"seed", 0, CLI_U64, offsetof(models_state, seed), "N", "seed of the random weights (default 1247)", 0,
-     0},
+    {"seed", 0, CLI_U64, offsetof(models_state, make.seed), "N", "seed of the random weights (default 1247)",
+     0, 0},
 };
 
 const cli_command cli_models_command = {

@@ -10,10 +10,9 @@
 #include "files/new_file.h"
 #include "history_file.h"
 #include "model_choice.h"
-#include "models/model_files.h"
 #include "plan_compare.h"
 #include "plan_html.h"
-#include "planner/run_time.h"
+#include "stage_sum.h"
 #include "profile_options.h"
 #include "text/duration.h"
 #include "text/json.h"
@@ -103,7 +102,7 @@ static void print_time(const plan_state *s, const ms_plan_report *r) {
     char past[CLI_PAST_TEXT_BYTES];
     cli_print("Time (predicted for this machine%s; faces and write go on beside the rest)\n",
               cli_past_text(r->history_runs, past));
-    double work = ms_run_sum_seconds(r->stage_s);
+    double work = cli_stage_sum(r->stage_s);
     char all[MS_DURATION_TEXT_BYTES], window[MS_DURATION_TEXT_BYTES], frame[MS_DURATION_TEXT_BYTES];
     for (int i = 0; i < MS_STAGE_COUNT; i++)
         cli_print("  %-16s %12s %5.1f %%\n", ms_stage_name((ms_stage)i),
@@ -199,10 +198,10 @@ static ms_status check_drawings(const plan_state *s, ms_error *err) {
     const char *const files[] = {s->svg, s->html};
     if (s->svg && s->html && strcmp(s->svg, s->html) == 0)
         return ms_fail(err, MS_INVALID_ARGUMENT, "--svg and --html name the same file %s", s->svg);
-    const ms_model_names model = {.dir = s->p.model};
+    const ms_model_check_params model = {.model = s->p.model};
     for (int i = 0; i < 2; i++)
         if (files[i]) {
-            MS_TRY(ms_model_files_spare(&model, files[i], "drawing", err));
+            MS_TRY(cli_spare_model(&model, files[i], "drawing", err));
             MS_TRY(ms_new_file_check(files[i], s->force, err));
         }
     return MS_OK;

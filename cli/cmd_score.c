@@ -7,9 +7,9 @@
 #include "commands.h"
 #include "console.h"
 #include "device_option.h"
+#include "memsafe/score.h"
 #include "model_choice.h"
 #include "notes.h"
-#include "score/score.h"
 #include "signals.h"
 #include "text/json.h"
 
@@ -23,8 +23,6 @@ typedef struct score_state {
 static void score_defaults(void *state) {
     ms_score_params_init(&((score_state *)state)->p);
 }
-
-static const char *const region_names[MS_REGION_COUNT] = {"mouth", "face", "around"};
 
 static void show(void *arg, int64_t frames_done, int64_t frames_total) {
     (void)arg;
@@ -43,7 +41,7 @@ static void likeness_json(ms_buf *b, const char *name, const ms_score_likeness *
     for (int r = 0; r <= MS_REGION_COUNT; r++) {
         bool all = r == MS_REGION_COUNT;
         double psnr = all ? l->psnr_outside_db : l->psnr_db[r];
-        ms_buf_printf(b, ",\"%s\":{\"identical\":%s", all ? "outside" : region_names[r],
+        ms_buf_printf(b, ",\"%s\":{\"identical\":%s", all ? "outside" : ms_region_name((ms_region_kind)r),
                       isinf(psnr) ? "true" : "false");
         member(b, ",", "psnr_db", psnr);
         member(b, ",", "ssim", all ? l->ssim_outside : l->ssim[r]);
@@ -100,7 +98,7 @@ static void print_likeness(const char *what, const ms_score_likeness *l) {
     cli_print("%s, %lld frames\n", what, (long long)l->frames);
     for (int r = 0; r <= MS_REGION_COUNT; r++) {
         bool all = r == MS_REGION_COUNT;
-        cli_print("  %-10s PSNR %6.2f dB   SSIM %.4f\n", all ? "outside" : region_names[r],
+        cli_print("  %-10s PSNR %6.2f dB   SSIM %.4f\n", all ? "outside" : ms_region_name((ms_region_kind)r),
                   all ? l->psnr_outside_db : l->psnr_db[r], all ? l->ssim_outside : l->ssim[r]);
     }
 }

@@ -220,6 +220,13 @@ ms_status cli_no_shape(const char *model, ms_error *err) {
     return MS_OK;
 }
 
+ms_status cli_spare_model(const ms_model_check_params *model, const char *path, const char *what,
+                          ms_error *err) {
+    if (ms_model_has_file(model, path))
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the %s %s is a file that is read", what, path);
+    return MS_OK;
+}
+
 void cli_say_choice(const cli_model_choice *choice) {
     if (choice->note[0] && (!choice->asked || cli_console_is_verbose() || cli_console_is_json()))
         cli_warn(choice->code, "%s", choice->note);

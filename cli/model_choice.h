@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "memsafe/status.h"
+#include "memsafe/models.h"
 
 #define CLI_PATH_BYTES 4096
 #define CLI_MODELS_MAX 8 /* that are listed */
@@ -54,6 +54,10 @@ ms_status cli_name_model(const char **model, char **arguments, int n_arguments, 
 
 /* A published model's name in place of a folder's, by habit: an error that says --shape. For commands that have it. */
 ms_status cli_no_shape(const char *model, ms_error *err);
+
+/* MS_INVALID_ARGUMENT: a file that is to be written, `what`, is one of the model's, by whatever path or link. */
+ms_status cli_spare_model(const ms_model_check_params *model, const char *path, const char *what,
+                          ms_error *err);
 
 /* Tells the note. */
 void cli_say_choice(const cli_model_choice *choice);

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "console.h"
-#include "device_option.h"
+#include "memsafe/probe.h"
 #include "text/duration.h"
 #include "text/size.h"
 
@@ -80,10 +80,13 @@ static void json_line(double gib, const ms_plan_report r[LENGTHS], bool first) {
 
 ms_status cli_plan_compare(const ms_plan_params *params, bool json, ms_error *err) {
     static ms_plan_report reports[BUDGETS][LENGTHS];
-    ms_compute compute;
-    MS_TRY(cli_open_device(params->device, 1, CLI_DEVICE_PLANS, 0, &compute, err));
-    const bool here = compute.dev->caps.computes;
-    ms_compute_close(&compute);
+    const ms_probe_params looked_at = {.device = params->device ? params->device : "auto", .threads = 1};
+    ms_probe *probe = NULL;
+    ms_probe_device device;
+    MS_TRY(ms_probe_create(&looked_at, &probe, err));
+    ms_probe_get_device(probe, &device);
+    ms_probe_destroy(&probe);
+    const bool here = device.computes;
     for (int b = 0; b < BUDGETS; b++)
         for (int i = 0; i < LENGTHS; i++)
             MS_TRY(plan_one(params, here, sizes_gib[b], lengths[i], &reports[b][i], err));

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 
 #include "history_file.h"
-#include "planner/run_time.h"
+#include "stage_sum.h"
 #include "text/duration.h"
 #include "text/size.h"
 
@@ -94,7 +94,7 @@ static void time_table(ms_buf *out, const ms_plan_report *r) {
                                                      [MS_STAGE_WRITE] = "paste faces back, encode the video"};
     if (r->total_s <= 0)
         return;
-    double work = ms_run_sum_seconds(r->stage_s);
+    double work = cli_stage_sum(r->stage_s);
     char text[MS_DURATION_TEXT_BYTES], past[CLI_PAST_TEXT_BYTES];
     ms_buf_printf(out,
                   "<h2>Where the time goes, as predicted for this machine%s</h2>\n<table><tr><th>stage<th>"

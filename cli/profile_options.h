@@ -4,7 +4,6 @@
 
 #include "memsafe/run.h"
 #include "options.h"
-#include "planner/profile.h"
 
 /* Read from the current folder when no other file is named. */
 #define CLI_PROFILE_FILE "memsafe.yaml"
@@ -34,11 +33,7 @@ typedef struct cli_profile_options {
             0                                                                                                \
     }
 
-/* The same for ms_run() and ms_plan_run(); borrows from options. */
+/* For whatever of the library takes a profile; borrows from options. */
 ms_profile_source cli_profile_source(const cli_profile_options *options);
-
-/* The effective profile for a device of that nominal size. budget_bytes: of the command's own --budget; 0 = none. */
-ms_status cli_profile_load(const cli_profile_options *options, size_t device_bytes, size_t budget_bytes,
-                           ms_profile *ret_profile, ms_error *err);
 
 #endif

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "files/new_file.h"
 #include "memsafe/library.h"
-#include "models/model_files.h"
+#include "model_choice.h"
 #include "notes.h"
 #include "text/json.h"
 
@@ -254,13 +254,18 @@ ms_status cli_run_report_check(cli_run_state *s, ms_error *err) {
     const ms_run_params *p = &s->p;
     const char *const files[] = {p->video,  p->audio, p->track, p->output,
                                  p->config, p->unet,  p->vae,   p->whisper};
-    const ms_model_names model = {p->model, p->config, p->unet, p->vae, p->whisper, p->faces};
+    const ms_model_check_params model = {.model = p->model,
+                                         .config = p->config,
+                                         .unet = p->unet,
+                                         .vae = p->vae,
+                                         .whisper = p->whisper,
+                                         .faces = p->faces};
     if (!s->report)
         return MS_OK;
     if (p->output && strcmp(s->report, p->output) == 0)
         return ms_fail(err, MS_INVALID_ARGUMENT, "the report and the output are the same file %s", s->report);
     MS_TRY(ms_new_file_spares(s->report, "report", files, CLI_COUNT(files), err));
-    MS_TRY(ms_model_files_spare(&model, s->report, "report", err));
+    MS_TRY(cli_spare_model(&model, s->report, "report", err));
     /* A command with --resume may be repeated after it has finished; the report of the run that did the work stays. */
     s->replace_report = p->force || (p->resume && p->output && access(p->output, F_OK) == 0);
     return ms_new_file_check(s->report, s->replace_report, err);

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "device/backend_check.h"
 #include "files/full_io.h"
+#include "memsafe/probe.h"
 
 #define PREFIX "memsafe-"
 #define SUFFIX ".so"
@@ -180,7 +181,7 @@ static void list_folder(const char *folder, void (*tell)(void *arg, const char *
 
 void ms_plugin_list(void (*tell)(void *arg, const char *path, const char *problem), void *arg) {
     char folder[MAX_PATH];
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2 && tell; i++)
         if (folder_of(i, folder))
             list_folder(folder, tell, arg);
 }

@@ -25,8 +25,4 @@ typedef const ms_backend *(*ms_plugin_entry)(uint32_t abi, const ms_host_service
    loaded; the message names the file and the reason. */
 ms_status ms_plugin_find(const char *name, const ms_backend **ret_backend, ms_error *err);
 
-/* Calls tell for every plug-in file that there is: its path, and NULL or why it cannot be used. Each is loaded in a process of its own, so
-   that none is in this one whom nobody asked for, and one that crashes says so. For `memsafe doctor`, while there are no other threads. */
-void ms_plugin_list(void (*tell)(void *arg, const char *path, const char *problem), void *arg);
-
 #endif

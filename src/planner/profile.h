@@ -15,6 +15,7 @@
 
 #include <limits.h>
 
+#include "memsafe/run.h"
 #include "planner/tier.h"
 #include "text/json.h"
 
@@ -94,6 +95,9 @@ typedef struct ms_profile_params {
     const char *tier_called, *settings_called; /* as in ms_profile_source */
     size_t budget_bytes, host_budget_bytes;    /* over all of these; 0 = by them */
 } ms_profile_params;
+
+/* What a source says; the rest is zero. Borrows from it. */
+ms_profile_params ms_profile_params_of(const ms_profile_source *source);
 
 /*
  * MS_INVALID_ARGUMENT names the source, the field, the value and what is allowed; MS_IO for a file that

@@ -214,6 +214,17 @@ static void fill_from_tier(ms_profile *p, bool device_has_bf16) {
             p->value[i] = tier_value((ms_field_id)i, ms_tier_get_policy(p->tier), precision);
 }
 
+ms_profile_params ms_profile_params_of(const ms_profile_source *source) {
+    return (ms_profile_params){.tier = source->tier,
+                               .file = source->file,
+                               .file_optional = source->file_optional,
+                               .environment = source->environment,
+                               .settings = source->settings,
+                               .n_settings = source->n_settings,
+                               .tier_called = source->tier_called,
+                               .settings_called = source->settings_called};
+}
+
 ms_status ms_profile_load(const ms_profile_params *params, ms_profile *ret_profile, ms_error *err) {
     ms_profile p = {.device_bytes = params->device_bytes};
     loader l = {.params = params, .profile = &p, .err = err};

@@ -18,22 +18,13 @@ static size_t lesser_budget(size_t a, size_t b) {
 ms_status ms_run_policy_load(const ms_run_policy_params *params, ms_run_policy *ret_policy, ms_error *err) {
     static const ms_dtype types[] = {
         [MS_PRECISION_FP32] = MS_F32, [MS_PRECISION_FP16] = MS_F16, [MS_PRECISION_BF16] = MS_BF16};
-    const ms_profile_source *source = params->source;
     ms_host host;
     ms_host_read(&host);
-    ms_profile_params load = {.device_bytes =
-                                  params->device_bytes ? params->device_bytes : ms_host_nominal_bytes(&host),
-                              .device_has_bf16 = params->device_bytes > 0,
-                              .tier = source->tier,
-                              .file = source->file,
-                              .file_optional = source->file_optional,
-                              .environment = source->environment,
-                              .settings = source->settings,
-                              .n_settings = source->n_settings,
-                              .tier_called = source->tier_called,
-                              .settings_called = source->settings_called,
-                              .budget_bytes = params->budget_bytes,
-                              .host_budget_bytes = params->host_budget_bytes};
+    ms_profile_params load = ms_profile_params_of(params->source);
+    load.device_bytes = params->device_bytes ? params->device_bytes : ms_host_nominal_bytes(&host);
+    load.device_has_bf16 = params->device_bytes > 0;
+    load.budget_bytes = params->budget_bytes;
+    load.host_budget_bytes = params->host_budget_bytes;
     MS_TRY(ms_profile_load(&load, &ret_policy->profile, err));
     const int64_t *value = ret_policy->profile.value;
     ret_policy->precision = params->precision == MS_PRECISION_AUTO ? (ms_dtype)value[MS_FIELD_PRECISION]

@@ -281,7 +281,7 @@ ms_status ms_calibrate(const ms_compute *compute, const char *disk_file, double 
 bool ms_calibration_is_sane(const ms_calibration *c) {
     bool sane = true;
 #define X(rate) sane = sane && c->rate > 1 && c->rate < 1e18;
-    MS_CALIBRATION_MAP(X)
+    MS_RATE_MAP(X)
 #undef X
     return sane;
 }

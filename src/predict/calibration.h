@@ -6,22 +6,12 @@
 #define MS_PREDICT_CALIBRATION_H
 
 #include "device/compute.h"
+#include "memsafe/probe.h"
 
-/* All threads at once; fp16 weights. X(rate): what it stands for is said at ms_calibrate(). */
-#define MS_CALIBRATION_MAP(X)                                                                                \
-    X(conv_flops)                                                                                            \
-    X(linear_flops)                                                                                          \
-    X(attention_flops)                                                                                       \
-    X(moved_bytes)                                                                                           \
-    X(weight_bytes)                                                                                          \
-    X(pack_bytes)                                                                                            \
-    X(disk_bytes)                                                                                            \
-    X(passes)
-
-/* A second, each. */
+/* A second, each; all threads at once, fp16 weights. What a rate stands for is said at ms_calibrate(). */
 typedef struct ms_calibration {
 #define X(rate) double rate;
-    MS_CALIBRATION_MAP(X)
+    MS_RATE_MAP(X)
 #undef X
 } ms_calibration;
 

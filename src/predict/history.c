@@ -222,7 +222,7 @@ ms_status ms_history_get_calibration(ms_history *h, const ms_machine *machine,
     if (code == SQLITE_ROW) {
         ms_calibration c;
 #define X(rate) c.rate = sqlite3_column_double(s, column++);
-        MS_CALIBRATION_MAP(X)
+        MS_RATE_MAP(X)
 #undef X
         if (ms_calibration_is_sane(&c) && sqlite3_column_int64(s, 0) > 0) {
             *ret_calibration = c;
@@ -246,7 +246,7 @@ ms_status ms_history_put_calibration(ms_history *h, const ms_machine *machine, c
     bind_text(s, ":device", machine->device);
     bind_int(s, ":threads", machine->threads);
 #define X(rate) bind_real(s, ":" #rate, c->rate);
-    MS_CALIBRATION_MAP(X)
+    MS_RATE_MAP(X)
 #undef X
     MS_TRY(ms_db_finish(h->db, s, err));
     *ret_id = sqlite3_last_insert_rowid(ms_db_handle(h->db));

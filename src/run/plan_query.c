@@ -71,17 +71,13 @@ static ms_status check_device(const ms_plan_params *p, const ms_device *dev, ms_
 }
 
 static ms_status find_configs(const ms_plan_params *p, ms_model_files *files, ms_error *err) {
-    static const char *const shapes[] = {[MS_SYNTHETIC_1_5] = "latentsync-1.5",
-                                         [MS_SYNTHETIC_1_6] = "latentsync-1.6",
-                                         [MS_SYNTHETIC_TINY] = "tiny"};
+    ms_synthetic kind;
     if (p->model) {
         ms_model_names names = {.dir = p->model};
         return ms_model_files_find(&names, MS_PART_UNET | MS_PART_VAE | MS_PART_WHISPER, files, err);
     }
-    for (size_t i = 0; p->shape && i < sizeof(shapes) / sizeof(shapes[0]); i++)
-        if (strcmp(p->shape, shapes[i]) == 0)
-            return ms_synthetic_configs((ms_synthetic)i, files, err);
-    return ms_fail(err, MS_INVALID_ARGUMENT, "no model shape is called %s", p->shape ? p->shape : "(none)");
+    MS_TRY(ms_synthetic_find(p->shape, &kind, err));
+    return ms_synthetic_configs(kind, files, err);
 }
 
 /* Silence: only the length matters here. */

@@ -8,15 +8,10 @@
 #define MS_SCORE_REGIONS_H
 
 #include "base/mem.h"
+#include "memsafe/score.h"
 #include "pictures/align.h"
 
-typedef enum ms_region_kind {
-    MS_REGION_MOUTH,  /* redrawn by the model */
-    MS_REGION_FACE,   /* the rest of the aligned face: pasted back, resampled twice */
-    MS_REGION_AROUND, /* never touched by a run */
-    MS_REGION_COUNT,
-    MS_REGION_NONE = MS_REGION_COUNT,
-} ms_region_kind;
+#define MS_REGION_NONE MS_REGION_COUNT
 
 #define MS_REGION_SIDE 256
 

@@ -1,14 +1,25 @@
-#include "score/score.h"
+#include "memsafe/score.h"
 
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/sized.h"
 #include "planner/params_check.h"
 
-void ms_score_params_init(ms_score_params *p) {
-    memset(p, 0, sizeof(*p));
-    p->window = 16;
+static const ms_score_params defaults = {.window = 16};
+
+void ms_score_params_init_sized(ms_score_params *ret_params, size_t params_bytes) {
+    ms_sized_fill(ret_params, params_bytes, &defaults, sizeof(defaults));
+}
+
+const char *ms_region_name(ms_region_kind region) {
+    static const char *const names[] = {
+#define X(name, text) text,
+        MS_REGION_MAP(X)
+#undef X
+    };
+    return (unsigned)region < MS_REGION_COUNT ? names[region] : "?";
 }
 
 #if MS_HAVE_FFMPEG
@@ -437,15 +448,9 @@ static void release(job *j) {
     ms_own_budget_close(&j->budget);
 }
 
-ms_status ms_score(const ms_score_params *params, ms_score_report *ret_report, ms_error *err) {
-    if (err)
-        ms_error_clear(err);
-    if (!params->video || (!params->model && !params->faces))
-        return ms_fail(err, MS_INVALID_ARGUMENT, "the %s is missing",
-                       !params->video ? "video" : "model (or the folder of face nets)");
-    MS_TRY(ms_check_frames(params->frames, err));
+static ms_status score(const ms_score_params *p, ms_score_report *ret_report, ms_error *err) {
     double began = ms_now_s();
-    job j = {.p = params};
+    job j = {.p = p};
     ms_status status = run(&j, err);
     if (status == MS_OK) {
         *ret_report = report_of(&j);
@@ -457,11 +462,33 @@ ms_status ms_score(const ms_score_params *params, ms_score_report *ret_report, m
 
 #else
 
-ms_status ms_score(const ms_score_params *params, ms_score_report *ret_report, ms_error *err) {
-    (void)params;
+static ms_status score(const ms_score_params *p, ms_score_report *ret_report, ms_error *err) {
+    (void)p;
     (void)ret_report;
     return ms_fail(err, MS_UNSUPPORTED,
                    "this build cannot read video: it was made without FFmpeg's libraries");
 }
 
 #endif
+
+static ms_status check(const ms_score_params *p, ms_error *err) {
+    if (!p->video || (!p->model && !p->faces))
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the %s is missing",
+                       !p->video ? "video" : "model (or the folder of face nets)");
+    if (p->window < 2 || p->window > 1000)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "window must be 2 to 1000, not %d", p->window);
+    return ms_check_frames(p->frames, err);
+}
+
+ms_status ms_score_sized(const ms_score_params *params, size_t params_bytes, ms_score_report *ret_report,
+                         size_t report_bytes, ms_error *err) {
+    ms_score_params p = defaults;
+    ms_score_report report;
+    ms_error_clear(err);
+    MS_READ_SIZED(&p, params, params_bytes, err);
+    MS_CHECK_SIZED(ret_report, report_bytes, err);
+    MS_TRY(check(&p, err));
+    MS_TRY(score(&p, &report, err));
+    ms_sized_fill(ret_report, report_bytes, &report, sizeof(report));
+    return MS_OK;
+}

@@ -26,7 +26,8 @@ static void the_path_runs_as_written(void **state) {
     const char *model = test_file("model");
     assert_run_works("models %s", model);
     assert_non_null(strstr(test_output, "both have the operators and shapes"));
-    assert_non_null(strstr(test_output, "the weights are random (models --synthesize)"));
+    assert_non_null(
+        strstr(test_output, "the weights are random: faces will be noise; models --synthesize made it"));
     assert_run_works("doctor --model %s", model);
     assert_run_works("models -m %s --quick", model); /* the same words for the same thing */
     assert_run_works("doctor %s --quick", model);

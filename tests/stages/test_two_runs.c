@@ -4,7 +4,7 @@
 #include "memsafe/detect.h"
 #include "memsafe/run_stream.h"
 #include "planner/run_share.h"
-#include "score/score.h"
+#include "memsafe/score.h"
 #include "support/run_inputs.h"
 
 #define FIRST ((size_t)1 << 30)

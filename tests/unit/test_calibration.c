@@ -45,7 +45,7 @@ static void numbers_that_cannot_be_are_not_sane(void **state) {
         c.rate = bad[i];                                                                                     \
         assert_false(ms_calibration_is_sane(&c));                                                            \
     }
-        MS_CALIBRATION_MAP(X)
+        MS_RATE_MAP(X)
 #undef X
     }
 }

@@ -6,6 +6,7 @@
 
 #include "device/compute.h"
 #include "device/plugin.h"
+#include "memsafe/probe.h"
 
 static ms_error err;
 

@@ -13,14 +13,14 @@
 
 /* ---- which functions were called ---- */
 
-static char called[256][64];
+static char called[512][64];
 static int n_called;
 
 static void note(const char *expression) {
     expression = strstr(expression, "ms_");
     assert_non_null(expression);
     size_t length = strcspn(expression, "(");
-    assert_true(length < sizeof(called[0]) && n_called < 256);
+    assert_true(length < sizeof(called[0]) && n_called < 512);
     snprintf(called[n_called++], sizeof(called[0]), "%.*s", (int)length, expression);
 }
 
@@ -463,6 +463,166 @@ static void null_plan(void) {
     free(report);
 }
 
+static void null_score(void) {
+    ms_score_params p;
+    ms_score_report report;
+    GIVES(strcmp(ms_region_name(MS_REGION_COUNT), "?") == 0);
+    GIVES(strcmp(ms_region_name((ms_region_kind)-1), "?") == 0);
+    NOTHING(ms_score_params_init(NULL));
+    ms_score_params_init(&p);
+    REFUSED(ms_score(NULL, &report, &err));
+    REFUSED_QUIETLY(ms_score(NULL, NULL, NULL));
+    REFUSED(ms_score(&p, &report, &err));
+    p.video = "/nowhere/video.mp4";
+    REFUSED(ms_score(&p, &report, &err));
+    p.faces = "/nowhere";
+    p.window = 1;
+    REFUSED(ms_score(&p, &report, &err));
+    p.window = 1001;
+    REFUSED(ms_score(&p, &report, &err));
+    p.window = 16;
+    p.frames = -1;
+    REFUSED(ms_score(&p, &report, &err));
+    p.frames = 0;
+    ms_status status = ms_score(&p, NULL, &err);
+    assert_true(status == MS_IO || status == MS_UNSUPPORTED); /* without FFmpeg */
+}
+
+static void null_models(void) {
+    ms_model_check_params p;
+    ms_model_synthesize_params make;
+    GIVES(strcmp(ms_model_part_name(MS_MODEL_PART_COUNT), "?") == 0);
+    GIVES(strcmp(ms_model_part_name((ms_model_part)-1), "?") == 0);
+    NOTHING(ms_model_check_params_init(NULL));
+    ms_model_check_params_init(&p);
+    REFUSED(ms_model_check(NULL, &err));
+    REFUSED(ms_model_check(&p, &err));
+    REFUSED_QUIETLY(ms_model_check(&p, NULL));
+    GIVES(!ms_model_is_synthetic(NULL));
+    GIVES(!ms_model_is_synthetic(&p));
+    GIVES(!ms_model_has_file(NULL, "/nowhere"));
+    GIVES(!ms_model_has_file(&p, NULL));
+    p.model = "/nowhere";
+    GIVES(!ms_model_has_file(&p, "/nowhere/unet.yaml"));
+    assert_int_equal(ms_model_check(&p, &err), MS_IO);
+    NOTHING(ms_model_synthesize_params_init(NULL));
+    ms_model_synthesize_params_init(&make);
+    REFUSED(ms_model_synthesize(NULL, &err));
+    REFUSED(ms_model_synthesize(&make, &err));
+    make.folder = "/nowhere/model";
+    REFUSED(ms_model_synthesize(&make, &err));
+    make.shape = "small";
+    REFUSED(ms_model_synthesize(&make, &err));
+    make.shape = "tiny";
+    make.precision = (ms_precision)99;
+    REFUSED(ms_model_synthesize(&make, &err));
+    make.precision = (ms_precision)-1;
+    REFUSED(ms_model_synthesize(&make, &err));
+}
+
+static ms_status ignore_past_run(void *arg, const ms_past_run *run) {
+    (void)arg, (void)run;
+    return MS_OK;
+}
+
+static void null_history(void) {
+    REFUSED(ms_history_read(NULL, 0, ignore_past_run, NULL, NULL, &err));
+    REFUSED(ms_history_read("", 0, ignore_past_run, NULL, NULL, &err));
+    REFUSED(ms_history_read("/nowhere/h.db", 0, NULL, NULL, NULL, &err));
+    REFUSED(ms_history_read("/nowhere/h.db", -1, ignore_past_run, NULL, NULL, &err));
+    REFUSED(ms_history_forget(NULL, NULL, &err));
+    REFUSED_QUIETLY(ms_history_forget("", NULL, NULL));
+}
+
+static void null_profile(void) {
+    const ms_profile_source source = {0}, nobody = {.tier = "huge"}, none = {.n_settings = 1};
+    char *text = NULL;
+    const size_t memory = (size_t)8 << 30;
+    REFUSED(ms_profile_describe(NULL, memory, 0, MS_PROFILE_TEXT, &text, &err));
+    REFUSED(ms_profile_describe(&source, memory, 0, MS_PROFILE_TEXT, NULL, &err));
+    REFUSED(ms_profile_describe(&source, 0, 0, MS_PROFILE_TEXT, &text, &err));
+    REFUSED(ms_profile_describe(&source, memory, 0, (ms_profile_form)9, &text, &err));
+    REFUSED(ms_profile_describe(&nobody, memory, 0, MS_PROFILE_JSON, &text, &err));
+    REFUSED(ms_profile_describe(&none, memory, 0, MS_PROFILE_JSON, &text, &err));
+    REFUSED(ms_profile_fields(NULL, &err));
+    assert_null(text);
+}
+
+static void null_batches(void) {
+    ms_batches_params p;
+    ms_batches_info info;
+    ms_batches *batches = NULL;
+    char text[MS_BATCHES_TEXT_BYTES];
+    NOTHING(ms_batches_params_init(NULL));
+    ms_batches_params_init(&p);
+    p.profile.environment = false;
+    REFUSED(ms_batches_create(NULL, &batches, &err));
+    REFUSED(ms_batches_create(&p, NULL, &err));
+    p.shape = "small";
+    REFUSED(ms_batches_create(&p, &batches, &err));
+    p.shape = "tiny";
+    p.model = "/nowhere";
+    REFUSED(ms_batches_create(&p, &batches, &err));
+    p.model = NULL;
+    p.threads = -1;
+    REFUSED(ms_batches_create(&p, &batches, &err));
+    p.threads = 0;
+    p.device = "dummy"; /* of no size */
+    REFUSED(ms_batches_create(&p, &batches, &err));
+    assert_null(batches);
+    NOTHING(ms_batches_get_info(NULL, NULL));
+    NOTHING(ms_batches_get_info(NULL, &info));
+    assert_true(strcmp(info.tier, "") == 0 && strcmp(info.precision, "") == 0 && info.weight_bytes == 0);
+    GIVES(ms_batches_optimizer(NULL) == NULL);
+    GIVES(ms_batches_in_a_run(NULL, MS_TASK_VAE_DECODE, 256, 0, 4) == 0);
+    GIVES(strcmp(ms_batches_cap_origin(NULL, MS_TASK_VAE_DECODE, text), "") == 0);
+    GIVES(strcmp(ms_batches_cap_origin(NULL, MS_TASK_VAE_DECODE, NULL), "") == 0);
+    NOTHING(ms_batches_destroy(NULL));
+    NOTHING(ms_batches_destroy(&batches));
+}
+
+static void null_probe(void) {
+    ms_probe *probe = NULL;
+    ms_probe_params params = {.device = "a:b"};
+    ms_probe_host host;
+    ms_probe_cgroup group;
+    ms_probe_device device;
+    ms_probe_bandwidth bandwidth;
+    ms_probe_rates rates;
+    REFUSED(ms_probe_create(NULL, NULL, &err));
+    REFUSED(ms_probe_create(&params, &probe, &err));
+    assert_null(probe);
+    NOTHING(ms_probe_get_host(NULL, NULL));
+    NOTHING(ms_probe_get_host(NULL, &host));
+    assert_true(strcmp(host.cpu_name, "") == 0 && host.total_bytes == 0);
+    GIVES(!ms_probe_get_cgroup(NULL, 0, NULL));
+    GIVES(!ms_probe_get_device(NULL, &device));
+    REFUSED(ms_probe_disk(NULL, "x", &bandwidth, &err));
+    REFUSED(ms_probe_upload(NULL, &bandwidth, &err));
+    REFUSED(ms_probe_calibrate(NULL, "x", NULL, &rates, &err));
+    assert_ms_ok(ms_probe_create(NULL, &probe, &err), &err);
+    GIVES(!ms_probe_get_cgroup(probe, -1, &group));
+    GIVES(!ms_probe_get_cgroup(probe, INT_MAX, &group));
+    GIVES(!ms_probe_get_device(probe, &device)); /* none was named */
+    REFUSED(ms_probe_disk(probe, NULL, &bandwidth, &err));
+    REFUSED(ms_probe_disk(probe, "x", NULL, &err));
+    REFUSED(ms_probe_upload(probe, NULL, &err));
+    REFUSED(ms_probe_upload(probe, &bandwidth, &err));
+    REFUSED(ms_probe_calibrate(probe, NULL, NULL, &rates, &err));
+    REFUSED(ms_probe_calibrate(probe, "x", NULL, NULL, &err));
+    REFUSED(ms_probe_calibrate(probe, "x", NULL, &rates, &err));
+    NOTHING(ms_probe_destroy(NULL));
+    ms_probe_destroy(&probe);
+    NOTHING(ms_probe_destroy(&probe));
+    GIVES(ms_probe_instruction_set(-1) == NULL);
+    GIVES(ms_probe_instruction_set(INT_MAX) == NULL);
+    GIVES(ms_probe_backend(-1) == NULL);
+    GIVES(ms_probe_backend(INT_MAX) == NULL);
+    GIVES(!ms_probe_has_encoder((ms_output_codec)-1));
+    GIVES(!ms_probe_has_encoder((ms_output_codec)99));
+    NOTHING(ms_plugin_list(NULL, NULL));
+}
+
 /* Of a declaration: what stands before its bracket, without the "_sized" that callers do not write. */
 static void check_called(const char *declaration, const char *header) {
     char function[64];
@@ -510,6 +670,12 @@ static void null_is_refused_everywhere(void **state) {
     null_run_stream();
     null_detect();
     null_plan();
+    null_score();
+    null_models();
+    null_history();
+    null_profile();
+    null_batches();
+    null_probe();
     DIR *headers = opendir(MS_SOURCE_DIR "/include/memsafe");
     int found = 0;
     assert_non_null(headers);

@@ -419,6 +419,115 @@ static void sizes_of_models_and_sessions(void) {
     free(older);
 }
 
+static void sizes_of_scores(void) {
+    CHECK_INIT(ms_score_params);
+    ms_score_params p;
+    ms_score_report *report = make(sizeof(*report));
+    ms_score_params_init(&p);
+    p.video = "/nowhere/in.mp4";
+    p.model = "/nowhere";
+    p.frames = -1; /* refused if it were read */
+    const size_t before = offsetof(ms_score_params, frames);
+    ms_score_params *older = copy_of(&p, before);
+    ms_status status = ms_score_sized(older, before, report, sizeof(*report) - OLDER, &err);
+    assert_true(status == MS_IO || status == MS_UNSUPPORTED); /* without FFmpeg */
+    WRONG_SIZES(ms_score_sized(&p, bytes, NULL, 0, &err), "params", ms_score_params);
+    WRONG_SIZES(ms_score_sized(&p, sizeof(p), report, bytes, &err), "ret_report", ms_score_report);
+    note("ms_score_sized");
+    free(older);
+    free(report);
+}
+
+static void sizes_of_models_checked(void) {
+    CHECK_INIT(ms_model_check_params);
+    CHECK_INIT(ms_model_synthesize_params);
+    ms_model_check_params p = {.model = "/nowhere", .config = "/nowhere/unet.yaml"};
+    const size_t before = offsetof(ms_model_check_params, config);
+    ms_model_check_params *older = copy_of(&p, before);
+    assert_int_equal(ms_model_check_sized(older, before, &err), MS_IO);
+    WRONG_SIZES(ms_model_check_sized(&p, bytes, &err), "params", ms_model_check_params);
+    note("ms_model_check_sized");
+    assert_false(ms_model_is_synthetic_sized(older, before));
+    assert_false(ms_model_is_synthetic_sized(&p, 0));
+    assert_false(ms_model_is_synthetic_sized(&p, sizeof(p) + 1));
+    note("ms_model_is_synthetic_sized");
+    assert_false(ms_model_has_file_sized(older, before, "/nowhere/unet.yaml"));
+    assert_false(ms_model_has_file_sized(&p, 0, "/nowhere/unet.yaml"));
+    assert_false(ms_model_has_file_sized(&p, sizeof(p) + 1, "/nowhere/unet.yaml"));
+    note("ms_model_has_file_sized");
+    free(older);
+    /* An impossible precision behind what an older program's struct has. */
+    const ms_model_synthesize_params m = {
+        .shape = "tiny", .folder = "/nowhere/deep/model", .precision = (ms_precision)99};
+    const size_t made = offsetof(ms_model_synthesize_params, precision);
+    ms_model_synthesize_params *old_made = copy_of(&m, made);
+    assert_int_equal(ms_model_synthesize_sized(old_made, made, &err), MS_IO);
+    WRONG_SIZES(ms_model_synthesize_sized(&m, bytes, &err), "params", ms_model_synthesize_params);
+    note("ms_model_synthesize_sized");
+    free(old_made);
+}
+
+static void sizes_of_batches(void) {
+    CHECK_INIT(ms_batches_params);
+    ms_batches *batches = NULL;
+    ms_batches_params p;
+    ms_batches_params_init(&p);
+    p.shape = "tiny";
+    p.profile.environment = false;
+    p.device_bytes = (size_t)8 << 30;
+    p.free_bytes = 1; /* behind what an older program's struct has */
+    const size_t before = offsetof(ms_batches_params, free_bytes);
+    ms_batches_params *older = copy_of(&p, before);
+    assert_ms_ok(ms_batches_create_sized(older, before, &batches, &err), &err);
+    ms_batches_info info;
+    ms_batches_get_info(batches, &info);
+    assert_true(info.free_bytes > 1);
+    CHECK_FILL(ms_batches_get_info_sized(batches, ret, bytes), ms_batches_info);
+    note("ms_batches_get_info_sized");
+    ms_batches_destroy(&batches);
+    WRONG_SIZES(ms_batches_create_sized(&p, bytes, &batches, &err), "params", ms_batches_params);
+    note("ms_batches_create_sized");
+    assert_null(batches);
+    free(older);
+}
+
+static void sizes_of_probes(void) {
+    ms_probe *probe = NULL;
+    const ms_probe_params p = {.device = "cpu", .threads = -1};
+    const size_t before = offsetof(ms_probe_params, threads);
+    ms_probe_params *older = copy_of(&p, before);
+    assert_ms_ok(ms_probe_create_sized(older, before, &probe, &err), &err);
+    free(older);
+    CHECK_FILL(ms_probe_get_host_sized(probe, ret, bytes), ms_probe_host);
+    CHECK_FILL(ms_probe_get_cgroup_sized(probe, 0, ret, bytes), ms_probe_cgroup);
+    CHECK_FILL(ms_probe_get_device_sized(probe, ret, bytes), ms_probe_device);
+    note("ms_probe_get_host_sized");
+    note("ms_probe_get_cgroup_sized");
+    note("ms_probe_get_device_sized");
+    const size_t less = sizeof(ms_probe_bandwidth) - OLDER;
+    ms_probe_bandwidth *bandwidth = make(less);
+    assert_ms_ok(ms_probe_disk_sized(probe, "/proc/self/exe", bandwidth, less, &err), &err);
+    check_guard(bandwidth, less);
+    assert_true(bandwidth->bytes_per_s > 0);
+    assert_ms_ok(ms_probe_upload_sized(probe, bandwidth, less, &err), &err);
+    check_guard(bandwidth, less);
+    WRONG_SIZES(ms_probe_disk_sized(probe, "/proc/self/exe", bandwidth, bytes, &err), "ret_bandwidth",
+                ms_probe_bandwidth);
+    WRONG_SIZES(ms_probe_upload_sized(probe, bandwidth, bytes, &err), "ret_bandwidth", ms_probe_bandwidth);
+    note("ms_probe_disk_sized");
+    note("ms_probe_upload_sized");
+    free(bandwidth);
+    ms_probe_rates rates;
+    WRONG_SIZES(ms_probe_calibrate_sized(probe, "/proc/self/exe", NULL, &rates, bytes, &err), "ret_rates",
+                ms_probe_rates);
+    note("ms_probe_calibrate_sized");
+    ms_probe_destroy(&probe);
+    ms_probe *none = NULL;
+    WRONG_SIZES(ms_probe_create_sized(&p, bytes, &none, &err), "params", ms_probe_params);
+    note("ms_probe_create_sized");
+    assert_null(none);
+}
+
 /* ---- none is missing ---- */
 
 static int check_header(const char *name) {
@@ -460,6 +569,10 @@ static void structs_of_other_versions(void **state) {
     sizes_of_detections();
     sizes_of_run_streams();
     sizes_of_models_and_sessions();
+    sizes_of_scores();
+    sizes_of_models_checked();
+    sizes_of_batches();
+    sizes_of_probes();
     DIR *headers = opendir(MS_SOURCE_DIR "/include/memsafe");
     int found = 0;
     assert_non_null(headers);

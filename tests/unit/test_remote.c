@@ -11,6 +11,7 @@
 
 #include "device/compute.h"
 #include "device/plugin.h"
+#include "memsafe/probe.h"
 
 #define FLOATS 1000
 #define BYTES (FLOATS * sizeof(float))

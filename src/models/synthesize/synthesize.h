@@ -15,6 +15,9 @@ typedef enum ms_synthetic {
     MS_SYNTHETIC_TINY, /* 128 px, a few megabytes */
 } ms_synthetic;
 
+/* By name: "latentsync-1.5", "latentsync-1.6", "tiny". MS_INVALID_ARGUMENT: it is none of them, or NULL. */
+ms_status ms_synthetic_find(const char *name, ms_synthetic *ret_kind, ms_error *err);
+
 typedef struct ms_synthesize_params {
     ms_synthetic kind;
     ms_dtype dtype; /* of the UNet and the VAE: F32, F16 or BF16. Whisper is float16, as published */
