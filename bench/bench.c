@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "base/error.h"
-#include "console.h"
+#include "console/console.h"
 #include "device/cpu/peak.h"
 
 double bench_now_s(void) {

@@ -3,10 +3,10 @@
 #define MS_BENCH_BENCH_H
 
 #include "device/compute.h"
-#include "device_option.h"
+#include "options/device_option.h"
 #include "graph/network.h"
 #include "models/synthesize/synthesize.h"
-#include "options.h"
+#include "options/options.h"
 
 typedef struct bench_state {
     const char *device;

@@ -5,13 +5,13 @@
 
 #include "base/error.h"
 #include "bench.h"
-#include "console.h"
+#include "console/console.h"
 #include "engine/engine.h"
 #include "kernel_bench.h"
 #include "models/unet3d.h"
 #include "models/vae.h"
 #include "models/whisper.h"
-#include "program.h"
+#include "console/program.h"
 
 #define PEAK_SECONDS 0.3
 

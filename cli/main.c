@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "commands.h"
+#include "commands/commands.h"
 #include "memsafe/library.h"
-#include "program.h"
+#include "console/program.h"
 
 /* "memsafe 0.1.0", then what this build has and what it has not. */
 static void print_version(void) {

@@ -1,7 +1,7 @@
 /* The progress line at every width. */
 #include "test.h"
 
-#include "bar.h"
+#include "console/bar.h"
 
 static const cli_bar bars[] = {
     {.fraction = 0.43,

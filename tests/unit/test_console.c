@@ -3,7 +3,7 @@
 
 #include <unistd.h>
 
-#include "console.h"
+#include "console/console.h"
 
 /* Progress of a run of an hour, told each second, with these options and stderr in a file: what came there. */
 static void hear(cli_progress_mode mode, bool quiet, char *text, size_t bytes) {

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "commands.h"
-#include "completion.h"
-#include "manual.h"
-#include "nearest.h"
+#include "commands/commands.h"
+#include "documents/completion.h"
+#include "documents/manual.h"
+#include "options/nearest.h"
 #include "support/cli.h"
 #include "test.h"
 

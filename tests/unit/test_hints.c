@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "commands.h"
-#include "hints.h"
+#include "commands/commands.h"
+#include "console/hints.h"
 #include "test.h"
 
 /* Whether any command has it: "--name" or "-y". */

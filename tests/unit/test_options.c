@@ -5,13 +5,13 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "commands.h"
-#include "habits.h"
-#include "nearest.h"
-#include "run_options.h"
+#include "commands/commands.h"
+#include "options/habits.h"
+#include "options/nearest.h"
+#include "options/run_options.h"
 #include "test.h"
-#include "time_value.h"
-#include "wrap.h"
+#include "options/time_value.h"
+#include "console/wrap.h"
 
 typedef void (*visit)(const cli_command *c, void *arg);
 

@@ -1,5 +1,5 @@
 /* `memsafe-stage`: one stage of the pipeline on given tensors. For tests and training; it is not installed. */
-#include "program.h"
+#include "console/program.h"
 #include "stages.h"
 
 static const cli_command *const children[] = {

@@ -4,11 +4,11 @@
 
 #include "case_file.h"
 #include "device/compute.h"
-#include "device_option.h"
+#include "options/device_option.h"
 #include "graph/network.h"
 #include "graph/plan.h"
 #include "models/model_files.h"
-#include "options.h"
+#include "options/options.h"
 
 /* Options that every stage takes. */
 typedef struct stage_files {

@@ -2,7 +2,7 @@
 #ifndef MS_TOOLS_STAGE_STAGES_H
 #define MS_TOOLS_STAGE_STAGES_H
 
-#include "options.h"
+#include "options/options.h"
 
 #define STAGE_MAP(X)                                                                                         \
     X(noise)                                                                                                 \

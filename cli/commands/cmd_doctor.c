@@ -1,0 +1,183 @@
+/* `memsafe doctor`: what this build can do, what is missing, and the command that mends it. */
+#include <stdio.h>
+
+#include "base/error.h"
+#include "commands/commands.h"
+#include "console/console.h"
+#include "files/new_file.h"
+#include "memsafe/library.h"
+#include "memsafe/probe.h"
+#include "results/model_check.h"
+#include "options/model_choice.h"
+#include "text/size.h"
+
+typedef struct doctor_state {
+    const char *model;
+    bool demo, quick;
+} doctor_state;
+
+static const struct {
+    const char *name, *gives, *package;
+    ms_feature feature;
+} libraries[] = {
+    {"FFmpeg's libraries", "video and audio files (run, detect, score)",
+     "libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libswresample-dev", MS_FEATURE_FFMPEG},
+    {"libyaml", "YAML configs (JSON ones work without)", "libyaml-dev", MS_FEATURE_YAML},
+    {"protobuf-c", "ONNX face nets (without them a track file is needed)",
+     "libprotobuf-c-dev protobuf-c-compiler", MS_FEATURE_ONNX},
+    {"SQLite",
+     "the journal of a run (--resume needs it) and the history (without it the speed is measured each time)",
+     "libsqlite3-dev", MS_FEATURE_SQLITE},
+    {"zstd", "a smaller latent cache (without it latents are kept as they are)", "libzstd-dev",
+     MS_FEATURE_ZSTD},
+};
+
+/* text may be "". */
+static void row(const char *name, const char *state, const char *text) {
+    if (cli_is_narrow())
+        cli_print("  %s: %s%s%s\n", name, state, text[0] ? ", " : "", text);
+    else if (text[0])
+        cli_print("  %-20s %-8s %s\n", name, state, text);
+    else
+        cli_print("  %-20s %s\n", name, state);
+}
+
+/* Of what the row above lacks. */
+static void mend_by(const char *what, const char *after) {
+    cli_print("%*smend: %s%s\n", cli_is_narrow() ? 4 : 23, "", what, after);
+}
+
+static int check_libraries(void) {
+    int missing = 0;
+    cli_print("Libraries\n");
+    for (int i = 0; i < CLI_COUNT(libraries); i++) {
+        bool have = ms_has_feature(libraries[i].feature);
+        row(libraries[i].name, have ? "yes" : "left out", libraries[i].gives);
+        if (!have) {
+            char package[256];
+            snprintf(package, sizeof(package), "apt-get install %s", libraries[i].package);
+            mend_by(package, "; then build again");
+            missing++;
+        }
+    }
+    return missing;
+}
+
+static void check_codecs(void) {
+    static const struct {
+        const char *name;
+        ms_output_codec codec;
+    } codecs[] = {{"h264", MS_OUTPUT_H264}, {"hevc", MS_OUTPUT_HEVC}, {"ffv1", MS_OUTPUT_FFV1}};
+    if (!ms_has_feature(MS_FEATURE_FFMPEG))
+        return;
+    cli_print("Encoders\n");
+    for (int i = 0; i < CLI_COUNT(codecs); i++) {
+        bool have = ms_probe_has_encoder(codecs[i].codec);
+        row(codecs[i].name, have ? "yes" : "no", have ? "" : "not in this FFmpeg");
+    }
+}
+
+static ms_status check_model(const char *dir, bool quick) {
+    const ms_model_check_params p = {.model = dir, .quick = quick};
+    cli_print("Model %s\n", dir);
+    return cli_model_check(&p);
+}
+
+static bool is_random(const char *dir) {
+    return ms_model_is_synthetic(&(ms_model_check_params){.model = dir});
+}
+
+/* Which models there are; how many that may be real: random weights from before they had a mark look like any. */
+static int list_models(void) {
+    static cli_models found;
+    char path[CLI_PATH_BYTES], text[CLI_PATH_BYTES + 64];
+    cli_installed_models(CLI_NEEDS_ALL, &found);
+    cli_print("Models\n");
+    int real = found.count;
+    for (int i = 0; i < found.count && i < CLI_MODELS_MAX; i++) {
+        bool random = is_random(found.path[i]);
+        snprintf(text, sizeof(text), "%s%s", found.path[i],
+                 random ? " (models --synthesize: faces will be noise)"
+                        : " (whose weights they are is not written in them)");
+        row(random ? "random weights" : "model", "yes", text);
+        real -= random;
+    }
+    if (real == 0) {
+        cli_fetch_models(path, sizeof(path));
+        row("official weights", "none", "for real faces (without them `run --demo` knows drawn ones)");
+        mend_by(path, " 1.5");
+    }
+    static cli_model_choice choice;
+    const char *demo = NULL;
+    cli_choose_model(&demo, true, false, CLI_NEEDS_ALL, &choice, NULL);
+    row("demo", demo ? "yes" : "none", demo ? demo : "for `run --demo`");
+    return real;
+}
+
+static void tell_plugin(void *arg, const char *path, const char *problem) {
+    (void)arg;
+    row(ms_name_in(path), problem ? "no" : "yes", problem ? problem : path);
+}
+
+static void list_devices(void) {
+    char free[MS_SIZE_TEXT_BYTES], cpu[256];
+    const char *best = "";
+    ms_probe *probe = NULL;
+    ms_probe_host host;
+    ms_probe_create(NULL, &probe, NULL);
+    ms_probe_get_host(probe, &host);
+    for (int i = 0; ms_probe_instruction_set(i); i++)
+        best = ms_probe_instruction_set(i);
+    snprintf(cpu, sizeof(cpu), "%s, %d CPUs, %s, %s free", host.cpu_name, host.cpus, best,
+             ms_size_format(free, host.free_bytes));
+    ms_probe_destroy(&probe);
+    cli_print("Device\n");
+    row("cpu", "yes", cpu);
+    ms_plugin_list(tell_plugin, NULL);
+}
+
+static int doctor_run(const void *state, char **arguments, int n_arguments) {
+    const doctor_state *s = state;
+    const char *dir = s->model;
+    static cli_model_choice choice;
+    ms_error err;
+    ms_error_clear(&err);
+    if (cli_name_model(&dir, arguments, n_arguments, &err) != MS_OK)
+        return cli_fail(&err);
+    if (s->demo && cli_choose_model(&dir, true, false, CLI_NEEDS_ALL, &choice, &err) != MS_OK)
+        return cli_fail(&err);
+    int problems = check_libraries();
+    check_codecs();
+    list_devices();
+    int real = list_models();
+    ms_status model = dir ? check_model(dir, s->quick) : MS_OK;
+    if (problems == 0 && model == MS_OK && (real || (dir && !is_random(dir))))
+        cli_print("Nothing is missing.\n");
+    else if (problems == 0 && model == MS_OK)
+        cli_print("Nothing is missing but the official weights.\n");
+    if (model == MS_BAD_MODEL || model == MS_IO) {
+        cli_fetch_models(choice.path, sizeof(choice.path));
+        cli_print("%s lays out the official models, and says which files it wants.\n", choice.path);
+    }
+    return ms_status_exit_code(model);
+}
+
+static const cli_option doctor_options[] = {
+    CLI_GROUP("Options"),
+    {"model", "m", CLI_TEXT, offsetof(doctor_state, model), "DIR",
+     "also check this model folder, as `memsafe models`; also without -m", 0, 0},
+    CLI_DEMO_OPTION(doctor_state, demo),
+    {"quick", 0, CLI_FLAG, offsetof(doctor_state, quick), NULL, "of the model: names and shapes only", 0, 0},
+};
+
+const cli_command cli_doctor_command = {
+    .name = "doctor",
+    .summary = "Say what this build can do, what is missing, and how to mend it",
+    .examples = {{"memsafe doctor -m models/latentsync-1.5", "is everything there that a run needs?"}},
+    .usage = "[[-m] MODEL | --demo] [--quick]",
+    .max_arguments = 1,
+    .options = doctor_options,
+    .n_options = CLI_COUNT(doctor_options),
+    .state_bytes = sizeof(doctor_state),
+    .run = doctor_run,
+};

@@ -1,0 +1,26 @@
+/* The sub-commands, one file each. A new one is a line here and a file. */
+#ifndef MS_CLI_COMMANDS_H
+#define MS_CLI_COMMANDS_H
+
+#include "options/options.h"
+
+#define CLI_COMMAND_MAP(X)                                                                                   \
+    X(run)                                                                                                   \
+    X(score)                                                                                                 \
+    X(detect)                                                                                                \
+    X(plan)                                                                                                  \
+    X(history)                                                                                               \
+    X(models)                                                                                                \
+    X(probe)                                                                                                 \
+    X(batch_size)                                                                                            \
+    X(doctor)                                                                                                \
+    X(help)
+
+#define X(name) extern const cli_command cli_##name##_command;
+CLI_COMMAND_MAP(X)
+#undef X
+
+/* All of them, NULL-terminated. */
+extern const cli_command *const cli_commands[];
+
+#endif

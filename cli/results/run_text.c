@@ -1,0 +1,252 @@
+#include "results/run_text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "console/console.h"
+#include "options/history_file.h"
+#include "text/duration.h"
+#include "text/json.h"
+#include "text/size.h"
+
+/* "102 frames of 384x384, 25 a second (4.1 s)" */
+static void describe(const ms_run_report *r, int64_t frames, char *text, size_t bytes) {
+    char length[MS_DURATION_TEXT_BYTES];
+    if (frames > 0)
+        snprintf(text, bytes, "%" PRId64 " frame%s of %dx%d, %.4g a second (%s)", frames,
+                 frames == 1 ? "" : "s", r->width, r->height, r->fps,
+                 ms_duration_format(length, (double)frames / r->fps));
+    else
+        snprintf(text, bytes, "frames of %dx%d, %.4g a second, until the video ends", r->width, r->height,
+                 r->fps);
+}
+
+/* ---- before ---- */
+
+static void say_layout(const ms_run_report *r) {
+    char planned[MS_SIZE_TEXT_BYTES], budget[MS_SIZE_TEXT_BYTES], time[MS_DURATION_TEXT_BYTES],
+        past[CLI_PAST_TEXT_BYTES];
+    cli_say("  %s tier, %s weights, faces of %d px; rung %s (%s)\n", r->tier, r->precision, r->resolution,
+            ms_rung_name(r->rung), ms_rung_text(r->rung));
+    cli_say("  budget %s (%s), planned %s\n", ms_size_format(budget, r->budget_bytes), r->budget_reason,
+            ms_size_format(planned, r->planned_bytes));
+    if (r->planned_total_s > 0)
+        cli_say("  predicted time %s%s\n", ms_duration_format(time, r->planned_total_s),
+                cli_past_text(r->history_runs, past));
+}
+
+/* What --resume found. True: something. */
+static bool say_found(const ms_run_params *p, const ms_run_report *r) {
+    char total[32] = "";
+    int64_t kept = r->frames_resumed + r->faces_resumed, left = r->planned_frames - kept;
+    if (!p->resume)
+        return false;
+    if (kept == 0) {
+        cli_say("  --resume: nothing is there from an earlier run, this one begins at the beginning\n");
+        return false;
+    }
+    if (r->planned_frames > 0)
+        snprintf(total, sizeof(total), " of %" PRId64, r->planned_frames);
+    cli_say("  kept from an earlier run: %" PRId64 "%s frames", kept, total);
+    if (r->faces_resumed)
+        cli_say(" (%" PRId64 " finished, %" PRId64 " redrawn and to be encoded)", r->frames_resumed,
+                r->faces_resumed);
+    if (r->planned_frames > 0 && left >= 0)
+        cli_say("; %" PRId64 " are left", left);
+    cli_say("\n");
+    return true;
+}
+
+void cli_run_say_plan(const ms_run_params *p, const ms_run_report *r) {
+    char what[128], time[MS_DURATION_TEXT_BYTES], memory[MS_SIZE_TEXT_BYTES];
+    describe(r, r->planned_frames, what, sizeof(what));
+    cli_say("%s will have %s", p->output, what);
+    if (r->frames_after_speech == 1)
+        cli_say("; the last one follows the speech, as the official pipeline's does");
+    else if (r->frames_after_speech > 1)
+        cli_say("; the last %" PRId64 " follow the speech, as the official pipeline's do",
+                r->frames_after_speech);
+    cli_say("\n");
+    bool resumed = say_found(p, r);
+    const char *work = resumed ? "the rest" : "this";
+    ms_size_format(memory, r->planned_bytes);
+    if (r->planned_left_s > 0)
+        cli_say("  %s will take about %s and at most %s of memory\n", work,
+                ms_duration_format(time, r->planned_left_s), memory);
+    else
+        cli_say("  %s will take at most %s of memory; how long is not known\n", work, memory);
+    if (r->resolution < r->wanted_resolution)
+        cli_say("  %d px do not fit: the face is redrawn at %d px (--allow-downscale)\n",
+                r->wanted_resolution, r->resolution);
+    if (cli_console_is_verbose())
+        say_layout(r);
+}
+
+/* ---- after ---- */
+
+static void say_latents(const ms_run_report *r) {
+    const ms_run_latents_report *l = &r->latents;
+    char raw[MS_SIZE_TEXT_BYTES], stored[MS_SIZE_TEXT_BYTES];
+    if (l->hits + l->misses == 0)
+        return;
+    cli_say("  latent cache (%s): %" PRId64 " of %" PRId64 " faces found; %s kept in %s (%.2f : 1)", l->state,
+            l->hits, l->hits + l->misses, ms_size_format(raw, l->raw_bytes),
+            ms_size_format(stored, l->stored_bytes),
+            l->stored_bytes ? (double)l->raw_bytes / (double)l->stored_bytes : 1);
+    if (l->lossy)
+        cli_say(", lossy: PSNR %.1f dB", l->psnr_db);
+    cli_say("\n");
+}
+
+static void say_memory(const ms_run_report *r) {
+    char peak[MS_SIZE_TEXT_BYTES], budget[MS_SIZE_TEXT_BYTES];
+    cli_say("  %s tier, %s weights, rung %s (%s); peak %s of a budget of %s\n", r->tier, r->precision,
+            ms_rung_name(r->rung), ms_rung_text(r->rung), ms_size_format(peak, r->peak_resident_bytes),
+            ms_size_format(budget, r->budget_bytes));
+    for (int i = 0; i < r->n_changes; i++)
+        cli_say("  frame %" PRId64 ": memory pressure %s (%s), from here on rung %s\n", r->change[i].frame,
+                r->change[i].level, r->change[i].reason, ms_rung_name(r->change[i].rung));
+}
+
+static void say_frames(const ms_run_report *r) {
+    if (r->resolution < r->wanted_resolution)
+        cli_say("  redrawn at %d px in place of %d, which did not fit\n", r->resolution,
+                r->wanted_resolution);
+    if (r->frames_resumed)
+        cli_say("  %" PRId64 " of them were finished by an earlier run\n", r->frames_resumed);
+    if (r->windows_kept)
+        cli_say("  %" PRId64
+                " window%s of up to %d frames had been redrawn by an earlier run and only had to be "
+                "encoded\n",
+                r->windows_kept, r->windows_kept == 1 ? "" : "s", r->window_frames);
+    if (r->recoveries)
+        cli_say("  memory ran out %d time%s and was made do with\n", r->recoveries,
+                r->recoveries == 1 ? "" : "s");
+    if (r->frames_interpolated)
+        cli_say("  %" PRId64 " frames: face bridged between neighbours\n", r->frames_interpolated);
+    if (r->whole_s > 0)
+        cli_say("  the whole, %" PRId64 " frames, would take about %s\n", r->whole_frames,
+                ms_duration_format((char[MS_DURATION_TEXT_BYTES]){0}, r->whole_s));
+    if (r->frames_kept)
+        cli_say("  %" PRId64 " frames outside the range passed through unchanged\n", r->frames_kept);
+    if (r->frames_without_face)
+        cli_say("  %" PRId64 " frames without a usable face passed through unchanged\n",
+                r->frames_without_face);
+    if (r->source_frames_lost)
+        cli_say("  the input is damaged: %" PRId64
+                " of its frames could not be decoded or are not there; %" PRId64 " were used\n",
+                r->source_frames_lost, r->video_frames);
+    if (r->job_note[0])
+        cli_say("  %s\n", r->job_note);
+    if (r->history_warning[0])
+        cli_say("  %s\n", r->history_warning);
+}
+
+void cli_run_say_result(const ms_run_params *p, const ms_run_report *r) {
+    char what[128], time[MS_DURATION_TEXT_BYTES], frame[MS_DURATION_TEXT_BYTES];
+    if (r->already_finished) {
+        cli_say("%s: %" PRId64 " frames, finished by an earlier run: nothing to do\n", p->output, r->frames);
+        return;
+    }
+    describe(r, r->frames, what, sizeof(what));
+    cli_say("%s: %s, made in %s", p->output, what, ms_duration_format(time, r->seconds));
+    if (cli_console_is_verbose() && r->frames > r->frames_resumed)
+        cli_say(", %s a frame",
+                ms_duration_format(frame, r->seconds / (double)(r->frames - r->frames_resumed)));
+    cli_say("\n");
+    say_frames(r);
+    if (cli_console_is_verbose() || r->latents.lossy)
+        say_latents(r);
+    if (cli_console_is_verbose())
+        say_memory(r);
+}
+
+static bool is_there(const char *output) {
+    char folder[4096];
+    int n = snprintf(folder, sizeof(folder), "%s.memsafe", output);
+    return n > 0 && (size_t)n < sizeof(folder) && access(folder, F_OK) == 0;
+}
+
+void cli_run_say_kept(const ms_run_params *p, const ms_run_report *r, ms_status why, const char *command) {
+    if (!p->output || cli_console_is_json() || why == MS_NO_FACE) /* of which there is no more to be made */
+        return;
+    if (!r->frames_resumable && r->frames_dropped > 0)
+        cli_tell("  nothing is kept: %" PRId64 " frame%s made, less than a window\n", r->frames_dropped,
+                 r->frames_dropped == 1 ? " was" : "s were");
+    else if (!r->frames_resumable && p->resume && is_there(p->output)) /* it ended before it had looked */
+        cli_tell("  what an earlier run kept is still in %s.memsafe\n", p->output);
+    else if (!r->frames_resumable && why == MS_CANCELLED)
+        cli_tell("  nothing was kept\n");
+    const bool replaces = !p->force && access(p->output, F_OK) == 0;
+    if (r->frames_resumable)
+        cli_tell_command("  to go on: ", command,
+                         p->resume  ? replaces ? " -y" : ""
+                         : replaces ? " --resume -y"
+                                    : " --resume");
+}
+
+/* ---- for programs ---- */
+
+static void put_text(ms_buf *b, const char *name, const char *value) {
+    ms_buf_printf(b, "%s\"%s\": ", b->length ? ", " : "", name);
+    if (value)
+        ms_buf_json_string(b, value);
+    else
+        ms_buf_printf(b, "null");
+}
+
+static void put_frames(ms_buf *b, const char *name, int64_t frames) {
+    if (frames > 0)
+        ms_buf_printf(b, ", \"%s\": %" PRId64, name, frames);
+    else
+        ms_buf_printf(b, ", \"%s\": null", name);
+}
+
+void cli_run_plan_event(const ms_run_params *p, const ms_run_report *r) {
+    ms_buf b;
+    ms_buf_init(&b, NULL);
+    put_text(&b, "output", p->output);
+    put_frames(&b, "frames", r->planned_frames);
+    ms_buf_printf(&b,
+                  ", \"frames_resumed\": %" PRId64 ", \"faces_resumed\": %" PRId64
+                  ", \"width\": %d, \"height\": %d, \"fps\": ",
+                  r->frames_resumed, r->faces_resumed, r->width, r->height);
+    ms_buf_json_number(&b, r->fps);
+    ms_buf_printf(&b, ", \"eta_s\": ");
+    if (r->planned_left_s > 0)
+        ms_buf_printf(&b, "%.1f", r->planned_left_s);
+    else
+        ms_buf_printf(&b, "null");
+    ms_buf_printf(&b, ", \"planned_bytes\": %zu, \"budget_bytes\": %zu", r->planned_bytes, r->budget_bytes);
+    put_text(&b, "model", r->model);
+    put_text(&b, "tier", r->tier);
+    put_text(&b, "precision", r->precision);
+    put_text(&b, "rung", ms_rung_name(r->rung));
+    ms_buf_printf(&b, ", \"resolution\": %d", r->resolution);
+    if (!b.failed)
+        cli_event("plan", b.data);
+    ms_buf_free(&b);
+}
+
+void cli_run_done_members(const ms_run_params *p, const ms_run_report *r) {
+    ms_buf b;
+    ms_buf_init(&b, NULL);
+    put_text(&b, "output", p->output);
+    ms_buf_printf(&b,
+                  ", \"frames\": %" PRId64 ", \"frames_without_face\": %" PRId64
+                  ", \"frames_resumed\": %" PRId64
+                  ", \"already_finished\": %s, \"seconds\": %.2f, \"peak_resident_bytes\": %zu",
+                  r->frames, r->frames_without_face, r->frames_resumed,
+                  r->already_finished ? "true" : "false", r->seconds, r->peak_resident_bytes);
+    if (!b.failed)
+        cli_last_members(b.data);
+    ms_buf_free(&b);
+}
+
+void cli_run_kept_members(const ms_run_report *r) {
+    char text[128];
+    snprintf(text, sizeof(text), "\"frames_resumable\": %" PRId64 ", \"frames_dropped\": %" PRId64,
+             r->frames_resumable, r->frames_dropped);
+    cli_last_members(text);
+}
