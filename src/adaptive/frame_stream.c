@@ -30,8 +30,8 @@ struct ms_frame_stream {
     place *places;
     ms_frame *window; /* what process gets */
 
-    pthread_mutex_t
-        lock; /* what follows; state, and the frames of the window, are the processing thread's alone */
+    /* What follows; state, and the frames of the window, are the processing thread's alone */
+    pthread_mutex_t lock;
     pthread_cond_t room, input, result;
     int64_t reserved, committed, processed, pulled, released;
     bool closed, cancelled;

@@ -167,9 +167,9 @@ static inline void butterfly5(cplx *z) {
 }
 
 /*
- * One pass of the self-sorting decimation in frequency (Stockham; see Van Loan, "Computational Frameworks for
- * the FFT", 1992): the signal is `stride` interleaved signals of `length` points; each becomes `radix` signals
- * of length / radix points.
+ * One pass of the self-sorting decimation in frequency (Stockham; see Van Loan,
+ * "Computational Frameworks for the FFT", 1992): the signal is `stride` interleaved
+ * signals of `length` points; each becomes `radix` signals of length / radix points.
  */
 __attribute__((always_inline)) static inline void pass(const ms_fft_tables *t, ms_fft_work *w, int from,
                                                        int length, int stride, const int radix) {
@@ -197,7 +197,8 @@ __attribute__((always_inline)) static inline void pass(const ms_fft_tables *t, m
 
 void ms_fft_power(const ms_fft_tables *tables, ms_fft_work *work, const double (*signal)[MS_FFT_LANES],
                   double (*power)[MS_FFT_LANES]) {
-    /* The real signal's even and odd samples are one complex signal of half the length: 200 = 5 * 5 * 4 * 2. */
+    /* The real signal's even and odd samples are one complex signal of half the
+       length: 200 = 5 * 5 * 4 * 2. */
     for (int i = 0; i < HALF; i++) {
         memcpy(work->re[0][i], signal[2 * i], sizeof(lanes));
         memcpy(work->im[0][i], signal[2 * i + 1], sizeof(lanes));

@@ -16,7 +16,8 @@ typedef struct ms_fft_tables {
     double cos[MS_FFT_SIZE], sin[MS_FFT_SIZE]; /* of 2 pi k / 400 */
 } ms_fft_tables;
 
-/* Working memory of one transform: the complex half-size signal, twice (Stockham's method sorts as it goes). */
+/* Working memory of one transform: the complex half-size signal, twice (Stockham's
+   method sorts as it goes). */
 typedef struct ms_fft_work {
     double re[2][MS_FFT_SIZE / 2][MS_FFT_LANES], im[2][MS_FFT_SIZE / 2][MS_FFT_LANES];
 } ms_fft_work;

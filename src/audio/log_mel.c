@@ -159,8 +159,8 @@ void ms_mel_scan_push(ms_mel_scan *scan, const float *samples, int64_t count) {
         scan->count += n;
         samples += n;
         count -= n;
-        /* Column c reads up to sample 160 c + 199, and sample 200 by reflection at the start. The last columns
-           wait for the end of the file: they may reflect there. */
+        /* Column c reads up to sample 160 c + 199, and sample 200 by reflection at the
+           start. The last columns wait for the end of the file: they may reflect there. */
         int64_t have = scan->first + scan->count;
         if (scan->count == SCAN_SAMPLES)
             scan_columns(scan, (have - MS_MEL_MIN_SAMPLES) / MS_MEL_HOP + 1, INT64_MAX);

@@ -10,8 +10,8 @@
    works. err may be NULL. */
 ms_status ms_fail(ms_error *err, ms_status code, const char *fmt, ...) MS_PRINTF(3, 4);
 
-/* The same with what the caller can do about it. Messages name no option of the command: those are the command's words
-   for the hint. */
+/* The same with what the caller can do about it. Messages name no option of the
+   command: those are the command's words for the hint. */
 ms_status ms_fail_hint(ms_error *err, ms_status code, ms_hint hint, const char *fmt, ...) MS_PRINTF(4, 5);
 
 /* One hint more. err may be NULL. */

@@ -9,7 +9,8 @@
 /* For who would have to work to say it. */
 bool ms_log_wants(ms_log_level level);
 
-/* Text over 511 bytes is cut. Holds the log's lock while the host is told: hold no lock that another teller may wait for. */
+/* Text over 511 bytes is cut. Holds the log's lock while the host is told: hold no
+   lock that another teller may wait for. */
 void ms_log_tell(ms_log_level level, const char *code, const char *fmt, ...) MS_PRINTF(3, 4);
 
 #endif

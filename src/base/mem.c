@@ -130,8 +130,8 @@ bool ms_mem_charge(ms_mem *mem, ms_ledger ledger, size_t bytes) {
     mem = resolve(mem);
     if (!is_ledger(ledger))
         return false;
-    /* Compared before it is added: a sum that wraps round would be within any budget, and one that is taken back later
-       would fail other threads meanwhile. */
+    /* Compared before it is added: a sum that wraps round would be within any budget,
+       and one that is taken back later would fail other threads meanwhile. */
     size_t before = atomic_load(&mem->current), now;
     do {
         size_t budget = atomic_load(&mem->budget);

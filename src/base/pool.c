@@ -16,8 +16,8 @@
 /* A kernel follows the last one within microseconds; sleeping in between costs more than this many looks. */
 #define SPIN_LOOKS 4000
 
-/* More threads than CPUs only wait for each other, and every one has workspace of its own. A few are always allowed, so that
-   what works on one machine works on a smaller one. */
+/* More threads than CPUs only wait for each other, and every one has workspace of its own.
+   A few are always allowed, so that what works on one machine works on a smaller one. */
 #define CPU_THREADS 4
 #define LEAST_MOST_THREADS 16
 #define MAX_THREADS 1024

@@ -1,6 +1,7 @@
 /*
- * Structs of the public interface grow at their end (docs/library.md, "Structs that grow"): a function that gets one from its caller gets
- * the size that the caller's has too, which may be an older one's. Such functions are named ..._sized; here is all that they do about it.
+ * Structs of the public interface grow at their end (docs/library.md, "Structs that grow"): a
+ * function that gets one from its caller gets the size that the caller's has too, which may
+ * be an older one's. Such functions are named ..._sized; here is all that they do about it.
  */
 #ifndef MS_BASE_SIZED_H
 #define MS_BASE_SIZED_H
@@ -13,7 +14,8 @@
 ms_status ms_sized_check(const char *function, const char *name, size_t bytes, size_t known_bytes,
                          ms_error *err);
 
-/* The caller's struct becomes a front of `from`, which has known_bytes; what it has behind that becomes zero. NULL: nothing. */
+/* The caller's struct becomes a front of `from`, which has known_bytes; what it has
+   behind that becomes zero. NULL: nothing. */
 void ms_sized_fill(void *to, size_t bytes, const void *from, size_t known_bytes);
 
 /* What the caller gives, which must not be NULL, over the front of *to, which has the defaults already. */

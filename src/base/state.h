@@ -1,6 +1,7 @@
 /*
- * Saving and restoring what goes on from frame to frame. One function visits a part's fields for both directions, so
- * that they cannot disagree. The bytes are for the same build on the same machine type: a journal says which.
+ * Saving and restoring what goes on from frame to frame. One function visits a
+ * part's fields for both directions, so that they cannot disagree. The bytes are
+ * for the same build on the same machine type: a journal says which.
  */
 #ifndef MS_BASE_STATE_H
 #define MS_BASE_STATE_H

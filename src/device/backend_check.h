@@ -1,10 +1,12 @@
-/* What a back end says of itself is checked once, when it is found and when it is opened: the rest of the code trusts it. */
+/* What a back end says of itself is checked once, when it is found and when it is
+   opened: the rest of the code trusts it. */
 #ifndef MS_DEVICE_BACKEND_CHECK_H
 #define MS_DEVICE_BACKEND_CHECK_H
 
 #include "device/device.h"
 
-/* The functions of a back end's table by what they are needed for: always, to capture, and to make weights ready (one way of two). */
+/* The functions of a back end's table by what they are needed for: always, to
+   capture, and to make weights ready (one way of two). */
 #define MS_BACKEND_FUNCTIONS(X)                                                                              \
     X(open)                                                                                                  \
     X(close)                                                                                                 \
@@ -36,8 +38,8 @@
     X(weight_panels)                                                                                         \
     X(weight_pack)
 
-/* Whether the table can be used at all, before any of its functions is called. name: that it must have. Else problem says what is
-   wrong with it, in words that follow "it". */
+/* Whether the table can be used at all, before any of its functions is called. name: that
+   it must have. Else problem says what is wrong with it, in words that follow "it". */
 bool ms_backend_is_sound(const ms_backend *backend, const char *name, char *problem, size_t size);
 
 /* The same of an opened device: what it is, and that its table does what that asks for. */

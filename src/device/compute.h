@@ -1,6 +1,7 @@
 /*
- * Where a job is done: the host's memory and threads, and a device. The three are apart: only a device whose memory is
- * the host's draws on the same ledgers, and only one that computes on the host's processors borrows its threads.
+ * Where a job is done: the host's memory and threads, and a device. The three are
+ * apart: only a device whose memory is the host's draws on the same ledgers, and
+ * only one that computes on the host's processors borrows its threads.
  */
 #ifndef MS_DEVICE_COMPUTE_H
 #define MS_DEVICE_COMPUTE_H
@@ -19,10 +20,12 @@ typedef struct ms_compute {
 } ms_compute;
 
 typedef struct ms_compute_params {
-    /* "cpu"; NAME or NAME:N, the N-th of a back end's devices from 0; NULL or "auto": the best of this machine. */
+    /* "cpu"; NAME or NAME:N, the N-th of a back end's devices from 0; NULL or
+       "auto": the best of this machine. */
     const char *device;
     ms_mem *mem;
-    /* What a device that has memory of its own charges it to; NULL = nowhere but there. One that has not uses mem. */
+    /* What a device that has memory of its own charges it to; NULL = nowhere but
+       there. One that has not uses mem. */
     ms_mem *device_mem;
     int threads; /* of the pool; 0 = all */
     ms_isa isa_limit;

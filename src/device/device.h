@@ -53,8 +53,9 @@ static inline int64_t ms_weight_row(const ms_weight_shape *shape, int64_t panel,
 #define MS_BACKEND_ABI 5
 
 /*
- * Work of a device in the order in which it was given: kernels, copies, events. A call may return before the work is done. Queues
- * of one device run in any order that events allow. One thread at a time gives work to a queue. The back end's own follows.
+ * Work of a device in the order in which it was given: kernels, copies, events. A call
+ * may return before the work is done. Queues of one device run in any order that events
+ * allow. One thread at a time gives work to a queue. The back end's own follows.
  *
  * An error of the device (MS_DEVICE_LOST) is told by any later call, at the latest by finish().
  */
@@ -78,11 +79,12 @@ typedef struct ms_backend {
     ms_status (*open)(const ms_device_params *params, ms_device **ret_dev, ms_error *err);
     void (*close)(ms_device **dev); /* after its queues and events */
 
-    /* Device memory, 64-byte aligned or better. NULL when there is none left, or the ledgers' budget has no room. What uses a block must
-       be done before it is freed. */
+    /* Device memory, 64-byte aligned or better. NULL when there is none left, or the
+       ledgers' budget has no room. What uses a block must be done before it is freed. */
     void *(*alloc)(ms_device *dev, ms_ledger ledger, size_t bytes);
     void (*free)(ms_device *dev, void *block);
-    /* The host's memory that copies reach without a detour (page-locked); charged to params.mem. NULL when there is none. */
+    /* The host's memory that copies reach without a detour (page-locked); charged
+       to params.mem. NULL when there is none. */
     void *(*host_alloc)(ms_device *dev, ms_ledger ledger, size_t bytes);
     void (*host_free)(ms_device *dev, void *block);
     void (*memory)(const ms_device *dev, size_t *ret_free_bytes, size_t *ret_total_bytes);
@@ -96,14 +98,16 @@ typedef struct ms_backend {
                       ms_event *event);   /* what is given later begins after the event as last recorded */
     ms_status (*finish)(ms_event *event); /* the caller waits for the event; never recorded: at once */
 
-    /* Between host and device. The host's side must stay as it is, and must not be read, until an event after it is finished. */
+    /* Between host and device. The host's side must stay as it is, and must not be
+       read, until an event after it is finished. */
     ms_status (*upload)(ms_queue *queue, void *dst, const void *src, size_t bytes);
     ms_status (*download)(ms_queue *queue, void *dst, const void *src, size_t bytes);
     ms_status (*fill)(ms_queue *queue, void *dst, int byte, size_t bytes);
 
     /*
-     * Where caps.capture is set: what is given to the queue between begin and end is noted and not done; launch() gives all of it, as
-     * often as wanted, while what its arguments point at is there. Kernels and fill() only; other calls are MS_INVALID_ARGUMENT meanwhile.
+     * Where caps.capture is set: what is given to the queue between begin and end is noted and
+     * not done; launch() gives all of it, as often as wanted, while what its arguments point
+     * at is there. Kernels and fill() only; other calls are MS_INVALID_ARGUMENT meanwhile.
      */
     ms_status (*capture_begin)(ms_queue *queue);
     ms_status (*capture_end)(ms_queue *queue, ms_launches **ret_launches);
@@ -111,20 +115,22 @@ typedef struct ms_backend {
     void (*launches_destroy)(ms_launches **launches);
 
     /*
-     * Weights. weight_bytes: what a matrix takes on the device as the kernels read it; 0 for a shape that makes no sense.
+     * Weights. weight_bytes: what a matrix takes on the device as the kernels read
+     * it; 0 for a shape that makes no sense.
      *
-     * Where caps.raw_weights is set the device makes that itself: src is on the device, `rows` rows of the checkpoint's matrix from
-     * first_row on, [rows][c_in][kernel_h][kernel_w] of type `raw` (F32, or the shape's). Values are rounded to the shape's type (to
-     * nearest even). A matrix may come in any pieces; dst was filled with zeros before the first.
+     * Where caps.raw_weights is set the device makes that itself: src is on the device, `rows`
+     * rows of the checkpoint's matrix from first_row on, [rows][c_in][kernel_h][kernel_w] of
+     * type `raw` (F32, or the shape's). Values are rounded to the shape's type (to nearest
+     * even). A matrix may come in any pieces; dst was filled with zeros before the first.
      */
     size_t (*weight_bytes)(const ms_weight_shape *shape);
     ms_status (*weight_prepare)(ms_queue *queue, const ms_weight_shape *shape, ms_dtype raw,
                                 int64_t first_row, int64_t rows, const void *src, void *dst);
     /*
-     * Elsewhere the host does, into memory that it sees. They are packed 16 output channels (a panel) at a time. rows[i] is the float32 row of the panel's
-     * i-th output channel (ms_weight_row) in the checkpoint's order, NULL where the panel is padding; base is
-     * where the whole matrix begins. Panels may be packed in any order and by several threads. Values are
-     * rounded to the dtype (to nearest even).
+     * Elsewhere the host does, into memory that it sees. They are packed 16 output channels (a panel) at a
+     * time. rows[i] is the float32 row of the panel's i-th output channel (ms_weight_row) in the
+     * checkpoint's order, NULL where the panel is padding; base is where the whole matrix begins. Panels
+     * may be packed in any order and by several threads. Values are rounded to the dtype (to nearest even).
      */
     int64_t (*weight_panels)(const ms_weight_shape *shape);
     void (*weight_pack)(const ms_weight_shape *shape, int64_t panel, const float *const rows[16], void *base);
@@ -132,8 +138,8 @@ typedef struct ms_backend {
 
 /* What a device is, for whoever has to act on it. Nobody asks for a back end's name. */
 typedef struct ms_device_caps {
-    /* Within one class equal arguments give equal bits; between classes they agree within tolerances. Part of every key
-       under which results are kept. */
+    /* Within one class equal arguments give equal bits; between classes they agree
+       within tolerances. Part of every key under which results are kept. */
     const char *arithmetic;
     bool host_memory;     /* the host's: one budget, and the host reads and writes it */
     unsigned activations; /* types in which it keeps them, 1 << dtype each; F32 always */
@@ -156,21 +162,23 @@ struct ms_device {
     void *impl;         /* the back end's own */
 };
 
-/* Finds the back end by name and opens it. MS_UNSUPPORTED names the ones that exist, or what is wrong with this one. What the device
-   takes itself is charged to params->device_mem. MS_DEVICE_MEMORY: there is no room for it. */
+/* Finds the back end by name and opens it. MS_UNSUPPORTED names the ones that
+   exist, or what is wrong with this one. What the device takes itself is charged to
+   params->device_mem. MS_DEVICE_MEMORY: there is no room for it. */
 ms_status ms_device_open(const ms_device_params *params, ms_device **ret_dev, ms_error *err);
 void ms_device_close(ms_device **dev);
 
 /* For back ends: MS_INVALID_ARGUMENT when there is no device of that number among so many. */
 ms_status ms_device_only_number(const ms_device_params *params, int count, ms_error *err);
 
-/* What a block of so many bytes takes of the device's memory; of the host's, the allocator's headers and page ends included. */
+/* What a block of so many bytes takes of the device's memory; of the host's, the
+   allocator's headers and page ends included. */
 static inline size_t ms_device_block_bytes(const ms_device *dev, size_t bytes) {
     return dev->caps.host_memory ? ms_mem_charged_bytes(bytes) : ms_align_up(bytes, dev->caps.granularity);
 }
 
-/* The back end's alloc(), with the error that it lacks: MS_DEVICE_MEMORY, or MS_HOST_MEMORY where the memory is the host's. what:
-   names it in the message. *ret_block is NULL after a failure. */
+/* The back end's alloc(), with the error that it lacks: MS_DEVICE_MEMORY, or MS_HOST_MEMORY where
+   the memory is the host's. what: names it in the message. *ret_block is NULL after a failure. */
 ms_status ms_device_alloc(ms_device *dev, ms_ledger ledger, size_t bytes, const char *what, void **ret_block,
                           ms_error *err);
 /* block: NULL is let pass. What uses it must be done. */

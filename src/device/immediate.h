@@ -1,6 +1,6 @@
 /*
- * For back ends that have done their work when a call returns: queues with nothing to wait for, and host memory that needs no
- * page-locking for copies.
+ * For back ends that have done their work when a call returns: queues with nothing
+ * to wait for, and host memory that needs no page-locking for copies.
  */
 #ifndef MS_DEVICE_IMMEDIATE_H
 #define MS_DEVICE_IMMEDIATE_H

@@ -1,29 +1,29 @@
 /*
  * What a back end computes: the arguments of every kernel and the exact meaning of its result.
  *
- * Types. Every operand says its own; sums are float32 whatever the operands are, tables and parameters that are vectors are
- * float32, and a result is rounded to its rows' type once, when it is stored (to nearest even).
+ * Types. Every operand says its own; sums are float32 whatever the operands are,
+ * tables and parameters that are vectors are float32, and a result is rounded to
+ * its rows' type once, when it is stored (to nearest even).
  *
- * Layout. Activations are channels-last: element (outer i, inner j, channel c) of an ms_rows is at
- * data[i * outer_stride + j * inner_stride + c]. outer runs over images (frames of one or two guidance
- * branches), inner over pixels (y * w + x) or tokens. A slice of a tensor is the same struct with another
- * data pointer and fewer rows.
+ * Layout. Activations are channels-last: element (outer i, inner j, channel c) of an
+ * ms_rows is at data[i * outer_stride + j * inner_stride + c]. outer runs over images
+ * (frames of one or two guidance branches), inner over pixels (y * w + x) or tokens.
+ * A slice of a tensor is the same struct with another data pointer and fewer rows.
  *
- * Same bits. The result of an output element depends on the layer's shape and the values it reads, never on
- * how many rows a call has, where a slice begins, how many threads run, or which of the CPU's instruction
- * sets is used:
- * - a dot product is one chain acc = fma(a_k, b_k, acc) from acc = 0 over ascending k (fused, single
- * rounding); blocking over k keeps the chain by storing and reloading acc;
- * - exp, erf and what is built from them are this project's own polynomials, evaluated with the same fused
- * operations at every vector width;
- * - other reductions have a fixed shape that is stated with the kernel.
- * So every implementation of a kernel, the plain C one included, gives the same bits, and tests compare with
- * ==.
+ * Same bits. The result of an output element depends on the layer's shape and the
+ * values it reads, never on how many rows a call has, where a slice begins, how
+ * many threads run, or which of the CPU's instruction sets is used:
+ * - a dot product is one chain acc = fma(a_k, b_k, acc) from acc = 0 over ascending k
+ *   (fused, single rounding); blocking over k keeps the chain by storing and reloading acc;
+ * - exp, erf and what is built from them are this project's own polynomials,
+ *   evaluated with the same fused operations at every vector width;
+ * - other reductions have a fixed shape that is stated with the kernel. So every implementation
+ *   of a kernel, the plain C one included, gives the same bits, and tests compare with ==.
  *
- * A call gives work to a queue and may return before it is done (device.h): arguments are copied, what they point at must
- * stay. Kernels allocate nothing. A workspace is passed in; its size comes from the kernel's _workspace function
- * with the same arguments (there, pointers are only compared with NULL). It does not depend on a weight's data
- * or type: networks are planned before their weights are loaded.
+ * A call gives work to a queue and may return before it is done (device.h): arguments are copied, what
+ * they point at must stay. Kernels allocate nothing. A workspace is passed in; its size comes from the
+ * kernel's _workspace function with the same arguments (there, pointers are only compared with NULL).
+ * It does not depend on a weight's data or type: networks are planned before their weights are loaded.
  */
 #ifndef MS_DEVICE_KERNELS_H
 #define MS_DEVICE_KERNELS_H
@@ -124,15 +124,15 @@ typedef struct ms_linear_args {
 } ms_linear_args;
 
 /*
- * 2-D convolution over images stored as rows (inner = h * w). Output (y, x) reads input rows y * stride_h -
- * pad_top + ky. up_h, up_w: 0, or the size to which the input is enlarged first by nearest neighbour: source
- * row = min(floorf(y * ((float)src_h / up_h)), src_h - 1), likewise columns. Layer shapes that go through
- * Winograd F(4x4, 3x3) are those for which ms_conv2d_layout() says WINOGRAD; their sums run over c_in in the
- * transformed domain, tiles are anchored at (0, 0) of the image. All others are one chain over k of the PANEL
- * order; taps that fall on padding contribute fma(0, w, acc).
- * Stripes: dst may hold rows dst_y .. dst_y + dst_rows - 1 of the image only, and src rows src_y .. src_y + src_rows
- * - 1, as long as these are all that the outputs read. With WINOGRAD a stripe begins and ends at a
- * multiple of 4 or at the image's end.
+ * 2-D convolution over images stored as rows (inner = h * w). Output (y, x) reads input rows y * stride_h
+ * - pad_top + ky. up_h, up_w: 0, or the size to which the input is enlarged first by nearest neighbour:
+ * source row = min(floorf(y * ((float)src_h / up_h)), src_h - 1), likewise columns. Layer shapes that go
+ * through Winograd F(4x4, 3x3) are those for which ms_conv2d_layout() says WINOGRAD; their sums run over
+ * c_in in the transformed domain, tiles are anchored at (0, 0) of the image. All others are one chain
+ * over k of the PANEL order; taps that fall on padding contribute fma(0, w, acc). Stripes: dst may hold
+ * rows dst_y .. dst_y + dst_rows - 1 of the image only, and src rows src_y .. src_y + src_rows
+ * - 1, as long as these are all that the outputs read. With WINOGRAD a stripe
+ *   begins and ends at a multiple of 4 or at the image's end.
  */
 typedef struct ms_conv2d_args {
     ms_rows src[2];
@@ -259,11 +259,12 @@ typedef struct ms_copy_args {
     int64_t src_stride[3], dst_stride[3]; /* outer, inner, channel */
 } ms_copy_args;
 
-/* ---- latents: what happens to them between the networks. Element by element, each operation rounded, none fused
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- latents: what happens to them between the networks. Element by element, each
+   operation rounded, none fused *
+   ------------------------------------------------------------------------------------------------------- */
 
-/* Normals of base/philox.h: element (i, j, c) is number c * inner + j of (seed, stream, frame), planes as rows. log, cos and sin
-   are the C library's, in double. */
+/* Normals of base/philox.h: element (i, j, c) is number c * inner + j of (seed,
+   stream, frame), planes as rows. log, cos and sin are the C library's, in double. */
 typedef struct ms_noise_args {
     uint64_t seed;
     const uint32_t (
@@ -271,8 +272,9 @@ typedef struct ms_noise_args {
     ms_rows dst;
 } ms_noise_args;
 
-/* A sample of a posterior: dst = (mean + expf(0.5 * clamp(logvar, -30, 20)) * normal - shift) * scale, with the mean in the first
-   half of the moments' channels and the log variance in the second. expf is the C library's. */
+/* A sample of a posterior: dst = (mean + expf(0.5 * clamp(logvar, -30, 20)) *
+   normal - shift) * scale, with the mean in the first half of the moments' channels
+   and the log variance in the second. expf is the C library's. */
 typedef struct ms_posterior_args {
     ms_rows moments; /* twice dst's channels */
     ms_rows normals, dst;
@@ -291,7 +293,8 @@ typedef struct ms_guide_args {
     float scale;
 } ms_guide_args;
 
-/* A step of DDIM: original = (sample - step[1] * noise) / step[0]; dst = step[2] * original + step[3] * noise. dst may be sample. */
+/* A step of DDIM: original = (sample - step[1] * noise) / step[0]; dst = step[2] *
+   original + step[3] * noise. dst may be sample. */
 typedef struct ms_ddim_args {
     ms_rows sample, noise, dst;
     const float *step; /* [4], on the device: roots of alpha and beta, then of those of the step below */

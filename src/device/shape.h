@@ -31,7 +31,8 @@ ms_status ms_check_guide(const ms_guide_args *args);
 ms_status ms_check_ddim(const ms_ddim_args *args);
 ms_status ms_check_check_finite(const ms_check_finite_args *args);
 
-/* The types of the activations that a call reads or writes, 1 << dtype each: a back end refuses those that it does not keep. */
+/* The types of the activations that a call reads or writes, 1 << dtype each: a back
+   end refuses those that it does not keep. */
 unsigned ms_dtypes_linear(const ms_linear_args *args);
 unsigned ms_dtypes_conv2d(const ms_conv2d_args *args);
 unsigned ms_dtypes_attention(const ms_attention_args *args);
@@ -51,7 +52,8 @@ unsigned ms_dtypes_guide(const ms_guide_args *args);
 unsigned ms_dtypes_ddim(const ms_ddim_args *args);
 unsigned ms_dtypes_check_finite(const ms_check_finite_args *args);
 
-/* Both: returns from a back end's function of that name unless the device takes the arguments. MS_UNSUPPORTED: a type. */
+/* Both: returns from a back end's function of that name unless the device takes the
+   arguments. MS_UNSUPPORTED: a type. */
 #define MS_TRY_KERNEL_ARGS(dev, name, args)                                                                  \
     do {                                                                                                     \
         MS_TRY(ms_check_##name(args));                                                                       \
@@ -95,8 +97,8 @@ static inline int64_t ms_nearest(int64_t at, int64_t small, int64_t large) {
     return from < small ? from : small - 1;
 }
 
-/* The first and the last row of whole images that output rows first .. last of a convolution read; false when they
-   read padding only. */
+/* The first and the last row of whole images that output rows first .. last of a
+   convolution read; false when they read padding only. */
 bool ms_conv2d_reads(const ms_conv2d_args *args, int64_t first, int64_t last, int64_t *ret_first,
                      int64_t *ret_last);
 

@@ -1,4 +1,5 @@
-/* Sizes and packing of weight matrices: the layouts of kernels.h, shared by the back ends that compute on the processor, and by dummy. */
+/* Sizes and packing of weight matrices: the layouts of kernels.h, shared by the
+   back ends that compute on the processor, and by dummy. */
 #ifndef MS_DEVICE_WEIGHT_H
 #define MS_DEVICE_WEIGHT_H
 

@@ -5,7 +5,8 @@
 /* The VAE's two networks, and what stands between them and the denoiser. */
 enum { ENCODER, SAMPLER, SCALER, DECODER, CODERS };
 
-/* Places that networks share: moments and the decoder's latents, in the state, and scaled latents wherever the caller has them. */
+/* Places that networks share: moments and the decoder's latents, in the state, and
+   scaled latents wherever the caller has them. */
 enum { MOMENTS, LATENTS, SCALED };
 
 static const struct {

@@ -1,5 +1,5 @@
-/* Runs the VAE on pictures of one size, a batch or less at a time. The bits of a picture do not depend on its batch. Moments and latents stay
- * on the device. */
+/* Runs the VAE on pictures of one size, a batch or less at a time. The bits of a
+   picture do not depend on its batch. Moments and latents stay * on the device. */
 #ifndef MS_ENGINE_AUTOENCODER_H
 #define MS_ENGINE_AUTOENCODER_H
 
@@ -18,22 +18,23 @@ typedef struct ms_autoencoder_params {
     ms_slicing slicing;
 } ms_autoencoder_params;
 
-/* ret_arena_bytes, ret_state_bytes: what runs need. A context is one with the VAE's weights, loaded, in such an arena and with such a
-   state. */
+/* ret_arena_bytes, ret_state_bytes: what runs need. A context is one with the VAE's
+   weights, loaded, in such an arena and with such a state. */
 ms_status ms_autoencoder_create(const ms_autoencoder_params *params, ms_autoencoder **ret_autoencoder,
                                 size_t *ret_arena_bytes, size_t *ret_state_bytes, ms_error *err);
 void ms_autoencoder_destroy(ms_autoencoder **autoencoder);
 
-/* Of at most a batch of pictures; pixels: [images][h * w][3] in [-1, 1], on the host. The moments stay in the state. */
+/* Of at most a batch of pictures; pixels: [images][h * w][3] in [-1, 1], on the
+   host. The moments stay in the state. */
 ms_status ms_autoencoder_encode(ms_autoencoder *autoencoder, const ms_context *context, const float *pixels,
                                 int64_t images, const ms_exec_params *exec, ms_error *err);
 
-/* Where in the state a picture's moments are, on the device: float32 [latent pixels][2 x latent channels]. To be kept elsewhere, or to put
-   others there. */
+/* Where in the state a picture's moments are, on the device: float32 [latent
+   pixels][2 x latent channels]. To be kept elsewhere, or to put others there. */
 void *ms_autoencoder_moments(const ms_autoencoder *autoencoder, const ms_context *context, int64_t image);
 
-/* Samples the posteriors of the moments in the state. numbers: [images], stream and frame of the noise. latents: on the device, as the
-   denoiser has them (scaled): [images][latent pixels][latent channels]. */
+/* Samples the posteriors of the moments in the state. numbers: [images], stream and frame of the noise.
+   latents: on the device, as the denoiser has them (scaled): [images][latent pixels][latent channels]. */
 ms_status ms_autoencoder_sample(ms_autoencoder *autoencoder, const ms_context *context,
                                 const uint32_t (*numbers)[2], int64_t images, void *latents, ms_error *err);
 

@@ -19,14 +19,16 @@ typedef struct ms_ddim {
 /* steps: 1 to 999. */
 ms_status ms_ddim_init(ms_ddim *ret_ddim, int steps, ms_error *err);
 
-/* What the step computes with (ms_ddim_args): the roots of alpha and of 1 - alpha, and those of the step below. */
+/* What the step computes with (ms_ddim_args): the roots of alpha and of 1 - alpha,
+   and those of the step below. */
 void ms_ddim_factors(const ms_ddim *ddim, int step, float ret_factors[4]);
 
 /* Output "latents": one frame of start noise, stream 0 of the seed, the same for all frames. */
 ms_status ms_ddim_build_start(ms_graph *graph, uint64_t seed, ms_shape latents, ms_error *err);
 
-/* Inputs "latents"; "noise", the UNet's, of both branches (the one without the condition first) or of the only one; "factors" [1, 1, 1, 4].
-   Outputs "next", which may lie where "latents" does, and "bad", one uint32_t: whether anything there is not finite. */
+/* Inputs "latents"; "noise", the UNet's, of both branches (the one without the condition
+   first) or of the only one; "factors" [1, 1, 1, 4]. Outputs "next", which may lie where
+   "latents" does, and "bad", one uint32_t: whether anything there is not finite. */
 ms_status ms_ddim_build_step(ms_graph *graph, ms_shape latents, int branches, float guidance, ms_error *err);
 
 #endif

@@ -209,7 +209,8 @@ void *ms_denoiser_part(const ms_denoiser *d, const ms_context *context, ms_denoi
     return place(d, context, places[part], 0);
 }
 
-/* Where the networks run that take the branches of that pass; the step takes all of them, from the first on. */
+/* Where the networks run that take the branches of that pass; the step takes all of
+   them, from the first on. */
 static ms_context context_of(const ms_denoiser *d, const ms_context *context, int64_t pass) {
     ms_context c = *context;
     for (int i = 0; i < PLACES; i++)

@@ -1,9 +1,10 @@
 /*
- * The denoising loop of one window: DDIM steps of the UNet with classifier-free guidance and, if wanted,
- * DeepCache.
+ * The denoising loop of one window: DDIM steps of the UNet with classifier-free
+ * guidance and, if wanted, DeepCache.
  *
- * prepare() builds and plans what a window of that shape needs; run() then allocates nothing. Latents, condition, speech and DeepCache's
- * tensor stay on the device, in the context's state, for the whole window. All latents here are channels-last: [frames][h * w][4].
+ * prepare() builds and plans what a window of that shape needs; run() then allocates nothing.
+ * Latents, condition, speech and DeepCache's tensor stay on the device, in the context's
+ * state, for the whole window. All latents here are channels-last: [frames][h * w][4].
  */
 #ifndef MS_ENGINE_DENOISER_H
 #define MS_ENGINE_DENOISER_H
@@ -37,12 +38,13 @@ ms_status ms_denoiser_create(ms_params *params, ms_dtype activation, const ms_un
                              ms_denoiser **ret_denoiser, ms_error *err);
 void ms_denoiser_destroy(ms_denoiser **denoiser);
 
-/* May be called again for another shape. ret_arena_bytes, ret_state_bytes: what run() needs, context.arena and context.state. */
+/* May be called again for another shape. ret_arena_bytes, ret_state_bytes: what
+   run() needs, context.arena and context.state. */
 ms_status ms_denoiser_prepare(ms_denoiser *denoiser, const ms_denoise_params *params, size_t *ret_arena_bytes,
                               size_t *ret_state_bytes, ms_error *err);
 
-/* Where in the context's state, as prepared, they lie: float32 [frames][h * w][4] on the device. Masked and reference are written before
-   run(), the latents are there after it and after every step. */
+/* Where in the context's state, as prepared, they lie: float32 [frames][h * w][4] on the device. Masked
+   and reference are written before run(), the latents are there after it and after every step. */
 typedef enum ms_denoise_part { MS_DENOISE_LATENTS, MS_DENOISE_MASKED, MS_DENOISE_REFERENCE } ms_denoise_part;
 void *ms_denoiser_part(const ms_denoiser *denoiser, const ms_context *context, ms_denoise_part part);
 
@@ -52,9 +54,9 @@ typedef struct ms_denoise_hooks {
     void *arg;
 } ms_denoise_hooks;
 
-/* context: with the UNet's weights, loaded, in an arena and with a state of the bytes that prepare() said. From step to step only the time's
-   embedding and the step's factors go to the device, and one word comes back. MS_BAD_MODEL: the latents are not finite after a step, which
-   is told before the UNet runs again. */
+/* context: with the UNet's weights, loaded, in an arena and with a state of the bytes that prepare() said.
+   From step to step only the time's embedding and the step's factors go to the device, and one word comes
+   back. MS_BAD_MODEL: the latents are not finite after a step, which is told before the UNet runs again. */
 ms_status ms_denoiser_run(ms_denoiser *denoiser, const ms_context *context, const ms_denoise_io *io,
                           const ms_denoise_hooks *hooks, ms_error *err);
 

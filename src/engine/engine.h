@@ -1,11 +1,12 @@
 /*
- * The networks of a run: aligned faces and speech go in a window at a time, redrawn faces come out. Knows nothing of files with
- * pictures or sound.
+ * The networks of a run: aligned faces and speech go in a window at a time, redrawn
+ * faces come out. Knows nothing of files with pictures or sound.
  *
- * Three things have three lives. A program is what is computed: the graphs of a layout with their plans, made without weights and
- * without memory of the device. The weights are loaded once, and may serve one engine after another
- * (engine_weights.h). The place is where a window is computed: arena, buffers, the stream's
- * buffer. ms_engine_use() changes the program between windows; what both residencies keep of the weights is not read again.
+ * Three things have three lives. A program is what is computed: the graphs of a layout with
+ * their plans, made without weights and without memory of the device. The weights are
+ * loaded once, and may serve one engine after another (engine_weights.h). The place is
+ * where a window is computed: arena, buffers, the stream's buffer. ms_engine_use() changes
+ * the program between windows; what both residencies keep of the weights is not read again.
  */
 #ifndef MS_ENGINE_ENGINE_H
 #define MS_ENGINE_ENGINE_H
@@ -24,8 +25,8 @@ typedef struct ms_engine_layout {
     int64_t encode_batch, decode_batch; /* pictures at a time, 0 = as many as pay */
     bool serial_branches;               /* of guidance */
     ms_slicing slicing;
-    size_t
-        resident_weight_bytes; /* at most so many stay in memory, the rest is streamed; SIZE_MAX = all stay */
+    /* At most so many stay in memory, the rest is streamed; SIZE_MAX = all stay */
+    size_t resident_weight_bytes;
 } ms_engine_layout;
 
 #define MS_ENGINE_LAYOUT_ALL ((ms_engine_layout){.resident_weight_bytes = SIZE_MAX})
@@ -66,8 +67,8 @@ ms_status ms_engine_create(const ms_engine_params *params, const ms_engine_hooks
                            ms_engine **ret_engine, ms_error *err);
 void ms_engine_destroy(ms_engine **engine);
 
-/* Builds and plans for a layout, a matter of milliseconds: then its sizes are known. What runs is not touched. The program must
-   be destroyed before the engine. */
+/* Builds and plans for a layout, a matter of milliseconds: then its sizes are known.
+   What runs is not touched. The program must be destroyed before the engine. */
 ms_status ms_engine_program_create(ms_engine *engine, const ms_engine_layout *layout,
                                    ms_engine_program **ret_program, ms_error *err);
 void ms_engine_program_destroy(ms_engine_program **program);
@@ -76,10 +77,11 @@ void ms_engine_program_keep(const ms_engine *engine, ms_engine_program *program,
                             size_t resident_weight_bytes);
 
 /*
- * Before the first window, and between windows for another layout: takes the program over, also on failure. Loads the weights (seconds
- * for a full-size model), or of loaded ones what the program keeps and the last did not; then makes the arena and the buffers. On
- * failure the last program is there again as it was. Where that has no room any more either, and after a failure of the first, there
- * is none (ms_engine_program_of() gives NULL), and another must be used before a window is run.
+ * Before the first window, and between windows for another layout: takes the program over, also on
+ * failure. Loads the weights (seconds for a full-size model), or of loaded ones what the program
+ * keeps and the last did not; then makes the arena and the buffers. On failure the last program is
+ * there again as it was. Where that has no room any more either, and after a failure of the first,
+ * there is none (ms_engine_program_of() gives NULL), and another must be used before a window is run.
  */
 ms_status ms_engine_use(ms_engine *engine, ms_engine_program **program, ms_error *err);
 const ms_engine_program *ms_engine_program_of(const ms_engine *engine); /* in use; NULL = none */
@@ -91,7 +93,8 @@ uint64_t ms_engine_kept_bytes(const ms_engine *engine); /* engines before it wit
 void ms_engine_set_speech(ms_engine *engine, ms_mel_stats speech, ms_sample_source samples);
 int64_t ms_engine_speech_frames(const ms_engine *engine); /* output frames that it asks for */
 
-/* Borrowed, from the next window on; NULL = none. Its rows must be of this engine's encoder and resolution. */
+/* Borrowed, from the next window on; NULL = none. Its rows must be of this engine's
+   encoder and resolution. */
 void ms_engine_set_latents(ms_engine *engine, ms_latent_cache *latents);
 
 int ms_engine_resolution(const ms_engine *engine);
@@ -99,17 +102,18 @@ int64_t ms_engine_window_frames(const ms_engine *engine); /* most that one windo
 
 typedef struct ms_engine_memory {
     size_t arena_bytes;
-    size_t
-        state_bytes; /* of latents, condition, speech and DeepCache's tensor, which stay on the device for a window */
+    /* Of latents, condition, speech and DeepCache's tensor, which stay on the device for a window */
+    size_t state_bytes;
     size_t weight_bytes;   /* of all parameters */
     size_t resident_bytes; /* of those that stay, with what the allocator adds */
     size_t streamed_bytes; /* of the others */
     size_t launch_bytes;   /* of what is captured, on a device that captures; else 0 */
     size_t stream_bytes;   /* buffer and scratch of the others; 0 when all stay */
-    size_t
-        held_bytes; /* graphs and plans, those of the next layout beside them; buffers between the stages */
-    size_t
-        total_bytes; /* once loaded: arena, state, resident, stream, held; of a device with memory of its own, what it has of these */
+    /* Graphs and plans, those of the next layout beside them; buffers between the stages */
+    size_t held_bytes;
+    /* Once loaded: arena, state, resident, stream, held; of a device with memory of
+       its own, what it has of these */
+    size_t total_bytes;
     size_t host_bytes; /* of such a device: what the host has; else 0 */
 } ms_engine_memory;
 ms_engine_memory ms_engine_get_memory(const ms_engine *engine, const ms_engine_program *program);

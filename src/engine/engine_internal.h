@@ -1,4 +1,5 @@
-/* Shared by engine.c (its life, programs in use), engine_program.c (planning), engine_weights.c and engine_window.c (a window's work). */
+/* Shared by engine.c (its life, programs in use), engine_program.c (planning),
+   engine_weights.c and engine_window.c (a window's work). */
 #ifndef MS_ENGINE_ENGINE_INTERNAL_H
 #define MS_ENGINE_ENGINE_INTERNAL_H
 
@@ -79,7 +80,8 @@ ms_context ms_engine_context(const ms_engine *engine, int part);
 /* Loads what the residency keeps, or of what is loaded what is not there. On failure all is as it was. */
 ms_status ms_engine_weights_load(ms_engine_weights *weights, ms_residency residency,
                                  const ms_engine_hooks *hooks, ms_error *err);
-/* Between two engines: files that were open for streaming are closed, and opened again by the next one that streams. */
+/* Between two engines: files that were open for streaming are closed, and opened
+   again by the next one that streams. */
 void ms_engine_weights_rest(ms_engine_weights *weights);
 size_t ms_engine_weights_own_bytes(const ms_engine_weights *weights); /* of declarations */
 

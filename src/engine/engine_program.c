@@ -152,7 +152,8 @@ static size_t buffer_bytes(const ms_engine *e, const ms_engine_program *p) {
     return sum;
 }
 
-/* Networks of the VAE for a whole batch and for what is left over are captured both. Streamed weights are not. */
+/* Networks of the VAE for a whole batch and for what is left over are captured
+   both. Streamed weights are not. */
 static size_t launch_bytes(const ms_engine *e, const ms_engine_program *p) {
     const ms_device *dev = e->p.compute.dev;
     if (!e->p.compute.replay || !dev->caps.capture)
@@ -181,7 +182,8 @@ ms_engine_memory ms_engine_get_memory(const ms_engine *e, const ms_engine_progra
     }
     m.stream_bytes = ms_engine_stream_bytes(e, p->residency);
     if (!dev->caps.host_memory) {
-        /* Pieces of weights pass through two slots on each side, while they are loaded and while they are streamed. */
+        /* Pieces of weights pass through two slots on each side, while they are
+           loaded and while they are streamed. */
         m.arena_bytes = ms_device_block_bytes(dev, m.arena_bytes);
         m.state_bytes = ms_device_block_bytes(dev, m.state_bytes);
         const size_t kept = m.arena_bytes + m.state_bytes; /* made when the slots are gone */

@@ -87,7 +87,8 @@ static const char *path_of(const ms_engine_weights *w, int which) {
     return paths[which];
 }
 
-/* A file that is opened again must be the one that the weights are from: half of another model would be a wrong picture. */
+/* A file that is opened again must be the one that the weights are from: half of
+   another model would be a wrong picture. */
 static ms_status open_file(ms_engine_weights *w, int which, ms_error *err) {
     static const char *const known[PARTS] = {
         [WHISPER] = "encoder.conv1.weight", [VAE] = "decoder.conv_in.weight", [UNET] = "conv_in.weight"};
@@ -133,8 +134,8 @@ static ms_status load(ms_engine_weights *w, int which, ms_residency residency, l
     return MS_OK;
 }
 
-/* Back to what was there before a part failed. Files are open by then and streaming more cannot fail, so more was to stay, and the
-   others only drop what they read. */
+/* Back to what was there before a part failed. Files are open by then and streaming
+   more cannot fail, so more was to stay, and the others only drop what they read. */
 static void undo(ms_engine_weights *w, int parts) {
     const ms_weights_load_params nothing = {.precision = w->p.precision};
     for (int i = 0; i < parts; i++) {

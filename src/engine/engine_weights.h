@@ -1,6 +1,6 @@
 /*
- * The three checkpoints that a window's networks need (Whisper, VAE, UNet): loaded once, for one engine after another. Engines declare
- * in them what their graphs ask for and say how much stays in memory.
+ * The three checkpoints that a window's networks need (Whisper, VAE, UNet): loaded once, for one engine
+ * after another. Engines declare in them what their graphs ask for and say how much stays in memory.
  */
 #ifndef MS_ENGINE_ENGINE_WEIGHTS_H
 #define MS_ENGINE_ENGINE_WEIGHTS_H
@@ -22,7 +22,8 @@ ms_status ms_engine_weights_create(const ms_engine_weights_params *params, ms_en
                                    ms_error *err);
 void ms_engine_weights_destroy(ms_engine_weights **weights); /* after the engines that use them */
 
-/* Gives the memory back; the next engine that is used reads them again, from the same files or not at all. No program may be in use. */
+/* Gives the memory back; the next engine that is used reads them again, from the
+   same files or not at all. No program may be in use. */
 void ms_engine_weights_unload(ms_engine_weights *weights);
 bool ms_engine_weights_loaded(const ms_engine_weights *weights);
 

@@ -23,8 +23,8 @@ static float *latents_at(const ms_engine *e, ms_denoise_part which, int64_t fram
            frame * e->latent_pixels * e->latent_channels;
 }
 
-/* Moments in the VAE's state to latents of frames first .. first + count - 1: masked pictures with noise stream 1, whole ones with
-   stream 2. */
+/* Moments in the VAE's state to latents of frames first .. first + count - 1:
+   masked pictures with noise stream 1, whole ones with stream 2. */
 static ms_status sample(ms_engine *e, const ms_window *w, bool masked, int64_t first, int64_t count,
                         ms_error *err) {
     const ms_context vae = ms_engine_context(e, VAE);
@@ -75,7 +75,8 @@ static ms_status sample_cached(ms_engine *e, const ms_window *w, bool masked, ms
     return MS_OK;
 }
 
-/* Faces to sampled latents. Those that the cache has not are encoded; the bits do not depend on which share a batch. */
+/* Faces to sampled latents. Those that the cache has not are encoded; the bits do
+   not depend on which share a batch. */
 static ms_status encode(ms_engine *e, const ms_window *w, bool masked, ms_error *err) {
     int64_t picture = (int64_t)e->resolution * e->resolution * 3;
     int64_t done = (masked ? 1 : 2) * w->frames - e->n_missing;

@@ -19,8 +19,8 @@ struct ms_features {
     float *samples; /* [BLOCK_SAMPLES], of which are held: */
     int64_t first_held, n_held;
     float *columns, *state; /* of one segment */
-    /* States of one segment, [1500][layers + 1][width], and before them the last ones of the segment before it: a frame's
-       rows may begin there. No later frame goes back further. */
+    /* States of one segment, [1500][layers + 1][width], and before them the last ones of the
+       segment before it: a frame's rows may begin there. No later frame goes back further. */
     float *rows, *tail;
     int64_t segment;            /* -1 = none */
     int64_t n_tail, tail_valid; /* rows; valid: 0 or n_tail */
@@ -109,8 +109,8 @@ int64_t ms_features_tokens(const ms_features *f) {
     return (int64_t)ms_chunk_rows(&f->p.chunks) * (f->p.config.n_layer + 1);
 }
 
-/* Makes these the samples that are held. What is held of them already is not read again: a file's reader would have to
-   begin anew. */
+/* Makes these the samples that are held. What is held of them already is not read
+   again: a file's reader would have to begin anew. */
 static ms_status hold(ms_features *f, int64_t first, int64_t count, ms_error *err) {
     int64_t from = first - f->first_held, had = 0;
     if (from >= 0 && from < f->n_held) {

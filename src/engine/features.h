@@ -1,7 +1,7 @@
 /*
- * Speech features of a whole file, made as they are needed: log-mel columns of a 30 s segment, Whisper's
- * states for them, the rows that a video frame attends to. One segment is kept and as much of the one before it
- * as a frame reaches back, whatever the file's length.
+ * Speech features of a whole file, made as they are needed: log-mel columns of a 30 s
+ * segment, Whisper's states for them, the rows that a video frame attends to. One segment is
+ * kept and as much of the one before it as a frame reaches back, whatever the file's length.
  */
 #ifndef MS_ENGINE_FEATURES_H
 #define MS_ENGINE_FEATURES_H
@@ -42,8 +42,8 @@ int64_t ms_features_rows(const ms_features *features);   /* at 50 Hz */
 int64_t ms_features_frames(const ms_features *features); /* video frames that the audio asks for */
 int64_t ms_features_tokens(const ms_features *features); /* of one frame: rows x (layers + 1) */
 
-/* context: with Whisper's weights, loaded, in an arena of ret_arena_bytes. Tokens of frames first .. first+count-1: [count][tokens][width].
-   Frames past the end repeat the last rows. */
+/* context: with Whisper's weights, loaded, in an arena of ret_arena_bytes. Tokens of frames
+   first .. first+count-1: [count][tokens][width]. Frames past the end repeat the last rows. */
 ms_status ms_features_gather(ms_features *features, const ms_context *context, int64_t first, int64_t count,
                              float *ret_tokens, ms_error *err);
 

@@ -1,6 +1,7 @@
 /*
- * One face through the frames of a clip, as they come: found in each, gaps bridged, cuts noticed, the alignment smoothed over time.
- * Pixels are looked at once; what is known of a frame comes out at most max_gap frames later.
+ * One face through the frames of a clip, as they come: found in each, gaps bridged,
+ * cuts noticed, the alignment smoothed over time. Pixels are looked at once; what
+ * is known of a frame comes out at most max_gap frames later.
  */
 #ifndef MS_FACES_FACE_FOLLOW_H
 #define MS_FACES_FACE_FOLLOW_H
@@ -39,8 +40,9 @@ typedef struct ms_face_follow {
 void ms_face_follow_init(ms_face_follow *follow, ms_face_source source, const ms_face_geometry *geometry,
                          int64_t first_frame, int64_t max_gap);
 
-/* The next frame; view NULL: no face is looked for in it, and a gap that ends here is not bridged. begins: it is the first of a scene,
-   whatever it looks like. What is ready must have been taken. On failure the frame was not looked at. */
+/* The next frame; view NULL: no face is looked for in it, and a gap that ends here
+   is not bridged. begins: it is the first of a scene, whatever it looks like. What
+   is ready must have been taken. On failure the frame was not looked at. */
 ms_status ms_face_follow_look(ms_face_follow *follow, const ms_image_view *view, bool begins, ms_error *err);
 
 /* There are no more. */

@@ -1,4 +1,5 @@
-/* The two networks that find a face and its 106 points, with their buffers. What they are asked of one frame says nothing of the next. */
+/* The two networks that find a face and its 106 points, with their buffers. What
+   they are asked of one frame says nothing of the next. */
 #ifndef MS_FACES_FACE_NETS_H
 #define MS_FACES_FACE_NETS_H
 
@@ -14,7 +15,8 @@ ms_status ms_face_nets_open(const ms_compute *compute, const char *detector, con
                             ms_face_nets **ret_nets, ms_error *err);
 void ms_face_nets_close(ms_face_nets **nets);
 
-/* Their arena, which they have of their own: faces are looked for beside the other networks. Needed before they run. */
+/* Their arena, which they have of their own: faces are looked for beside the other
+   networks. Needed before they run. */
 ms_status ms_face_nets_make_arena(ms_face_nets *nets, ms_error *err);
 size_t ms_face_nets_arena_bytes(const ms_face_nets *nets);
 
@@ -22,7 +24,8 @@ size_t ms_face_nets_arena_bytes(const ms_face_nets *nets);
 ms_status ms_face_nets_detect(ms_face_nets *nets, const ms_image_view *frame,
                               ms_detection ret_faces[MS_FACE_NETS_MAX], int *ret_count, ms_error *err);
 
-/* Points of a box of the frame in its pixels, not rounded. *ret_found false, and nothing written: a box without size is no face. */
+/* Points of a box of the frame in its pixels, not rounded. *ret_found false, and
+   nothing written: a box without size is no face. */
 ms_status ms_face_nets_points(ms_face_nets *nets, const ms_image_view *frame, const float box[4],
                               float ret_landmarks[MS_LANDMARKS][2], bool *ret_found, ms_error *err);
 

@@ -26,8 +26,8 @@ ms_face_source ms_face_finder_source(ms_face_finder *finder);
 /* How sure the networks were so far; empty for a track file. */
 const ms_face_tally *ms_face_finder_tally(const ms_face_finder *finder);
 
-/* MS_NO_FACE, after so many frames without one: it says what was looked for, and by the tally what was found. track: NULL =
-   the networks. */
+/* MS_NO_FACE, after so many frames without one: it says what was looked for, and by
+   the tally what was found. track: NULL = the networks. */
 ms_status ms_fail_no_face(const char *video, int face, const char *track, int64_t frames,
                           const ms_face_tally *tally, ms_error *err);
 

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 
-/* Faces that are there are found with 0.8 and more in the mean, by the demo's detector and by insightface's; a detector takes
-   none below 0.5. */
+/* Faces that are there are found with 0.8 and more in the mean, by the demo's
+   detector and by insightface's; a detector takes none below 0.5. */
 #define DOUBTFUL_SCORE 0.65
 #define DOUBTFUL_JITTER 0.025
 

@@ -1,6 +1,6 @@
 /*
- * How sure the face nets were over a run: what tells a face that is none, which a detector takes for one now and then.
- * Only what the networks found is counted, no track file and no bridged frame.
+ * How sure the face nets were over a run: what tells a face that is none, which a detector takes for
+ * one now and then. Only what the networks found is counted, no track file and no bridged frame.
  */
 #ifndef MS_FACES_FACE_TALLY_H
 #define MS_FACES_FACE_TALLY_H

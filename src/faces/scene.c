@@ -17,7 +17,8 @@ static uint8_t cell_mean(const ms_image_view *frame, int x0, int y0, int x1, int
             row += 77u * p[0] + 150u * p[1] + 29u * p[2];
         sum += row;
     }
-    /* A cell has a row: reduce() asks for as many as there are cells. NOLINTNEXTLINE(clang-analyzer-core.DivideZero) */
+    /* A cell has a row: reduce() asks for as many as there are cells.
+       NOLINTNEXTLINE(clang-analyzer-core.DivideZero) */
     return (uint8_t)(sum / ((uint64_t)rows * (uint64_t)(x1 - x0)) >> 8);
 }
 

@@ -12,7 +12,8 @@ typedef struct ms_known_file {
     struct stat as;
 } ms_known_file;
 
-/* The first look notes what it is. MS_IO: it cannot be read, or it is another than it was. what: is in use of it, for the message. */
+/* The first look notes what it is. MS_IO: it cannot be read, or it is another than
+   it was. what: is in use of it, for the message. */
 ms_status ms_known_file_look(ms_known_file *file, const char *path, const char *what, ms_error *err);
 
 #endif

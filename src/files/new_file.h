@@ -1,7 +1,7 @@
 /*
- * A file in the making. It is written under a hidden temporary name in its target's folder, which is made with O_EXCL and
- * so never is somebody else's file or link, and takes the target's name when it is whole. Whoever is killed on the way
- * leaves the target as it was.
+ * A file in the making. It is written under a hidden temporary name in its target's folder,
+ * which is made with O_EXCL and so never is somebody else's file or link, and takes the
+ * target's name when it is whole. Whoever is killed on the way leaves the target as it was.
  */
 #ifndef MS_FILES_NEW_FILE_H
 #define MS_FILES_NEW_FILE_H
@@ -18,12 +18,13 @@ void ms_folder_of(const char *path, char *ret, size_t size);
 /* The name in it: what is behind the last slash. */
 const char *ms_name_in(const char *path);
 
-/* Before long work: whether a file can be made at path. MS_IO: something else than a regular file is there (a folder, a
-   device, a pipe), or a file that is not to be replaced, or its folder is not there or cannot be written. */
+/* Before long work: whether a file can be made at path. MS_IO: something else than
+   a regular file is there (a folder, a device, a pipe), or a file that is not to be
+   replaced, or its folder is not there or cannot be written. */
 ms_status ms_new_file_check(const char *path, bool force, ms_error *err);
 
-/* MS_INVALID_ARGUMENT: path names one of the files that the work reads, by whatever path or link; such a file is not
-   replaced whatever was asked for. what: "output", for the message. NULL names no file. */
+/* MS_INVALID_ARGUMENT: path names one of the files that the work reads, by whatever path or link; such a
+   file is not replaced whatever was asked for. what: "output", for the message. NULL names no file. */
 ms_status ms_new_file_spares(const char *path, const char *what, const char *const *inputs, int n_inputs,
                              ms_error *err);
 
@@ -43,15 +44,16 @@ ms_status ms_new_file_open(ms_new_file *f, ms_mem *mem, const char *path, bool r
 /* All of it or MS_IO. */
 ms_status ms_new_file_write(ms_new_file *f, const void *data, size_t bytes, ms_error *err);
 
-/* Flushes to the disk and gives the name; closed whatever is returned. On failure the temporary file is gone. */
+/* Flushes to the disk and gives the name; closed whatever is returned. On failure
+   the temporary file is gone. */
 ms_status ms_new_file_finish(ms_new_file *f, ms_error *err);
 void ms_new_file_abort(ms_new_file *f);
 
 /* The three in one. */
 ms_status ms_new_file_save(const char *path, const void *data, size_t bytes, bool replace, ms_error *err);
 
-/* Renames a finished file, within one file system. Without `replace` a file that appeared meanwhile stays; anything but a
-   regular file or a link stays always: MS_IO. */
+/* Renames a finished file, within one file system. Without `replace` a file that appeared
+   meanwhile stays; anything but a regular file or a link stays always: MS_IO. */
 ms_status ms_new_file_take_name(const char *temp, const char *path, bool replace, ms_error *err);
 
 #endif

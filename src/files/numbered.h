@@ -1,6 +1,7 @@
 /*
- * Files that are numbered in their names, as FFmpeg's image2 reads them: "frame_%04d.png" is frame_0000.png, frame_0001.png
- * and so on. The first number is the first of 0 to 4 that is there, and the first gap ends them.
+ * Files that are numbered in their names, as FFmpeg's image2 reads them:
+ * "frame_%04d.png" is frame_0000.png, frame_0001.png and so on. The first number is
+ * the first of 0 to 4 that is there, and the first gap ends them.
  */
 #ifndef MS_FILES_NUMBERED_H
 #define MS_FILES_NUMBERED_H
@@ -22,8 +23,8 @@ typedef struct ms_numbered {
     struct timespec changed;      /* the newest one's */
 } ms_numbered;
 
-/* Whether a path stands for such files: it has one %d, %4d or %04d in the file's name, %% is a percent sign, and no file has that
-   very name. NULL is none. */
+/* Whether a path stands for such files: it has one %d, %4d or %04d in the file's
+   name, %% is a percent sign, and no file has that very name. NULL is none. */
 bool ms_numbered_is(const char *path);
 
 /* Which there are: looks at each of them. MS_IO: none, or one is no regular file. */
@@ -38,7 +39,8 @@ ms_status ms_numbered_open(const ms_numbered *n, int number, int *ret_fd, struct
 /* Files of such a name behind the first gap: how many, and the lowest number. False: none. */
 bool ms_numbered_behind_gap(const ms_numbered *n, int *ret_next, int *ret_files);
 
-/* What is to be told of such a gap, a sentence without its full stop. False: path is no pattern, or there is none. */
+/* What is to be told of such a gap, a sentence without its full stop. False: path
+   is no pattern, or there is none. */
 bool ms_numbered_gap(const char *path, char *ret_text, size_t bytes);
 
 /* Of a file as it is now; of numbered files their sum, and the newest time. 0, or -1 with errno. */

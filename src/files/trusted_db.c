@@ -14,7 +14,8 @@
 /* Of a text or blob, and of a statement: ours are below 5 KB. */
 #define MOST_VALUE_BYTES (1 << 16)
 #define MOST_SQL_BYTES (1 << 14)
-/* Steps of SQLite's machine between two looks at the time, and those that a connection may take: minutes of work. */
+/* Steps of SQLite's machine between two looks at the time, and those that a
+   connection may take: minutes of work. */
 #define STEPS_A_LOOK 4000
 #define MOST_LOOKS 1000000
 /* Tables, indices and the like that are looked at to say which is too many; none of ours has half as many. */
@@ -167,7 +168,8 @@ static int look(void *arg) {
     return ++d->looks > MOST_LOOKS || is_cancelled(d);
 }
 
-/* What the file holds is to blame, and not the reading of it. SQLITE_ERROR: a format or schema that is not ours. */
+/* What the file holds is to blame, and not the reading of it. SQLITE_ERROR: a
+   format or schema that is not ours. */
 static bool is_content(const ms_db *d, int code) {
     int primary = code & 0xff;
     return d->asked_for_more || primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB ||

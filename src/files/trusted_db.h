@@ -1,11 +1,12 @@
 /*
- * The one way in which memsafe opens SQLite files. Whoever can write the folder may have made them, so they are trusted with
- * nothing:
+ * The one way in which memsafe opens SQLite files. Whoever can write the folder may
+ * have made them, so they are trusted with nothing:
  *
- * - The file and its rollback journal are reached from the folder's descriptor, never over a symbolic link, and SQLite can
- *   open, ask for and delete these two names alone, whatever a file says.
+ * - The file and its rollback journal are reached from the folder's descriptor, never over a symbolic
+ *   link, and SQLite can open, ask for and delete these two names alone, whatever a file says.
  * - Sizes are bounded before SQLite reads anything, lengths and work while it does, and its page cache.
- * - Tables and indices must be exactly those that memsafe makes. A view, a trigger or anything else is refused by name.
+ * - Tables and indices must be exactly those that memsafe makes. A view, a trigger
+ *   or anything else is refused by name.
  * - Opening, which reads all of it, asks whether the run was cancelled.
  *
  * In a build without SQLite there is nothing here.
@@ -46,8 +47,8 @@ typedef enum ms_db_finding {
 
 typedef struct ms_db ms_db;
 
-/* The file is made where there is none. *ret_db only with MS_OK; *ret_finding always. MS_DAMAGED names the file and says what
-   is wrong with it; MS_IO: it could not be read or made. MS_CANCELLED. */
+/* The file is made where there is none. *ret_db only with MS_OK; *ret_finding always. MS_DAMAGED names
+   the file and says what is wrong with it; MS_IO: it could not be read or made. MS_CANCELLED. */
 ms_status ms_db_open(const ms_db_params *params, ms_db **ret_db, ms_db_finding *ret_finding, ms_error *err);
 void ms_db_close(ms_db **db);
 
@@ -66,7 +67,8 @@ ms_status ms_db_finish(ms_db *db, sqlite3_stmt *statement, ms_error *err);
 /* If a transaction is open, nothing of it stays. */
 void ms_db_rollback(ms_db *db);
 
-/* What a result of SQLite's means, with its own words: MS_HOST_MEMORY, MS_CANCELLED, MS_DAMAGED (by what the file holds), MS_IO. */
+/* What a result of SQLite's means, with its own words: MS_HOST_MEMORY,
+   MS_CANCELLED, MS_DAMAGED (by what the file holds), MS_IO. */
 ms_status ms_db_fail(const ms_db *db, int code, ms_error *err);
 
 #endif

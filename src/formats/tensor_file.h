@@ -62,10 +62,10 @@ ms_status ms_tensor_file_read_f32(const ms_tensor_file *file, const ms_tensor_in
                                   int64_t count, float *dst, ms_error *err);
 
 /*
- * Reads all tensors' bytes once and compares them with the checksums that the file holds: a torch archive has
- * a CRC-32 for each storage, safetensors has none. Loading does not do this: at 3 GB/s it would take a seventh
- * longer. Calls report for each storage that is damaged and goes on with the next; MS_BAD_MODEL if there was
- * one, the error being the first.
+ * Reads all tensors' bytes once and compares them with the checksums that the file holds: a
+ * torch archive has a CRC-32 for each storage, safetensors has none. Loading does not do this:
+ * at 3 GB/s it would take a seventh longer. Calls report for each storage that is damaged and
+ * goes on with the next; MS_BAD_MODEL if there was one, the error being the first.
  */
 typedef void (*ms_tensor_report_fn)(void *arg, const char *problem);
 size_t ms_tensor_file_checksums(const ms_tensor_file *file); /* how many there are */

@@ -1,5 +1,5 @@
-/* Buffers of one size that go from thread to thread and come back. The pool grows to the most that were out at the
-   same time, which the queues bound, and keeps them where it is told to. */
+/* Buffers of one size that go from thread to thread and come back. The pool grows to the most
+   that were out at the same time, which the queues bound, and keeps them where it is told to. */
 #ifndef MS_FRAMES_BUFFER_POOL_H
 #define MS_FRAMES_BUFFER_POOL_H
 
@@ -11,7 +11,8 @@ typedef struct ms_buffer_pool ms_buffer_pool;
 ms_status ms_buffer_pool_create(ms_mem *mem, size_t buffer_bytes, bool kept, ms_buffer_pool **ret_pool,
                                 ms_error *err);
 
-/* Makes so many buffers now and touches them: what a plan counts on cannot be lost to another program later. */
+/* Makes so many buffers now and touches them: what a plan counts on cannot be lost
+   to another program later. */
 ms_status ms_buffer_pool_fill(ms_buffer_pool *pool, int64_t count, ms_error *err);
 
 /* Every buffer must have come back. */

@@ -12,11 +12,13 @@
 
 typedef struct ms_clip ms_clip;
 
-/* fps num 0 = the source's own. keep_hdr: as in ms_video_reader_params. MS_BUDGET: its pictures have no room. MS_BAD_MEDIA also: ms_clip_check_size(). */
+/* fps num 0 = the source's own. keep_hdr: as in ms_video_reader_params. MS_BUDGET:
+   its pictures have no room. MS_BAD_MEDIA also: ms_clip_check_size(). */
 ms_status ms_clip_open(ms_mem *mem, const char *path, ms_rational fps, bool keep_hdr, ms_picture_room room,
                        ms_clip **ret_clip, ms_error *err);
 
-/* Whether faces could be looked for, cut out and put back in pictures of that size. MS_BAD_MEDIA names the file. */
+/* Whether faces could be looked for, cut out and put back in pictures of that size.
+   MS_BAD_MEDIA names the file. */
 ms_status ms_clip_check_size(const ms_video_info *info, const char *path, ms_error *err);
 
 void ms_clip_close(ms_clip **clip);
@@ -24,7 +26,8 @@ void ms_clip_close(ms_clip **clip);
 const ms_video_info *ms_clip_info(const ms_clip *clip);
 size_t ms_clip_frame_bytes(const ms_clip *clip); /* as below */
 
-/* width * height * 3 bytes of RGB24; deep: and behind them as many uint16_t, the signal of HDR that is kept. */
+/* width * height * 3 bytes of RGB24; deep: and behind them as many uint16_t, the
+   signal of HDR that is kept. */
 static inline size_t ms_clip_picture_bytes(int width, int height, bool deep) {
     size_t samples = (size_t)width * (size_t)height * 3;
     return deep ? samples + (samples & 1) + samples * sizeof(uint16_t) : samples;
@@ -43,8 +46,8 @@ void ms_clip_tags(const ms_clip *clip, const struct AVFormatContext **ret_format
 /* Chapters that begin at `seconds` or later. */
 int ms_clip_chapters_after(const ms_clip *clip, double seconds);
 
-/* Where a later reading of the same file goes on at once with frame `number`: saved while frames are read, given back
-   before the first is. */
+/* Where a later reading of the same file goes on at once with frame `number`: saved
+   while frames are read, given back before the first is. */
 void ms_clip_save_place(const ms_clip *clip, int64_t number, ms_video_place *ret_place);
 void ms_clip_go_on(ms_clip *clip, const ms_video_place *place);
 
@@ -57,7 +60,8 @@ size_t ms_clip_growth_bytes(const ms_clip *clip);
 /* Makes the block for walking backwards now; otherwise the first step back does. */
 ms_status ms_clip_reserve_block(ms_clip *clip, ms_error *err);
 
-/* Number of the frame that would be read next without a jump, and moving on to a later one: all between are decoded. */
+/* Number of the frame that would be read next without a jump, and moving on to a
+   later one: all between are decoded. */
 int64_t ms_clip_tell(const ms_clip *clip);
 ms_status ms_clip_move_on(ms_clip *clip, int64_t number, ms_error *err);
 

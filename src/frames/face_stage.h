@@ -28,8 +28,8 @@ typedef struct ms_face_stage_params {
 ms_status ms_face_stage_create(const ms_face_stage_params *params, ms_face_stage **ret_stage, ms_error *err);
 void ms_face_stage_destroy(ms_face_stage **stage);
 
-/* A frame's pixels; from the stage's own pool, given back with ms_face_stage_put(), from any thread and before the
-   stage goes. */
+/* A frame's pixels; from the stage's own pool, given back with ms_face_stage_put(),
+   from any thread and before the stage goes. */
 uint8_t *ms_face_stage_take_buffer(ms_face_stage *stage, ms_error *err);
 void ms_face_stage_put(ms_face_stage *stage, uint8_t *rgb);
 
@@ -43,8 +43,8 @@ typedef struct ms_posed_frame {
 /* The next frame of the clip; *ret_got false at the end. */
 ms_status ms_face_stage_next(ms_face_stage *stage, ms_posed_frame *ret_frame, bool *ret_got, ms_error *err);
 
-/* Saves or restores everything but pixels. After restoring, ms_face_stage_reread() reads those of the frames that wait,
-   from ms_face_stage_first_waiting() on. */
+/* Saves or restores everything but pixels. After restoring, ms_face_stage_reread()
+   reads those of the frames that wait, from ms_face_stage_first_waiting() on. */
 void ms_face_stage_visit(ms_face_stage *stage, ms_state *state);
 int64_t ms_face_stage_first_waiting(const ms_face_stage *stage);
 ms_status ms_face_stage_reread(ms_face_stage *stage, ms_error *err);

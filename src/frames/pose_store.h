@@ -1,7 +1,7 @@
 /*
- * The poses of all frames of a clip in a file, 32 bytes each, a checksum among them: memory holds two blocks of them,
- * whatever the length. Looping takes them up again, so that a face is found once and later passes use what the first one
- * found; a resumed run goes on with the file.
+ * The poses of all frames of a clip in a file, 32 bytes each, a checksum among them: memory
+ * holds two blocks of them, whatever the length. Looping takes them up again, so that a face is
+ * found once and later passes use what the first one found; a resumed run goes on with the file.
  */
 #ifndef MS_FRAMES_POSE_STORE_H
 #define MS_FRAMES_POSE_STORE_H
@@ -10,8 +10,8 @@
 
 typedef struct ms_pose_store ms_pose_store;
 
-/* fd: taken over whatever is returned; path: for messages. count: poses that are kept of an earlier run's file. MS_DAMAGED: it
-   does not hold as many. */
+/* fd: taken over whatever is returned; path: for messages. count: poses that are
+   kept of an earlier run's file. MS_DAMAGED: it does not hold as many. */
 ms_status ms_pose_store_open(ms_mem *mem, int fd, const char *path, int64_t count, ms_pose_store **ret_store,
                              ms_error *err);
 

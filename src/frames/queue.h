@@ -1,6 +1,6 @@
 /*
- * A bounded queue between two threads. A full one holds its producer back: that is what bounds a run's memory.
- * Items are copied in and out.
+ * A bounded queue between two threads. A full one holds its producer back: that is
+ * what bounds a run's memory. Items are copied in and out.
  */
 #ifndef MS_FRAMES_QUEUE_H
 #define MS_FRAMES_QUEUE_H

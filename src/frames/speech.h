@@ -17,8 +17,8 @@ typedef struct ms_speech_params {
     void *arg;
 } ms_speech_params;
 
-/* Reads the file once to find its length and loudest moment. MS_INVALID_ARGUMENT: it has no more than is skipped;
-   MS_CANCELLED. */
+/* Reads the file once to find its length and loudest moment. MS_INVALID_ARGUMENT:
+   it has no more than is skipped; MS_CANCELLED. */
 ms_status ms_speech_open(const ms_speech_params *params, ms_speech **ret_speech, ms_error *err);
 void ms_speech_close(ms_speech **speech);
 

@@ -19,8 +19,8 @@ void *ms_exec_data(const ms_exec_context *x, ms_value value) {
     return value == MS_NO_VALUE ? NULL : base_of(x, value);
 }
 
-/* What later operations of the stripe need of a value, whole tiles of it. A value that leaves the segment is the
-   stripe. */
+/* What later operations of the stripe need of a value, whole tiles of it. A value
+   that leaves the segment is the stripe. */
 static ms_row_range made_range(const ms_exec_context *x, ms_value value) {
     const ms_value_info *v = ms_graph_value(x->graph, value);
     if (!v->local)
@@ -146,8 +146,8 @@ static ms_param first_streamed(const ms_graph *g, const ms_weights *w, int first
     return MS_NO_PARAM;
 }
 
-/* The streamed matrix that is read after node n of this slice: later in the segment, at its start when more slices
-   follow, in a later segment, or at the graph's start, which is most likely run again. */
+/* The streamed matrix that is read after node n of this slice: later in the segment, at its start when
+   more slices follow, in a later segment, or at the graph's start, which is most likely run again. */
 static ms_param next_streamed(const ms_exec_context *x, const ms_segment *seg, int n) {
     const ms_graph *g = x->graph;
     const ms_weights *w = x->weights;
@@ -269,7 +269,8 @@ ms_status ms_exec_read(const ms_graph *graph, const ms_plan *plan, const ms_cont
                  : MS_INTERNAL;
 }
 
-/* What is there in 16 bits is read into the second half and widened from the front: each is read before it is written over. */
+/* What is there in 16 bits is read into the second half and widened from the front:
+   each is read before it is written over. */
 ms_status ms_exec_read_f32(const ms_graph *graph, const ms_plan *plan, const ms_context *context,
                            ms_value value, float *ret_data) {
     const ms_dtype dtype = ms_graph_dtype(graph, value);

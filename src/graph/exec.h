@@ -13,8 +13,9 @@
 /* Stands for every pointer while workspaces are being sized: what a kernel asks is whether there is one. */
 #define MS_PLANNING_ADDRESS ((uintptr_t)MS_ARENA_ALIGN)
 
-/* Where a planned graph runs: whose queue, which weights (loaded for the graph's parameters), which arena (at least plan->arena_bytes
-   of device memory). Several graphs that run one after the other may share one. All borrowed. */
+/* Where a planned graph runs: whose queue, which weights (loaded for the graph's
+   parameters), which arena (at least plan->arena_bytes of device memory). Several
+   graphs that run one after the other may share one. All borrowed. */
 typedef struct ms_context {
     ms_compute compute;
     ms_weights *weights;
@@ -44,8 +45,8 @@ struct ms_exec_context {
  */
 ms_rows ms_exec_rows(const ms_exec_context *x, ms_value value);
 
-/* In a segment over ROWS: which rows of its image a value holds now (ms_exec_rows() gives these), and part of them.
-   In other segments the whole image. */
+/* In a segment over ROWS: which rows of its image a value holds now (ms_exec_rows()
+   gives these), and part of them. In other segments the whole image. */
 ms_row_range ms_exec_range(const ms_exec_context *x, ms_value value);
 ms_rows ms_exec_rows_at(const ms_exec_context *x, ms_value value, ms_row_range range);
 
@@ -63,9 +64,10 @@ ms_weight ms_exec_matrix(const ms_exec_context *x, ms_param param);
 int64_t ms_exec_first_image(const ms_exec_context *x);
 
 typedef struct ms_exec_params {
-    /* Called when an operation of a slice is about to be given to the queue, before each of them; MS_OK to go on. Where the queue runs
-       late, what was given before may not be done yet: for cancelling and progress, and for profiles of a device that does its work
-       at once. A network that is launched as a whole (graph/network.h) calls it once. */
+    /* Called when an operation of a slice is about to be given to the queue, before each of
+       them; MS_OK to go on. Where the queue runs late, what was given before may not be done
+       yet: for cancelling and progress, and for profiles of a device that does its work at
+       once. A network that is launched as a whole (graph/network.h) calls it once. */
     ms_status (*before)(void *arg, const ms_graph *graph, int node);
     void *arg;
 } ms_exec_params;
@@ -73,12 +75,13 @@ typedef struct ms_exec_params {
 ms_status ms_exec_run(const ms_graph *graph, const ms_plan *plan, const ms_context *context,
                       const ms_exec_params *params, ms_error *err);
 
-/* The same work, noted to be launched again: on a device that captures, with no weights streamed. It holds for this arena, these
-   weights and this bound memory. */
+/* The same work, noted to be launched again: on a device that captures, with no
+   weights streamed. It holds for this arena, these weights and this bound memory. */
 ms_status ms_exec_capture(const ms_graph *graph, const ms_plan *plan, const ms_context *context,
                           ms_launches **ret_launches, ms_error *err);
 
-/* Copies a whole input in or an output out, in the value's type, rows packed as its shape says. ..._f32: widened. */
+/* Copies a whole input in or an output out, in the value's type, rows packed as its
+   shape says. ..._f32: widened. */
 ms_status ms_exec_write(const ms_graph *graph, const ms_plan *plan, const ms_context *context, ms_value value,
                         const void *data);
 ms_status ms_exec_read(const ms_graph *graph, const ms_plan *plan, const ms_context *context, ms_value value,

@@ -1,21 +1,22 @@
 /*
- * Static graphs. A builder appends operations in the order in which they run; each returns the value it
- * makes. Nothing is computed here, and neither weights nor memory of a device are needed: the planner lays the values out in one
- * arena (plan.h), the executor runs them (exec.h).
+ * Static graphs. A builder appends operations in the order in which they run; each returns the
+ * value it makes. Nothing is computed here, and neither weights nor memory of a device are
+ * needed: the planner lays the values out in one arena (plan.h), the executor runs them (exec.h).
  *
- * Slicing. Operations come in segments. In a segment over FRAMES every operation treats each image on its
- * own, in a segment over PIXELS each pixel (with all its frames); so the executor may run the whole segment
- * for a part of the rows and then for the next, and values that do not leave the segment need room for one
- * part only. What needs every row at once (merging group-norm statistics of a window) stands between
- * segments.
+ * Slicing. Operations come in segments. In a segment over FRAMES every operation treats
+ * each image on its own, in a segment over PIXELS each pixel (with all its frames); so
+ * the executor may run the whole segment for a part of the rows and then for the next,
+ * and values that do not leave the segment need room for one part only. What needs every
+ * row at once (merging group-norm statistics of a window) stands between segments.
  *
- * In a segment over ROWS images are taken one after the other, each in stripes of rows. Values that leave the
- * segment are made stripe by stripe; those that stay inside cover what the stripe needs of them, with the halo that
- * convolutions read above and below, which is made again for the next stripe. Stripes begin at multiples of
- * MS_STRIPE_ROWS of the image, so the kernels' tiles, and with them the bits, are those of whole images.
+ * In a segment over ROWS images are taken one after the other, each in stripes of rows.
+ * Values that leave the segment are made stripe by stripe; those that stay inside cover
+ * what the stripe needs of them, with the halo that convolutions read above and below,
+ * which is made again for the next stripe. Stripes begin at multiples of MS_STRIPE_ROWS
+ * of the image, so the kernels' tiles, and with them the bits, are those of whole images.
  *
- * Errors are sticky: after the first one, builders return MS_NO_VALUE and do nothing, and ms_graph_finish()
- * reports it.
+ * Errors are sticky: after the first one, builders return MS_NO_VALUE and do
+ * nothing, and ms_graph_finish() reports it.
  */
 #ifndef MS_GRAPH_GRAPH_H
 #define MS_GRAPH_GRAPH_H
@@ -107,8 +108,8 @@ typedef struct ms_segment {
     const char *name;
 } ms_segment;
 
-/* Its memory is the parameters', which must outlive it. activation: in which values between operations are kept, one of the device's
-   types. */
+/* Its memory is the parameters', which must outlive it. activation: in which values
+   between operations are kept, one of the device's types. */
 ms_status ms_graph_create(ms_params *params, ms_dtype activation, ms_graph **ret_graph, ms_error *err);
 void ms_graph_destroy(ms_graph **graph);
 
@@ -121,8 +122,9 @@ void ms_graph_set_dtype(ms_graph *graph, ms_value value, ms_dtype dtype);
 ms_value ms_graph_input(ms_graph *graph, const char *name, ms_shape shape, bool whole);
 void ms_graph_output(ms_graph *graph, ms_value value, const char *name);
 
-/* Before it is planned: the input or output lies where the context says for that slot (ms_context.bound), and takes no room in the
-   arena. Several values may have one slot, if whoever binds it means them to lie in one place. */
+/* Before it is planned: the input or output lies where the context says for that
+   slot (ms_context.bound), and takes no room in the arena. Several values may have
+   one slot, if whoever binds it means them to lie in one place. */
 #define MS_GRAPH_SLOTS 12
 void ms_graph_bind(ms_graph *graph, ms_value value, int slot);
 

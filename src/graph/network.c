@@ -47,7 +47,8 @@ void ms_network_clear(ms_network *n) {
     ms_graph_destroy(&n->graph);
 }
 
-/* Makes the first list the one for the context. What was captured for another arena or other weights is of no use any more. */
+/* Makes the first list the one for the context. What was captured for another arena
+   or other weights is of no use any more. */
 static ms_status capture(ms_network *n, const ms_context *context, ms_error *err) {
     ms_network_list wanted = {.arena = context->arena, .weights = ms_weights_generation(context->weights)};
     memcpy(wanted.bound, context->bound, sizeof(wanted.bound));
@@ -126,8 +127,8 @@ size_t ms_network_bytes(const ms_network *n, const char *name) {
                                   ms_dtype_bytes(ms_graph_dtype(n->graph, v));
 }
 
-/* Convolutions that are computed by Winograd's algorithm are several times faster than what goes through a plain matrix
-   product. */
+/* Convolutions that are computed by Winograd's algorithm are several times faster
+   than what goes through a plain matrix product. */
 static bool is_winograd(const ms_graph *g, const ms_node *node) {
     for (int i = 0; i < node->n_params; i++)
         if (node->param[i] != MS_NO_PARAM &&

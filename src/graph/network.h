@@ -1,6 +1,6 @@
 /*
- * A program: a graph with its plan, for one shape. It needs neither weights nor memory of a device; a context (graph/exec.h) says
- * where it runs.
+ * A program: a graph with its plan, for one shape. It needs neither weights nor
+ * memory of a device; a context (graph/exec.h) says where it runs.
  */
 #ifndef MS_GRAPH_NETWORK_H
 #define MS_GRAPH_NETWORK_H
@@ -45,15 +45,16 @@ void ms_network_forget(ms_network *network);
 /* Of the host's, by graph and plan. */
 size_t ms_network_held_bytes(const ms_network *network);
 
-/* Where the context's compute says replay and the device captures, what was captured at the
-   first run with that memory is launched again; exec->before is then called once, not before every operation. exec may be NULL. */
+/* Where the context's compute says replay and the device captures, what was
+   captured at the first run with that memory is launched again; exec->before is
+   then called once, not before every operation. exec may be NULL. */
 ms_status ms_network_run(ms_network *network, const ms_context *context, const ms_exec_params *exec,
                          ms_error *err);
 
 /* What one run costs, for predicting its time. */
 typedef struct ms_network_work {
-    /* Multiplications and additions, direct-equivalent; conv: of 3x3 convolutions by Winograd, linear: of all other
-       matrix products. */
+    /* Multiplications and additions, direct-equivalent; conv: of 3x3 convolutions
+       by Winograd, linear: of all other matrix products. */
     double conv_flops, linear_flops, attention_flops;
     double moved_bytes;    /* read and written by operations that are none of these */
     double weight_bytes;   /* read by kernels; once for every slice */
@@ -66,7 +67,8 @@ double ms_network_calls(const ms_network *network);
 ms_network_work ms_network_get_work(const ms_network *network, ms_dtype precision, ms_residency residency);
 ms_network_work ms_network_work_add(ms_network_work a, ms_network_work b, double times); /* a + times b */
 
-/* By the input's or output's name, whole tensors, rows packed, in the value's type; ms_network_read() widens to float32. */
+/* By the input's or output's name, whole tensors, rows packed, in the value's type;
+   ms_network_read() widens to float32. */
 ms_status ms_network_write(const ms_network *network, const ms_context *context, const char *name,
                            const void *data, ms_error *err);
 ms_status ms_network_read(const ms_network *network, const ms_context *context, const char *name,

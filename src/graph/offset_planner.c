@@ -122,7 +122,8 @@ static void try_order(search *s, const char *name) {
         s->best[i] = s->blocks[i].offset;
 }
 
-/* Whatever reaches to the arena's end came too late for a place below: next time it comes first, and the rest as before. */
+/* Whatever reaches to the arena's end came too late for a place below: next time it
+   comes first, and the rest as before. */
 static void promote(search *s) {
     size_t top = 0;
     int at = 0;
@@ -139,7 +140,8 @@ static void promote(search *s) {
     s->order[0] = moved;
 }
 
-/* Close enough: a hundredth above the lower bound, or a tenth where that is so little that a search is not worth its time. */
+/* Close enough: a hundredth above the lower bound, or a tenth where that is so
+   little that a search is not worth its time. */
 static bool is_good(const search *s) {
     size_t above = s->plan.arena_bytes - s->plan.lower_bound_bytes;
     return above <= s->plan.lower_bound_bytes / (above <= SMALL_BYTES ? 10 : 100);

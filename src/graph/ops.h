@@ -118,12 +118,12 @@ ms_value ms_op_pool(ms_graph *graph, const ms_pool_desc *desc);
 ms_value ms_op_resize(ms_graph *graph, const char *name, ms_value src, int64_t h, int64_t w);
 ms_value ms_op_concat(ms_graph *graph, const char *name, ms_value a, ms_value b);
 
-/* The channels of 1 to MS_NODE_INPUTS parts behind one another, as many images as asked for: a part that has fewer is repeated from its first
-   image on. What repeats stands outside of sliced segments. */
+/* The channels of 1 to MS_NODE_INPUTS parts behind one another, as many images as asked for: a part that
+   has fewer is repeated from its first image on. What repeats stands outside of sliced segments. */
 ms_value ms_op_join(ms_graph *graph, const char *name, const ms_value *parts, int count, int64_t images);
 
-/* In a segment over rows: a copy of what the stripe reads of src, made before the stripe's output is written, so that
-   the output may take over src's memory. */
+/* In a segment over rows: a copy of what the stripe reads of src, made before the
+   stripe's output is written, so that the output may take over src's memory. */
 ms_value ms_op_window(ms_graph *graph, const char *name, ms_value src);
 
 /* A copy of any shape with as many elements an image: element (n, h, w, c) is the source's at the sum of
@@ -137,11 +137,12 @@ ms_value ms_op_flatten(ms_graph *graph, const char *name, ms_value src);
 
 /* ---- latents; outside of sliced segments ---- */
 
-/* Normals (base/philox.h) of a shape. numbers: a whole value [1, 1, 1, 2 n] of uint32_t words, stream and frame of each image;
-   MS_NO_VALUE: 0 and 0. */
+/* Normals (base/philox.h) of a shape. numbers: a whole value [1, 1, 1, 2 n] of
+   uint32_t words, stream and frame of each image; MS_NO_VALUE: 0 and 0. */
 ms_value ms_op_noise(ms_graph *graph, const char *name, uint64_t seed, ms_value numbers, ms_shape shape);
 
-/* (mean + deviation * normal - shift) * scale; moments: mean, then log variance, twice the channels of normals. */
+/* (mean + deviation * normal - shift) * scale; moments: mean, then log variance,
+   twice the channels of normals. */
 ms_value ms_op_posterior(ms_graph *graph, const char *name, ms_value moments, ms_value normals, float shift,
                          float scale);
 /* src / divisor + shift. */

@@ -100,8 +100,8 @@ static void widen_life(const ms_graph *g, const ms_value_info *v, int *first, in
         *last = b->last;
 }
 
-/* In a segment over rows another operation may still read rows of the value around its stripe; one that keeps its
-   output has copied what it needs before the stripe is written. */
+/* In a segment over rows another operation may still read rows of the value around its
+   stripe; one that keeps its output has copied what it needs before the stripe is written. */
 static bool read_in_stripes(const ms_graph *g, int index, ms_value value) {
     const ms_segment *seg = ms_graph_get_segment(g, ms_graph_node(g, index)->segment);
     for (int n = seg->first; n < index && seg->axis == MS_AXIS_ROWS; n++) {

@@ -8,8 +8,8 @@
 #include "graph/graph.h"
 #include "graph/offset_planner.h"
 
-/* How many rows a sliced segment takes at a time, 0 = all; and in how many parts one with attention is computed at
-   least, 0 = one. */
+/* How many rows a sliced segment takes at a time, 0 = all; and in how many parts
+   one with attention is computed at least, 0 = one. */
 typedef struct ms_slicing {
     int64_t frames, pixels, rows, attention_parts;
 } ms_slicing;

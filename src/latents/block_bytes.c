@@ -10,7 +10,8 @@
 #include <zstd.h>
 #endif
 
-/* What repeats in planes are bytes, not strings: levels above gain less than 1 % and take several times as long. */
+/* What repeats in planes are bytes, not strings: levels above gain less than 1 %
+   and take several times as long. */
 #define LEVEL 1
 
 struct ms_block_coder {

@@ -1,7 +1,7 @@
 /*
- * Arrays of 32-bit words as bytes that an entropy coder likes: small differences of either sign become small numbers,
- * and the words' lowest bytes lie together, then the next ones, and so on (planes). Each array is one zstd frame, or
- * the planes as they are where that is no longer.
+ * Arrays of 32-bit words as bytes that an entropy coder likes: small differences of either sign
+ * become small numbers, and the words' lowest bytes lie together, then the next ones, and so on
+ * (planes). Each array is one zstd frame, or the planes as they are where that is no longer.
  */
 #ifndef MS_LATENTS_BLOCK_BYTES_H
 #define MS_LATENTS_BLOCK_BYTES_H
@@ -24,8 +24,8 @@ uint32_t *ms_block_coder_words(ms_block_coder *coder);
 /* Room that count words may need. */
 size_t ms_block_coder_bound(size_t count);
 
-/* The first count words to dst, which has ms_block_coder_bound(count) bytes of room. Returns the bytes written, at most
-   4 * count. */
+/* The first count words to dst, which has ms_block_coder_bound(count) bytes of
+   room. Returns the bytes written, at most 4 * count. */
 size_t ms_block_coder_write(ms_block_coder *coder, size_t count, void *dst);
 
 /* MS_BAD_MEDIA when src is not count words; MS_UNSUPPORTED when it needs zstd. */

@@ -1,8 +1,8 @@
 /*
- * A block of float32 rows [frames][values], compressed: rows that are neighbours in time are predicted together
- * (block_basis.h), and what the prediction misses is kept as an integer difference of the floats' places in their order,
- * entropy-coded (block_bytes.h). Every bit comes back: NaN, infinity, -0 and denormals too. A lossy block leaves the
- * differences out.
+ * A block of float32 rows [frames][values], compressed: rows that are neighbours in time are
+ * predicted together (block_basis.h), and what the prediction misses is kept as an integer
+ * difference of the floats' places in their order, entropy-coded (block_bytes.h). Every bit
+ * comes back: NaN, infinity, -0 and denormals too. A lossy block leaves the differences out.
  *
  * The format, all integers little-endian:
  *
@@ -17,8 +17,8 @@
  *         u32 bytes of coefficients, u32 bytes of differences (0 if lossy), u32 CRC-32 of the decoded chunk
  *         coefficients [components][chunk], differences [frames][chunk], each as block_bytes.h writes them
  *
- * The checksum of the decoded values stands for "the same bits": a block that would decode to anything else, wherever
- * it was written, is refused.
+ * The checksum of the decoded values stands for "the same bits": a block that would
+ * decode to anything else, wherever it was written, is refused.
  */
 #ifndef MS_LATENTS_LATENT_BLOCK_H
 #define MS_LATENTS_LATENT_BLOCK_H
@@ -44,10 +44,11 @@ size_t ms_latent_block_bound(int frames, int64_t values);
 typedef struct ms_latent_block_params {
     int frames; /* 1 to the codec's */
     int64_t values;
-    int rank_percent; /* of the frames: the most components that are kept; 0 or 100 = none are, rows are not predicted */
-    bool
-        lossy; /* leave out the differences; takes the whole rank. Ignored where there is no prediction or where a value
-                   is not finite: then the block is exact */
+    /* Of the frames: the most components that are kept; 0 or 100 = none are, rows are not predicted */
+    int rank_percent;
+    /* Leave out the differences; takes the whole rank. Ignored where there is no
+       prediction or where a value is not finite: then the block is exact */
+    bool lossy;
 } ms_latent_block_params;
 
 typedef struct ms_latent_block_stats {
@@ -73,8 +74,8 @@ typedef struct ms_latent_block_info {
 ms_status ms_latent_block_info_read(const void *block, size_t bytes, ms_latent_block_info *ret_info,
                                     ms_error *err);
 
-/* ret_rows: [frames] pointers to [values]; NULL for a row that is not wanted. On failure the rows hold anything.
-   MS_BAD_MEDIA (damaged), MS_UNSUPPORTED (needs zstd). */
+/* ret_rows: [frames] pointers to [values]; NULL for a row that is not wanted. On failure
+   the rows hold anything. MS_BAD_MEDIA (damaged), MS_UNSUPPORTED (needs zstd). */
 ms_status ms_latent_block_decode(ms_latent_codec *codec, const void *block, size_t bytes,
                                  float *const *ret_rows, ms_error *err);
 

@@ -1,18 +1,18 @@
 /*
- * The latent cache: what the VAE's encoder made of a face is kept, compressed, and found again when the same face
- * comes once more: in a looped clip, or in a later run over the same video with other speech.
+ * The latent cache: what the VAE's encoder made of a face is kept, compressed, and found again when the
+ * same face comes once more: in a looped clip, or in a later run over the same video with other speech.
  *
- * Kept are the moments (mean and log variance) of the masked and of the whole face: a row. They depend on the aligned
- * face's bytes and the encoder alone; the latent that is sampled from them also depends on the output frame's number and
- * is drawn anew each time. A row is found by a 128-bit hash of the aligned face. Rows of a window that were computed
- * are compressed together (latents/latent_block.h): a block.
+ * Kept are the moments (mean and log variance) of the masked and of the whole face: a row. They depend on
+ * the aligned face's bytes and the encoder alone; the latent that is sampled from them also depends on
+ * the output frame's number and is drawn anew each time. A row is found by a 128-bit hash of the aligned
+ * face. Rows of a window that were computed are compressed together (latents/latent_block.h): a block.
  *
- * In memory, what is in stays in, and once a block does not fit nothing more is kept: the passes of a loop come round in
- * order, and throwing out the oldest would throw out exactly what comes next. In a folder blocks are files, found by
- * later runs (latent_files.h).
+ * In memory, what is in stays in, and once a block does not fit nothing more is kept: the
+ * passes of a loop come round in order, and throwing out the oldest would throw out exactly
+ * what comes next. In a folder blocks are files, found by later runs (latent_files.h).
  *
- * The cache is a help and nothing else: whatever goes wrong in it (no memory, a full disk, a damaged file) is a row
- * that is not found, never an error of the run.
+ * The cache is a help and nothing else: whatever goes wrong in it (no memory, a
+ * full disk, a damaged file) is a row that is not found, never an error of the run.
  */
 #ifndef MS_LATENTS_LATENT_CACHE_H
 #define MS_LATENTS_LATENT_CACHE_H
@@ -44,8 +44,8 @@ void ms_latent_cache_destroy(ms_latent_cache **cache);
 /* All that it may come to hold. */
 size_t ms_latent_cache_bytes(const ms_latent_cache_params *params);
 
-/* Begins a window and looks its faces up. faces: [frames][face_bytes]. ret_missing: [frames], the numbers of the frames
-   whose rows the caller has to fill in, ascending; returns how many. */
+/* Begins a window and looks its faces up. faces: [frames][face_bytes]. ret_missing: [frames], the
+   numbers of the frames whose rows the caller has to fill in, ascending; returns how many. */
 int ms_latent_cache_begin(ms_latent_cache *cache, const uint8_t *faces, int frames, int *ret_missing);
 
 /* The frame's row, [values]; equal faces share one. Valid until the next window. */

@@ -1,16 +1,17 @@
 /*
- * A folder of latent blocks, shared by any number of runs at a time: a block a file, MODEL-BLOCK.latents, both parts 16
- * hexadecimal digits. A file appears under its name only when it is whole (a temporary name, then a rename), is never
- * changed, and may disappear at any time.
+ * A folder of latent blocks, shared by any number of runs at a time: a block a file,
+ * MODEL-BLOCK.latents, both parts 16 hexadecimal digits. A file appears under its name only when
+ * it is whole (a temporary name, then a rename), is never changed, and may disappear at any time.
  *
  *     0   "MSLC"                     4   u16 version (1)      6   u16 rows
  *     8   u64 model key, twice       24  f64 squared error    32  f32 lowest, f32 highest value
  *     40  u32 CRC-32 of the 40 bytes before and of the keys   44  u32 0
  *     48  keys: u64 twice a row; then a latent block. Integers are little-endian.
  *
- * The files of a folder are kept below a size: before one is written, those that were neither read nor written since
- * this run began go, the longest unused first (latent_room.h). What this run itself uses stays, so that a clip that is larger than the
- * folder may be is found in part next time, where least recently used first would find nothing of it.
+ * The files of a folder are kept below a size: before one is written, those that were neither
+ * read nor written since this run began go, the longest unused first (latent_room.h). What
+ * this run itself uses stays, so that a clip that is larger than the folder may be is found
+ * in part next time, where least recently used first would find nothing of it.
  */
 #ifndef MS_LATENTS_LATENT_FILES_H
 #define MS_LATENTS_LATENT_FILES_H
@@ -39,8 +40,8 @@ typedef struct ms_latent_files_params {
     void *arg;
 } ms_latent_files_params;
 
-/* Makes the folder if it is not there (its parent must be) and removes what killed runs left behind. MS_IO where files
-   cannot be made in it. */
+/* Makes the folder if it is not there (its parent must be) and removes what killed
+   runs left behind. MS_IO where files cannot be made in it. */
 ms_status ms_latent_files_open(const ms_latent_files_params *params, ms_latent_files **ret_files,
                                ms_error *err);
 void ms_latent_files_close(ms_latent_files **files);

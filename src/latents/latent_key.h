@@ -1,7 +1,7 @@
 /*
- * What moments depend on besides the face: the key under which runs find each other's latents. Equal keys mean equal
- * bits; whatever might change them is in it: the encoder's weights and config byte by byte, precision, resolution,
- * back end and instruction set, this program's version and MS_LATENT_NUMERICS.
+ * What moments depend on besides the face: the key under which runs find each other's latents. Equal keys
+ * mean equal bits; whatever might change them is in it: the encoder's weights and config byte by byte,
+ * precision, resolution, back end and instruction set, this program's version and MS_LATENT_NUMERICS.
  */
 #ifndef MS_LATENTS_LATENT_KEY_H
 #define MS_LATENTS_LATENT_KEY_H

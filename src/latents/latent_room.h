@@ -1,4 +1,5 @@
-/* Room in a folder of latent blocks: those go that were unused for longest, found by one look at the folder however many. */
+/* Room in a folder of latent blocks: those go that were unused for longest, found
+   by one look at the folder however many. */
 #ifndef MS_LATENTS_LATENT_ROOM_H
 #define MS_LATENTS_LATENT_ROOM_H
 

@@ -112,9 +112,9 @@ static int64_t pixel_bytes(enum AVPixelFormat format) {
     return bytes > MS_PICTURE_PIXEL_BYTES ? bytes : MS_PICTURE_PIXEL_BYTES;
 }
 
-/* For AVCodecContext.max_pixels, which is held against padded sides: what is just over the room is for
-   ms_av_check_room(). The option takes no more than INT_MAX, and FFmpeg 7 forgets a stream's layout of channels when an option is
-   refused. */
+/* For AVCodecContext.max_pixels, which is held against padded sides: what is just
+   over the room is for ms_av_check_room(). The option takes no more than INT_MAX,
+   and FFmpeg 7 forgets a stream's layout of channels when an option is refused. */
 static int64_t decoder_pixels(ms_picture_room room) {
     size_t pixels = room.bytes / MS_PICTURE_PIXEL_BYTES;
     return room.bytes && pixels < INT_MAX / 2 ? (int64_t)(pixels + pixels / 8 + (1 << 18)) : INT_MAX;
@@ -212,8 +212,9 @@ fail:
     return status;
 }
 
-/* Streams that begin somewhere in the file (FLV, MPEG) get no limit from find_streams(). So all that probing would see is
-   read once without a decoder, and then probed when all of them are known, in a context that is thrown away. */
+/* Streams that begin somewhere in the file (FLV, MPEG) get no limit from
+   find_streams(). So all that probing would see is read once without a decoder, and
+   then probed when all of them are known, in a context that is thrown away. */
 static ms_status look_ahead(const char *path, ms_picture_room room, ms_av_log *log, ms_error *err) {
     ms_av_input in;
     int width, height;

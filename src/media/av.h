@@ -12,9 +12,10 @@
 #include "media/media.h"
 
 /*
- * The last error that FFmpeg logged for one reader or writer. FFmpeg has one log callback in the process; ours, where the host asked for
- * it (memsafe/libav_log.h), keeps the line for whoever the calling thread works for (ms_av_log_enter), or, in a codec's own threads, for the log
- * that the codec was attached to. What is neither is handed on. Where the host did not ask, nothing comes in here.
+ * The last error that FFmpeg logged for one reader or writer. FFmpeg has one log callback in the
+ * process; ours, where the host asked for it (memsafe/libav_log.h), keeps the line for whoever the
+ * calling thread works for (ms_av_log_enter), or, in a codec's own threads, for the log that the codec
+ * was attached to. What is neither is handed on. Where the host did not ask, nothing comes in here.
  */
 typedef struct ms_av_log {
     char line[256];
@@ -24,7 +25,8 @@ typedef struct ms_av_log {
     struct ms_av_log *next;
 } ms_av_log;
 
-/* Messages of the codec's threads are for this log until ms_av_codec_free(). Takes AVCodecContext.opaque and log_level_offset. */
+/* Messages of the codec's threads are for this log until ms_av_codec_free(). Takes
+   AVCodecContext.opaque and log_level_offset. */
 void ms_av_log_attach(ms_av_log *log, AVCodecContext *codec);
 void ms_av_codec_free(AVCodecContext **codec);
 
@@ -38,8 +40,9 @@ unsigned ms_av_log_warnings(const ms_av_log *log);
 bool ms_av_log_refused(const ms_av_log *log, int *ret_width, int *ret_height);
 void ms_av_log_line(const ms_av_log *log, char *ret, size_t size);
 
-/* "what: <FFmpeg's text for averror> (<last log line>)". code MS_OK picks the status by averror: MS_HOST_MEMORY
-   for ENOMEM, MS_UNSUPPORTED for a missing codec, MS_IO for the system's errors, else MS_BAD_MEDIA. */
+/* "what: <FFmpeg's text for averror> (<last log line>)". code MS_OK picks the
+   status by averror: MS_HOST_MEMORY for ENOMEM, MS_UNSUPPORTED for a missing codec,
+   MS_IO for the system's errors, else MS_BAD_MEDIA. */
 ms_status ms_fail_av(ms_error *err, ms_status code, const ms_av_log *log, int averror, const char *fmt, ...)
     MS_PRINTF(5, 6);
 
@@ -57,26 +60,27 @@ typedef struct ms_av_input {
     ms_av_log *log;
 } ms_av_input;
 
-/* FFmpeg decodes a few frames here to know the streams: none of pictures without room. MS_IO: not there, not readable, a
-   folder. MS_BAD_MEDIA: empty, not media. Messages name the path. On failure nothing is left open. The struct must not move
-   while open. */
+/* FFmpeg decodes a few frames here to know the streams: none of pictures without room.
+   MS_IO: not there, not readable, a folder. MS_BAD_MEDIA: empty, not media. Messages name
+   the path. On failure nothing is left open. The struct must not move while open. */
 ms_status ms_av_input_open(ms_av_input *in, const char *path, ms_picture_room room, ms_av_log *log,
                            ms_error *err);
 void ms_av_input_close(ms_av_input *in);
 
-/* The stream that ffmpeg would take (ffmpeg_opt.c, 5.1): most pixels or channels, with a bonus for the default
-   one; cover pictures do not count. -1 when there is none. */
+/* The stream that ffmpeg would take (ffmpeg_opt.c, 5.1): most pixels or channels, with
+   a bonus for the default one; cover pictures do not count. -1 when there is none. */
 int ms_av_best_stream(const AVFormatContext *format, enum AVMediaType type);
 
 /* Tells the demuxer that only this stream is wanted. */
 void ms_av_select(AVFormatContext *format, int stream);
 
-/* A decoder for the stream, open; packets whose pictures have no room are refused, before it takes memory for them.
-   threads >= 1. */
+/* A decoder for the stream, open; packets whose pictures have no room are refused,
+   before it takes memory for them. threads >= 1. */
 ms_status ms_av_open_decoder(const AVStream *stream, int threads, ms_picture_room room, ms_av_log *log,
                              const char *path, AVCodecContext **ret_codec, ms_error *err);
 
-/* MS_BUDGET when a picture of that size has no room; the message says what it takes. format: AV_PIX_FMT_NONE = not known. */
+/* MS_BUDGET when a picture of that size has no room; the message says what it
+   takes. format: AV_PIX_FMT_NONE = not known. */
 ms_status ms_av_check_room(ms_picture_room room, int width, int height, enum AVPixelFormat format,
                            const char *path, ms_error *err);
 

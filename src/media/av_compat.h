@@ -1,6 +1,6 @@
 /*
- * FFmpeg 4.4 to 7.1: what is called differently in one of them is called here, and nowhere else is there a guard on
- * the version. No field is used that the version at hand calls deprecated.
+ * FFmpeg 4.4 to 7.1: what is called differently in one of them is called here, and nowhere else
+ * is there a guard on the version. No field is used that the version at hand calls deprecated.
  */
 #ifndef MS_MEDIA_AV_COMPAT_H
 #define MS_MEDIA_AV_COMPAT_H

@@ -1,6 +1,7 @@
-/* FFmpeg's log, where the host gave it to memsafe: the messages of memsafe's own work are kept, all others go where the host said.
-   A codec's threads work for no one, so a message of theirs is known by its codec. Whether a codec is ours is
-   looked up: what AVCodecContext.opaque of a host's own codec points to is the host's. */
+/* FFmpeg's log, where the host gave it to memsafe: the messages of memsafe's own work
+   are kept, all others go where the host said. A codec's threads work for no one, so
+   a message of theirs is known by its codec. Whether a codec is ours is looked up:
+   what AVCodecContext.opaque of a host's own codec points to is the host's. */
 #include "memsafe/libav_log.h"
 
 #if MS_HAVE_FFMPEG
@@ -13,8 +14,9 @@
 #include "base/log.h"
 #include "media/av.h"
 
-/* What is added to the level of messages of memsafe's codecs: a host that keeps libav's log does not have its stderr written to by every
-   encoder that begins and ends. Taken off again before the levels are looked at here. */
+/* What is added to the level of messages of memsafe's codecs: a host that keeps
+   libav's log does not have its stderr written to by every encoder that begins and
+   ends. Taken off again before the levels are looked at here. */
 #define CODEC_OFFSET (AV_LOG_DEBUG - AV_LOG_FATAL)
 
 static _Thread_local ms_av_log *current_log;
@@ -40,7 +42,8 @@ static ms_av_log *log_of(void *avcl) {
     return NULL;
 }
 
-/* What libavutil says of a picture over AVCodecContext.max_pixels: nothing else tells it from a damaged one. */
+/* What libavutil says of a picture over AVCodecContext.max_pixels: nothing else
+   tells it from a damaged one. */
 static void note_refused(ms_av_log *log, const char *line) {
     int width = 0, height = 0;
     if (log->refused_width == 0 && sscanf(line, "Picture size %dx%d exceeds", &width, &height) == 2) {

@@ -1,7 +1,7 @@
 /*
- * What FFmpeg's codecs hold for us, by estimate: they allocate on their own, so a budget is charged with an upper
- * bound in advance. The constants were measured (docs/media.md says how and on what); the test media_memory
- * holds the estimates against the process's real growth.
+ * What FFmpeg's codecs hold for us, by estimate: they allocate on their own, so a budget is
+ * charged with an upper bound in advance. The constants were measured (docs/media.md says how
+ * and on what); the test media_memory holds the estimates against the process's real growth.
  */
 #ifndef MS_MEDIA_CODEC_MEMORY_H
 #define MS_MEDIA_CODEC_MEMORY_H
@@ -18,8 +18,8 @@ typedef struct ms_decoder_load {
 
 size_t ms_decoder_bytes(const ms_decoder_load *load);
 
-/* Of those, what may come once the first frame is there: by then every thread holds one, but not every reference is
-   taken, nor the second that the reader keeps. */
+/* Of those, what may come once the first frame is there: by then every thread holds
+   one, but not every reference is taken, nor the second that the reader keeps. */
 size_t ms_decoder_growth_bytes(const ms_decoder_load *load);
 
 typedef struct ms_encoder_load {

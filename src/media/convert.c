@@ -81,7 +81,8 @@ static bool matrix_known_to_sws(int matrix) {
     }
 }
 
-/* Position of a subsampled chroma sample in 1/256 luma pixels; -513 is swscale's "centre, or not subsampled". */
+/* Position of a subsampled chroma sample in 1/256 luma pixels; -513 is swscale's
+   "centre, or not subsampled". */
 static void chroma_position(enum AVPixelFormat format, int location, int *ret_h, int *ret_v) {
     const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(format);
     *ret_h = *ret_v = -513;

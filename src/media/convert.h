@@ -28,8 +28,8 @@ typedef struct ms_to_rgb {
     struct SwsContext *sws;
     int format, src_width, src_height, chroma;
     ms_colour colour;
-    uint8_t
-        *rgb; /* [height][stride]: swscale may write past a row's end, so it never sees the caller's rows */
+    /* [height][stride]: swscale may write past a row's end, so it never sees the caller's rows */
+    uint8_t *rgb;
     ptrdiff_t stride;
     /* of HDR: the signal itself in 16 bits, and what makes the RGB24 picture of it */
     uint16_t *deep; /* [height][deep_stride / 2] */
@@ -41,7 +41,8 @@ typedef struct ms_to_rgb {
 ms_status ms_to_rgb_init(ms_to_rgb *c, ms_mem *mem, int width, int height, ms_orientation orientation,
                          ms_error *err);
 
-/* After init: frames are HDR of that colour. keep: RGB24 is a view of it (media/hdr.h), else it is tone-mapped. */
+/* After init: frames are HDR of that colour. keep: RGB24 is a view of it
+   (media/hdr.h), else it is tone-mapped. */
 ms_status ms_to_rgb_set_hdr(ms_to_rgb *c, ms_colour colour, bool keep, ms_error *err);
 void ms_to_rgb_free(ms_to_rgb *c);
 
@@ -61,7 +62,8 @@ typedef struct ms_from_rgb {
     struct SwsContext *sws;
 } ms_from_rgb;
 
-/* deep: the caller's frames have 16 bits a colour. padded_*: at least width and height; the last column and row are repeated into the rest. */
+/* deep: the caller's frames have 16 bits a colour. padded_*: at least width and
+   height; the last column and row are repeated into the rest. */
 ms_status ms_from_rgb_init(ms_from_rgb *c, int width, int height, int padded_width, int padded_height,
                            enum AVPixelFormat format, ms_colour colour, bool deep, ms_error *err);
 void ms_from_rgb_free(ms_from_rgb *c);

@@ -31,8 +31,8 @@ static double hlg_light(double signal) {
 }
 
 /*
- * Light of 0 to PQ_PEAK to 0 to 1: itself up to half of white, so that skin stays as it is, and from there a hyperbola that
- * goes on in the same direction and reaches 1 at the peak.
+ * Light of 0 to PQ_PEAK to 0 to 1: itself up to half of white, so that skin stays as it is,
+ * and from there a hyperbola that goes on in the same direction and reaches 1 at the peak.
  */
 static double shoulder(double light) {
     const double j = 0.5, p = PQ_PEAK;

@@ -1,9 +1,10 @@
 /*
  * Pictures of high dynamic range: signals in PQ (SMPTE ST 2084) or HLG (ARIB STD-B67), both ITU-R BT.2100.
  *
- * Two ways out of it. Tone mapping makes an ordinary picture of it (BT.709) for good. A view is such a picture for the time
- * of the work only: channel by channel and reversible, so that what was redrawn in it finds back into the signal, while
- * samples that were not touched stay what they were. docs/media.md, "HDR", has the curves.
+ * Two ways out of it. Tone mapping makes an ordinary picture of it (BT.709) for good.
+ * A view is such a picture for the time of the work only: channel by channel and
+ * reversible, so that what was redrawn in it finds back into the signal, while samples
+ * that were not touched stay what they were. docs/media.md, "HDR", has the curves.
  */
 #ifndef MS_MEDIA_HDR_H
 #define MS_MEDIA_HDR_H
@@ -38,8 +39,8 @@ void ms_hdr_view_destroy(ms_hdr_view **view);
 /* n samples of 16 bits to what the view shows of them. */
 void ms_hdr_view_row(const ms_hdr_view *view, const uint16_t *src, uint8_t *dst, size_t n);
 
-/* The other way for n samples that may have been redrawn since: those whose view is still the same stay, the others move
-   by as much as their view did, so that steps of the 8 bits do not show in the 16. */
+/* The other way for n samples that may have been redrawn since: those whose view is still the same stay,
+   the others move by as much as their view did, so that steps of the 8 bits do not show in the 16. */
 void ms_hdr_view_put_back(const ms_hdr_view *view, const uint8_t *redrawn, uint16_t *samples, size_t n);
 
 #endif

@@ -1,4 +1,5 @@
-/* What an HDR stream says of the display that it was graded on and of its brightest pictures, from frames to x265. */
+/* What an HDR stream says of the display that it was graded on and of its brightest
+   pictures, from frames to x265. */
 #ifndef MS_MEDIA_HDR_LIGHT_H
 #define MS_MEDIA_HDR_LIGHT_H
 

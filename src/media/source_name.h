@@ -1,7 +1,7 @@
 /*
- * What the name of an input stands for. memsafe reads files that it can read more than once (the speech is heard before the
- * work, a clip is walked backwards, a run goes on after a kill) and never the network; what FFmpeg's command would take
- * besides gets an error that says what to do.
+ * What the name of an input stands for. memsafe reads files that it can read more than once (the
+ * speech is heard before the work, a clip is walked backwards, a run goes on after a kill) and
+ * never the network; what FFmpeg's command would take besides gets an error that says what to do.
  */
 #ifndef MS_MEDIA_SOURCE_NAME_H
 #define MS_MEDIA_SOURCE_NAME_H
@@ -10,7 +10,8 @@
 
 #include <stdbool.h>
 
-/* Of one file: numbered pictures are for media/picture_files.h. MS_UNSUPPORTED: an address, standard input, numbered pictures. A file of that very name may have any. */
+/* Of one file: numbered pictures are for media/picture_files.h. MS_UNSUPPORTED: an
+   address, standard input, numbered pictures. A file of that very name may have any. */
 ms_status ms_source_name_check(const char *path, ms_error *err);
 
 /* Whether it stands for numbered pictures. MS_UNSUPPORTED: such as no file of this machine can be. */

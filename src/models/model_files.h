@@ -1,6 +1,6 @@
 /*
- * Where the parts of a model are: a folder like the official `checkpoints/`, with each part nameable on its
- * own.
+ * Where the parts of a model are: a folder like the official `checkpoints/`, with
+ * each part nameable on its own.
  *
  *   DIR/unet.yaml (or config.yaml, unet.json)       the official config; without libyaml unet.json comes first
  *   DIR/latentsync_unet.pt (or .safetensors)        the UNet

@@ -59,10 +59,11 @@ typedef struct ms_unet_shape {
 } ms_unet_shape;
 
 /*
- * Inputs: "sample" [images, h, w, in_channels]; "time" [1, 1, 1, channels[0]] (ms_unet_time_embedding);
- * "audio" [images, tokens, 1, cross_attention_dim]; CACHED: "cache". Outputs: "noise" [images, h, w,
- * out_channels]; KEEP: "cache". With `parts`, instead of "sample": "latents", "masked", "reference" [frames, h, w, out_channels] and
- * "mask" [1, h, w, 1], which are the same in every branch. Declares its parameters in the graph's weights and finishes the graph.
+ * Inputs: "sample" [images, h, w, in_channels]; "time" [1, 1, 1, channels[0]]
+ * (ms_unet_time_embedding); "audio" [images, tokens, 1, cross_attention_dim]; CACHED: "cache".
+ * Outputs: "noise" [images, h, w, out_channels]; KEEP: "cache". With `parts`, instead of "sample":
+ * "latents", "masked", "reference" [frames, h, w, out_channels] and "mask" [1, h, w, 1], which are
+ * the same in every branch. Declares its parameters in the graph's weights and finishes the graph.
  */
 ms_status ms_unet_build(ms_graph *graph, const ms_unet_config *config, const ms_unet_shape *shape,
                         ms_error *err);

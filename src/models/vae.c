@@ -212,7 +212,8 @@ ms_status ms_vae_build_encoder(ms_graph *g, const ms_vae_config *c, const ms_vae
     return ms_graph_finish(g, err);
 }
 
-/* Twice the size at the end of a level: at once, or, when the next level goes in stripes, where it is read. */
+/* Twice the size at the end of a level: at once, or, when the next level goes in
+   stripes, where it is read. */
 static ms_vae_source enlarge(ms_graph *g, const ms_vae_build *b, const char *layer, ms_value v) {
     ms_shape s = ms_graph_shape(g, v);
     if (b->stripe_rows > 0 && 2 * s.h > b->stripe_rows && !b->taps)

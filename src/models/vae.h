@@ -27,10 +27,10 @@ static inline int64_t ms_vae_factor(const ms_vae_config *c) {
 
 typedef struct ms_vae_build {
     int64_t images, h, w; /* of the input: pixels for the encoder, latent pixels for the decoder */
-    int64_t
-        stripe_rows; /* levels with taller pictures are computed in stripes, for less memory; 0 = none. The plan's
-                             ms_slicing.rows should be the same */
-    bool taps;       /* intermediate values are outputs too */
+    /* Levels with taller pictures are computed in stripes, for less memory; 0 =
+       none. The plan's ms_slicing.rows should be the same */
+    int64_t stripe_rows;
+    bool taps; /* intermediate values are outputs too */
 } ms_vae_build;
 
 /* Input "pixels" [images, h, w, in_channels] in [-1, 1]; output "moments" [images, h / factor, w / factor, 2
@@ -43,9 +43,10 @@ ms_status ms_vae_build_encoder(ms_graph *graph, const ms_vae_config *config, con
 ms_status ms_vae_build_decoder(ms_graph *graph, const ms_vae_config *config, const ms_vae_build *build,
                                ms_error *err);
 
-/* Between the two and the denoiser, whose latents are scaled; h and w of latents, the rest of `build` is not looked at.
-   Sampler: input "moments", output "latent" = (mean + exp(clamp(logvar, -30, 20) / 2) * normal - shift) * scaling; the normals are those of
-   the seed and of the input "numbers" (ms_op_noise), or without a seed the input "normals" [images, h, w, latent]. */
+/* Between the two and the denoiser, whose latents are scaled; h and w of latents, the rest of
+   `build` is not looked at. Sampler: input "moments", output "latent" = (mean + exp(clamp(logvar,
+   -30, 20) / 2) * normal - shift) * scaling; the normals are those of the seed and of the input
+   "numbers" (ms_op_noise), or without a seed the input "normals" [images, h, w, latent]. */
 ms_status ms_vae_build_sampler(ms_graph *graph, const ms_vae_config *config, const ms_vae_build *build,
                                const uint64_t *seed, ms_error *err);
 /* Input "scaled", output "latent" as the decoder takes it. */

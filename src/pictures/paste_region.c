@@ -60,8 +60,8 @@ static void give_row(void *arg, int y, float *ret_row) {
         ret_row[x] = redrawn(r, x, y);
 }
 
-/* The erosion's window is of even length, so that the blur reaches a pixel too far on two sides; and what is kept in part
-   may weigh no more than in part. */
+/* The erosion's window is of even length, so that the blur reaches a pixel too far
+   on two sides; and what is kept in part may weigh no more than in part. */
 static void take_row(void *arg, int y, const float *soft) {
     region *r = arg;
     float *row = r->weights + (size_t)y * (size_t)r->resolution;

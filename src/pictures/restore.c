@@ -326,8 +326,8 @@ static void paste_strip(void *arg, int64_t task, int worker_index) {
         ms_soft_mask_run(&r->soft, &s.w->soft, first, end, source_row, paste_soft, &s);
 }
 
-/* The region's weights at n positions of the crop, bilinear between the face's pixels. Past the outermost ones there is
-   nothing; NaN fails the comparison, too. */
+/* The region's weights at n positions of the crop, bilinear between the face's
+   pixels. Past the outermost ones there is nothing; NaN fails the comparison, too. */
 static void region_row(const restore *r, const float *xs, const float *ys, int n, float *ret_weights) {
     int side = r->args->geometry->resolution;
     float last = (float)(side - 1), kx = (float)side / (float)r->map.src_width,
@@ -344,7 +344,8 @@ static void region_row(const restore *r, const float *xs, const float *ys, int n
     }
 }
 
-/* A strip of the box, where only the region goes in: all of its pixels lie well inside the crop, so the warped mask is 1. */
+/* A strip of the box, where only the region goes in: all of its pixels lie well
+   inside the crop, so the warped mask is 1. */
 static void paste_region_rows(void *arg, int64_t task, int worker_index) {
     restore *r = arg;
     worker *w = &r->workers[worker_index];

@@ -3,8 +3,9 @@
  * face is resized to the crop's size (antialiased bicubic), warped back, and blended in under a mask that is
  * warped alike, eroded and blurred. Only a box that holds every pixel that can change is read or written.
  *
- * With a region (pictures/paste_region.h) only that is blended in, by the region's weights where a pixel falls into the face; pixels
- * whose weight is 0 stay as they are. That is this project's own, the reference has no such thing.
+ * With a region (pictures/paste_region.h) only that is blended in, by the region's
+ * weights where a pixel falls into the face; pixels whose weight is 0 stay as they
+ * are. That is this project's own, the reference has no such thing.
  */
 #ifndef MS_PICTURES_RESTORE_H
 #define MS_PICTURES_RESTORE_H

@@ -34,7 +34,8 @@ ms_status ms_batch_costs_create(const ms_batch_cost_params *params, ms_batch_cos
                                 ms_error *err);
 void ms_batch_costs_destroy(ms_batch_costs **costs);
 
-/* An ms_batch_cost_fn; arg is the ms_batch_costs. Beside a device with memory of its own what is no arena is the host's. */
+/* An ms_batch_cost_fn; arg is the ms_batch_costs. Beside a device with memory of
+   its own what is no arena is the host's. */
 ms_status ms_batch_cost(void *arg, ms_task task, const ms_batch_request *request, int items,
                         ms_batch_bytes *ret_bytes, ms_error *err);
 

@@ -1,6 +1,7 @@
 /*
- * The budget of work that is no run and has no plan: detecting faces, judging a video. Everything is charged to one ms_mem
- * from its first allocation on, the process itself included. Runs at the same time in the process count (run_share.h).
+ * The budget of work that is no run and has no plan: detecting faces, judging a
+ * video. Everything is charged to one ms_mem from its first allocation on, the
+ * process itself included. Runs at the same time in the process count (run_share.h).
  */
 #ifndef MS_PLANNER_OWN_BUDGET_H
 #define MS_PLANNER_OWN_BUDGET_H
@@ -15,9 +16,9 @@ typedef struct ms_own_budget {
     ms_run_share share;
 } ms_own_budget;
 
-/* budget_bytes 0 = as a run's: by MEMSAFE_* variables, else what is free now less the tier's margin. MS_BUDGET: less than
-   the process has already, or than runs beside this may come to hold. The struct must not move until it is closed, which it
-   must be after a failure too. */
+/* budget_bytes 0 = as a run's: by MEMSAFE_* variables, else what is free now less the tier's
+   margin. MS_BUDGET: less than the process has already, or than runs beside this may come to
+   hold. The struct must not move until it is closed, which it must be after a failure too. */
 ms_status ms_own_budget_open(size_t budget_bytes, ms_own_budget *ret_budget, ms_error *err);
 
 /* All that was allocated from mem must have been freed. */

@@ -4,7 +4,8 @@
 
 #include "base/error.h"
 
-/* A fraction with larger numbers is no rate that anybody films at, and would leave no room for time stamps. */
+/* A fraction with larger numbers is no rate that anybody films at, and would leave
+   no room for time stamps. */
 #define MAX_RATE_PART 1000000
 #define MIN_RATE 0.01
 #define MAX_RATE 1000

@@ -1,5 +1,5 @@
-/* Checks of what ms_run(), ms_detect(), ms_score() and ms_plan_run() are given, for what they have in common. All errors are
-   MS_INVALID_ARGUMENT and name the field, the number and what is allowed. */
+/* Checks of what ms_run(), ms_detect(), ms_score() and ms_plan_run() are given, for what they have in
+   common. All errors are MS_INVALID_ARGUMENT and name the field, the number and what is allowed. */
 #ifndef MS_PLANNER_PARAMS_CHECK_H
 #define MS_PLANNER_PARAMS_CHECK_H
 

@@ -1,4 +1,5 @@
-/* What a run takes from the history before it is planned, and what it leaves there. A run never fails for it. */
+/* What a run takes from the history before it is planned, and what it leaves there.
+   A run never fails for it. */
 #ifndef MS_PLANNER_RUN_HISTORY_H
 #define MS_PLANNER_RUN_HISTORY_H
 
@@ -11,9 +12,9 @@ ms_machine ms_run_machine(const ms_compute *compute);
 ms_history_key ms_run_history_key(const ms_engine_params *engine, bool tracked, ms_output_codec codec);
 
 /*
- * The speed of a cpu device: from the history, else measured in a quarter of a second and left there. path: the
- * history's file, NULL = none. key->calibration is filled in. ret_warning: what was wrong with the history, empty when
- * nothing was. Fails only when the measurement does.
+ * The speed of a cpu device: from the history, else measured in a quarter of a second and left
+ * there. path: the history's file, NULL = none. key->calibration is filled in. ret_warning: what
+ * was wrong with the history, empty when nothing was. Fails only when the measurement does.
  */
 ms_status ms_run_speed_find(const ms_compute *compute, const char *path, const char *disk_file,
                             ms_history_key *key, ms_run_speed *ret_speed,

@@ -1,6 +1,6 @@
 /*
- * A run's latent cache: whether it has one, how large, and what became of it. Caches are the ladder's first rung: a
- * cache gets memory that the chosen plan leaves over and is given up first under pressure.
+ * A run's latent cache: whether it has one, how large, and what became of it. Caches are the ladder's
+ * first rung: a cache gets memory that the chosen plan leaves over and is given up first under pressure.
  */
 #ifndef MS_PLANNER_RUN_LATENTS_H
 #define MS_PLANNER_RUN_LATENTS_H
@@ -33,8 +33,8 @@ typedef struct ms_run_latents {
     const char *state;             /* see ms_run_latents_report */
 } ms_run_latents;
 
-/* Decides and makes it. MS_INVALID_ARGUMENT, MS_UNSUPPORTED, MS_IO (the folder). Without room there is no cache, which
-   is no error. */
+/* Decides and makes it. MS_INVALID_ARGUMENT, MS_UNSUPPORTED, MS_IO (the folder).
+   Without room there is no cache, which is no error. */
 ms_status ms_run_latents_open(const ms_run_latents_params *params, ms_run_latents *ret_latents,
                               ms_error *err);
 /* What such a cache would come to hold, as ms_run_latents_open() decides it; 0 = there would be none. */

@@ -13,8 +13,8 @@
 #include "media/write/video_writer.h"
 #endif
 
-/* Streaming is tried with less and less resident until the plan fits; the stream's buffer depends on what is streamed,
-   so the amount is found by trying. */
+/* Streaming is tried with less and less resident until the plan fits; the stream's
+   buffer depends on what is streamed, so the amount is found by trying. */
 #define TRIES 12
 
 /* ---- besides the engine ---- */
@@ -120,7 +120,8 @@ static const struct {
 };
 enum { LADDER = sizeof(ladder) / sizeof(ladder[0]) };
 
-/* Stripes that the profile always wants are large ones, which cost little; `by_need_large` takes none below these. */
+/* Stripes that the profile always wants are large ones, which cost little;
+   `by_need_large` takes none below these. */
 #define TILE_ROWS 128
 #define LARGE_ROWS 64
 
@@ -233,8 +234,8 @@ static ms_status ask_rules(const ms_run_plan_params *params, ms_run_rules *ret_r
 
 /* ---- choosing ---- */
 
-/* As much resident as fits. *ret_fits is false when even streaming everything is too much; the plan is then the one that
-   streams everything. */
+/* As much resident as fits. *ret_fits is false when even streaming everything is
+   too much; the plan is then the one that streams everything. */
 static ms_status stream_to_fit(const ms_run_plan_params *params, const ms_run_plan *whole,
                                ms_run_plan *ret_plan, bool *ret_fits, ms_error *err) {
     ms_engine_layout layout = whole->layout;
@@ -290,7 +291,8 @@ static void report_choices(const choices *c, ms_run_plan *plan) {
 
 static ms_status choose_forced(const ms_run_plan_params *params, const ms_run_rules *rules, ms_rung forced,
                                bool stream, ms_run_plan *ret_plan, ms_error *err) {
-    /* Streaming has no layouts of its own; stripes, which cost much and save little beside it, are left out. */
+    /* Streaming has no layouts of its own; stripes, which cost much and save little
+       beside it, are left out. */
     bool streamed = forced == MS_RUNG_STREAM_PART || forced == MS_RUNG_STREAM_ALL;
     ms_rung base = streamed ? MS_RUNG_SLICES : forced;
     ms_run_plan best = {.peak_bytes = SIZE_MAX};
@@ -315,8 +317,8 @@ static ms_status choose_forced(const ms_run_plan_params *params, const ms_run_ru
     return MS_OK;
 }
 
-/* Where networks are captured, the many small launches of the last rungs may take more than they save: then any row may be
-   the least, the last of equal ones. */
+/* Where networks are captured, the many small launches of the last rungs may take
+   more than they save: then any row may be the least, the last of equal ones. */
 static ms_status least_row(const ms_run_plan_params *params, const ms_run_rules *rules, ms_run_plan *ret_plan,
                            ms_error *err) {
     ms_run_plan best = {.peak_bytes = SIZE_MAX};
@@ -359,7 +361,8 @@ static ms_status too_small(const ms_run_plan_params *params, const ms_run_rules 
                    forced ? " on the rung " : "", forced ? ms_rung_name(params->forced) : "");
 }
 
-/* The fastest row of the ladder that fits, with or without streamed weights. ret_least: the smallest of all. */
+/* The fastest row of the ladder that fits, with or without streamed weights.
+   ret_least: the smallest of all. */
 static ms_status choose_row(const ms_run_plan_params *params, const ms_run_rules *rules, bool stream,
                             ms_run_plan *ret_plan, bool *ret_found, ms_run_plan *ret_least, choices *seen,
                             ms_error *err) {

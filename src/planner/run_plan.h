@@ -1,6 +1,6 @@
 /*
- * Choosing how a run is cut up so that it fits its memory: the ladder. Each rung gives the same bits as the ones
- * before it, in less memory and more time; what is chosen is the fastest layout that fits.
+ * Choosing how a run is cut up so that it fits its memory: the ladder. Each rung gives the same bits
+ * as the ones before it, in less memory and more time; what is chosen is the fastest layout that fits.
  */
 #ifndef MS_PLANNER_RUN_PLAN_H
 #define MS_PLANNER_RUN_PLAN_H
@@ -15,12 +15,12 @@ typedef struct ms_run_others {
     size_t frame_bytes;   /* pictures on their way, aligned faces, work space of warps */
 } ms_run_others;
 
-/* Text and data of the program and its libraries that are touched only once a run is under way; what a codec brings
-   with it is part of the codec's bound. */
+/* Text and data of the program and its libraries that are touched only once a run
+   is under way; what a codec brings with it is part of the codec's bound. */
 #define MS_RUN_PROCESS_BYTES ((size_t)1 << 20)
 
-/* Pages of FFmpeg's libraries that both the decoder's bound and the encoder's have in them: each was measured in a
-   process that had used none of them. */
+/* Pages of FFmpeg's libraries that both the decoder's bound and the encoder's have
+   in them: each was measured in a process that had used none of them. */
 #define MS_RUN_SHARED_BYTES ((size_t)4 << 20)
 
 /* Lists, queues and journal that are made with the stages, and the buffer of a segment's file. */
@@ -43,12 +43,12 @@ typedef struct ms_run_clip {
     int threads;
 } ms_run_clip;
 
-/* Pictures that a run holds at most: a window's, those in the queues and in the threads' hands, and those held back until
-   a gap is known to end. */
+/* Pictures that a run holds at most: a window's, those in the queues and in the
+   threads' hands, and those held back until a gap is known to end. */
 int64_t ms_run_frame_buffers(const ms_run_clip *clip);
 
-/* Of those, of the block for reading backwards, of the faces in the queues and of a window, and of the warps' work space: what a run and its
-   prediction count alike. 0 work space for pictures out of range. */
+/* Of those, of the block for reading backwards, of the faces in the queues and of a window, and of the
+   warps' work space: what a run and its prediction count alike. 0 work space for pictures out of range. */
 size_t ms_run_frame_bytes(const ms_run_clip *clip);
 
 /* Of them the block alone, which is there when the clip turns. */
@@ -80,7 +80,8 @@ typedef struct ms_run_plan_params {
     const ms_profile *profile; /* batches, attention slices, whether weights may be streamed */
     size_t other_bytes;        /* what everything else will hold at its peak */
     size_t budget_bytes;       /* 0 = no limit */
-    /* The same of the host, beside a device with memory of its own: other_bytes and budget_bytes are then the device's. */
+    /* The same of the host, beside a device with memory of its own: other_bytes and
+       budget_bytes are then the device's. */
     size_t host_other_bytes, host_budget_bytes;
     ms_rung forced; /* or MS_RUNG_AUTO: its layout is taken whether or not more would fit */
     bool pressed;   /* by other tenants: offload `under_pressure` is then allowed */

@@ -1,6 +1,6 @@
 /*
- * What a run may do: the profile that holds for it, the budget, and how much it takes at a time. The batch sizes are
- * the optimizer's answers (memsafe/optimizer.h) to the same questions that anybody may ask.
+ * What a run may do: the profile that holds for it, the budget, and how much it takes at a time. The batch
+ * sizes are the optimizer's answers (memsafe/optimizer.h) to the same questions that anybody may ask.
  */
 #ifndef MS_PLANNER_RUN_POLICY_H
 #define MS_PLANNER_RUN_POLICY_H
@@ -55,13 +55,13 @@ typedef struct ms_run_batch_params {
     size_t free_bytes; /* that a batch may take: what the budget leaves besides weights and the rest */
 } ms_run_batch_params;
 
-/* What a run takes of so many pictures at a time for the VAE: no more than pay unless the user set the field (vae_encode_batch or
-   vae_decode_batch), and never more than a window has. */
+/* What a run takes of so many pictures at a time for the VAE: no more than pay unless the user
+   set the field (vae_encode_batch or vae_decode_batch), and never more than a window has. */
 int64_t ms_run_vae_batch(const ms_profile *profile, ms_field_id field, int width, int64_t window,
                          int64_t batch);
 
-/* Asks the optimizer. More pictures at a time than pay (ms_engine_paying_batch()) are taken only where the user
-   set the field. */
+/* Asks the optimizer. More pictures at a time than pay (ms_engine_paying_batch())
+   are taken only where the user set the field. */
 ms_status ms_run_rules_ask(const ms_run_batch_params *params, ms_run_rules *ret_rules, ms_error *err);
 
 #endif

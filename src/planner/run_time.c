@@ -2,10 +2,11 @@
 
 #include <math.h>
 
-/* A detected frame's networks, as published: det_10g at 512x512 and 2d106det, multiplications and additions. */
+/* A detected frame's networks, as published: det_10g at 512x512 and 2d106det,
+   multiplications and additions. */
 #define DETECT_FLOPS 13.5e9
-/* Of one thread for a pixel of the video, before the first run says better: decoding H.264 and converting; pasting a
-   face back; converting and encoding H.264 at crf 18. */
+/* Of one thread for a pixel of the video, before the first run says better: decoding
+   H.264 and converting; pasting a face back; converting and encoding H.264 at crf 18. */
 #define READ_PIXEL_S 8e-9
 #define PASTE_PIXEL_S 15e-9
 #define WRITE_PIXEL_S 50e-9

@@ -1,4 +1,5 @@
-/* How long a run will take, stage by stage: work counted from the graphs, over the rates that were measured. */
+/* How long a run will take, stage by stage: work counted from the graphs, over the
+   rates that were measured. */
 #ifndef MS_PLANNER_RUN_TIME_H
 #define MS_PLANNER_RUN_TIME_H
 
@@ -16,11 +17,12 @@ typedef struct ms_run_speed {
     int64_t calibration;                         /* in the history; 0 = not kept */
 } ms_run_speed;
 
-/* Proportions of a device with rates of its own that is not here: for choosing among layouts, not for seconds. */
+/* Proportions of a device with rates of its own that is not here: for choosing
+   among layouts, not for seconds. */
 ms_run_speed ms_run_speed_nominal(void);
 
-/* Seconds by the rates alone: load once, audio for each 30 s segment, encode, denoise and decode for each window; faces
-   and write stay 0. */
+/* Seconds by the rates alone: load once, audio for each 30 s segment, encode,
+   denoise and decode for each window; faces and write stay 0. */
 void ms_run_compute_window(const ms_run_speed *speed, const ms_engine *engine,
                            const ms_engine_program *program, double ret_s[MS_STAGE_COUNT]);
 
@@ -40,8 +42,8 @@ typedef struct ms_run_extent {
     int threads;
 } ms_run_extent;
 
-/* From the seconds of a window to those of the run, by the rates alone; with the starting values of docs/memory.md for
-   what is not a network. */
+/* From the seconds of a window to those of the run, by the rates alone; with the
+   starting values of docs/memory.md for what is not a network. */
 void ms_run_compute(const ms_run_speed *speed, const double window_s[MS_STAGE_COUNT],
                     const ms_run_extent *extent, double ret_s[MS_STAGE_COUNT]);
 
@@ -49,8 +51,8 @@ void ms_run_compute(const ms_run_speed *speed, const double window_s[MS_STAGE_CO
 void ms_run_predict(const ms_run_speed *speed, ms_rung rung, const double computed_s[MS_STAGE_COUNT],
                     double ret_s[MS_STAGE_COUNT]);
 
-/* Of the whole run: the model waits for the first window's faces and the last window's frames are written after it, otherwise
-   the three go on side by side. */
+/* Of the whole run: the model waits for the first window's faces and the last
+   window's frames are written after it, otherwise the three go on side by side. */
 double ms_run_total_seconds(const double stage_s[MS_STAGE_COUNT], double windows);
 
 /* Encode, denoise and decode of a window, corrected alike for all rungs: what layouts are chosen by. */

@@ -4,12 +4,12 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Predictions weigh as much as measurements of this part of a stage, and of this part of all computing for what is common to
-   the networks. */
+/* Predictions weigh as much as measurements of this part of a stage, and of this
+   part of all computing for what is common to the networks. */
 #define PRIOR_SHARE 0.02
 #define COMMON_PRIOR_SHARE 0.01
-/* What is said follows what is estimated over this part of the run, and faster at its ends: over this part of the time since
-   the start, and of what is left. */
+/* What is said follows what is estimated over this part of the run, and faster at
+   its ends: over this part of the time since the start, and of what is left. */
 #define SMOOTHING 0.02
 #define SMOOTHING_AT_ENDS 0.1
 /* A step under way is not finished before it says so. */
@@ -76,8 +76,9 @@ void ms_eta_keep(ms_eta *eta, double faces) {
     eta->kept += faces;
 }
 
-/* Frames with a face that there will be. Those without one before the first face are a beginning and say nothing of the rest;
-   what comes between faces is expected to go on coming, the more so the more often it did. */
+/* Frames with a face that there will be. Those without one before the first face
+   are a beginning and say nothing of the rest; what comes between faces is expected
+   to go on coming, the more so the more often it did. */
 static double expected_faces(const ms_eta *eta) {
     double left = fmax(eta->plan.frames - eta->frames, 0), faceless = 0;
     if (eta->spells > 1)
@@ -109,7 +110,8 @@ static bool is_computing(int part) {
     return part == MS_ETA_AUDIO || part == MS_ETA_ENCODE || part == MS_ETA_DENOISE || part == MS_ETA_DECODE;
 }
 
-/* What is done and what it took, with a step under way that takes longer than it should counted as if it ended now. */
+/* What is done and what it took, with a step under way that takes longer than it
+   should counted as if it ended now. */
 typedef struct measured {
     double done[MS_ETA_PARTS], spent_s[MS_ETA_PARTS];
 } measured;

@@ -1,9 +1,10 @@
 /*
- * How far a run is and how long it will still take: predicted costs, corrected by what was measured so far. Pure: no clock, no
- * thread; who calls says how much is done and how many seconds have passed.
+ * How far a run is and how long it will still take: predicted costs, corrected by what was measured so
+ * far. Pure: no clock, no thread; who calls says how much is done and how many seconds have passed.
  *
- * Counted is the time of the thread that runs the windows. What the face and the write thread do beside it costs nothing until it
- * has to wait for them, so waiting is parts of its own, and the parts together are the run.
+ * Counted is the time of the thread that runs the windows. What the face and the
+ * write thread do beside it costs nothing until it has to wait for them, so waiting
+ * is parts of its own, and the parts together are the run.
  */
 #ifndef MS_PREDICT_ETA_H
 #define MS_PREDICT_ETA_H
@@ -27,8 +28,8 @@ typedef enum ms_eta_part {
 typedef struct ms_eta_plan {
     double frames;         /* to be made in this run; 0 = not known */
     double earlier_frames; /* that an earlier run has finished */
-    double
-        kept_faces; /* of frames, those that the earlier run has redrawn, as far as is known at the start */
+    /* Of frames, those that the earlier run has redrawn, as far as is known at the start */
+    double kept_faces;
     double most_faces; /* frames that may have a face: the range's. 0 = all */
     double window_frames;
     double steps;     /* full ones of a window; cached ones count as the part of one that they are */
@@ -37,8 +38,9 @@ typedef struct ms_eta_plan {
     double unit_s[MS_ETA_PARTS]; /* predicted seconds of a unit; MS_ETA_FACES follows from the others */
 } ms_eta_plan;
 
-/* unit_s from the predicted seconds of all of each stage; the rest of the plan is filled in. ahead: frames whose faces are found
-   while a window runs; behind: frames that may wait to be written, the encoder's included. */
+/* unit_s from the predicted seconds of all of each stage; the rest of the plan is
+   filled in. ahead: frames whose faces are found while a window runs; behind:
+   frames that may wait to be written, the encoder's included. */
 void ms_eta_set_predictions(ms_eta_plan *plan, const double stage_s[MS_STAGE_COUNT], double ahead,
                             double behind);
 
@@ -59,8 +61,8 @@ typedef struct ms_eta {
 } ms_eta;
 
 typedef struct ms_eta_value {
-    double
-        fraction; /* of the time of the whole job, earlier runs' share included; 0 to 1, never falls; -1 = not known */
+    /* Of the time of the whole job, earlier runs' share included; 0 to 1, never falls; -1 = not known */
+    double fraction;
     double left_s; /* -1 = not known */
 } ms_eta_value;
 

@@ -1,7 +1,7 @@
 /*
- * What earlier runs on this machine predicted and measured, and what the machine's kernels reach: one SQLite file.
- * Predictions are corrected by it; nothing depends on it. Several processes may use one file at once. What it holds is
- * not trusted: numbers that cannot be are as good as none.
+ * What earlier runs on this machine predicted and measured, and what the machine's kernels reach:
+ * one SQLite file. Predictions are corrected by it; nothing depends on it. Several processes may
+ * use one file at once. What it holds is not trusted: numbers that cannot be are as good as none.
  */
 #ifndef MS_PREDICT_HISTORY_H
 #define MS_PREDICT_HISTORY_H
@@ -17,9 +17,10 @@ typedef struct ms_history ms_history;
 bool ms_history_supported(void);
 
 /*
- * Makes the file, and the folders on its way, where they are missing. A database that is damaged is set aside as
- * FILE.damaged and a new one begun; ret_warning then says so, else it is empty. MS_DAMAGED: it is no
- * SQLite database, another program's, or of another version; MS_IO: it cannot be opened. It is then left as it is.
+ * Makes the file, and the folders on its way, where they are missing. A database that
+ * is damaged is set aside as FILE.damaged and a new one begun; ret_warning then says
+ * so, else it is empty. MS_DAMAGED: it is no SQLite database, another program's, or
+ * of another version; MS_IO: it cannot be opened. It is then left as it is.
  */
 ms_status ms_history_open(const char *path, ms_history **ret_history, char ret_warning[MS_HISTORY_TEXT_BYTES],
                           ms_error *err);
@@ -76,12 +77,13 @@ ms_status ms_history_list(ms_history *history, int limit, ms_history_run_fn each
 ms_status ms_history_clear(ms_history *history, ms_error *err);
 
 /*
- * measured / computed time of the last runs like this one, the median of up to 5: 1 where there is none, never outside
- * MS_HISTORY_LEAST_RATIO and its inverse. [rung]: of runs on that rung, else of runs on any; [MS_RUNG_AUTO]: of runs
- * on any. Like: of the same calibration; load, audio, encode, denoise and decode: of the same model, resolution and
- * precision; faces: likewise tracked or not; write: of the same codec. Fewer than MS_HISTORY_SURE_RUNS on a rung move what
- * is believed without them (1, or what that many on any rung say) by MS_HISTORY_UNSURE_FACTOR at most.
- * *ret_runs: runs, on any rung, by which denoising is corrected; it is most of a run's time.
+ * measured / computed time of the last runs like this one, the median of up to 5: 1 where there is
+ * none, never outside MS_HISTORY_LEAST_RATIO and its inverse. [rung]: of runs on that rung, else
+ * of runs on any; [MS_RUNG_AUTO]: of runs on any. Like: of the same calibration; load, audio,
+ * encode, denoise and decode: of the same model, resolution and precision; faces: likewise tracked
+ * or not; write: of the same codec. Fewer than MS_HISTORY_SURE_RUNS on a rung move what is
+ * believed without them (1, or what that many on any rung say) by MS_HISTORY_UNSURE_FACTOR at
+ * most. *ret_runs: runs, on any rung, by which denoising is corrected; it is most of a run's time.
  */
 #define MS_HISTORY_LEAST_RATIO 0.1
 #define MS_HISTORY_SURE_RUNS 3

@@ -7,7 +7,8 @@
 #include "text/size.h"
 #include "text/text.h"
 
-/* Plot coordinates; the page stretches them to the room there is, so text stands beside the drawing, not in it. */
+/* Plot coordinates; the page stretches them to the room there is, so text stands
+   beside the drawing, not in it. */
 #define WIDTH 1000.0
 #define HEIGHT 300.0
 #define TABLE_ROWS 48

@@ -8,7 +8,8 @@
 /* Text from outside as it may stand between tags and in attributes: valid XML whatever it is. */
 void ms_html_text(ms_buf *out, const char *text);
 
-/* Memory over time: ledgers as areas, the resident set as a line, plan and budget. Nothing without two samples. */
+/* Memory over time: ledgers as areas, the resident set as a line, plan and budget.
+   Nothing without two samples. */
 void ms_report_memory_plot(ms_buf *out, const ms_run_report *report);
 
 #endif

@@ -1,4 +1,5 @@
-/* What a run tells besides its frames: its plan, its memory over time, and the frames themselves to a sink. */
+/* What a run tells besides its frames: its plan, its memory over time, and the
+   frames themselves to a sink. */
 #ifndef MS_REPORT_RUN_REPORT_H
 #define MS_REPORT_RUN_REPORT_H
 

@@ -1,8 +1,8 @@
 /*
- * How loud the open mouth's part of speech is at each video frame: the amplitude between 320 and 3000 Hz, where
- * vowels have their formants and neither hum nor hiss counts. Of 16 kHz mono: power of Hann windows of 25 ms
- * every 10 ms (the transform of audio/dsp.h), averaged over 80 ms around the frame's middle (i + 0.5) / fps under
- * a triangle, square root.
+ * How loud the open mouth's part of speech is at each video frame: the amplitude between 320
+ * and 3000 Hz, where vowels have their formants and neither hum nor hiss counts. Of 16 kHz
+ * mono: power of Hann windows of 25 ms every 10 ms (the transform of audio/dsp.h), averaged
+ * over 80 ms around the frame's middle (i + 0.5) / fps under a triangle, square root.
  */
 #ifndef MS_SCORE_ENVELOPE_H
 #define MS_SCORE_ENVELOPE_H

@@ -1,8 +1,8 @@
 /*
- * How alike two pictures are, by region: squared errors of RGB for PSNR, and SSIM of luma (Wang, Bovik, Sheikh,
- * Simoncelli, "Image quality assessment: from error visibility to structural similarity", 2004): Gaussian window
- * of 11 x 11, sigma 1.5, K1 0.01, K2 0.03, range 255; only windows that lie whole in the picture count, each
- * for the region of its middle. Luma is 0.299 R + 0.587 G + 0.114 B.
+ * How alike two pictures are, by region: squared errors of RGB for PSNR, and SSIM of luma (Wang, Bovik,
+ * Sheikh, Simoncelli, "Image quality assessment: from error visibility to structural similarity",
+ * 2004): Gaussian window of 11 x 11, sigma 1.5, K1 0.01, K2 0.03, range 255; only windows that lie
+ * whole in the picture count, each for the region of its middle. Luma is 0.299 R + 0.587 G + 0.114 B.
  */
 #ifndef MS_SCORE_LIKENESS_H
 #define MS_SCORE_LIKENESS_H

@@ -202,8 +202,8 @@ static bool unescape(const char *field, size_t length, char ret_path[MS_PRESSURE
     return true;
 }
 
-/* "29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw": root and mount point are the fourth and
-   fifth field, the type is the first after the dash. */
+/* "29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw": root and
+   mount point are the fourth and fifth field, the type is the first after the dash. */
 static bool parse_mount(const char *line, ms_pressure_source *source) {
     const char *dash = strstr(line, " - ");
     if (!dash || strncmp(dash, " - cgroup2 ", 11) != 0)

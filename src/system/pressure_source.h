@@ -18,13 +18,14 @@ typedef struct ms_pressure_roots {
 typedef struct ms_pressure_source {
     char proc[MS_PRESSURE_MAX_PATH];
     char cgroup[MS_PRESSURE_MAX_PATH]; /* the mount point; empty = there is no cgroup v2 */
-    char cgroup_root
-        [MS_PRESSURE_MAX_PATH]; /* the cgroup that is mounted there; empty = the hierarchy's root */
-    const ms_device *device;    /* NULL = none */
+    /* The cgroup that is mounted there; empty = the hierarchy's root */
+    char cgroup_root[MS_PRESSURE_MAX_PATH];
+    const ms_device *device; /* NULL = none */
 } ms_pressure_source;
 
-/* roots NULL = the machine's. device: NULL, or what to ask for its free memory; the cpu back end's is the host's
-   (and its budget full by plan), so it is not asked. MS_INVALID_ARGUMENT for a path that is too long. */
+/* roots NULL = the machine's. device: NULL, or what to ask for its free memory; the
+   cpu back end's is the host's (and its budget full by plan), so it is not asked.
+   MS_INVALID_ARGUMENT for a path that is too long. */
 ms_status ms_pressure_source_init(const ms_pressure_roots *roots, const ms_device *device,
                                   ms_pressure_source *ret_source, ms_error *err);
 

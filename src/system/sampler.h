@@ -6,7 +6,8 @@
 
 typedef struct ms_sampler ms_sampler;
 
-/* mem: whose ledgers are recorded beside the resident set; must outlive the sampler. Time counts from here on. */
+/* mem: whose ledgers are recorded beside the resident set; must outlive the
+   sampler. Time counts from here on. */
 ms_status ms_sampler_create(ms_mem *mem, ms_sampler **ret_sampler, ms_error *err);
 
 /* The thread is joined, at once. */

@@ -1,7 +1,7 @@
 /*
- * Memory over time in a bounded number of points, however long a run takes: when the room is used up, each two
- * neighbouring intervals become one. Of the moments in an interval the one with the largest resident set stays, so that
- * peaks are never lost.
+ * Memory over time in a bounded number of points, however long a run takes: when the
+ * room is used up, each two neighbouring intervals become one. Of the moments in an
+ * interval the one with the largest resident set stays, so that peaks are never lost.
  */
 #ifndef MS_SYSTEM_SERIES_H
 #define MS_SYSTEM_SERIES_H

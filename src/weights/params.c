@@ -146,8 +146,8 @@ int64_t ms_params_part_elements(const ms_params *p, ms_param param) {
     return p->entries[param]->elements;
 }
 
-/* Multiples of the golden section modulo 1: any range of them holds members that lie evenly spread (Knuth, The Art of Computer
-   Programming 3, 6.4, theorem S). */
+/* Multiples of the golden section modulo 1: any range of them holds members that
+   lie evenly spread (Knuth, The Art of Computer Programming 3, 6.4, theorem S). */
 bool ms_params_is_streamed(const ms_params *p, ms_param param, ms_residency residency) {
     return !p->entries[param]->decl.vector && (uint32_t)param * 2654435769u < residency;
 }

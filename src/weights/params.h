@@ -1,6 +1,7 @@
 /*
- * What the graphs of a model ask of its checkpoint: names, shapes and how kernels want to read each tensor. Builders declare it;
- * nothing is loaded here. Weights (weights.h) are loaded for it, and what they will take can be asked before.
+ * What the graphs of a model ask of its checkpoint: names, shapes and how kernels
+ * want to read each tensor. Builders declare it; nothing is loaded here. Weights
+ * (weights.h) are loaded for it, and what they will take can be asked before.
  */
 #ifndef MS_WEIGHTS_PARAMS_H
 #define MS_WEIGHTS_PARAMS_H
@@ -28,9 +29,10 @@ typedef struct ms_param_decl {
 } ms_param_decl;
 
 /*
- * Which matrices are streamed (weight_stream.h). The matrices have a fixed order, in which each prefix lies evenly spread over the
- * network: between two streamed ones lie resident ones that give time to read. A residency says how far that order is streamed, so
- * of two residencies one always streams all that the other does.
+ * Which matrices are streamed (weight_stream.h). The matrices have a fixed order, in
+ * which each prefix lies evenly spread over the network: between two streamed ones
+ * lie resident ones that give time to read. A residency says how far that order is
+ * streamed, so of two residencies one always streams all that the other does.
  */
 typedef uint64_t ms_residency;
 #define MS_ALL_RESIDENT ((ms_residency)0)
@@ -65,10 +67,12 @@ size_t ms_params_resident_bytes(const ms_params *params, ms_dtype precision, ms_
 size_t ms_params_held_bytes(const ms_params *params, ms_dtype precision, ms_residency residency);
 /* Room for the two largest streamed matrices; 0 when nothing is streamed. */
 size_t ms_params_stream_bytes(const ms_params *params, ms_dtype precision, ms_residency residency);
-/* Floats of scratch that each thread needs for reading any streamed matrix; 0 where the device prepares them. */
+/* Floats of scratch that each thread needs for reading any streamed matrix; 0 where
+   the device prepares them. */
 size_t ms_params_stream_scratch_floats(const ms_params *params, ms_residency residency);
-/* Of a slot that pieces of the weights pass through on their way to a device that prepares them itself: while they are loaded, and
-   again while they are streamed, there are two on the host and two on the device. 0 on other devices. */
+/* Of a slot that pieces of the weights pass through on their way to a device that
+   prepares them itself: while they are loaded, and again while they are streamed,
+   there are two on the host and two on the device. 0 on other devices. */
 size_t ms_params_slot_bytes(const ms_params *params);
 
 ms_weight_shape ms_param_weight_shape(const ms_params *params, ms_param param, ms_dtype dtype);

@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "weights/weight_upload.h"
 
-/* A matrix on its way into a slot. Whoever is free takes the next task: the stream's thread, and the pool when
-   the compute thread waits. */
+/* A matrix on its way into a slot. Whoever is free takes the next task: the
+   stream's thread, and the pool when the compute thread waits. */
 typedef struct fetch {
     ms_weights *w; /* NULL = the slot is empty */
     ms_param param;
@@ -17,8 +17,8 @@ typedef struct fetch {
     _Atomic int64_t next, done;
     ms_status status;
     ms_error err;
-    /* On a device that prepares weights itself; else NULL. passed: what read the slot's last matrix is done; ready: this one is
-       there. */
+    /* On a device that prepares weights itself; else NULL. passed: what read the
+       slot's last matrix is done; ready: this one is there. */
     ms_event *passed, *ready;
 } fetch;
 

@@ -1,6 +1,6 @@
 /*
- * Weights on their way to a device that prepares them itself: read into two page-locked slots by turns, copied and prepared on a
- * queue of their own while the next piece is read.
+ * Weights on their way to a device that prepares them itself: read into two page-locked
+ * slots by turns, copied and prepared on a queue of their own while the next piece is read.
  */
 #ifndef MS_WEIGHTS_WEIGHT_UPLOAD_H
 #define MS_WEIGHTS_WEIGHT_UPLOAD_H
@@ -14,8 +14,8 @@ ms_status ms_weight_upload_create(const ms_compute *compute, size_t slot_bytes, 
                                   ms_error *err);
 void ms_weight_upload_destroy(ms_weight_upload **upload); /* waits for what is under way */
 
-/* Gives a whole parameter to the queue; param->dtype is known. dst: on the device, or NULL to read and check the values only.
-   Errors are those of reading and of the device. */
+/* Gives a whole parameter to the queue; param->dtype is known. dst: on the device, or NULL
+   to read and check the values only. Errors are those of reading and of the device. */
 ms_status ms_weight_upload_param(ms_weight_upload *upload, const ms_weight_source *from,
                                  const ms_loaded_param *param, void *dst, ms_error *err);
 

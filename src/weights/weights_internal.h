@@ -1,5 +1,5 @@
-/* Shared by weights.c (what is there), weights_source.c (values), weights_load.c (filling all) and weight_stream.c (one
- * after the other). */
+/* Shared by weights.c (what is there), weights_source.c (values), weights_load.c
+   (filling all) and weight_stream.c (one * after the other). */
 #ifndef MS_WEIGHTS_WEIGHTS_INTERNAL_H
 #define MS_WEIGHTS_WEIGHTS_INTERNAL_H
 
@@ -63,8 +63,8 @@ size_t ms_source_scratch_floats(const ms_loaded_param *param);
 ms_status ms_source_run_task(const ms_weight_source *from, const ms_loaded_param *param, int64_t task,
                              void *dst, float *scratch, ms_error *err);
 
-/* For devices that prepare weights themselves. The type that rows of a matrix are read in: that in memory where the file has it,
-   else float32. */
+/* For devices that prepare weights themselves. The type that rows of a matrix are
+   read in: that in memory where the file has it, else float32. */
 ms_dtype ms_source_raw_dtype(const ms_weight_source *from, const ms_loaded_param *param);
 /* Rows of the whole matrix, all of one part, checked. */
 ms_status ms_source_read_rows(const ms_weight_source *from, const ms_loaded_param *param, ms_dtype raw,

@@ -1,4 +1,5 @@
-/* Where parameters' values come from: finding and checking tensors, rounding, packing into the back end's layout. */
+/* Where parameters' values come from: finding and checking tensors, rounding,
+   packing into the back end's layout. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 #include "device/cpu/cpu.h"
 
 /*
- * Up to so many tokens (temporal attention: one for each frame of a window) are gathered first, all heads of them. In
- * place they are whole frames apart, often by a multiple of the caches' size, so that they push each other out of the
- * few sets they share, and a head alone reads scraps of 160 bytes.
+ * Up to so many tokens (temporal attention: one for each frame of a window) are gathered first, all
+ * heads of them. In place they are whole frames apart, often by a multiple of the caches' size, so that
+ * they push each other out of the few sets they share, and a head alone reads scraps of 160 bytes.
  */
 #define GATHER_TOKENS 32
 

@@ -47,10 +47,10 @@ typedef struct gemm_rows {
         v16_store(g->c + (r)*g->c_row + 16, y##r);
 
 /*
- * The full tile fetches on the way what comes next, a cache line a step: in every 16 steps, which is what a line of a
- * row serves, a line of each row of the next tile, then some lines of the next pair of panels. Without the first, rows
- * that lie in the third-level cache or behind it cost 10 to 25 %. The lines of weights are as many as the tiles of 96
- * rows need to fetch them all.
+ * The full tile fetches on the way what comes next, a cache line a step: in every 16 steps, which
+ * is what a line of a row serves, a line of each row of the next tile, then some lines of the next
+ * pair of panels. Without the first, rows that lie in the third-level cache or behind it cost 10
+ * to 25 %. The lines of weights are as many as the tiles of 96 rows need to fetch them all.
  */
 #if MS_SIMD_ISA == MS_SIMD_AVX512
 #define GEMM_FIRST 12

@@ -1,5 +1,5 @@
-/* What happens to latents between the networks. They are small, so plain C does: the compiler makes vectors of it, and nothing is
-   fused (-ffp-contract=off). */
+/* What happens to latents between the networks. They are small, so plain C does:
+   the compiler makes vectors of it, and nothing is fused (-ffp-contract=off). */
 #include <math.h>
 
 #include "base/philox.h"

@@ -193,8 +193,8 @@ static void pool(const ms_pool_job *job) {
 }
 
 /*
- * Chains of fused multiply-adds that stay in registers and hide the latency of two units of four cycles: twelve zmm
- * or, in six v16, twelve ymm. All lanes start apart, or the compiler would keep one for all.
+ * Chains of fused multiply-adds that stay in registers and hide the latency of two units of four cycles:
+ * twelve zmm or, in six v16, twelve ymm. All lanes start apart, or the compiler would keep one for all.
  */
 #if MS_SIMD_ISA == MS_SIMD_AVX512
 #define PEAK_CHAINS 12

@@ -13,7 +13,8 @@
 #include "device/shape.h"
 #include "device/weight.h"
 
-/* What a node of a CUDA graph takes, about: NVIDIA, "Constant time launch for straight-line CUDA graphs", 2024. */
+/* What a node of a CUDA graph takes, about: NVIDIA, "Constant time launch for
+   straight-line CUDA graphs", 2024. */
 #define LAUNCH_BYTES ((size_t)64 << 10)
 
 /* What a CUDA context and its modules take, about; a tenth of a device that is smaller than any real one. */
@@ -166,8 +167,9 @@ static void dummy_launches_destroy(ms_launches **launches) {
 }
 
 /*
- * Workspaces as a back end asks for them that multiplies matrices out of tiles: a normalisation that is folded into a reader would stand in
- * the way of asynchronous copies, so what is read is normalised first, into a copy of its type. Attention keeps its tiles on the chip.
+ * Workspaces as a back end asks for them that multiplies matrices out of tiles: a normalisation
+ * that is folded into a reader would stand in the way of asynchronous copies, so what is read
+ * is normalised first, into a copy of its type. Attention keeps its tiles on the chip.
  */
 static size_t normalised_bytes(const ms_rows *src, int n_src, const ms_prologue *prologue) {
     if (!prologue->tables)

@@ -18,8 +18,8 @@ static void *remote_alloc(ms_device *dev, ms_ledger ledger, size_t bytes) {
     return block;
 }
 
-/* Of a block that a command still waits to touch: the error is long over when a GPU would show it, so the program ends here. A device
-   that is lost does nothing any more. */
+/* Of a block that a command still waits to touch: the error is long over when a GPU would
+   show it, so the program ends here. A device that is lost does nothing any more. */
 static void remote_free(ms_device *dev, void *block) {
     remote_device *d = remote_of(dev);
     pthread_mutex_lock(&d->lock);

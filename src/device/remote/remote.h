@@ -1,22 +1,23 @@
 /*
- * The test back end `remote`: what a GPU does to a program that is wrong, on a machine without one. A plug-in for tests; it is not
- * installed.
+ * The test back end `remote`: what a GPU does to a program that is wrong, on a
+ * machine without one. A plug-in for tests; it is not installed.
  *
- * Its memory is apart. Addresses that it gives out are of pages that nobody may touch; the same bytes are mapped at a second place that
- * only its kernels know. So the host faults where it reads or writes the device's memory, and a host pointer among a kernel's arguments
- * is refused. What is allocated, and what was freed, is full of NaNs. A block that is freed while work that was given touches it ends the
- * program.
+ * Its memory is apart. Addresses that it gives out are of pages that nobody may touch; the same bytes are
+ * mapped at a second place that only its kernels know. So the host faults where it reads or writes the
+ * device's memory, and a host pointer among a kernel's arguments is refused. What is allocated, and what
+ * was freed, is full of NaNs. A block that is freed while work that was given touches it ends the program.
  *
- * Its queues run late: nothing is done before somebody waits for it, and then queues take turns by a seed, in any order that events
- * allow. The host's side of an upload is read when the copy is done; that of a download is NaNs until then.
+ * Its queues run late: nothing is done before somebody waits for it, and then
+ * queues take turns by a seed, in any order that events allow. The host's side of
+ * an upload is read when the copy is done; that of a download is NaNs until then.
  *
  * Its arithmetic is the cpu's, on one thread. Weights are prepared on it from what the checkpoint has.
  *
- * MEMSAFE_REMOTE_SEED=N        the order in which queues take turns
- * MEMSAFE_REMOTE_FAIL_ALLOC=N  the N-th allocation of device memory fails, counted over the process
- * MEMSAFE_REMOTE_DELAY_US=N    each command takes so many microseconds more, in which no processor works
+ * MEMSAFE_REMOTE_SEED=N the order in which queues take turns MEMSAFE_REMOTE_FAIL_ALLOC=N the N-th
+ * allocation of device memory fails, counted over the process MEMSAFE_REMOTE_DELAY_US=N each
+ * command takes so many microseconds more, in which no processor works
  * MEMSAFE_REMOTE_FAIL_FILL=BYTE a fill with that byte fails (MS_INTERNAL) when it is done
- * MEMSAFE_REMOTE_LOSE_AFTER=N  the device is lost after so many commands, counted over the process
+ * MEMSAFE_REMOTE_LOSE_AFTER=N the device is lost after so many commands, counted over the process
  */
 #ifndef MS_DEVICE_REMOTE_REMOTE_H
 #define MS_DEVICE_REMOTE_REMOTE_H
@@ -27,7 +28,8 @@
 #include "device/shape.h"
 #include "device/weight.h"
 
-/* What it says of its memory: blocks take whole pages of it, and it takes some itself, beside what params.memory_bytes gives out. */
+/* What it says of its memory: blocks take whole pages of it, and it takes some
+   itself, beside what params.memory_bytes gives out. */
 #define REMOTE_GRANULARITY ((size_t)4096)
 #define REMOTE_OWN_BYTES ((size_t)3 << 20)
 
@@ -122,7 +124,8 @@ typedef struct remote_list {
     remote_command *first, *last;
 } remote_list;
 
-/* When a command fails, what follows it in its queue is dropped, and who waits for an event of the queue is told, once. */
+/* When a command fails, what follows it in its queue is dropped, and who waits for
+   an event of the queue is told, once. */
 typedef struct remote_queue {
     ms_queue base;
     uint64_t number; /* from 1 */
@@ -170,14 +173,16 @@ ms_status remote_capture_end(ms_queue *queue, ms_launches **ret_launches);
 ms_status remote_launch(ms_queue *queue, const ms_launches *launches);
 void remote_launches_destroy(ms_launches **launches);
 
-/* Bytes that crossed, of all its devices since the plug-in was loaded. For tests, which find it by dlsym(). */
+/* Bytes that crossed, of all its devices since the plug-in was loaded. For tests,
+   which find it by dlsym(). */
 __attribute__((visibility("default"))) void remote_traffic(uint64_t *ret_uploaded_bytes,
                                                            uint64_t *ret_downloaded_bytes);
 
 /* Calls that all lists had which were captured since then. */
 __attribute__((visibility("default"))) uint64_t remote_captured(void);
 
-/* ---- kernels (remote_kernels.c): arguments are checked and their addresses translated when they are given ---- */
+/* ---- kernels (remote_kernels.c): arguments are checked and their addresses
+   translated when they are given ---- */
 
 extern const ms_kernels remote_kernels;
 

@@ -2,8 +2,8 @@
 
 #include "base/error.h"
 
-/* An address among the arguments becomes the one where its bytes are. False: it is not the device's. How much is read there, the
-   guard pages watch. */
+/* An address among the arguments becomes the one where its bytes are. False: it is
+   not the device's. How much is read there, the guard pages watch. */
 static bool address(const remote_device *d, const void *slot) {
     void *given;
     memcpy(&given, slot, sizeof(given));

@@ -46,7 +46,8 @@ ms_status remote_give(ms_queue *queue, const remote_command *command) {
     return status;
 }
 
-/* Whatever among its words points there: a command holds the places of its bytes, and no number comes to look like one. */
+/* Whatever among its words points there: a command holds the places of its bytes,
+   and no number comes to look like one. */
 static bool points_into(const remote_command *c, const char *begin, size_t bytes) {
     for (size_t at = 0; at + sizeof(uintptr_t) <= sizeof(*c); at += sizeof(uintptr_t)) {
         uintptr_t word;
@@ -145,7 +146,8 @@ static uint64_t next_random(remote_device *d) {
     return z ^ (z >> 31);
 }
 
-/* The first command of one of the queues that can go on. MS_INTERNAL: none can, though there is work: a wait in a circle. */
+/* The first command of one of the queues that can go on. MS_INTERNAL: none can,
+   though there is work: a wait in a circle. */
 static ms_status step(remote_device *d) {
     int able = 0;
     for (const remote_queue *q = d->queues; q; q = q->next)

@@ -1,5 +1,5 @@
-/* Protobuf's wire format by hand, with the field numbers of onnx/onnx.proto: a key (field number and kind), then a number
-   of 7 bits a byte, or a length and so many bytes. */
+/* Protobuf's wire format by hand, with the field numbers of onnx/onnx.proto: a key (field
+   number and kind), then a number of 7 bits a byte, or a length and so many bytes. */
 #include "formats/onnx/onnx_writer.h"
 
 #include <string.h>

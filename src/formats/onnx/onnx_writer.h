@@ -1,6 +1,6 @@
 /*
- * Writing ONNX files: as much as networks of convolutions need. The file is made in memory; running out of it is noticed
- * at the end.
+ * Writing ONNX files: as much as networks of convolutions need. The file is made in
+ * memory; running out of it is noticed at the end.
  *
  *     ms_onnx_writer w;
  *     ms_onnx_writer_init(&w, NULL);

@@ -1,5 +1,5 @@
-/* What happens to latents between the networks: noise, sampling and scaling of the VAE's, guidance, DDIM's step, the check that all
-   is finite. Latents are float32 whatever the networks keep. */
+/* What happens to latents between the networks: noise, sampling and scaling of the VAE's, guidance,
+   DDIM's step, the check that all is finite. Latents are float32 whatever the networks keep. */
 #include "graph/ops/common.h"
 
 typedef struct latents_desc {

@@ -138,8 +138,8 @@ static ms_status copy_rows(const ms_exec_context *x, const ms_rows *from, int64_
     return rows > 0 ? x->dev->kernels->copy(x->queue, &a) : MS_OK;
 }
 
-/* Rows that the stripe before held too move to the front, as many at a time as do not overlap; their memory in src may
-   be overwritten by now. */
+/* Rows that the stripe before held too move to the front, as many at a time as do
+   not overlap; their memory in src may be overwritten by now. */
 static ms_status move_to_front(const ms_exec_context *x, const ms_rows *held, int64_t by, int64_t rows,
                                ms_shape s) {
     for (int64_t done = 0; done < rows; done += by) {
@@ -172,7 +172,8 @@ static ms_status run_window(const ms_exec_context *x, const ms_node *node, void 
     return copy_rows(x, &src, now.first + kept, &held, kept, now.end - now.first - kept, s);
 }
 
-/* As a rule: rows that are there already move in one piece where stripes are longer than what they share, and new ones are copied. */
+/* As a rule: rows that are there already move in one piece where stripes are longer
+   than what they share, and new ones are copied. */
 static const ms_op op_window = {
     .name = "window", .rows = true, .keeps = true, .run = run_window, .calls = two_calls};
 

@@ -145,8 +145,8 @@ static ms_status make_swr(ms_audio_reader *r, ms_av_layout *layout, ms_error *er
     return MS_OK;
 }
 
-/* A stream may change its rate or channels; ffmpeg builds a new filter then and so do we. With the source's own
-   format as the output the channels given out cannot change. */
+/* A stream may change its rate or channels; ffmpeg builds a new filter then and so do we.
+   With the source's own format as the output the channels given out cannot change. */
 static ms_status match_swr(ms_audio_reader *r, ms_error *err) {
     const AVFrame *f = r->frame;
     if (r->swr && r->src_rate == f->sample_rate && r->src_format == f->format &&
@@ -183,8 +183,8 @@ static ms_status need_block(ms_audio_reader *r, int64_t n, ms_error *err) {
     return MS_OK;
 }
 
-/* Samples of the frame that swr gets at a time. A frame at 1 Hz would come out 16000 times as long: what one call gives is
-   bounded, and what comes out does not depend on the pieces. */
+/* Samples of the frame that swr gets at a time. A frame at 1 Hz would come out 16000 times as
+   long: what one call gives is bounded, and what comes out does not depend on the pieces. */
 static int piece_of(const ms_audio_reader *r) {
     int64_t most = (int64_t)MAX_BLOCK_SAMPLES * r->src_rate / r->info.rate;
     int left = r->frame->nb_samples - r->fed;

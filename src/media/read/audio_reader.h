@@ -14,8 +14,8 @@
 
 #define MS_SPEECH_RATE 16000
 
-/* What a reader is charged with: FFmpeg's audio codecs and the resampler were measured below 3 MB for AAC, MP3, FLAC,
-   Opus and PCM. */
+/* What a reader is charged with: FFmpeg's audio codecs and the resampler were
+   measured below 3 MB for AAC, MP3, FLAC, Opus and PCM. */
 #define MS_AUDIO_READER_BYTES ((size_t)3 << 20)
 
 typedef struct ms_audio_reader ms_audio_reader;
@@ -38,8 +38,8 @@ typedef struct ms_audio_info {
     char language[16]; /* of the stream, as ISO 639-2 has it ("eng"); empty = not said */
 } ms_audio_info;
 
-/* MS_IO: no such file, not readable. MS_BAD_MEDIA: not media, no audio stream, or not one sample in it; each has
-   its own message, with the path. MS_UNSUPPORTED: no decoder. Silence is fine. */
+/* MS_IO: no such file, not readable. MS_BAD_MEDIA: not media, no audio stream, or not one sample
+   in it; each has its own message, with the path. MS_UNSUPPORTED: no decoder. Silence is fine. */
 ms_status ms_audio_reader_open(ms_mem *mem, const char *path, const ms_audio_reader_params *params,
                                ms_audio_reader **ret_reader, ms_error *err);
 void ms_audio_reader_close(ms_audio_reader **reader);
@@ -54,9 +54,9 @@ ms_status ms_audio_reader_read(ms_audio_reader *reader, float *dst, int64_t max,
 /* Number of the sample that read gives next. */
 int64_t ms_audio_reader_tell(const ms_audio_reader *reader);
 
-/* Makes `sample` the next one: forwards by decoding up to it, backwards from the file's beginning, because most
-   audio decoders only give the same samples when they have seen all before. Some 600 times as fast as the sound
-   for AAC. Past the end, the next read gives 0. */
+/* Makes `sample` the next one: forwards by decoding up to it, backwards from the file's
+   beginning, because most audio decoders only give the same samples when they have seen all
+   before. Some 600 times as fast as the sound for AAC. Past the end, the next read gives 0. */
 ms_status ms_audio_reader_seek(ms_audio_reader *reader, int64_t sample, ms_error *err);
 
 /* Packets that could not be decoded so far, in the furthest reading. */

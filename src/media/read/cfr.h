@@ -31,7 +31,8 @@ typedef struct ms_cfr_step {
     int64_t current; /* times to put out this one, after that */
 } ms_cfr_step;
 
-/* A frame at timestamp ts; duration as the decoder says, 0 = unknown. have_previous: some frame came before. */
+/* A frame at timestamp ts; duration as the decoder says, 0 = unknown.
+   have_previous: some frame came before. */
 ms_cfr_step ms_cfr_push(ms_cfr *cfr, const ms_cfr_params *params, int64_t ts, int64_t duration,
                         bool have_previous);
 

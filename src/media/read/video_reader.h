@@ -1,13 +1,15 @@
 /*
  * Reading a video file as RGB24 frames at a constant rate.
  *
- * Anything FFmpeg reads, and numbered pictures (files/numbered.h), which have the output's rate, or 25 frames a second; 8 and more bits, any chroma, turned as the file's display matrix says. Frames are
- * numbered from 0 at the output's rate; the frames of a number are the same bytes however one got there.
- * Colour, rotation and rate rules are in docs/media.md.
+ * Anything FFmpeg reads, and numbered pictures (files/numbered.h), which have the output's
+ * rate, or 25 frames a second; 8 and more bits, any chroma, turned as the file's display
+ * matrix says. Frames are numbered from 0 at the output's rate; the frames of a number are
+ * the same bytes however one got there. Colour, rotation and rate rules are in docs/media.md.
  *
- * Memory does not grow with the length: two decoded frames, one RGB picture, a table of at most
- * MS_VIDEO_MAX_MARKS places to seek to, and what the decoder and the demuxer hold (charged to the codec ledger
- * by estimate, media/codec_memory.h; the mp4 demuxer's own index is about 60 bytes for each frame of the file).
+ * Memory does not grow with the length: two decoded frames, one RGB picture, a
+ * table of at most MS_VIDEO_MAX_MARKS places to seek to, and what the decoder and
+ * the demuxer hold (charged to the codec ledger by estimate, media/codec_memory.h;
+ * the mp4 demuxer's own index is about 60 bytes for each frame of the file).
  */
 #ifndef MS_MEDIA_READ_VIDEO_READER_H
 #define MS_MEDIA_READ_VIDEO_READER_H
@@ -24,12 +26,13 @@ typedef struct ms_video_reader ms_video_reader;
 
 typedef struct ms_video_reader_params {
     ms_rational fps; /* of the output; 0/x = the source's own: the average rate when it varies */
-    int threads; /* of the decoder, which holds about one frame for each. Frames do not depend on it, but those of a
-                        damaged file do: what is missing is taken from the frames that a thread had then */
+    /* Of the decoder, which holds about one frame for each. Frames do not depend on it, but those
+       of a damaged file do: what is missing is taken from the frames that a thread had then */
+    int threads;
     int stream; /* index in the file, -1 = the one that ffmpeg would take */
-    bool
-        keep_hdr; /* HDR frames: RGB24 is a view of the signal, which is there too; else they are tone-mapped to
-                      BT.709 (media/hdr.h) */
+    /* HDR frames: RGB24 is a view of the signal, which is there too; else they are
+       tone-mapped to BT.709 (media/hdr.h) */
+    bool keep_hdr;
     ms_picture_room room;
 } ms_video_reader_params;
 
@@ -76,9 +79,9 @@ typedef struct ms_video_damage_report {
     char message[384]; /* one sentence that names the file; empty when nothing was found */
 } ms_video_damage_report;
 
-/* MS_IO: no such file, not readable. MS_BAD_MEDIA: not media, no video stream (cover pictures are none), not one
-   decodable frame. MS_UNSUPPORTED: codec, pixel format or colour matrix. MS_BUDGET: its pictures have no room. Messages
-   name the path. */
+/* MS_IO: no such file, not readable. MS_BAD_MEDIA: not media, no video stream (cover
+   pictures are none), not one decodable frame. MS_UNSUPPORTED: codec, pixel format
+   or colour matrix. MS_BUDGET: its pictures have no room. Messages name the path. */
 ms_status ms_video_reader_open(ms_mem *mem, const char *path, const ms_video_reader_params *params,
                                ms_video_reader **ret_reader, ms_error *err);
 void ms_video_reader_close(ms_video_reader **reader);
@@ -140,8 +143,8 @@ typedef struct ms_video_mark {
 bool ms_video_reader_get_mark(const ms_video_reader *reader, int64_t frame, ms_video_mark *ret_mark);
 void ms_video_reader_add_mark(ms_video_reader *reader, const ms_video_mark *mark);
 
-/* What a later reader of the same file needs to go on as if it had read up to here: the mark, and what was counted of
-   damage so that nothing is counted twice. */
+/* What a later reader of the same file needs to go on as if it had read up to here:
+   the mark, and what was counted of damage so that nothing is counted twice. */
 typedef struct ms_video_place {
     bool has_mark;
     ms_video_mark mark;

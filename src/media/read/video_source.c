@@ -155,8 +155,8 @@ static void fix_timestamps(ms_video_source *s, AVPacket *packet) {
         s->next_dts += duration;
 }
 
-/* Where a container counts no frames but says how long the stream is: what is missing of it, at the frame rate. AVI counts
-   places, and a picture that stays has no packet in the next. */
+/* Where a container counts no frames but says how long the stream is: what is missing of it,
+   at the frame rate. AVI counts places, and a picture that stays has no packet in the next. */
 static int64_t missing_at_end(const ms_video_source *s) {
     const AVFormatContext *format = s->in.format;
     const AVDictionaryEntry *own = av_dict_get(s->stream->metadata, "DURATION", NULL, 0);
@@ -304,8 +304,9 @@ static int64_t take_timestamp(ms_video_source *s, const AVFrame *frame) {
     return ts;
 }
 
-/* Demuxer or decoder complained and went on further down the file: how many frames would fit into the gap, but for those of
-   refused packets, which are counted already? Both are ahead: a complaint may be about a gap that is still to come. */
+/* Demuxer or decoder complained and went on further down the file: how many frames
+   would fit into the gap, but for those of refused packets, which are counted
+   already? Both are ahead: a complaint may be about a gap that is still to come. */
 static void count_hole(ms_video_source *s, int64_t previous, int64_t expected, int64_t ts) {
     AVRational rate = s->stream->avg_frame_rate;
     int64_t frames = 0;

@@ -49,12 +49,13 @@ typedef struct ms_video_source {
 ms_status ms_video_source_open(ms_video_source *source, int stream, ms_error *err);
 void ms_video_source_close(ms_video_source *source);
 
-/* The next frame in the order of display; *ret_ts in the stream's time base. *ret_got false: the end. Frames that
-   cannot be decoded are counted and left out; MS_IO and MS_HOST_MEMORY end the reading. */
+/* The next frame in the order of display; *ret_ts in the stream's time base. *ret_got false: the end.
+   Frames that cannot be decoded are counted and left out; MS_IO and MS_HOST_MEMORY end the reading. */
 ms_status ms_video_source_next(ms_video_source *source, AVFrame *frame, int64_t *ret_ts, bool *ret_got,
                                ms_error *err);
 
-/* Goes to a key frame at or before ts, as far as the demuxer can: the caller checks what comes. False: it cannot. */
+/* Goes to a key frame at or before ts, as far as the demuxer can: the caller checks
+   what comes. False: it cannot. */
 bool ms_video_source_seek(ms_video_source *source, int64_t ts);
 
 /* Back to the beginning, by opening the file again. */

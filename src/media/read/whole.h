@@ -1,7 +1,8 @@
 /*
- * Whether a media file is as long as its own headers say: a download or a recording that was cut off shows before
- * hours of work and not at their end. Looks at the outermost lengths only: Matroska's segment, RIFF's and its data chunk's (WAV,
- * AVI), boxes of mp4 and mov (that begin with ftyp). Other formats, and headers that leave the length open, count as whole.
+ * Whether a media file is as long as its own headers say: a download or a recording that was
+ * cut off shows before hours of work and not at their end. Looks at the outermost lengths
+ * only: Matroska's segment, RIFF's and its data chunk's (WAV, AVI), boxes of mp4 and mov (that
+ * begin with ftyp). Other formats, and headers that leave the length open, count as whole.
  */
 #ifndef MS_MEDIA_READ_WHOLE_H
 #define MS_MEDIA_READ_WHOLE_H

@@ -15,8 +15,9 @@
 
 /* ---- encoding */
 
-/* AAC's first 1024 samples are its own warming up. mp4 says so in an edit list; Matroska, as FFmpeg 5.1 writes
-   it, would start the picture that much later (64 ms at 16 kHz), so it gets FLAC, which has no delay. */
+/* AAC's first 1024 samples are its own warming up. mp4 says so in an edit list;
+   Matroska, as FFmpeg 5.1 writes it, would start the picture that much later (64 ms
+   at 16 kHz), so it gets FLAC, which has no delay. */
 enum AVCodecID ms_audio_track_encoder(ms_container container) {
     switch (container) {
     case MS_CONTAINER_MKV:
@@ -277,8 +278,9 @@ static ms_status next_packet(ms_audio_track *t, bool *ret_got, ms_error *err) {
     }
 }
 
-/* The last packet reaches past the video's end. mp4 takes a shorter duration, Matroska a note of samples to
-   discard, PCM can be cut itself; what is left (MP3 and AC-3 in AVI) plays some 30 ms longer than the picture. */
+/* The last packet reaches past the video's end. mp4 takes a shorter duration,
+   Matroska a note of samples to discard, PCM can be cut itself; what is left (MP3
+   and AC-3 in AVI) plays some 30 ms longer than the picture. */
 static ms_status cut_packet(ms_audio_track *t, int64_t limit, ms_error *err) {
     AVPacket *packet = t->packet;
     const AVCodecParameters *par = t->stream->codecpar;

@@ -24,12 +24,13 @@ typedef struct ms_mux {
     ms_av_log *log;
 } ms_mux;
 
-/* MS_INVALID_ARGUMENT: no extension, or one that names no container for these codecs; the message lists those that
-   do. codec_id: of the video. */
+/* MS_INVALID_ARGUMENT: no extension, or one that names no container for these
+   codecs; the message lists those that do. codec_id: of the video. */
 ms_status ms_container_for(const char *path, enum AVCodecID codec_id, ms_container *ret_container,
                            ms_error *err);
 
-/* Checks the target and creates the temporary file and a muxer without streams. On failure nothing is left. */
+/* Checks the target and creates the temporary file and a muxer without streams. On
+   failure nothing is left. */
 ms_status ms_mux_open(ms_mux *mux, ms_mem *mem, const char *path, enum AVCodecID codec_id, bool force,
                       ms_av_log *log, ms_error *err);
 

@@ -1,6 +1,7 @@
 /*
- * The sound of a video with a stretch of other sound laid over it: what a dubbed passage sounds like. Gives floats at one rate
- * and number of channels, whatever the two files have; a file's sound that is at an end, or that there is none of, is silence.
+ * The sound of a video with a stretch of other sound laid over it: what a dubbed passage
+ * sounds like. Gives floats at one rate and number of channels, whatever the two files
+ * have; a file's sound that is at an end, or that there is none of, is silence.
  */
 #ifndef MS_MEDIA_WRITE_SOUND_SPLICE_H
 #define MS_MEDIA_WRITE_SOUND_SPLICE_H
@@ -10,8 +11,8 @@
 typedef struct ms_sound_splice ms_sound_splice;
 
 typedef struct ms_sound_splice_params {
-    const char
-        *base; /* file whose sound is heard outside the stretch; it need not have any; NULL = silence */
+    /* File whose sound is heard outside the stretch; it need not have any; NULL = silence */
+    const char *base;
     const char *over;        /* file whose sound is laid over it */
     int64_t over_skip_us;    /* of `over`, left out at its beginning */
     double from_s, length_s; /* the stretch */

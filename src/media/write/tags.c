@@ -80,7 +80,8 @@ static int add_chapter(AVFormatContext *out, const AVChapter *in, int64_t start,
                                                     : 0;
 }
 
-/* Microseconds of the output; a stranger's number may be anything, so it is bounded before it is an integer. */
+/* Microseconds of the output; a stranger's number may be anything, so it is bounded
+   before it is an integer. */
 static int64_t output_us(int64_t ts, AVRational time_base, double zero_us) {
     double us = time_base.den > 0 ? (double)ts * av_q2d(time_base) * AV_TIME_BASE - zero_us : 0;
     return us < 0 ? 0 : us > 1e15 ? (int64_t)1e15 : (int64_t)(us + 0.5);

@@ -105,8 +105,8 @@ ptrdiff_t ms_video_encoder_row_bytes(const ms_video_writer_params *p) {
 
 /* ---- options of each encoder */
 
-/* With AVX-512, x264 164 steers its rate control by memory that nobody wrote (mbtree; seen with MALLOC_PERTURB_), so that two
-   runs could differ. Its AVX2 code gives what its AVX code does. */
+/* With AVX-512, x264 164 steers its rate control by memory that nobody wrote (mbtree; seen with
+   MALLOC_PERTURB_), so that two runs could differ. Its AVX2 code gives what its AVX code does. */
 static int x264_options(AVCodecContext *c, const ms_video_writer_params *p) {
     int rc = av_opt_set(c->priv_data, "preset", p->preset, 0);
     if (rc >= 0 && av_get_cpu_flags() & AV_CPU_FLAG_AVX512)
@@ -118,9 +118,10 @@ static int x264_options(AVCodecContext *c, const ms_video_writer_params *p) {
     return rc;
 }
 
-/* x265 writes to stderr by itself unless told not to, and sizes its thread pool by the machine. Its lookahead
-   must exceed its B frames. Frames coded in parallel see one another's rate control in an order that the scheduler
-   decides, so only the rows of one frame are shared out: the file does not depend on the threads. */
+/* x265 writes to stderr by itself unless told not to, and sizes its thread pool by
+   the machine. Its lookahead must exceed its B frames. Frames coded in parallel see
+   one another's rate control in an order that the scheduler decides, so only the
+   rows of one frame are shared out: the file does not depend on the threads. */
 static int x265_options(AVCodecContext *c, const ms_video_writer_params *p) {
     char text[160 + MS_HDR_LIGHT_TEXT_BYTES], light[MS_HDR_LIGHT_TEXT_BYTES] = "";
     c->has_b_frames = 2; /* pyramids of B frames, as in every preset; libx265's wrapper does not say so */
@@ -137,9 +138,9 @@ static int x265_options(AVCodecContext *c, const ms_video_writer_params *p) {
     return rc;
 }
 
-/* Version 3 with checksums; every frame a key frame. Slices are what its threads share out: a fixed number, so that
-   the file does not depend on the threads. FFmpeg 5.1 spoils pictures of two columns or rows when it cuts them into
-   slices, so tiny ones take version 1, which has none. */
+/* Version 3 with checksums; every frame a key frame. Slices are what its threads share out: a
+   fixed number, so that the file does not depend on the threads. FFmpeg 5.1 spoils pictures of two
+   columns or rows when it cuts them into slices, so tiny ones take version 1, which has none. */
 static int ffv1_options(AVCodecContext *c) {
     c->gop_size = 1;
     if (c->width < 64 || c->height < 64) {
@@ -254,8 +255,8 @@ ms_status ms_video_encoder_receive(ms_video_encoder *e, bool *ret_got, ms_av_log
                           "the %s encoder failed", e->codec->codec->name);
     if (e->packet->duration == 0)
         e->packet->duration = 1;
-    /* At a constant rate this is what encoders say themselves, except x265, which makes it up from memory that it
-       never set when the clip is shorter than its reordering. */
+    /* At a constant rate this is what encoders say themselves, except x265, which makes it
+       up from memory that it never set when the clip is shorter than its reordering. */
     e->packet->dts = e->packets++ - e->codec->has_b_frames;
     *ret_got = true;
     return MS_OK;

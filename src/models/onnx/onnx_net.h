@@ -26,8 +26,8 @@ typedef struct ms_onnx_value {
     int64_t elements;                /* outputs, and 0 before ms_onnx_net_prepare() */
 } ms_onnx_value;
 
-/* Reads the file and checks that every operator is known. compute must outlive the network; memory is compute->mem's.
-   MS_UNSUPPORTED in a build without protobuf-c. */
+/* Reads the file and checks that every operator is known. compute must outlive the
+   network; memory is compute->mem's. MS_UNSUPPORTED in a build without protobuf-c. */
 ms_status ms_onnx_net_open(const ms_compute *compute, const char *path, ms_onnx_net **ret_net, ms_error *err);
 
 /* Takes the file over, also on failure. */

@@ -148,7 +148,8 @@ static bool view_strides(const onnx_slot *from, int rank, const int64_t *dim, in
     for (int old = 0, fresh = 0; old < n && fresh < rank;) {
         int old_end = old + 1, fresh_end = fresh + 1;
         int64_t have = old_dim[old], want = dim[fresh];
-        /* The products of all are equal, so neither runs out first. NOLINTBEGIN(clang-analyzer-core.uninitialized.Assign) */
+        /* The products of all are equal, so neither runs out first.
+           NOLINTBEGIN(clang-analyzer-core.uninitialized.Assign) */
         while (have != want) {
             if (want < have)
                 want *= dim[fresh_end++];

@@ -18,7 +18,8 @@
 #include "text/json.h"
 
 #define BLOCK_ELEMENTS 65536
-/* Beside the UNet's tensors, for it is they that are worth nothing: not in the config, which may be used with others. */
+/* Beside the UNet's tensors, for it is they that are worth nothing: not in the
+   config, which may be used with others. */
 #define MARK "memsafe_random_weights"
 #define FACES_DIR "auxiliary/models/buffalo_l"
 

@@ -196,8 +196,9 @@ static void output(net *n, const value *x, int columns, const char *last, const 
         ms_onnx_put_node(&n->w, last, flat.name, name);
 }
 
-/* The one face: 80, 40 to 240, 240 of the detector's 512 x 512, which lies in wide and in tall pictures. Each cell of stride
-   32 sees it as far from itself; of equal scores the first cell's counts. Scores before the sigmoid. */
+/* The one face: 80, 40 to 240, 240 of the detector's 512 x 512, which lies in wide
+   and in tall pictures. Each cell of stride 32 sees it as far from itself; of equal
+   scores the first cell's counts. Scores before the sigmoid. */
 #define SEEN 2.0f
 #define NOT_SEEN (-8.0f)
 static const float face_box[4] = {80, 40, 240, 240};
@@ -249,7 +250,8 @@ ms_status ms_synthesize_detector(const char *path, uint64_t seed, bool small, ms
 
 /* ---- the landmark net ---- */
 
-/* A face from the front, hundredths of the crop's half side from its middle, x and y in turn (docs/demo.md has the order). */
+/* A face from the front, hundredths of the crop's half side from its middle, x and
+   y in turn (docs/demo.md has the order). */
 static const int8_t face_shape[MS_LANDMARK106_VALUES] = {
     0,   58,  -46, -17, -32, 39,  -28, 44,  -24, 48,  -20, 52,  -16, 55,  -11, 56,  -6,  58,  -45, -10,
     -45, -2,  -44, 5,   -43, 11,  -41, 17,  -39, 23,  -38, 28,  -35, 34,  46,  -17, 32,  39,  29,  44,
