@@ -71,8 +71,9 @@ static inline uint16_t ms_f32_to_bf16(float x) {
     return (uint16_t)((u + 0x7fffu + ((u >> 16) & 1)) >> 16);
 }
 
-/* No branches, so that loops over it become vector code. Normal numbers move their exponent's bias from 15 to
-   127; infinity and NaN move it twice; subnormals are the mantissa of 2^-14 without its leading 1. */
+/* No branches, so that loops over it become vector code. For normal numbers the
+   exponent's bias goes from 15 to 127; for infinity and NaN it goes there twice;
+   subnormals are the mantissa of 2^-14 without its leading 1. */
 static inline float ms_f16_to_f32(uint16_t h) {
     uint32_t u = (uint32_t)(h & 0x7fffu) << 13, sign = (uint32_t)(h & 0x8000u) << 16;
     uint32_t subnormal = -(uint32_t)(u < 0x00800000u), special = -(uint32_t)(u >= 0x0f800000u);

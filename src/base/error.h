@@ -10,18 +10,18 @@
    works. err may be NULL. */
 ms_status ms_fail(ms_error *err, ms_status code, const char *fmt, ...) MS_PRINTF(3, 4);
 
-/* The same with what the caller can do about it. Messages name no option of the
-   command: those are the command's words for the hint. */
+/* The same with a hint of what the caller can do about it. Messages name no option
+   of the command: the command has words of its own for each hint. */
 ms_status ms_fail_hint(ms_error *err, ms_status code, ms_hint hint, const char *fmt, ...) MS_PRINTF(4, 5);
 
-/* One hint more. err may be NULL. */
+/* Adds a hint. err may be NULL. */
 void ms_error_hint(ms_error *err, ms_hint hint);
 
 /* Puts "prefix: " before an existing message and returns its code; used on the way up to add the file's name.
  */
 ms_status ms_fail_prefix(ms_error *err, ms_status code, const char *fmt, ...) MS_PRINTF(3, 4);
 
-/* clang's analyzer sees one file at a time; so it knows that what fails is not MS_OK. */
+/* clang's analyzer sees one file at a time. This tells it that the function never returns MS_OK. */
 #ifdef __clang_analyzer__
 #define ms_fail(err, code, ...) ((void)(ms_fail)(err, code, __VA_ARGS__), (code))
 #define ms_fail_hint(err, code, ...) ((void)(ms_fail_hint)(err, code, __VA_ARGS__), (code))
@@ -30,12 +30,12 @@ ms_status ms_fail_prefix(ms_error *err, ms_status code, const char *fmt, ...) MS
 /* Puts text behind an existing message. err may be NULL. */
 void ms_error_add(ms_error *err, const char *fmt, ...) MS_PRINTF(2, 3);
 
-/* Sets where it happened if that is not yet known. */
+/* Sets where the error happened, if that is not yet known. */
 void ms_error_where(ms_error *err, const char *stage, int64_t frame);
 
 void ms_error_clear(ms_error *err);
 
-/* Statuses after which the same with less memory may work. */
+/* After these statuses the same work may succeed with less memory. */
 static inline bool ms_is_out_of_memory(ms_status status) {
     return status == MS_HOST_MEMORY || status == MS_DEVICE_MEMORY;
 }

@@ -8,11 +8,12 @@
 #define NOBODY (-1)
 
 static pthread_mutex_t log_lock =
-    PTHREAD_MUTEX_INITIALIZER; /* one call at a time, and none after ms_log_set() */
+    PTHREAD_MUTEX_INITIALIZER; /* one call of the callback at a time, and none after ms_log_set() */
 static ms_log_callback log_callback;
 static void *log_arg;
 static _Atomic int most_told =
-    NOBODY;                        /* looked at without the lock: without a callback telling costs nothing */
+    /* read without the lock, so that telling costs nothing while there is no callback */
+    NOBODY;
 static _Thread_local bool telling; /* this thread holds the lock and is in the callback */
 
 void ms_log_set(ms_log_callback callback, void *arg, ms_log_level most) {
@@ -42,7 +43,8 @@ void ms_log_tell(ms_log_level level, const char *code, const char *fmt, ...) {
     const ms_log_message message = {.level = level, .code = code, .text = text};
     pthread_mutex_lock(&log_lock);
     telling = true;
-    if (log_callback && (int)level <= atomic_load(&most_told)) /* it may have been another meanwhile */
+    /* the callback may have been changed meanwhile */
+    if (log_callback && (int)level <= atomic_load(&most_told))
         log_callback(log_arg, &message);
     telling = false;
     pthread_mutex_unlock(&log_lock);

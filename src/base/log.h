@@ -1,4 +1,4 @@
-/* Telling the host's callback (memsafe/log.h) what is no error. */
+/* Tells the host's callback (memsafe/log.h) what is no error. */
 #ifndef MS_BASE_LOG_H
 #define MS_BASE_LOG_H
 
@@ -6,7 +6,7 @@
 
 #include "memsafe/log.h"
 
-/* For who would have to work to say it. */
+/* Whether anybody listens: for callers to whom finding out what to say is work. */
 bool ms_log_wants(ms_log_level level);
 
 /* Text over 511 bytes is cut. Holds the log's lock while the host is told: hold no

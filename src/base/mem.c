@@ -23,7 +23,7 @@ struct ms_mem {
     atomic_uint_fast64_t allocations, failures;
 };
 
-/* In front of every block; its size is the alignment, so that the block behind it is aligned. */
+/* Stands in front of every block. Its size is the alignment, so that the block behind it is aligned. */
 typedef struct block_header {
     ms_mem *mem;
     size_t bytes;   /* asked for */
@@ -152,7 +152,7 @@ void ms_mem_release(ms_mem *mem, ms_ledger ledger, size_t bytes) {
         return;
     size_t held = atomic_load(&mem->ledger_current[ledger]), given;
     do
-        given = bytes < held ? bytes : held; /* more than was charged would wrap round */
+        given = bytes < held ? bytes : held; /* giving back more than was charged would wrap round */
     while (!atomic_compare_exchange_weak(&mem->ledger_current[ledger], &held, held - given));
     atomic_fetch_sub(&mem->current, given);
 }

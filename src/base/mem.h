@@ -1,5 +1,5 @@
 /*
- * What the allocator (memsafe/memory.h) offers besides to those inside.
+ * What the allocator (memsafe/memory.h) offers besides, to the library itself.
  */
 #ifndef MS_BASE_MEM_H
 #define MS_BASE_MEM_H

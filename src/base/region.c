@@ -54,7 +54,7 @@ void *ms_region_alloc(ms_region *region, size_t bytes) {
         region->over_limit = true;
         return NULL;
     }
-    size_t rounded = bytes ? (bytes + 7) & ~(size_t)7 : 8; /* nothing, too, has an address */
+    size_t rounded = bytes ? (bytes + 7) & ~(size_t)7 : 8; /* also nothing has an address */
     if (rounded > region->left_bytes && !add_block(region, rounded))
         return NULL;
     void *piece = region->next;

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* More than there can be, and sums and differences of them do not overflow. */
+/* No video has so many, and sums and differences of such numbers do not overflow. */
 #define MS_STATE_MOST_FRAMES ((int64_t)1 << 53)
 
 #define MS_STATE_BYTES 4096 /* holds the whole front of a run: about 3.2 kB */
@@ -26,7 +26,7 @@ typedef struct ms_state {
 void ms_state_begin_saving(ms_state *state);
 void ms_state_begin_restoring(ms_state *state); /* of bytes and length */
 
-/* All was restored and nothing is left over. */
+/* Whether all was restored and nothing is left over. */
 bool ms_state_whole(const ms_state *state);
 
 void ms_state_visit(ms_state *state, void *field, size_t bytes);

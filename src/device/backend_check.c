@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Of an allocation, a captured call, a context: far more than any device takes. */
+/* The largest granularity, bytes of a captured call and of a context that are
+   believed: far more than any device takes. */
 #define MOST_GRANULARITY ((size_t)64 << 20)
 #define MOST_LAUNCH_BYTES ((size_t)16 << 20)
 

@@ -38,11 +38,12 @@
     X(weight_panels)                                                                                         \
     X(weight_pack)
 
-/* Whether the table can be used at all, before any of its functions is called. name: that
-   it must have. Else problem says what is wrong with it, in words that follow "it". */
+/* Whether the table can be used at all, before any of its functions is called. name: the one that
+   it must have. If it cannot, problem says what is wrong with it, in words that follow "it". */
 bool ms_backend_is_sound(const ms_backend *backend, const char *name, char *problem, size_t size);
 
-/* The same of an opened device: what it is, and that its table does what that asks for. */
+/* The same of an opened device: whether what it says of itself can be, and its
+   table has the functions for it. */
 bool ms_device_is_sound(const ms_device *dev, char *problem, size_t size);
 
 #endif

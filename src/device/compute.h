@@ -9,14 +9,15 @@
 #include "device/device.h"
 
 typedef struct ms_compute {
-    ms_mem *mem;   /* the host's, for all that is not on the device; borrowed; NULL = the process's */
+    ms_mem *mem;   /* the host's memory, for all that is not on the device; borrowed; NULL = the process's */
     ms_pool *pool; /* for the host's own work: reading, pasting, log-mel; NULL = the calling thread */
     ms_device *dev;
     ms_queue *queue; /* one thread at a time gives work to it */
     ms_event *done;
     bool is_fork;
-    bool replay;         /* networks are captured once and launched again, where the device can */
-    ms_dtype activation; /* in which networks keep activations: one of the device's; F32 when it is opened */
+    bool replay; /* networks are captured once and launched again, where the device can */
+    /* type in which networks keep activations, one of the device's; F32 once it is opened */
+    ms_dtype activation;
 } ms_compute;
 
 typedef struct ms_compute_params {
@@ -24,13 +25,13 @@ typedef struct ms_compute_params {
        "auto": the best of this machine. */
     const char *device;
     ms_mem *mem;
-    /* What a device that has memory of its own charges it to; NULL = nowhere but
-       there. One that has not uses mem. */
+    /* What a device charges its own memory to; NULL = to nothing. A device without
+       memory of its own uses mem. */
     ms_mem *device_mem;
     int threads; /* of the pool; 0 = all */
     ms_isa isa_limit;
     size_t memory_bytes;
-    bool must_compute; /* MS_UNSUPPORTED: of the device only sizes can be asked for */
+    bool must_compute; /* MS_UNSUPPORTED where the device only knows sizes */
 } ms_compute_params;
 
 /* Makes the pool and opens the device. Errors: those of ms_pool_create() and ms_device_open(). */
@@ -40,7 +41,7 @@ void ms_compute_close(ms_compute *compute);
 /* The same device, pool and ledgers with a queue of its own, for another thread. It must be closed first. */
 ms_status ms_compute_fork(const ms_compute *compute, ms_compute *ret_fork, ms_error *err);
 
-/* Through the compute's queue, done when they return. */
+/* Copies go through the compute's queue and are done when these return. */
 ms_status ms_compute_upload(const ms_compute *compute, void *dst, const void *src, size_t bytes);
 ms_status ms_compute_download(const ms_compute *compute, void *dst, const void *src, size_t bytes);
 /* Waits for all that was given to the queue. */

@@ -21,8 +21,8 @@ typedef enum ms_isa {
 typedef struct ms_device_params {
     const char *backend; /* "cpu", "dummy", or a plug-in's name */
     int number;          /* which of the back end's devices */
-    ms_mem *mem;         /* what it takes of the host's memory is charged to; NULL = the process's */
-    ms_mem *device_mem;  /* of memory of its own; NULL = it is not charged */
+    ms_mem *mem;         /* what its share of the host's memory is charged to; NULL = the process's */
+    ms_mem *device_mem;  /* the same for memory of its own; NULL = it is not charged */
     ms_pool *pool;       /* cpu: computes on it; borrowed; NULL = on the calling thread */
     ms_isa isa_limit;    /* cpu: use nothing above this; MS_ISA_AVX512 for no limit */
     size_t memory_bytes; /* dummy: the size it claims to have */
@@ -49,7 +49,7 @@ static inline int64_t ms_weight_row(const ms_weight_shape *shape, int64_t panel,
     return row < n ? panel / panels * n + row : -1;
 }
 
-/* Of everything below and of kernels.h: a plug-in with another number is refused. */
+/* The version of everything below and of kernels.h. A plug-in with another number is refused. */
 #define MS_BACKEND_ABI 5
 
 /*
@@ -68,7 +68,7 @@ typedef struct ms_launches {
     ms_device *dev;
 } ms_launches;
 
-/* A moment in a queue: when all that was given before record() is done. */
+/* A moment in a queue: it has come when all that was given before record() is done. */
 typedef struct ms_event {
     ms_device *dev;
 } ms_event;
@@ -77,14 +77,14 @@ typedef struct ms_backend {
     uint32_t abi; /* MS_BACKEND_ABI */
     const char *name;
     ms_status (*open)(const ms_device_params *params, ms_device **ret_dev, ms_error *err);
-    void (*close)(ms_device **dev); /* after its queues and events */
+    void (*close)(ms_device **dev); /* when its queues and events are gone */
 
     /* Device memory, 64-byte aligned or better. NULL when there is none left, or the
        ledgers' budget has no room. What uses a block must be done before it is freed. */
     void *(*alloc)(ms_device *dev, ms_ledger ledger, size_t bytes);
     void (*free)(ms_device *dev, void *block);
-    /* The host's memory that copies reach without a detour (page-locked); charged
-       to params.mem. NULL when there is none. */
+    /* Memory of the host that copies reach without a detour (page-locked). It is
+       charged to params.mem. NULL when there is none left. */
     void *(*host_alloc)(ms_device *dev, ms_ledger ledger, size_t bytes);
     void (*host_free)(ms_device *dev, void *block);
     void (*memory)(const ms_device *dev, size_t *ret_free_bytes, size_t *ret_total_bytes);
@@ -98,16 +98,16 @@ typedef struct ms_backend {
                       ms_event *event);   /* what is given later begins after the event as last recorded */
     ms_status (*finish)(ms_event *event); /* the caller waits for the event; never recorded: at once */
 
-    /* Between host and device. The host's side must stay as it is, and must not be
-       read, until an event after it is finished. */
+    /* Copies between host and device. Until an event after the copy is finished,
+       the host's side must not be changed, freed or read. */
     ms_status (*upload)(ms_queue *queue, void *dst, const void *src, size_t bytes);
     ms_status (*download)(ms_queue *queue, void *dst, const void *src, size_t bytes);
     ms_status (*fill)(ms_queue *queue, void *dst, int byte, size_t bytes);
 
     /*
-     * Where caps.capture is set: what is given to the queue between begin and end is noted and
-     * not done; launch() gives all of it, as often as wanted, while what its arguments point
-     * at is there. Kernels and fill() only; other calls are MS_INVALID_ARGUMENT meanwhile.
+     * Where caps.capture is set: what is given to the queue between begin and end is noted and not
+     * done. launch() gives all of it, as often as wanted, as long as what its arguments point at is
+     * there. Only kernels and fill() can be captured; other calls are MS_INVALID_ARGUMENT meanwhile.
      */
     ms_status (*capture_begin)(ms_queue *queue);
     ms_status (*capture_end)(ms_queue *queue, ms_launches **ret_launches);
@@ -127,8 +127,8 @@ typedef struct ms_backend {
     ms_status (*weight_prepare)(ms_queue *queue, const ms_weight_shape *shape, ms_dtype raw,
                                 int64_t first_row, int64_t rows, const void *src, void *dst);
     /*
-     * Elsewhere the host does, into memory that it sees. They are packed 16 output channels (a panel) at a
-     * time. rows[i] is the float32 row of the panel's i-th output channel (ms_weight_row) in the
+     * Elsewhere the host does it, into memory that it sees. Weights are packed 16 output channels (a panel)
+     * at a time. rows[i] is the float32 row of the panel's i-th output channel (ms_weight_row) in the
      * checkpoint's order, NULL where the panel is padding; base is where the whole matrix begins. Panels
      * may be packed in any order and by several threads. Values are rounded to the dtype (to nearest even).
      */
@@ -141,13 +141,13 @@ typedef struct ms_device_caps {
     /* Within one class equal arguments give equal bits; between classes they agree
        within tolerances. Part of every key under which results are kept. */
     const char *arithmetic;
-    bool host_memory;     /* the host's: one budget, and the host reads and writes it */
-    unsigned activations; /* types in which it keeps them, 1 << dtype each; F32 always */
+    bool host_memory;     /* its memory is the host's: one budget, and the host reads and writes it */
+    unsigned activations; /* types in which it can keep activations, 1 << dtype each; F32 always */
     bool capture;
-    size_t launch_bytes; /* of its memory that each captured call takes */
+    size_t launch_bytes; /* what each captured call takes of its memory */
     size_t granularity;  /* a block takes a multiple of so many bytes of its memory; a power of two */
-    size_t own_bytes; /* of its memory that it takes itself once it is open: a context, the kernels' code */
-    bool raw_weights; /* it wants them as the checkpoint has them */
+    size_t own_bytes; /* what it takes itself of its memory once it is open: a context, the kernels' code */
+    bool raw_weights; /* it wants weights as the checkpoint has them */
     bool computes;    /* false: only sizes can be asked for */
 } ms_device_caps;
 
@@ -171,21 +171,21 @@ void ms_device_close(ms_device **dev);
 /* For back ends: MS_INVALID_ARGUMENT when there is no device of that number among so many. */
 ms_status ms_device_only_number(const ms_device_params *params, int count, ms_error *err);
 
-/* What a block of so many bytes takes of the device's memory; of the host's, the
-   allocator's headers and page ends included. */
+/* What a block of so many bytes takes of the device's memory. Where that is the
+   host's, the allocator's headers and page ends are included. */
 static inline size_t ms_device_block_bytes(const ms_device *dev, size_t bytes) {
     return dev->caps.host_memory ? ms_mem_charged_bytes(bytes) : ms_align_up(bytes, dev->caps.granularity);
 }
 
-/* The back end's alloc(), with the error that it lacks: MS_DEVICE_MEMORY, or MS_HOST_MEMORY where
-   the memory is the host's. what: names it in the message. *ret_block is NULL after a failure. */
+/* The back end's alloc(), which says no more than NULL, with an error: MS_DEVICE_MEMORY, or MS_HOST_MEMORY
+   where the memory is the host's. what: names it in the message. *ret_block is NULL after a failure. */
 ms_status ms_device_alloc(ms_device *dev, ms_ledger ledger, size_t bytes, const char *what, void **ret_block,
                           ms_error *err);
-/* block: NULL is let pass. What uses it must be done. */
+/* block may be NULL. What uses it must be done. */
 void ms_device_free(ms_device *dev, void *block);
 
 const ms_backend *const *ms_backends(void);              /* NULL-terminated */
-const ms_backend *ms_backend_built_in(const char *name); /* of those; NULL = none is called that */
+const ms_backend *ms_backend_built_in(const char *name); /* the one of that name; NULL = there is none */
 const char *ms_isa_name(ms_isa isa);
 ms_isa ms_isa_detect(void); /* the best that this machine has */
 

@@ -1,4 +1,4 @@
-/* Reading and writing all of a block, over interruptions and calls that did a part of it. */
+/* Reads and writes a block whole, though a call may be interrupted or do a part of it. */
 #ifndef MS_FILES_FULL_IO_H
 #define MS_FILES_FULL_IO_H
 

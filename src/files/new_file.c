@@ -46,7 +46,7 @@ static const char *kind_of(mode_t mode) {
     }
 }
 
-/* A rename would put a regular file in the place of whatever it is. */
+/* A rename would replace whatever is there by a regular file. */
 static ms_status refuse_kind(const char *path, const struct stat *st, ms_error *err) {
     return S_ISREG(st->st_mode)
                ? MS_OK

@@ -23,8 +23,8 @@ const char *ms_name_in(const char *path);
    replaced, or its folder is not there or cannot be written. */
 ms_status ms_new_file_check(const char *path, bool force, ms_error *err);
 
-/* MS_INVALID_ARGUMENT: path names one of the files that the work reads, by whatever path or link; such a
-   file is not replaced whatever was asked for. what: "output", for the message. NULL names no file. */
+/* MS_INVALID_ARGUMENT: path names one of the files that the work reads, by whatever path or link. Such
+   a file is never replaced, not even by force. what: "output", for the message. NULL names no file. */
 ms_status ms_new_file_spares(const char *path, const char *what, const char *const *inputs, int n_inputs,
                              ms_error *err);
 
@@ -35,7 +35,7 @@ typedef struct ms_new_file {
     bool replace;         /* a file that has the name already */
 } ms_new_file;
 
-/* Nothing is open: what ms_new_file_abort() may be called on. */
+/* Nothing is open. ms_new_file_abort() may be called on it. */
 #define MS_NEW_FILE_NONE ((ms_new_file){.fd = -1})
 
 /* Checks the target and makes the temporary file. On failure nothing is left. */

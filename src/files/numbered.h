@@ -27,26 +27,27 @@ typedef struct ms_numbered {
    name, %% is a percent sign, and no file has that very name. NULL is none. */
 bool ms_numbered_is(const char *path);
 
-/* Which there are: looks at each of them. MS_IO: none, or one is no regular file. */
+/* Finds out which there are, and looks at each of them. MS_IO: there are none, or one is no regular file. */
 ms_status ms_numbered_find(const char *path, ms_numbered *ret, ms_error *err);
 
 void ms_numbered_name(const ms_numbered *n, int number, char ret_path[MS_NUMBERED_PATH_BYTES]);
 
-/* For reading; a regular file, and nothing is waited for. MS_IO. */
+/* Opens one for reading. It must be a regular file, and nothing is waited for. MS_IO. */
 ms_status ms_numbered_open(const ms_numbered *n, int number, int *ret_fd, struct stat *ret_stat,
                            ms_error *err);
 
-/* Files of such a name behind the first gap: how many, and the lowest number. False: none. */
+/* How many files of such a name are behind the first gap, and the lowest of their
+   numbers. False: there are none. */
 bool ms_numbered_behind_gap(const ms_numbered *n, int *ret_next, int *ret_files);
 
-/* What is to be told of such a gap, a sentence without its full stop. False: path
-   is no pattern, or there is none. */
+/* What users are told of such a gap, a sentence without its full stop. False: path
+   is no pattern, or there is no gap. */
 bool ms_numbered_gap(const char *path, char *ret_text, size_t bytes);
 
-/* Of a file as it is now; of numbered files their sum, and the newest time. 0, or -1 with errno. */
+/* As stat() of a file; of numbered files the sum of their sizes and the newest time. 0, or -1 with errno. */
 int ms_numbered_stat(const char *path, struct stat *ret);
 
-/* Whether one of the files is that one, by whatever path or link. */
+/* Whether `st` is one of the files, by whatever path or link. */
 bool ms_numbered_holds(const char *path, const struct stat *file);
 
 #endif

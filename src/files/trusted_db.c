@@ -11,14 +11,15 @@
 #include <unistd.h>
 
 #define PATH_BYTES 4096
-/* Of a text or blob, and of a statement: ours are below 5 KB. */
+/* The most that a text or blob, and a statement, may have. Ours are below 5 KB. */
 #define MOST_VALUE_BYTES (1 << 16)
 #define MOST_SQL_BYTES (1 << 14)
-/* Steps of SQLite's machine between two looks at the time, and those that a
-   connection may take: minutes of work. */
+/* Steps of SQLite's machine between two looks at the clock, and how many such looks
+   a connection gets: minutes of work. */
 #define STEPS_A_LOOK 4000
 #define MOST_LOOKS 1000000
-/* Tables, indices and the like that are looked at to say which is too many; none of ours has half as many. */
+/* So many tables, indices and the like are looked at to name one that should not be
+   there. None of our databases has half as many. */
 #define MOST_OBJECTS 32
 
 /* The file's header and the beginning of its first page, where the schema begins. */
@@ -71,7 +72,7 @@ static int vfs_access(sqlite3_vfs *vfs, const char *name, int flags, int *ret_th
     return may_reach(d, name) ? d->below->xAccess(d->below, name, flags, ret_there) : SQLITE_OK;
 }
 
-/* The system's would resolve links on the way, and refuse those of the user's own folders. */
+/* The system's function would resolve links on the way, and refuse those in the user's own folders. */
 static int vfs_full_path(sqlite3_vfs *vfs, const char *name, int room, char *ret_path) {
     (void)vfs;
     return snprintf(ret_path, (size_t)room, "%s", name) < room ? SQLITE_OK : SQLITE_CANTOPEN;
@@ -95,7 +96,7 @@ static int make_vfs(ms_db *d) {
     return code;
 }
 
-/* Through the descriptor, so that it is this folder whatever is done to its name. */
+/* Paths go through the descriptor, so that they mean this folder whatever is done to its name. */
 static ms_status make_paths(ms_db *d, ms_error *err) {
     struct stat a, b;
     char folder[32];
@@ -148,7 +149,7 @@ static ms_status check_files(const ms_db *d, ms_error *err) {
     if (there)
         return MS_OK;
     int fd = openat(d->p.folder, d->p.name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-    if (fd < 0 && errno == EEXIST) /* of another process that began just now */
+    if (fd < 0 && errno == EEXIST) /* another process that began just now has made it */
         return check_file(d, "", &there, err);
     if (fd < 0)
         return ms_fail(err, MS_IO, "%s: cannot make %s/%s: %s", d->p.what, d->p.folder_path, d->p.name,
@@ -168,8 +169,8 @@ static int look(void *arg) {
     return ++d->looks > MOST_LOOKS || is_cancelled(d);
 }
 
-/* What the file holds is to blame, and not the reading of it. SQLITE_ERROR: a
-   format or schema that is not ours. */
+/* Whether the file's contents are to blame, and not the reading of it.
+   SQLITE_ERROR: a format or schema that is not ours. */
 static bool is_content(const ms_db *d, int code) {
     int primary = code & 0xff;
     return d->asked_for_more || primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB ||
@@ -237,7 +238,7 @@ static uint32_t big_endian(const uint8_t *p, int bytes) {
     return x;
 }
 
-/* Beginning to read takes up a transaction that was broken off, and must not read the schema yet. */
+/* Beginning to read rolls back a transaction that was broken off. The schema must not be read yet. */
 static int read_head(ms_db *d, uint8_t head[HEAD_BYTES], bool *ret_empty) {
     sqlite3_file *file = NULL;
     sqlite3_int64 bytes = 0;
@@ -254,7 +255,7 @@ static int read_head(ms_db *d, uint8_t head[HEAD_BYTES], bool *ret_empty) {
     return bytes > d->p.most_bytes ? SQLITE_TOOBIG : file->pMethods->xRead(file, head, HEAD_BYTES, 0);
 }
 
-/* Of another program or version, or with more in it than memsafe makes. */
+/* Refuses what is of another program or version, or has more in it than memsafe makes. */
 static ms_status check_head(const ms_db *d, const uint8_t head[HEAD_BYTES], bool *ret_empty, ms_error *err) {
     uint32_t id = big_endian(head + HEAD_APPLICATION, 4), version = big_endian(head + HEAD_VERSION, 4);
     uint32_t objects = big_endian(head + HEAD_CELLS, 2);
@@ -316,7 +317,7 @@ static ms_status compare_objects(const ms_db *d, sqlite3_stmt *want, sqlite3_stm
     }
 }
 
-/* With those of a database in memory that the same statements make. */
+/* Compares tables and indices with those that the same statements make in memory. */
 static ms_status check_schema(const ms_db *d, int *ret_code, ms_error *err) {
     static const char all[] = "select type, name, tbl_name, sql from sqlite_master order by name";
     sqlite3 *model = NULL;
@@ -343,7 +344,7 @@ static ms_status check_schema(const ms_db *d, int *ret_code, ms_error *err) {
     return status;
 }
 
-/* The check tells of a page that could not be read as of one that is wrong. */
+/* SQLite's check reports a page that could not be read in the same way as one that is wrong. */
 static bool is_failed_read(const char *text) {
     const char *number = text ? strstr(text, "error code=") : NULL;
     return number && (strtol(number + strlen("error code="), NULL, 10) & 0xff) == SQLITE_IOERR;
@@ -452,7 +453,8 @@ ms_status ms_db_open(const ms_db_params *params, ms_db **ret_db, ms_db_finding *
         ms_db_close(&d);
         return status;
     }
-    d->p.cancelled = NULL; /* from here on work is short, and what is to be noted is noted */
+    /* from here on work is short, and what has to be noted is noted even after a cancellation */
+    d->p.cancelled = NULL;
     d->looks = 0;
     *ret_db = d;
     return MS_OK;

@@ -4,7 +4,7 @@
  *
  * - The file and its rollback journal are reached from the folder's descriptor, never over a symbolic
  *   link, and SQLite can open, ask for and delete these two names alone, whatever a file says.
- * - Sizes are bounded before SQLite reads anything, lengths and work while it does, and its page cache.
+ * - Sizes are bounded before SQLite reads anything; lengths, work and its page cache while it does.
  * - Tables and indices must be exactly those that memsafe makes. A view, a trigger
  *   or anything else is refused by name.
  * - Opening, which reads all of it, asks whether the run was cancelled.

@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-/* Of one file: numbered pictures are for media/picture_files.h. MS_UNSUPPORTED: an
+/* Of one file: numbered pictures are for files/numbered.h. MS_UNSUPPORTED: an
    address, standard input, numbered pictures. A file of that very name may have any. */
 ms_status ms_source_name_check(const char *path, ms_error *err);
 

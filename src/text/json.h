@@ -48,8 +48,8 @@ void ms_json_doc_destroy(ms_json_doc **doc);
 /* NULL for a document that was created by hand and has no value yet. */
 const ms_json *ms_json_root(const ms_json_doc *doc);
 
-/* Member by name, NULL when absent or when object is NULL or no object; dotted paths are not looked into.
-   Takes constant time in large objects. The node must come from a ms_json_doc. */
+/* A member by its name. NULL when it is absent, or when object is NULL or no object. A name with
+   dots is no path. Takes constant time in large objects. The node must come from a ms_json_doc. */
 const ms_json *ms_json_get(const ms_json *object, const char *key);
 const ms_json *ms_json_at(const ms_json *array, uint32_t index);
 

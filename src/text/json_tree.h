@@ -1,4 +1,4 @@
-/* What the reader and the tree share; nobody else's business. */
+/* What the reader and the tree share. Nothing else includes it. */
 #ifndef MS_TEXT_JSON_TREE_H
 #define MS_TEXT_JSON_TREE_H
 

@@ -21,11 +21,12 @@ bool ms_size_parse(const char *text, uint64_t *ret_bytes);
    gives at least 1. What people are told of memory is written so. Returns ret_text. */
 const char *ms_size_format(char ret_text[MS_SIZE_TEXT_BYTES], uint64_t bytes);
 
-/* A budget that was too small, in whole MiB that it has ("427 MiB" where 428 are
-   needed); below one as ms_size_format(). Returns ret_text. */
+/* A budget that was too small, rounded down to whole MiB ("427 MiB" where 428 are
+   needed); below one MiB as ms_size_format(). Returns ret_text. */
 const char *ms_size_format_budget(char ret_text[MS_SIZE_TEXT_BYTES], uint64_t bytes);
 
-/* MiB that hold so many bytes: what a message names as enough is enough when it is given back as "489M". */
+/* Rounded up to whole MiB, so that what a message names as enough is enough when it
+   is given back as "489M". */
 uint64_t ms_size_whole_mib(uint64_t bytes);
 
 #endif

@@ -167,9 +167,9 @@ static void dummy_launches_destroy(ms_launches **launches) {
 }
 
 /*
- * Workspaces as a back end asks for them that multiplies matrices out of tiles: a normalisation
- * that is folded into a reader would stand in the way of asynchronous copies, so what is read
- * is normalised first, into a copy of its type. Attention keeps its tiles on the chip.
+ * Workspaces are those of a back end that multiplies matrices tile by tile. There a normalisation
+ * that is folded into a reader would stand in the way of asynchronous copies, so what is read is
+ * normalised first, into a copy of its type. Attention keeps its tiles on the chip.
  */
 static size_t normalised_bytes(const ms_rows *src, int n_src, const ms_prologue *prologue) {
     if (!prologue->tables)
