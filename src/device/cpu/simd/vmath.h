@@ -1,7 +1,7 @@
 /*
  * exp, erf and the activation functions on v16. Polynomials are this project's own, fitted by Remez's
  * exchange to the functions at 50 digits. Largest errors found over every third float: exp 0.88 ulp, erf 1.19
- * ulp; sigmoid and SiLU stay within 2.2 (tests/unit/test_vmath.c repeats that on a sample).
+ * ulp; sigmoid and SiLU stay within 2.2 (tests/unit/device/test_vmath.c repeats that on a sample).
  */
 #ifndef MS_DEVICE_CPU_SIMD_VMATH_H
 #define MS_DEVICE_CPU_SIMD_VMATH_H
