@@ -50,8 +50,8 @@ static inline void *ms_elements_at(const void *data, ms_dtype dtype, int64_t ele
     return (char *)(uintptr_t)data + elements * (int64_t)ms_dtype_bytes(dtype);
 }
 
-/* Activation functions. GELU is the exact one (erf). GEGLU halves the channels: hidden * gelu(gate), hidden
- * first. */
+/* Activation functions. GELU is the exact one (erf). GEGLU halves the channels:
+   hidden * gelu(gate), hidden first. */
 typedef enum ms_act {
     MS_ACT_NONE,
     MS_ACT_SILU,
@@ -62,8 +62,7 @@ typedef enum ms_act {
     MS_ACT_SIGMOID,
 } ms_act;
 
-/* ---- weights
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- weights ---- */
 
 /*
  * A weight matrix in the order that the kernels read it, in its stored precision (F32, F16 or BF16; widened
@@ -86,8 +85,7 @@ typedef struct ms_weight {
     int64_t n, k; /* output channels (both halves for GEGLU), inputs per output */
 } ms_weight;
 
-/* ---- what happens on the way in and out of a matrix kernel
- * -------------------------------------------------------- */
+/* ---- what happens on the way in and out of a matrix kernel ---- */
 
 /* x' = act(fma(x, scale[c], shift[c])): a normalisation folded into the reader. One pair of tables serves
    `outer_per_table` consecutive outer rows counted from the tensor's absolute row 0; `outer_first` is the
@@ -109,8 +107,7 @@ typedef struct ms_epilogue {
     float scale;        /* 0 and 1 both mean none */
 } ms_epilogue;
 
-/* ---- kernels
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- kernels ---- */
 
 /* dst[i, j, n] = epilogue(sum_k prologue(src[i, j, k]) * w[n, k]). With two sources k runs through the
    channels of src[0], then of src[1] (a concatenation that is never stored). */
@@ -218,8 +215,8 @@ typedef struct ms_attention_args {
 
 typedef enum ms_binary { MS_BINARY_ADD, MS_BINARY_SUB, MS_BINARY_MUL, MS_BINARY_DIV } ms_binary;
 
-/* dst = act(a op b). b is a tensor of a's rows, or one value per channel (b_channel), broadcast over the
- * rows. */
+/* dst = act(a op b). b is a tensor of a's rows, or one value per channel
+   (b_channel), broadcast over the rows. */
 typedef struct ms_binary_args {
     ms_binary op;
     ms_rows a, b, dst;
@@ -259,9 +256,7 @@ typedef struct ms_copy_args {
     int64_t src_stride[3], dst_stride[3]; /* outer, inner, channel */
 } ms_copy_args;
 
-/* ---- latents: what happens to them between the networks. Element by element, each
-   operation rounded, none fused *
-   ------------------------------------------------------------------------------------------------------- */
+/* ---- latents: what happens to them between the networks. Element by element, eachoperation rounded, none fused ---- */
 
 /* Normals of base/philox.h: element (i, j, c) is number c * inner + j of (seed,
    stream, frame), planes as rows. log, cos and sin are the C library's, in double. */
@@ -306,12 +301,11 @@ typedef struct ms_check_finite_args {
     uint32_t *flag;
 } ms_check_finite_args;
 
-/* ---- the table
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- the table ---- */
 
 typedef struct ms_kernels {
-    /* Which layout a layer's weight must have; depends on the layer's shape only, never on the number of
-     * images. */
+    /* Which layout a layer's weight must have; depends on the layer's shape only,
+       never on the number of images. */
     ms_weight_layout (*conv2d_layout)(const ms_conv2d_args *args);
 
     size_t (*linear_workspace)(const ms_device *dev, const ms_linear_args *args);

@@ -273,8 +273,7 @@ ms_status ms_check_check_finite(const ms_check_finite_args *a) {
     return MS_OK;
 }
 
-/* ---- types
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- types ---- */
 
 static unsigned of(const ms_rows *r) {
     return r->data ? 1u << r->dtype : 0;

@@ -2,10 +2,10 @@
 
 #include "base/error.h"
 
-/* The VAE's two networks, and what stands between them and the denoiser. */
+/* The VAE's two networks, and the two that stand between them and the denoiser. */
 enum { ENCODER, SAMPLER, SCALER, DECODER, CODERS };
 
-/* Places that networks share: moments and the decoder's latents, in the state, and
+/* Memory that networks share: moments and the decoder's latents are in the state,
    scaled latents wherever the caller has them. */
 enum { MOMENTS, LATENTS, SCALED };
 
@@ -160,7 +160,7 @@ void *ms_autoencoder_moments(const ms_autoencoder *a, const ms_context *context,
     return (float *)context->state + (size_t)image * 2 * a->latent_floats;
 }
 
-/* Scaled latents of each batch lie elsewhere: a launch list would be good for one run only. */
+/* Each batch has its scaled latents at another place, so a launch list would be good for one run only. */
 ms_status ms_autoencoder_sample(ms_autoencoder *a, const ms_context *context, const uint32_t (*numbers)[2],
                                 int64_t images, void *latents, ms_error *err) {
     const ms_context c = context_of(a, context, latents);

@@ -1,5 +1,5 @@
 /* Runs the VAE on pictures of one size, a batch or less at a time. The bits of a
-   picture do not depend on its batch. Moments and latents stay * on the device. */
+   picture do not depend on its batch. Moments and latents stay on the device. */
 #ifndef MS_ENGINE_AUTOENCODER_H
 #define MS_ENGINE_AUTOENCODER_H
 
@@ -24,13 +24,13 @@ ms_status ms_autoencoder_create(const ms_autoencoder_params *params, ms_autoenco
                                 size_t *ret_arena_bytes, size_t *ret_state_bytes, ms_error *err);
 void ms_autoencoder_destroy(ms_autoencoder **autoencoder);
 
-/* Of at most a batch of pictures; pixels: [images][h * w][3] in [-1, 1], on the
-   host. The moments stay in the state. */
+/* Encodes at most a batch of pictures. pixels: [images][h * w][3] in [-1, 1], on
+   the host. The moments stay in the state. */
 ms_status ms_autoencoder_encode(ms_autoencoder *autoencoder, const ms_context *context, const float *pixels,
                                 int64_t images, const ms_exec_params *exec, ms_error *err);
 
-/* Where in the state a picture's moments are, on the device: float32 [latent
-   pixels][2 x latent channels]. To be kept elsewhere, or to put others there. */
+/* Where in the state a picture's moments are, on the device: float32 [latent pixels][2
+   x latent channels]. For callers that keep them elsewhere, or put others there. */
 void *ms_autoencoder_moments(const ms_autoencoder *autoencoder, const ms_context *context, int64_t image);
 
 /* Samples the posteriors of the moments in the state. numbers: [images], stream and frame of the noise.
@@ -42,7 +42,7 @@ ms_status ms_autoencoder_sample(ms_autoencoder *autoencoder, const ms_context *c
 ms_status ms_autoencoder_decode(ms_autoencoder *autoencoder, const ms_context *context, const void *latents,
                                 int64_t images, float *ret_pixels, const ms_exec_params *exec, ms_error *err);
 
-/* Of the host's, by graphs and plans; those for a rest of a batch are counted too. */
+/* Bytes of the host's memory that graphs and plans hold; those for a rest of a batch are counted too. */
 size_t ms_autoencoder_held_bytes(const ms_autoencoder *autoencoder);
 
 /* For a full batch. */

@@ -119,7 +119,7 @@ static bool is_of_a_pass(int place) {
     return place == AUDIO || place == NOISE || place == CACHE;
 }
 
-/* A place of the state, each at a multiple of the arena's alignment. */
+/* Gives a place its offset in the state, at a multiple of the arena's alignment. */
 static void lay(ms_denoiser *d, int place, size_t bytes) {
     const int64_t times = is_of_a_pass(place) ? d->branches / d->graph_branches : 1;
     d->offset[place] = d->state_bytes;
@@ -209,8 +209,8 @@ void *ms_denoiser_part(const ms_denoiser *d, const ms_context *context, ms_denoi
     return place(d, context, places[part], 0);
 }
 
-/* Where the networks run that take the branches of that pass; the step takes all of
-   them, from the first on. */
+/* Where the networks of a pass find its branches. The network of the step takes all
+   branches, from the first on. */
 static ms_context context_of(const ms_denoiser *d, const ms_context *context, int64_t pass) {
     ms_context c = *context;
     for (int i = 0; i < PLACES; i++)
@@ -236,7 +236,7 @@ static ms_status begin(ms_denoiser *d, const ms_context *context, const ms_denoi
     return io->latents ? MS_OK : ms_exec_run(d->start.graph, d->start.plan, &start, NULL, err);
 }
 
-/* What is no number would become a wrong picture, and it stays what it is in all steps after. */
+/* What is no number stays so in all steps after, and would become a wrong picture. */
 static ms_status tell(const ms_denoiser *d, int step, uint32_t bad, ms_error *err) {
     return !bad ? MS_OK
                 : ms_fail(err, MS_BAD_MODEL,
@@ -245,7 +245,7 @@ static ms_status tell(const ms_denoiser *d, int step, uint32_t bad, ms_error *er
                           step + 1, d->ddim.steps);
 }
 
-/* The step's time and factors go up, and the check of the step before comes down: one wait is for both. */
+/* Uploads the step's time and factors and downloads the check of the step before, with one wait for both. */
 static ms_status exchange(ms_denoiser *d, const ms_context *context, int step, ms_error *err) {
     const ms_compute *c = &context->compute;
     const ms_backend *b = c->dev->backend;
@@ -275,7 +275,7 @@ static ms_status run_step(ms_denoiser *d, const ms_context *context, int step, c
     return ms_network_run(&d->step, &all, NULL, err);
 }
 
-/* No step comes after the last. */
+/* The last step has no step after it that would bring its check down. */
 static ms_status check_last(const ms_denoiser *d, const ms_context *context, ms_error *err) {
     uint32_t bad = 0;
     ms_status status = ms_compute_download(&context->compute, &bad, place(d, context, BAD, 0), sizeof(bad));

@@ -60,17 +60,17 @@ typedef struct ms_denoise_hooks {
 ms_status ms_denoiser_run(ms_denoiser *denoiser, const ms_context *context, const ms_denoise_io *io,
                           const ms_denoise_hooks *hooks, ms_error *err);
 
-/* True for the steps on which the whole UNet runs with DeepCache: every third, counted from the window's
- * first. */
+/* True for the steps on which the whole UNet runs with DeepCache: every third,
+   counted from the window's first. */
 bool ms_deepcache_full_step(int step);
 
-/* Of the whole loop, as prepared. */
+/* The work of the whole loop, as prepared. */
 ms_network_work ms_denoiser_work(const ms_denoiser *denoiser, ms_dtype precision, ms_residency residency);
 
 /* cached: DeepCache's short one; NULL without DeepCache. */
 const ms_network *ms_denoiser_network(const ms_denoiser *denoiser, bool cached);
 
-/* Of the host's, by graphs and plans as prepared. */
+/* Bytes of the host's memory that graphs and plans hold, as prepared. */
 size_t ms_denoiser_held_bytes(const ms_denoiser *denoiser);
 
 /* Calls of the device that lists of all its networks hold, on a device that captures. */

@@ -192,7 +192,7 @@ static ms_status make_stream(ms_engine *e, ms_error *err) {
     return MS_OK;
 }
 
-/* Weights first: what they need while they are read has its room where the arena will be. */
+/* Weights come first: what they need while they are read takes memory that the arena will have later. */
 static ms_status settle(ms_engine *e, ms_error *err) {
     MS_TRY(ms_engine_weights_load(e->w, e->program->residency, &e->hooks, err));
     MS_TRY(make_stream(e, err));

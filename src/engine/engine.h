@@ -1,10 +1,10 @@
 /*
- * The networks of a run: aligned faces and speech go in a window at a time, redrawn
- * faces come out. Knows nothing of files with pictures or sound.
+ * The networks of a run: aligned faces and speech go in, a window at a time, and
+ * redrawn faces come out. The engine knows nothing of files with pictures or sound.
  *
- * Three things have three lives. A program is what is computed: the graphs of a layout with
- * their plans, made without weights and without memory of the device. The weights are
- * loaded once, and may serve one engine after another (engine_weights.h). The place is
+ * Three things live for different times. A program is what is computed: the graphs of a
+ * layout with their plans, made without weights and without memory of the device. The weights
+ * are loaded once, and may serve one engine after another (engine_weights.h). The place is
  * where a window is computed: arena, buffers, the stream's buffer. ms_engine_use() changes
  * the program between windows; what both residencies keep of the weights is not read again.
  */
@@ -48,7 +48,7 @@ typedef struct ms_engine_params {
     ms_sample_source samples;
 } ms_engine_params;
 
-/* What happens meanwhile; any may be NULL. */
+/* Called meanwhile; any may be NULL. */
 typedef struct ms_engine_hooks {
     ms_status (*poll)(void *arg); /* often; anything but MS_OK stops the work with that status */
     void (*stage)(void *arg, const char *stage, int64_t done,
@@ -59,16 +59,17 @@ typedef struct ms_engine_hooks {
 /* Output frames that the speech asks for, before there is an engine. */
 int64_t ms_engine_count_frames(const ms_engine_params *params);
 
-/* Of the longest window that there will be. */
+/* Frames of the longest window that there will be. */
 int64_t ms_engine_most_frames(const ms_engine_params *params);
 
-/* Everything that no layout changes; nothing is loaded. A matter of milliseconds. hooks are copied. */
+/* Makes everything that no layout changes, in a matter of milliseconds. Nothing is
+   loaded. hooks are copied. */
 ms_status ms_engine_create(const ms_engine_params *params, const ms_engine_hooks *hooks,
                            ms_engine **ret_engine, ms_error *err);
 void ms_engine_destroy(ms_engine **engine);
 
-/* Builds and plans for a layout, a matter of milliseconds: then its sizes are known.
-   What runs is not touched. The program must be destroyed before the engine. */
+/* Builds and plans for a layout, in a matter of milliseconds. Then its sizes are known.
+   The program in use is not touched. The program must be destroyed before the engine. */
 ms_status ms_engine_program_create(ms_engine *engine, const ms_engine_layout *layout,
                                    ms_engine_program **ret_program, ms_error *err);
 void ms_engine_program_destroy(ms_engine_program **program);
@@ -77,10 +78,10 @@ void ms_engine_program_keep(const ms_engine *engine, ms_engine_program *program,
                             size_t resident_weight_bytes);
 
 /*
- * Before the first window, and between windows for another layout: takes the program over, also on
- * failure. Loads the weights (seconds for a full-size model), or of loaded ones what the program
- * keeps and the last did not; then makes the arena and the buffers. On failure the last program is
- * there again as it was. Where that has no room any more either, and after a failure of the first,
+ * Called before the first window, and between windows for another layout. Takes the program over, also
+ * on failure. Loads the weights (seconds for a full-size model); where some are loaded, only what this
+ * program keeps and the last did not. Then makes the arena and the buffers. On failure the last program
+ * is there again as it was. Where that has no room any more either, and after a failure of the first,
  * there is none (ms_engine_program_of() gives NULL), and another must be used before a window is run.
  */
 ms_status ms_engine_use(ms_engine *engine, ms_engine_program **program, ms_error *err);
@@ -89,12 +90,12 @@ const ms_engine_program *ms_engine_program_of(const ms_engine *engine); /* in us
 /* Bytes of weights that were read so far to stay in memory. */
 uint64_t ms_engine_kept_bytes(const ms_engine *engine); /* engines before it with the same weights included */
 
-/* Other speech than it was made with, from the next window on. */
+/* Gives the engine other speech than it was made with, from the next window on. */
 void ms_engine_set_speech(ms_engine *engine, ms_mel_stats speech, ms_sample_source samples);
 int64_t ms_engine_speech_frames(const ms_engine *engine); /* output frames that it asks for */
 
-/* Borrowed, from the next window on; NULL = none. Its rows must be of this engine's
-   encoder and resolution. */
+/* The cache is borrowed and used from the next window on; NULL = none. Its rows
+   must be of this engine's encoder and resolution. */
 void ms_engine_set_latents(ms_engine *engine, ms_latent_cache *latents);
 
 int ms_engine_resolution(const ms_engine *engine);
@@ -107,7 +108,7 @@ typedef struct ms_engine_memory {
     size_t weight_bytes;   /* of all parameters */
     size_t resident_bytes; /* of those that stay, with what the allocator adds */
     size_t streamed_bytes; /* of the others */
-    size_t launch_bytes;   /* of what is captured, on a device that captures; else 0 */
+    size_t launch_bytes;   /* of captured launches, on a device that captures; else 0 */
     size_t stream_bytes;   /* buffer and scratch of the others; 0 when all stay */
     /* Graphs and plans, those of the next layout beside them; buffers between the stages */
     size_t held_bytes;
@@ -118,13 +119,13 @@ typedef struct ms_engine_memory {
 } ms_engine_memory;
 ms_engine_memory ms_engine_get_memory(const ms_engine *engine, const ms_engine_program *program);
 
-/* Of a full window; audio: of one 30 s segment of speech. */
+/* The work of a full window; audio: of one segment of speech, 30 s. */
 typedef struct ms_engine_work {
     ms_network_work audio, encode, denoise, decode;
 } ms_engine_work;
 ms_engine_work ms_engine_get_work(const ms_engine *engine, const ms_engine_program *program);
 
-/* Of one step of the UNet, whole and cached; false without DeepCache. */
+/* The work of one step of the UNet, whole and cached. False without DeepCache. */
 bool ms_engine_get_steps(const ms_engine *engine, const ms_engine_program *program, ms_network_work *ret_full,
                          ms_network_work *ret_cached);
 

@@ -24,7 +24,7 @@ struct ms_engine_weights {
     ms_model_files files;
     part part[PARTS];
     bool loaded;
-    bool rested;            /* files are closed that a residency with streams needs */
+    bool rested;            /* the files that streaming needs are closed */
     ms_residency residency; /* of what is loaded */
 };
 
@@ -74,10 +74,10 @@ struct ms_engine {
 
 void ms_engine_tell(const ms_engine *engine, const char *stage, int64_t done, int64_t total);
 
-/* Where a part's networks run. */
+/* The context in which a part's networks run. */
 ms_context ms_engine_context(const ms_engine *engine, int part);
 
-/* Loads what the residency keeps, or of what is loaded what is not there. On failure all is as it was. */
+/* Loads what the residency keeps and is not loaded yet. On failure all is as it was. */
 ms_status ms_engine_weights_load(ms_engine_weights *weights, ms_residency residency,
                                  const ms_engine_hooks *hooks, ms_error *err);
 /* Between two engines: files that were open for streaming are closed, and opened

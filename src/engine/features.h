@@ -11,8 +11,8 @@
 #include "graph/network.h"
 #include "models/whisper.h"
 
-/* Where samples come from: 16 kHz mono. read gives samples first .. first+count-1, all of them inside the
- * file. */
+/* Where samples come from: 16 kHz mono. read gives samples first .. first+count-1,
+   all of them inside the file. */
 typedef struct ms_sample_source {
     int64_t samples; /* in the file */
     ms_status (*read)(void *arg, int64_t first, int64_t count, float *ret_samples, ms_error *err);

@@ -1,10 +1,10 @@
 /*
- * Everything around the two face networks but the networks: their inputs from a frame, faces and landmarks
- * from their outputs, and the choice of usable faces (insightface 0.7.3: RetinaFace.detect as it runs SCRFD,
- * Landmark.get, face_align.transform; FaceDetector in latentsync/utils/face_detector.py).
+ * Everything around the two face networks but not the networks: their inputs from a frame, faces and
+ * landmarks from their outputs, and the choice of usable faces (insightface 0.7.3: RetinaFace.detect as
+ * it runs SCRFD, Landmark.get, face_align.transform; FaceDetector in latentsync/utils/face_detector.py).
  *
- * The reference hands insightface RGB frames, which insightface takes for BGR and swaps: the networks see the
- * planes in the order blue, green, red, and so they do here.
+ * The reference hands insightface RGB frames, which insightface takes for BGR and swaps:
+ * the networks see the planes in the order blue, green, red, and so they do here.
  */
 #ifndef MS_FACES_DETECT_H
 #define MS_FACES_DETECT_H

@@ -1,7 +1,7 @@
 /*
- * One face through the frames of a clip, as they come: found in each, gaps bridged,
- * cuts noticed, the alignment smoothed over time. Pixels are looked at once; what
- * is known of a frame comes out at most max_gap frames later.
+ * Follows one face through the frames of a clip as they come: finds it in each,
+ * bridges gaps, notices cuts, and smooths the alignment over time. Pixels are
+ * looked at once. What is known of a frame comes out at most max_gap frames later.
  */
 #ifndef MS_FACES_FACE_FOLLOW_H
 #define MS_FACES_FACE_FOLLOW_H
@@ -18,8 +18,8 @@ typedef struct ms_pose {
     float affine[2][3];
 } ms_pose;
 
-/* Finds the one face of a frame. cut: this frame begins a scene. ret_record->frame is filled in by the
- * caller. */
+/* Finds the one face of a frame. cut: this frame begins a scene. ret_record->frame
+   is filled in by the caller. */
 typedef struct ms_face_source {
     ms_status (*find)(void *arg, const ms_image_view *frame, int64_t number, bool cut,
                       ms_face_record *ret_record, ms_error *err);

@@ -1,5 +1,5 @@
-/* The two networks that find a face and its 106 points, with their buffers. What
-   they are asked of one frame says nothing of the next. */
+/* The two networks that find a face and its 106 points, with their buffers. They
+   look at each frame for itself and remember nothing. */
 #ifndef MS_FACES_FACE_NETS_H
 #define MS_FACES_FACE_NETS_H
 
@@ -15,8 +15,8 @@ ms_status ms_face_nets_open(const ms_compute *compute, const char *detector, con
                             ms_face_nets **ret_nets, ms_error *err);
 void ms_face_nets_close(ms_face_nets **nets);
 
-/* Their arena, which they have of their own: faces are looked for beside the other
-   networks. Needed before they run. */
+/* Makes their arena. They have one of their own, because faces are looked for
+   beside the other networks. It must be there before they run. */
 ms_status ms_face_nets_make_arena(ms_face_nets *nets, ms_error *err);
 size_t ms_face_nets_arena_bytes(const ms_face_nets *nets);
 

@@ -1,18 +1,18 @@
 /*
- * Staying on one person. Two stages, both of fixed size:
+ * Staying on one person, in two stages that are both of fixed size:
  *
  * ms_tracker joins the detections of successive frames into tracks and picks one of them.
- *   - Boxes of a frame and the last boxes of the tracks are paired by overlap (intersection over union),
+ * - Boxes of a frame and the last boxes of the tracks are paired by overlap (intersection over union),
  *     largest first, down to 0.3. A usable face that is left over begins a track; tracks are numbered
  *     within a scene by first appearance, those that appear in the same frame by falling size.
- *   - When, from one frame to the next, exactly one track is lost and exactly one begins, and the boxes'
+ * - When, from one frame to the next, exactly one track is lost and exactly one begins, and the boxes'
  *     areas are within a factor of 2, it is the same person after a jump; the track goes on there.
- *   - A track whose face is not seen rests where it was: a face that appears there goes on with it.
- *   - A scene cut ends all tracks, and numbering begins again.
+ * - A track whose face is not seen rests where it was: a face that appears there goes on with it.
+ * - A scene cut ends all tracks, and numbering begins again.
  *
- * ms_gap_filler bridges frames without a face: up to max_gap of them between two sightings that no cut or
- * jump parts get landmarks interpolated linearly; longer gaps stay empty. It holds frames back until it
- * knows, so its answers lag by at most max_gap frames.
+ * ms_gap_filler bridges frames without a face: up to max_gap of them between two sightings
+ * that no cut or jump parts get landmarks interpolated linearly; longer gaps stay empty.
+ * It holds frames back until it knows, so its answers lag by at most max_gap frames.
  */
 #ifndef MS_FACES_TRACK_H
 #define MS_FACES_TRACK_H

@@ -452,8 +452,8 @@ static ms_status op_reduce(machine *m) {
     return push(m, result);
 }
 
-/* The state of an OrderedDict (its _metadata) or a tensor (attributes that somebody hung on it) is not
- * needed. */
+/* The state of an OrderedDict (its _metadata) or a tensor (attributes that somebody
+   hung on it) is not needed. */
 static ms_status op_build(machine *m) {
     ms_pickle_value state = {0};
     MS_TRY(pop(m, &state));

@@ -131,8 +131,8 @@ void ms_graph_bind(ms_graph *graph, ms_value value, int slot);
 /* Text that lives as long as the graph: layer names. */
 const char *ms_graph_text(ms_graph *graph, const char *fmt, ...) MS_PRINTF(2, 3);
 
-/* Reports the first error of the build, checks the segments, computes lives. No operation may be added after
- * it. */
+/* Reports the first error of the build, checks the segments, computes lives. No
+   operation may be added after it. */
 ms_status ms_graph_finish(ms_graph *graph, ms_error *err);
 
 /* ---- for operations ---- */

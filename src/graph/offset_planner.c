@@ -122,8 +122,8 @@ static void try_order(search *s, const char *name) {
         s->best[i] = s->blocks[i].offset;
 }
 
-/* Whatever reaches to the arena's end came too late for a place below: next time it
-   comes first, and the rest as before. */
+/* A block that reaches to the arena's end came too late for a lower place. Next
+   time it comes first, and the rest as before. */
 static void promote(search *s) {
     size_t top = 0;
     int at = 0;

@@ -13,8 +13,8 @@ typedef struct ms_norm_ref {
 
 #define MS_NO_NORM ((ms_norm_ref){.tables = MS_NO_VALUE})
 
-/* What happens to a matrix product on the way out, in this order: bias, add (a vector value), activation,
- * residual, scale. */
+/* What happens to a matrix product on the way out, in this order: bias, add (a
+   vector value), activation, residual, scale. */
 typedef struct ms_out_desc {
     const char *bias; /* parameter name or NULL */
     ms_value add;     /* whole vector of the output's channels, or MS_NO_VALUE */
@@ -102,8 +102,8 @@ ms_value ms_op_attention(ms_graph *graph, const ms_attention_desc *desc);
 ms_value ms_op_unary(ms_graph *graph, const char *name, ms_value src, ms_act act, const char *slope);
 ms_value ms_op_binary(ms_graph *graph, const char *name, ms_binary op, ms_value a, ms_value b);
 
-/* b is a parameter: one value per channel (rank 1), or one row per pixel ([h * w, c], rank 2, the same for
- * all images). */
+/* b is a parameter: one value per channel (rank 1), or one row per pixel ([h * w,
+   c], rank 2, the same for all images). */
 ms_value ms_op_binary_param(ms_graph *graph, const char *name, ms_binary op, ms_value a, const char *param,
                             int rank);
 

@@ -66,7 +66,8 @@ static size_t bytes_of(const ms_graph *g, const ms_plan *plan, ms_value value) {
     return (size_t)ms_shape_elements(s) * ms_dtype_bytes(v->dtype);
 }
 
-/* A kernel may block differently for the last, shorter slice: the workspace must do for both. */
+/* A kernel may block differently for the last, shorter slice, so the workspace must
+   be large enough for both. */
 static size_t workspace_of(const ms_graph *g, const ms_plan *plan, int index) {
     const ms_node *node = ms_graph_node(g, index);
     const ms_segment *seg = ms_graph_get_segment(g, node->segment);
@@ -85,8 +86,8 @@ static size_t workspace_of(const ms_graph *g, const ms_plan *plan, int index) {
     return bytes;
 }
 
-/* A value that leaves its sliced segment, or comes into one, is touched by every slice: it lives for the
- * whole segment. */
+/* A value that leaves its sliced segment, or comes into one, is touched by every
+   slice: it lives for the whole segment. */
 static void widen_life(const ms_graph *g, const ms_value_info *v, int *first, int *last) {
     *first = v->first;
     *last = v->last;
@@ -100,8 +101,8 @@ static void widen_life(const ms_graph *g, const ms_value_info *v, int *first, in
         *last = b->last;
 }
 
-/* In a segment over rows another operation may still read rows of the value around its
-   stripe; one that keeps its output has copied what it needs before the stripe is written. */
+/* In a segment over rows another operation may still read rows of the value around its stripe.
+   An operation that keeps its output has copied what it needs before the stripe is written. */
 static bool read_in_stripes(const ms_graph *g, int index, ms_value value) {
     const ms_segment *seg = ms_graph_get_segment(g, ms_graph_node(g, index)->segment);
     for (int n = seg->first; n < index && seg->axis == MS_AXIS_ROWS; n++) {

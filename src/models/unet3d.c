@@ -41,8 +41,8 @@ static ms_norm_ref window_norm(builder *b, const char *layer, ms_value src, ms_v
     return (ms_norm_ref){.tables = tables, .images_per_table = d.images_per_table, .act = MS_ACT_SILU};
 }
 
-/* ResnetBlock3D: x + conv2(silu(norm2(conv1(silu(norm1(x))) + time))), x being one tensor or two side by
- * side. */
+/* ResnetBlock3D: x + conv2(silu(norm2(conv1(silu(norm1(x))) + time))), x being one
+   tensor or two side by side. */
 static ms_value resnet(builder *b, const char *layer, ms_value x, ms_value x2, int64_t channels,
                        float scale) {
     ms_graph *g = b->g;
@@ -289,8 +289,8 @@ static ms_value up_blocks(builder *b, ms_value h) {
             h = up_layer(b, i, j, h, pop_skip(b));
         }
         if (i < c->levels - 1) {
-            /* To the size of the next skip connection: twice the size, or what an odd latent had before it
-             * was halved. */
+            /* To the size of the next skip connection: twice the size, or what an
+               odd latent had before it was halved. */
             ms_shape next = b->n_skips > 0 ? ms_graph_shape(b->g, b->skips[b->n_skips - 1]) : (ms_shape){0};
             ms_graph_segment(b->g, MS_AXIS_FRAMES, TEXT("up_blocks.%d.upsamplers.0", i));
             ms_conv_desc d =

@@ -1,5 +1,5 @@
-/* Whisper's audio encoder (Radford et al., 2022), which gives its state before the first layer and after
- * each. */
+/* Whisper's audio encoder (Radford et al., 2022), which gives its state before the
+   first layer and after each. */
 #ifndef MS_MODELS_WHISPER_H
 #define MS_MODELS_WHISPER_H
 

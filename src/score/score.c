@@ -85,8 +85,7 @@ typedef struct job {
     double fps;
 } job;
 
-/* ---- inputs
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- inputs ---- */
 
 static ms_status open_picture(job *j, int which, const char *path, ms_rational fps, ms_error *err) {
     picture *pic = &j->picture[which];
@@ -188,8 +187,7 @@ static ms_status prepare(job *j, ms_error *err) {
     return j->regions ? MS_OK : ms_fail_alloc(err, j->mem, pixels, "the map of a frame");
 }
 
-/* ---- a frame
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- a frame ---- */
 
 /* Other videos may end earlier; from then on they are not compared. */
 static ms_status read_pictures(job *j, ms_error *err) {
@@ -360,8 +358,7 @@ static ms_status judge(job *j, ms_error *err) {
     return MS_OK;
 }
 
-/* ---- the report
- * ------------------------------------------------------------------------------------------------- */
+/* ---- the report ---- */
 
 static ms_score_likeness likeness_of(const job *j, int which) {
     ms_score_likeness l = {.frames = j->compared[which]};

@@ -39,9 +39,9 @@ typedef struct ms_json_doc ms_json_doc;
 #define MS_JSON_MAX_BYTES ((size_t)100 * 1000000) /* what safetensors allows its header */
 #define MS_JSON_MAX_NUMBER_CHARS 255
 
-/* text need not be NUL-terminated. Errors are MS_INVALID_ARGUMENT with the line; the caller maps and prefixes
- * them. MS_HOST_MEMORY when the tree does not fit. Where two members of an object have one name, the message
- * says so. */
+/* text need not be NUL-terminated. Errors are MS_INVALID_ARGUMENT with the line;
+   the caller maps and prefixes them. MS_HOST_MEMORY when the tree does not fit.
+   Where two members of an object have one name, the message says so. */
 ms_status ms_json_parse(ms_mem *mem, const char *text, size_t length, ms_json_doc **ret_doc, ms_error *err);
 void ms_json_doc_destroy(ms_json_doc **doc);
 

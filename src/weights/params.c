@@ -7,7 +7,7 @@
 #include "text/strmap.h"
 #include "weights/weights_internal.h"
 
-/* Large enough that a copy's start does not count, small enough to hold two. */
+/* Large enough that the cost of beginning a copy does not count, small enough that two can be held. */
 #define SLOT_BYTES ((size_t)4 << 20)
 
 typedef struct entry {
@@ -20,7 +20,7 @@ struct ms_params {
     const ms_device *dev;
     ms_region region;  /* names and the map */
     ms_strmap by_name; /* value: index + 1 as a pointer */
-    entry **entries;   /* in the region: declarations stay where they are */
+    entry **entries;   /* in the region, so declarations stay where they are */
     int count, capacity;
 };
 
@@ -214,7 +214,7 @@ size_t ms_params_stream_bytes(const ms_params *p, ms_dtype precision, ms_residen
     return first + second;
 }
 
-/* Of one row of a matrix, in the checkpoint. */
+/* Floats of one row of a matrix in the checkpoint. */
 static size_t row_floats(const ms_params *p, ms_param param) {
     const entry *e = p->entries[param];
     return e->decl.vector ? 0 : (size_t)(e->elements / e->decl.shape[0]);

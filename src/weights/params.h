@@ -1,7 +1,7 @@
 /*
- * What the graphs of a model ask of its checkpoint: names, shapes and how kernels
+ * What the graphs of a model ask of its checkpoint: names, shapes, and how kernels
  * want to read each tensor. Builders declare it; nothing is loaded here. Weights
- * (weights.h) are loaded for it, and what they will take can be asked before.
+ * (weights.h) are loaded by it, and how much they will take can be asked before that.
  */
 #ifndef MS_WEIGHTS_PARAMS_H
 #define MS_WEIGHTS_PARAMS_H
@@ -29,16 +29,16 @@ typedef struct ms_param_decl {
 } ms_param_decl;
 
 /*
- * Which matrices are streamed (weight_stream.h). The matrices have a fixed order, in
- * which each prefix lies evenly spread over the network: between two streamed ones
- * lie resident ones that give time to read. A residency says how far that order is
- * streamed, so of two residencies one always streams all that the other does.
+ * Which matrices are streamed (weight_stream.h). The matrices have a fixed order. Its first
+ * ones, however many, lie evenly spread over the network, so that between two streamed
+ * matrices there are resident ones that give time to read. A residency says how far that
+ * order is streamed. So of two residencies one always streams all that the other does.
  */
 typedef uint64_t ms_residency;
 #define MS_ALL_RESIDENT ((ms_residency)0)
 #define MS_ALL_STREAMED ((ms_residency)1 << 32)
 
-/* dev: chooses layouts and says sizes, nothing else is asked of it; must outlive the parameters. */
+/* dev chooses layouts and says sizes; nothing else is asked of it. It must outlive the parameters. */
 ms_status ms_params_create(ms_mem *mem, const ms_device *dev, ms_params **ret_params, ms_error *err);
 void ms_params_destroy(ms_params **params);
 
@@ -47,7 +47,7 @@ void ms_params_destroy(ms_params **params);
 ms_status ms_params_declare(ms_params *params, const ms_param_decl *decl, ms_param *ret_param, ms_error *err);
 
 ms_mem *ms_params_mem(const ms_params *params);
-size_t ms_params_own_bytes(const ms_params *params); /* that the declarations take, as charged */
+size_t ms_params_own_bytes(const ms_params *params); /* what the declarations take, as charged */
 const ms_device *ms_params_device(const ms_params *params);
 size_t ms_params_count(const ms_params *params);
 /* Stays where it is while the parameters live. */
@@ -60,7 +60,7 @@ bool ms_params_is_streamed(const ms_params *params, ms_param param, ms_residency
 /* ---- sizes, when the weights are loaded in that precision ---- */
 
 size_t ms_param_bytes(const ms_params *params, ms_param param, ms_dtype precision);
-/* Of all parameters, and of those that stay in memory. */
+/* Bytes of all parameters, and of those that stay in memory. */
 size_t ms_params_bytes(const ms_params *params, ms_dtype precision);
 size_t ms_params_resident_bytes(const ms_params *params, ms_dtype precision, ms_residency residency);
 /* What those that stay take as blocks of the device's memory (ms_device_block_bytes()). */
@@ -70,9 +70,9 @@ size_t ms_params_stream_bytes(const ms_params *params, ms_dtype precision, ms_re
 /* Floats of scratch that each thread needs for reading any streamed matrix; 0 where
    the device prepares them. */
 size_t ms_params_stream_scratch_floats(const ms_params *params, ms_residency residency);
-/* Of a slot that pieces of the weights pass through on their way to a device that
-   prepares them itself: while they are loaded, and again while they are streamed,
-   there are two on the host and two on the device. 0 on other devices. */
+/* Bytes of a slot. Pieces of the weights pass through slots on their way to a device that
+   prepares them itself. While weights are loaded there are two slots on the host and two
+   on the device, and as many again while they are streamed. 0 on other devices. */
 size_t ms_params_slot_bytes(const ms_params *params);
 
 ms_weight_shape ms_param_weight_shape(const ms_params *params, ms_param param, ms_dtype dtype);

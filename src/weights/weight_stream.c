@@ -17,8 +17,8 @@ typedef struct fetch {
     _Atomic int64_t next, done;
     ms_status status;
     ms_error err;
-    /* On a device that prepares weights itself; else NULL. passed: what read the
-       slot's last matrix is done; ready: this one is there. */
+    /* For a device that prepares weights itself; else NULL. passed: the work that
+       read the slot's last matrix is done. ready: this matrix is there. */
     ms_event *passed, *ready;
 } fetch;
 
@@ -27,7 +27,7 @@ struct ms_weight_stream {
     char *buffer;
     size_t buffer_bytes;
     ms_weight_upload *upload; /* for a device that prepares weights itself */
-    float *scratch;           /* elsewhere; per worker of the pool, then the thread's */
+    float *scratch;           /* for other devices: one for each worker of the pool, then the thread's */
     size_t scratch_floats;
     fetch slot[2]; /* front, back */
     int current;   /* the slot that the compute thread reads */
@@ -147,7 +147,7 @@ static void help(void *arg, int64_t task, int worker) {
     }
 }
 
-/* Until every task is done and the thread has let go. */
+/* Waits until every task is done and the thread has let go. */
 static void wait_for(ms_weight_stream *s, fetch *f) {
     pthread_mutex_lock(&s->lock);
     while (atomic_load(&f->done) < f->tasks || s->job == f)

@@ -11,9 +11,9 @@
 
 #include "weights/weights.h"
 
-/* Sizes: of ms_params_stream_bytes(), ms_params_stream_scratch_floats() and
-   ms_params_slot_bytes(), the most of all weights that share it. The buffer, and (threads
-   of the pool + 1) times the scratch or the slots, are allocated here and nothing later. */
+/* The sizes are those of ms_params_stream_bytes(), ms_params_stream_scratch_floats() and
+   ms_params_slot_bytes(): of each the largest among all weights that share the stream. The buffer, and
+   (threads of the pool + 1) times the scratch or the slots, are allocated here and nothing later. */
 ms_status ms_weight_stream_create(const ms_compute *compute, size_t buffer_bytes, size_t scratch_floats,
                                   size_t slot_bytes, ms_weight_stream **ret_stream, ms_error *err);
 void ms_weight_stream_destroy(ms_weight_stream **stream);
@@ -26,7 +26,7 @@ void ms_weights_attach_stream(ms_weights *weights, ms_weight_stream *stream);
    the next one (MS_NO_PARAM: none). Errors are those of reading the file; MS_INTERNAL without a stream. */
 ms_status ms_weights_need(ms_weights *weights, ms_param param, ms_param next, ms_error *err);
 
-/* What is in the buffer of these weights is dropped; after it nothing refers to them. */
+/* Drops what the buffer has of these weights. After that nothing refers to them. */
 void ms_weight_stream_forget(ms_weight_stream *stream, ms_weights *weights);
 
 typedef struct ms_weight_stream_stats {

@@ -82,7 +82,7 @@ static ms_status failed(ms_status status, const ms_loaded_param *p, ms_error *er
                    ms_status_text(status));
 }
 
-/* The slot whose turn it is, once the device has done with what it held. */
+/* The slot whose turn it is, as soon as the device has done with what it held. */
 static ms_status take_slot(ms_weight_upload *u, slot **ret_slot) {
     slot *s = &u->slots[u->next];
     u->next = 1 - u->next;

@@ -32,8 +32,8 @@ typedef struct ms_weights_load_params {
     ms_dtype precision; /* MS_F32, MS_F16, MS_BF16 */
     const char *prefix; /* put before every name ("state_dict."), or NULL; must outlive the weights */
     ms_pool *pool;      /* reads and packs in parallel; may be NULL */
-    /* Often, on the calling thread: the part of the work that is done, 0 to 1.
-       Anything but MS_OK ends the loading with that status. NULL = not. */
+    /* Called often, on the calling thread, with the part of the work that is done,
+       0 to 1. Anything but MS_OK ends the loading with that status. NULL = not. */
     ms_status (*progress)(void *arg, double done);
     void *arg;
 } ms_weights_load_params;
@@ -60,21 +60,22 @@ ms_status ms_weights_randomize(ms_weights *weights, uint64_t seed, ms_residency 
 ms_status ms_weights_set_residency(ms_weights *weights, const ms_tensor_file *file, ms_residency residency,
                                    const ms_weights_load_params *params, ms_error *err);
 ms_residency ms_weights_get_residency(const ms_weights *weights);
-/* So far, to be kept in memory: what was only checked, or passed through a stream, is not counted. */
+/* Bytes that were read so far to be kept in memory. What was only checked, or
+   passed through a stream, is not counted. */
 uint64_t ms_weights_kept_bytes(const ms_weights *weights);
 
-/* Only checks names, shapes, types and, with check_values, that all values are finite. Calls report for each
-   problem instead of stopping at the first; returns MS_BAD_MODEL if there was one. */
+/* Checks only: names, shapes, types and, with check_values, that all values are finite. Calls report
+   for each problem instead of stopping at the first; returns MS_BAD_MODEL if there was one. */
 typedef void (*ms_weights_report_fn)(void *arg, const char *problem);
 ms_status ms_weights_verify(ms_weights *weights, const ms_tensor_file *file, const char *prefix,
                             bool check_values, ms_weights_report_fn report, void *arg, ms_error *err);
 
-/* Back to where nothing is loaded. */
+/* Frees what is loaded; nothing is loaded then. */
 void ms_weights_unload(ms_weights *weights);
-/* What a weights' own table will take, as charged. */
+/* What the weights' own table will take, as charged. */
 size_t ms_weights_table_bytes(const ms_params *params);
 
-/* Another one whenever data moved. */
+/* Changes whenever data moved. */
 uint64_t ms_weights_generation(const ms_weights *weights);
 bool ms_weights_is_streamed(const ms_weights *weights, ms_param param);
 

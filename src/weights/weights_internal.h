@@ -1,5 +1,5 @@
 /* Shared by weights.c (what is there), weights_source.c (values), weights_load.c
-   (filling all) and weight_stream.c (one * after the other). */
+   (filling all) and weight_stream.c (one after the other). */
 #ifndef MS_WEIGHTS_WEIGHTS_INTERNAL_H
 #define MS_WEIGHTS_WEIGHTS_INTERNAL_H
 
@@ -17,7 +17,7 @@ typedef struct ms_loaded_param {
     void *data;       /* NULL = not loaded */
 } ms_loaded_param;
 
-/* Where values come from, once and, for streamed parameters, again and again. */
+/* Where values come from: once, and for streamed parameters again and again. */
 typedef struct ms_weight_source {
     ms_weights *w;
     const ms_tensor_file *file; /* NULL = random values from the seed */
@@ -37,7 +37,7 @@ struct ms_weights {
     uint64_t generation, kept_bytes;
 };
 
-/* In the device's memory, once the type is known. */
+/* Bytes in the device's memory, once the type is known. */
 static inline size_t ms_loaded_bytes(const ms_weights *w, const ms_loaded_param *p) {
     return ms_param_bytes(w->params, p->index, p->dtype);
 }
@@ -46,7 +46,7 @@ static inline ms_weight_shape ms_loaded_shape(const ms_weights *w, const ms_load
     return ms_param_weight_shape(w->params, p->index, p->dtype);
 }
 
-/* Items for all that is declared by now. */
+/* Makes items for all that is declared by now. */
 ms_status ms_weights_follow_params(ms_weights *weights, ms_error *err);
 
 /* Frees all data. */
@@ -63,13 +63,13 @@ size_t ms_source_scratch_floats(const ms_loaded_param *param);
 ms_status ms_source_run_task(const ms_weight_source *from, const ms_loaded_param *param, int64_t task,
                              void *dst, float *scratch, ms_error *err);
 
-/* For devices that prepare weights themselves. The type that rows of a matrix are
-   read in: that in memory where the file has it, else float32. */
+/* For devices that prepare weights themselves: the type in which rows of a matrix
+   are read. It is the type in memory where the file has that, else float32. */
 ms_dtype ms_source_raw_dtype(const ms_weight_source *from, const ms_loaded_param *param);
-/* Rows of the whole matrix, all of one part, checked. */
+/* Reads rows of the whole matrix, all of one part, and checks them. */
 ms_status ms_source_read_rows(const ms_weight_source *from, const ms_loaded_param *param, ms_dtype raw,
                               int64_t first_row, int64_t rows, void *dst, ms_error *err);
-/* Elements of a vector, all of one part, rounded and checked. */
+/* Reads elements of a vector, all of one part, rounds and checks them. */
 ms_status ms_source_read_vector(const ms_weight_source *from, const ms_loaded_param *param, int64_t first,
                                 int64_t count, float *dst, ms_error *err);
 

@@ -45,7 +45,7 @@ static int64_t task_bytes(const load_job *job, int i) {
     return (int64_t)ms_loaded_bytes(job->from->w, todo(job, i)) / tasks_of(job, i);
 }
 
-/* Tells how far it is, and hears that it shall end. */
+/* Says how far the loading is, and hears whether it shall end. */
 static void tell(load_job *job, int64_t task) {
     ms_error err;
     double done = (double)atomic_load(&job->done);
@@ -111,7 +111,7 @@ static ms_status prepare(load_job *job, ms_error *err) {
     return MS_OK;
 }
 
-/* One after the other through the slots of an upload. */
+/* Loads one parameter after the other, through the slots of an upload. */
 static ms_status load_onto_device(load_job *job, ms_error *err) {
     ms_weights *w = job->from->w;
     ms_weight_upload *upload = NULL;
@@ -133,7 +133,7 @@ static ms_status load_onto_device(load_job *job, ms_error *err) {
     return status;
 }
 
-/* In parallel, where the host packs. */
+/* Loads in parallel, where the host packs. */
 static ms_status load_on_host(load_job *job, ms_pool *pool, ms_error *err) {
     ms_weights *w = job->from->w;
     size_t scratch = (size_t)ms_pool_threads(pool) * job->scratch_floats;
@@ -245,7 +245,7 @@ ms_status ms_weights_set_residency(ms_weights *w, const ms_tensor_file *file, ms
     w->source.file = file;
     mark(w, residency);
     ms_status status = fill(&w->source, false, params->pool, params, err);
-    if (status != MS_OK) /* more were to stay: nothing that was there is gone */
+    if (status != MS_OK) /* more was to stay, so nothing that was there is gone */
         mark(w, before);
     return status;
 }

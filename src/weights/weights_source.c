@@ -10,8 +10,7 @@
 
 #define NAME_MAX_BYTES 512
 
-/* ---- finding and checking
- * --------------------------------------------------------------------------------------- */
+/* ---- finding and checking ---- */
 
 static const ms_tensor_info *find_tensor(const ms_tensor_file *file, const char *prefix, const char *name) {
     char full[NAME_MAX_BYTES];
@@ -67,7 +66,8 @@ static float round_to(float x, ms_dtype precision) {
     return x;
 }
 
-/* Which element is too large for the precision, or is none at all. Only called when there is one. */
+/* Names the element that is too large for the precision, or no number. It is only
+   called when there is one. */
 static ms_status refuse_values(const ms_tensor_file *file, const ms_tensor_info *t, int64_t first,
                                const float *values, int64_t count, ms_dtype precision, ms_error *err) {
     int64_t i = 0;
@@ -110,11 +110,10 @@ static ms_status read_values(const ms_tensor_file *file, const ms_tensor_info *t
     return round_and_check(file, t, first, dst, count, precision, err);
 }
 
-/* ---- panels
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- panels ---- */
 
-/* In-memory type: what the precision says, or, at full precision, what the file has (a double becomes a
- * float). */
+/* In-memory type: what the precision says, or, at full precision, what the file has
+   (a double becomes a float). */
 static ms_dtype memory_dtype(ms_dtype precision, ms_dtype stored) {
     if (precision != MS_F32)
         return precision;
@@ -170,8 +169,7 @@ static ms_status load_vector(const ms_weight_source *from, const ms_loaded_param
     return MS_OK;
 }
 
-/* ---- rows as the file has them
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- rows as the file has them ---- */
 
 ms_dtype ms_source_raw_dtype(const ms_weight_source *from, const ms_loaded_param *p) {
     for (int part = 0; part < p->decl->parts; part++) {

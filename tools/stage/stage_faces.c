@@ -211,8 +211,8 @@ static ms_status mask(const faces_state *s, const ms_tensor_file *in, case_outpu
 #define MAX_FACES 256
 #define BACKGROUND_SCORE 0.01f
 
-/* Dense outputs of one stride from the rows that a case names; all others have a low score, distance 1 and
- * key points 0. */
+/* Dense outputs of one stride from the rows that a case names; all others have a
+   low score, distance 1 and key points 0. */
 static ms_status fill_stride(const ms_tensor_file *in, int stride, int64_t rows, float *score, float *box,
                              float *points, ms_error *err) {
     char name[32];

@@ -165,8 +165,7 @@ void ms_cpu_conv2d(ms_device *dev, const ms_conv2d_args *args, void *workspace) 
     ms_gemm_run(dev, &layer, workspace);
 }
 
-/* ---- depthwise
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- depthwise ---- */
 
 #define MAX_TAPS 4096 /* kernels are at most 64 x 64 */
 

@@ -13,9 +13,7 @@
 #include <cpuid.h>
 #endif
 
-/* ---- memory
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- memory ---- */
 
 static ms_status cpu_copy(ms_queue *queue, void *dst, const void *src, size_t bytes) {
     (void)queue;
@@ -50,8 +48,7 @@ static void cpu_memory(const ms_device *dev, size_t *ret_free_bytes, size_t *ret
     *ret_total_bytes = total;
 }
 
-/* ---- kernels
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- kernels ---- */
 
 static size_t linear_workspace(const ms_device *dev, const ms_linear_args *args) {
     return ms_linear_workspace_bytes(args, ms_pool_threads(ms_cpu_threads(dev)));
@@ -101,8 +98,7 @@ CHECKED(check_finite)
 
 static const ms_kernels cpu_kernels = MS_KERNELS_BY_NAME;
 
-/* ---- opening
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- opening ---- */
 
 /* The best instruction set that the machine has, the caller allows and MEMSAFE_ISA names. */
 static ms_status choose_isa(ms_isa limit, ms_isa *ret_isa, ms_error *err) {

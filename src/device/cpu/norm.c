@@ -18,8 +18,7 @@ static void merge(moments *a, double count, double mean, double m2) {
     a->count = total;
 }
 
-/* ---- partial sums
- * --------------------------------------------------------------------------------------------------- */
+/* ---- partial sums ---- */
 
 typedef struct norm_run {
     const void *args;
@@ -69,9 +68,7 @@ void ms_cpu_norm_partials(ms_device *dev, const ms_norm_partials_args *args) {
     ms_pool_run(ms_cpu_threads(dev), args->src[0].outer * args->h, partials_task, &r);
 }
 
-/* ---- tables
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- tables ---- */
 
 /* One group of one table. */
 static void tables_task(void *arg, int64_t task, int worker) {
@@ -101,8 +98,7 @@ void ms_cpu_norm_tables(ms_device *dev, const ms_norm_tables_args *args) {
     ms_pool_run(ms_cpu_threads(dev), args->outer / args->outer_per_table * args->groups, tables_task, &r);
 }
 
-/* ---- application, layer norm
- * ---------------------------------------------------------------------------------------- */
+/* ---- application, layer norm ---- */
 
 /* Rows of a task: about 64 KB. */
 static int64_t rows_per_task(const ms_rows *rows) {

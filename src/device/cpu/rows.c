@@ -61,8 +61,7 @@ void ms_cpu_unary(ms_device *dev, const ms_unary_args *args) {
     ms_pool_run(ms_cpu_threads(dev), args->src.outer * r.tasks_per_outer, unary_task, &r);
 }
 
-/* ---- pooling
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- pooling ---- */
 
 #define POOL_TAPS 256 /* taps of one pass; larger windows take several */
 
@@ -108,8 +107,7 @@ void ms_cpu_pool(ms_device *dev, const ms_pool_args *args) {
     ms_pool_run(ms_cpu_threads(dev), args->dst.outer * args->dst_h, pool_task, &r);
 }
 
-/* ---- resizing, copying
- * ---------------------------------------------------------------------------------------------- */
+/* ---- resizing, copying ---- */
 
 /* One row of output pixels. */
 static void resize_task(void *arg, int64_t task, int worker) {

@@ -104,9 +104,7 @@ static float *v_at(const winograd_run *r, int64_t point, int64_t tile, int64_t c
     return r->v + point * r->v_point + (chunk * r->block_tiles + tile) * r->chunk + channel % r->chunk;
 }
 
-/* ---- input
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- input ---- */
 
 /* Channels c .. c+n-1 of `count` pixels of one image row from x on, through the prologue, to dst. */
 static void fill_pixels(const winograd_run *r, int64_t outer, int64_t y, int64_t x, int64_t count, int64_t c,
@@ -180,8 +178,7 @@ static void input_task(void *arg, int64_t task, int worker) {
     }
 }
 
-/* ---- products and output
- * -------------------------------------------------------------------------------------------- */
+/* ---- products and output ---- */
 
 /* 12 points of one pair of panels and one chunk of channels: weights, then products of `rows` tiles. */
 static void multiply_group(const winograd_run *r, int64_t pair, int group, int64_t c, int64_t first,

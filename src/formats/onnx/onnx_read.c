@@ -31,8 +31,7 @@ static const char *quote(char buf[MS_QUOTE_BYTES], const char *text) {
     return ms_quote(buf, text ? text : "", text ? strlen(text) : 0);
 }
 
-/* ---- values
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- values ---- */
 
 static int32_t find_value(const reader *r, const char *name) {
     return (int32_t)(uintptr_t)ms_strmap_find(&r->names, name, strlen(name)) - 1;
@@ -78,8 +77,7 @@ static ms_status read_initializers(reader *r, const graph_proto *g) {
     return MS_OK;
 }
 
-/* ---- inputs and outputs of the graph
- * ---------------------------------------------------------------------------- */
+/* ---- inputs and outputs of the graph ---- */
 
 static ms_status read_port(reader *r, const value_proto *from, ms_onnx_port *ret_port) {
     char q[MS_QUOTE_BYTES];
@@ -139,8 +137,7 @@ static ms_status read_outputs(reader *r, const graph_proto *g) {
     return MS_OK;
 }
 
-/* ---- nodes
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- nodes ---- */
 
 static ms_status copy_text(reader *r, const attribute_proto *from, ms_onnx_attr *attr) {
     size_t n = from->has_s ? from->s.len : 0;
@@ -289,8 +286,7 @@ static ms_status read_nodes(reader *r, const graph_proto *g) {
     return MS_OK;
 }
 
-/* ---- the whole
- * --------------------------------------------------------------------------------------------------- */
+/* ---- the whole ---- */
 
 static ms_status check_model(reader *r, const Ms__Onnx__Model *m) {
     int found = 0;
@@ -329,8 +325,7 @@ static ms_status read_model(reader *r, const Ms__Onnx__Model *m) {
     return MS_OK;
 }
 
-/* ---- protobuf-c
- * -------------------------------------------------------------------------------------------------- */
+/* ---- protobuf-c ---- */
 
 typedef struct parse_memory {
     onnx_owner *o;

@@ -79,8 +79,7 @@ static const void *typed_values(const tensor_proto *p, typed_field field, size_t
     return values[field];
 }
 
-/* ---- widening
- * --------------------------------------------------------------------------------------------------- */
+/* ---- widening ---- */
 
 static int64_t load_signed(const unsigned char *at, size_t bytes) {
     int8_t a;
@@ -157,8 +156,7 @@ static ms_status widen(onnx_owner *o, const onnx_type *type, const void *from, s
     return MS_OK;
 }
 
-/* ---- checking
- * --------------------------------------------------------------------------------------------------- */
+/* ---- checking ---- */
 
 static ms_status read_shape(onnx_owner *o, const tensor_proto *p, const char *who, ms_onnx_tensor *t) {
     if (p->n_dims > MS_ONNX_MAX_RANK)

@@ -76,7 +76,7 @@ ms_value ms_op_concat(ms_graph *g, const char *name, ms_value a, ms_value b) {
         ms_graph_append(g, &node, (ms_shape){s.n, s.h, s.w, s.c + channels}, ms_graph_value(g, a)->whole));
 }
 
-/* Part by part, and each as often as it is repeated. */
+/* Copies part by part, each as often as it is repeated. */
 static ms_status run_join(const ms_exec_context *x, const ms_node *node, void *ws) {
     (void)ws;
     const ms_rows dst = ms_exec_rows(x, node->output);
@@ -172,8 +172,8 @@ static ms_status run_window(const ms_exec_context *x, const ms_node *node, void 
     return copy_rows(x, &src, now.first + kept, &held, kept, now.end - now.first - kept, s);
 }
 
-/* As a rule: rows that are there already move in one piece where stripes are longer
-   than what they share, and new ones are copied. */
+/* Usually stripes are longer than what they share: then the rows that are there
+   already move in one piece, and the new ones are copied. */
 static const ms_op op_window = {
     .name = "window", .rows = true, .keeps = true, .run = run_window, .calls = two_calls};
 

@@ -92,8 +92,7 @@ ms_status onnx_build_nodes(onnx_build *b);
 /* What is checked of every node before it is looked at: operator, number of inputs and outputs. */
 ms_status onnx_check_node(const onnx_build *b, const ms_onnx_node *node, const onnx_op **ret_op);
 
-/* ---- messages, memory
- * ------------------------------------------------------------------------------------------- */
+/* ---- messages, memory ---- */
 
 /* "node 12 "Conv_12" (Conv): ..." */
 ms_status onnx_fail(const onnx_build *b, const ms_onnx_node *node, ms_status code, const char *fmt, ...)
@@ -107,8 +106,7 @@ ms_status onnx_no_region(const onnx_build *b);
 /* Turns the graph's first error, if there is one, into a status. */
 ms_status onnx_graph_status(const onnx_build *b, const ms_onnx_node *node);
 
-/* ---- slots
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- slots ---- */
 
 /* The i-th input of a node; NULL when it is left out. */
 onnx_slot *onnx_in(const onnx_build *b, const ms_onnx_node *node, int i);
@@ -139,8 +137,7 @@ const char *onnx_dims_text(char text[ONNX_DIMS_TEXT], int rank, const int64_t *d
 /* axis of a tensor of that rank, counted from the end when negative; refuses what is outside. */
 ms_status onnx_axis(const onnx_build *b, int64_t axis, int rank, int *ret_axis);
 
-/* ---- views (views.c)
- * -------------------------------------------------------------------------------------------- */
+/* ---- views (views.c) ---- */
 
 bool onnx_row_major(const onnx_slot *slot);
 bool onnx_same_view(const onnx_build *b, const onnx_slot *a, const onnx_slot *c);
@@ -164,8 +161,7 @@ ms_status onnx_visit_size(onnx_build *b);
 ms_status onnx_visit_identity(onnx_build *b);
 ms_status onnx_visit_dropout(onnx_build *b);
 
-/* ---- constants (fold.c)
- * ----------------------------------------------------------------------------------------- */
+/* ---- constants (fold.c) ---- */
 
 ms_status onnx_fold_transpose(onnx_build *b, const onnx_slot *from, const int *perm);
 ms_status onnx_fold_constant(onnx_build *b);
@@ -177,8 +173,7 @@ ms_status onnx_fold_concat(onnx_build *b);
 ms_status onnx_fold_arithmetic(onnx_build *b);
 ms_status onnx_fold_rounding(onnx_build *b);
 
-/* ---- one element at a time (points.c)
- * --------------------------------------------------------------------------- */
+/* ---- one element at a time (points.c) ---- */
 
 typedef enum onnx_point_kind {
     ONNX_POINT_NONE,   /* something else */
@@ -204,8 +199,7 @@ ms_status onnx_point_of(onnx_build *b, const ms_onnx_node *node, int input, cons
 
 ms_status onnx_visit_point(onnx_build *b);
 
-/* ---- matrix products (matrix.c)
- * --------------------------------------------------------------------------------- */
+/* ---- matrix products (matrix.c) ---- */
 
 /* What follows a product with n outputs, as far as its epilogue can take it. */
 typedef struct onnx_tail {
@@ -235,8 +229,7 @@ ms_status onnx_visit_conv(onnx_build *b);
 ms_status onnx_visit_gemm(onnx_build *b);
 ms_status onnx_visit_matmul(onnx_build *b);
 
-/* ---- images (images.c)
- * ------------------------------------------------------------------------------------------ */
+/* ---- images (images.c) ---- */
 
 ms_status onnx_visit_pool(onnx_build *b);
 ms_status onnx_visit_global_pool(onnx_build *b);

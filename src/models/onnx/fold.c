@@ -7,8 +7,7 @@
 #include "base/error.h"
 #include "models/onnx/attrs.h"
 
-/* ---- walking over elements
- * -------------------------------------------------------------------------------------- */
+/* ---- walking over elements ---- */
 
 /* Visits the elements of dim in row-major order; offset is where each lies with the given strides. */
 typedef struct walk {
@@ -57,8 +56,7 @@ static ms_status inputs_there(const onnx_build *b) {
     return MS_OK;
 }
 
-/* ---- making constants
- * ------------------------------------------------------------------------------------------- */
+/* ---- making constants ---- */
 
 static ms_status out_tensor(onnx_build *b, const ms_onnx_tensor *t) {
     onnx_slot slot = {.kind = ONNX_CONST, .dtype = t->dtype, .data = t->data, .origin = -1};
@@ -125,8 +123,7 @@ ms_status onnx_fold_constant_of_shape(onnx_build *b) {
     return onnx_out(b, &to);
 }
 
-/* ---- moving elements
- * -------------------------------------------------------------------------------------------- */
+/* ---- moving elements ---- */
 
 ms_status onnx_fold_transpose(onnx_build *b, const onnx_slot *from, const int *perm) {
     int64_t dim[ONNX_RANK], stride[ONNX_RANK], old[ONNX_RANK];
@@ -281,8 +278,7 @@ ms_status onnx_fold_concat(onnx_build *b) {
     return onnx_out(b, &to);
 }
 
-/* ---- computing
- * -------------------------------------------------------------------------------------------------- */
+/* ---- computing ---- */
 
 /* TensorProto.DataType */
 enum { TO_FLOAT = 1, TO_INT32 = 6, TO_INT64 = 7, TO_BOOL = 9, TO_DOUBLE = 11 };

@@ -7,8 +7,7 @@
 
 #define MAX_WINDOW 4096
 
-/* ---- pooling
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- pooling ---- */
 
 ms_status onnx_visit_pool(onnx_build *b) {
     int64_t kernel[2], stride[2], dilation[2], pad[4];
@@ -60,8 +59,7 @@ ms_status onnx_visit_global_pool(onnx_build *b) {
     return onnx_out_value(b, ms_op_pool(b->graph, &d), 4);
 }
 
-/* ---- nearest neighbour
- * ------------------------------------------------------------------------------------------ */
+/* ---- nearest neighbour ---- */
 
 /* Which source pixel is nearest is asked of the runtime as floor(at * size / new size). With scales that
    means the same only when they give whole sizes. */
@@ -188,8 +186,7 @@ ms_status onnx_visit_resize(onnx_build *b) {
     return resize_to(b, x, size);
 }
 
-/* ---- joining
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- joining ---- */
 
 ms_status onnx_visit_concat(onnx_build *b) {
     onnx_slot *first = onnx_in(b, b->node, 0);

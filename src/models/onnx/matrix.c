@@ -9,8 +9,7 @@
 #define MAX_KERNEL 64
 #define MAX_STRIDE 4096
 
-/* ---- parameters
- * ------------------------------------------------------------------------------------------------- */
+/* ---- parameters ---- */
 
 ms_status onnx_add_param(onnx_build *b, const char *what, const onnx_recipe *recipe, const char **ret_name) {
     onnx_recipe *copy = ms_region_alloc(b->region, sizeof(*copy));
@@ -25,8 +24,7 @@ ms_status onnx_add_param(onnx_build *b, const char *what, const onnx_recipe *rec
     return MS_OK;
 }
 
-/* ---- the tail
- * --------------------------------------------------------------------------------------------------- */
+/* ---- the tail ---- */
 
 ms_status onnx_tail_init(const onnx_build *b, int64_t n, onnx_tail *ret_tail) {
     double *tables = ms_region_alloc_array(b->region, 2 * (size_t)n, sizeof(*tables));
@@ -155,8 +153,7 @@ ms_status onnx_tail_finish(onnx_build *b, const onnx_tail *tail, const float *bi
     return MS_OK;
 }
 
-/* ---- weights
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- weights ---- */
 
 /* A constant matrix [n, k...]. Values that were given back before are with the weights by then. */
 static ms_status read_weight(const onnx_build *b, const onnx_slot *w, int rank, onnx_recipe *ret_weight) {
@@ -197,8 +194,7 @@ static ms_status read_bias(const onnx_build *b, const onnx_slot *c, int64_t n, b
     return MS_OK;
 }
 
-/* ---- convolution
- * ------------------------------------------------------------------------------------------------ */
+/* ---- convolution ---- */
 
 static ms_status read_conv(onnx_build *b, const onnx_slot *w, ms_conv_desc *d) {
     int64_t kernel[2], stride[2], dilation[2], pad[4];
@@ -277,8 +273,7 @@ ms_status onnx_visit_conv(onnx_build *b) {
     return onnx_out_value(b, ms_op_conv(b->graph, &d), 4);
 }
 
-/* ---- matrix product
- * --------------------------------------------------------------------------------------------- */
+/* ---- matrix product ---- */
 
 /* x [m, k] times weight's n rows, or, transposed, columns. */
 static ms_status product(onnx_build *b, onnx_recipe *weight, const onnx_slot *c, float alpha, float beta) {

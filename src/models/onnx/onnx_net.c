@@ -23,8 +23,7 @@ struct ms_onnx_net {
     ms_value *input_values, *output_values;
 };
 
-/* ---- opening
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- opening ---- */
 
 static bool asks_for_shape_only(const ms_onnx_node *node) {
     return strcmp(node->op, "Shape") == 0 || strcmp(node->op, "Size") == 0;
@@ -180,8 +179,7 @@ const char *ms_onnx_net_path(const ms_onnx_net *net) {
     return net->file->path;
 }
 
-/* ---- building
- * --------------------------------------------------------------------------------------------------- */
+/* ---- building ---- */
 
 /* What a preparation makes, before it replaces the one before. */
 typedef struct preparation {
@@ -278,8 +276,7 @@ static ms_status build(preparation *p, const ms_onnx_value *inputs) {
     return ms_graph_finish(b->graph, b->err);
 }
 
-/* ---- weights
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- weights ---- */
 
 static ms_status set_param(ms_onnx_net *net, ms_param param, const onnx_recipe *r, ms_error *err) {
     int64_t elements = 1;
@@ -325,8 +322,7 @@ static ms_status set_params(ms_onnx_net *net, const onnx_build *b, ms_error *err
     return MS_OK;
 }
 
-/* ---- preparing and running
- * --------------------------------------------------------------------------------------- */
+/* ---- preparing and running ---- */
 
 static ms_status prepare(ms_onnx_net *net, preparation *p, const ms_onnx_value *inputs,
                          const ms_slicing *slicing, ms_error *err) {

@@ -15,8 +15,7 @@ static double *doubles(const onnx_build *b, int64_t n) {
     return ms_region_alloc_array(b->region, (size_t)n, sizeof(double));
 }
 
-/* ---- constants
- * -------------------------------------------------------------------------------------------------- */
+/* ---- constants ---- */
 
 /* A constant that is the same for all elements of x (1 entry) or one per channel. */
 static ms_status read_table(onnx_build *b, const ms_onnx_node *node, const onnx_slot *c, const onnx_slot *x,
@@ -36,8 +35,7 @@ static ms_status read_table(onnx_build *b, const ms_onnx_node *node, const onnx_
     return MS_OK;
 }
 
-/* ---- what a node does
- * ------------------------------------------------------------------------------------------- */
+/* ---- what a node does ---- */
 
 static ms_status batch_norm(onnx_build *b, const ms_onnx_node *node, const onnx_slot *x, onnx_point *p) {
     static const char *const names[] = {"scales", "biases", "means", "variances"};
@@ -151,8 +149,7 @@ ms_status onnx_point_of(onnx_build *b, const ms_onnx_node *node, int input, cons
     return MS_OK;
 }
 
-/* ---- as an operation of its own
- * --------------------------------------------------------------------------------- */
+/* ---- as an operation of its own ---- */
 
 static ms_status like(onnx_build *b, const onnx_slot *x, ms_value value) {
     onnx_slot to = *x;

@@ -70,8 +70,7 @@ ms_status onnx_axis(const onnx_build *b, int64_t axis, int rank, int *ret_axis) 
     return MS_OK;
 }
 
-/* ---- inputs and outputs
- * ----------------------------------------------------------------------------------------- */
+/* ---- inputs and outputs ---- */
 
 onnx_slot *onnx_in(const onnx_build *b, const ms_onnx_node *node, int i) {
     return i < node->n_inputs && node->input[i] >= 0 ? &b->slots[node->input[i]] : NULL;
@@ -91,8 +90,7 @@ ms_status onnx_out_value(onnx_build *b, ms_value value, int rank) {
     return onnx_out(b, &slot);
 }
 
-/* ---- constants
- * -------------------------------------------------------------------------------------------------- */
+/* ---- constants ---- */
 
 ms_status onnx_new_const(const onnx_build *b, ms_dtype dtype, int rank, const int64_t *dim,
                          onnx_slot *ret_slot, void **ret_data) {

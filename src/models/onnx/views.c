@@ -30,8 +30,7 @@ bool onnx_channels_second(const onnx_build *b, const onnx_slot *s) {
     return s->rank >= 2 && s->dim[1] == c && (c == 1 || s->stride[1] == 1);
 }
 
-/* ---- copies
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- copies ---- */
 
 static bool same_shape(ms_shape a, ms_shape b) {
     return a.n == b.n && a.h == b.h && a.w == b.w && a.c == b.c;
@@ -129,8 +128,7 @@ ms_status onnx_plain(onnx_build *b, onnx_slot *slot, ms_value *ret_value) {
     return MS_OK;
 }
 
-/* ---- reshaping
- * -------------------------------------------------------------------------------------------------- */
+/* ---- reshaping ---- */
 
 /* Strides for new dimensions of the same elements, in the same order; false when one of them would have to
    jump. (numpy calls it a reshape without a copy.) */
@@ -296,8 +294,7 @@ ms_status onnx_visit_unsqueeze(onnx_build *b) {
     return reshape(b, from, rank, dim);
 }
 
-/* ---- the rest
- * --------------------------------------------------------------------------------------------------- */
+/* ---- the rest ---- */
 
 ms_status onnx_visit_transpose(onnx_build *b) {
     onnx_slot *from = onnx_in(b, b->node, 0);
