@@ -1,4 +1,5 @@
-/* `memsafe help`: the overview, the help of one command, and the same tables as manual pages and completion for shells. */
+/* `memsafe help`: the overview, the help of one command, and the same tables as
+   manual pages and completion for shells. */
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>

@@ -44,8 +44,8 @@ static void row(const char *what, size_t bytes) {
     cli_print(cli_is_narrow() ? "  %s: %s\n" : "  %-44s %10s\n", what, ms_size_format(size, bytes));
 }
 
-/* What is compared is in one unit, and in the one that --budget takes. The peak is rounded up as the smallest budget is: what is
-   said to be enough is never less than what is said to be taken. */
+/* What is compared is in one unit, and in the one that --budget takes. The peak is rounded up as
+   the smallest budget is: what is said to be enough is never less than what is said to be taken. */
 static void mib_row(const char *what, uint64_t mib) {
     cli_print(cli_is_narrow() ? "  %s: %llu MiB\n" : "  %-44s %6llu MiB\n", what, (unsigned long long)mib);
 }

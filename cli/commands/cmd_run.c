@@ -30,7 +30,8 @@ static void show_plan(void *arg, const ms_run_report *r) {
     cli_run_plan_event(view->p, r);
     cli_run_say_plan(view->p, r);
     cli_show_notes(r);
-    /* The one that holds here, wherever it is from: of the host beside a device with memory of its own, else the lesser of both. */
+    /* The one that holds here, wherever it is from: of the host beside a device
+       with memory of its own, else the lesser of both. */
     if (r->host_budget_bytes)
         cli_note_budget("host budget", r->host_budget_bytes);
     else

@@ -103,8 +103,9 @@ static void print_likeness(const char *what, const ms_score_likeness *l) {
     }
 }
 
-/* What 95 % of drawn clips of 3 s stay below with another's speech, unshifted (docs/score.md). Chance correlates less in longer
-   clips, by the root of their length. Best shifts are found by chance too often to build a sentence on. */
+/* What 95 % of drawn clips of 3 s stay below with another's speech, unshifted
+   (docs/score.md). Chance correlates less in longer clips, by the root of their
+   length. Best shifts are found by chance too often to build a sentence on. */
 #define CHANCE 0.38
 #define CHANCE_FRAMES 75.0
 

@@ -8,8 +8,8 @@
 #include "text/duration.h"
 
 #define LEAST_COLUMNS 20
-/* Narrower terminals have none, wider ones always, and its length is the terminal's alone: it does not move with what stands beside
-   it. From COLUMNS_TO_GROW on half of what more there is is the bar's. */
+/* Narrower terminals have none, wider ones always, and its length is the terminal's alone: it does not
+   move with what stands beside it. From COLUMNS_TO_GROW on half of what more there is is the bar's. */
 #define COLUMNS_WITH_BAR 60
 #define COLUMNS_TO_GROW 80
 #define LEAST_BAR 8

@@ -1,6 +1,7 @@
 /*
- * What the command tells people and programs while it works. Everything goes through here, so that a message never lands in the
- * progress line, and so that `--progress json` is JSON on stderr to its last line: docs/progress.md has its schema.
+ * What the command tells people and programs while it works. Everything goes through
+ * here, so that a message never lands in the progress line, and so that `--progress
+ * json` is JSON on stderr to its last line: docs/progress.md has its schema.
  */
 #ifndef CLI_CONSOLE_H
 #define CLI_CONSOLE_H
@@ -10,7 +11,8 @@
 #include "text/json.h"
 
 typedef enum cli_progress_mode {
-    CLI_PROGRESS_AUTO, /* a bar on a terminal (lines now and then on a dumb one), else a line with each tenth of long work */
+    /* A bar on a terminal (lines now and then on a dumb one), else a line with each tenth of long work */
+    CLI_PROGRESS_AUTO,
     CLI_PROGRESS_BAR,
     CLI_PROGRESS_JSON,
     CLI_PROGRESS_NONE,
@@ -78,8 +80,8 @@ void cli_warn_as(const char *before, const char *code, const char *fmt, ...) MS_
 /* Before an error that is to stand behind what was printed. */
 void cli_flush_now(void);
 
-/* What was printed goes out. 0, or errno of what kept any of it from being written; EPIPE: nobody reads it; -1: stdio lost the
-   number. */
+/* What was printed goes out. 0, or errno of what kept any of it from being written;
+   EPIPE: nobody reads it; -1: stdio lost the number. */
 int cli_flush_output(void);
 
 /* As cli_say() but to stderr and with -q too: what belongs to an error. Nothing in JSON. */

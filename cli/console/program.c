@@ -14,16 +14,16 @@
 #include "console/console.h"
 #include "memsafe/libav_log.h"
 
-/* One heap for all threads: with one for each, the peaks of equal small runs lay up to 2 MB apart, by which thread happened to
-   allocate first. Kernels and networks allocate nothing under way. */
+/* One heap for all threads: with one for each, the peaks of equal small runs lay up to 2 MB apart,
+   by which thread happened to allocate first. Kernels and networks allocate nothing under way. */
 static void share_the_heap(void) {
 #if defined(__GLIBC__)
     mallopt(M_ARENA_MAX, 1);
 #endif
 }
 
-/* What was printed and could not be written (a full disk) must not look like success. Whoever closed the pipe had read
-   enough. */
+/* What was printed and could not be written (a full disk) must not look like
+   success. Whoever closed the pipe had read enough. */
 static int close_output(int code) {
     int error = cli_flush_output();
     if (!error || error == EPIPE)

@@ -4,11 +4,12 @@
 
 #include "options/options.h"
 
-/* Of main(): takes the process's signals, heap and streams as the command wants them, calls run, and says what could not be printed.
-   Returns the exit code. */
+/* Of main(): takes the process's signals, heap and streams as the command wants
+   them, calls run, and says what could not be printed. Returns the exit code. */
 int cli_program(int argc, char **argv, int (*run)(int argc, char **argv));
 
-/* A whole main() of a program that groups commands: its name, "memsafe-...", is all that stands before theirs. */
+/* A whole main() of a program that groups commands: its name, "memsafe-...", is all
+   that stands before theirs. */
 int cli_program_of(const cli_command *group, int argc, char **argv);
 
 #endif

@@ -14,7 +14,8 @@ static int width_of(const char *text, size_t bytes) {
     return n;
 }
 
-/* Of a number and its unit, which stay together: what the unit and the space before it take; 0 = that is none. */
+/* Of a number and its unit, which stay together: what the unit and the space before
+   it take; 0 = that is none. */
 static size_t unit_behind(const char *text, size_t word) {
     static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "bytes", "h",
                                         "min", "s",   "ms",  "%",   "px",    "dB"};

@@ -1,4 +1,5 @@
-/* The small model that comes with memsafe: trained on drawn faces, there so that a first run needs no download. */
+/* The small model that comes with memsafe: trained on drawn faces, there so that a
+   first run needs no download. */
 #ifndef MS_CLI_DEMO_MODEL_H
 #define MS_CLI_DEMO_MODEL_H
 
@@ -8,9 +9,9 @@
 #include "memsafe/status.h"
 
 /*
- * Its folder: $MEMSAFE_DEMO_MODEL, or beside the program (where `make install` puts it, or the source tree that a
- * build folder lies in), or the data folder that the build was configured for. MS_BAD_MODEL when none of them is a
- * model.
+ * Its folder: $MEMSAFE_DEMO_MODEL, or beside the program (where `make install` puts
+ * it, or the source tree that a build folder lies in), or the data folder that the
+ * build was configured for. MS_BAD_MODEL when none of them is a model.
  */
 ms_status cli_demo_model(char *ret_path, size_t bytes, ms_error *err);
 

@@ -1,6 +1,6 @@
 /*
- * What FFmpeg's users type by habit, in one table: an option whose meaning memsafe has works, of any other the error names
- * memsafe's way. A habit belongs to the commands that have the option of ours that it names.
+ * What FFmpeg's users type by habit, in one table: an option whose meaning memsafe has works, of any other
+ * the error names memsafe's way. A habit belongs to the commands that have the option of ours that it names.
  */
 #ifndef CLI_HABITS_H
 #define CLI_HABITS_H
@@ -44,8 +44,8 @@ const char *cli_habit_says(const cli_habit *habit, const char *theirs);
 /* -1: errors alone, 0: as without it, 1: verbose. False: no level of FFmpeg's. */
 bool cli_habit_level(const char *word, int *ret_level);
 
-/* In FFmpeg an option before an -i is of that file. What stands before a second one, the speech, would be taken for the video's: an
-   error that says how to say it. */
+/* In FFmpeg an option before an -i is of that file. What stands before a second one,
+   the speech, would be taken for the video's: an error that says how to say it. */
 ms_status cli_habit_places(int argc, char **argv, ms_error *err);
 
 #endif

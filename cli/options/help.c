@@ -24,8 +24,8 @@ static size_t new_line(const char *before, size_t indent) {
     return indent;
 }
 
-/* Text from column `at` on, broken at spaces and single line ends; later lines begin at column `indent`. Two line ends, and one
-   before a space, stay. before: what a broken line ends with. */
+/* Text from column `at` on, broken at spaces and single line ends; later lines begin at column
+   `indent`. Two line ends, and one before a space, stay. before: what a broken line ends with. */
 static void wrap_with(const char *text, size_t at, size_t indent, size_t columns, const char *before) {
     bool begins = true;
     columns -= strlen(before);

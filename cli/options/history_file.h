@@ -9,7 +9,8 @@
 /* NULL = none is kept. Valid until the program ends. */
 const char *cli_history_file(void);
 
-/* ", corrected by 3 earlier runs": what follows a predicted time; empty where there were none. Returns ret_text. */
+/* ", corrected by 3 earlier runs": what follows a predicted time; empty where there
+   were none. Returns ret_text. */
 #define CLI_PAST_TEXT_BYTES 48
 const char *cli_past_text(int runs, char ret_text[CLI_PAST_TEXT_BYTES]);
 

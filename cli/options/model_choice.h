@@ -1,5 +1,5 @@
-/* Which model a command works with: the one that is named, the demo model when it is asked for, else the one that is
-   installed. */
+/* Which model a command works with: the one that is named, the demo model when it
+   is asked for, else the one that is installed. */
 #ifndef MS_CLI_MODEL_CHOICE_H
 #define MS_CLI_MODEL_CHOICE_H
 
@@ -30,9 +30,10 @@ typedef struct cli_models {
 } cli_models;
 
 /*
- * The installed models, each once: $MEMSAFE_MODEL alone when it is set, else the folders in ./models, in the user's data
- * folder ($XDG_DATA_HOME/memsafe/models, or ~/.local/share/memsafe/models), and beside the program (its prefix's
- * share/memsafe/models, or models/ of the source tree that a build folder lies in). The demo model is none of them.
+ * The installed models, each once: $MEMSAFE_MODEL alone when it is set, else the folders in
+ * ./models, in the user's data folder ($XDG_DATA_HOME/memsafe/models, or
+ * ~/.local/share/memsafe/models), and beside the program (its prefix's share/memsafe/models,
+ * or models/ of the source tree that a build folder lies in). The demo model is none of them.
  */
 void cli_installed_models(cli_model_need need, cli_models *ret_models);
 
@@ -43,19 +44,21 @@ typedef struct cli_model_choice {
     bool asked;                      /* it is what was asked for: told to programs, and with -v */
 } cli_model_choice;
 
-/* *model becomes a path in `choice` unless it is set, or `named` says that all parts were named. MS_INVALID_ARGUMENT when
-   there is nothing to choose, or too much: the message says what can be done. */
+/* *model becomes a path in `choice` unless it is set, or `named` says that all parts were named.
+   MS_INVALID_ARGUMENT when there is nothing to choose, or too much: the message says what can be done. */
 ms_status cli_choose_model(const char **model, bool demo, bool named, cli_model_need need,
                            cli_model_choice *choice, ms_error *err);
 
-/* The folder may be named without -m, by a command that has no other lone name: *model becomes it. MS_INVALID_ARGUMENT
-   when both are there. */
+/* The folder may be named without -m, by a command that has no other lone name:
+   model becomes it. MS_INVALID_ARGUMENT when both are there. */
 ms_status cli_name_model(const char **model, char **arguments, int n_arguments, ms_error *err);
 
-/* A published model's name in place of a folder's, by habit: an error that says --shape. For commands that have it. */
+/* A published model's name in place of a folder's, by habit: an error that says
+   --shape. For commands that have it. */
 ms_status cli_no_shape(const char *model, ms_error *err);
 
-/* MS_INVALID_ARGUMENT: a file that is to be written, `what`, is one of the model's, by whatever path or link. */
+/* MS_INVALID_ARGUMENT: a file that is to be written, `what`, is one of the model's,
+   by whatever path or link. */
 ms_status cli_spare_model(const ms_model_check_params *model, const char *path, const char *what,
                           ms_error *err);
 

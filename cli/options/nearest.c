@@ -9,7 +9,8 @@ const char *cli_last_word(const char *name) {
     return space ? space + 1 : name;
 }
 
-/* Letters to insert, leave out, replace or swap with their neighbour (the optimal string alignment distance). */
+/* Letters to insert, leave out, replace or swap with their neighbour (the optimal
+   string alignment distance). */
 static int distance(const char *a, size_t na, const char *b) {
     int row[3][MAX_LENGTH + 1];
     size_t nb = strlen(b);
@@ -34,7 +35,8 @@ static int distance(const char *a, size_t na, const char *b) {
     return row[na % 3][nb];
 }
 
-/* How far a word is from a name: the beginning of a name is near, whatever is left out. MAX_LENGTH: too far. */
+/* How far a word is from a name: the beginning of a name is near, whatever is left
+   out. MAX_LENGTH: too far. */
 static int farness(const char *word, size_t length, const char *name) {
     if (length >= 3 && strncmp(word, name, length) == 0)
         return 1;

@@ -151,8 +151,8 @@ static ms_status store(const cli_option *o, const char *value, void *state, ms_e
     return MS_INTERNAL;
 }
 
-/* The option that a word names, and where in the word its value begins (NULL: it has none). After one dash come letters, or a
-   whole name as FFmpeg's users type it ("-crf 18"). */
+/* The option that a word names, and where in the word its value begins (NULL: it has none).
+   After one dash come letters, or a whole name as FFmpeg's users type it ("-crf 18"). */
 static const cli_option *find_option(const cli_command *c, const char *word, const char **ret_value) {
     bool two = word[1] == '-';
     const char *name = word + (two ? 2 : 1);

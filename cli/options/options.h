@@ -1,6 +1,7 @@
 /*
- * Command-line options, declared in one table per command: the parser, --help, the manual page and the shells' completion are made from
- * it. An option that is not in a command's table is an error, so nothing is parsed and ignored.
+ * Command-line options, declared in one table per command: the parser, --help, the
+ * manual page and the shells' completion are made from it. An option that is not in
+ * a command's table is an error, so nothing is parsed and ignored.
  */
 #ifndef MS_CLI_OPTIONS_H
 #define MS_CLI_OPTIONS_H
@@ -69,8 +70,8 @@ typedef struct cli_command {
     const struct cli_command *const *children;
 } cli_command;
 
-/* Finds the command that argv[0] names among `commands` (or, in a program, argv[1] among its children), parses
-   the rest and runs it. Returns the exit code. */
+/* Finds the command that argv[0] names among `commands` (or, in a program, argv[1]
+   among its children), parses the rest and runs it. Returns the exit code. */
 int cli_dispatch(const cli_command *const *commands, int argc, char **argv);
 
 /* What is typed before a command's name, "memsafe " or nothing; and what is typed for its help. */

@@ -1,4 +1,5 @@
-/* A model folder, part by part: what is there and what is wrong with it. `memsafe models` and `memsafe doctor`. */
+/* A model folder, part by part: what is there and what is wrong with it. `memsafe
+   models` and `memsafe doctor`. */
 #ifndef MS_CLI_MODEL_CHECK_H
 #define MS_CLI_MODEL_CHECK_H
 

@@ -1,4 +1,5 @@
-/* A plan as one page that needs nothing else: what the run will be, where its memory goes, how long it takes. */
+/* A plan as one page that needs nothing else: what the run will be, where its
+   memory goes, how long it takes. */
 #ifndef MS_CLI_PLAN_HTML_H
 #define MS_CLI_PLAN_HTML_H
 

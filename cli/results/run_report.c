@@ -266,7 +266,8 @@ ms_status cli_run_report_check(cli_run_state *s, ms_error *err) {
         return ms_fail(err, MS_INVALID_ARGUMENT, "the report and the output are the same file %s", s->report);
     MS_TRY(ms_new_file_spares(s->report, "report", files, CLI_COUNT(files), err));
     MS_TRY(cli_spare_model(&model, s->report, "report", err));
-    /* A command with --resume may be repeated after it has finished; the report of the run that did the work stays. */
+    /* A command with --resume may be repeated after it has finished; the report of
+       the run that did the work stays. */
     s->replace_report = p->force || (p->resume && p->output && access(p->output, F_OK) == 0);
     return ms_new_file_check(s->report, s->replace_report, err);
 }

@@ -4,8 +4,8 @@
 
 #include "options/run_options.h"
 
-/* Before the run, which may take hours: a report that cannot be written, or that would replace what the run reads or
-   writes. */
+/* Before the run, which may take hours: a report that cannot be written, or that
+   would replace what the run reads or writes. */
 ms_status cli_run_report_check(cli_run_state *s, ms_error *err);
 
 ms_status cli_run_report_write(const cli_run_state *s, const ms_run_report *report, ms_error *err);

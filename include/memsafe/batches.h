@@ -1,6 +1,6 @@
 /*
- * How many items our own pipeline would take at a time, task by task: an optimizer (memsafe/optimizer.h) that knows exactly what a batch of a
- * model costs. Of the model only the configs are read.
+ * How many items our own pipeline would take at a time, task by task: an optimizer (memsafe/optimizer.h)
+ * that knows exactly what a batch of a model costs. Of the model only the configs are read.
  */
 #ifndef MEMSAFE_BATCHES_H
 #define MEMSAFE_BATCHES_H
@@ -13,19 +13,20 @@ extern "C" {
 #endif
 
 typedef struct ms_batches_params {
-    /* A folder, or the shape of a published model ("latentsync-1.5", "latentsync-1.6", "tiny"): not both. Neither: latentsync-1.5. */
+    /* A folder, or the shape of a published model ("latentsync-1.5",
+       "latentsync-1.6", "tiny"): not both. Neither: latentsync-1.5. */
     const char *model, *shape;
-    const char
-        *faces; /* folder of the ONNX files; NULL = the folder's, else their networks are not counted */
+    /* Folder of the ONNX files; NULL = the folder's, else their networks are not counted */
+    const char *faces;
     const char *device; /* as ms_run_params has it; "dummy" is one of device_bytes that is not here */
     int threads;        /* that will compute; 0 = all */
     bool serial;        /* guidance branches one after the other */
     ms_profile_source profile;
-    size_t
-        budget_bytes; /* that weights and batches may take; 0 = by the profile, else what is free less its margin */
-    size_t
-        device_bytes; /* nominal memory of a device that is not here; 0 = its own, on the CPU this machine's */
-    size_t free_bytes; /* once the weights are there; 0 = what they leave */
+    /* What weights and batches may take; 0 = by the profile, else what is free less its margin */
+    size_t budget_bytes;
+    /* Nominal memory of a device that is not here; 0 = its own, on the CPU this machine's */
+    size_t device_bytes;
+    size_t free_bytes; /* free memory once the weights are there; 0 = what they leave */
 } ms_batches_params;
 
 /* MEMSAFE_* variables are looked at; otherwise all zero. */
@@ -36,7 +37,8 @@ static inline void ms_batches_params_init(ms_batches_params *ret_params) {
 
 typedef struct ms_batches ms_batches;
 
-/* Text in params is copied or not needed afterwards. MS_INVALID_ARGUMENT, MS_BAD_MODEL, MS_IO, MS_UNSUPPORTED (the device), MS_HOST_MEMORY. */
+/* Text in params is copied or not needed afterwards. MS_INVALID_ARGUMENT,
+   MS_BAD_MODEL, MS_IO, MS_UNSUPPORTED (the device), MS_HOST_MEMORY. */
 MS_API ms_status ms_batches_create_sized(const ms_batches_params *params, size_t params_bytes,
                                          ms_batches **ret_batches, ms_error *err);
 static inline ms_status ms_batches_create(const ms_batches_params *params, ms_batches **ret_batches,
@@ -56,21 +58,22 @@ typedef struct ms_batches_info {
     int resolution, window_frames; /* of the model */
 } ms_batches_info;
 
-/* NULL: all zero, texts are "". */
+/* batches NULL: all zero, texts are "". */
 MS_API void ms_batches_get_info_sized(const ms_batches *batches, ms_batches_info *ret_info,
                                       size_t info_bytes);
 static inline void ms_batches_get_info(const ms_batches *batches, ms_batches_info *ret_info) {
     ms_batches_get_info_sized(batches, ret_info, sizeof(*ret_info));
 }
 
-/* For questions; borrowed. NULL for NULL. */
+/* The optimizer to ask; borrowed. NULL for NULL. */
 MS_API const ms_optimizer *ms_batches_optimizer(const ms_batches *batches);
 
-/* What a run takes at a time of an answer: where more do not pay it takes fewer. width: of an item, pixels; frames: that there are to do, 0 =
-   not known. 0 for a task that is none. */
+/* What a run would take at a time of that answer: fewer where more do not pay. width: of an
+   item, pixels; frames: that there are to do, 0 = not known. 0 for a task that is none. */
 MS_API int ms_batches_in_a_run(const ms_batches *batches, ms_task task, int width, int frames, int batch);
 
-/* Where the cap of a task is from ("tier compact", "memsafe.yaml, line 3"); "" where the profile has none, and for a task that is none. */
+/* Where the cap of a task comes from ("tier compact", "memsafe.yaml, line 3"); ""
+   where the profile has none, and for a task that is none. */
 #define MS_BATCHES_TEXT_BYTES 160
 MS_API const char *ms_batches_cap_origin(const ms_batches *batches, ms_task task,
                                          char ret_text[MS_BATCHES_TEXT_BYTES]);

@@ -21,9 +21,9 @@ typedef struct ms_detect_params {
     int64_t frames;            /* look at so many only; 0 = all */
     int threads;
     const char *device; /* where the face nets run: as ms_run_params has it */
-    size_t
-        budget_bytes; /* of memory that the process may come to hold, runs beside this too; 0 = as ms_run() */
-    bool force;       /* replace an existing output */
+    /* Of memory that the process may come to hold, runs beside this too; 0 = as ms_run() */
+    size_t budget_bytes;
+    bool force;           /* replace an existing output */
     bool allow_truncated; /* take a video that is cut off as far as it goes, in place of MS_BAD_MEDIA */
     void (*progress)(void *arg, int64_t frames_done, int64_t frames_total); /* total 0 = not known */
     bool (*cancelled)(void *arg);
@@ -37,12 +37,12 @@ static inline void ms_detect_params_init(ms_detect_params *ret_params) {
 
 typedef struct ms_detect_report {
     int64_t frames, frames_with_face, frames_interpolated;
-    int64_t frames_lost; /* of the video: could not be decoded or are not there */
+    int64_t frames_lost; /* frames of the video that could not be decoded or are not there */
     double seconds;
 } ms_detect_report;
 
-/* MS_NO_FACE when no frame has one; then no file is written. MS_BUDGET: the video's pictures are too large for it, or runs
-   beside this may take all of it. Other errors as ms_run(). ret_report may be NULL. */
+/* MS_NO_FACE when no frame has one; then no file is written. MS_BUDGET: the video's pictures are too large
+   for it, or runs beside this may take all of it. Other errors as ms_run(). ret_report may be NULL. */
 MS_API ms_status ms_detect_sized(const ms_detect_params *params, size_t params_bytes,
                                  ms_detect_report *ret_report, size_t report_bytes, ms_error *err);
 static inline ms_status ms_detect(const ms_detect_params *params, ms_detect_report *ret_report,

@@ -1,6 +1,6 @@
 /*
- * A device to ask for its memory. Whoever's device is not one of ours (a GPU under somebody else's runtime) states
- * its sizes in ms_optimizer_params instead, or opens "dummy" with them.
+ * A device that is asked for its memory. For a device that is not one of ours (a GPU under somebody
+ * else's runtime), state its sizes in ms_optimizer_params instead, or open "dummy" with them.
  */
 #ifndef MEMSAFE_DEVICE_H
 #define MEMSAFE_DEVICE_H
@@ -31,7 +31,7 @@ MS_API void ms_device_destroy(ms_device **device);
 typedef struct ms_device_info {
     const char *backend;
     const char *description; /* "AMD EPYC 7763, avx2"; valid as long as the device */
-    /* cpu: of the host, or of the budget of ms_device_options.mem. free: now. */
+    /* For cpu: those of the host, or of the budget of ms_device_options.mem. free: at this moment. */
     size_t total_bytes, free_bytes;
 } ms_device_info;
 

@@ -1,24 +1,24 @@
 /*
- * A bounded buffer of frames in order: pushed by some threads, pulled by others as soon as they are ready, and on the way
- * processed a window at a time when a function is given for it. All memory is taken when the stream is created.
+ * A bounded buffer of frames in order: pushed by some threads, pulled by others as
+ * soon as they are ready, and on the way processed a window at a time when a
+ * function is given for it. All memory is taken when the stream is created.
  *
- *   ms_frame_stream_params p;
- *   ms_frame_stream_params_init(&p);
- *   p.frame_bytes = 1280 * 720 * 3;
- *   p.process = redraw, p.window_frames = 16, p.own_thread = true;
- *   ms_frame_stream_create(&p, NULL, &stream, &err);
+ * ms_frame_stream_params p; ms_frame_stream_params_init(&p); p.frame_bytes = 1280 * 720 * 3; p.process
+ * = redraw, p.window_frames = 16, p.own_thread = true; ms_frame_stream_create(&p, NULL, &stream, &err);
  *
- *   producer: ms_frame_stream_push(stream, number, rgb, bytes, &err) for each frame, then ms_frame_stream_close(stream);
- *   consumer: while (ms_frame_stream_pull(stream, &frame, &got, &err) == MS_OK && got)
+ * producer: ms_frame_stream_push(stream, number, rgb, bytes, &err) for each frame,
+ * then ms_frame_stream_close(stream); consumer: while (ms_frame_stream_pull(stream,
+ * &frame, &got, &err) == MS_OK && got)
  *                 use(frame.data), ms_frame_stream_release(stream, &frame);
  *
- * Who does both on one thread uses the try_ functions: push while there is room, then pull what is ready. A blocking
- * push into a full stream waits for another thread to pull.
+ * If one thread does both, use the try_ functions: push while there is room, then pull
+ * what is ready. A blocking push into a full stream waits for another thread to pull.
  *
- * Every function but create and destroy may be called from any thread at any time. Ending: close() says that nothing more
- * comes, and what is in the stream can still be pulled. fail() and a process that fails let the frames before be pulled,
- * then everyone gets the error. cancel() ends everything at once: whoever waits or comes later gets MS_CANCELLED; a
- * consumer that has had enough calls it, so that producers do not wait for ever.
+ * Every function but create and destroy may be called from any thread at any time. Ending:
+ * close() says that nothing more comes, and what is in the stream can still be pulled.
+ * fail() and a process that fails let the frames before be pulled, then everyone gets the
+ * error. cancel() ends everything at once: whoever waits or comes later gets MS_CANCELLED;
+ * a consumer that has had enough calls it, so that producers do not wait for ever.
  */
 #ifndef MEMSAFE_FRAME_STREAM_H
 #define MEMSAFE_FRAME_STREAM_H
@@ -30,15 +30,15 @@ extern "C" {
 #endif
 
 typedef struct ms_frame {
-    int64_t number; /* whatever the pusher counts */
+    int64_t number; /* a number of the pusher's choice */
     void *data;     /* the stream's, 64-byte aligned */
     size_t bytes;   /* of content, at most frame_bytes */
     int64_t place;  /* the stream's own */
 } ms_frame;
 
 /*
- * Turns frames into results in place (it may change number, data's content and bytes). After an out-of-memory status the
- * same frames come again, perhaps fewer at a time: allocate first, then change them.
+ * Turns frames into results in place (it may change number, data's content and bytes). After an out-of-memory
+ * status the same frames come again, perhaps fewer at a time: allocate first, then change them.
  */
 typedef ms_status (*ms_frame_process_fn)(void *arg, ms_frame *frames, int count, ms_error *err);
 
@@ -63,9 +63,9 @@ static inline void ms_frame_stream_params_init(ms_frame_stream_params *ret_param
 typedef struct ms_frame_stream ms_frame_stream;
 
 /*
- * adaptive: how out of memory is met in process; its own process must be NULL, and trim and clean_up run on the thread that process runs
- * on. NULL = all zero. Both are copied, what they point to is borrowed. MS_INVALID_ARGUMENT (a number), MS_HOST_MEMORY (the buffer,
- * also when it is over mem's budget).
+ * adaptive: how out of memory is met in process; its own process must be NULL, and trim and clean_up run
+ * on the thread that process runs on. NULL = all zero. Both are copied, what they point to is borrowed.
+ * MS_INVALID_ARGUMENT (a number), MS_HOST_MEMORY (the buffer, also when it is over mem's budget).
  */
 MS_API ms_status ms_frame_stream_create_sized(const ms_frame_stream_params *params, size_t params_bytes,
                                               const ms_adaptive_params *adaptive, size_t adaptive_bytes,
@@ -81,24 +81,26 @@ static inline ms_status ms_frame_stream_create(const ms_frame_stream_params *par
 MS_API void ms_frame_stream_destroy(ms_frame_stream **stream);
 
 /*
- * A copy of data goes in. push waits for room; try_push says in *ret_pushed whether there was. MS_INVALID_ARGUMENT: more
- * bytes than a frame has, or after close(); MS_CANCELLED; or what the stream failed with.
+ * A copy of data goes in. push waits for room; try_push says in *ret_pushed whether
+ * there was. MS_INVALID_ARGUMENT: more bytes than a frame has, or after close();
+ * MS_CANCELLED; or what the stream failed with.
  */
 MS_API ms_status ms_frame_stream_push(ms_frame_stream *stream, int64_t number, const void *data, size_t bytes,
                                       ms_error *err);
 MS_API ms_status ms_frame_stream_try_push(ms_frame_stream *stream, int64_t number, const void *data,
                                           size_t bytes, bool *ret_pushed, ms_error *err);
 
-/* The same without a copy: waits for room and gives it, to be filled in (number, data's content, bytes) and handed over with
-   commit. Frames keep the order of their reservations, so each must be committed, or the stream failed or cancelled. */
+/* The same without a copy: waits for room and gives it, to be filled in (number,
+   data's content, bytes) and handed over with commit. Frames keep the order of their
+   reservations, so each must be committed, or the stream failed or cancelled. */
 MS_API ms_status ms_frame_stream_reserve(ms_frame_stream *stream, ms_frame *ret_frame, ms_error *err);
 MS_API void ms_frame_stream_commit(ms_frame_stream *stream, const ms_frame *frame);
 
 /*
- * The next result, the caller's until it is released. pull waits for it; *ret_got false = there will be no more. try_pull
- * does not wait (but processes a window that is complete, without a thread of its own): *ret_got false = not yet, or
- * no more, which ms_frame_stream_ended() tells apart. MS_CANCELLED; or what the stream failed with, after the
- * frames before.
+ * The next result, the caller's until it is released. pull waits for it; *ret_got false = there
+ * will be no more. try_pull does not wait (but processes a window that is complete, without a
+ * thread of its own): *ret_got false = not yet, or no more, which ms_frame_stream_ended() tells
+ * apart. MS_CANCELLED; or what the stream failed with, after the frames before.
  */
 MS_API ms_status ms_frame_stream_pull(ms_frame_stream *stream, ms_frame *ret_frame, bool *ret_got,
                                       ms_error *err);
@@ -109,8 +111,8 @@ MS_API void ms_frame_stream_release(ms_frame_stream *stream, const ms_frame *fra
 /* Nothing more comes in; pushing is an error from now on. A second time does nothing. */
 MS_API void ms_frame_stream_close(ms_frame_stream *stream);
 
-/* Nothing more comes in because of an error: pulled after the frames before it. reason: its details, or NULL. The first
-   error stays; status MS_OK is taken for MS_INTERNAL. */
+/* Nothing more comes in because of an error: pulled after the frames before it. reason:
+   its details, or NULL. The first error stays; status MS_OK is taken for MS_INTERNAL. */
 MS_API void ms_frame_stream_fail(ms_frame_stream *stream, ms_status status, const ms_error *reason);
 
 MS_API void ms_frame_stream_cancel(ms_frame_stream *stream);
@@ -131,7 +133,7 @@ static inline void ms_frame_stream_get_stats(ms_frame_stream *stream, ms_frame_s
     ms_frame_stream_get_stats_sized(stream, ret_stats, sizeof(*ret_stats));
 }
 
-/* What was learned and counted of process. */
+/* What the stream learned and counted of process. */
 MS_API void ms_frame_stream_get_state_sized(ms_frame_stream *stream, ms_adaptive_state *ret_state,
                                             size_t state_bytes);
 static inline void ms_frame_stream_get_state(ms_frame_stream *stream, ms_adaptive_state *ret_state) {

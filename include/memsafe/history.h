@@ -1,6 +1,7 @@
 /*
- * What earlier runs on this machine were predicted to take and took, and what its kernels reach: the file that ms_run_params.history names.
- * Predictions are corrected by it; a result never depends on it. Several processes may use one file at once.
+ * What earlier runs on this machine were predicted to take and took, and what its
+ * kernels reach: the file that ms_run_params.history names. Predictions are corrected
+ * by it; a result never depends on it. Several processes may use one file at once.
  */
 #ifndef MEMSAFE_HISTORY_H
 #define MEMSAFE_HISTORY_H
@@ -24,20 +25,22 @@ typedef struct ms_past_run {
     int64_t frames;
     ms_rung rung;
     const char *layout; /* what the rung came to, in words */
-    int changes;        /* of the layout under way: its times then say nothing of the rung */
+    int changes;        /* changes of the layout under way; its times then say nothing of the rung */
     size_t budget_bytes;
     size_t planned_bytes, peak_bytes; /* the peak as predicted and as it was */
-    /* Seconds. computed: by the machine's rates alone; predicted: as it was said, corrected by runs before it. */
+    /* Seconds. computed: by the machine's rates alone; predicted: as it was said,
+       corrected by runs before it. */
     double computed_s[MS_STAGE_ROOM], predicted_s[MS_STAGE_ROOM], measured_s[MS_STAGE_ROOM];
 } ms_past_run;
 
 #define MS_HISTORY_WARNING_BYTES 256
 
 /*
- * Calls each for the newest `limit` runs (0 = all), the newest first; what it returns other than MS_OK ends the call with that. The file
- * is made where it is missing. ret_warning may be NULL: a database that is damaged is set aside as FILE.damaged and a new one begun; it then
- * says so, else it is empty. MS_INVALID_ARGUMENT; MS_DAMAGED: it is no SQLite database, another program's, or of another version; MS_IO; MS_HOST_MEMORY;
- * MS_UNSUPPORTED: made without SQLite.
+ * Calls each for the newest `limit` runs (0 = all), the newest first; what it returns other
+ * than MS_OK ends the call with that. The file is made where it is missing. ret_warning may be
+ * NULL: a database that is damaged is set aside as FILE.damaged and a new one begun; it then
+ * says so, else it is empty. MS_INVALID_ARGUMENT; MS_DAMAGED: it is no SQLite database, another
+ * program's, or of another version; MS_IO; MS_HOST_MEMORY; MS_UNSUPPORTED: made without SQLite.
  */
 MS_API ms_status ms_history_read(const char *path, int limit,
                                  ms_status (*each)(void *arg, const ms_past_run *run), void *arg,

@@ -1,6 +1,7 @@
 /*
- * Everything at once for a pipeline that is not ours: say how long the video is and how large, and get a device, a
- * budget, an optimizer, a watch on the memory pressure, settings for ms_adaptive_process(), and a stream of frames.
+ * Everything at once for a pipeline that is not ours: say how long the video is and
+ * how large, and get a device, a budget, an optimizer, a watch on the memory
+ * pressure, settings for ms_adaptive_process(), and a stream of frames.
  *
  *   ms_integrate_params p;
  *   ms_integrate_params_init(&p);
@@ -27,10 +28,11 @@ typedef struct ms_integrate_params {
 
     /* The device: one of ours, or its sizes. */
     const char *backend;           /* NULL = "cpu", unless device_bytes is set */
-    size_t device_bytes;           /* of a device of yours: nominal memory */
+    size_t device_bytes;           /* nominal memory of a device of yours */
     size_t free_bytes;             /* of it, now */
     size_t (*ask_free)(void *arg); /* the same at the time of a query, or NULL */
-    size_t budget_bytes;           /* of ms_integration.mem, and of a back end of ours; 0 = none of its own */
+    /* Budget of ms_integration.mem, and of a back end of ours; 0 = it has none */
+    size_t budget_bytes;
 
     const char *profile;         /* tier by name, or NULL = by memory */
     const char *const *settings; /* "field=value" */
@@ -47,14 +49,14 @@ typedef struct ms_integrate_params {
     bool (*cancelled)(void *arg);
     int max_batch;
 
-    /* A stream is made when process is set. */
+    /* The stream, which is made when process is set. */
     ms_frame_process_fn process;
     size_t frame_bytes; /* 0 = RGB of height x width */
     int window_frames;  /* 0 = the batch that the optimizer answers at the start */
     int buffer_frames;  /* 0 = two windows */
     bool own_thread;
 
-    void *arg; /* of all the functions above */
+    void *arg; /* goes to all the functions above */
 } ms_integrate_params;
 
 /* environment and watch are true, own_thread too; otherwise all zero. */
@@ -76,8 +78,9 @@ typedef struct ms_integration {
     int batch; /* the optimizer's answer at the start */
 } ms_integration;
 
-/* Text and tables in params are copied or not needed afterwards. Errors: those of ms_device_create(), ms_optimizer_create(),
-   ms_pressure_watch_create() and ms_frame_stream_create(); nothing is left behind then. */
+/* Text and tables in params are copied or not needed afterwards. Errors: those of
+   ms_device_create(), ms_optimizer_create(), ms_pressure_watch_create() and
+   ms_frame_stream_create(); nothing is left behind then. */
 MS_API ms_status ms_integrate_sized(const ms_integrate_params *params, size_t params_bytes,
                                     ms_integration **ret_integration, ms_error *err);
 static inline ms_status ms_integrate(const ms_integrate_params *params, ms_integration **ret_integration,
@@ -88,8 +91,8 @@ static inline ms_status ms_integrate(const ms_integrate_params *params, ms_integ
 /* The stream is cancelled first; other threads must have left its functions. */
 MS_API void ms_integration_destroy(ms_integration **integration);
 
-/* ms_adaptive_process() over all video_frames, with what was learned before; process gets ms_integrate_params.arg.
-   MS_INVALID_ARGUMENT when video_frames was not known. One thread at a time. */
+/* ms_adaptive_process() over all video_frames, with what was learned before; process gets
+   ms_integrate_params.arg. MS_INVALID_ARGUMENT when video_frames was not known. One thread at a time. */
 MS_API ms_status ms_integration_process(ms_integration *integration, ms_process_fn process, int64_t *ret_done,
                                         ms_error *err);
 

@@ -1,6 +1,7 @@
 /*
- * The library that is linked: its version and what it was built with. A program that was built with the headers of one version may
- * run with the library of another; MS_VERSION_* (memsafe/version.h) are the headers'.
+ * The library that is linked: its version and what it was built with. A program
+ * that was built with the headers of one version may run with the library of
+ * another; MS_VERSION_* (memsafe/version.h) are the headers'.
  */
 #ifndef MEMSAFE_LIBRARY_H
 #define MEMSAFE_LIBRARY_H
@@ -37,7 +38,8 @@ typedef enum ms_feature {
 /* false also for one that this version does not know. */
 MS_API bool ms_has_feature(ms_feature feature);
 
-/* "ffmpeg"; NULL for one that this version does not know, so that counting from 0 to the first NULL lists all. */
+/* "ffmpeg"; NULL for one that this version does not know, so that counting from 0
+   to the first NULL lists all. */
 MS_API const char *ms_feature_name(ms_feature feature);
 
 #ifdef __cplusplus

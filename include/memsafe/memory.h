@@ -1,17 +1,17 @@
 /*
- * The allocator. Every byte the library holds is charged to a ledger of an ms_mem; the sum of the ledgers is held
- * against the ms_mem's budget at each charge, so that a budget is a hard cap and not an estimate. Pipelines that are
- * not ours may draw their own buffers from it, or charge what they hold elsewhere (a CUDA allocation), so that one
- * budget holds for all.
+ * The allocator. Every byte the library holds is charged to a ledger of an ms_mem; the sum of
+ * the ledgers is held against the ms_mem's budget at each charge, so that a budget is a hard
+ * cap and not an estimate. Pipelines that are not ours may draw their own buffers from it, or
+ * charge what they hold elsewhere (a CUDA allocation), so that one budget holds for all.
  *
  * A block remembers its ms_mem and ledger: ms_mem_free() needs only the pointer. All blocks are aligned to 64
  * bytes. Blocks of 1 MiB and more are mapped from the system, charged by whole pages and given back on free.
  *
- * Fault injection: MEMSAFE_FAIL_ALLOC=n[,repeat] (read once) or ms_mem_fail_after() makes the n-th allocation
- * of the process (1 = the next one) fail, once or from then on.
+ * Fault injection: MEMSAFE_FAIL_ALLOC=n[,repeat] (read once) or ms_mem_fail_after() makes
+ * the n-th allocation of the process (1 = the next one) fail, once or from then on.
  *
- * Any number of threads may allocate, free and charge at once. NULL stands for an ms_mem without a budget that
- * lasts as long as the process.
+ * Any number of threads may allocate, free and charge at once. NULL stands for an
+ * ms_mem without a budget that lasts as long as the process.
  */
 #ifndef MEMSAFE_MEMORY_H
 #define MEMSAFE_MEMORY_H
@@ -43,22 +43,23 @@ typedef enum ms_ledger {
 #undef X
         MS_LEDGER_COUNT
 } ms_ledger;
-#define MS_LEDGER_ROOM 16 /* of arrays that have an element for each, so that there may be more */
+#define MS_LEDGER_ROOM 16 /* elements of arrays that have one for each ledger, so that there may be more */
 
 typedef struct ms_mem ms_mem;
 
 /* budget_bytes: 0 = unlimited. MS_INVALID_ARGUMENT: ret_mem is NULL; MS_HOST_MEMORY. */
 MS_API ms_status ms_mem_create(size_t budget_bytes, ms_mem **ret_mem);
 
-/* From now on. false, and nothing changes, when more than that is held already, or when mem is NULL, which has none.
-   0 = unlimited. */
+/* Changes the budget from now on; 0 = unlimited. False, and nothing changes, when
+   more than that is held already, or when mem is NULL, which has no budget. */
 MS_API bool ms_mem_set_budget(ms_mem *mem, size_t budget_bytes);
 
-/* All blocks must have been freed; returns the number of bytes that were not (0 = clean) and nulls the
- * pointer. */
+/* All blocks must have been freed; returns the number of bytes that were not (0 =
+   clean) and nulls the pointer. */
 MS_API size_t ms_mem_destroy(ms_mem **mem);
 
-/* NULL when the budget, the system or a fault injection says no, or ledger is none. bytes == 0 gives a valid block. */
+/* NULL when the budget, the system or a fault injection says no, or when there is
+   no such ledger. bytes == 0 gives a valid block. */
 MS_API void *ms_mem_alloc(ms_mem *mem, ms_ledger ledger, size_t bytes);
 
 /* count * bytes, all zero. */
@@ -66,8 +67,9 @@ MS_API void *ms_mem_calloc(ms_mem *mem, ms_ledger ledger, size_t count, size_t b
 
 MS_API void ms_mem_free(void *block); /* NULL does nothing */
 
-/* Charges bytes that somebody else holds on our behalf (a codec's memory, a mapped file); false when over
- * budget, when the sum would be no size_t, or ledger is none. More than was charged is not released. */
+/* Charges bytes that somebody else holds on our behalf (a codec's memory, a mapped
+   file). False when they are over the budget, when the sum would not fit size_t, or
+   when there is no such ledger. Releasing never releases more than was charged. */
 MS_API bool ms_mem_charge(ms_mem *mem, ms_ledger ledger, size_t bytes);
 MS_API void ms_mem_release(ms_mem *mem, ms_ledger ledger, size_t bytes);
 
@@ -88,10 +90,10 @@ MS_API const char *ms_ledger_name(ms_ledger ledger);
 /* One moment of a process that runs. */
 typedef struct ms_memory_sample {
     double seconds;                      /* since the start */
-    size_t resident_bytes;               /* of the process, all it holds */
+    size_t resident_bytes;               /* all that the process holds */
     size_t ledger_bytes[MS_LEDGER_ROOM]; /* of an ms_mem */
 } ms_memory_sample;
-#define MS_MEMORY_SAMPLES 256 /* kept of a run, however long */
+#define MS_MEMORY_SAMPLES 256 /* the most that a run keeps, however long it is */
 
 /* n = 0 switches fault injection off. Returns how many allocations the process has made so far. */
 MS_API uint64_t ms_mem_fail_after(uint64_t n, bool repeat);

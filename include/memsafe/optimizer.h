@@ -1,7 +1,7 @@
 /*
- * How many items to take at a time, for pipelines that are not ours as for our own: state the device, say what
- * a batch costs, ask before each piece of work. An answer is the tier's cap (or the user's), lowered until the
- * batch fits the free memory less the safety margin, lowered again under pressure; never below 1.
+ * How many items to take at a time, for pipelines that are not ours as for our own: state the device, say
+ * what a batch costs, ask before each piece of work. An answer is the tier's cap (or the user's), lowered
+ * until the batch fits the free memory less the safety margin, lowered again under pressure; never below 1.
  *
  *   ms_optimizer_params p;
  *   ms_optimizer_params_init(&p);
@@ -49,21 +49,21 @@ typedef enum ms_task {
 #undef X
         MS_TASK_COUNT
 } ms_task;
-#define MS_TASK_ROOM 16 /* of arrays that have an element for each, so that there may be more */
+#define MS_TASK_ROOM 16 /* elements of arrays that have one for each task, so that there may be more */
 
 /* Largest batch of the tasks for which the tiers name none, unless the user sets one. */
 #define MS_BATCH_LIMIT 32
 
 typedef struct ms_batch_request {
     int height, width; /* of an item, in pixels */
-    int frames;        /* that there are to do: a batch is never larger; 0 = not known */
-    size_t
-        free_bytes; /* of the device; 0 = ask ms_optimizer_params.ask_free, else its free_bytes or device */
-    int pressure;   /* by other tenants: 0 = none, 1 = half the batch, 2 = a quarter, 3 = one item */
+    int frames;        /* so many there are to do: a batch is never larger; 0 = not known */
+    /* Of the device; 0 = ask ms_optimizer_params.ask_free, else its free_bytes or device */
+    size_t free_bytes;
+    int pressure; /* by other tenants: 0 = none, 1 = half the batch, 2 = a quarter, 3 = one item */
 } ms_batch_request;
 
-/* What a batch needs while it runs, beyond what is held anyway (weights). Where the device is the host, all of
-   it is device_bytes. */
+/* What a batch needs while it runs, beyond what is held anyway (weights). Where the
+   device is the host, all of it is device_bytes. */
 typedef struct ms_batch_bytes {
     size_t device_bytes, host_bytes;
 } ms_batch_bytes;
@@ -82,10 +82,11 @@ typedef struct ms_task_cost {
 } ms_task_cost;
 
 typedef struct ms_optimizer_params {
-    const ms_device *device; /* gives the two sizes that are 0; borrowed; NULL = sizes as stated */
-    size_t device_bytes;     /* nominal memory: chooses the tier */
-    bool device_has_bf16;    /* it computes in bfloat16 */
-    size_t free_bytes;       /* of the device now */
+    /* Asked for those of the two sizes that are 0; borrowed; NULL = the sizes are as stated */
+    const ms_device *device;
+    size_t device_bytes;  /* nominal memory: chooses the tier */
+    bool device_has_bf16; /* it computes in bfloat16 */
+    size_t free_bytes;    /* of the device now */
     size_t (*ask_free)(
         void *arg);           /* the same at the time of a query, or NULL; before free_bytes and the device */
     size_t host_budget_bytes; /* for host_bytes; 0 = the profile's, else no limit */
@@ -107,8 +108,8 @@ static inline void ms_optimizer_params_init(ms_optimizer_params *ret_params) {
 
 typedef struct ms_optimizer ms_optimizer;
 
-/* MS_INVALID_ARGUMENT: neither device nor device_bytes, or a profile that is none (the message names source, field and
-   value); MS_IO: the profile's file. params is copied, but for arg and what the functions use. */
+/* MS_INVALID_ARGUMENT: neither device nor device_bytes, or a profile that is none (the message names source,
+   field and value); MS_IO: the profile's file. params is copied, but for arg and what the functions use. */
 MS_API ms_status ms_optimizer_create_sized(const ms_optimizer_params *params, size_t params_bytes,
                                            ms_optimizer **ret_optimizer, ms_error *err);
 static inline ms_status ms_optimizer_create(const ms_optimizer_params *params, ms_optimizer **ret_optimizer,
@@ -130,7 +131,7 @@ static inline ms_status ms_optimizer_get_optimal_batch_size(const ms_optimizer *
                                                      err);
 }
 
-/* What made the answer smaller last. */
+/* What lowered the answer last. */
 typedef enum ms_batch_limit {
     MS_BATCH_BY_CAP,
     MS_BATCH_BY_FRAMES,
@@ -146,7 +147,7 @@ typedef struct ms_batch_answer {
     int cap;
     bool cap_is_users;          /* not the tier's */
     size_t free_bytes;          /* of the device */
-    size_t usable_bytes;        /* of those: less the margin, at most the budget */
+    size_t usable_bytes;        /* of the free bytes: less the margin, at most the budget */
     size_t usable_host_bytes;   /* SIZE_MAX = no limit */
     ms_batch_bytes one, needed; /* of one item, and of the batch */
 } ms_batch_answer;
@@ -162,8 +163,8 @@ static inline ms_status ms_optimizer_explain(const ms_optimizer *optimizer, ms_t
                                       sizeof(*ret_answer), err);
 }
 
-/* The tier that holds ("unknown" for NULL), and how many frames it wants from one clean-up of caches to the next; 0 = under
-   memory pressure only. */
+/* The tier that holds ("unknown" for NULL), and how many frames it wants from one
+   clean-up of caches to the next; 0 = under memory pressure only. */
 MS_API const char *ms_optimizer_tier(const ms_optimizer *optimizer);
 MS_API int ms_optimizer_clean_up_frames(const ms_optimizer *optimizer);
 

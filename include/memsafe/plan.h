@@ -1,6 +1,6 @@
 /*
- * The memory plan of a run, without running it: which rung of the ladder, what takes how much, and how long it will
- * take. Every number is computed from the networks' graphs as the run itself computes it.
+ * The memory plan of a run, without running it: which rung of the ladder, what takes how much, and how
+ * long it will take. Every number is computed from the networks' graphs as the run itself computes it.
  */
 #ifndef MEMSAFE_PLAN_H
 #define MEMSAFE_PLAN_H
@@ -35,8 +35,8 @@ typedef struct ms_plan_params {
     ms_output_codec codec;
     bool tracked;        /* faces come from a track file: no networks find them */
     const char *history; /* as ms_run_params has it */
-    /* As ms_run_params has it. "dummy" is one of device_bytes that is not here, of which sizes are known and no times. Weights and
-       activations are the device's, the rest is the host's. */
+    /* As ms_run_params has it. "dummy" is one of device_bytes that is not here, of which sizes are
+       known and no times. Weights and activations are the device's, the rest is the host's. */
     const char *device;
     size_t device_bytes; /* of a device that is not here; else 0 */
 } ms_plan_params;
@@ -66,34 +66,35 @@ typedef struct ms_plan_report {
     int64_t slice_frames, slice_pixels; /* 0 = not sliced */
     int64_t stripe_rows;                /* of pictures in the VAE; 0 = whole pictures */
     char precision[12], tier[16];
-    /* Bytes; peak is the sum of them all on the cpu. On another device it is the sum of the second line, and host_bytes that of the
-       first. face: networks that find faces, an estimate where the model's folder has none. buffer: between the networks; the plans.
-       cache: of latents, of what the rest leaves. */
+    /* Bytes. On the cpu, peak is the sum of them all. On another device peak is the sum of the second line,
+       and host_bytes that of the first. face: networks that find faces, an estimate where the model's folder
+       has none. buffer: between the networks; the plans. cache: of latents, of what the rest leaves. */
     size_t process_bytes, codec_bytes, frame_bytes, buffer_bytes, cache_bytes;
     size_t face_bytes, arena_bytes, resident_bytes, stream_bytes;
     size_t device_own_bytes; /* of the second line too: what an open device takes itself; 0 on the cpu */
     size_t launch_bytes;     /* of the second line too: what is captured to be launched again; 0 on the cpu */
-    size_t
-        latent_bytes; /* of the second line too: a window's latents, condition, speech, DeepCache's tensor */
+    /* Of the second line too: a window's latents, condition, speech, DeepCache's tensor */
+    size_t latent_bytes;
     size_t peak_bytes, budget_bytes, least_bytes; /* least: the smallest budget that works */
     size_t host_bytes;                            /* besides the device; 0 on the cpu */
     size_t weight_bytes, streamed_bytes;
     int n_phases;
     ms_plan_phase phase[MS_PLAN_PHASES];
     int64_t windows;
-    /* Predicted seconds, 0 for a device that is not here: of a full window's encode, denoise and decode; of the run's
-       stages; of the run. */
+    /* Predicted seconds, 0 for a device that is not here: of a full window's
+       encode, denoise and decode; of the run's stages; of the run. */
     double window_s, stage_s[MS_STAGE_ROOM], total_s;
     char history_warning[256]; /* what was wrong with the history; empty = nothing */
     int history_runs;          /* earlier runs by which the seconds of denoising are corrected; 0 = none */
-    /* Without turns: what a clip that is read backwards, be it for the two frames after the speech, takes more. Not in the other
-       sums; of the host. */
+    /* Without turns: how much more of the host's memory a run takes whose clip is read backwards
+       after all, be it for the two frames after the speech. Not part of the other sums. */
     size_t turns_bytes;
 } ms_plan_report;
 
 /*
- * MS_INVALID_ARGUMENT: a number or an enumeration that is none, or no params or ret_report. MS_BUDGET when nothing fits; the outputs then describe the least plan all the same. ret_svg: a drawing of the memory
- * over a window, to be freed with ms_plan_free_svg(); NULL = none wanted.
+ * MS_INVALID_ARGUMENT: a number or an enumeration's value that cannot be, or params or ret_report is
+ * NULL. MS_BUDGET when nothing fits; the outputs then describe the least plan all the same. ret_svg:
+ * a drawing of the memory over a window, to be freed with ms_plan_free_svg(); NULL = none wanted.
  */
 MS_API ms_status ms_plan_run_sized(const ms_plan_params *params, size_t params_bytes,
                                    ms_plan_report *ret_report, size_t report_bytes, char **ret_svg,

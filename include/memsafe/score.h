@@ -1,6 +1,6 @@
 /*
- * How good a lip-synced video is, in numbers. What each means, and its limits, is in docs/score.md. Reads frame by frame: memory does not grow
- * with the length.
+ * How good a lip-synced video is, in numbers. What each means, and its limits, is
+ * in docs/score.md. Reads frame by frame: memory does not grow with the length.
  */
 #ifndef MEMSAFE_SCORE_H
 #define MEMSAFE_SCORE_H
@@ -15,8 +15,8 @@
 extern "C" {
 #endif
 
-/* X(name, text): parts of a frame, by the place that they have in the square that a run gives to its model. A strip around each border belongs to
-   none, because blending and codecs mix both sides there. */
+/* X(name, text): parts of a frame, by the place that they have in the square that a run gives to its
+   model. A strip around each border belongs to none, because blending and codecs mix both sides there. */
 #define MS_REGION_MAP(X)                                                                                     \
     X(MOUTH, "mouth")   /* redrawn by the model */                                                           \
     X(FACE, "face")     /* the rest of the aligned face: pasted back, resampled twice */                     \
@@ -28,7 +28,7 @@ typedef enum ms_region_kind {
 #undef X
         MS_REGION_COUNT
 } ms_region_kind;
-#define MS_REGION_ROOM 8 /* of arrays that have an element for each, so that there may be more */
+#define MS_REGION_ROOM 8 /* elements of arrays that have one for each region, so that there may be more */
 
 MS_API const char *ms_region_name(ms_region_kind region); /* "mouth"; "?" for none */
 
@@ -37,7 +37,8 @@ typedef struct ms_score_params {
     const char *audio; /* what it should say; NULL = the sound of the video itself */
     const char *truth; /* or NULL: a track with mouth_opening (its first character is a brace), or a video */
     const char *input; /* or NULL: the video that the run was given */
-    /* Or NULL: faces; else they are detected in the input, the truth or the video, the first of these that there is. */
+    /* Or NULL: faces; else they are detected in the input, the truth or the video,
+       the first of these that there is. */
     const char *track;
     const char *model, *faces; /* model folder, or the folder of the ONNX files: the landmark net is needed */
     int window;                /* frames of the run's windows, 2 to 1000 */
@@ -56,14 +57,15 @@ static inline void ms_score_params_init(ms_score_params *ret_params) {
     ms_score_params_init_sized(ret_params, sizeof(*ret_params));
 }
 
-/* Against another video. NAN: not known; a PSNR of equal pictures is infinite. */
+/* Likeness to another video. NAN: not known. The PSNR of equal pictures is infinite. */
 typedef struct ms_score_likeness {
     int64_t frames;
     double psnr_db[MS_REGION_ROOM], ssim[MS_REGION_ROOM];
     double psnr_outside_db, ssim_outside; /* face and around together */
 } ms_score_likeness;
 
-/* With fewer frames that have a face, the widest shifts leave less than a second to compare, and the numbers of lip sync say nothing. */
+/* With fewer frames that have a face, the widest shifts leave less than a second to
+   compare, and the numbers of lip sync say nothing. */
 #define MS_SCORE_LEAST_FRAMES 40
 
 typedef struct ms_score_report {
@@ -92,8 +94,8 @@ typedef struct ms_score_report {
     double seconds;
 } ms_score_report;
 
-/* MS_INVALID_ARGUMENT: something is missing, a number is none, or two videos differ in size. MS_NO_FACE: in no frame. MS_UNSUPPORTED: made
-   without FFmpeg. Other errors as ms_run(). ret_report may be NULL. */
+/* MS_INVALID_ARGUMENT: something is missing, a number is none, or two videos differ in size. MS_NO_FACE:
+   in no frame. MS_UNSUPPORTED: made without FFmpeg. Other errors as ms_run(). ret_report may be NULL. */
 MS_API ms_status ms_score_sized(const ms_score_params *params, size_t params_bytes,
                                 ms_score_report *ret_report, size_t report_bytes, ms_error *err);
 static inline ms_status ms_score(const ms_score_params *params, ms_score_report *ret_report, ms_error *err) {

@@ -1,13 +1,14 @@
 /*
  * Status codes and error details.
  *
- * Every function of the library that can fail returns an ms_status. Outputs are `ret_` pointers that are left
- * alone on failure. Details go to an optional ms_error that the caller owns: pass NULL when the code alone is
- * enough.
+ * Every function of the library that can fail returns an ms_status. Outputs are
+ * `ret_` pointers that are left alone on failure. Details go to an optional
+ * ms_error that the caller owns: pass NULL when the code alone is enough.
  *
- * Structs that callers allocate grow at their end from version to version. So a function ms_x() that is given one is inline here and
- * calls the library's ms_x_sized() with the size that its caller's has: a program works with later libraries as it was compiled. Who
- * calls without these headers (Python's ctypes) calls ms_x_sized() with the sizes of its own structs. docs/library.md has the rules.
+ * Structs that callers allocate grow at their end from version to version. So a function ms_x() that is
+ * given one is inline here and calls the library's ms_x_sized() with the size that its caller's has: a
+ * program works with later libraries as it was compiled. Callers without these headers (Python's
+ * ctypes) call ms_x_sized() with the sizes of their own structs. docs/library.md has the rules.
  */
 #ifndef MEMSAFE_STATUS_H
 #define MEMSAFE_STATUS_H
@@ -50,8 +51,8 @@ typedef enum ms_status {
 } ms_status;
 
 /*
- * What a caller can do about an error or a note: X(name, code, text). The code stays as it is, for programs. The text
- * has the names of parameters; a program whose users see others has words of its own, as the command has.
+ * What a caller can do about an error or a note: X(name, code, text). The code stays as it is, for programs.
+ * The text names parameters. A program whose users see other names has words of its own, as the command has.
  */
 #define MS_HINT_MAP(X)                                                                                       \
     X(ALLOW_TRUNCATED, "allow_truncated", "allow_truncated takes what is there")                             \
