@@ -22,15 +22,15 @@ ms_status ms_engine_weights_create(const ms_engine_weights_params *params, ms_en
                                    ms_error *err);
 void ms_engine_weights_destroy(ms_engine_weights **weights); /* after the engines that use them */
 
-/* Gives the memory back; the next engine that is used reads them again, from the
-   same files or not at all. No program may be in use. */
+/* Gives the memory back. The next engine that is used reads the weights again, from
+   the same files or not at all. No program may be in use. */
 void ms_engine_weights_unload(ms_engine_weights *weights);
 bool ms_engine_weights_loaded(const ms_engine_weights *weights);
 
 /* MS_IO: a file is not the one that weights were read from. */
 ms_status ms_engine_weights_check_files(ms_engine_weights *weights, ms_error *err);
 
-/* Of weights that were read so far to stay in memory. */
+/* Bytes of weights that were read so far to stay in memory. */
 uint64_t ms_engine_weights_kept_bytes(const ms_engine_weights *weights);
 
 /* What they hold now, which an engine's plan counts as its own. */

@@ -35,7 +35,7 @@ ms_status ms_features_create(const ms_features_params *params, ms_features **ret
                              size_t *ret_arena_bytes, ms_error *err);
 void ms_features_destroy(ms_features **features);
 
-/* Other speech from here on. */
+/* Takes other speech from here on. */
 void ms_features_set_speech(ms_features *features, ms_mel_stats stats, ms_sample_source source);
 
 int64_t ms_features_rows(const ms_features *features);   /* at 50 Hz */
@@ -51,7 +51,7 @@ ms_status ms_features_gather(ms_features *features, const ms_context *context, i
 ms_status ms_features_row(ms_features *features, const ms_context *context, int64_t row,
                           const float **ret_row, ms_error *err);
 
-/* What is kept for a context's memory goes. */
+/* Gives back what is kept for a context's memory. */
 void ms_features_leave(ms_features *features);
 
 const ms_network *ms_features_network(const ms_features *features); /* Whisper's encoder */

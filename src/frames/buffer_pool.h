@@ -1,5 +1,5 @@
-/* Buffers of one size that go from thread to thread and come back. The pool grows to the most
-   that were out at the same time, which the queues bound, and keeps them where it is told to. */
+/* Buffers of one size that go from thread to thread and come back. The pool grows to the most buffers
+   that were out at the same time, which the queues bound. It keeps them where it is told to. */
 #ifndef MS_FRAMES_BUFFER_POOL_H
 #define MS_FRAMES_BUFFER_POOL_H
 
@@ -7,7 +7,7 @@
 
 typedef struct ms_buffer_pool ms_buffer_pool;
 
-/* kept: a buffer that is put back stays for who takes the next; else it is freed, and none is made ahead. */
+/* kept: a buffer that is put back stays for the next taker; else it is freed, and none is made ahead. */
 ms_status ms_buffer_pool_create(ms_mem *mem, size_t buffer_bytes, bool kept, ms_buffer_pool **ret_pool,
                                 ms_error *err);
 

@@ -13,7 +13,7 @@
 typedef struct ms_clip ms_clip;
 
 /* fps num 0 = the source's own. keep_hdr: as in ms_video_reader_params. MS_BUDGET:
-   its pictures have no room. MS_BAD_MEDIA also: ms_clip_check_size(). */
+   there is no room for its pictures. MS_BAD_MEDIA also: ms_clip_check_size(). */
 ms_status ms_clip_open(ms_mem *mem, const char *path, ms_rational fps, bool keep_hdr, ms_picture_room room,
                        ms_clip **ret_clip, ms_error *err);
 
@@ -51,17 +51,17 @@ int ms_clip_chapters_after(const ms_clip *clip, double seconds);
 void ms_clip_save_place(const ms_clip *clip, int64_t number, ms_video_place *ret_place);
 void ms_clip_go_on(ms_clip *clip, const ms_video_place *place);
 
-/* A place that may be jumped to besides, for reading backwards. */
+/* Adds a place that may be jumped to, for reading backwards. */
 void ms_clip_add_mark(ms_clip *clip, const ms_video_mark *mark);
 
-/* More than the decoder holds right after opening. */
+/* How much more the decoder may come to hold than right after opening. */
 size_t ms_clip_growth_bytes(const ms_clip *clip);
 
 /* Makes the block for walking backwards now; otherwise the first step back does. */
 ms_status ms_clip_reserve_block(ms_clip *clip, ms_error *err);
 
-/* Number of the frame that would be read next without a jump, and moving on to a
-   later one: all between are decoded. */
+/* tell: the number of the frame that would be read next without a jump. move_on:
+   goes to a later one by decoding all between. */
 int64_t ms_clip_tell(const ms_clip *clip);
 ms_status ms_clip_move_on(ms_clip *clip, int64_t number, ms_error *err);
 

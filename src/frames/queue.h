@@ -11,7 +11,7 @@ typedef struct ms_queue ms_queue;
 
 typedef enum ms_queue_result {
     MS_QUEUE_DONE,    /* the item is in, or out */
-    MS_QUEUE_TIMEOUT, /* no place, or nothing there, for so long */
+    MS_QUEUE_TIMEOUT, /* there was no place, or nothing to take, for so long */
     MS_QUEUE_ENDED,   /* pushing: closed or aborted. Taking: aborted, or closed and empty */
 } ms_queue_result;
 
@@ -31,7 +31,7 @@ void ms_queue_close(ms_queue *queue);
 /* Both sides get MS_QUEUE_ENDED from now on. */
 void ms_queue_abort(ms_queue *queue);
 
-/* What was left in an aborted queue, item by item, for freeing; false = none. */
+/* Takes what was left in an aborted queue, item by item, for freeing; false = nothing is left. */
 bool ms_queue_take_left(ms_queue *queue, void *ret_item);
 
 #endif

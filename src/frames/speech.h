@@ -11,7 +11,7 @@ typedef struct ms_speech ms_speech;
 typedef struct ms_speech_params {
     ms_mem *mem;
     const char *path;
-    int64_t skip;                 /* so many samples at its beginning are as if they were not there */
+    int64_t skip;                 /* so many samples at its beginning count as not there */
     ms_picture_room room;         /* for the file's pictures */
     bool (*cancelled)(void *arg); /* asked while it is read; NULL = never */
     void *arg;
@@ -22,7 +22,8 @@ typedef struct ms_speech_params {
 ms_status ms_speech_open(const ms_speech_params *params, ms_speech **ret_speech, ms_error *err);
 void ms_speech_close(ms_speech **speech);
 
-/* MS_BAD_MEDIA: there was half a second less to read than the file announces. path is for the message. */
+/* MS_BAD_MEDIA: there was at least half a second less to read than the file
+   announces. path is for the message. */
 ms_status ms_speech_check_whole(const ms_speech *speech, const char *path, ms_error *err);
 
 /* FFmpeg's name of the sound's codec; its language ("eng"), empty when the file does not say. */

@@ -19,8 +19,8 @@ void *ms_exec_data(const ms_exec_context *x, ms_value value) {
     return value == MS_NO_VALUE ? NULL : base_of(x, value);
 }
 
-/* What later operations of the stripe need of a value, whole tiles of it. A value
-   that leaves the segment is the stripe. */
+/* The rows that later operations of the stripe need of a value, in whole tiles. Of
+   a value that leaves the segment they are the stripe. */
 static ms_row_range made_range(const ms_exec_context *x, ms_value value) {
     const ms_value_info *v = ms_graph_value(x->graph, value);
     if (!v->local)
@@ -196,7 +196,7 @@ bool ms_exec_next_slice(ms_exec_context *x, const ms_segment *seg, int64_t slice
     return x->image < seg->images;
 }
 
-/* Gives all of it to the queue. */
+/* Gives the whole graph to the queue. */
 static ms_status give_all(const ms_graph *graph, const ms_plan *plan, const ms_context *context,
                           const ms_exec_params *params, ms_error *err) {
     ms_exec_context x = {.graph = graph,
@@ -227,7 +227,7 @@ static ms_status told(ms_status status, ms_error *err) {
 ms_status ms_exec_run(const ms_graph *graph, const ms_plan *plan, const ms_context *context,
                       const ms_exec_params *params, ms_error *err) {
     ms_status status = give_all(graph, plan, context, params, err);
-    /* Whatever happened: the caller may free the arena. */
+    /* Waits whatever happened, because the caller may free the arena. */
     ms_status finished = told(ms_compute_finish(&context->compute), status == MS_OK ? err : NULL);
     return status == MS_OK ? finished : status;
 }
@@ -269,7 +269,7 @@ ms_status ms_exec_read(const ms_graph *graph, const ms_plan *plan, const ms_cont
                  : MS_INTERNAL;
 }
 
-/* What is there in 16 bits is read into the second half and widened from the front:
+/* Values of 16 bits are read into the second half and widened from the front, so
    each is read before it is written over. */
 ms_status ms_exec_read_f32(const ms_graph *graph, const ms_plan *plan, const ms_context *context,
                            ms_value value, float *ret_data) {

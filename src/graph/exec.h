@@ -10,12 +10,12 @@
 #include "graph/plan.h"
 #include "weights/weights.h"
 
-/* Stands for every pointer while workspaces are being sized: what a kernel asks is whether there is one. */
+/* Stands for every pointer while workspaces are being sized. A kernel only asks whether there is one. */
 #define MS_PLANNING_ADDRESS ((uintptr_t)MS_ARENA_ALIGN)
 
-/* Where a planned graph runs: whose queue, which weights (loaded for the graph's
-   parameters), which arena (at least plan->arena_bytes of device memory). Several
-   graphs that run one after the other may share one. All borrowed. */
+/* Where a planned graph runs: the queue, the weights (loaded for the graph's
+   parameters), the arena (at least plan->arena_bytes of device memory). Graphs that
+   run one after the other may share one context. All of it is borrowed. */
 typedef struct ms_context {
     ms_compute compute;
     ms_weights *weights;
@@ -33,8 +33,9 @@ struct ms_exec_context {
     ms_weights *weights; /* NULL while planning */
     char *arena;
     void *const *bound; /* the context's */
-    bool planning; /* only sizes are asked for: there is no arena, and pointers are MS_PLANNING_ADDRESS where
-                      a run has one */
+    /* only sizes are asked for: there is no arena, and where a run has a pointer
+       there is MS_PLANNING_ADDRESS */
+    bool planning;
     ms_axis axis;
     int segment;
     int64_t first, count; /* the slice of the current segment */
@@ -50,7 +51,7 @@ ms_rows ms_exec_rows(const ms_exec_context *x, ms_value value);
 ms_row_range ms_exec_range(const ms_exec_context *x, ms_value value);
 ms_rows ms_exec_rows_at(const ms_exec_context *x, ms_value value, ms_row_range range);
 
-/* The next slice of the segment; false after the last. x->count is 0 before the first. */
+/* Goes to the next slice of the segment; false after the last. x->count is 0 before the first. */
 bool ms_exec_next_slice(ms_exec_context *x, const ms_segment *seg, int64_t slice);
 
 /* Start of a whole value. */
@@ -64,9 +65,9 @@ ms_weight ms_exec_matrix(const ms_exec_context *x, ms_param param);
 int64_t ms_exec_first_image(const ms_exec_context *x);
 
 typedef struct ms_exec_params {
-    /* Called when an operation of a slice is about to be given to the queue, before each of
-       them; MS_OK to go on. Where the queue runs late, what was given before may not be done
-       yet: for cancelling and progress, and for profiles of a device that does its work at
+    /* Called when an operation of a slice is about to be given to the queue, before each of them;
+       MS_OK to go on. Where the queue runs late, what was given before may not be done yet. So it
+       serves for cancelling and progress, and for profiles only of a device that does its work at
        once. A network that is launched as a whole (graph/network.h) calls it once. */
     ms_status (*before)(void *arg, const ms_graph *graph, int node);
     void *arg;
@@ -75,8 +76,8 @@ typedef struct ms_exec_params {
 ms_status ms_exec_run(const ms_graph *graph, const ms_plan *plan, const ms_context *context,
                       const ms_exec_params *params, ms_error *err);
 
-/* The same work, noted to be launched again: on a device that captures, with no
-   weights streamed. It holds for this arena, these weights and this bound memory. */
+/* Notes the same work, to be launched again, on a device that captures and with no weights
+   streamed. The list is good for this arena, these weights and this bound memory. */
 ms_status ms_exec_capture(const ms_graph *graph, const ms_plan *plan, const ms_context *context,
                           ms_launches **ret_launches, ms_error *err);
 

@@ -232,7 +232,7 @@ ms_param ms_graph_vector(ms_graph *g, const char *name, int rank, const int64_t 
     return ms_graph_matrix(g, &decl);
 }
 
-/* Segments that got no operation would make the executor loop over nothing: they are dropped. */
+/* Drops segments without an operation, which would make the executor loop over nothing. */
 static void drop_empty_segments(ms_graph *g) {
     int kept = 0;
     for (int i = 0; i < g->n_segments; i++) {
@@ -257,8 +257,8 @@ static int64_t extent_of(const ms_value_info *v, ms_axis axis) {
     return axis == MS_AXIS_FRAMES ? v->shape.n : v->shape.h * v->shape.w;
 }
 
-/* A stripe of a value that leaves its segment over rows has no halo: whoever reads
-   it there reads the same rows. */
+/* A stripe of a value that leaves its segment over rows has no halo, so its readers
+   in the segment must read the same rows. */
 static void check_halo(ms_graph *g, const ms_node *node) {
     for (int i = 0; i < node->n_inputs && node->op->reads; i++) {
         const ms_value_info *v = node->input[i] == MS_NO_VALUE ? NULL : &g->values[node->input[i]];

@@ -60,10 +60,10 @@ typedef struct ms_exec_context ms_exec_context;
 /* One kind of operation; one file in graph/ops each. */
 typedef struct ms_op {
     const char *name;
-    bool pixels;    /* may stand in a segment over pixels */
-    bool attention; /* its segment is one that ms_slicing.attention_parts cuts */
+    bool pixels;    /* it may stand in a segment over pixels */
+    bool attention; /* ms_slicing.attention_parts cuts its segment */
     bool rows;      /* ... over rows */
-    bool keeps;     /* its output goes on living from stripe to stripe */
+    bool keeps;     /* its output lives on from stripe to stripe */
     /* Rows of input number `input` that make rows `out` of the output; NULL = the same rows. */
     ms_row_range (*reads)(const ms_graph *graph, const ms_node *node, int input, ms_row_range out);
     size_t (*workspace)(const ms_exec_context *x, const ms_node *node); /* NULL = none */
@@ -94,8 +94,8 @@ typedef struct ms_value_info {
     bool whole; /* never sliced: a vector, a table of the whole window */
     bool input, output;
     bool local;  /* stays inside one sliced segment */
-    int slot;    /* of the context's bound memory; -1 = in the arena */
-    int segment; /* that makes it; -1 for inputs */
+    int slot;    /* its place in the context's bound memory; -1 = in the arena */
+    int segment; /* the segment that makes it; -1 for inputs */
     int first,
         last; /* first and last node that touches it (inputs: first = 0; outputs: last = the last node) */
 } ms_value_info;
@@ -104,27 +104,27 @@ typedef struct ms_segment {
     ms_axis axis;
     int first, last; /* nodes */
     int64_t extent;  /* rows along the axis; 1 for NONE */
-    int64_t images;  /* ROWS: that are taken one after the other; 1 for the others */
+    int64_t images;  /* ROWS: images that are taken one after the other; 1 for the others */
     const char *name;
 } ms_segment;
 
-/* Its memory is the parameters', which must outlive it. activation: in which values
-   between operations are kept, one of the device's types. */
+/* The graph takes its memory from the parameters, which must outlive it. activation:
+   the type in which values between operations are kept, one of the device's. */
 ms_status ms_graph_create(ms_params *params, ms_dtype activation, ms_graph **ret_graph, ms_error *err);
 void ms_graph_destroy(ms_graph **graph);
 
 /* Begins a segment; operations up to the next call belong to it. */
 void ms_graph_segment(ms_graph *graph, ms_axis axis, const char *name);
 
-/* Of a value that exists. Inputs are float32 unless the builder says otherwise. */
+/* Sets the type of a value that exists. Inputs are float32 unless the builder says otherwise. */
 void ms_graph_set_dtype(ms_graph *graph, ms_value value, ms_dtype dtype);
 
 ms_value ms_graph_input(ms_graph *graph, const char *name, ms_shape shape, bool whole);
 void ms_graph_output(ms_graph *graph, ms_value value, const char *name);
 
-/* Before it is planned: the input or output lies where the context says for that
-   slot (ms_context.bound), and takes no room in the arena. Several values may have
-   one slot, if whoever binds it means them to lie in one place. */
+/* To be called before the graph is planned. The input or output lies where the context
+   says for that slot (ms_context.bound), and takes no memory of the arena. Several
+   values may have one slot, if whoever binds it means them to lie in one place. */
 #define MS_GRAPH_SLOTS 12
 void ms_graph_bind(ms_graph *graph, ms_value value, int slot);
 

@@ -47,12 +47,12 @@ void ms_network_clear(ms_network *n) {
     ms_graph_destroy(&n->graph);
 }
 
-/* Makes the first list the one for the context. What was captured for another arena
+/* Makes the list for the context the first one. What was captured for another arena
    or other weights is of no use any more. */
 static ms_status capture(ms_network *n, const ms_context *context, ms_error *err) {
     ms_network_list wanted = {.arena = context->arena, .weights = ms_weights_generation(context->weights)};
     memcpy(wanted.bound, context->bound, sizeof(wanted.bound));
-    int at = MS_NETWORK_LISTS - 1; /* the one that goes, when none is found */
+    int at = MS_NETWORK_LISTS - 1; /* the list that goes, when none is found */
     for (int i = MS_NETWORK_LISTS - 1; i >= 0; i--) {
         ms_network_list *list = &n->list[i];
         if (list->arena != wanted.arena || list->weights != wanted.weights)
@@ -142,7 +142,7 @@ static double bytes_of(const ms_graph *g, ms_value value) {
            (double)ms_dtype_bytes(ms_graph_dtype(g, value));
 }
 
-/* Of all rows of a node; weights and slices are the caller's. */
+/* Adds the work for all rows of a node. Weights and slices are the caller's part. */
 static void add_node(const ms_graph *g, const ms_node *node, ms_network_work *work) {
     if (!node->op->flops) {
         work->moved_bytes += bytes_of(g, node->output);

@@ -7,7 +7,7 @@
 
 #include "graph/exec.h"
 
-/* What a run on a device that captures launched, and for which memory. */
+/* What was captured on a device that captures, and for which memory. */
 typedef struct ms_network_list {
     ms_launches *launches; /* NULL = none */
     const void *arena;
@@ -15,7 +15,7 @@ typedef struct ms_network_list {
     void *bound[MS_GRAPH_SLOTS];
 } ms_network_list;
 
-/* Lists are kept for so many sets of bound memory: those of the two branches of guidance. */
+/* So many lists are kept, one for each set of bound memory: the two branches of guidance have two. */
 #define MS_NETWORK_LISTS 2
 
 typedef struct ms_network {
@@ -29,7 +29,7 @@ ms_status ms_network_take(ms_graph **graph, const ms_slicing *slicing, ms_networ
                           ms_error *err);
 
 typedef struct ms_network_build_params {
-    ms_params *params; /* get what the graph declares; must outlive the network */
+    ms_params *params; /* they get what the graph declares; must outlive the network */
     ms_dtype activation;
     const ms_slicing *slicing; /* NULL = none */
     ms_status (*build)(const void *arg, ms_graph *graph,
@@ -40,9 +40,9 @@ typedef struct ms_network_build_params {
 ms_status ms_network_build(const ms_network_build_params *params, ms_network *ret_network, ms_error *err);
 
 void ms_network_clear(ms_network *network);
-/* Gives back what was captured: it is for memory that goes. */
+/* Gives back what was captured, before the memory that it is for goes. */
 void ms_network_forget(ms_network *network);
-/* Of the host's, by graph and plan. */
+/* Bytes of the host's memory that graph and plan hold. */
 size_t ms_network_held_bytes(const ms_network *network);
 
 /* Where the context's compute says replay and the device captures, what was
@@ -61,13 +61,13 @@ typedef struct ms_network_work {
     double streamed_bytes; /* of those, what passes through the stream */
     double passes;         /* operations started, slices counted apart */
 } ms_network_work;
-/* Of a run, what the device is given: as many calls a captured list holds. */
+/* How many calls a run gives to the device; a captured list holds as many. */
 double ms_network_calls(const ms_network *network);
-/* With weights in that precision, of which the residency says what is streamed. */
+/* The work with weights in that precision; the residency says which are streamed. */
 ms_network_work ms_network_get_work(const ms_network *network, ms_dtype precision, ms_residency residency);
 ms_network_work ms_network_work_add(ms_network_work a, ms_network_work b, double times); /* a + times b */
 
-/* By the input's or output's name, whole tensors, rows packed, in the value's type;
+/* Copies a whole input or output, by its name, rows packed, in the value's type;
    ms_network_read() widens to float32. */
 ms_status ms_network_write(const ms_network *network, const ms_context *context, const char *name,
                            const void *data, ms_error *err);

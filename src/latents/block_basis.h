@@ -28,7 +28,8 @@ typedef struct ms_block_basis_params {
     int frames;
     double values;      /* columns */
     int max_components; /* below frames */
-    bool all;           /* take max_components in any case; else as many of them as are worth their bits */
+    /* take max_components in any case; else only as many of them as are worth their bits */
+    bool all;
 } ms_block_basis_params;
 
 /*
@@ -48,7 +49,7 @@ void ms_block_gram(const float *rows, int frames, size_t count, size_t stride, d
 void ms_block_project(const float *rows, int frames, size_t count, const float *basis, int components,
                       float step, float *scratch, int32_t *ret_coefficients);
 
-/* The sum above for one frame; basis: its row. */
+/* The prediction above for one frame; basis: the frame's row. */
 void ms_block_predict(const int32_t *coefficients, int components, size_t count, const float *basis,
                       float step, float *ret_row);
 

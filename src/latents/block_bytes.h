@@ -13,19 +13,19 @@ typedef struct ms_block_coder ms_block_coder;
 /* False in a build without zstd: planes are then stored as they are. */
 bool ms_block_has_zstd(void);
 
-/* All that is ever needed for arrays of up to max_words; nothing is allocated afterwards. */
+/* Allocates all that is ever needed for arrays of up to max_words, and nothing later. */
 ms_status ms_block_coder_create(ms_mem *mem, size_t max_words, ms_block_coder **ret_coder, ms_error *err);
 void ms_block_coder_destroy(ms_block_coder **coder);
 size_t ms_block_coder_bytes(size_t max_words);
 
-/* Where the words go that are to be coded, and where they come from: [max_words]. */
+/* The words that are to be coded, and those that were decoded: [max_words]. */
 uint32_t *ms_block_coder_words(ms_block_coder *coder);
 
-/* Room that count words may need. */
+/* The most bytes that count words may need. */
 size_t ms_block_coder_bound(size_t count);
 
-/* The first count words to dst, which has ms_block_coder_bound(count) bytes of
-   room. Returns the bytes written, at most 4 * count. */
+/* Codes the first count words to dst, which has room for ms_block_coder_bound(count)
+   bytes. Returns the bytes written, at most 4 * count. */
 size_t ms_block_coder_write(ms_block_coder *coder, size_t count, void *dst);
 
 /* MS_BAD_MEDIA when src is not count words; MS_UNSUPPORTED when it needs zstd. */

@@ -38,7 +38,7 @@ size_t ms_latent_codec_bytes(int max_frames);
 /* Values of a row that are coded together: a plane of them is one of zstd's blocks of 128 KiB. */
 int64_t ms_latent_block_chunk(int frames);
 
-/* Room that a block may need. */
+/* The most bytes that a block may need. */
 size_t ms_latent_block_bound(int frames, int64_t values);
 
 typedef struct ms_latent_block_params {
@@ -46,8 +46,8 @@ typedef struct ms_latent_block_params {
     int64_t values;
     /* Of the frames: the most components that are kept; 0 or 100 = none are, rows are not predicted */
     int rank_percent;
-    /* Leave out the differences; takes the whole rank. Ignored where there is no
-       prediction or where a value is not finite: then the block is exact */
+    /* Leaves out the differences and takes the whole rank. Ignored where there is
+       no prediction or where a value is not finite: then the block is exact */
     bool lossy;
 } ms_latent_block_params;
 

@@ -41,7 +41,7 @@ ms_status ms_latent_cache_create(const ms_latent_cache_params *params, ms_latent
                                  ms_error *err);
 void ms_latent_cache_destroy(ms_latent_cache **cache);
 
-/* All that it may come to hold. */
+/* The most that it may come to hold. */
 size_t ms_latent_cache_bytes(const ms_latent_cache_params *params);
 
 /* Begins a window and looks its faces up. faces: [frames][face_bytes]. ret_missing: [frames], the
@@ -51,7 +51,7 @@ int ms_latent_cache_begin(ms_latent_cache *cache, const uint8_t *faces, int fram
 /* The frame's row, [values]; equal faces share one. Valid until the next window. */
 float *ms_latent_cache_row(ms_latent_cache *cache, int frame);
 
-/* All missing rows are filled in: keeps them. */
+/* To be called when all missing rows are filled in: keeps them. */
 void ms_latent_cache_finish(ms_latent_cache *cache);
 
 typedef struct ms_latent_cache_stats {
@@ -68,7 +68,7 @@ typedef struct ms_latent_cache_stats {
 
 void ms_latent_cache_get_stats(const ms_latent_cache *cache, ms_latent_cache_stats *ret_stats);
 
-/* 10 log10(range^2 / mean square error), the range that of all values; infinite where nothing is lost. */
+/* 10 log10(range^2 / mean square error), with the range of all values; infinite where nothing is lost. */
 double ms_latent_cache_psnr_db(const ms_latent_cache_stats *stats);
 
 #endif

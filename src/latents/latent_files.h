@@ -24,7 +24,7 @@ typedef struct ms_latent_key {
 
 typedef struct ms_latent_files ms_latent_files;
 
-/* What is said of a file besides its block. */
+/* What a file says besides its block. */
 typedef struct ms_latent_file_head {
     int rows;
     double squared_error; /* 0 = exact */
@@ -60,7 +60,7 @@ ms_status ms_latent_files_read(ms_latent_files *files, uint64_t block, const ms_
 ms_status ms_latent_files_write(ms_latent_files *files, uint64_t block, const ms_latent_file_head *head,
                                 const ms_latent_key *keys, const void *data, size_t bytes, ms_error *err);
 
-/* So that nobody reads it again. */
+/* Removes a file, so that nobody reads it again. */
 void ms_latent_files_remove(ms_latent_files *files, uint64_t block);
 
 #endif

@@ -1,5 +1,5 @@
-/* Room in a folder of latent blocks: those go that were unused for longest, found
-   by one look at the folder however many. */
+/* Makes room in a folder of latent blocks. Blocks go that were unused for longest;
+   one look at the folder finds them, however many there are. */
 #ifndef MS_LATENTS_LATENT_ROOM_H
 #define MS_LATENTS_LATENT_ROOM_H
 
@@ -9,7 +9,8 @@
 
 #define MS_LATENT_NAME_BYTES 64
 
-/* A block's file name, of the model's and the block's key; and back: false for any other name. */
+/* A block's file name, made of the model's and the block's key; and the keys of a
+   name: false for any other name. */
 void ms_latent_name(uint64_t model, uint64_t block, char ret_name[MS_LATENT_NAME_BYTES]);
 bool ms_latent_name_read(const char *name, uint64_t *ret_model, uint64_t *ret_block);
 

@@ -2,9 +2,9 @@
  * Eigenvalues and eigenvectors of a small symmetric matrix by cyclic Jacobi rotations (Golub and Van
  * Loan, "Matrix Computations", 4th edition, 8.5). For 16 x 16 it takes some tens of microseconds.
  *
- * Not LAPACK's dsyev: OpenBLAS, which is what LAPACK mostly is, starts threads when
- * the program is loaded, reserves 256 MB of address space at the first call,
- * outside every ledger, and waits for ever where `ulimit -v` refuses them.
+ * It is not LAPACK's dsyev, because OpenBLAS, which is what LAPACK mostly is, starts
+ * threads when the program is loaded, reserves 256 MB of address space at the first
+ * call, outside every ledger, and waits for ever where `ulimit -v` refuses them.
  */
 #ifndef MS_LATENTS_SYMMETRIC_EIGEN_H
 #define MS_LATENTS_SYMMETRIC_EIGEN_H

@@ -1,7 +1,7 @@
 /*
  * What earlier runs on this machine predicted and measured, and what the machine's kernels reach:
  * one SQLite file. Predictions are corrected by it; nothing depends on it. Several processes may
- * use one file at once. What it holds is not trusted: numbers that cannot be are as good as none.
+ * use one file at once. What it holds is not trusted: numbers that cannot be count as none.
  */
 #ifndef MS_PREDICT_HISTORY_H
 #define MS_PREDICT_HISTORY_H
@@ -28,13 +28,13 @@ void ms_history_close(ms_history **history);
 
 /* ---- calibrations ---- */
 
-/* Kernels are as fast as the processor, its instruction sets and the threads make them. */
+/* What decides how fast kernels are: the processor with its instruction sets, and the threads. */
 typedef struct ms_machine {
     char device[MS_HISTORY_TEXT_BYTES]; /* name and instruction set */
     int threads;
 } ms_machine;
 
-/* The newest of this version of memsafe; *ret_id = 0 when there is none. */
+/* The newest calibration of this version of memsafe; *ret_id = 0 when there is none. */
 ms_status ms_history_get_calibration(ms_history *history, const ms_machine *machine,
                                      ms_calibration *ret_calibration, int64_t *ret_id, ms_error *err);
 ms_status ms_history_put_calibration(ms_history *history, const ms_machine *machine,
@@ -59,7 +59,8 @@ typedef struct ms_history_run {
     int64_t frames;
     ms_rung rung;
     char layout[MS_HISTORY_TEXT_BYTES]; /* what the rung came to */
-    int changes;                        /* of the layout under way: its times then say nothing of the rung */
+    /* changes of the layout under way; its times then say nothing of the rung */
+    int changes;
     size_t budget_bytes, planned_bytes, peak_bytes;
     /* Seconds. computed: from the calibration alone; predicted: as it was said, after correction. */
     double computed_s[MS_STAGE_COUNT], predicted_s[MS_STAGE_COUNT], measured_s[MS_STAGE_COUNT];

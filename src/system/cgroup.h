@@ -18,15 +18,16 @@ typedef struct ms_host_paths {
 
 #define MS_CGROUP_LEVELS 24
 
-/* memory.events: how often a group ran into its limits, members included. */
+/* How often a group, its members included, ran into its limits: memory.events. */
 typedef struct ms_cgroup_events {
     uint64_t high, max, oom, oom_kill;
 } ms_cgroup_events;
 
 typedef struct ms_cgroup_level {
-    size_t dir_chars;         /* its folder is the first so many characters of ms_cgroup.dir */
-    size_t current_bytes;     /* memory.current, page cache included; 0 = unknown */
-    size_t reclaimable_bytes; /* of it page cache that the kernel drops before it refuses (inactive_file) */
+    size_t dir_chars;     /* its folder is the first so many characters of ms_cgroup.dir */
+    size_t current_bytes; /* memory.current, page cache included; 0 = unknown */
+    /* of these, page cache that the kernel drops before it refuses (inactive_file) */
+    size_t reclaimable_bytes;
     size_t max_bytes, high_bytes; /* SIZE_MAX = no limit */
     size_t left_bytes;            /* the lesser limit less what is used and not reclaimable; SIZE_MAX = all */
     ms_cgroup_events events;

@@ -26,7 +26,8 @@ typedef struct ms_host {
 /* Fields that cannot be read are 0 (limits: SIZE_MAX); never fails. */
 void ms_host_read(ms_host *ret_host);
 
-/* The same from other folders than /proc and the cgroup mount; the number of CPUs is the running system's. */
+/* The same, read from other folders than /proc and the cgroup mount. The number of
+   CPUs is the running system's. */
 void ms_host_read_from(const ms_host_paths *paths, ms_host *ret_host);
 
 /* The most that this process may come to hold besides what it has: the least of what is available and what

@@ -1,7 +1,7 @@
 /*
- * The monitor: follows memory pressure while a run goes on, by a thread that samples a few
- * times a second, or by a scripted trace that is stepped from safe point to safe point.
- * Whoever runs asks for the level, or takes the changes one by one, at its safe points.
+ * The monitor: follows memory pressure while a run goes on, by a thread that samples a
+ * few times a second, or by a scripted trace that is stepped from safe point to safe
+ * point. A run asks for the level, or takes the changes one by one, at its safe points.
  */
 #ifndef MS_SYSTEM_MONITOR_H
 #define MS_SYSTEM_MONITOR_H
@@ -19,7 +19,7 @@ typedef struct ms_monitor_params {
     ms_pressure_thresholds thresholds;
     double samples_per_s; /* above 0, up to 1000 */
 
-    /* A trace in place of the thread, which must outlive the monitor; then roots, device and samples_per_s
+    /* A trace in place of the thread; it must outlive the monitor. Then roots, device and samples_per_s
        are not used. A safe point counts as so many seconds, for the hold and for traces in seconds. */
     const ms_pressure_trace *trace;
     double safe_point_s; /* above 0 */
@@ -51,9 +51,9 @@ uint64_t ms_monitor_dropped(ms_monitor *monitor); /* changes that were not kept 
 /* The latest sample. */
 void ms_monitor_sample(ms_monitor *monitor, ms_pressure_sample *ret_sample);
 
-/* Scripted: goes on to a safe point, from 0, through all that lie between, so that the levels
-   do not depend on which are asked for; MS_INVALID_ARGUMENT when it lies before the last one.
-   Does nothing for a monitor with a thread, so that a run need not know which it has. */
+/* With a trace: goes on to a safe point, counted from 0, through all that lie between, so that the
+   levels do not depend on which are asked for. MS_INVALID_ARGUMENT when it lies before the last
+   one. Does nothing with a thread, so that a run need not know which kind of monitor it has. */
 ms_status ms_monitor_step(ms_monitor *monitor, int64_t safe_point, ms_error *err);
 
 #endif

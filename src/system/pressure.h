@@ -1,5 +1,5 @@
 /*
- * Memory pressure: what other tenants leave us, as one of four levels. A sample is
+ * Memory pressure: what other programs leave us, as one of four levels. A sample is
  * what the system says at one moment (pressure_source.h reads it, a trace may make
  * it up); judging a sample and following a sequence of them are pure functions, so
  * that tables test them. docs/pressure.md says why the thresholds are what they are.

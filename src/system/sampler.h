@@ -13,7 +13,7 @@ ms_status ms_sampler_create(ms_mem *mem, ms_sampler **ret_sampler, ms_error *err
 /* The thread is joined, at once. */
 void ms_sampler_destroy(ms_sampler **sampler);
 
-/* All so far, with a sample of this moment at its end. */
+/* All samples so far, with one of this moment at the end. */
 void ms_sampler_get(ms_sampler *sampler, ms_series *ret_series);
 
 #endif
