@@ -142,7 +142,7 @@ static bool hook_cancelled(void *arg) {
     return yes || (s->hooks.cancelled && s->hooks.cancelled(s->hooks.arg));
 }
 
-/* With the lock, which is given up meanwhile. */
+/* Called with the lock, which is given up meanwhile. */
 static void process_window(ms_frame_stream *s, int count) {
     ms_error err;
     s->processing = true;

@@ -1,7 +1,7 @@
 /*
- * Decoded pictures to RGB24 and RGB24 to what an encoder takes, by libswscale with its exact settings: full
- * chroma interpolation, accurate rounding, no code that depends on the CPU. Chroma is taken to lie where the
- * stream says; where it says nothing, left of the pixel pair, as in H.264 and HEVC.
+ * Converts decoded pictures to RGB24, and RGB24 to what an encoder takes, by libswscale with its exact
+ * settings: full chroma interpolation, accurate rounding, no code that depends on the CPU. Chroma is taken
+ * to lie where the stream says; where it says nothing, left of the pixel pair, as in H.264 and HEVC.
  */
 #ifndef MS_MEDIA_CONVERT_H
 #define MS_MEDIA_CONVERT_H
@@ -12,7 +12,7 @@
 
 struct SwsContext;
 
-/* The facts of a frame after the rules for what it leaves out (docs/media.md). */
+/* What a frame's colours are, with what it leaves out filled in by the rules of docs/media.md. */
 typedef struct ms_frame_colour {
     ms_colour colour;
     bool matrix_guessed, range_guessed;
@@ -31,7 +31,7 @@ typedef struct ms_to_rgb {
     /* [height][stride]: swscale may write past a row's end, so it never sees the caller's rows */
     uint8_t *rgb;
     ptrdiff_t stride;
-    /* of HDR: the signal itself in 16 bits, and what makes the RGB24 picture of it */
+    /* For HDR: the signal itself in 16 bits, and what makes the RGB24 picture of it. */
     uint16_t *deep; /* [height][deep_stride / 2] */
     ptrdiff_t deep_stride;
     ms_tonemap *tonemap;
@@ -46,13 +46,14 @@ ms_status ms_to_rgb_init(ms_to_rgb *c, ms_mem *mem, int width, int height, ms_or
 ms_status ms_to_rgb_set_hdr(ms_to_rgb *c, ms_colour colour, bool keep, ms_error *err);
 void ms_to_rgb_free(ms_to_rgb *c);
 
-/* Into the internal picture. MS_UNSUPPORTED: a pixel format or matrix that libswscale does not know. */
+/* Converts into the internal picture. MS_UNSUPPORTED: a pixel format or matrix that
+   libswscale does not know. */
 ms_status ms_to_rgb_convert(ms_to_rgb *c, const AVFrame *frame, ms_error *err);
 
-/* The internal picture, turned, to dst; the shown size, stride in bytes. */
+/* Copies the internal picture, turned, to dst, which has the shown size; stride in bytes. */
 void ms_to_rgb_copy(const ms_to_rgb *c, uint8_t *dst, ptrdiff_t dst_stride);
 
-/* The signal behind the view, 16 bits each, turned as well; rows without gaps. */
+/* Copies the signal behind the view, 16 bits each, turned as well; rows without gaps. */
 void ms_to_rgb_copy_deep(const ms_to_rgb *c, uint16_t *dst);
 
 typedef struct ms_from_rgb {

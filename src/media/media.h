@@ -40,18 +40,19 @@ typedef struct ms_hdr_light {
 
 /*
  * Memory for pictures before there is a plan: what the budget leaves. A file whose
- * pictures take more of it to be read is refused before a decoder has made one;
- * whether they fit on their way is the plan's to say. 0 = no bound.
+ * pictures take more than that to be read is refused before a decoder has made one.
+ * Whether they fit later on is for the plan to say. 0 = no bound.
  */
 typedef struct ms_picture_room {
     size_t bytes;
 } ms_picture_room;
 
-/* Of a pixel: the RGB picture, the frames that a decoder has in hand, and its tables. */
+/* Bytes that reading takes for a pixel: the RGB picture, the frames that a decoder
+   has in hand, and its tables. */
 #define MS_PICTURE_PIXEL_BYTES 13
 
-/* Pictures that take no more are always read: that the budget is too small is then
-   said with what would be enough. */
+/* Pictures that take no more are always read. If the budget is too small for them,
+   the plan says so, with what would be enough. */
 #define MS_PICTURE_LEAST_ROOM ((size_t)16 << 20)
 
 static inline ms_picture_room ms_picture_room_in(size_t budget_bytes, size_t held_bytes) {

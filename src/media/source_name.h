@@ -10,11 +10,11 @@
 
 #include <stdbool.h>
 
-/* Of one file: numbered pictures are for files/numbered.h. MS_UNSUPPORTED: an
-   address, standard input, numbered pictures. A file of that very name may have any. */
+/* Checks the name of one file; files/numbered.h reads numbered pictures. MS_UNSUPPORTED: an address,
+   standard input, numbered pictures. If a file of that very name is there, any name is right. */
 ms_status ms_source_name_check(const char *path, ms_error *err);
 
-/* Whether it stands for numbered pictures. MS_UNSUPPORTED: such as no file of this machine can be. */
+/* Whether it stands for numbered pictures. MS_UNSUPPORTED: they cannot be files of this machine. */
 ms_status ms_source_name_numbered(const char *path, bool *ret_numbered, ms_error *err);
 
 /* The words with which a pipe or device is refused. */

@@ -9,7 +9,7 @@
 /* Speech is heard in pieces of so many seconds. */
 #define MS_RUN_SEGMENT_S 30.0
 
-/* The machine's rates, and by how much earlier runs took longer than these say. */
+/* The machine's rates, and how much longer earlier runs took than these say. */
 typedef struct ms_run_speed {
     ms_calibration rates;
     double ratio[MS_RUNG_COUNT][MS_STAGE_COUNT]; /* ms_history_get_ratios() */
@@ -17,8 +17,8 @@ typedef struct ms_run_speed {
     int64_t calibration;                         /* in the history; 0 = not kept */
 } ms_run_speed;
 
-/* Proportions of a device with rates of its own that is not here: for choosing
-   among layouts, not for seconds. */
+/* The proportions of a device that is not here. They serve for choosing among
+   layouts, and say nothing in seconds. */
 ms_run_speed ms_run_speed_nominal(void);
 
 /* Seconds by the rates alone: load once, audio for each 30 s segment, encode,
@@ -30,7 +30,7 @@ void ms_run_compute_window(const ms_run_speed *speed, const ms_engine *engine,
 double ms_run_cached_step(const ms_run_speed *speed, const ms_engine *engine,
                           const ms_engine_program *program);
 
-/* Of all stages; more than a run takes, since faces and write go on beside the rest. */
+/* The sum over all stages. It is more than a run takes, since faces and write go on beside the rest. */
 double ms_run_sum_seconds(const double stage_s[MS_STAGE_COUNT]);
 
 /* What is to be done. */
@@ -51,8 +51,8 @@ void ms_run_compute(const ms_run_speed *speed, const double window_s[MS_STAGE_CO
 void ms_run_predict(const ms_run_speed *speed, ms_rung rung, const double computed_s[MS_STAGE_COUNT],
                     double ret_s[MS_STAGE_COUNT]);
 
-/* Of the whole run: the model waits for the first window's faces and the last
-   window's frames are written after it, otherwise the three go on side by side. */
+/* The time of the whole run. The model waits for the first window's faces, and the last
+   window's frames are written after it; otherwise the three go on side by side. */
 double ms_run_total_seconds(const double stage_s[MS_STAGE_COUNT], double windows);
 
 /* Encode, denoise and decode of a window, corrected alike for all rungs: what layouts are chosen by. */

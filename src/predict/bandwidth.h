@@ -1,4 +1,4 @@
-/* How fast this machine moves bytes: from a file, and to a device. Measured, in less than a second each. */
+/* Measures how fast this machine moves bytes, from a file and to a device, in less than a second each. */
 #ifndef MS_PREDICT_BANDWIDTH_H
 #define MS_PREDICT_BANDWIDTH_H
 

@@ -1,10 +1,11 @@
 /*
- * How far a run is and how long it will still take: predicted costs, corrected by what was measured so
- * far. Pure: no clock, no thread; who calls says how much is done and how many seconds have passed.
+ * How far a run is and how long it will still take: predicted costs, corrected by
+ * what was measured so far. Pure functions, without a clock or a thread: the caller
+ * says how much is done and how many seconds have passed.
  *
- * Counted is the time of the thread that runs the windows. What the face and the
- * write thread do beside it costs nothing until it has to wait for them, so waiting
- * is parts of its own, and the parts together are the run.
+ * What counts is the time of the thread that runs the windows. What the face and
+ * the write thread do beside it costs nothing until it has to wait for them. So
+ * waiting has parts of its own, and all parts together are the run.
  */
 #ifndef MS_PREDICT_ETA_H
 #define MS_PREDICT_ETA_H
@@ -26,21 +27,22 @@ typedef enum ms_eta_part {
 
 /* What is predicted, and what is to be done. */
 typedef struct ms_eta_plan {
-    double frames;         /* to be made in this run; 0 = not known */
-    double earlier_frames; /* that an earlier run has finished */
+    double frames;         /* frames to be made in this run; 0 = not known */
+    double earlier_frames; /* frames that an earlier run has finished */
     /* Of frames, those that the earlier run has redrawn, as far as is known at the start */
     double kept_faces;
     double most_faces; /* frames that may have a face: the range's. 0 = all */
     double window_frames;
-    double steps;     /* full ones of a window; cached ones count as the part of one that they are */
-    double segments;  /* of speech */
-    double not_ahead; /* part of a window whose faces are not found while the one before it runs */
+    /* full steps of a window; a cached step counts as the part of a full one that it takes */
+    double steps;
+    double segments;             /* of speech */
+    double not_ahead;            /* part of a window whose faces are not found while the one before it runs */
     double unit_s[MS_ETA_PARTS]; /* predicted seconds of a unit; MS_ETA_FACES follows from the others */
 } ms_eta_plan;
 
-/* unit_s from the predicted seconds of all of each stage; the rest of the plan is
-   filled in. ahead: frames whose faces are found while a window runs; behind:
-   frames that may wait to be written, the encoder's included. */
+/* Fills in unit_s from the predicted seconds of each whole stage; the rest of the
+   plan is there already. ahead: frames whose faces are found while a window runs;
+   behind: frames that may wait to be written, the encoder's included. */
 void ms_eta_set_predictions(ms_eta_plan *plan, const double stage_s[MS_STAGE_COUNT], double ahead,
                             double behind);
 
@@ -68,7 +70,8 @@ typedef struct ms_eta_value {
 
 void ms_eta_begin(ms_eta *eta, const ms_eta_plan *plan);
 
-/* Other costs from now on, as of another layout: what was measured counts as if it had been with these. */
+/* Takes other costs from now on, say of another layout. What was measured counts as
+   if it had been measured with these. */
 void ms_eta_set_costs(ms_eta *eta, const double unit_s[MS_ETA_PARTS]);
 
 /* Time from now on is spent on that part (MS_ETA_PARTS: on none), and `next` units of it are under way. */
@@ -83,7 +86,7 @@ void ms_eta_frame(ms_eta *eta, bool face);
 /* So many faces that came were redrawn by an earlier run. */
 void ms_eta_keep(ms_eta *eta, double faces);
 
-/* Says the same again for the same time. Smoothed over two per cent of the run. */
+/* For the same time it says the same again. The value is smoothed over two per cent of the run. */
 ms_eta_value ms_eta_get(ms_eta *eta, double now_s);
 
 #endif

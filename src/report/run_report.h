@@ -6,20 +6,20 @@
 #include "planner/run_plan.h"
 #include "system/sampler.h"
 
-/* Why, and how the work is cut up; ret_report's other fields are left alone. */
+/* Fills in what was chosen and why, and how the work is cut up. Leaves ret_report's other fields alone. */
 void ms_run_report_plan(ms_run_report *ret_report, const ms_run_params *params, const ms_profile *profile,
                         const ms_run_plan *plan);
 
-/* How it is cut up and what that takes, of another plan than the first. */
+/* Fills in how the work is cut up and what that takes, for another plan than the first. */
 void ms_run_report_layout(ms_run_report *ret_report, const ms_run_plan *plan);
 
-/* At the end. sampler NULL = memory over time was not recorded. */
+/* Fills in the memory at the end. sampler NULL = memory over time was not recorded. */
 void ms_run_report_memory(ms_run_report *ret_report, const ms_mem *mem, ms_sampler *sampler);
 
-/* What the sink keeps of a run's frames. */
+/* Bytes of a run's frames that the sink keeps. */
 size_t ms_run_sink_bytes(const ms_run_params *params, int width, int height);
 
-/* To params' frame_sink, when there is one. */
+/* Gives a frame to params' frame_sink, when there is one. */
 ms_status ms_run_give_frame(const ms_run_params *params, int64_t frame, const uint8_t *rgb, int width,
                             int height, ms_error *err);
 

@@ -33,7 +33,7 @@ typedef struct ms_audio_info {
     int rate, channels; /* of the samples given out */
     int source_rate, source_channels, stream;
     double duration_s; /* as announced; 0 = unknown */
-    bool exact;        /* and that is no estimate, nor of some other stream of the file */
+    bool exact;        /* the duration is no estimate and not of some other stream of the file */
     char codec[24], layout[32];
     char language[16]; /* of the stream, as ISO 639-2 has it ("eng"); empty = not said */
 } ms_audio_info;

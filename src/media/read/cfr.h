@@ -36,7 +36,7 @@ typedef struct ms_cfr_step {
 ms_cfr_step ms_cfr_push(ms_cfr *cfr, const ms_cfr_params *params, int64_t ts, int64_t duration,
                         bool have_previous);
 
-/* The end: how often the last frame is put out again. */
+/* At the end: how often the last frame is put out again. */
 int64_t ms_cfr_flush(ms_cfr *cfr);
 
 #endif

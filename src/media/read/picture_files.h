@@ -9,7 +9,7 @@
 #include "files/numbered.h"
 #include "media/av.h"
 
-/* That a sequence has where nobody says another. */
+/* The rate that a sequence has unless another is given. */
 #define MS_PICTURE_FILES_RATE ((AVRational){25, 1})
 
 /* As ms_av_input_open(). threads: of the decoder, each of which may hold a file.
@@ -17,7 +17,7 @@
 ms_status ms_picture_files_open(ms_av_input *in, const char *path, const ms_numbered *files, AVRational rate,
                                 int threads, ms_picture_room room, ms_av_log *log, ms_error *err);
 
-/* The index-th of them, whole. MS_IO, MS_BAD_MEDIA: it is empty. */
+/* Reads the index-th of them, whole. MS_IO; MS_BAD_MEDIA: it is empty. */
 ms_status ms_picture_files_read(const ms_numbered *files, int index, AVPacket *packet, ms_error *err);
 
 #endif

@@ -12,11 +12,12 @@
 /* What went wrong in the file, counted once however often a part is read. */
 typedef struct ms_video_damage {
     int64_t packets;        /* read */
-    int64_t packets_failed; /* that the decoder refused: their frames are lost */
-    int64_t frames_missing; /* that the container announces, or a hole in it swallowed */
-    int64_t frames_marred;  /* put out, but with errors concealed */
-    bool truncated;         /* the file ended in the middle of something */
-    char last_error[256];   /* FFmpeg's last complaint */
+    int64_t packets_failed; /* packets that the decoder refused; their frames are lost */
+    /* frames that the container announces and that are not there, or that a hole in it swallowed */
+    int64_t frames_missing;
+    int64_t frames_marred; /* frames that were put out, but with errors concealed */
+    bool truncated;        /* the file ended in the middle of something */
+    char last_error[256];  /* FFmpeg's last complaint */
 } ms_video_damage;
 
 typedef struct ms_video_source {
@@ -58,7 +59,7 @@ ms_status ms_video_source_next(ms_video_source *source, AVFrame *frame, int64_t 
    what comes. False: it cannot. */
 bool ms_video_source_seek(ms_video_source *source, int64_t ts);
 
-/* Back to the beginning, by opening the file again. */
+/* Goes back to the beginning, by opening the file again. */
 ms_status ms_video_source_restart(ms_video_source *source, ms_error *err);
 
 /* A fingerprint of the visible samples of a decoded frame. */

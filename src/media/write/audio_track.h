@@ -27,9 +27,9 @@ typedef struct ms_audio_track {
     const char *path; /* borrowed */
     ms_av_input in;
     const AVStream *stream;
-    int64_t next_ts; /* expected of the next packet, stream time base */
+    int64_t next_ts; /* the timestamp that is expected of the next packet, stream time base */
     int64_t shift;   /* from the file's timestamps to the output's */
-    int64_t delay;   /* that the container takes off the timestamps again */
+    int64_t delay;   /* what the container takes off the timestamps again */
     bool begun, packets_done;
     bool pending; /* `packet` holds one that is not yet due */
 } ms_audio_track;
@@ -44,7 +44,7 @@ void ms_audio_track_close(ms_audio_track *track);
    codec frame is written too. */
 ms_status ms_audio_track_advance(ms_audio_track *track, int64_t frames, bool last, ms_error *err);
 
-/* Whether a track of that codec can be copied into the container, else what it is encoded as. */
+/* Whether a track of that codec can be copied into the container; if not, what it is encoded as. */
 bool ms_audio_track_copies(ms_container container, enum AVCodecID codec);
 enum AVCodecID ms_audio_track_encoder(ms_container container);
 

@@ -1,4 +1,5 @@
-/* Attributes of a node: asked for by name with their defaults; what nobody asked for is refused. */
+/* The attributes of a node. They are asked for by name, with their defaults; an
+   attribute that nobody asked for is refused. */
 #ifndef MS_MODELS_ONNX_ATTRS_H
 #define MS_MODELS_ONNX_ATTRS_H
 

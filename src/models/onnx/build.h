@@ -24,7 +24,7 @@
 /* Tensors with more elements are refused: sums of their sizes stay far inside 64 bits. */
 #define ONNX_MAX_ELEMENTS ((int64_t)1 << 36)
 #define ONNX_MAX_NODES 4096
-/* Of constants computed here, together. */
+/* The most bytes of all constants that are computed here, together. */
 #define ONNX_MAX_FOLDED_BYTES ((size_t)512 << 20)
 
 typedef enum onnx_kind { ONNX_ABSENT, ONNX_CONST, ONNX_LIVE } onnx_kind;
@@ -89,7 +89,7 @@ const onnx_op *onnx_find_op(const char *name);
 /* Visits all needed nodes; the slots of inputs and initializers are filled in. */
 ms_status onnx_build_nodes(onnx_build *b);
 
-/* What is checked of every node before it is looked at: operator, number of inputs and outputs. */
+/* Checks every node before it is looked at: its operator, its number of inputs and outputs. */
 ms_status onnx_check_node(const onnx_build *b, const ms_onnx_node *node, const onnx_op **ret_op);
 
 /* ---- messages, memory ---- */
