@@ -1,4 +1,5 @@
-/* Blocks of latents, and the files that hold them: whatever the bytes, they are refused or they are values. */
+/* Blocks of latents, and the files that hold them: whatever the bytes, they are
+   refused or they are values. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -21,8 +21,7 @@
 
 const fuzz_seeds fuzz_golden_seeds = {"facedet", ".onnx"};
 
-/* ---- seeds
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- seeds ---- */
 
 static const float numbers[64] = {0.5f, -1, 2, 3, -0.25f, 1, 1, 1, 4, -2};
 
@@ -108,8 +107,7 @@ size_t fuzz_own_seed(size_t index, uint8_t *ret_data, size_t room) {
     return bytes;
 }
 
-/* ---- recipes
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- recipes ---- */
 
 typedef struct recipe {
     const uint8_t *data;
@@ -320,8 +318,7 @@ static byte_string cook(const uint8_t *data, size_t size) {
     return model_end(&m);
 }
 
-/* ---- target
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- target ---- */
 
 static double flops(const ms_graph *graph) {
     double sum = 0;

@@ -1,5 +1,5 @@
-/* The demo model's face nets, run by the command on drawn people that they were never trained on: what the model card
-   promises. */
+/* The demo model's face nets, run by the command on drawn people that they were
+   never trained on: what the model card promises. */
 #include "test.h"
 
 #include <stdbool.h>
@@ -118,7 +118,8 @@ static void test_nobody(void **state) {
                      NETS, test_file("found.jsonl"));
 }
 
-/* As in the official pipeline, faces below 50x80 are left alone: that is the reason, and it is said with the size. */
+/* As in the official pipeline, faces below 50x80 are left alone: that is the
+   reason, and it is said with the size. */
 static void test_too_small(void **state) {
     (void)state;
     static const char *const sizes[] = {"160x144", "200x176"};

@@ -1,5 +1,5 @@
-/* The demo model on a person and voices that it was not trained on: the drawn truth is known, so right and wrong can be
-   measured. docs/demo.md says what else was measured. */
+/* The demo model on a person and voices that it was not trained on: the drawn truth is
+   known, so right and wrong can be measured. docs/demo.md says what else was measured. */
 #include "test.h"
 
 #include <math.h>
@@ -22,7 +22,8 @@
 #define CANDIDATES 32
 #define NEAREST 3
 
-/* What the model reaches here, less a margin. docs/demo.md has the aims next to what was measured on more people. */
+/* What the model reaches here, less a margin. docs/demo.md has the aims next to
+   what was measured on more people. */
 #define FOLLOWS 0.965        /* aim 0.85; 0.987 was measured */
 #define FOLLOWS_ENGLISH 0.95 /* the same; 0.977 */
 #define COPIES 0.12          /* aim 0.2: above what the two speeches have in common; 0.068 and 0.019 */
@@ -160,8 +161,8 @@ static double apart(const uint8_t *a, const uint8_t *b, box in) {
     return sum / (3.0 * (in.x1 - in.x0) * (in.y1 - in.y0));
 }
 
-/* How far the mouth is open: the person is drawn at that moment with mouths from another speech, and the most alike
-   ones say it. */
+/* How far the mouth is open: the person is drawn at that moment with mouths from
+   another speech, and the most alike ones say it. */
 static void read_openings(const uint8_t *frames, float *ret_openings) {
     for (int i = 0; i < FRAMES; i++) {
         double least[NEAREST] = {1e30, 1e30, 1e30};
@@ -256,7 +257,8 @@ static double luma(const uint8_t *rgb, int x, int y) {
     return p[0] + p[1] + p[2];
 }
 
-/* What is narrow from left to right: a pixel less the mean of those around it in its row, further than a tooth is wide. */
+/* What is narrow from left to right: a pixel less the mean of those around it in
+   its row, further than a tooth is wide. */
 static double upright(const uint8_t *rgb, int x, int y) {
     double mean = 0;
     for (int i = -AROUND; i <= AROUND; i++)
@@ -264,7 +266,8 @@ static double upright(const uint8_t *rgb, int x, int y) {
     return luma(rgb, x, y) - mean;
 }
 
-/* In the middle of the mouths, where gaps between teeth are all that is narrow. A bar of one grey has none. */
+/* In the middle of the mouths, where gaps between teeth are all that is narrow. A
+   bar of one grey has none. */
 static void teeth_can_be_told(void **state) {
     (void)state;
     double aa = 0, bb = 0, ab = 0;

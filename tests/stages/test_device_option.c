@@ -1,5 +1,5 @@
-/* --device means the same in every command that has it: on `remote`, whose memory is apart, each gives what it gives on the cpu or says
-   what that device has, and what is no device is refused by each. */
+/* --device means the same in every command that has it: on `remote`, whose memory is apart, each gives
+   what it gives on the cpu or says what that device has, and what is no device is refused by each. */
 #include "test.h"
 
 #include "support/run_inputs.h"
@@ -76,7 +76,8 @@ static void networks_are_measured_on_it(void **state) {
 }
 
 #if MS_HAVE_ONNX
-/* The nets that find faces are on the device too, before anything is planned: what is too small for them is said as ever. */
+/* The nets that find faces are on the device too, before anything is planned: what
+   is too small for them is said as ever. */
 static void a_small_device_budget_names_the_least(void **state) {
     (void)state;
     assert_run_fails(3, "needs at least",

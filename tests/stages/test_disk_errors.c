@@ -1,5 +1,6 @@
-/* A disk that fails while an unfinished job is read: the run ends with an input/output error and the job is as it was, even where
-   -y says that an unreadable one may go. This program's read() and its like fail for one file of the job. */
+/* A disk that fails while an unfinished job is read: the run ends with an
+   input/output error and the job is as it was, even where -y says that an unreadable
+   one may go. This program's read() and its like fail for one file of the job. */
 #define _GNU_SOURCE 1 /* pread64 */
 #include "test.h"
 

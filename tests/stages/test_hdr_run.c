@@ -1,4 +1,5 @@
-/* `memsafe run` on HDR: kept with ten bits in HEVC, made an ordinary picture when that is asked for, else refused. */
+/* `memsafe run` on HDR: kept with ten bits in HEVC, made an ordinary picture when
+   that is asked for, else refused. */
 #include "test.h"
 
 #include <libavcodec/avcodec.h>
@@ -13,7 +14,8 @@
 #define HEIGHT 160
 #define LIGHT "master-display=G(8500\\,39850)B(6550\\,2300)R(35400\\,14600)WP(15635\\,16450)L(10000000\\,50)"
 
-/* Steps of one ten-bit code, which eight bits would not hold; the top left corner is a white sheet of 203 cd/m2. */
+/* Steps of one ten-bit code, which eight bits would not hold; the top left corner
+   is a white sheet of 203 cd/m2. */
 static void fill(AVFrame *frame, int64_t number, const void *context) {
     (void)number, (void)context;
     for (int y = 0; y < HEIGHT; y++) {

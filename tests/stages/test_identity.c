@@ -1,5 +1,5 @@
-/* One drawn clip, one small model: whatever memory a run is given and however it is cut up, the same frames come out,
-   and the memory is kept. */
+/* One drawn clip, one small model: whatever memory a run is given and however it is
+   cut up, the same frames come out, and the memory is kept. */
 #include "test.h"
 
 #include "media/read/video_reader.h"
@@ -64,7 +64,8 @@ static double number(const ms_json *root, const char *key) {
 /* What is computed: small, since there are many. Options of a run come after, so that they win. */
 #define SMALL "--steps 1 --resolution 64 "
 
-/* A codec's bound is worth some megabytes whatever the model's size: that is the least that a plan can be above. */
+/* A codec's bound is worth some megabytes whatever the model's size: that is the
+   least that a plan can be above. */
 #define SLACK_BYTES 10e6
 #define SLACK_SHARE 0.03
 
@@ -167,7 +168,8 @@ static void every_budget_is_kept_and_gives_the_same_frames(void **state) {
     int least = least_mib(SMALL "--budget 1M");
     double room = 1.1 * all.planned - 0x1p20 * least;
     uint32_t random = 12345;
-    /* The program itself differs by a page or two from run to run, and the least is said in whole megabytes. */
+    /* The program itself differs by a page or two from run to run, and the least is
+       said in whole megabytes. */
     for (int i = 0; i < BUDGETS; i++) {
         random = random * 1664525 + 1013904223;
         double budget = 0x1p20 * (least + 1) + (i ? room * (random >> 8) / 0x1p24 : 0);

@@ -1,5 +1,5 @@
-/* The latent cache changes no frame: looped clips with and without it, a second run over the same video with other
-   speech, memory pressure, a budget that leaves no room. */
+/* The latent cache changes no frame: looped clips with and without it, a second run over
+   the same video with other speech, memory pressure, a budget that leaves no room. */
 #include "test.h"
 
 #include "media/read/video_reader.h"

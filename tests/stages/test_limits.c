@@ -1,4 +1,5 @@
-/* What no run may be asked for, and files that are made to take more than they say: refused before the memory is taken. */
+/* What no run may be asked for, and files that are made to take more than they say:
+   refused before the memory is taken. */
 #include "test.h"
 
 #include <signal.h>
@@ -88,7 +89,8 @@ static void is_refused_within_the_budget(const char *video) {
     assert_false(test_exists(test_file("out.mp4")) || test_exists(test_file("out.jsonl")));
 }
 
-/* Sizes that the container says, that the decoder alone knows, and those of streams that the file's header does not have. */
+/* Sizes that the container says, that the decoder alone knows, and those of streams
+   that the file's header does not have. */
 static void pictures_are_held_against_the_budget(void **state) {
     (void)state;
     hostile_pictures(test_file("said.mkv"), "png", "gray", SIDE, SIDE);

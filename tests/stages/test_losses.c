@@ -1,4 +1,5 @@
-/* What the output will not have as the input has it is said in one line each, before the work, and is in the report. */
+/* What the output will not have as the input has it is said in one line each,
+   before the work, and is in the report. */
 #include "test.h"
 
 #include "media/read/video_reader.h"

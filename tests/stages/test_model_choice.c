@@ -1,5 +1,5 @@
-/* Which model a command takes when none is named. A copy of the program in a prefix of its own, so that what the machine and
-   the source tree have is not found; $HOME and the data folder are the test's too. */
+/* Which model a command takes when none is named. A copy of the program in a prefix of its own, so that
+   what the machine and the source tree have is not found; $HOME and the data folder are the test's too. */
 #include "test.h"
 
 #include <stdbool.h>
@@ -75,7 +75,8 @@ static void without_any_it_says_both_ways(void **state) {
     snprintf(old, sizeof(old), "%s", getenv("PATH"));
     shell("PATH=%s:$PATH %s models 2>said; grep -q '\"memsafe-fetch-models 1.5\"' said", test_file("usr/bin"),
           program);
-    /* The program that was built says where the script is in the source tree, unless somebody has models there. */
+    /* The program that was built says where the script is in the source tree,
+       unless somebody has models there. */
     shell("%s " RUN " 2>said; grep -q -e scripts/fetch-models -e installed, -e are.installed said",
           MS_CLI_PATH);
 }

@@ -1,5 +1,5 @@
-/* --paste mouth: a run's frames against the clip's own. Above the eyes nothing may differ, the mouth must, and as it does
-   when the whole face is pasted. */
+/* --paste mouth: a run's frames against the clip's own. Above the eyes nothing may
+   differ, the mouth must, and as it does when the whole face is pasted. */
 #include "test.h"
 
 #include "media/read/video_reader.h"

@@ -1,5 +1,5 @@
-/* Numbered pictures as the video: the same frames as of a lossless video of them, in whatever order, and what is wrong with one
-   is told by its name. */
+/* Numbered pictures as the video: the same frames as of a lossless video of them,
+   in whatever order, and what is wrong with one is told by its name. */
 #include "test.h"
 
 #include <fcntl.h>

@@ -46,8 +46,8 @@ static void the_parts_add_up(void **state) {
     }
 }
 
-/* No layout of the arena can do with less than what is in use at once; ours takes 1 % more at most, on every graph of the
-   published models: whole and cut, cached, audio, pictures. */
+/* No layout of the arena can do with less than what is in use at once; ours takes 1 % more at
+   most, on every graph of the published models: whole and cut, cached, audio, pictures. */
 static void the_arena_is_as_small_as_can_be(void **state) {
     (void)state;
     static const char *const shapes[] = {"latentsync-1.5", "latentsync-1.6"};

@@ -246,7 +246,8 @@ static void folders_are_models_too(void **state) {
     assert_string_equal(test_output, by_name);
 }
 
-/* The words of `plan`: a budget is a run's, the weights' part of it is taken off and nothing is left alone. */
+/* The words of `plan`: a budget is a run's, the weights' part of it is taken off
+   and nothing is left alone. */
 static void words_are_those_of_a_plan(void **state) {
     (void)state;
     ms_json_doc *doc;

@@ -1,4 +1,5 @@
-/* What the command tells while it works: JSON lines for programs (docs/progress.md), a line on a terminal, words for people. */
+/* What the command tells while it works: JSON lines for programs
+   (docs/progress.md), a line on a terminal, words for people. */
 #include "test.h"
 
 #include <signal.h>

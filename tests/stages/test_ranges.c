@@ -1,4 +1,5 @@
-/* Parts of a video: which frames are redrawn, what becomes of the others, and what is heard (docs/ranges.md). */
+/* Parts of a video: which frames are redrawn, what becomes of the others, and what
+   is heard (docs/ranges.md). */
 #include "test.h"
 
 #include <math.h>
@@ -66,7 +67,8 @@ static void run_range(ms_run_params *p, ms_run_report *r) {
     assert_ms_ok(ms_run(p, r, &err), &err);
 }
 
-/* The range alone, and the range within the video: the same redrawn frames, and around them the video's own. */
+/* The range alone, and the range within the video: the same redrawn frames, and
+   around them the video's own. */
 static void the_rest_is_cut_or_kept(void **state) {
     (void)state;
     ms_run_params p;
@@ -120,8 +122,9 @@ static void lengths_are_ffmpegs(void **state) {
     }
 }
 
-/* Of a track file it is the lines of the video's own frames: cutting the range out beforehand gives the same. And looping stays in
-   the range: longer than the rest of the video, it turns at its end, not before its beginning. */
+/* Of a track file it is the lines of the video's own frames: cutting the range out
+   beforehand gives the same. And looping stays in the range: longer than the rest
+   of the video, it turns at its end, not before its beginning. */
 static void a_range_loops_within_itself(void **state) {
     (void)state;
     ms_run_params p;

@@ -1,6 +1,6 @@
-/* Allocations that fail during a run, once and from then on: the same frames come out, or a clean error and a job that
- * --resume finishes. MEMSAFE_EVERY_ALLOCATION=1 tries each one (hours), K/N each N-th from the K-th on, for N processes side by
- * side; else a sample that is denser at the beginning. */
+/* Allocations that fail during a run, once and from then on: the same frames come out, or a clean error
+   and a job that --resume finishes. MEMSAFE_EVERY_ALLOCATION=1 tries each one (hours), K/N each N-th
+   from the K-th on, for N processes side by side; else a sample that is denser at the beginning. */
 #include "test.h"
 
 #include <inttypes.h>
@@ -181,7 +181,8 @@ static void sabotage(void *arg, const ms_run_progress *progress) {
     s->left -= s->left > 0;
 }
 
-/* A window whose memory fails is done again with a smaller layout; what of it was delivered is not delivered twice. */
+/* A window whose memory fails is done again with a smaller layout; what of it was
+   delivered is not delivered twice. */
 static void a_window_is_done_again(void **state) {
     (void)state;
     static ms_run_report report;
@@ -229,7 +230,8 @@ static void count_layouts(void *arg, const ms_log_message *message) {
     *(int *)arg += strcmp(message->code, "layout") == 0 && message->text[0];
 }
 
-/* Others take all memory when the first window is done: while the layout is changed for that, and after it, any allocation may fail. */
+/* Others take all memory when the first window is done: while the layout is changed
+   for that, and after it, any allocation may fail. */
 static void the_change_under_pressure_may_fail(void **state) {
     (void)state;
     static ms_run_report report;
@@ -278,7 +280,8 @@ static ms_status keep_run(void *arg, const ms_history_run *run) {
     return MS_OK;
 }
 
-/* The plan is made, and then its memory is not to be had: report and history are of the layout that there was. */
+/* The plan is made, and then its memory is not to be had: report and history are of
+   the layout that there was. */
 static void what_it_fell_back_to_is_reported(void **state) {
     (void)state;
     static ms_run_report whole, report;

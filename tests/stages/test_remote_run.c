@@ -1,5 +1,6 @@
-/* Whole runs on a device whose memory is apart and whose queues run late: the cpu's frames on every rung and within every budget, with
- * any allocation of device memory failing; a device that is lost ends the run with what it made kept. */
+/* Whole runs on a device whose memory is apart and whose queues run late: the cpu's
+   frames on every rung and within every budget, with any allocation of device
+   memory failing; a device that is lost ends the run with what it made kept. */
 #include "test.h"
 
 #include "base/error.h"
@@ -106,7 +107,8 @@ static void deepcache_has_the_same_frames(void **state) {
     assert_ms_ok(status, &err);
 }
 
-/* By the tier a small device captures nothing: here it does, in a run of several windows and of a short one. */
+/* By the tier a small device captures nothing: here it does, in a run of several
+   windows and of a short one. */
 static void captured_networks_have_the_same_frames(void **state) {
     (void)state;
     static const char *const settings[] = {"device_graphs=on", "preallocated_outputs=on"};
@@ -155,7 +157,8 @@ static void write_trace(const char *lines) {
     params.pressure_trace = test_file("pressure");
 }
 
-/* What others take of the device makes the layout smaller, what they give back larger; what they take of the host does not. */
+/* What others take of the device makes the layout smaller, what they give back
+   larger; what they take of the host does not. */
 static void the_devices_budget_follows_the_device(void **state) {
     (void)state;
     static const char *const host = "{\"at\":0,\"total\":\"16G\",\"available\":\"12G\"}\n"

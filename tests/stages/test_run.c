@@ -1,5 +1,5 @@
-/* `memsafe run` on the golden end-to-end case: every frame against the official pipeline's, and the promise
- * of equal bits. */
+/* `memsafe run` on the golden end-to-end case: every frame against the official
+   pipeline's, and the promise of equal bits. */
 #include "test.h"
 
 #include "media/read/video_reader.h"

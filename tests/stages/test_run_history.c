@@ -1,4 +1,5 @@
-/* Runs leave what they predicted and what they took in the history, and learn from it; none ever fails for it. */
+/* Runs leave what they predicted and what they took in the history, and learn from
+   it; none ever fails for it. */
 #include "test.h"
 
 #include "memsafe/run.h"
@@ -93,7 +94,8 @@ static void a_run_is_kept_and_corrects_the_next(void **state) {
     assert_non_null(strstr(text_of("corrected.json"), "\"history_runs\": 2,"));
 }
 
-/* Opening files, measuring the machine and planning are over when it is predicted: they are known, and correct no prediction. */
+/* Opening files, measuring the machine and planning are over when it is predicted:
+   they are known, and correct no prediction. */
 static void loading_is_predicted_with_what_came_before(void **state) {
     (void)state;
     ms_run_params p;
@@ -123,7 +125,8 @@ static void loading_is_predicted_with_what_came_before(void **state) {
     ms_json_doc_destroy(&doc);
 }
 
-/* `memsafe plan` has not seen the files: what it says of codecs is an upper bound where the run has measured. */
+/* `memsafe plan` has not seen the files: what it says of codecs is an upper bound
+   where the run has measured. */
 static void plan_and_run_agree(void **state) {
     (void)state;
     test_set_history(test_file("planned.db"));
@@ -144,8 +147,8 @@ static void plan_and_run_agree(void **state) {
         fail_msg("plan says %.1f MiB, the run %.1f MiB", planned / 0x1p20, ran / 0x1p20);
     ms_json_doc_destroy(&runs);
 
-    /* The two frames after the speech loop the clip: what plan says that this takes more is what it takes more. The cache of latents
-       is off, since it takes of what is left over. */
+    /* The two frames after the speech loop the clip: what plan says that this takes more is
+       what it takes more. The cache of latents is off, since it takes of what is left over. */
     double looping = ms_json_get(ms_json_get(ms_json_root(plan), "bytes"), "looping")->number;
     assert_true(looping > 16 * 240 * 208 * 3);
     assert_run_works("run %s --threads 2 --frames 12 --latent-cache off", inputs);

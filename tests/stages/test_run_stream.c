@@ -1,4 +1,5 @@
-/* A run whose frames are pulled: the same frames as in the file, in order, within the buffer; and its ways to end. */
+/* A run whose frames are pulled: the same frames as in the file, in order, within
+   the buffer; and its ways to end. */
 #include "test.h"
 
 #include "base/mem.h"

@@ -141,7 +141,8 @@ static void test_shift(void **state) {
     assert_says("truth.mp4", "input.wav", "unshifted no more alike than by chance");
 }
 
-/* Without --audio the video's own sound, which draw_clip writes, is judged: the same but for what AAC loses. */
+/* Without --audio the video's own sound, which draw_clip writes, is judged: the
+   same but for what AAC loses. */
 static void test_own_sound(void **state) {
     (void)state;
     char line[700];

@@ -11,8 +11,8 @@
 
 /* ---- UNet ---- */
 
-/* "tap.x.audio_half_everyNth": only batch element 1 (for tokens: rows from the middle on), channels 1, 1 + N,
- * ... */
+/* "tap.x.audio_half_everyNth": only batch element 1 (for tokens: rows from the
+   middle on), channels 1, 1 + N, ... */
 static void compare_tap(const pair *p, const char *golden, int64_t frames, const char *timestep,
                         test_tolerance tolerance) {
     char name[128];
@@ -190,8 +190,8 @@ static void vae(void **state) {
     compare(&p, "out.pixels", "out.pixels_1_channel1",
             &(test_selection){.fixed = 2, .index = {1, 1}, .channel_axis = -1}, DECODE);
     close_pair(&p);
-    /* The other spelling of the attention's names, float16, from a torch file; no golden output, so against
-     * the other. */
+    /* The other spelling of the attention's names, float16, from a torch file; no
+       golden output, so against the other. */
     need(weights, "tiny/vae/diffusion_pytorch_model.bin");
     need(cases, "vae/decode_72x104.safetensors");
     assert_int_equal(run("vae-decode --vae %s --in %s --out %s", weights, cases, out_path()), 0);
@@ -417,8 +417,9 @@ static void stripes_do_not_change_bits(void **state) {
     unlink(out_path());
 }
 
-/* A device whose memory is apart and whose queues run late, in whatever order the seed gives. options: the last names the case. model: the
-   option for the file, --folder for the model's folder that it lies in; with two files, the UNet's config and weights. */
+/* A device whose memory is apart and whose queues run late, in whatever order the seed
+   gives. options: the last names the case. model: the option for the file, --folder for
+   the model's folder that it lies in; with two files, the UNet's config and weights. */
 typedef struct apart {
     const char *stage, *options, *model, *file[2], *cases;
 } apart;

@@ -1,4 +1,5 @@
-/* README's path without the real weights: a model is made up, looked at, planned with and run, without a track file. */
+/* README's path without the real weights: a model is made up, looked at, planned
+   with and run, without a track file. */
 #include "test.h"
 
 #include "base/mem.h"

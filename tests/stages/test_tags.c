@@ -1,4 +1,5 @@
-/* What the output says of itself: the video's titles and chapters, the language of the sound, and how it was made. */
+/* What the output says of itself: the video's titles and chapters, the language of
+   the sound, and how it was made. */
 #include "test.h"
 
 #include <libavformat/avformat.h>

@@ -64,7 +64,8 @@ static void the_second_gets_what_the_first_leaves(void **state) {
     free(report);
 }
 
-/* A run that lets a second one begin while it looks at its model, and holds that until the first has ended. */
+/* A run that lets a second one begin while it looks at its model, and holds that
+   until the first has ended. */
 typedef struct meeting {
     ms_run_params second;
     ms_run_stream *stream;

@@ -1,4 +1,5 @@
-/* What people read: the order in which a command complains, what its errors leave out, and what it says of a budget. */
+/* What people read: the order in which a command complains, what its errors leave
+   out, and what it says of a budget. */
 #include "test.h"
 
 #include "support/cli.h"
@@ -165,7 +166,8 @@ static void a_folder_that_is_not_there_is_one_error(void **state) {
     assert_string_equal(strchr(test_output, '\n'), "\n");
 }
 
-/* Given back as a budget, what is called enough is enough; and it is never less than what is called the peak. */
+/* Given back as a budget, what is called enough is enough; and it is never less
+   than what is called the peak. */
 static void the_least_budget_is_no_less_than_the_peak(void **state) {
     (void)state;
     for (int mib = 10; mib < 14; mib++) {

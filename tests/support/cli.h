@@ -46,8 +46,8 @@ static inline uint64_t test_hash_file(const char *path) {
     return hash;
 }
 
-/* The history that commands keep; "off", so that the user's stays as it is, until a test names a file. With one, the
-   machine's speed is measured once. */
+/* The history that commands keep; "off", so that the user's stays as it is, until a
+   test names a file. With one, the machine's speed is measured once. */
 static inline void test_set_history(const char *file) {
     setenv("MEMSAFE_HISTORY", file, 1);
 }
@@ -55,7 +55,8 @@ static inline void test_set_history(const char *file) {
 /* What a command printed, cut to this size. */
 static char test_output[16384];
 
-/* Runs a line of shell; what it printed is in test_output afterwards. Returns the exit code, -1 after a signal. */
+/* Runs a line of shell; what it printed is in test_output afterwards. Returns the
+   exit code, -1 after a signal. */
 static inline int test_shell(const char *line) {
     FILE *pipe = popen(line, "r");
     assert_non_null(pipe);
@@ -68,7 +69,8 @@ static inline int test_shell(const char *line) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* Runs a program through the shell; what it printed (both streams) is in test_output afterwards. Returns the exit code. */
+/* Runs a program through the shell; what it printed (both streams) is in
+   test_output afterwards. Returns the exit code. */
 static inline int test_program(const char *program, const char *fmt, ...) {
     char line[8192];
     va_list ap;

@@ -1,4 +1,5 @@
-/* A plug-in that is the back end `dummy` but for one fault, which MEMSAFE_FAULT names: "no_FUNCTION", or a word below. */
+/* A plug-in that is the back end `dummy` but for one fault, which MEMSAFE_FAULT
+   names: "no_FUNCTION", or a word below. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

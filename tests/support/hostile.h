@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-/* Two grey pictures in a container by the path's name; encoder as clip_raw has it. Made in a process of its own: encoding
-   takes the memory that reading shall not. */
+/* Two grey pictures in a container by the path's name; encoder as clip_raw has it.
+   Made in a process of its own: encoding takes the memory that reading shall not. */
 void hostile_pictures(const char *path, const char *encoder, const char *pixel_format, int width, int height);
 
 /* The same in Matroska, as PNG, and the container says that they have 64 x 64 pixels. */

@@ -1,6 +1,6 @@
 /*
- * A small HTTP server on the loopback for tests of downloads: files in memory, ranges, a digest header as Hugging Face
- * has it, and connections that break.
+ * A small HTTP server on the loopback for tests of downloads: files in memory,
+ * ranges, a digest header as Hugging Face has it, and connections that break.
  */
 #ifndef MS_TESTS_SUPPORT_HTTP_H
 #define MS_TESTS_SUPPORT_HTTP_H

@@ -3,8 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- protobuf
- * --------------------------------------------------------------------------------------------------- */
+/* ---- protobuf ---- */
 
 enum { WIRE_VARINT = 0, WIRE_BYTES = 2, WIRE_4_BYTES = 5 };
 
@@ -45,8 +44,7 @@ void pb_message(byte_string *b, int field, byte_string *inner) {
     bytes_free(inner);
 }
 
-/* ---- inputs and outputs
- * ----------------------------------------------------------------------------------------- */
+/* ---- inputs and outputs ---- */
 
 void model_input(onnx_model *m, const char *name, int rank, const int64_t *dims) {
     byte_string shape = {0}, tensor = {0}, type = {0}, value = {0};
@@ -72,8 +70,7 @@ void model_output(onnx_model *m, const char *name) {
     pb_message(&m->graph, 12, &value);
 }
 
-/* ---- nodes
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- nodes ---- */
 
 static void flush(onnx_model *m) {
     if (m->node.length)
@@ -148,8 +145,7 @@ void model_tensor(onnx_model *m, const char *name, byte_string *tensor) {
     pb_message(&m->node, PB_NODE_ATTR, &attr);
 }
 
-/* ---- tensors
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- tensors ---- */
 
 static byte_string tensor(const char *name, int type, int rank, const int64_t *dims, const void *values,
                           size_t element_bytes) {

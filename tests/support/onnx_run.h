@@ -41,8 +41,7 @@ static inline void model_array(onnx_model *m, const char *name, const array *a) 
     model_f32(m, name, a->rank, a->dim, a->data);
 }
 
-/* ---- running
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- running ---- */
 
 typedef struct runner {
     ms_mem *mem;

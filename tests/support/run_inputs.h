@@ -1,5 +1,5 @@
-/* What a run needs, drawn and made up into test_dir(): a clip of a talking head and its track, other speech, a tiny model. For
- * test programs with MS_DRAW_CLIP_PATH. */
+/* What a run needs, drawn and made up into test_dir(): a clip of a talking head and
+   its track, other speech, a tiny model. For test programs with MS_DRAW_CLIP_PATH. */
 #ifndef MS_TESTS_SUPPORT_RUN_INPUTS_H
 #define MS_TESTS_SUPPORT_RUN_INPUTS_H
 
@@ -17,7 +17,8 @@ static inline void test_make_run_inputs(int frames, const char *size) {
     assert_run_works("models --synthesize tiny -o %s", test_file("model"));
 }
 
-/* in.avi and in.jsonl, of a clip in which frames are read one by one, speech of more frames in in.wav, model. */
+/* in.avi and in.jsonl, of a clip in which frames are read one by one, speech of
+   more frames in in.wav, model. */
 static inline void test_make_job_inputs(int frames, int speech_frames) {
     char line[4096];
     snprintf(line, sizeof(line),

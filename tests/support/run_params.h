@@ -22,7 +22,8 @@ static inline void test_run_params(int frames, ms_run_params *ret_params) {
     ret_params->force = true;
 }
 
-/* Of a job that is finished later, with sound, in the working directory: over `video` and in.jsonl, in.wav, model. */
+/* Of a job that is finished later, with sound, in the working directory: over
+   `video` and in.jsonl, in.wav, model. */
 static inline ms_run_params test_job_params(const char *video, const char *output, int64_t segment_frames) {
     ms_run_params p;
     ms_run_params_init(&p);

@@ -53,8 +53,8 @@ typedef struct test_selection {
     int64_t row_offset; /* added to the first index that is not fixed */
 } test_selection;
 
-/* Position in `actual` of element i of a golden tensor. Axes of length 1 in front of the golden tensor count
- * as fixed. */
+/* Position in `actual` of element i of a golden tensor. Axes of length 1 in front
+   of the golden tensor count as fixed. */
 static inline int64_t test_selected(const test_selection *s, const test_tensor *actual,
                                     const test_tensor *golden, int64_t i) {
     int64_t at[MS_TENSOR_MAX_RANK] = {0};

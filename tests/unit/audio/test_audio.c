@@ -98,7 +98,8 @@ static void transform_is_a_fourier_transform(void **state) {
     }
 }
 
-/* Sums of librosa's matrix, which Whisper ships (mel_filters.npz, mel_80), and single weights of it, to 1e-7. */
+/* Sums of librosa's matrix, which Whisper ships (mel_filters.npz, mel_80), and
+   single weights of it, to 1e-7. */
 static void filters_are_whispers(void **state) {
     (void)state;
     static ms_mel_filter filter[MS_MEL_BINS];

@@ -1,4 +1,5 @@
-/* The log: what is told to whom, one call at a time, and that nobody is told who does not want to be any more. */
+/* The log: what is told to whom, one call at a time, and that nobody is told who
+   does not want to be any more. */
 #include "base/log.h"
 
 #include <pthread.h>
@@ -89,7 +90,8 @@ static void *talk(void *arg) {
     return NULL;
 }
 
-/* Threads tell while the callback comes and goes: it is never called twice at once, nor after ms_log_set() took it away. */
+/* Threads tell while the callback comes and goes: it is never called twice at once,
+   nor after ms_log_set() took it away. */
 static void threads_take_turns(void **state) {
     (void)state;
     static char name[4][2] = {"a", "b", "c", "d"};

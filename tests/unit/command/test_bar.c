@@ -115,7 +115,8 @@ static void the_bar_grows(void **state) {
     assert_int_equal(before, 18);
 }
 
-/* What stands beside it changes all the time; whether there is a bar, and how long it is, is the terminal's width alone. */
+/* What stands beside it changes all the time; whether there is a bar, and how long
+   it is, is the terminal's width alone. */
 static void the_bar_does_not_come_and_go(void **state) {
     (void)state;
     for (int columns = 20; columns <= 200; columns++) {
@@ -138,7 +139,8 @@ static void the_bar_does_not_come_and_go(void **state) {
     }
 }
 
-/* Of a run of so many seconds whose work goes on evenly, told twice a second: the seconds at which there are lines. */
+/* Of a run of so many seconds whose work goes on evenly, told twice a second: the
+   seconds at which there are lines. */
 static int lines_of(double length, bool known, double ret_at[64]) {
     cli_bar last = {0};
     int n = 0;

@@ -5,7 +5,8 @@
 
 #include "console/console.h"
 
-/* Progress of a run of an hour, told each second, with these options and stderr in a file: what came there. */
+/* Progress of a run of an hour, told each second, with these options and stderr in
+   a file: what came there. */
 static void hear(cli_progress_mode mode, bool quiet, char *text, size_t bytes) {
     const cli_console_options options = {.progress = (int)mode, .quiet = quiet};
     FILE *file = tmpfile();

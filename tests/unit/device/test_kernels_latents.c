@@ -1,4 +1,5 @@
-/* Kernels on latents: the bits of plain loops, on the cpu and on the remote device, with random shapes and gaps between rows. */
+/* Kernels on latents: the bits of plain loops, on the cpu and on the remote device,
+   with random shapes and gaps between rows. */
 #include "support/kernel_test.h"
 
 #include <math.h>

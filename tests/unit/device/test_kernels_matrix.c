@@ -13,9 +13,7 @@ static ms_rows rows_slice(ms_rows r, int64_t first, int64_t count) {
     return r;
 }
 
-/* ---- linear
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- linear ---- */
 
 typedef struct linear_case {
     test_tensor src[2], dst;
@@ -149,9 +147,7 @@ static void linear_matches(void **state) {
     }
 }
 
-/* ---- conv2d
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- conv2d ---- */
 
 typedef struct conv_case {
     test_tensor src[2], dst;
@@ -395,8 +391,7 @@ static void conv_depthwise_matches(void **state) {
     conv_matches(*state, CONV_DEPTHWISE, 24, 50);
 }
 
-/* ---- attention
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- attention ---- */
 
 typedef struct attention_case {
     float *q, *k, *v, *out;

@@ -4,8 +4,7 @@
 
 #define TRIALS 40
 
-/* ---- group norm
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- group norm ---- */
 
 typedef struct norm_case {
     test_tensor src[2], dst;
@@ -137,8 +136,7 @@ static void norm_matches(void **state) {
     }
 }
 
-/* ---- layer norm
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- layer norm ---- */
 
 static void layer_norm_matches(void **state) {
     const test_devices *t = *state;
@@ -190,8 +188,7 @@ static void layer_norm_matches(void **state) {
     }
 }
 
-/* ---- element-wise
- * --------------------------------------------------------------------------------------------------- */
+/* ---- element-wise ---- */
 
 static double binary_value(ms_binary op, double a, double b) {
     switch (op) {
@@ -279,8 +276,7 @@ static void unary_matches(void **state) {
     }
 }
 
-/* ---- pooling, resizing, copying
- * ------------------------------------------------------------------------------------- */
+/* ---- pooling, resizing, copying ---- */
 
 static double pool_value(const ms_pool_args *a, int64_t i, int64_t oy, int64_t ox, int64_t c) {
     double most = -INFINITY, sum = 0;

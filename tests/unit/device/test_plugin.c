@@ -1,4 +1,5 @@
-/* The promises that plug-ins are loaded by: from where, and that one which says what cannot be is refused with one clear error. */
+/* The promises that plug-ins are loaded by: from where, and that one which says
+   what cannot be is refused with one clear error. */
 #include "support/cli.h"
 
 #include <sys/stat.h>

@@ -1,6 +1,6 @@
 /*
- * What the test back end `remote` is for: each of the mistakes that a GPU would punish is planted once, and shows. And the promises that
- * plug-ins are loaded by.
+ * What the test back end `remote` is for: each of the mistakes that a GPU would
+ * punish is planted once, and shows. And the promises that plug-ins are loaded by.
  */
 #include "support/cli.h"
 
@@ -140,7 +140,8 @@ static void copies_are_late(void **state) {
     ms_compute_close(&c);
 }
 
-/* One queue writes 1, the other adds what is there to itself: without an event between them both orders happen, with one never. */
+/* One queue writes 1, the other adds what is there to itself: without an event
+   between them both orders happen, with one never. */
 static void queues_run_in_any_order(void **state) {
     (void)state;
     int early[2] = {0};
@@ -265,7 +266,8 @@ static ms_status fail_late(ms_queue *queue, void *block) {
     return queue->dev->backend->fill(queue, block, FAILING, 1);
 }
 
-/* Who waits for that queue is told, once; who waits for another is not, whoever happens to have the work done. */
+/* Who waits for that queue is told, once; who waits for another is not, whoever
+   happens to have the work done. */
 static void a_failure_is_told_to_who_waits_for_it(void **state) {
     (void)state;
     char text[16];

@@ -1,5 +1,5 @@
-/* The denoising loop: latents and all that goes with them stay on the device, in the same bits however the branches are run, what is
-   captured is launched again, and what is not finite is found. */
+/* The denoising loop: latents and all that goes with them stay on the device, in the same bits however
+   the branches are run, what is captured is launched again, and what is not finite is found. */
 #include "test.h"
 
 #include <dlfcn.h>
@@ -138,7 +138,8 @@ static void run_once(const how *h, float ret_latents[LATENTS]) {
     bench_close(&b);
 }
 
-/* On the cpu and on the remote device, captured or not, branches together or one after the other, noise from the host or made there. */
+/* On the cpu and on the remote device, captured or not, branches together or one
+   after the other, noise from the host or made there. */
 static void the_bits_are_the_same(void **state) {
     (void)state;
     static float expected[LATENTS], got[LATENTS];
@@ -158,7 +159,8 @@ static void the_bits_are_the_same(void **state) {
     }
 }
 
-/* Between two steps the time's embedding and the step's factors go to the device, and only the check's word comes back. */
+/* Between two steps the time's embedding and the step's factors go to the device,
+   and only the check's word comes back. */
 static void latents_stay_on_the_device(void **state) {
     (void)state;
     static bench b;
@@ -182,7 +184,8 @@ static void latents_stay_on_the_device(void **state) {
     }
 }
 
-/* Each branch has a list of its own, and both are good for all steps and windows; other memory makes new ones. */
+/* Each branch has a list of its own, and both are good for all steps and windows;
+   other memory makes new ones. */
 static void what_is_captured_is_launched_again(void **state) {
     (void)state;
     static bench b;

@@ -1,4 +1,5 @@
-/* Weights, program, place: a change of layout keeps what both layouts hold, and one that cannot be had leaves the last. */
+/* Weights, program, place: a change of layout keeps what both layouts hold, and one
+   that cannot be had leaves the last. */
 #include "test.h"
 
 #include <fcntl.h>

@@ -65,8 +65,7 @@ static void tear_down(setup *s) {
     assert_int_equal(ms_mem_destroy(&s->mem), 0);
 }
 
-/* ---- detector
- * --------------------------------------------------------------------------------------------------- */
+/* ---- detector ---- */
 
 static void run_detector(ms_scrfd *scrfd, setup *s, const char *which, float **ret_outputs,
                          ms_scrfd_heads *ret_heads) {

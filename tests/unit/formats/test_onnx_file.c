@@ -10,8 +10,7 @@
 static const int64_t two_by_two[2] = {2, 2};
 static const float four[4] = {1, 2, 3, 4};
 
-/* ---- help
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- help ---- */
 
 /* Opens and frees the bytes; nothing of the reader may be left after a refusal. */
 static ms_status open_model(ms_mem *mem, byte_string *bytes, ms_onnx_file **ret_file, ms_error *err) {
@@ -74,8 +73,7 @@ static const ms_onnx_tensor *constant(const ms_onnx_file *file, const char *name
     return NULL;
 }
 
-/* ---- what is understood
- * ----------------------------------------------------------------------------------------- */
+/* ---- what is understood ---- */
 
 static void graphs_are_numbered(void **state) {
     (void)state;
@@ -283,8 +281,7 @@ static void golden_files_open(void **state) {
     }
 }
 
-/* ---- what is refused
- * -------------------------------------------------------------------------------------------- */
+/* ---- what is refused ---- */
 
 static void files_that_are_none(void **state) {
     (void)state;
@@ -536,8 +533,7 @@ static void memory_is_bounded_by_the_file(void **state) {
     refused_model(m, "asks for more than", "for its size");
 }
 
-/* ---- memory
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- memory ---- */
 
 static void every_allocation_may_fail(void **state) {
     (void)state;

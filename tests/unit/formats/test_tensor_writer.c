@@ -1,5 +1,5 @@
-/* Both writers: what they write is read back bit for bit, in any pieces, and nothing is left behind by a
- * failure. */
+/* Both writers: what they write is read back bit for bit, in any pieces, and
+   nothing is left behind by a failure. */
 #include "test.h"
 
 #include <dirent.h>

@@ -332,8 +332,8 @@ static void pickles_that_go_wrong(void **state) {
 
 static void pickles_that_go_right(void **state) {
     (void)state;
-    /* Integers of every width and sign, texts, lists, state, an OrderedDict of Python 2, STACK_GLOBAL and
-     * MEMOIZE. */
+    /* Integers of every width and sign, texts, lists, state, an OrderedDict of
+       Python 2, STACK_GLOBAL and MEMOIZE. */
     static const char text[] = "\x80\x04\x95\x02\0\0\0\0\0\0\0}\x94("
                                "\x8c\x01"
                                "aJ\xff\xff\xff\xff"
@@ -447,8 +447,8 @@ static void shared_values_do_not_explode(void **state) {
     bytes_free(&pickle);
 }
 
-/* Five kilobytes, in which one dict is at many places, each with a name of a kilobyte: the names would take over a
-   gigabyte. */
+/* Five kilobytes, in which one dict is at many places, each with a name of a
+   kilobyte: the names would take over a gigabyte. */
 static void names_of_shared_values_are_bounded(void **state) {
     (void)state;
     byte_string pickle = {0};

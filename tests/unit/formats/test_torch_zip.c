@@ -98,8 +98,8 @@ static void other_archives(void **state) {
     archive_free(&a);
 }
 
-/* An end record with a comment, a root folder of any name, and zip64 fields that only repeat what 32 bits
- * say. */
+/* An end record with a comment, a root folder of any name, and zip64 fields that
+   only repeat what 32 bits say. */
 static void unusual_but_good_archives(void **state) {
     (void)state;
     archive a = {0};

@@ -4,8 +4,8 @@
 #include "graph/exec.h"
 #include "models/synthesize/synthesize.h"
 
-/* Of the arena over the busiest moment's sum: official networks on a window of 16 frames, which decide how much
-   memory a run needs; and any other (a single frame at 512 px has 1.063, the tiny one 1.092). */
+/* Of the arena over the busiest moment's sum: official networks on a window of 16 frames, which decide
+   how much memory a run needs; and any other (a single frame at 512 px has 1.063, the tiny one 1.092). */
 #define MAX_RATIO 1.01
 #define MAX_RATIO_SMALL 1.1
 
@@ -31,8 +31,8 @@ static void planner_close(planner *p) {
     ms_compute_close(&p->compute);
 }
 
-/* The life that a value must have its place for: in a sliced segment, values that enter or leave it are touched
-   by every slice. */
+/* The life that a value must have its place for: in a sliced segment, values that
+   enter or leave it are touched by every slice. */
 static void life_of(const ms_graph *g, const ms_value_info *v, int *first, int *last) {
     const ms_segment *begin = ms_graph_get_segment(g, ms_graph_node(g, v->first)->segment);
     const ms_segment *end = ms_graph_get_segment(g, ms_graph_node(g, v->last)->segment);

@@ -1,5 +1,5 @@
-/* The operations on latents, all in one graph: the bits of the host's loops on the cpu and on the remote device, there also captured and
-   launched again with other numbers in its memory. */
+/* The operations on latents, all in one graph: the bits of the host's loops on the cpu and on
+   the remote device, there also captured and launched again with other numbers in its memory. */
 #include "test.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* The latent cache: what is found is what was put in, memory and folder stay within their bounds, and nothing that goes
-   wrong is more than a row that is not found. */
+/* The latent cache: what is found is what was put in, memory and folder stay within
+   their bounds, and nothing that goes wrong is more than a row that is not found. */
 #include "test.h"
 
 #include <dirent.h>
@@ -50,8 +50,8 @@ static ms_latent_cache *open_cache(const ms_latent_cache_params *p) {
     return cache;
 }
 
-/* A window of these faces; rows that are found must be right, the others are filled in. Returns how many were not
-   found. */
+/* A window of these faces; rows that are found must be right, the others are filled
+   in. Returns how many were not found. */
 static int window(ms_latent_cache *cache, const int *numbers, int n) {
     uint8_t faces[WINDOW * FACE];
     float expected[VALUES];
@@ -376,7 +376,8 @@ static bool stopped(void *arg) {
     return ++asked >= stop_at && stop_at;
 }
 
-/* One look finds all that must go, and the oldest go; where more must go than one look remembers, it looks again. */
+/* One look finds all that must go, and the oldest go; where more must go than one
+   look remembers, it looks again. */
 static void emptying_looks_once_and_can_be_stopped(void **state) {
     (void)state;
     enum { BLOCKS = 9000, MANY = 17000 };
@@ -463,7 +464,8 @@ static void folders_that_cannot_be_used(void **state) {
     assert_null(cache);
 }
 
-/* Several processes write, read and evict in one folder: every row that is found is right (window() checks it). */
+/* Several processes write, read and evict in one folder: every row that is found is
+   right (window() checks it). */
 static void processes_share_a_folder(void **state) {
     (void)state;
     const char *dir = test_file("shared");

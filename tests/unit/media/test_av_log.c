@@ -1,4 +1,5 @@
-/* libav's log callback: memsafe's own messages are kept, the host's go on, and a host's codecs are left alone. */
+/* libav's log callback: memsafe's own messages are kept, the host's go on, and a
+   host's codecs are left alone. */
 #include "test.h"
 
 #include "media/av.h"
@@ -145,8 +146,9 @@ static void keep_level(void *avcl, int level, const char *format, va_list argume
     loud += level <= AV_LOG_INFO && avcl && strcmp((*(AVClass **)avcl)->class_name, "AVCodecContext") == 0;
 }
 
-/* In a process of its own, where nobody gave memsafe the log: a video is written and a damaged one read, and libav's callback is the host's
-   still. The frames are those that are read with the log; the holes that only complaints tell are not counted. */
+/* In a process of its own, where nobody gave memsafe the log: a video is written and
+   a damaged one read, and libav's callback is the host's still. The frames are those
+   that are read with the log; the holes that only complaints tell are not counted. */
 static void a_host_that_does_not_ask(void **state) {
     (void)state;
     const char *path = damaged_clip();

@@ -17,7 +17,8 @@ static int grey(const ms_tonemap *map, double x) {
     return dst[1];
 }
 
-/* A white sheet has 203 cd/m2: 58.07 % of PQ, 75 % of HLG. Below half of its light the picture is as it was. */
+/* A white sheet has 203 cd/m2: 58.07 % of PQ, 75 % of HLG. Below half of its light
+   the picture is as it was. */
 static void tone_mapping_meets_known_points(void **state) {
     (void)state;
     ms_error err;
@@ -40,7 +41,8 @@ static void tone_mapping_meets_known_points(void **state) {
     }
 }
 
-/* The reds of BT.2020 and BT.709 differ: the wide one is out of the narrow one's reach, what is inside keeps its hue. */
+/* The reds of BT.2020 and BT.709 differ: the wide one is out of the narrow one's
+   reach, what is inside keeps its hue. */
 static void primaries_are_converted(void **state) {
     (void)state;
     ms_error err;

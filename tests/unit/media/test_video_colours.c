@@ -124,8 +124,8 @@ static void fill_ramp(AVFrame *frame, int64_t number, const void *context) {
     }
 }
 
-/* A straight ramp in V: with chroma at the left of its pixel pair, red at pixel x follows 64 + x; taken for the
-   middle, it would be half a level of V less. */
+/* A straight ramp in V: with chroma at the left of its pixel pair, red at pixel x
+   follows 64 + x; taken for the middle, it would be half a level of V less. */
 static void chroma_lies_on_the_left(void **state) {
     (void)state;
     clip_raw raw = {.encoder = "ffv1",

@@ -68,7 +68,8 @@ static void rates_are_converted_as_ffmpeg_does(void **state) {
     }
 }
 
-/* The command has kept the rules of cfr.h up to version 5; from 6 on it rounds timestamps that vary in another way. */
+/* The command has kept the rules of cfr.h up to version 5; from 6 on it rounds
+   timestamps that vary in another way. */
 static bool have_ffmpeg_of_our_rules(void) {
     return system("ffmpeg -version 2>/dev/null | grep -q '^ffmpeg version n\\?[45]\\.'") == 0;
 }

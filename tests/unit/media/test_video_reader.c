@@ -180,7 +180,8 @@ static void pictures_are_turned_upright(void **state) {
         const uint8_t *shown = all + (size_t)w * (size_t)h * 3;
         for (int y = 0; y < h; y++) {
             for (int x = 0; x < w; x++) {
-                /* Where the pixel was before the picture was turned clockwise and then mirrored left to right. */
+                /* Where the pixel was before the picture was turned clockwise and
+                   then mirrored left to right. */
                 int tx = mirror ? w - 1 - x : x;
                 int sx = turn == 0 ? tx : turn == 90 ? y : turn == 180 ? W - 1 - tx : W - 1 - y;
                 int sy = turn == 0 ? y : turn == 90 ? H - 1 - tx : turn == 180 ? H - 1 - y : tx;
@@ -418,8 +419,8 @@ static void corrupt_files_are_survived(void **state) {
     free(data);
 }
 
-/* Frames that are in no packet or cannot be decoded are counted, however many holes there are: by timestamps, so where there is
-   something after the hole. */
+/* Frames that are in no packet or cannot be decoded are counted, however many holes
+   there are: by timestamps, so where there is something after the hole. */
 static void holes_are_counted(void **state) {
     (void)state;
     static const char *const names[] = {"hole.mkv", "hole.flv"};

@@ -298,7 +298,8 @@ static void failures_of_the_feed_come_through(void **state) {
     assert_int_equal(clip_files(), before);
 }
 
-/* A 44.1 kHz stereo track into every container: copied where that is possible, else encoded; 40 frames of it. */
+/* A 44.1 kHz stereo track into every container: copied where that is possible, else
+   encoded; 40 frames of it. */
 static void original_sound_is_kept(void **state) {
     (void)state;
     enum { RATE = 44100, COUNT = RATE * 3 };
@@ -353,8 +354,8 @@ static void original_sound_is_kept(void **state) {
         float *x = read_sound(clip_path(copies[i]), true, &info, &count);
         assert_string_equal(info.codec, "aac");
         assert_in_range(count, 52920, 52920 + 1023);
-        /* Matroska has lost the packet before zero: its first 1024 samples fade in, and the noise that AAC's decoder
-           puts in place of noise comes out differently. */
+        /* Matroska has lost the packet before zero: its first 1024 samples fade in, and
+           the noise that AAC's decoder puts in place of noise comes out differently. */
         for (int64_t n = i == 2 ? 2048 : 0; n < 52920 * 2; n++)
             if (fabsf(x[n] - original[n]) > (i == 2 ? 0.02f : 0))
                 fail_msg("%s sample %d: %g, not %g", copies[i], (int)n, x[n], original[n]);

@@ -1,9 +1,8 @@
-/* Networks from ONNX files (models/onnx/onnx_net.h): what each operator computes, against plain loops in double;
-   and what is refused, with the node's name. */
+/* Networks from ONNX files (models/onnx/onnx_net.h): what each operator computes,
+   against plain loops in double; and what is refused, with the node's name. */
 #include "support/onnx_run.h"
 
-/* ---- references
- * ------------------------------------------------------------------------------------------------- */
+/* ---- references ---- */
 
 static array conv_reference(const array *x, const array *w, const array *bias, const window *k) {
     array y = array_new(DIMS(x->dim[0], w->dim[0], out_size(x, k, 0, false), out_size(x, k, 1, false)));
@@ -63,8 +62,7 @@ static double sigmoid(double x, double ignored) {
     return 1 / (1 + exp(-x));
 }
 
-/* ---- convolutions
- * ----------------------------------------------------------------------------------------------- */
+/* ---- convolutions ---- */
 
 static void conv_node(onnx_model *m, const char *inputs, const char *output, const window *k) {
     model_node(m, "Conv", inputs, output);
@@ -190,8 +188,7 @@ static void tails_of_convolutions(void **state) {
     free(factor.data);
 }
 
-/* ---- matrices
- * --------------------------------------------------------------------------------------------------- */
+/* ---- matrices ---- */
 
 static void matrix_products(void **state) {
     (void)state;
@@ -228,8 +225,7 @@ static void matrix_products(void **state) {
     }
 }
 
-/* ---- one element at a time
- * -------------------------------------------------------------------------------------- */
+/* ---- one element at a time ---- */
 
 static void constants_and_activations(void **state) {
     (void)state;

@@ -1,9 +1,8 @@
-/* Networks from ONNX files: pooling, resizing, joining, views, what is computed from constants and shapes; and
-   networks as a whole: other input sizes, slices, refusals, memory. */
+/* Networks from ONNX files: pooling, resizing, joining, views, what is computed from constants
+   and shapes; and networks as a whole: other input sizes, slices, refusals, memory. */
 #include "support/onnx_run.h"
 
-/* ---- images
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- images ---- */
 
 static array pool_reference(const array *x, const window *k, bool average, bool count_pad, bool ceil_mode) {
     array y =
@@ -190,8 +189,7 @@ static void joining(void **state) {
     }
 }
 
-/* ---- views
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- views ---- */
 
 static array transposed(const array *x, const int64_t *perm) {
     int64_t dim[8], stride[8], step = 1;
@@ -350,8 +348,7 @@ static void wrong_views(void **state) {
     free(x.data);
 }
 
-/* ---- constants and shapes
- * --------------------------------------------------------------------------------------- */
+/* ---- constants and shapes ---- */
 
 /* x + the folded constant c, which must be one number. */
 static void folds_to(onnx_model m, float c) {
@@ -586,8 +583,7 @@ static void other_sizes_and_slices(void **state) {
     runner_close(&r);
 }
 
-/* ---- whole networks
- * --------------------------------------------------------------------------------------------- */
+/* ---- whole networks ---- */
 
 static void networks_that_are_refused(void **state) {
     (void)state;

@@ -1,5 +1,5 @@
-/* Alignment: golden points, matrices and crops, hashes of official crops, the linear algebra by its
- * properties. */
+/* Alignment: golden points, matrices and crops, hashes of official crops, the
+   linear algebra by its properties. */
 #include "test.h"
 
 #include "pictures/align.h"

@@ -1,4 +1,5 @@
-/* Pasting the redrawn region alone: its weights against the mask's, and where they fall in a frame, worked out in double. */
+/* Pasting the redrawn region alone: its weights against the mask's, and where they
+   fall in a frame, worked out in double. */
 #include "test.h"
 
 #include "pictures/align.h"

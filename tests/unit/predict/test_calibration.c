@@ -1,4 +1,5 @@
-/* Measuring the kernels: rates that a machine could have, nothing left behind, every failure of memory reported. */
+/* Measuring the kernels: rates that a machine could have, nothing left behind,
+   every failure of memory reported. */
 #include "test.h"
 
 #include "predict/calibration.h"

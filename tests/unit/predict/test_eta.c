@@ -1,5 +1,5 @@
-/* Runs are simulated, with three threads and their queues as a run has them, and what is said of the time left is held against
-   what it then was. */
+/* Runs are simulated, with three threads and their queues as a run has them, and
+   what is said of the time left is held against what it then was. */
 #include "test.h"
 
 #include <math.h>
@@ -169,8 +169,9 @@ static void simulate(simulation *m, const shape *s) {
     until(m, m->written[s->frames - 1]);
 }
 
-/* The most that what was said was off from `since` of the run on, in parts of what was left then; and the most that it rose, in
-   parts of the whole run. Two hundredths of the run is forgiven: at the end what is left is less than that. */
+/* The most that what was said was off from `since` of the run on, in parts of what
+   was left then; and the most that it rose, in parts of the whole run. Two
+   hundredths of the run is forgiven: at the end what is left is less than that. */
 typedef struct faults {
     double off, rise;
 } faults;

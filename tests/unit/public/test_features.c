@@ -151,7 +151,8 @@ static void windows_have_their_rows(void **state) {
     int64_t frames = ms_features_frames(l.features);
     for (int64_t first = 0; first < frames; first += WINDOW)
         check_window(&l, all, first, frames - first < WINDOW ? frames - first : WINDOW);
-    /* Once and in order: a file's reader would go back to its beginning. The last samples are no whole column. */
+    /* Once and in order: a file's reader would go back to its beginning. The last
+       samples are no whole column. */
     assert_in_range(said.read, SAMPLES - MS_MEL_HOP, SAMPLES);
     assert_int_equal(said.jumps, 0);
     leave(&l);

@@ -1,4 +1,5 @@
-/* What callers learn of a machine, a model's folder, a profile, batch sizes and earlier runs, through the public headers alone. */
+/* What callers learn of a machine, a model's folder, a profile, batch sizes and
+   earlier runs, through the public headers alone. */
 #include "test.h"
 
 #include <sys/stat.h>

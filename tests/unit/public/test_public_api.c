@@ -1,7 +1,7 @@
 /*
- * What callers get wrong, over the whole public interface: parameters that are NULL, calls that come too early, numbers and
- * enumerations that are none. All of it is MS_INVALID_ARGUMENT with a message, or nothing at all where a function has no
- * status. A function in a header that is not called here fails the test.
+ * What callers get wrong, over the whole public interface: parameters that are NULL, calls that come too
+ * early, numbers and enumerations that are none. All of it is MS_INVALID_ARGUMENT with a message, or nothing
+ * at all where a function has no status. A function in a header that is not called here fails the test.
  */
 #include "test.h"
 

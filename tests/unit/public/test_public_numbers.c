@@ -1,4 +1,5 @@
-/* Numbers and enumerations of parameters that are none: each is MS_INVALID_ARGUMENT with a message that names it, before anything is opened. */
+/* Numbers and enumerations of parameters that are none: each is MS_INVALID_ARGUMENT
+   with a message that names it, before anything is opened. */
 #include "test.h"
 
 #include <limits.h>

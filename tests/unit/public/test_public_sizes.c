@@ -1,7 +1,7 @@
 /*
- * Programs that were compiled against an older memsafe, whose structs end earlier, and against a newer one: each function that is given a
- * struct is called with fewer bytes of it, at whose end memory ends that may be read or written, and with more. A ..._sized function in a
- * header that is not called here fails the test.
+ * Programs that were compiled against an older memsafe, whose structs end earlier, and against a newer one:
+ * each function that is given a struct is called with fewer bytes of it, at whose end memory ends that may be
+ * read or written, and with more. A ..._sized function in a header that is not called here fails the test.
  */
 #include "test.h"
 
@@ -17,7 +17,8 @@ static char called[64][64];
 static int n_called;
 static ms_error err;
 
-/* A program's struct: its bytes are all that there is for an address sanitizer, and behind them stand marks. */
+/* A program's struct: its bytes are all that there is for an address sanitizer, and
+   behind them stand marks. */
 static void *make(size_t bytes) {
     uint8_t *block = malloc(bytes + GUARD);
     assert_non_null(block);
@@ -236,7 +237,8 @@ static ms_status process_items(void *arg, int64_t first, int64_t count, ms_error
     return MS_OK;
 }
 
-/* The state of an older program is read and written as far as it goes, and what was learned goes on from there. */
+/* The state of an older program is read and written as far as it goes, and what was
+   learned goes on from there. */
 static void sizes_of_loops(void) {
     int64_t seen = 0, done = 0;
     const ms_adaptive_params p = {.process = process_items, .max_batch = 4, .arg = &seen};

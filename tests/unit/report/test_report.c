@@ -1,4 +1,5 @@
-/* The report's page: well-formed whatever the names in it, with the run's numbers; the series of memory over time. */
+/* The report's page: well-formed whatever the names in it, with the run's numbers;
+   the series of memory over time. */
 #include "test.h"
 
 #include <unistd.h>

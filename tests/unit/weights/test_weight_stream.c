@@ -177,7 +177,8 @@ static void captured_networks_give_the_same_bits(void **state) {
     replay = false;
 }
 
-/* Weights that both residencies keep are not read again and stay where they are; a change that fails changes nothing. */
+/* Weights that both residencies keep are not read again and stay where they are; a
+   change that fails changes nothing. */
 static void a_change_of_residency_keeps_what_both_keep(void **state) {
     (void)state;
     static const ms_residency changes[] = {PART(1, 3), MS_ALL_STREAMED, PART(1, 2), ONLY_THE_FIRST,

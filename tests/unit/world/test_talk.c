@@ -84,7 +84,8 @@ static void without_espeak_babble_is_heard_and_said_so(void **state) {
     talk_free(&t);
 }
 
-/* Lips are shut where a b is heard and open where an a is; sound is where vowels are and not after the end. */
+/* Lips are shut where a b is heard and open where an a is; sound is where vowels
+   are and not after the end. */
 static void a_text_moves_the_lips_with_its_sound(void **state) {
     (void)state;
     if (!espeak_built_in())

@@ -57,8 +57,8 @@ static void same_seed_same_bytes(void **state) {
     world_destroy(&w);
 }
 
-/* gcc and clang, -O0 to -O3 with and without -march=native, agreed on these bytes. Whoever changes the drawing
-   puts the new number here; a compiler alone must not change it. */
+/* gcc and clang, -O0 to -O3 with and without -march=native, agreed on these bytes. Whoever
+   changes the drawing puts the new number here; a compiler alone must not change it. */
 static void known_bytes(void **state) {
     (void)state;
     static uint8_t rgb[96 * 96 * 3];
