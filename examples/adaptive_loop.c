@@ -1,10 +1,11 @@
 /*
  * A loop that is not memsafe's, made to survive running out of memory.
  *
- * The pipeline below restores pictures with a "network" that needs 256 KiB of work space for every picture of a
- * batch. Its memory is drawn from an ms_mem with a budget of 5 MiB, and its first guess, 32 pictures at a time, is far
- * too many: ms_adaptive_process() halves the batch, drops the pipeline's cache, tries the same pictures again, and lets
- * the batch grow when there is room. The checksum at the end is the same however that went.
+ * The pipeline below restores pictures with a "network" that needs 256 KiB of work space
+ * for every picture of a batch. Its memory is drawn from an ms_mem with a budget of 5 MiB,
+ * and its first guess, 32 pictures at a time, is far too many: ms_adaptive_process() halves
+ * the batch, drops the pipeline's cache, tries the same pictures again, and lets the batch
+ * grow when there is room. The checksum at the end is the same however that went.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -33,7 +34,8 @@ static void network(const pipeline *p, int64_t picture, unsigned char *work) {
         result[i] = (unsigned char)(work[i] ^ work[WORK_BYTES - 1 - i]);
 }
 
-/* Pictures first .. first+count-1: all of them or none. What cannot be allocated is a status, and nothing is half done. */
+/* Pictures first .. first+count-1: all of them or none. What cannot be allocated is
+   a status, and nothing is half done. */
 static ms_status restore(void *arg, int64_t first, int64_t count, ms_error *err) {
     pipeline *p = arg;
     (void)err; /* the code alone is enough */

@@ -1,9 +1,10 @@
 /*
  * A streaming pipeline that is not memsafe's, attached in one call.
  *
- * One thread makes frames, a thread of the stream redraws them a window at a time, the main thread takes each result as soon
- * as it is ready. ms_integrate() is told the video's length and size, a budget, and what a frame costs; it chooses the
- * window, holds the buffer, watches the machine's memory, and deals with windows that turn out not to fit.
+ * One thread makes frames, a thread of the stream redraws them a window at a time, the
+ * main thread takes each result as soon as it is ready. ms_integrate() is told the video's
+ * length and size, a budget, and what a frame costs; it chooses the window, holds the
+ * buffer, watches the machine's memory, and deals with windows that turn out not to fit.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -22,7 +23,8 @@ typedef struct pipeline {
     ms_integration *memsafe;
 } pipeline;
 
-/* Frames in, results out, in place. Allocate first: after a status of no memory the same frames come again. */
+/* Frames in, results out, in place. Allocate first: after a status of no memory the
+   same frames come again. */
 static ms_status redraw(void *arg, ms_frame *frames, int count, ms_error *err) {
     pipeline *p = arg;
     (void)err;
@@ -39,7 +41,8 @@ static ms_status redraw(void *arg, ms_frame *frames, int count, ms_error *err) {
     return MS_OK;
 }
 
-/* The producer: frames straight into the stream's buffer. It ends when all are in, or when the stream says so. */
+/* The producer: frames straight into the stream's buffer. It ends when all are in,
+   or when the stream says so. */
 static void *read_video(void *arg) {
     ms_frame_stream *stream = arg;
     for (int64_t n = 0; n < FRAMES; n++) {

@@ -1,4 +1,5 @@
-/* contact_sheet: frames of two or three videos under each other, cut out around the face, with their numbers. */
+/* contact_sheet: frames of two or three videos under each other, cut out around the
+   face, with their numbers. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /*
- * draw_faces: single frames of many people with their ground truth, for training the face nets. Raw records on
- * standard output, one after the other:
+ * draw_faces: single frames of many people with their ground truth, for training
+ * the face nets. Raw records on standard output, one after the other:
  *
  *   float32 box[4], points[106][2]   picture pixels, as drawn (not rounded)
  *   uint8 rgb[size][size][3]

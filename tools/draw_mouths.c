@@ -1,4 +1,5 @@
-/* draw_mouths: training data from the drawn world. Faces as the networks see them, the mouths' truth, and speech. */
+/* draw_mouths: training data from the drawn world. Faces as the networks see them,
+   the mouths' truth, and speech. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -27,8 +27,8 @@ static inline bool seed_number(const char *text, uint64_t *ret_value) {
     return text[0] >= '0' && text[0] <= '9' && !*end && !errno;
 }
 
-/* Gives take() each option's letter and value; an option has a letter of its own, 'h' is --help. True: all were taken; false: the
-   program ends with *ret_exit. */
+/* Gives take() each option's letter and value; an option has a letter of its own,
+   'h' is --help. True: all were taken; false: the program ends with *ret_exit. */
 static inline bool read_options(int argc, char **argv, const struct option *names, const char *usage,
                                 bool (*take)(void *options, int letter, const char *value), void *options,
                                 int *ret_exit) {

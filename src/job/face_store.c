@@ -13,8 +13,8 @@
 #include "files/full_io.h"
 
 #define MAGIC 0x45434146u /* "FACE" */
-/* That the disk must have left when a segment's file is begun, beside twice what the file may come to: the output comes
-   first. */
+/* The disk must have so much left, and twice what the file may come to, when a
+   segment's file is begun. The output comes first. */
 #define SPARE_BYTES ((uint64_t)64 << 20)
 #define SYNC_EVERY_S 2.0
 
@@ -81,7 +81,7 @@ void ms_face_store_drop(ms_face_store *s, int64_t segment) {
     ms_job_folder_unlink(s->p.folder, name);
 }
 
-/* The files go, too: their room is the output's. */
+/* Removes the files, too: the output needs their room. */
 static void give_up(ms_face_store *s, int64_t segment, const char *why) {
     snprintf(s->note, sizeof(s->note), "finished windows are not kept (%s): a kill costs up to %lld frames",
              why, (long long)s->p.segment_frames);

@@ -1,14 +1,15 @@
 /*
- * Redrawn faces of windows that are finished while their segment is not: in the job's folder, as they came from the engine, so
- * that a run that is killed loses the window in work and no other. A run that goes on takes a window whose faces are all
- * there and does not compute it.
+ * Redrawn faces of windows that are finished while their segment is not: in the job's folder,
+ * as they came from the engine, so that a run that is killed loses the window in work and no
+ * other. A run that goes on takes a window whose faces are all there and does not compute it.
  *
- * A file for each segment, faces-000000 and so on, with a place for each of its frames: a head with a checksum, then the
- * floats. It goes when the segment is on the disk, so that at most a segment and the window across its end are there. What is
- * written survives a kill at once, and a power cut as of the last sync, which comes with the end of a window but not oftener
- * than every few seconds.
+ * A file for each segment, faces-000000 and so on, with a place for each of its frames: a head with
+ * a checksum, then the floats. It goes when the segment is on the disk, so that at most a segment
+ * and the window across its end are there. What is written survives a kill at once, and a power cut
+ * as of the last sync, which comes with the end of a window but not oftener than every few seconds.
  *
- * A help and nothing else: when the disk has no room the files go, nothing more is kept, and the note says so.
+ * A help and nothing else: when the disk has no room the files go, nothing more is
+ * kept, and the note says so.
  */
 #ifndef MS_JOB_FACE_STORE_H
 #define MS_JOB_FACE_STORE_H
@@ -36,7 +37,7 @@ void ms_face_store_put(ms_face_store *store, int64_t frame, const float *face);
 /* False: it is not there, or not as it was written; ret_face may then hold anything. */
 bool ms_face_store_get(ms_face_store *store, int64_t frame, float *ret_face);
 
-/* All faces before output frame `next` were put, got, or are in finished segments. */
+/* Says that all faces before output frame `next` were put, got, or are in finished segments. */
 void ms_face_store_end_window(ms_face_store *store, int64_t next);
 
 /* The segment is finished. From any thread. */
@@ -55,7 +56,7 @@ typedef struct ms_faces_left {
 ms_status ms_faces_left_behind(const ms_face_store_params *params, int64_t from, ms_faces_left *ret_left,
                                ms_error *err);
 
-/* Why nothing is kept any more; NULL = it is. */
+/* Why nothing is kept any more; NULL = faces are kept. */
 const char *ms_face_store_note(const ms_face_store *store);
 
 #endif

@@ -1,5 +1,5 @@
-/* What decides the bits of a run's output, as named texts: two runs with equal keys give equal files. Budget, threads
-   and the ladder's rung are not among them. */
+/* What decides the bits of a run's output, as named texts: two runs with equal keys
+   give equal files. Budget, threads and the ladder's rung are not among them. */
 #ifndef MS_JOB_JOB_KEY_H
 #define MS_JOB_JOB_KEY_H
 
@@ -19,19 +19,21 @@ typedef struct ms_job_key {
 
 void ms_job_key_add(ms_job_key *key, const char *name, const char *fmt, ...) MS_PRINTF(3, 4);
 
-/* A file by its size, the time it was last changed, and a checksum of its first and last 64 KiB; "none" for NULL or
-   "". Of numbered files (files/numbered.h) all are in it. MS_IO. */
+/* A file by its size, the time it was last changed, and a checksum of its first and last 64
+   KiB; "none" for NULL or "". Of numbered files (files/numbered.h) all are in it. MS_IO. */
 ms_status ms_job_key_add_file(ms_job_key *key, const char *name, const char *path, ms_error *err);
 
-/* The same with a checksum that a change anywhere in the file changes (model_sum.h). cancelled: NULL = never. MS_IO,
-   MS_CANCELLED. */
+/* The same with a checksum that a change anywhere in the file changes
+   (model_sum.h). cancelled: NULL = never. MS_IO, MS_CANCELLED. */
 ms_status ms_job_key_add_model(ms_job_key *key, const char *name, const char *path,
                                bool (*cancelled)(void *arg), void *arg, ms_error *err);
 
-/* By size and time, without reading it: whether a file is still the one whose text a field has. One that is gone is. */
+/* Whether a file is still the one whose text a field has, by size and time, without
+   reading it. A file that is gone counts as the same. */
 bool ms_job_key_file_is_same(const char *text, const char *path);
 
-/* Says how the job that has `was` in place of the key's field differs. MS_INVALID_ARGUMENT. was: NULL = nothing. */
+/* Says how the job that has `was` in place of the key's field differs.
+   MS_INVALID_ARGUMENT. was: NULL = nothing. */
 ms_status ms_job_key_explain(const ms_job_key *key, int field, const char *was, ms_error *err);
 
 /* All of it in one number. */

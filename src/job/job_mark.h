@@ -1,7 +1,7 @@
 /*
- * What tells a finished output from any other file: an extended attribute with the hash of its job's key, so that a
- * command with --resume may be repeated after it has finished. Not part of the file's bytes, which are the same without it. File
- * systems that keep no such attributes, and copies made without them, have no mark.
+ * What tells a finished output from any other file: an extended attribute with the hash of its job's key, so
+ * that a command with --resume may be repeated after it has finished. Not part of the file's bytes, which are
+ * the same without it. File systems that keep no such attributes, and copies made without them, have no mark.
  */
 #ifndef MS_JOB_JOB_MARK_H
 #define MS_JOB_JOB_MARK_H

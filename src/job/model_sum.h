@@ -1,11 +1,11 @@
 /*
  * What tells a model's file from another of the same size, so that a change anywhere in it is seen:
  *
- * - A checkpoint that torch.save wrote is a zip archive whose directory has a CRC-32 of each member. Directory and CRCs are
- *   summed, some hundred kilobytes of a file of 5 GB. (Whether members are what their CRCs say, `memsafe models --check`
- *   looks; a run does not.)
- * - Anything else (safetensors, ONNX, configs, archives that leave a CRC out) is read whole. It is about to be read anyway,
- *   and takes a second for some gigabytes that are in the page cache.
+ * - A checkpoint that torch.save wrote is a zip archive whose directory has a CRC-32 of each
+ *   member. Directory and CRCs are summed, some hundred kilobytes of a file of 5 GB. (Whether
+ *   members are what their CRCs say, `memsafe models --check` looks; a run does not.)
+ * - Anything else (safetensors, ONNX, configs, archives that leave a CRC out) is read whole. It
+ *   is about to be read anyway, and takes a second for some gigabytes that are in the page cache.
  */
 #ifndef MS_JOB_MODEL_SUM_H
 #define MS_JOB_MODEL_SUM_H

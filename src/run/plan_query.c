@@ -18,8 +18,9 @@
 #include "system/host.h"
 #include "text/size.h"
 
-/* Of the published networks, which a shape without a folder stands for: det_10g has 3.86 M parameters, 2d106det 1.25 M, of
-   four bytes; the detector's first layers hold 28 and 56 planes of 256 x 256 floats; then its input and output. */
+/* Bytes of the published networks, for which a shape without a folder stands: det_10g
+   has 3.86 M parameters, 2d106det 1.25 M, of four bytes; the detector's first layers
+   hold 28 and 56 planes of 256 x 256 floats; then its input and output. */
 #define PUBLISHED_FACE_BYTES ((size_t)((3.86e6 + 1.25e6) * 4 + (28 + 56) * 65536.0 * 4 + 4.5e6))
 
 static ms_plan_params defaults(void) {
@@ -60,7 +61,7 @@ static ms_status check(const ms_plan_params *p, ms_error *err) {
     return MS_OK;
 }
 
-/* Only what is not here has to be told how large it is. */
+/* Only of a device that is not here the size must be stated. */
 static ms_status check_device(const ms_plan_params *p, const ms_device *dev, ms_error *err) {
     if (dev->caps.computes == (p->device_bytes == 0))
         return MS_OK;
@@ -122,7 +123,7 @@ static ms_run_others others_of(const planning *a, int side, int threads) {
                            .frame_bytes = ms_run_frame_bytes(&clip)};
 }
 
-/* Of the networks that find faces, with their arena: they run beside the others. */
+/* Bytes of the networks that find faces, with their arena: they run beside the others. */
 static ms_status find_face_bytes(const planning *a, const ms_compute *compute, size_t *ret_bytes,
                                  ms_error *err) {
     const ms_plan_params *p = a->p;
@@ -149,7 +150,7 @@ static ms_status find_face_bytes(const planning *a, const ms_compute *compute, s
     return MS_OK;
 }
 
-/* The cache of a run whose clip goes round, of an unknown length. */
+/* Bytes of the latent cache of a run whose clip is looped and of unknown length. */
 static size_t cache_bytes(const ms_plan_params *p, const planning *a) {
     ms_run_params run;
     ms_run_params_init(&run);

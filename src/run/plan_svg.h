@@ -1,5 +1,5 @@
-/* A drawing of a plan: what a run holds from the bottom up, and in the arena every tensor as a box over the operations
-   during which it lives. */
+/* A drawing of a plan: what a run holds from the bottom up, and in the arena every
+   tensor as a box over the operations during which it lives. */
 #ifndef MS_RUN_PLAN_SVG_H
 #define MS_RUN_PLAN_SVG_H
 

@@ -1,4 +1,5 @@
-/* What the output will not have as the input has it: one line each, before the work. docs/media.md lists them. */
+/* What the output will not have as the input has it: one line each, before the
+   work. docs/media.md lists them. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -47,8 +48,8 @@ static void note_rate(ms_job *j, const ms_video_info *info) {
                   to);
 }
 
-/* The longer one of video and speech. A limit that was asked for needs no telling, but for what it does not show: an output that is
-   shorter, and words that are cut off amid a film that goes on. */
+/* The longer one of video and speech. A limit that was asked for needs no telling, but for what it
+   does not show: an output that is shorter, and words that are cut off amid a film that goes on. */
 static void note_tails(ms_job *j, const ms_video_info *info) {
     static const char *const goes_on[] = {[MS_LOOP_MODE_PINGPONG] = "goes backwards, then forwards again",
                                           [MS_LOOP_MODE_REPEAT] = "begins anew",

@@ -46,7 +46,7 @@ void ms_job_predict(ms_job *j) {
     j->report.planned_total_s = ms_run_total_seconds(j->report.planned_s, windows);
 }
 
-/* Of the model's stages what a face took, of the others what was predicted. */
+/* The model's stages take what a face took, the others what was predicted. */
 void ms_job_predict_whole(ms_job *j) {
     ms_run_report *r = &j->report;
     double computed_s[MS_STAGE_COUNT], stage_s[MS_STAGE_COUNT];
@@ -63,7 +63,8 @@ void ms_job_predict_whole(ms_job *j) {
     r->whole_s = ms_run_total_seconds(stage_s, ceil(faces / (double)j->redraw.plan.window_frames));
 }
 
-/* Predicted is what would have been said of the frames and faces that there turned out to be. */
+/* What is noted as predicted is what would have been said of the frames and faces
+   that there turned out to be. */
 void ms_job_describe_past(ms_job *j) {
     const ms_run_report *r = &j->report;
     ms_history_run *past = &j->past;

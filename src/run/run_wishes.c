@@ -1,4 +1,5 @@
-/* Who says how the output shall be stored gets it so, or an error before the work: these are no choices, memsafe stores in one way. */
+/* What the caller wishes of how the output is stored. memsafe stores it in one way,
+   so a wish is met, or is an error before the work. */
 #include <string.h>
 
 #include "base/error.h"

@@ -1,8 +1,8 @@
 /*
- * Which pixels of a frame belong to the mouth, to the rest of the face and to what lies around it, by the place
- * that they have in the aligned face: the square that a run gives to its model (pictures/align.h). The fixed mask's
- * black part, scaled to that square, is the mouth. A strip around each border, a twentieth of the square wide, belongs
- * to none, because blending and codecs mix both sides there.
+ * Which pixels of a frame belong to the mouth, to the rest of the face and to what lies around it, by the
+ * place that they have in the aligned face: the square that a run gives to its model (pictures/align.h).
+ * The fixed mask's black part, scaled to that square, is the mouth. A strip around each border, a
+ * twentieth of the square wide, belongs to none, because blending and codecs mix both sides there.
  */
 #ifndef MS_SCORE_REGIONS_H
 #define MS_SCORE_REGIONS_H

@@ -49,13 +49,13 @@ size_t ms_pcm_bytes(int64_t samples) {
     return (size_t)blocks * ms_mem_charged_bytes((size_t)BLOCK_SAMPLES * sizeof(int16_t));
 }
 
-/* As a 16-bit file of it would be read: what the reference hears. */
+/* The sample as it would be read from a file of 16 bits, which is what the reference hears. */
 static int16_t rounded(float sample) {
     float value = rintf(sample * 32768.0f);
     return (int16_t)(value < -32768.0f ? -32768.0f : value > 32767.0f ? 32767.0f : value);
 }
 
-/* For so many samples more: all of it, before any is taken. */
+/* Makes room for so many samples more: for all of them, before any is taken. */
 static ms_status room_for(ms_pcm *p, int64_t count, ms_error *err) {
     if (count > MAX_BLOCKS * BLOCK_SAMPLES - p->samples)
         return ms_fail(err, MS_INVALID_ARGUMENT, "speech of more than %lld samples",

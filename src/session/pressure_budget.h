@@ -1,6 +1,7 @@
 /*
- * Live pressure during a run: before each window it is asked how much of its budgets the run should use from here on. Of the host
- * the system's pressure decides (system/pressure.h). A device with memory of its own is asked for what it has free.
+ * Live pressure during a run: before each window it says how much of its budgets the
+ * run should use from here on. For the host the system's pressure decides
+ * (system/pressure.h). A device with memory of its own is asked for what it has free.
  */
 #ifndef MS_SESSION_PRESSURE_BUDGET_H
 #define MS_SESSION_PRESSURE_BUDGET_H
@@ -34,14 +35,16 @@ ms_status ms_run_pressure_check(ms_run_pressure *pressure, bool *ret_changed, ch
                                 size_t reason_bytes, ms_error *err);
 
 /*
- * Likewise, after it, of a device with memory of its own: its budget becomes what the device has free now and what the run holds,
- * less the margin that a budget leaves which nobody named, and is never more than at the beginning. True when the run, which takes
- * held_bytes, has to become smaller, or when an eighth more than it followed so far has become free.
+ * To be called after that, for a device with memory of its own. Its budget becomes what the
+ * device has free now and what the run holds. Where nobody named the budget, the margin is
+ * taken off. It is never more than at the beginning. True when the run, which takes held_bytes,
+ * has to become smaller, or when an eighth more than it followed so far has become free.
  */
 bool ms_run_pressure_check_device(ms_run_pressure *pressure, size_t held_bytes, char *ret_reason,
                                   size_t reason_bytes);
 
-/* The part of the budget that is used at a level: all, three quarters, half, and 0 for the least that works. */
+/* The part of the budget that is used at a level: all, three quarters, half, and 0
+   for the least that works. */
 double ms_run_pressure_share(ms_pressure_level level);
 
 #endif

@@ -28,14 +28,14 @@ ms_status ms_redraw_watch(ms_redraw *r, const char *trace, ms_error *err) {
     return ms_run_pressure_open(m->mem, trace, &apart, &r->pressure, err);
 }
 
-/* Of the budget of the engine's memory, what pressure leaves. */
+/* What pressure leaves of the budget of the engine's memory. */
 static size_t budget_now(const ms_redraw *r) {
     return r->pressure.device.dev
                ? r->pressure.device_bytes
                : (size_t)(ms_run_pressure_share(r->pressure.level) * (double)r->model->policy.budget_bytes);
 }
 
-/* Beside a device: never less than the layout takes that runs. */
+/* Beside a device it is never less than what the layout that runs takes. */
 static size_t host_budget_now(const ms_redraw *r) {
     size_t bytes =
         (size_t)(ms_run_pressure_share(r->pressure.level) * (double)r->model->policy.host_budget_bytes);
@@ -80,7 +80,8 @@ static void keep_reason(char reason[REASON_BYTES], const ms_error *err, ms_statu
              err && err->message[0] ? err->message : ms_status_text(status));
 }
 
-/* Changes to a plan, which becomes the job's. On failure that one stays, as far as the engine could go back to it. */
+/* Changes to a plan, which becomes the job's. On failure that one stays, as far as
+   the engine could go back to it. */
 static ms_status take_plan(ms_redraw *r, const ms_run_plan *plan, ms_error *err) {
     ms_engine_program *program = NULL;
     MS_TRY(ms_engine_program_create(r->engine, &plan->layout, &program, err));
@@ -98,8 +99,8 @@ static bool same_graphs(const ms_engine_params *a, const ms_engine_params *b) {
            ms_engine_most_frames(a) == ms_engine_most_frames(b);
 }
 
-/* The kept plan with as much as there is now beside it. False where another may be the fastest that fits: it is over the budget, or much
-   memory has become free. */
+/* The kept plan with as much as there is now beside it. False where another may be
+   the fastest that fits: it is over the budget, or much memory has become free. */
 static bool take_kept_plan(ms_redraw *r) {
     const ms_kept_plan *kept = &r->model->kept;
     const ms_run_policy *policy = &r->model->policy;
@@ -186,13 +187,13 @@ static ms_status change_to(ms_redraw *r, size_t budget_bytes, ms_error *err) {
     return take_plan(r, &plan, err);
 }
 
-/* Until a larger layout is tried again. */
+/* Makes the wait until a larger layout is tried again longer. */
 static void wait_longer(ms_redraw *r) {
     r->good = 0;
     r->wait = r->wait == 0 ? FIRST_WAIT : r->wait < LONGEST_WAIT ? 2 * r->wait : LONGEST_WAIT;
 }
 
-/* What the budget allows now: less of it under pressure. */
+/* Follows what the budget allows now, which is less under pressure. */
 static ms_status follow(ms_redraw *r, int64_t frame, const char *reason, ms_error *err) {
     bool failed = r->failures > 0; /* and it is not yet time to grow */
     set_cache(r, r->pressure.level == MS_PRESSURE_NONE && !failed);
@@ -255,7 +256,7 @@ ms_status ms_redraw_follow(ms_redraw *r, int64_t frame, ms_error *err) {
     return status;
 }
 
-/* Half of what the engine had; a rung that the user named stays, with its caches trimmed. */
+/* Takes half of what the engine had. A rung that the user named stays, with its caches trimmed. */
 static ms_status step_down(ms_redraw *r, ms_error *err) {
     set_cache(r, false);
     ms_mem_trim();

@@ -1,4 +1,5 @@
-/* `memsafe-stage`: one stage of the pipeline on given tensors. For tests and training; it is not installed. */
+/* `memsafe-stage`: one stage of the pipeline on given tensors. For tests and
+   training; it is not installed. */
 #include "console/program.h"
 #include "stages.h"
 

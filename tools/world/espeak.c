@@ -63,8 +63,8 @@ static int take(short *samples, int count, espeak_EVENT *events) {
     return t->count == t->max_samples; /* 1 ends it */
 }
 
-/* Runs in a process of its own, since espeak-ng goes on with its oscillators where the last call left them: what it
-   says would depend on what it said before. */
+/* Runs in a process of its own, since espeak-ng goes on with its oscillators where
+   the last call left them: what it says would depend on what it said before. */
 static bool speak(tape *t, const char *text, const espeak_voice *v) {
     recording = t;
     t->rate = espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, 0, NULL,
@@ -103,7 +103,8 @@ static int common_divisor(int a, int b) {
     return b ? common_divisor(b, a % b) : a;
 }
 
-/* What lies below 8 kHz at 16 kHz: a sinc under a Hann window, whose places between samples repeat after `phases`. */
+/* What lies below 8 kHz at 16 kHz: a sinc under a Hann window, whose places between
+   samples repeat after `phases`. */
 static ms_status to_voice_rate(ms_mem *mem, const tape *t, float *samples, int64_t count, ms_error *err) {
     const double pi = 3.14159265358979, cut = t->rate > VOICE_RATE ? (double)VOICE_RATE / t->rate : 1;
     int phases = VOICE_RATE / common_divisor(t->rate, VOICE_RATE);
@@ -189,7 +190,8 @@ static bool is_vowel(speech_phone phone) {
     return phone >= PHONE_AA && phone <= PHONE_OW;
 }
 
-/* 0.5 for a vowel as loud as they are in the mean, 0 and 1 at 6 dB from it; consonants as the vowel after them. */
+/* 0.5 for a vowel as loud as they are in the mean, 0 and 1 at 6 dB from it;
+   consonants as the vowel after them. */
 static void mark_stress(line *l, const float *samples) {
     float sum = 0, stress = 0.5f;
     int vowels = 0;

@@ -19,15 +19,16 @@ bool espeak_built_in(void);
 espeak_voice espeak_voice_of(uint64_t seed, float turn);
 
 /*
- * Says text. start_s: silence before. max_s: what is longer is cut there. ret_samples: 16 kHz, -1 to 1, ms_mem_free'd by
- * the caller; their number is max_s * 16000 if whole, with silence at the end, else as many as it takes. The events
- * cover all of that. Stress is how loud a vowel is among the others. Equal for equal arguments and version of
- * espeak-ng. MS_UNSUPPORTED without espeak-ng or its data; MS_HOST_MEMORY.
+ * Says text. start_s: silence before. max_s: what is longer is cut there. ret_samples: 16 kHz, -1 to 1,
+ * ms_mem_free'd by the caller; their number is max_s * 16000 if whole, with silence at the end, else as
+ * many as it takes. The events cover all of that. Stress is how loud a vowel is among the others. Equal for
+ * equal arguments and version of espeak-ng. MS_UNSUPPORTED without espeak-ng or its data; MS_HOST_MEMORY.
  */
 ms_status espeak_say(ms_mem *mem, const char *text, const espeak_voice *speaker, float start_s, float max_s,
                      bool whole, speech *ret_speech, float **ret_samples, int64_t *ret_count, ms_error *err);
 
-/* An espeak-ng phoneme as one or two phones, the second from ret_split (0 to 1) of its length on; returns how many. */
+/* An espeak-ng phoneme as one or two phones, the second from ret_split (0 to 1) of
+   its length on; returns how many. */
 int espeak_phones(const char *phoneme, speech_phone ret_phones[2], float *ret_split);
 
 #endif

@@ -81,7 +81,8 @@ static const entry entries[] = {
     ONE("_", PHONE_SILENCE),
 };
 
-/* Marks of variants ("I2", "aI@", "t[", "r-") follow the name that counts; from espeak-ng 1.52 on the stress stands before it. */
+/* Marks of variants ("I2", "aI@", "t[", "r-") follow the name that counts; from
+   espeak-ng 1.52 on the stress stands before it. */
 int espeak_phones(const char *phoneme, speech_phone ret_phones[2], float *ret_split) {
     *ret_split = 1;
     phoneme += strspn(phoneme, "',%=");

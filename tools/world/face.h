@@ -1,7 +1,7 @@
 /*
- * The face as geometry: where every point that is drawn lies in the picture at one moment. Points are given
- * on a face seen from the front (half face widths; x to the right of the picture, y down, eyes at y = 0), laid
- * on a rounded head, turned by the pose and projected in parallel.
+ * The face as geometry: where every point that is drawn lies in the picture at one moment. Points
+ * are given on a face seen from the front (half face widths; x to the right of the picture, y
+ * down, eyes at y = 0), laid on a rounded head, turned by the pose and projected in parallel.
  */
 #ifndef WORLD_FACE_H
 #define WORLD_FACE_H

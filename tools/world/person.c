@@ -86,7 +86,8 @@ static void choose_style(w_person *p, w_dice *d, float soft) {
 
 void w_person_init(w_person *p, uint64_t seed) {
     w_dice dice = {seed, W_STREAM_PERSON, 0, 0};
-    /* One number that jaw, lips, hair and voice lean on, so that they go together; most people are near an end. */
+    /* One number that jaw, lips, hair and voice lean on, so that they go together;
+       most people are near an end. */
     float soft = w_smooth(0.3f, 0.7f, w_roll(&dice, 0, 1));
     *p = (w_person){.seed = seed};
     choose_face(p, &dice, soft);

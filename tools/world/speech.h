@@ -1,6 +1,6 @@
 /*
- * Speech as a line of timed phones: made up from a seed, or anybody else's timing in the same form. From it come
- * the mouth's shape at any moment (speech_mouth) and the sound (voice.h).
+ * Speech as a line of timed phones: made up from a seed, or anybody else's timing in the same
+ * form. From it come the mouth's shape at any moment (speech_mouth) and the sound (voice.h).
  */
 #ifndef WORLD_SPEECH_H
 #define WORLD_SPEECH_H

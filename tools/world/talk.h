@@ -34,7 +34,8 @@ bool talk_synth_of(const char *name, talk_synth *ret_synth);
 /* A line for the user where espeak-ng was asked for and babble will be heard; else NULL. */
 const char *talk_fallback(const talk_request *request);
 
-/* Equal for equal requests (and versions of espeak-ng). MS_UNSUPPORTED: a text without espeak-ng. MS_HOST_MEMORY. */
+/* Equal for equal requests (and versions of espeak-ng). MS_UNSUPPORTED: a text
+   without espeak-ng. MS_HOST_MEMORY. */
 ms_status talk_create(ms_mem *mem, const talk_request *request, talk *ret_talk, ms_error *err);
 void talk_free(talk *t);
 

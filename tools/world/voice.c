@@ -3,7 +3,8 @@
 #define PI 3.14159265358979
 #define STEP 80 /* samples between changes of the filters: 5 ms */
 
-/* Formants, loudness of voice and of noise, and where the noise lies. closure: part of the phone that is shut. */
+/* Formants, loudness of voice and of noise, and where the noise lies. closure: part
+   of the phone that is shut. */
 typedef struct sound {
     float f1, f2, f3, voiced, noise, noise_hz, closure;
 } sound;

@@ -1,7 +1,7 @@
 /*
- * A small formant synthesiser: speech events to 16 kHz samples. It sounds like a machine, but vowels have their
- * formants, nasals, fricatives and stops their spectra, and all of it the events' timing, which is what lips
- * are read by. Formant values after Peterson and Barney (1952) and Klatt (1980).
+ * A small formant synthesiser: speech events to 16 kHz samples. It sounds like a machine, but vowels
+ * have their formants, nasals, fricatives and stops their spectra, and all of it the events' timing,
+ * which is what lips are read by. Formant values after Peterson and Barney (1952) and Klatt (1980).
  */
 #ifndef WORLD_VOICE_H
 #define WORLD_VOICE_H

@@ -25,13 +25,14 @@ typedef struct ms_synthesize_params {
     const char *dir; /* made if it is not there; existing model files in it are an error */
 } ms_synthesize_params;
 
-/* Writes unet.yaml, latentsync_unet.pt, vae/config.json, vae/diffusion_pytorch_model.safetensors, whisper/tiny.pt, and
-   det_10g.onnx and 2d106det.onnx in auxiliary/models/buffalo_l (models/synthesize/synthesize_faces.h says what they see). Data is
-   streamed: a few megabytes of memory, the face nets 34. */
+/* Writes unet.yaml, latentsync_unet.pt, vae/config.json,
+   vae/diffusion_pytorch_model.safetensors, whisper/tiny.pt, and det_10g.onnx and
+   2d106det.onnx in auxiliary/models/buffalo_l (models/synthesize/synthesize_faces.h says
+   what they see). Data is streamed: a few megabytes of memory, the face nets 34. */
 ms_status ms_synthesize(const ms_synthesize_params *params, ms_error *err);
 
-/* Whether a UNet's checkpoint says that ms_synthesize() wrote it: what a run makes with it is noise. False also where it cannot be
-   read: who loads it says why. */
+/* Whether a UNet's checkpoint says that ms_synthesize() wrote it: what a run makes
+   with it is noise. False also where it cannot be read: who loads it says why. */
 bool ms_is_synthetic(ms_mem *mem, const char *unet);
 
 /* Only the configs of ret_files are filled in, for those who want the shapes alone (benchmarks). */
