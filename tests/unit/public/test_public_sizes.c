@@ -355,7 +355,7 @@ static void sizes_of_detections(void) {
     free(older);
 }
 
-/* Frames and reports of real ones: tests/stages/test_run_stream.c, tests/stages/test_session.c. */
+/* Frames and reports of real ones: tests/runs/test_run_stream.c, tests/runs/test_session.c. */
 static void sizes_of_run_streams(void) {
     ms_run_stream *stream = NULL;
     ms_run_report report;
