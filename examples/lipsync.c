@@ -10,8 +10,7 @@ static unsigned char rgb[4096 * 2160 * 3];
 
 static void need(bool works) {
     if (!works)
-        exit(
-            (fprintf(stderr, "lipsync: %s\n", err.code ? err.message : "bad or missing file"), EXIT_FAILURE));
+        exit((fprintf(stderr, "lipsync: %s\n", err.code ? err.message : "a bad file"), EXIT_FAILURE));
 }
 
 static FILE *file_of(const char *clip, const char *name, const char *mode) {
@@ -25,9 +24,10 @@ static void redraw(ms_session_params p, const char *clip) {
     FILE *faces = file_of(clip, "faces.txt", "r"), *out = file_of(clip, "out.ppm", "wb");
     ms_session *s = NULL;
     ms_session_frame frame = {.pixels = rgb, .landmarks = (const float(*)[2])points}, done;
-    ms_session_progress start;
     need(in && sound && faces && out && fscanf(in, "P6 %d %d 255%*c", &p.width, &p.height) == 2);
-    need(p.width <= 4096 && p.height <= 2160 && ms_session_open(&p, &s, &err) == MS_OK);
+    need(p.width <= 4096 && p.height <= 2160 && ms_session_create(&p, &s, &err) == MS_OK);
+    need(ms_session_open(s, &err) == MS_OK);
+    ms_session_progress start;
     ms_session_get_progress(s, &start);
     printf("%s: the session was open after %.4f s\n", clip, start.seconds);
     need(!ms_session_push_speech(s, speech, (int64_t)fread(speech, 4, 16000 * 60, sound), &err));
@@ -43,7 +43,7 @@ static void redraw(ms_session_params p, const char *clip) {
                  fwrite(done.pixels, (size_t)p.width * 3, (size_t)p.height, out) == (size_t)p.height);
         need(err.code == MS_OK);
     }
-    ms_session_close(&s);
+    ms_session_destroy(&s);
     need(!fclose(in) && !fclose(sound) && !fclose(faces) && !fclose(out));
 }
 

@@ -5,7 +5,7 @@
  *   ms_session_params p;
  *   ms_session_params_init(&p);
  *   p.model = model, p.width = 1280, p.height = 720;
- *   ms_session_open(&p, &session, &err);
+ *   ms_session_create(&p, &session, &err), ms_session_open(session, &err);
  *   ms_session_push_speech(session, samples, count, &err), ms_session_end_speech(session, &err);
  *   while (status == MS_OK && !ms_session_ended(session)) {
  *       if (frame_is_there)                                            // yours
@@ -15,10 +15,10 @@
  *       while (status == MS_OK && (status = ms_session_pull(session, &done, &got, &err)) == MS_OK && got)
  *           show(done.pixels);
  *   }
- *   ms_session_close(&session);
+ *   ms_session_destroy(&session);
  *
- * All work is done within push and pull, on the thread that calls: there are no callbacks and no threads that call back. One thread at a
- * time may use a session; ms_session_cancel() and ms_session_get_progress() may be called from any thread meanwhile.
+ * All work is done within open, push and pull, on the thread that calls: there are no callbacks and no threads that call back. One thread at
+ * a time may use a session; ms_session_cancel() and ms_session_get_progress() may be called from any thread meanwhile.
  *
  * Frames that are given come out as many and in order. What ms_run() makes of a clip with MS_LOOP_MODE_NONE, a session makes of its
  * frames, to the last bit.
@@ -74,19 +74,23 @@ static inline void ms_session_params_init(ms_session_params *ret_params) {
     ms_session_params_init_sized(ret_params, sizeof(*ret_params));
 }
 
-/*
- * Plans within the model's budget and loads what is not loaded yet of the model. params is copied. MS_INVALID_ARGUMENT, MS_BUDGET (the
- * message says what would be enough), MS_BAD_MODEL, MS_IO (a model file is missing or changed), MS_HOST_MEMORY, MS_DEVICE_MEMORY.
- */
-MS_API ms_status ms_session_open_sized(const ms_session_params *params, size_t params_bytes,
-                                       ms_session **ret_session, ms_error *err);
-static inline ms_status ms_session_open(const ms_session_params *params, ms_session **ret_session,
-                                        ms_error *err) {
-    return ms_session_open_sized(params, sizeof(*params), ret_session, err);
+/* Checks params, which is copied, and does no more: what follows can be watched and cancelled. MS_INVALID_ARGUMENT, MS_HOST_MEMORY. */
+MS_API ms_status ms_session_create_sized(const ms_session_params *params, size_t params_bytes,
+                                         ms_session **ret_session, ms_error *err);
+static inline ms_status ms_session_create(const ms_session_params *params, ms_session **ret_session,
+                                          ms_error *err) {
+    return ms_session_create_sized(params, sizeof(*params), ret_session, err);
 }
 
+/*
+ * Once, before the first push: takes the model, plans within its budget and loads what is not loaded yet of it, which is when the time passes.
+ * MS_INVALID_ARGUMENT (held_frames, or another has the model), MS_BUDGET (the message says what would be enough), MS_BAD_MODEL, MS_IO (a
+ * model file is missing or changed), MS_HOST_MEMORY, MS_DEVICE_MEMORY, MS_CANCELLED. After an error the session can only be destroyed.
+ */
+MS_API ms_status ms_session_open(ms_session *session, ms_error *err);
+
 /* Frames that were not pulled are lost. The model stays loaded. */
-MS_API void ms_session_close(ms_session **session);
+MS_API void ms_session_destroy(ms_session **session);
 
 /* Speech: 16 kHz, one channel, -1 to 1, in pieces of any length or at once; kept with 16 bits. Frames are redrawn once all of it is
    there, since the loudest moment decides how the rest is heard. MS_INVALID_ARGUMENT after its end or for a sample that is no
@@ -124,8 +128,8 @@ MS_API ms_status ms_session_flush(ms_session *session, ms_error *err);
 MS_API ms_status ms_session_end(ms_session *session, ms_error *err);
 
 /*
- * The next frame, which is valid until the next call of push, pull or close; redraws a window where one is complete. *ret_got false: none is
- * ready before more is pushed, or all were pulled (ms_session_ended()). After an error the session can only be closed;
+ * The next frame, which is valid until the next call of push, pull or destroy; redraws a window where one is complete. *ret_got false: none is
+ * ready before more is pushed, or all were pulled (ms_session_ended()). After an error the session can only be destroyed;
  * MS_CANCELLED, MS_HOST_MEMORY and MS_DEVICE_MEMORY (memory that stayed out after everything was tried), MS_BAD_MODEL.
  */
 MS_API ms_status ms_session_pull_sized(ms_session *session, ms_session_frame *ret_frame, size_t frame_bytes,
@@ -144,9 +148,9 @@ MS_API void ms_session_cancel(ms_session *session);
 typedef struct ms_session_progress {
     int64_t pushed, pulled; /* frames */
     int64_t redrawn;        /* faces that went back into their frames */
-    const char *stage;      /* ms_stage_name(): what a pull is at, "" = nothing */
+    const char *stage;      /* ms_stage_name(): what open or a pull is at, "" = nothing */
     int64_t part, parts;    /* of the stage: steps, pictures, bytes */
-    double seconds;         /* since it was opened */
+    double seconds;         /* since it was created */
 } ms_session_progress;
 
 /* From any thread. */

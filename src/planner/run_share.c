@@ -1,6 +1,7 @@
 #include "planner/run_share.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -12,21 +13,60 @@ static ms_run_share *runs;
 
 void ms_run_share_enter(ms_run_share *s) {
     pthread_mutex_lock(&lock);
-    *s = (ms_run_share){.entered = true, .alone = !runs, .next = runs};
-    for (ms_run_share *other = runs; other; other = other->next)
+    const bool known = s->entered;
+    *s = (ms_run_share){.entered = true, .alone = true, .next = known ? s->next : runs};
+    if (!known)
+        runs = s;
+    for (ms_run_share *other = runs; other; other = other->next) {
+        if (other == s)
+            continue;
+        s->alone = s->alone && other->resting;
         other->alone = false;
-    runs = s;
+    }
     pthread_mutex_unlock(&lock);
 }
 
-ms_status ms_run_share_join(ms_run_share *s, size_t budget_bytes, ms_error *err) {
-    char theirs[MS_SIZE_TEXT_BYTES], own[MS_SIZE_TEXT_BYTES];
+void ms_run_share_rest(ms_run_share *s, size_t held_bytes) {
     pthread_mutex_lock(&lock);
-    /* Each budget has those in it that joined before: the largest is what all may hold. */
-    for (const ms_run_share *other = runs; other; other = other->next)
-        if (other != s && other->budget_bytes > s->others_bytes)
-            s->others_bytes = other->budget_bytes;
-    /* What is held now is the others' in part, and they may come to hold more: their budget has both in it. */
+    s->resting = true;
+    s->budget_bytes = 0;
+    s->rest_bytes = held_bytes;
+    pthread_mutex_unlock(&lock);
+}
+
+/* Each budget has those in it that joined before: the largest is what all may hold that do not rest. Of those that rest some may be in it,
+   too; others were filled since. */
+static void count_others(const ms_run_share *s, size_t *ret_budget, size_t *ret_resting) {
+    *ret_budget = *ret_resting = 0;
+    for (const ms_run_share *other = runs; other; other = other->next) {
+        if (other == s)
+            continue;
+        if (other->resting)
+            *ret_resting += other->rest_bytes;
+        else if (other->budget_bytes > *ret_budget)
+            *ret_budget = other->budget_bytes;
+    }
+}
+
+static ms_status refuse(size_t theirs_bytes, size_t resting_bytes, size_t own_bytes, ms_error *err) {
+    char theirs[MS_SIZE_TEXT_BYTES], resting[MS_SIZE_TEXT_BYTES], own[MS_SIZE_TEXT_BYTES];
+    char beside[MS_SIZE_TEXT_BYTES + 64] = "";
+    if (resting_bytes)
+        snprintf(beside, sizeof(beside), ", besides %s that loaded models hold",
+                 ms_size_format(resting, resting_bytes));
+    return ms_fail(err, MS_BUDGET,
+                   "another run in this process may come to hold its budget of %s%s, which leaves nothing of "
+                   "this run's %s: a budget is the whole process's. Wait for the other run, or give this one "
+                   "more than that",
+                   ms_size_format(theirs, theirs_bytes), beside, ms_size_format(own, own_bytes));
+}
+
+ms_status ms_run_share_join(ms_run_share *s, size_t budget_bytes, ms_error *err) {
+    size_t theirs = 0, resting = 0;
+    pthread_mutex_lock(&lock);
+    count_others(s, &theirs, &resting);
+    s->others_bytes = theirs ? theirs + resting : 0;
+    /* What is held now is the others' in part, and they may come to hold more: their budget has both in it. Who rests holds what is held. */
     s->base_bytes = s->others_bytes;
     if (!s->others_bytes) {
         ms_mem_trim(); /* what earlier runs freed is not held */
@@ -36,13 +76,7 @@ ms_status ms_run_share_join(ms_run_share *s, size_t budget_bytes, ms_error *err)
     if (room)
         s->budget_bytes = budget_bytes;
     pthread_mutex_unlock(&lock);
-    if (room)
-        return MS_OK;
-    return ms_fail(err, MS_BUDGET,
-                   "another run in this process may come to hold its budget of %s, which leaves nothing of "
-                   "this run's %s: a budget "
-                   "is the whole process's. Wait for the other run, or give this one more than that",
-                   ms_size_format(theirs, s->others_bytes), ms_size_format(own, budget_bytes));
+    return room ? MS_OK : refuse(theirs, resting, budget_bytes, err);
 }
 
 bool ms_run_share_measure(const ms_run_share *s, size_t *ret_bytes) {

@@ -12,16 +12,22 @@
 #include "memsafe/status.h"
 
 typedef struct ms_run_share {
-    size_t budget_bytes; /* 0 = it has entered, but not joined */
+    size_t budget_bytes; /* 0 = it has entered, but not joined, or it rests */
+    size_t rest_bytes;   /* that it holds while it rests */
     size_t others_bytes; /* that the process may hold without this run; 0 = it joined before all others */
     size_t base_bytes;   /* what the process held when it joined, and the others may come to hold */
-    bool entered, alone; /* alone: no other was there since it entered */
+    bool entered, resting;
+    bool alone; /* since it entered no other was there, but for some that rest */
     struct ms_run_share *next;
 } ms_run_share;
 
-/* Before the run's first large allocation: from here on no other takes what the process holds for its own. The struct must not
-   move until it leaves. */
+/* Before the run's first large allocation, and again when a rest ends: from here on no other takes what the process holds for its own. The
+   struct must not move until it leaves. */
 void ms_run_share_enter(ms_run_share *share);
+
+/* Nobody uses what has entered (a model that stays loaded): until it enters again it counts as what it holds, which does not grow, and not
+   as its budget. */
+void ms_run_share_rest(ms_run_share *share, size_t held_bytes);
 
 /* Once it has entered and its budget is known. MS_BUDGET: others may take all of the budget; the message has both numbers. */
 ms_status ms_run_share_join(ms_run_share *share, size_t budget_bytes, ms_error *err);

@@ -190,14 +190,6 @@ static ms_status open_clip(ms_job *j, ms_error *err) {
         p->video, p->audio);
 }
 
-/* A model of the caller's may have been opened without face networks. */
-static ms_status check_faces(const ms_job *j, ms_error *err) {
-    if (j->p->track || j->model->files.detector[0])
-        return MS_OK;
-    return ms_fail(err, MS_BAD_MODEL,
-                   "the model was opened without face networks, and the run names no track of faces");
-}
-
 /* Everything that can fail because of the input is opened before the model is loaded, which takes longest. */
 ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;
@@ -231,8 +223,8 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
     }
     if (j->model == &j->own_model)
         MS_TRY(ms_model_find_files(j->model, &names, parts, err));
-    else
-        MS_TRY(check_faces(j, err));
+    else if (!p->track)
+        MS_TRY(ms_model_check_faces(j->model, err));
     snprintf(j->report.model, sizeof(j->report.model), "%s", j->model->name);
     MS_TRY(ms_job_find_range(j, err));
     MS_TRY(ms_job_open_splice(j, err));

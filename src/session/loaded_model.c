@@ -112,6 +112,13 @@ ms_status ms_model_open_faces(ms_model *m, ms_error *err) {
     return status;
 }
 
+ms_status ms_model_check_faces(const ms_model *m, ms_error *err) {
+    return m->files.detector[0] ? MS_OK
+                                : ms_fail_hint(err, MS_BAD_MODEL, MS_HINT_TRACK,
+                                               "the model was opened without face networks, and nothing "
+                                               "says where faces are");
+}
+
 ms_status ms_model_check_files(ms_model *m, ms_error *err) {
     if (m->nets)
         MS_TRY(look_at_nets(m, m->nets_files, err));
@@ -150,23 +157,48 @@ size_t ms_model_host_bytes(const ms_model *m) {
     return usage.current_bytes - loaded.host_bytes - (m->apart ? 0 : loaded.weight_bytes);
 }
 
+/* Of the host's memory, without the process itself. */
+static size_t held_bytes(const ms_model *m) {
+    ms_mem_usage usage;
+    ms_mem_get_usage(m->mem, &usage);
+    return usage.current_bytes - m->base_bytes;
+}
+
+static void rest(ms_model *m) {
+    ms_mem_trim(); /* what was freed is not held, when the next one measures */
+    ms_run_share_rest(&m->share, held_bytes(m));
+}
+
+/* Others may have begun meanwhile, and what the process holds is another amount. */
+static ms_status end_rest(ms_model *m, ms_error *err) {
+    ms_run_share_enter(&m->share);
+    MS_TRY(ms_run_share_join(&m->share, m->policy.host_budget_bytes, err));
+    const size_t held = held_bytes(m);
+    size_t base = m->share.base_bytes;
+    if (!m->share.others_bytes) /* it was measured, and has in it what the model holds */
+        base -= held < base ? held : base;
+    return charge_base(m, base + MS_RUN_PROCESS_BYTES, err);
+}
+
 ms_status ms_model_take(ms_model *m, ms_error *err) {
     if (atomic_exchange(&m->in_use, true))
         return ms_fail(err, MS_INVALID_ARGUMENT, "the model is in use: one session or run at a time");
+    ms_mem_set_budget(m->mem, 0);
+    ms_mem_set_budget(m->device_mem, 0);
     ms_status status = ms_model_check_files(m, err);
+    if (status == MS_OK && m->share.resting)
+        status = end_rest(m, err);
     if (status != MS_OK) {
         ms_model_give_back(m);
         return status;
     }
-    ms_mem_set_budget(m->mem, 0);
-    ms_mem_set_budget(m->device_mem, 0);
     ms_mem_reset_peaks(m->mem);
     ms_mem_reset_peaks(m->device_mem);
     return MS_OK;
 }
 
 void ms_model_give_back(ms_model *m) {
-    ms_mem_trim(); /* what was freed is not held, when the next one measures */
+    rest(m);
     atomic_store(&m->in_use, false);
 }
 
@@ -225,7 +257,9 @@ static ms_status open_all(ms_model *m, const ms_model_params *p, ms_error *err) 
     ms_run_share_enter(&m->share);
     MS_TRY(ms_model_open_device(m, p->device, p->threads, err));
     MS_TRY(ms_model_open_memory(m, &p->profile, p->precision, p->budget_bytes, p->host_budget_bytes, err));
-    return ms_model_find_files(m, &names, parts, err);
+    MS_TRY(ms_model_find_files(m, &names, parts, err));
+    rest(m);
+    return MS_OK;
 }
 
 ms_status ms_model_open_sized(const ms_model_params *params, size_t params_bytes, ms_model **ret_model,

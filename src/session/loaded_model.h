@@ -65,6 +65,9 @@ ms_status ms_model_find_files(ms_model *model, const ms_model_names *names, unsi
 ms_status ms_model_open_weights(ms_model *model, ms_error *err);
 ms_status ms_model_open_faces(ms_model *model, ms_error *err);
 
+/* MS_BAD_MODEL: it was opened without face networks, for whoever is not told where faces are. */
+ms_status ms_model_check_faces(const ms_model *model, ms_error *err);
+
 /* Its ledgers' bytes now, without what is loaded of the weights, which plans count by themselves. */
 size_t ms_model_device_bytes(const ms_model *model);
 size_t ms_model_host_bytes(const ms_model *model);
@@ -78,7 +81,8 @@ ms_status ms_model_find_speed(ms_model *model, const char *history, ms_history_k
                               char ret_warning[MS_HISTORY_TEXT_BYTES], ms_error *err);
 
 /* Takes and gives back the right to use it: MS_INVALID_ARGUMENT while another session has it, MS_IO when a file is not the one that
-   weights were read from. There is no budget until ms_model_hold_budget(). */
+   weights were read from, MS_BUDGET when others may take all of its budget. There is no budget until ms_model_hold_budget(). A model that nobody
+   has counts for others as what it holds (run_share.h); what its process holds is found anew when it is taken. */
 ms_status ms_model_take(ms_model *model, ms_error *err);
 void ms_model_give_back(ms_model *model);
 /* Once there is a plan of so many bytes: from here on the budgets hold. */

@@ -89,9 +89,7 @@ static ms_status open_faces(ms_session *s, ms_error *err) {
         ms_face_follow_init(&s->follow, ms_session_given_faces(s), &s->geometry, 0, p->max_gap);
         return MS_OK;
     }
-    if (!s->model->files.detector[0])
-        return ms_fail(err, MS_BAD_MODEL,
-                       "the model was opened without face networks: the frames must say where faces are");
+    MS_TRY(ms_model_check_faces(s->model, err));
     ms_letterbox fit;
     MS_TRY(ms_letterbox_fit(p->width, p->height, MS_DETECT_SIDE, &fit, err));
     MS_TRY(ms_model_open_faces(s->model, err));
@@ -110,9 +108,16 @@ static void count_others(ms_session *s) {
     s->redraw.host_other_bytes = s->model->apart ? host : 0;
 }
 
+/* Between the steps of opening, of which loading asks by itself. */
+static ms_status still_wanted(const ms_session *s, ms_error *err) {
+    return atomic_load(&s->cancelled) ? ms_fail(err, MS_CANCELLED, "cancelled while the session was opened")
+                                      : MS_OK;
+}
+
 static ms_status open_all(ms_session *s, ms_error *err) {
     ms_model *m = s->model;
     const int resolution = s->p.resolution ? s->p.resolution : m->files.unet_config.resolution;
+    MS_TRY(still_wanted(s, err));
     MS_TRY(ms_model_take(m, err));
     s->mem = m->mem;
     MS_TRY(ms_redraw_watch(&s->redraw, s->p.pressure_trace, err));
@@ -123,15 +128,18 @@ static ms_status open_all(ms_session *s, ms_error *err) {
     MS_TRY(open_faces(s, err));
     MS_TRY(ms_pcm_create(s->mem, m->compute.pool, &s->pcm, err));
     MS_TRY(ms_session_make_buffers(s, err));
+    MS_TRY(still_wanted(s, err));
     count_others(s); /* before there is an engine, which plans count */
     MS_TRY(open_engine(s, err));
+    MS_TRY(still_wanted(s, err));
     MS_TRY(ms_redraw_choose(&s->redraw, err));
     MS_TRY(ms_model_hold_budget(m, s->redraw.plan.peak_bytes, err));
+    MS_TRY(still_wanted(s, err));
     return ms_redraw_begin(&s->redraw, 0, err);
 }
 
-ms_status ms_session_open_sized(const ms_session_params *params, size_t params_bytes,
-                                ms_session **ret_session, ms_error *err) {
+ms_status ms_session_create_sized(const ms_session_params *params, size_t params_bytes,
+                                  ms_session **ret_session, ms_error *err) {
     ms_session_params p = defaults;
     ms_error_clear(err);
     MS_READ_SIZED(&p, params, params_bytes, err);
@@ -145,17 +153,23 @@ ms_status ms_session_open_sized(const ms_session_params *params, size_t params_b
     s->model = p.model;
     s->redraw = (ms_redraw){.model = s->model, .rung = p.rung, .started = ms_now_s()};
     atomic_store(&s->stage, "");
-    ms_status status = open_all(s, err);
-    if (status != MS_OK) {
-        ms_session_close(&s);
-        return status;
-    }
-    ms_session_enter(s, "");
     *ret_session = s;
     return MS_OK;
 }
 
-void ms_session_close(ms_session **session) {
+ms_status ms_session_open(ms_session *s, ms_error *err) {
+    ms_error_clear(err);
+    MS_NEED(s, err);
+    if (s->opened)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the session was opened before");
+    s->opened = true;
+    ms_session_enter(s, "load");
+    ms_status status = open_all(s, err);
+    ms_session_enter(s, "");
+    return status == MS_OK ? MS_OK : ms_session_failed(s, status, err);
+}
+
+void ms_session_destroy(ms_session **session) {
     if (!session || !*session)
         return;
     ms_session *s = *session;
@@ -172,6 +186,8 @@ void ms_session_close(ms_session **session) {
 /* ---- speech ---- */
 
 ms_status ms_session_check(const ms_session *s, ms_error *err) {
+    if (!s->opened)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the session is not open");
     if (s->status == MS_OK && atomic_load(&s->cancelled))
         return ms_fail(err, MS_CANCELLED, "the session was cancelled");
     if (s->status != MS_OK && err)

@@ -24,6 +24,7 @@ _Static_assert(MS_SESSION_LANDMARKS == MS_LANDMARKS, "what is pushed is what fac
 struct ms_session {
     ms_session_params p;
     ms_model *model;
+    bool opened; /* or tried to be */
     ms_mem *mem; /* the model's; NULL = it was not taken */
     ms_redraw redraw;
     ms_pcm *pcm;
@@ -53,7 +54,7 @@ struct ms_session {
     _Atomic(const char *) stage;
 };
 
-/* A session that failed says the same again. */
+/* A session that failed says the same again, and one that is not open yet says so. */
 ms_status ms_session_check(const ms_session *session, ms_error *err);
 ms_status ms_session_failed(ms_session *session, ms_status status, ms_error *err);
 

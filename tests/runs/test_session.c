@@ -6,172 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "faces/track_file.h"
-#include "media/read/audio_reader.h"
-#include "media/read/video_reader.h"
-#include "memsafe/session.h"
-#include "support/drawn.h"
-#include "support/run_inputs.h"
-
-#define FRAMES 40 /* two windows and a short one */
-#define WIDTH 240
-#define HEIGHT 208
-#define BYTES ((size_t)WIDTH * HEIGHT * 3)
-#define MAX_SAMPLES 200000
-
-static ms_run_params params;
-static uint8_t *clip; /* [FRAMES][HEIGHT][WIDTH][3] */
-static ms_face_record record[FRAMES];
-static float speech[MAX_SAMPLES];
-static int64_t n_speech;
-static uint64_t expected[FRAMES]; /* hashes of what a run makes of it */
-
-static ms_status note_frame(void *arg, int64_t frame, const uint8_t *rgb, int width, int height) {
-    uint64_t *hashes = arg;
-    assert_true(frame < FRAMES && width == WIDTH && height == HEIGHT);
-    hashes[frame] = test_fnv1a(rgb, BYTES);
-    return MS_OK;
-}
-
-static void read_clip(void) {
-    ms_video_reader *reader = NULL;
-    ms_video_reader_params p = MS_VIDEO_READER_DEFAULTS;
-    ms_error err;
-    bool got = true;
-    clip = malloc(FRAMES * BYTES);
-    assert_ms_ok(ms_video_reader_open(NULL, params.video, &p, &reader, &err), &err);
-    for (int i = 0; i < FRAMES; i++) {
-        assert_ms_ok(ms_video_reader_read(reader, clip + (size_t)i * BYTES, 0, &got, &err), &err);
-        assert_true(got);
-    }
-    ms_video_reader_close(&reader);
-}
-
-static void read_track(void) {
-    ms_track_reader *reader = NULL;
-    ms_face_record r;
-    ms_error err;
-    bool got = true;
-    assert_ms_ok(ms_track_reader_open(NULL, params.track, &reader, &err), &err);
-    for (;;) {
-        assert_ms_ok(ms_track_reader_next(reader, &r, &got, &err), &err);
-        if (!got)
-            break;
-        r.present = true;
-        record[r.frame] = r;
-    }
-    ms_track_reader_close(&reader);
-}
-
-static void read_speech(void) {
-    ms_audio_reader *reader = NULL;
-    ms_audio_reader_params p = MS_AUDIO_READER_DEFAULTS;
-    ms_error err;
-    assert_ms_ok(ms_audio_reader_open(NULL, params.audio, &p, &reader, &err), &err);
-    assert_ms_ok(ms_audio_reader_read(reader, speech, MAX_SAMPLES, &n_speech, &err), &err);
-    assert_true(n_speech > 16000 && n_speech < MAX_SAMPLES);
-    ms_audio_reader_close(&reader);
-}
-
-static int prepare(void **state) {
-    (void)state;
-    ms_error err;
-    test_make_run_inputs(FRAMES, "240x208");
-    test_run_params(FRAMES, &params);
-    params.steps = 2;
-    params.loop = MS_LOOP_MODE_NONE;
-    params.frame_sink = note_frame;
-    params.sink_arg = expected;
-    assert_ms_ok(ms_run(&params, NULL, &err), &err);
-    read_clip();
-    read_track();
-    read_speech();
-    return 0;
-}
-
-static int clean_up(void **state) {
-    (void)state;
-    free(clip);
-    test_dir_remove();
-    return 0;
-}
-
-static ms_model *open_model(size_t budget_bytes) {
-    ms_model *model = NULL;
-    ms_model_params p;
-    ms_error err;
-    ms_model_params_init(&p);
-    p.model = params.model;
-    p.budget_bytes = budget_bytes;
-    p.threads = 2;
-    assert_ms_ok(ms_model_open(&p, &model, &err), &err);
-    return model;
-}
-
-static ms_session_params session_params(ms_model *model) {
-    ms_session_params p;
-    ms_session_params_init(&p);
-    p.model = model;
-    p.width = WIDTH;
-    p.height = HEIGHT;
-    p.given_faces = true;
-    p.steps = 2;
-    p.speech_s = 10;
-    return p;
-}
-
-static ms_session_frame frame_of(int i) {
-    return (ms_session_frame){.pixels = clip + (size_t)i * BYTES,
-                              .landmarks = record[i].present ? (const float(*)[2])record[i].landmarks : NULL};
-}
-
-static ms_status push_speech(ms_session *s, int64_t piece, ms_error *err) {
-    for (int64_t at = 0; at < n_speech; at += piece)
-        MS_TRY(ms_session_push_speech(s, speech + at, at + piece < n_speech ? piece : n_speech - at, err));
-    return ms_session_end_speech(s, err);
-}
-
-/* All frames through a session: hashes of those that come out, in order. */
-static ms_status pass(const ms_session_params *p, uint64_t hashes[FRAMES], ms_session_info *ret_info,
-                      ms_error *err) {
-    ms_session *s = NULL;
-    ms_session_frame out;
-    int pushed = 0, pulled = 0;
-    ms_status status = ms_session_open(p, &s, err);
-    if (status == MS_OK)
-        status = push_speech(s, 1001, err);
-    while (status == MS_OK && !ms_session_ended(s)) {
-        bool taken = true, got = true;
-        while (status == MS_OK && taken && pushed < FRAMES) {
-            ms_session_frame in = frame_of(pushed);
-            status = ms_session_push(s, &in, &taken, err);
-            pushed += status == MS_OK && taken;
-        }
-        if (status == MS_OK && pushed == FRAMES)
-            status = ms_session_end(s, err);
-        while (status == MS_OK && got) {
-            status = ms_session_pull(s, &out, &got, err);
-            if (status == MS_OK && got) {
-                assert_true(out.number == pulled && out.stride_bytes == WIDTH * 3 && !out.landmarks);
-                hashes[pulled++] = test_fnv1a(out.pixels, BYTES);
-            }
-        }
-    }
-    if (status == MS_OK) {
-        assert_int_equal(pulled, FRAMES);
-        if (ret_info)
-            ms_session_get_info(s, ret_info);
-    }
-    ms_session_close(&s);
-    assert_null(s);
-    return status;
-}
-
-static void check_frames(const uint64_t hashes[FRAMES]) {
-    for (int i = 0; i < FRAMES; i++)
-        if (hashes[i] != expected[i])
-            fail_msg("frame %d is another", i);
-}
+#include "support/session_inputs.h"
 
 static void a_session_makes_the_frames_of_a_run(void **state) {
     (void)state;
@@ -270,17 +105,17 @@ static void one_at_a_time(void **state) {
     ms_error err;
     ms_model *model = open_model(0);
     ms_session_params p = session_params(model);
-    assert_ms_ok(ms_session_open(&p, &s, &err), &err);
-    assert_int_equal(ms_session_open(&p, &other, &err), MS_INVALID_ARGUMENT);
+    assert_ms_ok(open_session(&p, &s, &err), &err);
+    assert_int_equal(open_session(&p, &other, &err), MS_INVALID_ARGUMENT);
     assert_int_equal(ms_model_evict(model, &err), MS_INVALID_ARGUMENT);
     ms_run_params r = params;
     r.model = NULL;
     r.loaded = model;
     assert_int_equal(ms_run(&r, NULL, &err), MS_INVALID_ARGUMENT);
     assert_non_null(strstr(err.message, "in use"));
-    ms_session_close(&s);
-    assert_ms_ok(ms_session_open(&p, &s, &err), &err); /* and what was refused left nothing */
-    ms_session_close(&s);
+    ms_session_destroy(&s);
+    assert_ms_ok(open_session(&p, &s, &err), &err); /* and what was refused left nothing */
+    ms_session_destroy(&s);
     ms_model_close(&model);
 }
 
@@ -323,7 +158,7 @@ static void floats_and_strides(void **state) {
     const ptrdiff_t row = WIDTH * 3 + 7;
     bool taken = false, got = true;
     p.format = MS_PIXEL_RGB_F32;
-    assert_ms_ok(ms_session_open(&p, &s, &err), &err);
+    assert_ms_ok(open_session(&p, &s, &err), &err);
     assert_ms_ok(push_speech(s, n_speech, &err), &err);
     for (int i = 0; i < 16; i++) {
         for (int y = 0; y < HEIGHT; y++)
@@ -346,7 +181,7 @@ static void floats_and_strides(void **state) {
     }
     assert_ms_ok(ms_session_pull(s, &out, &got, &err), &err);
     assert_false(got);
-    ms_session_close(&s);
+    ms_session_destroy(&s);
     free(upside_down);
     ms_model_close(&model);
 }
@@ -362,7 +197,7 @@ static void it_says_when_to_pull_and_when_it_is_over(void **state) {
     bool taken = true, got = true;
     int pushed = 0;
     p.held_frames = 30;
-    assert_ms_ok(ms_session_open(&p, &s, &err), &err);
+    assert_ms_ok(open_session(&p, &s, &err), &err);
     for (; taken; pushed += taken) {
         in = frame_of(pushed % FRAMES);
         assert_ms_ok(ms_session_push(s, &in, &taken, &err), &err);
@@ -391,7 +226,7 @@ static void it_says_when_to_pull_and_when_it_is_over(void **state) {
     assert_int_equal(ms_session_push(s, &in, &taken, &err), MS_INVALID_ARGUMENT);
     assert_ms_ok(ms_session_pull(s, &out, &got, &err), &err);
     assert_true(got && !out.redrawn && memcmp(out.pixels, in.pixels, BYTES) == 0 && ms_session_ended(s));
-    ms_session_close(&s);
+    ms_session_destroy(&s);
     ms_model_close(&model);
 }
 
@@ -404,7 +239,7 @@ static void after_the_speech_frames_pass_through(void **state) {
     ms_model *model = open_model(0);
     ms_session_params p = session_params(model);
     bool taken, got;
-    assert_ms_ok(ms_session_open(&p, &s, &err), &err);
+    assert_ms_ok(open_session(&p, &s, &err), &err);
     assert_ms_ok(ms_session_push_speech(s, speech, 3200, &err), &err);
     assert_ms_ok(ms_session_end_speech(s, &err), &err);
     ms_session_get_info(s, &info);
@@ -419,14 +254,14 @@ static void after_the_speech_frames_pass_through(void **state) {
         assert_true(got && out.redrawn == (i < info.speech_frames));
         assert_true(out.redrawn || memcmp(out.pixels, clip + (size_t)i * BYTES, BYTES) == 0);
     }
-    ms_session_close(&s);
-    assert_ms_ok(ms_session_open(&p, &s, &err), &err);
+    ms_session_destroy(&s);
+    assert_ms_ok(open_session(&p, &s, &err), &err);
     assert_ms_ok(ms_session_push_speech(s, speech, 100, &err), &err);
     assert_int_equal(ms_session_end_speech(s, &err), MS_BAD_MEDIA);
     const float none[2] = {0, NAN};
     assert_int_equal(ms_session_push_speech(s, none, 2, &err), MS_INVALID_ARGUMENT);
     assert_non_null(strstr(err.message, "sample 101"));
-    ms_session_close(&s);
+    ms_session_destroy(&s);
     ms_model_close(&model);
 }
 
@@ -440,7 +275,7 @@ static void pass_changed(ms_model *model, change_fn change, uint64_t hashes[FRAM
     ms_session_params p = session_params(model);
     bool taken, got = true;
     p.held_frames = FRAMES + 30;
-    assert_ms_ok(ms_session_open(&p, &s, &err), &err);
+    assert_ms_ok(open_session(&p, &s, &err), &err);
     assert_ms_ok(push_speech(s, n_speech, &err), &err);
     for (int i = 0; i < FRAMES; i++)
         for (int attempt = 0; attempt < 2; attempt++) {
@@ -459,7 +294,7 @@ static void pass_changed(ms_model *model, change_fn change, uint64_t hashes[FRAM
         hashes[i] = test_fnv1a(out.pixels, BYTES);
         redrawn[i] = out.redrawn;
     }
-    ms_session_close(&s);
+    ms_session_destroy(&s);
 }
 
 static float broken[MS_SESSION_LANDMARKS][2];
@@ -514,7 +349,7 @@ static void speech_that_does_not_fit_is_not_taken(void **state) {
     ms_model *model = open_model(0);
     ms_session_params p = session_params(model);
     quiet[0] = 0.5f;
-    assert_ms_ok(ms_session_open(&p, &s, &err), &err);
+    assert_ms_ok(open_session(&p, &s, &err), &err);
     ms_mem_fail_after(2, false); /* of the two blocks */
     assert_int_equal(ms_session_push_speech(s, quiet, 600000, &err), MS_HOST_MEMORY);
     ms_mem_fail_after(0, false);
@@ -522,11 +357,11 @@ static void speech_that_does_not_fit_is_not_taken(void **state) {
     assert_ms_ok(ms_session_end_speech(s, &err), &err);
     ms_session_get_info(s, &info);
     assert_true(info.speech_frames >= 937 && info.speech_frames <= 940);
-    ms_session_close(&s);
+    ms_session_destroy(&s);
     p.given_faces = false;
     p.width = 8192;
     p.height = 2; /* of which no detector can make anything */
-    assert_int_equal(ms_session_open(&p, &s, &err), MS_INVALID_ARGUMENT);
+    assert_int_equal(open_session(&p, &s, &err), MS_INVALID_ARGUMENT);
     assert_non_null(strstr(err.message, "8192x2"));
     ms_model_close(&model);
 }
@@ -549,7 +384,7 @@ static void another_thread_may_cancel(void **state) {
     ms_session_params p = session_params(model);
     bool taken, got;
     p.steps = 999;
-    assert_ms_ok(ms_session_open(&p, &s, &err), &err);
+    assert_ms_ok(open_session(&p, &s, &err), &err);
     assert_ms_ok(push_speech(s, n_speech, &err), &err);
     for (int i = 0; i < 16; i++) {
         ms_session_frame in = frame_of(i);
@@ -560,7 +395,7 @@ static void another_thread_may_cancel(void **state) {
     pthread_join(thread, NULL);
     assert_int_equal(ms_session_pull(s, &out, &got, &err), MS_CANCELLED);
     assert_true(err.message[0]);
-    ms_session_close(&s);
+    ms_session_destroy(&s);
     p.steps = 2;
     uint64_t hashes[FRAMES];
     assert_ms_ok(pass(&p, hashes, NULL, &err), &err); /* the model is as it was */
@@ -625,15 +460,15 @@ static void a_model_file_that_changes_is_told(void **state) {
     ms_session *s = NULL;
     p.model = model;
     p.given_faces = false;
-    assert_ms_ok(ms_session_open(&p, &s, &err), &err);
-    ms_session_close(&s);
+    assert_ms_ok(open_session(&p, &s, &err), &err);
+    ms_session_destroy(&s);
     snprintf(command, sizeof(command), "touch -d 2001-01-01 %s/auxiliary/models/buffalo_l/det_10g.onnx",
              test_file("copy"));
     assert_int_equal(system(command), 0);
-    assert_int_equal(ms_session_open(&p, &s, &err), MS_IO);
+    assert_int_equal(open_session(&p, &s, &err), MS_IO);
     assert_non_null(strstr(err.message, "det_10g.onnx changed"));
     assert_ms_ok(ms_model_evict(model, &err), &err);
-    assert_int_equal(ms_session_open(&p, &s, &err), MS_IO);
+    assert_int_equal(open_session(&p, &s, &err), MS_IO);
     /* And no run writes over them. */
     ms_run_params r = params;
     char net[600];
@@ -646,7 +481,6 @@ static void a_model_file_that_changes_is_told(void **state) {
     ms_model_close(&model);
 }
 
-/* The demo's networks find the faces, as they do in a run. */
 /* Structs as an older memsafe had them: what is read and written ends with them, marked bytes stay, and the frames are the same. */
 static void an_older_programs_structs(void **state) {
     (void)state;
@@ -669,7 +503,8 @@ static void an_older_programs_structs(void **state) {
     ms_session *s = NULL;
     ms_error err;
     p.pressure_trace = "/nowhere"; /* behind what an older program has */
-    assert_ms_ok(ms_session_open_sized(&p, opened, &s, &err), &err);
+    assert_ms_ok(ms_session_create_sized(&p, opened, &s, &err), &err);
+    assert_ms_ok(ms_session_open(s, &err), &err);
     assert_ms_ok(push_speech(s, n_speech, &err), &err);
     for (int in = 0, n = 0; n < FRAMES;) {
         ms_session_frame f = in < FRAMES ? frame_of(in) : (ms_session_frame){0};
@@ -698,10 +533,11 @@ static void an_older_programs_structs(void **state) {
     memset(&told, 0xA5, sizeof(told));
     ms_model_get_info_sized(model, &told.model, offsetof(ms_model_info, held_bytes));
     assert_true(told.model.loaded && told.bytes[offsetof(ms_model_info, held_bytes)] == 0xA5);
-    ms_session_close(&s);
+    ms_session_destroy(&s);
     ms_model_close(&model);
 }
 
+/* The demo's networks find the faces, as they do in a run. */
 static void faces_are_found(void **state) {
     (void)state;
     uint64_t run[FRAMES], found[FRAMES];
@@ -746,5 +582,5 @@ int main(void) {
         cmocka_unit_test(an_older_programs_structs),
         cmocka_unit_test(faces_are_found),
     };
-    return cmocka_run_group_tests(tests, prepare, clean_up);
+    return cmocka_run_group_tests(tests, test_prepare_session, test_clean_session);
 }

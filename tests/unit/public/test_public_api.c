@@ -366,9 +366,10 @@ static void null_session(void) {
     const float sample = 0;
     NOTHING(ms_session_params_init(NULL));
     ms_session_params_init(&p);
-    REFUSED(ms_session_open(NULL, &session, &err));
-    REFUSED(ms_session_open(&p, &session, &err)); /* without a model */
-    REFUSED_QUIETLY(ms_session_open(&p, &session, NULL));
+    REFUSED(ms_session_create(NULL, &session, &err));
+    REFUSED(ms_session_create(&p, &session, &err)); /* without a model */
+    REFUSED_QUIETLY(ms_session_create(&p, &session, NULL));
+    REFUSED(ms_session_open(NULL, &err));
     REFUSED(ms_session_push_speech(NULL, &sample, 1, &err));
     REFUSED(ms_session_end_speech(NULL, &err));
     REFUSED(ms_session_push(NULL, &frame, &flag, &err));
@@ -380,8 +381,8 @@ static void null_session(void) {
     NOTHING(ms_session_get_progress(NULL, &progress));
     NOTHING(ms_session_get_info(NULL, &info));
     assert_true(progress.pulled == 7 && info.resolution == 7);
-    NOTHING(ms_session_close(NULL));
-    NOTHING(ms_session_close(&session));
+    NOTHING(ms_session_destroy(NULL));
+    NOTHING(ms_session_destroy(&session));
 }
 
 static void null_run_stream(void) {

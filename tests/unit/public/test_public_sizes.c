@@ -403,8 +403,8 @@ static void sizes_of_models_and_sessions(void) {
 
     ms_session_params sp;
     ms_session_params_init(&sp);
-    WRONG_SIZES(ms_session_open_sized(&sp, bytes, &session, &err), "params", ms_session_params);
-    note("ms_session_open_sized");
+    WRONG_SIZES(ms_session_create_sized(&sp, bytes, &session, &err), "params", ms_session_params);
+    note("ms_session_create_sized");
     ms_session_frame frame = {0};
     ms_session_progress progress = {.pulled = 7};
     ms_session_info about = {.resolution = 7};
