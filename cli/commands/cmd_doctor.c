@@ -115,8 +115,19 @@ static int list_models(void) {
 }
 
 static void tell_plugin(void *arg, const char *path, const char *problem) {
-    (void)arg;
+    int *found = arg;
     row(ms_name_in(path), problem ? "no" : "yes", problem ? problem : path);
+    *found += 1;
+}
+
+static void list_plugins(void) {
+    char folder[CLI_PATH_BYTES], text[CLI_PATH_BYTES + 64];
+    int found = 0;
+    ms_plugin_list(tell_plugin, &found);
+    for (int i = 0; found == 0 && ms_plugin_folder(i, folder, sizeof(folder)); i++) {
+        snprintf(text, sizeof(text), "%s%s", i ? "nor in " : "no memsafe-NAME.so in ", folder);
+        row(i ? "" : "plug-ins", i ? "" : "none", text);
+    }
 }
 
 static void list_devices(void) {
@@ -133,7 +144,7 @@ static void list_devices(void) {
     ms_probe_destroy(&probe);
     cli_print("Device\n");
     row("cpu", "yes", cpu);
-    ms_plugin_list(tell_plugin, NULL);
+    list_plugins();
 }
 
 static int doctor_run(const void *state, char **arguments, int n_arguments) {

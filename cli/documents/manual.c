@@ -187,7 +187,8 @@ static const struct {
      "The file that keeps what runs were predicted to take and took; `off` keeps none. Without it: "
      "$XDG_STATE_HOME/memsafe/history.db, else ~/.local/state/memsafe/history.db."},
     {"MEMSAFE_PLUGIN_DIR",
-     "A folder with back ends, memsafe-NAME.so, which is looked into before the library's own."},
+     "A folder with back ends, memsafe-NAME.so. It is looked into first; then that of the command, then "
+     "memsafe in the folder of libraries. `memsafe doctor` lists what is there, or where it looked."},
     {"MEMSAFE_PROFILE", "The tier of the memory profile where --profile names none."},
     {"MEMSAFE_FIELD", "Any field of the profile, by its name in upper case, like MEMSAFE_VAE_TILING=off; "
                       "`memsafe probe --fields` lists them."},
@@ -224,7 +225,8 @@ static void print_overview(void) {
     }
     printf(".SH \"SEE ALSO\"\n");
     for (int i = 0; cli_commands[i]; i++)
-        put_page_link(cli_commands[i]->name, cli_commands[i + 1] ? "," : "");
+        put_page_link(cli_commands[i]->name, ",");
+    put_page_link("fetch-models", "");
 }
 
 void cli_print_manual(const cli_command *command) {

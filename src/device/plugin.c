@@ -14,13 +14,14 @@
 
 #include "base/error.h"
 #include "device/backend_check.h"
+#include "device/plugin_folders.h"
 #include "files/full_io.h"
 #include "memsafe/probe.h"
 
 #define PREFIX "memsafe-"
 #define SUFFIX ".so"
 #define MAX_PLUGINS 8
-#define MAX_PATH 4096
+#define MAX_PATH MS_PLUGIN_FOLDER_BYTES
 
 static const ms_host_services services = {ms_mem_alloc, ms_mem_free, ms_mem_charge, ms_mem_release};
 
@@ -29,22 +30,6 @@ static struct {
     const ms_backend *table[MAX_PLUGINS]; /* loaded; never unloaded: devices may be open */
     int count;
 } loaded = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-/* Where to look, in this order: the environment's folder, and that of the file which this code is in. */
-static bool folder_of(int number, char folder[MAX_PATH]) {
-    const char *asked = getenv("MEMSAFE_PLUGIN_DIR");
-    if (number == 0 && asked && *asked)
-        return snprintf(folder, MAX_PATH, "%s", asked) < MAX_PATH;
-    Dl_info self;
-    if (number != 1 || !dladdr(&services, &self) || !self.dli_fname)
-        return false;
-    /* A program that was found through PATH is named without its folder: never the current one, from which nothing is loaded. */
-    const char *name = strchr(self.dli_fname, '/') ? self.dli_fname : "/proc/self/exe";
-    char *file = realpath(name, NULL), *slash = file ? strrchr(file, '/') : NULL;
-    bool fits = slash && snprintf(folder, MAX_PATH, "%.*s", (int)(slash - file), file) < MAX_PATH;
-    free(file); /* the C library's */
-    return fits;
-}
 
 /* Under the lock. Why it cannot be used is written into problem. */
 static const ms_backend *load(const char *path, const char *name, char *problem, size_t size) {
@@ -86,10 +71,8 @@ static bool is_a_name(const char *name) {
 
 static ms_status find(const char *name, const ms_backend **ret_backend, ms_error *err) {
     const ms_backend *backend = known(name);
-    for (int i = 0; i < 2 && !backend; i++) {
-        char folder[MAX_PATH], path[MAX_PATH + 64], problem[512] = "";
-        if (!folder_of(i, folder))
-            continue;
+    char folder[MAX_PATH], path[MAX_PATH + 64], problem[512] = "";
+    for (int i = 0; !backend && ms_plugin_folder(i, folder, sizeof(folder)); i++) {
         snprintf(path, sizeof(path), "%s/" PREFIX "%.32s" SUFFIX, folder, name);
         if (access(path, F_OK) != 0 && errno == ENOENT)
             continue;
@@ -100,8 +83,12 @@ static ms_status find(const char *name, const ms_backend **ret_backend, ms_error
             return ms_fail(err, MS_UNSUPPORTED, "%s: more than %d plug-ins", path, MAX_PLUGINS);
         loaded.table[loaded.count++] = backend;
     }
-    if (!backend)
-        return ms_fail(err, MS_UNSUPPORTED, "there is no plug-in " PREFIX "%s" SUFFIX, name);
+    if (!backend) {
+        char folders[400];
+        ms_plugin_folders_text(folders, sizeof(folders));
+        return ms_fail(err, MS_UNSUPPORTED, "there is no plug-in " PREFIX "%s" SUFFIX " in %s", name,
+                       folders);
+    }
     *ret_backend = backend;
     return MS_OK;
 }
@@ -181,7 +168,6 @@ static void list_folder(const char *folder, void (*tell)(void *arg, const char *
 
 void ms_plugin_list(void (*tell)(void *arg, const char *path, const char *problem), void *arg) {
     char folder[MAX_PATH];
-    for (int i = 0; i < 2 && tell; i++)
-        if (folder_of(i, folder))
-            list_folder(folder, tell, arg);
+    for (int i = 0; tell && ms_plugin_folder(i, folder, sizeof(folder)); i++)
+        list_folder(folder, tell, arg);
 }

@@ -1,5 +1,5 @@
 /*
- * Back ends that are not compiled in. memsafe-NAME.so is looked for in MEMSAFE_PLUGIN_DIR and then beside the library; it exports one
+ * Back ends that are not compiled in. memsafe-NAME.so is looked for in some folders (ms_plugin_folder()); it exports one
  * function, MS_PLUGIN_ENTRY. A plug-in shares nothing with the library that loads it but this table: memory of the host it takes through the
  * services that it is given, so that it is charged. Code of the library that it uses it has a copy of.
  */
@@ -22,7 +22,7 @@ typedef struct ms_host_services {
 typedef const ms_backend *(*ms_plugin_entry)(uint32_t abi, const ms_host_services *services);
 
 /* Finds and loads the plug-in of that name once; later calls give the same table. MS_UNSUPPORTED: there is none, or it cannot be
-   loaded; the message names the file and the reason. */
+   loaded; the message names the file and the reason, or the folders. */
 ms_status ms_plugin_find(const char *name, const ms_backend **ret_backend, ms_error *err);
 
 #endif

@@ -99,6 +99,44 @@ static void test_every_option_is_in_the_manual(void **state) {
     free(overview);
 }
 
+static char *contents(const char *path) {
+    char *text = calloc(1, 65536);
+    FILE *f = fopen(path, "r");
+    assert_true(text && f);
+    assert_true(fread(text, 1, 65535, f) > 0);
+    fclose(f);
+    return text;
+}
+
+/* The page of the script is written by hand: options and exit codes that its usage has. */
+static void test_the_scripts_page_has_its_options(void **state) {
+    (void)state;
+    int options = 0;
+    char *text = contents(MS_SOURCE_DIR "/scripts/memsafe-fetch-models.1.in");
+    assert_int_equal(test_shell("sh " MS_SOURCE_DIR "/scripts/fetch-models --help"), 0);
+    for (char *line = strtok(test_output, "\n"); line; line = strtok(NULL, "\n")) {
+        char name[64], want[192];
+        if (strncmp(line, "  -", 3) == 0) {
+            assert_int_equal(sscanf(line, " %63s", name), 1);
+            snprintf(want, sizeof(want), ".TP\n\\fB%s\\fR", roff(name));
+            options++;
+            if (!strstr(text, want))
+                fail_msg("%s is not in the page of fetch-models", name);
+        }
+        for (char *code = strncmp(line, "Exit codes: ", 12) == 0 ? line + 10 : NULL; code;
+             code = strchr(code + 1, ',')) {
+            snprintf(want, sizeof(want), ".TP 5\n%c\n", code[2]);
+            if (!strstr(text, want))
+                fail_msg("exit code %c is not in the page of fetch-models", code[2]);
+        }
+    }
+    assert_int_equal(options, 4);
+    free(text);
+    text = page(NULL);
+    assert_non_null(strstr(text, "memsafe\\-fetch\\-models\\fR(1)\n"));
+    free(text);
+}
+
 /* ---- completion ---- */
 
 static void for_each_command(void (*f)(const cli_command *c, void *arg), void *arg) {
@@ -245,6 +283,7 @@ static int clean_up(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_option_is_in_the_manual),
+        cmocka_unit_test(test_the_scripts_page_has_its_options),
         cmocka_unit_test(test_bash_completes_every_option),
         cmocka_unit_test(test_every_option_is_in_the_other_scripts),
         cmocka_unit_test(test_help_says_what_is_wrong),

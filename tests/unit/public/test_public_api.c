@@ -603,6 +603,11 @@ static void null_probe(void) {
     GIVES(!ms_probe_has_encoder((ms_output_codec)-1));
     GIVES(!ms_probe_has_encoder((ms_output_codec)99));
     NOTHING(ms_plugin_list(NULL, NULL));
+    char folder[4096];
+    GIVES(!ms_plugin_folder(0, NULL, 4096));
+    GIVES(!ms_plugin_folder(-1, folder, sizeof(folder)));
+    GIVES(!ms_plugin_folder(INT_MAX, folder, sizeof(folder)));
+    GIVES(!ms_plugin_folder(0, folder, 0));
 }
 
 /* Of a declaration: what stands before its bracket, without the "_sized" that callers do not write. */
