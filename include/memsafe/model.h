@@ -37,9 +37,10 @@ typedef struct ms_model_params {
 } ms_model_params;
 
 /*
- * A budget is the whole process's. While a session or run uses a model, its budget counts as held for runs, detections and other models beside
- * it; while nobody does, only what it holds counts. In turn a session that opens while others are under way gets what the model's budget leaves
- * beside theirs, or MS_BUDGET. Name one (budget_bytes) that leaves room for what shall go on beside it.
+ * A budget is the whole process's. While a session or run uses a model, its budget counts as held for runs,
+ * detections and other models beside it; while nobody does, only what it holds counts. In turn a session that
+ * opens while others are under way gets what the model's budget leaves beside theirs, or MS_BUDGET. Name one
+ * (budget_bytes) that leaves room for what shall go on beside it.
  *
  * One thread at a time may call the functions of a model and of what uses it; a second one is refused (MS_INVALID_ARGUMENT), not served.
  */

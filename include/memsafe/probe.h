@@ -159,9 +159,10 @@ MS_API const char *ms_probe_backend(int index);
 MS_API bool ms_probe_has_encoder(ms_output_codec codec);
 
 /*
- * Folders in which plug-ins (memsafe-NAME.so) are looked for, the first first: MEMSAFE_PLUGIN_DIR; the folder of the file that this library is
- * in, which is the program's where it is linked statically; memsafe/ in LIBDIR, beside a shared library and from a program in BINDIR by the way
- * that leads from there; memsafe/ in LIBDIR as it was configured. Into ret_folder; false behind the last, or when it does not fit into
+ * Folders in which plug-ins (memsafe-NAME.so) are looked for, the first first: MEMSAFE_PLUGIN_DIR; the folder
+ * of the file that this library is in, which is the program's where it is linked statically; memsafe/ in
+ * LIBDIR, beside a shared library and from a program in BINDIR by the way that leads from there; memsafe/ in
+ * LIBDIR as it was configured. Into ret_folder; false behind the last, or when it does not fit into
  * folder_bytes (4096 always do).
  */
 MS_API bool ms_plugin_folder(int index, char *ret_folder, size_t folder_bytes);

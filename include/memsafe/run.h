@@ -386,7 +386,8 @@ typedef struct ms_run_report {
     ms_run_latents_report latents;
     /* Faces and write are the busy time of two threads that run beside the rest: the sum is more than seconds. */
     double seconds, stage_s[MS_STAGE_ROOM];
-    int history_runs; /* earlier runs by which the seconds of denoising were corrected when it was planned; 0 = none */
+    /* Earlier runs by which the seconds of denoising were corrected when it was planned; 0 = none. */
+    int history_runs;
 } ms_run_report;
 
 /*

@@ -17,8 +17,9 @@
  *   }
  *   ms_session_destroy(&session);
  *
- * All work is done within open, push and pull, on the thread that calls: there are no callbacks and no threads that call back. One thread at
- * a time may use a session; ms_session_cancel() and ms_session_get_progress() may be called from any thread meanwhile.
+ * All work is done within open, push and pull, on the thread that calls: there are no callbacks and no
+ * threads that call back. One thread at a time may use a session; ms_session_cancel() and
+ * ms_session_get_progress() may be called from any thread meanwhile.
  *
  * Frames that are given come out as many and in order. What ms_run() makes of a clip with MS_LOOP_MODE_NONE, a session makes of its
  * frames, to the last bit.
@@ -74,7 +75,8 @@ static inline void ms_session_params_init(ms_session_params *ret_params) {
     ms_session_params_init_sized(ret_params, sizeof(*ret_params));
 }
 
-/* Checks params, which is copied, and does no more: what follows can be watched and cancelled. MS_INVALID_ARGUMENT, MS_HOST_MEMORY. */
+/* Checks params, which is copied, and does no more: what follows can be watched and cancelled.
+   MS_INVALID_ARGUMENT, MS_HOST_MEMORY. */
 MS_API ms_status ms_session_create_sized(const ms_session_params *params, size_t params_bytes,
                                          ms_session **ret_session, ms_error *err);
 static inline ms_status ms_session_create(const ms_session_params *params, ms_session **ret_session,
@@ -83,9 +85,10 @@ static inline ms_status ms_session_create(const ms_session_params *params, ms_se
 }
 
 /*
- * Once, before the first push: takes the model, plans within its budget and loads what is not loaded yet of it, which is when the time passes.
- * MS_INVALID_ARGUMENT (held_frames, or another has the model), MS_BUDGET (the message says what would be enough), MS_BAD_MODEL, MS_IO (a
- * model file is missing or changed), MS_HOST_MEMORY, MS_DEVICE_MEMORY, MS_CANCELLED. After an error the session can only be destroyed.
+ * Once, before the first push: takes the model, plans within its budget and loads what is not loaded yet of
+ * it, which is when the time passes. MS_INVALID_ARGUMENT (held_frames, or another has the model), MS_BUDGET
+ * (the message says what would be enough), MS_BAD_MODEL, MS_IO (a model file is missing or changed),
+ * MS_HOST_MEMORY, MS_DEVICE_MEMORY, MS_CANCELLED. After an error the session can only be destroyed.
  */
 MS_API ms_status ms_session_open(ms_session *session, ms_error *err);
 
@@ -128,9 +131,10 @@ MS_API ms_status ms_session_flush(ms_session *session, ms_error *err);
 MS_API ms_status ms_session_end(ms_session *session, ms_error *err);
 
 /*
- * The next frame, which is valid until the next call of push, pull or destroy; redraws a window where one is complete. *ret_got false: none is
- * ready before more is pushed, or all were pulled (ms_session_ended()). After an error the session can only be destroyed;
- * MS_CANCELLED, MS_HOST_MEMORY and MS_DEVICE_MEMORY (memory that stayed out after everything was tried), MS_BAD_MODEL.
+ * The next frame, which is valid until the next call of push, pull or destroy; redraws a window where one is
+ * complete. *ret_got false: none is ready before more is pushed, or all were pulled (ms_session_ended()).
+ * After an error the session can only be destroyed; MS_CANCELLED, MS_HOST_MEMORY and MS_DEVICE_MEMORY (memory
+ * that stayed out after everything was tried), MS_BAD_MODEL.
  */
 MS_API ms_status ms_session_pull_sized(ms_session *session, ms_session_frame *ret_frame, size_t frame_bytes,
                                        bool *ret_got, ms_error *err);

@@ -1,7 +1,8 @@
 /*
- * Back ends that are not compiled in. memsafe-NAME.so is looked for in some folders (ms_plugin_folder()); it exports one
- * function, MS_PLUGIN_ENTRY. A plug-in shares nothing with the library that loads it but this table: memory of the host it takes through the
- * services that it is given, so that it is charged. Code of the library that it uses it has a copy of.
+ * Back ends that are not compiled in. memsafe-NAME.so is looked for in some folders (ms_plugin_folder()); it
+ * exports one function, MS_PLUGIN_ENTRY. A plug-in shares nothing with the library that loads it but this
+ * table: memory of the host it takes through the services that it is given, so that it is charged. Code of
+ * the library that it uses it has a copy of.
  */
 #ifndef MS_DEVICE_PLUGIN_H
 #define MS_DEVICE_PLUGIN_H

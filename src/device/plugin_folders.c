@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* MS_PLUGIN_LIBDIR: as it was configured. MS_BINDIR_NAME, MS_BINDIR_TO_PLUGINS: of an installation that was moved as a whole. */
+/* MS_PLUGIN_LIBDIR: as it was configured. MS_BINDIR_NAME, MS_BINDIR_TO_PLUGINS: of an installation that was
+   moved as a whole. */
 
 /* Of the file that this code is in: the library, or a program that has it within. */
 static bool own_folder(char folder[MS_PLUGIN_FOLDER_BYTES]) {
@@ -13,7 +14,8 @@ static bool own_folder(char folder[MS_PLUGIN_FOLDER_BYTES]) {
     Dl_info self;
     if (!dladdr(&here, &self) || !self.dli_fname)
         return false;
-    /* A program that was found through PATH is named without its folder: never the current one, from which nothing is loaded. */
+    /* A program that was found through PATH is named without its folder: never the current one, from which
+       nothing is loaded. */
     const char *name = strchr(self.dli_fname, '/') ? self.dli_fname : "/proc/self/exe";
     char *file = realpath(name, NULL), *slash = file ? strrchr(file, '/') : NULL;
     bool fits = slash && snprintf(folder, MS_PLUGIN_FOLDER_BYTES, "%.*s", (int)(slash - file), file) <
@@ -22,7 +24,8 @@ static bool own_folder(char folder[MS_PLUGIN_FOLDER_BYTES]) {
     return fits;
 }
 
-/* What stands beside a library, or where a program's library would stand: not for any other place, from which "../" leads anywhere. */
+/* What stands beside a library, or where a program's library would stand: not for any other place, from which
+   "../" leads anywhere. */
 static bool installed_folder(char folder[MS_PLUGIN_FOLDER_BYTES]) {
     char own[MS_PLUGIN_FOLDER_BYTES];
     if (!own_folder(own))

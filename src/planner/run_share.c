@@ -34,8 +34,8 @@ void ms_run_share_rest(ms_run_share *s, size_t held_bytes) {
     pthread_mutex_unlock(&lock);
 }
 
-/* Each budget has those in it that joined before: the largest is what all may hold that do not rest. Of those that rest some may be in it,
-   too; others were filled since. */
+/* Each budget has those in it that joined before: the largest is what all may hold that do not rest. Of those
+   that rest some may be in it, too; others were filled since. */
 static void count_others(const ms_run_share *s, size_t *ret_budget, size_t *ret_resting) {
     *ret_budget = *ret_resting = 0;
     for (const ms_run_share *other = runs; other; other = other->next) {
@@ -66,7 +66,8 @@ ms_status ms_run_share_join(ms_run_share *s, size_t budget_bytes, ms_error *err)
     pthread_mutex_lock(&lock);
     count_others(s, &theirs, &resting);
     s->others_bytes = theirs ? theirs + resting : 0;
-    /* What is held now is the others' in part, and they may come to hold more: their budget has both in it. Who rests holds what is held. */
+    /* What is held now is the others' in part, and they may come to hold more: their budget has both in it.
+       Who rests holds what is held. */
     s->base_bytes = s->others_bytes;
     if (!s->others_bytes) {
         ms_mem_trim(); /* what earlier runs freed is not held */

@@ -21,12 +21,12 @@ typedef struct ms_run_share {
     struct ms_run_share *next;
 } ms_run_share;
 
-/* Before the run's first large allocation, and again when a rest ends: from here on no other takes what the process holds for its own. The
-   struct must not move until it leaves. */
+/* Before the run's first large allocation, and again when a rest ends: from here on no other takes what the
+   process holds for its own. The struct must not move until it leaves. */
 void ms_run_share_enter(ms_run_share *share);
 
-/* Nobody uses what has entered (a model that stays loaded): until it enters again it counts as what it holds, which does not grow, and not
-   as its budget. */
+/* Nobody uses what has entered (a model that stays loaded): until it enters again it counts as what it holds,
+   which does not grow, and not as its budget. */
 void ms_run_share_rest(ms_run_share *share, size_t held_bytes);
 
 /* Once it has entered and its budget is known. MS_BUDGET: others may take all of the budget; the message has both numbers. */

@@ -81,8 +81,9 @@ ms_status ms_model_find_speed(ms_model *model, const char *history, ms_history_k
                               char ret_warning[MS_HISTORY_TEXT_BYTES], ms_error *err);
 
 /* Takes and gives back the right to use it: MS_INVALID_ARGUMENT while another session has it, MS_IO when a file is not the one that
-   weights were read from, MS_BUDGET when others may take all of its budget. There is no budget until ms_model_hold_budget(). A model that nobody
-   has counts for others as what it holds (run_share.h); what its process holds is found anew when it is taken. */
+   weights were read from, MS_BUDGET when others may take all of its budget. There is no budget until
+   ms_model_hold_budget(). A model that nobody has counts for others as what it holds (run_share.h); what its
+   process holds is found anew when it is taken. */
 ms_status ms_model_take(ms_model *model, ms_error *err);
 void ms_model_give_back(ms_model *model);
 /* Once there is a plan of so many bytes: from here on the budgets hold. */

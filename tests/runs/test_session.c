@@ -1,5 +1,5 @@
-/* A model that is loaded once and sessions that frames are pushed into: the frames of a run to the last bit, whatever the pieces, the
- * budget and the failures. */
+/* A model that is loaded once and sessions that frames are pushed into: the frames of a run to the last bit,
+   whatever the pieces, the budget and the failures. */
 #include "test.h"
 
 #include <pthread.h>
@@ -481,7 +481,8 @@ static void a_model_file_that_changes_is_told(void **state) {
     ms_model_close(&model);
 }
 
-/* Structs as an older memsafe had them: what is read and written ends with them, marked bytes stay, and the frames are the same. */
+/* Structs as an older memsafe had them: what is read and written ends with them, marked bytes stay, and the
+   frames are the same. */
 static void an_older_programs_structs(void **state) {
     (void)state;
     enum { MARKED = 16 };

@@ -1,5 +1,5 @@
-/* What sessions and runs share: opening that is watched and cancelled, settings of its own for each on one model, a run that is pulled, and
- * what an idle model leaves to others. */
+/* What sessions and runs share: opening that is watched and cancelled, settings of its own for each on one
+   model, a run that is pulled, and what an idle model leaves to others. */
 #include "test.h"
 
 #include <pthread.h>
@@ -211,7 +211,8 @@ static void a_run_is_pulled_on_a_loaded_model(void **state) {
 
 /* ---- beside others ---- */
 
-/* A model that nobody uses counts as what it holds: what is beside it has all of its own budget but that. Used, it counts with its budget. */
+/* A model that nobody uses counts as what it holds: what is beside it has all of its own budget but that.
+   Used, it counts with its budget. */
 static void an_idle_model_leaves_what_it_does_not_hold(void **state) {
     (void)state;
     uint64_t hashes[FRAMES];

@@ -1,4 +1,5 @@
-/* What tests of sessions have in common: a drawn clip, its faces and its speech as a program has them, and what a run makes of it. */
+/* What tests of sessions have in common: a drawn clip, its faces and its speech as a program has them, and
+   what a run makes of it. */
 #ifndef MS_TESTS_SUPPORT_SESSION_INPUTS_H
 #define MS_TESTS_SUPPORT_SESSION_INPUTS_H
 
