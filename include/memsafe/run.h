@@ -128,6 +128,16 @@ typedef enum ms_rest {
     MS_REST_KEEP, /* it passes through, with its own sound; the output is as long as the video */
 } ms_rest;
 
+/* What of a job a call does. A job that is made in parts gives the file that it gives in one piece, to the last byte, in whatever order
+   and by however many its segments are made. */
+typedef enum ms_run_work {
+    MS_RUN_WORK_ALL,
+    MS_RUN_WORK_SPLIT, /* finds the faces, which decide how the job is cut; redraws nothing */
+    MS_RUN_WORK_PART, /* makes segments of a job that was split; others may make more of them at the same time, with the same
+                          parameters, budgets, threads and rung excepted */
+    MS_RUN_WORK_JOIN, /* the output is made of the segments, which are all there */
+} ms_run_work;
+
 struct ms_run_report;
 
 typedef struct ms_run_params {
@@ -237,6 +247,12 @@ typedef struct ms_run_params {
     /* Asked often; true ends the run with MS_CANCELLED. NULL = never. */
     bool (*cancelled)(void *arg);
     void *arg;
+
+    ms_run_work work;
+    /* With MS_RUN_WORK_PART: numbers of the segments that this call makes, in that order, from 0 to before ms_run_report.segments; those
+       that are finished already are left as they are. NULL: all that are missing. Borrowed. */
+    const int64_t *segments;
+    int64_t n_segments;
 } ms_run_params;
 
 /* The documented defaults: MEMSAFE_* variables are looked at; seed 1247, 20 steps, guidance 1.5, 25 frames a second, ping-pong, H.264 at crf 18.
@@ -388,6 +404,7 @@ typedef struct ms_run_report {
     double seconds, stage_s[MS_STAGE_ROOM];
     /* Earlier runs by which the seconds of denoising were corrected when it was planned; 0 = none. */
     int history_runs;
+    int64_t segments, segments_finished; /* of the job; of those, by whoever, as far as this run knows */
 } ms_run_report;
 
 /*
@@ -399,6 +416,8 @@ typedef struct ms_run_report {
  * force are both set. MS_IO also: an unfinished job is there and neither resume nor force is set.
  * MS_INVALID_ARGUMENT also: resume, and the job has another parameter. MS_UNSUPPORTED also: resume of finished segments
  * in a build without SQLite.
+ * work: MS_IO also: no such job was split; a segment that joining needs is missing. MS_DAMAGED: joining met one that is damaged or of
+ * another job; the message names it.
  * ret_report may be NULL.
  */
 MS_API ms_status ms_run_sized(const ms_run_params *params, size_t params_bytes, ms_run_report *ret_report,

@@ -5,14 +5,9 @@
 struct ms_frame_source {
     ms_clip *clip;
     ms_face_stage *stage;
-    ms_loop loop;
-    int64_t wanted;      /* output frames */
-    int64_t base;        /* of the clip: 0 of the following */
-    int64_t next;        /* output frame */
-    int64_t last_shown;  /* clip frame of the one before, -1 = none */
-    int64_t clip_frames; /* seen; the clip's length once `known` */
-    bool known;
-    ms_pose_store *poses; /* of the clip's frames */
+    ms_frame_order order; /* clip_frames: seen so far */
+    int64_t base;         /* of the clip: its frame 0 there */
+    int64_t next;         /* output frame */
 };
 
 ms_status ms_frame_source_create(const ms_frame_source_params *params, ms_frame_source **ret_source,
@@ -22,11 +17,8 @@ ms_status ms_frame_source_create(const ms_frame_source_params *params, ms_frame_
         return ms_fail_alloc(err, params->mem, sizeof(*s), "the frames");
     s->clip = params->clip;
     s->stage = params->stage;
-    s->poses = params->poses;
-    s->loop = params->loop;
-    s->wanted = params->wanted;
+    s->order = (ms_frame_order){.poses = params->poses, .loop = params->loop, .wanted = params->wanted};
     s->base = params->base;
-    s->last_shown = -1;
     *ret_source = s;
     return MS_OK;
 }
@@ -38,8 +30,8 @@ void ms_frame_source_destroy(ms_frame_source **source) {
     *source = NULL;
 }
 
-int64_t ms_frame_source_clip_frames(const ms_frame_source *s) {
-    return s->clip_frames;
+const ms_frame_order *ms_frame_source_order(const ms_frame_source *s) {
+    return &s->order;
 }
 
 /* The first time through the clip. */
@@ -47,36 +39,27 @@ static ms_status next_new(ms_frame_source *s, ms_output_frame *ret_frame, bool *
     ms_posed_frame frame;
     MS_TRY(ms_face_stage_next(s->stage, &frame, ret_got, err));
     if (!*ret_got) {
-        s->known = true;
+        s->order.known = true;
         return MS_OK;
     }
-    ms_status status = ms_pose_store_append(s->poses, &frame.pose, err);
+    ms_status status = ms_pose_store_append(s->order.poses, &frame.pose, err);
     if (status != MS_OK) {
         ms_face_stage_put(s->stage, frame.rgb);
         return status;
     }
-    s->clip_frames++;
+    s->order.clip_frames++;
     *ret_frame = (ms_output_frame){.shown = frame.number - s->base, .rgb = frame.rgb, .pose = frame.pose};
     return MS_OK;
 }
 
-/* A face goes on from one shown frame to the next when they are neighbours (in either direction, or the same)
-   and no stretch begins between them. */
-static ms_status goes_on(const ms_frame_source *s, int64_t from, int64_t to, bool *ret_goes_on,
-                         ms_error *err) {
-    ms_pose later = {.begins = true};
-    if (from >= 0 && (to == from + 1 || to == from - 1))
-        MS_TRY(ms_pose_store_get(s->poses, to > from ? to : from, &later, err));
-    *ret_goes_on = from == to || !later.begins;
-    return MS_OK;
-}
-
-/* A later pass, by number. */
+/* One whose pose is there, by number. */
 static ms_status next_again(ms_frame_source *s, ms_output_frame *ret_frame, bool *ret_got, ms_error *err) {
-    int64_t shown = ms_loop_index(s->loop, s->next, s->clip_frames);
+    int64_t shown;
+    ms_pose pose;
     *ret_got = false;
-    if (shown < 0)
+    if (s->next >= ms_frame_order_frames(&s->order))
         return MS_OK;
+    MS_TRY(ms_frame_order_get(&s->order, s->next, &shown, &pose, err));
     uint8_t *rgb = ms_face_stage_take_buffer(s->stage, err);
     if (!rgb)
         return MS_HOST_MEMORY;
@@ -84,34 +67,35 @@ static ms_status next_again(ms_frame_source *s, ms_output_frame *ret_frame, bool
     if (status == MS_OK && !*ret_got)
         status = ms_fail(err, MS_BAD_MEDIA, "frame %lld of the video can no longer be read",
                          (long long)(s->base + shown));
-    ms_pose pose;
-    bool on = false;
-    if (status == MS_OK)
-        status = ms_pose_store_get(s->poses, shown, &pose, err);
-    if (status == MS_OK)
-        status = goes_on(s, s->last_shown, shown, &on, err);
     if (status != MS_OK) {
         ms_face_stage_put(s->stage, rgb);
         return status;
     }
-    pose.begins = !on;
     *ret_frame = (ms_output_frame){.shown = shown, .rgb = rgb, .pose = pose};
     return MS_OK;
 }
 
 ms_status ms_frame_source_next(ms_frame_source *s, ms_output_frame *ret_frame, bool *ret_got, ms_error *err) {
     *ret_got = false;
-    if (s->next >= s->wanted)
+    if (s->next >= s->order.wanted)
         return MS_OK;
-    if (!s->known)
+    bool is_new = !s->order.known && s->next >= s->order.clip_frames;
+    if (is_new)
         MS_TRY(next_new(s, ret_frame, ret_got, err));
-    if (s->known && s->clip_frames > 0)
+    if (!is_new || s->order.known) /* it may have come to the clip's end just now */
         MS_TRY(next_again(s, ret_frame, ret_got, err));
-    if (*ret_got) {
+    if (*ret_got)
         ret_frame->number = s->next++;
-        s->last_shown = ret_frame->shown;
-    }
     return MS_OK;
+}
+
+void ms_frame_source_take_order(ms_frame_source *s, int64_t clip_frames, bool known) {
+    s->order.clip_frames = clip_frames;
+    s->order.known = known;
+}
+
+void ms_frame_source_jump(ms_frame_source *s, int64_t frame) {
+    s->next = frame;
 }
 
 /* ---- going on later ---- */
@@ -132,10 +116,9 @@ static void visit_place(ms_state *state, ms_video_place *p) {
 }
 
 static void visit(ms_frame_source *s, ms_state *state, ms_video_place *place) {
-    ms_state_int64(state, &s->next, 0, s->wanted);
-    ms_state_int64(state, &s->clip_frames, 0, MS_STATE_MOST_FRAMES);
-    ms_state_int64(state, &s->last_shown, -1, MS_STATE_MOST_FRAMES);
-    ms_state_bool(state, &s->known);
+    ms_state_int64(state, &s->next, 0, s->order.wanted);
+    ms_state_int64(state, &s->order.clip_frames, 0, MS_STATE_MOST_FRAMES);
+    ms_state_bool(state, &s->order.known);
     ms_face_stage_visit(s->stage, state);
     visit_place(state, place);
 }
@@ -154,8 +137,8 @@ ms_status ms_frame_source_restore(ms_frame_source *s, ms_state *state, int64_t n
     ms_video_place place = {0};
     ms_state_begin_restoring(state);
     visit(s, state, &place);
-    if (!ms_state_whole(state) || s->last_shown >= s->clip_frames || s->next != next ||
-        s->clip_frames != ms_pose_store_count(s->poses))
+    if (!ms_state_whole(state) || s->next != next ||
+        s->order.clip_frames != ms_pose_store_count(s->order.poses))
         return ms_fail(err, MS_IO, "the journal is damaged: its last state makes no sense");
     ms_clip_go_on(s->clip, &place);
     return ms_face_stage_reread(s->stage, err);

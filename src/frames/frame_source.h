@@ -1,12 +1,11 @@
 /*
- * Output frames in order: which frame of the clip each shows (looping), its pixels and its face. The first
- * time through, faces are found; what later passes need of them is in the pose store.
+ * Output frames: which frame of the clip each shows (looping), its pixels and its face. The first time through the clip, faces are
+ * found and their poses go to the pose store. Frames whose poses are there can be had by number, in any order (frame_order.h).
  */
 #ifndef MS_FRAMES_FRAME_SOURCE_H
 #define MS_FRAMES_FRAME_SOURCE_H
 
-#include "audio/chunks.h"
-#include "frames/pose_store.h"
+#include "frames/frame_order.h"
 
 typedef struct ms_frame_source ms_frame_source;
 
@@ -43,7 +42,13 @@ ms_status ms_frame_source_save(ms_frame_source *source, ms_state *state, ms_vide
    state is damaged. */
 ms_status ms_frame_source_restore(ms_frame_source *source, ms_state *state, int64_t next, ms_error *err);
 
-/* Frames of the clip seen so far. */
-int64_t ms_frame_source_clip_frames(const ms_frame_source *source);
+/* The poses that are there. Its clip_frames and known change with ms_frame_source_next(). */
+const ms_frame_order *ms_frame_source_order(const ms_frame_source *source);
+
+/* In place of restoring: poses of so many frames of the clip are in the store. known: the clip has no more. */
+void ms_frame_source_take_order(ms_frame_source *source, int64_t clip_frames, bool known);
+
+/* The next frame is output frame `frame`, whose pose is there. */
+void ms_frame_source_jump(ms_frame_source *source, int64_t frame);
 
 #endif

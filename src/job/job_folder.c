@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/hash.h"
 
 #define SUFFIX ".memsafe"
 
@@ -51,7 +53,7 @@ ms_status ms_job_folder_find(ms_job_folder *f, const char *output, bool *ret_the
     return open_there(f, err);
 }
 
-ms_status ms_job_folder_open(ms_job_folder *f, ms_error *err) {
+ms_status ms_job_folder_open(ms_job_folder *f, bool shared, ms_error *err) {
     if (f->fd < 0) {
         f->created = mkdir(f->path, 0777) == 0;
         if (!f->created && errno != EEXIST)
@@ -59,7 +61,7 @@ ms_status ms_job_folder_open(ms_job_folder *f, ms_error *err) {
                            (int)(strlen(f->path) - strlen(SUFFIX)), f->path, f->path, strerror(errno));
         MS_TRY(open_there(f, err));
     }
-    f->locked = flock(f->fd, LOCK_EX | LOCK_NB) == 0;
+    f->locked = flock(f->fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0;
     int why = errno;
     if (f->locked && ms_job_folder_is_there(f)) /* else a run that ended just now has removed it */
         return MS_OK;
@@ -77,7 +79,7 @@ void ms_job_folder_file(const ms_job_folder *f, const char *name, char ret_path[
 }
 
 void ms_job_segment_name(int64_t number, char ret_name[MS_JOB_NAME_BYTES]) {
-    snprintf(ret_name, MS_JOB_NAME_BYTES, "segment-%06lld", (long long)number);
+    snprintf(ret_name, MS_JOB_NAME_BYTES, MS_SEGMENT_FILES "%06lld", (long long)number);
 }
 
 bool ms_job_folder_has(const ms_job_folder *f, const char *name) {
@@ -159,6 +161,52 @@ bool ms_job_folder_has_any(const ms_job_folder *f, const char *start) {
     return found;
 }
 
+/* ---- segments ---- */
+
+/* True and the number, when that number's segment has that name. */
+static bool number_of(const char *file, int64_t *ret_number) {
+    char name[MS_JOB_NAME_BYTES], *end = NULL;
+    if (!starts_with(file, MS_SEGMENT_FILES) || strlen(file) >= sizeof(name))
+        return false;
+    *ret_number = strtoll(file + strlen(MS_SEGMENT_FILES), &end, 10);
+    if (*ret_number < 0 || *end)
+        return false;
+    ms_job_segment_name(*ret_number, name);
+    return strcmp(name, file) == 0;
+}
+
+ms_status ms_job_folder_segments(const ms_job_folder *f,
+                                 ms_status (*take)(void *arg, int64_t number, ms_error *err), void *arg,
+                                 ms_error *err) {
+    DIR *dir = list(f);
+    ms_status status = MS_OK;
+    int64_t number;
+    if (!dir)
+        return ms_fail(err, MS_IO, "cannot list the folder %s: %s", f->path, strerror(errno));
+    for (struct dirent *e; status == MS_OK && (e = readdir(dir));)
+        if (number_of(e->d_name, &number))
+            status = take(arg, number, err);
+    closedir(dir);
+    return status;
+}
+
+ms_status ms_job_folder_begin_segment(const ms_job_folder *f, int64_t number,
+                                      char ret_name[MS_JOB_NAME_BYTES], int *ret_fd, ms_error *err) {
+    uint64_t chance[2];
+    ms_siphash_random_key(chance);
+    snprintf(ret_name, MS_JOB_NAME_BYTES, "making-%06lld-%016llx", (long long)number,
+             (unsigned long long)chance[0]);
+    return ms_job_folder_create(f, ret_name, ret_fd, err);
+}
+
+ms_status ms_job_folder_end_segment(const ms_job_folder *f, const char *name, int64_t number, ms_error *err) {
+    char whole[MS_JOB_NAME_BYTES];
+    ms_job_segment_name(number, whole);
+    if (renameat(f->fd, name, f->fd, whole) != 0)
+        return ms_fail(err, MS_IO, "cannot name %s/%s: %s", f->path, whole, strerror(errno));
+    return ms_job_folder_sync(f, err);
+}
+
 static void clear(const ms_job_folder *f, const char *const *starts) {
     DIR *dir = list(f);
     for (struct dirent *e; dir && (e = readdir(dir));) {
@@ -174,8 +222,8 @@ static void clear(const ms_job_folder *f, const char *const *starts) {
 
 /* The journal last: it says what the rest is, or that the output is finished. */
 void ms_job_folder_clear(const ms_job_folder *f, bool all) {
-    static const char *const muxer[] = {".memsafe-", NULL},
-                             *const work[] = {"poses", "segment-", "faces-", "joined", NULL},
+    static const char *const muxer[] = {".memsafe-", "making-", NULL},
+                             *const work[] = {"poses", MS_SEGMENT_FILES, "faces-", "joined", NULL},
                              *const journal[] = {"journal.db", NULL};
     clear(f, muxer);
     if (!all)

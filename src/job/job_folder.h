@@ -24,12 +24,26 @@ typedef struct ms_job_folder {
 /* Sets the path and opens the folder where there is one (*ret_there). MS_IO: something else has the name. */
 ms_status ms_job_folder_find(ms_job_folder *folder, const char *output, bool *ret_there, ms_error *err);
 
-/* Makes it if need be, and locks it. MS_IO: another run is at work there, or it cannot be made. */
-ms_status ms_job_folder_open(ms_job_folder *folder, ms_error *err);
+/* Makes it if need be, and locks it: shared among those that make segments, else for oneself. MS_IO: another run is at work
+   there, or it cannot be made. */
+ms_status ms_job_folder_open(ms_job_folder *folder, bool shared, ms_error *err);
 
 /* A file in it: for messages, and for libraries that want a name. */
 void ms_job_folder_file(const ms_job_folder *folder, const char *name, char ret_path[MS_JOB_PATH_BYTES]);
+
+#define MS_SEGMENT_FILES "segment-" /* how the names of finished segments begin */
 void ms_job_segment_name(int64_t number, char ret_name[MS_JOB_NAME_BYTES]);
+
+/* Calls `take` with each number whose finished segment is there, in any order, until it does not return MS_OK. */
+ms_status ms_job_folder_segments(const ms_job_folder *folder,
+                                 ms_status (*take)(void *arg, int64_t number, ms_error *err), void *arg,
+                                 ms_error *err);
+
+/* A segment in work has a name of its own, by chance, until it is whole: others may be at work on the same. */
+ms_status ms_job_folder_begin_segment(const ms_job_folder *folder, int64_t number,
+                                      char ret_name[MS_JOB_NAME_BYTES], int *ret_fd, ms_error *err);
+ms_status ms_job_folder_end_segment(const ms_job_folder *folder, const char *name, int64_t number,
+                                    ms_error *err);
 
 /* Nothing is followed: a link that has the name is there. */
 bool ms_job_folder_has(const ms_job_folder *folder, const char *name);

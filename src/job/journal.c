@@ -10,12 +10,12 @@
 #include "files/trusted_db.h"
 
 #define APPLICATION_ID 1836278122 /* "msaj" */
-#define FORMAT 2
-/* A segment's row takes 4 KiB: a quarter of a million segments. */
+#define FORMAT 3
+/* A place's row takes 4 KiB: a quarter of a million. */
 #define MOST_BYTES ((int64_t)1 << 30)
-/* Of frames and bytes: far more than there can be, and sums of them do not overflow. */
+/* Of frames: far more than there can be, and sums of them do not overflow. */
 #define MOST_COUNT ((int64_t)1 << 53)
-#define COUNTS 9
+#define COUNTS 3
 
 struct ms_journal {
     ms_mem *mem;
@@ -26,11 +26,9 @@ struct ms_journal {
 
 static const char *const schema =
     "create table if not exists job (field text primary key, value text not null);"
-    "create table if not exists joined (device integer, inode integer);"
-    "create table if not exists segment (number integer primary key, frames integer not null, bytes integer "
-    "not null, last integer not null, frame integer not null, without_face integer not null, interpolated "
-    "integer not null, windows integer not null, clip_frames integer not null, mark blob, state blob not "
-    "null, sum integer not null);";
+    "create table if not exists joined (device integer, inode integer, frames integer);"
+    "create table if not exists place (frame integer primary key, clip_frames integer not null, known "
+    "integer not null, mark blob, state blob not null, sum integer not null);";
 
 bool ms_journal_available(void) {
     return true;
@@ -130,14 +128,13 @@ ms_status ms_journal_compare(ms_journal *j, const ms_job_key *key, ms_error *err
     return MS_OK;
 }
 
-/* ---- segments ---- */
+/* ---- places ---- */
 
 /* The columns before the mark. */
-static void get_counts(const ms_journal_segment *s, int64_t ret[COUNTS]) {
-    const ms_resume_point *r = &s->resume;
-    const int64_t values[COUNTS] = {s->number,       s->frames,       s->bytes,   s->last,       r->frame,
-                                    r->without_face, r->interpolated, r->windows, r->clip_frames};
-    memcpy(ret, values, sizeof(values));
+static void get_counts(const ms_resume_point *r, int64_t ret[COUNTS]) {
+    ret[0] = r->frame;
+    ret[1] = r->clip_frames;
+    ret[2] = r->known;
 }
 
 static uint32_t sum_of(const ms_journal *j, const int64_t counts[COUNTS], const ms_resume_point *r) {
@@ -147,46 +144,38 @@ static uint32_t sum_of(const ms_journal *j, const int64_t counts[COUNTS], const 
     return ms_crc32(&j->crc, crc, r->state.bytes, r->state.length);
 }
 
-ms_status ms_journal_add(ms_journal *j, const ms_journal_segment *s, ms_error *err) {
+ms_status ms_journal_add(ms_journal *j, const ms_resume_point *r, ms_error *err) {
     sqlite3_stmt *q;
-    const ms_resume_point *r = &s->resume;
     int64_t counts[COUNTS];
     int code = SQLITE_OK;
-    MS_TRY(ms_db_prepare(j->db, "insert into segment values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", &q, err));
-    get_counts(s, counts);
+    MS_TRY(ms_db_prepare(j->db, "insert or replace into place values (?, ?, ?, ?, ?, ?)", &q, err));
+    get_counts(r, counts);
     for (int i = 0; i < COUNTS && code == SQLITE_OK; i++)
         code = sqlite3_bind_int64(q, i + 1, counts[i]);
     if (code == SQLITE_OK && r->has_mark)
-        code = sqlite3_bind_blob(q, 10, &r->mark, sizeof(r->mark), SQLITE_STATIC);
+        code = sqlite3_bind_blob(q, 4, &r->mark, sizeof(r->mark), SQLITE_STATIC);
     if (code == SQLITE_OK)
-        code = sqlite3_bind_blob(q, 11, r->state.bytes, (int)r->state.length, SQLITE_STATIC);
+        code = sqlite3_bind_blob(q, 5, r->state.bytes, (int)r->state.length, SQLITE_STATIC);
     if (code == SQLITE_OK)
-        code = sqlite3_bind_int64(q, 12, sum_of(j, counts, r));
+        code = sqlite3_bind_int64(q, 6, sum_of(j, counts, r));
     if (code == SQLITE_OK)
         return ms_db_finish(j->db, q, err);
     sqlite3_finalize(q);
     return ms_db_fail(j->db, code, err);
 }
 
-static ms_status take_counts(ms_journal *j, sqlite3_stmt *q, ms_journal_segment *s, int64_t counts[COUNTS],
+static ms_status take_counts(ms_journal *j, sqlite3_stmt *q, ms_resume_point *r, int64_t counts[COUNTS],
                              ms_error *err) {
     for (int i = 0; i < COUNTS; i++) {
         counts[i] = sqlite3_column_int64(q, i);
         if (sqlite3_column_type(q, i) != SQLITE_INTEGER || counts[i] < 0 || counts[i] > MOST_COUNT)
             return damaged(j, "a count is out of range", err);
     }
-    ms_resume_point *r = &s->resume;
-    s->frames = counts[1];
-    s->bytes = counts[2];
-    s->last = counts[3] == 1;
-    r->frame = counts[4];
-    r->without_face = counts[5];
-    r->interpolated = counts[6];
-    r->windows = counts[7];
-    r->clip_frames = counts[8];
-    if (counts[0] != s->number || counts[3] > 1 || s->frames < 1 || r->without_face > r->frame ||
-        r->interpolated > r->frame || r->windows > r->frame)
-        return damaged(j, "a segment makes no sense", err);
+    r->frame = counts[0];
+    r->clip_frames = counts[1];
+    r->known = counts[2] == 1;
+    if (counts[2] > 1 || (r->frame > 0 && r->clip_frames == 0))
+        return damaged(j, "a place makes no sense", err);
     return MS_OK;
 }
 
@@ -198,68 +187,68 @@ static bool is_sane(const ms_video_mark *m) {
     return sane;
 }
 
-static ms_status take_row(ms_journal *j, sqlite3_stmt *q, ms_journal_segment *s, ms_error *err) {
-    ms_resume_point *r = &s->resume;
+static ms_status take_row(ms_journal *j, sqlite3_stmt *q, ms_resume_point *r, ms_error *err) {
     int64_t counts[COUNTS];
-    MS_TRY(take_counts(j, q, s, counts, err));
-    int mark_type = sqlite3_column_type(q, 9), bytes = sqlite3_column_bytes(q, 10);
-    r->has_mark = mark_type == SQLITE_BLOB && sqlite3_column_bytes(q, 9) == (int)sizeof(r->mark);
-    if (sqlite3_column_type(q, 10) != SQLITE_BLOB || bytes < 1 || bytes > MS_STATE_BYTES ||
+    MS_TRY(take_counts(j, q, r, counts, err));
+    int mark_type = sqlite3_column_type(q, 3), bytes = sqlite3_column_bytes(q, 4);
+    r->has_mark = mark_type == SQLITE_BLOB && sqlite3_column_bytes(q, 3) == (int)sizeof(r->mark);
+    if (sqlite3_column_type(q, 4) != SQLITE_BLOB || bytes < 1 || bytes > MS_STATE_BYTES ||
         (mark_type != SQLITE_NULL && !r->has_mark))
-        return damaged(j, "a segment makes no sense", err);
+        return damaged(j, "a place makes no sense", err);
     if (r->has_mark)
-        memcpy(&r->mark, sqlite3_column_blob(q, 9), sizeof(r->mark));
-    memcpy(r->state.bytes, sqlite3_column_blob(q, 10), (size_t)bytes);
+        memcpy(&r->mark, sqlite3_column_blob(q, 3), sizeof(r->mark));
+    memcpy(r->state.bytes, sqlite3_column_blob(q, 4), (size_t)bytes);
     r->state.length = (size_t)bytes;
-    if (sqlite3_column_type(q, 11) != SQLITE_INTEGER ||
-        sqlite3_column_int64(q, 11) != (int64_t)sum_of(j, counts, r))
-        return damaged(j, "a segment's checksum is wrong", err);
+    if (sqlite3_column_type(q, 5) != SQLITE_INTEGER ||
+        sqlite3_column_int64(q, 5) != (int64_t)sum_of(j, counts, r))
+        return damaged(j, "a place's checksum is wrong", err);
     if (r->has_mark && !is_sane(&r->mark))
         return damaged(j, "a place in the video makes no sense", err);
     return MS_OK;
 }
 
-ms_status ms_journal_get(ms_journal *j, int64_t number, ms_journal_segment *ret_segment, bool *ret_got,
+ms_status ms_journal_get(ms_journal *j, int64_t before, ms_resume_point *ret_place, bool *ret_got,
                          ms_error *err) {
     sqlite3_stmt *q;
-    MS_TRY(ms_db_prepare(j->db, "select * from segment where number = ?", &q, err));
-    sqlite3_bind_int64(q, 1, number);
+    MS_TRY(ms_db_prepare(j->db, "select * from place where frame < ? order by frame desc limit 1", &q, err));
+    sqlite3_bind_int64(q, 1, before);
     int code = sqlite3_step(q);
     ms_status status = MS_OK;
     *ret_got = code == SQLITE_ROW;
-    ret_segment->number = number;
     if (code == SQLITE_ROW)
-        status = take_row(j, q, ret_segment, err);
+        status = take_row(j, q, ret_place, err);
     else if (code != SQLITE_DONE)
         status = ms_db_fail(j->db, code, err);
     sqlite3_finalize(q);
     return status;
 }
 
-ms_status ms_journal_cut(ms_journal *j, int64_t number, ms_error *err) {
-    sqlite3_stmt *q;
-    MS_TRY(ms_db_prepare(j->db, "delete from segment where number >= ?", &q, err));
-    sqlite3_bind_int64(q, 1, number);
-    return ms_db_finish(j->db, q, err);
-}
-
 /* ---- the joined file ---- */
 
-ms_status ms_journal_set_joined(ms_journal *j, uint64_t device, uint64_t inode, ms_error *err) {
+ms_status ms_journal_set_joined(ms_journal *j, const ms_journal_joined *joined, ms_error *err) {
     sqlite3_stmt *q;
-    MS_TRY(ms_db_prepare(j->db, "insert into joined values (?, ?)", &q, err));
-    sqlite3_bind_int64(q, 1, (int64_t)device);
-    sqlite3_bind_int64(q, 2, (int64_t)inode);
+    MS_TRY(ms_db_prepare(j->db, "insert into joined values (?, ?, ?)", &q, err));
+    sqlite3_bind_int64(q, 1, (int64_t)joined->device);
+    sqlite3_bind_int64(q, 2, (int64_t)joined->inode);
+    sqlite3_bind_int64(q, 3, joined->frames);
     return ms_db_finish(j->db, q, err);
 }
 
-ms_status ms_journal_get_joined(ms_journal *j, uint64_t *ret_device, uint64_t *ret_inode, ms_error *err) {
+ms_status ms_journal_get_joined(ms_journal *j, ms_journal_joined *ret_joined, ms_error *err) {
     sqlite3_stmt *q;
-    MS_TRY(ms_db_prepare(j->db, "select device, inode from joined order by rowid desc limit 1", &q, err));
+    *ret_joined = (ms_journal_joined){0};
+    MS_TRY(ms_db_prepare(j->db, "select device, inode, frames from joined order by rowid desc limit 1", &q,
+                         err));
     int code = sqlite3_step(q);
-    *ret_device = code == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(q, 0) : 0;
-    *ret_inode = code == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(q, 1) : 0;
     ms_status status = code == SQLITE_ROW || code == SQLITE_DONE ? MS_OK : ms_db_fail(j->db, code, err);
+    if (code == SQLITE_ROW) {
+        int64_t frames = sqlite3_column_int64(q, 2);
+        *ret_joined = (ms_journal_joined){.device = (uint64_t)sqlite3_column_int64(q, 0),
+                                          .inode = (uint64_t)sqlite3_column_int64(q, 1),
+                                          .frames = frames};
+        if (sqlite3_column_type(q, 2) != SQLITE_INTEGER || frames < 1 || frames > MOST_COUNT)
+            status = damaged(j, "the output's length makes no sense", err);
+    }
     sqlite3_finalize(q);
     return status;
 }
@@ -294,30 +283,24 @@ ms_status ms_journal_compare(ms_journal *journal, const ms_job_key *key, ms_erro
     return left_out(err);
 }
 
-ms_status ms_journal_add(ms_journal *journal, const ms_journal_segment *segment, ms_error *err) {
-    (void)journal, (void)segment;
+ms_status ms_journal_add(ms_journal *journal, const ms_resume_point *place, ms_error *err) {
+    (void)journal, (void)place;
     return left_out(err);
 }
 
-ms_status ms_journal_get(ms_journal *journal, int64_t number, ms_journal_segment *ret_segment, bool *ret_got,
+ms_status ms_journal_get(ms_journal *journal, int64_t before, ms_resume_point *ret_place, bool *ret_got,
                          ms_error *err) {
-    (void)journal, (void)number, (void)ret_segment, (void)ret_got;
+    (void)journal, (void)before, (void)ret_place, (void)ret_got;
     return left_out(err);
 }
 
-ms_status ms_journal_cut(ms_journal *journal, int64_t number, ms_error *err) {
-    (void)journal, (void)number;
+ms_status ms_journal_set_joined(ms_journal *journal, const ms_journal_joined *joined, ms_error *err) {
+    (void)journal, (void)joined;
     return left_out(err);
 }
 
-ms_status ms_journal_set_joined(ms_journal *journal, uint64_t device, uint64_t inode, ms_error *err) {
-    (void)journal, (void)device, (void)inode;
-    return left_out(err);
-}
-
-ms_status ms_journal_get_joined(ms_journal *journal, uint64_t *ret_device, uint64_t *ret_inode,
-                                ms_error *err) {
-    (void)journal, (void)ret_device, (void)ret_inode;
+ms_status ms_journal_get_joined(ms_journal *journal, ms_journal_joined *ret_joined, ms_error *err) {
+    (void)journal, (void)ret_joined;
     return left_out(err);
 }
 

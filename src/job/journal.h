@@ -1,8 +1,8 @@
 /*
- * What is finished of a job, in an SQLite file: the parameters that decide its bits, and for each finished segment of
- * the output how to go on behind it. A line is in the journal only once what it speaks of is on the disk, and each is
- * one transaction, so that after a crash the journal is true. It is opened as a hostile file (files/trusted_db.h); rows are
- * checked for range and have a checksum: an odd one is MS_DAMAGED.
+ * What a job is, in an SQLite file: the parameters that decide its bits; places of its clip from which finding faces can go on;
+ * the number of the joined file. What is finished of it are its segments' files (segment_set.h). A place is in the journal only
+ * once the poses before it are on the disk, and each is one transaction, so that after a crash the journal is true. It is opened
+ * as a hostile file (files/trusted_db.h); rows are checked for range and have a checksum: an odd one is MS_DAMAGED.
  *
  * In a build without SQLite ms_journal_available() is false, and the other functions say MS_UNSUPPORTED.
  */
@@ -14,22 +14,15 @@
 #include "job/job_key.h"
 #include "media/read/video_reader.h"
 
-/* Where and how frames go on: at the beginning of a window. */
+/* Where and how finding faces goes on: at the beginning of a window. */
 typedef struct ms_resume_point {
-    int64_t frame;                               /* of the output */
-    int64_t without_face, interpolated, windows; /* counts before it */
-    int64_t clip_frames;                         /* poses before it */
+    int64_t frame;       /* of the output */
+    int64_t clip_frames; /* poses before it */
+    bool known;          /* the clip has ended: it has clip_frames */
     bool has_mark;
     ms_video_mark mark; /* a place of the clip that may be jumped to */
     ms_state state;     /* of the frame source */
 } ms_resume_point;
-
-typedef struct ms_journal_segment {
-    int64_t number;
-    int64_t frames, bytes;  /* of the segment; the last one may be short */
-    ms_resume_point resume; /* frame: at most the segment's end */
-    bool last;              /* the output ends with it */
-} ms_journal_segment;
 
 typedef struct ms_journal ms_journal;
 
@@ -57,18 +50,19 @@ ms_status ms_journal_begin(ms_journal *journal, const ms_job_key *key, ms_error 
 /* MS_INVALID_ARGUMENT names the first field that is another one. */
 ms_status ms_journal_compare(ms_journal *journal, const ms_job_key *key, ms_error *err);
 
-ms_status ms_journal_add(ms_journal *journal, const ms_journal_segment *segment, ms_error *err);
+/* In place of one at the same frame. */
+ms_status ms_journal_add(ms_journal *journal, const ms_resume_point *place, ms_error *err);
 
-/* MS_DAMAGED: its row is. *ret_got false: there is none. */
-ms_status ms_journal_get(ms_journal *journal, int64_t number, ms_journal_segment *ret_segment, bool *ret_got,
+/* The last place before output frame `before`. *ret_got false: there is none. MS_DAMAGED: its row is. */
+ms_status ms_journal_get(ms_journal *journal, int64_t before, ms_resume_point *ret_place, bool *ret_got,
                          ms_error *err);
 
-/* Forgets the segments from a number on. */
-ms_status ms_journal_cut(ms_journal *journal, int64_t number, ms_error *err);
-
-/* The joined file, by the number that the file system knows it by; 0 = not yet. */
-ms_status ms_journal_set_joined(ms_journal *journal, uint64_t device, uint64_t inode, ms_error *err);
-ms_status ms_journal_get_joined(ms_journal *journal, uint64_t *ret_device, uint64_t *ret_inode,
-                                ms_error *err);
+/* The joined file, by the number that the file system knows it by (0 = not yet), and its length. */
+typedef struct ms_journal_joined {
+    uint64_t device, inode;
+    int64_t frames;
+} ms_journal_joined;
+ms_status ms_journal_set_joined(ms_journal *journal, const ms_journal_joined *joined, ms_error *err);
+ms_status ms_journal_get_joined(ms_journal *journal, ms_journal_joined *ret_joined, ms_error *err);
 
 #endif

@@ -12,123 +12,115 @@
 #include "base/error.h"
 #include "files/new_file.h"
 #include "job/job_mark.h"
-#include "media/write/packet_file.h"
 
 #define POSES "poses"
 
 /* ---- opening ---- */
 
-static bool is_cancelled(const ms_run_store_params *p) {
-    return p->cancelled && p->cancelled(p->arg);
-}
-
-/* Whether the segment is on the disk as it was written. What is no regular file of ours is an error. */
-static ms_status check_segment(ms_run_store *s, const ms_journal_segment *g, bool *ret_good, ms_error *err) {
-    char name[MS_JOB_NAME_BYTES], path[MS_JOB_PATH_BYTES];
-    int fd = -1;
-    ms_error why;
-    ms_error_clear(&why);
-    ms_job_segment_name(g->number, name);
-    *ret_good = false;
-    if (!ms_job_folder_has(&s->folder, name)) {
-        snprintf(s->note, sizeof(s->note), "%s is missing", name);
-        return MS_OK;
-    }
-    MS_TRY(ms_job_folder_read(&s->folder, name, false, &fd, err));
-    ms_job_folder_file(&s->folder, name, path);
-    ms_status status = ms_packet_file_check(s->mem, fd, path, g->bytes, g->frames, &why);
-    *ret_good = status == MS_OK;
-    if (status == MS_DAMAGED)
-        snprintf(s->note, sizeof(s->note), "%s is damaged", name);
-    else if (status != MS_OK && err)
-        *err = why;
-    return status == MS_DAMAGED ? MS_OK : status;
-}
-
-static ms_status take_segment(ms_run_store *s, const ms_journal_segment *g, int64_t segment_frames,
-                              bool *ret_good, ms_error *err) {
-    if (s->whole || g->frames > segment_frames || (!g->last && g->frames != segment_frames))
-        return ms_fail(err, MS_DAMAGED, "the journal in %s is damaged: segment %" PRId64 " makes no sense",
-                       s->folder.path, g->number);
-    if (g->resume.frame > s->frames + g->frames)
-        return ms_fail(err, MS_DAMAGED, "the journal in %s is damaged: it goes on behind its end",
-                       s->folder.path);
-    *ret_good = true;
-    if (!s->named) /* a finished job's may be gone */
-        MS_TRY(check_segment(s, g, ret_good, err));
-    if (!*ret_good)
-        return MS_OK;
-    s->segments++;
-    s->frames += g->frames;
-    s->whole = g->last;
-    s->resume = g->resume;
-    return MS_OK;
-}
-
-static ms_status take_segments(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
-    bool got = true, good = true;
-    while (got && good) {
-        ms_journal_segment g;
-        if (is_cancelled(p))
-            return ms_fail(err, MS_CANCELLED, "cancelled while the unfinished job was read");
-        MS_TRY(ms_journal_get(s->journal, s->segments, &g, &got, err));
-        if (got)
-            MS_TRY(take_segment(s, &g, p->segment_frames, &good, err));
-    }
-    return MS_OK;
-}
-
-/* Back to the last segment behind which there are poses enough to go on. */
-static ms_status check_poses(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
-    int64_t good = 0;
+/* Poses before a place of the clip are as they were written. */
+static ms_status count_good_poses(ms_run_store *s, int64_t wanted, int64_t *ret_good, ms_error *err) {
     int fd = -1;
     char path[MS_JOB_PATH_BYTES];
-    if (ms_job_folder_has(&s->folder, POSES)) {
-        ms_job_folder_file(&s->folder, POSES, path);
-        MS_TRY(ms_job_folder_read(&s->folder, POSES, true, &fd, err));
-        MS_TRY(ms_pose_store_check(s->mem, fd, path, s->resume.clip_frames, &good, err));
-    }
-    while (s->segments > 0 && s->resume.clip_frames > good) {
-        ms_journal_segment g = {0};
-        bool got = true;
-        snprintf(s->note, sizeof(s->note), "the faces' positions (" POSES ") are damaged");
-        s->segments--;
-        s->frames = s->segments * p->segment_frames;
-        if (s->segments > 0)
-            MS_TRY(ms_journal_get(s->journal, s->segments - 1, &g, &got, err));
-        s->resume = g.resume;
-    }
+    *ret_good = 0;
+    if (!ms_job_folder_has(&s->folder, POSES))
+        return MS_OK;
+    ms_job_folder_file(&s->folder, POSES, path);
+    MS_TRY(ms_job_folder_read(&s->folder, POSES, !s->shared, &fd, err));
+    return ms_pose_store_check(s->mem, fd, path, wanted, ret_good, err);
+}
+
+/* The last place before which all poses are good. */
+static ms_status find_place(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
+    int64_t before = INT64_MAX, good = -1;
+    int looked_at = 0;
+    do {
+        ms_resume_point place;
+        MS_TRY(ms_journal_get(s->journal, before, &place, &s->has_place, err));
+        if (!s->has_place)
+            break;
+        if (good < 0)
+            MS_TRY(count_good_poses(s, place.clip_frames, &good, err));
+        s->place = place;
+        before = place.frame;
+        looked_at++;
+    } while (s->place.clip_frames > good);
+    if (!s->has_place)
+        s->place = (ms_resume_point){0};
+    if (looked_at > s->has_place) /* the last one will do, unless poses are damaged */
+        snprintf(s->note, sizeof(s->note), "the faces' positions (" POSES ") are damaged: found again");
+    const ms_frame_order order = {
+        .loop = p->loop, .wanted = p->wanted, .clip_frames = s->place.clip_frames, .known = s->place.known};
+    s->complete = s->has_place && ms_frame_order_is_complete(&order);
+    s->total = s->complete ? ms_frame_order_frames(&order) : 0;
+    return MS_OK;
+}
+
+static int64_t segments_of(const ms_run_store *s, int64_t frames) {
+    return (frames + s->segment_frames - 1) / s->segment_frames;
+}
+
+static void note_segment(ms_run_store *s, int64_t number, const char *what) {
+    char name[MS_JOB_NAME_BYTES];
+    if (s->note[0])
+        return;
+    ms_job_segment_name(number, name);
+    snprintf(s->note, sizeof(s->note), "%s %s", name, what);
+}
+
+/* Of a job in parts segments are missing until they are made, and nothing is said of it. */
+static ms_status find_segments(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
+    const ms_segment_set_params set = {.mem = s->mem,
+                                       .folder = &s->folder,
+                                       .job = {s->key_hash[0], s->key_hash[1]},
+                                       .segment_frames = s->segment_frames,
+                                       .total = s->total,
+                                       .remove_damaged = p->shared || !p->existing,
+                                       .cancelled = p->cancelled,
+                                       .arg = p->arg};
+    MS_TRY(ms_segment_set_find(&set, &s->before, err));
+    const ms_segment_set *b = &s->before;
+    if (b->first_damaged >= 0)
+        note_segment(s, b->first_damaged, "is damaged: made again");
+    else if ((!s->shared && b->count > b->first_missing) ||
+             (!s->complete && (b->first_missing + 1) * s->segment_frames <= s->place.frame))
+        note_segment(s, b->first_missing, "is missing: made now");
+    s->segments = b->count;
+    s->frames = b->frames;
     return MS_OK;
 }
 
 /* Is the output there already, by the name that the journal was about to give? */
 static ms_status look_for_output(ms_run_store *s, const char *output, ms_error *err) {
-    uint64_t device, inode;
+    ms_journal_joined joined;
     struct stat st;
-    MS_TRY(ms_journal_get_joined(s->journal, &device, &inode, err));
-    bool there = inode && stat(output, &st) == 0;
-    if (inode && !there && errno != ENOENT)
+    MS_TRY(ms_journal_get_joined(s->journal, &joined, err));
+    bool there = joined.inode && stat(output, &st) == 0;
+    if (joined.inode && !there && errno != ENOENT)
         return ms_fail(err, MS_IO, "cannot look at %s: %s", output, strerror(errno));
-    s->named = there && (uint64_t)st.st_dev == device && (uint64_t)st.st_ino == inode;
+    s->named = there && (uint64_t)st.st_dev == joined.device && (uint64_t)st.st_ino == joined.inode;
+    if (s->named) {
+        s->whole = true; /* its segments may be gone */
+        s->total = s->frames = joined.frames;
+        s->segments = segments_of(s, s->frames);
+    }
     return MS_OK;
 }
 
 static ms_status take_over(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
     MS_TRY(look_for_output(s, p->output, err));
-    MS_TRY(take_segments(s, p, err));
-    s->whole |= s->named; /* the last segment may be a full one, which does not say so */
-    if (!s->whole)
-        MS_TRY(check_poses(s, p, err));
-    if (s->note[0]) {
-        size_t n = strlen(s->note);
-        snprintf(s->note + n, sizeof(s->note) - n, ": made again from frame %" PRId64 " on", s->frames);
-        MS_TRY(ms_journal_cut(s->journal, s->segments, err));
-    }
-    s->resumed = s->segments > 0;
+    if (s->named)
+        return MS_OK;
+    MS_TRY(find_place(s, p, err));
+    MS_TRY(find_segments(s, p, err));
+    s->whole = s->complete && s->segments == segments_of(s, s->total);
+    if (s->shared)
+        return MS_OK;
     ms_job_folder_clear(&s->folder, false);
     const ms_face_store_params faces = {
         .mem = s->mem, .folder = &s->folder, .floats = p->face_floats, .segment_frames = p->segment_frames};
-    return s->whole ? MS_OK : ms_faces_left_behind(&faces, s->frames, &s->left, err);
+    return s->whole
+               ? MS_OK
+               : ms_faces_left_behind(&faces, s->before.first_missing * s->segment_frames, &s->left, err);
 }
 
 static ms_status open_journal_file(ms_run_store *s, const ms_run_store_params *p, bool *ret_begun,
@@ -138,15 +130,19 @@ static ms_status open_journal_file(ms_run_store *s, const ms_run_store_params *p
     return ms_journal_open(&params, &s->journal, ret_begun, err);
 }
 
+/* What a resumed run could take over: segments, windows, poses. */
+static bool has_work(const ms_run_store *s) {
+    ms_resume_point place;
+    bool got = true;
+    return ms_job_folder_has_any(&s->folder, MS_SEGMENT_FILES) ||
+           ms_job_folder_has_any(&s->folder, MS_FACE_FILES) ||
+           ms_journal_get(s->journal, INT64_MAX, &place, &got, NULL) != MS_OK || got;
+}
+
 /* Whether the journal is this job's. Another's is emptied when the user says so or when nothing was finished of it. */
 static ms_status claim_journal(ms_run_store *s, const ms_run_store_params *p, bool *begun, ms_error *err) {
-    ms_journal_segment first;
-    bool got = true;
     ms_status status = ms_journal_compare(s->journal, p->key, err);
-    if (status != MS_INVALID_ARGUMENT)
-        return status;
-    if (!p->force && (ms_journal_get(s->journal, 0, &first, &got, NULL) != MS_OK || got ||
-                      ms_job_folder_has_any(&s->folder, MS_FACE_FILES)))
+    if (status != MS_INVALID_ARGUMENT || p->shared || p->existing || (!p->force && has_work(s)))
         return status;
     ms_journal_close(&s->journal);
     ms_job_folder_clear(&s->folder, true);
@@ -196,15 +192,14 @@ static ms_status open_journal(ms_run_store *s, const ms_run_store_params *p, ms_
 
 /* Whether the folder of before holds what a resumed run could take over. What cannot be read is not thrown away either. */
 static bool holds_work(ms_run_store *s, const ms_run_store_params *p) {
-    ms_journal_segment first;
-    bool begun = false, got = false;
+    bool begun = false;
     if (!ms_job_folder_has(&s->folder, MS_JOURNAL_NAME))
         return false;
     if (open_journal_file(s, p, &begun, NULL) != MS_OK)
         return true;
-    bool read = !begun || ms_journal_get(s->journal, 0, &first, &got, NULL) == MS_OK;
+    bool holds = begun && has_work(s);
     ms_journal_close(&s->journal);
-    return got || !read || (begun && ms_job_folder_has_any(&s->folder, MS_FACE_FILES));
+    return holds;
 }
 
 static ms_status refuse_unfinished(const ms_run_store *s, ms_error *err) {
@@ -217,8 +212,9 @@ static ms_status refuse_unfinished(const ms_run_store *s, ms_error *err) {
 /* A command that is repeated after it has finished, or was killed while it removed its folder. */
 static ms_status look_for_finished(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
     if (ms_job_mark_get(p->output, s->key_hash, &s->frames)) {
+        s->total = s->frames;
         s->finished = s->named = s->whole = true;
-        return s->there ? ms_job_folder_open(&s->folder, err) : MS_OK;
+        return s->there ? ms_job_folder_open(&s->folder, false, err) : MS_OK;
     }
     return ms_fail_hint(
         err, MS_IO, MS_HINT_REPLACE,
@@ -231,17 +227,50 @@ static const char *why_not_resumable(const ms_run_store_params *p) {
                                   : "this build keeps no journal, it was made without SQLite";
 }
 
+static ms_status fail_no_job(const ms_run_store *s, ms_error *err) {
+    return ms_fail(err, MS_IO, "%s: no such job is there: it must be split first", s->folder.path);
+}
+
+/* To make segments of a job that somebody has cut, beside others who do the same. */
+static ms_status open_shared(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
+    bool begun = false;
+    if (s->not_resumable)
+        return ms_fail(err, MS_UNSUPPORTED, "this job cannot be made in parts: %s", s->not_resumable);
+    if (!ms_job_folder_has(&s->folder, MS_JOURNAL_NAME))
+        return fail_no_job(s, err);
+    MS_TRY(ms_job_folder_open(&s->folder, true, err));
+    MS_TRY(open_journal_file(s, p, &begun, err));
+    if (begun)
+        MS_TRY(claim_journal(s, p, &begun, err));
+    if (begun)
+        MS_TRY(take_over(s, p, err));
+    s->ours = true;
+    if (s->named || s->complete)
+        return MS_OK;
+    return ms_fail(err, MS_IO, "%s: the job's faces are not all found: it must be split first",
+                   s->folder.path);
+}
+
 ms_status ms_run_store_open(const ms_run_store_params *p, ms_run_store *s, ms_error *err) {
-    *s = (ms_run_store){.mem = p->mem, .not_resumable = why_not_resumable(p), .folder.fd = -1};
+    *s = (ms_run_store){.mem = p->mem,
+                        .not_resumable = why_not_resumable(p),
+                        .shared = p->shared,
+                        .segment_frames = p->segment_frames,
+                        .before = {.first_damaged = -1},
+                        .folder.fd = -1};
     s->marked = !p->not_resumable; /* else equal keys do not mean equal frames */
     ms_job_key_hash(p->key, s->key_hash);
     MS_TRY(ms_job_folder_find(&s->folder, p->output, &s->there, err));
+    if (p->shared)
+        return open_shared(s, p, err);
     if (!ms_job_folder_has(&s->folder, MS_JOURNAL_NAME) && p->resume && !p->force && s->marked &&
         access(p->output, F_OK) == 0)
         return look_for_finished(s, p, err);
+    if (p->existing && !ms_job_folder_has(&s->folder, MS_JOURNAL_NAME))
+        return fail_no_job(s, err);
     if (!s->there || !p->resume || s->not_resumable)
         MS_TRY(ms_video_writer_check(p->output, p->writer, err));
-    MS_TRY(ms_job_folder_open(&s->folder, err));
+    MS_TRY(ms_job_folder_open(&s->folder, false, err));
     bool goes_on = p->resume && !s->not_resumable;
     if (s->there && !goes_on && !p->force && holds_work(s, p))
         return p->resume
@@ -270,11 +299,11 @@ ms_status ms_run_store_open_poses(ms_run_store *s, ms_error *err) {
     if (s->folder.fd < 0)
         return open_unnamed_poses(s, err);
     ms_job_folder_file(&s->folder, POSES, path);
-    if (s->resume.clip_frames > 0)
-        MS_TRY(ms_job_folder_read(&s->folder, POSES, true, &fd, err));
+    if (s->place.clip_frames > 0)
+        MS_TRY(ms_job_folder_read(&s->folder, POSES, !s->shared, &fd, err));
     else
         MS_TRY(ms_job_folder_create(&s->folder, POSES, &fd, err));
-    return ms_pose_store_open(s->mem, fd, path, s->resume.clip_frames, &s->poses, err);
+    return ms_pose_store_open(s->mem, fd, path, s->place.clip_frames, &s->poses, err);
 }
 
 ms_status ms_run_store_open_faces(ms_run_store *s, size_t floats, int64_t segment_frames, ms_error *err) {
@@ -285,46 +314,76 @@ ms_status ms_run_store_open_faces(ms_run_store *s, size_t floats, int64_t segmen
 
 ms_status ms_run_store_marks(ms_run_store *s, void (*take)(void *arg, const ms_video_mark *mark), void *arg,
                              ms_error *err) {
-    for (int64_t i = 0; s->journal && i < s->segments; i++) {
-        ms_journal_segment g;
-        bool got = false;
-        MS_TRY(ms_journal_get(s->journal, i, &g, &got, err));
-        if (got && g.resume.has_mark)
-            take(arg, &g.resume.mark);
+    int64_t before = INT64_MAX;
+    bool got = s->journal != NULL;
+    while (got) {
+        ms_resume_point place;
+        MS_TRY(ms_journal_get(s->journal, before, &place, &got, err));
+        if (got && place.has_mark)
+            take(arg, &place.mark);
+        before = got ? place.frame : 0;
     }
     return MS_OK;
 }
 
 /* ---- working ---- */
 
-ms_status ms_run_store_add(ms_run_store *s, const ms_journal_segment *g, ms_error *err) {
-    MS_TRY(ms_job_folder_sync(&s->folder, err));
-    if (s->journal) {
-        MS_TRY(ms_pose_store_sync(s->poses, err));
-        MS_TRY(ms_journal_add(s->journal, g, err));
-    }
+static ms_packet_label label_of(const ms_run_store *s, int64_t number) {
+    return (ms_packet_label){.job = {s->key_hash[0], s->key_hash[1]}, .number = number};
+}
+
+ms_status ms_run_store_begin_segment(const ms_run_store *s, int64_t number, char ret_name[MS_JOB_NAME_BYTES],
+                                     int *ret_fd, ms_packet_label *ret_label, ms_error *err) {
+    *ret_label = label_of(s, number);
+    return ms_job_folder_begin_segment(&s->folder, number, ret_name, ret_fd, err);
+}
+
+ms_status ms_run_store_end_segment(ms_run_store *s, const char *name, int64_t number, int64_t frames,
+                                   ms_error *err) {
+    MS_TRY(ms_job_folder_end_segment(&s->folder, name, number, err));
     if (s->faces)
-        ms_face_store_drop(s->faces, g->number);
+        ms_face_store_drop(s->faces, number);
     s->segments++;
-    s->frames += g->frames;
-    s->whole = g->last;
+    s->frames += frames;
+    return MS_OK;
+}
+
+ms_status ms_run_store_note_place(ms_run_store *s, const ms_resume_point *place, ms_error *err) {
+    if (!s->journal)
+        return MS_OK;
+    MS_TRY(ms_pose_store_sync(s->poses, err));
+    MS_TRY(ms_journal_add(s->journal, place, err));
+    s->has_place = true;
+    return MS_OK;
+}
+
+ms_status ms_run_store_check_whole(ms_run_store *s, int64_t total, ms_error *err) {
+    int64_t segments = segments_of(s, total);
+    for (int64_t i = 0; i < segments; i++) {
+        char name[MS_JOB_NAME_BYTES];
+        ms_job_segment_name(i, name);
+        if (!ms_job_folder_has(&s->folder, name))
+            return ms_fail(err, MS_IO, "%s/%s is missing: %" PRId64 " of %" PRId64 " segments are there",
+                           s->folder.path, name, s->segments, segments);
+    }
+    s->total = total;
+    s->whole = true;
     return MS_OK;
 }
 
 static ms_status append_segments(ms_run_store *s, ms_video_writer *w, ms_error *err) {
-    for (int64_t i = 0; i < s->segments; i++) {
+    for (int64_t i = 0; i < segments_of(s, s->total); i++) {
         char name[MS_JOB_NAME_BYTES], path[MS_JOB_PATH_BYTES];
-        struct stat st;
         int fd = -1;
         ms_job_segment_name(i, name);
         ms_job_folder_file(&s->folder, name, path);
         MS_TRY(ms_job_folder_read(&s->folder, name, false, &fd, err));
-        if (fstat(fd, &st) < 0) {
-            close(fd);
-            return ms_fail(err, MS_IO, "cannot read %s: %s", path, strerror(errno));
-        }
-        MS_TRY(ms_video_writer_append(w, fd, path, st.st_size, err));
+        const ms_packet_label label = label_of(s, i);
+        MS_TRY(ms_video_writer_append(w, fd, path, &label, err));
     }
+    if (ms_video_writer_frames(w) != s->total)
+        return ms_fail(err, MS_DAMAGED, "the segments in %s hold %" PRId64 " frames, not %" PRId64,
+                       s->folder.path, ms_video_writer_frames(w), s->total);
     return MS_OK;
 }
 
@@ -336,11 +395,12 @@ static ms_status mark_and_note(ms_run_store *s, const char *name, ms_error *err)
     ms_status status = MS_OK;
     MS_TRY(ms_job_folder_read(&s->folder, name, true, &fd, err));
     if (s->marked)
-        ms_job_mark_put(fd, s->key_hash, s->frames);
+        ms_job_mark_put(fd, s->key_hash, s->total);
     if (fstat(fd, &st) < 0)
         status = ms_fail(err, MS_IO, "cannot read %s/%s: %s", s->folder.path, name, strerror(errno));
     else if (s->journal)
-        status = ms_journal_set_joined(s->journal, (uint64_t)st.st_dev, (uint64_t)st.st_ino, err);
+        status = ms_journal_set_joined(
+            s->journal, &(ms_journal_joined){(uint64_t)st.st_dev, (uint64_t)st.st_ino, s->total}, err);
     close(fd);
     return status;
 }
@@ -371,20 +431,25 @@ ms_status ms_run_store_join(ms_run_store *s, const char *output, const ms_video_
 
 /* ---- closing ---- */
 
-/* Frames that a later run need not redraw. */
+/* Frames that a later run need not redraw: of finished segments, and of windows behind those at the beginning. */
 static int64_t kept_frames(const ms_run_store *s) {
-    int64_t redrawn = s->faces ? ms_face_store_frames(s->faces) : 0;
+    int64_t redrawn = s->faces ? ms_face_store_frames(s->faces) : 0, front = s->before.first_missing;
     bool given_up = s->faces && ms_face_store_note(s->faces);
     if (redrawn < s->left.end && !given_up) /* it ended before it came to those of before */
         redrawn = s->left.end;
-    return redrawn > s->frames ? redrawn : s->frames;
+    front += s->segments - s->before.count; /* made in this run, in order */
+    front *= s->segment_frames;
+    return s->frames + (redrawn > front ? redrawn - front : 0);
 }
 
 static void say_how_to_go_on(const ms_run_store *s, ms_error *err) {
     char total[32] = "";
     if (s->expected_frames > 0)
         snprintf(total, sizeof(total), " of %" PRId64, s->expected_frames);
-    ms_error_add(err, "; %" PRId64 "%s frames are kept in %s", s->kept_frames, total, s->folder.path);
+    if (s->kept_frames > 0)
+        ms_error_add(err, "; %" PRId64 "%s frames are kept in %s", s->kept_frames, total, s->folder.path);
+    else
+        ms_error_add(err, "; the faces that were found are kept in %s", s->folder.path);
     ms_error_hint(err, MS_HINT_RESUME);
 }
 
@@ -395,16 +460,17 @@ static void say_what_is_lost(const ms_run_store *s, ms_error *err) {
 
 static void close_folder(ms_run_store *s, ms_status status, ms_error *err) {
     bool done = status == MS_OK && s->named;
-    bool worthless = kept_frames(s) == 0 || status == MS_NO_FACE || s->not_resumable;
-    if (!ms_job_folder_is_there(&s->folder)) {
-        ms_job_folder_close(&s->folder); /* somebody removed it */
+    bool worthless = (kept_frames(s) == 0 && !s->has_place) || status == MS_NO_FACE || s->not_resumable;
+    if (s->shared || !ms_job_folder_is_there(&s->folder)) {
+        s->kept_frames = s->shared ? s->frames : 0; /* others are at work in it, or somebody removed it */
     } else if (done || (s->ours && worthless) || (s->folder.created && !s->ours)) {
         if (status != MS_OK && status != MS_NO_FACE)
             say_what_is_lost(s, err);
         ms_job_folder_remove(&s->folder);
     } else if (s->ours) {
         s->kept_frames = kept_frames(s);
-        say_how_to_go_on(s, err);
+        if (status != MS_OK)
+            say_how_to_go_on(s, err);
     }
     ms_job_folder_close(&s->folder);
 }
@@ -415,4 +481,5 @@ void ms_run_store_close(ms_run_store *s, ms_status status, ms_error *err) {
     if (s->folder.fd >= 0)
         close_folder(s, status, err);
     ms_face_store_close(&s->faces);
+    ms_segment_set_free(&s->before);
 }

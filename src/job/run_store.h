@@ -1,11 +1,16 @@
-/* What a run keeps on the disk until it is finished: job folder, journal, poses, segments. */
+/*
+ * What a job has on the disk until it is finished: its folder, with the journal that says what job it is, the poses of its clip, and its
+ * finished segments.
+ */
 #ifndef MS_JOB_RUN_STORE_H
 #define MS_JOB_RUN_STORE_H
 
-#include "frames/pose_store.h"
+#include "frames/frame_order.h"
 #include "job/face_store.h"
 #include "job/job_folder.h"
 #include "job/journal.h"
+#include "job/segment_set.h"
+#include "media/write/packet_file.h"
 #include "media/write/video_writer.h"
 
 typedef struct ms_run_store {
@@ -16,18 +21,23 @@ typedef struct ms_run_store {
     uint64_t key_hash[2];
     bool marked; /* the output says which job made it */
     ms_pose_store *poses;
-    ms_face_store *faces;     /* of finished windows; NULL where there is no journal */
-    bool there;               /* the folder was there before */
-    bool ours;                /* what is in the folder is this job's */
-    bool resumed;             /* frames of an earlier run are taken over */
+    ms_face_store *faces; /* of finished windows; NULL where there is no journal */
+    bool there;           /* the folder was there before */
+    bool ours;            /* what is in the folder is this job's */
+    bool shared;          /* others may make segments of it at the same time */
+    int64_t segment_frames;
+    ms_segment_set before;    /* segments that were finished when it was opened */
+    bool has_place;           /* the journal has one from which finding faces goes on */
+    bool complete;            /* poses are there for every output frame */
+    ms_resume_point place;    /* that one; at 0 without */
+    int64_t total;            /* output frames, once it is complete; else 0 */
     bool whole;               /* all segments are there, nothing but joining is left */
     bool named;               /* even the output is there, and at most the folder is left */
     bool finished;            /* and it was there, without a folder, before this run */
     int64_t segments, frames; /* finished */
     int64_t kept_frames;      /* once it is closed: what --resume would take over */
-    ms_faces_left left;       /* by an earlier run, of segments that it did not finish */
+    ms_faces_left left;       /* by an earlier run, of the first segment that it did not finish */
     int64_t expected_frames;  /* of the whole output, 0 = not known; for messages */
-    ms_resume_point resume;   /* after the finished segments */
     char note[160];           /* what is to be said of the job: what was damaged; empty = nothing */
 } ms_run_store;
 
@@ -35,37 +45,53 @@ typedef struct ms_run_store_params {
     ms_mem *mem;
     const char *output;
     bool resume, force;
+    bool existing; /* the job must be there, and is not begun anew */
+    bool shared;   /* the same, to make segments of it as others may at the same time; it must be complete */
     const char *
         not_resumable; /* a sentence that says why, when the job's frames are not decided by its key; else NULL */
     const ms_job_key *key;
     int64_t segment_frames;
+    ms_loop loop;
+    int64_t wanted;                       /* output frames that are asked for at most */
     size_t face_floats;                   /* of a redrawn face */
     const ms_video_writer_params *writer; /* checked against the output before anything is made */
     bool (*cancelled)(void *arg);         /* asked while a job of before is read; NULL = never */
     void *arg;
 } ms_run_store_params;
 
-/* A job of before is read whole: what of it is damaged, or lacks its poses, is made again with all that comes after it, and
-   store->note says so. MS_IO: an unfinished job with finished segments or windows is there and neither resume nor force was said; or another run is at work
+/* A job of before is read whole: segments that are damaged are made again, faces are found again where poses are damaged, and
+   store->note says so. MS_IO: an unfinished job is there and neither resume nor force was said; or another run is at work
    on it; or, with resume, an output is there that is not known to be this job's; or what is there could not be read, and stays as it
-   is. MS_DAMAGED: what is there cannot be gone on with and was read without an error; with force it is thrown away instead. MS_INVALID_ARGUMENT: the unfinished job is
-   another one; the message names the parameter. */
+   is; or, shared, there is no job. MS_DAMAGED: what is there cannot be gone on with and was read without an error; with force it is
+   thrown away instead. MS_INVALID_ARGUMENT: the unfinished job is another one; the message names the parameter. */
 ms_status ms_run_store_open(const ms_run_store_params *params, ms_run_store *store, ms_error *err);
 
-/* The poses of the clip's frames that the resume point speaks of are kept. */
+/* The poses before store->place are kept. */
 ms_status ms_run_store_open_poses(ms_run_store *store, ms_error *err);
 
 /* Finished windows are kept until their segment is; of a run without a journal they are not. floats: of a redrawn face. */
 ms_status ms_run_store_open_faces(ms_run_store *store, size_t floats, int64_t segment_frames, ms_error *err);
 
-/* A segment whose file is on the disk becomes part of the job. */
-ms_status ms_run_store_add(ms_run_store *store, const ms_journal_segment *segment, ms_error *err);
+/* A segment in work, under a name of its own. ret_label: for its file. */
+ms_status ms_run_store_begin_segment(const ms_run_store *store, int64_t number,
+                                     char ret_name[MS_JOB_NAME_BYTES], int *ret_fd,
+                                     ms_packet_label *ret_label, ms_error *err);
+
+/* Its file is on the disk: it becomes part of the job. */
+ms_status ms_run_store_end_segment(ms_run_store *store, const char *name, int64_t number, int64_t frames,
+                                   ms_error *err);
+
+/* Finding faces can go on from here; without a journal nothing is noted. */
+ms_status ms_run_store_note_place(ms_run_store *store, const ms_resume_point *place, ms_error *err);
+
+/* The job has so many output frames: all segments are to be there. MS_IO names the first that is missing. */
+ms_status ms_run_store_check_whole(ms_run_store *store, int64_t total, ms_error *err);
 
 /* Segments become the output under its name. */
 ms_status ms_run_store_join(ms_run_store *store, const char *output, const ms_video_writer_params *writer,
                             ms_error *err);
 
-/* Places of the clip that segments remember; arg is handed to take. */
+/* Places of the clip that may be jumped to; arg is handed to take. */
 ms_status ms_run_store_marks(ms_run_store *store, void (*take)(void *arg, const ms_video_mark *mark),
                              void *arg, ms_error *err);
 

@@ -39,25 +39,65 @@ void ms_face_thread_drop(ms_face_thread *t, const ms_ready_frame *f) {
     ms_buffer_pool_put(t->aligned, f->face);
 }
 
+ms_status ms_save_place(ms_frame_source *source, int64_t frame, ms_resume_point *ret_place, ms_error *err) {
+    ms_video_place place;
+    const ms_frame_order *order = ms_frame_source_order(source);
+    MS_TRY(ms_frame_source_save(source, &ret_place->state, &place, err));
+    ret_place->frame = frame;
+    ret_place->clip_frames = order->clip_frames;
+    ret_place->known = order->known;
+    ret_place->has_mark = place.has_mark;
+    ret_place->mark = place.mark;
+    return MS_OK;
+}
+
+/* The clip has been gone through once. */
+static ms_status end_forward(ms_face_thread *t, ms_error *err) {
+    MS_TRY(t->check(t->arg, err));
+    MS_TRY(ms_save_place(t->source, t->next, &t->end, err));
+    t->found_all = true;
+    ms_segment_work_end_forward(&t->work);
+    return MS_OK;
+}
+
+/* The next frame that is to be made, from wherever it comes. begins: also where a span does. */
+static ms_status next_frame(ms_face_thread *t, ms_output_frame *ret_frame, bool *ret_got, ms_error *err) {
+    if (t->work.forward) {
+        MS_TRY(ms_frame_source_next(t->source, ret_frame, ret_got, err));
+        if (*ret_got)
+            return MS_OK;
+        MS_TRY(end_forward(t, err));
+        t->next = 0;
+    }
+    bool begins = t->next >= t->work.end;
+    if (begins) {
+        MS_TRY(ms_segment_work_next(&t->work, ms_frame_source_order(t->source), &t->next, ret_got, err));
+        if (!*ret_got)
+            return t->check(t->arg, err);
+        ms_frame_source_jump(t->source, t->next);
+    }
+    MS_TRY(ms_frame_source_next(t->source, ret_frame, ret_got, err));
+    ret_frame->pose.begins |= begins;
+    return MS_OK;
+}
+
 static ms_status prepare(ms_face_thread *t, bool *ret_got, ms_error *err) {
     ms_ready_frame *f = &t->preparing;
     double began = ms_now_s();
-    ms_video_place place;
     f->face = NULL;
-    MS_TRY(ms_frame_source_next(t->source, &f->frame, ret_got, err));
+    MS_TRY(next_frame(t, &f->frame, ret_got, err));
     if (!*ret_got)
-        return t->check(t->arg, err);
+        return MS_OK;
+    t->next = f->frame.number + 1;
+    f->forward = t->work.forward;
+    f->wanted = ms_segment_work_wants(&t->work, f->frame.number);
     ms_status status = f->frame.pose.present ? align(t, f, err) : MS_OK;
-    if (status == MS_OK)
-        status = ms_frame_source_save(t->source, &f->after.state, &place, err);
+    if (status == MS_OK && f->forward)
+        status = ms_save_place(t->source, t->next, &f->after, err);
     if (status != MS_OK) {
         ms_face_thread_drop(t, f);
         return status;
     }
-    f->after.frame = f->frame.number + 1;
-    f->after.clip_frames = ms_frame_source_clip_frames(t->source);
-    f->after.has_mark = place.has_mark;
-    f->after.mark = place.mark;
     t->worker.busy_s += ms_now_s() - began;
     return MS_OK;
 }

@@ -1,4 +1,4 @@
-/* The face thread: frames in order, each with its face aligned, into a bounded queue. */
+/* The face thread: frames, each with its face aligned, into a bounded queue. */
 #ifndef MS_RUN_FACE_THREAD_H
 #define MS_RUN_FACE_THREAD_H
 
@@ -8,13 +8,16 @@
 #include "frames/frame_source.h"
 #include "frames/queue.h"
 #include "job/run_store.h"
+#include "run/segment_work.h"
 #include "run/worker.h"
 
 /* A frame on its way to the engine. */
 typedef struct ms_ready_frame {
     ms_output_frame frame;
     uint8_t *face;         /* aligned, from the pool `aligned`; NULL without a face */
-    ms_resume_point after; /* this frame, but for the counts */
+    bool wanted;           /* in the output now; else it is here for its window's sake */
+    bool forward;          /* faces are being found */
+    ms_resume_point after; /* this frame; only then */
 } ms_ready_frame;
 
 typedef struct ms_face_thread {
@@ -22,6 +25,7 @@ typedef struct ms_face_thread {
     ms_clip *clip;
     ms_face_stage *stage; /* where pictures go back to */
     ms_frame_source *source;
+    ms_segment_work work;
     ms_status (*check)(const void *arg, ms_error *err); /* that what was read of the clip is right */
     const void *arg;
 
@@ -29,7 +33,10 @@ typedef struct ms_face_thread {
     ms_queue *ready;
     ms_buffer_pool *aligned; /* [resolution][resolution][3], bytes */
     ms_worker worker;
+    ms_resume_point end; /* once all faces are found: behind the last frame */
+    bool found_all;
     /* its own */
+    int64_t next;
     void *align_work;
     size_t align_work_bytes;
     ms_ready_frame preparing;
@@ -42,6 +49,9 @@ void ms_face_thread_free_buffers(ms_face_thread *thread);
 
 ms_status ms_face_thread_start(ms_face_thread *thread, ms_error *err);
 void ms_face_thread_stop(ms_face_thread *thread); /* and waits for it */
+
+/* Where finding faces goes on behind output frame `frame`, the last that the source gave. */
+ms_status ms_save_place(ms_frame_source *source, int64_t frame, ms_resume_point *ret_place, ms_error *err);
 
 /* A frame that was taken and is not wanted. */
 void ms_face_thread_drop(ms_face_thread *thread, const ms_ready_frame *frame);

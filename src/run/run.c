@@ -48,17 +48,19 @@ static void fill_report(ms_job *j) {
     const ms_engine_program *program = j->redraw.engine ? ms_engine_program_of(j->redraw.engine) : NULL;
     ms_engine_memory memory =
         program ? ms_engine_get_memory(j->redraw.engine, program) : (ms_engine_memory){0};
-    r->frames = j->store.frames;
+    r->frames = j->p->work == MS_RUN_WORK_PART ? j->store.frames : j->total;
+    r->segments = (j->total + j->segment_frames - 1) / j->segment_frames;
+    r->segments_finished = j->store.segments;
     r->frames_kept = r->frames - ms_job_frames_within(j, r->frames);
-    r->frames_without_face = j->here.without_face;
-    r->frames_interpolated = j->here.interpolated;
-    r->windows = j->here.windows;
+    r->frames_without_face = j->counts.without_face;
+    r->frames_interpolated = j->counts.interpolated;
+    r->windows = j->counts.windows;
     r->windows_kept = j->windows_kept;
     r->windows_computed = j->windows_computed;
     fill_faces(j, r);
     if (!r->job_note[0] && j->store.faces && ms_face_store_note(j->store.faces))
         snprintf(r->job_note, sizeof(r->job_note), "%s", ms_face_store_note(j->store.faces));
-    r->video_frames = j->source ? ms_frame_source_clip_frames(j->source) : j->here.clip_frames;
+    r->video_frames = j->source ? ms_frame_source_order(j->source)->clip_frames : j->store.place.clip_frames;
     r->source_frames_lost = ms_clip_frames_lost(j->clip);
     r->width = info->width;
     r->height = info->height;
@@ -104,15 +106,56 @@ static ms_status make_segments(ms_job *j, ms_error *err) {
     return ms_job_run_frames(j, err);
 }
 
+/* Of a job whose segments are all there, by the poses alone. */
+static ms_status count_frames(ms_job *j, ms_error *err) {
+    const ms_run_store *s = &j->store;
+    if (s->named) /* they may be gone */
+        return MS_OK;
+    MS_TRY(ms_run_store_open_poses(&j->store, err));
+    const ms_frame_order order = {.poses = s->poses,
+                                  .loop = ms_job_loop(j),
+                                  .wanted = ms_job_wanted_frames(j),
+                                  .clip_frames = s->place.clip_frames,
+                                  .known = s->place.known};
+    return ms_job_count_faces(j, &order, 0, s->total, err);
+}
+
+/* Segments that are asked for by number. */
+static ms_status check_list(const ms_job *j, ms_error *err) {
+    int64_t segments = (j->total + j->segment_frames - 1) / j->segment_frames;
+    for (int64_t i = 0; i < j->p->n_segments; i++)
+        if (j->p->segments[i] < 0 || j->p->segments[i] >= segments)
+            return ms_fail(err, MS_INVALID_ARGUMENT, "there is no segment %lld: the job has %lld, from 0 on",
+                           (long long)j->p->segments[i], (long long)segments);
+    return MS_OK;
+}
+
 static ms_status join(ms_job *j, ms_error *err) {
     double began = ms_now_s();
     char comment[MS_JOB_COMMENT_BYTES];
+    MS_TRY(ms_run_store_check_whole(&j->store, j->total, err));
     MS_TRY(ms_job_begin_preview_sound(j, err));
     ms_video_writer_params writer = ms_job_writer_params(j);
     writer.tags = ms_job_tags(j, comment);
     ms_job_write_up(j);
     MS_TRY(ms_run_store_join(&j->store, j->p->output, &writer, err));
     j->join_s = ms_now_s() - began;
+    return MS_OK;
+}
+
+/* Everything but opening and closing. */
+static ms_status work(ms_job *j, ms_error *err) {
+    const ms_run_work what = j->p->work;
+    if (what == MS_RUN_WORK_PART)
+        MS_TRY(check_list(j, err));
+    if (what == MS_RUN_WORK_SPLIT)
+        return j->store.complete ? count_frames(j, err) : ms_job_split(j, err);
+    if (!j->store.whole && what != MS_RUN_WORK_JOIN)
+        MS_TRY(make_segments(j, err));
+    else
+        MS_TRY(count_frames(j, err));
+    if (j->p->output && !j->store.named && what != MS_RUN_WORK_PART)
+        MS_TRY(join(j, err));
     return MS_OK;
 }
 
@@ -124,14 +167,11 @@ static ms_status run_job(ms_job *j, ms_error *err) {
     MS_TRY(ms_redraw_watch(&j->redraw, j->p->pressure_trace, err));
     MS_TRY(ms_job_open_inputs(j, err));
     ms_job_tell(j);
-    if (!j->store.whole)
-        MS_TRY(make_segments(j, err));
-    if (j->p->output && !j->store.named)
-        MS_TRY(join(j, err));
+    MS_TRY(work(j, err));
     fill_report(j);
     tell_doubts(&j->report);
-    if (j->source && j->frames_before == 0 && j->windows_kept == 0 &&
-        !j->preview.frames) /* the times of a part say nothing */
+    if (j->p->work == MS_RUN_WORK_ALL && j->source && j->frames_before == 0 && j->windows_kept == 0 &&
+        j->store.place.clip_frames == 0 && !j->preview.frames) /* the times of a part say nothing */
         ms_job_describe_past(j);
     return MS_OK;
 }

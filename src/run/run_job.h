@@ -52,6 +52,12 @@ typedef struct ms_job_preview {
     int64_t whole;  /* output frames that the job would have; 0 = not known */
 } ms_job_preview;
 
+/* A frame of the window that is being collected. */
+typedef struct ms_window_frame {
+    ms_output_frame frame;
+    bool wanted, forward; /* as in ms_ready_frame */
+} ms_window_frame;
+
 typedef struct ms_job {
     const ms_run_params *p;
     ms_job_preview preview;
@@ -101,13 +107,14 @@ typedef struct ms_job {
     ms_write_thread write;
 
     /* The window that is being collected, and how to go on from here and from its start. */
-    ms_output_frame *window; /* [window frames] */
+    ms_window_frame *window; /* [window frames] */
     uint8_t *window_faces;   /* [window frames][resolution][resolution][3] */
     int64_t collected;
-    int64_t delivered; /* of its frames, to the write thread */
-    bool ended;        /* the write thread takes nothing more */
-    ms_resume_point here, window_start;
-    int64_t cleaned; /* frame before which caches were cleaned up last */
+    int64_t delivered;                  /* of its frames, to the write thread */
+    bool ended;                         /* the write thread takes nothing more */
+    ms_resume_point here, window_start; /* while faces are being found */
+    ms_frame_counts counts;             /* of the output, once its length is known */
+    int64_t cleaned;                    /* frame before which caches were cleaned up last */
     ms_ready_frame taken;
     ms_redrawn_frame leaving;
 } ms_job;
@@ -141,13 +148,16 @@ void ms_job_engine_stage(void *arg, const char *stage, int64_t done, int64_t tot
 
 /* ---- run_open.c ---- */
 
+ms_loop ms_job_loop(const ms_job *job);
+
 /* In this order. */
 ms_status ms_job_open_model(ms_job *job,
                             ms_error *err); /* its device and ledgers; taken, if it is the caller's */
 ms_status ms_job_open_memory(ms_job *job, ms_error *err); /* the policy and its budgets */
 ms_status ms_job_open_inputs(ms_job *job, ms_error *err);
 ms_status ms_job_open_engine(ms_job *job, ms_error *err);
-ms_status ms_job_open_stages(ms_job *job, ms_error *err);
+
+ms_run_clip ms_job_run_clip(const ms_job *job); /* at the resolution that was chosen */
 
 ms_video_writer_params ms_job_writer_params(const ms_job *job);
 int ms_job_wanted_resolution(const ms_job *job); /* more than the report's when it had to be lowered */
@@ -158,6 +168,15 @@ ms_status ms_job_check_video(const void *job, ms_error *err);
 
 /* HDR goes through as it is: into a file of HEVC, unless it is to be tone-mapped. */
 bool ms_run_keeps_hdr(const ms_run_params *params);
+
+/* ---- run_source.c ---- */
+
+/* Faces: those that are still to be found. */
+ms_status ms_job_open_faces(ms_job *job, ms_error *err);
+ms_status ms_job_open_source(ms_job *job, int64_t spare_frames, ms_error *err);
+
+/* After the engine: the source, and what the threads work on. */
+ms_status ms_job_open_stages(ms_job *job, ms_error *err);
 
 /* ---- run_range.c ---- */
 
@@ -182,6 +201,10 @@ int64_t ms_job_most_frames(const ms_job *job);
 
 /* Seconds of the clip before the output's first frame. */
 double ms_job_begins_s(const ms_job *job);
+
+/* Counts faces of the output frames from one to before another, as far as they are in the range. */
+ms_status ms_job_count_faces(ms_job *job, const ms_frame_order *order, int64_t from, int64_t to,
+                             ms_error *err);
 
 /* Of the first `frames` output frames, those in the range. */
 int64_t ms_job_frames_within(const ms_job *job, int64_t frames);
@@ -247,9 +270,17 @@ void ms_job_record_past(ms_job *job);
 
 ms_status ms_job_make_key(const ms_job *job, ms_job_key *ret_key, ms_error *err);
 
+/* ---- run_split.c ---- */
+
+/* Finds all faces, and notes where segments could begin; nothing is redrawn. */
+ms_status ms_job_split(ms_job *job, ms_error *err);
+
 /* ---- run_windows.c ---- */
 
-/* Everything between opening and joining. */
+/* Everything between opening and joining. The job's length, and what its frames are, is known afterwards. */
 ms_status ms_job_run_frames(ms_job *job, ms_error *err);
+
+/* There are frames, and not all of them lack a face: MS_NO_FACE, MS_BAD_MEDIA, MS_INVALID_ARGUMENT (the range). */
+ms_status ms_job_check_counts(const ms_job *job, ms_error *err);
 
 #endif

@@ -35,6 +35,14 @@ ms_status ms_job_open_memory(ms_job *j, ms_error *err) {
     return MS_OK;
 }
 
+ms_loop ms_job_loop(const ms_job *j) {
+    static const ms_loop loops[] = {[MS_LOOP_MODE_PINGPONG] = MS_LOOP_PINGPONG,
+                                    [MS_LOOP_MODE_REPEAT] = MS_LOOP_REPEAT,
+                                    [MS_LOOP_MODE_HOLD] = MS_LOOP_HOLD,
+                                    [MS_LOOP_MODE_NONE] = MS_LOOP_NONE};
+    return j->p->rest == MS_REST_KEEP ? MS_LOOP_NONE : loops[j->p->loop];
+}
+
 static ms_status read_sound(void *context, float *dst, int64_t max, int64_t *ret_count, ms_error *err) {
     return ms_audio_reader_read(context, dst, max, ret_count, err);
 }
@@ -99,6 +107,7 @@ static const char *not_resumable(const ms_run_params *p) {
 }
 
 static ms_status open_store(ms_job *j, const ms_job_key *key, ms_error *err) {
+    j->store.segment_frames = j->segment_frames;
     if (!j->p->output) { /* frames go to the sink alone */
         j->store.mem = j->mem;
         return MS_OK;
@@ -106,11 +115,15 @@ static ms_status open_store(ms_job *j, const ms_job_key *key, ms_error *err) {
     ms_video_writer_params writer = ms_job_writer_params(j);
     ms_run_store_params store = {.mem = j->mem,
                                  .output = j->p->output,
-                                 .resume = j->p->resume,
+                                 .resume = j->p->resume || j->p->work == MS_RUN_WORK_JOIN,
                                  .force = j->p->force,
                                  .not_resumable = not_resumable(j->p),
                                  .key = key,
+                                 .existing = j->p->work == MS_RUN_WORK_JOIN,
+                                 .shared = j->p->work == MS_RUN_WORK_PART,
                                  .segment_frames = j->segment_frames,
+                                 .loop = ms_job_loop(j),
+                                 .wanted = ms_job_wanted_frames(j),
                                  .face_floats = wanted_face_floats(j),
                                  .writer = &writer,
                                  .cancelled = j->p->cancelled,
@@ -121,7 +134,8 @@ static ms_status open_store(ms_job *j, const ms_job_key *key, ms_error *err) {
     j->report.already_finished = j->store.finished;
     snprintf(j->report.job_note, sizeof(j->report.job_note), "%s", j->store.note);
     atomic_store(&j->write.frames_done, j->store.frames);
-    j->here = j->store.resume;
+    j->here = j->store.place;
+    j->total = j->store.total;
     return MS_OK;
 }
 
@@ -246,19 +260,6 @@ ms_status ms_job_check_video(const void *job, ms_error *err) {
                    j->p->video, (long long)j->video.st_size, (long long)now.st_size);
 }
 
-/* The face nets run beside the engine, so they have an arena of their own. */
-static ms_status open_faces(ms_job *j, ms_error *err) {
-    const ms_run_params *p = j->p;
-    if (!p->track)
-        MS_TRY(ms_model_open_faces(j->model, err));
-    const ms_face_finder_params finder = {.mem = j->mem,
-                                          .track = p->track,
-                                          .nets = p->track ? NULL : j->model->nets,
-                                          .face = p->face,
-                                          .max_gap = p->max_gap};
-    return ms_face_finder_create(&finder, &j->finder, err);
-}
-
 static ms_status make_buffers(ms_job *j, ms_error *err) {
     int side = j->resolution;
     size_t frames = (size_t)j->model->files.unet_config.num_frames, face = (size_t)side * (size_t)side * 3;
@@ -289,7 +290,7 @@ static void free_buffers(ms_job *j) {
     j->window_faces = NULL;
 }
 
-static ms_run_clip run_clip(const ms_job *j) {
+ms_run_clip ms_job_run_clip(const ms_job *j) {
     const ms_video_info *info = ms_clip_info(j->clip);
     const ms_run_params *p = j->p;
     int64_t clip_frames = ms_job_clip_frames(j);
@@ -308,7 +309,7 @@ static ms_run_clip run_clip(const ms_job *j) {
 /* What the run will hold besides the engine: what it holds before its buffers are made, those, frames, the encoder. */
 static size_t other_bytes(const ms_job *j) {
     const ms_video_info *info = ms_clip_info(j->clip);
-    ms_run_clip clip = run_clip(j);
+    ms_run_clip clip = ms_job_run_clip(j);
     ms_video_writer_params writer = ms_job_writer_params(j);
     return ms_model_host_bytes(j->model) + ms_run_frame_bytes(&clip) +
            ms_run_sink_bytes(j->p, info->width, info->height) + ms_job_preview_bytes(j) +
@@ -365,8 +366,8 @@ static void foresee(ms_job *j) {
     bool ends_with_clip = j->p->loop == MS_LOOP_MODE_NONE || j->p->rest == MS_REST_KEEP;
     int64_t clip = ms_job_clip_frames(j);
     j->wanted = ms_job_wanted_frames(j);
-    j->total = ends_with_clip ? 0 : j->wanted;
-    j->expected = !ends_with_clip || clip > j->wanted ? j->wanted : clip;
+    j->total = j->store.complete ? j->store.total : ends_with_clip ? 0 : j->wanted;
+    j->expected = j->store.complete ? j->store.total : !ends_with_clip || clip > j->wanted ? j->wanted : clip;
     if (j->preview.frames) {
         j->preview.whole = j->expected;
         bool shorter = j->expected > 0 && j->expected < j->preview.frames;
@@ -406,7 +407,7 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
     const ms_video_info *info = ms_clip_info(j->clip);
     MS_TRY(ms_model_settle_base(j->model, ms_clip_growth_bytes(j->clip), err));
     MS_TRY(ms_model_open_weights(j->model, err));
-    MS_TRY(open_faces(j, err));
+    MS_TRY(ms_job_open_faces(j, err));
     j->redraw.engine_params = (ms_engine_params){.compute = j->model->compute,
                                                  .files = &j->model->files,
                                                  .precision = j->model->policy.precision,
@@ -436,75 +437,4 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
         p->planned(p->arg, &j->report);
     MS_TRY(begin_engine(j, err));
     return ms_job_check_model(j, err);
-}
-
-static bool stopped(void *arg) {
-    return atomic_load(&((ms_job *)arg)->faces.stop);
-}
-
-static void add_mark(void *arg, const ms_video_mark *mark) {
-    ms_clip_add_mark(((ms_job *)arg)->clip, mark);
-}
-
-/* Either goes on with the state that the journal has, or notes the one at the beginning. */
-static ms_status go_on(ms_job *j, ms_error *err) {
-    ms_video_place place;
-    if (!j->store.resumed)
-        return ms_frame_source_save(j->source, &j->here.state, &place, err);
-    MS_TRY(ms_run_store_marks(&j->store, add_mark, j, err));
-    return ms_frame_source_restore(j->source, &j->here.state, j->here.frame, err);
-}
-
-ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
-    static const ms_loop loops[] = {[MS_LOOP_MODE_PINGPONG] = MS_LOOP_PINGPONG,
-                                    [MS_LOOP_MODE_REPEAT] = MS_LOOP_REPEAT,
-                                    [MS_LOOP_MODE_HOLD] = MS_LOOP_HOLD,
-                                    [MS_LOOP_MODE_NONE] = MS_LOOP_NONE};
-    const ms_run_params *p = j->p;
-    const ms_job_range *range = &j->range;
-    bool keep = p->rest == MS_REST_KEEP;
-    j->store.expected_frames = j->total;
-    ms_run_clip clip = run_clip(j);
-    ms_face_stage_params stage = {.mem = j->mem,
-                                  .clip = j->clip,
-                                  .source = ms_face_finder_source(j->finder),
-                                  .geometry = j->geometry,
-                                  .max_gap = p->max_gap,
-                                  .first_frame = keep ? 0 : range->first,
-                                  .look_first = range->first,
-                                  .look_end = range->set ? range->first + range->redrawn : 0,
-                                  .spare_frames = ms_run_frame_buffers(&clip),
-                                  .stopped = stopped,
-                                  .arg = j};
-    if (clip.turns)
-        MS_TRY(ms_clip_reserve_block(j->clip, err));
-    MS_TRY(ms_face_stage_create(&stage, &j->stage, err));
-    MS_TRY(ms_buffer_pool_fill(j->faces.aligned, MS_RUN_ALIGNED_FACES, err));
-    MS_TRY(ms_buffer_pool_fill(j->write.redrawn, MS_RUN_REDRAWN_FACES, err));
-    MS_TRY(ms_run_store_open_poses(&j->store, err));
-    MS_TRY(ms_run_store_open_faces(&j->store,
-                                   3 * (size_t)j->geometry.resolution * (size_t)j->geometry.resolution,
-                                   j->segment_frames, err));
-    ms_frame_source_params source = {.mem = j->mem,
-                                     .clip = j->clip,
-                                     .stage = j->stage,
-                                     .poses = j->store.poses,
-                                     .loop = keep ? MS_LOOP_NONE : loops[p->loop],
-                                     .wanted = j->wanted,
-                                     .base = keep ? 0 : range->first};
-    MS_TRY(ms_frame_source_create(&source, &j->source, err));
-    size_t sink = ms_run_sink_bytes(p, ms_clip_info(j->clip)->width, ms_clip_info(j->clip)->height);
-    if (!ms_mem_charge(j->mem, MS_LEDGER_FRAMES, sink))
-        return ms_fail_alloc(err, j->mem, sink, "the frames that the sink keeps");
-    j->sink_bytes = sink;
-    MS_TRY(ms_job_open_preview(j, err));
-    MS_TRY(go_on(j, err));
-    j->faces.clip = j->clip;
-    j->faces.stage = j->write.stage = j->stage;
-    j->faces.source = j->source;
-    j->faces.check = j->write.check = ms_job_check_video;
-    j->faces.arg = j->write.arg = j;
-    j->write.store = &j->store;
-    j->write.writer = ms_job_writer_params(j);
-    return MS_OK;
 }

@@ -65,6 +65,7 @@ static ms_status check_choices(const ms_run_params *p, ms_error *err) {
     MS_TRY(ms_check_choice("loop mode", (int)p->loop, MS_LOOP_MODE_CHOICES, err));
     MS_TRY(ms_check_choice("codec", (int)p->codec, MS_OUTPUT_CODEC_CHOICES, err));
     MS_TRY(ms_check_choice("rest", (int)p->rest, 2, err));
+    MS_TRY(ms_check_choice("work", (int)p->work, MS_RUN_WORK_JOIN + 1, err));
     return ms_check_choice("audio output", (int)p->audio_output, MS_AUDIO_OUTPUT_CHOICES, err);
 }
 
@@ -89,6 +90,26 @@ static ms_status check_range(const ms_run_params *p, ms_error *err) {
     if (p->rest == MS_REST_KEEP && (p->loop == MS_LOOP_MODE_REPEAT || p->loop == MS_LOOP_MODE_HOLD))
         return ms_fail(err, MS_INVALID_ARGUMENT,
                        "a video whose rest is kept is as long as it is: there is nothing to loop");
+    return MS_OK;
+}
+
+static ms_status check_work(const ms_run_params *p, ms_error *err) {
+    static const char *const names[] = {
+        [MS_RUN_WORK_SPLIT] = "split", [MS_RUN_WORK_PART] = "made in parts", [MS_RUN_WORK_JOIN] = "joined"};
+    if (p->n_segments < 0 || (p->n_segments > 0 && !p->segments))
+        return ms_fail(err, MS_INVALID_ARGUMENT, "%lld segments are none", (long long)p->n_segments);
+    if (p->segments && p->work != MS_RUN_WORK_PART)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "segments are named for a part alone");
+    if (p->work == MS_RUN_WORK_ALL)
+        return MS_OK;
+    const char *why = !p->output                                 ? "without an output there is no job"
+                      : p->frame_sink                            ? "a sink gets frames in order"
+                      : p->preview_frames                        ? "it is a preview"
+                      : p->allow_downscale                       ? "its resolution follows the memory"
+                      : p->latent_cache == MS_LATENT_CACHE_LOSSY ? "its latent cache is lossy"
+                                                                 : NULL;
+    if (why)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the job cannot be %s: %s", names[p->work], why);
     return MS_OK;
 }
 
@@ -138,6 +159,7 @@ static ms_status check(const ms_run_params *p, ms_error *err) {
     MS_TRY(ms_check_resolution(p->resolution, err));
     MS_TRY(check_choices(p, err));
     MS_TRY(check_range(p, err));
+    MS_TRY(check_work(p, err));
     if (p->crf < 0 || p->crf > 51)
         return ms_fail(err, MS_INVALID_ARGUMENT, "crf must be 0 to 51, not %d", p->crf);
     if (p->segment_frames < 0 || p->segment_frames > 100000)

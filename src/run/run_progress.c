@@ -134,7 +134,8 @@ static double units_between(const ms_job *j, int stage, int64_t from, int64_t to
 
 /* Segments of speech are made when a window asks for one that is not there. */
 static void note_audio(ms_job *j) {
-    int64_t last = j->collected ? j->window[j->collected - 1].number + 1 : 0, until = segments_until(j, last);
+    int64_t last = j->collected ? j->window[j->collected - 1].frame.number + 1 : 0,
+            until = segments_until(j, last);
     if (until > j->segments_heard)
         ms_eta_advance(&j->eta, (double)(until - j->segments_heard), 1, now_s(j));
     j->segments_heard = until > j->segments_heard ? until : j->segments_heard;

@@ -113,6 +113,16 @@ int64_t ms_job_most_frames(const ms_job *j) {
     return least(ms_job_wanted_frames(j), keeps(j) && clip > 0 ? clip + clip / 100 + 3 : day);
 }
 
+ms_status ms_job_count_faces(ms_job *j, const ms_frame_order *order, int64_t from, int64_t to,
+                             ms_error *err) {
+    const int64_t begins = j->range.before, ends = j->range.redrawn;
+    if (!j->preview.frames && from < begins)
+        from = begins;
+    if (!j->preview.frames && to > begins && to - begins > ends)
+        to = begins + ends;
+    return ms_frame_order_count(order, from, to, j->model->files.unet_config.num_frames, &j->counts, err);
+}
+
 int64_t ms_job_frames_within(const ms_job *j, int64_t frames) {
     if (j->preview.frames) /* shows nothing else */
         return frames;

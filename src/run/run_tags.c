@@ -27,7 +27,7 @@ ms_tags ms_job_tags(const ms_job *j, char comment[MS_JOB_COMMENT_BYTES]) {
     const ms_video_info *info = ms_clip_info(j->clip);
     ms_clip_tags(j->clip, &tags.source, &tags.source_video);
     tags.from_s = ms_job_begins_s(j) + (double)j->preview.first * info->fps.den / info->fps.num;
-    tags.seconds = (double)j->store.frames * info->fps.den / info->fps.num;
+    tags.seconds = (double)j->total * info->fps.den / info->fps.num;
     write_comment(j, comment);
     tags.comment = comment;
     return tags;

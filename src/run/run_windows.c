@@ -11,10 +11,17 @@ static ms_status cancelled(const ms_job *j, ms_error *err) {
                    (long long)atomic_load(&j->write.frames_done));
 }
 
+static ms_status fail_worker(const ms_worker *w, ms_error *err) {
+    if (err)
+        *err = w->err;
+    return w->status;
+}
+
 /* Fills j->leaving; a preview's frames are counted from its first. */
-static void set_leaving(ms_job *j, const ms_output_frame *frame, float *face) {
-    j->leaving.frame = *frame;
+static void set_leaving(ms_job *j, const ms_window_frame *f, float *face) {
+    j->leaving.frame = f->frame;
     j->leaving.frame.number -= j->preview.first;
+    j->leaving.wanted = f->wanted;
     j->leaving.face = face;
 }
 
@@ -36,33 +43,31 @@ static ms_status hand_on(ms_job *j, ms_error *err) {
     ms_write_thread_drop(&j->write, &j->leaving);
     if (result == MS_QUEUE_TIMEOUT)
         return cancelled(j, err);
-    if (err)
-        *err = j->write.worker.err;
-    return j->write.worker.status;
+    return fail_worker(&j->write.worker, err);
 }
 
-static void mark_segment_end(ms_job *j, const ms_resume_point *resume) {
-    j->leaving.ends_segment = (j->leaving.frame.number + 1) % j->segment_frames == 0;
-    if (j->leaving.ends_segment)
-        j->leaving.resume = *resume;
+/* place: where finding faces could go on behind the segment that the frame ends. */
+static void mark_segment_end(ms_job *j, bool forward, const ms_resume_point *place) {
+    int64_t behind = j->leaving.frame.number + 1;
+    bool ends = behind % j->segment_frames == 0;
+    j->leaving.ends_segment = ends || behind == j->store.total;
+    j->leaving.has_place = ends && forward;
+    if (j->leaving.has_place)
+        j->leaving.place = *place;
 }
 
 /* The window's next frame, with a face from the pool. A segment that ends within a window goes on at the window's
    beginning, one that ends with it behind it. */
 static ms_status send(ms_job *j, int64_t index, float *face, ms_error *err) {
-    set_leaving(j, &j->window[index], face);
-    j->window[index].rgb = NULL;
-    mark_segment_end(j, index == j->collected - 1 ? &j->here : &j->window_start);
+    ms_window_frame *f = &j->window[index];
+    set_leaving(j, f, face);
+    f->frame.rgb = NULL;
+    mark_segment_end(j, f->forward, index == j->collected - 1 ? &j->here : &j->window_start);
     j->delivered = index + 1;
     ms_status status = hand_on(j, err);
     j->ended = status != MS_OK;
     ms_job_enter(j, "decode");
     return status;
-}
-
-/* Its segment was finished by an earlier run: the write thread does nothing with it. */
-static bool is_finished(const ms_job *j, int64_t index) {
-    return j->window[index].number < j->frames_before;
 }
 
 /* Only what was read before the video was looked at and found unchanged is worth keeping. */
@@ -80,8 +85,8 @@ static ms_status deliver(void *arg, int64_t index, const float *face, ms_error *
     if (!copy)
         return MS_HOST_MEMORY;
     memcpy(copy, face, side * side * 3 * sizeof(float));
-    if (!is_finished(j, index) && may_keep(j))
-        ms_face_store_put(j->store.faces, j->window[index].number, copy);
+    if (j->window[index].wanted && may_keep(j))
+        ms_face_store_put(j->store.faces, j->window[index].frame.number, copy);
     ms_job_did(j, 1);
     return send(j, index, copy, err);
 }
@@ -90,11 +95,11 @@ static ms_status deliver(void *arg, int64_t index, const float *face, ms_error *
 static ms_status deliver_kept(ms_job *j, ms_error *err) {
     for (int64_t i = 0; j->store.faces && i < j->collected; i++) {
         float *face = NULL;
-        if (!is_finished(j, i)) {
+        if (j->window[i].wanted) {
             face = ms_buffer_pool_take(j->write.redrawn, "a redrawn face", err);
             if (!face)
                 return MS_HOST_MEMORY;
-            if (!ms_face_store_get(j->store.faces, j->window[i].number, face)) {
+            if (!ms_face_store_get(j->store.faces, j->window[i].frame.number, face)) {
                 ms_buffer_pool_put(j->write.redrawn, face);
                 return MS_OK;
             }
@@ -106,7 +111,8 @@ static ms_status deliver_kept(ms_job *j, ms_error *err) {
 
 /* What the allocator keeps of freed memory goes back to the system now and then, as the profile says. */
 static void clean_up(ms_job *j) {
-    int64_t interval = j->model->policy.profile.value[MS_FIELD_CLEAN_UP_FRAMES], frame = j->window[0].number;
+    int64_t interval = j->model->policy.profile.value[MS_FIELD_CLEAN_UP_FRAMES],
+            frame = j->window[0].frame.number;
     if (interval == 0 || frame - j->cleaned < interval)
         return;
     ms_mem_trim();
@@ -117,11 +123,10 @@ static ms_status flush_window(ms_job *j, ms_error *err) {
     if (j->collected == 0)
         return MS_OK;
     ms_window w = {.frames = j->collected,
-                   .first_frame = j->window[0].number - j->range.before,
+                   .first_frame = j->window[0].frame.number - j->range.before,
                    .faces = j->window_faces,
                    .deliver = deliver,
                    .arg = j};
-    j->here.windows++;
     j->preview.worked += j->collected;
     j->delivered = 0;
     MS_TRY(deliver_kept(j, err));
@@ -131,7 +136,7 @@ static ms_status flush_window(ms_job *j, ms_error *err) {
     if (kept) {
         ms_job_skip_window(j);
     } else {
-        MS_TRY(ms_redraw_follow(&j->redraw, j->window[0].number, err));
+        MS_TRY(ms_redraw_follow(&j->redraw, j->window[0].frame.number, err));
         clean_up(j);
     }
     ms_job_mark_window(j);
@@ -142,28 +147,19 @@ static ms_status flush_window(ms_job *j, ms_error *err) {
             break;
         if (j->ended) /* what failed is not the window */
             return status;
-        MS_TRY(ms_redraw_recover(&j->redraw, j->window[0].number, status, err));
+        MS_TRY(ms_redraw_recover(&j->redraw, j->window[0].frame.number, status, err));
         ms_job_return_to_mark(j);
     }
     if (may_keep(j))
-        ms_face_store_end_window(j->store.faces, j->here.frame);
+        ms_face_store_end_window(j->store.faces, j->window[j->collected - 1].frame.number + 1);
     ms_job_enter(j, "faces");
     j->collected = 0;
     return MS_OK;
 }
 
-/* The counts go on while frames are taken, the rest is what the face thread saved. */
-static void step_to(ms_job *j, const ms_resume_point *after) {
-    ms_resume_point counts = j->here;
-    j->here = *after;
-    j->here.windows = counts.windows;
-    j->here.without_face = counts.without_face;
-    j->here.interpolated = counts.interpolated;
-}
-
 static void collect(ms_job *j, const ms_ready_frame *f) {
     size_t face = (size_t)j->geometry.resolution * (size_t)j->geometry.resolution * 3;
-    if (j->collected == 0)
+    if (j->collected == 0 && f->forward)
         j->window_start = j->here;
     if (j->preview.frames && !j->preview.begun) {
         j->preview.begun = true;
@@ -171,21 +167,18 @@ static void collect(ms_job *j, const ms_ready_frame *f) {
     }
     memcpy(j->window_faces + (size_t)j->collected * face, f->face, face);
     ms_buffer_pool_put(j->faces.aligned, f->face);
-    j->window[j->collected++] = f->frame;
-    j->here.interpolated += f->frame.pose.interpolated;
-    step_to(j, &f->after);
-}
-
-static bool is_within(const ms_job *j, int64_t frame) {
-    return ms_job_frames_within(j, frame + 1) > ms_job_frames_within(j, frame);
+    j->window[j->collected++] =
+        (ms_window_frame){.frame = f->frame, .wanted = f->wanted, .forward = f->forward};
+    if (f->forward)
+        j->here = f->after;
 }
 
 static ms_status pass_through(ms_job *j, const ms_ready_frame *f, ms_error *err) {
-    set_leaving(j, &f->frame, NULL);
-    if (is_within(j, f->frame.number) && !ms_job_preview_leaves_out(j, &j->leaving.frame))
-        j->here.without_face++;
-    step_to(j, &f->after);
-    mark_segment_end(j, &j->here);
+    const ms_window_frame passing = {.frame = f->frame, .wanted = f->wanted, .forward = f->forward};
+    set_leaving(j, &passing, NULL);
+    if (f->forward)
+        j->here = f->after;
+    mark_segment_end(j, f->forward, &j->here);
     MS_TRY(hand_on(j, err));
     ms_job_enter(j, "faces");
     return MS_OK;
@@ -218,12 +211,7 @@ static ms_status next_ready(ms_job *j, bool *ret_got, ms_error *err) {
     }
     if (result == MS_QUEUE_TIMEOUT)
         return cancelled(j, err);
-    if (!*ret_got && j->faces.worker.status != MS_OK) {
-        if (err)
-            *err = j->faces.worker.err;
-        return j->faces.worker.status;
-    }
-    return MS_OK;
+    return *ret_got || j->faces.worker.status == MS_OK ? MS_OK : fail_worker(&j->faces.worker, err);
 }
 
 static ms_status run_windows(ms_job *j, ms_error *err) {
@@ -239,13 +227,18 @@ static ms_status run_windows(ms_job *j, ms_error *err) {
     return ms_job_preview_done(j) ? MS_OK : flush_window(j, err);
 }
 
-static ms_status check_result(ms_job *j, ms_error *err) {
-    if (j->write.worker.status != MS_OK) {
-        if (err)
-            *err = j->write.worker.err;
-        return j->write.worker.status;
-    }
-    int64_t within = ms_job_frames_within(j, j->store.frames);
+/* Once the threads have ended: how long the output is, and what its frames are. */
+static ms_status count_frames(ms_job *j, ms_error *err) {
+    const ms_frame_order *order = ms_frame_source_order(j->source);
+    int64_t first = j->preview.first, frames = ms_frame_order_frames(order);
+    if (j->preview.frames)
+        frames = first + j->preview.handed;
+    j->total = frames - first;
+    return ms_job_count_faces(j, order, first, frames, err);
+}
+
+ms_status ms_job_check_counts(const ms_job *j, ms_error *err) {
+    int64_t within = ms_job_frames_within(j, j->total);
     if (within == 0 && j->preview.frames && j->here.frame > j->range.before)
         return ms_fail_no_face(j->p->video, j->p->face, j->p->track, j->here.frame - j->range.before,
                                ms_face_finder_tally(j->finder), err);
@@ -255,22 +248,35 @@ static ms_status check_result(ms_job *j, ms_error *err) {
                        (long long)j->range.first, (double)j->p->start_us / 1e6);
     if (within == 0)
         return ms_fail(err, MS_BAD_MEDIA, "%s: has no frames", j->p->video);
-    if (j->here.without_face == within)
+    if (j->counts.without_face == within)
         return ms_fail_no_face(j->p->video, j->p->face, j->p->track, within, ms_face_finder_tally(j->finder),
                                err);
     return MS_OK;
+}
+
+/* All faces are known now: who goes on with the job need not find any. */
+static ms_status note_end(ms_job *j, ms_error *err) {
+    if (!j->faces.found_all || !j->p->output)
+        return MS_OK;
+    return ms_run_store_note_place(&j->store, &j->faces.end, err);
 }
 
 ms_status ms_job_run_frames(ms_job *j, ms_error *err) {
     ms_status status = run_windows(j, err);
     ms_job_write_up(j);
     ms_face_thread_stop(&j->faces);
-    ms_write_thread_stop(&j->write, status == MS_OK ? &j->here : NULL);
+    ms_write_thread_stop(&j->write, status == MS_OK);
     for (int64_t i = 0; i < j->collected; i++)
-        ms_face_stage_put(j->stage, j->window[i].rgb);
+        ms_face_stage_put(j->stage, j->window[i].frame.rgb);
     j->collected = 0;
     ms_job_tell(j);
     if (status == MS_CANCELLED)
         return cancelled(j, err);
-    return status == MS_OK ? check_result(j, err) : status;
+    if (status != MS_OK)
+        return status;
+    if (j->write.worker.status != MS_OK)
+        return fail_worker(&j->write.worker, err);
+    MS_TRY(note_end(j, err));
+    MS_TRY(count_frames(j, err));
+    return ms_job_check_counts(j, err);
 }

@@ -64,15 +64,27 @@ static ms_status restore(ms_write_thread *t, const ms_redrawn_frame *f, ms_error
     return MS_OK;
 }
 
-static ms_status end_segment(ms_write_thread *t, const ms_resume_point *resume, bool last, ms_error *err) {
-    ms_journal_segment *g = &t->noting;
-    g->number = t->store->segments;
-    g->frames = ms_video_segment_frames(t->segment);
-    g->last = last;
-    g->resume = *resume;
+static ms_status end_segment(ms_write_thread *t, ms_error *err) {
+    int64_t frames = ms_video_segment_frames(t->segment);
     MS_TRY(t->check(t->arg, err));
-    MS_TRY(ms_video_segment_finish(&t->segment, &g->bytes, err));
-    return ms_run_store_add(t->store, g, err);
+    MS_TRY(ms_video_segment_finish(&t->segment, err));
+    return ms_run_store_end_segment(t->store, t->name, t->number, frames, err);
+}
+
+/* Opens the frame's segment. The one before may be the output's last, which is ended by what comes after it. */
+static ms_status use_segment(ms_write_thread *t, int64_t frame, ms_error *err) {
+    int64_t number = frame / t->store->segment_frames;
+    if (t->segment && t->number == number)
+        return MS_OK;
+    if (t->segment)
+        MS_TRY(end_segment(t, err));
+    char path[MS_JOB_PATH_BYTES];
+    int fd = -1;
+    ms_packet_label label;
+    t->number = number;
+    MS_TRY(ms_run_store_begin_segment(t->store, number, t->name, &fd, &label, err));
+    ms_job_folder_file(&t->store->folder, t->name, path);
+    return ms_video_segment_open(t->mem, fd, path, &t->writer, &label, &t->segment, err);
 }
 
 static ms_status give_out(ms_write_thread *t, const ms_redrawn_frame *f, ms_error *err) {
@@ -83,30 +95,30 @@ static ms_status give_out(ms_write_thread *t, const ms_redrawn_frame *f, ms_erro
         atomic_fetch_add(&t->frames_done, 1);
         return MS_OK;
     }
-    if (!t->segment) {
-        char name[MS_JOB_NAME_BYTES], path[MS_JOB_PATH_BYTES];
-        int fd = -1;
-        ms_job_segment_name(t->store->segments, name);
-        ms_job_folder_file(&t->store->folder, name, path);
-        MS_TRY(ms_job_folder_create(&t->store->folder, name, &fd, err));
-        MS_TRY(ms_video_segment_open(t->mem, fd, path, &t->writer, &t->segment, err));
-    }
+    MS_TRY(use_segment(t, f->frame.number, err));
     MS_TRY(ms_video_segment_write(t->segment, picture_of(t, f->frame.rgb), 0, err));
     if (f->ends_segment)
-        MS_TRY(end_segment(t, &f->resume, false, err));
+        MS_TRY(end_segment(t, err));
     atomic_fetch_add(&t->frames_done, 1);
     return MS_OK;
 }
 
-/* A run that goes on within a window makes the window's first frames again; they are in a segment already. */
-static ms_status take(ms_write_thread *t, const ms_redrawn_frame *f, ms_error *err) {
-    if (f->frame.number < atomic_load(&t->frames_done))
-        return MS_OK;
+static ms_status redraw(ms_write_thread *t, const ms_redrawn_frame *f, ms_error *err) {
     if (t->pair)
         put_half(t, f->frame.rgb, 0);
     if (f->face)
         MS_TRY(restore(t, f, err));
     return give_out(t, f, err);
+}
+
+static ms_status take(ms_write_thread *t, const ms_redrawn_frame *f, ms_error *err) {
+    if (f->wanted)
+        MS_TRY(redraw(t, f, err));
+    if (!f->has_place || !t->p->output)
+        return MS_OK;
+    if (!f->wanted) /* else its segment's end has looked */
+        MS_TRY(t->check(t->arg, err));
+    return ms_run_store_note_place(t->store, &f->place, err);
 }
 
 void ms_write_thread_drop(ms_write_thread *t, const ms_redrawn_frame *f) {
@@ -125,8 +137,8 @@ static void *write_main(void *arg) {
         ms_write_thread_drop(t, &t->writing);
         w->busy_s += ms_now_s() - began;
     }
-    if (w->status == MS_OK && t->end && t->segment)
-        w->status = end_segment(t, t->end, true, &w->err);
+    if (w->status == MS_OK && t->whole && t->segment)
+        w->status = end_segment(t, &w->err);
     ms_video_segment_abort(&t->segment);
     ms_queue_abort(t->finished);
     return NULL;
@@ -139,10 +151,10 @@ ms_status ms_write_thread_start(ms_write_thread *t, ms_error *err) {
     return MS_OK;
 }
 
-void ms_write_thread_stop(ms_write_thread *t, const ms_resume_point *end) {
+void ms_write_thread_stop(ms_write_thread *t, bool whole) {
     if (!t->worker.started)
         return;
-    t->end = end;
+    t->whole = whole;
     ms_queue_close(t->finished);
     pthread_join(t->worker.thread, NULL);
     t->worker.started = false;

@@ -18,8 +18,10 @@
 typedef struct ms_redrawn_frame {
     ms_output_frame frame;
     float *face; /* from the pool `redrawn`; NULL: the frame stays as it is */
+    bool wanted; /* else nothing is done with it */
     bool ends_segment;
-    ms_resume_point resume; /* for the segment that it ends */
+    bool has_place; /* where finding faces can go on, once what is before is written */
+    ms_resume_point place;
 } ms_redrawn_frame;
 
 typedef struct ms_write_thread {
@@ -41,11 +43,11 @@ typedef struct ms_write_thread {
     atomic_int_fast64_t frames_done;
     /* its own */
     ms_video_segment *segment;
+    int64_t number;               /* of the segment */
+    char name[MS_JOB_NAME_BYTES]; /* of its file */
     ms_restorer restorer;
     ms_redrawn_frame writing;
-    ms_journal_segment noting;
-    const ms_resume_point
-        *end; /* set before the queue is closed: no frame is missing, and this comes after them */
+    bool whole; /* set before the queue is closed: no frame is missing */
 } ms_write_thread;
 
 /* mem, pool, clip and p are set. outputs_kept: as ms_buffer_pool_create() has it. MS_BAD_MEDIA: the clip's pictures are out of range. */
@@ -55,8 +57,8 @@ void ms_write_thread_free_buffers(ms_write_thread *thread);
 
 ms_status ms_write_thread_start(ms_write_thread *thread, ms_error *err);
 
-/* What is on its way is written first. end: that was all, and so it would go on; NULL = the last segment is not finished. */
-void ms_write_thread_stop(ms_write_thread *thread, const ms_resume_point *end);
+/* What is on its way is written first. whole: that was all, else the last segment is not finished. */
+void ms_write_thread_stop(ms_write_thread *thread, bool whole);
 
 /* A frame that it does not get. */
 void ms_write_thread_drop(ms_write_thread *thread, const ms_redrawn_frame *frame);

@@ -45,7 +45,7 @@ static void clean_up(void) {
 /* Small pages, so that a mutation of few bytes meets what matters. */
 static void make_good(void) {
     static ms_job_key key;
-    static ms_journal_segment s;
+    static ms_resume_point place;
     ms_journal *j;
     bool there, begun;
     char output[300], path[MS_JOB_PATH_BYTES];
@@ -53,17 +53,16 @@ static void make_good(void) {
     snprintf(output, sizeof(output), "%s/memsafe-fuzz-%ld", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp",
              (long)getpid());
     fuzz_require(ms_job_folder_find(&folder, output, &there, NULL) == MS_OK, "a name");
-    fuzz_require(ms_job_folder_open(&folder, NULL) == MS_OK, "a folder");
+    fuzz_require(ms_job_folder_open(&folder, false, NULL) == MS_OK, "a folder");
     atexit(clean_up);
     fuzz_require(open_journal(NULL, &j, &begun, NULL) == MS_OK, "a journal");
     ms_job_key_add(&key, "seed", "5");
     fuzz_require(ms_journal_begin(j, &key, NULL) == MS_OK, "its key");
-    for (s.number = 0; s.number < 4; s.number++) {
-        s.frames = 10;
-        s.resume.frame = 10 * s.number + 10;
-        s.resume.has_mark = s.number % 2 == 0;
-        s.resume.state.length = 50;
-        fuzz_require(ms_journal_add(j, &s, NULL) == MS_OK, "a segment");
+    for (int64_t i = 0; i < 4; i++) {
+        place.frame = place.clip_frames = 10 * i + 10;
+        place.has_mark = i % 2 == 0;
+        place.state.length = 50;
+        fuzz_require(ms_journal_add(j, &place, NULL) == MS_OK, "a place");
     }
     ms_journal_close(&j);
     ms_job_folder_file(&folder, MS_JOURNAL_NAME, path);
@@ -82,8 +81,8 @@ static size_t make_hot(uint8_t *ret_data, size_t room) {
     ms_job_folder_file(&folder, MS_JOURNAL_NAME, path);
     fuzz_require(sqlite3_open(path, &db) == SQLITE_OK, "the file");
     fuzz_require(sqlite3_exec(db,
-                              "pragma cache_size = 1; pragma cache_spill = 1; begin; delete from segment; "
-                              "delete from job; insert into joined select 1, randomblob(9000)",
+                              "pragma cache_size = 1; pragma cache_spill = 1; begin; delete from place; "
+                              "delete from job; insert into joined select 1, randomblob(9000), 3",
                               0, 0, 0) == SQLITE_OK,
                  "a transaction");
     size_t n = read_file(MS_JOURNAL_NAME "-journal", ret_data, room);
@@ -102,11 +101,12 @@ size_t fuzz_own_seed(size_t index, uint8_t *ret_data, size_t room) {
 }
 
 static void parse(ms_mem *mem, const uint8_t *data, size_t size) {
-    static ms_journal_segment s;
+    static ms_resume_point place;
     ms_journal *j;
     ms_error err;
     bool begun = false, got = true;
-    uint64_t device, inode;
+    int64_t before = INT64_MAX;
+    ms_journal_joined joined;
     if (size < 1)
         return;
     bool hot = data[0] & 1;
@@ -120,22 +120,21 @@ static void parse(ms_mem *mem, const uint8_t *data, size_t size) {
                  "opened or refused");
     fuzz_require(status == MS_OK || strlen(err.message) > 6, "a reason");
     for (int64_t i = 0; begun && j && i < 8 && got; i++) {
-        status = ms_journal_get(j, i, &s, &got, &err);
+        status = ms_journal_get(j, before, &place, &got, &err);
         fuzz_require(status == MS_OK || status == MS_IO || status == MS_DAMAGED || status == MS_HOST_MEMORY,
                      "read or refused");
         if (status != MS_OK)
             break;
-        fuzz_require(!got || (s.frames > 0 && s.resume.frame >= 0 && s.resume.state.length > 0 &&
-                              s.resume.state.length <= MS_STATE_BYTES),
-                     "a segment");
+        fuzz_require(!got || (place.frame >= 0 && place.frame < before && place.clip_frames >= 0 &&
+                              place.state.length > 0 && place.state.length <= MS_STATE_BYTES),
+                     "a place");
+        before = got ? place.frame : before;
     }
     if (begun && j) {
-        ms_journal_get_joined(j, &device, &inode, NULL);
-        s.number = 1000;
-        s.frames = 1;
-        s.resume.state.length = 50;
-        ms_journal_add(j, &s, NULL);
-        ms_journal_cut(j, 2, NULL);
+        ms_journal_get_joined(j, &joined, NULL);
+        place.frame = place.clip_frames = 1000;
+        place.state.length = 50;
+        ms_journal_add(j, &place, NULL);
     }
     ms_journal_close(&j);
 }

@@ -10,11 +10,14 @@
 #define BUFFER_BYTES ((size_t)256 << 10)
 #define MOST_TIME ((int64_t)1 << 40) /* a frame's, within its segment */
 
-static const char magic[8] = "MSPACK1";
+static const char magic[8] = "MSPACK2";
 
 typedef struct file_head {
     char magic[8];
-    uint32_t extradata_bytes, zero;
+    uint32_t crc; /* of this head with the extradata's in its place */
+    uint32_t extradata_bytes;
+    uint64_t job[2];
+    int64_t number, frames, bytes; /* bytes: of the whole file */
 } file_head;
 
 typedef struct packet_head {
@@ -75,15 +78,19 @@ static ms_status put(ms_packet_file *f, const void *data, size_t bytes, ms_error
 }
 
 ms_status ms_packet_file_create(ms_packet_file *f, ms_mem *mem, int fd, const char *path,
-                                const char *shown_as, const uint8_t *extradata, int extradata_bytes,
-                                ms_error *err) {
+                                const char *shown_as, const ms_packet_label *label, const uint8_t *extradata,
+                                int extradata_bytes, ms_error *err) {
     ms_status status;
-    file_head head = {.extradata_bytes = (uint32_t)extradata_bytes};
-    memcpy(head.magic, magic, sizeof(magic));
+    static const file_head none;
     MS_GOTO(begin(f, mem, fd, path, shown_as, err));
-    MS_GOTO(put(f, &head, sizeof(head), err));
-    if (extradata_bytes)
-        MS_GOTO(put(f, extradata, (size_t)extradata_bytes, err));
+    f->label = *label;
+    f->label.frames = 0;
+    f->extradata_bytes = (uint32_t)extradata_bytes;
+    MS_GOTO(put(f, &none, sizeof(none), err));
+    if (extradata_bytes) {
+        f->extradata_crc = ms_crc32(f->crc, 0, extradata, f->extradata_bytes);
+        MS_GOTO(put(f, extradata, f->extradata_bytes, err));
+    }
     return MS_OK;
 fail:
     ms_packet_file_close(f);
@@ -97,12 +104,28 @@ ms_status ms_packet_file_write(ms_packet_file *f, const AVPacket *packet, ms_err
                         .duration = packet->duration,
                         .flags = (uint32_t)packet->flags};
     head.crc = checksum(f, &head, packet->data);
+    f->label.frames++;
     MS_TRY(put(f, &head, sizeof(head), err));
     return put(f, packet->data, (size_t)packet->size, err);
 }
 
+static uint32_t head_checksum(const ms_packet_file *f, const file_head *head, uint32_t extradata_crc) {
+    file_head h = *head;
+    h.crc = extradata_crc;
+    return ms_crc32(f->crc, 0, &h, sizeof(h));
+}
+
 ms_status ms_packet_file_finish(ms_packet_file *f, ms_error *err) {
+    file_head head = {.extradata_bytes = f->extradata_bytes,
+                      .job = {f->label.job[0], f->label.job[1]},
+                      .number = f->label.number,
+                      .frames = f->label.frames,
+                      .bytes = f->bytes};
+    memcpy(head.magic, magic, sizeof(magic));
+    head.crc = head_checksum(f, &head, f->extradata_crc);
     MS_TRY(flush(f, err));
+    if (!ms_write_full_at(f->fd, &head, sizeof(head), 0))
+        return fail_io(f, "write", err);
     return fsync(f->fd) == 0 ? MS_OK : fail_io(f, "write", err);
 }
 
@@ -117,20 +140,37 @@ static ms_status read_in(ms_packet_file *f, void *data, size_t bytes, ms_error *
     return MS_OK;
 }
 
-static ms_status check_head(ms_packet_file *f, int64_t bytes, const uint8_t *extradata, int extradata_bytes,
-                            ms_error *err) {
+/* What the head says of the file, and whether it is the one that is wanted. */
+static ms_status take_head(ms_packet_file *f, const file_head *head, const ms_packet_label *label,
+                           ms_error *err) {
+    if (memcmp(head->magic, magic, sizeof(magic)) != 0 || head->extradata_bytes > BUFFER_BYTES)
+        return ms_fail(err, MS_DAMAGED, "%s is damaged, or was not finished", f->path);
+    if (head->bytes != f->bytes)
+        return ms_fail(err, MS_DAMAGED, "%s has %lld bytes, not the %lld that were written", f->path,
+                       (long long)f->bytes, (long long)head->bytes);
+    MS_TRY(read_in(f, f->buffer, head->extradata_bytes, err));
+    uint32_t crc =
+        head->extradata_bytes ? ms_crc32(f->crc, 0, f->buffer, head->extradata_bytes) : f->extradata_crc;
+    if (head->crc != head_checksum(f, head, crc) || head->frames < 1)
+        return damaged(f, err);
+    if (memcmp(head->job, label->job, sizeof(head->job)) != 0)
+        return ms_fail(err, MS_DAMAGED, "%s is of another job", f->path);
+    if (head->number != label->number)
+        return ms_fail(err, MS_DAMAGED, "%s holds segment %lld", f->path, (long long)head->number);
+    f->label = *label;
+    f->label.frames = head->frames;
+    return MS_OK;
+}
+
+static ms_status check_head(ms_packet_file *f, const ms_packet_label *label, const uint8_t *extradata,
+                            int extradata_bytes, ms_error *err) {
     struct stat st;
     file_head head;
     if (fstat(f->fd, &st) < 0)
         return fail_io(f, "read", err);
     f->bytes = st.st_size;
-    if (st.st_size != bytes)
-        return ms_fail(err, MS_DAMAGED, "%s has %lld bytes, not the %lld that were written", f->path,
-                       (long long)st.st_size, (long long)bytes);
     MS_TRY(read_in(f, &head, sizeof(head), err));
-    if (memcmp(head.magic, magic, sizeof(magic)) != 0 || head.extradata_bytes > BUFFER_BYTES)
-        return damaged(f, err);
-    MS_TRY(read_in(f, f->buffer, head.extradata_bytes, err));
+    MS_TRY(take_head(f, &head, label, err));
     if (!extradata && extradata_bytes < 0)
         return MS_OK;
     if ((int)head.extradata_bytes != extradata_bytes ||
@@ -139,11 +179,12 @@ static ms_status check_head(ms_packet_file *f, int64_t bytes, const uint8_t *ext
     return MS_OK;
 }
 
-ms_status ms_packet_file_open(ms_packet_file *f, ms_mem *mem, int fd, const char *path, int64_t bytes,
-                              const uint8_t *extradata, int extradata_bytes, ms_error *err) {
+ms_status ms_packet_file_open(ms_packet_file *f, ms_mem *mem, int fd, const char *path,
+                              const ms_packet_label *label, const uint8_t *extradata, int extradata_bytes,
+                              ms_error *err) {
     ms_status status;
     MS_GOTO(begin(f, mem, fd, path, NULL, err));
-    MS_GOTO(check_head(f, bytes, extradata, extradata_bytes, err));
+    MS_GOTO(check_head(f, label, extradata, extradata_bytes, err));
     return MS_OK;
 fail:
     ms_packet_file_close(f);
@@ -177,21 +218,22 @@ ms_status ms_packet_file_read(ms_packet_file *f, AVPacket *packet, bool *ret_got
     return MS_OK;
 }
 
-static ms_status count(ms_packet_file *f, AVPacket *packet, int64_t frames, ms_error *err) {
+static ms_status count(ms_packet_file *f, AVPacket *packet, ms_error *err) {
     int64_t packets = 0;
     for (bool got = true; got; packets += got)
         MS_TRY(ms_packet_file_read(f, packet, &got, err));
-    return packets == frames ? MS_OK : damaged(f, err);
+    return packets == f->label.frames ? MS_OK : damaged(f, err);
 }
 
-ms_status ms_packet_file_check(ms_mem *mem, int fd, const char *path, int64_t bytes, int64_t frames,
-                               ms_error *err) {
+ms_status ms_packet_file_check(ms_mem *mem, int fd, const char *path, ms_packet_label *label, ms_error *err) {
     ms_packet_file f;
     AVPacket *packet = av_packet_alloc();
-    ms_status status = ms_packet_file_open(&f, mem, fd, path, bytes, NULL, -1, err);
-    if (status == MS_OK)
-        status = packet ? count(&f, packet, frames, err)
-                        : ms_fail(err, MS_HOST_MEMORY, "out of memory checking %s", path);
+    ms_status status = ms_packet_file_open(&f, mem, fd, path, label, NULL, -1, err);
+    if (status == MS_OK) {
+        *label = f.label;
+        status =
+            packet ? count(&f, packet, err) : ms_fail(err, MS_HOST_MEMORY, "out of memory checking %s", path);
+    }
     ms_packet_file_close(&f);
     av_packet_free(&packet);
     return status;

@@ -6,7 +6,6 @@
 #include <malloc.h>
 #endif
 
-#include "media/write/packet_file.h"
 #include "media/write/video_encoder.h"
 
 struct ms_video_segment {
@@ -19,7 +18,8 @@ struct ms_video_segment {
 };
 
 /* Until the file has it, the descriptor is to be closed here. */
-static ms_status open_parts(ms_video_segment *s, int *fd, const char *path, ms_error *err) {
+static ms_status open_parts(ms_video_segment *s, int *fd, const char *path, const ms_packet_label *label,
+                            ms_error *err) {
     size_t bytes = ms_video_writer_memory(&s->params);
     if (!ms_mem_charge(s->mem, MS_LEDGER_CODEC, bytes))
         return ms_fail_alloc(err, s->mem, bytes, "the video encoder");
@@ -28,12 +28,12 @@ static ms_status open_parts(ms_video_segment *s, int *fd, const char *path, ms_e
     MS_TRY(ms_video_encoder_open(&s->encoder, &s->params, true, &s->log, err));
     int file = *fd;
     *fd = -1;
-    return ms_packet_file_create(&s->file, s->mem, file, path, s->params.shown_as,
+    return ms_packet_file_create(&s->file, s->mem, file, path, s->params.shown_as, label,
                                  s->encoder.codec->extradata, s->encoder.codec->extradata_size, err);
 }
 
 ms_status ms_video_segment_open(ms_mem *mem, int fd, const char *path, const ms_video_writer_params *params,
-                                ms_video_segment **ret_segment, ms_error *err) {
+                                const ms_packet_label *label, ms_video_segment **ret_segment, ms_error *err) {
     ms_video_segment *s = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s) {
         close(fd);
@@ -43,7 +43,7 @@ ms_status ms_video_segment_open(ms_mem *mem, int fd, const char *path, const ms_
     s->params = *params;
     s->file.fd = -1;
     ms_av_log *previous = ms_av_log_enter(&s->log);
-    ms_status status = open_parts(s, &fd, path, err);
+    ms_status status = open_parts(s, &fd, path, label, err);
     ms_av_log_leave(previous);
     if (fd >= 0)
         close(fd);
@@ -78,15 +78,13 @@ int64_t ms_video_segment_frames(const ms_video_segment *s) {
     return s->encoder.frames;
 }
 
-ms_status ms_video_segment_finish(ms_video_segment **segment, int64_t *ret_bytes, ms_error *err) {
+ms_status ms_video_segment_finish(ms_video_segment **segment, ms_error *err) {
     ms_video_segment *s = *segment;
     ms_av_log *previous = ms_av_log_enter(&s->log);
     ms_status status = send(s, NULL, 0, err);
     if (status == MS_OK)
         status = ms_packet_file_finish(&s->file, err);
     ms_av_log_leave(previous);
-    if (status == MS_OK)
-        *ret_bytes = s->file.bytes;
     ms_video_segment_abort(segment);
     return status;
 }

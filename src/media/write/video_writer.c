@@ -210,8 +210,8 @@ static ms_status append(ms_video_writer *w, ms_packet_file *file, ms_error *err)
     return MS_OK;
 }
 
-ms_status ms_video_writer_append(ms_video_writer *w, int fd, const char *segment, int64_t bytes,
-                                 ms_error *err) {
+ms_status ms_video_writer_append(ms_video_writer *w, int fd, const char *segment,
+                                 const struct ms_packet_label *label, ms_error *err) {
     if (w->failed) {
         close(fd);
         return ms_fail(err, w->failed, "%s: writing failed before", shown(w));
@@ -221,7 +221,7 @@ ms_status ms_video_writer_append(ms_video_writer *w, int fd, const char *segment
     w->appended = true;
     ms_av_log *previous = ms_av_log_enter(&w->log);
     ms_status status =
-        ms_packet_file_open(&file, w->mem, fd, segment, bytes, codec->extradata, codec->extradata_size, err);
+        ms_packet_file_open(&file, w->mem, fd, segment, label, codec->extradata, codec->extradata_size, err);
     if (status == MS_OK)
         status = append(w, &file, err);
     ms_packet_file_close(&file);

@@ -406,10 +406,10 @@ static void other_files_in_a_job_folder_stay(void **state) {
     bool there;
     assert_ms_ok(ms_job_folder_find(&folder, test_file("out.mkv"), &there, &err), &err);
     assert_false(there);
-    assert_ms_ok(ms_job_folder_open(&folder, &err), &err);
+    assert_ms_ok(ms_job_folder_open(&folder, false, &err), &err);
     assert_ms_ok(ms_job_folder_find(&second, test_file("out.mkv"), &there, &err), &err);
     assert_true(there);
-    assert_int_equal(ms_job_folder_open(&second, &err), MS_IO);
+    assert_int_equal(ms_job_folder_open(&second, false, &err), MS_IO);
     assert_non_null(strstr(err.message, "another run"));
     static const char *const names[] = {"journal.db", "poses", "segment-000003", "joined.mkv", "mine.txt"};
     for (int i = 0; i < 5; i++) {

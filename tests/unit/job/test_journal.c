@@ -12,7 +12,7 @@
 #include "support/cli.h"
 #include "system/host.h"
 
-#define SEGMENTS 3
+#define PLACES 3
 
 static ms_error err;
 static ms_job_folder folder;
@@ -31,7 +31,7 @@ static const char *fresh(void) {
     ms_job_folder_close(&folder);
     snprintf(name, sizeof(name), "out%d.mkv", n++);
     assert_ms_ok(ms_job_folder_find(&folder, test_file(name), &there, &err), &err);
-    assert_ms_ok(ms_job_folder_open(&folder, &err), &err);
+    assert_ms_ok(ms_job_folder_open(&folder, false, &err), &err);
     snprintf(name, sizeof(name), "out%d.mkv.memsafe/journal.db", n - 1);
     return test_file(name);
 }
@@ -44,19 +44,16 @@ static ms_status open_journal(ms_mem *mem, ms_journal **ret, bool *begun) {
     return ms_journal_open(&params, ret, begun, &err);
 }
 
-static ms_journal_segment segment_of(int64_t number) {
-    ms_journal_segment s = {.number = number, .frames = 10, .bytes = 5000 + number};
-    s.resume = (ms_resume_point){
+static ms_resume_point place_of(int64_t number) {
+    ms_resume_point p = {
         .frame = 10 * (number + 1),
-        .without_face = number,
-        .interpolated = 2,
-        .windows = number + 1,
-        .clip_frames = 10 * (number + 1),
+        .clip_frames = 11 * (number + 1),
+        .known = number == PLACES - 1,
         .has_mark = number % 2 == 0,
         .mark = {.timestamp = 7, .fingerprint = 8, .first_frame = 9, .rate_state = {1, 2, 3}}};
-    s.resume.state.length = 3000;
-    memset(s.resume.state.bytes, (int)number + 1, s.resume.state.length);
-    return s;
+    p.state.length = 3000;
+    memset(p.state.bytes, (int)number + 1, p.state.length);
+    return p;
 }
 
 static ms_job_key *key_of(int seed) {
@@ -74,9 +71,9 @@ static const char *filled(void) {
     assert_ms_ok(open_journal(NULL, &j, &begun), &err);
     assert_false(begun);
     assert_ms_ok(ms_journal_begin(j, key_of(5), &err), &err);
-    for (int64_t i = 0; i < SEGMENTS; i++) {
-        ms_journal_segment s = segment_of(i);
-        assert_ms_ok(ms_journal_add(j, &s, &err), &err);
+    for (int64_t i = 0; i < PLACES; i++) {
+        ms_resume_point place = place_of(i);
+        assert_ms_ok(ms_journal_add(j, &place, &err), &err);
     }
     ms_journal_close(&j);
     return path;
@@ -94,31 +91,37 @@ static void sql(const char *path, const char *text) {
 static void what_goes_in_comes_out(void **state) {
     (void)state;
     ms_journal *j;
-    ms_journal_segment s;
-    bool begun, got;
+    ms_resume_point place;
+    bool begun, got = true;
     filled();
     assert_ms_ok(open_journal(NULL, &j, &begun), &err);
     assert_true(begun);
     assert_ms_ok(ms_journal_compare(j, key_of(5), &err), &err);
     assert_int_equal(ms_journal_compare(j, key_of(6), &err), MS_INVALID_ARGUMENT);
-    for (int64_t i = 0; i < SEGMENTS; i++) {
-        const ms_journal_segment want = segment_of(i);
-        assert_ms_ok(ms_journal_get(j, i, &s, &got, &err), &err);
-        assert_true(got && s.frames == want.frames && s.bytes == want.bytes && !s.last);
-        assert_true(s.resume.frame == want.resume.frame && s.resume.clip_frames == want.resume.clip_frames);
-        assert_int_equal(s.resume.has_mark, want.resume.has_mark);
-        assert_int_equal(s.resume.state.length, want.resume.state.length);
-        assert_memory_equal(s.resume.state.bytes, want.resume.state.bytes, 3000);
+    int64_t before = INT64_MAX, i = PLACES;
+    for (;;) { /* from the last one back */
+        assert_ms_ok(ms_journal_get(j, before, &place, &got, &err), &err);
+        if (!got)
+            break;
+        const ms_resume_point want = place_of(--i);
+        assert_true(place.frame == want.frame && place.clip_frames == want.clip_frames);
+        assert_true(place.known == want.known && place.has_mark == want.has_mark);
+        assert_int_equal(place.state.length, want.state.length);
+        assert_memory_equal(place.state.bytes, want.state.bytes, 3000);
+        before = place.frame;
     }
-    assert_ms_ok(ms_journal_cut(j, 1, &err), &err);
-    assert_ms_ok(ms_journal_get(j, 1, &s, &got, &err), &err);
-    assert_false(got);
-    assert_ms_ok(ms_journal_get(j, 0, &s, &got, &err), &err);
-    assert_true(got);
-    uint64_t device, inode;
-    assert_ms_ok(ms_journal_set_joined(j, 3, UINT64_MAX, &err), &err);
-    assert_ms_ok(ms_journal_get_joined(j, &device, &inode, &err), &err);
-    assert_true(device == 3 && inode == UINT64_MAX);
+    assert_int_equal(i, 0);
+    place = place_of(1);
+    place.clip_frames = 99; /* one at the same frame takes its place */
+    assert_ms_ok(ms_journal_add(j, &place, &err), &err);
+    assert_ms_ok(ms_journal_get(j, place.frame + 1, &place, &got, &err), &err);
+    assert_true(got && place.clip_frames == 99);
+    ms_journal_joined joined;
+    assert_ms_ok(ms_journal_get_joined(j, &joined, &err), &err);
+    assert_true(joined.inode == 0 && joined.frames == 0);
+    assert_ms_ok(ms_journal_set_joined(j, &(ms_journal_joined){3, UINT64_MAX, 50}, &err), &err);
+    assert_ms_ok(ms_journal_get_joined(j, &joined, &err), &err);
+    assert_true(joined.device == 3 && joined.inode == UINT64_MAX && joined.frames == 50);
     ms_journal_close(&j);
 }
 
@@ -155,14 +158,15 @@ static void what_memsafe_does_not_make_is_refused(void **state) {
         {"create view v as select 1", "holds a view \"v\""},
         {"drop table job; create view job as " ENDLESS "select i as field, i as value from n",
          "holds a view \"job\""},
-        {"alter table segment rename to s2; create view segment as " ENDLESS "select i as number from n",
-         "holds a table \"s2\""},
-        {"create trigger t after insert on segment begin delete from segment; end", "holds a trigger \"t\""},
+        {"alter table place rename to s2; create view place as " ENDLESS "select i as frame from n",
+         "holds a view \"place\""},
+        {"create trigger t after insert on place begin delete from place; end", "holds a trigger \"t\""},
         {"create table a(x)", "holds a table \"a\""},
-        {"create index i on segment(frames)", "holds a index \"i\""},
+        {"create index i on place(clip_frames)", "holds a index \"i\""},
         {"drop table joined", "lacks the table \"joined\""},
         {"drop table joined; create table joined (device, inode)", "holds a table \"joined\""},
-        {"drop table joined; create table joined (device integer, inode integer, b as (abs(inode)) stored)",
+        {"drop table joined; create table joined (device integer, inode integer, frames as (abs(inode)) "
+         "stored)",
          "holds a table \"joined\""},
         {"pragma application_id=0", "another program's"},
         {"pragma user_version=1", "older version"},
@@ -206,18 +210,16 @@ static void a_huge_schema_is_not_read(void **state) {
 static void rows_are_checked(void **state) {
     (void)state;
     static const char *const changes[] = {
-        "frames = 0",
-        "frames = -1",
-        "frames = 'ten'",
-        "frames = 1.5",
-        "bytes = -1",
-        "last = 2",
         "frame = -5",
-        "frame = 9223372036854775807",
-        "without_face = 99",
-        "windows = 99",
-        "interpolated = 99",
+        "frame = 9223372036854775806",
+        "clip_frames = 0",
+        "clip_frames = -1",
+        "clip_frames = 'ten'",
+        "clip_frames = 1.5",
         "clip_frames = 9223372036854775807",
+        "known = 2",
+        "known = -1",
+        "known = 1 - known",
         "mark = x'00'",
         "mark = 5",
         "mark = zeroblob(64)",
@@ -227,21 +229,21 @@ static void rows_are_checked(void **state) {
         "state = zeroblob(60000)",
         "sum = sum + 1",
         "sum = 'none'",
-        "frames = frames + 1",
+        "clip_frames = clip_frames + 1",
         "state = zeroblob(3000)",
         "mark = null",
     };
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
         char text[200];
         ms_journal *j;
-        ms_journal_segment s;
+        ms_resume_point place;
         bool begun, got = true;
         const char *path = filled();
-        snprintf(text, sizeof(text), "update segment set %s where number = 2", changes[i]);
+        snprintf(text, sizeof(text), "delete from place where frame < 30; update place set %s", changes[i]);
         sql(path, text);
         ms_status status = open_journal(NULL, &j, &begun);
         if (status == MS_OK) /* some are found as not fitting their column */
-            status = ms_journal_get(j, 2, &s, &got, &err);
+            status = ms_journal_get(j, INT64_MAX, &place, &got, &err);
         if (status != MS_DAMAGED)
             fail_msg("%s: %s", changes[i], ms_status_name(status));
         ms_journal_close(&j);
@@ -314,11 +316,11 @@ static void pages_that_are_used_twice_are_refused(void **state) {
     (void)state;
     const char *path = filled();
     sql(path, "with recursive n(i) as (select 10 union all select i + 1 from n where i < 4000) insert into "
-              "segment select i, 1, 1, 0, 1, 0, 0, 0, 0, null, x'00', 0 from n");
+              "place select i + 100, 1, 0, null, x'00', 0 from n");
     sqlite3 *db;
     sqlite3_stmt *q;
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    sqlite3_prepare_v2(db, "select rootpage from sqlite_master where name = 'segment'", -1, &q, NULL);
+    sqlite3_prepare_v2(db, "select rootpage from sqlite_master where name = 'place'", -1, &q, NULL);
     assert_int_equal(sqlite3_step(q), SQLITE_ROW);
     off_t root = (off_t)(sqlite3_column_int(q, 0) - 1) * 4096;
     sqlite3_finalize(q);
@@ -343,7 +345,7 @@ static void opening_can_be_cancelled(void **state) {
     bool begun;
     const char *path = filled();
     sql(path, "with recursive n(i) as (select 10 union all select i + 1 from n where i < 30000) insert into "
-              "segment select i, 1, 1, 0, 1, 0, 0, 0, 0, null, x'00', 0 from n");
+              "place select i + 100, 1, 0, null, x'00', 0 from n");
     cancel_at = 0;
     assert_ms_ok(open_journal(NULL, &j, &begun), &err);
     ms_journal_close(&j);

@@ -1,0 +1,38 @@
+/*
+ * Which frames a run makes, for its face thread. A run that finds faces goes forward: through the clip as it comes, since the next
+ * frame needs the ones before. Everything else is done by segments, in any order, once poses are there: spans of frames, each from the
+ * beginning of the window that its first segment begins in to the end of the window that its last one ends in, so that windows are the
+ * same whoever makes them.
+ */
+#ifndef MS_RUN_SEGMENT_WORK_H
+#define MS_RUN_SEGMENT_WORK_H
+
+#include "frames/frame_order.h"
+#include "job/segment_set.h"
+
+typedef struct ms_segment_work {
+    const ms_segment_set *finished; /* when the run began; borrowed */
+    const ms_job_folder *folder;    /* where others may have finished more meanwhile; NULL = nobody does */
+    int64_t segment_frames, window_frames;
+    const int64_t *list; /* segments in the order in which they are made; NULL = all, rising; borrowed */
+    int64_t n_list;
+    bool forward;         /* frames come as the clip does */
+    int64_t forward_from; /* output frame where that began: segments that begin before are left for later */
+
+    int64_t limit;         /* segments from there on are done; 0 = none are */
+    int64_t at;            /* next of the list */
+    int64_t first, behind; /* segments of the span: from one to before another */
+    int64_t end;           /* frame behind the span's last window */
+} ms_segment_work;
+
+/* Whether the frame goes into the output now: its segment is not finished, and is this span's. */
+bool ms_segment_work_wants(const ms_segment_work *work, int64_t frame);
+
+/* The clip has come to its end; what is left are segments that begin before forward_from. */
+void ms_segment_work_end_forward(ms_segment_work *work);
+
+/* The next span: *ret_start is its first frame. *ret_got false: all is done. The order is complete. */
+ms_status ms_segment_work_next(ms_segment_work *work, const ms_frame_order *order, int64_t *ret_start,
+                               bool *ret_got, ms_error *err);
+
+#endif
