@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "frames/buffer_pool.h"
 
 #define MOVE_FRAMES 16 /* that are decoded between two looks whether to stop */
 
@@ -19,7 +18,6 @@ struct ms_face_stage {
     bool there;     /* the clip has come to the first frame */
     waiting *queue; /* ring of max_gap + 2: what is held back and the frame that shows why */
     int64_t queue_size, queue_first, queue_count;
-    ms_buffer_pool *frames;
 };
 
 ms_status ms_face_stage_create(const ms_face_stage_params *params, ms_face_stage **ret_stage, ms_error *err) {
@@ -33,18 +31,7 @@ ms_status ms_face_stage_create(const ms_face_stage_params *params, ms_face_stage
         ms_face_stage_destroy(&s);
         return ms_fail_alloc(err, params->mem, (size_t)params->max_gap * sizeof(waiting), "the face stage");
     }
-    ms_status status =
-        ms_buffer_pool_create(params->mem, ms_clip_frame_bytes(params->clip), true, &s->frames, err);
-    if (status != MS_OK) {
-        ms_face_stage_destroy(&s);
-        return status;
-    }
     ms_face_follow_init(&s->follow, params->source, &params->geometry, params->first_frame, params->max_gap);
-    status = ms_buffer_pool_fill(s->frames, params->spare_frames, err);
-    if (status != MS_OK) {
-        ms_face_stage_destroy(&s);
-        return status;
-    }
     *ret_stage = s;
     return MS_OK;
 }
@@ -55,19 +42,10 @@ void ms_face_stage_destroy(ms_face_stage **stage) {
     ms_face_stage *s = *stage;
     for (int64_t i = 0; i < s->queue_count; i++)
         /* Without a queue queue_count is 0. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
-        ms_buffer_pool_put(s->frames, s->queue[(s->queue_first + i) % s->queue_size].rgb);
-    ms_buffer_pool_destroy(&s->frames);
+        ms_buffer_pool_put(s->p.pictures, s->queue[(s->queue_first + i) % s->queue_size].rgb);
     ms_mem_free(s->queue);
     ms_mem_free(s);
     *stage = NULL;
-}
-
-uint8_t *ms_face_stage_take_buffer(ms_face_stage *s, ms_error *err) {
-    return ms_buffer_pool_take(s->frames, "a frame", err);
-}
-
-void ms_face_stage_put(ms_face_stage *s, uint8_t *rgb) {
-    ms_buffer_pool_put(s->frames, rgb);
 }
 
 static ms_image_view view_of(const ms_face_stage *s, const uint8_t *rgb) {
@@ -80,12 +58,12 @@ static ms_status read_pixels(ms_face_stage *s, int64_t number, uint8_t **ret_rgb
     bool got = false;
     if (s->queue_count == s->queue_size)
         return ms_fail(err, MS_INTERNAL, "%lld frames wait for a face", (long long)s->queue_count);
-    uint8_t *rgb = ms_face_stage_take_buffer(s, err);
+    uint8_t *rgb = ms_buffer_pool_take(s->p.pictures, "a frame", err);
     if (!rgb)
         return MS_HOST_MEMORY;
     ms_status status = ms_clip_get(s->p.clip, number, rgb, &got, err);
     if (status != MS_OK || !got) {
-        ms_face_stage_put(s, rgb);
+        ms_buffer_pool_put(s->p.pictures, rgb);
         *ret_rgb = NULL;
         return status;
     }

@@ -7,20 +7,21 @@
 #define MS_FRAMES_FACE_STAGE_H
 
 #include "faces/face_follow.h"
+#include "frames/buffer_pool.h"
 #include "frames/clip.h"
 
 typedef struct ms_face_stage ms_face_stage;
 
 typedef struct ms_face_stage_params {
     ms_mem *mem;
-    ms_clip *clip; /* borrowed */
+    ms_clip *clip;            /* borrowed */
+    ms_buffer_pool *pictures; /* of ms_clip_frame_bytes(); borrowed */
     ms_face_source source;
     ms_face_geometry geometry;
     int64_t max_gap;
     int64_t first_frame; /* of the clip: those before are decoded and not given out */
     /* Faces are looked for from one frame to before another (0 = to the end); elsewhere there are none. */
     int64_t look_first, look_end;
-    int64_t spare_frames;       /* buffers that are made at once: more are made when they are needed */
     bool (*stopped)(void *arg); /* asked before each frame that is read; true ends it with MS_CANCELLED */
     void *arg;
 } ms_face_stage_params;
@@ -28,14 +29,9 @@ typedef struct ms_face_stage_params {
 ms_status ms_face_stage_create(const ms_face_stage_params *params, ms_face_stage **ret_stage, ms_error *err);
 void ms_face_stage_destroy(ms_face_stage **stage);
 
-/* A frame's pixels; from the stage's own pool, given back with ms_face_stage_put(),
-   from any thread and before the stage goes. */
-uint8_t *ms_face_stage_take_buffer(ms_face_stage *stage, ms_error *err);
-void ms_face_stage_put(ms_face_stage *stage, uint8_t *rgb);
-
 typedef struct ms_posed_frame {
     int64_t number; /* in the clip */
-    uint8_t *rgb;   /* the caller's now */
+    uint8_t *rgb;   /* of the pool; the caller's now */
     ms_pose pose;
     ms_face_record record; /* landmarks, for `memsafe detect` */
 } ms_posed_frame;

@@ -4,6 +4,7 @@
 
 struct ms_frame_source {
     ms_clip *clip;
+    ms_buffer_pool *pictures;
     ms_face_stage *stage;
     ms_frame_order order; /* clip_frames: seen so far */
     int64_t base;         /* of the clip: its frame 0 there */
@@ -16,6 +17,7 @@ ms_status ms_frame_source_create(const ms_frame_source_params *params, ms_frame_
     if (!s)
         return ms_fail_alloc(err, params->mem, sizeof(*s), "the frames");
     s->clip = params->clip;
+    s->pictures = params->pictures;
     s->stage = params->stage;
     s->order = (ms_frame_order){.poses = params->poses, .loop = params->loop, .wanted = params->wanted};
     s->base = params->base;
@@ -44,7 +46,7 @@ static ms_status next_new(ms_frame_source *s, ms_output_frame *ret_frame, bool *
     }
     ms_status status = ms_pose_store_append(s->order.poses, &frame.pose, err);
     if (status != MS_OK) {
-        ms_face_stage_put(s->stage, frame.rgb);
+        ms_buffer_pool_put(s->pictures, frame.rgb);
         return status;
     }
     s->order.clip_frames++;
@@ -60,7 +62,7 @@ static ms_status next_again(ms_frame_source *s, ms_output_frame *ret_frame, bool
     if (s->next >= ms_frame_order_frames(&s->order))
         return MS_OK;
     MS_TRY(ms_frame_order_get(&s->order, s->next, &shown, &pose, err));
-    uint8_t *rgb = ms_face_stage_take_buffer(s->stage, err);
+    uint8_t *rgb = ms_buffer_pool_take(s->pictures, "a frame", err);
     if (!rgb)
         return MS_HOST_MEMORY;
     ms_status status = ms_clip_get(s->clip, s->base + shown, rgb, ret_got, err);
@@ -68,7 +70,7 @@ static ms_status next_again(ms_frame_source *s, ms_output_frame *ret_frame, bool
         status = ms_fail(err, MS_BAD_MEDIA, "frame %lld of the video can no longer be read",
                          (long long)(s->base + shown));
     if (status != MS_OK) {
-        ms_face_stage_put(s->stage, rgb);
+        ms_buffer_pool_put(s->pictures, rgb);
         return status;
     }
     *ret_frame = (ms_output_frame){.shown = shown, .rgb = rgb, .pose = pose};

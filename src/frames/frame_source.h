@@ -11,7 +11,8 @@ typedef struct ms_frame_source ms_frame_source;
 
 typedef struct ms_frame_source_params {
     ms_mem *mem;
-    ms_clip *clip; /* borrowed, like the next two */
+    ms_clip *clip; /* borrowed, like the next three */
+    ms_buffer_pool *pictures;
     ms_face_stage *stage;
     ms_pose_store *poses; /* those of the frames before the first that stage gives */
     ms_loop loop;
@@ -26,7 +27,7 @@ void ms_frame_source_destroy(ms_frame_source **source);
 typedef struct ms_output_frame {
     int64_t number; /* in the output */
     int64_t shown;  /* the clip's frame, counted from base */
-    uint8_t *rgb;   /* the caller's; goes back with ms_face_stage_put() */
+    uint8_t *rgb;   /* of the pool; the caller's */
     ms_pose pose;   /* begins: also where a loop jumps */
 } ms_output_frame;
 

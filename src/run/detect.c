@@ -42,6 +42,7 @@ typedef struct job {
     ms_clip *clip;
     ms_face_nets *nets;
     ms_face_finder *finder;
+    ms_buffer_pool *pictures;
     ms_face_stage *stage;
     ms_track_writer *writer;
     ms_detect_report report;
@@ -81,8 +82,12 @@ static ms_status prepare(job *j, ms_error *err) {
     const ms_face_finder_params finder = {
         .mem = mem, .nets = j->nets, .face = p->face, .max_gap = p->max_gap};
     MS_TRY(ms_face_finder_create(&finder, &j->finder, err));
-    ms_face_stage_params stage = {
-        .mem = mem, .clip = j->clip, .source = ms_face_finder_source(j->finder), .max_gap = p->max_gap};
+    MS_TRY(ms_buffer_pool_create(mem, ms_clip_frame_bytes(j->clip), true, &j->pictures, err));
+    ms_face_stage_params stage = {.mem = mem,
+                                  .clip = j->clip,
+                                  .pictures = j->pictures,
+                                  .source = ms_face_finder_source(j->finder),
+                                  .max_gap = p->max_gap};
     MS_TRY(ms_face_geometry_init(any_resolution, &stage.geometry, err));
     MS_TRY(ms_face_stage_create(&stage, &j->stage, err));
     return ms_track_writer_create(mem, p->output, p->force, &j->writer, err);
@@ -108,7 +113,7 @@ static ms_status look(job *j, ms_error *err) {
         MS_TRY(ms_face_stage_next(j->stage, &frame, &got, err));
         if (!got)
             return MS_OK;
-        ms_face_stage_put(j->stage, frame.rgb);
+        ms_buffer_pool_put(j->pictures, frame.rgb);
         MS_TRY(ms_track_writer_add(j->writer, &frame.record, err));
         j->report.frames++;
         j->report.frames_with_face += frame.record.present;
@@ -139,6 +144,7 @@ static ms_status detect(const ms_detect_params *params, ms_detect_report *ret_re
         *ret_report = j.report;
     ms_track_writer_abort(&j.writer);
     ms_face_stage_destroy(&j.stage);
+    ms_buffer_pool_destroy(&j.pictures);
     ms_face_finder_destroy(&j.finder);
     ms_face_nets_close(&j.nets);
     ms_clip_close(&j.clip);

@@ -35,7 +35,7 @@ static ms_status align(ms_face_thread *t, ms_ready_frame *f, ms_error *err) {
 }
 
 void ms_face_thread_drop(ms_face_thread *t, const ms_ready_frame *f) {
-    ms_face_stage_put(t->stage, f->frame.rgb);
+    ms_buffer_pool_put(t->pictures, f->frame.rgb);
     ms_buffer_pool_put(t->aligned, f->face);
 }
 

@@ -23,7 +23,7 @@ typedef struct ms_ready_frame {
 typedef struct ms_face_thread {
     /* Set before it starts; borrowed. */
     ms_clip *clip;
-    ms_face_stage *stage; /* where pictures go back to */
+    ms_buffer_pool *pictures; /* where they go back to */
     ms_frame_source *source;
     ms_segment_work work;
     ms_status (*check)(const void *arg, ms_error *err); /* that what was read of the clip is right */

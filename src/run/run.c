@@ -17,6 +17,7 @@ static void close_all(ms_job *j, ms_status status, ms_error *err) {
     ms_sound_splice_close(&j->splice);
     ms_frame_source_destroy(&j->source);
     ms_face_stage_destroy(&j->stage);
+    ms_buffer_pool_destroy(&j->pictures);
     ms_redraw_end(&j->redraw);
     ms_face_finder_destroy(&j->finder);
     ms_speech_close(&j->speech);

@@ -101,6 +101,7 @@ typedef struct ms_job {
     ms_clip *clip;
     struct stat video; /* as it was when it was opened */
     ms_face_finder *finder;
+    ms_buffer_pool *pictures; /* frames of the clip, wherever in the run they are */
     ms_face_stage *stage;
     ms_frame_source *source;
     ms_face_thread faces;
@@ -173,7 +174,7 @@ bool ms_run_keeps_hdr(const ms_run_params *params);
 
 /* Faces: those that are still to be found. */
 ms_status ms_job_open_faces(ms_job *job, ms_error *err);
-ms_status ms_job_open_source(ms_job *job, int64_t spare_frames, ms_error *err);
+ms_status ms_job_open_source(ms_job *job, int64_t pictures, ms_error *err);
 
 /* After the engine: the source, and what the threads work on. */
 ms_status ms_job_open_stages(ms_job *job, ms_error *err);

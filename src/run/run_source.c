@@ -47,26 +47,29 @@ static void set_work(ms_job *j) {
         j->faces.next = 0;
 }
 
-/* spare_frames: pictures that have their buffers from the start. */
-ms_status ms_job_open_source(ms_job *j, int64_t spare_frames, ms_error *err) {
+/* pictures: that have their buffers from the start; more are made when they are needed. */
+ms_status ms_job_open_source(ms_job *j, int64_t pictures, ms_error *err) {
     const ms_run_params *p = j->p;
     const ms_job_range *range = &j->range;
     bool keep = p->rest == MS_REST_KEEP;
+    MS_TRY(ms_buffer_pool_create(j->mem, ms_clip_frame_bytes(j->clip), true, &j->pictures, err));
     ms_face_stage_params stage = {.mem = j->mem,
                                   .clip = j->clip,
+                                  .pictures = j->pictures,
                                   .source = ms_face_finder_source(j->finder),
                                   .geometry = j->geometry,
                                   .max_gap = p->max_gap,
                                   .first_frame = keep ? 0 : range->first,
                                   .look_first = range->first,
                                   .look_end = range->set ? range->first + range->redrawn : 0,
-                                  .spare_frames = spare_frames,
                                   .stopped = stopped,
                                   .arg = j};
     MS_TRY(ms_face_stage_create(&stage, &j->stage, err));
+    MS_TRY(ms_buffer_pool_fill(j->pictures, pictures, err));
     MS_TRY(ms_run_store_open_poses(&j->store, err));
     ms_frame_source_params source = {.mem = j->mem,
                                      .clip = j->clip,
+                                     .pictures = j->pictures,
                                      .stage = j->stage,
                                      .poses = j->store.poses,
                                      .loop = ms_job_loop(j),
@@ -95,7 +98,7 @@ ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
     MS_TRY(ms_job_open_preview(j, err));
     set_work(j);
     j->faces.clip = j->clip;
-    j->faces.stage = j->write.stage = j->stage;
+    j->faces.pictures = j->write.pictures = j->pictures;
     j->faces.source = j->source;
     j->faces.check = j->write.check = ms_job_check_video;
     j->faces.arg = j->write.arg = j;

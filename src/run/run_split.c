@@ -49,7 +49,7 @@ static ms_status find_faces(ms_job *j, ms_resume_point *place, ms_error *err) {
         MS_TRY(ms_frame_source_next(j->source, &frame, &got, err));
         if (!got)
             break;
-        ms_face_stage_put(j->stage, frame.rgb);
+        ms_buffer_pool_put(j->pictures, frame.rgb);
         done = frame.number + 1;
         if (done % j->segment_frames == 0)
             MS_TRY(note_place(j, done, place, err));

@@ -267,7 +267,7 @@ ms_status ms_job_run_frames(ms_job *j, ms_error *err) {
     ms_face_thread_stop(&j->faces);
     ms_write_thread_stop(&j->write, status == MS_OK);
     for (int64_t i = 0; i < j->collected; i++)
-        ms_face_stage_put(j->stage, j->window[i].frame.rgb);
+        ms_buffer_pool_put(j->pictures, j->window[i].frame.rgb);
     j->collected = 0;
     ms_job_tell(j);
     if (status == MS_CANCELLED)

@@ -122,7 +122,7 @@ static ms_status take(ms_write_thread *t, const ms_redrawn_frame *f, ms_error *e
 }
 
 void ms_write_thread_drop(ms_write_thread *t, const ms_redrawn_frame *f) {
-    ms_face_stage_put(t->stage, f->frame.rgb);
+    ms_buffer_pool_put(t->pictures, f->frame.rgb);
     ms_buffer_pool_put(t->redrawn, f->face);
 }
 

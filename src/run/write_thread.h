@@ -30,7 +30,7 @@ typedef struct ms_write_thread {
     ms_mem *mem;
     ms_pool *pool;
     ms_clip *clip;
-    ms_face_stage *stage; /* where pictures go back to */
+    ms_buffer_pool *pictures; /* where they go back to */
     ms_run_store *store;
     ms_video_writer_params writer;                      /* of segments */
     ms_status (*check)(const void *arg, ms_error *err); /* that what was read of the clip is right */
