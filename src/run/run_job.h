@@ -28,9 +28,9 @@
 #include "planner/run_history.h"
 #include "predict/eta.h"
 #include "report/run_report.h"
-#include "run/face_thread.h"
+#include "run/threads/face_thread.h"
 #include "run/run_internal.h"
-#include "run/write_thread.h"
+#include "run/threads/write_thread.h"
 #include "session/redraw.h"
 
 /* What is redrawn of the clip, in frames. */

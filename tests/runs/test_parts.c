@@ -9,8 +9,8 @@
 #include "support/run_inputs.h"
 
 #define FRAMES 40 /* of the clip; the speech asks for more, so that it is gone through more than once */
-#define SPEECH_FRAMES 66
-#define SEGMENT 7 /* windows have 16 frames: most segments begin within one */
+#define SPEECH_FRAMES 52
+#define SEGMENT 9 /* windows have 16 frames: most segments begin within one */
 #define NETS MS_SOURCE_DIR "/models/demo/auxiliary/models/buffalo_l"
 
 static ms_error err;
@@ -36,6 +36,7 @@ static ms_run_params job(const char *output) {
     ms_run_params p = test_job_params("in.avi", output, SEGMENT);
     p.track = "gap.jsonl";
     p.max_gap = 1;
+    p.history = "history.db"; /* so that the machine is measured once */
     p.resume = false;
     return p;
 }
@@ -80,7 +81,7 @@ static void assert_joined(ms_run_params p, const char *want) {
 
 static int64_t split(ms_run_params p) {
     run(p, MS_RUN_WORK_SPLIT);
-    assert_true(report.segments > 8);
+    assert_true(report.segments > 3);
     assert_int_equal(report.segments_finished, 0);
     assert_false(test_exists(p.output));
     return report.segments;
@@ -256,7 +257,7 @@ static void what_does_not_belong_together_is_not_joined(void **state) {
             fail_msg("%s: wanted \"%s\", got %s: %s", kinds[i].damage, kinds[i].said, ms_status_name(status),
                      err.message);
         assert_false(test_exists("odd.mkv"));
-        assert_true(test_exists("odd.mkv.memsafe/segment-000005")); /* what is good stays */
+        assert_true(test_exists("odd.mkv.memsafe/segment-000001")); /* what is good stays */
         make(p, NULL, 0);                                           /* and what is not is made again */
         assert_joined(p, "want.mkv");
     }

@@ -8,8 +8,8 @@
 #include "frames/frame_source.h"
 #include "frames/queue.h"
 #include "job/run_store.h"
-#include "run/segment_work.h"
-#include "run/worker.h"
+#include "run/threads/segment_work.h"
+#include "run/threads/worker.h"
 
 /* A frame on its way to the engine. */
 typedef struct ms_ready_frame {

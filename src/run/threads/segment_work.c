@@ -1,4 +1,4 @@
-#include "run/segment_work.h"
+#include "run/threads/segment_work.h"
 
 #include "base/error.h"
 

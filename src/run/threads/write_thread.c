@@ -1,4 +1,4 @@
-#include "run/write_thread.h"
+#include "run/threads/write_thread.h"
 
 #include <string.h>
 

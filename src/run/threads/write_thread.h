@@ -12,7 +12,7 @@
 #include "media/write/video_segment.h"
 #include "memsafe/run.h"
 #include "pictures/restorer.h"
-#include "run/worker.h"
+#include "run/threads/worker.h"
 
 /* A frame on its way to the output. */
 typedef struct ms_redrawn_frame {

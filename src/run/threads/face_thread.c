@@ -1,4 +1,4 @@
-#include "run/face_thread.h"
+#include "run/threads/face_thread.h"
 
 #include "base/clock.h"
 #include "planner/run_plan.h"
