@@ -1,5 +1,7 @@
-/* lipsync MODEL CLIP...: loads a model once, redraws clips with it, a session each. A clip is a folder: frames.ppm (pictures of one
- * size in a row), speech.raw (16 kHz, mono, 32-bit floats), faces.txt (106 points a frame). out.ppm is written there. */
+/* lipsync MODEL CLIP...: loads a model once, redraws clips with it, a session each. A clip is a folder:
+   frames.ppm (pictures of one
+ * size in a row), speech.raw (16 kHz, mono, 32-bit floats), faces.txt (106 points a frame). out.ppm is
+ * written there. */
 #include <memsafe/memsafe.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -87,7 +87,8 @@ static bool is_random(const char *dir) {
     return ms_model_is_synthetic(&(ms_model_check_params){.model = dir});
 }
 
-/* Which models there are; how many that may be real: random weights from before they had a mark look like any. */
+/* Which models there are; how many that may be real: random weights from before they had a mark look like
+   any. */
 static int list_models(void) {
     static cli_models found;
     char path[CLI_PATH_BYTES], text[CLI_PATH_BYTES + 64];

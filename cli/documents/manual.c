@@ -33,8 +33,8 @@ static bool is_code(const char *word, size_t length) {
     return (open < length && word[open] == '-') || memchr(word, '/', length) || memchr(word, '=', length);
 }
 
-/* Words are filled into lines from column `at` on, `code` becomes bold, two line ends a paragraph, a line end before a space a break.
-   typed: all of it is to be typed as it stands. */
+/* Words are filled into lines from column `at` on, `code` becomes bold, two line ends a paragraph, a line end
+   before a space a break. typed: all of it is to be typed as it stands. */
 static void put_words(const char *text, int at, bool typed) {
     bool bold = false;
     while (*text) {

@@ -1,6 +1,6 @@
 /*
- * A model that is loaded once: networks on a device under a memory budget. Sessions (memsafe/session.h) and runs (ms_run_params.loaded) use
- * it one after the other; weights that the next one needs are not read again.
+ * A model that is loaded once: networks on a device under a memory budget. Sessions (memsafe/session.h) and
+ * runs (ms_run_params.loaded) use it one after the other; weights that the next one needs are not read again.
  *
  *   ms_model_params p;
  *   ms_model_params_init(&p);
@@ -26,13 +26,13 @@ typedef struct ms_model_params {
     const char *config, *unet, *vae, *whisper, *faces;
     bool no_faces; /* without the face networks: whoever uses it says where faces are */
 
-    const char
-        *device; /* as ms_run_params has it: "cpu", NAME, NAME:N; NULL or "auto" = the best of this machine */
+    /* as ms_run_params has it: "cpu", NAME, NAME:N; NULL or "auto" = the best of this machine */
+    const char *device;
     int threads; /* 0 = all; at most four for each CPU, 16 are always allowed */
     ms_precision precision;
     ms_profile_source profile;
-    /* Of memory that the process may come to hold, as ms_run_params has them. They hold for whatever uses the model; what the model has
-       loaded is part of them. */
+    /* Of memory that the process may come to hold, as ms_run_params has them. They hold for whatever uses the
+       model; what the model has loaded is part of them. */
     size_t budget_bytes, host_budget_bytes;
 } ms_model_params;
 
@@ -42,7 +42,8 @@ typedef struct ms_model_params {
  * opens while others are under way gets what the model's budget leaves beside theirs, or MS_BUDGET. Name one
  * (budget_bytes) that leaves room for what shall go on beside it.
  *
- * One thread at a time may call the functions of a model and of what uses it; a second one is refused (MS_INVALID_ARGUMENT), not served.
+ * One thread at a time may call the functions of a model and of what uses it; a second one is refused
+ * (MS_INVALID_ARGUMENT), not served.
  */
 
 /* MEMSAFE_* variables are looked at; otherwise all zero. */
@@ -52,9 +53,10 @@ static inline void ms_model_params_init(ms_model_params *ret_params) {
 }
 
 /*
- * Opens the device and looks at the files: their configs, not their weights, which the first session or run reads. Text in params is copied or
- * not needed afterwards. MS_INVALID_ARGUMENT (a parameter), MS_BAD_MODEL (a file or what a config says), MS_IO, MS_UNSUPPORTED (the
- * device), MS_BUDGET (others in this process may take all of the budget), MS_HOST_MEMORY, MS_DEVICE_MEMORY.
+ * Opens the device and looks at the files: their configs, not their weights, which the first session or run
+ * reads. Text in params is copied or not needed afterwards. MS_INVALID_ARGUMENT (a parameter), MS_BAD_MODEL
+ * (a file or what a config says), MS_IO, MS_UNSUPPORTED (the device), MS_BUDGET (others in this process may
+ * take all of the budget), MS_HOST_MEMORY, MS_DEVICE_MEMORY.
  */
 MS_API ms_status ms_model_open_sized(const ms_model_params *params, size_t params_bytes, ms_model **ret_model,
                                      ms_error *err);
@@ -65,8 +67,8 @@ static inline ms_status ms_model_open(const ms_model_params *params, ms_model **
 /* Sessions must have been closed. */
 MS_API void ms_model_close(ms_model **model);
 
-/* Gives back the memory of weights and face networks; whoever uses the model next reads them again. A file that has changed meanwhile is
-   then MS_IO. MS_INVALID_ARGUMENT while a session or run uses it. */
+/* Gives back the memory of weights and face networks; whoever uses the model next reads them again. A file
+   that has changed meanwhile is then MS_IO. MS_INVALID_ARGUMENT while a session or run uses it. */
 MS_API ms_status ms_model_evict(ms_model *model, ms_error *err);
 
 typedef struct ms_model_info {

@@ -1,6 +1,6 @@
 /*
- * What this machine has, and what a build of the library can do on it: memory that this process may use, the processor, devices, plug-ins, encoders,
- * and how fast bytes move and kernels are.
+ * What this machine has, and what a build of the library can do on it: memory that this process may use, the
+ * processor, devices, plug-ins, encoders, and how fast bytes move and kernels are.
  *
  *   ms_probe_create(NULL, &probe, &err);
  *   ms_probe_get_host(probe, &host);
@@ -26,8 +26,9 @@ typedef struct ms_probe_params {
 } ms_probe_params;
 
 /*
- * Looks once; what the probe says stays as it was then. params NULL = all zero. Text in it is copied or not needed afterwards. What cannot be
- * read has no limit and 0 bytes. MS_INVALID_ARGUMENT, MS_UNSUPPORTED (the device), MS_HOST_MEMORY.
+ * Looks once; what the probe says stays as it was then. params NULL = all zero. Text in it is copied or not
+ * needed afterwards. What cannot be read has no limit and 0 bytes. MS_INVALID_ARGUMENT, MS_UNSUPPORTED (the
+ * device), MS_HOST_MEMORY.
  */
 MS_API ms_status ms_probe_create_sized(const ms_probe_params *params, size_t params_bytes,
                                        ms_probe **ret_probe, ms_error *err);
@@ -100,8 +101,8 @@ typedef struct ms_probe_bandwidth {
     bool direct; /* a file: read past the page cache; else its cached pages were dropped before */
 } ms_probe_bandwidth;
 
-/* Reads a file for half a second, from its start again at its end. A small one may come from a cache of the drive; a checkpoint does not.
-   MS_IO: it cannot be read, or is empty. */
+/* Reads a file for half a second, from its start again at its end. A small one may come from a cache of the
+   drive; a checkpoint does not. MS_IO: it cannot be read, or is empty. */
 MS_API ms_status ms_probe_disk_sized(const ms_probe *probe, const char *file,
                                      ms_probe_bandwidth *ret_bandwidth, size_t bandwidth_bytes,
                                      ms_error *err);
@@ -110,7 +111,8 @@ static inline ms_status ms_probe_disk(const ms_probe *probe, const char *file,
     return ms_probe_disk_sized(probe, file, ret_bandwidth, sizeof(*ret_bandwidth), err);
 }
 
-/* From the host to the device, for half a second; where the memory is the host's it is a copy. MS_DEVICE_MEMORY. */
+/* From the host to the device, for half a second; where the memory is the host's it is a copy.
+   MS_DEVICE_MEMORY. */
 MS_API ms_status ms_probe_upload_sized(const ms_probe *probe, ms_probe_bandwidth *ret_bandwidth,
                                        size_t bandwidth_bytes, ms_error *err);
 static inline ms_status ms_probe_upload(const ms_probe *probe, ms_probe_bandwidth *ret_bandwidth,
@@ -136,9 +138,9 @@ typedef struct ms_probe_rates {
 } ms_probe_rates;
 
 /*
- * Measures for some three seconds, and leaves the rates in a history (ms_run_params.history) for the predictions of later runs; history NULL
- * = nowhere. file: as ms_probe_disk(). MS_UNSUPPORTED: a history is named and this build has no SQLite; errors of the history as
- * ms_history_read().
+ * Measures for some three seconds, and leaves the rates in a history (ms_run_params.history) for the
+ * predictions of later runs; history NULL = nowhere. file: as ms_probe_disk(). MS_UNSUPPORTED: a history is
+ * named and this build has no SQLite; errors of the history as ms_history_read().
  */
 MS_API ms_status ms_probe_calibrate_sized(const ms_probe *probe, const char *file, const char *history,
                                           ms_probe_rates *ret_rates, size_t rates_bytes, ms_error *err);
@@ -149,7 +151,8 @@ static inline ms_status ms_probe_calibrate(const ms_probe *probe, const char *fi
 
 /* ---- without a probe ---- */
 
-/* Instruction sets of this machine that kernels use, from plain C up ("c", "avx2", ...); NULL behind the last. */
+/* Instruction sets of this machine that kernels use, from plain C up ("c", "avx2", ...); NULL behind the
+   last. */
 MS_API const char *ms_probe_instruction_set(int index);
 
 /* Back ends that are compiled in ("cpu", "dummy"); NULL behind the last. */
@@ -168,8 +171,9 @@ MS_API bool ms_probe_has_encoder(ms_output_codec codec);
 MS_API bool ms_plugin_folder(int index, char *ret_folder, size_t folder_bytes);
 
 /*
- * Calls tell for every plug-in file that there is: its path, and NULL or why it cannot be used. Each is loaded in a process of its own, so that none
- * is in this one whom nobody asked for, and one that crashes says so. While there are no other threads.
+ * Calls tell for every plug-in file that there is: its path, and NULL or why it cannot be used. Each is
+ * loaded in a process of its own, so that none is in this one whom nobody asked for, and one that crashes
+ * says so. While there are no other threads.
  */
 MS_API void ms_plugin_list(void (*tell)(void *arg, const char *path, const char *problem), void *arg);
 

@@ -44,7 +44,8 @@ typedef enum ms_audio_output {
 /* How much of a redrawn face goes back into its frame. */
 typedef enum ms_paste {
     MS_PASTE_FACE, /* all of it: what the reference does */
-    MS_PASTE_MOUTH, /* what the model was asked for, the lower half: every other pixel stays as it was, bit for bit */
+    /* what the model was asked for, the lower half: every other pixel stays as it was, bit for bit */
+    MS_PASTE_MOUTH,
     MS_PASTE_COUNT
 } ms_paste;
 MS_API const char *ms_paste_name(ms_paste paste); /* "face", "mouth" */
@@ -65,7 +66,8 @@ MS_API const char *ms_stage_name(
     ms_stage stage); /* for programs: "load", "audio", ...; they stay as they are */
 MS_API const char *ms_stage_text(ms_stage stage); /* for people: "reading model", "listening", ... */
 
-/* Moments of faces that the VAE's encoder made are kept for when the same face comes again (docs/latent_cache.md). */
+/* Moments of faces that the VAE's encoder made are kept for when the same face comes again
+   (docs/latent_cache.md). */
 typedef enum ms_latent_cache_mode {
     MS_LATENT_CACHE_EXACT, /* what comes back is the same to the last bit */
     MS_LATENT_CACHE_OFF,
@@ -93,11 +95,11 @@ typedef struct ms_run_progress {
     const char *stage;    /* ms_stage_name(): what the windows' thread does or waits for */
     int64_t frames_done;  /* output frames written */
     int64_t frames_total; /* 0 = not known */
-    int64_t part,
-        parts; /* within the stage of the current window: steps, pictures; of loading, bytes; parts 0 = not counted */
+    /* Within the stage of the current window: steps, pictures; of loading, bytes. parts 0 = not counted. */
+    int64_t part, parts;
     double seconds; /* since the start */
-    double
-        fraction; /* of the whole job's time, what earlier runs did included: 0 to 1, never falls; negative = not known */
+    /* of the whole job's time, what earlier runs did included: 0 to 1, never falls; negative = not known */
+    double fraction;
     double eta_s; /* until the end; negative = not known */
 } ms_run_progress;
 
@@ -107,18 +109,18 @@ typedef struct ms_run_progress {
 #define MS_RUN_MAX_SINK_FRAMES 65536
 #define MS_RUN_MAX_FRAMES INT64_C(2147483647) /* of an output that is asked for */
 
-/* Where the policy of a run comes from, each over the ones before it (docs/memory.md, "The profile"): the tier, a
-   file, MEMSAFE_* variables, settings. */
+/* Where the policy of a run comes from, each over the ones before it (docs/memory.md, "The profile"): the
+   tier, a file, MEMSAFE_* variables, settings. */
 typedef struct ms_profile_source {
-    const char
-        *tier; /* by name; NULL or "auto" = by the budget where one is set, else by the memory there is */
+    /* by name; NULL or "auto" = by the budget where one is set, else by the memory there is */
+    const char *tier;
     const char *file;            /* YAML or JSON; NULL = none */
     bool file_optional;          /* a file that is not there is no error */
     bool environment;            /* look at the variables */
     const char *const *settings; /* "field=value" */
     int n_settings;
-    /* What tier and settings are called where a message or a report says where a value comes from; NULL = "tier" and
-       "settings". At most 23 bytes are kept. */
+    /* What tier and settings are called where a message or a report says where a value comes from; NULL =
+       "tier" and "settings". At most 23 bytes are kept. */
     const char *tier_called, *settings_called;
 } ms_profile_source;
 
@@ -128,13 +130,14 @@ typedef enum ms_rest {
     MS_REST_KEEP, /* it passes through, with its own sound; the output is as long as the video */
 } ms_rest;
 
-/* What of a job a call does. A job that is made in parts gives the file that it gives in one piece, to the last byte, in whatever order
-   and by however many its segments are made. */
+/* What of a job a call does. A job that is made in parts gives the file that it gives in one piece, to the
+   last byte, in whatever order and by however many its segments are made. */
 typedef enum ms_run_work {
     MS_RUN_WORK_ALL,
     MS_RUN_WORK_SPLIT, /* finds the faces, which decide how the job is cut; redraws nothing */
-    MS_RUN_WORK_PART, /* makes segments of a job that was split; others may make more of them at the same time, with the same
-                          parameters, budgets, threads and rung excepted */
+    /* makes segments of a job that was split; others may make more of them at the same time, with the same
+       parameters, budgets, threads and rung excepted */
+    MS_RUN_WORK_PART,
     MS_RUN_WORK_JOIN, /* the output is made of the segments, which are all there */
 } ms_run_work;
 
@@ -145,9 +148,9 @@ typedef struct ms_run_params {
     const char *audio;
     const char *output; /* may be NULL when there is a frame_sink */
 
-    /* The model: a folder like the official `checkpoints/`, and parts that replace the folder's. Or one that is loaded already
-       (memsafe/model.h), borrowed: then these, precision, threads, profile, budgets and device are the model's, and stay as
-       ms_run_params_init() made them here. */
+    /* The model: a folder like the official `checkpoints/`, and parts that replace the folder's. Or one that
+       is loaded already (memsafe/model.h), borrowed: then these, precision, threads, profile, budgets and
+       device are the model's, and stay as ms_run_params_init() made them here. */
     const char *model;
     const char *config, *unet, *vae, *whisper, *faces;
     struct ms_model *loaded; /* NULL = none */
@@ -168,19 +171,20 @@ typedef struct ms_run_params {
     int threads; /* 0 = all; at most four for each CPU, 16 are always allowed */
 
     ms_profile_source profile;
-    /* Of memory that the process may come to hold, runs that are under way in it with their budgets included: a second one
-       needs a larger budget, else it is refused (MS_BUDGET). 0 = by the profile, else what is free now less its margin. */
+    /* Of memory that the process may come to hold, runs that are under way in it with their budgets included:
+       a second one needs a larger budget, else it is refused (MS_BUDGET). 0 = by the profile, else what is
+       free now less its margin. */
     size_t budget_bytes;
     /* Likewise of the host's. On the CPU device memory is the host's, and the lesser of the two holds. */
     size_t host_budget_bytes;
-    /* Where the networks run: "cpu"; NAME or NAME:N, the N-th device of a back end, which may be a plug-in; NULL or "auto": the best
-       of this machine. Text is copied or not needed afterwards. */
+    /* Where the networks run: "cpu"; NAME or NAME:N, the N-th device of a back end, which may be a plug-in;
+       NULL or "auto": the best of this machine. Text is copied or not needed afterwards. */
     const char *device;
     /* When nothing fits: a lower resolution, the largest multiple of 64 from 128 on that does. */
     bool allow_downscale;
     ms_rung rung;
-    const char *
-        pressure_trace; /* scripted memory pressure in place of the system's, for tests; NULL = watch the system */
+    /* scripted memory pressure in place of the system's, for tests; NULL = watch the system */
+    const char *pressure_trace;
 
     ms_latent_cache_mode latent_cache;
     const char *latent_cache_dir; /* for later runs over the same video; NULL = in memory, for looped clips */
@@ -191,15 +195,15 @@ typedef struct ms_run_params {
     ms_loop_mode loop;
     int64_t frames; /* at most so many output frames, up to MS_RUN_MAX_FRAMES; 0 = all */
 
-    /* The part of the video that is redrawn, from the frame nearest to a time on; the speech begins with it. In microseconds;
-       duration 0 = as long as speech and video go. */
+    /* The part of the video that is redrawn, from the frame nearest to a time on; the speech begins with it.
+       In microseconds; duration 0 = as long as speech and video go. */
     int64_t start_us, duration_us;
     ms_rest rest;
     int64_t audio_start_us; /* of the speech that is left out at its beginning */
 
-    /* Not the whole job but its first frames with a face, so many or MS_RUN_PREVIEW_WINDOW: the video on the left and what the job
-       makes of it on the right, to the last bit. Frames before the first face are left out. Needs an output, and cannot be
-       resumed. 0 = no preview. */
+    /* Not the whole job but its first frames with a face, so many or MS_RUN_PREVIEW_WINDOW: the video on the
+       left and what the job makes of it on the right, to the last bit. Frames before the first face are left
+       out. Needs an output, and cannot be resumed. 0 = no preview. */
     int64_t preview_frames;
 
     ms_output_codec codec;
@@ -207,40 +211,45 @@ typedef struct ms_run_params {
                      MS_UNSUPPORTED else. The sink gets a view of what is kept (docs/media.md) */
     int crf;
     ms_audio_output audio_output;
-    /* What the output must be stored as, by FFmpeg's names ("yuv420p", "aac"); NULL = whatever it comes to be. A choice these are not:
-       where it is something else, MS_UNSUPPORTED before any work says what it is. */
+    /* What the output must be stored as, by FFmpeg's names ("yuv420p", "aac"); NULL = whatever it comes to
+       be. A choice these are not: where it is something else, MS_UNSUPPORTED before any work says what it
+       is. */
     const char *pixel_format, *sound_codec;
     bool no_metadata; /* the output has no comment, and neither title nor chapters of the video */
     bool force;       /* replace an existing output, and an unfinished job for it */
 
     /*
-     * The output is made in segments of so many frames, each encoded for itself, in the folder OUTPUT.memsafe; they are
-     * joined at the end and the folder goes. A run that ends early, killed or by an error, leaves the finished ones, and
-     * the faces of the windows that it had finished since.
+     * The output is made in segments of so many frames, each encoded for itself, in the folder
+     * OUTPUT.memsafe; they are joined at the end and the folder goes. A run that ends early, killed or by an
+     * error, leaves the finished ones, and the faces of the windows that it had finished since.
      * 0 = 64. Part of what decides the file's bits.
      */
     int64_t segment_frames;
-    /* Go on with an unfinished job of the same parameters: the file comes out as from one run. Begins anew when there is
-       none, and does nothing when the output is there and is known to be the same job's: already_finished in the report.
-       Budget, threads and rung may be others. */
+    /* Go on with an unfinished job of the same parameters: the file comes out as from one run. Begins anew
+       when there is none, and does nothing when the output is there and is known to be the same job's:
+       already_finished in the report. Budget, threads and rung may be others. */
     bool resume;
 
-    /* File in which predicted and measured memory and times of runs are kept: predictions are corrected by it, the result
-       never depends on it. NULL = none; without it, the machine's speed is measured for a quarter of a second. */
+    /* File in which predicted and measured memory and times of runs are kept: predictions are corrected by
+       it, the result never depends on it. NULL = none; without it, the machine's speed is measured for a
+       quarter of a second. */
     const char *history;
 
     /*
-     * Gets every finished frame in order, as soon as its window is done: [height][width][3] bytes of RGB that are valid
-     * during the call. In place of a file (output NULL) or beside one. Anything but MS_OK ends the run with that status;
-     * MS_CANCELLED is the way to say that enough were seen. Called on a thread of the run's, one call at a time. A run that
-     * goes on with an unfinished job does not give the frames that were finished before. NULL = none.
+     * Gets every finished frame in order, as soon as its window is done: [height][width][3] bytes of RGB that
+     * are valid during the call. In place of a file (output NULL) or beside one. Anything but MS_OK ends the
+     * run with that status; MS_CANCELLED is the way to say that enough were seen. Called on a thread of the
+     * run's, one call at a time. A run that goes on with an unfinished job does not give the frames that were
+     * finished before. NULL = none.
      */
     ms_status (*frame_sink)(void *arg, int64_t frame, const uint8_t *rgb, int width, int height);
     void *sink_arg;
-    int sink_frames; /* that the sink keeps at most, copies of its own: counted in the plan and in the budget */
+    /* that the sink keeps at most, copies of its own: counted in the plan and in the budget */
+    int sink_frames;
 
-    /* Called once when the plan is made and before the model is read: the report with tier, precision, resolution, rung,
-       budget, what is planned, the output's size and rate and the notes filled in. NULL = not. */
+    /* Called once when the plan is made and before the model is read: the report with tier, precision,
+       resolution, rung, budget, what is planned, the output's size and rate and the notes filled in. NULL =
+       not. */
     void (*planned)(void *arg, const struct ms_run_report *report);
     /* Called from the calling thread, several times a second from when the plan is made; NULL = not. */
     void (*progress)(void *arg, const ms_run_progress *progress);
@@ -249,13 +258,15 @@ typedef struct ms_run_params {
     void *arg;
 
     ms_run_work work;
-    /* With MS_RUN_WORK_PART: numbers of the segments that this call makes, in that order, from 0 to before ms_run_report.segments; those
-       that are finished already are left as they are. NULL: all that are missing. Borrowed. */
+    /* With MS_RUN_WORK_PART: numbers of the segments that this call makes, in that order, from 0 to before
+       ms_run_report.segments; those that are finished already are left as they are. NULL: all that are
+       missing. Borrowed. */
     const int64_t *segments;
     int64_t n_segments;
 } ms_run_params;
 
-/* The documented defaults: MEMSAFE_* variables are looked at; seed 1247, 20 steps, guidance 1.5, 25 frames a second, ping-pong, H.264 at crf 18.
+/* The documented defaults: MEMSAFE_* variables are looked at; seed 1247, 20 steps, guidance 1.5, 25 frames a
+   second, ping-pong, H.264 at crf 18.
  */
 MS_API void ms_run_params_init_sized(ms_run_params *ret_params, size_t params_bytes);
 static inline void ms_run_params_init(ms_run_params *ret_params) {
@@ -299,7 +310,8 @@ typedef struct ms_run_latents_report {
 } ms_run_latents_report;
 
 /*
- * Something that the output will not have as the input has it, known before the work (docs/media.md, "What is lost").
+ * Something that the output will not have as the input has it, known before the work (docs/media.md, "What is
+ * lost").
  */
 typedef struct ms_run_note {
     char code[16];  /* "frame-rate", "alpha", ...: stable, for programs */
@@ -308,7 +320,8 @@ typedef struct ms_run_note {
 } ms_run_note;
 #define MS_RUN_MAX_NOTES 16
 
-/* A file of the model that was used, and what tells it from another: size, time of change and a checksum of all of it. */
+/* A file of the model that was used, and what tells it from another: size, time of change and a checksum of
+   all of it. */
 typedef struct ms_run_model_file {
     char part[20]; /* "UNet", "VAE", "Whisper", "face detector", "landmark net" */
     char path[512];
@@ -326,14 +339,15 @@ typedef struct ms_run_faces_report {
 
 typedef struct ms_run_report {
     int64_t frames, frames_without_face, frames_interpolated, windows;
-    /* Of windows: those that this run computed, and those that an earlier run had before their segment was finished. */
+    /* Of windows: those that this run computed, and those that an earlier run had before their segment was
+       finished. */
     int64_t windows_computed, windows_kept;
     int64_t frames_resumed; /* of frames, those that an earlier run had finished */
     int64_t faces_resumed;  /* of frames behind those: that it had redrawn, as was found at the start */
     bool already_finished;  /* resume found the output of the same job: nothing was done */
-    char job_note
-        [160]; /* what of an unfinished job was damaged and made again, or why a kill costs more than a window;
-                           empty = nothing */
+    /* What of an unfinished job was damaged and made again, or why a kill costs more than a window; empty =
+       nothing. */
+    char job_note[160];
     int64_t video_frames;       /* of the input that were used */
     int64_t preview_first;      /* of a preview: the first of the job's output frames that it shows */
     int64_t whole_frames;       /* that the job itself would have; 0 = not known, or no preview */
@@ -341,8 +355,8 @@ typedef struct ms_run_report {
     int64_t range_first;        /* frame of the video where the range begins: 0 without one */
     int64_t frames_kept;        /* of frames, those outside the range: with MS_REST_KEEP */
     int64_t source_frames_lost; /* of a damaged input */
-    /* After a failure these and fps alone are filled in: frames of finished segments and windows that resume would take over,
-       and frames that were made and are not among them. */
+    /* After a failure these and fps alone are filled in: frames of finished segments and windows that resume
+       would take over, and frames that were made and are not among them. */
     int64_t frames_resumable, frames_dropped;
     int width, height; /* of the output: even in H.264 and HEVC, whatever the video's */
     int resolution;
@@ -356,8 +370,8 @@ typedef struct ms_run_report {
     char video_codec[16], codec_library[24]; /* "h264"; version of libavcodec */
     ms_rung rung;
     size_t budget_bytes, planned_bytes, peak_resident_bytes; /* planned: the peak that was predicted */
-    /* Of the host beside a device with memory of its own, whose are then budget_bytes and planned_bytes; else 0. device_peak_bytes: what
-       that device had in the end at most. */
+    /* Of the host beside a device with memory of its own, whose are then budget_bytes and planned_bytes; else
+       0. device_peak_bytes: what that device had in the end at most. */
     size_t host_budget_bytes, host_planned_bytes, device_peak_bytes;
     char device[128]; /* as it describes itself */
     size_t arena_bytes, weight_bytes,
@@ -365,17 +379,17 @@ typedef struct ms_run_report {
     uint64_t
         weights_read_bytes;  /* to stay in memory: once each, unless the layout changed; see ms_run_change */
     double planned_window_s; /* predicted time of a full window */
-    double
-        planned_s[MS_STAGE_ROOM]; /* predicted before the first window; all 0 when the length was not known */
-    double planned_total_s;       /* of those: finding faces and writing go on beside the model */
-    double planned_left_s;        /* of that, what was still to be done when the run began; 0 = not known */
-    int64_t planned_frames;       /* output frames that were expected; 0 = not known */
-    int64_t frames_after_speech;  /* of those, the last, which begin when the speech is over: up to two */
-    char history_warning[256];    /* what was wrong with the history; empty = nothing */
+    /* predicted before the first window; all 0 when the length was not known */
+    double planned_s[MS_STAGE_ROOM];
+    double planned_total_s;      /* of those: finding faces and writing go on beside the model */
+    double planned_left_s;       /* of that, what was still to be done when the run began; 0 = not known */
+    int64_t planned_frames;      /* output frames that were expected; 0 = not known */
+    int64_t frames_after_speech; /* of those, the last, which begin when the speech is over: up to two */
+    char history_warning[256];   /* what was wrong with the history; empty = nothing */
     int recoveries; /* allocations that failed on the way, and were got over with a smaller layout */
-    bool
-        fell_back; /* memory for the layout that was chosen was not to be had: rung, planned_bytes and how it is cut up
-                       are of the one that it began with, choice[] is what was compared */
+    /* memory for the layout that was chosen was not to be had: rung, planned_bytes and how it is cut up are
+       of the one that it began with, choice[] is what was compared */
+    bool fell_back;
     int n_changes; /* the first MS_RUN_MAX_CHANGES are kept */
     ms_run_change change[MS_RUN_MAX_CHANGES];
 
@@ -400,7 +414,8 @@ typedef struct ms_run_report {
 
     ms_run_faces_report faces;
     ms_run_latents_report latents;
-    /* Faces and write are the busy time of two threads that run beside the rest: the sum is more than seconds. */
+    /* Faces and write are the busy time of two threads that run beside the rest: the sum is more than
+       seconds. */
     double seconds, stage_s[MS_STAGE_ROOM];
     /* Earlier runs by which the seconds of denoising were corrected when it was planned; 0 = none. */
     int history_runs;
@@ -408,16 +423,16 @@ typedef struct ms_run_report {
 } ms_run_report;
 
 /*
- * Errors: MS_INVALID_ARGUMENT (a parameter), MS_BUDGET (the message says what would be enough), MS_IO (a file is
- * missing, not readable or not writable, the disk is full), MS_BAD_MEDIA (not a video, no sound in the audio, cut off),
- * MS_NO_FACE (not one usable face in the whole video), MS_BAD_MODEL, MS_HOST_MEMORY, MS_CANCELLED, MS_UNSUPPORTED (made
- * without FFmpeg, or no such encoder). On failure nothing is left under the output's name; finished segments and windows are kept in
- * OUTPUT.memsafe, and the message says so. MS_DAMAGED: the unfinished job is, or is of another version; it stays unless resume and
- * force are both set. MS_IO also: an unfinished job is there and neither resume nor force is set.
- * MS_INVALID_ARGUMENT also: resume, and the job has another parameter. MS_UNSUPPORTED also: resume of finished segments
- * in a build without SQLite.
- * work: MS_IO also: no such job was split; a segment that joining needs is missing. MS_DAMAGED: joining met one that is damaged or of
- * another job; the message names it.
+ * Errors: MS_INVALID_ARGUMENT (a parameter), MS_BUDGET (the message says what would be enough), MS_IO (a file
+ * is missing, not readable or not writable, the disk is full), MS_BAD_MEDIA (not a video, no sound in the
+ * audio, cut off), MS_NO_FACE (not one usable face in the whole video), MS_BAD_MODEL, MS_HOST_MEMORY,
+ * MS_CANCELLED, MS_UNSUPPORTED (made without FFmpeg, or no such encoder). On failure nothing is left under
+ * the output's name; finished segments and windows are kept in OUTPUT.memsafe, and the message says so.
+ * MS_DAMAGED: the unfinished job is, or is of another version; it stays unless resume and force are both set.
+ * MS_IO also: an unfinished job is there and neither resume nor force is set. MS_INVALID_ARGUMENT also:
+ * resume, and the job has another parameter. MS_UNSUPPORTED also: resume of finished segments in a build
+ * without SQLite. work: MS_IO also: no such job was split; a segment that joining needs is missing.
+ * MS_DAMAGED: joining met one that is damaged or of another job; the message names it.
  * ret_report may be NULL.
  */
 MS_API ms_status ms_run_sized(const ms_run_params *params, size_t params_bytes, ms_run_report *ret_report,
@@ -427,8 +442,9 @@ static inline ms_status ms_run(const ms_run_params *params, ms_run_report *ret_r
 }
 
 /*
- * The report as a page for people: what was chosen and why, memory over time against plan and budget, where the time
- * went. One file without references to others. ret_html: text, to be freed with ms_mem_free(). MS_HOST_MEMORY.
+ * The report as a page for people: what was chosen and why, memory over time against plan and budget, where
+ * the time went. One file without references to others. ret_html: text, to be freed with ms_mem_free().
+ * MS_HOST_MEMORY.
  */
 MS_API ms_status ms_run_report_html_sized(const ms_run_params *params, size_t params_bytes,
                                           const ms_run_report *report, size_t report_bytes, char **ret_html,

@@ -1,6 +1,6 @@
 /*
- * Frames in, lip-synced frames out, without a file: on a model that is loaded already (memsafe/model.h), a window at a time, as soon as what
- * it needs is there. Works in every build, also without FFmpeg.
+ * Frames in, lip-synced frames out, without a file: on a model that is loaded already (memsafe/model.h), a
+ * window at a time, as soon as what it needs is there. Works in every build, also without FFmpeg.
  *
  *   ms_session_params p;
  *   ms_session_params_init(&p);
@@ -21,8 +21,8 @@
  * threads that call back. One thread at a time may use a session; ms_session_cancel() and
  * ms_session_get_progress() may be called from any thread meanwhile.
  *
- * Frames that are given come out as many and in order. What ms_run() makes of a clip with MS_LOOP_MODE_NONE, a session makes of its
- * frames, to the last bit.
+ * Frames that are given come out as many and in order. What ms_run() makes of a clip with MS_LOOP_MODE_NONE,
+ * a session makes of its frames, to the last bit.
  */
 #ifndef MEMSAFE_SESSION_H
 #define MEMSAFE_SESSION_H
@@ -61,11 +61,11 @@ typedef struct ms_session_params {
     ms_paste paste;
     ms_rung rung;
 
-    /* Frames that are held at most, pushed and not yet pulled: then push takes no more. 0 = enough for two windows; at least a window,
-       max_gap and 2. */
+    /* Frames that are held at most, pushed and not yet pulled: then push takes no more. 0 = enough for two
+       windows; at least a window, max_gap and 2. */
     int held_frames;
-    double
-        speech_s; /* of speech for which there is room in the plan; more is taken while the budget allows it. 0 = 600 */
+    /* of speech for which there is room in the plan; more is taken while the budget allows it. 0 = 600 */
+    double speech_s;
     const char *pressure_trace; /* as in ms_run_params */
 } ms_session_params;
 
@@ -95,9 +95,10 @@ MS_API ms_status ms_session_open(ms_session *session, ms_error *err);
 /* Frames that were not pulled are lost. The model stays loaded. */
 MS_API void ms_session_destroy(ms_session **session);
 
-/* Speech: 16 kHz, one channel, -1 to 1, in pieces of any length or at once; kept with 16 bits. Frames are redrawn once all of it is
-   there, since the loudest moment decides how the rest is heard. MS_INVALID_ARGUMENT after its end or for a sample that is no
-   number; MS_HOST_MEMORY: the budget has no room for more. */
+/* Speech: 16 kHz, one channel, -1 to 1, in pieces of any length or at once; kept with 16 bits. Frames are
+   redrawn once all of it is there, since the loudest moment decides how the rest is heard.
+   MS_INVALID_ARGUMENT after its end or for a sample that is no number; MS_HOST_MEMORY: the budget has no room
+   for more. */
 MS_API ms_status ms_session_push_speech(ms_session *session, const float *samples, int64_t count,
                                         ms_error *err);
 /* MS_BAD_MEDIA: it is shorter than 201 samples. */
@@ -107,16 +108,19 @@ typedef struct ms_session_frame {
     int64_t number; /* from 0, in the order of pushing; of a pushed frame not looked at */
     const void *pixels;
     ptrdiff_t stride_bytes; /* from a row to the next, may be negative; 0 = tight */
-    /* Of a pushed frame, with given_faces: [106][2], pixels; NULL = this frame has no face. Of a pulled one NULL. */
+    /* Of a pushed frame, with given_faces: [106][2], pixels; NULL = this frame has no face. Of a pulled one
+       NULL. */
     const float (*landmarks)[2];
-    /* Of a pushed frame: the first of a scene. Needed with given_faces where the face jumps; else cuts are noticed. */
+    /* Of a pushed frame: the first of a scene. Needed with given_faces where the face jumps; else cuts are
+       noticed. */
     bool begins_scene;
-    /* Of a pulled one: the mouth was redrawn. Frames without a face and those after the speech pass through. */
+    /* Of a pulled one: the mouth was redrawn. Frames without a face and those after the speech pass
+       through. */
     bool redrawn;
 } ms_session_frame;
 
-/* Takes a copy of the frame and looks for its face. *ret_taken false: there is no room, frames must be pulled first.
-   MS_INVALID_ARGUMENT: after ms_session_end(), or what the frame says. */
+/* Takes a copy of the frame and looks for its face. *ret_taken false: there is no room, frames must be pulled
+   first. MS_INVALID_ARGUMENT: after ms_session_end(), or what the frame says. */
 MS_API ms_status ms_session_push_sized(ms_session *session, const ms_session_frame *frame, size_t frame_bytes,
                                        bool *ret_taken, ms_error *err);
 static inline ms_status ms_session_push(ms_session *session, const ms_session_frame *frame, bool *ret_taken,

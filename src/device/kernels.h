@@ -256,7 +256,8 @@ typedef struct ms_copy_args {
     int64_t src_stride[3], dst_stride[3]; /* outer, inner, channel */
 } ms_copy_args;
 
-/* ---- latents: what happens to them between the networks. Element by element, eachoperation rounded, none fused ---- */
+/* ---- latents: what happens to them between the networks. Element by element, eachoperation rounded, none
+   fused ---- */
 
 /* Normals of base/philox.h: element (i, j, c) is number c * inner + j of (seed,
    stream, frame), planes as rows. log, cos and sin are the C library's, in double. */

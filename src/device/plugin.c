@@ -105,7 +105,8 @@ ms_status ms_plugin_find(const char *name, const ms_backend **ret_backend, ms_er
 #define SILENT "it ends the process when it is loaded"
 #define SLOW_MS 10000
 
-/* Whoever lists plug-ins has asked for none of them: each is tried in a process of its own. NULL: it can be used. */
+/* Whoever lists plug-ins has asked for none of them: each is tried in a process of its own. NULL: it can be
+   used. */
 static const char *try_apart(const char *path, const char *name, char problem[512]) {
     int ends[2];
     pid_t child = -1;

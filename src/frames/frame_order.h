@@ -1,6 +1,7 @@
 /*
- * Which frame of the clip each output frame shows, with its pose, and where windows begin and end: all that follows from the poses
- * that are there, by number and in any order. So a segment of the output can be made by itself.
+ * Which frame of the clip each output frame shows, with its pose, and where windows begin and end: all that
+ * follows from the poses that are there, by number and in any order. So a segment of the output can be made
+ * by itself.
  */
 #ifndef MS_FRAMES_FRAME_ORDER_H
 #define MS_FRAMES_FRAME_ORDER_H
@@ -22,14 +23,14 @@ bool ms_frame_order_is_complete(const ms_frame_order *order);
 /* Output frames that there are; only so far as poses are there, unless it is complete. */
 int64_t ms_frame_order_frames(const ms_frame_order *order);
 
-/* Of output frame `frame`, one of those: the clip's frame that it shows, and its pose. begins: also where a loop jumps. MS_DAMAGED,
-   MS_IO: of the pose store. */
+/* Of output frame `frame`, one of those: the clip's frame that it shows, and its pose. begins: also where a
+   loop jumps. MS_DAMAGED, MS_IO: of the pose store. */
 ms_status ms_frame_order_get(const ms_frame_order *order, int64_t frame, int64_t *ret_shown,
                              ms_pose *ret_pose, ms_error *err);
 
 /*
- * A window begins with the first frame that has a face, or behind window_frames of them, or where a stretch begins. The first frame of
- * the window that a frame is in; of a frame without a face, the frame itself.
+ * A window begins with the first frame that has a face, or behind window_frames of them, or where a stretch
+ * begins. The first frame of the window that a frame is in; of a frame without a face, the frame itself.
  */
 ms_status ms_frame_order_window_start(const ms_frame_order *order, int64_t frame, int64_t window_frames,
                                       int64_t *ret_start, ms_error *err);

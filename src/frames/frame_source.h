@@ -1,6 +1,7 @@
 /*
- * Output frames: which frame of the clip each shows (looping), its pixels and its face. The first time through the clip, faces are
- * found and their poses go to the pose store. Frames whose poses are there can be had by number, in any order (frame_order.h).
+ * Output frames: which frame of the clip each shows (looping), its pixels and its face. The first time
+ * through the clip, faces are found and their poses go to the pose store. Frames whose poses are there can be
+ * had by number, in any order (frame_order.h).
  */
 #ifndef MS_FRAMES_FRAME_SOURCE_H
 #define MS_FRAMES_FRAME_SOURCE_H
@@ -34,19 +35,20 @@ typedef struct ms_output_frame {
 ms_status ms_frame_source_next(ms_frame_source *source, ms_output_frame *ret_frame, bool *ret_got,
                                ms_error *err);
 
-/* All that decides the frames from the next one on, from the clip's place to the tracker. ret_place: the clip's, which
-   is in the state too. */
+/* All that decides the frames from the next one on, from the clip's place to the tracker. ret_place: the
+   clip's, which is in the state too. */
 ms_status ms_frame_source_save(ms_frame_source *source, ms_state *state, ms_video_place *ret_place,
                                ms_error *err);
 
-/* Into a fresh source of the same job, to go on with output frame `next`; the pose store holds the poses before it. MS_IO: the
-   state is damaged. */
+/* Into a fresh source of the same job, to go on with output frame `next`; the pose store holds the poses
+   before it. MS_IO: the state is damaged. */
 ms_status ms_frame_source_restore(ms_frame_source *source, ms_state *state, int64_t next, ms_error *err);
 
 /* The poses that are there. Its clip_frames and known change with ms_frame_source_next(). */
 const ms_frame_order *ms_frame_source_order(const ms_frame_source *source);
 
-/* In place of restoring: poses of so many frames of the clip are in the store. known: the clip has no more. */
+/* In place of restoring: poses of so many frames of the clip are in the store. known: the clip has no
+   more. */
 void ms_frame_source_take_order(ms_frame_source *source, int64_t clip_frames, bool known);
 
 /* The next frame is output frame `frame`, whose pose is there. */

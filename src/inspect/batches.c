@@ -52,8 +52,8 @@ static ms_status find_model(const ms_batches_params *p, ms_model_files *files, m
     return p->faces ? status : MS_OK; /* a folder may be without */
 }
 
-/* Without a size of what is free: what the weights leave of the budget, else of the device's nominal memory, else of what is free on this machine.
-   A budget is a run's: nothing of it is left alone. */
+/* Without a size of what is free: what the weights leave of the budget, else of the device's nominal memory,
+   else of what is free on this machine. A budget is a run's: nothing of it is left alone. */
 static ms_status size_device(ms_batches *b, const ms_batches_params *p, ms_error *err) {
     const ms_device *dev = b->compute.dev;
     size_t free_bytes, total_bytes;

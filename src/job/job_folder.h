@@ -1,10 +1,10 @@
 /*
- * Where an unfinished run keeps its things: the folder OUTPUT.memsafe beside the output, with the journal, the poses
- * and the segments. One run at a time works in it (a lock that ends with the process). Nobody else's files in it are
- * touched.
+ * Where an unfinished run keeps its things: the folder OUTPUT.memsafe beside the output, with the journal,
+ * the poses and the segments. One run at a time works in it (a lock that ends with the process). Nobody
+ * else's files in it are touched.
  *
- * Somebody else may have put it there, so it is no symbolic link, its files are reached from its descriptor, new ones are
- * made where nothing is, and what is read is a regular file with one name.
+ * Somebody else may have put it there, so it is no symbolic link, its files are reached from its descriptor,
+ * new ones are made where nothing is, and what is read is a regular file with one name.
  */
 #ifndef MS_JOB_JOB_FOLDER_H
 #define MS_JOB_JOB_FOLDER_H
@@ -24,8 +24,8 @@ typedef struct ms_job_folder {
 /* Sets the path and opens the folder where there is one (*ret_there). MS_IO: something else has the name. */
 ms_status ms_job_folder_find(ms_job_folder *folder, const char *output, bool *ret_there, ms_error *err);
 
-/* Makes it if need be, and locks it: shared among those that make segments, else for oneself. MS_IO: another run is at work
-   there, or it cannot be made. */
+/* Makes it if need be, and locks it: shared among those that make segments, else for oneself. MS_IO: another
+   run is at work there, or it cannot be made. */
 ms_status ms_job_folder_open(ms_job_folder *folder, bool shared, ms_error *err);
 
 /* A file in it: for messages, and for libraries that want a name. */
@@ -34,12 +34,14 @@ void ms_job_folder_file(const ms_job_folder *folder, const char *name, char ret_
 #define MS_SEGMENT_FILES "segment-" /* how the names of finished segments begin */
 void ms_job_segment_name(int64_t number, char ret_name[MS_JOB_NAME_BYTES]);
 
-/* Calls `take` with each number whose finished segment is there, in any order, until it does not return MS_OK. */
+/* Calls `take` with each number whose finished segment is there, in any order, until it does not return
+   MS_OK. */
 ms_status ms_job_folder_segments(const ms_job_folder *folder,
                                  ms_status (*take)(void *arg, int64_t number, ms_error *err), void *arg,
                                  ms_error *err);
 
-/* A segment in work has a name of its own, by chance, until it is whole: others may be at work on the same. */
+/* A segment in work has a name of its own, by chance, until it is whole: others may be at work on the
+   same. */
 ms_status ms_job_folder_begin_segment(const ms_job_folder *folder, int64_t number,
                                       char ret_name[MS_JOB_NAME_BYTES], int *ret_fd, ms_error *err);
 ms_status ms_job_folder_end_segment(const ms_job_folder *folder, const char *name, int64_t number,
@@ -48,11 +50,13 @@ ms_status ms_job_folder_end_segment(const ms_job_folder *folder, const char *nam
 /* Nothing is followed: a link that has the name is there. */
 bool ms_job_folder_has(const ms_job_folder *folder, const char *name);
 
-/* Whether a file is there whose name begins so and that is not empty; what cannot be looked at may be there. */
+/* Whether a file is there whose name begins so and that is not empty; what cannot be looked at may be
+   there. */
 bool ms_job_folder_has_any(const ms_job_folder *folder, const char *start);
 
-/* The descriptor is the caller's. create: in place of what has the name, for reading and writing. read: MS_DAMAGED when it is
-   a link, no regular file, or a file with more names than one; write: that it may be changed, too. */
+/* The descriptor is the caller's. create: in place of what has the name, for reading and writing. read:
+   MS_DAMAGED when it is a link, no regular file, or a file with more names than one; write: that it may be
+   changed, too. */
 ms_status ms_job_folder_create(const ms_job_folder *folder, const char *name, int *ret_fd, ms_error *err);
 ms_status ms_job_folder_read(const ms_job_folder *folder, const char *name, bool write, int *ret_fd,
                              ms_error *err);

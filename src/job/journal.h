@@ -1,8 +1,9 @@
 /*
- * What a job is, in an SQLite file: the parameters that decide its bits; places of its clip from which finding faces can go on;
- * the number of the joined file. What is finished of it are its segments' files (segment_set.h). A place is in the journal only
- * once the poses before it are on the disk, and each is one transaction, so that after a crash the journal is true. It is opened
- * as a hostile file (files/trusted_db.h); rows are checked for range and have a checksum: an odd one is MS_DAMAGED.
+ * What a job is, in an SQLite file: the parameters that decide its bits; places of its clip from which
+ * finding faces can go on; the number of the joined file. What is finished of it are its segments' files
+ * (segment_set.h). A place is in the journal only once the poses before it are on the disk, and each is one
+ * transaction, so that after a crash the journal is true. It is opened as a hostile file
+ * (files/trusted_db.h); rows are checked for range and have a checksum: an odd one is MS_DAMAGED.
  *
  * In a build without SQLite ms_journal_available() is false, and the other functions say MS_UNSUPPORTED.
  */
@@ -38,8 +39,9 @@ typedef struct ms_journal_params {
     void *arg;
 } ms_journal_params;
 
-/* Opens or makes the file. *ret_begun: it is a whole journal of an earlier run. MS_DAMAGED: it is damaged, holds what memsafe
-   does not make, or is another program's. MS_IO: it could not be read or made; so of what follows. */
+/* Opens or makes the file. *ret_begun: it is a whole journal of an earlier run. MS_DAMAGED: it is damaged,
+   holds what memsafe does not make, or is another program's. MS_IO: it could not be read or made; so of what
+   follows. */
 ms_status ms_journal_open(const ms_journal_params *params, ms_journal **ret_journal, bool *ret_begun,
                           ms_error *err);
 void ms_journal_close(ms_journal **journal);

@@ -139,7 +139,8 @@ static bool has_work(const ms_run_store *s) {
            ms_journal_get(s->journal, INT64_MAX, &place, &got, NULL) != MS_OK || got;
 }
 
-/* Whether the journal is this job's. Another's is emptied when the user says so or when nothing was finished of it. */
+/* Whether the journal is this job's. Another's is emptied when the user says so or when nothing was finished
+   of it. */
 static ms_status claim_journal(ms_run_store *s, const ms_run_store_params *p, bool *begun, ms_error *err) {
     ms_status status = ms_journal_compare(s->journal, p->key, err);
     if (status != MS_INVALID_ARGUMENT || p->shared || p->existing || (!p->force && has_work(s)))
@@ -159,7 +160,8 @@ static ms_status go_on(ms_run_store *s, const ms_run_store_params *p, ms_error *
     return begun ? take_over(s, p, err) : ms_journal_begin(s->journal, p->key, err);
 }
 
-/* What cannot be read: damaged, of another version of memsafe, not of memsafe at all. The user says whether it goes. */
+/* What cannot be read: damaged, of another version of memsafe, not of memsafe at all. The user says whether
+   it goes. */
 static ms_status begin_anew(ms_run_store *s, const ms_run_store *before, const ms_run_store_params *p,
                             ms_error *err) {
     bool begun = false;
@@ -190,7 +192,8 @@ static ms_status open_journal(ms_run_store *s, const ms_run_store_params *p, ms_
     return status;
 }
 
-/* Whether the folder of before holds what a resumed run could take over. What cannot be read is not thrown away either. */
+/* Whether the folder of before holds what a resumed run could take over. What cannot be read is not thrown
+   away either. */
 static bool holds_work(ms_run_store *s, const ms_run_store_params *p) {
     bool begun = false;
     if (!ms_job_folder_has(&s->folder, MS_JOURNAL_NAME))
@@ -387,8 +390,8 @@ static ms_status append_segments(ms_run_store *s, ms_video_writer *w, ms_error *
     return MS_OK;
 }
 
-/* The number of the file is noted before it gets its name: a run that dies in between finds out that the name is
-   its own. */
+/* The number of the file is noted before it gets its name: a run that dies in between finds out that the name
+   is its own. */
 static ms_status mark_and_note(ms_run_store *s, const char *name, ms_error *err) {
     struct stat st;
     int fd = -1;
@@ -431,7 +434,8 @@ ms_status ms_run_store_join(ms_run_store *s, const char *output, const ms_video_
 
 /* ---- closing ---- */
 
-/* Frames that a later run need not redraw: of finished segments, and of windows behind those at the beginning. */
+/* Frames that a later run need not redraw: of finished segments, and of windows behind those at the
+   beginning. */
 static int64_t kept_frames(const ms_run_store *s) {
     int64_t redrawn = s->faces ? ms_face_store_frames(s->faces) : 0, front = s->before.first_missing;
     bool given_up = s->faces && ms_face_store_note(s->faces);

@@ -1,6 +1,6 @@
 /*
- * What a job has on the disk until it is finished: its folder, with the journal that says what job it is, the poses of its clip, and its
- * finished segments.
+ * What a job has on the disk until it is finished: its folder, with the journal that says what job it is, the
+ * poses of its clip, and its finished segments.
  */
 #ifndef MS_JOB_RUN_STORE_H
 #define MS_JOB_RUN_STORE_H
@@ -47,8 +47,8 @@ typedef struct ms_run_store_params {
     bool resume, force;
     bool existing; /* the job must be there, and is not begun anew */
     bool shared;   /* the same, to make segments of it as others may at the same time; it must be complete */
-    const char *
-        not_resumable; /* a sentence that says why, when the job's frames are not decided by its key; else NULL */
+    /* a sentence that says why, when the job's frames are not decided by its key; else NULL */
+    const char *not_resumable;
     const ms_job_key *key;
     int64_t segment_frames;
     ms_loop loop;
@@ -59,17 +59,19 @@ typedef struct ms_run_store_params {
     void *arg;
 } ms_run_store_params;
 
-/* A job of before is read whole: segments that are damaged are made again, faces are found again where poses are damaged, and
-   store->note says so. MS_IO: an unfinished job is there and neither resume nor force was said; or another run is at work
-   on it; or, with resume, an output is there that is not known to be this job's; or what is there could not be read, and stays as it
-   is; or, shared, there is no job. MS_DAMAGED: what is there cannot be gone on with and was read without an error; with force it is
-   thrown away instead. MS_INVALID_ARGUMENT: the unfinished job is another one; the message names the parameter. */
+/* A job of before is read whole: segments that are damaged are made again, faces are found again where poses
+   are damaged, and store->note says so. MS_IO: an unfinished job is there and neither resume nor force was
+   said; or another run is at work on it; or, with resume, an output is there that is not known to be this
+   job's; or what is there could not be read, and stays as it is; or, shared, there is no job. MS_DAMAGED:
+   what is there cannot be gone on with and was read without an error; with force it is thrown away instead.
+   MS_INVALID_ARGUMENT: the unfinished job is another one; the message names the parameter. */
 ms_status ms_run_store_open(const ms_run_store_params *params, ms_run_store *store, ms_error *err);
 
 /* The poses before store->place are kept. */
 ms_status ms_run_store_open_poses(ms_run_store *store, ms_error *err);
 
-/* Finished windows are kept until their segment is; of a run without a journal they are not. floats: of a redrawn face. */
+/* Finished windows are kept until their segment is; of a run without a journal they are not. floats: of a
+   redrawn face. */
 ms_status ms_run_store_open_faces(ms_run_store *store, size_t floats, int64_t segment_frames, ms_error *err);
 
 /* A segment in work, under a name of its own. ret_label: for its file. */

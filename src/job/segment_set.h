@@ -1,6 +1,6 @@
 /*
- * The segments of a job that are finished: those whose files lie in its folder under their names, are whole and of this job. They
- * may be made in any order and by anyone.
+ * The segments of a job that are finished: those whose files lie in its folder under their names, are whole
+ * and of this job. They may be made in any order and by anyone.
  */
 #ifndef MS_JOB_SEGMENT_SET_H
 #define MS_JOB_SEGMENT_SET_H
@@ -30,8 +30,8 @@ typedef struct ms_segment_set_params {
     void *arg;
 } ms_segment_set_params;
 
-/* Reads all of them whole. One that is too long counts as damaged, and one that is short, unless it may be the job's last. MS_DAMAGED:
-   a file that memsafe does not make has a segment's name; MS_IO, MS_CANCELLED. */
+/* Reads all of them whole. One that is too long counts as damaged, and one that is short, unless it may be
+   the job's last. MS_DAMAGED: a file that memsafe does not make has a segment's name; MS_IO, MS_CANCELLED. */
 ms_status ms_segment_set_find(const ms_segment_set_params *params, ms_segment_set *ret_set, ms_error *err);
 
 void ms_segment_set_free(ms_segment_set *set);

@@ -137,8 +137,9 @@ const char *ms_profile_variable(const char *name, char ret_text[MS_PROFILE_TEXT_
 /* A line a field: name, value, where from. */
 void ms_profile_write_text(const ms_profile *profile, ms_buf *out);
 
-/* {"tier", "tier_reason", "tier_source", "file", "fields": {name: {"value", "text", "source", "from"}}}. A value is a
-   string for enumerations, a boolean, else a number in which 0 stands for the field's word ("auto"). */
+/* {"tier", "tier_reason", "tier_source", "file", "fields": {name: {"value", "text", "source", "from"}}}. A
+   value is a string for enumerations, a boolean, else a number in which 0 stands for the field's word
+   ("auto"). */
 void ms_profile_write_json(const ms_profile *profile, ms_buf *out);
 
 /* The fields themselves as a table in Markdown: name, what is allowed, what it means. */

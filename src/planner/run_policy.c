@@ -101,7 +101,8 @@ static ms_status ask_all(const asking *a, ms_run_rules *r, ms_error *err) {
     lower(&r->decode_fit, r->decode_batch);
     if (r->unet_frames >= window)
         r->unet_frames = 0;
-    /* On the CPU stripes ask for more arithmetic than they save memory: always only where the user says so. */
+    /* On the CPU stripes ask for more arithmetic than they save memory: always only where the user says
+       so. */
     if (r->tiling == MS_TILING_ON && !ms_profile_is_set(profile, MS_FIELD_VAE_TILING))
         r->tiling = MS_TILING_BY_NEED;
     return MS_OK;

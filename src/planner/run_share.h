@@ -1,7 +1,7 @@
 /*
- * Runs at the same time in one process, and whatever else works within a budget. A budget is of what the whole process may come
- * to hold, so a run that begins counts the budgets of those that are under way as held: it gets what its own budget leaves
- * beside them, or is refused.
+ * Runs at the same time in one process, and whatever else works within a budget. A budget is of what the
+ * whole process may come to hold, so a run that begins counts the budgets of those that are under way as
+ * held: it gets what its own budget leaves beside them, or is refused.
  */
 #ifndef MS_PLANNER_RUN_SHARE_H
 #define MS_PLANNER_RUN_SHARE_H
@@ -29,10 +29,12 @@ void ms_run_share_enter(ms_run_share *share);
    which does not grow, and not as its budget. */
 void ms_run_share_rest(ms_run_share *share, size_t held_bytes);
 
-/* Once it has entered and its budget is known. MS_BUDGET: others may take all of the budget; the message has both numbers. */
+/* Once it has entered and its budget is known. MS_BUDGET: others may take all of the budget; the message has
+   both numbers. */
 ms_status ms_run_share_join(ms_run_share *share, size_t budget_bytes, ms_error *err);
 
-/* What the process holds now, into *ret_bytes. False: another run may have part in it, so it says nothing of this one. */
+/* What the process holds now, into *ret_bytes. False: another run may have part in it, so it says nothing of
+   this one. */
 bool ms_run_share_measure(const ms_run_share *share, size_t *ret_bytes);
 
 /* Does nothing when it has not entered. */

@@ -142,8 +142,9 @@ static void watch_stop(watch *w) {
     w->best_cpu_s = fmin(w->best_cpu_s, cpu_now_s() - w->cpu_s);
 }
 
-/* Other programs may take the processors in every round, for many times as long as one takes. They do not add to the time that
-   our threads ran: a round alone on the machine takes hardly more than twice that, even where threads wait for each other. */
+/* Other programs may take the processors in every round, for many times as long as one takes. They do not add
+   to the time that our threads ran: a round alone on the machine takes hardly more than twice that, even
+   where threads wait for each other. */
 static double on_threads_s(const watch *w, const ms_compute *compute, int64_t tasks) {
     double at_once = fmin(fmin(ms_pool_threads(compute->pool), ms_cpu_count()), (double)tasks);
     return fmax(fmin(w->best_wall_s, 2 * w->best_cpu_s / at_once), 1e-9);

@@ -125,7 +125,8 @@ static bool begins_as_database(const ms_history *h, const char *name) {
     return is;
 }
 
-/* What a process that was killed left beside the database: SQLite would apply it to the next file of that name. */
+/* What a process that was killed left beside the database: SQLite would apply it to the next file of that
+   name. */
 static void move_companions(const ms_history *h, const char *name, const char *aside) {
     static const char *const endings[] = {"-journal", "-wal", "-shm"};
     char from[300], to[300];
@@ -458,8 +459,8 @@ static double within_bounds(double ratio) {
                                                 : ratio;
 }
 
-/* The median of fewer runs than three is what one of them says, and that one may have been disturbed: it moves what was believed
-   without it by a bounded factor. */
+/* The median of fewer runs than three is what one of them says, and that one may have been disturbed: it
+   moves what was believed without it by a bounded factor. */
 static double believed(double ratio, int runs, double without) {
     if (runs == 0)
         return without;

@@ -1,11 +1,13 @@
 /*
- * What the parts of a run share. run.c opens and closes it, run_open.c fills it, and three threads work it off:
+ * What the parts of a run share. run.c opens and closes it, run_open.c fills it, and three threads work it
+ * off:
  *
  *   face_thread    decodes, finds faces, aligns         -> ready
  *   run_windows.c  on the caller's thread: ready        -> windows through the engine -> finished
  *   write_thread   finished -> back into its picture, encodes, notes finished segments
  *
- * Between them are bounded queues. A thread knows its own struct alone; what is here belongs to the caller's thread.
+ * Between them are bounded queues. A thread knows its own struct alone; what is here belongs to the caller's
+ * thread.
  */
 #ifndef MS_RUN_RUN_JOB_H
 #define MS_RUN_RUN_JOB_H
@@ -42,7 +44,8 @@ typedef struct ms_job_range {
     double sound_s;  /* of the speech that is heard: all, or up to the range's end */
 } ms_job_range;
 
-/* The first frames with a face, beside the video's. Other numbers than `frames` belong to the caller's thread. */
+/* The first frames with a face, beside the video's. Other numbers than `frames` belong to the caller's
+   thread. */
 typedef struct ms_job_preview {
     int64_t frames; /* 0 = the run is no preview */
     bool begun;
@@ -85,8 +88,8 @@ typedef struct ms_job {
     int64_t frames_before, faces_before; /* that an earlier run had finished; had redrawn behind them */
     int64_t windows_kept, windows_computed;
     double stage_began, join_s;
-    double
-        opening_s; /* of loading, until the plan was there: looking at files, measuring, planning; no rate predicts it */
+    /* of loading, until the plan was there: looking at files, measuring, planning; no rate predicts it */
+    double opening_s;
     const char *stage_name;
     int64_t part, parts; /* of the stage, as the engine said last */
     ms_eta eta;
@@ -163,8 +166,8 @@ ms_run_clip ms_job_run_clip(const ms_job *job); /* at the resolution that was ch
 ms_video_writer_params ms_job_writer_params(const ms_job *job);
 int ms_job_wanted_resolution(const ms_job *job); /* more than the report's when it had to be lowered */
 
-/* MS_IO: the video is not as it was when it was opened. Frames that were read before a successful check are the right
-   ones; behind a change may be anything. */
+/* MS_IO: the video is not as it was when it was opened. Frames that were read before a successful check are
+   the right ones; behind a change may be anything. */
 ms_status ms_job_check_video(const void *job, ms_error *err);
 
 /* HDR goes through as it is: into a file of HEVC, unless it is to be tone-mapped. */
@@ -184,7 +187,8 @@ ms_status ms_job_open_stages(ms_job *job, ms_error *err);
 /* Samples of the speech's beginning, at 16 kHz, that are left out. */
 int64_t ms_job_speech_skip(const ms_run_params *params);
 
-/* Once clip, speech and the model's files are open. MS_INVALID_ARGUMENT: there is no such part of the video. */
+/* Once clip, speech and the model's files are open. MS_INVALID_ARGUMENT: there is no such part of the
+   video. */
 ms_status ms_job_find_range(ms_job *job, ms_error *err);
 
 /* The sound of the output with MS_REST_KEEP; charged like all inputs. */
@@ -228,14 +232,15 @@ ms_status ms_job_open_preview(ms_job *job, ms_error *err);
 ms_status ms_job_begin_preview_sound(ms_job *job, ms_error *err);
 int64_t ms_job_preview_sound_us(const ms_job *job);
 
-/* On the caller's thread: whether a frame on its way out is no part of it, and whether it has all of its own. */
+/* On the caller's thread: whether a frame on its way out is no part of it, and whether it has all of its
+   own. */
 bool ms_job_preview_leaves_out(const ms_job *job, const ms_output_frame *leaving);
 bool ms_job_preview_done(const ms_job *job);
 
 /* ---- run_tags.c ---- */
 
-/* What the output says of itself. comment: for its text, which the result refers to. The same for the same job, whatever
-   machine and however often it was interrupted. */
+/* What the output says of itself. comment: for its text, which the result refers to. The same for the same
+   job, whatever machine and however often it was interrupted. */
 #define MS_JOB_COMMENT_BYTES 320
 ms_tags ms_job_tags(const ms_job *job, char comment[MS_JOB_COMMENT_BYTES]);
 
@@ -281,7 +286,8 @@ ms_status ms_job_split(ms_job *job, ms_error *err);
 /* Everything between opening and joining. The job's length, and what its frames are, is known afterwards. */
 ms_status ms_job_run_frames(ms_job *job, ms_error *err);
 
-/* There are frames, and not all of them lack a face: MS_NO_FACE, MS_BAD_MEDIA, MS_INVALID_ARGUMENT (the range). */
+/* There are frames, and not all of them lack a face: MS_NO_FACE, MS_BAD_MEDIA, MS_INVALID_ARGUMENT (the
+   range). */
 ms_status ms_job_check_counts(const ms_job *job, ms_error *err);
 
 #endif

@@ -270,7 +270,8 @@ static ms_status make_buffers(ms_job *j, ms_error *err) {
     j->write.mem = j->mem;
     j->write.pool = j->model->compute.pool;
     j->write.clip = j->clip;
-    /* What comes from a device apart lies in the host's memory only while it is wanted there, unless the profile says otherwise. */
+    /* What comes from a device apart lies in the host's memory only while it is wanted there, unless the
+       profile says otherwise. */
     const bool outputs_kept =
         !j->model->apart || j->model->policy.profile.value[MS_FIELD_PREALLOCATED_OUTPUTS];
     MS_TRY(ms_write_thread_make_buffers(&j->write, &geometry, outputs_kept, err));
@@ -306,7 +307,8 @@ ms_run_clip ms_job_run_clip(const ms_job *j) {
                                   (clip_frames == 0 || ms_job_most_frames(j) > clip_frames)};
 }
 
-/* What the run will hold besides the engine: what it holds before its buffers are made, those, frames, the encoder. */
+/* What the run will hold besides the engine: what it holds before its buffers are made, those, frames, the
+   encoder. */
 static size_t other_bytes(const ms_job *j) {
     const ms_video_info *info = ms_clip_info(j->clip);
     ms_run_clip clip = ms_job_run_clip(j);

@@ -6,7 +6,8 @@
 
 /* How often somebody is told within a step, which may take minutes. */
 #define TELL_S 0.1
-/* Frames that the encoder holds back before it writes the first one (x264's lookahead), beside those in the queue. */
+/* Frames that the encoder holds back before it writes the first one (x264's lookahead), beside those in the
+   queue. */
 #define ENCODER_FRAMES 40
 
 static double now_s(const ms_job *j) {

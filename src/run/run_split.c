@@ -1,4 +1,5 @@
-/* The first step of a job in parts: its faces. What the networks that redraw need is neither opened nor planned. */
+/* The first step of a job in parts: its faces. What the networks that redraw need is neither opened nor
+   planned. */
 #include "run/run_job.h"
 
 #define TELL_S 0.1

@@ -56,8 +56,8 @@ static void mark_segment_end(ms_job *j, bool forward, const ms_resume_point *pla
         j->leaving.place = *place;
 }
 
-/* The window's next frame, with a face from the pool. A segment that ends within a window goes on at the window's
-   beginning, one that ends with it behind it. */
+/* The window's next frame, with a face from the pool. A segment that ends within a window goes on at the
+   window's beginning, one that ends with it behind it. */
 static ms_status send(ms_job *j, int64_t index, float *face, ms_error *err) {
     ms_window_frame *f = &j->window[index];
     set_leaving(j, f, face);

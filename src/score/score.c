@@ -204,8 +204,8 @@ static ms_image_view view_of(const job *j, const picture *pic) {
     return (ms_image_view){pic->rgb, j->width, j->height, 3, (size_t)j->width * 3};
 }
 
-/* The face of the frame and its points in every video. When the video that faces come from has ended, they are looked
-   for in the one that is judged. */
+/* The face of the frame and its points in every video. When the video that faces come from has ended, they
+   are looked for in the one that is judged. */
 static ms_status find_face(job *j, ms_face_record *ret_face, bool *ret_cut, ms_error *err) {
     const picture *from = &j->picture[j->picture[j->face_from].got ? j->face_from : VIDEO];
     ms_image_view view = view_of(j, from);
@@ -282,8 +282,8 @@ static void add_drift(double value, double *sum, int64_t *count) {
     }
 }
 
-/* In the order of the 106 points, 0-32 are the outline, 33-51 the left eye and brow, 52-71 the lips, 72-86 the nose,
-   87-105 the right eye and brow. */
+/* In the order of the 106 points, 0-32 are the outline, 33-51 the left eye and brow, 52-71 the lips, 72-86
+   the nose, 87-105 the right eye and brow. */
 static void add_identity(job *j) {
     const picture *video = &j->picture[VIDEO], *truth = &j->picture[TRUTH];
     const picture *other = j->picture[INPUT].has_points ? &j->picture[INPUT] : truth;

@@ -50,9 +50,9 @@ ms_status ms_model_open_memory(ms_model *m, const ms_profile_source *profile, ms
     return charge_base(m, m->share.base_bytes + MS_RUN_PROCESS_BYTES, err);
 }
 
-/* Until the inputs are open, what FFmpeg and the program hold was an upper bound. Now it can be measured, but for what
-   the decoder and pages of the program may still add: the sum of the ledgers becomes that. The encoder's bound counts
-   pages that the decoder has brought in already. */
+/* Until the inputs are open, what FFmpeg and the program hold was an upper bound. Now it can be measured, but
+   for what the decoder and pages of the program may still add: the sum of the ledgers becomes that. The
+   encoder's bound counts pages that the decoder has brought in already. */
 ms_status ms_model_settle_base(ms_model *m, size_t growth_bytes, ms_error *err) {
     ms_mem_usage usage;
     size_t resident;

@@ -1,7 +1,8 @@
 /*
- * A model on a device under a budget: what ms_model is. Runs and sessions use it one after the other; weights and face networks stay
- * between them. ms_model_open() does what follows in this order; a run that has no model of its caller does it for itself, between
- * looking at its inputs, so that what can fail because of them fails first.
+ * A model on a device under a budget: what ms_model is. Runs and sessions use it one after the other; weights
+ * and face networks stay between them. ms_model_open() does what follows in this order; a run that has no
+ * model of its caller does it for itself, between looking at its inputs, so that what can fail because of
+ * them fails first.
  */
 #ifndef MS_SESSION_LOADED_MODEL_H
 #define MS_SESSION_LOADED_MODEL_H
@@ -54,8 +55,8 @@ ms_status ms_model_open_device(ms_model *model, const char *device, int threads,
 ms_status ms_model_open_memory(ms_model *model, const ms_profile_source *profile, ms_precision precision,
                                size_t budget_bytes, size_t host_budget_bytes, ms_error *err);
 
-/* What the process holds besides the ledgers, from here on; growth_bytes: what it may come to hold more. Until then it is a bound. With
-   another run in the process nothing can be measured, and the bound stays. */
+/* What the process holds besides the ledgers, from here on; growth_bytes: what it may come to hold more.
+   Until then it is a bound. With another run in the process nothing can be measured, and the bound stays. */
 ms_status ms_model_settle_base(ms_model *model, size_t growth_bytes, ms_error *err);
 
 /* parts: as ms_model_files_find() has them. */
@@ -75,15 +76,15 @@ size_t ms_model_host_bytes(const ms_model *model);
 /* MS_IO: a file is not the one that weights or face networks were read from. */
 ms_status ms_model_check_files(ms_model *model, ms_error *err);
 
-/* Before planning, into model->speed: the machine's, as the history (a file; NULL = none) corrects it; without one it is measured once.
-   key and ret_warning: as ms_run_speed_find() has them. */
+/* Before planning, into model->speed: the machine's, as the history (a file; NULL = none) corrects it;
+   without one it is measured once. key and ret_warning: as ms_run_speed_find() has them. */
 ms_status ms_model_find_speed(ms_model *model, const char *history, ms_history_key *key,
                               char ret_warning[MS_HISTORY_TEXT_BYTES], ms_error *err);
 
-/* Takes and gives back the right to use it: MS_INVALID_ARGUMENT while another session has it, MS_IO when a file is not the one that
-   weights were read from, MS_BUDGET when others may take all of its budget. There is no budget until
-   ms_model_hold_budget(). A model that nobody has counts for others as what it holds (run_share.h); what its
-   process holds is found anew when it is taken. */
+/* Takes and gives back the right to use it: MS_INVALID_ARGUMENT while another session has it, MS_IO when a
+   file is not the one that weights were read from, MS_BUDGET when others may take all of its budget. There is
+   no budget until ms_model_hold_budget(). A model that nobody has counts for others as what it holds
+   (run_share.h); what its process holds is found anew when it is taken. */
 ms_status ms_model_take(ms_model *model, ms_error *err);
 void ms_model_give_back(ms_model *model);
 /* Once there is a plan of so many bytes: from here on the budgets hold. */

@@ -20,10 +20,9 @@ typedef struct ms_redraw {
     ms_model *model; /* borrowed, taken */
     ms_rung rung;
     double started; /* ms_now_s() */
-    size_t other_bytes,
-        /* what is held besides the engine: of the device's memory, and of the
-           host's beside a device with memory of its own */
-        host_other_bytes;
+    /* What is held besides the engine: of the device's memory, and of the host's beside a device with memory
+       of its own. */
+    size_t other_bytes, host_other_bytes;
     void (*layout_changed)(void *arg); /* the plan is another one now; may be NULL */
     void *arg;
 

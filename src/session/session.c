@@ -60,7 +60,8 @@ void ms_session_enter(ms_session *s, const char *stage) {
     tell(s, stage, 0, 0);
 }
 
-/* The plan does not depend on what the speech says; until it is there, the engine is made for half a minute of it. */
+/* The plan does not depend on what the speech says; until it is there, the engine is made for half a minute
+   of it. */
 static ms_status open_engine(ms_session *s, ms_error *err) {
     const ms_engine_hooks hooks = {.poll = poll, .stage = tell, .arg = s};
     const ms_session_params *p = &s->p;

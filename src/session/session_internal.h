@@ -1,4 +1,5 @@
-/* Shared by session.c (its life, speech, what is asked of it) and session_frames.c (frames in and out, windows). */
+/* Shared by session.c (its life, speech, what is asked of it) and session_frames.c (frames in and out,
+   windows). */
 #ifndef MS_SESSION_SESSION_INTERNAL_H
 #define MS_SESSION_SESSION_INTERNAL_H
 
@@ -34,7 +35,8 @@ struct ms_session {
     ms_face_follow follow;
     const ms_session_frame *given; /* while its face is looked for */
 
-    /* Frames first .. next - 1 are held, number n in ring[n % size]; of those before `known` it is known where the face is. */
+    /* Frames first .. next - 1 are held, number n in ring[n % size]; of those before `known` it is known
+       where the face is. */
     ms_held_frame *ring;
     int64_t size, first, known, next;
     bool ended;

@@ -1,5 +1,5 @@
-/* What the commands write, and what they must never write over: their inputs, devices, pipes, other people's files. And what
-   becomes of a command when nobody reads it or the disk is full. */
+/* What the commands write, and what they must never write over: their inputs, devices, pipes, other people's
+   files. And what becomes of a command when nobody reads it or the disk is full. */
 #include "test.h"
 
 #include <fcntl.h>
@@ -151,7 +151,8 @@ static void a_full_disk_is_no_success(void **state) {
     }
 }
 
-/* What cannot be made is named as it was asked for, and what is there already is refused before anything else is looked at. */
+/* What cannot be made is named as it was asked for, and what is there already is refused before anything else
+   is looked at. */
 static void refusals_name_the_output_first(void **state) {
     (void)state;
     NAME(taken, "taken.jsonl");

@@ -1,5 +1,5 @@
-/* The journal of a job: the bytes are its file, or, where the first one is odd, what a transaction that was broken off left beside
-   a good one. Opened and read, or refused; nothing else in the folder changes. */
+/* The journal of a job: the bytes are its file, or, where the first one is odd, what a transaction that was
+   broken off left beside a good one. Opened and read, or refused; nothing else in the folder changes. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

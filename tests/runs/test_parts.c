@@ -1,4 +1,5 @@
-/* A job in parts: split, its segments in any order and by several processes, joined to the bytes of one run. */
+/* A job in parts: split, its segments in any order and by several processes, joined to the bytes of one
+   run. */
 #include "test.h"
 
 #include <fcntl.h>
@@ -183,7 +184,8 @@ static void a_killed_part_is_made_by_another(void **state) {
 }
 
 #if MS_HAVE_ONNX
-/* Faces that are found: only splitting needs the networks. And a range of a video whose rest is kept, without a loop. */
+/* Faces that are found: only splitting needs the networks. And a range of a video whose rest is kept, without
+   a loop. */
 static void found_faces_and_ranges_are_made_in_parts(void **state) {
     (void)state;
     for (int kept = 0; kept < 2; kept++) {

@@ -1,5 +1,5 @@
-/* Runs that end before their time: killed, cancelled, out of disk, with inputs that change. What was finished is kept, and
-   the resumed file has the bytes of an uninterrupted run. */
+/* Runs that end before their time: killed, cancelled, out of disk, with inputs that change. What was finished
+   is kept, and the resumed file has the bytes of an uninterrupted run. */
 #include "test.h"
 
 #include <signal.h>
@@ -49,8 +49,8 @@ static void killed_runs_are_resumed_to_the_same_bytes(void **state) {
     }
 }
 
-/* x264's AVX-512 code steered by memory that nobody had written. glibc fills new memory with a byte that is asked for;
-   elsewhere, as under a sanitizer, this shows nothing. */
+/* x264's AVX-512 code steered by memory that nobody had written. glibc fills new memory with a byte that is
+   asked for; elsewhere, as under a sanitizer, this shows nothing. */
 static void what_memory_held_before_does_not_matter(void **state) {
     (void)state;
     enter_dir();
@@ -194,7 +194,8 @@ static void what_cannot_be_resumed_does_not_promise_it(void **state) {
         }
         assert_true(test_exists("fleeting.mkv.memsafe")); /* of the killed one */
         assert_run_works("%s", arguments);
-        /* Equal parameters do not make it the same job: what a cache held, or how much memory there was, decides, too. */
+        /* Equal parameters do not make it the same job: what a cache held, or how much memory there was,
+           decides, too. */
         assert_true(getxattr("fleeting.mkv", "user.memsafe.job", NULL, 0) < 0);
         assert_run_fails(ms_status_exit_code(MS_INVALID_ARGUMENT), "cannot be resumed", "%s --resume",
                          arguments);
@@ -237,7 +238,8 @@ static void a_finished_run_is_not_done_again(void **state) {
     assert_false(test_exists("new.mkv"));
 }
 
-/* The output has its name, and the kill comes while the folder is removed: some of it is gone, or all but the folder. */
+/* The output has its name, and the kill comes while the folder is removed: some of it is gone, or all but the
+   folder. */
 static void a_run_killed_while_it_cleans_up_is_finished(void **state) {
     (void)state;
     enter_dir();
@@ -307,8 +309,8 @@ static void fresh_copy(const char *of, const char *name) {
     shell(line);
 }
 
-/* A segment that is not what was written, or is gone, is made again, and faces whose positions are lost are found
-   again. */
+/* A segment that is not what was written, or is gone, is made again, and faces whose positions are lost are
+   found again. */
 static void what_is_damaged_is_made_again(void **state) {
     (void)state;
     enter_dir();
@@ -385,7 +387,8 @@ static void unreadable_jobs_are_replaced_when_asked(void **state) {
     }
 }
 
-/* Somebody else's links in the folder, and the folder as one: refused by name, and what they lead to is as it was. */
+/* Somebody else's links in the folder, and the folder as one: refused by name, and what they lead to is as it
+   was. */
 static void links_in_a_job_folder_are_refused(void **state) {
     (void)state;
     enter_dir();

@@ -1,4 +1,5 @@
-/* Windows that were finished before their segment was: a run that ends early keeps them, and the next one takes them over. */
+/* Windows that were finished before their segment was: a run that ends early keeps them, and the next one
+   takes them over. */
 #include "test.h"
 
 #include <sys/mman.h>
@@ -128,7 +129,8 @@ static bool once_planned(void *arg) {
     return planned;
 }
 
-/* A resumed run says what it found, its estimate is of the rest, and one that ends at once names no less than was kept. */
+/* A resumed run says what it found, its estimate is of the rest, and one that ends at once names no less than
+   was kept. */
 static void a_resumed_run_says_what_it_found(void **state) {
     (void)state;
     enter_dir();
@@ -172,7 +174,8 @@ static void a_resumed_run_says_what_it_found(void **state) {
     unlink("ledger.mkv");
 }
 
-/* Finished windows are work like finished segments: they are not thrown away unasked, and an interruption tells of them. */
+/* Finished windows are work like finished segments: they are not thrown away unasked, and an interruption
+   tells of them. */
 static void finished_windows_are_a_job(void **state) {
     (void)state;
     enter_dir();

@@ -77,8 +77,8 @@ static void the_peak_does_not_grow_with_the_length(void **state) {
     enter_dir();
     double few = peak_of(70, "in"), many = peak_of(280, "in");
     print_message("    %.1f MB for 70 frames, %.1f MB for 280\n", few / 1e6, many / 1e6);
-    /* Two equal runs differ by up to 2 MB, by how far apart the threads are; 210 pictures that are kept would be 14 MB, a byte
-       for each of their pixels 5. */
+    /* Two equal runs differ by up to 2 MB, by how far apart the threads are; 210 pictures that are kept would
+       be 14 MB, a byte for each of their pixels 5. */
     assert_true(many < few + 4e6);
 }
 

@@ -1,7 +1,8 @@
 /*
- * Encoded video of one segment of an output, between its encoder and the file that all segments are joined to: a head that
- * says which segment of which job it is and how long, the codec's headers, then packet after packet with exact timestamps in
- * frames; all of it under checksums. The head is written last, so that a file that was not finished is none. Not for players.
+ * Encoded video of one segment of an output, between its encoder and the file that all segments are joined
+ * to: a head that says which segment of which job it is and how long, the codec's headers, then packet after
+ * packet with exact timestamps in frames; all of it under checksums. The head is written last, so that a file
+ * that was not finished is none. Not for players.
  */
 #ifndef MS_MEDIA_WRITE_PACKET_FILE_H
 #define MS_MEDIA_WRITE_PACKET_FILE_H
@@ -28,8 +29,8 @@ typedef struct ms_packet_file {
     ms_crc32_table *crc;
 } ms_packet_file;
 
-/* fd: of an empty file, taken over whatever is returned; path: for messages. label: its frames are counted. extradata: of the
-   encoder. MS_IO. */
+/* fd: of an empty file, taken over whatever is returned; path: for messages. label: its frames are counted.
+   extradata: of the encoder. MS_IO. */
 ms_status ms_packet_file_create(ms_packet_file *file, ms_mem *mem, int fd, const char *path,
                                 const char *shown_as, const ms_packet_label *label, const uint8_t *extradata,
                                 int extradata_bytes, ms_error *err);
@@ -38,8 +39,9 @@ ms_status ms_packet_file_write(ms_packet_file *file, const AVPacket *packet, ms_
 /* All is on the disk when it returns. */
 ms_status ms_packet_file_finish(ms_packet_file *file, ms_error *err);
 
-/* fd: taken over, as above. label: job and number that the file must have; its frames are then in file->label. MS_DAMAGED: it is
-   another file, or was not finished; or its headers are not extradata (NULL: any). */
+/* fd: taken over, as above. label: job and number that the file must have; its frames are then in
+   file->label. MS_DAMAGED: it is another file, or was not finished; or its headers are not extradata (NULL:
+   any). */
 ms_status ms_packet_file_open(ms_packet_file *file, ms_mem *mem, int fd, const char *path,
                               const ms_packet_label *label, const uint8_t *extradata, int extradata_bytes,
                               ms_error *err);
@@ -47,8 +49,8 @@ ms_status ms_packet_file_open(ms_packet_file *file, ms_mem *mem, int fd, const c
 /* *ret_got false: that was all. MS_DAMAGED; MS_IO: it could not be read. */
 ms_status ms_packet_file_read(ms_packet_file *file, AVPacket *packet, bool *ret_got, ms_error *err);
 
-/* Reads a whole file: MS_DAMAGED unless all is as it was written. label: job and number that it must have; its frames come out.
-   fd: taken over. */
+/* Reads a whole file: MS_DAMAGED unless all is as it was written. label: job and number that it must have;
+   its frames come out. fd: taken over. */
 ms_status ms_packet_file_check(ms_mem *mem, int fd, const char *path, ms_packet_label *label, ms_error *err);
 
 /* Also after a failure; the file stays. */

@@ -89,8 +89,8 @@ ms_status ms_video_segment_finish(ms_video_segment **segment, ms_error *err) {
     return status;
 }
 
-/* An encoder leaves holes that the next one does not quite fit: without this a run's second segment adds 5 % to a small
-   run's peak. */
+/* An encoder leaves holes that the next one does not quite fit: without this a run's second segment adds 5 %
+   to a small run's peak. */
 static void give_back_pages(void) {
 #if defined(__GLIBC__)
     malloc_trim(0);

@@ -65,7 +65,8 @@ ms_status ms_video_writer_check(const char *path, const ms_video_writer_params *
     ms_container container;
     MS_TRY(ms_video_encoder_check(params, err));
     MS_TRY(check_audio(params, err));
-    /* What it is says more than what its name lacks, and that a file is there only matters under a name that will do. */
+    /* What it is says more than what its name lacks, and that a file is there only matters under a name that
+       will do. */
     MS_TRY(ms_new_file_check(path, true, err));
     MS_TRY(ms_container_for(path, ms_video_codec_id(params->codec), &container, err));
     return ms_new_file_check(path, params->force, err);
@@ -157,8 +158,8 @@ ms_status ms_video_writer_open(ms_mem *mem, const char *path, const ms_video_wri
     return MS_OK;
 }
 
-/* The encoder's packet, followed by the sound up to it: that keeps the two close in the file and the muxer's queue
-   short. */
+/* The encoder's packet, followed by the sound up to it: that keeps the two close in the file and the muxer's
+   queue short. */
 static ms_status move_packet(ms_video_writer *w, ms_error *err) {
     int64_t dts = w->encoder.packet->dts;
     MS_TRY(ms_mux_write(&w->mux, w->encoder.packet, w->index, w->encoder.codec->time_base, err));

@@ -1,8 +1,8 @@
 /*
- * Which frames a run makes, for its face thread. A run that finds faces goes forward: through the clip as it comes, since the next
- * frame needs the ones before. Everything else is done by segments, in any order, once poses are there: spans of frames, each from the
- * beginning of the window that its first segment begins in to the end of the window that its last one ends in, so that windows are the
- * same whoever makes them.
+ * Which frames a run makes, for its face thread. A run that finds faces goes forward: through the clip as it
+ * comes, since the next frame needs the ones before. Everything else is done by segments, in any order, once
+ * poses are there: spans of frames, each from the beginning of the window that its first segment begins in to
+ * the end of the window that its last one ends in, so that windows are the same whoever makes them.
  */
 #ifndef MS_RUN_SEGMENT_WORK_H
 #define MS_RUN_SEGMENT_WORK_H

@@ -71,7 +71,8 @@ static ms_status end_segment(ms_write_thread *t, ms_error *err) {
     return ms_run_store_end_segment(t->store, t->name, t->number, frames, err);
 }
 
-/* Opens the frame's segment. The one before may be the output's last, which is ended by what comes after it. */
+/* Opens the frame's segment. The one before may be the output's last, which is ended by what comes after
+   it. */
 static ms_status use_segment(ms_write_thread *t, int64_t frame, ms_error *err) {
     int64_t number = frame / t->store->segment_frames;
     if (t->segment && t->number == number)

@@ -1,4 +1,5 @@
-/* The write thread: redrawn faces go back into their frames, frames to the sink and into segments, finished segments into the journal. */
+/* The write thread: redrawn faces go back into their frames, frames to the sink and into segments, finished
+   segments into the journal. */
 #ifndef MS_RUN_WRITE_THREAD_H
 #define MS_RUN_WRITE_THREAD_H
 
@@ -50,7 +51,8 @@ typedef struct ms_write_thread {
     bool whole; /* set before the queue is closed: no frame is missing */
 } ms_write_thread;
 
-/* mem, pool, clip and p are set. outputs_kept: as ms_buffer_pool_create() has it. MS_BAD_MEDIA: the clip's pictures are out of range. */
+/* mem, pool, clip and p are set. outputs_kept: as ms_buffer_pool_create() has it. MS_BAD_MEDIA: the clip's
+   pictures are out of range. */
 ms_status ms_write_thread_make_buffers(ms_write_thread *thread, const ms_face_geometry *geometry,
                                        bool outputs_kept, ms_error *err);
 void ms_write_thread_free_buffers(ms_write_thread *thread);

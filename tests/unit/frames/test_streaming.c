@@ -334,8 +334,8 @@ static void change_byte(const char *path, off_t at) {
     close(fd);
 }
 
-/* So many members that the directory alone is longer than what is looked at of other inputs' ends. One of them may hold
-   something else. */
+/* So many members that the directory alone is longer than what is looked at of other inputs' ends. One of
+   them may hold something else. */
 static void write_archive(const char *path, int other) {
     archive a = {0};
     uint8_t data[100] = {0};
@@ -360,8 +360,8 @@ static bool all_cancelled(void *arg) {
     return true;
 }
 
-/* A model of another content is another one, wherever the change is: of an archive its directory is looked at, which holds
-   its members' checksums, of other files every byte. */
+/* A model of another content is another one, wherever the change is: of an archive its directory is looked
+   at, which holds its members' checksums, of other files every byte. */
 static void a_model_that_changed_in_its_middle_is_another(void **state) {
     (void)state;
     enum { MEMBERS = 3, MEMBER = 300000 };
@@ -387,7 +387,8 @@ static void a_model_that_changed_in_its_middle_is_another(void **state) {
     assert_ms_ok(ms_job_key_add_model(&key, "the VAE", path, NULL, NULL, &err), &err);
     assert_string_equal(key.field[0].text, key.field[1].text);
     assert_int_equal(ms_job_key_add_model(&key, "the VAE", path, all_cancelled, NULL, &err), MS_CANCELLED);
-    /* An archive: the checksum of a member in the middle, 100 KB before the end, and nothing else but its data. */
+    /* An archive: the checksum of a member in the middle, 100 KB before the end, and nothing else but its
+       data. */
     key.n = 0;
     for (int kind = 0; kind < 2; kind++) {
         write_archive(path, kind ? 900 : -1);

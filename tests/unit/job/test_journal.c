@@ -1,5 +1,6 @@
-/* The journal of a job, as a file that somebody else may have made: whatever it holds, opening ends soon, takes little memory,
-   touches nothing else, and says what is wrong; numbers that are out of range do not come out of it. */
+/* The journal of a job, as a file that somebody else may have made: whatever it holds, opening ends soon,
+   takes little memory, touches nothing else, and says what is wrong; numbers that are out of range do not
+   come out of it. */
 #include "test.h"
 
 #include <fcntl.h>
@@ -250,7 +251,8 @@ static void rows_are_checked(void **state) {
     }
 }
 
-/* Beside a journal, a transaction that was broken off and says which other file is to be deleted when it is taken back. */
+/* Beside a journal, a transaction that was broken off and says which other file is to be deleted when it is
+   taken back. */
 static void make_hot(const char *path, const char *victim) {
     char journal[600], page[4096];
     snprintf(journal, sizeof(journal), "%s-journal", path);
