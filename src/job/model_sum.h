@@ -3,7 +3,7 @@
  *
  * - A checkpoint that torch.save wrote is a zip archive whose directory has a CRC-32 of each
  *   member. Directory and CRCs are summed, some hundred kilobytes of a file of 5 GB. (Whether
- *   members are what their CRCs say, `memsafe models --check` looks; a run does not.)
+ *   members are what their CRCs say, `memsafe models` looks; a run does not.)
  * - Anything else (safetensors, ONNX, configs, archives that leave a CRC out) is read whole. It
  *   is about to be read anyway, and takes a second for some gigabytes that are in the page cache.
  */

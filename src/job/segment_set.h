@@ -25,7 +25,7 @@ typedef struct ms_segment_set_params {
     uint64_t job[2]; /* ms_job_key_hash() */
     int64_t segment_frames;
     int64_t total;                /* output frames of the job; 0 = not known */
-    bool remove_damaged;          /* so that what has a segment\'s name is one */
+    bool remove_damaged;          /* so that what has a segment's name is one */
     bool (*cancelled)(void *arg); /* asked before each is read; NULL = never */
     void *arg;
 } ms_segment_set_params;
