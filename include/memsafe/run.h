@@ -240,7 +240,7 @@ typedef struct ms_run_params {
      * are valid during the call. In place of a file (output NULL) or beside one. Anything but MS_OK ends the
      * run with that status; MS_CANCELLED is the way to say that enough were seen. Called on a thread of the
      * run's, one call at a time. A run that goes on with an unfinished job does not give the frames that were
-     * finished before. NULL = none.
+     * finished before; segments in the middle that were damaged come last. NULL = none.
      */
     ms_status (*frame_sink)(void *arg, int64_t frame, const uint8_t *rgb, int width, int height);
     void *sink_arg;

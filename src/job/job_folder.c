@@ -114,7 +114,7 @@ ms_status ms_job_folder_read(const ms_job_folder *f, const char *name, bool writ
     }
     if (!S_ISREG(st.st_mode))
         why = "is not a regular file";
-    else if (st.st_nlink != 1)
+    else if (st.st_nlink > 1)
         why = "has other names too (hard links): it may be somebody else's file";
     if (!why) {
         *ret_fd = fd;

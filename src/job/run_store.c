@@ -50,8 +50,8 @@ static ms_status find_place(ms_run_store *s, const ms_run_store_params *p, ms_er
         snprintf(s->note, sizeof(s->note), "the faces' positions (" POSES ") are damaged: found again");
     const ms_frame_order order = {
         .loop = p->loop, .wanted = p->wanted, .clip_frames = s->place.clip_frames, .known = s->place.known};
-    s->complete = s->has_place && ms_frame_order_is_complete(&order);
-    s->total = s->complete ? ms_frame_order_frames(&order) : 0;
+    s->total = s->has_place && ms_frame_order_is_complete(&order) ? ms_frame_order_frames(&order) : 0;
+    s->complete = s->total > 0;
     return MS_OK;
 }
 
@@ -112,7 +112,7 @@ static ms_status take_over(ms_run_store *s, const ms_run_store_params *p, ms_err
         return MS_OK;
     MS_TRY(find_place(s, p, err));
     MS_TRY(find_segments(s, p, err));
-    s->whole = s->complete && s->segments == segments_of(s, s->total);
+    s->whole = s->complete && s->before.first_missing == segments_of(s, s->total);
     if (s->shared)
         return MS_OK;
     ms_job_folder_clear(&s->folder, false);
@@ -151,12 +151,18 @@ static ms_status claim_journal(ms_run_store *s, const ms_run_store_params *p, bo
     return open_journal_file(s, p, begun, err);
 }
 
+static ms_status fail_no_job(const ms_run_store *s, ms_error *err) {
+    return ms_fail(err, MS_IO, "%s: no such job is there: it must be split first", s->folder.path);
+}
+
 /* Goes on with the job of before, or begins where there is none. */
 static ms_status go_on(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
     bool begun = false;
     MS_TRY(open_journal_file(s, p, &begun, err));
     if (begun)
         MS_TRY(claim_journal(s, p, &begun, err));
+    if (!begun && p->existing)
+        return fail_no_job(s, err);
     return begun ? take_over(s, p, err) : ms_journal_begin(s->journal, p->key, err);
 }
 
@@ -182,9 +188,9 @@ static ms_status open_journal(ms_run_store *s, const ms_run_store_params *p, ms_
         return MS_OK;
     const ms_run_store before = *s;
     ms_status status = go_on(s, p, err);
-    if (status == MS_DAMAGED && p->resume && p->force)
+    if (status == MS_DAMAGED && p->resume && p->force && !p->existing)
         status = begin_anew(s, &before, p, err);
-    else if (status == MS_DAMAGED && p->resume)
+    else if (status == MS_DAMAGED && p->resume && !p->existing)
         ms_error_hint(err, MS_HINT_BEGIN_ANEW);
     else if (status == MS_IO && p->resume && s->there) /* the disk may read it the next time */
         ms_error_add(err, "; the job in %s stays as it is", s->folder.path);
@@ -230,8 +236,9 @@ static const char *why_not_resumable(const ms_run_store_params *p) {
                                   : "this build keeps no journal, it was made without SQLite";
 }
 
-static ms_status fail_no_job(const ms_run_store *s, ms_error *err) {
-    return ms_fail(err, MS_IO, "%s: no such job is there: it must be split first", s->folder.path);
+static ms_status fail_not_split(const ms_run_store *s, ms_error *err) {
+    return ms_fail(err, MS_IO, "%s: the job's faces are not all found: it must be split first",
+                   s->folder.path);
 }
 
 /* To make segments of a job that somebody has cut, beside others who do the same. */
@@ -250,8 +257,7 @@ static ms_status open_shared(ms_run_store *s, const ms_run_store_params *p, ms_e
     s->ours = true;
     if (s->named || s->complete)
         return MS_OK;
-    return ms_fail(err, MS_IO, "%s: the job's faces are not all found: it must be split first",
-                   s->folder.path);
+    return fail_not_split(s, err);
 }
 
 ms_status ms_run_store_open(const ms_run_store_params *p, ms_run_store *s, ms_error *err) {
@@ -281,6 +287,8 @@ ms_status ms_run_store_open(const ms_run_store_params *p, ms_run_store *s, ms_er
                                   "%s: this run cannot be resumed: %s", s->folder.path, s->not_resumable)
                    : refuse_unfinished(s, err);
     MS_TRY(open_journal(s, p, err));
+    if (p->existing && !s->named && !s->complete)
+        return fail_not_split(s, err);
     return s->named ? MS_OK : ms_video_writer_check(p->output, p->writer, err);
 }
 

@@ -45,6 +45,8 @@ static ms_status take(void *arg, int64_t number, ms_error *err) {
     if (f->p->cancelled && f->p->cancelled(f->p->arg))
         return ms_fail(err, MS_CANCELLED, "cancelled while the unfinished job was read");
     ms_job_segment_name(number, name);
+    if (!ms_job_folder_has(f->p->folder, name)) /* another took it away */
+        return MS_OK;
     MS_TRY(ms_job_folder_read(f->p->folder, name, false, &fd, err));
     ms_job_folder_file(f->p->folder, name, path);
     ms_packet_label label = {.job = {f->p->job[0], f->p->job[1]}, .number = number};
@@ -80,6 +82,8 @@ static void settle(const ms_segment_set_params *p, ms_segment_set *s) {
     int64_t kept = 0;
     for (int64_t i = 0; i < s->count; i++) {
         const ms_finished_segment g = s->segment[i];
+        if (kept > 0 && s->segment[kept - 1].number == g.number) /* named anew while it was listed */
+            continue;
         if (!is_good(p, &g, i == s->count - 1)) {
             note_damage(p, s, g.number);
             continue;

@@ -119,7 +119,8 @@ static ms_status count_frames(ms_job *j, ms_error *err) {
                                   .wanted = ms_job_wanted_frames(j),
                                   .clip_frames = s->place.clip_frames,
                                   .known = s->place.known};
-    return ms_job_count_faces(j, &order, 0, s->total, err);
+    MS_TRY(ms_job_count_faces(j, &order, 0, s->total, err));
+    return ms_job_check_counts(j, err);
 }
 
 /* Segments that are asked for by number. */
@@ -151,7 +152,7 @@ static ms_status work(ms_job *j, ms_error *err) {
     if (what == MS_RUN_WORK_PART)
         MS_TRY(check_list(j, err));
     if (what == MS_RUN_WORK_SPLIT)
-        return j->store.complete ? count_frames(j, err) : ms_job_split(j, err);
+        return j->store.named || j->store.complete ? count_frames(j, err) : ms_job_split(j, err);
     if (!j->store.whole && what != MS_RUN_WORK_JOIN)
         MS_TRY(make_segments(j, err));
     else

@@ -291,6 +291,12 @@ static void free_buffers(ms_job *j) {
     j->window_faces = NULL;
 }
 
+/* Segments that are made by number may lie before what was read last. */
+static bool goes_back(const ms_job *j) {
+    const ms_run_store *s = &j->store;
+    return j->p->work == MS_RUN_WORK_PART || s->before.first_missing * j->segment_frames < s->place.frame;
+}
+
 ms_run_clip ms_job_run_clip(const ms_job *j) {
     const ms_video_info *info = ms_clip_info(j->clip);
     const ms_run_params *p = j->p;
@@ -303,8 +309,9 @@ ms_run_clip ms_job_run_clip(const ms_job *j) {
                          .deep = info->deep,
                          .mouth = p->paste == MS_PASTE_MOUTH,
                          .threads = ms_pool_threads(j->model->compute.pool),
-                         .turns = p->loop == MS_LOOP_MODE_PINGPONG && p->rest == MS_REST_CUT &&
-                                  (clip_frames == 0 || ms_job_most_frames(j) > clip_frames)};
+                         .turns = (p->loop == MS_LOOP_MODE_PINGPONG && p->rest == MS_REST_CUT &&
+                                   (clip_frames == 0 || ms_job_most_frames(j) > clip_frames)) ||
+                                  goes_back(j)};
 }
 
 /* What the run will hold besides the engine: what it holds before its buffers are made, those, frames, the

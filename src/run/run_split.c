@@ -30,17 +30,36 @@ static void tell(ms_job *j, int64_t done, double began) {
     j->p->progress(j->p->arg, &progress);
 }
 
-static ms_status note_place(ms_job *j, int64_t frame, ms_resume_point *place, ms_error *err) {
+/* Places while faces are found: behind the last frame, and at the beginning of its window. */
+typedef struct split_places {
+    ms_resume_point here, window_start;
+    int64_t in_window;
+} split_places;
+
+static ms_status note_place(ms_job *j, const ms_resume_point *place, ms_error *err) {
     MS_TRY(ms_job_check_video(j, err));
-    MS_TRY(ms_save_place(j->source, frame, place, err));
     return ms_run_store_note_place(&j->store, place, err);
 }
 
+/* As a run cuts windows, so that one that goes on from a place makes the same. */
+static ms_status pass_frame(ms_job *j, const ms_output_frame *f, split_places *p, ms_error *err) {
+    bool full = p->in_window == j->model->files.unet_config.num_frames;
+    if (full || f->pose.begins || !f->pose.present)
+        p->in_window = 0;
+    if (p->in_window == 0)
+        p->window_start = p->here;
+    p->in_window += f->pose.present;
+    MS_TRY(ms_save_place(j->source, f->number + 1, &p->here, err));
+    if ((f->number + 1) % j->segment_frames != 0)
+        return MS_OK;
+    return note_place(j, f->pose.present ? &p->window_start : &p->here, err);
+}
+
 /* Through the clip once, or as far as the output shows it. */
-static ms_status find_faces(ms_job *j, ms_resume_point *place, ms_error *err) {
+static ms_status find_faces(ms_job *j, split_places *p, ms_error *err) {
     const ms_frame_order *order = ms_frame_source_order(j->source);
-    int64_t done = j->here.frame;
     double began = ms_now_s();
+    p->here = p->window_start = j->here;
     while (!ms_frame_order_is_complete(order)) {
         ms_output_frame frame;
         bool got = false;
@@ -51,12 +70,20 @@ static ms_status find_faces(ms_job *j, ms_resume_point *place, ms_error *err) {
         if (!got)
             break;
         ms_buffer_pool_put(j->pictures, frame.rgb);
-        done = frame.number + 1;
-        if (done % j->segment_frames == 0)
-            MS_TRY(note_place(j, done, place, err));
-        tell(j, done, began);
+        MS_TRY(pass_frame(j, &frame, p, err));
+        tell(j, p->here.frame, began);
     }
-    return note_place(j, done, place, err);
+    return ms_save_place(j->source, p->here.frame, &p->here, err);
+}
+
+/* What has no face, or no frame, is no job. */
+static ms_status end(ms_job *j, const split_places *p, ms_error *err) {
+    const ms_frame_order *order = ms_frame_source_order(j->source);
+    MS_TRY(ms_job_check_model(j, err));
+    j->total = ms_frame_order_frames(order);
+    MS_TRY(ms_job_count_faces(j, order, 0, j->total, err));
+    MS_TRY(ms_job_check_counts(j, err));
+    return note_place(j, &p->here, err);
 }
 
 ms_status ms_job_split(ms_job *j, ms_error *err) {
@@ -66,15 +93,12 @@ ms_status ms_job_split(ms_job *j, ms_error *err) {
     MS_TRY(ms_face_geometry_init(j->resolution, &j->geometry, err));
     MS_TRY(ms_job_open_faces(j, err));
     MS_TRY(ms_job_open_source(j, 0, err));
-    ms_resume_point *place = ms_mem_alloc(j->mem, MS_LEDGER_GENERAL, sizeof(*place));
-    if (!place)
-        return ms_fail_alloc(err, j->mem, sizeof(*place), "a place in the video");
-    ms_status status = find_faces(j, place, err);
-    ms_mem_free(place);
-    MS_TRY(status);
-    MS_TRY(ms_job_check_model(j, err));
-    const ms_frame_order *order = ms_frame_source_order(j->source);
-    j->total = ms_frame_order_frames(order);
-    MS_TRY(ms_job_count_faces(j, order, 0, j->total, err));
-    return ms_job_check_counts(j, err);
+    split_places *places = ms_mem_calloc(j->mem, MS_LEDGER_GENERAL, 1, sizeof(*places));
+    if (!places)
+        return ms_fail_alloc(err, j->mem, sizeof(*places), "places in the video");
+    ms_status status = find_faces(j, places, err);
+    if (status == MS_OK)
+        status = end(j, places, err);
+    ms_mem_free(places);
+    return status;
 }

@@ -1,4 +1,5 @@
 /* The caller's thread: aligned faces collect to windows, go through the engine and on to the write thread. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "run/run_job.h"
@@ -113,7 +114,7 @@ static ms_status deliver_kept(ms_job *j, ms_error *err) {
 static void clean_up(ms_job *j) {
     int64_t interval = j->model->policy.profile.value[MS_FIELD_CLEAN_UP_FRAMES],
             frame = j->window[0].frame.number;
-    if (interval == 0 || frame - j->cleaned < interval)
+    if (interval == 0 || llabs((long long)(frame - j->cleaned)) < interval)
         return;
     ms_mem_trim();
     j->cleaned = frame;
@@ -238,10 +239,12 @@ static ms_status count_frames(ms_job *j, ms_error *err) {
 }
 
 ms_status ms_job_check_counts(const ms_job *j, ms_error *err) {
+    static const ms_face_tally nothing;
+    const ms_face_tally *tally = j->finder ? ms_face_finder_tally(j->finder) : &nothing;
     int64_t within = ms_job_frames_within(j, j->total);
     if (within == 0 && j->preview.frames && j->here.frame > j->range.before)
-        return ms_fail_no_face(j->p->video, j->p->face, j->p->track, j->here.frame - j->range.before,
-                               ms_face_finder_tally(j->finder), err);
+        return ms_fail_no_face(j->p->video, j->p->face, j->p->track, j->here.frame - j->range.before, tally,
+                               err);
     if (within == 0 && j->range.first > 0)
         return ms_fail(err, MS_INVALID_ARGUMENT,
                        "%s ends before the range begins, at frame %lld (start: %.3f s)", j->p->video,
@@ -249,8 +252,7 @@ ms_status ms_job_check_counts(const ms_job *j, ms_error *err) {
     if (within == 0)
         return ms_fail(err, MS_BAD_MEDIA, "%s: has no frames", j->p->video);
     if (j->counts.without_face == within)
-        return ms_fail_no_face(j->p->video, j->p->face, j->p->track, within, ms_face_finder_tally(j->finder),
-                               err);
+        return ms_fail_no_face(j->p->video, j->p->face, j->p->track, within, tally, err);
     return MS_OK;
 }
 
@@ -276,7 +278,7 @@ ms_status ms_job_run_frames(ms_job *j, ms_error *err) {
         return status;
     if (j->write.worker.status != MS_OK)
         return fail_worker(&j->write.worker, err);
-    MS_TRY(note_end(j, err));
     MS_TRY(count_frames(j, err));
-    return ms_job_check_counts(j, err);
+    MS_TRY(ms_job_check_counts(j, err));
+    return note_end(j, err);
 }

@@ -237,7 +237,13 @@ static void what_does_not_belong_together_is_not_joined(void **state) {
     other.seed = 5;
     run(other, MS_RUN_WORK_SPLIT);
     make(other, &(int64_t){2}, 1);
-    shell("cp -r odd.mkv.memsafe good");
+    shell("cp -r odd.mkv.memsafe good && ln good/journal.db link");
+    shell("rm -rf odd.mkv.memsafe && mv good odd.mkv.memsafe"); /* whose journal has two names now */
+    ms_run_params forced = p;
+    forced.force = true;
+    assert_refused(forced, MS_RUN_WORK_JOIN, MS_DAMAGED, "journal.db");
+    assert_true(test_exists("odd.mkv.memsafe/segment-000001"));
+    shell("rm link && cp -r odd.mkv.memsafe good");
     static const struct {
         const char *damage, *said;
     } kinds[] = {
@@ -290,6 +296,12 @@ static void an_interrupted_split_goes_on(void **state) {
                    "the faces that were found are kept in again.mkv.memsafe");
     p.cancelled = NULL;
     assert_refused(p, MS_RUN_WORK_PART, MS_IO, "the job's faces are not all found");
+    assert_refused(p, MS_RUN_WORK_JOIN, MS_IO, "the job's faces are not all found");
+    /* A run that goes on from it makes the same windows. */
+    shell("cp -r again.mkv.memsafe kept");
+    p.resume = true;
+    run(p, MS_RUN_WORK_ALL);
+    shell("cmp want.mkv again.mkv && rm again.mkv && mv kept again.mkv.memsafe");
     p.resume = true;
     split(p);
     run(p, MS_RUN_WORK_SPLIT); /* it is split already */

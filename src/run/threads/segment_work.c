@@ -2,6 +2,9 @@
 
 #include "base/error.h"
 
+/* Segments that a part takes at a time before it looks again what others have finished. */
+#define SPAN_OF_PART 2
+
 bool ms_segment_work_wants(const ms_segment_work *w, int64_t frame) {
     int64_t segment = frame / w->segment_frames;
     if (w->forward)
@@ -46,7 +49,8 @@ ms_status ms_segment_work_next(ms_segment_work *w, const ms_frame_order *order, 
     do {
         w->behind = ++number;
         w->at++;
-    } while (number_at(w, w->at, segments) == number && !is_finished(w, number));
+    } while ((!w->folder || number - w->first < SPAN_OF_PART) && number_at(w, w->at, segments) == number &&
+             !is_finished(w, number));
     int64_t behind = w->behind * w->segment_frames;
     MS_TRY(
         ms_frame_order_window_start(order, w->first * w->segment_frames, w->window_frames, ret_start, err));

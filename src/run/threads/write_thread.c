@@ -140,6 +140,8 @@ static void *write_main(void *arg) {
     }
     if (w->status == MS_OK && t->whole && t->segment)
         w->status = end_segment(t, &w->err);
+    if (t->segment)
+        ms_job_folder_unlink(&t->store->folder, t->name);
     ms_video_segment_abort(&t->segment);
     ms_queue_abort(t->finished);
     return NULL;
