@@ -1,7 +1,5 @@
-/* lipsync MODEL CLIP...: loads a model once, redraws clips with it, a session each. A clip is a folder:
-   frames.ppm (pictures of one
- * size in a row), speech.raw (16 kHz, mono, 32-bit floats), faces.txt (106 points a frame). out.ppm is
- * written there. */
+/* lipsync MODEL CLIP...: loads a model once, redraws clips with it, a session each. A clip is a folder with
+ * frames.ppm (pictures of one size), speech.raw (16 kHz, mono, floats), faces.txt (106 points a frame). */
 #include <memsafe/memsafe.h>
 #include <stdio.h>
 #include <stdlib.h>
