@@ -63,9 +63,9 @@ ms_status ms_frame_order_window_end(const ms_frame_order *o, int64_t frame, int6
     ms_pose pose;
     MS_TRY(ms_frame_order_window_start(o, frame, window_frames, &start, err));
     MS_TRY(ms_frame_order_get(o, frame, &shown, &pose, err));
-    while (pose.present && end < frames && end < start + window_frames) {
+    while (pose.present && end < frames) {
         MS_TRY(ms_frame_order_get(o, end, &shown, &pose, err));
-        if (pose.begins || !pose.present)
+        if (ms_window_ends(end - start, window_frames, &pose))
             break;
         end++;
     }
@@ -86,7 +86,7 @@ ms_status ms_frame_order_count(const ms_frame_order *o, int64_t from, int64_t to
         MS_TRY(ms_frame_order_get(o, frame, &shown, &pose, err));
         ret_counts->without_face += !pose.present;
         ret_counts->interpolated += pose.present && pose.interpolated;
-        if (!pose.present || pose.begins || in_window == window_frames)
+        if (ms_window_ends(in_window, window_frames, &pose))
             in_window = 0;
         ret_counts->windows += pose.present && in_window == 0;
         in_window += pose.present;

@@ -17,6 +17,14 @@ typedef struct ms_frame_order {
     bool known;          /* the clip has no more */
 } ms_frame_order;
 
+/*
+ * The rule by which output frames collect to windows: whether what was collected so far, in_window frames
+ * that all have a face, ends before a frame with that pose. A frame without a face is in no window.
+ */
+static inline bool ms_window_ends(int64_t in_window, int64_t window_frames, const ms_pose *pose) {
+    return in_window == window_frames || pose->begins || !pose->present;
+}
+
 /* Poses are there for all output frames. */
 bool ms_frame_order_is_complete(const ms_frame_order *order);
 

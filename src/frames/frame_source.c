@@ -91,11 +91,6 @@ ms_status ms_frame_source_next(ms_frame_source *s, ms_output_frame *ret_frame, b
     return MS_OK;
 }
 
-void ms_frame_source_take_order(ms_frame_source *s, int64_t clip_frames, bool known) {
-    s->order.clip_frames = clip_frames;
-    s->order.known = known;
-}
-
 void ms_frame_source_jump(ms_frame_source *s, int64_t frame) {
     s->next = frame;
 }

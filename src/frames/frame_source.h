@@ -47,10 +47,6 @@ ms_status ms_frame_source_restore(ms_frame_source *source, ms_state *state, int6
 /* The poses that are there. Its clip_frames and known change with ms_frame_source_next(). */
 const ms_frame_order *ms_frame_source_order(const ms_frame_source *source);
 
-/* In place of restoring: poses of so many frames of the clip are in the store. known: the clip has no
-   more. */
-void ms_frame_source_take_order(ms_frame_source *source, int64_t clip_frames, bool known);
-
 /* The next frame is output frame `frame`, whose pose is there. */
 void ms_frame_source_jump(ms_frame_source *source, int64_t frame);
 

@@ -48,15 +48,16 @@ static ms_status find_place(ms_run_store *s, const ms_run_store_params *p, ms_er
         s->place = (ms_resume_point){0};
     if (looked_at > s->has_place) /* the last one will do, unless poses are damaged */
         snprintf(s->note, sizeof(s->note), "the faces' positions (" POSES ") are damaged: found again");
-    const ms_frame_order order = {
+    s->order = (ms_frame_order){
         .loop = p->loop, .wanted = p->wanted, .clip_frames = s->place.clip_frames, .known = s->place.known};
-    s->total = s->has_place && ms_frame_order_is_complete(&order) ? ms_frame_order_frames(&order) : 0;
+    bool complete = s->has_place && ms_frame_order_is_complete(&s->order);
+    s->total = complete ? ms_frame_order_frames(&s->order) : 0;
     s->complete = s->total > 0;
     return MS_OK;
 }
 
 static int64_t segments_of(const ms_run_store *s, int64_t frames) {
-    return (frames + s->segment_frames - 1) / s->segment_frames;
+    return ms_segments_of(frames, s->segment_frames);
 }
 
 static void note_segment(ms_run_store *s, int64_t number, const char *what) {
@@ -143,7 +144,7 @@ static bool has_work(const ms_run_store *s) {
    of it. */
 static ms_status claim_journal(ms_run_store *s, const ms_run_store_params *p, bool *begun, ms_error *err) {
     ms_status status = ms_journal_compare(s->journal, p->key, err);
-    if (status != MS_INVALID_ARGUMENT || p->shared || p->existing || (!p->force && has_work(s)))
+    if (status != MS_INVALID_ARGUMENT || p->existing || (!p->force && has_work(s)))
         return status;
     ms_journal_close(&s->journal);
     ms_job_folder_clear(&s->folder, true);
@@ -243,17 +244,12 @@ static ms_status fail_not_split(const ms_run_store *s, ms_error *err) {
 
 /* To make segments of a job that somebody has cut, beside others who do the same. */
 static ms_status open_shared(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
-    bool begun = false;
     if (s->not_resumable)
         return ms_fail(err, MS_UNSUPPORTED, "this job cannot be made in parts: %s", s->not_resumable);
     if (!ms_job_folder_has(&s->folder, MS_JOURNAL_NAME))
         return fail_no_job(s, err);
     MS_TRY(ms_job_folder_open(&s->folder, true, err));
-    MS_TRY(open_journal_file(s, p, &begun, err));
-    if (begun)
-        MS_TRY(claim_journal(s, p, &begun, err));
-    if (begun)
-        MS_TRY(take_over(s, p, err));
+    MS_TRY(go_on(s, p, err));
     s->ours = true;
     if (s->named || s->complete)
         return MS_OK;
@@ -314,7 +310,9 @@ ms_status ms_run_store_open_poses(ms_run_store *s, ms_error *err) {
         MS_TRY(ms_job_folder_read(&s->folder, POSES, !s->shared, &fd, err));
     else
         MS_TRY(ms_job_folder_create(&s->folder, POSES, &fd, err));
-    return ms_pose_store_open(s->mem, fd, path, s->place.clip_frames, &s->poses, err);
+    MS_TRY(ms_pose_store_open(s->mem, fd, path, s->place.clip_frames, &s->poses, err));
+    s->order.poses = s->poses;
+    return MS_OK;
 }
 
 ms_status ms_run_store_open_faces(ms_run_store *s, size_t floats, int64_t segment_frames, ms_error *err) {

@@ -30,6 +30,7 @@ typedef struct ms_run_store {
     bool has_place;           /* the journal has one from which finding faces goes on */
     bool complete;            /* poses are there for every output frame */
     ms_resume_point place;    /* that one; at 0 without */
+    ms_frame_order order;     /* by the poses before it */
     int64_t total;            /* output frames, once it is complete; else 0 */
     bool whole;               /* all segments are there, nothing but joining is left */
     bool named;               /* even the output is there, and at most the folder is left */
@@ -46,7 +47,7 @@ typedef struct ms_run_store_params {
     const char *output;
     bool resume, force;
     bool existing; /* the job must be there, and is not begun anew */
-    bool shared;   /* the same, to make segments of it as others may at the same time; it must be complete */
+    bool shared;   /* it is, to make segments of it as others may at the same time; it must be complete */
     /* a sentence that says why, when the job's frames are not decided by its key; else NULL */
     const char *not_resumable;
     const ms_job_key *key;

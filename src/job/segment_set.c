@@ -73,7 +73,7 @@ static int compare(const void *a, const void *b) {
 static bool is_good(const ms_segment_set_params *p, const ms_finished_segment *g, bool highest) {
     if (p->total == 0)
         return g->frames == p->segment_frames || (highest && g->frames < p->segment_frames);
-    int64_t last = (p->total - 1) / p->segment_frames;
+    int64_t last = ms_segments_of(p->total, p->segment_frames) - 1;
     return g->number < last ? g->frames == p->segment_frames
                             : g->number == last && g->frames == p->total - last * p->segment_frames;
 }

@@ -7,6 +7,11 @@
 
 #include "job/job_folder.h"
 
+/* Segments of so many frames; the last may be short. */
+static inline int64_t ms_segments_of(int64_t frames, int64_t segment_frames) {
+    return (frames + segment_frames - 1) / segment_frames;
+}
+
 typedef struct ms_finished_segment {
     int64_t number, frames;
 } ms_finished_segment;

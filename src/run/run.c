@@ -51,7 +51,7 @@ static void fill_report(ms_job *j) {
     ms_engine_memory memory =
         program ? ms_engine_get_memory(j->redraw.engine, program) : (ms_engine_memory){0};
     r->frames = j->p->work == MS_RUN_WORK_PART ? j->store.frames : j->total;
-    r->segments = (j->total + j->segment_frames - 1) / j->segment_frames;
+    r->segments = ms_segments_of(j->total, j->segment_frames);
     r->segments_finished = j->store.segments;
     r->frames_kept = r->frames - ms_job_frames_within(j, r->frames);
     r->frames_without_face = j->counts.without_face;
@@ -110,22 +110,16 @@ static ms_status make_segments(ms_job *j, ms_error *err) {
 
 /* Of a job whose segments are all there, by the poses alone. */
 static ms_status count_frames(ms_job *j, ms_error *err) {
-    const ms_run_store *s = &j->store;
-    if (s->named) /* they may be gone */
+    if (j->store.named) /* they may be gone */
         return MS_OK;
     MS_TRY(ms_run_store_open_poses(&j->store, err));
-    const ms_frame_order order = {.poses = s->poses,
-                                  .loop = ms_job_loop(j),
-                                  .wanted = ms_job_wanted_frames(j),
-                                  .clip_frames = s->place.clip_frames,
-                                  .known = s->place.known};
-    MS_TRY(ms_job_count_faces(j, &order, 0, s->total, err));
+    MS_TRY(ms_job_count_faces(j, &j->store.order, 0, j->store.total, err));
     return ms_job_check_counts(j, err);
 }
 
 /* Segments that are asked for by number. */
 static ms_status check_list(const ms_job *j, ms_error *err) {
-    int64_t segments = (j->total + j->segment_frames - 1) / j->segment_frames;
+    int64_t segments = ms_segments_of(j->total, j->segment_frames);
     for (int64_t i = 0; i < j->p->n_segments; i++)
         if (j->p->segments[i] < 0 || j->p->segments[i] >= segments)
             return ms_fail(err, MS_INVALID_ARGUMENT, "there is no segment %lld: the job has %lld, from 0 on",

@@ -119,7 +119,7 @@ static ms_status open_store(ms_job *j, const ms_job_key *key, ms_error *err) {
                                  .force = j->p->force,
                                  .not_resumable = not_resumable(j->p),
                                  .key = key,
-                                 .existing = j->p->work == MS_RUN_WORK_JOIN,
+                                 .existing = j->p->work == MS_RUN_WORK_JOIN || j->p->work == MS_RUN_WORK_PART,
                                  .shared = j->p->work == MS_RUN_WORK_PART,
                                  .segment_frames = j->segment_frames,
                                  .loop = ms_job_loop(j),

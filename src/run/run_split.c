@@ -43,8 +43,7 @@ static ms_status note_place(ms_job *j, const ms_resume_point *place, ms_error *e
 
 /* As a run cuts windows, so that one that goes on from a place makes the same. */
 static ms_status pass_frame(ms_job *j, const ms_output_frame *f, split_places *p, ms_error *err) {
-    bool full = p->in_window == j->model->files.unet_config.num_frames;
-    if (full || f->pose.begins || !f->pose.present)
+    if (ms_window_ends(p->in_window, j->model->files.unet_config.num_frames, &f->pose))
         p->in_window = 0;
     if (p->in_window == 0)
         p->window_start = p->here;

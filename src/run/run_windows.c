@@ -186,8 +186,7 @@ static ms_status pass_through(ms_job *j, const ms_ready_frame *f, ms_error *err)
 }
 
 static ms_status take_frame(ms_job *j, const ms_ready_frame *f, ms_error *err) {
-    bool full = j->collected == ms_engine_window_frames(j->redraw.engine);
-    if (full || f->frame.pose.begins || !f->frame.pose.present) {
+    if (ms_window_ends(j->collected, ms_engine_window_frames(j->redraw.engine), &f->frame.pose)) {
         ms_status status = flush_window(j, err);
         if (status != MS_OK) {
             ms_face_thread_drop(&j->faces, f);

@@ -2,8 +2,7 @@
    cut up, the same frames come out, and the memory is kept. */
 #include "test.h"
 
-#include "media/read/video_reader.h"
-#include "support/drawn.h"
+#include "support/decoded.h"
 #include "support/run_inputs.h"
 #include "text/json.h"
 
@@ -28,24 +27,9 @@ static int clean_up(void **state) {
 }
 
 static uint64_t hash_of(const char *path) {
-    ms_video_reader *reader = NULL;
-    ms_error err;
-    ms_video_reader_params params = MS_VIDEO_READER_DEFAULTS;
-    assert_ms_ok(ms_video_reader_open(NULL, path, &params, &reader, &err), &err);
-    const ms_video_info *info = ms_video_reader_info(reader);
-    size_t bytes = (size_t)info->width * (size_t)info->height * 3;
-    uint8_t *rgb = malloc(bytes);
-    uint64_t hash = 0;
-    int frames = 0;
-    for (bool got = true;; frames++) {
-        assert_ms_ok(ms_video_reader_read(reader, rgb, 0, &got, &err), &err);
-        if (!got)
-            break;
-        hash = hash * 31 + test_fnv1a(rgb, bytes);
-    }
+    int frames;
+    uint64_t hash = test_hash_video(path, &frames);
     assert_int_equal(frames, FRAMES);
-    free(rgb);
-    ms_video_reader_close(&reader);
     return hash;
 }
 

@@ -2,9 +2,8 @@
    the same video with other speech, memory pressure, a budget that leaves no room. */
 #include "test.h"
 
-#include "media/read/video_reader.h"
 #include "support/cli.h"
-#include "support/drawn.h"
+#include "support/decoded.h"
 #include "text/json.h"
 
 #define FRAMES 9
@@ -48,27 +47,6 @@ static int clean_up(void **state) {
     return 0;
 }
 
-static uint64_t hash_of(const char *path) {
-    ms_video_reader *reader = NULL;
-    ms_error err;
-    ms_video_reader_params params = MS_VIDEO_READER_DEFAULTS;
-    assert_ms_ok(ms_video_reader_open(NULL, path, &params, &reader, &err), &err);
-    const ms_video_info *info = ms_video_reader_info(reader);
-    size_t bytes = (size_t)info->width * (size_t)info->height * 3;
-    uint8_t *rgb = malloc(bytes);
-    uint64_t hash = 0;
-    bool got = true;
-    while (true) {
-        assert_ms_ok(ms_video_reader_read(reader, rgb, 0, &got, &err), &err);
-        if (!got)
-            break;
-        hash = hash * 31 + test_fnv1a(rgb, bytes);
-    }
-    free(rgb);
-    ms_video_reader_close(&reader);
-    return hash;
-}
-
 typedef struct outcome {
     uint64_t hash;
     char state[12];
@@ -89,7 +67,7 @@ static outcome run(const char *speech, const char *options) {
     fclose(f);
     assert_ms_ok(ms_json_parse(NULL, text, length, &doc, &err), &err);
     const ms_json *root = ms_json_root(doc), *l = ms_json_get(root, "latent_cache");
-    outcome o = {.hash = hash_of(output),
+    outcome o = {.hash = test_hash_video(output, NULL),
                  .hits = ms_json_get(l, "hits")->integer,
                  .misses = ms_json_get(l, "misses")->integer,
                  .frames = ms_json_get(root, "frames")->integer,

@@ -14,7 +14,7 @@ bool ms_segment_work_wants(const ms_segment_work *w, int64_t frame) {
 
 void ms_segment_work_end_forward(ms_segment_work *w) {
     w->forward = false;
-    w->limit = (w->forward_from + w->segment_frames - 1) / w->segment_frames;
+    w->limit = ms_segments_of(w->forward_from, w->segment_frames);
     w->at = w->limit > 0 ? 0 : INT64_MAX;
     w->first = w->behind = w->end = 0;
 }
@@ -39,7 +39,7 @@ static bool is_finished(const ms_segment_work *w, int64_t number) {
 ms_status ms_segment_work_next(ms_segment_work *w, const ms_frame_order *order, int64_t *ret_start,
                                bool *ret_got, ms_error *err) {
     int64_t frames = ms_frame_order_frames(order);
-    int64_t segments = (frames + w->segment_frames - 1) / w->segment_frames, number;
+    int64_t segments = ms_segments_of(frames, w->segment_frames), number;
     *ret_got = false;
     while ((number = number_at(w, w->at, segments)) >= 0 && is_finished(w, number))
         w->at++;
