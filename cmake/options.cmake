@@ -12,8 +12,8 @@ set(MEMSAFE_ZSH_DIR ${CMAKE_INSTALL_DATADIR}/zsh/site-functions CACHE STRING "Wh
 add_library(memsafe_flags INTERFACE)
 # -ffp-contract=off: a*b+c is fused only where the code says fma, so that every compiler and instruction set rounds alike.
 # -fno-math-errno lets sqrtf and friends become instructions; it changes no value.
-target_compile_options(memsafe_flags INTERFACE -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
-                       -Wpointer-arith -Wundef -Wvla -fvisibility=hidden -ffp-contract=off -fno-math-errno)
+target_compile_options(memsafe_flags INTERFACE -Wall -Wextra -Wshadow
+                       $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes> -Wpointer-arith -Wundef -Wvla -fvisibility=hidden -ffp-contract=off -fno-math-errno)
 target_compile_definitions(memsafe_flags INTERFACE _GNU_SOURCE)
 if(MEMSAFE_WERROR)
   target_compile_options(memsafe_flags INTERFACE -Werror)
