@@ -54,6 +54,8 @@ static void print_host(const ms_plan_report *r) {
     row("the program and its libraries", r->process_bytes);
     row("video decoder and encoder (upper bound)", r->codec_bytes);
     row("pictures on their way (upper bound)", r->frame_bytes);
+    if (r->face_bytes)
+        row("networks that find faces", r->face_bytes);
     row("buffers and plans", r->buffer_bytes);
     if (r->cache_bytes)
         row("cache of latents, while there is room", r->cache_bytes);
@@ -64,8 +66,6 @@ static void print_memory(const ms_plan_report *r) {
     cli_print(r->host_bytes ? "Device memory at the peak\n" : "Memory at the peak\n");
     if (!r->host_bytes)
         print_host(r);
-    if (r->face_bytes)
-        row("networks that find faces", r->face_bytes);
     if (r->device_own_bytes)
         row("the device itself", r->device_own_bytes);
     row("weights that stay", r->resident_bytes);

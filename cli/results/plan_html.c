@@ -44,6 +44,9 @@ static void host_rows(ms_buf *out, const ms_plan_report *r, size_t whole) {
     memory_row(out, "codecs", "FFmpeg's decoder and encoder; an upper bound", r->codec_bytes, whole);
     memory_row(out, "pictures on their way", "frames between decoder and encoder; an upper bound",
                r->frame_bytes, whole);
+    memory_row(out, "face networks",
+               "detector and landmarks with their own arena: they run beside the others", r->face_bytes,
+               whole);
     memory_row(out, "buffers", "pictures of a batch, speech features, the plans themselves", r->buffer_bytes,
                whole);
     memory_row(out, "cache of latents", "of a clip that goes round; given up first", r->cache_bytes, whole);
@@ -54,9 +57,6 @@ static void memory_table(ms_buf *out, const ms_plan_report *r) {
                        "<th class='n'>of the peak</tr>\n");
     if (!r->host_bytes)
         host_rows(out, r, r->peak_bytes);
-    memory_row(out, "face networks",
-               "detector and landmarks with their own arena: they run beside the others", r->face_bytes,
-               r->peak_bytes);
     if (r->device_own_bytes)
         memory_row(out, "the device itself", "its context and the kernels' code", r->device_own_bytes,
                    r->peak_bytes);

@@ -68,9 +68,10 @@ typedef struct ms_plan_report {
     char precision[12], tier[16];
     /* Bytes. On the cpu, peak is the sum of them all. On another device peak is the sum of the second line,
        and host_bytes that of the first. face: networks that find faces, an estimate where the model's folder
-       has none. buffer: between the networks; the plans. cache: of latents, of what the rest leaves. */
-    size_t process_bytes, codec_bytes, frame_bytes, buffer_bytes, cache_bytes;
-    size_t face_bytes, arena_bytes, resident_bytes, stream_bytes;
+       has none; they run on the host. buffer: between the networks; the plans. cache: of latents, of what the
+       rest leaves. */
+    size_t process_bytes, codec_bytes, frame_bytes, face_bytes, buffer_bytes, cache_bytes;
+    size_t arena_bytes, resident_bytes, stream_bytes;
     size_t device_own_bytes; /* of the second line too: what an open device takes itself; 0 on the cpu */
     size_t launch_bytes;     /* of the second line too: what is captured to be launched again; 0 on the cpu */
     /* Of the second line too: a window's latents, condition, speech, DeepCache's tensor */

@@ -63,10 +63,10 @@ void ms_compute_close(ms_compute *c) {
         c->dev->backend->event_destroy(&c->done);
     if (c->queue)
         c->dev->backend->queue_destroy(&c->queue);
-    if (!c->is_fork) {
+    if (!c->borrows_device)
         ms_device_close(&c->dev);
+    if (!c->borrows_pool)
         ms_pool_destroy(&c->pool);
-    }
     *c = (ms_compute){0};
 }
 
@@ -76,13 +76,31 @@ ms_status ms_compute_fork(const ms_compute *compute, ms_compute *ret_fork, ms_er
                     .dev = compute->dev,
                     .activation = compute->activation,
                     .replay = compute->replay,
-                    .is_fork = true};
+                    .borrows_device = true,
+                    .borrows_pool = true};
     ms_status status = make_queue(&c, err);
     if (status != MS_OK) {
         ms_compute_close(&c);
         return status;
     }
     *ret_fork = c;
+    return MS_OK;
+}
+
+ms_status ms_compute_open_host(const ms_compute *compute, ms_compute *ret_host, ms_error *err) {
+    if (compute->dev->caps.host_memory)
+        return ms_compute_fork(compute, ret_host, err);
+    ms_compute c = {.mem = compute->mem, .pool = compute->pool, .borrows_pool = true};
+    const ms_device_params cpu = {
+        .backend = "cpu", .mem = c.mem, .pool = c.pool, .isa_limit = MS_ISA_COUNT - 1};
+    ms_status status = ms_device_open(&cpu, &c.dev, err);
+    if (status == MS_OK)
+        status = make_queue(&c, err);
+    if (status != MS_OK) {
+        ms_compute_close(&c);
+        return status;
+    }
+    *ret_host = c;
     return MS_OK;
 }
 

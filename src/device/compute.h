@@ -14,7 +14,7 @@ typedef struct ms_compute {
     ms_device *dev;
     ms_queue *queue; /* one thread at a time gives work to it */
     ms_event *done;
-    bool is_fork;
+    bool borrows_device, borrows_pool;
     bool replay; /* networks are captured once and launched again, where the device can */
     /* type in which networks keep activations, one of the device's; F32 once it is opened */
     ms_dtype activation;
@@ -40,6 +40,11 @@ void ms_compute_close(ms_compute *compute);
 
 /* The same device, pool and ledgers with a queue of its own, for another thread. It must be closed first. */
 ms_status ms_compute_fork(const ms_compute *compute, ms_compute *ret_fork, ms_error *err);
+
+/* The same for work that the processor does whatever the device is: finding faces goes on beside the device's
+   work, and finds the same faces on all of them. Where the device is not the processor, that is opened too,
+   over the same pool and the host's ledgers. Errors: those of ms_device_open(). */
+ms_status ms_compute_open_host(const ms_compute *compute, ms_compute *ret_host, ms_error *err);
 
 /* Copies go through the compute's queue and are done when these return. */
 ms_status ms_compute_upload(const ms_compute *compute, void *dst, const void *src, size_t bytes);

@@ -86,6 +86,8 @@ ms_status ms_run_speed_find(const ms_compute *compute, const char *path, const c
     if (kept != MS_OK)
         warn(ret_warning, &trouble);
     ms_history_close(&history);
+    if (!compute->dev->caps.host_memory)
+        speed.host_flops = MS_HOST_THREAD_FLOPS * ms_pool_threads(compute->pool);
     if (status == MS_OK)
         *ret_speed = speed;
     return status;

@@ -66,7 +66,8 @@ void ms_run_compute(const ms_run_speed *speed, const double window_s[MS_STAGE_CO
     ret_s[MS_STAGE_AUDIO] = window_s[MS_STAGE_AUDIO] * ceil(e->speech_s / MS_RUN_SEGMENT_S);
     ret_s[MS_STAGE_FACES] = pixels * READ_PIXEL_S;
     if (!e->tracked)
-        ret_s[MS_STAGE_FACES] += e->frames * DETECT_FLOPS / speed->rates.conv_flops;
+        ret_s[MS_STAGE_FACES] +=
+            e->frames * DETECT_FLOPS / (speed->host_flops > 0 ? speed->host_flops : speed->rates.conv_flops);
     ret_s[MS_STAGE_WRITE] = pixels * (PASTE_PIXEL_S + WRITE_PIXEL_S);
 }
 

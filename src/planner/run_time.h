@@ -15,7 +15,11 @@ typedef struct ms_run_speed {
     double ratio[MS_RUNG_COUNT][MS_STAGE_COUNT]; /* ms_history_get_ratios() */
     int runs;                                    /* earlier ones that corrected denoising; 0 = none */
     int64_t calibration;                         /* in the history; 0 = not kept */
+    double host_flops; /* of the processor, which finds faces, beside another device; 0 = the rates are its */
 } ms_run_speed;
+
+/* What a thread of the host reaches in convolutions, before anything was measured: operations a second. */
+#define MS_HOST_THREAD_FLOPS 25e9
 
 /* The proportions of a device that is not here. They serve for choosing among
    layouts, and say nothing in seconds. */

@@ -97,7 +97,6 @@ typedef struct planning {
     ms_engine_params engine;
     ms_run_others others;
     size_t process_bytes, face_bytes, own_bytes;
-    const ms_mem *device_mem; /* what the device's blocks are charged to */
     ms_run_speed speed;
     ms_run_plan_params ask;
     ms_run_plan plan, least;
@@ -123,30 +122,35 @@ static ms_run_others others_of(const planning *a, int side, int threads) {
                            .frame_bytes = ms_run_frame_bytes(&clip)};
 }
 
-/* Bytes of the networks that find faces, with their arena: they run beside the others. */
+/* Bytes of the networks that find faces, with their arena: they run on the host beside the others. */
+static ms_status count_face_bytes(const ms_compute *host, const ms_model_files *files, size_t *ret_bytes,
+                                  ms_error *err) {
+    ms_mem_usage before, after;
+    ms_face_nets *nets = NULL;
+    ms_mem_get_usage(host->mem, &before);
+    MS_TRY(ms_face_nets_open(host, files->detector, files->landmarks, &nets, err));
+    ms_mem_get_usage(host->mem, &after);
+    *ret_bytes = after.current_bytes - before.current_bytes +
+                 ms_device_block_bytes(host->dev, ms_face_nets_arena_bytes(nets));
+    ms_face_nets_close(&nets);
+    return MS_OK;
+}
+
 static ms_status find_face_bytes(const planning *a, const ms_compute *compute, size_t *ret_bytes,
                                  ms_error *err) {
     const ms_plan_params *p = a->p;
-    const ms_mem *mem = is_apart(a) ? a->device_mem : compute->mem;
     ms_model_names names = {.dir = p->model};
     ms_model_files files;
-    ms_mem_usage before, after;
+    ms_compute host;
     *ret_bytes = p->tracked ? 0 : PUBLISHED_FACE_BYTES;
     if (p->tracked || !p->model || ms_model_files_find(&names, MS_PART_FACES, &files, NULL) != MS_OK)
         return MS_OK;
-    ms_face_nets *nets = NULL;
-    ms_mem_get_usage(mem, &before);
-    ms_status status = ms_face_nets_open(compute, files.detector, files.landmarks, &nets, err);
-    if (status == MS_UNSUPPORTED) { /* this build reads no networks */
-        ms_error_clear(err);
-        return MS_OK;
-    }
-    if (status != MS_OK)
+    MS_TRY(ms_compute_open_host(compute, &host, err));
+    ms_status status = count_face_bytes(&host, &files, ret_bytes, err);
+    ms_compute_close(&host);
+    if (status != MS_UNSUPPORTED) /* this build reads no networks */
         return status;
-    ms_mem_get_usage(mem, &after);
-    *ret_bytes = after.current_bytes - before.current_bytes +
-                 ms_device_block_bytes(compute->dev, ms_face_nets_arena_bytes(nets));
-    ms_face_nets_close(&nets);
+    ms_error_clear(err);
     return MS_OK;
 }
 
@@ -291,8 +295,8 @@ static ms_status choose(planning *a, ms_error *err) {
         ms_engine_destroy(&a->ask.engine);
         MS_TRY(ms_engine_create(&a->engine, NULL, &a->ask.engine, err));
         a->others = others_of(a, a->engine.resolution, ms_pool_threads(a->engine.compute.pool));
-        size_t host = a->others.process_bytes + a->others.codec_bytes + a->others.frame_bytes;
-        a->ask.other_bytes = a->face_bytes + (is_apart(a) ? a->own_bytes : host);
+        size_t host = a->others.process_bytes + a->others.codec_bytes + a->others.frame_bytes + a->face_bytes;
+        a->ask.other_bytes = is_apart(a) ? a->own_bytes : host;
         a->ask.host_other_bytes = is_apart(a) ? host : 0;
         MS_TRY(ms_run_plan_least(&a->ask, &a->least, err));
         ms_status status = ms_run_plan_choose(&a->ask, &a->plan, err);
@@ -365,7 +369,6 @@ ms_status ms_plan_run_sized(const ms_plan_params *params, size_t params_bytes, m
     }
     if (work) {
         work->p = &p;
-        work->device_mem = device_mem;
         status = plan_on(work, &compute, &report, ret_svg, err);
         ms_engine_destroy(&work->ask.engine);
     }

@@ -228,10 +228,10 @@ ms_status ms_plan_draw(const ms_plan_report *r, const ms_engine *engine, const m
         band(&d, &base, r->process_bytes, "#d9d9d9", "the program and its libraries");
         band(&d, &base, r->codec_bytes, "#c9d7e8", "video decoder and encoder (upper bound)");
         band(&d, &base, r->frame_bytes, "#d5e8c9", "pictures on their way (upper bound)");
+        band(&d, &base, r->face_bytes, "#e3d1e8", "networks that find faces");
         band(&d, &base, r->cache_bytes, "#d1e3e8", "cache of latents");
         band(&d, &base, r->buffer_bytes, "#e8dcc9", "buffers and plans");
     }
-    band(&d, &base, r->face_bytes, "#e3d1e8", "networks that find faces");
     band(&d, &base, r->device_own_bytes, "#cfd8dc", "the device itself");
     band(&d, &base, r->resident_bytes, "#f0e3a8", "weights that stay");
     band(&d, &base, r->stream_bytes, "#f0c9a8", "weights passing through");

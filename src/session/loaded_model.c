@@ -19,7 +19,7 @@ ms_status ms_model_open_device(ms_model *m, const char *device, int threads, ms_
                                       .must_compute = true};
     MS_TRY(ms_compute_open(&params, &m->compute, err));
     m->apart = !m->compute.dev->caps.host_memory;
-    return ms_compute_fork(&m->compute, &m->face_compute, err);
+    return ms_compute_open_host(&m->compute, &m->face_compute, err);
 }
 
 static ms_status charge_base(ms_model *m, size_t bytes, ms_error *err) {

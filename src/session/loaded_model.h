@@ -34,7 +34,7 @@ struct ms_model {
     size_t base_bytes;  /* of the process itself, charged to mem */
     ms_run_share share;
     ms_compute compute;
-    ms_compute face_compute; /* a fork of it for who looks for faces */
+    ms_compute face_compute; /* the host's, for who looks for faces */
     ms_run_policy policy;
     bool apart; /* the device has memory of its own */
     ms_model_files files;
