@@ -100,8 +100,12 @@ static void print_time(const plan_state *s, const ms_plan_report *r) {
         return;
     }
     char past[CLI_PAST_TEXT_BYTES];
-    cli_print("Time (predicted for this machine%s; faces and write go on beside the rest)\n",
-              cli_past_text(r->history_runs, past));
+    if (r->card[0])
+        cli_print("Time (a rough estimate by the published figures of a %s: nothing was measured on one)\n",
+                  r->card);
+    else
+        cli_print("Time (predicted for this machine%s; faces and write go on beside the rest)\n",
+                  cli_past_text(r->history_runs, past));
     double work = cli_stage_sum(r->stage_s);
     char all[MS_DURATION_TEXT_BYTES], window[MS_DURATION_TEXT_BYTES], frame[MS_DURATION_TEXT_BYTES];
     for (int i = 0; i < MS_STAGE_COUNT; i++)
@@ -173,7 +177,11 @@ static void print_json(const ms_plan_report *r) {
     printf("],\n \"windows\": %" PRId64 ", \"window_s\": %.3f, \"stage_s\": {", r->windows, r->window_s);
     for (int i = 0; i < MS_STAGE_COUNT; i++)
         printf("%s\"%s\": %.3f", i ? ", " : "", ms_stage_name((ms_stage)i), r->stage_s[i]);
-    printf("}, \"total_s\": %.3f, \"history_runs\": %d}\n", r->total_s, r->history_runs);
+    printf("}, \"total_s\": %.3f, \"history_runs\": %d, \"estimated_for\": ", r->total_s, r->history_runs);
+    if (r->card[0])
+        printf("\"%s\"}\n", r->card);
+    else
+        printf("null}\n");
 }
 
 static ms_status write_page(const plan_state *s, const ms_plan_report *r, const char *svg, ms_error *err) {
@@ -287,7 +295,8 @@ static const cli_option plan_options[] = {
      "a table of 8 to 80 GiB and 50 to 500 frames", 0, 0},
     CLI_DEVICE_OPTION(plan_state, p.device),
     {"device-memory", 0, CLI_BYTES, P(device_bytes), "SIZE",
-     "of a device that is not here (--device dummy), like 80G", 0, 0},
+     "of a device that is not here, like 80G: a card (--arch), or any (--device dummy)", 0, 0},
+    {"arch", 0, CLI_TEXT, P(arch), "sm_NN", "of a CUDA card that is not here, with --device-memory", 0, 0},
     CLI_GROUP("What is shown"),
     {"json", "j", CLI_FLAG, offsetof(plan_state, json), NULL, "print JSON", 0, 0},
     {"svg", 0, CLI_TEXT, offsetof(plan_state, svg), "FILE", "draw the memory over a window", 0, 0},
@@ -301,7 +310,9 @@ const cli_command cli_plan_command = {
     .summary = "Say what a run would take in memory and time, without running it",
     .examples = {{"memsafe plan -m models/latentsync-1.5 --size 1280x720 --frames 250 -b 2G --html plan.html",
                   "would 10 s of 720p fit in 2 GiB, and how long would they take?"},
-                 {"memsafe plan --shape latentsync-1.6", "the same of a model that is not there"}},
+                 {"memsafe plan --shape latentsync-1.6", "the same of a model that is not there"},
+                 {"memsafe plan --device cuda --arch sm_86 --device-memory 8G",
+                  "would it fit on an 8 GB card of that architecture?"}},
     .usage = "[-m MODEL | --shape NAME | --demo] [OPTIONS]",
     .text = "Every byte is computed as the run itself computes it, but for what only the files could "
             "tell: there it is the most that it can be. The exit code is 3 when the budget is too "

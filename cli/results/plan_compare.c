@@ -78,15 +78,22 @@ static void json_line(double gib, const ms_plan_report r[LENGTHS], bool first) {
                r[i].streamed_bytes, r[i].total_s);
 }
 
-ms_status cli_plan_compare(const ms_plan_params *params, bool json, ms_error *err) {
-    static ms_plan_report reports[BUDGETS][LENGTHS];
+static ms_status is_here(const ms_plan_params *params, bool *ret_here, ms_error *err) {
     const ms_probe_params looked_at = {.device = params->device ? params->device : "auto", .threads = 1};
     ms_probe *probe = NULL;
     ms_probe_device device;
     MS_TRY(ms_probe_create(&looked_at, &probe, err));
     ms_probe_get_device(probe, &device);
     ms_probe_destroy(&probe);
-    const bool here = device.computes;
+    *ret_here = device.computes;
+    return MS_OK;
+}
+
+ms_status cli_plan_compare(const ms_plan_params *params, bool json, ms_error *err) {
+    static ms_plan_report reports[BUDGETS][LENGTHS];
+    bool here = false;
+    if (!params->arch)
+        MS_TRY(is_here(params, &here, err));
     for (int b = 0; b < BUDGETS; b++)
         for (int i = 0; i < LENGTHS; i++)
             MS_TRY(plan_one(params, here, sizes_gib[b], lengths[i], &reports[b][i], err));

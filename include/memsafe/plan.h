@@ -39,6 +39,9 @@ typedef struct ms_plan_params {
        known and no times. Weights and activations are the device's, the rest is the host's. */
     const char *device;
     size_t device_bytes; /* of a device that is not here; else 0 */
+    /* A CUDA card that is not here, of device_bytes: its architecture, like "sm_86"; device must be NULL or
+       "cuda". Times are then an estimate by what the maker says of a card of that architecture and memory. */
+    const char *arch;
 } ms_plan_params;
 
 /* 1280x720 at 25 frames a second for 10 seconds, otherwise ms_run's defaults. */
@@ -82,7 +85,7 @@ typedef struct ms_plan_report {
     int n_phases;
     ms_plan_phase phase[MS_PLAN_PHASES];
     int64_t windows;
-    /* Predicted seconds, 0 for a device that is not here: of a full window's
+    /* Predicted seconds, 0 for a device of which nothing is known ("dummy"): of a full window's
        encode, denoise and decode; of the run's stages; of the run. */
     double window_s, stage_s[MS_STAGE_ROOM], total_s;
     char history_warning[256]; /* what was wrong with the history; empty = nothing */
@@ -90,6 +93,7 @@ typedef struct ms_plan_report {
     /* Without turns: how much more of the host's memory a run takes whose clip is read backwards
        after all, be it for the two frames after the speech. Not part of the other sums. */
     size_t turns_bytes;
+    char card[64]; /* by whose published figures the times are estimated; empty = times are measured ones */
 } ms_plan_report;
 
 /*

@@ -44,7 +44,8 @@ ms_status ms_compute_open(const ms_compute_params *params, ms_compute *ret_compu
                                .device_mem = params->device_mem,
                                .pool = c.pool,
                                .isa_limit = params->isa_limit,
-                               .memory_bytes = params->memory_bytes};
+                               .memory_bytes = params->memory_bytes,
+                               .card = params->card};
     ms_status status = ms_device_open(&device, &c.dev, err);
     if (status == MS_OK && params->must_compute && !c.dev->caps.computes)
         status = ms_fail(err, MS_UNSUPPORTED, "%s computes nothing: it is for plans", c.dev->description);

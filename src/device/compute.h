@@ -30,7 +30,8 @@ typedef struct ms_compute_params {
     ms_mem *device_mem;
     int threads; /* of the pool; 0 = all */
     ms_isa isa_limit;
-    size_t memory_bytes;
+    size_t memory_bytes; /* of "dummy", like card: ms_device_params */
+    const ms_card *card;
     bool must_compute; /* MS_UNSUPPORTED where the device only knows sizes */
 } ms_compute_params;
 

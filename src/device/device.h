@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/pool.h"
+#include "device/cards.h"
 #include "device/kernels.h"
 
 /* Instruction sets of the cpu back end, each including the ones before it. */
@@ -26,6 +27,7 @@ typedef struct ms_device_params {
     ms_pool *pool;       /* cpu: computes on it; borrowed; NULL = on the calling thread */
     ms_isa isa_limit;    /* cpu: use nothing above this; MS_ISA_AVX512 for no limit */
     size_t memory_bytes; /* dummy: the size it claims to have */
+    const ms_card *card; /* dummy: the card that it stands for; NULL = one of no make */
 } ms_device_params;
 
 /* A weight matrix as the checkpoint has it: n rows of [c_in / groups][kernel_h][kernel_w]. */

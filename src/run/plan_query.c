@@ -14,6 +14,7 @@
 #include "planner/params_check.h"
 #include "planner/run_history.h"
 #include "planner/run_latents.h"
+#include "predict/roofline.h"
 #include "run/plan_svg.h"
 #include "system/host.h"
 #include "text/size.h"
@@ -71,6 +72,27 @@ static ms_status check_device(const ms_plan_params *p, const ms_device *dev, ms_
                         dev->description);
 }
 
+/* NULL without an architecture. */
+static ms_status find_card(const ms_plan_params *p, const ms_card **ret_card, ms_error *err) {
+    *ret_card = NULL;
+    if (!p->arch)
+        return MS_OK;
+    if (p->device && strcmp(p->device, "cuda") != 0)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "an architecture (%s) is a CUDA card's, not \"%s\"'s",
+                       p->arch, p->device);
+    if (p->device_bytes == 0)
+        return ms_fail_hint(err, MS_INVALID_ARGUMENT, MS_HINT_DEVICE_BYTES,
+                            "a card of %s is not here: its memory must be stated", p->arch);
+    const int arch = ms_card_arch(p->arch);
+    *ret_card = arch ? ms_card_find(arch, p->device_bytes) : NULL;
+    return *ret_card
+               ? MS_OK
+               : ms_fail(err, MS_INVALID_ARGUMENT,
+                         "\"%s\" is no architecture that memsafe knows: it must be sm_75, sm_80, sm_86, "
+                         "sm_89, sm_90, sm_100 or sm_120",
+                         p->arch);
+}
+
 static ms_status find_configs(const ms_plan_params *p, ms_model_files *files, ms_error *err) {
     ms_synthetic kind;
     if (p->model) {
@@ -97,6 +119,7 @@ typedef struct planning {
     ms_engine_params engine;
     ms_run_others others;
     size_t process_bytes, face_bytes, own_bytes;
+    const ms_card *card; /* that is not here; NULL = none is meant */
     ms_run_speed speed;
     ms_run_plan_params ask;
     ms_run_plan plan, least;
@@ -277,6 +300,10 @@ static ms_status prepare(planning *a, const ms_compute *compute, ms_plan_report 
         MS_TRY(ms_run_speed_find(compute, p->history, p->model ? a->files.unet : NULL, &key, &a->speed,
                                  r->history_warning, err));
         r->history_runs = a->speed.runs;
+    } else if (a->card) {
+        a->speed.rates = ms_roofline(a->card, on.activation);
+        a->speed.host_flops = MS_HOST_THREAD_FLOPS * ms_pool_threads(compute->pool);
+        snprintf(r->card, sizeof(r->card), "%s", a->card->name);
     }
     a->ask = (ms_run_plan_params){.engine_params = &a->engine,
                                   .speed = &a->speed,
@@ -336,7 +363,7 @@ static ms_status plan_on(planning *a, const ms_compute *compute, ms_plan_report 
     MS_TRY(ms_engine_program_create(a->ask.engine, &a->plan.layout, &program, fit == MS_OK ? err : NULL));
     describe(a, program, r);
     r->windows = (a->p->frames + r->window_frames - 1) / r->window_frames;
-    if (compute->dev->caps.computes)
+    if (compute->dev->caps.computes || a->card)
         predict(a->p, &a->plan, &a->speed, ms_pool_threads(compute->pool), ms_now_s() - began, r);
     ms_status status =
         ret_svg ? ms_plan_draw(r, a->ask.engine, program, ret_svg, fit == MS_OK ? err : NULL) : MS_OK;
@@ -353,12 +380,15 @@ ms_status ms_plan_run_sized(const ms_plan_params *params, size_t params_bytes, m
     MS_NEED(ret_report, err);
     MS_CHECK_SIZED(ret_report, report_bytes, err);
     ms_mem *device_mem = NULL;
-    ms_compute_params device = {.device = p.device,
-                                .threads = p.device_bytes && !p.threads ? 1 : p.threads,
-                                .isa_limit = MS_ISA_COUNT - 1,
-                                .memory_bytes = p.device_bytes};
-    ms_plan_report report = {0};
+    const ms_card *card = NULL;
     MS_TRY(check(&p, err));
+    MS_TRY(find_card(&p, &card, err));
+    ms_compute_params device = {.device = card ? "dummy" : p.device,
+                                .threads = p.device_bytes && !card && !p.threads ? 1 : p.threads,
+                                .isa_limit = MS_ISA_COUNT - 1,
+                                .memory_bytes = p.device_bytes,
+                                .card = card};
+    ms_plan_report report = {0};
     MS_TRY(ms_mem_create(0, &device_mem));
     device.device_mem = device_mem;
     planning *work = NULL;
@@ -369,6 +399,7 @@ ms_status ms_plan_run_sized(const ms_plan_params *params, size_t params_bytes, m
     }
     if (work) {
         work->p = &p;
+        work->card = card;
         status = plan_on(work, &compute, &report, ret_svg, err);
         ms_engine_destroy(&work->ask.engine);
     }

@@ -150,6 +150,39 @@ static void other_devices_are_planned_for(void **state) {
     assert_run_fails(2, "--device-memory", "plan --device-memory 8G");
 }
 
+/* A CUDA card that is not here: what its architecture and memory say of it. */
+static void cards_are_planned_for(void **state) {
+    (void)state;
+    static const struct {
+        const char *arch, *size, *card, *precision;
+    } rows[] = {{"sm_75", "11G", "GeForce RTX 2080 Ti", "float16"},
+                {"8.6", "12G", "GeForce RTX 3060", "float16"},
+                {"sm_86", "9G", "GeForce RTX 3050", "float16"},
+                {"89", "24G", "GeForce RTX 4090", "float16"},
+                {"sm_90a", "80G", "H100 SXM", "bfloat16"}};
+    double before = 0;
+    for (int i = 0; i < 5; i++) {
+        char options[128];
+        snprintf(options, sizeof(options),
+                 "--device cuda --shape latentsync-1.6 --arch %s --device-memory %s --tracked", rows[i].arch,
+                 rows[i].size);
+        ms_json_doc *doc = plan(options);
+        const ms_json *root = ms_json_root(doc);
+        assert_string_equal(ms_json_get(root, "estimated_for")->string, rows[i].card);
+        assert_string_equal(ms_json_get(root, "precision")->string, rows[i].precision);
+        double window_s = ms_json_get(root, "window_s")->number;
+        assert_true(window_s > 0.5 && window_s < 300);
+        assert_true(ms_json_get(root, "total_s")->number > window_s);
+        assert_true(i < 3 || window_s < before); /* newer and larger than the one before */
+        before = window_s;
+        ms_json_doc_destroy(&doc);
+    }
+    assert_run_works("plan --arch sm_120 --device-memory 16G --precision bf16 --shape tiny");
+    assert_run_fails(2, "sm_75, sm_80", "plan --arch sm_13 --device-memory 8G");
+    assert_run_fails(2, "CUDA card", "plan --arch sm_86 --device dummy --device-memory 8G");
+    assert_run_fails(2, "--device-memory", "plan --arch sm_86");
+}
+
 static void budgets_are_compared(void **state) {
     (void)state;
     static const char *const members[] = {"tier",       "rung",        "vae_batch",      "unet_frames",
@@ -292,6 +325,7 @@ int main(void) {
         cmocka_unit_test(stages_go_on_side_by_side),
         cmocka_unit_test(stripes_take_longer),
         cmocka_unit_test(other_devices_are_planned_for),
+        cmocka_unit_test(cards_are_planned_for),
         cmocka_unit_test(budgets_are_compared),
         cmocka_unit_test(less_memory_takes_more_time),
         cmocka_unit_test(the_least_budget_is_true),

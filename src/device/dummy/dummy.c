@@ -227,6 +227,23 @@ CHECK_ONLY(check_finite)
 
 static const ms_kernels dummy_kernels = MS_KERNELS_BY_NAME;
 
+static size_t own_bytes(const ms_device_params *params) {
+    size_t bytes = params->card ? ms_card_context_bytes(params->card) : CONTEXT_BYTES;
+    return params->memory_bytes / 10 < bytes ? params->memory_bytes / 10 : bytes;
+}
+
+static unsigned activations(const ms_card *card) {
+    unsigned all = 1u << MS_F32 | 1u << MS_F16 | 1u << MS_BF16;
+    return card && card->arch < 80 ? all & ~(1u << MS_BF16) : all; /* Turing does not multiply bfloat16 */
+}
+
+static void describe(const ms_device_params *params, char *text, size_t size) {
+    if (params->card)
+        snprintf(text, size, "%s (sm_%d)", params->card->name, params->card->arch);
+    else
+        snprintf(text, size, "dummy device of %zu bytes", params->memory_bytes);
+}
+
 static ms_status dummy_open(const ms_device_params *params, ms_device **ret_dev, ms_error *err) {
     MS_TRY(ms_device_only_number(params, 1, err));
     dummy_device *d = ms_mem_calloc(params->mem, MS_LEDGER_GENERAL, 1, sizeof(*d));
@@ -235,12 +252,11 @@ static ms_status dummy_open(const ms_device_params *params, ms_device **ret_dev,
     d->base = (ms_device){
         .backend = &ms_backend_dummy,
         .caps = {.arithmetic = "none",
-                 .activations = 1u << MS_F32 | 1u << MS_F16 | 1u << MS_BF16,
+                 .activations = activations(params->card),
                  .capture = true,
                  .launch_bytes = LAUNCH_BYTES,
                  .granularity = GRANULARITY,
-                 .own_bytes =
-                     params->memory_bytes / 10 < CONTEXT_BYTES ? params->memory_bytes / 10 : CONTEXT_BYTES,
+                 .own_bytes = own_bytes(params),
                  .raw_weights = true},
         .kernels = &dummy_kernels,
         .mem = params->mem,
@@ -249,8 +265,7 @@ static ms_status dummy_open(const ms_device_params *params, ms_device **ret_dev,
     };
     d->ledgers = params->device_mem;
     pthread_mutex_init(&d->lock, NULL);
-    snprintf(d->base.description, sizeof(d->base.description), "dummy device of %zu bytes",
-             params->memory_bytes);
+    describe(params, d->base.description, sizeof(d->base.description));
     *ret_dev = &d->base;
     return MS_OK;
 }
