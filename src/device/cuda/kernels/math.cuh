@@ -1,6 +1,7 @@
 /*
- * exp, erf and the activation functions: the polynomials of cpu/simd/vmath.h, which says how good they are, by
- * the same fused operations in the same order, so that results have the processor's bits.
+ * exp, erf and the activation functions, for float32: the polynomials of device/cpu/simd/vmath.h with the
+ * same fused operations, so that the bits are the processor's (tests/unit/device/test_cuda_math.c). What is
+ * no number stays none.
  */
 #ifndef MS_DEVICE_CUDA_KERNELS_MATH_CUH
 #define MS_DEVICE_CUDA_KERNELS_MATH_CUH
@@ -8,12 +9,14 @@
 #include "device/kernels.h"
 #include "device/simt/simt.h"
 
-/* 0 below -87.3, exp(88.37) above 88.37; NaN stays NaN. */
+/* The processor adds n to the exponent's bits. Here it is a product, as exact: a card's NaN has all bits set,
+   and the sum would make a number of it. */
 SIMT_FN float gpu_exp(float x) {
-    const float magic = 0x1.8p23f, least = -87.3f; /* adding magic rounds to an integer, in the low bits */
+    const float magic = 0x1.8p23f, least = -87.3f, most = 88.37f; /* adding magic rounds to an integer */
     float y = least > x ? least : x;
-    y = 88.37f < y ? 88.37f : y;
-    const float t = simt_fma(y, 0x1.715476p+0f, magic), n = t - magic;
+    y = most < y ? most : y;
+    float t = simt_fma(y, 0x1.715476p+0f, magic);
+    float n = t - magic;
     float r = simt_fma(-n, 0x1.62e4p-1f, y);
     r = simt_fma(-n, 0x1.7f7d1cp-20f, r);
     float p = simt_fma(0x1.6a23ccp-10f, r, 0x1.123a2p-7f);
@@ -22,25 +25,27 @@ SIMT_FN float gpu_exp(float x) {
     p = simt_fma(p, r, 0x1.fffffcp-2f);
     p = simt_fma(p, r, 1.0f);
     p = simt_fma(p, r, 1.0f);
-    return x < least ? 0.0f : simt_float(simt_bits(p) + (simt_bits(t) << 23));
+    float power = simt_float((simt_bits(t) << 23) + 0x3f800000u); /* 2^n, n from -126 to 127 */
+    return x < least ? 0.0f : p * power;
 }
 
 SIMT_FN float gpu_erf(float x) {
-    const float a = simt_float(simt_bits(x) & 0x7fffffffu), t = x * x;
+    float a = simt_float(simt_bits(x) & 0x7fffffffu), t = x * x;
     float p = simt_fma(0x1.574ec2p-14f, t, -0x1.a88d88p-11f);
     p = simt_fma(p, t, 0x1.549664p-8f);
     p = simt_fma(p, t, -0x1.b8098p-6f);
     p = simt_fma(p, t, 0x1.ce2dcap-4f);
     p = simt_fma(p, t, -0x1.812742p-2f);
     p = simt_fma(p, t, 0x1.06eba8p-3f);
-    const float inner = simt_fma(x, p, x), c = 4.0f < a ? 4.0f : a;
+    float inner = simt_fma(x, p, x);
+    float c = 4.0f < a ? 4.0f : a;
     float q = simt_fma(-0x1.c11ce6p-13f, c, 0x1.a5962ap-9f);
     q = simt_fma(q, c, -0x1.771d1ap-6f);
     q = simt_fma(q, c, 0x1.af302p-4f);
     q = simt_fma(q, c, 0x1.457bf2p-1f);
     q = simt_fma(q, c, 0x1.20e676p+0f);
-    const float e = 1.0f - gpu_exp(q * (0.0f - c));
-    const float outer = simt_float((simt_bits(e) & 0x7fffffffu) | (simt_bits(x) & 0x80000000u));
+    float e = gpu_exp(q * -c);
+    float outer = simt_float(simt_bits(1.0f - e) | (simt_bits(x) & 0x80000000u));
     return a < 0.92f ? inner : outer;
 }
 
@@ -54,11 +59,11 @@ SIMT_FN float gpu_silu(float x) {
 
 /* 0.5 x (1 + erf(x / sqrt 2)) */
 SIMT_FN float gpu_gelu(float x) {
-    const float half = 0.5f * x;
+    float half = 0.5f * x;
     return simt_fma(half, gpu_erf(x * 0x1.6a09e6p-1f), half);
 }
 
-/* slope: PRELU's. GEGLU is a linear layer's own. */
+/* slope: of PRELU. */
 SIMT_FN float gpu_act(float x, ms_act act, float slope) {
     switch (act) {
     case MS_ACT_SILU:

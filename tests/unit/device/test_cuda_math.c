@@ -1,0 +1,102 @@
+/* Functions of the CUDA back end's kernels: exp, erf and the activations have the processor's bits. */
+#include "test.h"
+
+#define MS_SIMD_ISA 0
+#include "device/cpu/simd/vmath.h"
+#include "support/cuda_math.h"
+
+typedef struct math_function {
+    const char *name;
+    v16 (*cpu)(v16 x);
+    float (*gpu)(float x);
+} math_function;
+
+#define ACT(name, act)                                                                                       \
+    static v16 cpu_##name(v16 x) {                                                                           \
+        return v16_act(x, act, v16_set1(0.3f));                                                              \
+    }                                                                                                        \
+    static float gpu_##name(float x) {                                                                       \
+        return cuda_math_act(x, act, 0.3f);                                                                  \
+    }
+
+ACT(silu, MS_ACT_SILU)
+ACT(gelu, MS_ACT_GELU)
+ACT(relu, MS_ACT_RELU)
+ACT(prelu, MS_ACT_PRELU)
+ACT(sigmoid, MS_ACT_SIGMOID)
+ACT(none, MS_ACT_NONE)
+
+static v16 cpu_exp(v16 x) {
+    return v16_exp(x);
+}
+
+static v16 cpu_erf(v16 x) {
+    return v16_erf(x);
+}
+
+static const math_function functions[] = {
+    {"exp", cpu_exp, cuda_math_exp}, {"erf", cpu_erf, cuda_math_erf},      {"silu", cpu_silu, gpu_silu},
+    {"gelu", cpu_gelu, gpu_gelu},    {"relu", cpu_relu, gpu_relu},         {"prelu", cpu_prelu, gpu_prelu},
+    {"none", cpu_none, gpu_none},    {"sigmoid", cpu_sigmoid, gpu_sigmoid}};
+
+static void compare(const math_function *f, const v16 *x) {
+    v16 expected = f->cpu(*x);
+    for (int i = 0; i < 16; i++) {
+        float got = f->gpu(x->f[i]);
+        /* The processor's exp makes numbers of NaNs that no instruction gives. */
+        bool nan = isnan(expected.f[i]) || isnan(x->f[i]);
+        if (nan ? !isnan(got) : ms_float_bits(got) != ms_float_bits(expected.f[i]))
+            fail_msg("%s(%a) is %a, the processor has %a", f->name, (double)x->f[i], (double)got,
+                     (double)expected.f[i]);
+    }
+}
+
+/* Every 997-th float of both signs, infinities and what is no number among them. */
+static void bits_are_the_processors(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+        uint32_t bits = 0;
+        for (int block = 0; block < (int)(0x7fc00000u / 997 / 8); block++) {
+            v16 x;
+            for (int j = 0; j < 16; j++) {
+                x.f[j] = ms_bits_float(bits | (uint32_t)(j & 1) << 31);
+                bits += j & 1 ? 997 : 0;
+            }
+            compare(&functions[i], &x);
+        }
+    }
+}
+
+/* Where the polynomials begin and end, and every float around these. */
+static void bits_at_the_borders(void **state) {
+    (void)state;
+    static const float borders[] = {0.0f,   -87.3f, 88.37f, 87.3f,   -88.37f,  0.92f,     -0.92f,
+                                    4.0f,   -4.0f,  1.3f,   -126.0f, INFINITY, -INFINITY, NAN,
+                                    0.346f, 0.347f, 5.656f, 1e-38f,  1e-44f,   3.4e38f,   -3.4e38f};
+    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
+        for (size_t b = 0; b < sizeof(borders) / sizeof(borders[0]); b++)
+            for (int first = -512; first < 512; first += 16) {
+                v16 x;
+                for (int j = 0; j < 16; j++)
+                    x.f[j] = ms_bits_float(ms_float_bits(borders[b]) + (uint32_t)(first + j));
+                compare(&functions[i], &x);
+            }
+}
+
+/* A card's NaN has all bits set; the processor's has one. */
+static void what_is_no_number_stays_none(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+        assert_true(isnan(functions[i].gpu(ms_bits_float(0x7fffffffu))));
+        assert_true(isnan(functions[i].gpu(ms_bits_float(0xffffffffu))));
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bits_are_the_processors),
+        cmocka_unit_test(bits_at_the_borders),
+        cmocka_unit_test(what_is_no_number_stays_none),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
