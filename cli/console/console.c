@@ -475,9 +475,10 @@ void cli_show_progress(const ms_run_progress *p) {
                                        [SHAPE_JSON] = JSON_INTERVAL_S};
     double now = ms_now_s();
     bool nothing = p->fraction < 0 && p->frames_done == 0; /* not worth a line of its own */
+    bool last = console.shape == SHAPE_JSON && p->fraction >= 1;
     if (console.shape == SHAPE_NONE || console.over || console.ended ||
         (console.shape == SHAPE_PLAIN && nothing) ||
-        (console.shown_s >= 0 && now - console.shown_s < intervals[console.shape]))
+        (!last && console.shown_s >= 0 && now - console.shown_s < intervals[console.shape]))
         return;
     if (console.shape == SHAPE_LOG) {
         log_line(p);

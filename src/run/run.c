@@ -165,6 +165,7 @@ static ms_status run_job(ms_job *j, ms_error *err) {
     MS_TRY(ms_job_open_inputs(j, err));
     ms_job_tell(j);
     MS_TRY(work(j, err));
+    ms_job_tell_end(j);
     fill_report(j);
     tell_doubts(&j->report);
     if (j->p->work == MS_RUN_WORK_ALL && j->source && j->frames_before == 0 && j->windows_kept == 0 &&

@@ -128,6 +128,7 @@ typedef struct ms_job {
 /* Time from here on belongs to another stage; NULL = to none. */
 void ms_job_enter(ms_job *job, const char *stage);
 void ms_job_tell(ms_job *job);
+void ms_job_tell_end(ms_job *job); /* all that was asked for is done */
 
 /* Part of the current stage is done: a frame came, a face was made, a frame was handed on. */
 void ms_job_did(ms_job *job, double units);

@@ -181,6 +181,20 @@ void ms_job_engine_stage(void *arg, const char *name, int64_t done, int64_t tota
 
 /* ---- telling ---- */
 
+/* What was expected of a step may be wrong; that all is done is not. */
+void ms_job_tell_end(ms_job *j) {
+    if (!j->p->progress || !j->stage_name)
+        return;
+    int64_t done = atomic_load(&j->write.frames_done);
+    ms_run_progress progress = {.stage = j->stage_name,
+                                .frames_done = done,
+                                .frames_total = done,
+                                .seconds = now_s(j),
+                                .fraction = 1,
+                                .eta_s = 0};
+    j->p->progress(j->p->arg, &progress);
+}
+
 void ms_job_tell(ms_job *j) {
     if (!j->p->progress || !j->stage_name)
         return;
