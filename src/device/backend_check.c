@@ -12,10 +12,11 @@
 #define COUNT_ONE(name) +1
 _Static_assert(sizeof(ms_kernels) == (1 MS_KERNELS(COUNT_ONE)) * sizeof(void (*)(void)),
                "every kernel is looked at");
-_Static_assert(sizeof(ms_backend) == offsetof(ms_backend, open) + (MS_BACKEND_FUNCTIONS(COUNT_ONE)
-                                                                       MS_CAPTURE_FUNCTIONS(COUNT_ONE)
-                                                                           MS_WEIGHT_FUNCTIONS(COUNT_ONE)) *
-                                                                      sizeof(void (*)(void)),
+_Static_assert(sizeof(ms_backend) == offsetof(ms_backend, open) +
+                                         (MS_BACKEND_FUNCTIONS(COUNT_ONE) MS_CAPTURE_FUNCTIONS(COUNT_ONE)
+                                              MS_WEIGHT_FUNCTIONS(COUNT_ONE)
+                                                  MS_OPTIONAL_FUNCTIONS(COUNT_ONE)) *
+                                             sizeof(void (*)(void)),
                "every function is looked at");
 
 #define LACK(what) return snprintf(problem, size, "lacks %s", what), false
@@ -43,6 +44,8 @@ bool ms_device_is_sound(const ms_device *dev, char *problem, size_t size) {
         LACK("a class of arithmetic");
     if (!memchr(dev->description, 0, sizeof(dev->description)) || !dev->description[0])
         LACK("a description");
+    if (!memchr(c->identity, 0, sizeof(c->identity)))
+        LACK("an end of its identity");
     if (!(c->activations & 1u << MS_F32))
         LACK("activations of type float32");
     if (c->activations & ~(1u << MS_F32 | 1u << MS_F16 | 1u << MS_BF16))

@@ -38,6 +38,8 @@
     X(weight_panels)                                                                                         \
     X(weight_pack)
 
+#define MS_OPTIONAL_FUNCTIONS(X) X(predicted_bits)
+
 /* Whether the table can be used at all, before any of its functions is called. name: the one that
    it must have. If it cannot, problem says what is wrong with it, in words that follow "it". */
 bool ms_backend_is_sound(const ms_backend *backend, const char *name, char *problem, size_t size);

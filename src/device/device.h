@@ -52,7 +52,7 @@ static inline int64_t ms_weight_row(const ms_weight_shape *shape, int64_t panel,
 }
 
 /* The version of everything below and of kernels.h. A plug-in with another number is refused. */
-#define MS_BACKEND_ABI 5
+#define MS_BACKEND_ABI 6
 
 /*
  * Work of a device in the order in which it was given: kernels, copies, events. A call
@@ -136,6 +136,10 @@ typedef struct ms_backend {
      */
     int64_t (*weight_panels)(const ms_weight_shape *shape);
     void (*weight_pack)(const ms_weight_shape *shape, int64_t panel, const float *const rows[16], void *base);
+
+    /* The hash that the self-test (self_test.h) must find of a family's result on a device of this class of
+       arithmetic; 0 = it was not predicted. NULL: nothing was. */
+    uint64_t (*predicted_bits)(const ms_device *dev, const char *family, ms_dtype dtype);
 } ms_backend;
 
 /* What a device is, for whoever has to act on it. Nobody asks for a back end's name. */
@@ -143,6 +147,9 @@ typedef struct ms_device_caps {
     /* Within one class equal arguments give equal bits; between classes they agree
        within tolerances. Part of every key under which results are kept. */
     const char *arithmetic;
+    /* What a self-test's result is worth: the card, its driver, the back end's build. While it is the same, the
+       test is not made again; "" = the device needs no test. */
+    char identity[160];
     bool host_memory;     /* its memory is the host's: one budget, and the host reads and writes it */
     unsigned activations; /* types in which it can keep activations, 1 << dtype each; F32 always */
     bool capture;

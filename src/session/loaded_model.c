@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/sized.h"
+#include "device/self_test/self_test.h"
 #include "planner/params_check.h"
 #include "planner/run_plan.h"
 #include "system/host.h"
@@ -19,6 +20,7 @@ ms_status ms_model_open_device(ms_model *m, const char *device, int threads, ms_
                                       .must_compute = true};
     MS_TRY(ms_compute_open(&params, &m->compute, err));
     m->apart = !m->compute.dev->caps.host_memory;
+    MS_TRY(ms_self_test_once(m->compute.dev, err));
     return ms_compute_open_host(&m->compute, &m->face_compute, err);
 }
 

@@ -1,0 +1,416 @@
+#include "device/self_test/cases.h"
+
+static size_t of(size_t bytes) {
+    return bytes ? bytes : 1;
+}
+
+static ms_status run_linear(trial *t, const ms_linear_args *a) {
+    const ms_kernels *k = t->dev->kernels;
+    void *ws = t->status == MS_OK ? trial_block(t, of(k->linear_workspace(t->dev, a))) : NULL;
+    return t->status == MS_OK ? k->linear(t->queue, a, ws) : t->status;
+}
+
+static ms_status run_conv2d(trial *t, const ms_conv2d_args *a) {
+    const ms_kernels *k = t->dev->kernels;
+    void *ws = t->status == MS_OK ? trial_block(t, of(k->conv2d_workspace(t->dev, a))) : NULL;
+    return t->status == MS_OK ? k->conv2d(t->queue, a, ws) : t->status;
+}
+
+static ms_status run_attention(trial *t, const ms_attention_args *a) {
+    const ms_kernels *k = t->dev->kernels;
+    void *ws = t->status == MS_OK ? trial_block(t, of(k->attention_workspace(t->dev, a))) : NULL;
+    return t->status == MS_OK ? k->attention(t->queue, a, ws) : t->status;
+}
+
+static ms_rows values(trial *t, int64_t outer, int64_t inner, int64_t channels) {
+    return trial_rows(t, trial_values(t, outer * inner * channels), outer, inner, channels);
+}
+
+static ms_rows output(trial *t, int64_t outer, int64_t inner, int64_t channels) {
+    return trial_rows(t, trial_output(t, outer * inner * channels, t->dtype), outer, inner, channels);
+}
+
+/* Scale, then shift, for every `outer_per_table` images. */
+static ms_prologue prologue(trial *t, int64_t tables, int64_t channels, int64_t outer_per_table) {
+    return (ms_prologue){.tables = trial_floats(t, tables * 2 * channels, 0.5f, 0.25f),
+                         .outer_per_table = outer_per_table,
+                         .act = MS_ACT_SILU};
+}
+
+/* ---- matrices ---- */
+
+static ms_status linear(trial *t) {
+    const ms_weight_shape shape = {
+        .layout = MS_LAYOUT_PANEL, .n = 88, .c_in = 72, .kernel_h = 1, .kernel_w = 1, .groups = 1};
+    ms_linear_args a = {.src = {values(t, 2, 67, 72)}, .n_src = 1, .dst = output(t, 2, 67, 88)};
+    a.weight = trial_weight(t, &shape);
+    a.epilogue = (ms_epilogue){.bias = trial_floats(t, 88, 0, 0.5f),
+                               .act = MS_ACT_GELU,
+                               .residual = values(t, 2, 67, 88),
+                               .scale = 0.5f};
+    return run_linear(t, &a);
+}
+
+static ms_status linear_normalised(trial *t) {
+    const ms_weight_shape shape = {
+        .layout = MS_LAYOUT_PANEL, .n = 40, .c_in = 56, .kernel_h = 1, .kernel_w = 1, .groups = 1};
+    ms_linear_args a = {
+        .src = {values(t, 2, 33, 40), values(t, 2, 33, 16)}, .n_src = 2, .dst = output(t, 2, 33, 40)};
+    a.weight = trial_weight(t, &shape);
+    a.prologue = prologue(t, 2, 56, 1);
+    return run_linear(t, &a);
+}
+
+static ms_status linear_geglu(trial *t) {
+    const ms_weight_shape shape = {
+        .layout = MS_LAYOUT_GEGLU, .n = 96, .c_in = 40, .kernel_h = 1, .kernel_w = 1, .groups = 1};
+    ms_linear_args a = {.src = {values(t, 1, 77, 40)}, .n_src = 1, .dst = output(t, 1, 77, 48)};
+    a.weight = trial_weight(t, &shape);
+    a.epilogue = (ms_epilogue){.bias = trial_floats(t, 96, 0, 0.5f), .act = MS_ACT_GEGLU};
+    return run_linear(t, &a);
+}
+
+typedef struct conv {
+    int64_t side, up, c_in, n;
+    int kernel, stride, pad, groups;
+    bool two, normalised;
+} conv;
+
+static ms_status conv2d(trial *t, const conv *c) {
+    int64_t from = c->up ? c->up : c->side, to = (from + 2 * c->pad - c->kernel) / c->stride + 1;
+    int64_t first = c->two ? c->c_in / 3 / 8 * 8 : c->c_in;
+    ms_conv2d_args a = {.src = {values(t, 2, c->side * c->side, first)},
+                        .n_src = c->two ? 2 : 1,
+                        .src_h = c->side,
+                        .src_w = c->side,
+                        .dst = output(t, 2, to * to, c->n),
+                        .dst_h = to,
+                        .dst_w = to,
+                        .kernel_h = c->kernel,
+                        .kernel_w = c->kernel,
+                        .stride_h = c->stride,
+                        .stride_w = c->stride,
+                        .pad_top = c->pad,
+                        .pad_left = c->pad,
+                        .groups = c->groups,
+                        .up_h = c->up,
+                        .up_w = c->up};
+    if (c->two)
+        a.src[1] = values(t, 2, c->side * c->side, c->c_in - first);
+    const ms_weight_shape shape = {.layout = t->status == MS_OK ? t->dev->kernels->conv2d_layout(&a)
+                                                                : MS_LAYOUT_PANEL,
+                                   .n = c->n,
+                                   .c_in = c->c_in / c->groups,
+                                   .kernel_h = c->kernel,
+                                   .kernel_w = c->kernel,
+                                   .groups = c->groups};
+    a.weight = trial_weight(t, &shape);
+    a.epilogue = (ms_epilogue){
+        .bias = trial_floats(t, c->n, 0, 0.5f), .add = trial_floats(t, c->n, 0, 0.5f), .act = MS_ACT_SILU};
+    if (c->normalised)
+        a.prologue = prologue(t, 2, c->c_in, 1);
+    return run_conv2d(t, &a);
+}
+
+static ms_status conv_plain(trial *t) {
+    return conv2d(t,
+                  &(conv){.side = 9, .c_in = 24, .n = 40, .kernel = 3, .stride = 1, .pad = 1, .groups = 1});
+}
+
+static ms_status conv_normalised(trial *t) {
+    return conv2d(t, &(conv){.side = 8,
+                             .c_in = 48,
+                             .n = 24,
+                             .kernel = 3,
+                             .stride = 1,
+                             .pad = 1,
+                             .groups = 1,
+                             .two = true,
+                             .normalised = true});
+}
+
+static ms_status conv_strided(trial *t) {
+    return conv2d(t,
+                  &(conv){.side = 11, .c_in = 16, .n = 24, .kernel = 3, .stride = 2, .pad = 1, .groups = 1});
+}
+
+static ms_status conv_enlarged(trial *t) {
+    return conv2d(
+        t,
+        &(conv){.side = 5, .up = 10, .c_in = 16, .n = 24, .kernel = 3, .stride = 1, .pad = 1, .groups = 1});
+}
+
+static ms_status conv_few_channels(trial *t) {
+    return conv2d(t,
+                  &(conv){.side = 10, .c_in = 13, .n = 24, .kernel = 3, .stride = 1, .pad = 1, .groups = 1});
+}
+
+static ms_status conv_depthwise(trial *t) {
+    return conv2d(t,
+                  &(conv){.side = 9, .c_in = 24, .n = 24, .kernel = 3, .stride = 1, .pad = 1, .groups = 24});
+}
+
+/* ---- attention ---- */
+
+static ms_status attention(trial *t, int heads, int dim, int64_t q_tokens, int64_t kv_tokens) {
+    const int64_t width = heads * dim;
+    ms_attention_args a = {.q = trial_values(t, 2 * q_tokens * width),
+                           .k = trial_values(t, 2 * kv_tokens * width),
+                           .v = trial_values(t, 2 * kv_tokens * width),
+                           .out = trial_output(t, 2 * q_tokens * width, t->dtype),
+                           .dtype = t->dtype,
+                           .q_stride = {q_tokens * width, 0, width},
+                           .k_stride = {kv_tokens * width, 0, width},
+                           .v_stride = {kv_tokens * width, 0, width},
+                           .out_stride = {q_tokens * width, 0, width},
+                           .batch_outer = 2,
+                           .batch_inner = 1,
+                           .q_tokens = q_tokens,
+                           .kv_tokens = kv_tokens,
+                           .heads = heads,
+                           .head_dim = dim,
+                           .scale = dim <= 40    ? 0.158f
+                                    : dim <= 64  ? 0.125f
+                                    : dim <= 80  ? 0.112f
+                                    : dim <= 160 ? 0.079f
+                                                 : 0.0442f};
+    return run_attention(t, &a);
+}
+
+static ms_status attention_40(trial *t) {
+    return attention(t, 2, 40, 70, 91);
+}
+
+static ms_status attention_64(trial *t) {
+    return attention(t, 2, 64, 33, 50);
+}
+
+static ms_status attention_80(trial *t) {
+    return attention(t, 2, 80, 65, 65);
+}
+
+static ms_status attention_160(trial *t) {
+    return attention(t, 1, 160, 40, 70);
+}
+
+static ms_status attention_512(trial *t) {
+    return attention(t, 1, 512, 35, 67);
+}
+
+/* Over 16 frames at every one of some pixels. */
+static ms_status attention_temporal(trial *t) {
+    enum { FRAMES = 16, PIXELS = 9, HEADS = 2, DIM = 40, WIDTH = HEADS * DIM };
+    const int64_t stride[3] = {FRAMES * PIXELS * WIDTH, WIDTH, PIXELS * WIDTH};
+    ms_attention_args a = {.q = trial_values(t, FRAMES * PIXELS * WIDTH),
+                           .k = trial_values(t, FRAMES * PIXELS * WIDTH),
+                           .v = trial_values(t, FRAMES * PIXELS * WIDTH),
+                           .out = trial_output(t, FRAMES * PIXELS * WIDTH, t->dtype),
+                           .dtype = t->dtype,
+                           .q_stride = {stride[0], stride[1], stride[2]},
+                           .k_stride = {stride[0], stride[1], stride[2]},
+                           .v_stride = {stride[0], stride[1], stride[2]},
+                           .out_stride = {stride[0], stride[1], stride[2]},
+                           .batch_outer = 1,
+                           .batch_inner = PIXELS,
+                           .q_tokens = FRAMES,
+                           .kv_tokens = FRAMES,
+                           .heads = HEADS,
+                           .head_dim = DIM,
+                           .scale = 0.158f};
+    return run_attention(t, &a);
+}
+
+/* ---- norms ---- */
+
+static ms_status group_norm(trial *t) {
+    enum { IMAGES = 4, H = 5, W = 7, C = 48, GROUPS = 8 };
+    ms_norm_partials_args p = {.src = {values(t, IMAGES, H * W, 32), values(t, IMAGES, H * W, 16)},
+                               .n_src = 2,
+                               .h = H,
+                               .w = W,
+                               .groups = GROUPS};
+    p.partials = trial_block(t, sizeof(double[2]) * IMAGES * H * GROUPS);
+    ms_norm_tables_args a = {.partials = (const double(*)[2])p.partials,
+                             .outer = IMAGES,
+                             .h = H,
+                             .w = W,
+                             .channels = C,
+                             .outer_per_table = 2,
+                             .groups = GROUPS,
+                             .eps = 1e-5f,
+                             .gamma = trial_floats(t, C, 1, 0.25f),
+                             .beta = trial_floats(t, C, 0, 0.25f),
+                             .tables = trial_output(t, IMAGES / 2 * 2 * C, MS_F32)};
+    if (t->status != MS_OK)
+        return t->status;
+    ms_status status = t->dev->kernels->norm_partials(t->queue, &p);
+    return status == MS_OK ? t->dev->kernels->norm_tables(t->queue, &a) : status;
+}
+
+static ms_status norm_apply(trial *t) {
+    ms_norm_apply_args a = {
+        .src = values(t, 2, 35, 24), .dst = output(t, 2, 35, 24), .prologue = prologue(t, 2, 24, 1)};
+    return t->status == MS_OK ? t->dev->kernels->norm_apply(t->queue, &a) : t->status;
+}
+
+static ms_status layer_norm(trial *t) {
+    ms_layer_norm_args a = {.src = values(t, 3, 19, 72),
+                            .dst = output(t, 3, 19, 72),
+                            .gamma = trial_floats(t, 72, 1, 0.25f),
+                            .beta = trial_floats(t, 72, 0, 0.25f),
+                            .eps = 1e-5f,
+                            .position = trial_floats(t, 2 * 72, 0, 0.5f),
+                            .position_rows = 2,
+                            .outer_first = 1};
+    return t->status == MS_OK ? t->dev->kernels->layer_norm(t->queue, &a) : t->status;
+}
+
+/* ---- element by element ---- */
+
+static ms_status binary(trial *t) {
+    ms_binary_args a = {.op = MS_BINARY_MUL,
+                        .a = values(t, 2, 31, 24),
+                        .b = values(t, 2, 31, 24),
+                        .dst = output(t, 2, 31, 24),
+                        .act = MS_ACT_SIGMOID};
+    return t->status == MS_OK ? t->dev->kernels->binary(t->queue, &a) : t->status;
+}
+
+static ms_status unary(trial *t) {
+    ms_unary_args a = {.src = values(t, 2, 31, 24), .dst = output(t, 2, 31, 24), .act = MS_ACT_GELU};
+    return t->status == MS_OK ? t->dev->kernels->unary(t->queue, &a) : t->status;
+}
+
+static ms_status pool(trial *t) {
+    ms_pool_args a = {.average = true,
+                      .src = values(t, 2, 9 * 9, 16),
+                      .dst = output(t, 2, 5 * 5, 16),
+                      .src_h = 9,
+                      .src_w = 9,
+                      .dst_h = 5,
+                      .dst_w = 5,
+                      .kernel_h = 3,
+                      .kernel_w = 3,
+                      .stride_h = 2,
+                      .stride_w = 2,
+                      .pad_top = 1,
+                      .pad_left = 1,
+                      .pad_bottom = 1,
+                      .pad_right = 1};
+    return t->status == MS_OK ? t->dev->kernels->pool(t->queue, &a) : t->status;
+}
+
+static ms_status resize(trial *t) {
+    ms_resize_args a = {.src = values(t, 2, 5 * 6, 16),
+                        .dst = output(t, 2, 11 * 9, 16),
+                        .src_h = 5,
+                        .src_w = 6,
+                        .dst_h = 11,
+                        .dst_w = 9};
+    return t->status == MS_OK ? t->dev->kernels->resize(t->queue, &a) : t->status;
+}
+
+/* From channels-last to planar. */
+static ms_status copy(trial *t) {
+    ms_copy_args a = {.src = trial_values(t, 2 * 35 * 24),
+                      .dst = trial_output(t, 2 * 35 * 24, t->dtype),
+                      .dtype = t->dtype,
+                      .outer = 2,
+                      .inner = 35,
+                      .channels = 24,
+                      .src_stride = {35 * 24, 24, 1},
+                      .dst_stride = {35 * 24, 1, 35}};
+    return t->status == MS_OK ? t->dev->kernels->copy(t->queue, &a) : t->status;
+}
+
+/* ---- latents ---- */
+
+static ms_status noise(trial *t) {
+    static const uint32_t numbers[3][2] = {{1, 0}, {1, 7}, {2, 4000000000u}};
+    ms_noise_args a = {
+        .seed = 1247, .numbers = trial_words(t, numbers, sizeof(numbers)), .dst = output(t, 3, 300, 4)};
+    return t->status == MS_OK ? t->dev->kernels->noise(t->queue, &a) : t->status;
+}
+
+static ms_status posterior(trial *t) {
+    ms_posterior_args a = {.moments = values(t, 2, 99, 8),
+                           .normals = values(t, 2, 99, 4),
+                           .dst = output(t, 2, 99, 4),
+                           .shift = 0.0609f,
+                           .scale = 0.18215f};
+    return t->status == MS_OK ? t->dev->kernels->posterior(t->queue, &a) : t->status;
+}
+
+static ms_status rescale(trial *t) {
+    ms_rescale_args a = {
+        .src = values(t, 2, 99, 4), .dst = output(t, 2, 99, 4), .divisor = 0.18215f, .shift = 0.0609f};
+    return t->status == MS_OK ? t->dev->kernels->rescale(t->queue, &a) : t->status;
+}
+
+static ms_status guide(trial *t) {
+    ms_guide_args a = {.without = values(t, 2, 99, 4),
+                       .with = values(t, 2, 99, 4),
+                       .dst = output(t, 2, 99, 4),
+                       .scale = 1.5f};
+    return t->status == MS_OK ? t->dev->kernels->guide(t->queue, &a) : t->status;
+}
+
+static ms_status ddim(trial *t) {
+    static const float step[4] = {0.8f, 0.6f, 0.9f, 0.43588989f};
+    ms_ddim_args a = {.sample = values(t, 2, 99, 4),
+                      .noise = values(t, 2, 99, 4),
+                      .dst = output(t, 2, 99, 4),
+                      .step = trial_words(t, step, sizeof(step))};
+    return t->status == MS_OK ? t->dev->kernels->ddim(t->queue, &a) : t->status;
+}
+
+/* Flags as numbers: of finite values, then of others. */
+static ms_status check_finite(trial *t) {
+    static const uint32_t bad[8] = {0, 0, 0, 0x7f800000u, 0, 0, 0, 0};
+    static const uint32_t set[1] = {0};
+    void *flag = trial_words(t, set, sizeof(set));
+    ms_check_finite_args fine = {.src = values(t, 2, 99, 4), .flag = flag};
+    ms_rows rows = trial_rows(t, trial_words(t, bad, sizeof(bad)), 1, 2, 4);
+    ms_rows result = output(t, 1, 1, 1);
+    ms_check_finite_args infinite = {.src = rows, .flag = (uint32_t *)result.data};
+    if (t->status != MS_OK)
+        return t->status;
+    ms_status status = t->dev->kernels->check_finite(t->queue, &fine);
+    if (status == MS_OK)
+        status = t->dev->kernels->check_finite(t->queue, &infinite);
+    return status;
+}
+
+const self_case self_cases[] = {
+    {"linear", linear, 16, false},
+    {"linear, normalised", linear_normalised, 32, false},
+    {"linear, GEGLU", linear_geglu, 32, false},
+    {"convolution", conv_plain, 16, false},
+    {"convolution, normalised", conv_normalised, 32, false},
+    {"convolution, strided", conv_strided, 16, false},
+    {"convolution, enlarged", conv_enlarged, 16, false},
+    {"convolution, few channels", conv_few_channels, 16, false},
+    {"convolution, depthwise", conv_depthwise, 16, false},
+    {"attention, 40", attention_40, 32, false},
+    {"attention, 64", attention_64, 32, false},
+    {"attention, 80", attention_80, 32, false},
+    {"attention, 160", attention_160, 32, false},
+    {"attention, 512", attention_512, 32, false},
+    {"attention, temporal", attention_temporal, 32, false},
+    {"group norm", group_norm, 16, false},
+    {"norm applied", norm_apply, 16, false},
+    {"layer norm", layer_norm, 16, false},
+    {"two operands", binary, 4, false},
+    {"one operand", unary, 4, false},
+    {"pooling", pool, 4, false},
+    {"resize", resize, 0, false},
+    {"copy", copy, 0, false},
+    {"noise", noise, 64, true},
+    {"posterior", posterior, 64, true},
+    {"rescale", rescale, 64, true},
+    {"guidance", guide, 64, true},
+    {"DDIM", ddim, 64, true},
+    {"check of finite values", check_finite, 0, true},
+};
+
+const int n_self_cases = (int)(sizeof(self_cases) / sizeof(self_cases[0]));

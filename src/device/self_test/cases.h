@@ -1,0 +1,20 @@
+/* The inputs that a device is tried with: a case for every family of kernels, shapes as the networks have them,
+   only smaller, with ends that no tile divides. */
+#ifndef MS_DEVICE_SELF_TEST_CASES_H
+#define MS_DEVICE_SELF_TEST_CASES_H
+
+#include "device/self_test/trial.h"
+
+typedef struct self_case {
+    const char *family;
+    ms_status (*run)(trial *t);
+    /* How far a result may be from the processor's, in units of the type's rounding (2^-11 of float16, 2^-8 of
+       bfloat16, 2^-24 of float32) of a value about 1. */
+    double units;
+    bool float_only; /* its operands are float32 whatever the networks keep */
+} self_case;
+
+extern const self_case self_cases[];
+extern const int n_self_cases;
+
+#endif

@@ -1,0 +1,114 @@
+#include "device/self_test/self_test.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "device/self_test/cases.h"
+
+/* The processor is the reference. */
+static ms_status open_reference(ms_device *dev, ms_device **ret_cpu, ms_error *err) {
+    const ms_device_params params = {.backend = "cpu", .mem = dev->mem, .isa_limit = MS_ISA_COUNT - 1};
+    return ms_device_open(&params, ret_cpu, err);
+}
+
+static ms_status run_one(const self_case *c, ms_device *dev, ms_dtype given, ms_dtype kept, uint64_t seed,
+                         float **ret_values, int64_t *ret_count, uint64_t *ret_hash) {
+    trial t;
+    ms_status status = trial_begin(&t, dev, given, kept, seed);
+    if (status == MS_OK)
+        status = c->run(&t);
+    if (status == MS_OK)
+        status = trial_read(&t, ret_values, ret_hash);
+    *ret_count = t.outputs;
+    trial_end(&t);
+    return status;
+}
+
+static double unit_of(ms_dtype dtype) {
+    return dtype == MS_F16 ? 0x1p-11 : dtype == MS_BF16 ? 0x1p-8 : 0x1p-24;
+}
+
+/* Relative for values above 1. */
+static double worst(const float *got, const float *wanted, int64_t count) {
+    double error = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double off = fabs((double)got[i] - (double)wanted[i]) / fmax(1, fabs((double)wanted[i]));
+        if (!(off <= error))
+            error = isnan(off) ? INFINITY : off;
+    }
+    return error;
+}
+
+static ms_status compare(const self_case *c, ms_device *dev, ms_device *cpu, ms_dtype dtype, uint64_t seed,
+                         ms_self_test_result *ret) {
+    float *got = NULL, *wanted = NULL;
+    int64_t count = 0;
+    uint64_t of_reference;
+    *ret = (ms_self_test_result){.family = c->family, .dtype = dtype, .allowed = c->units * unit_of(dtype)};
+    ms_status status = run_one(c, cpu, dtype, MS_F32, seed, &wanted, &count, &of_reference);
+    if (status == MS_OK)
+        status = run_one(c, dev, dtype, dtype, seed, &got, &count, &ret->hash);
+    if (status == MS_OK)
+        ret->error = worst(got, wanted, count);
+    ms_mem_free(got);
+    ms_mem_free(wanted);
+    return status;
+}
+
+static uint64_t predicted(const ms_device *dev, const char *family, ms_dtype dtype) {
+    return dev->backend->predicted_bits ? dev->backend->predicted_bits(dev, family, dtype) : 0;
+}
+
+typedef struct self_test {
+    ms_device *dev, *cpu;
+    ms_self_test_fn each;
+    void *arg;
+    ms_self_test_result worst; /* the first that disagrees */
+    bool disagrees;
+} self_test;
+
+static ms_status run_seed(self_test *s, int seed) {
+    static const ms_dtype types[] = {MS_F32, MS_F16, MS_BF16};
+    for (int i = 0; i < n_self_cases; i++)
+        for (int d = 0; d < 3; d++) {
+            ms_self_test_result r;
+            if (!(s->dev->caps.activations & 1u << types[d]) || (d > 0 && self_cases[i].float_only))
+                continue;
+            MS_TRY(compare(&self_cases[i], s->dev, s->cpu, types[d], (uint64_t)seed, &r));
+            r.predicted = seed == 0 ? predicted(s->dev, r.family, r.dtype) : 0;
+            r.agrees = r.error <= r.allowed && (!r.predicted || r.predicted == r.hash);
+            if (!r.agrees && !s->disagrees) {
+                s->worst = r;
+                s->disagrees = true;
+            }
+            if (s->each)
+                s->each(s->arg, &r);
+        }
+    return MS_OK;
+}
+
+static ms_status refuse(const self_test *s, ms_error *err) {
+    const ms_self_test_result *r = &s->worst;
+    if (r->error <= r->allowed)
+        return ms_fail(
+            err, MS_UNSUPPORTED,
+            "%s is not trusted: its results of \"%s\" in %s are not the ones that were predicted for it",
+            s->dev->description, r->family, ms_dtype_name(r->dtype));
+    return ms_fail(
+        err, MS_UNSUPPORTED,
+        "%s is not trusted: it gives wrong results of \"%s\" in %s (off by %.3g, %.3g are allowed)",
+        s->dev->description, r->family, ms_dtype_name(r->dtype), r->error, r->allowed);
+}
+
+ms_status ms_self_test(ms_device *dev, int seeds, ms_self_test_fn each, void *arg, ms_error *err) {
+    self_test s = {.dev = dev, .each = each, .arg = arg};
+    ms_status status = MS_OK;
+    MS_TRY(open_reference(dev, &s.cpu, err));
+    for (int seed = 0; seed < seeds && status == MS_OK; seed++)
+        status = run_seed(&s, seed);
+    ms_device_close(&s.cpu);
+    if (status != MS_OK)
+        return ms_fail(err, status, "%s: the self-test ended with: %s", dev->description,
+                       ms_status_text(status));
+    return s.disagrees ? refuse(&s, err) : MS_OK;
+}

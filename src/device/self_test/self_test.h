@@ -1,0 +1,40 @@
+/*
+ * Whether a device computes what it should: every family of kernels runs on small inputs, and its result is
+ * compared with the processor's, within what its types can hold, and bit by bit with what was predicted for the
+ * device's class of arithmetic, where its back end has predictions. So a card that nobody has seen cannot give a
+ * wrong picture silently.
+ */
+#ifndef MS_DEVICE_SELF_TEST_SELF_TEST_H
+#define MS_DEVICE_SELF_TEST_SELF_TEST_H
+
+#include "base/error.h"
+#include "device/device.h"
+
+typedef struct ms_self_test_result {
+    const char *family; /* "linear", "attention", ...; with what is special about it */
+    ms_dtype dtype;     /* of the activations */
+    double error;       /* the largest one; a result that is no number is infinitely wrong */
+    double allowed;
+    uint64_t hash;      /* of the result's bytes */
+    uint64_t predicted; /* 0 = nothing was predicted */
+    bool agrees;
+} ms_self_test_result;
+
+/* Called after each case. */
+typedef void (*ms_self_test_fn)(void *arg, const ms_self_test_result *result);
+
+/*
+ * Takes some MiB of the device, which must compute, and gives them back. seeds: of inputs, 1 or more; the first is
+ * what predictions are of. each may be NULL. MS_UNSUPPORTED: a family disagrees; the message names the first one. Errors of
+ * the device and of memory.
+ */
+ms_status ms_self_test(ms_device *dev, int seeds, ms_self_test_fn each, void *arg, ms_error *err);
+
+/*
+ * The same, unless it was done before for this device, driver and build (ms_device_caps.identity) and is noted
+ * in a file of the user's cache folder ($XDG_CACHE_HOME/memsafe/tested-devices). A file that cannot be read or
+ * written only means that it is done again.
+ */
+ms_status ms_self_test_once(ms_device *dev, ms_error *err);
+
+#endif
