@@ -92,11 +92,54 @@ static void what_is_no_number_stays_none(void **state) {
     }
 }
 
+/* ---- double ---- */
+
+/* Distance in units of the last place of the exact value. */
+static double ulps64(double got, long double exact) {
+    int e;
+    frexpl(exact, &e);
+    return (double)(fabsl((long double)got - exact) / ldexpl(1.0L, e - 53));
+}
+
+/* Over `low` to `high`, and over values near `low` of all magnitudes. */
+static double worst_ulps64(double (*f)(double), long double (*exact)(long double), double low, double high) {
+    uint64_t rng = 7;
+    double worst = 0;
+    for (int i = 0; i < 400000; i++) {
+        double part = ((double)test_rand(&rng) + 0.5) * 0x1p-32;
+        part = i % 4 == 0 ? ldexp(part, -(int)(test_rand(&rng) % 30)) : part;
+        const double x = low + part * (high - low), u = ulps64(f(x), exact(x));
+        if (!(u <= worst))
+            worst = u;
+    }
+    return worst;
+}
+
+static void doubles_are_within_an_ulp(void **state) {
+    (void)state;
+    const double two_pi = 6.283185307179586476925286766559;
+    const double l = worst_ulps64(cuda_math_log64, logl, 0x1p-33, 1),
+                 s = worst_ulps64(cuda_math_sin64, sinl, 0, two_pi);
+    const double near = worst_ulps64(cuda_math_log64, logl, 1, 0.5),
+                 c = worst_ulps64(cuda_math_cos64, cosl, 0, two_pi);
+    const double e = worst_ulps64(cuda_math_exp64, expl, -20, 20);
+    print_message("log %.3f, near 1 %.3f, sin %.3f, cos %.3f, exp %.3f ulp\n", l, near, s, c, e);
+    assert_true(l < 1 && near < 1 && s < 1 && c < 1 && e < 1);
+    /* Next to where the sine or the cosine is 0. */
+    for (int quarter = 1; quarter <= 4; quarter++)
+        for (int i = -1000; i <= 1000; i++) {
+            const double x = two_pi / 4 * quarter * (1 + i * 0x1p-52);
+            assert_true(ulps64(cuda_math_sin64(x), sinl(x)) < 1 && ulps64(cuda_math_cos64(x), cosl(x)) < 1);
+        }
+    assert_true(cuda_math_exp64(0) == 1 && cuda_math_log64(1) == 0 && cuda_math_cos64(0) == 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bits_are_the_processors),
         cmocka_unit_test(bits_at_the_borders),
         cmocka_unit_test(what_is_no_number_stays_none),
+        cmocka_unit_test(doubles_are_within_an_ulp),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
