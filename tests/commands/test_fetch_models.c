@@ -5,7 +5,7 @@
 
 #include "support/cli.h"
 #include "support/http.h"
-#include "support/torch_archive.h"
+#include "support/models/torch_archive.h"
 
 #define HF "/ByteDance/LatentSync-1.5/resolve/main"
 #define VAE "/stabilityai/sd-vae-ft-mse/resolve/main"

@@ -5,8 +5,8 @@
 #include <signal.h>
 #include <time.h>
 
-#include "support/clip.h"
-#include "support/hostile.h"
+#include "support/media/clip.h"
+#include "support/media/hostile.h"
 #include "support/peak.h"
 
 #define BUDGET "120M"

@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "fuzz/fuzz.h"
 #include "models/onnx/onnx_net.h"
-#include "support/onnx_model.h"
+#include "support/models/onnx_model.h"
 
 /* What open dimensions become; networks that would take more than this are planned, not run. */
 #define OPEN_SIZE 16

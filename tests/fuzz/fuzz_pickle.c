@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "fuzz/fuzz.h"
-#include "support/torch_archive.h"
+#include "support/models/torch_archive.h"
 
 const fuzz_seeds fuzz_golden_seeds = {NULL, NULL};
 

@@ -1,7 +1,7 @@
 /* What a run does with what its profile says, and what it says when that does not fit. */
 #include "test.h"
 
-#include "support/drawn.h"
+#include "support/media/drawn.h"
 #include "support/run_inputs.h"
 #include "text/json.h"
 

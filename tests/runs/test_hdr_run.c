@@ -7,8 +7,8 @@
 #include <libavutil/mastering_display_metadata.h>
 
 #include "support/cli.h"
-#include "support/clip.h"
-#include "support/track.h"
+#include "support/media/clip.h"
+#include "support/media/track.h"
 
 #define WIDTH 240
 #define HEIGHT 160

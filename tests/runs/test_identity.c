@@ -2,7 +2,7 @@
    cut up, the same frames come out, and the memory is kept. */
 #include "test.h"
 
-#include "support/decoded.h"
+#include "support/media/decoded.h"
 #include "support/run_inputs.h"
 #include "text/json.h"
 

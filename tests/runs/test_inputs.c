@@ -5,9 +5,9 @@
 
 #include "media/read/video_reader.h"
 #include "support/cli.h"
-#include "support/clip.h"
+#include "support/media/clip.h"
 #include "support/golden.h"
-#include "support/track.h"
+#include "support/media/track.h"
 
 #define RATE 16000
 

@@ -3,7 +3,7 @@
 #include "test.h"
 
 #include "support/cli.h"
-#include "support/decoded.h"
+#include "support/media/decoded.h"
 #include "text/json.h"
 
 #define FRAMES 9

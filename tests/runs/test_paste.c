@@ -3,7 +3,7 @@
 #include "test.h"
 
 #include "media/read/video_reader.h"
-#include "support/drawn.h"
+#include "support/media/drawn.h"
 #include "support/run_inputs.h"
 
 #define FRAMES 5

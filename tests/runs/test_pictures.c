@@ -11,9 +11,9 @@
 #include "media/read/video_reader.h"
 #include "memsafe/libav_log.h"
 #include "support/cli.h"
-#include "support/clip.h"
+#include "support/media/clip.h"
 #include "support/run_params.h"
-#include "support/track.h"
+#include "support/media/track.h"
 
 #define FRAMES 14
 #define WIDTH 160

@@ -5,9 +5,9 @@
 
 #include "base/error.h"
 #include "media/read/video_reader.h"
-#include "support/clip.h"
+#include "support/media/clip.h"
 #include "support/run_inputs.h"
-#include "support/sound.h"
+#include "support/media/sound.h"
 
 #define FRAMES 60
 #define WIDTH 160

@@ -7,9 +7,9 @@
 #include "base/error.h"
 #include "media/read/video_reader.h"
 #include "media/write/sound_splice.h"
-#include "support/clip.h"
+#include "support/media/clip.h"
 #include "support/run_inputs.h"
-#include "support/sound.h"
+#include "support/media/sound.h"
 
 #define FRAMES 60
 #define FIRST 25 /* -ss 1 at 25 frames a second */

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "support/drawn.h"
+#include "support/media/drawn.h"
 #include "support/run_inputs.h"
 
 #define FRAMES 20 /* a window and a short one */

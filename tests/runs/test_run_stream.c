@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "media/read/video_reader.h"
 #include "memsafe/run_stream.h"
-#include "support/drawn.h"
+#include "support/media/drawn.h"
 #include "support/run_inputs.h"
 
 #define FRAMES 20 /* a window and a short one */

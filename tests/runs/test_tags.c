@@ -6,8 +6,8 @@
 
 #include "memsafe/version.h"
 #include "support/cli.h"
-#include "support/clip.h"
-#include "support/track.h"
+#include "support/media/clip.h"
+#include "support/media/track.h"
 
 static int setup(void **state) {
     (void)state;

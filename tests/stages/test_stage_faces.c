@@ -1,7 +1,7 @@
 /* `memsafe-stage` align, restore, mask and scrfd-decode against the official implementation's outputs. */
 #include "test.h"
 
-#include "support/picture.h"
+#include "support/media/picture.h"
 #include "support/stage.h"
 
 #define EXACT ((test_tolerance){0, 0})

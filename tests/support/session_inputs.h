@@ -8,7 +8,7 @@
 #include "media/read/audio_reader.h"
 #include "media/read/video_reader.h"
 #include "memsafe/session.h"
-#include "support/drawn.h"
+#include "support/media/drawn.h"
 #include "support/run_inputs.h"
 
 #define FRAMES 40 /* two windows and a short one */

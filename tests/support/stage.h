@@ -4,7 +4,7 @@
 
 #include <sys/wait.h>
 
-#include "support/tensors.h"
+#include "support/models/tensors.h"
 
 /* Runs the program; words are split at blanks, so paths with blanks will not do. */
 static inline int run(const char *fmt, ...) {

@@ -3,7 +3,7 @@
 
 #define MS_SIMD_ISA 0
 #include "device/cpu/simd/vmath.h"
-#include "support/cuda_math.h"
+#include "support/device/cuda_math.h"
 
 typedef struct math_function {
     const char *name;

@@ -1,5 +1,5 @@
 /* Weights that the CUDA back end's kernels pack, against places that are worked out one by one. */
-#include "support/simt_direct.h"
+#include "support/device/simt_direct.h"
 
 #include "device/cuda/weight_layout.h"
 

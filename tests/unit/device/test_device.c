@@ -1,6 +1,6 @@
 /* What every back end must do: memory, transfers, packing, workspaces and the refusal of arguments that make
    no sense. Each test runs on all back ends; values are the business of test_kernels_*. */
-#include "support/kernel_test.h"
+#include "support/device/kernel_test.h"
 
 #include "base/mem.h"
 #include "device/shape.h"

@@ -1,6 +1,6 @@
 /* Kernels on latents: the bits of plain loops, on the cpu and on the remote device,
    with random shapes and gaps between rows. */
-#include "support/kernel_test.h"
+#include "support/device/kernel_test.h"
 
 #include <math.h>
 

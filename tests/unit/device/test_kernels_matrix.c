@@ -1,6 +1,6 @@
 /* linear, conv2d (direct, grouped, depthwise, Winograd) and attention: against sums in double, and bit by bit
    across instruction sets, thread counts and slices. */
-#include "support/kernel_test.h"
+#include "support/device/kernel_test.h"
 
 #include "device/shape.h"
 

@@ -1,6 +1,6 @@
 /* Norms, element-wise kernels, pooling, resizing and copying: against double, and bit by bit across
    instruction sets and thread counts. */
-#include "support/kernel_test.h"
+#include "support/device/kernel_test.h"
 
 #define TRIALS 40
 

@@ -6,9 +6,9 @@
 #include "pictures/align.h"
 #include "pictures/mask.h"
 #include "pictures/restore.h"
-#include "support/drawn.h"
-#include "support/picture.h"
-#include "support/tensors.h"
+#include "support/media/drawn.h"
+#include "support/media/picture.h"
+#include "support/models/tensors.h"
 
 #define FRAMES 42
 #define RESOLUTION 128

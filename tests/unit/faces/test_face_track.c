@@ -6,9 +6,9 @@
 #include "faces/scene.h"
 #include "faces/track.h"
 #include "faces/track_file.h"
-#include "support/drawn.h"
-#include "support/picture.h"
-#include "support/tensors.h"
+#include "support/media/drawn.h"
+#include "support/media/picture.h"
+#include "support/models/tensors.h"
 
 static ms_error err;
 

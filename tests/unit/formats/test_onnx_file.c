@@ -3,7 +3,7 @@
 
 #include "formats/onnx/onnx_file.h"
 #include "support/golden.h"
-#include "support/onnx_model.h"
+#include "support/models/onnx_model.h"
 
 #define OPEN (-1)
 

@@ -1,7 +1,7 @@
 /* Torch files that torch.save does not write: views of every kind, pickles that go wrong at each opcode. */
 #include "test.h"
 
-#include "support/torch_read.h"
+#include "support/models/torch_read.h"
 
 /* ------------------------------------------------------------------ views */
 

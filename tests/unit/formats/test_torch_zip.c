@@ -5,7 +5,7 @@
 
 #include "base/crc32.h"
 #include "formats/zip_format.h"
-#include "support/torch_read.h"
+#include "support/models/torch_read.h"
 
 /* ------------------------------------------------------------------ zip directories */
 

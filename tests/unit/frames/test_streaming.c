@@ -13,8 +13,8 @@
 #include "job/job_folder.h"
 #include "job/job_key.h"
 #include "support/cli.h"
-#include "support/clip.h"
-#include "support/torch_archive.h"
+#include "support/media/clip.h"
+#include "support/models/torch_archive.h"
 
 #define ITEMS 20000
 

@@ -6,7 +6,7 @@
 #include <libavutil/log.h>
 
 #include "media/read/audio_reader.h"
-#include "support/clip.h"
+#include "support/media/clip.h"
 #include "support/golden.h"
 
 static ms_audio_reader *open_reader(const char *path, const ms_audio_reader_params *params) {

@@ -7,7 +7,7 @@
 #include "memsafe/libav_log.h"
 #include "memsafe/log.h"
 #include "support/cli.h"
-#include "support/clip.h"
+#include "support/media/clip.h"
 
 static char heard[512];
 static int lines;

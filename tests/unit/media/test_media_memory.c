@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "media/read/video_reader.h"
-#include "support/clip.h"
+#include "support/media/clip.h"
 
 /* A line of /proc/self/status in bytes. */
 static size_t status_bytes(const char *name) {

@@ -3,7 +3,7 @@
 
 #include <libavutil/frame.h>
 
-#include "support/video.h"
+#include "support/media/video.h"
 
 /* ---- colour */
 

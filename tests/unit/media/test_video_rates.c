@@ -1,7 +1,7 @@
 /* The video reader: rates, and seeking to a frame. */
 #include "test.h"
 
-#include "support/video.h"
+#include "support/media/video.h"
 
 /* ---- rates */
 

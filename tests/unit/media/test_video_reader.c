@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "support/golden.h"
-#include "support/video.h"
+#include "support/media/video.h"
 
 /* ---- frames */
 

@@ -13,7 +13,7 @@
 #include "audio/chunks.h"
 #include "media/read/audio_reader.h"
 #include "media/read/video_reader.h"
-#include "support/clip.h"
+#include "support/media/clip.h"
 
 static ms_video_writer_params params_of(ms_video_codec codec, int width, int height) {
     ms_video_writer_params p = MS_VIDEO_WRITER_DEFAULTS;

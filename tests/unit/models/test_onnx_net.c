@@ -1,6 +1,6 @@
 /* Networks from ONNX files (models/onnx/onnx_net.h): what each operator computes,
    against plain loops in double; and what is refused, with the node's name. */
-#include "support/onnx_run.h"
+#include "support/models/onnx_run.h"
 
 /* ---- references ---- */
 

@@ -6,9 +6,9 @@
 #include "pictures/resize.h"
 #include "pictures/similarity.h"
 #include "pictures/warp.h"
-#include "support/drawn.h"
-#include "support/picture.h"
-#include "support/tensors.h"
+#include "support/media/drawn.h"
+#include "support/media/picture.h"
+#include "support/models/tensors.h"
 
 static ms_error err;
 

@@ -2,9 +2,9 @@
 #include "test.h"
 
 #include "pictures/mask.h"
-#include "support/drawn.h"
-#include "support/picture.h"
-#include "support/tensors.h"
+#include "support/media/drawn.h"
+#include "support/media/picture.h"
+#include "support/models/tensors.h"
 
 static ms_error err;
 

@@ -6,7 +6,7 @@
 #include "pictures/mask.h"
 #include "pictures/paste_region.h"
 #include "pictures/restore.h"
-#include "support/drawn.h"
+#include "support/media/drawn.h"
 
 static ms_error err;
 

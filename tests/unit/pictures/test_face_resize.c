@@ -3,9 +3,9 @@
 
 #include "base/pool.h"
 #include "pictures/resize.h"
-#include "support/drawn.h"
-#include "support/picture.h"
-#include "support/tensors.h"
+#include "support/media/drawn.h"
+#include "support/media/picture.h"
+#include "support/models/tensors.h"
 
 static ms_error err;
 

@@ -5,9 +5,9 @@
 #include "pictures/restore.h"
 #include "pictures/soft_mask.h"
 #include "pictures/warp.h"
-#include "support/drawn.h"
-#include "support/picture.h"
-#include "support/tensors.h"
+#include "support/media/drawn.h"
+#include "support/media/picture.h"
+#include "support/models/tensors.h"
 
 static ms_error err;
 

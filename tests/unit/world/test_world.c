@@ -2,7 +2,7 @@
 #include "test.h"
 
 #include "base/mem.h"
-#include "support/drawn.h"
+#include "support/media/drawn.h"
 #include "world/voice.h"
 #include "world/world.h"
 

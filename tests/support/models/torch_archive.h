@@ -2,8 +2,8 @@
  * Torch archives made by hand in memory, for what torch.save does not write: odd views, odd pickles, broken
  * zips. Tests and fuzz targets only: running out of memory ends the program.
  */
-#ifndef MS_TESTS_SUPPORT_TORCH_ARCHIVE_H
-#define MS_TESTS_SUPPORT_TORCH_ARCHIVE_H
+#ifndef MS_TESTS_SUPPORT_MODELS_TORCH_ARCHIVE_H
+#define MS_TESTS_SUPPORT_MODELS_TORCH_ARCHIVE_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "support/simt_direct.h"
+#include "support/device/simt_direct.h"
 
 void simt_direct_open(simt_direct *direct, int arch, uint64_t seed) {
 #if defined(__x86_64__)

@@ -1,6 +1,6 @@
 /* What a program hears: the sound of a file as a run reads it. */
-#ifndef MS_TESTS_SUPPORT_SOUND_H
-#define MS_TESTS_SUPPORT_SOUND_H
+#ifndef MS_TESTS_SUPPORT_MEDIA_SOUND_H
+#define MS_TESTS_SUPPORT_MEDIA_SOUND_H
 
 #include "media/read/audio_reader.h"
 #include "test.h"

@@ -1,4 +1,4 @@
-#include "support/kernel_test.h"
+#include "support/device/kernel_test.h"
 
 #include "device/weight.h"
 

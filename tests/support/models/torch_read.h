@@ -1,11 +1,11 @@
-/* Torch archives (support/torch_archive.h) that are read from memory. */
-#ifndef MS_TESTS_SUPPORT_TORCH_READ_H
-#define MS_TESTS_SUPPORT_TORCH_READ_H
+/* Torch archives (support/models/torch_archive.h) that are read from memory. */
+#ifndef MS_TESTS_SUPPORT_MODELS_TORCH_READ_H
+#define MS_TESTS_SUPPORT_MODELS_TORCH_READ_H
 
 #include "test.h"
 
 #include "formats/tensor_file_internal.h"
-#include "support/torch_archive.h"
+#include "support/models/torch_archive.h"
 
 /* An archive of one pickle and, when elements > 0, storage "0" of float32 0, 1, 2 ... */
 static inline void make_archive(archive *a, const byte_string *pickle, size_t elements) {

@@ -8,12 +8,12 @@
  *     model_output(&m, "y");
  *     byte_string file = model_end(&m);
  */
-#ifndef MS_TESTS_SUPPORT_ONNX_MODEL_H
-#define MS_TESTS_SUPPORT_ONNX_MODEL_H
+#ifndef MS_TESTS_SUPPORT_MODELS_ONNX_MODEL_H
+#define MS_TESTS_SUPPORT_MODELS_ONNX_MODEL_H
 
 #include <stdbool.h>
 
-#include "support/torch_archive.h"
+#include "support/models/torch_archive.h"
 
 /* ---- protobuf: one field each */
 

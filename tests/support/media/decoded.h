@@ -1,9 +1,9 @@
 /* What a video file decodes to, as a number. */
-#ifndef MS_TESTS_SUPPORT_DECODED_H
-#define MS_TESTS_SUPPORT_DECODED_H
+#ifndef MS_TESTS_SUPPORT_MEDIA_DECODED_H
+#define MS_TESTS_SUPPORT_MEDIA_DECODED_H
 
 #include "media/read/video_reader.h"
-#include "support/drawn.h"
+#include "support/media/drawn.h"
 #include "test.h"
 
 /* Of all frames in order; ret_frames: how many there are, may be NULL. */

@@ -1,4 +1,4 @@
-#include "support/cuda_math.h"
+#include "support/device/cuda_math.h"
 
 #include "device/cuda/kernels/math.cuh"
 #include "device/cuda/kernels/math64.cuh"

@@ -1,6 +1,6 @@
 /* Track files with a made-up face: for clips in which nothing would be found. */
-#ifndef MS_TESTS_SUPPORT_TRACK_H
-#define MS_TESTS_SUPPORT_TRACK_H
+#ifndef MS_TESTS_SUPPORT_MEDIA_TRACK_H
+#define MS_TESTS_SUPPORT_MEDIA_TRACK_H
 
 #include "support/cli.h"
 

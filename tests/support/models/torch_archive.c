@@ -1,4 +1,4 @@
-#include "support/torch_archive.h"
+#include "support/models/torch_archive.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* A drawn picture and a hash, for known answers: hashes of what the official code makes of the picture. */
-#ifndef MS_TESTS_SUPPORT_DRAWN_H
-#define MS_TESTS_SUPPORT_DRAWN_H
+#ifndef MS_TESTS_SUPPORT_MEDIA_DRAWN_H
+#define MS_TESTS_SUPPORT_MEDIA_DRAWN_H
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "support/hostile.h"
+#include "support/media/hostile.h"
 
 #include "test.h"
 
@@ -7,7 +7,7 @@
 
 #include <libavutil/frame.h>
 
-#include "support/clip.h"
+#include "support/media/clip.h"
 
 static void fill_grey(AVFrame *frame, int64_t number, const void *context) {
     (void)context;

@@ -1,4 +1,4 @@
-#include "support/picture.h"
+#include "support/media/picture.h"
 
 #include <stdlib.h>
 #include <string.h>

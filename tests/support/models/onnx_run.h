@@ -1,11 +1,11 @@
 /* Networks made by hand (onnx_model.h), run on the cpu back end and compared with row-major arrays. */
-#ifndef MS_TESTS_SUPPORT_ONNX_RUN_H
-#define MS_TESTS_SUPPORT_ONNX_RUN_H
+#ifndef MS_TESTS_SUPPORT_MODELS_ONNX_RUN_H
+#define MS_TESTS_SUPPORT_MODELS_ONNX_RUN_H
 
 #include "test.h"
 
 #include "models/onnx/onnx_net.h"
-#include "support/onnx_model.h"
+#include "support/models/onnx_model.h"
 
 #define OPEN (-1)
 

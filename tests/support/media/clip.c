@@ -1,4 +1,4 @@
-#include "support/clip.h"
+#include "support/media/clip.h"
 
 #include <dirent.h>
 #include <math.h>

@@ -1,4 +1,4 @@
-#include "support/onnx_model.h"
+#include "support/models/onnx_model.h"
 
 #include <stdio.h>
 #include <string.h>

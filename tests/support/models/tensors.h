@@ -1,7 +1,7 @@
 /* Tensors of golden cases in tests: whole files in memory as float64, and comparing with the tolerances of
    the golden README: maximum absolute difference and relative L2. */
-#ifndef MS_TESTS_SUPPORT_TENSORS_H
-#define MS_TESTS_SUPPORT_TENSORS_H
+#ifndef MS_TESTS_SUPPORT_MODELS_TENSORS_H
+#define MS_TESTS_SUPPORT_MODELS_TENSORS_H
 
 #include "test.h"
 

@@ -1,6 +1,6 @@
 /* Files that are small and want much: pictures and sound whose size has nothing to do with the file's. */
-#ifndef MS_TESTS_SUPPORT_HOSTILE_H
-#define MS_TESTS_SUPPORT_HOSTILE_H
+#ifndef MS_TESTS_SUPPORT_MEDIA_HOSTILE_H
+#define MS_TESTS_SUPPORT_MEDIA_HOSTILE_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
-/* Reading clips (support/clip.h) frame by frame. */
-#ifndef MS_TESTS_SUPPORT_VIDEO_H
-#define MS_TESTS_SUPPORT_VIDEO_H
+/* Reading clips (support/media/clip.h) frame by frame. */
+#ifndef MS_TESTS_SUPPORT_MEDIA_VIDEO_H
+#define MS_TESTS_SUPPORT_MEDIA_VIDEO_H
 
 #include "test.h"
 
@@ -8,7 +8,7 @@
 
 #include "media/read/video_reader.h"
 #include "memsafe/libav_log.h"
-#include "support/clip.h"
+#include "support/media/clip.h"
 
 static inline ms_video_reader *open_reader(const char *path, const ms_video_reader_params *params) {
     ms_error err;

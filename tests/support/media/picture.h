@@ -1,6 +1,6 @@
 /* Pictures and lossless video of the golden data as RGB24, without any conversion that could round. */
-#ifndef MS_TESTS_SUPPORT_PICTURE_H
-#define MS_TESTS_SUPPORT_PICTURE_H
+#ifndef MS_TESTS_SUPPORT_MEDIA_PICTURE_H
+#define MS_TESTS_SUPPORT_MEDIA_PICTURE_H
 
 #include <stdbool.h>
 #include <stddef.h>
