@@ -5,8 +5,8 @@
 #ifndef MS_TESTS_TYPED_H
 #define MS_TESTS_TYPED_H
 
-#include "support/kernel_test.h"
-#include "support/simt_direct.h"
+#include "support/device/kernel_test.h"
+#include "support/device/simt_direct.h"
 
 typedef struct typed {
     ms_rows rows;   /* of the type */
