@@ -1,6 +1,6 @@
 /* What the CUDA back end does to latents: the processor's bits, but for noise and posteriors, whose logarithms,
    sines and exponentials are the C library's there and this project's here. */
-#include "support/typed.h"
+#include "support/device/typed.h"
 
 #include "device/cuda/ops.h"
 

@@ -1,4 +1,4 @@
-#include "support/typed.h"
+#include "support/device/typed.h"
 
 #define POISON 0x7fc00bad
 
