@@ -12,7 +12,7 @@
 #include "text/size.h"
 
 typedef struct doctor_state {
-    const char *model;
+    const char *model, *device;
     bool demo, quick;
 } doctor_state;
 
@@ -148,6 +148,52 @@ static void list_devices(void) {
     list_plugins();
 }
 
+/* A device is tried with so many inputs. */
+#define SEEDS 8
+
+typedef struct trials {
+    int all, wrong, predicted, as_predicted;
+} trials;
+
+static void tell_trial(void *arg, const ms_probe_trial *t) {
+    trials *sum = arg;
+    char name[64], text[128];
+    sum->all++;
+    sum->predicted += t->predicted != 0;
+    sum->as_predicted += t->predicted != 0 && t->predicted == t->hash;
+    if (t->agrees)
+        return;
+    sum->wrong++;
+    snprintf(name, sizeof(name), "%s", t->family);
+    if (t->error <= t->allowed)
+        snprintf(text, sizeof(text), "%s: its bits are not the predicted ones", t->type);
+    else
+        snprintf(text, sizeof(text), "%s: off by %.3g, %.3g are allowed", t->type, t->error, t->allowed);
+    row(name, "wrong", text);
+}
+
+/* At length what is done in short when a device is first used. */
+static ms_status try_device(const char *device, ms_error *err) {
+    const ms_probe_params params = {.device = device, .must_compute = true};
+    ms_probe *probe = NULL;
+    ms_probe_device found;
+    trials sum = {0};
+    MS_TRY(ms_probe_create(&params, &probe, err));
+    ms_probe_get_device(probe, &found);
+    cli_print("Test of %s\n", found.description);
+    ms_status status = ms_probe_self_test(probe, SEEDS, tell_trial, &sum, err);
+    char text[160];
+    snprintf(text, sizeof(text), "%d results agree with the processor's, %d do not", sum.all - sum.wrong,
+             sum.wrong);
+    row("kernels", sum.wrong || status != MS_OK ? "no" : "yes", text);
+    snprintf(text, sizeof(text), "%d of %d predicted results have the predicted bits", sum.as_predicted,
+             sum.predicted);
+    if (sum.predicted)
+        row("bits", sum.as_predicted == sum.predicted ? "yes" : "no", text);
+    ms_probe_destroy(&probe);
+    return status;
+}
+
 static int doctor_run(const void *state, char **arguments, int n_arguments) {
     const doctor_state *s = state;
     const char *dir = s->model;
@@ -161,17 +207,18 @@ static int doctor_run(const void *state, char **arguments, int n_arguments) {
     int problems = check_libraries();
     check_codecs();
     list_devices();
+    ms_status tried = s->device ? try_device(s->device, &err) : MS_OK;
     int real = list_models();
     ms_status model = dir ? check_model(dir, s->quick) : MS_OK;
-    if (problems == 0 && model == MS_OK && (real || (dir && !is_random(dir))))
+    if (problems == 0 && model == MS_OK && tried == MS_OK && (real || (dir && !is_random(dir))))
         cli_print("Nothing is missing.\n");
-    else if (problems == 0 && model == MS_OK)
+    else if (problems == 0 && model == MS_OK && tried == MS_OK)
         cli_print("Nothing is missing but the official weights.\n");
     if (model == MS_BAD_MODEL || model == MS_IO) {
         cli_fetch_models(choice.path, sizeof(choice.path));
         cli_print("%s lays out the official models, and says which files it wants.\n", choice.path);
     }
-    return ms_status_exit_code(model);
+    return tried == MS_OK ? ms_status_exit_code(model) : cli_fail(&err);
 }
 
 static const cli_option doctor_options[] = {
@@ -179,14 +226,17 @@ static const cli_option doctor_options[] = {
     {"model", "m", CLI_TEXT, offsetof(doctor_state, model), "DIR",
      "also check this model folder, as `memsafe models`; also without -m", 0, 0},
     CLI_DEMO_OPTION(doctor_state, demo),
+    {"device", 0, CLI_TEXT, offsetof(doctor_state, device), "auto|cpu|NAME[:N]",
+     "try every kind of kernel of this device against the processor's results", 0, 0},
     {"quick", 0, CLI_FLAG, offsetof(doctor_state, quick), NULL, "of the model: names and shapes only", 0, 0},
 };
 
 const cli_command cli_doctor_command = {
     .name = "doctor",
     .summary = "Say what this build can do, what is missing, and how to mend it",
-    .examples = {{"memsafe doctor -m models/latentsync-1.5", "is everything there that a run needs?"}},
-    .usage = "[[-m] MODEL | --demo] [--quick]",
+    .examples = {{"memsafe doctor -m models/latentsync-1.5", "is everything there that a run needs?"},
+                 {"memsafe doctor --device cuda", "does this card compute as it should?"}},
+    .usage = "[[-m] MODEL | --demo] [--quick] [--device NAME]",
     .max_arguments = 1,
     .options = doctor_options,
     .n_options = CLI_COUNT(doctor_options),

@@ -149,6 +149,25 @@ static inline ms_status ms_probe_calibrate(const ms_probe *probe, const char *fi
     return ms_probe_calibrate_sized(probe, file, history, ret_rates, sizeof(*ret_rates), err);
 }
 
+/* What a device gave for one family of kernels. Text is valid during the call. */
+typedef struct ms_probe_trial {
+    const char *family;    /* "linear", "attention, 40", ... */
+    const char *type;      /* "float32", "float16", "bfloat16": of the activations */
+    double error, allowed; /* the largest difference from the processor's result, relative above 1 */
+    uint64_t hash;         /* of the result's bytes */
+    uint64_t predicted;    /* what it must be on a device of this kind; 0 = nothing was predicted */
+    bool agrees;
+} ms_probe_trial;
+
+/*
+ * Tries every family of kernels on small inputs against the processor's results and the predicted bits, as is done
+ * when a device is opened for the first time, with so many seeds (1 to 1000). told: after each; NULL = not. One that fails
+ * is MS_UNSUPPORTED, and named.
+ */
+MS_API ms_status ms_probe_self_test(const ms_probe *probe, int seeds,
+                                    void (*told)(void *arg, const ms_probe_trial *trial), void *arg,
+                                    ms_error *err);
+
 /* ---- without a probe ---- */
 
 /* Instruction sets of this machine that kernels use, from plain C up ("c", "avx2", ...); NULL behind the

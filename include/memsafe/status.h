@@ -72,7 +72,8 @@ typedef enum ms_status {
     X(LOOP, "loop", "loop says how")                                                                         \
     X(LOOP_NONE, "loop_none", "loop is none")                                                                \
     X(REST_KEEP, "rest_keep", "rest is keep")                                                                \
-    X(SYNTHETIC, "synthetic", "it was synthesized")
+    X(SYNTHETIC, "synthetic", "it was synthesized")                                                          \
+    X(DEVICE_AUTO, "device_auto", "device auto takes what there is")
 
 typedef enum ms_hint {
     MS_HINT_NONE,

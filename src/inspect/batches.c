@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/sized.h"
+#include "device/self_test/self_test.h"
 #include "models/synthesize/synthesize.h"
 #include "planner/batch_cost.h"
 #include "planner/optimizer.h"
@@ -96,7 +97,7 @@ static ms_status prepare(ms_batches *b, const ms_batches_params *p, ms_error *er
                                        .isa_limit = MS_ISA_COUNT - 1,
                                        .memory_bytes = p->device_bytes};
     MS_TRY(find_model(p, &b->files, err));
-    MS_TRY(ms_compute_open(&compute, &b->compute, err));
+    MS_TRY(ms_compute_open_tested(&compute, &b->compute, err));
     const ms_batch_cost_params costs = {
         .compute = &b->compute, .files = &b->files, .branches = p->serial ? 1 : 2};
     MS_TRY(ms_batch_costs_create(&costs, &b->costs, err));

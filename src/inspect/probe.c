@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/sized.h"
+#include "device/self_test/self_test.h"
 #include "planner/run_history.h"
 #include "predict/bandwidth.h"
 #include "system/host.h"
@@ -28,7 +29,11 @@ static ms_status open_device(ms_probe *probe, const ms_probe_params *p, ms_error
                                       .isa_limit = MS_ISA_COUNT - 1,
                                       .memory_bytes = p->memory_bytes,
                                       .must_compute = p->must_compute};
-    MS_TRY(ms_compute_open(&params, &probe->compute, err));
+    /* A device that fails its test is looked at all the same, when it is named. */
+    if (strcmp(p->device, "auto") == 0)
+        MS_TRY(ms_compute_open_tested(&params, &probe->compute, err));
+    else
+        MS_TRY(ms_compute_open(&params, &probe->compute, err));
     const ms_device *dev = probe->compute.dev;
     probe->has_device = true;
     probe->nominal_bytes = ms_host_nominal_bytes(&probe->host);
@@ -139,6 +144,34 @@ static ms_status need_device(const ms_probe *probe, ms_error *err) {
     if (!probe->compute.dev->caps.computes)
         return ms_fail(err, MS_UNSUPPORTED, "%s computes nothing", probe->compute.dev->description);
     return MS_OK;
+}
+
+typedef struct trial_teller {
+    void (*told)(void *arg, const ms_probe_trial *trial);
+    void *arg;
+} trial_teller;
+
+static void tell_trial(void *arg, const ms_self_test_result *r) {
+    const trial_teller *t = arg;
+    const ms_probe_trial trial = {.family = r->family,
+                                  .type = ms_dtype_name(r->dtype),
+                                  .error = r->error,
+                                  .allowed = r->allowed,
+                                  .hash = r->hash,
+                                  .predicted = r->predicted,
+                                  .agrees = r->agrees};
+    t->told(t->arg, &trial);
+}
+
+ms_status ms_probe_self_test(const ms_probe *probe, int seeds,
+                             void (*told)(void *arg, const ms_probe_trial *trial), void *arg, ms_error *err) {
+    trial_teller teller = {told, arg};
+    ms_error_clear(err);
+    MS_NEED(probe, err);
+    MS_TRY(need_device(probe, err));
+    if (seeds < 1 || seeds > 1000)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "seeds must be 1 to 1000, not %d", seeds);
+    return ms_self_test(probe->compute.dev, seeds, told ? tell_trial : NULL, &teller, err);
 }
 
 static void fill_bandwidth(ms_probe_bandwidth *to, size_t bytes, const ms_bandwidth *b) {

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/sized.h"
+#include "device/self_test/self_test.h"
 #include "faces/face_nets.h"
 #include "models/synthesize/synthesize.h"
 #include "pictures/align.h"
@@ -392,7 +393,7 @@ ms_status ms_plan_run_sized(const ms_plan_params *params, size_t params_bytes, m
     MS_TRY(ms_mem_create(0, &device_mem));
     device.device_mem = device_mem;
     planning *work = NULL;
-    ms_status status = ms_compute_open(&device, &compute, err);
+    ms_status status = ms_compute_open_tested(&device, &compute, err);
     if (status == MS_OK) {
         work = ms_mem_calloc(compute.mem, MS_LEDGER_GENERAL, 1, sizeof(*work));
         status = work ? MS_OK : ms_fail_alloc(err, compute.mem, sizeof(*work), "planning");

@@ -18,9 +18,8 @@ ms_status ms_model_open_device(ms_model *m, const char *device, int threads, ms_
                                       .threads = threads,
                                       .isa_limit = MS_ISA_COUNT - 1,
                                       .must_compute = true};
-    MS_TRY(ms_compute_open(&params, &m->compute, err));
+    MS_TRY(ms_compute_open_tested(&params, &m->compute, err));
     m->apart = !m->compute.dev->caps.host_memory;
-    MS_TRY(ms_self_test_once(m->compute.dev, err));
     return ms_compute_open_host(&m->compute, &m->face_compute, err);
 }
 

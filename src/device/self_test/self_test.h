@@ -8,7 +8,7 @@
 #define MS_DEVICE_SELF_TEST_SELF_TEST_H
 
 #include "base/error.h"
-#include "device/device.h"
+#include "device/compute.h"
 
 typedef struct ms_self_test_result {
     const char *family; /* "linear", "attention", ...; with what is special about it */
@@ -36,5 +36,12 @@ ms_status ms_self_test(ms_device *dev, int seeds, ms_self_test_fn each, void *ar
  * written only means that it is done again.
  */
 ms_status ms_self_test_once(ms_device *dev, ms_error *err);
+
+/*
+ * As ms_compute_open(), of a device that passes. params->device NULL or "auto": the first CUDA card, if its plug-in
+ * is there and it passes, else the processor. Why it is the processor is logged: as a warning where a card is
+ * there, as a detail where there is none. A device that is named is opened or the call fails.
+ */
+ms_status ms_compute_open_tested(const ms_compute_params *params, ms_compute *ret_compute, ms_error *err);
 
 #endif

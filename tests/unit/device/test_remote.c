@@ -11,6 +11,7 @@
 
 #include "device/compute.h"
 #include "device/plugin.h"
+#include "device/self_test/self_test.h"
 #include "memsafe/probe.h"
 
 #define FLOATS 1000
@@ -373,8 +374,26 @@ static int clean_up(void **state) {
     return 0;
 }
 
+static void count_trial(void *arg, const ms_self_test_result *r) {
+    assert_true(r->agrees && r->error == 0);
+    ++*(int *)arg;
+}
+
+/* The self-test of devices keeps the rules of a memory and queues apart. */
+static void it_passes_the_self_test(void **state) {
+    (void)state;
+    ms_compute compute = open_remote((size_t)64 << 20);
+    int trials = 0;
+    assert_ms_ok(ms_self_test(compute.dev, 1, count_trial, &trials, &err), &err);
+    assert_true(trials > 20);
+    ms_compute_close(&compute);
+    assert_run_works("doctor --device remote");
+    assert_non_null(strstr(test_output, "agree with the processor's, 0 do not"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_passes_the_self_test),
         cmocka_unit_test(the_host_faults_on_device_memory),
         cmocka_unit_test(a_host_pointer_is_refused),
         cmocka_unit_test(copies_are_late),
