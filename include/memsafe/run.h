@@ -259,8 +259,8 @@ typedef struct ms_run_params {
 
     ms_run_work work;
     /* With MS_RUN_WORK_PART: numbers of the segments that this call makes, in that order, from 0 to before
-       ms_run_report.segments; those that are finished already are left as they are. NULL: all that are
-       missing. Borrowed. */
+       ms_run_report.segments, each once (else MS_INVALID_ARGUMENT); those that are finished already are left
+       as they are. NULL: all that are missing. Borrowed. */
     const int64_t *segments;
     int64_t n_segments;
 } ms_run_params;
@@ -355,8 +355,8 @@ typedef struct ms_run_report {
     int64_t range_first;        /* frame of the video where the range begins: 0 without one */
     int64_t frames_kept;        /* of frames, those outside the range: with MS_REST_KEEP */
     int64_t source_frames_lost; /* of a damaged input */
-    /* After a failure these and fps alone are filled in: frames of finished segments and windows that resume
-       would take over, and frames that were made and are not among them. */
+    /* After a failure these and fps alone are filled in: frames of finished segments, and those whose
+       redrawn faces are there, which resume would take over, and frames that were made and are not among them. */
     int64_t frames_resumable, frames_dropped;
     int width, height; /* of the output: even in H.264 and HEVC, whatever the video's */
     int resolution;

@@ -31,7 +31,7 @@ struct ms_face_store {
     int64_t segment; /* that one's number */
     bool renamed;    /* a file was made since the last sync */
     double synced;
-    int64_t frames;
+    int64_t begun, begun_end; /* faces of the window in work that were put: from one to before another */
     char note[160];
 };
 
@@ -59,10 +59,6 @@ void ms_face_store_close(ms_face_store **store) {
     close_file(*store);
     ms_mem_free(*store);
     *store = NULL;
-}
-
-int64_t ms_face_store_frames(const ms_face_store *s) {
-    return s->note[0] ? 0 : s->frames;
 }
 
 const char *ms_face_store_note(const ms_face_store *s) {
@@ -152,6 +148,9 @@ static uint32_t checksum(const ms_crc32_table *crc, const head *h, const float *
 void ms_face_store_put(ms_face_store *s, int64_t frame, const float *face) {
     if (s->note[0] || !use_file(s, frame, true))
         return;
+    if (s->begun_end == 0)
+        s->begun = frame;
+    s->begun_end = frame + 1;
     head h = {.magic = MAGIC, .frame = frame, .bytes = face_bytes(s)};
     h.crc = checksum(&s->crc, &h, face, face_bytes(s));
     off_t at = place_in(&s->p, frame);
@@ -184,51 +183,76 @@ bool ms_face_store_get(ms_face_store *s, int64_t frame, float *ret_face) {
     return !s->note[0] && use_file(s, frame, false) && read_face(&s->p, &s->crc, s->fd, frame, ret_face);
 }
 
-static void count_left(const ms_face_store_params *p, const ms_crc32_table *crc, int64_t from, float *face,
-                       ms_faces_left *left) {
-    int64_t first = from / p->segment_frames;
-    for (int64_t segment = first; segment <= first + 1; segment++) { /* a window may lie across the end */
-        char name[MS_JOB_NAME_BYTES];
-        int fd = -1;
-        name_of(segment, name);
-        if (ms_job_folder_read(p->folder, name, true, &fd, NULL) != MS_OK)
-            continue;
-        off_t length = lseek(fd, 0, SEEK_END);
-        int64_t begins = segment * p->segment_frames, ends = begins + p->segment_frames;
-        for (int64_t frame = begins > from ? begins : from; frame < ends; frame++) {
-            if (place_in(p, frame) >= length)
-                break;
-            if (!read_face(p, crc, fd, frame, face))
-                continue;
-            left->faces++;
-            left->end = frame + 1;
-        }
-        close(fd);
+/* Whether it is as it was written, by pieces: what is counted when memory has run out needs none. */
+static bool is_whole(const ms_face_store_params *p, const ms_crc32_table *crc, int fd, int64_t frame) {
+    float piece[1024];
+    head h;
+    if (!read_head(p, fd, frame, &h))
+        return false;
+    head plain = h;
+    plain.crc = 0;
+    uint32_t sum = ms_crc32(crc, 0, &plain, sizeof(plain));
+    off_t at = place_in(p, frame) + (off_t)sizeof(h);
+    for (size_t left = p->floats; left > 0;) {
+        size_t n = left < 1024 ? left : 1024, bytes = n * sizeof(float);
+        if (!ms_read_full_at(fd, piece, bytes, at) || !are_finite(piece, n))
+            return false;
+        sum = ms_crc32(crc, sum, piece, bytes);
+        at += (off_t)bytes;
+        left -= n;
     }
+    return sum == h.crc;
 }
 
-ms_status ms_faces_left_behind(const ms_face_store_params *p, int64_t from, ms_faces_left *ret_left,
-                               ms_error *err) {
-    ms_faces_left left = {0, 0};
-    ms_crc32_table *crc = ms_mem_alloc(p->mem, MS_LEDGER_GENERAL, sizeof(*crc));
-    float *face = ms_mem_alloc(p->mem, MS_LEDGER_STAGING, bytes_of(p));
-    bool have = crc && face;
-    if (have) {
-        ms_crc32_init(crc);
-        count_left(p, crc, from, face, &left);
-    }
-    ms_mem_free(crc);
-    ms_mem_free(face);
-    if (!have)
-        return ms_fail_alloc(err, p->mem, bytes_of(p), "finished windows");
-    *ret_left = left;
+typedef struct counting {
+    const ms_face_store_params *p;
+    const ms_crc32_table *crc;
+    int64_t begun, begun_end; /* not counted */
+    int64_t faces;
+} counting;
+
+static ms_status count_file(void *arg, int64_t segment, ms_error *err) {
+    counting *c = arg;
+    const ms_face_store_params *p = c->p;
+    char name[MS_JOB_NAME_BYTES];
+    int fd = -1;
+    (void)err;
+    ms_job_segment_name(segment, name);
+    if (ms_job_folder_has(p->folder, name)) /* it was killed before it removed them */
+        return MS_OK;
+    name_of(segment, name);
+    if (ms_job_folder_read(p->folder, name, false, &fd, NULL) != MS_OK)
+        return MS_OK;
+    int64_t slot = (int64_t)(sizeof(head) + bytes_of(p)), begins = segment * p->segment_frames,
+            slots = (int64_t)lseek(fd, 0, SEEK_END) / slot, n = p->segment_frames;
+    for (int64_t frame = begins; frame < begins + (slots < n ? slots : n); frame++)
+        c->faces += (frame < c->begun || frame >= c->begun_end) && is_whole(p, c->crc, fd, frame);
+    close(fd);
     return MS_OK;
 }
 
-void ms_face_store_end_window(ms_face_store *s, int64_t next) {
+ms_status ms_faces_left_behind(const ms_face_store_params *p, int64_t *ret_faces, ms_error *err) {
+    ms_crc32_table *crc = ms_mem_alloc(p->mem, MS_LEDGER_GENERAL, sizeof(*crc));
+    if (!crc)
+        return ms_fail_alloc(err, p->mem, sizeof(*crc), "finished windows");
+    counting c = {.p = p, .crc = crc};
+    ms_crc32_init(crc);
+    ms_status status = ms_job_folder_numbered(p->folder, MS_FACE_FILES, count_file, &c, err);
+    ms_mem_free(crc);
+    *ret_faces = c.faces;
+    return status;
+}
+
+int64_t ms_face_store_kept(const ms_face_store *s) {
+    counting c = {.p = &s->p, .crc = &s->crc, .begun = s->begun, .begun_end = s->begun_end};
+    ms_job_folder_numbered(s->p.folder, MS_FACE_FILES, count_file, &c, NULL);
+    return c.faces;
+}
+
+void ms_face_store_end_window(ms_face_store *s) {
+    s->begun = s->begun_end = 0;
     if (s->note[0])
         return;
-    s->frames = next;
     if (s->fd < 0 || ms_now_s() - s->synced < SYNC_EVERY_S)
         return;
     if (fdatasync(s->fd) != 0) {

@@ -37,24 +37,18 @@ void ms_face_store_put(ms_face_store *store, int64_t frame, const float *face);
 /* False: it is not there, or not as it was written; ret_face may then hold anything. */
 bool ms_face_store_get(ms_face_store *store, int64_t frame, float *ret_face);
 
-/* Says that all faces before output frame `next` were put, got, or are in finished segments. */
-void ms_face_store_end_window(ms_face_store *store, int64_t next);
+/* All faces of the window in work were put or got. */
+void ms_face_store_end_window(ms_face_store *store);
 
 /* The segment is finished. From any thread. */
 void ms_face_store_drop(ms_face_store *store, int64_t segment);
 
-/* Frames that a later run need not redraw, as of the last window; 0 = none. */
-int64_t ms_face_store_frames(const ms_face_store *store);
+/* Faces in the folder that are as they were written, of segments that are not finished: what a later run need
+   not redraw. Those of the window in work are not among them. */
+int64_t ms_face_store_kept(const ms_face_store *store);
 
-/* What an earlier run left in the folder, as it was written. */
-typedef struct ms_faces_left {
-    int64_t faces; /* of output frames from `from` on */
-    int64_t end;   /* behind the last of them; 0 = there are none */
-} ms_faces_left;
-
-/* Needs no store. Reads all of them. */
-ms_status ms_faces_left_behind(const ms_face_store_params *params, int64_t from, ms_faces_left *ret_left,
-                               ms_error *err);
+/* The same without a store: what an earlier run left. */
+ms_status ms_faces_left_behind(const ms_face_store_params *params, int64_t *ret_faces, ms_error *err);
 
 /* Why nothing is kept any more; NULL = faces are kept. */
 const char *ms_face_store_note(const ms_face_store *store);

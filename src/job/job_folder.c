@@ -163,19 +163,19 @@ bool ms_job_folder_has_any(const ms_job_folder *f, const char *start) {
 
 /* ---- segments ---- */
 
-/* True and the number, when that number's segment has that name. */
-static bool number_of(const char *file, int64_t *ret_number) {
+/* True and the number, when that number's file has that name. */
+static bool number_of(const char *start, const char *file, int64_t *ret_number) {
     char name[MS_JOB_NAME_BYTES], *end = NULL;
-    if (!starts_with(file, MS_SEGMENT_FILES) || strlen(file) >= sizeof(name))
+    if (!starts_with(file, start) || strlen(file) >= sizeof(name))
         return false;
-    *ret_number = strtoll(file + strlen(MS_SEGMENT_FILES), &end, 10);
+    *ret_number = strtoll(file + strlen(start), &end, 10);
     if (*ret_number < 0 || *end)
         return false;
-    ms_job_segment_name(*ret_number, name);
+    snprintf(name, sizeof(name), "%s%06lld", start, (long long)*ret_number);
     return strcmp(name, file) == 0;
 }
 
-ms_status ms_job_folder_segments(const ms_job_folder *f,
+ms_status ms_job_folder_numbered(const ms_job_folder *f, const char *start,
                                  ms_status (*take)(void *arg, int64_t number, ms_error *err), void *arg,
                                  ms_error *err) {
     DIR *dir = list(f);
@@ -184,7 +184,7 @@ ms_status ms_job_folder_segments(const ms_job_folder *f,
     if (!dir)
         return ms_fail(err, MS_IO, "cannot list the folder %s: %s", f->path, strerror(errno));
     for (struct dirent *e; status == MS_OK && (e = readdir(dir));)
-        if (number_of(e->d_name, &number))
+        if (number_of(start, e->d_name, &number))
             status = take(arg, number, err);
     closedir(dir);
     return status;
@@ -222,8 +222,12 @@ static void clear(const ms_job_folder *f, const char *const *starts) {
 
 /* The journal last: it says what the rest is, or that the output is finished. */
 void ms_job_folder_clear(const ms_job_folder *f, bool all) {
-    static const char *const muxer[] = {".memsafe-", "making-", NULL},
-                             *const work[] = {"poses", MS_SEGMENT_FILES, "faces-", "joined", NULL},
+    static const char *const muxer[] = {".memsafe-", "making-", NULL}, *const work[] = {"poses",
+                                                                                        MS_SEGMENT_FILES,
+                                                                                        "faces-",
+                                                                                        "joined",
+                                                                                        MS_PARTS_FILE,
+                                                                                        NULL},
                              *const journal[] = {"journal.db", NULL};
     clear(f, muxer);
     if (!all)

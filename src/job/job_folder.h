@@ -31,12 +31,13 @@ ms_status ms_job_folder_open(ms_job_folder *folder, bool shared, ms_error *err);
 /* A file in it: for messages, and for libraries that want a name. */
 void ms_job_folder_file(const ms_job_folder *folder, const char *name, char ret_path[MS_JOB_PATH_BYTES]);
 
+#define MS_PARTS_FILE "parts"       /* there: segments are made in any order */
 #define MS_SEGMENT_FILES "segment-" /* how the names of finished segments begin */
 void ms_job_segment_name(int64_t number, char ret_name[MS_JOB_NAME_BYTES]);
 
-/* Calls `take` with each number whose finished segment is there, in any order, until it does not return
-   MS_OK. */
-ms_status ms_job_folder_segments(const ms_job_folder *folder,
+/* Calls `take` with each number of which a file is there whose name begins so (MS_SEGMENT_FILES: of finished
+   segments), in any order, until it does not return MS_OK. */
+ms_status ms_job_folder_numbered(const ms_job_folder *folder, const char *start,
                                  ms_status (*take)(void *arg, int64_t number, ms_error *err), void *arg,
                                  ms_error *err);
 

@@ -59,6 +59,9 @@ ms_status ms_journal_add(ms_journal *journal, const ms_resume_point *place, ms_e
 ms_status ms_journal_get(ms_journal *journal, int64_t before, ms_resume_point *ret_place, bool *ret_got,
                          ms_error *err);
 
+/* Places behind output frame `frame` are none any more; -1: all of them. */
+ms_status ms_journal_forget_after(ms_journal *journal, int64_t frame, ms_error *err);
+
 /* The joined file, by the number that the file system knows it by (0 = not yet), and its length. */
 typedef struct ms_journal_joined {
     uint64_t device, inode;

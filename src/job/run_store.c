@@ -14,6 +14,8 @@
 #include "job/job_mark.h"
 
 #define POSES "poses"
+/* An empty file that says that segments are made in any order. */
+#define PARTS MS_PARTS_FILE
 
 /* ---- opening ---- */
 
@@ -46,6 +48,8 @@ static ms_status find_place(ms_run_store *s, const ms_run_store_params *p, ms_er
     } while (s->place.clip_frames > good);
     if (!s->has_place)
         s->place = (ms_resume_point){0};
+    if (looked_at > s->has_place && !p->existing) /* so that it is told once */
+        MS_TRY(ms_journal_forget_after(s->journal, s->has_place ? s->place.frame : -1, err));
     if (looked_at > s->has_place) /* the last one will do, unless poses are damaged */
         snprintf(s->note, sizeof(s->note), "the faces' positions (" POSES ") are damaged: found again");
     s->order = (ms_frame_order){
@@ -75,15 +79,18 @@ static ms_status find_segments(ms_run_store *s, const ms_run_store_params *p, ms
                                        .job = {s->key_hash[0], s->key_hash[1]},
                                        .segment_frames = s->segment_frames,
                                        .total = s->total,
-                                       .remove_damaged = p->shared || !p->existing,
+                                       .only = p->only,
+                                       .n_only = p->n_only,
+                                       .remove_damaged = !p->existing,
                                        .cancelled = p->cancelled,
                                        .arg = p->arg};
+    bool in_parts = p->parts || ms_job_folder_has(&s->folder, PARTS);
     MS_TRY(ms_segment_set_find(&set, &s->before, err));
     const ms_segment_set *b = &s->before;
     if (b->first_damaged >= 0)
         note_segment(s, b->first_damaged, "is damaged: made again");
-    else if ((!s->shared && b->count > b->first_missing) ||
-             (!s->complete && (b->first_missing + 1) * s->segment_frames <= s->place.frame))
+    else if (!in_parts && (b->count > b->first_missing ||
+                           (!s->complete && (b->first_missing + 1) * s->segment_frames <= s->place.frame)))
         note_segment(s, b->first_missing, "is missing: made now");
     s->segments = b->count;
     s->frames = b->frames;
@@ -119,9 +126,7 @@ static ms_status take_over(ms_run_store *s, const ms_run_store_params *p, ms_err
     ms_job_folder_clear(&s->folder, false);
     const ms_face_store_params faces = {
         .mem = s->mem, .folder = &s->folder, .floats = p->face_floats, .segment_frames = p->segment_frames};
-    return s->whole
-               ? MS_OK
-               : ms_faces_left_behind(&faces, s->before.first_missing * s->segment_frames, &s->left, err);
+    return s->whole ? MS_OK : ms_faces_left_behind(&faces, &s->faces_left, err);
 }
 
 static ms_status open_journal_file(ms_run_store *s, const ms_run_store_params *p, bool *ret_begun,
@@ -180,6 +185,16 @@ static ms_status begin_anew(ms_run_store *s, const ms_run_store *before, const m
     return ms_journal_begin(s->journal, p->key, err);
 }
 
+/* Later runs then know that what is missing was not there before. */
+static ms_status note_parts(ms_run_store *s, ms_error *err) {
+    int fd = -1;
+    if (ms_job_folder_has(&s->folder, PARTS))
+        return MS_OK;
+    MS_TRY(ms_job_folder_create(&s->folder, PARTS, &fd, err));
+    close(fd);
+    return MS_OK;
+}
+
 static ms_status open_journal(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
     if (!p->resume || s->not_resumable) {
         ms_job_folder_clear(&s->folder, true);
@@ -196,7 +211,7 @@ static ms_status open_journal(ms_run_store *s, const ms_run_store_params *p, ms_
     else if (status == MS_IO && p->resume && s->there) /* the disk may read it the next time */
         ms_error_add(err, "; the job in %s stays as it is", s->folder.path);
     s->ours |= status == MS_OK;
-    return status;
+    return status == MS_OK && p->parts ? note_parts(s, err) : status;
 }
 
 /* Whether the folder of before holds what a resumed run could take over. What cannot be read is not thrown
@@ -251,9 +266,9 @@ static ms_status open_shared(ms_run_store *s, const ms_run_store_params *p, ms_e
     MS_TRY(ms_job_folder_open(&s->folder, true, err));
     MS_TRY(go_on(s, p, err));
     s->ours = true;
-    if (s->named || s->complete)
-        return MS_OK;
-    return fail_not_split(s, err);
+    if (!s->named && !s->complete)
+        return fail_not_split(s, err);
+    return s->named ? MS_OK : note_parts(s, err);
 }
 
 ms_status ms_run_store_open(const ms_run_store_params *p, ms_run_store *s, ms_error *err) {
@@ -440,16 +455,10 @@ ms_status ms_run_store_join(ms_run_store *s, const char *output, const ms_video_
 
 /* ---- closing ---- */
 
-/* Frames that a later run need not redraw: of finished segments, and of windows behind those at the
-   beginning. */
+/* Frames that a later run need not redraw: of finished segments, and those whose faces are kept. What an
+   earlier run left counts as it did when the job was opened, unless this run's own says more. */
 static int64_t kept_frames(const ms_run_store *s) {
-    int64_t redrawn = s->faces ? ms_face_store_frames(s->faces) : 0, front = s->before.first_missing;
-    bool given_up = s->faces && ms_face_store_note(s->faces);
-    if (redrawn < s->left.end && !given_up) /* it ended before it came to those of before */
-        redrawn = s->left.end;
-    front += s->segments - s->before.count; /* made in this run, in order */
-    front *= s->segment_frames;
-    return s->frames + (redrawn > front ? redrawn - front : 0);
+    return s->frames + (s->faces ? ms_face_store_kept(s->faces) : s->faces_left);
 }
 
 static void say_how_to_go_on(const ms_run_store *s, ms_error *err) {

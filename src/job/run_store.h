@@ -37,7 +37,7 @@ typedef struct ms_run_store {
     bool finished;            /* and it was there, without a folder, before this run */
     int64_t segments, frames; /* finished */
     int64_t kept_frames;      /* once it is closed: what --resume would take over */
-    ms_faces_left left;       /* by an earlier run, of the first segment that it did not finish */
+    int64_t faces_left;       /* redrawn by an earlier run, of segments that it did not finish */
     int64_t expected_frames;  /* of the whole output, 0 = not known; for messages */
     char note[160];           /* what is to be said of the job: what was damaged; empty = nothing */
 } ms_run_store;
@@ -48,6 +48,11 @@ typedef struct ms_run_store_params {
     bool resume, force;
     bool existing; /* the job must be there, and is not begun anew */
     bool shared;   /* it is, to make segments of it as others may at the same time; it must be complete */
+    bool parts;    /* its segments are made in parts, or are to be: in any order */
+    /* With shared: the segments that are to be made, by number; of others it counts which are there. NULL =
+       all */
+    const int64_t *only;
+    int64_t n_only;
     /* a sentence that says why, when the job's frames are not decided by its key; else NULL */
     const char *not_resumable;
     const ms_job_key *key;

@@ -28,6 +28,7 @@ static void close_all(ms_job *j, ms_status status, ms_error *err) {
     ms_mem_free(j->write.pair);
     ms_mem_free(j->window);
     ms_mem_free(j->window_faces);
+    ms_mem_free(j->part_segments);
     if (j->sink_bytes)
         ms_mem_release(j->mem, MS_LEDGER_FRAMES, j->sink_bytes);
     if (j->model == &j->own_model)
@@ -117,16 +118,6 @@ static ms_status count_frames(ms_job *j, ms_error *err) {
     return ms_job_check_counts(j, err);
 }
 
-/* Segments that are asked for by number. */
-static ms_status check_list(const ms_job *j, ms_error *err) {
-    int64_t segments = ms_segments_of(j->total, j->segment_frames);
-    for (int64_t i = 0; i < j->p->n_segments; i++)
-        if (j->p->segments[i] < 0 || j->p->segments[i] >= segments)
-            return ms_fail(err, MS_INVALID_ARGUMENT, "there is no segment %lld: the job has %lld, from 0 on",
-                           (long long)j->p->segments[i], (long long)segments);
-    return MS_OK;
-}
-
 static ms_status join(ms_job *j, ms_error *err) {
     double began = ms_now_s();
     char comment[MS_JOB_COMMENT_BYTES];
@@ -144,7 +135,7 @@ static ms_status join(ms_job *j, ms_error *err) {
 static ms_status work(ms_job *j, ms_error *err) {
     const ms_run_work what = j->p->work;
     if (what == MS_RUN_WORK_PART)
-        MS_TRY(check_list(j, err));
+        MS_TRY(ms_job_check_part(j, err));
     if (what == MS_RUN_WORK_SPLIT)
         return j->store.named || j->store.complete ? count_frames(j, err) : ms_job_split(j, err);
     if (!j->store.whole && what != MS_RUN_WORK_JOIN)
@@ -160,6 +151,7 @@ static ms_status run_job(ms_job *j, ms_error *err) {
     ms_job_enter(j, "load");
     MS_TRY(ms_job_open_model(j, err));
     MS_TRY(ms_job_open_memory(j, err));
+    MS_TRY(ms_job_sort_part(j, err));
     MS_TRY(ms_sampler_create(j->mem, &j->sampler, err));
     MS_TRY(ms_redraw_watch(&j->redraw, j->p->pressure_trace, err));
     MS_TRY(ms_job_open_inputs(j, err));

@@ -84,6 +84,7 @@ typedef struct ms_job {
     int64_t total;           /* output frames that there will be; 0 = not known */
     int64_t expected;        /* the same, by the clip's header where that is all there is; 0 = not known */
     int64_t segment_frames;
+    int64_t *part_segments;              /* [p->n_segments] that a part is to make, by number; NULL = all */
     int resolution;                      /* of a face; less than asked for when it had to be lowered */
     int64_t frames_before, faces_before; /* that an earlier run had finished; had redrawn behind them */
     int64_t windows_kept, windows_computed;
@@ -276,6 +277,13 @@ void ms_job_record_past(ms_job *job);
 /* ---- run_key.c ---- */
 
 ms_status ms_job_make_key(const ms_job *job, ms_job_key *ret_key, ms_error *err);
+
+/* ---- run_part.c ---- */
+
+/* MS_INVALID_ARGUMENT: a part is to make a segment twice; one that the job, whose length is known then, does
+   not have. */
+ms_status ms_job_sort_part(ms_job *job, ms_error *err);
+ms_status ms_job_check_part(const ms_job *job, ms_error *err);
 
 /* ---- run_split.c ---- */
 

@@ -121,6 +121,9 @@ static ms_status open_store(ms_job *j, const ms_job_key *key, ms_error *err) {
                                  .key = key,
                                  .existing = j->p->work == MS_RUN_WORK_JOIN || j->p->work == MS_RUN_WORK_PART,
                                  .shared = j->p->work == MS_RUN_WORK_PART,
+                                 .parts = j->p->work == MS_RUN_WORK_SPLIT || j->p->work == MS_RUN_WORK_PART,
+                                 .only = j->part_segments,
+                                 .n_only = j->p->n_segments,
                                  .segment_frames = j->segment_frames,
                                  .loop = ms_job_loop(j),
                                  .wanted = ms_job_wanted_frames(j),
@@ -130,7 +133,7 @@ static ms_status open_store(ms_job *j, const ms_job_key *key, ms_error *err) {
                                  .arg = j->p->arg};
     MS_TRY(ms_run_store_open(&store, &j->store, err));
     j->report.frames_resumed = j->frames_before = j->store.frames;
-    j->report.faces_resumed = j->faces_before = j->store.left.faces;
+    j->report.faces_resumed = j->faces_before = j->store.faces_left;
     j->report.already_finished = j->store.finished;
     snprintf(j->report.job_note, sizeof(j->report.job_note), "%s", j->store.note);
     atomic_store(&j->write.frames_done, j->store.frames);

@@ -152,7 +152,7 @@ static ms_status flush_window(ms_job *j, ms_error *err) {
         ms_job_return_to_mark(j);
     }
     if (may_keep(j))
-        ms_face_store_end_window(j->store.faces, j->window[j->collected - 1].frame.number + 1);
+        ms_face_store_end_window(j->store.faces);
     ms_job_enter(j, "faces");
     j->collected = 0;
     return MS_OK;

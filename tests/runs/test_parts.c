@@ -233,6 +233,10 @@ static void what_does_not_belong_together_is_not_joined(void **state) {
     seed.n_segments = 1;
     assert_refused(seed, MS_RUN_WORK_PART, MS_INVALID_ARGUMENT, "there is no segment 99: the job has ");
     assert_refused(seed, MS_RUN_WORK_ALL, MS_INVALID_ARGUMENT, "segments are named for a part alone");
+    seed.segments = (const int64_t[]){2, 1, 0, 2, 1};
+    seed.n_segments = 5;
+    assert_refused(seed, MS_RUN_WORK_PART, MS_INVALID_ARGUMENT,
+                   "segment 1 is named twice: segments[1] and segments[4]");
     make(p, NULL, 0);
     other.seed = 5;
     run(other, MS_RUN_WORK_SPLIT);
@@ -271,6 +275,34 @@ static void what_does_not_belong_together_is_not_joined(void **state) {
     }
 }
 
+/* A part looks at the segments that it is to make; what others left it counts by their names, and leaves. */
+static void a_part_looks_at_its_own_segments(void **state) {
+    (void)state;
+    ms_run_params p = job("own.mkv");
+    int64_t n = split(p);
+    make(p, NULL, 0);
+    shell("truncate -s 2000 own.mkv.memsafe/segment-000001 own.mkv.memsafe/segment-000002");
+    make(p, &(int64_t){2}, 1);
+    assert_string_equal(report.job_note, "segment-000002 is damaged: made again");
+    assert_int_equal(report.segments_finished, n);
+    assert_refused(p, MS_RUN_WORK_JOIN, MS_DAMAGED, "own.mkv.memsafe/segment-000001");
+    make(p, NULL, 0);
+    assert_string_equal(report.job_note, "segment-000001 is damaged: made again");
+    assert_joined(p, "want.mkv");
+}
+
+/* What parts have not made yet was not lost. */
+static void what_was_never_made_is_not_missed(void **state) {
+    (void)state;
+    ms_run_params p = job("rest.mkv");
+    split(p);
+    make(p, (const int64_t[]){3, 1}, 2);
+    p.resume = true;
+    run(p, MS_RUN_WORK_ALL);
+    assert_string_equal(report.job_note, "");
+    shell("cmp want.mkv rest.mkv && rm rest.mkv");
+}
+
 /* A split that is interrupted keeps its faces. */
 static int frames_looked_at;
 
@@ -301,6 +333,7 @@ static void an_interrupted_split_goes_on(void **state) {
     shell("cp -r again.mkv.memsafe kept");
     p.resume = true;
     run(p, MS_RUN_WORK_ALL);
+    assert_string_equal(report.job_note, "");
     shell("cmp want.mkv again.mkv && rm again.mkv && mv kept again.mkv.memsafe");
     p.resume = true;
     split(p);
@@ -320,6 +353,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(found_faces_and_ranges_are_made_in_parts),
 #endif
         cmocka_unit_test(what_does_not_belong_together_is_not_joined),
+        cmocka_unit_test(a_part_looks_at_its_own_segments),
+        cmocka_unit_test(what_was_never_made_is_not_missed),
         cmocka_unit_test(an_interrupted_split_goes_on),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);

@@ -174,6 +174,80 @@ static void a_resumed_run_says_what_it_found(void **state) {
     unlink("ledger.mkv");
 }
 
+static int windows_begun;
+static bool in_window;
+
+static void count_windows(void *arg, const ms_run_progress *p) {
+    (void)arg;
+    bool now = strcmp(p->stage, "denoise") == 0;
+    windows_begun += now && !in_window;
+    in_window = now;
+}
+
+static bool in_the_second_window(void *arg) {
+    (void)arg;
+    return windows_begun == 2;
+}
+
+/* What an interruption names is what the next run finds, wherever the gaps are. */
+static void what_is_named_as_kept_is_found(void **state) {
+    (void)state;
+    enter_dir();
+    static ms_run_report report;
+    ms_error err;
+    for (int at = 4; at >= 3; at--) { /* all faces are known, and not */
+        ms_run_params p = window_params("gaps.mkv", 10);
+        assert_int_equal(run_and_die(&p, at), at - 1);
+        shell("cd gaps.mkv.memsafe && test -e segment-000001 && rm segment-000000");
+        p.progress = count_windows;
+        p.cancelled = in_the_second_window;
+        windows_begun = 0;
+        in_window = false;
+        assert_int_equal(ms_run(&p, &report, &err), MS_CANCELLED);
+        const int64_t named = report.frames_resumable;
+        p.planned = keep_plan;
+        p.progress = NULL;
+        p.cancelled = once_planned;
+        planned = false;
+        assert_int_equal(ms_run(&p, &report, &err), MS_CANCELLED);
+        print_message("    %lld frames named, %lld finished and %lld redrawn found\n", (long long)named,
+                      (long long)found.frames_resumed, (long long)found.faces_resumed);
+        assert_true(named > 0 && named < 60);
+        assert_int_equal(named, found.frames_resumed + found.faces_resumed);
+        assert_int_equal(report.frames_resumable, named);
+        p = window_params("gaps.mkv", 10);
+        assert_ms_ok(ms_run(&p, &report, &err), &err);
+        assert_int_equal(report.frames_resumed + report.faces_resumed, named);
+        if (at == 4)
+            shell("cp gaps.mkv want-gaps.mkv");
+        assert_same_bytes("want-gaps.mkv", "gaps.mkv");
+        unlink("gaps.mkv");
+    }
+}
+
+/* Once, however often the run that finds the faces again is interrupted. */
+static void damaged_poses_are_told_once(void **state) {
+    (void)state;
+    enter_dir();
+    static ms_run_report report;
+    ms_error err;
+    ms_run_params p = window_params("told.mkv", 10);
+    assert_int_equal(run_and_die(&p, 4), 3);
+    shell("truncate -s 300 told.mkv.memsafe/poses");
+    p.planned = keep_plan;
+    p.cancelled = once_planned;
+    for (int time = 0; time < 2; time++) {
+        planned = false;
+        assert_int_equal(ms_run(&p, &report, &err), MS_CANCELLED);
+        assert_true((strstr(found.job_note, "(poses) are damaged: found again") != NULL) == (time == 0));
+    }
+    p = window_params("told.mkv", 10);
+    assert_ms_ok(ms_run(&p, &report, &err), &err);
+    assert_string_equal(report.job_note, "");
+    assert_same_bytes("want-gaps.mkv", "told.mkv");
+    unlink("told.mkv");
+}
+
 /* Finished windows are work like finished segments: they are not thrown away unasked, and an interruption
    tells of them. */
 static void finished_windows_are_a_job(void **state) {
@@ -246,6 +320,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_kill_costs_one_window),          cmocka_unit_test(an_early_end_keeps_windows),
         cmocka_unit_test(a_resumed_run_says_what_it_found), cmocka_unit_test(finished_windows_are_a_job),
+        cmocka_unit_test(what_is_named_as_kept_is_found),   cmocka_unit_test(damaged_poses_are_told_once),
         cmocka_unit_test(a_full_disk_keeps_no_windows),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);

@@ -27,13 +27,8 @@ static int64_t number_at(const ms_segment_work *w, int64_t at, int64_t segments)
 }
 
 static bool is_finished(const ms_segment_work *w, int64_t number) {
-    char name[MS_JOB_NAME_BYTES];
-    if (ms_segment_set_has(w->finished, number))
-        return true;
-    if (!w->folder)
-        return false;
-    ms_job_segment_name(number, name);
-    return ms_job_folder_has(w->folder, name);
+    return w->folder ? ms_segment_set_has_now(w->finished, w->folder, number)
+                     : ms_segment_set_has(w->finished, number);
 }
 
 ms_status ms_segment_work_next(ms_segment_work *w, const ms_frame_order *order, int64_t *ret_start,
