@@ -74,7 +74,8 @@ static ms_status find(const char *name, const ms_backend **ret_backend, ms_error
     char folder[MAX_PATH], path[MAX_PATH + 64], problem[512] = "";
     for (int i = 0; !backend && ms_plugin_folder(i, folder, sizeof(folder)); i++) {
         snprintf(path, sizeof(path), "%s/" PREFIX "%.32s" SUFFIX, folder, name);
-        if (access(path, F_OK) != 0 && errno == ENOENT)
+        if (access(path, F_OK) != 0 &&
+            (errno == ENOENT || errno == ENOTDIR)) /* the command may have that name */
             continue;
         backend = load(path, name, problem, sizeof(problem));
         if (!backend)

@@ -1,0 +1,174 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "device/cuda/cuda.h"
+#include "device/cuda/kernel_list.h"
+#include "device/cuda/memory/nvml.h"
+
+#define LEAST_ARCH 75
+/* The most that is believed of a context and kernels where the management library cannot tell them from what
+   other processes hold: the largest context that was published takes 612 MiB. */
+#define MOST_OWN_BYTES ((size_t)1 << 30)
+
+/* "12.2" of 12020. */
+static void version_text(int version, char *text, size_t size) {
+    snprintf(text, size, "%d.%d", version / 1000, version % 1000 / 10);
+}
+
+static ms_status no_cards(cudaError_t error, ms_error *err) {
+    int driver = 0;
+    char has[16], needs[16];
+    if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0)
+        return ms_fail(err, MS_UNSUPPORTED, "there is no CUDA card: this machine has no NVIDIA driver");
+    version_text(driver, has, sizeof(has));
+    version_text(CUDART_VERSION, needs, sizeof(needs));
+    if (error == cudaErrorInsufficientDriver)
+        return ms_fail(err, MS_UNSUPPORTED,
+                       "the NVIDIA driver is too old: it knows CUDA %s, and this plug-in is of CUDA %s", has,
+                       needs);
+    if (error == cudaSuccess || error == cudaErrorNoDevice)
+        return ms_fail(err, MS_UNSUPPORTED, "there is no CUDA card, though the driver is there (CUDA %s)",
+                       has);
+    return ms_fail(err, MS_UNSUPPORTED, "CUDA cannot be used: %s (%s, driver of CUDA %s)",
+                   cudaGetErrorString(error), cudaGetErrorName(error), has);
+}
+
+ms_status cuda_find_card(const ms_device_params *params, cuda_card *ret_card, ms_error *err) {
+    int count = 0, major = 0, minor = 0;
+    cudaError_t error = cudaGetDeviceCount(&count);
+    if (error != cudaSuccess || count < 1)
+        return no_cards(error, err);
+    MS_TRY(ms_device_only_number(params, count, err));
+    struct cudaDeviceProp prop;
+    error = cudaGetDeviceProperties(&prop, params->number);
+    if (error == cudaSuccess)
+        error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, params->number);
+    if (error == cudaSuccess)
+        error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, params->number);
+    if (error != cudaSuccess)
+        return ms_fail(err, MS_UNSUPPORTED, "card %d cannot be looked at: %s", params->number,
+                       cudaGetErrorString(error));
+    *ret_card =
+        (cuda_card){.number = params->number, .arch = 10 * major + minor, .total_bytes = prop.totalGlobalMem};
+    snprintf(ret_card->name, sizeof(ret_card->name), "%.63s", prop.name);
+    if (ret_card->arch < LEAST_ARCH)
+        return ms_fail(err, MS_UNSUPPORTED,
+                       "%s is of compute capability %d.%d; memsafe needs %d.%d (Turing) or later",
+                       ret_card->name, major, minor, LEAST_ARCH / 10, LEAST_ARCH % 10);
+    return MS_OK;
+}
+
+/* ---- the context ---- */
+
+/* Its code, and as much shared memory as it asks for: more than 48 KiB is given on demand only. Kernels that
+   want more than the card has are for others. */
+static bool load(void *arg, const simt_kernel *kernel) {
+    cudaError_t *error = arg;
+    struct cudaFuncAttributes attributes;
+    int most = 0, device = 0;
+    *error = cudaFuncGetAttributes(&attributes, kernel->entry);
+    if (*error == cudaSuccess)
+        *error = cudaGetDevice(&device);
+    if (*error == cudaSuccess)
+        *error = cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+    if (*error == cudaSuccess && (size_t)attributes.maxDynamicSharedSizeBytes < kernel->shared_bytes &&
+        kernel->shared_bytes <= (size_t)most)
+        *error = cudaFuncSetAttribute(kernel->entry, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                      (int)kernel->shared_bytes);
+    return *error == cudaSuccess;
+}
+
+/* What CUDA makes when a thing is done for the first time. */
+static cudaError_t warm_up(void) {
+    cudaStream_t stream;
+    void *block = NULL;
+    cudaError_t error = cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+    if (error != cudaSuccess)
+        return error;
+    error = cudaMalloc(&block, 4096);
+    if (error == cudaSuccess)
+        error = cudaMemsetAsync(block, 0, 4096, stream);
+    cudaError_t done = cudaStreamSynchronize(stream);
+    if (block)
+        cudaFree(block);
+    cudaStreamDestroy(stream);
+    return error == cudaSuccess ? done : error;
+}
+
+static cudaError_t make(int number) {
+    cudaError_t error = cudaSetDevice(number);
+    if (error != cudaSuccess)
+        return error;
+    /* Kernels use no stack, print nothing and allocate nothing. Where these cannot be set, what is taken is
+       measured all the same. */
+    if (cudaDeviceSetLimit(cudaLimitStackSize, 256) != cudaSuccess ||
+        cudaDeviceSetLimit(cudaLimitPrintfFifoSize, 4096) != cudaSuccess ||
+        cudaDeviceSetLimit(cudaLimitMallocHeapSize, 4096) != cudaSuccess)
+        cudaGetLastError();
+    cuda_each_kernel(load, &error);
+    return error == cudaSuccess ? warm_up() : error;
+}
+
+static ms_status told(cudaError_t error, const cuda_card *card, ms_error *err) {
+    switch ((int)error) {
+    case cudaSuccess:
+        return MS_OK;
+    case cudaErrorMemoryAllocation:
+        return ms_fail(err, MS_DEVICE_MEMORY, "%s has no memory left for a context and kernels", card->name);
+    case cudaErrorNoKernelImageForDevice:
+    case cudaErrorUnsupportedPtxVersion:
+        return ms_fail(err, MS_UNSUPPORTED, "this plug-in has no kernels for %s (sm_%d)", card->name,
+                       card->arch);
+    default:
+        return ms_fail(err, MS_UNSUPPORTED, "%s cannot be used: %s (%s)", card->name,
+                       cudaGetErrorString(error), cudaGetErrorName(error));
+    }
+}
+
+static ms_status measure(const cuda_card *card, size_t *ret_own_bytes, ms_error *err) {
+    char slot[32];
+    size_t before = 0, after = 0, total = 0;
+    bool known = cudaDeviceGetPCIBusId(slot, sizeof(slot), card->number) == cudaSuccess &&
+                 cuda_nvml_memory(slot, &before, &total);
+    cudaError_t error = make(card->number);
+    if (error == cudaSuccess)
+        error = cudaMemGetInfo(&after, &total);
+    MS_TRY(told(error, card, err));
+    size_t own = known ? before > after ? before - after : 0 : total - after;
+    *ret_own_bytes = own < MOST_OWN_BYTES ? own : MOST_OWN_BYTES;
+    return MS_OK;
+}
+
+#define MOST_CARDS 16
+
+/* A context is made once in a process, and stays: what it took is measured then. */
+static struct {
+    pthread_mutex_t lock;
+    struct {
+        size_t total_bytes, own_bytes; /* total 0: not yet */
+        int arch;
+    } card[MOST_CARDS];
+} measured = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Under the lock. */
+static ms_status make_context(const cuda_card *card, size_t *ret_own_bytes, ms_error *err) {
+    const int i = card->number;
+    if (i >= MOST_CARDS)
+        return measure(card, ret_own_bytes, err);
+    if (measured.card[i].total_bytes != card->total_bytes || measured.card[i].arch != card->arch) {
+        MS_TRY(measure(card, ret_own_bytes, err));
+        measured.card[i].total_bytes = card->total_bytes;
+        measured.card[i].arch = card->arch;
+        measured.card[i].own_bytes = *ret_own_bytes;
+    }
+    *ret_own_bytes = measured.card[i].own_bytes;
+    return told(make(card->number), card, err); /* the emulated card's is gone when nobody holds it */
+}
+
+ms_status cuda_make_context(const cuda_card *card, size_t *ret_own_bytes, ms_error *err) {
+    pthread_mutex_lock(&measured.lock);
+    ms_status status = make_context(card, ret_own_bytes, err);
+    pthread_mutex_unlock(&measured.lock);
+    return status;
+}

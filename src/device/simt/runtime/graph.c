@@ -1,0 +1,99 @@
+#include <stdlib.h>
+
+#include "device/simt/runtime/runtime.h"
+
+static _Atomic uint64_t captured;
+
+uint64_t simt_captured(void) {
+    return captured;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode) {
+    cudaError_t error = card_enter();
+    if (error == cudaSuccess && (stream->capturing || mode != cudaStreamCaptureModeThreadLocal))
+        error = cudaErrorInvalidValue;
+    if (error == cudaSuccess)
+        stream->capturing = true;
+    card_leave();
+    return error;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
+    cudaError_t error = card_enter();
+    if (error == cudaSuccess && !stream->capturing)
+        error = cudaErrorInvalidValue;
+    cudaGraph_t g = error == cudaSuccess ? calloc(1, sizeof(*g)) : NULL;
+    stream->capturing = false;
+    if (g) {
+        g->list = stream->captured;
+        stream->captured = (card_list){0};
+        the_card.graph_count++;
+        *graph = g;
+    } else {
+        card_list_clear(&stream->captured);
+    }
+    card_leave();
+    return g ? cudaSuccess : error != cudaSuccess ? error : cudaErrorMemoryAllocation;
+}
+
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *count) {
+    if (nodes)
+        return cudaErrorNotSupported;
+    *count = graph->list.count;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+    cudaError_t error = card_enter();
+    card_list_clear(&graph->list);
+    free(graph);
+    the_card.graph_count--;
+    card_leave();
+    return error;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long flags) {
+    (void)flags;
+    cudaError_t error = card_enter();
+    cudaGraphExec_t x = error == cudaSuccess ? calloc(1, sizeof(*x)) : NULL;
+    if (x && !card_take(graph->list.count * CARD_NODE_BYTES)) {
+        free(x);
+        x = NULL;
+    }
+    if (x) { /* its graph is not launched itself, so that its commands can be had */
+        x->list = graph->list;
+        graph->list = (card_list){0};
+        captured += x->list.count;
+        the_card.graph_count++;
+        *exec = x;
+    }
+    card_leave();
+    return x ? cudaSuccess : error != cudaSuccess ? error : cudaErrorMemoryAllocation;
+}
+
+cudaError_t cudaGraphUpload(cudaGraphExec_t exec, cudaStream_t stream) {
+    (void)exec;
+    (void)stream;
+    cudaError_t error = card_enter();
+    card_leave();
+    return error;
+}
+
+/* What is launched is the commands, so that the graph may go meanwhile. */
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
+    cudaError_t error = card_enter();
+    if (error == cudaSuccess)
+        error = card_list_give(stream, &exec->list);
+    card_leave();
+    return error;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+    cudaError_t error = card_enter();
+    the_card.used_bytes -= exec->list.count * CARD_NODE_BYTES;
+    card_list_clear(&exec->list);
+    free(exec);
+    the_card.graph_count--;
+    card_leave();
+    return error;
+}

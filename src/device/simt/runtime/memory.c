@@ -1,0 +1,389 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "device/simt/fiber.h"
+#include "device/simt/runtime/runtime.h"
+
+#if SIMT_ASAN
+#include <sanitizer/asan_interface.h>
+#define POISON(begin, bytes) __asan_poison_memory_region(begin, bytes)
+#define UNPOISON(begin, bytes) __asan_unpoison_memory_region(begin, bytes)
+#else
+#define POISON(begin, bytes) ((void)(begin), (void)(bytes))
+#define UNPOISON(begin, bytes) ((void)(begin), (void)(bytes))
+#endif
+
+static card_memory *const m = &the_card.memory;
+
+static size_t round_up(size_t bytes) {
+    return (bytes + CARD_GRANULE - 1) / CARD_GRANULE * CARD_GRANULE;
+}
+
+/* ---- the space of addresses ---- */
+
+/* Addresses are for several reservations, each of which may be larger than the memory. */
+bool card_memory_open(void) {
+    m->space_bytes = 16 * round_up(the_card.limit_bytes);
+    void *at = mmap(NULL, m->space_bytes + CARD_GRANULE, PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    m->real = mmap(NULL, m->space_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    m->mapped = calloc(m->space_bytes / CARD_GRANULE, sizeof(*m->mapped));
+    if (at == MAP_FAILED || m->real == MAP_FAILED || !m->mapped)
+        return false;
+    m->given = (char *)round_up((uintptr_t)at);
+    return true;
+}
+
+void card_memory_close(void) {
+    if (m->given)
+        munmap(m->given, m->space_bytes);
+    if (m->real && m->real != MAP_FAILED)
+        munmap(m->real, m->space_bytes);
+    free(m->mapped);
+    free(m->block);
+    free(m->pinned);
+    *m = (card_memory){0};
+}
+
+bool card_memory_is_idle(void) {
+    return m->reservations == 0 && m->blocks == 0 && m->pins == 0;
+}
+
+bool card_is_given(uintptr_t address) {
+    return m->given && address >= (uintptr_t)m->given && address - (uintptr_t)m->given < m->space_bytes;
+}
+
+static size_t offset_of(const void *given) {
+    return (size_t)((uintptr_t)given - (uintptr_t)m->given);
+}
+
+/* The first block that ends behind the offset. */
+static size_t find(size_t offset) {
+    size_t low = 0, high = m->blocks;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (m->block[middle].offset + m->block[middle].bytes > offset)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+void *card_real(const void *given, size_t bytes) {
+    if (!card_is_given((uintptr_t)given))
+        return NULL;
+    const size_t offset = offset_of(given), i = find(offset);
+    const card_block *b = i < m->blocks ? &m->block[i] : NULL;
+    if (!b || offset < b->offset || bytes > b->offset + b->bytes - offset)
+        return NULL;
+    return m->real + offset;
+}
+
+static bool access_to(size_t offset, size_t bytes) {
+    if (mprotect(m->real + offset, bytes, PROT_READ | PROT_WRITE) != 0)
+        return false;
+    POISON(m->real + offset, bytes);
+    return true;
+}
+
+/* What was there is gone, and the system has its pages back. */
+static void no_access_to(size_t offset, size_t bytes) {
+    UNPOISON(m->real + offset, bytes);
+    if (mmap(m->real + offset, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+             0) == MAP_FAILED)
+        card_die("cannot give %zu bytes back", bytes);
+}
+
+/* ---- blocks ---- */
+
+static bool room_for(card_block **list, size_t count, size_t *room) {
+    if (count < *room)
+        return true;
+    card_block *more = realloc(*list, (2 * *room + 64) * sizeof(**list));
+    if (!more)
+        return false;
+    *list = more;
+    *room = 2 * *room + 64;
+    return true;
+}
+
+/* A block of no bytes has one, so that its address is its own. */
+static bool hold(const void *given, size_t bytes) {
+    static _Atomic long count;
+    const size_t offset = offset_of(given), end = offset + (bytes ? bytes : 1), i = find(offset);
+    if (card_fails("MEMSAFE_SIMT_FAIL_ALLOC", &count) || !room_for(&m->block, m->blocks, &m->block_room))
+        return false;
+    if (!card_is_given((uintptr_t)given) || (i < m->blocks && m->block[i].offset < end))
+        card_die("a block of %zu bytes at %p lies over another one", bytes, given);
+    memmove(m->block + i + 1, m->block + i, (m->blocks - i) * sizeof(*m->block));
+    m->block[i] = (card_block){offset, end - offset};
+    m->blocks++;
+    UNPOISON(m->real + offset, end - offset);
+    memset(m->real + offset, 0xff, end - offset);
+    return true;
+}
+
+/* Its size. */
+static size_t drop(const void *given) {
+    const size_t offset = card_is_given((uintptr_t)given) ? offset_of(given) : SIZE_MAX;
+    const size_t i = offset == SIZE_MAX ? m->blocks : find(offset);
+    if (i == m->blocks || m->block[i].offset != offset)
+        card_die("%p is freed, which is no block", given);
+    const size_t bytes = m->block[i].bytes;
+    if (the_card.lost == cudaSuccess && card_is_awaited(m->real + offset, bytes))
+        card_die("a block of %zu bytes is freed while work that was given to a stream touches it", bytes);
+    memset(m->real + offset, 0xff, bytes);
+    POISON(m->real + offset, bytes);
+    m->blocks--;
+    memmove(m->block + i, m->block + i + 1, (m->blocks - i) * sizeof(*m->block));
+    return bytes;
+}
+
+bool simt_watch_hold(const void *block, size_t bytes) {
+    pthread_mutex_lock(&card_lock);
+    bool held = hold(block, bytes);
+    card_leave();
+    return held;
+}
+
+void simt_watch_drop(const void *block) {
+    pthread_mutex_lock(&card_lock);
+    drop(block);
+    card_leave();
+}
+
+/* ---- the runtime's ---- */
+
+cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
+    cudaError_t error = card_enter();
+    *free_bytes = the_card.limit_bytes - the_card.used_bytes;
+    *total_bytes = the_card.limit_bytes;
+    card_leave();
+    return error;
+}
+
+/* Whole granules, with one between blocks that is nobody's. First fit in the upper half of the space. */
+static cudaError_t allocate(void **pointer, size_t bytes) {
+    size_t offset = m->space_bytes / 2, taken = round_up(bytes ? bytes : 1);
+    for (size_t i = find(offset); i < m->blocks && m->block[i].offset - offset < taken + CARD_GRANULE; i++)
+        offset = round_up(m->block[i].offset + m->block[i].bytes) + CARD_GRANULE;
+    if (taken > m->space_bytes - offset || !card_take(taken))
+        return cudaErrorMemoryAllocation;
+    if (!access_to(offset, taken) || !hold(m->given + offset, bytes)) {
+        no_access_to(offset, taken);
+        the_card.used_bytes -= taken;
+        return cudaErrorMemoryAllocation;
+    }
+    *pointer = m->given + offset;
+    return cudaSuccess;
+}
+
+cudaError_t cudaMalloc(void **pointer, size_t size) {
+    cudaError_t error = card_enter();
+    if (error == cudaSuccess)
+        error = allocate(pointer, size);
+    card_leave();
+    return error;
+}
+
+cudaError_t cudaFree(void *pointer) {
+    cudaError_t error = card_enter();
+    if (pointer) {
+        size_t taken = round_up(drop(pointer));
+        no_access_to(offset_of(pointer), taken);
+        the_card.used_bytes -= taken;
+    }
+    card_leave();
+    return error;
+}
+
+cudaError_t cudaHostAlloc(void **pointer, size_t size, unsigned flags) {
+    static _Atomic long count;
+    (void)flags;
+    cudaError_t error = card_enter();
+    void *block = NULL;
+    if (error == cudaSuccess &&
+        (card_fails("MEMSAFE_SIMT_FAIL_HOST_ALLOC", &count) || !room_for(&m->pinned, m->pins, &m->pin_room) ||
+         posix_memalign(&block, 4096, size ? size : 1) != 0))
+        error = cudaErrorMemoryAllocation;
+    if (error == cudaSuccess) {
+        memset(block, 0xff, size);
+        m->pinned[m->pins++] = (card_block){(size_t)(uintptr_t)block, size};
+        *pointer = block;
+    }
+    card_leave();
+    return error;
+}
+
+cudaError_t cudaFreeHost(void *pointer) {
+    cudaError_t error = card_enter();
+    size_t i = 0;
+    while (i < m->pins && m->pinned[i].offset != (size_t)(uintptr_t)pointer)
+        i++;
+    if (i == m->pins)
+        card_die("%p is freed, which is no page-locked memory", pointer);
+    if (error == cudaSuccess && card_is_awaited(pointer, m->pinned[i].bytes))
+        card_die("page-locked memory is freed while a copy that was given to a stream needs it");
+    m->pinned[i] = m->pinned[--m->pins];
+    free(pointer);
+    card_leave();
+    return error;
+}
+
+/* ---- the driver's ---- */
+
+static CUresult reserve(CUdeviceptr *pointer, size_t size, size_t alignment, CUdeviceptr address,
+                        unsigned long long flags) {
+    (void)alignment;
+    (void)address;
+    (void)flags;
+    pthread_mutex_lock(&card_lock);
+    CUresult result = CUDA_ERROR_INVALID_VALUE;
+    if (size == 0 || size % CARD_GRANULE) {
+        result = CUDA_ERROR_INVALID_VALUE;
+    } else if (size > m->space_bytes / 2 - m->reserved_to) {
+        result = CUDA_ERROR_OUT_OF_MEMORY;
+    } else {
+        *pointer = (CUdeviceptr)(uintptr_t)m->given + m->reserved_to;
+        m->reserved_to += size;
+        m->reservations++;
+        result = CUDA_SUCCESS;
+    }
+    card_leave();
+    return result;
+}
+
+/* Of addresses only; they are given out again when all are free. */
+static CUresult unreserve(CUdeviceptr pointer, size_t size) {
+    pthread_mutex_lock(&card_lock);
+    const size_t offset = (size_t)(pointer - (uintptr_t)m->given);
+    for (size_t g = offset / CARD_GRANULE; g < (offset + size) / CARD_GRANULE; g++)
+        if (m->mapped[g])
+            card_die("addresses are freed that memory is mapped to");
+    if (--m->reservations == 0)
+        m->reserved_to = 0;
+    card_leave();
+    return CUDA_SUCCESS;
+}
+
+static CUresult granularity(size_t *ret_bytes, const CUmemAllocationProp *prop,
+                            CUmemAllocationGranularity_flags option) {
+    (void)prop;
+    (void)option;
+    *ret_bytes = CARD_GRANULE;
+    return CUDA_SUCCESS;
+}
+
+static CUresult create(CUmemGenericAllocationHandle *handle, size_t size, const CUmemAllocationProp *prop,
+                       unsigned long long flags) {
+    static _Atomic long count;
+    (void)flags;
+    if (size == 0 || size % CARD_GRANULE || prop->type != CU_MEM_ALLOCATION_TYPE_PINNED ||
+        prop->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
+        return CUDA_ERROR_INVALID_VALUE;
+    pthread_mutex_lock(&card_lock);
+    card_physical *p = malloc(sizeof(*p));
+    bool there = p && !card_fails("MEMSAFE_SIMT_FAIL_CREATE", &count) && card_take(size);
+    card_leave();
+    if (!there) {
+        free(p);
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    }
+    *p = (card_physical){size, 1};
+    *handle = (CUmemGenericAllocationHandle)(uintptr_t)p;
+    return CUDA_SUCCESS;
+}
+
+static void let_go(card_physical *p) {
+    if (--p->users == 0) {
+        the_card.used_bytes -= p->bytes;
+        free(p);
+    }
+}
+
+static CUresult release(CUmemGenericAllocationHandle handle) {
+    pthread_mutex_lock(&card_lock);
+    let_go((card_physical *)(uintptr_t)handle);
+    card_leave();
+    return CUDA_SUCCESS;
+}
+
+static CUresult map(CUdeviceptr pointer, size_t size, size_t offset, CUmemGenericAllocationHandle handle,
+                    unsigned long long flags) {
+    card_physical *p = (card_physical *)(uintptr_t)handle;
+    const size_t at = (size_t)(pointer - (uintptr_t)m->given);
+    if (flags || offset || size != p->bytes || at % CARD_GRANULE || at + size > m->reserved_to)
+        return CUDA_ERROR_INVALID_VALUE;
+    pthread_mutex_lock(&card_lock);
+    for (size_t g = at / CARD_GRANULE; g < (at + size) / CARD_GRANULE; g++) {
+        if (m->mapped[g])
+            card_die("memory is mapped to addresses that have some");
+        m->mapped[g] = p;
+    }
+    p->users++;
+    card_leave();
+    return CUDA_SUCCESS;
+}
+
+static CUresult set_access(CUdeviceptr pointer, size_t size, const CUmemAccessDesc *access, size_t count) {
+    const size_t at = (size_t)(pointer - (uintptr_t)m->given);
+    if (count != 1 || access->flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE)
+        return CUDA_ERROR_INVALID_VALUE;
+    pthread_mutex_lock(&card_lock);
+    CUresult result = CUDA_SUCCESS;
+    for (size_t g = at / CARD_GRANULE; g < (at + size) / CARD_GRANULE; g++)
+        if (!m->mapped[g])
+            result = CUDA_ERROR_INVALID_VALUE;
+    if (result == CUDA_SUCCESS && !access_to(at, size))
+        result = CUDA_ERROR_OUT_OF_MEMORY;
+    card_leave();
+    return result;
+}
+
+/* Whole mappings, with no block in them. */
+static CUresult unmap(CUdeviceptr pointer, size_t size) {
+    const size_t at = (size_t)(pointer - (uintptr_t)m->given), first = at / CARD_GRANULE,
+                 end = (at + size) / CARD_GRANULE;
+    pthread_mutex_lock(&card_lock);
+    const size_t i = find(at);
+    if (i < m->blocks && m->block[i].offset < at + size)
+        card_die("memory is unmapped that a block lies in");
+    for (size_t g = first; g < end;) {
+        card_physical *p = m->mapped[g];
+        if (!p || g + p->bytes / CARD_GRANULE > end)
+            card_die("memory is unmapped that is not mapped so");
+        for (size_t n = p->bytes / CARD_GRANULE; n > 0; n--)
+            m->mapped[g++] = NULL;
+        let_go(p);
+    }
+    no_access_to(at, size);
+    card_leave();
+    return CUDA_SUCCESS;
+}
+
+void *card_driver_function(const char *name) {
+    static const struct {
+        const char *name;
+        void (*function)(void);
+    } functions[] = {
+        {"cuMemAddressReserve", (void (*)(void))reserve},
+        {"cuMemAddressFree", (void (*)(void))unreserve},
+        {"cuMemGetAllocationGranularity", (void (*)(void))granularity},
+        {"cuMemCreate", (void (*)(void))create},
+        {"cuMemRelease", (void (*)(void))release},
+        {"cuMemMap", (void (*)(void))map},
+        {"cuMemSetAccess", (void (*)(void))set_access},
+        {"cuMemUnmap", (void (*)(void))unmap},
+    };
+    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+        if (strcmp(functions[i].name, name) != 0)
+            continue;
+        void *found;
+        memcpy(&found, &functions[i].function, sizeof(found)); /* ISO C has no cast from a function */
+        return found;
+    }
+    return NULL;
+}

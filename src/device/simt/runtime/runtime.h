@@ -1,0 +1,177 @@
+/*
+ * The emulated card: what stands in for the CUDA runtime, so that the CUDA back end's host code runs unchanged
+ * on any machine. What a card would punish silently ends the program with a message.
+ *
+ * Memory is apart. Addresses that are given out are of pages that nobody may touch; the bytes lie at a second
+ * place, which only copies and kernels know. Whatever among a kernel's parameters looks like an address is
+ * checked at the launch: bytes of a block (it is translated), of the host (the program ends), of no block any
+ * more (the same).
+ *
+ * Streams run late: nothing is done before somebody waits, and then they take turns by a seed, in any order
+ * that events allow. The host's side of a copy is read or written when the copy is done.
+ *
+ *   MEMSAFE_SIMT=8G,sm_86,SEED       the card's memory, its architecture, the order of streams and of what the
+ *                                    emulator draws; each may be left out from behind. "none": there is no
+ *                                    card; "old": the driver is too old
+ *   MEMSAFE_SIMT_VMM=0               the driver does not map memory to reserved addresses
+ *   MEMSAFE_SIMT_FAIL_ALLOC=N        the N-th block of device memory fails; counted, like all that follow,
+ *                                    over the process from 1
+ *   MEMSAFE_SIMT_FAIL_CREATE=N       the N-th piece of physical memory: the card has no more than it said
+ *   MEMSAFE_SIMT_FAIL_HOST_ALLOC=N   the N-th block of page-locked memory
+ *   MEMSAFE_SIMT_FAIL_LAUNCH=N       the N-th launch of a kernel, for want of memory
+ *   MEMSAFE_SIMT_LOSE_AFTER=N        the card is lost after so many commands
+ *
+ * The first three say what the card is until nothing of it is held any more; then they are read anew.
+ */
+#ifndef MS_DEVICE_SIMT_RUNTIME_RUNTIME_H
+#define MS_DEVICE_SIMT_RUNTIME_RUNTIME_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "device/simt/emulator.h"
+#include "device/simt/runtime/cuda.h"
+#include "device/simt/runtime/cuda_runtime_api.h"
+#include "device/simt/runtime/watch.h"
+
+#define CARD_GRANULE ((size_t)2 << 20)
+#define CARD_CONTEXT_BYTES ((size_t)8 << 20)
+#define CARD_KERNEL_BYTES ((size_t)64 << 10) /* of code, taken when a kernel is first touched */
+#define CARD_NODE_BYTES ((size_t)64 << 10)   /* of an instantiated graph */
+
+typedef struct card_block {
+    size_t offset, bytes;
+} card_block;
+
+typedef struct card_physical {
+    size_t bytes;
+    int users; /* its handle, and its mapping */
+} card_physical;
+
+typedef struct card_memory {
+    char *given, *real;
+    size_t space_bytes; /* of addresses; the upper half is cudaMalloc()'s */
+    size_t reserved_to;
+    int reservations;
+    card_physical **mapped; /* of each granule of the space */
+    card_block *block;      /* in the order of addresses */
+    size_t blocks, block_room;
+    card_block *pinned; /* offset: the address */
+    size_t pins, pin_room;
+} card_memory;
+
+typedef struct card_function {
+    const void *entry;
+    int most_shared_bytes;
+} card_function;
+
+typedef enum card_kind {
+    CARD_UPLOAD,
+    CARD_DOWNLOAD,
+    CARD_FILL,
+    CARD_KERNEL,
+    CARD_RECORD,
+    CARD_WAIT,
+} card_kind;
+
+/* Addresses of the card's memory are where the bytes lie. */
+typedef struct card_command {
+    struct card_command *next;
+    card_kind kind;
+    void *dst;
+    const void *src;
+    size_t bytes;
+    int byte;
+    cudaEvent_t event;
+    uint64_t generation;
+    simt_launch launch; /* param: behind the command */
+    size_t param_bytes;
+} card_command;
+
+typedef struct card_list {
+    card_command *first, *last;
+    size_t count;
+} card_list;
+
+struct CUstream_st {
+    struct CUstream_st *next;
+    card_list list;
+    bool destroyed; /* what is left in it is done all the same */
+    bool capturing;
+    card_list captured;
+};
+
+struct CUevent_st {
+    uint64_t given, done; /* how often it was recorded, and how often that was reached */
+    int awaited;          /* commands that name it */
+    bool destroyed;
+};
+
+struct CUgraph_st {
+    card_list list;
+};
+
+struct CUgraphExec_st {
+    card_list list;
+};
+
+typedef struct card {
+    bool there; /* it was read what the card is */
+    bool none, old, vmm;
+    bool context;
+    int arch;
+    uint64_t seed, random;
+    size_t limit_bytes, used_bytes;
+    card_memory memory;
+    cudaStream_t streams;
+    int stream_count, event_count, graph_count;
+    card_function *function;
+    size_t functions, function_room;
+    cudaError_t lost; /* cudaSuccess: it is there */
+} card;
+
+/* There is one. */
+extern card the_card;
+extern pthread_mutex_t card_lock; /* of all of it */
+
+/* The N-th event of a kind, counted over the process, that a variable asks for. */
+bool card_fails(const char *variable, _Atomic long *count);
+void card_die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+/* Takes the lock, makes the context; what a lost card answers to everything (the lock is held even then). */
+cudaError_t card_enter(void);
+void card_leave(void);
+/* Under the lock. */
+bool card_take(size_t bytes);
+int card_most_shared_bytes(int arch); /* of a block */
+
+/* ---- memory ---- */
+
+bool card_memory_open(void);
+void card_memory_close(void);
+bool card_memory_is_idle(void);
+/* Where the bytes of a given address are, `bytes` of them in one block; NULL when they are not. */
+void *card_real(const void *given, size_t bytes);
+/* Whether an address is of those that are given out, of a block or not. */
+bool card_is_given(uintptr_t address);
+void *card_driver_function(const char *name);
+
+/* ---- commands ---- */
+
+/* A copy of the command at the stream's end, or in what it captures. */
+cudaError_t card_give(cudaStream_t stream, const card_command *command, const void *param);
+void card_list_clear(card_list *list);
+cudaError_t card_list_give(cudaStream_t stream, const card_list *list);
+/* Whether work that is not done has to do with bytes of the card's (where they are) or the host's memory. */
+bool card_is_awaited(const void *begin, size_t bytes);
+
+/* ---- for tests, which find these by dlsym() ---- */
+
+#define CARD_EXPORT __attribute__((visibility("default")))
+/* Since the plug-in was loaded: bytes that crossed; kernels and fills that graphs were made of; kernels that
+   were launched; kernels whose code was loaded by a launch, when memory had been counted already. */
+CARD_EXPORT void simt_traffic(uint64_t *ret_uploaded_bytes, uint64_t *ret_downloaded_bytes);
+CARD_EXPORT uint64_t simt_captured(void);
+CARD_EXPORT uint64_t simt_launched(void);
+CARD_EXPORT uint64_t simt_loaded_late(void);
+#endif
