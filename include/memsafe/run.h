@@ -356,7 +356,8 @@ typedef struct ms_run_report {
     int64_t frames_kept;        /* of frames, those outside the range: with MS_REST_KEEP */
     int64_t source_frames_lost; /* of a damaged input */
     /* After a failure these and fps alone are filled in: frames of finished segments, and those whose
-       redrawn faces are there, which resume would take over, and frames that were made and are not among them. */
+       redrawn faces are there, which resume would take over; and frames that were made and are not among
+       them. */
     int64_t frames_resumable, frames_dropped;
     int width, height; /* of the output: even in H.264 and HEVC, whatever the video's */
     int resolution;

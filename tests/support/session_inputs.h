@@ -15,6 +15,7 @@
 #define WIDTH 240
 #define HEIGHT 208
 #define BYTES ((size_t)WIDTH * HEIGHT * 3)
+#define RESOLUTION 64 /* of faces; less than the model's own, for it takes as much less time */
 #define MAX_SAMPLES 200000
 
 static ms_run_params params;
@@ -77,6 +78,7 @@ static inline int test_prepare_session(void **state) {
     test_make_run_inputs(FRAMES, "240x208");
     test_run_params(FRAMES, &params);
     params.steps = 2;
+    params.resolution = RESOLUTION;
     params.loop = MS_LOOP_MODE_NONE;
     params.frame_sink = note_frame;
     params.sink_arg = expected;
@@ -113,6 +115,7 @@ static inline ms_session_params session_params(ms_model *model) {
     p.width = WIDTH;
     p.height = HEIGHT;
     p.given_faces = true;
+    p.resolution = RESOLUTION;
     p.steps = 2;
     p.speech_s = 10;
     return p;
