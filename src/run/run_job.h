@@ -129,6 +129,10 @@ typedef struct ms_job {
 /* Time from here on belongs to another stage; NULL = to none. */
 void ms_job_enter(ms_job *job, const char *stage);
 void ms_job_tell(ms_job *job);
+
+/* The same by somebody else's count and estimate. expected: 0 = not known. */
+void ms_job_tell_frames(ms_job *job, int64_t done, int64_t expected, const ms_eta_value *value);
+bool ms_job_is_time_to_tell(const ms_job *job);
 void ms_job_tell_end(ms_job *job); /* all that was asked for is done */
 
 /* Part of the current stage is done: a frame came, a face was made, a frame was handed on. */

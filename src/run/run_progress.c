@@ -195,27 +195,33 @@ void ms_job_tell_end(ms_job *j) {
     j->p->progress(j->p->arg, &progress);
 }
 
-void ms_job_tell(ms_job *j) {
+void ms_job_tell_frames(ms_job *j, int64_t done, int64_t expected, const ms_eta_value *value) {
     if (!j->p->progress || !j->stage_name)
         return;
-    int64_t done = atomic_load(&j->write.frames_done);
-    double now = now_s(j);
-    ms_eta_value value = ms_eta_get(&j->eta, now);
     ms_run_progress progress = {.stage = j->stage_name,
                                 .frames_done = done,
-                                .frames_total = j->expected > 0 && done > j->expected ? done : j->expected,
+                                .frames_total = expected > 0 && done > expected ? done : expected,
                                 .part = j->part,
                                 .parts = j->parts,
-                                .seconds = now,
-                                .fraction = value.fraction,
-                                .eta_s = value.left_s};
-    j->told_s = now;
+                                .seconds = now_s(j),
+                                .fraction = value->fraction,
+                                .eta_s = value->left_s};
+    j->told_s = progress.seconds;
     j->p->progress(j->p->arg, &progress);
+}
+
+void ms_job_tell(ms_job *j) {
+    ms_eta_value value = ms_eta_get(&j->eta, now_s(j));
+    ms_job_tell_frames(j, atomic_load(&j->write.frames_done), j->expected, &value);
+}
+
+bool ms_job_is_time_to_tell(const ms_job *j) {
+    return now_s(j) - j->told_s >= TELL_S;
 }
 
 ms_status ms_job_poll(void *arg) {
     ms_job *j = arg;
-    if (now_s(j) - j->told_s >= TELL_S)
+    if (ms_job_is_time_to_tell(j))
         ms_job_tell(j);
     return j->p->cancelled && j->p->cancelled(j->p->arg) ? MS_CANCELLED : MS_OK;
 }

@@ -2,32 +2,24 @@
    planned. */
 #include "run/run_job.h"
 
-#define TELL_S 0.1
-
 /* Faces of so many frames of the clip, as far as is known. */
 static int64_t expected_frames(const ms_job *j) {
     int64_t clip = ms_job_clip_frames(j);
     return clip > 0 && clip < j->wanted ? clip : j->wanted < INT64_MAX ? j->wanted : 0;
 }
 
+/* By what the frames since the beginning took; those of an earlier run say nothing. */
 static void tell(ms_job *j, int64_t done, double began) {
-    double now = ms_now_s(), spent = now - began;
     int64_t expected = expected_frames(j), earlier = j->store.place.clip_frames;
-    if (!j->p->progress || now - j->started - j->told_s < TELL_S)
-        return;
-    j->told_s = now - j->started;
-    ms_run_progress progress = {.stage = ms_stage_name(MS_STAGE_FACES),
-                                .frames_done = done,
-                                .frames_total = expected > 0 && done > expected ? done : expected,
-                                .seconds = now - j->started,
-                                .fraction = -1,
-                                .eta_s = -1};
+    ms_eta_value value = {.fraction = -1, .left_s = -1};
+    if (expected > 0 && done > expected)
+        expected = done;
     if (expected > 0 && done > earlier) {
-        double left = (double)(progress.frames_total - done);
-        progress.fraction = (double)done / (double)progress.frames_total;
-        progress.eta_s = spent / (double)(done - earlier) * left;
+        value.fraction = (double)done / (double)expected;
+        value.left_s = (ms_now_s() - began) / (double)(done - earlier) * (double)(expected - done);
     }
-    j->p->progress(j->p->arg, &progress);
+    if (ms_job_is_time_to_tell(j))
+        ms_job_tell_frames(j, done, expected, &value);
 }
 
 /* Places while faces are found: behind the last frame, and at the beginning of its window. */
