@@ -127,6 +127,10 @@ static bool stripes_valid(const ms_conv2d_args *a) {
 }
 
 ms_status ms_check_conv2d(const ms_conv2d_args *a) {
+    return ms_check_conv2d_as(a, ms_conv2d_layout(a));
+}
+
+ms_status ms_check_conv2d_as(const ms_conv2d_args *a, ms_weight_layout layout) {
     REQUIRE(sources_valid(a->src, a->n_src) && rows_valid(&a->dst) && a->src[0].outer == a->dst.outer);
     REQUIRE(extent(a->src_h) && extent(a->src_w) && extent(a->dst_h) && extent(a->dst_w));
     REQUIRE(a->src[0].inner == ms_conv2d_src_rows(a) * a->src_w);
@@ -143,7 +147,7 @@ ms_status ms_check_conv2d(const ms_conv2d_args *a) {
     int64_t channels = ms_source_channels(a->src, a->n_src);
     REQUIRE(a->groups > 0 && channels % a->groups == 0 && a->dst.channels % a->groups == 0);
     REQUIRE(a->groups == 1 || a->n_src == 1);
-    REQUIRE(weight_valid(&a->weight) && a->weight.layout == ms_conv2d_layout(a));
+    REQUIRE(weight_valid(&a->weight) && a->weight.layout == layout);
     REQUIRE(a->weight.n == a->dst.channels);
     REQUIRE(a->weight.k == channels / a->groups * a->kernel_h * a->kernel_w);
     REQUIRE(prologue_valid(&a->prologue) && residual_valid(&a->epilogue, &a->dst));

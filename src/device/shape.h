@@ -14,6 +14,8 @@
 
 ms_status ms_check_linear(const ms_linear_args *args);
 ms_status ms_check_conv2d(const ms_conv2d_args *args);
+/* The same for a back end whose conv2d_layout() says `layout`. */
+ms_status ms_check_conv2d_as(const ms_conv2d_args *args, ms_weight_layout layout);
 ms_status ms_check_attention(const ms_attention_args *args);
 ms_status ms_check_norm_partials(const ms_norm_partials_args *args);
 ms_status ms_check_norm_tables(const ms_norm_tables_args *args);

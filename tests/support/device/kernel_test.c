@@ -124,11 +124,17 @@ static float rounded(float x, ms_dtype dtype) {
 
 test_weight test_weight_random(uint64_t *rng, ms_weight_layout layout, ms_dtype dtype, int64_t n,
                                int64_t c_in, int kernel_h, int kernel_w, int groups) {
-    test_weight w = {.shape = {layout, dtype, n, c_in, kernel_h, kernel_w, groups}};
+    const ms_weight_shape shape = {layout, dtype, n, c_in, kernel_h, kernel_w, groups};
     const int64_t k = c_in * kernel_h * kernel_w;
-    w.values = test_floats(rng, n * k);
+    float *values = test_floats(rng, n * k);
     for (int64_t i = 0; i < n * k; i++)
-        w.values[i] = rounded(w.values[i], dtype);
+        values[i] = rounded(values[i], dtype);
+    return test_weight_of(&shape, values);
+}
+
+test_weight test_weight_of(const ms_weight_shape *shape, float *values) {
+    test_weight w = {.values = values, .shape = *shape};
+    const int64_t k = shape->c_in * shape->kernel_h * shape->kernel_w;
     size_t bytes = ms_weight_bytes(&w.shape);
     assert_true(bytes > 0);
     w.block = malloc(bytes);
@@ -142,7 +148,7 @@ test_weight test_weight_random(uint64_t *rng, ms_weight_layout layout, ms_dtype 
         }
         ms_weight_pack(&w.shape, p, rows, w.block);
     }
-    w.weight = (ms_weight){w.block, dtype, layout, n, k};
+    w.weight = (ms_weight){w.block, shape->dtype, shape->layout, shape->n, k};
     return w;
 }
 

@@ -61,6 +61,8 @@ typedef struct test_weight {
 
 test_weight test_weight_random(uint64_t *rng, ms_weight_layout layout, ms_dtype dtype, int64_t n,
                                int64_t c_in, int kernel_h, int kernel_w, int groups);
+/* The same of given values, which belong to it from now on and are of the shape's dtype. */
+test_weight test_weight_of(const ms_weight_shape *shape, float *values);
 void test_weight_free(test_weight *w);
 static const ms_dtype test_dtypes[3] = {MS_F32, MS_F16, MS_BF16};
 

@@ -1,0 +1,94 @@
+#include "device/cuda/matmul.h"
+
+ms_weight_layout cuda_conv2d_layout(const ms_conv2d_args *a) {
+    int64_t channels = ms_source_channels(a->src, a->n_src);
+    bool depthwise = a->groups > 1 && a->groups == channels && a->groups == a->dst.channels;
+    return depthwise ? MS_LAYOUT_DEPTHWISE : MS_LAYOUT_PANEL;
+}
+
+/* A 1x1 convolution without stride is a linear layer. */
+static bool is_linear(const ms_conv2d_args *a) {
+    return a->kernel_h == 1 && a->kernel_w == 1 && a->stride_h == 1 && a->stride_w == 1 && a->groups == 1 &&
+           ms_conv2d_in_h(a) == a->src_h && ms_conv2d_in_w(a) == a->src_w && a->dst_h == a->src_h &&
+           a->dst_w == a->src_w;
+}
+
+static ms_linear_args as_linear(const ms_conv2d_args *a) {
+    ms_linear_args linear = {
+        .n_src = a->n_src,
+        .dst = a->dst,
+        .weight = a->weight,
+        .prologue = a->prologue,
+        .epilogue = a->epilogue,
+    };
+    for (int i = 0; i < a->n_src; i++) {
+        const ms_rows *src = &a->src[i];
+        linear.src[i] = *src;
+        linear.src[i].data =
+            ms_elements_at(src->data, src->dtype, (a->dst_y - a->src_y) * a->src_w * src->inner_stride);
+        linear.src[i].inner = a->dst.inner;
+    }
+    return linear;
+}
+
+static cuda_layer layer_of(const ms_conv2d_args *a) {
+    const int64_t in_h = ms_conv2d_in_h(a), in_w = ms_conv2d_in_w(a);
+    return (cuda_layer){
+        .src = a->src,
+        .n_src = a->n_src,
+        .dst = &a->dst,
+        .weight = &a->weight,
+        .prologue = &a->prologue,
+        .epilogue = &a->epilogue,
+        .window = {.kernel_h = a->kernel_h,
+                   .kernel_w = a->kernel_w,
+                   .stride_h = a->stride_h,
+                   .stride_w = a->stride_w,
+                   .pad_top = a->pad_top,
+                   .pad_left = a->pad_left,
+                   .in_h = (int32_t)in_h,
+                   .in_w = (int32_t)in_w,
+                   .src_h = (int32_t)a->src_h,
+                   .src_w = (int32_t)a->src_w,
+                   .scale_h = (float)a->src_h / (float)in_h,
+                   .scale_w = (float)a->src_w / (float)in_w,
+                   .src_y = (int32_t)a->src_y,
+                   .dst_y = (int32_t)a->dst_y,
+                   .dst_w = (int32_t)a->dst_w},
+        .groups = a->groups,
+    };
+}
+
+/* Coordinates, and steps beyond the edges, stay in 32 bits. */
+static bool fits(const ms_conv2d_args *a) {
+    const int64_t most = INT32_MAX / 4;
+    return ms_conv2d_in_h(a) <= most && ms_conv2d_in_w(a) <= most && a->dst_h <= most / a->stride_h &&
+           a->dst_w <= most / a->stride_w;
+}
+
+size_t cuda_conv2d_workspace(const ms_device *dev, const ms_conv2d_args *args) {
+    if (cuda_conv2d_layout(args) == MS_LAYOUT_DEPTHWISE)
+        return 0;
+    if (is_linear(args)) {
+        const ms_linear_args linear = as_linear(args);
+        return cuda_linear_workspace(dev, &linear);
+    }
+    const cuda_layer layer = layer_of(args);
+    return cuda_matmul_workspace(&layer);
+}
+
+ms_status cuda_conv2d_in_tiles(ms_queue *queue, const ms_conv2d_args *args, void *workspace, cuda_tile tile) {
+    MS_TRY(ms_check_conv2d_as(args, cuda_conv2d_layout(args)));
+    if (ms_dtypes_conv2d(args) & ~queue->dev->caps.activations || !fits(args))
+        return MS_UNSUPPORTED;
+    if (is_linear(args)) {
+        const ms_linear_args linear = as_linear(args);
+        return cuda_linear_in_tiles(queue, &linear, workspace, tile);
+    }
+    const cuda_layer layer = layer_of(args);
+    return cuda_matmul(queue, &layer, workspace, tile);
+}
+
+ms_status cuda_conv2d(ms_queue *queue, const ms_conv2d_args *args, void *workspace) {
+    return cuda_conv2d_in_tiles(queue, args, workspace, CUDA_TILE_COUNT);
+}
