@@ -1,10 +1,10 @@
 /*
- * What linear layers and convolutions have in common: which kernel they go to, and the copy of their sources
- * that the tensor cores' kernels may want.
+ * What linear layers and convolutions have in common: which kernel they go to, and the copy of their
+ * sources that the tensor cores' kernels may want.
  *
- * By tensor cores goes a layer whose sources and weights are of one 16-bit type, and whose groups, where there
- * are several, have a multiple of 8 channels: that depends on the layer alone, as its bits do. The rest is
- * summed in float32.
+ * By tensor cores goes a layer whose sources and weights are of one 16-bit type, and whose groups, where
+ * there are several, have a multiple of 8 channels: that depends on the layer alone, as its bits do. The
+ * rest is summed in float32.
  */
 #ifndef MS_DEVICE_CUDA_MATMUL_H
 #define MS_DEVICE_CUDA_MATMUL_H

@@ -36,7 +36,8 @@ typedef struct card_tensor {
     ms_rows rows;
 } card_tensor;
 
-/* A linear layer is a 1x1 convolution over one line: conv2d's arguments for all, on the host and on the card. */
+/* A linear layer is a 1x1 convolution over one line: conv2d's arguments for all, on the host and on the
+   card. */
 typedef struct matrix_case {
     matrix_kind kind;
     test_tensor src[2], dst;

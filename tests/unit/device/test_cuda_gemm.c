@@ -58,8 +58,8 @@ static test_tensor magnitudes(const ms_compute *compute, const matrix_case *c, c
     return dst;
 }
 
-/* What the sums may be off by: each of k / 8 or k / 16 steps of the tensor cores loses bits below 2^-24 of the
-   largest term, and the processor's chain with which they are compared rounds k times. */
+/* What the sums may be off by: each of k / 8 or k / 16 steps of the tensor cores loses bits below 2^-24
+   of the largest term, and the processor's chain with which they are compared rounds k times. */
 static double sum_error(const matrix_case *c, double magnitude) {
     return (magnitude + 2) * 0x1p-24 * (16 + (double)c->host.weight.k / 4);
 }

@@ -1,4 +1,5 @@
-/* The CUDA back end's linear layers and convolutions in float32: any types, any shapes, the processor's bits. */
+/* The CUDA back end's linear layers and convolutions in float32: any types, any shapes, the processor's
+   bits. */
 #include "support/device/matrix_case.h"
 
 static const int archs[] = {75, 86, 90};

@@ -1,11 +1,12 @@
 /*
- * The main loop of the tensor cores, for linear layers and convolutions. A block makes TILE_M x TILE_N sums,
- * its warps WARP_M x WARP_N each, over blocks of 32 inputs, which wait in shared memory in as many stages.
- * In each stage rows are 64 bytes, their four pieces of 16 bytes permuted by row / 2 % 4: eight rows that
- * ldmatrix reads at one place, and two that a quarter of a warp writes, then lie in different banks.
+ * The main loop of the tensor cores, for linear layers and convolutions. A block makes TILE_M x TILE_N
+ * sums, its warps WARP_M x WARP_N each, over blocks of 32 inputs, which wait in shared memory in as many
+ * stages. In each stage rows are 64 bytes, their four pieces of 16 bytes permuted by row / 2 % 4: eight
+ * rows that ldmatrix reads at one place, and two that a quarter of a warp writes, then lie in different
+ * banks.
  *
- * 64 x 64 for a warp: 32 products for 8 loads, 128 registers of sums, so that with 4 warps two blocks fit on a
- * multiprocessor and one computes while the other waits.
+ * 64 x 64 for a warp: 32 products for 8 loads, 128 registers of sums, so that with 4 warps two blocks fit
+ * on a multiprocessor and one computes while the other waits.
  */
 #ifndef MS_DEVICE_CUDA_KERNELS_GEMM_CUH
 #define MS_DEVICE_CUDA_KERNELS_GEMM_CUH

@@ -3,8 +3,9 @@
  * chains (matrix_simt.cu, conv_depthwise.cu), and the copy that the former want where they cannot read the
  * activations in place (prologue.cu).
  *
- * Results are rows: row m is outer m / inner, inner m % inner. A linear layer is a convolution of one tap over
- * images of one line. Grids of those with tiles: x = tiles, as cuda_matmul_tiles() counts them; z = groups.
+ * Results are rows: row m is outer m / inner, inner m % inner. A linear layer is a convolution of one tap
+ * over images of one line. Grids of those with tiles: x = tiles, as cuda_matmul_tiles() counts them; z =
+ * groups.
  */
 #ifndef MS_DEVICE_CUDA_KERNELS_MATMUL_H
 #define MS_DEVICE_CUDA_KERNELS_MATMUL_H
@@ -90,10 +91,10 @@ static inline int64_t cuda_matmul_tiles(const cuda_matmul_params *p, cuda_tile_s
 }
 
 /*
- * By tensor cores: sources and weights are of one type, F16 or BF16 (from sm_80 on). A source's channels, its
- * strides and c_pad are multiples of 8; its data lie at a multiple of 16 bytes, but for cuda_conv_any_kernel(),
- * of CUDA_TILE_64X64, which reads element by element. No prologue. The sum of an output is a chain of
- * mma.sync m16n8k16 over ascending k from 0.
+ * By tensor cores: sources and weights are of one type, F16 or BF16 (from sm_80 on). A source's channels,
+ * its strides and c_pad are multiples of 8; its data lie at a multiple of 16 bytes, but for
+ * cuda_conv_any_kernel(), of CUDA_TILE_64X64, which reads element by element. No prologue. The sum of an
+ * output is a chain of mma.sync m16n8k16 over ascending k from 0.
  */
 const simt_kernel *cuda_gemm_kernel(ms_dtype dtype, cuda_tile tile); /* window is not read */
 const simt_kernel *cuda_conv_kernel(ms_dtype dtype, cuda_tile tile);
@@ -107,13 +108,13 @@ static inline cuda_tile_size cuda_matrix_simt_size(bool large) {
     return size;
 }
 
-/* The same where each channel is a group of its own (DEPTHWISE): n channels, k_pad taps. A thread takes a row's
-   eight channels; as many threads as there are of these, along x. */
+/* The same where each channel is a group of its own (DEPTHWISE): n channels, k_pad taps. A thread takes
+   a row's eight channels; as many threads as there are of these, along x. */
 #define CUDA_DEPTHWISE_THREADS 128
 extern const simt_kernel cuda_conv_depthwise;
 
-/* Sources through the prologue, side by side and rounded to dst's type: dst[rows][c_pad], zeros behind the last
-   channel. A thread takes eight of them; as many threads as there are of these, along x. */
+/* Sources through the prologue, side by side and rounded to dst's type: dst[rows][c_pad], zeros behind
+   the last channel. A thread takes eight of them; as many threads as there are of these, along x. */
 #define CUDA_PROLOGUE_THREADS 128
 typedef struct cuda_prologue_params {
     cuda_source src[2];

@@ -1,7 +1,7 @@
 /*
- * Linear layers and convolutions by chains of fused multiply-adds in float32, any types: the reference of the
- * tensor cores' kernels, with the processor's bits. A block makes TILE x TILE sums, its 256 threads PART x PART
- * each, over blocks of inputs. What a block reads next is on its way while it multiplies.
+ * Linear layers and convolutions by chains of fused multiply-adds in float32, any types: the reference of
+ * the tensor cores' kernels, with the processor's bits. A block makes TILE x TILE sums, its 256 threads
+ * PART x PART each, over blocks of inputs. What a block reads next is on its way while it multiplies.
  */
 #include "device/cuda/kernels/epilogue.cuh"
 #include "device/cuda/kernels/window.cuh"

@@ -5,8 +5,8 @@
 #include "device/cuda/kernels/matmul.h"
 #include "device/simt/simt.h"
 
-/* Which tile a block makes. Blocks that run together share rows and columns: they go down eight tiles of rows,
-   then on to the next columns. */
+/* Which tile a block makes. Blocks that run together share rows and columns: they go down eight tiles of
+   rows, then on to the next columns. */
 struct tile_place {
     int row, column; /* the first of the tile's */
 };
@@ -19,7 +19,8 @@ SIMT_FN tile_place place_of_tile(const cuda_matmul_params &p, int rows, int colu
     return t;
 }
 
-/* Of a row of results: which it is, and the pixel of the image under the first tap. outer -1: there is none. */
+/* Of a row of results: which it is, and the pixel of the image under the first tap. outer -1: there is
+   none. */
 struct alignas(16) row_place {
     int outer, inner, y, x;
 };
