@@ -27,8 +27,11 @@ typedef struct async_copy {
     bool valid;
 } async_copy;
 
+typedef struct warp warp;
+
 typedef struct lane {
     simt_thread_of_block self; /* the first, so that simt_self is its lane */
+    warp *warp;
     simt_fiber fiber;
     lane_state state;
     const void *given; /* to the operation of the warp that it is in */
@@ -38,13 +41,13 @@ typedef struct lane {
     async_copy copy[MOST_COPIES];
 } lane;
 
-typedef struct warp {
+struct warp {
     lane *lanes; /* WARP of them */
     int ready, arrived;
-    const char *operation; /* that the first one came to */
+    const char *operation; /* that the first one came to; an operation's name is one string */
     int first, step;       /* order of its lanes in this schedule */
     char sync[2];          /* of warp barriers, in turn */
-} warp;
+};
 
 struct simt_emulator {
     char *stacks;
@@ -106,10 +109,6 @@ static void draw_order(simt_emulator *e) {
     }
 }
 
-static warp *warp_of(const lane *l) {
-    return &running->warp[l->self.thread / WARP];
-}
-
 /* The next of a warp's lanes that can run, after the given one in its order. */
 static lane *next_in_warp(const warp *w, int after) {
     for (int i = 1; i <= WARP; i++) {
@@ -139,14 +138,14 @@ static void go_to(lane *from, lane *to) {
 
 /* Whoever can run does: of the same warp, of the block; if nobody can, the block is done or stuck. */
 static void yield(lane *from) {
-    const warp *w = warp_of(from);
+    const warp *w = from->warp;
     lane *to = w->ready > 0 ? next_in_warp(w, from->self.thread % WARP) : next_in_block(running);
     go_to(from, to);
 }
 
 static void wait_as(lane *l, lane_state state) {
     l->state = state;
-    warp_of(l)->ready--;
+    l->warp->ready--;
     yield(l);
 }
 
@@ -187,10 +186,10 @@ static void maybe_leave_warp(simt_emulator *e, lane *l) {
 /* The last lane of the warp to come does the work for all. */
 static void meet(const char *operation, const void *given, void (*work)(warp *w)) {
     lane *l = self();
-    warp *w = warp_of(l);
+    warp *w = l->warp;
     if (w->arrived == 0)
         w->operation = operation;
-    else if (strcmp(w->operation, operation) != 0)
+    else if (w->operation != operation)
         die("the warp has diverged: this lane comes to %s, others to %s", operation, w->operation);
     l->given = given;
     if (++w->arrived < WARP) {
@@ -208,7 +207,7 @@ static void meet(const char *operation, const void *given, void (*work)(warp *w)
 
 void simt_warp_barrier(void) {
     lane *l = self();
-    char *sync = &warp_of(l)->sync[l->barriers++ & 1];
+    char *sync = &l->warp->sync[l->barriers++ & 1];
     simt_fiber_release(sync);
     meet("a barrier of the warp", NULL, NULL);
     simt_fiber_acquire(sync);
@@ -276,9 +275,10 @@ typedef struct product {
     bool bf16;
 } product;
 
-static void put_pair(uint16_t *low, uint16_t *high, uint32_t pair) {
-    *low = (uint16_t)pair;
-    *high = (uint16_t)(pair >> 16);
+/* Neighbours in a row. */
+static void put_pair(uint16_t *at, uint32_t pair) {
+    uint16_t both[2] = {(uint16_t)pair, (uint16_t)(pair >> 16)};
+    memcpy(at, both, sizeof(both));
 }
 
 /* The fragments of mma.sync: PTX ISA, "Matrix fragments for mma.m16n8k16" and "mma.m16n8k8". */
@@ -291,23 +291,20 @@ static void multiply_all(warp *w) {
         int row = i / 4, at = i % 4 * 2;
         for (int half = 0; half < k / 8; half++) {
             int column = at + 8 * half;
-            put_pair(&t.a[row][column], &t.a[row][column + 1], p->a[2 * half]);
-            put_pair(&t.a[row + 8][column], &t.a[row + 8][column + 1], p->a[2 * half + 1]);
-            put_pair(&t.b[column][row], &t.b[column + 1][row], p->b[half]);
+            put_pair(&t.a[row][column], p->a[2 * half]);
+            put_pair(&t.a[row + 8][column], p->a[2 * half + 1]);
+            t.b[column][row] = (uint16_t)p->b[half];
+            t.b[column + 1][row] = (uint16_t)(p->b[half] >> 16);
         }
-        for (int j = 0; j < 2; j++) {
-            t.d[row][at + j] = p->d[j];
-            t.d[row + 8][at + j] = p->d[2 + j];
-        }
+        memcpy(&t.d[row][at], p->d, 2 * sizeof(float));
+        memcpy(&t.d[row + 8][at], p->d + 2, 2 * sizeof(float));
     }
     simt_tensor_core(&t, k, first->bf16, running->launch->arch);
     for (int i = 0; i < WARP; i++) {
         const product *p = w->lanes[i].given;
         int row = i / 4, at = i % 4 * 2;
-        for (int j = 0; j < 2; j++) {
-            p->d[j] = t.d[row][at + j];
-            p->d[2 + j] = t.d[row + 8][at + j];
-        }
+        memcpy(p->d, &t.d[row][at], 2 * sizeof(float));
+        memcpy(p->d + 2, &t.d[row + 8][at], 2 * sizeof(float));
     }
 }
 
@@ -405,7 +402,7 @@ static void describe_stuck(const simt_emulator *e) {
     for (int i = 0; i < (int)e->launch->threads; i++)
         if (e->lane[i].state == LANE_IN_WARP) {
             simt_self = &e->lane[i].self;
-            die("waits at %s for lanes that do not come", warp_of(&e->lane[i])->operation);
+            die("waits at %s for lanes that do not come", e->lane[i].warp->operation);
         }
     die("%d threads wait at a barrier for ever", e->at_barrier);
 }
@@ -415,6 +412,7 @@ static void run_block(simt_emulator *e) {
     e->at_barrier = e->done = e->barriers = 0;
     for (int i = 0; i < (int)launch->threads; i++) {
         e->lane[i].self = (simt_thread_of_block){i, &e->block};
+        e->lane[i].warp = &e->warp[i / WARP];
         e->lane[i].state = LANE_READY;
         e->lane[i].copies = e->lane[i].groups = e->lane[i].barriers = 0;
     }

@@ -13,11 +13,27 @@
 
 /* d[16][8] += a[16][k] b[k][8]; k is 8 or 16. a and b hold bits of fp16, or of bf16. */
 typedef struct simt_tile {
-    float d[16][8];
-    uint16_t a[16][16];
-    uint16_t b[16][8];
+    _Alignas(32) float d[16][8];
+    _Alignas(32) uint16_t a[16][16];
+    _Alignas(32) uint16_t b[16][8];
 } simt_tile;
 
 void simt_tensor_core(simt_tile *tile, int k, bool bf16, int arch);
+
+/* ---- its two halves ---- */
+
+typedef struct simt_sum {
+    int k, terms; /* of a group */
+    int f;        /* bits kept behind the binary point of the largest exponent */
+    int least;    /* the largest exponent is no less */
+    bool bf16;
+} simt_sum;
+
+/* The model as it is stated: any values, a row at a time, slow. */
+void simt_add_row(simt_tile *tile, int row, const simt_sum *sum);
+
+/* The same bits for numbers as networks have them, eight columns at a time. A row is left as it was where an
+   infinity, no number, or a result near the ends of float32's range may come up: its bit of the result is set. */
+uint32_t simt_add_fast(simt_tile *tile, const simt_sum *sum);
 
 #endif

@@ -1,0 +1,166 @@
+/*
+ * The tensor core's sums by vectors of eight columns. Values and their powers of two are float32, in which
+ * products of either type are exact: the product of two powers is the exponent that terms are aligned to, and
+ * the conversion to an integer is the truncation.
+ */
+#include <string.h>
+
+#include "device/simt/tensor_core.h"
+
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
+typedef float v8f __attribute__((vector_size(32)));
+typedef int32_t v8i __attribute__((vector_size(32)));
+typedef uint16_t v8h __attribute__((vector_size(16)));
+typedef float v4f __attribute__((vector_size(16)));
+typedef int32_t v4i __attribute__((vector_size(16)));
+typedef double v4d __attribute__((vector_size(32)));
+typedef int64_t v4l __attribute__((vector_size(32)));
+
+/* Exponent fields of float32 between which nothing is lost at either end: the largest of a group of terms. */
+#define LEAST_TOP 27
+#define MOST_TOP 240
+
+typedef struct operands {
+    _Alignas(32) float a[16][16], a_power[16][16];
+    _Alignas(32) float b[16][8], b_power[16][8];
+} operands;
+
+/* Of the powers of all operands that are not 0, as bits of float32. */
+typedef struct range {
+    v8i least, most;
+    v8i wrong; /* not a finite number */
+} range;
+
+static inline v8i larger(v8i x, v8i y) {
+#ifdef __AVX2__
+    return (v8i)_mm256_max_epi32((__m256i)x, (__m256i)y);
+#else
+    v8i m = x > y;
+    return (x & m) | (y & ~m);
+#endif
+}
+
+static inline v8i smaller(v8i x, v8i y) {
+    return ~larger(~x, ~y);
+}
+
+static bool any(v8i x) {
+    v4l w = (v4l)x;
+    return (w[0] | w[1] | w[2] | w[3]) != 0;
+}
+
+/* Eight numbers of 16 bits: a sign, an exponent, a fraction of `bits` bits. */
+static inline void split(const uint16_t *from, int bits, float *ret_value, float *ret_power, range *r) {
+    v8h packed;
+    memcpy(&packed, from, sizeof(packed));
+    v8i h = __builtin_convertvector(packed, v8i), size = h & 0x7fff;
+    v8i field = size >> bits, small = field == 0, zero = size == 0; /* -1 where it is so */
+    v8i whole = (size & ((1 << bits) - 1)) | (~small & 1 << bits);
+    int least = bits == 7 ? 0 : 127 - 15; /* what fields begin with in float32 */
+    v8i power = ((field - small + least) << 23) & ~zero;
+    v8f value = __builtin_convertvector(whole, v8f) * (v8f)(power - ((bits << 23) & ~zero));
+    value = (v8f)((v8i)value | (h & 0x8000) << 16);
+    memcpy(ret_value, &value, sizeof(value));
+    memcpy(ret_power, &power, sizeof(power));
+    r->wrong |= field == (0x7fff >> bits);
+    r->most = larger(r->most, power);
+    r->least = smaller(r->least, power | (zero & 0x7fffffff));
+}
+
+static void extremes(const range *r, int *ret_least, int *ret_most) {
+    int least = r->least[0], most = r->most[0];
+    for (int i = 1; i < 8; i++) {
+        least = r->least[i] < least ? r->least[i] : least;
+        most = r->most[i] > most ? r->most[i] : most;
+    }
+    *ret_least = (least >> 23) - 127;
+    *ret_most = (most >> 23) - 127;
+}
+
+/* False: a product may leave the range in which float32 holds it, or is none. */
+static inline bool split_operands(const simt_tile *t, int k, int bits, operands *o) {
+    range of_a = {.least = (v8i){0} + 0x7fffffff}, of_b = of_a;
+    int least_a, most_a, least_b, most_b;
+    for (int row = 0; row < 16; row++)
+        for (int i = 0; i < k; i += 8)
+            split(&t->a[row][i], bits, &o->a[row][i], &o->a_power[row][i], &of_a);
+    for (int i = 0; i < k; i++)
+        split(t->b[i], bits, o->b[i], o->b_power[i], &of_b);
+    if (any(of_a.wrong | of_b.wrong))
+        return false;
+    if (bits == 10)
+        return true;
+    extremes(&of_a, &least_a, &most_a);
+    extremes(&of_b, &least_b, &most_b);
+    /* The powers themselves have to be normal as well, once divided by 2^bits. */
+    return least_a > -110 && least_b > -110 && least_a + least_b > -100 && most_a + most_b < 120;
+}
+
+static inline v8i load(const float *p) {
+    v8i v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+/* sum * 2^(top - f), the sum truncated to 24 bits. */
+static inline v4f result(v4i sum, v4i own, v4i top, int f) {
+    v4d total = __builtin_convertvector(sum, v4d) + __builtin_convertvector(own, v4d);
+    v4l power = (__builtin_convertvector(top, v4l) + (1023 - 127 - f)) << 52;
+    total = (v4d)((v4l)total & ~(((int64_t)1 << 29) - 1)) * (v4d)power;
+    return __builtin_convertvector(total, v4f);
+}
+
+/* A group of terms of one row; the products' sum stays within 32 bits: 16 * 4 * 2^25, less what mantissas lack
+   of 2. False: to be added by the other half. */
+static inline bool add_group(const operands *o, int row, int first, int terms, int f, v8i *d) {
+    v8i field = (*d & 0x7fffffff) >> 23, top = field << 23, sum = {0};
+    for (int i = first; i < first + terms; i++)
+        top = larger(top, (v8i)(o->a_power[row][i] * (v8f)load(o->b_power[i])));
+    v8i most = top >> 23;
+    v8i beyond = (most < LEAST_TOP) | (most > MOST_TOP), nothing = (most == 0) & ((*d & 0x7fffffff) == 0);
+    if (any(beyond & ~nothing))
+        return false;
+    v8i shift = 254 + f - most;
+    v8f scale = (v8f)(smaller(shift, (v8i){0} + 254) << 23);
+    for (int i = first; i < first + terms; i++)
+        sum += __builtin_convertvector(o->a[row][i] * (v8f)load(o->b[i]) * scale, v8i);
+    v8i own = __builtin_convertvector((v8f)*d * scale, v8i);
+    union {
+        v8i whole;
+        v4i half[2];
+    } s = {sum}, c = {own}, t = {most};
+    union {
+        v4f half[2];
+        v8i whole;
+    } r = {{result(s.half[0], c.half[0], t.half[0], f), result(s.half[1], c.half[1], t.half[1], f)}};
+    *d = r.whole;
+    return true;
+}
+
+static inline uint32_t add(simt_tile *t, int k, int terms, int f, int bits) {
+    operands o;
+    uint32_t left = 0;
+    if (!split_operands(t, k, bits, &o))
+        return 0xffff;
+    for (int row = 0; row < 16; row++) {
+        v8i d = load(t->d[row]);
+        bool done = true;
+        for (int first = 0; first < k && done; first += terms)
+            done = add_group(&o, row, first, terms, f, &d);
+        if (done)
+            memcpy(t->d[row], &d, sizeof(d));
+        else
+            left |= 1u << row;
+    }
+    return left;
+}
+
+/* The numbers written out, so that the compiler unrolls by them. */
+uint32_t simt_add_fast(simt_tile *t, const simt_sum *sum) {
+    if (sum->terms == 16)
+        return sum->bf16 ? add(t, 16, 16, 25, 7) : add(t, 16, 16, 25, 10);
+    return sum->bf16 ? add(t, sum->k, 8, sum->f, 7) : add(t, sum->k, 8, sum->f, 10);
+}
