@@ -23,5 +23,8 @@ install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTER
 
 # All of that and nothing else: what `make install` builds.
 add_custom_target(memsafe_installed DEPENDS memsafe memsafe_static memsafe_shared memsafe_documents)
+if(TARGET memsafe_cuda)
+  add_dependencies(memsafe_installed memsafe_cuda)
+endif()
 
 add_custom_target(uninstall COMMAND ${CMAKE_COMMAND} -DBUILD_DIR=${CMAKE_BINARY_DIR} -P ${CMAKE_SOURCE_DIR}/cmake/uninstall.cmake VERBATIM)

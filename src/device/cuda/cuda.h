@@ -1,6 +1,7 @@
 /*
- * The CUDA back end: the table of device.h over the CUDA runtime. Linked with NVIDIA's runtime it is the plug-in
- * memsafe-cuda.so; linked with the stand-in of device/simt/runtime it is the test back end memsafe-simt.so.
+ * The CUDA back end: the table of device.h over the CUDA runtime. Linked with NVIDIA's runtime it is the
+ * plug-in memsafe-cuda.so; linked with the stand-in of device/simt/runtime it is the test back end memsafe-
+ * simt.so.
  *
  * A call that a card does not answer any more (an error that CUDA keeps for the rest of the process) is
  * MS_DEVICE_LOST, and so is everything after it.
@@ -26,8 +27,8 @@ static inline cuda_device *cuda_of(const ms_device *dev) {
     return dev->impl;
 }
 
-/* Makes the card the calling thread's, as what follows needs it. It stays so: going back could make a context on
-   a card that the thread has never used. MS_DEVICE_LOST. */
+/* Makes the card the calling thread's, as what follows needs it. It stays so: going back could make a
+   context on a card that the thread has never used. MS_DEVICE_LOST. */
 ms_status cuda_enter(cuda_device *device);
 /* What an error means; notes that the card is lost. */
 ms_status cuda_told(cuda_device *device, cudaError_t error);
@@ -72,10 +73,11 @@ typedef struct cuda_card {
     size_t total_bytes;
 } cuda_card;
 
-/* Looks for the card, without making a context. MS_UNSUPPORTED: there is none, or no driver, or one that is too
-   old, or the card is. */
+/* Looks for the card, without making a context. MS_UNSUPPORTED: there is none, or no driver, or one that
+   is too old, or the card is. */
 ms_status cuda_find_card(const ms_device_params *params, cuda_card *ret_card, ms_error *err);
-/* Makes the context and loads all kernels, so that memory does not grow later. ret_own_bytes: what that takes. */
+/* Makes the context and loads all kernels, so that memory does not grow later. ret_own_bytes: what that
+   takes. */
 ms_status cuda_make_context(const cuda_card *card, size_t *ret_own_bytes, ms_error *err);
 
 #endif

@@ -1,24 +1,39 @@
 #include "device/cuda/kernel_list.h"
 
+#include "device/cuda/kernels/norm.h"
 #include "device/cuda/kernels/pack.h"
+#include "device/cuda/kernels/rows.h"
+
+static const simt_kernel *const singles[] = {
+    &cuda_partials_kernel, &cuda_tables_kernel,    &cuda_binary_kernel,  &cuda_unary_kernel,
+    &cuda_apply_kernel,    &cuda_posterior_kernel, &cuda_rescale_kernel, &cuda_guide_kernel,
+    &cuda_ddim_kernel,     &cuda_finite_kernel,    &cuda_pool_kernel,    &cuda_resize_kernel,
+    &cuda_noise_kernel,
+};
 
 static const ms_dtype types[] = {MS_F32, MS_F16, MS_BF16};
 
-#define EACH_TYPE(t) for (size_t t = 0; t < sizeof(types) / sizeof(types[0]); t++)
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define TELL(kernel)                                                                                         \
     if (!fn(arg, kernel))                                                                                    \
         return false;
 
-static bool each_pack(bool (*fn)(void *arg, const simt_kernel *kernel), void *arg) {
-    EACH_TYPE(t) {
-        TELL(cuda_pack_kernel(MS_F32, types[t]))
-        TELL(cuda_pack_kernel(types[t], types[t]))
-        TELL(cuda_pack_depthwise_kernel(MS_F32, types[t]))
-        TELL(cuda_pack_depthwise_kernel(types[t], types[t]))
-    }
+/* Those of one type, and from float32 to it. */
+static bool each_of_type(ms_dtype type, bool (*fn)(void *arg, const simt_kernel *kernel), void *arg) {
+    TELL(cuda_pack_kernel(MS_F32, type))
+    TELL(cuda_pack_kernel(type, type))
+    TELL(cuda_pack_depthwise_kernel(MS_F32, type))
+    TELL(cuda_pack_depthwise_kernel(type, type))
+    TELL(cuda_layer_norm_kernel(type))
+    TELL(cuda_copy_kernel(ms_dtype_bytes(type)))
     return true;
 }
 
 bool cuda_each_kernel(bool (*fn)(void *arg, const simt_kernel *kernel), void *arg) {
-    return each_pack(fn, arg);
+    for (size_t i = 0; i < COUNT(singles); i++)
+        TELL(singles[i])
+    for (size_t t = 0; t < COUNT(types); t++)
+        if (!each_of_type(types[t], fn, arg))
+            return false;
+    return true;
 }

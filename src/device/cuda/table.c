@@ -1,4 +1,22 @@
 #include "device/cuda/table.h"
 
+#include "device/cuda/ops.h"
+
 /* Those that are there; a device that lacks one is refused when it is opened. */
-const ms_kernels cuda_kernels = {.linear = NULL};
+const ms_kernels cuda_kernels = {
+    .norm_partials = cuda_norm_partials,
+    .norm_tables = cuda_norm_tables,
+    .norm_apply = cuda_norm_apply,
+    .layer_norm = cuda_layer_norm,
+    .binary = cuda_binary,
+    .unary = cuda_unary,
+    .pool = cuda_pool,
+    .resize = cuda_resize,
+    .copy = cuda_copy,
+    .noise = cuda_noise,
+    .posterior = cuda_posterior,
+    .rescale = cuda_rescale,
+    .guide = cuda_guide,
+    .ddim = cuda_ddim,
+    .check_finite = cuda_check_finite,
+};

@@ -1,6 +1,6 @@
 /*
- * The CUDA back end's host side on an emulated card (src/device/simt/runtime/runtime.h): what a card promises, what
- * it refuses, and each of the mistakes that a card would punish silently, planted once.
+ * The CUDA back end's host side on an emulated card (src/device/simt/runtime/runtime.h): what a card
+ * promises, what it refuses, and each of the mistakes that a card would punish silently, planted once.
  */
 #include "test.h"
 

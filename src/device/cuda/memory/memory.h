@@ -1,8 +1,8 @@
 /*
  * Memory of a card. Addresses are reserved once; physical memory is mapped to them in granules of 2 MiB as
  * blocks come to lie there, and is given back at once when the last one goes. So blocks of any size lie
- * side by side, which cudaMalloc() would round up. Three regions keep apart what comes and goes differently: small
- * blocks (vectors, which stay), weights, and the rest (arenas, states, slots).
+ * side by side, which cudaMalloc() would round up. Three regions keep apart what comes and goes
+ * differently: small blocks (vectors, which stay), weights, and the rest (arenas, states, slots).
  *
  * A driver that cannot map memory gives each block by cudaMalloc().
  */

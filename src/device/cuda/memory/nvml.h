@@ -1,4 +1,5 @@
-/* NVIDIA's management library, where the driver has installed it: it knows a card's memory without a context. */
+/* NVIDIA's management library, where the driver has installed it: it knows a card's memory without a
+   context. */
 #ifndef MS_DEVICE_CUDA_MEMORY_NVML_H
 #define MS_DEVICE_CUDA_MEMORY_NVML_H
 

@@ -22,8 +22,8 @@ typedef struct cuda_vmm {
     size_t bytes;
 } cuda_vmm;
 
-/* Reserves so many bytes of addresses, rounded up to granules. false: the driver does not, and nothing is held.
-   The device is the calling thread's. */
+/* Reserves so many bytes of addresses, rounded up to granules. false: the driver does not, and nothing is
+   held. The device is the calling thread's. */
 bool cuda_vmm_open(cuda_vmm *vmm, int device, size_t bytes);
 void cuda_vmm_close(cuda_vmm *vmm);
 /* Granules first .. end - 1 of the reservation: all of them, or none (false). */

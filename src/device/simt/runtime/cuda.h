@@ -1,7 +1,7 @@
 /*
- * The part of the CUDA driver's interface that the CUDA back end uses: memory that is mapped to addresses which
- * were reserved before ("Virtual Memory Management" of NVIDIA's "CUDA Driver API"). The functions are asked
- * for by name (cudaGetDriverEntryPointByVersion()), so that only types and values are here.
+ * The part of the CUDA driver's interface that the CUDA back end uses: memory that is mapped to addresses
+ * which were reserved before ("Virtual Memory Management" of NVIDIA's "CUDA Driver API"). The functions are
+ * asked for by name (cudaGetDriverEntryPointByVersion()), so that only types and values are here.
  */
 #ifndef MS_DEVICE_SIMT_RUNTIME_CUDA_H
 #define MS_DEVICE_SIMT_RUNTIME_CUDA_H

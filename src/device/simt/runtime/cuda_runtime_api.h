@@ -1,7 +1,7 @@
 /*
- * The part of the CUDA runtime that the CUDA back end's host code uses, as the emulator's stand-in (runtime.h)
- * has it. Names, signatures and values are those of NVIDIA's documentation ("CUDA Runtime API", 13.0), so that
- * the same source is compiled with the header of the same name that comes with CUDA.
+ * The part of the CUDA runtime that the CUDA back end's host code uses, as the emulator's stand-in
+ * (runtime.h) has it. Names, signatures and values are those of NVIDIA's documentation ("CUDA Runtime API",
+ * 13.0), so that the same source is compiled with the header of the same name that comes with CUDA.
  */
 #ifndef MS_DEVICE_SIMT_RUNTIME_CUDA_RUNTIME_API_H
 #define MS_DEVICE_SIMT_RUNTIME_CUDA_RUNTIME_API_H

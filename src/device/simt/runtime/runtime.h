@@ -1,11 +1,11 @@
 /*
- * The emulated card: what stands in for the CUDA runtime, so that the CUDA back end's host code runs unchanged
- * on any machine. What a card would punish silently ends the program with a message.
+ * The emulated card: what stands in for the CUDA runtime, so that the CUDA back end's host code runs
+ * unchanged on any machine. What a card would punish silently ends the program with a message.
  *
- * Memory is apart. Addresses that are given out are of pages that nobody may touch; the bytes lie at a second
- * place, which only copies and kernels know. Whatever among a kernel's parameters looks like an address is
- * checked at the launch: bytes of a block (it is translated), of the host (the program ends), of no block any
- * more (the same).
+ * Memory is apart. Addresses that are given out are of pages that nobody may touch; the bytes lie at a
+ * second place, which only copies and kernels know. Whatever among a kernel's parameters looks like an
+ * address is checked at the launch: bytes of a block (it is translated), of the host (the program ends), of
+ * no block any more (the same).
  *
  * Streams run late: nothing is done before somebody waits, and then they take turns by a seed, in any order
  * that events allow. The host's side of a copy is read or written when the copy is done.

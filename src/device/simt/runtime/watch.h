@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* So many bytes of mapped memory are a block from here on: its bytes are NaNs, and what lies between blocks is
-   poison for the address sanitizer. Work that was given bytes of no block ends the program. false: as if there
-   were no memory left (MEMSAFE_SIMT_FAIL_ALLOC). */
+/* So many bytes of mapped memory are a block from here on: its bytes are NaNs, and what lies between
+   blocks is poison for the address sanitizer. Work that was given bytes of no block ends the program.
+   false: as if there were no memory left (MEMSAFE_SIMT_FAIL_ALLOC). */
 bool simt_watch_hold(const void *block, size_t bytes);
 /* The block is no more. If work that was given touches it, the program ends. */
 void simt_watch_drop(const void *block);
