@@ -1,6 +1,9 @@
 # nvcc, for the plug-in memsafe-cuda.so. It is called by itself: CMake's own language for CUDA would want a card's architecture named and a
 # C++ compiler for all of the project.
-set(MEMSAFE_CUDA "auto" CACHE STRING "The plug-in for CUDA cards: auto: where nvcc is; off; on: nvcc must be there")
+#
+# Its kernels take minutes. So "auto" leaves it to what is installed (memsafe_installed, or the target memsafe_cuda); "on" makes it a part of
+# every build, and tests it.
+set(MEMSAFE_CUDA "auto" CACHE STRING "The plug-in for CUDA cards: auto: where nvcc is, for an installation; off; on: always, nvcc must be there")
 set_property(CACHE MEMSAFE_CUDA PROPERTY STRINGS auto off on)
 set(MEMSAFE_CUDA_ARCHS "75;80;86;89;90a;100;120" CACHE STRING "Architectures that kernels are compiled for; PTX of the last one is for later cards")
 

@@ -1,5 +1,6 @@
 #include "device/cuda/kernel_list.h"
 
+#include "device/cuda/kernels/matmul.h"
 #include "device/cuda/kernels/norm.h"
 #include "device/cuda/kernels/pack.h"
 #include "device/cuda/kernels/rows.h"
@@ -8,7 +9,7 @@ static const simt_kernel *const singles[] = {
     &cuda_partials_kernel, &cuda_tables_kernel,    &cuda_binary_kernel,  &cuda_unary_kernel,
     &cuda_apply_kernel,    &cuda_posterior_kernel, &cuda_rescale_kernel, &cuda_guide_kernel,
     &cuda_ddim_kernel,     &cuda_finite_kernel,    &cuda_pool_kernel,    &cuda_resize_kernel,
-    &cuda_noise_kernel,
+    &cuda_noise_kernel,    &cuda_conv_depthwise,
 };
 
 static const ms_dtype types[] = {MS_F32, MS_F16, MS_BF16};
@@ -29,11 +30,24 @@ static bool each_of_type(ms_dtype type, bool (*fn)(void *arg, const simt_kernel 
     return true;
 }
 
+/* By tensor cores. */
+static bool each_matrix(ms_dtype type, bool (*fn)(void *arg, const simt_kernel *kernel), void *arg) {
+    for (int tile = 0; tile < CUDA_TILE_COUNT; tile++) {
+        TELL(cuda_gemm_kernel(type, (cuda_tile)tile))
+        TELL(cuda_conv_kernel(type, (cuda_tile)tile))
+    }
+    TELL(cuda_conv_any_kernel(type))
+    TELL(cuda_prologue_kernel(type))
+    return true;
+}
+
 bool cuda_each_kernel(bool (*fn)(void *arg, const simt_kernel *kernel), void *arg) {
     for (size_t i = 0; i < COUNT(singles); i++)
         TELL(singles[i])
     for (size_t t = 0; t < COUNT(types); t++)
         if (!each_of_type(types[t], fn, arg))
             return false;
-    return true;
+    TELL(cuda_matrix_simt_kernel(false))
+    TELL(cuda_matrix_simt_kernel(true))
+    return each_matrix(MS_F16, fn, arg) && each_matrix(MS_BF16, fn, arg);
 }
