@@ -1,5 +1,6 @@
 #include "device/cuda/kernel_list.h"
 
+#include "device/cuda/kernels/attention.h"
 #include "device/cuda/kernels/matmul.h"
 #include "device/cuda/kernels/norm.h"
 #include "device/cuda/kernels/pack.h"
@@ -16,8 +17,11 @@ static const ms_dtype types[] = {MS_F32, MS_F16, MS_BF16};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define TELL(kernel)                                                                                         \
-    if (!fn(arg, kernel))                                                                                    \
-        return false;
+    do {                                                                                                     \
+        const simt_kernel *told = kernel;                                                                    \
+        if (told && !fn(arg, told))                                                                          \
+            return false;                                                                                    \
+    } while (0);
 
 /* Those of one type, and from float32 to it. */
 static bool each_of_type(ms_dtype type, bool (*fn)(void *arg, const simt_kernel *kernel), void *arg) {
@@ -27,6 +31,22 @@ static bool each_of_type(ms_dtype type, bool (*fn)(void *arg, const simt_kernel 
     TELL(cuda_pack_depthwise_kernel(type, type))
     TELL(cuda_layer_norm_kernel(type))
     TELL(cuda_copy_kernel(ms_dtype_bytes(type)))
+    return true;
+}
+
+/* Of every size of heads that has kernels of its own. */
+static bool each_attention(ms_dtype type, bool (*fn)(void *arg, const simt_kernel *kernel), void *arg) {
+    static const int sizes[] = {16, 32, 40, 64, 80, 128, 160, 256, 512};
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        int slice;
+        TELL(cuda_attention_f32_kernel(type, sizes[i], &slice))
+        if (type == MS_F32)
+            continue;
+        TELL(cuda_attention_kernel(type, sizes[i], 64))
+        TELL(cuda_attention_kernel(type, sizes[i], 128))
+        TELL(cuda_attention_wide_kernel(type, sizes[i]))
+        TELL(cuda_temporal_kernel(type, sizes[i]))
+    }
     return true;
 }
 
@@ -45,7 +65,7 @@ bool cuda_each_kernel(bool (*fn)(void *arg, const simt_kernel *kernel), void *ar
     for (size_t i = 0; i < COUNT(singles); i++)
         TELL(singles[i])
     for (size_t t = 0; t < COUNT(types); t++)
-        if (!each_of_type(types[t], fn, arg))
+        if (!each_of_type(types[t], fn, arg) || !each_attention(types[t], fn, arg))
             return false;
     TELL(cuda_matrix_simt_kernel(false))
     TELL(cuda_matrix_simt_kernel(true))
