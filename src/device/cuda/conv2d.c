@@ -1,18 +1,5 @@
 #include "device/cuda/matmul.h"
 
-ms_weight_layout cuda_conv2d_layout(const ms_conv2d_args *a) {
-    int64_t channels = ms_source_channels(a->src, a->n_src);
-    bool depthwise = a->groups > 1 && a->groups == channels && a->groups == a->dst.channels;
-    return depthwise ? MS_LAYOUT_DEPTHWISE : MS_LAYOUT_PANEL;
-}
-
-/* A 1x1 convolution without stride is a linear layer. */
-static bool is_linear(const ms_conv2d_args *a) {
-    return a->kernel_h == 1 && a->kernel_w == 1 && a->stride_h == 1 && a->stride_w == 1 && a->groups == 1 &&
-           ms_conv2d_in_h(a) == a->src_h && ms_conv2d_in_w(a) == a->src_w && a->dst_h == a->src_h &&
-           a->dst_w == a->src_w;
-}
-
 static ms_linear_args as_linear(const ms_conv2d_args *a) {
     ms_linear_args linear = {
         .n_src = a->n_src,
@@ -66,22 +53,11 @@ static bool fits(const ms_conv2d_args *a) {
            a->dst_w <= most / a->stride_w;
 }
 
-size_t cuda_conv2d_workspace(const ms_device *dev, const ms_conv2d_args *args) {
-    if (cuda_conv2d_layout(args) == MS_LAYOUT_DEPTHWISE)
-        return 0;
-    if (is_linear(args)) {
-        const ms_linear_args linear = as_linear(args);
-        return cuda_linear_workspace(dev, &linear);
-    }
-    const cuda_layer layer = layer_of(args);
-    return cuda_matmul_workspace(&layer);
-}
-
 ms_status cuda_conv2d_in_tiles(ms_queue *queue, const ms_conv2d_args *args, void *workspace, cuda_tile tile) {
     MS_TRY(ms_check_conv2d_as(args, cuda_conv2d_layout(args)));
     if (ms_dtypes_conv2d(args) & ~queue->dev->caps.activations || !fits(args))
         return MS_UNSUPPORTED;
-    if (is_linear(args)) {
+    if (cuda_conv2d_is_linear(args)) {
         const ms_linear_args linear = as_linear(args);
         return cuda_linear_in_tiles(queue, &linear, workspace, tile);
     }

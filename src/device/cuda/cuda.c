@@ -4,7 +4,8 @@
 
 #include "base/error.h"
 #include "device/cuda/table.h"
-#include "device/cuda/weight_layout.h"
+#include "device/cuda/sizes/weight_layout.h"
+#include "device/cuda/weight_prepare.h"
 
 /* In front of a page-locked block. */
 typedef struct host_block {

@@ -24,12 +24,6 @@ static cuda_layer layer_of(const ms_linear_args *a) {
     };
 }
 
-size_t cuda_linear_workspace(const ms_device *dev, const ms_linear_args *args) {
-    (void)dev;
-    const cuda_layer layer = layer_of(args);
-    return cuda_matmul_workspace(&layer);
-}
-
 ms_status cuda_linear_in_tiles(ms_queue *queue, const ms_linear_args *args, void *workspace, cuda_tile tile) {
     MS_TRY_KERNEL_ARGS(queue->dev, linear, args);
     const cuda_layer layer = layer_of(args);

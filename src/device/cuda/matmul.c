@@ -5,52 +5,20 @@
 /* Rows of a call: a tile more than these must still be counted in 32 bits. */
 #define MOST_ROWS (INT32_MAX - 256)
 
-static bool is_16_bit(ms_dtype dtype) {
-    return dtype == MS_F16 || dtype == MS_BF16;
-}
-
-/* Whether the activations allow tensor cores; the weight is not looked at, which may not be there yet. */
-static bool may_use_tensor_cores(const cuda_layer *l) {
-    for (int i = 0; i < l->n_src; i++)
-        if (!is_16_bit(l->src[i].dtype) || l->src[i].dtype != l->src[0].dtype)
-            return false;
-    return l->groups == 1 || l->src[0].channels / l->groups % 8 == 0;
-}
-
-/* A stride between as many elements as there are; what lies behind a single one is nobody's. */
-static int64_t stride_of(int64_t count, int64_t stride) {
-    return count > 1 ? stride : 0;
-}
-
-/* Eight channels from a multiple of 8 on lie at a multiple of 16 bytes of the data's beginning. */
-static bool in_eights(const ms_rows *r) {
-    return r->channels % 8 == 0 && stride_of(r->outer, r->outer_stride) % 8 == 0 &&
-           stride_of(r->inner, r->inner_stride) % 8 == 0;
-}
-
 static bool at_16_bytes(const void *data) {
     return (uintptr_t)data % 16 == 0;
 }
 
 static bool wants_copy(const cuda_layer *l) {
-    for (int i = 0; i < l->n_src; i++)
-        if (!in_eights(&l->src[i]))
-            return true;
-    return l->prologue->tables;
-}
-
-size_t cuda_matmul_workspace(const cuda_layer *l) {
-    if (!may_use_tensor_cores(l) || !wants_copy(l))
-        return 0;
-    int64_t channels = cuda_round_up(ms_source_channels(l->src, l->n_src), 8);
-    return (size_t)(l->src[0].outer * l->src[0].inner * channels) * ms_dtype_bytes(l->src[0].dtype);
+    return cuda_wants_copy(l->src, l->n_src, l->prologue);
 }
 
 /* ---- parameters of kernels ---- */
 
 static cuda_source source_of(const ms_rows *r, int groups) {
-    return (cuda_source){r->data, stride_of(r->outer, r->outer_stride), stride_of(r->inner, r->inner_stride),
-                         (int32_t)(r->channels / groups), r->dtype};
+    return (cuda_source){r->data, cuda_stride_of(r->outer, r->outer_stride),
+                         cuda_stride_of(r->inner, r->inner_stride), (int32_t)(r->channels / groups),
+                         r->dtype};
 }
 
 static cuda_prologue prologue_of(const cuda_layer *l) {
@@ -61,7 +29,8 @@ static cuda_prologue prologue_of(const cuda_layer *l) {
 
 static bool eights_of_columns_aligned(const ms_rows *r, int64_t n, int groups) {
     return at_16_bytes(r->data) && (groups == 1 || n % 8 == 0) &&
-           stride_of(r->outer, r->outer_stride) % 8 == 0 && stride_of(r->inner, r->inner_stride) % 8 == 0;
+           cuda_stride_of(r->outer, r->outer_stride) % 8 == 0 &&
+           cuda_stride_of(r->inner, r->inner_stride) % 8 == 0;
 }
 
 static cuda_epilogue epilogue_of(const cuda_layer *l) {
@@ -71,10 +40,10 @@ static cuda_epilogue epilogue_of(const cuda_layer *l) {
     return (cuda_epilogue){
         .dst = dst->data,
         .residual = residual->data,
-        .dst_outer_stride = stride_of(dst->outer, dst->outer_stride),
-        .dst_inner_stride = stride_of(dst->inner, dst->inner_stride),
-        .residual_outer_stride = stride_of(residual->outer, residual->outer_stride),
-        .residual_inner_stride = stride_of(residual->inner, residual->inner_stride),
+        .dst_outer_stride = cuda_stride_of(dst->outer, dst->outer_stride),
+        .dst_inner_stride = cuda_stride_of(dst->inner, dst->inner_stride),
+        .residual_outer_stride = cuda_stride_of(residual->outer, residual->outer_stride),
+        .residual_inner_stride = cuda_stride_of(residual->inner, residual->inner_stride),
         .bias = e->bias,
         .add = e->add,
         .slope = e->slope,
@@ -185,7 +154,7 @@ static ms_status copy_sources(ms_queue *queue, const cuda_layer *l, cuda_matmul_
     };
     for (int i = 0; i < l->n_src; i++) {
         copy.src[i] = source_of(&src[i], 1);
-        copy.aligned = copy.aligned && in_eights(&src[i]) && at_16_bytes(src[i].data);
+        copy.aligned = copy.aligned && cuda_in_eights(&src[i]) && at_16_bytes(src[i].data);
     }
     p->src[0] = (cuda_source){workspace, src[0].inner * c_pad, c_pad,
                               (int32_t)(l->groups == 1 ? c_pad : channels / l->groups), src[0].dtype};
@@ -240,7 +209,8 @@ ms_status cuda_matmul(ms_queue *queue, const cuda_layer *l, void *workspace, cud
     if (!fits(&layer, &matrix))
         return MS_UNSUPPORTED;
     cuda_matmul_params p = params_of(&layer, &matrix);
-    if (!depthwise && may_use_tensor_cores(l) && l->weight->dtype == l->src[0].dtype)
+    if (!depthwise && cuda_allows_tensor_cores(l->src, l->n_src, l->groups) &&
+        l->weight->dtype == l->src[0].dtype)
         return by_tensor_cores(queue, &layer, &p, workspace, tile);
     return in_float32(queue, &layer, &p, tile);
 }

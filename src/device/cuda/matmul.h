@@ -10,8 +10,7 @@
 #define MS_DEVICE_CUDA_MATMUL_H
 
 #include "device/cuda/kernels/matmul.h"
-#include "device/cuda/weight_layout.h"
-#include "device/shape.h"
+#include "device/cuda/sizes/sizes.h"
 
 /* A linear layer is one whose window is a pixel. */
 typedef struct cuda_layer {
@@ -28,14 +27,10 @@ typedef struct cuda_layer {
 
 /* A tile to be used whatever the number of rows, for tests; CUDA_TILE_COUNT: the best one. */
 ms_status cuda_matmul(ms_queue *queue, const cuda_layer *layer, void *workspace, cuda_tile tile);
-size_t cuda_matmul_workspace(const cuda_layer *layer);
 
 /* The functions of ms_kernels. */
-size_t cuda_linear_workspace(const ms_device *dev, const ms_linear_args *args);
 ms_status cuda_linear(ms_queue *queue, const ms_linear_args *args, void *workspace);
-size_t cuda_conv2d_workspace(const ms_device *dev, const ms_conv2d_args *args);
 ms_status cuda_conv2d(ms_queue *queue, const ms_conv2d_args *args, void *workspace);
-ms_weight_layout cuda_conv2d_layout(const ms_conv2d_args *args); /* PANEL or DEPTHWISE */
 
 /* The same with a tile. */
 ms_status cuda_linear_in_tiles(ms_queue *queue, const ms_linear_args *args, void *workspace, cuda_tile tile);

@@ -2,9 +2,8 @@
 #ifndef MS_DEVICE_CUDA_OPS_H
 #define MS_DEVICE_CUDA_OPS_H
 
-#include "device/device.h"
+#include "device/cuda/sizes/sizes.h"
 
-size_t cuda_attention_workspace(const ms_device *dev, const ms_attention_args *args);
 ms_status cuda_attention(ms_queue *queue, const ms_attention_args *args, void *workspace);
 
 ms_status cuda_norm_partials(ms_queue *queue, const ms_norm_partials_args *args);

@@ -1,23 +1,8 @@
 #include "base/error.h"
 #include "device/cuda/kernels/pack.h"
 #include "device/cuda/launch.h"
-#include "device/cuda/weight_layout.h"
-#include "device/weight.h"
-
-/* Of the shapes that make sense elsewhere, Winograd's has no kernel here. Inputs are counted in 32 bits. */
-size_t cuda_weight_bytes(const ms_weight_shape *s) {
-    size_t bytes = ms_weight_bytes(s);
-    if (bytes == 0 || s->layout == MS_LAYOUT_WINOGRAD || s->c_in > INT32_MAX - 8 ||
-        (int64_t)s->kernel_h * s->kernel_w > INT32_MAX)
-        return 0;
-    if (s->layout == MS_LAYOUT_DEPTHWISE)
-        return bytes;
-    cuda_matrix m = cuda_matrix_of(s);
-    if (__builtin_mul_overflow((size_t)m.n_pad * ms_dtype_bytes(s->dtype), (size_t)s->groups, &bytes) ||
-        __builtin_mul_overflow(bytes, (size_t)m.k_pad, &bytes))
-        return 0;
-    return bytes;
-}
+#include "device/cuda/weight_prepare.h"
+#include "device/cuda/sizes/weight_layout.h"
 
 ms_status cuda_weight_prepare(ms_queue *queue, const ms_weight_shape *s, ms_dtype raw, int64_t first_row,
                               int64_t rows, const void *src, void *dst) {

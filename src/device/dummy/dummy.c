@@ -9,9 +9,9 @@
 
 #include "base/error.h"
 #include "device/backends.h"
+#include "device/cuda/sizes/sizes.h"
 #include "device/immediate.h"
 #include "device/shape.h"
-#include "device/weight.h"
 
 /* What a node of a CUDA graph takes, about: NVIDIA, "Constant time launch for
    straight-line CUDA graphs", 2024. */
@@ -133,7 +133,7 @@ static void dummy_memory(const ms_device *dev, size_t *ret_free_bytes, size_t *r
 
 static ms_status dummy_prepare(ms_queue *queue, const ms_weight_shape *shape, ms_dtype raw, int64_t first_row,
                                int64_t rows, const void *src, void *dst) {
-    size_t bytes = ms_weight_bytes(shape),
+    size_t bytes = cuda_weight_bytes(shape),
            row = bytes ? (size_t)(shape->c_in * shape->kernel_h * shape->kernel_w) : 0;
     bool fits =
         first_row >= 0 && rows > 0 && first_row <= shape->n - rows && (raw == MS_F32 || raw == shape->dtype);
@@ -166,33 +166,17 @@ static void dummy_launches_destroy(ms_launches **launches) {
     *launches = NULL;
 }
 
-/*
- * Workspaces are those of a back end that multiplies matrices tile by tile. There a normalisation
- * that is folded into a reader would stand in the way of asynchronous copies, so what is read is
- * normalised first, into a copy of its type. Attention keeps its tiles on the chip.
- */
-static size_t normalised_bytes(const ms_rows *src, int n_src, const ms_prologue *prologue) {
-    if (!prologue->tables)
-        return 0;
-    size_t rows = (size_t)(src[0].outer * src[0].inner), bytes = 0;
-    for (int i = 0; i < n_src; i++)
-        bytes += rows * (size_t)src[i].channels * ms_dtype_bytes(src[i].dtype);
-    return bytes;
-}
-
+/* Layouts and workspaces are the CUDA back end's. */
 static size_t linear_workspace(const ms_device *dev, const ms_linear_args *args) {
-    (void)dev;
-    return normalised_bytes(args->src, args->n_src, &args->prologue);
+    return cuda_linear_workspace(dev, args);
 }
 
 static size_t conv2d_workspace(const ms_device *dev, const ms_conv2d_args *args) {
-    (void)dev;
-    return normalised_bytes(args->src, args->n_src, &args->prologue);
+    return cuda_conv2d_workspace(dev, args);
 }
 
 static size_t attention_workspace(const ms_device *dev, const ms_attention_args *args) {
-    (void)dev, (void)args;
-    return 0;
+    return cuda_attention_workspace(dev, args);
 }
 
 #define CHECK_ONLY_WITH_WORKSPACE(name)                                                                      \
@@ -201,8 +185,12 @@ static size_t attention_workspace(const ms_device *dev, const ms_attention_args 
         return workspace || name##_workspace(queue->dev, args) == 0 ? MS_OK : MS_INVALID_ARGUMENT;           \
     }
 CHECK_ONLY_WITH_WORKSPACE(linear)
-CHECK_ONLY_WITH_WORKSPACE(conv2d)
 CHECK_ONLY_WITH_WORKSPACE(attention)
+
+static ms_status conv2d(ms_queue *queue, const ms_conv2d_args *args, void *workspace) {
+    MS_TRY(ms_check_conv2d_as(args, cuda_conv2d_layout(args)));
+    return workspace || conv2d_workspace(queue->dev, args) == 0 ? MS_OK : MS_INVALID_ARGUMENT;
+}
 
 #define CHECK_ONLY(name)                                                                                     \
     static ms_status name(ms_queue *queue, const ms_##name##_args *args) {                                   \
@@ -225,7 +213,7 @@ CHECK_ONLY(guide)
 CHECK_ONLY(ddim)
 CHECK_ONLY(check_finite)
 
-static const ms_kernels dummy_kernels = MS_KERNELS_BY_NAME;
+static const ms_kernels dummy_kernels = {MS_KERNELS(MS_KERNEL_BY_NAME).conv2d_layout = cuda_conv2d_layout};
 
 static size_t own_bytes(const ms_device_params *params) {
     size_t bytes = params->card ? ms_card_context_bytes(params->card) : CONTEXT_BYTES;
@@ -300,6 +288,6 @@ const ms_backend ms_backend_dummy = {
     .upload = dummy_upload,
     .download = dummy_download,
     .fill = dummy_fill,
-    .weight_bytes = ms_weight_bytes,
+    .weight_bytes = cuda_weight_bytes,
     .weight_prepare = dummy_prepare,
 };

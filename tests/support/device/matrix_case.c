@@ -1,6 +1,7 @@
 #include "support/device/matrix_case.h"
 
 #include "device/cpu/cpu.h"
+#include "device/cuda/weight_prepare.h"
 
 float rounded_to(float x, ms_dtype dtype) {
     if (dtype == MS_F16)

@@ -1,7 +1,8 @@
 /* Weights that the CUDA back end's kernels pack, against places that are worked out one by one. */
 #include "support/device/simt_direct.h"
 
-#include "device/cuda/weight_layout.h"
+#include "device/cuda/sizes/weight_layout.h"
+#include "device/cuda/weight_prepare.h"
 
 #define ROUNDS 60
 

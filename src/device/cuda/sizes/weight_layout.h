@@ -4,8 +4,8 @@
  * kernel_w + kx; padding is zeros. GEGLU: n_pad counts both halves, which alternate: 8 hidden rows, then
  * their 8 gates. DEPTHWISE: [taps][n], without padding.
  */
-#ifndef MS_DEVICE_CUDA_WEIGHT_LAYOUT_H
-#define MS_DEVICE_CUDA_WEIGHT_LAYOUT_H
+#ifndef MS_DEVICE_CUDA_SIZES_WEIGHT_LAYOUT_H
+#define MS_DEVICE_CUDA_SIZES_WEIGHT_LAYOUT_H
 
 #include "device/device.h"
 
@@ -28,9 +28,7 @@ static inline cuda_matrix cuda_matrix_of(const ms_weight_shape *s) {
     return m;
 }
 
-/* ms_backend.weight_bytes and weight_prepare. */
+/* ms_backend.weight_bytes. */
 size_t cuda_weight_bytes(const ms_weight_shape *shape);
-ms_status cuda_weight_prepare(ms_queue *queue, const ms_weight_shape *shape, ms_dtype raw, int64_t first_row,
-                              int64_t rows, const void *src, void *dst);
 
 #endif

@@ -1,0 +1,35 @@
+/*
+ * What the CUDA back end takes of memory, by the arguments alone: the same functions size the work on a card and plans
+ * for a card that is not here, so this folder is part of the library and needs neither kernels nor a card.
+ */
+#ifndef MS_DEVICE_CUDA_SIZES_SIZES_H
+#define MS_DEVICE_CUDA_SIZES_SIZES_H
+
+#include "device/cuda/sizes/weight_layout.h"
+#include "device/shape.h"
+
+/* ms_kernels' functions of these names. */
+ms_weight_layout cuda_conv2d_layout(const ms_conv2d_args *args); /* PANEL or DEPTHWISE */
+size_t cuda_linear_workspace(const ms_device *dev, const ms_linear_args *args);
+size_t cuda_conv2d_workspace(const ms_device *dev, const ms_conv2d_args *args);
+size_t cuda_attention_workspace(const ms_device *dev, const ms_attention_args *args);
+
+/* Whether a layer's sources allow tensor cores: one 16-bit type, and groups of a multiple of 8 channels. The weight is
+   not looked at, which may not be there yet. */
+bool cuda_allows_tensor_cores(const ms_rows *src, int n_src, int groups);
+
+/* Whether their kernels read the sources from a copy in the workspace: joined, normalised, and in eights. */
+bool cuda_wants_copy(const ms_rows *src, int n_src, const ms_prologue *prologue);
+
+/* Eight channels from a multiple of 8 on lie at a multiple of 16 bytes of the data's beginning. */
+bool cuda_in_eights(const ms_rows *rows);
+
+/* A stride between as many elements as there are; what lies behind a single one is nobody's. */
+static inline int64_t cuda_stride_of(int64_t count, int64_t stride) {
+    return count > 1 ? stride : 0;
+}
+
+/* A 1x1 convolution without stride is a linear layer. */
+bool cuda_conv2d_is_linear(const ms_conv2d_args *args);
+
+#endif
