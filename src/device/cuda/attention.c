@@ -8,12 +8,6 @@
 /* So many blocks that no multiprocessor is without one: then a block takes twice as many queries. */
 #define MANY_BLOCKS 512
 
-size_t cuda_attention_workspace(const ms_device *dev, const ms_attention_args *args) {
-    (void)dev;
-    (void)args;
-    return 0;
-}
-
 static bool in_steps_of_16(const void *data, const int64_t stride[3]) {
     return (uintptr_t)data % 16 == 0 && stride[0] % 8 == 0 && stride[1] % 8 == 0 && stride[2] % 8 == 0;
 }

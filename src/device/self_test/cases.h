@@ -11,6 +11,8 @@ typedef struct self_case {
     /* How far a result may be from the processor's, in units of the type's rounding (2^-11 of float16, 2^-8 of
        bfloat16, 2^-24 of float32) of a value about 1. */
     double units;
+    double
+        float_units; /* the same of float32, where the processor's own sums are less exact (Winograd); 0 = units */
     bool float_only; /* its operands are float32 whatever the networks keep */
 } self_case;
 

@@ -365,7 +365,10 @@ static void what_cannot_be_loaded_is_told(void **state) {
     assert_string_equal(backend->name, "remote");
     l.count = 0;
     ms_plugin_list(note, &l);
-    assert_true(l.count >= 1 && strstr(l.path[0], "memsafe-remote.so") && !l.problem[0][0]);
+    int at = 0;
+    while (at < l.count && !strstr(l.path[at], "memsafe-remote.so"))
+        at++;
+    assert_true(at < l.count && !l.problem[at][0]);
 }
 
 static int clean_up(void **state) {
