@@ -161,14 +161,14 @@ static void check(const ms_compute *compute, int arch, ms_dtype dtype, const mat
     simt_direct_close(&d);
 }
 
-static const matrix_sizes small = {3, 6, 40, 50, 1}, large = {2, 14, 300, 300, 1};
+static const matrix_sizes small = {3, 6, 40, 50, 1}, large = {2, 14, 200, 300, 1};
 
 static void in_f16(void **state) {
     const test_devices *t = *state;
     static const int archs[] = {75, 86, 90};
     for (int i = 0; i < 3; i++) {
-        check(&t->computes[t->count - 1], archs[i], MS_F16, &small, 32, 2000 + (uint64_t)i);
-        check(&t->computes[t->count - 1], archs[i], MS_F16, &large, 4, 3000 + (uint64_t)i);
+        check(&t->computes[t->count - 1], archs[i], MS_F16, &small, 20, 2000 + (uint64_t)i);
+        check(&t->computes[t->count - 1], archs[i], MS_F16, &large, 2, 3000 + (uint64_t)i);
     }
 }
 
@@ -176,15 +176,88 @@ static void in_bf16(void **state) {
     const test_devices *t = *state;
     static const int archs[] = {86, 90};
     for (int i = 0; i < 2; i++) {
-        check(&t->computes[t->count - 1], archs[i], MS_BF16, &small, 32, 4000 + (uint64_t)i);
-        check(&t->computes[t->count - 1], archs[i], MS_BF16, &large, 4, 5000 + (uint64_t)i);
+        check(&t->computes[t->count - 1], archs[i], MS_BF16, &small, 20, 4000 + (uint64_t)i);
+        check(&t->computes[t->count - 1], archs[i], MS_BF16, &large, 2, 5000 + (uint64_t)i);
     }
+}
+
+/* 16 x 16 pixels of 32 channels. */
+static ms_conv2d_args plain_layer(void *data, ms_dtype dtype) {
+    const ms_rows rows = {data, 1, 256, 32, 256 * 32, 32, dtype};
+    return (ms_conv2d_args){.src = {rows, rows},
+                            .n_src = 1,
+                            .src_h = 16,
+                            .src_w = 16,
+                            .dst = rows,
+                            .dst_h = 16,
+                            .dst_w = 16,
+                            .kernel_h = 3,
+                            .kernel_w = 3,
+                            .stride_h = 1,
+                            .stride_w = 1,
+                            .pad_top = 1,
+                            .pad_left = 1,
+                            .groups = 1,
+                            .weight = {data, dtype, MS_LAYOUT_PANEL, 32, 288}};
+}
+
+/* A copy is made where a normalisation comes first or 16 bytes are not in one place, else none; it does not
+   depend on the weights, which are loaded later. */
+static void copies_only_where_it_must(void **state) {
+    (void)state;
+    static float data[16 * 16 * 64];
+    const size_t copy = (size_t)256 * 32 * 2;
+    simt_direct d;
+    simt_direct_open(&d, 86, 0);
+    ms_conv2d_args a = plain_layer(data, MS_F16);
+    assert_int_equal(cuda_conv2d_layout(&a), MS_LAYOUT_PANEL);
+    assert_int_equal(cuda_conv2d_workspace(&d.dev, &a), 0);
+    a.n_src = 2;
+    assert_int_equal(cuda_conv2d_workspace(&d.dev, &a), 0);
+    a.prologue.tables = data;
+    assert_int_equal(cuda_conv2d_workspace(&d.dev, &a), 2 * copy);
+    a.n_src = 1;
+    assert_int_equal(cuda_conv2d_workspace(&d.dev, &a), copy);
+    a.weight.dtype = MS_F32;
+    assert_int_equal(cuda_conv2d_workspace(&d.dev, &a), copy);
+    a.src[0].dtype = MS_F32; /* summed in float32, which reads through the normalisation */
+    assert_int_equal(cuda_conv2d_workspace(&d.dev, &a), 0);
+    a = plain_layer(data, MS_F16);
+    a.src[0].inner_stride = 33;
+    assert_int_equal(cuda_conv2d_workspace(&d.dev, &a), copy);
+    a = plain_layer(data, MS_F16);
+    a.src[0].channels = 13;
+    assert_int_equal(cuda_conv2d_workspace(&d.dev, &a), (size_t)256 * 16 * 2);
+    a.src[0].channels = a.dst.channels = a.groups = 32;
+    assert_int_equal(cuda_conv2d_layout(&a), MS_LAYOUT_DEPTHWISE);
+    assert_int_equal(cuda_conv2d_workspace(&d.dev, &a), 0);
+    simt_direct_close(&d);
+}
+
+static void what_a_card_cannot_is_refused(void **state) {
+    (void)state;
+    static float data[16 * 16 * 64];
+    simt_direct d;
+    simt_direct_open(&d, 75, 0);
+    ms_conv2d_args a = plain_layer(data, MS_BF16);
+    assert_int_equal(cuda_conv2d(&d.queue, &a, NULL), MS_UNSUPPORTED);
+    a = plain_layer(data, MS_F16);
+    a.weight.layout = MS_LAYOUT_WINOGRAD;
+    assert_int_equal(cuda_conv2d(&d.queue, &a, NULL), MS_INVALID_ARGUMENT);
+    a = plain_layer(data, MS_F16);
+    a.src[0].outer_stride = INT64_C(1) << 40; /* further than rows are counted */
+    a.src[0].outer = a.dst.outer = 2;
+    assert_int_equal(cuda_conv2d(&d.queue, &a, NULL), MS_UNSUPPORTED);
+    assert_int_equal(d.launches, 0);
+    simt_direct_close(&d);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_f16),
         cmocka_unit_test(in_bf16),
+        cmocka_unit_test(copies_only_where_it_must),
+        cmocka_unit_test(what_a_card_cannot_is_refused),
     };
     return cmocka_run_group_tests(tests, test_devices_open, test_devices_close);
 }

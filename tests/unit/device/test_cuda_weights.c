@@ -36,7 +36,7 @@ static int64_t up(int64_t a, int64_t to) {
 
 /* The element at which the matrix's (row, channel, tap) belongs. */
 static int64_t place(const ms_weight_shape *s, int64_t row, int64_t c, int64_t tap) {
-    const int64_t taps = s->kernel_h * s->kernel_w, k_pad = up(taps * up(s->c_in, 8), 16);
+    const int64_t taps = s->kernel_h * s->kernel_w, k_pad = up(taps * up(s->c_in, 8), 32);
     const int64_t n = s->n / s->groups, half = s->n / 2;
     if (s->layout == MS_LAYOUT_DEPTHWISE)
         return tap * s->n + row;
@@ -48,7 +48,7 @@ static int64_t place(const ms_weight_shape *s, int64_t row, int64_t c, int64_t t
 }
 
 static int64_t elements(const ms_weight_shape *s) {
-    const int64_t taps = s->kernel_h * s->kernel_w, k_pad = up(taps * up(s->c_in, 8), 16);
+    const int64_t taps = s->kernel_h * s->kernel_w, k_pad = up(taps * up(s->c_in, 8), 32);
     if (s->layout == MS_LAYOUT_DEPTHWISE)
         return taps * s->n;
     if (s->layout == MS_LAYOUT_GEGLU)

@@ -34,17 +34,18 @@ struct gemm_shape {
     static const int MS = WARP_M / 16, NS = WARP_N / 8; /* products of a warp */
     static const int STAGED = WARP_N + 8;               /* floats of a row that waits for the epilogue */
 
+    static const int A = TILE_M * GEMM_K, STAGE = A + TILE_N * GEMM_K; /* elements; weights come behind */
+
     struct shared {
         union {
-            struct {
-                T a[STAGES][TILE_M * GEMM_K], b[STAGES][TILE_N * GEMM_K];
-            } in;
+            T in[STAGES * STAGE];
             float out[THREADS / 32][16 * STAGED];
         };
         row_place row[TILE_M];
     };
 
     static_assert(TILE_M % ROWS_AT_ONCE == 0 && TILE_N % ROWS_AT_ONCE == 0, "pieces are shared out evenly");
+    static_assert(ROWS_AT_ONCE % 8 == 0, "a thread's pieces are permuted alike");
     static_assert(WARP_N % 16 == 0, "weights are loaded sixteen rows at a time");
     static_assert(sizeof(shared) <= 65536, "what Turing has");
 };
@@ -54,45 +55,47 @@ SIMT_FN int place_of_piece(int row, int piece) {
     return row * GEMM_K + ((piece ^ ((row >> 1) & 3)) * 8);
 }
 
-#define NO_ROW 0xffffffffu
-
-/* A thread's pieces of the activations: one place within the block of inputs, A_PIECES rows. */
+/* A thread's pieces of the activations and of the weights: one place within the block of inputs, and some
+   rows. Where a row begins is kept in eights of elements, so that an address is one multiplication. */
 template <class G> struct gemm_reader {
     typedef typename G::T T;
-    const T *data;             /* of this source */
-    uint32_t row[G::A_PIECES]; /* where channel 0 of this tap is, in eights of elements; NO_ROW: zeros */
-    int channel, channels;     /* within the source, and how many that has */
+    const T *data;             /* of this source, at the channel at which the thread stands */
+    uint32_t row[G::A_PIECES]; /* this tap's */
+    uint32_t there;            /* a bit for each: it is no padding */
+    int channels_left;         /* of this source and tap */
     int source, ky, kx;
+    const T *weight; /* at the input at which the thread stands */
+    uint32_t weight_row[G::B_PIECES];
 };
 
-/* The rows of the source and tap at which the reader stands. */
+SIMT_FN int first_row_of_thread() {
+    return simt_thread() / GEMM_PIECES;
+}
+
+/* The rows of the source and tap at which the reader stands. A linear layer's that are not there are read as
+   the first one: nobody stores their sums. */
 template <class G>
-SIMT_FN void read_from(const cuda_matmul_params &p, typename G::shared &s, int first_row, gemm_reader<G> &r) {
+SIMT_FN void read_from(const cuda_matmul_params &p, const typename G::shared &s, gemm_reader<G> &r) {
     const cuda_source &from = p.src[r.source];
-    const bool inside = r.ky < p.window.kernel_h;
-    r.data = (const typename G::T *)from.data + (int64_t)simt_block_z() * from.channels;
-    r.channels = inside ? from.channels : 0x7fffffff; /* nothing comes after the last tap */
     SIMT_UNROLL
     for (int i = 0; i < G::A_PIECES; i++) {
-        const row_place at = s.row[first_row + i * G::ROWS_AT_ONCE];
+        const row_place at = s.row[first_row_of_thread() + i * G::ROWS_AT_ONCE];
         int64_t pixel = at.outer < 0 ? -1 : at.inner;
         if (G::SOURCE != GEMM_ROWS)
             pixel = pixel_of_tap(p.window, at, r.ky, r.kx);
-        r.row[i] = inside && pixel >= 0
-                       ? (uint32_t)((at.outer * from.outer_stride + pixel * from.inner_stride) / 8)
-                       : NO_ROW;
+        const bool is = pixel >= 0;
+        r.row[i] = is ? (uint32_t)((at.outer * from.outer_stride + pixel * from.inner_stride) / 8) : 0;
+        r.there = (r.there & ~(1u << i)) | (uint32_t)is << i;
     }
+    if (G::SOURCE == GEMM_ROWS)
+        r.there = 1;
 }
 
-/* So many inputs further. */
+/* On to the source and tap that has the channel `beyond` this one's end. */
 template <class G>
-SIMT_FN void advance(const cuda_matmul_params &p, typename G::shared &s, int first_row, int channels,
-                     gemm_reader<G> &r) {
-    r.channel += channels;
-    if (r.channel < r.channels)
-        return;
+SIMT_FN void next_source(const cuda_matmul_params &p, const typename G::shared &s, int beyond,
+                         gemm_reader<G> &r) {
     do {
-        r.channel -= r.channels;
         if (r.source == 0 && p.src[1].channels > 0) {
             r.source = 1;
         } else {
@@ -102,15 +105,58 @@ SIMT_FN void advance(const cuda_matmul_params &p, typename G::shared &s, int fir
                 r.ky++;
             }
         }
-        r.channels = r.ky < p.window.kernel_h ? p.src[r.source].channels : 0x7fffffff;
-    } while (r.channel >= r.channels);
-    read_from<G>(p, s, first_row, r);
+        if (r.ky >= p.window.kernel_h) { /* the end */
+            r.there = 0;
+            r.channels_left = 0x7fffffff;
+            return;
+        }
+        r.channels_left = p.src[r.source].channels - beyond;
+        beyond -= p.src[r.source].channels;
+    } while (r.channels_left <= 0);
+    const int channels = p.src[r.source].channels;
+    r.data = (const typename G::T *)p.src[r.source].data + (int64_t)simt_block_z() * channels + channels -
+             r.channels_left;
+    read_from<G>(p, s, r);
+}
+
+template <class G>
+SIMT_FN void advance(const cuda_matmul_params &p, const typename G::shared &s, gemm_reader<G> &r) {
+    r.weight += GEMM_K;
+    r.data += GEMM_K;
+    r.channels_left -= GEMM_K;
+    if (r.channels_left <= 0)
+        next_source<G>(p, s, -r.channels_left, r);
+}
+
+template <class G>
+SIMT_FN void begin_reading(const cuda_matmul_params &p, const typename G::shared &s, int column,
+                           gemm_reader<G> &r) {
+    const int piece = simt_thread() % GEMM_PIECES;
+    r.weight = (const typename G::T *)p.weight + (int64_t)simt_block_z() * p.n_pad * p.k_pad + 8 * piece;
+    SIMT_UNROLL
+    for (int i = 0; i < G::B_PIECES; i++) {
+        /* Rows behind the last are read as that one: nobody stores their sums either. */
+        const int n = column + first_row_of_thread() + i * G::ROWS_AT_ONCE;
+        r.weight_row[i] = (uint32_t)(n < p.n_pad ? n : p.n_pad - 1) * (uint32_t)(p.k_pad / 8);
+    }
+    r.source = r.ky = r.kx = 0;
+    r.there = 0;
+    r.channels_left = p.src[0].channels - 8 * piece;
+    r.data = (const typename G::T *)p.src[0].data + (int64_t)simt_block_z() * p.src[0].channels + 8 * piece;
+    if (r.channels_left > 0)
+        read_from<G>(p, s, r);
+    else
+        next_source<G>(p, s, -r.channels_left, r);
+}
+
+template <class T> SIMT_FN const T *at_row(const T *data, uint32_t row) {
+    return (const T *)((const char *)data + (uint64_t)row * 16);
 }
 
 /* What the copy does where data do not lie at 16 bytes. */
-template <class T> SIMT_FN void copy_elements(T *to, const T *from) {
+template <class T> SIMT_FN void copy_elements(T *to, const T *from, bool valid) {
     simt_words w = {{0, 0, 0, 0}};
-    if (from) {
+    if (valid) {
         SIMT_UNROLL
         for (int i = 0; i < 4; i++)
             w.w[i] = simt_pack(from[2 * i], from[2 * i + 1]);
@@ -118,43 +164,34 @@ template <class T> SIMT_FN void copy_elements(T *to, const T *from) {
     simt_store16(to, w);
 }
 
-template <class G>
-SIMT_FN void copy_stage(const cuda_matmul_params &p, typename G::shared &s, int stage, int first_row,
-                        const gemm_reader<G> &r, const typename G::T *weight, int rows_left,
-                        bool inputs_left) {
-    typedef typename G::T T;
-    const int piece = simt_thread() % GEMM_PIECES;
+/* to: the thread's first piece in a stage. */
+template <class G> SIMT_FN void copy_stage(const gemm_reader<G> &r, typename G::T *to) {
     SIMT_UNROLL
     for (int i = 0; i < G::A_PIECES; i++) {
-        T *to = s.in.a[stage] + place_of_piece(first_row + i * G::ROWS_AT_ONCE, piece);
-        const T *from = r.row[i] != NO_ROW ? r.data + ((int64_t)r.row[i] * 8 + r.channel) : nullptr;
+        const bool valid = G::SOURCE == GEMM_ROWS ? r.there != 0 : (r.there >> i & 1) != 0;
+        typename G::T *piece = to + i * G::ROWS_AT_ONCE * GEMM_K;
         if (G::SOURCE == GEMM_ANY)
-            copy_elements(to, from);
+            copy_elements(piece, at_row(r.data, r.row[i]), valid);
         else
-            simt_copy16_async(to, from ? from : (const T *)p.weight, from != nullptr);
+            simt_copy16_async(piece, at_row(r.data, r.row[i]), valid);
     }
     SIMT_UNROLL
-    for (int i = 0; i < G::B_PIECES; i++) {
-        const bool valid = inputs_left && i * G::ROWS_AT_ONCE < rows_left;
-        simt_copy16_async(s.in.b[stage] + place_of_piece(first_row + i * G::ROWS_AT_ONCE, piece),
-                          valid ? weight + (int64_t)i * G::ROWS_AT_ONCE * p.k_pad : (const T *)p.weight,
-                          valid);
-    }
+    for (int i = 0; i < G::B_PIECES; i++)
+        simt_copy16_async(to + G::A + i * G::ROWS_AT_ONCE * GEMM_K, at_row(r.weight, r.weight_row[i]), true);
 }
 
 /* A warp's operands of sixteen inputs. */
 template <class G> struct gemm_operands { uint32_t a[G::MS][4], b[G::NS / 2][4]; };
 
+/* a, b: where the lane reads in a stage. Sixteen rows further the permutation is the same. */
 template <class G>
-SIMT_FN void load_operands(const typename G::shared &s, int stage, int half, int row_a, int row_b,
-                           gemm_operands<G> &o) {
-    const int lane = simt_lane(), a = row_a + (lane & 15), b = row_b + (lane & 7) + (lane >> 4 << 3);
+SIMT_FN void load_operands(const typename G::T *a, const typename G::T *b, gemm_operands<G> &o) {
     SIMT_UNROLL
     for (int i = 0; i < G::MS; i++)
-        simt_load_matrix_x4(o.a[i], s.in.a[stage] + place_of_piece(a + 16 * i, 2 * half + (lane >> 4)));
+        simt_load_matrix_x4(o.a[i], a + 16 * i * GEMM_K);
     SIMT_UNROLL
     for (int i = 0; i < G::NS / 2; i++)
-        simt_load_matrix_x4(o.b[i], s.in.b[stage] + place_of_piece(b + 16 * i, 2 * half + (lane >> 3 & 1)));
+        simt_load_matrix_x4(o.b[i], b + 16 * i * GEMM_K);
 }
 
 template <class G> SIMT_FN void multiply(const gemm_operands<G> &o, float sum[G::MS][G::NS][4]) {
@@ -202,8 +239,7 @@ SIMT_FN void store_sums(const cuda_matmul_params &p, typename G::shared &s, int 
 
 template <class G> SIMT_FN void gemm_block(const cuda_matmul_params &p, typename G::shared &s) {
     typedef typename G::T T;
-    const int thread = simt_thread(), warp = simt_warp(), piece = thread % GEMM_PIECES;
-    const int first_row = thread / GEMM_PIECES;
+    const int thread = simt_thread(), warp = simt_warp(), lane = simt_lane();
     const int row_a = warp / G::WARPS_N * G::WARP_M, row_b = warp % G::WARPS_N * G::WARP_N;
     const tile_place tile = place_of_tile(p, G::TILE_M, G::TILE_N);
     for (int i = thread; i < G::TILE_M; i += G::THREADS)
@@ -211,14 +247,14 @@ template <class G> SIMT_FN void gemm_block(const cuda_matmul_params &p, typename
     simt_barrier();
 
     gemm_reader<G> reader;
-    reader.source = reader.ky = reader.kx = 0;
-    reader.channel = 0;
-    read_from<G>(p, s, first_row, reader);
-    advance<G>(p, s, first_row, 8 * piece, reader);
-    const int rows_left = p.n_pad - tile.column - first_row, steps = (p.k_pad + GEMM_K - 1) / GEMM_K;
-    const T *weight = (const T *)p.weight + 8 * piece +
-                      ((int64_t)simt_block_z() * p.n_pad + tile.column + first_row) * p.k_pad;
-    int input = 8 * piece; /* of the next stage to be copied */
+    begin_reading<G>(p, s, tile.column, reader);
+    T *const to = s.in + place_of_piece(first_row_of_thread(), thread % GEMM_PIECES);
+    /* Of the first sixteen inputs of a stage and of the other ones. */
+    const int a = row_a + (lane & 15), b = row_b + (lane & 7) + (lane >> 4 << 3);
+    const T *const a_even = s.in + place_of_piece(a, lane >> 4);
+    const T *const a_odd = s.in + place_of_piece(a, 2 + (lane >> 4));
+    const T *const b_even = s.in + G::A + place_of_piece(b, lane >> 3 & 1);
+    const T *const b_odd = s.in + G::A + place_of_piece(b, 2 + (lane >> 3 & 1));
 
     float sum[G::MS][G::NS][4];
     SIMT_UNROLL
@@ -230,12 +266,12 @@ template <class G> SIMT_FN void gemm_block(const cuda_matmul_params &p, typename
                 sum[i][j][e] = 0.0f;
         }
     }
+    const int steps = p.k_pad / GEMM_K;
     SIMT_UNROLL
     for (int i = 0; i < G::STAGES - 1; i++) {
         if (i < steps) {
-            copy_stage<G>(p, s, i, first_row, reader, weight + input - 8 * piece, rows_left, input < p.k_pad);
-            advance<G>(p, s, first_row, GEMM_K, reader);
-            input += GEMM_K;
+            copy_stage<G>(reader, to + i * G::STAGE);
+            advance<G>(p, s, reader);
         }
         simt_copy_commit();
     }
@@ -243,25 +279,23 @@ template <class G> SIMT_FN void gemm_block(const cuda_matmul_params &p, typename
     simt_barrier();
 
     gemm_operands<G> even, odd;
-    int stage = 0, next = G::STAGES - 1; /* that is read, that is copied to */
-    load_operands<G>(s, stage, 0, row_a, row_b, even);
+    int stage = 0, next = (G::STAGES - 1) * G::STAGE; /* that is read, that is copied to */
+    load_operands<G>(a_even, b_even, even);
     for (int step = 0; step < steps; step++) {
-        load_operands<G>(s, stage, 1, row_a, row_b, odd);
+        load_operands<G>(a_odd + stage, b_odd + stage, odd);
         if (step + G::STAGES - 1 < steps) {
-            copy_stage<G>(p, s, next, first_row, reader, weight + input - 8 * piece, rows_left,
-                          input < p.k_pad);
-            advance<G>(p, s, first_row, GEMM_K, reader);
-            input += GEMM_K;
+            copy_stage<G>(reader, to + next);
+            advance<G>(p, s, reader);
         }
         simt_copy_commit();
         multiply<G>(even, sum);
-        stage = stage + 1 == G::STAGES ? 0 : stage + 1;
-        next = next + 1 == G::STAGES ? 0 : next + 1;
+        stage = stage == (G::STAGES - 1) * G::STAGE ? 0 : stage + G::STAGE;
+        next = next == (G::STAGES - 1) * G::STAGE ? 0 : next + G::STAGE;
         /* The next stage is here, and all warps have their operands of the one that is copied to next. */
         simt_copy_wait<G::STAGES - 2>();
         simt_barrier();
         if (step + 1 < steps)
-            load_operands<G>(s, stage, 0, row_a, row_b, even);
+            load_operands<G>(a_even + stage, b_even + stage, even);
         multiply<G>(odd, sum);
     }
     simt_copy_wait<0>();

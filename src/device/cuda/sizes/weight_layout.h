@@ -22,7 +22,7 @@ static inline int64_t cuda_round_up(int64_t a, int64_t to) {
 static inline cuda_matrix cuda_matrix_of(const ms_weight_shape *s) {
     cuda_matrix m;
     m.c_pad = cuda_round_up(s->c_in, 8);
-    m.k_pad = cuda_round_up(m.c_pad * s->kernel_h * s->kernel_w, 16);
+    m.k_pad = cuda_round_up(m.c_pad * s->kernel_h * s->kernel_w, 32);
     m.n_pad =
         s->layout == MS_LAYOUT_GEGLU ? 2 * cuda_round_up(s->n / 2, 8) : cuda_round_up(s->n / s->groups, 8);
     return m;
