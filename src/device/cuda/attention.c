@@ -8,14 +8,17 @@
 /* So many blocks that no multiprocessor is without one: then a block takes twice as many queries. */
 #define MANY_BLOCKS 512
 
-static bool in_steps_of_16(const void *data, const int64_t stride[3]) {
-    return (uintptr_t)data % 16 == 0 && stride[0] % 8 == 0 && stride[1] % 8 == 0 && stride[2] % 8 == 0;
+/* In steps of 16 bytes, and the tokens that a block fetches at a time within 2^31 elements. */
+static bool in_steps_of_16(const void *data, const int64_t stride[3], int tokens) {
+    return (uintptr_t)data % 16 == 0 && stride[0] % 8 == 0 && stride[1] % 8 == 0 && stride[2] % 8 == 0 &&
+           stride[2] <= INT32_MAX / tokens;
 }
 
 static bool for_tensor_cores(const ms_attention_args *a) {
+    const int tokens = a->kv_tokens <= CUDA_TEMPORAL_TOKENS ? CUDA_TEMPORAL_TOKENS : 128;
     return a->dtype != MS_F32 && a->head_dim % 8 == 0 && a->scale >= 1e-6f && a->scale <= 1e3f &&
-           in_steps_of_16(a->q, a->q_stride) && in_steps_of_16(a->k, a->k_stride) &&
-           in_steps_of_16(a->v, a->v_stride) && in_steps_of_16(a->out, a->out_stride);
+           in_steps_of_16(a->q, a->q_stride, tokens) && in_steps_of_16(a->k, a->k_stride, tokens) &&
+           in_steps_of_16(a->v, a->v_stride, tokens) && in_steps_of_16(a->out, a->out_stride, tokens);
 }
 
 typedef struct choice {

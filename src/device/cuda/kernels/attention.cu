@@ -26,8 +26,9 @@ template <class T, int D, int TILES> SIMT_KERNEL(BOUNDS) attention(SIMT_PARAM(cu
 
     /* Queries pass through the room of keys and values. */
     query_tile<D> q[TILES];
-    fetch_tokens<T, QUERIES, D, STRIDE>(s.k[0], (const T *)p.q + at.q + at.first_query * p.q_stride[2],
-                                        p.q_stride[2], here, p.head_dim, simt_thread(), THREADS);
+    fetch_tokens<T, QUERIES, D, STRIDE, THREADS>(s.k[0],
+                                                 (const T *)p.q + at.q + at.first_query * p.q_stride[2],
+                                                 (int)p.q_stride[2], here, p.head_dim, simt_thread());
     simt_copy_commit();
     simt_copy_wait<0>();
     simt_barrier();
@@ -35,8 +36,8 @@ template <class T, int D, int TILES> SIMT_KERNEL(BOUNDS) attention(SIMT_PARAM(cu
     for (int t = 0; t < TILES; t++)
         load_queries<T, D, STRIDE>(s.k[0] + (own + 16 * t) * STRIDE, q[t]);
     simt_barrier();
-    fetch_tokens<T, ATTENTION_KEYS, D, STRIDE>(s.k[0], k, p.k_stride[2], p.kv_tokens, p.head_dim,
-                                               simt_thread(), THREADS);
+    fetch_tokens<T, ATTENTION_KEYS, D, STRIDE, THREADS>(s.k[0], k, (int)p.k_stride[2], p.kv_tokens,
+                                                        p.head_dim, simt_thread());
     simt_copy_commit();
 
     float o[TILES][D / 8][4];
@@ -54,8 +55,9 @@ template <class T, int D, int TILES> SIMT_KERNEL(BOUNDS) attention(SIMT_PARAM(cu
         float w[TILES][ATTENTION_KEYS / 8][4];
         simt_copy_wait<0>();
         simt_barrier(); /* the keys are there, and nobody reads the values before */
-        fetch_tokens<T, ATTENTION_KEYS, D, STRIDE>(s.v[0], v + first * p.v_stride[2], p.v_stride[2],
-                                                   p.kv_tokens - first, p.head_dim, simt_thread(), THREADS);
+        fetch_tokens<T, ATTENTION_KEYS, D, STRIDE, THREADS>(s.v[0], v + first * p.v_stride[2],
+                                                            (int)p.v_stride[2], p.kv_tokens - first,
+                                                            p.head_dim, simt_thread());
         simt_copy_commit();
         make_scores<T, D, STRIDE, TILES, ATTENTION_KEYS>(s.k[0], q, w);
         SIMT_UNROLL
@@ -75,9 +77,9 @@ template <class T, int D, int TILES> SIMT_KERNEL(BOUNDS) attention(SIMT_PARAM(cu
         simt_barrier(); /* the values are there, and nobody reads the keys any more */
         if (first + ATTENTION_KEYS < p.kv_tokens) {
             const int next = first + ATTENTION_KEYS;
-            fetch_tokens<T, ATTENTION_KEYS, D, STRIDE>(s.k[0], k + next * p.k_stride[2], p.k_stride[2],
-                                                       p.kv_tokens - next, p.head_dim, simt_thread(),
-                                                       THREADS);
+            fetch_tokens<T, ATTENTION_KEYS, D, STRIDE, THREADS>(s.k[0], k + next * p.k_stride[2],
+                                                                (int)p.k_stride[2], p.kv_tokens - next,
+                                                                p.head_dim, simt_thread());
             simt_copy_commit();
         }
         add_values<T, D, STRIDE, TILES, ATTENTION_KEYS>(s.v[0], w, o);

@@ -38,15 +38,26 @@ template <int CHANNELS> struct attention_row {
     static const int stride = CHANNELS / 8 % 2 ? CHANNELS : CHANNELS + 8;
 };
 
+template <class T, int PER_ROW, int STRIDE>
+SIMT_FN void fetch_piece_of_token(T *shared, const T *src, int token, int tokens, int channels, int i) {
+    const int row = i / PER_ROW, c = i % PER_ROW * 8;
+    simt_copy16_async(shared + row * STRIDE + c, src + (row * token + c), row < tokens && c < channels);
+}
+
 /* Rows of tokens to shared memory, 16 bytes a copy; zeros for tokens behind `tokens` and channels behind
-   `channels`. */
-template <class T, int ROWS, int CHANNELS, int STRIDE>
-SIMT_FN void fetch_tokens(T *shared, const T *src, int64_t token, int tokens, int channels, int thread,
-                          int threads) {
-    for (int i = thread; i < ROWS * (CHANNELS / 8); i += threads) {
-        const int row = i / (CHANNELS / 8), c = i % (CHANNELS / 8) * 8;
-        const bool there = row < tokens && c < channels;
-        simt_copy16_async(shared + row * STRIDE + c, there ? src + row * token + c : src, there);
+   `channels`, whose addresses are not read. ROWS tokens lie within 2^31 elements. */
+template <class T, int ROWS, int CHANNELS, int STRIDE, int THREADS>
+SIMT_FN void fetch_tokens(T *shared, const T *src, int token, int tokens, int channels, int thread) {
+    const int per_row = CHANNELS / 8, copies = ROWS * per_row;
+    if (copies <= 4 * THREADS) {
+        SIMT_UNROLL
+        for (int first = 0; first < copies; first += THREADS)
+            if (first + THREADS <= copies || first + thread < copies)
+                fetch_piece_of_token<T, per_row, STRIDE>(shared, src, token, tokens, channels,
+                                                         first + thread);
+    } else { /* unrolled it would take too many registers on Turing, where copies pass through these */
+        for (int i = thread; i < copies; i += THREADS)
+            fetch_piece_of_token<T, per_row, STRIDE>(shared, src, token, tokens, channels, i);
     }
 }
 

@@ -29,9 +29,9 @@ template <class T>
 SIMT_FN void fetch_piece(T *shared, const void *src, int64_t start, int64_t token, int first, int piece,
                          const cuda_attention_params &p) {
     if (first < p.kv_tokens)
-        fetch_tokens<T, ATTENTION_KEYS, PIECE, STRIDE>(
-            shared, (const T *)src + start + first * token + piece * PIECE, token, p.kv_tokens - first,
-            p.head_dim - piece * PIECE, simt_thread(), THREADS);
+        fetch_tokens<T, ATTENTION_KEYS, PIECE, STRIDE, THREADS>(
+            shared, (const T *)src + start + first * token + piece * PIECE, (int)token, p.kv_tokens - first,
+            p.head_dim - piece * PIECE, simt_thread());
     simt_copy_commit();
 }
 
@@ -108,9 +108,9 @@ template <class T> SIMT_KERNEL(BOUNDS) attention_wide(SIMT_PARAM(cuda_attention_
     for (int i = 0; i < 8; i++)
         o[piece][i / 4][i % 4] = 0.0f;
 
-    fetch_tokens<T, QUERIES, MOST_CHANNELS, Q_STRIDE>(
-        s.q[0], (const T *)p.q + at.q + at.first_query * p.q_stride[2], p.q_stride[2], here, p.head_dim,
-        simt_thread(), THREADS);
+    fetch_tokens<T, QUERIES, MOST_CHANNELS, Q_STRIDE, THREADS>(
+        s.q[0], (const T *)p.q + at.q + at.first_query * p.q_stride[2], (int)p.q_stride[2], here, p.head_dim,
+        simt_thread());
     fetch_piece<T>(s.piece[0][0], p.k, at.k, p.k_stride[2], 0, 0, p);
     int buffer = 0;
     for (int first = 0; first < p.kv_tokens; first += ATTENTION_KEYS) {

@@ -29,12 +29,12 @@ temporal(SIMT_PARAM(cuda_attention_params, p)) {
     if (!at.there)
         return; /* a whole warp; there is no barrier of the block */
     const int here = p.q_tokens - at.first_query;
-    fetch_tokens<T, TOKENS, D, STRIDE>(s.q[0], (const T *)p.q + at.q + at.first_query * p.q_stride[2],
-                                       p.q_stride[2], here, p.head_dim, simt_lane(), 32);
-    fetch_tokens<T, TOKENS, D, STRIDE>(s.k[0], (const T *)p.k + at.k, p.k_stride[2], p.kv_tokens, p.head_dim,
-                                       simt_lane(), 32);
-    fetch_tokens<T, TOKENS, D, STRIDE>(s.v[0], (const T *)p.v + at.v, p.v_stride[2], p.kv_tokens, p.head_dim,
-                                       simt_lane(), 32);
+    fetch_tokens<T, TOKENS, D, STRIDE, 32>(s.q[0], (const T *)p.q + at.q + at.first_query * p.q_stride[2],
+                                           (int)p.q_stride[2], here, p.head_dim, simt_lane());
+    fetch_tokens<T, TOKENS, D, STRIDE, 32>(s.k[0], (const T *)p.k + at.k, (int)p.k_stride[2], p.kv_tokens,
+                                           p.head_dim, simt_lane());
+    fetch_tokens<T, TOKENS, D, STRIDE, 32>(s.v[0], (const T *)p.v + at.v, (int)p.v_stride[2], p.kv_tokens,
+                                           p.head_dim, simt_lane());
     simt_copy_commit();
     simt_copy_wait<0>();
     simt_warp_barrier();
