@@ -12,10 +12,13 @@
 
 #include "device/kernels.h"
 #include "device/simt/kernel.h"
+#include "device/cuda/kernels/params.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+CUDA_PARAMS_BEGIN
 
 /* Strides in elements. */
 typedef struct cuda_source {
@@ -50,13 +53,14 @@ typedef struct cuda_epilogue {
     float scale;                     /* 1: none */
     ms_act act;
     ms_dtype dst_dtype, residual_dtype;
-    int32_t n;                          /* outputs of a group */
-    bool dst_aligned, residual_aligned; /* eight elements of a row from a multiple of 8 on: at 16 bytes */
+    int32_t n;                             /* outputs of a group */
+    int16_t dst_aligned, residual_aligned; /* eight elements of a row from a multiple of 8 on: at 16 bytes */
 } cuda_epilogue;
 
 typedef struct cuda_matmul_params {
     cuda_source src[2]; /* channels 0: there is no second one */
     cuda_window window;
+    int32_t unused;
     cuda_prologue prologue; /* of the kernels in float32 */
     const void *weight;     /* weight_layout.h */
     ms_dtype weight_dtype;
@@ -122,10 +126,12 @@ typedef struct cuda_prologue_params {
     void *dst;
     int64_t rows, inner;
     int32_t c_pad;
-    bool aligned; /* eight channels are of one source and lie at a multiple of 16 bytes */
+    int32_t aligned; /* eight channels are of one source and lie at a multiple of 16 bytes */
 } cuda_prologue_params;
 
 const simt_kernel *cuda_prologue_kernel(ms_dtype dtype); /* of sources and dst: F16 or BF16 */
+
+CUDA_PARAMS_END
 
 #ifdef __cplusplus
 }

@@ -3,10 +3,13 @@
 #define MS_DEVICE_CUDA_KERNELS_NORM_H
 
 #include "device/cuda/kernels/rows.h"
+#include "device/cuda/kernels/params.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+CUDA_PARAMS_BEGIN
 
 /* ---- partial sums ---- */
 
@@ -38,6 +41,7 @@ typedef struct cuda_tables_params {
     int64_t w;
     int32_t channels, groups;
     float eps;
+    int32_t unused;
     const float *gamma, *beta;
     float *tables;
 } cuda_tables_params;
@@ -57,9 +61,12 @@ typedef struct cuda_layer_norm_params {
     const float *gamma, *beta, *position;
     int64_t position_rows, outer_first;
     float eps;
+    int32_t unused;
 } cuda_layer_norm_params;
 
 const simt_kernel *cuda_layer_norm_kernel(ms_dtype src);
+
+CUDA_PARAMS_END
 
 #ifdef __cplusplus
 }

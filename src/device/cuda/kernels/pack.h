@@ -4,10 +4,13 @@
 
 #include "base/dtype.h"
 #include "device/simt/kernel.h"
+#include "device/cuda/kernels/params.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+CUDA_PARAMS_BEGIN
 
 #define CUDA_PACK_THREADS 128
 #define CUDA_PACK_AT_ONCE 8 /* values of one thread */
@@ -17,7 +20,7 @@ typedef struct cuda_pack_params {
     void *dst;
     int64_t first_row, rows;
     int32_t c_in, taps;
-    int32_t c_pad;          /* channels of a tap in dst */
+    int32_t c_pad, unused;  /* channels of a tap in dst */
     int64_t k_pad;          /* from row to row of dst */
     int64_t group_n, n_pad; /* rows of a group in the matrix and in dst */
     int64_t half;           /* GEGLU: hidden rows; else 0 */
@@ -27,6 +30,8 @@ typedef struct cuda_pack_params {
 const simt_kernel *cuda_pack_kernel(ms_dtype raw, ms_dtype stored);
 /* dst is [taps][group_n]; a thread takes one value. */
 const simt_kernel *cuda_pack_depthwise_kernel(ms_dtype raw, ms_dtype stored);
+
+CUDA_PARAMS_END
 
 #ifdef __cplusplus
 }

@@ -4,10 +4,13 @@
 
 #include "base/dtype.h"
 #include "device/simt/kernel.h"
+#include "device/cuda/kernels/params.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+CUDA_PARAMS_BEGIN
 
 #define CUDA_ROWS_THREADS 256
 #define CUDA_ROWS_AT_ONCE 8 /* channels of a thread */
@@ -37,7 +40,7 @@ typedef struct cuda_each_params {
     int32_t op, act;
     const float *channel; /* [channels]: the second operand, or PRELU's slope */
     const float *tables;  /* ms_prologue's */
-    int32_t channel_wide; /* whether these two are on 16-byte borders every eight channels */
+    int64_t channel_wide; /* whether these two are on 16-byte borders every eight channels */
     int64_t outer_per_table, outer_first;
     const float *step; /* ms_ddim_args' */
     float number[2];
@@ -88,10 +91,12 @@ typedef struct cuda_noise_params {
     int64_t outer, inner, channels;
     uint64_t seed;
     const uint32_t (*numbers)[2];
-    uint32_t turns;
+    uint32_t turns, unused;
 } cuda_noise_params;
 
 extern const simt_kernel cuda_noise_kernel;
+
+CUDA_PARAMS_END
 
 #ifdef __cplusplus
 }
