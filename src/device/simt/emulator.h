@@ -30,6 +30,7 @@ extern "C" {
 typedef struct simt_entry {
     void (*run)(const void *param);
     size_t param_bytes, param_align;
+    void (*clear_padding)(void *param); /* NULL: the compiler cannot */
 } simt_entry;
 
 typedef struct simt_launch {

@@ -18,15 +18,28 @@
     type &name = *reinterpret_cast<type *>(simt_shared_memory(sizeof(type), alignof(type)))
 #define SIMT_UNROLL
 
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11
+#define SIMT_CLEARS 1
+#define SIMT_CLEAR_PADDING(param) __builtin_clear_padding(param)
+#else
+#define SIMT_CLEARS 0
+#define SIMT_CLEAR_PADDING(param) (void)(param)
+#endif
+
 template <class P, void (*kernel)(const P &)> struct simt_entry_of {
     static void run(const void *param) {
         kernel(*static_cast<const P *>(param));
+    }
+    /* So that bytes which are of no field cannot look like something. */
+    static void clear_padding(void *param) {
+        SIMT_CLEAR_PADDING(static_cast<P *>(param));
     }
     static const simt_entry entry;
 };
 
 template <class P, void (*kernel)(const P &)>
-const simt_entry simt_entry_of<P, kernel>::entry = {run, sizeof(P), alignof(P)};
+const simt_entry simt_entry_of<P, kernel>::entry = {run, sizeof(P), alignof(P),
+                                                    SIMT_CLEARS ? clear_padding : nullptr};
 
 SIMT_FN int simt_thread() {
     return simt_self->thread;

@@ -77,20 +77,18 @@ static bool is_host_address(uintptr_t word) {
     return msync((void *)(word / page * page), page, MS_ASYNC) == 0;
 }
 
-/* The parameters with the addresses where the bytes are. */
-static void translate(char *param, size_t bytes, const char *name) {
+/* Each word that is an address; what lies between the fields was cleared. */
+static void check_addresses(const char *param, size_t bytes, const char *name) {
     for (size_t at = 0; at + sizeof(uintptr_t) <= bytes; at += sizeof(uintptr_t)) {
         uintptr_t word;
         memcpy(&word, param + at, sizeof(word));
-        if (!card_is_given(word)) {
-            if (is_host_address(word))
-                card_die("kernel %s is given the host's address %p", name, (void *)word);
-            continue;
+        if (card_is_given(word)) {
+            if (!card_is_of_block((const void *)word, 1))
+                card_die("kernel %s is given %p, which is of no block of the card's memory", name,
+                         (void *)word);
+        } else if (is_host_address(word)) {
+            card_die("kernel %s is given the host's address %p", name, (void *)word);
         }
-        const void *real = card_real((const void *)word, 1);
-        if (!real)
-            card_die("kernel %s is given %p, which is of no block of the card's memory", name, (void *)word);
-        memcpy(param + at, &real, sizeof(real));
     }
 }
 
@@ -118,7 +116,10 @@ static cudaError_t launch(const simt_entry *entry, dim3 grid, dim3 block, const 
     const char *name = launching ? launching : "?";
     char param[MOST_PARAM_BYTES] __attribute__((aligned(16)));
     memcpy(param, given, entry->param_bytes);
-    translate(param, entry->param_bytes, name);
+    if (entry->clear_padding) {
+        entry->clear_padding(param);
+        check_addresses(param, entry->param_bytes, name);
+    }
     const card_command c = {.kind = CARD_KERNEL,
                             .param_bytes = entry->param_bytes,
                             .launch = {.name = name,

@@ -23,24 +23,28 @@ static size_t round_up(size_t bytes) {
 
 /* ---- the space of addresses ---- */
 
+/* Of no other memory's kind, so that no numbers side by side among a kernel's parameters look like an address.
+   The thread sanitizer knows no memory there. */
+#define BASE ((void *)0x4d5300000000)
+
 /* Addresses are for several reservations, each of which may be larger than the memory. */
 bool card_memory_open(void) {
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     m->space_bytes = 16 * round_up(the_card.limit_bytes);
-    void *at = mmap(NULL, m->space_bytes + CARD_GRANULE, PROT_NONE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    m->real = mmap(NULL, m->space_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *at =
+        SIMT_TSAN ? MAP_FAILED : mmap(BASE, m->space_bytes, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1, 0);
+    if (at == MAP_FAILED)
+        at = mmap(NULL, m->space_bytes + CARD_GRANULE, PROT_NONE, flags, -1, 0);
     m->mapped = calloc(m->space_bytes / CARD_GRANULE, sizeof(*m->mapped));
-    if (at == MAP_FAILED || m->real == MAP_FAILED || !m->mapped)
+    if (at == MAP_FAILED || !m->mapped)
         return false;
-    m->given = (char *)round_up((uintptr_t)at);
+    m->base = (char *)round_up((uintptr_t)at);
     return true;
 }
 
 void card_memory_close(void) {
-    if (m->given)
-        munmap(m->given, m->space_bytes);
-    if (m->real && m->real != MAP_FAILED)
-        munmap(m->real, m->space_bytes);
+    if (m->base)
+        munmap(m->base, m->space_bytes);
     free(m->mapped);
     free(m->block);
     free(m->pinned);
@@ -52,11 +56,11 @@ bool card_memory_is_idle(void) {
 }
 
 bool card_is_given(uintptr_t address) {
-    return m->given && address >= (uintptr_t)m->given && address - (uintptr_t)m->given < m->space_bytes;
+    return m->base && address >= (uintptr_t)m->base && address - (uintptr_t)m->base < m->space_bytes;
 }
 
 static size_t offset_of(const void *given) {
-    return (size_t)((uintptr_t)given - (uintptr_t)m->given);
+    return (size_t)((uintptr_t)given - (uintptr_t)m->base);
 }
 
 /* The first block that ends behind the offset. */
@@ -72,27 +76,37 @@ static size_t find(size_t offset) {
     return low;
 }
 
-void *card_real(const void *given, size_t bytes) {
-    if (!card_is_given((uintptr_t)given))
-        return NULL;
-    const size_t offset = offset_of(given), i = find(offset);
+bool card_is_of_block(const void *address, size_t bytes) {
+    if (!card_is_given((uintptr_t)address))
+        return false;
+    const size_t offset = offset_of(address), i = find(offset);
     const card_block *b = i < m->blocks ? &m->block[i] : NULL;
-    if (!b || offset < b->offset || bytes > b->offset + b->bytes - offset)
-        return NULL;
-    return m->real + offset;
+    return b && offset >= b->offset && bytes <= b->offset + b->bytes - offset;
 }
 
-static bool access_to(size_t offset, size_t bytes) {
-    if (mprotect(m->real + offset, bytes, PROT_READ | PROT_WRITE) != 0)
-        return false;
-    POISON(m->real + offset, bytes);
-    return true;
+static void protect(size_t offset, size_t bytes, bool open) {
+    if (bytes && mprotect(m->base + offset, bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE) != 0)
+        card_die("cannot protect %zu bytes", bytes);
+}
+
+/* Runs of granules that memory is mapped to, and what cudaMalloc() gave. */
+void card_memory_access(bool open) {
+    const size_t end = m->reserved_to / CARD_GRANULE;
+    for (size_t g = 0; g < end;) {
+        size_t first = g;
+        while (g < end && m->mapped[g])
+            g++;
+        protect(first * CARD_GRANULE, (g - first) * CARD_GRANULE, open);
+        g += g == first;
+    }
+    for (size_t i = find(m->space_bytes / 2); i < m->blocks; i++)
+        protect(m->block[i].offset, round_up(m->block[i].bytes), open);
 }
 
 /* What was there is gone, and the system has its pages back. */
-static void no_access_to(size_t offset, size_t bytes) {
-    UNPOISON(m->real + offset, bytes);
-    if (mmap(m->real + offset, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+static void forget(size_t offset, size_t bytes) {
+    UNPOISON(m->base + offset, bytes);
+    if (mmap(m->base + offset, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
              0) == MAP_FAILED)
         card_die("cannot give %zu bytes back", bytes);
 }
@@ -110,6 +124,14 @@ static bool room_for(card_block **list, size_t count, size_t *room) {
     return true;
 }
 
+/* Not-a-numbers, whatever is read from it. */
+static void spoil(size_t offset, size_t bytes) {
+    const size_t first = offset / 4096 * 4096, end = (offset + bytes + 4095) / 4096 * 4096;
+    protect(first, end - first, true);
+    memset(m->base + offset, 0xff, bytes);
+    protect(first, end - first, false);
+}
+
 /* A block of no bytes has one, so that its address is its own. */
 static bool hold(const void *given, size_t bytes) {
     static _Atomic long count;
@@ -121,8 +143,8 @@ static bool hold(const void *given, size_t bytes) {
     memmove(m->block + i + 1, m->block + i, (m->blocks - i) * sizeof(*m->block));
     m->block[i] = (card_block){offset, end - offset};
     m->blocks++;
-    UNPOISON(m->real + offset, end - offset);
-    memset(m->real + offset, 0xff, end - offset);
+    UNPOISON(m->base + offset, end - offset);
+    spoil(offset, end - offset);
     return true;
 }
 
@@ -133,10 +155,10 @@ static size_t drop(const void *given) {
     if (i == m->blocks || m->block[i].offset != offset)
         card_die("%p is freed, which is no block", given);
     const size_t bytes = m->block[i].bytes;
-    if (the_card.lost == cudaSuccess && card_is_awaited(m->real + offset, bytes))
+    if (the_card.lost == cudaSuccess && card_is_awaited(given, bytes))
         card_die("a block of %zu bytes is freed while work that was given to a stream touches it", bytes);
-    memset(m->real + offset, 0xff, bytes);
-    POISON(m->real + offset, bytes);
+    spoil(offset, bytes);
+    POISON(m->base + offset, bytes);
     m->blocks--;
     memmove(m->block + i, m->block + i + 1, (m->blocks - i) * sizeof(*m->block));
     return bytes;
@@ -172,12 +194,13 @@ static cudaError_t allocate(void **pointer, size_t bytes) {
         offset = round_up(m->block[i].offset + m->block[i].bytes) + CARD_GRANULE;
     if (taken > m->space_bytes - offset || !card_take(taken))
         return cudaErrorMemoryAllocation;
-    if (!access_to(offset, taken) || !hold(m->given + offset, bytes)) {
-        no_access_to(offset, taken);
+    POISON(m->base + offset, taken);
+    if (!hold(m->base + offset, bytes)) {
+        forget(offset, taken);
         the_card.used_bytes -= taken;
         return cudaErrorMemoryAllocation;
     }
-    *pointer = m->given + offset;
+    *pointer = m->base + offset;
     return cudaSuccess;
 }
 
@@ -193,7 +216,7 @@ cudaError_t cudaFree(void *pointer) {
     cudaError_t error = card_enter();
     if (pointer) {
         size_t taken = round_up(drop(pointer));
-        no_access_to(offset_of(pointer), taken);
+        forget(offset_of(pointer), taken);
         the_card.used_bytes -= taken;
     }
     card_leave();
@@ -247,7 +270,7 @@ static CUresult reserve(CUdeviceptr *pointer, size_t size, size_t alignment, CUd
     } else if (size > m->space_bytes / 2 - m->reserved_to) {
         result = CUDA_ERROR_OUT_OF_MEMORY;
     } else {
-        *pointer = (CUdeviceptr)(uintptr_t)m->given + m->reserved_to;
+        *pointer = (CUdeviceptr)(uintptr_t)m->base + m->reserved_to;
         m->reserved_to += size;
         m->reservations++;
         result = CUDA_SUCCESS;
@@ -259,7 +282,7 @@ static CUresult reserve(CUdeviceptr *pointer, size_t size, size_t alignment, CUd
 /* Of addresses only; they are given out again when all are free. */
 static CUresult unreserve(CUdeviceptr pointer, size_t size) {
     pthread_mutex_lock(&card_lock);
-    const size_t offset = (size_t)(pointer - (uintptr_t)m->given);
+    const size_t offset = (size_t)(pointer - (uintptr_t)m->base);
     for (size_t g = offset / CARD_GRANULE; g < (offset + size) / CARD_GRANULE; g++)
         if (m->mapped[g])
             card_die("addresses are freed that memory is mapped to");
@@ -314,7 +337,7 @@ static CUresult release(CUmemGenericAllocationHandle handle) {
 static CUresult map(CUdeviceptr pointer, size_t size, size_t offset, CUmemGenericAllocationHandle handle,
                     unsigned long long flags) {
     card_physical *p = (card_physical *)(uintptr_t)handle;
-    const size_t at = (size_t)(pointer - (uintptr_t)m->given);
+    const size_t at = (size_t)(pointer - (uintptr_t)m->base);
     if (flags || offset || size != p->bytes || at % CARD_GRANULE || at + size > m->reserved_to)
         return CUDA_ERROR_INVALID_VALUE;
     pthread_mutex_lock(&card_lock);
@@ -329,7 +352,7 @@ static CUresult map(CUdeviceptr pointer, size_t size, size_t offset, CUmemGeneri
 }
 
 static CUresult set_access(CUdeviceptr pointer, size_t size, const CUmemAccessDesc *access, size_t count) {
-    const size_t at = (size_t)(pointer - (uintptr_t)m->given);
+    const size_t at = (size_t)(pointer - (uintptr_t)m->base);
     if (count != 1 || access->flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE)
         return CUDA_ERROR_INVALID_VALUE;
     pthread_mutex_lock(&card_lock);
@@ -337,15 +360,15 @@ static CUresult set_access(CUdeviceptr pointer, size_t size, const CUmemAccessDe
     for (size_t g = at / CARD_GRANULE; g < (at + size) / CARD_GRANULE; g++)
         if (!m->mapped[g])
             result = CUDA_ERROR_INVALID_VALUE;
-    if (result == CUDA_SUCCESS && !access_to(at, size))
-        result = CUDA_ERROR_OUT_OF_MEMORY;
+    if (result == CUDA_SUCCESS)
+        POISON(m->base + at, size);
     card_leave();
     return result;
 }
 
 /* Whole mappings, with no block in them. */
 static CUresult unmap(CUdeviceptr pointer, size_t size) {
-    const size_t at = (size_t)(pointer - (uintptr_t)m->given), first = at / CARD_GRANULE,
+    const size_t at = (size_t)(pointer - (uintptr_t)m->base), first = at / CARD_GRANULE,
                  end = (at + size) / CARD_GRANULE;
     pthread_mutex_lock(&card_lock);
     const size_t i = find(at);
@@ -359,7 +382,7 @@ static CUresult unmap(CUdeviceptr pointer, size_t size) {
             m->mapped[g++] = NULL;
         let_go(p);
     }
-    no_access_to(at, size);
+    forget(at, size);
     card_leave();
     return CUDA_SUCCESS;
 }

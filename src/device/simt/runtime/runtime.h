@@ -2,10 +2,9 @@
  * The emulated card: what stands in for the CUDA runtime, so that the CUDA back end's host code runs
  * unchanged on any machine. What a card would punish silently ends the program with a message.
  *
- * Memory is apart. Addresses that are given out are of pages that nobody may touch; the bytes lie at a
- * second place, which only copies and kernels know. Whatever among a kernel's parameters looks like an
- * address is checked at the launch: bytes of a block (it is translated), of the host (the program ends), of
- * no block any more (the same).
+ * Memory is apart. Nobody may touch its pages but for as long as the card works. Whatever among a kernel's
+ * parameters is an address is looked at when it is launched: the program ends where it is the host's, or of a block
+ * that is no more.
  *
  * Streams run late: nothing is done before somebody waits, and then they take turns by a seed, in any order
  * that events allow. The host's side of a copy is read or written when the copy is done.
@@ -50,7 +49,7 @@ typedef struct card_physical {
 } card_physical;
 
 typedef struct card_memory {
-    char *given, *real;
+    char *base;
     size_t space_bytes; /* of addresses; the upper half is cudaMalloc()'s */
     size_t reserved_to;
     int reservations;
@@ -75,7 +74,6 @@ typedef enum card_kind {
     CARD_WAIT,
 } card_kind;
 
-/* Addresses of the card's memory are where the bytes lie. */
 typedef struct card_command {
     struct card_command *next;
     card_kind kind;
@@ -150,8 +148,10 @@ int card_most_shared_bytes(int arch); /* of a block */
 bool card_memory_open(void);
 void card_memory_close(void);
 bool card_memory_is_idle(void);
-/* Where the bytes of a given address are, `bytes` of them in one block; NULL when they are not. */
-void *card_real(const void *given, size_t bytes);
+/* Whether so many bytes from there on are of one block. */
+bool card_is_of_block(const void *address, size_t bytes);
+/* For as long as the card works its memory can be read and written. */
+void card_memory_access(bool open);
 /* Whether an address is of those that are given out, of a block or not. */
 bool card_is_given(uintptr_t address);
 void *card_driver_function(const char *name);
@@ -162,7 +162,7 @@ void *card_driver_function(const char *name);
 cudaError_t card_give(cudaStream_t stream, const card_command *command, const void *param);
 void card_list_clear(card_list *list);
 cudaError_t card_list_give(cudaStream_t stream, const card_list *list);
-/* Whether work that is not done has to do with bytes of the card's (where they are) or the host's memory. */
+/* Whether work that is not done has to do with bytes of the card's or of the host's memory. */
 bool card_is_awaited(const void *begin, size_t bytes);
 
 /* ---- for tests, which find these by dlsym() ---- */

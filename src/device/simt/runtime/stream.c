@@ -76,11 +76,13 @@ static bool touches(const void *at, size_t bytes, uintptr_t begin, size_t size) 
     return (uintptr_t)at < begin + size && begin < (uintptr_t)at + bytes;
 }
 
-/* A kernel's parameters say where it begins to read and to write: any word among them that points there. */
+/* A kernel's parameters say where it begins to read and to write: any word among them that points there, where
+   what lies between the fields could be cleared. */
 static bool has_to_do(const card_command *c, uintptr_t begin, size_t bytes) {
     if (touches(c->dst, c->bytes, begin, bytes) || touches(c->src, c->bytes, begin, bytes))
         return true;
-    for (size_t at = 0; at + sizeof(uintptr_t) <= c->param_bytes; at += sizeof(uintptr_t)) {
+    const bool clear = c->kind == CARD_KERNEL && c->launch.entry->clear_padding;
+    for (size_t at = 0; clear && at + sizeof(uintptr_t) <= c->param_bytes; at += sizeof(uintptr_t)) {
         uintptr_t word;
         memcpy(&word, (const char *)c->launch.param + at, sizeof(word));
         if (word >= begin && word - begin < bytes)
@@ -229,6 +231,35 @@ static cudaError_t step(void) {
     return cudaSuccess;
 }
 
+/* Until it is done: what a stream has, an event as it was recorded last, everything. The card works meanwhile. */
+static cudaError_t work_until(bool (*is_done)(const void *what), const void *what) {
+    cudaError_t error = cudaSuccess;
+    if (is_done(what))
+        return error;
+    card_memory_access(true);
+    while (error == cudaSuccess && !is_done(what))
+        error = step();
+    card_memory_access(false);
+    return error;
+}
+
+static bool stream_is_done(const void *what) {
+    return !((const struct CUstream_st *)what)->list.first;
+}
+
+static bool event_is_done(const void *what) {
+    const struct CUevent_st *e = what;
+    return e->done >= e->given;
+}
+
+static bool all_is_done(const void *what) {
+    (void)what;
+    for (cudaStream_t s = the_card.streams; s; s = s->next)
+        if (s->list.first)
+            return false;
+    return true;
+}
+
 /* ---- streams ---- */
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
@@ -259,21 +290,16 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     cudaError_t error = card_enter();
     if (error == cudaSuccess && stream->capturing)
         error = cudaErrorStreamCaptureUnsupported;
-    while (error == cudaSuccess && stream->list.first)
-        error = step();
+    if (error == cudaSuccess)
+        error = work_until(stream_is_done, stream);
     card_leave();
     return error;
 }
 
 cudaError_t cudaDeviceSynchronize(void) {
     cudaError_t error = card_enter();
-    for (cudaStream_t s = the_card.streams; s && error == cudaSuccess; s = the_card.streams) {
-        while (s && !s->list.first)
-            s = s->next;
-        if (!s)
-            break;
-        error = step();
-    }
+    if (error == cudaSuccess)
+        error = work_until(all_is_done, NULL);
     card_leave();
     return error;
 }
@@ -322,8 +348,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     cudaError_t error = card_enter();
-    while (error == cudaSuccess && event->done < event->given)
-        error = step();
+    if (error == cudaSuccess)
+        error = work_until(event_is_done, event);
     card_leave();
     return error;
 }
@@ -334,15 +360,10 @@ cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t count, enum cudaM
                             cudaStream_t stream) {
     cudaError_t error = card_enter();
     const bool up = kind == cudaMemcpyHostToDevice;
-    card_command c = {.kind = up ? CARD_UPLOAD : CARD_DOWNLOAD, .dst = dst, .src = src, .bytes = count};
-    if (error == cudaSuccess) {
-        if (up)
-            c.dst = card_real(dst, count);
-        else
-            c.src = card_real(src, count);
-        if (!c.dst || !c.src || card_is_given((uintptr_t)c.dst) || card_is_given((uintptr_t)c.src))
-            error = cudaErrorInvalidValue;
-    }
+    const card_command c = {.kind = up ? CARD_UPLOAD : CARD_DOWNLOAD, .dst = dst, .src = src, .bytes = count};
+    const void *here = up ? src : dst, *there = up ? dst : src;
+    if (error == cudaSuccess && (!here || card_is_given((uintptr_t)here) || !card_is_of_block(there, count)))
+        error = cudaErrorInvalidValue;
     if (error == cudaSuccess)
         error = card_give(stream, &c, NULL);
     if (error == cudaSuccess && !up)
@@ -353,8 +374,8 @@ cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t count, enum cudaM
 
 cudaError_t cudaMemsetAsync(void *pointer, int value, size_t count, cudaStream_t stream) {
     cudaError_t error = card_enter();
-    card_command c = {.kind = CARD_FILL, .dst = card_real(pointer, count), .byte = value, .bytes = count};
-    if (error == cudaSuccess && !c.dst)
+    const card_command c = {.kind = CARD_FILL, .dst = pointer, .byte = value, .bytes = count};
+    if (error == cudaSuccess && !card_is_of_block(pointer, count))
         error = cudaErrorInvalidValue;
     if (error == cudaSuccess)
         error = card_give(stream, &c, NULL);
