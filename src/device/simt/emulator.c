@@ -430,6 +430,33 @@ static void run_block(simt_emulator *e) {
         describe_stuck(e);
 }
 
+static uint64_t common_divisor(uint64_t a, uint64_t b) {
+    while (b) {
+        uint64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* In order, or by a seed from any block on in steps that reach all. */
+static void run_blocks(simt_emulator *e) {
+    const uint32_t *grid = e->launch->grid;
+    uint64_t count = (uint64_t)grid[0] * grid[1] * grid[2], at = 0, step = 1;
+    if (e->launch->seed && count > 1) {
+        at = draw(e) % count;
+        do
+            step = 1 + draw(e) % (count - 1);
+        while (common_divisor(count, step) != 1);
+    }
+    for (uint64_t i = 0; i < count; i++, at = (at + step) % count) {
+        e->block.at[0] = (int)(at % grid[0]);
+        e->block.at[1] = (int)(at / grid[0] % grid[1]);
+        e->block.at[2] = (int)(at / grid[0] / grid[1]);
+        run_block(e);
+    }
+}
+
 /* More fibers when a launch has more threads than any before. */
 static void make_fibers(simt_emulator *e, int threads) {
     for (; e->fibers < threads; e->fibers++)
@@ -453,14 +480,7 @@ bool simt_run(simt_emulator *e, const simt_launch *launch) {
     make_fibers(e, (int)launch->threads);
     for (int i = 0; i < 3; i++)
         e->block.grid[i] = (int)launch->grid[i];
-    for (uint32_t z = 0; z < launch->grid[2]; z++)
-        for (uint32_t y = 0; y < launch->grid[1]; y++)
-            for (uint32_t x = 0; x < launch->grid[0]; x++) {
-                e->block.at[0] = (int)x;
-                e->block.at[1] = (int)y;
-                e->block.at[2] = (int)z;
-                run_block(e);
-            }
+    run_blocks(e);
     free(e->shared);
     running = NULL;
     return true;

@@ -9,9 +9,9 @@
  * block of the heap of exact size. ThreadSanitizer names missing barriers: fibers are its fibers, and only
  * barriers order them (run it under setarch -R).
  *
- * Schedules. A warp runs until all its lanes wait at the block's barrier. A seed draws the order of warps anew
- * after every barrier, and of lanes within each; odd seeds leave a warp also at its collectives. Seed 0
- * goes round in order.
+ * Schedules. A warp runs until all its lanes wait at the block's barrier, as far ahead of the others as it may
+ * come. A seed draws the order of blocks, the order of warps anew after every barrier, and of lanes within
+ * each; odd seeds leave a warp also at its collectives. Seed 0 goes round in order. Blocks run one at a time.
  *
  * Sums of mma.sync have the bits that a card of the architecture gives (tensor_core.h).
  */

@@ -85,12 +85,4 @@ template <class T> SIMT_FN uint32_t simt_pack(T low, T high) {
     return (uint32_t)low.bits | (uint32_t)high.bits << 16;
 }
 
-SIMT_FN simt_words simt_load16(const void *p) {
-    return *(const simt_words *)p;
-}
-
-SIMT_FN void simt_store16(void *p, simt_words v) {
-    *(simt_words *)p = v;
-}
-
 #endif

@@ -78,6 +78,18 @@ template <int N> SIMT_FN void simt_copy_wait() {
     simt_copy_wait_for(N);
 }
 
+SIMT_FN simt_words simt_load16(const void *p) {
+    if ((uintptr_t)p % 16)
+        simt_check_aligned(p, "simt_load16");
+    return *(const simt_words *)p;
+}
+
+SIMT_FN void simt_store16(void *p, simt_words v) {
+    if ((uintptr_t)p % 16)
+        simt_check_aligned(p, "simt_store16");
+    *(simt_words *)p = v;
+}
+
 /* The row is read here, where the sanitizers see it. */
 SIMT_FN void simt_read_row(const void *row, uint16_t ret_values[8]) {
     simt_check_aligned(row, "ldmatrix");

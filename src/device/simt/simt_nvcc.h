@@ -52,6 +52,14 @@ template <class T> SIMT_FN T simt_shuffle(T value, int lane) {
     return __shfl_sync(0xffffffffu, value, lane);
 }
 
+SIMT_FN simt_words simt_load16(const void *p) {
+    return *(const simt_words *)p;
+}
+
+SIMT_FN void simt_store16(void *p, simt_words v) {
+    *(simt_words *)p = v;
+}
+
 SIMT_FN uint32_t simt_shared_address(const void *p) {
     return (uint32_t)__cvta_generic_to_shared(p);
 }

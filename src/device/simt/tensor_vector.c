@@ -58,11 +58,13 @@ static inline void split(const uint16_t *from, int bits, float *ret_value, float
     memcpy(&packed, from, sizeof(packed));
     v8i h = __builtin_convertvector(packed, v8i), size = h & 0x7fff;
     v8i field = size >> bits, small = field == 0, zero = size == 0; /* -1 where it is so */
-    v8i whole = (size & ((1 << bits) - 1)) | (~small & 1 << bits);
-    int least = bits == 7 ? 0 : 127 - 15; /* what fields begin with in float32 */
-    v8i power = ((field - small + least) << 23) & ~zero;
-    v8f value = __builtin_convertvector(whole, v8f) * (v8f)(power - ((bits << 23) & ~zero));
-    value = (v8f)((v8i)value | (h & 0x8000) << 16);
+    int least = bits == 7 ? 0 : 127 - 15;                           /* what fields begin with in float32 */
+    v8i power = ((field - small + least) << 23) & ~zero, value = h << 16;
+    if (bits == 10) {
+        v8i whole = (size & ((1 << bits) - 1)) | (~small & 1 << bits);
+        v8f size_of = __builtin_convertvector(whole, v8f) * (v8f)(power - ((bits << 23) & ~zero));
+        value = (v8i)size_of | (h & 0x8000) << 16;
+    }
     memcpy(ret_value, &value, sizeof(value));
     memcpy(ret_power, &power, sizeof(power));
     r->wrong |= field == (0x7fff >> bits);
@@ -80,8 +82,10 @@ static void extremes(const range *r, int *ret_least, int *ret_most) {
     *ret_most = (most >> 23) - 127;
 }
 
-/* False: a product may leave the range in which float32 holds it, or is none. */
-static inline bool split_operands(const simt_tile *t, int k, int bits, operands *o) {
+/* False: an operand is no number, or a product may be too large for float32. Very small products become 0 there,
+   which they count for beside anything larger; ret_small says that there may be any. */
+static inline bool split_operands(const simt_tile *t, int k, int bits, operands *o, bool *ret_small) {
+    *ret_small = false;
     range of_a = {.least = (v8i){0} + 0x7fffffff}, of_b = of_a;
     int least_a, most_a, least_b, most_b;
     for (int row = 0; row < 16; row++)
@@ -95,8 +99,8 @@ static inline bool split_operands(const simt_tile *t, int k, int bits, operands 
         return true;
     extremes(&of_a, &least_a, &most_a);
     extremes(&of_b, &least_b, &most_b);
-    /* The powers themselves have to be normal as well, once divided by 2^bits. */
-    return least_a > -110 && least_b > -110 && least_a + least_b > -100 && most_a + most_b < 120;
+    *ret_small = least_a + least_b < -100;
+    return most_a + most_b < 120;
 }
 
 static inline v8i load(const float *p) {
@@ -115,13 +119,13 @@ static inline v4f result(v4i sum, v4i own, v4i top, int f) {
 
 /* A group of terms of one row; the products' sum stays within 32 bits: 16 * 4 * 2^25, less what mantissas lack
    of 2. False: to be added by the other half. */
-static inline bool add_group(const operands *o, int row, int first, int terms, int f, v8i *d) {
+static inline bool add_group(const operands *o, int row, int first, int terms, int f, bool small, v8i *d) {
     v8i field = (*d & 0x7fffffff) >> 23, top = field << 23, sum = {0};
     for (int i = first; i < first + terms; i++)
         top = larger(top, (v8i)(o->a_power[row][i] * (v8f)load(o->b_power[i])));
     v8i most = top >> 23;
     v8i beyond = (most < LEAST_TOP) | (most > MOST_TOP), nothing = (most == 0) & ((*d & 0x7fffffff) == 0);
-    if (any(beyond & ~nothing))
+    if (any(small ? beyond : beyond & ~nothing))
         return false;
     v8i shift = 254 + f - most;
     v8f scale = (v8f)(smaller(shift, (v8i){0} + 254) << 23);
@@ -143,13 +147,14 @@ static inline bool add_group(const operands *o, int row, int first, int terms, i
 static inline uint32_t add(simt_tile *t, int k, int terms, int f, int bits) {
     operands o;
     uint32_t left = 0;
-    if (!split_operands(t, k, bits, &o))
+    bool small;
+    if (!split_operands(t, k, bits, &o, &small))
         return 0xffff;
     for (int row = 0; row < 16; row++) {
         v8i d = load(t->d[row]);
         bool done = true;
         for (int first = 0; first < k && done; first += terms)
-            done = add_group(&o, row, first, terms, f, &d);
+            done = add_group(&o, row, first, terms, f, small, &d);
         if (done)
             memcpy(t->d[row], &d, sizeof(d));
         else
