@@ -9,19 +9,13 @@
 
 #define SEEDS 8
 
-/* setarch: ThreadSanitizer needs addresses where it expects them. */
-static const char *const builds[] = {MS_planted,
-#ifdef MS_planted_address
-                                     MS_planted_address,
-#else
-                                     NULL,
+#ifndef MS_planted_address
+#define MS_planted_address NULL
 #endif
-#ifdef MS_planted_thread
-                                     "setarch -R " MS_planted_thread
-#else
-                                     NULL
+#ifndef MS_planted_thread
+#define MS_planted_thread NULL
 #endif
-};
+static const char *const builds[] = {MS_planted, MS_planted_address, MS_planted_thread};
 
 enum { PLAIN, ADDRESS, THREAD };
 
@@ -42,7 +36,9 @@ static const char *program(int build) {
 }
 
 static int run(int build, const char *bug, int arch, int seed) {
-    return test_program(program(build), "%s %d %d", bug, arch, seed);
+    const char *path = program(build);
+    /* ThreadSanitizer needs addresses where it expects them. */
+    return test_program(build == THREAD ? "setarch -R" : "env", "%s %s %d %d", path, bug, arch, seed);
 }
 
 static void expect(int build, const char *bug, int arch, const char *message) {
