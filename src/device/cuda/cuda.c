@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "device/cuda/predicted.h"
 #include "device/cuda/table.h"
 #include "device/cuda/sizes/weight_layout.h"
 #include "device/cuda/weight_prepare.h"
@@ -120,6 +121,7 @@ static ms_status device_open(const ms_device_params *params, ms_device **ret_dev
                           .impl = d};
     snprintf(d->base.description, sizeof(d->base.description), "%s (sm_%d, %.1f GiB)", card.name, card.arch,
              (double)card.total_bytes / (1 << 30));
+    cuda_identify(&card, d->base.caps.identity, sizeof(d->base.caps.identity));
     *ret_dev = &d->base;
     return MS_OK;
 }
@@ -156,6 +158,7 @@ static const ms_backend backend = {
     .launches_destroy = cuda_launches_destroy,
     .weight_bytes = cuda_weight_bytes,
     .weight_prepare = cuda_weight_prepare,
+    .predicted_bits = cuda_predicted_bits,
 };
 
 __attribute__((visibility("default"))) const ms_backend *ms_plugin_backend(uint32_t abi,

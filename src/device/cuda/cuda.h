@@ -79,5 +79,7 @@ ms_status cuda_find_card(const ms_device_params *params, cuda_card *ret_card, ms
 /* Makes the context and loads all kernels, so that memory does not grow later. ret_own_bytes: what that
    takes. */
 ms_status cuda_make_context(const cuda_card *card, size_t *ret_own_bytes, ms_error *err);
+/* ms_device_caps.identity. The emulated card is what tests are of: "". */
+void cuda_identify(const cuda_card *card, char *ret_text, size_t size);
 
 #endif

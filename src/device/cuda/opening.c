@@ -1,5 +1,7 @@
+#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "device/cuda/cuda.h"
@@ -58,6 +60,33 @@ ms_status cuda_find_card(const ms_device_params *params, cuda_card *ret_card, ms
                        ret_card->name, major, minor, LEAST_ARCH / 10, LEAST_ARCH % 10);
     return MS_OK;
 }
+
+#ifdef MS_CUDA_EMULATED
+
+void cuda_identify(const cuda_card *card, char *ret_text, size_t size) {
+    (void)card;
+    (void)size;
+    ret_text[0] = 0;
+}
+
+#else
+
+/* The build: the plug-in's file as it was written. */
+void cuda_identify(const cuda_card *card, char *ret_text, size_t size) {
+    static const char here;
+    Dl_info self;
+    struct stat file = {0};
+    int driver = 0, runtime = CUDART_VERSION;
+    if (!dladdr(&here, &self) || !self.dli_fname || stat(self.dli_fname, &file) != 0)
+        file.st_size = 0;
+    if (cudaDriverGetVersion(&driver) != cudaSuccess)
+        driver = 0;
+    snprintf(ret_text, size, "%s sm_%d %zu driver %d runtime %d build %lld %lld.%09ld", card->name,
+             card->arch, card->total_bytes, driver, runtime, (long long)file.st_size,
+             (long long)file.st_mtim.tv_sec, file.st_mtim.tv_nsec);
+}
+
+#endif
 
 /* ---- the context ---- */
 
