@@ -19,7 +19,8 @@ typedef int32_t v4i __attribute__((vector_size(16)));
 typedef double v4d __attribute__((vector_size(32)));
 typedef int64_t v4l __attribute__((vector_size(32)));
 
-/* Exponent fields of float32 between which nothing is lost at either end: the largest of a group of terms. */
+/* Exponent fields of float32 for the largest of a group of terms, between which products are float32 and the
+   result is neither subnormal nor infinite. */
 #define LEAST_TOP 27
 #define MOST_TOP 240
 
@@ -28,9 +29,9 @@ typedef struct operands {
     _Alignas(32) float b[16][8], b_power[16][8];
 } operands;
 
-/* Of the powers of all operands that are not 0, as bits of float32. */
+/* Of all operands. */
 typedef struct range {
-    v8i least, most;
+    v8i least; /* power but 0, as bits of float32 */
     v8i wrong; /* not a finite number */
 } range;
 
@@ -68,39 +69,27 @@ static inline void split(const uint16_t *from, int bits, float *ret_value, float
     memcpy(ret_value, &value, sizeof(value));
     memcpy(ret_power, &power, sizeof(power));
     r->wrong |= field == (0x7fff >> bits);
-    r->most = larger(r->most, power);
     r->least = smaller(r->least, power | (zero & 0x7fffffff));
 }
 
-static void extremes(const range *r, int *ret_least, int *ret_most) {
-    int least = r->least[0], most = r->most[0];
-    for (int i = 1; i < 8; i++) {
+static int least_exponent(const range *r) {
+    int least = r->least[0];
+    for (int i = 1; i < 8; i++)
         least = r->least[i] < least ? r->least[i] : least;
-        most = r->most[i] > most ? r->most[i] : most;
-    }
-    *ret_least = (least >> 23) - 127;
-    *ret_most = (most >> 23) - 127;
+    return (least >> 23) - 127;
 }
 
-/* False: an operand is no number, or a product may be too large for float32. Very small products become 0 there,
-   which they count for beside anything larger; ret_small says that there may be any. */
+/* False: an operand is no number. Very small products become 0 in float32, which they count for beside anything
+   larger; ret_small says that there may be any. */
 static inline bool split_operands(const simt_tile *t, int k, int bits, operands *o, bool *ret_small) {
-    *ret_small = false;
     range of_a = {.least = (v8i){0} + 0x7fffffff}, of_b = of_a;
-    int least_a, most_a, least_b, most_b;
     for (int row = 0; row < 16; row++)
         for (int i = 0; i < k; i += 8)
             split(&t->a[row][i], bits, &o->a[row][i], &o->a_power[row][i], &of_a);
     for (int i = 0; i < k; i++)
         split(t->b[i], bits, o->b[i], o->b_power[i], &of_b);
-    if (any(of_a.wrong | of_b.wrong))
-        return false;
-    if (bits == 10)
-        return true;
-    extremes(&of_a, &least_a, &most_a);
-    extremes(&of_b, &least_b, &most_b);
-    *ret_small = least_a + least_b < -100;
-    return most_a + most_b < 120;
+    *ret_small = bits == 7 && least_exponent(&of_a) + least_exponent(&of_b) < -100;
+    return !any(of_a.wrong | of_b.wrong);
 }
 
 static inline v8i load(const float *p) {
