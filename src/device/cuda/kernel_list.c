@@ -29,7 +29,8 @@ static bool each_of_type(ms_dtype type, bool (*fn)(void *arg, const simt_kernel 
     TELL(cuda_pack_kernel(type, type))
     TELL(cuda_pack_depthwise_kernel(MS_F32, type))
     TELL(cuda_pack_depthwise_kernel(type, type))
-    TELL(cuda_layer_norm_kernel(type))
+    TELL(cuda_layer_norm_kernel(type, false))
+    TELL(cuda_layer_norm_kernel(type, true))
     TELL(cuda_copy_kernel(ms_dtype_bytes(type)))
     return true;
 }

@@ -84,5 +84,6 @@ ms_status cuda_layer_norm(ms_queue *queue, const ms_layer_norm_args *a) {
                                       .position_rows = a->position_rows,
                                       .outer_first = a->outer_first,
                                       .eps = a->eps};
-    return cuda_launch(queue, cuda_layer_norm_kernel(a->src.dtype), (uint32_t)blocks, 1, 1, &p);
+    const bool wide = p.src.wide && p.channels % 2 == 0;
+    return cuda_launch(queue, cuda_layer_norm_kernel(a->src.dtype, wide), (uint32_t)blocks, 1, 1, &p);
 }

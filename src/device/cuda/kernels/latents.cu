@@ -2,13 +2,6 @@
 #include "device/cuda/kernels/math64.cuh"
 #include "device/cuda/kernels/rows.cuh"
 
-#define EACH(expression)                                                                                     \
-    do {                                                                                                     \
-        SIMT_UNROLL                                                                                          \
-        for (int i = 0; i < CUDA_ROWS_AT_ONCE; i++)                                                          \
-            x[i] = (expression);                                                                             \
-    } while (0)
-
 /* ---- noise ---- */
 
 /* base/philox.h */

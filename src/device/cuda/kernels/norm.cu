@@ -55,42 +55,74 @@ struct partials_shared {
     share shares[CUDA_PARTIALS_CHANNELS];
 };
 
-/* Of two neighbouring channels over an image row. */
-template <class T>
-SIMT_FN void sum_two(const T *p, int64_t stride, int64_t w, bool wide, bool both, double moments[2][2]) {
-    float first[2], sum[2] = {0.0f, 0.0f}, squares[2] = {0.0f, 0.0f};
-    load_two(p, wide, both, first);
-    for (int64_t x = 0; x < w; x++) {
-        float v[2];
-        load_two(p + x * stride, wide, both, v);
+/* One channel, or two neighbours that lie on a border of two elements. */
+template <class T, int N> SIMT_FN void load_some(const T *p, float x[N]) {
+    if (N == 2) {
+        const two<T> v = *(const two<T> *)p;
+        x[0] = simt_to_float(v.value[0]);
+        x[N - 1] = simt_to_float(v.value[1]);
+    } else {
+        x[0] = simt_to_float(p[0]);
+    }
+}
+
+#define PIXELS 8 /* that are read before the first is added */
+
+/* Of N channels over an image row. */
+template <class T, int N>
+SIMT_FN void sum_pixels(const T *p, int64_t stride, int64_t w, double (*moments)[2]) {
+    float first[N], sum[N], squares[N], v[PIXELS][N];
+    load_some<T, N>(p, first);
+    SIMT_UNROLL
+    for (int i = 0; i < N; i++)
+        sum[i] = squares[i] = 0.0f;
+    for (int64_t x = 0; x < w; x += PIXELS) {
+        const int there = w - x < PIXELS ? (int)(w - x) : PIXELS;
         SIMT_UNROLL
-        for (int i = 0; i < 2; i++) {
-            const float d = v[i] - first[i];
+        for (int j = 0; j < PIXELS; j++) {
+            for (int i = 0; i < N; i++)
+                v[j][i] = 0.0f;
+            if (j < there)
+                load_some<T, N>(p + j * stride, v[j]);
+        }
+        SIMT_UNROLL
+        for (int j = 0; j < PIXELS; j++)
+            SIMT_UNROLL
+        for (int i = 0; i < N; i++) {
+            const float d = j < there ? v[j][i] - first[i] : 0.0f;
             sum[i] = sum[i] + d;
             squares[i] = simt_fma(d, d, squares[i]);
         }
+        p += PIXELS * stride;
     }
     SIMT_UNROLL
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < N; i++) {
         const double s = (double)sum[i], part = s / (double)w;
         moments[i][0] = (double)first[i] + part;
         moments[i][1] = (double)squares[i] - s * part;
     }
 }
 
-SIMT_FN void sum_channels(const cuda_partials_params &p, int64_t outer, int64_t y, int channel, bool both,
-                          double moments[2][2]) {
+template <int N>
+SIMT_FN void sum_channels(const cuda_partials_params &p, int64_t outer, int64_t y, int channel,
+                          double (*moments)[2]) {
     const bool second = channel >= p.first_channels;
     const cuda_operand &src = second ? p.src[1] : p.src[0];
-    const int at = second ? channel - p.first_channels : channel;
-    const int64_t offset = outer * src.outer_stride + y * p.w * src.inner_stride + at;
-    const bool wide = src.wide && at % 2 == 0;
+    const int64_t offset =
+        outer * src.outer_stride + y * p.w * src.inner_stride + channel - (second ? p.first_channels : 0);
     if (src.dtype == MS_F32)
-        sum_two((const float *)src.data + offset, src.inner_stride, p.w, wide, both, moments);
+        sum_pixels<float, N>((const float *)src.data + offset, src.inner_stride, p.w, moments);
     else if (src.dtype == MS_F16)
-        sum_two((const simt_f16 *)src.data + offset, src.inner_stride, p.w, wide, both, moments);
+        sum_pixels<simt_f16, N>((const simt_f16 *)src.data + offset, src.inner_stride, p.w, moments);
     else
-        sum_two((const simt_bf16 *)src.data + offset, src.inner_stride, p.w, wide, both, moments);
+        sum_pixels<simt_bf16, N>((const simt_bf16 *)src.data + offset, src.inner_stride, p.w, moments);
+}
+
+/* Whether two channels may be read as one. */
+SIMT_FN bool side_by_side(const cuda_partials_params &p, int channel) {
+    if (channel < p.first_channels)
+        return channel + 1 < p.first_channels && p.src[0].wide && channel % 2 == 0;
+    return p.src[1].wide && (channel - p.first_channels) % 2 == 0;
 }
 
 /* A block's channels pass through in tiles; one thread of each group merges them in order. A group of more
@@ -106,19 +138,11 @@ SIMT_KERNEL(CUDA_PARTIALS_THREADS) partials(SIMT_PARAM(cuda_partials_params, p))
         const int in_tile =
             channels - tile < CUDA_PARTIALS_CHANNELS ? channels - tile : CUDA_PARTIALS_CHANNELS;
         const int at = 2 * simt_thread(), channel = first + tile + at;
-        if (at < in_tile) {
-            /* Of two sources each its own channel. */
-            const bool both = at + 1 < in_tile, apart = both && channel + 1 == p.first_channels;
-            for (int part = 0; part < (apart ? 2 : 1); part++) {
-                double moments[2][2];
-                sum_channels(p, outer, y, channel + part, both && !apart, moments);
-                for (int i = 0; i < 2; i++) {
-                    s.moments[at + part][i] = moments[0][i];
-                    if (both && !apart)
-                        s.moments[at + 1][i] = moments[1][i];
-                }
-            }
-        }
+        if (at + 1 < in_tile && side_by_side(p, channel))
+            sum_channels<2>(p, outer, y, channel, &s.moments[at]);
+        else
+            for (int i = 0; i < 2 && at + i < in_tile; i++)
+                sum_channels<1>(p, outer, y, channel + i, &s.moments[at + i]);
         for (int i = simt_thread(); i < in_tile && i < per_group; i += CUDA_PARTIALS_THREADS)
             s.shares[i] = share_of((double)(tile + i), (double)p.w);
         simt_barrier();
@@ -215,56 +239,85 @@ SIMT_FN float sum_lanes(float x[2]) {
     return x[0] + x[1];
 }
 
+#define STEPS 4 /* that are read before the first is used: 16 channels each */
+
+/* Channels c and c + 1 of the row, and so on by 16; zeros behind the last. WIDE: every two lie on a border of
+   two elements. */
+template <class T, bool WIDE> SIMT_FN void load_steps(const T *row, int c, int n, float x[STEPS][2]) {
+    SIMT_UNROLL
+    for (int i = 0; i < STEPS; i++) {
+        x[i][0] = x[i][1] = 0.0f;
+        if (c + 16 * i < n)
+            load_two(row + c + 16 * i, WIDE, WIDE || c + 16 * i + 1 < n, x[i]);
+    }
+}
+
+SIMT_FN void store_normed(const cuda_operand &dst, int64_t offset, bool both, const float x[2]) {
+    if (dst.dtype == MS_F32)
+        store_two((float *)dst.data + offset, dst.wide, both, x);
+    else if (dst.dtype == MS_F16)
+        store_two((simt_f16 *)dst.data + offset, dst.wide, both, x);
+    else
+        store_two((simt_bf16 *)dst.data + offset, dst.wide, both, x);
+}
+
 /* Threads of rows that are not there go along, for the others' shuffles. */
-template <class T> SIMT_KERNEL(CUDA_LAYER_NORM_THREADS) layer_norm(SIMT_PARAM(cuda_layer_norm_params, p)) {
+template <class T, bool WIDE>
+SIMT_KERNEL(CUDA_LAYER_NORM_THREADS)
+layer_norm(SIMT_PARAM(cuda_layer_norm_params, p)) {
     const int64_t row = (int64_t)simt_block_x() * CUDA_LAYER_NORM_ROWS + simt_thread() / 8;
     const int64_t outer = row / p.inner, inner = row % p.inner;
     const int n = p.channels, first = outer < p.outer ? simt_thread() % 8 * 2 : n;
     const T *src = (const T *)p.src.data + outer * p.src.outer_stride + inner * p.src.inner_stride;
-    float sum[2] = {0.0f, 0.0f}, squares[2] = {0.0f, 0.0f}, x[2];
-    for (int c = first; c < n; c += 16) {
-        load_two(src + c, p.src.wide, c + 1 < n, x);
-        sum[0] = sum[0] + x[0];
-        sum[1] = sum[1] + x[1];
+    float sum[2] = {0.0f, 0.0f}, squares[2] = {0.0f, 0.0f}, x[STEPS][2];
+    for (int c = first; c < n; c += 16 * STEPS) {
+        load_steps<T, WIDE>(src, c, n, x);
+        SIMT_UNROLL
+        for (int i = 0; i < 2 * STEPS; i++)
+            sum[i % 2] = sum[i % 2] + x[i / 2][i % 2];
     }
     const float mean = sum_lanes(sum) / (float)n;
-    for (int c = first; c < n; c += 16) {
-        load_two(src + c, p.src.wide, c + 1 < n, x);
-        const float low = x[0] - mean, high = c + 1 < n ? x[1] - mean : 0.0f;
-        squares[0] = simt_fma(low, low, squares[0]);
-        squares[1] = simt_fma(high, high, squares[1]);
+    for (int c = first; c < n; c += 16 * STEPS) {
+        load_steps<T, WIDE>(src, c, n, x);
+        SIMT_UNROLL
+        for (int i = 0; i < 2 * STEPS; i++) {
+            const float d = c + i / 2 * 16 + i % 2 < n ? x[i / 2][i % 2] - mean : 0.0f;
+            squares[i % 2] = simt_fma(d, d, squares[i % 2]);
+        }
     }
     const float rstd = 1.0f / simt_sqrt(sum_lanes(squares) / (float)n + p.eps);
     const float *position = p.position ? p.position + (p.outer_first + outer) % p.position_rows * n : nullptr;
-    for (int c = first; c < n; c += 16) {
-        const bool both = c + 1 < n;
-        float gamma[2], beta[2], more[2];
-        load_two(src + c, p.src.wide, both, x);
-        load_two(p.gamma + c, p.vectors_wide, both, gamma);
-        load_two(p.beta + c, p.vectors_wide, both, beta);
-        if (position)
-            load_two(position + c, p.vectors_wide, both, more);
+    const int64_t dst = outer * p.dst.outer_stride + inner * p.dst.inner_stride;
+    for (int c = first; c < n; c += 16 * STEPS) {
+        load_steps<T, WIDE>(src, c, n, x);
         SIMT_UNROLL
-        for (int i = 0; i < 2; i++) {
-            x[i] = simt_fma((x[i] - mean) * rstd, gamma[i], beta[i]);
+        for (int i = 0; i < STEPS; i++) {
+            const int at = c + 16 * i;
+            const bool both = at + 1 < n;
+            if (at >= n)
+                break;
+            float gamma[2], beta[2], more[2] = {0.0f, 0.0f};
+            load_two(p.gamma + at, p.vectors_wide, both, gamma);
+            load_two(p.beta + at, p.vectors_wide, both, beta);
             if (position)
-                x[i] = x[i] + more[i];
+                load_two(position + at, p.vectors_wide, both, more);
+            SIMT_UNROLL
+            for (int j = 0; j < 2; j++) {
+                x[i][j] = simt_fma((x[i][j] - mean) * rstd, gamma[j], beta[j]);
+                x[i][j] = position ? x[i][j] + more[j] : x[i][j];
+            }
+            store_normed(p.dst, dst + at, both, x[i]);
         }
-        const int64_t offset = outer * p.dst.outer_stride + inner * p.dst.inner_stride + c;
-        if (p.dst.dtype == MS_F32)
-            store_two((float *)p.dst.data + offset, p.dst.wide, both, x);
-        else if (p.dst.dtype == MS_F16)
-            store_two((simt_f16 *)p.dst.data + offset, p.dst.wide, both, x);
-        else
-            store_two((simt_bf16 *)p.dst.data + offset, p.dst.wide, both, x);
     }
 }
 
-const simt_kernel *cuda_layer_norm_kernel(ms_dtype src) {
-    static const simt_kernel kernels[3] = {
-        SIMT_DESCRIBE(layer_norm<float>, cuda_layer_norm_params, CUDA_LAYER_NORM_THREADS, 0),
-        SIMT_DESCRIBE(layer_norm<simt_f16>, cuda_layer_norm_params, CUDA_LAYER_NORM_THREADS, 0),
-        SIMT_DESCRIBE(layer_norm<simt_bf16>, cuda_layer_norm_params, CUDA_LAYER_NORM_THREADS, 0),
-    };
-    return &kernels[src == MS_F32 ? 0 : src == MS_F16 ? 1 : 2];
+#define LAYER_NORM(T)                                                                                        \
+    {                                                                                                        \
+        SIMT_DESCRIBE((layer_norm<T, false>), cuda_layer_norm_params, CUDA_LAYER_NORM_THREADS, 0),           \
+            SIMT_DESCRIBE((layer_norm<T, true>), cuda_layer_norm_params, CUDA_LAYER_NORM_THREADS, 0)         \
+    }
+
+const simt_kernel *cuda_layer_norm_kernel(ms_dtype src, bool wide) {
+    static const simt_kernel kernels[3][2] = {LAYER_NORM(float), LAYER_NORM(simt_f16), LAYER_NORM(simt_bf16)};
+    return &kernels[src == MS_F32 ? 0 : src == MS_F16 ? 1 : 2][wide];
 }

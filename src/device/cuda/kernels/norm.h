@@ -2,6 +2,8 @@
 #ifndef MS_DEVICE_CUDA_KERNELS_NORM_H
 #define MS_DEVICE_CUDA_KERNELS_NORM_H
 
+#include <stdbool.h>
+
 #include "device/cuda/kernels/rows.h"
 #include "device/cuda/kernels/params.h"
 
@@ -64,7 +66,8 @@ typedef struct cuda_layer_norm_params {
     int32_t unused;
 } cuda_layer_norm_params;
 
-const simt_kernel *cuda_layer_norm_kernel(ms_dtype src);
+/* wide: src.wide, and an even number of channels. */
+const simt_kernel *cuda_layer_norm_kernel(ms_dtype src, bool wide);
 
 CUDA_PARAMS_END
 

@@ -2,14 +2,6 @@
 #include "device/cuda/kernels/math.cuh"
 #include "device/cuda/kernels/rows.cuh"
 
-/* For eight channels x[i]. A switch stays outside, so that each case is one short loop. */
-#define EACH(expression)                                                                                     \
-    do {                                                                                                     \
-        SIMT_UNROLL                                                                                          \
-        for (int i = 0; i < CUDA_ROWS_AT_ONCE; i++)                                                          \
-            x[i] = (expression);                                                                             \
-    } while (0)
-
 /* A vector of all channels at a place. */
 SIMT_FN void load_vector(const cuda_each_params &p, const float *vector, const place &at, float *x) {
     load_eight(vector + at.channel, p.channel_wide, at.count, x);

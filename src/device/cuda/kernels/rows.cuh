@@ -85,6 +85,14 @@ SIMT_FN void store_place(const cuda_operand &o, int64_t outer, const place &at,
         store_eight((simt_bf16 *)o.data + offset, o.wide, at.count, x);
 }
 
+/* For eight channels x[i]. A switch stays outside, so that each case is one short loop. */
+#define EACH(expression)                                                                                     \
+    do {                                                                                                     \
+        SIMT_UNROLL                                                                                          \
+        for (int i = 0; i < CUDA_ROWS_AT_ONCE; i++)                                                          \
+            x[i] = (expression);                                                                             \
+    } while (0)
+
 /* Op: sources, and run(params, outer, place, x, y, z), which leaves its result in x. */
 template <class Op> SIMT_FN void each_place(const cuda_each_params &p) {
     const place at = place_of(p.space);
