@@ -18,8 +18,9 @@ ms_status cuda_norm_partials(ms_queue *queue, const ms_norm_partials_args *a) {
     const int64_t rows = a->src[0].outer * a->h;
     if (channels > INT32_MAX / 2 || rows > INT32_MAX)
         return MS_UNSUPPORTED;
-    int64_t groups = CUDA_PARTIALS_CHANNELS / per_group;
-    groups = groups < 1 ? 1 : groups > CUDA_PARTIALS_THREADS ? CUDA_PARTIALS_THREADS : groups;
+    const int64_t fit = CUDA_PARTIALS_CHANNELS / per_group;
+    const int64_t most = fit < 1 ? 1 : fit < CUDA_PARTIALS_THREADS ? fit : CUDA_PARTIALS_THREADS;
+    const int64_t blocks = cuda_ceil_div(a->groups, most), groups = cuda_ceil_div(a->groups, blocks);
     cuda_partials_params p = {.src = {operand_by_two(&a->src[0])},
                               .h = a->h,
                               .w = a->w,
@@ -30,7 +31,6 @@ ms_status cuda_norm_partials(ms_queue *queue, const ms_norm_partials_args *a) {
                               .partials = a->partials};
     if (a->n_src == 2)
         p.src[1] = operand_by_two(&a->src[1]);
-    const int64_t blocks = cuda_ceil_div(a->groups, groups);
     if (blocks > CUDA_MOST_BLOCKS)
         return MS_UNSUPPORTED;
     return cuda_launch(queue, &cuda_partials_kernel, (uint32_t)rows, (uint32_t)blocks, 1, &p);

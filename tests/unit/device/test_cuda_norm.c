@@ -11,7 +11,7 @@
 static void check_group_norm(typed_devices *d, uint64_t *rng, int64_t groups, int64_t per_group) {
     simt_direct *card = typed_card(d, rng);
     const int64_t per_table = test_range(rng, 1, 3), outer = per_table * test_range(rng, 1, 2);
-    const int64_t h = test_range(rng, 1, 14), w = test_range(rng, 1, 11), channels = groups * per_group;
+    const int64_t h = test_range(rng, 1, 40), w = test_range(rng, 1, 11), channels = groups * per_group;
     const int n_src = channels > 1 && test_one_in(rng, 2) ? 2 : 1;
     const int64_t first = n_src == 2 ? test_range(rng, 1, channels - 1) : channels;
     typed src[2];

@@ -173,42 +173,57 @@ const simt_kernel cuda_partials_kernel =
 
 #define TABLE_ROWS 32 /* at a time */
 
-struct tables_shared {
+struct table_tile {
     double partials[TABLE_ROWS][CUDA_TABLES_GROUPS][2];
     share shares[TABLE_ROWS];
+};
+
+struct tables_shared {
+    table_tile tile[2];
     double mean[CUDA_TABLES_GROUPS], rstd[CUDA_TABLES_GROUPS];
 };
 
-/* All threads fetch, a lane of the first warp merges each group: a chain whose steps are short, as what they
-   divide by is known before. */
+/* Rows from `first` on of a table; the threads are numbered from 0. */
+SIMT_FN void load_tile(table_tile &tile, const cuda_tables_params &p, int64_t first, int first_group,
+                       int groups, double count, int thread, int threads) {
+    const int rows = p.rows - first < TABLE_ROWS ? (int)(p.rows - first) : TABLE_ROWS;
+    const double(*partials)[2] = p.partials + (simt_block_x() * p.rows + first) * p.groups + first_group;
+    for (int i = thread; i < rows * groups; i += threads) {
+        const int row = i / groups, g = i % groups;
+        tile.partials[row][g][0] = partials[(int64_t)row * p.groups + g][0];
+        tile.partials[row][g][1] = partials[(int64_t)row * p.groups + g][1];
+    }
+    for (int row = thread; row < rows; row += threads)
+        tile.shares[row] = share_of((double)(first + row), count);
+}
+
+/* A lane of the first warp merges each group, a chain whose steps are short, as what they divide by is known
+   before; meanwhile the other warps fetch what comes next. */
 SIMT_KERNEL(CUDA_TABLES_THREADS) tables(SIMT_PARAM(cuda_tables_params, p)) {
     SIMT_SHARED(tables_shared, s);
     const int per_group = p.channels / p.groups, first_group = simt_block_y() * CUDA_TABLES_GROUPS;
     const int left = p.groups - first_group, groups = left < CUDA_TABLES_GROUPS ? left : CUDA_TABLES_GROUPS;
-    const int64_t first_row = simt_block_x() * p.rows;
     const double count = (double)(per_group * p.w);
     double group[2] = {0, 0};
-    for (int64_t tile = 0; tile < p.rows; tile += TABLE_ROWS) {
-        const int in_tile = p.rows - tile < TABLE_ROWS ? (int)(p.rows - tile) : TABLE_ROWS;
-        for (int i = simt_thread(); i < in_tile * groups; i += CUDA_TABLES_THREADS) {
-            const int row = i / groups, g = i % groups;
-            const double *partial = p.partials[(first_row + tile + row) * p.groups + first_group + g];
-            s.partials[row][g][0] = partial[0];
-            s.partials[row][g][1] = partial[1];
-        }
-        if (simt_thread() < in_tile)
-            s.shares[simt_thread()] = share_of((double)(tile + simt_thread()), count);
-        simt_barrier();
-        if (simt_thread() < groups)
-            for (int row = 0; row < in_tile; row++) {
-                const double *partial = s.partials[row][simt_thread()];
-                if (tile + row == 0) {
-                    group[0] = partial[0];
-                    group[1] = partial[1];
-                } else {
-                    merge(group, s.shares[row], partial[0], partial[1]);
-                }
+    load_tile(s.tile[0], p, 0, first_group, groups, count, simt_thread(), CUDA_TABLES_THREADS);
+    simt_barrier();
+    for (int64_t first = 0; first < p.rows; first += TABLE_ROWS) {
+        const int at = (int)(first / TABLE_ROWS % 2);
+        if (simt_warp() > 0) {
+            if (first + TABLE_ROWS < p.rows)
+                load_tile(s.tile[1 - at], p, first + TABLE_ROWS, first_group, groups, count,
+                          simt_thread() - 32, CUDA_TABLES_THREADS - 32);
+        } else if (simt_lane() < groups) {
+            const table_tile &tile = s.tile[at];
+            const int rows = p.rows - first < TABLE_ROWS ? (int)(p.rows - first) : TABLE_ROWS;
+            if (first == 0) {
+                group[0] = tile.partials[0][simt_lane()][0];
+                group[1] = tile.partials[0][simt_lane()][1];
             }
+            for (int row = first == 0; row < rows; row++)
+                merge(group, tile.shares[row], tile.partials[row][simt_lane()][0],
+                      tile.partials[row][simt_lane()][1]);
+        }
         simt_barrier();
     }
     if (simt_thread() < groups) {

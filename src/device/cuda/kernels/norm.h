@@ -25,7 +25,7 @@ typedef struct cuda_partials_params {
     int64_t h, w;
     int32_t first_channels; /* those of src[0] */
     int32_t channels, groups;
-    int32_t block_groups; /* one, or as many as have CUDA_PARTIALS_CHANNELS together */
+    int32_t block_groups; /* one, or such as have CUDA_PARTIALS_CHANNELS together or less */
     double (*partials)[2];
 } cuda_partials_params;
 
