@@ -14,6 +14,9 @@
 #define MOST_COPIES 128 /* under way, of a thread */
 #define MOST_GROUPS 16
 
+/* From stack to stack. Not a power of two, else all threads' frames share a few lines of the caches. */
+#define STACK_STRIDE (SIMT_STACK_BYTES + 17 * 64)
+
 typedef enum lane_state {
     LANE_READY,
     LANE_AT_BARRIER,
@@ -460,8 +463,7 @@ static void run_blocks(simt_emulator *e) {
 /* More fibers when a launch has more threads than any before. */
 static void make_fibers(simt_emulator *e, int threads) {
     for (; e->fibers < threads; e->fibers++)
-        simt_fiber_init(&e->lane[e->fibers].fiber, e->stacks + (size_t)e->fibers * SIMT_STACK_BYTES,
-                        run_lane);
+        simt_fiber_init(&e->lane[e->fibers].fiber, e->stacks + (size_t)e->fibers * STACK_STRIDE, run_lane);
 }
 
 bool simt_run(simt_emulator *e, const simt_launch *launch) {
@@ -491,7 +493,7 @@ simt_emulator *simt_emulator_create(void) {
     if (!e)
         return NULL;
     e->lane = calloc(MOST_THREADS, sizeof(*e->lane));
-    e->stacks = mmap(NULL, MOST_THREADS * SIMT_STACK_BYTES, PROT_READ | PROT_WRITE,
+    e->stacks = mmap(NULL, MOST_THREADS * STACK_STRIDE, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (!e->lane || e->stacks == MAP_FAILED) {
         if (e->stacks == MAP_FAILED)
@@ -508,7 +510,7 @@ void simt_emulator_destroy(simt_emulator **emulator) {
     for (int i = 0; i < e->fibers; i++)
         simt_fiber_destroy(&e->lane[i].fiber);
     if (e->stacks)
-        munmap(e->stacks, MOST_THREADS * SIMT_STACK_BYTES);
+        munmap(e->stacks, MOST_THREADS * STACK_STRIDE);
     free(e->lane);
     free(e);
     *emulator = NULL;

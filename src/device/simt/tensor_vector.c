@@ -35,22 +35,41 @@ typedef struct range {
     v8i wrong; /* not a finite number */
 } range;
 
-static inline v8i larger(v8i x, v8i y) {
+/* Where compilers make too much of it by themselves. */
 #ifdef __AVX2__
+static inline v8i larger(v8i x, v8i y) {
     return (v8i)_mm256_max_epi32((__m256i)x, (__m256i)y);
+}
+
+static inline bool any(v8i x) {
+    return !_mm256_testz_si256((__m256i)x, (__m256i)x);
+}
+
+static inline v8i joined(v4f low, v4f high) {
+    return (v8i)_mm256_set_m128((__m128)high, (__m128)low);
+}
 #else
+static inline v8i larger(v8i x, v8i y) {
     v8i m = x > y;
     return (x & m) | (y & ~m);
-#endif
 }
+
+static inline bool any(v8i x) {
+    v4l w = (v4l)x;
+    return (w[0] | w[1] | w[2] | w[3]) != 0;
+}
+
+static inline v8i joined(v4f low, v4f high) {
+    union {
+        v4f half[2];
+        v8i whole;
+    } r = {{low, high}};
+    return r.whole;
+}
+#endif
 
 static inline v8i smaller(v8i x, v8i y) {
     return ~larger(~x, ~y);
-}
-
-static bool any(v8i x) {
-    v4l w = (v4l)x;
-    return (w[0] | w[1] | w[2] | w[3]) != 0;
 }
 
 /* Eight numbers of 16 bits: a sign, an exponent, a fraction of `bits` bits. */
@@ -125,11 +144,7 @@ static inline bool add_group(const operands *o, int row, int first, int terms, i
         v8i whole;
         v4i half[2];
     } s = {sum}, c = {own}, t = {most};
-    union {
-        v4f half[2];
-        v8i whole;
-    } r = {{result(s.half[0], c.half[0], t.half[0], f), result(s.half[1], c.half[1], t.half[1], f)}};
-    *d = r.whole;
+    *d = joined(result(s.half[0], c.half[0], t.half[0], f), result(s.half[1], c.half[1], t.half[1], f));
     return true;
 }
 
