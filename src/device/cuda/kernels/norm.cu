@@ -80,6 +80,7 @@ SIMT_FN void sum_pixels(const T *p, int64_t stride, int64_t w, double (*moments)
         const int there = w - x < PIXELS ? (int)(w - x) : PIXELS;
         SIMT_UNROLL
         for (int j = 0; j < PIXELS; j++) {
+            SIMT_UNROLL
             for (int i = 0; i < N; i++)
                 v[j][i] = 0.0f;
             if (j < there)
@@ -125,9 +126,13 @@ SIMT_FN bool side_by_side(const cuda_partials_params &p, int channel) {
     return p.src[1].wide && (channel - p.first_channels) % 2 == 0;
 }
 
+/* Threads, and blocks that a multiprocessor has registers for: left to itself ptxas saves registers by reading
+   one pixel after the other. */
+#define PARTIALS_BOUNDS CUDA_PARTIALS_THREADS, 6
+
 /* A block's channels pass through in tiles; one thread of each group merges them in order. A group of more
    channels than a tile has the block for itself. */
-SIMT_KERNEL(CUDA_PARTIALS_THREADS) partials(SIMT_PARAM(cuda_partials_params, p)) {
+SIMT_KERNEL(PARTIALS_BOUNDS) partials(SIMT_PARAM(cuda_partials_params, p)) {
     SIMT_SHARED(partials_shared, s);
     const int64_t row = simt_block_x(), outer = row / p.h, y = row % p.h;
     const int per_group = p.channels / p.groups, first_group = simt_block_y() * p.block_groups;
