@@ -1,0 +1,242 @@
+/*
+ * Whole runs on the emulated card: the processor's pictures within what the precision holds, and the same bits
+ * whatever the rung, the budget, the order of streams and warps, or a failure on the way. The bits themselves are
+ * committed (predicted.h): they are what a card of the class should give, and a change of them is a change of results.
+ *
+ * MEMSAFE_SIMT_LONG=1 (make check-simt) goes through all rungs, eight schedules and all architectures.
+ */
+#include "test.h"
+
+#include <math.h>
+#include <sys/wait.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "cards/predicted.h"
+#include "support/media/drawn.h"
+#include "support/run_inputs.h"
+
+#define FRAMES 4
+#define SIDE 96
+
+static ms_run_params params;
+static ms_run_report report;
+static ms_error err;
+static bool at_length;
+
+typedef struct pictures {
+    uint8_t rgb[FRAMES][SIDE * SIDE * 3];
+    uint64_t hash;
+    int64_t frames;
+} pictures;
+
+static pictures of_cpu;
+
+static ms_status take_frame(void *arg, int64_t frame, const uint8_t *rgb, int width, int height) {
+    pictures *p = arg;
+    (void)frame;
+    if (p->frames < FRAMES && width == SIDE && height == SIDE)
+        memcpy(p->rgb[p->frames], rgb, sizeof(p->rgb[0]));
+    p->frames++;
+    p->hash = p->hash * 31 + test_fnv1a(rgb, (size_t)width * (size_t)height * 3);
+    return MS_OK;
+}
+
+static ms_status run(const ms_run_params *asked, pictures *ret) {
+    ms_run_params p = *asked;
+    memset(ret, 0, sizeof(*ret));
+    p.frame_sink = take_frame;
+    p.sink_arg = ret;
+    return ms_run(&p, &report, &err);
+}
+
+static void set_card(int arch, int seed) {
+    char text[32];
+    snprintf(text, sizeof(text), "2G,sm_%d,%d", arch, seed);
+    setenv("MEMSAFE_SIMT", text, 1);
+}
+
+static const struct {
+    ms_precision precision;
+    const char *name;
+    double psnr;
+} precisions[] = {
+    {MS_PRECISION_FP32, "fp32", 50}, {MS_PRECISION_FP16, "fp16", 45}, {MS_PRECISION_BF16, "bf16", 40}};
+
+/* What the committed hashes are worth: another FFmpeg decodes the clip into other pictures, another C library
+   computes another log-mel spectrogram, and the processor's pictures show it. Then the first run of a class is what
+   the others are compared with. */
+static uint64_t expected[2][3];
+
+static uint64_t *expectation(int arch, int precision) {
+    return &expected[arch >= 90][precision];
+}
+
+static void expect(uint64_t hash, int arch, int precision) {
+    uint64_t *of_class = expectation(arch, precision);
+    if (*of_class == 0) {
+        print_message("[          ] sm_%d, %s: 0x%016llx\n", arch, precisions[precision].name,
+                      (unsigned long long)hash);
+        *of_class = hash;
+    }
+    if (*of_class != hash)
+        fail_msg("sm_%d, %s: 0x%016llx is expected, it is 0x%016llx", arch, precisions[precision].name,
+                 (unsigned long long)*of_class, (unsigned long long)hash);
+}
+
+static int prepare(void **state) {
+    (void)state;
+    char size[16];
+    static char history[512];
+    snprintf(size, sizeof(size), "%dx%d", SIDE, SIDE);
+    test_make_run_inputs(FRAMES, size);
+    test_run_params(FRAMES, &params);
+    params.steps = 1;
+    params.guidance = 1.5;
+    params.resolution = 64;
+    params.threads = 1;
+    params.device = "cpu";
+    params.precision = MS_PRECISION_FP32;
+    at_length = getenv("MEMSAFE_SIMT_LONG") != NULL;
+    if (run(&params, &of_cpu) != MS_OK || of_cpu.frames != FRAMES)
+        return -1;
+    if (of_cpu.hash == predicted_cpu)
+        memcpy(expected, predicted_cuda, sizeof(expected));
+    else
+        print_message(
+            "[          ] the processor's pictures are 0x%016llx here: bits of cards are not predicted\n",
+            (unsigned long long)of_cpu.hash);
+    snprintf(history, sizeof(history), "%s", test_file("history.db"));
+    params.history = history; /* the emulator is measured once */
+    params.device = "simt";
+    return 0;
+}
+
+static int clean_up(void **state) {
+    (void)state;
+    test_dir_remove();
+    return 0;
+}
+
+static double psnr(const pictures *a, const pictures *b) {
+    double sum = 0;
+    for (int f = 0; f < FRAMES; f++)
+        for (int i = 0; i < SIDE * SIDE * 3; i++) {
+            double off = (double)a->rgb[f][i] - (double)b->rgb[f][i];
+            sum += off * off;
+        }
+    return sum > 0 ? 10 * log10(255.0 * 255 * FRAMES * SIDE * SIDE * 3 / sum) : INFINITY;
+}
+
+static uint64_t run_as(const ms_run_params *p, int arch, int seed, const char *what, double least_psnr) {
+    pictures got;
+    set_card(arch, seed);
+    if (run(p, &got) != MS_OK)
+        fail_msg("sm_%d, %s: %s", arch, what, err.message);
+    assert_int_equal(got.frames, FRAMES);
+    if (!(psnr(&got, &of_cpu) >= least_psnr))
+        fail_msg("sm_%d, %s: %.1f dB from the processor's pictures", arch, what, psnr(&got, &of_cpu));
+    return got.hash;
+}
+
+/* Every precision on one card of each class; at length on all. */
+static void pictures_are_the_predicted_ones(void **state) {
+    (void)state;
+    static const int archs[] = {86, 90, 75, 80, 89, 100, 120};
+    for (int a = 0; a < (at_length ? 7 : 2); a++)
+        for (int i = 0; i < 3; i++) {
+            if (archs[a] < 80 && i == 2) /* Turing does not multiply bfloat16 */
+                continue;
+            if (!at_length && a == 1 && i == 0) /* float32 knows no classes */
+                continue;
+            ms_run_params p = params;
+            p.precision = precisions[i].precision;
+            expect(run_as(&p, archs[a], 0, precisions[i].name, precisions[i].psnr), archs[a], i);
+        }
+}
+
+/* One hash for all ways to get there. */
+static void every_way_gives_the_same_bits(void **state) {
+    (void)state;
+    static const ms_rung some[] = {MS_RUNG_TILES, MS_RUNG_STREAM_ALL, MS_RUNG_SINGLE_FRAME};
+    ms_run_params p = params;
+    p.precision = MS_PRECISION_FP16;
+    int n = at_length ? MS_RUNG_COUNT - 1 : 3;
+    for (int i = 0; i < n; i++) {
+        p.rung = at_length ? (ms_rung)(i + 1) : some[i];
+        for (int seed = 1 + i; seed <= (at_length ? 8 : 1 + i); seed++)
+            expect(run_as(&p, 86, seed, ms_rung_name(p.rung), 45), 86, 1);
+    }
+}
+
+/* The least budget that a run says it needs, with graphs that are captured. */
+static void the_least_budget_is_enough(void **state) {
+    (void)state;
+    static const char *const settings[] = {"device_graphs=on"};
+    ms_run_params p = params;
+    pictures got;
+    p.precision = MS_PRECISION_FP16;
+    p.budget_bytes = (size_t)1 << 20;
+    set_card(86, 5);
+    assert_int_equal(run(&p, &got), MS_BUDGET);
+    const char *least = strstr(err.message, "needs at least ");
+    assert_non_null(least);
+    p.budget_bytes = (size_t)strtoul(least + strlen("needs at least "), NULL, 10) << 20;
+    p.profile.settings = settings;
+    p.profile.n_settings = 1;
+    expect(run_as(&p, 86, 5, "the least budget", 45), 86, 1);
+    assert_true(report.device_peak_bytes <= p.budget_bytes);
+}
+
+/* In a process of its own, since failures are counted over a process: 0 = as predicted, 1 = after a recovery, 2 =
+   no memory, 3 = the card is lost, above: wrong. */
+static int run_with(const ms_run_params *p, const char *variable, int n) {
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        char text[16];
+        pictures got;
+        snprintf(text, sizeof(text), "%d", n);
+        setenv(variable, text, 1);
+        set_card(86, n);
+        ms_status status = run(p, &got);
+        int result = status == MS_OK ? (got.hash != *expectation(86, 1) ? 4 : report.recoveries > 0)
+                     : status == MS_DEVICE_MEMORY ? 2
+                     : status == MS_DEVICE_LOST   ? 3
+                                                  : 5;
+        _exit(result);
+    }
+    int ended = 0;
+    assert_int_equal(waitpid(pid, &ended, 0), pid);
+    assert_true(WIFEXITED(ended));
+    return WEXITSTATUS(ended);
+}
+
+static void failures_are_got_over_or_told(void **state) {
+    (void)state;
+    ms_run_params p = params;
+    int recovered = 0;
+    p.precision = MS_PRECISION_FP16;
+    for (int n = 1; n < (at_length ? 400 : 30); n += at_length ? 1 : 13) {
+        int result = run_with(&p, "MEMSAFE_SIMT_FAIL_ALLOC", n);
+        if (result > 2)
+            fail_msg("allocation %d failed: result %d", n, result);
+        recovered += result == 1;
+    }
+    assert_true(recovered > 0);
+    for (int n = 50; n < (at_length ? 100000 : 1500); n += at_length ? 1 + n / 40 : 4 * n) {
+        int result = run_with(&p, "MEMSAFE_SIMT_LOSE_AFTER", n);
+        if (result != 3 && result != 0)
+            fail_msg("lost after %d: result %d", n, result);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pictures_are_the_predicted_ones),
+        cmocka_unit_test(every_way_gives_the_same_bits),
+        cmocka_unit_test(the_least_budget_is_enough),
+        cmocka_unit_test(failures_are_got_over_or_told),
+    };
+    return cmocka_run_group_tests(tests, prepare, clean_up);
+}
