@@ -466,6 +466,12 @@ static void make_fibers(simt_emulator *e, int threads) {
         simt_fiber_init(&e->lane[e->fibers].fiber, e->stacks + (size_t)e->fibers * STACK_STRIDE, run_lane);
 }
 
+size_t simt_most_shared_bytes(int arch) {
+    bool ampere = arch == 80 || arch == 87, hopper = arch == 90 || arch == 100 || arch == 103;
+    int kib = arch == 75 ? 64 : ampere ? 163 : hopper ? 227 : 99;
+    return (size_t)kib << 10;
+}
+
 bool simt_run(simt_emulator *e, const simt_launch *launch) {
     running = e;
     e->launch = launch;
@@ -473,6 +479,9 @@ bool simt_run(simt_emulator *e, const simt_launch *launch) {
     simt_self = NULL;
     if (launch->threads == 0 || launch->threads % WARP || launch->threads > MOST_THREADS)
         die("a block of %u threads", launch->threads);
+    if (launch->shared_bytes > simt_most_shared_bytes(launch->arch))
+        die("asks for %zu bytes of shared memory, a block on sm_%d has up to %zu", launch->shared_bytes,
+            launch->arch, simt_most_shared_bytes(launch->arch));
     e->random = launch->seed;
     e->shared = NULL;
     /* Of exact size, so that what is behind it is somebody else's. */

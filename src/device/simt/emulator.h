@@ -44,6 +44,10 @@ typedef struct simt_launch {
     uint64_t seed;
 } simt_launch;
 
+/* What a block may have, of the least of a class of cards: CUDA C++ programming guide, "Technical specifications
+   per compute capability", less the KiB that the system takes. A kernel that asks for more ends the program. */
+size_t simt_most_shared_bytes(int arch);
+
 /* The stacks of as many threads as a block may have. NULL: there is no memory for them. */
 typedef struct simt_emulator simt_emulator;
 simt_emulator *simt_emulator_create(void);

@@ -25,12 +25,6 @@ int cuda_arch(const ms_device *dev) {
     return ((const simt_direct *)dev->impl)->arch;
 }
 
-/* What a block may have of shared memory, of the least of a class of cards: CUDA C++ programming guide,
-   "Technical specifications per compute capability". */
-static size_t most_shared_bytes(int arch) {
-    return (size_t)(arch == 75 ? 64 : arch == 80 ? 163 : arch < 90 || arch == 120 ? 99 : 227) << 10;
-}
-
 ms_status cuda_launch(ms_queue *queue, const simt_kernel *kernel, uint32_t x, uint32_t y, uint32_t z,
                       const void *param) {
     simt_direct *direct = queue->dev->impl;
@@ -40,7 +34,7 @@ ms_status cuda_launch(ms_queue *queue, const simt_kernel *kernel, uint32_t x, ui
     assert_in_range(z, 1, 65535);
     assert_int_equal(kernel->param_bytes, entry->param_bytes);
     assert_in_range(kernel->param_bytes, 1, 4096);
-    assert_in_range(kernel->shared_bytes, 0, most_shared_bytes(direct->arch));
+    assert_in_range(kernel->shared_bytes, 0, simt_most_shared_bytes(direct->arch));
     /* A copy of exact size, that a reader of more is found. */
     void *copy = malloc(kernel->param_bytes);
     assert_non_null(copy);

@@ -87,6 +87,11 @@ SIMT_KERNEL(T) shared_too_large(SIMT_PARAM(planted_args, p)) {
     p.out[simt_thread()] = s.x[simt_thread()] + 1;
 }
 
+/* The launch asks for more than the card has. */
+SIMT_KERNEL(T) shared_beyond_card(SIMT_PARAM(planted_args, p)) {
+    p.out[simt_thread()] = given(p, other()) + 1;
+}
+
 /* ---- barriers ---- */
 
 SIMT_KERNEL(T) missing_barrier(SIMT_PARAM(planted_args, p)) {
@@ -249,6 +254,7 @@ KERNEL(unaligned_copy, sizeof(quads));
 KERNEL(unaligned_matrix, sizeof(pairs));
 KERNEL(unaligned_load, 0);
 KERNEL(shared_too_large, sizeof(words));
+KERNEL(shared_beyond_card, sizeof(words));
 KERNEL(missing_barrier, sizeof(words));
 KERNEL(missing_second_barrier, sizeof(words));
 KERNEL(missing_warp_barrier, sizeof(words));
@@ -273,6 +279,7 @@ const planted_bug planted_bugs[] = {
     {&of_unaligned_matrix, 1, 0},
     {&of_unaligned_load, 1, 0},
     {&of_shared_too_large, 1, sizeof(words) / 2},
+    {&of_shared_beyond_card, 1, 100 << 10},
     {&of_missing_barrier, 1, 0},
     {&of_missing_second_barrier, 1, 0},
     {&of_missing_warp_barrier, 1, 0},

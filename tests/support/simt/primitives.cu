@@ -167,6 +167,17 @@ SIMT_KERNEL(SEEN_THREADS) warp_barriers(SIMT_PARAM(seen_args, p)) {
     p.out[t] = x;
 }
 
+SIMT_KERNEL(SEEN_THREADS) order(SIMT_PARAM(seen_args, p)) {
+    for (int phase = 0; phase < SEEN_PHASES; phase++) {
+        for (int step = 0; step < SEEN_STEPS; step++) {
+            uint32_t place = __atomic_fetch_add(p.out, 1, __ATOMIC_RELAXED);
+            p.out[1 + place] = (uint32_t)(simt_block_x() << 24 | phase << 16 | step << 12 | simt_thread());
+            simt_warp_barrier();
+        }
+        simt_barrier();
+    }
+}
+
 SIMT_KERNEL(SEEN_THREADS) nothing(SIMT_PARAM(seen_args, p)) {
     SIMT_SHARED(barriers_shared, s);
     int t = simt_thread();
@@ -212,6 +223,7 @@ const simt_kernel seen_copies = SIMT_DESCRIBE(copies, seen_args, SEEN_THREADS, s
 const simt_kernel seen_barriers = SIMT_DESCRIBE(barriers, seen_args, SEEN_THREADS, sizeof(barriers_shared));
 const simt_kernel seen_warp_barriers =
     SIMT_DESCRIBE(warp_barriers, seen_args, SEEN_THREADS, sizeof(barriers_shared));
+const simt_kernel seen_order = SIMT_DESCRIBE(order, seen_args, SEEN_THREADS, 0);
 const simt_kernel seen_nothing = SIMT_DESCRIBE(nothing, seen_args, SEEN_THREADS, sizeof(barriers_shared));
 const simt_kernel seen_arithmetic = SIMT_DESCRIBE(arithmetic, seen_args, SEEN_THREADS, 0);
 const simt_kernel seen_conversions = SIMT_DESCRIBE(conversions, seen_args, SEEN_THREADS, 0);

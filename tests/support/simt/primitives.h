@@ -40,6 +40,12 @@ extern const simt_kernel seen_copies;
    lanes on by those of the warp. */
 extern const simt_kernel seen_barriers, seen_warp_barriers;
 
+/* A place in out[0], then who comes in which order: phases of SEEN_STEPS collectives, barriers between them; a
+   word a thread for each step: block << 24 | phase << 16 | step << 12 | thread. */
+#define SEEN_PHASES 3
+#define SEEN_STEPS 4
+extern const simt_kernel seen_order;
+
 /* The first word of shared memory that nobody has written: a word a thread. */
 extern const simt_kernel seen_nothing;
 

@@ -276,11 +276,90 @@ static void test_conversions(void **state) {
     free(out);
 }
 
+/* ---- the schedules that emulator.h promises ---- */
+
+#define BLOCKS 3
+#define EVENTS (BLOCKS * SEEN_PHASES * SEEN_STEPS * THREADS)
+
+static uint32_t events[1 + EVENTS];
+
+static int block_of(uint32_t event) {
+    return (int)(event >> 24);
+}
+
+static int warp_of(uint32_t event) {
+    return (int)(event & 0xfff) / 32;
+}
+
+static uint32_t phase_of(uint32_t event) {
+    return event >> 16;
+}
+
+/* How often another warp goes on while one has not come to the block's barrier. */
+static int interruptions(void) {
+    int count = 0;
+    uint32_t steps[WARPS] = {0};
+    for (int i = 1; i <= EVENTS; i++) {
+        int w = warp_of(events[i]);
+        uint32_t done = ++steps[w] % (SEEN_STEPS * 32);
+        count += i < EVENTS && done != 0 && warp_of(events[i + 1]) != w;
+    }
+    return count;
+}
+
+/* Which warp came first in a phase, as bits. */
+static void first_warps(int *ret_in_first, int *ret_in_later) {
+    for (int i = 1; i <= EVENTS; i++)
+        if (i == 1 || phase_of(events[i]) != phase_of(events[i - 1]))
+            *((phase_of(events[i]) & 0xff) == 0 ? ret_in_first : ret_in_later) |= 1 << warp_of(events[i]);
+}
+
+static void run_order(uint64_t seed) {
+    events[0] = 0;
+    run(&seen_order, &(seen_args){.out = events}, BLOCKS, 1, 1, (how){86, seed});
+    assert_int_equal(events[0], EVENTS);
+}
+
+static void test_first_schedule(void **state) {
+    (void)state;
+    run_order(0);
+    assert_int_equal(interruptions(), 0);
+    for (int i = 0; i < EVENTS; i++)
+        assert_int_equal(block_of(events[1 + i]), i / (EVENTS / BLOCKS));
+    for (int i = 0; i < SEEN_STEPS * THREADS; i++)
+        assert_int_equal(warp_of(events[1 + i]), i / (SEEN_STEPS * 32));
+}
+
+/* Any warp may be ahead of all others, in any phase; any block, any lane may be the first. */
+static void test_drawn_schedules(void **state) {
+    int first = 0, later = 0, blocks = 0, lanes = 0, odd = 0;
+    (void)state;
+    for (uint64_t seed = 2; seed < 60; seed += 2) {
+        run_order(seed);
+        assert_int_equal(interruptions(), 0);
+        first_warps(&first, &later);
+        blocks |= 1 << block_of(events[1]);
+        lanes += (events[1] & 31) != 0;
+    }
+    assert_int_equal(first, (1 << WARPS) - 1);
+    assert_int_equal(later, (1 << WARPS) - 1);
+    assert_int_equal(blocks, (1 << BLOCKS) - 1);
+    assert_in_range(lanes, 20, 29);
+    for (uint64_t seed = 1; seed < 20; seed += 2) {
+        run_order(seed);
+        odd += interruptions() > 0;
+    }
+    assert_int_equal(odd, 10);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_places),  cmocka_unit_test(test_shuffles),   cmocka_unit_test(test_matrices),
-        cmocka_unit_test(test_mma),     cmocka_unit_test(test_copies),     cmocka_unit_test(test_barriers),
-        cmocka_unit_test(test_nothing), cmocka_unit_test(test_arithmetic), cmocka_unit_test(test_conversions),
+        cmocka_unit_test(test_places),          cmocka_unit_test(test_shuffles),
+        cmocka_unit_test(test_matrices),        cmocka_unit_test(test_mma),
+        cmocka_unit_test(test_copies),          cmocka_unit_test(test_barriers),
+        cmocka_unit_test(test_nothing),         cmocka_unit_test(test_arithmetic),
+        cmocka_unit_test(test_conversions),     cmocka_unit_test(test_first_schedule),
+        cmocka_unit_test(test_drawn_schedules),
     };
     return cmocka_run_group_tests_name("emulator", tests, NULL, close_emulator);
 }

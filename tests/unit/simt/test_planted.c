@@ -92,6 +92,9 @@ static void test_messages(void **state) {
     expect(PLAIN, "unaligned_matrix", 86, "ldmatrix: address");
     expect(PLAIN, "unaligned_load", 86, "simt_load16: address");
     expect(PLAIN, "shared_too_large", 86, "uses 256 bytes of shared memory, the launch said 128");
+    expect(PLAIN, "shared_beyond_card", 86,
+           "asks for 102400 bytes of shared memory, a block on sm_86 has up to 101376");
+    assert_int_equal(run(PLAIN, "shared_beyond_card", 80, 0), 0);
     expect(PLAIN, "early_return", 86, "threads of the block");
     expect(PLAIN, "copies_left", 86, "returns while 1 of its copies are under way");
     expect(PLAIN, "divergence", 86, "the warp has diverged: this lane comes to ");

@@ -134,22 +134,8 @@ cudaError_t cudaGetDevice(int *device) {
     return cudaSuccess;
 }
 
-/* "Technical specifications per compute capability" of the CUDA C++ programming guide, less the KiB that the
-   system takes of a block's. */
 int card_most_shared_bytes(int arch) {
-    switch (arch) {
-    case 75:
-        return 64 << 10;
-    case 80:
-    case 87:
-        return 163 << 10;
-    case 90:
-    case 100:
-    case 103:
-        return 227 << 10;
-    default:
-        return 99 << 10;
-    }
+    return (int)simt_most_shared_bytes(arch);
 }
 
 /* Properties cost no context. */
