@@ -251,6 +251,24 @@ static void copy_matches(void **state) {
     }
 }
 
+/* A grid has 65,535 blocks along y: they take turns. */
+static void many_outer_rows(void **state) {
+    typed_devices *d = *state;
+    simt_direct *card = &d->card[1];
+    uint64_t rng = 9;
+    typed src = typed_random(&rng, 65600, 1, 1, MS_F16);
+    while (src.rows.outer_stride == 1) { /* these would be one long row */
+        typed_free(&src);
+        src = typed_random(&rng, 65600, 1, 1, MS_F16);
+    }
+    ms_unary_args args = {.src = src.rows, .dst = src.rows, .act = MS_ACT_SILU}, plain = args;
+    plain.src = plain.dst = src.floats;
+    CPU(unary, &plain);
+    CARD(unary, &args);
+    typed_assert_same(&src, "many outer rows");
+    typed_free(&src);
+}
+
 static void types_it_does_not_keep_are_refused(void **state) {
     typed_devices *d = *state;
     uint64_t rng = 8;
@@ -264,10 +282,11 @@ static void types_it_does_not_keep_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(binary_matches), cmocka_unit_test(unary_matches),
-        cmocka_unit_test(apply_matches),  cmocka_unit_test(slices_are_the_whole),
-        cmocka_unit_test(pool_matches),   cmocka_unit_test(resize_matches),
-        cmocka_unit_test(copy_matches),   cmocka_unit_test(types_it_does_not_keep_are_refused),
+        cmocka_unit_test(binary_matches),  cmocka_unit_test(unary_matches),
+        cmocka_unit_test(apply_matches),   cmocka_unit_test(slices_are_the_whole),
+        cmocka_unit_test(pool_matches),    cmocka_unit_test(resize_matches),
+        cmocka_unit_test(copy_matches),    cmocka_unit_test(types_it_does_not_keep_are_refused),
+        cmocka_unit_test(many_outer_rows),
     };
     return cmocka_run_group_tests(tests, typed_devices_open, typed_devices_close);
 }
