@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "planner/run_policy.h"
 
 ms_dtype stage_precision(const stage_compute *compute) {
     static const ms_dtype types[] = {MS_F32, MS_F16, MS_BF16};
@@ -20,7 +21,9 @@ ms_status stage_open_compute(const stage_compute *compute, ms_compute *ret_compu
                                       .threads = compute->threads,
                                       .isa_limit = MS_ISA_COUNT - 1,
                                       .must_compute = true};
-    return ms_compute_open(&params, ret_compute, err);
+    MS_TRY(ms_compute_open(&params, ret_compute, err));
+    ret_compute->activation = ms_run_activation(ret_compute->dev, stage_precision(compute));
+    return MS_OK;
 }
 
 ms_status stage_open_input(const stage_files *files, ms_tensor_file **ret_file, ms_error *err) {
