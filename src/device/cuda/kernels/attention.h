@@ -7,13 +7,12 @@
 
 #include "base/dtype.h"
 #include "device/simt/kernel.h"
-#include "device/cuda/kernels/params.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-CUDA_PARAMS_BEGIN
+SIMT_PARAMS_BEGIN
 
 /* Batch (i, j), token t at + i * stride[0] + j * stride[1] + t * stride[2], in elements. */
 typedef struct cuda_attention_params {
@@ -50,7 +49,7 @@ const simt_kernel *cuda_attention_wide_kernel(ms_dtype dtype, int head_dim);
 #define CUDA_TEMPORAL_TOKENS 16
 const simt_kernel *cuda_temporal_kernel(ms_dtype dtype, int head_dim);
 
-CUDA_PARAMS_END
+SIMT_PARAMS_END
 
 #ifdef __cplusplus
 }

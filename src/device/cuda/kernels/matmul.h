@@ -12,13 +12,12 @@
 
 #include "device/kernels.h"
 #include "device/simt/kernel.h"
-#include "device/cuda/kernels/params.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-CUDA_PARAMS_BEGIN
+SIMT_PARAMS_BEGIN
 
 /* Strides in elements. */
 typedef struct cuda_source {
@@ -131,7 +130,7 @@ typedef struct cuda_prologue_params {
 
 const simt_kernel *cuda_prologue_kernel(ms_dtype dtype); /* of sources and dst: F16 or BF16 */
 
-CUDA_PARAMS_END
+SIMT_PARAMS_END
 
 #ifdef __cplusplus
 }

@@ -5,13 +5,12 @@
 #include <stdbool.h>
 
 #include "device/cuda/kernels/rows.h"
-#include "device/cuda/kernels/params.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-CUDA_PARAMS_BEGIN
+SIMT_PARAMS_BEGIN
 
 /* ---- partial sums ---- */
 
@@ -69,7 +68,7 @@ typedef struct cuda_layer_norm_params {
 /* wide: src.wide, and an even number of channels. */
 const simt_kernel *cuda_layer_norm_kernel(ms_dtype src, bool wide);
 
-CUDA_PARAMS_END
+SIMT_PARAMS_END
 
 #ifdef __cplusplus
 }

@@ -4,13 +4,12 @@
 
 #include "base/dtype.h"
 #include "device/simt/kernel.h"
-#include "device/cuda/kernels/params.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-CUDA_PARAMS_BEGIN
+SIMT_PARAMS_BEGIN
 
 #define CUDA_PACK_THREADS 128
 #define CUDA_PACK_AT_ONCE 8 /* values of one thread */
@@ -31,7 +30,7 @@ const simt_kernel *cuda_pack_kernel(ms_dtype raw, ms_dtype stored);
 /* dst is [taps][group_n]; a thread takes one value. */
 const simt_kernel *cuda_pack_depthwise_kernel(ms_dtype raw, ms_dtype stored);
 
-CUDA_PARAMS_END
+SIMT_PARAMS_END
 
 #ifdef __cplusplus
 }

@@ -4,13 +4,12 @@
 
 #include "base/dtype.h"
 #include "device/simt/kernel.h"
-#include "device/cuda/kernels/params.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-CUDA_PARAMS_BEGIN
+SIMT_PARAMS_BEGIN
 
 #define CUDA_ROWS_THREADS 256
 #define CUDA_ROWS_AT_ONCE 8 /* channels of a thread */
@@ -96,7 +95,7 @@ typedef struct cuda_noise_params {
 
 extern const simt_kernel cuda_noise_kernel;
 
-CUDA_PARAMS_END
+SIMT_PARAMS_END
 
 #ifdef __cplusplus
 }
