@@ -1,7 +1,7 @@
 # The commands that people type. Everything else is CMake; see CMakePresets.json for the other builds.
 SHELL := /bin/bash
 
-.PHONY: all deps deps-dev configure build demo train-demo check check-core check-e2e check-full lint abi bench install uninstall clean format wrap deb coverage dev asan tsan clang fuzz
+.PHONY: all deps deps-dev configure build demo train-demo check check-core check-e2e check-full check-cuda check-gpu lint abi bench install uninstall clean format wrap deb coverage dev asan tsan clang fuzz
 
 all: build
 
@@ -36,6 +36,16 @@ check-e2e: build
 	tests/e2e/disk_full build
 	tests/e2e/flatness build
 	MEMSAFE_HISTORY=off MEMSAFE_EVERY_ALLOCATION=1 build/tests/test_recovery
+
+# On a machine with a card (CONTRIBUTING.md, "A card"): nvcc and a C compiler are enough.
+check-gpu:
+	@tools/check_gpu
+
+# The plug-in for cards, for all architectures; what ptxas says of each kernel.
+check-cuda: deps
+	cmake --preset release -B build-cuda -DMEMSAFE_CUDA=on
+	cmake --build build-cuda --target memsafe_cuda
+	tools/kernel_table
 
 # Full-size models with random weights: half an hour, 6 GB of disk.
 check-full: build

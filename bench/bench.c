@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "console/console.h"
 #include "device/cpu/peak.h"
+#include "planner/run_policy.h"
 
 double bench_now_s(void) {
     struct timespec t;
@@ -31,7 +32,11 @@ ms_status bench_open_compute(const bench_state *state, ms_compute *ret_compute, 
                                       .threads = state->threads,
                                       .isa_limit = (ms_isa)state->isa,
                                       .must_compute = true};
-    return ms_compute_open(&params, ret_compute, err);
+    MS_TRY(ms_compute_open(&params, ret_compute, err));
+    /* As a run keeps them, and gives work. */
+    ret_compute->activation = ms_run_activation(ret_compute->dev, bench_precision(state));
+    ret_compute->replay = !state->no_graphs;
+    return MS_OK;
 }
 
 double bench_peak_flops(const ms_compute *compute, double seconds) {

@@ -16,7 +16,7 @@ typedef struct bench_state {
     int images;    /* of a kernel's case; 0 = the case's */
     int threads, frames, repeat, batch, steps;
     int slice_frames, slice_pixels, stripe_rows;
-    bool profile, serial, deepcache;
+    bool profile, serial, deepcache, no_graphs;
     double guidance, seconds;
 } bench_state;
 

@@ -1,6 +1,7 @@
 /* `memsafe-bench`: peak, kernels, and whole networks at the official shapes with random weights. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -78,7 +79,7 @@ static ms_status fill_inputs(bench_network *b, ms_error *err) {
             seed = seed * 1664525u + 1013904223u;
             values[i] = (float)(int32_t)seed * 0x1p-31f;
         }
-        ms_status status = ms_exec_write(b->net.graph, b->net.plan, &b->at, v, values);
+        ms_status status = ms_exec_write_f32(b->net.graph, b->net.plan, &b->at, v, values);
         ms_mem_free(values);
         MS_TRY(status);
     }
@@ -92,9 +93,24 @@ static void print_peaks(double before, double after) {
     cli_print("\n");
 }
 
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Planned: weights, arena, and what the device takes for itself. */
+static size_t device_bytes(const bench_network *b, const bench_state *s) {
+    return ms_params_bytes(b->params, bench_precision(s)) + b->net.plan->arena_bytes +
+           b->at.compute.dev->caps.own_bytes;
+}
+
 static ms_status network_time(bench_network *b, const bench_state *s, const char *what, double images,
                               ms_error *err) {
-    double flops = ms_graph_flops(b->net.graph), best = INFINITY, peak = 0;
+    double flops = ms_graph_flops(b->net.graph), peak = 0;
+    double *taken = ms_alloc_array(NULL, MS_LEDGER_GENERAL, (size_t)s->repeat, sizeof(double));
+    if (!taken)
+        return ms_fail_alloc(err, NULL, (size_t)s->repeat * sizeof(double), "the times");
+    ms_status status = MS_OK;
     const ms_plan *plan = b->net.plan;
     cli_print("%s, %s, %d threads (%s)\n", what, ms_dtype_name(bench_precision(s)),
               ms_pool_threads(b->at.compute.pool), b->at.compute.dev->description);
@@ -106,24 +122,32 @@ static ms_status network_time(bench_network *b, const bench_state *s, const char
         bench_profile profile = {0};
         ms_exec_params exec = {0};
         peak = bench_peak_flops(&b->at.compute, PEAK_SECONDS);
-        MS_TRY(fill_inputs(b, err));
+        MS_GOTO(fill_inputs(b, err));
         if (s->profile)
-            MS_TRY(bench_profile_start(&profile, b->net.graph, &exec, err));
+            MS_GOTO(bench_profile_start(&profile, b->net.graph, &exec, err));
         double start = bench_now_s();
-        MS_TRY(ms_exec_run(b->net.graph, plan, &b->at, &exec, err));
+        MS_GOTO(s->profile ? ms_exec_run(b->net.graph, plan, &b->at, &exec, err)
+                           : ms_network_run(&b->net, &b->at, &exec, err));
         double seconds = bench_now_s() - start;
         if (s->profile)
             bench_profile_stop(&profile);
         double after = bench_peak_flops(&b->at.compute, PEAK_SECONDS);
-        best = fmin(best, seconds);
+        taken[i] = seconds;
         cli_print("  %.3f s, %.4f s a picture, %.1f GFLOP/s", seconds, seconds / images,
                   flops / seconds * 1e-9);
         print_peaks(peak, after);
         if (s->profile)
             bench_profile_finish(&profile, 0.5 * (peak + after));
     }
-    cli_print("  best %.3f s, peak resident set %.2f GiB\n", best, (double)bench_peak_rss_bytes() / 0x1p30);
-    return MS_OK;
+    qsort(taken, (size_t)s->repeat, sizeof(*taken), by_size);
+    cli_print("  best %.4f s, peak resident set %.2f GiB\n", taken[0],
+              (double)bench_peak_rss_bytes() / 0x1p30);
+    /* The first one also captures, where the device does. */
+    cli_print("  median %.5f s of %d, activations %s, device memory %.1f MiB\n", taken[(s->repeat - 1) / 2],
+              s->repeat, ms_dtype_name(b->at.compute.activation), (double)device_bytes(b, s) / 0x1p20);
+fail:
+    ms_mem_free(taken);
+    return status;
 }
 
 static int report(bench_network *b, ms_status status, const ms_error *err) {
@@ -417,7 +441,10 @@ static int ops_run(const void *state, char **arguments, int n_arguments) {
          "frames that spatial layers take at a time; 0 = all",                                               \
          0,                                                                                                  \
          1 << 20},                                                                                           \
-        BENCH_DEVICE, BENCH_THREADS, BENCH_PRECISION, BENCH_REPEAT
+        BENCH_DEVICE, BENCH_THREADS, BENCH_PRECISION, BENCH_REPEAT, {                                        \
+        "no-graphs", 0, CLI_FLAG, offsetof(bench_state, no_graphs), NULL,                                    \
+            "give the device each operation anew, in place of a list that it has captured", 0, 0             \
+    }
 
 static const cli_option peak_options[] = {CLI_GROUP("Options"), BENCH_THREADS, BENCH_ISA, BENCH_SECONDS,
                                           BENCH_REPEAT};

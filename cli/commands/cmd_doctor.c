@@ -13,6 +13,7 @@
 
 typedef struct doctor_state {
     const char *model, *device;
+    int seeds;
     bool demo, quick;
 } doctor_state;
 
@@ -148,9 +149,6 @@ static void list_devices(void) {
     list_plugins();
 }
 
-/* A device is tried with so many inputs. */
-#define SEEDS 8
-
 typedef struct trials {
     int all, wrong, predicted, as_predicted;
 } trials;
@@ -173,7 +171,7 @@ static void tell_trial(void *arg, const ms_probe_trial *t) {
 }
 
 /* At length what is done in short when a device is first used. */
-static ms_status try_device(const char *device, ms_error *err) {
+static ms_status try_device(const char *device, int seeds, ms_error *err) {
     const ms_probe_params params = {.device = device, .must_compute = true};
     ms_probe *probe = NULL;
     ms_probe_device found;
@@ -181,7 +179,7 @@ static ms_status try_device(const char *device, ms_error *err) {
     MS_TRY(ms_probe_create(&params, &probe, err));
     ms_probe_get_device(probe, &found);
     cli_print("Test of %s\n", found.description);
-    ms_status status = ms_probe_self_test(probe, SEEDS, tell_trial, &sum, err);
+    ms_status status = ms_probe_self_test(probe, seeds, tell_trial, &sum, err);
     char text[160];
     snprintf(text, sizeof(text), "%d results agree with the processor's, %d do not", sum.all - sum.wrong,
              sum.wrong);
@@ -192,6 +190,11 @@ static ms_status try_device(const char *device, ms_error *err) {
         row("bits", sum.as_predicted == sum.predicted ? "yes" : "no", text);
     ms_probe_destroy(&probe);
     return status;
+}
+
+static void doctor_defaults(void *state) {
+    doctor_state *s = state;
+    s->seeds = 8;
 }
 
 static int doctor_run(const void *state, char **arguments, int n_arguments) {
@@ -207,7 +210,7 @@ static int doctor_run(const void *state, char **arguments, int n_arguments) {
     int problems = check_libraries();
     check_codecs();
     list_devices();
-    ms_status tried = s->device ? try_device(s->device, &err) : MS_OK;
+    ms_status tried = s->device ? try_device(s->device, s->seeds, &err) : MS_OK;
     int real = list_models();
     ms_status model = dir ? check_model(dir, s->quick) : MS_OK;
     if (problems == 0 && model == MS_OK && tried == MS_OK && (real || (dir && !is_random(dir))))
@@ -228,6 +231,8 @@ static const cli_option doctor_options[] = {
     CLI_DEMO_OPTION(doctor_state, demo),
     {"device", 0, CLI_TEXT, offsetof(doctor_state, device), "auto|cpu|NAME[:N]",
      "try every kind of kernel of this device against the processor's results", 0, 0},
+    {"seeds", 0, CLI_INT, offsetof(doctor_state, seeds), "N", "try each kind with so many inputs (default 8)",
+     1, 1000},
     {"quick", 0, CLI_FLAG, offsetof(doctor_state, quick), NULL, "of the model: names and shapes only", 0, 0},
 };
 
@@ -236,10 +241,11 @@ const cli_command cli_doctor_command = {
     .summary = "Say what this build can do, what is missing, and how to mend it",
     .examples = {{"memsafe doctor -m models/latentsync-1.5", "is everything there that a run needs?"},
                  {"memsafe doctor --device cuda", "does this card compute as it should?"}},
-    .usage = "[[-m] MODEL | --demo] [--quick] [--device NAME]",
+    .usage = "[[-m] MODEL | --demo] [--quick] [--device NAME [--seeds N]]",
     .max_arguments = 1,
     .options = doctor_options,
     .n_options = CLI_COUNT(doctor_options),
     .state_bytes = sizeof(doctor_state),
+    .defaults = doctor_defaults,
     .run = doctor_run,
 };
