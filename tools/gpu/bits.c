@@ -1,7 +1,7 @@
 /*
- * bits [TILES [ARCH]]: what a card's tensor cores add, against the model of tensor_core.h that the emulator and
- * its predictions stand on, bit by bit. TILES of each kind (default 2000). ARCH: whose model it is held against, in place
- * of the card's own: a wrong one must be found out. Ends with 1 where a bit is another.
+ * bits [TILES [ARCH]]: what a card's tensor cores add, against the model of tensor_core.h that the emulator
+ * and its predictions stand on, bit by bit. TILES of each kind (default 2000). ARCH: whose model it is held
+ * against, in place of the card's own: a wrong one must be found out. Ends with 1 where a bit is another.
  *
  * It does not use the emulator's idea of which lane holds what: fragments are laid out here by PTX's
  * manual ("Matrix fragments for mma.m16n8k16", "... mma.m16n8k8").

@@ -8,8 +8,8 @@
 extern "C" {
 #endif
 
-/* Registers of tile after tile, of lane after lane: k / 4 of a, k / 8 of b, 4 of d, which is added to. A block
-   is a warp, and does the tile of its number. */
+/* Registers of tile after tile, of lane after lane: k / 4 of a, k / 8 of b, 4 of d, which is added to. A
+   block is a warp, and does the tile of its number. */
 typedef struct bits_args {
     const uint32_t *a, *b;
     float *d;

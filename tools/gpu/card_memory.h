@@ -6,8 +6,8 @@
 
 typedef struct card_memory card_memory;
 
-/* Begins to ask, every few milliseconds, on a thread of its own. NULL for no slot, or where the library is not
-   there. slot: as nvidia-smi writes it, "00000000:01:00.0". */
+/* Begins to ask, every few milliseconds, on a thread of its own. NULL for no slot, or where the library is
+   not there. slot: as nvidia-smi writes it, "00000000:01:00.0". */
 card_memory *card_memory_watch(const char *slot);
 /* Bytes that were used at the most besides those when it began; all processes count. 0 for NULL. */
 size_t card_memory_most(card_memory *watch);

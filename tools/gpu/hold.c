@@ -1,6 +1,6 @@
 /*
- * hold DEVICE LEFT: takes all of a device's memory but LEFT (as 2G), says "held BYTES", and keeps it until its input
- * ends: the other process beside which a run has to manage.
+ * hold DEVICE LEFT: takes all of a device's memory but LEFT (as 2G), says "held BYTES", and keeps it until
+ * its input ends: the other process beside which a run has to manage.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
  *
  *   hash=... redrawn=32 rung=full budget=... planned=... used=... recoveries=0 open_s=... window_s=...
  *
- * hash: of all pictures. used: bytes of the device that were taken besides what was before, at the most, by NVIDIA's
- * management library where it is there, else as the device tells it when the session is over. window_s:
+ * hash: of all pictures. used: bytes of the device that were taken besides what was before, at the most, by
+ * NVIDIA's management library with --slot, else as the device tells it when the session is over. window_s:
  * from the first frame's pushing to the last one's pulling, for each window.
  *
  * FFmpeg is not needed: frames, faces and speech are drawn here.
