@@ -1,7 +1,7 @@
 # The commands that people type. Everything else is CMake; see CMakePresets.json for the other builds.
 SHELL := /bin/bash
 
-.PHONY: all deps deps-dev configure build demo train-demo check check-core check-e2e check-full check-cuda check-gpu lint abi bench install uninstall clean format wrap deb coverage dev asan tsan clang fuzz
+.PHONY: all deps deps-dev configure build demo train-demo check check-core check-e2e check-simt check-full check-cuda check-gpu lint abi bench install uninstall clean format wrap deb coverage dev asan tsan clang fuzz
 
 all: build
 
@@ -45,7 +45,13 @@ check-gpu:
 check-cuda: deps
 	cmake --preset release -B build-cuda -DMEMSAFE_CUDA=on
 	cmake --build build-cuda --target memsafe_cuda
-	tools/kernel_table
+	cmake --build build-cuda --target list_kernels
+	tools/kernel_table -l build-cuda/tests/list_kernels -o docs/cuda_kernels.md
+
+# An hour or two: the emulated card on every rung, with eight schedules, of all architectures; every allocation of a run failed, and the
+# card lost again and again.
+check-simt: build
+	MEMSAFE_SIMT_LONG=1 ctest --test-dir build --output-on-failure --timeout 20000 -R '^(card_run|card_stages|cuda_|simt)'
 
 # Full-size models with random weights: half an hour, 6 GB of disk.
 check-full: build

@@ -160,9 +160,9 @@ typedef struct ms_probe_trial {
 } ms_probe_trial;
 
 /*
- * Tries every family of kernels on small inputs against the processor's results and the predicted bits, as is done
- * when a device is opened for the first time, with so many seeds (1 to 1000). told: after each; NULL = not. One that fails
- * is MS_UNSUPPORTED, and named.
+ * Tries every family of kernels on small inputs against the processor's results and the predicted bits, as is
+ * done when a device is opened for the first time, with so many seeds (1 to 1000). told: after each; NULL =
+ * not. One that fails is MS_UNSUPPORTED, and named.
  */
 MS_API ms_status ms_probe_self_test(const ms_probe *probe, int seeds,
                                     void (*told)(void *arg, const ms_probe_trial *trial), void *arg,

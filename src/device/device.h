@@ -147,8 +147,8 @@ typedef struct ms_device_caps {
     /* Within one class equal arguments give equal bits; between classes they agree
        within tolerances. Part of every key under which results are kept. */
     const char *arithmetic;
-    /* What a self-test's result is worth: the card, its driver, the back end's build. While it is the same, the
-       test is not made again; "" = the device needs no test. */
+    /* What a self-test's result is worth: the card, its driver, the back end's build. While it is the same,
+       the test is not made again; "" = the device needs no test. */
     char identity[160];
     bool host_memory;     /* its memory is the host's: one budget, and the host reads and writes it */
     unsigned activations; /* types in which it can keep activations, 1 << dtype each; F32 always */

@@ -7,10 +7,10 @@
 #include "predict/calibration.h"
 
 /*
- * A roofline (Williams, Waterman, Patterson 2009): what is computed goes at a part of the peak, what is moved at
- * a part of the bandwidth. The parts are what kernels of mma.sync reach elsewhere: FlashAttention-2 35 % of an
- * H100's peak (Shah et al. 2024), matrices half of it. activation: what the networks keep; float32 is computed
- * without tensor cores.
+ * A roofline (Williams, Waterman, Patterson 2009): what is computed goes at a part of the peak, what is moved
+ * at a part of the bandwidth. The parts are what kernels of mma.sync reach elsewhere: FlashAttention-2 35 %
+ * of an H100's peak (Shah et al. 2024), matrices half of it. activation: what the networks keep; float32 is
+ * computed without tensor cores.
  */
 ms_calibration ms_roofline(const ms_card *card, ms_dtype activation);
 

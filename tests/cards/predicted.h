@@ -1,6 +1,7 @@
 /*
- * Hashes of the pictures that test_card_run makes on the emulated card: predictions of what a card of the class gives.
- * They hold where the processor's pictures (fp32) have the first hash. Not yet compared with a card.
+ * Hashes of the pictures that test_card_run makes on the emulated card: predictions of what a card of the
+ * class gives. They hold where the processor's pictures (fp32) have the first hash. Not yet compared with a
+ * card.
  */
 #ifndef MS_TESTS_CARDS_PREDICTED_H
 #define MS_TESTS_CARDS_PREDICTED_H

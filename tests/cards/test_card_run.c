@@ -1,7 +1,8 @@
 /*
- * Whole runs on the emulated card: the processor's pictures within what the precision holds, and the same bits
- * whatever the rung, the budget, the order of streams and warps, or a failure on the way. The bits themselves are
- * committed (predicted.h): they are what a card of the class should give, and a change of them is a change of results.
+ * Whole runs on the emulated card: the processor's pictures within what the precision holds, and the same
+ * bits whatever the rung, the budget, the order of streams and warps, or a failure on the way. The bits
+ * themselves are committed (predicted.h): they are what a card of the class should give, and a change of them
+ * is a change of results.
  *
  * MEMSAFE_SIMT_LONG=1 (make check-simt) goes through all rungs, eight schedules and all architectures.
  */
@@ -64,8 +65,8 @@ static const struct {
     {MS_PRECISION_FP32, "fp32", 50}, {MS_PRECISION_FP16, "fp16", 45}, {MS_PRECISION_BF16, "bf16", 40}};
 
 /* What the committed hashes are worth: another FFmpeg decodes the clip into other pictures, another C library
-   computes another log-mel spectrogram, and the processor's pictures show it. Then the first run of a class is what
-   the others are compared with. */
+   computes another log-mel spectrogram, and the processor's pictures show it. Then the first run of a class
+   is what the others are compared with. */
 static uint64_t expected[2][3];
 
 static uint64_t *expectation(int arch, int precision) {
@@ -188,8 +189,8 @@ static void the_least_budget_is_enough(void **state) {
     assert_true(report.device_peak_bytes <= p.budget_bytes);
 }
 
-/* In a process of its own, since failures are counted over a process: 0 = as predicted, 1 = after a recovery, 2 =
-   no memory, 3 = the card is lost, above: wrong. */
+/* In a process of its own, since failures are counted over a process: 0 = as predicted, 1 = after a recovery,
+   2 = no memory, 3 = the card is lost, above: wrong. */
 static int run_with(const ms_run_params *p, const char *variable, int n) {
     pid_t pid = fork();
     assert_true(pid >= 0);

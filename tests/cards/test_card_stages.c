@@ -1,6 +1,7 @@
 /*
- * The networks on emulated cards against the official implementation's outputs. In float32 within the processor's
- * tolerances; in 16 bits within a few roundings: 2^-11 of fp16 and 2^-8 of bf16, relative, of every activation.
+ * The networks on emulated cards against the official implementation's outputs. In float32 within the
+ * processor's tolerances; in 16 bits within a few roundings: 2^-11 of fp16 and 2^-8 of bf16, relative, of
+ * every activation.
  */
 #include "test.h"
 

@@ -177,6 +177,22 @@ static void cards_are_planned_for(void **state) {
         before = window_s;
         ms_json_doc_destroy(&doc);
     }
+    /* 512 px in 4 GB with everything resident and both branches together, and in 1.5 GB with weights that pass
+       through; the context is in both. */
+    for (int small = 0; small < 2; small++) {
+        char options[160];
+        snprintf(
+            options, sizeof(options),
+            "--arch sm_86 --shape latentsync-1.6 --precision fp16 --tracked --device-memory 8G --budget %s",
+            small ? "1500M" : "4000M");
+        ms_json_doc *doc = plan(options);
+        const ms_json *root = ms_json_root(doc);
+        assert_true(bytes_of(root, "device_own") >= 60 * 0x1p20);
+        assert_true(bytes_of(root, "peak") <= bytes_of(root, "budget"));
+        assert_true((bytes_of(root, "streamed") > 0) == small);
+        assert_true(small || !ms_json_get(root, "serial_branches")->boolean);
+        ms_json_doc_destroy(&doc);
+    }
     assert_run_works("plan --arch sm_120 --device-memory 16G --precision bf16 --shape tiny");
     assert_run_fails(2, "sm_75, sm_80", "plan --arch sm_13 --device-memory 8G");
     assert_run_fails(2, "CUDA card", "plan --arch sm_86 --device dummy --device-memory 8G");

@@ -1,4 +1,5 @@
-/* The functions of ms_kernels of this back end but linear's and conv2d's (device/kernels.h says what they do). */
+/* The functions of ms_kernels of this back end but linear's and conv2d's (device/kernels.h says what they
+   do). */
 #ifndef MS_DEVICE_CUDA_OPS_H
 #define MS_DEVICE_CUDA_OPS_H
 

@@ -4,8 +4,8 @@
 
 #include "device/cuda/launch.h"
 
-/* [0]: cuda-sm7x8x, [1]: cuda-sm9x. Kernels whose bits change need new ones: tests/unit/device/test_cuda_predicted
-   says how they are written. */
+/* [0]: cuda-sm7x8x, [1]: cuda-sm9x. Kernels whose bits change need new ones:
+   tests/unit/device/test_cuda_predicted says how they are written. */
 static const struct {
     const char *family;
     ms_dtype dtype;

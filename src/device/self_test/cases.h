@@ -1,5 +1,5 @@
-/* The inputs that a device is tried with: a case for every family of kernels, shapes as the networks have them,
-   only smaller, with ends that no tile divides. */
+/* The inputs that a device is tried with: a case for every family of kernels, shapes as the networks have
+   them, only smaller, with ends that no tile divides. */
 #ifndef MS_DEVICE_SELF_TEST_CASES_H
 #define MS_DEVICE_SELF_TEST_CASES_H
 
@@ -8,11 +8,11 @@
 typedef struct self_case {
     const char *family;
     ms_status (*run)(trial *t);
-    /* How far a result may be from the processor's, in units of the type's rounding (2^-11 of float16, 2^-8 of
-       bfloat16, 2^-24 of float32) of a value about 1. */
+    /* How far a result may be from the processor's, in units of the type's rounding (2^-11 of float16, 2^-8
+       of bfloat16, 2^-24 of float32) of a value about 1. */
     double units;
-    double
-        float_units; /* the same of float32, where the processor's own sums are less exact (Winograd); 0 = units */
+    /* the same of float32, where the processor's own sums are less exact (Winograd); 0 = units */
+    double float_units;
     bool float_only; /* its operands are float32 whatever the networks keep */
 } self_case;
 

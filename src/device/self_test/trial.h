@@ -1,5 +1,5 @@
-/* One run of a case on one device: its operands are made from a seed, alike on every device, and its result is
-   read back. After a failure everything else does nothing, so that a case asks once, at its end. */
+/* One run of a case on one device: its operands are made from a seed, alike on every device, and its result
+   is read back. After a failure everything else does nothing, so that a case asks once, at its end. */
 #ifndef MS_DEVICE_SELF_TEST_TRIAL_H
 #define MS_DEVICE_SELF_TEST_TRIAL_H
 

@@ -9,9 +9,10 @@
  * block of the heap of exact size. ThreadSanitizer names missing barriers: fibers are its fibers, and only
  * barriers order them (run it under setarch -R).
  *
- * Schedules. A warp runs until all its lanes wait at the block's barrier, as far ahead of the others as it may
- * come. A seed draws the order of blocks, the order of warps anew after every barrier, and of lanes within
- * each; odd seeds leave a warp also at its collectives. Seed 0 goes round in order. Blocks run one at a time.
+ * Schedules. A warp runs until all its lanes wait at the block's barrier, as far ahead of the others as it
+ * may come. A seed draws the order of blocks, the order of warps anew after every barrier, and of lanes
+ * within each; odd seeds leave a warp also at its collectives. Seed 0 goes round in order. Blocks run one at
+ * a time.
  *
  * Sums of mma.sync have the bits that a card of the architecture gives (tensor_core.h).
  */
@@ -44,8 +45,9 @@ typedef struct simt_launch {
     uint64_t seed;
 } simt_launch;
 
-/* What a block may have, of the least of a class of cards: CUDA C++ programming guide, "Technical specifications
-   per compute capability", less the KiB that the system takes. A kernel that asks for more ends the program. */
+/* What a block may have, of the least of a class of cards: CUDA C++ programming guide, "Technical
+   specifications per compute capability", less the KiB that the system takes. A kernel that asks for more
+   ends the program. */
 size_t simt_most_shared_bytes(int arch);
 
 /* The stacks of as many threads as a block may have. NULL: there is no memory for them. */

@@ -6,8 +6,9 @@
 #include <stdint.h>
 
 /*
- * Parameters are copied byte for byte, and the emulator looks at every word of them for addresses. So no byte of them
- * is left to chance: structs between BEGIN and END have no padding, and a compiler that finds some says so.
+ * Parameters are copied byte for byte, and the emulator looks at every word of them for addresses. So no byte
+ * of them is left to chance: structs between BEGIN and END have no padding, and a compiler that finds some
+ * says so.
  */
 #define SIMT_PARAMS_BEGIN _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic warning \"-Wpadded\"")
 #define SIMT_PARAMS_END _Pragma("GCC diagnostic pop")

@@ -1,4 +1,5 @@
-/* simt.h for the host's compiler: what a lane does by itself is here, what lanes do together in emulator.h. */
+/* simt.h for the host's compiler: what a lane does by itself is here, what lanes do together in
+   emulator.h. */
 #ifndef MS_DEVICE_SIMT_SIMT_HOST_H
 #define MS_DEVICE_SIMT_SIMT_HOST_H
 

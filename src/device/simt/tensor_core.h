@@ -33,7 +33,8 @@ typedef struct simt_sum {
 void simt_add_row(simt_tile *tile, int row, const simt_sum *sum);
 
 /* The same bits for numbers as networks have them, eight columns at a time. A row is left as it was where an
-   infinity, no number, or a result near the ends of float32's range may come up: its bit of the result is set. */
+   infinity, no number, or a result near the ends of float32's range may come up: its bit of the result is
+   set. */
 uint32_t simt_add_fast(simt_tile *tile, const simt_sum *sum);
 
 #endif

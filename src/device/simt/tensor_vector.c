@@ -98,8 +98,8 @@ static int least_exponent(const range *r) {
     return (least >> 23) - 127;
 }
 
-/* False: an operand is no number. Very small products become 0 in float32, which they count for beside anything
-   larger; ret_small says that there may be any. */
+/* False: an operand is no number. Very small products become 0 in float32, which they count for beside
+   anything larger; ret_small says that there may be any. */
 static inline bool split_operands(const simt_tile *t, int k, int bits, operands *o, bool *ret_small) {
     range of_a = {.least = (v8i){0} + 0x7fffffff}, of_b = of_a;
     for (int row = 0; row < 16; row++)
@@ -125,8 +125,8 @@ static inline v4f result(v4i sum, v4i own, v4i top, int f) {
     return __builtin_convertvector(total, v4f);
 }
 
-/* A group of terms of one row; the products' sum stays within 32 bits: 16 * 4 * 2^25, less what mantissas lack
-   of 2. False: to be added by the other half. */
+/* A group of terms of one row; the products' sum stays within 32 bits: 16 * 4 * 2^25, less what mantissas
+   lack of 2. False: to be added by the other half. */
 static inline bool add_group(const operands *o, int row, int first, int terms, int f, bool small, v8i *d) {
     v8i field = (*d & 0x7fffffff) >> 23, top = field << 23, sum = {0};
     for (int i = first; i < first + terms; i++)

@@ -1,6 +1,6 @@
 /*
- * Kernels of attention. `tile` of a kernel: how many queries of one head of one batch a block takes (temporal:
- * a warp). All blocks lie along x, tiles fastest, then heads, then batches.
+ * Kernels of attention. `tile` of a kernel: how many queries of one head of one batch a block takes
+ * (temporal: a warp). All blocks lie along x, tiles fastest, then heads, then batches.
  */
 #ifndef MS_DEVICE_CUDA_KERNELS_ATTENTION_H
 #define MS_DEVICE_CUDA_KERNELS_ATTENTION_H
@@ -32,9 +32,10 @@ const simt_kernel *cuda_attention_f32_kernel(ms_dtype dtype, int head_dim, int *
 
 /*
  * By tensor cores, for 16-bit types where the head size, all strides and all addresses are in steps of 16
- * bytes, and scale is from 1e-6 to 1e3. Key blocks of 64 from key 0. Scores are float32, scaled after the product; p_j =
- * 2^(score log2 e - maximum + 14) is added up as float32 and rounded to the type for the product with v;
- * the factor of 2^14, which keeps small p_j from the end of fp16's range, falls out in the division.
+ * bytes, and scale is from 1e-6 to 1e3. Key blocks of 64 from key 0. Scores are float32, scaled after the
+ * product; p_j = 2^(score log2 e - maximum + 14) is added up as float32 and rounded to the type for the
+ * product with v; the factor of 2^14, which keeps small p_j from the end of fp16's range, falls out in the
+ * division.
  */
 
 /* tile: 64, or 128 where there is such a kernel. NULL: none for this head size. */

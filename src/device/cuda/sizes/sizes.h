@@ -1,6 +1,7 @@
 /*
- * What the CUDA back end takes of memory, by the arguments alone: the same functions size the work on a card and plans
- * for a card that is not here, so this folder is part of the library and needs neither kernels nor a card.
+ * What the CUDA back end takes of memory, by the arguments alone: the same functions size the work on a card
+ * and plans for a card that is not here, so this folder is part of the library and needs neither kernels nor
+ * a card.
  */
 #ifndef MS_DEVICE_CUDA_SIZES_SIZES_H
 #define MS_DEVICE_CUDA_SIZES_SIZES_H
@@ -14,8 +15,8 @@ size_t cuda_linear_workspace(const ms_device *dev, const ms_linear_args *args);
 size_t cuda_conv2d_workspace(const ms_device *dev, const ms_conv2d_args *args);
 size_t cuda_attention_workspace(const ms_device *dev, const ms_attention_args *args);
 
-/* Whether a layer's sources allow tensor cores: one 16-bit type, and groups of a multiple of 8 channels. The weight is
-   not looked at, which may not be there yet. */
+/* Whether a layer's sources allow tensor cores: one 16-bit type, and groups of a multiple of 8 channels. The
+   weight is not looked at, which may not be there yet. */
 bool cuda_allows_tensor_cores(const ms_rows *src, int n_src, int groups);
 
 /* Whether their kernels read the sources from a copy in the workspace: joined, normalised, and in eights. */

@@ -23,8 +23,8 @@ static size_t round_up(size_t bytes) {
 
 /* ---- the space of addresses ---- */
 
-/* Of no other memory's kind, so that no numbers side by side among a kernel's parameters look like an address.
-   The thread sanitizer knows no memory there. */
+/* Of no other memory's kind, so that no numbers side by side among a kernel's parameters look like an
+   address. The thread sanitizer knows no memory there. */
 #define BASE ((void *)0x4d5300000000)
 
 /* Addresses are for several reservations, each of which may be larger than the memory. */

@@ -3,15 +3,15 @@
  * unchanged on any machine. What a card would punish silently ends the program with a message.
  *
  * Memory is apart. Nobody may touch its pages but for as long as the card works. Whatever among a kernel's
- * parameters is an address is looked at when it is launched: the program ends where it is the host's, or of a block
- * that is no more.
+ * parameters is an address is looked at when it is launched: the program ends where it is the host's, or of a
+ * block that is no more.
  *
  * Streams run late: nothing is done before somebody waits, and then they take turns by a seed, in any order
  * that events allow. The host's side of a copy is read or written when the copy is done.
  *
- *   MEMSAFE_SIMT=8G,sm_86,SEED       the card's memory, its architecture, the order of streams and of what the
- *                                    emulator draws; each may be left out from behind. "none": there is no
- *                                    card; "old": the driver is too old
+ *   MEMSAFE_SIMT=8G,sm_86,SEED       the card's memory, its architecture, the order of streams and of what
+ the *                                    emulator draws; each may be left out from behind. "none": there is
+ no *                                    card; "old": the driver is too old
  *   MEMSAFE_SIMT_VMM=0               the driver does not map memory to reserved addresses
  *   MEMSAFE_SIMT_FAIL_ALLOC=N        the N-th block of device memory fails; counted, like all that follow,
  *                                    over the process from 1

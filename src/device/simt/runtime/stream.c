@@ -76,8 +76,8 @@ static bool touches(const void *at, size_t bytes, uintptr_t begin, size_t size) 
     return (uintptr_t)at < begin + size && begin < (uintptr_t)at + bytes;
 }
 
-/* A kernel's parameters say where it begins to read and to write: any word among them that points there, where
-   what lies between the fields could be cleared. */
+/* A kernel's parameters say where it begins to read and to write: any word among them that points there,
+   where what lies between the fields could be cleared. */
 static bool has_to_do(const card_command *c, uintptr_t begin, size_t bytes) {
     if (touches(c->dst, c->bytes, begin, bytes) || touches(c->src, c->bytes, begin, bytes))
         return true;
@@ -231,7 +231,8 @@ static cudaError_t step(void) {
     return cudaSuccess;
 }
 
-/* Until it is done: what a stream has, an event as it was recorded last, everything. The card works meanwhile. */
+/* Until it is done: what a stream has, an event as it was recorded last, everything. The card works
+   meanwhile. */
 static cudaError_t work_until(bool (*is_done)(const void *what), const void *what) {
     cudaError_t error = cudaSuccess;
     if (is_done(what))
