@@ -14,8 +14,11 @@
 #define MOST_COPIES 128 /* under way, of a thread */
 #define MOST_GROUPS 16
 
-/* From stack to stack. Not a power of two, else all threads' frames share a few lines of the caches. */
-#define STACK_STRIDE (SIMT_STACK_BYTES + 17 * 64)
+/* From stack to stack: below each lies as much that cannot be touched, so that a thread which needs more ends there.
+   Stacks begin at different lines of their pages, else all threads' frames would share a few lines of the caches. */
+#define COLOURS 4096
+#define STACK_STRIDE (2 * SIMT_STACK_BYTES + COLOURS)
+#define STACKS_BYTES (MOST_THREADS * STACK_STRIDE)
 
 typedef enum lane_state {
     LANE_READY,
@@ -461,9 +464,14 @@ static void run_blocks(simt_emulator *e) {
 }
 
 /* More fibers when a launch has more threads than any before. */
-static void make_fibers(simt_emulator *e, int threads) {
-    for (; e->fibers < threads; e->fibers++)
-        simt_fiber_init(&e->lane[e->fibers].fiber, e->stacks + (size_t)e->fibers * STACK_STRIDE, run_lane);
+static bool make_fibers(simt_emulator *e, int threads) {
+    for (; e->fibers < threads; e->fibers++) {
+        char *stack = e->stacks + (size_t)e->fibers * STACK_STRIDE + SIMT_STACK_BYTES;
+        if (mprotect(stack, SIMT_STACK_BYTES + COLOURS, PROT_READ | PROT_WRITE) != 0)
+            return false;
+        simt_fiber_init(&e->lane[e->fibers].fiber, stack + (size_t)e->fibers * 17 * 64 % COLOURS, run_lane);
+    }
+    return true;
 }
 
 size_t simt_most_shared_bytes(int arch) {
@@ -484,11 +492,12 @@ bool simt_run(simt_emulator *e, const simt_launch *launch) {
             launch->arch, simt_most_shared_bytes(launch->arch));
     e->random = launch->seed;
     e->shared = NULL;
+    if (!make_fibers(e, (int)launch->threads))
+        return false;
     /* Of exact size, so that what is behind it is somebody else's. */
     if (launch->shared_bytes && posix_memalign((void **)&e->shared, 128, launch->shared_bytes) != 0)
         return false;
     simt_fiber_adopt(&e->scheduler);
-    make_fibers(e, (int)launch->threads);
     for (int i = 0; i < 3; i++)
         e->block.grid[i] = (int)launch->grid[i];
     run_blocks(e);
@@ -502,8 +511,7 @@ simt_emulator *simt_emulator_create(void) {
     if (!e)
         return NULL;
     e->lane = calloc(MOST_THREADS, sizeof(*e->lane));
-    e->stacks = mmap(NULL, MOST_THREADS * STACK_STRIDE, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    e->stacks = mmap(NULL, STACKS_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (!e->lane || e->stacks == MAP_FAILED) {
         if (e->stacks == MAP_FAILED)
             e->stacks = NULL;
@@ -519,7 +527,7 @@ void simt_emulator_destroy(simt_emulator **emulator) {
     for (int i = 0; i < e->fibers; i++)
         simt_fiber_destroy(&e->lane[i].fiber);
     if (e->stacks)
-        munmap(e->stacks, MOST_THREADS * STACK_STRIDE);
+        munmap(e->stacks, STACKS_BYTES);
     free(e->lane);
     free(e);
     *emulator = NULL;

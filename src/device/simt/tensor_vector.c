@@ -83,7 +83,7 @@ static inline void split(const uint16_t *from, int bits, float *ret_value, float
     if (bits == 10) {
         v8i whole = (size & ((1 << bits) - 1)) | (~small & 1 << bits);
         v8f size_of = __builtin_convertvector(whole, v8f) * (v8f)(power - ((bits << 23) & ~zero));
-        value = (v8i)size_of | (h & 0x8000) << 16;
+        value = (v8i)size_of | (h << 16 & ~0x7fffffff);
     }
     memcpy(ret_value, &value, sizeof(value));
     memcpy(ret_power, &power, sizeof(power));

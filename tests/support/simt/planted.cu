@@ -92,6 +92,17 @@ SIMT_KERNEL(T) shared_beyond_card(SIMT_PARAM(planted_args, p)) {
     p.out[simt_thread()] = given(p, other()) + 1;
 }
 
+__attribute__((noinline)) static void use_stack(int at) {
+    volatile char local[100 << 10];
+    local[at] = 0;
+}
+
+SIMT_KERNEL(T) deep_stack(SIMT_PARAM(planted_args, p)) {
+    if (p.broken)
+        use_stack(p.broken - 1);
+    p.out[simt_thread()] = given(p, other()) + 1;
+}
+
 /* ---- barriers ---- */
 
 SIMT_KERNEL(T) missing_barrier(SIMT_PARAM(planted_args, p)) {
@@ -255,6 +266,7 @@ KERNEL(unaligned_matrix, sizeof(pairs));
 KERNEL(unaligned_load, 0);
 KERNEL(shared_too_large, sizeof(words));
 KERNEL(shared_beyond_card, sizeof(words));
+KERNEL(deep_stack, 0);
 KERNEL(missing_barrier, sizeof(words));
 KERNEL(missing_second_barrier, sizeof(words));
 KERNEL(missing_warp_barrier, sizeof(words));
@@ -280,6 +292,7 @@ const planted_bug planted_bugs[] = {
     {&of_unaligned_load, 1, 0},
     {&of_shared_too_large, 1, sizeof(words) / 2},
     {&of_shared_beyond_card, 1, 100 << 10},
+    {&of_deep_stack, 1, 0},
     {&of_missing_barrier, 1, 0},
     {&of_missing_second_barrier, 1, 0},
     {&of_missing_warp_barrier, 1, 0},

@@ -104,6 +104,13 @@ static void test_messages(void **state) {
     assert_non_null(strstr(test_output, "simt: kernel bf16_on_turing, block (0, 0, 0), thread "));
 }
 
+/* More local variables than a stack holds meet memory that cannot be touched, and no neighbour's. */
+static void test_stack(void **state) {
+    (void)state;
+    int code = run(PLAIN, "deep_stack", 86, 0);
+    assert_int_equal(code, 128 + 11); /* as the shell tells of a segmentation fault */
+}
+
 static void test_wrong_numbers(void **state) {
     (void)state;
     expect_wrong("missing_barrier", false);
@@ -144,8 +151,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sound),         cmocka_unit_test(test_sound_addresses),
         cmocka_unit_test(test_sound_threads), cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_wrong_numbers), cmocka_unit_test(test_hidden),
-        cmocka_unit_test(test_addresses),     cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_stack),         cmocka_unit_test(test_wrong_numbers),
+        cmocka_unit_test(test_hidden),        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests_name("planted", tests, NULL, NULL);
 }
