@@ -66,7 +66,7 @@ static bool fits(const cuda_layer *l, const cuda_matrix *m) {
             return false;
     }
     return l->dst->outer <= MOST_ROWS / l->dst->inner && m->n_pad <= INT32_MAX / 2 / l->groups &&
-           m->k_pad <= INT32_MAX / 2 && l->groups <= 65535;
+           m->k_pad <= INT32_MAX / 2 && m->n_pad * (m->k_pad / 8) <= UINT32_MAX && l->groups <= 65535;
 }
 
 static cuda_matmul_params params_of(const cuda_layer *l, const cuda_matrix *m) {

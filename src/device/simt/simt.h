@@ -30,6 +30,7 @@
  *     simt_mma_16816<T>(d, a, b), simt_mma_1688<T>(d, a, b)
  *                       mma.sync m16n8k16, m16n8k8 (row, col): d[4] += a[4] b[2]; a[2] b[1]. T is simt_f16 or
  *                       simt_bf16 (sm_80 and later), sums are float32, the fragments are PTX's
+ *     simt_multiplies<T>()          whether they are there; a kernel that needs them does nothing else
  *
  * Copies of 16 bytes from global to shared memory, which pass no register (sm_80 and later; before, they are
  * done at once):

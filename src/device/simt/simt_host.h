@@ -124,6 +124,11 @@ template <class T> struct simt_is_bf16 { static const bool value = false; };
 
 template <> struct simt_is_bf16<simt_bf16> { static const bool value = true; };
 
+/* Where they are not, the first of them ends the program (emulator.h). */
+template <class T> SIMT_FN bool simt_multiplies() {
+    return true;
+}
+
 template <class T> SIMT_FN void simt_mma_16816(float d[4], const uint32_t a[4], const uint32_t b[2]) {
     simt_multiply(d, a, b, 16, simt_is_bf16<T>::value);
 }

@@ -121,6 +121,20 @@ SIMT_FN void simt_load_matrix_x2_transposed(uint32_t r[2], const void *row) {
                  : "memory");
 }
 
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+template <class T> SIMT_FN bool simt_multiplies() {
+    return true;
+}
+#else
+template <class T> SIMT_FN bool simt_multiplies() {
+    return false;
+}
+
+template <> SIMT_SPECIAL bool simt_multiplies<simt_f16>() {
+    return true;
+}
+#endif
+
 template <class T> SIMT_SPECIAL void simt_mma_1688(float d[4], const uint32_t a[2], const uint32_t b[1]);
 template <class T> SIMT_SPECIAL void simt_mma_16816(float d[4], const uint32_t a[4], const uint32_t b[2]);
 

@@ -10,7 +10,7 @@
 struct epilogue_columns {
     int column; /* of the group */
     int count;  /* of those that are there; below 1: none */
-    float bias[8], add[8], gate_bias[8], gate_add[8];
+    float bias[8], add[8];
 };
 
 SIMT_FN void read_table(const float *table, int count, float x[8]) {
@@ -26,14 +26,17 @@ SIMT_FN epilogue_columns epilogue_begin(const cuda_epilogue &e, int group, int c
     c.count = e.n - column;
     read_table(e.bias ? e.bias + at : nullptr, c.count, c.bias);
     read_table(e.add ? e.add + at : nullptr, c.count, c.add);
-    if (e.act == MS_ACT_GEGLU) {
-        read_table(e.bias ? e.bias + e.n + at : nullptr, c.count, c.gate_bias);
-        read_table(e.add ? e.add + e.n + at : nullptr, c.count, c.gate_add);
-    }
     return c;
 }
 
 /* A step that is absent is left out: adding 0 would make -0 of a sum to 0. */
+SIMT_FN void add_table(const float *table, int count, float x[8]) {
+    SIMT_UNROLL
+    for (int i = 0; i < 8; i++)
+        if (table && i < count)
+            x[i] = x[i] + table[i];
+}
+
 SIMT_FN void add_tables(const cuda_epilogue &e, const float bias[8], const float add[8], float x[8]) {
     SIMT_UNROLL
     for (int i = 0; i < 8; i++) {
@@ -71,7 +74,9 @@ SIMT_FN void epilogue_store(const cuda_epilogue &e, int group, const epilogue_co
                             int64_t inner, float x[8], float gates[8]) {
     add_tables(e, c.bias, c.add, x);
     if (e.act == MS_ACT_GEGLU) {
-        add_tables(e, c.gate_bias, c.gate_add, gates);
+        /* Read for each row: kept, they would be registers that few layers need. */
+        add_table(e.bias ? e.bias + e.n + c.column : nullptr, c.count, gates);
+        add_table(e.add ? e.add + e.n + c.column : nullptr, c.count, gates);
         SIMT_UNROLL
         for (int i = 0; i < 8; i++)
             x[i] = x[i] * gpu_gelu(gates[i]);

@@ -239,6 +239,8 @@ SIMT_FN void store_sums(const cuda_matmul_params &p, typename G::shared &s, int 
 
 template <class G> SIMT_FN void gemm_block(const cuda_matmul_params &p, typename G::shared &s) {
     typedef typename G::T T;
+    if (!simt_multiplies<T>())
+        return;
     const int thread = simt_thread(), warp = simt_warp(), lane = simt_lane();
     const int row_a = warp / G::WARPS_N * G::WARP_M, row_b = warp % G::WARPS_N * G::WARP_N;
     const tile_place tile = place_of_tile(p, G::TILE_M, G::TILE_N);

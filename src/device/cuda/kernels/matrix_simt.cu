@@ -93,21 +93,22 @@ SIMT_FN void store_sums(const cuda_matmul_params &p, typename S::shared &s, int 
     const bool geglu = p.epilogue.act == MS_ACT_GEGLU;
     const int wide = geglu ? 16 : 8, across = S::TILE / wide, at = simt_thread() % across;
     const int row = simt_thread() / across;
-    const epilogue_columns c =
-        epilogue_begin(p.epilogue, simt_block_z(), (geglu ? column / 2 : column) + 8 * at);
     SIMT_UNROLL
     for (int i = 0; i < S::PART; i++) {
         SIMT_UNROLL
         for (int j = 0; j < S::PART; j++)
             s.out[y][j / 4 * 64 + x * 4 + j % 4] = sum[i][j];
         simt_barrier();
-        if (row < 16 && c.count > 0) {
-            const row_place place = s.row[row * S::PART + i];
+        const row_place place = s.row[(row < 16 ? row : 0) * S::PART + i];
+        if (row < 16 && place.outer >= 0) {
+            /* Read for each row: kept, they would be registers beside the sums. */
+            const epilogue_columns c =
+                epilogue_begin(p.epilogue, simt_block_z(), (geglu ? column / 2 : column) + 8 * at);
             float v[8], gates[8];
             load_eight(s.out[row], MS_F32, wide * at, v);
             if (geglu)
                 load_eight(s.out[row], MS_F32, wide * at + 8, gates);
-            if (place.outer >= 0)
+            if (c.count > 0)
                 epilogue_store(p.epilogue, simt_block_z(), c, place.outer, place.inner, v, gates);
         }
         simt_barrier();
