@@ -1,6 +1,6 @@
 /*
- * Rows of any type for tests of back ends that keep 16-bit activations, beside the same values as floats: what
- * such a back end computes is the processor's float32 result on the widened values, rounded once.
+ * Rows of any type for tests of back ends that keep 16-bit activations, beside the same values as floats:
+ * what such a back end computes is the processor's float32 result on the widened values, rounded once.
  */
 #ifndef MS_TESTS_TYPED_H
 #define MS_TESTS_TYPED_H

@@ -1,7 +1,7 @@
 /*
  * Attention of the CUDA back end. In float32 it has the processor's bits, and so have 16-bit rows that tensor
- * cores cannot read, rounded once. What tensor cores do is held against double, to the rounding of the weights
- * and of the result.
+ * cores cannot read, rounded once. What tensor cores do is held against double, to the rounding of the
+ * weights and of the result.
  */
 #include "support/device/typed.h"
 
@@ -196,7 +196,8 @@ static void same_block(const typed *a, const typed *b) {
     assert_memory_equal(a->block, b->block, a->elements * ms_dtype_bytes(a->rows.dtype));
 }
 
-/* Another schedule gives the same bits; a part of the queries, and a part of the batches, by themselves too. */
+/* Another schedule gives the same bits; a part of the queries, and a part of the batches, by themselves
+   too. */
 static void check_parts(simt_direct *card, uint64_t *rng, attention_case *c) {
     typed whole = c->dst;
     whole.block = malloc(whole.elements * ms_dtype_bytes(whole.rows.dtype));

@@ -1,5 +1,5 @@
-/* What the CUDA back end does to latents: the processor's bits, but for noise and posteriors, whose logarithms,
-   sines and exponentials are the C library's there and this project's here. */
+/* What the CUDA back end does to latents: the processor's bits, but for noise and posteriors, whose
+   logarithms, sines and exponentials are the C library's there and this project's here. */
 #include "support/device/typed.h"
 
 #include "device/cuda/ops.h"

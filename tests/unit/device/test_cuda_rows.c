@@ -1,5 +1,5 @@
-/* Element-wise kernels of the CUDA back end, pooling, resizing and copying: the processor's bits, rounded once
-   where rows are 16 bits wide. */
+/* Element-wise kernels of the CUDA back end, pooling, resizing and copying: the processor's bits, rounded
+   once where rows are 16 bits wide. */
 #include "support/device/typed.h"
 
 #include "device/cuda/ops.h"

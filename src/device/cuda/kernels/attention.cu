@@ -1,13 +1,13 @@
 /*
- * Attention by tensor cores for heads of up to 160 channels. Four warps, each with 16 queries or twice as many,
- * whose scores, weights and results stay in its registers. While scores are made the block's values are on
- * their way, while values are added the next block's keys.
+ * Attention by tensor cores for heads of up to 160 channels. Four warps, each with 16 queries or twice as
+ * many, whose scores, weights and results stay in its registers. While scores are made the block's values are
+ * on their way, while values are added the next block's keys.
  */
 #include "device/cuda/kernels/attention.cuh"
 
 #define THREADS 128
-/* For __launch_bounds__ behind SIMT_KERNEL: threads, and blocks that a multiprocessor has registers for. Left to
-   itself ptxas spills in order to fit one block more. */
+/* For __launch_bounds__ behind SIMT_KERNEL: threads, and blocks that a multiprocessor has registers for.
+   Left to itself ptxas spills in order to fit one block more. */
 #define BOUNDS THREADS, (TILES == 2 || D > 80 ? 2 : 3)
 
 template <class T, int D> struct alignas(16) attention_shared {

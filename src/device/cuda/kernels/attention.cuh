@@ -32,8 +32,8 @@ SIMT_FN attention_place attention_place_of(const cuda_attention_params &p, int64
     return at;
 }
 
-/* Elements from row to row in shared memory: an odd number of 16 bytes, so that the eight rows of a matrix lie
-   in different banks. */
+/* Elements from row to row in shared memory: an odd number of 16 bytes, so that the eight rows of a matrix
+   lie in different banks. */
 template <int CHANNELS> struct attention_row {
     static const int stride = CHANNELS / 8 % 2 ? CHANNELS : CHANNELS + 8;
 };
@@ -111,8 +111,8 @@ SIMT_FN void make_scores(const T *k, const query_tile<D> *q, float s[TILES][KEYS
 }
 
 /*
- * 2^x for x up to 15, within 2.8e-6 of it: a polynomial fitted by Chebyshev's series. Less than 2^-126 becomes
- * that. What is no number stays none, and an infinity becomes none.
+ * 2^x for x up to 15, within 2.8e-6 of it: a polynomial fitted by Chebyshev's series. Less than 2^-126
+ * becomes that. What is no number stays none, and an infinity becomes none.
  */
 SIMT_FN float attention_exp2(float x) {
     const float magic = 0x1.8p23f; /* adding it rounds to an integer, in the low bits */

@@ -1,7 +1,8 @@
 /*
- * Attention in float32, for any strides, head sizes and types: the chains of device/kernels.h, so that the bits
- * are the processor's. A block of 32 queries goes through keys by 64; channels of queries, keys and values pass
- * through shared memory in pieces of 32. What is behind the last key or channel is left out of every chain.
+ * Attention in float32, for any strides, head sizes and types: the chains of device/kernels.h, so that the
+ * bits are the processor's. A block of 32 queries goes through keys by 64; channels of queries, keys and
+ * values pass through shared memory in pieces of 32. What is behind the last key or channel is left out of
+ * every chain.
  */
 #include "device/cuda/kernels/attention.cuh"
 

@@ -1,9 +1,9 @@
 /*
- * Attention by tensor cores for the VAE's single head of 512 channels, and others of more than 160. A block of
- * 32 queries has eight warps: two rows of 16 queries, four columns, each of which makes the scores of 16 of
- * the block's 64 keys and owns 16 of every 64 channels of the results. Keys, then values pass through in pieces
- * of 64 channels, one on its way while the one before is read. Fits into 64 KB of shared memory, all that Turing
- * has.
+ * Attention by tensor cores for the VAE's single head of 512 channels, and others of more than 160. A block
+ * of 32 queries has eight warps: two rows of 16 queries, four columns, each of which makes the scores of 16
+ * of the block's 64 keys and owns 16 of every 64 channels of the results. Keys, then values pass through in
+ * pieces of 64 channels, one on its way while the one before is read. Fits into 64 KB of shared memory, all
+ * that Turing has.
  */
 #include "device/cuda/kernels/attention.cuh"
 

@@ -1,7 +1,7 @@
 /*
- * log, sine and cosine in double, for noise, and exp for posteriors. The processor takes the C library's; these
- * are polynomials of this project, fitted by Chebyshev's series at 40 digits, with fused operations where it
- * says so: the same bits on every card and in the emulator, each within 1 ulp of a double
+ * log, sine and cosine in double, for noise, and exp for posteriors. The processor takes the C library's;
+ * these are polynomials of this project, fitted by Chebyshev's series at 40 digits, with fused operations
+ * where it says so: the same bits on every card and in the emulator, each within 1 ulp of a double
  * (tests/unit/device/test_cuda_math.c), so that what is rounded to float is nearly always the processor's.
  */
 #ifndef MS_DEVICE_CUDA_KERNELS_MATH64_CUH

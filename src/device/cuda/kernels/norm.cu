@@ -1,4 +1,5 @@
-/* Group norm's partial sums and tables, layer norm: every reduction in the shape that device/kernels.h states. */
+/* Group norm's partial sums and tables, layer norm: every reduction in the shape that device/kernels.h
+   states. */
 #include "device/cuda/kernels/norm.h"
 
 #include "device/simt/simt.h"
@@ -126,8 +127,8 @@ SIMT_FN bool side_by_side(const cuda_partials_params &p, int channel) {
     return p.src[1].wide && (channel - p.first_channels) % 2 == 0;
 }
 
-/* Threads, and blocks that a multiprocessor has registers for: left to itself ptxas saves registers by reading
-   one pixel after the other. */
+/* Threads, and blocks that a multiprocessor has registers for: left to itself ptxas saves registers by
+   reading one pixel after the other. */
 #define PARTIALS_BOUNDS CUDA_PARTIALS_THREADS, 6
 
 /* A block's channels pass through in tiles; one thread of each group merges them in order. A group of more
@@ -250,7 +251,8 @@ const simt_kernel cuda_tables_kernel =
 
 /* ---- layer norm ---- */
 
-/* Lane i of the sixteen with i + 8, + 4, + 2, + 1: a thread holds two of them, eight neighbours have them all. */
+/* Lane i of the sixteen with i + 8, + 4, + 2, + 1: a thread holds two of them, eight neighbours have them
+   all. */
 SIMT_FN float sum_lanes(float x[2]) {
     for (int mask = 4; mask > 0; mask /= 2) {
         x[0] = x[0] + simt_shuffle_xor(x[0], mask);

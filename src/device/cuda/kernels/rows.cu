@@ -1,4 +1,5 @@
-/* Element by element: binary and unary operations, normalisation with its tables, pooling, resizing, copying. */
+/* Element by element: binary and unary operations, normalisation with its tables, pooling, resizing,
+   copying. */
 #include "device/cuda/kernels/math.cuh"
 #include "device/cuda/kernels/rows.cuh"
 

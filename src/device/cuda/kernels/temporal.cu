@@ -1,7 +1,7 @@
 /*
- * Attention to few keys, as along the frames of a window: as many small problems as there are pixels and heads.
- * Each warp has one for itself, whose tokens are all on their way at once; heads of a pixel are neighbours, so
- * that a block reads long pieces of its frames' rows.
+ * Attention to few keys, as along the frames of a window: as many small problems as there are pixels and
+ * heads. Each warp has one for itself, whose tokens are all on their way at once; heads of a pixel are
+ * neighbours, so that a block reads long pieces of its frames' rows.
  */
 #include "device/cuda/kernels/attention.cuh"
 
