@@ -49,7 +49,9 @@ static number product(number x, number y) {
 
 /* whole * 2^by, without what lies behind the binary point. */
 static __int128 shifted(__int128 whole, int by) {
-    return by >= 0 ? whole << by : by > -100 ? whole >> -by : 0;
+    if (whole == 0 || by < -100)
+        return 0;
+    return by >= 0 ? whole << by : whole >> -by;
 }
 
 static uint32_t put_together(__int128 sum, int last) {
