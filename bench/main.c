@@ -79,7 +79,7 @@ static ms_status fill_inputs(bench_network *b, ms_error *err) {
             seed = seed * 1664525u + 1013904223u;
             values[i] = (float)(int32_t)seed * 0x1p-31f;
         }
-        ms_status status = ms_exec_write_f32(b->net.graph, b->net.plan, &b->at, v, values);
+        ms_status status = ms_exec_write(b->net.graph, b->net.plan, &b->at, v, values);
         ms_mem_free(values);
         MS_TRY(status);
     }

@@ -262,23 +262,6 @@ ms_status ms_exec_write(const ms_graph *graph, const ms_plan *plan, const ms_con
     return place ? ms_compute_upload(&context->compute, place, data, bytes_of(graph, value)) : MS_INTERNAL;
 }
 
-ms_status ms_exec_write_f32(const ms_graph *graph, const ms_plan *plan, const ms_context *context,
-                            ms_value value, const float *data) {
-    const ms_dtype dtype = ms_graph_dtype(graph, value);
-    if (dtype == MS_F32)
-        return ms_exec_write(graph, plan, context, value, data);
-    const int64_t count = ms_shape_elements(ms_graph_shape(graph, value));
-    uint16_t *halves =
-        ms_alloc_array(context->compute.mem, MS_LEDGER_GENERAL, (size_t)count, sizeof(uint16_t));
-    if (!halves)
-        return MS_HOST_MEMORY;
-    for (int64_t i = 0; i < count; i++)
-        halves[i] = dtype == MS_F16 ? ms_f32_to_f16(data[i]) : ms_f32_to_bf16(data[i]);
-    ms_status status = ms_exec_write(graph, plan, context, value, halves);
-    ms_mem_free(halves);
-    return status;
-}
-
 ms_status ms_exec_read(const ms_graph *graph, const ms_plan *plan, const ms_context *context, ms_value value,
                        void *ret_data) {
     const void *place = place_of(graph, plan, context->arena, context->bound, value);

@@ -82,12 +82,9 @@ ms_status ms_exec_capture(const ms_graph *graph, const ms_plan *plan, const ms_c
                           ms_launches **ret_launches, ms_error *err);
 
 /* Copies a whole input in or an output out, in the value's type, rows packed as its
-   shape says. ..._f32: of float32, rounded to nearest even on its way in and widened on its way out.
-   MS_HOST_MEMORY: there is no room to round. */
+   shape says. ..._f32: widened. */
 ms_status ms_exec_write(const ms_graph *graph, const ms_plan *plan, const ms_context *context, ms_value value,
                         const void *data);
-ms_status ms_exec_write_f32(const ms_graph *graph, const ms_plan *plan, const ms_context *context,
-                            ms_value value, const float *data);
 ms_status ms_exec_read(const ms_graph *graph, const ms_plan *plan, const ms_context *context, ms_value value,
                        void *ret_data);
 ms_status ms_exec_read_f32(const ms_graph *graph, const ms_plan *plan, const ms_context *context,

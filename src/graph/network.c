@@ -101,14 +101,6 @@ ms_status ms_network_write(const ms_network *n, const ms_context *context, const
     return status == MS_OK ? MS_OK : ms_fail(err, status, "cannot upload %s", name);
 }
 
-ms_status ms_network_write_f32(const ms_network *n, const ms_context *context, const char *name,
-                               const float *data, ms_error *err) {
-    ms_value v;
-    MS_TRY(find(n, name, &v, err));
-    ms_status status = ms_exec_write_f32(n->graph, n->plan, context, v, data);
-    return status == MS_OK ? MS_OK : ms_fail(err, status, "cannot upload %s", name);
-}
-
 static ms_status read_value(const ms_network *n, const ms_context *context, const char *name, bool widen,
                             void *ret_data, ms_error *err) {
     ms_value v;

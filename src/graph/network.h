@@ -71,9 +71,6 @@ ms_network_work ms_network_work_add(ms_network_work a, ms_network_work b, double
    ms_network_read() widens to float32. */
 ms_status ms_network_write(const ms_network *network, const ms_context *context, const char *name,
                            const void *data, ms_error *err);
-/* The same of float32, rounded to the value's type. MS_HOST_MEMORY besides. */
-ms_status ms_network_write_f32(const ms_network *network, const ms_context *context, const char *name,
-                               const float *data, ms_error *err);
 ms_status ms_network_read(const ms_network *network, const ms_context *context, const char *name,
                           float *ret_data, ms_error *err);
 ms_status ms_network_read_raw(const ms_network *network, const ms_context *context, const char *name,

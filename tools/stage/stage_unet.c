@@ -141,9 +141,9 @@ static ms_status run_timestep(unet_job *j, int64_t timestep, case_output *out, m
     if (j->files.unet_config.channels[0] > 65536)
         return ms_fail(err, MS_UNSUPPORTED, "a time embedding of more than 65536 values");
     ms_unet_time_embedding(&j->files.unet_config, timestep, time);
-    MS_TRY(ms_network_write_f32(&j->net, &j->at, "sample", j->rows, err));
-    MS_TRY(ms_network_write_f32(&j->net, &j->at, "audio", j->both_audio, err));
-    MS_TRY(ms_network_write_f32(&j->net, &j->at, "time", time, err));
+    MS_TRY(ms_network_write(&j->net, &j->at, "sample", j->rows, err));
+    MS_TRY(ms_network_write(&j->net, &j->at, "audio", j->both_audio, err));
+    MS_TRY(ms_network_write(&j->net, &j->at, "time", time, err));
     MS_TRY(ms_exec_run(j->net.graph, j->net.plan, &j->at, NULL, err));
     for (int v = 0; v < ms_graph_value_count(j->net.graph); v++) {
         const ms_value_info *info = ms_graph_value(j->net.graph, v);

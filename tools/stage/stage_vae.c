@@ -142,8 +142,8 @@ static ms_status add_planes(vae_job *j, const char *name, const float *rows, ms_
 static ms_status sample(vae_job *j, ms_shape s, float *ret_latent, ms_error *err) {
     const int64_t half = j->files.vae_config_values.latent_channels;
     case_swap_inner(j->normal.data, s.n, half, s.h * s.w, j->planes);
-    MS_TRY(ms_network_write_f32(&j->sampler, &j->at, "moments", j->result, err));
-    MS_TRY(ms_network_write_f32(&j->sampler, &j->at, "normals", j->planes, err));
+    MS_TRY(ms_network_write(&j->sampler, &j->at, "moments", j->result, err));
+    MS_TRY(ms_network_write(&j->sampler, &j->at, "normals", j->planes, err));
     MS_TRY(ms_network_run(&j->sampler, &j->at, NULL, err));
     MS_TRY(ms_network_read(&j->sampler, &j->at, "latent", j->planes, err));
     case_swap_inner(j->planes, s.n, s.h * s.w, half, ret_latent);
@@ -174,7 +174,7 @@ static ms_status add_moments(vae_job *j, ms_shape s, case_output *out, ms_error 
 
 static ms_status run(vae_job *j, case_output *out, ms_error *err) {
     fill_rows(j);
-    MS_TRY(ms_network_write_f32(&j->net, &j->at, j->encoder ? "pixels" : "latent", j->rows, err));
+    MS_TRY(ms_network_write(&j->net, &j->at, j->encoder ? "pixels" : "latent", j->rows, err));
     MS_TRY(ms_exec_run(j->net.graph, j->net.plan, &j->at, NULL, err));
     for (int v = 0; v < ms_graph_value_count(j->net.graph); v++) {
         const ms_value_info *info = ms_graph_value(j->net.graph, v);
