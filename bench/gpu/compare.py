@@ -190,6 +190,8 @@ def compare(work, network):
             if found:
                 work.add({"side": mode, **key, **found, "frames": args.frames, "batch": args.batch})
         ours, theirs = work.row(side="memsafe", **key), work.row(side="eager", **key)
+        if ours and theirs and "off" not in ours:
+            print(f"{args.shape} {network} {dtype}: memsafe {ours['seconds']:.5f} s; PyTorch {theirs['seconds']:.5f} s", flush=True)
         if ours and theirs and "off" in ours:
             # Roundings differ; what is several times farther off than PyTorch in the same type is a fault.
             good = ours["off"] <= max(4 * theirs["off"], 1e-4)
