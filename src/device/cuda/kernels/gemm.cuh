@@ -17,6 +17,12 @@
 #define GEMM_K 32
 #define GEMM_PIECES 4 /* of 16 bytes in a row of a stage */
 
+/* Of a row of results. The pixel is worked out anew for every tap: with it in shared memory as well, two
+   blocks of 128 x 128 would not fit into the 100 KB of most cards. */
+struct alignas(8) short_place {
+    int outer, inner; /* outer -1: there is none */
+};
+
 enum gemm_source {
     GEMM_ROWS,   /* a linear layer's */
     GEMM_WINDOW, /* a convolution's */
@@ -41,7 +47,7 @@ struct gemm_shape {
             T in[STAGES * STAGE];
             float out[THREADS / 32][16 * STAGED];
         };
-        row_place row[TILE_M];
+        short_place row[TILE_M];
     };
 
     static_assert(TILE_M % ROWS_AT_ONCE == 0 && TILE_N % ROWS_AT_ONCE == 0, "pieces are shared out evenly");
@@ -79,10 +85,10 @@ SIMT_FN void read_from(const cuda_matmul_params &p, const typename G::shared &s,
     const cuda_source &from = p.src[r.source];
     SIMT_UNROLL
     for (int i = 0; i < G::A_PIECES; i++) {
-        const row_place at = s.row[first_row_of_thread() + i * G::ROWS_AT_ONCE];
+        const short_place at = s.row[first_row_of_thread() + i * G::ROWS_AT_ONCE];
         int64_t pixel = at.outer < 0 ? -1 : at.inner;
         if (G::SOURCE != GEMM_ROWS)
-            pixel = pixel_of_tap(p.window, at, r.ky, r.kx);
+            pixel = pixel_of_tap(p.window, place_of_pixel(p.window, at.outer, at.inner), r.ky, r.kx);
         const bool is = pixel >= 0;
         r.row[i] = is ? (uint32_t)((at.outer * from.outer_stride + pixel * from.inner_stride) / 8) : 0;
         r.there = (r.there & ~(1u << i)) | (uint32_t)is << i;
@@ -224,7 +230,7 @@ SIMT_FN void store_sums(const cuda_matmul_params &p, typename G::shared &s, int 
         }
         simt_warp_barrier();
         for (int r = lane / across; r < 16; r += 32 / across) {
-            const row_place place = s.row[row_a + 16 * i + r];
+            const short_place place = s.row[row_a + 16 * i + r];
             if (place.outer < 0 || c.count <= 0)
                 continue;
             float x[8], gates[8];
@@ -244,8 +250,11 @@ template <class G> SIMT_FN void gemm_block(const cuda_matmul_params &p, typename
     const int thread = simt_thread(), warp = simt_warp(), lane = simt_lane();
     const int row_a = warp / G::WARPS_N * G::WARP_M, row_b = warp % G::WARPS_N * G::WARP_N;
     const tile_place tile = place_of_tile(p, G::TILE_M, G::TILE_N);
-    for (int i = thread; i < G::TILE_M; i += G::THREADS)
-        s.row[i] = place_of_row(p, tile.row + i);
+    for (int i = thread; i < G::TILE_M; i += G::THREADS) {
+        const row_place at = place_of_row(p, tile.row + i);
+        s.row[i].outer = at.outer;
+        s.row[i].inner = at.inner;
+    }
     simt_barrier();
 
     gemm_reader<G> reader;

@@ -25,17 +25,19 @@ struct alignas(16) row_place {
     int outer, inner, y, x;
 };
 
-SIMT_FN row_place place_of_row(const cuda_matmul_params &p, int row) {
-    row_place r = {-1, 0, 0, 0};
-    if (row >= p.rows)
-        return r;
-    const cuda_window &w = p.window;
-    r.outer = row / p.inner;
-    r.inner = row - r.outer * p.inner;
-    const int y = r.inner / w.dst_w;
-    r.y = (w.dst_y + y) * w.stride_h - w.pad_top;
-    r.x = (r.inner - y * w.dst_w) * w.stride_w - w.pad_left;
+SIMT_FN row_place place_of_pixel(const cuda_window &w, int outer, int inner) {
+    const int y = inner / w.dst_w;
+    const row_place r = {outer, inner, (w.dst_y + y) * w.stride_h - w.pad_top,
+                         (inner - y * w.dst_w) * w.stride_w - w.pad_left};
     return r;
+}
+
+SIMT_FN row_place place_of_row(const cuda_matmul_params &p, int row) {
+    const int outer = row / p.inner;
+    if (row < p.rows)
+        return place_of_pixel(p.window, outer, row - outer * p.inner);
+    const row_place none = {-1, 0, 0, 0};
+    return none;
 }
 
 /* ms_nearest(). */
