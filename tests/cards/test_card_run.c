@@ -10,6 +10,7 @@
 
 #include <math.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -232,12 +233,50 @@ static void failures_are_got_over_or_told(void **state) {
     }
 }
 
+/* From the plan on: before it the machine is measured. */
+static void lose_from_here(void *arg, const ms_run_report *planned) {
+    (void)planned;
+    setenv("MEMSAFE_SIMT_LOSE_AFTER", arg, 1);
+}
+
+/* The job goes on with the card when it is there again, and the file is that of one run. */
+static void a_lost_card_leaves_a_job(void **state) {
+    (void)state;
+    static char after[] = "3000";
+    char output[512];
+    snprintf(output, sizeof(output), "%s", test_file("out.mkv"));
+    ms_run_params p = params;
+    p.precision = MS_PRECISION_FP16;
+    p.output = output;
+    p.segment_frames = 2;
+    set_card(86, 1);
+    assert_ms_ok(ms_run(&p, &report, &err), &err);
+    const uint64_t whole = test_hash_file(output);
+    unlink(output);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        ms_run_params once = p;
+        once.planned = lose_from_here;
+        once.arg = after;
+        _exit((int)ms_run(&once, &report, &err));
+    }
+    int ended = 0;
+    assert_int_equal(waitpid(pid, &ended, 0), pid);
+    assert_true(WIFEXITED(ended));
+    assert_int_equal(WEXITSTATUS(ended), MS_DEVICE_LOST);
+    assert_int_not_equal(access(output, F_OK), 0);
+    p.resume = true;
+    set_card(86, 2);
+    assert_ms_ok(ms_run(&p, &report, &err), &err);
+    assert_true(test_hash_file(output) == whole);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pictures_are_the_predicted_ones),
-        cmocka_unit_test(every_way_gives_the_same_bits),
-        cmocka_unit_test(the_least_budget_is_enough),
-        cmocka_unit_test(failures_are_got_over_or_told),
+        cmocka_unit_test(pictures_are_the_predicted_ones), cmocka_unit_test(every_way_gives_the_same_bits),
+        cmocka_unit_test(the_least_budget_is_enough),      cmocka_unit_test(failures_are_got_over_or_told),
+        cmocka_unit_test(a_lost_card_leaves_a_job),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);
 }

@@ -41,16 +41,17 @@ ms_status cuda_capture_end(ms_queue *queue, ms_launches **ret_launches) {
     cudaGraph_t graph = NULL;
     MS_TRY(cuda_told(d, cudaStreamEndCapture(q->stream, &graph)));
     cuda_launches *l = cuda_host->alloc(queue->dev->mem, MS_LEDGER_GENERAL, sizeof(*l));
-    ms_status status = l ? MS_OK : MS_HOST_MEMORY;
-    if (l) {
-        *l = (cuda_launches){.base.dev = queue->dev};
-        status = instantiate(q, graph, l);
+    if (!l) {
+        cudaGraphDestroy(graph);
+        return MS_HOST_MEMORY;
     }
-    cudaGraphDestroy(graph);
+    *l = (cuda_launches){.base.dev = queue->dev};
     ms_launches *launches = &l->base;
+    ms_status status = instantiate(q, graph, l);
+    cudaGraphDestroy(graph);
     if (status == MS_OK)
         *ret_launches = launches;
-    else if (l)
+    else
         cuda_launches_destroy(&launches);
     return status;
 }

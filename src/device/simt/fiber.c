@@ -130,6 +130,19 @@ void simt_fiber_destroy(simt_fiber *f) {
 static __thread simt_fiber *left;
 #endif
 
+#if SIMT_ASAN
+/* Where the stack of the one that was left lies, which the sanitizer is told when it is come back to. */
+static void learn(void *fake) {
+    const void *bottom;
+    size_t bytes;
+    __sanitizer_finish_switch_fiber(fake, &bottom, &bytes);
+    if (!left->stack) {
+        left->stack = (char *)(uintptr_t)bottom;
+        left->stack_bytes = bytes;
+    }
+}
+#endif
+
 void simt_fiber_switch(simt_fiber *from, simt_fiber *to) {
 #if SIMT_ASAN
     left = from;
@@ -140,19 +153,13 @@ void simt_fiber_switch(simt_fiber *from, simt_fiber *to) {
 #endif
     simt_switch_stack(&from->stack_pointer, to->stack_pointer);
 #if SIMT_ASAN
-    __sanitizer_finish_switch_fiber(from->fake, NULL, NULL);
+    learn(from->fake);
 #endif
 }
 
 void simt_fiber_entered(void) {
 #if SIMT_ASAN
-    const void *bottom;
-    size_t bytes;
-    __sanitizer_finish_switch_fiber(NULL, &bottom, &bytes);
-    if (!left->stack) {
-        left->stack = (char *)(uintptr_t)bottom;
-        left->stack_bytes = bytes;
-    }
+    learn(NULL);
 #endif
 }
 

@@ -68,13 +68,15 @@ void simt_watch_launch(const char *kernel) {
     launching = kernel;
 }
 
-/* Whether the host has that page: such a number among a kernel's parameters is one of its addresses. Numbers
-   below 1 TiB are counts; the system gives out no such addresses for what is allocated. */
+/* Programs, the heap and what is mapped lie above this on every system that is run on; below it are numbers side
+   by side, and shadows of sanitizers. */
+#define LOWEST_HOST_ADDRESS ((uintptr_t)0x500000000000)
+
+/* Whether the host has that page: such a number among a kernel's parameters is one of its addresses. */
 static bool is_host_address(uintptr_t word) {
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    if (word < (uintptr_t)1 << 40 || word >> 47)
-        return false;
-    return msync((void *)(word / page * page), page, MS_ASYNC) == 0;
+    return word >= LOWEST_HOST_ADDRESS && !(word >> 48) &&
+           msync((void *)(word / page * page), page, MS_ASYNC) == 0;
 }
 
 /* Each word that is an address; what lies between the fields was cleared. */
