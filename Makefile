@@ -20,7 +20,7 @@ build: configure
 	cmake --build build
 
 check: build
-	ctest --test-dir build --output-on-failure
+	ctest --test-dir build --output-on-failure -j "$$(nproc | awk '{ print $$1 < 4 ? $$1 : 4 }')"
 	$(MAKE) check-core
 
 # The core alone: a C compiler and nothing else.

@@ -11,7 +11,7 @@ static int compare(const void *a, const void *b) {
 
 /* Places are counted from 0, as in the list. */
 static ms_status fail_twice(const ms_run_params *p, int64_t number, ms_error *err) {
-    int64_t place[2], found = 0;
+    int64_t place[2] = {0}, found = 0;
     for (int64_t i = 0; i < p->n_segments && found < 2; i++)
         if (p->segments[i] == number)
             place[found++] = i;

@@ -85,6 +85,7 @@ static void die(const char *fmt, ...) {
     fprintf(stderr, "simt: kernel %s, block (%d, %d, %d), thread %d: ", e->launch->name, e->block.at[0],
             e->block.at[1], e->block.at[2], simt_self ? simt_self->thread : -1);
     va_start(ap, fmt);
+    /* It is begun the line before. NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
     vfprintf(stderr, fmt, ap);
     va_end(ap);
     fputc('\n', stderr);

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
+/* The sanitizers' own names. NOLINTBEGIN(bugprone-reserved-identifier) */
 #if SIMT_ASAN
 void __sanitizer_start_switch_fiber(void **fake_stack_save, const void *bottom, size_t size);
 void __sanitizer_finish_switch_fiber(void *fake_stack_save, const void **bottom_old, size_t *size_old);
@@ -16,6 +17,7 @@ void __tsan_acquire(void *address);
 void __tsan_release(void *address);
 #define NO_SYNC 1u
 #endif
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 #if defined(__x86_64__)
 
