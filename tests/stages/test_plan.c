@@ -177,8 +177,8 @@ static void cards_are_planned_for(void **state) {
         before = window_s;
         ms_json_doc_destroy(&doc);
     }
-    /* 512 px in 4 GB with everything resident and both branches together, and in 1.5 GB with weights that pass
-       through; the context is in both. */
+    /* 512 px in 4 GB with everything resident and both branches together, and in 1.5 GB with weights that
+       pass through; the context is in both. */
     for (int small = 0; small < 2; small++) {
         char options[160];
         snprintf(

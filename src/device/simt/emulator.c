@@ -14,8 +14,9 @@
 #define MOST_COPIES 128 /* under way, of a thread */
 #define MOST_GROUPS 16
 
-/* From stack to stack: below each lies as much that cannot be touched, so that a thread which needs more ends there.
-   Stacks begin at different lines of their pages, else all threads' frames would share a few lines of the caches. */
+/* From stack to stack: below each lies as much that cannot be touched, so that a thread which needs more ends
+   there. Stacks begin at different lines of their pages, else all threads' frames would share a few lines of
+   the caches. */
 #define COLOURS 4096
 #define STACK_STRIDE (2 * SIMT_STACK_BYTES + COLOURS)
 #define STACKS_BYTES (MOST_THREADS * STACK_STRIDE)

@@ -2,8 +2,8 @@
  * planted NAME ARCH SEED      runs a kernel with its fault
  * planted sound ARCH SEED     runs all of them without
  *
- * Exits with 0 if the numbers are right, with 3 if they are wrong; what the emulator or a sanitizer finds ends the
- * program. Built three times: as it is, for addresses, for threads.
+ * Exits with 0 if the numbers are right, with 3 if they are wrong; what the emulator or a sanitizer finds
+ * ends the program. Built three times: as it is, for addresses, for threads.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -24,15 +24,17 @@ extern const simt_kernel seen_places;
 #define SEEN_SHUFFLES 39
 extern const simt_kernel seen_shuffles;
 
-/* in: 4 matrices of 8x8 16-bit values for each warp. x4, x2, x4_transposed, x2_transposed: 12 words a thread. */
+/* in: 4 matrices of 8x8 16-bit values for each warp. x4, x2, x4_transposed, x2_transposed: 12 words a
+   thread. */
 #define SEEN_MATRICES 12
 extern const simt_kernel seen_matrices;
 
-/* in: a[16][k], more: b[k][8], 16-bit values, sum: c[16][8], for each warp. out: d[16][8] of each warp, floats. */
+/* in: a[16][k], more: b[k][8], 16-bit values, sum: c[16][8], for each warp. out: d[16][8] of each warp,
+   floats. */
 extern const simt_kernel seen_mma_16816_f16, seen_mma_16816_bf16, seen_mma_1688_f16, seen_mma_1688_bf16;
 
-/* in: 3 times 16 bytes for each thread; the second are not copied by odd threads. The first words of the three
-   places when all are under way, and after each wait: 12 words a thread. */
+/* in: 3 times 16 bytes for each thread; the second are not copied by odd threads. The first words of the
+   three places when all are under way, and after each wait: 12 words a thread. */
 #define SEEN_COPIES 12
 extern const simt_kernel seen_copies;
 
@@ -40,8 +42,8 @@ extern const simt_kernel seen_copies;
    lanes on by those of the warp. */
 extern const simt_kernel seen_barriers, seen_warp_barriers;
 
-/* A place in out[0], then who comes in which order: phases of SEEN_STEPS collectives, barriers between them; a
-   word a thread for each step: block << 24 | phase << 16 | step << 12 | thread. */
+/* A place in out[0], then who comes in which order: phases of SEEN_STEPS collectives, barriers between them;
+   a word a thread for each step: block << 24 | phase << 16 | step << 12 | thread. */
 #define SEEN_PHASES 3
 #define SEEN_STEPS 4
 extern const simt_kernel seen_order;

@@ -1,6 +1,6 @@
 /*
- * The bits that the self-test must find on CUDA cards are those that the emulator has, on every architecture of a
- * class and in any schedule. When kernels have changed theirs:
+ * The bits that the self-test must find on CUDA cards are those that the emulator has, on every architecture
+ * of a class and in any schedule. When kernels have changed theirs:
  *
  *   MEMSAFE_WRITE_PREDICTED=$PWD/src/device/cuda/predicted_bits.inc ctest --test-dir build -R cuda_predicted
  */

@@ -1,4 +1,5 @@
-/* The self-test of devices: one that computes as it should passes, and every family that does not is named. */
+/* The self-test of devices: one that computes as it should passes, and every family that does not is
+   named. */
 #include "test.h"
 
 #include <stdio.h>

@@ -250,7 +250,8 @@ static void test_classes(void **state) {
     static const int both[9] = {12, 12, 0, 0, 0, 0, 0, 0, -14}, undone[9] = {1, -1, 0, 0, 0, 0, 0, 0, 1};
     (void)state;
     skip_without_avx2();
-    /* Beside 1, a product of 2^-24 is kept by all, one of 2^-25 from Hopper on: four of them are the last place. */
+    /* Beside 1, a product of 2^-24 is kept by all, one of 2^-25 from Hopper on: four of them are the last
+       place. */
     assert_int_equal(add_powers(86, 1, halves, same, 2), 0x3f800001);
     assert_int_equal(add_powers(86, 1, quarters, same, 4), 0x3f800000);
     assert_int_equal(add_powers(90, 1, quarters, same, 4), 0x3f800001);
@@ -259,8 +260,8 @@ static void test_classes(void **state) {
     assert_int_equal(add_powers(120, 0, both, undone, 9), 0);
 }
 
-/* Products of bfloat16 whose sum is float32's least number to the last bit, kept only where the largest exponent
-   may be -133. Eight of them would be kept by Ampere as well if it went as far. */
+/* Products of bfloat16 whose sum is float32's least number to the last bit, kept only where the largest
+   exponent may be -133. Eight of them would be kept by Ampere as well if it went as far. */
 static void check_least(int terms) {
     simt_tile t = {0};
     for (int i = 0; i < terms; i++) {

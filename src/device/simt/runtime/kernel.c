@@ -68,8 +68,8 @@ void simt_watch_launch(const char *kernel) {
     launching = kernel;
 }
 
-/* Programs, the heap and what is mapped lie above this on every system that is run on; below it are numbers side
-   by side, and shadows of sanitizers. */
+/* Programs, the heap and what is mapped lie above this on every system that is run on; below it are numbers
+   side by side, and shadows of sanitizers. */
 #define LOWEST_HOST_ADDRESS ((uintptr_t)0x500000000000)
 
 /* Whether the host has that page: such a number among a kernel's parameters is one of its addresses. */
