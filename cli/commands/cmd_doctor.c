@@ -35,7 +35,9 @@ static const struct {
 
 /* text may be "". */
 static void row(const char *name, const char *state, const char *text) {
-    if (cli_is_narrow())
+    if (cli_is_narrow() && !name[0]) /* the row before goes on */
+        cli_print("    %s\n", text);
+    else if (cli_is_narrow())
         cli_print("  %s: %s%s%s\n", name, state, text[0] ? ", " : "", text);
     else if (text[0])
         cli_print("  %-20s %-8s %s\n", name, state, text);

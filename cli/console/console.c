@@ -40,6 +40,7 @@ static struct {
     int drawn;       /* characters of the bar that stand in the line now */
     int write_error; /* errno of the first line that could not be written */
     bool over;       /* there is no progress any more */
+    bool line_open;  /* what was said last is not the end of its line */
     bool started, ended;
     char last_members[4096];
     char command[4096];
@@ -325,13 +326,18 @@ void cli_say(const char *fmt, ...) {
     static int at;
     if (console.quiet || console.shape == SHAPE_JSON)
         return;
+    size_t length = strlen(fmt);
     va_list ap;
-    clear();
+    if (!console.line_open)
+        clear();
     va_start(ap, fmt);
     put_formatted(stdout, STDOUT_FILENO, &at, fmt, ap);
     va_end(ap);
     cli_flush_now();
-    redraw();
+    /* The bar begins a line of its own: it would go over one that is still being written. */
+    console.line_open = length > 0 && fmt[length - 1] != '\n';
+    if (!console.line_open)
+        redraw();
 }
 
 void cli_print(const char *fmt, ...) {

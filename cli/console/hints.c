@@ -18,7 +18,7 @@ const char *cli_hint_words(ms_hint hint) {
         [MS_HINT_TONEMAP] = "--tonemap",
         [MS_HINT_RESOLUTION] = "--resolution names one that stays",
         [MS_HINT_LATENT_RANK] = "--latent-rank 90 is one",
-        [MS_HINT_DEVICE_BYTES] = "--device-memory 80G is for a device that is not here, and needed there",
+        [MS_HINT_DEVICE_BYTES] = "what is not here needs --device-memory 80G, a card --arch sm_86, too",
         [MS_HINT_FRAME_RATE] = "--fps source keeps them",
         [MS_HINT_LOOP] = "--loop says how",
         [MS_HINT_LOOP_NONE] = "--loop none",

@@ -58,8 +58,8 @@ ms_status ms_device_open(const ms_device_params *params, ms_device **ret_dev, ms
         size_t used = strlen(known);
         snprintf(known + used, sizeof(known) - used, "%s%s", used ? ", " : "", (*b)->name);
     }
-    return ms_fail(err, MS_UNSUPPORTED, "there is no back end \"%s\"; this build has %s; %s", name, known,
-                   problem.message);
+    return ms_fail_hint(err, MS_UNSUPPORTED, MS_HINT_DEVICE_AUTO,
+                        "there is no back end \"%s\"; this build has %s; %s", name, known, problem.message);
 }
 
 void ms_device_close(ms_device **dev) {

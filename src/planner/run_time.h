@@ -19,7 +19,7 @@ typedef struct ms_run_speed {
 } ms_run_speed;
 
 /* What a thread of the host reaches in convolutions, before anything was measured: operations a second. */
-#define MS_HOST_THREAD_FLOPS 25e9
+#define MS_HOST_THREAD_FLOPS 100e9
 
 /* The proportions of a device that is not here. They serve for choosing among
    layouts, and say nothing in seconds. */

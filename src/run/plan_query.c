@@ -76,6 +76,10 @@ static ms_status check_device(const ms_plan_params *p, const ms_device *dev, ms_
 /* NULL without an architecture. */
 static ms_status find_card(const ms_plan_params *p, const ms_card **ret_card, ms_error *err) {
     *ret_card = NULL;
+    if (!p->arch && p->device && strcmp(p->device, "cuda") == 0 && p->device_bytes)
+        return ms_fail_hint(
+            err, MS_INVALID_ARGUMENT, MS_HINT_DEVICE_BYTES,
+            "of a CUDA card that is not here the architecture must be stated, too, like sm_86");
     if (!p->arch)
         return MS_OK;
     if (p->device && strcmp(p->device, "cuda") != 0)

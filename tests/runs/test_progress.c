@@ -332,12 +332,46 @@ static void the_line_fits_a_terminal(void **state) {
     assert_non_null(strchr(text, '%'));
 }
 
+/* What stands on a terminal's lines in the end; none of them is as long as the terminal is wide. */
+static void screen(const char *text, char lines[64][1024]) {
+    int row = 0;
+    size_t column = 0;
+    memset(lines, 0, 64 * sizeof(lines[0]));
+    for (; *text && row < 64; text++) {
+        if (*text == '\r') {
+            column = 0;
+        } else if (*text == '\n') {
+            row++;
+        } else if (column < sizeof(lines[0]) - 1) {
+            for (size_t i = strlen(lines[row]); i < column; i++)
+                lines[row][i] = ' ';
+            lines[row][column++] = *text;
+        }
+    }
+}
+
+/* The bar does not go over a line that is said in pieces. */
+static void no_line_is_cut_into(void **state) {
+    (void)state;
+    static char text[1 << 18], lines[64][1024];
+    char line[4096], wanted[600];
+    bool found = false;
+    snprintf(line, sizeof(line), "exec %s run %s -o %s -y", MS_CLI_PATH, inputs, test_file("whole.mkv"));
+    snprintf(wanted, sizeof(wanted), "%s will have 40 frames of 160x144", test_file("whole.mkv"));
+    test_on_terminal(400, "xterm", line, text, sizeof(text));
+    screen(text, lines);
+    for (int i = 0; i < 64; i++)
+        found |= strncmp(lines[i], wanted, strlen(wanted)) == 0;
+    if (!found)
+        fail_msg("no line begins with \"%s\": \"%s\", \"%s\"", wanted, lines[0], lines[1]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_is_told_in_events),   cmocka_unit_test(every_error_is_an_event),
         cmocka_unit_test(words_are_everyday_ones),   cmocka_unit_test(the_report_says_what_it_was_made_with),
         cmocka_unit_test(ctrl_c_tells_what_is_kept), cmocka_unit_test(ctrl_c_at_the_beginning_keeps_nothing),
-        cmocka_unit_test(the_line_fits_a_terminal),
+        cmocka_unit_test(the_line_fits_a_terminal),  cmocka_unit_test(no_line_is_cut_into),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);
 }
