@@ -295,7 +295,7 @@ static const cli_option plan_options[] = {
      "a table of 8 to 80 GiB and 50 to 500 frames", 0, 0},
     CLI_DEVICE_OPTION(plan_state, p.device),
     {"device-memory", 0, CLI_BYTES, P(device_bytes), "SIZE",
-     "of a device that is not here, like 80G: a card (--arch), or any (--device dummy)", 0, 0},
+     "of a device that is not here, like 80G (--arch, or --device dummy)", 0, 0},
     {"arch", 0, CLI_TEXT, P(arch), "sm_NN", "of a CUDA card that is not here, with --device-memory", 0, 0},
     CLI_GROUP("What is shown"),
     {"json", "j", CLI_FLAG, offsetof(plan_state, json), NULL, "print JSON", 0, 0},

@@ -581,6 +581,7 @@ static void null_probe(void) {
     GIVES(!ms_probe_get_device(NULL, &device));
     REFUSED(ms_probe_disk(NULL, "x", &bandwidth, &err));
     REFUSED(ms_probe_upload(NULL, &bandwidth, &err));
+    REFUSED(ms_probe_self_test(NULL, 1, NULL, NULL, &err));
     REFUSED(ms_probe_calibrate(NULL, "x", NULL, &rates, &err));
     assert_ms_ok(ms_probe_create(NULL, &probe, &err), &err);
     GIVES(!ms_probe_get_cgroup(probe, -1, &group));
@@ -590,6 +591,7 @@ static void null_probe(void) {
     REFUSED(ms_probe_disk(probe, "x", NULL, &err));
     REFUSED(ms_probe_upload(probe, NULL, &err));
     REFUSED(ms_probe_upload(probe, &bandwidth, &err));
+    REFUSED(ms_probe_self_test(probe, 1, NULL, NULL, &err)); /* no device was named */
     REFUSED(ms_probe_calibrate(probe, NULL, NULL, &rates, &err));
     REFUSED(ms_probe_calibrate(probe, "x", NULL, NULL, &err));
     REFUSED(ms_probe_calibrate(probe, "x", NULL, &rates, &err));
