@@ -32,6 +32,17 @@ static ms_status make_queue(ms_compute *c, ms_error *err) {
                                      ms_status_text(status));
 }
 
+/* With a queue of its own it is whole; what cannot be made whole is closed. */
+static ms_status end_opening(ms_compute *c, ms_status status, ms_compute *ret_compute, ms_error *err) {
+    if (status == MS_OK)
+        status = make_queue(c, err);
+    if (status == MS_OK)
+        *ret_compute = *c;
+    else
+        ms_compute_close(c);
+    return status;
+}
+
 ms_status ms_compute_open(const ms_compute_params *params, ms_compute *ret_compute, ms_error *err) {
     ms_compute c = {.mem = params->mem};
     char name[32];
@@ -49,14 +60,7 @@ ms_status ms_compute_open(const ms_compute_params *params, ms_compute *ret_compu
     ms_status status = ms_device_open(&device, &c.dev, err);
     if (status == MS_OK && params->must_compute && !c.dev->caps.computes)
         status = ms_fail(err, MS_UNSUPPORTED, "%s computes nothing: it is for plans", c.dev->description);
-    if (status == MS_OK)
-        status = make_queue(&c, err);
-    if (status != MS_OK) {
-        ms_compute_close(&c);
-        return status;
-    }
-    *ret_compute = c;
-    return MS_OK;
+    return end_opening(&c, status, ret_compute, err);
 }
 
 void ms_compute_close(ms_compute *c) {
@@ -79,13 +83,7 @@ ms_status ms_compute_fork(const ms_compute *compute, ms_compute *ret_fork, ms_er
                     .replay = compute->replay,
                     .borrows_device = true,
                     .borrows_pool = true};
-    ms_status status = make_queue(&c, err);
-    if (status != MS_OK) {
-        ms_compute_close(&c);
-        return status;
-    }
-    *ret_fork = c;
-    return MS_OK;
+    return end_opening(&c, MS_OK, ret_fork, err);
 }
 
 ms_status ms_compute_open_host(const ms_compute *compute, ms_compute *ret_host, ms_error *err) {
@@ -95,14 +93,7 @@ ms_status ms_compute_open_host(const ms_compute *compute, ms_compute *ret_host, 
     const ms_device_params cpu = {
         .backend = "cpu", .mem = c.mem, .pool = c.pool, .isa_limit = MS_ISA_COUNT - 1};
     ms_status status = ms_device_open(&cpu, &c.dev, err);
-    if (status == MS_OK)
-        status = make_queue(&c, err);
-    if (status != MS_OK) {
-        ms_compute_close(&c);
-        return status;
-    }
-    *ret_host = c;
-    return MS_OK;
+    return end_opening(&c, status, ret_host, err);
 }
 
 ms_status ms_compute_finish(const ms_compute *c) {

@@ -359,3 +359,27 @@ unsigned ms_dtypes_ddim(const ms_ddim_args *a) {
 unsigned ms_dtypes_check_finite(const ms_check_finite_args *a) {
     return of(&a->src);
 }
+
+bool ms_conv2d_is_linear(const ms_conv2d_args *a) {
+    return a->kernel_h == 1 && a->kernel_w == 1 && a->stride_h == 1 && a->stride_w == 1 && a->groups == 1 &&
+           ms_conv2d_in_h(a) == a->src_h && ms_conv2d_in_w(a) == a->src_w && a->dst_h == a->src_h &&
+           a->dst_w == a->src_w;
+}
+
+ms_linear_args ms_conv2d_as_linear(const ms_conv2d_args *a) {
+    ms_linear_args linear = {
+        .n_src = a->n_src,
+        .dst = a->dst,
+        .weight = a->weight,
+        .prologue = a->prologue,
+        .epilogue = a->epilogue,
+    };
+    for (int i = 0; i < a->n_src; i++) {
+        const ms_rows *src = &a->src[i];
+        linear.src[i] = *src;
+        linear.src[i].data =
+            ms_elements_at(src->data, src->dtype, (a->dst_y - a->src_y) * a->src_w * src->inner_stride);
+        linear.src[i].inner = a->dst.inner;
+    }
+    return linear;
+}

@@ -104,4 +104,9 @@ static inline int64_t ms_nearest(int64_t at, int64_t small, int64_t large) {
 bool ms_conv2d_reads(const ms_conv2d_args *args, int64_t first, int64_t last, int64_t *ret_first,
                      int64_t *ret_last);
 
+/* A 1x1 convolution without stride is a linear layer, which may read its rows in place; of a stripe it reads
+   the rows that it writes. */
+bool ms_conv2d_is_linear(const ms_conv2d_args *args);
+ms_linear_args ms_conv2d_as_linear(const ms_conv2d_args *args);
+
 #endif

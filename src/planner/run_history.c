@@ -87,7 +87,7 @@ ms_status ms_run_speed_find(const ms_compute *compute, const char *path, const c
         warn(ret_warning, &trouble);
     ms_history_close(&history);
     if (!compute->dev->caps.host_memory)
-        speed.host_flops = MS_HOST_THREAD_FLOPS * ms_pool_threads(compute->pool);
+        speed.host_flops = ms_run_host_flops(compute);
     if (status == MS_OK)
         *ret_speed = speed;
     return status;

@@ -21,6 +21,11 @@ typedef struct ms_run_speed {
 /* What a thread of the host reaches in convolutions, before anything was measured: operations a second. */
 #define MS_HOST_THREAD_FLOPS 100e9
 
+/* ms_run_speed.host_flops beside a device of its own. */
+static inline double ms_run_host_flops(const ms_compute *compute) {
+    return MS_HOST_THREAD_FLOPS * ms_pool_threads(compute->pool);
+}
+
 /* The proportions of a device that is not here. They serve for choosing among
    layouts, and say nothing in seconds. */
 ms_run_speed ms_run_speed_nominal(void);

@@ -307,7 +307,7 @@ static ms_status prepare(planning *a, const ms_compute *compute, ms_plan_report 
         r->history_runs = a->speed.runs;
     } else if (a->card) {
         a->speed.rates = ms_roofline(a->card, on.activation);
-        a->speed.host_flops = MS_HOST_THREAD_FLOPS * ms_pool_threads(compute->pool);
+        a->speed.host_flops = ms_run_host_flops(compute);
         snprintf(r->card, sizeof(r->card), "%s", a->card->name);
     }
     a->ask = (ms_run_plan_params){.engine_params = &a->engine,

@@ -102,29 +102,6 @@ static ms_gemm_layer conv2d_layer(const ms_conv2d_args *args) {
     };
 }
 
-/* A 1x1 convolution without stride is a linear layer, which may read its rows in place. */
-static bool is_linear(const ms_conv2d_args *a) {
-    return a->kernel_h == 1 && a->kernel_w == 1 && a->stride_h == 1 && a->stride_w == 1 && a->groups == 1 &&
-           ms_conv2d_in_h(a) == a->src_h && ms_conv2d_in_w(a) == a->src_w && a->dst_h == a->src_h &&
-           a->dst_w == a->src_w;
-}
-
-static ms_linear_args as_linear(const ms_conv2d_args *a) {
-    ms_linear_args linear = {
-        .n_src = a->n_src,
-        .dst = a->dst,
-        .weight = a->weight,
-        .prologue = a->prologue,
-        .epilogue = a->epilogue,
-    };
-    for (int i = 0; i < a->n_src; i++) {
-        linear.src[i] = a->src[i];
-        linear.src[i].data = ms_row(&a->src[i], 0, (a->dst_y - a->src_y) * a->src_w);
-        linear.src[i].inner = a->dst.inner;
-    }
-    return linear;
-}
-
 size_t ms_conv2d_workspace_bytes(const ms_conv2d_args *args, int threads) {
     switch (ms_conv2d_layout(args)) {
     case MS_LAYOUT_WINOGRAD:
@@ -135,8 +112,8 @@ size_t ms_conv2d_workspace_bytes(const ms_conv2d_args *args, int threads) {
     case MS_LAYOUT_GEGLU:
         break;
     }
-    if (is_linear(args)) {
-        ms_linear_args linear = as_linear(args);
+    if (ms_conv2d_is_linear(args)) {
+        ms_linear_args linear = ms_conv2d_as_linear(args);
         return ms_linear_workspace_bytes(&linear, threads);
     }
     ms_gemm_layer layer = conv2d_layer(args);
@@ -155,8 +132,8 @@ void ms_cpu_conv2d(ms_device *dev, const ms_conv2d_args *args, void *workspace) 
     case MS_LAYOUT_GEGLU:
         break;
     }
-    if (is_linear(args)) {
-        ms_linear_args linear = as_linear(args);
+    if (ms_conv2d_is_linear(args)) {
+        ms_linear_args linear = ms_conv2d_as_linear(args);
         ms_cpu_linear(dev, &linear, workspace);
         return;
     }

@@ -1,23 +1,5 @@
 #include "device/cuda/matmul.h"
 
-static ms_linear_args as_linear(const ms_conv2d_args *a) {
-    ms_linear_args linear = {
-        .n_src = a->n_src,
-        .dst = a->dst,
-        .weight = a->weight,
-        .prologue = a->prologue,
-        .epilogue = a->epilogue,
-    };
-    for (int i = 0; i < a->n_src; i++) {
-        const ms_rows *src = &a->src[i];
-        linear.src[i] = *src;
-        linear.src[i].data =
-            ms_elements_at(src->data, src->dtype, (a->dst_y - a->src_y) * a->src_w * src->inner_stride);
-        linear.src[i].inner = a->dst.inner;
-    }
-    return linear;
-}
-
 static cuda_layer layer_of(const ms_conv2d_args *a) {
     const int64_t in_h = ms_conv2d_in_h(a), in_w = ms_conv2d_in_w(a);
     return (cuda_layer){
@@ -57,8 +39,8 @@ ms_status cuda_conv2d_in_tiles(ms_queue *queue, const ms_conv2d_args *args, void
     MS_TRY(ms_check_conv2d_as(args, cuda_conv2d_layout(args)));
     if (ms_dtypes_conv2d(args) & ~queue->dev->caps.activations || !fits(args))
         return MS_UNSUPPORTED;
-    if (cuda_conv2d_is_linear(args)) {
-        const ms_linear_args linear = as_linear(args);
+    if (ms_conv2d_is_linear(args)) {
+        const ms_linear_args linear = ms_conv2d_as_linear(args);
         return cuda_linear_in_tiles(queue, &linear, workspace, tile);
     }
     const cuda_layer layer = layer_of(args);

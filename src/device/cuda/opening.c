@@ -22,7 +22,8 @@ static ms_status no_cards(cudaError_t error, ms_error *err) {
     int driver = 0;
     char has[16], needs[16];
     if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0)
-        return ms_fail(err, MS_UNSUPPORTED, "there is no CUDA card: this machine has no NVIDIA driver");
+        return ms_fail_hint(err, MS_UNSUPPORTED, MS_HINT_DEVICE_AUTO,
+                            "there is no CUDA card: this machine has no NVIDIA driver");
     version_text(driver, has, sizeof(has));
     version_text(CUDART_VERSION, needs, sizeof(needs));
     if (error == cudaErrorInsufficientDriver)
@@ -30,8 +31,8 @@ static ms_status no_cards(cudaError_t error, ms_error *err) {
                        "the NVIDIA driver is too old: it knows CUDA %s, and this plug-in is of CUDA %s", has,
                        needs);
     if (error == cudaSuccess || error == cudaErrorNoDevice)
-        return ms_fail(err, MS_UNSUPPORTED, "there is no CUDA card, though the driver is there (CUDA %s)",
-                       has);
+        return ms_fail_hint(err, MS_UNSUPPORTED, MS_HINT_DEVICE_AUTO,
+                            "there is no CUDA card, though the driver is there (CUDA %s)", has);
     return ms_fail(err, MS_UNSUPPORTED, "CUDA cannot be used: %s (%s, driver of CUDA %s)",
                    cudaGetErrorString(error), cudaGetErrorName(error), has);
 }

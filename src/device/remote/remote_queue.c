@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "device/remote/remote.h"
+#include "base/splitmix.h"
 
 /* ---- giving ---- */
 
@@ -138,14 +139,6 @@ static void run_first(remote_device *d, remote_queue *q) {
     drop_first(&q->list);
 }
 
-/* splitmix64 (Steele, Lea, Flood 2014) */
-static uint64_t next_random(remote_device *d) {
-    uint64_t z = d->random += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 /* The first command of one of the queues that can go on. MS_INTERNAL: none can,
    though there is work: a wait in a circle. */
 static ms_status step(remote_device *d) {
@@ -159,7 +152,7 @@ static ms_status step(remote_device *d) {
         return MS_DEVICE_LOST;
     }
     delay();
-    int chosen = (int)(next_random(d) % (uint64_t)able);
+    int chosen = (int)(ms_splitmix64(&d->random) % (uint64_t)able);
     for (remote_queue *q = d->queues; q; q = q->next)
         if (can_run(q) && chosen-- == 0) {
             run_first(d, q);

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "device/weight.h"
+#include "base/splitmix.h"
 
 static const uint64_t hash_key[2] = {0x6d656d7361666531u, 0x73656c6674657374u};
 
@@ -34,17 +35,9 @@ void trial_end(trial *t) {
     *t = (trial){0};
 }
 
-/* splitmix64 (Steele, Lea, Flood 2014). The sum of four uniform numbers is nearly normal, and alike on every
-   machine. */
-static uint64_t draw(uint64_t *state) {
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
+/* The sum of four uniform numbers is nearly normal, and alike on every machine. */
 static float normal(uint64_t *state) {
-    const uint64_t u = draw(state);
+    const uint64_t u = ms_splitmix64(state);
     int sum = (int)(u & 0xffff) + (int)(u >> 16 & 0xffff) + (int)(u >> 32 & 0xffff) + (int)(u >> 48);
     return (float)(sum - 2 * 0xffff) * (1.75f / 0x10000);
 }

@@ -8,6 +8,7 @@
 
 #include "device/simt/fiber.h"
 #include "device/simt/tensor_core.h"
+#include "base/splitmix.h"
 
 #define MOST_THREADS 1024
 #define WARP 32
@@ -95,25 +96,17 @@ static void die(const char *fmt, ...) {
 
 /* ---- the schedule ---- */
 
-/* splitmix64 (Steele, Lea, Flood 2014). */
-static uint64_t draw(simt_emulator *e) {
-    uint64_t z = e->random += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
 static void draw_order(simt_emulator *e) {
     if (e->launch->seed == 0)
         return;
     for (int i = e->warps - 1; i > 0; i--) {
-        int other = (int)(draw(e) % (uint64_t)(i + 1)), kept = e->order[i];
+        int other = (int)(ms_splitmix64(&e->random) % (uint64_t)(i + 1)), kept = e->order[i];
         e->order[i] = e->order[other];
         e->order[other] = kept;
     }
     for (int i = 0; i < e->warps; i++) {
-        e->warp[i].first = (int)(draw(e) % WARP);
-        e->warp[i].step = draw(e) & 1 ? 1 : WARP - 1;
+        e->warp[i].first = (int)(ms_splitmix64(&e->random) % WARP);
+        e->warp[i].step = ms_splitmix64(&e->random) & 1 ? 1 : WARP - 1;
     }
 }
 
@@ -184,9 +177,9 @@ void simt_barrier(void) {
 
 /* Of odd seeds: another warp goes on at a collective. */
 static void maybe_leave_warp(simt_emulator *e, lane *l) {
-    if (!(e->launch->seed & 1) || draw(e) % 4)
+    if (!(e->launch->seed & 1) || ms_splitmix64(&e->random) % 4)
         return;
-    warp *w = &e->warp[draw(e) % (uint64_t)e->warps];
+    warp *w = &e->warp[ms_splitmix64(&e->random) % (uint64_t)e->warps];
     if (w->ready > 0)
         go_to(l, next_in_warp(w, w->first));
 }
@@ -452,9 +445,9 @@ static void run_blocks(simt_emulator *e) {
     const uint32_t *grid = e->launch->grid;
     uint64_t count = (uint64_t)grid[0] * grid[1] * grid[2], at = 0, step = 1;
     if (e->launch->seed && count > 1) {
-        at = draw(e) % count;
+        at = ms_splitmix64(&e->random) % count;
         do
-            step = 1 + draw(e) % (count - 1);
+            step = 1 + ms_splitmix64(&e->random) % (count - 1);
         while (common_divisor(count, step) != 1);
     }
     for (uint64_t i = 0; i < count; i++, at = (at + step) % count) {

@@ -643,6 +643,8 @@ static void cards_that_cannot_be_are_told_in_a_line(void **state) {
         assert_int_equal(open_card(cases[i].card, 0, &t), i == 3 ? MS_DEVICE_MEMORY : MS_UNSUPPORTED);
         if (!strstr(err.message, cases[i].says) || strchr(err.message, '\n'))
             fail_msg("\"%s\" does not say \"%s\"", err.message, cases[i].says);
+        /* That there is none is nothing that "auto" warns of. */
+        assert_int_equal((err.hints & MS_HINT_BIT(MS_HINT_DEVICE_AUTO)) != 0, i == 0);
     }
     setenv("MEMSAFE_SIMT", "64M", 1);
     const ms_backend *b = NULL;

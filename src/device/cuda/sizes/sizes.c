@@ -59,20 +59,13 @@ ms_weight_layout cuda_conv2d_layout(const ms_conv2d_args *a) {
     return depthwise ? MS_LAYOUT_DEPTHWISE : MS_LAYOUT_PANEL;
 }
 
-/* A 1x1 convolution without stride is a linear layer. */
-bool cuda_conv2d_is_linear(const ms_conv2d_args *a) {
-    return a->kernel_h == 1 && a->kernel_w == 1 && a->stride_h == 1 && a->stride_w == 1 && a->groups == 1 &&
-           ms_conv2d_in_h(a) == a->src_h && ms_conv2d_in_w(a) == a->src_w && a->dst_h == a->src_h &&
-           a->dst_w == a->src_w;
-}
-
 /* Of a stripe a linear layer reads what it writes. */
 size_t cuda_conv2d_workspace(const ms_device *dev, const ms_conv2d_args *a) {
     (void)dev;
     if (cuda_conv2d_layout(a) == MS_LAYOUT_DEPTHWISE)
         return 0;
     return copy_bytes(a->src, a->n_src, a->groups, &a->prologue,
-                      cuda_conv2d_is_linear(a) ? a->dst.inner : a->src[0].inner);
+                      ms_conv2d_is_linear(a) ? a->dst.inner : a->src[0].inner);
 }
 
 /* Attention keeps its tiles on the chip. */

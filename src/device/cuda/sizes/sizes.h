@@ -30,7 +30,4 @@ static inline int64_t cuda_stride_of(int64_t count, int64_t stride) {
     return count > 1 ? stride : 0;
 }
 
-/* A 1x1 convolution without stride is a linear layer. */
-bool cuda_conv2d_is_linear(const ms_conv2d_args *args);
-
 #endif

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "device/simt/runtime/runtime.h"
+#include "base/splitmix.h"
 
 /* ---- lists ---- */
 
@@ -108,14 +109,6 @@ void simt_traffic(uint64_t *ret_uploaded_bytes, uint64_t *ret_downloaded_bytes) 
     *ret_downloaded_bytes = downloaded_bytes;
 }
 
-/* splitmix64 (Steele, Lea, Flood 2014) */
-static uint64_t draw(void) {
-    uint64_t z = the_card.random += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
 /* A thread that waits does the work, each with fibers of its own. */
 static pthread_key_t emulator_key;
 static pthread_once_t emulator_once = PTHREAD_ONCE_INIT;
@@ -145,7 +138,7 @@ static void run_kernel(const card_command *c) {
     simt_launch launch = c->launch;
     simt_emulator *e = emulator();
     /* Seed 0 is the plain order of lanes as well. */
-    launch.seed = the_card.seed ? draw() : 0;
+    launch.seed = the_card.seed ? ms_splitmix64(&the_card.random) : 0;
     /* A copy of exact size, so that whoever reads more is found. */
     void *param = malloc(c->param_bytes);
     if (!e || !param)
@@ -221,7 +214,7 @@ static cudaError_t step(void) {
         lose();
         return the_card.lost;
     }
-    size_t chosen = (size_t)(draw() % able);
+    size_t chosen = (size_t)(ms_splitmix64(&the_card.random) % able);
     cudaStream_t s = the_card.streams;
     while (!can_run(s) || chosen-- > 0)
         s = s->next;
