@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "files/full_io.h"
 
-#define MAGIC 0x45434146u /* "FACE" */
+#define MAGIC 0x32434146u /* "FAC2" */
 /* The disk must have so much left, and twice what the file may come to, when a
    segment's file is begun. The output comes first. */
 #define SPARE_BYTES ((uint64_t)64 << 20)
@@ -21,7 +21,8 @@
 typedef struct head {
     uint32_t magic, crc; /* crc: of this head with 0 in its place, and of the face */
     int64_t frame;
-    uint64_t bytes, zero;
+    int64_t first, end; /* frames of its window: from one to before another */
+    uint64_t bytes;
 } head;
 
 struct ms_face_store {
@@ -31,7 +32,7 @@ struct ms_face_store {
     int64_t segment; /* that one's number */
     bool renamed;    /* a file was made since the last sync */
     double synced;
-    int64_t begun, begun_end; /* faces of the window in work that were put: from one to before another */
+    int64_t first, end; /* frames of the window in work */
     char note[160];
 };
 
@@ -145,13 +146,15 @@ static uint32_t checksum(const ms_crc32_table *crc, const head *h, const float *
     return ms_crc32(crc, ms_crc32(crc, 0, &plain, sizeof(plain)), face, bytes);
 }
 
+void ms_face_store_begin_window(ms_face_store *s, int64_t first, int64_t end) {
+    s->first = first;
+    s->end = end;
+}
+
 void ms_face_store_put(ms_face_store *s, int64_t frame, const float *face) {
     if (s->note[0] || !use_file(s, frame, true))
         return;
-    if (s->begun_end == 0)
-        s->begun = frame;
-    s->begun_end = frame + 1;
-    head h = {.magic = MAGIC, .frame = frame, .bytes = face_bytes(s)};
+    head h = {.magic = MAGIC, .frame = frame, .first = s->first, .end = s->end, .bytes = face_bytes(s)};
     h.crc = checksum(&s->crc, &h, face, face_bytes(s));
     off_t at = place_in(&s->p, frame);
     if (!ms_write_full_at(s->fd, &h, sizeof(h), at) ||
@@ -168,7 +171,8 @@ static bool are_finite(const float *x, size_t n) {
 
 static bool read_head(const ms_face_store_params *p, int fd, int64_t frame, head *ret_head) {
     return ms_read_full_at(fd, ret_head, sizeof(*ret_head), place_in(p, frame)) && ret_head->magic == MAGIC &&
-           ret_head->frame == frame && ret_head->bytes == bytes_of(p) && ret_head->zero == 0;
+           ret_head->frame == frame && ret_head->bytes == bytes_of(p) && ret_head->first >= 0 &&
+           ret_head->first <= frame && ret_head->end > frame;
 }
 
 static bool read_face(const ms_face_store_params *p, const ms_crc32_table *crc, int fd, int64_t frame,
@@ -187,7 +191,7 @@ bool ms_face_store_get(ms_face_store *s, int64_t frame, float *ret_face) {
 static bool is_whole(const ms_face_store_params *p, const ms_crc32_table *crc, int fd, int64_t frame) {
     float piece[1024];
     head h;
-    if (!read_head(p, fd, frame, &h))
+    if (fd < 0 || !read_head(p, fd, frame, &h))
         return false;
     head plain = h;
     plain.crc = 0;
@@ -207,26 +211,66 @@ static bool is_whole(const ms_face_store_params *p, const ms_crc32_table *crc, i
 typedef struct counting {
     const ms_face_store_params *p;
     const ms_crc32_table *crc;
-    int64_t begun, begun_end; /* not counted */
     int64_t faces;
 } counting;
 
-static ms_status count_file(void *arg, int64_t segment, ms_error *err) {
-    counting *c = arg;
-    const ms_face_store_params *p = c->p;
+static bool is_finished(const ms_face_store_params *p, int64_t segment) {
+    char name[MS_JOB_NAME_BYTES];
+    ms_job_segment_name(segment, name);
+    return ms_job_folder_has(p->folder, name);
+}
+
+/* -1 = there is none. */
+static int open_file(const ms_face_store_params *p, int64_t segment) {
     char name[MS_JOB_NAME_BYTES];
     int fd = -1;
-    (void)err;
-    ms_job_segment_name(segment, name);
-    if (ms_job_folder_has(p->folder, name)) /* it was killed before it removed them */
-        return MS_OK;
     name_of(segment, name);
-    if (ms_job_folder_read(p->folder, name, false, &fd, NULL) != MS_OK)
+    return ms_job_folder_read(p->folder, name, false, &fd, NULL) == MS_OK ? fd : -1;
+}
+
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* Whether a later run need not redraw the window: it has every face, or the face's segment is finished. */
+static bool has_window(const counting *c, int64_t first, int64_t end) {
+    const int64_t n = c->p->segment_frames;
+    bool whole = true;
+    for (int64_t at = first; whole && at < end;) {
+        int64_t segment = at / n, behind = least(end, (segment + 1) * n);
+        if (!is_finished(c->p, segment)) {
+            int fd = open_file(c->p, segment);
+            for (; whole && at < behind; at++)
+                whole = is_whole(c->p, c->crc, fd, at);
+            if (fd >= 0)
+                close(fd);
+        }
+        at = behind;
+    }
+    return whole;
+}
+
+static ms_status count_file(void *arg, int64_t segment, ms_error *err) {
+    counting *c = arg;
+    (void)err;
+    if (is_finished(c->p, segment)) /* it was killed before it removed them */
         return MS_OK;
-    int64_t slot = (int64_t)(sizeof(head) + bytes_of(p)), begins = segment * p->segment_frames,
-            slots = (int64_t)lseek(fd, 0, SEEK_END) / slot, n = p->segment_frames;
-    for (int64_t frame = begins; frame < begins + (slots < n ? slots : n); frame++)
-        c->faces += (frame < c->begun || frame >= c->begun_end) && is_whole(p, c->crc, fd, frame);
+    int fd = open_file(c->p, segment);
+    if (fd < 0)
+        return MS_OK;
+    const int64_t slot = (int64_t)(sizeof(head) + bytes_of(c->p)), begins = segment * c->p->segment_frames,
+                  slots = (int64_t)lseek(fd, 0, SEEK_END) / slot,
+                  end = begins + least(slots, c->p->segment_frames);
+    for (int64_t frame = begins; frame < end;) {
+        head h;
+        int64_t behind = frame + 1;
+        if (read_head(c->p, fd, frame, &h)) {
+            behind = least(h.end, end);
+            if (has_window(c, h.first, h.end))
+                c->faces += behind - frame;
+        }
+        frame = behind;
+    }
     close(fd);
     return MS_OK;
 }
@@ -244,13 +288,12 @@ ms_status ms_faces_left_behind(const ms_face_store_params *p, int64_t *ret_faces
 }
 
 int64_t ms_face_store_kept(const ms_face_store *s) {
-    counting c = {.p = &s->p, .crc = &s->crc, .begun = s->begun, .begun_end = s->begun_end};
+    counting c = {.p = &s->p, .crc = &s->crc};
     ms_job_folder_numbered(s->p.folder, MS_FACE_FILES, count_file, &c, NULL);
     return c.faces;
 }
 
 void ms_face_store_end_window(ms_face_store *s) {
-    s->begun = s->begun_end = 0;
     if (s->note[0])
         return;
     if (s->fd < 0 || ms_now_s() - s->synced < SYNC_EVERY_S)

@@ -4,7 +4,7 @@
  * other. A run that goes on takes a window whose faces are all there and does not compute it.
  *
  * A file for each segment, faces-000000 and so on, with a place for each of its frames: a head with
- * a checksum, then the floats. It goes when the segment is on the disk, so that at most a segment
+ * a checksum and the frames of the face's window, then the floats. It goes when the segment is on the disk, so that at most a segment
  * and the window across its end are there. What is written survives a kill at once, and a power cut
  * as of the last sync, which comes with the end of a window but not oftener than every few seconds.
  *
@@ -32,6 +32,9 @@ void ms_face_store_close(ms_face_store **store);
 
 /* The rest from the caller's thread alone, but for ms_face_store_drop(). */
 
+/* What is put from here on is of the window with the frames from first to before end. */
+void ms_face_store_begin_window(ms_face_store *store, int64_t first, int64_t end);
+
 void ms_face_store_put(ms_face_store *store, int64_t frame, const float *face);
 
 /* False: it is not there, or not as it was written; ret_face may then hold anything. */
@@ -43,8 +46,8 @@ void ms_face_store_end_window(ms_face_store *store);
 /* The segment is finished. From any thread. */
 void ms_face_store_drop(ms_face_store *store, int64_t segment);
 
-/* Faces in the folder that are as they were written, of segments that are not finished: what a later run need
-   not redraw. Those of the window in work are not among them. */
+/* Faces of whole windows in the folder that are as they were written, of segments that are not finished: what a
+   later run need not redraw. A window that lacks a face does not count, for it is redrawn. */
 int64_t ms_face_store_kept(const ms_face_store *store);
 
 /* The same without a store: what an earlier run left. */

@@ -32,11 +32,8 @@ static int64_t segments_until(const ms_job *j, int64_t frame) {
     return (int64_t)ceil((double)frame * info->fps.den / info->fps.num / MS_RUN_SEGMENT_S);
 }
 
-/* Those of whole windows: a window that was in work is computed again. */
 static double kept_faces(const ms_job *j, int64_t frames_left) {
-    int64_t kept = j->faces_before, window = j->redraw.plan.window_frames;
-    if (window > 0)
-        kept -= kept % window;
+    int64_t kept = j->faces_before;
     return (double)(frames_left > 0 && kept > frames_left ? frames_left : kept);
 }
 

@@ -140,6 +140,9 @@ static ms_status flush_window(ms_job *j, ms_error *err) {
         MS_TRY(ms_redraw_follow(&j->redraw, j->window[0].frame.number, err));
         clean_up(j);
     }
+    if (!kept && j->store.faces)
+        ms_face_store_begin_window(j->store.faces, j->window[0].frame.number,
+                                   j->window[j->collected - 1].frame.number + 1);
     ms_job_mark_window(j);
     while (!kept) {
         ms_job_enter(j, "audio");
