@@ -68,6 +68,13 @@ static inline void ms_batches_get_info(const ms_batches *batches, ms_batches_inf
 /* The optimizer to ask; borrowed. NULL for NULL. */
 MS_API const ms_optimizer *ms_batches_optimizer(const ms_batches *batches);
 
+/*
+ * The same costs for an optimizer of your own (another device, asked for what is free): an ms_batch_cost_fn
+ * whose arg is the ms_batches. It knows pictures whose sides the model's VAE can divide.
+ */
+MS_API ms_status ms_batches_cost(void *batches, ms_task task, const ms_batch_request *request, int items,
+                                 ms_batch_bytes *ret_bytes, ms_error *err);
+
 /* What a run would take at a time of that answer: fewer where more do not pay. width: of an
    item, pixels; frames: that there are to do, 0 = not known. 0 for a task that is none. */
 MS_API int ms_batches_in_a_run(const ms_batches *batches, ms_task task, int width, int frames, int batch);

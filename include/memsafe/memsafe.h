@@ -9,6 +9,7 @@
 #include "memsafe/frame_stream.h"
 #include "memsafe/history.h"
 #include "memsafe/integrate.h"
+#include "memsafe/latents.h"
 #include "memsafe/libav_log.h"
 #include "memsafe/library.h"
 #include "memsafe/log.h"

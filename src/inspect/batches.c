@@ -155,6 +155,19 @@ const ms_optimizer *ms_batches_optimizer(const ms_batches *b) {
     return b ? b->optimizer : NULL;
 }
 
+ms_status ms_batches_cost(void *batches, ms_task task, const ms_batch_request *request, int items,
+                          ms_batch_bytes *ret_bytes, ms_error *err) {
+    const ms_batches *b = batches;
+    ms_error_clear(err);
+    MS_NEED(batches, err);
+    MS_NEED(request, err);
+    MS_NEED(ret_bytes, err);
+    if ((unsigned)task >= MS_TASK_COUNT || items < 1 || request->height < 1 || request->width < 1)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "%s: %d items of %dx%d", ms_task_name(task), items,
+                       request->width, request->height);
+    return ms_batch_cost(b->costs, task, request, items, ret_bytes, err);
+}
+
 int ms_batches_in_a_run(const ms_batches *b, ms_task task, int width, int frames, int batch) {
     if (!b || batch < 1)
         return 0;

@@ -196,6 +196,27 @@ static void a_model_has_batch_sizes(void **state) {
     assert_true(run >= 1 && run <= answer.batch);
     assert_int_equal(ms_batches_in_a_run(b, MS_TASK_LATENT_PROCESSING, 128, 5, 32), 5);
     assert_int_equal(ms_batches_in_a_run(b, MS_TASK_COUNT, 128, 0, 4), 0);
+    /* An optimizer for another device has the same costs, and its own caps and free memory. */
+    ms_optimizer_params other;
+    ms_optimizer *optimizer = NULL;
+    ms_batch_bytes one = {0}, two = {0};
+    int batch = 0;
+    ms_optimizer_params_init(&other);
+    other.environment = false;
+    other.device_bytes = (size_t)16 << 30;
+    other.free_bytes = (size_t)12 << 30;
+    other.cost = ms_batches_cost;
+    other.arg = b;
+    assert_ms_ok(ms_batches_cost(b, MS_TASK_VAE_DECODE, &picture, 1, &one, &err), &err);
+    assert_ms_ok(ms_batches_cost(b, MS_TASK_VAE_DECODE, &picture, 2, &two, &err), &err);
+    assert_true(one.device_bytes == answer.one.device_bytes && two.device_bytes > one.device_bytes);
+    assert_ms_ok(ms_optimizer_create(&other, &optimizer, &err), &err);
+    assert_ms_ok(ms_optimizer_get_optimal_batch_size(optimizer, MS_TASK_VAE_DECODE, &picture, &batch, &err),
+                 &err);
+    assert_int_equal(batch, 3);
+    ms_optimizer_destroy(&optimizer);
+    const ms_batch_request odd = {.height = 129, .width = 128};
+    assert_int_equal(ms_batches_cost(b, MS_TASK_VAE_DECODE, &odd, 1, &one, &err), MS_INVALID_ARGUMENT);
     char from[MS_BATCHES_TEXT_BYTES];
     assert_non_null(strstr(ms_batches_cap_origin(b, MS_TASK_VAE_DECODE, from), "tier"));
     assert_string_equal(ms_batches_cap_origin(b, MS_TASK_COUNT, from), "");

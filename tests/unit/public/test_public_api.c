@@ -559,8 +559,47 @@ static void null_batches(void) {
     GIVES(ms_batches_in_a_run(NULL, MS_TASK_VAE_DECODE, 256, 0, 4) == 0);
     GIVES(strcmp(ms_batches_cap_origin(NULL, MS_TASK_VAE_DECODE, text), "") == 0);
     GIVES(strcmp(ms_batches_cap_origin(NULL, MS_TASK_VAE_DECODE, NULL), "") == 0);
+    const ms_batch_request picture = {.height = 128, .width = 128}, none = {.height = 0, .width = 128};
+    ms_batch_bytes bytes;
+    REFUSED(ms_batches_cost(NULL, MS_TASK_VAE_DECODE, &picture, 1, &bytes, &err));
+    p.device = NULL;
+    assert_ms_ok(ms_batches_create(&p, &batches, &err), &err);
+    REFUSED(ms_batches_cost(batches, MS_TASK_VAE_DECODE, NULL, 1, &bytes, &err));
+    REFUSED(ms_batches_cost(batches, MS_TASK_VAE_DECODE, &picture, 1, NULL, &err));
+    REFUSED(ms_batches_cost(batches, MS_TASK_VAE_DECODE, &picture, 0, &bytes, &err));
+    REFUSED(ms_batches_cost(batches, MS_TASK_VAE_DECODE, &none, 1, &bytes, &err));
+    REFUSED(ms_batches_cost(batches, MS_TASK_COUNT, &picture, 1, &bytes, &err));
+    REFUSED(ms_batches_cost(batches, (ms_task)-1, &picture, 1, &bytes, &err));
     NOTHING(ms_batches_destroy(NULL));
+    ms_batches_destroy(&batches);
     NOTHING(ms_batches_destroy(&batches));
+}
+
+static void null_latents(void) {
+    const float rows[4] = {1, 2, 3, 4};
+    float back[4];
+    void *block = NULL;
+    ms_latents_info info;
+    ms_latents_report report;
+    ms_latents_params p = {.frames = 2, .values = 2};
+    REFUSED(ms_latents_compress(NULL, rows, &block, &report, &err));
+    REFUSED(ms_latents_compress(&p, NULL, &block, &report, &err));
+    REFUSED(ms_latents_compress(&p, rows, NULL, &report, &err));
+    const ms_latents_params wrong[] = {
+        {.frames = 0, .values = 2},  {.frames = MS_LATENTS_FRAMES + 1, .values = 2},
+        {.frames = 2, .values = 0},  {.frames = 2, .values = MS_LATENTS_VALUES + 1},
+        {.frames = 2, .values = -1}, {.frames = 2, .values = 2, .rank_percent = 101},
+        {.frames = -1, .values = 2}, {.frames = 2, .values = 2, .rank_percent = -1},
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        REFUSED(ms_latents_compress(&wrong[i], rows, &block, &report, &err));
+    assert_null(block);
+    assert_ms_ok(ms_latents_compress(&p, rows, &block, NULL, NULL), &err); /* without a report */
+    REFUSED(ms_latents_read(NULL, 40, &info, &err));
+    REFUSED(ms_latents_read(block, 40, NULL, &err));
+    REFUSED(ms_latents_decompress(NULL, NULL, 40, back, 4, &err));
+    REFUSED(ms_latents_decompress(NULL, block, 40, NULL, 4, &err));
+    ms_mem_free(block);
 }
 
 static void null_probe(void) {
@@ -664,6 +703,7 @@ static void null_is_refused_everywhere(void **state) {
     null_history();
     null_profile();
     null_batches();
+    null_latents();
     null_probe();
     DIR *headers = opendir(MS_SOURCE_DIR "/include/memsafe");
     int found = 0;

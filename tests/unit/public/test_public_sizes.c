@@ -493,6 +493,40 @@ static void sizes_of_batches(void) {
     free(older);
 }
 
+/* An older caller cannot ask for what its struct lacks: rank, lossy and whose memory it is. */
+static void sizes_of_latents(void) {
+    const float rows[4] = {1, 2, 3, 5};
+    const ms_latents_params p = {.frames = 2, .values = 2, .rank_percent = 101}; /* refused if it were read */
+    const size_t before = offsetof(ms_latents_params, rank_percent),
+                 reported = offsetof(ms_latents_report, components);
+    ms_latents_params *older = copy_of(&p, before);
+    ms_latents_report *old_report = make(reported);
+    ms_latents_report whole;
+    void *block = NULL;
+    assert_ms_ok(ms_latents_compress_sized(older, before, rows, &block, old_report, reported, &err), &err);
+    check_guard(old_report, reported);
+    assert_true(old_report->raw_bytes == 16 && old_report->block_bytes > 40);
+    ms_latents_info info;
+    const size_t said = offsetof(ms_latents_info, components);
+    ms_latents_info *old_info = make(said);
+    assert_ms_ok(ms_latents_read_sized(block, old_report->block_bytes, old_info, said, &err), &err);
+    check_guard(old_info, said);
+    assert_true(old_info->frames == 2 && old_info->values == 2);
+    free(old_info);
+    ms_mem_free(block);
+    block = NULL;
+    WRONG_SIZES(ms_latents_compress_sized(&p, bytes, rows, &block, NULL, 0, &err), "params",
+                ms_latents_params);
+    WRONG_SIZES(ms_latents_compress_sized(older, before, rows, &block, &whole, bytes, &err), "ret_report",
+                ms_latents_report);
+    WRONG_SIZES(ms_latents_read_sized(rows, sizeof(rows), &info, bytes, &err), "ret_info", ms_latents_info);
+    note("ms_latents_compress_sized");
+    note("ms_latents_read_sized");
+    assert_null(block);
+    free(older);
+    free(old_report);
+}
+
 static void sizes_of_probes(void) {
     ms_probe *probe = NULL;
     const ms_probe_params p = {.device = "cpu", .threads = -1};
@@ -574,6 +608,7 @@ static void structs_of_other_versions(void **state) {
     sizes_of_scores();
     sizes_of_models_checked();
     sizes_of_batches();
+    sizes_of_latents();
     sizes_of_probes();
     DIR *headers = opendir(MS_SOURCE_DIR "/include/memsafe");
     int found = 0;
