@@ -2,6 +2,7 @@
 #ifndef MEMSAFE_PROFILE_H
 #define MEMSAFE_PROFILE_H
 
+#include "memsafe/optimizer.h"
 #include "memsafe/run.h"
 
 #ifdef __cplusplus
@@ -25,6 +26,10 @@ typedef enum ms_profile_form {
 MS_API ms_status ms_profile_describe(const ms_profile_source *source, size_t device_bytes,
                                      size_t budget_bytes, ms_profile_form form, char **ret_text,
                                      ms_error *err);
+
+/* The profile that an optimizer holds, likewise; text to be freed with ms_mem_free(). */
+MS_API ms_status ms_profile_of_optimizer(const ms_optimizer *optimizer, ms_profile_form form, char **ret_text,
+                                         ms_error *err);
 
 /* The fields that there are as a table in Markdown: name, what is allowed, what it
    means. To be freed with ms_mem_free(). */

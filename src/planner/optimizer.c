@@ -98,6 +98,10 @@ void ms_optimizer_destroy(ms_optimizer **optimizer) {
     *optimizer = NULL;
 }
 
+const ms_profile *ms_optimizer_profile(const ms_optimizer *o) {
+    return &o->profile;
+}
+
 const char *ms_optimizer_tier(const ms_optimizer *o) {
     return o ? ms_tier_name(o->profile.tier) : "unknown";
 }

@@ -13,4 +13,7 @@ ms_status ms_optimizer_create_with(ms_mem *mem, const ms_profile *profile, const
 /* The field that holds a task's cap. */
 ms_field_id ms_task_field(ms_task task);
 
+/* What it decides by; valid as long as the optimizer. */
+const ms_profile *ms_optimizer_profile(const ms_optimizer *optimizer);
+
 #endif

@@ -276,6 +276,21 @@ static void a_profile_is_told(void **state) {
         ms_profile_describe(&source, (size_t)8 << 30, (size_t)40 << 30, MS_PROFILE_JSON, &text, &err), &err);
     assert_true(text[0] == '{' && strstr(text, "\"tier\": \"datacenter\""));
     ms_mem_free(text);
+    /* Of an optimizer, which also knows what its device computes in. */
+    ms_optimizer_params p;
+    ms_optimizer *optimizer = NULL;
+    ms_optimizer_params_init(&p);
+    p.environment = false;
+    p.device_bytes = (size_t)80 << 30;
+    p.device_has_bf16 = true;
+    assert_ms_ok(ms_optimizer_create(&p, &optimizer, &err), &err);
+    assert_ms_ok(ms_profile_of_optimizer(optimizer, MS_PROFILE_JSON, &text, &err), &err);
+    assert_true(strstr(text, "\"tier\": \"datacenter\"") && strstr(text, "\"value\": \"bf16\""));
+    ms_mem_free(text);
+    assert_ms_ok(ms_profile_of_optimizer(optimizer, MS_PROFILE_TEXT, &text, &err), &err);
+    assert_int_equal(strncmp(text, "Tier\n  datacenter, because ", 27), 0);
+    ms_mem_free(text);
+    ms_optimizer_destroy(&optimizer);
     assert_ms_ok(ms_profile_fields(&text, &err), &err);
     assert_non_null(strstr(text, "`vae_decode_batch`"));
     ms_mem_free(text);

@@ -527,6 +527,16 @@ static void null_profile(void) {
     REFUSED(ms_profile_describe(&nobody, memory, 0, MS_PROFILE_JSON, &text, &err));
     REFUSED(ms_profile_describe(&none, memory, 0, MS_PROFILE_JSON, &text, &err));
     REFUSED(ms_profile_fields(NULL, &err));
+    REFUSED(ms_profile_of_optimizer(NULL, MS_PROFILE_TEXT, &text, &err));
+    ms_optimizer_params params;
+    ms_optimizer *optimizer = NULL;
+    ms_optimizer_params_init(&params);
+    params.environment = false;
+    params.device_bytes = memory;
+    assert_ms_ok(ms_optimizer_create(&params, &optimizer, &err), &err);
+    REFUSED(ms_profile_of_optimizer(optimizer, MS_PROFILE_TEXT, NULL, &err));
+    REFUSED(ms_profile_of_optimizer(optimizer, (ms_profile_form)9, &text, &err));
+    ms_optimizer_destroy(&optimizer);
     assert_null(text);
 }
 
