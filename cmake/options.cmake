@@ -6,6 +6,7 @@ set(MEMSAFE_DEPENDENCIES "auto" CACHE STRING "auto: use what is found; core: a C
 set_property(CACHE MEMSAFE_DEPENDENCIES PROPERTY STRINGS auto core all)
 option(MEMSAFE_COVERAGE "Count which lines run (gcc; `make coverage`)" OFF)
 option(MEMSAFE_FUZZ "Build the libFuzzer targets (clang)" OFF)
+option(MEMSAFE_PYTHON "Install the library for a Python package (python/pyproject.toml)" OFF)
 set(MEMSAFE_MAINTAINER "memsafe maintainers <maintainers@memsafe.invalid>" CACHE STRING "Whom the Debian package names")
 set(MEMSAFE_ZSH_DIR ${CMAKE_INSTALL_DATADIR}/zsh/site-functions CACHE STRING "Where zsh's completion is installed (Debian's own packages: share/zsh/vendor-completions)")
 

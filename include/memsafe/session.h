@@ -67,6 +67,11 @@ typedef struct ms_session_params {
     /* of speech for which there is room in the plan; more is taken while the budget allows it. 0 = 600 */
     double speech_s;
     const char *pressure_trace; /* as in ms_run_params */
+    /* So many come out at most, the last of them at a window's end. More may be pushed while those wait: they say
+       whether a gap closes behind the last, and do not come out. 0 = no limit */
+    int64_t frames;
+    /* Where faces are stays known, 28 bytes a frame: frames may be shown again (ms_session_frame.again). */
+    bool keep_faces;
 } ms_session_params;
 
 /* 25 frames a second, seed 1247, 20 steps, guidance 1.5, the largest face. */
@@ -117,6 +122,10 @@ typedef struct ms_session_frame {
     /* Of a pulled one: the mouth was redrawn. Frames without a face and those after the speech pass
        through. */
     bool redrawn;
+    /* Of a pushed frame, with keep_faces: 1 + the number of an earlier one whose picture it shows once more, as
+       ms_run() does when it loops a clip: the face is where it was there. No new frames follow then. 0 = a new
+       one. */
+    int64_t again;
 } ms_session_frame;
 
 /* Takes a copy of the frame and looks for its face. *ret_taken false: there is no room, frames must be pulled
@@ -147,7 +156,7 @@ static inline ms_status ms_session_pull(ms_session *session, ms_session_frame *r
     return ms_session_pull_sized(session, ret_frame, sizeof(*ret_frame), ret_got, err);
 }
 
-/* After ms_session_end(): all frames were pulled. */
+/* All frames were pulled: as many as ms_session_params.frames says, or those before ms_session_end(). */
 MS_API bool ms_session_ended(const ms_session *session);
 
 /* From any thread: whatever is under way ends soon with MS_CANCELLED, as does every later call. */
@@ -179,6 +188,8 @@ typedef struct ms_session_info {
     uint64_t weights_read_bytes;        /* for this session: less than the model where it was loaded */
     int recoveries;                     /* allocations that failed and were got over */
     int changes;                        /* of the layout, under way */
+    /* After MS_BUDGET of ms_session_open(): the budget that would be enough; 0 = not known, or opened. */
+    size_t least_bytes;
 } ms_session_info;
 
 /* On the session's thread. */

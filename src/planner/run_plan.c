@@ -403,8 +403,10 @@ static ms_status choose_auto(const ms_run_plan_params *params, const ms_run_rule
         MS_TRY(choose_row(params, rules, false, ret_plan, &found, &least, &seen, err));
     if (!found && rules->offload != MS_OFFLOAD_OFF)
         MS_TRY(choose_row(params, rules, true, ret_plan, &found, &least, &seen, err));
-    if (!found)
+    if (!found) {
+        *ret_plan = least;
         return too_small(params, rules, &least, err);
+    }
     report_choices(&seen, ret_plan);
     return MS_OK;
 }

@@ -88,7 +88,7 @@ typedef struct ms_run_plan_params {
 } ms_run_plan_params;
 
 /*
- * The fastest layout that fits. MS_BUDGET when none does: the message says the least that would.
+ * The fastest layout that fits. MS_BUDGET when none does: ret_plan is the least, and the message says it.
  * MS_INVALID_ARGUMENT: a forced rung streams weights and the user's weight_offload is off.
  */
 ms_status ms_run_plan_choose(const ms_run_plan_params *params, ms_run_plan *ret_plan, ms_error *err);

@@ -6,6 +6,7 @@
 #include "base/sized.h"
 #include "planner/params_check.h"
 #include "session/session_internal.h"
+#include "text/size.h"
 
 #define DEFAULT_SPEECH_S 600
 #define MAX_SPEECH_S 100000
@@ -39,6 +40,7 @@ static ms_status check(const ms_session_params *p, ms_error *err) {
     MS_TRY(ms_check_max_gap(p->max_gap, err));
     MS_TRY(ms_check_face(p->face, err));
     MS_TRY(ms_check_resolution(p->resolution, err));
+    MS_TRY(ms_check_frames(p->frames, err));
     MS_TRY(ms_check_choice("format", (int)p->format, MS_PIXEL_RGB_F32 + 1, err));
     MS_TRY(ms_check_choice("paste", (int)p->paste, MS_PASTE_COUNT, err));
     return ms_check_choice("rung", (int)p->rung, MS_RUNG_COUNT, err);
@@ -115,6 +117,13 @@ static ms_status still_wanted(const ms_session *s, ms_error *err) {
                                       : MS_OK;
 }
 
+static ms_status choose_layout(ms_session *s, ms_error *err) {
+    ms_status status = ms_redraw_choose(&s->redraw, err);
+    if (status == MS_BUDGET)
+        s->least_bytes = (size_t)ms_size_whole_mib(s->redraw.plan.peak_bytes) << 20;
+    return status;
+}
+
 static ms_status open_all(ms_session *s, ms_error *err) {
     ms_model *m = s->model;
     const int resolution = s->p.resolution ? s->p.resolution : m->files.unet_config.resolution;
@@ -133,7 +142,7 @@ static ms_status open_all(ms_session *s, ms_error *err) {
     count_others(s); /* before there is an engine, which plans count */
     MS_TRY(open_engine(s, err));
     MS_TRY(still_wanted(s, err));
-    MS_TRY(ms_redraw_choose(&s->redraw, err));
+    MS_TRY(choose_layout(s, err));
     MS_TRY(ms_model_hold_budget(m, s->redraw.plan.peak_bytes, err));
     MS_TRY(still_wanted(s, err));
     return ms_redraw_begin(&s->redraw, 0, err);
@@ -264,6 +273,7 @@ void ms_session_get_info_sized(const ms_session *s, ms_session_info *ret_info, s
                                .planned_window_s = s->redraw.plan.window_s,
                                .weights_read_bytes = ms_redraw_read_bytes(&s->redraw),
                                .recoveries = s->redraw.recoveries,
-                               .changes = s->redraw.n_changes};
+                               .changes = s->redraw.n_changes,
+                               .least_bytes = s->least_bytes};
     ms_sized_fill(ret_info, info_bytes, &i, sizeof(i));
 }

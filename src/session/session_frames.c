@@ -51,6 +51,7 @@ void ms_session_free_buffers(ms_session *s) {
     for (int64_t i = 0; s->ring && i < s->size; i++)
         ms_mem_free(s->ring[i].rgb);
     ms_mem_free(s->ring);
+    ms_mem_free(s->faces);
     ms_mem_free(s->window_faces);
     ms_mem_free(s->align_work);
     ms_restorer_free(&s->restorer);
@@ -59,6 +60,11 @@ void ms_session_free_buffers(ms_session *s) {
 
 static ms_held_frame *held(const ms_session *s, int64_t number) {
     return &s->ring[number % s->size];
+}
+
+/* All that shall come out was pulled. */
+static bool is_over(const ms_session *s) {
+    return s->p.frames && s->first == s->p.frames;
 }
 
 static ms_image image_of(const ms_session *s, int64_t number) {
@@ -107,12 +113,65 @@ static void copy_in(const ms_session *s, const ms_session_frame *f, uint8_t *rgb
     }
 }
 
+/* For the faces of all new frames, this one included. */
+static ms_status make_room(ms_session *s, ms_error *err) {
+    if (!s->p.keep_faces || s->next < s->faces_room)
+        return MS_OK;
+    const int64_t room = s->faces_room ? 2 * s->faces_room : 256;
+    ms_pose *faces = ms_alloc_array(s->mem, MS_LEDGER_FRAMES, (size_t)room, sizeof(*faces));
+    if (!faces)
+        return ms_fail_alloc(err, s->mem, (size_t)room * sizeof(*faces), "where faces are");
+    if (s->n_faces)
+        memcpy(faces, s->faces, (size_t)s->n_faces * sizeof(*faces));
+    ms_mem_free(s->faces);
+    s->faces = faces;
+    s->faces_room = room;
+    return MS_OK;
+}
+
 /* What is known by now of the frames that wait. */
 static void learn(ms_session *s) {
     ms_face_record record;
     ms_pose pose;
-    while (ms_face_follow_take(&s->follow, &record, &pose))
+    while (ms_face_follow_take(&s->follow, &record, &pose)) {
         held(s, s->known++)->pose = pose;
+        if (s->p.keep_faces)
+            s->faces[s->n_faces++] = pose;
+    }
+}
+
+/* A face goes on from one shown frame to the next as ms_frame_order_get() has it. */
+static bool goes_on(const ms_session *s, int64_t from, int64_t to) {
+    return from == to || ((to == from + 1 || to == from - 1) && !s->faces[to > from ? to : from].begins);
+}
+
+static ms_status check_again(const ms_session *s, const ms_session_frame *f, ms_error *err) {
+    const int64_t there = s->again ? s->n_faces : s->next;
+    if (f->again == 0)
+        return s->again ? ms_fail(err, MS_INVALID_ARGUMENT, "a new frame after one that was shown again")
+                        : MS_OK;
+    if (!s->p.keep_faces)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "again without keep_faces");
+    if (f->again < 0 || f->again > there)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "again is 1 + the number of one of %lld frames, not %lld",
+                       (long long)there, (long long)f->again);
+    return f->landmarks ? ms_fail(err, MS_INVALID_ARGUMENT, "landmarks of a frame that is shown again")
+                        : MS_OK;
+}
+
+/* The face of a frame that is shown again, into the ring. */
+static void show_again(ms_session *s, const ms_session_frame *f, ms_held_frame *h) {
+    const int64_t to = f->again - 1;
+    if (!s->again) {
+        ms_face_follow_finish(&s->follow);
+        learn(s);
+        s->again = true;
+        s->shown = s->n_faces - 1;
+    }
+    h->pose = s->faces[to];
+    h->pose.begins = f->begins_scene || s->begins || !goes_on(s, s->shown, to);
+    s->shown = to;
+    s->known++;
 }
 
 static ms_status check_frame(const ms_session *s, const ms_session_frame *f, ms_error *err) {
@@ -128,7 +187,16 @@ static ms_status check_frame(const ms_session *s, const ms_session_frame *f, ms_
         if (!isfinite(f->landmarks[i][0]) || !isfinite(f->landmarks[i][1]))
             return ms_fail(err, MS_INVALID_ARGUMENT, "frame %lld: landmark %d is no number",
                            (long long)s->next, i);
-    return MS_OK;
+    return check_again(s, f, err);
+}
+
+static ms_status look(ms_session *s, const ms_session_frame *f, ms_error *err) {
+    const ms_image image = image_of(s, s->next);
+    const ms_image_view view = ms_image_as_view(&image);
+    s->given = f;
+    ms_status status = ms_face_follow_look(&s->follow, &view, f->begins_scene || s->begins, err);
+    s->given = NULL;
+    return status == MS_OK ? MS_OK : ms_session_failed(s, status, err);
 }
 
 ms_status ms_session_push_sized(ms_session *s, const ms_session_frame *frame, size_t frame_bytes,
@@ -140,27 +208,26 @@ ms_status ms_session_push_sized(ms_session *s, const ms_session_frame *frame, si
     MS_NEED(ret_taken, err);
     MS_TRY(ms_session_check(s, err));
     MS_TRY(check_frame(s, &f, err));
-    if (s->ended)
+    if (s->ended || is_over(s))
         return ms_fail(err, MS_INVALID_ARGUMENT, "a frame after the end");
     if (s->next - s->first == s->size) {
         *ret_taken = false;
         return MS_OK;
     }
+    MS_TRY(make_room(s, err));
     ms_held_frame *h = held(s, s->next);
     h->done = h->redrawn = h->ends = false;
     copy_in(s, &f, h->rgb);
-    const ms_image image = image_of(s, s->next);
-    const ms_image_view view = ms_image_as_view(&image);
-    s->given = &f;
-    ms_status status = ms_face_follow_look(&s->follow, &view, f.begins_scene || s->begins, err);
-    s->given = NULL;
-    if (status != MS_OK)
-        return ms_session_failed(s, status, err);
+    if (f.again)
+        show_again(s, &f, h);
+    else
+        MS_TRY(look(s, &f, err));
     s->begins = false;
     s->next++;
     *ret_taken = true;
     atomic_store(&s->pushed, s->next);
-    learn(s);
+    if (!f.again)
+        learn(s);
     return MS_OK;
 }
 
@@ -216,6 +283,8 @@ static int64_t ready(const ms_session *s) {
     int64_t n = 0;
     for (; n < s->window_frames; n++) {
         const int64_t number = s->first + n;
+        if (n > 0 && (number >= speech || (s->p.frames && number == s->p.frames)))
+            return n; /* whatever that frame shows */
         if (number >= s->known)
             return -1;
         const ms_held_frame *h = held(s, number);
@@ -228,7 +297,7 @@ static int64_t ready(const ms_session *s) {
 }
 
 static ms_status work(ms_session *s, ms_error *err) {
-    if (!s->speech_ended || s->first == s->known)
+    if (!s->speech_ended || s->first == s->known || is_over(s))
         return MS_OK;
     int64_t n = ready(s);
     if (n == 0)
@@ -254,6 +323,10 @@ ms_status ms_session_pull_sized(ms_session *s, ms_session_frame *ret_frame, size
     MS_NEED(ret_frame, err);
     MS_NEED(ret_got, err);
     MS_TRY(ms_session_check(s, err));
+    if (is_over(s)) {
+        *ret_got = false;
+        return MS_OK;
+    }
     if (s->first == s->next || !held(s, s->first)->done) {
         ms_status status = work(s, err);
         ms_session_enter(s, "");
@@ -294,5 +367,5 @@ ms_status ms_session_end(ms_session *s, ms_error *err) {
 }
 
 bool ms_session_ended(const ms_session *s) {
-    return s && s->ended && s->first == s->next;
+    return s && ((s->ended && s->first == s->next) || is_over(s));
 }

@@ -42,6 +42,11 @@ struct ms_session {
     bool ended;
     bool begins; /* the next frame begins a scene */
 
+    /* With keep_faces: of the new frames, whose number is their place. shown: of the newest frame. */
+    ms_pose *faces;
+    int64_t n_faces, faces_room, shown;
+    bool again; /* frames are shown again: there are no new ones any more */
+
     uint8_t *window_faces; /* [window frames][resolution][resolution][3] */
     void *align_work;
     size_t align_work_bytes;
@@ -49,7 +54,8 @@ struct ms_session {
     float *floats;                    /* a frame on its way out; NULL = frames are RGB24 */
     int64_t window_frames, delivered; /* delivered: of the window under way */
 
-    ms_status status; /* what it failed with */
+    size_t least_bytes; /* of a budget that was too small */
+    ms_status status;   /* what it failed with */
     ms_error err;
     atomic_bool cancelled;
     atomic_int_fast64_t pushed, pulled, redrawn, part, parts;

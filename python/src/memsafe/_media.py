@@ -1,0 +1,357 @@
+"""Files, by PyAV: videos as frames as the command decodes them, sound as speech."""
+
+import os
+import wave
+from fractions import Fraction
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _errors
+from ._cfr import Rate
+from ._frames import Frame, FrameSource
+from ._options import frame_at
+
+Samples = npt.NDArray[np.float32]
+
+BLOCK = 16  # frames that are read ahead of walking backwards
+MISSING_S = 0.5
+PQ, HLG = 16, 18
+
+# Those of the command: bicubic at equal sizes touches chroma only.
+SCALE = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
+# The names that swscale has for colour matrices, by their numbers in FFmpeg; BT.601's two are the same.
+MATRICES = {1: "bt709", 4: "fcc", 5: "bt470", 6: "smpte170m", 7: "smpte240m", 9: "bt2020"}
+
+
+def av() -> Any:
+    """PyAV; its messages are not printed."""
+    try:
+        import av as module
+    except ImportError as e:
+        raise _errors.Unsupported('files need PyAV: pip install "memsafe[files]"') from e
+    return module
+
+
+def failed(path: str, e: BaseException) -> _errors.Error:
+    """PyAV's exception as one of ours."""
+    if isinstance(e, MemoryError):
+        return _errors.OutOfMemory(f"{path}: {e}")
+    if isinstance(e, (FileNotFoundError, PermissionError, IsADirectoryError)):
+        return _errors.FileError(f"cannot read {path}: {e.strerror or e}")
+    return _errors.BadMedia(f"{path}: {getattr(e, 'strerror', None) or e}")
+
+
+def opened(path: str) -> Any:
+    module = av()
+    if not os.path.exists(path):
+        raise _errors.FileError(f"cannot read {path}: there is no such file")
+    try:
+        return module.open(path)
+    except (OSError, ValueError, module.error.FFmpegError) as e:
+        raise failed(path, e) from e
+
+
+# ---- sound
+
+
+def _wave(path: str) -> Optional[Samples]:
+    """A file that is speech as it is, which needs nobody's help: 16 kHz, one channel, 16 bits."""
+    try:
+        with wave.open(path, "rb") as file:
+            if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (16000, 1, 2):
+                return None
+            samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    except (wave.Error, EOFError):
+        return None
+    except OSError as e:
+        raise _errors.FileError(f"cannot read {path}: {e.strerror or e}") from e
+    return samples.astype(np.float32) / np.float32(32768)
+
+
+def _resampled(frames: Iterable[Any]) -> Iterator[Samples]:
+    """Rounded to 16 bits, as the reference hears it."""
+    resampler = av().AudioResampler(format="s16", layout="mono", rate=16000)
+    for frame in _and_none(frames):
+        for done in resampler.resample(frame):
+            yield done.to_ndarray().reshape(-1).astype(np.float32) / np.float32(32768)
+
+
+def _and_none(frames: Iterable[Any]) -> Iterator[Any]:
+    yield from frames
+    yield None
+
+
+def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+    """Frames of a stream; packets that are refused are left out."""
+    module = av()
+    for packet in container.demux(stream):
+        try:
+            yield from packet.decode()
+        except (module.error.InvalidDataError, module.error.EOFError):
+            continue
+
+
+def _untimed(frames: Iterable[Any]) -> Iterator[Any]:
+    """A late start or a gap is closed up, as the command does."""
+    for frame in frames:
+        frame.pts = None
+        yield frame
+
+
+def read_speech(path: str) -> Samples:
+    """A file's sound as speech: [samples], 16 kHz."""
+    plain = _wave(path)
+    if plain is not None:
+        return plain
+    with opened(path) as container:
+        if not container.streams.audio:
+            raise _errors.BadMedia(f"{path}: has no sound", hints=["speech"])
+        stream = container.streams.best("audio")
+        parts = list(_resampled(_untimed(_decoded(container, stream))))
+    samples = np.concatenate(parts) if parts else np.empty(0, np.float32)
+    if not samples.size:
+        raise _errors.BadMedia(f"{path}: there is not one sample of sound in it")
+    return samples
+
+
+def convert_speech(channels: Samples, rate: int) -> Samples:
+    """[channels][samples] at a rate as speech."""
+    module = av()
+    layouts = {1: "mono", 2: "stereo", 4: "quad", 6: "5.1", 8: "7.1"}
+    if len(channels) not in layouts:
+        raise _errors.InvalidArgument(f"audio with {len(channels)} channels: 1, 2, 4, 6 and 8 are known")
+
+    def frames() -> Iterator[Any]:
+        for first in range(0, channels.shape[1], 65536):
+            part = np.ascontiguousarray(channels[:, first : first + 65536])
+            frame = module.AudioFrame.from_ndarray(part, format="fltp", layout=layouts[len(channels)])
+            frame.sample_rate = rate
+            yield frame
+
+    parts = list(_resampled(frames()))
+    return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+
+# ---- video
+
+
+class _ToRgb:
+    """Decoded frames as RGB, by the conversion that the command uses."""
+
+    def __init__(self) -> None:
+        self._key: Any = None
+        self._graph: Any = None
+        self._sink: Any = None
+
+    @staticmethod
+    def colour(frame: Any) -> Tuple[int, bool]:
+        """The matrix and whether the range is full, guessed as the command does where the frame does not say."""
+        full = frame.format.name.startswith("yuvj") or int(frame.color_range) == 2
+        matrix = int(frame.colorspace)
+        if matrix not in MATRICES:
+            matrix = 1 if frame.height >= 720 else 6
+        return matrix, full
+
+    def __call__(self, frame: Any, stream: Any) -> Frame:
+        matrix, full = self.colour(frame)
+        key = (frame.format.name, frame.width, frame.height, matrix, full)
+        if key != self._key:
+            self._make(frame, stream, matrix, full)
+            self._key = key
+        self._graph.push(frame)
+        rgb: Frame = self._sink.pull().to_ndarray()
+        turns = int(round((getattr(frame, "rotation", 0) or 0) / 90)) % 4
+        return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+
+    def _make(self, frame: Any, stream: Any, matrix: int, full: bool) -> None:
+        module = av()
+        graph = module.filter.Graph()
+        source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=stream.time_base)
+        wishes = SCALE + ":out_range=pc"
+        if not frame.format.is_rgb:
+            horizontal = 0 if _is_subsampled(frame.format, 0) else -513
+            vertical = 128 if _is_subsampled(frame.format, 1) else -513
+            wishes += f":in_color_matrix={MATRICES[matrix]}:in_range={'pc' if full else 'tv'}"
+            wishes += f":in_h_chr_pos={horizontal}:in_v_chr_pos={vertical}"
+        scale = graph.add("scale", wishes)
+        rgb = graph.add("format", "pix_fmts=rgb24")
+        self._sink = graph.add("buffersink")
+        source.link_to(scale)
+        scale.link_to(rgb)
+        rgb.link_to(self._sink)
+        graph.configure()
+        self._graph = graph
+
+
+def _is_subsampled(form: Any, axis: int) -> bool:
+    chroma = form.chroma_width(64) if axis == 0 else form.chroma_height(64)
+    return bool(chroma < 64)
+
+
+class Clip(FrameSource):
+    """A video file at the output's rate, from a time on."""
+
+    rewinds = True
+    floats = False
+
+    def __init__(self, path: str, fps: Optional[Tuple[int, int]], start_us: int, allow_truncated: bool) -> None:
+        self._path, self._allow_truncated = path, allow_truncated
+        self._container = opened(path)
+        try:
+            self._open(fps, start_us)
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _open(self, fps: Optional[Tuple[int, int]], start_us: int) -> None:
+        container = self._container
+        if not container.streams.video:
+            raise _errors.BadMedia(f"{self._path}: has no video")
+        self._stream = stream = container.streams.best("video")
+        stream.thread_type = "AUTO"
+        guessed = stream.guessed_rate or stream.average_rate
+        rate = Fraction(*fps) if fps else Fraction(guessed or 25)
+        self.fps = (rate.numerator, rate.denominator)
+        #: the file's frame that is the first here
+        self.start = frame_at(start_us, self.fps)
+        self._rate = Rate(rate, stream.time_base, Fraction(guessed) if guessed else None, len(container.streams) == 1)
+        begins = container.start_time  # in microseconds: the file's start is zero
+        self._offset = -round(Fraction(begins or 0, 1000000) / stream.time_base)
+        self._lost = 0
+        self._rgb = _ToRgb()
+        self._stamps: List[int] = []  # of the source frame that each output frame shows
+        self._frames = self._decode()
+        self._ahead = next(self._frames, None)
+        if self._ahead is None:
+            raise _errors.BadMedia(f"{self._path}: not one frame of it can be decoded")
+        first = self._ahead
+        if int(getattr(first, "color_trc", 0)) in (PQ, HLG):
+            raise _errors.Unsupported(f"{self._path}: is HDR, which the command `memsafe run` keeps or tonemaps")
+        shape = self._rgb(first, stream).shape
+        self.height, self.width = shape[0], shape[1]
+        self.colour = self._rgb.colour(first)[0]
+        length = stream.duration * stream.time_base if stream.duration else Fraction(container.duration or 0, 1000000)
+        self._length = length
+        self.count = max(round(length * rate) - self.start, 0) or None
+        if length and start_us > (length + 1) * 1000000:
+            raise _errors.InvalidArgument(
+                f"{self._path} ends after {float(length):.3f} s, before the range begins (start: {start_us / 1e6:.3f} s)"
+            )
+
+    def _decode(self) -> Iterator[Any]:
+        module = av()
+        for packet in self._container.demux(self._stream):
+            try:
+                yield from packet.decode()
+            except module.error.InvalidDataError:
+                self._lost += 1
+            except module.error.EOFError:
+                return
+            except MemoryError as e:
+                raise failed(self._path, e) from e
+
+    @property
+    def lost(self) -> int:
+        return self._lost
+
+    def close(self) -> None:
+        self._frames = iter(())
+        self._container.close()
+
+    def _shown(self) -> Iterator[Tuple[Any, int]]:
+        """Source frames with how often each is shown next."""
+        before: Any = None
+        expected = 0
+        frames = self._frames
+        frame, self._ahead = self._ahead, None
+        while frame is not None:
+            stamp = expected if frame.pts is None else frame.pts + self._offset
+            duration = getattr(frame, "duration", 0) or 0
+            expected = stamp + duration
+            repeats, count = self._rate.push(stamp, duration, before is not None)
+            if repeats:
+                yield before, repeats
+            if count:
+                yield frame, count
+            before, frame = frame, next(frames, None)
+        if not self._allow_truncated:
+            self._check_whole(expected)
+        repeats = self._rate.flush()
+        if before is not None and repeats:
+            yield before, repeats
+
+    def _check_whole(self, end: int) -> None:
+        seconds = float(end * self._stream.time_base)
+        if self._lost or (self._length and float(self._length) - seconds > MISSING_S):
+            raise _errors.BadMedia(
+                f"{self._path} is cut off or damaged: it should have {float(self._length):.1f} s of video and has {seconds:.1f}; "
+                + _errors.HINTS["allow_truncated"],
+                hints=["allow_truncated"],
+            )
+
+    def forward(self) -> Iterator[Frame]:
+        number = 0
+        for frame, count in self._shown():
+            rgb: Optional[Frame] = None
+            for _ in range(count):
+                if number >= self.start:
+                    if rgb is None:
+                        rgb = self._converted(frame)
+                    self._stamps.append(frame.pts)
+                    yield rgb
+                number += 1
+
+    def _converted(self, frame: Any) -> Frame:
+        rgb = self._rgb(frame, self._stream)
+        if rgb.shape[:2] != (self.height, self.width):
+            raise _errors.BadMedia(
+                f"{self._path}: a frame has {rgb.shape[1]}x{rgb.shape[0]} pixels, the ones before {self.width}x{self.height}"
+            )
+        return rgb
+
+    # ---- backwards
+
+    def again(self, order: Iterable[int]) -> Iterator[Frame]:
+        block: List[int] = []
+        for number in order:
+            if len({self._stamps[n] for n in [*block, number]}) > BLOCK:
+                yield from self._block(block)
+                block = []
+            block.append(number)
+        yield from self._block(block)
+
+    def _block(self, numbers: List[int]) -> Iterator[Frame]:
+        wanted = {self._stamps[n] for n in numbers}
+        found = self._find(wanted)
+        for number in numbers:
+            yield found[self._stamps[number]]
+
+    def _find(self, wanted: Set[int]) -> Dict[int, Frame]:
+        """Frames by their timestamps: from the key frame before them on, and where that does not lead there, from the beginning."""
+        for seconds in (0, 2, 10, None):
+            self._seek(min(wanted), seconds)
+            found: Dict[int, Frame] = {}
+            for frame in self._frames:
+                if frame.pts in wanted:
+                    found[frame.pts] = self._converted(frame)
+                if frame.pts is not None and frame.pts >= max(wanted):
+                    break
+            if len(found) == len(wanted):
+                return found
+        raise _errors.BadMedia(f"{self._path}: a frame of the video can no longer be read")
+
+    def _seek(self, stamp: int, seconds: Optional[int]) -> None:
+        module = av()
+        self._frames = iter(())
+        try:
+            if seconds is None:
+                raise ValueError
+            self._container.seek(stamp - int(seconds / self._stream.time_base), stream=self._stream, backward=True)
+        except (ValueError, module.error.FFmpegError):
+            self._container.close()
+            self._container = opened(self._path)
+            self._stream = self._container.streams.best("video")
+            self._stream.thread_type = "AUTO"
+        self._frames = self._decode()

@@ -1,0 +1,246 @@
+"""A model that stays loaded."""
+
+import ctypes as C
+import os
+import threading
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Union, overload
+
+from . import _abi, _errors
+from ._library import call, choice, encoded, filled, lib
+from ._lipsync import Bar, Job, LipSync
+from ._models import PathLike, find_model
+from ._options import NAMES as _OPTIONS
+from ._options import Options, set_profile
+from ._options import unknown as _unknown
+from ._reports import Report, report_of
+from ._session import Session
+from ._speech import Audio, speech_of
+from ._track import Faces
+from ._values import Size, size_bytes, time_us
+
+if TYPE_CHECKING:
+    from ._write import Output
+
+
+class Model:
+    """A LatentSync model, opened on a device under a memory budget. Its weights are read once, when they are first needed.
+
+    path_or_repo: as find_model() has it: a folder, "ByteDance/LatentSync-1.6" in the Hugging Face cache, a name in
+        ComfyUI's models folder, "demo"; None = the only one that is installed.
+    device: "auto" = the best of this machine, "cpu", "cuda", "cuda:1".
+    budget: what the process may come to hold of the device's memory, bytes or "8G"; on the CPU that is the process's
+        memory with Python itself. None = what is free less a margin.
+    host_budget: likewise of the host's memory beside a device with memory of its own.
+    precision: "auto", "fp32", "fp16", "bf16": how weights are stored.
+    threads: 0 = all. The frames do not depend on it.
+    profile, profile_file, settings: the policy (docs/memory.md): a tier's name, a YAML or JSON file, fields by name.
+    config, unet, vae, whisper, faces: files or folders in place of the model's.
+    face_nets: False = without the nets that find faces: every lip sync has a track then.
+    comfyui: ComfyUI's models folder; None = COMFYUI_MODELS, or that of the ComfyUI that this process is.
+
+    BadModel, FileError (files); Unsupported (the device); BudgetError; InvalidArgument.
+
+    One lip sync at a time may use a model; several models may be used in as many threads at once, if their budgets
+    leave room for each other: a budget is the whole process's.
+    """
+
+    def __init__(
+        self,
+        path_or_repo: Optional[PathLike] = None,
+        device: str = "auto",
+        budget: Optional[Size] = None,
+        *,
+        host_budget: Optional[Size] = None,
+        precision: str = "auto",
+        threads: int = 0,
+        profile: Optional[str] = None,
+        profile_file: Optional[PathLike] = None,
+        settings: Optional[Mapping[str, Any]] = None,
+        config: Optional[PathLike] = None,
+        unet: Optional[PathLike] = None,
+        vae: Optional[PathLike] = None,
+        whisper: Optional[PathLike] = None,
+        faces: Optional[PathLike] = None,
+        face_nets: bool = True,
+        comfyui: Optional[PathLike] = None,
+    ) -> None:
+        self._handle = C.c_void_p()
+        self._running: Optional[weakref.ref[LipSync]] = None
+        self._lock = threading.Lock()
+        given = {"config": config, "unet": unet, "vae": vae, "whisper": whisper, "faces": faces}
+        found: Dict[str, Optional[PathLike]] = dict(self._find(path_or_repo, comfyui, given))
+        #: the files that it is made of: "model", a folder, and parts that are elsewhere
+        self.files: Dict[str, Path] = {k: Path(v) for k, v in found.items() if v is not None}
+        self._params = filled(_abi.ms_model_params, "ms_model_params_init_sized")
+        for name, path in found.items():
+            setattr(self._params, name, encoded(path))
+        self._params.no_faces = not face_nets
+        self._params.device = encoded(device)
+        self._params.threads = threads
+        self._params.precision = choice("precision", precision, "ms_precision", "MS_PRECISION_")
+        self._params.budget_bytes = size_bytes("budget", budget)
+        self._params.host_budget_bytes = size_bytes("host_budget", host_budget)
+        self._settings = set_profile(self._params.profile, profile, profile_file, settings)
+        self._open()
+
+    @staticmethod
+    def _find(path_or_repo: Optional[PathLike], comfyui: Optional[PathLike], given: Mapping[str, Optional[PathLike]]) -> Dict[str, Any]:
+        named = {k: v for k, v in given.items() if v is not None}
+        if path_or_repo is None and {"config", "unet", "vae", "whisper"} <= named.keys():
+            return named
+        return {**find_model(path_or_repo, comfyui, frozenset(named)), **named}
+
+    def _open(self) -> None:
+        handle = C.c_void_p()
+        call("ms_model_open_sized", C.byref(self._params), C.sizeof(self._params), C.byref(handle))
+        self._handle = handle
+
+    # ---- its life
+
+    def close(self) -> None:
+        """Gives back its memory; a lip sync that still runs on it is ended. A second time does nothing."""
+        running = self._running and self._running()
+        if running:
+            running.close()
+        if self._handle:
+            lib().ms_model_close(C.byref(self._handle))
+
+    def __enter__(self) -> "Model":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None):
+            self.close()
+
+    def evict(self) -> None:
+        """Gives back the memory of the weights until they are needed again. InvalidArgument while a lip sync runs."""
+        call("ms_model_evict", self._open_handle())
+
+    @property
+    def info(self) -> Report:
+        """Device, tier, precision, resolution of the redrawn face, frames of a window, what it holds and may hold."""
+        return report_of(filled(_abi.ms_model_info, "ms_model_get_info_sized", self._open_handle()))
+
+    def __repr__(self) -> str:
+        where = self.files.get("model") or self.files.get("unet")
+        return f"<memsafe.Model {where}{'' if self._handle else ', closed'}>"
+
+    def _open_handle(self) -> C.c_void_p:
+        if not self._handle:
+            raise _errors.InvalidArgument("the model is closed")
+        return self._handle
+
+    # ---- lip sync
+
+    @overload
+    def lipsync(self, video: Any, audio: Audio, out: None = None, **options: Any) -> LipSync: ...
+
+    @overload
+    def lipsync(self, video: Any, audio: Audio, out: PathLike, **options: Any) -> Report: ...
+
+    def lipsync(self, video: Any, audio: Audio, out: Optional[PathLike] = None, **options: Any) -> Union[LipSync, Report]:
+        """The mouth in video follows audio.
+
+        video: a file (needs PyAV), or frames: an array [frames][height][width][3], a list or whatever gives one frame
+            [height][width][3] after the other, of uint8 or of floats from 0 to 1; torch's tensors, too.
+        audio: a file, or (samples, rate): floats from -1 to 1 or integers, [samples] or [channels][samples].
+        out: a video file to write (needs PyAV); then the result is its report. None: the result is an iterator of
+            frames, each as soon as its window is done.
+        options: those of ``memsafe run`` by name; docs/python.md has the table. Above all steps=20, guidance=1.5,
+            seed=1247, track=None, frames=0 (all), fps=25, loop="pingpong", paste="face", precision, start, duration;
+            and progress= (a function (done, total), a bar of tqdm, True for one), copy=False (frames are then
+            read-only and valid until the next one only).
+
+        TypeError: an option that there is not; InvalidArgument: a value that cannot be; BudgetError (needs_bytes says
+        what would do), OutOfMemory, BadMedia, BadModel, FileError; NoFace: not one frame has a face, after the last
+        frame; Cancelled. KeyboardInterrupt ends it within a step of denoising, and leaves nothing behind.
+        """
+        unknown = [name for name in options if name not in _OPTIONS]
+        if unknown:
+            raise _unknown(unknown[0])
+        wishes = Options(**options)
+        if out is None:
+            return self._begin(video, audio, wishes, None)
+        from ._write import Output, comment_of
+
+        self._spare(os.fspath(out))
+        file = Output(os.fspath(out), wishes)
+        with self._begin(video, audio, wishes, file) as frames:
+            return file.write(frames, comment_of(self._name(), self.info, wishes))
+
+    def _name(self) -> str:
+        files = self.files
+        return files["model"].resolve().name if "model" in files else files["unet"].stem
+
+    def _spare(self, path: str) -> None:
+        """A file of the model is no place to write to."""
+        files = _abi.ms_model_check_params()
+        for name in ("model", "config", "unet", "vae", "whisper", "faces"):
+            setattr(files, name, getattr(self._params, name))
+        if os.path.exists(path) and lib().ms_model_has_file_sized(C.byref(files), C.sizeof(files), encoded(path)):
+            raise _errors.InvalidArgument(f"the output {path} is a file of the model")
+
+    def _begin(self, video: Any, audio: Audio, o: Options, out: "Optional[Output]") -> LipSync:
+        bar = Bar(o.progress)
+        with self._lock:
+            self._want(o)
+            params = filled(_abi.ms_session_params, "ms_session_params_init_sized")
+            o.fill(params)
+            speech = speech_of(audio, time_us("audio_start", o.audio_start))
+            if not len(speech):
+                raise _errors.InvalidArgument("the speech ends before it begins (audio_start)")
+            source, first = o.source(video)
+            try:
+                loop = o.loop_of(source)
+                params.width, params.height = source.width, source.height
+                params.format = _abi.MS_PIXEL_RGB_F32 if source.floats else _abi.MS_PIXEL_RGB24
+                params.fps_num, params.fps_den = source.fps
+                params.keep_faces = loop != "none"
+                params.speech_s = len(speech) / 16000
+                most = o.most_frames(source.fps)
+                params.frames = most
+                if out is not None:
+                    out.check(source, video, audio, speech)
+                job = Job(
+                    source,
+                    speech,
+                    faces=Faces(o.track, first) if o.track is not None else None,
+                    loop=loop,
+                    frames=most,
+                    within=o.has_range,
+                    bar=bar,
+                    copy=o.copy and out is None,
+                    said=lambda: _no_face(video, o),
+                )
+                lipsync = LipSync(Session(self._open_handle(), params), job, self._ended)
+            except BaseException:
+                source.close()
+                raise
+            self._running = weakref.ref(lipsync)
+            return lipsync
+
+    def _want(self, o: Options) -> None:
+        """The precision of this lip sync; another one than the model has opens it anew."""
+        self._open_handle()
+        wanted = self._params.precision if o.precision is None else choice("precision", o.precision, "ms_precision", "MS_PRECISION_")
+        if self._running and self._running():
+            raise _errors.InvalidArgument("the model is in use by another lip sync: one at a time; close() ends it")
+        if wanted != self._params.precision:
+            lib().ms_model_close(C.byref(self._handle))
+            self._params.precision = wanted
+            self._open()
+
+    def _ended(self) -> None:
+        self._running = None
+
+
+def _no_face(video: Any, o: Options) -> str:
+    name = os.fspath(video) if isinstance(video, (str, os.PathLike)) else "the frames that were given"
+    if o.track is not None:
+        return f"{name}: track has no face for one of them"
+    return f"{name}: no usable face in one of them" + (f" that is track {o.face}" if o.face >= 0 else "")

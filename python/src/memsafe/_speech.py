@@ -1,0 +1,60 @@
+"""Speech as the model hears it: 16 kHz, one channel."""
+
+import os
+from typing import Any, Tuple, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _errors
+
+RATE = 16000
+Samples = npt.NDArray[np.float32]
+Audio = Union[str, "os.PathLike[str]", Tuple[Any, int]]
+
+
+def as_channels(value: Any) -> Samples:
+    """[channels][samples] in -1 to 1 of whatever array it is."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    samples = np.asarray(value)
+    if samples.dtype == np.int16:
+        samples = samples.astype(np.float32) / np.float32(32768)
+    elif samples.dtype == np.int32:
+        samples = (samples / 2147483648.0).astype(np.float32)
+    elif samples.dtype.kind == "f":
+        samples = samples.astype(np.float32, copy=False)
+    else:
+        raise _errors.InvalidArgument(f"audio has floats from -1 to 1, or int16 or int32, not {samples.dtype}")
+    if samples.ndim == 1:
+        samples = samples[None]
+    if samples.ndim != 2 or samples.size == 0:
+        raise _errors.InvalidArgument(f"audio is [samples] or [channels][samples], this is {list(samples.shape)}")
+    if samples.shape[0] > 32 >= samples.shape[1]:  # [samples][channels], as soundfile has it
+        samples = samples.T
+    return np.ascontiguousarray(samples)
+
+
+def speech_of(audio: Audio, start_us: int = 0) -> Samples:
+    """A file's or array's sound as speech, from a time on.
+
+    What is 16 kHz and one channel is taken as it is; all else is converted as the command converts it, by FFmpeg's
+    resampler, which needs PyAV.
+    """
+    if isinstance(audio, (str, os.PathLike)):
+        from . import _media
+
+        samples = _media.read_speech(os.fspath(audio))
+    elif isinstance(audio, tuple) and len(audio) == 2:
+        channels, rate = as_channels(audio[0]), int(audio[1])
+        if not 1000 <= rate <= 1000000:
+            raise _errors.InvalidArgument(f"audio's rate must be 1000 to 1000000 samples a second, not {rate}")
+        if rate == RATE and len(channels) == 1:
+            samples = channels[0]
+        else:
+            from . import _media
+
+            samples = _media.convert_speech(channels, rate)
+    else:
+        raise TypeError(f"audio is a file's name or (samples, rate), not {type(audio).__name__}")
+    return samples[start_us * RATE // 1000000 :]

@@ -1,0 +1,73 @@
+"""Where faces are, said by the caller: a track file, or points."""
+
+import json
+import os
+from typing import Any, Iterable, Iterator, Optional, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _errors
+
+POINTS = 106
+Points = npt.NDArray[np.float32]
+Track = Union[str, "os.PathLike[str]", Iterable[Any]]
+
+
+def _points(value: Any, where: str) -> Points:
+    try:
+        points = np.ascontiguousarray(value, np.float32)
+    except (TypeError, ValueError):
+        points = np.empty(0, np.float32)
+    if points.shape != (POINTS, 2) or not np.isfinite(points).all():
+        raise _errors.BadMedia(f"{where}: a face is {POINTS} points of two coordinates, pixels")
+    return points
+
+
+def _read(path: str) -> Iterator["tuple[int, Points]"]:
+    """The faces of a track file with their frames, which rise."""
+    last = -1
+    try:
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                where = f"{path}:{number}"
+                try:
+                    face = json.loads(line)
+                    frame, landmarks = face["frame"], face["landmarks106"]
+                except (ValueError, KeyError, TypeError) as e:
+                    raise _errors.BadMedia(f'{where}: is no object with "frame" and "landmarks106"') from e
+                if type(frame) is not int or frame <= last:
+                    raise _errors.BadMedia(f"{where}: frame {frame} comes after frame {last}")
+                last = frame
+                yield frame, _points(landmarks, where)
+    except OSError as e:
+        raise _errors.FileError(f"cannot read {path}: {e.strerror}") from e
+
+
+class Faces:
+    """The points of one frame after the other; None where a frame has no face."""
+
+    def __init__(self, track: Track, first: int) -> None:
+        self._file: Optional[Iterator[tuple[int, Points]]] = None
+        self._given: Iterator[Any] = iter(())
+        self._next = first
+        if isinstance(track, (str, os.PathLike)):
+            self._file = _read(os.fspath(track))
+            self._ahead = next(self._file, None)
+        else:
+            self._given = iter(track)
+            for _ in range(first):
+                next(self._given, None)
+
+    def next(self) -> Optional[Points]:
+        number, self._next = self._next, self._next + 1
+        if self._file is None:
+            value = next(self._given, None)
+            if isinstance(value, dict):  # what memsafe.detect() gives
+                value = value.get("landmarks106")
+            return None if value is None else _points(value, f"track: frame {number}")
+        while self._ahead and self._ahead[0] < number:
+            self._ahead = next(self._file, None)
+        return self._ahead[1] if self._ahead and self._ahead[0] == number else None

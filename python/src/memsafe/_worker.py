@@ -1,0 +1,79 @@
+"""Long calls of the library that Ctrl-C interrupts."""
+
+import queue
+import threading
+from typing import Any, Callable, Generic, List, Optional, TypeVar
+
+T = TypeVar("T")
+
+
+class _Job(Generic[T]):
+    def __init__(self, work: Callable[[], T]) -> None:
+        self.work = work
+        self.done = threading.Event()
+        self.result: List[T] = []
+        self.error: Optional[BaseException] = None
+
+    def run(self) -> None:
+        try:
+            self.result.append(self.work())
+        except BaseException as e:  # noqa: B036 - it is raised where the result is waited for
+            self.error = e
+        self.done.set()
+
+
+class Worker:
+    """Runs calls one after the other on a thread of its own, while the main thread waits in a way that signals end.
+
+    Python hears of Ctrl-C between two of its own instructions only, so a call of the library that takes a minute would
+    keep it waiting so long. Other threads get no signals: their calls are made directly.
+    """
+
+    def __init__(self, cancel: Callable[[], None]) -> None:
+        self._cancel = cancel
+        self._jobs: queue.SimpleQueue[Optional[_Job[Any]]] = queue.SimpleQueue()
+        self._thread: Optional[threading.Thread] = None
+
+    def run(self, work: Callable[[], T]) -> T:
+        """What work returns or raises. KeyboardInterrupt, after what was under way was cancelled and has ended."""
+        if threading.current_thread() is not threading.main_thread():
+            return work()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="memsafe", daemon=True)
+            self._thread.start()
+        job = _Job(work)
+        self._jobs.put(job)
+        try:
+            job.done.wait()
+        except BaseException:
+            self._cancel()
+            self._finish(job)
+            raise
+        if job.error is not None:
+            raise job.error
+        return job.result[0]
+
+    @staticmethod
+    def _finish(job: "_Job[Any]") -> None:
+        """Memory that the library works on must not go before it has ended: a second Ctrl-C waits, too."""
+        while True:
+            try:
+                job.done.wait()
+                return
+            except KeyboardInterrupt:
+                continue
+
+    def _serve(self) -> None:
+        while True:
+            job = self._jobs.get()
+            if job is None:
+                return
+            job.run()
+            del job
+
+    def close(self) -> None:
+        """Ends the thread; nothing is under way."""
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join()
+            self._thread = None

@@ -1,0 +1,280 @@
+"""The video file that a lip sync writes, by PyAV. It has its name only when it is whole."""
+
+import contextlib
+import os
+import tempfile
+from fractions import Fraction
+from typing import Any, Iterator, Optional
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _errors
+from ._frames import Frame, FrameSource
+from ._lipsync import LipSync
+from ._media import MATRICES, SCALE, av, opened
+from ._options import Options
+from ._reports import Report
+from ._speech import Audio
+from ._values import time_us
+from ._version import __version__
+
+Samples = npt.NDArray[np.float32]
+
+# codec -> (FFmpeg's encoder, how it stores pictures, extensions that hold it)
+CODECS = {
+    "h264": ("libx264", "yuv420p", (".mp4", ".m4v", ".mov", ".mkv")),
+    "hevc": ("libx265", "yuv420p", (".mp4", ".m4v", ".mov", ".mkv")),
+    "ffv1": ("ffv1", "bgr0", (".mkv", ".mov", ".avi")),
+}
+AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
+SOUNDS = ("original", "speech", "none")
+
+
+class _Sound:
+    """The sound of the output, a packet after the other beside the video."""
+
+    def __init__(self, output: Any, audio: Audio, speech: Samples, options: Options, extension: str) -> None:
+        self._output, self._extension = output, extension
+        self._input: Any = None
+        self._packets: Iterator[Any] = iter(())
+        self._ahead: Any = None
+        skip = time_us("audio_start", options.audio_start)
+        if options.audio_out == "none":
+            return
+        if options.audio_out == "speech":
+            self._packets = self._encoded(_parts(speech[None], 16000, 0))
+        elif isinstance(audio, tuple):
+            from ._speech import as_channels
+
+            self._packets = self._encoded(_parts(as_channels(audio[0]), int(audio[1]), skip))
+        else:
+            self._input = opened(os.fspath(audio))
+            stream = self._input.streams.best("audio")
+            self._packets = self._copied(stream) if not skip and self._holds(stream) else self._encoded(self._decoded(stream, skip))
+        self._ahead = next(self._packets, None)
+
+    def _holds(self, stream: Any) -> bool:
+        name = stream.codec_context.name
+        if name.startswith("pcm_") and self._extension in (".mp4", ".m4v"):
+            return False
+        return name in self._output.supported_codecs
+
+    def _copied(self, stream: Any) -> Iterator[Any]:
+        target = self._output.add_stream_from_template(stream)
+        self._base = target.time_base or stream.time_base
+        first: Optional[int] = None
+
+        def packets() -> Iterator[Any]:
+            nonlocal first
+            for packet in self._input.demux(stream):
+                if packet.dts is None:
+                    continue
+                first = packet.dts if first is None else first
+                packet.dts -= first
+                packet.pts = packet.dts if packet.pts is None else packet.pts - first
+                packet.stream = target
+                yield packet
+
+        return packets()
+
+    def _decoded(self, stream: Any, skip_us: int) -> Iterator[Any]:
+        left = skip_us * stream.rate // 1000000
+        for frame in self._input.decode(stream):
+            if left >= frame.samples:
+                left -= frame.samples
+                continue
+            frame.pts = None
+            if left:
+                rest = _cut(frame, left)
+                left = 0
+                yield rest
+            else:
+                yield frame
+
+    def _encoded(self, frames: Iterator[Any]) -> Iterator[Any]:
+        first = next(frames, None)
+        if first is None:
+            return iter(())
+        rate = next((r for r in AAC_RATES if r <= first.sample_rate), AAC_RATES[-1])
+        is_avi = self._extension == ".avi"
+        layout = "mono" if first.layout.nb_channels == 1 else "stereo"
+        stream = self._output.add_stream("pcm_s16le" if is_avi else "aac", rate=rate, layout=layout)
+        resampler = av().AudioResampler(format="s16" if is_avi else "fltp", layout=layout, rate=rate, frame_size=1024)
+
+        def packets() -> Iterator[Any]:
+            samples = 0
+            for frame in _chain(first, frames):
+                for done in resampler.resample(frame):
+                    done.pts, done.time_base = samples, Fraction(1, rate)
+                    samples += done.samples
+                    yield from stream.encode(done)
+            yield from stream.encode(None)
+
+        return packets()
+
+    def until(self, seconds: Fraction) -> None:
+        """What begins before a moment goes out."""
+        while self._ahead is not None and self._ahead.dts * self._ahead.time_base < seconds:
+            packet, self._ahead = self._ahead, None
+            self._output.mux(packet)
+            self._ahead = next(self._packets, None)
+
+    def close(self) -> None:
+        if self._input is not None:
+            self._input.close()
+
+
+def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    yield first
+    yield from rest
+    yield None
+
+
+def _parts(channels: Samples, rate: int, skip_us: int) -> Iterator[Any]:
+    layout = "mono" if len(channels) == 1 else "stereo"
+    for first in range(skip_us * rate // 1000000, channels.shape[1], 65536):
+        part = np.ascontiguousarray(channels[:2, first : first + 65536])
+        frame = av().AudioFrame.from_ndarray(part, format="fltp", layout=layout)
+        frame.sample_rate = rate
+        yield frame
+
+
+def _cut(frame: Any, samples: int) -> Any:
+    """A frame without its first samples."""
+    values = frame.to_ndarray()
+    rest = values[:, samples:] if frame.format.is_planar else values[:, samples * frame.layout.nb_channels :]
+    cut = av().AudioFrame.from_ndarray(np.ascontiguousarray(rest), format=frame.format.name, layout=frame.layout.name)
+    cut.sample_rate = frame.sample_rate
+    return cut
+
+
+class _Picture:
+    """RGB frames as the encoder stores them."""
+
+    def __init__(self, width: int, height: int, form: str, matrix: int) -> None:
+        even = form == "yuv420p"
+        self.width, self.height = (width + width % 2, height + height % 2) if even else (width, height)
+        graph = av().filter.Graph()
+        source = graph.add_buffer(width=self.width, height=self.height, format="rgb24", time_base=Fraction(1, 1000))
+        chroma = f":out_color_matrix={MATRICES[matrix]}:out_range=tv:out_h_chr_pos=0:out_v_chr_pos=128" if even else ""
+        scale, to = graph.add("scale", SCALE + chroma), graph.add("format", f"pix_fmts={form}")
+        self._sink = graph.add("buffersink")
+        source.link_to(scale)
+        scale.link_to(to)
+        to.link_to(self._sink)
+        graph.configure()
+        self._graph = graph
+
+    def __call__(self, frame: Frame) -> Any:
+        if frame.dtype != np.uint8:
+            frame = np.rint(np.clip(frame, 0, 1) * 255).astype(np.uint8)
+        more = ((0, self.height - frame.shape[0]), (0, self.width - frame.shape[1]), (0, 0))
+        if more[0][1] or more[1][1]:
+            frame = np.pad(frame, more, mode="edge")
+        self._graph.push(av().VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24"))
+        return self._sink.pull()
+
+
+class Output:
+    """A file to write, checked before any work is done."""
+
+    def __init__(self, path: str, options: Options) -> None:
+        self._path, self._options = path, options
+        self._extension = os.path.splitext(path)[1].lower()
+        if options.codec not in CODECS:
+            raise _errors.InvalidArgument(f"codec must be {', '.join(CODECS)}, not {options.codec!r}")
+        if options.audio_out not in SOUNDS:
+            raise _errors.InvalidArgument(f"audio_out must be {', '.join(SOUNDS)}, not {options.audio_out!r}")
+        if not 0 <= options.crf <= 51:
+            raise _errors.InvalidArgument(f"crf must be 0 to 51, not {options.crf}")
+        encoder, self._form, extensions = CODECS[options.codec]
+        if self._extension not in extensions:
+            raise _errors.Unsupported(f"{path}: {options.codec} goes into {', '.join(extensions)}")
+        try:
+            av().codec.Codec(encoder, "w")
+        except (ValueError, av().error.FFmpegError) as e:
+            raise _errors.Unsupported(f"this PyAV has no {options.codec} encoder ({encoder})") from e
+        if os.path.lexists(path) and not options.force:
+            raise _errors.FileError(f"{path} is there already; {_errors.HINTS['replace']}", hints=["replace"])
+        folder = os.path.dirname(path) or "."
+        if not os.path.isdir(folder):
+            raise _errors.FileError(f"cannot write {path}: there is no folder {folder}")
+
+    def check(self, source: FrameSource, video: Any, audio: Audio, speech: Samples) -> None:
+        """That the output is none of the inputs."""
+        for given in (video, audio):
+            if isinstance(given, (str, os.PathLike)) and os.path.exists(self._path) and os.path.samefile(given, self._path):
+                raise _errors.InvalidArgument(f"the output {self._path} is an input")
+        self._source, self._audio, self._speech = source, audio, speech
+
+    def write(self, frames: LipSync, comment: str) -> Report:
+        """All frames; on failure nothing is left of the file."""
+        folder, name = os.path.split(self._path)
+        try:
+            handle, part = tempfile.mkstemp(prefix=f".{name}.", suffix=".part" + self._extension, dir=folder or ".")
+            os.close(handle)
+        except OSError as e:
+            raise _errors.FileError(f"cannot write {self._path}: {e.strerror}") from e
+        try:
+            with open(part, "rb+") as made:
+                mask = os.umask(0)
+                os.umask(mask)
+                os.fchmod(made.fileno(), 0o666 & ~mask)
+            self._fill(part, frames, comment)
+            os.replace(part, self._path)
+        except BaseException as e:
+            with contextlib.suppress(OSError):
+                os.unlink(part)
+            if isinstance(e, OSError) and not isinstance(e, _errors.Error):
+                raise _errors.FileError(f"cannot write {self._path}: {e.strerror or e}") from e
+            raise
+        return Report(frames.report, output=self._path)
+
+    def _fill(self, part: str, frames: LipSync, comment: str) -> None:
+        encoder = CODECS[self._options.codec][0]
+        matrix = getattr(self._source, "colour", 1 if frames.height >= 720 else 6)
+        fps = Fraction(*frames.fps)
+        options = {"movflags": "+faststart"} if self._extension in (".mp4", ".m4v", ".mov") else {}
+        with av().open(part, "w", options=options) as output:
+            if not self._options.no_metadata:
+                output.metadata["comment"] = comment
+            picture = _Picture(frames.width, frames.height, self._form, matrix)
+            stream = output.add_stream(encoder, rate=fps)
+            stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, self._form
+            if self._form == "yuv420p":
+                stream.codec_context.colorspace, stream.codec_context.color_range = matrix, 1
+                stream.options = {"crf": str(self._options.crf)}
+                if encoder == "libx265":
+                    stream.options = {**stream.options, "x265-params": "log-level=none"}
+            else:
+                stream.options = {"level": "3", "slicecrc": "1"}
+            sound = _Sound(output, self._audio, self._speech, self._options, self._extension)
+            try:
+                count = self._write_frames(output, stream, sound, picture, frames, fps)
+                sound.until(count / fps)
+            finally:
+                sound.close()
+
+    @staticmethod
+    def _write_frames(output: Any, stream: Any, sound: _Sound, picture: _Picture, frames: LipSync, fps: Fraction) -> int:
+        count = 0
+        for frame in frames:
+            encoded = picture(frame)
+            encoded.pts, encoded.time_base = count, 1 / fps
+            output.mux(stream.encode(encoded))
+            sound.until(count / fps)
+            count += 1
+        output.mux(stream.encode(None))
+        return count
+
+
+def comment_of(model: str, info: Report, options: Options) -> str:
+    """What was done, for the file's metadata; as the command writes it."""
+    text = (
+        f"memsafe {__version__}; model {model}, {options.resolution or info['resolution']} px, {info['precision']}; "
+        f"seed {options.seed}, {options.steps} steps, guidance {options.guidance:.6g}"
+    )
+    text += ", deepcache" if options.deepcache else ""
+    text += ", paste mouth" if options.paste == "mouth" else ""
+    return text + f"; {options.codec}" + (f" crf {options.crf}" if options.codec != "ffv1" else "")
