@@ -56,6 +56,7 @@ MS_HOST_MEMORY = 3
 MS_INTERNAL = 12
 MS_INVALID_ARGUMENT = 1
 MS_IO = 10
+MS_LATENTS_FRAMES = 256
 MS_LATENT_CACHE_EXACT = 0
 MS_LATENT_CACHE_LOSSY = 2
 MS_LATENT_CACHE_OFF = 1
@@ -749,6 +750,38 @@ class ms_integration(C.Structure):
     ]
 
 
+class ms_latents_params(C.Structure):
+    _fields_ = [
+        ("frames", C.c_int),
+        ("values", C.c_int64),
+        ("rank_percent", C.c_int),
+        ("lossy", C.c_bool),
+        ("mem", C.c_void_p),
+    ]
+
+
+class ms_latents_report(C.Structure):
+    _fields_ = [
+        ("raw_bytes", C.c_size_t),
+        ("block_bytes", C.c_size_t),
+        ("components", C.c_int),
+        ("lossy", C.c_bool),
+        ("squared_error", C.c_double),
+        ("low", C.c_float),
+        ("high", C.c_float),
+        ("psnr_db", C.c_double),
+    ]
+
+
+class ms_latents_info(C.Structure):
+    _fields_ = [
+        ("frames", C.c_int),
+        ("values", C.c_int64),
+        ("components", C.c_int),
+        ("lossy", C.c_bool),
+    ]
+
+
 ms_libav_log_callback = C.CFUNCTYPE(None, C.c_void_p, C.c_int, C.c_char_p, C.c_void_p)
 
 
@@ -1175,6 +1208,9 @@ STRUCTS: List[Type[C.Structure]] = [
     ms_past_run,
     ms_integrate_params,
     ms_integration,
+    ms_latents_params,
+    ms_latents_report,
+    ms_latents_info,
     ms_log_message,
     ms_model_params,
     ms_model_info,
@@ -1206,6 +1242,7 @@ FUNCTIONS: Dict[str, Tuple[object, List[object]]] = {
     "ms_adaptive_process_sized": (C.c_int, [C.POINTER(ms_adaptive_params), C.c_size_t, C.c_int64, C.c_int64, C.POINTER(ms_adaptive_state), C.c_size_t, C.POINTER(C.c_int64), C.POINTER(ms_error)]),
     "ms_batch_limit_name": (C.c_char_p, [C.c_int]),
     "ms_batches_cap_origin": (C.c_char_p, [C.c_void_p, C.c_int, C.c_char_p]),
+    "ms_batches_cost": (C.c_int, [C.c_void_p, C.c_int, C.POINTER(ms_batch_request), C.c_int, C.POINTER(ms_batch_bytes), C.POINTER(ms_error)]),
     "ms_batches_create_sized": (C.c_int, [C.POINTER(ms_batches_params), C.c_size_t, C.POINTER(C.c_void_p), C.POINTER(ms_error)]),
     "ms_batches_destroy": (None, [C.POINTER(C.c_void_p)]),
     "ms_batches_get_info_sized": (None, [C.c_void_p, C.POINTER(ms_batches_info), C.c_size_t]),
@@ -1243,6 +1280,9 @@ FUNCTIONS: Dict[str, Tuple[object, List[object]]] = {
     "ms_integrate_sized": (C.c_int, [C.POINTER(ms_integrate_params), C.c_size_t, C.POINTER(C.POINTER(ms_integration)), C.POINTER(ms_error)]),
     "ms_integration_destroy": (None, [C.POINTER(C.POINTER(ms_integration))]),
     "ms_integration_process": (C.c_int, [C.POINTER(ms_integration), ms_process_fn, C.POINTER(C.c_int64), C.POINTER(ms_error)]),
+    "ms_latents_compress_sized": (C.c_int, [C.POINTER(ms_latents_params), C.c_size_t, C.POINTER(C.c_float), C.POINTER(C.c_void_p), C.POINTER(ms_latents_report), C.c_size_t, C.POINTER(ms_error)]),
+    "ms_latents_decompress": (C.c_int, [C.c_void_p, C.c_void_p, C.c_size_t, C.POINTER(C.c_float), C.c_int64, C.POINTER(ms_error)]),
+    "ms_latents_read_sized": (C.c_int, [C.c_void_p, C.c_size_t, C.POINTER(ms_latents_info), C.c_size_t, C.POINTER(ms_error)]),
     "ms_ledger_name": (C.c_char_p, [C.c_int]),
     "ms_libav_log_take": (None, [ms_libav_log_callback]),
     "ms_log_set": (None, [ms_log_callback, C.c_void_p, C.c_int]),
@@ -1302,6 +1342,7 @@ FUNCTIONS: Dict[str, Tuple[object, List[object]]] = {
     "ms_probe_upload_sized": (C.c_int, [C.c_void_p, C.POINTER(ms_probe_bandwidth), C.c_size_t, C.POINTER(ms_error)]),
     "ms_profile_describe": (C.c_int, [C.POINTER(ms_profile_source), C.c_size_t, C.c_size_t, C.c_int, C.POINTER(C.c_void_p), C.POINTER(ms_error)]),
     "ms_profile_fields": (C.c_int, [C.POINTER(C.c_void_p), C.POINTER(ms_error)]),
+    "ms_profile_of_optimizer": (C.c_int, [C.c_void_p, C.c_int, C.POINTER(C.c_void_p), C.POINTER(ms_error)]),
     "ms_region_name": (C.c_char_p, [C.c_int]),
     "ms_run_params_init_sized": (None, [C.POINTER(ms_run_params), C.c_size_t]),
     "ms_run_report_html_sized": (C.c_int, [C.POINTER(ms_run_params), C.c_size_t, C.POINTER(ms_run_report), C.c_size_t, C.POINTER(C.c_void_p), C.POINTER(ms_error)]),

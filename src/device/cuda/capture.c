@@ -1,6 +1,5 @@
 #include "base/error.h"
 #include "device/cuda/cuda.h"
-#include "device/cuda/sizes/sizes.h"
 
 typedef struct cuda_launches {
     ms_launches base;

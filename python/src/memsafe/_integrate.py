@@ -1,0 +1,545 @@
+"""The memory system under a diffusers pipeline, or one like it.
+
+pipeline = integrate_adaptive_optimizer(pipeline, video_length=250, resolution=(512, 512))
+print(pipeline.memsafe)          # what was set, and what could not be
+... pipeline(...) ...
+pipeline.memsafe.undo()          # as it was before
+"""
+
+import functools
+import math
+import threading
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, TypeVar
+
+from ._adaptive import AdaptiveState, Guard, loop_params, run_loop
+from ._divide import Divider, independent_items
+from ._errors import InvalidArgument
+from ._optimizer import AdaptiveMemoryOptimizer, Resolution, torch_if_loaded
+from ._reports import Report
+from ._values import size_text
+
+P = TypeVar("P")
+
+_DENOISERS = ("unet", "transformer", "denoiser")
+_DTYPES = {"fp16": "float16", "bf16": "bfloat16"}
+_ABSENT = object()
+
+SAME = "the same numbers"
+ROUNDING = "the same but for rounding"
+CHANGES = "changes the result"
+
+
+class _Part(NamedTuple):
+    name: str
+    module: Any
+
+
+def _parts(pipeline: Any) -> List[_Part]:
+    """The networks of a pipeline by their names: diffusers' components, else its attributes."""
+    components = getattr(pipeline, "components", None)
+    found = components if isinstance(components, dict) else vars(pipeline)
+    return [
+        _Part(name, module)
+        for name, module in found.items()
+        if module is not None
+        and not name.startswith("_")
+        and hasattr(module, "__dict__")
+        and not isinstance(module, type)
+    ]
+
+
+def _parameters(module: Any) -> Iterator[Any]:
+    parameters = getattr(module, "parameters", None)
+    return iter(parameters()) if callable(parameters) else iter(())
+
+
+def _is_vae(part: _Part) -> bool:
+    if not callable(getattr(part.module, "decode", None)):
+        return False
+    is_network = (
+        callable(getattr(part.module, "encode", None)) and next(_parameters(part.module), None) is not None
+    )
+    return part.name.startswith("vae") or is_network
+
+
+def weight_bytes(pipeline: Any) -> Dict[str, int]:
+    """Bytes of each network's parameters and buffers."""
+    sizes: Dict[str, int] = {}
+    for part in _parts(pipeline):
+        tensors = list(_parameters(part.module))
+        buffers = getattr(part.module, "buffers", None)
+        tensors += list(buffers()) if callable(buffers) else []
+        size = sum(t.numel() * t.element_size() for t in tensors)
+        if size:
+            sizes[part.name] = size
+    return sizes
+
+
+class Integration:
+    """What ``integrate_adaptive_optimizer()`` did to a pipeline: ``pipeline.memsafe``.
+
+    ``optimizer`` answers for the pipeline's device. ``set`` and ``not_set`` say what was done and what could not be, each
+    with its reason; ``str()`` tells both.
+    """
+
+    def __init__(self, pipeline: Any, optimizer: AdaptiveMemoryOptimizer) -> None:
+        self.optimizer = optimizer
+        #: each a Report with ``what``, ``where``, ``value`` and ``effect`` on the pipeline's output
+        self.set: List[Report] = []
+        #: each a Report with ``what``, ``where`` and ``why``
+        self.not_set: List[Report] = []
+        self._pipeline = pipeline
+        self._undo: List[Callable[[], None]] = []
+        self._states: Dict[str, AdaptiveState] = {}
+        self._whole: Dict[str, str] = {}
+
+    def report(self) -> Report:
+        """``tier``, ``set``, ``not_set``, and ``calls``: what the wrapped calls learned and counted."""
+        return Report(
+            {
+                "tier": self.optimizer.tier,
+                "set": self.set,
+                "not_set": self.not_set,
+                "calls": Report({name: state.report() for name, state in self._states.items()}),
+                "not_divided": Report(dict(self._whole)),
+            }
+        )
+
+    def __str__(self) -> str:
+        lines = [f"{self.optimizer.tier}, because {self.optimizer.profile.tier_reason}"]
+        lines += [f"  {s['where']}: {s['what']} = {s['value']} ({s['effect']})" for s in self.set]
+        lines += [f"  {n['where']}: no {n['what']}: {n['why']}" for n in self.not_set]
+        lines += [f"  {name}: not divided: {why}" for name, why in self._whole.items()]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return self.report()._repr_html_()
+
+    def undo(self) -> Any:
+        """Everything as it was before; returns the pipeline. A second time does nothing."""
+        errors = []
+        while self._undo:
+            try:
+                self._undo.pop()()
+            except Exception as e:
+                errors.append(e)
+        if vars(self._pipeline).get("memsafe") is self:
+            del self._pipeline.memsafe
+        if errors:
+            raise errors[0]
+        return self._pipeline
+
+    # ---- used by what follows ----
+
+    def _did(self, where: str, what: str, value: Any, effect: str, undo: Callable[[], None]) -> None:
+        self.set.append(Report({"what": what, "where": where, "value": value, "effect": effect}))
+        self._undo.append(undo)
+
+    def _could_not(self, where: str, what: str, why: str) -> None:
+        self.not_set.append(Report({"what": what, "where": where, "why": why}))
+
+    def _replace(
+        self, where: str, owner: Any, name: str, what: str, value: Any, effect: str, new: Any
+    ) -> None:
+        """Sets an attribute of an object itself; undoing leaves the object as it was."""
+        before = vars(owner).get(name, _ABSENT)
+        setattr(owner, name, new)
+
+        def undo() -> None:
+            if before is _ABSENT:
+                vars(owner).pop(name, None)
+            else:
+                setattr(owner, name, before)
+
+        self._did(where, what, value, effect, undo)
+
+
+def _because(error: BaseException) -> str:
+    text = str(error).strip().split("\n")[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+# ---- attention ----
+
+
+def _processors(module: Any) -> List[Tuple[Any, Any]]:
+    modules = module.modules() if callable(getattr(module, "modules", None)) else ()
+    return [
+        (m, m.processor)
+        for m in modules
+        if hasattr(m, "processor") and callable(getattr(m, "set_processor", None))
+    ]
+
+
+def _slice_sizes(module: Any, parts: int) -> List[int]:
+    """A size for each layer that can be sliced, in the order in which the module gives them out: heads in so many parts."""
+    sizes: List[int] = []
+
+    def look(at: Any) -> None:
+        for child in at.children():
+            if hasattr(child, "set_attention_slice"):
+                sizes.append(max(1, math.ceil(child.sliceable_head_dim / parts)))
+            look(child)
+
+    look(module)
+    return sizes
+
+
+def _slice_attention(it: Integration, part: _Part, slices: int) -> None:
+    name, module = part
+    if not callable(getattr(module, "set_attention_slice", None)):
+        it._could_not(name, "attention slicing", "its networks have no set_attention_slice()")
+        return
+    before = _processors(module)
+    sizes = _slice_sizes(module, slices) if callable(getattr(module, "children", None)) else []
+    try:
+        module.set_attention_slice(sizes if sizes else "auto")
+    except Exception as e:
+        it._could_not(name, "attention slicing", _because(e))
+        return
+
+    def undo() -> None:
+        if not before:
+            module.set_attention_slice(None)
+        for owner, processor in before:
+            owner.set_processor(processor)
+
+    it._did(name, "attention slicing", f"{slices} parts", ROUNDING, undo)
+
+
+# ---- the VAE ----
+
+
+def _switch(it: Integration, pipeline: Any, part: _Part, what: str, effect: str) -> None:
+    """ "tiling" or "slicing" of a VAE, by its own method or the pipeline's."""
+    name, module = part
+    flag = f"use_{what}"
+    before = getattr(module, flag, None)
+    if before is True:
+        it._could_not(name, f"VAE {what}", "it is on already")
+        return
+    for owner, suffix in ((module, what), (pipeline, f"vae_{what}")):
+        enable, disable = getattr(owner, f"enable_{suffix}", None), getattr(owner, f"disable_{suffix}", None)
+        if not callable(enable):
+            continue
+        try:
+            enable()
+        except Exception as e:
+            it._could_not(name, f"VAE {what}", _because(e))
+            return
+
+        def undo(disable: Any = disable) -> None:
+            if before is not None:
+                setattr(module, flag, before)
+            elif callable(disable):
+                disable()
+
+        it._did(name, f"VAE {what}", "on", effect, undo)
+        return
+    it._could_not(name, f"VAE {what}", f"it has no enable_{what}()")
+
+
+def _spare_vae(it: Integration, pipeline: Any, part: _Part) -> None:
+    tiling = it.optimizer.profile.vae_tiling
+    one = it.optimizer.explain("vae_decode")
+    if tiling == "on" or (tiling != "off" and not one["fits"]):
+        _switch(it, pipeline, part, "tiling", f"{CHANGES} where pictures are larger than a tile")
+    if one["batch"] == 1:
+        _switch(it, pipeline, part, "slicing", ROUNDING)
+
+
+# ---- weights ----
+
+
+def _accelerator() -> Optional[str]:
+    torch = torch_if_loaded()
+    if torch is None:
+        return None
+    for kind in ("cuda", "xpu", "mps"):
+        there = getattr(torch, kind, None) if kind != "mps" else torch.backends.mps
+        if there is not None and there.is_available():
+            return kind
+    return None
+
+
+def _offload(it: Integration, pipeline: Any, sizes: Dict[str, int]) -> None:
+    policy = it.optimizer.profile.weight_offload
+    if policy == "off":
+        return
+    total, largest = sum(sizes.values()), max(sizes.values(), default=0)
+    usable = it.optimizer.memory()["total_bytes"] * (100 - it.optimizer.profile.safety_margin) // 100
+    if policy == "under_pressure" and total <= usable:
+        it._could_not("pipeline", "CPU offload", f"its weights ({size_text(total)}) fit")
+        return
+    what, method = "model", "enable_model_cpu_offload"
+    if largest > usable:
+        what, method = "sequential", "enable_sequential_cpu_offload"
+    enable = getattr(pipeline, method, None)
+    if not callable(enable):
+        it._could_not("pipeline", "CPU offload", f"it has no {method}()")
+        return
+    if getattr(pipeline, "_all_hooks", None):
+        it._could_not("pipeline", "CPU offload", "it is offloaded already")
+        return
+    accelerator = _accelerator()
+    if accelerator is None:
+        it._could_not("pipeline", "CPU offload", "there is no accelerator here that weights could leave")
+        return
+    places = [(part.module, next(_parameters(part.module), None)) for part in _parts(pipeline)]
+    try:
+        enable()
+    except Exception as e:
+        it._could_not("pipeline", "CPU offload", _because(e))
+        return
+
+    def undo() -> None:
+        if callable(getattr(pipeline, "remove_all_hooks", None)):
+            pipeline.remove_all_hooks()
+        if hasattr(pipeline, "_all_hooks"):
+            pipeline._all_hooks = []
+        for module, first in places:
+            if first is not None and callable(getattr(module, "to", None)):
+                module.to(first.device)
+
+    # The devices are those of before: a moved module has new parameters, or the same ones elsewhere.
+    places = [(module, None if first is None else _Place(first)) for module, first in places]
+    it._did("pipeline", "CPU offload", what, SAME, undo)
+
+
+class _Place:
+    def __init__(self, tensor: Any) -> None:
+        self.device = tensor.device
+
+
+# ---- precision and training ----
+
+
+def _autocast(it: Integration, part: _Part, methods: Tuple[str, ...]) -> None:
+    precision = it.optimizer.profile.precision
+    if precision not in _DTYPES:
+        return
+    torch, first = torch_if_loaded(), next(_parameters(part.module), None)
+    if torch is None or first is None:
+        it._could_not(part.name, "autocast", "it is no network of torch's")
+        return
+    if first.dtype != torch.float32:
+        it._could_not(
+            part.name, "autocast", f"its weights are {str(first.dtype).replace('torch.', '')} already"
+        )
+        return
+    dtype = getattr(torch, _DTYPES[precision])
+    for method in methods:
+        original = getattr(part.module, method, None)
+        if callable(original):
+            new = _in_autocast(torch, part.module, original, dtype)
+            effect = f"{CHANGES}: computed in {_DTYPES[precision]}"
+            it._replace(
+                part.name, part.module, method, f"autocast of {method}()", _DTYPES[precision], effect, new
+            )
+
+
+def _in_autocast(torch: Any, module: Any, original: Callable[..., Any], dtype: Any) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        first = next(iter(module.parameters()))
+        given = next(
+            (a for a in (*args, *kwargs.values()) if isinstance(a, torch.Tensor) and a.is_floating_point()),
+            first,
+        )
+        with torch.autocast(given.device.type, dtype=dtype):
+            result = original(*args, **kwargs)
+        # Who called gets the type that it gave: schedulers and samplers go on in it.
+        return Divider(torch).each(result, lambda t: t.to(given.dtype) if t.is_floating_point() else t)
+
+    return call
+
+
+def _checkpoint(it: Integration, part: _Part) -> None:
+    module = part.module
+    if not it.optimizer.profile.gradient_checkpointing or not getattr(module, "training", False):
+        return
+    if not callable(getattr(module, "enable_gradient_checkpointing", None)):
+        it._could_not(part.name, "gradient checkpointing", "it has no enable_gradient_checkpointing()")
+        return
+    if getattr(module, "is_gradient_checkpointing", False):
+        it._could_not(part.name, "gradient checkpointing", "it is on already")
+        return
+    try:
+        module.enable_gradient_checkpointing()
+    except Exception as e:
+        it._could_not(part.name, "gradient checkpointing", _because(e))
+        return
+    it._did(part.name, "gradient checkpointing", "on", SAME, module.disable_gradient_checkpointing)
+
+
+# ---- calls that go by the batch ----
+
+
+def _scale(pipeline: Any, module: Any) -> int:
+    """Pixels of a picture for each of its latents, along a side."""
+    scale = getattr(pipeline, "vae_scale_factor", None)
+    if isinstance(scale, int) and scale > 0:
+        return scale
+    blocks = getattr(getattr(module, "config", None), "block_out_channels", None)
+    return int(2 ** (len(blocks) - 1)) if blocks else 8
+
+
+def _by_batch(
+    it: Integration,
+    part: _Part,
+    method: str,
+    task: str,
+    scale: int,
+    is_oom: Optional[Callable[[BaseException], bool]],
+) -> None:
+    torch = torch_if_loaded()
+    original = getattr(part.module, method, None)
+    if not callable(original):
+        it._could_not(part.name, f"batches of {method}()", "it has no such method")
+        return
+    if torch is None:
+        it._could_not(part.name, f"batches of {method}()", "it is no network of torch's")
+        return
+    where = f"{part.name}.{method}"
+    state = it._states.setdefault(where, AdaptiveState())
+    busy = threading.Lock()  # a state is one thread's at a time; another's call learns for itself
+    divider = Divider(torch)
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        items, sample = divider.count(args, kwargs), divider.first(args, kwargs)
+        why = independent_items(torch, part.module, task, args, kwargs)
+        if not why and not divider.divides(args, kwargs, items):
+            why = f"an argument belongs neither to each of {items} items nor to all of them"
+        if why and items > 1:
+            it._whole[where] = why
+        resolution = [int(side) * scale for side in sample.shape[-2:]] if items else None
+        results: List[Any] = []
+        counts: List[int] = []
+
+        def process(first: int, count: int) -> None:
+            cut = divider.whole(args, kwargs) if why else divider.part(args, kwargs, items, first, count)
+            results.append(original(*cut[0], **cut[1]))
+            counts.append(count)
+
+        mine = busy.acquire(blocking=False)
+        try:
+            # What cannot be divided is one item: it is tried again once memory was trimmed.
+            params = loop_params(it.optimizer, task, resolution, 1 if why else None)
+            count = 1 if why or not items else items
+            run_loop(process, count, params, Guard(is_oom, None, None), state if mine and not why else None)
+        finally:
+            if mine:
+                busy.release()
+        return results[0] if len(results) == 1 else divider.joined(results, counts)
+
+    effect = ROUNDING
+    it._replace(
+        part.name,
+        part.module,
+        method,
+        f"batches of {method}()",
+        it.optimizer.get_optimal_batch_size(task, frames=0),
+        effect,
+        call,
+    )
+
+
+def integrate_adaptive_optimizer(
+    pipeline: P,
+    video_length: Optional[int] = None,
+    resolution: Optional[Resolution] = None,
+    *,
+    optimizer: Optional[AdaptiveMemoryOptimizer] = None,
+    is_oom: Optional[Callable[[BaseException], bool]] = None,
+    **options: Any,
+) -> P:
+    """Does to a diffusers-like pipeline what the tier of its device says and the pipeline supports, and returns it with
+    ``.memsafe`` attached.
+
+    - Attention in slices, the VAE in tiles and picture by picture, weights on the CPU while they are not used, autocast
+      to the tier's precision, gradient checkpointing of networks that train.
+    - ``vae.decode()``, ``vae.encode()`` and the denoiser's forward take as many items at a time as the optimizer says, and
+      fewer when memory runs out, as ``adaptive()`` does. What is one for all items (a text, a timestep) stays whole.
+
+    ``print(pipeline.memsafe)`` tells what was set, what it does to the output, and what could not be set and why.
+    ``pipeline.memsafe.undo()`` leaves everything as it was. Integrating a second time undoes the first.
+
+    pipeline: networks as attributes or in ``components``, as diffusers has it: ``vae``, ``unet`` or ``transformer``, ...
+    video_length: frames that there are to do. resolution: (height, width) in pixels.
+    optimizer: by default one for the pipeline's device, made with ``options`` (``device_memory="8G"`` stands for a device
+        that is not here; ``settings={"precision": "fp32"}`` leaves the precision alone).
+    is_oom: what else counts as out of memory, beside ``is_out_of_memory()``.
+    """
+    before = vars(pipeline).get("memsafe") if hasattr(pipeline, "__dict__") else None
+    if isinstance(before, Integration):
+        before.undo()
+    parts = _parts(pipeline)
+    if not parts:
+        raise InvalidArgument(
+            f"a {type(pipeline).__name__} has no networks: neither components nor attributes"
+        )
+    sizes = weight_bytes(pipeline)
+    if optimizer is None:
+        options.setdefault("device", _device_of(pipeline))
+        options.setdefault("watch", True)
+        options.setdefault("held_bytes", sum(sizes.values()))
+        optimizer = AdaptiveMemoryOptimizer(video_length=video_length, resolution=resolution, **options)
+    elif options or video_length or resolution:
+        raise InvalidArgument("optimizer= has its own video_length, resolution and options")
+    it = Integration(pipeline, optimizer)
+    try:
+        _integrate(it, pipeline, parts, sizes, is_oom)
+    except BaseException:
+        it.undo()
+        raise
+    pipeline.memsafe = it  # type: ignore[attr-defined]
+    return pipeline
+
+
+def _integrate(
+    it: Integration,
+    pipeline: Any,
+    parts: List[_Part],
+    sizes: Dict[str, int],
+    is_oom: Optional[Callable[[BaseException], bool]],
+) -> None:
+    vaes = [part for part in parts if _is_vae(part)]
+    denoisers = [part for part in parts if part.name in _DENOISERS]
+    for missing, what in ((not vaes, "vae"), (not denoisers, "unet")):
+        if missing:
+            it._could_not("pipeline", what, f"it has no network that is its {what}")
+    slices = it.optimizer.profile.attention_slices
+    for part in denoisers:
+        if slices:
+            _slice_attention(it, part, slices)
+        _autocast(it, part, ("forward",))
+        scale = _scale(pipeline, vaes[0].module if vaes else None)
+        _by_batch(it, part, "forward", "unet_inference", scale, is_oom)
+    for part in vaes:
+        _spare_vae(it, pipeline, part)
+        _autocast(it, part, ("decode", "encode"))
+        _by_batch(it, part, "decode", "vae_decode", _scale(pipeline, part.module), is_oom)
+        _by_batch(it, part, "encode", "vae_encode", 1, is_oom)
+    for part in parts:
+        _checkpoint(it, part)
+    _offload(it, pipeline, sizes)
+
+
+def _device_of(pipeline: Any) -> str:
+    """Where it computes: diffusers' own word, else where its weights are."""
+    for word in ("_execution_device", "device"):
+        try:
+            device = getattr(pipeline, word, None)
+        except Exception:
+            device = None
+        if device is not None and str(device) != "meta":
+            return str(device)
+    for part in _parts(pipeline):
+        first = next(_parameters(part.module), None)
+        if first is not None:
+            return str(first.device)
+    return "auto"
+
+
+__all__ = ["Integration", "integrate_adaptive_optimizer", "weight_bytes"]

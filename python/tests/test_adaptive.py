@@ -1,0 +1,214 @@
+"""adaptive(): runs out of memory in every way, and gives each item's result once, in order."""
+
+import gc
+import weakref
+
+import pytest
+
+import memsafe
+
+GIB = 1 << 30
+
+
+class Card:
+    """A device on which more than so many items do not fit."""
+
+    def __init__(self, most, error=MemoryError):
+        self.most, self.error, self.calls = most, error, []
+
+    def __call__(self, items):
+        self.calls.append(list(items))
+        if len(items) > self.most:
+            raise self.error(f"{len(items)} items")
+        return [i * 10 for i in items]
+
+
+def test_order_is_kept_and_each_item_comes_once():
+    card = Card(3)
+    state = memsafe.AdaptiveState()
+    assert memsafe.adaptive(card, range(100), state=state, trim=lambda: None) == [i * 10 for i in range(100)]
+    done = [i for call in card.calls if len(call) <= 3 for i in call]
+    assert done == list(range(100))
+    sizes = [len(c) for c in card.calls]
+    assert sizes[:5] == [32, 16, 8, 4, 2]  # halves
+    report = state.report()
+    assert report["done"] == 100 and report["failures"] == report["halvings"] >= 4 and report["growths"] >= 1
+    assert report["smallest_batch"] == 2 and report["largest_batch"] == 32
+
+
+def test_a_state_that_is_kept_remembers():
+    card, state = Card(4), memsafe.AdaptiveState()
+    memsafe.adaptive(card, range(8), state=state, trim=lambda: None)
+    memsafe.adaptive(card, range(8), state=state, grow_after=1000, trim=lambda: None)
+    assert state.report()["failures"] == 1 and state.report()["done"] == 16
+    assert [len(c) for c in card.calls] == [8, 4, 4, 4, 4]
+
+
+def test_a_single_item_is_tried_twice_then_its_own_error_comes():
+    card, trims = Card(0), []
+    with pytest.raises(MemoryError, match="1 items"):
+        memsafe.adaptive(card, range(4), max_batch=4, trim=lambda: trims.append(1))
+    assert [len(c) for c in card.calls] == [4, 2, 1, 1]
+    assert len(trims) == 4
+    assert card.calls[-1] == [0]
+
+
+def test_batches_of_the_optimizer():
+    optimizer = memsafe.AdaptiveMemoryOptimizer(
+        device_memory=16 * GIB, resolution=(512, 512), environment=False
+    )
+    card = Card(100)
+    memsafe.adaptive(card, range(10), task="vae_decode", optimizer=optimizer)
+    assert [len(c) for c in card.calls] == [3, 3, 3, 1]
+    card = Card(100)
+    memsafe.adaptive(card, range(10), task="vae_decode", optimizer=optimizer, max_batch=2)
+    assert [len(c) for c in card.calls] == [2] * 5
+    card = Card(100)
+    memsafe.adaptive(card, range(40), task="face_processing", optimizer=optimizer)
+    assert max(len(c) for c in card.calls) == 8
+    card = Card(100)
+    memsafe.adaptive(card, range(3), task="vae_encode")  # of this machine
+    assert sum(card.calls, []) == [0, 1, 2]
+
+
+def test_cleans_up_at_the_tiers_interval():
+    optimizer = memsafe.AdaptiveMemoryOptimizer(device_memory=8 * GIB, environment=False)
+    assert optimizer.clean_up_items == 8
+    cleaned = []
+    memsafe.adaptive(
+        Card(99), range(40), task="face_processing", optimizer=optimizer, clean_up=lambda: cleaned.append(1)
+    )
+    assert len(cleaned) == 5
+    cleaned.clear()
+    memsafe.adaptive(
+        Card(99),
+        range(40),
+        task="face_processing",
+        optimizer=optimizer,
+        clean_up=lambda: cleaned.append(1),
+        clean_up_items=20,
+    )
+    assert len(cleaned) == 2
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch and cupy call theirs."""
+
+
+def test_errors_of_any_framework_count():
+    for error in (
+        OutOfMemoryError,
+        memsafe.OutOfMemory,
+        lambda m: RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        lambda m: RuntimeError("CUDA error: out of memory"),
+        lambda m: RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"
+        ),
+        lambda m: RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        lambda m: RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate"),
+    ):
+        card = Card(2, error)
+        assert memsafe.adaptive(card, range(9), trim=lambda: None) == [i * 10 for i in range(9)]
+        assert memsafe.is_out_of_memory(error("x"))
+    for error in (
+        ValueError("out of memory"),
+        RuntimeError("shape mismatch"),
+        KeyboardInterrupt(),
+        OSError("bad_alloc"),
+    ):
+        assert not memsafe.is_out_of_memory(error)
+
+
+def test_what_counts_can_be_said():
+    class Full(Exception):
+        pass
+
+    with pytest.raises(Full):
+        memsafe.adaptive(Card(2, Full), range(9))
+    assert (
+        len(
+            memsafe.adaptive(Card(2, Full), range(9), is_oom=lambda e: isinstance(e, Full), trim=lambda: None)
+        )
+        == 9
+    )
+
+
+def test_torchs_own_error():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    assert len(memsafe.adaptive(Card(2, torch.OutOfMemoryError), range(9))) == 9
+
+    def impossible(items):
+        if len(items) > 1:
+            torch.empty(1 << 60, dtype=torch.uint8)
+        return items
+
+    assert memsafe.adaptive(impossible, range(5)) == list(range(5))
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), SystemExit(3)])
+def test_other_errors_end_it_as_they_are(error):
+    def fn(items):
+        if 7 in items:
+            raise error
+        return items
+
+    with pytest.raises(type(error)) as raised:
+        memsafe.adaptive(fn, range(20), max_batch=2)
+    assert raised.value is error
+
+
+def test_a_hook_that_fails_is_heard():
+    def trim():
+        raise ValueError("in trim")
+
+    with pytest.raises(ValueError, match="in trim"):
+        memsafe.adaptive(Card(1), range(4), trim=trim)
+
+
+def test_as_many_results_as_items():
+    with pytest.raises(ValueError, match="1 results for 4 items"):
+        memsafe.adaptive(lambda items: [1], range(4))
+    assert memsafe.adaptive(lambda items: items, []) == []
+    assert memsafe.adaptive(lambda items: (i for i in items), iter("abc")) == ["a", "b", "c"]
+
+
+def test_memory_of_a_failed_batch_is_let_go_before_the_next():
+    """An exception holds the frames that it passed through, and they hold what did not fit."""
+
+    class Block:
+        pass
+
+    blocks = []
+
+    def fn(items):
+        assert all(block() is None for block in blocks)
+        work = [Block() for _ in items]
+        blocks.extend(weakref.ref(w) for w in work)
+
+        def allocate():
+            inner = Block()
+            blocks.append(weakref.ref(inner))
+            raise MemoryError
+
+        if len(items) > 2:
+            try:
+                allocate()
+            except MemoryError as e:
+                raise RuntimeError("CUDA out of memory") from e
+        return items
+
+    gc.disable()
+    try:
+        assert memsafe.adaptive(fn, range(16), trim=lambda: None) == list(range(16))
+    finally:
+        gc.enable()
+
+
+def test_trim_memory_does_no_harm():
+    memsafe.trim_memory()
+
+
+def test_numbers_that_are_none():
+    for wrong in ({"max_batch": -1}, {"grow_after": -1}, {"task": "paint"}):
+        with pytest.raises(memsafe.InvalidArgument):
+            memsafe.adaptive(Card(9), range(4), **wrong)

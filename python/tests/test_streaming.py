@@ -1,0 +1,200 @@
+"""StreamingFrameProcessor: in order, bounded, out at once; out of memory, errors and endings."""
+
+import threading
+import time
+
+import pytest
+
+import memsafe
+
+
+def doubled(frames):
+    return [f * 2 for f in frames]
+
+
+@pytest.mark.parametrize("own_thread", [False, True])
+@pytest.mark.parametrize("buffer, window", [(1, 1), (5, 2), (16, 16)])
+def test_order_and_bounds(buffer, window, own_thread):
+    taken, held = [0], []
+
+    def frames():
+        for i in range(203):
+            taken[0] += 1
+            yield i
+
+    with memsafe.StreamingFrameProcessor(doubled, buffer, window=window, own_thread=own_thread) as stream:
+        got = []
+        for result in stream(frames()):
+            held.append(taken[0] - len(got))
+            got.append(result)
+        stats = stream.stats()
+    assert got == [i * 2 for i in range(203)]
+    assert stats.pushed == stats.processed == stats.pulled == 203 and stats.held == 0
+    assert stats.most_held <= buffer and max(held) <= buffer + 1  # and the one in the generator's hand
+
+
+def test_results_come_as_soon_as_their_window_is_full():
+    events = []
+
+    def frames():
+        for i in range(6):
+            events.append(f"in {i}")
+            yield i
+
+    with memsafe.StreamingFrameProcessor(doubled, 8, window=2) as stream:
+        for result in stream(frames()):
+            events.append(f"out {result // 2}")
+    assert events == [
+        "in 0",
+        "in 1",
+        "out 0",
+        "out 1",
+        "in 2",
+        "in 3",
+        "out 2",
+        "out 3",
+        "in 4",
+        "in 5",
+        "out 4",
+        "out 5",
+    ]
+
+
+@pytest.mark.parametrize("own_thread", [False, True])
+def test_out_of_memory_halves_the_window(own_thread):
+    calls = []
+
+    def fn(frames):
+        calls.append(list(frames))
+        if len(frames) > 3:
+            raise MemoryError
+        return [f * 2 for f in frames]
+
+    trims = []
+    with memsafe.StreamingFrameProcessor(
+        fn, 16, window=8, own_thread=own_thread, trim=lambda: trims.append(1)
+    ) as stream:
+        assert list(stream(range(50))) == [i * 2 for i in range(50)]
+        assert stream.stats().failures >= 2 and stream.stats().smallest_batch == 2
+    assert trims and [f for c in calls if len(c) <= 3 for f in c] == list(range(50))
+
+
+@pytest.mark.parametrize("own_thread", [False, True])
+def test_an_error_comes_behind_the_results_before_it(own_thread):
+    def fn(frames):
+        if 9 in frames:
+            raise ValueError("frame 9")
+        return doubled(frames)
+
+    got = []
+    with memsafe.StreamingFrameProcessor(fn, 8, window=2, own_thread=own_thread) as stream:
+        with pytest.raises(ValueError, match="frame 9"):
+            for result in stream(range(50)):
+                got.append(result)
+        with pytest.raises(ValueError, match="frame 9"):
+            stream.pull()
+    assert got == [i * 2 for i in range(8)]
+
+
+def test_a_single_frame_that_does_not_fit():
+    def fn(frames):
+        raise MemoryError("too large")
+
+    stream = memsafe.StreamingFrameProcessor(fn, 4, window=4, trim=lambda: None)
+    with stream, pytest.raises(MemoryError, match="too large"):
+        list(stream(range(4)))
+
+
+def test_an_interrupt_is_raised_at_once():
+    def fn(frames):
+        raise KeyboardInterrupt
+
+    with memsafe.StreamingFrameProcessor(fn, 4, window=2) as stream, pytest.raises(KeyboardInterrupt):
+        list(stream(range(4)))
+
+
+@pytest.mark.parametrize("own_thread", [False, True])
+def test_threads(own_thread):
+    def fn(frames):
+        time.sleep(0.0005)
+        return doubled(frames)
+
+    with memsafe.StreamingFrameProcessor(fn, 6, window=3, own_thread=own_thread) as stream:
+
+        def produce():
+            for i in range(120):
+                assert stream.push(i)
+            stream.close()
+
+        producer = threading.Thread(target=produce)
+        producer.start()
+        assert list(stream) == [i * 2 for i in range(120)]
+        producer.join()
+        assert stream.stats().most_held <= 6
+        with pytest.raises(EOFError):
+            stream.pull()
+        with pytest.raises(memsafe.InvalidArgument):
+            stream.push(1)
+
+
+def test_without_waiting():
+    with memsafe.StreamingFrameProcessor(doubled, 2, window=2) as stream:
+        assert stream.pull(wait=False) is None
+        assert stream.push(1, wait=False) and stream.push(2, wait=False) and not stream.push(3, wait=False)
+        assert (
+            stream.pull(wait=False) == 2 and stream.pull(wait=False) == 4 and stream.pull(wait=False) is None
+        )
+
+
+def test_cancel_and_leaving_wake_everyone():
+    stream = memsafe.StreamingFrameProcessor(doubled, 1, own_thread=True)
+    ended = []
+
+    def pull():
+        try:
+            stream.pull()
+        except (memsafe.Cancelled, memsafe.InvalidArgument) as e:
+            ended.append(type(e))
+
+    threads = [threading.Thread(target=pull) for _ in range(3)]
+    for t in threads:
+        t.start()
+    time.sleep(0.05)
+    stream.destroy()
+    for t in threads:
+        t.join(5)
+    assert len(ended) == 3
+    with pytest.raises(memsafe.InvalidArgument, match="gone"):
+        stream.push(1)
+
+
+def test_a_generator_that_is_left_ends_the_stream():
+    with memsafe.StreamingFrameProcessor(doubled, 4) as stream:
+        for _ in stream(range(100)):
+            break
+        import gc
+
+        gc.collect()
+        with pytest.raises(memsafe.Cancelled):
+            stream.push(1)
+
+
+def test_the_window_is_the_optimizers():
+    seen = []
+    optimizer = memsafe.AdaptiveMemoryOptimizer(device_memory="16G", resolution=512, environment=False)
+    with memsafe.StreamingFrameProcessor(
+        lambda f: seen.append(len(f)) or f, 16, task="vae_decode", optimizer=optimizer
+    ) as stream:
+        assert list(stream(range(7))) == list(range(7))
+    assert seen == [3, 3, 1]
+
+
+def test_numbers_that_are_none():
+    for buffer, window in ((0, None), (4, 5), (4, 0), ("x", None)):
+        with pytest.raises(memsafe.InvalidArgument):
+            memsafe.StreamingFrameProcessor(doubled, buffer, window=window)
+    with (
+        memsafe.StreamingFrameProcessor(lambda f: [1], 4, window=2) as stream,
+        pytest.raises(ValueError, match="1 results"),
+    ):
+        list(stream(range(4)))
