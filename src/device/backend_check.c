@@ -56,9 +56,11 @@ bool ms_device_is_sound(const ms_device *dev, char *problem, size_t size) {
                         "has blocks of a multiple of %zu bytes, which is no power of two up to %zu",
                         c->granularity, MOST_GRANULARITY),
                false;
-    if (c->launch_bytes > MOST_LAUNCH_BYTES)
-        return snprintf(problem, size, "takes %zu bytes for each captured call, more than %zu",
-                        c->launch_bytes, MOST_LAUNCH_BYTES),
+    const size_t launch_bytes =
+        c->launch_bytes > c->workspace_launch_bytes ? c->launch_bytes : c->workspace_launch_bytes;
+    if (launch_bytes > MOST_LAUNCH_BYTES)
+        return snprintf(problem, size, "takes %zu bytes for each captured call, more than %zu", launch_bytes,
+                        MOST_LAUNCH_BYTES),
                false;
     size_t free_bytes = 0, total_bytes = 0;
     b->memory(dev, &free_bytes, &total_bytes);

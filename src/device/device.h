@@ -52,7 +52,7 @@ static inline int64_t ms_weight_row(const ms_weight_shape *shape, int64_t panel,
 }
 
 /* The version of everything below and of kernels.h. A plug-in with another number is refused. */
-#define MS_BACKEND_ABI 6
+#define MS_BACKEND_ABI 7
 
 /*
  * Work of a device in the order in which it was given: kernels, copies, events. A call
@@ -153,11 +153,13 @@ typedef struct ms_device_caps {
     bool host_memory;     /* its memory is the host's: one budget, and the host reads and writes it */
     unsigned activations; /* types in which it can keep activations, 1 << dtype each; F32 always */
     bool capture;
-    size_t launch_bytes; /* what each captured call takes of its memory */
-    size_t granularity;  /* a block takes a multiple of so many bytes of its memory; a power of two */
-    size_t own_bytes; /* what it takes itself of its memory once it is open: a context, the kernels' code */
-    bool raw_weights; /* it wants weights as the checkpoint has them */
-    bool computes;    /* false: only sizes can be asked for */
+    /* What each captured call takes of its memory, and what one that has a workspace takes besides, because
+       a kernel of its own fills that. */
+    size_t launch_bytes, workspace_launch_bytes;
+    size_t granularity; /* a block takes a multiple of so many bytes of its memory; a power of two */
+    size_t own_bytes;   /* what it takes itself of its memory once it is open: a context, the kernels' code */
+    bool raw_weights;   /* it wants weights as the checkpoint has them */
+    bool computes;      /* false: only sizes can be asked for */
 } ms_device_caps;
 
 struct ms_device {

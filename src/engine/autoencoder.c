@@ -138,6 +138,14 @@ static ms_status network_for(ms_autoencoder *a, int which, int64_t images, ms_ne
     return MS_OK;
 }
 
+/* What is left over runs once in a window, or in one window only: its launches are not captured, which would
+   take as much memory again as those of a batch. */
+static ms_status run_coder(ms_autoencoder *a, int which, ms_network *net, const ms_context *context,
+                           const ms_exec_params *exec, ms_error *err) {
+    return net == &a->coder[which].full ? ms_network_run(net, context, exec, err)
+                                        : ms_exec_run(net->graph, net->plan, context, exec, err);
+}
+
 /* scaled: where the latents are that the denoiser works on; NULL where the network has none of them. */
 static ms_context context_of(const ms_autoencoder *a, const ms_context *context, const void *scaled) {
     ms_context c = *context;
@@ -153,7 +161,7 @@ ms_status ms_autoencoder_encode(ms_autoencoder *a, const ms_context *context, co
     ms_network *net = NULL;
     MS_TRY(network_for(a, ENCODER, images, &net, err));
     MS_TRY(ms_network_write(net, &c, "pixels", pixels, err));
-    return ms_network_run(net, &c, exec, err);
+    return run_coder(a, ENCODER, net, &c, exec, err);
 }
 
 void *ms_autoencoder_moments(const ms_autoencoder *a, const ms_context *context, int64_t image) {
@@ -178,7 +186,7 @@ ms_status ms_autoencoder_decode(ms_autoencoder *a, const ms_context *context, co
     MS_TRY(network_for(a, SCALER, images, &net, err));
     MS_TRY(ms_exec_run(net->graph, net->plan, &scale, NULL, err));
     MS_TRY(network_for(a, DECODER, images, &net, err));
-    MS_TRY(ms_network_run(net, &c, exec, err));
+    MS_TRY(run_coder(a, DECODER, net, &c, exec, err));
     return ms_network_read(net, &c, "pixels", ret_pixels, err);
 }
 

@@ -313,12 +313,11 @@ const ms_network *ms_denoiser_network(const ms_denoiser *d, bool cached) {
 }
 
 /* A list for each pass, and one for the step. */
-double ms_denoiser_captured_calls(const ms_denoiser *d) {
-    const ms_network *const all[] = {&d->full, &d->cached};
-    double calls = 0;
-    for (int i = 0; i < (d->params.deepcache ? 2 : 1); i++)
-        calls += ms_network_calls(all[i]);
-    return calls * (double)(d->branches / d->graph_branches) + ms_network_calls(&d->step);
+size_t ms_denoiser_launch_bytes(const ms_denoiser *d) {
+    size_t pass = ms_network_launch_bytes(&d->full);
+    if (d->params.deepcache)
+        pass += ms_network_launch_bytes(&d->cached);
+    return pass * (size_t)(d->branches / d->graph_branches) + ms_network_launch_bytes(&d->step);
 }
 
 size_t ms_denoiser_held_bytes(const ms_denoiser *d) {

@@ -73,7 +73,7 @@ const ms_network *ms_denoiser_network(const ms_denoiser *denoiser, bool cached);
 /* Bytes of the host's memory that graphs and plans hold, as prepared. */
 size_t ms_denoiser_held_bytes(const ms_denoiser *denoiser);
 
-/* Calls of the device that lists of all its networks hold, on a device that captures. */
-double ms_denoiser_captured_calls(const ms_denoiser *denoiser);
+/* What lists of all its networks take of the memory of a device that captures. */
+size_t ms_denoiser_launch_bytes(const ms_denoiser *denoiser);
 
 #endif

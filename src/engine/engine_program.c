@@ -152,17 +152,15 @@ static size_t buffer_bytes(const ms_engine *e, const ms_engine_program *p) {
     return sum;
 }
 
-/* Networks of the VAE for a whole batch and for what is left over are captured
-   both. Streamed weights are not. */
+/* Everything is captured that runs for each window, and the speech's network. With streamed weights nothing
+   is. */
 static size_t launch_bytes(const ms_engine *e, const ms_engine_program *p) {
     const ms_device *dev = e->p.compute.dev;
     if (!e->p.compute.replay || !dev->caps.capture)
         return 0;
-    double calls =
-        ms_denoiser_captured_calls(p->denoiser) + ms_network_calls(ms_features_network(e->features));
-    for (int encoder = 0; encoder < 2; encoder++)
-        calls += 2 * ms_network_calls(ms_autoencoder_network(p->vae, encoder));
-    return (size_t)calls * dev->caps.launch_bytes;
+    return ms_denoiser_launch_bytes(p->denoiser) + ms_network_launch_bytes(ms_features_network(e->features)) +
+           ms_network_launch_bytes(ms_autoencoder_network(p->vae, true)) +
+           ms_network_launch_bytes(ms_autoencoder_network(p->vae, false));
 }
 
 /* A layout is planned while another runs: there is room for two programs. */
@@ -186,13 +184,13 @@ ms_engine_memory ms_engine_get_memory(const ms_engine *e, const ms_engine_progra
            loaded and while they are streamed. */
         m.arena_bytes = ms_device_block_bytes(dev, m.arena_bytes);
         m.state_bytes = ms_device_block_bytes(dev, m.state_bytes);
-        const size_t kept = m.arena_bytes + m.state_bytes; /* made when the slots are gone */
+        m.launch_bytes = m.stream_bytes ? 0 : launch_bytes(e, p);
+        const size_t kept = m.arena_bytes + m.state_bytes + m.launch_bytes; /* made when the slots are gone */
         size_t host_slots = 2 * ms_engine_slot_bytes(e),
                slots = 2 * ms_device_block_bytes(dev, ms_engine_slot_bytes(e)),
                loading = slots > kept ? slots - kept : 0;
         m.host_bytes = m.held_bytes + host_slots + (m.stream_bytes ? host_slots + OPEN_FILES_BYTES : 0);
         m.stream_bytes = m.stream_bytes ? ms_device_block_bytes(dev, m.stream_bytes) + slots : 0;
-        m.launch_bytes = m.stream_bytes ? 0 : launch_bytes(e, p);
         m.total_bytes =
             m.arena_bytes + m.state_bytes + m.resident_bytes + m.stream_bytes + m.launch_bytes + loading;
         return m;

@@ -163,13 +163,18 @@ static double slices_of(const ms_network *n, const ms_node *node) {
     return (double)((seg->extent + slice - 1) / slice * seg->images);
 }
 
-double ms_network_calls(const ms_network *n) {
+size_t ms_network_launch_bytes(const ms_network *n) {
+    const ms_device_caps *caps = &ms_graph_device(n->graph)->caps;
     double sum = 0;
     for (int i = 0; i < ms_graph_node_count(n->graph); i++) {
         const ms_node *node = ms_graph_node(n->graph, i);
-        sum += slices_of(n, node) * (node->op->calls ? (double)node->op->calls(n->graph, node) : 1);
+        double bytes =
+            (double)caps->launch_bytes * (node->op->calls ? (double)node->op->calls(n->graph, node) : 1);
+        if (n->plan->workspace_bytes[i] > 0)
+            bytes += (double)caps->workspace_launch_bytes;
+        sum += slices_of(n, node) * bytes;
     }
-    return sum;
+    return (size_t)sum;
 }
 
 ms_network_work ms_network_get_work(const ms_network *n, ms_dtype precision, ms_residency residency) {

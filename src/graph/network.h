@@ -61,8 +61,8 @@ typedef struct ms_network_work {
     double streamed_bytes; /* of those, what passes through the stream */
     double passes;         /* operations started, slices counted apart */
 } ms_network_work;
-/* How many calls a run gives to the device; a captured list holds as many. */
-double ms_network_calls(const ms_network *network);
+/* What a captured list takes of the device's memory. */
+size_t ms_network_launch_bytes(const ms_network *network);
 /* The work with weights in that precision; the residency says which are streamed. */
 ms_network_work ms_network_get_work(const ms_network *network, ms_dtype precision, ms_residency residency);
 ms_network_work ms_network_work_add(ms_network_work a, ms_network_work b, double times); /* a + times b */

@@ -14,48 +14,17 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "cards/card_run.h"
 #include "cards/predicted.h"
-#include "support/media/drawn.h"
-#include "support/run_inputs.h"
-
-#define FRAMES 4
-#define SIDE 96
 
 static ms_run_params params;
 static ms_run_report report;
 static ms_error err;
 static bool at_length;
-
-typedef struct pictures {
-    uint8_t rgb[FRAMES][SIDE * SIDE * 3];
-    uint64_t hash;
-    int64_t frames;
-} pictures;
-
 static pictures of_cpu;
 
-static ms_status take_frame(void *arg, int64_t frame, const uint8_t *rgb, int width, int height) {
-    pictures *p = arg;
-    (void)frame;
-    if (p->frames < FRAMES && width == SIDE && height == SIDE)
-        memcpy(p->rgb[p->frames], rgb, sizeof(p->rgb[0]));
-    p->frames++;
-    p->hash = p->hash * 31 + test_fnv1a(rgb, (size_t)width * (size_t)height * 3);
-    return MS_OK;
-}
-
 static ms_status run(const ms_run_params *asked, pictures *ret) {
-    ms_run_params p = *asked;
-    memset(ret, 0, sizeof(*ret));
-    p.frame_sink = take_frame;
-    p.sink_arg = ret;
-    return ms_run(&p, &report, &err);
-}
-
-static void set_card(int arch, int seed) {
-    char text[32];
-    snprintf(text, sizeof(text), "2G,sm_%d,%d", arch, seed);
-    setenv("MEMSAFE_SIMT", text, 1);
+    return card_run(asked, ret, &report, &err);
 }
 
 static const struct {
@@ -88,19 +57,13 @@ static void expect(uint64_t hash, int arch, int precision) {
 
 static int prepare(void **state) {
     (void)state;
-    char size[16];
-    static char history[512];
-    snprintf(size, sizeof(size), "%dx%d", SIDE, SIDE);
-    test_make_run_inputs(FRAMES, size);
-    test_run_params(FRAMES, &params);
-    params.steps = 1;
-    params.guidance = 1.5;
-    params.resolution = 64;
-    params.threads = 1;
-    params.device = "cpu";
-    params.precision = MS_PRECISION_FP32;
+    card_prepare(CARD_FRAMES, &params);
+    ms_run_params cpu = params;
+    cpu.device = "cpu";
+    cpu.precision = MS_PRECISION_FP32;
+    cpu.history = NULL;
     at_length = getenv("MEMSAFE_SIMT_LONG") != NULL;
-    if (run(&params, &of_cpu) != MS_OK || of_cpu.frames != FRAMES)
+    if (run(&cpu, &of_cpu) != MS_OK || of_cpu.frames != CARD_FRAMES)
         return -1;
     if (of_cpu.hash == predicted_cpu)
         memcpy(expected, predicted_cuda, sizeof(expected));
@@ -108,9 +71,6 @@ static int prepare(void **state) {
         print_message(
             "[          ] the processor's pictures are 0x%016llx here: bits of cards are not predicted\n",
             (unsigned long long)of_cpu.hash);
-    snprintf(history, sizeof(history), "%s", test_file("history.db"));
-    params.history = history; /* the emulator is measured once */
-    params.device = "simt";
     return 0;
 }
 
@@ -122,20 +82,20 @@ static int clean_up(void **state) {
 
 static double psnr(const pictures *a, const pictures *b) {
     double sum = 0;
-    for (int f = 0; f < FRAMES; f++)
-        for (int i = 0; i < SIDE * SIDE * 3; i++) {
+    for (int f = 0; f < CARD_FRAMES; f++)
+        for (int i = 0; i < CARD_SIDE * CARD_SIDE * 3; i++) {
             double off = (double)a->rgb[f][i] - (double)b->rgb[f][i];
             sum += off * off;
         }
-    return sum > 0 ? 10 * log10(255.0 * 255 * FRAMES * SIDE * SIDE * 3 / sum) : INFINITY;
+    return sum > 0 ? 10 * log10(255.0 * 255 * CARD_FRAMES * CARD_SIDE * CARD_SIDE * 3 / sum) : INFINITY;
 }
 
 static uint64_t run_as(const ms_run_params *p, int arch, int seed, const char *what, double least_psnr) {
     pictures got;
-    set_card(arch, seed);
+    card_set(arch, seed);
     if (run(p, &got) != MS_OK)
         fail_msg("sm_%d, %s: %s", arch, what, err.message);
-    assert_int_equal(got.frames, FRAMES);
+    assert_int_equal(got.frames, CARD_FRAMES);
     if (!(psnr(&got, &of_cpu) >= least_psnr))
         fail_msg("sm_%d, %s: %.1f dB from the processor's pictures", arch, what, psnr(&got, &of_cpu));
     return got.hash;
@@ -162,7 +122,6 @@ static void every_way_gives_the_same_bits(void **state) {
     (void)state;
     static const ms_rung some[] = {MS_RUNG_TILES, MS_RUNG_STREAM_ALL, MS_RUNG_SINGLE_FRAME};
     ms_run_params p = params;
-    p.precision = MS_PRECISION_FP16;
     int n = at_length ? MS_RUNG_COUNT - 1 : 3;
     for (int i = 0; i < n; i++) {
         p.rung = at_length ? (ms_rung)(i + 1) : some[i];
@@ -177,9 +136,8 @@ static void the_least_budget_is_enough(void **state) {
     static const char *const settings[] = {"device_graphs=on"};
     ms_run_params p = params;
     pictures got;
-    p.precision = MS_PRECISION_FP16;
     p.budget_bytes = (size_t)1 << 20;
-    set_card(86, 5);
+    card_set(86, 5);
     assert_int_equal(run(&p, &got), MS_BUDGET);
     const char *least = strstr(err.message, "needs at least ");
     assert_non_null(least);
@@ -200,7 +158,7 @@ static int run_with(const ms_run_params *p, const char *variable, int n) {
         pictures got;
         snprintf(text, sizeof(text), "%d", n);
         setenv(variable, text, 1);
-        set_card(86, n);
+        card_set(86, n);
         ms_status status = run(p, &got);
         int result = status == MS_OK ? (got.hash != *expectation(86, 1) ? 4 : report.recoveries > 0)
                      : status == MS_DEVICE_MEMORY ? 2
@@ -218,7 +176,6 @@ static void failures_are_got_over_or_told(void **state) {
     (void)state;
     ms_run_params p = params;
     int recovered = 0;
-    p.precision = MS_PRECISION_FP16;
     for (int n = 1; n < (at_length ? 400 : 30); n += at_length ? 1 : 13) {
         int result = run_with(&p, "MEMSAFE_SIMT_FAIL_ALLOC", n);
         if (result > 2)
@@ -246,10 +203,9 @@ static void a_lost_card_leaves_a_job(void **state) {
     char output[512];
     snprintf(output, sizeof(output), "%s", test_file("out.mkv"));
     ms_run_params p = params;
-    p.precision = MS_PRECISION_FP16;
     p.output = output;
     p.segment_frames = 2;
-    set_card(86, 1);
+    card_set(86, 1);
     assert_ms_ok(ms_run(&p, &report, &err), &err);
     const uint64_t whole = test_hash_file(output);
     unlink(output);
@@ -267,7 +223,7 @@ static void a_lost_card_leaves_a_job(void **state) {
     assert_int_equal(WEXITSTATUS(ended), MS_DEVICE_LOST);
     assert_int_not_equal(access(output, F_OK), 0);
     p.resume = true;
-    set_card(86, 2);
+    card_set(86, 2);
     assert_ms_ok(ms_run(&p, &report, &err), &err);
     assert_true(test_hash_file(output) == whole);
 }

@@ -1,5 +1,6 @@
 #include "base/error.h"
 #include "device/cuda/cuda.h"
+#include "device/cuda/sizes/sizes.h"
 
 typedef struct cuda_launches {
     ms_launches base;

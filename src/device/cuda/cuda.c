@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "device/cuda/predicted.h"
 #include "device/cuda/table.h"
-#include "device/cuda/sizes/weight_layout.h"
+#include "device/cuda/sizes/sizes.h"
 #include "device/cuda/weight_prepare.h"
 
 /* In front of a page-locked block. */
@@ -111,7 +111,8 @@ static ms_status device_open(const ms_device_params *params, ms_device **ret_dev
                           .caps = {.arithmetic = arithmetic_of(card.arch),
                                    .activations = 1u << MS_F32 | 1u << MS_F16 | bf16,
                                    .capture = true,
-                                   .launch_bytes = CUDA_LAUNCH_BYTES,
+                                   .launch_bytes = CUDA_NODE_BYTES,
+                                   .workspace_launch_bytes = CUDA_NODE_BYTES,
                                    .granularity = cuda_memory_granularity(&d->memory),
                                    .own_bytes = own + CUDA_SLACK_BYTES,
                                    .raw_weights = true,

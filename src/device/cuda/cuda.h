@@ -55,11 +55,6 @@ ms_status cuda_upload(ms_queue *queue, void *dst, const void *src, size_t bytes)
 ms_status cuda_download(ms_queue *queue, void *dst, const void *src, size_t bytes);
 ms_status cuda_fill(ms_queue *queue, void *dst, int byte, size_t bytes);
 
-/* An instantiated graph takes about 64 KiB of the card's memory for a kernel (measured by others), and a call
-   of kernels.h is up to two kernels. */
-#define CUDA_NODE_BYTES ((size_t)64 << 10)
-#define CUDA_LAUNCH_BYTES (2 * CUDA_NODE_BYTES)
-
 ms_status cuda_capture_begin(ms_queue *queue);
 ms_status cuda_capture_end(ms_queue *queue, ms_launches **ret_launches);
 ms_status cuda_launch_captured(ms_queue *queue, const ms_launches *launches);

@@ -13,10 +13,6 @@
 #include "device/immediate.h"
 #include "device/shape.h"
 
-/* What a node of a CUDA graph takes, about: NVIDIA, "Constant time launch for
-   straight-line CUDA graphs", 2024. */
-#define LAUNCH_BYTES ((size_t)64 << 10)
-
 /* What a CUDA context and its modules take, about; a tenth of a device that is smaller than any real one. */
 #define CONTEXT_BYTES ((size_t)400 << 20)
 /* cudaMalloc()'s. */
@@ -242,7 +238,8 @@ static ms_status dummy_open(const ms_device_params *params, ms_device **ret_dev,
         .caps = {.arithmetic = "none",
                  .activations = activations(params->card),
                  .capture = true,
-                 .launch_bytes = LAUNCH_BYTES,
+                 .launch_bytes = CUDA_NODE_BYTES,
+                 .workspace_launch_bytes = CUDA_NODE_BYTES,
                  .granularity = GRANULARITY,
                  .own_bytes = own_bytes(params),
                  .raw_weights = true},
