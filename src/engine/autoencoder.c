@@ -190,6 +190,11 @@ ms_status ms_autoencoder_decode(ms_autoencoder *a, const ms_context *context, co
     return ms_network_read(net, &c, "pixels", ret_pixels, err);
 }
 
+void ms_autoencoder_leave(ms_autoencoder *a) {
+    for (int i = 0; i < CODERS; i++)
+        ms_network_forget(&a->coder[i].full);
+}
+
 const ms_network *ms_autoencoder_network(const ms_autoencoder *a, bool encoder) {
     return &a->coder[encoder ? ENCODER : DECODER].full;
 }

@@ -45,6 +45,9 @@ ms_status ms_autoencoder_decode(ms_autoencoder *autoencoder, const ms_context *c
 /* Bytes of the host's memory that graphs and plans hold; those for a rest of a batch are counted too. */
 size_t ms_autoencoder_held_bytes(const ms_autoencoder *autoencoder);
 
+/* Gives back what is kept for a context's memory. */
+void ms_autoencoder_leave(ms_autoencoder *autoencoder);
+
 /* For a full batch. */
 const ms_network *ms_autoencoder_network(const ms_autoencoder *autoencoder, bool encoder);
 

@@ -320,6 +320,12 @@ size_t ms_denoiser_launch_bytes(const ms_denoiser *d) {
     return pass * (size_t)(d->branches / d->graph_branches) + ms_network_launch_bytes(&d->step);
 }
 
+void ms_denoiser_leave(ms_denoiser *d) {
+    ms_network_forget(&d->full);
+    ms_network_forget(&d->cached);
+    ms_network_forget(&d->step);
+}
+
 size_t ms_denoiser_held_bytes(const ms_denoiser *d) {
     const ms_network *const all[] = {&d->full, &d->cached, &d->start, &d->step};
     size_t sum = ms_mem_charged_bytes(sizeof(*d)) + ms_mem_charged_bytes(d->state_bytes - d->offset[TIME]);

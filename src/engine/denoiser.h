@@ -75,5 +75,7 @@ size_t ms_denoiser_held_bytes(const ms_denoiser *denoiser);
 
 /* What lists of all its networks take of the memory of a device that captures. */
 size_t ms_denoiser_launch_bytes(const ms_denoiser *denoiser);
+/* Gives back what is kept for a context's memory. */
+void ms_denoiser_leave(ms_denoiser *denoiser);
 
 #endif

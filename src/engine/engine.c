@@ -156,6 +156,10 @@ ms_context ms_engine_context(const ms_engine *e, int which) {
 static void leave(ms_engine *e) {
     if (e->features)
         ms_features_leave(e->features);
+    if (e->program) {
+        ms_autoencoder_leave(e->program->vae);
+        ms_denoiser_leave(e->program->denoiser);
+    }
     for (int i = 0; i < MS_ENGINE_BUFFERS; i++) {
         ms_mem_free(e->buffer[i]);
         e->buffer[i] = NULL;

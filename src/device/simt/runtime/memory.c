@@ -27,10 +27,15 @@ static size_t round_up(size_t bytes) {
    address. The thread sanitizer knows no memory there. */
 #define BASE ((void *)0x4d5300000000)
 
-/* Addresses are for several reservations, each of which may be larger than the memory. */
+/* Addresses, in memories of the card: for reservations of eight devices that are open at a time, six memories
+   each, and after them for cudaMalloc(). */
+#define RESERVATIONS 48
+#define SPACE (RESERVATIONS + 8)
+
 bool card_memory_open(void) {
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    m->space_bytes = 16 * round_up(the_card.limit_bytes);
+    m->malloc_from = RESERVATIONS * round_up(the_card.limit_bytes);
+    m->space_bytes = SPACE * round_up(the_card.limit_bytes);
     void *at =
         SIMT_TSAN ? MAP_FAILED : mmap(BASE, m->space_bytes, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1, 0);
     if (at == MAP_FAILED)
@@ -99,7 +104,7 @@ void card_memory_access(bool open) {
         protect(first * CARD_GRANULE, (g - first) * CARD_GRANULE, open);
         g += g == first;
     }
-    for (size_t i = find(m->space_bytes / 2); i < m->blocks; i++)
+    for (size_t i = find(m->malloc_from); i < m->blocks; i++)
         protect(m->block[i].offset, round_up(m->block[i].bytes), open);
 }
 
@@ -189,7 +194,7 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
 
 /* Whole granules, with one between blocks that is nobody's. First fit in the upper half of the space. */
 static cudaError_t allocate(void **pointer, size_t bytes) {
-    size_t offset = m->space_bytes / 2, taken = round_up(bytes ? bytes : 1);
+    size_t offset = m->malloc_from, taken = round_up(bytes ? bytes : 1);
     for (size_t i = find(offset); i < m->blocks && m->block[i].offset - offset < taken + CARD_GRANULE; i++)
         offset = round_up(m->block[i].offset + m->block[i].bytes) + CARD_GRANULE;
     if (taken > m->space_bytes - offset || !card_take(taken))
@@ -267,7 +272,7 @@ static CUresult reserve(CUdeviceptr *pointer, size_t size, size_t alignment, CUd
     CUresult result = CUDA_ERROR_INVALID_VALUE;
     if (size == 0 || size % CARD_GRANULE) {
         result = CUDA_ERROR_INVALID_VALUE;
-    } else if (size > m->space_bytes / 2 - m->reserved_to) {
+    } else if (size > m->malloc_from - m->reserved_to) {
         result = CUDA_ERROR_OUT_OF_MEMORY;
     } else {
         *pointer = (CUdeviceptr)(uintptr_t)m->base + m->reserved_to;

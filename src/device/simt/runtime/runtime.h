@@ -50,7 +50,8 @@ typedef struct card_physical {
 
 typedef struct card_memory {
     char *base;
-    size_t space_bytes; /* of addresses; the upper half is cudaMalloc()'s */
+    size_t space_bytes; /* of addresses */
+    size_t malloc_from; /* from there on they are cudaMalloc()'s */
     size_t reserved_to;
     int reservations;
     card_physical **mapped; /* of each granule of the space */
