@@ -22,6 +22,7 @@ from ._errors import (
     OutOfMemory,
     Unsupported,
 )
+from ._inspect import plan, probe
 from ._integrate import Integration, integrate_adaptive_optimizer
 from ._latents import LatentCompressor, Latents
 from ._lipsync import LipSync
@@ -62,5 +63,7 @@ __all__ = [
     "find_model",
     "integrate_adaptive_optimizer",
     "is_out_of_memory",
+    "plan",
+    "probe",
     "trim_memory",
 ]

@@ -1,6 +1,6 @@
 """Exceptions, one for each status of the library."""
 
-from typing import Dict, List, Optional, Type
+from typing import Any, Dict, List, Optional, Type
 
 
 class Error(Exception):
@@ -42,6 +42,9 @@ class BudgetError(Error):
 
     #: the smallest budget that would do, bytes; None where it is not known
     needs_bytes: Optional[int] = None
+
+    #: of plan(): the least plan, as a memsafe.Plan
+    plan: Any = None
 
 
 class OutOfMemory(Error, MemoryError):

@@ -126,7 +126,7 @@ def demo_model() -> Path:
 # ---- a model, whatever it is named by
 
 
-def _shape_of(name: str) -> Optional[str]:
+def shape_of(name: str) -> Optional[str]:
     """The published model that a repository's or folder's name speaks of."""
     match = re.search(r"(?<![0-9])1[._-]?([56])(?![0-9])", name)
     return f"latentsync-1.{match.group(1)}" if match else None
@@ -134,7 +134,7 @@ def _shape_of(name: str) -> Optional[str]:
 
 def shipped_config(name: str) -> Optional[Path]:
     """The UNet's config of a published model, which its repository on Hugging Face does not have."""
-    shape = _shape_of(name)
+    shape = shape_of(name)
     return Path(__file__).resolve().parent / "configs" / f"{shape}.json" if shape else None
 
 
@@ -182,7 +182,7 @@ def _comfyui_folder(name: str, comfyui: Optional[Path]) -> Optional[Path]:
         return None
     short = name.rsplit("/", 1)[-1]
     for folder in (comfyui / "latentsync" / short, comfyui / short, comfyui / "latentsync" / short.lower(), comfyui / "latentsync"):
-        if folder.is_dir() and _is_published(folder) and (folder.name != "latentsync" or _shape_of(name)):
+        if folder.is_dir() and _is_published(folder) and (folder.name != "latentsync" or shape_of(name)):
             return folder
     return None
 
