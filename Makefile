@@ -1,7 +1,7 @@
 # The commands that people type. Everything else is CMake; see CMakePresets.json for the other builds.
 SHELL := /bin/bash
 
-.PHONY: all deps deps-dev configure build demo train-demo check check-core check-e2e check-simt check-full check-cuda check-gpu lint abi bench install uninstall clean format wrap deb coverage dev asan tsan clang fuzz
+.PHONY: all deps deps-dev configure build demo train-demo check check-core check-python check-wheel wheel check-e2e check-simt check-full check-cuda check-gpu lint abi bench install uninstall clean format wrap deb coverage dev asan tsan clang fuzz
 
 all: build
 
@@ -22,6 +22,18 @@ build: configure
 check: build
 	ctest --test-dir build --output-on-failure -j "$$(nproc | awk '{ print $$1 < 4 ? $$1 : 4 }')"
 	$(MAKE) check-core
+	$(MAKE) check-python
+
+# The Python package: installed into a virtual environment, and its tests beside what `make build` built.
+check-python: build
+	@tools/check_python build
+
+# dist/memsafe-VERSION-py3-none-manylinux_*.whl and the source distribution; and that the wheel does what it should in a fresh environment.
+wheel: deps
+	@tools/wheel
+
+check-wheel: build wheel
+	@tools/check_wheel build
 
 # The core alone: a C compiler and nothing else.
 check-core: deps

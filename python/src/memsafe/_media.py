@@ -70,17 +70,54 @@ def _wave(path: str) -> Optional[Samples]:
     return samples.astype(np.float32) / np.float32(32768)
 
 
-def _resampled(frames: Iterable[Any]) -> Iterator[Samples]:
-    """Rounded to 16 bits, as the reference hears it."""
-    resampler = av().AudioResampler(format="s16", layout="mono", rate=16000)
-    for frame in _and_none(frames):
-        for done in resampler.resample(frame):
+class _Resampler:
+    """To speech, rounded to 16 bits, as the reference hears it.
+
+    swresample computes with 16 bits what has 16 bits, or did until its newer versions; to hear the same with all of
+    them, it is told.
+    """
+
+    def __init__(self, frame: Any) -> None:
+        graph = av().filter.Graph()
+        bits = frame.format.bytes * 8
+        inside = "s16p" if bits <= 16 else "fltp" if bits <= 32 else "dblp"
+        source = graph.add_abuffer(
+            format=frame.format, sample_rate=frame.sample_rate, layout=frame.layout, time_base=Fraction(1, frame.sample_rate)
+        )
+        resample = graph.add("aresample", f"16000:internal_sample_fmt={inside}:out_chlayout=mono:out_sample_fmt=s16")
+        self._sink = graph.add("abuffersink")
+        source.link_to(resample)
+        resample.link_to(self._sink)
+        graph.configure()
+        self._graph = graph
+
+    def resample(self, frame: Any) -> Iterator[Samples]:
+        """What a frame makes ready; None: the rest."""
+        module = av()
+        self._graph.push(frame)
+        while True:
+            try:
+                done = self._sink.pull()
+            except (module.error.BlockingIOError, module.error.EOFError):
+                return
             yield done.to_ndarray().reshape(-1).astype(np.float32) / np.float32(32768)
 
 
-def _and_none(frames: Iterable[Any]) -> Iterator[Any]:
-    yield from frames
-    yield None
+def _resampled(frames: Iterable[Any]) -> Iterator[Samples]:
+    """A file may change its rate and channels under way."""
+    kind: Any = None
+    resampler: Optional[_Resampler] = None
+    for frame in frames:
+        frame.pts = None  # a late start or a gap is closed up, as the command does
+        if (frame.format.name, frame.sample_rate, frame.layout.name) != kind:
+            if resampler:
+                yield from resampler.resample(None)
+            resampler = _Resampler(frame)
+            kind = (frame.format.name, frame.sample_rate, frame.layout.name)
+        if resampler:
+            yield from resampler.resample(frame)
+    if resampler:
+        yield from resampler.resample(None)
 
 
 def _decoded(container: Any, stream: Any) -> Iterator[Any]:
@@ -93,13 +130,6 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
             continue
 
 
-def _untimed(frames: Iterable[Any]) -> Iterator[Any]:
-    """A late start or a gap is closed up, as the command does."""
-    for frame in frames:
-        frame.pts = None
-        yield frame
-
-
 def read_speech(path: str) -> Samples:
     """A file's sound as speech: [samples], 16 kHz."""
     plain = _wave(path)
@@ -109,15 +139,15 @@ def read_speech(path: str) -> Samples:
         if not container.streams.audio:
             raise _errors.BadMedia(f"{path}: has no sound", hints=["speech"])
         stream = container.streams.best("audio")
-        parts = list(_resampled(_untimed(_decoded(container, stream))))
+        parts = list(_resampled(_decoded(container, stream)))
     samples = np.concatenate(parts) if parts else np.empty(0, np.float32)
     if not samples.size:
         raise _errors.BadMedia(f"{path}: there is not one sample of sound in it")
     return samples
 
 
-def convert_speech(channels: Samples, rate: int) -> Samples:
-    """[channels][samples] at a rate as speech."""
+def convert_speech(channels: npt.NDArray[Any], rate: int) -> Samples:
+    """[channels][samples] of int16 or float32 at a rate as speech."""
     module = av()
     layouts = {1: "mono", 2: "stereo", 4: "quad", 6: "5.1", 8: "7.1"}
     if len(channels) not in layouts:
@@ -126,7 +156,7 @@ def convert_speech(channels: Samples, rate: int) -> Samples:
     def frames() -> Iterator[Any]:
         for first in range(0, channels.shape[1], 65536):
             part = np.ascontiguousarray(channels[:, first : first + 65536])
-            frame = module.AudioFrame.from_ndarray(part, format="fltp", layout=layouts[len(channels)])
+            frame = module.AudioFrame.from_ndarray(part, format="s16p" if part.dtype == np.int16 else "fltp", layout=layouts[len(channels)])
             frame.sample_rate = rate
             yield frame
 

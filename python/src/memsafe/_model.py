@@ -191,6 +191,7 @@ class Model:
             self._want(o)
             params = filled(_abi.ms_session_params, "ms_session_params_init_sized")
             o.fill(params)
+            o.length_us()  # said before files are read
             speech = speech_of(audio, time_us("audio_start", o.audio_start))
             if not len(speech):
                 raise _errors.InvalidArgument("the speech ends before it begins (audio_start)")

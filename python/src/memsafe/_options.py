@@ -108,8 +108,8 @@ class Options:
             raise _errors.InvalidArgument(f'loop="{self.loop}" needs frames that can be gone back to, like a list, an array or a file')
         return self.loop
 
-    def most_frames(self, fps: Tuple[int, int]) -> int:
-        """That the options ask for; 0 = all."""
+    def length_us(self) -> int:
+        """Of the range; 0 = it has no end."""
         length = time_us("duration", self.duration)
         if self.duration is not None and length == 0:
             raise _errors.InvalidArgument("duration must be more than 0")
@@ -119,7 +119,11 @@ class Options:
             length = time_us("to", self.to) - time_us("start", self.start)
             if length <= 0:
                 raise _errors.InvalidArgument(f"to={self.to!r} is not after start={self.start!r}")
-        # Frames that begin within so long, as FFmpeg's -t counts them.
+        return length
+
+    def most_frames(self, fps: Tuple[int, int]) -> int:
+        """That the options ask for; 0 = all. Those that begin within a range, as FFmpeg's -t counts them."""
+        length = self.length_us()
         within = -(-length * fps[0] // (fps[1] * 1000000))
         return min(self.frames, within) if self.frames and within else self.frames or within
 

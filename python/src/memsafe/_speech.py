@@ -13,18 +13,16 @@ Samples = npt.NDArray[np.float32]
 Audio = Union[str, "os.PathLike[str]", Tuple[Any, int]]
 
 
-def as_channels(value: Any) -> Samples:
-    """[channels][samples] in -1 to 1 of whatever array it is."""
+def as_channels(value: Any) -> npt.NDArray[Any]:
+    """[channels][samples] of int16, or of float32 from -1 to 1, of whatever array it is."""
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     samples = np.asarray(value)
-    if samples.dtype == np.int16:
-        samples = samples.astype(np.float32) / np.float32(32768)
-    elif samples.dtype == np.int32:
+    if samples.dtype == np.int32:
         samples = (samples / 2147483648.0).astype(np.float32)
     elif samples.dtype.kind == "f":
         samples = samples.astype(np.float32, copy=False)
-    else:
+    elif samples.dtype != np.int16:
         raise _errors.InvalidArgument(f"audio has floats from -1 to 1, or int16 or int32, not {samples.dtype}")
     if samples.ndim == 1:
         samples = samples[None]
@@ -32,7 +30,24 @@ def as_channels(value: Any) -> Samples:
         raise _errors.InvalidArgument(f"audio is [samples] or [channels][samples], this is {list(samples.shape)}")
     if samples.shape[0] > 32 >= samples.shape[1]:  # [samples][channels], as soundfile has it
         samples = samples.T
-    return np.ascontiguousarray(samples)
+    return _as_16_bits(np.ascontiguousarray(samples))
+
+
+def _as_16_bits(samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Floats that were 16 bits once are so again: then they are resampled as the file would be that they come from."""
+    if samples.dtype == np.int16:
+        return samples
+    whole = samples * np.float32(32768)
+    if np.isfinite(whole).all() and (np.rint(whole) == whole).all() and np.abs(whole).max() <= 32767:
+        return whole.astype(np.int16)
+    return samples
+
+
+def as_floats(samples: npt.NDArray[Any]) -> Samples:
+    """From -1 to 1."""
+    if samples.dtype == np.int16:
+        return samples.astype(np.float32) / np.float32(32768)
+    return samples
 
 
 def speech_of(audio: Audio, start_us: int = 0) -> Samples:
@@ -50,7 +65,7 @@ def speech_of(audio: Audio, start_us: int = 0) -> Samples:
         if not 1000 <= rate <= 1000000:
             raise _errors.InvalidArgument(f"audio's rate must be 1000 to 1000000 samples a second, not {rate}")
         if rate == RATE and len(channels) == 1:
-            samples = channels[0]
+            samples = as_floats(channels[0])
         else:
             from . import _media
 

@@ -74,7 +74,8 @@ def rate(option: str, value: Rate) -> Optional[Tuple[int, int]]:
     ntsc = number * 1.001
     if abs(number - round(number)) > 1e-9 and abs(ntsc - round(ntsc)) < 0.001:
         return round(ntsc) * 1000, 1001
-    return round(number * 1000), 1000
+    thousandths = Fraction(round(number * 1000), 1000)
+    return thousandths.numerator, thousandths.denominator
 
 
 def size_text(count: float) -> str:

@@ -15,7 +15,7 @@ from ._lipsync import LipSync
 from ._media import MATRICES, SCALE, av, opened
 from ._options import Options
 from ._reports import Report
-from ._speech import Audio
+from ._speech import Audio, as_channels, as_floats
 from ._values import time_us
 from ._version import __version__
 
@@ -45,9 +45,7 @@ class _Sound:
         if options.audio_out == "speech":
             self._packets = self._encoded(_parts(speech[None], 16000, 0))
         elif isinstance(audio, tuple):
-            from ._speech import as_channels
-
-            self._packets = self._encoded(_parts(as_channels(audio[0]), int(audio[1]), skip))
+            self._packets = self._encoded(_parts(as_floats(as_channels(audio[0])), int(audio[1]), skip))
         else:
             self._input = opened(os.fspath(audio))
             stream = self._input.streams.best("audio")

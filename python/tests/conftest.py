@@ -1,0 +1,89 @@
+"""Drawn clips, the demo model, and what the command makes of them."""
+
+import os
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Iterator, List
+
+import numpy as np
+import pytest
+
+import memsafe
+from memsafe._library import lib
+
+lib()  # before a test changes the folder
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("MEMSAFE_BUILD", ROOT / "build"))
+DEMO = ROOT / "models" / "demo"
+COMMAND = BUILD / "memsafe"
+RESOLUTION = 64  # less than the demo model's own, for it takes as much less time
+FAST = dict(steps=2, resolution=RESOLUTION)
+
+
+def need(path: Path) -> Path:
+    if not path.exists():
+        pytest.skip(f"{path} is not built: cmake --build build (MEMSAFE_BUILD names another folder)")
+    return path
+
+
+def read_frames(path: Any) -> Any:
+    """[frames][height][width][3] of a lossless file."""
+    av = pytest.importorskip("av")
+    with av.open(str(path)) as file:
+        return np.stack([f.reformat(format="rgb24").to_ndarray() for f in file.decode(video=0)])
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A clip of 20 frames with its faces, and a speech of two seconds."""
+    folder = tmp_path_factory.mktemp("inputs")
+    draw = need(BUILD / "tools" / "draw_clip")
+    made = SimpleNamespace(folder=folder, video=folder / "in.mp4", track=folder / "in.jsonl", speech=folder / "said.wav")
+    size = ["--size", "240x208"]
+    subprocess.run([draw, "--seed", "7", *size, "--frames", "20", "-o", made.video, "--track", made.track], check=True)
+    subprocess.run([draw, "--seed", "8", *size, "--frames", "50", "-o", folder / "other.mp4", "--speech", made.speech], check=True)
+    return made
+
+
+@pytest.fixture(scope="session")
+def command(inputs: Any) -> Any:
+    """Frames that `memsafe run` makes of the clip: command(["--loop", "none"], frames=10, ...)."""
+    need(COMMAND)
+    made: List[int] = []
+
+    def run(*options: Any, video: Any = None, audio: Any = None, **named: Any) -> Any:
+        out = inputs.folder / f"command{len(made)}.mkv"
+        made.append(0)
+        words = [f"--{name.replace('_', '-')}={value}" for name, value in {**FAST, **named}.items()]
+        base = [COMMAND, "run", "-q", "-i", video or inputs.video, "-a", audio or inputs.speech, "-m", DEMO, "-c", "ffv1", out]
+        environment = {**os.environ, "MEMSAFE_HISTORY": "off"}
+        subprocess.run([*map(str, base), *words, *map(str, options)], check=True, env=environment)
+        return read_frames(out)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def model() -> Iterator[Any]:
+    with memsafe.Model(DEMO, device="cpu", budget="1G", threads=2) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def clip(inputs: Any) -> Any:
+    """The clip's frames as files are read: [20][208][240][3]."""
+    from memsafe._media import Clip
+
+    source = Clip(str(inputs.video), None, 0, False)
+    frames = np.stack([frame.copy() for frame in source.forward()])
+    source.close()
+    return frames
+
+
+@pytest.fixture(scope="session")
+def speech(inputs: Any) -> Any:
+    """(samples, rate) of the speech."""
+    from memsafe._speech import speech_of
+
+    return speech_of(inputs.speech), 16000

@@ -1,0 +1,119 @@
+"""Every exception, with what it says."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import DEMO, FAST
+
+import memsafe
+from memsafe import _abi, _errors
+from memsafe._library import error_of, lib
+
+
+def test_every_status_has_an_exception() -> None:
+    for name, number in _abi.ENUMS["ms_status"].items():
+        if name == "MS_OK":
+            continue
+        err = _abi.ms_error(code=number, frame=3, stage=b"unet", message=b"it is so", hints=1 << _abi.MS_HINT_REPLACE)
+        error = error_of(number, err)
+        assert isinstance(error, memsafe.Error) and error.status == name[len("MS_") :]
+        assert (error.stage, error.frame, error.hints) == ("unet", 3, ["replace"])
+        assert str(error) == "it is so; force=True replaces it"
+    assert type(error_of(4, _abi.ms_error(frame=-1))) is memsafe.OutOfMemory
+    assert str(error_of(9, _abi.ms_error(frame=-1))) == "cancelled" and error_of(9, _abi.ms_error(frame=-1)).frame is None
+    assert set(_errors.HINTS) <= {lib().ms_hint_code(n).decode() for n in range(1, _abi.MS_HINT_COUNT)}
+
+
+def test_budget_error_says_what_would_do(clip: Any, speech: Any, inputs: Any) -> None:
+    options = dict(track=inputs.track, frames=2, **FAST)
+    with memsafe.Model(DEMO, device="cpu", budget="24M") as model, pytest.raises(memsafe.BudgetError) as caught:
+        list(model.lipsync(clip, speech, **options))
+    needs = caught.value.needs_bytes
+    assert needs and needs % (1 << 20) == 0 and f"at least {needs >> 20} MiB" in str(caught.value)
+    with memsafe.Model(DEMO, device="cpu", budget=needs + (8 << 20)) as model:  # Python grows, too
+        assert len(list(model.lipsync(clip, speech, **options))) == 2
+
+
+def test_out_of_memory(model: Any, clip: Any, speech: Any, inputs: Any) -> None:
+    options = dict(track=inputs.track, frames=2, **FAST)
+    frames = model.lipsync(clip, speech, **options)
+    lib().ms_mem_fail_after(5, True)
+    try:
+        with pytest.raises(memsafe.OutOfMemory) as caught:
+            list(frames)
+    finally:
+        lib().ms_mem_fail_after(0, False)
+    assert isinstance(caught.value, MemoryError) and caught.value.status == "HOST_MEMORY"
+    assert len(list(model.lipsync(clip, speech, **options))) == 2
+
+
+def test_no_face(model: Any, speech: Any) -> None:
+    grey = np.full((3, 64, 64, 3), 128, np.uint8)
+    with pytest.raises(memsafe.NoFace, match="the frames that were given: no usable face in one of them"):
+        list(model.lipsync(grey, speech, **FAST))
+
+
+def test_bad_model(tmp_path: Path) -> None:
+    (tmp_path / "latentsync-1.6").mkdir()
+    (tmp_path / "latentsync-1.6" / "unet.yaml").write_text("data: 5\n")
+    (tmp_path / "latentsync-1.6" / "vae").mkdir()
+    with pytest.raises(memsafe.BadModel, match=r"unet\.yaml"):
+        memsafe.Model(tmp_path / "latentsync-1.6")
+    with pytest.raises(memsafe.BadModel, match="neither a folder nor downloaded"):
+        memsafe.Model("nobody/nothing")
+
+
+def test_bad_media(model: Any, inputs: Any, tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    junk = tmp_path / "junk.mp4"
+    junk.write_bytes(b"no video" * 100)
+    with pytest.raises(memsafe.BadMedia, match="junk"):
+        model.lipsync(junk, inputs.speech)
+    with pytest.raises(memsafe.BadMedia, match="has no video"):
+        model.lipsync(inputs.speech, inputs.speech)
+    with pytest.raises(memsafe.BadMedia, match="has no sound"):
+        model.lipsync(inputs.video, _silent(inputs.video, tmp_path))
+    with pytest.raises(memsafe.FileError, match="no such file"):
+        model.lipsync(tmp_path / "none.mp4", inputs.speech)
+
+
+def _silent(video: Path, folder: Path) -> Path:
+    import av
+
+    path = folder / "silent.mkv"
+    with av.open(str(video)) as source, av.open(str(path), "w") as made:
+        stream = made.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                made.mux(packet)
+    return path
+
+
+def test_a_video_that_is_cut_off(model: Any, inputs: Any, tmp_path: Path) -> None:
+    """Of what is left frames come out; then it is said, or not where that is allowed."""
+    pytest.importorskip("av")
+    whole = _silent(inputs.folder / "other.mp4", tmp_path).read_bytes()
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole[: len(whole) // 2])
+    options = dict(track=inputs.track, loop="none", **FAST)
+    with pytest.raises(memsafe.BadMedia, match="allow_truncated=True") as caught:
+        list(model.lipsync(cut, inputs.speech, **options))
+    assert caught.value.hints == ["allow_truncated"]
+    left = list(model.lipsync(cut, inputs.speech, allow_truncated=True, **options))
+    assert 0 < len(left) < 38
+
+
+def test_cancelled(model: Any, clip: Any, speech: Any, inputs: Any) -> None:
+    frames = model.lipsync(clip, speech, track=inputs.track, frames=18, **FAST)
+    next(frames)
+    frames.cancel()
+    with pytest.raises(memsafe.Cancelled):
+        list(frames)
+
+
+def test_unsupported() -> None:
+    with pytest.raises(memsafe.Unsupported, match="no plug-in memsafe-abacus"):
+        memsafe.Model(DEMO, device="abacus")

@@ -1,0 +1,52 @@
+"""The plan and the machine."""
+
+from typing import Any
+
+import pytest
+from conftest import DEMO
+
+import memsafe
+
+
+def test_plan(model: Any, clip: Any, speech: Any, inputs: Any) -> None:
+    plan = memsafe.plan(DEMO, width=240, height=208, frames=20, steps=2, budget="1G", device="cpu")
+    assert isinstance(plan, dict) and plan.rung == "full" and plan["resolution"] == 128 and plan.tier == "compact"
+    assert 0 < plan.peak_bytes <= plan.budget_bytes == 1 << 30 and plan.least_bytes < plan.peak_bytes
+    assert [phase["name"] for phase in plan.phases] and set(plan.stage_s) >= {"load", "denoise", "decode"} and plan.total_s > 0
+    assert plan.svg.startswith("<svg") and plan._repr_html_().startswith("<svg") and "<table>" in plan._repr_html_()
+    with pytest.raises(AttributeError, match="no nonsense"):
+        _ = plan.nonsense
+
+
+def test_a_plan_that_does_not_fit() -> None:
+    with pytest.raises(memsafe.BudgetError) as caught:
+        memsafe.plan(shape="latentsync-1.6", budget="100M", device="cpu")
+    needs = caught.value.needs_bytes
+    assert needs and caught.value.plan["least_bytes"] == needs and isinstance(caught.value.plan, memsafe.Plan)
+    fits = memsafe.plan(shape="latentsync-1.6", budget=needs + (1 << 20), device="cpu")
+    assert fits.peak_bytes <= needs + (1 << 20) and fits.rung != "full"
+
+
+def test_plans_of_devices_that_are_not_here() -> None:
+    small = memsafe.plan(shape="latentsync-1.6", device="dummy", device_memory="8G")
+    large = memsafe.plan(shape="latentsync-1.6", device="dummy", device_memory="40G")
+    assert (small.tier, large.tier) == ("compact", "datacenter") and small.host_bytes > 0 and small.total_s == 0
+    with pytest.raises(TypeError, match="not both"):
+        memsafe.plan(DEMO, shape="tiny")
+    with pytest.raises(memsafe.InvalidArgument, match="latentsync-1.5"):
+        memsafe.plan(shape="latentsync-9")
+
+
+def test_probe() -> None:
+    found = memsafe.probe("cpu", upload=True)
+    assert found.version == memsafe.__version__ and {"yaml", "onnx"} <= set(found.features)
+    assert found.host["cpus"] >= 1 and 0 < found.host["free_bytes"] <= found.host["total_bytes"]
+    assert found.host["data_limit_bytes"] is None or found.host["data_limit_bytes"] > 0
+    assert found.device["backend"] == "cpu" and found.device["computes"] and "c" in found.instruction_sets
+    assert found.backends == ["cpu", "dummy"] and found.upload["bytes_per_s"] > 1e8 and "<table>" in found._repr_html_()
+    assert found.plugin_folders[-1] == "/usr/local/lib/memsafe" or len(found.plugin_folders) >= 2
+    assert "device" not in memsafe.probe(None)
+    assert memsafe.probe("dummy", device_memory="8G").device["nominal_bytes"] == 8 << 30
+    assert memsafe.probe("cpu", disk=DEMO / "latentsync_unet.pt").disk["bytes"] > 0
+    with pytest.raises(memsafe.FileError):
+        memsafe.probe("cpu", disk="/nowhere/at/all")

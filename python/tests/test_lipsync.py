@@ -1,0 +1,289 @@
+"""Frames are the command's, to the last bit, however they are given."""
+
+import gc
+import shutil
+import subprocess
+import threading
+from typing import Any, List
+
+import numpy as np
+import pytest
+from conftest import DEMO, FAST
+
+import memsafe
+
+
+def made(model: Any, *arguments: Any, **options: Any) -> Any:
+    return np.stack(list(model.lipsync(*arguments, **{**FAST, **options})))
+
+
+@pytest.fixture(scope="module")
+def first_window(command: Any, inputs: Any) -> Any:
+    """18 frames: a window and a short one."""
+    return command(track=inputs.track, frames=18)
+
+
+def test_a_list_of_frames(model: Any, clip: Any, speech: Any, inputs: Any, first_window: Any) -> None:
+    before = clip.copy()
+    assert np.array_equal(made(model, list(clip), speech, track=inputs.track, frames=18), first_window)
+    assert np.array_equal(clip, before)
+    assert not np.array_equal(first_window, clip[:18])
+
+
+def test_files(model: Any, inputs: Any, first_window: Any) -> None:
+    assert np.array_equal(made(model, inputs.video, inputs.speech, track=inputs.track, frames=18), first_window)
+
+
+def test_faces_that_are_found(model: Any, inputs: Any, command: Any) -> None:
+    assert np.array_equal(made(model, inputs.video, inputs.speech, frames=4), command(frames=4))
+
+
+def test_a_generator_of_views(model: Any, clip: Any, speech: Any, inputs: Any, first_window: Any) -> None:
+    wide = np.zeros((20, 208, 300, 3), np.uint8)
+    wide[:, :, 30:270] = clip
+    upside = np.ascontiguousarray(clip[:, ::-1])[:, ::-1]
+    assert np.array_equal(made(model, (f[:, 30:270] for f in wide), speech, track=inputs.track, frames=18), first_window)
+    assert np.array_equal(made(model, upside, speech, track=inputs.track, frames=18), first_window)
+    transposed = np.ascontiguousarray(clip.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
+    assert np.array_equal(made(model, transposed, speech, track=inputs.track, frames=18), first_window)
+
+
+def test_floats(model: Any, clip: Any, speech: Any, inputs: Any, first_window: Any) -> None:
+    for kind in (np.float32, np.float64):
+        found = made(model, clip.astype(kind) / 255, speech, track=inputs.track, frames=18)
+        assert found.dtype == np.float32
+        assert np.array_equal(np.rint(found * 255).astype(np.uint8), first_window)
+
+
+@pytest.mark.parametrize("loop", ["pingpong", "repeat", "hold"])
+def test_loops(model: Any, inputs: Any, clip: Any, speech: Any, command: Any, loop: str) -> None:
+    frames = 0 if loop == "pingpong" else 30
+    expected = command(track=inputs.track, loop=loop, frames=frames)
+    assert len(expected) == (frames or 52)
+    assert np.array_equal(made(model, inputs.video, inputs.speech, track=inputs.track, loop=loop, frames=frames), expected)
+    if loop == "pingpong":
+        assert np.array_equal(made(model, clip, speech, track=inputs.track), expected)  # the default
+
+
+def test_without_a_loop(model: Any, inputs: Any, clip: Any, speech: Any) -> None:
+    assert len(made(model, inputs.video, inputs.speech, track=inputs.track, loop="none")) == 20
+    assert len(made(model, iter(clip), speech, track=inputs.track)) == 20  # what comes once cannot be shown again
+    with pytest.raises(memsafe.InvalidArgument, match="gone back to"):
+        model.lipsync(iter(clip), speech, loop="pingpong")
+
+
+def test_a_range(model: Any, inputs: Any, clip: Any, speech: Any, command: Any) -> None:
+    expected = command(track=inputs.track, start="0.2", duration="0.5")
+    assert len(expected) == 13
+    assert np.array_equal(made(model, inputs.video, inputs.speech, track=inputs.track, start=0.2, duration=0.5), expected)
+    assert np.array_equal(made(model, inputs.video, inputs.speech, track=inputs.track, start="0.2", to="0:00.7"), expected)
+    assert np.array_equal(made(model, clip, speech, track=inputs.track, start="200ms", duration=0.5), expected)
+
+
+def test_other_options(model: Any, inputs: Any, command: Any) -> None:
+    same = dict(track=inputs.track, frames=5, guidance=1.0, seed=5, paste="mouth", audio_start="0.4")
+    assert np.array_equal(made(model, inputs.video, inputs.speech, **same), command(**same))
+    assert np.array_equal(
+        made(model, inputs.video, inputs.speech, track=inputs.track, frames=17, deepcache=True, steps=4),
+        command("--deepcache", track=inputs.track, frames=17, steps=4),
+    )
+
+
+def test_another_rate(model: Any, inputs: Any, command: Any) -> None:
+    for rate in ("30000/1001", "10"):
+        same = dict(track=inputs.track, frames=6, fps=rate, loop="none")
+        assert np.array_equal(made(model, inputs.video, inputs.speech, **same), command(**same))
+
+
+def test_precision(inputs: Any, command: Any) -> None:
+    with memsafe.Model(DEMO, device="cpu", precision="fp32", budget="1G") as model:
+        assert model.info.precision == "float32"
+        expected = command(track=inputs.track, frames=3, precision="fp32")
+        assert np.array_equal(made(model, inputs.video, inputs.speech, track=inputs.track, frames=3), expected)
+        other = made(model, inputs.video, inputs.speech, track=inputs.track, frames=3, precision="fp16")
+        assert model.info.precision == "float16"
+        assert np.array_equal(other, command(track=inputs.track, frames=3, precision="fp16"))
+
+
+def test_tracks(model: Any, clip: Any, speech: Any, inputs: Any, first_window: Any) -> None:
+    from memsafe._track import Faces
+
+    faces = Faces(inputs.track, 0)
+    points = [faces.next() for _ in range(20)]
+    assert np.array_equal(made(model, clip, speech, track=points, frames=18), first_window)
+    gap = [None if i >= 3 else p for i, p in enumerate(points)]
+    found = made(model, clip, speech, track=gap, frames=8)
+    assert np.array_equal(found[3:], clip[3:8]) and not np.array_equal(found[:3], clip[:3])
+    with pytest.raises(memsafe.BadMedia, match="106 points"):
+        made(model, clip, speech, track=[np.zeros((5, 2))])
+
+
+def test_speech_in_other_forms(model: Any, clip: Any, speech: Any, inputs: Any, first_window: Any) -> None:
+    samples, rate = speech
+    whole = (samples * 32768).astype(np.int16)
+    for audio in ((whole, rate), (samples[None], rate), (samples.astype(np.float64), rate)):
+        assert np.array_equal(made(model, clip, audio, track=inputs.track, frames=18), first_window)
+
+
+def test_sound_is_heard_as_the_command_hears_it(model: Any, inputs: Any, command: Any) -> None:
+    """A rate and channels that have to be converted."""
+    av = pytest.importorskip("av")
+    same = dict(track=inputs.track, frames=5)
+    stereo = inputs.folder / "stereo.wav"
+    time = np.arange(44100 * 2) / 44100
+    tones = np.stack([np.sin(time * 900) * np.sin(time * 7), np.sin(time * 1300)], 1) * 20000
+    with av.open(str(stereo), "w") as file:
+        stream = file.add_stream("pcm_s16le", rate=44100, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(tones.astype(np.int16).reshape(1, -1), format="s16", layout="stereo")
+        frame.sample_rate = 44100
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    expected = command(audio=stereo, **same)
+    assert np.array_equal(made(model, inputs.video, stereo, **same), expected)
+    assert np.array_equal(made(model, inputs.video, (tones.astype(np.int16).T, 44100), **same), expected)
+    floats = tones.astype(np.int16).astype(np.float32) / 32768  # as loaders of sound give them
+    assert np.array_equal(made(model, inputs.video, (floats, 44100), **same), expected)
+
+
+def test_aac_is_heard(inputs: Any) -> None:
+    """Versions of FFmpeg decode AAC to samples that differ by a step of 16 bits, here and there."""
+    from memsafe._speech import speech_of
+
+    if not shutil.which("ffmpeg"):
+        pytest.skip("no ffmpeg")
+    aac = inputs.folder / "other.mp4"
+    words = ["ffmpeg", "-v", "error", "-i", str(aac), "-f", "s16le", "-ac", "1", "-ar", "16000", "-"]
+    expected = np.frombuffer(subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout, "<i2").astype(int)
+    found = np.rint(speech_of(aac) * 32768).astype(int)
+    assert found.shape == expected.shape and np.abs(found - expected).max() <= 1
+
+
+def test_views_are_not_copied(model: Any, clip: Any, speech: Any, inputs: Any, first_window: Any) -> None:
+    with model.lipsync(clip, speech, track=inputs.track, frames=18, copy=False, **FAST) as frames:
+        for expected, frame in zip(first_window, frames):
+            assert not frame.flags.owndata and not frame.flags.writeable
+            assert np.array_equal(frame, expected)
+    kept = list(model.lipsync(clip, speech, track=inputs.track, frames=3, **FAST))
+    assert all(frame.flags.owndata or frame.base is None for frame in kept) and kept[0].flags.writeable
+
+
+def test_progress_and_report(model: Any, clip: Any, speech: Any, inputs: Any) -> None:
+    told: List[Any] = []
+    frames = model.lipsync(clip, speech, track=inputs.track, frames=5, progress=lambda *a: told.append(a), **FAST)
+    assert frames.fps == (25, 1) and (frames.width, frames.height) == (240, 208)
+    assert len(list(frames)) == 5
+    assert told == [(n, 5) for n in range(1, 6)]
+    report = frames.report
+    assert report.frames == report.frames_redrawn == 5 and report["rung"] == "full" and report.resolution == 64
+    assert 0 < report.planned_bytes <= report.budget_bytes == 1 << 30 and report.seconds > 0
+    assert "<table>" in report._repr_html_() and "1.00 GiB" in report._repr_html_()
+
+    class Bar:
+        total, done = None, 0
+
+        def update(self, count: int) -> None:
+            self.done += count
+
+    bar = Bar()
+    list(model.lipsync(clip, speech, track=inputs.track, frames=5, progress=bar, **FAST))
+    assert bar.done == bar.total == 5
+    with pytest.raises(TypeError, match="progress"):
+        model.lipsync(clip, speech, progress=5)
+
+
+def test_leaving_early_frees_the_model(model: Any, clip: Any, speech: Any, inputs: Any, first_window: Any) -> None:
+    options = dict(track=inputs.track, frames=18, **FAST)
+    frames = model.lipsync(clip, speech, **options)
+    assert np.array_equal(next(frames), first_window[0])
+    with pytest.raises(memsafe.InvalidArgument, match="in use"):
+        model.lipsync(clip, speech, **options)
+    frames.close()
+    frames.close()
+    assert list(frames) == []
+    model.lipsync(clip, speech, **options)  # never begun, and dropped
+    gc.collect()
+    next(model.lipsync(clip, speech, **options))
+    gc.collect()
+    assert not any(thread.name == "memsafe" for thread in threading.enumerate())
+    assert np.array_equal(made(model, clip, speech, track=inputs.track, frames=18), first_window)
+
+
+def test_after_a_failed_run(model: Any, clip: Any, speech: Any, inputs: Any, first_window: Any) -> None:
+    def broken() -> Any:
+        yield from clip[:17]
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(model.lipsync(broken(), speech, track=inputs.track, **FAST))
+    with pytest.raises(memsafe.InvalidArgument, match="frame 3 is"):
+        list(model.lipsync([*clip[:3], clip[3, :100]], speech, track=inputs.track, **FAST))
+    with pytest.raises(memsafe.NoFace):
+        list(model.lipsync(clip, speech, track=[None] * 20, frames=18, **FAST))
+    assert np.array_equal(made(model, clip, speech, track=inputs.track, frames=18), first_window)
+
+
+def test_a_closed_model(clip: Any, speech: Any, inputs: Any) -> None:
+    model = memsafe.Model(DEMO, device="cpu", budget="1G")
+    frames = model.lipsync(clip, speech, track=inputs.track, **FAST)
+    next(frames)
+    model.close()
+    model.close()
+    assert list(frames) == []
+    with pytest.raises(memsafe.InvalidArgument, match="closed"):
+        model.lipsync(clip, speech)
+    assert "closed" in repr(model)
+
+
+def test_evict(model: Any, clip: Any, speech: Any, inputs: Any, first_window: Any) -> None:
+    made(model, clip, speech, track=inputs.track, frames=1)
+    assert model.info.loaded
+    model.evict()
+    assert not model.info.loaded
+    assert np.array_equal(made(model, clip, speech, track=inputs.track, frames=18), first_window)
+
+
+def test_two_threads_two_models(clip: Any, speech: Any, inputs: Any, first_window: Any) -> None:
+    """A budget is the whole process's: whoever begins second names a larger one."""
+    models = [memsafe.Model(DEMO, device="cpu", budget=budget, threads=1) for budget in ("1G", "3G")]
+    found: List[Any] = [[], []]
+    begun = [threading.Event(), threading.Event()]
+
+    def work(i: int) -> None:
+        for frame in models[i].lipsync(clip, speech, track=inputs.track, frames=18, **FAST):
+            found[i].append(frame)
+            begun[i].set()
+            begun[1 - i].wait(100)  # both are under way
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in (0, 1)]
+    threads[0].start()
+    begun[0].wait(100)
+    with pytest.raises(memsafe.BudgetError, match="whole process"), memsafe.Model(DEMO, device="cpu", budget="512M") as third:
+        made(third, clip, speech)
+    threads[1].start()
+    for thread in threads:
+        thread.join()
+    for model in models:
+        model.close()
+    assert all(np.array_equal(f, first_window) for f in found)
+
+
+def test_python_goes_on_meanwhile(model: Any, clip: Any, speech: Any, inputs: Any) -> None:
+    """The library lets go of the GIL: another thread counts while a window is redrawn."""
+    counted, stop = [0], threading.Event()
+
+    def count() -> None:
+        while not stop.wait(0.002):
+            counted[0] += 1
+
+    counter = threading.Thread(target=count)
+    frames = model.lipsync(clip, speech, track=inputs.track, steps=6, resolution=128)
+    counter.start()
+    try:
+        worker = threading.Thread(target=lambda: next(frames))  # not the main thread, which waits anyway
+        worker.start()
+        worker.join()
+        assert counted[0] > 20
+    finally:
+        stop.set()
+        counter.join()
+        frames.close()

@@ -1,0 +1,174 @@
+"""What needs a process of its own: Ctrl-C, torch beside it, memory over a long video."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import BUILD, DEMO, need
+
+from memsafe._library import library_path
+
+HEAD = """
+import gc, os, sys, threading, time
+import numpy as np
+import memsafe
+from memsafe._models import demo_model
+clip = np.full((16, 208, 240, 3), 90, np.uint8)
+clip[:, 40:160, 60:180] = np.arange(120, dtype=np.uint8)[:, None]
+track = [np.stack([np.linspace(70, 170, 106), 60 + 80 * np.sin(np.arange(106)) ** 2], 1)] * 100000
+track = [t + i % 2 for i, t in enumerate(track[:2])] * 50000
+speech = np.random.default_rng(1).normal(size=16000 * 4).astype(np.float32) * 0.1
+"""
+
+
+def environment() -> Any:
+    return {**os.environ, "MEMSAFE_LIBRARY": str(library_path().resolve()), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+def start(code: str, python: str = sys.executable, **more: Any) -> Any:
+    return subprocess.Popen([python, "-c", HEAD + code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            env={**environment(), **more})
+
+
+def test_ctrl_c_ends_within_a_step() -> None:
+    """In the midst of a window that would take minutes: the session ends, and the model can be used again."""
+    code = f"""
+model = memsafe.Model({str(DEMO)!r}, device="cpu", budget="1G")
+frames = model.lipsync(clip, (speech, 16000), track=track, steps=900)
+def say():
+    while frames._session.progress().stage != b"denoise":
+        time.sleep(0.01)
+    print("denoising", flush=True)
+threading.Thread(target=say, daemon=True).start()
+try:
+    next(frames)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+assert list(frames) == []
+del frames
+gc.collect()
+assert not any(t.name == "memsafe" for t in threading.enumerate())
+print(len(list(model.lipsync(clip, (speech, 16000), track=track, steps=1, frames=2, resolution=64))))
+model.close()
+"""
+    process = start(code)
+    assert process.stdout.readline() == "denoising\n"
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "interrupted\n"
+    assert time.monotonic() - began < 20  # a step takes a tenth of a second where nothing else runs
+    out, err = process.communicate(timeout=100)
+    assert (out, err, process.returncode) == ("2\n", "", 0)
+
+
+def test_ctrl_c_of_a_file_leaves_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    code = f"""
+model = memsafe.Model({str(DEMO)!r}, device="cpu", budget="1G")
+def told(done, total):
+    print("frame", flush=True)
+    while True:
+        time.sleep(0.1)
+model.lipsync(clip, (speech, 16000), {str(tmp_path / "out.mp4")!r}, track=track, steps=1, resolution=64, progress=told)
+"""
+    process = start(code)
+    assert process.stdout.readline() == "frame\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=100)
+    assert "KeyboardInterrupt" in err and process.returncode in (130, -signal.SIGINT)
+    assert os.listdir(tmp_path) == []
+
+
+def test_beside_torch() -> None:
+    """No symbol and no OpenMP of theirs meets ours: the same frames before and after torch has computed."""
+    python = os.environ.get("MEMSAFE_TORCH_PYTHON", sys.executable)
+    has = subprocess.run([python, "-c", "import torch, numpy"], capture_output=True)
+    if has.returncode:
+        pytest.skip("no torch here (MEMSAFE_TORCH_PYTHON names a Python that has it)")
+    code = f"""
+import torch
+a = torch.randn(300, 300, generator=torch.Generator().manual_seed(1))
+before = torch.nn.functional.conv2d(a[None, None], a[None, None, :5, :5])
+model = memsafe.Model({str(DEMO)!r}, device="cpu", budget="4G")
+same = dict(track=track, steps=1, frames=4, resolution=64)
+plain = list(model.lipsync(clip, (speech, 16000), **same))
+tensors = list(model.lipsync(torch.from_numpy(clip), (torch.from_numpy(speech), 16000), **same))
+assert all((x == y).all() for x, y in zip(plain, tensors)) and len(tensors) == 4
+after = torch.nn.functional.conv2d(a[None, None], a[None, None, :5, :5])
+assert torch.equal(before, after)
+libraries = {{line.split()[-1] for line in open("/proc/self/maps") if "/" in line}}
+ours = [l for l in libraries if os.path.basename(l).startswith("libmemsafe")]
+print(len(ours), sum("gomp" in l or "iomp" in l for l in libraries))
+"""
+    process = start(code, python=python)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    ours, openmp = out.split()
+    assert ours == "1" and int(openmp) <= 1  # torch's own
+
+
+def test_the_library_brings_no_openmp_and_shows_its_own_functions_alone() -> None:
+    needed = subprocess.run(["ldd", library_path()], capture_output=True, text=True)
+    names = subprocess.run(["nm", "-D", "--defined-only", library_path()], capture_output=True, text=True)
+    if needed.returncode or names.returncode:
+        pytest.skip("no ldd or nm")
+    assert "omp" not in needed.stdout and "libav" not in needed.stdout
+    shown = [line.split()[-1] for line in names.stdout.splitlines()]
+    assert shown and all(name.startswith("ms_") for name in shown)
+
+
+MEASURE = HEAD + """
+count = int(sys.argv[1])
+def resident(what):
+    return next(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith(what))
+own = resident("VmRSS")  # Python, numpy and this program
+sound = np.random.default_rng(1).normal(size=16000 * 21).astype(np.float32) * 0.1
+budget = 420 << 20
+model = memsafe.Model(sys.argv[2], device="cpu", budget=budget, threads=2)
+frames = model.lipsync((clip[i % 16] for i in range(count)), (sound, 16000), track=track, steps=1, resolution=64, frames=count)
+got = sum(1 for _ in frames)
+print(got, resident("VmHWM"), own, budget)
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_video() -> None:
+    """500 frames peak within 3 % of 50, and within the budget with what Python holds itself."""
+    peaks = {}
+    for count in (50, 500):
+        words = [sys.executable, "-c", MEASURE, str(count), str(DEMO)]
+        out = subprocess.run(words, capture_output=True, text=True, check=True, env=environment()).stdout
+        got, peak, own, budget = map(int, out.split())
+        assert got == count and peak <= budget + own
+        peaks[count] = peak
+    print(peaks)
+    assert peaks[500] <= peaks[50] * 1.03, peaks
+
+
+@pytest.mark.slow
+def test_memory_of_files_does_not_grow_with_the_video(tmp_path: Path) -> None:
+    """The same of a file that is walked backwards again and again."""
+    pytest.importorskip("av")
+    draw = need(BUILD / "tools" / "draw_clip")
+    for count in (50, 500):
+        words = [draw, "--frames", str(count), "--size", "240x208", "-o", tmp_path / f"{count}.mp4", "--track", tmp_path / f"{count}.jsonl"]
+        subprocess.run(words, check=True)
+    code = MEASURE.split("frames = model")[0] + """
+folder = sys.argv[3]
+frames = model.lipsync(f"{folder}/{count}.mp4", (np.tile(sound, 1 + count // 100), 16000), track=f"{folder}/{count}.jsonl", steps=1, resolution=64, frames=count * 5 // 4)
+got = sum(1 for _ in frames)
+print(got, resident("VmHWM"), own, budget)
+"""
+    peaks = {}
+    for count in (50, 500):
+        words = [sys.executable, "-c", code, str(count), str(DEMO), str(tmp_path)]
+        out = subprocess.run(words, capture_output=True, text=True, check=True, env=environment()).stdout
+        got, peaks[count], _, _ = map(int, out.split())
+        assert got == count * 5 // 4
+    print(peaks)
+    assert peaks[500] <= peaks[50] * 1.05, peaks
