@@ -18,7 +18,7 @@ BUILD = Path(os.environ.get("MEMSAFE_BUILD", ROOT / "build"))
 DEMO = ROOT / "models" / "demo"
 COMMAND = BUILD / "memsafe"
 RESOLUTION = 64  # less than the demo model's own, for it takes as much less time
-FAST = dict(steps=2, resolution=RESOLUTION)
+FAST = dict(steps=1, resolution=RESOLUTION)
 
 
 def need(path: Path) -> Path:

@@ -160,7 +160,7 @@ def test_memory_of_files_does_not_grow_with_the_video(tmp_path: Path) -> None:
         subprocess.run(words, check=True)
     code = MEASURE.split("frames = model")[0] + """
 folder = sys.argv[3]
-frames = model.lipsync(f"{folder}/{count}.mp4", (np.tile(sound, 1 + count // 100), 16000), track=f"{folder}/{count}.jsonl", steps=1, resolution=64, frames=count * 5 // 4)
+frames = model.lipsync(f"{folder}/{count}.mp4", (np.tile(sound, 2), 16000), track=f"{folder}/{count}.jsonl", steps=1, resolution=64, frames=count * 5 // 4)
 got = sum(1 for _ in frames)
 print(got, resident("VmHWM"), own, budget)
 """

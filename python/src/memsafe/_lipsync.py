@@ -139,6 +139,7 @@ class LipSync(Iterator[Frame]):
         session.open()
         session.push_speech(job.speech)
         session.end_speech()
+        job.speech = job.speech[:0].copy()  # the session has it, with half of its bytes
         wanted = session.info().speech_frames
         wanted = min(wanted, job.frames) if job.frames else wanted
         total = wanted if job.loop != "none" or job.source.count is None else min(wanted, job.source.count)

@@ -127,9 +127,9 @@ def demo_model() -> Path:
 
 
 def shape_of(name: str) -> Optional[str]:
-    """The published model that a repository's or folder's name speaks of."""
-    match = re.search(r"(?<![0-9])1[._-]?([56])(?![0-9])", name)
-    return f"latentsync-1.{match.group(1)}" if match else None
+    """The published model that a repository's or folder's name speaks of, the last part of a path first."""
+    versions = re.findall(r"(?<![0-9.])1[._]([56])(?![0-9])", name)
+    return f"latentsync-1.{versions[-1]}" if versions else None
 
 
 def shipped_config(name: str) -> Optional[Path]:

@@ -204,7 +204,8 @@ class Output:
         for given in (video, audio):
             if isinstance(given, (str, os.PathLike)) and os.path.exists(self._path) and os.path.samefile(given, self._path):
                 raise _errors.InvalidArgument(f"the output {self._path} is an input")
-        self._source, self._audio, self._speech = source, audio, speech
+        self._source, self._audio = source, audio
+        self._speech = speech if self._options.audio_out == "speech" else speech[:0]
 
     def write(self, frames: LipSync, comment: str) -> Report:
         """All frames; on failure nothing is left of the file."""
