@@ -81,6 +81,8 @@ static void reason(const batch_job *j, ms_task task, const ms_batch_answer *a, c
     }
 }
 
+#define TABLE_COLUMNS 112 /* with the longest reason */
+
 /* 0 where not even one item fits. */
 static int in_a_run(const batch_job *j, ms_task task, const ms_batch_request *r, const ms_batch_answer *a) {
     return a->fits ? ms_batches_in_a_run(j->batches, task, r->width, r->frames, a->batch) : 0;
@@ -92,9 +94,12 @@ static void write_text(const batch_job *j, ms_task task, const ms_batch_request 
     reason(j, task, a, why, sizeof(why));
     snprintf(picture, sizeof(picture), "%dx%d", r->width, r->height);
     snprintf(run, sizeof(run), a->fits ? "%d" : "-", in_a_run(j, task, r, a));
-    ms_buf_printf(out, "%-18s %-10s %6d  %8s  %14s  %11s  %s\n", ms_task_name(task), picture, a->batch, run,
-                  ms_size_format(one, a->one.device_bytes), ms_size_format(needed, a->needed.device_bytes),
-                  why);
+    ms_buf_printf(out,
+                  cli_is_narrower(TABLE_COLUMNS)
+                      ? "%s, %s: %d, in a run %s\n  one item needs %s, the batch %s\n  bound by %s\n"
+                      : "%-18s %-10s %6d  %8s  %14s  %11s  %s\n",
+                  ms_task_name(task), picture, a->batch, run, ms_size_format(one, a->one.device_bytes),
+                  ms_size_format(needed, a->needed.device_bytes), why);
 }
 
 static void write_json(const batch_job *j, ms_task task, const ms_batch_request *r, const ms_batch_answer *a,
@@ -124,11 +129,13 @@ static void write_head(const batch_job *j, ms_buf *out) {
     else
         ms_buf_printf(out,
                       "%s, because %s: %s, of which weights take %s (%s); free %s, of which %d%% are left "
-                      "alone\n%-18s %-10s %6s  %8s  %14s  %11s  %s\n",
+                      "alone\n",
                       b->tier, b->tier_reason, ms_size_format(memory, b->memory_bytes),
                       ms_size_format(weights, b->weight_bytes), b->precision,
-                      ms_size_format(room, b->free_bytes), b->margin_percent, "task", "item", "batch",
-                      "in a run", "one item needs", "batch needs", "batch bound by");
+                      ms_size_format(room, b->free_bytes), b->margin_percent);
+    if (!j->s->json && !cli_is_narrower(TABLE_COLUMNS))
+        ms_buf_printf(out, "%-18s %-10s %6s  %8s  %14s  %11s  %s\n", "task", "item", "batch", "in a run",
+                      "one item needs", "batch needs", "batch bound by");
 }
 
 static ms_status answer(batch_job *j, char **names, int n_names, ms_buf *out, ms_error *err) {

@@ -72,8 +72,10 @@ static int detect_run(const void *state, char **arguments, int n_arguments) {
     cli_catch_signals();
     ms_status status = ms_detect(&s.p, &report, &err);
     cli_progress_over();
-    if (status != MS_OK)
+    if (status != MS_OK) {
+        cli_explain_no_face(&model, &err);
         return cli_fail(&err);
+    }
     cli_say("%s: a face in %" PRId64 " of %" PRId64 " frames, %" PRId64 " of them bridged, in %s\n",
             s.p.output, report.frames_with_face, report.frames, report.frames_interpolated,
             ms_duration_format(took, report.seconds));

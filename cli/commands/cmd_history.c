@@ -15,7 +15,7 @@
 #include "text/size.h"
 
 typedef struct history_state {
-    bool json, clear;
+    bool json, clear, verbose;
     int limit;
 } history_state;
 
@@ -26,9 +26,21 @@ static void history_defaults(void *state) {
 typedef struct listing {
     ms_buf out;
     int count;
+    char machine[512]; /* of the run before: told again where it changes */
 } listing;
 
 /* ---- for people ---- */
+
+#define TABLE_COLUMNS 80
+
+static const char *when_text(const ms_past_run *r, char text[32]) {
+    time_t t = (time_t)r->time_s;
+    struct tm tm;
+    snprintf(text, 32, "?");
+    if (localtime_r(&t, &tm))
+        strftime(text, 32, "%Y-%m-%d %H:%M", &tm);
+    return text;
+}
 
 static void text_row(ms_buf *out, const char *label, const char *predicted_text, const char *measured_text,
                      double predicted, double measured) {
@@ -50,15 +62,43 @@ static void time_row(ms_buf *out, const char *label, double predicted, double me
              measured);
 }
 
+/* Where it ran, with what model: for many runs alike. */
+static void machine_line(listing *l, const ms_past_run *r) {
+    char machine[sizeof(l->machine)];
+    snprintf(machine, sizeof(machine), "%s, %d thread%s; %s", r->device, r->threads,
+             r->threads == 1 ? "" : "s", r->model);
+    if (strcmp(machine, l->machine) == 0)
+        return;
+    ms_buf_printf(&l->out, "%s%s\n", l->count ? "\n" : "", machine);
+    if (!cli_is_narrower(TABLE_COLUMNS))
+        ms_buf_printf(&l->out, "  %-16s %7s %9s %10s %10s %10s  %s\n", "", "frames", "of", "predicted",
+                      "took", "peak", "rung");
+    snprintf(l->machine, sizeof(l->machine), "%s", machine);
+}
+
+static ms_status short_run(void *arg, const ms_past_run *r) {
+    listing *l = arg;
+    char when[32], frames[24], size[24], predicted[MS_DURATION_TEXT_BYTES], took[MS_DURATION_TEXT_BYTES],
+        peak[MS_SIZE_TEXT_BYTES];
+    machine_line(l, r);
+    snprintf(frames, sizeof(frames), "%" PRId64, r->frames);
+    snprintf(size, sizeof(size), "%dx%d", r->width, r->height);
+    ms_buf_printf(
+        &l->out,
+        cli_is_narrower(TABLE_COLUMNS) ? "  %s: %s frames of %s, predicted %s, took %s, peak %s, rung %s\n"
+                                       : "  %-16s %7s %9s %10s %10s %10s  %s\n",
+        when_text(r, when), frames, size, ms_duration_format(predicted, cli_stage_sum(r->predicted_s)),
+        ms_duration_format(took, cli_stage_sum(r->measured_s)), ms_size_format(peak, r->peak_bytes),
+        ms_rung_name(r->rung));
+    l->count++;
+    return MS_OK;
+}
+
 static ms_status text_run(void *arg, const ms_past_run *r) {
     listing *l = arg;
-    char when[32] = "?", budget[MS_SIZE_TEXT_BYTES];
-    time_t t = (time_t)r->time_s;
-    struct tm tm;
-    if (localtime_r(&t, &tm))
-        strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &tm);
-    ms_buf_printf(&l->out, "%s%s  %s, %d thread%s\n  %s\n", l->count ? "\n" : "", when, r->device, r->threads,
-                  r->threads == 1 ? "" : "s", r->model);
+    char when[32], budget[MS_SIZE_TEXT_BYTES];
+    ms_buf_printf(&l->out, "%s%s  %s, %d thread%s\n  %s\n", l->count ? "\n" : "", when_text(r, when),
+                  r->device, r->threads, r->threads == 1 ? "" : "s", r->model);
     ms_buf_printf(&l->out, "  %" PRId64 " frames of %dx%d to %s, faces %s; %d px, %s, %d step%s\n", r->frames,
                   r->width, r->height, r->codec, r->tracked ? "from a track" : "found", r->resolution,
                   r->precision, r->steps, r->steps == 1 ? "" : "s");
@@ -122,7 +162,11 @@ static ms_status list(const char *path, const history_state *s, listing *l,
                       char warning[MS_HISTORY_WARNING_BYTES], ms_error *err) {
     if (s->json)
         ms_buf_printf(&l->out, "[");
-    MS_TRY(ms_history_read(path, s->limit, s->json ? json_run : text_run, l, warning, err));
+    MS_TRY(ms_history_read(path, s->limit,
+                           s->json      ? json_run
+                           : s->verbose ? text_run
+                                        : short_run,
+                           l, warning, err));
     if (s->json)
         ms_buf_printf(&l->out, "]\n");
     else if (l->count == 0)
@@ -155,6 +199,8 @@ static int history_run(const void *state, char **arguments, int n_arguments) {
 
 static const cli_option history_options[] = {
     CLI_GROUP("Options"),
+    {"verbose", "v", CLI_FLAG, offsetof(history_state, verbose), NULL,
+     "each stage of each run: predicted, measured and their ratio", 0, 0},
     {"json", "j", CLI_FLAG, offsetof(history_state, json), NULL, "one JSON array", 0, 0},
     {"limit", 0, CLI_INT, offsetof(history_state, limit), "N", "runs to show, 0 = all (default 20)", 0,
      1000000},
@@ -166,8 +212,8 @@ const cli_command cli_history_command = {
     .name = "history",
     .summary = "Show what earlier runs predicted and what they then took",
     .examples = {{"memsafe history --limit 5", "the last five runs"}},
-    .usage = "[--json] [--limit N] [--clear]",
-    .text = "Newest first. Later predictions are corrected by it. \"sum\" is of all stages; faces and "
+    .usage = "[-v] [--json] [--limit N] [--clear]",
+    .text = "Newest first. Later predictions are corrected by it. Times are sums of all stages; faces and "
             "write run beside\n"
             "the rest, so a run takes less. " CLI_HISTORY_HELP,
     .options = history_options,

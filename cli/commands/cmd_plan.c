@@ -61,7 +61,7 @@ static void print_host(const ms_plan_report *r) {
         row("cache of latents, while there is room", r->cache_bytes);
 }
 
-static void print_memory(const ms_plan_report *r) {
+static void print_memory(const ms_plan_report *r, size_t device_bytes) {
     char streamed[MS_SIZE_TEXT_BYTES], weights[MS_SIZE_TEXT_BYTES], more[MS_SIZE_TEXT_BYTES];
     cli_print(r->host_bytes ? "Device memory at the peak\n" : "Memory at the peak\n");
     if (!r->host_bytes)
@@ -79,6 +79,10 @@ static void print_memory(const ms_plan_report *r) {
         mib_row("budget", r->budget_bytes >> 20);
     else
         row("budget", r->budget_bytes);
+    if (r->margin_percent)
+        cli_print("    which is %s less the %d %% that the %s tier leaves alone; --budget says another\n",
+                  device_bytes ? ms_size_format(more, device_bytes) : "what is free now", r->margin_percent,
+                  r->tier);
     mib_row("smallest budget that works", ms_size_whole_mib(r->least_bytes));
     if (r->turns_bytes)
         cli_print("  A clip that is looped, be it for the two frames after the speech, takes %s more%s "
@@ -138,7 +142,7 @@ static void print_text(const plan_state *s, const ms_plan_report *r) {
         cli_print("  VAE in stripes of %" PRId64 " rows\n", r->stripe_rows);
     if (r->attention_parts > 1)
         cli_print("  attention in %d parts\n", r->attention_parts);
-    print_memory(r);
+    print_memory(r, s->p.device_bytes);
     char arena[MS_SIZE_TEXT_BYTES];
     cli_print("Arena\n");
     for (int i = 0; i < r->n_phases; i++)

@@ -39,9 +39,11 @@ static void show_plan(void *arg, const ms_run_report *r) {
 }
 
 /* Tells the error, and what is left of the work. */
-static int fail(const cli_run_state *s, const ms_run_report *r, const ms_error *err) {
+static int fail(const cli_run_state *s, const cli_model_choice *model, const ms_run_report *r,
+                const ms_error *err) {
     cli_run_kept_members(r);
     ms_error told = *err;
+    cli_explain_no_face(model, &told);
     if (r->frames_resumable && !cli_console_is_json()) /* the command that goes on is the next line */
         told.hints &= ~MS_HINT_BIT(MS_HINT_RESUME);
     int code = cli_fail(&told);
@@ -78,7 +80,7 @@ int cli_run(const void *state, char **arguments, int n_arguments) {
     if (status == MS_OK && s.report && !report.already_finished)
         status = cli_run_report_write(&s, &report, &err);
     if (status != MS_OK)
-        return fail(&s, &report, &err);
+        return fail(&s, &model, &report, &err);
     if (s.report && report.already_finished && access(s.report, F_OK) != 0)
         cli_warn("no-report", "no report is written to %s: an earlier run did the work", s.report);
     cli_run_done_members(&s.p, &report);

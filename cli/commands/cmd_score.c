@@ -109,6 +109,9 @@ static void print_likeness(const char *what, const ms_score_likeness *l) {
 #define CHANCE 0.38
 #define CHANCE_FRAMES 75.0
 
+/* A run leaves what is around the face as it was, but for the codec. */
+#define LEAST_AROUND_DB 30
+
 static const char *verdict(const ms_score_report *r) {
     double longer = sqrt(CHANCE_FRAMES / (double)(r->frames_with_face > 0 ? r->frames_with_face : 1));
     return r->sync_r_unshifted > CHANCE * longer ? "the mouth follows this speech"
@@ -171,6 +174,9 @@ static void print_text(const ms_score_report *r) {
         print_likeness("Against truth", &r->truth);
     if (r->has_input)
         print_likeness("Against input", &r->input);
+    if (r->has_input && r->input.psnr_db[MS_REGION_AROUND] < LEAST_AROUND_DB)
+        cli_print("               around the face the two do not show the same: where the run was made with "
+                  "-ss,\n               the same -ss belongs here\n");
     if (isfinite(r->identity_drift))
         cli_print("Identity       eyes, brows and nose %.2f %% of the face's width off\n",
                   100 * r->identity_drift);
@@ -217,8 +223,10 @@ static int score_run(const void *state, char **arguments, int n_arguments) {
     cli_catch_signals();
     ms_status status = ms_score(&s.p, &report, &err);
     cli_progress_over();
-    if (status != MS_OK)
+    if (status != MS_OK) {
+        cli_explain_no_face(&model, &err);
         return cli_fail(&err);
+    }
     if (s.json)
         return print_json(&report);
     print_text(&report);
@@ -231,6 +239,8 @@ static const cli_option score_options[] = {
     CLI_GROUP("Options"),
     {"video", "i", CLI_TEXT, P(input), "FILE",
      "video that the run was given: says what it changed, and how much", 0, 0},
+    {"start", "ss", CLI_TIME, P(start_us), "TIME",
+     "where in that video (and in --track) the run began: the run's -ss", 0, 0},
     {"audio", "a", CLI_TEXT, P(audio), "FILE", "speech that it should say (default: the video's own sound)",
      0, 0},
     {"truth", 0, CLI_TEXT, P(truth), "FILE",

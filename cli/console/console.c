@@ -59,8 +59,12 @@ int cli_columns(int fd) {
 
 #define TABLE_COLUMNS 60
 
+bool cli_is_narrower(int columns) {
+    return isatty(STDOUT_FILENO) && cli_columns(STDOUT_FILENO) < columns;
+}
+
 bool cli_is_narrow(void) {
-    return isatty(STDOUT_FILENO) && cli_columns(STDOUT_FILENO) < TABLE_COLUMNS;
+    return cli_is_narrower(TABLE_COLUMNS);
 }
 
 /* Spaces take away what was there: no escape sequence is needed, so NO_COLOR has nothing to forbid. */

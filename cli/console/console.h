@@ -60,6 +60,9 @@ int cli_columns(int fd);
 /* Where tables have no room: what they say comes as "name: value". */
 bool cli_is_narrow(void);
 
+/* The same of a table that is so wide. */
+bool cli_is_narrower(int columns);
+
 /* A line that is to be copied is never broken. */
 void cli_tell_command(const char *before, const char *command, const char *after);
 

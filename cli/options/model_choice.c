@@ -12,6 +12,8 @@
 #include "options/demo_model.h"
 #include "options/options.h"
 
+#define DEMO_CODE "demo-model"
+
 static bool has_file(const char *dir, const char *const *names) {
     char path[CLI_PATH_BYTES];
     for (int i = 0; names[i]; i++) {
@@ -108,6 +110,13 @@ static bool in_path(const char *dir) {
     return false;
 }
 
+void cli_explain_no_face(const cli_model_choice *choice, ms_error *err) {
+    if (err->code == MS_NO_FACE && choice->code && strcmp(choice->code, DEMO_CODE) == 0) {
+        ms_error_add(err, " (the demo model knows drawn faces only)");
+        ms_error_hint(err, MS_HINT_FETCH);
+    }
+}
+
 /* Without "..", and from here on where it lies below. */
 static void short_path(const char *path, char *ret, size_t bytes) {
     char *whole = realpath(path, NULL), *here = realpath(".", NULL);
@@ -141,7 +150,7 @@ static ms_status take_demo(cli_model_choice *c, ms_error *err) {
     cli_fetch_models(fetch, sizeof(fetch));
     short_path(c->path, shown, sizeof(shown));
     snprintf(c->path, sizeof(c->path), "%s", shown);
-    c->code = "demo-model";
+    c->code = DEMO_CODE;
     c->asked = true;
     snprintf(c->note, sizeof(c->note),
              "the demo model, which knows drawn faces only (%.1500s); %.1500s gets the official weights for "
@@ -188,6 +197,7 @@ static ms_status take_installed(cli_model_need need, cli_model_choice *c, ms_err
 ms_status cli_choose_model(const char **model, bool demo, bool named, cli_model_need need,
                            cli_model_choice *choice, ms_error *err) {
     choice->path[0] = choice->note[0] = 0;
+    choice->code = NULL;
     choice->asked = false;
     if (demo && (*model || named))
         return ms_fail(err, MS_INVALID_ARGUMENT, "--demo and %s name two models",

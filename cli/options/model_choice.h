@@ -65,6 +65,9 @@ ms_status cli_spare_model(const ms_model_check_params *model, const char *path, 
 /* Tells the note. */
 void cli_say_choice(const cli_model_choice *choice);
 
+/* MS_NO_FACE with the demo model: adds what it knows. */
+void cli_explain_no_face(const cli_model_choice *choice, ms_error *err);
+
 /* How the script that downloads the official weights is called from here. */
 void cli_fetch_models(char *ret, size_t bytes);
 

@@ -11,6 +11,7 @@
 #include "text/size.h"
 
 enum { BUDGETS = 5, LENGTHS = 3 };
+#define TABLE_COLUMNS 132
 static const double sizes_gib[BUDGETS] = {8, 16, 24, 40, 80};
 static const int64_t lengths[LENGTHS] = {50, 200, 500};
 
@@ -50,16 +51,21 @@ static void text_line(double gib, const ms_plan_report r[LENGTHS]) {
     const ms_plan_report *longest = &r[LENGTHS - 1];
     char batch[64], times[LENGTHS][MS_DURATION_TEXT_BYTES], peak[MS_SIZE_TEXT_BYTES],
         least[MS_SIZE_TEXT_BYTES], streamed[MS_SIZE_TEXT_BYTES];
-    cli_print("%5.0f GiB %-13s ", gib, longest->tier);
+    cli_print(cli_is_narrower(TABLE_COLUMNS) ? "%.0f GiB: %s, " : "%5.0f GiB %-13s ", gib, longest->tier);
     if (!fits(longest)) {
         cli_print("does not fit: needs at least %llu MiB\n",
                   (unsigned long long)ms_size_whole_mib(longest->least_bytes));
         return;
     }
-    cli_print("%-13s %-19s %-9s %9s %9s %9s", ms_rung_name(longest->rung), batches(longest, batch),
-              longest->precision, ms_size_format(peak, longest->peak_bytes),
-              ms_size_format(least, longest->least_bytes), ms_size_format(streamed, longest->streamed_bytes));
-    for (int i = 0; i < LENGTHS; i++)
+    bool narrow = cli_is_narrower(TABLE_COLUMNS);
+    cli_print(narrow ? "rung %s\n  at a time: %s; weights %s\n  peak %s, least %s, streamed %s\n"
+                     : "%-13s %-19s %-9s %9s %9s %9s",
+              ms_rung_name(longest->rung), batches(longest, batch), longest->precision,
+              ms_size_format(peak, longest->peak_bytes), ms_size_format(least, longest->least_bytes),
+              ms_size_format(streamed, longest->streamed_bytes));
+    for (int i = 0; i < LENGTHS && narrow; i++)
+        cli_print("%s %" PRId64 " frames %s", i ? "," : " ", lengths[i], time_text(&r[i], times[i]));
+    for (int i = 0; i < LENGTHS && !narrow; i++)
         cli_print(" %12s", time_text(&r[i], times[i]));
     cli_print("\n");
 }
@@ -97,7 +103,7 @@ ms_status cli_plan_compare(const ms_plan_params *params, bool json, ms_error *er
     for (int b = 0; b < BUDGETS; b++)
         for (int i = 0; i < LENGTHS; i++)
             MS_TRY(plan_one(params, here, sizes_gib[b], lengths[i], &reports[b][i], err));
-    if (!json)
+    if (!json && !cli_is_narrower(TABLE_COLUMNS))
         cli_print("%-9s %-13s %-13s %-19s %-9s %9s %9s %9s %12s %12s %12s\n", "memory", "tier", "rung",
                   "at a time", "weights", "peak", "least", "streamed", "50 frames", "200 frames",
                   "500 frames");

@@ -93,6 +93,7 @@ typedef struct ms_plan_report {
     /* Without turns: how much more of the host's memory a run takes whose clip is read backwards
        after all, be it for the two frames after the speech. Not part of the other sums. */
     size_t turns_bytes;
+    int margin_percent; /* of the memory that the profile leaves alone; 0 where a budget was named */
     char card[64]; /* by whose published figures the times are estimated; empty = times are measured ones */
 } ms_plan_report;
 

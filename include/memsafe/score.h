@@ -43,9 +43,10 @@ typedef struct ms_score_params {
     const char *model, *faces; /* model folder, or the folder of the ONNX files: the landmark net is needed */
     int window;                /* frames of the run's windows, 2 to 1000 */
     int64_t frames;            /* judge so many only; 0 = all */
-    int threads;               /* 0 = all */
-    const char *device;        /* where the face nets run: as ms_run_params has it */
-    size_t budget_bytes;       /* of memory that the process may come to hold; 0 = as ms_run() */
+    int64_t start_us;   /* where in the input the run began: its start_us. A track counts as the input does */
+    int threads;        /* 0 = all */
+    const char *device; /* where the face nets run: as ms_run_params has it */
+    size_t budget_bytes; /* of memory that the process may come to hold; 0 = as ms_run() */
     void (*progress)(void *arg, int64_t frames_done, int64_t frames_total); /* total 0 = not known */
     bool (*cancelled)(void *arg);
     void *arg;

@@ -73,7 +73,8 @@ typedef enum ms_status {
     X(LOOP_NONE, "loop_none", "loop is none")                                                                \
     X(REST_KEEP, "rest_keep", "rest is keep")                                                                \
     X(SYNTHETIC, "synthetic", "it was synthesized")                                                          \
-    X(DEVICE_AUTO, "device_auto", "device auto takes what there is")
+    X(DEVICE_AUTO, "device_auto", "device auto takes what there is")                                         \
+    X(FETCH, "fetch", "memsafe-fetch-models downloads the official weights")
 
 typedef enum ms_hint {
     MS_HINT_NONE,

@@ -260,7 +260,7 @@ static ms_status find_folder(const ms_model_check_params *p, ms_error *err) {
         return ms_fail_hint(err, MS_INVALID_ARGUMENT, MS_HINT_MODEL, "the model is missing");
     if (!p->model || (stat(p->model, &st) == 0 && S_ISDIR(st.st_mode)))
         return MS_OK;
-    return ms_fail(err, MS_IO, "%s is not a folder", p->model);
+    return ms_fail_model_folder(p->model, err);
 }
 
 static const ms_model_check_params defaults;

@@ -27,6 +27,12 @@ static ms_status join(char *dst, const char *dir, const char *name, ms_error *er
                : ms_fail(err, MS_INVALID_ARGUMENT, "the path %s/%s is too long", dir, name);
 }
 
+ms_status ms_fail_model_folder(const char *dir, ms_error *err) {
+    const bool there = access(dir, F_OK) == 0;
+    return ms_fail_hint(err, MS_IO, MS_HINT_FETCH,
+                        there ? "%s is not a folder" : "%s: there is no such folder", dir);
+}
+
 /* The first of several names that exists in a folder. */
 static ms_status first_of(char *dst, const char *dir, const char *const *names, const char *what,
                           ms_error *err) {
@@ -39,7 +45,7 @@ static ms_status first_of(char *dst, const char *dir, const char *const *names, 
             return MS_OK;
     }
     if (!is_folder(dir))
-        return ms_fail(err, MS_IO, "%s is not a folder", dir);
+        return ms_fail_model_folder(dir, err);
     return ms_fail(err, MS_BAD_MODEL, "%s: has no %s (%s)", dir, what, names[0]);
 }
 
@@ -184,6 +190,8 @@ static ms_status find_faces(const ms_model_names *names, ms_model_files *f, ms_e
     else
         return ms_fail_hint(err, MS_INVALID_ARGUMENT, MS_HINT_MODEL,
                             "no face nets were named and no model folder");
+    if (!names->faces && !is_folder(names->dir))
+        return ms_fail_model_folder(names->dir, err);
     if (!is_folder(dir))
         return ms_fail_hint(err, MS_BAD_MODEL, MS_HINT_TRACK,
                             "%s is not a folder: the face nets %s and %s belong there", dir, detector[0],

@@ -37,6 +37,9 @@ typedef struct ms_model_files {
 
 enum { MS_PART_UNET = 1, MS_PART_VAE = 2, MS_PART_WHISPER = 4, MS_PART_FACES = 8, MS_PART_ALL = 15 };
 
+/* The folder is not there, or is none: what to do, too. */
+ms_status ms_fail_model_folder(const char *dir, ms_error *err);
+
 /* Finds the files of the wanted parts and reads their configs (the UNet's config is needed for the UNet and,
    to choose among several, for Whisper). MS_BAD_MODEL says what is missing and where it was looked for. */
 ms_status ms_model_files_find(const ms_model_names *names, unsigned parts, ms_model_files *ret_files,

@@ -361,6 +361,8 @@ static ms_status plan_on(planning *a, const ms_compute *compute, ms_plan_report 
     if (fit != MS_OK && fit != MS_BUDGET)
         return fit;
     r->budget_bytes = a->policy.budget_bytes;
+    if (!a->policy.profile.value[MS_FIELD_BUDGET])
+        r->margin_percent = (int)a->policy.profile.value[MS_FIELD_SAFETY_MARGIN];
     r->least_bytes = a->least.peak_bytes;
     r->wanted_resolution = wanted;
     snprintf(r->precision, sizeof(r->precision), "%s", ms_dtype_name(a->policy.precision));

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/sized.h"
+#include "memsafe/run.h"
 #include "planner/params_check.h"
 
 static const ms_score_params defaults = {.window = 16};
@@ -42,6 +43,8 @@ const char *ms_region_name(ms_region_kind region) {
 #include "score/likeness.h"
 
 enum { VIDEO, INPUT, TRUTH, PICTURES };
+
+#define US_PER_S 1e6
 
 /* One of the videos that are read side by side, and its face in the current frame. */
 typedef struct picture {
@@ -82,6 +85,7 @@ typedef struct job {
     double identity_sum, outline_sum;
     int64_t identity_count, outline_count;
     int64_t frames, frames_with_face;
+    int64_t first; /* frame of the input that the video begins with */
     double fps;
 } job;
 
@@ -187,6 +191,27 @@ static ms_status prepare(job *j, ms_error *err) {
     return j->regions ? MS_OK : ms_fail_alloc(err, j->mem, pixels, "the map of a frame");
 }
 
+static ms_status check_cancelled(const job *j, ms_error *err) {
+    if (j->p->cancelled && j->p->cancelled(j->p->arg))
+        return ms_fail(err, MS_CANCELLED, "cancelled after %lld frames", (long long)j->frames);
+    return MS_OK;
+}
+
+/* What the run left out of its input, which has the video's frame rate here. */
+static ms_status skip_input(job *j, ms_error *err) {
+    picture *pic = &j->picture[INPUT];
+    j->first = (int64_t)llrint((double)j->p->start_us / US_PER_S * j->fps);
+    for (int64_t i = 0; pic->reader && i < j->first; i++) {
+        MS_TRY(check_cancelled(j, err));
+        MS_TRY(ms_video_reader_read(pic->reader, pic->rgb, 0, &pic->got, err));
+        if (!pic->got)
+            return ms_fail(err, MS_INVALID_ARGUMENT,
+                           "%s ends after %.3f s, before the run began (start: %.3f s)", j->p->input,
+                           (double)i / j->fps, (double)j->p->start_us / US_PER_S);
+    }
+    return MS_OK;
+}
+
 /* ---- a frame ---- */
 
 /* Other videos may end earlier; from then on they are not compared. */
@@ -211,7 +236,7 @@ static ms_status find_face(job *j, ms_face_record *ret_face, bool *ret_cut, ms_e
     ms_image_view view = view_of(j, from);
     ms_face_source source = ms_face_finder_source(j->finder);
     *ret_cut = ms_scene_advance(&j->scene, &view);
-    MS_TRY(source.find(source.arg, &view, j->frames, *ret_cut, ret_face, err));
+    MS_TRY(source.find(source.arg, &view, j->first + j->frames, *ret_cut, ret_face, err));
     for (int i = 0; i < PICTURES && ret_face->present; i++) {
         picture *pic = &j->picture[i];
         ms_image_view frame = view_of(j, pic);
@@ -342,8 +367,7 @@ static ms_status judge_frame(job *j, ms_error *err) {
 static ms_status judge(job *j, ms_error *err) {
     const ms_score_params *p = j->p;
     for (; p->frames == 0 || j->frames < p->frames; j->frames++) {
-        if (p->cancelled && p->cancelled(p->arg))
-            return ms_fail(err, MS_CANCELLED, "cancelled after %lld frames", (long long)j->frames);
+        MS_TRY(check_cancelled(j, err));
         MS_TRY(read_pictures(j, err));
         if (!j->picture[VIDEO].got)
             return MS_OK;
@@ -418,6 +442,7 @@ static ms_status run(job *j, ms_error *err) {
     MS_TRY(ms_own_budget_open(j->p->budget_bytes, &j->budget, err));
     j->mem = j->budget.mem;
     MS_TRY(prepare(j, err));
+    MS_TRY(skip_input(j, err));
     MS_TRY(judge(j, err));
     if (j->frames_with_face == 0)
         return ms_fail(err, MS_NO_FACE, "%s: no usable face in %lld frames", j->p->video,
@@ -474,6 +499,9 @@ static ms_status check(const ms_score_params *p, ms_error *err) {
                        !p->video ? "video" : "model (or the folder of face nets)");
     if (p->window < 2 || p->window > 1000)
         return ms_fail(err, MS_INVALID_ARGUMENT, "window must be 2 to 1000, not %d", p->window);
+    if (p->start_us < 0 || p->start_us > MS_RUN_MAX_TIME_US)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "start must be 0 to %lld microseconds, not %lld",
+                       (long long)MS_RUN_MAX_TIME_US, (long long)p->start_us);
     return ms_check_frames(p->frames, err);
 }
 

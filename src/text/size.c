@@ -69,6 +69,11 @@ const char *ms_size_format(char ret_text[MS_SIZE_TEXT_BYTES], uint64_t bytes) {
 const char *ms_size_format_budget(char ret_text[MS_SIZE_TEXT_BYTES], uint64_t bytes) {
     if (bytes < UINT64_C(1) << 20)
         return ms_size_format(ret_text, bytes);
+    if (bytes < UINT64_C(10) << 20) {
+        unsigned hundredths = (unsigned)(bytes * 100 >> 20);
+        snprintf(ret_text, MS_SIZE_TEXT_BYTES, "%u.%02u MiB", hundredths / 100, hundredths % 100);
+        return ret_text;
+    }
     snprintf(ret_text, MS_SIZE_TEXT_BYTES, "%llu MiB", (unsigned long long)(bytes >> 20));
     return ret_text;
 }

@@ -21,8 +21,8 @@ bool ms_size_parse(const char *text, uint64_t *ret_bytes);
    gives at least 1. What people are told of memory is written so. Returns ret_text. */
 const char *ms_size_format(char ret_text[MS_SIZE_TEXT_BYTES], uint64_t bytes);
 
-/* A budget that was too small, rounded down to whole MiB ("427 MiB" where 428 are
-   needed); below one MiB as ms_size_format(). Returns ret_text. */
+/* A budget that was too small, rounded down to whole MiB ("427 MiB" where 428 are needed), below ten to
+   hundredths, below one MiB as ms_size_format(). Returns ret_text. */
 const char *ms_size_format_budget(char ret_text[MS_SIZE_TEXT_BYTES], uint64_t bytes);
 
 /* Rounded up to whole MiB, so that what a message names as enough is enough when it

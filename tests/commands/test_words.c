@@ -2,8 +2,11 @@
    out, and what it says of a budget. */
 #include "test.h"
 
+#include <math.h>
+
 #include "support/cli.h"
 #include "support/terminal.h"
+#include "text/json.h"
 
 static int prepare(void **state) {
     (void)state;
@@ -110,6 +113,8 @@ static void files_are_named_alike_in_every_command(void **state) {
     /* Its faces are too small for the detector: that is looked for behind the names. */
     assert_run_fails(8, "in.avi: no usable face in 3 frames",
                      "detect -m model -i in.avi lone.jsonl --frames 3");
+    assert_run_fails(8, "(the demo model knows drawn faces only); memsafe-fetch-models",
+                     "detect --demo -i in.avi lone.jsonl --frames 3");
     assert_run_works("score in.avi -a in.wav --track in.jsonl -m model --json");
     assert_non_null(strstr(test_output, "{\"frames\":24,"));
     assert_null(strstr(test_output, "\"outside\":{\"identical\":true"));
@@ -129,6 +134,60 @@ static void a_short_clip_has_no_window_border(void **state) {
     assert_non_null(strstr(test_output, "say nothing but the result and errors"));
     assert_run_works("help detect");
     assert_non_null(strstr(test_output, "say nothing but errors; of"));
+}
+
+static double outside_psnr(void) {
+    ms_json_doc *doc = NULL;
+    ms_error err;
+    assert_ms_ok(ms_json_parse(NULL, test_output, strlen(test_output), &doc, &err), &err);
+    const ms_json *outside = ms_json_get(ms_json_get(ms_json_root(doc), "input"), "outside");
+    double psnr =
+        ms_json_get(outside, "identical")->boolean ? INFINITY : ms_json_get(outside, "psnr_db")->number;
+    ms_json_doc_destroy(&doc);
+    return psnr;
+}
+
+/* A run that began within its input is compared from there on, by the run's own option. */
+static void a_run_with_a_start_is_scored_from_there(void **state) {
+    (void)state;
+    assert_run_works(
+        "run -i in.avi -a in.wav --track in.jsonl -m model --steps 1 --resolution 64 -ss 0.4 --frames 8 "
+        "--paste mouth --codec ffv1 -y -q part.mkv");
+    assert_run_works("score part.mkv -i in.avi -a in.wav --track in.jsonl -m model -ss 0.4 --json -q");
+    double there = outside_psnr();
+    assert_run_works("score part.mkv -i in.avi -a in.wav --track in.jsonl -m model --json -q");
+    double from_the_start = outside_psnr();
+    print_message("    %.1f dB from there, %.1f dB from the start\n", there, from_the_start);
+    assert_true(there > from_the_start + 6);
+    assert_run_fails(2, "before the run began (start: 90.000 s)",
+                     "score part.mkv -i in.avi -a in.wav --track in.jsonl -m model -ss 90");
+    assert_run_fails(2, "--start: \"x\" is not a time", "score part.mkv -i in.avi -a in.wav -m model -ss x");
+}
+
+/* In place of a table that would be cut into pieces. */
+static void a_wide_table_becomes_lines(void **state) {
+    (void)state;
+    static char text[1 << 16];
+    char line[4096];
+    test_set_history("off");
+    snprintf(line, sizeof(line), "exec %s batch-size --demo", MS_CLI_PATH);
+    test_on_terminal(80, "xterm", line, text, sizeof(text));
+    assert_non_null(strstr(text, "  bound by "));
+    assert_null(strstr(text, "batch bound by"));
+    snprintf(line, sizeof(line), "exec %s plan --compare --demo", MS_CLI_PATH);
+    test_on_terminal(80, "xterm", line, text, sizeof(text));
+    assert_non_null(strstr(text, "8 GiB: compact, rung "));
+    assert_run_works("batch-size --demo");
+    assert_non_null(strstr(test_output, "batch bound by"));
+}
+
+static void plan_says_what_a_stated_device_leaves(void **state) {
+    (void)state;
+    assert_run_works("plan --demo --device dummy --device-memory 8G");
+    assert_non_null(
+        strstr(test_output, "which is 8.00 GiB less the 30 % that the compact tier leaves alone"));
+    assert_run_works("plan --demo --device dummy --device-memory 8G --budget 2G");
+    assert_null(strstr(test_output, "leaves alone"));
 }
 
 /* What is broken for the terminal's width breaks between words; a path and the like stays whole. */
@@ -162,7 +221,7 @@ static void everything_fits_the_terminal(void **state) {
 
 static void a_folder_that_is_not_there_is_one_error(void **state) {
     (void)state;
-    assert_run_fails(11, "memsafe: nowhere is not a folder\n", "models nowhere");
+    assert_run_fails(11, "memsafe: nowhere: there is no such folder; memsafe-fetch-models", "models nowhere");
     assert_string_equal(strchr(test_output, '\n'), "\n");
 }
 
@@ -271,6 +330,9 @@ int main(void) {
         cmocka_unit_test(batches_have_clear_columns),
         cmocka_unit_test(a_short_clip_has_no_window_border),
         cmocka_unit_test(everything_fits_the_terminal),
+        cmocka_unit_test(a_run_with_a_start_is_scored_from_there),
+        cmocka_unit_test(a_wide_table_becomes_lines),
+        cmocka_unit_test(plan_says_what_a_stated_device_leaves),
         cmocka_unit_test(a_folder_that_is_not_there_is_one_error),
         cmocka_unit_test(the_least_budget_is_no_less_than_the_peak),
     };

@@ -137,7 +137,6 @@ static void a_resumed_run_says_what_it_found(void **state) {
     static ms_run_report report;
     ms_error err;
     ms_run_params p = window_params("ledger.mkv", 1000);
-    p.history = "speed.db"; /* the machine is measured once, for both predictions */
     p.planned = keep_plan;
     p.cancelled = once_planned;
     planned = false;

@@ -168,6 +168,13 @@ static void it_is_printed_and_cleared(void **state) {
     for (int i = 0; i < 3; i++)
         assert_run_works("run %s --threads %d", inputs, 1 + i % 2);
     assert_run_works("history");
+    assert_non_null(strstr(test_output, ", 1 thread; "));
+    assert_non_null(strstr(test_output, "predicted       took       peak  rung\n"));
+    int lines = 0;
+    for (const char *at = test_output; (at = strchr(at, '\n')); at++)
+        lines++;
+    assert_int_equal(lines, 3 * 3 + 2); /* three machines, a line for each run, and between them */
+    assert_run_works("history -v --limit 1");
     assert_non_null(strstr(test_output, "    peak  "));
     assert_non_null(strstr(test_output, "    denoise  "));
     ms_json_doc *doc = history("--limit 2", 2);

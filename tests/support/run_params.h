@@ -7,15 +7,16 @@
 
 /* Lossless, without sound, over a result of before; the output is not set. */
 static inline void test_run_params(int frames, ms_run_params *ret_params) {
-    static char paths[4][512];
-    static const char *const names[4] = {"in.mkv", "in.jsonl", "in.wav", "model"};
-    for (int i = 0; i < 4; i++)
+    static char paths[5][512];
+    static const char *const names[5] = {"in.mkv", "in.jsonl", "in.wav", "model", "speed.db"};
+    for (int i = 0; i < 5; i++)
         snprintf(paths[i], sizeof(paths[i]), "%s", test_file(names[i]));
     ms_run_params_init(ret_params);
     ret_params->video = paths[0];
     ret_params->track = paths[1];
     ret_params->audio = paths[2];
     ret_params->model = paths[3];
+    ret_params->history = paths[4]; /* the machine is measured once */
     ret_params->frames = frames;
     ret_params->codec = MS_OUTPUT_FFV1;
     ret_params->audio_output = MS_AUDIO_OUTPUT_NONE;
@@ -36,6 +37,7 @@ static inline ms_run_params test_job_params(const char *video, const char *outpu
     p.codec = MS_OUTPUT_FFV1;
     p.segment_frames = segment_frames;
     p.resume = true;
+    p.history = "speed.db"; /* the machine is measured once */
     return p;
 }
 

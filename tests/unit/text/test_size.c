@@ -83,6 +83,16 @@ static void writes_three_digits(void **state) {
     assert_string_equal(ms_size_format(text, (UINT64_C(1) << 30) - 1), "1.00 GiB");
 }
 
+/* What was too small is never told as more than it was. */
+static void rounds_a_budget_down(void **state) {
+    (void)state;
+    char text[MS_SIZE_TEXT_BYTES];
+    assert_string_equal(ms_size_format_budget(text, 5000 << 10), "4.88 MiB");
+    assert_string_equal(ms_size_format_budget(text, (10 << 20) - 1), "9.99 MiB");
+    assert_string_equal(ms_size_format_budget(text, (428 << 20) - 1), "427 MiB");
+    assert_string_equal(ms_size_format_budget(text, 1 << 10), "1.00 KiB");
+}
+
 /* What a refusal names must be taken when it is given back. */
 static void rounds_up_to_what_is_enough(void **state) {
     (void)state;
@@ -97,7 +107,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_people_write),     cmocka_unit_test(refuses_everything_else),
         cmocka_unit_test(writes_the_largest_unit),     cmocka_unit_test(writes_three_digits),
-        cmocka_unit_test(rounds_up_to_what_is_enough),
+        cmocka_unit_test(rounds_up_to_what_is_enough), cmocka_unit_test(rounds_a_budget_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

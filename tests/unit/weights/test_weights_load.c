@@ -127,9 +127,11 @@ static void it_tells_and_can_be_ended(void **state) {
             assert_ms_ok(ms_graph_create(decls, MS_F32, &graph, &err), &err);
             assert_ms_ok(build_unet(graph, &files, &err), &err);
             assert_ms_ok(ms_checkpoint_open(NULL, path, "conv_in.weight", &file, &params.prefix, &err), &err);
-            assert_int_equal(ms_weights_load(weights, file, MS_ALL_RESIDENT, &params, &err),
-                             end_at ? MS_CANCELLED : MS_OK);
-            if (end_at) {
+            ms_status status = ms_weights_load(weights, file, MS_ALL_RESIDENT, &params, &err);
+            /* The caller's thread tells, and on a busy machine the other may have done all the work. */
+            bool ended = end_at && (threads == 1 || l.calls == end_at);
+            assert_int_equal(status, ended ? MS_CANCELLED : MS_OK);
+            if (ended) {
                 assert_int_equal(l.calls, end_at);
                 assert_int_equal(err.code, MS_CANCELLED);
                 assert_null(ms_weights_vector(weights, 0));
