@@ -213,7 +213,7 @@ const cli_command cli_history_command = {
     .summary = "Show what earlier runs predicted and what they then took",
     .examples = {{"memsafe history --limit 5", "the last five runs"}},
     .usage = "[-v] [--json] [--limit N] [--clear]",
-    .text = "Newest first. Later predictions are corrected by it. Times are sums of all stages; faces and "
+    .text = "Newest first. Later predictions are corrected by it. Times are sums over all stages; faces and "
             "write run beside\n"
             "the rest, so a run takes less. " CLI_HISTORY_HELP,
     .options = history_options,
