@@ -213,9 +213,9 @@ const cli_command cli_history_command = {
     .summary = "Show what earlier runs predicted and what they then took",
     .examples = {{"memsafe history --limit 5", "the last five runs"}},
     .usage = "[-v] [--json] [--limit N] [--clear]",
-    .text = "Newest first. Later predictions are corrected by it. Times are sums over all stages; faces and "
+    .text = "Newest first. Later predictions are corrected by it. Times are sums of stages; faces and "
             "write run beside\n"
-            "the rest, so a run takes less. " CLI_HISTORY_HELP,
+            "the rest: a run takes less. " CLI_HISTORY_HELP,
     .options = history_options,
     .n_options = CLI_COUNT(history_options),
     .state_bytes = sizeof(history_state),
