@@ -103,6 +103,73 @@ static inline ms_status ms_score(const ms_score_params *params, ms_score_report 
     return ms_score_sized(params, sizeof(*params), ret_report, sizeof(*ret_report), err);
 }
 
+/* ---- frames that a program has, in builds without FFmpeg too ---- */
+
+/*
+ * The same of frames that are pushed, one after the other:
+ *
+ *   ms_scorer_create(&p, &scorer, &err);
+ *   while (frame_is_there)
+ *       ms_scorer_push(scorer, &(ms_score_frame){.video = made, .input = given}, &err);
+ *   ms_scorer_get_report(scorer, &report, &err);
+ *   ms_scorer_destroy(&scorer);
+ *
+ * One thread at a time.
+ */
+typedef struct ms_scorer ms_scorer;
+
+typedef struct ms_scorer_params {
+    const char *model, *faces, *track, *device; /* as ms_score_params; text is not needed afterwards */
+    int threads;
+    size_t budget_bytes;
+    int width, height;    /* of all frames, pixels */
+    int fps_num, fps_den; /* of the video, 0.01 to 1000 */
+    int window;           /* frames of the run's windows, 2 to 1000 */
+    bool input, truth;    /* frames of the run's input and of the truth will come, too */
+    /* What it should say: 16 kHz, one channel, -1 to 1. Borrowed until destroy. */
+    const float *speech;
+    int64_t speech_samples;
+    int64_t first_frame; /* of the input that is pushed first: a track counts as the input does */
+} ms_scorer_params;
+
+/* Windows of 16 frames, 25 frames a second, otherwise all zero. */
+MS_API void ms_scorer_params_init_sized(ms_scorer_params *ret_params, size_t params_bytes);
+static inline void ms_scorer_params_init(ms_scorer_params *ret_params) {
+    ms_scorer_params_init_sized(ret_params, sizeof(*ret_params));
+}
+
+/* MS_INVALID_ARGUMENT, MS_BAD_MODEL, MS_BUDGET, MS_UNSUPPORTED (the device), MS_IO, MS_HOST_MEMORY. */
+MS_API ms_status ms_scorer_create_sized(const ms_scorer_params *params, size_t params_bytes,
+                                        ms_scorer **ret_scorer, ms_error *err);
+static inline ms_status ms_scorer_create(const ms_scorer_params *params, ms_scorer **ret_scorer,
+                                         ms_error *err) {
+    return ms_scorer_create_sized(params, sizeof(*params), ret_scorer, err);
+}
+MS_API void ms_scorer_destroy(ms_scorer **scorer);
+
+/* [height][width][3] of RGB, rows tight. */
+typedef struct ms_score_frame {
+    const uint8_t *video;
+    const uint8_t *input, *truth; /* NULL = that has no such frame: it has none from then on */
+    bool has_opening;             /* the true mouth's opening is known, in pixels, from elsewhere */
+    double truth_opening;
+} ms_score_frame;
+
+/* MS_INVALID_ARGUMENT: no video, or frames that were not announced. */
+MS_API ms_status ms_scorer_push_sized(ms_scorer *scorer, const ms_score_frame *frame, size_t frame_bytes,
+                                      ms_error *err);
+static inline ms_status ms_scorer_push(ms_scorer *scorer, const ms_score_frame *frame, ms_error *err) {
+    return ms_scorer_push_sized(scorer, frame, sizeof(*frame), err);
+}
+
+/* Of the frames so far. MS_NO_FACE: in none of them. */
+MS_API ms_status ms_scorer_get_report_sized(const ms_scorer *scorer, ms_score_report *ret_report,
+                                            size_t report_bytes, ms_error *err);
+static inline ms_status ms_scorer_get_report(const ms_scorer *scorer, ms_score_report *ret_report,
+                                             ms_error *err) {
+    return ms_scorer_get_report_sized(scorer, ret_report, sizeof(*ret_report), err);
+}
+
 #ifdef __cplusplus
 }
 #endif

@@ -9,6 +9,7 @@
 #define MAX_RATE_PART 1000000
 #define MIN_RATE 0.01
 #define MAX_RATE 1000
+#define MAX_SIDE 16384
 
 ms_status ms_check_frames(int64_t frames, ms_error *err) {
     if (frames < 0 || frames > MS_RUN_MAX_FRAMES)
@@ -26,6 +27,13 @@ ms_status ms_check_rate(int num, int den, ms_error *err) {
         return ms_fail(err, MS_INVALID_ARGUMENT,
                        "%d/%d is no frame rate: it must be %g to %d, a fraction of numbers up to %d", num,
                        den, MIN_RATE, MAX_RATE, MAX_RATE_PART);
+    return MS_OK;
+}
+
+ms_status ms_check_size(int width, int height, ms_error *err) {
+    if (width < 2 || height < 2 || width > MAX_SIDE || height > MAX_SIDE)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "frames must have 2x2 to %dx%d pixels, not %dx%d", MAX_SIDE,
+                       MAX_SIDE, width, height);
     return MS_OK;
 }
 

@@ -11,6 +11,9 @@ ms_status ms_check_frames(int64_t frames, ms_error *err);
 /* A rate of frames; num 0 = the video's own, den is then not looked at. */
 ms_status ms_check_rate(int num, int den, ms_error *err);
 
+/* Of frames that a program has, pixels. */
+ms_status ms_check_size(int width, int height, ms_error *err);
+
 ms_status ms_check_max_gap(int max_gap, ms_error *err);
 
 /* Number of a track; -1 = the largest face. */

@@ -10,7 +10,6 @@
 
 #define DEFAULT_SPEECH_S 600
 #define MAX_SPEECH_S 100000
-#define MAX_SIDE 16384
 
 static const ms_session_params defaults = {.fps_num = 25,
                                            .fps_den = 1,
@@ -27,9 +26,7 @@ void ms_session_params_init_sized(ms_session_params *ret_params, size_t params_b
 /* ---- opening ---- */
 
 static ms_status check(const ms_session_params *p, ms_error *err) {
-    if (p->width < 2 || p->height < 2 || p->width > MAX_SIDE || p->height > MAX_SIDE)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "frames must have 2x2 to %dx%d pixels, not %dx%d", MAX_SIDE,
-                       MAX_SIDE, p->width, p->height);
+    MS_TRY(ms_check_size(p->width, p->height, err));
     if (p->fps_num == 0)
         return ms_fail(err, MS_INVALID_ARGUMENT, "fps must be named: frames that are pushed have none");
     if (!(p->speech_s >= 0 && p->speech_s <= MAX_SPEECH_S))

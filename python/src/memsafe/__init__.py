@@ -24,6 +24,7 @@ from ._errors import (
 )
 from ._inspect import plan, probe
 from ._integrate import Integration, integrate_adaptive_optimizer
+from ._judge import detect, score
 from ._latents import LatentCompressor, Latents
 from ._lipsync import LipSync
 from ._model import Model
@@ -60,10 +61,12 @@ __all__ = [
     "__version__",
     "adaptive",
     "demo_model",
+    "detect",
     "find_model",
     "integrate_adaptive_optimizer",
     "is_out_of_memory",
     "plan",
     "probe",
+    "score",
     "trim_memory",
 ]

@@ -32,10 +32,11 @@ MS_FINDING_FACT = 0
 MS_FINDING_PROBLEM = 1
 MS_HINT_ALLOW_TRUNCATED = 1
 MS_HINT_BEGIN_ANEW = 3
-MS_HINT_COUNT = 20
+MS_HINT_COUNT = 21
 MS_HINT_DEVICE_AUTO = 19
 MS_HINT_DEVICE_BYTES = 13
 MS_HINT_FACE = 8
+MS_HINT_FETCH = 20
 MS_HINT_FRAME_RATE = 14
 MS_HINT_HDR = 9
 MS_HINT_LATENT_RANK = 12
@@ -155,7 +156,7 @@ MS_UNSUPPORTED = 11
 # name -> number, of each enumeration
 ENUMS: Dict[str, Dict[str, int]] = {
     "ms_status": {"MS_OK": 0, "MS_INVALID_ARGUMENT": 1, "MS_BUDGET": 2, "MS_HOST_MEMORY": 3, "MS_DEVICE_MEMORY": 4, "MS_DEVICE_LOST": 5, "MS_BAD_MEDIA": 6, "MS_NO_FACE": 7, "MS_BAD_MODEL": 8, "MS_CANCELLED": 9, "MS_IO": 10, "MS_UNSUPPORTED": 11, "MS_DAMAGED": 13, "MS_INTERNAL": 12},
-    "ms_hint": {"MS_HINT_NONE": 0, "MS_HINT_ALLOW_TRUNCATED": 1, "MS_HINT_RESUME": 2, "MS_HINT_BEGIN_ANEW": 3, "MS_HINT_REPLACE": 4, "MS_HINT_MODEL": 5, "MS_HINT_TRACK": 6, "MS_HINT_SPEECH": 7, "MS_HINT_FACE": 8, "MS_HINT_HDR": 9, "MS_HINT_TONEMAP": 10, "MS_HINT_RESOLUTION": 11, "MS_HINT_LATENT_RANK": 12, "MS_HINT_DEVICE_BYTES": 13, "MS_HINT_FRAME_RATE": 14, "MS_HINT_LOOP": 15, "MS_HINT_LOOP_NONE": 16, "MS_HINT_REST_KEEP": 17, "MS_HINT_SYNTHETIC": 18, "MS_HINT_DEVICE_AUTO": 19, "MS_HINT_COUNT": 20},
+    "ms_hint": {"MS_HINT_NONE": 0, "MS_HINT_ALLOW_TRUNCATED": 1, "MS_HINT_RESUME": 2, "MS_HINT_BEGIN_ANEW": 3, "MS_HINT_REPLACE": 4, "MS_HINT_MODEL": 5, "MS_HINT_TRACK": 6, "MS_HINT_SPEECH": 7, "MS_HINT_FACE": 8, "MS_HINT_HDR": 9, "MS_HINT_TONEMAP": 10, "MS_HINT_RESOLUTION": 11, "MS_HINT_LATENT_RANK": 12, "MS_HINT_DEVICE_BYTES": 13, "MS_HINT_FRAME_RATE": 14, "MS_HINT_LOOP": 15, "MS_HINT_LOOP_NONE": 16, "MS_HINT_REST_KEEP": 17, "MS_HINT_SYNTHETIC": 18, "MS_HINT_DEVICE_AUTO": 19, "MS_HINT_FETCH": 20, "MS_HINT_COUNT": 21},
     "ms_ledger": {"MS_LEDGER_WEIGHTS": 0, "MS_LEDGER_ACTIVATIONS": 1, "MS_LEDGER_WORKSPACE": 2, "MS_LEDGER_STAGING": 3, "MS_LEDGER_CACHES": 4, "MS_LEDGER_FRAMES": 5, "MS_LEDGER_CODEC": 6, "MS_LEDGER_GENERAL": 7, "MS_LEDGER_COUNT": 8},
     "ms_task": {"MS_TASK_FACE_DETECTION": 0, "MS_TASK_FACE_PROCESSING": 1, "MS_TASK_VAE_ENCODE": 2, "MS_TASK_VAE_DECODE": 3, "MS_TASK_UNET_INFERENCE": 4, "MS_TASK_LATENT_PROCESSING": 5, "MS_TASK_COUNT": 6},
     "ms_batch_limit": {"MS_BATCH_BY_CAP": 0, "MS_BATCH_BY_FRAMES": 1, "MS_BATCH_BY_MEMORY": 2, "MS_BATCH_BY_HOST_MEMORY": 3, "MS_BATCH_BY_PRESSURE": 4},
@@ -640,6 +641,31 @@ class ms_detect_report(C.Structure):
     ]
 
 
+class ms_finder_params(C.Structure):
+    _fields_ = [
+        ("model", C.c_char_p),
+        ("faces", C.c_char_p),
+        ("device", C.c_char_p),
+        ("threads", C.c_int),
+        ("budget_bytes", C.c_size_t),
+        ("width", C.c_int),
+        ("height", C.c_int),
+        ("face", C.c_int),
+        ("max_gap", C.c_int),
+    ]
+
+
+class ms_found_face(C.Structure):
+    _fields_ = [
+        ("frame", C.c_int64),
+        ("present", C.c_bool),
+        ("interpolated", C.c_bool),
+        ("begins", C.c_bool),
+        ("box", C.c_float * 4),
+        ("landmarks", C.c_float * 2 * 106),
+    ]
+
+
 class ms_frame(C.Structure):
     _fields_ = [
         ("number", C.c_int64),
@@ -944,6 +970,7 @@ class ms_plan_report(C.Structure):
         ("history_warning", C.c_char * 256),
         ("history_runs", C.c_int),
         ("turns_bytes", C.c_size_t),
+        ("margin_percent", C.c_int),
         ("card", C.c_char * 64),
     ]
 
@@ -1060,6 +1087,7 @@ class ms_score_params(C.Structure):
         ("faces", C.c_char_p),
         ("window", C.c_int),
         ("frames", C.c_int64),
+        ("start_us", C.c_int64),
         ("threads", C.c_int),
         ("device", C.c_char_p),
         ("budget_bytes", C.c_size_t),
@@ -1105,6 +1133,37 @@ class ms_score_report(C.Structure):
         ("flicker_elsewhere", C.c_double),
         ("flicker_ratio", C.c_double),
         ("seconds", C.c_double),
+    ]
+
+
+class ms_scorer_params(C.Structure):
+    _fields_ = [
+        ("model", C.c_char_p),
+        ("faces", C.c_char_p),
+        ("track", C.c_char_p),
+        ("device", C.c_char_p),
+        ("threads", C.c_int),
+        ("budget_bytes", C.c_size_t),
+        ("width", C.c_int),
+        ("height", C.c_int),
+        ("fps_num", C.c_int),
+        ("fps_den", C.c_int),
+        ("window", C.c_int),
+        ("input", C.c_bool),
+        ("truth", C.c_bool),
+        ("speech", C.POINTER(C.c_float)),
+        ("speech_samples", C.c_int64),
+        ("first_frame", C.c_int64),
+    ]
+
+
+class ms_score_frame(C.Structure):
+    _fields_ = [
+        ("video", C.POINTER(C.c_uint8)),
+        ("input", C.POINTER(C.c_uint8)),
+        ("truth", C.POINTER(C.c_uint8)),
+        ("has_opening", C.c_bool),
+        ("truth_opening", C.c_double),
     ]
 
 
@@ -1202,6 +1261,8 @@ STRUCTS: List[Type[C.Structure]] = [
     ms_batches_info,
     ms_detect_params,
     ms_detect_report,
+    ms_finder_params,
+    ms_found_face,
     ms_frame,
     ms_frame_stream_params,
     ms_frame_stream_stats,
@@ -1231,6 +1292,8 @@ STRUCTS: List[Type[C.Structure]] = [
     ms_score_params,
     ms_score_likeness,
     ms_score_report,
+    ms_scorer_params,
+    ms_score_frame,
     ms_session_params,
     ms_session_frame,
     ms_session_progress,
@@ -1255,6 +1318,12 @@ FUNCTIONS: Dict[str, Tuple[object, List[object]]] = {
     "ms_device_destroy": (None, [C.POINTER(C.c_void_p)]),
     "ms_device_get_info_sized": (None, [C.c_void_p, C.POINTER(ms_device_info), C.c_size_t]),
     "ms_feature_name": (C.c_char_p, [C.c_int]),
+    "ms_finder_create_sized": (C.c_int, [C.POINTER(ms_finder_params), C.c_size_t, C.POINTER(C.c_void_p), C.POINTER(ms_error)]),
+    "ms_finder_destroy": (None, [C.POINTER(C.c_void_p)]),
+    "ms_finder_end": (C.c_int, [C.c_void_p, C.POINTER(ms_error)]),
+    "ms_finder_params_init_sized": (None, [C.POINTER(ms_finder_params), C.c_size_t]),
+    "ms_finder_push": (C.c_int, [C.c_void_p, C.POINTER(C.c_uint8), C.c_ssize_t, C.POINTER(ms_error)]),
+    "ms_finder_take_sized": (C.c_int, [C.c_void_p, C.POINTER(ms_found_face), C.c_size_t, C.POINTER(C.c_bool), C.POINTER(ms_error)]),
     "ms_frame_stream_cancel": (None, [C.c_void_p]),
     "ms_frame_stream_close": (None, [C.c_void_p]),
     "ms_frame_stream_commit": (None, [C.c_void_p, C.POINTER(ms_frame)]),
@@ -1356,6 +1425,11 @@ FUNCTIONS: Dict[str, Tuple[object, List[object]]] = {
     "ms_rung_text": (C.c_char_p, [C.c_int]),
     "ms_score_params_init_sized": (None, [C.POINTER(ms_score_params), C.c_size_t]),
     "ms_score_sized": (C.c_int, [C.POINTER(ms_score_params), C.c_size_t, C.POINTER(ms_score_report), C.c_size_t, C.POINTER(ms_error)]),
+    "ms_scorer_create_sized": (C.c_int, [C.POINTER(ms_scorer_params), C.c_size_t, C.POINTER(C.c_void_p), C.POINTER(ms_error)]),
+    "ms_scorer_destroy": (None, [C.POINTER(C.c_void_p)]),
+    "ms_scorer_get_report_sized": (C.c_int, [C.c_void_p, C.POINTER(ms_score_report), C.c_size_t, C.POINTER(ms_error)]),
+    "ms_scorer_params_init_sized": (None, [C.POINTER(ms_scorer_params), C.c_size_t]),
+    "ms_scorer_push_sized": (C.c_int, [C.c_void_p, C.POINTER(ms_score_frame), C.c_size_t, C.POINTER(ms_error)]),
     "ms_session_cancel": (None, [C.c_void_p]),
     "ms_session_create_sized": (C.c_int, [C.POINTER(ms_session_params), C.c_size_t, C.POINTER(C.c_void_p), C.POINTER(ms_error)]),
     "ms_session_destroy": (None, [C.POINTER(C.c_void_p)]),

@@ -2,7 +2,7 @@
 
 import json
 import os
-from typing import Any, Iterable, Iterator, Optional, Union
+from typing import Any, Dict, Iterable, Iterator, Optional, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -71,3 +71,25 @@ class Faces:
         while self._ahead and self._ahead[0] < number:
             self._ahead = next(self._file, None)
         return self._ahead[1] if self._ahead and self._ahead[0] == number else None
+
+
+def mouth_openings(path: str) -> Dict[int, float]:
+    """Of a track that is a truth: how far the mouth is open in each frame, pixels."""
+    openings: Dict[int, float] = {}
+    try:
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                try:
+                    face = json.loads(line)
+                    frame, opening = int(face["frame"]), face.get("mouth_opening")
+                except (ValueError, KeyError, TypeError, AttributeError) as e:
+                    raise _errors.BadMedia(f'{path}:{number}: is no object with "frame"') from e
+                if opening is not None:
+                    openings[frame] = float(np.float32(opening))
+                elif not openings:
+                    raise _errors.BadMedia(f'{path}: has no "mouth_opening", so it is no truth')
+    except OSError as e:
+        raise _errors.FileError(f"cannot read {path}: {e.strerror}") from e
+    return openings

@@ -424,6 +424,25 @@ static void null_detect(void) {
     }
 }
 
+static void null_finder(void) {
+    ms_finder_params p;
+    ms_finder *finder = NULL;
+    ms_found_face face;
+    bool got;
+    NOTHING(ms_finder_params_init(NULL));
+    ms_finder_params_init(&p);
+    REFUSED(ms_finder_create(NULL, &finder, &err));
+    REFUSED(ms_finder_create(&p, NULL, &err));
+    REFUSED(ms_finder_create(&p, &finder, &err)); /* no model */
+    p.model = "/nowhere";
+    REFUSED(ms_finder_create(&p, &finder, &err)); /* no size */
+    NOTHING(ms_finder_destroy(NULL));
+    NOTHING(ms_finder_destroy(&finder));
+    REFUSED(ms_finder_push(NULL, NULL, 0, &err));
+    REFUSED(ms_finder_end(NULL, &err));
+    REFUSED(ms_finder_take(NULL, &face, &got, &err));
+}
+
 static void null_plan(void) {
     ms_plan_params p;
     ms_plan_report *report = calloc(1, sizeof(*report));
@@ -468,6 +487,25 @@ static void null_score(void) {
     p.frames = 0;
     ms_status status = ms_score(&p, NULL, &err);
     assert_true(status == MS_IO || status == MS_UNSUPPORTED); /* without FFmpeg */
+}
+
+static void null_scorer(void) {
+    ms_scorer_params p;
+    ms_scorer *scorer = NULL;
+    ms_score_report report;
+    const ms_score_frame frame = {0};
+    NOTHING(ms_scorer_params_init(NULL));
+    ms_scorer_params_init(&p);
+    REFUSED(ms_scorer_create(NULL, &scorer, &err));
+    REFUSED(ms_scorer_create(&p, NULL, &err));
+    REFUSED(ms_scorer_create(&p, &scorer, &err)); /* no model */
+    p.model = "/nowhere";
+    REFUSED(ms_scorer_create(&p, &scorer, &err)); /* no size */
+    NOTHING(ms_scorer_destroy(NULL));
+    NOTHING(ms_scorer_destroy(&scorer));
+    REFUSED(ms_scorer_push(NULL, &frame, &err));
+    REFUSED(ms_scorer_push(scorer, NULL, &err));
+    REFUSED(ms_scorer_get_report(NULL, &report, &err));
 }
 
 static void null_models(void) {
@@ -707,8 +745,10 @@ static void null_is_refused_everywhere(void **state) {
     null_session();
     null_run_stream();
     null_detect();
+    null_finder();
     null_plan();
     null_score();
+    null_scorer();
     null_models();
     null_history();
     null_profile();

@@ -355,6 +355,44 @@ static void sizes_of_detections(void) {
     free(older);
 }
 
+/* Faces and reports of real frames: tests/sessions/test_pushed_frames.c. */
+static void sizes_of_pushed_frames(void) {
+    CHECK_INIT(ms_finder_params);
+    CHECK_INIT(ms_scorer_params);
+    ms_finder *finder = NULL;
+    ms_scorer *scorer = NULL;
+    ms_finder_params f;
+    ms_scorer_params s;
+    ms_found_face face;
+    ms_score_frame frame = {0};
+    ms_score_report *report = make(sizeof(*report));
+    bool got;
+    ms_finder_params_init(&f);
+    ms_scorer_params_init(&s);
+    WRONG_SIZES(ms_finder_create_sized(&f, bytes, &finder, &err), "params", ms_finder_params);
+    WRONG_SIZES(ms_scorer_create_sized(&s, bytes, &scorer, &err), "params", ms_scorer_params);
+    f.model = s.model = "/nowhere";
+    f.width = f.height = s.width = s.height = 64;
+    f.max_gap = -1; /* refused if it were read */
+    const float hush = 0;
+    s.speech = &hush;
+    s.speech_samples = -1; /* likewise */
+    const size_t before = offsetof(ms_finder_params, max_gap);
+    ms_finder_params *older = copy_of(&f, before);
+    assert_int_equal(ms_finder_create_sized(older, before, &finder, &err), MS_IO);
+    assert_int_equal(ms_scorer_create_sized(&s, sizeof(s), &scorer, &err), MS_INVALID_ARGUMENT);
+    WRONG_SIZES(ms_scorer_push_sized(scorer, &frame, bytes, &err), "frame", ms_score_frame);
+    note("ms_finder_create_sized");
+    note("ms_scorer_create_sized");
+    note("ms_scorer_push_sized");
+    WRONG_SIZES(ms_finder_take_sized(finder, &face, bytes, &got, &err), "ret_face", ms_found_face);
+    WRONG_SIZES(ms_scorer_get_report_sized(scorer, report, bytes, &err), "ret_report", ms_score_report);
+    note("ms_finder_take_sized");
+    note("ms_scorer_get_report_sized");
+    free(older);
+    free(report);
+}
+
 /* Frames and reports of real ones: tests/runs/test_run_stream.c, tests/runs/test_session.c. */
 static void sizes_of_run_streams(void) {
     ms_run_stream *stream = NULL;
@@ -605,6 +643,7 @@ static void structs_of_other_versions(void **state) {
     sizes_of_detections();
     sizes_of_run_streams();
     sizes_of_models_and_sessions();
+    sizes_of_pushed_frames();
     sizes_of_scores();
     sizes_of_models_checked();
     sizes_of_batches();

@@ -1,0 +1,333 @@
+"""Faces of a video, and how good a lip-synced one is."""
+
+import contextlib
+import ctypes as C
+import json
+import os
+import tempfile
+import time
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _abi, _errors
+from ._frames import Frame, FrameSource, Given
+from ._library import call, encoded, filled, lib, sized
+from ._lipsync import Bar
+from ._model import Model
+from ._models import PathLike, find_model
+from ._options import frame_at
+from ._reports import Report, report_of
+from ._speech import Audio, speech_of
+from ._track import mouth_openings
+from ._values import Rate, Size, Time, rate, size_bytes, time_us
+from ._worker import Worker
+
+Points = npt.NDArray[np.float32]
+ModelLike = Union[PathLike, Model]
+
+
+def _nets(params: Any, model: Optional[ModelLike], faces: Optional[PathLike]) -> None:
+    """The folder of the face nets, which is all that is wanted of a model."""
+    files = model.files if isinstance(model, Model) else {} if faces is not None and model is None else find_model(model)
+    params.model = encoded(files.get("model"))
+    params.faces = encoded(faces if faces is not None else files.get("faces"))
+
+
+def _clip(video: Any, fps: Rate, allow_truncated: bool, start_us: int = 0) -> FrameSource:
+    wanted = rate("fps", fps)
+    if isinstance(video, (str, os.PathLike)):
+        from . import _media
+
+        return _media.Clip(os.fspath(video), wanted, start_us, allow_truncated)
+    if wanted is None:
+        raise _errors.InvalidArgument('fps="source" is for files: frames that are given have no rate of their own')
+    return Given(video, wanted, frame_at(start_us, wanted))
+
+
+def _bytes_of(frame: Frame) -> npt.NDArray[np.uint8]:
+    """As the library looks at it: tight RGB of bytes."""
+    if frame.dtype != np.uint8:
+        frame = np.rint(np.clip(np.nan_to_num(frame), 0, 1) * 255).astype(np.uint8)
+    return np.ascontiguousarray(frame)
+
+
+class _Stop:
+    """Ctrl-C ends it between two frames: nothing of one takes long."""
+
+    def __init__(self) -> None:
+        self._worker = Worker(lambda: None)
+
+    def __enter__(self) -> Worker:
+        return self._worker
+
+    def __exit__(self, *exception: object) -> None:
+        self._worker.close()
+
+
+# ---- detect
+
+
+def _number(value: float) -> Union[int, float]:
+    return int(value) if value == int(value) else value
+
+
+def _line(face: Dict[str, Any]) -> str:
+    """Of a track file, as the command writes it."""
+    box = [_number(v) for v in face["bbox"]]
+    points = [[_number(x), _number(y)] for x, y in face["landmarks106"].astype(float).tolist()]
+    return json.dumps({"frame": face["frame"], "bbox": box, "landmarks106": points}, separators=(",", ":")) + "\n"
+
+
+def _found(handle: C.c_void_p) -> Iterator[Tuple[Optional[Dict[str, Any]], bool]]:
+    face, got = _abi.ms_found_face(), C.c_bool()
+    while True:
+        call("ms_finder_take_sized", handle, *sized(face), C.byref(got))
+        if not got.value:
+            return
+        if not face.present:
+            yield None, False
+            continue
+        points: Points = np.ctypeslib.as_array(face.landmarks).copy()
+        yield {"frame": face.frame, "bbox": list(face.box), "landmarks106": points}, face.interpolated
+
+
+def _look(params: _abi.ms_finder_params, clip: FrameSource, frames: int) -> Iterator[Tuple[Optional[Dict[str, Any]], bool]]:
+    handle = C.c_void_p()
+    with _Stop() as worker:
+        worker.run(lambda: call("ms_finder_create_sized", *sized(params), C.byref(handle)))
+        try:
+            for number, frame in enumerate(clip.forward()):
+                if frames and number == frames:
+                    break
+                rgb = _bytes_of(frame)
+                pixels = rgb.ctypes.data_as(C.POINTER(C.c_uint8))
+                worker.run(lambda pixels=pixels: call("ms_finder_push", handle, pixels, 0))  # type: ignore[misc]
+                yield from _found(handle)
+            call("ms_finder_end", handle)
+            yield from _found(handle)
+        finally:
+            lib().ms_finder_destroy(C.byref(handle))
+
+
+class _TrackFile:
+    """A track that has its name only when it is whole."""
+
+    def __init__(self, path: str, force: bool) -> None:
+        self.path = path
+        if os.path.lexists(path) and not force:
+            raise _errors.FileError(f"{path} is there already; {_errors.HINTS['replace']}", hints=["replace"])
+        try:
+            handle, self._part = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path) or ".")
+        except OSError as e:
+            raise _errors.FileError(f"cannot write {path}: {e.strerror}") from e
+        self._file = os.fdopen(handle, "w")
+
+    def add(self, face: Dict[str, Any]) -> None:
+        self._file.write(_line(face))
+
+    def finish(self) -> None:
+        mask = os.umask(0)
+        os.umask(mask)
+        os.fchmod(self._file.fileno(), 0o666 & ~mask)
+        self._file.close()
+        os.replace(self._part, self.path)
+
+    def abort(self) -> None:
+        self._file.close()
+        with contextlib.suppress(OSError):
+            os.unlink(self._part)
+
+
+def detect(
+    video: Any,
+    model: Optional[ModelLike] = None,
+    out: Optional[PathLike] = None,
+    *,
+    faces: Optional[PathLike] = None,
+    face: int = -1,
+    max_gap: Optional[int] = None,
+    fps: Rate = 25,
+    frames: int = 0,
+    threads: int = 0,
+    device: str = "auto",
+    budget: Optional[Size] = None,
+    allow_truncated: bool = False,
+    force: bool = False,
+    progress: Any = None,
+) -> Report:
+    """The faces of a video, as lipsync() finds them.
+
+    video: a file, or frames as lipsync() takes them. model: as Model() has it, or a Model, of which only the face nets
+    are used; faces: their folder.
+    out: a track file to write, JSON lines with ``frame``, ``bbox`` and ``landmarks106``; else the report's ``faces`` has
+    for each frame a dict of these or None. ``bbox`` is [left, top, right, bottom], ``landmarks106`` a float32 array
+    [106][2], in pixels. Either can be lipsync()'s track.
+    face: the N-th face to appear is followed, -1 = the largest. max_gap: frames without a face that are bridged.
+
+    The report has ``frames``, ``frames_with_face``, ``frames_interpolated``, ``frames_lost`` and ``seconds``.
+    NoFace: in no frame; BadMedia, BadModel, BudgetError, FileError, InvalidArgument.
+    """
+    began = time.monotonic()
+    p = filled(_abi.ms_finder_params, "ms_finder_params_init_sized")
+    _nets(p, model, faces)
+    p.face, p.threads, p.device, p.budget_bytes = face, threads, encoded(device), size_bytes("budget", budget)
+    if max_gap is not None:
+        p.max_gap = max_gap
+    bar = Bar(progress)
+    file = _TrackFile(os.fspath(out), force) if out is not None else None
+    try:
+        clip = _clip(video, fps, allow_truncated)
+        with contextlib.closing(clip):
+            p.width, p.height = clip.width, clip.height
+            total = min(frames, clip.count or frames) if frames else clip.count
+            found: List[Optional[Dict[str, Any]]] = []
+            counts = {"frames": 0, "frames_with_face": 0, "frames_interpolated": 0}
+            for known, interpolated in _look(p, clip, frames):
+                counts["frames"] += 1
+                counts["frames_with_face"] += known is not None
+                counts["frames_interpolated"] += interpolated
+                if file is None:
+                    found.append(known)
+                elif known is not None:
+                    file.add(known)
+                bar.tell(counts["frames"], total)
+            if not counts["frames_with_face"]:
+                name = os.fspath(video) if isinstance(video, (str, os.PathLike)) else "the frames that were given"
+                raise _errors.NoFace(f"{name}: no usable face in {counts['frames']} frames")
+            report = Report(counts, frames_lost=clip.lost, seconds=time.monotonic() - began)
+        if file is not None:
+            file.finish()
+            report["output"] = file.path
+        else:
+            report["faces"] = found
+        return report
+    except BaseException:
+        if file is not None:
+            file.abort()
+        raise
+    finally:
+        bar.close()
+
+
+# ---- score
+
+
+def _beside(video: Any, clip: FrameSource, what: str, start_us: int = 0) -> Optional[FrameSource]:
+    """Another video, at the rate of the one that is judged."""
+    if video is None:
+        return None
+    num, den = clip.fps
+    other = _clip(video, f"{num}/{den}", True, start_us)
+    if (other.width, other.height) != (clip.width, clip.height):
+        other.close()
+        raise _errors.InvalidArgument(f"{what} is {other.width}x{other.height}, the video {clip.width}x{clip.height}: they cannot be compared")
+    return other
+
+
+def _is_track(truth: Any) -> bool:
+    if not isinstance(truth, (str, os.PathLike)):
+        return False
+    try:
+        with open(truth, "rb") as file:
+            return file.read(1) == b"{"
+    except OSError as e:
+        raise _errors.FileError(f"cannot read {os.fspath(truth)}: {e.strerror}") from e
+
+
+def score(
+    video: Any,
+    audio: Optional[Audio] = None,
+    *,
+    truth: Any = None,
+    input: Any = None,
+    track: Optional[PathLike] = None,
+    model: Optional[ModelLike] = None,
+    faces: Optional[PathLike] = None,
+    window: int = 16,
+    fps: Optional[Rate] = None,
+    frames: int = 0,
+    start: Optional[Time] = None,
+    threads: int = 0,
+    device: str = "auto",
+    budget: Optional[Size] = None,
+    progress: Any = None,
+) -> Report:
+    """How good a lip-synced video is, in numbers; docs/score.md says what each means.
+
+    video: a file, or frames as lipsync() takes them, with fps (25 when it is not given; a file has its own).
+    audio: what it should say; None = the sound of the video itself, which is then a file.
+    truth: what it should look like: a video or frames, or a track file with ``mouth_opening``.
+    input: the video or frames that the lip sync was given.
+    track: a file of faces; None: they are detected in the input, the truth or the video, the first that there is.
+    model: as Model() has it, or a Model, of which only the face nets are used; faces: their folder.
+    window: frames of the run's windows. start: where in the input the lip sync began, its start.
+
+    NoFace: in no frame; InvalidArgument: sizes differ, or something is missing; BadMedia, BadModel, BudgetError.
+    """
+    if audio is None:
+        if not isinstance(video, (str, os.PathLike)):
+            raise _errors.InvalidArgument("frames have no sound: audio= names what they should say", hints=["speech"])
+        audio = os.fspath(video)
+    clip = _clip(video, fps if fps is not None else "source" if isinstance(video, (str, os.PathLike)) else 25, True)
+    bar = Bar(progress)
+    sources: List[Optional[FrameSource]] = [clip]
+    try:
+        openings = mouth_openings(os.fspath(truth)) if _is_track(truth) else None
+        sources.append(_beside(input, clip, "the input", time_us("start", start)))
+        sources.append(_beside(None if openings is not None else truth, clip, "the truth"))
+        speech = np.ascontiguousarray(speech_of(audio), np.float32)
+        p = filled(_abi.ms_scorer_params, "ms_scorer_params_init_sized")
+        _nets(p, model, faces)
+        p.track, p.device, p.threads, p.budget_bytes = encoded(track), encoded(device), threads, size_bytes("budget", budget)
+        p.width, p.height, p.window = clip.width, clip.height, window
+        p.fps_num, p.fps_den = clip.fps
+        p.first_frame = frame_at(time_us("start", start), clip.fps)
+        p.input, p.truth = sources[1] is not None, sources[2] is not None
+        p.speech = speech.ctypes.data_as(C.POINTER(C.c_float))
+        p.speech_samples = speech.size
+        return _judged(p, sources, openings, frames, bar)
+    finally:
+        bar.close()
+        for source in sources:
+            if source is not None:
+                source.close()
+
+
+def _judged(
+    p: _abi.ms_scorer_params, sources: List[Optional[FrameSource]], openings: Optional[Dict[int, float]], frames: int, bar: Bar
+) -> Report:
+    clip = sources[0]
+    assert clip is not None
+    handle = C.c_void_p()
+    total = min(frames, clip.count or frames) if frames else clip.count
+    with _Stop() as worker:
+        worker.run(lambda: call("ms_scorer_create_sized", *sized(p), C.byref(handle)))
+        try:
+            iterators = [source.forward() if source is not None else iter(()) for source in sources]
+            for number, frame in enumerate(iterators[0]):
+                if frames and number == frames:
+                    break
+                given = [frame, *(next(other, None) for other in iterators[1:])]
+                _push(worker, handle, given, None if openings is None else openings.get(number))
+                bar.tell(number + 1, total)
+            report = _abi.ms_score_report()
+            call("ms_scorer_get_report_sized", handle, *sized(report))
+        finally:
+            lib().ms_scorer_destroy(C.byref(handle))
+    made = report_of(report)
+    made["has_truth"] = p.truth or openings is not None
+    made["frames_lost"] = clip.lost
+    return made
+
+
+def _push(worker: Worker, handle: C.c_void_p, given: List[Optional[Frame]], opening: Optional[float]) -> None:
+    kept = [None if frame is None else _bytes_of(frame) for frame in given]
+    f = _abi.ms_score_frame()
+    for name, rgb in zip(("video", "input", "truth"), kept):
+        if rgb is not None:
+            setattr(f, name, rgb.ctypes.data_as(C.POINTER(C.c_uint8)))
+    if opening is not None:
+        f.has_opening, f.truth_opening = True, opening
+    worker.run(lambda: call("ms_scorer_push_sized", handle, *sized(f)))

@@ -1,0 +1,113 @@
+"""Faces and scores are the command's."""
+
+import json
+import math
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import COMMAND, DEMO, FAST, need
+
+import memsafe
+
+
+def test_detect_finds_what_the_command_finds(model: Any, inputs: Any, clip: Any, tmp_path: Path) -> None:
+    need(COMMAND)
+    expected = tmp_path / "command.jsonl"
+    subprocess.run([COMMAND, "detect", "-q", "-i", inputs.video, "-o", expected, "-m", DEMO], check=True)
+    faces = [json.loads(line) for line in expected.read_text().splitlines()]
+    found = memsafe.detect(clip, model)
+    assert found.frames == 20 and found.frames_with_face == len(faces) > 10 and found.frames_lost == 0
+    assert [f["frame"] for f in found.faces if f] == [f["frame"] for f in faces]
+    for face, there in zip([f for f in found.faces if f], faces):
+        assert face["landmarks106"].dtype == np.float32 and face["landmarks106"].shape == (106, 2)
+        assert np.array_equal(face["landmarks106"], np.array(there["landmarks106"], np.float32))
+        assert face["bbox"] == there["bbox"]
+    out = tmp_path / "track.jsonl"
+    told = []
+    report = memsafe.detect(inputs.video, DEMO, out, device="cpu", progress=lambda *a: told.append(a))
+    assert "faces" not in report and report.output == str(out) and told[-1] == (20, 20)
+    assert out.read_bytes() == expected.read_bytes()
+
+
+def test_what_is_detected_is_a_track(model: Any, clip: Any, speech: Any, tmp_path: Path) -> None:
+    found = memsafe.detect(clip, model, frames=5)
+    assert found.frames == 5 and len(found.faces) == 5
+    same = dict(frames=3, **FAST)
+    tracked = list(model.lipsync(clip, speech, track=found.faces, **same))
+    assert np.array_equal(tracked, list(model.lipsync(clip, speech, **same)))
+
+
+def test_detect_refuses(clip: Any, inputs: Any, tmp_path: Path) -> None:
+    grey = np.full((3, 64, 64, 3), 128, np.uint8)
+    out = tmp_path / "track.jsonl"
+    with pytest.raises(memsafe.NoFace, match="no usable face in 3 frames"):
+        memsafe.detect(grey, DEMO, out)
+    assert os.listdir(tmp_path) == []
+    out.write_text("mine")
+    with pytest.raises(memsafe.FileError, match="force=True"):
+        memsafe.detect(clip, DEMO, out)
+    with pytest.raises(memsafe.InvalidArgument, match="max.gap"):
+        memsafe.detect(clip, DEMO, max_gap=-1)
+    with pytest.raises(memsafe.BudgetError):
+        memsafe.detect(clip, DEMO, budget="1M")
+    with pytest.raises(memsafe.BadModel):
+        memsafe.detect(clip, faces=tmp_path)
+    memsafe.detect(clip, DEMO, out, force=True, frames=3)
+    assert out.read_text().startswith('{"frame":0,"bbox":[')
+
+
+def command_score(*words: Any) -> Any:
+    need(COMMAND)
+    done = subprocess.run([COMMAND, "score", "--json", "--progress", "none", "-m", DEMO, *words], check=True, stdout=subprocess.PIPE)
+    return json.loads(done.stdout)
+
+
+def same(a: Any, b: Any) -> bool:
+    return bool(a is None and not math.isfinite(b)) or a == b or math.isclose(a, b, rel_tol=1e-6)
+
+
+def test_score_is_the_commands(model: Any, inputs: Any, speech: Any) -> None:
+    other = inputs.folder / "other.mp4"
+    track = inputs.folder / "other.jsonl"
+    words = ["--seed", "8", "--size", "240x208", "--frames", "50", "-o", other, "--track", track]
+    subprocess.run([COMMAND.parent / "tools" / "draw_clip", *words], check=True)
+    expected = command_score(other, "--audio", inputs.speech, "--truth", track)
+    report = memsafe.score(other, inputs.speech, truth=track, model=model)
+    assert report.frames == expected["frames"] == 50 and report.has_truth and not report.truth_is_video
+    for name in ("sync_r", "sync_confidence", "mouth_r", "mouth_rmse_px", "flicker_ratio"):
+        there = expected
+        for part in SCORE_NAMES[name]:
+            there = there[part]
+        assert same(there, report[name]), name
+    assert "<table>" in report._repr_html_()
+
+
+SCORE_NAMES = {
+    "sync_r": ("sync", "correlation"), "sync_confidence": ("sync", "confidence"), "mouth_r": ("mouth", "correlation_truth"),
+    "mouth_rmse_px": ("mouth", "rmse_truth_px"), "flicker_ratio": ("flicker", "ratio"),
+}  # fmt: skip
+
+
+def test_score_of_frames(model: Any, clip: Any, speech: Any, inputs: Any) -> None:
+    changed = clip.copy()
+    changed[:, :20, :20] ^= 64
+    report = memsafe.score(changed, speech, input=clip, truth=list(clip), model=DEMO, frames=6)
+    assert report.frames == 6 and report.has_input and report.truth_is_video
+    assert report.input["psnr_db"]["mouth"] == math.inf and 10 < report.input["psnr_outside_db"] < 60
+    assert set(report.truth["ssim"]) == {"mouth", "face", "around"}
+    late = memsafe.score(clip[5:], speech, input=clip, track=inputs.track, start=0.2, model=model, frames=4)
+    assert late.input["psnr_db"]["face"] == math.inf and late.frames_with_face == 4
+    with pytest.raises(memsafe.InvalidArgument, match="cannot be compared"):
+        memsafe.score(clip, speech, input=clip[:, :100], model=model)
+    with pytest.raises(memsafe.InvalidArgument, match="no sound"):
+        memsafe.score(clip, model=model)
+    with pytest.raises(memsafe.BadMedia, match="mouth_opening"):
+        bare = inputs.folder / "bare.jsonl"
+        bare.write_text('{"frame":0,"landmarks106":[]}\n')
+        memsafe.score(clip, speech, truth=bare, model=model)
+    with pytest.raises(memsafe.NoFace):
+        memsafe.score(np.full((3, 64, 64, 3), 128, np.uint8), speech, model=model)
