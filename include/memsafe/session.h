@@ -21,8 +21,8 @@
  * threads that call back. One thread at a time may use a session; ms_session_cancel() and
  * ms_session_get_progress() may be called from any thread meanwhile.
  *
- * Frames that are given come out as many and in order. What ms_run() makes of a clip with MS_LOOP_MODE_NONE,
- * a session makes of its frames, to the last bit.
+ * Frames that are given come out as many and in order. What ms_run() makes of a clip, a session makes of its
+ * frames, to the last bit: without looping (MS_LOOP_MODE_NONE), or where they say which are shown again.
  */
 #ifndef MEMSAFE_SESSION_H
 #define MEMSAFE_SESSION_H

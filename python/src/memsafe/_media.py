@@ -67,7 +67,8 @@ def _wave(path: str) -> Optional[Samples]:
         return None
     except OSError as e:
         raise _errors.FileError(f"cannot read {path}: {e.strerror or e}") from e
-    return samples.astype(np.float32) / np.float32(32768)
+    floats: Samples = samples.astype(np.float32) / np.float32(32768)
+    return floats
 
 
 class _Resampler:

@@ -104,7 +104,7 @@ def _checkout() -> Optional[Path]:
 def demo_model() -> Path:
     """The folder of the small model that comes with memsafe and knows drawn faces only.
 
-    It is not in the wheel, which it would make three times as large. It is looked for in ``MEMSAFE_DEMO_MODEL``, in
+    It is not in the wheel, which it would make ten times as large. It is looked for in ``MEMSAFE_DEMO_MODEL``, in
     ``models/demo`` of the current folder (a checkout) and where ``make install`` and the Debian package put it.
     BadModel: it is in none of them.
     """

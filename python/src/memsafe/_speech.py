@@ -38,15 +38,17 @@ def _as_16_bits(samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if samples.dtype == np.int16:
         return samples
     whole = samples * np.float32(32768)
-    if np.isfinite(whole).all() and (np.rint(whole) == whole).all() and np.abs(whole).max() <= 32767:
-        return whole.astype(np.int16)
+    if np.isfinite(whole).all() and (np.rint(whole) == whole).all() and -32768 <= whole.min() and whole.max() <= 32767:
+        found: npt.NDArray[Any] = whole.astype(np.int16)
+        return found
     return samples
 
 
 def as_floats(samples: npt.NDArray[Any]) -> Samples:
     """From -1 to 1."""
     if samples.dtype == np.int16:
-        return samples.astype(np.float32) / np.float32(32768)
+        floats: Samples = samples.astype(np.float32) / np.float32(32768)
+        return floats
     return samples
 
 
