@@ -102,7 +102,7 @@ static ms_status device_open(const ms_device_params *params, ms_device **ret_dev
     cuda_device *d = cuda_host->alloc(params->mem, MS_LEDGER_GENERAL, sizeof(*d));
     if (!d)
         return ms_fail(err, MS_HOST_MEMORY, "cannot allocate %zu bytes for %s", sizeof(*d), card.name);
-    *d = (cuda_device){.number = card.number, .arch = card.arch};
+    *d = (cuda_device){.number = card.number, .arch = card.arch, .processors = card.processors};
     pthread_mutex_init(&d->lock, NULL);
     cuda_memory_open(&d->memory, card.number, card.total_bytes, params->device_mem, params->mem);
     const unsigned bf16 = card.arch >= 80 ? 1u << MS_BF16 : 0;

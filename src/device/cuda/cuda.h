@@ -17,7 +17,7 @@
 
 typedef struct cuda_device {
     ms_device base;
-    int number, arch;
+    int number, arch, processors;
     atomic_bool lost;
     pthread_mutex_t lock; /* of memory */
     cuda_memory memory;
@@ -64,7 +64,7 @@ void cuda_launches_destroy(ms_launches **launches);
 
 typedef struct cuda_card {
     char name[64];
-    int number, arch;
+    int number, arch, processors;
     size_t total_bytes;
 } cuda_card;
 

@@ -14,4 +14,7 @@ ms_status cuda_launch(ms_queue *queue, const simt_kernel *kernel, uint32_t x, ui
    in simt.h. */
 int cuda_arch(const ms_device *dev);
 
+/* Multiprocessors of the card. Which tiles are taken follows from them; what is computed does not. */
+int cuda_processors(const ms_device *dev);
+
 #endif

@@ -103,34 +103,16 @@ static ms_status launch_tiles(ms_queue *queue, const simt_kernel *kernel, cuda_t
     return cuda_launch(queue, kernel, (uint32_t)tiles, 1, (uint32_t)groups, params);
 }
 
-/* Multiprocessors of a middling card of the architecture: only the choice of tiles follows from them. */
-static int processors(int arch) {
-    switch (arch) {
-    case 75:
-        return 48;
-    case 80:
-        return 108;
-    case 86:
-        return 60;
-    case 89:
-        return 80;
-    case 90:
-        return 132;
-    default:
-        return 120;
-    }
-}
-
 /* The tile that should be done first: rounds that the busiest multiprocessor goes, times what a round takes.
    Small tiles read more for a product. */
-static cuda_tile best_tile(const cuda_matmul_params *p, int groups, int arch) {
+static cuda_tile best_tile(const cuda_matmul_params *p, int groups, int processors) {
     static const float cost[CUDA_TILE_COUNT] = {1.0f, 1.05f, 1.2f, 1.6f, 2.2f}; /* of a sum */
     cuda_tile best = CUDA_TILE_64X32;
     float least = 0;
     for (int i = 0; i < CUDA_TILE_COUNT; i++) {
         const cuda_tile_size size = cuda_tile_size_of((cuda_tile)i);
         const int64_t tiles = cuda_matmul_tiles(p, size) * groups;
-        const int64_t rounds = (tiles + processors(arch) - 1) / processors(arch);
+        const int64_t rounds = (tiles + processors - 1) / processors;
         const float time = (float)rounds * (float)(size.rows * size.columns) * cost[i];
         if (i == 0 || time < least) {
             best = (cuda_tile)i;
@@ -175,7 +157,7 @@ static ms_status by_tensor_cores(ms_queue *queue, const cuda_layer *l, cuda_matm
         return launch_tiles(queue, cuda_conv_any_kernel(dtype), cuda_tile_size_of(CUDA_TILE_64X64), l->groups,
                             p);
     if (tile == CUDA_TILE_COUNT)
-        tile = best_tile(p, l->groups, cuda_arch(queue->dev));
+        tile = best_tile(p, l->groups, cuda_processors(queue->dev));
     const simt_kernel *kernel = l->is_linear ? cuda_gemm_kernel(dtype, tile) : cuda_conv_kernel(dtype, tile);
     return launch_tiles(queue, kernel, cuda_tile_size_of(tile), l->groups, p);
 }
@@ -186,8 +168,7 @@ static ms_status in_float32(ms_queue *queue, const cuda_layer *l, const cuda_mat
         return launch_threads(queue, &cuda_conv_depthwise, p->rows * (int64_t)((p->epilogue.n + 7) / 8), p);
     bool large = tile == CUDA_TILE_128X128;
     if (tile == CUDA_TILE_COUNT)
-        large = cuda_matmul_tiles(p, cuda_matrix_simt_size(true)) * l->groups >=
-                processors(cuda_arch(queue->dev));
+        large = cuda_matmul_tiles(p, cuda_matrix_simt_size(true)) * l->groups >= cuda_processors(queue->dev);
     return launch_tiles(queue, cuda_matrix_simt_kernel(large), cuda_matrix_simt_size(large), l->groups, p);
 }
 

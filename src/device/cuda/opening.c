@@ -52,8 +52,10 @@ ms_status cuda_find_card(const ms_device_params *params, cuda_card *ret_card, ms
     if (error != cudaSuccess)
         return ms_fail(err, MS_UNSUPPORTED, "card %d cannot be looked at: %s", params->number,
                        cudaGetErrorString(error));
-    *ret_card =
-        (cuda_card){.number = params->number, .arch = 10 * major + minor, .total_bytes = prop.totalGlobalMem};
+    *ret_card = (cuda_card){.number = params->number,
+                            .arch = 10 * major + minor,
+                            .processors = prop.multiProcessorCount > 0 ? prop.multiProcessorCount : 1,
+                            .total_bytes = prop.totalGlobalMem};
     snprintf(ret_card->name, sizeof(ret_card->name), "%.63s", prop.name);
     if (ret_card->arch < LEAST_ARCH)
         return ms_fail(err, MS_UNSUPPORTED,

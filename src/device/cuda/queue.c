@@ -160,6 +160,10 @@ ms_status cuda_fill(ms_queue *queue, void *dst, int byte, size_t bytes) {
     return cuda_told(cuda_of(queue->dev), cudaMemsetAsync(dst, byte, bytes, stream_of(queue)));
 }
 
+int cuda_processors(const ms_device *dev) {
+    return cuda_of(dev)->processors;
+}
+
 int cuda_arch(const ms_device *dev) {
     return cuda_of(dev)->arch;
 }

@@ -116,10 +116,35 @@ void test_same_bits(const test_tensor *a, const test_tensor *b, const char *what
     }
 }
 
-static float rounded(float x, ms_dtype dtype) {
-    if (dtype == MS_F16)
-        return ms_f16_to_f32(ms_f32_to_f16(x));
-    return dtype == MS_BF16 ? ms_bf16_to_f32(ms_f32_to_bf16(x)) : x;
+uint32_t test_element_bits(const void *block, ms_dtype dtype, int64_t at) {
+    return dtype == MS_F32 ? ((const uint32_t *)block)[at] : ((const uint16_t *)block)[at];
+}
+
+uint32_t test_rounded_bits(float x, ms_dtype dtype) {
+    if (dtype == MS_F32)
+        return ms_float_bits(x);
+    return dtype == MS_F16 ? ms_f32_to_f16(x) : ms_f32_to_bf16(x);
+}
+
+float test_element(const void *block, ms_dtype dtype, int64_t at) {
+    const uint32_t bits = test_element_bits(block, dtype, at);
+    if (dtype == MS_F32)
+        return ms_bits_float(bits);
+    return dtype == MS_F16 ? ms_f16_to_f32((uint16_t)bits) : ms_bf16_to_f32((uint16_t)bits);
+}
+
+void test_element_set(void *block, ms_dtype dtype, int64_t at, float x) {
+    const uint32_t bits = test_rounded_bits(x, dtype);
+    if (dtype == MS_F32)
+        ((uint32_t *)block)[at] = bits;
+    else
+        ((uint16_t *)block)[at] = (uint16_t)bits;
+}
+
+float test_rounded(float x, ms_dtype dtype) {
+    uint32_t kept;
+    test_element_set(&kept, dtype, 0, x);
+    return test_element(&kept, dtype, 0);
 }
 
 test_weight test_weight_random(uint64_t *rng, ms_weight_layout layout, ms_dtype dtype, int64_t n,
@@ -128,7 +153,7 @@ test_weight test_weight_random(uint64_t *rng, ms_weight_layout layout, ms_dtype 
     const int64_t k = c_in * kernel_h * kernel_w;
     float *values = test_floats(rng, n * k);
     for (int64_t i = 0; i < n * k; i++)
-        values[i] = rounded(values[i], dtype);
+        values[i] = test_rounded(values[i], dtype);
     return test_weight_of(&shape, values);
 }
 

@@ -29,6 +29,14 @@ int64_t test_range(uint64_t *rng, int64_t low, int64_t high);
 /* True once in n. */
 bool test_one_in(uint64_t *rng, int n);
 
+/* An element of a block of any type: its bits, its value, and setting it, rounded once to nearest even. */
+uint32_t test_element_bits(const void *block, ms_dtype dtype, int64_t at);
+float test_element(const void *block, ms_dtype dtype, int64_t at);
+void test_element_set(void *block, ms_dtype dtype, int64_t at, float x);
+/* The value that the type keeps of it, and that value's bits in the type. */
+float test_rounded(float x, ms_dtype dtype);
+uint32_t test_rounded_bits(float x, ms_dtype dtype);
+
 /* A tensor and the block that holds it: exactly as many floats as its strides reach. */
 typedef struct test_tensor {
     float *block;

@@ -3,28 +3,8 @@
 #include "device/cpu/cpu.h"
 #include "device/cuda/weight_prepare.h"
 
-float rounded_to(float x, ms_dtype dtype) {
-    if (dtype == MS_F16)
-        return ms_f16_to_f32(ms_f32_to_f16(x));
-    return dtype == MS_BF16 ? ms_bf16_to_f32(ms_f32_to_bf16(x)) : x;
-}
-
-static void put(void *block, ms_dtype dtype, int64_t at, float x) {
-    if (dtype == MS_F32)
-        ((float *)block)[at] = x;
-    else
-        ((uint16_t *)block)[at] = dtype == MS_F16 ? ms_f32_to_f16(x) : ms_f32_to_bf16(x);
-}
-
-static float get(const void *block, ms_dtype dtype, int64_t at) {
-    if (dtype == MS_F32)
-        return ((const float *)block)[at];
-    uint16_t x = ((const uint16_t *)block)[at];
-    return dtype == MS_F16 ? ms_f16_to_f32(x) : ms_bf16_to_f32(x);
-}
-
 float card_at(const ms_rows *r, int64_t outer, int64_t inner, int64_t channel) {
-    return get(r->data, r->dtype, outer * r->outer_stride + inner * r->inner_stride + channel);
+    return test_element(r->data, r->dtype, outer * r->outer_stride + inner * r->inner_stride + channel);
 }
 
 /* ---- tensors ---- */
@@ -61,8 +41,8 @@ static card_tensor to_card(test_tensor *t, ms_dtype dtype) {
         for (int64_t j = 0; j < r->inner; j++)
             for (int64_t k = 0; k < r->channels; k++) {
                 int64_t at = i * r->outer_stride + j * r->inner_stride + k;
-                t->block[at] = rounded_to(t->block[at], dtype);
-                put(c.block, dtype, at, t->block[at]);
+                t->block[at] = test_rounded(t->block[at], dtype);
+                test_element_set(c.block, dtype, at, t->block[at]);
             }
     return c;
 }
@@ -256,8 +236,8 @@ void matrix_case_reset(matrix_case *c) {
     for (int64_t i = 0; i < r->outer; i++)
         for (int64_t j = 0; j < r->inner; j++)
             for (int64_t k = 0; k < r->channels; k++)
-                put(r->data, r->dtype, i * r->outer_stride + j * r->inner_stride + k,
-                    test_at(&c->epilogue.residual.rows, i, j, k));
+                test_element_set(r->data, r->dtype, i * r->outer_stride + j * r->inner_stride + k,
+                                 test_at(&c->epilogue.residual.rows, i, j, k));
 }
 
 void matrix_case_on_card(simt_direct *d, const matrix_case *c, const ms_conv2d_args *args, cuda_tile tile) {
@@ -345,11 +325,11 @@ void matrix_case_same_as_host(const matrix_case *c, const char *what) {
         for (int64_t j = 0; j < r->inner; j++)
             for (int64_t k = 0; k < r->channels; k++) {
                 const float x = test_at(&c->dst.rows, i, j, k);
-                put(expected, r->dtype, i * r->outer_stride + j * r->inner_stride + k, x);
-                if (ms_float_bits(card_at(r, i, j, k)) != ms_float_bits(rounded_to(x, r->dtype))) {
+                test_element_set(expected, r->dtype, i * r->outer_stride + j * r->inner_stride + k, x);
+                if (ms_float_bits(card_at(r, i, j, k)) != ms_float_bits(test_rounded(x, r->dtype))) {
                     describe(c, what, text);
                     fail_msg("%s: row %d,%d channel %d is %a, the processor has %a", text, (int)i, (int)j,
-                             (int)k, (double)card_at(r, i, j, k), (double)rounded_to(x, r->dtype));
+                             (int)k, (double)card_at(r, i, j, k), (double)test_rounded(x, r->dtype));
                 }
             }
     describe(c, what, text);

@@ -68,7 +68,6 @@ void matrix_case_striped(simt_direct *direct, const matrix_case *c, uint64_t *rn
 
 /* An element of a tensor of any type. */
 float card_at(const ms_rows *rows, int64_t outer, int64_t inner, int64_t channel);
-float rounded_to(float x, ms_dtype dtype);
 /* The card's output has the host's values, rounded, and poison between rows. */
 void matrix_case_same_as_host(const matrix_case *c, const char *what);
 /* What the card's output is now, and whether it is so again. */

@@ -7,6 +7,7 @@ void simt_direct_open(simt_direct *direct, int arch, uint64_t seed) {
 #endif
     memset(direct, 0, sizeof(*direct));
     direct->arch = arch;
+    direct->processors = 60;
     direct->seed = seed;
     direct->emulator = simt_emulator_create();
     assert_non_null(direct->emulator);
@@ -19,6 +20,10 @@ void simt_direct_open(simt_direct *direct, int arch, uint64_t seed) {
 
 void simt_direct_close(simt_direct *direct) {
     simt_emulator_destroy(&direct->emulator);
+}
+
+int cuda_processors(const ms_device *dev) {
+    return ((const simt_direct *)dev->impl)->processors;
 }
 
 int cuda_arch(const ms_device *dev) {

@@ -2,30 +2,10 @@
 
 #define POISON 0x7fc00bad
 
-uint32_t typed_round(float x, ms_dtype dtype) {
-    if (dtype == MS_F32)
-        return ms_float_bits(x);
-    return dtype == MS_F16 ? ms_f32_to_f16(x) : ms_f32_to_bf16(x);
-}
-
-uint32_t typed_bits(const void *block, ms_dtype dtype, size_t element) {
-    return dtype == MS_F32 ? ((const uint32_t *)block)[element] : ((const uint16_t *)block)[element];
-}
-
-float typed_value(const void *block, ms_dtype dtype, size_t element) {
-    const uint32_t bits = typed_bits(block, dtype, element);
-    if (dtype == MS_F32)
-        return ms_bits_float(bits);
-    return dtype == MS_F16 ? ms_f16_to_f32((uint16_t)bits) : ms_bf16_to_f32((uint16_t)bits);
-}
-
 void typed_set(typed *t, size_t element, float x) {
-    const uint32_t bits = typed_round(x, t->rows.dtype);
-    if (t->rows.dtype == MS_F32)
-        ((uint32_t *)t->block)[element] = bits;
-    else
-        ((uint16_t *)t->block)[element] = (uint16_t)bits;
-    t->widened[element] = typed_value(t->block, t->rows.dtype, element);
+    const ms_dtype dtype = t->rows.dtype;
+    test_element_set(t->block, dtype, (int64_t)element, x);
+    t->widened[element] = test_element(t->block, dtype, (int64_t)element);
 }
 
 void typed_fill_poison(typed *t) {
@@ -70,9 +50,9 @@ void typed_free(typed *t) {
 
 void typed_assert_same(const typed *t, const char *what) {
     for (size_t i = 0; i < t->elements; i++) {
-        const uint32_t expected = typed_round(t->widened[i], t->rows.dtype);
-        const uint32_t got = typed_bits(t->block, t->rows.dtype, i);
-        const float value = typed_value(t->block, t->rows.dtype, i);
+        const uint32_t expected = test_rounded_bits(t->widened[i], t->rows.dtype);
+        const uint32_t got = test_element_bits(t->block, t->rows.dtype, (int64_t)i);
+        const float value = test_element(t->block, t->rows.dtype, (int64_t)i);
         if (got != expected && !(isnan(value) && isnan(t->widened[i])))
             fail_msg("%s: element %zu of %zu (type %d) is %#x (%g), the processor has %#x (%g)", what, i,
                      t->elements, (int)t->rows.dtype, got, (double)value, expected, (double)t->widened[i]);

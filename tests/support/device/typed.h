@@ -26,11 +26,6 @@ void typed_fill_poison(typed *t); /* both sides */
 /* Sets both sides of an element. */
 void typed_set(typed *t, size_t element, float x);
 
-uint32_t typed_bits(const void *block, ms_dtype dtype, size_t element);
-float typed_value(const void *block, ms_dtype dtype, size_t element);
-/* The bits of a float rounded to the type. */
-uint32_t typed_round(float x, ms_dtype dtype);
-
 /* Every element of the block, gaps included, is the float of the processor rounded once. */
 void typed_assert_same(const typed *t, const char *what);
 

@@ -181,7 +181,7 @@ static void check_close(const attention_case *c, double *worst) {
                     for (int64_t n = 0; n < a->head_dim; n++) {
                         const int64_t at = i * a->out_stride[0] + j * a->out_stride[1] +
                                            t * a->out_stride[2] + h * a->head_dim + n;
-                        const double got = typed_value(a->out, a->dtype, (size_t)at);
+                        const double got = test_element(a->out, a->dtype, (size_t)at);
                         const double bound = unit * fabs(result[n]) + (unit + 1e-5) * size[n] + 1e-6;
                         if (!(fabs(got - result[n]) <= bound))
                             fail_msg("token %lld, channel %lld of %d: %g, exactly %g, may be off by %g",
@@ -343,7 +343,7 @@ static void what_is_no_number_comes_through(void **state) {
         CARD(attention, &c.args);
         bool finite = true;
         for (int64_t n = 0; n < width; n++)
-            finite = finite && isfinite(typed_value(c.args.out, MS_F16, (size_t)(3 * width + n)));
+            finite = finite && isfinite(test_element(c.args.out, MS_F16, (size_t)(3 * width + n)));
         /* An infinite query or key may have the least weight, or all of it. */
         if (part == 2 || trial / 3 % 3 == 0)
             assert_false(finite);

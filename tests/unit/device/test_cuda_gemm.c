@@ -24,7 +24,7 @@ static test_tensor joined_sources(const ms_compute *compute, const matrix_case *
         assert_int_equal(compute->dev->kernels->norm_apply(compute->queue, &apply), MS_OK);
     }
     for (size_t i = 0; i < t.floats; i++)
-        t.block[i] = rounded_to(t.block[i], dtype);
+        t.block[i] = test_rounded(t.block[i], dtype);
     return t;
 }
 
@@ -181,6 +181,38 @@ static void in_bf16(void **state) {
     }
 }
 
+/* A card with few multiprocessors takes large tiles, one with many small ones; the bits are the same. */
+static void the_tile_follows_the_card(void **state) {
+    (void)state;
+    static const int processors[] = {1, 200};
+    static const matrix_types types = {{MS_F16, MS_F16}, MS_F16, MS_F16, MS_F16};
+    const char *names[2];
+    uint64_t rng = 6000;
+    int differ = 0;
+    simt_direct d;
+    simt_direct_open(&d, 86, 0);
+    for (int trial = 0; trial < 6; trial++) {
+        matrix_case c;
+        void *kept = NULL;
+        matrix_case_random(&rng, MATRIX_LINEAR, &types, &large, &d, &c);
+        for (int i = 0; i < 2; i++) {
+            d.processors = processors[i];
+            matrix_case_reset(&c);
+            matrix_case_on_card(&d, &c, &c.card, CUDA_TILE_COUNT);
+            names[i] = d.last;
+            if (i == 0)
+                kept = matrix_case_keep(&c);
+            else
+                matrix_case_same_as(&c, kept, d.last);
+        }
+        differ += strcmp(names[0], names[1]) != 0;
+        free(kept);
+        matrix_case_free(&c);
+    }
+    assert_true(differ > 0);
+    simt_direct_close(&d);
+}
+
 /* 16 x 16 pixels of 32 channels. */
 static ms_conv2d_args plain_layer(void *data, ms_dtype dtype) {
     const ms_rows rows = {data, 1, 256, 32, 256 * 32, 32, dtype};
@@ -256,6 +288,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_f16),
         cmocka_unit_test(in_bf16),
+        cmocka_unit_test(the_tile_follows_the_card),
         cmocka_unit_test(copies_only_where_it_must),
         cmocka_unit_test(what_a_card_cannot_is_refused),
     };

@@ -80,7 +80,7 @@ static int64_t ulps_apart(float a, float b) {
 static int64_t count_differing(const typed *t) {
     int64_t differing = 0;
     for (size_t i = 0; i < t->elements; i++) {
-        const float got = typed_value(t->block, MS_F32, i), expected = t->widened[i];
+        const float got = test_element(t->block, MS_F32, i), expected = t->widened[i];
         const bool both_nan = isnan(got) && isnan(expected);
         const int64_t apart = both_nan ? 0 : ulps_apart(got, expected);
         if (apart > 1)

@@ -87,13 +87,7 @@ SIMT_FN void epilogue_store(const cuda_epilogue &e, int group, const epilogue_co
     if (e.residual) {
         const int64_t at = outer * e.residual_outer_stride + inner * e.residual_inner_stride + column;
         float r[8];
-        if (e.residual_aligned && c.count >= 8) {
-            load_eight(e.residual, e.residual_dtype, at, r);
-        } else {
-            SIMT_UNROLL
-            for (int i = 0; i < 8; i++)
-                r[i] = i < c.count ? load_one(e.residual, e.residual_dtype, at + i) : 0.0f;
-        }
+        load_eight_of(e.residual, e.residual_dtype, at, e.residual_aligned, c.count, r);
         SIMT_UNROLL
         for (int i = 0; i < 8; i++)
             x[i] = x[i] + r[i];
@@ -104,14 +98,7 @@ SIMT_FN void epilogue_store(const cuda_epilogue &e, int group, const epilogue_co
             x[i] = x[i] * e.scale;
     }
     const int64_t at = outer * e.dst_outer_stride + inner * e.dst_inner_stride + column;
-    if (e.dst_aligned && c.count >= 8) {
-        store_eight(e.dst, e.dst_dtype, at, x);
-        return;
-    }
-    SIMT_UNROLL
-    for (int i = 0; i < 8; i++)
-        if (i < c.count)
-            store_one(e.dst, e.dst_dtype, at + i, x[i]);
+    store_eight_of(e.dst, e.dst_dtype, at, e.dst_aligned, c.count, x);
 }
 
 #endif

@@ -234,9 +234,9 @@ SIMT_FN void store_sums(const cuda_matmul_params &p, typename G::shared &s, int 
             if (place.outer < 0 || c.count <= 0)
                 continue;
             float x[8], gates[8];
-            load_eight(out, MS_F32, r * G::STAGED + wide * at, x);
+            load_eight(out + r * G::STAGED + wide * at, true, 8, x);
             if (geglu)
-                load_eight(out, MS_F32, r * G::STAGED + wide * at + 8, gates);
+                load_eight(out + r * G::STAGED + wide * at + 8, true, 8, gates);
             epilogue_store(p.epilogue, simt_block_z(), c, place.outer, place.inner, x, gates);
         }
         simt_warp_barrier();

@@ -28,15 +28,6 @@ SIMT_FN void two_normals(uint32_t first, uint32_t second, float ret_normals[2]) 
     ret_normals[1] = (float)(r * sine);
 }
 
-SIMT_FN void store_one(const cuda_operand &o, int64_t offset, float x) {
-    if (o.dtype == MS_F32)
-        ((float *)o.data)[offset] = x;
-    else if (o.dtype == MS_F16)
-        ((simt_f16 *)o.data)[offset] = simt_from_float<simt_f16>(x);
-    else
-        ((simt_bf16 *)o.data)[offset] = simt_from_float<simt_bf16>(x);
-}
-
 SIMT_KERNEL(CUDA_ROWS_THREADS) noise(SIMT_PARAM(cuda_noise_params, p)) {
     const int64_t four = (int64_t)simt_block_x() * CUDA_ROWS_THREADS + simt_thread();
     const int64_t first = four * 4, elements = p.inner * p.channels;
@@ -56,7 +47,8 @@ SIMT_KERNEL(CUDA_ROWS_THREADS) noise(SIMT_PARAM(cuda_noise_params, p)) {
         for (int i = 0; i < 4; i++) {
             const int64_t at = first + i;
             if (at < elements)
-                store_one(p.dst, offset_of(p.dst, outer, at % p.inner, (uint32_t)(at / p.inner)), normals[i]);
+                store_one(p.dst.data, p.dst.dtype,
+                          offset_of(p.dst, outer, at % p.inner, (uint32_t)(at / p.inner)), normals[i]);
         }
     }
 }

@@ -1,11 +1,11 @@
-/* Eight elements of any type to float32 and back, 16 bytes at a time where they lie so. */
+/* Elements of any type to float32 and back: one, and eight side by side, 16 bytes at a time where they lie so. */
 #ifndef MS_DEVICE_CUDA_KERNELS_LOAD_CUH
 #define MS_DEVICE_CUDA_KERNELS_LOAD_CUH
 
 #include "device/kernels.h"
 #include "device/simt/simt.h"
 
-SIMT_FN float load_one(const void *data, ms_dtype dtype, int64_t at) {
+SIMT_FN float load_one(const void *data, int dtype, int64_t at) {
     if (dtype == MS_F32)
         return ((const float *)data)[at];
     if (dtype == MS_F16)
@@ -13,7 +13,7 @@ SIMT_FN float load_one(const void *data, ms_dtype dtype, int64_t at) {
     return simt_to_float(((const simt_bf16 *)data)[at]);
 }
 
-SIMT_FN void store_one(void *data, ms_dtype dtype, int64_t at, float x) {
+SIMT_FN void store_one(void *data, int dtype, int64_t at, float x) {
     if (dtype == MS_F32)
         ((float *)data)[at] = x;
     else if (dtype == MS_F16)
@@ -22,63 +22,62 @@ SIMT_FN void store_one(void *data, ms_dtype dtype, int64_t at, float x) {
         ((simt_bf16 *)data)[at] = simt_from_float<simt_bf16>(x);
 }
 
-/* Two of them in a register. */
-template <class T> SIMT_FN void unpack(uint32_t pair, float x[2]) {
-    const T low = {(uint16_t)pair}, high = {(uint16_t)(pair >> 16)};
-    x[0] = simt_to_float(low);
-    x[1] = simt_to_float(high);
-}
+template <class T> union eight {
+    T value[8];
+    simt_words words[sizeof(T) * 8 / 16];
+};
 
-template <class T> SIMT_FN uint32_t pack_pair(const float x[2]) {
-    return simt_pack(simt_from_float<T>(x[0]), simt_from_float<T>(x[1]));
-}
-
-template <class T> SIMT_FN void unpack_eight(simt_words w, float x[8]) {
-    SIMT_UNROLL
-    for (int i = 0; i < 4; i++)
-        unpack<T>(w.w[i], x + 2 * i);
-}
-
-template <class T> SIMT_FN simt_words pack_eight(const float x[8]) {
-    simt_words w;
-    SIMT_UNROLL
-    for (int i = 0; i < 4; i++)
-        w.w[i] = pack_pair<T>(x + 2 * i);
-    return w;
-}
-
-/* Eight from element `at` on, which lies at a multiple of 16 bytes. */
-SIMT_FN void load_eight(const void *data, ms_dtype dtype, int64_t at, float x[8]) {
-    if (dtype == MS_F32) {
+/* Zeros behind the first `count`. wide: they lie at a multiple of 16 bytes. */
+template <class T> SIMT_FN void load_eight(const T *p, bool wide, int count, float x[8]) {
+    eight<T> u;
+    if (wide && count >= 8) {
         SIMT_UNROLL
-        for (int i = 0; i < 2; i++) {
-            const simt_words w = simt_load16((const float *)data + at + 4 * i);
-            SIMT_UNROLL
-            for (int j = 0; j < 4; j++)
-                x[4 * i + j] = simt_float(w.w[j]);
-        }
-    } else if (dtype == MS_F16) {
-        unpack_eight<simt_f16>(simt_load16((const simt_f16 *)data + at), x);
+        for (int i = 0; i < (int)(sizeof(u) / 16); i++)
+            u.words[i] = simt_load16((const char *)p + 16 * i);
     } else {
-        unpack_eight<simt_bf16>(simt_load16((const simt_bf16 *)data + at), x);
+        SIMT_UNROLL
+        for (int i = 0; i < 8; i++)
+            u.value[i] = i < count ? p[i] : simt_from_float<T>(0.0f);
+    }
+    SIMT_UNROLL
+    for (int i = 0; i < 8; i++)
+        x[i] = simt_to_float(u.value[i]);
+}
+
+template <class T> SIMT_FN void store_eight(T *p, bool wide, int count, const float x[8]) {
+    eight<T> u;
+    SIMT_UNROLL
+    for (int i = 0; i < 8; i++)
+        u.value[i] = simt_from_float<T>(x[i]);
+    if (wide && count >= 8) {
+        SIMT_UNROLL
+        for (int i = 0; i < (int)(sizeof(u) / 16); i++)
+            simt_store16((char *)p + 16 * i, u.words[i]);
+    } else {
+        SIMT_UNROLL
+        for (int i = 0; i < 8; i++)
+            if (i < count)
+                p[i] = u.value[i];
     }
 }
 
-SIMT_FN void store_eight(void *data, ms_dtype dtype, int64_t at, const float x[8]) {
-    if (dtype == MS_F32) {
-        SIMT_UNROLL
-        for (int i = 0; i < 2; i++) {
-            simt_words w;
-            SIMT_UNROLL
-            for (int j = 0; j < 4; j++)
-                w.w[j] = simt_bits(x[4 * i + j]);
-            simt_store16((float *)data + at + 4 * i, w);
-        }
-    } else if (dtype == MS_F16) {
-        simt_store16((simt_f16 *)data + at, pack_eight<simt_f16>(x));
-    } else {
-        simt_store16((simt_bf16 *)data + at, pack_eight<simt_bf16>(x));
-    }
+/* The same from element `at` on of a type that only the arguments say. */
+SIMT_FN void load_eight_of(const void *data, int dtype, int64_t at, bool wide, int count, float x[8]) {
+    if (dtype == MS_F32)
+        load_eight((const float *)data + at, wide, count, x);
+    else if (dtype == MS_F16)
+        load_eight((const simt_f16 *)data + at, wide, count, x);
+    else
+        load_eight((const simt_bf16 *)data + at, wide, count, x);
+}
+
+SIMT_FN void store_eight_of(void *data, int dtype, int64_t at, bool wide, int count, const float x[8]) {
+    if (dtype == MS_F32)
+        store_eight((float *)data + at, wide, count, x);
+    else if (dtype == MS_F16)
+        store_eight((simt_f16 *)data + at, wide, count, x);
+    else
+        store_eight((simt_bf16 *)data + at, wide, count, x);
 }
 
 #endif

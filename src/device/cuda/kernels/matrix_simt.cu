@@ -105,9 +105,9 @@ SIMT_FN void store_sums(const cuda_matmul_params &p, typename S::shared &s, int 
             const epilogue_columns c =
                 epilogue_begin(p.epilogue, simt_block_z(), (geglu ? column / 2 : column) + 8 * at);
             float v[8], gates[8];
-            load_eight(s.out[row], MS_F32, wide * at, v);
+            load_eight(&s.out[row][wide * at], true, 8, v);
             if (geglu)
-                load_eight(s.out[row], MS_F32, wide * at + 8, gates);
+                load_eight(&s.out[row][wide * at + 8], true, 8, gates);
             if (c.count > 0)
                 epilogue_store(p.epilogue, simt_block_z(), c, place.outer, place.inner, v, gates);
         }

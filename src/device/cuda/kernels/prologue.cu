@@ -19,9 +19,9 @@ SIMT_FN void read_eight(const cuda_prologue_params &p, int64_t outer, int64_t in
     if (p.aligned) {
         const int second = c >= p.src[0].channels ? 1 : 0;
         const cuda_source &from = p.src[second];
-        load_eight(
-            from.data, from.dtype,
-            outer * from.outer_stride + inner * from.inner_stride + (second ? c - p.src[0].channels : c), x);
+        const int at = second ? c - p.src[0].channels : c;
+        load_eight((const T *)from.data + outer * from.outer_stride + inner * from.inner_stride + at, true, 8,
+                   x);
         return;
     }
     SIMT_UNROLL
@@ -50,7 +50,7 @@ template <class T> SIMT_FN void copy_rows(const cuda_prologue_params &p) {
                 x[i] = gpu_silu(x[i]);
         }
     }
-    simt_store16((T *)p.dst + row * p.c_pad + c, pack_eight<T>(x));
+    store_eight((T *)p.dst + row * p.c_pad + c, true, 8, x);
 }
 
 SIMT_KERNEL(CUDA_PROLOGUE_THREADS) prologue_f16(SIMT_PARAM(cuda_prologue_params, p)) {

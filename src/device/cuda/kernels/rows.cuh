@@ -2,8 +2,10 @@
 #ifndef MS_DEVICE_CUDA_KERNELS_ROWS_CUH
 #define MS_DEVICE_CUDA_KERNELS_ROWS_CUH
 
+#include "device/cuda/kernels/load.cuh"
 #include "device/cuda/kernels/rows.h"
-#include "device/simt/simt.h"
+
+static_assert(CUDA_ROWS_AT_ONCE == 8, "load.cuh reads eight");
 
 /* The channels of a row that a thread takes. */
 struct place {
@@ -21,68 +23,17 @@ SIMT_FN place place_of(const cuda_space &s) {
     return {inner, channel, !there ? 0 : left < CUDA_ROWS_AT_ONCE ? (int)left : CUDA_ROWS_AT_ONCE};
 }
 
-template <class T> union eight {
-    T value[CUDA_ROWS_AT_ONCE];
-    simt_words words[sizeof(T) * CUDA_ROWS_AT_ONCE / 16];
-};
-
-/* Zeros behind the first `count`. */
-template <class T> SIMT_FN void load_eight(const T *p, bool wide, int count, float x[CUDA_ROWS_AT_ONCE]) {
-    eight<T> u;
-    if (wide && count == CUDA_ROWS_AT_ONCE) {
-        SIMT_UNROLL
-        for (int i = 0; i < (int)(sizeof(u) / 16); i++)
-            u.words[i] = simt_load16((const char *)p + 16 * i);
-    } else {
-        SIMT_UNROLL
-        for (int i = 0; i < CUDA_ROWS_AT_ONCE; i++)
-            u.value[i] = i < count ? p[i] : simt_from_float<T>(0.0f);
-    }
-    SIMT_UNROLL
-    for (int i = 0; i < CUDA_ROWS_AT_ONCE; i++)
-        x[i] = simt_to_float(u.value[i]);
-}
-
-template <class T> SIMT_FN void store_eight(T *p, bool wide, int count, const float x[CUDA_ROWS_AT_ONCE]) {
-    eight<T> u;
-    SIMT_UNROLL
-    for (int i = 0; i < CUDA_ROWS_AT_ONCE; i++)
-        u.value[i] = simt_from_float<T>(x[i]);
-    if (wide && count == CUDA_ROWS_AT_ONCE) {
-        SIMT_UNROLL
-        for (int i = 0; i < (int)(sizeof(u) / 16); i++)
-            simt_store16((char *)p + 16 * i, u.words[i]);
-    } else {
-        SIMT_UNROLL
-        for (int i = 0; i < CUDA_ROWS_AT_ONCE; i++)
-            if (i < count)
-                p[i] = u.value[i];
-    }
-}
-
 SIMT_FN int64_t offset_of(const cuda_operand &o, int64_t outer, int64_t inner, uint32_t channel) {
     return outer * o.outer_stride + inner * o.inner_stride + channel;
 }
 
 SIMT_FN void load_place(const cuda_operand &o, int64_t outer, const place &at, float x[CUDA_ROWS_AT_ONCE]) {
-    const int64_t offset = offset_of(o, outer, at.inner, at.channel);
-    if (o.dtype == MS_F32)
-        load_eight((const float *)o.data + offset, o.wide, at.count, x);
-    else if (o.dtype == MS_F16)
-        load_eight((const simt_f16 *)o.data + offset, o.wide, at.count, x);
-    else
-        load_eight((const simt_bf16 *)o.data + offset, o.wide, at.count, x);
+    load_eight_of(o.data, o.dtype, offset_of(o, outer, at.inner, at.channel), o.wide, at.count, x);
 }
 
 SIMT_FN void store_place(const cuda_operand &o, int64_t outer, const place &at,
                          const float x[CUDA_ROWS_AT_ONCE]) {
-    const int64_t offset = offset_of(o, outer, at.inner, at.channel);
-    if (o.dtype == MS_F32)
-        store_eight((float *)o.data + offset, o.wide, at.count, x);
-    else if (o.dtype == MS_F16)
-        store_eight((simt_f16 *)o.data + offset, o.wide, at.count, x);
-    else
-        store_eight((simt_bf16 *)o.data + offset, o.wide, at.count, x);
+    store_eight_of(o.data, o.dtype, offset_of(o, outer, at.inner, at.channel), o.wide, at.count, x);
 }
 
 /* For eight channels x[i]. A switch stays outside, so that each case is one short loop. */
