@@ -124,6 +124,22 @@ static void text_rates(ms_buf *out, const probe_result *r) {
     ms_buf_printf(out, "  %-24s %.1f us\n", "starting an operation", 1e6 / c->passes);
 }
 
+static void text_cards(ms_buf *out, const probe_result *r) {
+    ms_probe_card c;
+    for (int i = 0; ms_probe_get_card(r->probe, i, &c); i++) {
+        char total[MS_SIZE_TEXT_BYTES], free_text[MS_SIZE_TEXT_BYTES];
+        if (i == 0)
+            ms_buf_printf(out,
+                          "CUDA cards (what memsafe does on them is predicted, not yet run on hardware)\n");
+        ms_buf_printf(out, "  %-24d ", i);
+        if (c.problem)
+            ms_buf_printf(out, "%s\n", c.problem);
+        else
+            ms_buf_printf(out, "%s (sm_%d), %s, %s free\n", c.name, c.arch,
+                          ms_size_format(total, c.nominal_bytes), ms_size_format(free_text, c.free_bytes));
+    }
+}
+
 static void write_text(const probe_result *r, ms_buf *out) {
     ms_buf_printf(out, "Processor\n  %-24s %s\n  %-24s %d\n  %-24s", "name", r->host.cpu_name,
                   "CPUs for this process", r->host.cpus, "instruction sets");
@@ -139,6 +155,7 @@ static void write_text(const probe_result *r, ms_buf *out) {
         ms_buf_printf(out, " %s%s", ms_probe_backend(i),
                       strcmp(ms_probe_backend(i), "dummy") == 0 ? " (sizes only)" : "");
     ms_buf_printf(out, "\n");
+    text_cards(out, r);
     if (r->measured) {
         ms_buf_printf(out, "Bandwidth\n");
         text_bandwidth(out, "disk to host", &r->disk,
@@ -185,6 +202,24 @@ static void json_cgroup(ms_buf *out, const probe_result *r) {
         ms_buf_printf(out, "\"binding\": null}, ");
     else
         ms_buf_printf(out, "\"binding\": %d}, ", r->host.cgroup_binding);
+}
+
+static void json_cards(ms_buf *out, const probe_result *r) {
+    ms_probe_card c;
+    ms_buf_printf(out, "\"cards\": [");
+    for (int i = 0; ms_probe_get_card(r->probe, i, &c); i++) {
+        ms_buf_printf(out, "%s{\"name\": ", i ? ", " : "");
+        ms_buf_json_string(out, c.name);
+        ms_buf_printf(out,
+                      ", \"arch\": %d, \"nominal_bytes\": %zu, \"free_bytes\": %zu, \"problem\": ", c.arch,
+                      c.nominal_bytes, c.free_bytes);
+        if (c.problem)
+            ms_buf_json_string(out, c.problem);
+        else
+            ms_buf_printf(out, "null");
+        ms_buf_printf(out, "}");
+    }
+    ms_buf_printf(out, "], ");
 }
 
 static void json_bandwidth(ms_buf *out, const char *key, const ms_probe_bandwidth *b, bool measured) {
@@ -236,6 +271,7 @@ static void write_json(const probe_result *r, ms_buf *out) {
     for (int i = 0; ms_probe_backend(i); i++)
         ms_buf_printf(out, "%s\"%s\"", i ? ", " : "", ms_probe_backend(i));
     ms_buf_printf(out, "], ");
+    json_cards(out, r);
     json_bandwidth(out, "disk", &r->disk, r->measured);
     ms_buf_printf(out, ", ");
     json_bandwidth(out, "host_to_device", &r->upload, r->measured);

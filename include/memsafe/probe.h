@@ -92,6 +92,24 @@ static inline bool ms_probe_get_device(const ms_probe *probe, ms_probe_device *r
     return ms_probe_get_device_sized(probe, ret_device, sizeof(*ret_device));
 }
 
+/* An NVIDIA card, as the driver's management library (NVML) knows it without a context on it. */
+typedef struct ms_probe_card {
+    const char *name;    /* "NVIDIA GeForce RTX 3090" */
+    const char *problem; /* NULL = none; else why nothing is known of it. Both valid as long as the probe */
+    int arch;            /* compute capability: 86 */
+    size_t nominal_bytes, free_bytes;
+} ms_probe_card;
+
+/*
+ * By NVML's numbers, whatever device was named; false behind the last, and all zero, the name "". A library
+ * that is there and cannot be used is one card with a problem; none is no card.
+ */
+MS_API bool ms_probe_get_card_sized(const ms_probe *probe, int index, ms_probe_card *ret_card,
+                                    size_t card_bytes);
+static inline bool ms_probe_get_card(const ms_probe *probe, int index, ms_probe_card *ret_card) {
+    return ms_probe_get_card_sized(probe, index, ret_card, sizeof(*ret_card));
+}
+
 /* ---- measurements: of the device that was named, else MS_INVALID_ARGUMENT ---- */
 
 typedef struct ms_probe_bandwidth {

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/sized.h"
+#include "device/nvml.h"
 #include "device/self_test/self_test.h"
 #include "planner/run_history.h"
 #include "predict/bandwidth.h"
@@ -14,8 +15,12 @@
 #include "media/write/video_writer.h"
 #endif
 
+#define MOST_CARDS 64
+
 struct ms_probe {
     ms_host host;
+    int n_cards;
+    ms_nvml_card card[MOST_CARDS];
     bool has_device;
     ms_compute compute;
     size_t nominal_bytes, free_bytes; /* of the device */
@@ -54,6 +59,7 @@ ms_status ms_probe_create_sized(const ms_probe_params *params, size_t params_byt
     if (!probe)
         return ms_fail_alloc(err, NULL, sizeof(*probe), "the probe");
     ms_host_read(&probe->host);
+    probe->n_cards = ms_nvml_cards(probe->card, MOST_CARDS);
     ms_status status = p.device ? open_device(probe, &p, err) : MS_OK;
     if (status != MS_OK) {
         ms_probe_destroy(&probe);
@@ -132,6 +138,21 @@ bool ms_probe_get_device_sized(const ms_probe *probe, ms_probe_device *ret_devic
                                    .free_bytes = probe->free_bytes};
     }
     ms_sized_fill(ret_device, device_bytes, &device, sizeof(device));
+    return there;
+}
+
+bool ms_probe_get_card_sized(const ms_probe *probe, int index, ms_probe_card *ret_card, size_t card_bytes) {
+    const bool there = probe && index >= 0 && index < probe->n_cards;
+    ms_probe_card card = {.name = ""};
+    if (there) {
+        const ms_nvml_card *c = &probe->card[index];
+        card = (ms_probe_card){.name = c->name,
+                               .problem = c->problem[0] ? c->problem : NULL,
+                               .arch = c->arch,
+                               .nominal_bytes = c->total_bytes,
+                               .free_bytes = c->free_bytes};
+    }
+    ms_sized_fill(ret_card, card_bytes, &card, sizeof(card));
     return there;
 }
 

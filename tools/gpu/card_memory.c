@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "device/cuda/memory/nvml.h"
+#include "device/nvml.h"
 
 struct card_memory {
     char slot[32];
@@ -21,7 +21,7 @@ struct card_memory {
 
 static bool ask(card_memory *m, size_t *ret_used) {
     size_t free_bytes = 0, total_bytes = 0;
-    if (!cuda_nvml_memory(m->slot, &free_bytes, &total_bytes))
+    if (!ms_nvml_memory(m->slot, &free_bytes, &total_bytes))
         return false;
     *ret_used = total_bytes - free_bytes;
     return true;

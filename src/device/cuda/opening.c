@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "device/cuda/cuda.h"
 #include "device/cuda/kernel_list.h"
-#include "device/cuda/memory/nvml.h"
+#include "device/nvml.h"
 
 #define LEAST_ARCH 75
 /* The most that is believed of a context and kernels where the management library cannot tell them from what
@@ -162,7 +162,7 @@ static ms_status measure(const cuda_card *card, size_t *ret_own_bytes, ms_error 
     char slot[32];
     size_t before = 0, after = 0, total = 0;
     bool known = cudaDeviceGetPCIBusId(slot, sizeof(slot), card->number) == cudaSuccess &&
-                 cuda_nvml_memory(slot, &before, &total);
+                 ms_nvml_memory(slot, &before, &total);
     cudaError_t error = make(card->number);
     if (error == cudaSuccess)
         error = cudaMemGetInfo(&after, &total);

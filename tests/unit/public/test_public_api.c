@@ -656,6 +656,7 @@ static void null_probe(void) {
     ms_probe_host host;
     ms_probe_cgroup group;
     ms_probe_device device;
+    ms_probe_card card;
     ms_probe_bandwidth bandwidth;
     ms_probe_rates rates;
     REFUSED(ms_probe_create(NULL, NULL, &err));
@@ -666,6 +667,7 @@ static void null_probe(void) {
     assert_true(strcmp(host.cpu_name, "") == 0 && host.total_bytes == 0);
     GIVES(!ms_probe_get_cgroup(NULL, 0, NULL));
     GIVES(!ms_probe_get_device(NULL, &device));
+    GIVES(!ms_probe_get_card(NULL, 0, &card));
     REFUSED(ms_probe_disk(NULL, "x", &bandwidth, &err));
     REFUSED(ms_probe_upload(NULL, &bandwidth, &err));
     REFUSED(ms_probe_self_test(NULL, 1, NULL, NULL, &err));
@@ -674,6 +676,8 @@ static void null_probe(void) {
     GIVES(!ms_probe_get_cgroup(probe, -1, &group));
     GIVES(!ms_probe_get_cgroup(probe, INT_MAX, &group));
     GIVES(!ms_probe_get_device(probe, &device)); /* none was named */
+    GIVES(!ms_probe_get_card(probe, -1, &card));
+    GIVES(!ms_probe_get_card(probe, INT_MAX, NULL));
     REFUSED(ms_probe_disk(probe, NULL, &bandwidth, &err));
     REFUSED(ms_probe_disk(probe, "x", NULL, &err));
     REFUSED(ms_probe_upload(probe, NULL, &err));

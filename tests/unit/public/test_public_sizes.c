@@ -575,6 +575,8 @@ static void sizes_of_probes(void) {
     CHECK_FILL(ms_probe_get_host_sized(probe, ret, bytes), ms_probe_host);
     CHECK_FILL(ms_probe_get_cgroup_sized(probe, 0, ret, bytes), ms_probe_cgroup);
     CHECK_FILL(ms_probe_get_device_sized(probe, ret, bytes), ms_probe_device);
+    CHECK_FILL(ms_probe_get_card_sized(probe, 0, ret, bytes), ms_probe_card);
+    note("ms_probe_get_card_sized");
     note("ms_probe_get_host_sized");
     note("ms_probe_get_cgroup_sized");
     note("ms_probe_get_device_sized");
