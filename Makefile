@@ -1,7 +1,7 @@
 # The commands that people type. Everything else is CMake; see CMakePresets.json for the other builds.
 SHELL := /bin/bash
 
-.PHONY: all deps deps-dev configure build demo train-demo check check-core check-python check-wheel wheel check-e2e check-simt check-full check-cuda check-gpu lint abi bench install uninstall clean format wrap deb coverage dev asan tsan clang fuzz
+.PHONY: all deps deps-dev configure build demo train-demo check check-core check-python check-wheel wheel check-e2e check-simt check-kernels check-full check-cuda check-gpu lint abi bench install uninstall clean format wrap deb coverage dev asan tsan clang fuzz
 
 all: build
 
@@ -60,10 +60,19 @@ check-cuda: deps
 	cmake --build build-cuda --target list_kernels
 	tools/kernel_table -l build-cuda/tests/list_kernels -o docs/cuda_kernels.md
 
-# An hour or two: the emulated card on every rung, with eight schedules, of all architectures; every allocation of a run failed, and the
-# card lost again and again.
+# An hour or two: the emulated card on every rung, with eight schedules, of all architectures; a run in which every allocation and every
+# launch fails in turn, and the card is lost after every command.
 check-simt: build
-	MEMSAFE_SIMT_LONG=1 ctest --test-dir build --output-on-failure --timeout 20000 -R '^(card_run|card_stages|cuda_|simt)'
+	MEMSAFE_SIMT_LONG=1 ctest --test-dir build --output-on-failure --timeout 20000 -R '^(card_|cuda_|simt|emulator|planted|tensor_core)'
+
+# Every kernel of the CUDA back end on the emulator, at small shapes, under the sanitizers of addresses and of races: a quarter of an hour.
+check-kernels: deps-dev
+	cmake --preset asan
+	cmake --build build-asan --target kernel_tests
+	ctest --test-dir build-asan --output-on-failure -L kernels
+	cmake --preset tsan
+	cmake --build build-tsan --target kernel_tests
+	setarch -R ctest --test-dir build-tsan --output-on-failure -L kernels
 
 # Full-size models with random weights: half an hour, 6 GB of disk.
 check-full: build

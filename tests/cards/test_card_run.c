@@ -172,18 +172,19 @@ static int run_with(const ms_run_params *p, const char *variable, int n) {
     return WEXITSTATUS(ended);
 }
 
+/* Samples, with every kernel computed; test_card_failures.c goes through all. */
 static void failures_are_got_over_or_told(void **state) {
     (void)state;
     ms_run_params p = params;
     int recovered = 0;
-    for (int n = 1; n < (at_length ? 400 : 30); n += at_length ? 1 : 13) {
+    for (int n = 1; n < (at_length ? 1000 : 30); n += at_length ? 37 : 13) {
         int result = run_with(&p, "MEMSAFE_SIMT_FAIL_ALLOC", n);
         if (result > 2)
             fail_msg("allocation %d failed: result %d", n, result);
         recovered += result == 1;
     }
     assert_true(recovered > 0);
-    for (int n = 50; n < (at_length ? 100000 : 1500); n += at_length ? 1 + n / 40 : 4 * n) {
+    for (int n = 50; n < (at_length ? 100000 : 1500); n += at_length ? n / 4 : 4 * n) {
         int result = run_with(&p, "MEMSAFE_SIMT_LOSE_AFTER", n);
         if (result != 3 && result != 0)
             fail_msg("lost after %d: result %d", n, result);

@@ -13,6 +13,8 @@
  the *                                    emulator draws; each may be left out from behind. "none": there is
  no *                                    card; "old": the driver is too old
  *   MEMSAFE_SIMT_VMM=0               the driver does not map memory to reserved addresses
+ *   MEMSAFE_SIMT_SKIP=1              work is given and looked at as ever, and nothing is computed or written: what
+ *                                    comes back is zeros. A run comes to its end in no time
  *   MEMSAFE_SIMT_FAIL_ALLOC=N        the N-th block of device memory fails; counted, like all that follow,
  *                                    over the process from 1
  *   MEMSAFE_SIMT_FAIL_CREATE=N       the N-th piece of physical memory: the card has no more than it said
@@ -117,7 +119,7 @@ struct CUgraphExec_st {
 
 typedef struct card {
     bool there; /* it was read what the card is */
-    bool none, old, vmm;
+    bool none, old, vmm, skips;
     bool context;
     int arch;
     uint64_t seed, random;
@@ -136,6 +138,7 @@ extern pthread_mutex_t card_lock; /* of all of it */
 
 /* The N-th event of a kind, counted over the process, that a variable asks for. */
 bool card_fails(const char *variable, _Atomic long *count);
+void card_count_failure(void); /* another one happened */
 void card_die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 /* Takes the lock, makes the context; what a lost card answers to everything (the lock is held even then). */
 cudaError_t card_enter(void);
@@ -173,6 +176,7 @@ bool card_is_awaited(const void *begin, size_t bytes);
    were launched; kernels whose code was loaded by a launch, when memory had been counted already. */
 CARD_EXPORT void simt_traffic(uint64_t *ret_uploaded_bytes, uint64_t *ret_downloaded_bytes);
 CARD_EXPORT uint64_t simt_captured(void);
+CARD_EXPORT uint64_t simt_failures(void); /* of those that were asked for, the loss of the card included */
 CARD_EXPORT uint64_t simt_launched(void);
 CARD_EXPORT uint64_t simt_loaded_late(void);
 #endif

@@ -150,18 +150,27 @@ static void run_kernel(const card_command *c) {
     free(param);
 }
 
+static void copy(const card_command *c) {
+    if (!the_card.skips)
+        memcpy(c->dst, c->src, c->bytes);
+    else if (c->kind == CARD_DOWNLOAD)
+        memset(c->dst, 0, c->bytes);
+    *(c->kind == CARD_UPLOAD ? &uploaded_bytes : &downloaded_bytes) += c->bytes;
+}
+
 static void run(const card_command *c) {
     switch (c->kind) {
     case CARD_UPLOAD:
     case CARD_DOWNLOAD:
-        memcpy(c->dst, c->src, c->bytes);
-        *(c->kind == CARD_UPLOAD ? &uploaded_bytes : &downloaded_bytes) += c->bytes;
+        copy(c);
         break;
     case CARD_FILL:
-        memset(c->dst, c->byte, c->bytes);
+        if (!the_card.skips)
+            memset(c->dst, c->byte, c->bytes);
         break;
     case CARD_KERNEL:
-        run_kernel(c);
+        if (!the_card.skips)
+            run_kernel(c);
         break;
     case CARD_RECORD:
         c->event->done = c->generation;
@@ -197,6 +206,7 @@ static bool is_lost_now(void) {
 }
 
 static void lose(void) {
+    card_count_failure();
     the_card.lost = cudaErrorLaunchFailure;
     for (cudaStream_t s = the_card.streams; s; s = s->next)
         card_list_clear(&s->list);

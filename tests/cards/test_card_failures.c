@@ -1,0 +1,192 @@
+/*
+ * A short run on the emulated card, with everything failing in turn that a card can fail at: each command that it
+ * is lost after, each block of its memory, each piece of physical memory, each page-locked block, each launch. Each
+ * time there is a status, nothing is held afterwards, and the job goes on to the same file.
+ *
+ * Kernels compute nothing here (MEMSAFE_SIMT_SKIP): it is the host's side that is tested, and thousands of runs
+ * take minutes. Samples where they do compute are in test_card_run.c. By default a part of all events;
+ * MEMSAFE_SIMT_LONG=1 (make check-simt) goes through every one.
+ */
+#include "test.h"
+
+#include <dlfcn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "cards/card_run.h"
+
+#define FRAMES 2
+#define MOST_JOBS 8
+
+static ms_run_params params;
+static ms_run_report report;
+static ms_error err;
+static int jobs;       /* runs at a time */
+static uint64_t whole; /* hash of the file of a run in which nothing fails */
+static bool at_length;
+
+static uint64_t failures(void) {
+    static char path[1024];
+    uint64_t (*count)(void);
+    snprintf(path, sizeof(path), "%s/memsafe-simt.so", getenv("MEMSAFE_PLUGIN_DIR"));
+    void *plugin = dlopen(path, RTLD_NOW), *found = plugin ? dlsym(plugin, "simt_failures") : NULL;
+    assert_non_null(found);
+    memcpy(&count, &found, sizeof(count));
+    const uint64_t n = count();
+    dlclose(plugin);
+    return n;
+}
+
+static size_t held_bytes(void) {
+    ms_mem_usage usage;
+    ms_mem_get_usage(NULL, &usage);
+    return usage.current_bytes;
+}
+
+/* A small one, whose addresses are gone through in no time. */
+static void set_card(int seed) {
+    char text[32];
+    snprintf(text, sizeof(text), "256M,sm_86,%d", seed);
+    setenv("MEMSAFE_SIMT", text, 1);
+}
+
+static int prepare(void **state) {
+    (void)state;
+    static char output[512];
+    card_prepare(FRAMES, &params);
+    snprintf(output, sizeof(output), "%s", test_file("out.mkv"));
+    params.output = output;
+    jobs = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    jobs = jobs < 1 ? 1 : jobs > MOST_JOBS ? MOST_JOBS : jobs;
+    params.segment_frames = 1;
+    params.guidance = 1;
+    at_length = getenv("MEMSAFE_SIMT_LONG") != NULL;
+    setenv("MEMSAFE_SIMT_SKIP", "1", 1);
+    set_card(0);
+    if (ms_run(&params, &report, &err) != MS_OK) /* its speed is measured and kept */
+        return -1;
+    whole = test_hash_file(output);
+    return unlink(output);
+}
+
+static int clean_up(void **state) {
+    (void)state;
+    test_dir_remove();
+    return 0;
+}
+
+enum { FAILED, GOT_OVER, NOTHING_HAPPENED, WRONG_STATUS, HELD, WRONG_FILE, NOT_RESUMED, RESULTS };
+
+static const char *const said[RESULTS] = {[WRONG_STATUS] = "another status",
+                                          [HELD] = "memory is held",
+                                          [WRONG_FILE] = "another file",
+                                          [NOT_RESUMED] = "the job does not go on"};
+
+static int try(const char *variable, int n, ms_status expected) {
+    char text[16];
+    const size_t before = held_bytes();
+    ms_run_params p = params;
+    snprintf(text, sizeof(text), "%d", n);
+    setenv(variable, text, 1);
+    set_card(n);
+    ms_status status = ms_run(&p, &report, &err);
+    const bool happened = failures() > 0;
+    if (held_bytes() != before)
+        return HELD;
+    if (status == MS_OK)
+        return test_hash_file(p.output) != whole ? WRONG_FILE : happened ? GOT_OVER : NOTHING_HAPPENED;
+    if (!happened || (status != expected && status != MS_UNSUPPORTED) || access(p.output, F_OK) == 0)
+        return WRONG_STATUS;
+    unsetenv(variable);
+    p.resume = true;
+    if (ms_run(&p, &report, &err) != MS_OK)
+        return NOT_RESUMED;
+    return held_bytes() != before ? HELD : test_hash_file(p.output) != whole ? WRONG_FILE : FAILED;
+}
+
+/* In a process of its own, because events are counted over a process. Of those at a time each has a history and an
+   output of its own. */
+static pid_t begin(const char *variable, int n, int job, ms_status expected) {
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid > 0)
+        return pid;
+    char line[2048], output[512], history[512];
+    snprintf(output, sizeof(output), "%s.%d.mkv", params.output, job);
+    snprintf(history, sizeof(history), "%s.%d", params.history, job);
+    snprintf(line, sizeof(line), "rm -rf %s* && cp %s %s", output, params.history, history);
+    if (system(line) != 0)
+        _exit(RESULTS);
+    params.output = output;
+    params.history = history;
+    const int result = try(variable, n, expected);
+    if (result > NOTHING_HAPPENED)
+        fprintf(stderr, "%s=%d: %s: %s\n", variable, n, said[result], err.message);
+    _exit(result);
+}
+
+static int end(pid_t pid, const char *variable, int n) {
+    int ended = 0;
+    assert_int_equal(waitpid(pid, &ended, 0), pid);
+    if (!WIFEXITED(ended))
+        fail_msg("%s=%d ended by signal %d", variable, n, WTERMSIG(ended));
+    return WEXITSTATUS(ended);
+}
+
+/* Until there is none any more. `few`: by default one of so many. */
+static void each(const char *variable, int few, ms_status expected) {
+    const int step = at_length ? 1 : few;
+    int count[RESULTS + 1] = {0};
+    for (int n = 1; count[NOTHING_HAPPENED] == 0; n += jobs * step) {
+        pid_t pid[MOST_JOBS];
+        for (int job = 0; job < jobs; job++)
+            pid[job] = begin(variable, n + job * step, job, expected);
+        for (int job = 0; job < jobs; job++) {
+            const int result = end(pid[job], variable, n + job * step);
+            if (result > NOTHING_HAPPENED)
+                fail_msg("%s=%d: result %d", variable, n + job * step, result);
+            count[result]++;
+        }
+    }
+    print_message("[          ] %s: %d ended the run, %d were got over\n", variable, count[FAILED],
+                  count[GOT_OVER]);
+    assert_true(count[FAILED] + count[GOT_OVER] > 1);
+}
+
+static void the_card_is_lost(void **state) {
+    (void)state;
+    each("MEMSAFE_SIMT_LOSE_AFTER", 97, MS_DEVICE_LOST);
+}
+
+static void a_block_fails(void **state) {
+    (void)state;
+    each("MEMSAFE_SIMT_FAIL_ALLOC", 53, MS_DEVICE_MEMORY);
+}
+
+static void a_piece_of_physical_memory_fails(void **state) {
+    (void)state;
+    each("MEMSAFE_SIMT_FAIL_CREATE", 7, MS_DEVICE_MEMORY);
+}
+
+static void a_page_locked_block_fails(void **state) {
+    (void)state;
+    each("MEMSAFE_SIMT_FAIL_HOST_ALLOC", 1, MS_HOST_MEMORY);
+}
+
+static void a_launch_fails(void **state) {
+    (void)state;
+    each("MEMSAFE_SIMT_FAIL_LAUNCH", 97, MS_DEVICE_MEMORY);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_card_is_lost),
+        cmocka_unit_test(a_block_fails),
+        cmocka_unit_test(a_piece_of_physical_memory_fails),
+        cmocka_unit_test(a_page_locked_block_fails),
+        cmocka_unit_test(a_launch_fails),
+    };
+    return cmocka_run_group_tests(tests, prepare, clean_up);
+}
