@@ -47,6 +47,7 @@ check-e2e: build
 	tests/e2e/kill_resume build 200
 	tests/e2e/disk_full build
 	tests/e2e/flatness build
+	tools/check_python build -m slow
 	MEMSAFE_HISTORY=off MEMSAFE_EVERY_ALLOCATION=1 build/tests/test_recovery
 
 # On a machine with a card (CONTRIBUTING.md, "A card"): nvcc and a C compiler are enough.

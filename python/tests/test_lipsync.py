@@ -3,12 +3,14 @@
 import gc
 import shutil
 import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import Any, List
 
 import numpy as np
 import pytest
-from conftest import DEMO, FAST
+from conftest import DEMO, FAST, ROOT
 
 import memsafe
 
@@ -194,6 +196,33 @@ def test_progress_and_report(model: Any, clip: Any, speech: Any, inputs: Any) ->
     assert bar.done == bar.total == 5
     with pytest.raises(TypeError, match="progress"):
         model.lipsync(clip, speech, progress=5)
+
+
+def test_a_bar_of_tqdm(model: Any, clip: Any, speech: Any, inputs: Any, capsys: Any, monkeypatch: Any) -> None:
+    pytest.importorskip("tqdm")
+    list(model.lipsync(clip, speech, track=inputs.track, frames=3, progress=True, **FAST))
+    assert "3/3" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(memsafe.Unsupported, match="needs the package tqdm"):
+        model.lipsync(clip, speech, progress=True)
+
+
+def test_the_first_example_of_the_manual(tmp_path: Path, inputs: Any, monkeypatch: Any) -> None:
+    """The code of docs/python.md, with other names of files."""
+    pytest.importorskip("av")
+    text = (ROOT / "docs" / "python.md").read_text()
+    code = text.split("```python\n")[1].split("```")[0]
+    assert len(code.strip().splitlines()) < 10
+    for old, new in (
+        ('"ByteDance/LatentSync-1.6"', repr(str(DEMO))), ("8G", "1G"), ("talking.mp4", str(inputs.video)), ("speech.wav", str(inputs.speech)),
+        ("said.mp4", str(tmp_path / "said.mp4")), ("progress=True", "steps=1, frames=2, resolution=64"),
+    ):  # fmt: skip
+        assert old in code
+        code = code.replace(old, new)
+    shown: List[Any] = []
+    code = code.replace(f'"{inputs.speech}"):', f'"{inputs.speech}", steps=1, frames=2, resolution=64):')
+    exec(code, {"show": shown.append})
+    assert len(shown) == 2 and (tmp_path / "said.mp4").exists()
 
 
 def test_leaving_early_frees_the_model(model: Any, clip: Any, speech: Any, inputs: Any, first_window: Any) -> None:

@@ -21,6 +21,8 @@ PQ, HLG = 16, 18
 
 # Those of the command: bicubic at equal sizes touches chroma only.
 SCALE = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
+# Codecs whose chroma lies between two pixels, not on the left one; PyAV does not say what a frame says of it.
+CENTRED = frozenset({"mjpeg", "mjpegb", "mpeg1video"})
 # The names that swscale has for colour matrices, by their numbers in FFmpeg; BT.601's two are the same.
 MATRICES = {1: "bt709", 4: "fcc", 5: "bt470", 6: "smpte170m", 7: "smpte240m", 9: "bt2020"}
 
@@ -202,7 +204,8 @@ class _ToRgb:
         source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=stream.time_base)
         wishes = SCALE + ":out_range=pc"
         if not frame.format.is_rgb:
-            horizontal = 0 if _is_subsampled(frame.format, 0) else -513
+            centred = stream.codec_context.name in CENTRED or not _is_subsampled(frame.format, 0)
+            horizontal = -513 if centred else 0
             vertical = 128 if _is_subsampled(frame.format, 1) else -513
             wishes += f":in_color_matrix={MATRICES[matrix]}:in_range={'pc' if full else 'tv'}"
             wishes += f":in_h_chr_pos={horizontal}:in_v_chr_pos={vertical}"

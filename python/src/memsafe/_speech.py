@@ -38,7 +38,7 @@ def _as_16_bits(samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if samples.dtype == np.int16:
         return samples
     whole = samples * np.float32(32768)
-    if np.isfinite(whole).all() and (np.rint(whole) == whole).all() and -32768 <= whole.min() and whole.max() <= 32767:
+    if np.isfinite(whole).all() and (np.rint(whole) == whole).all() and whole.min() >= -32768 and whole.max() <= 32767:
         found: npt.NDArray[Any] = whole.astype(np.int16)
         return found
     return samples
