@@ -117,6 +117,12 @@ class Model:
         if getattr(self, "_handle", None):
             self.close()
 
+    def cancel(self) -> None:
+        """From any thread: the lip sync under way, if there is one, ends soon with Cancelled."""
+        running = self._running and self._running()
+        if running:
+            running.cancel()
+
     def evict(self) -> None:
         """Gives back the memory of the weights until they are needed again. InvalidArgument while a lip sync runs."""
         call("ms_model_evict", self._open_handle())
