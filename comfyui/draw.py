@@ -50,6 +50,16 @@ def parts_of(plan):
     return {name: value for name, value in sorted(parts.items(), key=lambda p: -p[1]) if value}
 
 
+def lines_of(report, indent=""):
+    """A report, a line for each number."""
+    for key, value in report.items():
+        if isinstance(value, dict):
+            yield f"{indent}{key}"
+            yield from lines_of(value, indent + "  ")
+        else:
+            yield f"{indent}{key}: {value:.4g}" if isinstance(value, float) else f"{indent}{key}: {value}"
+
+
 def plan_text(plan, says):
     lines = [f"{says}: rung {plan['rung']}, peak {size_text(plan['peak_bytes'])}"]
     if plan.get("least_bytes"):

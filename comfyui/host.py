@@ -79,8 +79,13 @@ def watched(cancel, cancelled):
 
     watcher = threading.Thread(target=watch, name="memsafe-interrupt", daemon=True)
     watcher.start()
+
+    def tell(done, total):
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        bar.update_absolute(done, total or max(done, 1))
+
     try:
-        yield lambda done, total: bar.update_absolute(done, total or max(done, 1))
+        yield tell
     except cancelled:
         if not stopped.is_set():
             raise

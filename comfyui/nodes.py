@@ -334,9 +334,17 @@ def score_inputs() -> List[Input]:
 def score_video(
     video: Any, audio: Optional[Dict[str, Any]] = None, model: Optional[LoadedModel] = None, track: str = ""
 ) -> tuple:
-    from . import score
+    with video_file(video) as path, host.watched(lambda: None, memsafe.Cancelled) as tell:
+        report = memsafe.score(
+            path,
+            None if audio is None else speech_of(audio),
+            model=model.path if model else None,
+            track=track.strip() or None,
+            progress=tell,
+        )
+    text = "\n".join(draw.lines_of(report))
+    return text, int(report.sync_offset_frames), float(report.sync_confidence)
 
-    return score.judged(video_file(video), audio, model.path if model else None, track.strip() or None)
 
 
 NODES = [

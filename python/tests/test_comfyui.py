@@ -176,11 +176,26 @@ def test_models_are_found_in_registered_folders(comfy, tmp_path):
     ]
 
 
-def test_the_score_says_that_it_needs_the_command(comfy, monkeypatch):
-    score = importlib.import_module("memsafe_pack.score")
-    monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(score.ScoreError, match="not installed"):
-        score._run([])
+def test_the_score_is_the_packages(comfy, monkeypatch):
+    seen = {}
+
+    def score(path, audio, **options):
+        seen.update(path=path, audio=audio, **options)
+        options["progress"](1, 2)
+        return memsafe.Report(
+            frames=2, sync_offset_frames=-3, sync_confidence=0.25, input=memsafe.Report(ssim=0.5)
+        )
+
+    monkeypatch.setattr(memsafe, "score", score)
+    video = types.SimpleNamespace(get_stream_source=lambda: "clip.mp4")
+    sound = {"waveform": torch.zeros(1, 2, 100), "sample_rate": 8000}
+    text, offset, confidence = comfy.nodes.score_video(video, sound, track=" f.jsonl ")
+    assert (offset, confidence) == (-3, 0.25) and "frames: 2" in text and "  ssim: 0.5" in text
+    assert seen["path"] == "clip.mp4" and seen["track"] == "f.jsonl" and seen["audio"][1] == 8000
+    assert seen["audio"][0].shape == (2, 100) and comfy.bars[0].seen == [(1, 2)]
+    comfy.interrupted = True
+    with pytest.raises(Interrupted):
+        comfy.nodes.score_video(video)
 
 
 def test_watching_takes_no_time(comfy):
