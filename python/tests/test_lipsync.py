@@ -153,7 +153,7 @@ def test_sound_is_heard_as_the_command_hears_it(model: Any, inputs: Any, command
 
 
 def test_aac_is_heard(inputs: Any) -> None:
-    """Versions of FFmpeg decode AAC to samples that differ by a step of 16 bits, here and there."""
+    """Versions of FFmpeg decode AAC to samples that differ by a step of 16 bits, here and there; newer ones leave out its padding."""
     from memsafe._speech import speech_of
 
     if not shutil.which("ffmpeg"):
@@ -162,7 +162,7 @@ def test_aac_is_heard(inputs: Any) -> None:
     words = ["ffmpeg", "-v", "error", "-i", str(aac), "-f", "s16le", "-ac", "1", "-ar", "16000", "-"]
     expected = np.frombuffer(subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout, "<i2").astype(int)
     found = np.rint(speech_of(aac) * 32768).astype(int)
-    assert found.shape == expected.shape and np.abs(found - expected).max() <= 1
+    assert 0 <= len(expected) - len(found) < 1024 and np.abs(found - expected[: len(found)]).max() <= 1
 
 
 def test_views_are_not_copied(model: Any, clip: Any, speech: Any, inputs: Any, first_window: Any) -> None:

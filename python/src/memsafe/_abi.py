@@ -1032,6 +1032,16 @@ class ms_probe_device(C.Structure):
     ]
 
 
+class ms_probe_card(C.Structure):
+    _fields_ = [
+        ("name", C.c_char_p),
+        ("problem", C.c_char_p),
+        ("arch", C.c_int),
+        ("nominal_bytes", C.c_size_t),
+        ("free_bytes", C.c_size_t),
+    ]
+
+
 class ms_probe_bandwidth(C.Structure):
     _fields_ = [
         ("bytes_per_s", C.c_double),
@@ -1285,6 +1295,7 @@ STRUCTS: List[Type[C.Structure]] = [
     ms_probe_host,
     ms_probe_cgroup,
     ms_probe_device,
+    ms_probe_card,
     ms_probe_bandwidth,
     ms_probe_rates,
     ms_probe_trial,
@@ -1402,6 +1413,7 @@ FUNCTIONS: Dict[str, Tuple[object, List[object]]] = {
     "ms_probe_create_sized": (C.c_int, [C.POINTER(ms_probe_params), C.c_size_t, C.POINTER(C.c_void_p), C.POINTER(ms_error)]),
     "ms_probe_destroy": (None, [C.POINTER(C.c_void_p)]),
     "ms_probe_disk_sized": (C.c_int, [C.c_void_p, C.c_char_p, C.POINTER(ms_probe_bandwidth), C.c_size_t, C.POINTER(ms_error)]),
+    "ms_probe_get_card_sized": (C.c_bool, [C.c_void_p, C.c_int, C.POINTER(ms_probe_card), C.c_size_t]),
     "ms_probe_get_cgroup_sized": (C.c_bool, [C.c_void_p, C.c_int, C.POINTER(ms_probe_cgroup), C.c_size_t]),
     "ms_probe_get_device_sized": (C.c_bool, [C.c_void_p, C.POINTER(ms_probe_device), C.c_size_t]),
     "ms_probe_get_host_sized": (None, [C.c_void_p, C.POINTER(ms_probe_host), C.c_size_t]),

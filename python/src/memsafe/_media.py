@@ -261,7 +261,9 @@ class Clip(FrameSource):
         if self._ahead is None:
             raise _errors.BadMedia(f"{self._path}: not one frame of it can be decoded")
         first = self._ahead
-        if int(getattr(first, "color_trc", 0)) in (PQ, HLG):
+        # PyAV's frames say it since version 16; before, the decoder does.
+        transfer = first.color_trc if hasattr(first, "color_trc") else getattr(stream.codec_context, "color_trc", 0)
+        if int(transfer) in (PQ, HLG):
             raise _errors.Unsupported(f"{self._path}: is HDR, which the command `memsafe run` keeps or tonemaps")
         shape = self._rgb(first, stream).shape
         self.height, self.width = shape[0], shape[1]
