@@ -9,6 +9,7 @@
 #include "options/device_option.h"
 #include "files/new_file.h"
 #include "options/history_file.h"
+#include "results/plan_times.h"
 #include "options/model_choice.h"
 #include "results/plan_compare.h"
 #include "results/plan_html.h"
@@ -103,13 +104,8 @@ static void print_time(const plan_state *s, const ms_plan_report *r) {
         cli_print("Time\n  not known: the device is not here\n");
         return;
     }
-    char past[CLI_PAST_TEXT_BYTES];
-    if (r->card[0])
-        cli_print("Time (a rough estimate by the published figures of a %s: nothing was measured on one)\n",
-                  r->card);
-    else
-        cli_print("Time (predicted for this machine%s; faces and write go on beside the rest)\n",
-                  cli_past_text(r->history_runs, past));
+    char whose[CLI_WHOSE_TIMES_BYTES];
+    cli_print("Time (%s; faces and write go on beside the rest)\n", cli_whose_times(r, whose));
     double work = cli_stage_sum(r->stage_s);
     char all[MS_DURATION_TEXT_BYTES], window[MS_DURATION_TEXT_BYTES], frame[MS_DURATION_TEXT_BYTES];
     for (int i = 0; i < MS_STAGE_COUNT; i++)
@@ -181,7 +177,8 @@ static void print_json(const ms_plan_report *r) {
     printf("],\n \"windows\": %" PRId64 ", \"window_s\": %.3f, \"stage_s\": {", r->windows, r->window_s);
     for (int i = 0; i < MS_STAGE_COUNT; i++)
         printf("%s\"%s\": %.3f", i ? ", " : "", ms_stage_name((ms_stage)i), r->stage_s[i]);
-    printf("}, \"total_s\": %.3f, \"history_runs\": %d, \"estimated_for\": ", r->total_s, r->history_runs);
+    printf("}, \"total_s\": %.3f, \"history_runs\": %d, \"%s\": ", r->total_s, r->history_runs,
+           r->card_measured ? "measured_on" : "estimated_for");
     if (r->card[0])
         printf("\"%s\"}\n", r->card);
     else

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "console/console.h"
 #include "memsafe/probe.h"
+#include "results/plan_times.h"
 #include "text/duration.h"
 #include "text/size.h"
 
@@ -70,18 +71,39 @@ static void text_line(double gib, const ms_plan_report r[LENGTHS]) {
     cli_print("\n");
 }
 
+/* null: of this machine, or not known. */
+static void json_card(const ms_plan_report *r) {
+    printf(", \"%s\": ", r->card_measured ? "measured_on" : "estimated_for");
+    if (r->card[0])
+        printf("\"%s\"}", r->card);
+    else
+        printf("null}");
+}
+
 static void json_line(double gib, const ms_plan_report r[LENGTHS], bool first) {
-    for (int i = 0; i < LENGTHS; i++)
+    for (int i = 0; i < LENGTHS; i++) {
         printf("%s{\"memory_gib\": %.0f, \"frames\": %" PRId64
                ", \"tier\": \"%s\", \"fits\": %s, \"rung\": \"%s\", "
                "\"precision\": \"%s\", \"vae_batch\": %d, \"unet_frames\": %" PRId64
                ", \"branches_together\": %s, \"peak_bytes\": %zu, \"least_bytes\": %zu, "
-               "\"streamed_bytes\": %zu, \"total_s\": %.3f}",
+               "\"streamed_bytes\": %zu, \"total_s\": %.3f",
                first && i == 0 ? "[" : ",\n ", gib, lengths[i], r[i].tier, fits(&r[i]) ? "true" : "false",
                ms_rung_name(r[i].rung), r[i].precision, r[i].vae_decode_batch,
                r[i].slice_frames ? r[i].slice_frames : (int64_t)r[i].window_frames,
                r[i].serial_branches ? "false" : "true", r[i].peak_bytes, r[i].least_bytes,
                r[i].streamed_bytes, r[i].total_s);
+        json_card(&r[i]);
+    }
+}
+
+/* By what the times are, where a card was named that is not here. */
+static void text_cards(ms_plan_report r[BUDGETS][LENGTHS]) {
+    for (int b = 0; b < BUDGETS; b++) {
+        char whose[CLI_WHOSE_TIMES_BYTES];
+        if (r[b][0].card[0])
+            cli_print("%s%.0f GiB: %s\n", b ? "" : "\nTimes:\n", sizes_gib[b],
+                      cli_whose_times(&r[b][0], whose));
+    }
 }
 
 static ms_status is_here(const ms_plan_params *params, bool *ret_here, ms_error *err) {
@@ -115,5 +137,7 @@ ms_status cli_plan_compare(const ms_plan_params *params, bool json, ms_error *er
     }
     if (json)
         printf("]\n");
+    else
+        text_cards(reports);
     return MS_OK;
 }

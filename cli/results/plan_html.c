@@ -2,7 +2,7 @@
 
 #include <inttypes.h>
 
-#include "options/history_file.h"
+#include "results/plan_times.h"
 #include "results/stage_sum.h"
 #include "text/duration.h"
 #include "text/size.h"
@@ -95,11 +95,11 @@ static void time_table(ms_buf *out, const ms_plan_report *r) {
     if (r->total_s <= 0)
         return;
     double work = cli_stage_sum(r->stage_s);
-    char text[MS_DURATION_TEXT_BYTES], past[CLI_PAST_TEXT_BYTES];
+    char text[MS_DURATION_TEXT_BYTES], whose[CLI_WHOSE_TIMES_BYTES];
     ms_buf_printf(out,
-                  "<h2>Where the time goes, as predicted for this machine%s</h2>\n<table><tr><th>stage<th>"
+                  "<h2>Where the time goes: %s</h2>\n<table><tr><th>stage<th>"
                   "what it does<th class='n'>time<th class='n'>of the work</tr>\n",
-                  cli_past_text(r->history_runs, past));
+                  cli_whose_times(r, whose));
     for (int i = 0; i < MS_STAGE_COUNT; i++)
         ms_buf_printf(out, "<tr><td>%s<td>%s<td class='n'>%s<td class='n'>%.0f %%</tr>\n",
                       ms_stage_name((ms_stage)i), what[i], ms_duration_format(text, r->stage_s[i]),

@@ -93,6 +93,34 @@ ms_status ms_run_speed_find(const ms_compute *compute, const char *path, const c
     return status;
 }
 
+static bool is_card(const void *card, const char *device) {
+    return ms_card_is(card, device);
+}
+
+bool ms_run_speed_of_card(const ms_compute *compute, const char *path, const ms_card *card,
+                          ms_history_key *key, ms_run_speed *ret_speed,
+                          char ret_warning[MS_HISTORY_TEXT_BYTES]) {
+    ms_run_speed speed = ms_run_speed_nominal();
+    ms_history *history = open_history(path, ret_warning);
+    ms_error trouble;
+    ms_error_clear(&trouble);
+    if (!history)
+        return false;
+    ms_status status =
+        ms_history_find_calibration(history, is_card, card, &speed.rates, &speed.calibration, &trouble);
+    key->calibration = speed.calibration;
+    if (status == MS_OK && speed.calibration != 0)
+        status = ms_history_get_ratios(history, key, speed.ratio, &speed.runs, &trouble);
+    ms_history_close(&history);
+    if (status != MS_OK)
+        warn(ret_warning, &trouble);
+    if (status != MS_OK || speed.calibration == 0)
+        return false;
+    speed.host_flops = ms_run_host_flops(compute);
+    *ret_speed = speed;
+    return true;
+}
+
 void ms_run_layout_text(const ms_run_plan *plan, char ret_text[MS_HISTORY_TEXT_BYTES]) {
     const ms_engine_layout *l = &plan->layout;
     int at = snprintf(ret_text, MS_HISTORY_TEXT_BYTES, "VAE %" PRId64 " and %" PRId64 ", %s, ",

@@ -206,30 +206,59 @@ void ms_history_close(ms_history **history) {
 
 /* ---- calibrations ---- */
 
+#define RATES                                                                                                \
+    "id, conv_flops, linear_flops, attention_flops, moved_bytes, weight_bytes, pack_bytes, disk_bytes, "     \
+    "passes"
+
+/* The row that a statement over RATES is at; nothing where its numbers cannot be. */
+static void read_calibration(sqlite3_stmt *s, ms_calibration *ret_calibration, int64_t *ret_id) {
+    ms_calibration c;
+    int column = 1;
+#define X(rate) c.rate = sqlite3_column_double(s, column++);
+    MS_RATE_MAP(X)
+#undef X
+    if (ms_calibration_is_sane(&c) && sqlite3_column_int64(s, 0) > 0) {
+        *ret_calibration = c;
+        *ret_id = sqlite3_column_int64(s, 0);
+    }
+}
+
 ms_status ms_history_get_calibration(ms_history *h, const ms_machine *machine,
                                      ms_calibration *ret_calibration, int64_t *ret_id, ms_error *err) {
     sqlite3_stmt *s = NULL;
     MS_TRY(ms_db_prepare(h->db,
-                         "SELECT id, conv_flops, linear_flops, attention_flops, moved_bytes, weight_bytes,"
-                         " pack_bytes, disk_bytes, passes FROM calibrations WHERE version=:version"
+                         "SELECT " RATES " FROM calibrations WHERE version=:version"
                          " AND device=:device AND threads=:threads ORDER BY id DESC LIMIT 1",
                          &s, err));
     bind_text(s, ":version", MS_VERSION_TEXT);
     bind_text(s, ":device", machine->device);
     bind_int(s, ":threads", machine->threads);
-    int code = sqlite3_step(s), column = 1;
+    int code = sqlite3_step(s);
     ms_status status = code == SQLITE_ROW || code == SQLITE_DONE ? MS_OK : failed(h, err);
     *ret_id = 0;
-    if (code == SQLITE_ROW) {
-        ms_calibration c;
-#define X(rate) c.rate = sqlite3_column_double(s, column++);
-        MS_RATE_MAP(X)
-#undef X
-        if (ms_calibration_is_sane(&c) && sqlite3_column_int64(s, 0) > 0) {
-            *ret_calibration = c;
-            *ret_id = sqlite3_column_int64(s, 0);
-        }
+    if (code == SQLITE_ROW)
+        read_calibration(s, ret_calibration, ret_id);
+    sqlite3_finalize(s);
+    return status;
+}
+
+ms_status ms_history_find_calibration(ms_history *h, bool (*is)(const void *arg, const char *device),
+                                      const void *arg, ms_calibration *ret_calibration, int64_t *ret_id,
+                                      ms_error *err) {
+    sqlite3_stmt *s = NULL;
+    int code = SQLITE_DONE;
+    MS_TRY(ms_db_prepare(h->db,
+                         "SELECT " RATES ", device FROM calibrations WHERE version=:version ORDER BY id DESC",
+                         &s, err));
+    bind_text(s, ":version", MS_VERSION_TEXT);
+    *ret_id = 0;
+    while (*ret_id == 0 && (code = sqlite3_step(s)) == SQLITE_ROW) {
+        char device[MS_HISTORY_TEXT_BYTES];
+        column_text(s, 9, device, sizeof(device));
+        if (is(arg, device))
+            read_calibration(s, ret_calibration, ret_id);
     }
+    ms_status status = code == SQLITE_ROW || code == SQLITE_DONE ? MS_OK : failed(h, err);
     sqlite3_finalize(s);
     return status;
 }
@@ -521,6 +550,13 @@ void ms_history_close(ms_history **history) {
 ms_status ms_history_get_calibration(ms_history *h, const ms_machine *machine,
                                      ms_calibration *ret_calibration, int64_t *ret_id, ms_error *err) {
     (void)h, (void)machine, (void)ret_calibration, (void)ret_id;
+    return unsupported(err);
+}
+
+ms_status ms_history_find_calibration(ms_history *h, bool (*is)(const void *arg, const char *device),
+                                      const void *arg, ms_calibration *ret_calibration, int64_t *ret_id,
+                                      ms_error *err) {
+    (void)h, (void)is, (void)arg, (void)ret_calibration, (void)ret_id;
     return unsupported(err);
 }
 

@@ -37,6 +37,10 @@ typedef struct ms_machine {
 /* The newest calibration of this version of memsafe; *ret_id = 0 when there is none. */
 ms_status ms_history_get_calibration(ms_history *history, const ms_machine *machine,
                                      ms_calibration *ret_calibration, int64_t *ret_id, ms_error *err);
+/* The newest one of a device that `is` says yes to; it stays 0 when there is none. */
+ms_status ms_history_find_calibration(ms_history *history, bool (*is)(const void *arg, const char *device),
+                                      const void *arg, ms_calibration *ret_calibration, int64_t *ret_id,
+                                      ms_error *err);
 ms_status ms_history_put_calibration(ms_history *history, const ms_machine *machine,
                                      const ms_calibration *calibration, int64_t *ret_id, ms_error *err);
 

@@ -300,14 +300,19 @@ static ms_status prepare(planning *a, const ms_compute *compute, ms_plan_report 
                            .speech = {.samples = samples, .columns = samples / 160, .max = 0},
                            .samples = {.samples = samples, .read = read_silence}};
     a->speed = ms_run_speed_nominal();
+    ms_history_key key = ms_run_history_key(&a->engine, p->tracked, p->codec);
     if (dev->caps.computes) {
-        ms_history_key key = ms_run_history_key(&a->engine, p->tracked, p->codec);
         MS_TRY(ms_run_speed_find(compute, p->history, p->model ? a->files.unet : NULL, &key, &a->speed,
                                  r->history_warning, err));
         r->history_runs = a->speed.runs;
     } else if (a->card) {
-        a->speed.rates = ms_roofline(a->card, on.activation);
-        a->speed.host_flops = ms_run_host_flops(compute);
+        r->card_measured =
+            ms_run_speed_of_card(compute, p->history, a->card, &key, &a->speed, r->history_warning);
+        if (!r->card_measured) {
+            a->speed.rates = ms_roofline(a->card, on.activation);
+            a->speed.host_flops = ms_run_host_flops(compute);
+        }
+        r->history_runs = a->speed.runs;
         snprintf(r->card, sizeof(r->card), "%s", a->card->name);
     }
     a->ask = (ms_run_plan_params){.engine_params = &a->engine,

@@ -1,6 +1,8 @@
 /* `memsafe plan`: its numbers add up, its smallest budget works and the next smaller one does not. */
 #include "test.h"
 
+#include "device/cards.h"
+#include "predict/history.h"
 #include "support/cli.h"
 #include "text/json.h"
 
@@ -199,6 +201,88 @@ static void cards_are_planned_for(void **state) {
     assert_run_fails(2, "--device-memory", "plan --arch sm_86");
 }
 
+static void a_card_is_known_by_what_its_driver_calls_it(void **state) {
+    (void)state;
+    static const struct {
+        int arch;
+        size_t gib;
+        const char *description;
+        bool is;
+    } cards[] = {{86, 10, "NVIDIA GeForce RTX 3080 (sm_86, 9.6 GiB)", true},
+                 {86, 10, "GeForce RTX 3080 (sm_86, 9.6 GiB)", true},
+                 {86, 10, "NVIDIA GeForce RTX 3080 (sm_86, 11.8 GiB)", false}, /* sold with 12 GB */
+                 {86, 10, "NVIDIA GeForce RTX 3080 Ti (sm_86, 9.6 GiB)", false},
+                 {86, 10, "NVIDIA GeForce RTX 3080 (sm_89, 9.6 GiB)", false},
+                 {86, 10, "GeForce RTX 3080", false},
+                 {80, 40, "NVIDIA A100-SXM4-40GB (sm_80, 39.4 GiB)", true},
+                 {80, 80, "NVIDIA A100 80GB PCIe (sm_80, 79.1 GiB)", true},
+                 {80, 40, "NVIDIA A100 80GB PCIe (sm_80, 79.1 GiB)", false},
+                 {90, 80, "NVIDIA H100 80GB HBM3 (sm_90, 79.1 GiB)", true},
+                 {90, 80, "NVIDIA H100 PCIe (sm_90, 79.1 GiB)", false},
+                 {90, 141, "NVIDIA H200 (sm_90, 139.8 GiB)", true},
+                 {75, 16, "Tesla T4 (sm_75, 14.6 GiB)", true}};
+    for (size_t i = 0; i < sizeof(cards) / sizeof(cards[0]); i++)
+        if (ms_card_is(ms_card_find(cards[i].arch, cards[i].gib << 30), cards[i].description) != cards[i].is)
+            fail_msg("%s", cards[i].description);
+}
+
+/* By a history that has a card of the name: its rates, and how its runs differed from what they say. */
+static void measurements_of_a_card_replace_the_estimate(void **state) {
+    (void)state;
+    static const char options[] = "--shape tiny --tracked --arch sm_86 --device-memory 10G";
+    static const ms_machine mine = {"NVIDIA GeForce RTX 3080 (sm_86, 9.6 GiB)", 16},
+                            other = {"NVIDIA GeForce RTX 3090 (sm_86, 23.6 GiB)", 16};
+    static const ms_calibration rates = {1e12, 1e12, 1e12, 1e11, 1e11, 1e10, 1e9, 1e5};
+    char warning[MS_HISTORY_TEXT_BYTES], path[512];
+    const char *kept = getenv("MEMSAFE_HISTORY");
+    ms_history *h = NULL;
+    ms_error err;
+    int64_t id = 0;
+    if (!ms_history_supported())
+        skip();
+    snprintf(path, sizeof(path), "%s", test_file("history.db"));
+    setenv("MEMSAFE_HISTORY", path, 1);
+    assert_ms_ok(ms_history_open(path, &h, warning, &err), &err);
+    assert_ms_ok(ms_history_put_calibration(h, &other, &rates, &id, &err), &err);
+    ms_json_doc *doc = plan(options);
+    const double estimated = ms_json_get(ms_json_root(doc), "window_s")->number;
+    assert_string_equal(ms_json_get(ms_json_root(doc), "estimated_for")->string, "GeForce RTX 3080");
+    ms_json_doc_destroy(&doc);
+    assert_ms_ok(ms_history_put_calibration(h, &mine, &rates, &id, &err), &err);
+    doc = plan(options);
+    const double measured = ms_json_get(ms_json_root(doc), "window_s")->number;
+    assert_null(ms_json_get(ms_json_root(doc), "estimated_for"));
+    assert_string_equal(ms_json_get(ms_json_root(doc), "measured_on")->string, "GeForce RTX 3080");
+    assert_true(measured > 0 && measured != estimated);
+    ms_json_doc_destroy(&doc);
+    ms_history_run run = {.key = {.calibration = id,
+                                  .model = "UNet 32-64-96-96 x 16, VAE 16-16-16-32, Whisper 4 x 48",
+                                  .precision = "float16",
+                                  .codec = "h264",
+                                  .resolution = 128,
+                                  .tracked = true},
+                          .machine = mine,
+                          .width = 1280,
+                          .height = 720,
+                          .steps = 20,
+                          .frames = 250,
+                          .rung = MS_RUNG_FULL};
+    for (int i = 0; i < MS_STAGE_COUNT; i++) {
+        run.computed_s[i] = run.predicted_s[i] = 1;
+        run.measured_s[i] = 1.5;
+    }
+    assert_ms_ok(ms_history_add(h, &run, &err), &err);
+    doc = plan(options);
+    const double corrected = ms_json_get(ms_json_root(doc), "window_s")->number;
+    assert_true(ms_json_get(ms_json_root(doc), "history_runs")->number == 1);
+    assert_true(corrected > 1.49 * measured && corrected < 1.51 * measured);
+    ms_json_doc_destroy(&doc);
+    ms_history_close(&h);
+    assert_run_works("plan %s", options);
+    assert_non_null(strstr(test_output, "predicted for a GeForce RTX 3080 by measurements of one"));
+    setenv("MEMSAFE_HISTORY", kept ? kept : "off", 1);
+}
+
 static void budgets_are_compared(void **state) {
     (void)state;
     static const char *const members[] = {"tier",       "rung",        "vae_batch",      "unet_frames",
@@ -222,6 +306,12 @@ static void budgets_are_compared(void **state) {
                                       ms_json_get(ms_json_at(rows, i - 1), "total_s")->number);
     }
     ms_json_doc_destroy(&doc);
+    doc = plan("--compare --shape tiny --arch sm_80");
+    const ms_json *last = ms_json_at(ms_json_root(doc), 14);
+    assert_string_equal(ms_json_get(last, "estimated_for")->string, "A100 80 GB");
+    ms_json_doc_destroy(&doc);
+    assert_run_works("plan --compare --shape tiny --arch sm_80");
+    assert_non_null(strstr(test_output, "80 GiB: a rough estimate by the published figures of a A100 80 GB"));
     assert_run_works("plan --compare --threads 2 --device dummy");
     assert_non_null(strstr(test_output, "compact"));
     assert_non_null(strstr(test_output, "datacenter"));
@@ -342,6 +432,8 @@ int main(void) {
         cmocka_unit_test(stripes_take_longer),
         cmocka_unit_test(other_devices_are_planned_for),
         cmocka_unit_test(cards_are_planned_for),
+        cmocka_unit_test(a_card_is_known_by_what_its_driver_calls_it),
+        cmocka_unit_test(measurements_of_a_card_replace_the_estimate),
         cmocka_unit_test(budgets_are_compared),
         cmocka_unit_test(less_memory_takes_more_time),
         cmocka_unit_test(the_least_budget_is_true),
