@@ -8,6 +8,7 @@
    believed: far more than any device takes. */
 #define MOST_GRANULARITY ((size_t)64 << 20)
 #define MOST_LAUNCH_BYTES ((size_t)16 << 20)
+#define MOST_FORMS 64
 
 #define COUNT_ONE(name) +1
 _Static_assert(sizeof(ms_kernels) == (1 MS_KERNELS(COUNT_ONE)) * sizeof(void (*)(void)),
@@ -82,6 +83,10 @@ bool ms_device_is_sound(const ms_device *dev, char *problem, size_t size) {
     if (c->capture) {
         MS_CAPTURE_FUNCTIONS(MUST_HAVE)
     }
+    if (c->forms < 0 || c->forms > MOST_FORMS)
+        return snprintf(problem, size, "does a call in %d ways, not in 0 to %d", c->forms, MOST_FORMS), false;
+    if (c->forms > 0)
+        MUST_HAVE(choose_form)
     if (!dev->kernels)
         LACK("its kernels");
 #define MUST_COMPUTE(kernel)                                                                                 \

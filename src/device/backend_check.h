@@ -38,7 +38,9 @@
     X(weight_panels)                                                                                         \
     X(weight_pack)
 
-#define MS_OPTIONAL_FUNCTIONS(X) X(predicted_bits)
+#define MS_OPTIONAL_FUNCTIONS(X)                                                                             \
+    X(predicted_bits)                                                                                        \
+    X(choose_form)
 
 /* Whether the table can be used at all, before any of its functions is called. name: the one that
    it must have. If it cannot, problem says what is wrong with it, in words that follow "it". */

@@ -52,7 +52,7 @@ static inline int64_t ms_weight_row(const ms_weight_shape *shape, int64_t panel,
 }
 
 /* The version of everything below and of kernels.h. A plug-in with another number is refused. */
-#define MS_BACKEND_ABI 7
+#define MS_BACKEND_ABI 8
 
 /*
  * Work of a device in the order in which it was given: kernels, copies, events. A call
@@ -140,6 +140,9 @@ typedef struct ms_backend {
     /* The hash that the self-test (self_test.h) must find of a family's result on a device of this class of
        arithmetic; 0 = it was not predicted. NULL: nothing was. */
     uint64_t (*predicted_bits)(const ms_device *dev, const char *family, ms_dtype dtype);
+    /* Where caps.forms is set: calls of linear, conv2d and attention are done in that way, from 1 to
+       caps.forms; 0: in the one that is done first. For the self-test, whose inputs are small. */
+    void (*choose_form)(ms_device *dev, int form);
 } ms_backend;
 
 /* What a device is, for whoever has to act on it. Nobody asks for a back end's name. */
@@ -158,6 +161,7 @@ typedef struct ms_device_caps {
     size_t launch_bytes, workspace_launch_bytes;
     size_t granularity; /* a block takes a multiple of so many bytes of its memory; a power of two */
     size_t own_bytes;   /* what it takes itself of its memory once it is open: a context, the kernels' code */
+    int forms;          /* ways in which it may do one call, by the call's size; the bits are the same */
     bool raw_weights;   /* it wants weights as the checkpoint has them */
     bool computes;      /* false: only sizes can be asked for */
 } ms_device_caps;

@@ -32,7 +32,11 @@ static int64_t tiles_of(const ms_attention_args *a, int tile) {
 }
 
 /* Tiles of 64 and of 128 give the same bits. */
-static choice choose(const ms_attention_args *a) {
+static bool wants_large_tile(const ms_attention_args *a, int form) {
+    return form ? form == 1 : a->q_tokens > 64 && tiles_of(a, 128) >= MANY_BLOCKS;
+}
+
+static choice choose(const ms_attention_args *a, int form) {
     choice c = {.per_block = 1};
     if (for_tensor_cores(a)) {
         c.kernel = a->kv_tokens <= CUDA_TEMPORAL_TOKENS ? cuda_temporal_kernel(a->dtype, a->head_dim) : NULL;
@@ -41,7 +45,7 @@ static choice choose(const ms_attention_args *a) {
             c.per_block = (int)c.kernel->threads / 32;
             return c;
         }
-        c.tile = a->q_tokens > 64 && tiles_of(a, 128) >= MANY_BLOCKS ? 128 : 64;
+        c.tile = wants_large_tile(a, form) ? 128 : 64;
         c.kernel = cuda_attention_kernel(a->dtype, a->head_dim, c.tile);
         if (!c.kernel && c.tile == 128) {
             c.tile = 64;
@@ -65,7 +69,7 @@ ms_status cuda_attention(ms_queue *queue, const ms_attention_args *a, void *work
     if (a->q_tokens > INT32_MAX - 128 || a->kv_tokens > INT32_MAX - MS_ATTENTION_KEYS ||
         a->batch_outer > INT32_MAX / a->batch_inner || a->batch_outer * a->batch_inner > INT32_MAX / a->heads)
         return MS_UNSUPPORTED;
-    const choice c = choose(a);
+    const choice c = choose(a, cuda_form(queue->dev));
     const int64_t tiles = cuda_ceil_div(a->q_tokens, c.tile);
     const int64_t blocks = cuda_ceil_div(tiles_of(a, c.tile), c.per_block);
     if (blocks > INT32_MAX)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "device/cuda/launch.h"
 #include "device/cuda/predicted.h"
 #include "device/cuda/table.h"
 #include "device/cuda/sizes/sizes.h"
@@ -71,6 +72,10 @@ static void memory_sizes(const ms_device *dev, size_t *ret_free_bytes, size_t *r
     *ret_total_bytes = d->base.total_bytes;
 }
 
+static void choose_form(ms_device *dev, int form) {
+    cuda_of(dev)->form = form;
+}
+
 /* ---- opening ---- */
 
 static void device_close(ms_device **dev) {
@@ -115,6 +120,7 @@ static ms_status device_open(const ms_device_params *params, ms_device **ret_dev
                                    .workspace_launch_bytes = CUDA_NODE_BYTES,
                                    .granularity = cuda_memory_granularity(&d->memory),
                                    .own_bytes = own + CUDA_SLACK_BYTES,
+                                   .forms = CUDA_FORMS,
                                    .raw_weights = true,
                                    .computes = true},
                           .mem = params->mem,
@@ -160,6 +166,7 @@ static const ms_backend backend = {
     .weight_bytes = cuda_weight_bytes,
     .weight_prepare = cuda_weight_prepare,
     .predicted_bits = cuda_predicted_bits,
+    .choose_form = choose_form,
 };
 
 __attribute__((visibility("default"))) const ms_backend *ms_plugin_backend(uint32_t abi,

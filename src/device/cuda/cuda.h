@@ -18,6 +18,7 @@
 typedef struct cuda_device {
     ms_device base;
     int number, arch, processors;
+    int form; /* launch.h */
     atomic_bool lost;
     pthread_mutex_t lock; /* of memory */
     cuda_memory memory;

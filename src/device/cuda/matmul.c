@@ -5,6 +5,8 @@
 /* Rows of a call: a tile more than these must still be counted in 32 bits. */
 #define MOST_ROWS (INT32_MAX - 256)
 
+_Static_assert(CUDA_FORMS == CUDA_TILE_COUNT + 1, "the self-test comes to every kernel");
+
 static bool at_16_bytes(const void *data) {
     return (uintptr_t)data % 16 == 0;
 }
@@ -148,7 +150,7 @@ static ms_status copy_sources(ms_queue *queue, const cuda_layer *l, cuda_matmul_
 static ms_status by_tensor_cores(ms_queue *queue, const cuda_layer *l, cuda_matmul_params *p, void *workspace,
                                  cuda_tile tile) {
     const ms_dtype dtype = l->weight->dtype;
-    bool aligned = true;
+    bool aligned = cuda_form(queue->dev) < CUDA_FORMS;
     if (wants_copy(l))
         MS_TRY(copy_sources(queue, l, p, workspace));
     for (int i = 0; i < 2; i++)
@@ -190,6 +192,9 @@ ms_status cuda_matmul(ms_queue *queue, const cuda_layer *l, void *workspace, cud
     if (!fits(&layer, &matrix))
         return MS_UNSUPPORTED;
     cuda_matmul_params p = params_of(&layer, &matrix);
+    const int form = cuda_form(queue->dev);
+    if (form >= 1 && form <= CUDA_TILE_COUNT)
+        tile = (cuda_tile)(form - 1);
     if (!depthwise && cuda_allows_tensor_cores(l->src, l->n_src, l->groups) &&
         l->weight->dtype == l->src[0].dtype)
         return by_tensor_cores(queue, &layer, &p, workspace, tile);

@@ -164,6 +164,10 @@ int cuda_processors(const ms_device *dev) {
     return cuda_of(dev)->processors;
 }
 
+int cuda_form(const ms_device *dev) {
+    return cuda_of(dev)->form;
+}
+
 int cuda_arch(const ms_device *dev) {
     return cuda_of(dev)->arch;
 }

@@ -1,26 +1,19 @@
 #include "device/self_test/cases.h"
 
-static size_t of(size_t bytes) {
-    return bytes ? bytes : 1;
-}
+/* Of each kernel that has a workspace: its call, and the case's end. */
+#define RUN(kernel)                                                                                          \
+    static ms_status call_##kernel(trial *t, const void *args, void *workspace) {                            \
+        return t->dev->kernels->kernel(t->queue, args, workspace);                                           \
+    }                                                                                                        \
+    static ms_status run_##kernel(trial *t, const ms_##kernel##_args *args) {                                \
+        if (t->status != MS_OK)                                                                              \
+            return t->status;                                                                                \
+        return trial_run(t, call_##kernel, args, t->dev->kernels->kernel##_workspace(t->dev, args));         \
+    }
 
-static ms_status run_linear(trial *t, const ms_linear_args *a) {
-    const ms_kernels *k = t->dev->kernels;
-    void *ws = t->status == MS_OK ? trial_block(t, of(k->linear_workspace(t->dev, a))) : NULL;
-    return t->status == MS_OK ? k->linear(t->queue, a, ws) : t->status;
-}
-
-static ms_status run_conv2d(trial *t, const ms_conv2d_args *a) {
-    const ms_kernels *k = t->dev->kernels;
-    void *ws = t->status == MS_OK ? trial_block(t, of(k->conv2d_workspace(t->dev, a))) : NULL;
-    return t->status == MS_OK ? k->conv2d(t->queue, a, ws) : t->status;
-}
-
-static ms_status run_attention(trial *t, const ms_attention_args *a) {
-    const ms_kernels *k = t->dev->kernels;
-    void *ws = t->status == MS_OK ? trial_block(t, of(k->attention_workspace(t->dev, a))) : NULL;
-    return t->status == MS_OK ? k->attention(t->queue, a, ws) : t->status;
-}
+RUN(linear)
+RUN(conv2d)
+RUN(attention)
 
 static ms_rows values(trial *t, int64_t outer, int64_t inner, int64_t channels) {
     return trial_rows(t, trial_values(t, outer * inner * channels), outer, inner, channels);

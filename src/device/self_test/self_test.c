@@ -12,7 +12,7 @@ static ms_status open_reference(ms_device *dev, ms_device **ret_cpu, ms_error *e
 }
 
 static ms_status run_one(const self_case *c, ms_device *dev, ms_dtype given, ms_dtype kept, uint64_t seed,
-                         float **ret_values, int64_t *ret_count, uint64_t *ret_hash) {
+                         float **ret_values, int64_t *ret_count, uint64_t *ret_hash, bool *ret_differs) {
     trial t;
     ms_status status = trial_begin(&t, dev, given, kept, seed);
     if (status == MS_OK)
@@ -20,6 +20,7 @@ static ms_status run_one(const self_case *c, ms_device *dev, ms_dtype given, ms_
     if (status == MS_OK)
         status = trial_read(&t, ret_values, ret_hash);
     *ret_count = t.outputs;
+    *ret_differs = t.differs;
     trial_end(&t);
     return status;
 }
@@ -48,13 +49,15 @@ static ms_status compare(const self_case *c, ms_device *dev, ms_device *cpu, ms_
     float *got = NULL, *wanted = NULL;
     int64_t count = 0;
     uint64_t of_reference;
+    bool differs = false;
     *ret = (ms_self_test_result){
         .family = c->family, .dtype = dtype, .allowed = units_of(c, dtype) * unit_of(dtype)};
-    ms_status status = run_one(c, cpu, dtype, MS_F32, seed, &wanted, &count, &of_reference);
+    ms_status status = run_one(c, cpu, dtype, MS_F32, seed, &wanted, &count, &of_reference, &differs);
     if (status == MS_OK)
-        status = run_one(c, dev, dtype, dtype, seed, &got, &count, &ret->hash);
+        status = run_one(c, dev, dtype, dtype, seed, &got, &count, &ret->hash, &differs);
     if (status == MS_OK)
         ret->error = worst(got, wanted, count);
+    ret->agrees = !differs && ret->error <= ret->allowed;
     ms_mem_free(got);
     ms_mem_free(wanted);
     return status;
@@ -81,7 +84,7 @@ static ms_status run_seed(self_test *s, int seed) {
                 continue;
             MS_TRY(compare(&self_cases[i], s->dev, s->cpu, types[d], (uint64_t)seed, &r));
             r.predicted = seed == 0 ? predicted(s->dev, r.family, r.dtype) : 0;
-            r.agrees = r.error <= r.allowed && (!r.predicted || r.predicted == r.hash);
+            r.agrees = r.agrees && (!r.predicted || r.predicted == r.hash);
             if (!r.agrees && !s->disagrees) {
                 s->worst = r;
                 s->disagrees = true;
@@ -94,6 +97,11 @@ static ms_status run_seed(self_test *s, int seed) {
 
 static ms_status refuse(const self_test *s, ms_error *err) {
     const ms_self_test_result *r = &s->worst;
+    if (r->error <= r->allowed && (!r->predicted || r->predicted == r->hash))
+        return ms_fail(err, MS_UNSUPPORTED,
+                       "%s is not trusted: its kernels of \"%s\" in %s give different bits, which must be "
+                       "the same",
+                       s->dev->description, r->family, ms_dtype_name(r->dtype));
     if (r->error <= r->allowed)
         return ms_fail(
             err, MS_UNSUPPORTED,

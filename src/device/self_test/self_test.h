@@ -17,7 +17,7 @@ typedef struct ms_self_test_result {
     double allowed;
     uint64_t hash;      /* of the result's bytes */
     uint64_t predicted; /* 0 = nothing was predicted */
-    bool agrees;
+    bool agrees;        /* also of all forms (ms_device_caps.forms) with each other */
 } ms_self_test_result;
 
 /* Called after each case. */

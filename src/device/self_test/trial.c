@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "device/weight.h"
@@ -141,19 +142,24 @@ ms_rows trial_rows(const trial *t, void *data, int64_t outer, int64_t inner, int
                      .dtype = t->dtype};
 }
 
-/* A device that packs itself gets the matrix in two pieces, as when it is loaded. */
-static void pack_there(trial *t, const ms_weight_shape *shape, const void *raw, size_t row_bytes, void *dst,
+/* A device that packs itself gets the matrix in two pieces, as when it is loaded: one of the stored type, one
+   that is float32, as checkpoints may be. Values are of the type `given` in both. */
+static void pack_there(trial *t, const ms_weight_shape *shape, const void *raw, int64_t row, void *dst,
                        size_t bytes) {
     const ms_backend *b = t->dev->backend;
-    void *src = upload(t, (void *)(uintptr_t)raw, (size_t)shape->n * row_bytes);
-    int64_t first = shape->n / 3;
+    const int64_t first = shape->n / 3, rest = shape->n - first;
+    const size_t row_bytes = (size_t)row * ms_dtype_bytes(shape->dtype);
+    float *wide = stage(t, (size_t)(rest * row) * sizeof(float));
+    for (int64_t i = 0; wide && i < rest * row; i++)
+        wide[i] = get(raw, shape->dtype, first * row + i);
+    const void *narrow_there = upload(t, (void *)(uintptr_t)raw, (size_t)first * row_bytes);
+    const void *wide_there = upload(t, wide, (size_t)(rest * row) * sizeof(float));
     if (t->status == MS_OK)
         t->status = b->fill(t->queue, dst, 0, bytes);
     if (t->status == MS_OK && first > 0)
-        t->status = b->weight_prepare(t->queue, shape, shape->dtype, 0, first, src, dst);
+        t->status = b->weight_prepare(t->queue, shape, shape->dtype, 0, first, narrow_there, dst);
     if (t->status == MS_OK)
-        t->status = b->weight_prepare(t->queue, shape, shape->dtype, first, shape->n - first,
-                                      (const char *)src + (size_t)first * row_bytes, dst);
+        t->status = b->weight_prepare(t->queue, shape, MS_F32, first, rest, wide_there, dst);
 }
 
 ms_weight trial_weight(trial *t, const ms_weight_shape *given) {
@@ -168,7 +174,7 @@ ms_weight trial_weight(trial *t, const ms_weight_shape *given) {
     for (int64_t i = 0; raw && i < shape.n * k; i++)
         put(raw, shape.dtype, i, rounded(t->given, spread * normal(&t->seed)));
     if (t->status == MS_OK && t->dev->caps.raw_weights)
-        pack_there(t, &shape, raw, row, dst, bytes);
+        pack_there(t, &shape, raw, k, dst, bytes);
     else if (t->status == MS_OK) {
         memset(dst, 0, bytes);
         t->status = ms_weight_prepare(&shape, shape.dtype, 0, shape.n, raw, dst);
@@ -176,23 +182,63 @@ ms_weight trial_weight(trial *t, const ms_weight_shape *given) {
     return (ms_weight){.data = dst, .dtype = shape.dtype, .layout = shape.layout, .n = shape.n, .k = k};
 }
 
+static size_t output_bytes(const trial *t) {
+    return (size_t)t->outputs * ms_dtype_bytes(t->output_dtype);
+}
+
+/* Waits for it. */
+static ms_status fetch_output(trial *t) {
+    if (!t->output_staged)
+        t->output_staged = stage(t, output_bytes(t));
+    if (t->status == MS_OK)
+        t->status = t->dev->backend->download(t->queue, t->output_staged, t->output, output_bytes(t));
+    if (t->status == MS_OK)
+        t->status = finish(t);
+    return t->status;
+}
+
+static uint64_t hash_of_output(const trial *t) {
+    return ms_siphash(hash_key, t->output_staged, output_bytes(t));
+}
+
+/* The output is cleared before, so that it is a form's own. */
+static ms_status run_form(trial *t, int form, trial_call call, const void *args, void *workspace) {
+    t->dev->backend->choose_form(t->dev, form);
+    t->status = t->dev->backend->fill(t->queue, t->output, 0, output_bytes(t));
+    if (t->status == MS_OK)
+        t->status = call(t, args, workspace);
+    t->dev->backend->choose_form(t->dev, 0);
+    return t->status == MS_OK ? fetch_output(t) : t->status;
+}
+
+ms_status trial_run(trial *t, trial_call call, const void *args, size_t workspace_bytes) {
+    const int forms = t->dev->caps.forms;
+    void *workspace = trial_block(t, workspace_bytes ? workspace_bytes : 1);
+    uint64_t first = 0;
+    if (t->status == MS_OK && forms == 0)
+        t->status = call(t, args, workspace);
+    for (int form = 1; form <= forms && t->status == MS_OK && !t->differs; form++) {
+        MS_TRY(run_form(t, form, call, args, workspace));
+        const uint64_t hash = hash_of_output(t);
+        first = form == 1 ? hash : first;
+        t->differs = hash != first;
+    }
+    return t->status;
+}
+
 ms_status trial_read(trial *t, float **ret_values, uint64_t *ret_hash) {
-    size_t bytes = (size_t)t->outputs * ms_dtype_bytes(t->output_dtype);
-    void *staged = stage(t, bytes);
     float *values = ms_mem_alloc(t->dev->mem, MS_LEDGER_GENERAL, (size_t)t->outputs * sizeof(*values));
     if (t->status == MS_OK && !values)
         t->status = MS_HOST_MEMORY;
     if (t->status == MS_OK)
-        t->status = t->dev->backend->download(t->queue, staged, t->output, bytes);
-    if (t->status == MS_OK)
-        t->status = finish(t);
+        (void)fetch_output(t);
     if (t->status != MS_OK) {
         ms_mem_free(values);
         return t->status;
     }
     for (int64_t i = 0; i < t->outputs; i++)
-        values[i] = get(staged, t->output_dtype, i);
-    *ret_hash = ms_siphash(hash_key, staged, bytes);
+        values[i] = get(t->output_staged, t->output_dtype, i);
+    *ret_hash = hash_of_output(t);
     *ret_values = values;
     return MS_OK;
 }

@@ -17,9 +17,11 @@ typedef struct trial {
     ms_status status;
     void *block[TRIAL_BLOCKS], *staging[TRIAL_BLOCKS];
     int blocks, stagings;
-    void *output; /* on the device */
+    void *output;        /* on the device */
+    void *output_staged; /* where it is read to */
     ms_dtype output_dtype;
     int64_t outputs;
+    bool differs; /* a form of the call left other bits than the others */
 } trial;
 
 ms_status trial_begin(trial *t, ms_device *dev, ms_dtype given, ms_dtype dtype, uint64_t seed);
@@ -39,6 +41,11 @@ ms_weight trial_weight(trial *t, const ms_weight_shape *shape);
 
 /* outer x inner rows that lie behind each other. */
 ms_rows trial_rows(const trial *t, void *data, int64_t outer, int64_t inner, int64_t channels);
+
+/* Does a call in every form that the device has of it (ms_device_caps.forms). What is left in the output is of
+   the last one, or of the first whose bits are other ones. */
+typedef ms_status (*trial_call)(trial *t, const void *args, void *workspace);
+ms_status trial_run(trial *t, trial_call call, const void *args, size_t workspace_bytes);
 
 /* Waits, and reads the output as floats (to be freed with ms_mem_free) and hashes its bytes. */
 ms_status trial_read(trial *t, float **ret_values, uint64_t *ret_hash);

@@ -54,6 +54,8 @@ static ms_status open_faulty(const ms_device_params *params, ms_device **ret_dev
         dev->caps.granularity = 0;
     if (fault_is("huge_launches"))
         dev->caps.launch_bytes = SIZE_MAX / 4;
+    if (fault_is("odd_forms") || fault_is("no_choice"))
+        dev->caps.forms = fault_is("no_choice") ? 2 : -1;
     if (fault_is("huge_context"))
         dev->caps.own_bytes = SIZE_MAX / 4;
     if (fault_is("no_kernels"))

@@ -26,6 +26,10 @@ int cuda_processors(const ms_device *dev) {
     return ((const simt_direct *)dev->impl)->processors;
 }
 
+int cuda_form(const ms_device *dev) {
+    return ((const simt_direct *)dev->impl)->form;
+}
+
 int cuda_arch(const ms_device *dev) {
     return ((const simt_direct *)dev->impl)->arch;
 }

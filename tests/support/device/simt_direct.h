@@ -17,6 +17,7 @@ typedef struct simt_direct {
     simt_emulator *emulator;
     int arch;
     int processors;    /* 60 unless changed */
+    int form;          /* cuda_form(); may be changed */
     uint64_t seed;     /* of the next launches; may be changed */
     uint64_t launches; /* so far */
     const char *last;  /* name of the kernel that was launched last */

@@ -318,6 +318,12 @@ static void tiles_do_not_show(void **state) {
             assert_non_null(strstr(card->last, "attention<simt_f16, 40, 1>"));
             assert_memory_equal(ms_elements_at(c.args.out, MS_F16, batch * c.args.out_stride[0]),
                                 alone.rows.data, (size_t)(s.q_tokens * 320 * 2));
+            card->form = 1; /* the self-test's way to the large tile */
+            CARD(attention, &one);
+            card->form = 0;
+            assert_non_null(strstr(card->last, "attention<simt_f16, 40, 2>"));
+            assert_memory_equal(ms_elements_at(c.args.out, MS_F16, batch * c.args.out_stride[0]),
+                                alone.rows.data, (size_t)(s.q_tokens * 320 * 2));
             typed_free(&alone);
         }
         free_case(&c);

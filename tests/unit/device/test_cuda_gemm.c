@@ -213,6 +213,35 @@ static void the_tile_follows_the_card(void **state) {
     simt_direct_close(&d);
 }
 
+/* The self-test's: whatever the size of a call is, every kernel is come to, and the bits are the same. */
+static void every_form_is_a_kernel(void **state) {
+    (void)state;
+    static const char *const tiles[CUDA_FORMS] = {"_128x128", "_256x64", "_128x64",
+                                                  "_64x64",   "_64x32",  "_any"};
+    static const matrix_types types = {{MS_F16, MS_F16}, MS_F16, MS_F16, MS_F16};
+    static const matrix_kind kinds[] = {MATRIX_LINEAR, MATRIX_CONV};
+    uint64_t rng = 7000;
+    simt_direct d;
+    simt_direct_open(&d, 86, 0);
+    for (int k = 0; k < 2; k++) {
+        matrix_case c;
+        void *kept = NULL;
+        matrix_case_random(&rng, kinds[k], &types, &small, &d, &c);
+        for (d.form = 0; d.form <= CUDA_FORMS; d.form++) {
+            matrix_case_reset(&c);
+            matrix_case_on_card(&d, &c, &c.card, CUDA_TILE_COUNT);
+            if (d.form == 0)
+                kept = matrix_case_keep(&c);
+            else
+                assert_non_null(strstr(d.last, tiles[d.form - 1]));
+            matrix_case_same_as(&c, kept, d.last);
+        }
+        free(kept);
+        matrix_case_free(&c);
+    }
+    simt_direct_close(&d);
+}
+
 /* 16 x 16 pixels of 32 channels. */
 static ms_conv2d_args plain_layer(void *data, ms_dtype dtype) {
     const ms_rows rows = {data, 1, 256, 32, 256 * 32, 32, dtype};
@@ -289,6 +318,7 @@ int main(void) {
         cmocka_unit_test(in_f16),
         cmocka_unit_test(in_bf16),
         cmocka_unit_test(the_tile_follows_the_card),
+        cmocka_unit_test(every_form_is_a_kernel),
         cmocka_unit_test(copies_only_where_it_must),
         cmocka_unit_test(what_a_card_cannot_is_refused),
     };

@@ -60,6 +60,29 @@ static void write_table(const char *path) {
     fclose(f);
 }
 
+/* How the device was asked to do things: forms, and types of raw weights that became others. */
+static const ms_backend *own;
+static unsigned forms_seen, raws_seen[3];
+
+static void choose_form(ms_device *dev, int form) {
+    forms_seen |= 1u << form;
+    own->choose_form(dev, form);
+}
+
+static ms_status weight_prepare(ms_queue *queue, const ms_weight_shape *shape, ms_dtype raw,
+                                int64_t first_row, int64_t count, const void *src, void *dst) {
+    raws_seen[shape->dtype == MS_F32 ? 0 : shape->dtype == MS_F16 ? 1 : 2] |= 1u << (raw == MS_F32);
+    return own->weight_prepare(queue, shape, raw, first_row, count, src, dst);
+}
+
+/* Of 16-bit weights both kinds of raw ones; every form. */
+static void assert_all_was_seen(const ms_device *dev) {
+    assert_true(dev->caps.forms > 1);
+    assert_int_equal(forms_seen, (2u << dev->caps.forms) - 1);
+    assert_int_equal(raws_seen[1], 3);
+    assert_int_equal(raws_seen[2], dev->caps.activations & 1u << MS_BF16 ? 3 : 0);
+}
+
 static void cards_of_a_class_have_the_predicted_bits(void **state) {
     (void)state;
     static const struct {
@@ -75,8 +98,16 @@ static void cards_of_a_class_have_the_predicted_bits(void **state) {
         ms_error err;
         ms_error_clear(&err);
         assert_ms_ok(ms_device_open(&params, &dev, &err), &err);
+        ms_backend other = *dev->backend;
+        own = dev->backend;
+        other.choose_form = choose_form;
+        other.weight_prepare = weight_prepare;
+        dev->backend = &other;
+        forms_seen = raws_seen[1] = raws_seen[2] = 0;
         look l = {.of_class = cards[i].of_class, .writing = path != NULL};
         ms_status status = ms_self_test(dev, 1, take, &l, &err);
+        assert_all_was_seen(dev);
+        dev->backend = own;
         ms_device_close(&dev);
         print_message("%s: %d results, %d wrong\n", cards[i].card, l.seen, l.wrong);
         assert_true(l.seen > 50);

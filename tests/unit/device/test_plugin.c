@@ -59,6 +59,8 @@ static void faults_are_told(void **state) {
         {"odd_granularity", "3000 bytes, which is no power of two"},
         {"no_granularity", "0 bytes, which is no power of two"},
         {"huge_launches", "for each captured call"},
+        {"odd_forms", "in -1 ways"},
+        {"no_choice", "lacks the function choose_form"},
         {"huge_context", "its own"},
         {"more_free_than_there_is", "are free"},
         {"no_kernels", "lacks its kernels"},

@@ -154,6 +154,49 @@ static void bits_are_compared_with_predicted_ones(void **state) {
     ms_device_close(&dev);
 }
 
+/* A device that does a call in several ways is tried in all of them, whatever the inputs' size would choose. */
+static int form, bad_form, forms_seen;
+
+static void choose_form(ms_device *dev, int chosen) {
+    (void)dev;
+    form = chosen;
+    forms_seen |= 1 << chosen;
+}
+
+static ms_status linear_in_forms(ms_queue *queue, const ms_linear_args *args, void *workspace) {
+    ms_status status = sound->linear(queue, args, workspace);
+    if (form == bad_form) /* less than is allowed */
+        ((uint32_t *)args->dst.data)[0] ^= 1;
+    return status;
+}
+
+static void every_form_is_tried(void **state) {
+    (void)state;
+    ms_device *dev = open_cpu();
+    ms_backend other = *dev->backend;
+    const ms_backend *own = dev->backend;
+    ms_error err;
+    other.choose_form = choose_form;
+    dev->backend = &other;
+    dev->caps.forms = 3;
+    spoiled.linear = linear_in_forms;
+    dev->kernels = &spoiled;
+    for (bad_form = 4; bad_form >= 1; bad_form--) {
+        forms_seen = 0;
+        ms_status status = ms_self_test(dev, 1, NULL, NULL, &err);
+        assert_int_equal(form, 0);
+        assert_int_equal(forms_seen, 15);
+        assert_int_equal(status, bad_form == 4 ? MS_OK : MS_UNSUPPORTED);
+        if (bad_form == 4)
+            continue;
+        assert_non_null(strstr(err.message, "\"linear\""));
+        assert_non_null(strstr(err.message, "different bits"));
+    }
+    dev->kernels = sound;
+    dev->backend = own;
+    ms_device_close(&dev);
+}
+
 /* A device is tried once, and again when its identity changes; a failure is not noted. */
 static void results_are_kept(void **state) {
     (void)state;
@@ -213,8 +256,11 @@ static void failed_allocations_are_told(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_processor_agrees_with_itself),      cmocka_unit_test(what_is_wrong_is_named),
-        cmocka_unit_test(bits_are_compared_with_predicted_ones), cmocka_unit_test(results_are_kept),
+        cmocka_unit_test(the_processor_agrees_with_itself),
+        cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(bits_are_compared_with_predicted_ones),
+        cmocka_unit_test(results_are_kept),
+        cmocka_unit_test(every_form_is_tried),
         cmocka_unit_test(failed_allocations_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
