@@ -65,6 +65,7 @@ ms_status cuda_launch_captured(ms_queue *queue, const ms_launches *launches) {
 
 void cuda_launches_destroy(ms_launches **launches) {
     cuda_launches *l = (cuda_launches *)*launches;
+    cuda_enter(cuda_of(l->base.dev));
     if (l->exec)
         cudaGraphExecDestroy(l->exec);
     if (l->charged_bytes)

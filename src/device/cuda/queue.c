@@ -53,13 +53,18 @@ ms_status cuda_told(cuda_device *d, cudaError_t error) {
     return error == cudaErrorInvalidValue ? MS_INVALID_ARGUMENT : MS_INTERNAL;
 }
 
+/* A thread that was on no card is told that it is on the first one, and has no context, which the runtime would
+   make for it and the driver's own functions do not. */
 ms_status cuda_enter(cuda_device *d) {
+    static _Thread_local int entered = -1;
     if (atomic_load(&d->lost))
         return MS_DEVICE_LOST;
     int current = -1;
-    if (cudaGetDevice(&current) == cudaSuccess && current == d->number)
+    if (entered == d->number && cudaGetDevice(&current) == cudaSuccess && current == entered)
         return MS_OK;
-    return cuda_told(d, cudaSetDevice(d->number));
+    MS_TRY(cuda_told(d, cudaSetDevice(d->number)));
+    entered = d->number;
+    return MS_OK;
 }
 
 ms_status cuda_enter_queue(ms_queue *queue) {
@@ -120,6 +125,7 @@ ms_status cuda_event_create(ms_device *dev, ms_event **ret_event) {
 }
 
 void cuda_event_destroy(ms_event **event) {
+    cuda_enter(cuda_of((*event)->dev)); /* of a card that is lost what the host has of it goes all the same */
     cudaEventDestroy(event_of(*event));
     cuda_host->free(*event);
     *event = NULL;

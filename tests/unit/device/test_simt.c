@@ -5,6 +5,7 @@
 #include "test.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -698,6 +699,63 @@ static void what_the_card_takes_itself_is_measured(void **state) {
     close_card(&t);
 }
 
+/* A thread that has done nothing on the card yet can begin with anything. */
+typedef struct begin_with {
+    const bench *t;
+    void (*what)(struct begin_with *w);
+    void *block;
+    ms_event *event;
+    ms_launches *launches;
+} begin_with;
+
+static void begin_with_taking(begin_with *w) {
+    w->block = w->t->b->alloc(w->t->dev, MS_LEDGER_ACTIVATIONS, 5 * MIB);
+}
+
+static void begin_with_freeing(begin_with *w) {
+    w->t->b->free(w->t->dev, w->block);
+}
+
+static void begin_with_an_event(begin_with *w) {
+    w->t->b->event_destroy(&w->event);
+}
+
+static void begin_with_launches(begin_with *w) {
+    w->t->b->launches_destroy(&w->launches);
+}
+
+static void *thread_main(void *arg) {
+    begin_with *w = arg;
+    w->what(w);
+    return NULL;
+}
+
+static void a_thread_may_begin_with_anything(void **state) {
+    (void)state;
+    static void (*const first[])(begin_with * w) = {begin_with_taking, begin_with_freeing,
+                                                    begin_with_an_event, begin_with_launches};
+    bench t = open_one("1G");
+    void *block = take(&t, BYTES);
+    const size_t before = free_bytes(&t);
+    begin_with w = {.t = &t};
+    assert_int_equal(t.b->event_create(t.dev, &w.event), MS_OK);
+    assert_int_equal(t.b->capture_begin(t.queue), MS_OK);
+    assert_int_equal(copy_on(&t, t.queue, block, block), MS_OK);
+    assert_int_equal(t.b->capture_end(t.queue, &w.launches), MS_OK);
+    for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
+        pthread_t thread;
+        w.what = first[i];
+        assert_int_equal(pthread_create(&thread, NULL, thread_main, &w), 0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_non_null(w.block);
+    }
+    assert_null(w.event);
+    assert_null(w.launches);
+    assert_int_equal(free_bytes(&t), before);
+    t.b->free(t.dev, block);
+    close_card(&t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_host_faults_on_device_memory),
@@ -719,6 +777,7 @@ int main(void) {
         cmocka_unit_test(cards_that_cannot_be_are_told_in_a_line),
         cmocka_unit_test(a_card_is_what_it_says),
         cmocka_unit_test(what_the_card_takes_itself_is_measured),
+        cmocka_unit_test(a_thread_may_begin_with_anything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

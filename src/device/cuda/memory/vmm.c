@@ -62,7 +62,8 @@ bool cuda_vmm_map(cuda_vmm *v, size_t first, size_t end) {
     return false;
 }
 
+/* As they were mapped: the driver promises nothing of ranges that are several mappings. */
 void cuda_vmm_unmap(cuda_vmm *v, size_t first, size_t end) {
-    if (first < end)
-        v->unmap(v->base + first * v->granule_bytes, (end - first) * v->granule_bytes);
+    for (size_t granule = first; granule < end; granule++)
+        v->unmap(v->base + granule * v->granule_bytes, v->granule_bytes);
 }

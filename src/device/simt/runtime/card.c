@@ -86,6 +86,12 @@ static void look(void) {
     c->random = c->seed;
 }
 
+static __thread bool bound;
+
+bool card_is_bound(void) {
+    return bound;
+}
+
 cudaError_t card_enter(void) {
     card *c = &the_card;
     pthread_mutex_lock(&card_lock);
@@ -101,6 +107,7 @@ cudaError_t card_enter(void) {
         c->used_bytes = CARD_CONTEXT_BYTES;
         c->context = true;
     }
+    bound = true;
     return c->lost;
 }
 

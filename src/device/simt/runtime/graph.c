@@ -89,6 +89,8 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
 }
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+    if (!card_is_bound() && the_card.lost == cudaSuccess)
+        card_die("a graph is destroyed by a thread that is on no card: one may get a context by that");
     cudaError_t error = card_enter();
     the_card.used_bytes -= exec->list.count * CARD_NODE_BYTES;
     card_list_clear(&exec->list);

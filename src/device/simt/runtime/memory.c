@@ -311,6 +311,8 @@ static CUresult create(CUmemGenericAllocationHandle *handle, size_t size, const 
                        unsigned long long flags) {
     static _Atomic long count;
     (void)flags;
+    if (!card_is_bound())
+        return CUDA_ERROR_INVALID_CONTEXT;
     if (size == 0 || size % CARD_GRANULE || prop->type != CU_MEM_ALLOCATION_TYPE_PINNED ||
         prop->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
         return CUDA_ERROR_INVALID_VALUE;
@@ -345,6 +347,8 @@ static CUresult map(CUdeviceptr pointer, size_t size, size_t offset, CUmemGeneri
                     unsigned long long flags) {
     card_physical *p = (card_physical *)(uintptr_t)handle;
     const size_t at = (size_t)(pointer - (uintptr_t)m->base);
+    if (!card_is_bound())
+        return CUDA_ERROR_INVALID_CONTEXT;
     if (flags || offset || size != p->bytes || at % CARD_GRANULE || at + size > m->reserved_to)
         return CUDA_ERROR_INVALID_VALUE;
     pthread_mutex_lock(&card_lock);
@@ -360,6 +364,8 @@ static CUresult map(CUdeviceptr pointer, size_t size, size_t offset, CUmemGeneri
 
 static CUresult set_access(CUdeviceptr pointer, size_t size, const CUmemAccessDesc *access, size_t count) {
     const size_t at = (size_t)(pointer - (uintptr_t)m->base);
+    if (!card_is_bound())
+        return CUDA_ERROR_INVALID_CONTEXT;
     if (count != 1 || access->flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE)
         return CUDA_ERROR_INVALID_VALUE;
     pthread_mutex_lock(&card_lock);
@@ -373,22 +379,19 @@ static CUresult set_access(CUdeviceptr pointer, size_t size, const CUmemAccessDe
     return result;
 }
 
-/* Whole mappings, with no block in them. */
+/* A mapping as it was made, with no block in it. */
 static CUresult unmap(CUdeviceptr pointer, size_t size) {
-    const size_t at = (size_t)(pointer - (uintptr_t)m->base), first = at / CARD_GRANULE,
-                 end = (at + size) / CARD_GRANULE;
+    const size_t at = (size_t)(pointer - (uintptr_t)m->base), first = at / CARD_GRANULE;
     pthread_mutex_lock(&card_lock);
     const size_t i = find(at);
     if (i < m->blocks && m->block[i].offset < at + size)
         card_die("memory is unmapped that a block lies in");
-    for (size_t g = first; g < end;) {
-        card_physical *p = m->mapped[g];
-        if (!p || g + p->bytes / CARD_GRANULE > end)
-            card_die("memory is unmapped that is not mapped so");
-        for (size_t n = p->bytes / CARD_GRANULE; n > 0; n--)
-            m->mapped[g++] = NULL;
-        let_go(p);
-    }
+    card_physical *p = m->mapped[first];
+    if (!p || p->bytes != size)
+        card_die("memory is unmapped that is not mapped so");
+    for (size_t g = first; g < first + size / CARD_GRANULE; g++)
+        m->mapped[g] = NULL;
+    let_go(p);
     forget(at, size);
     card_leave();
     return CUDA_SUCCESS;

@@ -143,6 +143,8 @@ void card_die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noretur
 /* Takes the lock, makes the context; what a lost card answers to everything (the lock is held even then). */
 cudaError_t card_enter(void);
 void card_leave(void);
+/* Whether the calling thread has the context: some call of the runtime came before. */
+bool card_is_bound(void);
 /* Under the lock. */
 bool card_take(size_t bytes);
 int card_most_shared_bytes(int arch); /* of a block */

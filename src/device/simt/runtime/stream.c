@@ -323,6 +323,8 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags) {
 }
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
+    if (!card_is_bound() && the_card.lost == cudaSuccess)
+        card_die("an event is destroyed by a thread that is on no card: one may get a context by that");
     cudaError_t error = card_enter();
     event->destroyed = true;
     forget_event(event);
