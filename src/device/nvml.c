@@ -18,6 +18,7 @@ typedef struct nvml {
     int (*init)(void);
     int (*shutdown)(void);
     const char *(*text)(int result);
+    int (*driver)(char *version, unsigned length);
     int (*count)(unsigned *count);
     int (*by_index)(unsigned index, nvml_device *device);
     int (*by_slot)(const char *pci_bus_id, nvml_device *device);
@@ -47,6 +48,7 @@ static bool load(nvml *n, char *problem, size_t size) {
     return find(n, "nvmlInit_v2", &n->init, problem, size) &&
            find(n, "nvmlShutdown", &n->shutdown, problem, size) &&
            find(n, "nvmlErrorString", &n->text, problem, size) &&
+           find(n, "nvmlSystemGetDriverVersion", &n->driver, problem, size) &&
            find(n, "nvmlDeviceGetCount_v2", &n->count, problem, size) &&
            find(n, "nvmlDeviceGetHandleByIndex_v2", &n->by_index, problem, size) &&
            find(n, "nvmlDeviceGetHandleByPciBusId_v2", &n->by_slot, problem, size) &&
@@ -88,6 +90,18 @@ bool ms_nvml_memory(const char *pci_bus_id, size_t *ret_free_bytes, size_t *ret_
         *ret_free_bytes = (size_t)memory.free;
         *ret_total_bytes = (size_t)memory.total;
     }
+    return known;
+}
+
+bool ms_nvml_driver(char *ret_text, size_t size) {
+    nvml n;
+    char problem[160], version[96] = "";
+    if (!nvml_open(&n, problem, sizeof(problem)))
+        return false;
+    const bool known = n.driver(version, sizeof(version)) == 0;
+    nvml_close(&n);
+    if (known)
+        snprintf(ret_text, size, "%.*s", (int)sizeof(version) - 1, version);
     return known;
 }
 

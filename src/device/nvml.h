@@ -11,6 +11,9 @@
 /* Of the card in that slot ("0000:01:00.0"). false: there is no such library, or it does not know. */
 bool ms_nvml_memory(const char *pci_bus_id, size_t *ret_free_bytes, size_t *ret_total_bytes);
 
+/* The driver's own version ("580.65.06"). false: as above. */
+bool ms_nvml_driver(char *ret_text, size_t size);
+
 typedef struct ms_nvml_card {
     char name[96];
     int arch; /* compute capability: 86; 0 = not known */

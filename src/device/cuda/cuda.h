@@ -65,6 +65,7 @@ void cuda_launches_destroy(ms_launches **launches);
 
 typedef struct cuda_card {
     char name[64];
+    unsigned char uuid[16];
     int number, arch, processors;
     size_t total_bytes;
 } cuda_card;
@@ -75,7 +76,8 @@ ms_status cuda_find_card(const ms_device_params *params, cuda_card *ret_card, ms
 /* Makes the context and loads all kernels, so that memory does not grow later. ret_own_bytes: what that
    takes. */
 ms_status cuda_make_context(const cuda_card *card, size_t *ret_own_bytes, ms_error *err);
-/* ms_device_caps.identity. The emulated card is what tests are of: "". */
+/* ms_device_caps.identity: of this very card, its driver and this build. The emulated card has none ("") but
+   where a test gives it one. */
 void cuda_identify(const cuda_card *card, char *ret_text, size_t size);
 
 #endif

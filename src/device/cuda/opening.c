@@ -1,5 +1,6 @@
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -57,6 +58,7 @@ ms_status cuda_find_card(const ms_device_params *params, cuda_card *ret_card, ms
                             .processors = prop.multiProcessorCount > 0 ? prop.multiProcessorCount : 1,
                             .total_bytes = prop.totalGlobalMem};
     snprintf(ret_card->name, sizeof(ret_card->name), "%.63s", prop.name);
+    memcpy(ret_card->uuid, &prop.uuid, sizeof(ret_card->uuid));
     if (ret_card->arch < LEAST_ARCH)
         return ms_fail(err, MS_UNSUPPORTED,
                        "%s is of compute capability %d.%d; memsafe needs %d.%d (Turing) or later",
@@ -64,32 +66,37 @@ ms_status cuda_find_card(const ms_device_params *params, cuda_card *ret_card, ms
     return MS_OK;
 }
 
+/* The emulated card is what tests are of, but where one asks for more. */
+static bool is_to_be_tested(void) {
 #ifdef MS_CUDA_EMULATED
-
-void cuda_identify(const cuda_card *card, char *ret_text, size_t size) {
-    (void)card;
-    (void)size;
-    ret_text[0] = 0;
+    return getenv("MEMSAFE_SIMT_UUID") != NULL;
+#else
+    return true;
+#endif
 }
 
-#else
-
-/* The build: the plug-in's file as it was written. */
+/* The build: the plug-in's file as it was written. The driver: CUDA's version stays the same over many. */
 void cuda_identify(const cuda_card *card, char *ret_text, size_t size) {
     static const char here;
     Dl_info self;
     struct stat file = {0};
-    int driver = 0, runtime = CUDART_VERSION;
+    char uuid[33] = "", own[32] = "";
+    int driver = 0;
+    ret_text[0] = 0;
+    if (!is_to_be_tested())
+        return;
     if (!dladdr(&here, &self) || !self.dli_fname || stat(self.dli_fname, &file) != 0)
         file.st_size = 0;
     if (cudaDriverGetVersion(&driver) != cudaSuccess)
         driver = 0;
-    snprintf(ret_text, size, "%s sm_%d %zu driver %d runtime %d build %lld %lld.%09ld", card->name,
-             card->arch, card->total_bytes, driver, runtime, (long long)file.st_size,
+    if (!ms_nvml_driver(own, sizeof(own)))
+        own[0] = 0;
+    for (int i = 0; i < 16; i++)
+        snprintf(uuid + 2 * i, 3, "%02x", card->uuid[i]);
+    snprintf(ret_text, size, "%s sm_%d %zu driver %d %s runtime %d build %lld %lld.%09ld", uuid, card->arch,
+             card->total_bytes, driver, own, CUDART_VERSION, (long long)file.st_size,
              (long long)file.st_mtim.tv_sec, file.st_mtim.tv_nsec);
 }
-
-#endif
 
 /* ---- the context ---- */
 
@@ -160,13 +167,15 @@ static ms_status told(cudaError_t error, const cuda_card *card, ms_error *err) {
 
 static ms_status measure(const cuda_card *card, size_t *ret_own_bytes, ms_error *err) {
     char slot[32];
-    size_t before = 0, after = 0, total = 0;
+    size_t before = 0, after = 0, total = 0, of_card = 0;
     bool known = cudaDeviceGetPCIBusId(slot, sizeof(slot), card->number) == cudaSuccess &&
-                 ms_nvml_memory(slot, &before, &total);
+                 ms_nvml_memory(slot, &before, &of_card);
     cudaError_t error = make(card->number);
     if (error == cudaSuccess)
         error = cudaMemGetInfo(&after, &total);
     MS_TRY(told(error, card, err));
+    if (of_card / 8 * 7 > total) /* this is a part of it (MIG), and what the library said is of the whole */
+        known = false;
     size_t own = known ? before > after ? before - after : 0 : total - after;
     *ret_own_bytes = own < MOST_OWN_BYTES ? own : MOST_OWN_BYTES;
     return MS_OK;

@@ -1,6 +1,6 @@
 /*
  * Stands for NVIDIA's management library: two cards. NVML_STAND_IN=lost: the second one answers no more; =init:
- * the driver is not loaded; =none: there is no card. Compiled with NVML_OLD it lacks a function.
+ * the driver is not loaded; =none: there is no card; =newer: another driver. Compiled with NVML_OLD it lacks a function.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +27,7 @@ static int is(const char *way) {
 EXPORT int nvmlInit_v2(void);
 EXPORT int nvmlShutdown(void);
 EXPORT const char *nvmlErrorString(int result);
+EXPORT int nvmlSystemGetDriverVersion(char *version, unsigned length);
 EXPORT int nvmlDeviceGetCount_v2(unsigned *count);
 EXPORT int nvmlDeviceGetHandleByIndex_v2(unsigned index, struct card **device);
 EXPORT int nvmlDeviceGetHandleByPciBusId_v2(const char *slot, struct card **device);
@@ -44,6 +45,11 @@ int nvmlShutdown(void) {
 
 const char *nvmlErrorString(int result) {
     return result == 9 ? "Driver Not Loaded" : result == 15 ? "GPU is lost" : "Unknown Error";
+}
+
+int nvmlSystemGetDriverVersion(char *version, unsigned length) {
+    snprintf(version, length, "%s", is("newer") ? "580.82.07" : "580.65.06");
+    return 0;
 }
 
 int nvmlDeviceGetCount_v2(unsigned *count) {

@@ -756,6 +756,35 @@ static void a_thread_may_begin_with_anything(void **state) {
     close_card(&t);
 }
 
+/* What the self-test's result is worth: this very card and its driver. The library that says the latter says
+   of a part of a card (MIG) what the whole has, which is not to be taken for what a context takes. */
+static void a_card_is_known_by_itself_and_its_driver(void **state) {
+    (void)state;
+    static const char *const uuids[] = {"first", "second", "second"}, *const ways[] = {"", "", "newer"};
+    char before[160] = "";
+    void *library = dlopen(MS_NVML_DIR "/libnvidia-ml.so.1", RTLD_NOW);
+    assert_non_null(library);
+    for (int i = 0; i < 3; i++) {
+        setenv("MEMSAFE_SIMT_UUID", uuids[i], 1);
+        setenv("NVML_STAND_IN", ways[i], 1);
+        bench t = open_one("96M");
+        size_t free_now = 0, total = 0;
+        t.b->memory(t.dev, &free_now, &total);
+        assert_int_equal(t.dev->caps.own_bytes, total - free_now + 8 * MIB);
+        assert_non_null(strstr(t.dev->caps.identity, i == 2 ? "580.82.07" : "580.65.06"));
+        assert_non_null(strstr(t.dev->caps.identity, " build "));
+        assert_string_not_equal(t.dev->caps.identity, before);
+        memcpy(before, t.dev->caps.identity, sizeof(before));
+        close_card(&t);
+    }
+    unsetenv("MEMSAFE_SIMT_UUID");
+    unsetenv("NVML_STAND_IN");
+    assert_int_equal(dlclose(library), 0);
+    bench t = open_one("96M");
+    assert_string_equal(t.dev->caps.identity, "");
+    close_card(&t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_host_faults_on_device_memory),
@@ -778,6 +807,7 @@ int main(void) {
         cmocka_unit_test(a_card_is_what_it_says),
         cmocka_unit_test(what_the_card_takes_itself_is_measured),
         cmocka_unit_test(a_thread_may_begin_with_anything),
+        cmocka_unit_test(a_card_is_known_by_itself_and_its_driver),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

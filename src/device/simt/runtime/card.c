@@ -175,6 +175,9 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *prop, int device) {
         return cudaErrorInvalidDevice;
     *prop = (struct cudaDeviceProp){.totalGlobalMem = the_card.limit_bytes, .multiProcessorCount = 2};
     snprintf(prop->name, sizeof(prop->name), "emulated card");
+    const char *uuid = getenv("MEMSAFE_SIMT_UUID");
+    for (size_t i = 0; uuid && uuid[i] && i < sizeof(prop->uuid.bytes); i++)
+        prop->uuid.bytes[i] = uuid[i];
     return cudaSuccess;
 }
 

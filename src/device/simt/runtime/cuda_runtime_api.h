@@ -66,9 +66,14 @@ enum cudaDriverEntryPointQueryResult {
 #define cudaEventDisableTiming 0x02
 #define cudaEnableDefault 0x00
 
+typedef struct CUuuid_st {
+    char bytes[16];
+} cudaUUID_t;
+
 /* The fields that are read. */
 struct cudaDeviceProp {
     char name[256];
+    cudaUUID_t uuid;
     size_t totalGlobalMem;
     int multiProcessorCount;
 };
