@@ -135,15 +135,32 @@ static cudaError_t warm_up(void) {
     return error == cudaSuccess ? done : error;
 }
 
+/* Whether the process has the card's context already: of a program that uses it too, as PyTorch does, or from an
+   earlier opening. The driver is asked past the runtime, which could make one in order to answer. */
+static bool is_in_use(int number) {
+    int (*state)(int device, unsigned *flags, int *active) = NULL;
+    unsigned flags = 0;
+    int active = 0;
+    void *driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
+    if (!driver)
+        return false;
+    void *found = dlsym(driver, "cuDevicePrimaryCtxGetState");
+    memcpy(&state, &found, sizeof(found)); /* ISO C has no cast from an object to a function */
+    const bool is = state && state(number, &flags, &active) == 0 && active;
+    dlclose(driver);
+    return is;
+}
+
 static cudaError_t make(int number) {
+    const bool shared = is_in_use(number);
     cudaError_t error = cudaSetDevice(number);
     if (error != cudaSuccess)
         return error;
-    /* Kernels use no stack, print nothing and allocate nothing. Where these cannot be set, what is taken is
-       measured all the same. */
-    if (cudaDeviceSetLimit(cudaLimitStackSize, 256) != cudaSuccess ||
-        cudaDeviceSetLimit(cudaLimitPrintfFifoSize, 4096) != cudaSuccess ||
-        cudaDeviceSetLimit(cudaLimitMallocHeapSize, 4096) != cudaSuccess)
+    /* Kernels use no stack, print nothing and allocate nothing; others' may. Where these cannot be set, what is
+       taken is measured all the same. */
+    if (!shared && (cudaDeviceSetLimit(cudaLimitStackSize, 256) != cudaSuccess ||
+                    cudaDeviceSetLimit(cudaLimitPrintfFifoSize, 4096) != cudaSuccess ||
+                    cudaDeviceSetLimit(cudaLimitMallocHeapSize, 4096) != cudaSuccess))
         cudaGetLastError();
     cuda_each_kernel(load, &error);
     return error == cudaSuccess ? warm_up() : error;

@@ -785,6 +785,25 @@ static void a_card_is_known_by_itself_and_its_driver(void **state) {
     close_card(&t);
 }
 
+/* A context that the process has already is others' too: its limits stay as they are. */
+static void a_shared_context_keeps_its_limits(void **state) {
+    (void)state;
+    static const char *const ways[] = {"", "active"};
+    void *library = dlopen(MS_NVML_DIR "/libcuda.so.1", RTLD_NOW);
+    assert_non_null(library);
+    for (int i = 0; i < 2; i++) {
+        setenv("DRIVER_STAND_IN", ways[i], 1);
+        bench t = open_one("128M");
+        const uint64_t before = count_of("simt_limits");
+        close_card(&t);
+        t = open_one("128M");
+        assert_int_equal(count_of("simt_limits") - before, i == 0 ? 3 : 0);
+        close_card(&t);
+    }
+    unsetenv("DRIVER_STAND_IN");
+    assert_int_equal(dlclose(library), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_host_faults_on_device_memory),
@@ -808,6 +827,7 @@ int main(void) {
         cmocka_unit_test(what_the_card_takes_itself_is_measured),
         cmocka_unit_test(a_thread_may_begin_with_anything),
         cmocka_unit_test(a_card_is_known_by_itself_and_its_driver),
+        cmocka_unit_test(a_shared_context_keeps_its_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

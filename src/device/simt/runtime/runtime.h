@@ -182,5 +182,6 @@ CARD_EXPORT void simt_traffic(uint64_t *ret_uploaded_bytes, uint64_t *ret_downlo
 CARD_EXPORT uint64_t simt_captured(void);
 CARD_EXPORT uint64_t simt_failures(void); /* of those that were asked for, the loss of the card included */
 CARD_EXPORT uint64_t simt_launched(void);
+CARD_EXPORT uint64_t simt_limits(void); /* how often the context's were changed */
 CARD_EXPORT uint64_t simt_loaded_late(void);
 #endif
