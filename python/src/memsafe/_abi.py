@@ -972,6 +972,7 @@ class ms_plan_report(C.Structure):
         ("turns_bytes", C.c_size_t),
         ("margin_percent", C.c_int),
         ("card", C.c_char * 64),
+        ("card_measured", C.c_bool),
     ]
 
 
