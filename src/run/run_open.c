@@ -423,6 +423,7 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
     j->redraw.engine_params = (ms_engine_params){.compute = j->model->compute,
                                                  .files = &j->model->files,
                                                  .precision = j->model->policy.precision,
+                                                 .resolution = ms_job_wanted_resolution(j),
                                                  .weights = j->model->weights,
                                                  .steps = p->steps,
                                                  .guidance = (float)p->guidance,
@@ -434,6 +435,7 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
                                                  .samples = ms_speech_source(j->speech)};
     MS_TRY(ms_job_find_speed(j, err));
     MS_TRY(choose_plan(j, err));
+    j->past.key.resolution = j->resolution; /* where it had to be lower */
     MS_TRY(ms_model_hold_budget(j->model, j->redraw.plan.peak_bytes, err));
     j->report.resolution = j->resolution;
     j->report.rung = j->redraw.plan.rung;

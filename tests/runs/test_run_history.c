@@ -87,6 +87,10 @@ static void a_run_is_kept_and_corrects_the_next(void **state) {
                      test_file("plan.html"));
     assert_non_null(strstr(test_output, "this machine, corrected by 2 earlier runs; faces"));
     assert_non_null(strstr(text_of("plan.html"), "this machine, corrected by 2 earlier runs<"));
+    assert_run_works("run %s --threads 2 --resolution 64", inputs); /* corrects no run at the model's own */
+    doc = history("--limit 1", 1);
+    assert_true(ms_json_get(ms_json_at(ms_json_root(doc), 0), "resolution")->number == 64);
+    ms_json_doc_destroy(&doc);
     assert_run_works("plan --threads 2 --shape latentsync-1.6"); /* other work: nothing was learned of it */
     assert_null(strstr(test_output, "corrected by"));
     assert_run_works("run %s --threads 2 -v --report %s", inputs, test_file("corrected.json"));
