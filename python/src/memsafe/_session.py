@@ -34,6 +34,7 @@ class Session:
     def close(self) -> None:
         """Ends it; frames that were not pulled are lost."""
         if self._handle:
+            self.cancel()  # Ctrl-C may have come when a call had just been handed over
             self._worker.close()
             lib().ms_session_destroy(C.byref(self._handle))
 
