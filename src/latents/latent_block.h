@@ -24,9 +24,10 @@
 #define MS_LATENTS_LATENT_BLOCK_H
 
 #include "base/mem.h"
+#include "memsafe/latents.h"
 
-#define MS_LATENT_BLOCK_MAX_FRAMES 256
-#define MS_LATENT_BLOCK_MAX_VALUES ((int64_t)1 << 28)
+#define MS_LATENT_BLOCK_MAX_FRAMES MS_LATENTS_FRAMES
+#define MS_LATENT_BLOCK_MAX_VALUES MS_LATENTS_VALUES
 
 typedef struct ms_latent_codec ms_latent_codec;
 

@@ -7,10 +7,6 @@
 #include "base/sized.h"
 #include "latents/latent_block.h"
 
-_Static_assert(MS_LATENTS_FRAMES == MS_LATENT_BLOCK_MAX_FRAMES &&
-                   MS_LATENTS_VALUES == MS_LATENT_BLOCK_MAX_VALUES,
-               "sizes of a block");
-
 static double psnr(const ms_latent_block_stats *s, double n_values) {
     double range = (double)s->high - (double)s->low, mean = s->squared_error / n_values;
     return mean > 0 ? 10 * log10(range * range / mean) : (double)INFINITY;
