@@ -24,8 +24,7 @@ const char *cli_hint_words(ms_hint hint) {
         [MS_HINT_LOOP_NONE] = "--loop none",
         [MS_HINT_REST_KEEP] = "--rest keep",
         [MS_HINT_DEVICE_AUTO] = "--device auto takes what there is",
-        [MS_HINT_FETCH] = "memsafe-fetch-models (scripts/fetch-models in the source tree) downloads the "
-                          "official weights",
+        [MS_HINT_FETCH] = "memsafe-fetch-models gets the official ones, --demo needs none",
         [MS_HINT_SYNTHETIC] = "models --synthesize made it",
     };
     return words[hint];

@@ -110,13 +110,6 @@ static bool in_path(const char *dir) {
     return false;
 }
 
-void cli_explain_no_face(const cli_model_choice *choice, ms_error *err) {
-    if (err->code == MS_NO_FACE && choice->code && strcmp(choice->code, DEMO_CODE) == 0) {
-        ms_error_add(err, " (the demo model knows drawn faces only)");
-        ms_error_hint(err, MS_HINT_FETCH);
-    }
-}
-
 /* Without "..", and from here on where it lies below. */
 static void short_path(const char *path, char *ret, size_t bytes) {
     char *whole = realpath(path, NULL), *here = realpath(".", NULL);
@@ -142,6 +135,14 @@ void cli_fetch_models(char *ret, size_t bytes) {
     snprintf(path, sizeof(path), "%s/../scripts/fetch-models", program);
     if (access(path, X_OK) == 0)
         short_path(path, ret, bytes);
+}
+
+void cli_explain_no_face(const cli_model_choice *choice, ms_error *err) {
+    char fetch[CLI_PATH_BYTES];
+    if (err->code != MS_NO_FACE || !choice->code || strcmp(choice->code, DEMO_CODE) != 0)
+        return;
+    cli_fetch_models(fetch, sizeof(fetch));
+    ms_error_add(err, " (the demo model knows drawn faces only; %.200s gets the official weights)", fetch);
 }
 
 static ms_status take_demo(cli_model_choice *c, ms_error *err) {

@@ -74,7 +74,7 @@ typedef enum ms_status {
     X(REST_KEEP, "rest_keep", "rest is keep")                                                                \
     X(SYNTHETIC, "synthetic", "it was synthesized")                                                          \
     X(DEVICE_AUTO, "device_auto", "device auto takes what there is")                                         \
-    X(FETCH, "fetch", "memsafe-fetch-models downloads the official weights")
+    X(FETCH, "fetch", "the official weights are to be downloaded")
 
 typedef enum ms_hint {
     MS_HINT_NONE,

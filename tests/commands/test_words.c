@@ -113,7 +113,7 @@ static void files_are_named_alike_in_every_command(void **state) {
     /* Its faces are too small for the detector: that is looked for behind the names. */
     assert_run_fails(8, "in.avi: no usable face in 3 frames",
                      "detect -m model -i in.avi lone.jsonl --frames 3");
-    assert_run_fails(8, "(the demo model knows drawn faces only); memsafe-fetch-models",
+    assert_run_fails(8, "(the demo model knows drawn faces only; ",
                      "detect --demo -i in.avi lone.jsonl --frames 3");
     assert_run_works("score in.avi -a in.wav --track in.jsonl -m model --json");
     assert_non_null(strstr(test_output, "{\"frames\":24,"));

@@ -146,7 +146,7 @@ static void budgets_of_the_device_are_kept(void **state) {
     p.host_budget_bytes = (size_t)8 << 20;
     frames_of(&p, &status);
     assert_int_equal(status, MS_BUDGET);
-    assert_non_null(strstr(err.message, "host budget of 8 MiB"));
+    assert_non_null(strstr(err.message, "host budget of 8.00 MiB"));
 }
 
 static void write_trace(const char *lines) {
