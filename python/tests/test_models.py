@@ -159,6 +159,8 @@ def test_the_demo_model(nowhere: Path, monkeypatch: Any) -> None:
             memsafe.demo_model()
     link(DEMO, nowhere / "models" / "demo")
     assert memsafe.demo_model() == Path("models/demo") and memsafe.find_model("demo") == {"model": Path("models/demo")}
+    (nowhere / "demo").mkdir()  # as `make demo` does
+    assert memsafe.find_model("demo") == {"model": Path("models/demo")}
     monkeypatch.setenv("MEMSAFE_DEMO_MODEL", str(DEMO))
     assert memsafe.demo_model() == DEMO
     monkeypatch.setenv("MEMSAFE_DEMO_MODEL", str(nowhere))

@@ -219,12 +219,12 @@ def find_model(
         return _parts(folder, folder.name, models, named)
     name = os.fspath(path_or_repo)
     folder = Path(name).expanduser()
+    if name == "demo":  # `make demo` leaves a folder of that name in the checkout: "./demo" names it
+        return {"model": demo_model()}
     if folder.is_dir():
         if not _is_published(folder) and _is_published(folder / "checkpoints"):
             folder = folder / "checkpoints"
         return _parts(folder, str(folder.resolve()), models, named)
-    if name == "demo":
-        return {"model": demo_model()}
     repo, _, revision = name.partition("@")
     looked = [str(folder)]
     if re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
