@@ -42,3 +42,6 @@ memsafe_dependency(onnx libprotobuf-c PROGRAM protoc-c)
 memsafe_dependency(sqlite sqlite3)
 memsafe_dependency(zstd libzstd)
 memsafe_dependency(espeak espeak-ng TOOL)
+# `memsafe serve` (serve/): of the command alone, not of the library.
+memsafe_dependency(microhttpd libmicrohttpd>=0.9.73 TOOL)
+memsafe_dependency(seccomp libseccomp TOOL)

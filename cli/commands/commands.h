@@ -13,12 +13,16 @@
     X(models)                                                                                                \
     X(probe)                                                                                                 \
     X(batch_size)                                                                                            \
+    X(serve)                                                                                                 \
     X(doctor)                                                                                                \
     X(help)
 
 #define X(name) extern const cli_command cli_##name##_command;
 CLI_COMMAND_MAP(X)
 #undef X
+
+/* What the server starts of this program; argv: from "serve-worker" on. */
+int cli_serve_worker(int argc, char **argv);
 
 /* All of them, NULL-terminated. */
 extern const cli_command *const cli_commands[];

@@ -1,0 +1,254 @@
+/* `memsafe serve`: a server with a queue and a page. What it does is in serve/. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "commands/commands.h"
+#include "console/budget_note.h"
+#include "console/console.h"
+#include "console/signals.h"
+#include "files/new_file.h"
+#include "options/device_option.h"
+#include "options/history_file.h"
+#include "options/model_choice.h"
+#include "results/run_report.h"
+#include "serve.h"
+
+#define TOKEN_BYTES 512
+#define LEAST_TOKEN 16
+#define NAME_BYTES 64
+
+typedef struct serve_state {
+    const char *listen, *data, *device, *token_file, *keep;
+    cli_list models, allow;
+    uint64_t budget_bytes, max_upload_bytes, keep_bytes;
+    int waiting;
+    bool demo;
+    cli_console_options console;
+} serve_state;
+
+static void serve_defaults(void *state) {
+    serve_state *s = state;
+    s->listen = "127.0.0.1:8080";
+    s->keep = "7d";
+    s->max_upload_bytes = (uint64_t)2 << 30;
+    s->keep_bytes = (uint64_t)20 << 30;
+    s->waiting = 1000;
+}
+
+/* What the server borrows. */
+static struct {
+    char data[CLI_PATH_BYTES], token[TOKEN_BYTES];
+    char path[CLI_LIST_MAX + 1][CLI_PATH_BYTES], name[CLI_LIST_MAX + 1][NAME_BYTES];
+    char allow[CLI_LIST_MAX][PATH_MAX];
+    serve_model model[CLI_LIST_MAX + 1];
+    const char *allowed[CLI_LIST_MAX];
+    int n_models;
+} own;
+
+/* ---- options ---- */
+
+/* "7d", "12h", "30m". */
+static ms_status parse_keep(const char *text, int64_t *ret_s, ms_error *err) {
+    char *end;
+    double value = strtod(text, &end);
+    int64_t unit = strcmp(end, "d") == 0   ? 86400
+                   : strcmp(end, "h") == 0 ? 3600
+                   : strcmp(end, "m") == 0 ? 60
+                                           : 0;
+    if (end == text || !unit || !(value > 0 && value <= 36500))
+        return ms_fail(err, MS_INVALID_ARGUMENT, "--keep: \"%s\" is not like 7d, 12h or 30m", text);
+    *ret_s = (int64_t)(value * (double)unit);
+    return MS_OK;
+}
+
+static ms_status choose_data(const serve_state *s, ms_error *err) {
+    const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    int n = s->data                  ? snprintf(own.data, sizeof(own.data), "%s", s->data)
+            : data && data[0] == '/' ? snprintf(own.data, sizeof(own.data), "%s/memsafe/serve", data)
+            : home && home[0] == '/'
+                ? snprintf(own.data, sizeof(own.data), "%s/.local/share/memsafe/serve", home)
+                : -1;
+    return n > 0 && (size_t)n < sizeof(own.data)
+               ? MS_OK
+               : ms_fail(err, MS_INVALID_ARGUMENT,
+                         "--data is missing, and there is no home folder to have it in");
+}
+
+static ms_status read_token(const serve_state *s, ms_error *err) {
+    const char *given = getenv("MEMSAFE_TOKEN");
+    if (s->token_file) {
+        FILE *f = fopen(s->token_file, "r");
+        if (!f || !fgets(own.token, sizeof(own.token), f))
+            own.token[0] = 0;
+        if (f)
+            fclose(f);
+        own.token[strcspn(own.token, "\r\n")] = 0;
+        if (!f || !own.token[0])
+            return ms_fail(err, MS_IO, "no token can be read from %s%s%s", s->token_file, f ? "" : ": ",
+                           f ? "" : strerror(errno));
+    } else if (given) {
+        snprintf(own.token, sizeof(own.token), "%s", given);
+    }
+    if (own.token[0] && strlen(own.token) < LEAST_TOKEN)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the token has %zu characters; %d are the least",
+                       strlen(own.token), LEAST_TOKEN);
+    return MS_OK;
+}
+
+static ms_status find_folders(const serve_state *s, ms_error *err) {
+    for (int i = 0; i < s->allow.count; i++) {
+        if (!realpath(s->allow.items[i], own.allow[i]))
+            return ms_fail(err, MS_IO, "--allow %s: %s", s->allow.items[i], strerror(errno));
+        own.allowed[i] = own.allow[i];
+    }
+    return MS_OK;
+}
+
+/* ---- models ---- */
+
+/* Called by its folder's name; of two that are called the same the second has a number. */
+static ms_status add_model(const char *path, ms_error *err) {
+    const int i = own.n_models;
+    char name[NAME_BYTES];
+    if (!realpath(path, own.path[i]))
+        return ms_fail(err, MS_BAD_MODEL, "%s: %s", path, strerror(errno));
+    snprintf(name, sizeof(name), "%.58s", ms_name_in(own.path[i]));
+    snprintf(own.name[i], sizeof(own.name[i]), "%s", name);
+    for (int k = 0, number = 2; k < i; k++)
+        if (strcmp(own.name[k], own.name[i]) == 0) {
+            snprintf(own.name[i], sizeof(own.name[i]), "%.50s-%d", name, number++);
+            k = -1;
+        }
+    own.model[i] = (serve_model){.name = own.name[i], .path = own.path[i]};
+    own.n_models++;
+    return MS_OK;
+}
+
+static ms_status find_models(const serve_state *s, ms_error *err) {
+    static cli_models found;
+    static cli_model_choice choice;
+    const char *model = NULL;
+    for (int i = 0; i < s->models.count; i++)
+        MS_TRY(add_model(s->models.items[i], err));
+    if (!s->models.count && !s->demo) {
+        cli_installed_models(CLI_NEEDS_ALL, &found);
+        for (int i = 0; i < found.count && i < CLI_MODELS_MAX; i++)
+            MS_TRY(add_model(found.path[i], err));
+    }
+    if (own.n_models && !s->demo)
+        return MS_OK;
+    MS_TRY(cli_choose_model(&model, s->demo, false, CLI_NEEDS_ALL, &choice, err));
+    return add_model(model, err);
+}
+
+/* ---- running ---- */
+
+static void tell_listening(void *arg, const char *address) {
+    char members[256];
+    (void)arg;
+    snprintf(members, sizeof(members), "\"address\": \"%s\"", address);
+    cli_event("listening", members);
+    cli_say("memsafe serves at %s (Ctrl-C ends it)\n", address);
+    cli_flush_now();
+    fflush(stdout);
+}
+
+static int serve_run(const void *state, char **arguments, int n_arguments) {
+    const serve_state *s = state;
+    ms_error err;
+    ms_error_clear(&err);
+    (void)arguments, (void)n_arguments;
+    serve_params p = {.listen = s->listen,
+                      .data = own.data,
+                      .models = own.model,
+                      .device = s->device,
+                      .budget_bytes = s->budget_bytes,
+                      .allow = own.allowed,
+                      .n_allow = s->allow.count,
+                      .max_upload_bytes = s->max_upload_bytes,
+                      .keep_bytes = s->keep_bytes,
+                      .most_waiting = s->waiting,
+                      .listening = tell_listening,
+                      .ended = cli_interrupted};
+    cli_console_begin(&s->console);
+    if (serve_lacks())
+        return serve(&p, &err), cli_fail(&err);
+    if (parse_keep(s->keep, &p.keep_s, &err) != MS_OK || choose_data(s, &err) != MS_OK ||
+        read_token(s, &err) != MS_OK || find_folders(s, &err) != MS_OK || find_models(s, &err) != MS_OK)
+        return cli_fail(&err);
+    p.n_models = own.n_models;
+    p.token = own.token[0] ? own.token : NULL;
+    p.history = cli_history_file();
+    cli_note_budget("budget", s->budget_bytes);
+    cli_catch_signals();
+    return serve(&p, &err) == MS_OK ? 0 : cli_fail(&err);
+}
+
+static ms_status write_report(const char *path, const ms_run_params *params, const ms_run_report *report,
+                              ms_error *err) {
+    const cli_run_state s = {.p = *params, .report = path, .replace_report = true};
+    return cli_run_report_write(&s, report, err);
+}
+
+int cli_serve_worker(int argc, char **argv) {
+    return serve_worker(argc, argv, write_report);
+}
+
+static const cli_option serve_options[] = {
+    CLI_GROUP("Most used"),
+    {"listen", 0, CLI_TEXT, offsetof(serve_state, listen), "ADDRESS:PORT",
+     "where it listens (default 127.0.0.1:8080, which only this machine can reach); port 0: any that is free",
+     0, 0},
+    {"data", 0, CLI_TEXT, offsetof(serve_state, data), "DIR",
+     "where jobs, uploads and results are kept (default ~/.local/share/memsafe/serve)", 0, 0},
+    {"model", "m", CLI_LIST, offsetof(serve_state, models), "DIR",
+     "a model folder that jobs may name; may be given several times, the first is what they have otherwise "
+     "(default: all that are installed)",
+     0, 0},
+    CLI_DEMO_OPTION(serve_state, demo),
+    {"budget", "b", CLI_BYTES, offsetof(serve_state, budget_bytes), "SIZE",
+     "memory that the process of a run may come to hold (default: what is free less a margin)", 0, 0},
+    CLI_GROUP("Who may ask"),
+    {"token-file", 0, CLI_TEXT, offsetof(serve_state, token_file), "FILE",
+     "its first line is what clients must show; needed where others than this machine can reach it "
+     "(MEMSAFE_TOKEN says it, too)",
+     0, 0},
+    {"allow", 0, CLI_LIST, offsetof(serve_state, allow), "DIR",
+     "clients may name files of this machine below this folder in place of uploading them; may be given "
+     "several times",
+     0, 0},
+    CLI_GROUP("Limits"),
+    {"max-upload", 0, CLI_BYTES, offsetof(serve_state, max_upload_bytes), "SIZE",
+     "most that one upload may have (default 2G)", 0, 0},
+    {"max-waiting", 0, CLI_INT, offsetof(serve_state, waiting), "N", "most jobs that wait (default 1000)", 1,
+     100000},
+    {"keep", 0, CLI_TEXT, offsetof(serve_state, keep), "TIME",
+     "how long results are kept, like 7d, 12h or 30m (default 7d)", 0, 0},
+    {"keep-bytes", 0, CLI_BYTES, offsetof(serve_state, keep_bytes), "SIZE",
+     "most that jobs which have ended may take; the oldest go first (default 20G)", 0, 0},
+    CLI_GROUP("Memory and speed"),
+    CLI_DEVICE_OPTION(serve_state, device),
+    CLI_GROUP("What is shown"),
+    CLI_CONSOLE_OPTIONS(serve_state, console, "say nothing but errors"),
+};
+
+const cli_command cli_serve_command = {
+    .name = "serve",
+    .summary = "Serve a page and an HTTP interface with a queue of jobs",
+    .usage = "[--listen ADDRESS:PORT] [--data DIR] [-m MODEL]... [-b SIZE] [OPTIONS]",
+    .text = "Jobs survive a restart. Uploads are opened by processes that may do little else.\n"
+            "docs/serve.md has the interface, /openapi.json its description.",
+    .examples = {{"memsafe serve --demo", "open http://127.0.0.1:8080/ and try the demo model"},
+                 {"memsafe serve -m models/latentsync-1.5 -b 8G", "runs take at most 8 GiB"},
+                 {"memsafe serve --listen 0.0.0.0:8080 --token-file token",
+                  "for others, who know the token"}},
+    .options = serve_options,
+    .n_options = CLI_COUNT(serve_options),
+    .state_bytes = sizeof(serve_state),
+    .defaults = serve_defaults,
+    .run = serve_run,
+};

@@ -1,0 +1,232 @@
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "http/http_inside.h"
+#include "http/range.h"
+#include "jobs/job_folder.h"
+
+#define TYPE "https://memsafe.invalid/problems/"
+#define API_POLICY "default-src 'none'; frame-ancestors 'none'"
+
+const char *header_of(const request *r, const char *name) {
+    return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
+}
+
+http_result answer_response(request *r, int status, struct MHD_Response *response, const char *policy) {
+    if (!response)
+        return MHD_NO;
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+    MHD_add_response_header(response, "X-Frame-Options", "DENY");
+    MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
+    MHD_add_response_header(response, "Cross-Origin-Opener-Policy", "same-origin");
+    MHD_add_response_header(response, "Content-Security-Policy", policy ? policy : API_POLICY);
+    http_result result = MHD_queue_response(r->connection, (unsigned)status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static http_result answer_buffer(request *r, int status, const char *type, const char *text, size_t bytes,
+                                 const char *location) {
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(bytes, (void *)text, MHD_RESPMEM_MUST_COPY);
+    if (!response)
+        return MHD_NO;
+    MHD_add_response_header(response, "Content-Type", type);
+    MHD_add_response_header(response, "Cache-Control", "no-store");
+    if (location)
+        MHD_add_response_header(response, "Location", location);
+    if (status == MHD_HTTP_UNAUTHORIZED)
+        MHD_add_response_header(response, "WWW-Authenticate", "Bearer realm=\"memsafe\"");
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED && r->problem.allow)
+        MHD_add_response_header(response, "Allow", r->problem.allow);
+    if (status == 429 || status == MHD_HTTP_SERVICE_UNAVAILABLE)
+        MHD_add_response_header(response, "Retry-After", "2");
+    return answer_response(r, status, response, NULL);
+}
+
+http_result answer_json(request *r, int status, ms_buf *text, const char *location) {
+    http_result result =
+        text->failed ? MHD_NO
+                     : answer_buffer(r, status, "application/json", text->data, text->length, location);
+    ms_buf_free(text);
+    return result;
+}
+
+http_result answer_text(request *r, const char *type, const char *text, size_t bytes, const char *policy) {
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(bytes, (void *)text, MHD_RESPMEM_MUST_COPY);
+    if (!response)
+        return MHD_NO;
+    MHD_add_response_header(response, "Content-Type", type);
+    MHD_add_response_header(response, "Cache-Control", "no-cache");
+    return answer_response(r, MHD_HTTP_OK, response, policy);
+}
+
+http_result answer_empty(request *r, int status) {
+    return answer_response(r, status, MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT),
+                           NULL);
+}
+
+/* ---- problems ---- */
+
+void refuse(request *r, int status, const char *code, const char *fmt, ...) {
+    va_list ap;
+    if (r->problem.status)
+        return;
+    r->problem.status = status;
+    r->problem.code = code;
+    va_start(ap, fmt);
+    vsnprintf(r->problem.detail, sizeof(r->problem.detail), fmt, ap);
+    va_end(ap);
+}
+
+void refuse_error(request *r, const ms_error *err, int64_t needs_bytes) {
+    int status = 500;
+    const char *code = jobs_error_code(err->code);
+    switch (err->code) {
+    case MS_INVALID_ARGUMENT:
+    case MS_BUDGET:
+    case MS_BAD_MEDIA:
+    case MS_NO_FACE:
+    case MS_UNSUPPORTED:
+        status = 422;
+        break;
+    case MS_CANCELLED:
+        status = MHD_HTTP_SERVICE_UNAVAILABLE;
+        code = "busy";
+        break;
+    case MS_IO: /* what is written is on the data folder's disk */
+        status = MHD_HTTP_INSUFFICIENT_STORAGE;
+        code = "no-room";
+        break;
+    default:
+        break;
+    }
+    refuse(r, status, code, "%s", err->message);
+    r->problem.needs_bytes = needs_bytes;
+}
+
+static const char *title_of(int status) {
+    switch (status) {
+    case 400:
+        return "The request cannot be read";
+    case 401:
+        return "A token is needed";
+    case 403:
+        return "Not allowed";
+    case 404:
+        return "Not found";
+    case 405:
+        return "Not a method of this";
+    case 409:
+        return "Not in this state";
+    case 413:
+        return "Too large";
+    case 415:
+        return "Not a type that is read here";
+    case 416:
+        return "Outside of the file";
+    case 422:
+        return "This cannot be done";
+    case 429:
+        return "Too many requests";
+    case 503:
+        return "Not now";
+    case 507:
+        return "No room on the disk";
+    default:
+        return "The server failed";
+    }
+}
+
+http_result answer_problem(request *r) {
+    const problem *p = &r->problem;
+    ms_buf b;
+    ms_buf_init(&b, NULL);
+    ms_buf_printf(&b, "{\"type\":\"" TYPE "%s\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\",\"detail\":",
+                  p->code, title_of(p->status), p->status, p->code);
+    ms_buf_json_string(&b, p->detail);
+    if (p->field[0]) {
+        ms_buf_printf(&b, ",\"field\":");
+        ms_buf_json_string(&b, p->field);
+    }
+    if (p->needs_bytes > 0)
+        ms_buf_printf(&b, ",\"needs_bytes\":%" PRId64, p->needs_bytes);
+    ms_buf_printf(&b, "}");
+    pthread_mutex_lock(&r->h->rate_lock);
+    r->h->refused++;
+    pthread_mutex_unlock(&r->h->rate_lock);
+    http_result result =
+        b.failed ? MHD_NO : answer_buffer(r, p->status, "application/problem+json", b.data, b.length, NULL);
+    ms_buf_free(&b);
+    return result;
+}
+
+/* ---- files ---- */
+
+/* What is safe within quotes, in any file system. */
+static void write_disposition(char *ret, size_t bytes, const char *name, const char *file) {
+    char safe[80];
+    size_t n = 0;
+    const char *dot = strrchr(name, '.'), *end = strrchr(file, '.');
+    for (const char *c = name; *c && c != dot && n < sizeof(safe) - 1; c++)
+        safe[n++] =
+            (*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ? *c : '-';
+    safe[n] = 0;
+    snprintf(ret, bytes, "attachment; filename=\"%s-memsafe%s\"", n ? safe : "result", end ? end : "");
+}
+
+http_result answer_file(request *r, const char *file, const char *type, const char *name) {
+    uint64_t first, count;
+    char text[200], tag[100];
+    struct stat s;
+    int fd = job_folder_open(jobs_folder(r->h->p.jobs), r->id, file);
+    if (fd < 0 || fstat(fd, &s) != 0 || !S_ISREG(s.st_mode)) {
+        if (fd >= 0)
+            close(fd);
+        refuse(r, MHD_HTTP_NOT_FOUND, "not-there", "the job has no such file yet, or any more");
+        return answer_problem(r);
+    }
+    snprintf(tag, sizeof(tag), "\"%s-%llx-%llx\"", file, (unsigned long long)s.st_size,
+             (unsigned long long)s.st_mtim.tv_sec * 1000 + (unsigned long long)s.st_mtim.tv_nsec / 1000000);
+    const char *if_range = header_of(r, "If-Range"), *none = header_of(r, "If-None-Match");
+    if (none && strcmp(none, tag) == 0) {
+        close(fd);
+        return answer_empty(r, MHD_HTTP_NOT_MODIFIED);
+    }
+    range_kind kind = range_parse(if_range && strcmp(if_range, tag) != 0 ? NULL : header_of(r, "Range"),
+                                  (uint64_t)s.st_size, &first, &count);
+    struct MHD_Response *response =
+        kind == RANGE_OUTSIDE ? MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT)
+                              : MHD_create_response_from_fd_at_offset64(count, fd, first);
+    if (kind == RANGE_OUTSIDE || !response)
+        close(fd); /* else the response's */
+    if (!response)
+        return MHD_NO;
+    MHD_add_response_header(response, "Accept-Ranges", "bytes");
+    MHD_add_response_header(response, "Content-Type", type);
+    MHD_add_response_header(response, "Cache-Control", "private, no-cache");
+    MHD_add_response_header(response, "ETag", tag);
+    if (name) {
+        write_disposition(text, sizeof(text), name, file);
+        MHD_add_response_header(response, "Content-Disposition", text);
+    }
+    if (kind == RANGE_PART)
+        snprintf(text, sizeof(text), "bytes %" PRIu64 "-%" PRIu64 "/%lld", first, first + count - 1,
+                 (long long)s.st_size);
+    else
+        snprintf(text, sizeof(text), "bytes */%lld", (long long)s.st_size);
+    if (kind != RANGE_WHOLE)
+        MHD_add_response_header(response, "Content-Range", text);
+    return answer_response(r,
+                           kind == RANGE_PART    ? MHD_HTTP_PARTIAL_CONTENT
+                           : kind == RANGE_WHOLE ? MHD_HTTP_OK
+                                                 : MHD_HTTP_RANGE_NOT_SATISFIABLE,
+                           response, NULL);
+}

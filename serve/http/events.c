@@ -1,0 +1,187 @@
+/* Server-sent events: whoever listens sleeps (suspended) until a job has changed, at most five times a second. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "http/http_inside.h"
+
+#define TICK_NS 200000000
+#define ALIVE_S 15.0 /* something is sent so often, so that a client that has gone is noticed */
+#define MOST_SUBSCRIBERS 200
+#define BLOCK_BYTES 4096
+
+struct subscriber {
+    http *h;
+    struct MHD_Connection *connection;
+    char id[JOB_ID_BYTES]; /* "" = all */
+    uint64_t seen;
+    size_t count; /* of jobs, when it last looked */
+    ms_buf text;
+    size_t sent;
+    double told_s;
+    bool begun, last, suspended;
+    subscriber *next;
+};
+
+static void write_event(subscriber *s, const job *j) {
+    ms_buf_printf(&s->text, "event: job\ndata: ");
+    jobs_write(&s->text, s->h->p.jobs, j);
+    ms_buf_printf(&s->text, "\n\n");
+}
+
+/* What is new since it last looked, into its text. */
+static void look(subscriber *s) {
+    jobs *js = s->h->p.jobs;
+    ms_buf_free(&s->text);
+    s->sent = 0;
+    jobs_lock(js);
+    uint64_t now = jobs_version(js);
+    if (s->id[0]) {
+        const job *j = jobs_find(js, s->id);
+        if (!j)
+            ms_buf_printf(&s->text, "event: gone\ndata: {\"id\":\"%s\"}\n\n", s->id);
+        else if (!s->begun || j->version > s->seen)
+            write_event(s, j);
+        s->last = !j || job_has_ended(j);
+    } else if (!s->begun || now > s->seen) {
+        for (size_t i = jobs_count(js); s->begun && i-- > 0;)
+            if (jobs_at(js, i)->version > s->seen && !jobs_at(js, i)->deleting)
+                write_event(s, jobs_at(js, i));
+        if (!s->begun || jobs_count(js) != s->count)
+            ms_buf_printf(&s->text, "event: jobs\ndata: {\"count\":%zu}\n\n", jobs_count(js));
+        s->count = jobs_count(js);
+    }
+    jobs_unlock(js);
+    s->seen = now;
+    s->begun = true;
+    if (!s->text.length && ms_now_s() - s->told_s > ALIVE_S)
+        ms_buf_printf(&s->text, ": alive\n\n");
+    if (s->text.length)
+        s->told_s = ms_now_s();
+}
+
+static ssize_t read_events(void *arg, uint64_t position, char *bytes, size_t room) {
+    subscriber *s = arg;
+    (void)position;
+    if (s->sent == s->text.length) {
+        if (s->last)
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        look(s);
+    }
+    if (s->text.failed)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    size_t n = s->text.length - s->sent;
+    if (n == 0) {
+        pthread_mutex_lock(&s->h->events_lock);
+        bool ending = s->h->ending;
+        if (!ending) {
+            s->suspended = true;
+            MHD_suspend_connection(s->connection);
+        }
+        pthread_mutex_unlock(&s->h->events_lock);
+        return ending ? MHD_CONTENT_READER_END_OF_STREAM : 0;
+    }
+    n = n < room ? n : room;
+    memcpy(bytes, s->text.data + s->sent, n);
+    s->sent += n;
+    return (ssize_t)n;
+}
+
+static void forget(void *arg) {
+    subscriber *s = arg;
+    pthread_mutex_lock(&s->h->events_lock);
+    for (subscriber **at = &s->h->subscribers; *at; at = &(*at)->next)
+        if (*at == s) {
+            *at = s->next;
+            s->h->n_subscribers--;
+            break;
+        }
+    pthread_mutex_unlock(&s->h->events_lock);
+    ms_buf_free(&s->text);
+    free(s);
+}
+
+http_result answer_events(request *r) {
+    http *h = r->h;
+    jobs_lock(h->p.jobs);
+    bool there = !r->id[0] || jobs_find(h->p.jobs, r->id);
+    jobs_unlock(h->p.jobs);
+    subscriber *s = there ? calloc(1, sizeof(*s)) : NULL;
+    if (!there)
+        refuse(r, MHD_HTTP_NOT_FOUND, "no-such-job", "there is no such job, or it has expired");
+    else if (!s)
+        refuse(r, 500, "out-of-memory", "out of memory");
+    if (s) {
+        *s = (subscriber){.h = h, .connection = r->connection, .told_s = ms_now_s()};
+        memcpy(s->id, r->id, sizeof(s->id));
+        ms_buf_init(&s->text, NULL);
+        pthread_mutex_lock(&h->events_lock);
+        bool full = h->n_subscribers >= MOST_SUBSCRIBERS || h->ending;
+        if (!full) {
+            s->next = h->subscribers;
+            h->subscribers = s;
+            h->n_subscribers++;
+        }
+        pthread_mutex_unlock(&h->events_lock);
+        if (full) {
+            free(s);
+            refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, "busy", "too many listen already");
+        }
+    }
+    if (r->problem.status)
+        return answer_problem(r);
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_events, s, forget);
+    if (!response) {
+        forget(s);
+        return MHD_NO;
+    }
+    MHD_add_response_header(response, "Content-Type", "text/event-stream");
+    MHD_add_response_header(response, "Cache-Control", "no-store");
+    MHD_add_response_header(response, "X-Accel-Buffering", "no");
+    return answer_response(r, MHD_HTTP_OK, response, NULL);
+}
+
+/* ---- the thread that wakes them ---- */
+
+static void wake(http *h, bool all) {
+    jobs_lock(h->p.jobs);
+    uint64_t now = jobs_version(h->p.jobs);
+    jobs_unlock(h->p.jobs);
+    double time = ms_now_s();
+    pthread_mutex_lock(&h->events_lock);
+    for (subscriber *s = h->subscribers; s; s = s->next)
+        if (s->suspended && (all || now > s->seen || time - s->told_s > ALIVE_S)) {
+            s->suspended = false;
+            MHD_resume_connection(s->connection);
+        }
+    pthread_mutex_unlock(&h->events_lock);
+}
+
+static void *pump(void *arg) {
+    http *h = arg;
+    for (bool ending = false; !ending;) {
+        const struct timespec tick = {.tv_nsec = TICK_NS};
+        nanosleep(&tick, NULL);
+        pthread_mutex_lock(&h->events_lock);
+        ending = h->ending;
+        pthread_mutex_unlock(&h->events_lock);
+        wake(h, ending);
+    }
+    return NULL;
+}
+
+bool events_begin(http *h) {
+    h->has_pump = pthread_create(&h->pump, NULL, pump, h) == 0;
+    return h->has_pump;
+}
+
+void events_end(http *h) {
+    pthread_mutex_lock(&h->events_lock);
+    h->ending = true;
+    pthread_mutex_unlock(&h->events_lock);
+    if (h->has_pump)
+        pthread_join(h->pump, NULL);
+    h->has_pump = false;
+}

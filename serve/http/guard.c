@@ -1,0 +1,140 @@
+/* Who may ask: token, cookie, Host, Origin, how often. */
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "http/http_inside.h"
+
+#define COOKIE "memsafe"
+#define A_SECOND 50.0 /* requests of one address, in the long run */
+#define AT_ONCE 200.0
+
+void guard_init(http *h) {
+    uint8_t hash[SHA256_BYTES];
+    if (!h->p.token)
+        return;
+    sha256_hmac(h->p.token, strlen(h->p.token), "cookie of the page", "", hash);
+    sha256_hex(hash, h->cookie);
+}
+
+static bool is_loopback(const struct sockaddr *a) {
+    if (a->sa_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24 == 127;
+    return a->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr);
+}
+
+static uint64_t address_hash(const struct sockaddr *a) {
+    static const uint64_t key[2] = {1, 2}; /* a collision costs a client some of its rate */
+    if (a->sa_family == AF_INET)
+        return ms_siphash(key, &((const struct sockaddr_in *)a)->sin_addr, 4);
+    return ms_siphash(key, &((const struct sockaddr_in6 *)a)->sin6_addr, 8); /* of a net of 2^64 */
+}
+
+/* A bucket of tokens for each address; this machine's own programs may ask as often as they like. */
+static bool is_too_often(http *h, const struct sockaddr *a) {
+    bool refused = false;
+    double now = ms_now_s();
+    pthread_mutex_lock(&h->rate_lock);
+    h->requests++;
+    if (a && !is_loopback(a)) {
+        uint64_t hash = address_hash(a);
+        http_bucket *b = &h->bucket[hash % HTTP_BUCKETS];
+        if (b->address != hash)
+            *b = (http_bucket){.address = hash, .tokens = AT_ONCE, .at_s = now};
+        b->tokens += (now - b->at_s) * A_SECOND;
+        b->tokens = b->tokens > AT_ONCE ? AT_ONCE : b->tokens;
+        b->at_s = now;
+        refused = b->tokens < 1;
+        b->tokens -= !refused;
+    }
+    pthread_mutex_unlock(&h->rate_lock);
+    return refused;
+}
+
+/* "localhost:8080" names `host`, whatever the port. */
+static bool names_host(const char *header, const char *host) {
+    size_t n = strlen(host);
+    return strncasecmp(header, host, n) == 0 && (header[n] == 0 || header[n] == ':');
+}
+
+/* A page of somebody else's whose name leads to this machine is not asked for by any of these. */
+static bool is_our_host(const request *r) {
+    const char *host = header_of(r, "Host");
+    if (!r->h->loopback)
+        return true;
+    return host && (names_host(host, "localhost") || names_host(host, "127.0.0.1") ||
+                    names_host(host, "[::1]") || names_host(host, r->h->host));
+}
+
+static bool has_bearer(const request *r) {
+    const char *value = header_of(r, "Authorization");
+    return value && strncasecmp(value, "Bearer ", 7) == 0 && sha256_same_text(value + 7, r->h->p.token);
+}
+
+static bool has_cookie(const request *r) {
+    const char *value = MHD_lookup_connection_value(r->connection, MHD_COOKIE_KIND, COOKIE);
+    return value && sha256_same_text(value, r->h->cookie);
+}
+
+static bool is_our_origin(const char *origin, const char *host) {
+    const char *name = strncmp(origin, "http://", 7) == 0    ? origin + 7
+                       : strncmp(origin, "https://", 8) == 0 ? origin + 8
+                                                             : NULL;
+    return name && host && strcasecmp(name, host) == 0;
+}
+
+/* Browsers say where a request comes from, programs do not. A cookie counts only with that. */
+static bool may_change(const request *r, bool bearer) {
+    const char *origin = header_of(r, "Origin"), *site = header_of(r, "Sec-Fetch-Site");
+    if (bearer)
+        return true;
+    if (origin)
+        return is_our_origin(origin, header_of(r, "Host"));
+    return !r->h->p.token && (!site || strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0);
+}
+
+void guard(request *r, bool changes) {
+    const union MHD_ConnectionInfo *from =
+        MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (is_too_often(r->h, from ? from->client_addr : NULL)) {
+        refuse(r, 429, "too-often", "more than %.0f requests a second of one address", A_SECOND);
+        return;
+    }
+    if (!is_our_host(r)) {
+        refuse(r, MHD_HTTP_FORBIDDEN, "wrong-host", "this server is not called so");
+        return;
+    }
+    bool bearer = r->h->p.token && has_bearer(r);
+    if (r->h->p.token && !bearer && !has_cookie(r) && !(r->route && r->route->open)) {
+        refuse(r, MHD_HTTP_UNAUTHORIZED, "no-token", "`Authorization: Bearer TOKEN` is needed, or a login");
+        return;
+    }
+    if (changes && !may_change(r, bearer))
+        refuse(r, MHD_HTTP_FORBIDDEN, "wrong-origin", "the request comes from a page of somebody else's");
+}
+
+http_result guard_login(request *r) {
+    ms_json_doc *doc = NULL;
+    char cookie[200];
+    if (r->h->p.token) {
+        const ms_json *token = NULL;
+        if (ms_json_parse(NULL, r->body.data ? r->body.data : "", r->body.length, &doc, NULL) == MS_OK)
+            token = ms_json_get(ms_json_root(doc), "token");
+        bool right = token && token->type == MS_JSON_STRING && sha256_same_text(token->string, r->h->p.token);
+        ms_json_doc_destroy(&doc);
+        if (!right) {
+            refuse(r, MHD_HTTP_UNAUTHORIZED, "no-token", "this is not the server's token");
+            return answer_problem(r);
+        }
+    }
+    struct MHD_Response *response = MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
+    if (response && r->h->p.token) {
+        snprintf(cookie, sizeof(cookie), COOKIE "=%s; HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000",
+                 r->h->cookie);
+        MHD_add_response_header(response, "Set-Cookie", cookie);
+    }
+    return answer_response(r, MHD_HTTP_NO_CONTENT, response, NULL);
+}

@@ -1,0 +1,483 @@
+/* Bodies: a job that comes in as a form with files, or as JSON with names of files; what changes one. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "http/http_inside.h"
+#include "jobs/job_folder.h"
+#include "worker/worker_lines.h"
+
+#define POST_BYTES (64 << 10) /* of the buffer that parts of a form are found in */
+#define VALUE_BYTES 4096
+#define KEY_BYTES 64
+
+/* Parts of a form that are files, and what they are called in the job's folder. */
+static const char *const file_parts[] = {"video", "audio", "track", NULL};
+
+struct submission {
+    request *r;
+    job *j;
+    bool has_folder, listed; /* listed: the job is the list's */
+    struct MHD_PostProcessor *post;
+    char key[KEY_BYTES], value[VALUE_BYTES];
+    size_t value_bytes;
+    bool in_part;
+    int fd; /* of the file that comes in; -1 = none */
+    uint64_t bytes;
+    bool has_video;
+    jobs_look look;
+};
+
+static int folder_of(const submission *s) {
+    return jobs_folder(s->r->h->p.jobs);
+}
+
+void submission_end(submission **ss) {
+    submission *s = *ss;
+    if (!s)
+        return;
+    if (s->post)
+        MHD_destroy_post_processor(s->post);
+    if (s->fd >= 0)
+        close(s->fd);
+    if (s->has_folder && !s->listed)
+        job_folder_remove(folder_of(s), s->j->id);
+    if (!s->listed)
+        job_destroy(&s->j);
+    free(s->look.input);
+    free(s->look.plan);
+    free(s);
+    *ss = NULL;
+}
+
+/* ---- a form ---- */
+
+static void refuse_option(request *r, const char *name, const ms_error *err) {
+    refuse(r, 422, "invalid-option", "%s", err->message);
+    if (!r->problem.field[0])
+        snprintf(r->problem.field, sizeof(r->problem.field), "%.63s", name);
+}
+
+static void need_folder(submission *s) {
+    ms_error err;
+    if (s->has_folder)
+        return;
+    if (job_folder_make(folder_of(s), s->j->id, &err) == MS_OK)
+        s->has_folder = true;
+    else
+        refuse_error(s->r, &err, 0);
+}
+
+/* Shown to people, and nothing else: control characters go. */
+static void take_name(job *j, const char *name) {
+    size_t n = 0;
+    const char *slash = strrchr(name, '/'), *back = strrchr(name, '\\');
+    const char *from = slash || back ? (slash > back ? slash : back) + 1 : name;
+    for (const char *c = from; *c && n < sizeof(j->name) - 1; c++)
+        if ((unsigned char)*c >= 0x20 && *c != 0x7f)
+            j->name[n++] = *c;
+    while (n > 0 && n == sizeof(j->name) - 1 && ((unsigned char)j->name[n - 1] & 0x80))
+        n--; /* not half a character */
+    j->name[n] = 0;
+}
+
+static bool is_file_part(const char *key) {
+    for (int i = 0; file_parts[i]; i++)
+        if (strcmp(file_parts[i], key) == 0)
+            return true;
+    return false;
+}
+
+static void note_file(submission *s, const char *key) {
+    s->has_video |= strcmp(key, "video") == 0;
+    s->j->has_audio |= strcmp(key, "audio") == 0;
+    s->j->has_track |= strcmp(key, "track") == 0;
+}
+
+static void end_part(submission *s) {
+    ms_error err;
+    if (s->fd >= 0) {
+        if (close(s->fd) != 0)
+            refuse(s->r, MHD_HTTP_INSUFFICIENT_STORAGE, "no-room", "%s: %s", s->key, strerror(errno));
+        s->fd = -1;
+    } else if (s->in_part && !is_file_part(s->key)) {
+        s->value[s->value_bytes] = 0;
+        if (strlen(s->value) != s->value_bytes)
+            refuse(s->r, 422, "invalid-option", "%s has a zero byte", s->key);
+        else if (job_options_set_text(&s->j->options, s->key, s->value, &err) != MS_OK)
+            refuse_option(s->r, s->key, &err);
+    }
+    s->in_part = false;
+}
+
+static void begin_part(submission *s, const char *key, const char *filename) {
+    char path[64];
+    end_part(s);
+    s->in_part = true;
+    s->value_bytes = 0;
+    snprintf(s->key, sizeof(s->key), "%.63s", key);
+    if (!is_file_part(key))
+        return;
+    need_folder(s);
+    if (s->r->problem.status)
+        return;
+    if (strcmp(key, "video") == 0 && filename)
+        take_name(s->j, filename);
+    snprintf(path, sizeof(path), "%s/%s", s->j->id, key);
+    s->fd = openat(folder_of(s), path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (s->fd < 0 && errno == EEXIST)
+        refuse(s->r, 422, "invalid-option", "%s comes twice", key);
+    else if (s->fd < 0)
+        refuse(s->r, MHD_HTTP_INSUFFICIENT_STORAGE, "no-room", "%s: %s", key, strerror(errno));
+    else
+        note_file(s, key);
+}
+
+static void write_file(submission *s, const char *data, size_t bytes) {
+    while (bytes > 0 && !s->r->problem.status) {
+        ssize_t n = write(s->fd, data, bytes);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            refuse(s->r, MHD_HTTP_INSUFFICIENT_STORAGE, "no-room", "the upload of %s cannot be kept: %s",
+                   s->key, strerror(errno));
+            return;
+        }
+        data += n;
+        bytes -= (size_t)n;
+    }
+}
+
+static http_result take_part(void *arg, enum MHD_ValueKind kind, const char *key, const char *filename,
+                             const char *type, const char *encoding, const char *data, uint64_t offset,
+                             size_t bytes) {
+    submission *s = arg;
+    (void)kind, (void)type, (void)encoding;
+    if (s->r->problem.status || !key)
+        return MHD_YES; /* what is left is read and dropped */
+    if (offset == 0)
+        begin_part(s, key, filename);
+    if (s->fd >= 0) {
+        write_file(s, data, bytes);
+    } else if (s->value_bytes + bytes >= sizeof(s->value)) {
+        refuse(s->r, MHD_HTTP_CONTENT_TOO_LARGE, "too-large", "the field %s is longer than %d bytes", s->key,
+               VALUE_BYTES - 1);
+    } else if (bytes) {
+        memcpy(s->value + s->value_bytes, data, bytes);
+        s->value_bytes += bytes;
+    }
+    return MHD_YES;
+}
+
+bool submission_is_form(struct MHD_Connection *connection) {
+    const char *type = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Type");
+    return type && strncasecmp(type, "multipart/form-data", 19) == 0;
+}
+
+submission *submission_begin(request *r) {
+    submission *s = calloc(1, sizeof(*s));
+    if (!s)
+        return NULL;
+    s->r = r;
+    s->fd = -1;
+    s->j = job_create();
+    if (s->j && submission_is_form(r->connection)) {
+        s->post = MHD_create_post_processor(r->connection, POST_BYTES, take_part, s);
+        if (!s->post)
+            refuse(r, 400, "bad-request", "the form names no boundary");
+    }
+    if (!s->j)
+        submission_end(&s);
+    return s;
+}
+
+bool submission_take(request *r, const char *data, size_t bytes) {
+    submission *s = r->submission;
+    s->bytes += bytes;
+    if (s->bytes > r->h->p.max_upload_bytes) {
+        refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, "too-large", "more than %llu bytes are not taken",
+               (unsigned long long)r->h->p.max_upload_bytes);
+        return s->bytes < 2 * r->h->p.max_upload_bytes;
+    }
+    if (!r->problem.status && MHD_post_process(s->post, data, bytes) != MHD_YES)
+        refuse(r, 400, "bad-request", "the body is no form as its header says");
+    return true;
+}
+
+/* ---- JSON ---- */
+
+/* A file of this machine, below a folder that was allowed: it is not copied. */
+static void name_file(submission *s, const char *key, const char *path) {
+    request *r = s->r;
+    char *real = realpath(path, NULL), link[64];
+    bool allowed = false;
+    for (int i = 0; real && i < r->h->p.n_allow; i++) {
+        size_t n = strlen(r->h->p.allow[i]);
+        allowed |=
+            strncmp(real, r->h->p.allow[i], n) == 0 && (real[n] == '/' || r->h->p.allow[i][n - 1] == '/');
+    }
+    if (path[0] != '/' || !allowed) { /* whether it is there is not said of what is not allowed */
+        refuse(r, MHD_HTTP_FORBIDDEN, "not-allowed",
+               "%s is not a file below a folder that this server allows", key);
+        snprintf(r->problem.field, sizeof(r->problem.field), "%s", key);
+    } else {
+        need_folder(s);
+        snprintf(link, sizeof(link), "%s/%s", s->j->id, key);
+        if (!r->problem.status && symlinkat(real, folder_of(s), link) != 0)
+            refuse(r, MHD_HTTP_INSUFFICIENT_STORAGE, "no-room", "%s: %s", key, strerror(errno));
+        note_file(s, key);
+        if (strcmp(key, "video") == 0)
+            take_name(s->j, real);
+    }
+    free(real);
+}
+
+/* NULL: refused. */
+static const ms_json *parse_body(request *r, ms_json_doc **ret_doc) {
+    ms_error err;
+    if (ms_json_parse(NULL, r->body.data ? r->body.data : "", r->body.length, ret_doc, &err) != MS_OK) {
+        refuse(r, 400, "bad-request", "the body is no JSON: %s", err.message);
+        return NULL;
+    }
+    const ms_json *root = ms_json_root(*ret_doc);
+    if (root->type == MS_JSON_OBJECT)
+        return root;
+    refuse(r, 400, "bad-request", "the body must be an object");
+    return NULL;
+}
+
+static void take_option(request *r, job_options *o, const ms_json *m) {
+    ms_error err;
+    if (job_options_set_json(o, m, &err) != MS_OK)
+        refuse_option(r, m->key, &err);
+}
+
+static void take_json(submission *s, bool is_plan) {
+    request *r = s->r;
+    ms_json_doc *doc = NULL;
+    const ms_json *root = parse_body(r, &doc);
+    jobs_look *l = &s->look;
+    for (const ms_json *m = root ? root->child : NULL; m && !r->problem.status; m = m->next) {
+        bool number = is_plan && (strcmp(m->key, "width") == 0 || strcmp(m->key, "height") == 0 ||
+                                  strcmp(m->key, "fps") == 0);
+        if (number || (is_plan && strcmp(m->key, "frames") == 0)) {
+            double most = strcmp(m->key, "frames") == 0 ? 1e7 : strcmp(m->key, "fps") == 0 ? 1000 : 16384;
+            if (m->type != MS_JSON_NUMBER || !(m->number >= 1 && m->number <= most) ||
+                (most != 1000 && !m->is_integer)) {
+                refuse(r, 422, "invalid-option", "%s must be a number from 1 to %.0f", m->key, most);
+                snprintf(r->problem.field, sizeof(r->problem.field), "%s", m->key);
+            }
+        } else if (!is_plan && is_file_part(m->key)) {
+            if (m->type == MS_JSON_STRING)
+                name_file(s, m->key, m->string);
+            else
+                refuse(r, 422, "invalid-option", "%s must be a path", m->key);
+        } else {
+            take_option(r, &s->j->options, m);
+        }
+    }
+    l->width = (int)worker_integer(root, "width", 1280);
+    l->height = (int)worker_integer(root, "height", 720);
+    l->fps = worker_number(root, "fps", 25);
+    l->frames = worker_integer(root, "frames", 250);
+    ms_json_doc_destroy(&doc);
+}
+
+/* ---- looking, and the answer ---- */
+
+static void resume(void *arg) {
+    submission *s = arg;
+    MHD_resume_connection(s->r->connection);
+}
+
+/* Asks a look worker; the request goes on when it has answered. */
+static http_result ask(submission *s, const job_options *options, const char *id) {
+    jobs_look *l = &s->look;
+    l->options = *options;
+    snprintf(l->id, sizeof(l->id), "%s", id);
+    l->done = resume;
+    l->arg = s;
+    s->r->waited = true;
+    MHD_suspend_connection(s->r->connection);
+    jobs_ask(s->r->h->p.jobs, l);
+    return MHD_YES;
+}
+
+static void check_options(request *r, const job_options *o) {
+    if (!jobs_find_model(r->h->p.jobs, o->model)) {
+        refuse(r, 422, "no-such-model", "there is no model \"%.60s\"; /v1/models names them", o->model);
+        snprintf(r->problem.field, sizeof(r->problem.field), "model");
+    }
+    if (o->webhook[0] && (!r->h->p.has_webhooks || (strncmp(o->webhook, "http://", 7) != 0 &&
+                                                    strncmp(o->webhook, "https://", 8) != 0))) {
+        refuse(r, 422, "no-webhooks",
+               r->h->p.has_webhooks ? "webhook must be an address of http or https"
+                                    : "this server has no webhooks: it was started without their secret, or "
+                                      "built without libcurl");
+        snprintf(r->problem.field, sizeof(r->problem.field), "webhook");
+    }
+}
+
+/* All came in: what it is, is looked at. True: refused. */
+static bool finish_body(submission *s, bool is_plan) {
+    request *r = s->r;
+    if (s->post) {
+        bool whole = MHD_destroy_post_processor(s->post) == MHD_YES;
+        s->post = NULL;
+        end_part(s);
+        if (!whole)
+            refuse(r, 400, "bad-request", "the form is cut off");
+    } else if (!r->problem.status) {
+        take_json(s, is_plan);
+    }
+    if (!s->has_video && (!is_plan || submission_is_form(r->connection))) {
+        refuse(r, 422, "no-video", "the video is missing");
+        snprintf(r->problem.field, sizeof(r->problem.field), "video");
+    }
+    check_options(r, &s->j->options);
+    s->look.has_audio = s->j->has_audio;
+    s->look.has_track = s->j->has_track;
+    return r->problem.status != 0;
+}
+
+static http_result answer_looked(submission *s) {
+    request *r = s->r;
+    jobs *js = r->h->p.jobs;
+    job *j = s->j;
+    ms_error err;
+    char location[64];
+    if (s->look.err.code != MS_OK) {
+        refuse_error(r, &s->look.err, s->look.needs_bytes);
+        return answer_problem(r);
+    }
+    if (!job_set(&j->input, s->look.input) || !job_set(&j->plan, s->look.plan))
+        return MHD_NO;
+    if (!j->options.model[0])
+        snprintf(j->options.model, sizeof(j->options.model), "%s", jobs_find_model(js, "")->name);
+    jobs_lock(js);
+    ms_status status = jobs_add(js, j, &err);
+    if (status != MS_OK) {
+        jobs_unlock(js);
+        refuse_error(r, &err, 0);
+        return answer_problem(r);
+    }
+    s->listed = true;
+    ms_buf b;
+    ms_buf_init(&b, NULL);
+    jobs_write(&b, js, j);
+    snprintf(location, sizeof(location), "/v1/jobs/%s", j->id);
+    jobs_unlock(js);
+    return answer_json(r, MHD_HTTP_ACCEPTED, &b, location);
+}
+
+http_result submit_job(request *r) {
+    submission *s = r->submission;
+    if (r->waited)
+        return answer_looked(s);
+    if (finish_body(s, false))
+        return answer_problem(r);
+    return ask(s, &s->j->options, s->j->id);
+}
+
+http_result submit_plan(request *r) {
+    submission *s = r->submission;
+    if (!r->waited && finish_body(s, true))
+        return answer_problem(r);
+    if (!r->waited)
+        return ask(s, &s->j->options, s->has_video ? s->j->id : "");
+    if (s->look.err.code != MS_OK) {
+        refuse_error(r, &s->look.err, s->look.needs_bytes);
+        return answer_problem(r);
+    }
+    ms_buf b;
+    ms_buf_init(&b, NULL);
+    ms_buf_printf(&b, "%s", s->look.plan);
+    return answer_json(r, MHD_HTTP_OK, &b, NULL);
+}
+
+/* ---- changes ---- */
+
+/* Priority at any time before the end; what changes the plan while the job is held, and it is planned anew. */
+static http_result apply_change(request *r, const ms_json *root) {
+    jobs *js = r->h->p.jobs;
+    bool replan = false;
+    jobs_lock(js);
+    job *j = jobs_find(js, r->id);
+    job_options wanted;
+    if (!j) {
+        refuse(r, MHD_HTTP_NOT_FOUND, "no-such-job", "there is no such job, or it has expired");
+    } else {
+        wanted = j->options;
+        for (const ms_json *m = root->child; m && !r->problem.status; m = m->next) {
+            take_option(r, &wanted, m);
+            replan |= strcmp(m->key, "priority") != 0 && strcmp(m->key, "webhook") != 0;
+        }
+        if (!r->problem.status)
+            check_options(r, &wanted);
+        if (job_has_ended(j) || (replan && j->state != JOB_HELD))
+            refuse(r, MHD_HTTP_CONFLICT, "wrong-state", "of a job that is %s %s can be changed",
+                   job_state_text(j->state), job_has_ended(j) ? "nothing" : "the priority alone");
+    }
+    if (r->problem.status) {
+        jobs_unlock(js);
+        return answer_problem(r);
+    }
+    if (replan) {
+        submission *s = r->submission = submission_begin(r);
+        if (s) {
+            s->look.has_audio = j->has_audio;
+            s->look.has_track = j->has_track;
+        }
+        jobs_unlock(js);
+        return s ? ask(s, &wanted, r->id) : MHD_NO;
+    }
+    j->options = wanted;
+    jobs_changed(js, j);
+    ms_buf b;
+    ms_buf_init(&b, NULL);
+    jobs_write(&b, js, j);
+    jobs_unlock(js);
+    return answer_json(r, MHD_HTTP_OK, &b, NULL);
+}
+
+static http_result answer_change(request *r) {
+    const jobs_look *l = &r->submission->look;
+    jobs *js = r->h->p.jobs;
+    jobs_lock(js);
+    job *j = jobs_find(js, r->id);
+    if (!j)
+        refuse(r, MHD_HTTP_NOT_FOUND, "no-such-job", "the job was deleted meanwhile");
+    else if (l->err.code != MS_OK)
+        refuse_error(r, &l->err, l->needs_bytes);
+    else if (j->state != JOB_HELD)
+        refuse(r, MHD_HTTP_CONFLICT, "wrong-state", "the job was started meanwhile");
+    else if (!job_set(&j->input, l->input) || !job_set(&j->plan, l->plan))
+        refuse(r, 500, "out-of-memory", "out of memory");
+    if (r->problem.status) {
+        jobs_unlock(js);
+        return answer_problem(r);
+    }
+    j->options = l->options;
+    jobs_changed(js, j);
+    ms_buf b;
+    ms_buf_init(&b, NULL);
+    jobs_write(&b, js, j);
+    jobs_unlock(js);
+    return answer_json(r, MHD_HTTP_OK, &b, NULL);
+}
+
+http_result submit_change(request *r) {
+    if (r->waited)
+        return answer_change(r);
+    ms_json_doc *doc = NULL;
+    const ms_json *root = parse_body(r, &doc);
+    http_result result = root ? apply_change(r, root) : answer_problem(r);
+    ms_json_doc_destroy(&doc);
+    return result;
+}

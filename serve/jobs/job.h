@@ -1,0 +1,74 @@
+/* A job: what was asked, where it is, what is known of it. Locked by the jobs it is one of (jobs.h). */
+#ifndef SERVE_JOB_H
+#define SERVE_JOB_H
+
+#include "jobs/job_options.h"
+
+#define JOB_ID_CHARS 32
+#define JOB_ID_BYTES (JOB_ID_CHARS + 1)
+#define JOB_NAME_BYTES 256
+
+/* X(name, text). Numbers are in the database. */
+#define JOB_STATE_MAP(X)                                                                                     \
+    X(HELD, 0, "held")                                                                                       \
+    X(QUEUED, 1, "queued")                                                                                   \
+    X(RUNNING, 2, "running")                                                                                 \
+    X(DONE, 3, "done")                                                                                       \
+    X(FAILED, 4, "failed")                                                                                   \
+    X(CANCELLED, 5, "cancelled")
+
+typedef enum job_state {
+#define X(name, value, text) JOB_##name = value,
+    JOB_STATE_MAP(X)
+#undef X
+        JOB_STATES
+} job_state;
+
+typedef struct job_progress {
+    char stage[24];
+    int64_t frames_done, frames_total, memory_bytes, peak_bytes, resumed;
+    double fraction, eta_s; /* negative = not known */
+} job_progress;
+
+typedef struct job {
+    char id[JOB_ID_BYTES];
+    char name[JOB_NAME_BYTES]; /* what the client calls the video: to be shown, nothing else */
+    job_options options;
+    job_state state;
+    int64_t seq;                              /* in the order of making */
+    int64_t created_ms, started_ms, ended_ms; /* since 1970; 0 = not yet */
+    bool has_audio, has_track;
+    char *input, *plan, *warnings, *error; /* JSON; NULL = none */
+    job_progress progress;
+
+    bool cancelling, deleting; /* asked for while it runs */
+    bool unsaved;              /* the database could not be written: to be tried again */
+    int deaths;                /* of workers, in the segment that begins with frame death_frame */
+    int64_t death_frame;
+    uint64_t bytes;     /* of its folder, once it has ended */
+    uint64_t version;   /* grows with each change */
+    int webhook_tries;  /* so far; negative = told, or nobody to tell */
+    int64_t webhook_ms; /* when it is tried next */
+} job;
+
+/* With a new id; NULL: no memory, or no random bytes. */
+job *job_create(void);
+void job_destroy(job **j);
+
+/* Replaces one of the job's texts by a copy; NULL text = none. False: no memory. */
+bool job_set(char **text, const char *value);
+
+const char *job_state_text(job_state state);
+bool job_has_ended(const job *j);
+bool job_is_id(const char *text);
+
+/* Milliseconds since 1970. */
+int64_t job_now_ms(void);
+
+/* {"code": ..., "detail": ..., "needs_bytes": ...}; needs_bytes 0 = not known. */
+void job_write_error(ms_buf *b, const char *code, const char *detail, int64_t needs_bytes);
+
+/* As clients see it. position: of a queued one, from 1; keep_ms: how long ended ones stay. */
+void job_write(ms_buf *b, const job *j, int position, int64_t keep_ms);
+
+#endif

@@ -1,0 +1,402 @@
+#include "jobs/jobs_inside.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "jobs/job_folder.h"
+
+void jobs_lock(jobs *js) {
+    pthread_mutex_lock(&js->lock);
+}
+
+void jobs_unlock(jobs *js) {
+    pthread_mutex_unlock(&js->lock);
+}
+
+const jobs_params *jobs_get_params(const jobs *js) {
+    return &js->p;
+}
+
+int jobs_folder(const jobs *js) {
+    return js->folder;
+}
+
+const jobs_model *jobs_find_model(const jobs *js, const char *name) {
+    for (int i = 0; i < js->p.n_models; i++)
+        if (!name[0] || strcmp(js->p.models[i].name, name) == 0)
+            return &js->p.models[i];
+    return NULL;
+}
+
+const char *jobs_error_code(ms_status status) {
+    switch (status) {
+    case MS_INVALID_ARGUMENT:
+        return "invalid-option";
+    case MS_BUDGET:
+        return "does-not-fit";
+    case MS_HOST_MEMORY:
+    case MS_DEVICE_MEMORY:
+        return "out-of-memory";
+    case MS_DEVICE_LOST:
+        return "device-lost";
+    case MS_BAD_MEDIA:
+        return "bad-media";
+    case MS_NO_FACE:
+        return "no-face";
+    case MS_BAD_MODEL:
+        return "bad-model";
+    case MS_CANCELLED:
+        return "cancelled";
+    case MS_IO:
+        return "io-error";
+    case MS_UNSUPPORTED:
+        return "unsupported";
+    case MS_DAMAGED:
+        return "damaged";
+    case MS_OK:
+    case MS_INTERNAL:
+        break;
+    }
+    return "internal";
+}
+
+/* ---- the list ---- */
+
+job *jobs_find(jobs *js, const char *id) {
+    for (size_t i = js->count; i-- > 0;)
+        if (strcmp(js->list[i]->id, id) == 0)
+            return js->list[i]->deleting ? NULL : js->list[i];
+    return NULL;
+}
+
+job *jobs_at(jobs *js, size_t n) {
+    return n < js->count ? js->list[js->count - 1 - n] : NULL;
+}
+
+size_t jobs_count(const jobs *js) {
+    return js->count;
+}
+
+int jobs_waiting(const jobs *js) {
+    int n = 0;
+    for (size_t i = 0; i < js->count; i++)
+        n += !job_has_ended(js->list[i]);
+    return n;
+}
+
+static bool goes_before(const job *a, const job *b) {
+    return a->options.priority != b->options.priority ? a->options.priority > b->options.priority
+                                                      : a->seq < b->seq;
+}
+
+int jobs_position(const jobs *js, const job *j) {
+    int n = 1;
+    for (size_t i = 0; i < js->count; i++)
+        n += js->list[i]->state == JOB_QUEUED && goes_before(js->list[i], j);
+    return n;
+}
+
+uint64_t jobs_version(const jobs *js) {
+    return js->version;
+}
+
+void jobs_write(ms_buf *b, jobs *js, const job *j) {
+    job_write(b, j, j->state == JOB_QUEUED ? jobs_position(js, j) : 0, js->p.keep_ms);
+}
+
+void jobs_save(jobs *js, job *j) {
+    j->version = ++js->version;
+    j->unsaved = job_store_put(js->store, j, NULL) != MS_OK;
+    js->counts.store_failures += j->unsaved;
+}
+
+void jobs_changed(jobs *js, job *j) {
+    jobs_save(js, j);
+    pthread_cond_broadcast(&js->woken);
+}
+
+static ms_status append(void *arg, job *j, ms_error *err) {
+    jobs *js = arg;
+    if (js->count == js->room) {
+        size_t room = js->room ? 2 * js->room : 64;
+        job **list = realloc(js->list, room * sizeof(job *));
+        if (!list) {
+            job_destroy(&j);
+            return ms_fail(err, MS_HOST_MEMORY, "out of memory for the list of jobs");
+        }
+        js->list = list;
+        js->room = room;
+    }
+    js->list[js->count++] = j;
+    js->next_seq = j->seq >= js->next_seq ? j->seq + 1 : js->next_seq;
+    j->version = ++js->version;
+    return MS_OK;
+}
+
+ms_status jobs_add(jobs *js, job *j, ms_error *err) {
+    if (jobs_waiting(js) >= js->p.most_waiting)
+        return ms_fail(err, MS_CANCELLED, "%d jobs wait already; no more are taken", js->p.most_waiting);
+    j->state = j->options.hold ? JOB_HELD : JOB_QUEUED;
+    j->seq = js->next_seq;
+    MS_TRY(job_store_put(js->store, j, err));
+    char id[JOB_ID_BYTES];
+    snprintf(id, sizeof(id), "%s", j->id);
+    ms_status status = append(js, j, err);
+    if (status != MS_OK) /* the job is gone */
+        job_store_remove(js->store, id, NULL);
+    pthread_cond_broadcast(&js->woken);
+    return status;
+}
+
+void jobs_remove(jobs *js, job *j) {
+    size_t i = 0;
+    while (i < js->count && js->list[i] != j)
+        i++;
+    memmove(&js->list[i], &js->list[i + 1], (js->count - i - 1) * sizeof(job *));
+    js->count--;
+    js->version++;
+    /* A row that stays because the disk is full comes back with the next server, as a job whose files are gone;
+       its folder goes last, so that it does not. */
+    if (job_store_remove(js->store, j->id, NULL) != MS_OK)
+        js->counts.store_failures++;
+    job_folder_remove(js->folder, j->id);
+    job_destroy(&j);
+}
+
+/* ---- what clients ask for ---- */
+
+bool jobs_start(jobs *js, job *j) {
+    if (j->state != JOB_HELD)
+        return false;
+    j->state = JOB_QUEUED;
+    jobs_changed(js, j);
+    return true;
+}
+
+bool jobs_cancel(jobs *js, job *j) {
+    if (job_has_ended(j))
+        return false;
+    if (j->state == JOB_RUNNING) {
+        j->cancelling = true;
+        j->version = ++js->version;
+        pthread_cond_broadcast(&js->woken);
+    } else {
+        jobs_end(js, j, JOB_CANCELLED);
+    }
+    return true;
+}
+
+bool jobs_retry(jobs *js, job *j) {
+    if (j->state != JOB_FAILED && j->state != JOB_CANCELLED)
+        return false;
+    j->state = JOB_QUEUED;
+    j->started_ms = j->ended_ms = 0;
+    j->deaths = 0;
+    j->death_frame = -1;
+    j->webhook_tries = 0;
+    job_set(&j->error, NULL);
+    j->progress.fraction = j->progress.eta_s = -1;
+    jobs_changed(js, j);
+    return true;
+}
+
+void jobs_delete(jobs *js, job *j) {
+    if (j == js->current) {
+        j->deleting = j->cancelling = true;
+        js->version++;
+        pthread_cond_broadcast(&js->woken);
+    } else {
+        jobs_remove(js, j);
+    }
+}
+
+void jobs_end(jobs *js, job *j, job_state state) {
+    j->state = state;
+    j->ended_ms = job_now_ms();
+    j->cancelling = false;
+    j->progress.eta_s = state == JOB_DONE ? 0 : -1;
+    j->progress.memory_bytes = 0;
+    j->webhook_tries = j->options.webhook[0] ? 0 : -1;
+    j->webhook_ms = j->ended_ms;
+    j->bytes = job_folder_bytes(js->folder, j->id);
+    js->counts.ended[state]++;
+    jobs_changed(js, j);
+}
+
+/* ---- what goes by itself ---- */
+
+static job *oldest_ended(jobs *js, uint64_t *ret_bytes) {
+    job *oldest = NULL;
+    *ret_bytes = 0;
+    for (size_t i = 0; i < js->count; i++) {
+        job *j = js->list[i];
+        if (!job_has_ended(j))
+            continue;
+        *ret_bytes += j->bytes;
+        if (!oldest || j->ended_ms < oldest->ended_ms)
+            oldest = j;
+    }
+    return oldest;
+}
+
+void jobs_tidy(jobs *js) {
+    uint64_t bytes;
+    for (job *j; (j = oldest_ended(js, &bytes)) != NULL;) {
+        if (bytes <= js->p.keep_bytes && j->ended_ms + js->p.keep_ms > job_now_ms())
+            break;
+        jobs_remove(js, j);
+    }
+    for (size_t i = 0; i < js->count; i++)
+        if (js->list[i]->unsaved)
+            js->list[i]->unsaved = job_store_put(js->store, js->list[i], NULL) != MS_OK;
+}
+
+void jobs_get_counts(jobs *js, jobs_counts *ret) {
+    *ret = js->counts;
+    for (size_t i = 0; i < js->count; i++)
+        ret->by_state[js->list[i]->state]++;
+}
+
+/* ---- workers ---- */
+
+void jobs_write_order(const jobs *js, ms_buf *b, const char *what, const char *id, const job_options *o,
+                      bool has_audio, bool has_track) {
+    const jobs_model *model = jobs_find_model(js, o->model);
+    char folder[4200] = "";
+    if (id[0])
+        snprintf(folder, sizeof(folder), "%s/%s", js->folder_path, id);
+    ms_buf_printf(b, "{\"do\":\"%s\",\"folder\":", what);
+    ms_buf_json_string(b, folder);
+    ms_buf_printf(b, ",\"model\":");
+    ms_buf_json_string(b, model ? model->path : "");
+    ms_buf_printf(b, ",\"model_name\":");
+    ms_buf_json_string(b, model ? model->name : "");
+    ms_buf_printf(b, ",\"device\":");
+    ms_buf_json_string(b, js->p.device ? js->p.device : "");
+    ms_buf_printf(b, ",\"history\":");
+    ms_buf_json_string(b, js->p.history ? js->p.history : "");
+    ms_buf_printf(b, ",\"audio\":%s,\"track\":%s,\"budget\":%zu,\"options\":", has_audio ? "true" : "false",
+                  has_track ? "true" : "false", js->p.budget_bytes);
+    job_options_write(b, o);
+}
+
+/* ---- opening ---- */
+
+static bool is_known(void *arg, const char *id) {
+    jobs *js = arg;
+    for (size_t i = 0; i < js->count; i++)
+        if (strcmp(js->list[i]->id, id) == 0)
+            return true;
+    return false;
+}
+
+/* What an earlier server left: what ran waits again; what is nobody's goes. */
+static void take_up(jobs *js) {
+    for (size_t i = 0; i < js->count; i++) {
+        job *j = js->list[i];
+        if (j->state == JOB_RUNNING)
+            j->state = JOB_QUEUED;
+        if (job_has_ended(j))
+            j->bytes = job_folder_bytes(js->folder, j->id);
+    }
+    job_folder_sweep(js->folder, is_known, js);
+}
+
+static ms_status open_folder(jobs *js, ms_error *err) {
+    int n = snprintf(js->folder_path, sizeof(js->folder_path), "%s/jobs", js->p.folder_path);
+    if (n < 0 || (size_t)n >= sizeof(js->folder_path))
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the data folder's name is too long");
+    if (mkdirat(js->p.folder, "jobs", 0700) != 0 && errno != EEXIST)
+        return ms_fail(err, MS_IO, "%s cannot be made: %s", js->folder_path, strerror(errno));
+    js->folder = openat(js->p.folder, "jobs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return js->folder >= 0 ? MS_OK
+                           : ms_fail(err, MS_IO, "%s cannot be opened: %s", js->folder_path, strerror(errno));
+}
+
+static ms_status begin_threads(jobs *js, ms_error *err) {
+    if (pthread_create(&js->runner, NULL, jobs_run_loop, js) != 0)
+        return ms_fail(err, MS_HOST_MEMORY, "a thread cannot be started");
+    js->has_runner = true;
+    for (; js->n_lookers < LOOK_THREADS; js->n_lookers++)
+        if (pthread_create(&js->lookers[js->n_lookers], NULL, jobs_look_loop, js) != 0)
+            return ms_fail(err, MS_HOST_MEMORY, "a thread cannot be started");
+    return MS_OK;
+}
+
+static void init_locks(jobs *js) {
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_mutex_init(&js->lock, NULL);
+    pthread_cond_init(&js->woken, &clock);
+    pthread_mutex_init(&js->look_lock, NULL);
+    pthread_cond_init(&js->look_woken, &clock);
+    pthread_condattr_destroy(&clock);
+}
+
+ms_status jobs_open(const jobs_params *params, jobs **ret_jobs, ms_error *err) {
+    jobs *js = calloc(1, sizeof(*js));
+    if (!js)
+        return ms_fail(err, MS_HOST_MEMORY, "out of memory for the list of jobs");
+    js->p = *params;
+    js->folder = -1;
+    js->next_seq = 1;
+    init_locks(js);
+    ms_status status = open_folder(js, err);
+    if (status == MS_OK)
+        status = job_store_open(params->folder, params->folder_path, &js->store, err);
+    if (status == MS_OK)
+        status = job_store_load(js->store, append, js, err);
+    if (status == MS_OK) {
+        take_up(js);
+        status = begin_threads(js, err);
+    }
+    if (status != MS_OK)
+        jobs_close(&js);
+    else
+        *ret_jobs = js;
+    return status;
+}
+
+void jobs_stop(jobs *js) {
+    jobs_lock(js);
+    js->ending = true;
+    pthread_cond_broadcast(&js->woken);
+    jobs_unlock(js);
+    pthread_mutex_lock(&js->look_lock);
+    js->look_ending = true;
+    pthread_cond_broadcast(&js->look_woken);
+    pthread_mutex_unlock(&js->look_lock);
+    if (js->has_runner)
+        pthread_join(js->runner, NULL);
+    for (int i = 0; i < js->n_lookers; i++)
+        pthread_join(js->lookers[i], NULL);
+    js->has_runner = false;
+    js->n_lookers = 0;
+}
+
+void jobs_close(jobs **jjs) {
+    if (!*jjs)
+        return;
+    jobs *js = *jjs;
+    jobs_stop(js);
+    for (size_t i = 0; i < js->count; i++)
+        job_destroy(&js->list[i]);
+    free(js->list);
+    job_store_close(&js->store);
+    if (js->folder >= 0)
+        close(js->folder);
+    pthread_mutex_destroy(&js->lock);
+    pthread_cond_destroy(&js->woken);
+    pthread_mutex_destroy(&js->look_lock);
+    pthread_cond_destroy(&js->look_woken);
+    free(js);
+    *jjs = NULL;
+}

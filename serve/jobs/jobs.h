@@ -1,0 +1,108 @@
+/*
+ * All jobs of a server: the list in memory and in the database, the queue, the worker that runs them, the
+ * workers that look at uploads. Any thread may call these functions; jobs_lock() is held while a job is looked
+ * at.
+ */
+#ifndef SERVE_JOBS_H
+#define SERVE_JOBS_H
+
+#include <stddef.h>
+
+#include "jobs/job.h"
+
+typedef struct jobs jobs;
+
+typedef struct jobs_model {
+    const char *name, *path;
+} jobs_model;
+
+/* Texts and models are borrowed. */
+typedef struct jobs_params {
+    int folder;              /* the data folder */
+    const char *folder_path; /* absolute */
+    const jobs_model *models;
+    int n_models;                 /* at least one; the first is what a job has that names none */
+    const char *device, *history; /* NULL = the best; none */
+    size_t budget_bytes;          /* 0 = by what is free when a job begins */
+    int64_t keep_ms;
+    uint64_t keep_bytes;
+    int most_waiting;
+} jobs_params;
+
+/* Opens the list, takes up what was unfinished, and begins to work. MS_DAMAGED, MS_IO, MS_HOST_MEMORY. */
+ms_status jobs_open(const jobs_params *params, jobs **ret_jobs, ms_error *err);
+
+/* Ends the workers and answers whoever waits for a look; a job that runs is gone on with by the next server. */
+void jobs_stop(jobs *js);
+void jobs_close(jobs **js);
+
+void jobs_lock(jobs *js);
+void jobs_unlock(jobs *js);
+
+const jobs_params *jobs_get_params(const jobs *js);
+int jobs_folder(const jobs *js); /* the descriptor of the folder of all jobs' folders */
+
+/* NULL: there is no such model. name "" = the first. */
+const jobs_model *jobs_find_model(const jobs *js, const char *name);
+
+/* ---- with the lock held ---- */
+
+job *jobs_find(jobs *js, const char *id);
+
+/* The n-th by time of making, the newest first; NULL behind the last. */
+job *jobs_at(jobs *js, size_t n);
+size_t jobs_count(const jobs *js);
+int jobs_waiting(const jobs *js);
+/* Of a queued job, from 1. */
+int jobs_position(const jobs *js, const job *j);
+/* Grows with every change of any job. */
+uint64_t jobs_version(const jobs *js);
+void jobs_write(ms_buf *b, jobs *js, const job *j);
+
+/* A new job, looked at, becomes one of the list: held or queued. The list's from MS_OK on. MS_IO: the disk is
+   full; MS_CANCELLED: too many wait. */
+ms_status jobs_add(jobs *js, job *j, ms_error *err);
+
+/* What a client may ask for; false: not in the job's state. Writing that fails is tried again later. */
+bool jobs_start(jobs *js, job *j);
+bool jobs_cancel(jobs *js, job *j);
+bool jobs_retry(jobs *js, job *j);
+void jobs_delete(jobs *js, job *j); /* one that runs is ended first */
+/* After fields of it were changed. */
+void jobs_changed(jobs *js, job *j);
+
+typedef struct jobs_counts {
+    int by_state[JOB_STATES];
+    uint64_t ended[JOB_STATES]; /* since the server began */
+    uint64_t worker_deaths, looks, looks_failed, store_failures;
+    int64_t worker_bytes;
+    double run_seconds;
+} jobs_counts;
+void jobs_get_counts(jobs *js, jobs_counts *ret_counts);
+
+/* ---- looking ---- */
+
+/* One thing for a look worker. The asker fills in the first part and keeps it until `done` is called, on
+   another thread. */
+typedef struct jobs_look {
+    job_options options;
+    char id[JOB_ID_BYTES]; /* of the job's folder; "" = a plan alone, of these numbers */
+    bool has_audio, has_track;
+    int width, height;
+    double fps;
+    int64_t frames;
+    void (*done)(void *arg);
+    void *arg;
+
+    ms_error err; /* code MS_OK: input and plan are there */
+    int64_t needs_bytes;
+    char *input, *plan; /* the asker's to free */
+    struct jobs_look *next;
+} jobs_look;
+
+void jobs_ask(jobs *js, jobs_look *look);
+
+/* Code of an error for clients: "bad-media", "does-not-fit", ... */
+const char *jobs_error_code(ms_status status);
+
+#endif

@@ -1,0 +1,54 @@
+/* What the files of jobs.h share. */
+#ifndef SERVE_JOBS_INSIDE_H
+#define SERVE_JOBS_INSIDE_H
+
+#include <pthread.h>
+
+#include "jobs/job_store.h"
+#include "jobs/jobs.h"
+#include "worker/worker_process.h"
+
+#define LOOK_THREADS 2
+
+struct jobs {
+    jobs_params p;
+    int folder; /* jobs/ */
+    char folder_path[4096];
+    pthread_mutex_t lock;
+    pthread_cond_t woken; /* there may be something to run, or the end */
+    job_store *store;
+    job **list; /* in the order of making */
+    size_t count, room;
+    int64_t next_seq;
+    uint64_t version;
+    bool ending;
+    jobs_counts counts;
+
+    pthread_t runner;
+    bool has_runner;
+    worker_process worker; /* the runner's alone */
+    job *current;          /* the runner's; stays in the list until it lets go */
+
+    pthread_mutex_t look_lock;
+    pthread_cond_t look_woken;
+    jobs_look *first, *last;
+    bool look_ending;
+    pthread_t lookers[LOOK_THREADS];
+    int n_lookers;
+};
+
+/* Lock held. */
+void jobs_save(jobs *js, job *j);
+void jobs_remove(jobs *js, job *j);
+void jobs_end(jobs *js, job *j, job_state state);
+void jobs_tidy(jobs *js);
+
+/* What a worker is told of a job: folder, model, options. */
+void jobs_write_order(const jobs *js, ms_buf *b, const char *what, const char *id, const job_options *o,
+                      bool has_audio, bool has_track);
+
+/* Their threads. */
+void *jobs_run_loop(void *arg);
+void *jobs_look_loop(void *arg);
+
+#endif

@@ -1,0 +1,120 @@
+/* The threads that have uploads looked at: each look is a worker of its own. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "jobs/jobs_inside.h"
+
+#define SILENT_MS 60000
+
+void jobs_ask(jobs *js, jobs_look *look) {
+    look->next = NULL;
+    ms_error_clear(&look->err);
+    pthread_mutex_lock(&js->look_lock);
+    if (js->look_ending) {
+        pthread_mutex_unlock(&js->look_lock);
+        ms_fail(&look->err, MS_CANCELLED, "the server ends");
+        look->done(look->arg);
+        return;
+    }
+    if (js->last)
+        js->last->next = look;
+    else
+        js->first = look;
+    js->last = look;
+    pthread_cond_signal(&js->look_woken);
+    pthread_mutex_unlock(&js->look_lock);
+}
+
+static void write_line(jobs *js, ms_buf *b, const jobs_look *l) {
+    jobs_write_order(js, b, l->id[0] ? "look" : "plan", l->id, &l->options, l->has_audio, l->has_track);
+    if (!l->id[0]) {
+        ms_buf_printf(b, ",\"width\":%d,\"height\":%d,\"frames\":%lld,\"fps\":", l->width, l->height,
+                      (long long)l->frames);
+        ms_buf_json_number(b, l->fps);
+    }
+    ms_buf_printf(b, "}");
+}
+
+static char *text_of(const ms_json *value) {
+    ms_buf b;
+    char *text = NULL;
+    if (!value)
+        return NULL;
+    ms_buf_init(&b, NULL);
+    worker_write_json(&b, value);
+    if (!b.failed)
+        job_set(&text, b.data);
+    ms_buf_free(&b);
+    return text;
+}
+
+static ms_status take_answer(jobs_look *l, const ms_json *line) {
+    if (strcmp(worker_text(line, "event"), "looked") == 0) {
+        l->input = text_of(ms_json_get(line, "input"));
+        l->plan = text_of(ms_json_get(line, "plan"));
+        return l->plan && (l->input || !l->id[0]) ? MS_OK : ms_fail(&l->err, MS_HOST_MEMORY, "out of memory");
+    }
+    const char *name = worker_text(line, "status");
+    ms_status status = MS_INTERNAL;
+#define X(code, value, exit_code, text)                                                                      \
+    if (strcmp(name, #code) == 0 && value != 0)                                                              \
+        status = MS_##code;
+    MS_STATUS_MAP(X)
+#undef X
+    l->needs_bytes = worker_integer(line, "needs_bytes", 0);
+    return ms_fail(&l->err, status, "%s", worker_text(line, "detail"));
+}
+
+/* A worker that dies over a file says that the file is bad: nothing else was asked of it. */
+static void look_at(jobs *js, jobs_look *l) {
+    worker_process w;
+    ms_buf b;
+    ms_json_doc *doc = NULL;
+    char how[128] = "";
+    if (worker_process_start(&w, "look", &l->err) != MS_OK)
+        return;
+    ms_buf_init(&b, NULL);
+    write_line(js, &b, l);
+    ms_status status = worker_lines_write(w.fd, &b, &l->err);
+    ms_buf_free(&b);
+    if (status == MS_OK)
+        status = worker_lines_read(&w.lines, SILENT_MS, &doc, &l->err);
+    bool answered = doc != NULL;
+    if (answered)
+        take_answer(l, ms_json_root(doc));
+    ms_json_doc_destroy(&doc);
+    bool silent = status == MS_OK && !answered;
+    worker_process_end(&w, answered || silent ? NULL : how, sizeof(how));
+    if (!answered)
+        ms_fail(&l->err, MS_BAD_MEDIA, "looking at it was given up: %s",
+                silent ? "it took longer than a minute" : how);
+}
+
+void *jobs_look_loop(void *arg) {
+    jobs *js = arg;
+    for (;;) {
+        pthread_mutex_lock(&js->look_lock);
+        while (!js->first && !js->look_ending)
+            pthread_cond_wait(&js->look_woken, &js->look_lock);
+        jobs_look *l = js->first;
+        bool ending = js->look_ending;
+        if (l)
+            js->first = l->next;
+        if (!js->first)
+            js->last = NULL;
+        pthread_mutex_unlock(&js->look_lock);
+        if (!l)
+            return NULL;
+        if (ending)
+            ms_fail(&l->err, MS_CANCELLED, "the server ends");
+        else
+            look_at(js, l);
+        jobs_lock(js);
+        js->counts.looks++;
+        js->counts.looks_failed += l->err.code != MS_OK;
+        jobs_unlock(js);
+        l->done(l->arg); /* l may be gone afterwards */
+    }
+}

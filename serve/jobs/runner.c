@@ -1,0 +1,224 @@
+/* The thread that gives the run worker one job after the other. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "jobs/jobs_inside.h"
+
+#define LOOK_MS 200       /* how soon a cancellation is passed on */
+#define SILENT_S 600      /* a worker that says nothing for so long is ended */
+#define CANCEL_S 60       /* likewise one that was told to stop */
+#define SEGMENT_FRAMES 64 /* what a resumed run begins anew at most */
+#define MOST_DEATHS 2
+
+/* Lock held. */
+static job *next_job(jobs *js) {
+    job *best = NULL;
+    for (size_t i = 0; i < js->count; i++) {
+        job *j = js->list[i];
+        if (j->state == JOB_QUEUED && (!best || j->options.priority > best->options.priority ||
+                                       (j->options.priority == best->options.priority && j->seq < best->seq)))
+            best = j;
+    }
+    return best;
+}
+
+static void wait_a_second(jobs *js) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec++;
+    pthread_cond_timedwait(&js->woken, &js->lock, &t);
+}
+
+/* ---- what the worker says: lock held ---- */
+
+static void take_progress(jobs *js, job *j, const ms_json *line) {
+    job_progress *p = &j->progress;
+    snprintf(p->stage, sizeof(p->stage), "%s", worker_text(line, "stage"));
+    p->frames_done = worker_integer(line, "frames_done", 0);
+    p->frames_total = worker_integer(line, "frames_total", 0);
+    p->memory_bytes = worker_integer(line, "memory_bytes", 0);
+    p->peak_bytes = worker_integer(line, "peak_bytes", 0);
+    p->fraction = worker_number(line, "fraction", -1);
+    p->eta_s = worker_number(line, "eta_s", -1);
+    js->counts.worker_bytes = p->memory_bytes;
+    j->version = ++js->version;
+}
+
+static void set_json(char **text, const ms_json *value) {
+    ms_buf b;
+    if (!value)
+        return;
+    ms_buf_init(&b, NULL);
+    worker_write_json(&b, value);
+    if (!b.failed)
+        job_set(text, b.data);
+    ms_buf_free(&b);
+}
+
+static void fail(jobs *js, job *j, const char *code, const char *detail, int64_t needs_bytes) {
+    ms_buf b;
+    ms_buf_init(&b, NULL);
+    job_write_error(&b, code, detail, needs_bytes);
+    if (!b.failed)
+        job_set(&j->error, b.data);
+    ms_buf_free(&b);
+    jobs_end(js, j, JOB_FAILED);
+}
+
+static ms_status status_of(const char *name) {
+#define X(status, value, exit_code, text)                                                                    \
+    if (strcmp(name, #status) == 0)                                                                          \
+        return MS_##status;
+    MS_STATUS_MAP(X)
+#undef X
+    return MS_INTERNAL;
+}
+
+/* True: the job has ended. */
+static bool take_line(jobs *js, job *j, const ms_json *line) {
+    const char *event = worker_text(line, "event");
+    if (strcmp(event, "progress") == 0) {
+        take_progress(js, j, line);
+    } else if (strcmp(event, "planned") == 0) {
+        j->progress.resumed = worker_integer(line, "resumed", 0);
+        set_json(&j->warnings, ms_json_get(line, "warnings"));
+        j->version = ++js->version;
+    } else if (strcmp(event, "preview") == 0) {
+        j->version = ++js->version;
+    } else if (strcmp(event, "done") == 0) {
+        j->progress.fraction = 1;
+        j->progress.frames_done = j->progress.frames_total = worker_integer(line, "frames", 0);
+        int64_t peak = worker_integer(line, "peak_bytes", 0);
+        if (peak > j->progress.peak_bytes)
+            j->progress.peak_bytes = peak;
+        js->counts.run_seconds += worker_number(line, "seconds", 0);
+        jobs_end(js, j, JOB_DONE);
+        return true;
+    } else if (strcmp(event, "failed") == 0) {
+        ms_status status = status_of(worker_text(line, "status"));
+        if (status == MS_CANCELLED && j->cancelling)
+            jobs_end(js, j, JOB_CANCELLED);
+        else
+            fail(js, j, jobs_error_code(status), worker_text(line, "detail"),
+                 worker_integer(line, "needs_bytes", 0));
+        return true;
+    }
+    return false;
+}
+
+/* ---- a job ---- */
+
+static ms_status order(jobs *js, const job *j, ms_error *err) {
+    ms_buf b;
+    if (!js->worker.pid)
+        MS_TRY(worker_process_start(&js->worker, "run", err));
+    ms_buf_init(&b, NULL);
+    jobs_write_order(js, &b, "run", j->id, &j->options, j->has_audio, j->has_track);
+    ms_buf_printf(&b, "}");
+    ms_status status = worker_lines_write(js->worker.fd, &b, err);
+    ms_buf_free(&b);
+    return status;
+}
+
+static void tell_cancel(jobs *js) {
+    ms_buf b;
+    ms_buf_init(&b, NULL);
+    ms_buf_printf(&b, "{\"do\":\"cancel\"}");
+    worker_lines_write(js->worker.fd, &b, NULL);
+    ms_buf_free(&b);
+}
+
+/* Listens until the job has ended (MS_OK), the server ends (MS_CANCELLED), or the worker is of no use. */
+static ms_status listen_to(jobs *js, job *j, ms_error *err) {
+    double heard = ms_now_s(), told = 0;
+    for (;;) {
+        ms_json_doc *doc = NULL;
+        ms_status status = worker_lines_read(&js->worker.lines, LOOK_MS, &doc, err);
+        double now = ms_now_s();
+        jobs_lock(js);
+        bool ended = doc && take_line(js, j, ms_json_root(doc));
+        bool cancelling = j->cancelling, ending = js->ending;
+        jobs_unlock(js);
+        if (doc)
+            heard = now;
+        ms_json_doc_destroy(&doc);
+        if (ended)
+            return MS_OK;
+        if (ending)
+            return MS_CANCELLED;
+        if (status != MS_OK)
+            return status;
+        if (cancelling && told == 0) {
+            tell_cancel(js);
+            told = now;
+        }
+        if (now - heard > SILENT_S || (told > 0 && now - told > CANCEL_S))
+            return ms_fail(err, MS_INTERNAL, "the worker said nothing for %.0f s", now - heard);
+    }
+}
+
+/* The worker is gone, or of no use. Once in a segment the job goes on where its segments ended. */
+static void bury(jobs *js, job *j, const ms_error *err) {
+    char how[128] = "", text[768];
+    bool silent = err->code == MS_INTERNAL;
+    worker_process_end(&js->worker, silent ? NULL : how, sizeof(how));
+    jobs_lock(js);
+    js->counts.worker_deaths++;
+    js->counts.worker_bytes = 0;
+    int64_t segment = j->progress.frames_done / SEGMENT_FRAMES;
+    j->deaths = segment == j->death_frame ? j->deaths + 1 : 1;
+    j->death_frame = segment;
+    if (j->cancelling) {
+        jobs_end(js, j, JOB_CANCELLED);
+    } else if (j->deaths >= MOST_DEATHS) {
+        snprintf(text, sizeof(text), "the worker died twice at the same place, after frame %" PRId64 ": %s",
+                 j->progress.frames_done, silent ? err->message : how);
+        fail(js, j, "worker-died", text, 0);
+    } else {
+        j->state = JOB_QUEUED;
+        jobs_changed(js, j);
+    }
+    jobs_unlock(js);
+}
+
+static void run_job(jobs *js, job *j) {
+    ms_error err;
+    ms_error_clear(&err);
+    ms_status status = order(js, j, &err);
+    if (status == MS_OK)
+        status = listen_to(js, j, &err);
+    if (status != MS_OK && status != MS_CANCELLED)
+        bury(js, j, &err);
+}
+
+void *jobs_run_loop(void *arg) {
+    jobs *js = arg;
+    jobs_lock(js);
+    while (!js->ending) {
+        jobs_tidy(js);
+        job *j = next_job(js);
+        if (!j) {
+            wait_a_second(js);
+            continue;
+        }
+        j->state = JOB_RUNNING;
+        if (!j->started_ms)
+            j->started_ms = job_now_ms();
+        js->current = j;
+        jobs_save(js, j);
+        jobs_unlock(js);
+        run_job(js, j);
+        jobs_lock(js);
+        js->current = NULL;
+        if (j->deleting && !js->ending)
+            jobs_remove(js, j);
+    }
+    jobs_unlock(js);
+    worker_process_end(&js->worker, NULL, 0);
+    return NULL;
+}

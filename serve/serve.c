@@ -1,0 +1,131 @@
+#include "serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "http/http.h"
+#include "worker/worker_main.h"
+
+#define LOOK_NS 200000000
+
+const char *serve_lacks(void) {
+    return NULL;
+}
+
+typedef struct folder {
+    int fd, lock;
+    char path[PATH_MAX];
+} folder;
+
+/* All folders on the way, the last for the user alone. */
+static ms_status make_folders(const char *path, ms_error *err) {
+    char part[PATH_MAX];
+    if ((size_t)snprintf(part, sizeof(part), "%s", path) >= sizeof(part))
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the data folder's name is too long");
+    for (char *c = part + 1; *c; c++)
+        if (*c == '/') {
+            *c = 0;
+            if (mkdir(part, 0755) != 0 && errno != EEXIST)
+                return ms_fail(err, MS_IO, "%s cannot be made: %s", part, strerror(errno));
+            *c = '/';
+        }
+    if (mkdir(part, 0700) != 0 && errno != EEXIST)
+        return ms_fail(err, MS_IO, "%s cannot be made: %s", part, strerror(errno));
+    return MS_OK;
+}
+
+/* One server for a folder: the lock goes with the process, however it ends. */
+static ms_status take_lock(folder *f, ms_error *err) {
+    char text[32] = "";
+    f->lock = openat(f->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (f->lock < 0)
+        return ms_fail(err, MS_IO, "%s/lock cannot be opened: %s", f->path, strerror(errno));
+    if (flock(f->lock, LOCK_EX | LOCK_NB) != 0) {
+        ssize_t n = pread(f->lock, text, sizeof(text) - 1, 0);
+        text[n > 0 ? n : 0] = 0;
+        text[strspn(text, "0123456789")] = 0;
+        return ms_fail(err, MS_IO, "another server uses %s: process %s", f->path, text[0] ? text : "unknown");
+    }
+    int n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    if (ftruncate(f->lock, 0) != 0 || pwrite(f->lock, text, (size_t)n, 0) != n)
+        return ms_fail(err, MS_IO, "%s/lock cannot be written: %s", f->path, strerror(errno));
+    return MS_OK;
+}
+
+static ms_status open_folder(const char *path, folder *f, ms_error *err) {
+    f->fd = f->lock = -1;
+    MS_TRY(make_folders(path, err));
+    if (!realpath(path, f->path))
+        return ms_fail(err, MS_IO, "%s: %s", path, strerror(errno));
+    f->fd = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (f->fd < 0)
+        return ms_fail(err, MS_IO, "%s cannot be opened: %s", f->path, strerror(errno));
+    if (fchmod(f->fd, 0700) != 0)
+        return ms_fail(err, MS_IO, "%s is not this user's: %s", f->path, strerror(errno));
+    return take_lock(f, err);
+}
+
+static void close_folder(folder *f) {
+    if (f->lock >= 0)
+        close(f->lock);
+    if (f->fd >= 0)
+        close(f->fd);
+}
+
+static ms_status serve_in(const serve_params *p, const folder *f, ms_error *err) {
+    const jobs_params about_jobs = {.folder = f->fd,
+                                    .folder_path = f->path,
+                                    .models = (const jobs_model *)p->models,
+                                    .n_models = p->n_models,
+                                    .device = p->device,
+                                    .history = p->history,
+                                    .budget_bytes = p->budget_bytes,
+                                    .keep_ms = p->keep_s * 1000,
+                                    .keep_bytes = p->keep_bytes,
+                                    .most_waiting = p->most_waiting};
+    jobs *js = NULL;
+    http *h = NULL;
+    MS_TRY(jobs_open(&about_jobs, &js, err));
+    const http_params about_http = {.listen = p->listen,
+                                    .token = p->token,
+                                    .allow = p->allow,
+                                    .n_allow = p->n_allow,
+                                    .max_upload_bytes = p->max_upload_bytes,
+                                    .jobs = js};
+    ms_status status = http_start(&about_http, &h, err);
+    if (status == MS_OK) {
+        const struct timespec look = {.tv_nsec = LOOK_NS};
+        p->listening(p->arg, http_address(h));
+        while (!p->ended(p->arg))
+            nanosleep(&look, NULL);
+        http_quiet(h);
+    }
+    jobs_stop(js);
+    http_stop(&h);
+    jobs_close(&js);
+    return status;
+}
+
+ms_status serve(const serve_params *p, ms_error *err) {
+    folder f;
+    ms_status status = open_folder(p->data, &f, err);
+    if (status == MS_OK)
+        status = serve_in(p, &f, err);
+    close_folder(&f);
+    return status;
+}
+
+int serve_worker(int argc, char **argv,
+                 ms_status (*write_report)(const char *path, const ms_run_params *params,
+                                           const ms_run_report *report, ms_error *err)) {
+    return worker_main(argc, argv, write_report);
+}

@@ -1,0 +1,34 @@
+/* The lines between the server and its workers: one JSON object a line, each way, over a socket pair. What a
+   worker says is checked as anything that comes from outside. */
+#ifndef SERVE_WORKER_LINES_H
+#define SERVE_WORKER_LINES_H
+
+#include "text/json.h"
+
+#define WORKER_LINE_BYTES ((size_t)64 << 10) /* the longest line */
+
+typedef struct worker_lines {
+    int fd; /* borrowed */
+    size_t length, taken;
+    char bytes[WORKER_LINE_BYTES];
+} worker_lines;
+
+void worker_lines_init(worker_lines *l, int fd);
+
+/* The next line, as a document that the caller destroys; *ret_doc NULL: none came within timeout_ms (0 = do
+   not wait). MS_IO: the other side has ended; MS_INVALID_ARGUMENT: what came is no line of ours. */
+ms_status worker_lines_read(worker_lines *l, int timeout_ms, ms_json_doc **ret_doc, ms_error *err);
+
+/* Writes the buffer's text and the end of the line. MS_IO: the other side has ended. */
+ms_status worker_lines_write(int fd, const ms_buf *text, ms_error *err);
+
+/* Members, or what stands for them where they are missing or of another type. */
+const char *worker_text(const ms_json *object, const char *key);
+double worker_number(const ms_json *object, const char *key, double otherwise);
+int64_t worker_integer(const ms_json *object, const char *key, int64_t otherwise);
+bool worker_flag(const ms_json *object, const char *key);
+
+/* A value as text again. */
+void worker_write_json(ms_buf *b, const ms_json *value);
+
+#endif

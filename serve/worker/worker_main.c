@@ -1,0 +1,89 @@
+#include "worker/worker_main.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "worker/sandbox.h"
+#include "worker/worker_job.h"
+
+/* A look at an upload takes a second or two. */
+static const sandbox_limits look_limits = {
+    .cpu_s = 30, .address_bytes = (size_t)2 << 30, .file_bytes = (size_t)256 << 20};
+static const sandbox_limits run_limits = {.file_bytes = (size_t)64 << 30};
+
+static worker the_worker;
+
+static bool is_ours(int argc, char **argv) {
+    int kind = 0;
+    socklen_t bytes = sizeof(kind);
+    return argc == 3 && getsockopt(WORKER_FD, SOL_SOCKET, SO_TYPE, &kind, &bytes) == 0 &&
+           kind == SOCK_STREAM && getppid() == (pid_t)strtol(argv[2], NULL, 10);
+}
+
+static void close_the_rest(void) {
+#ifdef SYS_close_range
+    if (syscall(SYS_close_range, WORKER_FD + 1, ~0U, 0) == 0)
+        return;
+#endif
+    struct rlimit r;
+    int most = getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < 65536 ? (int)r.rlim_cur : 65536;
+    for (int fd = WORKER_FD + 1; fd < most; fd++)
+        close(fd);
+}
+
+static void work(worker *w, const ms_json *line) {
+    worker_job job;
+    ms_error err;
+    ms_error_clear(&err);
+    const char *what = worker_text(line, "do");
+    if (strcmp(what, "cancel") == 0) /* of what has ended by itself meanwhile */
+        return;
+    if (worker_job_read(line, &job, &err) != MS_OK)
+        worker_tell_failure(w, &job, &err, 0);
+    else if (strcmp(what, "run") == 0)
+        worker_run(w, &job);
+    else if (strcmp(what, "look") == 0)
+        worker_look(w, &job);
+    else if (strcmp(what, "plan") == 0)
+        worker_plan(w, &job, line);
+}
+
+int worker_main(int argc, char **argv, worker_report_fn write_report) {
+    worker *w = &the_worker;
+    ms_error err;
+    ms_error_clear(&err);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* before the parent is looked for: it may end at any time */
+    if (!is_ours(argc, argv)) {
+        fprintf(stderr, "memsafe: serve-worker is started by `memsafe serve`, not by hand\n");
+        return ms_status_exit_code(MS_INVALID_ARGUMENT);
+    }
+    signal(SIGINT, SIG_IGN); /* of a terminal's group: the server says when to end */
+    close_the_rest();
+    bool looks = strcmp(argv[1], "look") == 0;
+    if (sandbox_enter(looks ? &look_limits : &run_limits, &err) != MS_OK) {
+        fprintf(stderr, "memsafe: %s\n", err.message);
+        return ms_status_exit_code(err.code);
+    }
+    pthread_mutex_init(&w->writing, NULL);
+    w->write_report = write_report;
+    worker_lines_init(&w->lines, WORKER_FD);
+    while (!w->gone) {
+        ms_json_doc *doc = NULL;
+        if (worker_lines_read(&w->lines, 3600 * 1000, &doc, &err) != MS_OK)
+            break;
+        if (doc)
+            work(w, ms_json_root(doc));
+        ms_json_doc_destroy(&doc);
+    }
+    worker_run_end();
+    return 0;
+}
