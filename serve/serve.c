@@ -117,6 +117,7 @@ static ms_status serve_in(const serve_params *p, const folder *f, ms_error *err)
 
 ms_status serve(const serve_params *p, ms_error *err) {
     folder f;
+    umask(077);
     ms_status status = open_folder(p->data, &f, err);
     if (status == MS_OK)
         status = serve_in(p, &f, err);

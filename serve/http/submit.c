@@ -38,16 +38,23 @@ static int folder_of(const submission *s) {
     return jobs_folder(s->r->h->p.jobs);
 }
 
+/* What came in is of no use any more: the job is none. */
+static void drop_files(submission *s) {
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
+    if (s->has_folder && !s->listed)
+        job_folder_remove(folder_of(s), s->j->id);
+    s->has_folder = false;
+}
+
 void submission_end(submission **ss) {
     submission *s = *ss;
     if (!s)
         return;
     if (s->post)
         MHD_destroy_post_processor(s->post);
-    if (s->fd >= 0)
-        close(s->fd);
-    if (s->has_folder && !s->listed)
-        job_folder_remove(folder_of(s), s->j->id);
+    drop_files(s);
     if (!s->listed)
         job_destroy(&s->j);
     free(s->look.input);
@@ -346,6 +353,12 @@ static bool finish_body(submission *s, bool is_plan) {
     return r->problem.status != 0;
 }
 
+/* Nothing is left of it when the client has the answer. */
+static http_result answer_refused(submission *s) {
+    drop_files(s);
+    return answer_problem(s->r);
+}
+
 static http_result answer_looked(submission *s) {
     request *r = s->r;
     jobs *js = r->h->p.jobs;
@@ -354,7 +367,7 @@ static http_result answer_looked(submission *s) {
     char location[64];
     if (s->look.err.code != MS_OK) {
         refuse_error(r, &s->look.err, s->look.needs_bytes);
-        return answer_problem(r);
+        return answer_refused(s);
     }
     if (!job_set(&j->input, s->look.input) || !job_set(&j->plan, s->look.plan))
         return MHD_NO;
@@ -365,7 +378,7 @@ static http_result answer_looked(submission *s) {
     if (status != MS_OK) {
         jobs_unlock(js);
         refuse_error(r, &err, 0);
-        return answer_problem(r);
+        return answer_refused(s);
     }
     s->listed = true;
     ms_buf b;
@@ -381,20 +394,21 @@ http_result submit_job(request *r) {
     if (r->waited)
         return answer_looked(s);
     if (finish_body(s, false))
-        return answer_problem(r);
+        return answer_refused(s);
     return ask(s, &s->j->options, s->j->id);
 }
 
 http_result submit_plan(request *r) {
     submission *s = r->submission;
     if (!r->waited && finish_body(s, true))
-        return answer_problem(r);
+        return answer_refused(s);
     if (!r->waited)
         return ask(s, &s->j->options, s->has_video ? s->j->id : "");
     if (s->look.err.code != MS_OK) {
         refuse_error(r, &s->look.err, s->look.needs_bytes);
-        return answer_problem(r);
+        return answer_refused(s);
     }
+    drop_files(s);
     ms_buf b;
     ms_buf_init(&b, NULL);
     ms_buf_printf(&b, "%s", s->look.plan);

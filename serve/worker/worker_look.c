@@ -17,15 +17,15 @@
 
 /* ---- what is planned ---- */
 
-/* Numbers, not the machine's words: names of the library's. */
-static void write_plan(ms_buf *b, const ms_plan_report *r, const ms_run_report *dry, bool fits) {
+static void write_plan(ms_buf *b, const ms_plan_report *r, const ms_run_report *dry, int64_t frames,
+                       bool fits) {
     ms_buf_printf(b,
                   "{\"fits\":%s,\"tier\":\"%s\",\"rung\":\"%s\",\"resolution\":%d,\"window_frames\":%d,"
                   "\"peak_bytes\":%zu,\"budget_bytes\":%zu,\"least_bytes\":%zu,\"precision\":\"%s\","
                   "\"windows\":%" PRId64 ",\"frames\":%" PRId64 ",\"seconds\":",
                   fits ? "true" : "false", r->tier, ms_rung_name(r->rung), r->resolution, r->window_frames,
                   dry ? dry->planned_bytes : r->peak_bytes, r->budget_bytes, r->least_bytes, r->precision,
-                  r->windows, dry ? dry->planned_frames : 0);
+                  r->windows, frames);
     ms_buf_json_number(b, dry && dry->planned_total_s > 0 ? dry->planned_total_s : r->total_s);
     ms_buf_printf(b, ",\"tier_reason\":");
     ms_buf_json_string(b, dry ? dry->tier_reason : "");
@@ -69,7 +69,7 @@ void worker_plan(worker *w, const worker_job *j, const ms_json *line) {
     ms_buf b;
     ms_buf_init(&b, NULL);
     ms_buf_printf(&b, "{\"event\":\"looked\",\"plan\":");
-    write_plan(&b, &r, NULL, status == MS_OK);
+    write_plan(&b, &r, NULL, worker_integer(line, "frames", 250), status == MS_OK);
     ms_buf_printf(&b, "}");
     worker_tell(w, &b);
 }
@@ -178,9 +178,10 @@ void worker_look(worker *w, const worker_job *j) {
     ms_status status = dry ? open_both(j, &clip, &facts, &err)
                            : ms_fail(&err, MS_HOST_MEMORY, "out of memory to look at the video");
     ms_status fits = MS_OK;
+    int64_t frames = 0;
     if (status == MS_OK) {
         double fps = 25, seconds = facts.audio_s > 0 ? facts.audio_s : facts.video_s;
-        int64_t frames = llround(seconds * fps);
+        frames = llround(seconds * fps);
         status = run_dry(j, dry, &err);
         if (dry->planned && dry->report.planned_frames > 0)
             frames = dry->report.planned_frames;
@@ -200,7 +201,7 @@ void worker_look(worker *w, const worker_job *j) {
         ms_buf_printf(&b, "{\"event\":\"looked\",\"input\":");
         write_input(&b, &facts, save_thumbs(clip, facts.video_s), j->has_track ? "null" : find_face(j));
         ms_buf_printf(&b, ",\"plan\":");
-        write_plan(&b, &planned, &dry->report, true);
+        write_plan(&b, &planned, &dry->report, frames, true);
         ms_buf_printf(&b, "}");
         worker_tell(w, &b);
     }

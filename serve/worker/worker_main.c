@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "memsafe/libav_log.h"
 #include "worker/sandbox.h"
 #include "worker/worker_job.h"
 
@@ -21,6 +22,11 @@ static const sandbox_limits look_limits = {
 static const sandbox_limits run_limits = {.file_bytes = (size_t)64 << 30};
 
 static worker the_worker;
+
+/* What libav says of an upload is for nobody. */
+static void say_nothing(void *avcl, int level, const char *format, va_list arguments) {
+    (void)avcl, (void)level, (void)format, (void)arguments;
+}
 
 static bool is_ours(int argc, char **argv) {
     int kind = 0;
@@ -73,6 +79,7 @@ int worker_main(int argc, char **argv, worker_report_fn write_report) {
         fprintf(stderr, "memsafe: %s\n", err.message);
         return ms_status_exit_code(err.code);
     }
+    ms_libav_log_take(say_nothing);
     pthread_mutex_init(&w->writing, NULL);
     w->write_report = write_report;
     worker_lines_init(&w->lines, WORKER_FD);

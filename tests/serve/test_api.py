@@ -1,0 +1,373 @@
+"""The interface of `memsafe serve`, asked over HTTP: test_api.py BUILD_FOLDER SOURCE_FOLDER [names of tests]"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+from server import Clip, Server, form
+
+BUILD, SOURCE = "", ""
+BUDGET = "1G"
+QUICK = {"steps": "1", "frames": "10"}
+
+
+class Base(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="memsafe-serve.")
+        cls.data = os.path.join(cls.folder, "data")
+        cls.clip = Clip(BUILD, cls.folder)
+        cls.server = Server(BUILD, cls.data, *cls.arguments(), environment=cls.environment())
+
+    @classmethod
+    def arguments(cls):
+        return ["--demo", "-b", BUDGET, "--max-upload", "8M", "--allow", cls.folder]
+
+    @classmethod
+    def environment(cls):
+        return {}
+
+    @classmethod
+    def tearDownClass(cls):
+        code = cls.server.stop()
+        said = cls.server.said()
+        shutil.rmtree(cls.folder)
+        assert code == 0, (code, said)
+        assert not said, said
+
+    def problem(self, answer, status, code):
+        self.assertEqual((answer[0], answer[1]["code"]), (status, code), answer)
+        self.assertEqual(answer[1]["status"], status)
+        self.assertEqual(answer[1]["type"], f"https://memsafe.invalid/problems/{code}")
+        self.assertTrue(answer[1]["title"] and answer[1]["detail"])
+
+    def no_path(self, text):
+        for path in (self.folder, SOURCE, "/proc", "/usr"):
+            self.assertNotIn(path, text)
+
+
+class Jobs(Base):
+    def test_whole_job(self):
+        """An upload becomes what the command makes of it, to the last byte."""
+        wanted = self.clip.by_command(BUILD, BUDGET, "--steps", "1", "--frames", "10")
+        status, job = self.server.submit(self.clip.fields(**QUICK))
+        self.assertEqual(status, 202, job)
+        self.assertEqual(job["name"], "in.mp4")
+        self.assertEqual((job["input"]["width"], job["input"]["height"], job["input"]["thumbs"]), (192, 192, 5))
+        self.assertTrue(job["input"]["face"])
+        self.assertTrue(job["plan"]["fits"])
+        self.assertEqual(job["plan"]["frames"], 10)
+        done = self.server.wait(job["id"])
+        self.assertEqual(done["state"], "done", done)
+        self.assertEqual(done["progress"]["fraction"], 1)
+        self.assertLessEqual(done["progress"]["peak_bytes"], 1 << 30)
+        status, headers, result = self.server.ask("GET", job["links"]["result"])
+        self.assertEqual(status, 200)
+        self.assertEqual(result, wanted)
+        self.assertEqual(headers["Content-Disposition"], 'attachment; filename="in-memsafe.mp4"')
+        self.assertEqual(headers["X-Content-Type-Options"], "nosniff")
+        for spec, part in (("bytes=0-9", wanted[:10]), ("bytes=-7", wanted[-7:]), ("bytes=100-", wanted[100:])):
+            status, headers, got = self.server.ask("GET", job["links"]["result"], headers={"Range": spec})
+            self.assertEqual((status, got), (206, part))
+            self.assertTrue(headers["Content-Range"].endswith(f"/{len(wanted)}"))
+        status, headers, _ = self.server.ask("GET", job["links"]["result"], headers={"Range": "bytes=99999999-"})
+        self.assertEqual((status, headers["Content-Range"]), (416, f"bytes */{len(wanted)}"))
+        status, headers, got = self.server.ask("HEAD", job["links"]["result"])
+        self.assertEqual((status, got, headers["Content-Length"]), (200, b"", str(len(wanted))))
+        for link in ("preview", "input_preview"):
+            status, headers, picture = self.server.ask("GET", job["links"][link])
+            self.assertEqual((status, headers["Content-Type"], picture[:2]), (200, "image/jpeg", b"\xff\xd8"))
+        status, _, picture = self.server.ask("GET", job["links"]["self"] + "/thumbs/4")
+        self.assertEqual((status, picture[:2]), (200, b"\xff\xd8"))
+        self.assertEqual(self.server.ask("GET", job["links"]["self"] + "/thumbs/5")[0], 404)
+        with open(self.clip.video, "rb") as file:
+            self.assertEqual(self.server.ask("GET", job["links"]["input"])[2], file.read())
+        status, report = self.server.json("GET", job["links"]["report"])
+        self.assertEqual((status, report["frames"], report["options"]["steps"]), (200, 10, 1))
+        self.no_path(json.dumps(report))
+        self.no_path(json.dumps(done))
+        self.assertEqual(self.server.ask("DELETE", job["links"]["self"])[0], 204)
+        self.problem(self.server.json("GET", job["links"]["self"]), 404, "no-such-job")
+        self.assertFalse(os.path.exists(os.path.join(self.data, "jobs", job["id"])))
+
+    def test_held(self):
+        """Held, changed, started, cancelled, tried again; done as if nothing had been."""
+        wanted = self.clip.by_command(BUILD, BUDGET, "--steps", "2")
+        status, job = self.server.submit(self.clip.fields(steps="1", hold="true"))
+        link = job["links"]["self"]
+        self.assertEqual((status, job["state"], job["position"]), (202, "held", None))
+        status, changed = self.server.json("PATCH", link, {"steps": 2})
+        self.assertEqual((status, changed["options"]["steps"], changed["state"]), (200, 2, "held"), changed)
+        self.assertGreater(changed["plan"]["seconds"], 0)
+        self.problem(self.server.json("PATCH", link, {"steps": 0}), 422, "invalid-option")
+        self.problem(self.server.json("PATCH", link, {"stepz": 1}), 422, "invalid-option")
+        self.problem(self.server.json("POST", link + "/retry"), 409, "wrong-state")
+        self.problem(self.server.json("GET", link + "/result"), 409, "wrong-state")
+        self.assertEqual(self.server.json("POST", link + "/start")[0], 200)
+        self.server.wait(job["id"], ("running", "done"))
+        self.problem(self.server.json("PATCH", link, {"steps": 3}), 409, "wrong-state")
+        self.assertEqual(self.server.json("POST", link + "/cancel")[0], 200)
+        self.assertEqual(self.server.wait(job["id"])["state"], "cancelled")
+        self.assertEqual(self.server.json("POST", link + "/retry")[0], 200)
+        self.assertEqual(self.server.wait(job["id"])["state"], "done")
+        self.assertEqual(self.server.ask("GET", link + "/result")[2], wanted)
+
+    def test_order(self):
+        """By priority, then by age; a position says which is next."""
+        first = self.server.submit(self.clip.fields(steps="5", hold="1"))[1]
+        jobs = [self.server.submit(self.clip.fields(priority=str(p), hold="1", **QUICK))[1] for p in (0, -3, 5)]
+        for job in (first, *jobs):
+            self.assertEqual(self.server.json("POST", job["links"]["self"] + "/start")[0], 200)
+        self.assertEqual([self.server.job(j["id"])["position"] for j in jobs], [2, 3, 1])
+        ended = [self.server.wait(j["id"]) for j in jobs]
+        self.assertEqual(sorted(range(3), key=lambda i: ended[i]["started"]), [2, 0, 1])
+
+    def test_events(self):
+        """The job at once, at its changes, and then the stream ends with it."""
+        job = self.server.submit(self.clip.fields(**QUICK))[1]
+        status, headers, text = self.server.ask("GET", job["links"]["events"])
+        self.assertEqual((status, headers["Content-Type"]), (200, "text/event-stream"))
+        events = [json.loads(e.split("data: ")[1]) for e in text.decode().split("\n\n") if e.startswith("event: job")]
+        self.assertEqual(events[-1]["state"], "done")
+        self.assertIn("running", [e["state"] for e in events])
+        fractions = [e["progress"]["fraction"] or 0 for e in events]
+        self.assertEqual(fractions, sorted(fractions))
+
+    def test_worker_dies(self):
+        """The job goes on once by itself, to the same bytes."""
+        wanted = self.clip.by_command(BUILD, BUDGET, "--steps", "3")
+        job = self.server.submit(self.clip.fields(steps="3"))[1]
+        self.server.wait(job["id"], ("running",))
+        pid = next(pid for pid, kind in self.server.workers() if kind == "run")
+        os.kill(pid, signal.SIGKILL)
+        done = self.server.wait(job["id"])
+        self.assertEqual(done["state"], "done", done)
+        self.assertEqual(self.server.ask("GET", job["links"]["result"])[2], wanted)
+
+    def test_running_is_deleted(self):
+        job = self.server.submit(self.clip.fields(steps="20"))[1]
+        self.server.wait(job["id"], ("running",))
+        self.assertEqual(self.server.ask("DELETE", job["links"]["self"])[0], 204)
+        folder = os.path.join(self.data, "jobs", job["id"])
+        end = time.monotonic() + 60
+        while os.path.exists(folder) and time.monotonic() < end:
+            time.sleep(0.1)
+        self.assertFalse(os.path.exists(folder))
+
+    def test_named_files(self):
+        """Files of this machine, below the folder that is allowed, and no others."""
+        status, job = self.server.json("POST", "/v1/jobs", {"video": self.clip.video, "audio": self.clip.audio, "steps": 1, "frames": 10})
+        self.assertEqual(status, 202, job)
+        self.no_path(json.dumps(job))
+        self.assertEqual(self.server.wait(job["id"])["state"], "done")
+        link = os.path.join(self.folder, "link.mp4")
+        os.symlink("/etc/passwd", link)
+        for path in ("/etc/passwd", link, self.folder + "/../../etc/passwd", "in.mp4", self.folder + "/none.mp4", "/etc/none"):
+            self.problem(self.server.json("POST", "/v1/jobs", {"video": path}), 403, "not-allowed")
+
+
+class Refusals(Base):
+    def test_requests(self):
+        for method, path, status, code in (("GET", "/none", 404, "not-found"), ("GET", "/v1/jobs/" + "0" * 32, 404, "no-such-job"),
+                                           ("GET", "/v1/jobs/../jobs", 404, "not-found"), ("PUT", "/v1/jobs", 405, "wrong-method"),
+                                           ("POST", "/healthz", 405, "wrong-method"), ("GET", "/v1/jobs?limit=0", 400, "invalid-parameter"),
+                                           ("GET", "/v1/jobs?state=odd", 400, "invalid-parameter")):
+            self.problem(self.server.json(method, path), status, code)
+        self.assertEqual(self.server.ask("PUT", "/v1/jobs")[1]["Allow"], "GET, HEAD, POST")
+        for body, code, status in (("{", "bad-request", 400), ("[]", "bad-request", 400), ('{"steps": 1}', "no-video", 422),
+                                   ('{"steps": "1"}', "invalid-option", 422), ('{"a": 1, "a": 2}', "bad-request", 400),
+                                   ("[" * 1000, "bad-request", 400), ('{"video": 3}', "invalid-option", 422)):
+            got = self.server.ask("POST", "/v1/jobs", body, {"Content-Type": "application/json"})
+            self.problem((got[0], json.loads(got[2])), status, code)
+            self.assertEqual(got[1]["Content-Type"], "application/problem+json")
+        got = self.server.ask("POST", "/v1/jobs", "x", {"Content-Type": "text/plain"})
+        self.problem((got[0], json.loads(got[2])), 415, "wrong-type")
+
+    def test_forms(self):
+        fields = self.clip.fields()
+        for change, code, status in (({"steps": "0"}, "invalid-option", 422), ({"steps": "x"}, "invalid-option", 422),
+                                     ({"model": "none"}, "no-such-model", 422), ({"odd": "1"}, "invalid-option", 422),
+                                     ({"webhook": "http://example.invalid/"}, "no-webhooks", 422), ({"seed": "1" * 5000}, "too-large", 413)):
+            answer = self.server.submit(dict(fields, **change))
+            self.problem(answer, status, code)
+            if status == 422:
+                self.assertEqual(answer[1]["field"], next(iter(change)))
+        self.problem(self.server.submit({"audio": fields["audio"]}), 422, "no-video")
+        body, kind = form(fields)
+        got = self.server.ask("POST", "/v1/jobs", body[:-30], {"Content-Type": kind})
+        self.assertIn(got[0], (400, 422))
+        got = self.server.ask("POST", "/v1/jobs", body, {"Content-Type": "multipart/form-data"})
+        self.problem((got[0], json.loads(got[2])), 400, "bad-request")
+        self.assertEqual(self.left(), [])
+
+    def left(self):
+        """Folders of jobs; none is left of what was refused."""
+        return os.listdir(os.path.join(self.data, "jobs"))
+
+    def test_too_large(self):
+        connection = socket.create_connection((self.server.host, self.server.port), timeout=30)
+        connection.sendall(f"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+                           f"Content-Length: {9 << 20}\r\n\r\n".encode())
+        self.assertIn(b" 413 ", connection.recv(4096).split(b"\r\n")[0])
+        connection.close()
+
+    def test_hostile(self):
+        """Whatever is uploaded: refused, and the server lives."""
+        with open(self.clip.video, "rb") as file:
+            good = file.read()
+        uploads = {"nothing": b"", "zeros": bytes(100000), "cut": good[:len(good) // 3], "text": b"hello " * 1000,
+                   "no index": good[:200] + bytes(len(good) - 200),
+                   "list": b"ffconcat version 1.0\nfile /etc/passwd\n", "hls": b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n/etc/passwd\n",
+                   "xml": b'<?xml version="1.0"?><MPD><BaseURL>file:///etc/passwd</BaseURL></MPD>'}
+        folder = os.path.join(SOURCE, "tests", "golden", "bad")
+        for name in sorted(os.listdir(folder))[:8]:
+            with open(os.path.join(folder, name), "rb") as file:
+                uploads[name] = file.read()
+        import random
+        noise = random.Random(1)
+        for i in range(6):
+            broken = bytearray(good)
+            for _ in range(200):
+                broken[noise.randrange(len(broken))] = noise.randrange(256)
+            uploads[f"broken {i}"] = bytes(broken)
+        for name, data in uploads.items():
+            status, answer = self.server.submit({"video": ("../../" + name, data), "hold": "1"})
+            self.assertIn(status, (202, 422), (name, answer))
+            self.no_path(json.dumps(answer))
+            if status == 202:
+                self.assertNotIn("/", answer["name"])
+                self.assertEqual(self.server.ask("DELETE", answer["links"]["self"])[0], 204)
+        self.assertEqual(self.server.ask("GET", "/healthz")[0], 200)
+        self.assertEqual(self.left(), [])
+
+    def test_other_origins(self):
+        """Pages of others, and names that lead here, get nothing done."""
+        self.problem(self.server.json("GET", "/v1/jobs", headers={"Host": "evil.example"}), 403, "wrong-host")
+        for told in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
+            self.problem(self.server.json("POST", "/v1/jobs/" + "0" * 32 + "/cancel", headers=told), 403, "wrong-origin")
+        ours = {"Origin": f"http://127.0.0.1:{self.server.port}"}
+        self.problem(self.server.json("POST", "/v1/jobs/" + "0" * 32 + "/cancel", headers=ours), 404, "no-such-job")
+
+    def test_second_server(self):
+        got = subprocess.run(self.server.command, capture_output=True, env=self.server.environment)
+        self.assertEqual(got.returncode, 11, got)
+        self.assertIn(str(self.server.process.pid).encode(), got.stderr)
+
+    def test_worker_by_hand(self):
+        got = subprocess.run([os.path.join(BUILD, "memsafe"), "serve-worker", "look", str(os.getpid())], capture_output=True)
+        self.assertEqual(got.returncode, 2)
+        self.assertIn(b"not by hand", got.stderr)
+
+    def test_slow_clients(self):
+        """Some who send a byte now and then hold up nobody."""
+        slow = []
+        for _ in range(100):
+            slow.append(socket.create_connection((self.server.host, self.server.port)))
+            slow[-1].sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: loc")
+        begin = time.monotonic()
+        for _ in range(20):
+            self.assertEqual(self.server.ask("GET", "/v1/jobs")[0], 200)
+        self.assertLess(time.monotonic() - begin, 5)
+        for s in slow:
+            s.close()
+
+    def test_many_clients(self):
+        failed = []
+
+        def poll():
+            for _ in range(20):
+                if self.server.ask("GET", "/v1/jobs")[0] != 200:
+                    failed.append(1)
+
+        threads = [threading.Thread(target=poll) for _ in range(50)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.assertEqual(failed, [])
+
+    def test_page(self):
+        status, headers, text = self.server.ask("GET", "/")
+        self.assertEqual((status, headers["Content-Type"]), (200, "text/html; charset=utf-8"))
+        import base64
+        import hashlib
+        import re
+        page, policy = text.decode(), headers["Content-Security-Policy"]
+        for tag in ("script", "style"):
+            found = re.findall(f"<{tag}>(.*?)</{tag}>", page, re.S)
+            self.assertEqual(len(found), 1)
+            self.assertIn("'sha256-" + base64.b64encode(hashlib.sha256(found[0].encode()).digest()).decode() + "'", policy)
+        self.assertNotRegex(page, r"<script[^>]+src|<link[^>]+stylesheet|https?://(?!www\.w3\.org)")
+
+    def test_plan(self):
+        status, plan = self.server.json("POST", "/v1/plan", {"width": 1280, "height": 720, "fps": 25, "frames": 250, "steps": 20})
+        self.assertEqual((status, plan["fits"], plan["frames"]), (200, True, 250), plan)
+        self.assertGreater(plan["peak_bytes"], 0)
+        status, plan = self.server.submit(self.clip.fields(**QUICK), "/v1/plan")
+        self.assertEqual((status, plan["frames"]), (200, 10), plan)
+        self.assertEqual(self.left(), [])
+        self.problem(self.server.json("POST", "/v1/plan", {"width": 0}), 422, "invalid-option")
+
+
+class Tight(Base):
+    @classmethod
+    def arguments(cls):
+        return ["--demo", "-b", "64M", "--max-waiting", "1"]
+
+    def test_does_not_fit(self):
+        answer = self.server.submit(self.clip.fields(**QUICK))
+        self.problem(answer, 422, "does-not-fit")
+        self.assertGreater(answer[1]["needs_bytes"], 64 << 20)
+        status, plan = self.server.json("POST", "/v1/plan", {})
+        self.assertEqual((status, plan["fits"]), (200, False))
+
+
+class Token(Base):
+    WORD = "correct horse battery"
+
+    @classmethod
+    def arguments(cls):
+        return ["--demo", "-b", BUDGET]
+
+    @classmethod
+    def environment(cls):
+        return {"MEMSAFE_TOKEN": cls.WORD}
+
+    def test_token(self):
+        self.assertEqual(self.server.ask("GET", "/healthz")[0], 200)
+        self.problem(self.server.json("GET", "/v1/jobs"), 401, "no-token")
+        self.problem(self.server.json("GET", "/v1/none"), 401, "no-token")
+        for wrong in ("Bearer x", "Bearer " + self.WORD + "x", "Basic " + self.WORD, ""):
+            self.problem(self.server.json("GET", "/v1/jobs", headers={"Authorization": wrong}), 401, "no-token")
+        self.assertEqual(self.server.json("GET", "/v1/jobs", headers={"Authorization": "Bearer " + self.WORD})[0], 200)
+        ours = {"Origin": f"http://127.0.0.1:{self.server.port}", "Content-Type": "application/json"}
+        self.assertEqual(self.server.ask("POST", "/v1/login", '{"token": "no"}', ours)[0], 401)
+        status, headers, _ = self.server.ask("POST", "/v1/login", json.dumps({"token": self.WORD}), ours)
+        self.assertEqual(status, 204)
+        for word in ("HttpOnly", "SameSite=Strict"):
+            self.assertIn(word, headers["Set-Cookie"])
+        cookie = {"Cookie": headers["Set-Cookie"].split(";")[0]}
+        self.assertEqual(self.server.json("GET", "/v1/jobs", headers=cookie)[0], 200)
+        cancel = "/v1/jobs/" + "0" * 32 + "/cancel"
+        self.problem(self.server.json("POST", cancel, headers=cookie), 403, "wrong-origin")
+        self.problem(self.server.json("POST", cancel, headers=dict(cookie, Origin="http://evil.example")), 403, "wrong-origin")
+        self.problem(self.server.json("POST", cancel, headers=dict(cookie, Origin=ours["Origin"])), 404, "no-such-job")
+
+    def test_elsewhere_needs_one(self):
+        command = [os.path.join(BUILD, "memsafe"), "serve", "--demo", "--listen", "0.0.0.0:0", "--data", self.folder + "/other"]
+        got = subprocess.run(command, capture_output=True)
+        self.assertEqual(got.returncode, 2)
+        self.assertIn(b"token", got.stderr)
+
+
+if __name__ == "__main__":
+    BUILD, SOURCE = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:])
