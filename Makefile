@@ -1,7 +1,7 @@
 # The commands that people type. Everything else is CMake; see CMakePresets.json for the other builds.
 SHELL := /bin/bash
 
-.PHONY: all deps deps-dev configure build demo train-demo check check-core check-python check-wheel wheel check-e2e check-simt check-kernels check-full check-cuda check-gpu lint abi bench install uninstall clean format wrap deb coverage dev asan tsan clang fuzz
+.PHONY: all deps deps-dev configure build demo train-demo check check-core check-python check-wheel wheel check-serve demo-serve check-e2e check-simt check-kernels check-full check-cuda check-gpu lint abi bench install uninstall clean format wrap deb coverage dev asan tsan clang fuzz
 
 all: build
 
@@ -41,6 +41,10 @@ check-core: deps
 	cmake --build build-core --target memsafe_installed
 	build-core/memsafe doctor
 	tests/examples/core build build-core
+
+# The server: 50 kills, 200 clients, and whether it does what its description says.
+check-serve: build
+	tests/serve/check_serve build
 
 # Hours: kills at random moments, file systems that fill up, peaks of long runs, every allocation of a run failed.
 check-e2e: build
@@ -98,6 +102,13 @@ demo: configure
 	@echo "0. Building ..."
 	@$(quietly) cmake --build build --target memsafe draw_clip contact_sheet
 	@tools/demo
+
+# The page, at which the demo's clip can be run.
+demo-serve: quietly = V='$(V)' tools/quietly
+demo-serve: configure
+	@echo "Building ..."
+	@$(quietly) cmake --build build --target memsafe draw_clip
+	@tools/demo_serve
 
 # Trains the demo model anew: a quarter of an hour on a GPU, two hours on two cores. Needs Python with tools/train_demo/requirements.txt.
 train-demo: build

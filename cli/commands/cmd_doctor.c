@@ -8,6 +8,7 @@
 #include "memsafe/library.h"
 #include "memsafe/probe.h"
 #include "results/model_check.h"
+#include "serve.h"
 #include "options/model_choice.h"
 #include "text/size.h"
 
@@ -62,6 +63,13 @@ static int check_libraries(void) {
             mend_by(package, "; then build again");
             missing++;
         }
+    }
+    row("server", serve_lacks() ? "left out" : "yes", "a page and an HTTP interface (serve)");
+    if (serve_lacks()) {
+        char needed[256];
+        snprintf(needed, sizeof(needed), "it needs %s", serve_lacks());
+        mend_by(needed, ": apt-get install libmicrohttpd-dev libseccomp-dev; then build again");
+        missing++;
     }
     return missing;
 }

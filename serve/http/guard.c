@@ -118,18 +118,18 @@ void guard(request *r, bool changes) {
 
 http_result guard_login(request *r) {
     ms_json_doc *doc = NULL;
+    const ms_json *token = NULL;
     char cookie[200];
-    if (r->h->p.token) {
-        const ms_json *token = NULL;
-        if (ms_json_parse(NULL, r->body.data ? r->body.data : "", r->body.length, &doc, NULL) == MS_OK)
-            token = ms_json_get(ms_json_root(doc), "token");
-        bool right = token && token->type == MS_JSON_STRING && sha256_same_text(token->string, r->h->p.token);
-        ms_json_doc_destroy(&doc);
-        if (!right) {
-            refuse(r, MHD_HTTP_UNAUTHORIZED, "no-token", "this is not the server's token");
-            return answer_problem(r);
-        }
-    }
+    if (ms_json_parse(NULL, r->body.data ? r->body.data : "", r->body.length, &doc, NULL) == MS_OK)
+        token = ms_json_get(ms_json_root(doc), "token");
+    bool told = token && token->type == MS_JSON_STRING;
+    if (!told)
+        refuse(r, 400, "bad-request", "the body must be {\"token\": \"...\"}");
+    else if (r->h->p.token && !sha256_same_text(token->string, r->h->p.token))
+        refuse(r, MHD_HTTP_UNAUTHORIZED, "no-token", "this is not the server's token");
+    ms_json_doc_destroy(&doc);
+    if (r->problem.status)
+        return answer_problem(r);
     struct MHD_Response *response = MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
     if (response && r->h->p.token) {
         snprintf(cookie, sizeof(cookie), COOKIE "=%s; HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000",

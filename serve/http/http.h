@@ -11,7 +11,6 @@ typedef struct http_params {
     const char *const *allow; /* folders below which a client may name files; absolute, links followed */
     int n_allow;
     uint64_t max_upload_bytes;
-    bool has_webhooks; /* a job may name one */
     jobs *jobs;
 } http_params;
 

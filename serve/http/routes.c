@@ -136,8 +136,7 @@ static http_result get_input(request *r) {
 /* ---- all jobs ---- */
 
 static const char *argument(const request *r, const char *name) {
-    const char *value = MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, name);
-    return value ? value : "";
+    return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
 static int state_of(const char *text) {
@@ -152,17 +151,16 @@ static int state_of(const char *text) {
 static http_result list_jobs(request *r) {
     jobs *js = r->h->p.jobs;
     const char *after = argument(r, "after"), *state = argument(r, "state"), *limit = argument(r, "limit");
-    char *end = NULL;
-    long most = limit[0] ? strtol(limit, &end, 10) : MOST_LISTED;
-    int wanted = state_of(state);
+    long most = limit ? strtol(limit, NULL, 10) : MOST_LISTED;
+    int wanted = state ? state_of(state) : -1;
     const job *next = NULL;
-    if (state[0] && wanted < 0) {
+    if (state && wanted < 0) {
         refuse(r, 400, "invalid-parameter", "state must be held, queued, running, done, failed or cancelled");
         snprintf(r->problem.field, sizeof(r->problem.field), "state");
-    } else if ((end && *end) || most < 1 || most > MOST_LISTED) {
+    } else if ((limit && strspn(limit, "0123456789") != strlen(limit)) || most < 1 || most > MOST_LISTED) {
         refuse(r, 400, "invalid-parameter", "limit must be a number from 1 to %d", MOST_LISTED);
         snprintf(r->problem.field, sizeof(r->problem.field), "limit");
-    } else if (after[0] && !job_is_id(after)) {
+    } else if (after && !job_is_id(after)) {
         refuse(r, 400, "invalid-parameter", "after must be the id of a job");
         snprintf(r->problem.field, sizeof(r->problem.field), "after");
     }
@@ -172,7 +170,7 @@ static http_result list_jobs(request *r) {
     ms_buf_init(&b, NULL);
     ms_buf_printf(&b, "{\"jobs\":[");
     jobs_lock(js);
-    bool skipping = after[0] != 0;
+    bool skipping = after != NULL;
     long n = 0;
     const job *last = NULL;
     for (size_t i = 0; jobs_at(js, i); i++) {
@@ -224,10 +222,9 @@ static http_result get_server(request *r) {
     ms_buf_printf(&b,
                   ",\"memory_bytes\":%zu},\"limits\":{\"upload_bytes\":%" PRIu64
                   ",\"waiting_jobs\":%d,\"keep_s\":%" PRId64 ",\"keep_bytes\":%" PRIu64
-                  "},\"needs_token\":%s,\"webhooks\":%s,\"uptime_s\":%.0f}",
+                  "},\"needs_token\":%s,\"uptime_s\":%.0f}",
                   h->machine_bytes, h->p.max_upload_bytes, p->most_waiting, p->keep_ms / 1000, p->keep_bytes,
-                  h->p.token ? "true" : "false", h->p.has_webhooks ? "true" : "false",
-                  ms_now_s() - h->began_s);
+                  h->p.token ? "true" : "false", ms_now_s() - h->began_s);
     return answer_json(r, MHD_HTTP_OK, &b, NULL);
 }
 

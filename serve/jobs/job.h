@@ -47,8 +47,6 @@ typedef struct job {
     int64_t death_frame;
     uint64_t bytes;     /* of its folder, once it has ended */
     uint64_t version;   /* grows with each change */
-    int webhook_tries;  /* so far; negative = told, or nobody to tell */
-    int64_t webhook_ms; /* when it is tried next */
 } job;
 
 /* With a new id; NULL: no memory, or no random bytes. */

@@ -21,10 +21,10 @@ static const char *const schema =
     "create table if not exists job (id text primary key, seq integer not null, state integer not null, "
     "created integer not null, started integer not null, ended integer not null, audio integer not null, "
     "track integer not null, frames_done integer not null, frames_total integer not null, peak integer not "
-    "null, webhook_tries integer not null, webhook_ms integer not null, name text not null, options text not "
+    "null, name text not null, options text not "
     "null, input text, plan text, warnings text, error text);";
 
-enum { ID, SEQ, STATE, CREATED, STARTED, ENDED, AUDIO, TRACK, DONE, TOTAL, PEAK, TRIES, NEXT, NAME_TEXT };
+enum { ID, SEQ, STATE, CREATED, STARTED, ENDED, AUDIO, TRACK, DONE, TOTAL, PEAK, NAME_TEXT };
 enum { OPTIONS = NAME_TEXT + 1, INPUT, PLAN, WARNINGS, ERROR };
 
 ms_status job_store_open(int folder, const char *folder_path, job_store **ret_store, ms_error *err) {
@@ -102,9 +102,9 @@ static ms_status take_json(char **dst, sqlite3_stmt *q, int column, ms_error *er
 }
 
 static ms_status take_numbers(job *j, sqlite3_stmt *q, ms_error *err) {
-    for (int i = SEQ; i <= NEXT; i++) {
+    for (int i = SEQ; i <= PEAK; i++) {
         int64_t value = sqlite3_column_int64(q, i);
-        if (sqlite3_column_type(q, i) != SQLITE_INTEGER || value > MOST_TIME || value < (i == TRIES ? -1 : 0))
+        if (sqlite3_column_type(q, i) != SQLITE_INTEGER || value > MOST_TIME || value < 0)
             return damaged("a number is out of range", err);
     }
     if (sqlite3_column_int64(q, STATE) >= JOB_STATES)
@@ -119,8 +119,6 @@ static ms_status take_numbers(job *j, sqlite3_stmt *q, ms_error *err) {
     j->progress.frames_done = sqlite3_column_int64(q, DONE);
     j->progress.frames_total = sqlite3_column_int64(q, TOTAL);
     j->progress.peak_bytes = sqlite3_column_int64(q, PEAK);
-    j->webhook_tries = sqlite3_column_int64(q, TRIES) > 100 ? 100 : (int)sqlite3_column_int64(q, TRIES);
-    j->webhook_ms = sqlite3_column_int64(q, NEXT);
     if (j->state == JOB_DONE)
         j->progress.fraction = 1;
     return MS_OK;
@@ -170,12 +168,10 @@ static void bind(sqlite3_stmt *q, const job *j, const char *options) {
                                j->has_track,
                                j->progress.frames_done,
                                j->progress.frames_total,
-                               j->progress.peak_bytes,
-                               j->webhook_tries,
-                               j->webhook_ms};
+                               j->progress.peak_bytes};
     const char *texts[] = {j->name, options, j->input, j->plan, j->warnings, j->error};
     sqlite3_bind_text(q, ID + 1, j->id, -1, SQLITE_STATIC);
-    for (int i = SEQ; i <= NEXT; i++)
+    for (int i = SEQ; i <= PEAK; i++)
         sqlite3_bind_int64(q, i + 1, numbers[i - SEQ]);
     for (int i = NAME_TEXT; i <= ERROR; i++)
         sqlite3_bind_text(q, i + 1, texts[i - NAME_TEXT], -1, SQLITE_STATIC); /* NULL = null */
@@ -186,12 +182,11 @@ ms_status job_store_put(job_store *s, const job *j, ms_error *err) {
     ms_buf options;
     ms_buf_init(&options, NULL);
     job_options_write(&options, &j->options);
-    ms_status status = options.failed
-                           ? ms_fail(err, MS_HOST_MEMORY, "out of memory for the list of jobs")
-                           : ms_db_prepare(s->db,
-                                           "insert or replace into job values "
-                                           "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                                           &q, err);
+    ms_status status = options.failed ? ms_fail(err, MS_HOST_MEMORY, "out of memory for the list of jobs")
+                                      : ms_db_prepare(s->db,
+                                                      "insert or replace into job values "
+                                                      "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                                                      &q, err);
     if (status == MS_OK) {
         bind(q, j, options.data);
         status = ms_db_finish(s->db, q, err);

@@ -200,7 +200,6 @@ bool jobs_retry(jobs *js, job *j) {
     j->started_ms = j->ended_ms = 0;
     j->deaths = 0;
     j->death_frame = -1;
-    j->webhook_tries = 0;
     job_set(&j->error, NULL);
     j->progress.fraction = j->progress.eta_s = -1;
     jobs_changed(js, j);
@@ -223,8 +222,6 @@ void jobs_end(jobs *js, job *j, job_state state) {
     j->cancelling = false;
     j->progress.eta_s = state == JOB_DONE ? 0 : -1;
     j->progress.memory_bytes = 0;
-    j->webhook_tries = j->options.webhook[0] ? 0 : -1;
-    j->webhook_ms = j->ended_ms;
     j->bytes = job_folder_bytes(js->folder, j->id);
     js->counts.ended[state]++;
     jobs_changed(js, j);
