@@ -30,6 +30,10 @@ void page_init(http *h) {
 }
 
 http_result answer_page(request *r) {
+    if (serve_page_bytes == 0) {
+        refuse(r, MHD_HTTP_NOT_FOUND, "not-found", "this build has no page; /openapi.json has the interface");
+        return answer_problem(r);
+    }
     return answer_text(r, "text/html; charset=utf-8", (const char *)serve_page, serve_page_bytes,
                        r->h->policy);
 }

@@ -17,10 +17,12 @@ class Server:
         self.command = [os.path.join(build, "memsafe"), "serve", "--listen", "127.0.0.1:0", "--data", data, *arguments]
         self.environment = dict(os.environ, MEMSAFE_HISTORY="off", **(environment or {}))
         self.data = data
-        self.process = None
+        self.process = self.log = None
         self.start()
 
     def start(self):
+        if self.log:
+            self.log.close()
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=self.log, env=self.environment)
         line = self.process.stdout.readline().decode()
