@@ -18,7 +18,7 @@ prepare_metadata_for_build_wheel = _skbuild.prepare_metadata_for_build_wheel
 prepare_metadata_for_build_editable = _skbuild.prepare_metadata_for_build_editable
 
 # What the library is built from: no tests, models and documents.
-PARTS = ("CMakeLists.txt", "LICENSE", "README.md", "CHANGELOG.md", "cmake", "src", "include", "cli", "bench", "tools", "scripts")
+PARTS = ("CMakeLists.txt", "LICENSE", "README.md", "CHANGELOG.md", "cmake", "src", "include", "cli", "serve", "bench", "tools", "scripts")
 
 
 def _with_sources(settings):

@@ -45,8 +45,8 @@ typedef struct job {
     bool unsaved;              /* the database could not be written: to be tried again */
     int deaths;                /* of workers, in the segment that begins with frame death_frame */
     int64_t death_frame;
-    uint64_t bytes;     /* of its folder, once it has ended */
-    uint64_t version;   /* grows with each change */
+    uint64_t bytes;   /* of its folder, once it has ended */
+    uint64_t version; /* grows with each change */
 } job;
 
 /* With a new id; NULL: no memory, or no random bytes. */
