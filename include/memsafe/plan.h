@@ -94,9 +94,9 @@ typedef struct ms_plan_report {
        after all, be it for the two frames after the speech. Not part of the other sums. */
     size_t turns_bytes;
     int margin_percent; /* of the memory that the profile leaves alone; 0 where a budget was named */
-    /* Of an architecture that was named: the card that stands for it, by whose published figures the times are
-       estimated. card_measured: the history has measurements of one of that name, and times are by those.
-       Empty: they are by measurements of this machine. */
+    /* Of an architecture that was named: the card that stands for it, by whose published figures the
+       times are estimated. card_measured: the history has measurements of one of that name, and times are
+       by those. Empty: they are by measurements of this machine. */
     char card[64];
     bool card_measured;
 } ms_plan_report;
