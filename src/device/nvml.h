@@ -21,8 +21,8 @@ typedef struct ms_nvml_card {
     char problem[160]; /* "" = none; else what could not be found out, the rest is 0 or "" */
 } ms_nvml_card;
 
-/* The first `most` cards by NVML's numbers; how many are filled in. 0: there is no such library, or no card. A
-   library that cannot be used is one card with a problem. */
+/* The first `most` cards by NVML's numbers; how many are filled in. 0: there is no such library, or no
+   card. A library that cannot be used is one card with a problem. */
 int ms_nvml_cards(ms_nvml_card *ret_cards, int most);
 
 #endif

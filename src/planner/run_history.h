@@ -21,8 +21,8 @@ ms_status ms_run_speed_find(const ms_compute *compute, const char *path, const c
                             char ret_warning[MS_HISTORY_TEXT_BYTES], ms_error *err);
 
 /*
- * The speed of a card that is not here, where the history has runs or measurements of one of its name; nothing
- * is measured. false: it has none, and nothing is filled in but the warning.
+ * The speed of a card that is not here, where the history has runs or measurements of one of its name;
+ * nothing is measured. false: it has none, and nothing is filled in but the warning.
  */
 bool ms_run_speed_of_card(const ms_compute *compute, const char *path, const ms_card *card,
                           ms_history_key *key, ms_run_speed *ret_speed,

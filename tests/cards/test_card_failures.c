@@ -1,11 +1,12 @@
 /*
- * A short run on the emulated card, with everything failing in turn that a card can fail at: each command that it
- * is lost after, each block of its memory, each piece of physical memory, each page-locked block, each launch. Each
- * time there is a status, nothing is held afterwards, and the job goes on to the same file.
+ * A short run on the emulated card, with everything failing in turn that a card can fail at: each command
+ * that it is lost after, each block of its memory, each piece of physical memory, each page-locked block,
+ * each launch. Each time there is a status, nothing is held afterwards, and the job goes on to the same
+ * file.
  *
- * Kernels compute nothing here (MEMSAFE_SIMT_SKIP): it is the host's side that is tested, and thousands of runs
- * take minutes. Samples where they do compute are in test_card_run.c. By default a part of all events;
- * MEMSAFE_SIMT_LONG=1 (make check-simt) goes through every one.
+ * Kernels compute nothing here (MEMSAFE_SIMT_SKIP): it is the host's side that is tested, and thousands
+ * of runs take minutes. Samples where they do compute are in test_card_run.c. By default a part of all
+ * events; MEMSAFE_SIMT_LONG=1 (make check-simt) goes through every one.
  */
 #include "test.h"
 
@@ -106,8 +107,8 @@ static int try(const char *variable, int n, ms_status expected) {
     return held_bytes() != before ? HELD : test_hash_file(p.output) != whole ? WRONG_FILE : FAILED;
 }
 
-/* In a process of its own, because events are counted over a process. Of those at a time each has a history and an
-   output of its own. */
+/* In a process of its own, because events are counted over a process. Of those at a time each has a
+   history and an output of its own. */
 static pid_t begin(const char *variable, int n, int job, ms_status expected) {
     pid_t pid = fork();
     assert_true(pid >= 0);

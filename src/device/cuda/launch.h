@@ -17,9 +17,9 @@ int cuda_arch(const ms_device *dev);
 /* Multiprocessors of the card. Which tiles are taken follows from them; what is computed does not. */
 int cuda_processors(const ms_device *dev);
 
-/* ms_backend.choose_form(): 0, or which of the kernels that give the same bits a call takes whatever its size.
-   Matrices: a tile each in the order of cuda_tile, then the kernel that reads element by element. Attention:
-   1 is the large tile. */
+/* ms_backend.choose_form(): 0, or which of the kernels that give the same bits a call takes whatever its
+   size. Matrices: a tile each in the order of cuda_tile, then the kernel that reads element by element.
+   Attention: 1 is the large tile. */
 #define CUDA_FORMS 6
 int cuda_form(const ms_device *dev);
 

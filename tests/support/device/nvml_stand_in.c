@@ -1,6 +1,7 @@
 /*
- * Stands for NVIDIA's management library: two cards. NVML_STAND_IN=lost: the second one answers no more; =init:
- * the driver is not loaded; =none: there is no card; =newer: another driver. Compiled with NVML_OLD it lacks a function.
+ * Stands for NVIDIA's management library: two cards. NVML_STAND_IN=lost: the second one answers no more;
+ * =init: the driver is not loaded; =none: there is no card; =newer: another driver. Compiled with
+ * NVML_OLD it lacks a function.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* Elements of any type to float32 and back: one, and eight side by side, 16 bytes at a time where they lie so. */
+/* Elements of any type to float32 and back: one, and eight side by side, 16 bytes at a time where they
+   lie so. */
 #ifndef MS_DEVICE_CUDA_KERNELS_LOAD_CUH
 #define MS_DEVICE_CUDA_KERNELS_LOAD_CUH
 
