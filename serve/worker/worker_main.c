@@ -16,9 +16,16 @@
 #include "worker/sandbox.h"
 #include "worker/worker_job.h"
 
+/* Sanitizers reserve addresses by the terabyte. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define LOOK_ADDRESS_BYTES 0
+#else
+#define LOOK_ADDRESS_BYTES ((size_t)2 << 30)
+#endif
+
 /* A look at an upload takes a second or two. */
 static const sandbox_limits look_limits = {
-    .cpu_s = 30, .address_bytes = (size_t)2 << 30, .file_bytes = (size_t)256 << 20};
+    .cpu_s = 30, .address_bytes = LOOK_ADDRESS_BYTES, .file_bytes = (size_t)256 << 20};
 static const sandbox_limits run_limits = {.file_bytes = (size_t)64 << 30};
 
 static worker the_worker;
