@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 from typing import Any, List
 
@@ -234,12 +235,55 @@ def test_leaving_early_frees_the_model(model: Any, clip: Any, speech: Any, input
     frames.close()
     frames.close()
     assert list(frames) == []
-    model.lipsync(clip, speech, **options)  # never begun, and dropped
-    gc.collect()
-    next(model.lipsync(clip, speech, **options))
-    gc.collect()
-    assert not any(thread.name == "memsafe" for thread in threading.enumerate())
     assert np.array_equal(made(model, clip, speech, track=inputs.track, frames=18), first_window)
+
+
+def test_dropping_it_frees_the_model_at_once(model: Any, inputs: Any, clip: Any, speech: Any) -> None:
+    """By counting references: nothing waits until garbage is collected."""
+    options = dict(track=inputs.track, frames=18, **FAST)
+    gc.collect()
+    gc.disable()
+    try:
+        for video, audio in ((clip, speech), (inputs.video, inputs.speech)):
+            frames: Any = model.lipsync(video, audio, **options)  # never begun
+            frames = None
+            frames = model.lipsync(video, audio, **options)
+            next(frames)
+            frames = None
+            assert frames is None
+            for _ in model.lipsync(video, audio, **options):
+                break
+            with pytest.raises(ZeroDivisionError):
+                for _ in model.lipsync(video, audio, **options):
+                    raise ZeroDivisionError
+            with pytest.raises(memsafe.InvalidArgument, match="steps"):
+                model.lipsync(video, audio, steps=0)
+            model.evict()  # which is refused while a lip sync runs
+            assert not any(thread.name == "memsafe" for thread in threading.enumerate())
+    finally:
+        gc.enable()
+
+
+def test_a_failed_run_holds_nothing(inputs: Any, speech: Any) -> None:
+    """Neither its exception nor a cycle keeps the source, the speech or the session."""
+    held = []
+
+    class Frames(list):  # type: ignore[type-arg]
+        pass
+
+    gc.collect()
+    gc.disable()
+    try:
+        with memsafe.Model(DEMO, device="cpu", budget="24M") as small:
+            video = Frames(np.zeros((2, 208, 240, 3), np.uint8))
+            held.append(weakref.ref(video))
+            try:
+                list(small.lipsync(video, speech, track=inputs.track, **FAST))
+            except memsafe.BudgetError as e:
+                del video
+                assert e.needs_bytes and held[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_after_a_failed_run(model: Any, clip: Any, speech: Any, inputs: Any, first_window: Any) -> None:

@@ -1,6 +1,5 @@
 """One lip sync: frames of a source through a session, in the order in which they are shown."""
 
-import inspect
 import itertools
 from typing import Any, Callable, Dict, Generator, Iterator, Optional, Tuple
 
@@ -74,120 +73,100 @@ class Job:
         self.bar, self.copy, self.said = bar, copy, said
 
 
-class LipSync(Iterator[Frame]):
-    """Frames as they are done: arrays [height][width][3] of what the input's frames are of.
-
-    Iterate over it; ``close()``, the end of a ``with`` block or dropping it gives up the rest. ``report`` says how it
-    went so far. One thread at a time may iterate; ``cancel()`` may come from any thread.
-    """
+class _Run:
+    """The work of one lip sync. Nothing that it holds knows the LipSync, which is therefore gone when its last user is."""
 
     def __init__(self, session: Session, job: Job, closed: Callable[[], None]) -> None:
-        self._session, self._job, self._closed = session, job, closed
-        self._report = Report()
-        self._done = 0
-        #: frames a second, as a fraction
+        self._session: Optional[Session] = session
+        self._job: Optional[Job] = job
+        self._closed = closed
+        self.report = Report()
         self.fps: Tuple[int, int] = job.source.fps
         self.width, self.height = job.source.width, job.source.height
-        self._frames = self._run()
+        self._done = 0
 
-    # ---- what callers do
-
-    def __iter__(self) -> "LipSync":
-        return self
-
-    def __next__(self) -> Frame:
-        return next(self._frames)
-
-    def __enter__(self) -> "LipSync":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Ends it; frames that were not taken are lost. A second time does nothing."""
-        if inspect.getgeneratorstate(self._frames) == inspect.GEN_CREATED:
-            self._end()
-        self._frames.close()
-
-    def cancel(self) -> None:
-        """From any thread: what is under way ends soon, with Cancelled for who iterates."""
-        self._session.cancel()
-
-    @property
-    def report(self) -> Report:
-        """How it went so far: frames, those that were redrawn, the plan and its budget, seconds."""
-        return self._report
-
-    # ---- the work
-
-    def _run(self) -> Generator[Frame, None, None]:
+    def frames(self) -> Generator[Frame, None, None]:
         try:
             yield from self._redraw()
         finally:
-            self._end()
+            self.end()
 
-    def _end(self) -> None:
-        if self._session is not None:
-            self._session.close()
-            self._job.source.close()
-            self._job.bar.close()
+    def end(self) -> None:
+        """A second time does nothing. What tracebacks hold of this is then no memory to speak of."""
+        session, job = self._session, self._job
+        self._session = self._job = None
+        if session is not None and job is not None:
+            session.close()
+            job.source.close()
+            job.bar.close()
             self._closed()
 
+    def cancel(self) -> None:
+        session = self._session
+        if session is not None:
+            session.cancel()
+
+    @property
+    def ended(self) -> bool:
+        return self._session is None
+
+    # In these, locals are no place for the session, the source and the speech: a traceback keeps locals.
+
     def _redraw(self) -> Iterator[Frame]:
-        session, job = self._session, self._job
-        session.open()
-        session.push_speech(job.speech)
-        session.end_speech()
-        job.speech = job.speech[:0].copy()  # the session has it, with half of its bytes
-        wanted = session.info().speech_frames
-        wanted = min(wanted, job.frames) if job.frames else wanted
-        total = wanted if job.loop != "none" or job.source.count is None else min(wanted, job.source.count)
+        assert self._session is not None and self._job is not None
+        self._session.open()
+        self._session.push_speech(self._job.speech)
+        self._session.end_speech()
+        self._job.speech = self._job.speech[:0].copy()  # the session has it, with half of its bytes
+        wanted = self._session.info().speech_frames
+        wanted = min(wanted, self._job.frames) if self._job.frames else wanted
+        count = self._job.source.count
+        total = wanted if self._job.loop != "none" or count is None else min(wanted, count)
         redrawn = 0
         self._note(wanted)
         for push in self._pushes(wanted):
             while not push():
                 raise _errors.InternalError("the session has no room for a frame though all that is ready was pulled")
             while self._done < wanted:
-                pulled = session.pull()
+                pulled = self._session.pull()
                 if pulled is None:
                     break
                 number, pixels, was_redrawn = pulled
                 redrawn += was_redrawn
                 self._done = number + 1
                 self._note(wanted)
-                last = self._done == wanted
-                if last and not redrawn:
-                    break
-                yield pixels.copy() if job.copy else pixels
-                job.bar.tell(self._done, total)
+                yield pixels.copy() if self._job.copy else pixels
+                self._job.bar.tell(self._done, total)
             if self._done >= wanted:
                 break
         self._note(wanted)
         if self._done and not redrawn:
-            raise _errors.NoFace(job.said())
+            raise _errors.NoFace(self._job.said())
 
     def _pushes(self, wanted: int) -> Iterator[Callable[[], bool]]:
         """What is pushed, one after the other; the last is the end, which makes room for nothing."""
-        session, job = self._session, self._job
+        assert self._session is not None and self._job is not None
+        push, job = self._session.push, self._job
         count = 0
         for frame in itertools.islice(job.source.forward(), wanted if job.within else None):
             points = job.faces.next() if job.faces else None
-            yield lambda frame=frame, points=points: session.push(frame, points)  # type: ignore[misc]
+            yield lambda frame=frame, points=points: push(frame, points)  # type: ignore[misc]
             count += 1
         if count == 0:
             raise _errors.BadMedia("there is not one frame")
         if count < wanted and job.loop != "none":
             order = [loop_index(job.loop, n, count) for n in range(count, wanted)]
             for shown, frame in zip(order, job.source.again(order)):
-                yield lambda frame=frame, shown=shown: session.push(frame, again=shown)  # type: ignore[misc]
+                yield lambda frame=frame, shown=shown: push(frame, again=shown)  # type: ignore[misc]
         yield self._push_end
 
     def _push_end(self) -> bool:
+        assert self._session is not None
         self._session.end()
         return True
 
     def _note(self, wanted: int) -> None:
+        assert self._session is not None and self._job is not None
         info, progress = self._session.info(), self._session.progress()
         found: Dict[str, Any] = {
             "frames": self._done,
@@ -208,4 +187,54 @@ class LipSync(Iterator[Frame]):
             "changes": info.changes,
             "seconds": progress.seconds,
         }
-        self._report.update(found)
+        self.report.update(found)
+
+
+class LipSync(Iterator[Frame]):
+    """Frames as they are done: arrays [height][width][3] of what the input's frames are of.
+
+    Iterate over it; ``close()``, the end of a ``with`` block or dropping it gives up the rest. ``report`` says how it
+    went so far. One thread at a time may iterate; ``cancel()`` may come from any thread.
+    """
+
+    def __init__(self, session: Session, job: Job, closed: Callable[[], None]) -> None:
+        self._run = _Run(session, job, closed)
+        self._frames = self._run.frames()
+        #: frames a second, as a fraction
+        self.fps: Tuple[int, int] = self._run.fps
+        self.width, self.height = self._run.width, self._run.height
+
+    def __iter__(self) -> "LipSync":
+        return self
+
+    def __next__(self) -> Frame:
+        return next(self._frames)
+
+    def __enter__(self) -> "LipSync":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_frames"):
+            self.close()
+
+    def __repr__(self) -> str:
+        done, wanted = self.report.get("frames", 0), self.report.get("frames_wanted")
+        how = f"{done}{'' if wanted is None else f' of {wanted}'} frames"
+        return f"<memsafe.LipSync {self.width}x{self.height}, {how}{', closed' if self._run.ended else ''}>"
+
+    def close(self) -> None:
+        """Ends it; frames that were not taken are lost. A second time does nothing."""
+        self._frames.close()
+        self._run.end()  # if it never began, the generator has nothing to clean up
+
+    def cancel(self) -> None:
+        """From any thread: what is under way ends soon, with Cancelled for who iterates."""
+        self._run.cancel()
+
+    @property
+    def report(self) -> Report:
+        """How it went so far: frames, those that were redrawn, the plan and its budget, seconds."""
+        return self._run.report

@@ -232,11 +232,15 @@ class Clip(FrameSource):
 
     def __init__(self, path: str, fps: Optional[Tuple[int, int]], start_us: int, allow_truncated: bool) -> None:
         self._path, self._allow_truncated = path, allow_truncated
-        self._container = opened(path)
+        self._stream: Any = None
+        self._rgb: Any = None
+        self._ahead: Any = None
+        self._frames: Iterator[Any] = iter(())
+        self._container: Any = opened(path)
         try:
             self._open(fps, start_us)
         except BaseException:
-            self._container.close()
+            self.close()
             raise
 
     def _open(self, fps: Optional[Tuple[int, int]], start_us: int) -> None:
@@ -293,8 +297,11 @@ class Clip(FrameSource):
         return self._lost
 
     def close(self) -> None:
+        """The decoder's memory goes at once, whoever still holds the clip."""
         self._frames = iter(())
-        self._container.close()
+        if self._container is not None:
+            self._container.close()
+        self._container = self._stream = self._ahead = self._rgb = None
 
     def _shown(self) -> Iterator[Tuple[Any, int]]:
         """Source frames with how often each is shown next."""

@@ -22,7 +22,8 @@ class Session:
         self.shape: Tuple[int, int, int] = (params.height, params.width, 3)
         self._handle = C.c_void_p()
         call("ms_session_create_sized", *sized(params), C.byref(self._handle))
-        self._worker = Worker(self.cancel)
+        handle = self._handle  # not self: a worker that held the session would keep it until garbage is collected
+        self._worker = Worker(lambda: lib().ms_session_cancel(handle))
 
     def open(self) -> None:
         try:

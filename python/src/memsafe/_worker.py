@@ -49,9 +49,13 @@ class Worker:
             self._cancel()
             self._finish(job)
             raise
-        if job.error is not None:
-            raise job.error
-        return job.result[0]
+        error, job.error = job.error, None
+        if error is None:
+            return job.result[0]
+        try:
+            raise error
+        finally:
+            del error, job, work  # its traceback has this frame: it would hold itself, and all that work holds
 
     @staticmethod
     def _finish(job: "_Job[Any]") -> None:
