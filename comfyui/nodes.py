@@ -124,7 +124,7 @@ def option_inputs() -> List[Input]:
             1247,
             more={"min": 0, "max": (1 << 64) - 1, "control_after_generate": True},
         ),
-        Input("steps", "INT", "Denoising steps; 20 to 50", 20, more={"min": 1, "max": 1000}),
+        Input("steps", "INT", "Denoising steps; 20 to 50", 20, more={"min": 1, "max": 999}),
         Input(
             "guidance",
             "FLOAT",

@@ -212,3 +212,11 @@ def test_numbers_that_are_none():
     for wrong in ({"max_batch": -1}, {"grow_after": -1}, {"task": "paint"}):
         with pytest.raises(memsafe.InvalidArgument):
             memsafe.adaptive(Card(9), range(4), **wrong)
+
+
+def test_states_tell_what_they_are() -> None:
+    assert repr(memsafe.AdaptiveState()) == "<memsafe.AdaptiveState 0 items in 0 batches, 0 failures of memory>"
+    assert "buffer=4, window=1" in repr(memsafe.StreamingFrameProcessor(list, 4))
+    for nothing in (None, "x", 5):
+        with pytest.raises(TypeError, match="pipeline is an object"):
+            memsafe.integrate_adaptive_optimizer(nothing)

@@ -93,6 +93,9 @@ def test_an_old_comfyui_gets_what_it_can_use(comfy, tmp_path):
 
 def test_every_option_is_one_of_lipsyncs(comfy):
     given = {i.name: i.default for i in comfy.nodes.option_inputs()}
+    steps = next(i.more["max"] for i in comfy.nodes.option_inputs() if i.name == "steps")
+    with pytest.raises(memsafe.InvalidArgument, match=f"steps must be 1 to {steps},"):
+        memsafe.plan(shape="tiny", device="cpu", steps=steps + 1)
     options = comfy.nodes.options_of({**given, "loop": "hold", "track": " faces.jsonl "})
     from memsafe._options import NAMES
 

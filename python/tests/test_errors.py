@@ -1,5 +1,6 @@
 """Every exception, with what it says."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def test_out_of_memory(model: Any, clip: Any, speech: Any, inputs: Any) -> None:
 def test_no_face(model: Any, speech: Any) -> None:
     grey = np.full((3, 64, 64, 3), 128, np.uint8)
     came = []
-    with pytest.raises(memsafe.NoFace, match="the frames that were given: no usable face in one of them"):
+    with pytest.raises(memsafe.NoFace, match="the frames that were given: no usable face in 3 frames"):
         for frame in model.lipsync(grey, speech, loop="none", **FAST):
             came.append(frame)
     assert len(came) == 3  # all of them first
@@ -64,8 +65,11 @@ def test_bad_model(tmp_path: Path) -> None:
     (tmp_path / "latentsync-1.6" / "vae").mkdir()
     with pytest.raises(memsafe.BadModel, match=r"unet\.yaml"):
         memsafe.Model(tmp_path / "latentsync-1.6")
-    with pytest.raises(memsafe.BadModel, match="neither a folder nor downloaded"):
+    with pytest.raises(memsafe.BadModel, match='neither a folder nor downloaded.*"hf download nobody/nothing"'):
         memsafe.Model("nobody/nothing")
+    with pytest.raises(memsafe.BadModel, match="neither a folder nor downloaded") as caught:
+        memsafe.Model(tmp_path / "nothing")
+    assert "hf download" not in str(caught.value) and "memsafe-fetch-models" in str(caught.value)
 
 
 def test_bad_media(model: Any, inputs: Any, tmp_path: Path) -> None:
@@ -78,8 +82,10 @@ def test_bad_media(model: Any, inputs: Any, tmp_path: Path) -> None:
         model.lipsync(inputs.speech, inputs.speech)
     with pytest.raises(memsafe.BadMedia, match="has no sound"):
         model.lipsync(inputs.video, _silent(inputs.video, tmp_path))
-    with pytest.raises(memsafe.FileError, match="no such file"):
+    with pytest.raises(memsafe.FileError, match="no such file") as caught:
         model.lipsync(tmp_path / "none.mp4", inputs.speech)
+    assert isinstance(caught.value, FileNotFoundError)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, str(tmp_path / "none.mp4"))
 
 
 def _silent(video: Path, folder: Path) -> Path:
@@ -120,3 +126,16 @@ def test_cancelled(model: Any, clip: Any, speech: Any, inputs: Any) -> None:
 def test_unsupported() -> None:
     with pytest.raises(memsafe.Unsupported, match="no plug-in memsafe-abacus"):
         memsafe.Model(DEMO, device="abacus")
+
+
+def test_files_that_are_missing_or_there(inputs: Any, clip: Any, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as missing:
+        memsafe.score(clip, inputs.speech, truth=tmp_path / "none")
+    assert isinstance(missing.value, memsafe.FileError) and missing.value.filename == str(tmp_path / "none")
+    assert str(missing.value).startswith("cannot read ")  # the sentence, not OSError's
+    with pytest.raises(FileExistsError) as there:
+        memsafe.detect(clip, DEMO, inputs.video)
+    assert isinstance(there.value, memsafe.FileError) and there.value.errno == errno.EEXIST
+    with pytest.raises(memsafe.FileError) as library:  # from the library, which gives a sentence alone
+        memsafe.probe("cpu", disk="/nowhere/at/all")
+    assert isinstance(library.value, FileNotFoundError) and library.value.errno == errno.ENOENT

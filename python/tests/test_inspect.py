@@ -1,5 +1,6 @@
 """The plan and the machine."""
 
+import re
 from typing import Any
 
 import pytest
@@ -50,3 +51,24 @@ def test_probe() -> None:
     assert memsafe.probe("cpu", disk=DEMO / "latentsync_unet.pt").disk["bytes"] > 0
     with pytest.raises(memsafe.FileError):
         memsafe.probe("cpu", disk="/nowhere/at/all")
+
+
+def test_rates_without_a_disk() -> None:
+    found = memsafe.probe("cpu", rates=True)
+    assert found.rates.disk_bytes > 0 and found.rates.conv_flops > 0 and "disk" not in found
+    shown = found._repr_html_()
+    row = shown[shown.index("moved_bytes") :].split("</tr>")[0]
+    assert re.search(r"[KMG]iB/s<", row) and "GFLOP/s<" in shown
+
+
+def test_tables_have_units() -> None:
+    table = memsafe.Report(stage_s={"load": 2.5}, upload={"bytes_per_s": 3 << 20, "bytes": 3 << 20}, many_bytes={"weights": 1 << 20}, on=True)
+    shown = table._repr_html_()
+    for cell in ("2.5 s<", "3.00 MiB/s<", "3.00 MiB<", "1.00 MiB<", "True<"):
+        assert cell in shown
+
+
+def test_a_plan_of_a_model(model: Any) -> None:
+    options = dict(width=240, height=208, frames=20, budget="1G", device="cpu")
+    plans = [memsafe.plan(given, **options) for given in (model, DEMO)]
+    assert plans[0].weight_bytes == plans[1].weight_bytes > 0 and plans[0].phases == plans[1].phases

@@ -37,8 +37,13 @@ def test_what_is_detected_is_a_track(model: Any, clip: Any, speech: Any, tmp_pat
     found = memsafe.detect(clip, model, frames=5)
     assert found.frames == 5 and len(found.faces) == 5
     same = dict(frames=3, **FAST)
-    tracked = list(model.lipsync(clip, speech, track=found.faces, **same))
-    assert np.array_equal(tracked, list(model.lipsync(clip, speech, **same)))
+    expected = list(model.lipsync(clip, speech, **same))
+    for track in (found, found.faces):
+        assert np.array_equal(list(model.lipsync(clip, speech, track=track, **same)), expected)
+    with pytest.raises(memsafe.InvalidArgument, match="track ends before frame 5"):
+        list(model.lipsync(clip, speech, track=found, **FAST))
+    with pytest.raises(TypeError, match="without faces"):
+        model.lipsync(clip, speech, track=memsafe.detect(clip, model, tmp_path / "t", frames=3))
 
 
 def test_detect_refuses(clip: Any, inputs: Any, tmp_path: Path) -> None:
@@ -77,6 +82,7 @@ def test_score_is_the_commands(model: Any, inputs: Any, speech: Any) -> None:
     subprocess.run([COMMAND.parent / "tools" / "draw_clip", *words], check=True)
     expected = command_score(other, "--audio", inputs.speech, "--truth", track)
     report = memsafe.score(other, inputs.speech, truth=track, model=model)
+    assert report.enough_frames is expected["sync"]["enough_frames"] is True
     assert report.frames == expected["frames"] == 50 and report.has_truth and not report.truth_is_video
     for name in ("sync_r", "sync_confidence", "mouth_r", "mouth_rmse_px", "flicker_ratio"):
         there = expected
@@ -111,3 +117,7 @@ def test_score_of_frames(model: Any, clip: Any, speech: Any, inputs: Any) -> Non
         memsafe.score(clip, speech, truth=bare, model=model)
     with pytest.raises(memsafe.NoFace):
         memsafe.score(np.full((3, 64, 64, 3), 128, np.uint8), speech, model=model)
+
+
+def test_a_score_of_too_few_frames_says_so(model: Any, clip: Any, speech: Any) -> None:
+    assert memsafe.score(clip, speech, model=model, frames=12).enough_frames is False

@@ -190,3 +190,11 @@ def test_threads():
     for t in threads:
         t.join()
     assert not wrong
+
+
+def test_what_a_block_is() -> None:
+    blob = memsafe.LatentCompressor().compress(np.zeros((2, 4, 8, 8), np.float32))
+    assert repr(blob).startswith("<memsafe.Latents, ") and len(repr(blob)) < 80
+    assert repr(memsafe.Latents(b"12")) == "<memsafe.Latents, 2 bytes>"
+    with pytest.raises(TypeError, match="bytes that compress"):
+        memsafe.LatentCompressor().decompress("x")

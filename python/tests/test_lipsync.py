@@ -1,11 +1,13 @@
 """Frames are the command's, to the last bit, however they are given."""
 
 import gc
+import re
 import shutil
 import subprocess
 import sys
 import threading
 import weakref
+from importlib import metadata
 from pathlib import Path
 from typing import Any, List
 
@@ -178,9 +180,11 @@ def test_views_are_not_copied(model: Any, clip: Any, speech: Any, inputs: Any, f
 def test_progress_and_report(model: Any, clip: Any, speech: Any, inputs: Any) -> None:
     told: List[Any] = []
     frames = model.lipsync(clip, speech, track=inputs.track, frames=5, progress=lambda *a: told.append(a), **FAST)
+    assert repr(frames) == "<memsafe.LipSync 240x208, 0 frames>"
     assert frames.fps == (25, 1) and (frames.width, frames.height) == (240, 208)
     assert len(list(frames)) == 5
     assert told == [(n, 5) for n in range(1, 6)]
+    assert repr(frames) == "<memsafe.LipSync 240x208, 5 of 5 frames, closed>"
     report = frames.report
     assert report.frames == report.frames_redrawn == 5 and report["rung"] == "full" and report.resolution == 64
     assert 0 < report.planned_bytes <= report.budget_bytes == 1 << 30 and report.seconds > 0
@@ -206,6 +210,12 @@ def test_a_bar_of_tqdm(model: Any, clip: Any, speech: Any, inputs: Any, capsys: 
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     with pytest.raises(memsafe.Unsupported, match="needs the package tqdm"):
         model.lipsync(clip, speech, progress=True)
+
+
+def test_the_extra_files_brings_what_the_manual_uses() -> None:
+    """progress=True, as the first example has it."""
+    extras = [words for words in metadata.requires("memsafe") or [] if "files" in words]
+    assert {"av", "tqdm"} == {re.match(r"\w+", words).group() for words in extras}  # type: ignore[union-attr]
 
 
 def test_the_first_example_of_the_manual(tmp_path: Path, inputs: Any, monkeypatch: Any) -> None:

@@ -15,6 +15,7 @@ from memsafe._values import rate, size_bytes, size_text, time_us
     ("name", "says"),
     [
         ("nonsense", "lipsync() has no option nonsense"),
+        ("guidence", "lipsync() has no option guidence; did you mean guidance?"),
         ("budget", "budget is an option of memsafe.Model()"),
         ("resume", "resume is an option of the command"),
         ("rest", "rest is an option of the command"),
@@ -45,6 +46,13 @@ def test_values_that_cannot_be(model: Any, clip: Any, speech: Any, wrong: Any) -
 def test_inputs_that_cannot_be(model: Any, clip: Any, speech: Any) -> None:
     with pytest.raises(memsafe.InvalidArgument, match=r"\[height\]\[width\]\[3\]"):
         model.lipsync(clip[..., :2], speech)
+    with pytest.raises(memsafe.InvalidArgument, match="from 0 to 1, these are .* to .*: divide by 255"):
+        model.lipsync(clip.astype(np.float32), speech)
+    with pytest.raises(memsafe.InvalidArgument, match="from -1 to 1, these reach.*divide by 32768"):
+        model.lipsync(clip, (speech[0] * 32768, 16000))
+    for nothing in (None, 5):
+        with pytest.raises(TypeError, match="video is a file's name or frames"):
+            model.lipsync(nothing, speech)
     with pytest.raises(memsafe.InvalidArgument, match="uint8"):
         model.lipsync(clip.astype(np.int32), speech)
     with pytest.raises(memsafe.BadMedia, match="not one frame"):

@@ -106,6 +106,11 @@ class AdaptiveState:
     def __init__(self) -> None:
         self.struct = _abi.ms_adaptive_state()
 
+    def __repr__(self) -> str:
+        s = self.struct
+        failures = s.host_failures + s.device_failures
+        return f"<memsafe.AdaptiveState {s.items} items in {s.batches} batches, {failures} failures of memory>"
+
     def report(self) -> Report:
         """``done``, items, and their ``batches``; ``failures`` of memory, ``halvings``, ``growths``, ``trims``,
         ``clean_ups``; ``smallest_batch`` and ``largest_batch`` that were tried; ``batch``, the largest that failures

@@ -1,5 +1,7 @@
 """Exceptions, one for each status of the library."""
 
+import errno
+import os
 from typing import Any, Dict, List, Optional, Type
 
 
@@ -87,9 +89,41 @@ class Cancelled(Error):
 
 
 class FileError(Error, OSError):
-    """A file that is missing, is not readable or not writable, or a disk that is full."""
+    """A file that is missing, is not readable or not writable, or a disk that is full.
+
+    ``errno`` and ``filename`` as OSError has them, where they are known. What is missing is a FileNotFoundError as well,
+    what is there already a FileExistsError.
+    """
 
     status = "IO"
+
+    def __str__(self) -> str:  # OSError would write errno and filename in place of the sentence
+        return str(self.args[0]) if self.args else ""
+
+
+class FileMissing(FileError, FileNotFoundError):
+    """A FileError of a file or folder that is not there."""
+
+
+class FileThere(FileError, FileExistsError):
+    """A FileError of a file that is there already."""
+
+
+def file_error(message: str, number: Optional[int], path: Optional[str] = None, **details: Any) -> FileError:
+    """A FileError, of the kind that the errno asks for."""
+    kind: Type[FileError] = {errno.ENOENT: FileMissing, errno.EEXIST: FileThere}.get(number or 0, FileError)
+    error = kind(message, **details)
+    error.errno, error.filename = number, path
+    error.strerror = os.strerror(number) if number else None
+    return error
+
+
+def errno_in(message: str, hints: List[str]) -> Optional[int]:
+    """What the library's sentence says of errno."""
+    if "replace" in hints:
+        return errno.EEXIST
+    known = (errno.ENOENT, errno.EEXIST, errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.ENOSPC, errno.EROFS, errno.EIO)
+    return next((number for number in known if os.strerror(number) in message), None)
 
 
 class Unsupported(Error):

@@ -31,6 +31,11 @@ def as_frame(value: Any, number: int) -> Frame:
         raise _errors.InvalidArgument(f"frame {number}: a frame is [height][width][3], this is {list(frame.shape)}")
     if frame.dtype.kind == "f":
         frame = frame.astype(np.float32, copy=False)
+        if frame.size and (frame.max() > 2 or frame.min() < -1):
+            raise _errors.InvalidArgument(
+                f"frame {number}: floats are expected from 0 to 1, these are {frame.min():.4g} to {frame.max():.4g}: "
+                "divide by 255, or give bytes (uint8)"
+            )
     elif frame.dtype != np.uint8:
         raise _errors.InvalidArgument(f"frame {number}: a frame has bytes (uint8) or floats from 0 to 1, not {frame.dtype}")
     if frame.strides[2] != frame.itemsize or frame.strides[1] != 3 * frame.itemsize:
@@ -72,6 +77,8 @@ class Given(FrameSource):
     """Frames that the caller has: an array, a list, or what gives one after the other."""
 
     def __init__(self, frames: Any, fps: Tuple[int, int], start: int) -> None:
+        if not hasattr(frames, "__iter__") and not hasattr(frames, "__getitem__"):
+            raise TypeError(f"video is a file's name or frames: an array, a list, a generator, not {type(frames).__name__}")
         self.fps = fps
         self._start = start
         self.rewinds = isinstance(frames, (AbstractSequence, np.ndarray)) or (hasattr(frames, "__getitem__") and hasattr(frames, "__len__"))

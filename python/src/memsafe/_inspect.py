@@ -2,26 +2,30 @@
 
 import ctypes as C
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Union
 
 from . import _abi, _errors
-from ._library import call, choice, encoded, error_of, filled, has_feature, lib, sized, text
+from ._library import call, choice, encoded, error_of, filled, has_feature, lib, library_path, sized, text
+from ._model import Model
 from ._models import PathLike, find_model, shape_of
 from ._options import set_profile
 from ._reports import Plan, Report, report_of
 from ._values import Rate, Size, rate, size_bytes
 
+ModelLike = Union[PathLike, Model]
 FEATURES = ("ffmpeg", "yaml", "onnx", "sqlite", "zstd", "plugins")
 _NO_LIMIT = C.c_size_t(-1).value
 
 
-def _name_model(params: _abi.ms_plan_params, model: Optional[PathLike], shape: Optional[str], comfyui: Optional[PathLike]) -> None:
+def _name_model(params: _abi.ms_plan_params, model: Optional[ModelLike], shape: Optional[str], comfyui: Optional[PathLike]) -> None:
     """A folder, of which the configs are read; what is no whole folder is one of the published shapes."""
     if shape is None:
-        found = find_model(model, comfyui, frozenset({"vae", "faces"}))
+        found = model.files if isinstance(model, Model) else find_model(model, comfyui, frozenset({"vae", "faces"}))
         shape = shape_of(found["config"].stem) if "config" in found else None
+        if shape is None and "model" not in found:
+            raise _errors.InvalidArgument("the model has no folder, only files that were named: shape= says what it is")
         if shape is None and not (found["model"] / "vae" / "config.json").is_file():
-            shape = shape_of(str(model))
+            shape = shape_of(str(found["model"] if isinstance(model, Model) else model))
         if shape is None:
             params.model = encoded(found["model"])
             return
@@ -31,7 +35,7 @@ def _name_model(params: _abi.ms_plan_params, model: Optional[PathLike], shape: O
 
 
 def plan(
-    model: Optional[PathLike] = None,
+    model: Optional[ModelLike] = None,
     *,
     shape: Optional[str] = None,
     width: int = 1280,
@@ -63,7 +67,7 @@ def plan(
 ) -> Plan:
     """What a run would take, without running it: a Plan, a dict with ``peak_bytes``, ``least_bytes``, ``rung``, ``total_s`` ...
 
-    model: as Model() has it, of which only the configs are read; or shape: "latentsync-1.5", "latentsync-1.6", "tiny",
+    model: as Model() has it, or a Model, of which only the configs are read; or shape: "latentsync-1.5", "latentsync-1.6", "tiny",
         of a model that is not here.
     width, height: of the video, pixels. frames, fps: of the output. looping: the speech is longer than the clip.
     track: anything but None: no nets find the faces.
@@ -144,7 +148,8 @@ def probe(
 
     device: as Model() has it; None = the host alone. device_memory: of device="dummy".
     disk: a file whose reading is measured (half a second); upload: copies to the device are; rates: how fast kernels
-        are (three seconds). Each needs a device and gives bytes or operations a second.
+        are (three seconds), and the disk with disk's file or, without one, the library's own. Each gives bytes or
+        operations a second; upload and rates need a device.
 
     Limits that there are not are None. Unsupported: the device; InvalidArgument; FileError: disk.
     """
@@ -183,6 +188,6 @@ def _probed(handle: C.c_void_p, has_device: bool, disk: Optional[PathLike], uplo
     found.update(bandwidth)
     if rates:
         reached = _abi.ms_probe_rates()
-        call("ms_probe_calibrate_sized", handle, encoded(disk), None, *sized(reached))
+        call("ms_probe_calibrate_sized", handle, encoded(library_path() if disk is None else Path(disk)), None, *sized(reached))
         found["rates"] = report_of(reached)
     return found

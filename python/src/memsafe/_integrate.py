@@ -105,6 +105,9 @@ class Integration:
             }
         )
 
+    def __repr__(self) -> str:
+        return f"<memsafe.Integration {self.optimizer.tier}, {len(self.set)} set, {len(self.not_set)} not>"
+
     def __str__(self) -> str:
         lines = [f"{self.optimizer.tier}, because {self.optimizer.profile.tier_reason}"]
         lines += [f"  {s['where']}: {s['what']} = {s['value']} ({s['effect']})" for s in self.set]
@@ -471,6 +474,8 @@ def integrate_adaptive_optimizer(
         that is not here; ``settings={"precision": "fp32"}`` leaves the precision alone).
     is_oom: what else counts as out of memory, beside ``is_out_of_memory()``.
     """
+    if pipeline is None or isinstance(pipeline, (str, bytes, int, float)):
+        raise TypeError(f"pipeline is an object with networks, like a pipeline of diffusers, not {type(pipeline).__name__}")
     before = vars(pipeline).get("memsafe") if hasattr(pipeline, "__dict__") else None
     if isinstance(before, Integration):
         before.undo()

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes as C
+import errno
 import json
 import os
 import tempfile
@@ -117,11 +118,11 @@ class _TrackFile:
     def __init__(self, path: str, force: bool) -> None:
         self.path = path
         if os.path.lexists(path) and not force:
-            raise _errors.FileError(f"{path} is there already; {_errors.HINTS['replace']}", hints=["replace"])
+            raise _errors.file_error(f"{path} is there already; {_errors.HINTS['replace']}", errno.EEXIST, path, hints=["replace"])
         try:
             handle, self._part = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path) or ".")
         except OSError as e:
-            raise _errors.FileError(f"cannot write {path}: {e.strerror}") from e
+            raise _errors.file_error(f"cannot write {path}: {e.strerror}", e.errno, path) from e
         self._file = os.fdopen(handle, "w")
 
     def add(self, face: Dict[str, Any]) -> None:
@@ -233,7 +234,7 @@ def _is_track(truth: Any) -> bool:
         with open(truth, "rb") as file:
             return file.read(1) == b"{"
     except OSError as e:
-        raise _errors.FileError(f"cannot read {os.fspath(truth)}: {e.strerror}") from e
+        raise _errors.file_error(f"cannot read {os.fspath(truth)}: {e.strerror}", e.errno, os.fspath(truth)) from e
 
 
 def score(
@@ -264,6 +265,7 @@ def score(
     model: as Model() has it, or a Model, of which only the face nets are used; faces: their folder.
     window: frames of the run's windows. start: where in the input the lip sync began, its start.
 
+    ``enough_frames`` of the report is False where too few frames have a face for its ``sync_*`` to mean anything.
     NoFace: in no frame; InvalidArgument: sizes differ, or something is missing; BadMedia, BadModel, BudgetError.
     """
     if audio is None:
@@ -317,6 +319,7 @@ def _judged(
         finally:
             lib().ms_scorer_destroy(C.byref(handle))
     made = report_of(report)
+    made["enough_frames"] = made["frames_with_face"] >= _abi.MS_SCORE_LEAST_FRAMES
     made["has_truth"] = p.truth or openings is not None
     made["frames_lost"] = clip.lost
     return made

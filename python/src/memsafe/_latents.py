@@ -36,6 +36,10 @@ class Latents(bytes):
     #: ``bytes``, ``components`` of each window, ``max_error``
     report: Report
 
+    def __repr__(self) -> str:
+        report = vars(self).get("report")  # what was loaded or cut has none
+        return f"<memsafe.Latents, {size_text(len(self))}{f', {self.ratio:.3g} to 1' if report else ''}>"
+
     @property
     def ratio(self) -> float:
         """Bytes before to bytes after."""
@@ -180,6 +184,8 @@ class LatentCompressor:
         """
         if like not in (None, "numpy", "torch"):
             raise InvalidArgument(f'like must be "numpy" or "torch", not {like!r}')
+        if not isinstance(blob, (bytes, bytearray, memoryview)):
+            raise TypeError(f"decompress() takes the bytes that compress() gave, not {type(blob).__name__}")
         data = bytes(blob)
         kind, flags, shape, at = self._read_head(data)
         frames, count = _rows(shape)

@@ -74,12 +74,12 @@ def error_of(status: int, err: _abi.ms_error) -> _errors.Error:
     codes = [text(lib().ms_hint_code(hint)) for hint in hints]
     err.code = status
     kind = _errors.BY_STATUS.get(name, _errors.InternalError)
-    error = kind(
-        _sentence(err, codes, hints),
-        stage=text(err.stage) or None,
-        frame=err.frame if err.frame >= 0 else None,
-        hints=codes,
-    )
+    details: Dict[str, Any] = dict(stage=text(err.stage) or None, frame=err.frame if err.frame >= 0 else None, hints=codes)
+    sentence = _sentence(err, codes, hints)
+    if kind is _errors.FileError:
+        error: _errors.Error = _errors.file_error(sentence, _errors.errno_in(sentence, codes), **details)
+    else:
+        error = kind(sentence, **details)
     error.status = name
     return error
 

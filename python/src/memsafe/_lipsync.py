@@ -65,12 +65,12 @@ class Job:
         within: bool,
         bar: Bar,
         copy: bool,
-        said: Callable[[], str],
+        no_face: Callable[[int], _errors.NoFace],
     ) -> None:
         self.source, self.speech, self.faces, self.loop = source, speech, faces, loop
         self.frames = frames  # 0 = as the speech asks for
         self.within = within  # frames behind the last are none of the clip's
-        self.bar, self.copy, self.said = bar, copy, said
+        self.bar, self.copy, self.no_face = bar, copy, no_face
 
 
 class _Run:
@@ -141,7 +141,7 @@ class _Run:
                 break
         self._note(wanted)
         if self._done and not redrawn:
-            raise _errors.NoFace(self._job.said())
+            raise self._job.no_face(self._done)
 
     def _pushes(self, wanted: int) -> Iterator[Callable[[], bool]]:
         """What is pushed, one after the other; the last is the end, which makes room for nothing."""
@@ -149,7 +149,7 @@ class _Run:
         push, job = self._session.push, self._job
         count = 0
         for frame in itertools.islice(job.source.forward(), wanted if job.within else None):
-            points = job.faces.next() if job.faces else None
+            points = job.faces.next(count < wanted) if job.faces else None
             yield lambda frame=frame, points=points: push(frame, points)  # type: ignore[misc]
             count += 1
         if count == 0:

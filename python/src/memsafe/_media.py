@@ -1,5 +1,6 @@
 """Files, by PyAV: videos as frames as the command decodes them, sound as speech."""
 
+import errno
 import os
 import wave
 from fractions import Fraction
@@ -41,14 +42,14 @@ def failed(path: str, e: BaseException) -> _errors.Error:
     if isinstance(e, MemoryError):
         return _errors.OutOfMemory(f"{path}: {e}")
     if isinstance(e, (FileNotFoundError, PermissionError, IsADirectoryError)):
-        return _errors.FileError(f"cannot read {path}: {e.strerror or e}")
+        return _errors.file_error(f"cannot read {path}: {e.strerror or e}", e.errno, path)
     return _errors.BadMedia(f"{path}: {getattr(e, 'strerror', None) or e}")
 
 
 def opened(path: str) -> Any:
     module = av()
     if not os.path.exists(path):
-        raise _errors.FileError(f"cannot read {path}: there is no such file")
+        raise _errors.file_error(f"cannot read {path}: there is no such file", errno.ENOENT, path)
     try:
         return module.open(path)
     except (OSError, ValueError, module.error.FFmpegError) as e:
@@ -68,7 +69,7 @@ def _wave(path: str) -> Optional[Samples]:
     except (wave.Error, EOFError):
         return None
     except OSError as e:
-        raise _errors.FileError(f"cannot read {path}: {e.strerror or e}") from e
+        raise _errors.file_error(f"cannot read {path}: {e.strerror or e}", e.errno, path) from e
     floats: Samples = samples.astype(np.float32) / np.float32(32768)
     return floats
 
@@ -347,7 +348,7 @@ class Clip(FrameSource):
                 number += 1
 
     def _converted(self, frame: Any) -> Frame:
-        rgb = self._rgb(frame, self._stream)
+        rgb: Frame = self._rgb(frame, self._stream)
         if rgb.shape[:2] != (self.height, self.width):
             raise _errors.BadMedia(
                 f"{self._path}: a frame has {rgb.shape[1]}x{rgb.shape[0]} pixels, the ones before {self.width}x{self.height}"

@@ -129,7 +129,11 @@ class Model:
 
     @property
     def info(self) -> Report:
-        """Device, tier, precision, resolution of the redrawn face, frames of a window, what it holds and may hold."""
+        """Device, tier, precision, resolution of the redrawn face, frames of a window, what it holds and may hold.
+
+        ``held_bytes`` is what counts in ``budget_bytes`` now: on the CPU the whole process's memory, with Python and
+        numpy in it, also before weights are loaded and after ``evict()``; ``loaded`` says whether weights are there.
+        """
         return report_of(filled(_abi.ms_model_info, "ms_model_get_info_sized", self._open_handle()))
 
     def __repr__(self) -> str:
@@ -193,6 +197,7 @@ class Model:
 
     def _begin(self, video: Any, audio: Audio, o: Options, out: "Optional[Output]") -> LipSync:
         bar = Bar(o.progress)
+        name = os.fspath(video) if isinstance(video, (str, os.PathLike)) else "the frames that were given"
         with self._lock:
             self._want(o)
             params = filled(_abi.ms_session_params, "ms_session_params_init_sized")
@@ -222,7 +227,7 @@ class Model:
                     within=o.has_range,
                     bar=bar,
                     copy=o.copy and out is None,
-                    said=lambda: _no_face(video, o),
+                    no_face=lambda frames: _no_face(name, o, frames),
                 )
                 lipsync = LipSync(Session(self._open_handle(), params), job, self._ended)
             except BaseException:
@@ -246,8 +251,10 @@ class Model:
         self._running = None
 
 
-def _no_face(video: Any, o: Options) -> str:
-    name = os.fspath(video) if isinstance(video, (str, os.PathLike)) else "the frames that were given"
+def _no_face(name: str, o: Options, frames: int) -> _errors.NoFace:
+    """In the command's words."""
     if o.track is not None:
-        return f"{name}: track has no face for one of them"
-    return f"{name}: no usable face in one of them" + (f" that is track {o.face}" if o.face >= 0 else "")
+        return _errors.NoFace(f"{name}: no usable face in {frames} frames: track has none for them")
+    if o.face >= 0:
+        return _errors.NoFace(f"{name}: no usable face number {o.face} in {frames} frames; {_errors.HINTS['face']}", hints=["face"])
+    return _errors.NoFace(f"{name}: no usable face in {frames} frames")

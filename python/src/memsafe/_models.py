@@ -227,7 +227,8 @@ def find_model(
         return _parts(folder, str(folder.resolve()), models, named)
     repo, _, revision = name.partition("@")
     looked = [str(folder)]
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
+    is_repo = re.fullmatch(r"\w[\w.-]*/[\w.-]+", repo) is not None
+    if is_repo:
         snapshot = hub_snapshot(repo, revision or "main")
         if snapshot:
             return _parts(snapshot, repo, models, named)
@@ -244,5 +245,6 @@ def find_model(
             looked.append(str(data / name))
     raise _errors.BadModel(
         f"the model {name} is neither a folder nor downloaded (looked in {', '.join(looked)}); "
-        f'"hf download {repo}" gets one from Hugging Face, "memsafe-fetch-models 1.6" all that a model needs'
+        + (f'"hf download {repo}" gets one from Hugging Face, ' if is_repo else "")
+        + '"memsafe-fetch-models 1.6" gets all that a model needs'
     )

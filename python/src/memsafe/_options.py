@@ -2,6 +2,7 @@
 
 import ctypes as C
 import dataclasses
+import difflib
 import os
 from typing import Any, List, Mapping, Optional, Tuple
 
@@ -26,7 +27,8 @@ def unknown(name: str) -> TypeError:
         return TypeError(f"{name} is an option of memsafe.Model(), not of lipsync()")
     if name in OF_COMMAND:
         return TypeError(f"{name} is an option of the command `memsafe run` that lipsync() does not have")
-    return TypeError(f"lipsync() has no option {name}")
+    near = difflib.get_close_matches(name, sorted(NAMES), 1)
+    return TypeError(f"lipsync() has no option {name}" + (f"; did you mean {near[0]}?" if near else ""))
 
 
 @dataclasses.dataclass

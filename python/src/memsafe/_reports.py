@@ -2,6 +2,7 @@
 
 import ctypes as C
 import html
+import math
 from typing import Any, Callable, Dict, Iterable, Mapping, Optional
 
 from . import _abi
@@ -9,29 +10,47 @@ from ._library import lib, text
 from ._values import size_text
 
 
-def _shown(key: str, value: Any) -> str:
-    if key.endswith("_bytes") or key == "bytes":
-        return size_text(value) if isinstance(value, (int, float)) else str(value)
-    if key == "seconds" or key.endswith("_s"):
-        return f"{value:.3g} s" if isinstance(value, (int, float)) else str(value)
+def _unit(key: str, inside: str) -> str:
+    """Of a value by its key, or by the key of the table that it is in: "bytes", "bytes/s", "flop/s", "1/s", "s" or ""."""
+    if inside == "rates":
+        return "flop/s" if key.endswith("_flops") else "bytes/s" if key.endswith("_bytes") else "1/s"
+    for name in (key, inside):
+        if name.endswith("bytes_per_s"):
+            return "bytes/s"
+        if name.endswith("_bytes") or name == "bytes":
+            return "bytes"
+        if name == "seconds" or name.endswith("_s"):
+            return "s"
+    return ""
+
+
+def _shown(key: str, value: Any, inside: str) -> str:
+    unit = _unit(key, inside)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        if unit in ("bytes", "bytes/s"):
+            return size_text(value) + unit[5:]
+        if unit == "flop/s":
+            return f"{value * 1e-9:.1f} GFLOP/s"
+        if unit:
+            return f"{value:.3g} {unit}" if unit == "s" else f"{value:.4g}/s"
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value)
 
 
-def _rows(mapping: Mapping[str, Any]) -> Iterable[str]:
+def _rows(mapping: Mapping[str, Any], inside: str) -> Iterable[str]:
     for key, value in mapping.items():
         if isinstance(value, Mapping):
-            cell = _table(value)
+            cell = _table(value, key)
         elif isinstance(value, list) and value and isinstance(value[0], Mapping):
             cell = "".join(_table(v) for v in value)
         else:
-            cell = html.escape(_shown(key, value))
+            cell = html.escape(_shown(key, value, inside))
         yield f"<tr><th style='text-align:left'>{html.escape(key)}</th><td style='text-align:left'>{cell}</td></tr>"
 
 
-def _table(mapping: Mapping[str, Any]) -> str:
-    return "<table>" + "".join(_rows(mapping)) + "</table>"
+def _table(mapping: Mapping[str, Any], inside: str = "") -> str:
+    return "<table>" + "".join(_rows(mapping, inside)) + "</table>"
 
 
 class Report(Dict[str, Any]):

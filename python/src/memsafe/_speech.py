@@ -22,6 +22,11 @@ def as_channels(value: Any) -> npt.NDArray[Any]:
         samples = (samples / 2147483648.0).astype(np.float32)
     elif samples.dtype.kind == "f":
         samples = samples.astype(np.float32, copy=False)
+        peak = float(np.abs(samples).max()) if samples.size else 0.0
+        if peak > 1.5:
+            raise _errors.InvalidArgument(
+                f"audio: floats are expected from -1 to 1, these reach {peak:.4g}: divide by 32768, or give int16"
+            )
     elif samples.dtype != np.int16:
         raise _errors.InvalidArgument(f"audio has floats from -1 to 1, or int16 or int32, not {samples.dtype}")
     if samples.ndim == 1:

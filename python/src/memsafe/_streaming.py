@@ -71,6 +71,7 @@ class StreamingFrameProcessor(Generic[T, R]):
         if not 1 <= window <= buffer:
             raise InvalidArgument(f"window must be 1 to {buffer} (buffer) frames, not {window}")
         self._fn = fn
+        self._buffer, self._window = buffer, window
         self._own_thread = own_thread
         self._optimizer = optimizer  # the stream's loop asks it as long as it lives
         self._held: Dict[int, Any] = {}  # the library orders and bounds numbers; the objects are here
@@ -90,6 +91,10 @@ class StreamingFrameProcessor(Generic[T, R]):
         self._loop = loop
         self._stream = C.c_void_p()
         call("ms_frame_stream_create_sized", *sized(params), *sized(loop), C.byref(self._stream))
+
+    def __repr__(self) -> str:
+        over = ", closed" if not self._stream else ""
+        return f"<memsafe.StreamingFrameProcessor buffer={self._buffer}, window={self._window}{over}>"
 
     # ---- the library calls ----
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable as AnyIterable
 from typing import Any, Dict, Iterable, Iterator, Optional, Union
 
 import numpy as np
@@ -11,6 +12,7 @@ from . import _errors
 
 POINTS = 106
 Points = npt.NDArray[np.float32]
+_END: Any = object()
 Track = Union[str, "os.PathLike[str]", Iterable[Any]]
 
 
@@ -43,7 +45,7 @@ def _read(path: str) -> Iterator["tuple[int, Points]"]:
                 last = frame
                 yield frame, _points(landmarks, where)
     except OSError as e:
-        raise _errors.FileError(f"cannot read {path}: {e.strerror}") from e
+        raise _errors.file_error(f"cannot read {path}: {e.strerror}", e.errno, path) from e
 
 
 class Faces:
@@ -57,14 +59,25 @@ class Faces:
             self._file = _read(os.fspath(track))
             self._ahead = next(self._file, None)
         else:
+            if isinstance(track, dict):  # the report of memsafe.detect()
+                if "faces" not in track:
+                    raise TypeError(f"track is a report without faces: detect() wrote them to {track.get('output', 'a file')}, name that")
+                track = track["faces"]
+            if not isinstance(track, AnyIterable):
+                raise TypeError(f"track is a file's name, detect()'s report or faces for each frame, not {type(track).__name__}")
             self._given = iter(track)
             for _ in range(first):
                 next(self._given, None)
 
-    def next(self) -> Optional[Points]:
+    def next(self, is_shown: bool = True) -> Optional[Points]:
+        """Of the next frame. InvalidArgument: it is shown, and what was given ended before."""
         number, self._next = self._next, self._next + 1
         if self._file is None:
-            value = next(self._given, None)
+            value = next(self._given, _END)
+            if value is _END:
+                if is_shown:
+                    raise _errors.InvalidArgument(f"track ends before frame {number}: it has points or None for each frame of the video")
+                return None
             if isinstance(value, dict):  # what memsafe.detect() gives
                 value = value.get("landmarks106")
             return None if value is None else _points(value, f"track: frame {number}")
@@ -91,5 +104,5 @@ def mouth_openings(path: str) -> Dict[int, float]:
                 elif not openings:
                     raise _errors.BadMedia(f'{path}: has no "mouth_opening", so it is no truth')
     except OSError as e:
-        raise _errors.FileError(f"cannot read {path}: {e.strerror}") from e
+        raise _errors.file_error(f"cannot read {path}: {e.strerror}", e.errno, path) from e
     return openings

@@ -1,6 +1,7 @@
 """The video file that a lip sync writes, by PyAV. It has its name only when it is whole."""
 
 import contextlib
+import errno
 import os
 import tempfile
 from fractions import Fraction
@@ -194,10 +195,10 @@ class Output:
         except (ValueError, av().error.FFmpegError) as e:
             raise _errors.Unsupported(f"this PyAV has no {options.codec} encoder ({encoder})") from e
         if os.path.lexists(path) and not options.force:
-            raise _errors.FileError(f"{path} is there already; {_errors.HINTS['replace']}", hints=["replace"])
+            raise _errors.file_error(f"{path} is there already; {_errors.HINTS['replace']}", errno.EEXIST, path, hints=["replace"])
         folder = os.path.dirname(path) or "."
         if not os.path.isdir(folder):
-            raise _errors.FileError(f"cannot write {path}: there is no folder {folder}")
+            raise _errors.file_error(f"cannot write {path}: there is no folder {folder}", errno.ENOENT, path)
 
     def check(self, source: FrameSource, video: Any, audio: Audio, speech: Samples) -> None:
         """That the output is none of the inputs."""
@@ -214,7 +215,7 @@ class Output:
             handle, part = tempfile.mkstemp(prefix=f".{name}.", suffix=".part" + self._extension, dir=folder or ".")
             os.close(handle)
         except OSError as e:
-            raise _errors.FileError(f"cannot write {self._path}: {e.strerror}") from e
+            raise _errors.file_error(f"cannot write {self._path}: {e.strerror}", e.errno, self._path) from e
         try:
             with open(part, "rb+") as made:
                 mask = os.umask(0)
@@ -226,7 +227,7 @@ class Output:
             with contextlib.suppress(OSError):
                 os.unlink(part)
             if isinstance(e, OSError) and not isinstance(e, _errors.Error):
-                raise _errors.FileError(f"cannot write {self._path}: {e.strerror or e}") from e
+                raise _errors.file_error(f"cannot write {self._path}: {e.strerror or e}", e.errno, self._path) from e
             raise
         return Report(frames.report, output=self._path)
 
