@@ -86,7 +86,7 @@ def test_what_is_there_stays(model: Any, inputs: Any, options: Any, tmp_path: Pa
         model.lipsync(inputs.video, inputs.speech, out, **options)
     assert caught.value.hints == ["replace"] and out.read_text() == "mine"
     with pytest.raises(memsafe.NoFace):
-        model.lipsync(inputs.video, inputs.speech, out, force=True, **{**options, "track": [None]})
+        model.lipsync(inputs.video, inputs.speech, out, force=True, **{**options, "track": [None] * 20})
     assert out.read_text() == "mine" and os.listdir(tmp_path) == ["out.mp4"]
     model.lipsync(inputs.video, inputs.speech, out, force=True, **options)
     assert streams(out)[0] == "h264"

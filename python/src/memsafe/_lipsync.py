@@ -28,7 +28,7 @@ class Bar:
             try:
                 from tqdm.auto import tqdm
             except ImportError as e:
-                raise _errors.Unsupported("progress=True needs the package tqdm; a function (done, total) does without") from e
+                raise _errors.Unsupported("progress=True needs the package tqdm: pip install \"memsafe[files]\"; a function (done, total) does without") from e
             self._bar = tqdm(unit="frame")
         elif hasattr(progress, "update"):
             self._bar = progress
