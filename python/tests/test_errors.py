@@ -1,6 +1,8 @@
 """Every exception, with what it says."""
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +141,22 @@ def test_files_that_are_missing_or_there(inputs: Any, clip: Any, tmp_path: Path)
     with pytest.raises(memsafe.FileError) as library:  # from the library, which gives a sentence alone
         memsafe.probe("cpu", disk="/nowhere/at/all")
     assert isinstance(library.value, FileNotFoundError) and library.value.errno == errno.ENOENT
+
+
+def test_what_a_budget_error_asks_for_does(inputs: Any) -> None:
+    """Given back while the errors are still handled, and without a collection of garbage: a failed try holds nothing."""
+    code = f"""
+import gc, memsafe
+gc.disable()
+def attempt(budget, tries):
+    try:
+        with memsafe.Model({str(DEMO)!r}, "cpu", budget, threads=1) as model:
+            print(len(list(model.lipsync({str(inputs.video)!r}, {str(inputs.speech)!r}, steps=1, resolution=64, frames=2))))
+    except memsafe.BudgetError as e:
+        print(e.needs_bytes >> 20)
+        attempt(e.needs_bytes if tries == 0 else "24M", tries - 1)
+attempt("24M", 4)
+"""
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True, text=True)
+    *needs, frames = map(int, done.stdout.split())
+    assert frames == 2 and len(needs) == 5 and max(needs) - needs[0] <= 2
