@@ -66,8 +66,8 @@ static ms_history *open_history(const char *path, char *warning) {
     return history;
 }
 
-/* Of the library, or of a program that has it within. An interpreter's program may be a few KiB, and reading it
-   measures how long a disk takes to begin. */
+/* Of the library, or of a program that has it within. An interpreter's program may be a few KiB, and reading
+   it measures how long a disk takes to begin. */
 static const char *own_file(void) {
     static const char here;
     Dl_info self;
