@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "http/http.h"
+#include "memsafe/plan.h"
 #include "worker/worker_main.h"
 
 #define LOOK_NS 200000000
@@ -81,14 +82,33 @@ static void close_folder(folder *f) {
         close(f->fd);
 }
 
+/* Where none is named, what is free now less the profile's margin. Workers cannot ask: their own bounds are all
+   the memory that they see. */
+static ms_status find_budget(const serve_params *p, size_t *ret_bytes, ms_error *err) {
+    ms_plan_params plan;
+    ms_plan_report report;
+    *ret_bytes = p->budget_bytes;
+    if (p->budget_bytes)
+        return MS_OK;
+    ms_plan_params_init(&plan);
+    plan.shape = "tiny";
+    plan.device = p->device;
+    plan.history = p->history;
+    MS_TRY(ms_plan_run(&plan, &report, NULL, err));
+    *ret_bytes = report.budget_bytes;
+    return MS_OK;
+}
+
 static ms_status serve_in(const serve_params *p, const folder *f, ms_error *err) {
+    size_t budget_bytes = 0;
+    MS_TRY(find_budget(p, &budget_bytes, err));
     const jobs_params about_jobs = {.folder = f->fd,
                                     .folder_path = f->path,
                                     .models = (const jobs_model *)p->models,
                                     .n_models = p->n_models,
                                     .device = p->device,
                                     .history = p->history,
-                                    .budget_bytes = p->budget_bytes,
+                                    .budget_bytes = budget_bytes,
                                     .keep_ms = p->keep_s * 1000,
                                     .keep_bytes = p->keep_bytes,
                                     .most_waiting = p->most_waiting};

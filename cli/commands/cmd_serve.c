@@ -211,7 +211,8 @@ static const cli_option serve_options[] = {
      0, 0},
     CLI_DEMO_OPTION(serve_state, demo),
     {"budget", "b", CLI_BYTES, offsetof(serve_state, budget_bytes), "SIZE",
-     "memory that the process of a run may come to hold (default: what is free less a margin)", 0, 0},
+     "memory that the process of a run may come to hold (default: what is free at the start less a margin)",
+     0, 0},
     CLI_GROUP("Who may ask"),
     {"token-file", 0, CLI_TEXT, offsetof(serve_state, token_file), "FILE",
      "its first line is what clients must show; needed where others than this machine can reach it "

@@ -56,7 +56,7 @@ http_result answer_metrics(request *r) {
         (double)c.store_failures);
     one(&b, "worker_resident_bytes", "gauge", "Memory of the run worker.", (double)c.worker_bytes);
     one(&b, "server_resident_bytes", "gauge", "Memory of the server itself.", resident_bytes());
-    one(&b, "budget_bytes", "gauge", "The budget; 0 = by what is free.",
+    one(&b, "budget_bytes", "gauge", "What a run may come to hold.",
         (double)jobs_get_params(h->p.jobs)->budget_bytes);
     one(&b, "uptime_seconds", "gauge", "Since the server began.", ms_now_s() - h->began_s);
     http_result result =

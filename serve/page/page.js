@@ -1,0 +1,639 @@
+'use strict';
+/* The page of `memsafe serve`. It speaks to the server's public interface (openapi.json) and to nothing else. */
+
+const $ = id => document.getElementById(id);
+const SETTLE_MS = 400; /* after the last change of a setting, before the server plans again */
+const IN_STEP_S = 0.08; /* two players further apart are brought together */
+
+/* ---- the server ---- */
+
+class Problem extends Error {
+  constructor(status, body) {
+    super(body.detail || body.title || `The server answered ${status}.`);
+    this.status = status;
+    this.code = body.code;
+  }
+}
+
+async function parse(response) {
+  const json = /json/.test(response.headers.get('content-type') || '');
+  const body = json ? await response.json() : {};
+  if (!response.ok) throw new Problem(response.status, body);
+  return body;
+}
+
+let asking = null; /* the login that is under way */
+
+function login() {
+  asking = asking || new Promise(resolve => {
+    $('login').showModal();
+    $('login-form').onsubmit = async event => {
+      event.preventDefault();
+      const response = await fetch('/v1/login', {
+        method: 'POST', headers: {'content-type': 'application/json'}, body: JSON.stringify({token: $('token').value})});
+      if (response.ok) {
+        $('login').close();
+        asking = null;
+        resolve();
+      } else {
+        say($('login-said'), 'That is not the token.');
+        $('token').select();
+      }
+    };
+  });
+  return asking;
+}
+
+async function api(method, path, body) {
+  const options = {method};
+  if (body !== undefined) {
+    options.headers = {'content-type': 'application/json'};
+    options.body = JSON.stringify(body);
+  }
+  const response = await fetch(path, options);
+  if (response.status === 401) {
+    await login();
+    return api(method, path, body);
+  }
+  return parse(response);
+}
+
+/* ---- words ---- */
+
+function say(element, text) {
+  element.textContent = text;
+  element.hidden = !text;
+}
+
+function trouble(error) {
+  say($('trouble'), error ? error.message || String(error) : '');
+}
+
+const texts = notes => (notes || []).map(note => note.text);
+const many = (n, one, more) => `${n} ${n === 1 ? one : more || one + 's'}`;
+
+function clock(seconds) {
+  const s = Math.max(0, seconds), minutes = Math.floor(s / 60), hours = Math.floor(minutes / 60);
+  const rest = (Math.floor(s % 60 * 10) / 10).toFixed(1).padStart(4, '0');
+  return hours ? `${hours}:${String(minutes % 60).padStart(2, '0')}:${rest}` : `${minutes}:${rest}`;
+}
+
+function duration(seconds) {
+  const s = Math.round(seconds);
+  if (s < 1) return 'less than a second';
+  if (s < 90) return many(s, 'second');
+  const minutes = Math.round(s / 60);
+  if (minutes < 90) return many(minutes, 'minute');
+  const hours = Math.floor(minutes / 60), left = minutes % 60;
+  return many(hours, 'hour') + (left && hours < 10 ? ` ${many(left, 'minute')}` : '');
+}
+
+function size(bytes) {
+  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let n = bytes, unit = 0;
+  while (n >= 1024 && unit < units.length - 1) {
+    n /= 1024;
+    unit++;
+  }
+  return `${unit ? n.toPrecision(3) : n} ${units[unit]}`;
+}
+
+const STAGES = {
+  load: 'reading the model', audio: 'listening to the speech', faces: 'finding the face', encode: 'looking at pictures',
+  denoise: 'drawing', decode: 'making pictures', write: 'writing the video'};
+
+/* ---- what is new: files, upload, settings, plan ---- */
+
+const chosen = {video: null, audio: null};
+let held = null; /* the job that is being made ready */
+let upload = null; /* XMLHttpRequest */
+let settled = 0;
+
+function choose(kind, file) {
+  const look = $(`${kind}-look`);
+  if (look.src) URL.revokeObjectURL(look.src);
+  chosen[kind] = file;
+  look.hidden = !file;
+  if (file) look.src = URL.createObjectURL(file);
+  else look.removeAttribute('src');
+  say($(`${kind}-said`), file ? `${file.name}, ${size(file.size)}` : '');
+  $(`${kind}-said`).hidden = false;
+  if (file && chosen.video && chosen.audio) send();
+}
+
+function form() {
+  const data = new FormData();
+  data.append('hold', 'true');
+  for (const [name, value] of Object.entries(settings())) data.append(name, value);
+  data.append('video', chosen.video, chosen.video.name);
+  data.append('audio', chosen.audio, chosen.audio.name);
+  return data;
+}
+
+async function send() {
+  trouble(null);
+  await discard();
+  upload = new XMLHttpRequest();
+  const mine = upload;
+  upload.open('POST', '/v1/jobs');
+  upload.upload.onprogress = event => {
+    $('upload-bar').value = event.loaded / event.total;
+    say($('upload-said'), event.loaded < event.total ? `Uploading, ${size(event.loaded)} of ${size(event.total)}` : 'Looking at it …');
+  };
+  const end = () => {
+    $('upload').hidden = true;
+    if (upload === mine) upload = null;
+  };
+  upload.onerror = () => {
+    end();
+    trouble('The upload was cut off. Choose one of the files again to try once more.');
+  };
+  upload.onabort = end;
+  upload.onload = async () => {
+    end();
+    if (mine.status === 401) {
+      await login();
+      return send();
+    }
+    let body = {};
+    try {
+      body = JSON.parse(mine.responseText);
+    } catch (error) { /* what came is no JSON: the status says enough */ }
+    if (mine.status === 202) hold(body);
+    else trouble(new Problem(mine.status, body));
+  };
+  $('upload-bar').value = 0;
+  $('upload').hidden = false;
+  upload.send(form());
+}
+
+function hold(job) {
+  held = job;
+  show(job);
+  showHeld();
+}
+
+async function discard() {
+  if (upload) upload.abort();
+  const id = held && held.state === 'held' ? held.id : null;
+  held = null;
+  showHeld();
+  if (id) await api('DELETE', `/v1/jobs/${id}`).catch(() => {}); /* it may be gone */
+}
+
+function settings() {
+  const all = {};
+  for (const element of $('new').elements) {
+    if (!element.name || element.type === 'file' || element.name === 'quality') continue;
+    if (element.type === 'radio' && !element.checked) continue;
+    if (element.type === 'checkbox') all[element.name] = element.checked;
+    else if (element.type === 'number' && element.value !== '') all[element.name] = Number(element.value);
+    else if (element.value !== '') all[element.name] = element.value;
+  }
+  const whole = held && held.input ? held.input.duration_s : 0, from = Number($('from').value), to = Number($('to').value);
+  if (whole && from > 0) all.start_s = from;
+  if (whole && to < whole && to > from) all.duration_s = Math.round((to - from) * 1000) / 1000;
+  return all;
+}
+
+/* The server plans anew once nothing has changed for a moment. */
+function changed() {
+  clearTimeout(settled);
+  if (!held) return;
+  say($('plan'), 'Planning …');
+  settled = setTimeout(async () => {
+    try {
+      const all = settings();
+      for (const name of ['start_s', 'duration_s']) if (!(name in all)) all[name] = 0; /* taken back */
+      const job = await api('PATCH', `/v1/jobs/${held.id}`, all);
+      trouble(null);
+      if (held && held.id === job.id) hold(job);
+    } catch (error) {
+      trouble(error);
+      say($('plan'), '');
+    }
+  }, SETTLE_MS);
+}
+
+function planWords(plan) {
+  const how = {compact: 'a small one', standard: 'a usual one', professional: 'a large one', datacenter: 'a very large one'}[plan.tier] || plan.tier;
+  if (!plan.fits)
+    return `This does not fit: it needs ${size(plan.least_bytes)} of memory, and the server may use ${size(plan.budget_bytes)}. A smaller video may.`;
+  const time = plan.seconds > 0 ? `This will take about ${duration(plan.seconds)}` : 'How long this takes is not known';
+  return `${time} and ${size(plan.peak_bytes)} of memory of the ${size(plan.budget_bytes)} that the server may use. ` +
+    `The server counts this machine as ${how}${plan.tier_reason ? `, because ${plan.tier_reason}` : ''}.`;
+}
+
+function list(element, lines) {
+  element.replaceChildren(...lines.map(line => {
+    const item = document.createElement('li');
+    item.textContent = line;
+    return item;
+  }));
+}
+
+function showHeld() {
+  const ready = held && held.input;
+  $('held').hidden = !held;
+  if (!held) return;
+  if (ready && $('thumbs').dataset.job !== held.id) {
+    $('thumbs').dataset.job = held.id;
+    $('thumbs').replaceChildren(...Array.from({length: held.input.thumbs || 0}, (_, i) => {
+      const image = document.createElement('img');
+      image.alt = '';
+      image.src = `/v1/jobs/${held.id}/thumbs/${i}`;
+      return image;
+    }));
+    for (const id of ['from', 'to']) {
+      $(id).max = held.input.duration_s;
+      $(id).step = 1 / (held.input.fps || 25);
+    }
+    $('from').value = 0;
+    $('to').value = held.input.duration_s;
+    trimSaid();
+  }
+  const plan = held.plan;
+  say($('plan'), held.error ? held.error.detail : plan ? planWords(plan) : 'Looking at the video …');
+  const face = ready && held.input.face === false ? ['No face was found in the first second: the mouth is redrawn where there is one.'] : [];
+  list($('plan-notes'), [...face, ...texts(plan && plan.notes), ...texts(held.warnings)]);
+  $('start').disabled = !plan || !plan.fits || Boolean(held.error);
+}
+
+function trimSaid() {
+  for (const id of ['from', 'to']) {
+    const text = clock(Number($(id).value));
+    $(`${id}-said`).textContent = text;
+    $(id).setAttribute('aria-valuetext', text);
+  }
+}
+
+function trim(moved) {
+  const from = $('from'), to = $('to'), least = Number(from.step) || 0.04;
+  if (Number(to.value) - Number(from.value) < least) {
+    if (moved === from) from.value = Number(to.value) - least;
+    else to.value = Number(from.value) + least;
+  }
+  trimSaid();
+  if (chosen.video) $('video-look').currentTime = Number(moved.value);
+  changed();
+}
+
+/* ---- one's own voice ---- */
+
+let recorder = null;
+
+async function record() {
+  if (recorder) return recorder.stop();
+  try {
+    const stream = await navigator.mediaDevices.getUserMedia({audio: true});
+    const pieces = [];
+    recorder = new MediaRecorder(stream);
+    recorder.ondataavailable = event => pieces.push(event.data);
+    recorder.onstop = () => {
+      const type = recorder.mimeType;
+      stream.getTracks().forEach(track => track.stop());
+      recorder = null;
+      $('record').textContent = 'Record your voice';
+      choose('audio', new File(pieces, /ogg/.test(type) ? 'voice.ogg' : /mp4/.test(type) ? 'voice.m4a' : 'voice.webm', {type}));
+    };
+    recorder.start();
+    $('record').textContent = 'Stop recording';
+    say($('audio-said'), 'Recording …');
+  } catch (error) {
+    trouble(`The microphone cannot be used: ${error.message}`);
+  }
+}
+
+/* ---- the list ---- */
+
+const jobs = new Map(); /* id -> Job */
+const memory = new Map(); /* id -> [[seconds, bytes], ...] */
+let viewed = null; /* id */
+
+function stateWords(job) {
+  const p = job.progress || {};
+  switch (job.state) {
+    case 'held': return 'not started yet';
+    case 'queued': return job.position > 1 ? `waiting, ${job.position - 1} before it` : 'waiting, next';
+    case 'running': {
+      const frames = p.frames_total ? `, ${p.frames_done} of ${p.frames_total} frames` : '';
+      const left = p.eta_s > 0 ? `, ${duration(p.eta_s)} left` : '';
+      return `${STAGES[p.stage] || 'at work'}${frames}${left}`;
+    }
+    case 'done': return `done${job.input && p.frames_done ? `, ${clock(p.frames_done / job.input.fps)} of video` : ''}`;
+    case 'failed': return `failed: ${job.error ? job.error.detail : 'it is not known why'}`;
+    case 'cancelled': return 'cancelled';
+    default: return job.state;
+  }
+}
+
+function button(text, label, act) {
+  const element = document.createElement('button');
+  element.type = 'button';
+  element.textContent = text;
+  element.setAttribute('aria-label', `${text}: ${label}`);
+  element.onclick = async () => {
+    element.disabled = true;
+    try {
+      await act();
+      trouble(null);
+    } catch (error) {
+      trouble(error);
+    }
+    element.disabled = false;
+  };
+  return element;
+}
+
+function acts(job) {
+  const path = `/v1/jobs/${job.id}`, name = job.name, row = [];
+  const post = what => async () => show(await api('POST', `${path}/${what}`));
+  if (job.state === 'queued' || job.state === 'running') row.push(button('Cancel', name, post('cancel')));
+  if (job.state === 'failed' || job.state === 'cancelled') row.push(button('Try again', name, post('retry')));
+  if (job.state === 'queued')
+    row.push(button('Sooner', name, async () => show(await api('PATCH', path, {priority: Math.min(job.priority + 1, 10)}))));
+  if (job.state !== 'running')
+    row.push(button('Delete', name, async () => {
+      await api('DELETE', path);
+      gone(job.id);
+    }));
+  return row;
+}
+
+function makeRow(job) {
+  const row = document.createElement('li');
+  row.id = `job-${job.id}`;
+  const name = document.createElement('button'), buttons = document.createElement('div'), words = document.createElement('p');
+  const bar = document.createElement('progress');
+  name.type = 'button';
+  name.className = 'name';
+  name.onclick = () => view(job.id, true);
+  buttons.className = 'row';
+  words.className = 'words';
+  bar.max = 1;
+  row.append(name, buttons, words, bar);
+  return row;
+}
+
+/* What did not change stays as it is, so that the focus is not lost. */
+function showRow(job) {
+  let row = $(`job-${job.id}`);
+  if (!row) {
+    row = makeRow(job);
+    $('jobs').prepend(row);
+  }
+  const [name, buttons, words, bar] = row.children;
+  name.textContent = job.name || 'a video';
+  words.textContent = stateWords(job);
+  words.className = `words state-${job.state}`;
+  if (row.dataset.state !== job.state || row.dataset.priority !== String(job.priority)) {
+    row.dataset.state = job.state;
+    row.dataset.priority = job.priority;
+    buttons.replaceChildren(...acts(job));
+  }
+  bar.hidden = job.state !== 'running';
+  bar.value = job.progress && job.progress.fraction > 0 ? job.progress.fraction : 0;
+  bar.setAttribute('aria-label', `Progress of ${job.name}`);
+  row.toggleAttribute('data-chosen', job.id === viewed);
+}
+
+function remember(job) {
+  const p = job.progress;
+  if (!p) return;
+  if (Array.isArray(p.memory)) memory.set(job.id, p.memory);
+  else if (job.state === 'running' && p.memory_bytes) {
+    const all = memory.get(job.id) || [], now = Date.now() / 1000;
+    if (!all.length || now - all[all.length - 1][0] >= 1) all.push([now, p.memory_bytes]);
+    memory.set(job.id, all.slice(-600));
+  }
+}
+
+function show(job) {
+  const before = jobs.get(job.id);
+  jobs.set(job.id, job);
+  remember(job);
+  if (held && held.id === job.id) {
+    held = job.state === 'held' ? job : null;
+    showHeld();
+  }
+  if (job.state !== 'held') showRow(job);
+  $('empty').hidden = $('jobs').childElementCount > 0;
+  if (job.id === viewed) showView(job, before);
+}
+
+function gone(id) {
+  jobs.delete(id);
+  memory.delete(id);
+  const row = $(`job-${id}`);
+  if (row) row.remove();
+  $('empty').hidden = $('jobs').childElementCount > 0;
+  if (viewed === id) {
+    viewed = null;
+    $('view').hidden = true;
+  }
+}
+
+/* ---- one video ---- */
+
+function view(id, move) {
+  const before = viewed;
+  viewed = id;
+  if (before && jobs.has(before)) showRow(jobs.get(before));
+  stop();
+  $('play-in').removeAttribute('src');
+  $('play-out').removeAttribute('src');
+  showRow(jobs.get(id));
+  showView(jobs.get(id), null);
+  if (move) $('view-title').focus();
+}
+
+function pictures(job) {
+  const done = job.progress ? job.progress.frames_done : 0;
+  $('preview').hidden = job.state === 'done' || !done;
+  if (!$('preview').hidden && $('preview').dataset.at !== `${job.id} ${done}`) {
+    $('preview').dataset.at = `${job.id} ${done}`;
+    $('preview-in').src = `/v1/jobs/${job.id}/input-preview?at=${done}`;
+    $('preview-out').src = `/v1/jobs/${job.id}/preview?at=${done}`;
+  }
+}
+
+function chart(job) {
+  const all = memory.get(job.id) || [], budget = job.plan ? job.plan.budget_bytes : 0;
+  $('memory').hidden = all.length < 2;
+  if (all.length < 2) return;
+  const first = all[0][0], last = all[all.length - 1][0], peak = Math.max(...all.map(s => s[1]));
+  const top = Math.max(peak, budget && budget < 4 * peak ? budget : 0) * 1.08, x = t => 640 * (t - first) / (last - first || 1), y = b => 160 - 160 * b / top;
+  const points = all.map(s => `${x(s[0]).toFixed(1)} ${y(s[1]).toFixed(1)}`);
+  const svg = 'http://www.w3.org/2000/svg', used = document.createElementNS(svg, 'path');
+  used.setAttribute('class', 'used');
+  used.setAttribute('d', `M0 160 L${points.join(' L')} L640 160 Z`);
+  const parts = [used];
+  if (budget && budget <= top) {
+    const line = document.createElementNS(svg, 'line');
+    line.setAttribute('class', 'budget');
+    for (const [name, value] of [['x1', 0], ['x2', 640], ['y1', y(budget)], ['y2', y(budget)]]) line.setAttribute(name, value);
+    parts.push(line);
+  }
+  $('chart').replaceChildren(...parts);
+  $('memory-said').textContent = `Memory over time: at most ${size(peak)}${budget ? ` of the ${size(budget)} that it may use${budget > top ? '' : ' (dashed)'}` : ''}`;
+}
+
+function whyWords(job) {
+  const plan = job.plan || {}, options = job.options || {};
+  const lines = [
+    ['Tier', plan.tier && plan.tier + (plan.tier_reason ? `, because ${plan.tier_reason}` : '')],
+    ['Way', plan.rung], ['Face', plan.resolution && `${plan.resolution} pixels`],
+    ['Memory planned', plan.peak_bytes && size(plan.peak_bytes)], ['Memory allowed', plan.budget_bytes && size(plan.budget_bytes)],
+    ['Model', job.model], ['Steps', options.steps], ['Guidance', options.guidance], ['Seed', options.seed]];
+  $('why-list').replaceChildren(...lines.filter(line => line[1] !== undefined && line[1] !== null && line[1] !== '').flatMap(([what, value]) => {
+    const term = document.createElement('dt'), text = document.createElement('dd');
+    term.textContent = what;
+    text.textContent = value;
+    return [term, text];
+  }));
+}
+
+function showView(job, before) {
+  $('view').hidden = false;
+  $('view-title').textContent = job.name || 'A video';
+  $('view-said').textContent = [stateWords(job), ...texts(job.warnings)].join('. ');
+  pictures(job);
+  chart(job);
+  whyWords(job);
+  const done = job.state === 'done';
+  $('result').hidden = !done;
+  if (done && (!$('play-out').src || before && before.state !== 'done')) {
+    $('play-in').src = `/v1/jobs/${job.id}/input`;
+    $('play-out').src = `/v1/jobs/${job.id}/result`;
+    $('download').href = `/v1/jobs/${job.id}/result`;
+    $('report').href = `/v1/jobs/${job.id}/report`;
+  }
+}
+
+/* ---- two players in step ---- */
+
+/* Where in the input the result begins. */
+function offset() {
+  const options = jobs.has(viewed) ? jobs.get(viewed).options || {} : {};
+  return options.rest === 'keep' ? 0 : options.start_s || 0;
+}
+
+function stop() {
+  $('play-in').pause();
+  $('play-out').pause();
+}
+
+function playing(yes) {
+  $('play').textContent = yes ? 'Pause' : 'Play';
+}
+
+function inStep(force) {
+  const other = $('play-in'), at = $('play-out').currentTime + offset();
+  if (other.duration && at < other.duration && (force || Math.abs(other.currentTime - at) > IN_STEP_S)) other.currentTime = at;
+}
+
+function position() {
+  const out = $('play-out');
+  $('at').value = out.currentTime;
+  $('at-said').textContent = `${clock(out.currentTime)} of ${clock(out.duration || 0)}`;
+  $('at').setAttribute('aria-valuetext', $('at-said').textContent);
+}
+
+/* ---- begin ---- */
+
+function listen() {
+  const events = new EventSource('/v1/events');
+  events.addEventListener('job', event => show(JSON.parse(event.data)));
+  events.addEventListener('gone', event => gone(JSON.parse(event.data).id));
+  events.onopen = () => refresh().catch(trouble);
+  events.onerror = () => say($('server'), 'The connection is lost; trying again …');
+}
+
+async function refresh() {
+  const [server, models, known] = await Promise.all([api('GET', '/v1/server'), api('GET', '/v1/models'), api('GET', '/v1/jobs?limit=100')]);
+  say($('server'), !server.budget_bytes ? '' : `This server may use ${size(server.budget_bytes)} of memory${server.device ? ` of ${server.device}` : ''}.`);
+  $('version').textContent = `memsafe ${server.version}`;
+  const select = $('model'), now = select.value;
+  select.replaceChildren(...models.models.map(model => new Option(model.title || model.name, model.name)));
+  if (now) select.value = now;
+  const ids = new Set(known.jobs.map(job => job.id));
+  for (const id of [...jobs.keys()]) if (!ids.has(id)) gone(id);
+  for (const job of [...known.jobs].reverse()) show(job);
+  const waiting = known.jobs.find(job => job.state === 'held'); /* the page was loaded anew, or somebody made it ready */
+  if (!held && !upload && waiting) hold(waiting);
+}
+
+function wire() {
+  for (const kind of ['video', 'audio']) {
+    $(kind).onchange = event => choose(kind, event.target.files[0] || null);
+    const drop = document.querySelector(`.drop[data-kind=${kind}]`);
+    drop.ondragover = event => {
+      event.preventDefault();
+      drop.classList.add('over');
+    };
+    drop.ondragleave = () => drop.classList.remove('over');
+    drop.ondrop = event => {
+      event.preventDefault();
+      drop.classList.remove('over');
+      if (event.dataTransfer.files.length) choose(kind, event.dataTransfer.files[0]);
+    };
+  }
+  if (window.MediaRecorder && navigator.mediaDevices) $('record').onclick = () => record();
+  else $('record').hidden = true;
+  $('upload-stop').onclick = () => upload && upload.abort();
+  $('from').oninput = event => trim(event.target);
+  $('to').oninput = event => trim(event.target);
+  $('discard').onclick = () => discard().catch(trouble);
+  $('new').onchange = event => {
+    if (event.target.name === 'quality') $('steps').value = event.target.value;
+    if (event.target.type !== 'file' && event.target.type !== 'range') changed();
+  };
+  $('new').onsubmit = async event => {
+    event.preventDefault();
+    if (!held) return;
+    try {
+      const job = await api('POST', `/v1/jobs/${held.id}/start`);
+      held = null;
+      showHeld();
+      choose('video', null);
+      choose('audio', null);
+      $('new').reset();
+      show(job);
+      view(job.id, true);
+    } catch (error) {
+      trouble(error);
+    }
+  };
+  const out = $('play-out');
+  $('play').onclick = () => {
+    if (!out.paused) return stop();
+    inStep(true);
+    $('play-in').play().catch(() => {}); /* a browser may not know the input's codec: the result plays alone */
+    out.play().catch(trouble);
+  };
+  out.onplay = () => playing(true);
+  out.onpause = () => {
+    playing(false);
+    $('play-in').pause();
+  };
+  out.onloadedmetadata = () => {
+    $('at').max = out.duration;
+    position();
+  };
+  out.ontimeupdate = () => {
+    inStep(false);
+    position();
+  };
+  $('at').oninput = event => {
+    out.currentTime = Number(event.target.value);
+    inStep(true);
+    position();
+  };
+  $('own-sound').onchange = event => {
+    $('play-in').muted = !event.target.checked;
+    out.muted = event.target.checked;
+  };
+}
+
+wire();
+refresh().then(listen).catch(trouble);

@@ -1,0 +1,129 @@
+"""The page in a real browser: page.py BUILD SOURCE [SCREENSHOTS]. Needs chromium and its driver, selenium, axe-selenium-python.
+
+Files are chosen, the plan is read, a part is chosen, the job is started, watched, cancelled, tried again and downloaded; axe finds no violation,
+in light, in dark and in a narrow window.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+import urllib.request
+
+from axe_selenium_python import Axe
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from server import Clip, Server
+
+WAIT_S = 240
+
+
+def browser():
+    options = webdriver.ChromeOptions()
+    for name in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(name)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    driver.set_window_size(1100, 1500)
+    return driver
+
+
+def until(what, holds):
+    end = time.time() + WAIT_S
+    while time.time() < end:
+        value = holds()
+        if value:
+            return value
+        time.sleep(0.2)
+    raise AssertionError(f"{what}: not within {WAIT_S} s")
+
+
+class Page:
+    def __init__(self, driver, shots):
+        self.driver, self.shots = driver, shots
+
+    def one(self, id):
+        return self.driver.find_element(By.ID, id)
+
+    def shown(self, id):
+        return self.one(id).is_displayed()
+
+    def press(self, words):
+        rows = self.driver.find_elements(By.CSS_SELECTOR, ".jobs .row button")
+        next(b for b in rows if b.text == words).click()
+
+    def has(self, words):
+        return any(b.text == words for b in self.driver.find_elements(By.CSS_SELECTOR, ".jobs .row button"))
+
+    def look(self, name):
+        found = self.axe.run()["violations"]
+        assert not found, (name, [(v["id"], [n["html"] for n in v["nodes"]]) for v in found])
+        if self.shots:
+            self.driver.save_screenshot(os.path.join(self.shots, f"serve_{name}.png"))
+
+    def scheme(self, name):
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": name}]})
+
+
+def try_it(page, server, video, speech):
+    page.driver.get(f"http://{server.host}:{server.port}/")
+    # The page's policy forbids scripts of others; the browser's own console may run one.
+    page.axe = Axe(page.driver)
+    page.axe.inject()
+    until("the models", lambda: page.one("model").find_elements(By.TAG_NAME, "option"))
+    page.one("video").send_keys(video)
+    page.one("audio").send_keys(speech)
+    until("the plan", lambda: page.shown("start") and page.one("start").is_enabled())
+    assert page.one("plan").text.startswith("This will take about "), page.one("plan").text
+    page.look("plan")
+    page.driver.execute_script("const t = document.getElementById('to'); t.value = 1.6; t.dispatchEvent(new Event('input', {bubbles: true}))")
+    until("the new plan", lambda: page.one("plan").text == "Planning …")
+    until("the new plan", lambda: page.one("plan").text.startswith("This"))
+    page.one("start").click()
+    until("a preview", lambda: page.shown("preview"))
+    until("its picture", lambda: page.driver.execute_script("return document.getElementById('preview-out').naturalWidth > 0"))
+    page.look("running")
+    page.press("Cancel")
+    until("the end", lambda: page.one("view-said").text.startswith("cancelled"))
+    until("the button", lambda: page.has("Try again"))
+    page.press("Try again")
+    until("the result", lambda: page.one("view-said").text.startswith("done"))
+    # What is shown is the result of the part that was chosen: 40 frames and what follows the speech is cut.
+    until("the player", lambda: page.driver.execute_script("return document.getElementById('play-out').duration > 0"))
+    assert abs(page.driver.execute_script("return document.getElementById('play-out').duration") - 1.6) < 0.1
+    page.one("play").click()
+    until("both play", lambda: page.driver.execute_script("return document.getElementById('play-out').currentTime > 0.3 && document.getElementById('play-in').currentTime > 0.3"))
+    with urllib.request.urlopen(page.one("download").get_attribute("href")) as answer:
+        assert answer.read(12)[4:8] == b"ftyp"
+    page.driver.execute_script("document.getElementById('view').scrollIntoView()")
+    page.look("done")
+    page.scheme("dark")
+    page.look("dark")
+    page.driver.set_window_size(500, 1500)  # as narrow as the browser's window goes; 400 by its device's size
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 400, "height": 1400, "deviceScaleFactor": 1, "mobile": True})
+    assert page.driver.execute_script("return document.documentElement.scrollWidth") <= 400
+    page.look("narrow")
+    page.press("Delete")
+    until("it is gone", lambda: page.shown("empty"))
+    wrong = [e["message"] for e in page.driver.get_log("browser") if e["level"] == "SEVERE"]
+    assert not wrong, wrong
+
+
+def main():
+    build = os.path.abspath(sys.argv[1])
+    shots = os.path.abspath(sys.argv[3]) if len(sys.argv) > 3 else None
+    folder = tempfile.mkdtemp(prefix="memsafe-page.")
+    clip = Clip(build, folder, 60)
+    server = Server(build, os.path.join(folder, "data"), "--demo", "-b", "2G")
+    driver = browser()
+    try:
+        try_it(Page(driver, shots), server, clip.video, clip.audio)
+    finally:
+        driver.quit()
+        server.stop()
+        shutil.rmtree(folder)
+    print("page: chosen, planned, cut, started, seen, cancelled, tried again, played, downloaded, deleted; axe finds nothing")
+
+
+main()
