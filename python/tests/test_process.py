@@ -41,7 +41,7 @@ def test_ctrl_c_ends_within_a_step() -> None:
 model = memsafe.Model({str(DEMO)!r}, device="cpu", budget="1G")
 frames = model.lipsync(clip, (speech, 16000), track=track, steps=900)
 def say():
-    while frames._session.progress().stage != b"denoise":
+    while frames._run._session.progress().stage != b"denoise":
         time.sleep(0.01)
     print("denoising", flush=True)
 threading.Thread(target=say, daemon=True).start()
