@@ -30,9 +30,14 @@ def environment() -> Any:
     return {**os.environ, "MEMSAFE_LIBRARY": str(library_path().resolve()), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
+def hears_ctrl_c() -> None:
+    """What a shell starts in the background ignores it, and so would whoever it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(code: str, python: str = sys.executable, **more: Any) -> Any:
     return subprocess.Popen([python, "-c", HEAD + code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            env={**environment(), **more})
+                            env={**environment(), **more}, preexec_fn=hears_ctrl_c)
 
 
 def test_ctrl_c_ends_within_a_step() -> None:
