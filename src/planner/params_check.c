@@ -18,6 +18,12 @@ ms_status ms_check_frames(int64_t frames, ms_error *err) {
     return MS_OK;
 }
 
+ms_status ms_check_window(int window, ms_error *err) {
+    if (window < 2 || window > 1000)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "window must be 2 to 1000, not %d", window);
+    return MS_OK;
+}
+
 ms_status ms_check_rate(int num, int den, ms_error *err) {
     if (num == 0)
         return MS_OK;

@@ -8,6 +8,9 @@
 /* 0 = all. */
 ms_status ms_check_frames(int64_t frames, ms_error *err);
 
+/* Frames of a run's windows, where pictures are judged. */
+ms_status ms_check_window(int window, ms_error *err);
+
 /* A rate of frames; num 0 = the video's own, den is then not looked at. */
 ms_status ms_check_rate(int num, int den, ms_error *err);
 

@@ -29,7 +29,7 @@ static ms_status check(const ms_detect_params *p, ms_error *err) {
 
 #if MS_HAVE_FFMPEG
 
-#include "faces/face_source.h"
+#include "faces/face_kit.h"
 #include "faces/track_file.h"
 #include "frames/face_stage.h"
 #include "models/model_files.h"
@@ -38,10 +38,8 @@ static ms_status check(const ms_detect_params *p, ms_error *err) {
 typedef struct job {
     const ms_detect_params *p;
     ms_own_budget budget;
-    ms_compute compute;
     ms_clip *clip;
-    ms_face_nets *nets;
-    ms_face_finder *finder;
+    ms_face_kit faces;
     ms_buffer_pool *pictures;
     ms_face_stage *stage;
     ms_track_writer *writer;
@@ -66,27 +64,24 @@ static ms_status prepare(job *j, ms_error *err) {
     const ms_model_names names = model_names(p);
     ms_model_files files;
     ms_mem *mem = j->budget.mem;
-    const ms_compute_params dev = {.device = p->device,
-                                   .mem = mem,
-                                   .threads = p->threads,
-                                   .isa_limit = MS_ISA_COUNT - 1,
-                                   .must_compute = true};
     if (!p->allow_truncated)
         MS_TRY(ms_check_whole_file(p->video, err));
     MS_TRY(ms_model_files_find(&names, MS_PART_FACES, &files, err));
     MS_TRY(ms_clip_open(mem, p->video, (ms_rational){p->fps_num, p->fps_den}, false,
                         ms_own_budget_room(&j->budget), &j->clip, err));
-    MS_TRY(ms_compute_open(&dev, &j->compute, err));
-    MS_TRY(ms_face_nets_open(&j->compute, files.detector, files.landmarks, &j->nets, err));
-    MS_TRY(ms_face_nets_make_arena(j->nets, err));
-    const ms_face_finder_params finder = {
-        .mem = mem, .nets = j->nets, .face = p->face, .max_gap = p->max_gap};
-    MS_TRY(ms_face_finder_create(&finder, &j->finder, err));
+    const ms_face_kit_params faces = {.mem = mem,
+                                      .detector = files.detector,
+                                      .landmarks = files.landmarks,
+                                      .device = p->device,
+                                      .threads = p->threads,
+                                      .face = p->face,
+                                      .max_gap = p->max_gap};
+    MS_TRY(ms_face_kit_open(&faces, &j->faces, err));
     MS_TRY(ms_buffer_pool_create(mem, ms_clip_frame_bytes(j->clip), true, &j->pictures, err));
     ms_face_stage_params stage = {.mem = mem,
                                   .clip = j->clip,
                                   .pictures = j->pictures,
-                                  .source = ms_face_finder_source(j->finder),
+                                  .source = ms_face_finder_source(j->faces.finder),
                                   .max_gap = p->max_gap};
     MS_TRY(ms_face_geometry_init(any_resolution, &stage.geometry, err));
     MS_TRY(ms_face_stage_create(&stage, &j->stage, err));
@@ -130,7 +125,7 @@ static ms_status run(job *j, ms_error *err) {
     MS_TRY(look(j, err));
     if (j->report.frames_with_face == 0)
         return ms_fail_no_face(j->p->video, j->p->face, NULL, j->report.frames,
-                               ms_face_finder_tally(j->finder), err);
+                               ms_face_finder_tally(j->faces.finder), err);
     return ms_track_writer_finish(&j->writer, err);
 }
 
@@ -145,10 +140,8 @@ static ms_status detect(const ms_detect_params *params, ms_detect_report *ret_re
     ms_track_writer_abort(&j.writer);
     ms_face_stage_destroy(&j.stage);
     ms_buffer_pool_destroy(&j.pictures);
-    ms_face_finder_destroy(&j.finder);
-    ms_face_nets_close(&j.nets);
+    ms_face_kit_close(&j.faces);
     ms_clip_close(&j.clip);
-    ms_compute_close(&j.compute);
     ms_own_budget_close(&j.budget);
     return status;
 }

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/sized.h"
-#include "faces/face_source.h"
+#include "faces/face_kit.h"
 #include "memsafe/detect.h"
 #include "models/model_files.h"
 #include "planner/own_budget.h"
@@ -11,9 +11,7 @@
 struct ms_finder {
     ms_finder_params p;
     ms_own_budget budget;
-    ms_compute compute;
-    ms_face_nets *nets;
-    ms_face_finder *faces;
+    ms_face_kit faces;
     ms_face_follow follow;
     bool taken; /* all that is known */
     bool ended;
@@ -46,19 +44,16 @@ static ms_status open(ms_finder *f, ms_error *err) {
     MS_TRY(ms_model_files_find(&names, MS_PART_FACES, &files, err));
     MS_TRY(ms_letterbox_fit(p->width, p->height, MS_DETECT_SIDE, &fit, err));
     MS_TRY(ms_own_budget_open(p->budget_bytes, &f->budget, err));
-    const ms_compute_params dev = {.device = p->device,
-                                   .mem = f->budget.mem,
-                                   .threads = p->threads,
-                                   .isa_limit = MS_ISA_COUNT - 1,
-                                   .must_compute = true};
-    MS_TRY(ms_compute_open(&dev, &f->compute, err));
-    MS_TRY(ms_face_nets_open(&f->compute, files.detector, files.landmarks, &f->nets, err));
-    MS_TRY(ms_face_nets_make_arena(f->nets, err));
-    const ms_face_finder_params faces = {
-        .mem = f->budget.mem, .nets = f->nets, .face = p->face, .max_gap = p->max_gap};
-    MS_TRY(ms_face_finder_create(&faces, &f->faces, err));
+    const ms_face_kit_params faces = {.mem = f->budget.mem,
+                                      .detector = files.detector,
+                                      .landmarks = files.landmarks,
+                                      .device = p->device,
+                                      .threads = p->threads,
+                                      .face = p->face,
+                                      .max_gap = p->max_gap};
+    MS_TRY(ms_face_kit_open(&faces, &f->faces, err));
     MS_TRY(ms_face_geometry_init(any_resolution, &geometry, err));
-    ms_face_follow_init(&f->follow, ms_face_finder_source(f->faces), &geometry, 0, p->max_gap);
+    ms_face_follow_init(&f->follow, ms_face_finder_source(f->faces.finder), &geometry, 0, p->max_gap);
     return MS_OK;
 }
 
@@ -86,9 +81,7 @@ void ms_finder_destroy(ms_finder **finder) {
     if (!finder || !*finder)
         return;
     ms_finder *f = *finder;
-    ms_face_finder_destroy(&f->faces);
-    ms_face_nets_close(&f->nets);
-    ms_compute_close(&f->compute);
+    ms_face_kit_close(&f->faces);
     ms_own_budget_close(&f->budget);
     ms_mem_free(f);
     *finder = NULL;

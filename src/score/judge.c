@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "faces/face_source.h"
+#include "faces/face_kit.h"
 #include "faces/scene.h"
 #include "models/model_files.h"
 #include "score/correlation.h"
@@ -21,9 +21,7 @@ typedef struct picture {
 
 struct ms_judge {
     ms_judge_params p;
-    ms_compute compute;
-    ms_face_nets *nets;
-    ms_face_finder *finder;
+    ms_face_kit faces;
     ms_scene scene;
     int face_from; /* whose frames faces are looked for in */
     ms_align_state smoothing;
@@ -51,18 +49,16 @@ static ms_status open_faces(ms_judge *j, ms_error *err) {
     const ms_judge_params *p = &j->p;
     ms_model_names names = {.dir = p->model, .faces = p->faces};
     ms_model_files files;
-    const ms_compute_params dev = {.device = p->device,
-                                   .mem = p->mem,
-                                   .threads = p->threads,
-                                   .isa_limit = MS_ISA_COUNT - 1,
-                                   .must_compute = true};
     MS_TRY(ms_model_files_find(&names, MS_PART_FACES, &files, err));
-    MS_TRY(ms_compute_open(&dev, &j->compute, err));
-    MS_TRY(ms_face_nets_open(&j->compute, files.detector, files.landmarks, &j->nets, err));
-    MS_TRY(ms_face_nets_make_arena(j->nets, err));
-    const ms_face_finder_params finder = {
-        .mem = p->mem, .track = p->track, .nets = j->nets, .face = -1, .max_gap = MS_TRACK_DEFAULT_MAX_GAP};
-    MS_TRY(ms_face_finder_create(&finder, &j->finder, err));
+    const ms_face_kit_params faces = {.mem = p->mem,
+                                      .detector = files.detector,
+                                      .landmarks = files.landmarks,
+                                      .device = p->device,
+                                      .threads = p->threads,
+                                      .track = p->track,
+                                      .face = -1,
+                                      .max_gap = MS_TRACK_DEFAULT_MAX_GAP};
+    MS_TRY(ms_face_kit_open(&faces, &j->faces, err));
     j->face_from = p->given[MS_JUDGE_INPUT]   ? MS_JUDGE_INPUT
                    : p->given[MS_JUDGE_TRUTH] ? MS_JUDGE_TRUTH
                                               : MS_JUDGE_VIDEO;
@@ -99,13 +95,11 @@ void ms_judge_destroy(ms_judge **judge) {
         return;
     ms_judge *j = *judge;
     ms_envelope_destroy(&j->envelope);
-    ms_face_finder_destroy(&j->finder);
-    ms_face_nets_close(&j->nets);
+    ms_face_kit_close(&j->faces);
     ms_region_map_destroy(&j->map);
     ms_likeness_destroy(&j->likeness);
     ms_flicker_release(&j->flicker);
     ms_mem_free(j->regions);
-    ms_compute_close(&j->compute);
     ms_mem_free(j);
     *judge = NULL;
 }
@@ -121,14 +115,15 @@ static ms_image_view view_of(const ms_judge *j, const picture *pic) {
 static ms_status find_face(ms_judge *j, ms_face_record *ret_face, bool *ret_cut, ms_error *err) {
     const picture *from = &j->picture[j->picture[j->face_from].rgb ? j->face_from : MS_JUDGE_VIDEO];
     ms_image_view view = view_of(j, from);
-    ms_face_source source = ms_face_finder_source(j->finder);
+    ms_face_source source = ms_face_finder_source(j->faces.finder);
     *ret_cut = ms_scene_advance(&j->scene, &view);
     MS_TRY(source.find(source.arg, &view, j->p.first + j->frames, *ret_cut, ret_face, err));
     for (int i = 0; i < MS_JUDGE_PICTURES && ret_face->present; i++) {
         picture *pic = &j->picture[i];
         ms_image_view frame = view_of(j, pic);
         if (pic->rgb)
-            MS_TRY(ms_face_nets_points(j->nets, &frame, ret_face->box, pic->points, &pic->has_points, err));
+            MS_TRY(ms_face_nets_points(j->faces.nets, &frame, ret_face->box, pic->points, &pic->has_points,
+                                       err));
     }
     return MS_OK;
 }

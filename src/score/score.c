@@ -280,8 +280,7 @@ static ms_status check(const ms_score_params *p, ms_error *err) {
     if (!p->video || (!p->model && !p->faces))
         return ms_fail(err, MS_INVALID_ARGUMENT, "the %s is missing",
                        !p->video ? "video" : "model (or the folder of face nets)");
-    if (p->window < 2 || p->window > 1000)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "window must be 2 to 1000, not %d", p->window);
+    MS_TRY(ms_check_window(p->window, err));
     if (p->start_us < 0 || p->start_us > MS_RUN_MAX_TIME_US)
         return ms_fail(err, MS_INVALID_ARGUMENT, "start must be 0 to %lld microseconds, not %lld",
                        (long long)MS_RUN_MAX_TIME_US, (long long)p->start_us);

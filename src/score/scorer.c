@@ -28,8 +28,7 @@ void ms_scorer_params_init_sized(ms_scorer_params *ret_params, size_t params_byt
 static ms_status check(const ms_scorer_params *p, ms_error *err) {
     if (!p->model && !p->faces)
         return ms_fail(err, MS_INVALID_ARGUMENT, "the model (or the folder of face nets) is missing");
-    if (p->window < 2 || p->window > 1000)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "window must be 2 to 1000, not %d", p->window);
+    MS_TRY(ms_check_window(p->window, err));
     if (p->fps_num == 0)
         return ms_fail(err, MS_INVALID_ARGUMENT, "fps must be named: frames that are pushed have none");
     MS_TRY(ms_check_rate(p->fps_num, p->fps_den, err));
