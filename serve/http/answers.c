@@ -58,6 +58,16 @@ http_result answer_json(request *r, int status, ms_buf *text, const char *locati
     return result;
 }
 
+http_result answer_locked_job(request *r, const job *j, int status) {
+    char location[sizeof("/v1/jobs/") + JOB_ID_BYTES];
+    ms_buf b;
+    ms_buf_init(&b, NULL);
+    jobs_write(&b, r->h->p.jobs, j);
+    snprintf(location, sizeof(location), "/v1/jobs/%s", j->id);
+    jobs_unlock(r->h->p.jobs);
+    return answer_json(r, status, &b, status == MHD_HTTP_ACCEPTED ? location : NULL);
+}
+
 http_result answer_text(request *r, const char *type, const char *text, size_t bytes, const char *policy) {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(bytes, (void *)text, MHD_RESPMEM_MUST_COPY);
@@ -75,14 +85,27 @@ http_result answer_empty(request *r, int status) {
 
 /* ---- problems ---- */
 
+static void note(request *r, int status, const char *code, const char *field, const char *fmt, va_list ap) {
+    problem *p = &r->problem;
+    if (p->status)
+        return;
+    p->status = status;
+    p->code = code;
+    snprintf(p->field, sizeof(p->field), "%.63s", field);
+    vsnprintf(p->detail, sizeof(p->detail), fmt, ap);
+}
+
 void refuse(request *r, int status, const char *code, const char *fmt, ...) {
     va_list ap;
-    if (r->problem.status)
-        return;
-    r->problem.status = status;
-    r->problem.code = code;
     va_start(ap, fmt);
-    vsnprintf(r->problem.detail, sizeof(r->problem.detail), fmt, ap);
+    note(r, status, code, "", fmt, ap);
+    va_end(ap);
+}
+
+void refuse_field(request *r, int status, const char *code, const char *field, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    note(r, status, code, field, fmt, ap);
     va_end(ap);
 }
 

@@ -20,7 +20,7 @@ void guard_init(http *h) {
     sha256_hex(hash, h->cookie);
 }
 
-static bool is_loopback(const struct sockaddr *a) {
+bool is_loopback(const struct sockaddr *a) {
     if (a->sa_family == AF_INET)
         return ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24 == 127;
     return a->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr);

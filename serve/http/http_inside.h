@@ -85,6 +85,8 @@ struct request {
 /* ---- answers (answers.c): each queues one, with the headers that all have ---- */
 
 http_result answer_json(request *r, int status, ms_buf *text /* freed */, const char *location);
+/* A job, with its place where it was accepted. The list's lock is held, and given back. */
+http_result answer_locked_job(request *r, const job *j, int status);
 http_result answer_empty(request *r, int status);
 http_result answer_text(request *r, const char *type, const char *text, size_t bytes, const char *policy);
 http_result answer_problem(request *r);
@@ -95,11 +97,15 @@ http_result answer_response(request *r, int status, struct MHD_Response *respons
 
 /* Notes what is wrong, unless something was wrong before. */
 void refuse(request *r, int status, const char *code, const char *fmt, ...) MS_PRINTF(4, 5);
+/* The same of a field of the body or the query. */
+void refuse_field(request *r, int status, const char *code, const char *field, const char *fmt, ...)
+    MS_PRINTF(5, 6);
 /* By a status of the library's. */
 void refuse_error(request *r, const ms_error *err, int64_t needs_bytes);
 
 /* ---- who may ask (guard.c) ---- */
 
+bool is_loopback(const struct sockaddr *address);
 void guard_init(http *h);
 /* Refuses what must not be answered. `changes`: the method changes something. */
 void guard(request *r, bool changes);

@@ -1,10 +1,9 @@
 /* /metrics, in Prometheus' text format. */
 #include <inttypes.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "http/http_inside.h"
+#include "system/host.h"
 
 static void head(ms_buf *b, const char *name, const char *type, const char *help) {
     ms_buf_printf(b, "# HELP memsafe_%s %s\n# TYPE memsafe_%s %s\n", name, help, name, type);
@@ -15,16 +14,6 @@ static void one(ms_buf *b, const char *name, const char *type, const char *help,
     ms_buf_printf(b, "memsafe_%s ", name);
     ms_buf_json_number(b, value);
     ms_buf_printf(b, "\n");
-}
-
-static double resident_bytes(void) {
-    long all = 0, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (!f)
-        return 0;
-    int n = fscanf(f, "%ld %ld", &all, &resident);
-    fclose(f);
-    return n == 2 ? (double)resident * (double)sysconf(_SC_PAGESIZE) : 0;
 }
 
 http_result answer_metrics(request *r) {
@@ -55,7 +44,8 @@ http_result answer_metrics(request *r) {
     one(&b, "store_failures_total", "counter", "Times that the list of jobs could not be written.",
         (double)c.store_failures);
     one(&b, "worker_resident_bytes", "gauge", "Memory of the run worker.", (double)c.worker_bytes);
-    one(&b, "server_resident_bytes", "gauge", "Memory of the server itself.", resident_bytes());
+    one(&b, "server_resident_bytes", "gauge", "Memory of the server itself.",
+        (double)ms_host_resident_bytes());
     one(&b, "budget_bytes", "gauge", "What a run may come to hold.",
         (double)jobs_get_params(h->p.jobs)->budget_bytes);
     one(&b, "uptime_seconds", "gauge", "Since the server began.", ms_now_s() - h->began_s);

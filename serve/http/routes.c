@@ -23,14 +23,6 @@ static job *lock_job(request *r) {
     return NULL;
 }
 
-static http_result answer_locked_job(request *r, const job *j, int status) {
-    ms_buf b;
-    ms_buf_init(&b, NULL);
-    jobs_write(&b, r->h->p.jobs, j);
-    jobs_unlock(r->h->p.jobs);
-    return answer_json(r, status, &b, NULL);
-}
-
 static http_result get_job(request *r) {
     job *j = lock_job(r);
     return j ? answer_locked_job(r, j, MHD_HTTP_OK) : answer_problem(r);
@@ -154,16 +146,14 @@ static http_result list_jobs(request *r) {
     long most = limit ? strtol(limit, NULL, 10) : MOST_LISTED;
     int wanted = state ? state_of(state) : -1;
     const job *next = NULL;
-    if (state && wanted < 0) {
-        refuse(r, 400, "invalid-parameter", "state must be held, queued, running, done, failed or cancelled");
-        snprintf(r->problem.field, sizeof(r->problem.field), "state");
-    } else if ((limit && strspn(limit, "0123456789") != strlen(limit)) || most < 1 || most > MOST_LISTED) {
-        refuse(r, 400, "invalid-parameter", "limit must be a number from 1 to %d", MOST_LISTED);
-        snprintf(r->problem.field, sizeof(r->problem.field), "limit");
-    } else if (after && !job_is_id(after)) {
-        refuse(r, 400, "invalid-parameter", "after must be the id of a job");
-        snprintf(r->problem.field, sizeof(r->problem.field), "after");
-    }
+    if (state && wanted < 0)
+        refuse_field(r, 400, "invalid-parameter", "state",
+                     "state must be held, queued, running, done, failed or cancelled");
+    else if ((limit && strspn(limit, "0123456789") != strlen(limit)) || most < 1 || most > MOST_LISTED)
+        refuse_field(r, 400, "invalid-parameter", "limit", "limit must be a number from 1 to %d",
+                     MOST_LISTED);
+    else if (after && !job_is_id(after))
+        refuse_field(r, 400, "invalid-parameter", "after", "after must be the id of a job");
     if (r->problem.status)
         return answer_problem(r);
     ms_buf b;

@@ -160,12 +160,6 @@ static ms_status look_up(const char *listen, const char *host, const char *port,
     return code == 0 ? MS_OK : ms_fail(err, MS_INVALID_ARGUMENT, "%s: %s", listen, gai_strerror(code));
 }
 
-static bool is_loopback(const struct sockaddr *a) {
-    if (a->sa_family == AF_INET)
-        return ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24 == 127;
-    return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr);
-}
-
 static ms_status open_socket(http *h, int *ret_fd, ms_error *err) {
     const char *port = NULL;
     struct addrinfo *found = NULL;

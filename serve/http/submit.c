@@ -66,9 +66,7 @@ void submission_end(submission **ss) {
 /* ---- a form ---- */
 
 static void refuse_option(request *r, const char *name, const ms_error *err) {
-    refuse(r, 422, "invalid-option", "%s", err->message);
-    if (!r->problem.field[0])
-        snprintf(r->problem.field, sizeof(r->problem.field), "%.63s", name);
+    refuse_field(r, 422, "invalid-option", name, "%s", err->message);
 }
 
 static void need_folder(submission *s) {
@@ -230,9 +228,8 @@ static void name_file(submission *s, const char *key, const char *path) {
             strncmp(real, r->h->p.allow[i], n) == 0 && (real[n] == '/' || r->h->p.allow[i][n - 1] == '/');
     }
     if (path[0] != '/' || !allowed) { /* whether it is there is not said of what is not allowed */
-        refuse(r, MHD_HTTP_FORBIDDEN, "not-allowed",
-               "%s is not a file below a folder that this server allows", key);
-        snprintf(r->problem.field, sizeof(r->problem.field), "%s", key);
+        refuse_field(r, MHD_HTTP_FORBIDDEN, "not-allowed", key,
+                     "%s is not a file below a folder that this server allows", key);
     } else {
         need_folder(s);
         snprintf(link, sizeof(link), "%s/%s", s->j->id, key);
@@ -265,21 +262,36 @@ static void take_option(request *r, job_options *o, const ms_json *m) {
         refuse_option(r, m->key, &err);
 }
 
+/* What a plan without files is of: numbers from 1 on. */
+static const struct measure {
+    const char *name;
+    double most;
+    bool whole;
+} measures[] = {{"width", 16384, true}, {"height", 16384, true}, {"frames", 1e7, true}, {"fps", 1000, false}};
+
+static const struct measure *measure_of(const char *name) {
+    for (size_t i = 0; i < sizeof(measures) / sizeof(measures[0]); i++)
+        if (strcmp(measures[i].name, name) == 0)
+            return &measures[i];
+    return NULL;
+}
+
+static void check_measure(request *r, const struct measure *t, const ms_json *m) {
+    if (m->type != MS_JSON_NUMBER || !(m->number >= 1 && m->number <= t->most) ||
+        (t->whole && !m->is_integer))
+        refuse_field(r, 422, "invalid-option", t->name, "%s must be a number from 1 to %.0f", t->name,
+                     t->most);
+}
+
 static void take_json(submission *s, bool is_plan) {
     request *r = s->r;
     ms_json_doc *doc = NULL;
     const ms_json *root = parse_body(r, &doc);
     jobs_look *l = &s->look;
     for (const ms_json *m = root ? root->child : NULL; m && !r->problem.status; m = m->next) {
-        bool number = is_plan && (strcmp(m->key, "width") == 0 || strcmp(m->key, "height") == 0 ||
-                                  strcmp(m->key, "fps") == 0);
-        if (number || (is_plan && strcmp(m->key, "frames") == 0)) {
-            double most = strcmp(m->key, "frames") == 0 ? 1e7 : strcmp(m->key, "fps") == 0 ? 1000 : 16384;
-            if (m->type != MS_JSON_NUMBER || !(m->number >= 1 && m->number <= most) ||
-                (most != 1000 && !m->is_integer)) {
-                refuse(r, 422, "invalid-option", "%s must be a number from 1 to %.0f", m->key, most);
-                snprintf(r->problem.field, sizeof(r->problem.field), "%s", m->key);
-            }
+        const struct measure *measure = is_plan ? measure_of(m->key) : NULL;
+        if (measure) {
+            check_measure(r, measure, m);
         } else if (!is_plan && is_file_part(m->key)) {
             if (m->type == MS_JSON_STRING)
                 name_file(s, m->key, m->string);
@@ -317,14 +329,12 @@ static http_result ask(submission *s, const job_options *options, const char *id
 }
 
 static void check_options(request *r, const job_options *o) {
-    if (!jobs_find_model(r->h->p.jobs, o->model)) {
-        refuse(r, 422, "no-such-model", "there is no model \"%.60s\"; /v1/models names them", o->model);
-        snprintf(r->problem.field, sizeof(r->problem.field), "model");
-    }
-    if (o->webhook[0]) {
-        refuse(r, 422, "no-webhooks", "this build tells nobody of a job's end; its events do");
-        snprintf(r->problem.field, sizeof(r->problem.field), "webhook");
-    }
+    if (!jobs_find_model(r->h->p.jobs, o->model))
+        refuse_field(r, 422, "no-such-model", "model", "there is no model \"%.60s\"; /v1/models names them",
+                     o->model);
+    if (o->webhook[0])
+        refuse_field(r, 422, "no-webhooks", "webhook",
+                     "this build tells nobody of a job's end; its events do");
 }
 
 /* All came in: what it is, is looked at. True: refused. */
@@ -339,10 +349,8 @@ static bool finish_body(submission *s, bool is_plan) {
     } else if (!r->problem.status) {
         take_json(s, is_plan);
     }
-    if (!s->has_video && (!is_plan || submission_is_form(r->connection))) {
-        refuse(r, 422, "no-video", "the video is missing");
-        snprintf(r->problem.field, sizeof(r->problem.field), "video");
-    }
+    if (!s->has_video && (!is_plan || submission_is_form(r->connection)))
+        refuse_field(r, 422, "no-video", "video", "the video is missing");
     check_options(r, &s->j->options);
     s->look.has_audio = s->j->has_audio;
     s->look.has_track = s->j->has_track;
@@ -360,7 +368,6 @@ static http_result answer_looked(submission *s) {
     jobs *js = r->h->p.jobs;
     job *j = s->j;
     ms_error err;
-    char location[64];
     if (s->look.err.code != MS_OK) {
         refuse_error(r, &s->look.err, s->look.needs_bytes);
         return answer_refused(s);
@@ -377,12 +384,7 @@ static http_result answer_looked(submission *s) {
         return answer_refused(s);
     }
     s->listed = true;
-    ms_buf b;
-    ms_buf_init(&b, NULL);
-    jobs_write(&b, js, j);
-    snprintf(location, sizeof(location), "/v1/jobs/%s", j->id);
-    jobs_unlock(js);
-    return answer_json(r, MHD_HTTP_ACCEPTED, &b, location);
+    return answer_locked_job(r, j, MHD_HTTP_ACCEPTED);
 }
 
 http_result submit_job(request *r) {
@@ -449,11 +451,7 @@ static http_result apply_change(request *r, const ms_json *root) {
     }
     j->options = wanted;
     jobs_changed(js, j);
-    ms_buf b;
-    ms_buf_init(&b, NULL);
-    jobs_write(&b, js, j);
-    jobs_unlock(js);
-    return answer_json(r, MHD_HTTP_OK, &b, NULL);
+    return answer_locked_job(r, j, MHD_HTTP_OK);
 }
 
 static http_result answer_change(request *r) {
@@ -475,11 +473,7 @@ static http_result answer_change(request *r) {
     }
     j->options = l->options;
     jobs_changed(js, j);
-    ms_buf b;
-    ms_buf_init(&b, NULL);
-    jobs_write(&b, js, j);
-    jobs_unlock(js);
-    return answer_json(r, MHD_HTTP_OK, &b, NULL);
+    return answer_locked_job(r, j, MHD_HTTP_OK);
 }
 
 http_result submit_change(request *r) {

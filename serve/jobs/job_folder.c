@@ -18,7 +18,7 @@ ms_status job_folder_make(int jobs, const char *id, ms_error *err) {
     return MS_OK;
 }
 
-/* Calls for each name in a folder; bytes of files are summed up. */
+/* What the files of a folder take of the disk; `remove`: and they go. */
 static uint64_t walk(int parent, const char *name, bool remove, int depth) {
     uint64_t sum = 0;
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

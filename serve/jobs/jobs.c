@@ -91,7 +91,7 @@ int jobs_waiting(const jobs *js) {
     return n;
 }
 
-static bool goes_before(const job *a, const job *b) {
+bool jobs_goes_before(const job *a, const job *b) {
     return a->options.priority != b->options.priority ? a->options.priority > b->options.priority
                                                       : a->seq < b->seq;
 }
@@ -99,7 +99,7 @@ static bool goes_before(const job *a, const job *b) {
 int jobs_position(const jobs *js, const job *j) {
     int n = 1;
     for (size_t i = 0; i < js->count; i++)
-        n += js->list[i]->state == JOB_QUEUED && goes_before(js->list[i], j);
+        n += js->list[i]->state == JOB_QUEUED && jobs_goes_before(js->list[i], j);
     return n;
 }
 
@@ -287,11 +287,7 @@ void jobs_write_order(const jobs *js, ms_buf *b, const char *what, const char *i
 /* ---- opening ---- */
 
 static bool is_known(void *arg, const char *id) {
-    jobs *js = arg;
-    for (size_t i = 0; i < js->count; i++)
-        if (strcmp(js->list[i]->id, id) == 0)
-            return true;
-    return false;
+    return jobs_find(arg, id) != NULL;
 }
 
 /* What an earlier server left: what ran waits again; what is nobody's goes. */

@@ -42,6 +42,7 @@ void jobs_save(jobs *js, job *j);
 void jobs_remove(jobs *js, job *j);
 void jobs_end(jobs *js, job *j, job_state state);
 void jobs_tidy(jobs *js);
+bool jobs_goes_before(const job *a, const job *b); /* of two that wait */
 
 /* What a worker is told of a job: folder, model, options. */
 void jobs_write_order(const jobs *js, ms_buf *b, const char *what, const char *id, const job_options *o,

@@ -37,34 +37,14 @@ static void write_line(jobs *js, ms_buf *b, const jobs_look *l) {
     ms_buf_printf(b, "}");
 }
 
-static char *text_of(const ms_json *value) {
-    ms_buf b;
-    char *text = NULL;
-    if (!value)
-        return NULL;
-    ms_buf_init(&b, NULL);
-    worker_write_json(&b, value);
-    if (!b.failed)
-        job_set(&text, b.data);
-    ms_buf_free(&b);
-    return text;
-}
-
 static ms_status take_answer(jobs_look *l, const ms_json *line) {
     if (strcmp(worker_text(line, "event"), "looked") == 0) {
-        l->input = text_of(ms_json_get(line, "input"));
-        l->plan = text_of(ms_json_get(line, "plan"));
+        l->input = worker_json_text(ms_json_get(line, "input"));
+        l->plan = worker_json_text(ms_json_get(line, "plan"));
         return l->plan && (l->input || !l->id[0]) ? MS_OK : ms_fail(&l->err, MS_HOST_MEMORY, "out of memory");
     }
-    const char *name = worker_text(line, "status");
-    ms_status status = MS_INTERNAL;
-#define X(code, value, exit_code, text)                                                                      \
-    if (strcmp(name, #code) == 0 && value != 0)                                                              \
-        status = MS_##code;
-    MS_STATUS_MAP(X)
-#undef X
     l->needs_bytes = worker_integer(line, "needs_bytes", 0);
-    return ms_fail(&l->err, status, "%s", worker_text(line, "detail"));
+    return ms_fail(&l->err, worker_failure(line), "%s", worker_text(line, "detail"));
 }
 
 /* A worker that dies over a file says that the file is bad: nothing else was asked of it. */

@@ -20,8 +20,7 @@ static job *next_job(jobs *js) {
     job *best = NULL;
     for (size_t i = 0; i < js->count; i++) {
         job *j = js->list[i];
-        if (j->state == JOB_QUEUED && (!best || j->options.priority > best->options.priority ||
-                                       (j->options.priority == best->options.priority && j->seq < best->seq)))
+        if (j->state == JOB_QUEUED && (!best || jobs_goes_before(j, best)))
             best = j;
     }
     return best;
@@ -49,17 +48,6 @@ static void take_progress(jobs *js, job *j, const ms_json *line) {
     j->version = ++js->version;
 }
 
-static void set_json(char **text, const ms_json *value) {
-    ms_buf b;
-    if (!value)
-        return;
-    ms_buf_init(&b, NULL);
-    worker_write_json(&b, value);
-    if (!b.failed)
-        job_set(text, b.data);
-    ms_buf_free(&b);
-}
-
 static void fail(jobs *js, job *j, const char *code, const char *detail, int64_t needs_bytes) {
     ms_buf b;
     ms_buf_init(&b, NULL);
@@ -70,15 +58,6 @@ static void fail(jobs *js, job *j, const char *code, const char *detail, int64_t
     jobs_end(js, j, JOB_FAILED);
 }
 
-static ms_status status_of(const char *name) {
-#define X(status, value, exit_code, text)                                                                    \
-    if (strcmp(name, #status) == 0)                                                                          \
-        return MS_##status;
-    MS_STATUS_MAP(X)
-#undef X
-    return MS_INTERNAL;
-}
-
 /* True: the job has ended. */
 static bool take_line(jobs *js, job *j, const ms_json *line) {
     const char *event = worker_text(line, "event");
@@ -86,7 +65,11 @@ static bool take_line(jobs *js, job *j, const ms_json *line) {
         take_progress(js, j, line);
     } else if (strcmp(event, "planned") == 0) {
         j->progress.resumed = worker_integer(line, "resumed", 0);
-        set_json(&j->warnings, ms_json_get(line, "warnings"));
+        char *warnings = worker_json_text(ms_json_get(line, "warnings"));
+        if (warnings) {
+            free(j->warnings);
+            j->warnings = warnings;
+        }
         j->version = ++js->version;
     } else if (strcmp(event, "preview") == 0) {
         j->version = ++js->version;
@@ -100,7 +83,7 @@ static bool take_line(jobs *js, job *j, const ms_json *line) {
         jobs_end(js, j, JOB_DONE);
         return true;
     } else if (strcmp(event, "failed") == 0) {
-        ms_status status = status_of(worker_text(line, "status"));
+        ms_status status = worker_failure(line);
         if (status == MS_CANCELLED && j->cancelling)
             jobs_end(js, j, JOB_CANCELLED);
         else

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -50,7 +51,7 @@ ms_status worker_lines_read(worker_lines *l, int timeout_ms, ms_json_doc **ret_d
             continue;
         }
         ssize_t n = recv(l->fd, l->bytes + l->length, sizeof(l->bytes) - l->length, 0);
-        if (n <= 0 && errno != EINTR)
+        if (n == 0 || (n < 0 && errno != EINTR))
             return ms_fail(err, MS_IO, "the worker has ended");
         if (n > 0)
             l->length += (size_t)n;
@@ -92,7 +93,17 @@ bool worker_flag(const ms_json *object, const char *key) {
     return m && m->type == MS_JSON_BOOL && m->boolean;
 }
 
-void worker_write_json(ms_buf *b, const ms_json *v) {
+ms_status worker_failure(const ms_json *line) {
+    const char *name = worker_text(line, "status");
+#define X(status, value, exit_code, text)                                                                    \
+    if (MS_##status != MS_OK && strcmp(name, #status) == 0)                                                  \
+        return MS_##status;
+    MS_STATUS_MAP(X)
+#undef X
+    return MS_INTERNAL;
+}
+
+static void write_json(ms_buf *b, const ms_json *v) {
     switch (v->type) {
     case MS_JSON_NULL:
         ms_buf_printf(b, "null");
@@ -119,9 +130,20 @@ void worker_write_json(ms_buf *b, const ms_json *v) {
                 ms_buf_json_string(b, m->key);
                 ms_buf_printf(b, ":");
             }
-            worker_write_json(b, m); /* as deep as the reader allows */
+            write_json(b, m); /* as deep as the reader allows */
         }
         ms_buf_printf(b, v->type == MS_JSON_ARRAY ? "]" : "}");
         break;
     }
+}
+
+char *worker_json_text(const ms_json *value) {
+    ms_buf b;
+    if (!value)
+        return NULL;
+    ms_buf_init(&b, NULL);
+    write_json(&b, value);
+    char *text = b.failed ? NULL : strdup(b.data);
+    ms_buf_free(&b);
+    return text;
 }

@@ -28,7 +28,10 @@ double worker_number(const ms_json *object, const char *key, double otherwise);
 int64_t worker_integer(const ms_json *object, const char *key, int64_t otherwise);
 bool worker_flag(const ms_json *object, const char *key);
 
-/* A value as text again. */
-void worker_write_json(ms_buf *b, const ms_json *value);
+/* Of a "failed" line; MS_INTERNAL where it names none, or MS_OK. */
+ms_status worker_failure(const ms_json *line);
+
+/* A value as text again, to be freed; NULL: there is none, or no memory. */
+char *worker_json_text(const ms_json *value);
 
 #endif

@@ -59,9 +59,9 @@ void worker_plan(worker *w, const worker_job *j, const ms_json *line) {
     ms_plan_report r = {0};
     ms_error err;
     ms_error_clear(&err);
-    ms_status status =
-        plan(j, (int)worker_integer(line, "width", 1280), (int)worker_integer(line, "height", 720),
-             worker_number(line, "fps", 25), worker_integer(line, "frames", 250), false, &r, &err);
+    const int64_t frames = worker_integer(line, "frames", 0);
+    ms_status status = plan(j, (int)worker_integer(line, "width", 0), (int)worker_integer(line, "height", 0),
+                            worker_number(line, "fps", 0), frames, false, &r, &err);
     if (status != MS_OK && status != MS_BUDGET) {
         worker_tell_failure(w, j, &err, 0);
         return;
@@ -69,7 +69,7 @@ void worker_plan(worker *w, const worker_job *j, const ms_json *line) {
     ms_buf b;
     ms_buf_init(&b, NULL);
     ms_buf_printf(&b, "{\"event\":\"looked\",\"plan\":");
-    write_plan(&b, &r, NULL, worker_integer(line, "frames", 250), status == MS_OK);
+    write_plan(&b, &r, NULL, frames, status == MS_OK);
     ms_buf_printf(&b, "}");
     worker_tell(w, &b);
 }

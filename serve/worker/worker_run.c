@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "files/new_file.h"
 #include "memsafe/model.h"
+#include "system/host.h"
 #include "worker/clip_look.h"
 #include "worker/worker_job.h"
 
@@ -61,24 +62,13 @@ static ms_status warm_up(const worker_job *j, ms_error *err) {
     return MS_OK;
 }
 
-static size_t resident_bytes(void) {
-    long pages = 0, ignored;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (!f)
-        return 0;
-    if (fscanf(f, "%ld %ld", &ignored, &pages) != 2)
-        pages = 0;
-    fclose(f);
-    return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 static void tell_progress(void *arg, const ms_run_progress *p) {
     running *r = arg;
     double now = ms_now_s();
     if (now - r->told_s < PROGRESS_S)
         return;
     r->told_s = now;
-    size_t resident = resident_bytes();
+    size_t resident = ms_host_resident_bytes();
     if (resident > r->peak_bytes)
         r->peak_bytes = resident;
     ms_buf b;
