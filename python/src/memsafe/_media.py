@@ -200,9 +200,6 @@ class _ToRgb:
         return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
 
     def _make(self, frame: Any, stream: Any, matrix: int, full: bool) -> None:
-        module = av()
-        graph = module.filter.Graph()
-        source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=stream.time_base)
         wishes = SCALE + ":out_range=pc"
         if not frame.format.is_rgb:
             centred = stream.codec_context.name in CENTRED or not _is_subsampled(frame.format, 0)
@@ -210,14 +207,22 @@ class _ToRgb:
             vertical = 128 if _is_subsampled(frame.format, 1) else -513
             wishes += f":in_color_matrix={MATRICES[matrix]}:in_range={'pc' if full else 'tv'}"
             wishes += f":in_h_chr_pos={horizontal}:in_v_chr_pos={vertical}"
-        scale = graph.add("scale", wishes)
-        rgb = graph.add("format", "pix_fmts=rgb24")
-        self._sink = graph.add("buffersink")
-        source.link_to(scale)
-        scale.link_to(rgb)
-        rgb.link_to(self._sink)
-        graph.configure()
-        self._graph = graph
+        self._graph, self._sink = scaling(frame.width, frame.height, frame.format, stream.time_base, wishes, "rgb24")
+
+
+def scaling(width: int, height: int, form: Any, time_base: Any, wishes: str, to: str) -> Tuple[Any, Any]:
+    """Pictures in another form, by libav's scale filter: frames are pushed into the first and pulled from the second."""
+    graph = av().filter.Graph()
+    parts = [
+        graph.add_buffer(width=width, height=height, format=form, time_base=time_base),
+        graph.add("scale", wishes),
+        graph.add("format", f"pix_fmts={to}"),
+        graph.add("buffersink"),
+    ]
+    for part, following in zip(parts, parts[1:]):
+        part.link_to(following)
+    graph.configure()
+    return graph, parts[-1]
 
 
 def _is_subsampled(form: Any, axis: int) -> bool:

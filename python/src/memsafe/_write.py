@@ -13,7 +13,7 @@ import numpy.typing as npt
 from . import _errors
 from ._frames import Frame, FrameSource
 from ._lipsync import LipSync
-from ._media import MATRICES, SCALE, av, opened
+from ._media import MATRICES, SCALE, av, opened, scaling
 from ._options import Options
 from ._reports import Report
 from ._speech import Audio, as_channels, as_floats
@@ -154,16 +154,8 @@ class _Picture:
     def __init__(self, width: int, height: int, form: str, matrix: int) -> None:
         even = form == "yuv420p"
         self.width, self.height = (width + width % 2, height + height % 2) if even else (width, height)
-        graph = av().filter.Graph()
-        source = graph.add_buffer(width=self.width, height=self.height, format="rgb24", time_base=Fraction(1, 1000))
         chroma = f":out_color_matrix={MATRICES[matrix]}:out_range=tv:out_h_chr_pos=0:out_v_chr_pos=128" if even else ""
-        scale, to = graph.add("scale", SCALE + chroma), graph.add("format", f"pix_fmts={form}")
-        self._sink = graph.add("buffersink")
-        source.link_to(scale)
-        scale.link_to(to)
-        to.link_to(self._sink)
-        graph.configure()
-        self._graph = graph
+        self._graph, self._sink = scaling(self.width, self.height, "rgb24", Fraction(1, 1000), SCALE + chroma, form)
 
     def __call__(self, frame: Frame) -> Any:
         if frame.dtype != np.uint8:
