@@ -8,6 +8,7 @@ more pictures may add up in another order).
 import gc
 import warnings
 import weakref
+from types import SimpleNamespace
 
 import pytest
 
@@ -342,6 +343,30 @@ def test_offload_follows_the_tier(monkeypatch):
     broken = Offloaded()
     broken.enable_sequential_cpu_offload = lambda: (_ for _ in ()).throw(ImportError("accelerate is missing"))
     assert "accelerate is missing" in why_not(integrate(broken, "8G"), "CPU offload")
+
+
+class Elsewhere:
+    """A network whose weights move in place, as torch's do to and from a card."""
+
+    def __init__(self):
+        self.weight = torch.zeros(4)
+        self.at = SimpleNamespace(device="cuda:0", dtype=torch.float16, numel=lambda: 4, element_size=lambda: 2)
+
+    def parameters(self):
+        return [self.at]
+
+    def to(self, device):
+        self.at.device = device
+
+
+def test_weights_go_back_where_they_were(monkeypatch):
+    monkeypatch.setattr(_integrate, "_accelerator", lambda: "cuda")
+    pipeline = SimpleNamespace(unet=Elsewhere(), remove_all_hooks=lambda: None, device="cpu")
+    pipeline.enable_model_cpu_offload = lambda: pipeline.unet.to("cpu")
+    integrate(pipeline, "8G")
+    assert pipeline.unet.at.device == "cpu"
+    pipeline.memsafe.undo()
+    assert pipeline.unet.at.device == "cuda:0"
 
 
 # ---- undone ----

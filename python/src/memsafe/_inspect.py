@@ -2,17 +2,16 @@
 
 import ctypes as C
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Union
+from typing import Any, Dict, List, Mapping, Optional
 
 from . import _abi, _errors
 from ._library import call, choice, encoded, error_of, filled, has_feature, lib, library_path, sized, text
-from ._model import Model
+from ._model import Model, ModelLike
 from ._models import PathLike, find_model, shape_of
 from ._options import set_profile
 from ._reports import Plan, Report, report_of
 from ._values import Rate, Size, rate, size_bytes
 
-ModelLike = Union[PathLike, Model]
 FEATURES = ("ffmpeg", "yaml", "onnx", "sqlite", "zstd", "plugins")
 _NO_LIMIT = C.c_size_t(-1).value
 

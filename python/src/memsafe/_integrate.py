@@ -288,7 +288,8 @@ def _offload(it: Integration, pipeline: Any, sizes: Dict[str, int]) -> None:
     if accelerator is None:
         it._could_not("pipeline", "CPU offload", "there is no accelerator here that weights could leave")
         return
-    places = [(part.module, next(_parameters(part.module), None)) for part in _parts(pipeline)]
+    weights = [(part.module, next(_parameters(part.module), None)) for part in _parts(pipeline)]
+    places = [(module, first.device) for module, first in weights if first is not None]
     try:
         enable()
     except Exception as e:
@@ -300,18 +301,11 @@ def _offload(it: Integration, pipeline: Any, sizes: Dict[str, int]) -> None:
             pipeline.remove_all_hooks()
         if hasattr(pipeline, "_all_hooks"):
             pipeline._all_hooks = []
-        for module, first in places:
-            if first is not None and callable(getattr(module, "to", None)):
-                module.to(first.device)
+        for module, device in places:
+            if callable(getattr(module, "to", None)):
+                module.to(device)
 
-    # The devices are those of before: a moved module has new parameters, or the same ones elsewhere.
-    places = [(module, None if first is None else _Place(first)) for module, first in places]
     it._did("pipeline", "CPU offload", what, SAME, undo)
-
-
-class _Place:
-    def __init__(self, tensor: Any) -> None:
-        self.device = tensor.device
 
 
 # ---- precision and training ----

@@ -2,10 +2,8 @@
 
 import contextlib
 import ctypes as C
-import errno
 import json
 import os
-import tempfile
 import time
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
@@ -16,8 +14,9 @@ from . import _abi, _errors
 from ._frames import Frame, FrameSource, Given
 from ._library import call, encoded, filled, lib, sized
 from ._lipsync import Bar
-from ._model import Model
+from ._model import Model, ModelLike
 from ._models import PathLike, find_model
+from ._new_file import NewFile, check_free
 from ._options import frame_at
 from ._reports import Report, report_of
 from ._speech import Audio, speech_of
@@ -26,7 +25,6 @@ from ._values import Rate, Size, Time, rate, size_bytes, time_us
 from ._worker import Worker
 
 Points = npt.NDArray[np.float32]
-ModelLike = Union[PathLike, Model]
 
 
 def _nets(params: Any, model: Optional[ModelLike], faces: Optional[PathLike]) -> None:
@@ -117,28 +115,20 @@ class _TrackFile:
 
     def __init__(self, path: str, force: bool) -> None:
         self.path = path
-        if os.path.lexists(path) and not force:
-            raise _errors.file_error(f"{path} is there already; {_errors.HINTS['replace']}", errno.EEXIST, path, hints=["replace"])
-        try:
-            handle, self._part = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path) or ".")
-        except OSError as e:
-            raise _errors.file_error(f"cannot write {path}: {e.strerror}", e.errno, path) from e
-        self._file = os.fdopen(handle, "w")
+        check_free(path, force)
+        self._new = NewFile(path)
+        self._file = os.fdopen(self._new.handle, "w")
 
     def add(self, face: Dict[str, Any]) -> None:
         self._file.write(_line(face))
 
     def finish(self) -> None:
-        mask = os.umask(0)
-        os.umask(mask)
-        os.fchmod(self._file.fileno(), 0o666 & ~mask)
         self._file.close()
-        os.replace(self._part, self.path)
+        self._new.finish()
 
     def abort(self) -> None:
         self._file.close()
-        with contextlib.suppress(OSError):
-            os.unlink(self._part)
+        self._new.abort()
 
 
 def detect(

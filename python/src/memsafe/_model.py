@@ -258,3 +258,6 @@ def _no_face(name: str, o: Options, frames: int) -> _errors.NoFace:
     if o.face >= 0:
         return _errors.NoFace(f"{name}: no usable face number {o.face} in {frames} frames; {_errors.HINTS['face']}", hints=["face"])
     return _errors.NoFace(f"{name}: no usable face in {frames} frames")
+
+
+ModelLike = Union[PathLike, Model]

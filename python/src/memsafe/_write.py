@@ -1,9 +1,7 @@
 """The video file that a lip sync writes, by PyAV. It has its name only when it is whole."""
 
-import contextlib
 import errno
 import os
-import tempfile
 from fractions import Fraction
 from typing import Any, Iterator, Optional
 
@@ -14,6 +12,7 @@ from . import _errors
 from ._frames import Frame, FrameSource
 from ._lipsync import LipSync
 from ._media import MATRICES, SCALE, av, opened, scaling
+from ._new_file import NewFile, check_free
 from ._options import Options
 from ._reports import Report
 from ._speech import Audio, as_channels, as_floats
@@ -186,8 +185,7 @@ class Output:
             av().codec.Codec(encoder, "w")
         except (ValueError, av().error.FFmpegError) as e:
             raise _errors.Unsupported(f"this PyAV has no {options.codec} encoder ({encoder})") from e
-        if os.path.lexists(path) and not options.force:
-            raise _errors.file_error(f"{path} is there already; {_errors.HINTS['replace']}", errno.EEXIST, path, hints=["replace"])
+        check_free(path, options.force)
         folder = os.path.dirname(path) or "."
         if not os.path.isdir(folder):
             raise _errors.file_error(f"cannot write {path}: there is no folder {folder}", errno.ENOENT, path)
@@ -202,22 +200,13 @@ class Output:
 
     def write(self, frames: LipSync, comment: str) -> Report:
         """All frames; on failure nothing is left of the file."""
-        folder, name = os.path.split(self._path)
+        file = NewFile(self._path, ".part" + self._extension)
+        os.close(file.handle)
         try:
-            handle, part = tempfile.mkstemp(prefix=f".{name}.", suffix=".part" + self._extension, dir=folder or ".")
-            os.close(handle)
-        except OSError as e:
-            raise _errors.file_error(f"cannot write {self._path}: {e.strerror}", e.errno, self._path) from e
-        try:
-            with open(part, "rb+") as made:
-                mask = os.umask(0)
-                os.umask(mask)
-                os.fchmod(made.fileno(), 0o666 & ~mask)
-            self._fill(part, frames, comment)
-            os.replace(part, self._path)
+            self._fill(file.part, frames, comment)
+            file.finish()
         except BaseException as e:
-            with contextlib.suppress(OSError):
-                os.unlink(part)
+            file.abort()
             if isinstance(e, OSError) and not isinstance(e, _errors.Error):
                 raise _errors.file_error(f"cannot write {self._path}: {e.strerror or e}", e.errno, self._path) from e
             raise
