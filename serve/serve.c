@@ -82,8 +82,8 @@ static void close_folder(folder *f) {
         close(f->fd);
 }
 
-/* Where none is named, what is free now less the profile's margin. Workers cannot ask: their own bounds are all
-   the memory that they see. */
+/* Where none is named, what is free now less the profile's margin. Workers cannot ask: their own bounds are
+   all the memory that they see. */
 static ms_status find_budget(const serve_params *p, size_t *ret_bytes, ms_error *err) {
     ms_plan_params plan;
     ms_plan_report report;

@@ -1,7 +1,7 @@
 /*
- * `memsafe serve`: a server with a queue. http/ answers clients, jobs/ keeps what is to be done, worker/ has the
- * processes that open what was uploaded. It uses the library's public headers and what the command may see
- * of its inside (tools/command_sees.txt).
+ * `memsafe serve`: a server with a queue. http/ answers clients, jobs/ keeps what is to be done, worker/ has
+ * the processes that open what was uploaded. It uses the library's public headers and what the command may
+ * see of its inside (tools/command_sees.txt).
  */
 #ifndef SERVE_H
 #define SERVE_H
@@ -37,8 +37,8 @@ typedef struct serve_params {
 /* What this build lacks to serve, as names of libraries ("libmicrohttpd, SQLite"); NULL = nothing. */
 const char *serve_lacks(void);
 
-/* Serves until `ended` says so. MS_INVALID_ARGUMENT, MS_IO (the address or the folder; another server uses the
-   folder), MS_DAMAGED (what is in the folder), MS_HOST_MEMORY, MS_UNSUPPORTED (serve_lacks()). */
+/* Serves until `ended` says so. MS_INVALID_ARGUMENT, MS_IO (the address or the folder; another server uses
+   the folder), MS_DAMAGED (what is in the folder), MS_HOST_MEMORY, MS_UNSUPPORTED (serve_lacks()). */
 ms_status serve(const serve_params *params, ms_error *err);
 
 /* The worker that the server starts of the same program, which must call this for "serve-worker" as its

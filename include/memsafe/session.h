@@ -67,8 +67,8 @@ typedef struct ms_session_params {
     /* of speech for which there is room in the plan; more is taken while the budget allows it. 0 = 600 */
     double speech_s;
     const char *pressure_trace; /* as in ms_run_params */
-    /* So many come out at most, the last of them at a window's end. More may be pushed while those wait: they say
-       whether a gap closes behind the last, and do not come out. 0 = no limit */
+    /* So many come out at most, the last of them at a window's end. More may be pushed while those wait: they
+       say whether a gap closes behind the last, and do not come out. 0 = no limit */
     int64_t frames;
     /* Where faces are stays known, 28 bytes a frame: frames may be shown again (ms_session_frame.again). */
     bool keep_faces;
@@ -122,9 +122,9 @@ typedef struct ms_session_frame {
     /* Of a pulled one: the mouth was redrawn. Frames without a face and those after the speech pass
        through. */
     bool redrawn;
-    /* Of a pushed frame, with keep_faces: 1 + the number of an earlier one whose picture it shows once more, as
-       ms_run() does when it loops a clip: the face is where it was there. No new frames follow then. 0 = a new
-       one. */
+    /* Of a pushed frame, with keep_faces: 1 + the number of an earlier one whose picture it shows once more,
+       as ms_run() does when it loops a clip: the face is where it was there. No new frames follow then. 0 = a
+       new one. */
     int64_t again;
 } ms_session_frame;
 

@@ -1,4 +1,5 @@
-/* Server-sent events: whoever listens sleeps (suspended) until a job has changed, at most five times a second. */
+/* Server-sent events: whoever listens sleeps (suspended) until a job has changed, at most five times a
+   second. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

@@ -415,7 +415,8 @@ http_result submit_plan(request *r) {
 
 /* ---- changes ---- */
 
-/* Priority at any time before the end; what changes the plan while the job is held, and it is planned anew. */
+/* Priority at any time before the end; what changes the plan while the job is held, and it is planned
+   anew. */
 static http_result apply_change(request *r, const ms_json *root) {
     jobs *js = r->h->p.jobs;
     bool replan = false;

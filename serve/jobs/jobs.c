@@ -162,8 +162,8 @@ void jobs_remove(jobs *js, job *j) {
     memmove(&js->list[i], &js->list[i + 1], (js->count - i - 1) * sizeof(job *));
     js->count--;
     js->version++;
-    /* A row that stays because the disk is full comes back with the next server, as a job whose files are gone;
-       its folder goes last, so that it does not. */
+    /* A row that stays because the disk is full comes back with the next server, as a job whose files are
+       gone; its folder goes last, so that it does not. */
     if (job_store_remove(js->store, j->id, NULL) != MS_OK)
         js->counts.store_failures++;
     job_folder_remove(js->folder, j->id);

@@ -1,7 +1,7 @@
 /*
  * All jobs of a server: the list in memory and in the database, the queue, the worker that runs them, the
- * workers that look at uploads. Any thread may call these functions; jobs_lock() is held while a job is looked
- * at.
+ * workers that look at uploads. Any thread may call these functions; jobs_lock() is held while a job is
+ * looked at.
  */
 #ifndef SERVE_JOBS_H
 #define SERVE_JOBS_H
@@ -32,7 +32,8 @@ typedef struct jobs_params {
 /* Opens the list, takes up what was unfinished, and begins to work. MS_DAMAGED, MS_IO, MS_HOST_MEMORY. */
 ms_status jobs_open(const jobs_params *params, jobs **ret_jobs, ms_error *err);
 
-/* Ends the workers and answers whoever waits for a look; a job that runs is gone on with by the next server. */
+/* Ends the workers and answers whoever waits for a look; a job that runs is gone on with by the next
+   server. */
 void jobs_stop(jobs *js);
 void jobs_close(jobs **js);
 

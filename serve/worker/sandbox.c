@@ -127,7 +127,8 @@ static int add_rules(scmp_filter_ctx filter) {
         if (code != 0 && code != -EDOM && code != -EINVAL)
             return code;
     }
-    /* Threads alone. Of clone3 the kernel cannot look at the flags: the C library takes clone in its place. */
+    /* Threads alone. Of clone3 the kernel cannot look at the flags: the C library takes clone in its
+       place. */
     int code = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
                                 SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
     int clone3 = seccomp_syscall_resolve_name("clone3");

@@ -36,7 +36,8 @@ void worker_job_params(const worker_job *j, ms_run_params *ret_params);
 
 /* Tells the server. */
 void worker_tell(worker *w, ms_buf *line);
-/* {"event":"failed","status":...,"detail":...}; needs_bytes 0 = not known. No path of the machine is in it. */
+/* {"event":"failed","status":...,"detail":...}; needs_bytes 0 = not known. No path of the machine is in
+   it. */
 void worker_tell_failure(worker *w, const worker_job *j, const ms_error *err, int64_t needs_bytes);
 
 /* [{"code":...,"text":...},...] */

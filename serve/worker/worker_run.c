@@ -113,7 +113,8 @@ static double clip_time(const running *r, int64_t frame) {
     return o->loop == MS_LOOP_MODE_PINGPONG && turns % 2 ? r->clip_s - at : begin + at;
 }
 
-/* The newest frame beside its input, as often as it costs little. A picture that cannot be made is left out. */
+/* The newest frame beside its input, as often as it costs little. A picture that cannot be made is left
+   out. */
 static ms_status take_frame(void *arg, int64_t frame, const uint8_t *rgb, int width, int height) {
     running *r = arg;
     double now = ms_now_s();

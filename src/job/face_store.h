@@ -4,9 +4,10 @@
  * other. A run that goes on takes a window whose faces are all there and does not compute it.
  *
  * A file for each segment, faces-000000 and so on, with a place for each of its frames: a head with
- * a checksum and the frames of the face's window, then the floats. It goes when the segment is on the disk, so that at most a segment
- * and the window across its end are there. What is written survives a kill at once, and a power cut
- * as of the last sync, which comes with the end of a window but not oftener than every few seconds.
+ * a checksum and the frames of the face's window, then the floats. It goes when the segment is on the disk,
+ * so that at most a segment and the window across its end are there. What is written survives a kill at once,
+ * and a power cut as of the last sync, which comes with the end of a window but not oftener than every few
+ * seconds.
  *
  * A help and nothing else: when the disk has no room the files go, nothing more is
  * kept, and the note says so.
@@ -46,8 +47,8 @@ void ms_face_store_end_window(ms_face_store *store);
 /* The segment is finished. From any thread. */
 void ms_face_store_drop(ms_face_store *store, int64_t segment);
 
-/* Faces of whole windows in the folder that are as they were written, of segments that are not finished: what a
-   later run need not redraw. A window that lacks a face does not count, for it is redrawn. */
+/* Faces of whole windows in the folder that are as they were written, of segments that are not finished: what
+   a later run need not redraw. A window that lacks a face does not count, for it is redrawn. */
 int64_t ms_face_store_kept(const ms_face_store *store);
 
 /* The same without a store: what an earlier run left. */

@@ -1,4 +1,5 @@
-/* Judges a lip-synced video frame by frame, wherever its frames come from: what ms_score() and ms_scorer share. */
+/* Judges a lip-synced video frame by frame, wherever its frames come from: what ms_score() and ms_scorer
+   share. */
 #ifndef MS_SCORE_JUDGE_H
 #define MS_SCORE_JUDGE_H
 
@@ -27,8 +28,8 @@ typedef struct ms_judge_params {
 ms_status ms_judge_create(const ms_judge_params *params, ms_judge **ret_judge, ms_error *err);
 void ms_judge_destroy(ms_judge **judge);
 
-/* The next frame of each: tight RGB; NULL where there is none, or no more. truth_opening: of the true mouth, in
-   pixels, where it is known without pictures; NAN else. */
+/* The next frame of each: tight RGB; NULL where there is none, or no more. truth_opening: of the true mouth,
+   in pixels, where it is known without pictures; NAN else. */
 ms_status ms_judge_frame(ms_judge *judge, const uint8_t *const rgb[MS_JUDGE_PICTURES], double truth_opening,
                          ms_error *err);
 

@@ -1,4 +1,5 @@
-/* Faces found and videos judged in frames that are pushed: what ms_detect() and ms_score() say of the file. */
+/* Faces found and videos judged in frames that are pushed: what ms_detect() and ms_score() say of the
+   file. */
 #include "test.h"
 
 #include <math.h>

@@ -107,7 +107,8 @@ static void every_place_for_faces_may_be_missing(void **state) {
     ms_model_close(&model);
 }
 
-/* `frames` cuts the last window where a run of so many frames ends it, and more that is pushed does not come out. */
+/* `frames` cuts the last window where a run of so many frames ends it, and more that is pushed does not come
+   out. */
 static void it_ends_after_so_many(void **state) {
     (void)state;
     enum { LIMIT = 21 };

@@ -135,8 +135,8 @@ static cudaError_t warm_up(void) {
     return error == cudaSuccess ? done : error;
 }
 
-/* Whether the process has the card's context already: of a program that uses it too, as PyTorch does, or from an
-   earlier opening. The driver is asked past the runtime, which could make one in order to answer. */
+/* Whether the process has the card's context already: of a program that uses it too, as PyTorch does, or from
+   an earlier opening. The driver is asked past the runtime, which could make one in order to answer. */
 static bool is_in_use(int number) {
     int (*state)(int device, unsigned *flags, int *active) = NULL;
     unsigned flags = 0;
@@ -156,8 +156,8 @@ static cudaError_t make(int number) {
     cudaError_t error = cudaSetDevice(number);
     if (error != cudaSuccess)
         return error;
-    /* Kernels use no stack, print nothing and allocate nothing; others' may. Where these cannot be set, what is
-       taken is measured all the same. */
+    /* Kernels use no stack, print nothing and allocate nothing; others' may. Where these cannot be set, what
+       is taken is measured all the same. */
     if (!shared && (cudaDeviceSetLimit(cudaLimitStackSize, 256) != cudaSuccess ||
                     cudaDeviceSetLimit(cudaLimitPrintfFifoSize, 4096) != cudaSuccess ||
                     cudaDeviceSetLimit(cudaLimitMallocHeapSize, 4096) != cudaSuccess))

@@ -53,8 +53,8 @@ ms_status cuda_told(cuda_device *d, cudaError_t error) {
     return error == cudaErrorInvalidValue ? MS_INVALID_ARGUMENT : MS_INTERNAL;
 }
 
-/* A thread that was on no card is told that it is on the first one, and has no context, which the runtime would
-   make for it and the driver's own functions do not. */
+/* A thread that was on no card is told that it is on the first one, and has no context, which the runtime
+   would make for it and the driver's own functions do not. */
 ms_status cuda_enter(cuda_device *d) {
     static _Thread_local int entered = -1;
     if (atomic_load(&d->lost))

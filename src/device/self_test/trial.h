@@ -42,8 +42,8 @@ ms_weight trial_weight(trial *t, const ms_weight_shape *shape);
 /* outer x inner rows that lie behind each other. */
 ms_rows trial_rows(const trial *t, void *data, int64_t outer, int64_t inner, int64_t channels);
 
-/* Does a call in every form that the device has of it (ms_device_caps.forms). What is left in the output is of
-   the last one, or of the first whose bits are other ones. */
+/* Does a call in every form that the device has of it (ms_device_caps.forms). What is left in the output is
+   of the last one, or of the first whose bits are other ones. */
 typedef ms_status (*trial_call)(trial *t, const void *args, void *workspace);
 ms_status trial_run(trial *t, trial_call call, const void *args, size_t workspace_bytes);
 

@@ -154,7 +154,8 @@ static void bits_are_compared_with_predicted_ones(void **state) {
     ms_device_close(&dev);
 }
 
-/* A device that does a call in several ways is tried in all of them, whatever the inputs' size would choose. */
+/* A device that does a call in several ways is tried in all of them, whatever the inputs' size would
+   choose. */
 static int form, bad_form, forms_seen;
 
 static void choose_form(ms_device *dev, int chosen) {

@@ -1,4 +1,5 @@
-/* How the CUDA back end opens an emulated card: what it is told of it, what it measures, by whom it is known. */
+/* How the CUDA back end opens an emulated card: what it is told of it, what it measures, by whom it is
+   known. */
 #include "test.h"
 
 #include <dlfcn.h>

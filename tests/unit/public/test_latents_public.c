@@ -1,5 +1,5 @@
-/* Latents of callers: every bit comes back, a lossy block says what it lost, what is no block is refused, and no
-   allocation that fails leaves anything behind. */
+/* Latents of callers: every bit comes back, a lossy block says what it lost, what is no block is refused, and
+   no allocation that fails leaves anything behind. */
 #include "test.h"
 
 #include "memsafe/memsafe.h"

@@ -13,10 +13,10 @@
  the *                                    emulator draws; each may be left out from behind. "none": there is
  no *                                    card; "old": the driver is too old
  *   MEMSAFE_SIMT_VMM=0               the driver does not map memory to reserved addresses
- *   MEMSAFE_SIMT_SKIP=1              work is given and looked at as ever, nothing is computed or written: what
- *                                    comes back is zeros. A run comes to its end in no time
- *   MEMSAFE_SIMT_UUID=TEXT           which card it is, up to 16 letters; then it is one that the self-test is made of
- *                                    when it is first opened
+ *   MEMSAFE_SIMT_SKIP=1              work is given and looked at as ever, nothing is computed or written:
+ what *                                    comes back is zeros. A run comes to its end in no time
+ *   MEMSAFE_SIMT_UUID=TEXT           which card it is, up to 16 letters; then it is one that the self-test is
+ made of *                                    when it is first opened
  *   MEMSAFE_SIMT_FAIL_ALLOC=N        the N-th block of device memory fails; counted, like all that follow,
  *                                    over the process from 1
  *   MEMSAFE_SIMT_FAIL_CREATE=N       the N-th piece of physical memory: the card has no more than it said
