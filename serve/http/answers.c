@@ -109,6 +109,10 @@ void refuse_field(request *r, int status, const char *code, const char *field, c
     va_end(ap);
 }
 
+void refuse_no_job(request *r) {
+    refuse(r, MHD_HTTP_NOT_FOUND, "no-such-job", "there is no such job, or it has expired");
+}
+
 void refuse_error(request *r, const ms_error *err, int64_t needs_bytes) {
     int status = 500;
     const char *code = jobs_error_code(err->code);

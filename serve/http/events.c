@@ -103,34 +103,47 @@ static void forget(void *arg) {
     free(s);
 }
 
-http_result answer_events(request *r) {
+/* Into the list; false: it is full, or the server ends. */
+static bool enlist(http *h, subscriber *s) {
+    pthread_mutex_lock(&h->events_lock);
+    bool full = h->n_subscribers >= MOST_SUBSCRIBERS || h->ending;
+    if (!full) {
+        s->next = h->subscribers;
+        h->subscribers = s;
+        h->n_subscribers++;
+    }
+    pthread_mutex_unlock(&h->events_lock);
+    return !full;
+}
+
+/* NULL: refused. */
+static subscriber *subscribe(request *r) {
     http *h = r->h;
     jobs_lock(h->p.jobs);
     bool there = !r->id[0] || jobs_find(h->p.jobs, r->id);
     jobs_unlock(h->p.jobs);
-    subscriber *s = there ? calloc(1, sizeof(*s)) : NULL;
-    if (!there)
-        refuse(r, MHD_HTTP_NOT_FOUND, "no-such-job", "there is no such job, or it has expired");
-    else if (!s)
-        refuse(r, 500, "out-of-memory", "out of memory");
-    if (s) {
-        *s = (subscriber){.h = h, .connection = r->connection, .told_s = ms_now_s()};
-        memcpy(s->id, r->id, sizeof(s->id));
-        ms_buf_init(&s->text, NULL);
-        pthread_mutex_lock(&h->events_lock);
-        bool full = h->n_subscribers >= MOST_SUBSCRIBERS || h->ending;
-        if (!full) {
-            s->next = h->subscribers;
-            h->subscribers = s;
-            h->n_subscribers++;
-        }
-        pthread_mutex_unlock(&h->events_lock);
-        if (full) {
-            free(s);
-            refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, "busy", "too many listen already");
-        }
+    if (!there) {
+        refuse_no_job(r);
+        return NULL;
     }
-    if (r->problem.status)
+    subscriber *s = calloc(1, sizeof(*s));
+    if (!s) {
+        refuse(r, 500, "out-of-memory", "out of memory");
+        return NULL;
+    }
+    *s = (subscriber){.h = h, .connection = r->connection, .told_s = ms_now_s()};
+    memcpy(s->id, r->id, sizeof(s->id));
+    ms_buf_init(&s->text, NULL);
+    if (enlist(h, s))
+        return s;
+    free(s);
+    refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, "busy", "too many listen already");
+    return NULL;
+}
+
+http_result answer_events(request *r) {
+    subscriber *s = subscribe(r);
+    if (!s)
         return answer_problem(r);
     struct MHD_Response *response =
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_events, s, forget);

@@ -100,6 +100,8 @@ void refuse(request *r, int status, const char *code, const char *fmt, ...) MS_P
 /* The same of a field of the body or the query. */
 void refuse_field(request *r, int status, const char *code, const char *field, const char *fmt, ...)
     MS_PRINTF(5, 6);
+/* There is no job of the request's id. */
+void refuse_no_job(request *r);
 /* By a status of the library's. */
 void refuse_error(request *r, const ms_error *err, int64_t needs_bytes);
 
@@ -112,6 +114,9 @@ void guard(request *r, bool changes);
 http_result guard_login(request *r);
 
 /* ---- routes (routes.c) ---- */
+
+/* The request's job, with the list's lock held; NULL: refused, and the lock is not held. */
+job *lock_job(request *r);
 
 /* NULL: refused, with 404 or 405. */
 const route *route_find(request *r, const char *method, const char *path);

@@ -12,14 +12,13 @@
 
 /* ---- one job ---- */
 
-/* The job, with the lock held; NULL: refused, and the lock is not held. */
-static job *lock_job(request *r) {
+job *lock_job(request *r) {
     jobs_lock(r->h->p.jobs);
     job *j = jobs_find(r->h->p.jobs, r->id);
     if (j)
         return j;
     jobs_unlock(r->h->p.jobs);
-    refuse(r, MHD_HTTP_NOT_FOUND, "no-such-job", "there is no such job, or it has expired");
+    refuse_no_job(r);
     return NULL;
 }
 

@@ -164,6 +164,7 @@ static ms_status open_socket(http *h, int *ret_fd, ms_error *err) {
     const char *port = NULL;
     struct addrinfo *found = NULL;
     struct sockaddr_storage bound;
+    char port_text[8] = "";
     socklen_t bytes = sizeof(bound);
     MS_TRY(split(h->p.listen, h->host, sizeof(h->host), &port, err));
     MS_TRY(look_up(h->p.listen, h->host, port, &found, err));
@@ -177,12 +178,12 @@ static ms_status open_socket(http *h, int *ret_fd, ms_error *err) {
     else if ((fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0 ||
              setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
              bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, MOST_CONNECTIONS) != 0 ||
-             getsockname(fd, (struct sockaddr *)&bound, &bytes) != 0)
+             getsockname(fd, (struct sockaddr *)&bound, &bytes) != 0 ||
+             getnameinfo((struct sockaddr *)&bound, bytes, NULL, 0, port_text, sizeof(port_text),
+                         NI_NUMERICSERV) != 0)
         status = ms_fail(err, MS_IO, "cannot listen on %s: %s", h->p.listen, strerror(errno));
     else
-        snprintf(h->address, sizeof(h->address), "http://%s:%d/", h->host,
-                 ntohs(bound.ss_family == AF_INET ? ((struct sockaddr_in *)&bound)->sin_port
-                                                  : ((struct sockaddr_in6 *)&bound)->sin6_port));
+        snprintf(h->address, sizeof(h->address), "http://%s:%s/", h->host, port_text);
     freeaddrinfo(found);
     if (status != MS_OK && fd >= 0)
         close(fd);

@@ -82,13 +82,18 @@ static void need_folder(submission *s) {
 /* Shown to people, and nothing else: control characters go. */
 static void take_name(job *j, const char *name) {
     size_t n = 0;
-    const char *slash = strrchr(name, '/'), *back = strrchr(name, '\\');
-    const char *from = slash || back ? (slash > back ? slash : back) + 1 : name;
+    const char *from = name;
+    for (const char *c = name; *c; c++)
+        if (*c == '/' || *c == '\\')
+            from = c + 1;
     for (const char *c = from; *c && n < sizeof(j->name) - 1; c++)
         if ((unsigned char)*c >= 0x20 && *c != 0x7f)
             j->name[n++] = *c;
-    while (n > 0 && n == sizeof(j->name) - 1 && ((unsigned char)j->name[n - 1] & 0x80))
-        n--; /* not half a character */
+    if (n == sizeof(j->name) - 1) { /* not half a character, which may have four bytes */
+        while (n > 0 && ((unsigned char)j->name[n - 1] & 0xc0) == 0x80)
+            n--;
+        n -= n > 0 && ((unsigned char)j->name[n - 1] & 0x80);
+    }
     j->name[n] = 0;
 }
 
@@ -420,23 +425,19 @@ http_result submit_plan(request *r) {
 static http_result apply_change(request *r, const ms_json *root) {
     jobs *js = r->h->p.jobs;
     bool replan = false;
-    jobs_lock(js);
-    job *j = jobs_find(js, r->id);
-    job_options wanted;
-    if (!j) {
-        refuse(r, MHD_HTTP_NOT_FOUND, "no-such-job", "there is no such job, or it has expired");
-    } else {
-        wanted = j->options;
-        for (const ms_json *m = root->child; m && !r->problem.status; m = m->next) {
-            take_option(r, &wanted, m);
-            replan |= strcmp(m->key, "priority") != 0 && strcmp(m->key, "webhook") != 0;
-        }
-        if (!r->problem.status)
-            check_options(r, &wanted);
-        if (job_has_ended(j) || (replan && j->state != JOB_HELD))
-            refuse(r, MHD_HTTP_CONFLICT, "wrong-state", "of a job that is %s %s can be changed",
-                   job_state_text(j->state), job_has_ended(j) ? "nothing" : "the priority alone");
+    job *j = lock_job(r);
+    if (!j)
+        return answer_problem(r);
+    job_options wanted = j->options;
+    for (const ms_json *m = root->child; m && !r->problem.status; m = m->next) {
+        take_option(r, &wanted, m);
+        replan |= strcmp(m->key, "priority") != 0 && strcmp(m->key, "webhook") != 0;
     }
+    if (!r->problem.status)
+        check_options(r, &wanted);
+    if (job_has_ended(j) || (replan && j->state != JOB_HELD))
+        refuse(r, MHD_HTTP_CONFLICT, "wrong-state", "of a job that is %s %s can be changed",
+               job_state_text(j->state), job_has_ended(j) ? "nothing" : "the priority alone");
     if (r->problem.status) {
         jobs_unlock(js);
         return answer_problem(r);
@@ -458,11 +459,10 @@ static http_result apply_change(request *r, const ms_json *root) {
 static http_result answer_change(request *r) {
     const jobs_look *l = &r->submission->look;
     jobs *js = r->h->p.jobs;
-    jobs_lock(js);
-    job *j = jobs_find(js, r->id);
+    job *j = lock_job(r);
     if (!j)
-        refuse(r, MHD_HTTP_NOT_FOUND, "no-such-job", "the job was deleted meanwhile");
-    else if (l->err.code != MS_OK)
+        return answer_problem(r);
+    if (l->err.code != MS_OK)
         refuse_error(r, &l->err, l->needs_bytes);
     else if (j->state != JOB_HELD)
         refuse(r, MHD_HTTP_CONFLICT, "wrong-state", "the job was started meanwhile");

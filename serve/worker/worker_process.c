@@ -13,8 +13,6 @@
 #include "base/error.h"
 #include "worker/worker_main.h"
 
-extern char **environ;
-
 /* Its standard input and output are nothing, its errors are the server's. */
 static int set_files(posix_spawn_file_actions_t *files, int fd) {
     int code = posix_spawn_file_actions_addopen(files, 0, "/dev/null", 0 /* O_RDONLY */, 0);

@@ -249,6 +249,17 @@ class Refusals(Base):
         self.assertEqual(self.server.ask("GET", "/healthz")[0], 200)
         self.assertEqual(self.left(), [])
 
+    def test_long_names(self):
+        """Cut to what is shown, and never within a character, however many bytes that has."""
+        fields = self.clip.fields(steps="1", hold="1")
+        for character in "aä\u3042\U0001f600":
+            fields["video"] = ("clips/" + 300 * character, fields["video"][1])
+            status, job = self.server.submit(fields)
+            self.assertEqual(status, 202, job)
+            self.assertEqual(set(job["name"]), {character})
+            self.assertGreater(len(job["name"].encode()), 240)
+            self.assertEqual(self.server.ask("DELETE", job["links"]["self"])[0], 204)
+
     def test_other_origins(self):
         """Pages of others, and names that lead here, get nothing done."""
         self.problem(self.server.json("GET", "/v1/jobs", headers={"Host": "evil.example"}), 403, "wrong-host")
