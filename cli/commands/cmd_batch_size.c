@@ -121,19 +121,23 @@ static void write_json(const batch_job *j, ms_task task, const ms_batch_request 
 static void write_head(const batch_job *j, ms_buf *out) {
     char memory[MS_SIZE_TEXT_BYTES], weights[MS_SIZE_TEXT_BYTES], room[MS_SIZE_TEXT_BYTES];
     const ms_batches_info *b = &j->info;
+    const char *model = j->s->p.model ? j->s->p.model : j->s->p.shape ? j->s->p.shape : "latentsync-1.5";
     if (j->s->json)
         ms_buf_printf(out,
                       "{\"memory_bytes\": %zu, \"weight_bytes\": %zu, \"free_bytes\": %zu, \"pressure\": %d, "
-                      "\"tier\": \"%s\", \"tasks\": [",
+                      "\"tier\": \"%s\", \"model\": ",
                       b->memory_bytes, b->weight_bytes, b->free_bytes, j->s->pressure, b->tier);
     else
         ms_buf_printf(out,
-                      "%s, because %s: %s, of which weights take %s (%s); free %s, of which %d%% are left "
-                      "alone\n",
-                      b->tier, b->tier_reason, ms_size_format(memory, b->memory_bytes),
+                      "For %s, tier %s, because %s: %s, of which weights take %s (%s); free %s, of which "
+                      "%d %% are left alone\n",
+                      model, b->tier, b->tier_reason, ms_size_format(memory, b->memory_bytes),
                       ms_size_format(weights, b->weight_bytes), b->precision,
                       ms_size_format(room, b->free_bytes), b->margin_percent);
-    if (!j->s->json && !cli_is_narrower(TABLE_COLUMNS))
+    if (j->s->json) {
+        ms_buf_json_string(out, model);
+        ms_buf_printf(out, ", \"tasks\": [");
+    } else if (!cli_is_narrower(TABLE_COLUMNS))
         ms_buf_printf(out, "%-18s %-10s %6s  %8s  %14s  %11s  %s\n", "task", "item", "batch", "in a run",
                       "one item needs", "batch needs", "batch bound by");
 }

@@ -44,9 +44,11 @@ static const char *when_text(const ms_past_run *r, char text[32]) {
 
 static void text_row(ms_buf *out, const char *label, const char *predicted_text, const char *measured_text,
                      double predicted, double measured) {
-    ms_buf_printf(out, "    %-10s %12s %12s", label, predicted_text, measured_text);
+    const bool narrow = cli_is_narrow();
+    ms_buf_printf(out, narrow ? "    %s: predicted %s, measured %s" : "    %-10s %12s %12s", label,
+                  predicted_text, measured_text);
     if (predicted > 0)
-        ms_buf_printf(out, " %8.2f", measured / predicted);
+        ms_buf_printf(out, narrow ? ", ratio %.2f" : " %8.2f", measured / predicted);
     ms_buf_printf(out, "\n");
 }
 
@@ -107,7 +109,8 @@ static ms_status text_run(void *arg, const ms_past_run *r) {
     if (r->changes)
         ms_buf_printf(&l->out, "  the layout changed %d time%s under way: its times correct nothing\n",
                       r->changes, r->changes == 1 ? "" : "s");
-    ms_buf_printf(&l->out, "    %-10s %12s %12s %8s\n", "", "predicted", "measured", "ratio");
+    if (!cli_is_narrow())
+        ms_buf_printf(&l->out, "    %-10s %12s %12s %8s\n", "", "predicted", "measured", "ratio");
     size_row(&l->out, "peak", r->planned_bytes, r->peak_bytes);
     for (int i = 0; i < MS_STAGE_COUNT; i++)
         time_row(&l->out, ms_stage_name((ms_stage)i), r->predicted_s[i], r->measured_s[i]);

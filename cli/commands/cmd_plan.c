@@ -22,7 +22,8 @@
 typedef struct plan_state {
     ms_plan_params p;
     const char *size, *svg, *html;
-    int precision, rung, codec, frames, paste;
+    int precision, rung, codec, paste;
+    int frames; /* 0 = not said */
     bool demo, json, compare, force;
     cli_profile_options profile;
 } plan_state;
@@ -30,7 +31,6 @@ typedef struct plan_state {
 static void plan_defaults(void *state) {
     plan_state *s = state;
     ms_plan_params_init(&s->p);
-    s->frames = (int)s->p.frames;
 }
 
 static ms_status parse_size(const char *text, int *width, int *height, ms_error *err) {
@@ -230,7 +230,8 @@ static int plan_run(const void *state, char **arguments, int n_arguments) {
     s.p.rung = (ms_rung)s.rung;
     s.p.paste = (ms_paste)s.paste;
     s.p.codec = (ms_output_codec)s.codec;
-    s.p.frames = s.frames;
+    if (s.frames)
+        s.p.frames = s.frames;
     s.p.history = cli_history_file();
     s.p.profile = cli_profile_source(&s.profile);
     cli_model_choice choice;
@@ -243,6 +244,8 @@ static int plan_run(const void *state, char **arguments, int n_arguments) {
         status = check_drawings(&s, &err);
     if (status == MS_OK && s.compare && s.p.budget_bytes)
         status = ms_fail(&err, MS_INVALID_ARGUMENT, "--compare has budgets of its own: leave out --budget");
+    if (status == MS_OK && s.compare && s.frames)
+        status = ms_fail(&err, MS_INVALID_ARGUMENT, "--compare has lengths of its own: leave out --frames");
     if (status == MS_OK && s.compare)
         return cli_plan_compare(&s.p, s.json, &err) == MS_OK ? 0 : cli_fail(&err);
     if (status == MS_OK)

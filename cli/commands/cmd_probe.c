@@ -76,16 +76,26 @@ static ms_status look(const probe_state *s, probe_result *r, ms_error *err) {
 
 /* ---- for people ---- */
 
+/* Where a line begins, before what it tells. */
+static void text_label(ms_buf *out, const char *label) {
+    ms_buf_printf(out, cli_is_narrow() ? "  %s: " : "  %-24s ", label);
+}
+
+static void text_line(ms_buf *out, const char *label, const char *text) {
+    text_label(out, label);
+    ms_buf_printf(out, "%s\n", text);
+}
+
 static void text_bytes(ms_buf *out, const char *label, size_t bytes) {
     char size[MS_SIZE_TEXT_BYTES];
-    ms_buf_printf(out, "  %-24s %s\n", label, bytes == SIZE_MAX ? "no limit" : ms_size_format(size, bytes));
+    text_line(out, label, bytes == SIZE_MAX ? "no limit" : ms_size_format(size, bytes));
 }
 
 static void text_bandwidth(ms_buf *out, const char *label, const ms_probe_bandwidth *b, const char *how) {
     char rate[MS_SIZE_TEXT_BYTES], size[MS_SIZE_TEXT_BYTES];
-    ms_buf_printf(out, "  %-24s %s/s (%s in %.2f s, %s)\n", label,
-                  ms_size_format(rate, (uint64_t)b->bytes_per_s), ms_size_format(size, b->bytes), b->seconds,
-                  how);
+    text_label(out, label);
+    ms_buf_printf(out, "%s/s (%s in %.2f s, %s)\n", ms_size_format(rate, (uint64_t)b->bytes_per_s),
+                  ms_size_format(size, b->bytes), b->seconds, how);
 }
 
 static void text_host(ms_buf *out, const probe_result *r) {
@@ -97,7 +107,8 @@ static void text_host(ms_buf *out, const probe_result *r) {
     text_bytes(out, "cgroup limit", h->cgroup_limit_bytes);
     if (ms_probe_get_cgroup(r->probe, h->cgroup_binding, &binding)) {
         text_bytes(out, "cgroup leaves", h->cgroup_left_bytes);
-        ms_buf_printf(out, "  %-24s %.*s\n", "limited by", (int)binding.dir_chars, binding.dir);
+        text_label(out, "limited by");
+        ms_buf_printf(out, "%.*s\n", (int)binding.dir_chars, binding.dir);
     }
     text_bytes(out, "address space limit", h->address_limit_bytes);
     text_bytes(out, "data limit", h->data_limit_bytes);
@@ -107,31 +118,39 @@ static void text_host(ms_buf *out, const probe_result *r) {
 
 static void text_rate(ms_buf *out, const char *label, double bytes_per_s) {
     char rate[MS_SIZE_TEXT_BYTES];
-    ms_buf_printf(out, "  %-24s %s/s\n", label, ms_size_format(rate, (uint64_t)bytes_per_s));
+    text_label(out, label);
+    ms_buf_printf(out, "%s/s\n", ms_size_format(rate, (uint64_t)bytes_per_s));
+}
+
+static void text_flops(ms_buf *out, const char *label, double flops) {
+    text_label(out, label);
+    ms_buf_printf(out, "%.1f GFLOP/s\n", flops * 1e-9);
 }
 
 static void text_rates(ms_buf *out, const probe_result *r) {
     const ms_probe_rates *c = &r->rates;
     const int threads = r->device.threads;
     ms_buf_printf(out, "Kernels, %d thread%s (kept: %s)\n", threads, threads == 1 ? "" : "s", r->kept);
-    ms_buf_printf(out, "  %-24s %.1f GFLOP/s\n", "convolution", c->conv_flops * 1e-9);
-    ms_buf_printf(out, "  %-24s %.1f GFLOP/s\n", "linear layer", c->linear_flops * 1e-9);
-    ms_buf_printf(out, "  %-24s %.1f GFLOP/s\n", "attention", c->attention_flops * 1e-9);
+    text_flops(out, "convolution", c->conv_flops);
+    text_flops(out, "linear layer", c->linear_flops);
+    text_flops(out, "attention", c->attention_flops);
     text_rate(out, "sums and norms", c->moved_bytes);
     text_rate(out, "reading weights", c->weight_bytes);
     text_rate(out, "packing weights", c->pack_bytes);
     text_rate(out, "disk", c->disk_bytes);
-    ms_buf_printf(out, "  %-24s %.1f us\n", "starting an operation", 1e6 / c->passes);
+    text_label(out, "starting an operation");
+    ms_buf_printf(out, "%.1f us\n", 1e6 / c->passes);
 }
 
 static void text_cards(ms_buf *out, const probe_result *r) {
     ms_probe_card c;
     for (int i = 0; ms_probe_get_card(r->probe, i, &c); i++) {
-        char total[MS_SIZE_TEXT_BYTES], free_text[MS_SIZE_TEXT_BYTES];
+        char total[MS_SIZE_TEXT_BYTES], free_text[MS_SIZE_TEXT_BYTES], number[16];
         if (i == 0)
             ms_buf_printf(out,
                           "CUDA cards (what memsafe does on them is predicted, not yet run on hardware)\n");
-        ms_buf_printf(out, "  %-24d ", i);
+        snprintf(number, sizeof(number), "%d", i);
+        text_label(out, number);
         if (c.problem)
             ms_buf_printf(out, "%s\n", c.problem);
         else
@@ -140,19 +159,50 @@ static void text_cards(ms_buf *out, const probe_result *r) {
     }
 }
 
+/* The profile's table; in a narrow terminal "name: value, where it comes from". */
+static void text_profile(ms_buf *out, const char *table) {
+    if (!cli_is_narrow()) {
+        ms_buf_printf(out, "%s", table);
+        return;
+    }
+    bool begun = false, named = false; /* of this line */
+    while (*table) {
+        size_t spaces = strspn(table, " "), word = strcspn(table + spaces, " \n");
+        bool gap = begun && spaces > 1;
+        ms_buf_printf(out, "%.*s%.*s", gap ? 2 : (int)spaces,
+                      !gap    ? table
+                      : named ? ", "
+                              : ": ",
+                      (int)word, table + spaces);
+        begun = true;
+        named = named || gap;
+        table += spaces + word;
+        if (*table == '\n') {
+            ms_buf_printf(out, "\n");
+            begun = named = false;
+            table++;
+        }
+    }
+}
+
 static void write_text(const probe_result *r, ms_buf *out) {
-    ms_buf_printf(out, "Processor\n  %-24s %s\n  %-24s %d\n  %-24s", "name", r->host.cpu_name,
-                  "CPUs for this process", r->host.cpus, "instruction sets");
+    char cpus[16];
+    snprintf(cpus, sizeof(cpus), "%d", r->host.cpus);
+    ms_buf_printf(out, "Processor\n");
+    text_line(out, "name", r->host.cpu_name);
+    text_line(out, "CPUs for this process", cpus);
+    text_label(out, "instruction sets");
     for (int i = 0; ms_probe_instruction_set(i); i++)
-        ms_buf_printf(out, " %s", ms_probe_instruction_set(i));
+        ms_buf_printf(out, "%s%s", i ? " " : "", ms_probe_instruction_set(i));
     ms_buf_printf(out, "\n");
     text_host(out, r);
-    ms_buf_printf(out, "Device\n  %-24s %s\n", r->device.backend, r->device.description);
+    ms_buf_printf(out, "Device\n");
+    text_line(out, r->device.backend, r->device.description);
     text_bytes(out, "nominal memory", r->device.nominal_bytes);
     text_bytes(out, "free memory", r->device.free_bytes);
-    ms_buf_printf(out, "  %-24s", "back ends");
+    text_label(out, "back ends");
     for (int i = 0; ms_probe_backend(i); i++)
-        ms_buf_printf(out, " %s%s", ms_probe_backend(i),
+        ms_buf_printf(out, "%s%s%s", i ? " " : "", ms_probe_backend(i),
                       strcmp(ms_probe_backend(i), "dummy") == 0 ? " (sizes only)" : "");
     ms_buf_printf(out, "\n");
     text_cards(out, r);
@@ -165,7 +215,7 @@ static void write_text(const probe_result *r, ms_buf *out) {
     }
     if (r->calibrated)
         text_rates(out, r);
-    ms_buf_printf(out, "%s", r->profile);
+    text_profile(out, r->profile);
 }
 
 /* ---- for programs ---- */

@@ -95,5 +95,7 @@ int ms_card_arch(const char *text) {
 
 size_t ms_card_context_bytes(const ms_card *card) {
     double mib = SMALL_CONTEXT_MIB + CONTEXT_MIB_PER_MULTIPROCESSOR * (card->multiprocessors - 34);
+    if (mib < SMALL_CONTEXT_MIB) /* of smaller cards none is published */
+        mib = SMALL_CONTEXT_MIB;
     return (size_t)(mib + KERNELS_MIB) << 20;
 }

@@ -34,7 +34,8 @@ bool ms_card_is(const ms_card *card, const char *description);
 int ms_card_arch(const char *text);
 
 /* What a process takes of the card's memory by using it, about: a context grows with the multiprocessors,
-   from 107 MiB (RTX 4060 Ti, 34 of them) to 612 MiB (B200, 148); and the kernels' code. */
+   from 107 MiB (RTX 4060 Ti, 34 of them; smaller cards are taken to need as much) to 612 MiB (B200, 148);
+   and the kernels' code. */
 size_t ms_card_context_bytes(const ms_card *card);
 
 #endif

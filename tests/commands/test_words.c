@@ -219,6 +219,32 @@ static void everything_fits_the_terminal(void **state) {
     }
 }
 
+/* Columns would be torn where lines are broken. */
+static void a_narrow_terminal_has_no_columns(void **state) {
+    (void)state;
+    static const char *const lines[] = {"probe", "doctor --demo", "history -v"};
+    static char text[1 << 18];
+    char line[4096];
+    test_set_history("narrow.db");
+    assert_run_works(RUN "--track in.jsonl -y narrow.mkv");
+    for (int i = 0; i < (int)(sizeof(lines) / sizeof(lines[0])); i++) {
+        snprintf(line, sizeof(line), "exec %s %s", MS_CLI_PATH, lines[i]);
+        test_on_terminal(40, "xterm", line, text, sizeof(text));
+        for (char *at = text; *at; at += strcspn(at, "\r\n"), at += strspn(at, "\r\n")) {
+            const char *gap = strstr(at + strspn(at, " "), "   ");
+            if (gap && gap < at + strcspn(at, "\r\n"))
+                fail_msg("%s: %.*s", lines[i], (int)strcspn(at, "\r\n"), at);
+        }
+    }
+    test_set_history("off");
+}
+
+static void compared_plans_have_lengths_of_their_own(void **state) {
+    (void)state;
+    assert_run_fails(2, "--compare has lengths of its own", "plan --compare --shape tiny --frames 9");
+    assert_run_fails(2, "--compare has budgets of its own", "plan --compare --shape tiny -b 9G");
+}
+
 static void a_folder_that_is_not_there_is_one_error(void **state) {
     (void)state;
     assert_run_fails(11, "memsafe: nowhere: there is no such folder; memsafe-fetch-models", "models nowhere");
@@ -243,7 +269,10 @@ static void the_least_budget_is_no_less_than_the_peak(void **state) {
 /* Each column is told from the next, and why a run takes fewer. */
 static void batches_have_clear_columns(void **state) {
     (void)state;
+    assert_run_works("batch-size --device-memory 8G");
+    assert_int_equal(strncmp(test_output, "For latentsync-1.5, tier compact, because ", 42), 0);
     assert_run_works("batch-size --shape tiny --device-memory 8G");
+    assert_int_equal(strncmp(test_output, "For tiny, tier compact, because ", 32), 0);
     assert_non_null(strstr(test_output, " batch  in a run  one item needs  batch needs  batch bound by\n"));
     assert_non_null(strstr(test_output, "\nA run takes fewer where more do not pay: "));
 }
@@ -327,6 +356,8 @@ int main(void) {
         cmocka_unit_test(files_are_named_alike_in_every_command),
         cmocka_unit_test(files_in_each_others_place_are_told),
         cmocka_unit_test(a_plan_reads_well),
+        cmocka_unit_test(a_narrow_terminal_has_no_columns),
+        cmocka_unit_test(compared_plans_have_lengths_of_their_own),
         cmocka_unit_test(batches_have_clear_columns),
         cmocka_unit_test(a_short_clip_has_no_window_border),
         cmocka_unit_test(everything_fits_the_terminal),

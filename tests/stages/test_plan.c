@@ -201,6 +201,16 @@ static void cards_are_planned_for(void **state) {
     assert_run_fails(2, "--device-memory", "plan --arch sm_86");
 }
 
+/* What was measured of the smallest card is the least of any. */
+static void no_context_is_smaller_than_a_measured_one(void **state) {
+    (void)state;
+    const ms_card one = {.multiprocessors = 14}, measured = {.multiprocessors = 34},
+                  large = {.multiprocessors = 148};
+    assert_true(ms_card_context_bytes(&one) == ms_card_context_bytes(&measured));
+    assert_true(ms_card_context_bytes(&measured) >= (size_t)107 << 20);
+    assert_true(ms_card_context_bytes(&large) >= (size_t)612 << 20);
+}
+
 static void a_card_is_known_by_what_its_driver_calls_it(void **state) {
     (void)state;
     static const struct {
@@ -432,6 +442,7 @@ int main(void) {
         cmocka_unit_test(stripes_take_longer),
         cmocka_unit_test(other_devices_are_planned_for),
         cmocka_unit_test(cards_are_planned_for),
+        cmocka_unit_test(no_context_is_smaller_than_a_measured_one),
         cmocka_unit_test(a_card_is_known_by_what_its_driver_calls_it),
         cmocka_unit_test(measurements_of_a_card_replace_the_estimate),
         cmocka_unit_test(budgets_are_compared),
