@@ -45,3 +45,4 @@ memsafe_dependency(espeak espeak-ng TOOL)
 # `memsafe serve` (serve/): of the command alone, not of the library.
 memsafe_dependency(microhttpd libmicrohttpd>=0.9.73 TOOL)
 memsafe_dependency(seccomp libseccomp TOOL)
+memsafe_dependency(curl libcurl>=7.81 TOOL)

@@ -111,7 +111,10 @@ static ms_status serve_in(const serve_params *p, const folder *f, ms_error *err)
                                     .budget_bytes = budget_bytes,
                                     .keep_ms = p->keep_s * 1000,
                                     .keep_bytes = p->keep_bytes,
-                                    .most_waiting = p->most_waiting};
+                                    .most_waiting = p->most_waiting,
+                                    .webhook_to = p->webhook_to,
+                                    .n_webhook_to = p->n_webhook_to,
+                                    .webhook_key = p->webhook_key};
     jobs *js = NULL;
     http *h = NULL;
     MS_TRY(jobs_open(&about_jobs, &js, err));

@@ -25,6 +25,11 @@ typedef struct serve_params {
     const char *token;        /* NULL = none */
     const char *const *allow; /* folders of this machine in which clients may name files */
     int n_allow;
+    /* Addresses that may be told of a job's end, by how they begin (webhook.h has the rule), and
+       what that is signed with. */
+    const char *const *webhook_to;
+    int n_webhook_to;
+    const char *webhook_key;
     uint64_t max_upload_bytes, keep_bytes;
     int64_t keep_s;
     int most_waiting;

@@ -36,9 +36,7 @@ static const struct {
 
 /* text may be "". */
 static void row(const char *name, const char *state, const char *text) {
-    if (cli_is_narrow() && !name[0]) /* the row before goes on */
-        cli_print("    %s\n", text);
-    else if (cli_is_narrow())
+    if (cli_is_narrow())
         cli_print("  %s: %s%s%s\n", name, state, text[0] ? ", " : "", text);
     else if (text[0])
         cli_print("  %-20s %-8s %s\n", name, state, text);
@@ -46,9 +44,9 @@ static void row(const char *name, const char *state, const char *text) {
         cli_print("  %-20s %s\n", name, state);
 }
 
-/* Of what the row above lacks. */
+/* Of what the row above lacks; as far in as a row that goes on. */
 static void mend_by(const char *what, const char *after) {
-    cli_print("%*smend: %s%s\n", cli_is_narrow() ? 4 : 23, "", what, after);
+    cli_print("    mend: %s%s\n", what, after);
 }
 
 static int check_libraries(void) {
@@ -68,7 +66,8 @@ static int check_libraries(void) {
     if (serve_lacks()) {
         char needed[256];
         snprintf(needed, sizeof(needed), "it needs %s", serve_lacks());
-        mend_by(needed, ": apt-get install libmicrohttpd-dev libseccomp-dev; then build again");
+        mend_by(needed,
+                ": apt-get install libmicrohttpd-dev libseccomp-dev libcurl4-openssl-dev; then build again");
         missing++;
     }
     return missing;
@@ -133,12 +132,15 @@ static void tell_plugin(void *arg, const char *path, const char *problem) {
 }
 
 static void list_plugins(void) {
-    char folder[CLI_PATH_BYTES], text[CLI_PATH_BYTES + 64];
+    char folder[CLI_PATH_BYTES], text[CLI_PATH_BYTES + 32];
     int found = 0;
     ms_plugin_list(tell_plugin, &found);
     for (int i = 0; found == 0 && ms_plugin_folder(i, folder, sizeof(folder)); i++) {
-        snprintf(text, sizeof(text), "%s%s", i ? "nor in " : "no memsafe-NAME.so in ", folder);
-        row(i ? "" : "plug-ins", i ? "" : "none", text);
+        snprintf(text, sizeof(text), "no memsafe-NAME.so in %s", folder);
+        if (i)
+            cli_print("    nor in %s\n", folder);
+        else
+            row("plug-ins", "none", text);
     }
 }
 

@@ -20,10 +20,11 @@
 #define TOKEN_BYTES 512
 #define LEAST_TOKEN 16
 #define NAME_BYTES 64
+#define WEBHOOK_BYTES 512
 
 typedef struct serve_state {
-    const char *listen, *data, *device, *token_file, *keep;
-    cli_list models, allow;
+    const char *listen, *data, *device, *token_file, *webhook_key_file, *keep;
+    cli_list models, allow, webhook_to;
     uint64_t budget_bytes, max_upload_bytes, keep_bytes;
     int waiting;
     bool demo;
@@ -41,11 +42,13 @@ static void serve_defaults(void *state) {
 
 /* What the server borrows. */
 static struct {
-    char data[CLI_PATH_BYTES], token[TOKEN_BYTES];
+    char data[CLI_PATH_BYTES], token[TOKEN_BYTES], webhook_key[TOKEN_BYTES];
     char path[CLI_LIST_MAX + 1][CLI_PATH_BYTES], name[CLI_LIST_MAX + 1][NAME_BYTES];
     char allow[CLI_LIST_MAX][PATH_MAX];
     serve_model model[CLI_LIST_MAX + 1];
     const char *allowed[CLI_LIST_MAX];
+    char webhook[CLI_LIST_MAX][WEBHOOK_BYTES];
+    const char *webhook_to[CLI_LIST_MAX];
     int n_models;
 } own;
 
@@ -78,24 +81,55 @@ static ms_status choose_data(const serve_state *s, ms_error *err) {
                          "--data is missing, and there is no home folder to have it in");
 }
 
-static ms_status read_token(const serve_state *s, ms_error *err) {
-    const char *given = getenv("MEMSAFE_TOKEN");
-    if (s->token_file) {
-        FILE *f = fopen(s->token_file, "r");
-        if (!f || !fgets(own.token, sizeof(own.token), f))
-            own.token[0] = 0;
+/* The first line of a file, else a variable; "": neither is named. what: "token", for messages. */
+static ms_status read_secret(const char *what, const char *file, const char *variable,
+                             char ret_text[TOKEN_BYTES], ms_error *err) {
+    const char *given = getenv(variable);
+    ret_text[0] = 0;
+    if (file) {
+        FILE *f = fopen(file, "r");
+        if (!f || !fgets(ret_text, TOKEN_BYTES, f))
+            ret_text[0] = 0;
         if (f)
             fclose(f);
-        own.token[strcspn(own.token, "\r\n")] = 0;
-        if (!f || !own.token[0])
-            return ms_fail(err, MS_IO, "no token can be read from %s%s%s", s->token_file, f ? "" : ": ",
+        ret_text[strcspn(ret_text, "\r\n")] = 0;
+        if (!f || !ret_text[0])
+            return ms_fail(err, MS_IO, "no %s can be read from %s%s%s", what, file, f ? "" : ": ",
                            f ? "" : strerror(errno));
     } else if (given) {
-        snprintf(own.token, sizeof(own.token), "%s", given);
+        snprintf(ret_text, TOKEN_BYTES, "%s", given);
     }
-    if (own.token[0] && strlen(own.token) < LEAST_TOKEN)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "the token has %zu characters; %d are the least",
-                       strlen(own.token), LEAST_TOKEN);
+    if (ret_text[0] && strlen(ret_text) < LEAST_TOKEN)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the %s has %zu characters; %d are the least", what,
+                       strlen(ret_text), LEAST_TOKEN);
+    return MS_OK;
+}
+
+/* An address begins with it where the host's name ends in it: "http://host" becomes "http://host/". */
+static ms_status take_webhook(const char *text, char ret_text[WEBHOOK_BYTES], ms_error *err) {
+    const char *host = strncmp(text, "http://", 7) == 0    ? text + 7
+                       : strncmp(text, "https://", 8) == 0 ? text + 8
+                                                           : "";
+    if (!host[0] || host[0] == '/' || strpbrk(text, "@\\ ") || strlen(text) + 2 > WEBHOOK_BYTES)
+        return ms_fail(
+            err, MS_INVALID_ARGUMENT,
+            "--webhook-to: \"%.200s\" is not how an address begins, like https://example.org/hooks/", text);
+    snprintf(ret_text, WEBHOOK_BYTES, "%s%s", text, strchr(host, '/') ? "" : "/");
+    return MS_OK;
+}
+
+static ms_status find_webhooks(const serve_state *s, ms_error *err) {
+    MS_TRY(read_secret("webhook key", s->webhook_key_file, "MEMSAFE_WEBHOOK_KEY", own.webhook_key, err));
+    for (int i = 0; i < s->webhook_to.count; i++) {
+        MS_TRY(take_webhook(s->webhook_to.items[i], own.webhook[i], err));
+        own.webhook_to[i] = own.webhook[i];
+    }
+    if (s->webhook_to.count && !own.webhook_key[0])
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "--webhook-to needs --webhook-key-file: what is told is signed with it");
+    if (s->webhook_key_file && !s->webhook_to.count)
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "--webhook-key-file needs --webhook-to: who may be told of a job's end");
     return MS_OK;
 }
 
@@ -169,6 +203,9 @@ static int serve_run(const void *state, char **arguments, int n_arguments) {
                       .budget_bytes = s->budget_bytes,
                       .allow = own.allowed,
                       .n_allow = s->allow.count,
+                      .webhook_to = own.webhook_to,
+                      .n_webhook_to = s->webhook_to.count,
+                      .webhook_key = own.webhook_key,
                       .max_upload_bytes = s->max_upload_bytes,
                       .keep_bytes = s->keep_bytes,
                       .most_waiting = s->waiting,
@@ -178,7 +215,8 @@ static int serve_run(const void *state, char **arguments, int n_arguments) {
     if (serve_lacks())
         return serve(&p, &err), cli_fail(&err);
     if (parse_keep(s->keep, &p.keep_s, &err) != MS_OK || choose_data(s, &err) != MS_OK ||
-        read_token(s, &err) != MS_OK || find_folders(s, &err) != MS_OK || find_models(s, &err) != MS_OK)
+        read_secret("token", s->token_file, "MEMSAFE_TOKEN", own.token, &err) != MS_OK ||
+        find_webhooks(s, &err) != MS_OK || find_folders(s, &err) != MS_OK || find_models(s, &err) != MS_OK)
         return cli_fail(&err);
     p.n_models = own.n_models;
     p.token = own.token[0] ? own.token : NULL;
@@ -222,6 +260,13 @@ static const cli_option serve_options[] = {
      "clients may name files of this machine below this folder in place of uploading them; may be given "
      "several times",
      0, 0},
+    CLI_GROUP("Telling of a job's end"),
+    {"webhook-to", 0, CLI_LIST, offsetof(serve_state, webhook_to), "URL",
+     "jobs may name a webhook that begins so (https://example.org/hooks/); may be given several times "
+     "(default: none may be told)",
+     0, 0},
+    {"webhook-key-file", 0, CLI_TEXT, offsetof(serve_state, webhook_key_file), "FILE",
+     "its first line signs what is told (MEMSAFE_WEBHOOK_KEY says it, too)", 0, 0},
     CLI_GROUP("Limits"),
     {"max-upload", 0, CLI_BYTES, offsetof(serve_state, max_upload_bytes), "SIZE",
      "most that one upload may have (default 2G)", 0, 0},

@@ -7,7 +7,7 @@
 #include <microhttpd.h>
 
 #include "http/http.h"
-#include "http/sha256.h"
+#include "jobs/sha256.h"
 
 #define HTTP_JSON_BYTES ((size_t)64 << 10) /* most of a body that is no upload */
 #define HTTP_BUCKETS 1024

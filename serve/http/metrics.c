@@ -43,6 +43,10 @@ http_result answer_metrics(request *r) {
     one(&b, "looks_failed_total", "counter", "Of those, refused.", (double)c.looks_failed);
     one(&b, "store_failures_total", "counter", "Times that the list of jobs could not be written.",
         (double)c.store_failures);
+    one(&b, "webhooks_delivered_total", "counter", "Ends of jobs that an address was told of.",
+        (double)c.webhooks_delivered);
+    one(&b, "webhooks_failed_total", "counter", "Times that an address was not to be told.",
+        (double)c.webhooks_failed);
     one(&b, "worker_resident_bytes", "gauge", "Memory of the run worker.", (double)c.worker_bytes);
     one(&b, "server_resident_bytes", "gauge", "Memory of the server itself.",
         (double)ms_host_resident_bytes());

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "http/http_inside.h"
 #include "jobs/job_folder.h"
+#include "jobs/webhook.h"
 #include "worker/worker_lines.h"
 
 #define POST_BYTES (64 << 10) /* of the buffer that parts of a form are found in */
@@ -337,9 +338,12 @@ static void check_options(request *r, const job_options *o) {
     if (!jobs_find_model(r->h->p.jobs, o->model))
         refuse_field(r, 422, "no-such-model", "model", "there is no model \"%.60s\"; /v1/models names them",
                      o->model);
-    if (o->webhook[0])
+    if (o->webhook[0] && !jobs_get_params(r->h->p.jobs)->n_webhook_to)
         refuse_field(r, 422, "no-webhooks", "webhook",
-                     "this build tells nobody of a job's end; its events do");
+                     "this server tells nobody of a job's end (--webhook-to)");
+    else if (o->webhook[0] && !webhook_is_allowed(jobs_get_params(r->h->p.jobs), o->webhook))
+        refuse_field(r, MHD_HTTP_FORBIDDEN, "not-allowed", "webhook",
+                     "webhook is not an address that this server may tell of a job's end");
 }
 
 /* All came in: what it is, is looked at. True: refused. */

@@ -57,6 +57,34 @@ const char *job_state_text(job_state state) {
     return "?";
 }
 
+static const char *hook_text(job_hook_state state) {
+    switch (state) {
+#define X(name, value, text)                                                                                 \
+    case JOB_HOOK_##name:                                                                                    \
+        return text;
+        JOB_HOOK_MAP(X)
+#undef X
+    case JOB_HOOK_STATES:
+        break;
+    }
+    return "?";
+}
+
+void job_note_memory(job *j, int64_t time_ms, int64_t bytes) {
+    job_progress *p = &j->progress;
+    if (p->n_samples && time_ms - p->sample[p->n_samples - 1].time_ms < p->sample_ms)
+        return;
+    if (p->n_samples == 0)
+        p->sample_ms = 1000;
+    if (p->n_samples == JOB_SAMPLES) { /* every other one goes */
+        for (int i = 0; 2 * i < JOB_SAMPLES; i++)
+            p->sample[i] = p->sample[2 * i];
+        p->n_samples = (JOB_SAMPLES + 1) / 2;
+        p->sample_ms *= 2;
+    }
+    p->sample[p->n_samples++] = (job_sample){time_ms, bytes};
+}
+
 bool job_has_ended(const job *j) {
     return j->state == JOB_DONE || j->state == JOB_FAILED || j->state == JOB_CANCELLED;
 }
@@ -80,14 +108,14 @@ void job_write_error(ms_buf *b, const char *code, const char *detail, int64_t ne
         ms_buf_printf(b, ",\"needs_bytes\":null}");
 }
 
-static void write_time(ms_buf *b, const char *name, int64_t ms) {
+void job_write_time(ms_buf *b, const char *name, int64_t ms) {
     struct tm t;
     time_t s = (time_t)(ms / 1000);
     char text[40];
     if (ms <= 0 || !gmtime_r(&s, &t) || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &t) == 0)
-        ms_buf_printf(b, ",\"%s\":null", name);
+        ms_buf_printf(b, "\"%s\":null", name);
     else
-        ms_buf_printf(b, ",\"%s\":\"%s.%03dZ\"", name, text, (int)(ms % 1000));
+        ms_buf_printf(b, "\"%s\":\"%s.%03dZ\"", name, text, (int)(ms % 1000));
 }
 
 static void write_number(ms_buf *b, const char *name, double value) {
@@ -107,6 +135,21 @@ static void write_progress(ms_buf *b, const job_progress *p) {
                   p->frames_done, p->frames_total, p->memory_bytes, p->peak_bytes, p->resumed);
     write_number(b, "fraction", p->fraction);
     write_number(b, "eta_s", p->eta_s);
+    ms_buf_printf(b, ",\"memory\":[");
+    for (int i = 0; i < p->n_samples; i++)
+        ms_buf_printf(b, "%s[%.3f,%" PRId64 "]", i ? "," : "", (double)p->sample[i].time_ms / 1000,
+                      p->sample[i].bytes);
+    ms_buf_printf(b, "]}");
+}
+
+static void write_hook(ms_buf *b, const job_hook *h) {
+    if (h->state == JOB_HOOK_NONE) {
+        ms_buf_printf(b, ",\"webhook\":null");
+        return;
+    }
+    ms_buf_printf(b, ",\"webhook\":{\"state\":\"%s\",\"tries\":%" PRId64, hook_text(h->state), h->tries);
+    ms_buf_printf(b, ",");
+    job_write_time(b, "next", h->state == JOB_HOOK_PENDING ? h->next_ms : 0);
     ms_buf_printf(b, "}");
 }
 
@@ -127,10 +170,14 @@ void job_write(ms_buf *b, const job *j, int position, int64_t keep_ms) {
     else
         ms_buf_printf(b, "null");
     ms_buf_printf(b, ",\"priority\":%d", j->options.priority);
-    write_time(b, "created", j->created_ms);
-    write_time(b, "started", j->started_ms);
-    write_time(b, "ended", j->ended_ms);
-    write_time(b, "expires", job_has_ended(j) ? j->ended_ms + keep_ms : 0);
+    ms_buf_printf(b, ",");
+    job_write_time(b, "created", j->created_ms);
+    ms_buf_printf(b, ",");
+    job_write_time(b, "started", j->started_ms);
+    ms_buf_printf(b, ",");
+    job_write_time(b, "ended", j->ended_ms);
+    ms_buf_printf(b, ",");
+    job_write_time(b, "expires", job_has_ended(j) ? j->ended_ms + keep_ms : 0);
     ms_buf_printf(b, ",\"name\":");
     ms_buf_json_string(b, j->name);
     ms_buf_printf(b, ",\"model\":");
@@ -140,6 +187,7 @@ void job_write(ms_buf *b, const job *j, int position, int64_t keep_ms) {
     ms_buf_printf(b, ",\"input\":%s,\"plan\":%s,\"warnings\":%s,\"error\":%s", j->input ? j->input : "null",
                   j->plan ? j->plan : "null", j->warnings ? j->warnings : "[]", j->error ? j->error : "null");
     write_progress(b, &j->progress);
+    write_hook(b, &j->hook);
     write_links(b, j);
     ms_buf_printf(b, "}");
 }

@@ -24,11 +24,39 @@ typedef enum job_state {
         JOB_STATES
 } job_state;
 
+/* Memory over time, thinned out where there would be more. */
+#define JOB_SAMPLES 60
+typedef struct job_sample {
+    int64_t time_ms, bytes;
+} job_sample;
+
 typedef struct job_progress {
     char stage[24];
+    int n_samples;
+    int64_t sample_ms; /* between two */
+    job_sample sample[JOB_SAMPLES];
     int64_t frames_done, frames_total, memory_bytes, peak_bytes, resumed;
     double fraction, eta_s; /* negative = not known */
 } job_progress;
+
+/* Whether an address was told of the job's end. X(name, value, text); numbers are in the database. */
+#define JOB_HOOK_MAP(X)                                                                                      \
+    X(NONE, 0, "none")                                                                                       \
+    X(PENDING, 1, "pending")                                                                                 \
+    X(DELIVERED, 2, "delivered")                                                                             \
+    X(GIVEN_UP, 3, "given-up")
+
+typedef enum job_hook_state {
+#define X(name, value, text) JOB_HOOK_##name = value,
+    JOB_HOOK_MAP(X)
+#undef X
+        JOB_HOOK_STATES
+} job_hook_state;
+
+typedef struct job_hook {
+    job_hook_state state;
+    int64_t tries, next_ms; /* since 1970 */
+} job_hook;
 
 typedef struct job {
     char id[JOB_ID_BYTES];
@@ -40,6 +68,7 @@ typedef struct job {
     bool has_audio, has_track;
     char *input, *plan, *warnings, *error; /* JSON; NULL = none */
     job_progress progress;
+    job_hook hook;
 
     bool cancelling, deleting; /* asked for while it runs */
     bool unsaved;              /* the database could not be written: to be tried again */
@@ -57,6 +86,9 @@ void job_destroy(job **j);
 bool job_set(char **text, const char *value);
 
 const char *job_state_text(job_state state);
+
+/* What the job takes now; kept where the last sample is old enough. */
+void job_note_memory(job *j, int64_t time_ms, int64_t bytes);
 bool job_has_ended(const job *j);
 bool job_is_id(const char *text);
 
@@ -65,6 +97,9 @@ int64_t job_now_ms(void);
 
 /* {"code": ..., "detail": ..., "needs_bytes": ...}; needs_bytes 0 = not known. */
 void job_write_error(ms_buf *b, const char *code, const char *detail, int64_t needs_bytes);
+
+/* "name":"2026-11-29T12:00:00.000Z"; null for a time that is none. */
+void job_write_time(ms_buf *b, const char *name, int64_t ms);
 
 /* As clients see it. position: of a queued one, from 1; keep_ms: how long ended ones stay. */
 void job_write(ms_buf *b, const job *j, int position, int64_t keep_ms);

@@ -8,7 +8,7 @@
 #include "files/trusted_db.h"
 
 #define APPLICATION_ID 1836278131 /* "msas" */
-#define FORMAT 1
+#define FORMAT 2
 #define MOST_BYTES ((int64_t)1 << 30)
 #define MOST_TIME ((int64_t)1 << 53)
 #define NAME "jobs.db"
@@ -21,11 +21,12 @@ static const char *const schema =
     "create table if not exists job (id text primary key, seq integer not null, state integer not null, "
     "created integer not null, started integer not null, ended integer not null, audio integer not null, "
     "track integer not null, frames_done integer not null, frames_total integer not null, peak integer not "
-    "null, name text not null, options text not "
+    "null, hook integer not null, hook_tries integer not null, hook_next integer not null, name text not "
+    "null, options text not "
     "null, input text, plan text, warnings text, error text);";
 
-enum { ID, SEQ, STATE, CREATED, STARTED, ENDED, AUDIO, TRACK, DONE, TOTAL, PEAK, NAME_TEXT };
-enum { OPTIONS = NAME_TEXT + 1, INPUT, PLAN, WARNINGS, ERROR };
+enum { ID, SEQ, STATE, CREATED, STARTED, ENDED, AUDIO, TRACK, DONE, TOTAL, PEAK };
+enum { HOOK = PEAK + 1, HOOK_TRIES, HOOK_NEXT, NAME_TEXT, OPTIONS, INPUT, PLAN, WARNINGS, ERROR };
 
 ms_status job_store_open(int folder, const char *folder_path, job_store **ret_store, ms_error *err) {
     const ms_db_params params = {.folder = folder,
@@ -102,13 +103,15 @@ static ms_status take_json(char **dst, sqlite3_stmt *q, int column, ms_error *er
 }
 
 static ms_status take_numbers(job *j, sqlite3_stmt *q, ms_error *err) {
-    for (int i = SEQ; i <= PEAK; i++) {
+    for (int i = SEQ; i <= HOOK_NEXT; i++) {
         int64_t value = sqlite3_column_int64(q, i);
         if (sqlite3_column_type(q, i) != SQLITE_INTEGER || value > MOST_TIME || value < 0)
             return damaged("a number is out of range", err);
     }
     if (sqlite3_column_int64(q, STATE) >= JOB_STATES)
         return damaged("a job's state", err);
+    if (sqlite3_column_int64(q, HOOK) >= JOB_HOOK_STATES)
+        return damaged("a webhook's state", err);
     j->seq = sqlite3_column_int64(q, SEQ);
     j->state = (job_state)sqlite3_column_int64(q, STATE);
     j->created_ms = sqlite3_column_int64(q, CREATED);
@@ -119,6 +122,9 @@ static ms_status take_numbers(job *j, sqlite3_stmt *q, ms_error *err) {
     j->progress.frames_done = sqlite3_column_int64(q, DONE);
     j->progress.frames_total = sqlite3_column_int64(q, TOTAL);
     j->progress.peak_bytes = sqlite3_column_int64(q, PEAK);
+    j->hook = (job_hook){.state = (job_hook_state)sqlite3_column_int64(q, HOOK),
+                         .tries = sqlite3_column_int64(q, HOOK_TRIES),
+                         .next_ms = sqlite3_column_int64(q, HOOK_NEXT)};
     if (j->state == JOB_DONE)
         j->progress.fraction = 1;
     return MS_OK;
@@ -168,10 +174,13 @@ static void bind(sqlite3_stmt *q, const job *j, const char *options) {
                                j->has_track,
                                j->progress.frames_done,
                                j->progress.frames_total,
-                               j->progress.peak_bytes};
+                               j->progress.peak_bytes,
+                               j->hook.state,
+                               j->hook.tries,
+                               j->hook.next_ms};
     const char *texts[] = {j->name, options, j->input, j->plan, j->warnings, j->error};
     sqlite3_bind_text(q, ID + 1, j->id, -1, SQLITE_STATIC);
-    for (int i = SEQ; i <= PEAK; i++)
+    for (int i = SEQ; i <= HOOK_NEXT; i++)
         sqlite3_bind_int64(q, i + 1, numbers[i - SEQ]);
     for (int i = NAME_TEXT; i <= ERROR; i++)
         sqlite3_bind_text(q, i + 1, texts[i - NAME_TEXT], -1, SQLITE_STATIC); /* NULL = null */
@@ -182,11 +191,12 @@ ms_status job_store_put(job_store *s, const job *j, ms_error *err) {
     ms_buf options;
     ms_buf_init(&options, NULL);
     job_options_write(&options, &j->options);
-    ms_status status = options.failed ? ms_fail(err, MS_HOST_MEMORY, "out of memory for the list of jobs")
-                                      : ms_db_prepare(s->db,
-                                                      "insert or replace into job values "
-                                                      "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                                                      &q, err);
+    ms_status status = options.failed
+                           ? ms_fail(err, MS_HOST_MEMORY, "out of memory for the list of jobs")
+                           : ms_db_prepare(s->db,
+                                           "insert or replace into job values "
+                                           "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                                           &q, err);
     if (status == MS_OK) {
         bind(q, j, options.data);
         status = ms_db_finish(s->db, q, err);

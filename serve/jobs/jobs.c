@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -18,6 +19,13 @@ void jobs_lock(jobs *js) {
 
 void jobs_unlock(jobs *js) {
     pthread_mutex_unlock(&js->lock);
+}
+
+void jobs_wait_a_second(jobs *js) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec++;
+    pthread_cond_timedwait(&js->woken, &js->lock, &t);
 }
 
 const jobs_params *jobs_get_params(const jobs *js) {
@@ -199,6 +207,7 @@ bool jobs_retry(jobs *js, job *j) {
     j->state = JOB_QUEUED;
     j->started_ms = j->ended_ms = 0;
     j->deaths = 0;
+    j->hook = (job_hook){.state = JOB_HOOK_NONE};
     j->death_frame = -1;
     job_set(&j->error, NULL);
     j->progress.fraction = j->progress.eta_s = -1;
@@ -223,6 +232,8 @@ void jobs_end(jobs *js, job *j, job_state state) {
     j->progress.eta_s = state == JOB_DONE ? 0 : -1;
     j->progress.memory_bytes = 0;
     j->bytes = job_folder_bytes(js->folder, j->id);
+    if (j->options.webhook[0] && !j->deleting)
+        j->hook = (job_hook){.state = JOB_HOOK_PENDING, .next_ms = j->ended_ms};
     js->counts.ended[state]++;
     jobs_changed(js, j);
 }
@@ -317,6 +328,9 @@ static ms_status begin_threads(jobs *js, ms_error *err) {
     if (pthread_create(&js->runner, NULL, jobs_run_loop, js) != 0)
         return ms_fail(err, MS_HOST_MEMORY, "a thread cannot be started");
     js->has_runner = true;
+    if (js->p.n_webhook_to && pthread_create(&js->teller, NULL, jobs_webhook_loop, js) != 0)
+        return ms_fail(err, MS_HOST_MEMORY, "a thread cannot be started");
+    js->has_teller = js->p.n_webhook_to > 0;
     for (; js->n_lookers < LOOK_THREADS; js->n_lookers++)
         if (pthread_create(&js->lookers[js->n_lookers], NULL, jobs_look_loop, js) != 0)
             return ms_fail(err, MS_HOST_MEMORY, "a thread cannot be started");
@@ -369,9 +383,11 @@ void jobs_stop(jobs *js) {
     pthread_mutex_unlock(&js->look_lock);
     if (js->has_runner)
         pthread_join(js->runner, NULL);
+    if (js->has_teller)
+        pthread_join(js->teller, NULL);
     for (int i = 0; i < js->n_lookers; i++)
         pthread_join(js->lookers[i], NULL);
-    js->has_runner = false;
+    js->has_runner = js->has_teller = false;
     js->n_lookers = 0;
 }
 

@@ -27,6 +27,10 @@ typedef struct jobs_params {
     int64_t keep_ms;
     uint64_t keep_bytes;
     int most_waiting;
+    const char *const
+        *webhook_to;         /* how the addresses begin that may be told of ends (webhook_is_allowed()) */
+    int n_webhook_to;        /* 0 = nobody is told */
+    const char *webhook_key; /* what is told is signed with it */
 } jobs_params;
 
 /* Opens the list, takes up what was unfinished, and begins to work. MS_DAMAGED, MS_IO, MS_HOST_MEMORY. */
@@ -76,6 +80,7 @@ typedef struct jobs_counts {
     int by_state[JOB_STATES];
     uint64_t ended[JOB_STATES]; /* since the server began */
     uint64_t worker_deaths, looks, looks_failed, store_failures;
+    uint64_t webhooks_delivered, webhooks_failed; /* tries */
     int64_t worker_bytes;
     double run_seconds;
 } jobs_counts;

@@ -29,6 +29,9 @@ struct jobs {
     worker_process worker; /* the runner's alone */
     job *current;          /* the runner's; stays in the list until it lets go */
 
+    pthread_t teller; /* of webhooks */
+    bool has_teller;
+
     pthread_mutex_t look_lock;
     pthread_cond_t look_woken;
     jobs_look *first, *last;
@@ -48,7 +51,11 @@ bool jobs_goes_before(const job *a, const job *b); /* of two that wait */
 void jobs_write_order(const jobs *js, ms_buf *b, const char *what, const char *id, const job_options *o,
                       bool has_audio, bool has_track);
 
+/* Lock held, and given back meanwhile: until something changes, or a second has passed. */
+void jobs_wait_a_second(jobs *js);
+
 /* Their threads. */
+void *jobs_webhook_loop(void *arg);
 void *jobs_run_loop(void *arg);
 void *jobs_look_loop(void *arg);
 

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -26,13 +25,6 @@ static job *next_job(jobs *js) {
     return best;
 }
 
-static void wait_a_second(jobs *js) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec++;
-    pthread_cond_timedwait(&js->woken, &js->lock, &t);
-}
-
 /* ---- what the worker says: lock held ---- */
 
 static void take_progress(jobs *js, job *j, const ms_json *line) {
@@ -45,6 +37,7 @@ static void take_progress(jobs *js, job *j, const ms_json *line) {
     p->fraction = worker_number(line, "fraction", -1);
     p->eta_s = worker_number(line, "eta_s", -1);
     js->counts.worker_bytes = p->memory_bytes;
+    job_note_memory(j, job_now_ms(), p->memory_bytes);
     j->version = ++js->version;
 }
 
@@ -186,7 +179,7 @@ void *jobs_run_loop(void *arg) {
         jobs_tidy(js);
         job *j = next_job(js);
         if (!j) {
-            wait_a_second(js);
+            jobs_wait_a_second(js);
             continue;
         }
         j->state = JOB_RUNNING;

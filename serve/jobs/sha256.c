@@ -1,4 +1,4 @@
-#include "http/sha256.h"
+#include "jobs/sha256.h"
 
 #include <string.h>
 

@@ -1,7 +1,12 @@
 """The interface of `memsafe serve`, asked over HTTP: test_api.py BUILD_FOLDER SOURCE_FOLDER [names of tests]"""
 
+import base64
+import contextlib
+import hmac
+import http.server
 import json
 import os
+import queue
 import shutil
 import signal
 import socket
@@ -17,6 +22,64 @@ from server import Clip, Server, form
 BUILD, SOURCE = "", ""
 BUDGET = "1G"
 QUICK = {"steps": "1", "frames": "10"}
+
+
+class Receiver:
+    """Whom jobs' ends are told to. Answers with what `answers` holds, the last from then on."""
+
+    def __init__(self):
+        letters, owner = queue.Queue(), self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                letters.put((self.path, dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(owner.answers[0] if len(owner.answers) == 1 else owner.answers.pop(0))
+                self.send_header("Location", owner.address + "elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def do_GET(self):
+                owner.redirected += 1
+
+            def log_message(self, *arguments):
+                pass
+
+        self.letters, self.answers, self.redirected = letters, [200], 0
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server.server_port}/"
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def next(self):
+        """(path, headers, body)"""
+        return self.letters.get(timeout=90)
+
+    def close(self):
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+def own_address():
+    """Of this machine, and not loopback; None: it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(("192.0.2.1", 9))  # nothing is sent
+            return s.getsockname()[0]
+        except OSError:
+            return None
+
+
+@contextlib.contextmanager
+def local_server(test, *arguments):
+    """On a data folder of its own, and gone afterwards."""
+    data = tempfile.mkdtemp(prefix="data.", dir=test.folder)
+    server = Server(BUILD, data, *arguments)
+    try:
+        yield server
+    finally:
+        server.stop()
+        server.log.close()
 
 
 class Base(unittest.TestCase):
@@ -310,7 +373,6 @@ class Refusals(Base):
     def test_page(self):
         status, headers, text = self.server.ask("GET", "/")
         self.assertEqual((status, headers["Content-Type"]), (200, "text/html; charset=utf-8"))
-        import base64
         import hashlib
         import re
         page, policy = text.decode(), headers["Content-Security-Policy"]
@@ -328,6 +390,184 @@ class Refusals(Base):
         self.assertEqual((status, plan["frames"]), (200, 10), plan)
         self.assertEqual(self.left(), [])
         self.problem(self.server.json("POST", "/v1/plan", {"width": 0}), 422, "invalid-option")
+
+
+class Kept(Base):
+    """How long what has ended stays, and what becomes of a full disk."""
+
+    def gone(self, server, job, seconds=60):
+        folder, end = os.path.join(server.data, "jobs", job["id"]), time.monotonic() + seconds
+        while time.monotonic() < end:
+            if server.ask("GET", job["links"]["self"])[0] == 404 and not os.path.exists(folder):
+                return True
+            time.sleep(0.2)
+        return False
+
+    def test_time(self):
+        with local_server(self, "--demo", "-b", BUDGET, "--keep", "0.1m") as server:
+            job = server.submit(self.clip.fields(**QUICK))[1]
+            self.assertEqual(server.wait(job["id"])["state"], "done")
+            self.assertEqual(server.ask("GET", job["links"]["result"])[0], 200)
+            self.assertTrue(self.gone(server, job))
+            self.assertEqual(server.json("GET", "/v1/jobs")[1]["jobs"], [])
+
+    def test_bytes(self):
+        """The oldest goes first; what waits stays."""
+        with local_server(self, "--demo", "-b", BUDGET) as server:
+            job = server.submit(self.clip.fields(**QUICK))[1]
+            server.wait(job["id"])
+            folder = os.path.join(server.data, "jobs", job["id"])
+            one = sum(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder))
+        with local_server(self, "--demo", "-b", BUDGET, "--keep-bytes", str(one * 3 // 2)) as server:
+            held = server.submit(self.clip.fields(**QUICK, hold="true"))[1]
+            jobs = [server.submit(self.clip.fields(**QUICK))[1] for _ in range(2)]
+            self.assertEqual(server.wait(jobs[1]["id"])["state"], "done")
+            self.assertTrue(self.gone(server, jobs[0]))
+            self.assertEqual([j["id"] for j in server.json("GET", "/v1/jobs")[1]["jobs"]], [jobs[1]["id"], held["id"]])
+
+    def test_disk_full(self):
+        data = os.path.join(self.folder, "small")
+        os.mkdir(data)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", data], capture_output=True).returncode:
+            self.skipTest("no file system can be mounted here")
+        server = None
+        try:
+            server = Server(BUILD, data, "--demo", "-b", BUDGET)
+            self.full(server)
+        finally:
+            if server:
+                server.stop()
+                server.log.close()
+            subprocess.run(["umount", "-l", data], check=True)
+
+    def full(self, server):
+        wanted = self.clip.by_command(BUILD, BUDGET, "--steps", "1", "--frames", "10")
+        answer = server.submit({"video": ("large.mp4", os.urandom(7 << 20))})
+        self.problem(answer, 507, "no-room")
+        end = time.monotonic() + 30  # what is refused early goes when its connection has ended
+        while os.listdir(os.path.join(server.data, "jobs")) and time.monotonic() < end:
+            time.sleep(0.05)
+        self.assertEqual(os.listdir(os.path.join(server.data, "jobs")), [])
+        job = server.submit(self.clip.fields(**QUICK, hold="true"))[1]
+        junk = os.path.join(server.data, "junk")
+        with open(junk, "wb", buffering=0) as file:
+            with self.assertRaises(OSError):
+                while True:
+                    file.write(bytes(4096))
+        self.assertEqual(server.ask("POST", job["links"]["self"] + "/start")[0], 200)
+        failed = server.wait(job["id"])
+        self.assertEqual((failed["state"], failed["error"]["code"]), ("failed", "io-error"), failed)
+        self.problem(server.submit(self.clip.fields(**QUICK)), 507, "no-room")
+        os.remove(junk)
+        self.assertEqual(server.ask("POST", job["links"]["self"] + "/retry")[0], 200)
+        self.assertEqual(server.wait(job["id"])["state"], "done")
+        self.assertEqual(server.ask("GET", job["links"]["result"])[2], wanted)
+
+
+class Webhooks(Base):
+    KEY = "a key of the test's own"
+
+    @classmethod
+    def arguments(cls):
+        cls.receiver = Receiver()
+        return ["--demo", "-b", BUDGET, "--webhook-to", cls.receiver.address + "hooks/", "--webhook-to", "http://127.0.0.1:1"]
+
+    @classmethod
+    def environment(cls):
+        return {"MEMSAFE_WEBHOOK_KEY": cls.KEY, "no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1"}
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.receiver.close()
+
+    def told(self, letter, job):
+        """What came is signed, and of this job."""
+        _, headers, body = letter
+        signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+        wanted = base64.b64encode(hmac.digest(self.KEY.encode(), signed, "sha256")).decode()
+        self.assertEqual(headers["webhook-signature"], "v1," + wanted)
+        self.assertLess(abs(time.time() - int(headers["webhook-timestamp"])), 60)
+        self.assertEqual(headers["Content-Type"], "application/json")
+        self.no_path(body.decode())
+        event = json.loads(body)
+        self.assertEqual(event["data"]["id"], job["id"])
+        return event
+
+    def hook(self, job, state):
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            hook = self.server.job(job["id"])["webhook"]
+            if hook["state"] == state:
+                return hook
+            time.sleep(0.1)
+        self.fail(f"{hook} is not {state}")
+
+    def submit(self, path, **options):
+        status, job = self.server.submit(self.clip.fields(**QUICK, webhook=self.receiver.address + path, **options))
+        self.assertEqual(status, 202, job)
+        self.assertIsNone(job["webhook"])
+        return job
+
+    def test_told_once(self):
+        self.receiver.answers = [204]
+        job = self.submit("hooks/a")
+        letter = self.receiver.next()
+        self.assertEqual(letter[0], "/hooks/a")
+        event = self.told(letter, job)
+        self.assertEqual((event["type"], event["data"]["state"]), ("job.done", "done"))
+        self.assertEqual(self.hook(job, "delivered"), {"state": "delivered", "tries": 1, "next": None})
+
+    def test_tried_again(self):
+        """After a refusal, and after a kill of the server; the same event each time, and no redirection is followed."""
+        self.receiver.answers = [500, 302, 200]
+        job = self.submit("hooks/b", hold="true")
+        self.assertEqual(self.server.ask("POST", job["links"]["self"] + "/cancel")[0], 200)
+        first = self.receiver.next()
+        self.assertEqual(self.told(first, job)["type"], "job.cancelled")
+        hook = self.hook(job, "pending")
+        while not hook["tries"]:
+            hook = self.server.job(job["id"])["webhook"]
+        self.assertEqual(hook["tries"], 1)
+        self.assertIsNotNone(hook["next"])
+        self.server.kill()
+        self.server.start()
+        second = self.receiver.next()
+        self.told(second, job)
+        self.assertEqual(second[1]["webhook-id"], first[1]["webhook-id"])
+        while self.server.job(job["id"])["webhook"]["tries"] < 2:
+            time.sleep(0.1)
+        self.assertEqual(self.server.job(job["id"])["webhook"]["state"], "pending")
+        self.assertEqual(self.receiver.redirected, 0)
+
+    def test_given_up(self):
+        self.receiver.answers = [410]
+        job = self.submit("hooks/c", hold="true")
+        self.assertEqual(self.server.ask("POST", job["links"]["self"] + "/cancel")[0], 200)
+        self.told(self.receiver.next(), job)
+        self.assertEqual(self.hook(job, "given-up")["tries"], 1)
+
+    def test_not_allowed(self):
+        for address in (self.receiver.address, self.receiver.address + "hook", "http://127.0.0.1:10/x", "http://127.0.0.1:1@127.0.0.1:2/",
+                        self.receiver.address + "hooks/../other", self.receiver.address + "hooks/%2E%2e/other",
+                        self.receiver.address + "hooks/..\\other", "http://127.0.0.1:1", "https://127.0.0.1:1/", "file:///etc/passwd"):
+            answer = self.server.submit(self.clip.fields(**QUICK, webhook=address))
+            self.problem(answer, 403, "not-allowed")
+            self.assertEqual(answer[1]["field"], "webhook")
+
+    def test_options(self):
+        for options, said in ((["--webhook-to", "http://127.0.0.1/"], b"needs --webhook-key-file"), (["--webhook-key-file", self.key_file()], b"needs --webhook-to"),
+                              (["--webhook-to", "ftp://x/", "--webhook-key-file", self.key_file()], b"is not how an address begins"),
+                              (["--webhook-to", "http://", "--webhook-key-file", self.key_file()], b"is not how an address begins")):
+            got = subprocess.run([os.path.join(BUILD, "memsafe"), "serve", "--demo", "--data", self.folder + "/other", *options], capture_output=True)
+            self.assertEqual(got.returncode, 2, got)
+            self.assertIn(said, got.stderr)
+
+    def key_file(self):
+        name = os.path.join(self.folder, "key")
+        with open(name, "w") as file:
+            file.write(self.KEY + "\n")
+        return name
 
 
 class Tight(Base):
@@ -373,6 +613,33 @@ class Token(Base):
         self.problem(self.server.json("POST", cancel, headers=cookie), 403, "wrong-origin")
         self.problem(self.server.json("POST", cancel, headers=dict(cookie, Origin="http://evil.example")), 403, "wrong-origin")
         self.problem(self.server.json("POST", cancel, headers=dict(cookie, Origin=ours["Origin"])), 404, "no-such-job")
+
+    def test_of_a_file(self):
+        """The first line; elsewhere than on loopback, where too many requests are refused."""
+        name = os.path.join(self.folder, "token")
+        with open(name, "w") as file:
+            file.write(self.WORD + "\nanother line\n")
+        with local_server(self, "--demo", "-b", BUDGET, "--token-file", name, "--listen", "0.0.0.0:0") as server:
+            bearer = {"Authorization": "Bearer " + self.WORD}
+            self.problem(server.json("GET", "/v1/jobs"), 401, "no-token")
+            self.assertEqual(server.json("GET", "/v1/jobs", headers=bearer)[0], 200)
+            server.host = own_address()
+            if not server.host:
+                self.skipTest("this machine has no address but loopback")
+            answers = [server.ask("GET", "/v1/server", headers=bearer) for _ in range(400)]
+            self.assertIn(429, [a[0] for a in answers])
+            self.assertEqual({a[0] for a in answers}, {200, 429})
+            refused = next(a for a in answers if a[0] == 429)
+            self.problem((429, json.loads(refused[2])), 429, "too-often")
+            time.sleep(2)
+            self.assertEqual(server.ask("GET", "/v1/server", headers=bearer)[0], 200)
+        for text in ("short\n", ""):
+            with open(name, "w") as file:
+                file.write(text)
+            got = subprocess.run([os.path.join(BUILD, "memsafe"), "serve", "--demo", "--token-file", name, "--data", self.folder + "/other"],
+                                 capture_output=True)
+            self.assertIn(got.returncode, (2, 11), got)
+            self.assertIn(b"token", got.stderr)
 
     def test_elsewhere_needs_one(self):
         command = [os.path.join(BUILD, "memsafe"), "serve", "--demo", "--listen", "0.0.0.0:0", "--data", self.folder + "/other"]

@@ -1,7 +1,7 @@
 #include "test.h"
 
 #include "http/range.h"
-#include "http/sha256.h"
+#include "jobs/sha256.h"
 
 static void ranges(void **state) {
     (void)state;
