@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from conftest import DEMO, FAST, ROOT
 
 import memsafe
+from memsafe._library import lib
 
 
 def made(model: Any, *arguments: Any, **options: Any) -> Any:
@@ -113,6 +115,57 @@ def test_precision(inputs: Any, command: Any) -> None:
         other = made(model, inputs.video, inputs.speech, track=inputs.track, frames=3, precision="fp16")
         assert model.info.precision == "float16"
         assert np.array_equal(other, command(track=inputs.track, frames=3, precision="fp16"))
+
+
+def test_a_precision_is_that_lip_syncs_alone(inputs: Any, monkeypatch: Any) -> None:
+    with memsafe.Model(DEMO, device="cpu", precision="fp32", budget="1G") as model:
+        model.lipsync(inputs.video, inputs.speech, track=inputs.track, precision="fp16", **FAST).close()
+        assert model.info.precision == "float16"
+        model.lipsync(inputs.video, inputs.speech, track=inputs.track, **FAST).close()
+        assert model.info.precision == "float32"
+        once, opens = [memsafe.OutOfMemory("not now")], memsafe.Model._open
+
+        def fail(self: Any) -> None:
+            if once:
+                raise once.pop()
+            opens(self)
+
+        monkeypatch.setattr(memsafe.Model, "_open", fail)
+        with pytest.raises(memsafe.OutOfMemory, match="not now"):
+            model.lipsync(inputs.video, inputs.speech, track=inputs.track, precision="fp16", **FAST)
+        assert model.info.precision == "float32"  # open as it was
+        model.lipsync(inputs.video, inputs.speech, track=inputs.track, **FAST).close()
+
+
+def test_a_second_lip_sync_is_told_to_close_the_first(model: Any, inputs: Any) -> None:
+    """In `it = model.lipsync()` the first one is still there when the second begins."""
+    first = model.lipsync(inputs.video, inputs.speech, track=inputs.track, **FAST)
+    with pytest.raises(memsafe.InvalidArgument, match=r"close\(\) the first, or drop it"):
+        first = model.lipsync(inputs.video, inputs.speech, track=inputs.track, **FAST)
+    first.close()
+
+
+def test_cancelling_while_it_is_freed(model: Any, inputs: Any, monkeypatch: Any) -> None:
+    """Whoever cancels has the session, or it is gone: never one that is being freed."""
+    frames = model.lipsync(inputs.video, inputs.speech, track=inputs.track, **FAST)
+    next(frames)
+    session, destroy, within = frames._run._session, lib().ms_session_destroy, threading.Event()
+    seen: List[Any] = []
+
+    def slowly(handle: Any) -> None:
+        within.set()
+        time.sleep(0.2)
+        destroy(handle)
+        seen.append("destroyed")
+
+    monkeypatch.setattr(lib(), "ms_session_destroy", slowly)
+    monkeypatch.setattr(lib(), "ms_session_cancel", lambda handle: seen.append(bool(handle)))
+    closer = threading.Thread(target=frames.close)
+    closer.start()
+    within.wait(100)
+    session.cancel()
+    closer.join()
+    assert seen == [True, "destroyed"]  # close()'s own, and then there was nothing to cancel
 
 
 def test_tracks(model: Any, clip: Any, speech: Any, inputs: Any, first_window: Any) -> None:

@@ -35,8 +35,8 @@ def hears_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def start(code: str, python: str = sys.executable, **more: Any) -> Any:
-    return subprocess.Popen([python, "-c", HEAD + code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+def start(code: str, python: str = sys.executable, before: str = "", **more: Any) -> Any:
+    return subprocess.Popen([python, "-c", before + HEAD + code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                             env={**environment(), **more}, preexec_fn=hears_ctrl_c)
 
 
@@ -87,6 +87,41 @@ model.lipsync(clip, (speech, 16000), {str(tmp_path / "out.mp4")!r}, track=track,
     _, err = process.communicate(timeout=100)
     assert "KeyboardInterrupt" in err and process.returncode in (130, -signal.SIGINT)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_was_left_open_ends_with_python(begun: bool) -> None:
+    """Not when modules are torn down: no other thread runs then, and whoever waits for one waits for ever."""
+    before = """
+import atexit
+atexit.register(lambda: print(frames, any(t.name == "memsafe" for t in threading.enumerate())))
+"""
+    code = f"""
+model = memsafe.Model({str(DEMO)!r}, device="cpu", budget="1G")
+frames = model.lipsync(clip, (speech, 16000), track=track, steps=1, resolution=64)
+if {begun}:
+    next(frames)
+"""
+    process = start(code, before=before)
+    out, err = process.communicate(timeout=100)
+    frames = "1 of 102 frames" if begun else "0 frames"
+    assert (out, err, process.returncode) == (f"<memsafe.LipSync 240x208, {frames}, closed> False\n", "", 0)
+
+
+def test_a_stream_that_was_left_open_ends_with_python() -> None:
+    code = """
+began = threading.Event()
+def fn(frames):
+    began.set()
+    time.sleep(0.2)
+    return frames
+stream = memsafe.StreamingFrameProcessor(fn, 4, own_thread=True)
+stream.push(1)
+began.wait(100)
+"""
+    process = start(code)
+    out, err = process.communicate(timeout=100)
+    assert (out, err, process.returncode) == ("", "", 0)
 
 
 def test_beside_torch() -> None:

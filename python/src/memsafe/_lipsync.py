@@ -12,6 +12,7 @@ from ._reports import Report
 from ._session import Session
 from ._speech import Samples
 from ._track import Faces
+from ._worker import end_at_exit
 
 Frame = npt.NDArray[Any]
 Progress = Callable[[int, Optional[int]], Any]
@@ -203,6 +204,7 @@ class LipSync(Iterator[Frame]):
         #: frames a second, as a fraction
         self.fps: Tuple[int, int] = self._run.fps
         self.width, self.height = self._run.width, self._run.height
+        end_at_exit(self)
 
     def __iter__(self) -> "LipSync":
         return self
@@ -233,6 +235,11 @@ class LipSync(Iterator[Frame]):
     def cancel(self) -> None:
         """From any thread: what is under way ends soon, with Cancelled for who iterates."""
         self._run.cancel()
+
+    def _end_at_exit(self) -> None:
+        """Python ends. A thread that still iterates is told, for nobody else can close what it is in."""
+        self._run.cancel()
+        self.close()
 
     @property
     def report(self) -> Report:

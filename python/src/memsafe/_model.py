@@ -1,5 +1,6 @@
 """A model that stays loaded."""
 
+import contextlib
 import ctypes as C
 import os
 import threading
@@ -79,7 +80,8 @@ class Model:
         self._params.no_faces = not face_nets
         self._params.device = encoded(device)
         self._params.threads = threads
-        self._params.precision = choice("precision", precision, "ms_precision", "MS_PRECISION_")
+        self._precision = choice("precision", precision, "ms_precision", "MS_PRECISION_")  # where a lip sync names none
+        self._params.precision = self._precision
         self._params.budget_bytes = size_bytes("budget", budget)
         self._params.host_budget_bytes = size_bytes("host_budget", host_budget)
         self._settings = set_profile(self._params.profile, profile, profile_file, settings)
@@ -237,15 +239,23 @@ class Model:
             return lipsync
 
     def _want(self, o: Options) -> None:
-        """The precision of this lip sync; another one than the model has opens it anew."""
+        """The precision of this lip sync; another one than the model has now opens it anew."""
         self._open_handle()
-        wanted = self._params.precision if o.precision is None else choice("precision", o.precision, "ms_precision", "MS_PRECISION_")
+        wanted = self._precision if o.precision is None else choice("precision", o.precision, "ms_precision", "MS_PRECISION_")
         if self._running and self._running():
-            raise _errors.InvalidArgument("the model is in use by another lip sync: one at a time; close() ends it")
-        if wanted != self._params.precision:
-            lib().ms_model_close(C.byref(self._handle))
-            self._params.precision = wanted
+            raise _errors.InvalidArgument("the model is in use by another lip sync: one at a time. close() the first, or drop it, before the next begins")
+        before = self._params.precision
+        if wanted == before:
+            return
+        lib().ms_model_close(C.byref(self._handle))
+        self._params.precision = wanted
+        try:
             self._open()
+        except BaseException:
+            self._params.precision = before
+            with contextlib.suppress(_errors.Error):  # why the one that was asked for does not open is to be told
+                self._open()
+            raise
 
     def _ended(self) -> None:
         self._running = None

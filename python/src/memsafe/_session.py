@@ -1,6 +1,7 @@
 """A session of the library: frames in, frames out."""
 
 import ctypes as C
+import threading
 from typing import Any, Optional, Tuple
 
 import numpy as np
@@ -13,6 +14,23 @@ from ._worker import Worker
 Frame = npt.NDArray[Any]
 
 
+class _Handle:
+    """The library's session. Whoever cancels may come while another thread frees it."""
+
+    def __init__(self) -> None:
+        self.value = C.c_void_p()
+        self._lock = threading.RLock()  # a handler of signals may cancel in the midst of destroy()
+
+    def cancel(self) -> None:
+        with self._lock:
+            if self.value:
+                lib().ms_session_cancel(self.value)
+
+    def destroy(self) -> None:
+        with self._lock:
+            lib().ms_session_destroy(C.byref(self.value))
+
+
 class Session:
     """ms_session with Python's ownership. One thread at a time, but for cancel()."""
 
@@ -20,10 +38,11 @@ class Session:
         params.model = model
         self.floats: bool = params.format == _abi.MS_PIXEL_RGB_F32
         self.shape: Tuple[int, int, int] = (params.height, params.width, 3)
-        self._handle = C.c_void_p()
+        self._owned = _Handle()
+        self._handle = self._owned.value
         call("ms_session_create_sized", *sized(params), C.byref(self._handle))
-        handle = self._handle  # not self: a worker that held the session would keep it until garbage is collected
-        self._worker = Worker(lambda: lib().ms_session_cancel(handle))
+        # Not its own cancel(): a worker that held the session would keep it until garbage is collected.
+        self._worker = Worker(self._owned.cancel)
 
     def open(self) -> None:
         try:
@@ -36,12 +55,14 @@ class Session:
         """Ends it; frames that were not pulled are lost."""
         if self._handle:
             self.cancel()  # Ctrl-C may have come when a call had just been handed over
-            self._worker.close()
-            lib().ms_session_destroy(C.byref(self._handle))
+            try:
+                self._worker.close()
+            finally:
+                self._owned.destroy()
 
     def cancel(self) -> None:
         """From any thread: what is under way ends soon with Cancelled."""
-        lib().ms_session_cancel(self._handle)
+        self._owned.cancel()
 
     def push_speech(self, samples: npt.NDArray[np.float32]) -> None:
         """16 kHz, one channel, -1 to 1."""

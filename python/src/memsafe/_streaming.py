@@ -16,6 +16,7 @@ from ._errors import InvalidArgument
 from ._library import call, error_of, lib, sized
 from ._optimizer import AdaptiveMemoryOptimizer, Resolution
 from ._reports import Report
+from ._worker import end_at_exit
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -91,6 +92,7 @@ class StreamingFrameProcessor(Generic[T, R]):
         self._loop = loop
         self._stream = C.c_void_p()
         call("ms_frame_stream_create_sized", *sized(params), *sized(loop), C.byref(self._stream))
+        end_at_exit(self)
 
     def __repr__(self) -> str:
         over = ", closed" if not self._stream else ""
@@ -243,6 +245,15 @@ class StreamingFrameProcessor(Generic[T, R]):
                 self._changed.wait(_WAITS_S[-1])
         lib().ms_frame_stream_destroy(C.byref(stream))
         self._held.clear()
+
+    def _end_at_exit(self) -> None:
+        """Those who are inside may never leave; the library's own thread wants Python while it ends."""
+        with self._changed:
+            stream = self._stream if not self._inside else None
+        if stream is None:
+            self.cancel()
+        else:
+            self.destroy()
 
     def __enter__(self) -> "StreamingFrameProcessor[T, R]":
         return self

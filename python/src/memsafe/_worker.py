@@ -1,10 +1,29 @@
 """Long calls of the library that Ctrl-C interrupts."""
 
+import atexit
+import contextlib
 import queue
+import sys
 import threading
+import weakref
 from typing import Any, Callable, Generic, List, Optional, TypeVar
 
 T = TypeVar("T")
+
+_open: "weakref.WeakSet[Any]" = weakref.WeakSet()
+
+
+def end_at_exit(thing: Any) -> None:
+    """Its _end_at_exit() is called when Python ends, while other threads still run: what waits for one later waits for
+    ever."""
+    _open.add(thing)
+
+
+@atexit.register
+def _end_all() -> None:
+    for thing in list(_open):
+        with contextlib.suppress(Exception):  # there is nobody left to tell, and others are to be ended
+            thing._end_at_exit()
 
 
 class _Job(Generic[T]):
@@ -76,8 +95,17 @@ class Worker:
             del job
 
     def close(self) -> None:
-        """Ends the thread; nothing is under way."""
-        if self._thread is not None:
-            self._jobs.put(None)
-            self._thread.join()
-            self._thread = None
+        """Ends the thread once what is under way has ended. KeyboardInterrupt comes after that, not in place of it."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._jobs.put(None)
+        interrupt: Optional[KeyboardInterrupt] = None
+        # Python that ends lets no other thread run: there is nobody to wait for.
+        while thread.is_alive() and not sys.is_finalizing():
+            try:
+                thread.join()
+            except KeyboardInterrupt as e:
+                interrupt = e
+        if interrupt is not None:
+            raise interrupt
