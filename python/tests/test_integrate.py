@@ -5,10 +5,15 @@ undisturbed run: bit for bit where both take the same number of items at a time,
 more pictures may add up in another order).
 """
 
+import copy
+import dataclasses
+import functools
 import gc
+import pickle
 import warnings
 import weakref
 from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -369,6 +374,107 @@ def test_weights_go_back_where_they_were(monkeypatch):
     assert pipeline.unet.at.device == "cuda:0"
 
 
+def add_hook(module, device="cuda"):
+    """As accelerate does it: around what the module has, which it keeps."""
+    module._hf_hook = device
+    old = module._old_forward = vars(module).get("_old_forward") or module.forward
+
+    def new_forward(*args, **kwargs):
+        module.moved = getattr(module, "moved", 0) + 1
+        return module._old_forward(*args, **kwargs)
+
+    module.forward = functools.update_wrapper(new_forward, old)
+
+
+def remove_hook(module):
+    """Likewise: what it kept comes back, whatever is there now."""
+    del module._hf_hook
+    module.forward = module._old_forward
+    del module._old_forward
+
+
+@pytest.mark.parametrize("settings", [EXACT, {**EXACT, "precision": "fp16"}])
+def test_an_offloaded_pipeline_keeps_what_was_set(settings):
+    """diffusers takes the hooks away at the end of each call, and puts them on again at the beginning of the next."""
+    pipeline = make_pipeline()
+    x, text = torch.randn(6, 4, 16, 16), torch.randn(6, 5, 16)
+    limits = Limits(unet=99)
+    limits.on(pipeline)
+
+    def call():
+        limits.tried["unet"].clear()
+        with torch.no_grad():
+            return pipeline.unet(x, 7, text).sample
+
+    own = call()
+    add_hook(pipeline.unet)
+    integrate(pipeline, settings={**settings, "unet_inference_batch": 2})
+    for moved in (1, 2, 3):
+        call()
+        assert limits.tried["unet"] == [2, 2, 2] and pipeline.unet.moved == moved
+        remove_hook(pipeline.unet)
+        add_hook(pipeline.unet)
+    remove_hook(pipeline.unet)
+    call()
+    assert limits.tried["unet"] == [2, 2, 2] and pipeline.unet.moved == 3
+    pipeline.memsafe.undo()
+    assert torch.equal(call(), own) and limits.tried["unet"] == [6]
+    # What is offloaded after it was integrated stays offloaded when that is undone.
+    integrate(pipeline, settings={**settings, "unet_inference_batch": 2})
+    add_hook(pipeline.unet)
+    pipeline.memsafe.undo()
+    assert torch.equal(call(), own) and limits.tried["unet"] == [6] and pipeline.unet.moved == 4
+
+
+def test_offload_by_accelerate_itself():
+    hooks = pytest.importorskip("accelerate.hooks", reason="accelerate is not installed")
+    pipeline, limits = make_pipeline(), Limits(unet=99)
+    limits.on(pipeline)
+    x, text = torch.randn(6, 4, 16, 16), torch.randn(6, 5, 16)
+    hooks.add_hook_to_module(pipeline.unet, hooks.ModelHook())
+    integrate(pipeline, settings={**EXACT, "unet_inference_batch": 3})
+    for _ in range(2):
+        with torch.no_grad():
+            pipeline.unet(x, 7, text)
+        hooks.remove_hook_from_module(pipeline.unet)
+        hooks.add_hook_to_module(pipeline.unet, hooks.ModelHook())
+    assert limits.tried["unet"] == [3, 3] * 2
+
+
+def test_offload_goes_to_the_pipelines_device(monkeypatch):
+    monkeypatch.setattr(_integrate, "_accelerator", lambda: "cuda")
+
+    class Named(Offloaded):
+        def enable_model_cpu_offload(self, device="cuda"):
+            self.calls.append(device)
+
+    pipeline = Named()
+    pipeline.device = "cuda:1"
+    assert integrate(pipeline, "8G").calls == ["cuda:1"]
+    assert integrate(Named(), "8G").calls == ["cuda"]  # on the CPU, but stated to be for a card: diffusers' choice
+    here = memsafe.integrate_adaptive_optimizer(Named(), resolution=(32, 32), environment=False, profile="compact")
+    assert here.calls == [] and "is on the CPU" in why_not(here, "CPU offload")
+
+
+# ---- copied and kept ----
+
+
+def test_a_copy_has_its_own_methods():
+    pipeline = integrate(make_pipeline(), settings={**EXACT, "unet_inference_batch": 2, "precision": "fp16"})
+    x, text = torch.randn(4, 4, 16, 16), torch.randn(4, 5, 16)
+    for other in (copy.deepcopy(pipeline.unet), pickle.loads(pickle.dumps(pipeline.unet))):
+        seen = []
+        other.mid_block.register_forward_pre_hook(lambda _m, args, seen=seen: seen.append(args[0].shape[0]))
+        with torch.no_grad():
+            for weight in other.parameters():
+                weight.zero_()
+            assert other(x, 7, text).sample.abs().max() == 0  # not the first one's weights
+        assert seen == [4]
+    with torch.no_grad():
+        assert pipeline.unet(x, 7, text).sample.abs().max() > 0
+    assert copy.deepcopy(pipeline.memsafe) is None
+
+
 # ---- undone ----
 
 
@@ -454,6 +560,75 @@ def test_frames_that_see_each_other_stay_together():
         torch.arange(4.0),
     )
     assert pipeline.unet.seen == [0, 2, 2]
+
+
+def test_tokens_have_no_picture_size():
+    """A transformer's sequence is no picture of its last two sides, nor is a latent of sound."""
+
+    class Transformer(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.tensor(2.0))
+
+        def forward(self, hidden_states, timestep=None):
+            return hidden_states * self.scale
+
+    class Pipeline:
+        def __init__(self):
+            self.transformer, self.vae = Transformer(), make_vae()
+
+    pipeline = integrate(Pipeline())
+    with torch.no_grad():
+        for shape in ((2, 16384, 64), (1, 64, 20000), (2, 4, 8, 20000)):
+            tokens = torch.ones(shape)
+            assert torch.equal(pipeline.transformer(tokens), tokens * 2)
+
+
+class Pair(NamedTuple):
+    sample: Any
+    kind: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    sample: Any
+    kind: Any
+
+
+def test_results_of_any_kind():
+    class Codec(torch.nn.Module):
+        made: Any = Pair
+
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.tensor(2.0))
+
+        def encode(self, x):
+            return x
+
+        def decode(self, z):
+            return self.made(torch.nn.functional.conv2d(z, self.scale.expand(1, 3, 1, 1)), "kind")
+
+    class Pipeline:
+        def __init__(self):
+            self.codec = Codec()
+
+    class Own:
+        def __init__(self, sample, kind):
+            self.sample = sample
+
+    pipeline = integrate(Pipeline(), settings={**EXACT, "precision": "bf16", "vae_decode_batch": 2})
+    z = torch.ones(5, 3, 4, 4)
+    with torch.no_grad():
+        for kind in (Pair, Frozen):
+            pipeline.codec.made = kind
+            got = pipeline.codec.decode(z)
+            assert type(got) is kind and got.kind == "kind"
+            assert got.sample.dtype == torch.float32 and torch.equal(got.sample, torch.full((5, 1, 4, 4), 6.0))
+        pipeline.codec.made = Own
+        assert torch.equal(pipeline.codec.decode(z[:2]).sample.float(), torch.full((2, 1, 4, 4), 6.0))
+        with pytest.raises(TypeError, match="Own cannot be put together"):
+            pipeline.codec.decode(z)
 
 
 def test_attention_of_others_keeps_the_batch_whole():

@@ -39,6 +39,16 @@ def test_every_bit_comes_back(dtype):
     assert same(memsafe.LatentCompressor().decompress(bytes(blob)), x)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_the_other_byte_order_is_the_same_numbers(dtype):
+    x = np.random.default_rng(1).normal(size=(20, 4, 8, 8)).astype(dtype)
+    swapped = x.astype(x.dtype.newbyteorder())
+    for rank in (None, 99):
+        blob = memsafe.LatentCompressor(rank).compress(swapped)
+        assert blob == memsafe.LatentCompressor(rank).compress(x)
+    assert np.array_equal(memsafe.LatentCompressor().decompress(memsafe.LatentCompressor().compress(swapped)), x)
+
+
 def test_alike_frames_become_smaller():
     blob = memsafe.LatentCompressor().compress(moving())
     assert blob.ratio > 1.1 and blob.ratio == pytest.approx(moving().nbytes / len(blob))

@@ -158,6 +158,7 @@ def test_torch_is_asked_where_it_has_a_card(monkeypatch):
         memory_allocated=lambda device: 5 * GIB,
         memory_reserved=lambda device: 8 * GIB,
         is_bf16_supported=lambda: True,
+        get_device_capability=lambda device: (7, 5),
     )
     monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=cuda))
     o = memsafe.AdaptiveMemoryOptimizer(environment=False)
@@ -165,6 +166,57 @@ def test_torch_is_asked_where_it_has_a_card(monkeypatch):
     assert o.tier == "professional" and o.explain("vae_decode").free_bytes == 5 * GIB
     stated = memsafe.AdaptiveMemoryOptimizer(device="cuda", device_memory="8G", environment=False)
     assert stated.tier == "compact" and stated.memory().free_bytes == 3 * GIB
+    # What is stated and is not torch's by name stands for a device that is not here.
+    elsewhere = memsafe.AdaptiveMemoryOptimizer(device_memory="40G", environment=False)
+    assert elsewhere.memory() == {"free_bytes": 40 * GIB, "total_bytes": 40 * GIB, "source": "stated"}
+    assert elsewhere.tier == "datacenter" and elsewhere.get_optimal_batch_size("face_processing") == 32
+
+
+def test_bf16_is_of_cards_that_compute_in_it(monkeypatch):
+    """A T4 emulates it: torch calls that supported, and it is slower than float32."""
+
+    def tiers_precision(capability, hip=None):
+        cuda = types.SimpleNamespace(
+            is_available=lambda: True,
+            current_device=lambda: 0,
+            mem_get_info=lambda device: (80 * GIB, 80 * GIB),
+            memory_allocated=lambda device: 0,
+            memory_reserved=lambda device: 0,
+            is_bf16_supported=lambda: True,
+            get_device_capability=lambda device: capability,
+        )
+        version = types.SimpleNamespace(hip=hip)
+        monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=cuda, version=version))
+        return memsafe.AdaptiveMemoryOptimizer(environment=False).profile.precision
+
+    assert tiers_precision((7, 5)) == "fp16" and tiers_precision((8, 0)) == "bf16"
+    assert tiers_precision((9, 0), hip="6.2") == "bf16" and tiers_precision((7, 0), hip="6.2") == "bf16"
+
+
+def test_the_default_optimizer_is_of_what_auto_means_now(monkeypatch):
+    from memsafe._adaptive import _default_optimizer
+
+    class Cuda(types.SimpleNamespace):
+        at = 0
+
+    cuda = Cuda(
+        is_available=lambda: True,
+        current_device=lambda: Cuda.at,
+        mem_get_info=lambda device: ((8, 24)[int(device[-1])] * GIB,) * 2,
+        memory_allocated=lambda device: 0,
+        memory_reserved=lambda device: 0,
+        get_device_capability=lambda device: (8, 0),
+    )
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    before = _default_optimizer()
+    assert before.memory().source == "memsafe" and _default_optimizer() is before
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=cuda))
+    assert _default_optimizer().memory().total_bytes == 8 * GIB  # torch was loaded meanwhile
+    Cuda.at = 1
+    assert _default_optimizer().memory().total_bytes == 24 * GIB
+    monkeypatch.delitem(sys.modules, "torch")
+    assert _default_optimizer() is before
+    monkeypatch.setattr("memsafe._adaptive._defaults", {})
 
 
 def test_pressure_of_a_script_lowers_a_loops_batches(tmp_path):

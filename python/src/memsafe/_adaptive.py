@@ -8,12 +8,19 @@ import gc
 import sys
 import threading
 import traceback
-from typing import Any, Callable, Iterable, List, Optional, Sequence, TypeVar
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, TypeVar
 
 from . import _abi
 from ._errors import InternalError, OutOfMemory
 from ._library import error_of, lib, sized
-from ._optimizer import AdaptiveMemoryOptimizer, Resolution, height_width, task_number, torch_if_loaded
+from ._optimizer import (
+    AdaptiveMemoryOptimizer,
+    Resolution,
+    cuda_of,
+    height_width,
+    task_number,
+    torch_if_loaded,
+)
 from ._reports import Report
 
 T = TypeVar("T")
@@ -241,15 +248,16 @@ def run_loop(
 
 
 _shared = threading.Lock()
-_default: Optional[AdaptiveMemoryOptimizer] = None
+_defaults: Dict[Optional[str], AdaptiveMemoryOptimizer] = {}
 
 
 def _default_optimizer() -> AdaptiveMemoryOptimizer:
-    global _default
+    """For what "auto" means now: torch may have been loaded since, and its device may have changed."""
+    now = cuda_of("auto")
     with _shared:
-        if _default is None:
-            _default = AdaptiveMemoryOptimizer()
-        return _default
+        if now not in _defaults:
+            _defaults[now] = AdaptiveMemoryOptimizer(now or "auto")
+        return _defaults[now]
 
 
 def adaptive(

@@ -1,5 +1,7 @@
 """Calls of torch's networks, divided into parts of their batch and put together again."""
 
+import copy
+import dataclasses
 import inspect
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
@@ -89,12 +91,16 @@ class Divider:
         return self.part(args, kwargs, -1, 0, 0)
 
     def each(self, value: Any, change: Callable[[Any], Any]) -> Any:
-        """A result with each of its tensors changed."""
-        return self._built([value], lambda tensors: change(tensors[0]))
+        """A result with each of its tensors changed; what is unknown stays as it is."""
+        return self._built([value], lambda tensors: change(tensors[0]), lambda one: one)
 
     def joined(self, results: List[Any], counts: List[int]) -> Any:
         """Results of parts as that of the whole: tensors one behind the other."""
-        return self._built(results, lambda tensors: self._cat(tensors, counts))
+        return self._built(results, lambda tensors: self._cat(tensors, counts), self._refuse)
+
+    @staticmethod
+    def _refuse(one: Any) -> Any:
+        raise TypeError(f"a result of type {type(one).__name__} cannot be put together")
 
     def _cat(self, tensors: List[Any], counts: List[int]) -> Any:
         for tensor, count in zip(tensors, counts):
@@ -104,23 +110,33 @@ class Divider:
                 )
         return self._torch.cat(tensors)
 
-    def _built(self, results: List[Any], make: Callable[[List[Any]], Any]) -> Any:
+    def _built(
+        self, results: List[Any], make: Callable[[List[Any]], Any], other: Callable[[Any], Any]
+    ) -> Any:
         one = results[0]
         if isinstance(one, self._torch.Tensor):
             return make(results)
         if one is None or isinstance(one, (bool, int, float, str)):
             return one
         if isinstance(one, dict):  # diffusers' outputs are dicts, too
-            fields = {k: self._built([r[k] for r in results], make) for k in one}
+            fields = {k: self._built([r[k] for r in results], make, other) for k in one}
             return type(one)(**fields) if type(one) is not dict else fields
         if type(one) in (list, tuple):
-            return type(one)(self._built(list(values), make) for values in zip(*results))
+            return type(one)(self._built(list(values), make, other) for values in zip(*results))
+        if isinstance(one, tuple) and hasattr(one, "_make"):  # a NamedTuple
+            return one._make(self._built(list(values), make, other) for values in zip(*results))
         if isinstance(getattr(one, "parameters", None), self._torch.Tensor):  # a distribution of latents
             parameters = make([r.parameters for r in results])
             known = inspect.signature(type(one)).parameters
             extra = {"deterministic": one.deterministic} if "deterministic" in known else {}
             return type(one)(parameters, **extra)
-        raise TypeError(f"a result of type {type(one).__name__} cannot be put together")
+        if dataclasses.is_dataclass(one):
+            made = copy.copy(one)
+            for name in (field.name for field in dataclasses.fields(one)):
+                value = self._built([getattr(r, name) for r in results], make, other)
+                object.__setattr__(made, name, value)  # it may be frozen
+            return made
+        return other(one)
 
 
 __all__ = ["Divider", "independent_items"]

@@ -6,6 +6,7 @@ print(pipeline.memsafe)          # what was set, and what could not be
 pipeline.memsafe.undo()          # as it was before
 """
 
+import copy
 import functools
 import math
 import threading
@@ -14,7 +15,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 from ._adaptive import AdaptiveState, Guard, loop_params, run_loop
 from ._divide import Divider, independent_items
 from ._errors import InvalidArgument
-from ._optimizer import AdaptiveMemoryOptimizer, Resolution, torch_if_loaded
+from ._optimizer import MAX_ITEM_SIDE, AdaptiveMemoryOptimizer, Resolution, torch_if_loaded
 from ._reports import Report
 from ._values import size_text
 
@@ -32,6 +33,28 @@ CHANGES = "changes the result"
 class _Part(NamedTuple):
     name: str
     module: Any
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+class _Wrapped:
+    """A method of a network in the place of its own. A copy of the network has its own again, by copy or by pickle: what
+    is around it knows the first network, and its locks and its optimizer can be in no file."""
+
+    def __init__(self, original: Callable[..., Any], call: Callable[..., Any]) -> None:
+        self.original, self._call = original, call
+        functools.update_wrapper(self, original, updated=())  # its attributes may be another's original
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call(*args, **kwargs)
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return copy.deepcopy(self.original, memo)
+
+    def __reduce__(self) -> Any:
+        return _itself, (self.original,)
 
 
 def _parts(pipeline: Any) -> List[_Part]:
@@ -118,6 +141,10 @@ class Integration:
     def _repr_html_(self) -> str:
         return self.report()._repr_html_()
 
+    def __reduce__(self) -> Any:
+        """A copy of the pipeline has none."""
+        return _itself, (None,)
+
     def undo(self) -> Any:
         """Everything as it was before; returns the pipeline. A second time does nothing."""
         errors = []
@@ -141,20 +168,37 @@ class Integration:
     def _could_not(self, where: str, what: str, why: str) -> None:
         self.not_set.append(Report({"what": what, "where": where, "why": why}))
 
-    def _replace(
-        self, where: str, owner: Any, name: str, what: str, value: Any, effect: str, new: Any
+    def _wrap(
+        self, part: _Part, method: str, what: str, value: Any, effect: str, call: Callable[..., Any]
     ) -> None:
-        """Sets an attribute of an object itself; undoing leaves the object as it was."""
-        before = vars(owner).get(name, _ABSENT)
-        setattr(owner, name, new)
+        """Puts a function around a method of a network; undoing leaves the network as it was.
+
+        accelerate's hooks keep the method that they are around in an attribute. There it is replaced: they put that
+        one back when they go, at the end of each call of an offloaded pipeline, and around whatever there is when they
+        come again.
+        """
+        owner = part.module
+        places = (method, f"_old_{method}")
+        place = places[1] if places[1] in vars(owner) else places[0]
+        before = vars(owner).get(place, _ABSENT)
+        new = _Wrapped(getattr(owner, place), call)
+        setattr(owner, place, new)
 
         def undo() -> None:
-            if before is _ABSENT:
-                vars(owner).pop(name, None)
-            else:
-                setattr(owner, name, before)
+            for at in places:  # hooks that came or went have moved it
+                if vars(owner).get(at) is not new:
+                    continue
+                if at == method and before is _ABSENT:
+                    del vars(owner)[at]
+                else:
+                    setattr(owner, at, new.original)
 
-        self._did(where, what, value, effect, undo)
+        self._did(part.name, what, value, effect, undo)
+
+
+def _own_method(module: Any, method: str) -> Any:
+    """What _wrap() goes around."""
+    return vars(module).get(f"_old_{method}") or getattr(module, method, None)
 
 
 def _because(error: BaseException) -> str:
@@ -284,14 +328,18 @@ def _offload(it: Integration, pipeline: Any, sizes: Dict[str, int]) -> None:
     if getattr(pipeline, "_all_hooks", None):
         it._could_not("pipeline", "CPU offload", "it is offloaded already")
         return
-    accelerator = _accelerator()
-    if accelerator is None:
+    if _accelerator() is None:
         it._could_not("pipeline", "CPU offload", "there is no accelerator here that weights could leave")
         return
+    device = it.optimizer.device
+    if device == "cpu" and it.optimizer.memory()["source"] == "memsafe":
+        it._could_not("pipeline", "CPU offload", "the pipeline is on the CPU: device= names where it is to compute")
+        return
+    named = {} if device in ("auto", "cpu") else {"device": device}  # else it goes to the first card there is
     weights = [(part.module, next(_parameters(part.module), None)) for part in _parts(pipeline)]
     places = [(module, first.device) for module, first in weights if first is not None]
     try:
-        enable()
+        enable(**named)
     except Exception as e:
         it._could_not("pipeline", "CPU offload", _because(e))
         return
@@ -326,17 +374,14 @@ def _autocast(it: Integration, part: _Part, methods: Tuple[str, ...]) -> None:
         return
     dtype = getattr(torch, _DTYPES[precision])
     for method in methods:
-        original = getattr(part.module, method, None)
+        original = _own_method(part.module, method)
         if callable(original):
             new = _in_autocast(torch, part.module, original, dtype)
             effect = f"{CHANGES}: computed in {_DTYPES[precision]}"
-            it._replace(
-                part.name, part.module, method, f"autocast of {method}()", _DTYPES[precision], effect, new
-            )
+            it._wrap(part, method, f"autocast of {method}()", _DTYPES[precision], effect, new)
 
 
 def _in_autocast(torch: Any, module: Any, original: Callable[..., Any], dtype: Any) -> Callable[..., Any]:
-    @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
         first = next(iter(module.parameters()))
         given = next(
@@ -381,6 +426,15 @@ def _scale(pipeline: Any, module: Any) -> int:
     return int(2 ** (len(blocks) - 1)) if blocks else 8
 
 
+def _picture_size(sample: Any, scale: int) -> Optional[Tuple[int, int]]:
+    """(height, width) of what a call is about, where its sides are those of pictures or videos: tokens of a transformer
+    and latents of sound have others, and the optimizer's own resolution then stands for them."""
+    if sample is None or sample.dim() not in (4, 5):
+        return None
+    height, width = (int(side) * scale for side in sample.shape[-2:])
+    return (height, width) if min(height, width) >= 1 and max(height, width) <= MAX_ITEM_SIDE else None
+
+
 def _by_batch(
     it: Integration,
     part: _Part,
@@ -390,7 +444,7 @@ def _by_batch(
     is_oom: Optional[Callable[[BaseException], bool]],
 ) -> None:
     torch = torch_if_loaded()
-    original = getattr(part.module, method, None)
+    original = _own_method(part.module, method)
     if not callable(original):
         it._could_not(part.name, f"batches of {method}()", "it has no such method")
         return
@@ -402,7 +456,6 @@ def _by_batch(
     busy = threading.Lock()  # a state is one thread's at a time; another's call learns for itself
     divider = Divider(torch)
 
-    @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
         items, sample = divider.count(args, kwargs), divider.first(args, kwargs)
         why = independent_items(torch, part.module, task, args, kwargs)
@@ -410,7 +463,7 @@ def _by_batch(
             why = f"an argument belongs neither to each of {items} items nor to all of them"
         if why and items > 1:
             it._whole[where] = why
-        resolution = [int(side) * scale for side in sample.shape[-2:]] if items else None
+        resolution = _picture_size(sample, scale)
         results: List[Any] = []
         counts: List[int] = []
 
@@ -430,16 +483,8 @@ def _by_batch(
                 busy.release()
         return results[0] if len(results) == 1 else divider.joined(results, counts)
 
-    effect = ROUNDING
-    it._replace(
-        part.name,
-        part.module,
-        method,
-        f"batches of {method}()",
-        it.optimizer.get_optimal_batch_size(task, frames=0),
-        effect,
-        call,
-    )
+    batch = it.optimizer.get_optimal_batch_size(task, frames=0)
+    it._wrap(part, method, f"batches of {method}()", batch, ROUNDING, call)
 
 
 def integrate_adaptive_optimizer(

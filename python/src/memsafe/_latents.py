@@ -86,6 +86,8 @@ def _read(x: Any) -> _Array:
         data = x.view(torch.int16).numpy().view(np.uint16) if name in ("float16", "bfloat16") else x.numpy()
     else:
         x = np.ascontiguousarray(x).reshape(np.shape(x))
+        if not x.dtype.isnative:
+            x = x.astype(x.dtype.newbyteorder("="))  # below, bytes are looked at as this machine has them
         name = x.dtype.name
         data = x.view(np.uint16) if name in ("float16", "bfloat16") else x
     kinds = [kind for kind, known in _TYPES.items() if known == name]

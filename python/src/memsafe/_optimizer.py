@@ -22,7 +22,8 @@ Resolution = Union[int, Tuple[int, int], Sequence[int]]
 Cost = Union[Mapping[str, int], Sequence[int]]
 
 _VAE_FACTOR = 8  # sides of the published VAE's pictures are multiples of it
-_MAX_ITEM_SIDE = 1 << 16
+MAX_ITEM_SIDE = 1 << 16
+_BF16_CAPABILITY = 8  # of CUDA cards: Ampere, the first that computes in bf16
 
 
 def task_names() -> List[str]:
@@ -42,9 +43,9 @@ def task_number(task: str) -> int:
 def height_width(option: str, value: Resolution) -> Tuple[int, int]:
     """(height, width) in pixels; a single number is a square."""
     sides = (value, value) if isinstance(value, int) else tuple(value)
-    if len(sides) != 2 or not all(isinstance(s, int) and 1 <= s <= _MAX_ITEM_SIDE for s in sides):
+    if len(sides) != 2 or not all(isinstance(s, int) and 1 <= s <= MAX_ITEM_SIDE for s in sides):
         raise InvalidArgument(
-            f"{option} must be (height, width) in pixels, 1 to {_MAX_ITEM_SIDE}, not {value!r}"
+            f"{option} must be (height, width) in pixels, 1 to {MAX_ITEM_SIDE}, not {value!r}"
         )
     return sides[0], sides[1]
 
@@ -54,7 +55,7 @@ def torch_if_loaded() -> Any:
     return sys.modules.get("torch")
 
 
-def _cuda_of(device: str) -> Optional[str]:
+def cuda_of(device: str) -> Optional[str]:
     """The torch device for "auto", "cuda" or "cuda:1", if it is torch's and is here."""
     torch = torch_if_loaded()
     if torch is None or device.split(":")[0] not in ("auto", "cuda") or not torch.cuda.is_available():
@@ -140,7 +141,8 @@ class AdaptiveMemoryOptimizer:
 
     device: "auto" (torch's CUDA device where torch is loaded and has one, else this machine), "cpu", "cuda", "cuda:1"
         or a torch.device.
-    device_memory: bytes, or a size like "8G": stands for a device that is not here, and chooses the tier.
+    device_memory: bytes, or a size like "8G": stands for a device that is not here, and chooses the tier. Beside a
+        device of torch's that is named it is what may be taken of it.
     free_memory: bytes that are free on it; by default what ``held_bytes`` leaves.
     held_bytes: that are taken anyway: the pipeline's weights.
     video_length: frames that there are to do; a batch is never larger.
@@ -180,7 +182,8 @@ class AdaptiveMemoryOptimizer:
         self._stated = size_bytes("device_memory", device_memory)
         self._stated_free = None if free_memory is None else size_bytes("free_memory", free_memory)
         self.held_bytes = held_bytes
-        self._cuda = _cuda_of(self.device)
+        # A size that is stated stands for a device that is not here, unless torch's is named.
+        self._cuda = None if self._stated and self.device == "auto" else cuda_of(self.device)
         if self._cuda is None and self.device.split(":")[0] not in ("auto", "cpu") and not self._stated:
             raise InvalidArgument(
                 f"device {self.device!r} is not here: device_memory= says how much memory it has"
@@ -242,7 +245,9 @@ class AdaptiveMemoryOptimizer:
         """Of a device that is only stated nothing is known but its size: what a card of the tier has is assumed."""
         torch = torch_if_loaded()
         if self._cuda is not None:
-            return bool(torch.cuda.is_bf16_supported())
+            # is_bf16_supported() is also true of cards that emulate it, slower than they compute in float32.
+            is_rocm = getattr(getattr(torch, "version", None), "hip", None) is not None
+            return is_rocm or bool(torch.cuda.get_device_capability(self._cuda)[0] >= _BF16_CAPABILITY)
         return bool(self._stated)
 
     def close(self) -> None:
