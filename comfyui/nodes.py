@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import torch
 
@@ -60,9 +60,9 @@ class LoadedModel:
         other = LoadedModel._in_use
         if other is not None and other is not self:
             other.close()
+        if self.device != "cpu":
+            host.make_room()  # each time: what ComfyUI loaded since then is in the way, too
         if self._model is None:
-            if self.device != "cpu":
-                host.make_room()
             self._model = memsafe.Model(self.path, self.device, self.budget or None, precision=self.precision)
             LoadedModel._in_use = self
         return self._model
@@ -240,28 +240,50 @@ def lip_sync_video(
     from comfy_api.input_impl import VideoFromFile
 
     opened = model.open()
-    with video_file(video) as path, host.temporary_file(".mkv" if codec == "ffv1" else ".mp4") as out:
+    speech, (start, duration) = speech_of(audio), trim_of(video)
+    # A part of a file cannot be shown again where the speech is longer; that of a file of its own can.
+    is_shown_again = given.get("loop") != "none" and 0 < duration < speech[0].shape[-1] / speech[1]
+    part = {} if is_shown_again else {"start": start or None, "duration": duration or None}
+    name = ".mkv" if codec == "ffv1" else ".mp4"
+    with video_file(video, is_cut=is_shown_again) as path, host.temporary_file(name) as out:
         with host.watched(opened.cancel, memsafe.Cancelled) as tell:
             opened.lipsync(
                 path,
-                speech_of(audio),
+                speech,
                 out=out,
                 codec=codec,
                 crf=crf,
                 fps=fps or "source",
                 progress=tell,
+                **part,
                 **options_of(given),
             )
     return (VideoFromFile(out),)
 
 
-class video_file:
-    """The file of a VIDEO: its own, else one that is written for as long as it is read."""
+def trim_of(video: Any) -> Tuple[float, float]:
+    """Where a VIDEO begins in its file and how long it is, seconds; 0 = as the file. A ComfyUI that has no trimming has
+    no such function."""
+    window = getattr(video, "get_active_trim_window", None)
+    return window() if window else (0.0, 0.0)
 
-    def __init__(self, video: Any) -> None:
+
+class video_file:
+    """The file of a VIDEO: its own, else one that is written for as long as it is read.
+
+    is_cut: what was trimmed away is not in it.
+    """
+
+    def __init__(self, video: Any, is_cut: bool) -> None:
         self._video, self._written = video, None
+        self._is_written = is_cut and any(trim_of(video))
 
     def __enter__(self) -> str:
+        if self._is_written:
+            with host.temporary_file(".mp4") as path:
+                self._video.save_to(path)
+            self._written = path
+            return path
         source = self._video.get_stream_source()
         if isinstance(source, str):
             return source
@@ -304,7 +326,7 @@ def plan_memory(
     device = (
         {"device": "dummy", "device_memory": device_memory.strip()}
         if device_memory.strip()
-        else {"device": "cpu"}
+        else {"device": "auto"}
     )
     try:
         plan = memsafe.plan(
@@ -334,7 +356,7 @@ def score_inputs() -> List[Input]:
 def score_video(
     video: Any, audio: Optional[Dict[str, Any]] = None, model: Optional[LoadedModel] = None, track: str = ""
 ) -> tuple:
-    with video_file(video) as path, host.watched(lambda: None, memsafe.Cancelled) as tell:
+    with video_file(video, is_cut=True) as path, host.watched(lambda: None, memsafe.Cancelled) as tell:
         report = memsafe.score(
             path,
             None if audio is None else speech_of(audio),
@@ -344,7 +366,6 @@ def score_video(
         )
     text = "\n".join(draw.lines_of(report))
     return text, int(report.sync_offset_frames), float(report.sync_confidence)
-
 
 
 NODES = [

@@ -41,6 +41,9 @@ def comfy(monkeypatch, tmp_path):
         if state.interrupted:
             raise Interrupted
 
+    def unload():
+        state.unloaded += 1
+
     paths = types.SimpleNamespace(
         models_dir=str(tmp_path / "models"),
         add_model_folder_path=lambda name, path, is_default=False: roots.setdefault(name, []).append(path),
@@ -50,7 +53,7 @@ def comfy(monkeypatch, tmp_path):
     management = types.SimpleNamespace(
         processing_interrupted=lambda: state.interrupted,
         throw_exception_if_processing_interrupted=throw,
-        unload_all_models=lambda: None,
+        unload_all_models=unload,
         soft_empty_cache=lambda: None,
     )
     utils = types.SimpleNamespace(ProgressBar=ProgressBar)
@@ -124,6 +127,19 @@ def test_the_plan_is_text_and_a_picture(comfy):
     assert "the device itself" in card
 
 
+def test_a_plan_without_a_size_is_this_machines(comfy, monkeypatch):
+    seen = []
+
+    def plan(**options):
+        seen.append(options)
+        raise memsafe.Unsupported("enough")
+
+    monkeypatch.setattr(memsafe, "plan", plan)
+    with pytest.raises(memsafe.Unsupported):
+        comfy.nodes.plan_memory("latentsync-1.5", 640, 360, 50, "")
+    assert seen[0]["device"] == "auto"  # the card, where there is one
+
+
 def test_an_interrupt_cancels_and_becomes_comfyuis(comfy):
     cancelled = threading.Event()
     with pytest.raises(Interrupted), comfy.host.watched(cancelled.set, memsafe.Cancelled) as tell:
@@ -166,6 +182,71 @@ def test_one_model_at_a_time(comfy, monkeypatch):
     assert a.open() is opened[2] and opened[1].closed
     a.close(), b.close()
     assert all(m.closed for m in opened)
+    assert comfy.unloaded == 0  # the processor's memory is not what ComfyUI's models are in
+    (c,) = comfy.nodes.load_model("three", "auto", "", "auto")
+    assert comfy.unloaded == 1
+    c.open()  # by now ComfyUI may have loaded others
+    assert comfy.unloaded == 2
+    c.close()
+
+
+class Trimmed:
+    """A VIDEO as ComfyUI gives it: the whole file, and which part of it is meant."""
+
+    def __init__(self, start, duration):
+        self.window, self.saved = (start, duration), []
+
+    def get_stream_source(self):
+        return "clip.mp4"
+
+    def get_active_trim_window(self):
+        return self.window
+
+    def save_to(self, path):
+        self.saved.append(path)
+        Path(path).write_text("cut")
+
+
+def test_a_trimmed_video_is_its_part(comfy, monkeypatch):
+    seen = []
+    model = types.SimpleNamespace(
+        cancel=lambda: None,
+        lipsync=lambda video, audio, **options: seen.append((video, options, Path(video).exists())),
+    )
+    loaded = types.SimpleNamespace(open=lambda: model)
+    monkeypatch.setitem(sys.modules, "comfy_api", types.ModuleType("comfy_api"))
+    monkeypatch.setitem(sys.modules, "comfy_api.input_impl", types.SimpleNamespace(VideoFromFile=str))
+    sound = {"waveform": torch.zeros(1, 1, 16000 * 2), "sample_rate": 16000}
+
+    def part(video, **options):
+        comfy.nodes.lip_sync_video(loaded, video, sound, **options)
+        name, given, was_there = seen.pop()
+        return name, given.get("start"), given.get("duration"), was_there
+
+    assert part(Trimmed(0.0, 0.0)) == ("clip.mp4", None, None, False)
+    assert part(Trimmed(1.5, 3.0)) == ("clip.mp4", 1.5, 3.0, False)  # lazily, of the file itself
+    assert part(Trimmed(1.5, 0.0)) == ("clip.mp4", 1.5, None, False)
+    assert part(Trimmed(1.5, 1.0), loop="none") == ("clip.mp4", 1.5, 1.0, False)
+    short = Trimmed(1.5, 1.0)  # two seconds are said: it is shown again
+    name, start, duration, was_there = part(short)
+    assert [name] == short.saved and (start, duration) == (None, None) and was_there
+    assert not Path(name).exists()
+    assert part(types.SimpleNamespace(get_stream_source=lambda: "old.mp4")) == ("old.mp4", None, None, False)
+
+
+def test_the_score_of_a_trimmed_video_is_its_parts(comfy, monkeypatch):
+    seen = []
+
+    def score(path, audio, **options):
+        seen.append((path, Path(path).exists()))
+        return memsafe.Report(sync_offset_frames=0, sync_confidence=0.0)
+
+    monkeypatch.setattr(memsafe, "score", score)
+    video = Trimmed(0.0, 2.0)
+    comfy.nodes.score_video(video)
+    assert seen == [(video.saved[0], True)] and not Path(video.saved[0]).exists()
+    comfy.nodes.score_video(Trimmed(0.0, 0.0))
+    assert seen[1][0] == "clip.mp4"
 
 
 def test_models_are_found_in_registered_folders(comfy, tmp_path):
