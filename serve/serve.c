@@ -7,15 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "files/new_file.h"
 #include "http/http.h"
 #include "memsafe/plan.h"
 #include "worker/worker_main.h"
 
+#define MOST_FILES 65536
 #define LOOK_NS 200000000
 
 const char *serve_lacks(void) {
@@ -99,15 +103,35 @@ static ms_status find_budget(const serve_params *p, size_t *ret_bytes, ms_error 
     return MS_OK;
 }
 
+/* Workers may write the folder of the history: one that the data folder is in would give them the list of jobs,
+   so there is no history then. It is made here, for workers cannot. */
+static const char *history_for(const serve_params *p, const folder *f) {
+    static char absolute[2 * PATH_MAX]; /* workers are elsewhere */
+    char path[PATH_MAX], real[PATH_MAX];
+    if (!p->history)
+        return NULL;
+    ms_folder_of(p->history, path, sizeof(path));
+    if (make_folders(path, NULL) != MS_OK || !realpath(path, real))
+        return NULL;
+    size_t n = strlen(real);
+    bool around = strncmp(real, f->path, n) == 0 && (f->path[n] == 0 || f->path[n] == '/' || n == 1);
+    snprintf(absolute, sizeof(absolute), "%s/%s", n > 1 ? real : "", ms_name_in(p->history));
+    return around ? NULL : absolute;
+}
+
 static ms_status serve_in(const serve_params *p, const folder *f, ms_error *err) {
     size_t budget_bytes = 0;
     MS_TRY(find_budget(p, &budget_bytes, err));
+    prctl(PR_SET_DUMPABLE, 0, 0, 0,
+          0); /* /proc/PID/mem and environ are closed to the user's other programs */
     const jobs_params about_jobs = {.folder = f->fd,
                                     .folder_path = f->path,
                                     .models = (const jobs_model *)p->models,
                                     .n_models = p->n_models,
                                     .device = p->device,
-                                    .history = p->history,
+                                    .allow = p->allow,
+                                    .n_allow = p->n_allow,
+                                    .history = history_for(p, f),
                                     .budget_bytes = budget_bytes,
                                     .keep_ms = p->keep_s * 1000,
                                     .keep_bytes = p->keep_bytes,
@@ -138,9 +162,19 @@ static ms_status serve_in(const serve_params *p, const folder *f, ms_error *err)
     return status;
 }
 
+/* 512 connections, each with a file, are more than the usual 1024. */
+static void raise_files(void) {
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max && r.rlim_cur < MOST_FILES) {
+        r.rlim_cur = r.rlim_max < MOST_FILES ? r.rlim_max : MOST_FILES;
+        setrlimit(RLIMIT_NOFILE, &r);
+    }
+}
+
 ms_status serve(const serve_params *p, ms_error *err) {
     folder f;
     umask(077);
+    raise_files();
     ms_status status = open_folder(p->data, &f, err);
     if (status == MS_OK)
         status = serve_in(p, &f, err);

@@ -84,7 +84,7 @@ static ms_status choose_data(const serve_state *s, ms_error *err) {
 /* The first line of a file, else a variable; "": neither is named. what: "token", for messages. */
 static ms_status read_secret(const char *what, const char *file, const char *variable,
                              char ret_text[TOKEN_BYTES], ms_error *err) {
-    const char *given = getenv(variable);
+    char *given = getenv(variable);
     ret_text[0] = 0;
     if (file) {
         FILE *f = fopen(file, "r");
@@ -98,6 +98,10 @@ static ms_status read_secret(const char *what, const char *file, const char *var
                            f ? "" : strerror(errno));
     } else if (given) {
         snprintf(ret_text, TOKEN_BYTES, "%s", given);
+    }
+    if (given) { /* the server's workers do not inherit it, and /proc does not show it */
+        memset(given, 0, strlen(given));
+        unsetenv(variable);
     }
     if (ret_text[0] && strlen(ret_text) < LEAST_TOKEN)
         return ms_fail(err, MS_INVALID_ARGUMENT, "the %s has %zu characters; %d are the least", what,

@@ -128,6 +128,9 @@ void refuse_error(request *r, const ms_error *err, int64_t needs_bytes) {
         status = MHD_HTTP_SERVICE_UNAVAILABLE;
         code = "busy";
         break;
+    case MS_HOST_MEMORY:
+        status = MHD_HTTP_SERVICE_UNAVAILABLE;
+        break;
     case MS_IO: /* what is written is on the data folder's disk */
         status = MHD_HTTP_INSUFFICIENT_STORAGE;
         code = "no-room";

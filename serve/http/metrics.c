@@ -39,6 +39,8 @@ http_result answer_metrics(request *r) {
     one(&b, "upload_bytes_total", "counter", "Bytes of uploads.", (double)uploaded);
     one(&b, "run_seconds_total", "counter", "Seconds of runs that were done.", c.run_seconds);
     one(&b, "worker_deaths_total", "counter", "Run workers that died.", (double)c.worker_deaths);
+    one(&b, "worker_start_failures_total", "counter", "Times that no run worker could be started.",
+        (double)c.worker_start_failures);
     one(&b, "looks_total", "counter", "Uploads and plans looked at.", (double)c.looks);
     one(&b, "looks_failed_total", "counter", "Of those, refused.", (double)c.looks_failed);
     one(&b, "store_failures_total", "counter", "Times that the list of jobs could not be written.",

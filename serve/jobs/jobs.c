@@ -272,29 +272,6 @@ void jobs_get_counts(jobs *js, jobs_counts *ret) {
         ret->by_state[js->list[i]->state]++;
 }
 
-/* ---- workers ---- */
-
-void jobs_write_order(const jobs *js, ms_buf *b, const char *what, const char *id, const job_options *o,
-                      bool has_audio, bool has_track) {
-    const jobs_model *model = jobs_find_model(js, o->model);
-    char folder[4200] = "";
-    if (id[0])
-        snprintf(folder, sizeof(folder), "%s/%s", js->folder_path, id);
-    ms_buf_printf(b, "{\"do\":\"%s\",\"folder\":", what);
-    ms_buf_json_string(b, folder);
-    ms_buf_printf(b, ",\"model\":");
-    ms_buf_json_string(b, model ? model->path : "");
-    ms_buf_printf(b, ",\"model_name\":");
-    ms_buf_json_string(b, model ? model->name : "");
-    ms_buf_printf(b, ",\"device\":");
-    ms_buf_json_string(b, js->p.device ? js->p.device : "");
-    ms_buf_printf(b, ",\"history\":");
-    ms_buf_json_string(b, js->p.history ? js->p.history : "");
-    ms_buf_printf(b, ",\"audio\":%s,\"track\":%s,\"budget\":%zu,\"options\":", has_audio ? "true" : "false",
-                  has_track ? "true" : "false", js->p.budget_bytes);
-    job_options_write(b, o);
-}
-
 /* ---- opening ---- */
 
 static bool is_known(void *arg, const char *id) {

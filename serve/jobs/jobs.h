@@ -21,7 +21,9 @@ typedef struct jobs_params {
     int folder;              /* the data folder */
     const char *folder_path; /* absolute */
     const jobs_model *models;
-    int n_models;                 /* at least one; the first is what a job has that names none */
+    int n_models;             /* at least one; the first is what a job has that names none */
+    const char *const *allow; /* folders that a job's files may be links into */
+    int n_allow;
     const char *device, *history; /* NULL = the best; none */
     size_t budget_bytes;          /* 0 = by what is free when a job begins */
     int64_t keep_ms;
@@ -79,7 +81,7 @@ void jobs_changed(jobs *js, job *j);
 typedef struct jobs_counts {
     int by_state[JOB_STATES];
     uint64_t ended[JOB_STATES]; /* since the server began */
-    uint64_t worker_deaths, looks, looks_failed, store_failures;
+    uint64_t worker_deaths, worker_start_failures, looks, looks_failed, store_failures;
     uint64_t webhooks_delivered, webhooks_failed; /* tries */
     int64_t worker_bytes;
     double run_seconds;

@@ -1,12 +1,16 @@
 /* The threads that have uploads looked at: each look is a worker of its own. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "jobs/jobs_inside.h"
 
-#define SILENT_MS 60000
+#define SILENT_S 60.0
+#define SLICE_MS 200 /* how soon a look is given up when the server ends */
 
 void jobs_ask(jobs *js, jobs_look *look) {
     look->next = NULL;
@@ -47,29 +51,41 @@ static ms_status take_answer(jobs_look *l, const ms_json *line) {
     return ms_fail(&l->err, worker_failure(line), "%s", worker_text(line, "detail"));
 }
 
-/* A worker that dies over a file says that the file is bad: nothing else was asked of it. */
+static bool ends(jobs *js) {
+    pthread_mutex_lock(&js->look_lock);
+    bool ending = js->look_ending;
+    pthread_mutex_unlock(&js->look_lock);
+    return ending;
+}
+
+/* A worker that dies over a file says that the file is bad, for nothing else was asked of it; but one that was
+   killed from outside says nothing of the file. */
 static void look_at(jobs *js, jobs_look *l) {
     worker_process w;
     ms_buf b;
     ms_json_doc *doc = NULL;
     char how[128] = "";
-    if (worker_process_start(&w, "look", &l->err) != MS_OK)
+    if (jobs_start_worker(js, &w, "look", l->id, ends, &l->err) != MS_OK)
         return;
     ms_buf_init(&b, NULL);
     write_line(js, &b, l);
     ms_status status = worker_lines_write(w.fd, &b, &l->err);
     ms_buf_free(&b);
-    if (status == MS_OK)
-        status = worker_lines_read(&w.lines, SILENT_MS, &doc, &l->err);
-    bool answered = doc != NULL;
+    for (double until = ms_now_s() + SILENT_S; status == MS_OK && !doc && ms_now_s() < until;) {
+        status = worker_lines_read(&w.lines, SLICE_MS, &doc, &l->err);
+        if (status == MS_OK && !doc && ends(js))
+            status = ms_fail(&l->err, MS_CANCELLED, "the server ends");
+    }
+    bool answered = doc != NULL, died = !answered && status == MS_IO;
     if (answered)
         take_answer(l, ms_json_root(doc));
     ms_json_doc_destroy(&doc);
-    bool silent = status == MS_OK && !answered;
-    worker_process_end(&w, answered || silent ? NULL : how, sizeof(how));
-    if (!answered)
+    int end = worker_process_end(&w, died ? how : NULL, sizeof(how));
+    if (died && WIFSIGNALED(end) && WTERMSIG(end) == SIGKILL)
+        ms_fail(&l->err, MS_HOST_MEMORY, "looking at it was given up: %s", how);
+    else if (!answered && status != MS_CANCELLED)
         ms_fail(&l->err, MS_BAD_MEDIA, "looking at it was given up: %s",
-                silent ? "it took longer than a minute" : how);
+                died ? how : "it took longer than a minute");
 }
 
 void *jobs_look_loop(void *arg) {

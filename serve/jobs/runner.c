@@ -13,6 +13,7 @@
 #define CANCEL_S 60       /* likewise one that was told to stop */
 #define SEGMENT_FRAMES 64 /* what a resumed run begins anew at most */
 #define MOST_DEATHS 2
+#define START_AGAIN_S 1.0 /* where no worker can be started */
 
 /* Lock held. */
 static job *next_job(jobs *js) {
@@ -89,13 +90,21 @@ static bool take_line(jobs *js, job *j, const ms_json *line) {
 
 /* ---- a job ---- */
 
-static ms_status order(jobs *js, const job *j, ms_error *err) {
-    ms_buf b;
-    if (!js->worker.pid)
-        MS_TRY(worker_process_start(&js->worker, "run", err));
-    ms_buf_init(&b, NULL);
-    jobs_write_order(js, &b, "run", j->id, &j->options, j->has_audio, j->has_track);
-    ms_buf_printf(&b, "}");
+static bool ends(jobs *js) {
+    jobs_lock(js);
+    bool ending = js->ending;
+    jobs_unlock(js);
+    return ending;
+}
+
+/* What the worker is told. Lock held: options can be changed by others. */
+static void write_run(jobs *js, const job *j, ms_buf *b) {
+    ms_buf_init(b, NULL);
+    jobs_write_order(js, b, "run", j->id, &j->options, j->has_audio, j->has_track);
+    ms_buf_printf(b, "}");
+}
+
+static ms_status order(jobs *js, ms_buf b, ms_error *err) {
     ms_status status = worker_lines_write(js->worker.fd, &b, err);
     ms_buf_free(&b);
     return status;
@@ -162,33 +171,56 @@ static void bury(jobs *js, job *j, const ms_error *err) {
     jobs_unlock(js);
 }
 
-static void run_job(jobs *js, job *j) {
+static void run_job(jobs *js, job *j, ms_buf line) {
     ms_error err;
     ms_error_clear(&err);
-    ms_status status = order(js, j, &err);
+    ms_status status = order(js, line, &err);
     if (status == MS_OK)
         status = listen_to(js, j, &err);
     if (status != MS_OK && status != MS_CANCELLED)
         bury(js, j, &err);
 }
 
+/* Whether there is a worker. A job waits where none can be started: it has done nothing wrong. Lock held, and
+   given back meanwhile. */
+static bool have_worker(jobs *js, double *next_try_s) {
+    ms_error err;
+    if (js->worker.pid)
+        return true;
+    if (ms_now_s() < *next_try_s)
+        return false;
+    jobs_unlock(js);
+    ms_status status = jobs_start_worker(js, &js->worker, "run", NULL, ends, &err);
+    jobs_lock(js);
+    if (status == MS_OK)
+        return true;
+    js->counts.worker_start_failures += status != MS_CANCELLED;
+    *next_try_s = ms_now_s() + START_AGAIN_S;
+    return false;
+}
+
 void *jobs_run_loop(void *arg) {
     jobs *js = arg;
+    ms_buf line;
+    double next_try_s = 0;
     jobs_lock(js);
     while (!js->ending) {
         jobs_tidy(js);
-        job *j = next_job(js);
-        if (!j) {
+        if (!next_job(js) || !have_worker(js, &next_try_s)) {
             jobs_wait_a_second(js);
             continue;
         }
+        job *j = next_job(js);
+        if (!j || js->ending) /* it was cancelled, while the worker started */
+            continue;
         j->state = JOB_RUNNING;
         if (!j->started_ms)
             j->started_ms = job_now_ms();
         js->current = j;
         jobs_save(js, j);
+        write_run(js, j, &line);
         jobs_unlock(js);
-        run_job(js, j);
+        run_job(js, j, line);
         jobs_lock(js);
         js->current = NULL;
         if (j->deleting && !js->ending)

@@ -1,13 +1,19 @@
 #include "worker/sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <asm/sockios.h>
 
 #include "base/error.h"
 
@@ -90,15 +96,60 @@ static const char *const refused[] = {
     "setresuid",
     "setresgid",
     "setgroups",
+    /* By name, whoever's file it is: Landlock does not look at these. Of an open file they stay. */
+    "chmod",
+    "fchmodat",
+    "fchmodat2",
+    "chown",
+    "lchown",
+    "fchownat",
+    "setxattr",
+    "lsetxattr",
+    "removexattr",
+    "lremovexattr",
 };
 
-static int limit(int what, size_t most) {
+/* Refused where an argument is, or is not, a value. Only the low 32 bits of a request or a command count for
+   the kernel. */
+#define LOW 0xffffffffU
+#define IS(value) SCMP_CMP_MASKED_EQ, LOW, (scmp_datum_t)(value)
+#define IS_NOT(value) SCMP_CMP_NE, (scmp_datum_t)(value), 0
+
+static const struct {
+    const char *name;
+    unsigned argument;
+    enum scmp_compare op;
+    scmp_datum_t a, b;
+} refused_where[] = {
+    /* Another process's limits, turn and memory. */
+    {"prlimit64", 0, IS_NOT(0)},
+    {"sched_setscheduler", 0, IS_NOT(0)},
+    {"sched_setparam", 0, IS_NOT(0)},
+    {"sched_setattr", 0, IS_NOT(0)},
+    {"sched_setaffinity", 0, IS_NOT(0)},
+    {"setpriority", 1, IS_NOT(0)},
+    {"ioprio_set", 1, IS_NOT(0)},
+    {"migrate_pages", 0, IS_NOT(0)},
+    {"move_pages", 0, IS_NOT(0)},
+    /* Typing into a terminal; signals to whoever a file is said to belong to. */
+    {"ioctl", 1, IS(TIOCSTI)},
+    {"ioctl", 1, IS(TIOCLINUX)},
+    {"ioctl", 1, IS(TIOCSCTTY)},
+    {"ioctl", 1, IS(FIOSETOWN)},
+    {"ioctl", 1, IS(SIOCSPGRP)},
+    {"fcntl", 1, IS(F_SETOWN)},
+    {"fcntl", 1, IS(F_SETSIG)},
+    {"fcntl", 1, IS(F_SETOWN_EX)},
+};
+
+/* `over` it the kernel kills; at it the kernel signals first. */
+static int limit(int what, size_t most, size_t over) {
     struct rlimit r;
     if (getrlimit((__rlimit_resource_t)what, &r) != 0)
         return -1;
-    if (r.rlim_max == RLIM_INFINITY || most < r.rlim_max)
-        r.rlim_max = most;
-    r.rlim_cur = r.rlim_max;
+    if (r.rlim_max == RLIM_INFINITY || most + over < r.rlim_max)
+        r.rlim_max = most + over;
+    r.rlim_cur = most < r.rlim_max ? most : r.rlim_max;
     return setrlimit((__rlimit_resource_t)what, &r);
 }
 
@@ -107,14 +158,15 @@ static ms_status set_limits(const sandbox_limits *l, ms_error *err) {
         int what;
         size_t most;
         bool wanted;
-    } all[] = {{RLIMIT_CORE, 0, true},
-               {RLIMIT_NOFILE, 256, true},
-               {RLIMIT_CPU, l->cpu_s, l->cpu_s > 0},
-               {RLIMIT_AS, l->address_bytes, l->address_bytes > 0},
-               {RLIMIT_FSIZE, l->file_bytes, l->file_bytes > 0}};
+        size_t over;
+    } all[] = {{RLIMIT_CORE, 0, true, 0},
+               {RLIMIT_NOFILE, 256, true, 0},
+               {RLIMIT_CPU, l->cpu_s, l->cpu_s > 0, 1}, /* SIGXCPU says why, SIGKILL would not */
+               {RLIMIT_AS, l->address_bytes, l->address_bytes > 0, 0},
+               {RLIMIT_FSIZE, l->file_bytes, l->file_bytes > 0, 0}};
     signal(SIGXFSZ, SIG_IGN); /* a file that would be too large is an error to write, not a death */
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-        if (all[i].wanted && limit(all[i].what, all[i].most) != 0)
+        if (all[i].wanted && limit(all[i].what, all[i].most, all[i].over) != 0)
             return ms_fail(err, MS_UNSUPPORTED, "a limit of the worker cannot be set: %s", strerror(errno));
     return MS_OK;
 }
@@ -124,6 +176,16 @@ static int add_rules(scmp_filter_ctx filter) {
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
         int number = seccomp_syscall_resolve_name(refused[i]);
         int code = number == __NR_SCMP_ERROR ? 0 : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 0);
+        if (code != 0 && code != -EDOM && code != -EINVAL)
+            return code;
+    }
+    for (size_t i = 0; i < sizeof(refused_where) / sizeof(refused_where[0]); i++) {
+        int number = seccomp_syscall_resolve_name(refused_where[i].name);
+        const struct scmp_arg_cmp where = {refused_where[i].argument, refused_where[i].op, refused_where[i].a,
+                                           refused_where[i].b};
+        int code = number == __NR_SCMP_ERROR
+                       ? 0
+                       : seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EPERM), number, 1, &where);
         if (code != 0 && code != -EDOM && code != -EINVAL)
             return code;
     }
@@ -142,8 +204,28 @@ static int add_rules(scmp_filter_ctx filter) {
     return code;
 }
 
+/* What root has more than others goes, but for reading and writing its users' files: it could look into the
+   server's memory. */
+static void drop_rights(void) {
+    const uint32_t kept =
+        1U << CAP_DAC_OVERRIDE | 1U << CAP_DAC_READ_SEARCH | 1U << CAP_FOWNER | 1U << CAP_IPC_LOCK;
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+    if (syscall(SYS_capget, &head, data) != 0)
+        return;
+    for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+        const uint32_t mask = i == 0 ? kept : 0;
+        data[i].effective &= mask;
+        data[i].permitted &= mask;
+        data[i].inheritable = 0;
+    }
+    syscall(SYS_capset, &head, data); /* fewer are always allowed */
+}
+
 ms_status sandbox_enter(const sandbox_limits *limits, ms_error *err) {
     MS_TRY(set_limits(limits, err));
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* nobody of the same user looks into it either */
+    drop_rights();
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return ms_fail(err, MS_UNSUPPORTED, "the kernel cannot give up privileges: %s", strerror(errno));
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);

@@ -2,6 +2,7 @@
 #ifndef SERVE_SANDBOX_H
 #define SERVE_SANDBOX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "memsafe/status.h"
@@ -12,10 +13,26 @@ typedef struct sandbox_limits {
 
 /*
  * For good: no new privileges, no core file, the limits, and a filter of system calls by which no program is
- * run, no process is begun or looked into, no socket is opened, no file system is mounted, nobody else is
- * signalled. Threads stay, and files as far as the user may open them. Before the process has threads.
- * MS_UNSUPPORTED: the kernel has no such filter.
+ * run, no process is begun, changed or looked into, no socket is opened, no file system is mounted, nobody
+ * else is signalled, no terminal is typed into. Threads stay, and files, of which sandbox_files() is. Before
+ * the process has threads. MS_UNSUPPORTED: the kernel has no such filter.
  */
 ms_status sandbox_enter(const sandbox_limits *limits, ms_error *err);
+
+typedef struct sandbox_paths {
+    const char *const *read; /* folders and files; one that is not there is left out */
+    int n_read;
+    const char *const *write; /* folders in which files are made, changed and removed */
+    int n_write;
+    const char *const *models; /* folders, and what links within them lead to */
+    int n_models;
+} sandbox_paths;
+
+/*
+ * Files, for good (Landlock): those paths, and what programs of this system read: libraries, this program's
+ * folder and its plug-ins, /proc, /sys, and the devices of cards. After sandbox_enter(), before threads.
+ * False: this kernel cannot (before 5.19, or turned off), and files stay as far as the user may open them.
+ */
+bool sandbox_files(const sandbox_paths *paths);
 
 #endif

@@ -23,6 +23,8 @@
 #define LOOK_ADDRESS_BYTES ((size_t)2 << 30)
 #endif
 
+#define FIRST_LINE_MS (60 * 1000)
+
 /* A look at an upload takes a second or two. */
 static const sandbox_limits look_limits = {
     .cpu_s = 30, .address_bytes = LOOK_ADDRESS_BYTES, .file_bytes = (size_t)256 << 20};
@@ -40,6 +42,45 @@ static bool is_ours(int argc, char **argv) {
     socklen_t bytes = sizeof(kind);
     return argc == 3 && getsockopt(WORKER_FD, SOL_SOCKET, SO_TYPE, &kind, &bytes) == 0 &&
            kind == SOCK_STREAM && getppid() == (pid_t)strtol(argv[2], NULL, 10);
+}
+
+#define MOST_PATHS 128
+
+static int take_paths(const ms_json *line, const char *key, const char *ret[MOST_PATHS]) {
+    const ms_json *list = ms_json_get(line, key);
+    int n = 0;
+    for (const ms_json *m = list ? list->child : NULL; m && n < MOST_PATHS; m = m->next)
+        if (m->type == MS_JSON_STRING)
+            ret[n++] = m->string;
+    return n;
+}
+
+/* The first line says which files are needed; nothing that somebody uploaded is opened before. False: the
+   server has ended. */
+static bool confine(worker *w) {
+    const char *read[MOST_PATHS], *write[MOST_PATHS], *models[MOST_PATHS];
+    ms_json_doc *doc = NULL;
+    if (worker_lines_read(&w->lines, FIRST_LINE_MS, &doc, NULL) != MS_OK || !doc)
+        return false;
+    const ms_json *line = ms_json_root(doc);
+    bool told = strcmp(worker_text(line, "do"), "confine") == 0;
+    if (told) {
+        const sandbox_paths paths = {.read = read,
+                                     .n_read = take_paths(line, "read", read),
+                                     .write = write,
+                                     .n_write = take_paths(line, "write", write),
+                                     .models = models,
+                                     .n_models = take_paths(line, "models", models)};
+        sandbox_files(&paths); /* where the kernel has it: docs/serve.md says what holds without */
+    }
+    ms_json_doc_destroy(&doc);
+    if (told) {
+        ms_buf b;
+        ms_buf_init(&b, NULL);
+        ms_buf_printf(&b, "{\"event\":\"ready\"}");
+        worker_tell(w, &b);
+    }
+    return told;
 }
 
 static void close_the_rest(void) {
@@ -90,6 +131,7 @@ int worker_main(int argc, char **argv, worker_report_fn write_report) {
     pthread_mutex_init(&w->writing, NULL);
     w->write_report = write_report;
     worker_lines_init(&w->lines, WORKER_FD);
+    w->gone = !confine(w);
     while (!w->gone) {
         ms_json_doc *doc = NULL;
         if (worker_lines_read(&w->lines, 3600 * 1000, &doc, &err) != MS_OK)

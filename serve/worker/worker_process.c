@@ -38,7 +38,8 @@ ms_status worker_process_start(worker_process *p, const char *kind, ms_error *er
     if (code == 0) {
         posix_spawnattr_init(&attributes);
         posix_spawnattr_setsigmask(&attributes, &none);
-        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+        /* Of a session of its own: no terminal is its own, which it could type into. */
+        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
         code = set_files(&files, pair[1]);
         if (code == 0)
             code = posix_spawn(&p->pid, "/proc/self/exe", &files, &attributes, argv, environ);
@@ -66,10 +67,10 @@ static void describe(int status, char *ret_how, size_t bytes) {
         snprintf(ret_how, bytes, "it ended with code %d", WEXITSTATUS(status));
 }
 
-void worker_process_end(worker_process *p, char *ret_how, size_t how_bytes) {
+int worker_process_end(worker_process *p, char *ret_how, size_t how_bytes) {
     int status = 0;
     if (!p->pid)
-        return;
+        return 0;
     /* One that has died by itself says how; it may be still on its way. */
     pid_t gone = 0;
     if (ret_how)
@@ -84,4 +85,5 @@ void worker_process_end(worker_process *p, char *ret_how, size_t how_bytes) {
         describe(status, ret_how, how_bytes);
     close(p->fd);
     *p = (worker_process){.fd = -1};
+    return status;
 }

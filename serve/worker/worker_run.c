@@ -24,6 +24,7 @@ static struct {
     char path[4096], device[64];
     int precision;
     int64_t budget_bytes;
+    bool no_faces; /* what finds them was left out */
 } warm;
 
 typedef struct running {
@@ -44,7 +45,8 @@ void worker_run_end(void) {
 static ms_status warm_up(const worker_job *j, ms_error *err) {
     const char *device = j->device ? j->device : "";
     if (warm.model && strcmp(warm.path, j->model) == 0 && strcmp(warm.device, device) == 0 &&
-        warm.precision == j->options.precision && warm.budget_bytes == j->budget_bytes)
+        warm.precision == j->options.precision && warm.budget_bytes == j->budget_bytes &&
+        (j->has_track || !warm.no_faces))
         return MS_OK;
     ms_model_close(&warm.model);
     ms_model_params p;
@@ -59,6 +61,7 @@ static ms_status warm_up(const worker_job *j, ms_error *err) {
     snprintf(warm.device, sizeof(warm.device), "%s", device);
     warm.precision = j->options.precision;
     warm.budget_bytes = j->budget_bytes;
+    warm.no_faces = j->has_track;
     return MS_OK;
 }
 

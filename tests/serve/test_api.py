@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import queue
+import resource
 import shutil
 import signal
 import socket
@@ -236,6 +237,20 @@ class Jobs(Base):
         os.symlink("/etc/passwd", link)
         for path in ("/etc/passwd", link, self.folder + "/../../etc/passwd", "in.mp4", self.folder + "/none.mp4", "/etc/none"):
             self.problem(self.server.json("POST", "/v1/jobs", {"video": path}), 403, "not-allowed")
+
+
+    def test_plain_after_track(self):
+        """The model that stays is opened without the finder of faces for a job that brings its own; the next needs it."""
+        track = os.path.join(self.folder, "faces.track")
+        subprocess.run([os.path.join(BUILD, "memsafe"), "detect", "--demo", "-i", self.clip.video, "-q", track], check=True,
+                       env=self.server.environment)
+        with open(track, "rb") as file:
+            tracked = self.server.submit(self.clip.fields(track=("faces.track", file.read()), **QUICK))[1]
+        plain = self.server.submit(self.clip.fields(**QUICK))[1]
+        self.assertEqual(self.server.wait(tracked["id"])["state"], "done")
+        done = self.server.wait(plain["id"])
+        self.assertEqual(done["state"], "done", done)
+        self.assertEqual(self.server.ask("GET", plain["links"]["result"])[2], self.clip.by_command(BUILD, BUDGET, "--steps", "1", "--frames", "10"))
 
 
 class Refusals(Base):
@@ -568,6 +583,87 @@ class Webhooks(Base):
         with open(name, "w") as file:
             file.write(self.KEY + "\n")
         return name
+
+
+class Process(Base):
+    """What the server's processes may, and what becomes of jobs where they cannot be started."""
+
+    def test_files(self):
+        """As many as it may have: 512 connections have files of their own."""
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, before[1]))
+        try:
+            with local_server(self, "--demo", "-b", BUDGET) as server:
+                now = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        self.assertEqual(now[0], min(before[1], 65536))
+
+    def test_no_worker(self):
+        """A job waits where no worker can be started, and is done when one can."""
+        with local_server(self, "--demo", "-b", BUDGET) as server:
+            jobs = [server.submit(self.clip.fields(**QUICK, hold="true"))[1] for _ in range(3)]
+            try:
+                used = 1 + max(int(fd) for fd in os.listdir(f"/proc/{server.process.pid}/fd"))
+            except PermissionError:
+                self.skipTest("only root may see how many files a server has open")
+            resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (used + 1, 4096))
+            for job in jobs:
+                self.assertEqual(server.ask("POST", job["links"]["self"] + "/start")[0], 200)
+            time.sleep(2.5)
+            self.assertEqual([server.job(job["id"])["state"] for job in jobs], ["queued"] * 3)
+            self.assertIn("memsafe_worker_start_failures_total", server.ask("GET", "/metrics")[2].decode())
+            resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (4096, 4096))
+            for job in jobs:
+                self.assertEqual(server.wait(job["id"])["state"], "done")
+
+    def test_secrets(self):
+        """Neither the server's nor a worker's surroundings show the token, and a worker's session is its own."""
+        word = "a token of the test's own"
+        data = tempfile.mkdtemp(prefix="data.", dir=self.folder)
+        server = Server(BUILD, data, "--demo", "-b", BUDGET, environment={"MEMSAFE_TOKEN": word, "MEMSAFE_WEBHOOK_KEY": word})
+        bearer = {"Authorization": "Bearer " + word}
+        try:
+            job = server.submit(self.clip.fields(steps="20"), headers=bearer)[1]
+            end = time.monotonic() + 60
+            while not server.workers() and time.monotonic() < end:
+                time.sleep(0.05)
+            pids = [server.process.pid] + [pid for pid, _ in server.workers()]
+            self.assertGreater(len(pids), 1)
+            for pid in pids:
+                try:
+                    with open(f"/proc/{pid}/environ", "rb") as file:
+                        self.assertNotIn(word.encode(), file.read())
+                except PermissionError:
+                    pass
+            for pid in pids[1:]:
+                self.assertEqual(os.getsid(pid), pid)
+            self.assertEqual(server.ask("DELETE", job["links"]["self"], headers=bearer)[0], 204)
+        finally:
+            server.stop()
+            server.log.close()
+
+    def test_look_killed(self):
+        """A look worker that somebody kills says nothing of the file."""
+        answers = []
+        asker = threading.Thread(target=lambda: answers.append(self.server.submit(self.clip.fields(hold="true"))))
+        asker.start()
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            pids = [pid for pid, kind in self.server.workers() if kind == "look"]
+            if pids and self.reads_upload(pids[0]):
+                os.kill(pids[0], signal.SIGKILL)
+                break
+        asker.join()
+        self.problem(answers[0], 503, "out-of-memory")
+
+    @staticmethod
+    def reads_upload(pid):
+        """Whether it has begun with what it was asked."""
+        try:
+            return "/jobs/" in os.readlink(f"/proc/{pid}/cwd")
+        except OSError:
+            return False
 
 
 class Tight(Base):

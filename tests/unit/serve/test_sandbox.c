@@ -7,13 +7,18 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <asm/sockios.h>
 
 #include "worker/sandbox.h"
 
@@ -53,6 +58,40 @@ static int refused_calls(void) {
 #endif
     if (syscall(SYS_mount, "a", "/tmp", "tmpfs", 0, NULL) != -1 || errno != EPERM)
         return 12;
+    return 0;
+}
+
+/* What the kernel looks at are 32 bits of a request: those above change nothing. */
+static int refused_arguments(void) {
+    struct rlimit r = {1, 1};
+    char path[64];
+    if (syscall(SYS_prlimit64, getppid(), RLIMIT_NOFILE, NULL, &r) != -1 || errno != EPERM)
+        return 50;
+    if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &r) != 0)
+        return 51;
+    static const unsigned long requests[] = {TIOCSTI, TIOCLINUX, TIOCSCTTY, FIOSETOWN};
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        if (syscall(SYS_ioctl, 0, requests[i], "x") != -1 || errno != EPERM)
+            return 52;
+        if (syscall(SYS_ioctl, 0, requests[i] | 1UL << 32, "x") != -1 || errno != EPERM)
+            return 53;
+    }
+    if (fcntl(0, F_SETOWN, getppid()) != -1 || errno != EPERM || fcntl(0, F_SETSIG, SIGKILL) != -1 ||
+        errno != EPERM)
+        return 54;
+    if (fcntl(0, F_GETFD) < 0)
+        return 55;
+    if (setpriority(PRIO_PROCESS, (id_t)getppid(), 19) != -1 || errno != EPERM)
+        return 56;
+    if (syscall(SYS_sched_setaffinity, getppid(), 8, "\1\0\0\0\0\0\0\0") != -1 || errno != EPERM)
+        return 57;
+    snprintf(path, sizeof(path), "/proc/%d/mem", (int)getppid());
+    if (open(path, O_RDWR) != -1 || open(path, O_RDONLY) != -1)
+        return 58;
+    if (prctl(PR_GET_DUMPABLE) != 0)
+        return 59;
+    if (chmod("/tmp", 0777) != -1 || errno != EPERM)
+        return 60;
     return 0;
 }
 
@@ -96,22 +135,138 @@ static int inside(void) {
         return 40;
     int bad = refused_calls();
     if (!bad)
+        bad = refused_arguments();
+    if (!bad)
         bad = allowed_calls();
     return bad ? bad : limits_hold();
 }
 
-static void keeps_a_worker_in(void **state) {
-    (void)state;
+static int status_of(int (*child)(void)) {
+    int status = 0;
+    fflush(NULL);
     pid_t pid = fork();
     if (pid == 0)
-        _exit(inside());
-    int status = 0;
+        _exit(child());
     assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void keeps_a_worker_in(void **state) {
+    (void)state;
+    prctl(PR_SET_DUMPABLE, 0); /* as the server */
+    int status = status_of(inside);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* ---- files ---- */
+
+static char folder[] = "/tmp/memsafe-test.files.XXXXXX";
+
+static bool can_read(const char *name) {
+    char path[128];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    int fd = open(path, O_RDONLY);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+static bool can_make(const char *name) {
+    char path[128];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+static void put(const char *name) {
+    if (!can_make(name))
+        fail_msg("%s cannot be made", name);
+}
+
+static int with_files(void) {
+    const sandbox_limits limits = {0};
+    char model[64], work[64], elsewhere[128], moved[128];
+    snprintf(model, sizeof(model), "%s/model", folder);
+    snprintf(work, sizeof(work), "%s/work", folder);
+    const char *models[] = {model}, *write[] = {work};
+    const sandbox_paths paths = {.models = models, .n_models = 1, .write = write, .n_write = 1};
+    if (sandbox_enter(&limits, NULL) != MS_OK)
+        return 1;
+    if (!sandbox_files(&paths))
+        return 77; /* as the kernel is */
+    if (can_read("secret") || can_make("secret") || can_make("new") || can_read("."))
+        return 2;
+    if (!can_read("model/weights") || can_make("model/weights") || can_make("model/new"))
+        return 3;
+    if (!can_read("model/link")) /* what it leads to is part of the model */
+        return 4;
+    if (!can_make("work/new") || !can_read("work/new"))
+        return 5;
+    snprintf(elsewhere, sizeof(elsewhere), "%s/work/sub", folder);
+    if (mkdir(elsewhere, 0700) != 0)
+        return 6;
+    snprintf(elsewhere, sizeof(elsewhere), "%s/work/new", folder);
+    snprintf(moved, sizeof(moved), "%s/work/sub/new", folder);
+    if (rename(elsewhere, moved) != 0 || unlink(moved) != 0)
+        return 7;
+    snprintf(moved, sizeof(moved), "%s/secret", folder);
+    if (unlink(moved) == 0 || symlink("/etc/passwd", elsewhere) == 0)
+        return 8;
+    if (open("/proc/self/status", O_RDONLY) < 0 || open("/dev/null", O_RDWR) < 0)
+        return 9;
+    if (open("/etc/passwd", O_RDONLY) >= 0 || open("/tmp", O_RDONLY) >= 0)
+        return 10;
+    return 0;
+}
+
+static void gives_the_files_that_it_needs(void **state) {
+    char path[128], command[160];
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    static const char *const folders[] = {"model", "work", "store"};
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, folders[i]);
+        assert_int_equal(mkdir(path, 0700), 0);
+    }
+    put("secret");
+    put("model/weights");
+    put("store/blob");
+    snprintf(path, sizeof(path), "%s/model/link", folder);
+    assert_int_equal(symlink("../store/blob", path), 0);
+    int status = status_of(with_files);
+    snprintf(command, sizeof(command), "rm -rf %s", folder);
+    assert_int_equal(system(command), 0);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77) {
+        print_message("this kernel has no Landlock\n");
+        skip();
+    }
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* ---- time ---- */
+
+static int burn(void) {
+    const sandbox_limits limits = {.cpu_s = 1};
+    if (sandbox_enter(&limits, NULL) != MS_OK)
+        return 1;
+    for (;;)
+        ;
+}
+
+static void says_that_time_was_up(void **state) {
+    (void)state;
+    int status = status_of(burn);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGXCPU);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(keeps_a_worker_in)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(keeps_a_worker_in),
+                                       cmocka_unit_test(gives_the_files_that_it_needs),
+                                       cmocka_unit_test(says_that_time_was_up)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
