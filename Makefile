@@ -49,6 +49,7 @@ check-serve: build
 # Hours: kills at random moments, file systems that fill up, peaks of long runs, every allocation of a run failed.
 check-e2e: build
 	tests/e2e/kill_resume build 200
+	tests/e2e/kill_workers build 50
 	tests/e2e/disk_full build
 	tests/e2e/flatness build
 	tools/check_python build -m slow

@@ -32,6 +32,8 @@ static int run(int argc, char **argv) {
     }
     if (strcmp(name, "serve-worker") == 0) /* not typed by anybody: serve/worker */
         return cli_serve_worker(argc - 1, argv + 1);
+    if (strcmp(name, "run-worker") == 0) /* likewise: workers/ */
+        return cli_run_worker(argc - 1, argv + 1);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         argv[1] = help[0];
     return cli_dispatch(cli_commands, argc - 1, argv + 1);

@@ -1,4 +1,5 @@
-/* `memsafe run`: the whole job. Its options are in run_options.c. */
+/* `memsafe run`, the whole job, and its steps: `split`, `run --part`, `join`. Options are in run_options.c. */
+#include <inttypes.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -11,6 +12,9 @@
 #include "results/run_report.h"
 #include "results/run_text.h"
 #include "results/notes.h"
+#include "options/recall.h"
+#include "workers/worker_process.h"
+#include "workers/workers.h"
 
 /* What the library's callbacks get. */
 typedef struct run_view {
@@ -51,40 +55,131 @@ static int fail(const cli_run_state *s, const cli_model_choice *model, const ms_
     return code;
 }
 
-int cli_run(const void *state, char **arguments, int n_arguments) {
-    cli_run_state s = *(const cli_run_state *)state;
+/* Several devices make segments; a job that cannot be cut is refused by the library, with the reason. */
+static ms_status work_on(const cli_run_state *s, ms_run_report *r, cli_workers_report *workers, ms_error *err) {
+    cli_device_list devices = {.count = 1};
+    if (!s->is_worker)
+        MS_TRY(cli_device_list_parse(s->p.device, &devices, err));
+    if (devices.count == 1 || s->p.work == MS_RUN_WORK_SPLIT || s->p.work == MS_RUN_WORK_JOIN) {
+        ms_run_params p = s->p;
+        if (devices.count > 1 || devices.cpus) /* "cpu:1" */
+            p.device = devices.name[0];
+        return ms_run(&p, r, err);
+    }
+    return cli_workers_run(s, &devices, r, workers, err);
+}
+
+static void say_next(const cli_run_state *s, const ms_run_report *r) {
+    if (s->is_worker)
+        return;
+    if (r->segments_finished == r->segments)
+        cli_say("  next: memsafe join %s\n", s->p.output);
+    else
+        cli_say("  next, wherever this folder is seen: memsafe run --part auto %s\n", s->p.output);
+}
+
+static void say_end(const cli_run_state *s, const ms_run_report *r, const cli_workers_report *workers) {
+    if (s->p.work == MS_RUN_WORK_SPLIT) {
+        cli_say("%s.memsafe has the faces of %" PRId64 " frames, to be made in %" PRId64 " segments\n",
+                s->p.output, r->frames, r->segments);
+        say_next(s, r);
+    } else if (s->p.work == MS_RUN_WORK_PART) {
+        cli_say("%s.memsafe has %" PRId64 " of %" PRId64 " segments\n", s->p.output, r->segments_finished,
+                r->segments);
+        say_next(s, r);
+    } else {
+        cli_run_say_result(&s->p, r);
+        cli_workers_say(workers);
+    }
+}
+
+static int finish(cli_run_state *s, const cli_model_choice *model, ms_status status, ms_run_report *r,
+                  const cli_workers_report *workers, ms_error *err) {
+    cli_progress_over();
+    if (status == MS_OK && s->p.work == MS_RUN_WORK_SPLIT)
+        status = cli_run_remember(s->p.output, err);
+    if (status == MS_OK && s->report && !r->already_finished)
+        status = cli_run_report_write(s, r, workers, err);
+    if (status != MS_OK)
+        return fail(s, model, r, err);
+    if (s->report && r->already_finished && access(s->report, F_OK) != 0)
+        cli_warn("no-report", "no report is written to %s: an earlier run did the work", s->report);
+    cli_run_done_members(&s->p, r);
+    say_end(s, r, workers);
+    cli_show_doubt(r);
+    return 0;
+}
+
+/* A part, or the end, of a job that was split need not be described again. */
+static bool is_recalled(const cli_run_state *s, ms_run_work work) {
+    return !s->inputs.count && (s->part || work == MS_RUN_WORK_JOIN);
+}
+
+static int run_as(cli_run_state *s, ms_run_work work, const cli_worker_order *order, char **arguments,
+                  int n_arguments) {
     cli_model_choice model;
+    cli_workers_report workers = {.count = 0};
     ms_run_report report = {0};
     ms_error err;
     ms_error_clear(&err);
-    cli_console_begin(&s.console);
-    bool named = s.p.config && s.p.unet && s.p.vae && s.p.whisper;
-    if (cli_run_options_apply(&s, arguments, n_arguments, &err) != MS_OK)
+    cli_console_begin(&s->console);
+    const char *output = s->p.output ? s->p.output : n_arguments ? arguments[0] : NULL;
+    if (s->part && work != MS_RUN_WORK_ALL)
+        return ms_fail(&err, MS_INVALID_ARGUMENT, "--part is of `memsafe run` alone"), cli_fail(&err);
+    if (output && is_recalled(s, work) &&
+        cli_run_recall(output, s, &arguments, &n_arguments, &err) != MS_OK)
         return cli_fail(&err);
-    if (cli_run_options_named(&s, &err) != MS_OK)
+    s->p.work = work;
+    if (order)
+        cli_worker_apply(order, s);
+    bool named = s->p.config && s->p.unet && s->p.vae && s->p.whisper;
+    if (cli_run_options_apply(s, arguments, n_arguments, &err) != MS_OK)
         return cli_fail(&err);
-    if (cli_choose_model(&s.p.model, s.demo, named, CLI_NEEDS_ALL, &model, &err) != MS_OK) {
-        cli_run_options_inputs(&s, &err);
+    if (cli_run_options_named(s, &err) != MS_OK)
+        return cli_fail(&err);
+    if (cli_choose_model(&s->p.model, s->demo, named, CLI_NEEDS_ALL, &model, &err) != MS_OK) {
+        cli_run_options_inputs(s, &err);
         return cli_fail(&err);
     }
-    if (cli_run_report_check(&s, &err) != MS_OK)
+    if (cli_run_report_check(s, &err) != MS_OK)
         return cli_fail(&err);
-    run_view view = {.p = &s.p, .model = &model};
-    s.p.progress = show_progress;
-    s.p.planned = show_plan;
-    s.p.arg = &view;
-    s.p.cancelled = cli_interrupted;
+    run_view view = {.p = &s->p, .model = &model};
+    s->p.progress = show_progress;
+    s->p.planned = show_plan;
+    s->p.arg = &view;
+    s->p.cancelled = cli_interrupted;
     cli_catch_signals();
-    ms_status status = ms_run(&s.p, &report, &err);
-    cli_progress_over();
-    if (status == MS_OK && s.report && !report.already_finished)
-        status = cli_run_report_write(&s, &report, &err);
-    if (status != MS_OK)
-        return fail(&s, &model, &report, &err);
-    if (s.report && report.already_finished && access(s.report, F_OK) != 0)
-        cli_warn("no-report", "no report is written to %s: an earlier run did the work", s.report);
-    cli_run_done_members(&s.p, &report);
-    cli_run_say_result(&s.p, &report);
-    cli_show_doubt(&report);
-    return 0;
+    ms_status status = work_on(s, &report, &workers, &err);
+    return finish(s, &model, status, &report, &workers, &err);
+}
+
+int cli_run(const void *state, char **arguments, int n_arguments) {
+    cli_run_state s = *(const cli_run_state *)state;
+    return run_as(&s, MS_RUN_WORK_ALL, NULL, arguments, n_arguments);
+}
+
+int cli_split(const void *state, char **arguments, int n_arguments) {
+    cli_run_state s = *(const cli_run_state *)state;
+    return run_as(&s, MS_RUN_WORK_SPLIT, NULL, arguments, n_arguments);
+}
+
+int cli_join(const void *state, char **arguments, int n_arguments) {
+    cli_run_state s = *(const cli_run_state *)state;
+    return run_as(&s, MS_RUN_WORK_JOIN, NULL, arguments, n_arguments);
+}
+
+int cli_run_worker(int argc, char **argv) {
+    static cli_run_state s;
+    cli_worker_order order;
+    ms_error err;
+    int n_words, n_arguments;
+    ms_error_clear(&err);
+    if (!cli_worker_take_order(argc, argv, &order, &n_words))
+        return ms_fail(&err, MS_INVALID_ARGUMENT, "run-worker is started by a run, not by hand"), cli_fail(&err);
+    cli_keep_typed_words(argc - n_words, argv + n_words);
+    cli_run_command.defaults(&s);
+    if (cli_parse(&cli_run_command, argc - n_words, argv + n_words, &s, &n_arguments, &err) != MS_OK)
+        return cli_fail(&err);
+    s.console = (cli_console_options){.progress = CLI_PROGRESS_JSON};
+    return run_as(&s, MS_RUN_WORK_ALL, &order, argv + n_words, n_arguments);
 }

@@ -233,7 +233,7 @@ static int serve_run(const void *state, char **arguments, int n_arguments) {
 static ms_status write_report(const char *path, const ms_run_params *params, const ms_run_report *report,
                               ms_error *err) {
     const cli_run_state s = {.p = *params, .report = path, .replace_report = true};
-    return cli_run_report_write(&s, report, err);
+    return cli_run_report_write(&s, report, NULL, err);
 }
 
 int cli_serve_worker(int argc, char **argv) {

@@ -6,6 +6,8 @@
 
 #define CLI_COMMAND_MAP(X)                                                                                   \
     X(run)                                                                                                   \
+    X(split)                                                                                                 \
+    X(join)                                                                                                  \
     X(score)                                                                                                 \
     X(detect)                                                                                                \
     X(plan)                                                                                                  \
@@ -23,6 +25,9 @@ CLI_COMMAND_MAP(X)
 
 /* What the server starts of this program; argv: from "serve-worker" on. */
 int cli_serve_worker(int argc, char **argv);
+
+/* What a run on several devices starts of this program; argv: from "run-worker" on. */
+int cli_run_worker(int argc, char **argv);
 
 /* All of them, NULL-terminated. */
 extern const cli_command *const cli_commands[];

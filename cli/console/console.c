@@ -44,6 +44,8 @@ static struct {
     bool started, ended;
     char last_members[4096];
     char command[4096];
+    char **words; /* [n_words], of argv */
+    int n_words;
 } console = {.shown_s = -1};
 
 /* ---- the bar's line ---- */
@@ -232,8 +234,23 @@ const char *cli_command_line(void) {
     return console.command + 1;
 }
 
+char *const *cli_typed_words(int *ret_count) {
+    *ret_count = console.n_words;
+    return console.words;
+}
+
+/* Without memory for a copy there are no words. */
+void cli_keep_typed_words(int count, char **words) {
+    free(console.words);
+    console.words = count > 0 ? malloc((size_t)count * sizeof(char *)) : NULL;
+    console.n_words = console.words ? count : 0;
+    if (console.words)
+        memcpy(console.words, words, (size_t)count * sizeof(char *));
+}
+
 void cli_console_look(int argc, char **argv) {
     console.began_s = ms_now_s();
+    cli_keep_typed_words(argc - 2, argv + 2);
     keep_command(argc, argv);
     if (asks_for_json(argc, argv))
         console.shape = SHAPE_JSON;

@@ -47,6 +47,11 @@ typedef struct cli_console_options {
 void cli_console_look(int argc, char **argv);
 void cli_console_begin(const cli_console_options *options);
 
+/* The words behind the command's name, as they were given; not changed by parsing. keep: these are they, in
+   place of what main() got. */
+char *const *cli_typed_words(int *ret_count);
+void cli_keep_typed_words(int count, char **words);
+
 /* The command as it was given, fit for a shell; "memsafe ..." when it is too long to be repeated. */
 const char *cli_command_line(void);
 

@@ -105,8 +105,14 @@ static const cli_option run_options[] = {
      "take a video or audio file that is cut off as far as it goes", 0, 0},
     {"segment", 0, CLI_INT, offsetof(cli_run_state, segment), "N",
      "output frames that are encoded together (default 64)", 1, 100000},
+    {"part", 0, CLI_TEXT, offsetof(cli_run_state, part), "I/N|auto",
+     "of a job that was split (memsafe split) make only the I-th of N parts, or what nobody else is making", 0,
+     0},
     CLI_GROUP("Memory and speed"),
-    CLI_DEVICE_OPTION(cli_run_state, p.device),
+    {"device", 0, CLI_TEXT, P(device), "auto|cpu[:N]|NAME[:N][,...]",
+     "where the networks run; NAME: a back end, which may be a plug-in; N: which of its devices, of the "
+     "processor how many workers; with several, each makes segments (docs/scale.md)",
+     0, 0},
     {"threads", 0, CLI_INT, P(threads), "N",
      "threads; 0 = all; at most 4 for each CPU, 16 always. The result does not depend on it", 0, 1024},
     {"host-budget", 0, CLI_BYTES, P(host_budget_bytes), "SIZE",
@@ -170,6 +176,20 @@ static ms_status name_files(cli_run_state *s, char **arguments, int n_arguments,
     return MS_OK;
 }
 
+/* Who makes a part shares it with whoever makes the same. */
+static ms_status apply_part(cli_run_state *s, ms_error *err) {
+    char end;
+    if (!s->part)
+        return MS_OK;
+    s->p.work = MS_RUN_WORK_PART;
+    s->p.share = true;
+    if (strcmp(s->part, "auto") == 0)
+        return MS_OK;
+    if (sscanf(s->part, "%d/%d%c", &s->p.part, &s->p.parts, &end) == 2 && s->part[0] >= '0' && s->part[0] <= '9')
+        return MS_OK;
+    return ms_fail(err, MS_INVALID_ARGUMENT, "--part: \"%s\" is neither auto nor like 3/8", s->part);
+}
+
 /* Chooses nothing: the extension does, and the library knows which of them it writes. */
 static ms_status check_format(const cli_run_state *s, ms_error *err) {
     static const struct {
@@ -224,6 +244,7 @@ ms_status cli_run_options_apply(cli_run_state *s, char **arguments, int n_argume
     MS_TRY(check_format(s, err));
     MS_TRY(name_preview(s, err));
     MS_TRY(apply_to(s, err));
+    MS_TRY(apply_part(s, err));
     s->p.preview_frames = s->preview < 0 ? MS_RUN_PREVIEW_WINDOW : s->preview;
     s->p.precision = precisions[s->precision];
     s->p.loop = (ms_loop_mode)s->loop;
@@ -282,11 +303,49 @@ const cli_command cli_run_command = {
                  {"memsafe run -i film.mp4 -a line.wav -ss 1:02.5 --rest keep out.mp4",
                   "only the line at 1:02.5 is said anew, the rest of the film stays as it is"},
                  {"memsafe run -i talking.mp4 -a speech.wav out.mp4 --resume",
-                  "go on with it after Ctrl-C or a crash"}},
+                  "go on with it after Ctrl-C or a crash"},
+                 {"memsafe run -i talking.mp4 -a speech.wav out.mp4 --device cpu:2",
+                  "two workers, each with half of the processor; cuda:0,cuda:1 are two cards"},
+                 {"memsafe run --part auto out.mp4",
+                  "of a job that was split make what nobody else is making"}},
     .max_arguments = 1,
     .options = run_options,
     .n_options = CLI_COUNT(run_options),
     .state_bytes = sizeof(cli_run_state),
     .defaults = run_defaults,
     .run = cli_run,
+};
+
+/* The same options: what decides the bits must be the same in all steps. */
+const cli_command cli_split_command = {
+    .name = "split",
+    .summary = "Begin a run that several processes or machines share: find its faces",
+    .usage = "-i VIDEO -a SPEECH OUT [-m MODEL] [OPTIONS]",
+    .text = "Goes through the video once and leaves OUT.memsafe, a folder in which any number of `memsafe run "
+            "--part` make segments at the same time, on any machine that sees it. `memsafe join OUT` ends it. "
+            "The file is the one that a single run makes, to the last byte.",
+    .examples = {{"memsafe split -i talking.mp4 -a speech.wav out.mp4",
+                  "find the faces; then `memsafe run --part auto out.mp4` on each machine, and `memsafe join "
+                  "out.mp4` when all are done"}},
+    .max_arguments = 1,
+    .options = run_options,
+    .n_options = CLI_COUNT(run_options),
+    .state_bytes = sizeof(cli_run_state),
+    .defaults = run_defaults,
+    .run = cli_split,
+};
+
+const cli_command cli_join_command = {
+    .name = "join",
+    .summary = "End a run that was shared: its segments become the output",
+    .usage = "OUT [OPTIONS]",
+    .text = "All segments must be there, whole and of one job; one that is not is named. Options that decide the "
+            "result are those of `memsafe split`, and need not be typed again.",
+    .examples = {{"memsafe join out.mp4", "out.mp4.memsafe becomes out.mp4"}},
+    .max_arguments = 1,
+    .options = run_options,
+    .n_options = CLI_COUNT(run_options),
+    .state_bytes = sizeof(cli_run_state),
+    .defaults = run_defaults,
+    .run = cli_join,
 };

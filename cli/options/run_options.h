@@ -12,6 +12,8 @@ typedef struct cli_run_state {
     ms_run_params p;
     cli_list inputs; /* the video, then perhaps the speech */
     const char *fps, *report;
+    const char *part; /* "3/8", "auto"; NULL = the whole */
+    bool is_worker;   /* started by another run */
     int precision, loop, rest, codec, audio_out, rung, latents, paste, format;
     int frames, resolution, segment;
     bool demo, replace_report;
@@ -22,8 +24,10 @@ typedef struct cli_run_state {
     cli_console_options console;
 } cli_run_state;
 
-/* The command itself (cmd_run.c). */
+/* The commands themselves (cmd_run.c). */
 int cli_run(const void *state, char **arguments, int n_arguments);
+int cli_split(const void *state, char **arguments, int n_arguments);
+int cli_join(const void *state, char **arguments, int n_arguments);
 
 /* Fills s->p from what the table could not write there itself; arguments: the words that are no options. */
 ms_status cli_run_options_apply(cli_run_state *s, char **arguments, int n_arguments, ms_error *err);

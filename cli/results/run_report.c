@@ -196,7 +196,8 @@ static void report_codecs(ms_buf *b, const cli_run_state *s, const ms_run_report
 
 /* ---- the file ---- */
 
-static ms_status write_json(const char *path, const cli_run_state *s, const ms_run_report *r, ms_error *err) {
+static ms_status write_json(const char *path, const cli_run_state *s, const ms_run_report *r,
+                            const cli_workers_report *workers, ms_error *err) {
     ms_buf b;
     ms_buf_init(&b, NULL);
     ms_buf_printf(&b, "{\n  \"memsafe\": \"%s\",\n  \"video\": ", ms_version());
@@ -243,6 +244,9 @@ static ms_status write_json(const char *path, const cli_run_state *s, const ms_r
                   ms_rung_name(r->rung), r->budget_bytes, r->planned_bytes, r->peak_resident_bytes,
                   r->weight_bytes, r->streamed_bytes, r->weights_read_bytes, r->arena_bytes,
                   r->planned_window_s);
+    ms_buf_printf(&b, "  \"workers\": ");
+    cli_workers_json(&b, workers);
+    ms_buf_printf(&b, ",\n");
     report_times(&b, r);
     ms_status status = b.failed ? ms_fail_alloc(err, NULL, b.length, "the report")
                                 : ms_new_file_save(path, b.data, b.length, s->replace_report, err);
@@ -272,6 +276,8 @@ ms_status cli_run_report_check(cli_run_state *s, ms_error *err) {
     return ms_new_file_check(s->report, s->replace_report, err);
 }
 
-ms_status cli_run_report_write(const cli_run_state *s, const ms_run_report *r, ms_error *err) {
-    return (is_page(s->report) ? write_page : write_json)(s->report, s, r, err);
+ms_status cli_run_report_write(const cli_run_state *s, const ms_run_report *r,
+                               const cli_workers_report *workers, ms_error *err) {
+    return is_page(s->report) ? write_page(s->report, s, r, err)
+                              : write_json(s->report, s, r, workers, err);
 }

@@ -107,6 +107,7 @@ typedef struct ms_run_progress {
 #define MS_RUN_MAX_PREVIEW_FRAMES 100000
 #define MS_RUN_MAX_TIME_US INT64_C(3600000000000000) /* a million hours */
 #define MS_RUN_MAX_SINK_FRAMES 65536
+#define MS_RUN_MAX_PARTS 1000000
 #define MS_RUN_MAX_FRAMES INT64_C(2147483647) /* of an output that is asked for */
 
 /* Where the policy of a run comes from, each over the ones before it (docs/memory.md, "The profile"): the
@@ -263,6 +264,11 @@ typedef struct ms_run_params {
        as they are. NULL: all that are missing. Borrowed. */
     const int64_t *segments;
     int64_t n_segments;
+    /* Or the part-th, from 1 on, of so many parts alike in length, up to MS_RUN_MAX_PARTS; 0 = not so. */
+    int part, parts;
+    /* One segment after the other that nobody else is making, until all of them, or of the numbered part, are
+       finished: what another began is waited for, and taken over when that other has died (docs/streaming.md, "Leases"). */
+    bool share;
 } ms_run_params;
 
 /* The documented defaults: MEMSAFE_* variables are looked at; seed 1247, 20 steps, guidance 1.5, 25 frames a

@@ -226,6 +226,9 @@ void ms_job_folder_clear(const ms_job_folder *f, bool all) {
                                                                                         MS_SEGMENT_FILES,
                                                                                         "faces-",
                                                                                         "joined",
+                                                                                        "command",
+                                                                                        "worker-",
+                                                                                        "lease-",
                                                                                         MS_PARTS_FILE,
                                                                                         NULL},
                              *const journal[] = {"journal.db", NULL};

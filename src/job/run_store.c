@@ -268,7 +268,10 @@ static ms_status open_shared(ms_run_store *s, const ms_run_store_params *p, ms_e
     s->ours = true;
     if (!s->named && !s->complete)
         return fail_not_split(s, err);
-    return s->named ? MS_OK : note_parts(s, err);
+    if (s->named)
+        return MS_OK;
+    MS_TRY(note_parts(s, err));
+    return p->leases ? ms_leases_open(s->mem, &s->folder, &s->leases, err) : MS_OK;
 }
 
 ms_status ms_run_store_open(const ms_run_store_params *p, ms_run_store *s, ms_error *err) {
@@ -367,6 +370,8 @@ ms_status ms_run_store_end_segment(ms_run_store *s, const char *name, int64_t nu
     MS_TRY(ms_job_folder_end_segment(&s->folder, name, number, err));
     if (s->faces)
         ms_face_store_drop(s->faces, number);
+    if (s->leases)
+        ms_leases_give_back(s->leases, number);
     s->segments++;
     s->frames += frames;
     return MS_OK;
@@ -495,6 +500,7 @@ static void close_folder(ms_run_store *s, ms_status status, ms_error *err) {
 }
 
 void ms_run_store_close(ms_run_store *s, ms_status status, ms_error *err) {
+    ms_leases_close(&s->leases);
     ms_pose_store_close(&s->poses);
     ms_journal_close(&s->journal);
     if (s->folder.fd >= 0)

@@ -9,6 +9,7 @@
 #include "job/face_store.h"
 #include "job/job_folder.h"
 #include "job/journal.h"
+#include "job/segment_leases.h"
 #include "job/segment_set.h"
 #include "media/write/packet_file.h"
 #include "media/write/video_writer.h"
@@ -25,6 +26,7 @@ typedef struct ms_run_store {
     bool there;           /* the folder was there before */
     bool ours;            /* what is in the folder is this job's */
     bool shared;          /* others may make segments of it at the same time */
+    ms_leases *leases;    /* of the segments that are made here; NULL = none are taken */
     int64_t segment_frames;
     ms_segment_set before;    /* segments that were finished when it was opened */
     bool has_place;           /* the journal has one from which finding faces goes on */
@@ -48,6 +50,7 @@ typedef struct ms_run_store_params {
     bool resume, force;
     bool existing; /* the job must be there, and is not begun anew */
     bool shared;   /* it is, to make segments of it as others may at the same time; it must be complete */
+    bool leases;   /* with shared: only segments are made that nobody else is making */
     bool parts;    /* its segments are made in parts, or are to be: in any order */
     /* With shared: the segments that are to be made, by number; of others it counts which are there. NULL =
        all */

@@ -289,6 +289,9 @@ ms_status ms_job_make_key(const ms_job *job, ms_job_key *ret_key, ms_error *err)
 ms_status ms_job_sort_part(ms_job *job, ms_error *err);
 ms_status ms_job_check_part(const ms_job *job, ms_error *err);
 
+/* Of params->parts alike in length, the one that is to be made; without them the work stays as it is. */
+void ms_job_limit_part(const ms_job *job, ms_segment_work *work);
+
 /* ---- run_split.c ---- */
 
 /* Finds all faces, and notes where segments could begin; nothing is redrawn. */

@@ -93,6 +93,22 @@ static ms_status check_range(const ms_run_params *p, ms_error *err) {
     return MS_OK;
 }
 
+/* Which segments a part makes: those that are named, those of its number, those that nobody else makes. */
+static ms_status check_part(const ms_run_params *p, ms_error *err) {
+    bool numbered = p->part != 0 || p->parts != 0;
+    if ((numbered || p->share) && p->work != MS_RUN_WORK_PART)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "the job is not made in parts, and has no part %d of %d",
+                       p->part, p->parts);
+    if (numbered && (p->parts < 1 || p->parts > MS_RUN_MAX_PARTS || p->part < 1 || p->part > p->parts))
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "part %d of %d is none: there are 1 to %d parts, counted from 1", p->part, p->parts,
+                       MS_RUN_MAX_PARTS);
+    if (p->segments && (numbered || p->share))
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "a part that is named by its segments has no number, and does not share them");
+    return MS_OK;
+}
+
 static ms_status check_work(const ms_run_params *p, ms_error *err) {
     static const char *const names[] = {
         [MS_RUN_WORK_SPLIT] = "split", [MS_RUN_WORK_PART] = "made in parts", [MS_RUN_WORK_JOIN] = "joined"};
@@ -100,6 +116,7 @@ static ms_status check_work(const ms_run_params *p, ms_error *err) {
         return ms_fail(err, MS_INVALID_ARGUMENT, "%lld segments are none", (long long)p->n_segments);
     if (p->segments && p->work != MS_RUN_WORK_PART)
         return ms_fail(err, MS_INVALID_ARGUMENT, "segments are named for a part alone");
+    MS_TRY(check_part(p, err));
     if (p->work == MS_RUN_WORK_ALL)
         return MS_OK;
     const char *why = !p->output                                 ? "without an output there is no job"

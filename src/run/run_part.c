@@ -22,8 +22,8 @@ static ms_status fail_twice(const ms_run_params *p, int64_t number, ms_error *er
 ms_status ms_job_sort_part(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;
     const size_t n = (size_t)p->n_segments;
-    if (!p->segments)
-        return MS_OK;
+    if (!p->segments && !p->share && !p->parts)
+        return MS_OK; /* all are read whole */
     j->part_segments = ms_alloc_array(j->mem, MS_LEDGER_GENERAL, n ? n : 1, sizeof(*j->part_segments));
     if (!j->part_segments)
         return ms_fail_alloc(err, j->mem, n * sizeof(*j->part_segments), "the numbers of segments");
@@ -35,6 +35,17 @@ ms_status ms_job_sort_part(ms_job *j, ms_error *err) {
         if (j->part_segments[i] == j->part_segments[i - 1])
             return fail_twice(p, j->part_segments[i], err);
     return MS_OK;
+}
+
+void ms_job_limit_part(const ms_job *j, ms_segment_work *w) {
+    const ms_run_params *p = j->p;
+    int64_t segments = ms_segments_of(j->total, j->segment_frames);
+    if (!p->parts)
+        return;
+    w->from = w->at = segments * (p->part - 1) / p->parts;
+    w->limit = segments * p->part / p->parts;
+    if (w->from == w->limit) /* more parts than segments */
+        w->at = INT64_MAX;
 }
 
 ms_status ms_job_check_part(const ms_job *j, ms_error *err) {

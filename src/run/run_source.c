@@ -41,10 +41,13 @@ static void set_work(ms_job *j) {
                                       .window_frames = j->model->files.unet_config.num_frames,
                                       .list = part ? j->p->segments : NULL,
                                       .n_list = part ? j->p->n_segments : 0,
+                                      .leases = j->store.leases,
                                       .forward = !j->store.complete,
                                       .forward_from = j->here.frame};
     if (!j->faces.work.forward)
         j->faces.next = 0;
+    if (part)
+        ms_job_limit_part(j, &j->faces.work);
 }
 
 /* pictures: that have their buffers from the start; more are made when they are needed. */

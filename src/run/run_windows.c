@@ -189,6 +189,8 @@ static ms_status pass_through(ms_job *j, const ms_ready_frame *f, ms_error *err)
 }
 
 static ms_status take_frame(ms_job *j, const ms_ready_frame *f, ms_error *err) {
+    if (f->pause)
+        return flush_window(j, err);
     if (ms_window_ends(j->collected, ms_engine_window_frames(j->redraw.engine), &f->frame.pose)) {
         ms_status status = flush_window(j, err);
         if (status != MS_OK) {
@@ -208,7 +210,7 @@ static ms_status next_ready(ms_job *j, bool *ret_got, ms_error *err) {
         result = ms_queue_take(j->faces.ready, &j->taken, LOOK_S);
     }
     *ret_got = result == MS_QUEUE_DONE;
-    if (*ret_got) {
+    if (*ret_got && !j->taken.pause) {
         ms_job_did(j, 1);
         ms_eta_frame(&j->eta, j->taken.frame.pose.present);
     }

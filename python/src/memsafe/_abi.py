@@ -122,6 +122,7 @@ MS_RUN_MAX_CHANGES = 32
 MS_RUN_MAX_CHOICES = 32
 MS_RUN_MAX_FRAMES = 2147483647
 MS_RUN_MAX_NOTES = 16
+MS_RUN_MAX_PARTS = 1000000
 MS_RUN_MAX_PREVIEW_FRAMES = 100000
 MS_RUN_MAX_SINK_FRAMES = 65536
 MS_RUN_MAX_TIME_US = 3600000000000000
@@ -424,6 +425,9 @@ class ms_run_params(C.Structure):
         ("work", C.c_int),
         ("segments", C.POINTER(C.c_int64)),
         ("n_segments", C.c_int64),
+        ("part", C.c_int),
+        ("parts", C.c_int),
+        ("share", C.c_bool),
     ]
 
 

@@ -1,7 +1,11 @@
 #include "run/threads/face_thread.h"
 
+#include <time.h>
+
 #include "base/clock.h"
 #include "planner/run_plan.h"
+
+#define OTHERS_MS 200 /* between two looks at what others are making */
 
 ms_status ms_face_thread_make_buffers(ms_face_thread *t, ms_mem *mem, const ms_face_geometry *geometry,
                                       ms_error *err) {
@@ -60,8 +64,31 @@ static ms_status end_forward(ms_face_thread *t, ms_error *err) {
     return MS_OK;
 }
 
+/* While others make what is left, one of them may fail. Before the wait the other threads are told (pause):
+   what they have collected may be among what is waited for. */
+static ms_status next_span(ms_face_thread *t, bool *ret_got, bool *ret_pause, ms_error *err) {
+    const struct timespec pause = {.tv_nsec = OTHERS_MS * 1000000};
+    ms_segment_work_state state = MS_SEGMENT_WORK_OTHERS;
+    *ret_pause = false;
+    for (;;) {
+        MS_TRY(ms_segment_work_next(&t->work, ms_frame_source_order(t->source), &t->next, &state, err));
+        *ret_got = state == MS_SEGMENT_WORK_SPAN;
+        if (state != MS_SEGMENT_WORK_OTHERS || atomic_load(&t->stop))
+            break;
+        if (!t->paused) {
+            *ret_got = *ret_pause = t->paused = true;
+            return MS_OK;
+        }
+        nanosleep(&pause, NULL);
+    }
+    t->paused = false;
+    return MS_OK;
+}
+
 /* The next frame that is to be made, from wherever it comes. begins: also where a span does. */
-static ms_status next_frame(ms_face_thread *t, ms_output_frame *ret_frame, bool *ret_got, ms_error *err) {
+static ms_status next_frame(ms_face_thread *t, ms_output_frame *ret_frame, bool *ret_got, bool *ret_pause,
+                            ms_error *err) {
+    *ret_pause = false;
     if (t->work.forward) {
         MS_TRY(ms_frame_source_next(t->source, ret_frame, ret_got, err));
         if (*ret_got)
@@ -71,7 +98,9 @@ static ms_status next_frame(ms_face_thread *t, ms_output_frame *ret_frame, bool 
     }
     bool begins = t->next >= t->work.end;
     if (begins) {
-        MS_TRY(ms_segment_work_next(&t->work, ms_frame_source_order(t->source), &t->next, ret_got, err));
+        MS_TRY(next_span(t, ret_got, ret_pause, err));
+        if (*ret_pause)
+            return MS_OK;
         if (!*ret_got)
             return t->check(t->arg, err);
         ms_frame_source_jump(t->source, t->next);
@@ -85,8 +114,9 @@ static ms_status prepare(ms_face_thread *t, bool *ret_got, ms_error *err) {
     ms_ready_frame *f = &t->preparing;
     double began = ms_now_s();
     f->face = NULL;
-    MS_TRY(next_frame(t, &f->frame, ret_got, err));
-    if (!*ret_got)
+    f->frame.rgb = NULL;
+    MS_TRY(next_frame(t, &f->frame, ret_got, &f->pause, err));
+    if (!*ret_got || f->pause)
         return MS_OK;
     t->next = f->frame.number + 1;
     f->forward = t->work.forward;

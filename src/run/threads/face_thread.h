@@ -13,6 +13,7 @@
 
 /* A frame on its way to the engine. */
 typedef struct ms_ready_frame {
+    bool pause; /* no frame: none will come for a while, so what was collected is made as it is */
     ms_output_frame frame;
     uint8_t *face;         /* aligned, from the pool `aligned`; NULL without a face */
     bool wanted;           /* in the output now; else it is here for its window's sake */
@@ -37,6 +38,7 @@ typedef struct ms_face_thread {
     bool found_all;
     /* its own */
     int64_t next;
+    bool paused; /* others make what is left, and the one behind was told */
     void *align_work;
     size_t align_work_bytes;
     ms_ready_frame preparing;

@@ -4,6 +4,7 @@
 
 /* Segments that a part takes at a time before it looks again what others have finished. */
 #define SPAN_OF_PART 2
+#define MANY 16 /* segments that are left */
 
 bool ms_segment_work_wants(const ms_segment_work *w, int64_t frame) {
     int64_t segment = frame / w->segment_frames;
@@ -31,26 +32,53 @@ static bool is_finished(const ms_segment_work *w, int64_t number) {
                      : ms_segment_set_has(w->finished, number);
 }
 
+/* Whether it is to be made here. Whoever has the lease may have finished it since it was looked for. */
+static bool take(ms_segment_work *w, int64_t number) {
+    if (is_finished(w, number))
+        return false;
+    if (!w->leases)
+        return true;
+    if (!ms_leases_take(w->leases, number)) {
+        w->passed = true;
+        return false;
+    }
+    if (!is_finished(w, number))
+        return true;
+    ms_leases_give_back(w->leases, number);
+    return false;
+}
+
+/* Near the end each takes one, so that all end at about the same time. */
+static int64_t span_at_most(const ms_segment_work *w, int64_t segments) {
+    if (!w->folder)
+        return segments;
+    return w->leases && segments - w->at < MANY ? 1 : SPAN_OF_PART;
+}
+
 ms_status ms_segment_work_next(ms_segment_work *w, const ms_frame_order *order, int64_t *ret_start,
-                               bool *ret_got, ms_error *err) {
+                               ms_segment_work_state *ret_state, ms_error *err) {
     int64_t frames = ms_frame_order_frames(order);
     int64_t segments = ms_segments_of(frames, w->segment_frames), number;
-    *ret_got = false;
-    while ((number = number_at(w, w->at, segments)) >= 0 && is_finished(w, number))
+    while ((number = number_at(w, w->at, segments)) >= 0 && !take(w, number))
         w->at++;
-    if (number < 0)
+    if (number < 0) {
+        *ret_state = w->passed ? MS_SEGMENT_WORK_OTHERS : MS_SEGMENT_WORK_DONE;
+        if (w->passed)
+            w->at = w->from;
+        w->passed = false;
         return MS_OK;
+    }
+    int64_t most = span_at_most(w, segments);
     w->first = number;
     do {
         w->behind = ++number;
         w->at++;
-    } while ((!w->folder || number - w->first < SPAN_OF_PART) && number_at(w, w->at, segments) == number &&
-             !is_finished(w, number));
+    } while (number - w->first < most && number_at(w, w->at, segments) == number && take(w, number));
     int64_t behind = w->behind * w->segment_frames;
     MS_TRY(
         ms_frame_order_window_start(order, w->first * w->segment_frames, w->window_frames, ret_start, err));
     MS_TRY(ms_frame_order_window_end(order, (behind < frames ? behind : frames) - 1, w->window_frames,
                                      &w->end, err));
-    *ret_got = true;
+    *ret_state = MS_SEGMENT_WORK_SPAN;
     return MS_OK;
 }

@@ -8,6 +8,7 @@
 #define MS_RUN_SEGMENT_WORK_H
 
 #include "frames/frame_order.h"
+#include "job/segment_leases.h"
 #include "job/segment_set.h"
 
 typedef struct ms_segment_work {
@@ -16,11 +17,14 @@ typedef struct ms_segment_work {
     int64_t segment_frames, window_frames;
     const int64_t *list; /* segments in the order in which they are made; NULL = all, rising; borrowed */
     int64_t n_list;
+    ms_leases *leases;    /* only what nobody else is making; NULL = no matter who */
     bool forward;         /* frames come as the clip does */
     int64_t forward_from; /* output frame where that began: segments that begin before are left for later */
 
+    int64_t from;          /* segments before it are no part of this work */
     int64_t limit;         /* segments from there on are done; 0 = none are */
     int64_t at;            /* next of the list */
+    bool passed;           /* by some that others are making */
     int64_t first, behind; /* segments of the span: from one to before another */
     int64_t end;           /* frame behind the span's last window */
 } ms_segment_work;
@@ -31,8 +35,14 @@ bool ms_segment_work_wants(const ms_segment_work *work, int64_t frame);
 /* The clip has come to its end; what is left are segments that begin before forward_from. */
 void ms_segment_work_end_forward(ms_segment_work *work);
 
-/* The next span: *ret_start is its first frame. *ret_got false: all is done. The order is complete. */
+typedef enum ms_segment_work_state {
+    MS_SEGMENT_WORK_SPAN,   /* there is a next span: *ret_start is its first frame */
+    MS_SEGMENT_WORK_OTHERS, /* others are making what is left: to be asked again in a while */
+    MS_SEGMENT_WORK_DONE,
+} ms_segment_work_state;
+
+/* The order is complete. */
 ms_status ms_segment_work_next(ms_segment_work *work, const ms_frame_order *order, int64_t *ret_start,
-                               bool *ret_got, ms_error *err);
+                               ms_segment_work_state *ret_state, ms_error *err);
 
 #endif

@@ -1,0 +1,47 @@
+#include "workers/device_list.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+static ms_status add(cli_device_list *l, const char *name, size_t bytes, ms_error *err) {
+    if (l->count == CLI_MAX_WORKERS)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "--device: more than %d devices", CLI_MAX_WORKERS);
+    if (bytes == 0 || bytes >= CLI_DEVICE_BYTES)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "--device: \"%.*s\" names no device", (int)bytes, name);
+    for (int i = 0; i < l->count; i++)
+        if (strncmp(l->name[i], name, bytes) == 0 && !l->name[i][bytes] && strcmp(l->name[i], "cpu") != 0)
+            return ms_fail(err, MS_INVALID_ARGUMENT, "--device: %s is named twice", l->name[i]);
+    snprintf(l->name[l->count++], CLI_DEVICE_BYTES, "%.*s", (int)bytes, name);
+    return MS_OK;
+}
+
+static ms_status add_processor(cli_device_list *l, const char *number, size_t bytes, ms_error *err) {
+    char *end;
+    long n = strtol(number, &end, 10);
+    if (number[0] < '0' || number[0] > '9' || end != number + bytes || n < 1)
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "--device: cpu:%.*s: behind cpu stands how many workers there are, from 1 on", (int)bytes,
+                       number);
+    for (long i = 0; i < n; i++) {
+        MS_TRY(add(l, "cpu", 3, err));
+        l->cpus++;
+    }
+    return MS_OK;
+}
+
+ms_status cli_device_list_parse(const char *text, cli_device_list *l, ms_error *err) {
+    *l = (cli_device_list){.count = 0};
+    for (const char *at = text ? text : "auto"; at;) {
+        size_t n = strcspn(at, ",");
+        if (n > 4 && strncmp(at, "cpu:", 4) == 0)
+            MS_TRY(add_processor(l, at + 4, n - 4, err));
+        else
+            MS_TRY(add(l, at, n, err));
+        l->cpus += n == 3 && strncmp(at, "cpu", 3) == 0;
+        at = at[n] ? at + n + 1 : NULL;
+    }
+    return MS_OK;
+}

@@ -1,0 +1,49 @@
+/* A process that makes segments of a run, seen from the one that started it. */
+#ifndef CLI_WORKER_PROCESS_H
+#define CLI_WORKER_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "options/run_options.h"
+#include "workers/device_list.h"
+
+/* What it is told beside the run's own words. */
+typedef struct cli_worker_order {
+    char device[CLI_DEVICE_BYTES];
+    uint64_t budget_bytes, host_budget_bytes; /* 0 = as without the options */
+    int threads;
+} cli_worker_order;
+
+typedef struct cli_worker {
+    cli_worker_order order;
+    pid_t pid; /* 0 = it has ended, or never began */
+    int fd;    /* its events; -1 = none any more */
+    char line[8192];
+    size_t length;
+
+    bool planned, done; /* it has a plan; it has ended well */
+    int64_t frames_before, frames_done, memory_bytes, peak_bytes;
+    double first_fraction, fraction, eta_s, seconds; /* of the whole job's work; negative = not known */
+    char stage[24];
+    ms_error err; /* code MS_OK: none was told */
+} cli_worker;
+
+/* The same program, with the words that this one was called with. MS_IO. */
+ms_status cli_worker_start(cli_worker *worker, const cli_worker_order *order, ms_error *err);
+
+/* What it has said since; at the end of its events it is waited for. */
+void cli_worker_listen(cli_worker *worker);
+
+void cli_worker_signal(const cli_worker *worker, int number);
+/* At once, whatever it does. */
+void cli_worker_kill(cli_worker *worker);
+
+/* Its side: the order that is in argv[1..], for "run-worker" as argv[0]; *ret_words: how many words of argv
+   that was. False: it was not started by another run. Ends with the process that started it. */
+bool cli_worker_take_order(int argc, char **argv, cli_worker_order *ret_order, int *ret_words);
+void cli_worker_apply(const cli_worker_order *order, cli_run_state *state); /* over what was typed */
+
+#endif

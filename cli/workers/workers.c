@@ -1,0 +1,264 @@
+#include "workers/workers.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "console/console.h"
+#include "console/signals.h"
+#include "memsafe/plan.h"
+#include "memsafe/probe.h"
+#include "workers/worker_process.h"
+
+#define LOOK_MS 200
+#define END_S 60 /* for a worker that was told to stop */
+
+typedef struct crew {
+    const cli_run_state *s;
+    int count;
+    cli_worker worker[CLI_MAX_WORKERS];
+    int64_t total, before; /* frames of the job; that were finished when the workers began; 0 = not known */
+    double began_s, fraction;
+} crew;
+
+static bool is_processor(const char *device) {
+    return strcmp(device, "cpu") == 0;
+}
+
+/* ---- what each gets ---- */
+
+/* What a run would take of the host: as asked for, else what is free less the tier's margin. */
+static ms_status find_host_budget(const ms_run_params *p, bool cpu_alone, uint64_t *ret_bytes, ms_error *err) {
+    ms_plan_params plan;
+    ms_plan_report report;
+    *ret_bytes = p->host_budget_bytes ? p->host_budget_bytes : cpu_alone ? p->budget_bytes : 0;
+    if (*ret_bytes)
+        return MS_OK;
+    ms_plan_params_init(&plan);
+    plan.shape = "tiny";
+    plan.device = "cpu";
+    plan.profile = p->profile;
+    MS_TRY(ms_plan_run(&plan, &report, NULL, err));
+    *ret_bytes = report.budget_bytes;
+    return MS_OK;
+}
+
+static int count_cpus(void) {
+    const ms_probe_params params = {.device = "cpu"};
+    ms_probe *probe = NULL;
+    ms_probe_host host = {.cpus = 1};
+    if (ms_probe_create(&params, &probe, NULL) == MS_OK)
+        ms_probe_get_host(probe, &host);
+    ms_probe_destroy(&probe);
+    return host.cpus;
+}
+
+/* Threads and memory of the host are divided up. A device with memory of its own has the budget that was asked
+   for to itself; on the processor the budget is the host's. */
+static ms_status make_orders(const ms_run_params *p, const cli_device_list *l,
+                             cli_worker_order order[CLI_MAX_WORKERS], ms_error *err) {
+    uint64_t host = 0;
+    int threads = p->threads ? p->threads : count_cpus();
+    MS_TRY(find_host_budget(p, l->cpus == l->count, &host, err));
+    for (int i = 0; i < l->count; i++) {
+        cli_worker_order *o = &order[i];
+        *o = (cli_worker_order){.threads = threads / l->count + (i < threads % l->count)};
+        snprintf(o->device, sizeof(o->device), "%s", l->name[i]);
+        if (o->threads == 0)
+            o->threads = 1;
+        uint64_t share = host / (uint64_t)l->count;
+        o->budget_bytes = is_processor(o->device) ? share : p->budget_bytes;
+        o->host_budget_bytes = is_processor(o->device) ? 0 : share;
+    }
+    return MS_OK;
+}
+
+/* ---- progress ---- */
+
+/* Each tells how far the job would be by its own work; together they are farther. */
+static void tell(crew *c) {
+    double fraction = c->total > 0 ? (double)c->before / (double)c->total : 0, speed = 0;
+    int64_t done = c->before;
+    const char *stage = ms_stage_name(MS_STAGE_LOAD);
+    for (int i = 0; i < c->count; i++) {
+        const cli_worker *w = &c->worker[i];
+        done += w->frames_done > 0 ? w->frames_done : 0;
+        if (w->fraction < 0)
+            continue;
+        fraction += w->fraction - w->first_fraction;
+        if (w->pid && w->eta_s > 0 && w->fraction < 1)
+            speed += (1 - w->fraction) / w->eta_s;
+        if (w->pid && w->stage[0])
+            stage = w->stage;
+    }
+    if (fraction > 0.999)
+        fraction = 0.999; /* joining is left */
+    if (fraction > c->fraction)
+        c->fraction = fraction;
+    const ms_run_progress progress = {.stage = stage,
+                                      .frames_done = done,
+                                      .frames_total = c->total,
+                                      .seconds = ms_now_s() - c->began_s,
+                                      .fraction = c->total > 0 ? c->fraction : -1,
+                                      .eta_s = speed > 0 ? (1 - c->fraction) / speed : -1};
+    if (c->s->p.progress)
+        c->s->p.progress(c->s->p.arg, &progress);
+}
+
+/* ---- following them ---- */
+
+static int alive(const crew *c) {
+    int n = 0;
+    for (int i = 0; i < c->count; i++)
+        n += c->worker[i].pid != 0;
+    return n;
+}
+
+static void listen_to_all(crew *c) {
+    struct pollfd fds[CLI_MAX_WORKERS];
+    bool lived[CLI_MAX_WORKERS];
+    for (int i = 0; i < c->count; i++) {
+        fds[i] = (struct pollfd){.fd = c->worker[i].fd, .events = POLLIN};
+        lived[i] = c->worker[i].pid != 0;
+    }
+    poll(fds, (nfds_t)c->count, LOOK_MS);
+    for (int i = 0; i < c->count; i++) {
+        cli_worker *w = &c->worker[i];
+        cli_worker_listen(w);
+        if (lived[i] && !w->pid && !w->done && w->err.code != MS_CANCELLED)
+            cli_warn("worker", "the worker on %s ended: %s%s", w->order.device, w->err.message,
+                     alive(c) ? "; the others go on" : "");
+    }
+}
+
+static void end_all(crew *c) {
+    double told_s = ms_now_s();
+    for (int i = 0; i < c->count; i++)
+        cli_worker_signal(&c->worker[i], SIGTERM);
+    while (alive(c) && ms_now_s() - told_s < END_S)
+        listen_to_all(c);
+    for (int i = 0; i < c->count; i++)
+        cli_worker_kill(&c->worker[i]);
+}
+
+/* Until all have ended. */
+static ms_status follow(crew *c, ms_error *err) {
+    while (alive(c)) {
+        listen_to_all(c);
+        tell(c);
+        if (c->s->p.cancelled && c->s->p.cancelled(c->s->p.arg)) {
+            end_all(c);
+            return ms_fail(err, MS_CANCELLED, "cancelled while %d workers made segments", c->count);
+        }
+    }
+    return MS_OK;
+}
+
+static ms_status start(crew *c, const cli_device_list *l, ms_error *err) {
+    cli_worker_order order[CLI_MAX_WORKERS];
+    MS_TRY(make_orders(&c->s->p, l, order, err));
+    c->began_s = ms_now_s();
+    ms_status status = MS_OK;
+    for (int i = 0; status == MS_OK && i < l->count; i++) {
+        status = cli_worker_start(&c->worker[i], &order[i], err);
+        c->count += status == MS_OK;
+    }
+    if (status != MS_OK)
+        end_all(c);
+    return status;
+}
+
+/* Where none of them could do anything, the first one's error is the run's. */
+static const cli_worker *first_failed(const crew *c) {
+    const cli_worker *failed = NULL;
+    for (int i = c->count - 1; i >= 0; i--) {
+        if (c->worker[i].done)
+            return NULL;
+        failed = &c->worker[i];
+    }
+    return failed;
+}
+
+static void fill_report(const crew *c, cli_workers_report *r) {
+    r->count = c->count;
+    for (int i = 0; i < c->count; i++) {
+        const cli_worker *w = &c->worker[i];
+        snprintf(r->worker[i].device, sizeof(r->worker[i].device), "%s", w->order.device);
+        if (!w->done)
+            snprintf(r->worker[i].problem, sizeof(r->worker[i].problem), "%.255s", w->err.message);
+        r->worker[i].frames = w->frames_done > 0 ? w->frames_done : 0;
+        r->worker[i].peak_bytes = w->peak_bytes;
+        r->worker[i].budget_bytes = w->order.budget_bytes;
+        r->worker[i].seconds = w->seconds;
+    }
+}
+
+static ms_status make_segments(crew *c, const cli_device_list *l, cli_workers_report *ret_workers,
+                               ms_error *err) {
+    MS_TRY(start(c, l, err));
+    ms_status status = follow(c, err);
+    fill_report(c, ret_workers);
+    const cli_worker *failed = status == MS_OK ? first_failed(c) : NULL;
+    if (!failed)
+        return status;
+    if (err)
+        *err = failed->err;
+    return failed->err.code;
+}
+
+static int64_t kept_frames(const crew *c) {
+    int64_t frames = c->before;
+    for (int i = 0; i < c->count; i++)
+        frames += c->worker[i].frames_done > 0 ? c->worker[i].frames_done : 0;
+    return frames;
+}
+
+/* ---- the whole ---- */
+
+static ms_status run_whole(crew *c, const cli_device_list *l, ms_run_report *r, cli_workers_report *ret_workers,
+                           ms_error *err) {
+    ms_run_params p = c->s->p;
+    const double began_s = ms_now_s();
+    p.device = l->name[0];
+    p.work = MS_RUN_WORK_SPLIT;
+    MS_TRY(ms_run(&p, r, err));
+    if (r->already_finished)
+        return MS_OK;
+    const ms_run_report split = *r;
+    c->total = r->frames;
+    c->before = r->frames_resumed;
+    if (r->segments_finished < r->segments) {
+        cli_say("%s will have %" PRId64 " frames, made in %" PRId64 " segments by %d workers\n", p.output,
+                r->frames, r->segments, l->count);
+        ms_status status = make_segments(c, l, ret_workers, err);
+        if (status != MS_OK) {
+            *r = (ms_run_report){.fps = split.fps, .frames_resumable = kept_frames(c)};
+            return status;
+        }
+    }
+    p.work = MS_RUN_WORK_JOIN;
+    MS_TRY(ms_run(&p, r, err));
+    r->frames_resumed = split.frames_resumed;
+    r->faces = split.faces;
+    r->stage_s[MS_STAGE_FACES] += split.stage_s[MS_STAGE_FACES];
+    r->seconds = ms_now_s() - began_s;
+    return MS_OK;
+}
+
+ms_status cli_workers_run(const cli_run_state *s, const cli_device_list *devices, ms_run_report *ret_report,
+                          cli_workers_report *ret_workers, ms_error *err) {
+    static crew c;
+    c = (crew){.s = s};
+    *ret_workers = (cli_workers_report){.count = 0};
+    if (s->p.work != MS_RUN_WORK_PART)
+        return run_whole(&c, devices, ret_report, ret_workers, err);
+    ms_status status = make_segments(&c, devices, ret_workers, err);
+    *ret_report = (ms_run_report){.frames_resumable = status == MS_OK ? 0 : kept_frames(&c),
+                                  .frames = kept_frames(&c),
+                                  .seconds = ms_now_s() - c.began_s};
+    return status;
+}

@@ -1,0 +1,24 @@
+/* What became of the workers of a run on several devices. */
+#ifndef CLI_WORKERS_REPORT_H
+#define CLI_WORKERS_REPORT_H
+
+#include <stdint.h>
+
+#include "text/json.h"
+#include "workers/device_list.h"
+
+typedef struct cli_workers_report {
+    int count; /* 0 = there were none */
+    struct {
+        char device[CLI_DEVICE_BYTES], problem[256]; /* "" = none */
+        int64_t frames, peak_bytes;
+        uint64_t budget_bytes; /* 0 = what it found free */
+        double seconds;
+    } worker[CLI_MAX_WORKERS];
+} cli_workers_report;
+
+/* NULL: like none. People hear of problems, with -v of all. */
+void cli_workers_say(const cli_workers_report *report);
+void cli_workers_json(ms_buf *b, const cli_workers_report *report); /* an array */
+
+#endif

@@ -1,0 +1,237 @@
+#include "job/segment_leases.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+
+#define TEXT_BYTES 64 /* of a lease, and of a worker's file */
+
+struct ms_leases {
+    const ms_job_folder *folder;
+    char name[MS_JOB_NAME_BYTES]; /* of the worker's file */
+    char boot[TEXT_BYTES];        /* of this machine since it was started; "" = not known */
+    int fd;
+    pthread_t beating;
+    bool has_thread;
+    pthread_mutex_t lock;
+    pthread_cond_t woken;
+    bool ending; /* under lock */
+};
+
+static void read_boot(char ret_text[TEXT_BYTES]) {
+    FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+    if (!f || !fgets(ret_text, TEXT_BYTES, f))
+        ret_text[0] = 0;
+    ret_text[strcspn(ret_text, "\n")] = 0;
+    if (f)
+        fclose(f);
+}
+
+/* The file system's clock, which may be a server's. */
+static void touch(const ms_leases *l) {
+    futimens(l->fd, NULL);
+}
+
+static void *beat(void *arg) {
+    ms_leases *l = arg;
+    pthread_mutex_lock(&l->lock);
+    while (!l->ending) {
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        t.tv_sec += MS_LEASE_BEAT_S;
+        pthread_cond_timedwait(&l->woken, &l->lock, &t);
+        touch(l);
+    }
+    pthread_mutex_unlock(&l->lock);
+    return NULL;
+}
+
+/* ---- small files ---- */
+
+static void lease_name(int64_t number, char ret_name[MS_JOB_NAME_BYTES]) {
+    snprintf(ret_name, MS_JOB_NAME_BYTES, MS_LEASE_FILES "%06lld", (long long)number);
+}
+
+/* A line of it. False: it cannot be read, or is none of ours. */
+static bool read_line(int fd, char ret_text[TEXT_BYTES]) {
+    ssize_t n = pread(fd, ret_text, TEXT_BYTES - 1, 0);
+    ret_text[n > 0 ? n : 0] = 0;
+    char *end = strchr(ret_text, '\n');
+    if (!end)
+        return false;
+    *end = 0;
+    return strchr(ret_text, '/') == NULL;
+}
+
+static bool write_line(int fd, const char *text) {
+    char line[TEXT_BYTES + 1];
+    int n = snprintf(line, sizeof(line), "%s\n", text);
+    return write(fd, line, (size_t)n) == n;
+}
+
+/* ---- who lives ---- */
+
+/* By its file, which is open. */
+static bool lives(const ms_leases *l, int fd) {
+    struct stat its, ours;
+    char boot[TEXT_BYTES];
+    touch(l);
+    if (fstat(fd, &its) != 0 || fstat(l->fd, &ours) != 0)
+        return false;
+    if (ours.st_mtim.tv_sec - its.st_mtim.tv_sec > MS_LEASE_DEAD_S)
+        return false;
+    if (!l->boot[0] || !read_line(fd, boot) || strcmp(boot, l->boot) != 0)
+        return true; /* on another machine: its clock alone tells */
+    return flock(fd, LOCK_SH | LOCK_NB) != 0;
+}
+
+static bool holder_lives(const ms_leases *l, const char *holder) {
+    int fd = -1;
+    if (strncmp(holder, MS_WORKER_FILES, strlen(MS_WORKER_FILES)) != 0 ||
+        ms_job_folder_read(l->folder, holder, false, &fd, NULL) != MS_OK)
+        return false;
+    bool living = lives(l, fd);
+    close(fd);
+    if (!living)
+        ms_job_folder_unlink(l->folder, holder);
+    return living;
+}
+
+/* ---- leases ---- */
+
+/* *ret_there: the name is taken. */
+static bool make(const ms_leases *l, const char *name, bool *ret_there) {
+    int fd =
+        openat(l->folder->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    *ret_there = fd < 0 && errno == EEXIST;
+    if (fd < 0)
+        return false;
+    bool written = write_line(fd, l->name);
+    close(fd);
+    if (!written)
+        ms_job_folder_unlink(l->folder, name);
+    return written;
+}
+
+/* Whose the lease is: "" = nobody's any more. A new one is empty until its line is written. */
+static void read_holder(const ms_leases *l, const char *name, char ret_holder[TEXT_BYTES], bool *ret_new) {
+    int fd = -1;
+    struct stat st, ours;
+    ret_holder[0] = 0;
+    *ret_new = false;
+    if (ms_job_folder_read(l->folder, name, false, &fd, NULL) != MS_OK)
+        return;
+    if (!read_line(fd, ret_holder)) {
+        ret_holder[0] = 0;
+        touch(l);
+        *ret_new = fstat(fd, &st) == 0 && st.st_size == 0 && fstat(l->fd, &ours) == 0 &&
+                   ours.st_mtim.tv_sec - st.st_mtim.tv_sec <= MS_LEASE_BEAT_S;
+    }
+    close(fd);
+}
+
+bool ms_leases_take(ms_leases *l, int64_t number) {
+    char name[MS_JOB_NAME_BYTES], holder[TEXT_BYTES];
+    lease_name(number, name);
+    for (int attempt = 0; attempt < 2; attempt++) {
+        bool there, is_new;
+        if (make(l, name, &there) || !there)
+            return true;
+        read_holder(l, name, holder, &is_new);
+        if (is_new || strcmp(holder, l->name) == 0 || (holder[0] && holder_lives(l, holder)))
+            return false;
+        ms_job_folder_unlink(l->folder, name);
+    }
+    return false;
+}
+
+void ms_leases_give_back(ms_leases *l, int64_t number) {
+    char name[MS_JOB_NAME_BYTES], holder[TEXT_BYTES];
+    bool is_new;
+    lease_name(number, name);
+    read_holder(l, name, holder, &is_new);
+    if (strcmp(holder, l->name) == 0)
+        ms_job_folder_unlink(l->folder, name);
+}
+
+static ms_status give_back(void *arg, int64_t number, ms_error *err) {
+    (void)err;
+    ms_leases_give_back(arg, number);
+    return MS_OK;
+}
+
+/* ---- opening ---- */
+
+static ms_status make_worker_file(ms_leases *l, ms_error *err) {
+    uint64_t chance[2];
+    ms_siphash_random_key(chance);
+    snprintf(l->name, sizeof(l->name), MS_WORKER_FILES "%016llx", (unsigned long long)chance[0]);
+    MS_TRY(ms_job_folder_create(l->folder, l->name, &l->fd, err));
+    flock(l->fd, LOCK_EX | LOCK_NB); /* nobody else has it */
+    return write_line(l->fd, l->boot) ? MS_OK
+                                      : ms_fail(err, MS_IO, "cannot write %s/%s: %s", l->folder->path, l->name,
+                                                strerror(errno));
+}
+
+static void init_locks(ms_leases *l) {
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->woken, &clock);
+    pthread_condattr_destroy(&clock);
+}
+
+static ms_status begin_beating(ms_leases *l, ms_error *err) {
+    l->has_thread = pthread_create(&l->beating, NULL, beat, l) == 0;
+    return l->has_thread ? MS_OK : ms_fail(err, MS_HOST_MEMORY, "cannot start the thread that shows that it lives");
+}
+
+ms_status ms_leases_open(ms_mem *mem, const ms_job_folder *folder, ms_leases **ret_leases, ms_error *err) {
+    ms_leases *l = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*l));
+    if (!l)
+        return ms_fail_alloc(err, mem, sizeof(*l), "leases of segments");
+    l->folder = folder;
+    l->fd = -1;
+    read_boot(l->boot);
+    init_locks(l);
+    ms_status status = make_worker_file(l, err);
+    if (status == MS_OK)
+        status = begin_beating(l, err);
+    if (status != MS_OK)
+        ms_leases_close(&l);
+    else
+        *ret_leases = l;
+    return status;
+}
+
+void ms_leases_close(ms_leases **leases) {
+    ms_leases *l = *leases;
+    if (!l)
+        return;
+    if (l->has_thread) {
+        pthread_mutex_lock(&l->lock);
+        l->ending = true;
+        pthread_cond_broadcast(&l->woken);
+        pthread_mutex_unlock(&l->lock);
+        pthread_join(l->beating, NULL);
+    }
+    pthread_mutex_destroy(&l->lock);
+    pthread_cond_destroy(&l->woken);
+    if (l->fd >= 0) {
+        ms_job_folder_numbered(l->folder, MS_LEASE_FILES, give_back, l, NULL);
+        ms_job_folder_unlink(l->folder, l->name);
+        close(l->fd);
+    }
+    ms_mem_free(l);
+    *leases = NULL;
+}

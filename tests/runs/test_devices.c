@@ -1,0 +1,141 @@
+/* One run by several processes, on one machine: workers on devices, and parts that are typed; the file is that
+   of a single run. Kills in between are in tests/e2e/kill_workers. */
+#include "test.h"
+
+#include "support/run_inputs.h"
+
+#define FRAMES 40
+#define SPEECH_FRAMES 52
+
+static int prepare(void **state) {
+    (void)state;
+    test_make_job_inputs(FRAMES, SPEECH_FRAMES);
+    assert_int_equal(chdir(test_dir()), 0);
+    test_set_history("history.db");
+    return 0;
+}
+
+static int clean_up(void **state) {
+    (void)state;
+    test_dir_remove();
+    return 0;
+}
+
+#define JOB                                                                                                  \
+    "-i in.avi -a in.wav -m model --track in.jsonl --steps 2 --resolution 64 --codec ffv1 --segment 9 "
+
+static void shell(const char *line) {
+    if (system(line) != 0)
+        fail_msg("failed: %s", line);
+}
+
+static void assert_same(const char *output) {
+    char line[200];
+    snprintf(line, sizeof(line), "cmp want.mkv %s && rm %s && test ! -e %s.memsafe", output, output, output);
+    shell(line);
+}
+
+static void workers_make_the_same_file(void **state) {
+    (void)state;
+    assert_run_works("run " JOB "want.mkv");
+    assert_run_works("run " JOB "--device cpu:2 --report workers.json two.mkv");
+    assert_non_null(strstr(test_output, "two.mkv will have 54 frames, made in 6 segments by 2 workers\n"));
+    assert_non_null(strstr(test_output, "two.mkv: 54 frames of 160x144"));
+    assert_same("two.mkv");
+    shell("grep -q '\"workers\": .{\"device\": \"cpu\", \"frames\": ' workers.json");
+    assert_run_works("run " JOB "--device cpu,remote,cpu -b 2G -q three.mkv");
+    assert_same("three.mkv");
+}
+
+/* One whose budget is too small for anything gives up, and says so; where all do, it is the run's error. */
+static void a_worker_that_cannot_work_stops_nobody(void **state) {
+    (void)state;
+    assert_run_works("run " JOB "--device remote,cpu:2 --host-budget 9G -b 1M some.mkv");
+    assert_same("some.mkv");
+    assert_run_fails(3, "needs at least", "run " JOB "--device cpu:2 -b 4M none.mkv");
+    assert_run_fails(11, "--resume goes on from there", "run " JOB "none.mkv");
+    assert_run_works("run " JOB "--resume none.mkv");
+    assert_same("none.mkv");
+}
+
+static void an_unfinished_job_is_gone_on_with(void **state) {
+    (void)state;
+    assert_run_works("split " JOB "half.mkv");
+    assert_run_works("run --part 1/2 half.mkv");
+    assert_non_null(strstr(test_output, "half.mkv.memsafe has 3 of 6 segments\n"));
+    assert_run_fails(11, "resume", "run " JOB "--device cpu:2 half.mkv");
+    assert_run_works("run " JOB "--device cpu:2 --resume half.mkv");
+    assert_non_null(strstr(test_output, "  27 of them were finished by an earlier run\n"));
+    assert_same("half.mkv");
+    assert_run_works("run " JOB "--device cpu:2 half.mkv");
+    assert_run_works("run " JOB "--device cpu:2 --resume half.mkv");
+    assert_non_null(strstr(test_output, "finished by an earlier run: nothing to do\n"));
+    assert_same("half.mkv");
+}
+
+/* Options that decide the bits come from the split; each part has budget and threads of its own. */
+static void parts_in_any_order(void **state) {
+    (void)state;
+    assert_run_works("split " JOB "parts.mkv");
+    assert_non_null(strstr(test_output, "parts.mkv.memsafe has the faces of 54 frames, to be made in 6 segments\n"));
+    assert_run_works("run --part 3/3 -b 1G --threads 1 parts.mkv");
+    assert_run_works("run " JOB "--part 1/3 parts.mkv");
+    assert_run_fails(11, "segment", "join parts.mkv");
+    assert_run_works("run --part 2/3 --force-rung single-frame parts.mkv");
+    assert_non_null(strstr(test_output, "parts.mkv.memsafe has 6 of 6 segments\n  next: memsafe join parts.mkv\n"));
+    assert_run_works("join --report joined.json parts.mkv");
+    assert_same("parts.mkv");
+
+    assert_run_works("split " JOB "auto.mkv");
+    shell("mkdir -p elsewhere && cd elsewhere && " MS_CLI_PATH " run --part auto ../auto.mkv -q & "
+          "cd . && " MS_CLI_PATH " run --part auto -q auto.mkv && wait");
+    assert_run_works("run --part 9/9 auto.mkv"); /* nothing is left to be made */
+    assert_run_works("join auto.mkv");
+    assert_same("auto.mkv");
+}
+
+static void wrong_words_are_refused(void **state) {
+    (void)state;
+    assert_run_fails(2, "--part: \"4\" is neither auto nor like 3/8", "run " JOB "--part 4 no.mkv");
+    assert_run_fails(2, "part 4 of 3 is none", "run " JOB "--part 4/3 no.mkv");
+    assert_run_fails(2, "part 0 of 3 is none", "run " JOB "--part 0/3 no.mkv");
+    assert_run_fails(2, "--device: cpu:0: behind cpu stands how many workers there are", "run " JOB
+                        "--device cpu:0 no.mkv");
+    assert_run_fails(2, "--device: remote is named twice", "run " JOB "--device remote,remote no.mkv");
+    assert_run_fails(2, "--device: \"\" names no device", "run " JOB "--device cpu, no.mkv");
+    assert_run_fails(2, "--device: more than 16 devices", "run " JOB "--device cpu:17 no.mkv");
+    assert_run_fails(2, "it is a preview", "run " JOB "--device cpu:2 --preview no.mkv");
+    assert_run_fails(2, "--part is of `memsafe run` alone", "split " JOB "--part auto no.mkv");
+    assert_run_fails(11, "it must be split first", "run " JOB "--part auto no.mkv");
+    assert_run_fails(11, "no command is kept in no.mkv.memsafe/command", "join no.mkv");
+    assert_run_fails(2, "run-worker is started by a run, not by hand", "run-worker 1 cpu 0 0 1");
+}
+
+/* Anybody may have put the folder there: what it says replaces no files, and is no other command. */
+static void a_hostile_command_does_little(void **state) {
+    (void)state;
+    assert_run_works("split " JOB "odd.mkv");
+    shell("cp odd.mkv.memsafe/command good");
+    shell("sed 's/\"words\": ./&\"--report\", \"want.mkv\", \"--force\", /' good > odd.mkv.memsafe/command");
+    assert_run_works("run --part auto odd.mkv");
+    assert_run_works("join odd.mkv");
+    assert_same("odd.mkv");
+    assert_run_works("split " JOB "odd.mkv");
+    shell("echo '{\"folder\": \"/\", \"words\": [3]}' > odd.mkv.memsafe/command");
+    assert_run_fails(13, "odd.mkv.memsafe/command is not the command that split a job", "join odd.mkv");
+    shell("ln -sf ../good odd.mkv.memsafe/command");
+    assert_run_fails(11, "no command is kept", "join odd.mkv");
+    shell("rm -r odd.mkv.memsafe");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(workers_make_the_same_file),
+        cmocka_unit_test(a_worker_that_cannot_work_stops_nobody),
+        cmocka_unit_test(an_unfinished_job_is_gone_on_with),
+        cmocka_unit_test(parts_in_any_order),
+        cmocka_unit_test(wrong_words_are_refused),
+        cmocka_unit_test(a_hostile_command_does_little),
+    };
+    return cmocka_run_group_tests(tests, prepare, clean_up);
+}

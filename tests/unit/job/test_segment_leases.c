@@ -1,0 +1,141 @@
+/* Leases of segments: one holder at a time among those who live, and nothing of the dead stays. */
+#include "test.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "job/segment_leases.h"
+#include "support/cli.h"
+
+static ms_error err;
+static ms_job_folder folder;
+static ms_leases *ours, *theirs;
+
+static int prepare(void **state) {
+    (void)state;
+    bool there;
+    assert_ms_ok(ms_job_folder_find(&folder, test_file("out.mkv"), &there, &err), &err);
+    assert_ms_ok(ms_job_folder_open(&folder, true, &err), &err);
+    assert_ms_ok(ms_leases_open(NULL, &folder, &ours, &err), &err);
+    return 0;
+}
+
+static int clean_up(void **state) {
+    (void)state;
+    ms_leases_close(&ours);
+    ms_leases_close(&theirs);
+    ms_job_folder_close(&folder);
+    test_dir_remove();
+    return 0;
+}
+
+static void write_file(const char *name, const char *text) {
+    int fd = openat(folder.fd, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
+static void set_age(const char *name, time_t seconds) {
+    struct timespec times[2];
+    clock_gettime(CLOCK_REALTIME, &times[0]);
+    times[0].tv_sec -= seconds;
+    times[1] = times[0];
+    assert_int_equal(utimensat(folder.fd, name, times, 0), 0);
+}
+
+static void one_has_it_at_a_time(void **state) {
+    (void)state;
+    assert_ms_ok(ms_leases_open(NULL, &folder, &theirs, &err), &err);
+    assert_true(ms_leases_take(ours, 3));
+    assert_false(ms_leases_take(ours, 3)); /* it is being made */
+    assert_false(ms_leases_take(theirs, 3));
+    assert_true(ms_leases_take(theirs, 4));
+    assert_false(ms_leases_take(ours, 4));
+    ms_leases_give_back(theirs, 3); /* it is not theirs */
+    assert_false(ms_leases_take(theirs, 3));
+    ms_leases_give_back(ours, 3);
+    assert_true(ms_leases_take(theirs, 3));
+    ms_leases_close(&theirs);
+    assert_true(ms_leases_take(ours, 3) && ms_leases_take(ours, 4));
+}
+
+/* A process that is killed, on this machine. */
+static void the_dead_hold_nothing(void **state) {
+    (void)state;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        ms_leases *l = NULL;
+        bool taken = ms_leases_open(NULL, &folder, &l, NULL) == MS_OK && ms_leases_take(l, 7);
+        _exit(taken ? 0 : 1); /* gives nothing back */
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_true(ms_job_folder_has(&folder, "lease-000007"));
+    assert_true(ms_leases_take(ours, 7));
+}
+
+/* What can be told of it is its clock. */
+static void a_worker_elsewhere_lives_while_it_beats(void **state) {
+    (void)state;
+    write_file("worker-elsewhere", "another boot\n");
+    write_file("lease-000008", "worker-elsewhere\n");
+    set_age("worker-elsewhere", MS_LEASE_DEAD_S - 20);
+    assert_false(ms_leases_take(ours, 8));
+    set_age("worker-elsewhere", MS_LEASE_DEAD_S + 5);
+    assert_true(ms_leases_take(ours, 8));
+    assert_false(ms_job_folder_has(&folder, "worker-elsewhere"));
+    write_file("lease-000009", "worker-gone\n");
+    assert_true(ms_leases_take(ours, 9));
+}
+
+/* Its name is made first, and its line written then. */
+static void an_empty_lease_is_a_new_one(void **state) {
+    (void)state;
+    write_file("lease-000010", "");
+    assert_false(ms_leases_take(ours, 10));
+    set_age("lease-000010", MS_LEASE_BEAT_S + 5);
+    assert_true(ms_leases_take(ours, 10));
+}
+
+/* What memsafe does not make is nobody's lease, is not followed, and stops nobody. */
+static void hostile_names_stop_nobody(void **state) {
+    (void)state;
+    write_file("target", "worker-elsewhere\n");
+    assert_int_equal(symlinkat("target", folder.fd, "lease-000011"), 0);
+    assert_true(ms_leases_take(ours, 11));
+    struct stat st;
+    assert_int_equal(fstatat(folder.fd, "target", &st, 0), 0);
+    assert_int_equal(st.st_size, 17);
+    write_file("lease-000012", "../../etc/passwd\n");
+    assert_true(ms_leases_take(ours, 12));
+    assert_int_equal(mkdirat(folder.fd, "lease-000013", 0700), 0);
+    ms_leases_take(ours, 13); /* whatever it says, it comes back */
+    unlinkat(folder.fd, "lease-000013", AT_REMOVEDIR);
+    unlinkat(folder.fd, "target", 0);
+}
+
+static void nothing_is_left(void **state) {
+    (void)state;
+    assert_true(ms_leases_take(ours, 20));
+    ms_leases_close(&ours);
+    assert_false(ms_job_folder_has_any(&folder, "lease-"));
+    assert_false(ms_job_folder_has_any(&folder, "worker-"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_has_it_at_a_time),
+        cmocka_unit_test(the_dead_hold_nothing),
+        cmocka_unit_test(a_worker_elsewhere_lives_while_it_beats),
+        cmocka_unit_test(an_empty_lease_is_a_new_one),
+        cmocka_unit_test(hostile_names_stop_nobody),
+        cmocka_unit_test(nothing_is_left),
+    };
+    return cmocka_run_group_tests(tests, prepare, clean_up);
+}
