@@ -56,7 +56,8 @@ static int fail(const cli_run_state *s, const cli_model_choice *model, const ms_
 }
 
 /* Several devices make segments; a job that cannot be cut is refused by the library, with the reason. */
-static ms_status work_on(const cli_run_state *s, ms_run_report *r, cli_workers_report *workers, ms_error *err) {
+static ms_status work_on(const cli_run_state *s, ms_run_report *r, cli_workers_report *workers,
+                         ms_error *err) {
     cli_device_list devices = {.count = 1};
     if (!s->is_worker)
         MS_TRY(cli_device_list_parse(s->p.device, &devices, err));
@@ -126,8 +127,7 @@ static int run_as(cli_run_state *s, ms_run_work work, const cli_worker_order *or
     const char *output = s->p.output ? s->p.output : n_arguments ? arguments[0] : NULL;
     if (s->part && work != MS_RUN_WORK_ALL)
         return ms_fail(&err, MS_INVALID_ARGUMENT, "--part is of `memsafe run` alone"), cli_fail(&err);
-    if (output && is_recalled(s, work) &&
-        cli_run_recall(output, s, &arguments, &n_arguments, &err) != MS_OK)
+    if (output && is_recalled(s, work) && cli_run_recall(output, s, &arguments, &n_arguments, &err) != MS_OK)
         return cli_fail(&err);
     s->p.work = work;
     if (order)
@@ -175,7 +175,8 @@ int cli_run_worker(int argc, char **argv) {
     int n_words, n_arguments;
     ms_error_clear(&err);
     if (!cli_worker_take_order(argc, argv, &order, &n_words))
-        return ms_fail(&err, MS_INVALID_ARGUMENT, "run-worker is started by a run, not by hand"), cli_fail(&err);
+        return ms_fail(&err, MS_INVALID_ARGUMENT, "run-worker is started by a run, not by hand"),
+               cli_fail(&err);
     cli_keep_typed_words(argc - n_words, argv + n_words);
     cli_run_command.defaults(&s);
     if (cli_parse(&cli_run_command, argc - n_words, argv + n_words, &s, &n_arguments, &err) != MS_OK)

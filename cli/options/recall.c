@@ -59,8 +59,8 @@ static ms_status read_text(const char *path, char **ret_text, size_t *ret_bytes,
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
         return ms_fail(err, MS_IO,
-                       "the video (-i FILE) is missing, and no command is kept in %s: %s (split keeps it)", path,
-                       strerror(errno));
+                       "the video (-i FILE) is missing, and no command is kept in %s: %s (split keeps it)",
+                       path, strerror(errno));
     char *text = malloc(MOST_BYTES);
     ssize_t n = -1;
     if (text && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
@@ -88,8 +88,8 @@ static const char *in_folder(const char *folder, const char *path) {
 }
 
 static ms_status place_paths(cli_run_state *s, const char *folder, ms_error *err) {
-    const char **const paths[] = {&s->p.audio,        &s->p.model, &s->p.config, &s->p.unet,      &s->p.vae,
-                                  &s->p.whisper,      &s->p.faces, &s->p.track,  &s->profile.file};
+    const char **const paths[] = {&s->p.audio,   &s->p.model, &s->p.config, &s->p.unet,      &s->p.vae,
+                                  &s->p.whisper, &s->p.faces, &s->p.track,  &s->profile.file};
     bool whole = true;
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
         if (*paths[i])
@@ -119,9 +119,10 @@ static void forget_machine(cli_run_state *s) {
 }
 
 /* Words are moved about by parsing, so it is given a copy. */
-static ms_status parse(const char *const *words, int n, cli_run_state *s, char ***ret_arguments, int *ret_count,
-                       ms_error *err) {
-    char **copy = calloc((size_t)n + 1, sizeof(char *)); /* the state borrows from it until the program ends */
+static ms_status parse(const char *const *words, int n, cli_run_state *s, char ***ret_arguments,
+                       int *ret_count, ms_error *err) {
+    char **copy =
+        calloc((size_t)n + 1, sizeof(char *)); /* the state borrows from it until the program ends */
     if (!copy)
         return ms_fail(err, MS_HOST_MEMORY, "out of memory for the command");
     for (int i = 0; i < n; i++)

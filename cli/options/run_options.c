@@ -106,8 +106,8 @@ static const cli_option run_options[] = {
     {"segment", 0, CLI_INT, offsetof(cli_run_state, segment), "N",
      "output frames that are encoded together (default 64)", 1, 100000},
     {"part", 0, CLI_TEXT, offsetof(cli_run_state, part), "I/N|auto",
-     "of a job that was split (memsafe split) make only the I-th of N parts, or what nobody else is making", 0,
-     0},
+     "of a job that was split (memsafe split) make only the I-th of N parts, or what nobody else is making",
+     0, 0},
     CLI_GROUP("Memory and speed"),
     {"device", 0, CLI_TEXT, P(device), "auto|cpu[:N]|NAME[:N][,...]",
      "where the networks run; NAME: a back end, which may be a plug-in; N: which of its devices, of the "
@@ -185,7 +185,8 @@ static ms_status apply_part(cli_run_state *s, ms_error *err) {
     s->p.share = true;
     if (strcmp(s->part, "auto") == 0)
         return MS_OK;
-    if (sscanf(s->part, "%d/%d%c", &s->p.part, &s->p.parts, &end) == 2 && s->part[0] >= '0' && s->part[0] <= '9')
+    if (sscanf(s->part, "%d/%d%c", &s->p.part, &s->p.parts, &end) == 2 && s->part[0] >= '0' &&
+        s->part[0] <= '9')
         return MS_OK;
     return ms_fail(err, MS_INVALID_ARGUMENT, "--part: \"%s\" is neither auto nor like 3/8", s->part);
 }
@@ -321,9 +322,10 @@ const cli_command cli_split_command = {
     .name = "split",
     .summary = "Begin a run that several processes or machines share: find its faces",
     .usage = "-i VIDEO -a SPEECH OUT [-m MODEL] [OPTIONS]",
-    .text = "Goes through the video once and leaves OUT.memsafe, a folder in which any number of `memsafe run "
-            "--part` make segments at the same time, on any machine that sees it. `memsafe join OUT` ends it. "
-            "The file is the one that a single run makes, to the last byte.",
+    .text =
+        "Goes through the video once and leaves OUT.memsafe, a folder in which any number of `memsafe run "
+        "--part` make segments at the same time, on any machine that sees it. `memsafe join OUT` ends it. "
+        "The file is the one that a single run makes, to the last byte.",
     .examples = {{"memsafe split -i talking.mp4 -a speech.wav out.mp4",
                   "find the faces; then `memsafe run --part auto out.mp4` on each machine, and `memsafe join "
                   "out.mp4` when all are done"}},
@@ -339,8 +341,9 @@ const cli_command cli_join_command = {
     .name = "join",
     .summary = "End a run that was shared: its segments become the output",
     .usage = "OUT [OPTIONS]",
-    .text = "All segments must be there, whole and of one job; one that is not is named. Options that decide the "
-            "result are those of `memsafe split`, and need not be typed again.",
+    .text =
+        "All segments must be there, whole and of one job; one that is not is named. Options that decide the "
+        "result are those of `memsafe split`, and need not be typed again.",
     .examples = {{"memsafe join out.mp4", "out.mp4.memsafe becomes out.mp4"}},
     .max_arguments = 1,
     .options = run_options,

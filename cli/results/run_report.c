@@ -278,6 +278,5 @@ ms_status cli_run_report_check(cli_run_state *s, ms_error *err) {
 
 ms_status cli_run_report_write(const cli_run_state *s, const ms_run_report *r,
                                const cli_workers_report *workers, ms_error *err) {
-    return is_page(s->report) ? write_page(s->report, s, r, err)
-                              : write_json(s->report, s, r, workers, err);
+    return is_page(s->report) ? write_page(s->report, s, r, err) : write_json(s->report, s, r, workers, err);
 }

@@ -23,8 +23,8 @@ static ms_status add_processor(cli_device_list *l, const char *number, size_t by
     long n = strtol(number, &end, 10);
     if (number[0] < '0' || number[0] > '9' || end != number + bytes || n < 1)
         return ms_fail(err, MS_INVALID_ARGUMENT,
-                       "--device: cpu:%.*s: behind cpu stands how many workers there are, from 1 on", (int)bytes,
-                       number);
+                       "--device: cpu:%.*s: behind cpu stands how many workers there are, from 1 on",
+                       (int)bytes, number);
     for (long i = 0; i < n; i++) {
         MS_TRY(add(l, "cpu", 3, err));
         l->cpus++;

@@ -32,7 +32,8 @@ static bool is_processor(const char *device) {
 /* ---- what each gets ---- */
 
 /* What a run would take of the host: as asked for, else what is free less the tier's margin. */
-static ms_status find_host_budget(const ms_run_params *p, bool cpu_alone, uint64_t *ret_bytes, ms_error *err) {
+static ms_status find_host_budget(const ms_run_params *p, bool cpu_alone, uint64_t *ret_bytes,
+                                  ms_error *err) {
     ms_plan_params plan;
     ms_plan_report report;
     *ret_bytes = p->host_budget_bytes ? p->host_budget_bytes : cpu_alone ? p->budget_bytes : 0;
@@ -219,8 +220,8 @@ static int64_t kept_frames(const crew *c) {
 
 /* ---- the whole ---- */
 
-static ms_status run_whole(crew *c, const cli_device_list *l, ms_run_report *r, cli_workers_report *ret_workers,
-                           ms_error *err) {
+static ms_status run_whole(crew *c, const cli_device_list *l, ms_run_report *r,
+                           cli_workers_report *ret_workers, ms_error *err) {
     ms_run_params p = c->s->p;
     const double began_s = ms_now_s();
     p.device = l->name[0];

@@ -222,15 +222,9 @@ static void clear(const ms_job_folder *f, const char *const *starts) {
 
 /* The journal last: it says what the rest is, or that the output is finished. */
 void ms_job_folder_clear(const ms_job_folder *f, bool all) {
-    static const char *const muxer[] = {".memsafe-", "making-", NULL}, *const work[] = {"poses",
-                                                                                        MS_SEGMENT_FILES,
-                                                                                        "faces-",
-                                                                                        "joined",
-                                                                                        "command",
-                                                                                        "worker-",
-                                                                                        "lease-",
-                                                                                        MS_PARTS_FILE,
-                                                                                        NULL},
+    static const char *const muxer[] = {".memsafe-", "making-", NULL},
+                             *const work[] = {"poses",   MS_SEGMENT_FILES, "faces-",      "joined", "command",
+                                              "worker-", "lease-",         MS_PARTS_FILE, NULL},
                              *const journal[] = {"journal.db", NULL};
     clear(f, muxer);
     if (!all)

@@ -110,8 +110,7 @@ static bool holder_lives(const ms_leases *l, const char *holder) {
 
 /* *ret_there: the name is taken. */
 static bool make(const ms_leases *l, const char *name, bool *ret_there) {
-    int fd =
-        openat(l->folder->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    int fd = openat(l->folder->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     *ret_there = fd < 0 && errno == EEXIST;
     if (fd < 0)
         return false;
@@ -177,9 +176,9 @@ static ms_status make_worker_file(ms_leases *l, ms_error *err) {
     snprintf(l->name, sizeof(l->name), MS_WORKER_FILES "%016llx", (unsigned long long)chance[0]);
     MS_TRY(ms_job_folder_create(l->folder, l->name, &l->fd, err));
     flock(l->fd, LOCK_EX | LOCK_NB); /* nobody else has it */
-    return write_line(l->fd, l->boot) ? MS_OK
-                                      : ms_fail(err, MS_IO, "cannot write %s/%s: %s", l->folder->path, l->name,
-                                                strerror(errno));
+    return write_line(l->fd, l->boot)
+               ? MS_OK
+               : ms_fail(err, MS_IO, "cannot write %s/%s: %s", l->folder->path, l->name, strerror(errno));
 }
 
 static void init_locks(ms_leases *l) {
@@ -193,7 +192,8 @@ static void init_locks(ms_leases *l) {
 
 static ms_status begin_beating(ms_leases *l, ms_error *err) {
     l->has_thread = pthread_create(&l->beating, NULL, beat, l) == 0;
-    return l->has_thread ? MS_OK : ms_fail(err, MS_HOST_MEMORY, "cannot start the thread that shows that it lives");
+    return l->has_thread ? MS_OK
+                         : ms_fail(err, MS_HOST_MEMORY, "cannot start the thread that shows that it lives");
 }
 
 ms_status ms_leases_open(ms_mem *mem, const ms_job_folder *folder, ms_leases **ret_leases, ms_error *err) {

@@ -77,12 +77,14 @@ static void an_unfinished_job_is_gone_on_with(void **state) {
 static void parts_in_any_order(void **state) {
     (void)state;
     assert_run_works("split " JOB "parts.mkv");
-    assert_non_null(strstr(test_output, "parts.mkv.memsafe has the faces of 54 frames, to be made in 6 segments\n"));
+    assert_non_null(
+        strstr(test_output, "parts.mkv.memsafe has the faces of 54 frames, to be made in 6 segments\n"));
     assert_run_works("run --part 3/3 -b 1G --threads 1 parts.mkv");
     assert_run_works("run " JOB "--part 1/3 parts.mkv");
     assert_run_fails(11, "segment", "join parts.mkv");
     assert_run_works("run --part 2/3 --force-rung single-frame parts.mkv");
-    assert_non_null(strstr(test_output, "parts.mkv.memsafe has 6 of 6 segments\n  next: memsafe join parts.mkv\n"));
+    assert_non_null(
+        strstr(test_output, "parts.mkv.memsafe has 6 of 6 segments\n  next: memsafe join parts.mkv\n"));
     assert_run_works("join --report joined.json parts.mkv");
     assert_same("parts.mkv");
 
@@ -99,8 +101,8 @@ static void wrong_words_are_refused(void **state) {
     assert_run_fails(2, "--part: \"4\" is neither auto nor like 3/8", "run " JOB "--part 4 no.mkv");
     assert_run_fails(2, "part 4 of 3 is none", "run " JOB "--part 4/3 no.mkv");
     assert_run_fails(2, "part 0 of 3 is none", "run " JOB "--part 0/3 no.mkv");
-    assert_run_fails(2, "--device: cpu:0: behind cpu stands how many workers there are", "run " JOB
-                        "--device cpu:0 no.mkv");
+    assert_run_fails(2, "--device: cpu:0: behind cpu stands how many workers there are",
+                     "run " JOB "--device cpu:0 no.mkv");
     assert_run_fails(2, "--device: remote is named twice", "run " JOB "--device remote,remote no.mkv");
     assert_run_fails(2, "--device: \"\" names no device", "run " JOB "--device cpu, no.mkv");
     assert_run_fails(2, "--device: more than 16 devices", "run " JOB "--device cpu:17 no.mkv");
