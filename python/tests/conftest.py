@@ -1,10 +1,12 @@
 """Drawn clips, the demo model, and what the command makes of them."""
 
+import contextlib
 import os
+import resource
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Iterator, List
+from typing import Any, Callable, Iterator, List
 
 import numpy as np
 import pytest
@@ -25,6 +27,55 @@ def need(path: Path) -> Path:
     if not path.exists():
         pytest.skip(f"{path} is not built: cmake --build build (MEMSAFE_BUILD names another folder)")
     return path
+
+
+class Breaking:
+    """A container of PyAV's whose stream of packets comes to something at the n-th one: packets as they are without, and
+    what change(packet) gives from there on."""
+
+    def __init__(self, container: Any, number: int, change: Callable[[Any], Any]) -> None:
+        self.container, self.number, self.change = container, number, change
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.container, name)
+
+    def __enter__(self) -> "Breaking":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.container.close()
+
+    def demux(self, stream: Any) -> Iterator[Any]:
+        for number, packet in enumerate(self.container.demux(stream)):
+            yield packet if number < self.number else self.change(packet)
+
+
+class Refused:
+    """A packet that the decoder does not take."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error, self.dts = error, None
+
+    def decode(self) -> Any:
+        raise self.error
+
+
+def failing(error: BaseException) -> Callable[[Any], Any]:
+    def change(packet: Any) -> Any:
+        raise error
+
+    return change
+
+
+@contextlib.contextmanager
+def full_disk(room: int) -> Iterator[None]:
+    """No file becomes larger than so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def read_frames(path: Any) -> Any:

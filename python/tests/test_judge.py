@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import COMMAND, DEMO, FAST, need
+from conftest import COMMAND, DEMO, FAST, full_disk, need
 
 import memsafe
+from memsafe import _judge, _worker
+from memsafe._library import lib
+from memsafe._models import FACES
 
 
 def test_detect_finds_what_the_command_finds(model: Any, inputs: Any, clip: Any, tmp_path: Path) -> None:
@@ -63,6 +66,59 @@ def test_detect_refuses(clip: Any, inputs: Any, tmp_path: Path) -> None:
         memsafe.detect(clip, faces=tmp_path)
     memsafe.detect(clip, DEMO, out, force=True, frames=3)
     assert out.read_text().startswith('{"frame":0,"bbox":[')
+
+
+def test_a_full_disk_leaves_nothing(clip: Any, tmp_path: Path) -> None:
+    out = tmp_path / "track.jsonl"
+    for room in (0, 10000):  # at the end, and under way
+        with full_disk(room), pytest.raises(memsafe.FileError, match="cannot write .*track.jsonl: File too large") as caught:
+            memsafe.detect(clip, DEMO, out)
+        assert caught.value.filename == str(out) and os.listdir(tmp_path) == []
+
+
+def test_face_nets_are_all_that_is_wanted_of_a_model(clip: Any, speech: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "latentsync_unet.pt").touch()
+    (folder / "auxiliary").symlink_to(DEMO / "auxiliary")
+    assert memsafe.detect(clip, folder, frames=3).frames == 3  # neither a config nor a VAE
+    assert memsafe.score(clip, speech, model=folder, frames=3).frames == 3
+    assert memsafe.detect(clip, tmp_path / "nothing", faces=DEMO / FACES, frames=3).frames == 3
+
+
+@pytest.mark.parametrize("kind", ["finder", "scorer"])
+@pytest.mark.parametrize("moment", ["created", "under way"])
+def test_an_interrupt_frees_what_was_made(clip: Any, speech: Any, monkeypatch: Any, kind: str, moment: str) -> None:
+    """When it comes as a call has just been handed over, that call ends before what it works on goes."""
+    destroy, events = getattr(lib(), f"ms_{kind}_destroy"), []
+    calls = iter(range(100))
+
+    class Interrupted(_worker.Worker):
+        def run(self, work: Any) -> Any:
+            if next(calls) < (moment == "under way"):
+                return super().run(work)
+
+            def late() -> None:
+                work()
+                events.append("worked")
+
+            started = _worker._Job(late)
+            super().run(lambda: None)
+            self._jobs.put(started)
+            raise KeyboardInterrupt
+
+    def told(handle: Any) -> None:
+        events.append("freed" if handle._obj else "nothing to free")
+        destroy(handle)
+
+    monkeypatch.setattr(_judge, "Worker", Interrupted)
+    monkeypatch.setattr(lib(), f"ms_{kind}_destroy", told)
+    with pytest.raises(KeyboardInterrupt):
+        if kind == "finder":
+            memsafe.detect(clip, DEMO, frames=3)
+        else:
+            memsafe.score(clip, speech, model=DEMO, frames=3)
+    assert events == ["worked", "freed"]
 
 
 def command_score(*words: Any) -> Any:

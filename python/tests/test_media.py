@@ -7,13 +7,14 @@ from typing import Any, List
 
 import numpy as np
 import pytest
-from conftest import FAST
+from conftest import FAST, Breaking, Refused, failing
 
 import memsafe
+from memsafe import _media
 from memsafe._cfr import Rate
 from memsafe._media import Clip
 
-pytest.importorskip("av")
+av = pytest.importorskip("av")
 
 
 def made(source: Path, target: Path, *words: str) -> Path:
@@ -57,6 +58,69 @@ def test_frames_are_found_again(inputs: Any) -> None:
     for number, frame in zip(order, clip.again(order)):
         assert np.array_equal(frame, frames[number])
     clip.close()
+
+
+def test_frames_without_timestamps_are_found_again(inputs: Any, tmp_path: Path) -> None:
+    video = made(inputs.video, tmp_path / "bare.h264", "-c:v", "libx264", "-bf", "0", "-g", "5")
+    clip = Clip(str(video), (25, 1), 0, True)
+    clip._frames = untimed(clip._frames)
+    clip._ahead.pts = None
+    frames = [frame.copy() for frame in clip.forward()]
+    decode = clip._decode
+    clip._decode = lambda: untimed(decode())  # type: ignore[method-assign]
+    assert len(frames) >= 15
+    order = [len(frames) - 1, 3, 3, 0, 7]
+    for number, frame in zip(order, clip.again(order)):
+        assert np.array_equal(frame, frames[number])
+    clip.close()
+
+
+def untimed(frames: Any) -> Any:
+    for frame in frames:
+        frame.pts = None
+        yield frame
+
+
+@pytest.fixture
+def breaking(monkeypatch: Any) -> Any:
+    """breaking(number, change): files are opened as Breaking from then on."""
+
+    def begin(number: int, change: Any) -> None:
+        opened = _media.opened
+        monkeypatch.setattr(_media, "opened", lambda path: Breaking(opened(path), number, change))
+
+    return begin
+
+
+def test_a_file_whose_packets_are_no_longer_made_out(inputs: Any, breaking: Any) -> None:
+    """It is cut off there, as it is for the command, and what was decoded comes out."""
+    breaking(10, failing(av.error.InvalidDataError(1094995529, "Invalid data found")))
+    with pytest.raises(memsafe.BadMedia, match="cut off or damaged.*allow_truncated=True"):
+        list(Clip(str(inputs.video), None, 0, False).forward())
+    assert len(list(Clip(str(inputs.video), None, 0, True).forward())) >= 10
+    assert len(_media.read_speech(str(inputs.folder / "other.mp4"))) > 1000
+
+
+def test_a_file_that_cannot_be_read_on(inputs: Any, breaking: Any) -> None:
+    breaking(10, failing(av.error.OSError(5, "Input/output error")))
+    for read in (lambda: list(Clip(str(inputs.video), None, 0, True).forward()), lambda: _media.read_speech(str(inputs.video))):
+        with pytest.raises(memsafe.FileError, match="cannot read .*Input/output error") as caught:
+            read()
+        assert (caught.value.errno, caught.value.filename) == (5, str(inputs.video))
+
+
+def test_packets_that_are_refused_are_counted(inputs: Any, breaking: Any) -> None:
+    breaking(15, lambda packet: Refused(av.error.ArgumentError(22, "Invalid argument")))
+    clip = Clip(str(inputs.video), None, 0, True)
+    assert len(list(clip.forward())) >= 10 and clip.lost >= 5
+    clip.close()
+
+
+def test_a_wav_that_ends_within_a_sample(inputs: Any, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.wav"
+    cut.write_bytes(inputs.speech.read_bytes()[:-1])
+    whole = _media.read_speech(str(inputs.speech))
+    assert np.array_equal(_media.read_speech(str(cut)), whole[:-1])
 
 
 def test_a_range_behind_the_end(inputs: Any) -> None:

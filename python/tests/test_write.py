@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import DEMO, FAST, read_frames
+from conftest import DEMO, FAST, Breaking, Refused, failing, full_disk, read_frames
 
 import memsafe
+from memsafe import _media, _write
 
 av = pytest.importorskip("av")
 
@@ -77,6 +78,68 @@ def test_frames_and_samples_that_are_given(model: Any, clip: Any, speech: Any, o
         codec, sound, seconds, _ = streams(tmp_path / name)
         assert (codec, sound) == ("h264", "aac") and abs(seconds - 0.24) < 0.1
         assert read_frames(tmp_path / name).shape == (3, 208, 240, 3)  # an even number of rows
+
+
+def loudness(path: Path) -> float:
+    with av.open(str(path)) as file:
+        return float(np.sqrt(np.mean(np.concatenate([f.to_ndarray() for f in file.decode(audio=0)], 1) ** 2)))
+
+
+def test_no_channel_of_the_sound_is_lost(model: Any, clip: Any, options: Any, tmp_path: Path) -> None:
+    """Of six the third is the middle one, where speech is."""
+    tone = np.sin(np.arange(48000) / 20).astype(np.float32) / 2
+    for channel in range(6):
+        sound = np.zeros((6, 48000), np.float32)
+        sound[channel] = tone
+        out = tmp_path / f"{channel}.mp4"
+        model.lipsync(clip, (sound, 48000), out, **options)
+        assert loudness(out) > 0.05 or channel == 3  # which is for low tones alone
+
+
+def test_sound_that_changes_under_way(model: Any, clip: Any, inputs: Any, options: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    """Its rate and its channels, as broadcasts do, and packets that the decoder refuses."""
+
+    def changing(*_: Any) -> Any:
+        for rate, channels in ((44100, 2), (22050, 1), (44100, 2)):
+            samples = np.full((channels, rate // 5), 0.25, np.float32)
+            yield from _media.sound_frames(samples, rate, 0)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_write, "decoded", changing)
+        model.lipsync(clip, inputs.folder / "other.mp4", tmp_path / "a.mp4", audio_start=0.2, **options)
+    _, codec, seconds, _ = streams(tmp_path / "a.mp4")
+    assert codec == "aac" and abs(seconds - 0.6) < 0.1 and 0.2 < loudness(tmp_path / "a.mp4") < 0.3
+
+    refused = Refused(av.error.InvalidDataError(1094995529, "Invalid data found"))
+    numbers = iter(range(10**6))
+    monkeypatch.setattr(
+        _write, "opened", lambda path: Breaking(av.open(path), 5, lambda p: refused if next(numbers) < 2 else p)
+    )
+    model.lipsync(clip, inputs.folder / "other.mp4", tmp_path / "b.mp4", audio_start=0.1, **options)
+    assert streams(tmp_path / "b.mp4")[1] == "aac"
+
+
+def test_whose_fault_it_is(model: Any, inputs: Any, clip: Any, speech: Any, options: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    out = tmp_path / "out.mp4"
+
+    def mine() -> Any:
+        yield from clip[:3]
+        raise FileNotFoundError("a frame of mine")
+
+    with pytest.raises(FileNotFoundError, match="^a frame of mine$") as caught:
+        model.lipsync(mine(), speech, out, **options)
+    assert not isinstance(caught.value, memsafe.Error)
+    sound = inputs.folder / "other.mp4"
+    with monkeypatch.context() as patched:
+        broken = failing(av.error.OSError(5, "Input/output error"))
+        patched.setattr(_write, "opened", lambda path: Breaking(av.open(path), 1, broken))
+        for start in (None, 0.1):  # copied, and encoded anew
+            with pytest.raises(memsafe.FileError, match=f"cannot read {sound}") as caught:
+                model.lipsync(clip, sound, out, audio_start=start, **options)
+            assert (caught.value.errno, caught.value.filename) == (5, str(sound))
+    with full_disk(1000), pytest.raises(memsafe.FileError, match=f"cannot write {out}: File too large") as caught:
+        model.lipsync(clip, speech, out, **options)
+    assert caught.value.filename == str(out) and os.listdir(tmp_path) == []
 
 
 def test_what_is_there_stays(model: Any, inputs: Any, options: Any, tmp_path: Path) -> None:

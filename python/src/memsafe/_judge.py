@@ -5,7 +5,8 @@ import ctypes as C
 import json
 import os
 import time
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,11 @@ Points = npt.NDArray[np.float32]
 
 def _nets(params: Any, model: Optional[ModelLike], faces: Optional[PathLike]) -> None:
     """The folder of the face nets, which is all that is wanted of a model."""
-    files = model.files if isinstance(model, Model) else {} if faces is not None and model is None else find_model(model)
+    files: Mapping[str, Path] = {}
+    if isinstance(model, Model):
+        files = model.files
+    elif faces is None:
+        files = find_model(model, named=frozenset({"config", "vae"}))
     params.model = encoded(files.get("model"))
     params.faces = encoded(faces if faces is not None else files.get("faces"))
 
@@ -53,16 +58,22 @@ def _bytes_of(frame: Frame) -> npt.NDArray[np.uint8]:
 
 
 class _Stop:
-    """Ctrl-C ends it between two frames: nothing of one takes long."""
+    """The library's object of a call, freed when all is done with it. Ctrl-C ends the call between two frames: nothing
+    of one takes long, and what is under way then has ended before the object goes."""
 
-    def __init__(self) -> None:
-        self._worker = Worker(lambda: None)
+    def __init__(self, destroy: str) -> None:
+        self.handle = C.c_void_p()
+        self.worker = Worker(lambda: None)
+        self._destroy = destroy
 
-    def __enter__(self) -> Worker:
-        return self._worker
+    def __enter__(self) -> "_Stop":
+        return self
 
     def __exit__(self, *exception: object) -> None:
-        self._worker.close()
+        try:
+            self.worker.close()
+        finally:
+            getattr(lib(), self._destroy)(C.byref(self.handle))
 
 
 # ---- detect
@@ -93,21 +104,18 @@ def _found(handle: C.c_void_p) -> Iterator[Tuple[Optional[Dict[str, Any]], bool]
 
 
 def _look(params: _abi.ms_finder_params, clip: FrameSource, frames: int) -> Iterator[Tuple[Optional[Dict[str, Any]], bool]]:
-    handle = C.c_void_p()
-    with _Stop() as worker:
-        worker.run(lambda: call("ms_finder_create_sized", *sized(params), C.byref(handle)))
-        try:
-            for number, frame in enumerate(clip.forward()):
-                if frames and number == frames:
-                    break
-                rgb = _bytes_of(frame)
-                pixels = rgb.ctypes.data_as(C.POINTER(C.c_uint8))
-                worker.run(lambda pixels=pixels: call("ms_finder_push", handle, pixels, 0))  # type: ignore[misc]
-                yield from _found(handle)
-            call("ms_finder_end", handle)
+    with _Stop("ms_finder_destroy") as work:
+        handle, run = work.handle, work.worker.run
+        run(lambda: call("ms_finder_create_sized", *sized(params), C.byref(handle)))
+        for number, frame in enumerate(clip.forward()):
+            if frames and number == frames:
+                break
+            rgb = _bytes_of(frame)
+            pixels = rgb.ctypes.data_as(C.POINTER(C.c_uint8))
+            run(lambda pixels=pixels: call("ms_finder_push", handle, pixels, 0))  # type: ignore[misc]
             yield from _found(handle)
-        finally:
-            lib().ms_finder_destroy(C.byref(handle))
+        call("ms_finder_end", handle)
+        yield from _found(handle)
 
 
 class _TrackFile:
@@ -119,15 +127,25 @@ class _TrackFile:
         self._new = NewFile(path)
         self._file = os.fdopen(self._new.handle, "w")
 
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as e:
+            raise _errors.file_error(f"cannot write {self.path}: {e.strerror or e}", e.errno, self.path) from e
+
     def add(self, face: Dict[str, Any]) -> None:
-        self._file.write(_line(face))
+        with self._writing():
+            self._file.write(_line(face))
 
     def finish(self) -> None:
-        self._file.close()
+        with self._writing():
+            self._file.close()
         self._new.finish()
 
     def abort(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # what waits to be written may not find room now, either
+            self._file.close()
         self._new.abort()
 
 
@@ -292,22 +310,19 @@ def _judged(
 ) -> Report:
     clip = sources[0]
     assert clip is not None
-    handle = C.c_void_p()
     total = min(frames, clip.count or frames) if frames else clip.count
-    with _Stop() as worker:
-        worker.run(lambda: call("ms_scorer_create_sized", *sized(p), C.byref(handle)))
-        try:
-            iterators = [source.forward() if source is not None else iter(()) for source in sources]
-            for number, frame in enumerate(iterators[0]):
-                if frames and number == frames:
-                    break
-                given = [frame, *(next(other, None) for other in iterators[1:])]
-                _push(worker, handle, given, None if openings is None else openings.get(number))
-                bar.tell(number + 1, total)
-            report = _abi.ms_score_report()
-            call("ms_scorer_get_report_sized", handle, *sized(report))
-        finally:
-            lib().ms_scorer_destroy(C.byref(handle))
+    with _Stop("ms_scorer_destroy") as work:
+        handle = work.handle
+        work.worker.run(lambda: call("ms_scorer_create_sized", *sized(p), C.byref(handle)))
+        iterators = [source.forward() if source is not None else iter(()) for source in sources]
+        for number, frame in enumerate(iterators[0]):
+            if frames and number == frames:
+                break
+            given = [frame, *(next(other, None) for other in iterators[1:])]
+            _push(work.worker, handle, given, None if openings is None else openings.get(number))
+            bar.tell(number + 1, total)
+        report = _abi.ms_score_report()
+        call("ms_scorer_get_report_sized", handle, *sized(report))
     made = report_of(report)
     made["enough_frames"] = made["frames_with_face"] >= _abi.MS_SCORE_LEAST_FRAMES
     made["has_truth"] = p.truth or openings is not None

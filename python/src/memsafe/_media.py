@@ -4,7 +4,7 @@ import errno
 import os
 import wave
 from fractions import Fraction
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ Samples = npt.NDArray[np.float32]
 BLOCK = 16  # frames that are read ahead of walking backwards
 MISSING_S = 0.5
 PQ, HLG = 16, 18
+LAYOUTS = {1: "mono", 2: "stereo", 4: "quad", 6: "5.1", 8: "7.1"}
 
 # Those of the command: bicubic at equal sizes touches chroma only.
 SCALE = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
@@ -41,7 +42,7 @@ def failed(path: str, e: BaseException) -> _errors.Error:
     """PyAV's exception as one of ours."""
     if isinstance(e, MemoryError):
         return _errors.OutOfMemory(f"{path}: {e}")
-    if isinstance(e, (FileNotFoundError, PermissionError, IsADirectoryError)):
+    if isinstance(e, OSError):
         return _errors.file_error(f"cannot read {path}: {e.strerror or e}", e.errno, path)
     return _errors.BadMedia(f"{path}: {getattr(e, 'strerror', None) or e}")
 
@@ -65,7 +66,8 @@ def _wave(path: str) -> Optional[Samples]:
         with wave.open(path, "rb") as file:
             if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (16000, 1, 2):
                 return None
-            samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+            data = file.readframes(file.getnframes())
+            samples = np.frombuffer(data[: len(data) // 2 * 2], "<i2")  # one that is cut off may end within a sample
     except (wave.Error, EOFError):
         return None
     except OSError as e:
@@ -124,14 +126,52 @@ def _resampled(frames: Iterable[Any]) -> Iterator[Samples]:
         yield from resampler.resample(None)
 
 
-def _decoded(container: Any, stream: Any) -> Iterator[Any]:
-    """Frames of a stream; packets that are refused are left out."""
-    module = av()
-    for packet in container.demux(stream):
+def _nothing() -> None:
+    pass
+
+
+def packets(path: str, container: Any, stream: Any, broken: Callable[[], None] = _nothing) -> Iterator[Any]:
+    """Packets of a stream. A file that cannot be read is an error; one whose packets are no longer to be made out has
+    ended, and broken() is called."""
+    found = container.demux(stream)
+    while True:
         try:
-            yield from packet.decode()
-        except (module.error.InvalidDataError, module.error.EOFError):
-            continue
+            packet = next(found, None)
+        except (MemoryError, OSError) as e:
+            raise failed(path, e) from e
+        except av().error.EOFError:
+            return
+        except av().error.FFmpegError:
+            broken()
+            return
+        if packet is None:
+            return
+        yield packet
+
+
+def decoded(path: str, container: Any, stream: Any, lost: Callable[[], None] = _nothing) -> Iterator[Any]:
+    """Frames of a stream. Packets that are refused are left out, and lost() is called for each, as the command does."""
+    module, is_broken = av(), []
+
+    def broken() -> None:
+        is_broken.append(True)
+        lost()
+
+    def tried(decode: Callable[[], Any]) -> Any:
+        try:
+            return decode()
+        except MemoryError as e:
+            raise failed(path, e) from e
+        except module.error.EOFError:
+            return ()
+        except module.error.FFmpegError:
+            lost()
+            return ()
+
+    for packet in packets(path, container, stream, broken):
+        yield from tried(packet.decode)
+    if is_broken:  # no empty packet came that has the decoder give out what it holds
+        yield from tried(lambda: stream.decode(None))
 
 
 def read_speech(path: str) -> Samples:
@@ -143,28 +183,28 @@ def read_speech(path: str) -> Samples:
         if not container.streams.audio:
             raise _errors.BadMedia(f"{path}: has no sound", hints=["speech"])
         stream = container.streams.best("audio")
-        parts = list(_resampled(_decoded(container, stream)))
+        parts = list(_resampled(decoded(path, container, stream)))
     samples = np.concatenate(parts) if parts else np.empty(0, np.float32)
     if not samples.size:
         raise _errors.BadMedia(f"{path}: there is not one sample of sound in it")
     return samples
 
 
+def sound_frames(channels: npt.NDArray[Any], rate: int, skip: int) -> Iterator[Any]:
+    """[channels][samples] of int16 or float32 as frames, without the first samples."""
+    if len(channels) not in LAYOUTS:
+        raise _errors.InvalidArgument(f"audio with {len(channels)} channels: 1, 2, 4, 6 and 8 are known")
+    for first in range(skip, channels.shape[1], 65536):
+        part = np.ascontiguousarray(channels[:, first : first + 65536])
+        form = "s16p" if part.dtype == np.int16 else "fltp"
+        frame = av().AudioFrame.from_ndarray(part, format=form, layout=LAYOUTS[len(channels)])
+        frame.sample_rate = rate
+        yield frame
+
+
 def convert_speech(channels: npt.NDArray[Any], rate: int) -> Samples:
     """[channels][samples] of int16 or float32 at a rate as speech."""
-    module = av()
-    layouts = {1: "mono", 2: "stereo", 4: "quad", 6: "5.1", 8: "7.1"}
-    if len(channels) not in layouts:
-        raise _errors.InvalidArgument(f"audio with {len(channels)} channels: 1, 2, 4, 6 and 8 are known")
-
-    def frames() -> Iterator[Any]:
-        for first in range(0, channels.shape[1], 65536):
-            part = np.ascontiguousarray(channels[:, first : first + 65536])
-            frame = module.AudioFrame.from_ndarray(part, format="s16p" if part.dtype == np.int16 else "fltp", layout=layouts[len(channels)])
-            frame.sample_rate = rate
-            yield frame
-
-    parts = list(_resampled(frames()))
+    parts = list(_resampled(sound_frames(channels, rate, 0)))
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
@@ -230,6 +270,13 @@ def _is_subsampled(form: Any, axis: int) -> bool:
     return bool(chroma < 64)
 
 
+class Stamp(NamedTuple):
+    """Which source frame it is: by its timestamp, and where a file has none, by how many came before it."""
+
+    pts: Optional[int]
+    number: int
+
+
 class Clip(FrameSource):
     """A video file at the output's rate, from a time on."""
 
@@ -265,7 +312,7 @@ class Clip(FrameSource):
         self._offset = -round(Fraction(begins or 0, 1000000) / stream.time_base)
         self._lost = 0
         self._rgb = _ToRgb()
-        self._stamps: List[int] = []  # of the source frame that each output frame shows
+        self._stamps: List[Stamp] = []  # of the source frame that each output frame shows
         self._frames = self._decode()
         self._ahead = next(self._frames, None)
         if self._ahead is None:
@@ -287,16 +334,10 @@ class Clip(FrameSource):
             )
 
     def _decode(self) -> Iterator[Any]:
-        module = av()
-        for packet in self._container.demux(self._stream):
-            try:
-                yield from packet.decode()
-            except module.error.InvalidDataError:
-                self._lost += 1
-            except module.error.EOFError:
-                return
-            except MemoryError as e:
-                raise failed(self._path, e) from e
+        def lost() -> None:
+            self._lost += 1
+
+        return decoded(self._path, self._container, self._stream, lost)
 
     @property
     def lost(self) -> int:
@@ -309,10 +350,10 @@ class Clip(FrameSource):
             self._container.close()
         self._container = self._stream = self._ahead = self._rgb = None
 
-    def _shown(self) -> Iterator[Tuple[Any, int]]:
+    def _shown(self) -> Iterator[Tuple[Any, Stamp, int]]:
         """Source frames with how often each is shown next."""
         before: Any = None
-        expected = 0
+        expected = number = 0
         frames = self._frames
         frame, self._ahead = self._ahead, None
         while frame is not None:
@@ -321,15 +362,15 @@ class Clip(FrameSource):
             expected = stamp + duration
             repeats, count = self._rate.push(stamp, duration, before is not None)
             if repeats:
-                yield before, repeats
+                yield before, Stamp(before.pts, number - 1), repeats
             if count:
-                yield frame, count
-            before, frame = frame, next(frames, None)
+                yield frame, Stamp(frame.pts, number), count
+            before, frame, number = frame, next(frames, None), number + 1
         if not self._allow_truncated:
             self._check_whole(expected)
         repeats = self._rate.flush()
         if before is not None and repeats:
-            yield before, repeats
+            yield before, Stamp(before.pts, number - 1), repeats
 
     def _check_whole(self, end: int) -> None:
         seconds = float(end * self._stream.time_base)
@@ -342,13 +383,13 @@ class Clip(FrameSource):
 
     def forward(self) -> Iterator[Frame]:
         number = 0
-        for frame, count in self._shown():
+        for frame, stamp, count in self._shown():
             rgb: Optional[Frame] = None
             for _ in range(count):
                 if number >= self.start:
                     if rgb is None:
                         rgb = self._converted(frame)
-                    self._stamps.append(frame.pts)
+                    self._stamps.append(stamp)
                     yield rgb
                 number += 1
 
@@ -377,30 +418,45 @@ class Clip(FrameSource):
         for number in numbers:
             yield found[self._stamps[number]]
 
-    def _find(self, wanted: Set[int]) -> Dict[int, Frame]:
-        """Frames by their timestamps: from the key frame before them on, and where that does not lead there, from the beginning."""
-        for seconds in (0, 2, 10, None):
-            self._seek(min(wanted), seconds)
-            found: Dict[int, Frame] = {}
-            for frame in self._frames:
-                if frame.pts in wanted:
-                    found[frame.pts] = self._converted(frame)
-                if frame.pts is not None and frame.pts >= max(wanted):
-                    break
+    def _find(self, wanted: Set[Stamp]) -> Dict[Stamp, Frame]:
+        """Frames by their timestamps: from the key frame before them on, and where that does not lead there, or where
+        they have none, from the beginning."""
+        stamps = {stamp.pts: stamp for stamp in wanted if stamp.pts is not None}
+        if len(stamps) == len(wanted):
+            first, last = min(stamps), max(stamps)
+            for seconds in (0, 2, 10):
+                self._seek(first, seconds)
+                found: Dict[Stamp, Frame] = {}
+                for frame in self._frames:
+                    if frame.pts in stamps:
+                        found[stamps[frame.pts]] = self._converted(frame)
+                    if frame.pts is not None and frame.pts >= last:
+                        break
+                if len(found) == len(wanted):
+                    return found
+        self._reopen()
+        found, numbers = {}, {stamp.number: stamp for stamp in wanted}
+        for number, frame in enumerate(self._frames):
+            if number in numbers:
+                found[numbers[number]] = self._converted(frame)
             if len(found) == len(wanted):
                 return found
         raise _errors.BadMedia(f"{self._path}: a frame of the video can no longer be read")
 
-    def _seek(self, stamp: int, seconds: Optional[int]) -> None:
-        module = av()
+    def _seek(self, stamp: int, seconds: int) -> None:
         self._frames = iter(())
         try:
-            if seconds is None:
-                raise ValueError
             self._container.seek(stamp - int(seconds / self._stream.time_base), stream=self._stream, backward=True)
-        except (ValueError, module.error.FFmpegError):
-            self._container.close()
-            self._container = opened(self._path)
-            self._stream = self._container.streams.best("video")
-            self._stream.thread_type = "AUTO"
+        except (ValueError, av().error.FFmpegError):
+            self._reopen()
+        else:
+            self._frames = self._decode()
+
+    def _reopen(self) -> None:
+        """At its beginning."""
+        self._frames = iter(())
+        self._container.close()
+        self._container = opened(self._path)
+        self._stream = self._container.streams.best("video")
+        self._stream.thread_type = "AUTO"
         self._frames = self._decode()

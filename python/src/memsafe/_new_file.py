@@ -26,7 +26,10 @@ class NewFile:
             raise _errors.file_error(f"cannot write {path}: {e.strerror}", e.errno, path) from e
 
     def finish(self) -> None:
-        os.replace(self.part, self.path)
+        try:
+            os.replace(self.part, self.path)
+        except OSError as e:
+            raise _errors.file_error(f"cannot write {self.path}: {e.strerror}", e.errno, self.path) from e
 
     def abort(self) -> None:
         with contextlib.suppress(OSError):

@@ -1,9 +1,11 @@
 """The video file that a lip sync writes, by PyAV. It has its name only when it is whole."""
 
+import contextlib
 import errno
+import itertools
 import os
 from fractions import Fraction
-from typing import Any, Iterator, Optional
+from typing import Any, Callable, ContextManager, Iterable, Iterator, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +13,7 @@ import numpy.typing as npt
 from . import _errors
 from ._frames import Frame, FrameSource
 from ._lipsync import LipSync
-from ._media import MATRICES, SCALE, av, opened, scaling
+from ._media import MATRICES, SCALE, av, decoded, opened, packets, scaling, sound_frames
 from ._new_file import NewFile, check_free
 from ._options import Options
 from ._reports import Report
@@ -30,12 +32,14 @@ CODECS = {
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 SOUNDS = ("original", "speech", "none")
 
+Writing = Callable[[], ContextManager[None]]
+
 
 class _Sound:
     """The sound of the output, a packet after the other beside the video."""
 
-    def __init__(self, output: Any, audio: Audio, speech: Samples, options: Options, extension: str) -> None:
-        self._output, self._extension = output, extension
+    def __init__(self, output: Any, audio: Audio, speech: Samples, options: Options, extension: str, writing: Writing) -> None:
+        self._output, self._extension, self._writing = output, extension, writing
         self._input: Any = None
         self._packets: Iterator[Any] = iter(())
         self._ahead: Any = None
@@ -43,11 +47,13 @@ class _Sound:
         if options.audio_out == "none":
             return
         if options.audio_out == "speech":
-            self._packets = self._encoded(_parts(speech[None], 16000, 0))
+            self._packets = self._encoded(sound_frames(speech[None], 16000, 0))
         elif isinstance(audio, tuple):
-            self._packets = self._encoded(_parts(as_floats(as_channels(audio[0])), int(audio[1]), skip))
+            rate = int(audio[1])
+            self._packets = self._encoded(sound_frames(as_floats(as_channels(audio[0])), rate, skip * rate // 1000000))
         else:
-            self._input = opened(os.fspath(audio))
+            self._path = os.fspath(audio)
+            self._input = opened(self._path)
             stream = self._input.streams.best("audio")
             self._packets = self._copied(stream) if not skip and self._holds(stream) else self._encoded(self._decoded(stream, skip))
         self._ahead = next(self._packets, None)
@@ -59,13 +65,14 @@ class _Sound:
         return name in self._output.supported_codecs
 
     def _copied(self, stream: Any) -> Iterator[Any]:
-        target = self._output.add_stream_from_template(stream)
+        with self._writing():
+            target = self._output.add_stream_from_template(stream)
         self._base = target.time_base or stream.time_base
         first: Optional[int] = None
 
-        def packets() -> Iterator[Any]:
+        def moved() -> Iterator[Any]:
             nonlocal first
-            for packet in self._input.demux(stream):
+            for packet in packets(self._path, self._input, stream):
                 if packet.dts is None:
                     continue
                 first = packet.dts if first is None else first
@@ -74,11 +81,11 @@ class _Sound:
                 packet.stream = target
                 yield packet
 
-        return packets()
+        return moved()
 
     def _decoded(self, stream: Any, skip_us: int) -> Iterator[Any]:
         left = skip_us * stream.rate // 1000000
-        for frame in self._input.decode(stream):
+        for frame in decoded(self._path, self._input, stream):
             if left >= frame.samples:
                 left -= frame.samples
                 continue
@@ -97,25 +104,45 @@ class _Sound:
         rate = next((r for r in AAC_RATES if r <= first.sample_rate), AAC_RATES[-1])
         is_avi = self._extension == ".avi"
         layout = "mono" if first.layout.nb_channels == 1 else "stereo"
-        stream = self._output.add_stream("pcm_s16le" if is_avi else "aac", rate=rate, layout=layout)
-        resampler = av().AudioResampler(format="s16" if is_avi else "fltp", layout=layout, rate=rate, frame_size=1024)
+        with self._writing():
+            stream = self._output.add_stream("pcm_s16le" if is_avi else "aac", rate=rate, layout=layout)
 
-        def packets() -> Iterator[Any]:
-            samples = 0
-            for frame in _chain(first, frames):
+        alike = {"format": "s16" if is_avi else "fltp", "layout": layout, "rate": rate}
+
+        def resampled() -> Iterator[Any]:
+            """A file may change its rate and channels under way."""
+            kind: Any = None
+            resampler: Any = None
+            for frame in _ended(itertools.chain([first], frames)):
+                now = frame and (frame.format.name, frame.sample_rate, frame.layout.name)
+                if now and now != kind:
+                    yield from resampler.resample(None) if resampler else ()
+                    resampler, kind = av().AudioResampler(**alike), now
                 for done in resampler.resample(frame):
-                    done.pts, done.time_base = samples, Fraction(1, rate)
-                    samples += done.samples
-                    yield from stream.encode(done)
-            yield from stream.encode(None)
+                    done.pts = None
+                    yield done
 
-        return packets()
+        def made() -> Iterator[Any]:
+            samples = 0
+            sized = av().AudioResampler(**alike, frame_size=1024)  # as the encoder wants them
+            for done in (part for whole in _ended(resampled()) for part in sized.resample(whole)):
+                done.pts, done.time_base = samples, Fraction(1, rate)
+                samples += done.samples
+                with self._writing():
+                    ready = stream.encode(done)
+                yield from ready
+            with self._writing():
+                ready = stream.encode(None)
+            yield from ready
+
+        return made()
 
     def until(self, seconds: Fraction) -> None:
         """What begins before a moment goes out."""
         while self._ahead is not None and self._ahead.dts * self._ahead.time_base < seconds:
             packet, self._ahead = self._ahead, None
-            self._output.mux(packet)
+            with self._writing():
+                self._output.mux(packet)
             self._ahead = next(self._packets, None)
 
     def close(self) -> None:
@@ -123,19 +150,10 @@ class _Sound:
             self._input.close()
 
 
-def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
-    yield first
-    yield from rest
+def _ended(frames: Iterable[Any]) -> Iterator[Any]:
+    """None, which has what is left given out, behind the last."""
+    yield from frames
     yield None
-
-
-def _parts(channels: Samples, rate: int, skip_us: int) -> Iterator[Any]:
-    layout = "mono" if len(channels) == 1 else "stereo"
-    for first in range(skip_us * rate // 1000000, channels.shape[1], 65536):
-        part = np.ascontiguousarray(channels[:2, first : first + 65536])
-        frame = av().AudioFrame.from_ndarray(part, format="fltp", layout=layout)
-        frame.sample_rate = rate
-        yield frame
 
 
 def _cut(frame: Any, samples: int) -> Any:
@@ -205,48 +223,69 @@ class Output:
         try:
             self._fill(file.part, frames, comment)
             file.finish()
-        except BaseException as e:
+        except BaseException:
             file.abort()
-            if isinstance(e, OSError) and not isinstance(e, _errors.Error):
-                raise _errors.file_error(f"cannot write {self._path}: {e.strerror or e}", e.errno, self._path) from e
             raise
         return Report(frames.report, output=self._path)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What fails within is this file's fault, not that of what is read for it."""
+        try:
+            yield
+        except _errors.Error:
+            raise
+        except MemoryError as e:
+            raise _errors.OutOfMemory(f"{self._path}: {e}") from e
+        except (OSError, ValueError, av().error.FFmpegError) as e:
+            why = getattr(e, "strerror", None) or e
+            raise _errors.file_error(f"cannot write {self._path}: {why}", getattr(e, "errno", None), self._path) from e
 
     def _fill(self, part: str, frames: LipSync, comment: str) -> None:
         encoder = CODECS[self._options.codec][0]
         matrix = getattr(self._source, "colour", 1 if frames.height >= 720 else 6)
         fps = Fraction(*frames.fps)
         options = {"movflags": "+faststart"} if self._extension in (".mp4", ".m4v", ".mov") else {}
-        with av().open(part, "w", options=options) as output:
-            if not self._options.no_metadata:
-                output.metadata["comment"] = comment
-            picture = _Picture(frames.width, frames.height, self._form, matrix)
-            stream = output.add_stream(encoder, rate=fps)
-            stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, self._form
-            if self._form == "yuv420p":
-                stream.codec_context.colorspace, stream.codec_context.color_range = matrix, 1
-                stream.options = {"crf": str(self._options.crf)}
-                if encoder == "libx265":
-                    stream.options = {**stream.options, "x265-params": "log-level=none"}
-            else:
-                stream.options = {"level": "3", "slicecrc": "1"}
-            sound = _Sound(output, self._audio, self._speech, self._options, self._extension)
+        with self._writing():
+            output = av().open(part, "w", options=options)
+        try:
+            with self._writing():
+                if not self._options.no_metadata:
+                    output.metadata["comment"] = comment
+                picture = _Picture(frames.width, frames.height, self._form, matrix)
+                stream = output.add_stream(encoder, rate=fps)
+                stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, self._form
+                if self._form == "yuv420p":
+                    stream.codec_context.colorspace, stream.codec_context.color_range = matrix, 1
+                    stream.options = {"crf": str(self._options.crf)}
+                    if encoder == "libx265":
+                        stream.options = {**stream.options, "x265-params": "log-level=none"}
+                else:
+                    stream.options = {"level": "3", "slicecrc": "1"}
+            sound = _Sound(output, self._audio, self._speech, self._options, self._extension, self._writing)
             try:
                 count = self._write_frames(output, stream, sound, picture, frames, fps)
                 sound.until(count / fps)
             finally:
                 sound.close()
+        except BaseException:
+            with contextlib.suppress(Exception):  # its end cannot be written either; why is told already
+                output.close()
+            raise
+        with self._writing():
+            output.close()
 
-    @staticmethod
-    def _write_frames(output: Any, stream: Any, sound: _Sound, picture: _Picture, frames: LipSync, fps: Fraction) -> int:
+    def _write_frames(self, output: Any, stream: Any, sound: _Sound, picture: _Picture, frames: LipSync, fps: Fraction) -> int:
         count = 0
         for frame in frames:
-            encoded = picture(frame)
-            encoded.pts, encoded.time_base = count, 1 / fps
-            output.mux(stream.encode(encoded))
+            with self._writing():
+                encoded = picture(frame)
+                encoded.pts, encoded.time_base = count, 1 / fps
+                output.mux(stream.encode(encoded))
             sound.until(count / fps)
             count += 1
-        output.mux(stream.encode(None))
+        with self._writing():
+            output.mux(stream.encode(None))
         return count
 
 
