@@ -28,36 +28,58 @@ struct ms_pool {
     pthread_mutex_t caller; /* held by the one whose tasks are run */
     pthread_mutex_t lock;
     pthread_cond_t wake, finished;
-    atomic_uint generation; /* a new one starts a job */
+    /* The job's number in the upper half, a new one starts a job; tasks that nobody has taken in the lower.
+       A task is taken in one step with a look at the number, so a thread that comes late takes nothing of a
+       job that is over, and nobody waits for it. */
+    atomic_uint_fast64_t ticket;
+    atomic_int_fast64_t left; /* tasks that are not finished */
     atomic_bool stop;
-    atomic_int busy; /* workers that have not finished the current job */
     atomic_int next_worker;
-    atomic_int_fast64_t next_task;
+    /* Of the job: they stay as they are while one of its tasks is not finished. */
     int64_t n_tasks;
     ms_task_fn fn;
     void *arg;
 };
 
+#define MOST_TASKS INT64_C(0xffffffff)
+
+static uint32_t job_of(uint64_t ticket) {
+    return (uint32_t)(ticket >> 32);
+}
+
+/* Whether a task was taken: its number. */
+static bool take(ms_pool *pool, int64_t *ret_task) {
+    uint64_t ticket = atomic_load(&pool->ticket);
+    while ((uint32_t)ticket != 0)
+        if (atomic_compare_exchange_weak(&pool->ticket, &ticket, ticket - 1)) {
+            *ret_task = pool->n_tasks - (int64_t)(uint32_t)ticket;
+            return true;
+        }
+    return false;
+}
+
 static void work(ms_pool *pool, int worker) {
-    for (;;) {
-        int64_t task = atomic_fetch_add(&pool->next_task, 1);
-        if (task >= pool->n_tasks)
-            return;
+    for (int64_t task; take(pool, &task);) {
         pool->fn(pool->arg, task, worker);
+        if (atomic_fetch_sub(&pool->left, 1) == 1) {
+            pthread_mutex_lock(&pool->lock);
+            pthread_cond_signal(&pool->finished);
+            pthread_mutex_unlock(&pool->lock);
+        }
     }
 }
 
-static unsigned await_job(ms_pool *pool, unsigned seen) {
+static uint32_t await_job(ms_pool *pool, uint32_t seen) {
     for (int i = 0; i < SPIN_LOOKS; i++) {
-        unsigned now = atomic_load(&pool->generation);
+        uint32_t now = job_of(atomic_load(&pool->ticket));
         if (now != seen || atomic_load(&pool->stop))
             return now;
         cpu_relax();
     }
     pthread_mutex_lock(&pool->lock);
-    while (atomic_load(&pool->generation) == seen && !atomic_load(&pool->stop))
+    while (job_of(atomic_load(&pool->ticket)) == seen && !atomic_load(&pool->stop))
         pthread_cond_wait(&pool->wake, &pool->lock);
-    unsigned now = atomic_load(&pool->generation);
+    uint32_t now = job_of(atomic_load(&pool->ticket));
     pthread_mutex_unlock(&pool->lock);
     return now;
 }
@@ -65,17 +87,12 @@ static unsigned await_job(ms_pool *pool, unsigned seen) {
 static void *worker_main(void *arg) {
     ms_pool *pool = arg;
     int worker = atomic_fetch_add(&pool->next_worker, 1) + 1;
-    unsigned seen = 0;
+    uint32_t seen = 0;
     for (;;) {
         seen = await_job(pool, seen);
         if (atomic_load(&pool->stop))
             return NULL;
         work(pool, worker);
-        if (atomic_fetch_sub(&pool->busy, 1) == 1) {
-            pthread_mutex_lock(&pool->lock);
-            pthread_cond_signal(&pool->finished);
-            pthread_mutex_unlock(&pool->lock);
-        }
     }
 }
 
@@ -164,30 +181,34 @@ int ms_pool_threads(const ms_pool *pool) {
     return pool ? pool->n_threads : 1;
 }
 
+static void run_job(ms_pool *pool, int64_t n_tasks, ms_task_fn fn, void *arg) {
+    pool->fn = fn;
+    pool->arg = arg;
+    pool->n_tasks = n_tasks;
+    atomic_store(&pool->left, n_tasks);
+    pthread_mutex_lock(&pool->lock);
+    uint64_t job = job_of(atomic_load(&pool->ticket)) + UINT64_C(1);
+    atomic_store(&pool->ticket, (job & 0xffffffff) << 32 | (uint64_t)n_tasks);
+    pthread_cond_broadcast(&pool->wake);
+    pthread_mutex_unlock(&pool->lock);
+    work(pool, 0);
+    for (int i = 0; i < SPIN_LOOKS && atomic_load(&pool->left) > 0; i++)
+        cpu_relax();
+    pthread_mutex_lock(&pool->lock); /* also: whoever finished the last task is done with the lock */
+    while (atomic_load(&pool->left) > 0)
+        pthread_cond_wait(&pool->finished, &pool->lock);
+    pthread_mutex_unlock(&pool->lock);
+}
+
 void ms_pool_run(ms_pool *pool, int64_t n_tasks, ms_task_fn fn, void *arg) {
     if (n_tasks <= 0)
         return;
-    if (!pool || pool->n_threads == 1 || n_tasks == 1) {
+    if (!pool || pool->n_threads == 1 || n_tasks == 1 || n_tasks > MOST_TASKS) {
         for (int64_t i = 0; i < n_tasks; i++)
             fn(arg, i, 0);
         return;
     }
     pthread_mutex_lock(&pool->caller);
-    pool->fn = fn;
-    pool->arg = arg;
-    pool->n_tasks = n_tasks;
-    atomic_store(&pool->next_task, 0);
-    atomic_store(&pool->busy, pool->n_threads - 1);
-    pthread_mutex_lock(&pool->lock);
-    atomic_fetch_add(&pool->generation, 1);
-    pthread_cond_broadcast(&pool->wake);
-    pthread_mutex_unlock(&pool->lock);
-    work(pool, 0);
-    for (int i = 0; i < SPIN_LOOKS && atomic_load(&pool->busy) > 0; i++)
-        cpu_relax();
-    pthread_mutex_lock(&pool->lock);
-    while (atomic_load(&pool->busy) > 0)
-        pthread_cond_wait(&pool->finished, &pool->lock);
-    pthread_mutex_unlock(&pool->lock);
+    run_job(pool, n_tasks, fn, arg);
     pthread_mutex_unlock(&pool->caller);
 }

@@ -178,6 +178,39 @@ static void pool_runs_every_task_once(void **state) {
     }
 }
 
+typedef struct numbered {
+    int job, tasks;
+    int *of_task; /* [tasks]: the sum of what the jobs added */
+} numbered;
+
+static void add_job(void *arg, int64_t task, int worker) {
+    const numbered *n = arg;
+    (void)worker;
+    if (task < 0 || task >= n->tasks)
+        abort();
+    n->of_task[task] += n->job;
+}
+
+/* One job after the other, of few tasks: a thread that comes late to one takes nothing of the next by its
+   terms, and when a job is over all that it wrote is there. */
+static void late_threads_do_no_other_job(void **state) {
+    (void)state;
+    ms_error err;
+    ms_pool *pool;
+    int of_task[40];
+    uint32_t random = 1;
+    assert_ms_ok(ms_pool_create(NULL, 6, &pool, &err), &err);
+    for (int job = 1; job < 3000; job++) {
+        random = random * 1664525 + 1013904223;
+        numbered n = {.job = job, .tasks = 2 + (int)(random >> 16) % 38, .of_task = of_task};
+        memset(of_task, 0, sizeof(of_task));
+        ms_pool_run(pool, n.tasks, add_job, &n);
+        for (int i = 0; i < 40; i++)
+            assert_int_equal(of_task[i], i < n.tasks ? job : 0);
+    }
+    ms_pool_destroy(&pool);
+}
+
 static void errors_say_where(void **state) {
     (void)state;
     ms_error err;
@@ -204,6 +237,7 @@ int main(void) {
         cmocka_unit_test(nth_allocation_fails),
         cmocka_unit_test(blocks_keep_their_bytes),
         cmocka_unit_test(pool_runs_every_task_once),
+        cmocka_unit_test(late_threads_do_no_other_job),
         cmocka_unit_test(errors_say_where),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
