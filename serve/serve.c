@@ -136,6 +136,7 @@ static ms_status serve_in(const serve_params *p, const folder *f, ms_error *err)
                                     .keep_ms = p->keep_s * 1000,
                                     .keep_bytes = p->keep_bytes,
                                     .most_waiting = p->most_waiting,
+                                    .most_waiting_bytes = p->most_waiting_bytes,
                                     .webhook_to = p->webhook_to,
                                     .n_webhook_to = p->n_webhook_to,
                                     .webhook_key = p->webhook_key};

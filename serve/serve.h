@@ -30,7 +30,7 @@ typedef struct serve_params {
     const char *const *webhook_to;
     int n_webhook_to;
     const char *webhook_key;
-    uint64_t max_upload_bytes, keep_bytes;
+    uint64_t max_upload_bytes, keep_bytes, most_waiting_bytes;
     int64_t keep_s;
     int most_waiting;
     /* Called when it listens, with the address as people type it; asked five times a second whether to end. */

@@ -25,7 +25,7 @@
 typedef struct serve_state {
     const char *listen, *data, *device, *token_file, *webhook_key_file, *keep;
     cli_list models, allow, webhook_to;
-    uint64_t budget_bytes, max_upload_bytes, keep_bytes;
+    uint64_t budget_bytes, max_upload_bytes, keep_bytes, waiting_bytes;
     int waiting;
     bool demo;
     cli_console_options console;
@@ -38,6 +38,7 @@ static void serve_defaults(void *state) {
     s->max_upload_bytes = (uint64_t)2 << 30;
     s->keep_bytes = (uint64_t)20 << 30;
     s->waiting = 1000;
+    s->waiting_bytes = (uint64_t)50 << 30;
 }
 
 /* What the server borrows. */
@@ -213,6 +214,7 @@ static int serve_run(const void *state, char **arguments, int n_arguments) {
                       .max_upload_bytes = s->max_upload_bytes,
                       .keep_bytes = s->keep_bytes,
                       .most_waiting = s->waiting,
+                      .most_waiting_bytes = s->waiting_bytes,
                       .listening = tell_listening,
                       .ended = cli_interrupted};
     cli_console_begin(&s->console);
@@ -276,6 +278,8 @@ static const cli_option serve_options[] = {
      "most that one upload may have (default 2G)", 0, 0},
     {"max-waiting", 0, CLI_INT, offsetof(serve_state, waiting), "N", "most jobs that wait (default 1000)", 1,
      100000},
+    {"max-waiting-bytes", 0, CLI_BYTES, offsetof(serve_state, waiting_bytes), "SIZE",
+     "most that uploads of jobs which have not ended may take (default 50G)", 0, 0},
     {"keep", 0, CLI_TEXT, offsetof(serve_state, keep), "TIME",
      "how long results are kept, like 7d, 12h or 30m (default 7d)", 0, 0},
     {"keep-bytes", 0, CLI_BYTES, offsetof(serve_state, keep_bytes), "SIZE",

@@ -1,5 +1,7 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,6 +47,8 @@ static http_result answer_buffer(request *r, int status, const char *type, const
         MHD_add_response_header(response, "WWW-Authenticate", "Bearer realm=\"memsafe\"");
     if (status == MHD_HTTP_METHOD_NOT_ALLOWED && r->problem.allow)
         MHD_add_response_header(response, "Allow", r->problem.allow);
+    if (status == MHD_HTTP_RANGE_NOT_SATISFIABLE)
+        MHD_add_response_header(response, "Content-Range", r->problem.content_range);
     if (status == 429 || status == MHD_HTTP_SERVICE_UNAVAILABLE)
         MHD_add_response_header(response, "Retry-After", "2");
     return answer_response(r, status, response, NULL);
@@ -113,6 +117,21 @@ void refuse_no_job(request *r) {
     refuse(r, MHD_HTTP_NOT_FOUND, "no-such-job", "there is no such job, or it has expired");
 }
 
+static bool is_no_room(int error) {
+    return error == ENOSPC || error == EDQUOT;
+}
+
+void refuse_write(request *r, const char *what, int error) {
+    refuse(r, is_no_room(error) ? MHD_HTTP_INSUFFICIENT_STORAGE : 500,
+           is_no_room(error) ? "no-room" : "io-error", "%s cannot be kept: %s", what, strerror(error));
+}
+
+/* Messages end with what the system said. */
+static bool says_no_room(const char *message) {
+    return strstr(message, strerror(ENOSPC)) || strstr(message, strerror(EDQUOT)) ||
+           strstr(message, "database or disk is full");
+}
+
 void refuse_error(request *r, const ms_error *err, int64_t needs_bytes) {
     int status = 500;
     const char *code = jobs_error_code(err->code);
@@ -132,8 +151,10 @@ void refuse_error(request *r, const ms_error *err, int64_t needs_bytes) {
         status = MHD_HTTP_SERVICE_UNAVAILABLE;
         break;
     case MS_IO: /* what is written is on the data folder's disk */
-        status = MHD_HTTP_INSUFFICIENT_STORAGE;
-        code = "no-room";
+        if (says_no_room(err->message)) {
+            status = MHD_HTTP_INSUFFICIENT_STORAGE;
+            code = "no-room";
+        }
         break;
     default:
         break;
@@ -212,33 +233,76 @@ static void write_disposition(char *ret, size_t bytes, const char *name, const c
     snprintf(ret, bytes, "attachment; filename=\"%s-memsafe%s\"", n ? safe : "result", end ? end : "");
 }
 
+/* What a link leads to was looked at when the job was made; it is again, as it was opened. */
+static bool may_be_read(const request *r, int fd) {
+    char way[32], real[PATH_MAX];
+    snprintf(way, sizeof(way), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(way, real, sizeof(real) - 1);
+    real[n > 0 ? n : 0] = 0;
+    return n > 0 && is_allowed_file(r->h, real);
+}
+
+int open_file(request *r, const char *file) {
+    bool link;
+    struct stat s;
+    int fd = job_folder_open(jobs_folder(r->h->p.jobs), r->id, file, &link);
+    if (fd >= 0 && fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && (!link || may_be_read(r, fd)))
+        return fd;
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+        refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, "busy", "too many files are open");
+    else if (fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP && errno != EACCES)
+        refuse(r, 500, "io-error", "the file cannot be read: %s", strerror(errno));
+    else
+        refuse(r, MHD_HTTP_NOT_FOUND, "not-there", "the job has no such file yet, or any more");
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static http_result answer_unchanged(request *r, const char *tag) {
+    struct MHD_Response *response = MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
+    if (!response)
+        return MHD_NO;
+    MHD_add_response_header(response, "ETag", tag);
+    MHD_add_response_header(response, "Cache-Control", "private, no-cache");
+    return answer_response(r, MHD_HTTP_NOT_MODIFIED, response, NULL);
+}
+
+static http_result answer_outside(request *r, uint64_t bytes) {
+    refuse(r, MHD_HTTP_RANGE_NOT_SATISFIABLE, "outside", "the file has %" PRIu64 " bytes", bytes);
+    snprintf(r->problem.content_range, sizeof(r->problem.content_range), "bytes */%" PRIu64, bytes);
+    return answer_problem(r);
+}
+
 http_result answer_file(request *r, const char *file, const char *type, const char *name) {
     uint64_t first, count;
     char text[200], tag[100];
     struct stat s;
-    int fd = job_folder_open(jobs_folder(r->h->p.jobs), r->id, file);
-    if (fd < 0 || fstat(fd, &s) != 0 || !S_ISREG(s.st_mode)) {
-        if (fd >= 0)
-            close(fd);
-        refuse(r, MHD_HTTP_NOT_FOUND, "not-there", "the job has no such file yet, or any more");
+    int fd = open_file(r, file);
+    if (fd < 0)
         return answer_problem(r);
+    if (fstat(fd, &s) != 0) {
+        close(fd);
+        return MHD_NO;
     }
     snprintf(tag, sizeof(tag), "\"%s-%llx-%llx\"", file, (unsigned long long)s.st_size,
              (unsigned long long)s.st_mtim.tv_sec * 1000 + (unsigned long long)s.st_mtim.tv_nsec / 1000000);
     const char *if_range = header_of(r, "If-Range"), *none = header_of(r, "If-None-Match");
     if (none && strcmp(none, tag) == 0) {
         close(fd);
-        return answer_empty(r, MHD_HTTP_NOT_MODIFIED);
+        return answer_unchanged(r, tag);
     }
-    range_kind kind = range_parse(if_range && strcmp(if_range, tag) != 0 ? NULL : header_of(r, "Range"),
-                                  (uint64_t)s.st_size, &first, &count);
-    struct MHD_Response *response =
-        kind == RANGE_OUTSIDE ? MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT)
-                              : MHD_create_response_from_fd_at_offset64(count, fd, first);
-    if (kind == RANGE_OUTSIDE || !response)
+    const bool whole = r->head || (if_range && strcmp(if_range, tag) != 0);
+    range_kind kind = range_parse(whole ? NULL : header_of(r, "Range"), (uint64_t)s.st_size, &first, &count);
+    if (kind == RANGE_OUTSIDE) {
+        close(fd);
+        return answer_outside(r, (uint64_t)s.st_size);
+    }
+    struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(count, fd, first);
+    if (!response) {
         close(fd); /* else the response's */
-    if (!response)
         return MHD_NO;
+    }
     MHD_add_response_header(response, "Accept-Ranges", "bytes");
     MHD_add_response_header(response, "Content-Type", type);
     MHD_add_response_header(response, "Cache-Control", "private, no-cache");
@@ -247,16 +311,9 @@ http_result answer_file(request *r, const char *file, const char *type, const ch
         write_disposition(text, sizeof(text), name, file);
         MHD_add_response_header(response, "Content-Disposition", text);
     }
+    snprintf(text, sizeof(text), "bytes %" PRIu64 "-%" PRIu64 "/%lld", first, first + count - 1,
+             (long long)s.st_size);
     if (kind == RANGE_PART)
-        snprintf(text, sizeof(text), "bytes %" PRIu64 "-%" PRIu64 "/%lld", first, first + count - 1,
-                 (long long)s.st_size);
-    else
-        snprintf(text, sizeof(text), "bytes */%lld", (long long)s.st_size);
-    if (kind != RANGE_WHOLE)
         MHD_add_response_header(response, "Content-Range", text);
-    return answer_response(r,
-                           kind == RANGE_PART    ? MHD_HTTP_PARTIAL_CONTENT
-                           : kind == RANGE_WHOLE ? MHD_HTTP_OK
-                                                 : MHD_HTTP_RANGE_NOT_SATISFIABLE,
-                           response, NULL);
+    return answer_response(r, kind == RANGE_PART ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, response, NULL);
 }

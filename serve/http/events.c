@@ -17,7 +17,7 @@ struct subscriber {
     struct MHD_Connection *connection;
     char id[JOB_ID_BYTES]; /* "" = all */
     uint64_t seen;
-    size_t count; /* of jobs, when it last looked */
+    uint64_t generation; /* of the list, when it last looked */
     ms_buf text;
     size_t sent;
     double told_s;
@@ -31,6 +31,10 @@ static void write_event(subscriber *s, const job *j) {
     ms_buf_printf(&s->text, "\n\n");
 }
 
+static void write_gone(subscriber *s, const char *id) {
+    ms_buf_printf(&s->text, "event: gone\ndata: {\"id\":\"%s\"}\n\n", id);
+}
+
 /* What is new since it last looked, into its text. */
 static void look(subscriber *s) {
     jobs *js = s->h->p.jobs;
@@ -41,17 +45,23 @@ static void look(subscriber *s) {
     if (s->id[0]) {
         const job *j = jobs_find(js, s->id);
         if (!j)
-            ms_buf_printf(&s->text, "event: gone\ndata: {\"id\":\"%s\"}\n\n", s->id);
+            write_gone(s, s->id);
         else if (!s->begun || j->version > s->seen)
             write_event(s, j);
         s->last = !j || job_has_ended(j);
     } else if (!s->begun || now > s->seen) {
-        for (size_t i = jobs_count(js); s->begun && i-- > 0;)
+        const char *id;
+        for (size_t i = 0; s->begun && (id = jobs_gone(js, i, s->seen)) != NULL; i++)
+            write_gone(s, id);
+        size_t n = 0;
+        while (jobs_at(js, n))
+            n++;
+        for (size_t i = n; s->begun && i-- > 0;) /* the oldest first */
             if (jobs_at(js, i)->version > s->seen && !jobs_at(js, i)->deleting)
                 write_event(s, jobs_at(js, i));
-        if (!s->begun || jobs_count(js) != s->count)
+        if (!s->begun || jobs_generation(js) != s->generation)
             ms_buf_printf(&s->text, "event: jobs\ndata: {\"count\":%zu}\n\n", jobs_count(js));
-        s->count = jobs_count(js);
+        s->generation = jobs_generation(js);
     }
     jobs_unlock(js);
     s->seen = now;
@@ -157,7 +167,7 @@ http_result answer_events(request *r) {
     return answer_response(r, MHD_HTTP_OK, response, NULL);
 }
 
-/* ---- the thread that wakes them ---- */
+/* ---- the thread that wakes them, and lets slow clients go ---- */
 
 static void wake(http *h, bool all) {
     jobs_lock(h->p.jobs);
@@ -175,6 +185,7 @@ static void wake(http *h, bool all) {
 
 static void *pump(void *arg) {
     http *h = arg;
+    double looked_s = 0;
     for (bool ending = false; !ending;) {
         const struct timespec tick = {.tv_nsec = TICK_NS};
         nanosleep(&tick, NULL);
@@ -182,6 +193,10 @@ static void *pump(void *arg) {
         ending = h->ending;
         pthread_mutex_unlock(&h->events_lock);
         wake(h, ending);
+        if (ms_now_s() - looked_s >= 1) {
+            peers_look(h);
+            looked_s = ms_now_s();
+        }
     }
     return NULL;
 }

@@ -20,17 +20,31 @@ void guard_init(http *h) {
     sha256_hex(hash, h->cookie);
 }
 
+/* Of IPv4, and of IPv4 as a socket for both has it: ::ffff:127.0.0.1. */
+static bool get_v4(const struct sockaddr *a, uint32_t *ret) {
+    if (a->sa_family == AF_INET) {
+        *ret = ((const struct sockaddr_in *)a)->sin_addr.s_addr;
+        return true;
+    }
+    if (a->sa_family != AF_INET6)
+        return false;
+    const struct in6_addr *six = &((const struct sockaddr_in6 *)a)->sin6_addr;
+    memcpy(ret, six->s6_addr + 12, sizeof(*ret));
+    return IN6_IS_ADDR_V4MAPPED(six);
+}
+
 bool is_loopback(const struct sockaddr *a) {
-    if (a->sa_family == AF_INET)
-        return ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24 == 127;
+    uint32_t four;
+    if (get_v4(a, &four))
+        return ntohl(four) >> 24 == 127;
     return a->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr);
 }
 
-static uint64_t address_hash(const struct sockaddr *a) {
-    static const uint64_t key[2] = {1, 2}; /* a collision costs a client some of its rate */
-    if (a->sa_family == AF_INET)
-        return ms_siphash(key, &((const struct sockaddr_in *)a)->sin_addr, 4);
-    return ms_siphash(key, &((const struct sockaddr_in6 *)a)->sin6_addr, 8); /* of a net of 2^64 */
+static uint64_t address_hash(const http *h, const struct sockaddr *a) {
+    uint32_t four;
+    if (get_v4(a, &four))
+        return ms_siphash(h->hash_key, &four, 4);
+    return ms_siphash(h->hash_key, &((const struct sockaddr_in6 *)a)->sin6_addr, 8); /* of a net of 2^64 */
 }
 
 /* A bucket of tokens for each address; this machine's own programs may ask as often as they like. */
@@ -40,10 +54,10 @@ static bool is_too_often(http *h, const struct sockaddr *a) {
     pthread_mutex_lock(&h->rate_lock);
     h->requests++;
     if (a && !is_loopback(a)) {
-        uint64_t hash = address_hash(a);
-        http_bucket *b = &h->bucket[hash % HTTP_BUCKETS];
-        if (b->address != hash)
-            *b = (http_bucket){.address = hash, .tokens = AT_ONCE, .at_s = now};
+        /* Addresses that meet in a bucket share it: two that take turns get no more than one. */
+        http_bucket *b = &h->bucket[address_hash(h, a) % HTTP_BUCKETS];
+        if (b->at_s == 0)
+            *b = (http_bucket){.tokens = AT_ONCE, .at_s = now};
         b->tokens += (now - b->at_s) * A_SECOND;
         b->tokens = b->tokens > AT_ONCE ? AT_ONCE : b->tokens;
         b->at_s = now;
@@ -60,10 +74,11 @@ static bool names_host(const char *header, const char *host) {
     return strncasecmp(header, host, n) == 0 && (header[n] == 0 || header[n] == ':');
 }
 
-/* A page of somebody else's whose name leads to this machine is not asked for by any of these. */
+/* A page of somebody else's whose name leads to this machine is not asked for by any of these. Where there is a
+   token that page does not know it, nor has the cookie, which is of another name: a proxy may pass any on. */
 static bool is_our_host(const request *r) {
     const char *host = header_of(r, "Host");
-    if (!r->h->loopback)
+    if (!r->h->loopback || r->h->p.token)
         return true;
     return host && (names_host(host, "localhost") || names_host(host, "127.0.0.1") ||
                     names_host(host, "[::1]") || names_host(host, r->h->host));

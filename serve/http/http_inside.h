@@ -16,11 +16,11 @@
 typedef enum MHD_Result http_result;
 
 typedef struct http_bucket {
-    uint64_t address; /* a hash of it */
-    double tokens, at_s;
+    double tokens, at_s; /* at_s 0 = nobody has asked yet */
 } http_bucket;
 
 typedef struct subscriber subscriber;
+typedef struct peer peer;
 typedef struct submission submission;
 
 struct http {
@@ -36,8 +36,13 @@ struct http {
     double began_s;
 
     pthread_mutex_t rate_lock;
+    uint64_t hash_key[2]; /* of addresses: nobody can choose those that meet in a bucket */
     http_bucket bucket[HTTP_BUCKETS];
     uint64_t requests, refused, upload_bytes; /* under rate_lock */
+
+    pthread_mutex_t peers_lock;
+    peer *peers; /* all connections */
+    int n_peers;
 
     pthread_mutex_t events_lock;
     pthread_t pump;
@@ -66,7 +71,8 @@ typedef struct problem {
     const char *code;
     char detail[512], field[64];
     int64_t needs_bytes;
-    const char *allow; /* of 405 */
+    const char *allow;      /* of 405 */
+    char content_range[48]; /* of 416 */
 } problem;
 
 struct request {
@@ -78,8 +84,9 @@ struct request {
     problem problem;
     ms_buf body;
     submission *submission;
-    bool answered_early, waited;
-    uint64_t drained;
+    bool head, answered_early, waited;
+    uint64_t drained, body_bytes;
+    double began_s;
 };
 
 /* ---- answers (answers.c): each queues one, with the headers that all have ---- */
@@ -93,6 +100,8 @@ http_result answer_problem(request *r);
 /* A file of the request's job, with ranges; 404 where it is not there. name: for Content-Disposition, NULL =
    none. */
 http_result answer_file(request *r, const char *file, const char *type, const char *name);
+/* The same file; -1: refused. */
+int open_file(request *r, const char *file);
 http_result answer_response(request *r, int status, struct MHD_Response *response, const char *policy);
 
 /* Notes what is wrong, unless something was wrong before. */
@@ -102,6 +111,8 @@ void refuse_field(request *r, int status, const char *code, const char *field, c
     MS_PRINTF(5, 6);
 /* There is no job of the request's id. */
 void refuse_no_job(request *r);
+/* A file that could not be written: 507 where there is no room, 500 otherwise. */
+void refuse_write(request *r, const char *what, int error);
 /* By a status of the library's. */
 void refuse_error(request *r, const ms_error *err, int64_t needs_bytes);
 
@@ -112,6 +123,20 @@ void guard_init(http *h);
 /* Refuses what must not be answered. `changes`: the method changes something. */
 void guard(request *r, bool changes);
 http_result guard_login(request *r);
+
+/* ---- how long (peers.c) ---- */
+
+#define HTTP_CONNECTIONS 512
+
+/* For libmicrohttpd: a connection comes or goes. */
+void peer_notify(void *http, struct MHD_Connection *connection, void **context,
+                 enum MHD_ConnectionNotificationCode code);
+/* Its headers are there; it has its answer. */
+void peer_asks(http *h, struct MHD_Connection *connection, bool asks);
+/* How long a client may take for what it has not sent yet: less where few places are left. */
+double peer_patience_s(http *h);
+/* Once a second: who takes longer for headers is let go. */
+void peers_look(http *h);
 
 /* ---- routes (routes.c) ---- */
 
@@ -130,6 +155,8 @@ http_result submit_job(request *r);
 http_result submit_plan(request *r);
 http_result submit_change(request *r);
 void submission_end(submission **s);
+/* Whether a file of this machine, by its real path, is below a folder that is allowed. */
+bool is_allowed_file(const http *h, const char *real);
 bool submission_is_form(struct MHD_Connection *connection);
 
 /* ---- events.c, metrics.c, page.c ---- */

@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "http/http_inside.h"
-#include "jobs/job_folder.h"
 #include "memsafe/library.h"
 
 /* ---- one job ---- */
@@ -107,9 +106,9 @@ static http_result get_result(request *r) {
 }
 
 /* By its first bytes: browsers play no video whose type is not said. */
-static const char *type_of_upload(const request *r) {
+static const char *type_of_upload(request *r) {
     unsigned char head[12] = {0};
-    int fd = job_folder_open(jobs_folder(r->h->p.jobs), r->id, "video");
+    int fd = open_file(r, "video");
     ssize_t n = fd >= 0 ? pread(fd, head, sizeof(head), 0) : 0;
     if (fd >= 0)
         close(fd);
@@ -121,7 +120,8 @@ static const char *type_of_upload(const request *r) {
 }
 
 static http_result get_input(request *r) {
-    return has_job(r) ? answer_file(r, "video", type_of_upload(r), NULL) : answer_problem(r);
+    const char *type = has_job(r) ? type_of_upload(r) : NULL;
+    return r->problem.status ? answer_problem(r) : answer_file(r, "video", type, NULL);
 }
 
 /* ---- all jobs ---- */
@@ -159,6 +159,12 @@ static http_result list_jobs(request *r) {
     ms_buf_init(&b, NULL);
     ms_buf_printf(&b, "{\"jobs\":[");
     jobs_lock(js);
+    if (after && !jobs_find(js, after)) {
+        jobs_unlock(js);
+        ms_buf_free(&b);
+        refuse_field(r, 400, "invalid-parameter", "after", "the job that after names has gone: begin anew");
+        return answer_problem(r);
+    }
     bool skipping = after != NULL;
     long n = 0;
     const job *last = NULL;
@@ -210,10 +216,10 @@ static http_result get_server(request *r) {
     ms_buf_json_string(&b, h->machine);
     ms_buf_printf(&b,
                   ",\"memory_bytes\":%zu},\"limits\":{\"upload_bytes\":%" PRIu64
-                  ",\"waiting_jobs\":%d,\"keep_s\":%" PRId64 ",\"keep_bytes\":%" PRIu64
-                  "},\"needs_token\":%s,\"uptime_s\":%.0f}",
-                  h->machine_bytes, h->p.max_upload_bytes, p->most_waiting, p->keep_ms / 1000, p->keep_bytes,
-                  h->p.token ? "true" : "false", ms_now_s() - h->began_s);
+                  ",\"waiting_jobs\":%d,\"waiting_bytes\":%" PRIu64 ",\"keep_s\":%" PRId64
+                  ",\"keep_bytes\":%" PRIu64 "},\"needs_token\":%s,\"uptime_s\":%.0f}",
+                  h->machine_bytes, h->p.max_upload_bytes, p->most_waiting, p->most_waiting_bytes,
+                  p->keep_ms / 1000, p->keep_bytes, h->p.token ? "true" : "false", ms_now_s() - h->began_s);
     return answer_json(r, MHD_HTTP_OK, &b, NULL);
 }
 

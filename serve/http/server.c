@@ -9,13 +9,15 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "http/http_inside.h"
 #include "memsafe/probe.h"
 
 #define THREADS 4
-#define MOST_CONNECTIONS 512
 #define MOST_OF_ONE 128 /* connections of an address, where it is not this machine's */
 #define TIMEOUT_S 30
+/* A body may take peer_patience_s(), and longer where it comes at least so fast. */
+#define BODY_BYTES_A_SECOND 8192.0
 #define CONNECTION_BYTES (32 << 10) /* of headers, and what is sent */
 #define DRAIN_BYTES (256 << 10)     /* of a body that nobody wants, so that the answer arrives */
 
@@ -54,6 +56,8 @@ static void begin_body(request *r) {
     jobs_unlock(r->h->p.jobs);
     if (full)
         refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, "busy", "too many jobs wait already");
+    else if (form && header_of(r, "Content-Length") && !jobs_has_room(r->h->p.jobs, body_bytes(r)))
+        refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, "busy", "too many bytes wait already");
     else if (!(r->submission = submission_begin(r)))
         refuse(r, 500, "out-of-memory", "out of memory");
 }
@@ -65,8 +69,11 @@ static http_result begin(http *h, struct MHD_Connection *connection, const char 
     if (!r)
         return MHD_NO;
     *ret = r;
+    peer_asks(h, connection, true);
     r->h = h;
     r->connection = connection;
+    r->began_s = ms_now_s();
+    r->head = strcmp(method, "HEAD") == 0;
     ms_buf_init(&r->body, NULL);
     r->route = route_find(r, method, path);
     problem none = {0}, found = r->problem;
@@ -83,8 +90,16 @@ static http_result begin(http *h, struct MHD_Connection *connection, const char 
     return MHD_YES;
 }
 
+/* A client that sends a byte now and then would hold its connection as long as it likes. */
+static bool is_too_slow(request *r, size_t bytes) {
+    r->body_bytes += bytes;
+    return ms_now_s() - r->began_s > peer_patience_s(r->h) + (double)r->body_bytes / BODY_BYTES_A_SECOND;
+}
+
 /* False: the connection is closed. */
 static bool take_body(request *r, const char *data, size_t bytes) {
+    if (is_too_slow(r, bytes))
+        return false;
     if (r->submission && submission_is_form(r->connection)) {
         pthread_mutex_lock(&r->h->rate_lock);
         r->h->upload_bytes += bytes;
@@ -124,7 +139,8 @@ static http_result handle(void *arg, struct MHD_Connection *connection, const ch
 static void completed(void *arg, struct MHD_Connection *connection, void **state,
                       enum MHD_RequestTerminationCode why) {
     request *r = *state;
-    (void)arg, (void)connection, (void)why;
+    (void)why;
+    peer_asks(arg, connection, false);
     if (!r)
         return;
     submission_end(&r->submission);
@@ -177,7 +193,7 @@ static ms_status open_socket(http *h, int *ret_fd, ms_error *err) {
                     "%s can be reached from elsewhere, so a token is needed (--token-file)", h->p.listen);
     else if ((fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0 ||
              setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-             bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, MOST_CONNECTIONS) != 0 ||
+             bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, HTTP_CONNECTIONS) != 0 ||
              getsockname(fd, (struct sockaddr *)&bound, &bytes) != 0 ||
              getnameinfo((struct sockaddr *)&bound, bytes, NULL, 0, port_text, sizeof(port_text),
                          NI_NUMERICSERV) != 0)
@@ -211,6 +227,8 @@ ms_status http_start(const http_params *params, http **ret_http, ms_error *err) 
     h->began_s = ms_now_s();
     pthread_mutex_init(&h->rate_lock, NULL);
     pthread_mutex_init(&h->events_lock, NULL);
+    pthread_mutex_init(&h->peers_lock, NULL);
+    ms_siphash_random_key(h->hash_key);
     guard_init(h);
     page_init(h);
     look_at_machine(h);
@@ -221,10 +239,11 @@ ms_status http_start(const http_params *params, http **ret_http, ms_error *err) 
         h->daemon = MHD_start_daemon(
             MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_INTERNAL_POLLING_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0,
             NULL, NULL, handle, h, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
-            (unsigned)THREADS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MOST_CONNECTIONS,
+            (unsigned)THREADS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS,
             MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)(h->loopback ? 0 : MOST_OF_ONE),
             MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-            (size_t)CONNECTION_BYTES, MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_END);
+            (size_t)CONNECTION_BYTES, MHD_OPTION_NOTIFY_COMPLETED, completed, h, MHD_OPTION_NOTIFY_CONNECTION,
+            peer_notify, h, MHD_OPTION_END);
         if (!h->daemon)
             status = ms_fail(err, MS_IO, "the server cannot be started on %s", h->p.listen);
     }
@@ -255,6 +274,7 @@ void http_stop(http **hh) {
         MHD_stop_daemon(h->daemon); /* and its socket */
     pthread_mutex_destroy(&h->rate_lock);
     pthread_mutex_destroy(&h->events_lock);
+    pthread_mutex_destroy(&h->peers_lock);
     free(h);
     *hh = NULL;
 }

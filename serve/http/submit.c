@@ -29,8 +29,8 @@ struct submission {
     char key[KEY_BYTES], value[VALUE_BYTES];
     size_t value_bytes;
     bool in_part;
-    int fd; /* of the file that comes in; -1 = none */
-    uint64_t bytes;
+    int fd;               /* of the file that comes in; -1 = none */
+    uint64_t bytes, room; /* room: taken of the list's, for what came */
     bool has_video;
     jobs_look look;
 };
@@ -49,6 +49,12 @@ static void drop_files(submission *s) {
     s->has_folder = false;
 }
 
+/* It is the job's now, or nothing. */
+static void give_room(submission *s) {
+    jobs_give_room(s->r->h->p.jobs, s->room);
+    s->room = 0;
+}
+
 void submission_end(submission **ss) {
     submission *s = *ss;
     if (!s)
@@ -56,6 +62,7 @@ void submission_end(submission **ss) {
     if (s->post)
         MHD_destroy_post_processor(s->post);
     drop_files(s);
+    give_room(s);
     if (!s->listed)
         job_destroy(&s->j);
     free(s->look.input);
@@ -114,8 +121,10 @@ static void note_file(submission *s, const char *key) {
 static void end_part(submission *s) {
     ms_error err;
     if (s->fd >= 0) {
+        if (fsync(s->fd) != 0 && errno != EINVAL && errno != EROFS)
+            refuse_write(s->r, s->key, errno);
         if (close(s->fd) != 0)
-            refuse(s->r, MHD_HTTP_INSUFFICIENT_STORAGE, "no-room", "%s: %s", s->key, strerror(errno));
+            refuse_write(s->r, s->key, errno);
         s->fd = -1;
     } else if (s->in_part && !is_file_part(s->key)) {
         s->value[s->value_bytes] = 0;
@@ -145,7 +154,7 @@ static void begin_part(submission *s, const char *key, const char *filename) {
     if (s->fd < 0 && errno == EEXIST)
         refuse(s->r, 422, "invalid-option", "%s comes twice", key);
     else if (s->fd < 0)
-        refuse(s->r, MHD_HTTP_INSUFFICIENT_STORAGE, "no-room", "%s: %s", key, strerror(errno));
+        refuse_write(s->r, key, errno);
     else
         note_file(s, key);
 }
@@ -156,8 +165,7 @@ static void write_file(submission *s, const char *data, size_t bytes) {
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
-            refuse(s->r, MHD_HTTP_INSUFFICIENT_STORAGE, "no-room", "the upload of %s cannot be kept: %s",
-                   s->key, strerror(errno));
+            refuse_write(s->r, s->key, errno);
             return;
         }
         data += n;
@@ -216,6 +224,10 @@ bool submission_take(request *r, const char *data, size_t bytes) {
                (unsigned long long)r->h->p.max_upload_bytes);
         return s->bytes < 2 * r->h->p.max_upload_bytes;
     }
+    if (!r->problem.status && jobs_take_room(r->h->p.jobs, bytes))
+        s->room += bytes;
+    else
+        refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, "busy", "too many bytes wait already");
     if (!r->problem.status && MHD_post_process(s->post, data, bytes) != MHD_YES)
         refuse(r, 400, "bad-request", "the body is no form as its header says");
     return true;
@@ -223,24 +235,28 @@ bool submission_take(request *r, const char *data, size_t bytes) {
 
 /* ---- JSON ---- */
 
+bool is_allowed_file(const http *h, const char *real) {
+    bool allowed = false;
+    for (int i = 0; i < h->p.n_allow; i++) {
+        size_t n = strlen(h->p.allow[i]);
+        allowed |= strncmp(real, h->p.allow[i], n) == 0 && (real[n] == '/' || h->p.allow[i][n - 1] == '/');
+    }
+    return allowed;
+}
+
 /* A file of this machine, below a folder that was allowed: it is not copied. */
 static void name_file(submission *s, const char *key, const char *path) {
     request *r = s->r;
     char *real = realpath(path, NULL), link[64];
-    bool allowed = false;
-    for (int i = 0; real && i < r->h->p.n_allow; i++) {
-        size_t n = strlen(r->h->p.allow[i]);
-        allowed |=
-            strncmp(real, r->h->p.allow[i], n) == 0 && (real[n] == '/' || r->h->p.allow[i][n - 1] == '/');
-    }
-    if (path[0] != '/' || !allowed) { /* whether it is there is not said of what is not allowed */
+    if (path[0] != '/' || !real ||
+        !is_allowed_file(r->h, real)) { /* whether it is there is not said of what is not allowed */
         refuse_field(r, MHD_HTTP_FORBIDDEN, "not-allowed", key,
                      "%s is not a file below a folder that this server allows", key);
     } else {
         need_folder(s);
         snprintf(link, sizeof(link), "%s/%s", s->j->id, key);
         if (!r->problem.status && symlinkat(real, folder_of(s), link) != 0)
-            refuse(r, MHD_HTTP_INSUFFICIENT_STORAGE, "no-room", "%s: %s", key, strerror(errno));
+            refuse_write(r, key, errno);
         note_file(s, key);
         if (strcmp(key, "video") == 0)
             take_name(s->j, real);
@@ -334,10 +350,19 @@ static http_result ask(submission *s, const job_options *options, const char *id
     return MHD_YES;
 }
 
-static void check_options(request *r, const job_options *o) {
+/* Clients are shown which model it is. */
+static void name_model(request *r, job_options *o) {
+    if (!o->model[0])
+        snprintf(o->model, sizeof(o->model), "%s", jobs_find_model(r->h->p.jobs, "")->name);
+}
+
+static void check_model(request *r, const job_options *o) {
     if (!jobs_find_model(r->h->p.jobs, o->model))
         refuse_field(r, 422, "no-such-model", "model", "there is no model \"%.60s\"; /v1/models names them",
                      o->model);
+}
+
+static void check_webhook(request *r, const job_options *o) {
     if (o->webhook[0] && !jobs_get_params(r->h->p.jobs)->n_webhook_to)
         refuse_field(r, 422, "no-webhooks", "webhook",
                      "this server tells nobody of a job's end (--webhook-to)");
@@ -360,7 +385,9 @@ static bool finish_body(submission *s, bool is_plan) {
     }
     if (!s->has_video && (!is_plan || submission_is_form(r->connection)))
         refuse_field(r, 422, "no-video", "video", "the video is missing");
-    check_options(r, &s->j->options);
+    check_model(r, &s->j->options);
+    check_webhook(r, &s->j->options);
+    name_model(r, &s->j->options);
     s->look.has_audio = s->j->has_audio;
     s->look.has_track = s->j->has_track;
     return r->problem.status != 0;
@@ -383,16 +410,18 @@ static http_result answer_looked(submission *s) {
     }
     if (!job_set(&j->input, s->look.input) || !job_set(&j->plan, s->look.plan))
         return MHD_NO;
-    if (!j->options.model[0])
-        snprintf(j->options.model, sizeof(j->options.model), "%s", jobs_find_model(js, "")->name);
+    j->bytes = job_folder_bytes(folder_of(s), j->id);
+    ms_status status = job_folder_sync(folder_of(s), j->id, &err);
     jobs_lock(js);
-    ms_status status = jobs_add(js, j, &err);
+    if (status == MS_OK)
+        status = jobs_add(js, j, &err);
     if (status != MS_OK) {
         jobs_unlock(js);
         refuse_error(r, &err, 0);
         return answer_refused(s);
     }
     s->listed = true;
+    give_room(s);
     return answer_locked_job(r, j, MHD_HTTP_ACCEPTED);
 }
 
@@ -424,69 +453,81 @@ http_result submit_plan(request *r) {
 
 /* ---- changes ---- */
 
-/* Priority at any time before the end; what changes the plan while the job is held, and it is planned
-   anew. */
-static http_result apply_change(request *r, const ms_json *root) {
+/* The members that were sent, on top of the job's options as they are now. What was changed is checked, what
+   stays was when it came. Lock held. *ret_replan: more than priority and webhook is named. */
+static void take_changes(request *r, const job *j, const ms_json *root, job_options *ret_wanted,
+                         bool *ret_replan) {
+    *ret_wanted = j->options;
+    *ret_replan = false;
+    for (const ms_json *m = root->child; m && !r->problem.status; m = m->next) {
+        if (strcmp(m->key, "hold") == 0)
+            refuse_field(r, 422, "invalid-option", "hold", "hold cannot be changed: start the job");
+        take_option(r, ret_wanted, m);
+        if (r->problem.status)
+            return;
+        if (strcmp(m->key, "webhook") == 0)
+            check_webhook(r, ret_wanted);
+        else if (strcmp(m->key, "priority") != 0)
+            *ret_replan = true;
+        if (strcmp(m->key, "model") == 0)
+            check_model(r, ret_wanted);
+    }
+    name_model(r, ret_wanted);
+    if (job_has_ended(j) || (*ret_replan && j->state != JOB_HELD))
+        refuse(r, MHD_HTTP_CONFLICT, "wrong-state", "of a job that is %s %s can be changed",
+               job_state_text(j->state), job_has_ended(j) ? "nothing" : "priority and webhook alone");
+}
+
+/* Asks for the plan of what is wanted; a plan that came before is of no use any more. Lock held, and given
+   back. */
+static http_result plan_anew(request *r, const job *j, const job_options *wanted) {
+    submission *s = r->submission ? r->submission : (r->submission = submission_begin(r));
+    if (s) {
+        free(s->look.input);
+        free(s->look.plan);
+        s->look = (jobs_look){.has_audio = j->has_audio, .has_track = j->has_track};
+    }
+    jobs_unlock(r->h->p.jobs);
+    return s ? ask(s, wanted, r->id) : MHD_NO;
+}
+
+/* What the look says is the job's plan only where nothing that it depends on was changed meanwhile. */
+static void take_plan(request *r, job *j) {
+    const jobs_look *l = &r->submission->look;
+    if (l->err.code != MS_OK)
+        refuse_error(r, &l->err, l->needs_bytes);
+    else if (!job_set(&j->input, l->input) || !job_set(&j->plan, l->plan))
+        refuse(r, 500, "out-of-memory", "out of memory");
+}
+
+/* Priority and webhook at any time before the end; what changes the plan while the job is held, and it is planned
+   anew before it is changed. */
+static http_result change(request *r, const ms_json *root) {
     jobs *js = r->h->p.jobs;
-    bool replan = false;
+    job_options wanted;
+    bool replan;
     job *j = lock_job(r);
     if (!j)
         return answer_problem(r);
-    job_options wanted = j->options;
-    for (const ms_json *m = root->child; m && !r->problem.status; m = m->next) {
-        take_option(r, &wanted, m);
-        replan |= strcmp(m->key, "priority") != 0 && strcmp(m->key, "webhook") != 0;
-    }
-    if (!r->problem.status)
-        check_options(r, &wanted);
-    if (job_has_ended(j) || (replan && j->state != JOB_HELD))
-        refuse(r, MHD_HTTP_CONFLICT, "wrong-state", "of a job that is %s %s can be changed",
-               job_state_text(j->state), job_has_ended(j) ? "nothing" : "the priority alone");
+    take_changes(r, j, root, &wanted, &replan);
+    if (!r->problem.status && replan &&
+        !(r->waited && job_options_same(&wanted, &r->submission->look.options)))
+        return plan_anew(r, j, &wanted);
+    if (!r->problem.status && replan)
+        take_plan(r, j);
     if (r->problem.status) {
         jobs_unlock(js);
         return answer_problem(r);
-    }
-    if (replan) {
-        submission *s = r->submission = submission_begin(r);
-        if (s) {
-            s->look.has_audio = j->has_audio;
-            s->look.has_track = j->has_track;
-        }
-        jobs_unlock(js);
-        return s ? ask(s, &wanted, r->id) : MHD_NO;
     }
     j->options = wanted;
     jobs_changed(js, j);
     return answer_locked_job(r, j, MHD_HTTP_OK);
 }
 
-static http_result answer_change(request *r) {
-    const jobs_look *l = &r->submission->look;
-    jobs *js = r->h->p.jobs;
-    job *j = lock_job(r);
-    if (!j)
-        return answer_problem(r);
-    if (l->err.code != MS_OK)
-        refuse_error(r, &l->err, l->needs_bytes);
-    else if (j->state != JOB_HELD)
-        refuse(r, MHD_HTTP_CONFLICT, "wrong-state", "the job was started meanwhile");
-    else if (!job_set(&j->input, l->input) || !job_set(&j->plan, l->plan))
-        refuse(r, 500, "out-of-memory", "out of memory");
-    if (r->problem.status) {
-        jobs_unlock(js);
-        return answer_problem(r);
-    }
-    j->options = l->options;
-    jobs_changed(js, j);
-    return answer_locked_job(r, j, MHD_HTTP_OK);
-}
-
 http_result submit_change(request *r) {
-    if (r->waited)
-        return answer_change(r);
     ms_json_doc *doc = NULL;
     const ms_json *root = parse_body(r, &doc);
-    http_result result = root ? apply_change(r, root) : answer_problem(r);
+    http_result result = root ? change(r, root) : answer_problem(r);
     ms_json_doc_destroy(&doc);
     return result;
 }

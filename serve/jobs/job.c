@@ -19,7 +19,7 @@ job *job_create(void) {
     job_options_init(&j->options);
     j->created_ms = job_now_ms();
     j->progress.fraction = j->progress.eta_s = -1;
-    j->death_frame = -1;
+    j->death_segment = -1;
     return j;
 }
 
@@ -163,10 +163,10 @@ static void write_links(ms_buf *b, const job *j) {
     ms_buf_printf(b, "}");
 }
 
-void job_write(ms_buf *b, const job *j, int position, int64_t keep_ms) {
+void job_write(ms_buf *b, const job *j, int64_t expires_ms) {
     ms_buf_printf(b, "{\"id\":\"%s\",\"state\":\"%s\",\"position\":", j->id, job_state_text(j->state));
     if (j->state == JOB_QUEUED)
-        ms_buf_printf(b, "%d", position);
+        ms_buf_printf(b, "%d", j->position);
     else
         ms_buf_printf(b, "null");
     ms_buf_printf(b, ",\"priority\":%d", j->options.priority);
@@ -177,7 +177,7 @@ void job_write(ms_buf *b, const job *j, int position, int64_t keep_ms) {
     ms_buf_printf(b, ",");
     job_write_time(b, "ended", j->ended_ms);
     ms_buf_printf(b, ",");
-    job_write_time(b, "expires", job_has_ended(j) ? j->ended_ms + keep_ms : 0);
+    job_write_time(b, "expires", expires_ms);
     ms_buf_printf(b, ",\"name\":");
     ms_buf_json_string(b, j->name);
     ms_buf_printf(b, ",\"model\":");

@@ -72,10 +72,11 @@ typedef struct job {
 
     bool cancelling, deleting; /* asked for while it runs */
     bool unsaved;              /* the database could not be written: to be tried again */
-    int deaths;                /* of workers, in the segment that begins with frame death_frame */
-    int64_t death_frame;
-    uint64_t bytes;   /* of its folder, once it has ended */
-    uint64_t version; /* grows with each change */
+    int deaths;                /* of workers, in segment death_segment */
+    int64_t death_segment;     /* -1 = none yet */
+    int position;              /* of a queued one, from 1; 0 = it is none */
+    uint64_t bytes;            /* of its folder: as it was uploaded, and once it has ended */
+    uint64_t version;          /* grows with each change */
 } job;
 
 /* With a new id; NULL: no memory, or no random bytes. */
@@ -101,7 +102,7 @@ void job_write_error(ms_buf *b, const char *code, const char *detail, int64_t ne
 /* "name":"2026-11-29T12:00:00.000Z"; null for a time that is none. */
 void job_write_time(ms_buf *b, const char *name, int64_t ms);
 
-/* As clients see it. position: of a queued one, from 1; keep_ms: how long ended ones stay. */
-void job_write(ms_buf *b, const job *j, int position, int64_t keep_ms);
+/* As clients see it. expires_ms: when it goes by itself; 0 = not yet known. */
+void job_write(ms_buf *b, const job *j, int64_t expires_ms);
 
 #endif

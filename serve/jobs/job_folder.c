@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 #include "base/error.h"
 
 #define MOST_DEPTH 4
+#define GONE ".gone-"
 
 ms_status job_folder_make(int jobs, const char *id, ms_error *err) {
     if (mkdirat(jobs, id, 0700) != 0)
@@ -49,17 +51,44 @@ void job_folder_remove(int jobs, const char *id) {
     unlinkat(jobs, id, AT_REMOVEDIR);
 }
 
+void job_folder_hide(int jobs, const char *id) {
+    char name[NAME_MAX + sizeof(GONE)];
+    snprintf(name, sizeof(name), GONE "%s", id);
+    if (renameat(jobs, id, jobs, name) != 0 && errno != ENOENT)
+        job_folder_remove(jobs, id);
+}
+
+bool job_folder_is_there(int jobs, const char *id) {
+    struct stat s;
+    return fstatat(jobs, id, &s, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(s.st_mode);
+}
+
+ms_status job_folder_sync(int jobs, const char *id, ms_error *err) {
+    int fd = openat(jobs, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool done = fd >= 0 && fsync(fd) == 0 && fsync(jobs) == 0;
+    if (!done)
+        ms_fail(err, MS_IO, "the job's folder cannot be kept: %s", strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return done ? MS_OK : MS_IO;
+}
+
 uint64_t job_folder_bytes(int jobs, const char *id) {
     return walk(jobs, id, false, 0);
 }
 
-int job_folder_open(int jobs, const char *id, const char *name) {
+int job_folder_open(int jobs, const char *id, const char *name, bool *ret_link) {
+    const int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
     char path[128];
     snprintf(path, sizeof(path), "%s/%s", id, name);
-    return openat(jobs, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int fd = openat(jobs, path, flags | O_NOFOLLOW);
+    *ret_link = fd < 0 && errno == ELOOP;
+    return *ret_link ? openat(jobs, path, flags) : fd;
 }
 
-void job_folder_sweep(int jobs, bool (*known)(void *arg, const char *id), void *arg) {
+static void each(int jobs,
+                 void (*act)(int jobs, const char *name, bool (*known)(void *, const char *), void *),
+                 bool (*known)(void *arg, const char *id), void *arg) {
     int fd = openat(jobs, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (!dir) {
@@ -68,7 +97,25 @@ void job_folder_sweep(int jobs, bool (*known)(void *arg, const char *id), void *
         return;
     }
     for (struct dirent *e; (e = readdir(dir)) != NULL;)
-        if (e->d_name[0] != '.' && !known(arg, e->d_name))
-            job_folder_remove(jobs, e->d_name);
+        act(jobs, e->d_name, known, arg);
     closedir(dir);
+}
+
+static void hide_unknown(int jobs, const char *name, bool (*known)(void *arg, const char *id), void *arg) {
+    if (name[0] != '.' && !known(arg, name))
+        job_folder_hide(jobs, name);
+}
+
+void job_folder_sweep(int jobs, bool (*known)(void *arg, const char *id), void *arg) {
+    each(jobs, hide_unknown, known, arg);
+}
+
+static void remove_hidden(int jobs, const char *name, bool (*known)(void *arg, const char *id), void *arg) {
+    (void)known, (void)arg;
+    if (strncmp(name, GONE, strlen(GONE)) == 0)
+        job_folder_remove(jobs, name);
+}
+
+void job_folder_empty_trash(int jobs) {
+    each(jobs, remove_hidden, NULL, NULL);
 }

@@ -152,6 +152,24 @@ ms_status job_options_set_text(job_options *o, const char *name, const char *tex
     return set_number(o, t, number.number, number.is_integer, err);
 }
 
+static size_t bytes_of(const struct option *t) {
+    return t->kind == INT64 || t->kind == NUMBER ? 8 : t->kind == FLAG ? sizeof(bool) : sizeof(int);
+}
+
+bool job_options_same(const job_options *a, const job_options *b) {
+    static const char *const apart[] = {"priority", "hold", "webhook"};
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        const struct option *t = &options[i];
+        const char *x = (const char *)a + t->offset, *y = (const char *)b + t->offset;
+        bool counts = true;
+        for (size_t k = 0; k < sizeof(apart) / sizeof(apart[0]); k++)
+            counts &= strcmp(apart[k], t->name) != 0;
+        if (counts && (t->kind == TEXT ? strcmp(x, y) : memcmp(x, y, bytes_of(t))) != 0)
+            return false;
+    }
+    return true;
+}
+
 void job_options_write(ms_buf *b, const job_options *o) {
     for (size_t i = 0; i < N_OPTIONS; i++) {
         const struct option *t = &options[i];

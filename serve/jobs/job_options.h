@@ -31,6 +31,9 @@ bool job_options_has(const char *name);
 ms_status job_options_set_text(job_options *o, const char *name, const char *text, ms_error *err);
 ms_status job_options_set_json(job_options *o, const ms_json *member, ms_error *err);
 
+/* Whether a plan of the one is one of the other: all but priority, hold and webhook. */
+bool job_options_same(const job_options *a, const job_options *b);
+
 /* {"steps": 20, ...}: all of them. */
 void job_options_write(ms_buf *b, const job_options *o);
 

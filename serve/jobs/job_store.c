@@ -42,7 +42,14 @@ ms_status job_store_open(int folder, const char *folder_path, job_store **ret_st
     job_store *s = calloc(1, sizeof(*s));
     if (!s)
         return ms_fail(err, MS_HOST_MEMORY, "out of memory for the list of jobs");
-    ms_status status = ms_db_open(&params, &s->db, &finding, err);
+    ms_error why;
+    ms_error_clear(&why);
+    ms_status status = ms_db_open(&params, &s->db, &finding, &why);
+    if (status == MS_DAMAGED)
+        ms_fail(err, status, "%s (without %s/" NAME " and %s/jobs the server begins with an empty list)",
+                why.message, folder_path, folder_path);
+    else if (status != MS_OK)
+        ms_fail(err, status, "%s", why.message);
     if (status == MS_OK && finding == MS_DB_NEW) {
         status = ms_db_begin_tables(s->db, err);
         if (status == MS_OK)
@@ -165,19 +172,22 @@ ms_status job_store_load(job_store *s, ms_status (*take)(void *arg, job *j, ms_e
 }
 
 static void bind(sqlite3_stmt *q, const job *j, const char *options) {
+    /* A cancellation that was told is one after a crash, too. */
+    const bool ends = j->cancelling && !job_has_ended(j), tells = ends && j->options.webhook[0];
+    const int64_t now = job_now_ms();
     const int64_t numbers[] = {j->seq,
-                               j->state,
+                               ends ? JOB_CANCELLED : j->state,
                                j->created_ms,
                                j->started_ms,
-                               j->ended_ms,
+                               ends ? now : j->ended_ms,
                                j->has_audio,
                                j->has_track,
                                j->progress.frames_done,
                                j->progress.frames_total,
                                j->progress.peak_bytes,
-                               j->hook.state,
+                               tells ? JOB_HOOK_PENDING : j->hook.state,
                                j->hook.tries,
-                               j->hook.next_ms};
+                               tells ? now : j->hook.next_ms};
     const char *texts[] = {j->name, options, j->input, j->plan, j->warnings, j->error};
     sqlite3_bind_text(q, ID + 1, j->id, -1, SQLITE_STATIC);
     for (int i = SEQ; i <= HOOK_NEXT; i++)

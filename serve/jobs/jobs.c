@@ -89,7 +89,7 @@ job *jobs_at(jobs *js, size_t n) {
 }
 
 size_t jobs_count(const jobs *js) {
-    return js->count;
+    return js->count - (js->current && js->current->deleting);
 }
 
 int jobs_waiting(const jobs *js) {
@@ -104,23 +104,72 @@ bool jobs_goes_before(const job *a, const job *b) {
                                                       : a->seq < b->seq;
 }
 
-int jobs_position(const jobs *js, const job *j) {
-    int n = 1;
-    for (size_t i = 0; i < js->count; i++)
-        n += js->list[i]->state == JOB_QUEUED && jobs_goes_before(js->list[i], j);
-    return n;
-}
-
 uint64_t jobs_version(const jobs *js) {
     return js->version;
 }
 
+uint64_t jobs_generation(const jobs *js) {
+    return js->generation;
+}
+
+const char *jobs_gone(const jobs *js, size_t n, uint64_t version) {
+    if (n >= js->n_gone || n >= JOBS_GONE)
+        return NULL;
+    const gone_job *g = &js->gone[(js->n_gone - 1 - n) % JOBS_GONE];
+    return g->version > version ? g->id : NULL;
+}
+
+static void note_gone(jobs *js, const job *j) {
+    gone_job *g = &js->gone[js->n_gone++ % JOBS_GONE];
+    memcpy(g->id, j->id, sizeof(g->id));
+    g->version = ++js->version;
+    js->generation++;
+}
+
+static int64_t expires_ms(const jobs *js, const job *j) {
+    return job_has_ended(j)       ? j->ended_ms + js->p.keep_ms
+           : j->state == JOB_HELD ? j->created_ms + JOBS_HELD_MS
+                                  : 0;
+}
+
 void jobs_write(ms_buf *b, jobs *js, const job *j) {
-    job_write(b, j, j->state == JOB_QUEUED ? jobs_position(js, j) : 0, js->p.keep_ms);
+    job_write(b, j, expires_ms(js, j));
+}
+
+static int compare_turns(const void *a, const void *b) {
+    const job *x = *(job *const *)a, *y = *(job *const *)b;
+    return jobs_goes_before(x, y) ? -1 : jobs_goes_before(y, x);
+}
+
+/* After any change of a state or a priority: who waits where is news of all whose turn it changes. */
+static void settle(jobs *js) {
+    size_t n = 0;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < js->count; i++) {
+        job *j = js->list[i];
+        bytes += job_has_ended(j) ? 0 : j->bytes;
+        if (j->state == JOB_QUEUED)
+            js->queued[n++] = j;
+        else
+            j->position = 0;
+    }
+    atomic_store(&js->waiting_bytes, bytes);
+    if (n > 1)
+        qsort(js->queued, n, sizeof(job *), compare_turns);
+    for (size_t i = 0; i < n; i++) {
+        job *j = js->queued[i];
+        if (j->position == (int)i + 1)
+            continue;
+        j->position = (int)i + 1;
+        j->version = ++js->version;
+    }
 }
 
 void jobs_save(jobs *js, job *j) {
     j->version = ++js->version;
+    settle(js);
+    if (j->deleting) /* its row is gone */
+        return;
     j->unsaved = job_store_put(js->store, j, NULL) != MS_OK;
     js->counts.store_failures += j->unsaved;
 }
@@ -140,11 +189,18 @@ static ms_status append(void *arg, job *j, ms_error *err) {
             return ms_fail(err, MS_HOST_MEMORY, "out of memory for the list of jobs");
         }
         js->list = list;
+        job **queued = realloc(js->queued, room * sizeof(job *));
+        if (!queued) {
+            job_destroy(&j);
+            return ms_fail(err, MS_HOST_MEMORY, "out of memory for the list of jobs");
+        }
+        js->queued = queued;
         js->room = room;
     }
     js->list[js->count++] = j;
     js->next_seq = j->seq >= js->next_seq ? j->seq + 1 : js->next_seq;
     j->version = ++js->version;
+    js->generation++;
     return MS_OK;
 }
 
@@ -159,8 +215,51 @@ ms_status jobs_add(jobs *js, job *j, ms_error *err) {
     ms_status status = append(js, j, err);
     if (status != MS_OK) /* the job is gone */
         job_store_remove(js->store, id, NULL);
+    settle(js);
     pthread_cond_broadcast(&js->woken);
     return status;
+}
+
+bool jobs_has_room(jobs *js, uint64_t bytes) {
+    uint64_t taken = atomic_load(&js->waiting_bytes) + atomic_load(&js->coming_bytes);
+    return taken <= js->p.most_waiting_bytes && bytes <= js->p.most_waiting_bytes - taken;
+}
+
+bool jobs_take_room(jobs *js, uint64_t bytes) {
+    atomic_fetch_add(&js->coming_bytes, bytes);
+    if (jobs_has_room(js, 0))
+        return true;
+    atomic_fetch_sub(&js->coming_bytes, bytes);
+    return false;
+}
+
+void jobs_give_room(jobs *js, uint64_t bytes) {
+    atomic_fetch_sub(&js->coming_bytes, bytes);
+}
+
+/* ---- what goes ---- */
+
+/* A row that stays because the disk is full is tried again once there is room. Were the server killed before,
+   the next one finds no folder, and takes it for gone (take_up()). */
+static void remove_row(jobs *js, const char *id) {
+    if (job_store_remove(js->store, id, NULL) == MS_OK)
+        return;
+    js->counts.store_failures++;
+    if (js->n_unremoved == js->unremoved_room) {
+        size_t room = js->unremoved_room ? 2 * js->unremoved_room : 16;
+        void *more = realloc(js->unremoved, room * sizeof(*js->unremoved));
+        if (!more)
+            return;
+        js->unremoved = more;
+        js->unremoved_room = room;
+    }
+    snprintf(js->unremoved[js->n_unremoved++], JOB_ID_BYTES, "%s", id);
+}
+
+static void retry_rows(jobs *js) {
+    while (js->n_unremoved > 0 &&
+           job_store_remove(js->store, js->unremoved[js->n_unremoved - 1], NULL) == MS_OK)
+        js->n_unremoved--;
 }
 
 void jobs_remove(jobs *js, job *j) {
@@ -169,13 +268,33 @@ void jobs_remove(jobs *js, job *j) {
         i++;
     memmove(&js->list[i], &js->list[i + 1], (js->count - i - 1) * sizeof(job *));
     js->count--;
-    js->version++;
-    /* A row that stays because the disk is full comes back with the next server, as a job whose files are
-       gone; its folder goes last, so that it does not. */
-    if (job_store_remove(js->store, j->id, NULL) != MS_OK)
-        js->counts.store_failures++;
-    job_folder_remove(js->folder, j->id);
+    if (!j->deleting) {
+        note_gone(js, j);
+        remove_row(js, j->id);
+    }
+    job_folder_hide(js->folder, j->id);
+    js->has_trash = true;
+    pthread_cond_broadcast(&js->woken);
     job_destroy(&j);
+    settle(js);
+}
+
+void *jobs_remove_loop(void *arg) {
+    jobs *js = arg;
+    jobs_lock(js);
+    while (!js->ending) {
+        if (!js->has_trash) {
+            jobs_wait_a_second(js);
+            continue;
+        }
+        js->has_trash = false;
+        jobs_unlock(js);
+        job_folder_empty_trash(js->folder);
+        jobs_lock(js);
+        retry_rows(js);
+    }
+    jobs_unlock(js);
+    return NULL;
 }
 
 /* ---- what clients ask for ---- */
@@ -193,8 +312,7 @@ bool jobs_cancel(jobs *js, job *j) {
         return false;
     if (j->state == JOB_RUNNING) {
         j->cancelling = true;
-        j->version = ++js->version;
-        pthread_cond_broadcast(&js->woken);
+        jobs_changed(js, j);
     } else {
         jobs_end(js, j, JOB_CANCELLED);
     }
@@ -208,7 +326,7 @@ bool jobs_retry(jobs *js, job *j) {
     j->started_ms = j->ended_ms = 0;
     j->deaths = 0;
     j->hook = (job_hook){.state = JOB_HOOK_NONE};
-    j->death_frame = -1;
+    j->death_segment = -1;
     job_set(&j->error, NULL);
     j->progress.fraction = j->progress.eta_s = -1;
     jobs_changed(js, j);
@@ -218,7 +336,9 @@ bool jobs_retry(jobs *js, job *j) {
 void jobs_delete(jobs *js, job *j) {
     if (j == js->current) {
         j->deleting = j->cancelling = true;
-        js->version++;
+        j->unsaved = false;
+        note_gone(js, j);
+        remove_row(js, j->id);
         pthread_cond_broadcast(&js->woken);
     } else {
         jobs_remove(js, j);
@@ -254,8 +374,18 @@ static job *oldest_ended(jobs *js, uint64_t *ret_bytes) {
     return oldest;
 }
 
+static job *expired_held(jobs *js) {
+    for (size_t i = 0; i < js->count; i++)
+        if (js->list[i]->state == JOB_HELD && js->list[i]->created_ms + JOBS_HELD_MS <= job_now_ms())
+            return js->list[i];
+    return NULL;
+}
+
 void jobs_tidy(jobs *js) {
     uint64_t bytes;
+    for (job *j; (j = expired_held(js)) != NULL;)
+        jobs_remove(js, j);
+    retry_rows(js);
     for (job *j; (j = oldest_ended(js, &bytes)) != NULL;) {
         if (bytes <= js->p.keep_bytes && j->ended_ms + js->p.keep_ms > job_now_ms())
             break;
@@ -278,16 +408,19 @@ static bool is_known(void *arg, const char *id) {
     return jobs_find(arg, id) != NULL;
 }
 
-/* What an earlier server left: what ran waits again; what is nobody's goes. */
+/* What an earlier server left: what ran waits again; what is nobody's goes, and a row whose folder went. */
 static void take_up(jobs *js) {
-    for (size_t i = 0; i < js->count; i++) {
+    for (size_t i = js->count; i-- > 0;) {
         job *j = js->list[i];
         if (j->state == JOB_RUNNING)
             j->state = JOB_QUEUED;
-        if (job_has_ended(j))
-            j->bytes = job_folder_bytes(js->folder, j->id);
+        j->bytes = job_folder_bytes(js->folder, j->id);
+        if (!job_folder_is_there(js->folder, j->id))
+            jobs_remove(js, j);
     }
+    settle(js);
     job_folder_sweep(js->folder, is_known, js);
+    js->has_trash = true;
 }
 
 static ms_status open_folder(jobs *js, ms_error *err) {
@@ -305,6 +438,9 @@ static ms_status begin_threads(jobs *js, ms_error *err) {
     if (pthread_create(&js->runner, NULL, jobs_run_loop, js) != 0)
         return ms_fail(err, MS_HOST_MEMORY, "a thread cannot be started");
     js->has_runner = true;
+    if (pthread_create(&js->remover, NULL, jobs_remove_loop, js) != 0)
+        return ms_fail(err, MS_HOST_MEMORY, "a thread cannot be started");
+    js->has_remover = true;
     if (js->p.n_webhook_to && pthread_create(&js->teller, NULL, jobs_webhook_loop, js) != 0)
         return ms_fail(err, MS_HOST_MEMORY, "a thread cannot be started");
     js->has_teller = js->p.n_webhook_to > 0;
@@ -360,11 +496,15 @@ void jobs_stop(jobs *js) {
     pthread_mutex_unlock(&js->look_lock);
     if (js->has_runner)
         pthread_join(js->runner, NULL);
+    if (js->has_remover)
+        pthread_join(js->remover, NULL);
+    if (js->has_remover)
+        job_folder_empty_trash(js->folder);
     if (js->has_teller)
         pthread_join(js->teller, NULL);
     for (int i = 0; i < js->n_lookers; i++)
         pthread_join(js->lookers[i], NULL);
-    js->has_runner = js->has_teller = false;
+    js->has_runner = js->has_teller = js->has_remover = false;
     js->n_lookers = 0;
 }
 
@@ -376,6 +516,8 @@ void jobs_close(jobs **jjs) {
     for (size_t i = 0; i < js->count; i++)
         job_destroy(&js->list[i]);
     free(js->list);
+    free(js->queued);
+    free(js->unremoved);
     job_store_close(&js->store);
     if (js->folder >= 0)
         close(js->folder);

@@ -12,6 +12,9 @@
 
 typedef struct jobs jobs;
 
+/* A job that is held goes when it was not started for so long. */
+#define JOBS_HELD_MS (INT64_C(24) * 3600 * 1000)
+
 typedef struct jobs_model {
     const char *name, *path;
 } jobs_model;
@@ -29,6 +32,7 @@ typedef struct jobs_params {
     int64_t keep_ms;
     uint64_t keep_bytes;
     int most_waiting;
+    uint64_t most_waiting_bytes; /* of uploads of jobs that have not ended, and of those that come in */
     const char *const
         *webhook_to;         /* how the addresses begin that may be told of ends (webhook_is_allowed()) */
     int n_webhook_to;        /* 0 = nobody is told */
@@ -52,6 +56,11 @@ int jobs_folder(const jobs *js); /* the descriptor of the folder of all jobs' fo
 /* NULL: there is no such model. name "" = the first. */
 const jobs_model *jobs_find_model(const jobs *js, const char *name);
 
+/* Room for bytes that come in; false: with those too much waits. Given back when they are a job's, or none. */
+bool jobs_take_room(jobs *js, uint64_t bytes);
+void jobs_give_room(jobs *js, uint64_t bytes);
+bool jobs_has_room(jobs *js, uint64_t bytes);
+
 /* ---- with the lock held ---- */
 
 job *jobs_find(jobs *js, const char *id);
@@ -60,10 +69,12 @@ job *jobs_find(jobs *js, const char *id);
 job *jobs_at(jobs *js, size_t n);
 size_t jobs_count(const jobs *js);
 int jobs_waiting(const jobs *js);
-/* Of a queued job, from 1. */
-int jobs_position(const jobs *js, const job *j);
 /* Grows with every change of any job. */
 uint64_t jobs_version(const jobs *js);
+/* Grows when a job comes or goes. */
+uint64_t jobs_generation(const jobs *js);
+/* The n-th of those that went after a version, the newest first; NULL: there is none, or it is forgotten. */
+const char *jobs_gone(const jobs *js, size_t n, uint64_t version);
 void jobs_write(ms_buf *b, jobs *js, const job *j);
 
 /* A new job, looked at, becomes one of the list: held or queued. The list's from MS_OK on. MS_IO: the disk is

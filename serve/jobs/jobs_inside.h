@@ -3,12 +3,19 @@
 #define SERVE_JOBS_INSIDE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "jobs/job_store.h"
 #include "jobs/jobs.h"
 #include "worker/worker_process.h"
 
 #define LOOK_THREADS 2
+#define JOBS_GONE 256 /* that are remembered for whoever listens */
+
+typedef struct gone_job {
+    char id[JOB_ID_BYTES];
+    uint64_t version;
+} gone_job;
 
 struct jobs {
     jobs_params p;
@@ -17,10 +24,14 @@ struct jobs {
     pthread_mutex_t lock;
     pthread_cond_t woken; /* there may be something to run, or the end */
     job_store *store;
-    job **list; /* in the order of making */
+    job **list;   /* in the order of making */
+    job **queued; /* of those, as they go: for settle() alone */
     size_t count, room;
     int64_t next_seq;
-    uint64_t version;
+    uint64_t version, generation;
+    gone_job gone[JOBS_GONE]; /* number n_gone - 1 is the newest */
+    size_t n_gone;
+    atomic_uint_fast64_t waiting_bytes, coming_bytes;
     bool ending;
     jobs_counts counts;
 
@@ -28,6 +39,11 @@ struct jobs {
     bool has_runner;
     worker_process worker; /* the runner's alone */
     job *current;          /* the runner's; stays in the list until it lets go */
+
+    pthread_t remover; /* of folders: gigabytes take a while */
+    bool has_remover, has_trash;
+    char (*unremoved)[JOB_ID_BYTES]; /* rows of jobs that are gone, which the database could not let go */
+    size_t n_unremoved, unremoved_room;
 
     pthread_t teller; /* of webhooks */
     bool has_teller;
@@ -63,5 +79,6 @@ void jobs_wait_a_second(jobs *js);
 void *jobs_webhook_loop(void *arg);
 void *jobs_run_loop(void *arg);
 void *jobs_look_loop(void *arg);
+void *jobs_remove_loop(void *arg);
 
 #endif

@@ -47,7 +47,8 @@ static ms_status take_answer(jobs_look *l, const ms_json *line) {
         l->plan = worker_json_text(ms_json_get(line, "plan"));
         return l->plan && (l->input || !l->id[0]) ? MS_OK : ms_fail(&l->err, MS_HOST_MEMORY, "out of memory");
     }
-    l->needs_bytes = worker_integer(line, "needs_bytes", 0);
+    int64_t needs = worker_integer(line, "needs_bytes", 0);
+    l->needs_bytes = needs > 0 ? needs : 0;
     return ms_fail(&l->err, worker_failure(line), "%s", worker_text(line, "detail"));
 }
 

@@ -13,6 +13,7 @@
 #define CANCEL_S 60       /* likewise one that was told to stop */
 #define SEGMENT_FRAMES 64 /* what a resumed run begins anew at most */
 #define MOST_DEATHS 2
+#define MOST_COUNT (INT64_C(1) << 53)
 #define START_AGAIN_S 1.0 /* where no worker can be started */
 
 /* Lock held. */
@@ -28,15 +29,26 @@ static job *next_job(jobs *js) {
 
 /* ---- what the worker says: lock held ---- */
 
+/* What it says is checked: a number that cannot be would make the list one that cannot be read. */
+static int64_t count_in(const ms_json *line, const char *name) {
+    int64_t value = worker_integer(line, name, 0);
+    return value < 0 ? 0 : value > MOST_COUNT ? MOST_COUNT : value;
+}
+
+static double number_in(const ms_json *line, const char *name, double most) {
+    double value = worker_number(line, name, -1);
+    return value >= 0 && value <= most ? value : -1;
+}
+
 static void take_progress(jobs *js, job *j, const ms_json *line) {
     job_progress *p = &j->progress;
     snprintf(p->stage, sizeof(p->stage), "%s", worker_text(line, "stage"));
-    p->frames_done = worker_integer(line, "frames_done", 0);
-    p->frames_total = worker_integer(line, "frames_total", 0);
-    p->memory_bytes = worker_integer(line, "memory_bytes", 0);
-    p->peak_bytes = worker_integer(line, "peak_bytes", 0);
-    p->fraction = worker_number(line, "fraction", -1);
-    p->eta_s = worker_number(line, "eta_s", -1);
+    p->frames_done = count_in(line, "frames_done");
+    p->frames_total = count_in(line, "frames_total");
+    p->memory_bytes = count_in(line, "memory_bytes");
+    p->peak_bytes = count_in(line, "peak_bytes");
+    p->fraction = number_in(line, "fraction", 1);
+    p->eta_s = number_in(line, "eta_s", 1e9);
     js->counts.worker_bytes = p->memory_bytes;
     job_note_memory(j, job_now_ms(), p->memory_bytes);
     j->version = ++js->version;
@@ -58,7 +70,7 @@ static bool take_line(jobs *js, job *j, const ms_json *line) {
     if (strcmp(event, "progress") == 0) {
         take_progress(js, j, line);
     } else if (strcmp(event, "planned") == 0) {
-        j->progress.resumed = worker_integer(line, "resumed", 0);
+        j->progress.resumed = count_in(line, "resumed");
         char *warnings = worker_json_text(ms_json_get(line, "warnings"));
         if (warnings) {
             free(j->warnings);
@@ -69,11 +81,12 @@ static bool take_line(jobs *js, job *j, const ms_json *line) {
         j->version = ++js->version;
     } else if (strcmp(event, "done") == 0) {
         j->progress.fraction = 1;
-        j->progress.frames_done = j->progress.frames_total = worker_integer(line, "frames", 0);
-        int64_t peak = worker_integer(line, "peak_bytes", 0);
+        j->progress.frames_done = j->progress.frames_total = count_in(line, "frames");
+        int64_t peak = count_in(line, "peak_bytes");
         if (peak > j->progress.peak_bytes)
             j->progress.peak_bytes = peak;
-        js->counts.run_seconds += worker_number(line, "seconds", 0);
+        double seconds = number_in(line, "seconds", 1e9);
+        js->counts.run_seconds += seconds > 0 ? seconds : 0;
         jobs_end(js, j, JOB_DONE);
         return true;
     } else if (strcmp(event, "failed") == 0) {
@@ -81,8 +94,7 @@ static bool take_line(jobs *js, job *j, const ms_json *line) {
         if (status == MS_CANCELLED && j->cancelling)
             jobs_end(js, j, JOB_CANCELLED);
         else
-            fail(js, j, jobs_error_code(status), worker_text(line, "detail"),
-                 worker_integer(line, "needs_bytes", 0));
+            fail(js, j, jobs_error_code(status), worker_text(line, "detail"), count_in(line, "needs_bytes"));
         return true;
     }
     return false;
@@ -120,12 +132,16 @@ static void tell_cancel(jobs *js) {
 
 /* Listens until the job has ended (MS_OK), the server ends (MS_CANCELLED), or the worker is of no use. */
 static ms_status listen_to(jobs *js, job *j, ms_error *err) {
-    double heard = ms_now_s(), told = 0;
+    double heard = ms_now_s(), told = 0, tidied = heard;
     for (;;) {
         ms_json_doc *doc = NULL;
         ms_status status = worker_lines_read(&js->worker.lines, LOOK_MS, &doc, err);
         double now = ms_now_s();
         jobs_lock(js);
+        if (now - tidied >= 1) { /* before it may have ended: this one stays until it is let go */
+            jobs_tidy(js);
+            tidied = now;
+        }
         bool ended = doc && take_line(js, j, ms_json_root(doc));
         bool cancelling = j->cancelling, ending = js->ending;
         jobs_unlock(js);
@@ -156,8 +172,8 @@ static void bury(jobs *js, job *j, const ms_error *err) {
     js->counts.worker_deaths++;
     js->counts.worker_bytes = 0;
     int64_t segment = j->progress.frames_done / SEGMENT_FRAMES;
-    j->deaths = segment == j->death_frame ? j->deaths + 1 : 1;
-    j->death_frame = segment;
+    j->deaths = segment == j->death_segment ? j->deaths + 1 : 1;
+    j->death_segment = segment;
     if (j->cancelling) {
         jobs_end(js, j, JOB_CANCELLED);
     } else if (j->deaths >= MOST_DEATHS) {
@@ -222,8 +238,13 @@ void *jobs_run_loop(void *arg) {
         jobs_unlock(js);
         run_job(js, j, line);
         jobs_lock(js);
+        if (j->deleting && js->ending) { /* it may write still */
+            jobs_unlock(js);
+            worker_process_end(&js->worker, NULL, 0);
+            jobs_lock(js);
+        }
         js->current = NULL;
-        if (j->deleting && !js->ending)
+        if (j->deleting)
             jobs_remove(js, j);
     }
     jobs_unlock(js);

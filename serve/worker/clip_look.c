@@ -65,7 +65,8 @@ void clip_look_close(clip_look **clip) {
 static ms_status open_format(clip_look *c, const char *path, const char *what, ms_error *err) {
     c->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (c->fd < 0)
-        return ms_fail(err, MS_IO, "cannot read the %s: %s", what, strerror(errno));
+        return ms_fail(err, errno == EMFILE || errno == ENFILE || errno == ENOMEM ? MS_IO : MS_BAD_MEDIA,
+                       "cannot read the %s: %s", what, strerror(errno));
     uint8_t *buffer = av_malloc(IO_BYTES);
     c->io = buffer ? avio_alloc_context(buffer, IO_BYTES, 0, c, io_read, NULL, io_seek) : NULL;
     c->format = c->io ? avformat_alloc_context() : NULL;

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import hmac
+import http.client
 import http.server
 import json
 import os
@@ -11,6 +12,7 @@ import resource
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -145,8 +147,13 @@ class Jobs(Base):
             self.assertTrue(headers["Content-Range"].endswith(f"/{len(wanted)}"))
         status, headers, _ = self.server.ask("GET", job["links"]["result"], headers={"Range": "bytes=99999999-"})
         self.assertEqual((status, headers["Content-Range"]), (416, f"bytes */{len(wanted)}"))
-        status, headers, got = self.server.ask("HEAD", job["links"]["result"])
-        self.assertEqual((status, got, headers["Content-Length"]), (200, b"", str(len(wanted))))
+        self.assertEqual(headers["Content-Type"], "application/problem+json")
+        for told in ({}, {"Range": "bytes=0-9"}):
+            status, headers, got = self.server.ask("HEAD", job["links"]["result"], headers=told)
+            self.assertEqual((status, got, headers["Content-Length"]), (200, b"", str(len(wanted))))
+        tag = headers["ETag"]
+        status, headers, got = self.server.ask("GET", job["links"]["result"], headers={"If-None-Match": tag})
+        self.assertEqual((status, got, headers["ETag"]), (304, b"", tag))
         for link in ("preview", "input_preview"):
             status, headers, picture = self.server.ask("GET", job["links"][link])
             self.assertEqual((status, headers["Content-Type"], picture[:2]), (200, "image/jpeg", b"\xff\xd8"))
@@ -161,6 +168,7 @@ class Jobs(Base):
         self.no_path(json.dumps(done))
         self.assertEqual(self.server.ask("DELETE", job["links"]["self"])[0], 204)
         self.problem(self.server.json("GET", job["links"]["self"]), 404, "no-such-job")
+        self.problem(self.server.json("GET", f"/v1/jobs?after={job['id']}"), 400, "invalid-parameter")
         self.assertFalse(os.path.exists(os.path.join(self.data, "jobs", job["id"])))
 
     def test_held(self):
@@ -172,6 +180,9 @@ class Jobs(Base):
         status, changed = self.server.json("PATCH", link, {"steps": 2})
         self.assertEqual((status, changed["options"]["steps"], changed["state"]), (200, 2, "held"), changed)
         self.assertGreater(changed["plan"]["seconds"], 0)
+        changed = self.server.json("PATCH", link, {"model": ""})[1]
+        self.assertEqual((changed["model"], changed["options"]["model"]), (job["model"], job["model"]))
+        self.problem(self.server.json("PATCH", link, {"hold": False}), 422, "invalid-option")
         self.problem(self.server.json("PATCH", link, {"steps": 0}), 422, "invalid-option")
         self.problem(self.server.json("PATCH", link, {"stepz": 1}), 422, "invalid-option")
         self.problem(self.server.json("POST", link + "/retry"), 409, "wrong-state")
@@ -233,6 +244,18 @@ class Jobs(Base):
         self.assertEqual(status, 202, job)
         self.no_path(json.dumps(job))
         self.assertEqual(self.server.wait(job["id"])["state"], "done")
+        # It was looked at when it was named; what its name leads to later is not given out.
+        moved = os.path.join(self.folder, "moved.mp4")
+        shutil.copy(self.clip.video, moved)
+        job = self.server.json("POST", "/v1/jobs", {"video": moved, "hold": True})[1]
+        self.assertEqual(self.server.ask("GET", job["links"]["input"])[0], 200)
+        os.remove(moved)
+        os.symlink("/etc/passwd", moved)
+        self.problem(self.server.json("GET", job["links"]["input"]), 404, "not-there")
+        self.assertEqual(self.server.ask("DELETE", job["links"]["self"])[0], 204)
+        folder = os.path.join(self.folder, "folder.mp4")
+        os.mkdir(folder)
+        self.problem(self.server.json("POST", "/v1/jobs", {"video": folder}), 422, "bad-media")
         link = os.path.join(self.folder, "link.mp4")
         os.symlink("/etc/passwd", link)
         for path in ("/etc/passwd", link, self.folder + "/../../etc/passwd", "in.mp4", self.folder + "/none.mp4", "/etc/none"):
@@ -288,7 +311,10 @@ class Refusals(Base):
         self.assertEqual(self.left(), [])
 
     def left(self):
-        """Folders of jobs; none is left of what was refused."""
+        """Folders of jobs; none is left of what was refused, soon after."""
+        end = time.monotonic() + 10
+        while os.listdir(os.path.join(self.data, "jobs")) and time.monotonic() < end:
+            time.sleep(0.05)
         return os.listdir(os.path.join(self.data, "jobs"))
 
     def test_too_large(self):
@@ -369,6 +395,33 @@ class Refusals(Base):
         for s in slow:
             s.close()
 
+    def test_dripping_clients(self):
+        """Whoever sends a byte a second, of headers or of a body, is let go."""
+        dripping = [socket.create_connection((self.server.host, self.server.port)) for _ in range(10)]
+        for i, s in enumerate(dripping):
+            s.settimeout(10)
+            s.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " if i % 2 else
+                      b"POST /v1/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n")
+        end = time.monotonic() + 60
+        while dripping and time.monotonic() < end:
+            time.sleep(1)
+            dripping = [s for s in dripping if self.drips(s)]
+        self.assertEqual(dripping, [])
+
+    @staticmethod
+    def drips(s):
+        try:
+            s.sendall(b" ")
+            s.setblocking(False)
+            if s.recv(100) == b"":
+                raise OSError
+        except BlockingIOError:
+            return True
+        except OSError:
+            s.close()
+            return False
+        return True
+
     def test_many_clients(self):
         failed = []
 
@@ -407,8 +460,125 @@ class Refusals(Base):
         self.problem(self.server.json("POST", "/v1/plan", {"width": 0}), 422, "invalid-option")
 
 
+class Lasting(Base):
+    """What was told stays so, whatever becomes of the server; and who listens is told of it."""
+
+    @contextlib.contextmanager
+    def at_work(self):
+        """A server with a job whose worker stands still."""
+        with local_server(self, "--demo", "-b", BUDGET, "--keep", "0.1m") as server:
+            job = server.submit(self.clip.fields(steps="20"))[1]
+            server.wait(job["id"], ("running",))
+            os.kill(next(pid for pid, kind in server.workers() if kind == "run"), signal.SIGSTOP)
+            yield server, job
+
+    def test_cancelled(self):
+        with self.at_work() as (server, job):
+            self.assertEqual(server.ask("POST", job["links"]["self"] + "/cancel")[0], 200)
+            server.kill()
+            server.start()
+            self.assertEqual(server.job(job["id"])["state"], "cancelled")
+
+    def test_deleted(self):
+        with self.at_work() as (server, job):
+            self.assertEqual(server.ask("DELETE", job["links"]["self"])[0], 204)
+            server.kill()
+            server.start()
+            self.problem(server.json("GET", job["links"]["self"]), 404, "no-such-job")
+
+    def test_deleted_at_the_end(self):
+        with self.at_work() as (server, job):
+            self.assertEqual(server.ask("DELETE", job["links"]["self"])[0], 204)
+            server.stop()
+            self.assertEqual(os.listdir(os.path.join(server.data, "jobs")), [])
+            server.start()
+            self.problem(server.json("GET", job["links"]["self"]), 404, "no-such-job")
+
+    def test_expires_beside_a_run(self):
+        with local_server(self, "--demo", "-b", BUDGET, "--keep", "0.1m") as server:
+            first = server.submit(self.clip.fields(hold="true"))[1]
+            server.ask("POST", first["links"]["self"] + "/cancel")
+            job = server.submit(self.clip.fields(steps="20"))[1]
+            server.wait(job["id"], ("running",))
+            os.kill(next(pid for pid, kind in server.workers() if kind == "run"), signal.SIGSTOP)
+            end = time.monotonic() + 20
+            while server.ask("GET", first["links"]["self"])[0] != 404 and time.monotonic() < end:
+                time.sleep(0.2)
+            self.problem(server.json("GET", first["links"]["self"]), 404, "no-such-job")
+            self.assertEqual(server.job(job["id"])["state"], "running")
+
+    def test_told_of_others(self):
+        """A job's place in the queue is news of it, and so is that another has gone."""
+        with self.at_work() as (server, job):
+            jobs = [server.submit(self.clip.fields(**QUICK))[1] for _ in range(3)]
+            self.assertEqual([server.job(j["id"])["position"] for j in jobs], [1, 2, 3])
+            with socket.create_connection((server.host, server.port), timeout=20) as s:
+                s.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                text = s.recv(4096).decode()
+                self.assertEqual(server.ask("DELETE", jobs[0]["links"]["self"])[0], 204)
+                gone = f'event: gone\ndata: {{"id":"{jobs[0]["id"]}"}}'
+                while not (gone in text and f'"{jobs[1]["id"]}","state":"queued","position":1,' in text and
+                           f'"{jobs[2]["id"]}","state":"queued","position":2,' in text):
+                    more = s.recv(65536).decode()
+                    self.assertTrue(more, text)
+                    text += more
+
+    def test_held_too_long(self):
+        """Twenty-four hours; the same with a job whose files are gone, and with what was being removed."""
+        with local_server(self, "--demo", "-b", BUDGET) as server:
+            old, new, lost = (server.submit(self.clip.fields(hold="true"))[1] for _ in range(3))
+            self.assertRegex(old["expires"], r"^20\d\d-")
+            server.kill()
+            with contextlib.closing(sqlite3.connect(os.path.join(server.data, "jobs.db"))) as db:
+                db.execute("update job set created = created - 25 * 3600 * 1000 where id = ?", (old["id"],))
+                db.commit()
+            folder = os.path.join(server.data, "jobs")
+            shutil.rmtree(os.path.join(folder, lost["id"]))
+            os.makedirs(os.path.join(folder, ".gone-0", "deeper"))
+            server.start()
+            end = time.monotonic() + 20
+            while os.listdir(folder) != [new["id"]] and time.monotonic() < end:
+                time.sleep(0.1)
+            self.assertEqual(os.listdir(folder), [new["id"]])
+            self.assertEqual([j["id"] for j in server.json("GET", "/v1/jobs")[1]["jobs"]], [new["id"]])
+
+    def test_changes_at_once(self):
+        """One that takes a new plan, and meanwhile another: neither is lost."""
+        with local_server(self, "--demo", "-b", BUDGET) as server:
+            job = server.submit(self.clip.fields(hold="true"))[1]
+            link, answers = job["links"]["self"], []
+            asker = threading.Thread(target=lambda: answers.append(server.json("PATCH", link, {"steps": 3})))
+            asker.start()
+            pid = Process.looks(self, server)
+            os.kill(pid, signal.SIGSTOP)
+            self.assertEqual(server.json("PATCH", link, {"priority": 7})[0], 200)
+            self.assertEqual(server.json("PATCH", link, {"guidance": 2})[0], 200)
+            os.kill(pid, signal.SIGCONT)
+            asker.join()
+            self.assertEqual(answers[0][0], 200, answers)
+            options = server.job(job["id"])["options"]
+            self.assertEqual((options["steps"], options["priority"], options["guidance"]), (3, 7, 2))
+
+    reads_upload = staticmethod(lambda pid: Process.reads_upload(pid))
+
+
 class Kept(Base):
     """How long what has ended stays, and what becomes of a full disk."""
+
+    def test_waiting(self):
+        """So many jobs, and so many bytes of them, wait at most."""
+        with local_server(self, "--demo", "-b", BUDGET, "--max-waiting", "1") as server:
+            job = server.submit(self.clip.fields(hold="true"))[1]
+            self.problem(server.submit(self.clip.fields(hold="true")), 503, "busy")
+            server.ask("DELETE", job["links"]["self"])
+            self.assertEqual(server.submit(self.clip.fields(hold="true"))[0], 202)
+        fields = self.clip.fields(hold="true")
+        one = len(fields["video"][1]) + len(fields["audio"][1])
+        with local_server(self, "--demo", "-b", BUDGET, "--max-waiting-bytes", str(one * 3 // 2)) as server:
+            job = server.submit(fields)[1]
+            self.problem(server.submit(fields), 503, "busy")
+            server.ask("DELETE", job["links"]["self"])
+            self.assertEqual(server.submit(fields)[0], 202)
 
     def gone(self, server, job, seconds=60):
         folder, end = os.path.join(server.data, "jobs", job["id"]), time.monotonic() + seconds
@@ -541,7 +711,9 @@ class Webhooks(Base):
         first = self.receiver.next()
         self.assertEqual(self.told(first, job)["type"], "job.cancelled")
         hook = self.hook(job, "pending")
-        while not hook["tries"]:
+        end = time.monotonic() + 60
+        while not hook["tries"] and time.monotonic() < end:
+            time.sleep(0.05)
             hook = self.server.job(job["id"])["webhook"]
         self.assertEqual(hook["tries"], 1)
         self.assertIsNotNone(hook["next"])
@@ -550,10 +722,24 @@ class Webhooks(Base):
         second = self.receiver.next()
         self.told(second, job)
         self.assertEqual(second[1]["webhook-id"], first[1]["webhook-id"])
-        while self.server.job(job["id"])["webhook"]["tries"] < 2:
+        end = time.monotonic() + 60
+        while self.server.job(job["id"])["webhook"]["tries"] < 2 and time.monotonic() < end:
             time.sleep(0.1)
+        self.assertEqual(self.server.job(job["id"])["webhook"]["tries"], 2)
         self.assertEqual(self.server.job(job["id"])["webhook"]["state"], "pending")
         self.assertEqual(self.receiver.redirected, 0)
+
+    def test_no_longer_allowed(self):
+        """What stays as it was is not looked at anew."""
+        job = self.submit("hooks/d", hold="true")
+        with local_server(self, "--demo", "-b", BUDGET) as other:
+            other.stop()
+            shutil.copytree(self.data, other.data, dirs_exist_ok=True)
+            other.start()
+            status, changed = other.json("PATCH", job["links"]["self"], {"priority": 3})
+            self.assertEqual((status, changed["priority"]), (200, 3), changed)
+            self.problem(other.json("PATCH", job["links"]["self"], {"webhook": self.receiver.address + "hooks/d"}), 422, "no-webhooks")
+        self.assertEqual(self.server.ask("DELETE", job["links"]["self"])[0], 204)
 
     def test_given_up(self):
         self.receiver.answers = [410]
@@ -588,6 +774,50 @@ class Webhooks(Base):
 class Process(Base):
     """What the server's processes may, and what becomes of jobs where they cannot be started."""
 
+    def leave_files(self, server, n):
+        """The server can open so many more."""
+        time.sleep(0.5)  # it closes what was asked before
+        try:
+            used = {int(fd) for fd in os.listdir(f"/proc/{server.process.pid}/fd")}
+        except PermissionError:
+            self.skipTest("only root may see how many files a server has open")
+        free = [fd for fd in range(4096) if fd not in used]
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (free[n], 4096))
+
+    def test_no_files(self):
+        """A file that cannot be opened now is not one that is not there."""
+        with local_server(self, "--demo", "-b", BUDGET) as server:
+            job = server.submit(self.clip.fields(**QUICK, hold="true"))[1]
+            self.leave_files(server, 1)
+            self.problem(server.json("GET", job["links"]["input"]), 503, "busy")
+            resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (4096, 4096))
+            self.assertEqual(server.ask("GET", job["links"]["input"])[0], 200)
+
+    def test_stop_while_looking(self):
+        """A look that takes long does not hold up the end."""
+        with local_server(self, "--demo", "-b", BUDGET) as server:
+            def ask():
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    server.submit(self.clip.fields(hold="true"))
+
+            asker = threading.Thread(target=ask)
+            asker.start()
+            os.kill(self.looks(server), signal.SIGSTOP)
+            begin = time.monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            server.process.wait(60)
+            self.assertLess(time.monotonic() - begin, 20)
+            asker.join()
+
+    def looks(self, server):
+        """The look worker that has begun with what it was asked."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            for pid, kind in server.workers():
+                if kind == "look" and self.reads_upload(pid):
+                    return pid
+        self.fail("no upload is looked at")
+
     def test_files(self):
         """As many as it may have: 512 connections have files of their own."""
         before = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -603,11 +833,7 @@ class Process(Base):
         """A job waits where no worker can be started, and is done when one can."""
         with local_server(self, "--demo", "-b", BUDGET) as server:
             jobs = [server.submit(self.clip.fields(**QUICK, hold="true"))[1] for _ in range(3)]
-            try:
-                used = 1 + max(int(fd) for fd in os.listdir(f"/proc/{server.process.pid}/fd"))
-            except PermissionError:
-                self.skipTest("only root may see how many files a server has open")
-            resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (used + 1, 4096))
+            self.leave_files(server, 1)
             for job in jobs:
                 self.assertEqual(server.ask("POST", job["links"]["self"] + "/start")[0], 200)
             time.sleep(2.5)
@@ -648,12 +874,7 @@ class Process(Base):
         answers = []
         asker = threading.Thread(target=lambda: answers.append(self.server.submit(self.clip.fields(hold="true"))))
         asker.start()
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            pids = [pid for pid, kind in self.server.workers() if kind == "look"]
-            if pids and self.reads_upload(pids[0]):
-                os.kill(pids[0], signal.SIGKILL)
-                break
+        os.kill(self.looks(self.server), signal.SIGKILL)
         asker.join()
         self.problem(answers[0], 503, "out-of-memory")
 
@@ -736,6 +957,28 @@ class Token(Base):
                                  capture_output=True)
             self.assertIn(got.returncode, (2, 11), got)
             self.assertIn(b"token", got.stderr)
+
+    def test_behind_a_proxy(self):
+        """A proxy passes on the name that its clients know, and addresses of IPv4 are what they are to a socket for both."""
+        bearer, host = {"Authorization": "Bearer " + self.WORD}, {"Host": "videos.example"}
+        self.assertEqual(self.server.json("GET", "/v1/jobs", headers=dict(bearer, **host))[0], 200)
+        status, headers, _ = self.server.ask("POST", "/v1/login", json.dumps({"token": self.WORD}),
+                                             dict(host, Origin="https://videos.example", **{"Content-Type": "application/json"}))
+        self.assertEqual(status, 204)
+        cookie = dict(host, Cookie=headers["Set-Cookie"].split(";")[0], Origin="https://videos.example")
+        self.problem(self.server.json("POST", "/v1/jobs/" + "0" * 32 + "/cancel", headers=cookie), 404, "no-such-job")
+        try:
+            socket.create_server(("::", 0), family=socket.AF_INET6).close()
+        except OSError:
+            self.skipTest("this machine has no IPv6")
+        data = tempfile.mkdtemp(prefix="data.", dir=self.folder)
+        server = Server(BUILD, data, "--demo", "-b", BUDGET, "--listen", "[::]:0", environment=self.environment())
+        try:
+            server.host = "127.0.0.1"
+            self.assertEqual({server.ask("GET", "/v1/server", headers=bearer)[0] for _ in range(400)}, {200})
+        finally:
+            server.stop()
+            server.log.close()
 
     def test_elsewhere_needs_one(self):
         command = [os.path.join(BUILD, "memsafe"), "serve", "--demo", "--listen", "0.0.0.0:0", "--data", self.folder + "/other"]

@@ -131,6 +131,44 @@ static void refuses_rows(void **state) {
     }
 }
 
+/* Whoever meets it is told what to do. */
+static void refuses_another_version(void **state) {
+    char path[128];
+    sqlite3 *db;
+    ms_error err;
+    (void)state;
+    job_store *s = open_store();
+    job_store_close(&s);
+    snprintf(path, sizeof(path), "%s/jobs.db", folder);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "pragma user_version = 1", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(job_store_open(folder_fd, folder, &s, &err), MS_DAMAGED);
+    assert_non_null(strstr(err.message, "jobs.db and "));
+    assert_non_null(strstr(err.message, "begins with an empty list"));
+    assert_int_equal(unlink(path), 0);
+}
+
+/* A cancellation that was told while it ran is there after a crash, and whoever is to be told is. */
+static void keeps_a_cancellation(void **state) {
+    (void)state;
+    job_store *s = open_store();
+    job *j = job_create();
+    j->state = JOB_RUNNING;
+    j->cancelling = true;
+    snprintf(j->options.webhook, sizeof(j->options.webhook), "http://127.0.0.1/");
+    assert_int_equal(job_store_put(s, j, NULL), MS_OK);
+    loaded l = {0};
+    assert_int_equal(job_store_load(s, take, &l, NULL), MS_OK);
+    assert_int_equal(l.last->state, JOB_CANCELLED);
+    assert_true(l.last->ended_ms >= j->created_ms);
+    assert_int_equal(l.last->hook.state, JOB_HOOK_PENDING);
+    assert_int_equal(job_store_remove(s, j->id, NULL), MS_OK);
+    job_store_close(&s);
+    job_destroy(&l.last);
+    job_destroy(&j);
+}
+
 static void refuses_options(void **state) {
     (void)state;
     static const char *const wrong[][2] = {{"steps", "0"},     {"steps", "101"},
@@ -160,7 +198,8 @@ static void refuses_options(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(keeps_a_job), cmocka_unit_test(refuses_rows),
-                                       cmocka_unit_test(refuses_options)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keeps_a_job), cmocka_unit_test(refuses_rows), cmocka_unit_test(keeps_a_cancellation),
+        cmocka_unit_test(refuses_another_version), cmocka_unit_test(refuses_options)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
