@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from memsafe._values import size_text
+
 WIDTH, HEIGHT, LEFT, BAR = 960, 640, 24, 72
 COLOURS = [
     (66, 106, 90),
@@ -19,13 +21,6 @@ COLOURS = [
     (238, 202, 59),
     (157, 117, 93),
 ]
-
-
-def size_text(count):
-    value, units = float(count), ["bytes", "KiB", "MiB", "GiB", "TiB"]
-    while value >= 1024 and len(units) > 1:
-        value, units = value / 1024, units[1:]
-    return f"{value:.3g} {units[0]}" if value < 1000 else f"{value:.0f} {units[0]}"
 
 
 PARTS = {

@@ -14,7 +14,6 @@ def _input(i):
 
 def _class(node):
     class Made:
-        CATEGORY = "memsafe"
         FUNCTION = "run"
         DESCRIPTION = node.description
         RETURN_TYPES = tuple(kind for kind, _ in node.outputs)

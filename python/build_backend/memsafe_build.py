@@ -14,8 +14,6 @@ from scikit_build_core import build as _skbuild
 get_requires_for_build_wheel = _skbuild.get_requires_for_build_wheel
 get_requires_for_build_editable = _skbuild.get_requires_for_build_editable
 get_requires_for_build_sdist = _skbuild.get_requires_for_build_sdist
-prepare_metadata_for_build_wheel = _skbuild.prepare_metadata_for_build_wheel
-prepare_metadata_for_build_editable = _skbuild.prepare_metadata_for_build_editable
 
 # What the library is built from: no tests, models and documents.
 PARTS = ("CMakeLists.txt", "LICENSE", "README.md", "CHANGELOG.md", "cmake", "src", "include", "cli", "serve", "bench", "tools", "scripts")
@@ -25,6 +23,29 @@ def _with_sources(settings):
     settings = dict(settings or {})
     settings.setdefault("cmake.source-dir", "core" if os.path.exists("core/CMakeLists.txt") else "..")
     return settings
+
+
+@contextlib.contextmanager
+def _licensed():
+    """The licence lies beside pyproject.toml, where it is looked for, while something is built."""
+    if os.path.exists("LICENSE"):
+        yield
+        return
+    shutil.copy2("core/LICENSE" if os.path.exists("core/LICENSE") else "../LICENSE", "LICENSE")
+    try:
+        yield
+    finally:
+        os.unlink("LICENSE")
+
+
+def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
+    with _licensed():
+        return _skbuild.prepare_metadata_for_build_wheel(metadata_directory, _with_sources(config_settings))
+
+
+def prepare_metadata_for_build_editable(metadata_directory, config_settings=None):
+    with _licensed():
+        return _skbuild.prepare_metadata_for_build_editable(metadata_directory, _with_sources(config_settings))
 
 
 @contextlib.contextmanager
@@ -45,13 +66,15 @@ def _copied():
 
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
-    return _skbuild.build_wheel(wheel_directory, _with_sources(config_settings), metadata_directory)
+    with _licensed():
+        return _skbuild.build_wheel(wheel_directory, _with_sources(config_settings), metadata_directory)
 
 
 def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
-    return _skbuild.build_editable(wheel_directory, _with_sources(config_settings), metadata_directory)
+    with _licensed():
+        return _skbuild.build_editable(wheel_directory, _with_sources(config_settings), metadata_directory)
 
 
 def build_sdist(sdist_directory, config_settings=None):
-    with _copied():
+    with _copied(), _licensed():
         return _skbuild.build_sdist(sdist_directory, config_settings)

@@ -1,6 +1,8 @@
 """adaptive(): runs out of memory in every way, and gives each item's result once, in order."""
 
 import gc
+import sys
+import types
 import weakref
 
 import pytest
@@ -204,8 +206,36 @@ def test_memory_of_a_failed_batch_is_let_go_before_the_next():
         gc.enable()
 
 
-def test_trim_memory_does_no_harm():
-    memsafe.trim_memory()
+def test_trim_memory_gives_back(monkeypatch):
+    """Garbage, freed pages, and what torch has cached."""
+
+    class Node:
+        pass
+
+    node, emptied = Node(), []
+    node.itself = node
+    gone = weakref.ref(node)
+    cuda = types.SimpleNamespace(
+        is_available=lambda: True, is_initialized=lambda: True, empty_cache=lambda: emptied.append("cuda")
+    )
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=cuda))
+
+    def resident():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * 4096
+
+    # Freed pieces below one that stays are the C library's until it is asked for them.
+    pieces = [bytearray(64 << 10) for _ in range(1024)]
+    kept = bytearray(64 << 10)
+    gc.disable()
+    try:
+        del node, pieces
+        before = resident()
+        memsafe.trim_memory()
+    finally:
+        gc.enable()
+    assert gone() is None and emptied == ["cuda"] and kept is not None
+    assert before - resident() > 32 << 20
 
 
 def test_numbers_that_are_none():

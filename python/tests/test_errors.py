@@ -138,9 +138,21 @@ def test_files_that_are_missing_or_there(inputs: Any, clip: Any, tmp_path: Path)
     with pytest.raises(FileExistsError) as there:
         memsafe.detect(clip, DEMO, inputs.video)
     assert isinstance(there.value, memsafe.FileError) and there.value.errno == errno.EEXIST
-    with pytest.raises(memsafe.FileError) as library:  # from the library, which gives a sentence alone
-        memsafe.probe("cpu", disk="/nowhere/at/all")
-    assert isinstance(library.value, FileNotFoundError) and library.value.errno == errno.ENOENT
+    nowhere = "/nowhere/at/all"
+    for ask in (  # from the library, which gives a sentence alone
+        lambda: memsafe.probe("cpu", disk=nowhere),
+        lambda: memsafe.probe("cpu", disk=nowhere, rates=True),
+        lambda: memsafe.plan(shape="tiny", device="cpu", profile_file=nowhere),
+        lambda: memsafe.Model(DEMO, device="cpu", profile_file=nowhere),
+        lambda: memsafe.Model(DEMO, device="cpu", unet=nowhere),
+        lambda: memsafe.AdaptiveMemoryOptimizer(device_memory="8G", profile_file=nowhere),
+        lambda: memsafe.AdaptiveMemoryOptimizer(device_memory="8G", pressure_trace=nowhere),
+        lambda: memsafe.score(clip, inputs.speech, track=nowhere, model=DEMO),
+    ):
+        with pytest.raises(FileNotFoundError) as library:
+            ask()
+        assert isinstance(library.value, memsafe.FileError)
+        assert (library.value.errno, library.value.filename) == (errno.ENOENT, nowhere)
 
 
 def test_what_a_budget_error_asks_for_does(inputs: Any) -> None:

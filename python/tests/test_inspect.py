@@ -7,6 +7,7 @@ import pytest
 from conftest import DEMO
 
 import memsafe
+from memsafe._library import library_path
 
 
 def test_plan(model: Any, clip: Any, speech: Any, inputs: Any) -> None:
@@ -38,14 +39,19 @@ def test_plans_of_devices_that_are_not_here() -> None:
         memsafe.plan(shape="latentsync-9")
 
 
-def test_probe() -> None:
+def test_probe(monkeypatch: Any) -> None:
+    monkeypatch.delenv("MEMSAFE_PLUGIN_DIR", raising=False)
     found = memsafe.probe("cpu", upload=True)
     assert found.version == memsafe.__version__ and {"yaml", "onnx"} <= set(found.features)
     assert found.host["cpus"] >= 1 and 0 < found.host["free_bytes"] <= found.host["total_bytes"]
     assert found.host["data_limit_bytes"] is None or found.host["data_limit_bytes"] > 0
     assert found.device["backend"] == "cpu" and found.device["computes"] and "c" in found.instruction_sets
     assert found.backends == ["cpu", "dummy"] and found.upload["bytes_per_s"] > 1e8 and "<table>" in found._repr_html_()
-    assert found.plugin_folders[-1] == "/usr/local/lib/memsafe" or len(found.plugin_folders) >= 2
+    beside = str(library_path().resolve().parent)
+    assert found.plugin_folders[-1] == "/usr/local/lib/memsafe"
+    assert any(folder.startswith(beside) for folder in found.plugin_folders)
+    monkeypatch.setenv("MEMSAFE_PLUGIN_DIR", "/some/where")
+    assert memsafe.probe(None).plugin_folders == ["/some/where", *found.plugin_folders]
     assert "device" not in memsafe.probe(None)
     assert memsafe.probe("dummy", device_memory="8G").device["nominal_bytes"] == 8 << 30
     assert memsafe.probe("cpu", disk=DEMO / "latentsync_unet.pt").disk["bytes"] > 0

@@ -260,6 +260,11 @@ def test_a_bar_of_tqdm(model: Any, clip: Any, speech: Any, inputs: Any, capsys: 
     pytest.importorskip("tqdm")
     list(model.lipsync(clip, speech, track=inputs.track, frames=3, progress=True, **FAST))
     assert "3/3" in capsys.readouterr().err
+    made: List[Any] = []
+    monkeypatch.setattr("tqdm.auto.tqdm", lambda **_: made.append(1))
+    with pytest.raises(memsafe.InvalidArgument, match="steps"):
+        model.lipsync(clip, speech, steps=0, progress=True)
+    assert made == []  # none is left behind that nobody closes
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     with pytest.raises(memsafe.Unsupported, match="needs the package tqdm"):
         model.lipsync(clip, speech, progress=True)
@@ -269,6 +274,11 @@ def test_the_extra_files_brings_what_the_manual_uses() -> None:
     """progress=True, as the first example has it."""
     extras = [words for words in metadata.requires("memsafe") or [] if "files" in words]
     assert {"av", "tqdm"} == {re.match(r"\w+", words).group() for words in extras}  # type: ignore[union-attr]
+
+
+def test_the_licence_comes_along() -> None:
+    (licence,) = [file for file in metadata.files("memsafe") or [] if file.name == "LICENSE"]
+    assert ".dist-info" in str(licence) and licence.read_text() == (ROOT / "LICENSE").read_text()
 
 
 def test_the_first_example_of_the_manual(tmp_path: Path, inputs: Any, monkeypatch: Any) -> None:

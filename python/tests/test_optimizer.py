@@ -96,13 +96,11 @@ def test_costs_of_the_caller():
 
 
 def test_costs_of_another_model():
-    small = optimizer("24G").explain("unet_inference").one_bytes
-    large = optimizer("24G", model="latentsync-1.6").explain("unet_inference").one_bytes
-    assert (
-        small > 0
-        and large > 0
-        and optimizer("24G", model="latentsync-1.6", resolution=None).resolution == (512, 512)
-    )
+    own = [optimizer("24G", model=f"latentsync-1.{n}", resolution=None) for n in (5, 6)]
+    small, large = (o.explain("unet_inference").one_bytes for o in own)
+    assert 0 < small < large  # of their own sizes
+    assert optimizer("24G", model="latentsync-1.6", resolution=None).resolution == (512, 512)
+    assert optimizer("24G", model="latentsync-1.5", resolution=None).resolution == (256, 256)
 
 
 def test_profile_names_values_and_origins():

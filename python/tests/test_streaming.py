@@ -6,6 +6,8 @@ import time
 import pytest
 
 import memsafe
+from memsafe import _abi
+from memsafe._adaptive import Guard, loop_params, run_loop
 
 
 def doubled(frames):
@@ -177,6 +179,47 @@ def test_a_generator_that_is_left_ends_the_stream():
         gc.collect()
         with pytest.raises(memsafe.Cancelled):
             stream.push(1)
+
+
+def test_a_generator_may_outlive_its_stream():
+    with memsafe.StreamingFrameProcessor(doubled, 4, window=1) as stream:
+        results = stream(range(100))
+        assert next(results) == 0
+    results.close()  # the stream has gone before
+
+
+def interrupted(make, at):
+    """The at-th call from C ends before its first line, as Ctrl-C can end it: Python can only print that, and what C
+    then gets may be 0, success."""
+    calls = iter(range(1000))
+
+    def made(function):
+        def called(*arguments):
+            if next(calls) == at:
+                return 0
+            return function(*arguments)
+
+        return make(called)
+
+    return made
+
+
+def test_a_frame_that_was_never_processed_is_no_result(monkeypatch):
+    monkeypatch.setattr(_abi, "ms_frame_process_fn", interrupted(_abi.ms_frame_process_fn, 1))
+    got = []
+    stream = memsafe.StreamingFrameProcessor(doubled, 4, window=2)
+    with stream, pytest.raises(memsafe.InternalError, match="frame 2 was not processed"):
+        for result in stream(range(10)):
+            got.append(result)
+    assert got == [0, 2]
+
+
+def test_a_loop_that_was_never_entered_is_not_done(monkeypatch):
+    monkeypatch.setattr(_abi, "ms_process_fn", interrupted(_abi.ms_process_fn, 1))
+    done = []
+    with pytest.raises(memsafe.InternalError, match="2 of 4 items were not processed"):
+        run_loop(lambda first, n: done.append(n), 4, loop_params(None, None, None, 2), Guard(None, None, None))
+    assert done == [2]
 
 
 def test_the_window_is_the_optimizers():

@@ -229,9 +229,13 @@ def run_loop(
 ) -> None:
     """process(first, count) until all are done; raises what it raises, but for out of memory that was got over."""
 
+    processed = 0
+
     def called(_arg: Any, first: int, n: int, _err: Any) -> int:
+        nonlocal processed
         try:
             process(first, n)
+            processed += n
             return int(_abi.MS_OK)
         except BaseException as e:  # noqa: B036 - raised by the caller, once the library has returned
             return guard.status_of(e)
@@ -245,6 +249,8 @@ def run_loop(
         *sized(params), 0, count, *sized(learned), C.byref(done), C.byref(err)
     )
     guard.raise_for(status, err)
+    if processed != count:  # an exception that Python could not deliver within a callback
+        raise InternalError(f"{count - processed} of {count} items were not processed: they were interrupted before they began")
 
 
 _shared = threading.Lock()
@@ -305,8 +311,6 @@ def adaptive(
 
     params = loop_params(optimizer, task, resolution, max_batch, grow_after, clean_up_items)
     run_loop(process, len(todo), params, Guard(is_oom, trim, clean_up), state)
-    if len(results) != len(todo):  # an exception that Python could not deliver within a callback
-        raise InternalError(f"{len(todo) - len(results)} of {len(todo)} items were not processed")
     return results
 
 

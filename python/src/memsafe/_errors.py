@@ -42,7 +42,7 @@ class BudgetError(Error):
 
     status = "BUDGET"
 
-    #: the smallest budget that would do, bytes; None where it is not known
+    #: the smallest budget that would do, bytes; lipsync() and plan() know it, else it is None
     needs_bytes: Optional[int] = None
 
     #: of plan(): the least plan, as a memsafe.Plan
@@ -122,6 +122,8 @@ def errno_in(message: str, hints: List[str]) -> Optional[int]:
     """What the library's sentence says of errno."""
     if "replace" in hints:
         return errno.EEXIST
+    if "there is no such file" in message:
+        return errno.ENOENT
     known = (errno.ENOENT, errno.EEXIST, errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.ENOSPC, errno.EROFS, errno.EIO)
     return next((number for number in known if os.strerror(number) in message), None)
 

@@ -5,7 +5,19 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
 from . import _abi, _errors
-from ._library import call, choice, encoded, error_of, filled, has_feature, lib, library_path, sized, text
+from ._library import (
+    call,
+    choice,
+    encoded,
+    error_of,
+    filled,
+    has_feature,
+    lib,
+    library_path,
+    naming,
+    sized,
+    text,
+)
 from ._model import Model, ModelLike
 from ._models import PathLike, find_model, shape_of
 from ._options import set_profile
@@ -109,7 +121,8 @@ def plan(
     if isinstance(error, _errors.BudgetError):
         error.needs_bytes = found.least_bytes or None
         error.plan = made
-    raise error
+    with naming(profile_file):
+        raise error
 
 
 def _limits(report: Report) -> Report:
@@ -178,7 +191,8 @@ def _probed(handle: C.c_void_p, has_device: bool, disk: Optional[PathLike], uplo
     bandwidth: Dict[str, Any] = {}
     if disk is not None:
         moved = _abi.ms_probe_bandwidth()
-        call("ms_probe_disk_sized", handle, encoded(Path(disk)), *sized(moved))
+        with naming(disk):
+            call("ms_probe_disk_sized", handle, encoded(Path(disk)), *sized(moved))
         bandwidth["disk"] = report_of(moved)
     if upload:
         moved = _abi.ms_probe_bandwidth()
@@ -187,6 +201,8 @@ def _probed(handle: C.c_void_p, has_device: bool, disk: Optional[PathLike], uplo
     found.update(bandwidth)
     if rates:
         reached = _abi.ms_probe_rates()
-        call("ms_probe_calibrate_sized", handle, encoded(library_path() if disk is None else Path(disk)), None, *sized(reached))
+        file = library_path() if disk is None else Path(disk)
+        with naming(file):
+            call("ms_probe_calibrate_sized", handle, encoded(file), None, *sized(reached))
         found["rates"] = report_of(reached)
     return found

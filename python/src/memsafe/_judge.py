@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from . import _abi, _errors
 from ._frames import Frame, FrameSource, Given
-from ._library import call, encoded, filled, lib, sized
+from ._library import call, encoded, filled, lib, naming, sized, text
 from ._lipsync import Bar
 from ._model import Model, ModelLike
 from ._models import PathLike, find_model
@@ -191,6 +191,7 @@ def detect(
         with contextlib.closing(clip):
             p.width, p.height = clip.width, clip.height
             total = min(frames, clip.count or frames) if frames else clip.count
+            bar.begin()
             found: List[Optional[Dict[str, Any]]] = []
             counts = {"frames": 0, "frames_with_face": 0, "frames_interpolated": 0}
             for known, interpolated in _look(p, clip, frames):
@@ -280,8 +281,8 @@ def score(
         if not isinstance(video, (str, os.PathLike)):
             raise _errors.InvalidArgument("frames have no sound: audio= names what they should say", hints=["speech"])
         audio = os.fspath(video)
-    clip = _clip(video, fps if fps is not None else "source" if isinstance(video, (str, os.PathLike)) else 25, True)
     bar = Bar(progress)
+    clip = _clip(video, fps if fps is not None else "source" if isinstance(video, (str, os.PathLike)) else 25, True)
     sources: List[Optional[FrameSource]] = [clip]
     try:
         openings = mouth_openings(os.fspath(truth)) if _is_track(truth) else None
@@ -311,9 +312,11 @@ def _judged(
     clip = sources[0]
     assert clip is not None
     total = min(frames, clip.count or frames) if frames else clip.count
+    bar.begin()
     with _Stop("ms_scorer_destroy") as work:
         handle = work.handle
-        work.worker.run(lambda: call("ms_scorer_create_sized", *sized(p), C.byref(handle)))
+        with naming(text(p.track) or None):
+            work.worker.run(lambda: call("ms_scorer_create_sized", *sized(p), C.byref(handle)))
         iterators = [source.forward() if source is not None else iter(()) for source in sources]
         for number, frame in enumerate(iterators[0]):
             if frames and number == frames:

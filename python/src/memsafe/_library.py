@@ -1,10 +1,12 @@
 """The native library: found, loaded, called."""
 
+import contextlib
 import ctypes as C
 import os
+import re
 import threading
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Type, TypeVar
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Type, TypeVar
 
 from . import _abi, _errors
 from ._version import __version__
@@ -90,6 +92,21 @@ def call(name: str, *arguments: Any) -> None:
     status = getattr(lib(), name)(*arguments, C.byref(err))
     if status != _abi.MS_OK:
         raise error_of(status, err)
+
+
+@contextlib.contextmanager
+def naming(*paths: Any) -> Iterator[None]:
+    """A FileError of the library has its file in its sentence alone; of these, which the library was given, it gets the
+    one as ``filename``."""
+    try:
+        yield
+    except _errors.FileError as e:
+        if e.filename is None:
+            known = [os.fspath(path) for path in paths if path is not None]
+            # A folder's name is also the beginning of its files'.
+            named = [path for path in known if re.search(re.escape(path) + r"(?![^\s:;,\"])", str(e))]
+            e.filename = max(named, key=len, default=None)
+        raise
 
 
 def filled(kind: Type[T], name: str, *before: Any) -> T:

@@ -24,19 +24,25 @@ class Bar:
     def __init__(self, progress: Any) -> None:
         self._call: Optional[Progress] = None
         self._bar: Any = None
+        self._make: Optional[Callable[[], Any]] = None
         self._own = progress is True
         if self._own:
             try:
                 from tqdm.auto import tqdm
             except ImportError as e:
-                raise _errors.Unsupported("progress=True needs the package tqdm: pip install \"memsafe[files]\"; a function (done, total) does without") from e
-            self._bar = tqdm(unit="frame")
+                raise _errors.Unsupported("progress=True needs the package tqdm: pip install tqdm; a function (done, total) does without") from e
+            self._make = lambda: tqdm(unit="frame")
         elif hasattr(progress, "update"):
             self._bar = progress
         elif callable(progress):
             self._call = progress
         elif progress not in (None, False):
             raise TypeError(f"progress is True, a function (done, total) or a bar of tqdm, not {type(progress).__name__}")
+
+    def begin(self) -> None:
+        """All was checked: a bar of its own is shown."""
+        if self._make:
+            self._bar, self._make = self._make(), None
 
     def tell(self, done: int, total: Optional[int]) -> None:
         if self._call:
@@ -115,6 +121,7 @@ class _Run:
 
     def _redraw(self) -> Iterator[Frame]:
         assert self._session is not None and self._job is not None
+        self._job.bar.begin()
         self._session.open()
         self._session.push_speech(self._job.speech)
         self._session.end_speech()

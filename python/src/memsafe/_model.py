@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Union, overload
 
 from . import _abi, _errors
-from ._library import call, choice, encoded, filled, lib
+from ._library import call, choice, encoded, filled, lib, naming
 from ._lipsync import Bar, Job, LipSync
 from ._models import PathLike, find_model
 from ._options import NAMES as _OPTIONS
@@ -84,6 +84,7 @@ class Model:
         self._params.precision = self._precision
         self._params.budget_bytes = size_bytes("budget", budget)
         self._params.host_budget_bytes = size_bytes("host_budget", host_budget)
+        self._profile_file = profile_file
         self._settings = set_profile(self._params.profile, profile, profile_file, settings)
         self._open()
 
@@ -96,7 +97,8 @@ class Model:
 
     def _open(self) -> None:
         handle = C.c_void_p()
-        call("ms_model_open_sized", C.byref(self._params), C.sizeof(self._params), C.byref(handle))
+        with naming(*self.files.values(), self._profile_file):
+            call("ms_model_open_sized", C.byref(self._params), C.sizeof(self._params), C.byref(handle))
         self._handle = handle
 
     # ---- its life
@@ -166,7 +168,7 @@ class Model:
         options: those of ``memsafe run`` by name; docs/python.md has the table. Above all steps=20, guidance=1.5,
             seed=1247, track=None, frames=0 (all), fps=25, loop="pingpong", paste="face", precision, start, duration;
             and progress= (a function (done, total), a bar of tqdm, True for one), copy=False (frames are then
-            read-only and valid until the next one only).
+            read-only and valid until the next one is asked for or the iterator ends, the last one too).
 
         TypeError: an option that there is not; InvalidArgument: a value that cannot be; BudgetError (needs_bytes says
         what would do), OutOfMemory, BadMedia, BadModel, FileError; NoFace: not one frame has a face, after the last
@@ -231,7 +233,9 @@ class Model:
                     copy=o.copy and out is None,
                     no_face=lambda frames: _no_face(name, o, frames),
                 )
-                lipsync = LipSync(Session(self._open_handle(), params), job, self._ended)
+                with naming(o.pressure_trace):
+                    session = Session(self._open_handle(), params)
+                lipsync = LipSync(session, job, self._ended)
             except BaseException:
                 source.close()
                 raise

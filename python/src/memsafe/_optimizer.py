@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from . import _abi
 from ._errors import InvalidArgument
-from ._library import call, encoded, lib, sized, text
+from ._library import call, encoded, lib, naming, sized, text
 from ._reports import Report
 from ._values import Size, size_bytes
 
@@ -229,11 +229,13 @@ class AdaptiveMemoryOptimizer:
         params.cost, params.ask_free = self._cost_fn, self._free_fn
         self.handle = C.c_void_p()
         self._made.insert(0, ("ms_optimizer_destroy", self.handle))
-        call("ms_optimizer_create_sized", *sized(params), C.byref(self.handle))
+        with naming(profile_file):
+            call("ms_optimizer_create_sized", *sized(params), C.byref(self.handle))
         self.watch_handle = C.c_void_p()
         if watch or pressure_trace is not None:
             self._made.insert(0, ("ms_pressure_watch_destroy", self.watch_handle))
-            call("ms_pressure_watch_create", None, None, encoded(pressure_trace), C.byref(self.watch_handle))
+            with naming(pressure_trace):
+                call("ms_pressure_watch_create", None, None, encoded(pressure_trace), C.byref(self.watch_handle))
         told = C.c_void_p()
         call("ms_profile_of_optimizer", self.handle, _abi.MS_PROFILE_JSON, C.byref(told))
         try:

@@ -93,7 +93,7 @@ def _name(function: str) -> Callable[[int], str]:
     return lambda number: text(getattr(lib(), function)(number))
 
 
-def _value(name: str, value: Any, stages: bool = False) -> Any:
+def _value(name: str, value: Any) -> Any:
     if name in _NAMES:
         return _name(_NAMES[name])(value)
     if isinstance(value, bytes):

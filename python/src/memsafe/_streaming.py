@@ -5,6 +5,7 @@ with StreamingFrameProcessor(redraw, buffer=16, window=4) as stream:
         show(picture)
 """
 
+import contextlib
 import ctypes as C
 import threading
 from itertools import chain, repeat
@@ -12,7 +13,7 @@ from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Optio
 
 from . import _abi
 from ._adaptive import Guard, _default_optimizer, loop_params
-from ._errors import InvalidArgument
+from ._errors import InternalError, InvalidArgument
 from ._library import call, error_of, lib, sized
 from ._optimizer import AdaptiveMemoryOptimizer, Resolution
 from ._reports import Report
@@ -75,7 +76,8 @@ class StreamingFrameProcessor(Generic[T, R]):
         self._buffer, self._window = buffer, window
         self._own_thread = own_thread
         self._optimizer = optimizer  # the stream's loop asks it as long as it lives
-        self._held: Dict[int, Any] = {}  # the library orders and bounds numbers; the objects are here
+        self._held: Dict[int, T] = {}  # the library orders and bounds numbers; the objects are here
+        self._made: Dict[int, R] = {}
         self._next = 0
         self._guard = Guard(is_oom, trim, clean_up)
         self._changed = threading.Condition()
@@ -106,7 +108,9 @@ class StreamingFrameProcessor(Generic[T, R]):
             got = list(self._fn([self._held[n] for n in numbers]))
             if len(got) != count:
                 raise ValueError(f"fn returned {len(got)} results for {count} frames")
-            self._held.update(zip(numbers, got))
+            self._made.update(zip(numbers, got))
+            for number in numbers:
+                del self._held[number]
             return int(_abi.MS_OK)
         except BaseException as e:  # noqa: B036 - raised where results are pulled
             status = self._guard.status_of(e)
@@ -163,10 +167,13 @@ class StreamingFrameProcessor(Generic[T, R]):
                     lambda err: lib().ms_frame_stream_try_pull(stream, C.byref(frame), C.byref(got), err)
                 )
                 if got.value:
-                    result: R = self._held.pop(frame.number)
+                    number = frame.number
                     lib().ms_frame_stream_release(stream, C.byref(frame))
                     self._wake()
-                    return [result]
+                    if number not in self._made:  # an exception that Python could not deliver within a callback
+                        self._held.pop(number, None)
+                        raise InternalError(f"frame {number} was not processed: fn was interrupted before it began")
+                    return [self._made.pop(number)]
                 self._over = bool(lib().ms_frame_stream_ended(stream))
                 if self._over or not wait:
                     return []
@@ -194,7 +201,8 @@ class StreamingFrameProcessor(Generic[T, R]):
             self.close()
             yield from self
         except GeneratorExit:
-            self.cancel()
+            with contextlib.suppress(InvalidArgument):  # the stream may be gone before its generator
+                self.cancel()
             raise
 
     def _some(self, wait: bool) -> Iterator[R]:
@@ -245,6 +253,7 @@ class StreamingFrameProcessor(Generic[T, R]):
                 self._changed.wait(_WAITS_S[-1])
         lib().ms_frame_stream_destroy(C.byref(stream))
         self._held.clear()
+        self._made.clear()
 
     def _end_at_exit(self) -> None:
         """Those who are inside may never leave; the library's own thread wants Python while it ends."""
