@@ -110,7 +110,7 @@ def test_a_file_that_cannot_be_read_on(inputs: Any, breaking: Any) -> None:
 
 
 def test_packets_that_are_refused_are_counted(inputs: Any, breaking: Any) -> None:
-    breaking(15, lambda packet: Refused(av.error.ArgumentError(22, "Invalid argument")))
+    breaking(15, lambda packet: Refused(av.error.FFmpegError(22, "Invalid argument")))
     clip = Clip(str(inputs.video), None, 0, True)
     assert len(list(clip.forward())) >= 10 and clip.lost >= 5
     clip.close()

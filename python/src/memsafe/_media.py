@@ -34,7 +34,7 @@ def av() -> Any:
     try:
         import av as module
     except ImportError as e:
-        raise _errors.Unsupported('files need PyAV: pip install "av>=14"') from e
+        raise _errors.Unsupported('files need PyAV: pip install "av>=15"') from e
     return module
 
 
