@@ -93,7 +93,7 @@ static void every_rung_gives_the_same_frames(void **state) {
     (void)state;
     uint64_t first = 0;
     for (size_t i = 0; i < sizeof(rungs) / sizeof(rungs[0]); i++) {
-        for (int threads = 1 + (int)i % 2; threads <= 4; threads += 2) {
+        for (int threads = 1 + (int)i % 4; threads <= 4; threads += test_at_length() ? 2 : 4) {
             char options[96];
             snprintf(options, sizeof(options), SMALL "--force-rung %s --threads %d", rungs[i], threads);
             outcome o = run(options);
@@ -143,7 +143,6 @@ static int least_mib(const char *options) {
     return atoi(strstr(test_output, "at least") + 8);
 }
 
-#define BUDGETS 20
 
 static void every_budget_is_kept_and_gives_the_same_frames(void **state) {
     (void)state;
@@ -154,7 +153,7 @@ static void every_budget_is_kept_and_gives_the_same_frames(void **state) {
     uint32_t random = 12345;
     /* The program itself differs by a page or two from run to run, and the least is
        said in whole megabytes. */
-    for (int i = 0; i < BUDGETS; i++) {
+    for (int i = 0; i < (test_at_length() ? 20 : 8); i++) {
         random = random * 1664525 + 1013904223;
         double budget = 0x1p20 * (least + 1) + (i ? room * (random >> 8) / 0x1p24 : 0);
         snprintf(options, sizeof(options), SMALL "--threads %d --budget %.0f", 1 + i % 3, budget);

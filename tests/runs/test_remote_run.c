@@ -134,7 +134,7 @@ static void budgets_of_the_device_are_kept(void **state) {
     assert_non_null(least);
     size_t mib = (size_t)strtoul(least + strlen("needs at least "), NULL, 10);
     assert_true(mib > 1 && mib < 100);
-    for (int i = 0; i < 4; i++, mib += 1 + mib / 8) {
+    for (int i = 0; i < (test_at_length() ? 4 : 2); i++, mib += 1 + mib / 8) {
         p.budget_bytes = mib << 20;
         seed(i);
         same(&p, "a small budget");
@@ -202,7 +202,7 @@ static void the_devices_budget_follows_the_device(void **state) {
 static void any_allocation_may_fail(void **state) {
     (void)state;
     int recovered = 0, refused = 0;
-    for (int n = 1; n < 2000; n += n < 4 ? 1 : n / 2) {
+    for (int n = 1; n < 2000; n += n < 4 ? 1 : test_at_length() ? n / 2 : n) {
         pid_t pid = fork(); /* a count from 0 */
         assert_true(pid >= 0);
         if (pid == 0) {
@@ -221,7 +221,7 @@ static void any_allocation_may_fail(void **state) {
         recovered += WEXITSTATUS(ended) == 1;
         refused += WEXITSTATUS(ended) == 2;
     }
-    assert_true(recovered > 5);
+    assert_true(recovered > 3);
     assert_true(refused <=
                 1); /* one run may not get over it: at its end or beginning nothing can be given up */
 }
@@ -245,7 +245,7 @@ static void a_lost_device_leaves_a_job(void **state) {
     uint64_t whole = test_hash_file(output);
     p.device = "remote";
     int lost = 0, resumed = 0;
-    for (int after = 100; after < 50000; after += after / 2) {
+    for (int after = 100; after < 50000; after += test_at_length() ? after / 2 : 2 * after) {
         unlink(output);
         pid_t pid = fork();
         assert_true(pid >= 0);
@@ -271,7 +271,7 @@ static void a_lost_device_leaves_a_job(void **state) {
         resumed += report.frames_resumed > 0 || report.windows_kept > 0;
         assert_true(test_hash_file(output) == whole);
     }
-    assert_true(lost > 3 && resumed > 0);
+    assert_true(lost > 1 && resumed > 0);
 }
 
 static void what_is_no_device_is_refused(void **state) {
