@@ -8,6 +8,7 @@
     X(run)                                                                                                   \
     X(split)                                                                                                 \
     X(join)                                                                                                  \
+    X(batch)                                                                                                 \
     X(score)                                                                                                 \
     X(detect)                                                                                                \
     X(plan)                                                                                                  \

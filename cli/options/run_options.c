@@ -352,3 +352,25 @@ const cli_command cli_join_command = {
     .defaults = run_defaults,
     .run = cli_join,
 };
+
+const cli_command cli_batch_command = {
+    .name = "batch",
+    .summary = "Make many runs with one model that is loaded once",
+    .usage = "FILE.jsonl|FOLDER [-m MODEL] [-o DIR] [OPTIONS]",
+    .text =
+        "A line of the file is a job: {\"video\": \"a.mp4\", \"audio\": \"a.wav\", \"out\": \"a.out.mp4\"}, "
+        "with "
+        "any option of `memsafe run` by its name. Options that are typed hold for all jobs. Of a folder each "
+        "video is one, with the sound file of the same name. -o names the folder for results, --report the "
+        "one for reports. A job that fails is told, and the rest goes on; --resume goes on with what is not "
+        "finished, --part 3/8 takes every eighth job.",
+    .examples = {{"memsafe batch jobs.jsonl -m models/latentsync-1.5 -b 8G", "each line a job"},
+                 {"memsafe batch clips -o done --resume", "each video of a folder; may be repeated"}},
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .options = run_options,
+    .n_options = CLI_COUNT(run_options),
+    .state_bytes = sizeof(cli_run_state),
+    .defaults = run_defaults,
+    .run = cli_batch,
+};

@@ -143,7 +143,6 @@ static int least_mib(const char *options) {
     return atoi(strstr(test_output, "at least") + 8);
 }
 
-
 static void every_budget_is_kept_and_gives_the_same_frames(void **state) {
     (void)state;
     char options[96];

@@ -1,0 +1,115 @@
+/* `memsafe batch`: many runs with one model; what fails is told, and the rest goes on. */
+#include "test.h"
+
+#include "support/run_inputs.h"
+
+static int prepare(void **state) {
+    (void)state;
+    test_make_job_inputs(20, 24);
+    assert_int_equal(chdir(test_dir()), 0);
+    test_set_history("history.db");
+    return 0;
+}
+
+static int clean_up(void **state) {
+    (void)state;
+    test_dir_remove();
+    return 0;
+}
+
+#define ALL "-m model --steps 1 --resolution 64 --codec ffv1 "
+
+static void write_file(const char *name, const char *text) {
+    FILE *f = fopen(name, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void shell(const char *line) {
+    if (system(line) != 0)
+        fail_msg("failed: %s", line);
+}
+
+/* Each is what its own run makes, in whatever company. */
+static void jobs_are_what_their_runs_make(void **state) {
+    (void)state;
+    write_file(
+        "jobs.jsonl",
+        "{\"video\": \"in.avi\", \"audio\": \"in.wav\", \"out\": \"a.mkv\", \"track\": \"in.jsonl\"}\n\n"
+        "{\"video\": \"in.avi\", \"audio\": \"none.wav\", \"out\": \"b.mkv\", \"track\": \"in.jsonl\"}\n"
+        "{\"video\": \"in.avi\", \"audio\": \"in.wav\", \"output\": \"c.mkv\", \"track\": \"in.jsonl\", "
+        "\"steps\": 2, \"max_gap\": 3, \"deepcache\": false, \"guidance\": 1.25, \"seed\": 7}\n");
+    assert_run_works("run -i in.avi -a in.wav --track in.jsonl " ALL "want-a.mkv");
+    assert_run_works("run -i in.avi -a in.wav --track in.jsonl " ALL
+                     "--steps 2 --max-gap 3 --guidance 1.25 --seed 7 want-c.mkv");
+    assert_run_fails(11, "jobs.jsonl:3: b.mkv: cannot read none.wav",
+                     "batch jobs.jsonl " ALL "--report reports");
+    assert_non_null(strstr(test_output, "[3/3] c.mkv\n"));
+    assert_non_null(strstr(test_output, "2 made, 1 failed\n"));
+    shell("cmp a.mkv want-a.mkv && cmp c.mkv want-c.mkv && test ! -e b.mkv && ls reports | tr '\\n' ' ' > "
+          "names");
+    shell("test \"$(cat names)\" = 'a.json c.json '");
+    assert_run_fails(11, "2 finished before, 1 failed", "batch jobs.jsonl " ALL "--resume");
+    shell("cp in.wav none.wav");
+    assert_run_works("batch jobs.jsonl " ALL "--resume --progress json");
+    assert_non_null(
+        strstr(test_output, "{\"event\": \"job\", \"job\": 2, \"jobs\": 3, \"output\": \"b.mkv\"}"));
+    assert_non_null(strstr(test_output, "\"made\": 1, \"finished_before\": 2, \"failed\": 0, \"left\": 0"));
+    shell("cmp b.mkv want-a.mkv");
+    assert_run_fails(11, "a.mkv", "batch jobs.jsonl " ALL); /* what is there stays */
+}
+
+static void a_folder_is_a_list(void **state) {
+    (void)state;
+    shell("mkdir -p clips && cp in.avi clips/x.avi && cp in.avi clips/y.avi && cp in.wav clips/x.wav && "
+          "cp in.wav clips/y.wav && touch clips/notes.txt");
+    assert_run_fails(2, "of a folder the results need another: -o DIR", "batch clips " ALL);
+    assert_run_works("batch clips -o done --track in.jsonl " ALL);
+    assert_non_null(strstr(test_output, "2 made\n"));
+    shell("cmp done/x.mkv want-a.mkv && cmp done/y.mkv want-a.mkv");
+    shell("rm clips/y.wav");
+    assert_run_fails(2, "clips/y.avi has no speech", "batch clips -o done --track in.jsonl " ALL);
+    assert_run_works("batch clips -o other -a in.wav --track in.jsonl --part 2/2 " ALL);
+    shell("test ! -e other/x.mkv && cmp other/y.mkv want-a.mkv");
+}
+
+static void wrong_lines_are_named_before_the_work(void **state) {
+    (void)state;
+    static const char good[] = "{\"video\": \"in.avi\", \"audio\": \"in.wav\", \"out\": \"no.mkv\"}\n";
+    static const struct {
+        const char *line, *said;
+    } cases[] = {
+        {"{\"video\": \"in.avi\"", "bad.jsonl:2: "},
+        {"[1]", "bad.jsonl:2: a job is an object"},
+        {"{\"video\": \"in.avi\"}", "bad.jsonl:2: the speech (-a FILE) is missing"},
+        {"{\"video\": \"in.avi\", \"odd\": 1}", "bad.jsonl:2: there is no option \"odd\""},
+        {"{\"video\": \"in.avi\", \"steps\": 0}", "bad.jsonl:2: --steps: 0 is not within"},
+        {"{\"video\": \"in.avi\", \"steps\": [1]}", "bad.jsonl:2: \"steps\" must be a text, a number"},
+        {"{\"video\": \"in.avi\", \"device\": \"cpu\"}", "bad.jsonl:2: \"device\" is for the whole batch"},
+        {"{\"video\": \"in.avi\", \"audio\": \"in.wav\", \"out\": \"no.mkv\"}",
+         "bad.jsonl:1 and bad.jsonl:2 have the same output no.mkv"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[1000];
+        snprintf(text, sizeof(text), "%s%s\n", good, cases[i].line);
+        write_file("bad.jsonl", text);
+        assert_run_fails(2, cases[i].said, "batch bad.jsonl " ALL);
+        assert_false(test_exists("no.mkv"));
+    }
+    write_file("empty.jsonl", "\n \n");
+    assert_run_fails(2, "empty.jsonl has no jobs", "batch empty.jsonl " ALL);
+    assert_run_fails(11, "cannot read none.jsonl", "batch none.jsonl " ALL);
+    assert_run_fails(2, "--part: \"auto\" is not like 3/8", "batch jobs.jsonl --part auto " ALL);
+    assert_run_fails(2, "a batch has one; for 2 devices start 2 of them",
+                     "batch jobs.jsonl --device cpu:2 " ALL);
+    assert_run_fails(2, "the videos are those of jobs.jsonl", "batch jobs.jsonl -i in.avi " ALL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(jobs_are_what_their_runs_make),
+        cmocka_unit_test(a_folder_is_a_list),
+        cmocka_unit_test(wrong_lines_are_named_before_the_work),
+    };
+    return cmocka_run_group_tests(tests, prepare, clean_up);
+}
