@@ -31,7 +31,7 @@ typedef struct folder {
     char path[PATH_MAX];
 } folder;
 
-/* All folders on the way, the last for the user alone. */
+/* All folders on the way, the last for the user alone where it was not there. */
 static ms_status make_folders(const char *path, ms_error *err) {
     char part[PATH_MAX];
     if ((size_t)snprintf(part, sizeof(part), "%s", path) >= sizeof(part))
@@ -66,6 +66,20 @@ static ms_status take_lock(folder *f, ms_error *err) {
     return MS_OK;
 }
 
+/* What the server makes in it is for its user alone; who may write the folder could put other things there. A
+   folder that somebody else made stays as it is. */
+static ms_status check_folder(const folder *f, ms_error *err) {
+    struct stat s;
+    if (fstat(f->fd, &s) != 0)
+        return ms_fail(err, MS_IO, "%s: %s", f->path, strerror(errno));
+    if (s.st_uid != geteuid() && geteuid() != 0)
+        return ms_fail(err, MS_IO, "%s is not this user's", f->path);
+    if (s.st_mode & (S_IWGRP | S_IWOTH))
+        return ms_fail(err, MS_IO, "%s can be written by others (mode %03o): chmod go-w", f->path,
+                       (unsigned)(s.st_mode & 0777));
+    return MS_OK;
+}
+
 static ms_status open_folder(const char *path, folder *f, ms_error *err) {
     f->fd = f->lock = -1;
     MS_TRY(make_folders(path, err));
@@ -74,8 +88,7 @@ static ms_status open_folder(const char *path, folder *f, ms_error *err) {
     f->fd = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (f->fd < 0)
         return ms_fail(err, MS_IO, "%s cannot be opened: %s", f->path, strerror(errno));
-    if (fchmod(f->fd, 0700) != 0)
-        return ms_fail(err, MS_IO, "%s is not this user's: %s", f->path, strerror(errno));
+    MS_TRY(check_folder(f, err));
     return take_lock(f, err);
 }
 

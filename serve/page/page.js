@@ -23,17 +23,25 @@ async function parse(response) {
 }
 
 let asking = null; /* the login that is under way */
+let turnedDown = false; /* and was left without a token */
 
 function login() {
-  asking = asking || new Promise(resolve => {
+  asking = asking || new Promise((resolve, reject) => {
     $('login').showModal();
+    $('login').onclose = () => { /* by Esc */
+      if (!asking) return;
+      asking = null;
+      turnedDown = true;
+      reject(new Error('Nothing is shown without the token. Load the page again to give it.'));
+    };
     $('login-form').onsubmit = async event => {
       event.preventDefault();
       const response = await fetch('/v1/login', {
         method: 'POST', headers: {'content-type': 'application/json'}, body: JSON.stringify({token: $('token').value})});
       if (response.ok) {
-        $('login').close();
         asking = null;
+        turnedDown = false;
+        $('login').close();
         resolve();
       } else {
         say($('login-said'), 'That is not the token.');
@@ -105,9 +113,29 @@ const STAGES = {
 /* ---- what is new: files, upload, settings, plan ---- */
 
 const chosen = {video: null, audio: null};
-let held = null; /* the job that is being made ready */
+let held = null; /* the job that is being made ready here */
 let upload = null; /* XMLHttpRequest */
 let settled = 0;
+let edits = 0, planned = 0; /* changes of settings, and how many of them the plan that is shown is of */
+let patching = false;
+let cut = false; /* the end was moved: else it is the video's, to the last frame */
+
+/* Of this tab alone: what somebody else makes ready is theirs. */
+function own(id) {
+  try {
+    if (id) sessionStorage.setItem('held', id);
+    else sessionStorage.removeItem('held');
+  } catch (error) { /* a browser may forbid it: a reload begins anew then */ }
+}
+
+function owned() {
+  const named = /^#[0-9a-f]{32}$/.test(location.hash) ? location.hash.slice(1) : null; /* by whoever sent the link */
+  try {
+    return sessionStorage.getItem('held') || named;
+  } catch (error) {
+    return named;
+  }
+}
 
 function choose(kind, file) {
   const look = $(`${kind}-look`);
@@ -151,10 +179,7 @@ async function send() {
   upload.onabort = end;
   upload.onload = async () => {
     end();
-    if (mine.status === 401) {
-      await login();
-      return send();
-    }
+    if (mine.status === 401) return login().then(send).catch(trouble);
     let body = {};
     try {
       body = JSON.parse(mine.responseText);
@@ -169,6 +194,7 @@ async function send() {
 
 function hold(job) {
   held = job;
+  own(job.id);
   show(job);
   showHeld();
 }
@@ -176,9 +202,16 @@ function hold(job) {
 async function discard() {
   if (upload) upload.abort();
   const id = held && held.state === 'held' ? held.id : null;
-  held = null;
-  showHeld();
+  letGo();
   if (id) await api('DELETE', `/v1/jobs/${id}`).catch(() => {}); /* it may be gone */
+}
+
+function letGo() {
+  clearTimeout(settled);
+  planned = edits;
+  held = null;
+  own(null);
+  showHeld();
 }
 
 function settings() {
@@ -192,27 +225,59 @@ function settings() {
   }
   const whole = held && held.input ? held.input.duration_s : 0, from = Number($('from').value), to = Number($('to').value);
   if (whole && from > 0) all.start_s = from;
-  if (whole && to < whole && to > from) all.duration_s = Math.round((to - from) * 1000) / 1000;
+  if (whole && cut && to > from) all.duration_s = Math.round((to - from) * 1000) / 1000;
   return all;
 }
 
-/* The server plans anew once nothing has changed for a moment. */
+/* The server plans anew once nothing has changed for a moment. Until it has, nothing can be started: what runs is what is shown. */
 function changed() {
   clearTimeout(settled);
   if (!held) return;
+  edits++;
+  $('start').disabled = true;
   say($('plan'), 'Planning …');
-  settled = setTimeout(async () => {
-    try {
-      const all = settings();
-      for (const name of ['start_s', 'duration_s']) if (!(name in all)) all[name] = 0; /* taken back */
-      const job = await api('PATCH', `/v1/jobs/${held.id}`, all);
+  settled = setTimeout(replan, SETTLE_MS);
+}
+
+async function replan() {
+  if (patching || !held) return; /* it goes on when the one that is under way has its answer */
+  const mine = edits, id = held.id, all = settings();
+  for (const name of ['start_s', 'duration_s']) if (!(name in all)) all[name] = 0; /* taken back */
+  patching = true;
+  try {
+    const job = await api('PATCH', `/v1/jobs/${id}`, all);
+    if (mine === edits && held && held.id === id) {
+      planned = mine;
       trouble(null);
-      if (held && held.id === job.id) hold(job);
-    } catch (error) {
+      hold(job);
+    }
+  } catch (error) {
+    if (mine === edits) {
       trouble(error);
       say($('plan'), '');
     }
-  }, SETTLE_MS);
+  }
+  patching = false;
+  if (mine !== edits) {
+    clearTimeout(settled);
+    replan();
+  }
+}
+
+/* What the job was asked with, after the page was loaded anew. */
+function fill(job) {
+  const options = job.options || {};
+  for (const element of $('new').elements) {
+    const value = element.name === 'quality' ? String(options.steps) : options[element.name];
+    if (!element.name || element.type === 'file' || value === undefined) continue;
+    if (element.type === 'checkbox') element.checked = value;
+    else if (element.type === 'radio') element.checked = element.value === value;
+    else element.value = value;
+  }
+  $('from').value = options.start_s || 0;
+  cut = options.duration_s > 0;
+  if (cut) $('to').value = (options.start_s || 0) + options.duration_s;
+  trimSaid();
 }
 
 function planWords(plan) {
@@ -250,13 +315,15 @@ function showHeld() {
     }
     $('from').value = 0;
     $('to').value = held.input.duration_s;
+    cut = false;
     trimSaid();
   }
   const plan = held.plan;
+  $('start').disabled = !plan || !plan.fits || Boolean(held.error) || edits !== planned;
+  if (edits !== planned) return;
   say($('plan'), held.error ? held.error.detail : plan ? planWords(plan) : 'Looking at the video …');
   const face = ready && held.input.face === false ? ['No face was found in the first second: the mouth is redrawn where there is one.'] : [];
   list($('plan-notes'), [...face, ...texts(plan && plan.notes), ...texts(held.warnings)]);
-  $('start').disabled = !plan || !plan.fits || Boolean(held.error);
 }
 
 function trimSaid() {
@@ -273,6 +340,7 @@ function trim(moved) {
     if (moved === from) from.value = Number(to.value) - least;
     else to.value = Number(from.value) + least;
   }
+  cut = (cut || moved === to) && Number(to.value) < Number(to.max) - least / 2;
   trimSaid();
   if (chosen.video) $('video-look').currentTime = Number(moved.value);
   changed();
@@ -320,7 +388,7 @@ function stateWords(job) {
       const left = p.eta_s > 0 ? `, ${duration(p.eta_s)} left` : '';
       return `${STAGES[p.stage] || 'at work'}${frames}${left}`;
     }
-    case 'done': return `done${job.input && p.frames_done ? `, ${clock(p.frames_done / job.input.fps)} of video` : ''}`;
+    case 'done': return `done${p.frames_done ? `, ${many(p.frames_done, 'frame')}` : ''}`;
     case 'failed': return `failed: ${job.error ? job.error.detail : 'it is not known why'}`;
     case 'cancelled': return 'cancelled';
     default: return job.state;
@@ -413,8 +481,11 @@ function show(job) {
   jobs.set(job.id, job);
   remember(job);
   if (held && held.id === job.id) {
-    held = job.state === 'held' ? job : null;
-    showHeld();
+    if (job.state !== 'held') letGo();
+    else {
+      held = job;
+      showHeld();
+    }
   }
   if (job.state !== 'held') showRow(job);
   $('empty').hidden = $('jobs').childElementCount > 0;
@@ -427,6 +498,7 @@ function gone(id) {
   const row = $(`job-${id}`);
   if (row) row.remove();
   $('empty').hidden = $('jobs').childElementCount > 0;
+  if (held && held.id === id) letGo();
   if (viewed === id) {
     viewed = null;
     $('view').hidden = true;
@@ -541,26 +613,51 @@ function position() {
 
 /* ---- begin ---- */
 
+const LISTED = 100; /* as many as the server lists at once */
+const AGAIN_MS = 5000;
+
+function begin() {
+  if (!turnedDown) refresh().catch(trouble).then(listen);
+}
+
 function listen() {
   const events = new EventSource('/v1/events');
   events.addEventListener('job', event => show(JSON.parse(event.data)));
   events.addEventListener('gone', event => gone(JSON.parse(event.data).id));
   events.onopen = () => refresh().catch(trouble);
-  events.onerror = () => say($('server'), 'The connection is lost; trying again …');
+  events.addEventListener('jobs', event => { /* more went than the server remembers */
+    const {count} = JSON.parse(event.data);
+    if (count <= LISTED && count !== jobs.size) refresh().catch(trouble);
+  });
+  events.onerror = () => {
+    say($('server'), 'The connection is lost; trying again …');
+    if (events.readyState === EventSource.CLOSED) setTimeout(begin, AGAIN_MS); /* it was refused: the browser does not try again */
+  };
 }
 
 async function refresh() {
-  const [server, models, known] = await Promise.all([api('GET', '/v1/server'), api('GET', '/v1/models'), api('GET', '/v1/jobs?limit=100')]);
-  say($('server'), !server.budget_bytes ? '' : `This server may use ${size(server.budget_bytes)} of memory${server.device ? ` of ${server.device}` : ''}.`);
+  const [server, models, known] = await Promise.all([api('GET', '/v1/server'), api('GET', '/v1/models'), api('GET', `/v1/jobs?limit=${LISTED}`)]);
+  say($('server'), !server.budget_bytes ? '' : `This server${server.machine.cpu ? ` (${server.machine.cpu})` : ''} may use ${size(server.budget_bytes)} of memory.`);
   $('version').textContent = `memsafe ${server.version}`;
   const select = $('model'), now = select.value;
-  select.replaceChildren(...models.models.map(model => new Option(model.title || model.name, model.name)));
+  select.replaceChildren(...models.models.map(model => new Option(model.name, model.name)));
   if (now) select.value = now;
   const ids = new Set(known.jobs.map(job => job.id));
   for (const id of [...jobs.keys()]) if (!ids.has(id)) gone(id);
   for (const job of [...known.jobs].reverse()) show(job);
-  const waiting = known.jobs.find(job => job.state === 'held'); /* the page was loaded anew, or somebody made it ready */
-  if (!held && !upload && waiting) hold(waiting);
+  if (!held && !upload && owned()) await takeUp(owned());
+}
+
+/* The page was loaded anew, or opened by a link. */
+async function takeUp(id) {
+  try {
+    const job = await api('GET', `/v1/jobs/${id}`);
+    if (job.state !== 'held' || held || upload) return own(held && held.id);
+    hold(job);
+    fill(job);
+  } catch (error) { /* it has gone */
+    own(null);
+  }
 }
 
 function wire() {
@@ -590,11 +687,11 @@ function wire() {
   };
   $('new').onsubmit = async event => {
     event.preventDefault();
-    if (!held) return;
+    if (!held || edits !== planned) return;
+    $('start').disabled = true;
     try {
       const job = await api('POST', `/v1/jobs/${held.id}/start`);
-      held = null;
-      showHeld();
+      letGo();
       choose('video', null);
       choose('audio', null);
       $('new').reset();
@@ -602,6 +699,7 @@ function wire() {
       view(job.id, true);
     } catch (error) {
       trouble(error);
+      showHeld();
     }
   };
   const out = $('play-out');
@@ -636,4 +734,4 @@ function wire() {
 }
 
 wire();
-refresh().then(listen).catch(trouble);
+begin();

@@ -51,7 +51,7 @@ def main():
     left = os.listdir(os.path.join(folder, "data", "jobs"))
     assert sorted(left) == sorted(job["id"] for job in jobs), left
     shutil.rmtree(folder)
-    assert useful, "every job had ended before the first kill"
+    assert useful >= kills - max(1, kills // 10), f"{kills - useful} of {kills} kills met a server that had nothing to do"
     print(f"{kills} kills, {useful} of them with jobs to do: five results, the same bytes")
 
 

@@ -77,8 +77,34 @@ def try_it(page, server, video, speech):
     until("the plan", lambda: page.shown("start") and page.one("start").is_enabled())
     assert page.one("plan").text.startswith("This will take about "), page.one("plan").text
     page.look("plan")
+    # The end that nobody moved is the video's: 2.4 s are 60 frames, all of which are asked for after another change.
+    steps = page.one("steps")
+    page.driver.execute_script("const s = arguments[0]; s.value = 12; s.dispatchEvent(new Event('change', {bubbles: true}))", steps)
+    assert not page.one("start").is_enabled()
+    until("the changed plan", lambda: page.one("start").is_enabled())
+    job = server.json("GET", "/v1/jobs?state=held")[1]["jobs"][0]
+    assert (job["options"]["steps"], job["options"]["duration_s"]) == (12, 0), job["options"]
+    # Loaded anew it is there still, with its settings; to others it is not theirs.
+    page.driver.refresh()
+    page.axe.inject()
+    until("its own job", lambda: page.shown("start") and page.one("start").is_enabled())
+    assert page.one("steps").get_attribute("value") == "12"
+    mine = page.driver.current_window_handle
+    page.driver.switch_to.new_window("window")
+    page.driver.get(f"http://{server.host}:{server.port}/")
+    until("the models", lambda: page.one("model").find_elements(By.TAG_NAME, "option"))
+    time.sleep(1)
+    assert not page.shown("held")
+    page.driver.get(f"http://{server.host}:{server.port}/#{job['id']}")
+    page.driver.refresh()
+    until("the job of the link", lambda: page.shown("start"))
+    page.driver.close()
+    page.driver.switch_to.window(mine)
+    page.driver.execute_script("const s = document.getElementById('steps'); s.value = 20; s.dispatchEvent(new Event('change', {bubbles: true}))")
+    until("the plan", lambda: page.one("start").is_enabled())
     page.driver.execute_script("const t = document.getElementById('to'); t.value = 1.6; t.dispatchEvent(new Event('input', {bubbles: true}))")
     until("the new plan", lambda: page.one("plan").text == "Planning …")
+    assert not page.one("start").is_enabled()  # what is started is what is shown
     until("the new plan", lambda: page.one("plan").text.startswith("This"))
     page.one("start").click()
     until("a preview", lambda: page.shown("preview"))

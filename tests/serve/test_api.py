@@ -377,6 +377,22 @@ class Refusals(Base):
         self.assertEqual(got.returncode, 11, got)
         self.assertIn(str(self.server.process.pid).encode(), got.stderr)
 
+    def test_folder_of_others(self):
+        """Its mode stays as it is; one that others can write is refused."""
+        data = os.path.join(self.folder, "shared")
+        os.mkdir(data)
+        os.chmod(data, 0o755)
+        server = Server(BUILD, data, "--demo", "-b", BUDGET)
+        server.stop()
+        server.log.close()
+        self.assertEqual(os.stat(data).st_mode & 0o777, 0o755)
+        for name in os.listdir(data):
+            self.assertEqual(os.stat(os.path.join(data, name)).st_mode & 0o077, 0, name)
+        os.chmod(data, 0o775)
+        got = subprocess.run([os.path.join(BUILD, "memsafe"), "serve", "--demo", "--listen", "127.0.0.1:0", "--data", data], capture_output=True)
+        self.assertEqual(got.returncode, 11, got)
+        self.assertIn(b"can be written by others", got.stderr)
+
     def test_worker_by_hand(self):
         got = subprocess.run([os.path.join(BUILD, "memsafe"), "serve-worker", "look", str(os.getpid())], capture_output=True)
         self.assertEqual(got.returncode, 2)
@@ -613,7 +629,7 @@ class Kept(Base):
     def test_disk_full(self):
         data = os.path.join(self.folder, "small")
         os.mkdir(data)
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", data], capture_output=True).returncode:
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m,mode=700", "tmpfs", data], capture_output=True).returncode:
             self.skipTest("no file system can be mounted here")
         server = None
         try:
