@@ -109,9 +109,9 @@ static const cli_option run_options[] = {
      "of a job that was split (memsafe split) make only the I-th of N parts, or what nobody else is making",
      0, 0},
     CLI_GROUP("Memory and speed"),
-    {"device", 0, CLI_TEXT, P(device), "auto|cpu[:N]|NAME[:N][,...]",
-     "where the networks run; NAME: a back end, which may be a plug-in; N: which of its devices, of the "
-     "processor how many workers; with several, each makes segments (docs/scale.md)",
+    {"device", 0, CLI_TEXT, P(device), "auto|NAME[:N][,...]",
+     "where the networks run; NAME: cpu, or a back end, which may be a plug-in; N: which of its devices, of "
+     "cpu how many workers; with several, each makes segments (docs/scale.md)",
      0, 0},
     {"threads", 0, CLI_INT, P(threads), "N",
      "threads; 0 = all; at most 4 for each CPU, 16 always. The result does not depend on it", 0, 1024},

@@ -243,7 +243,10 @@ static void folders_are_models_too(void **state) {
     assert_run_works("batch-size --device-memory 4G --threads 1 --shape tiny");
     strcpy(by_name, test_output);
     assert_run_works("batch-size --device-memory 4G --threads 1 --model %s", test_file("tiny"));
-    assert_string_equal(test_output, by_name);
+    const char *one = strstr(test_output, ", tier "), *other = strstr(by_name, ", tier ");
+    assert_non_null(one);
+    assert_non_null(other);
+    assert_string_equal(one, other); /* all but the name */
 }
 
 /* The words of `plan`: a budget is a run's, the weights' part of it is taken off
