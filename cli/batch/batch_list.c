@@ -58,11 +58,16 @@ static ms_status name_in(const char *folder, const char *file, const char *exten
     return add_word(j, err, "--%s=%s/%.*s%s", option, folder, stem, name, extension);
 }
 
+static const char *extension_of(const cli_run_state *s) {
+    static const char *const of_format[] = {"", ".mp4", ".mov", ".mkv", ".avi"}; /* as --format lists them */
+    return s->format ? of_format[s->format] : s->codec == MS_OUTPUT_FFV1 ? ".mkv" : ".mp4";
+}
+
 /* Output and report follow from the video's name where the line names none. */
 static ms_status complete(const cli_run_state *common, cli_batch_job *j, cli_run_state *s, ms_error *err) {
     const char *video = s->inputs.count ? s->inputs.items[0] : NULL;
     if (video && !s->p.output && common->p.output)
-        MS_TRY(name_in(common->p.output, video, s->codec == MS_OUTPUT_FFV1 ? ".mkv" : ".mp4", j, "out", err));
+        MS_TRY(name_in(common->p.output, video, extension_of(s), j, "out", err));
     const char *named = s->p.output ? s->p.output : video;
     if (named && !s->report && common->report)
         MS_TRY(name_in(common->report, named, ".json", j, "report", err));
@@ -90,6 +95,7 @@ static ms_status finish(cli_batch_job *j, const cli_run_state *common, ms_error 
 }
 
 static ms_status add_job(cli_batch_list *l, int line, cli_batch_job **ret_job, ms_error *err) {
+    *ret_job = NULL;
     if (l->count == MOST_JOBS)
         return ms_fail(err, MS_INVALID_ARGUMENT, "%s: more than %d jobs", l->path, MOST_JOBS);
     if ((l->count & (l->count - 1)) == 0) {
@@ -243,25 +249,42 @@ static ms_status read_folder(cli_batch_list *l, const cli_run_state *common, ms_
 
 /* ---- the list ---- */
 
-static int compare_outputs(const void *a, const void *b) {
-    const cli_batch_job *const *x = a, *const *y = b;
-    int order = strcmp((*x)->state.p.output, (*y)->state.p.output);
-    return order ? order : (*x)->line - (*y)->line;
+/* What a job writes; NULL = nothing. */
+static const char *output_of(const cli_batch_job *j) {
+    return j->state.p.output;
 }
 
-static ms_status check_outputs(const cli_batch_list *l, ms_error *err) {
-    const cli_batch_job **sorted = calloc((size_t)l->count + 1, sizeof(*sorted));
+static const char *report_of(const cli_batch_job *j) {
+    return j->state.report;
+}
+
+typedef struct written {
+    const char *name;
+    int line;
+} written;
+
+static int compare(const void *a, const void *b) {
+    const written *x = a, *y = b;
+    int order = strcmp(x->name, y->name);
+    return order ? order : x->line - y->line;
+}
+
+static ms_status check_names(const cli_batch_list *l, const char *what,
+                             const char *(*name_of)(const cli_batch_job *), ms_error *err) {
+    written *all = calloc((size_t)l->count + 1, sizeof(*all));
+    int n = 0;
     ms_status status = MS_OK;
-    if (!sorted)
+    if (!all)
         return no_memory(err);
     for (int i = 0; i < l->count; i++)
-        sorted[i] = &l->job[i];
-    qsort(sorted, (size_t)l->count, sizeof(*sorted), compare_outputs);
-    for (int i = 1; i < l->count && status == MS_OK; i++)
-        if (strcmp(sorted[i - 1]->state.p.output, sorted[i]->state.p.output) == 0)
-            status = ms_fail(err, MS_INVALID_ARGUMENT, "%s:%d and %s:%d have the same output %s", l->path,
-                             sorted[i - 1]->line, l->path, sorted[i]->line, sorted[i]->state.p.output);
-    free(sorted);
+        if (name_of(&l->job[i]))
+            all[n++] = (written){name_of(&l->job[i]), l->job[i].line};
+    qsort(all, (size_t)n, sizeof(*all), compare);
+    for (int i = 1; i < n && status == MS_OK; i++)
+        if (strcmp(all[i - 1].name, all[i].name) == 0)
+            status = ms_fail(err, MS_INVALID_ARGUMENT, "%s:%d and %s:%d have the same %s %s", l->path,
+                             all[i - 1].line, l->path, all[i].line, what, all[i].name);
+    free(all);
     return status;
 }
 
@@ -273,7 +296,9 @@ ms_status cli_batch_read(const char *path, const cli_run_state *common, cli_batc
     if (status == MS_OK && l->count == 0)
         status = ms_fail(err, MS_INVALID_ARGUMENT, "%s has no jobs", path);
     if (status == MS_OK)
-        status = check_outputs(l, err);
+        status = check_names(l, "output", output_of, err);
+    if (status == MS_OK)
+        status = check_names(l, "report", report_of, err);
     if (status != MS_OK)
         cli_batch_free(l);
     return status;

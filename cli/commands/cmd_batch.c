@@ -102,6 +102,18 @@ static ms_status check_device(const char *device, ms_error *err) {
                          l.count, l.count, l.count, l.count, l.count);
 }
 
+/* The output is a folder here, and the format is that of the files in it. */
+static ms_status apply_common(cli_run_state *c, ms_error *err) {
+    const char *folder = c->p.output;
+    const int format = c->format;
+    c->p.output = NULL;
+    c->format = 0;
+    ms_status status = cli_run_options_apply(c, NULL, 0, err);
+    c->p.output = folder;
+    c->format = format;
+    return status;
+}
+
 static ms_status prepare(batch *b, const char *path, ms_error *err) {
     cli_run_state *c = &b->common;
     MS_TRY(take_part(b, err));
@@ -114,7 +126,7 @@ static ms_status prepare(batch *b, const char *path, ms_error *err) {
     bool named = c->p.config && c->p.unet && c->p.vae && c->p.whisper;
     MS_TRY(cli_batch_read(path, c, &b->list, err));
     MS_TRY(cli_choose_model(&c->p.model, c->demo, named, CLI_NEEDS_ALL, &b->model, err));
-    MS_TRY(cli_run_options_apply(c, NULL, 0, err));
+    MS_TRY(apply_common(c, err));
     MS_TRY(make_folder(c->p.output, "results", err));
     MS_TRY(make_folder(c->report, "reports", err));
     return open_model(b, err);
@@ -123,13 +135,12 @@ static ms_status prepare(batch *b, const char *path, ms_error *err) {
 /* ---- a job ---- */
 
 static void say_job(const batch *b, int place, const cli_batch_job *j) {
-    char members[4400];
     ms_buf text;
     cli_say("[%d/%d] %s\n", place + 1, b->list.count, j->state.p.output);
     ms_buf_init(&text, NULL);
     ms_buf_printf(&text, "\"job\": %d, \"jobs\": %d, \"output\": ", place + 1, b->list.count);
     ms_buf_json_string(&text, j->state.p.output);
-    if (!text.failed && text.length < sizeof(members))
+    if (!text.failed)
         cli_event("job", text.data);
     ms_buf_free(&text);
 }
@@ -153,7 +164,10 @@ static void tell_failure(batch *b, const cli_batch_job *j, const ms_error *err) 
     char where[64] = "";
     if (!b->list.is_folder)
         snprintf(where, sizeof(where), ":%d", j->line);
-    cli_warn_as("", "job-failed", "%s%s: %s: %s", b->list.path, where, j->state.p.output, err->message);
+    if (cli_console_is_json())
+        cli_warn("job-failed", "%s%s: %s: %s", b->list.path, where, j->state.p.output, err->message);
+    else /* with -q too: it is an error */
+        cli_tell("memsafe: %s%s: %s: %s\n", b->list.path, where, j->state.p.output, err->message);
     b->failed++;
     if (b->first == MS_OK)
         b->first = err->code;
@@ -209,7 +223,16 @@ static int finish(batch *b) {
     if (b->left)
         cli_say(", %d left: --resume goes on", b->left);
     cli_say("\n");
-    return ms_status_exit_code(b->first);
+    if (b->first == MS_OK)
+        return 0;
+    cli_flush_now(); /* the error is the last thing that one sees */
+    ms_error err;
+    ms_error_clear(&err);
+    if (b->first == MS_CANCELLED)
+        ms_fail(&err, b->first, "cancelled: %d of %d jobs are left", b->left, b->list.count);
+    else
+        ms_fail(&err, b->first, "%d of %d jobs failed", b->failed, b->list.count);
+    return cli_fail(&err);
 }
 
 int cli_batch(const void *state, char **arguments, int n_arguments) {
@@ -219,12 +242,12 @@ int cli_batch(const void *state, char **arguments, int n_arguments) {
     ms_error_clear(&err);
     b = (batch){.common = *(const cli_run_state *)state};
     cli_console_begin(&b.common.console);
-    cli_catch_signals();
     int code;
     if (prepare(&b, arguments[0], &err) != MS_OK) {
         code = cli_fail(&err);
     } else {
         cli_say_choice(&b.model);
+        cli_catch_signals(); /* before that an interrupt loses nothing */
         run_all(&b);
         code = finish(&b);
     }

@@ -80,10 +80,14 @@ static void say_next(const cli_run_state *s, const ms_run_report *r) {
 }
 
 static void say_end(const cli_run_state *s, const ms_run_report *r, const cli_workers_report *workers) {
-    if (s->p.work == MS_RUN_WORK_SPLIT) {
+    if (s->p.work == MS_RUN_WORK_SPLIT && !r->already_finished) {
         cli_say("%s.memsafe has the faces of %" PRId64 " frames, to be made in %" PRId64 " segments\n",
                 s->p.output, r->frames, r->segments);
         say_next(s, r);
+    } else if (s->p.work == MS_RUN_WORK_PART &&
+               r->segments == 0) { /* of workers' segments nobody keeps count */
+        cli_say("%s.memsafe: %" PRId64 " frames made here\n", s->p.output, r->frames);
+        cli_workers_say(workers);
     } else if (s->p.work == MS_RUN_WORK_PART) {
         cli_say("%s.memsafe has %" PRId64 " of %" PRId64 " segments\n", s->p.output, r->segments_finished,
                 r->segments);
@@ -97,7 +101,7 @@ static void say_end(const cli_run_state *s, const ms_run_report *r, const cli_wo
 static int finish(cli_run_state *s, const cli_model_choice *model, ms_status status, ms_run_report *r,
                   const cli_workers_report *workers, ms_error *err) {
     cli_progress_over();
-    if (status == MS_OK && s->p.work == MS_RUN_WORK_SPLIT)
+    if (status == MS_OK && s->p.work == MS_RUN_WORK_SPLIT && !r->already_finished)
         status = cli_run_remember(s->p.output, err);
     if (status == MS_OK && s->report && !r->already_finished)
         status = cli_run_report_write(s, r, workers, err);

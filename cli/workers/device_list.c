@@ -6,15 +6,27 @@
 
 #include "base/error.h"
 
+/* NAME is its first device, NAME:0. Of the processor there may be several workers. */
+static bool is_one(const char *a, const char *b) {
+    size_t n = strcspn(a, ":");
+    const char *x = a[n] ? a + n : ":0", *y;
+    if (strncmp(a, b, n) != 0 || (b[n] && b[n] != ':') || strcmp(a, "cpu") == 0)
+        return false;
+    y = b[n] ? b + n : ":0";
+    return strcmp(x, y) == 0;
+}
+
 static ms_status add(cli_device_list *l, const char *name, size_t bytes, ms_error *err) {
     if (l->count == CLI_MAX_WORKERS)
         return ms_fail(err, MS_INVALID_ARGUMENT, "--device: more than %d devices", CLI_MAX_WORKERS);
     if (bytes == 0 || bytes >= CLI_DEVICE_BYTES)
         return ms_fail(err, MS_INVALID_ARGUMENT, "--device: \"%.*s\" names no device", (int)bytes, name);
+    char *to = l->name[l->count];
+    snprintf(to, CLI_DEVICE_BYTES, "%.*s", (int)bytes, name);
     for (int i = 0; i < l->count; i++)
-        if (strncmp(l->name[i], name, bytes) == 0 && !l->name[i][bytes] && strcmp(l->name[i], "cpu") != 0)
-            return ms_fail(err, MS_INVALID_ARGUMENT, "--device: %s is named twice", l->name[i]);
-    snprintf(l->name[l->count++], CLI_DEVICE_BYTES, "%.*s", (int)bytes, name);
+        if (is_one(l->name[i], to))
+            return ms_fail(err, MS_INVALID_ARGUMENT, "--device: %s and %s are one device", l->name[i], to);
+    l->count++;
     return MS_OK;
 }
 
@@ -43,5 +55,9 @@ ms_status cli_device_list_parse(const char *text, cli_device_list *l, ms_error *
         l->cpus += n == 3 && strncmp(at, "cpu", 3) == 0;
         at = at[n] ? at + n + 1 : NULL;
     }
+    for (int i = 0; l->count > 1 && i < l->count; i++)
+        if (strcmp(l->name[i], "auto") == 0)
+            return ms_fail(err, MS_INVALID_ARGUMENT,
+                           "--device: auto is one device by itself, and none of several");
     return MS_OK;
 }

@@ -110,7 +110,8 @@ static double number_of(const ms_json *line, const char *name, double otherwise)
 
 static void take_progress(cli_worker *w, const ms_json *line) {
     snprintf(w->stage, sizeof(w->stage), "%s", text_of(line, "stage"));
-    w->frames_done = (int64_t)number_of(line, "frames_done", 0) - w->frames_before;
+    if (w->planned) /* before, what was there counts as done */
+        w->frames_done = (int64_t)number_of(line, "frames_done", 0) - w->frames_before;
     w->fraction = number_of(line, "fraction", -1);
     w->eta_s = number_of(line, "eta_s", -1);
     if (w->first_fraction < 0)
@@ -172,8 +173,8 @@ static void bury(cli_worker *w) {
     if (WIFSIGNALED(status))
         ms_fail(&w->err, MS_INTERNAL, "it was ended by signal %d (%s)", WTERMSIG(status),
                 strsignal(WTERMSIG(status)));
-    else if (WEXITSTATUS(status) != 0 && w->err.code == MS_OK)
-        ms_fail(&w->err, MS_INTERNAL, "it ended with code %d", WEXITSTATUS(status));
+    else if (!w->done && w->err.code == MS_OK)
+        ms_fail(&w->err, MS_INTERNAL, "it ended with code %d and said nothing", WEXITSTATUS(status));
     w->done = w->done && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 

@@ -25,7 +25,7 @@ typedef struct cli_worker {
     size_t length;
 
     bool planned, done; /* it has a plan; it has ended well */
-    int64_t frames_before, frames_done, memory_bytes, peak_bytes;
+    int64_t frames_before, frames_done, peak_bytes;
     double first_fraction, fraction, eta_s, seconds; /* of the whole job's work; negative = not known */
     char stage[24];
     ms_error err; /* code MS_OK: none was told */

@@ -36,7 +36,9 @@ static ms_status find_host_budget(const ms_run_params *p, bool cpu_alone, uint64
                                   ms_error *err) {
     ms_plan_params plan;
     ms_plan_report report;
-    *ret_bytes = p->host_budget_bytes ? p->host_budget_bytes : cpu_alone ? p->budget_bytes : 0;
+    *ret_bytes = p->host_budget_bytes;
+    if (cpu_alone && p->budget_bytes && (!*ret_bytes || p->budget_bytes < *ret_bytes))
+        *ret_bytes = p->budget_bytes; /* the lesser of the two holds */
     if (*ret_bytes)
         return MS_OK;
     ms_plan_params_init(&plan);
@@ -130,7 +132,7 @@ static void listen_to_all(crew *c) {
     for (int i = 0; i < c->count; i++) {
         cli_worker *w = &c->worker[i];
         cli_worker_listen(w);
-        if (lived[i] && !w->pid && !w->done && w->err.code != MS_CANCELLED)
+        if (lived[i] && !w->pid && !w->done && (w->err.code != MS_CANCELLED || !cli_interrupted(NULL)))
             cli_warn("worker", "the worker on %s ended: %s%s", w->order.device, w->err.message,
                      alive(c) ? "; the others go on" : "");
     }

@@ -194,7 +194,7 @@ static void run_job(ms_pool *pool, int64_t n_tasks, ms_task_fn fn, void *arg) {
     work(pool, 0);
     for (int i = 0; i < SPIN_LOOKS && atomic_load(&pool->left) > 0; i++)
         cpu_relax();
-    pthread_mutex_lock(&pool->lock); /* also: whoever finished the last task is done with the lock */
+    pthread_mutex_lock(&pool->lock);
     while (atomic_load(&pool->left) > 0)
         pthread_cond_wait(&pool->finished, &pool->lock);
     pthread_mutex_unlock(&pool->lock);

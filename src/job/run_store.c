@@ -190,9 +190,14 @@ static ms_status note_parts(ms_run_store *s, ms_error *err) {
     int fd = -1;
     if (ms_job_folder_has(&s->folder, PARTS))
         return MS_OK;
-    MS_TRY(ms_job_folder_create(&s->folder, PARTS, &fd, err));
-    close(fd);
-    return MS_OK;
+    ms_status status = ms_job_folder_create(&s->folder, PARTS, &fd, err);
+    if (status != MS_OK && ms_job_folder_has(&s->folder, PARTS)) { /* another part was quicker */
+        ms_error_clear(err);
+        return MS_OK;
+    }
+    if (status == MS_OK)
+        close(fd);
+    return status;
 }
 
 static ms_status open_journal(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {

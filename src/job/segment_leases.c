@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -17,14 +18,15 @@
 
 struct ms_leases {
     const ms_job_folder *folder;
-    char name[MS_JOB_NAME_BYTES]; /* of the worker's file */
-    char boot[TEXT_BYTES];        /* of this machine since it was started; "" = not known */
-    int fd;
+    char boot[TEXT_BYTES]; /* of this machine since it was started; "" = not known */
     pthread_t beating;
     bool has_thread;
     pthread_mutex_t lock;
     pthread_cond_t woken;
-    bool ending; /* under lock */
+    /* Under the lock. */
+    char name[MS_JOB_NAME_BYTES]; /* of the worker's file */
+    int fd;
+    bool ending;
 };
 
 static void read_boot(char ret_text[TEXT_BYTES]) {
@@ -85,13 +87,11 @@ static bool lives(const ms_leases *l, int fd) {
     struct stat its, ours;
     char boot[TEXT_BYTES];
     touch(l);
-    if (fstat(fd, &its) != 0 || fstat(l->fd, &ours) != 0)
-        return false;
-    if (ours.st_mtim.tv_sec - its.st_mtim.tv_sec > MS_LEASE_DEAD_S)
-        return false;
-    if (!l->boot[0] || !read_line(fd, boot) || strcmp(boot, l->boot) != 0)
-        return true; /* on another machine: its clock alone tells */
-    return flock(fd, LOCK_SH | LOCK_NB) != 0;
+    if (l->boot[0] && read_line(fd, boot) && strcmp(boot, l->boot) == 0)
+        return flock(fd, LOCK_SH | LOCK_NB) != 0;
+    /* On another machine: its clock alone tells. One that is far ahead is no living one's either. */
+    return fstat(fd, &its) == 0 && fstat(l->fd, &ours) == 0 &&
+           llabs((long long)ours.st_mtim.tv_sec - (long long)its.st_mtim.tv_sec) <= MS_LEASE_DEAD_S;
 }
 
 static bool holder_lives(const ms_leases *l, const char *holder) {
@@ -133,14 +133,42 @@ static void read_holder(const ms_leases *l, const char *name, char ret_holder[TE
         ret_holder[0] = 0;
         touch(l);
         *ret_new = fstat(fd, &st) == 0 && st.st_size == 0 && fstat(l->fd, &ours) == 0 &&
-                   ours.st_mtim.tv_sec - st.st_mtim.tv_sec <= MS_LEASE_BEAT_S;
+                   llabs((long long)ours.st_mtim.tv_sec - (long long)st.st_mtim.tv_sec) <= MS_LEASE_BEAT_S;
     }
     close(fd);
 }
 
-bool ms_leases_take(ms_leases *l, int64_t number) {
-    char name[MS_JOB_NAME_BYTES], holder[TEXT_BYTES];
-    lease_name(number, name);
+static ms_status make_worker_file(ms_leases *l, ms_error *err) {
+    uint64_t chance[2];
+    int fd;
+    char name[MS_JOB_NAME_BYTES];
+    ms_siphash_random_key(chance);
+    snprintf(name, sizeof(name), MS_WORKER_FILES "%016llx", (unsigned long long)chance[0]);
+    MS_TRY(ms_job_folder_create(l->folder, name, &fd, err));
+    flock(fd, LOCK_EX | LOCK_NB); /* nobody else has it */
+    if (!write_line(fd, l->boot)) {
+        int why = errno;
+        close(fd);
+        return ms_fail(err, MS_IO, "cannot write %s/%s: %s", l->folder->path, name, strerror(why));
+    }
+    if (l->fd >= 0)
+        close(l->fd);
+    l->fd = fd;
+    memcpy(l->name, name, sizeof(name));
+    return MS_OK;
+}
+
+/* Somebody took us for dead, for we were stopped or the file system was away: what we had is others' now, and
+   from here on we have another name. */
+static void come_back(ms_leases *l) {
+    struct stat st;
+    if (fstat(l->fd, &st) == 0 && st.st_nlink == 0)
+        make_worker_file(l, NULL);
+}
+
+static bool take(ms_leases *l, const char *name) {
+    char holder[TEXT_BYTES];
+    come_back(l);
     for (int attempt = 0; attempt < 2; attempt++) {
         bool there, is_new;
         if (make(l, name, &there) || !there)
@@ -148,18 +176,30 @@ bool ms_leases_take(ms_leases *l, int64_t number) {
         read_holder(l, name, holder, &is_new);
         if (is_new || strcmp(holder, l->name) == 0 || (holder[0] && holder_lives(l, holder)))
             return false;
-        ms_job_folder_unlink(l->folder, name);
+        if (unlinkat(l->folder->fd, name, 0) != 0 && errno != ENOENT)
+            return true; /* it is nobody's, and nobody can take it away */
     }
-    return false;
+    return false; /* another was quicker */
+}
+
+bool ms_leases_take(ms_leases *l, int64_t number) {
+    char name[MS_JOB_NAME_BYTES];
+    lease_name(number, name);
+    pthread_mutex_lock(&l->lock);
+    bool taken = take(l, name);
+    pthread_mutex_unlock(&l->lock);
+    return taken;
 }
 
 void ms_leases_give_back(ms_leases *l, int64_t number) {
     char name[MS_JOB_NAME_BYTES], holder[TEXT_BYTES];
     bool is_new;
     lease_name(number, name);
+    pthread_mutex_lock(&l->lock);
     read_holder(l, name, holder, &is_new);
     if (strcmp(holder, l->name) == 0)
         ms_job_folder_unlink(l->folder, name);
+    pthread_mutex_unlock(&l->lock);
 }
 
 static ms_status give_back(void *arg, int64_t number, ms_error *err) {
@@ -169,17 +209,6 @@ static ms_status give_back(void *arg, int64_t number, ms_error *err) {
 }
 
 /* ---- opening ---- */
-
-static ms_status make_worker_file(ms_leases *l, ms_error *err) {
-    uint64_t chance[2];
-    ms_siphash_random_key(chance);
-    snprintf(l->name, sizeof(l->name), MS_WORKER_FILES "%016llx", (unsigned long long)chance[0]);
-    MS_TRY(ms_job_folder_create(l->folder, l->name, &l->fd, err));
-    flock(l->fd, LOCK_EX | LOCK_NB); /* nobody else has it */
-    return write_line(l->fd, l->boot)
-               ? MS_OK
-               : ms_fail(err, MS_IO, "cannot write %s/%s: %s", l->folder->path, l->name, strerror(errno));
-}
 
 static void init_locks(ms_leases *l) {
     pthread_condattr_t clock;

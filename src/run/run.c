@@ -53,7 +53,7 @@ static void fill_report(ms_job *j) {
         program ? ms_engine_get_memory(j->redraw.engine, program) : (ms_engine_memory){0};
     r->frames = j->p->work == MS_RUN_WORK_PART ? j->store.frames : j->total;
     r->segments = ms_segments_of(j->total, j->segment_frames);
-    r->segments_finished = j->store.segments;
+    r->segments_finished = j->p->share ? ms_job_count_segments(j) : j->store.segments;
     r->frames_kept = r->frames - ms_job_frames_within(j, r->frames);
     r->frames_without_face = j->counts.without_face;
     r->frames_interpolated = j->counts.interpolated;

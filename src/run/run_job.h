@@ -289,6 +289,12 @@ ms_status ms_job_make_key(const ms_job *job, ms_job_key *ret_key, ms_error *err)
 ms_status ms_job_sort_part(ms_job *job, ms_error *err);
 ms_status ms_job_check_part(const ms_job *job, ms_error *err);
 
+/* The job's that are finished by now, by whoever. */
+int64_t ms_job_count_segments(const ms_job *job);
+
+/* Output frames of the part's segments that are not finished. */
+int64_t ms_job_part_frames(const ms_job *job);
+
 /* Of params->parts alike in length, the one that is to be made; without them the work stays as it is. */
 void ms_job_limit_part(const ms_job *job, ms_segment_work *work);
 

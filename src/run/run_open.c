@@ -381,6 +381,8 @@ static void foresee(ms_job *j) {
     j->wanted = ms_job_wanted_frames(j);
     j->total = j->store.complete ? j->store.total : ends_with_clip ? 0 : j->wanted;
     j->expected = j->store.complete ? j->store.total : !ends_with_clip || clip > j->wanted ? j->wanted : clip;
+    if (j->p->parts && j->store.complete) /* of the others nothing is waited for */
+        j->expected = j->frames_before + ms_job_part_frames(j);
     if (j->preview.frames) {
         j->preview.whole = j->expected;
         bool shorter = j->expected > 0 && j->expected < j->preview.frames;

@@ -37,13 +37,38 @@ ms_status ms_job_sort_part(ms_job *j, ms_error *err) {
     return MS_OK;
 }
 
+static bool is_finished(const ms_job *j, int64_t number) {
+    return ms_segment_set_has_now(&j->store.before, &j->store.folder, number);
+}
+
+int64_t ms_job_count_segments(const ms_job *j) {
+    int64_t n = 0, segments = ms_segments_of(j->total, j->segment_frames);
+    for (int64_t i = 0; i < segments; i++)
+        n += is_finished(j, i);
+    return n;
+}
+
+/* Of so many segments, the first of the part, and the first behind it. */
+static void find_part(const ms_run_params *p, int64_t segments, int64_t *ret_from, int64_t *ret_behind) {
+    *ret_from = p->parts ? segments * (p->part - 1) / p->parts : 0;
+    *ret_behind = p->parts ? segments * p->part / p->parts : segments;
+}
+
+int64_t ms_job_part_frames(const ms_job *j) {
+    int64_t from, behind, frames = 0, size = j->segment_frames;
+    find_part(j->p, ms_segments_of(j->total, size), &from, &behind);
+    for (int64_t i = from; i < behind; i++)
+        if (!is_finished(j, i))
+            frames += (i + 1) * size <= j->total ? size : j->total - i * size;
+    return frames;
+}
+
 void ms_job_limit_part(const ms_job *j, ms_segment_work *w) {
     const ms_run_params *p = j->p;
-    int64_t segments = ms_segments_of(j->total, j->segment_frames);
     if (!p->parts)
         return;
-    w->from = w->at = segments * (p->part - 1) / p->parts;
-    w->limit = segments * p->part / p->parts;
+    find_part(p, ms_segments_of(j->total, j->segment_frames), &w->from, &w->limit);
+    w->at = w->from;
     if (w->from == w->limit) /* more parts than segments */
         w->at = INT64_MAX;
 }

@@ -207,6 +207,8 @@ static ms_status take_frame(ms_job *j, const ms_ready_frame *f, ms_error *err) {
 static ms_status next_ready(ms_job *j, bool *ret_got, ms_error *err) {
     ms_queue_result result = MS_QUEUE_TIMEOUT;
     while (result == MS_QUEUE_TIMEOUT && ms_job_poll(j) == MS_OK) {
+        if (atomic_load(&j->write.failed)) /* maybe of the last frames that there are for it */
+            return fail_worker(&j->write.worker, err);
         result = ms_queue_take(j->faces.ready, &j->taken, LOOK_S);
     }
     *ret_got = result == MS_QUEUE_DONE;

@@ -47,12 +47,17 @@ static void jobs_are_what_their_runs_make(void **state) {
                      "batch jobs.jsonl " ALL "--report reports");
     assert_non_null(strstr(test_output, "[3/3] c.mkv\n"));
     assert_non_null(strstr(test_output, "2 made, 1 failed\n"));
+    assert_non_null(strstr(test_output, "memsafe: 1 of 3 jobs failed\n"));
     shell("cmp a.mkv want-a.mkv && cmp c.mkv want-c.mkv && test ! -e b.mkv && ls reports | tr '\\n' ' ' > "
           "names");
     shell("test \"$(cat names)\" = 'a.json c.json '");
     assert_run_fails(11, "2 finished before, 1 failed", "batch jobs.jsonl " ALL "--resume");
+    assert_run_fails(11, "jobs.jsonl:3: b.mkv: cannot read none.wav", "batch jobs.jsonl -q --resume " ALL);
+    assert_run_fails(11, "\"name\": \"IO\", \"message\": \"1 of 3 jobs failed\"",
+                     "batch jobs.jsonl --progress json --resume " ALL);
     shell("cp in.wav none.wav");
     assert_run_works("batch jobs.jsonl " ALL "--resume --progress json");
+    assert_non_null(strstr(test_output, "{\"event\": \"done\", "));
     assert_non_null(
         strstr(test_output, "{\"event\": \"job\", \"job\": 2, \"jobs\": 3, \"output\": \"b.mkv\"}"));
     assert_non_null(strstr(test_output, "\"made\": 1, \"finished_before\": 2, \"failed\": 0, \"left\": 0"));
@@ -70,7 +75,7 @@ static void a_folder_is_a_list(void **state) {
     shell("cmp done/x.mkv want-a.mkv && cmp done/y.mkv want-a.mkv");
     shell("rm clips/y.wav");
     assert_run_fails(2, "clips/y.avi has no speech", "batch clips -o done --track in.jsonl " ALL);
-    assert_run_works("batch clips -o other -a in.wav --track in.jsonl --part 2/2 " ALL);
+    assert_run_works("batch clips -o other -a in.wav --track in.jsonl --part 2/2 --format matroska " ALL);
     shell("test ! -e other/x.mkv && cmp other/y.mkv want-a.mkv");
 }
 
@@ -96,6 +101,10 @@ static void wrong_lines_are_named_before_the_work(void **state) {
         assert_run_fails(2, cases[i].said, "batch bad.jsonl " ALL);
         assert_false(test_exists("no.mkv"));
     }
+    write_file("bad.jsonl", "{\"video\": \"in.avi\", \"audio\": \"in.wav\", \"out\": \"x/no.mkv\"}\n"
+                            "{\"video\": \"in.avi\", \"audio\": \"in.wav\", \"out\": \"y/no.mkv\"}\n");
+    assert_run_fails(2, "bad.jsonl:1 and bad.jsonl:2 have the same report r/no.json",
+                     "batch bad.jsonl --report r " ALL);
     write_file("empty.jsonl", "\n \n");
     assert_run_fails(2, "empty.jsonl has no jobs", "batch empty.jsonl " ALL);
     assert_run_fails(11, "cannot read none.jsonl", "batch none.jsonl " ALL);

@@ -135,6 +135,7 @@ static void *write_main(void *arg) {
         w->status = take(t, &t->writing, &w->err);
         if (w->status != MS_OK)
             ms_error_where(&w->err, "write", t->writing.frame.number);
+        atomic_store(&t->failed, w->status != MS_OK); /* who hands on no more would not hear of it */
         ms_write_thread_drop(t, &t->writing);
         w->busy_s += ms_now_s() - began;
     }

@@ -42,6 +42,7 @@ typedef struct ms_write_thread {
     ms_buffer_pool *redrawn; /* [resolution][resolution][3], floats */
     ms_worker worker;
     atomic_int_fast64_t frames_done;
+    atomic_bool failed; /* worker.status and worker.err say why, and stay as they are */
     /* its own */
     ms_video_segment *segment;
     int64_t number;               /* of the segment */

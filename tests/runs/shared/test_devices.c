@@ -90,10 +90,23 @@ static void parts_in_any_order(void **state) {
 
     assert_run_works("split " JOB "auto.mkv");
     shell("mkdir -p elsewhere && cd elsewhere && " MS_CLI_PATH " run --part auto ../auto.mkv -q & "
-          "cd . && " MS_CLI_PATH " run --part auto -q auto.mkv && wait");
+          "p=$!; " MS_CLI_PATH " run --part auto -q auto.mkv && wait $p");
     assert_run_works("run --part 9/9 auto.mkv"); /* nothing is left to be made */
     assert_run_works("join auto.mkv");
     assert_same("auto.mkv");
+}
+
+/* The last segment's failure is heard of, though no frame is left to be handed on: it waits for nobody. */
+static void a_part_that_cannot_write_ends(void **state) {
+    (void)state;
+    assert_run_works("split " JOB "--frames 9 full.mkv");
+    assert_int_equal(test_shell("ulimit -f 60; MEMSAFE_HISTORY=off timeout 100 " MS_CLI_PATH
+                                " run --part auto full.mkv 2>&1"),
+                     11);
+    assert_run_works("run --part auto full.mkv");
+    assert_run_works("join full.mkv");
+    assert_run_works("split " JOB "--frames 9 --resume full.mkv");
+    assert_non_null(strstr(test_output, "nothing to do"));
 }
 
 static void wrong_words_are_refused(void **state) {
@@ -103,7 +116,9 @@ static void wrong_words_are_refused(void **state) {
     assert_run_fails(2, "part 0 of 3 is none", "run " JOB "--part 0/3 no.mkv");
     assert_run_fails(2, "--device: cpu:0: behind cpu stands how many workers there are",
                      "run " JOB "--device cpu:0 no.mkv");
-    assert_run_fails(2, "--device: remote is named twice", "run " JOB "--device remote,remote no.mkv");
+    assert_run_fails(2, "--device: remote and remote:0 are one device",
+                     "run " JOB "--device remote,remote:0 no.mkv");
+    assert_run_fails(2, "--device: auto is one device by itself", "run " JOB "--device cpu,auto no.mkv");
     assert_run_fails(2, "--device: \"\" names no device", "run " JOB "--device cpu, no.mkv");
     assert_run_fails(2, "--device: more than 16 devices", "run " JOB "--device cpu:17 no.mkv");
     assert_run_fails(2, "it is a preview", "run " JOB "--device cpu:2 --preview no.mkv");
@@ -136,6 +151,7 @@ int main(void) {
         cmocka_unit_test(a_worker_that_cannot_work_stops_nobody),
         cmocka_unit_test(an_unfinished_job_is_gone_on_with),
         cmocka_unit_test(parts_in_any_order),
+        cmocka_unit_test(a_part_that_cannot_write_ends),
         cmocka_unit_test(wrong_words_are_refused),
         cmocka_unit_test(a_hostile_command_does_little),
     };

@@ -17,6 +17,7 @@ static ms_leases *ours, *theirs;
 static int prepare(void **state) {
     (void)state;
     bool there;
+    assert_int_equal(chdir(test_dir()), 0);
     assert_ms_ok(ms_job_folder_find(&folder, test_file("out.mkv"), &there, &err), &err);
     assert_ms_ok(ms_job_folder_open(&folder, true, &err), &err);
     assert_ms_ok(ms_leases_open(NULL, &folder, &ours, &err), &err);
@@ -115,9 +116,26 @@ static void hostile_names_stop_nobody(void **state) {
     write_file("lease-000012", "../../etc/passwd\n");
     assert_true(ms_leases_take(ours, 12));
     assert_int_equal(mkdirat(folder.fd, "lease-000013", 0700), 0);
-    ms_leases_take(ours, 13); /* whatever it says, it comes back */
+    assert_true(ms_leases_take(ours, 13));
+    write_file("worker-ahead", "another boot\n");
+    write_file("lease-000014", "worker-ahead\n");
+    set_age("worker-ahead", -3600);
+    assert_true(ms_leases_take(ours, 14));
     unlinkat(folder.fd, "lease-000013", AT_REMOVEDIR);
     unlinkat(folder.fd, "target", 0);
+}
+
+/* As after a minute in which it was stopped: it has another name, and is no ghost. */
+static void one_taken_for_dead_comes_back(void **state) {
+    (void)state;
+    assert_ms_ok(ms_leases_open(NULL, &folder, &ours, &err), &err);
+    assert_true(ms_leases_take(ours, 16));
+    assert_int_equal(system("rm out.mkv.memsafe/worker-*"), 0);
+    assert_ms_ok(ms_leases_open(NULL, &folder, &theirs, &err), &err);
+    assert_true(ms_leases_take(theirs, 16));
+    assert_true(ms_leases_take(ours, 17));
+    assert_false(ms_leases_take(theirs, 17));
+    ms_leases_close(&theirs);
 }
 
 static void nothing_is_left(void **state) {
@@ -136,6 +154,7 @@ int main(void) {
         cmocka_unit_test(an_empty_lease_is_a_new_one),
         cmocka_unit_test(hostile_names_stop_nobody),
         cmocka_unit_test(nothing_is_left),
+        cmocka_unit_test(one_taken_for_dead_comes_back),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);
 }
