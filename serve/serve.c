@@ -116,8 +116,8 @@ static ms_status find_budget(const serve_params *p, size_t *ret_bytes, ms_error 
     return MS_OK;
 }
 
-/* Workers may write the folder of the history: one that the data folder is in would give them the list of jobs,
-   so there is no history then. It is made here, for workers cannot. */
+/* Workers may write the folder of the history: one that the data folder is in would give them the list of
+   jobs, so there is no history then. It is made here, for workers cannot. */
 static const char *history_for(const serve_params *p, const folder *f) {
     static char absolute[2 * PATH_MAX]; /* workers are elsewhere */
     char path[PATH_MAX], real[PATH_MAX];

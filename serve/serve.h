@@ -33,7 +33,8 @@ typedef struct serve_params {
     uint64_t max_upload_bytes, keep_bytes, most_waiting_bytes;
     int64_t keep_s;
     int most_waiting;
-    /* Called when it listens, with the address as people type it; asked five times a second whether to end. */
+    /* Called when it listens, with the address as people type it; asked five times a second whether to
+       end. */
     void (*listening)(void *arg, const char *address);
     bool (*ended)(void *arg);
     void *arg;

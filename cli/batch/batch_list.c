@@ -79,7 +79,8 @@ static ms_status parse(cli_batch_job *j, const cli_run_state *common, ms_error *
     int n_arguments;
     if (j->n_words > (int)(sizeof(copy) / sizeof(copy[0])))
         return ms_fail(err, MS_INVALID_ARGUMENT, "%d words are too many", j->n_words);
-    memcpy(copy, j->words, (size_t)j->n_words * sizeof(char *));
+    if (j->n_words)
+        memcpy(copy, j->words, (size_t)j->n_words * sizeof(char *));
     j->state = *common;
     j->state.p.output = j->state.report = NULL;
     return cli_parse(&cli_run_command, j->n_words, copy, &j->state, &n_arguments, err);

@@ -24,8 +24,8 @@ typedef struct cli_batch_list {
 /*
  * path: a file of lines, "-" for the standard input, or a folder. common: what was typed for all jobs; its
  * output is the folder for results, its report the folder for reports, NULL = beside the results, and none.
- * All lines are looked at: MS_INVALID_ARGUMENT names the line, the option, and what is wrong with it; two jobs
- * of one output likewise. MS_IO, MS_HOST_MEMORY.
+ * All lines are looked at: MS_INVALID_ARGUMENT names the line, the option, and what is wrong with it; two
+ * jobs of one output likewise. MS_IO, MS_HOST_MEMORY.
  */
 ms_status cli_batch_read(const char *path, const cli_run_state *common, cli_batch_list *ret_list,
                          ms_error *err);

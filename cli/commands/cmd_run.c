@@ -1,4 +1,5 @@
-/* `memsafe run`, the whole job, and its steps: `split`, `run --part`, `join`. Options are in run_options.c. */
+/* `memsafe run`, the whole job, and its steps: `split`, `run --part`, `join`. Options are in
+   run_options.c. */
 #include <inttypes.h>
 #include <unistd.h>
 

@@ -60,8 +60,8 @@ static int count_cpus(void) {
     return host.cpus;
 }
 
-/* Threads and memory of the host are divided up. A device with memory of its own has the budget that was asked
-   for to itself; on the processor the budget is the host's. */
+/* Threads and memory of the host are divided up. A device with memory of its own has the budget that was
+   asked for to itself; on the processor the budget is the host's. */
 static ms_status make_orders(const ms_run_params *p, const cli_device_list *l,
                              cli_worker_order order[CLI_MAX_WORKERS], ms_error *err) {
     uint64_t host = 0;
@@ -123,7 +123,7 @@ static int alive(const crew *c) {
 
 static void listen_to_all(crew *c) {
     struct pollfd fds[CLI_MAX_WORKERS];
-    bool lived[CLI_MAX_WORKERS];
+    bool lived[CLI_MAX_WORKERS] = {false};
     for (int i = 0; i < c->count; i++) {
         fds[i] = (struct pollfd){.fd = c->worker[i].fd, .events = POLLIN};
         lived[i] = c->worker[i].pid != 0;

@@ -1,7 +1,7 @@
 /*
- * A run on several devices: its faces are found, then processes of the same program, one for each device, make
- * the segments that nobody else is making (memsafe/run.h, `share`), and what they made is joined. A process
- * that fails or dies gives its segment back, and the others go on.
+ * A run on several devices: its faces are found, then processes of the same program, one for each device,
+ * make the segments that nobody else is making (memsafe/run.h, `share`), and what they made is joined. A
+ * process that fails or dies gives its segment back, and the others go on.
  */
 #ifndef CLI_WORKERS_H
 #define CLI_WORKERS_H

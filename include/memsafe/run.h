@@ -267,7 +267,8 @@ typedef struct ms_run_params {
     /* Or the part-th, from 1 on, of so many parts alike in length, up to MS_RUN_MAX_PARTS; 0 = not so. */
     int part, parts;
     /* One segment after the other that nobody else is making, until all of them, or of the numbered part, are
-       finished: what another began is waited for, and taken over when that other has died (docs/streaming.md, "Leases"). */
+       finished: what another began is waited for, and taken over when that other has died (docs/streaming.md,
+       "Leases"). */
     bool share;
 } ms_run_params;
 

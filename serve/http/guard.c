@@ -74,8 +74,9 @@ static bool names_host(const char *header, const char *host) {
     return strncasecmp(header, host, n) == 0 && (header[n] == 0 || header[n] == ':');
 }
 
-/* A page of somebody else's whose name leads to this machine is not asked for by any of these. Where there is a
-   token that page does not know it, nor has the cookie, which is of another name: a proxy may pass any on. */
+/* A page of somebody else's whose name leads to this machine is not asked for by any of these. Where there is
+   a token that page does not know it, nor has the cookie, which is of another name: a proxy may pass any
+   on. */
 static bool is_our_host(const request *r) {
     const char *host = header_of(r, "Host");
     if (!r->h->loopback || r->h->p.token)

@@ -1,5 +1,5 @@
-/* How long a client may take until it has said what it wants. libmicrohttpd counts from the last byte that came: one
-   that sends a byte now and then would hold its place for days. */
+/* How long a client may take until it has said what it wants. libmicrohttpd counts from the last byte that
+   came: one that sends a byte now and then would hold its place for days. */
 #include <stdlib.h>
 #include <sys/socket.h>
 

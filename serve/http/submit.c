@@ -500,8 +500,8 @@ static void take_plan(request *r, job *j) {
         refuse(r, 500, "out-of-memory", "out of memory");
 }
 
-/* Priority and webhook at any time before the end; what changes the plan while the job is held, and it is planned
-   anew before it is changed. */
+/* Priority and webhook at any time before the end; what changes the plan while the job is held, and it is
+   planned anew before it is changed. */
 static http_result change(request *r, const ms_json *root) {
     jobs *js = r->h->p.jobs;
     job_options wanted;

@@ -56,7 +56,8 @@ int jobs_folder(const jobs *js); /* the descriptor of the folder of all jobs' fo
 /* NULL: there is no such model. name "" = the first. */
 const jobs_model *jobs_find_model(const jobs *js, const char *name);
 
-/* Room for bytes that come in; false: with those too much waits. Given back when they are a job's, or none. */
+/* Room for bytes that come in; false: with those too much waits. Given back when they are a job's, or
+   none. */
 bool jobs_take_room(jobs *js, uint64_t bytes);
 void jobs_give_room(jobs *js, uint64_t bytes);
 bool jobs_has_room(jobs *js, uint64_t bytes);

@@ -67,8 +67,8 @@ bool jobs_goes_before(const job *a, const job *b); /* of two that wait */
 void jobs_write_order(const jobs *js, ms_buf *b, const char *what, const char *id, const job_options *o,
                       bool has_audio, bool has_track);
 
-/* Started, told which files it needs, and ready. id: of the one job's folder that it works in; "" = none, NULL =
-   all. ends: asked now and then. MS_IO: none can be started now; MS_CANCELLED. */
+/* Started, told which files it needs, and ready. id: of the one job's folder that it works in; "" = none,
+   NULL = all. ends: asked now and then. MS_IO: none can be started now; MS_CANCELLED. */
 ms_status jobs_start_worker(jobs *js, worker_process *p, const char *kind, const char *id,
                             bool (*ends)(jobs *js), ms_error *err);
 

@@ -59,8 +59,8 @@ static bool ends(jobs *js) {
     return ending;
 }
 
-/* A worker that dies over a file says that the file is bad, for nothing else was asked of it; but one that was
-   killed from outside says nothing of the file. */
+/* A worker that dies over a file says that the file is bad, for nothing else was asked of it; but one that
+   was killed from outside says nothing of the file. */
 static void look_at(jobs *js, jobs_look *l) {
     worker_process w;
     ms_buf b;

@@ -16,8 +16,8 @@ typedef struct worker_process {
 /* kind: "run" or "look". MS_IO, MS_HOST_MEMORY. */
 ms_status worker_process_start(worker_process *p, const char *kind, ms_error *err);
 
-/* Ends it at once, and waits until it is gone. How it ended, in a few words, into ret_how (may be NULL: then one
-   that ends by itself is not waited for), and as waitpid() has it. */
+/* Ends it at once, and waits until it is gone. How it ended, in a few words, into ret_how (may be NULL: then
+   one that ends by itself is not waited for), and as waitpid() has it. */
 int worker_process_end(worker_process *p, char *ret_how, size_t how_bytes);
 
 #endif

@@ -3,11 +3,11 @@
  * lease saves work and nothing else: whoever makes a segment makes the same bytes, so a lease that is broken
  * or held twice costs time and no more, and weak locks of a network file system are no danger.
  *
- * Each process has a file `worker-...` that it touches every few seconds; a lease is a file
- * `lease-NUMBER`, made where none is (O_EXCL), with the worker's name. A worker is dead when its file is gone;
- * on the same machine, when nobody holds the lock on it; elsewhere, when it was not touched for
- * MS_LEASE_DEAD_S by the clock of the file system. Leases of the dead are taken over. One who was taken for
- * dead and lives goes on under another name.
+ * Each process has a file `worker-...` that it touches every few seconds; a lease is a file `lease-NUMBER`,
+ * made where none is (O_EXCL), with the worker's name. A worker is dead when its file is gone; on the same
+ * machine, when nobody holds the lock on it; elsewhere, when it was not touched for MS_LEASE_DEAD_S by the
+ * clock of the file system. Leases of the dead are taken over. One who was taken for dead and lives goes on
+ * under another name.
  */
 #ifndef MS_JOB_SEGMENT_LEASES_H
 #define MS_JOB_SEGMENT_LEASES_H

@@ -1,5 +1,5 @@
-/* One run by several processes, on one machine: workers on devices, and parts that are typed; the file is that
-   of a single run. Kills in between are in tests/e2e/kill_workers. */
+/* One run by several processes, on one machine: workers on devices, and parts that are typed; the file is
+   that of a single run. Kills in between are in tests/e2e/kill_workers. */
 #include "test.h"
 
 #include "support/run_inputs.h"
