@@ -27,7 +27,7 @@ ms_status ms_job_sort_part(ms_job *j, ms_error *err) {
     j->part_segments = ms_alloc_array(j->mem, MS_LEDGER_GENERAL, n ? n : 1, sizeof(*j->part_segments));
     if (!j->part_segments)
         return ms_fail_alloc(err, j->mem, n * sizeof(*j->part_segments), "the numbers of segments");
-    if (n == 0)
+    if (n == 0 || !p->segments)
         return MS_OK;
     memcpy(j->part_segments, p->segments, n * sizeof(*j->part_segments));
     qsort(j->part_segments, n, sizeof(*j->part_segments), compare);
