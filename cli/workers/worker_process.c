@@ -98,35 +98,19 @@ void cli_worker_apply(const cli_worker_order *o, cli_run_state *s) {
 
 /* ---- listening ---- */
 
-static const char *text_of(const ms_json *line, const char *name) {
-    const ms_json *m = ms_json_get(line, name);
-    return m && m->type == MS_JSON_STRING ? m->string : "";
-}
-
-static double number_of(const ms_json *line, const char *name, double otherwise) {
-    const ms_json *m = ms_json_get(line, name);
-    return m && m->type == MS_JSON_NUMBER ? m->number : otherwise;
-}
-
 static void take_progress(cli_worker *w, const ms_json *line) {
-    snprintf(w->stage, sizeof(w->stage), "%s", text_of(line, "stage"));
+    snprintf(w->stage, sizeof(w->stage), "%s", ms_json_get_text(line, "stage"));
     if (w->planned) /* before, what was there counts as done */
-        w->frames_done = (int64_t)number_of(line, "frames_done", 0) - w->frames_before;
-    w->fraction = number_of(line, "fraction", -1);
-    w->eta_s = number_of(line, "eta_s", -1);
+        w->frames_done = (int64_t)ms_json_get_number(line, "frames_done", 0) - w->frames_before;
+    w->fraction = ms_json_get_number(line, "fraction", -1);
+    w->eta_s = ms_json_get_number(line, "eta_s", -1);
     if (w->first_fraction < 0)
         w->first_fraction = w->fraction;
 }
 
 static void take_error(cli_worker *w, const ms_json *line) {
-    ms_status code = MS_INTERNAL;
-    const char *name = text_of(line, "name");
-#define X(status, value, exit_code, text)                                                                    \
-    if (strcmp(name, #status) == 0)                                                                          \
-        code = MS_##status;
-    MS_STATUS_MAP(X)
-#undef X
-    ms_fail(&w->err, code, "%s", text_of(line, "message"));
+    ms_fail(&w->err, ms_failure_named(ms_json_get_text(line, "name")), "%s",
+            ms_json_get_text(line, "message"));
 }
 
 static void take_line(cli_worker *w, const char *text, size_t length) {
@@ -134,16 +118,16 @@ static void take_line(cli_worker *w, const char *text, size_t length) {
     if (ms_json_parse(NULL, text, length, &doc, NULL) != MS_OK)
         return;
     const ms_json *line = ms_json_root(doc);
-    const char *event = line->type == MS_JSON_OBJECT ? text_of(line, "event") : "";
+    const char *event = ms_json_get_text(line, "event");
     if (strcmp(event, "plan") == 0) {
         w->planned = true;
-        w->frames_before = (int64_t)number_of(line, "frames_resumed", 0);
+        w->frames_before = (int64_t)ms_json_get_number(line, "frames_resumed", 0);
     } else if (strcmp(event, "progress") == 0) {
         take_progress(w, line);
     } else if (strcmp(event, "done") == 0) {
         w->done = true;
-        w->seconds = number_of(line, "seconds", 0);
-        w->peak_bytes = (int64_t)number_of(line, "peak_resident_bytes", 0);
+        w->seconds = ms_json_get_number(line, "seconds", 0);
+        w->peak_bytes = (int64_t)ms_json_get_number(line, "peak_resident_bytes", 0);
     } else if (strcmp(event, "error") == 0) {
         take_error(w, line);
     }

@@ -12,7 +12,6 @@
 #include "http/http_inside.h"
 #include "jobs/job_folder.h"
 #include "jobs/webhook.h"
-#include "worker/worker_lines.h"
 
 #define POST_BYTES (64 << 10) /* of the buffer that parts of a form are found in */
 #define VALUE_BYTES 4096
@@ -323,10 +322,10 @@ static void take_json(submission *s, bool is_plan) {
             take_option(r, &s->j->options, m);
         }
     }
-    l->width = (int)worker_integer(root, "width", 1280);
-    l->height = (int)worker_integer(root, "height", 720);
-    l->fps = worker_number(root, "fps", 25);
-    l->frames = worker_integer(root, "frames", 250);
+    l->width = (int)ms_json_get_integer(root, "width", 1280);
+    l->height = (int)ms_json_get_integer(root, "height", 720);
+    l->fps = ms_json_get_number(root, "fps", 25);
+    l->frames = ms_json_get_integer(root, "frames", 250);
     ms_json_doc_destroy(&doc);
 }
 

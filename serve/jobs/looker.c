@@ -42,14 +42,15 @@ static void write_line(jobs *js, ms_buf *b, const jobs_look *l) {
 }
 
 static ms_status take_answer(jobs_look *l, const ms_json *line) {
-    if (strcmp(worker_text(line, "event"), "looked") == 0) {
+    if (strcmp(ms_json_get_text(line, "event"), "looked") == 0) {
         l->input = worker_json_text(ms_json_get(line, "input"));
         l->plan = worker_json_text(ms_json_get(line, "plan"));
         return l->plan && (l->input || !l->id[0]) ? MS_OK : ms_fail(&l->err, MS_HOST_MEMORY, "out of memory");
     }
-    int64_t needs = worker_integer(line, "needs_bytes", 0);
+    int64_t needs = ms_json_get_integer(line, "needs_bytes", 0);
     l->needs_bytes = needs > 0 ? needs : 0;
-    return ms_fail(&l->err, worker_failure(line), "%s", worker_text(line, "detail"));
+    return ms_fail(&l->err, ms_failure_named(ms_json_get_text(line, "status")), "%s",
+                   ms_json_get_text(line, "detail"));
 }
 
 static bool ends(jobs *js) {

@@ -31,18 +31,18 @@ static job *next_job(jobs *js) {
 
 /* What it says is checked: a number that cannot be would make the list one that cannot be read. */
 static int64_t count_in(const ms_json *line, const char *name) {
-    int64_t value = worker_integer(line, name, 0);
+    int64_t value = ms_json_get_integer(line, name, 0);
     return value < 0 ? 0 : value > MOST_COUNT ? MOST_COUNT : value;
 }
 
 static double number_in(const ms_json *line, const char *name, double most) {
-    double value = worker_number(line, name, -1);
+    double value = ms_json_get_number(line, name, -1);
     return value >= 0 && value <= most ? value : -1;
 }
 
 static void take_progress(jobs *js, job *j, const ms_json *line) {
     job_progress *p = &j->progress;
-    snprintf(p->stage, sizeof(p->stage), "%s", worker_text(line, "stage"));
+    snprintf(p->stage, sizeof(p->stage), "%s", ms_json_get_text(line, "stage"));
     p->frames_done = count_in(line, "frames_done");
     p->frames_total = count_in(line, "frames_total");
     p->memory_bytes = count_in(line, "memory_bytes");
@@ -66,7 +66,7 @@ static void fail(jobs *js, job *j, const char *code, const char *detail, int64_t
 
 /* True: the job has ended. */
 static bool take_line(jobs *js, job *j, const ms_json *line) {
-    const char *event = worker_text(line, "event");
+    const char *event = ms_json_get_text(line, "event");
     if (strcmp(event, "progress") == 0) {
         take_progress(js, j, line);
     } else if (strcmp(event, "planned") == 0) {
@@ -90,11 +90,12 @@ static bool take_line(jobs *js, job *j, const ms_json *line) {
         jobs_end(js, j, JOB_DONE);
         return true;
     } else if (strcmp(event, "failed") == 0) {
-        ms_status status = worker_failure(line);
+        ms_status status = ms_failure_named(ms_json_get_text(line, "status"));
         if (status == MS_CANCELLED && j->cancelling)
             jobs_end(js, j, JOB_CANCELLED);
         else
-            fail(js, j, jobs_error_code(status), worker_text(line, "detail"), count_in(line, "needs_bytes"));
+            fail(js, j, jobs_error_code(status), ms_json_get_text(line, "detail"),
+                 count_in(line, "needs_bytes"));
         return true;
     }
     return false;

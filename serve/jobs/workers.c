@@ -78,7 +78,7 @@ ms_status jobs_start_worker(jobs *js, worker_process *p, const char *kind, const
         else if (status == MS_OK && !doc && ms_now_s() > until)
             status = ms_fail(err, MS_UNSUPPORTED, "it said nothing for %.0f s", READY_S);
     }
-    if (status == MS_OK && strcmp(worker_text(ms_json_root(doc), "event"), "ready") != 0)
+    if (status == MS_OK && strcmp(ms_json_get_text(ms_json_root(doc), "event"), "ready") != 0)
         status = ms_fail(err, MS_UNSUPPORTED, "it did not say that it is ready");
     ms_json_doc_destroy(&doc);
     if (status == MS_OK)

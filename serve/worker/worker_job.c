@@ -9,19 +9,19 @@
 #include "base/error.h"
 
 static const char *text_or_null(const ms_json *line, const char *key) {
-    const char *text = worker_text(line, key);
+    const char *text = ms_json_get_text(line, key);
     return text[0] ? text : NULL;
 }
 
 ms_status worker_job_read(const ms_json *line, worker_job *j, ms_error *err) {
-    *j = (worker_job){.folder = worker_text(line, "folder"),
-                      .model = worker_text(line, "model"),
-                      .model_name = worker_text(line, "model_name"),
+    *j = (worker_job){.folder = ms_json_get_text(line, "folder"),
+                      .model = ms_json_get_text(line, "model"),
+                      .model_name = ms_json_get_text(line, "model_name"),
                       .history = text_or_null(line, "history"),
                       .device = text_or_null(line, "device"),
-                      .has_audio = worker_flag(line, "audio"),
-                      .has_track = worker_flag(line, "track"),
-                      .budget_bytes = worker_integer(line, "budget", 0)};
+                      .has_audio = ms_json_get_flag(line, "audio"),
+                      .has_track = ms_json_get_flag(line, "track"),
+                      .budget_bytes = ms_json_get_integer(line, "budget", 0)};
     job_options_init(&j->options);
     const ms_json *options = ms_json_get(line, "options");
     for (const ms_json *m = options ? options->child : NULL; m; m = m->next)

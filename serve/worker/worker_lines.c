@@ -73,36 +73,6 @@ ms_status worker_lines_write(int fd, const ms_buf *text, ms_error *err) {
     return MS_OK;
 }
 
-const char *worker_text(const ms_json *object, const char *key) {
-    const ms_json *m = ms_json_get(object, key);
-    return m && m->type == MS_JSON_STRING ? m->string : "";
-}
-
-double worker_number(const ms_json *object, const char *key, double otherwise) {
-    const ms_json *m = ms_json_get(object, key);
-    return m && m->type == MS_JSON_NUMBER ? m->number : otherwise;
-}
-
-int64_t worker_integer(const ms_json *object, const char *key, int64_t otherwise) {
-    const ms_json *m = ms_json_get(object, key);
-    return m && m->type == MS_JSON_NUMBER && m->is_integer ? m->integer : otherwise;
-}
-
-bool worker_flag(const ms_json *object, const char *key) {
-    const ms_json *m = ms_json_get(object, key);
-    return m && m->type == MS_JSON_BOOL && m->boolean;
-}
-
-ms_status worker_failure(const ms_json *line) {
-    const char *name = worker_text(line, "status");
-#define X(status, value, exit_code, text)                                                                    \
-    if (MS_##status != MS_OK && strcmp(name, #status) == 0)                                                  \
-        return MS_##status;
-    MS_STATUS_MAP(X)
-#undef X
-    return MS_INTERNAL;
-}
-
 static void write_json(ms_buf *b, const ms_json *v) {
     switch (v->type) {
     case MS_JSON_NULL:

@@ -22,15 +22,6 @@ ms_status worker_lines_read(worker_lines *l, int timeout_ms, ms_json_doc **ret_d
 /* Writes the buffer's text and the end of the line. MS_IO: the other side has ended. */
 ms_status worker_lines_write(int fd, const ms_buf *text, ms_error *err);
 
-/* Members, or what stands for them where they are missing or of another type. */
-const char *worker_text(const ms_json *object, const char *key);
-double worker_number(const ms_json *object, const char *key, double otherwise);
-int64_t worker_integer(const ms_json *object, const char *key, int64_t otherwise);
-bool worker_flag(const ms_json *object, const char *key);
-
-/* Of a "failed" line; MS_INTERNAL where it names none, or MS_OK. */
-ms_status worker_failure(const ms_json *line);
-
 /* A value as text again, to be freed; NULL: there is none, or no memory. */
 char *worker_json_text(const ms_json *value);
 

@@ -59,9 +59,10 @@ void worker_plan(worker *w, const worker_job *j, const ms_json *line) {
     ms_plan_report r = {0};
     ms_error err;
     ms_error_clear(&err);
-    const int64_t frames = worker_integer(line, "frames", 0);
-    ms_status status = plan(j, (int)worker_integer(line, "width", 0), (int)worker_integer(line, "height", 0),
-                            worker_number(line, "fps", 0), frames, false, &r, &err);
+    const int64_t frames = ms_json_get_integer(line, "frames", 0);
+    ms_status status =
+        plan(j, (int)ms_json_get_integer(line, "width", 0), (int)ms_json_get_integer(line, "height", 0),
+             ms_json_get_number(line, "fps", 0), frames, false, &r, &err);
     if (status != MS_OK && status != MS_BUDGET) {
         worker_tell_failure(w, j, &err, 0);
         return;

@@ -63,7 +63,7 @@ static bool confine(worker *w) {
     if (worker_lines_read(&w->lines, FIRST_LINE_MS, &doc, NULL) != MS_OK || !doc)
         return false;
     const ms_json *line = ms_json_root(doc);
-    bool told = strcmp(worker_text(line, "do"), "confine") == 0;
+    bool told = strcmp(ms_json_get_text(line, "do"), "confine") == 0;
     if (told) {
         const sandbox_paths paths = {.read = read,
                                      .n_read = take_paths(line, "read", read),
@@ -98,7 +98,7 @@ static void work(worker *w, const ms_json *line) {
     worker_job job;
     ms_error err;
     ms_error_clear(&err);
-    const char *what = worker_text(line, "do");
+    const char *what = ms_json_get_text(line, "do");
     if (strcmp(what, "cancel") == 0) /* of what has ended by itself meanwhile */
         return;
     if (worker_job_read(line, &job, &err) != MS_OK)

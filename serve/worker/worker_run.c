@@ -96,7 +96,7 @@ static bool is_cancelled(void *arg) {
     ms_json_doc *doc = NULL;
     if (r->w->gone || worker_lines_read(&r->w->lines, 0, &doc, NULL) != MS_OK)
         r->w->gone = r->cancelled = true;
-    else if (doc && strcmp(worker_text(ms_json_root(doc), "do"), "cancel") == 0)
+    else if (doc && strcmp(ms_json_get_text(ms_json_root(doc), "do"), "cancel") == 0)
         r->cancelled = true;
     ms_json_doc_destroy(&doc);
     return r->cancelled;

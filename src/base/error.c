@@ -26,6 +26,15 @@ const char *ms_status_name(ms_status status) {
     return "UNKNOWN";
 }
 
+ms_status ms_failure_named(const char *name) {
+#define X(status, value, exit_code, text)                                                                    \
+    if (MS_##status != MS_OK && strcmp(name, #status) == 0)                                                  \
+        return MS_##status;
+    MS_STATUS_MAP(X)
+#undef X
+    return MS_INTERNAL;
+}
+
 int ms_status_exit_code(ms_status status) {
     switch (status) {
 #define X(name, value, exit_code, text)                                                                      \

@@ -27,6 +27,9 @@ ms_status ms_fail_prefix(ms_error *err, ms_status code, const char *fmt, ...) MS
 #define ms_fail_hint(err, code, ...) ((void)(ms_fail_hint)(err, code, __VA_ARGS__), (code))
 #endif
 
+/* The status that ms_status_name() calls so; MS_INTERNAL: it is no failure's name. */
+ms_status ms_failure_named(const char *name);
+
 /* Puts text behind an existing message. err may be NULL. */
 void ms_error_add(ms_error *err, const char *fmt, ...) MS_PRINTF(2, 3);
 

@@ -125,6 +125,26 @@ const ms_json *ms_json_at(const ms_json *array, uint32_t index) {
     return element;
 }
 
+const char *ms_json_get_text(const ms_json *object, const char *key) {
+    const ms_json *m = ms_json_get(object, key);
+    return m && m->type == MS_JSON_STRING ? m->string : "";
+}
+
+double ms_json_get_number(const ms_json *object, const char *key, double otherwise) {
+    const ms_json *m = ms_json_get(object, key);
+    return m && m->type == MS_JSON_NUMBER ? m->number : otherwise;
+}
+
+int64_t ms_json_get_integer(const ms_json *object, const char *key, int64_t otherwise) {
+    const ms_json *m = ms_json_get(object, key);
+    return m && m->type == MS_JSON_NUMBER && m->is_integer ? m->integer : otherwise;
+}
+
+bool ms_json_get_flag(const ms_json *object, const char *key) {
+    const ms_json *m = ms_json_get(object, key);
+    return m && m->type == MS_JSON_BOOL && m->boolean;
+}
+
 static size_t digits(const char *text, size_t at) {
     size_t n = 0;
     while (text[at + n] >= '0' && text[at + n] <= '9')

@@ -53,6 +53,13 @@ const ms_json *ms_json_root(const ms_json_doc *doc);
 const ms_json *ms_json_get(const ms_json *object, const char *key);
 const ms_json *ms_json_at(const ms_json *array, uint32_t index);
 
+/* A member's value, or what stands for it where there is none or it is of another type: "", otherwise, false.
+   A number with a fraction is no integer. */
+const char *ms_json_get_text(const ms_json *object, const char *key);
+double ms_json_get_number(const ms_json *object, const char *key, double otherwise);
+int64_t ms_json_get_integer(const ms_json *object, const char *key, int64_t otherwise);
+bool ms_json_get_flag(const ms_json *object, const char *key);
+
 /*
  * Building a tree by hand (used by the YAML reader). parent NULL makes the root; key (for members of an
  * object, else NULL) and string are copied. The caller fills in boolean, number, integer and line of what it

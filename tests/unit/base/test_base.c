@@ -222,6 +222,9 @@ static void errors_say_where(void **state) {
     assert_string_equal(err.stage, "weights");
     assert_int_equal(err.frame, 3);
     assert_string_equal(ms_status_name(MS_NO_FACE), "NO_FACE");
+    assert_int_equal(ms_failure_named("NO_FACE"), MS_NO_FACE);
+    assert_int_equal(ms_failure_named("OK"), MS_INTERNAL);
+    assert_int_equal(ms_failure_named("no_face"), MS_INTERNAL);
     assert_int_equal(ms_status_exit_code(MS_OK), 0);
     assert_int_equal(ms_fail(NULL, MS_IO, "unread"), MS_IO);
 }

@@ -71,6 +71,25 @@ static void reads_every_kind_of_value(void **state) {
     assert_null(doc);
 }
 
+static void members_of_another_type_are_not_there(void **state) {
+    (void)state;
+    ms_error err;
+    ms_json_doc *doc;
+    assert_ms_ok(parse("{\"t\":\"x\",\"n\":1.5,\"i\":-3,\"f\":true,\"z\":null}", &doc, &err), &err);
+    const ms_json *root = ms_json_root(doc);
+    assert_string_equal(ms_json_get_text(root, "t"), "x");
+    assert_string_equal(ms_json_get_text(root, "n"), "");
+    assert_string_equal(ms_json_get_text(NULL, "t"), "");
+    assert_true(ms_json_get_number(root, "n", 7) == 1.5 && ms_json_get_number(root, "i", 7) == -3);
+    assert_true(ms_json_get_number(root, "t", 7) == 7 && ms_json_get_number(root, "no", 7) == 7);
+    assert_int_equal(ms_json_get_integer(root, "i", 7), -3);
+    assert_int_equal(ms_json_get_integer(root, "n", 7), 7);
+    assert_int_equal(ms_json_get_integer(root, "z", 7), 7);
+    assert_true(ms_json_get_flag(root, "f"));
+    assert_false(ms_json_get_flag(root, "i") || ms_json_get_flag(root, "no"));
+    ms_json_doc_destroy(&doc);
+}
+
 static void refuses_what_is_not_json(void **state) {
     (void)state;
     assert_refused("", "line 1: expected a value, but the text ends here");
@@ -299,6 +318,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(siphash_known_answers),
         cmocka_unit_test(reads_every_kind_of_value),
+        cmocka_unit_test(members_of_another_type_are_not_there),
         cmocka_unit_test(refuses_what_is_not_json),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(large_objects_find_their_members),
