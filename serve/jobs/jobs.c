@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "jobs/job_folder.h"
 
@@ -22,9 +23,7 @@ void jobs_unlock(jobs *js) {
 }
 
 void jobs_wait_a_second(jobs *js) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec++;
+    const struct timespec t = ms_cond_deadline(1);
     pthread_cond_timedwait(&js->woken, &js->lock, &t);
 }
 
@@ -450,17 +449,6 @@ static ms_status begin_threads(jobs *js, ms_error *err) {
     return MS_OK;
 }
 
-static void init_locks(jobs *js) {
-    pthread_condattr_t clock;
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_mutex_init(&js->lock, NULL);
-    pthread_cond_init(&js->woken, &clock);
-    pthread_mutex_init(&js->look_lock, NULL);
-    pthread_cond_init(&js->look_woken, &clock);
-    pthread_condattr_destroy(&clock);
-}
-
 ms_status jobs_open(const jobs_params *params, jobs **ret_jobs, ms_error *err) {
     jobs *js = calloc(1, sizeof(*js));
     if (!js)
@@ -468,7 +456,10 @@ ms_status jobs_open(const jobs_params *params, jobs **ret_jobs, ms_error *err) {
     js->p = *params;
     js->folder = -1;
     js->next_seq = 1;
-    init_locks(js);
+    pthread_mutex_init(&js->lock, NULL);
+    ms_cond_init(&js->woken);
+    pthread_mutex_init(&js->look_lock, NULL);
+    ms_cond_init(&js->look_woken);
     ms_status status = open_folder(js, err);
     if (status == MS_OK)
         status = job_store_open(params->folder, params->folder_path, &js->store, err);

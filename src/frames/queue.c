@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 struct ms_queue {
@@ -27,11 +27,7 @@ ms_status ms_queue_create(ms_mem *mem, size_t capacity, size_t item_bytes, ms_qu
     q->item_bytes = item_bytes;
     q->items = items;
     pthread_mutex_init(&q->lock, NULL);
-    pthread_condattr_t clock;
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_cond_init(&q->changed, &clock);
-    pthread_condattr_destroy(&clock);
+    ms_cond_init(&q->changed);
     *ret_queue = q;
     return MS_OK;
 }
@@ -46,18 +42,9 @@ void ms_queue_destroy(ms_queue **queue) {
     *queue = NULL;
 }
 
-static struct timespec deadline_after(double seconds) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    double at = (double)t.tv_nsec * 1e-9 + seconds;
-    t.tv_sec += (time_t)at;
-    t.tv_nsec = (long)((at - (double)(time_t)at) * 1e9);
-    return t;
-}
-
 /* Waits, with the lock held, until there is room or an item or an end. False: the time is over. */
 static bool await(ms_queue *q, bool room, double timeout_s) {
-    struct timespec deadline = deadline_after(timeout_s > 0 ? timeout_s : 0);
+    struct timespec deadline = ms_cond_deadline(timeout_s > 0 ? timeout_s : 0);
     while (!q->aborted && !q->closed && (room ? q->count == q->capacity : q->count == 0)) {
         if (timeout_s < 0)
             pthread_cond_wait(&q->changed, &q->lock);

@@ -8,25 +8,21 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/ticker.h"
 
 #define TEXT_BYTES 64 /* of a lease, and of a worker's file */
 
 struct ms_leases {
     const ms_job_folder *folder;
     char boot[TEXT_BYTES]; /* of this machine since it was started; "" = not known */
-    pthread_t beating;
-    bool has_thread;
-    pthread_mutex_t lock;
-    pthread_cond_t woken;
-    /* Under the lock. */
+    ms_ticker beating;
+    pthread_mutex_t lock;         /* what follows */
     char name[MS_JOB_NAME_BYTES]; /* of the worker's file */
     int fd;
-    bool ending;
 };
 
 static void read_boot(char ret_text[TEXT_BYTES]) {
@@ -43,18 +39,12 @@ static void touch(const ms_leases *l) {
     futimens(l->fd, NULL);
 }
 
-static void *beat(void *arg) {
+static double beat(void *arg) {
     ms_leases *l = arg;
     pthread_mutex_lock(&l->lock);
-    while (!l->ending) {
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        t.tv_sec += MS_LEASE_BEAT_S;
-        pthread_cond_timedwait(&l->woken, &l->lock, &t);
-        touch(l);
-    }
+    touch(l);
     pthread_mutex_unlock(&l->lock);
-    return NULL;
+    return MS_LEASE_BEAT_S;
 }
 
 /* ---- small files ---- */
@@ -210,21 +200,6 @@ static ms_status give_back(void *arg, int64_t number, ms_error *err) {
 
 /* ---- opening ---- */
 
-static void init_locks(ms_leases *l) {
-    pthread_condattr_t clock;
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_mutex_init(&l->lock, NULL);
-    pthread_cond_init(&l->woken, &clock);
-    pthread_condattr_destroy(&clock);
-}
-
-static ms_status begin_beating(ms_leases *l, ms_error *err) {
-    l->has_thread = pthread_create(&l->beating, NULL, beat, l) == 0;
-    return l->has_thread ? MS_OK
-                         : ms_fail(err, MS_HOST_MEMORY, "cannot start the thread that shows that it lives");
-}
-
 ms_status ms_leases_open(ms_mem *mem, const ms_job_folder *folder, ms_leases **ret_leases, ms_error *err) {
     ms_leases *l = ms_mem_calloc(mem, MS_LEDGER_GENERAL, 1, sizeof(*l));
     if (!l)
@@ -232,10 +207,10 @@ ms_status ms_leases_open(ms_mem *mem, const ms_job_folder *folder, ms_leases **r
     l->folder = folder;
     l->fd = -1;
     read_boot(l->boot);
-    init_locks(l);
+    pthread_mutex_init(&l->lock, NULL);
     ms_status status = make_worker_file(l, err);
-    if (status == MS_OK)
-        status = begin_beating(l, err);
+    if (status == MS_OK && ms_ticker_start(&l->beating, MS_LEASE_BEAT_S, beat, l) != 0)
+        status = ms_fail(err, MS_HOST_MEMORY, "cannot start the thread that shows that it lives");
     if (status != MS_OK)
         ms_leases_close(&l);
     else
@@ -247,20 +222,13 @@ void ms_leases_close(ms_leases **leases) {
     ms_leases *l = *leases;
     if (!l)
         return;
-    if (l->has_thread) {
-        pthread_mutex_lock(&l->lock);
-        l->ending = true;
-        pthread_cond_broadcast(&l->woken);
-        pthread_mutex_unlock(&l->lock);
-        pthread_join(l->beating, NULL);
-    }
-    pthread_mutex_destroy(&l->lock);
-    pthread_cond_destroy(&l->woken);
+    ms_ticker_stop(&l->beating);
     if (l->fd >= 0) {
         ms_job_folder_numbered(l->folder, MS_LEASE_FILES, give_back, l, NULL);
         ms_job_folder_unlink(l->folder, l->name);
         close(l->fd);
     }
+    pthread_mutex_destroy(&l->lock);
     ms_mem_free(l);
     *leases = NULL;
 }

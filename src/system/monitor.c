@@ -2,12 +2,11 @@
 
 #include <math.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/error.h"
+#include "base/ticker.h"
 
 struct ms_monitor {
     atomic_int level;
@@ -20,13 +19,10 @@ struct ms_monitor {
     ms_pressure_change changes[MS_MONITOR_MAX_CHANGES]; /* a ring */
     size_t first_change, n_changes;
     uint64_t dropped;
-    bool stop;
 
-    pthread_cond_t wake; /* the thread's, when there is one */
-    pthread_t thread;
-    bool has_thread;
+    ms_ticker ticker; /* the live kind's */
     ms_pressure_source source;
-    int64_t interval_ns;
+    double interval_s;
 
     const ms_pressure_trace *trace; /* only the stepping thread uses these */
     bool host_only;
@@ -105,45 +101,17 @@ void ms_monitor_sample(ms_monitor *m, ms_pressure_sample *ret_sample) {
 
 /* ---- live ---- */
 
-static void read_and_take(ms_monitor *m) {
+static double read_and_take(void *arg) {
+    ms_monitor *m = arg;
     ms_pressure_sample sample;
     ms_pressure_sample_read(&m->source,
                             &sample); /* outside the lock: /proc may be slow just when it matters */
     take_sample(m, &sample, NULL, -1);
-}
-
-/* False when it is time to stop. */
-static bool wait_until(ms_monitor *m, const struct timespec *deadline) {
-    pthread_mutex_lock(&m->lock);
-    while (!m->stop && pthread_cond_timedwait(&m->wake, &m->lock, deadline) == 0) {
-    }
-    bool go_on = !m->stop;
-    pthread_mutex_unlock(&m->lock);
-    return go_on;
-}
-
-static void *monitor_main(void *arg) {
-    ms_monitor *m = arg;
-    struct timespec deadline;
-    for (;;) {
-        /* From now, not from the last deadline: after a stall nothing is made up for. */
-        clock_gettime(CLOCK_MONOTONIC, &deadline);
-        int64_t ns = deadline.tv_nsec + m->interval_ns;
-        deadline.tv_sec += (time_t)(ns / 1000000000);
-        deadline.tv_nsec = (long)(ns % 1000000000);
-        if (!wait_until(m, &deadline))
-            return NULL;
-        read_and_take(m);
-    }
+    return m->interval_s;
 }
 
 static ms_status start_thread(ms_monitor *m, ms_error *err) {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old); /* the thread inherits it: Ctrl-C is for others */
-    int error = pthread_create(&m->thread, NULL, monitor_main, m);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    m->has_thread = error == 0;
+    int error = ms_ticker_start(&m->ticker, m->interval_s, read_and_take, m);
     return error ? ms_fail(err, MS_HOST_MEMORY, "cannot start the pressure monitor: %s", strerror(error))
                  : MS_OK;
 }
@@ -216,17 +184,12 @@ ms_status ms_monitor_create(const ms_monitor_params *params, ms_monitor **ret_mo
     m->safe_point_s = params->safe_point_s;
     m->host_only = params->host_only;
     m->safe_point = -1;
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&m->lock, NULL);
-    pthread_cond_init(&m->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
     ms_status status = MS_OK;
     if (m->trace) {
         ms_pressure_sample_init(&m->state.last);
     } else {
-        m->interval_ns = (int64_t)(1e9 / params->samples_per_s);
+        m->interval_s = 1 / params->samples_per_s;
         MS_GOTO(ms_pressure_source_init(&params->roots, params->device, &m->source, err));
         read_and_take(m);
         MS_GOTO(start_thread(m, err));
@@ -242,14 +205,7 @@ void ms_monitor_destroy(ms_monitor **monitor) {
     if (!monitor || !*monitor)
         return;
     ms_monitor *m = *monitor;
-    if (m->has_thread) {
-        pthread_mutex_lock(&m->lock);
-        m->stop = true;
-        pthread_cond_signal(&m->wake);
-        pthread_mutex_unlock(&m->lock);
-        pthread_join(m->thread, NULL);
-    }
-    pthread_cond_destroy(&m->wake);
+    ms_ticker_stop(&m->ticker);
     pthread_mutex_destroy(&m->lock);
     ms_mem_free(m);
     *monitor = NULL;

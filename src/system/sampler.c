@@ -1,13 +1,12 @@
 #include "system/sampler.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/ticker.h"
 #include "system/host.h"
 
 /* Short runs are seen in detail; a look costs about 10 us, so even this rate is nothing. */
@@ -18,15 +17,14 @@
 struct ms_sampler {
     ms_mem *mem;
     double began_s;
+    ms_ticker ticker;
     pthread_mutex_t lock; /* what follows */
     ms_series series;
-    bool stop;
-    pthread_cond_t wake;
-    pthread_t thread;
-    bool has_thread;
 };
 
-static void look(ms_sampler *s) {
+/* Returns when to look again, in seconds. */
+static double look(void *arg) {
+    ms_sampler *s = arg;
     ms_mem_usage usage;
     ms_memory_sample sample = {.resident_bytes = ms_host_resident_bytes()};
     ms_mem_get_usage(s->mem, &usage);
@@ -35,30 +33,9 @@ static void look(ms_sampler *s) {
     pthread_mutex_lock(&s->lock);
     sample.seconds = ms_now_s() - s->began_s;
     ms_series_add(&s->series, &sample);
+    double wait_s = s->series.interval_s;
     pthread_mutex_unlock(&s->lock);
-}
-
-/* False when it is time to stop. */
-static bool wait_a_while(ms_sampler *s) {
-    struct timespec until;
-    pthread_mutex_lock(&s->lock);
-    double wait_s = s->series.interval_s < LONGEST_WAIT_S ? s->series.interval_s : LONGEST_WAIT_S;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + (int64_t)(wait_s * 1e9);
-    until.tv_sec += (time_t)(ns / 1000000000);
-    until.tv_nsec = (long)(ns % 1000000000);
-    while (!s->stop && pthread_cond_timedwait(&s->wake, &s->lock, &until) == 0) {
-    }
-    bool go_on = !s->stop;
-    pthread_mutex_unlock(&s->lock);
-    return go_on;
-}
-
-static void *sampler_main(void *arg) {
-    ms_sampler *s = arg;
-    while (wait_a_while(s))
-        look(s);
-    return NULL;
+    return wait_s < LONGEST_WAIT_S ? wait_s : LONGEST_WAIT_S;
 }
 
 ms_status ms_sampler_create(ms_mem *mem, ms_sampler **ret_sampler, ms_error *err) {
@@ -68,19 +45,8 @@ ms_status ms_sampler_create(ms_mem *mem, ms_sampler **ret_sampler, ms_error *err
     s->mem = mem;
     ms_series_init(&s->series, FIRST_INTERVAL_S);
     s->began_s = ms_now_s();
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    look(s);
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old); /* the thread inherits it: Ctrl-C is for others */
-    int error = pthread_create(&s->thread, NULL, sampler_main, s);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    s->has_thread = error == 0;
+    int error = ms_ticker_start(&s->ticker, look(s), look, s);
     if (error) {
         ms_sampler_destroy(&s);
         return ms_fail(err, MS_HOST_MEMORY, "cannot start the thread that records memory: %s",
@@ -94,14 +60,7 @@ void ms_sampler_destroy(ms_sampler **sampler) {
     if (!sampler || !*sampler)
         return;
     ms_sampler *s = *sampler;
-    if (s->has_thread) {
-        pthread_mutex_lock(&s->lock);
-        s->stop = true;
-        pthread_cond_signal(&s->wake);
-        pthread_mutex_unlock(&s->lock);
-        pthread_join(s->thread, NULL);
-    }
-    pthread_cond_destroy(&s->wake);
+    ms_ticker_stop(&s->ticker);
     pthread_mutex_destroy(&s->lock);
     ms_mem_free(s);
     *sampler = NULL;
