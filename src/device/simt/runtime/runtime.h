@@ -9,14 +9,14 @@
  * Streams run late: nothing is done before somebody waits, and then they take turns by a seed, in any order
  * that events allow. The host's side of a copy is read or written when the copy is done.
  *
- *   MEMSAFE_SIMT=8G,sm_86,SEED       the card's memory, its architecture, the order of streams and of what
- the *                                    emulator draws; each may be left out from behind. "none": there is
- no *                                    card; "old": the driver is too old
+ *   MEMSAFE_SIMT=8G,sm_86,SEED       the card's memory, its architecture, the order of streams and of what the
+ *                                    emulator draws; each may be left out from behind. "none": there is no
+ *                                    card; "old": the driver is too old
  *   MEMSAFE_SIMT_VMM=0               the driver does not map memory to reserved addresses
  *   MEMSAFE_SIMT_SKIP=1              work is given and looked at as ever, nothing is computed or written:
- what *                                    comes back is zeros. A run comes to its end in no time
+ *                                    what comes back is zeros. A run comes to its end in no time
  *   MEMSAFE_SIMT_UUID=TEXT           which card it is, up to 16 letters; then it is one that the self-test is
- made of *                                    when it is first opened
+ *                                    made of when it is first opened
  *   MEMSAFE_SIMT_FAIL_ALLOC=N        the N-th block of device memory fails; counted, like all that follow,
  *                                    over the process from 1
  *   MEMSAFE_SIMT_FAIL_CREATE=N       the N-th piece of physical memory: the card has no more than it said
