@@ -22,6 +22,13 @@ void jobs_unlock(jobs *js) {
     pthread_mutex_unlock(&js->lock);
 }
 
+bool jobs_ending(jobs *js) {
+    jobs_lock(js);
+    bool ending = js->ending;
+    jobs_unlock(js);
+    return ending;
+}
+
 void jobs_wait_a_second(jobs *js) {
     const struct timespec t = ms_cond_deadline(1);
     pthread_cond_timedwait(&js->woken, &js->lock, &t);
@@ -98,11 +105,6 @@ int jobs_waiting(const jobs *js) {
     return n;
 }
 
-bool jobs_goes_before(const job *a, const job *b) {
-    return a->options.priority != b->options.priority ? a->options.priority > b->options.priority
-                                                      : a->seq < b->seq;
-}
-
 uint64_t jobs_version(const jobs *js) {
     return js->version;
 }
@@ -135,9 +137,14 @@ void jobs_write(ms_buf *b, jobs *js, const job *j) {
     job_write(b, j, expires_ms(js, j));
 }
 
+static bool goes_before(const job *a, const job *b) {
+    return a->options.priority != b->options.priority ? a->options.priority > b->options.priority
+                                                      : a->seq < b->seq;
+}
+
 static int compare_turns(const void *a, const void *b) {
     const job *x = *(job *const *)a, *y = *(job *const *)b;
-    return jobs_goes_before(x, y) ? -1 : jobs_goes_before(y, x);
+    return goes_before(x, y) ? -1 : goes_before(y, x);
 }
 
 /* After any change of a state or a priority: who waits where is news of all whose turn it changes. */
@@ -162,6 +169,11 @@ static void settle(jobs *js) {
         j->position = (int)i + 1;
         j->version = ++js->version;
     }
+    js->n_queued = n;
+}
+
+job *jobs_next(const jobs *js) {
+    return js->n_queued ? js->queued[0] : NULL;
 }
 
 void jobs_save(jobs *js, job *j) {

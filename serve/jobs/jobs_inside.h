@@ -24,9 +24,10 @@ struct jobs {
     pthread_mutex_t lock;
     pthread_cond_t woken; /* there may be something to run, or the end */
     job_store *store;
-    job **list;   /* in the order of making */
-    job **queued; /* of those, as they go: for settle() alone */
+    job **list; /* in the order of making */
     size_t count, room;
+    job **queued; /* of those, as they go: for settle() and jobs_next() alone */
+    size_t n_queued;
     int64_t next_seq;
     uint64_t version, generation;
     gone_job gone[JOBS_GONE]; /* number n_gone - 1 is the newest */
@@ -61,7 +62,7 @@ void jobs_save(jobs *js, job *j);
 void jobs_remove(jobs *js, job *j);
 void jobs_end(jobs *js, job *j, job_state state);
 void jobs_tidy(jobs *js);
-bool jobs_goes_before(const job *a, const job *b); /* of two that wait */
+job *jobs_next(const jobs *js); /* whose turn it is; NULL = nobody waits */
 
 /* What a worker is told of a job: folder, model, options. */
 void jobs_write_order(const jobs *js, ms_buf *b, const char *what, const char *id, const job_options *o,
@@ -74,6 +75,9 @@ ms_status jobs_start_worker(jobs *js, worker_process *p, const char *kind, const
 
 /* Lock held, and given back meanwhile: until something changes, or a second has passed. */
 void jobs_wait_a_second(jobs *js);
+
+/* Takes the lock. */
+bool jobs_ending(jobs *js);
 
 /* Their threads. */
 void *jobs_webhook_loop(void *arg);

@@ -16,17 +16,6 @@
 #define MOST_COUNT (INT64_C(1) << 53)
 #define START_AGAIN_S 1.0 /* where no worker can be started */
 
-/* Lock held. */
-static job *next_job(jobs *js) {
-    job *best = NULL;
-    for (size_t i = 0; i < js->count; i++) {
-        job *j = js->list[i];
-        if (j->state == JOB_QUEUED && (!best || jobs_goes_before(j, best)))
-            best = j;
-    }
-    return best;
-}
-
 /* ---- what the worker says: lock held ---- */
 
 /* What it says is checked: a number that cannot be would make the list one that cannot be read. */
@@ -102,13 +91,6 @@ static bool take_line(jobs *js, job *j, const ms_json *line) {
 }
 
 /* ---- a job ---- */
-
-static bool ends(jobs *js) {
-    jobs_lock(js);
-    bool ending = js->ending;
-    jobs_unlock(js);
-    return ending;
-}
 
 /* What the worker is told. Lock held: options can be changed by others. */
 static void write_run(jobs *js, const job *j, ms_buf *b) {
@@ -207,7 +189,7 @@ static bool have_worker(jobs *js, double *next_try_s) {
     if (ms_now_s() < *next_try_s)
         return false;
     jobs_unlock(js);
-    ms_status status = jobs_start_worker(js, &js->worker, "run", NULL, ends, &err);
+    ms_status status = jobs_start_worker(js, &js->worker, "run", NULL, jobs_ending, &err);
     jobs_lock(js);
     if (status == MS_OK)
         return true;
@@ -223,11 +205,11 @@ void *jobs_run_loop(void *arg) {
     jobs_lock(js);
     while (!js->ending) {
         jobs_tidy(js);
-        if (!next_job(js) || !have_worker(js, &next_try_s)) {
+        if (!jobs_next(js) || !have_worker(js, &next_try_s)) {
             jobs_wait_a_second(js);
             continue;
         }
-        job *j = next_job(js);
+        job *j = jobs_next(js);
         if (!j || js->ending) /* it was cancelled, while the worker started */
             continue;
         j->state = JOB_RUNNING;

@@ -60,12 +60,8 @@ static size_t drop_answer(char *data, size_t size, size_t n, void *arg) {
 }
 
 static int is_ending(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d) {
-    jobs *js = arg;
     (void)a, (void)b, (void)c, (void)d;
-    jobs_lock(js);
-    bool ending = js->ending;
-    jobs_unlock(js);
-    return ending;
+    return jobs_ending(arg);
 }
 
 /* False: no memory. */
