@@ -25,11 +25,6 @@ typedef struct batch {
     ms_status first; /* of the failures */
 } batch;
 
-static void show_progress(void *arg, const ms_run_progress *progress) {
-    (void)arg;
-    cli_show_progress(progress);
-}
-
 /* ---- before the work ---- */
 
 static ms_status take_part(batch *b, ms_error *err) {
@@ -151,7 +146,7 @@ static ms_status run_one(batch *b, cli_batch_job *j, ms_run_report *r, ms_error 
     s->p.model = b->common.p.model; /* for the report */
     s->p.profile = cli_profile_source(&s->profile);
     MS_TRY(cli_run_report_check(s, err));
-    s->p.progress = show_progress;
+    s->p.progress = cli_show_progress;
     s->p.cancelled = cli_interrupted;
     ms_run_params p = s->p;
     strip(&p);

@@ -23,11 +23,6 @@ typedef struct run_view {
     const cli_model_choice *model;
 } run_view;
 
-static void show_progress(void *arg, const ms_run_progress *progress) {
-    (void)arg;
-    cli_show_progress(progress);
-}
-
 /* The first lines: what was decided before any work. */
 static void show_plan(void *arg, const ms_run_report *r) {
     const run_view *view = arg;
@@ -149,7 +144,7 @@ static int run_as(cli_run_state *s, ms_run_work work, const cli_worker_order *or
     if (cli_run_report_check(s, &err) != MS_OK)
         return cli_fail(&err);
     run_view view = {.p = &s->p, .model = &model};
-    s->p.progress = show_progress;
+    s->p.progress = cli_show_progress;
     s->p.planned = show_plan;
     s->p.arg = &view;
     s->p.cancelled = cli_interrupted;

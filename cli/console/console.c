@@ -495,11 +495,12 @@ static void log_line(const ms_run_progress *p) {
     console.last_line = console.bar;
 }
 
-void cli_show_progress(const ms_run_progress *p) {
+void cli_show_progress(void *arg, const ms_run_progress *p) {
     static const double intervals[] = {[SHAPE_BAR] = BAR_INTERVAL_S,
                                        [SHAPE_PLAIN] = PLAIN_INTERVAL_S,
                                        [SHAPE_LOG] = 0,
                                        [SHAPE_JSON] = JSON_INTERVAL_S};
+    (void)arg;
     double now = ms_now_s();
     bool nothing = p->fraction < 0 && p->frames_done == 0; /* not worth a line of its own */
     bool last = console.shape == SHAPE_JSON && p->fraction >= 1;
@@ -537,5 +538,5 @@ void cli_show_frames(const char *stage, int64_t frames_done, int64_t frames_tota
         p.fraction = fmin((double)frames_done / (double)frames_total, 1);
     if (frames_done > 0 && frames_total >= frames_done)
         p.eta_s = p.seconds / (double)frames_done * (double)(frames_total - frames_done);
-    cli_show_progress(&p);
+    cli_show_progress(NULL, &p);
 }

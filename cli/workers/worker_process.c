@@ -100,8 +100,9 @@ void cli_worker_apply(const cli_worker_order *o, cli_run_state *s) {
 
 static void take_progress(cli_worker *w, const ms_json *line) {
     snprintf(w->stage, sizeof(w->stage), "%s", ms_json_get_text(line, "stage"));
+    int64_t frames = (int64_t)ms_json_get_number(line, "frames_done", 0) - w->frames_before;
     if (w->planned) /* before, what was there counts as done */
-        w->frames_done = (int64_t)ms_json_get_number(line, "frames_done", 0) - w->frames_before;
+        w->frames_done = frames > 0 ? frames : 0;
     w->fraction = ms_json_get_number(line, "fraction", -1);
     w->eta_s = ms_json_get_number(line, "eta_s", -1);
     if (w->first_fraction < 0)

@@ -82,14 +82,20 @@ static ms_status make_orders(const ms_run_params *p, const cli_device_list *l,
 
 /* ---- progress ---- */
 
+/* That are finished, of the job's. */
+static int64_t kept_frames(const crew *c) {
+    int64_t frames = c->before;
+    for (int i = 0; i < c->count; i++)
+        frames += c->worker[i].frames_done;
+    return frames;
+}
+
 /* Each tells how far the job would be by its own work; together they are farther. */
 static void tell(crew *c) {
     double fraction = c->total > 0 ? (double)c->before / (double)c->total : 0, speed = 0;
-    int64_t done = c->before;
     const char *stage = ms_stage_name(MS_STAGE_LOAD);
     for (int i = 0; i < c->count; i++) {
         const cli_worker *w = &c->worker[i];
-        done += w->frames_done > 0 ? w->frames_done : 0;
         if (w->fraction < 0)
             continue;
         fraction += w->fraction - w->first_fraction;
@@ -103,7 +109,7 @@ static void tell(crew *c) {
     if (fraction > c->fraction)
         c->fraction = fraction;
     const ms_run_progress progress = {.stage = stage,
-                                      .frames_done = done,
+                                      .frames_done = kept_frames(c),
                                       .frames_total = c->total,
                                       .seconds = ms_now_s() - c->began_s,
                                       .fraction = c->total > 0 ? c->fraction : -1,
@@ -193,7 +199,7 @@ static void fill_report(const crew *c, cli_workers_report *r) {
         snprintf(r->worker[i].device, sizeof(r->worker[i].device), "%s", w->order.device);
         if (!w->done)
             snprintf(r->worker[i].problem, sizeof(r->worker[i].problem), "%.255s", w->err.message);
-        r->worker[i].frames = w->frames_done > 0 ? w->frames_done : 0;
+        r->worker[i].frames = w->frames_done;
         r->worker[i].peak_bytes = w->peak_bytes;
         r->worker[i].budget_bytes = w->order.budget_bytes;
         r->worker[i].seconds = w->seconds;
@@ -211,13 +217,6 @@ static ms_status make_segments(crew *c, const cli_device_list *l, cli_workers_re
     if (err)
         *err = failed->err;
     return failed->err.code;
-}
-
-static int64_t kept_frames(const crew *c) {
-    int64_t frames = c->before;
-    for (int i = 0; i < c->count; i++)
-        frames += c->worker[i].frames_done > 0 ? c->worker[i].frames_done : 0;
-    return frames;
 }
 
 /* ---- the whole ---- */

@@ -24,7 +24,7 @@ static void hear(cli_progress_mode mode, bool quiet, char *text, size_t bytes) {
                                    .seconds = s,
                                    .fraction = s / 3600.0,
                                    .eta_s = 3600 - s};
-        cli_show_progress(&p);
+        cli_show_progress(NULL, &p);
     }
     fflush(stderr);
     assert_true(dup2(kept, STDERR_FILENO) >= 0);
