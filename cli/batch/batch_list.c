@@ -50,12 +50,14 @@ static ms_status add_word(cli_batch_job *j, ms_error *err, const char *fmt, ...)
 
 /* ---- a job ---- */
 
-/* FOLDER/NAME.EXTENSION, of a file's name. */
+/* FOLDER/NAME.EXTENSION, of a file's name; kept among the job's words. */
 static ms_status name_in(const char *folder, const char *file, const char *extension, cli_batch_job *j,
-                         const char *option, ms_error *err) {
+                         const char **ret_path, ms_error *err) {
     const char *name = ms_name_in(file), *dot = strrchr(name, '.');
     int stem = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
-    return add_word(j, err, "--%s=%s/%.*s%s", option, folder, stem, name, extension);
+    MS_TRY(add_word(j, err, "%s/%.*s%s", folder, stem, name, extension));
+    *ret_path = j->words[j->n_words - 1];
+    return MS_OK;
 }
 
 static const char *extension_of(const cli_run_state *s) {
@@ -64,13 +66,14 @@ static const char *extension_of(const cli_run_state *s) {
 }
 
 /* Output and report follow from the video's name where the line names none. */
-static ms_status complete(const cli_run_state *common, cli_batch_job *j, cli_run_state *s, ms_error *err) {
+static ms_status complete(const cli_run_state *common, cli_batch_job *j, ms_error *err) {
+    cli_run_state *s = &j->state;
     const char *video = s->inputs.count ? s->inputs.items[0] : NULL;
     if (video && !s->p.output && common->p.output)
-        MS_TRY(name_in(common->p.output, video, extension_of(s), j, "out", err));
+        MS_TRY(name_in(common->p.output, video, extension_of(s), j, &s->p.output, err));
     const char *named = s->p.output ? s->p.output : video;
     if (named && !s->report && common->report)
-        MS_TRY(name_in(common->report, named, ".json", j, "report", err));
+        MS_TRY(name_in(common->report, named, ".json", j, &s->report, err));
     return MS_OK;
 }
 
@@ -86,11 +89,9 @@ static ms_status parse(cli_batch_job *j, const cli_run_state *common, ms_error *
     return cli_parse(&cli_run_command, j->n_words, copy, &j->state, &n_arguments, err);
 }
 
-/* Twice: what is named by itself depends on what was said. */
 static ms_status finish(cli_batch_job *j, const cli_run_state *common, ms_error *err) {
     MS_TRY(parse(j, common, err));
-    MS_TRY(complete(common, j, &j->state, err));
-    MS_TRY(parse(j, common, err));
+    MS_TRY(complete(common, j, err));
     MS_TRY(cli_run_options_apply(&j->state, NULL, 0, err));
     return cli_run_options_named(&j->state, err);
 }

@@ -9,7 +9,7 @@
 
 typedef struct cli_batch_job {
     int line;     /* of the file, from 1; of a folder, its place in the order of names */
-    char **words; /* [n_words] */
+    char **words; /* [n_words]: those, and names that follow from them */
     int n_words;
     cli_run_state state; /* what is to be run; borrows from words */
 } cli_batch_job;
