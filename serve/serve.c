@@ -103,17 +103,12 @@ static void close_folder(folder *f) {
    all the memory that they see. */
 static ms_status find_budget(const serve_params *p, size_t *ret_bytes, ms_error *err) {
     ms_plan_params plan;
-    ms_plan_report report;
     *ret_bytes = p->budget_bytes;
     if (p->budget_bytes)
         return MS_OK;
     ms_plan_params_init(&plan);
-    plan.shape = "tiny";
     plan.device = p->device;
-    plan.history = p->history;
-    MS_TRY(ms_plan_run(&plan, &report, NULL, err));
-    *ret_bytes = report.budget_bytes;
-    return MS_OK;
+    return ms_plan_budget(&plan, ret_bytes, err);
 }
 
 /* Workers may write the folder of the history: one that the data folder is in would give them the list of

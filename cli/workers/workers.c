@@ -32,22 +32,17 @@ static bool is_processor(const char *device) {
 /* ---- what each gets ---- */
 
 /* What a run would take of the host: as asked for, else what is free less the tier's margin. */
-static ms_status find_host_budget(const ms_run_params *p, bool cpu_alone, uint64_t *ret_bytes,
-                                  ms_error *err) {
+static ms_status find_host_budget(const ms_run_params *p, bool cpu_alone, size_t *ret_bytes, ms_error *err) {
     ms_plan_params plan;
-    ms_plan_report report;
     *ret_bytes = p->host_budget_bytes;
     if (cpu_alone && p->budget_bytes && (!*ret_bytes || p->budget_bytes < *ret_bytes))
         *ret_bytes = p->budget_bytes; /* the lesser of the two holds */
     if (*ret_bytes)
         return MS_OK;
     ms_plan_params_init(&plan);
-    plan.shape = "tiny";
     plan.device = "cpu";
     plan.profile = p->profile;
-    MS_TRY(ms_plan_run(&plan, &report, NULL, err));
-    *ret_bytes = report.budget_bytes;
-    return MS_OK;
+    return ms_plan_budget(&plan, ret_bytes, err);
 }
 
 static int count_cpus(void) {
@@ -64,7 +59,7 @@ static int count_cpus(void) {
    asked for to itself; on the processor the budget is the host's. */
 static ms_status make_orders(const ms_run_params *p, const cli_device_list *l,
                              cli_worker_order order[CLI_MAX_WORKERS], ms_error *err) {
-    uint64_t host = 0;
+    size_t host = 0;
     int threads = p->threads ? p->threads : count_cpus();
     MS_TRY(find_host_budget(p, l->cpus == l->count, &host, err));
     for (int i = 0; i < l->count; i++) {

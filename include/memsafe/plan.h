@@ -115,6 +115,16 @@ static inline ms_status ms_plan_run(const ms_plan_params *params, ms_plan_report
 }
 MS_API void ms_plan_free_svg(char **svg);
 
+/*
+ * The budget that such a run gets, in bytes of the device's memory: ms_plan_report.budget_bytes, with nothing
+ * planned. Model and shape are not looked at. Errors as ms_plan_run(), but MS_BUDGET.
+ */
+MS_API ms_status ms_plan_budget_sized(const ms_plan_params *params, size_t params_bytes, size_t *ret_bytes,
+                                      ms_error *err);
+static inline ms_status ms_plan_budget(const ms_plan_params *params, size_t *ret_bytes, ms_error *err) {
+    return ms_plan_budget_sized(params, sizeof(*params), ret_bytes, err);
+}
+
 #ifdef __cplusplus
 }
 #endif

@@ -15,6 +15,13 @@ static size_t lesser_budget(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
+void ms_run_policy_set_device(ms_run_policy_params *p, const ms_device *dev) {
+    if (dev->caps.host_memory)
+        return;
+    dev->backend->memory(dev, &p->device_free_bytes, &p->device_bytes);
+    p->device_free_bytes += dev->caps.own_bytes;
+}
+
 ms_status ms_run_policy_load(const ms_run_policy_params *params, ms_run_policy *ret_policy, ms_error *err) {
     static const ms_dtype types[] = {
         [MS_PRECISION_FP32] = MS_F32, [MS_PRECISION_FP16] = MS_F16, [MS_PRECISION_BF16] = MS_BF16};

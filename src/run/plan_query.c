@@ -1,4 +1,4 @@
-/* ms_plan_run(): the plan of a run that is only described. */
+/* ms_plan_run(), ms_plan_budget(): of a run that is only described. */
 #include "memsafe/plan.h"
 
 #include <math.h>
@@ -265,22 +265,22 @@ static void describe(const planning *a, const ms_engine_program *program, ms_pla
     }
 }
 
+static ms_status load_policy(const ms_plan_params *p, const ms_device *dev, ms_run_policy *ret_policy,
+                             ms_error *err) {
+    ms_run_policy_params policy = {.source = &p->profile,
+                                   .precision = p->precision,
+                                   .budget_bytes = p->budget_bytes,
+                                   .host_budget_bytes = p->host_budget_bytes};
+    MS_TRY(check_device(p, dev, err));
+    ms_run_policy_set_device(&policy, dev);
+    return ms_run_policy_load(&policy, ret_policy, err);
+}
+
 static ms_status prepare(planning *a, const ms_compute *compute, ms_plan_report *r, ms_error *err) {
     const ms_plan_params *p = a->p;
     const ms_device *dev = compute->dev;
-    size_t free_bytes = 0, total_bytes = 0;
-    MS_TRY(check_device(p, dev, err));
-    if (!dev->caps.host_memory) {
-        dev->backend->memory(dev, &free_bytes, &total_bytes);
-        free_bytes += a->own_bytes = dev->caps.own_bytes; /* the budget is of these, too */
-    }
-    const ms_run_policy_params policy = {.source = &p->profile,
-                                         .precision = p->precision,
-                                         .budget_bytes = p->budget_bytes,
-                                         .host_budget_bytes = p->host_budget_bytes,
-                                         .device_bytes = total_bytes,
-                                         .device_free_bytes = free_bytes};
-    MS_TRY(ms_run_policy_load(&policy, &a->policy, err));
+    MS_TRY(load_policy(p, dev, &a->policy, err));
+    a->own_bytes = dev->caps.host_memory ? 0 : dev->caps.own_bytes;
     MS_TRY(find_configs(p, &a->files, err));
     ms_compute on = *compute;
     on.replay = a->policy.profile.value[MS_FIELD_DEVICE_GRAPHS] != 0;
@@ -383,43 +383,76 @@ static ms_status plan_on(planning *a, const ms_compute *compute, ms_plan_report 
     return status == MS_OK ? fit : status;
 }
 
+/* ---- what callers ask ---- */
+
+/* What is planned for: a device of this machine, or one that is not here. */
+typedef struct target {
+    const ms_card *card;
+    ms_mem *device_mem;
+    ms_compute compute;
+} target;
+
+static ms_status open_target(const ms_plan_params *p, target *t, ms_error *err) {
+    *t = (target){.card = NULL};
+    MS_TRY(check(p, err));
+    MS_TRY(find_card(p, &t->card, err));
+    MS_TRY(ms_mem_create(0, &t->device_mem));
+    const ms_compute_params device = {.device = t->card ? "dummy" : p->device,
+                                      .threads = p->device_bytes && !t->card && !p->threads ? 1 : p->threads,
+                                      .isa_limit = MS_ISA_COUNT - 1,
+                                      .memory_bytes = p->device_bytes,
+                                      .card = t->card,
+                                      .device_mem = t->device_mem};
+    return ms_compute_open_tested(&device, &t->compute, err);
+}
+
+static void close_target(target *t) {
+    ms_compute_close(&t->compute);
+    ms_mem_destroy(&t->device_mem);
+}
+
 ms_status ms_plan_run_sized(const ms_plan_params *params, size_t params_bytes, ms_plan_report *ret_report,
                             size_t report_bytes, char **ret_svg, ms_error *err) {
-    ms_compute compute = {0};
     ms_plan_params p = defaults();
     ms_error_clear(err);
     MS_READ_SIZED(&p, params, params_bytes, err);
     MS_NEED(ret_report, err);
     MS_CHECK_SIZED(ret_report, report_bytes, err);
-    ms_mem *device_mem = NULL;
-    const ms_card *card = NULL;
-    MS_TRY(check(&p, err));
-    MS_TRY(find_card(&p, &card, err));
-    ms_compute_params device = {.device = card ? "dummy" : p.device,
-                                .threads = p.device_bytes && !card && !p.threads ? 1 : p.threads,
-                                .isa_limit = MS_ISA_COUNT - 1,
-                                .memory_bytes = p.device_bytes,
-                                .card = card};
+    target on;
     ms_plan_report report = {0};
-    MS_TRY(ms_mem_create(0, &device_mem));
-    device.device_mem = device_mem;
     planning *work = NULL;
-    ms_status status = ms_compute_open_tested(&device, &compute, err);
+    ms_status status = open_target(&p, &on, err);
     if (status == MS_OK) {
-        work = ms_mem_calloc(compute.mem, MS_LEDGER_GENERAL, 1, sizeof(*work));
-        status = work ? MS_OK : ms_fail_alloc(err, compute.mem, sizeof(*work), "planning");
+        work = ms_mem_calloc(on.compute.mem, MS_LEDGER_GENERAL, 1, sizeof(*work));
+        status = work ? MS_OK : ms_fail_alloc(err, on.compute.mem, sizeof(*work), "planning");
     }
     if (work) {
         work->p = &p;
-        work->card = card;
-        status = plan_on(work, &compute, &report, ret_svg, err);
+        work->card = on.card;
+        status = plan_on(work, &on.compute, &report, ret_svg, err);
         ms_engine_destroy(&work->ask.engine);
     }
     ms_mem_free(work);
-    ms_compute_close(&compute);
-    ms_mem_destroy(&device_mem);
+    close_target(&on);
     if (status == MS_OK || status == MS_BUDGET)
         ms_sized_fill(ret_report, report_bytes, &report, sizeof(report));
+    return status;
+}
+
+ms_status ms_plan_budget_sized(const ms_plan_params *params, size_t params_bytes, size_t *ret_bytes,
+                               ms_error *err) {
+    ms_plan_params p = defaults();
+    ms_run_policy policy = {.budget_bytes = 0};
+    target on;
+    ms_error_clear(err);
+    MS_READ_SIZED(&p, params, params_bytes, err);
+    MS_NEED(ret_bytes, err);
+    ms_status status = open_target(&p, &on, err);
+    if (status == MS_OK)
+        status = load_policy(&p, on.compute.dev, &policy, err);
+    close_target(&on);
+    if (status == MS_OK)
+        *ret_bytes = policy.budget_bytes;
     return status;
 }
 

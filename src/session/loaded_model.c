@@ -39,10 +39,7 @@ ms_status ms_model_open_memory(ms_model *m, const ms_profile_source *profile, ms
                                    .budget_bytes = budget_bytes,
                                    .host_budget_bytes = host_budget_bytes};
     ms_device *dev = m->compute.dev;
-    if (m->apart) {
-        dev->backend->memory(dev, &policy.device_free_bytes, &policy.device_bytes);
-        policy.device_free_bytes += dev->caps.own_bytes; /* the budget is of these, too */
-    }
+    ms_run_policy_set_device(&policy, dev);
     MS_TRY(ms_run_policy_load(&policy, &m->policy, err));
     MS_TRY(ms_run_share_join(&m->share, m->policy.host_budget_bytes, err));
     m->compute.replay = m->policy.profile.value[MS_FIELD_DEVICE_GRAPHS] != 0;

@@ -1403,6 +1403,7 @@ FUNCTIONS: Dict[str, Tuple[object, List[object]]] = {
     "ms_optimizer_params_init_sized": (None, [C.POINTER(ms_optimizer_params), C.c_size_t]),
     "ms_optimizer_tier": (C.c_char_p, [C.c_void_p]),
     "ms_paste_name": (C.c_char_p, [C.c_int]),
+    "ms_plan_budget_sized": (C.c_int, [C.POINTER(ms_plan_params), C.c_size_t, C.POINTER(C.c_size_t), C.POINTER(ms_error)]),
     "ms_plan_free_svg": (None, [C.POINTER(C.c_void_p)]),
     "ms_plan_params_init_sized": (None, [C.POINTER(ms_plan_params), C.c_size_t]),
     "ms_plan_run_sized": (C.c_int, [C.POINTER(ms_plan_params), C.c_size_t, C.POINTER(ms_plan_report), C.c_size_t, C.POINTER(C.c_void_p), C.POINTER(ms_error)]),

@@ -225,6 +225,35 @@ static void a_model_has_batch_sizes(void **state) {
 
 /* ---- the machine and its profile ---- */
 
+/* What a plan would say; of a device that is not here, to the byte what the margin leaves. */
+static void a_budget_needs_no_plan(void **state) {
+    (void)state;
+    static const char *const settings[] = {"safety_margin=25"};
+    ms_plan_params p;
+    size_t budget = 0;
+    ms_plan_report *report = calloc(1, sizeof(*report));
+    assert_non_null(report);
+    ms_plan_params_init(&p);
+    p.shape = "tiny";
+    p.profile = (ms_profile_source){.settings = settings, .n_settings = 1};
+    p.device = "dummy";
+    p.device_bytes = (size_t)8 << 30;
+    assert_ms_ok(ms_plan_run(&p, report, NULL, &err), &err);
+    assert_ms_ok(ms_plan_budget(&p, &budget, &err), &err);
+    assert_int_equal(budget, (size_t)6 << 30);
+    assert_int_equal(budget, report->budget_bytes);
+    p.budget_bytes = 1 << 20; /* too small for any run */
+    assert_int_equal(ms_plan_run(&p, report, NULL, &err), MS_BUDGET);
+    assert_ms_ok(ms_plan_budget(&p, &budget, &err), &err);
+    assert_int_equal(budget, 1 << 20);
+    p.device_bytes = 0;
+    assert_int_equal(ms_plan_budget(&p, &budget, &err), MS_INVALID_ARGUMENT);
+    p.device = "toaster";
+    assert_int_not_equal(ms_plan_budget(&p, &budget, &err), MS_OK);
+    assert_int_equal(budget, 1 << 20);
+    free(report);
+}
+
 static void the_machine_is_what_it_is(void **state) {
     (void)state;
     ms_probe *probe = NULL;
@@ -325,6 +354,7 @@ int main(void) {
 #endif
         cmocka_unit_test(a_model_that_is_there_is_not_replaced),
         cmocka_unit_test(a_model_has_batch_sizes),
+        cmocka_unit_test(a_budget_needs_no_plan),
         cmocka_unit_test(the_machine_is_what_it_is),
         cmocka_unit_test(a_profile_is_told),
 #if MS_HAVE_SQLITE

@@ -452,6 +452,9 @@ static void null_plan(void) {
     ms_plan_params_init(&p);
     REFUSED(ms_plan_run(NULL, report, NULL, &err));
     REFUSED(ms_plan_run(&p, NULL, NULL, &err));
+    size_t budget = 0;
+    REFUSED(ms_plan_budget(NULL, &budget, &err));
+    REFUSED(ms_plan_budget(&p, NULL, &err));
     NOTHING(ms_plan_free_svg(NULL));
     NOTHING(ms_plan_free_svg(&svg));
     /* No device is the best that is here. */

@@ -331,6 +331,11 @@ static void sizes_of_plans(void) {
     WRONG_SIZES(ms_plan_run_sized(&p, bytes, whole, sizeof(*whole), NULL, &err), "params", ms_plan_params);
     WRONG_SIZES(ms_plan_run_sized(&p, sizeof(p), whole, bytes, NULL, &err), "ret_report", ms_plan_report);
     note("ms_plan_run_sized");
+    size_t budget = 0;
+    assert_ms_ok(ms_plan_budget_sized(older, before, &budget, &err), &err);
+    assert_int_equal(budget, p.budget_bytes);
+    WRONG_SIZES(ms_plan_budget_sized(&p, bytes, &budget, &err), "params", ms_plan_params);
+    note("ms_plan_budget_sized");
     free(older);
     free(old_report);
     free(whole);
