@@ -22,10 +22,6 @@ static int by_key(const void *a, const void *b) {
     return x->index - y->index;
 }
 
-static int overlap_in_time(const ms_block *a, const ms_block *b) {
-    return a->first <= b->last && b->first <= a->last;
-}
-
 /* Sum of sizes at each moment; moments is the number of them. */
 static void pressure_over_time(const ms_block *blocks, int count, size_t *pressure, int moments) {
     for (int t = 0; t < moments; t++)
@@ -35,38 +31,39 @@ static void pressure_over_time(const ms_block *blocks, int count, size_t *pressu
             pressure[t] += ms_align_up(blocks[i].bytes, MS_ARENA_ALIGN);
 }
 
+/* Where a block lies, apart from the block: the walk below reads nothing else. */
+typedef struct place_taken {
+    size_t offset, end;
+    int first, last;
+} place_taken;
+
 /*
- * Places the blocks in the order given. placed holds the indices of those already placed, sorted by offset,
- * so that one walk finds the lowest gap between the neighbours in time that is large enough.
+ * Places the blocks in the order given. taken holds those already placed, sorted by offset, so that one walk
+ * finds the lowest gap between the neighbours in time that is large enough.
  */
-static size_t place(ms_block *blocks, const ranked *order, int count, int *placed) {
+static size_t place(ms_block *blocks, const ranked *order, int count, place_taken *taken) {
     size_t arena = 0;
-    int n_placed = 0;
+    int n_taken = 0;
     for (int i = 0; i < count; i++) {
         ms_block *b = &blocks[order[i].index];
-        size_t bytes = ms_align_up(b->bytes, MS_ARENA_ALIGN), offset = 0;
+        const size_t bytes = ms_align_up(b->bytes, MS_ARENA_ALIGN);
+        const int first = b->first, last = b->last;
+        size_t offset = 0;
         b->offset = 0;
         if (bytes == 0)
             continue;
-        for (int j = 0; j < n_placed; j++) {
-            const ms_block *other = &blocks[placed[j]];
-            if (!overlap_in_time(b, other))
-                continue;
-            if (other->offset >= offset + bytes)
-                break; /* the gap before this one is large enough */
-            size_t end = other->offset + ms_align_up(other->bytes, MS_ARENA_ALIGN);
-            if (end > offset)
-                offset = end;
-        }
+        for (int j = 0; j < n_taken && taken[j].offset < offset + bytes;
+             j++) /* else the gap is large enough */
+            if (first <= taken[j].last && taken[j].first <= last && taken[j].end > offset)
+                offset = taken[j].end;
         b->offset = offset;
         if (offset + bytes > arena)
             arena = offset + bytes;
-        int at = n_placed++;
-        while (at > 0 && blocks[placed[at - 1]].offset > offset) {
-            placed[at] = placed[at - 1];
+        int at = n_taken++;
+        while (at > 0 && taken[at - 1].offset > offset)
             at--;
-        }
-        placed[at] = order[i].index;
+        memmove(taken + at + 1, taken + at, (size_t)(n_taken - 1 - at) * sizeof(*taken));
+        taken[at] = (place_taken){offset, offset + bytes, first, last};
     }
     return arena;
 }
@@ -100,7 +97,7 @@ typedef struct search {
     int count;
     const size_t *pressure;
     ranked *order; /* the one tried last */
-    int *placed;
+    place_taken *taken;
     size_t *best; /* offsets */
     ms_offset_plan plan;
 } search;
@@ -113,7 +110,7 @@ static void sort_by(search *s, int ordering) {
 
 /* Places the blocks in the order's; keeps the offsets when that is the least arena so far. */
 static void try_order(search *s, const char *name) {
-    size_t arena = place(s->blocks, s->order, s->count, s->placed);
+    size_t arena = place(s->blocks, s->order, s->count, s->taken);
     if (arena >= s->plan.arena_bytes)
         return;
     s->plan.arena_bytes = arena;
@@ -161,20 +158,20 @@ ms_status ms_plan_offsets(ms_mem *mem, ms_block *blocks, int count, ms_offset_pl
     }
     size_t n = (size_t)(count > 0 ? count : 1);
     size_t scratch_bytes =
-        n * (sizeof(ranked) + sizeof(int) + sizeof(size_t)) + (size_t)moments * sizeof(size_t);
+        n * (sizeof(place_taken) + sizeof(ranked) + sizeof(size_t)) + (size_t)moments * sizeof(size_t);
     char *scratch = ms_mem_alloc(mem, MS_LEDGER_GENERAL, scratch_bytes);
     if (!scratch)
         return ms_fail_alloc(err, mem, scratch_bytes, "the memory planner");
     size_t *pressure = (size_t *)scratch, *best = pressure + moments;
-    ranked *order = (ranked *)(best + n);
-    int *placed = (int *)(order + n);
+    place_taken *taken = (place_taken *)(best + n);
+    ranked *order = (ranked *)(taken + n);
 
     pressure_over_time(blocks, count, pressure, moments);
     search s = {.blocks = blocks,
                 .count = count,
                 .pressure = pressure,
                 .order = order,
-                .placed = placed,
+                .taken = taken,
                 .best = best,
                 .plan = {.arena_bytes = SIZE_MAX, .ordering = "none"}};
     for (int t = 0; t < moments; t++)
@@ -200,24 +197,55 @@ ms_status ms_plan_offsets(ms_mem *mem, ms_block *blocks, int count, ms_offset_pl
     return MS_OK;
 }
 
-ms_status ms_validate_offsets(const ms_block *blocks, int count, size_t arena_bytes, ms_error *err) {
+/* ---- checking ---- */
+
+/* First born first. */
+static int by_birth(const void *a, const void *b) {
+    const ms_block *x = *(const ms_block *const *)a, *y = *(const ms_block *const *)b;
+    if (x->first != y->first)
+        return x->first < y->first ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
+
+static ms_status check_place(const ms_block *blocks, int i, size_t arena_bytes, ms_error *err) {
+    const ms_block *b = &blocks[i];
+    if (b->offset % MS_ARENA_ALIGN || b->offset > arena_bytes || b->bytes > arena_bytes - b->offset)
+        return ms_fail(err, MS_INTERNAL, "block %d at %zu with %zu bytes does not lie in the arena of %zu", i,
+                       b->offset, b->bytes, arena_bytes);
+    return MS_OK;
+}
+
+/* sorted: those that take room, by birth. Only who is born while another lives can be in its way. */
+static ms_status check_pairs(const ms_block *blocks, const ms_block *const *sorted, int count,
+                             ms_error *err) {
     for (int i = 0; i < count; i++) {
-        const ms_block *a = &blocks[i];
-        if (a->offset % MS_ARENA_ALIGN || a->offset > arena_bytes || a->bytes > arena_bytes - a->offset)
-            return ms_fail(err, MS_INTERNAL,
-                           "block %d at %zu with %zu bytes does not lie in the arena of %zu", i, a->offset,
-                           a->bytes, arena_bytes);
-        for (int j = 0; j < i; j++) {
-            const ms_block *b = &blocks[j];
-            bool in_time = !(a->last < b->first || b->last < a->first);
-            bool in_space = a->bytes && b->bytes &&
-                            !(a->offset + a->bytes <= b->offset || b->offset + b->bytes <= a->offset);
-            if (in_time && in_space)
+        const ms_block *a = sorted[i];
+        for (int j = i + 1; j < count && sorted[j]->first <= a->last; j++) {
+            const ms_block *b = sorted[j];
+            if (a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes)
                 return ms_fail(err, MS_INTERNAL,
-                               "blocks %d [%zu, +%zu, life %d-%d] and %d [%zu, +%zu, life %d-%d] overlap", i,
-                               a->offset, a->bytes, a->first, a->last, j, b->offset, b->bytes, b->first,
-                               b->last);
+                               "blocks %d [%zu, +%zu, life %d-%d] and %d [%zu, +%zu, life %d-%d] overlap",
+                               (int)(a - blocks), a->offset, a->bytes, a->first, a->last, (int)(b - blocks),
+                               b->offset, b->bytes, b->first, b->last);
         }
     }
     return MS_OK;
+}
+
+ms_status ms_validate_offsets(ms_mem *mem, const ms_block *blocks, int count, size_t arena_bytes,
+                              ms_error *err) {
+    for (int i = 0; i < count; i++)
+        MS_TRY(check_place(blocks, i, arena_bytes, err));
+    const size_t bytes = (size_t)(count > 0 ? count : 1) * sizeof(const ms_block *);
+    const ms_block **sorted = ms_mem_alloc(mem, MS_LEDGER_GENERAL, bytes);
+    if (!sorted)
+        return ms_fail_alloc(err, mem, bytes, "the check of a memory plan");
+    int taking = 0;
+    for (int i = 0; i < count; i++)
+        if (blocks[i].bytes)
+            sorted[taking++] = &blocks[i];
+    qsort(sorted, (size_t)taking, sizeof(*sorted), by_birth);
+    ms_status status = check_pairs(blocks, sorted, taking, err);
+    ms_mem_free(sorted);
+    return status;
 }

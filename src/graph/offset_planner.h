@@ -28,8 +28,9 @@ typedef struct ms_offset_plan {
 /* Writes the blocks' offsets (multiples of MS_ARENA_ALIGN). mem: for scratch. */
 ms_status ms_plan_offsets(ms_mem *mem, ms_block *blocks, int count, ms_offset_plan *ret_plan, ms_error *err);
 
-/* Checks a plan without knowing how it was made. MS_INTERNAL names the first pair that
-   overlaps in space and time, or a block that is out of the arena or misaligned. */
-ms_status ms_validate_offsets(const ms_block *blocks, int count, size_t arena_bytes, ms_error *err);
+/* Checks a plan without knowing how it was made. MS_INTERNAL names a pair that overlaps in space and
+   time, or a block that is out of the arena or misaligned. mem: for scratch. */
+ms_status ms_validate_offsets(ms_mem *mem, const ms_block *blocks, int count, size_t arena_bytes,
+                              ms_error *err);
 
 #endif

@@ -153,7 +153,7 @@ static ms_status lay_out(const ms_graph *g, ms_plan *plan, ms_block *blocks, int
         blocks[n_values + n] = (ms_block){.bytes = plan->workspace_bytes[n], .first = n, .last = n};
     ms_offset_plan result;
     MS_TRY(ms_plan_offsets(plan->mem, blocks, n_values + n_nodes, &result, err));
-    MS_TRY(ms_validate_offsets(blocks, n_values + n_nodes, result.arena_bytes, err));
+    MS_TRY(ms_validate_offsets(plan->mem, blocks, n_values + n_nodes, result.arena_bytes, err));
     for (int v = 0; v < n_values; v++)
         plan->value_offset[v] = blocks[owner[v]].offset;
     for (int n = 0; n < n_nodes; n++)

@@ -72,7 +72,7 @@ static void check_plan(const ms_graph *g, const ms_plan *plan, double max_ratio)
             shared++;
         }
     }
-    assert_ms_ok(ms_validate_offsets(blocks, n_values + n_nodes, plan->arena_bytes, &err), &err);
+    assert_ms_ok(ms_validate_offsets(NULL, blocks, n_values + n_nodes, plan->arena_bytes, &err), &err);
     assert_true(plan->arena_bytes >= plan->lower_bound_bytes);
     print_message("    %5d values, %4d in place, %8.1f MiB, %.4f x lower bound (%s)\n", n_values, shared,
                   (double)plan->arena_bytes / 0x1p20,

@@ -43,7 +43,7 @@ static void random_lives_never_overlap(void **state) {
         }
         ms_offset_plan plan;
         assert_ms_ok(ms_plan_offsets(NULL, blocks, count, &plan, &err), &err);
-        assert_ms_ok(ms_validate_offsets(blocks, count, plan.arena_bytes, &err), &err);
+        assert_ms_ok(ms_validate_offsets(NULL, blocks, count, plan.arena_bytes, &err), &err);
         assert_true(plan.arena_bytes >= plan.lower_bound_bytes);
         double ratio = plan.lower_bound_bytes ? (double)plan.arena_bytes / (double)plan.lower_bound_bytes : 1;
         worst = ratio > worst ? ratio : worst;
@@ -57,13 +57,13 @@ static void the_validator_sees_mistakes(void **state) {
     ms_block blocks[] = {{.bytes = 100, .first = 0, .last = 2, .offset = 0},
                          {.bytes = 100, .first = 2, .last = 3, .offset = 64},
                          {.bytes = 100, .first = 3, .last = 4, .offset = 0}};
-    assert_int_equal(ms_validate_offsets(blocks, 3, 1000, &err), MS_INTERNAL);
-    assert_non_null(strstr(err.message, "blocks 1"));
+    assert_int_equal(ms_validate_offsets(NULL, blocks, 3, 1000, &err), MS_INTERNAL);
+    assert_non_null(strstr(err.message, "blocks 0 [0, +100, life 0-2] and 1"));
     blocks[1].offset = 128;
-    assert_ms_ok(ms_validate_offsets(blocks, 3, 228, &err), &err);
-    assert_int_equal(ms_validate_offsets(blocks, 3, 227, &err), MS_INTERNAL); /* leaves the arena */
+    assert_ms_ok(ms_validate_offsets(NULL, blocks, 3, 228, &err), &err);
+    assert_int_equal(ms_validate_offsets(NULL, blocks, 3, 227, &err), MS_INTERNAL); /* leaves the arena */
     blocks[1].offset = 130;
-    assert_int_equal(ms_validate_offsets(blocks, 3, 1000, &err), MS_INTERNAL); /* misaligned */
+    assert_int_equal(ms_validate_offsets(NULL, blocks, 3, 1000, &err), MS_INTERNAL); /* misaligned */
     blocks[1].last = 1;
     ms_offset_plan plan;
     assert_int_equal(ms_plan_offsets(NULL, blocks, 3, &plan, &err), MS_INTERNAL); /* ends before it begins */
@@ -128,7 +128,7 @@ static void adversaries(void **state) {
         for (int i = 0; i < COUNT; i++)
             blocks[i] = cases[k].block(i);
         assert_ms_ok(ms_plan_offsets(NULL, blocks, COUNT, &plan, &err), &err);
-        assert_ms_ok(ms_validate_offsets(blocks, COUNT, plan.arena_bytes, &err), &err);
+        assert_ms_ok(ms_validate_offsets(NULL, blocks, COUNT, plan.arena_bytes, &err), &err);
         for (int t = 0; t < 2 * COUNT; t++) {
             size_t sum = 0;
             for (int i = 0; i < COUNT; i++)
