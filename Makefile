@@ -52,7 +52,7 @@ check-e2e: build
 	tests/e2e/kill_workers build 50
 	tests/e2e/disk_full build
 	tests/e2e/flatness build
-	MEMSAFE_LONG=1 ctest --test-dir build --output-on-failure --timeout 20000 -R '^(identity|remote_run)$$'
+	MEMSAFE_LONG=1 ctest --test-dir build --output-on-failure --timeout 20000 -R '^(identity|remote_run|media_memory|recovery)$$'
 	tools/check_python build -m slow
 	MEMSAFE_HISTORY=off MEMSAFE_EVERY_ALLOCATION=1 build/tests/test_recovery
 

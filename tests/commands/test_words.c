@@ -169,7 +169,7 @@ static void a_wide_table_becomes_lines(void **state) {
     (void)state;
     static char text[1 << 16];
     char line[4096];
-    test_set_history("off");
+    test_set_history("speed.db");
     snprintf(line, sizeof(line), "exec %s batch-size --demo", MS_CLI_PATH);
     test_on_terminal(80, "xterm", line, text, sizeof(text));
     assert_non_null(strstr(text, "  bound by "));
@@ -204,7 +204,7 @@ static void everything_fits_the_terminal(void **state) {
                                         "score in.avi -a in.wav --track in.jsonl -m model"};
     static char text[1 << 18];
     char line[4096];
-    test_set_history("off");
+    test_set_history("speed.db");
     for (int i = 0; i < (int)(sizeof(lines) / sizeof(lines[0])); i++) {
         for (int columns = 40; columns <= 80; columns += 40) {
             snprintf(line, sizeof(line), "exec %s %s", MS_CLI_PATH, lines[i]);
@@ -236,7 +236,7 @@ static void a_narrow_terminal_has_no_columns(void **state) {
                 fail_msg("%s: %.*s", lines[i], (int)strcspn(at, "\r\n"), at);
         }
     }
-    test_set_history("off");
+    test_set_history("speed.db");
 }
 
 static void compared_plans_have_lengths_of_their_own(void **state) {

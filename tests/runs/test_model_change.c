@@ -9,7 +9,6 @@
 
 static int setup(void **state) {
     (void)state;
-    test_set_history("off");
     test_make_run_inputs(4, "240x208");
     return 0;
 }

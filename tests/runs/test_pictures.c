@@ -34,7 +34,6 @@ static int setup(void **state) {
     clip_raw lossless = raw;
     lossless.encoder = "ffv1";
     lossless.pixel_format = "bgr0";
-    test_set_history("off");
     clip_write_raw(test_file("p_%04d.png"), &raw);
     clip_write_raw(test_file("in.mkv"), &lossless);
     clip_write_noise(test_file("in.wav"), 16000);

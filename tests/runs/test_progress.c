@@ -15,7 +15,6 @@ static char inputs[2048];
 
 static int prepare(void **state) {
     (void)state;
-    test_set_history("off");
     test_make_run_inputs(FRAMES, "160x144");
     snprintf(inputs, sizeof(inputs),
              "-i %s --track %s -a %s --model %s --frames %d --steps 2 --resolution 64 --codec ffv1 "

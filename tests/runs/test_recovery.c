@@ -160,12 +160,12 @@ static void walk(bool repeat, int samples) {
 
 static void each_fails_once(void **state) {
     (void)state;
-    walk(false, 24);
+    walk(false, test_at_length() ? 48 : 12);
 }
 
 static void all_fail_from_one_on(void **state) {
     (void)state;
-    walk(true, 12);
+    walk(true, test_at_length() ? 24 : 6);
 }
 
 /* At the encoding of the last window, of 4 frames, the next allocations fail. */

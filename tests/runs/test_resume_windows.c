@@ -163,8 +163,9 @@ static void a_resumed_run_says_what_it_found(void **state) {
     shell("cp intact.faces ledger.mkv.memsafe/faces-000000");
     print_message("    %.3f s predicted for all of it, %.3f s for the rest\n", whole_s, found.planned_left_s);
     assert_true(found.planned_left_s > 0 && found.planned_left_s < 0.8 * whole_s);
-    assert_run_works("run --audio in.wav --model model --steps 1 --resolution 64 --track in.jsonl "
-                     "--video in.avi --frames 60 --codec ffv1 --segment 1000 -o ledger.mkv --resume");
+    assert_run_works(
+        "run --audio in.wav --model model --steps 1 --guidance 1 --resolution 64 --track in.jsonl "
+        "--video in.avi --frames 60 --codec ffv1 --segment 1000 -o ledger.mkv --resume");
     assert_non_null(strstr(test_output,
                            "kept from an earlier run: 48 of 60 frames (0 finished, 48 redrawn and "
                            "to be encoded); 12 are left\n  the rest will take about "));

@@ -13,7 +13,6 @@
 
 static int setup(void **state) {
     (void)state;
-    test_set_history("off");
     char line[2048];
     snprintf(line, sizeof(line), "%s --seed 3 --frames 4 --size 1920x1080 -o %s --track %s >/dev/null",
              MS_DRAW_CLIP_PATH, test_file("large.mkv"), test_file("large.jsonl"));

@@ -46,9 +46,16 @@ static inline uint64_t test_hash_file(const char *path) {
     return hash;
 }
 
-/* The history that commands keep; "off", so that the user's stays as it is, until a
-   test names a file. With one, the machine's speed is measured once. */
+/* The history that commands keep; a file of test_dir(), until a test names another one or "off". The user's
+   stays as it is, and the machine's speed is measured once. */
+static inline bool test_history_is_set(bool set) {
+    static bool is_set;
+    is_set |= set;
+    return is_set;
+}
+
 static inline void test_set_history(const char *file) {
+    test_history_is_set(true);
     setenv("MEMSAFE_HISTORY", file, 1);
 }
 
@@ -74,7 +81,8 @@ static inline int test_shell(const char *line) {
 static inline int test_program(const char *program, const char *fmt, ...) {
     char line[8192];
     va_list ap;
-    setenv("MEMSAFE_HISTORY", "off", 0);
+    if (!test_history_is_set(false))
+        test_set_history(test_file("speed.db"));
     va_start(ap, fmt);
     int n = snprintf(line, sizeof(line), "%s ", program);
     n += vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);

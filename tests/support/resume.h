@@ -25,8 +25,10 @@ static inline int clean_up(void **state) {
 }
 
 /* Everything but the output, in test_dir(). */
-#define ARGUMENTS "run --audio in.wav --model model --steps 1 --resolution 64 --segment 10 --track in.jsonl "
+#define ARGUMENTS                                                                                            \
+    "run --audio in.wav --model model --steps 1 --guidance 1 --resolution 64 --segment 10 --track in.jsonl "
 #define SHORT ARGUMENTS "--video in.avi --frames 60 "
+#define SHORTEST ARGUMENTS "--video in.avi --frames 8 "
 
 static inline void enter_dir(void) {
     assert_int_equal(chdir(test_dir()), 0);

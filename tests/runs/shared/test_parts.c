@@ -19,7 +19,6 @@ static ms_run_report report;
 
 static int prepare(void **state) {
     (void)state;
-    test_set_history("off");
     test_make_job_inputs(FRAMES, SPEECH_FRAMES);
     assert_int_equal(chdir(test_dir()), 0);
     /* Without a face in the middle, and one that jumps: windows of odd lengths. */
