@@ -94,10 +94,10 @@ static void bash_option(const cli_option *o) {
 
 static void bash_command(const cli_command *c) {
     printf("    \"%s\")\n        options='--help", c->name);
-    for (int i = 0; i < c->n_options; i++)
-        if (c->options[i].name)
-            printf(" --%s%s%s", c->options[i].name, c->options[i].letter ? " -" : "",
-                   c->options[i].letter ? c->options[i].letter : "");
+    const cli_option *o;
+    for (int i = 0; (o = cli_option_at(c, i)) != NULL; i++)
+        if (o->name)
+            printf(" --%s%s%s", o->name, o->letter ? " -" : "", o->letter ? o->letter : "");
     printf("'\n");
     if (takes_files(c))
         printf("        kind=file\n");
@@ -107,9 +107,9 @@ static void bash_command(const cli_command *c) {
         printf("'\n");
     }
     printf("        case $before in\n");
-    for (int i = 0; i < c->n_options; i++)
-        if (c->options[i].name)
-            bash_option(&c->options[i]);
+    for (int i = 0; (o = cli_option_at(c, i)) != NULL; i++)
+        if (o->name)
+            bash_option(o);
     printf("        esac\n        ;;\n");
 }
 
@@ -180,9 +180,10 @@ static void zsh_option(const cli_option *o) {
 
 static void zsh_command(const cli_command *c) {
     printf("    '%s')\n        _arguments '--help[say what the command does]'", c->name);
-    for (int i = 0; i < c->n_options; i++)
-        if (c->options[i].name)
-            zsh_option(&c->options[i]);
+    const cli_option *o;
+    for (int i = 0; (o = cli_option_at(c, i)) != NULL; i++)
+        if (o->name)
+            zsh_option(o);
     if (takes_files(c))
         printf(" \\\n            '*:file:_files'");
     if (takes_commands(c)) {
@@ -234,8 +235,8 @@ static void fish_quoted(const char *text) {
 }
 
 static void fish_command(const cli_command *c) {
-    for (int i = 0; i < c->n_options; i++) {
-        const cli_option *o = &c->options[i];
+    const cli_option *o;
+    for (int i = 0; (o = cli_option_at(c, i)) != NULL; i++) {
         if (!o->name)
             continue;
         value_kind kind = kind_of(o);

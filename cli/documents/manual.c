@@ -139,6 +139,10 @@ static void put_options(const cli_command *c) {
         else if (strcmp(c->options[i].help, "Options") != 0)
             put_line(".SS ", c->options[i].help, "");
     }
+    if (c->also) {
+        printf(".PP\nAnd all options of\n");
+        put_page_link(c->also->name, ".");
+    }
 }
 
 static void put_examples(const cli_command *c) {

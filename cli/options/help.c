@@ -136,4 +136,6 @@ void cli_print_help(const cli_command *c, int columns) {
         else
             printf("\n%s:\n", c->options[i].help);
     }
+    if (c->also)
+        printf("\nAnd all options of `memsafe %s`: see `memsafe help %s`.\n", c->also->name, c->also->name);
 }

@@ -65,11 +65,12 @@ const cli_option *cli_nearest_option(const cli_command *c, const char *word) {
     const char *ours = known_as(word, length);
     if (ours)
         best = cli_find_option(c, ours, strlen(ours));
-    for (int i = 0; i < c->n_options && !ours; i++) {
-        int far = c->options[i].name ? farness(word, length, c->options[i].name) : MAX_LENGTH;
+    const cli_option *o;
+    for (int i = 0; !ours && (o = cli_option_at(c, i)) != NULL; i++) {
+        int far = o->name ? farness(word, length, o->name) : MAX_LENGTH;
         if (far < best_farness) {
             best_farness = far;
-            best = &c->options[i];
+            best = o;
         }
     }
     return best;

@@ -13,21 +13,25 @@
 #include "text/size.h"
 #include "options/time_value.h"
 
+const cli_option *cli_option_at(const cli_command *c, int index) {
+    if (index < c->n_options)
+        return &c->options[index];
+    return c->also ? cli_option_at(c->also, index - c->n_options) : NULL;
+}
+
 const cli_option *cli_find_option(const cli_command *c, const char *name, size_t length) {
-    for (int i = 0; i < c->n_options; i++) {
-        const char *known = c->options[i].name;
-        if (known && strlen(known) == length && strncmp(known, name, length) == 0)
-            return &c->options[i];
-    }
+    const cli_option *o;
+    for (int i = 0; (o = cli_option_at(c, i)) != NULL; i++)
+        if (o->name && strlen(o->name) == length && strncmp(o->name, name, length) == 0)
+            return o;
     return NULL;
 }
 
 const cli_option *cli_find_letter(const cli_command *c, const char *letter, size_t length) {
-    for (int i = 0; i < c->n_options; i++) {
-        const char *known = c->options[i].letter;
-        if (known && strlen(known) == length && strncmp(known, letter, length) == 0)
-            return &c->options[i];
-    }
+    const cli_option *o;
+    for (int i = 0; (o = cli_option_at(c, i)) != NULL; i++)
+        if (o->letter && strlen(o->letter) == length && strncmp(o->letter, letter, length) == 0)
+            return o;
     return NULL;
 }
 
@@ -259,12 +263,15 @@ static ms_status parse_habit(const cli_command *c, const cli_habit *h, int argc,
 
 /* One argument that begins with a dash; *index moves on when the value is the next word. */
 static ms_status parse_option(const cli_command *c, int argc, char **argv, int *index, void *state,
-                              ms_error *err) {
+                              const cli_option **ret_option, ms_error *err) {
     const char *word = argv[*index], *value = NULL;
     const cli_habit *habit = word[1] == '-' ? NULL : cli_find_habit(c, word + 1, strcspn(word + 1, "="));
-    if (habit)
+    if (habit) {
+        *ret_option = cli_find_option(c, habit->ours, strlen(habit->ours));
         return parse_habit(c, habit, argc, argv, index, state, err);
+    }
     const cli_option *o = find_option(c, word, &value);
+    *ret_option = o;
     if (!o)
         return unknown_option(c, word, err);
     if (o->type == CLI_FLAG) {
@@ -285,11 +292,13 @@ static ms_status parse_option(const cli_command *c, int argc, char **argv, int *
     return store(o, value, state, err);
 }
 
-ms_status cli_parse(const cli_command *c, int argc, char **argv, void *state, int *ret_arguments,
-                    ms_error *err) {
+ms_status cli_parse_owned(const cli_command *c, int argc, char **argv, void *state,
+                          const cli_option **ret_owners, int *ret_arguments, ms_error *err) {
     int kept = 0;
     bool only_words = false;
     MS_TRY(cli_habit_places(argc, argv, err));
+    for (int i = 0; ret_owners && i < argc; i++)
+        ret_owners[i] = NULL;
     for (int i = 0; i < argc; i++) {
         const char *word = argv[i];
         if (only_words || word[0] != '-' || word[1] == 0) {
@@ -300,7 +309,11 @@ ms_status cli_parse(const cli_command *c, int argc, char **argv, void *state, in
             cli_print_help(c, cli_help_columns());
             return MS_CANCELLED;
         } else {
-            MS_TRY(parse_option(c, argc, argv, &i, state, err));
+            const cli_option *owner = NULL;
+            const int first = i;
+            MS_TRY(parse_option(c, argc, argv, &i, state, &owner, err));
+            for (int k = first; ret_owners && k <= i; k++)
+                ret_owners[k] = owner;
         }
     }
     if (kept < c->min_arguments || kept > c->max_arguments) {
@@ -311,6 +324,11 @@ ms_status cli_parse(const cli_command *c, int argc, char **argv, void *state, in
     }
     *ret_arguments = kept;
     return MS_OK;
+}
+
+ms_status cli_parse(const cli_command *c, int argc, char **argv, void *state, int *ret_arguments,
+                    ms_error *err) {
+    return cli_parse_owned(c, argc, argv, state, NULL, ret_arguments, err);
 }
 
 static int run_command(const cli_command *c, int argc, char **argv) {

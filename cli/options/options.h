@@ -61,6 +61,8 @@ typedef struct cli_command {
     cli_example examples[CLI_MAX_EXAMPLES]; /* the first without a line ends them */
     const cli_option *options;
     int n_options;
+    /* Another command whose options it has besides, or NULL: its state begins with that one's. */
+    const struct cli_command *also;
     int min_arguments, max_arguments; /* words that are no options */
     size_t state_bytes;               /* of the struct that the options fill */
     void (*defaults)(void *state);    /* NULL = all zero */
@@ -84,6 +86,11 @@ const char *cli_help_words(const cli_command *command, char ret_words[CLI_HELP_W
 ms_status cli_parse(const cli_command *command, int argc, char **argv, void *state, int *ret_arguments,
                     ms_error *err);
 
+/* The same, and *ret_owners[i]: the option that argv[i] named, was the value of, or NULL: it is none of an
+   option. [argc] of them, by the places that the words had before. */
+ms_status cli_parse_owned(const cli_command *command, int argc, char **argv, void *state,
+                          const cli_option **ret_owners, int *ret_arguments, ms_error *err);
+
 /* In lines of at most so many columns; a word that is longer stays whole. */
 void cli_print_help(const cli_command *command, int columns);
 
@@ -97,6 +104,9 @@ void cli_print_example(const cli_example *example, int columns);
 #define CLI_HELP_LEAST_COLUMNS 40
 #define CLI_HELP_MOST_COLUMNS 100
 int cli_help_columns(void);
+
+/* Its own options and headings, then those of `also`; NULL behind the last. */
+const cli_option *cli_option_at(const cli_command *command, int index);
 
 /* The option of that name or letter, NULL when the command has none. */
 const cli_option *cli_find_option(const cli_command *command, const char *name, size_t length);
