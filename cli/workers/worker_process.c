@@ -14,7 +14,6 @@
 
 #include "base/error.h"
 #include "console/console.h"
-#include "text/json.h"
 
 #define ORDER_WORDS 6 /* "run-worker" and five numbers and names */
 
@@ -44,7 +43,8 @@ ms_status cli_worker_start(cli_worker *w, const cli_worker_order *o, ms_error *e
     int n_words = 0, events[2];
     char *const *words = cli_typed_words(&n_words);
     char **argv = calloc((size_t)n_words + ORDER_WORDS + 2, sizeof(char *));
-    *w = (cli_worker){.order = *o, .fd = -1, .first_fraction = -1, .fraction = -1, .eta_s = -1};
+    *w = (cli_worker){.order = *o, .fd = -1};
+    cli_events_begin(&w->heard);
     if (!argv)
         return ms_fail(err, MS_HOST_MEMORY, "out of memory for a worker");
     if (pipe2(events, O_CLOEXEC) != 0) {
@@ -98,55 +98,6 @@ void cli_worker_apply(const cli_worker_order *o, cli_run_state *s) {
 
 /* ---- listening ---- */
 
-static void take_progress(cli_worker *w, const ms_json *line) {
-    snprintf(w->stage, sizeof(w->stage), "%s", ms_json_get_text(line, "stage"));
-    int64_t frames = (int64_t)ms_json_get_number(line, "frames_done", 0) - w->frames_before;
-    if (w->planned) /* before, what was there counts as done */
-        w->frames_done = frames > 0 ? frames : 0;
-    w->fraction = ms_json_get_number(line, "fraction", -1);
-    w->eta_s = ms_json_get_number(line, "eta_s", -1);
-    if (w->first_fraction < 0)
-        w->first_fraction = w->fraction;
-}
-
-static void take_error(cli_worker *w, const ms_json *line) {
-    ms_fail(&w->err, ms_failure_named(ms_json_get_text(line, "name")), "%s",
-            ms_json_get_text(line, "message"));
-}
-
-static void take_line(cli_worker *w, const char *text, size_t length) {
-    ms_json_doc *doc = NULL;
-    if (ms_json_parse(NULL, text, length, &doc, NULL) != MS_OK)
-        return;
-    const ms_json *line = ms_json_root(doc);
-    const char *event = ms_json_get_text(line, "event");
-    if (strcmp(event, "plan") == 0) {
-        w->planned = true;
-        w->frames_before = (int64_t)ms_json_get_number(line, "frames_resumed", 0);
-    } else if (strcmp(event, "progress") == 0) {
-        take_progress(w, line);
-    } else if (strcmp(event, "done") == 0) {
-        w->done = true;
-        w->seconds = ms_json_get_number(line, "seconds", 0);
-        w->peak_bytes = (int64_t)ms_json_get_number(line, "peak_resident_bytes", 0);
-    } else if (strcmp(event, "error") == 0) {
-        take_error(w, line);
-    }
-    ms_json_doc_destroy(&doc);
-}
-
-static void take_lines(cli_worker *w) {
-    size_t from = 0;
-    for (char *end; (end = memchr(w->line + from, '\n', w->length - from)) != NULL;) {
-        take_line(w, w->line + from, (size_t)(end - w->line) - from);
-        from = (size_t)(end - w->line) + 1;
-    }
-    memmove(w->line, w->line + from, w->length - from);
-    w->length -= from;
-    if (w->length == sizeof(w->line)) /* too long to be an event */
-        w->length = 0;
-}
-
 /* How it ended, where it said nothing of it itself. */
 static void bury(cli_worker *w) {
     int status = 0;
@@ -156,16 +107,17 @@ static void bury(cli_worker *w) {
         ;
     w->pid = 0;
     if (WIFSIGNALED(status))
-        ms_fail(&w->err, MS_INTERNAL, "it was ended by signal %d (%s)", WTERMSIG(status),
+        ms_fail(&w->heard.err, MS_INTERNAL, "it was ended by signal %d (%s)", WTERMSIG(status),
                 strsignal(WTERMSIG(status)));
-    else if (!w->done && w->err.code == MS_OK)
-        ms_fail(&w->err, MS_INTERNAL, "it ended with code %d and said nothing", WEXITSTATUS(status));
-    w->done = w->done && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    else if (!w->heard.done && w->heard.err.code == MS_OK)
+        ms_fail(&w->heard.err, MS_INTERNAL, "it ended with code %d and said nothing", WEXITSTATUS(status));
+    w->heard.done = w->heard.done && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 void cli_worker_listen(cli_worker *w) {
+    char text[4096];
     while (w->fd >= 0) {
-        ssize_t n = read(w->fd, w->line + w->length, sizeof(w->line) - w->length);
+        ssize_t n = read(w->fd, text, sizeof(text));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
@@ -174,8 +126,7 @@ void cli_worker_listen(cli_worker *w) {
             bury(w);
             return;
         }
-        w->length += (size_t)n;
-        take_lines(w);
+        cli_events_take(&w->heard, text, (size_t)n);
     }
 }
 

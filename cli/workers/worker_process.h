@@ -9,6 +9,7 @@
 
 #include "options/run_options.h"
 #include "workers/device_list.h"
+#include "workers/events.h"
 
 /* What it is told beside the run's own words. */
 typedef struct cli_worker_order {
@@ -19,16 +20,9 @@ typedef struct cli_worker_order {
 
 typedef struct cli_worker {
     cli_worker_order order;
-    pid_t pid; /* 0 = it has ended, or never began */
-    int fd;    /* its events; -1 = none any more */
-    char line[8192];
-    size_t length;
-
-    bool planned, done; /* it has a plan; it has ended well */
-    int64_t frames_before, frames_done, peak_bytes;
-    double first_fraction, fraction, eta_s, seconds; /* of the whole job's work; negative = not known */
-    char stage[24];
-    ms_error err; /* code MS_OK: none was told */
+    pid_t pid;        /* 0 = it has ended, or never began */
+    int fd;           /* its events; -1 = none any more */
+    cli_events heard; /* at its end `done` and `err` say how it ended, whatever it said of it */
 } cli_worker;
 
 /* The same program, with the words that this one was called with. MS_IO. */

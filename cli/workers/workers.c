@@ -12,6 +12,7 @@
 #include "console/signals.h"
 #include "memsafe/plan.h"
 #include "memsafe/probe.h"
+#include "workers/merge.h"
 #include "workers/worker_process.h"
 
 #define LOOK_MS 200
@@ -21,8 +22,7 @@ typedef struct crew {
     const cli_run_state *s;
     int count;
     cli_worker worker[CLI_MAX_WORKERS];
-    int64_t total, before; /* frames of the job; that were finished when the workers began; 0 = not known */
-    double began_s, fraction;
+    cli_merge merge;
 } crew;
 
 static bool is_processor(const char *device) {
@@ -77,38 +77,16 @@ static ms_status make_orders(const ms_run_params *p, const cli_device_list *l,
 
 /* ---- progress ---- */
 
-/* That are finished, of the job's. */
-static int64_t kept_frames(const crew *c) {
-    int64_t frames = c->before;
+/* What they all come to; frames_done of it are finished, of the job's. */
+static ms_run_progress sum_up(crew *c) {
+    cli_merge_begin(&c->merge);
     for (int i = 0; i < c->count; i++)
-        frames += c->worker[i].frames_done;
-    return frames;
+        cli_merge_add(&c->merge, &c->worker[i].heard, c->worker[i].pid != 0);
+    return cli_merge_end(&c->merge);
 }
 
-/* Each tells how far the job would be by its own work; together they are farther. */
 static void tell(crew *c) {
-    double fraction = c->total > 0 ? (double)c->before / (double)c->total : 0, speed = 0;
-    const char *stage = ms_stage_name(MS_STAGE_LOAD);
-    for (int i = 0; i < c->count; i++) {
-        const cli_worker *w = &c->worker[i];
-        if (w->fraction < 0)
-            continue;
-        fraction += w->fraction - w->first_fraction;
-        if (w->pid && w->eta_s > 0 && w->fraction < 1)
-            speed += (1 - w->fraction) / w->eta_s;
-        if (w->pid && w->stage[0])
-            stage = w->stage;
-    }
-    if (fraction > 0.999)
-        fraction = 0.999; /* joining is left */
-    if (fraction > c->fraction)
-        c->fraction = fraction;
-    const ms_run_progress progress = {.stage = stage,
-                                      .frames_done = kept_frames(c),
-                                      .frames_total = c->total,
-                                      .seconds = ms_now_s() - c->began_s,
-                                      .fraction = c->total > 0 ? c->fraction : -1,
-                                      .eta_s = speed > 0 ? (1 - c->fraction) / speed : -1};
+    const ms_run_progress progress = sum_up(c);
     if (c->s->p.progress)
         c->s->p.progress(c->s->p.arg, &progress);
 }
@@ -133,8 +111,9 @@ static void listen_to_all(crew *c) {
     for (int i = 0; i < c->count; i++) {
         cli_worker *w = &c->worker[i];
         cli_worker_listen(w);
-        if (lived[i] && !w->pid && !w->done && (w->err.code != MS_CANCELLED || !cli_interrupted(NULL)))
-            cli_warn("worker", "the worker on %s ended: %s%s", w->order.device, w->err.message,
+        if (lived[i] && !w->pid && !w->heard.done &&
+            (w->heard.err.code != MS_CANCELLED || !cli_interrupted(NULL)))
+            cli_warn("worker", "the worker on %s ended: %s%s", w->order.device, w->heard.err.message,
                      alive(c) ? "; the others go on" : "");
     }
 }
@@ -165,7 +144,7 @@ static ms_status follow(crew *c, ms_error *err) {
 static ms_status start(crew *c, const cli_device_list *l, ms_error *err) {
     cli_worker_order order[CLI_MAX_WORKERS];
     MS_TRY(make_orders(&c->s->p, l, order, err));
-    c->began_s = ms_now_s();
+    c->merge.began_s = ms_now_s();
     ms_status status = MS_OK;
     for (int i = 0; status == MS_OK && i < l->count; i++) {
         status = cli_worker_start(&c->worker[i], &order[i], err);
@@ -180,7 +159,7 @@ static ms_status start(crew *c, const cli_device_list *l, ms_error *err) {
 static const cli_worker *first_failed(const crew *c) {
     const cli_worker *failed = NULL;
     for (int i = c->count - 1; i >= 0; i--) {
-        if (c->worker[i].done)
+        if (c->worker[i].heard.done)
             return NULL;
         failed = &c->worker[i];
     }
@@ -192,12 +171,12 @@ static void fill_report(const crew *c, cli_workers_report *r) {
     for (int i = 0; i < c->count; i++) {
         const cli_worker *w = &c->worker[i];
         snprintf(r->worker[i].device, sizeof(r->worker[i].device), "%s", w->order.device);
-        if (!w->done)
-            snprintf(r->worker[i].problem, sizeof(r->worker[i].problem), "%.255s", w->err.message);
-        r->worker[i].frames = w->frames_done;
-        r->worker[i].peak_bytes = w->peak_bytes;
+        if (!w->heard.done)
+            snprintf(r->worker[i].problem, sizeof(r->worker[i].problem), "%.255s", w->heard.err.message);
+        r->worker[i].frames = w->heard.frames_done;
+        r->worker[i].peak_bytes = w->heard.peak_bytes;
         r->worker[i].budget_bytes = w->order.budget_bytes;
-        r->worker[i].seconds = w->seconds;
+        r->worker[i].seconds = w->heard.seconds;
     }
 }
 
@@ -210,8 +189,8 @@ static ms_status make_segments(crew *c, const cli_device_list *l, cli_workers_re
     if (!failed)
         return status;
     if (err)
-        *err = failed->err;
-    return failed->err.code;
+        *err = failed->heard.err;
+    return failed->heard.err.code;
 }
 
 /* ---- the whole ---- */
@@ -226,14 +205,14 @@ static ms_status run_whole(crew *c, const cli_device_list *l, ms_run_report *r,
     if (r->already_finished)
         return MS_OK;
     const ms_run_report split = *r;
-    c->total = r->frames;
-    c->before = r->frames_resumed;
+    c->merge.total = r->frames;
+    c->merge.before = r->frames_resumed;
     if (r->segments_finished < r->segments) {
         cli_say("%s will have %" PRId64 " frames, made in %" PRId64 " segments by %d workers\n", p.output,
                 r->frames, r->segments, l->count);
         ms_status status = make_segments(c, l, ret_workers, err);
         if (status != MS_OK) {
-            *r = (ms_run_report){.fps = split.fps, .frames_resumable = kept_frames(c)};
+            *r = (ms_run_report){.fps = split.fps, .frames_resumable = sum_up(c).frames_done};
             return status;
         }
     }
@@ -254,8 +233,8 @@ ms_status cli_workers_run(const cli_run_state *s, const cli_device_list *devices
     if (s->p.work != MS_RUN_WORK_PART)
         return run_whole(&c, devices, ret_report, ret_workers, err);
     ms_status status = make_segments(&c, devices, ret_workers, err);
-    *ret_report = (ms_run_report){.frames_resumable = status == MS_OK ? 0 : kept_frames(&c),
-                                  .frames = kept_frames(&c),
-                                  .seconds = ms_now_s() - c.began_s};
+    *ret_report = (ms_run_report){.frames_resumable = status == MS_OK ? 0 : sum_up(&c).frames_done,
+                                  .frames = sum_up(&c).frames_done,
+                                  .seconds = ms_now_s() - c.merge.began_s};
     return status;
 }

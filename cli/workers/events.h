@@ -1,0 +1,36 @@
+/* What a memsafe process says by `--progress json` (docs/progress.md), as whoever reads it keeps it. */
+#ifndef CLI_EVENTS_H
+#define CLI_EVENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "memsafe/status.h"
+#include "text/json.h"
+
+typedef struct cli_events {
+    char line[8192]; /* one that has not ended yet */
+    size_t length;
+
+    int starts;         /* more than one: it was begun again, and what follows is of the last */
+    bool planned, done; /* it has a plan; it has said that all went well */
+    int64_t frames_before, frames_done, peak_bytes;
+    double first_fraction, fraction, eta_s, seconds; /* of the whole job's work; negative = not known */
+    char stage[24];
+    ms_error err;            /* code MS_OK: none was told */
+    char said[256];          /* the last line that was no event; "" = none */
+    int64_t frames_earlier;  /* of what was begun before the last time: frames, */
+    double fraction_earlier; /* and how much of the work */
+
+    /* Told each event when it has been taken; NULL = nobody. Set after cli_events_begin(). */
+    void (*heard)(void *arg, const char *event, const ms_json *line);
+    void *arg;
+} cli_events;
+
+void cli_events_begin(cli_events *events);
+
+/* More of what it said, in any pieces. */
+void cli_events_take(cli_events *events, const char *text, size_t length);
+
+#endif
