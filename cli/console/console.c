@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "console/hints.h"
 #include "memsafe/library.h"
+#include "console/shell_word.h"
 #include "console/wrap.h"
 
 #define BAR_INTERVAL_S 0.2
@@ -197,41 +198,20 @@ static bool asks_for_json(int argc, char **argv) {
     return false;
 }
 
-/* A word as a shell takes it back. False when there is no room. */
-static bool add_word(char *line, size_t bytes, size_t *at, const char *word) {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%";
-    bool quoted = word[0] == 0 || word[strspn(word, plain)] != 0;
-    if (*at + 4 * strlen(word) + 4 > bytes)
-        return false;
-    line[(*at)++] = ' ';
-    if (quoted)
-        line[(*at)++] = '\'';
-    for (; *word; word++) {
-        if (quoted && *word == '\'') {
-            memcpy(line + *at, "'\\''", 4);
-            *at += 4;
-        } else {
-            line[(*at)++] = *word;
-        }
-    }
-    if (quoted)
-        line[(*at)++] = '\'';
-    line[*at] = 0;
-    return true;
-}
-
 static void keep_command(int argc, char **argv) {
-    size_t at = 0;
+    ms_buf b;
+    ms_buf_init(&b, NULL);
     for (int i = 0; i < argc; i++) {
-        if (!add_word(console.command, sizeof(console.command), &at, argv[i])) {
-            snprintf(console.command, sizeof(console.command), " memsafe ...");
-            return;
-        }
+        ms_buf_append(&b, " ", i > 0);
+        cli_put_shell_word(&b, argv[i]);
     }
+    const bool fits = b.data && !b.failed && b.length < sizeof(console.command);
+    snprintf(console.command, sizeof(console.command), "%s", fits ? b.data : "memsafe ...");
+    ms_buf_free(&b);
 }
 
 const char *cli_command_line(void) {
-    return console.command + 1;
+    return console.command;
 }
 
 char *const *cli_typed_words(int *ret_count) {
