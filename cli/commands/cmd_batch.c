@@ -40,7 +40,8 @@ static ms_status take_part(batch *b, ms_error *err) {
 
 static ms_status make_folder(const char *path, const char *what, ms_error *err) {
     struct stat st;
-    if (!path || (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) || mkdir(path, 0777) == 0)
+    /* Made first: another part of the batch may be about to make it too. */
+    if (!path || mkdir(path, 0777) == 0 || (stat(path, &st) == 0 && S_ISDIR(st.st_mode)))
         return MS_OK;
     return ms_fail(err, MS_IO, "%s is not a folder for %s, and cannot become one", path, what);
 }
