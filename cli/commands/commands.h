@@ -9,6 +9,7 @@
     X(split)                                                                                                 \
     X(join)                                                                                                  \
     X(batch)                                                                                                 \
+    X(submit)                                                                                                \
     X(score)                                                                                                 \
     X(detect)                                                                                                \
     X(plan)                                                                                                  \

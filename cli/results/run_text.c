@@ -233,12 +233,14 @@ void cli_run_done_members(const ms_run_params *p, const ms_run_report *r) {
     ms_buf b;
     ms_buf_init(&b, NULL);
     put_text(&b, "output", p->output);
-    ms_buf_printf(&b,
-                  ", \"frames\": %" PRId64 ", \"frames_without_face\": %" PRId64
-                  ", \"frames_resumed\": %" PRId64
-                  ", \"already_finished\": %s, \"seconds\": %.2f, \"peak_resident_bytes\": %zu",
-                  r->frames, r->frames_without_face, r->frames_resumed,
-                  r->already_finished ? "true" : "false", r->seconds, r->peak_resident_bytes);
+    ms_buf_printf(
+        &b,
+        ", \"frames\": %" PRId64 ", \"frames_without_face\": %" PRId64 ", \"frames_resumed\": %" PRId64
+        ", \"already_finished\": %s, \"seconds\": %.2f, \"peak_resident_bytes\": %zu, \"width\": %d, "
+        "\"height\": %d, \"fps\": ",
+        r->frames, r->frames_without_face, r->frames_resumed, r->already_finished ? "true" : "false",
+        r->seconds, r->peak_resident_bytes, r->width, r->height);
+    ms_buf_json_number(&b, r->fps);
     if (!b.failed)
         cli_last_members(b.data);
     ms_buf_free(&b);

@@ -1,0 +1,321 @@
+#include "submit/follow.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "console/console.h"
+#include "console/signals.h"
+#include "submit/ending.h"
+#include "submit/progress.h"
+
+#define LOOK_NS 250000000L /* at the logs */
+#define ASK_S 3            /* Slurm: it answers all users */
+#define UNANSWERED 5       /* times; then one is told */
+#define CANCEL_S 20        /* for tasks to end once they are cancelled */
+#define MOST_WARNINGS 64
+
+typedef struct follower {
+    cli_job *job;
+    cli_follow_result *result;
+    cli_job_progress progress;
+    double asked_s;
+    bool no_accounting;
+    int unanswered;
+    bool known[CLI_STEP_COUNT * CLI_SUBMIT_MOST_TASKS]; /* by the last answer; [job->count] are used */
+    char waits_for[64];
+    uint64_t warned[MOST_WARNINGS]; /* [n_warned]: what was passed on */
+    int n_warned;
+} follower;
+
+/* ---- what the logs say ---- */
+
+/* Each task would say the same of the input and the model. */
+static void pass_on_warning(follower *f, const ms_json *line) {
+    static const uint64_t key[2] = {1, 2};
+    const char *text = ms_json_get_text(line, "message"), *code = ms_json_get_text(line, "code");
+    const uint64_t hash = ms_siphash(key, text, strlen(text));
+    for (int i = 0; i < f->n_warned; i++)
+        if (f->warned[i] == hash)
+            return;
+    if (f->n_warned < MOST_WARNINGS)
+        f->warned[f->n_warned++] = hash;
+    cli_warn(code, "%s", text);
+}
+
+static void take_end(follower *f, cli_task *t, const ms_json *line) {
+    cli_follow_result *r = f->result;
+    t->made = (int)ms_json_get_integer(line, "made", 0);
+    t->before = (int)ms_json_get_integer(line, "finished_before", 0);
+    t->failed = (int)ms_json_get_integer(line, "failed", 0);
+    if (t->heard.peak_bytes > r->peak_bytes)
+        r->peak_bytes = t->heard.peak_bytes;
+    if (t->step == CLI_STEP_SPLIT && t->heard.done) {
+        r->already_finished = ms_json_get_flag(line, "already_finished");
+        r->frames_resumed = ms_json_get_integer(line, "frames_resumed", 0);
+        f->progress.merge.total = ms_json_get_integer(line, "frames", 0);
+        f->progress.merge.before = r->frames_resumed;
+    }
+    if (t->step == CLI_STEP_SPLIT || t->step == CLI_STEP_JOIN) {
+        r->frames = ms_json_get_integer(line, "frames", 0);
+        r->frames_without_face = ms_json_get_integer(line, "frames_without_face", 0);
+        r->width = (int)ms_json_get_integer(line, "width", 0);
+        r->height = (int)ms_json_get_integer(line, "height", 0);
+        r->fps = ms_json_get_number(line, "fps", 0);
+    }
+}
+
+typedef struct listener {
+    follower *f;
+    cli_task *t;
+} listener;
+
+static void hear_event(void *arg, const char *event, const ms_json *line) {
+    const listener *l = arg;
+    cli_task *t = l->t;
+    if (strcmp(event, "start") == 0) {
+        t->clips = t->made = t->before = t->failed = 0;
+    } else if (strcmp(event, "job") == 0) {
+        t->clips++;
+        t->heard.fraction = t->heard.first_fraction = -1; /* the next clip's begin anew */
+    } else if (strcmp(event, "warning") == 0) {
+        pass_on_warning(l->f, line);
+    } else if (strcmp(event, "progress") == 0 && t->step == CLI_STEP_SPLIT) {
+        l->f->progress.split_frames = ms_json_get_integer(line, "frames_done", 0);
+    } else if (strcmp(event, "done") == 0 || strcmp(event, "error") == 0) {
+        take_end(l->f, t, line);
+    }
+}
+
+static void read_logs(follower *f) {
+    for (int i = 0; i < f->job->count; i++) {
+        cli_task *t = &f->job->task[i];
+        listener l = {.f = f, .t = t};
+        t->heard.heard = hear_event;
+        t->heard.arg = &l;
+        cli_task_read(f->job, t);
+        t->heard.arg = NULL;
+        t->heard.heard = NULL;
+    }
+}
+
+/* ---- what Slurm says ---- */
+
+static void hear_slurm(void *arg, const cli_slurm_told *told) {
+    follower *f = arg;
+    cli_task *t = cli_job_find(f->job, told->id, told->place);
+    if (!t)
+        return;
+    if (t->state == CLI_SLURM_RUNS && told->state == CLI_SLURM_WAITS)
+        t->put_back++;
+    const bool ended = told->state == CLI_SLURM_ENDED || told->state == CLI_SLURM_FAILED;
+    if (!ended || !t->ended_s)
+        t->ended_s = ended ? ms_now_s() : 0;
+    t->gone_s = 0;
+    t->state = told->state;
+    snprintf(t->word, sizeof(t->word), "%s", told->word);
+    snprintf(t->reason, sizeof(t->reason), "%s", told->reason);
+    f->known[t - f->job->task] = true;
+}
+
+static bool has_ended(const cli_task *t) {
+    return t->heard.done || t->state == CLI_SLURM_ENDED || t->state == CLI_SLURM_FAILED;
+}
+
+/* Of those that have not ended as far as is known; true: there is one. */
+static bool misses_some(const follower *f) {
+    for (int i = 0; i < f->job->count; i++)
+        if (!f->known[i] && !has_ended(&f->job->task[i]))
+            return true;
+    return false;
+}
+
+static void ask_slurm(follower *f) {
+    const char *ids[CLI_STEP_COUNT];
+    ms_error err;
+    ms_error_clear(&err);
+    for (int i = 0; i < CLI_STEP_COUNT; i++)
+        ids[i] = f->job->id[i];
+    memset(f->known, 0, sizeof(f->known));
+    f->asked_s = ms_now_s();
+    if (cli_slurm_look(ids, CLI_STEP_COUNT, hear_slurm, f, &err) != MS_OK) {
+        if (++f->unanswered == UNANSWERED)
+            cli_warn("slurm", "Slurm does not answer (%s); its jobs go on", err.message);
+        return;
+    }
+    f->unanswered = 0;
+    if (misses_some(f) && !f->no_accounting)
+        f->no_accounting = !cli_slurm_look_back(ids, CLI_STEP_COUNT, hear_slurm, f);
+    for (int i = 0; i < f->job->count; i++) {
+        cli_task *t = &f->job->task[i];
+        if (!f->known[i] && !has_ended(t) && !t->gone_s)
+            t->gone_s = ms_now_s();
+    }
+}
+
+/* ---- what is told ---- */
+
+static void tell_put_back(const cli_job *j, cli_task *t) {
+    char name[CLI_TASK_NAME_BYTES];
+    if (t->heard.starts - 1 > t->put_back) /* it was not seen in the queue */
+        t->put_back = t->heard.starts - 1;
+    if (t->put_back > t->told_back)
+        cli_warn("requeued", "%s was put back into the queue by Slurm%s; what it had finished stays",
+                 cli_task_name(j, t, name),
+                 strcmp(t->reason, "BeginTime") == 0 ? " and will begin again in a while" : "");
+    t->told_back = t->put_back;
+}
+
+static void tell_failure(const cli_job *j, cli_task *t) {
+    char name[CLI_TASK_NAME_BYTES];
+    ms_error err;
+    if (t->told_failure || !t->place)
+        return;
+    t->told_failure = true;
+    cli_task_error(j, t, &err);
+    const bool named = strstr(err.message, cli_task_name(j, t, name)) != NULL;
+    cli_warn("task-failed", "%s%s%s; the others go on", named ? "" : name,
+             named ? "" : " failed: ", err.message);
+}
+
+/* Where nothing runs, why: once for each reason. */
+static void tell_waiting(follower *f) {
+    const char *reason = "";
+    for (int i = 0; i < f->job->count; i++) {
+        const cli_task *t = &f->job->task[i];
+        if (t->state == CLI_SLURM_RUNS)
+            return;
+        if (t->state == CLI_SLURM_WAITS && strcmp(t->reason, "Dependency") != 0 &&
+            strcmp(t->reason, "None") != 0)
+            reason = t->reason;
+    }
+    if (!reason[0] || strcmp(reason, f->waits_for) == 0)
+        return;
+    snprintf(f->waits_for, sizeof(f->waits_for), "%s", reason);
+    cli_say("  waiting for Slurm: %s\n", reason);
+    ms_buf b;
+    ms_buf_init(&b, NULL);
+    ms_buf_printf(&b, "\"reason\": ");
+    ms_buf_json_string(&b, reason);
+    if (!b.failed)
+        cli_event("waiting", b.data);
+    ms_buf_free(&b);
+}
+
+static void tell(follower *f) {
+    ms_run_progress p;
+    for (int i = 0; i < f->job->count; i++) {
+        cli_task *t = &f->job->task[i];
+        tell_put_back(f->job, t);
+        if (cli_task_ending(t, ms_now_s()) == CLI_ENDING_BADLY)
+            tell_failure(f->job, t);
+    }
+    tell_waiting(f);
+    cli_job_progress_look(&f->progress, f->job, &p);
+    cli_show_progress(NULL, &p);
+}
+
+/* ---- the end ---- */
+
+static void add_clips(const cli_job *j, cli_follow_result *r) {
+    for (int i = 0; i < j->count; i++) {
+        r->made += j->task[i].made;
+        r->before += j->task[i].before;
+        r->failed += j->task[i].failed;
+    }
+    r->left = j->clips ? j->clips - r->made - r->before - r->failed : 0;
+}
+
+static bool is_over(const follower *f) {
+    const cli_job *j = f->job;
+    const double now_s = ms_now_s();
+    if (j->clips) {
+        for (int i = 0; i < j->count; i++)
+            if (cli_task_ending(&j->task[i], now_s) == CLI_ENDING_NONE)
+                return false;
+        return true;
+    }
+    return f->result->already_finished || cli_task_ending(&j->task[0], now_s) == CLI_ENDING_BADLY ||
+           cli_task_ending(&j->task[j->count - 1], now_s) != CLI_ENDING_NONE;
+}
+
+/* Where none of the array could do anything, the first one's error says more than what the join misses. */
+static const cli_task *who_failed(const cli_job *j) {
+    const double now_s = ms_now_s();
+    const cli_task *first = NULL;
+    bool any_well = false;
+    for (int i = 0; i < j->count; i++) {
+        const cli_task *t = &j->task[i];
+        const cli_ending ending = cli_task_ending(t, now_s);
+        if (t->step == CLI_STEP_SPLIT && ending == CLI_ENDING_BADLY)
+            return t;
+        any_well = any_well || (t->place && ending == CLI_ENDING_WELL);
+        if (!first && t->place && ending == CLI_ENDING_BADLY)
+            first = t;
+    }
+    if (j->clips || (first && !any_well))
+        return first;
+    return &j->task[j->count - 1];
+}
+
+static ms_status judge(const follower *f, ms_error *err) {
+    const cli_job *j = f->job;
+    add_clips(j, f->result);
+    if (f->result->already_finished ||
+        (!j->clips && cli_task_ending(&j->task[j->count - 1], ms_now_s()) == CLI_ENDING_WELL))
+        return MS_OK;
+    const cli_task *t = who_failed(j);
+    return t ? cli_task_error(j, t, err) : MS_OK;
+}
+
+static bool all_have_ended(const cli_job *j) {
+    for (int i = 0; i < j->count; i++)
+        if (!has_ended(&j->task[i]) && !j->task[i].gone_s)
+            return false;
+    return true;
+}
+
+/* Tasks are waited for, so that what comes next meets none of them at work. */
+static ms_status cancel(follower *f, ms_error *err) {
+    ms_error why;
+    ms_error_clear(&why);
+    if (cli_job_cancel(f->job, &why) != MS_OK)
+        return ms_fail(err, MS_CANCELLED, "cancelled, but Slurm's jobs may go on: %s", why.message);
+    const double began_s = ms_now_s();
+    do {
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+        if (ms_now_s() - f->asked_s >= 1)
+            ask_slurm(f);
+    } while (!all_have_ended(f->job) && !f->unanswered && ms_now_s() - began_s < CANCEL_S);
+    read_logs(f);
+    add_clips(f->job, f->result);
+    return ms_fail(err, MS_CANCELLED, "cancelled, and all its jobs in Slurm with it");
+}
+
+ms_status cli_job_follow(cli_job *j, cli_follow_result *ret, ms_error *err) {
+    static follower f; /* too much for the stack */
+    *ret = (cli_follow_result){.frames = 0};
+    memset(&f, 0, sizeof(f));
+    f.job = j;
+    f.result = ret;
+    f.progress.began_s = f.progress.merge.began_s = ms_now_s();
+    for (;;) {
+        if (f.asked_s <= 0 || ms_now_s() - f.asked_s >= ASK_S)
+            ask_slurm(&f);
+        read_logs(&f);
+        tell(&f);
+        if (is_over(&f))
+            break;
+        if (cli_interrupted(NULL))
+            return cancel(&f, err);
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+    }
+    ms_status status = judge(&f, err);
+    if (status != MS_OK || ret->already_finished)
+        cli_job_cancel(j, NULL); /* what has ended is not touched */
+    return status;
+}

@@ -1,0 +1,62 @@
+/* A job under Slurm: its steps with Slurm's numbers, and what is known of each task. */
+#ifndef CLI_SUBMIT_JOB_H
+#define CLI_SUBMIT_JOB_H
+
+#include <limits.h>
+
+#include "options/options.h"
+#include "submit/slurm.h"
+#include "submit/step.h"
+#include "workers/events.h"
+
+#define CLI_SUBMIT_MOST_TASKS 1000 /* without configuration Slurm's arrays end at 1000 */
+
+typedef struct cli_task {
+    cli_step step;
+    int place;        /* in the array, from 1; 0 = it is none of one */
+    cli_events heard; /* what it has written into its log */
+    int64_t read;     /* bytes of the log */
+    cli_slurm_state state;
+    char word[24], reason[64]; /* Slurm's */
+    double ended_s,
+        gone_s; /* when Slurm said that it has ended; when it was not known any more; 0 = not so */
+    int put_back, told_back; /* times that Slurm put it back into its queue; that were told */
+    bool told_failure;
+    /* Of a batch, since it was begun itself: clips that it has begun; at its end, what became of them */
+    int clips, made, before, failed;
+} cli_task;
+
+typedef struct cli_job {
+    const cli_submit_asked *asked;
+    const char *output;                          /* of a video; of a batch its file or folder */
+    int clips;                                   /* of a batch; 0 = it is one video */
+    int n_tasks;                                 /* of the array */
+    char folder[PATH_MAX];                       /* for the logs: a whole path */
+    char shown[PATH_MAX];                        /* as it is called for people */
+    char id[CLI_STEP_COUNT][CLI_SLURM_ID_BYTES]; /* "" = the step is not submitted */
+    cli_task *task; /* [count]: split, the array, join; of a batch the array alone */
+    int count;
+} cli_job;
+
+/* Makes the folder for logs and hands the steps to Slurm. After an error none of them is left there.
+   MS_IO, MS_HOST_MEMORY. */
+ms_status cli_job_submit(cli_job *job, const cli_command *command, ms_error *err);
+
+/* Of all steps. MS_IO. */
+ms_status cli_job_cancel(const cli_job *job, ms_error *err);
+
+/* NULL: the job has no such step or place. */
+cli_task *cli_job_find(cli_job *job, const char *id, int place);
+
+/* "split (job 12)", "task 3 of 8 (job 13_3)". Returns ret_text. */
+#define CLI_TASK_NAME_BYTES 96
+const char *cli_task_name(const cli_job *job, const cli_task *task, char ret_text[CLI_TASK_NAME_BYTES]);
+
+/* Takes what its log says more. */
+void cli_task_read(const cli_job *job, cli_task *task);
+
+/* Logs, and the folder when nothing else is in it. */
+void cli_job_remove_logs(const cli_job *job);
+void cli_job_free(cli_job *job);
+
+#endif

@@ -1,0 +1,234 @@
+#include "submit/slurm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "submit/call.h"
+
+#define MOST_WORDS (24 + CLI_LIST_MAX)
+#define MOST_IDS 8
+#define SUBMIT_S 120 /* sbatch tries for a while to reach a controller that is busy */
+#define LOOK_S 30
+
+/* The last line of what a program complained of, without "sbatch: error: ". */
+static const char *last_line(ms_buf *errors, const char *program) {
+    char *text = errors->data, prefix[64];
+    static const char *const kinds[] = {"error: ", "fatal: ", ""};
+    while (errors->length > 0 && text[errors->length - 1] == '\n')
+        text[--errors->length] = 0;
+    char *end = errors->length ? strrchr(text, '\n') : NULL;
+    const char *line = errors->length == 0 ? "it said nothing" : end ? end + 1 : text;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        int n = snprintf(prefix, sizeof(prefix), "%s: %s", program, kinds[i]);
+        if (strncmp(line, prefix, (size_t)n) == 0)
+            return line + n;
+    }
+    return line;
+}
+
+static ms_status fail_missing(const char *program, ms_error *err) {
+    return ms_fail(err, MS_IO,
+                   "%s is not here: this machine must have Slurm's programs for users (Debian's package "
+                   "slurm-client) and its cluster's configuration",
+                   program);
+}
+
+/* ---- sbatch ---- */
+
+typedef struct sbatch_words {
+    const char *word[MOST_WORDS + 1];
+    char text[16][4200]; /* those that are made here */
+    int count, made;
+    bool cut; /* one is too long */
+} sbatch_words;
+
+static void put(sbatch_words *w, const char *word) {
+    if (w->count < MOST_WORDS)
+        w->word[w->count++] = word;
+}
+
+static void put_value(sbatch_words *w, const char *option, const char *value) {
+    if (!value)
+        return;
+    char *text = w->text[w->made++];
+    int n = snprintf(text, sizeof(w->text[0]), "--%s=%s", option, value);
+    w->cut = w->cut || n < 0 || n >= (int)sizeof(w->text[0]);
+    put(w, text);
+}
+
+static void put_number(sbatch_words *w, const char *option, const char *before, int value) {
+    char text[32];
+    snprintf(text, sizeof(text), "%s%d", before, value);
+    put_value(w, option, value ? text : NULL);
+}
+
+/* What was passed on stands last: sbatch lets the later count. */
+static void make_words(const cli_slurm_order *o, sbatch_words *w) {
+    const cli_submit_asked *a = o->asked;
+    put(w, "sbatch");
+    put(w, "--parsable");
+    put(w, "--requeue");
+    put(w, "--open-mode=append"); /* what is begun again goes on in the same log */
+    put_value(w, "job-name", o->name);
+    put_value(w, "chdir", o->folder);
+    put_value(w, "output", o->log);
+    put_value(w, "dependency", o->after);
+    if (o->after)
+        put(w, "--kill-on-invalid-dep=yes");
+    put_number(w, "array", "1-", o->array);
+    put_value(w, "partition", a->partition);
+    put_value(w, "gres", a->gres);
+    put_value(w, "time", a->time_limit);
+    put_number(w, "cpus-per-task", "", a->cpus);
+    for (int i = 0; i < a->passed_on.count; i++)
+        put(w, a->passed_on.items[i]);
+}
+
+/* "12" or "12;cluster". */
+static bool take_id(const char *output, char ret_id[CLI_SLURM_ID_BYTES]) {
+    size_t n = output ? strspn(output, "0123456789") : 0;
+    if (n == 0 || n >= CLI_SLURM_ID_BYTES || !strchr(";\n", output[n]))
+        return false;
+    memcpy(ret_id, output, n);
+    ret_id[n] = 0;
+    return true;
+}
+
+ms_status cli_slurm_submit(const cli_slurm_order *o, char ret_id[CLI_SLURM_ID_BYTES], ms_error *err) {
+    sbatch_words *w = calloc(1, sizeof(*w));
+    cli_called got;
+    if (!w)
+        return ms_fail(err, MS_HOST_MEMORY, "out of memory for sbatch");
+    make_words(o, w);
+    if (w->cut)
+        return free(w), ms_fail(err, MS_INVALID_ARGUMENT, "a value for sbatch is too long");
+    ms_status status =
+        cli_call_program(&(cli_call){.words = w->word, .input = o->script, .limit_s = SUBMIT_S}, &got, err);
+    if (got.missing)
+        status = fail_missing("sbatch", err);
+    else if (status == MS_OK && got.code == -1)
+        status = ms_fail(err, MS_IO, "sbatch did not end within %d s", SUBMIT_S);
+    else if (status == MS_OK && got.code != 0)
+        status = ms_fail(err, MS_IO, "Slurm does not take %s: %s", o->name, last_line(&got.errors, "sbatch"));
+    else if (status == MS_OK && !take_id(got.output.data, ret_id))
+        status = ms_fail(err, MS_IO, "sbatch gave no job's number for %s", o->name);
+    cli_called_free(&got);
+    free(w);
+    return status;
+}
+
+/* ---- what concerns several jobs ---- */
+
+static void put_ids(const char *const *ids, int n_ids, char *text, size_t bytes) {
+    size_t at = 0;
+    text[0] = 0;
+    for (int i = 0; i < n_ids; i++)
+        if (ids[i][0] && at < bytes)
+            at += (size_t)snprintf(text + at, bytes - at, "%s%s", at ? "," : "", ids[i]);
+}
+
+ms_status cli_slurm_cancel(const char *const *ids, int n_ids, ms_error *err) {
+    const char *word[MOST_IDS + 2] = {"scancel"};
+    int n = 1;
+    for (int i = 0; i < n_ids && n <= MOST_IDS; i++)
+        if (ids[i][0])
+            word[n++] = ids[i];
+    if (n == 1)
+        return MS_OK;
+    cli_called got;
+    ms_status status = cli_call_program(&(cli_call){.words = word, .limit_s = LOOK_S}, &got, err);
+    if (got.missing)
+        status = fail_missing("scancel", err);
+    else if (status == MS_OK && got.code != 0 && got.errors.length > 0 &&
+             !strstr(got.errors.data, "already completing or completed") &&
+             !strstr(got.errors.data, "Invalid job id"))
+        status = ms_fail(err, MS_IO, "scancel: %s", last_line(&got.errors, "scancel"));
+    cli_called_free(&got);
+    return status;
+}
+
+static cli_slurm_state state_of(const char *word) {
+    static const struct {
+        const char *word;
+        cli_slurm_state state;
+    } words[] = {
+        {"PENDING", CLI_SLURM_WAITS},      {"REQUEUED", CLI_SLURM_WAITS},
+        {"REQUEUE_HOLD", CLI_SLURM_WAITS}, {"REQUEUE_FED", CLI_SLURM_WAITS},
+        {"SPECIAL_EXIT", CLI_SLURM_WAITS}, {"CONFIGURING", CLI_SLURM_WAITS},
+        {"RUNNING", CLI_SLURM_RUNS},       {"COMPLETING", CLI_SLURM_RUNS},
+        {"SUSPENDED", CLI_SLURM_RUNS},     {"STOPPED", CLI_SLURM_RUNS},
+        {"SIGNALING", CLI_SLURM_RUNS},     {"STAGE_OUT", CLI_SLURM_RUNS},
+        {"RESIZING", CLI_SLURM_RUNS},      {"COMPLETED", CLI_SLURM_ENDED},
+    };
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strcmp(words[i].word, word) == 0)
+            return words[i].state;
+    return CLI_SLURM_FAILED; /* CANCELLED, FAILED, TIMEOUT, NODE_FAIL, OUT_OF_MEMORY, ... */
+}
+
+/* The piece before the next '|', which is taken away; "" behind the last. */
+static const char *next_piece(char **at) {
+    char *piece = *at, *bar = strchr(piece, '|');
+    *at = bar ? bar + 1 : piece + strlen(piece);
+    if (bar)
+        *bar = 0;
+    return piece;
+}
+
+/* squeue: "12|3|RUNNING|None", where what is no array has no number but a word. sacct: "12_3|RUNNING". */
+static bool take_told(char *line, bool accounting, cli_slurm_told *ret) {
+    char *at = line;
+    const char *id = next_piece(&at), *under = accounting ? strchr(id, '_') : NULL;
+    const char *place = accounting ? under ? under + 1 : "" : next_piece(&at), *word = next_piece(&at);
+    size_t digits = strspn(id, "0123456789");
+    if (digits == 0 || digits >= sizeof(ret->id) || (accounting && place[0] == '['))
+        return false;
+    *ret = (cli_slurm_told){.place = (int)strtol(place, NULL, 10)};
+    memcpy(ret->id, id, digits);
+    snprintf(ret->word, sizeof(ret->word), "%.*s", (int)strcspn(word, " "), word); /* "CANCELLED by 0" */
+    snprintf(ret->reason, sizeof(ret->reason), "%s", next_piece(&at));
+    ret->state = state_of(ret->word);
+    return true;
+}
+
+static void take_lines(ms_buf *output, bool accounting, cli_slurm_hear hear, void *arg) {
+    cli_slurm_told told;
+    char *save = NULL;
+    for (char *line = output->length ? strtok_r(output->data, "\n", &save) : NULL; line;
+         line = strtok_r(NULL, "\n", &save))
+        if (take_told(line, accounting, &told))
+            hear(arg, &told);
+}
+
+ms_status cli_slurm_look(const char *const *ids, int n_ids, cli_slurm_hear hear, void *arg, ms_error *err) {
+    char list[MOST_IDS * (CLI_SLURM_ID_BYTES + 1)];
+    cli_called got;
+    put_ids(ids, n_ids, list, sizeof(list));
+    const char *const word[] = {"squeue", "-h", "-r", "-t", "all", "-j", list, "-o", "%F|%K|%T|%r", NULL};
+    ms_status status = cli_call_program(&(cli_call){.words = word, .limit_s = LOOK_S}, &got, err);
+    if (got.missing)
+        status = fail_missing("squeue", err);
+    else if (status == MS_OK && got.code != 0 &&
+             !(got.errors.length && strstr(got.errors.data, "Invalid job id"))) /* it has forgotten them */
+        status =
+            ms_fail(err, MS_IO, "squeue: %s", got.code < 0 ? "no answer" : last_line(&got.errors, "squeue"));
+    if (status == MS_OK)
+        take_lines(&got.output, false, hear, arg);
+    cli_called_free(&got);
+    return status;
+}
+
+bool cli_slurm_look_back(const char *const *ids, int n_ids, cli_slurm_hear hear, void *arg) {
+    char list[MOST_IDS * (CLI_SLURM_ID_BYTES + 1)];
+    cli_called got;
+    put_ids(ids, n_ids, list, sizeof(list));
+    const char *const word[] = {"sacct", "-n", "-X", "-P", "-j", list, "-o", "JobID,State", NULL};
+    bool answered =
+        cli_call_program(&(cli_call){.words = word, .limit_s = LOOK_S}, &got, NULL) == MS_OK && got.code == 0;
+    if (answered)
+        take_lines(&got.output, true, hear, arg);
+    cli_called_free(&got);
+    return answered;
+}

@@ -1,0 +1,47 @@
+/* Slurm, by its programs for users: sbatch, squeue, sacct, scancel. */
+#ifndef CLI_SUBMIT_SLURM_H
+#define CLI_SUBMIT_SLURM_H
+
+#include "submit/asked.h"
+
+#define CLI_SLURM_ID_BYTES 24
+
+typedef struct cli_slurm_order {
+    const char *name, *script;
+    const char *folder, *log; /* where its log appears; its name, in which %j, %A and %a stand for numbers */
+    const char *after; /* what it waits for, "afterok:12"; NULL = nothing. What cannot be any more ends it */
+    int array;         /* tasks 1 to this; 0 = it is none */
+    const cli_submit_asked *asked;
+} cli_slurm_order;
+
+/* MS_IO: Slurm refuses it, or is not there; the message says why, or what to install. */
+ms_status cli_slurm_submit(const cli_slurm_order *order, char ret_id[CLI_SLURM_ID_BYTES], ms_error *err);
+
+/* ids: "" is none. What has ended already is no error. MS_IO. */
+ms_status cli_slurm_cancel(const char *const *ids, int n_ids, ms_error *err);
+
+typedef enum cli_slurm_state {
+    CLI_SLURM_UNKNOWN, /* nobody has told */
+    CLI_SLURM_WAITS,
+    CLI_SLURM_RUNS,
+    CLI_SLURM_ENDED,  /* with code 0 */
+    CLI_SLURM_FAILED, /* in whatever way */
+} cli_slurm_state;
+
+typedef struct cli_slurm_told {
+    char id[CLI_SLURM_ID_BYTES];
+    int place; /* in the array; 0 = it is none of one */
+    cli_slurm_state state;
+    char word[24]; /* Slurm's: "NODE_FAIL" */
+    char reason[64];
+} cli_slurm_told;
+
+typedef void (*cli_slurm_hear)(void *arg, const cli_slurm_told *told);
+
+/* What squeue says of them; what it has forgotten is not told. MS_IO: nobody answers. */
+ms_status cli_slurm_look(const char *const *ids, int n_ids, cli_slurm_hear hear, void *arg, ms_error *err);
+
+/* What accounting says of them. False: there is none here. */
+bool cli_slurm_look_back(const char *const *ids, int n_ids, cli_slurm_hear hear, void *arg);
+
+#endif
