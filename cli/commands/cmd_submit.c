@@ -9,6 +9,8 @@
 #include "batch/batch_list.h"
 #include "commands/commands.h"
 #include "console/signals.h"
+#include "files/new_file.h"
+#include "results/run_report.h"
 #include "results/run_text.h"
 #include "submit/follow.h"
 
@@ -31,8 +33,8 @@ static ms_status prepare_video(cli_submit_asked *a, char **arguments, int n_argu
     MS_TRY(cli_run_options_apply(s, arguments, n_arguments, err));
     MS_TRY(cli_run_options_named(s, err));
     MS_TRY(cli_run_options_inputs(s, err));
-    if (!s->p.force && !s->p.resume && access(s->p.output, F_OK) == 0)
-        return ms_fail_hint(err, MS_IO, MS_HINT_REPLACE, "cannot write %s: it exists already", s->p.output);
+    MS_TRY(ms_new_file_check(s->p.output, s->p.force || s->p.resume, err));
+    MS_TRY(cli_run_report_check(s, err));
     j->output = s->p.output;
     j->n_tasks = a->tasks ? a->tasks : FEW_TASKS;
     return MS_OK;
@@ -59,6 +61,7 @@ static ms_status prepare(cli_submit_asked *a, char **arguments, int n_arguments,
         return ms_fail(err, MS_INVALID_ARGUMENT,
                        "\"%s\" is no scheduler that memsafe knows: memsafe submit slurm", arguments[0]);
     MS_TRY(refuse(&a->run, err));
+    MS_TRY(cli_slurm_check(err));
     if (a->run.inputs.count)
         return prepare_video(a, arguments + 1, n_arguments - 1, j, err);
     if (n_arguments == 2)
@@ -105,7 +108,7 @@ static void say_how_to_go_on(const cli_job *j) {
         cli_say("  %s appears when join has ended\n", j->output);
 }
 
-static void say_video(const cli_job *j, const cli_follow_result *got) {
+static void say_video(const cli_job *j, const cli_job_result *got) {
     const ms_run_report r = {.already_finished = got->already_finished,
                              .frames = got->frames,
                              .frames_without_face = got->frames_without_face,
@@ -119,7 +122,7 @@ static void say_video(const cli_job *j, const cli_follow_result *got) {
     cli_run_say_result(&j->asked->run.p, &r);
 }
 
-static void say_batch(const cli_follow_result *got) {
+static void say_batch(const cli_job_result *got) {
     char members[160];
     snprintf(members, sizeof(members), "\"made\": %d, \"finished_before\": %d, \"failed\": %d, \"left\": %d",
              got->made, got->before, got->failed, got->left);
@@ -137,19 +140,32 @@ static void say_batch(const cli_follow_result *got) {
 
 /* ---- the whole ---- */
 
+/* Errors that need not come again. */
+static bool may_go_on(const cli_job *j, ms_status code) {
+    static const ms_status some[] = {MS_CANCELLED,     MS_IO,          MS_HOST_MEMORY,
+                                     MS_DEVICE_MEMORY, MS_DEVICE_LOST, MS_INTERNAL};
+    char folder[PATH_MAX];
+    int n = snprintf(folder, sizeof(folder), "%s.memsafe", j->output);
+    bool some_is = false;
+    for (int i = 0; i < CLI_COUNT(some); i++)
+        some_is = some_is || some[i] == code;
+    return some_is && (j->clips || (n > 0 && n < (int)sizeof(folder) && access(folder, F_OK) == 0));
+}
+
 static int end_badly(const cli_job *j, ms_error *err) {
     const bool resumed = j->asked->run.p.resume;
-    if (err->code == MS_CANCELLED || (err->hints & MS_HINT_BIT(MS_HINT_RESUME)))
-        err->hints &= ~MS_HINT_BIT(MS_HINT_RESUME); /* the command that goes on is the next line */
+    const bool goes_on = may_go_on(j, err->code);
+    if (goes_on && !cli_console_is_json()) /* the command is the next line */
+        err->hints &= ~MS_HINT_BIT(MS_HINT_RESUME);
     int code = cli_fail(err);
     cli_tell("  what the steps said is in %s\n", j->shown);
-    if (err->code != MS_NO_FACE)
+    if (goes_on)
         cli_tell_command("  to go on: ", cli_command_line(), resumed ? "" : " --resume");
     return code;
 }
 
 static int follow(cli_job *j) {
-    cli_follow_result got;
+    cli_job_result got;
     ms_error err;
     ms_error_clear(&err);
     ms_status status = cli_job_follow(j, &got, &err);

@@ -10,7 +10,7 @@
 #define GONE_S 15
 
 cli_ending cli_task_ending(const cli_task *t, double now_s) {
-    if (t->heard.done)
+    if (t->heard.done || t->let_go)
         return CLI_ENDING_WELL;
     const bool late = t->ended_s > 0 && now_s - t->ended_s >= LOG_LATE_S;
     if (t->state == CLI_SLURM_FAILED)
@@ -57,6 +57,7 @@ ms_status cli_task_error(const cli_job *j, const cli_task *t, ms_error *err) {
     if (t->gone_s > 0)
         return ms_fail(err, MS_IO, "%s: Slurm does not know it any more, and it has not said how it ended",
                        name);
-    return ms_fail(err, MS_INTERNAL, "%s failed%s%s", name, t->heard.said[0] ? ": " : " and said nothing",
-                   t->heard.said);
+    const bool reason = !t->heard.said[0] && t->reason[0] && strcmp(t->reason, "None") != 0;
+    const char *said = reason ? t->reason : t->heard.said;
+    return ms_fail(err, MS_INTERNAL, "%s failed%s%s", name, said[0] ? ": " : " and said nothing", said);
 }

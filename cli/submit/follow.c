@@ -1,13 +1,11 @@
 #include "submit/follow.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/hash.h"
 #include "console/console.h"
 #include "console/signals.h"
 #include "submit/ending.h"
@@ -17,91 +15,16 @@
 #define ASK_S 3            /* Slurm: it answers all users */
 #define UNANSWERED 5       /* times; then one is told */
 #define CANCEL_S 20        /* for tasks to end once they are cancelled */
-#define MOST_WARNINGS 64
 
 typedef struct follower {
     cli_job *job;
-    cli_follow_result *result;
-    cli_job_progress progress;
+    cli_hearing hearing;
     double asked_s;
     bool no_accounting;
     int unanswered;
     bool known[CLI_STEP_COUNT * CLI_SUBMIT_MOST_TASKS]; /* by the last answer; [job->count] are used */
-    char waits_for[64];
-    uint64_t warned[MOST_WARNINGS]; /* [n_warned]: what was passed on */
-    int n_warned;
+    char waits_for[128];
 } follower;
-
-/* ---- what the logs say ---- */
-
-/* Each task would say the same of the input and the model. */
-static void pass_on_warning(follower *f, const ms_json *line) {
-    static const uint64_t key[2] = {1, 2};
-    const char *text = ms_json_get_text(line, "message"), *code = ms_json_get_text(line, "code");
-    const uint64_t hash = ms_siphash(key, text, strlen(text));
-    for (int i = 0; i < f->n_warned; i++)
-        if (f->warned[i] == hash)
-            return;
-    if (f->n_warned < MOST_WARNINGS)
-        f->warned[f->n_warned++] = hash;
-    cli_warn(code, "%s", text);
-}
-
-static void take_end(follower *f, cli_task *t, const ms_json *line) {
-    cli_follow_result *r = f->result;
-    t->made = (int)ms_json_get_integer(line, "made", 0);
-    t->before = (int)ms_json_get_integer(line, "finished_before", 0);
-    t->failed = (int)ms_json_get_integer(line, "failed", 0);
-    if (t->heard.peak_bytes > r->peak_bytes)
-        r->peak_bytes = t->heard.peak_bytes;
-    if (t->step == CLI_STEP_SPLIT && t->heard.done) {
-        r->already_finished = ms_json_get_flag(line, "already_finished");
-        r->frames_resumed = ms_json_get_integer(line, "frames_resumed", 0);
-        f->progress.merge.total = ms_json_get_integer(line, "frames", 0);
-        f->progress.merge.before = r->frames_resumed;
-    }
-    if (t->step == CLI_STEP_SPLIT || t->step == CLI_STEP_JOIN) {
-        r->frames = ms_json_get_integer(line, "frames", 0);
-        r->frames_without_face = ms_json_get_integer(line, "frames_without_face", 0);
-        r->width = (int)ms_json_get_integer(line, "width", 0);
-        r->height = (int)ms_json_get_integer(line, "height", 0);
-        r->fps = ms_json_get_number(line, "fps", 0);
-    }
-}
-
-typedef struct listener {
-    follower *f;
-    cli_task *t;
-} listener;
-
-static void hear_event(void *arg, const char *event, const ms_json *line) {
-    const listener *l = arg;
-    cli_task *t = l->t;
-    if (strcmp(event, "start") == 0) {
-        t->clips = t->made = t->before = t->failed = 0;
-    } else if (strcmp(event, "job") == 0) {
-        t->clips++;
-        t->heard.fraction = t->heard.first_fraction = -1; /* the next clip's begin anew */
-    } else if (strcmp(event, "warning") == 0) {
-        pass_on_warning(l->f, line);
-    } else if (strcmp(event, "progress") == 0 && t->step == CLI_STEP_SPLIT) {
-        l->f->progress.split_frames = ms_json_get_integer(line, "frames_done", 0);
-    } else if (strcmp(event, "done") == 0 || strcmp(event, "error") == 0) {
-        take_end(l->f, t, line);
-    }
-}
-
-static void read_logs(follower *f) {
-    for (int i = 0; i < f->job->count; i++) {
-        cli_task *t = &f->job->task[i];
-        listener l = {.f = f, .t = t};
-        t->heard.heard = hear_event;
-        t->heard.arg = &l;
-        cli_task_read(f->job, t);
-        t->heard.arg = NULL;
-        t->heard.heard = NULL;
-    }
-}
 
 /* ---- what Slurm says ---- */
 
@@ -123,7 +46,7 @@ static void hear_slurm(void *arg, const cli_slurm_told *told) {
 }
 
 static bool has_ended(const cli_task *t) {
-    return t->heard.done || t->state == CLI_SLURM_ENDED || t->state == CLI_SLURM_FAILED;
+    return t->heard.done || t->let_go || t->state == CLI_SLURM_ENDED || t->state == CLI_SLURM_FAILED;
 }
 
 /* Of those that have not ended as far as is known; true: there is one. */
@@ -159,6 +82,10 @@ static void ask_slurm(follower *f) {
 
 /* ---- what is told ---- */
 
+static bool is_idle(const cli_task *t) {
+    return t->step == CLI_STEP_PARTS && t->state == CLI_SLURM_WAITS && !t->let_go && !t->heard.done;
+}
+
 static void tell_put_back(const cli_job *j, cli_task *t) {
     char name[CLI_TASK_NAME_BYTES];
     if (t->heard.starts - 1 > t->put_back) /* it was not seen in the queue */
@@ -173,8 +100,8 @@ static void tell_put_back(const cli_job *j, cli_task *t) {
 static void tell_failure(const cli_job *j, cli_task *t) {
     char name[CLI_TASK_NAME_BYTES];
     ms_error err;
-    if (t->told_failure || !t->place)
-        return;
+    if (t->told_failure || !t->place || t->failed > 0 || (!j->clips && !j->task[0].heard.done))
+        return; /* of clips it is told already, and where the split failed, that is the cause */
     t->told_failure = true;
     cli_task_error(j, t, &err);
     const bool named = strstr(err.message, cli_task_name(j, t, name)) != NULL;
@@ -206,6 +133,21 @@ static void tell_waiting(follower *f) {
     ms_buf_free(&b);
 }
 
+/* One of the array ends well when no segment is left. What then still waits for a node, perhaps because its
+   first one died, would keep the join from beginning. */
+static void let_go(follower *f) {
+    cli_job *j = f->job;
+    bool all_made = false, waits = false;
+    for (int i = 0; i < j->count; i++) {
+        all_made = all_made || (j->task[i].step == CLI_STEP_PARTS && j->task[i].heard.done);
+        waits = waits || is_idle(&j->task[i]);
+    }
+    if (!all_made || !waits || cli_slurm_let_go(j->id[CLI_STEP_PARTS], NULL) != MS_OK)
+        return;
+    for (int i = 0; i < j->count; i++)
+        j->task[i].let_go = j->task[i].let_go || is_idle(&j->task[i]);
+}
+
 static void tell(follower *f) {
     ms_run_progress p;
     for (int i = 0; i < f->job->count; i++) {
@@ -215,13 +157,13 @@ static void tell(follower *f) {
             tell_failure(f->job, t);
     }
     tell_waiting(f);
-    cli_job_progress_look(&f->progress, f->job, &p);
+    cli_job_progress_look(&f->hearing.progress, f->job, &p);
     cli_show_progress(NULL, &p);
 }
 
 /* ---- the end ---- */
 
-static void add_clips(const cli_job *j, cli_follow_result *r) {
+static void add_clips(const cli_job *j, cli_job_result *r) {
     for (int i = 0; i < j->count; i++) {
         r->made += j->task[i].made;
         r->before += j->task[i].before;
@@ -239,7 +181,7 @@ static bool is_over(const follower *f) {
                 return false;
         return true;
     }
-    return f->result->already_finished || cli_task_ending(&j->task[0], now_s) == CLI_ENDING_BADLY ||
+    return f->hearing.result.already_finished || cli_task_ending(&j->task[0], now_s) == CLI_ENDING_BADLY ||
            cli_task_ending(&j->task[j->count - 1], now_s) != CLI_ENDING_NONE;
 }
 
@@ -262,14 +204,19 @@ static const cli_task *who_failed(const cli_job *j) {
     return &j->task[j->count - 1];
 }
 
-static ms_status judge(const follower *f, ms_error *err) {
+static ms_status judge(follower *f, ms_error *err) {
     const cli_job *j = f->job;
-    add_clips(j, f->result);
-    if (f->result->already_finished ||
+    add_clips(j, &f->hearing.result);
+    if (f->hearing.result.already_finished ||
         (!j->clips && cli_task_ending(&j->task[j->count - 1], ms_now_s()) == CLI_ENDING_WELL))
         return MS_OK;
     const cli_task *t = who_failed(j);
-    return t ? cli_task_error(j, t, err) : MS_OK;
+    if (!t)
+        return MS_OK;
+    ms_status status = cli_task_error(j, t, err);
+    if (f->hearing.result.failed > 0)
+        ms_fail(err, status, "%d of %d jobs failed", f->hearing.result.failed, j->clips);
+    return status;
 }
 
 static bool all_have_ended(const cli_job *j) {
@@ -291,31 +238,47 @@ static ms_status cancel(follower *f, ms_error *err) {
         if (ms_now_s() - f->asked_s >= 1)
             ask_slurm(f);
     } while (!all_have_ended(f->job) && !f->unanswered && ms_now_s() - began_s < CANCEL_S);
-    read_logs(f);
-    add_clips(f->job, f->result);
+    cli_hear_logs(&f->hearing, f->job);
+    add_clips(f->job, &f->hearing.result);
     return ms_fail(err, MS_CANCELLED, "cancelled, and all its jobs in Slurm with it");
 }
 
-ms_status cli_job_follow(cli_job *j, cli_follow_result *ret, ms_error *err) {
-    static follower f; /* too much for the stack */
-    *ret = (cli_follow_result){.frames = 0};
-    memset(&f, 0, sizeof(f));
-    f.job = j;
-    f.result = ret;
-    f.progress.began_s = f.progress.merge.began_s = ms_now_s();
+static void show_whole(follower *f) {
+    ms_run_progress p;
+    cli_job_progress_look(&f->hearing.progress, f->job, &p);
+    p.fraction = 1;
+    p.eta_s = 0;
+    p.frames_done = p.frames_total;
+    cli_show_progress(NULL, &p);
+}
+
+static ms_status follow(follower *f, ms_error *err) {
     for (;;) {
-        if (f.asked_s <= 0 || ms_now_s() - f.asked_s >= ASK_S)
-            ask_slurm(&f);
-        read_logs(&f);
-        tell(&f);
-        if (is_over(&f))
+        if (f->asked_s <= 0 || ms_now_s() - f->asked_s >= ASK_S)
+            ask_slurm(f);
+        cli_hear_logs(&f->hearing, f->job);
+        tell(f);
+        let_go(f);
+        if (is_over(f))
             break;
         if (cli_interrupted(NULL))
-            return cancel(&f, err);
+            return cancel(f, err);
         nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
     }
-    ms_status status = judge(&f, err);
-    if (status != MS_OK || ret->already_finished)
-        cli_job_cancel(j, NULL); /* what has ended is not touched */
+    ms_status status = judge(f, err);
+    if (status == MS_OK)
+        show_whole(f);
+    if (status != MS_OK || f->hearing.result.already_finished)
+        cli_job_cancel(f->job, NULL); /* what has ended is not touched */
+    return status;
+}
+
+ms_status cli_job_follow(cli_job *j, cli_job_result *ret, ms_error *err) {
+    static follower f; /* too much for the stack */
+    memset(&f, 0, sizeof(f));
+    f.job = j;
+    f.hearing.progress.began_s = f.hearing.progress.merge.began_s = ms_now_s();
+    ms_status status = follow(&f, err);
+    *ret = f.hearing.result;
     return status;
 }

@@ -17,11 +17,12 @@ typedef struct cli_task {
     cli_events heard; /* what it has written into its log */
     int64_t read;     /* bytes of the log */
     cli_slurm_state state;
-    char word[24], reason[64]; /* Slurm's */
+    char word[24], reason[128]; /* Slurm's */
     double ended_s,
         gone_s; /* when Slurm said that it has ended; when it was not known any more; 0 = not so */
     int put_back, told_back; /* times that Slurm put it back into its queue; that were told */
     bool told_failure;
+    bool let_go; /* cancelled in the queue, because there was nothing left for it */
     /* Of a batch, since it was begun itself: clips that it has begun; at its end, what became of them */
     int clips, made, before, failed;
 } cli_task;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "submit/call.h"
@@ -35,6 +36,28 @@ static ms_status fail_missing(const char *program, ms_error *err) {
                    program);
 }
 
+static bool is_in_path(const char *program) {
+    const char *path = getenv("PATH");
+    char file[4200];
+    for (const char *at = path ? path : "/bin:/usr/bin"; *at;) {
+        size_t n = strcspn(at, ":");
+        snprintf(file, sizeof(file), "%.*s/%s", n < 4096 ? (int)n : 0, n ? at : ".", program);
+        if (access(file, X_OK) == 0)
+            return true;
+        at += n + (at[n] == ':');
+    }
+    return false;
+}
+
+/* Before anything is submitted that could not be followed or cancelled. */
+ms_status cli_slurm_check(ms_error *err) {
+    static const char *const programs[] = {"sbatch", "squeue", "scancel"};
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+        if (!is_in_path(programs[i]))
+            return fail_missing(programs[i], err);
+    return MS_OK;
+}
+
 /* ---- sbatch ---- */
 
 typedef struct sbatch_words {
@@ -64,6 +87,21 @@ static void put_number(sbatch_words *w, const char *option, const char *before, 
     put_value(w, option, value ? text : NULL);
 }
 
+/* In the folder's name a % is itself, in the log's it is Slurm's. A backslash anywhere would end that. */
+static void put_log(sbatch_words *w, const char *folder, const char *log) {
+    char text[4200];
+    size_t at = 0;
+    w->cut = w->cut || strchr(folder, '\\');
+    for (; *folder && at + 3 < sizeof(text); folder++) {
+        text[at++] = *folder;
+        if (*folder == '%')
+            text[at++] = '%';
+    }
+    int n = snprintf(text + at, sizeof(text) - at, "/%s", log);
+    w->cut = w->cut || *folder || n < 0 || (size_t)n >= sizeof(text) - at;
+    put_value(w, "output", text);
+}
+
 /* What was passed on stands last: sbatch lets the later count. */
 static void make_words(const cli_slurm_order *o, sbatch_words *w) {
     const cli_submit_asked *a = o->asked;
@@ -72,8 +110,7 @@ static void make_words(const cli_slurm_order *o, sbatch_words *w) {
     put(w, "--requeue");
     put(w, "--open-mode=append"); /* what is begun again goes on in the same log */
     put_value(w, "job-name", o->name);
-    put_value(w, "chdir", o->folder);
-    put_value(w, "output", o->log);
+    put_log(w, o->folder, o->log);
     put_value(w, "dependency", o->after);
     if (o->after)
         put(w, "--kill-on-invalid-dep=yes");
@@ -103,7 +140,9 @@ ms_status cli_slurm_submit(const cli_slurm_order *o, char ret_id[CLI_SLURM_ID_BY
         return ms_fail(err, MS_HOST_MEMORY, "out of memory for sbatch");
     make_words(o, w);
     if (w->cut)
-        return free(w), ms_fail(err, MS_INVALID_ARGUMENT, "a value for sbatch is too long");
+        return free(w), ms_fail(err, MS_INVALID_ARGUMENT,
+                                "sbatch cannot have this: a value is too long, or the output's path has a "
+                                "backslash");
     ms_status status =
         cli_call_program(&(cli_call){.words = w->word, .input = o->script, .limit_s = SUBMIT_S}, &got, err);
     if (got.missing)
@@ -216,6 +255,14 @@ ms_status cli_slurm_look(const char *const *ids, int n_ids, cli_slurm_hear hear,
             ms_fail(err, MS_IO, "squeue: %s", got.code < 0 ? "no answer" : last_line(&got.errors, "squeue"));
     if (status == MS_OK)
         take_lines(&got.output, false, hear, arg);
+    cli_called_free(&got);
+    return status;
+}
+
+ms_status cli_slurm_let_go(const char *id, ms_error *err) {
+    const char *const word[] = {"scancel", "--state=PENDING", id, NULL};
+    cli_called got;
+    ms_status status = cli_call_program(&(cli_call){.words = word, .limit_s = LOOK_S}, &got, err);
     cli_called_free(&got);
     return status;
 }

@@ -8,17 +8,24 @@
 
 typedef struct cli_slurm_order {
     const char *name, *script;
-    const char *folder, *log; /* where its log appears; its name, in which %j, %A and %a stand for numbers */
+    /* Where its log appears, a whole path; the log's name, in which %j, %A and %a stand for numbers. */
+    const char *folder, *log;
     const char *after; /* what it waits for, "afterok:12"; NULL = nothing. What cannot be any more ends it */
     int array;         /* tasks 1 to this; 0 = it is none */
     const cli_submit_asked *asked;
 } cli_slurm_order;
+
+/* MS_IO: one of the programs that are needed is not there; the message says what to install. */
+ms_status cli_slurm_check(ms_error *err);
 
 /* MS_IO: Slurm refuses it, or is not there; the message says why, or what to install. */
 ms_status cli_slurm_submit(const cli_slurm_order *order, char ret_id[CLI_SLURM_ID_BYTES], ms_error *err);
 
 /* ids: "" is none. What has ended already is no error. MS_IO. */
 ms_status cli_slurm_cancel(const char *const *ids, int n_ids, ms_error *err);
+
+/* Of an array the tasks that wait. MS_IO. */
+ms_status cli_slurm_let_go(const char *id, ms_error *err);
 
 typedef enum cli_slurm_state {
     CLI_SLURM_UNKNOWN, /* nobody has told */
@@ -33,7 +40,7 @@ typedef struct cli_slurm_told {
     int place; /* in the array; 0 = it is none of one */
     cli_slurm_state state;
     char word[24]; /* Slurm's: "NODE_FAIL" */
-    char reason[64];
+    char reason[128];
 } cli_slurm_told;
 
 typedef void (*cli_slurm_hear)(void *arg, const cli_slurm_told *told);

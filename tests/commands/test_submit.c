@@ -1,0 +1,211 @@
+/* `memsafe submit slurm` with stand-ins for Slurm's programs, which run the steps at once as processes. A real
+   Slurm is in tests/slurm. */
+#include "test.h"
+
+#include "support/run_inputs.h"
+
+/* Numbers are counted up in $SLURM_FAKE/next, states are lines of $SLURM_FAKE/states as squeue prints them, and
+   scripts are kept as ID.sh. What is called is in $SLURM_FAKE/calls. HOLD: nothing is begun; REFUSE=N: the N-th
+   is not taken. DIE=N: the N-th task of an array is killed when it begins, and put back once. */
+static const char fake_sbatch[] =
+    "#!/bin/sh\n"
+    "cd \"$SLURM_FAKE\" || exit 1\n"
+    "echo \"sbatch $*\" >>calls\n"
+    "id=$(($(cat next 2>/dev/null || echo 100) + 1)); echo $id >next\n"
+    "if [ \"$REFUSE\" = $id ]; then echo 'sbatch: error: Batch job submission failed: Invalid account' >&2; "
+    "exit 1; fi\n"
+    "tasks='' log='' after=''\n"
+    "for w; do case $w in --array=1-*) tasks=${w#--array=1-} ;; --output=*) log=${w#--output=} ;;\n"
+    "    --dependency=afterok:*) after=${w#--dependency=afterok:}; after=${after%%,*} ;; esac; done\n"
+    "cat >$id.sh\n"
+    "tell() { echo \"$1|$2|$3|None\" >>states; }\n"
+    "work() { # place\n"
+    "    file=$(printf %s \"$log\" | sed \"s/%%/#/g; s/%j/$id/; s/%A/$id/; s/%a/$1/; s/#/%/g\")\n"
+    "    if [ -n \"$DIE\" ] && [ \"$DIE\" = \"$1\" ]; then timeout -s KILL 0.3 sh $id.sh >>\"$file\" 2>&1; "
+    "export SLURM_RESTART_COUNT=1; fi\n"
+    "    if SLURM_ARRAY_TASK_ID=$1 sh $id.sh >>\"$file\" 2>&1; then tell $id \"${1:-N/A}\" COMPLETED; else "
+    "tell $id \"${1:-N/A}\" FAILED; fi\n"
+    "}\n"
+    "if [ -n \"$HOLD\" ]; then tell $id N/A PENDING\n"
+    "elif [ -n \"$after\" ] && ! grep -q \"^$after|N/A|COMPLETED\" states; then tell $id \"${tasks:+1}\" "
+    "CANCELLED\n"
+    "elif [ -n \"$tasks\" ]; then for i in $(seq $tasks); do work $i; done\n"
+    "else work ''; fi\n"
+    "echo $id\n";
+static const char fake_squeue[] = "#!/bin/sh\ncat \"$SLURM_FAKE/states\"\n";
+static const char fake_scancel[] = "#!/bin/sh\n"
+                                   "cd \"$SLURM_FAKE\" && echo \"scancel $*\" >>calls\n"
+                                   "sed -i 's/PENDING/CANCELLED/' states 2>/dev/null || true\n";
+
+static void write_program(const char *name, const char *text) {
+    FILE *f = fopen(name, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(chmod(name, 0755), 0);
+}
+
+static int prepare(void **state) {
+    (void)state;
+    test_make_job_inputs(20, 24);
+    assert_int_equal(chdir(test_dir()), 0);
+    test_set_history("history.db");
+    assert_int_equal(mkdir("bin", 0755), 0);
+    write_program("bin/sbatch", fake_sbatch);
+    write_program("bin/squeue", fake_squeue);
+    write_program("bin/scancel", fake_scancel);
+    char path[8192];
+    snprintf(path, sizeof(path), "%s/bin:%s", test_dir(), getenv("PATH"));
+    setenv("PATH", path, 1);
+    setenv("SLURM_FAKE", test_file("fake"), 1);
+    return 0;
+}
+
+static int clean_up(void **state) {
+    (void)state;
+    test_dir_remove();
+    return 0;
+}
+
+static void shell(const char *line) {
+    if (test_shell(line) != 0)
+        fail_msg("failed: %s: %s", line, test_output);
+}
+
+static int begin_anew(void **state) {
+    (void)state;
+    shell("rm -rf fake && mkdir fake && touch fake/states");
+    return 0;
+}
+
+#define JOB                                                                                                  \
+    "-i in.avi -a in.wav -m model --track in.jsonl --steps 1 --resolution 64 --codec ffv1 --segment 9 "
+
+static void a_cluster_makes_the_file_of_a_run(void **state) {
+    (void)state;
+    assert_run_works("run " JOB "want.mkv");
+    assert_run_works("submit slurm " JOB "--tasks 2 --cpus 1 --partition long --gres gpu:1 --time-limit 9 "
+                     "--sbatch=--account=film --sbatch --qos=low --report r.json -y 'odd %%j '\\''name.mkv'");
+    assert_non_null(strstr(test_output, "split is job 101, 2 tasks are job 102, join is job 103\n"));
+    assert_non_null(strstr(test_output, "name.mkv: 26 frames of 160x144, 25 a second"));
+    shell("cmp want.mkv odd*.mkv && test -s r.json && test ! -e odd*.memsafe && test ! -e odd*.slurm");
+    shell("test $(grep -c -- '^sbatch --parsable .*--partition=long --gres=gpu:1 --time=9 --cpus-per-task=1 "
+          "--account=film --qos=low$' fake/calls) = 3");
+    shell("grep -q -- ' --dependency=afterok:101 --kill-on-invalid-dep=yes --array=1-2 ' fake/calls");
+    shell("grep -q -- ' --dependency=afterok:101,afterany:102 --kill-on-invalid-dep=yes ' fake/calls");
+    /* Each step has what is its own, and none what is submit's. */
+    shell("grep -q -- ' split .*RESTART.* --threads 1 -i in.avi .* -y ' fake/101.sh");
+    shell("grep -q -- ' run --part auto .* --threads 1 -i in.avi ' fake/102.sh");
+    shell("grep -q -- ' join .* --report r.json -y ' fake/103.sh");
+    shell("! grep -q -- '--report' fake/101.sh fake/102.sh");
+    shell("! grep -q -- ' -y' fake/102.sh");
+    shell("! grep -qE -- '--(tasks|partition|gres|sbatch|cpus|time-limit)' fake/*.sh");
+    shell("mv odd*.mkv odd.mkv");
+}
+
+static void what_is_missing_is_made(void **state) {
+    (void)state;
+    assert_run_fails(11, "exists already; -y replaces it", "submit slurm " JOB "odd.mkv");
+    assert_run_works("submit slurm " JOB "--resume odd.mkv --progress json");
+    assert_non_null(strstr(test_output, "\"already_finished\": true"));
+    shell("tail -n 1 fake/calls | grep -qx 'scancel 101 102 103'");
+    assert_run_works("split " JOB "half.mkv");
+    assert_run_works("run --part 1/2 half.mkv");
+    assert_run_fails(11, "an unfinished job is there", "submit slurm " JOB "half.mkv");
+    assert_run_works("submit slurm " JOB "half.mkv --resume --progress json");
+    assert_non_null(strstr(test_output, "{\"event\": \"slurm\", \"tasks\": 8, \"split\": \"107\", "
+                                        "\"parts\": \"108\", \"join\": \"109\"}"));
+    assert_non_null(strstr(test_output, "\"fraction\": 1, "));
+    assert_non_null(strstr(test_output, "\"frames\": 26, "));
+    shell("cmp want.mkv half.mkv && test ! -e half.mkv.slurm && rm half.mkv");
+}
+
+/* One that begins again goes on in its log; one that fails stops nobody, and where all fail it is the error. */
+static void failures_are_told(void **state) {
+    (void)state;
+    setenv("DIE", "1", 1);
+    assert_run_works("submit slurm " JOB "--tasks 2 again.mkv");
+    unsetenv("DIE");
+    assert_non_null(strstr(test_output, "task 1 of 2 (job 102_1) was put back into the queue by Slurm"));
+    shell("cmp want.mkv again.mkv");
+    assert_run_fails(3, "task 2 of 2 (job 105_2) failed: a budget of 1.00 MiB is too small",
+                     "submit slurm " JOB "--tasks 2 -b 1M none.mkv");
+    assert_non_null(strstr(test_output, "  what the steps said is in none.mkv.slurm\n"));
+    shell("test -s none.mkv.slurm/join-106.log && rm -r none.mkv.*");
+    assert_run_fails(11, "nonsuch", "submit slurm " JOB "-m nonsuch none.mkv");
+    assert_null(strstr(test_output, "task 1 of")); /* which had nothing to begin with */
+}
+
+static void what_slurm_refuses_leaves_nothing_there(void **state) {
+    (void)state;
+    setenv("HOLD", "1", 1);
+    setenv("REFUSE", "103", 1);
+    assert_run_fails(11, "Slurm does not take memsafe-join: Batch job submission failed: Invalid account",
+                     "submit slurm " JOB "no.mkv");
+    unsetenv("REFUSE");
+    shell("tail -n 1 fake/calls | grep -qx 'scancel 101 102' && test ! -e no.mkv.slurm");
+    assert_int_equal(test_shell("PATH=/nonexistent " MS_CLI_PATH " submit slurm " JOB "no.mkv 2>&1"), 11);
+    assert_non_null(strstr(test_output, "sbatch is not here: this machine must have Slurm's programs"));
+    assert_non_null(strstr(test_output, "slurm-client"));
+    assert_run_works("submit slurm " JOB "--no-follow no.mkv");
+    assert_non_null(strstr(test_output, "squeue -j 104,105,106 shows them, scancel 104 105 106 ends them"));
+    unsetenv("HOLD");
+}
+
+static void ctrl_c_cancels_all_of_it(void **state) {
+    (void)state;
+    setenv("HOLD", "1", 1);
+    int code =
+        test_shell("timeout --preserve-status -s INT 2 " MS_CLI_PATH " submit slurm " JOB "stop.mkv 2>&1");
+    unsetenv("HOLD");
+    if (code != 10 || !strstr(test_output, "cancelled, and all its jobs in Slurm with it"))
+        fail_msg("%d: %s", code, test_output);
+    shell("tail -n 1 fake/calls | grep -qx 'scancel 101 102 103'");
+}
+
+static void a_batch_is_an_array(void **state) {
+    (void)state;
+    FILE *f = fopen("jobs.jsonl", "w");
+    assert_non_null(f);
+    for (int i = 1; i <= 3; i++)
+        fprintf(f, "{\"video\": \"in.avi\", \"audio\": \"in%s.wav\", \"out\": \"b%d.mkv\"}\n",
+                i == 3 ? "3" : "", i);
+    assert_int_equal(fclose(f), 0);
+#define BATCH "jobs.jsonl -m model --track in.jsonl --steps 1 --resolution 64 --codec ffv1 --segment 9 "
+    assert_run_fails(11, "jobs.jsonl:3: b3.mkv: cannot read in3.wav", "submit slurm " BATCH "--tasks 2");
+    assert_non_null(strstr(test_output, "3 clips of jobs.jsonl in Slurm, as job 101 of 2 tasks\n"));
+    assert_non_null(strstr(test_output, "2 made, 1 failed\nmemsafe: 1 of 3 jobs failed\n"));
+    shell("cmp want.mkv b1.mkv && cmp want.mkv b2.mkv && cp in.wav in3.wav");
+    assert_run_works("submit slurm " BATCH "--tasks 50");
+    assert_non_null(strstr(test_output, "1 made, 2 finished before\n"));
+    shell("cmp want.mkv b3.mkv && grep -q -- ' --array=1-3$' fake/calls && test ! -e jobs.jsonl.slurm");
+    shell("echo '[1]' >>jobs.jsonl"); /* seen before anything waits for a node */
+    assert_run_fails(2, "jobs.jsonl:4: a job is an object", "submit slurm " BATCH);
+}
+
+static void wrong_words_are_refused(void **state) {
+    (void)state;
+    assert_run_fails(2, "\"pbs\" is no scheduler that memsafe knows", "submit pbs " JOB "no.mkv");
+    assert_run_fails(2, "the tasks share the work out", "submit slurm " JOB "--part auto no.mkv");
+    assert_run_fails(2, "--preview is of `memsafe run` alone", "submit slurm " JOB "--preview no.mkv");
+    assert_run_fails(2, "a video (-i FILE) is missing", "submit slurm");
+    assert_run_fails(2, "the speech (-a FILE) is missing", "submit slurm -i in.avi no.mkv");
+    assert_run_fails(11, "cannot read none.wav", "submit slurm -i in.avi -a none.wav no.mkv");
+    assert_run_fails(2, "did you mean --partition", "submit slurm " JOB "--partitoin x no.mkv");
+    assert_run_fails(2, "a file or a folder that its nodes see", "submit slurm -");
+    assert_run_fails(2, "backslash", "submit slurm " JOB "'no\\.mkv'");
+    shell("test ! -e fake/calls");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_cluster_makes_the_file_of_a_run, begin_anew),
+        cmocka_unit_test_setup(what_is_missing_is_made, begin_anew),
+        cmocka_unit_test_setup(failures_are_told, begin_anew),
+        cmocka_unit_test_setup(what_slurm_refuses_leaves_nothing_there, begin_anew),
+        cmocka_unit_test_setup(ctrl_c_cancels_all_of_it, begin_anew),
+        cmocka_unit_test_setup(a_batch_is_an_array, begin_anew),
+        cmocka_unit_test_setup(wrong_words_are_refused, begin_anew),
+    };
+    return cmocka_run_group_tests(tests, prepare, clean_up);
+}
