@@ -136,6 +136,11 @@ void cli_print_help(const cli_command *c, int columns) {
         else
             printf("\n%s:\n", c->options[i].help);
     }
-    if (c->also)
-        printf("\nAnd all options of `memsafe %s`: see `memsafe help %s`.\n", c->also->name, c->also->name);
+    if (!c->also)
+        return;
+    char also[128];
+    snprintf(also, sizeof(also), "And all options of `memsafe %s`: see `memsafe help %s`.", c->also->name,
+             c->also->name);
+    printf("\n");
+    wrap(also, 0, 0, columns);
 }
