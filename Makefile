@@ -1,7 +1,7 @@
 # The commands that people type. Everything else is CMake; see CMakePresets.json for the other builds.
 SHELL := /bin/bash
 
-.PHONY: all deps deps-dev configure build demo train-demo check check-core check-python check-wheel wheel check-serve demo-serve check-e2e check-simt check-kernels check-full check-cuda check-gpu lint abi bench install uninstall clean format wrap deb coverage dev asan tsan clang fuzz
+.PHONY: all deps deps-dev configure build demo train-demo check check-core check-python check-wheel wheel check-serve check-slurm demo-serve check-e2e check-simt check-kernels check-full check-cuda check-gpu lint abi bench install uninstall clean format wrap deb coverage dev asan tsan clang fuzz
 
 all: build
 
@@ -45,6 +45,10 @@ check-core: deps
 # The server: 50 kills, 200 clients, and whether it does what its description says.
 check-serve: build
 	tests/serve/check_serve build
+
+# `memsafe submit slurm` on a Slurm of three nodes on this machine, as root, with the packages slurm-wlm and munge: three minutes.
+check-slurm: build
+	@tests/slurm/check_slurm build
 
 # Hours: kills at random moments, file systems that fill up, peaks of long runs, every allocation of a run failed.
 check-e2e: build

@@ -104,8 +104,9 @@ ms_status cli_job_submit(cli_job *j, const cli_command *command, ms_error *err) 
     MS_TRY(make_tasks(j, err));
     MS_TRY(make_folder(j, here, err));
     const cli_step *steps = j->clips ? batch : video;
+    const int n_steps = j->clips ? CLI_COUNT(batch) : CLI_COUNT(video);
     ms_status status = MS_OK;
-    for (int i = 0; status == MS_OK && i < (j->clips ? CLI_COUNT(batch) : CLI_COUNT(video)); i++)
+    for (int i = 0; status == MS_OK && i < n_steps; i++)
         status = submit_step(j, steps[i], command, &place, err);
     if (status != MS_OK) {
         cli_job_cancel(j, NULL);
