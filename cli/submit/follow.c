@@ -13,7 +13,7 @@
 
 #define LOOK_NS 250000000L /* at the logs */
 #define ASK_S 3            /* Slurm: it answers all users */
-#define UNANSWERED 5       /* times; then one is told */
+#define SILENCE_S 20       /* of Slurm; then one is told */
 #define CANCEL_S 20        /* for tasks to end once they are cancelled */
 
 typedef struct follower {
@@ -21,7 +21,8 @@ typedef struct follower {
     cli_hearing hearing;
     double asked_s;
     bool no_accounting;
-    int unanswered;
+    double silent_s; /* since when it does not answer; 0 = it does */
+    bool told_silence;
     bool known[CLI_STEP_COUNT * CLI_SUBMIT_MOST_TASKS]; /* by the last answer; [job->count] are used */
     char waits_for[128];
 } follower;
@@ -66,11 +67,15 @@ static void ask_slurm(follower *f) {
     memset(f->known, 0, sizeof(f->known));
     f->asked_s = ms_now_s();
     if (cli_slurm_look(ids, CLI_STEP_COUNT, hear_slurm, f, &err) != MS_OK) {
-        if (++f->unanswered == UNANSWERED)
+        if (f->silent_s <= 0)
+            f->silent_s = f->asked_s;
+        if (!f->told_silence && ms_now_s() - f->silent_s >= SILENCE_S)
             cli_warn("slurm", "Slurm does not answer (%s); its jobs go on", err.message);
+        f->told_silence = ms_now_s() - f->silent_s >= SILENCE_S;
         return;
     }
-    f->unanswered = 0;
+    f->silent_s = 0;
+    f->told_silence = false;
     if (misses_some(f) && !f->no_accounting)
         f->no_accounting = !cli_slurm_look_back(ids, CLI_STEP_COUNT, hear_slurm, f);
     for (int i = 0; i < f->job->count; i++) {
@@ -237,7 +242,7 @@ static ms_status cancel(follower *f, ms_error *err) {
         nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
         if (ms_now_s() - f->asked_s >= 1)
             ask_slurm(f);
-    } while (!all_have_ended(f->job) && !f->unanswered && ms_now_s() - began_s < CANCEL_S);
+    } while (!all_have_ended(f->job) && f->silent_s <= 0 && ms_now_s() - began_s < CANCEL_S);
     cli_hear_logs(&f->hearing, f->job);
     add_clips(f->job, &f->hearing.result);
     return ms_fail(err, MS_CANCELLED, "cancelled, and all its jobs in Slurm with it");

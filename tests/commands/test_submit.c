@@ -110,7 +110,7 @@ static void what_is_missing_is_made(void **state) {
     assert_non_null(strstr(test_output, "\"already_finished\": true"));
     shell("tail -n 1 fake/calls | grep -qx 'scancel 101 102 103'");
     assert_run_works("split " JOB "half.mkv");
-    assert_run_works("run --part 1/2 half.mkv");
+    assert_run_works("run " JOB "--part 1/2 half.mkv");
     assert_run_fails(11, "an unfinished job is there", "submit slurm " JOB "half.mkv");
     assert_run_works("submit slurm " JOB "half.mkv --resume --progress json");
     assert_non_null(strstr(test_output, "{\"event\": \"slurm\", \"tasks\": 8, \"split\": \"107\", "
