@@ -102,6 +102,13 @@ static void tell_put_back(const cli_job *j, cli_task *t) {
     t->told_back = t->put_back;
 }
 
+static bool others_go_on(const cli_job *j, const cli_task *t) {
+    for (int i = 0; i < j->count; i++)
+        if (&j->task[i] != t && j->task[i].place && !has_ended(&j->task[i]))
+            return true;
+    return false;
+}
+
 static void tell_failure(const cli_job *j, cli_task *t) {
     char name[CLI_TASK_NAME_BYTES];
     ms_error err;
@@ -110,8 +117,8 @@ static void tell_failure(const cli_job *j, cli_task *t) {
     t->told_failure = true;
     cli_task_error(j, t, &err);
     const bool named = strstr(err.message, cli_task_name(j, t, name)) != NULL;
-    cli_warn("task-failed", "%s%s%s; the others go on", named ? "" : name,
-             named ? "" : " failed: ", err.message);
+    cli_warn("task-failed", "%s%s%s%s", named ? "" : name, named ? "" : " failed: ", err.message,
+             others_go_on(j, t) ? "; the others go on" : "");
 }
 
 /* Where nothing runs, why: once for each reason. */
