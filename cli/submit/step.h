@@ -1,6 +1,7 @@
 /*
- * The steps of a job under Slurm: which of the words that were typed each gets, and the script that a node
- * runs. A video is split by one task, made by an array of tasks, and joined by one. A batch is an array alone.
+ * The steps of a job under Slurm: which of the words that were typed each gets, and the script that a
+ * node runs. A video is split by one task, made by an array of tasks, and joined by one. A batch is an
+ * array alone.
  */
 #ifndef CLI_SUBMIT_STEP_H
 #define CLI_SUBMIT_STEP_H
@@ -27,10 +28,10 @@ typedef struct cli_step_place {
 } cli_step_place;
 
 /*
- * The script of a step, into a buffer that the caller has begun. command: whose table says whose value a word
- * is. What decides the result goes to all steps; what is of one goes to it alone: the report to the end, -y to
- * what begins or ends, --resume to what begins, options of submit itself and of what is shown to none.
- * MS_HOST_MEMORY.
+ * The script of a step, into a buffer that the caller has begun. command: whose table says whose value a
+ * word is. What decides the result goes to all steps; what is of one goes to it alone: the report to the
+ * end, -y to what begins or ends, --resume to what begins, options of submit itself and of what is shown
+ * to none. MS_HOST_MEMORY.
  */
 ms_status cli_step_script(cli_step step, const cli_command *command, const cli_submit_asked *asked,
                           const cli_step_place *place, ms_buf *ret_script, ms_error *err);

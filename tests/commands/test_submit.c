@@ -1,12 +1,12 @@
-/* `memsafe submit slurm` with stand-ins for Slurm's programs, which run the steps at once as processes. A real
-   Slurm is in tests/slurm. */
+/* `memsafe submit slurm` with stand-ins for Slurm's programs, which run the steps at once as processes. A
+   real Slurm is in tests/slurm. */
 #include "test.h"
 
 #include "support/run_inputs.h"
 
-/* Numbers are counted up in $SLURM_FAKE/next, states are lines of $SLURM_FAKE/states as squeue prints them, and
-   scripts are kept as ID.sh. What is called is in $SLURM_FAKE/calls. HOLD: nothing is begun; REFUSE=N: the N-th
-   is not taken. DIE=N: the N-th task of an array is killed when it begins, and put back once. */
+/* Numbers are counted up in $SLURM_FAKE/next, states are lines of $SLURM_FAKE/states as squeue prints them,
+   and scripts are kept as ID.sh. What is called is in $SLURM_FAKE/calls. HOLD: nothing is begun; REFUSE=ID:
+   that one is not taken. DIE=N: the N-th task of an array is killed when it begins, and put back once. */
 static const char fake_sbatch[] =
     "#!/bin/sh\n"
     "cd \"$SLURM_FAKE\" || exit 1\n"
@@ -120,7 +120,7 @@ static void what_is_missing_is_made(void **state) {
     shell("cmp want.mkv half.mkv && test ! -e half.mkv.slurm && rm half.mkv");
 }
 
-/* One that begins again goes on in its log; one that fails stops nobody, and where all fail it is the error. */
+/* What begins again goes on in its log; what that fails stops nobody, and where all fail it is the error */
 static void failures_are_told(void **state) {
     (void)state;
     setenv("DIE", "1", 1);
