@@ -109,18 +109,20 @@ static void what_is_missing_is_made(void **state) {
     assert_run_works("submit slurm " JOB "--resume odd.mkv --progress json");
     assert_non_null(strstr(test_output, "\"already_finished\": true"));
     shell("tail -n 1 fake/calls | grep -qx 'scancel 101 102 103'");
+    assert_run_works("submit slurm " JOB "--tasks 1 -y odd.mkv"); /* job 104 and those behind it */
+    shell("cmp want.mkv odd.mkv && test ! -e odd.mkv.memsafe");
     assert_run_works("split " JOB "half.mkv");
     assert_run_works("run " JOB "--part 1/2 half.mkv");
     assert_run_fails(11, "an unfinished job is there", "submit slurm " JOB "half.mkv");
     assert_run_works("submit slurm " JOB "half.mkv --resume --progress json");
-    assert_non_null(strstr(test_output, "{\"event\": \"slurm\", \"tasks\": 8, \"split\": \"107\", "
-                                        "\"parts\": \"108\", \"join\": \"109\"}"));
+    assert_non_null(strstr(test_output, "{\"event\": \"slurm\", \"tasks\": 8, \"split\": \"110\", "
+                                        "\"parts\": \"111\", \"join\": \"112\"}"));
     assert_non_null(strstr(test_output, "\"fraction\": 1, "));
     assert_non_null(strstr(test_output, "\"frames\": 26, "));
     shell("cmp want.mkv half.mkv && test ! -e half.mkv.slurm && rm half.mkv");
 }
 
-/* What begins again goes on in its log; what that fails stops nobody, and where all fail it is the error */
+/* What begins again goes on in its log; a task that fails stops nobody, and where all fail it is the error */
 static void failures_are_told(void **state) {
     (void)state;
     setenv("DIE", "1", 1);
