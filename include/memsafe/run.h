@@ -14,7 +14,7 @@ extern "C" {
 #endif
 
 typedef enum ms_precision {
-    MS_PRECISION_AUTO, /* by the device's tier */
+    MS_PRECISION_AUTO, /* by the device's tier; that of the job, where it was begun elsewhere */
     MS_PRECISION_FP32, /* weights as the checkpoint stores them */
     MS_PRECISION_FP16,
     MS_PRECISION_BF16,

@@ -4,6 +4,7 @@
 
 #if MS_HAVE_SQLITE
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/crc32.h"
@@ -104,6 +105,18 @@ ms_status ms_journal_begin(ms_journal *j, const ms_job_key *key, ms_error *err) 
         status = ms_db_execute(j->db, "commit", err);
     if (status != MS_OK)
         ms_db_rollback(j->db);
+    return status;
+}
+
+ms_status ms_journal_get_field(ms_journal *j, const char *name, char *ret_text, size_t bytes, ms_error *err) {
+    sqlite3_stmt *q;
+    MS_TRY(ms_db_prepare(j->db, "select value from job where field = ?", &q, err));
+    sqlite3_bind_text(q, 1, name, -1, SQLITE_STATIC);
+    int code = sqlite3_step(q);
+    const char *text = code == SQLITE_ROW ? (const char *)sqlite3_column_text(q, 0) : NULL;
+    snprintf(ret_text, bytes, "%s", text ? text : "");
+    ms_status status = code == SQLITE_ROW || code == SQLITE_DONE ? MS_OK : ms_db_fail(j->db, code, err);
+    sqlite3_finalize(q);
     return status;
 }
 
@@ -287,6 +300,12 @@ ms_status ms_journal_begin(ms_journal *journal, const ms_job_key *key, ms_error 
 
 ms_status ms_journal_compare(ms_journal *journal, const ms_job_key *key, ms_error *err) {
     (void)journal, (void)key;
+    return left_out(err);
+}
+
+ms_status ms_journal_get_field(ms_journal *journal, const char *name, char *ret_text, size_t bytes,
+                               ms_error *err) {
+    (void)journal, (void)name, (void)ret_text, (void)bytes;
     return left_out(err);
 }
 

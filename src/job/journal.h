@@ -52,6 +52,10 @@ ms_status ms_journal_begin(ms_journal *journal, const ms_job_key *key, ms_error 
 /* MS_INVALID_ARGUMENT names the first field that is another one. */
 ms_status ms_journal_compare(ms_journal *journal, const ms_job_key *key, ms_error *err);
 
+/* What a field of its key says, cut to the bytes; "" when it has none. */
+ms_status ms_journal_get_field(ms_journal *journal, const char *name, char *ret_text, size_t bytes,
+                               ms_error *err);
+
 /* In place of one at the same frame. */
 ms_status ms_journal_add(ms_journal *journal, const ms_resume_point *place, ms_error *err);
 

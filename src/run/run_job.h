@@ -281,6 +281,8 @@ void ms_job_record_past(ms_job *job);
 /* ---- run_key.c ---- */
 
 ms_status ms_job_make_key(const ms_job *job, ms_job_key *ret_key, ms_error *err);
+/* As asked for; where nothing is, a job that was begun elsewhere keeps the one that was chosen there. */
+ms_precision ms_job_precision(const ms_job *job);
 
 /* ---- run_part.c ---- */
 

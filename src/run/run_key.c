@@ -1,6 +1,9 @@
 /* A run's key: everything that decides the bits of its output. */
 #include <libavcodec/version.h>
 
+#include <string.h>
+
+#include "job/journal.h"
 #include "memsafe/version.h"
 #include "run/run_job.h"
 
@@ -67,4 +70,46 @@ ms_status ms_job_make_key(const ms_job *j, ms_job_key *key, ms_error *err) {
     ms_job_key_add(key, "window", "%d", unet->num_frames);
     ms_job_key_add(key, "audio rows", "%d+%d", unet->audio_feat_length[0], unet->audio_feat_length[1]);
     return add_files(j, key, err);
+}
+
+/* ---- precision ---- */
+
+static ms_precision precision_of(const char *name) {
+    static const struct {
+        ms_dtype dtype;
+        ms_precision precision;
+    } some[] = {{MS_F32, MS_PRECISION_FP32}, {MS_F16, MS_PRECISION_FP16}, {MS_BF16, MS_PRECISION_BF16}};
+    for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++)
+        if (strcmp(ms_dtype_name(some[i].dtype), name) == 0)
+            return some[i].precision;
+    return MS_PRECISION_AUTO;
+}
+
+/* What is wrong with the folder is told when the job is opened. */
+static ms_precision read_precision(const ms_job *j, const ms_job_folder *folder) {
+    const ms_journal_params params = {
+        .mem = j->mem, .folder = folder, .cancelled = j->p->cancelled, .arg = j->p->arg};
+    ms_journal *journal = NULL;
+    char name[16] = "";
+    bool begun;
+    if (ms_job_folder_has(folder, MS_JOURNAL_NAME) &&
+        ms_journal_open(&params, &journal, &begun, NULL) == MS_OK && begun)
+        ms_journal_get_field(journal, "precision", name, sizeof(name), NULL);
+    ms_journal_close(&journal);
+    return precision_of(name);
+}
+
+ms_precision ms_job_precision(const ms_job *j) {
+    const ms_run_params *p = j->p;
+    const bool goes_on = p->resume || p->work == MS_RUN_WORK_PART || p->work == MS_RUN_WORK_JOIN;
+    ms_precision precision = p->precision;
+    ms_job_folder folder;
+    bool there = false;
+    if (precision != MS_PRECISION_AUTO || !p->output || !goes_on ||
+        ms_job_folder_find(&folder, p->output, &there, NULL) != MS_OK)
+        return precision;
+    if (there)
+        precision = read_precision(j, &folder);
+    ms_job_folder_close(&folder);
+    return precision;
 }

@@ -25,8 +25,8 @@ ms_status ms_job_open_memory(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;
     ms_model *m = j->model;
     if (m == &j->own_model)
-        MS_TRY(
-            ms_model_open_memory(m, &p->profile, p->precision, p->budget_bytes, p->host_budget_bytes, err));
+        MS_TRY(ms_model_open_memory(m, &p->profile, ms_job_precision(j), p->budget_bytes,
+                                    p->host_budget_bytes, err));
     j->report.budget_bytes = m->policy.budget_bytes;
     j->report.host_budget_bytes = m->apart ? m->policy.host_budget_bytes : 0;
     snprintf(j->report.device, sizeof(j->report.device), "%s", m->compute.dev->description);

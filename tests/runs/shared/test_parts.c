@@ -292,6 +292,22 @@ static void a_part_looks_at_its_own_segments(void **state) {
 }
 
 /* What parts have not made yet was not lost. */
+/* A machine of another tier would choose another one. */
+static void parts_have_the_precision_of_the_split(void **state) {
+    (void)state;
+    ms_run_params begun = job("want-bf16.mkv"), part = job("bf16.mkv");
+    begun.precision = MS_PRECISION_BF16;
+    run(begun, MS_RUN_WORK_ALL);
+    begun.output = part.output;
+    split(begun);
+    begun.precision = MS_PRECISION_FP16;
+    assert_refused(begun, MS_RUN_WORK_PART, MS_INVALID_ARGUMENT, "has precision bfloat16, not float16");
+    part.precision = MS_PRECISION_AUTO;
+    run(part, MS_RUN_WORK_PART);
+    assert_string_equal(report.precision, "bfloat16");
+    assert_joined(part, "want-bf16.mkv");
+}
+
 static void what_was_never_made_is_not_missed(void **state) {
     (void)state;
     ms_run_params p = job("rest.mkv");
@@ -354,6 +370,7 @@ int main(int argc, char **argv) {
 #endif
         cmocka_unit_test(what_does_not_belong_together_is_not_joined),
         cmocka_unit_test(a_part_looks_at_its_own_segments),
+        cmocka_unit_test(parts_have_the_precision_of_the_split),
         cmocka_unit_test(what_was_never_made_is_not_missed),
         cmocka_unit_test(an_interrupted_split_goes_on),
     };

@@ -99,6 +99,11 @@ static void what_goes_in_comes_out(void **state) {
     assert_true(begun);
     assert_ms_ok(ms_journal_compare(j, key_of(5), &err), &err);
     assert_int_equal(ms_journal_compare(j, key_of(6), &err), MS_INVALID_ARGUMENT);
+    char text[3];
+    assert_ms_ok(ms_journal_get_field(j, "codec", text, sizeof(text), &err), &err);
+    assert_string_equal(text, "ff");
+    assert_ms_ok(ms_journal_get_field(j, "precision", text, sizeof(text), &err), &err);
+    assert_string_equal(text, "");
     int64_t before = INT64_MAX, i = PLACES;
     for (;;) { /* from the last one back */
         assert_ms_ok(ms_journal_get(j, before, &place, &got, &err), &err);
