@@ -95,8 +95,8 @@ int cli_flush_output(void);
 /* As cli_say() but to stderr and with -q too: what belongs to an error. Nothing in JSON. */
 void cli_tell(const char *fmt, ...) MS_PRINTF(1, 2);
 
-/* Progress, as often as one likes: shown five times a second at most. It is ms_run_params.progress; arg is not
-   looked at. */
+/* Progress, as often as one likes: shown five times a second at most. It is ms_run_params.progress; arg is
+   not looked at. */
 void cli_show_progress(void *arg, const ms_run_progress *progress);
 
 /* Of a command whose only stage goes by frames. */

@@ -5,8 +5,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-/* Returns how many seconds later it is called again, counted from its return: after a stall nothing is made up
-   for. */
+/* Returns how many seconds later it is called again, counted from its return: after a stall nothing is made
+   up for. */
 typedef double (*ms_tick_fn)(void *arg);
 
 typedef struct ms_ticker {
@@ -21,8 +21,8 @@ typedef struct ms_ticker {
 } ms_ticker;
 
 /*
- * First calls tick after first_s. Its thread takes no signals: Ctrl-C is for others. Returns 0, or the error of
- * pthread_create(3): then there is nothing to stop.
+ * First calls tick after first_s. Its thread takes no signals: Ctrl-C is for others. Returns 0, or the error
+ * of pthread_create(3): then there is nothing to stop.
  */
 int ms_ticker_start(ms_ticker *ticker, double first_s, ms_tick_fn tick, void *arg);
 

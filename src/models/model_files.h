@@ -2,10 +2,10 @@
  * Where the parts of a model are: a folder like the official `checkpoints/`, with
  * each part nameable on its own.
  *
- *   DIR/unet.yaml (or config.yaml, unet.json)       the official config; without libyaml unet.json comes first
- *   DIR/latentsync_unet.pt (or .safetensors)        the UNet
+ *   DIR/unet.yaml (or config.yaml, unet.json)      the official config; without libyaml unet.json comes first
+ *   DIR/latentsync_unet.pt (or .safetensors)       the UNet
  *   DIR/vae/config.json, DIR/vae/diffusion_pytorch_model.safetensors (or .bin)
- *   DIR/whisper/tiny.pt, small.pt ...               the one whose width is the config's cross_attention_dim
+ *   DIR/whisper/tiny.pt, small.pt ...              the one whose width is the config's cross_attention_dim
  *   DIR/auxiliary/models/buffalo_l/{det_10g,2d106det}.onnx
  */
 #ifndef MS_MODELS_MODEL_FILES_H

@@ -1,16 +1,16 @@
 /*
  * What a batch of each task costs in our own pipeline, for memsafe/optimizer.h. Where the numbers are from:
  *
- *   vae_encode, vae_decode   the arena of the VAE's graph for that many pictures, and the pictures and moments
- *                            or latents of a batch: exact
- *   unet_inference           the arena of the denoiser's graph for the whole window, with spatial layers sliced
- *                            to `items` frames (all branches) and temporal ones to the same share of the
+ *   vae_encode, vae_decode   the arena of the VAE's graph for that many pictures, and the pictures and
+ *                            moments or latents of a batch: exact
+ *   unet_inference           the arena of the denoiser's graph for the whole window, with spatial layers
+ *                            sliced to `items` frames (all branches) and temporal ones to the same share of the
  *                            pixels: exact. A window is never cut itself: that would change the result.
  *   latent_processing        the denoiser's and the engine's buffers of a frame: exact
  *   face_detection           frame, letterboxed input and outputs of the detector of each frame
  *                            (faces/detect.h), its workspace once; and the detector's arena once, since it
- *                            sees one frame at a time, where the ONNX file is at hand. Without it the arena is
- *                            not counted.
+ *                            sees one frame at a time, where the ONNX file is at hand. Without it the arena
+ *                            is not counted.
  *   face_processing          frame, aligned and redrawn face of each frame, the workspace of alignment or
  *                            paste-back once (pictures/align.h, pictures/restore.h)
  *

@@ -25,8 +25,8 @@ typedef struct ms_run_policy_params {
     size_t device_free_bytes; /* of it now */
 } ms_run_policy_params;
 
-/* What the device has, and has free now, where its memory is its own. What it takes itself counts as free: the
-   budget is of that, too. */
+/* What the device has, and has free now, where its memory is its own. What it takes itself counts as free:
+   the budget is of that, too. */
 void ms_run_policy_set_device(ms_run_policy_params *params, const ms_device *device);
 
 /* Where the device's memory is the host's the lesser of the two budgets holds. Without one it is what is free

@@ -9,8 +9,8 @@
  * Streams run late: nothing is done before somebody waits, and then they take turns by a seed, in any order
  * that events allow. The host's side of a copy is read or written when the copy is done.
  *
- *   MEMSAFE_SIMT=8G,sm_86,SEED       the card's memory, its architecture, the order of streams and of what the
- *                                    emulator draws; each may be left out from behind. "none": there is no
+ *   MEMSAFE_SIMT=8G,sm_86,SEED       the card's memory, its architecture, the order of streams and of what
+ *                                    the emulator draws; each may be left out from behind. "none": there is no
  *                                    card; "old": the driver is too old
  *   MEMSAFE_SIMT_VMM=0               the driver does not map memory to reserved addresses
  *   MEMSAFE_SIMT_SKIP=1              work is given and looked at as ever, nothing is computed or written:
