@@ -4,8 +4,8 @@
  *   vae_encode, vae_decode   the arena of the VAE's graph for that many pictures, and the pictures and
  *                            moments or latents of a batch: exact
  *   unet_inference           the arena of the denoiser's graph for the whole window, with spatial layers
- *                            sliced to `items` frames (all branches) and temporal ones to the same share of the
- *                            pixels: exact. A window is never cut itself: that would change the result.
+ *                            sliced to `items` frames (all branches) and temporal ones to the same share of
+ *                            the pixels: exact. A window is never cut itself: that would change the result.
  *   latent_processing        the denoiser's and the engine's buffers of a frame: exact
  *   face_detection           frame, letterboxed input and outputs of the detector of each frame
  *                            (faces/detect.h), its workspace once; and the detector's arena once, since it
