@@ -1,5 +1,7 @@
 #include "planner/run_policy.h"
 
+#include <string.h>
+
 #include "base/error.h"
 #include "engine/engine.h"
 #include "models/vae.h"
@@ -8,6 +10,16 @@
 #include "system/host.h"
 
 /* ---- the profile and the budget ---- */
+
+static const ms_dtype types[] = {
+    [MS_PRECISION_FP32] = MS_F32, [MS_PRECISION_FP16] = MS_F16, [MS_PRECISION_BF16] = MS_BF16};
+
+ms_precision ms_precision_of(const char *dtype_name) {
+    for (int p = MS_PRECISION_FP32; p <= MS_PRECISION_BF16; p++)
+        if (strcmp(ms_dtype_name(types[p]), dtype_name) == 0)
+            return (ms_precision)p;
+    return MS_PRECISION_AUTO;
+}
 
 static size_t lesser_budget(size_t a, size_t b) {
     if (!a || !b)
@@ -23,8 +35,6 @@ void ms_run_policy_set_device(ms_run_policy_params *p, const ms_device *dev) {
 }
 
 ms_status ms_run_policy_load(const ms_run_policy_params *params, ms_run_policy *ret_policy, ms_error *err) {
-    static const ms_dtype types[] = {
-        [MS_PRECISION_FP32] = MS_F32, [MS_PRECISION_FP16] = MS_F16, [MS_PRECISION_BF16] = MS_BF16};
     ms_host host;
     ms_host_read(&host);
     ms_profile_params load = ms_profile_params_of(params->source);

@@ -25,6 +25,9 @@ typedef struct ms_run_policy_params {
     size_t device_free_bytes; /* of it now */
 } ms_run_policy_params;
 
+/* Whose weights have the type of that name (base/dtype.h); AUTO: nobody's. */
+ms_precision ms_precision_of(const char *dtype_name);
+
 /* What the device has, and has free now, where its memory is its own. What it takes itself counts as free:
    the budget is of that, too. */
 void ms_run_policy_set_device(ms_run_policy_params *params, const ms_device *device);

@@ -1,8 +1,6 @@
 /* A run's key: everything that decides the bits of its output. */
 #include <libavcodec/version.h>
 
-#include <string.h>
-
 #include "job/journal.h"
 #include "memsafe/version.h"
 #include "run/run_job.h"
@@ -74,17 +72,6 @@ ms_status ms_job_make_key(const ms_job *j, ms_job_key *key, ms_error *err) {
 
 /* ---- precision ---- */
 
-static ms_precision precision_of(const char *name) {
-    static const struct {
-        ms_dtype dtype;
-        ms_precision precision;
-    } some[] = {{MS_F32, MS_PRECISION_FP32}, {MS_F16, MS_PRECISION_FP16}, {MS_BF16, MS_PRECISION_BF16}};
-    for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++)
-        if (strcmp(ms_dtype_name(some[i].dtype), name) == 0)
-            return some[i].precision;
-    return MS_PRECISION_AUTO;
-}
-
 /* What is wrong with the folder is told when the job is opened. */
 static ms_precision read_precision(const ms_job *j, const ms_job_folder *folder) {
     const ms_journal_params params = {
@@ -96,7 +83,7 @@ static ms_precision read_precision(const ms_job *j, const ms_job_folder *folder)
         ms_journal_open(&params, &journal, &begun, NULL) == MS_OK && begun)
         ms_journal_get_field(journal, "precision", name, sizeof(name), NULL);
     ms_journal_close(&journal);
-    return precision_of(name);
+    return ms_precision_of(name);
 }
 
 ms_precision ms_job_precision(const ms_job *j) {
