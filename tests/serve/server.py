@@ -4,8 +4,8 @@ import atexit
 import http.client
 import json
 import os
-import signal
 import shutil
+import signal
 import subprocess
 import tempfile
 import time

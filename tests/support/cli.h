@@ -48,14 +48,10 @@ static inline uint64_t test_hash_file(const char *path) {
 
 /* The history that commands keep; a file of test_dir(), until a test names another one or "off". The user's
    stays as it is, and the machine's speed is measured once. */
-static inline bool test_history_is_set(bool set) {
-    static bool is_set;
-    is_set |= set;
-    return is_set;
-}
+static bool test_has_history;
 
 static inline void test_set_history(const char *file) {
-    test_history_is_set(true);
+    test_has_history = true;
     setenv("MEMSAFE_HISTORY", file, 1);
 }
 
@@ -81,7 +77,7 @@ static inline int test_shell(const char *line) {
 static inline int test_program(const char *program, const char *fmt, ...) {
     char line[8192];
     va_list ap;
-    if (!test_history_is_set(false))
+    if (!test_has_history)
         test_set_history(test_file("speed.db"));
     va_start(ap, fmt);
     int n = snprintf(line, sizeof(line), "%s ", program);
