@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "batch/batch_list.h"
+#include "batch/batch_totals.h"
 #include "commands/commands.h"
 #include "console/signals.h"
 #include "memsafe/model.h"
@@ -21,7 +22,7 @@ typedef struct batch {
     cli_model_choice model;
     ms_model *loaded;
     int part, parts; /* of the list; parts 0 = all of it */
-    int made, before, failed, left;
+    cli_batch_totals totals;
     ms_status first; /* of the failures */
 } batch;
 
@@ -164,7 +165,7 @@ static void tell_failure(batch *b, const cli_batch_job *j, const ms_error *err) 
         cli_warn("job-failed", "%s%s: %s: %s", b->list.path, where, j->state.p.output, err->message);
     else /* with -q too: it is an error */
         cli_tell("memsafe: %s%s: %s: %s\n", b->list.path, where, j->state.p.output, err->message);
-    b->failed++;
+    b->totals.failed++;
     if (b->first == MS_OK)
         b->first = err->code;
 }
@@ -179,14 +180,14 @@ static bool work_off(batch *b, int place) {
     ms_status status = run_one(b, j, &r, &err);
     if (status == MS_CANCELLED) {
         b->first = status;
-        b->left++;
+        b->totals.left++;
         return false;
     }
     if (status != MS_OK) {
         tell_failure(b, j, &err);
     } else {
-        b->made += !r.already_finished;
-        b->before += r.already_finished;
+        b->totals.made += !r.already_finished;
+        b->totals.before += r.already_finished;
         cli_run_say_result(&j->state.p, &r);
         cli_show_doubt(&r);
     }
@@ -201,33 +202,22 @@ static void run_all(batch *b) {
         if (going)
             going = work_off(b, i);
         else
-            b->left++;
+            b->totals.left++;
     }
 }
 
 static int finish(batch *b) {
-    char members[160];
     cli_progress_over();
-    snprintf(members, sizeof(members), "\"made\": %d, \"finished_before\": %d, \"failed\": %d, \"left\": %d",
-             b->made, b->before, b->failed, b->left);
-    cli_last_members(members);
-    cli_say("%d made", b->made);
-    if (b->before)
-        cli_say(", %d finished before", b->before);
-    if (b->failed)
-        cli_say(", %d failed", b->failed);
-    if (b->left)
-        cli_say(", %d left: --resume goes on", b->left);
-    cli_say("\n");
+    cli_batch_say_totals(&b->totals);
     if (b->first == MS_OK)
         return 0;
     cli_flush_now(); /* the error is the last thing that one sees */
     ms_error err;
     ms_error_clear(&err);
     if (b->first == MS_CANCELLED)
-        ms_fail(&err, b->first, "cancelled: %d of %d jobs are left", b->left, b->list.count);
+        ms_fail(&err, b->first, "cancelled: %d of %d jobs are left", b->totals.left, b->list.count);
     else
-        ms_fail(&err, b->first, "%d of %d jobs failed", b->failed, b->list.count);
+        ms_fail(&err, b->first, "%d of %d jobs failed", b->totals.failed, b->list.count);
     return cli_fail(&err);
 }
 

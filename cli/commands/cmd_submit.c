@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "batch/batch_list.h"
+#include "batch/batch_totals.h"
 #include "commands/commands.h"
 #include "console/signals.h"
 #include "files/new_file.h"
@@ -122,22 +123,6 @@ static void say_video(const cli_job *j, const cli_job_result *got) {
     cli_run_say_result(&j->asked->run.p, &r);
 }
 
-static void say_batch(const cli_job_result *got) {
-    char members[160];
-    snprintf(members, sizeof(members), "\"made\": %d, \"finished_before\": %d, \"failed\": %d, \"left\": %d",
-             got->made, got->before, got->failed, got->left);
-    cli_last_members(members);
-    cli_say("%d made", got->made);
-    if (got->before)
-        cli_say(", %d finished before", got->before);
-    if (got->failed)
-        cli_say(", %d failed", got->failed);
-    if (got->left)
-        cli_say(", %d left: --resume goes on", got->left);
-    cli_say("\n");
-    cli_flush_now();
-}
-
 /* ---- the whole ---- */
 
 /* Errors that need not come again. */
@@ -170,8 +155,10 @@ static int follow(cli_job *j) {
     ms_error_clear(&err);
     ms_status status = cli_job_follow(j, &got, &err);
     cli_progress_over();
-    if (j->clips)
-        say_batch(&got);
+    if (j->clips) {
+        cli_batch_say_totals(&got.clips);
+        cli_flush_now();
+    }
     if (status != MS_OK)
         return end_badly(j, &err);
     if (!j->clips)

@@ -112,7 +112,7 @@ static bool others_go_on(const cli_job *j, const cli_task *t) {
 static void tell_failure(const cli_job *j, cli_task *t) {
     char name[CLI_TASK_NAME_BYTES];
     ms_error err;
-    if (t->told_failure || !t->place || t->failed > 0 || (!j->clips && !j->task[0].heard.done))
+    if (t->told_failure || !t->place || t->totals.failed > 0 || (!j->clips && !j->task[0].heard.done))
         return; /* of clips it is told already, and where the split failed, that is the cause */
     t->told_failure = true;
     cli_task_error(j, t, &err);
@@ -177,11 +177,11 @@ static void tell(follower *f) {
 
 static void add_clips(const cli_job *j, cli_job_result *r) {
     for (int i = 0; i < j->count; i++) {
-        r->made += j->task[i].made;
-        r->before += j->task[i].before;
-        r->failed += j->task[i].failed;
+        r->clips.made += j->task[i].totals.made;
+        r->clips.before += j->task[i].totals.before;
+        r->clips.failed += j->task[i].totals.failed;
     }
-    r->left = j->clips ? j->clips - r->made - r->before - r->failed : 0;
+    r->clips.left = j->clips ? j->clips - r->clips.made - r->clips.before - r->clips.failed : 0;
 }
 
 static bool is_over(const follower *f) {
@@ -226,8 +226,8 @@ static ms_status judge(follower *f, ms_error *err) {
     if (!t)
         return MS_OK;
     ms_status status = cli_task_error(j, t, err);
-    if (f->hearing.result.failed > 0)
-        ms_fail(err, status, "%d of %d jobs failed", f->hearing.result.failed, j->clips);
+    if (f->hearing.result.clips.failed > 0)
+        ms_fail(err, status, "%d of %d jobs failed", f->hearing.result.clips.failed, j->clips);
     return status;
 }
 

@@ -20,9 +20,9 @@ static void pass_on_warning(cli_hearing *h, const ms_json *line) {
 
 static void take_end(cli_hearing *h, cli_task *t, const ms_json *line) {
     cli_job_result *r = &h->result;
-    t->made = (int)ms_json_get_integer(line, "made", 0);
-    t->before = (int)ms_json_get_integer(line, "finished_before", 0);
-    t->failed = (int)ms_json_get_integer(line, "failed", 0);
+    t->totals = (cli_batch_totals){.made = (int)ms_json_get_integer(line, "made", 0),
+                                   .before = (int)ms_json_get_integer(line, "finished_before", 0),
+                                   .failed = (int)ms_json_get_integer(line, "failed", 0)};
     if (t->heard.peak_bytes > r->peak_bytes)
         r->peak_bytes = t->heard.peak_bytes;
     if (t->step == CLI_STEP_SPLIT && t->heard.done) {
@@ -49,7 +49,8 @@ static void hear_event(void *arg, const char *event, const ms_json *line) {
     const listener *l = arg;
     cli_task *t = l->t;
     if (strcmp(event, "start") == 0) {
-        t->clips = t->made = t->before = t->failed = 0;
+        t->clips = 0;
+        t->totals = (cli_batch_totals){0};
     } else if (strcmp(event, "job") == 0) {
         t->clips++;
         t->heard.fraction = t->heard.first_fraction = -1; /* the next clip's begin anew */

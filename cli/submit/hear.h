@@ -2,6 +2,7 @@
 #ifndef CLI_SUBMIT_HEAR_H
 #define CLI_SUBMIT_HEAR_H
 
+#include "batch/batch_totals.h"
 #include "submit/job.h"
 #include "submit/progress.h"
 
@@ -10,7 +11,7 @@ typedef struct cli_job_result {
     int64_t frames, frames_without_face, frames_resumed, peak_bytes;
     int width, height;
     double fps;
-    int made, before, failed, left; /* clips of a batch */
+    cli_batch_totals clips; /* of a batch */
 } cli_job_result;
 
 #define CLI_MOST_WARNINGS 64

@@ -4,6 +4,7 @@
 
 #include <limits.h>
 
+#include "batch/batch_totals.h"
 #include "options/options.h"
 #include "submit/slurm.h"
 #include "submit/step.h"
@@ -23,8 +24,9 @@ typedef struct cli_task {
     int put_back, told_back; /* times that Slurm put it back into its queue; that were told */
     bool told_failure;
     bool let_go; /* cancelled in the queue, because there was nothing left for it */
-    /* Of a batch, since it was begun itself: clips that it has begun; at its end, what became of them */
-    int clips, made, before, failed;
+    /* Of a batch, since it was begun itself: clips that it has begun; at its end, what became of them. */
+    int clips;
+    cli_batch_totals totals;
 } cli_task;
 
 typedef struct cli_job {

@@ -233,8 +233,9 @@ ms_status cli_workers_run(const cli_run_state *s, const cli_device_list *devices
     if (s->p.work != MS_RUN_WORK_PART)
         return run_whole(&c, devices, ret_report, ret_workers, err);
     ms_status status = make_segments(&c, devices, ret_workers, err);
-    *ret_report = (ms_run_report){.frames_resumable = status == MS_OK ? 0 : sum_up(&c).frames_done,
-                                  .frames = sum_up(&c).frames_done,
+    const int64_t kept = sum_up(&c).frames_done;
+    *ret_report = (ms_run_report){.frames_resumable = status == MS_OK ? 0 : kept,
+                                  .frames = kept,
                                   .seconds = ms_now_s() - c.merge.began_s};
     return status;
 }
