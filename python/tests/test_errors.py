@@ -165,6 +165,8 @@ def attempt(budget, tries):
         with memsafe.Model({str(DEMO)!r}, "cpu", budget, threads=1) as model:
             print(len(list(model.lipsync({str(inputs.video)!r}, {str(inputs.speech)!r}, steps=1, resolution=64, frames=2))))
     except memsafe.BudgetError as e:
+        if tries < 0:
+            raise
         print(e.needs_bytes >> 20)
         attempt(e.needs_bytes if tries == 0 else "24M", tries - 1)
 attempt("24M", 4)

@@ -345,6 +345,18 @@ ms_status ms_run_plan_least(const ms_run_plan_params *params, ms_run_plan *ret_p
     return choose_forced(params, &rules, MS_RUNG_SINGLE_FRAME, stream, ret_plan, err);
 }
 
+static size_t whole_mib(size_t bytes) {
+    return (size_t)ms_size_whole_mib(bytes) << 20;
+}
+
+size_t ms_run_asked_bytes(const ms_run_plan *plan) {
+    return whole_mib(plan->peak_bytes + (plan->host_bytes ? 0 : MS_RUN_DRIFT_BYTES));
+}
+
+size_t ms_run_asked_host_bytes(const ms_run_plan *plan) {
+    return whole_mib(plan->host_bytes + MS_RUN_DRIFT_BYTES);
+}
+
 static ms_status too_small(const ms_run_plan_params *params, const ms_run_rules *rules,
                            const ms_run_plan *plan, ms_error *err) {
     bool forced = params->forced != MS_RUNG_AUTO;
@@ -353,10 +365,10 @@ static ms_status too_small(const ms_run_plan_params *params, const ms_run_rules 
         return ms_fail(err, MS_BUDGET,
                        "a host budget of %s is too small: this run needs at least %llu MiB beside the device",
                        ms_size_format_budget(budget, params->host_budget_bytes),
-                       (unsigned long long)ms_size_whole_mib(plan->host_bytes));
+                       (unsigned long long)ms_run_asked_host_bytes(plan) >> 20);
     return ms_fail(err, MS_BUDGET, "a budget of %s is too small: this run needs at least %llu MiB%s%s%s",
                    ms_size_format_budget(budget, params->budget_bytes),
-                   (unsigned long long)ms_size_whole_mib(plan->peak_bytes),
+                   (unsigned long long)ms_run_asked_bytes(plan) >> 20,
                    rules->offload == MS_OFFLOAD_OFF ? " while weight_offload is off" : "",
                    forced ? " on the rung " : "", forced ? ms_rung_name(params->forced) : "");
 }

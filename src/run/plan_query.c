@@ -348,7 +348,7 @@ static ms_status choose(planning *a, ms_error *err) {
             return ms_fail(err, MS_BUDGET,
                            "a budget of %s is too small even at %d px: this run needs at least %llu MiB",
                            ms_size_format_budget((char[MS_SIZE_TEXT_BYTES]){0}, a->ask.budget_bytes),
-                           a->engine.resolution, (unsigned long long)ms_size_whole_mib(a->least.peak_bytes));
+                           a->engine.resolution, (unsigned long long)ms_run_asked_bytes(&a->least) >> 20);
         return status;
     }
 }
@@ -368,7 +368,7 @@ static ms_status plan_on(planning *a, const ms_compute *compute, ms_plan_report 
     r->budget_bytes = a->policy.budget_bytes;
     if (!a->policy.profile.value[MS_FIELD_BUDGET])
         r->margin_percent = (int)a->policy.profile.value[MS_FIELD_SAFETY_MARGIN];
-    r->least_bytes = a->least.peak_bytes;
+    r->least_bytes = ms_run_asked_bytes(&a->least);
     r->wanted_resolution = wanted;
     snprintf(r->precision, sizeof(r->precision), "%s", ms_dtype_name(a->policy.precision));
     snprintf(r->tier, sizeof(r->tier), "%s", ms_tier_name(a->policy.profile.tier));

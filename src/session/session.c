@@ -6,7 +6,6 @@
 #include "base/sized.h"
 #include "planner/params_check.h"
 #include "session/session_internal.h"
-#include "text/size.h"
 
 #define DEFAULT_SPEECH_S 600
 #define MAX_SPEECH_S 100000
@@ -117,7 +116,7 @@ static ms_status still_wanted(const ms_session *s, ms_error *err) {
 static ms_status choose_layout(ms_session *s, ms_error *err) {
     ms_status status = ms_redraw_choose(&s->redraw, err);
     if (status == MS_BUDGET)
-        s->least_bytes = (size_t)ms_size_whole_mib(s->redraw.plan.peak_bytes) << 20;
+        s->least_bytes = ms_run_asked_bytes(&s->redraw.plan);
     return status;
 }
 

@@ -79,7 +79,7 @@ static void without_offload_no_weight_is_streamed(void **state) {
     assert_true(resident > streamed);
     snprintf(options, sizeof(options), "--set weight_offload=off --budget %dM", resident + 1);
     assert_true(reported(options, "streamed_bytes") == 0);
-    snprintf(options, sizeof(options), "--set weight_offload=allowed --budget %dM", resident - 2);
+    snprintf(options, sizeof(options), "--set weight_offload=allowed --budget %dM", resident - 5);
     assert_true(reported(options, "streamed_bytes") > 0);
     assert_run_fails(2, "weight_offload is off",
                      "run %s -o %s --set weight_offload=off --force-rung stream-all", inputs,
