@@ -13,8 +13,11 @@
 #define cpu_relax() ((void)0)
 #endif
 
-/* A kernel follows the last one within microseconds; sleeping in between costs more than this many looks. */
+/* A kernel follows the last one within microseconds; sleeping in between costs more than this many looks. A
+   thread that looked in vain looks half as often the next time, and one that did not twice as often: beside other
+   work (codecs, other runs) looking takes the processor from those who have something to do. */
 #define SPIN_LOOKS 4000
+#define LEAST_LOOKS 250
 
 /* More threads than CPUs only wait for each other, and every one has workspace of its own.
    A few are always allowed, so that what works on one machine works on a smaller one. */
@@ -69,13 +72,16 @@ static void work(ms_pool *pool, int worker) {
     }
 }
 
-static uint32_t await_job(ms_pool *pool, uint32_t seen) {
-    for (int i = 0; i < SPIN_LOOKS; i++) {
+static uint32_t await_job(ms_pool *pool, uint32_t seen, int *looks) {
+    for (int i = 0; i < *looks; i++) {
         uint32_t now = job_of(atomic_load(&pool->ticket));
-        if (now != seen || atomic_load(&pool->stop))
+        if (now != seen || atomic_load(&pool->stop)) {
+            *looks = *looks < SPIN_LOOKS / 2 ? 2 * *looks : SPIN_LOOKS;
             return now;
+        }
         cpu_relax();
     }
+    *looks = *looks > 2 * LEAST_LOOKS ? *looks / 2 : LEAST_LOOKS;
     pthread_mutex_lock(&pool->lock);
     while (job_of(atomic_load(&pool->ticket)) == seen && !atomic_load(&pool->stop))
         pthread_cond_wait(&pool->wake, &pool->lock);
@@ -88,8 +94,9 @@ static void *worker_main(void *arg) {
     ms_pool *pool = arg;
     int worker = atomic_fetch_add(&pool->next_worker, 1) + 1;
     uint32_t seen = 0;
+    int looks = SPIN_LOOKS;
     for (;;) {
-        seen = await_job(pool, seen);
+        seen = await_job(pool, seen, &looks);
         if (atomic_load(&pool->stop))
             return NULL;
         work(pool, worker);

@@ -118,14 +118,15 @@ static void pictures_are_the_predicted_ones(void **state) {
         }
 }
 
-/* One hash for all ways to get there. */
+/* One hash for all ways to get there. Without length the least budget below is one of them. */
 static void every_way_gives_the_same_bits(void **state) {
     (void)state;
     ms_run_params p = params;
-    int n = at_length ? MS_RUNG_COUNT - 1 : 1; /* the least budget below streams */
-    for (int i = 0; i < n; i++) {
-        p.rung = at_length ? (ms_rung)(i + 1) : MS_RUNG_TILES;
-        for (int seed = 1 + i; seed <= (at_length ? 8 : 1 + i); seed++)
+    if (!at_length)
+        skip();
+    for (int i = 0; i < MS_RUNG_COUNT - 1; i++) {
+        p.rung = (ms_rung)(i + 1);
+        for (int seed = 1 + i; seed <= 8; seed++)
             expect(run_as(&p, 86, seed, ms_rung_name(p.rung), 45), 86, 1);
     }
 }

@@ -161,29 +161,47 @@ static double apart(const uint8_t *a, const uint8_t *b, box in) {
     return sum / (3.0 * (in.x1 - in.x0) * (in.y1 - in.y0));
 }
 
-/* How far the mouth is open: the person is drawn at that moment with mouths from
+/* The candidates most like a picture, and how far their mouths are open. */
+typedef struct likeness {
+    double apart[NEAREST];
+    float opening[NEAREST];
+} likeness;
+
+static void take_candidate(likeness *l, double e, float opening) {
+    int at = NEAREST;
+    while (at > 0 && e < l->apart[at - 1])
+        at--;
+    if (at == NEAREST)
+        return;
+    for (int k = NEAREST - 1; k > at; k--) {
+        l->apart[k] = l->apart[k - 1];
+        l->opening[k] = l->opening[k - 1];
+    }
+    l->apart[at] = e;
+    l->opening[at] = opening;
+}
+
+static float mean_opening(const likeness *l) {
+    float sum = 0;
+    for (int k = 0; k < NEAREST; k++)
+        sum += l->opening[k];
+    return sum / NEAREST;
+}
+
+/* How far the mouth is open in the truth and in the output: the person is drawn at that moment with mouths from
    another speech, and the most alike ones say it. */
-static void read_openings(const uint8_t *frames, float *ret_openings) {
+static void read_openings(float *ret_truth, float *ret_found) {
     for (int i = 0; i < FRAMES; i++) {
-        double least[NEAREST] = {1e30, 1e30, 1e30};
-        float opening[NEAREST] = {0};
+        likeness truth = {.apart = {1e30, 1e30, 1e30}}, found = truth;
         for (int c = 0; c < CANDIDATES; c++) {
             w_face face;
             float open = draw(i, mouth_at(&d.other.said, c * (FRAMES - 1) / (CANDIDATES - 1)), d.rgb, &face);
-            double e = apart(frames + (size_t)i * frame_bytes, d.rgb, mouth_box(&face));
-            int at = NEAREST;
-            while (at > 0 && e < least[at - 1])
-                at--;
-            for (int k = NEAREST - 1; k > at; k--) {
-                least[k] = least[k - 1];
-                opening[k] = opening[k - 1];
-            }
-            if (at < NEAREST) {
-                least[at] = e;
-                opening[at] = open;
-            }
+            box mouth = mouth_box(&face);
+            take_candidate(&truth, apart(d.truth + (size_t)i * frame_bytes, d.rgb, mouth), open);
+            take_candidate(&found, apart(output + (size_t)i * frame_bytes, d.rgb, mouth), open);
         }
-        ret_openings[i] = (opening[0] + opening[1] + opening[2]) / NEAREST;
+        ret_truth[i] = mean_opening(&truth);
+        ret_found[i] = mean_opening(&found);
     }
 }
 
@@ -221,8 +239,7 @@ static void the_mouth_follows_the_new_speech(void **state) {
         new[i] = draw(i, mouth_at(&d.new.said, i), d.rgb, &face);
         old[i] = draw(i, mouth_at(&d.old.said, i), d.rgb, &face);
     }
-    read_openings(d.truth, of_truth);
-    read_openings(output, found);
+    read_openings(of_truth, found);
     double sure = correlation(of_truth, new), follows = correlation(found, new),
            copies = correlation(found, old);
     print_message(

@@ -63,7 +63,6 @@ static int clean_up(void **state) {
 
 static ms_run_params run_params(const char *output) {
     ms_run_params p = test_job_params("in.avi", output, 10);
-    p.resolution = 64;
     p.frames = 40;
     return p;
 }

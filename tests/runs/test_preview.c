@@ -66,6 +66,7 @@ static pictures load(const char *path) {
 static void late_params(ms_run_params *p, const char *output) {
     test_run_params(0, p);
     p->track = test_file("late.jsonl");
+    p->resolution = 64;
     p->steps = 2;
     p->output = output;
 }
@@ -199,7 +200,8 @@ static void the_command_leaves_the_output_alone(void **state) {
     (void)state;
     clip_save(test_file("out.mkv"), (const uint8_t *)"mine", 4);
     for (int i = 0; i < 2; i++) {
-        assert_run_works("run -i %s -i %s -m %s --track %s --steps 1 -c ffv1 --preview %s %s -y --report %s",
+        assert_run_works("run -i %s -i %s -m %s --track %s --steps 1 --resolution 64 -c ffv1 --preview %s %s "
+                         "-y --report %s",
                          test_file("in.mkv"), test_file("in.wav"), test_file("model"),
                          test_file("late.jsonl"), i ? "4" : "", test_file("out.mkv"),
                          test_file("preview.json"));

@@ -213,7 +213,7 @@ static void ctrl_c_tells_what_is_kept(void **state) {
     snprintf(log, sizeof(log), "%s", test_file("interrupted.log"));
     snprintf(output, sizeof(output), "%s", test_file("it is here.mkv"));
     snprintf(third, sizeof(third), "%s.memsafe/segment-000002", output);
-    snprintf(line, sizeof(line), "exec %s run %s --segment 8 --steps 60 -o '%s' >%s 2>&1", MS_CLI_PATH,
+    snprintf(line, sizeof(line), "exec %s run %s --segment 8 --steps 30 -o '%s' >%s 2>&1", MS_CLI_PATH,
              inputs, output, log);
     pid_t pid = fork();
     if (pid == 0) {

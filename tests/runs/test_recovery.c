@@ -160,12 +160,12 @@ static void walk(bool repeat, int samples) {
 
 static void each_fails_once(void **state) {
     (void)state;
-    walk(false, test_at_length() ? 48 : 12);
+    walk(false, test_at_length() ? 48 : 8);
 }
 
 static void all_fail_from_one_on(void **state) {
     (void)state;
-    walk(true, test_at_length() ? 24 : 6);
+    walk(true, test_at_length() ? 24 : 4);
 }
 
 /* At the encoding of the last window, of 4 frames, the next allocations fail. */
@@ -259,7 +259,7 @@ static void the_change_under_pressure_may_fail(void **state) {
         tally t = {0};
         ambush a = {.n = 1, .repeat = repeat, .after_a_window = true};
         while (run_ambushed(a, expected, &t))
-            a.n += every_allocation() ? 1 : 1 + a.n / 2;
+            a.n += every_allocation() ? 1 : test_at_length() ? 1 + a.n / 2 : 1 + a.n;
         print_message(
             "    %d of the last %d allocations tried: %d runs the same (%d of them with a smaller layout), "
             "%d errors, %d resumed\n",

@@ -202,7 +202,7 @@ static void the_devices_budget_follows_the_device(void **state) {
 static void any_allocation_may_fail(void **state) {
     (void)state;
     int recovered = 0, refused = 0;
-    for (int n = 1; n < 2000; n += n < 4 ? 1 : test_at_length() ? n / 2 : n) {
+    for (int n = 1; n < 2000; n += n < 4 ? 1 : test_at_length() ? n / 2 : 2 * n) {
         pid_t pid = fork(); /* a count from 0 */
         assert_true(pid >= 0);
         if (pid == 0) {
@@ -246,7 +246,7 @@ static void a_lost_device_leaves_a_job(void **state) {
     uint64_t whole = test_hash_file(output);
     p.device = "remote";
     int lost = 0, resumed = 0;
-    for (int after = 100; after < 50000; after += test_at_length() ? after / 2 : after) {
+    for (int after = 100; after < 50000; after += test_at_length() ? after / 2 : 2 * after) {
         unlink(output);
         pid_t pid = fork();
         assert_true(pid >= 0);

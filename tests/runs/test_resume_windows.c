@@ -26,7 +26,6 @@ static void die_in_a_window(void *arg, const ms_run_progress *p) {
 
 static ms_run_params window_params(const char *output, int64_t segment) {
     ms_run_params p = test_job_params("in.avi", output, segment);
-    p.resolution = 64;
     p.frames = 60;
     return p;
 }
@@ -65,7 +64,7 @@ static void a_kill_costs_one_window(void **state) {
         assert_int_equal(report.windows_computed, TOTAL);
         assert_int_equal(report.windows_kept, 0);
         p = window_params("pieces.mkv", segments[i]);
-        for (int at = 1; at <= TOTAL; at++) {
+        for (int at = test_at_length() ? 1 : 1 + i % 2; at <= TOTAL; at += test_at_length() ? 1 : 2) {
             assert_int_equal(run_and_die(&p, at), at - 1);
             assert_ms_ok(ms_run(&p, &report, &err), &err);
             assert_int_equal(report.windows, TOTAL);
@@ -74,6 +73,8 @@ static void a_kill_costs_one_window(void **state) {
             assert_false(test_exists("pieces.mkv.memsafe"));
             unlink("pieces.mkv");
         }
+        if (i != 0 && !test_at_length())
+            continue;
         /* Each run comes one window further. */
         for (int k = 0; k < TOTAL - 1; k++)
             assert_int_equal(run_and_die(&p, 2), 1);

@@ -417,7 +417,7 @@ static void any_allocation_may_fail(void **state) {
     assert_ms_ok(pass(&p, hashes, NULL, &err), &err);
     count = ms_mem_allocation_count() - count;
     int refused = 0, recovered = 0;
-    for (uint64_t n = 1; n <= count; n += 1 + count / 11) {
+    for (uint64_t n = 1; n <= count; n += 1 + count / (test_at_length() ? 23 : 7)) {
         ms_mem_fail_after(n, false);
         ms_status status = pass(&p, hashes, NULL, &err);
         ms_mem_fail_after(0, false);

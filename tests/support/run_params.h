@@ -35,6 +35,7 @@ static inline ms_run_params test_job_params(const char *video, const char *outpu
     p.output = output;
     p.steps = 1;
     p.guidance = 1;
+    p.resolution = 64;
     p.codec = MS_OUTPUT_FFV1;
     p.segment_frames = segment_frames;
     p.resume = true;

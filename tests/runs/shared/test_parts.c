@@ -36,7 +36,6 @@ static ms_run_params job(const char *output) {
     ms_run_params p = test_job_params("in.avi", output, SEGMENT);
     p.track = "gap.jsonl";
     p.max_gap = 1;
-    p.resolution = 64;
     p.history = "history.db"; /* so that the machine is measured once */
     p.resume = false;
     return p;

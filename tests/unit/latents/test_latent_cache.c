@@ -53,7 +53,7 @@ static ms_latent_cache *open_cache(const ms_latent_cache_params *p) {
 /* A window of these faces; rows that are found must be right, the others are filled
    in. Returns how many were not found. */
 static int window(ms_latent_cache *cache, const int *numbers, int n) {
-    uint8_t faces[WINDOW * FACE];
+    uint8_t faces[WINDOW * FACE] = {0};
     float expected[VALUES];
     int missing[WINDOW];
     for (int f = 0; f < n; f++)
