@@ -106,6 +106,8 @@ static int finish(cli_run_state *s, const cli_model_choice *model, ms_status sta
     if (s->report && r->already_finished && access(s->report, F_OK) != 0)
         cli_warn("no-report", "no report is written to %s: an earlier run did the work", s->report);
     cli_run_done_members(&s->p, r);
+    if (s->p.work == MS_RUN_WORK_SPLIT) /* which has no plan to tell them with */
+        cli_show_notes(r);
     say_end(s, r, workers);
     cli_show_doubt(r);
     return 0;

@@ -15,12 +15,28 @@
 #include "memsafe/library.h"
 #include "text/json.h"
 
-#define NAME ".memsafe/command"
+#define FOLDER ".memsafe"
+#define NAME "command"
 #define MOST_BYTES (256 << 10)
 #define MOST_WORDS 512
+#define MOST_KEPT 64
+
+/* What the state borrows until the program ends. */
+static void *kept[MOST_KEPT];
+static int n_kept;
+
+/* NULL: no memory, or too much to keep. */
+static void *keep(size_t bytes) {
+    if (n_kept == MOST_KEPT)
+        return NULL;
+    void *block = calloc(1, bytes);
+    if (block)
+        kept[n_kept++] = block;
+    return block;
+}
 
 static ms_status name_file(const char *output, char ret_path[PATH_MAX], ms_error *err) {
-    int n = snprintf(ret_path, PATH_MAX, "%s" NAME, output);
+    int n = snprintf(ret_path, PATH_MAX, "%s" FOLDER "/" NAME, output);
     return n > 0 && n < PATH_MAX ? MS_OK : ms_fail(err, MS_INVALID_ARGUMENT, "the output's name is too long");
 }
 
@@ -53,13 +69,26 @@ static ms_status damaged(const char *path, const char *why, ms_error *err) {
     return ms_fail(err, MS_DAMAGED, "%s %s", path, why);
 }
 
+/* Neither the folder nor the file may be a link that somebody put there. */
+static int open_kept(const char *path) {
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof(folder), "%.*s", (int)(strlen(path) - strlen("/" NAME)), path);
+    int in = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (in < 0)
+        return -1;
+    int fd = openat(in, NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), error = errno;
+    close(in);
+    errno = error;
+    return fd;
+}
+
 /* To be freed. */
 static ms_status read_text(const char *path, char **ret_text, size_t *ret_bytes, ms_error *err) {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int fd = open_kept(path);
     if (fd < 0)
         return ms_fail(err, MS_IO,
-                       "the video (-i FILE) is missing, and no command is kept in %s: %s (split keeps it)",
+                       "the video (-i FILE) is missing, and no command is kept in %s: %s (split keeps it, and it goes with the job when that is joined)",
                        path, strerror(errno));
     char *text = malloc(MOST_BYTES);
     ssize_t n = -1;
@@ -76,12 +105,12 @@ static ms_status read_text(const char *path, char **ret_text, size_t *ret_bytes,
                 : ms_fail(err, MS_HOST_MEMORY, "out of memory for the command");
 }
 
-/* A path as it was meant in the folder where it was typed; kept until the program ends. NULL: no memory. */
+/* A path as it was meant in the folder where it was typed. NULL: no memory. */
 static const char *in_folder(const char *folder, const char *path) {
     if (!path || path[0] == '/' || !path[0])
         return path;
     size_t bytes = strlen(folder) + strlen(path) + 2;
-    char *whole = malloc(bytes);
+    char *whole = keep(bytes);
     if (whole)
         snprintf(whole, bytes, "%s/%s", folder, path);
     return whole;
@@ -121,8 +150,7 @@ static void forget_machine(cli_run_state *s) {
 /* Words are moved about by parsing, so it is given a copy. */
 static ms_status parse(const char *const *words, int n, cli_run_state *s, char ***ret_arguments,
                        int *ret_count, ms_error *err) {
-    char **copy =
-        calloc((size_t)n + 1, sizeof(char *)); /* the state borrows from it until the program ends */
+    char **copy = keep(((size_t)n + 1) * sizeof(char *));
     if (!copy)
         return ms_fail(err, MS_HOST_MEMORY, "out of memory for the command");
     for (int i = 0; i < n; i++)

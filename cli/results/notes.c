@@ -11,10 +11,14 @@ static bool is_detail(const char *code) {
     return strcmp(code, "sound") == 0;
 }
 
+bool cli_note_is_shown(const char *code) {
+    return !is_detail(code) || cli_console_is_verbose() || cli_console_is_json();
+}
+
 void cli_show_notes(const ms_run_report *r) {
     char text[CLI_NOTE_BYTES];
     for (int i = 0; i < r->n_notes; i++)
-        if (!is_detail(r->note[i].code) || cli_console_is_verbose() || cli_console_is_json())
+        if (cli_note_is_shown(r->note[i].code))
             cli_warn_as("note: ", r->note[i].code, "%s", cli_note_text(&r->note[i], text));
 }
 

@@ -8,6 +8,9 @@
 /* One line each on stderr. */
 void cli_show_notes(const ms_run_report *report);
 
+/* Whether a note of that code is one of those lines: some are for programs and with -v. */
+bool cli_note_is_shown(const char *code);
+
 /* Of numbered pictures that a command without a report reads: a gap among them. path may be NULL. */
 void cli_note_gap(const char *path);
 

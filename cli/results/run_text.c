@@ -58,8 +58,18 @@ static bool say_found(const ms_run_params *p, const ms_run_report *r) {
     return true;
 }
 
+void cli_run_say_need(const char *work, const ms_run_report *r) {
+    char time[MS_DURATION_TEXT_BYTES], memory[MS_SIZE_TEXT_BYTES];
+    ms_size_format(memory, r->planned_bytes);
+    if (r->planned_left_s > 0)
+        cli_say("  %s will take about %s and at most %s of memory\n", work,
+                ms_duration_format(time, r->planned_left_s), memory);
+    else
+        cli_say("  %s will take at most %s of memory; how long is not known\n", work, memory);
+}
+
 void cli_run_say_plan(const ms_run_params *p, const ms_run_report *r) {
-    char what[128], time[MS_DURATION_TEXT_BYTES], memory[MS_SIZE_TEXT_BYTES];
+    char what[128];
     describe(r, r->planned_frames, what, sizeof(what));
     cli_say("%s will have %s", p->output, what);
     if (r->frames_after_speech == 1)
@@ -68,14 +78,7 @@ void cli_run_say_plan(const ms_run_params *p, const ms_run_report *r) {
         cli_say("; the last %" PRId64 " follow the speech, as the official pipeline's do",
                 r->frames_after_speech);
     cli_say("\n");
-    bool resumed = say_found(p, r);
-    const char *work = resumed ? "the rest" : "this";
-    ms_size_format(memory, r->planned_bytes);
-    if (r->planned_left_s > 0)
-        cli_say("  %s will take about %s and at most %s of memory\n", work,
-                ms_duration_format(time, r->planned_left_s), memory);
-    else
-        cli_say("  %s will take at most %s of memory; how long is not known\n", work, memory);
+    cli_run_say_need(say_found(p, r) ? "the rest" : "this", r);
     if (r->resolution < r->wanted_resolution)
         cli_say("  %d px do not fit: the face is redrawn at %d px (--allow-downscale)\n",
                 r->wanted_resolution, r->resolution);

@@ -47,6 +47,7 @@ static void take_event(cli_events *e, const char *event, const ms_json *line) {
     } else if (strcmp(event, "error") == 0) {
         ms_fail(&e->err, ms_failure_named(ms_json_get_text(line, "name")), "%s",
                 ms_json_get_text(line, "message"));
+        e->frames_kept = (int64_t)ms_json_get_number(line, "frames_resumable", 0);
     }
 }
 

@@ -24,8 +24,8 @@ void cli_merge_add(cli_merge *m, const cli_events *e, bool alive) {
 }
 
 ms_run_progress cli_merge_end(cli_merge *m) {
-    if (m->sum > 0.999)
-        m->sum = 0.999; /* joining is left */
+    if (m->sum > CLI_MERGE_MOST)
+        m->sum = CLI_MERGE_MOST;
     if (m->sum > m->fraction)
         m->fraction = m->sum;
     return (ms_run_progress){.stage = m->stage,

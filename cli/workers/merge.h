@@ -5,6 +5,8 @@
 #include "memsafe/run.h"
 #include "workers/events.h"
 
+#define CLI_MERGE_MOST 0.999 /* joining is left */
+
 typedef struct cli_merge {
     int64_t total, before; /* frames of the job; that were finished when they began; 0 = not known */
     double began_s;        /* by ms_now_s() */

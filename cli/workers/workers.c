@@ -12,7 +12,9 @@
 #include "console/signals.h"
 #include "memsafe/plan.h"
 #include "memsafe/probe.h"
+#include "results/run_text.h"
 #include "workers/merge.h"
+#include "workers/said.h"
 #include "workers/worker_process.h"
 
 #define LOOK_MS 200
@@ -23,6 +25,9 @@ typedef struct crew {
     int count;
     cli_worker worker[CLI_MAX_WORKERS];
     cli_merge merge;
+    cli_said said;
+    double began_s; /* by ms_now_s() */
+    bool joins;
 } crew;
 
 static bool is_processor(const char *device) {
@@ -86,9 +91,43 @@ static ms_run_progress sum_up(crew *c) {
 }
 
 static void tell(crew *c) {
-    const ms_run_progress progress = sum_up(c);
+    ms_run_progress progress = sum_up(c);
+    progress.seconds = ms_now_s() - c->began_s;
     if (c->s->p.progress)
         c->s->p.progress(c->s->p.arg, &progress);
+}
+
+/* Of this process's own steps. How much of the job finding faces is, nobody knows before the workers have
+   plans; joining is what the workers leave. */
+static void tell_step(void *arg, const ms_run_progress *step) {
+    crew *c = arg;
+    ms_run_progress progress = *step;
+    progress.seconds = ms_now_s() - c->began_s;
+    progress.fraction = c->joins ? CLI_MERGE_MOST + (1 - CLI_MERGE_MOST) * step->fraction : -1;
+    if (!c->joins)
+        progress.eta_s = -1;
+    if (c->s->p.progress)
+        c->s->p.progress(c->s->p.arg, &progress);
+}
+
+/* When each that works has a plan: once. */
+static void tell_plan(crew *c) {
+    const ms_run_params *p = &c->s->p;
+    int awaited = 0;
+    for (int i = 0; i < c->count; i++)
+        awaited += c->worker[i].pid != 0 && !c->worker[i].heard.planned;
+    if (c->said.told || awaited || !c->said.plans)
+        return;
+    c->said.told = true;
+    cli_run_plan_event(p, &c->said.plan);
+    if (p->work == MS_RUN_WORK_PART)
+        cli_run_say_plan(p, &c->said.plan);
+    else
+        cli_run_say_need(c->merge.before ? "the rest" : "this", &c->said.plan);
+    if (!c->merge.total) { /* a part has not split */
+        c->merge.total = c->said.plan.planned_frames;
+        c->merge.before = c->said.plan.frames_resumed;
+    }
 }
 
 /* ---- following them ---- */
@@ -132,6 +171,7 @@ static void end_all(crew *c) {
 static ms_status follow(crew *c, ms_error *err) {
     while (alive(c)) {
         listen_to_all(c);
+        tell_plan(c);
         tell(c);
         if (c->s->p.cancelled && c->s->p.cancelled(c->s->p.arg)) {
             end_all(c);
@@ -148,6 +188,8 @@ static ms_status start(crew *c, const cli_device_list *l, ms_error *err) {
     ms_status status = MS_OK;
     for (int i = 0; status == MS_OK && i < l->count; i++) {
         status = cli_worker_start(&c->worker[i], &order[i], err);
+        c->worker[i].heard.heard = cli_said_take;
+        c->worker[i].heard.arg = &c->said;
         c->count += status == MS_OK;
     }
     if (status != MS_OK)
@@ -193,14 +235,25 @@ static ms_status make_segments(crew *c, const cli_device_list *l, cli_workers_re
     return failed->heard.err.code;
 }
 
+/* What --resume would take over: each that ended early says what it found finished, the last one most. */
+static int64_t kept_frames(const crew *c) {
+    int64_t most = c->merge.before;
+    for (int i = 0; i < c->count; i++)
+        if (c->worker[i].heard.frames_kept > most)
+            most = c->worker[i].heard.frames_kept;
+    return most;
+}
+
 /* ---- the whole ---- */
 
 static ms_status run_whole(crew *c, const cli_device_list *l, ms_run_report *r,
                            cli_workers_report *ret_workers, ms_error *err) {
     ms_run_params p = c->s->p;
-    const double began_s = ms_now_s();
     p.device = l->name[0];
     p.work = MS_RUN_WORK_SPLIT;
+    p.progress = tell_step;
+    p.planned = NULL;
+    p.arg = c;
     MS_TRY(ms_run(&p, r, err));
     if (r->already_finished)
         return MS_OK;
@@ -212,30 +265,30 @@ static ms_status run_whole(crew *c, const cli_device_list *l, ms_run_report *r,
                 r->frames, r->segments, l->count);
         ms_status status = make_segments(c, l, ret_workers, err);
         if (status != MS_OK) {
-            *r = (ms_run_report){.fps = split.fps, .frames_resumable = sum_up(c).frames_done};
+            *r = (ms_run_report){.fps = split.fps, .frames_resumable = kept_frames(c)};
             return status;
         }
     }
     p.work = MS_RUN_WORK_JOIN;
+    c->joins = true;
     MS_TRY(ms_run(&p, r, err));
     r->frames_resumed = split.frames_resumed;
     r->faces = split.faces;
     r->stage_s[MS_STAGE_FACES] += split.stage_s[MS_STAGE_FACES];
-    r->seconds = ms_now_s() - began_s;
+    r->seconds = ms_now_s() - c->began_s;
     return MS_OK;
 }
 
 ms_status cli_workers_run(const cli_run_state *s, const cli_device_list *devices, ms_run_report *ret_report,
                           cli_workers_report *ret_workers, ms_error *err) {
     static crew c;
-    c = (crew){.s = s};
+    c = (crew){.s = s, .began_s = ms_now_s()};
     *ret_workers = (cli_workers_report){.count = 0};
     if (s->p.work != MS_RUN_WORK_PART)
         return run_whole(&c, devices, ret_report, ret_workers, err);
     ms_status status = make_segments(&c, devices, ret_workers, err);
-    const int64_t kept = sum_up(&c).frames_done;
-    *ret_report = (ms_run_report){.frames_resumable = status == MS_OK ? 0 : kept,
-                                  .frames = kept,
-                                  .seconds = ms_now_s() - c.merge.began_s};
+    *ret_report = (ms_run_report){.frames_resumable = status == MS_OK ? 0 : kept_frames(&c),
+                                  .frames = sum_up(&c).frames_done,
+                                  .seconds = ms_now_s() - c.began_s};
     return status;
 }

@@ -246,7 +246,7 @@ static void a_lost_device_leaves_a_job(void **state) {
     uint64_t whole = test_hash_file(output);
     p.device = "remote";
     int lost = 0, resumed = 0;
-    for (int after = 100; after < 50000; after += test_at_length() ? after / 2 : 2 * after) {
+    for (int after = 100; after < 50000; after += test_at_length() ? after / 2 : after) {
         unlink(output);
         pid_t pid = fork();
         assert_true(pid >= 0);

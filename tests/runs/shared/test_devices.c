@@ -47,6 +47,38 @@ static void workers_make_the_same_file(void **state) {
     assert_same("three.mkv");
 }
 
+static int count(const char *text, const char *what) {
+    int n = 0;
+    for (const char *at = text; (at = strstr(at, what)) != NULL; at += strlen(what))
+        n++;
+    return n;
+}
+
+/* One plan, each warning once, and a fraction that never falls, from the first step to the last. */
+static void several_devices_tell_one_run(void **state) {
+    (void)state;
+    assert_run_works("run " JOB "--device cpu:2 -b 2G --progress json told.mkv 2>&1");
+    assert_int_equal(count(test_output, "\"event\": \"plan\""), 1);
+    assert_non_null(strstr(test_output, "\"output\": \"told.mkv\", \"frames\": 54, \"frames_resumed\": 0"));
+    assert_int_equal(count(test_output, "the model's weights are random"), 1);
+    assert_int_equal(count(test_output, "\"event\": \"start\""), 1);
+    double last = 0;
+    for (const char *at = test_output; (at = strstr(at, "\"fraction\": ")) != NULL; at++) {
+        double fraction = at[12] == 'n' ? last : atof(at + 12);
+        assert_true(fraction >= last && fraction <= 1);
+        last = fraction;
+    }
+    assert_true(last == 1);
+    assert_same("told.mkv");
+    assert_run_works("split " JOB "told.mkv");
+    assert_run_works("run --part auto --device cpu:2 told.mkv");
+    assert_non_null(strstr(test_output, "told.mkv will have 54 frames of 160x144"));
+    assert_non_null(strstr(test_output, "of memory\n"));
+    assert_run_works("join told.mkv");
+    assert_same("told.mkv");
+    assert_run_fails(11, "it goes with the job when that is joined", "join told.mkv");
+}
+
 /* One whose budget is too small for anything gives up, and says so; where all do, it is the run's error. */
 static void a_worker_that_cannot_work_stops_nobody(void **state) {
     (void)state;
@@ -73,14 +105,17 @@ static void an_unfinished_job_is_gone_on_with(void **state) {
     assert_same("half.mkv");
 }
 
-/* Options that decide the bits come from the split; each part has budget and threads of its own. */
+/* Options that decide the bits come from the split; each part has budget, threads and instructions of its own. */
 static void parts_in_any_order(void **state) {
     (void)state;
     assert_run_works("split " JOB "parts.mkv");
     assert_non_null(
         strstr(test_output, "parts.mkv.memsafe has the faces of 54 frames, to be made in 6 segments\n"));
+    setenv("MEMSAFE_ISA", "avx2", 1); /* as on an older processor */
     assert_run_works("run --part 3/3 -b 1G --threads 1 parts.mkv");
+    setenv("MEMSAFE_ISA", "c", 1);
     assert_run_works("run " JOB "--part 1/3 parts.mkv");
+    unsetenv("MEMSAFE_ISA");
     assert_run_fails(11, "segment", "join parts.mkv");
     assert_run_works("run --part 2/3 --force-rung single-frame parts.mkv");
     assert_non_null(
@@ -148,6 +183,7 @@ static void a_hostile_command_does_little(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(workers_make_the_same_file),
+        cmocka_unit_test(several_devices_tell_one_run),
         cmocka_unit_test(a_worker_that_cannot_work_stops_nobody),
         cmocka_unit_test(an_unfinished_job_is_gone_on_with),
         cmocka_unit_test(parts_in_any_order),

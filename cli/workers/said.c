@@ -1,0 +1,63 @@
+#include "workers/said.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "console/console.h"
+#include "memsafe/plan.h"
+#include "results/notes.h"
+
+/* Workers look at the same files, so most say the same. */
+static bool was_said(cli_said *s, const char *message) {
+    for (int i = 0; i < s->warnings; i++)
+        if (strncmp(s->warning[i], message, sizeof(s->warning[i]) - 1) == 0)
+            return true;
+    if (s->warnings < CLI_MAX_SAID)
+        snprintf(s->warning[s->warnings++], sizeof(s->warning[0]), "%s", message);
+    return false;
+}
+
+static void take_warning(cli_said *s, const ms_json *line) {
+    const char *code = ms_json_get_text(line, "code"), *message = ms_json_get_text(line, "message");
+    if (cli_note_is_shown(code) && !was_said(s, message))
+        cli_warn_as("note: ", code, "%s", message);
+}
+
+static ms_rung rung_named(const char *name) {
+    for (int i = 0; i < MS_RUNG_COUNT; i++)
+        if (strcmp(ms_rung_name((ms_rung)i), name) == 0)
+            return (ms_rung)i;
+    return MS_RUNG_AUTO;
+}
+
+static void take_first_plan(ms_run_report *r, const ms_json *line) {
+    r->planned_frames = (int64_t)ms_json_get_number(line, "frames", 0);
+    r->frames_resumed = (int64_t)ms_json_get_number(line, "frames_resumed", 0);
+    r->width = (int)ms_json_get_number(line, "width", 0);
+    r->height = (int)ms_json_get_number(line, "height", 0);
+    r->fps = ms_json_get_number(line, "fps", 0);
+    r->resolution = r->wanted_resolution = (int)ms_json_get_number(line, "resolution", 0);
+    r->rung = rung_named(ms_json_get_text(line, "rung"));
+    snprintf(r->model, sizeof(r->model), "%s", ms_json_get_text(line, "model"));
+    snprintf(r->tier, sizeof(r->tier), "%s", ms_json_get_text(line, "tier"));
+    snprintf(r->precision, sizeof(r->precision), "%s", ms_json_get_text(line, "precision"));
+}
+
+/* Each predicts how long it would take to make all that is left by itself. */
+static void take_plan(cli_said *s, const ms_json *line) {
+    const double left_s = ms_json_get_number(line, "eta_s", 0);
+    if (s->plans++ == 0)
+        take_first_plan(&s->plan, line);
+    s->plan.planned_bytes += (size_t)ms_json_get_number(line, "planned_bytes", 0);
+    s->plan.budget_bytes += (size_t)ms_json_get_number(line, "budget_bytes", 0);
+    s->speed += left_s > 0 ? 1 / left_s : 0;
+    s->plan.planned_left_s = s->speed > 0 ? 1 / s->speed : 0;
+}
+
+void cli_said_take(void *arg, const char *event, const ms_json *line) {
+    cli_said *s = arg;
+    if (strcmp(event, "warning") == 0)
+        take_warning(s, line);
+    else if (strcmp(event, "plan") == 0)
+        take_plan(s, line);
+}
