@@ -1,0 +1,130 @@
+"""The server's processes, and budgets that are too small."""
+
+import contextlib
+import http.client
+import http.server
+import os
+import resource
+import signal
+import tempfile
+import threading
+import time
+
+from cases import BUDGET, BUILD, QUICK, Base, local_server, main
+from server import Server
+
+
+class Process(Base):
+    """What the server's processes may, and what becomes of jobs where they cannot be started."""
+
+    def leave_files(self, server, n):
+        """The server can open so many more."""
+        time.sleep(0.5)  # it closes what was asked before
+        try:
+            used = {int(fd) for fd in os.listdir(f"/proc/{server.process.pid}/fd")}
+        except PermissionError:
+            self.skipTest("only root may see how many files a server has open")
+        free = [fd for fd in range(4096) if fd not in used]
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (free[n], 4096))
+
+    def test_no_files(self):
+        """A file that cannot be opened now is not one that is not there."""
+        with local_server(self, "--demo", "-b", BUDGET) as server:
+            job = server.submit(self.clip.fields(**QUICK, hold="true"))[1]
+            self.leave_files(server, 1)
+            self.problem(server.json("GET", job["links"]["input"]), 503, "busy")
+            resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (4096, 4096))
+            self.assertEqual(server.ask("GET", job["links"]["input"])[0], 200)
+
+    def test_stop_while_looking(self):
+        """A look that takes long does not hold up the end."""
+        with local_server(self, "--demo", "-b", BUDGET) as server:
+            def ask():
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    server.submit(self.clip.fields(hold="true"))
+
+            asker = threading.Thread(target=ask)
+            asker.start()
+            os.kill(self.looks(server), signal.SIGSTOP)
+            begin = time.monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            server.process.wait(60)
+            self.assertLess(time.monotonic() - begin, 20)
+            asker.join()
+
+    def test_files(self):
+        """As many as it may have: 512 connections have files of their own."""
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, before[1]))
+        try:
+            with local_server(self, "--demo", "-b", BUDGET) as server:
+                now = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        self.assertEqual(now[0], min(before[1], 65536))
+
+    def test_no_worker(self):
+        """A job waits where no worker can be started, and is done when one can."""
+        with local_server(self, "--demo", "-b", BUDGET) as server:
+            jobs = [server.submit(self.clip.fields(**QUICK, hold="true"))[1] for _ in range(3)]
+            self.leave_files(server, 1)
+            for job in jobs:
+                self.assertEqual(server.ask("POST", job["links"]["self"] + "/start")[0], 200)
+            time.sleep(2.5)
+            self.assertLessEqual({server.job(job["id"])["state"] for job in jobs}, {"queued", "running"})  # it is tried
+            self.assertIn("memsafe_worker_start_failures_total", server.ask("GET", "/metrics")[2].decode())
+            resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (4096, 4096))
+            for job in jobs:
+                self.assertEqual(server.wait(job["id"])["state"], "done")
+
+    def test_secrets(self):
+        """Neither the server's nor a worker's surroundings show the token, and a worker's session is its own."""
+        word = "a token of the test's own"
+        data = tempfile.mkdtemp(prefix="data.", dir=self.folder)
+        server = Server(BUILD, data, "--demo", "-b", BUDGET, environment={"MEMSAFE_TOKEN": word, "MEMSAFE_WEBHOOK_KEY": word})
+        bearer = {"Authorization": "Bearer " + word}
+        try:
+            job = server.submit(self.clip.fields(steps="20"), headers=bearer)[1]
+            end = time.monotonic() + 60
+            while not server.workers() and time.monotonic() < end:
+                time.sleep(0.05)
+            pids = [server.process.pid] + [pid for pid, _ in server.workers()]
+            self.assertGreater(len(pids), 1)
+            for pid in pids:
+                try:
+                    with open(f"/proc/{pid}/environ", "rb") as file:
+                        self.assertNotIn(word.encode(), file.read())
+                except PermissionError:
+                    pass
+            for pid in pids[1:]:
+                self.assertEqual(os.getsid(pid), pid)
+            self.assertEqual(server.ask("DELETE", job["links"]["self"], headers=bearer)[0], 204)
+        finally:
+            server.stop()
+            server.log.close()
+
+    def test_look_killed(self):
+        """A look worker that somebody kills says nothing of the file."""
+        answers = []
+        asker = threading.Thread(target=lambda: answers.append(self.server.submit(self.clip.fields(hold="true"))))
+        asker.start()
+        os.kill(self.looks(self.server), signal.SIGKILL)
+        asker.join()
+        self.problem(answers[0], 503, "out-of-memory")
+
+
+class Tight(Base):
+    @classmethod
+    def arguments(cls):
+        return ["--demo", "-b", "64M", "--max-waiting", "1"]
+
+    def test_does_not_fit(self):
+        answer = self.server.submit(self.clip.fields(**QUICK))
+        self.problem(answer, 422, "does-not-fit")
+        self.assertGreater(answer[1]["needs_bytes"], 64 << 20)
+        status, plan = self.server.json("POST", "/v1/plan", {})
+        self.assertEqual((status, plan["fits"]), (200, False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Who may ask."""
+
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import time
+
+from cases import BUDGET, BUILD, Base, local_server, main
+from server import Server
+
+
+def own_address():
+    """Of this machine, and not loopback; None: it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(("192.0.2.1", 9))  # nothing is sent
+            return s.getsockname()[0]
+        except OSError:
+            return None
+
+
+class Token(Base):
+    WORD = "correct horse battery"
+
+    @classmethod
+    def arguments(cls):
+        return ["--demo", "-b", BUDGET]
+
+    @classmethod
+    def environment(cls):
+        return {"MEMSAFE_TOKEN": cls.WORD}
+
+    def test_token(self):
+        self.assertEqual(self.server.ask("GET", "/healthz")[0], 200)
+        self.problem(self.server.json("GET", "/v1/jobs"), 401, "no-token")
+        self.problem(self.server.json("GET", "/v1/none"), 401, "no-token")
+        for wrong in ("Bearer x", "Bearer " + self.WORD + "x", "Basic " + self.WORD, ""):
+            self.problem(self.server.json("GET", "/v1/jobs", headers={"Authorization": wrong}), 401, "no-token")
+        self.assertEqual(self.server.json("GET", "/v1/jobs", headers={"Authorization": "Bearer " + self.WORD})[0], 200)
+        ours = {"Origin": f"http://127.0.0.1:{self.server.port}", "Content-Type": "application/json"}
+        self.assertEqual(self.server.ask("POST", "/v1/login", '{"token": "no"}', ours)[0], 401)
+        status, headers, _ = self.server.ask("POST", "/v1/login", json.dumps({"token": self.WORD}), ours)
+        self.assertEqual(status, 204)
+        for word in ("HttpOnly", "SameSite=Strict"):
+            self.assertIn(word, headers["Set-Cookie"])
+        cookie = {"Cookie": headers["Set-Cookie"].split(";")[0]}
+        self.assertEqual(self.server.json("GET", "/v1/jobs", headers=cookie)[0], 200)
+        cancel = "/v1/jobs/" + "0" * 32 + "/cancel"
+        self.problem(self.server.json("POST", cancel, headers=cookie), 403, "wrong-origin")
+        self.problem(self.server.json("POST", cancel, headers=dict(cookie, Origin="http://evil.example")), 403, "wrong-origin")
+        self.problem(self.server.json("POST", cancel, headers=dict(cookie, Origin=ours["Origin"])), 404, "no-such-job")
+
+    def test_of_a_file(self):
+        """The first line; elsewhere than on loopback, where too many requests are refused."""
+        name = os.path.join(self.folder, "token")
+        with open(name, "w") as file:
+            file.write(self.WORD + "\nanother line\n")
+        with local_server(self, "--demo", "-b", BUDGET, "--token-file", name, "--listen", "0.0.0.0:0") as server:
+            bearer = {"Authorization": "Bearer " + self.WORD}
+            self.problem(server.json("GET", "/v1/jobs"), 401, "no-token")
+            self.assertEqual(server.json("GET", "/v1/jobs", headers=bearer)[0], 200)
+            server.host = own_address()
+            if not server.host:
+                self.skipTest("this machine has no address but loopback")
+            answers = [server.ask("GET", "/v1/server", headers=bearer) for _ in range(400)]
+            self.assertIn(429, [a[0] for a in answers])
+            self.assertEqual({a[0] for a in answers}, {200, 429})
+            refused = next(a for a in answers if a[0] == 429)
+            self.problem((429, json.loads(refused[2])), 429, "too-often")
+            time.sleep(2)
+            self.assertEqual(server.ask("GET", "/v1/server", headers=bearer)[0], 200)
+        for text in ("short\n", ""):
+            with open(name, "w") as file:
+                file.write(text)
+            got = subprocess.run([os.path.join(BUILD, "memsafe"), "serve", "--demo", "--token-file", name, "--data", self.folder + "/other"],
+                                 capture_output=True)
+            self.assertIn(got.returncode, (2, 11), got)
+            self.assertIn(b"token", got.stderr)
+
+    def test_behind_a_proxy(self):
+        """A proxy passes on the name that its clients know, and addresses of IPv4 are what they are to a socket for both."""
+        bearer, host = {"Authorization": "Bearer " + self.WORD}, {"Host": "videos.example"}
+        self.assertEqual(self.server.json("GET", "/v1/jobs", headers=dict(bearer, **host))[0], 200)
+        status, headers, _ = self.server.ask("POST", "/v1/login", json.dumps({"token": self.WORD}),
+                                             dict(host, Origin="https://videos.example", **{"Content-Type": "application/json"}))
+        self.assertEqual(status, 204)
+        cookie = dict(host, Cookie=headers["Set-Cookie"].split(";")[0], Origin="https://videos.example")
+        self.problem(self.server.json("POST", "/v1/jobs/" + "0" * 32 + "/cancel", headers=cookie), 404, "no-such-job")
+        try:
+            socket.create_server(("::", 0), family=socket.AF_INET6).close()
+        except OSError:
+            self.skipTest("this machine has no IPv6")
+        data = tempfile.mkdtemp(prefix="data.", dir=self.folder)
+        server = Server(BUILD, data, "--demo", "-b", BUDGET, "--listen", "[::]:0", environment=self.environment())
+        try:
+            server.host = "127.0.0.1"
+            self.assertEqual({server.ask("GET", "/v1/server", headers=bearer)[0] for _ in range(400)}, {200})
+        finally:
+            server.stop()
+            server.log.close()
+
+    def test_elsewhere_needs_one(self):
+        command = [os.path.join(BUILD, "memsafe"), "serve", "--demo", "--listen", "0.0.0.0:0", "--data", self.folder + "/other"]
+        got = subprocess.run(command, capture_output=True)
+        self.assertEqual(got.returncode, 2)
+        self.assertIn(b"token", got.stderr)
+
+
+if __name__ == "__main__":
+    main()
