@@ -243,9 +243,10 @@ def lip_sync_video(
     speech, (start, duration) = speech_of(audio), trim_of(video)
     # A part of a file cannot be shown again where the speech is longer; that of a file of its own can.
     is_shown_again = given.get("loop") != "none" and 0 < duration < speech[0].shape[-1] / speech[1]
-    part = {} if is_shown_again else {"start": start or None, "duration": duration or None}
+    is_written = is_shown_again or has_edits(video)
+    part = {} if is_written else {"start": start or None, "duration": duration or None}
     name = ".mkv" if codec == "ffv1" else ".mp4"
-    with video_file(video, is_cut=is_shown_again) as path, host.temporary_file(name) as out:
+    with video_file(video, is_cut=is_written) as path, host.temporary_file(name) as out:
         with host.watched(opened.cancel, memsafe.Cancelled) as tell:
             opened.lipsync(
                 path,
@@ -268,15 +269,22 @@ def trim_of(video: Any) -> Tuple[float, float]:
     return window() if window else (0.0, 0.0)
 
 
+def has_edits(video: Any) -> bool:
+    """Whether a VIDEO was cropped, or its frames changed otherwise: its file does not have that. A ComfyUI without such
+    changes has no such function."""
+    edits = getattr(video, "has_pending_frame_edits", None)
+    return bool(edits and edits())
+
+
 class video_file:
     """The file of a VIDEO: its own, else one that is written for as long as it is read.
 
-    is_cut: what was trimmed away is not in it.
+    is_cut: what was trimmed away is not in it. Nor is what was cropped away, ever.
     """
 
     def __init__(self, video: Any, is_cut: bool) -> None:
         self._video, self._written = video, None
-        self._is_written = is_cut and any(trim_of(video))
+        self._is_written = has_edits(video) or (is_cut and any(trim_of(video)))
 
     def __enter__(self) -> str:
         if self._is_written:

@@ -193,14 +193,17 @@ def test_one_model_at_a_time(comfy, monkeypatch):
 class Trimmed:
     """A VIDEO as ComfyUI gives it: the whole file, and which part of it is meant."""
 
-    def __init__(self, start, duration):
-        self.window, self.saved = (start, duration), []
+    def __init__(self, start, duration, is_cropped=False):
+        self.window, self.saved, self.is_cropped = (start, duration), [], is_cropped
 
     def get_stream_source(self):
         return "clip.mp4"
 
     def get_active_trim_window(self):
         return self.window
+
+    def has_pending_frame_edits(self):
+        return self.is_cropped
 
     def save_to(self, path):
         self.saved.append(path)
@@ -231,6 +234,9 @@ def test_a_trimmed_video_is_its_part(comfy, monkeypatch):
     name, start, duration, was_there = part(short)
     assert [name] == short.saved and (start, duration) == (None, None) and was_there
     assert not Path(name).exists()
+    cropped = Trimmed(1.5, 3.0, is_cropped=True)  # its own file has the whole picture
+    name, start, duration, was_there = part(cropped, loop="none")
+    assert [name] == cropped.saved and (start, duration) == (None, None) and was_there
     assert part(types.SimpleNamespace(get_stream_source=lambda: "old.mp4")) == ("old.mp4", None, None, False)
 
 
@@ -247,6 +253,9 @@ def test_the_score_of_a_trimmed_video_is_its_parts(comfy, monkeypatch):
     assert seen == [(video.saved[0], True)] and not Path(video.saved[0]).exists()
     comfy.nodes.score_video(Trimmed(0.0, 0.0))
     assert seen[1][0] == "clip.mp4"
+    cropped = Trimmed(0.0, 0.0, is_cropped=True)
+    comfy.nodes.score_video(cropped)
+    assert seen[2] == (cropped.saved[0], True)
 
 
 def test_models_are_found_in_registered_folders(comfy, tmp_path):
