@@ -88,7 +88,8 @@ static ms_status read_text(const char *path, char **ret_text, size_t *ret_bytes,
     int fd = open_kept(path);
     if (fd < 0)
         return ms_fail(err, MS_IO,
-                       "the video (-i FILE) is missing, and no command is kept in %s: %s (split keeps it, and it goes with the job when that is joined)",
+                       "the video (-i FILE) is missing, and no command is kept in %s: %s (split keeps it, "
+                       "and it goes with the job when that is joined)",
                        path, strerror(errno));
     char *text = malloc(MOST_BYTES);
     ssize_t n = -1;

@@ -21,6 +21,11 @@ static const on_card cards[] = {
 };
 enum { CARDS = sizeof(cards) / sizeof(cards[0]) };
 
+/* make check takes one of each precision: that the bits of both classes are as committed is test_card_run's. */
+static bool is_taken(const on_card *c) {
+    return getenv("MEMSAFE_SIMT_LONG") || c->arch != 86 || strcmp(c->precision, "fp16") != 0;
+}
+
 static void take_card(const on_card *c) {
     char text[32];
     snprintf(text, sizeof(text), "1G,sm_%d", c->arch);
@@ -34,6 +39,8 @@ static void unet(void **state) {
     need_model(model, "tiny/latentsync_unet.pt");
     need(cases, "unet/case_f5.safetensors");
     for (int i = 0; i < CARDS; i++) {
+        if (!is_taken(&cards[i]))
+            continue;
         take_card(&cards[i]);
         assert_int_equal(run("unet --device simt --precision %s --model %s --timesteps 501 --in %s --out %s",
                              cards[i].precision, model, cases, out_path()),
@@ -50,6 +57,8 @@ static void vae(void **state) {
     need_model(model, "tiny/unet.yaml");
     for (int i = 0; i < CARDS; i++) {
         const on_card *c = &cards[i];
+        if (!is_taken(c))
+            continue;
         take_card(c);
         need(cases, "vae/encode_72x104.safetensors");
         assert_int_equal(run("vae-encode --device simt --precision %s --model %s --in %s --out %s",

@@ -243,7 +243,7 @@ static void a_run_over_pictures_is_resumed(void **state) {
     (void)state;
     ms_error err;
     static ms_run_report report;
-    run_both("--segment 4 --guidance 1");
+    run_both("--segment 4 --guidance 1 --resolution 64");
     assert_int_equal(chdir(test_dir()), 0);
     ms_run_params p = test_job_params("p_%04d.png", "c.mkv", 4);
     p.cancelled = once_two_segments_are_begun;

@@ -118,7 +118,7 @@ static void the_first_does_not_count_the_second(void **state) {
 static void a_base_is_the_others_budget_or_was_measured_before_them(void **state) {
     (void)state;
     ms_error err;
-    ms_run_share a, b;
+    ms_run_share a = {0}, b = {0};
     size_t held = 0, before = 0;
     ms_run_share_enter(&a);
     assert_true(ms_run_share_measure(&a, &before) && before > 0);

@@ -113,7 +113,7 @@ static void parts_in_any_order(void **state) {
         strstr(test_output, "parts.mkv.memsafe has the faces of 54 frames, to be made in 6 segments\n"));
     setenv("MEMSAFE_ISA", "avx2", 1); /* as on an older processor */
     assert_run_works("run --part 3/3 -b 1G --threads 1 parts.mkv");
-    setenv("MEMSAFE_ISA", "c", 1);
+    setenv("MEMSAFE_ISA", test_at_length() ? "c" : "avx2", 1);
     assert_run_works("run " JOB "--part 1/3 parts.mkv");
     unsetenv("MEMSAFE_ISA");
     assert_run_fails(11, "segment", "join parts.mkv");

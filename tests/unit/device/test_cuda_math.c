@@ -42,12 +42,12 @@ static const math_function functions[] = {
 static void compare(const math_function *f, const v16 *x) {
     v16 expected = f->cpu(*x);
     for (int i = 0; i < 16; i++) {
-        float got = f->gpu(x->f[i]);
+        float got = f->gpu((*x)[i]);
         /* The processor's exp makes numbers of NaNs that no instruction gives. */
-        bool nan = isnan(expected.f[i]) || isnan(x->f[i]);
-        if (nan ? !isnan(got) : ms_float_bits(got) != ms_float_bits(expected.f[i]))
-            fail_msg("%s(%a) is %a, the processor has %a", f->name, (double)x->f[i], (double)got,
-                     (double)expected.f[i]);
+        bool nan = isnan(expected[i]) || isnan((*x)[i]);
+        if (nan ? !isnan(got) : ms_float_bits(got) != ms_float_bits(expected[i]))
+            fail_msg("%s(%a) is %a, the processor has %a", f->name, (double)(*x)[i], (double)got,
+                     (double)expected[i]);
     }
 }
 
@@ -59,7 +59,7 @@ static void bits_are_the_processors(void **state) {
         for (int block = 0; block < (int)(0x7fc00000u / 997 / 8); block++) {
             v16 x;
             for (int j = 0; j < 16; j++) {
-                x.f[j] = ms_bits_float(bits | (uint32_t)(j & 1) << 31);
+                x[j] = ms_bits_float(bits | (uint32_t)(j & 1) << 31);
                 bits += j & 1 ? 997 : 0;
             }
             compare(&functions[i], &x);
@@ -78,7 +78,7 @@ static void bits_at_the_borders(void **state) {
             for (int first = -512; first < 512; first += 16) {
                 v16 x;
                 for (int j = 0; j < 16; j++)
-                    x.f[j] = ms_bits_float(ms_float_bits(borders[b]) + (uint32_t)(first + j));
+                    x[j] = ms_bits_float(ms_float_bits(borders[b]) + (uint32_t)(first + j));
                 compare(&functions[i], &x);
             }
 }

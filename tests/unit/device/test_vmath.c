@@ -23,11 +23,11 @@ static double worst_ulps(v16 (*f)(v16), double (*exact)(double), float low, floa
             v16 x, y;
             for (uint32_t i = 0; i < 16; i++) {
                 float value = ms_bits_float((bits + i * step) | (uint32_t)sign << 31);
-                x.f[i] = value >= low && value <= high ? value : 0.5f;
+                x[i] = value >= low && value <= high ? value : 0.5f;
             }
             y = f(x);
             for (int i = 0; i < 16; i++) {
-                double u = ulps(y.f[i], exact(x.f[i]));
+                double u = ulps(y[i], exact(x[i]));
                 if (!(u <= worst))
                     worst = u;
             }
@@ -75,7 +75,7 @@ static void gelu_is_accurate(void **state) {
     (void)state;
     for (float x = -12; x < 12; x += 0x1p-12f) {
         double exact = 0.5 * x * erfc(-(double)x / sqrt(2.0));
-        double got = v16_gelu(v16_set1(x)).f[0];
+        double got = v16_gelu(v16_set1(x))[0];
         /* 1 + erf cancels on the left: the error is absolute there, as in the reference. */
         assert_true(fabs(got - exact) <= 1.5e-7 * fabs(exact) + 6e-8 * fabs(x) * (x < 0));
     }
@@ -84,20 +84,20 @@ static void gelu_is_accurate(void **state) {
 static void ends_of_the_range(void **state) {
     (void)state;
     v16 x = v16_set1(0);
-    x.f[0] = -INFINITY;
-    x.f[1] = INFINITY;
-    x.f[2] = NAN;
-    x.f[3] = -1e30f;
-    x.f[4] = -87.4f;
-    x.f[5] = 0;
+    x[0] = -INFINITY;
+    x[1] = INFINITY;
+    x[2] = NAN;
+    x[3] = -1e30f;
+    x[4] = -87.4f;
+    x[5] = 0;
     v16 y = v16_exp(x);
-    assert_true(y.f[0] == 0 && y.f[1] > 2e38f && isnan(y.f[2]) && y.f[3] == 0 && y.f[4] == 0 && y.f[5] == 1);
+    assert_true(y[0] == 0 && y[1] > 2e38f && isnan(y[2]) && y[3] == 0 && y[4] == 0 && y[5] == 1);
     y = v16_erf(x);
-    assert_true(y.f[0] == -1 && y.f[1] == 1 && isnan(y.f[2]) && y.f[3] == -1 && y.f[5] == 0);
+    assert_true(y[0] == -1 && y[1] == 1 && isnan(y[2]) && y[3] == -1 && y[5] == 0);
     y = v16_silu(x);
-    assert_true(isnan(y.f[2]) && y.f[5] == 0 && fabsf(y.f[3]) < 1e-7f);
-    assert_true(isnan(v16_relu(x).f[2]) && v16_relu(x).f[0] == 0);
-    assert_true(isnan(v16_gelu(x).f[2]));
+    assert_true(isnan(y[2]) && y[5] == 0 && fabsf(y[3]) < 1e-7f);
+    assert_true(isnan(v16_relu(x)[2]) && v16_relu(x)[0] == 0);
+    assert_true(isnan(v16_gelu(x)[2]));
 }
 
 int main(void) {
