@@ -1,4 +1,5 @@
-/* What workers say that holds for the whole run: warnings, each once, and a plan, when each worker has its own. */
+/* What workers say that holds for the whole run: warnings, each once, and a plan, when each worker has
+   its own. */
 #ifndef CLI_SAID_H
 #define CLI_SAID_H
 

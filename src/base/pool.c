@@ -14,8 +14,8 @@
 #endif
 
 /* A kernel follows the last one within microseconds; sleeping in between costs more than this many looks. A
-   thread that looked in vain looks half as often the next time, and one that did not twice as often: beside other
-   work (codecs, other runs) looking takes the processor from those who have something to do. */
+   thread that looked in vain looks half as often the next time, and one that did not twice as often: beside
+   other work (codecs, other runs) looking takes the processor from those who have something to do. */
 #define SPIN_LOOKS 4000
 #define LEAST_LOOKS 250
 

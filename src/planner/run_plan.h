@@ -19,8 +19,8 @@ typedef struct ms_run_others {
    is under way; what a codec brings with it is part of the codec's bound. */
 #define MS_RUN_PROCESS_BYTES ((size_t)1 << 20)
 
-/* How far the resident sets of equal processes lie apart: which pages of libraries are mapped depends on where
-   these are loaded and on what the system has kept of them. */
+/* How far the resident sets of equal processes lie apart: which pages of libraries are mapped depends on
+   where these are loaded and on what the system has kept of them. */
 #define MS_RUN_DRIFT_BYTES ((size_t)2 << 20)
 
 /* Pages of FFmpeg's libraries that both the decoder's bound and the encoder's have
@@ -101,8 +101,8 @@ ms_status ms_run_plan_choose(const ms_run_plan_params *params, ms_run_plan *ret_
 ms_status ms_run_plan_least(const ms_run_plan_params *params, ms_run_plan *ret_plan, ms_error *err);
 
 /*
- * The budget to ask the user for, in bytes, whole MiB: of what is planned for this process. The host's has the
- * drift on top, so that it is enough for the next process, too. A device with memory of its own is exact.
+ * The budget to ask the user for, in bytes, whole MiB: of what is planned for this process. The host's has
+ * the drift on top, so that it is enough for the next process, too. A device with memory of its own is exact.
  */
 size_t ms_run_asked_bytes(const ms_run_plan *plan);      /* of the memory that is planned: peak_bytes */
 size_t ms_run_asked_host_bytes(const ms_run_plan *plan); /* of the host beside a device: host_bytes */

@@ -21,7 +21,8 @@ static const on_card cards[] = {
 };
 enum { CARDS = sizeof(cards) / sizeof(cards[0]) };
 
-/* make check takes one of each precision: that the bits of both classes are as committed is test_card_run's. */
+/* make check takes one of each precision: that the bits of both classes are as committed is for
+   test_card_run. */
 static bool is_taken(const on_card *c) {
     return getenv("MEMSAFE_SIMT_LONG") || c->arch != 86 || strcmp(c->precision, "fp16") != 0;
 }

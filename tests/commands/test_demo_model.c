@@ -188,8 +188,8 @@ static float mean_opening(const likeness *l) {
     return sum / NEAREST;
 }
 
-/* How far the mouth is open in the truth and in the output: the person is drawn at that moment with mouths from
-   another speech, and the most alike ones say it. */
+/* How far the mouth is open in the truth and in the output: the person is drawn at that moment with mouths
+   from another speech, and the most alike ones say it. */
 static void read_openings(float *ret_truth, float *ret_found) {
     for (int i = 0; i < FRAMES; i++) {
         likeness truth = {.apart = {1e30, 1e30, 1e30}}, found = truth;

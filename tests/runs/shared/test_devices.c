@@ -105,7 +105,8 @@ static void an_unfinished_job_is_gone_on_with(void **state) {
     assert_same("half.mkv");
 }
 
-/* Options that decide the bits come from the split; each part has budget, threads and instructions of its own. */
+/* Options that decide the bits come from the split; each part has budget, threads and instructions of its
+   own. */
 static void parts_in_any_order(void **state) {
     (void)state;
     assert_run_works("split " JOB "parts.mkv");

@@ -73,8 +73,8 @@ V16_INLINE v16 v16_div(v16 a, v16 b) {
     return a / b;
 }
 
-/* r = a * b + c. Where that is 16 calls of the C library it is a function: in line it made up most of a megabyte
-   of code, which took more than a minute to compile. */
+/* r = a * b + c. Where that is 16 calls of the C library it is a function: in line it made up most of a
+   megabyte of code, which took more than a minute to compile. */
 #ifdef __FP_FAST_FMAF
 V16_INLINE void v16_fuse(const v16 *a, const v16 *b, const v16 *c, v16 *r) {
 #else
