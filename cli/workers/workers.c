@@ -103,7 +103,8 @@ static void tell_step(void *arg, const ms_run_progress *step) {
     crew *c = arg;
     ms_run_progress progress = *step;
     progress.seconds = ms_now_s() - c->began_s;
-    progress.fraction = c->joins ? CLI_MERGE_MOST + (1 - CLI_MERGE_MOST) * step->fraction : -1;
+    const double joined = step->fraction > 0 ? step->fraction : 0;
+    progress.fraction = c->joins ? CLI_MERGE_MOST + (1 - CLI_MERGE_MOST) * joined : -1;
     if (!c->joins)
         progress.eta_s = -1;
     if (c->s->p.progress)
@@ -235,13 +236,15 @@ static ms_status make_segments(crew *c, const cli_device_list *l, cli_workers_re
     return failed->heard.err.code;
 }
 
-/* What --resume would take over: each that ended early says what it found finished, the last one most. */
+/* What --resume would take over: each that ended early says what was finished when it began, and by itself. */
 static int64_t kept_frames(const crew *c) {
-    int64_t most = c->merge.before;
-    for (int i = 0; i < c->count; i++)
-        if (c->worker[i].heard.frames_kept > most)
-            most = c->worker[i].heard.frames_kept;
-    return most;
+    int64_t frames = c->merge.before;
+    for (int i = 0; i < c->count; i++) {
+        const cli_events *e = &c->worker[i].heard;
+        const int64_t own = e->done ? e->frames_done : e->frames_kept - e->frames_before;
+        frames += e->planned && own > 0 ? own : 0;
+    }
+    return frames;
 }
 
 /* ---- the whole ---- */
@@ -266,6 +269,9 @@ static ms_status run_whole(crew *c, const cli_device_list *l, ms_run_report *r,
         ms_status status = make_segments(c, l, ret_workers, err);
         if (status != MS_OK) {
             *r = (ms_run_report){.fps = split.fps, .frames_resumable = kept_frames(c)};
+            if (status == MS_CANCELLED && r->frames_resumable) /* other errors are a worker's, who said it */
+                ms_error_add(err, "; %" PRId64 " of %" PRId64 " frames are kept in %s.memsafe",
+                             r->frames_resumable, split.frames, p.output);
             return status;
         }
     }

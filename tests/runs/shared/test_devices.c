@@ -79,6 +79,29 @@ static void several_devices_tell_one_run(void **state) {
     assert_run_fails(11, "it goes with the job when that is joined", "join told.mkv");
 }
 
+/* As many frames are named as --resume then takes over, whoever made them. */
+static void what_is_kept_is_counted(void **state) {
+    (void)state;
+    int kept = -1;
+    shell(MS_CLI_PATH " run " JOB "--steps 12 --device cpu:2 kept.mkv >kept.log 2>&1 & p=$!; "
+                      "while kill -0 $p && ! test -e kept.mkv.memsafe/segment-000002; do sleep 0.02; done; "
+                      "kill -TERM $p; wait $p; test $? = 10");
+    assert_run_works("run " JOB "--steps 12 --device cpu:2 --resume kept.mkv");
+    const char *resumed = strstr(test_output, " of them were finished by an earlier run");
+    assert_non_null(resumed);
+    while (resumed > test_output && resumed[-1] != ' ')
+        resumed--;
+    shell("grep -o '[0-9]* of 54 frames are kept in kept.mkv.memsafe' kept.log > said");
+    FILE *f = fopen("said", "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%d", &kept), 1);
+    fclose(f);
+    assert_int_equal(kept, atoi(resumed));
+    assert_true(kept >= 9 && kept < 54);
+    assert_run_works("run " JOB "--steps 12 whole.mkv");
+    shell("cmp kept.mkv whole.mkv && rm kept.mkv whole.mkv");
+}
+
 /* One whose budget is too small for anything gives up, and says so; where all do, it is the run's error. */
 static void a_worker_that_cannot_work_stops_nobody(void **state) {
     (void)state;
@@ -185,6 +208,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(workers_make_the_same_file),
         cmocka_unit_test(several_devices_tell_one_run),
+        cmocka_unit_test(what_is_kept_is_counted),
         cmocka_unit_test(a_worker_that_cannot_work_stops_nobody),
         cmocka_unit_test(an_unfinished_job_is_gone_on_with),
         cmocka_unit_test(parts_in_any_order),
