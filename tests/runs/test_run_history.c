@@ -2,6 +2,8 @@
    it; none ever fails for it. */
 #include "test.h"
 
+#include <math.h>
+
 #include "memsafe/run.h"
 #include "support/run_inputs.h"
 #include "text/json.h"
@@ -129,14 +131,21 @@ static void loading_is_predicted_with_what_came_before(void **state) {
     ms_json_doc_destroy(&doc);
 }
 
+/* Of a run on two threads with these options besides. */
+static double planned_bytes_of(const char *options) {
+    assert_run_works("run %s --threads 2 %s", inputs, options);
+    ms_json_doc *runs = history("--limit 1", 1);
+    double bytes = ms_json_get(ms_json_at(ms_json_root(runs), 0), "planned_bytes")->number;
+    ms_json_doc_destroy(&runs);
+    return bytes;
+}
+
 /* `memsafe plan` has not seen the files: what it says of codecs is an upper bound
    where the run has measured. */
 static void plan_and_run_agree(void **state) {
     (void)state;
     test_set_history(test_file("planned.db"));
-    assert_run_works("run %s --threads 2", inputs);
-    ms_json_doc *runs = history("", 1);
-    double ran = ms_json_get(ms_json_at(ms_json_root(runs), 0), "planned_bytes")->number;
+    double ran = planned_bytes_of("");
     assert_run_works(
         "plan --json --threads 2 --model %s --size 240x208 --frames 10 --steps 2 --codec ffv1 --tracked",
         test_file("model"));
@@ -149,18 +158,16 @@ static void plan_and_run_agree(void **state) {
 #endif
     if (planned < low * ran || planned > high * ran)
         fail_msg("plan says %.1f MiB, the run %.1f MiB", planned / 0x1p20, ran / 0x1p20);
-    ms_json_doc_destroy(&runs);
 
-    /* The two frames after the speech loop the clip: what plan says that this takes more is
-       what it takes more. The cache of latents is off, since it takes of what is left over. */
-    double looping = ms_json_get(ms_json_get(ms_json_root(plan), "bytes"), "looping")->number;
+    /* The two frames after the speech loop the clip: what plan says that this takes more is what it takes
+       more. The cache of latents is off, since it takes of what is left over. What the program itself holds
+       differs by a MiB from run to run, so one pair of three must agree. */
+    double looping = ms_json_get(ms_json_get(ms_json_root(plan), "bytes"), "looping")->number, more = 0;
     assert_true(looping > 16 * 240 * 208 * 3);
-    assert_run_works("run %s --threads 2 --frames 12 --latent-cache off", inputs);
-    runs = history("--limit 1", 1);
-    double more = ms_json_get(ms_json_at(ms_json_root(runs), 0), "planned_bytes")->number - ran;
-    if (more < looping - 0x1p20 || more > looping + 0x1p20)
+    for (int tries = 0; tries < 3 && fabs(more - looping) > 0x1p20; tries++)
+        more = planned_bytes_of("--frames 12 --latent-cache off") - planned_bytes_of("--latent-cache off");
+    if (fabs(more - looping) > 0x1p20)
         fail_msg("looping takes %.2f MiB more, plan says %.2f MiB", more / 0x1p20, looping / 0x1p20);
-    ms_json_doc_destroy(&runs);
     ms_json_doc_destroy(&plan);
 }
 
