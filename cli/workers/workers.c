@@ -236,7 +236,8 @@ static ms_status make_segments(crew *c, const cli_device_list *l, cli_workers_re
     return failed->heard.err.code;
 }
 
-/* What --resume would take over: each that ended early says what was finished when it began, and by itself. */
+/* What --resume would take over: each that ended early says what was finished when it began, and by
+   itself. */
 static int64_t kept_frames(const crew *c) {
     int64_t frames = c->merge.before;
     for (int i = 0; i < c->count; i++) {
@@ -269,7 +270,8 @@ static ms_status run_whole(crew *c, const cli_device_list *l, ms_run_report *r,
         ms_status status = make_segments(c, l, ret_workers, err);
         if (status != MS_OK) {
             *r = (ms_run_report){.fps = split.fps, .frames_resumable = kept_frames(c)};
-            if (status == MS_CANCELLED && r->frames_resumable) /* other errors are a worker's, who said it */
+            /* Other errors are a worker's, which has said it. */
+            if (status == MS_CANCELLED && r->frames_resumable)
                 ms_error_add(err, "; %" PRId64 " of %" PRId64 " frames are kept in %s.memsafe",
                              r->frames_resumable, split.frames, p.output);
             return status;
