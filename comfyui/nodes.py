@@ -243,10 +243,10 @@ def lip_sync_video(
     speech, (start, duration) = speech_of(audio), trim_of(video)
     # A part of a file cannot be shown again where the speech is longer; that of a file of its own can.
     is_shown_again = given.get("loop") != "none" and 0 < duration < speech[0].shape[-1] / speech[1]
-    is_written = is_shown_again or has_edits(video)
-    part = {} if is_written else {"start": start or None, "duration": duration or None}
+    file = video_file(video, is_cut=is_shown_again)
+    part = {} if file.is_written else {"start": start or None, "duration": duration or None}
     name = ".mkv" if codec == "ffv1" else ".mp4"
-    with video_file(video, is_cut=is_written) as path, host.temporary_file(name) as out:
+    with file as path, host.temporary_file(name) as out:
         with host.watched(opened.cancel, memsafe.Cancelled) as tell:
             opened.lipsync(
                 path,
@@ -280,14 +280,15 @@ class video_file:
     """The file of a VIDEO: its own, else one that is written for as long as it is read.
 
     is_cut: what was trimmed away is not in it. Nor is what was cropped away, ever.
+    is_written: it is one of ComfyUI's making, which holds the part that is meant and no more.
     """
 
     def __init__(self, video: Any, is_cut: bool) -> None:
         self._video, self._written = video, None
-        self._is_written = has_edits(video) or (is_cut and any(trim_of(video)))
+        self.is_written = has_edits(video) or (is_cut and any(trim_of(video)))
 
     def __enter__(self) -> str:
-        if self._is_written:
+        if self.is_written:
             with host.temporary_file(".mp4") as path:
                 self._video.save_to(path)
             self._written = path

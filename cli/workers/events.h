@@ -16,7 +16,7 @@ typedef struct cli_events {
     int starts;         /* more than one: it was begun again, and what follows is of the last */
     bool planned, done; /* it has a plan; it has said that all went well */
     int64_t frames_before, frames_done, peak_bytes;
-    int64_t frames_kept;                             /* of the job, finished when it ended early */
+    int64_t frames_kept; /* when it ended early: finished before it, and by itself */
     double first_fraction, fraction, eta_s, seconds; /* of the whole job's work; negative = not known */
     char stage[24];
     ms_error err;            /* code MS_OK: none was told */

@@ -26,7 +26,6 @@ typedef struct crew {
     cli_worker worker[CLI_MAX_WORKERS];
     cli_merge merge;
     cli_said said;
-    double began_s; /* by ms_now_s() */
     bool joins;
 } crew;
 
@@ -91,8 +90,7 @@ static ms_run_progress sum_up(crew *c) {
 }
 
 static void tell(crew *c) {
-    ms_run_progress progress = sum_up(c);
-    progress.seconds = ms_now_s() - c->began_s;
+    const ms_run_progress progress = sum_up(c);
     if (c->s->p.progress)
         c->s->p.progress(c->s->p.arg, &progress);
 }
@@ -102,7 +100,7 @@ static void tell(crew *c) {
 static void tell_step(void *arg, const ms_run_progress *step) {
     crew *c = arg;
     ms_run_progress progress = *step;
-    progress.seconds = ms_now_s() - c->began_s;
+    progress.seconds = ms_now_s() - c->merge.began_s;
     const double joined = step->fraction > 0 ? step->fraction : 0;
     progress.fraction = c->joins ? CLI_MERGE_MOST + (1 - CLI_MERGE_MOST) * joined : -1;
     if (!c->joins)
@@ -185,7 +183,6 @@ static ms_status follow(crew *c, ms_error *err) {
 static ms_status start(crew *c, const cli_device_list *l, ms_error *err) {
     cli_worker_order order[CLI_MAX_WORKERS];
     MS_TRY(make_orders(&c->s->p, l, order, err));
-    c->merge.began_s = ms_now_s();
     ms_status status = MS_OK;
     for (int i = 0; status == MS_OK && i < l->count; i++) {
         status = cli_worker_start(&c->worker[i], &order[i], err);
@@ -283,20 +280,20 @@ static ms_status run_whole(crew *c, const cli_device_list *l, ms_run_report *r,
     r->frames_resumed = split.frames_resumed;
     r->faces = split.faces;
     r->stage_s[MS_STAGE_FACES] += split.stage_s[MS_STAGE_FACES];
-    r->seconds = ms_now_s() - c->began_s;
+    r->seconds = ms_now_s() - c->merge.began_s;
     return MS_OK;
 }
 
 ms_status cli_workers_run(const cli_run_state *s, const cli_device_list *devices, ms_run_report *ret_report,
                           cli_workers_report *ret_workers, ms_error *err) {
     static crew c;
-    c = (crew){.s = s, .began_s = ms_now_s()};
+    c = (crew){.s = s, .merge = {.began_s = ms_now_s()}};
     *ret_workers = (cli_workers_report){.count = 0};
     if (s->p.work != MS_RUN_WORK_PART)
         return run_whole(&c, devices, ret_report, ret_workers, err);
     ms_status status = make_segments(&c, devices, ret_workers, err);
     *ret_report = (ms_run_report){.frames_resumable = status == MS_OK ? 0 : kept_frames(&c),
                                   .frames = sum_up(&c).frames_done,
-                                  .seconds = ms_now_s() - c.began_s};
+                                  .seconds = ms_now_s() - c.merge.began_s};
     return status;
 }

@@ -131,8 +131,8 @@ static void enter_with_a_saved_job(void) {
     enter_with_a_whole();
     if (test_exists("saved"))
         return;
-    interrupt("bad.mkv",
-              SIGINT); /* a kill within a transaction leaves what undoes some damage to the journal */
+    /* Not by a kill: one within a transaction leaves what undoes some damage to the journal. */
+    interrupt("bad.mkv", SIGINT);
     shell("mv bad.mkv.memsafe saved");
 }
 

@@ -1,9 +1,9 @@
 /*
  * Sixteen floats at a time, on every instruction set: one zmm register (AVX-512), two ymm registers (AVX2) or
- * an array of sixteen. A file that includes this defines MS_SIMD_ISA first; the same source then gives one
- * object per instruction set. Every operation rounds once and the same way everywhere, so the three agree bit
- * by bit: fma is fused, div and sqrt are the exact ones, and max keeps x86's rule (b unless a > b), which
- * passes a NaN in b on.
+ * a vector of the compiler's own. A file that includes this defines MS_SIMD_ISA first; the same source then
+ * gives one object per instruction set. Every operation rounds once and the same way everywhere, so the three
+ * agree bit by bit: fma is fused, div and sqrt are the exact ones, and max keeps x86's rule (b unless a > b),
+ * which passes a NaN in b on.
  */
 #ifndef MS_DEVICE_CPU_SIMD_SIMD_H
 #define MS_DEVICE_CPU_SIMD_SIMD_H
