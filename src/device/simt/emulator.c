@@ -22,12 +22,11 @@
 #define STACK_STRIDE (2 * SIMT_STACK_BYTES + COLOURS)
 #define STACKS_BYTES (MOST_THREADS * STACK_STRIDE)
 
-typedef enum lane_state {
-    LANE_READY,
+typedef enum lane_wait {
     LANE_AT_BARRIER,
-    LANE_IN_WARP, /* waits for the other lanes */
+    LANE_IN_WARP, /* for the other lanes */
     LANE_DONE,
-} lane_state;
+} lane_wait;
 
 typedef struct async_copy {
     void *shared;
@@ -35,31 +34,45 @@ typedef struct async_copy {
     bool valid;
 } async_copy;
 
-typedef struct warp warp;
-
-typedef struct lane {
-    simt_thread_of_block self; /* the first, so that simt_self is its lane */
-    warp *warp;
-    simt_fiber fiber;
-    lane_state state;
-    const void *given; /* to the operation of the warp that it is in */
-    int barriers;      /* of the warp that it has passed */
+/* Under way, of a lane. */
+typedef struct lane_copies {
     int copies, groups;
     int group_end[MOST_GROUPS];
     async_copy copy[MOST_COPIES];
+} lane_copies;
+
+typedef struct warp warp;
+
+/* Every switch reads two of them, so they are small and lie close together. */
+typedef struct lane {
+    simt_thread_of_block self; /* the first, so that simt_self is its lane */
+    warp *warp;
+    lane_copies *under_way;
+    simt_fiber fiber;
+    lane_wait waits; /* if it is not ready */
+    int barriers;    /* of the warp that it has passed */
 } lane;
 
 struct warp {
-    lane *lanes; /* WARP of them */
-    int ready, arrived;
+    lane *lanes;    /* WARP of them */
+    uint32_t ready; /* a bit of each that can run */
+    int arrived;
     const char *operation; /* that the first one came to; an operation's name is one string */
     int first, step;       /* order of its lanes in this schedule */
     char sync[2];          /* of warp barriers, in turn */
+    /* What lanes give to an operation and take from it. All of them have come to the next one of a kind, and so
+       have taken, before its results are written. */
+    uint64_t given[WARP], taken[WARP];
+    int from[WARP];
+    uint16_t row[WARP][8];
+    uint32_t fragment[WARP][4];
+    simt_tile tile;
 };
 
 struct simt_emulator {
     char *stacks;
-    lane *lane; /* MOST_THREADS */
+    lane *lane; /* MOST_THREADS, as of what follows */
+    lane_copies *under_way;
     simt_fiber scheduler;
     const simt_launch *launch;
     simt_block block;
@@ -73,7 +86,7 @@ struct simt_emulator {
 };
 
 __thread simt_thread_of_block *simt_self;
-static __thread simt_emulator *running;
+static __thread simt_emulator *running __attribute__((tls_model("initial-exec")));
 
 static lane *self(void) {
     return (lane *)simt_self;
@@ -110,20 +123,20 @@ static void draw_order(simt_emulator *e) {
     }
 }
 
-/* The next of a warp's lanes that can run, after the given one in its order. */
+/* The next of a warp's lanes that can run, after the given one in its order; one must. */
 static lane *next_in_warp(const warp *w, int after) {
-    for (int i = 1; i <= WARP; i++) {
-        lane *l = &w->lanes[(after + i * w->step) % WARP];
-        if (l->state == LANE_READY)
-            return l;
+    if (w->step == 1) {
+        const uint32_t behind = w->ready & ~(UINT32_MAX >> (WARP - 1 - after));
+        return &w->lanes[__builtin_ctz(behind ? behind : w->ready)];
     }
-    return NULL;
+    const uint32_t before = w->ready & ((1u << after) - 1);
+    return &w->lanes[WARP - 1 - __builtin_clz(before ? before : w->ready)];
 }
 
 static lane *next_in_block(simt_emulator *e) {
     for (int i = 0; i < e->warps; i++) {
         warp *w = &e->warp[e->order[i]];
-        if (w->ready > 0)
+        if (w->ready)
             return next_in_warp(w, w->first);
     }
     return NULL;
@@ -140,13 +153,17 @@ static void go_to(lane *from, lane *to) {
 /* Whoever can run does: of the same warp, of the block; if nobody can, the block is done or stuck. */
 static void yield(lane *from) {
     const warp *w = from->warp;
-    lane *to = w->ready > 0 ? next_in_warp(w, from->self.thread % WARP) : next_in_block(running);
+    lane *to = w->ready ? next_in_warp(w, from->self.thread % WARP) : next_in_block(running);
     go_to(from, to);
 }
 
-static void wait_as(lane *l, lane_state state) {
-    l->state = state;
-    l->warp->ready--;
+static int place_in_warp(const lane *l) {
+    return l->self.thread % WARP;
+}
+
+static void wait_as(lane *l, lane_wait why) {
+    l->waits = why;
+    l->warp->ready &= ~(1u << place_in_warp(l));
     yield(l);
 }
 
@@ -164,10 +181,8 @@ void simt_barrier(void) {
     } else {
         e->at_barrier = 0;
         e->barriers++;
-        for (int i = 0; i < (int)e->launch->threads; i++)
-            e->lane[i].state = LANE_READY;
         for (int i = 0; i < e->warps; i++)
-            e->warp[i].ready = WARP;
+            e->warp[i].ready = UINT32_MAX;
         draw_order(e);
         if (e->launch->seed)
             go_to(l, next_in_block(e));
@@ -180,19 +195,18 @@ static void maybe_leave_warp(simt_emulator *e, lane *l) {
     if (!(e->launch->seed & 1) || ms_splitmix64(&e->random) % 4)
         return;
     warp *w = &e->warp[ms_splitmix64(&e->random) % (uint64_t)e->warps];
-    if (w->ready > 0)
+    if (w->ready)
         go_to(l, next_in_warp(w, w->first));
 }
 
 /* The last lane of the warp to come does the work for all. */
-static void meet(const char *operation, const void *given, void (*work)(warp *w)) {
+static void meet(const char *operation, void (*work)(warp *w)) {
     lane *l = self();
     warp *w = l->warp;
     if (w->arrived == 0)
         w->operation = operation;
     else if (w->operation != operation)
         die("the warp has diverged: this lane comes to %s, others to %s", operation, w->operation);
-    l->given = given;
     if (++w->arrived < WARP) {
         wait_as(l, LANE_IN_WARP);
         return;
@@ -200,9 +214,7 @@ static void meet(const char *operation, const void *given, void (*work)(warp *w)
     w->arrived = 0;
     if (work)
         work(w);
-    for (int i = 0; i < WARP; i++)
-        w->lanes[i].state = LANE_READY;
-    w->ready = WARP;
+    w->ready = UINT32_MAX;
     maybe_leave_warp(running, l);
 }
 
@@ -210,112 +222,87 @@ void simt_warp_barrier(void) {
     lane *l = self();
     char *sync = &l->warp->sync[l->barriers++ & 1];
     simt_fiber_release(sync);
-    meet("a barrier of the warp", NULL, NULL);
+    meet("a barrier of the warp", NULL);
     simt_fiber_acquire(sync);
 }
 
 /* ---- what lanes do together ---- */
 
-typedef struct exchange {
-    uint64_t value;
-    uint64_t *result;
-    int from;
-} exchange;
-
 static void exchange_all(warp *w) {
-    for (int i = 0; i < WARP; i++) {
-        const exchange *x = w->lanes[i].given;
-        *x->result = ((const exchange *)w->lanes[x->from].given)->value;
-    }
+    for (int i = 0; i < WARP; i++)
+        w->taken[i] = w->given[w->from[i]];
 }
 
 uint64_t simt_exchange(uint64_t value, int from_lane) {
-    uint64_t result = 0;
-    exchange x = {value, &result, from_lane};
+    lane *l = self();
+    const int at = place_in_warp(l);
     if (from_lane < 0 || from_lane >= WARP)
         die("a shuffle from lane %d", from_lane);
-    meet("shuffle", &x, exchange_all);
-    return result;
+    l->warp->given[at] = value;
+    l->warp->from[at] = from_lane;
+    meet("shuffle", exchange_all);
+    return l->warp->taken[at];
 }
 
-typedef struct matrix_row {
-    uint32_t *r;
-    const uint16_t *row;
-    int matrices;
-    bool transposed;
-} matrix_row;
-
-static uint16_t matrix_at(const warp *w, int matrix, int row, int column) {
-    return ((const matrix_row *)w->lanes[8 * matrix + row].given)->row[column];
-}
-
+/* PTX ISA, "ldmatrix": lane i has two neighbours of row i / 4 of each matrix, or of its column. */
 static void exchange_rows(warp *w) {
-    for (int i = 0; i < WARP; i++) {
-        const matrix_row *m = w->lanes[i].given;
-        int row = i / 4, column = i % 4 * 2;
-        for (int j = 0; j < m->matrices; j++) {
-            uint32_t low = m->transposed ? matrix_at(w, j, column, row) : matrix_at(w, j, row, column);
-            uint32_t high =
-                m->transposed ? matrix_at(w, j, column + 1, row) : matrix_at(w, j, row, column + 1);
-            m->r[j] = low | high << 16;
+    for (int i = 0; i < WARP; i++)
+        for (int j = 0; j < WARP / 8; j++)
+            memcpy(&w->fragment[i][j], &w->row[8 * j + i / 4][i % 4 * 2], sizeof(uint32_t));
+}
+
+static void exchange_columns(warp *w) {
+    for (int i = 0; i < WARP; i++)
+        for (int j = 0; j < WARP / 8; j++) {
+            const int column = i / 4, row = 8 * j + i % 4 * 2;
+            const uint16_t pair[2] = {w->row[row][column], w->row[row + 1][column]};
+            memcpy(&w->fragment[i][j], pair, sizeof(pair));
         }
-    }
 }
 
 void simt_exchange_matrix(uint32_t *ret_r, const uint16_t row[8], int matrices, bool transposed) {
     static const char *const names[2][2] = {{"ldmatrix.x2", "ldmatrix.x4"},
                                             {"ldmatrix.x2.trans", "ldmatrix.x4.trans"}};
-    matrix_row m = {ret_r, row, matrices, transposed};
-    meet(names[transposed][matrices == 4], &m, exchange_rows);
+    lane *l = self();
+    const int at = place_in_warp(l);
+    memcpy(l->warp->row[at], row, sizeof(l->warp->row[at]));
+    meet(names[transposed][matrices == 4], transposed ? exchange_columns : exchange_rows);
+    memcpy(ret_r, l->warp->fragment[at], (size_t)matrices * sizeof(uint32_t));
 }
 
-typedef struct product {
-    float *d;
-    const uint32_t *a, *b;
-    int k;
-    bool bf16;
-} product;
-
-/* Neighbours in a row. */
-static void put_pair(uint16_t *at, uint32_t pair) {
-    uint16_t both[2] = {(uint16_t)pair, (uint16_t)(pair >> 16)};
-    memcpy(at, both, sizeof(both));
-}
-
-/* The fragments of mma.sync: PTX ISA, "Matrix fragments for mma.m16n8k16" and "mma.m16n8k8". */
-static void multiply_all(warp *w) {
-    const product *first = w->lanes[0].given;
-    int k = first->k;
-    simt_tile t;
-    for (int i = 0; i < WARP; i++) {
-        const product *p = w->lanes[i].given;
-        int row = i / 4, at = i % 4 * 2;
-        for (int half = 0; half < k / 8; half++) {
-            int column = at + 8 * half;
-            put_pair(&t.a[row][column], p->a[2 * half]);
-            put_pair(&t.a[row + 8][column], p->a[2 * half + 1]);
-            t.b[column][row] = (uint16_t)p->b[half];
-            t.b[column + 1][row] = (uint16_t)(p->b[half] >> 16);
-        }
-        memcpy(&t.d[row][at], p->d, 2 * sizeof(float));
-        memcpy(&t.d[row + 8][at], p->d + 2, 2 * sizeof(float));
+#define MULTIPLY(name, k, bf16)                                                                              \
+    static void name(warp *w) {                                                                              \
+        simt_tensor_core(&w->tile, k, bf16, running->launch->arch);                                          \
     }
-    simt_tensor_core(&t, k, first->bf16, running->launch->arch);
-    for (int i = 0; i < WARP; i++) {
-        const product *p = w->lanes[i].given;
-        int row = i / 4, at = i % 4 * 2;
-        memcpy(p->d, &t.d[row][at], 2 * sizeof(float));
-        memcpy(p->d + 2, &t.d[row + 8][at], 2 * sizeof(float));
-    }
-}
+MULTIPLY(multiply_f16_k8, 8, false)
+MULTIPLY(multiply_f16_k16, 16, false)
+MULTIPLY(multiply_bf16_k8, 8, true)
+MULTIPLY(multiply_bf16_k16, 16, true)
 
+/* Fragments as in PTX ISA, "Matrix fragments for mma.m16n8k16" and "mma.m16n8k8". */
 void simt_multiply(float d[4], const uint32_t *a, const uint32_t *b, int k, bool bf16) {
-    static const char *const names[2][2] = {{"mma.m16n8k8.f16", "mma.m16n8k16.f16"},
-                                            {"mma.m16n8k8.bf16", "mma.m16n8k16.bf16"}};
-    product p = {d, a, b, k, bf16};
+    static const struct {
+        const char *name;
+        void (*work)(warp *w);
+    } kinds[2][2] = {{{"mma.m16n8k8.f16", multiply_f16_k8}, {"mma.m16n8k16.f16", multiply_f16_k16}},
+                     {{"mma.m16n8k8.bf16", multiply_bf16_k8}, {"mma.m16n8k16.bf16", multiply_bf16_k16}}};
+    lane *l = self();
+    simt_tile *t = &l->warp->tile;
+    const int row = place_in_warp(l) / 4, at = place_in_warp(l) % 4 * 2;
     if (bf16 && running->launch->arch < 80)
         die("multiplies bfloat16, which sm_%d cannot", running->launch->arch);
-    meet(names[bf16][k == 16], &p, multiply_all);
+    for (int half = 0; half < k / 8; half++) {
+        const int column = at + 8 * half;
+        memcpy(&t->a[row][column], &a[2 * half], sizeof(*a));
+        memcpy(&t->a[row + 8][column], &a[2 * half + 1], sizeof(*a));
+        t->b[column][row] = (uint16_t)b[half];
+        t->b[column + 1][row] = (uint16_t)(b[half] >> 16);
+    }
+    memcpy(&t->d[row][at], d, 2 * sizeof(float));
+    memcpy(&t->d[row + 8][at], d + 2, 2 * sizeof(float));
+    meet(kinds[bf16][k == 16].name, kinds[bf16][k == 16].work);
+    memcpy(d, &t->d[row][at], 2 * sizeof(float));
+    memcpy(d + 2, &t->d[row + 8][at], 2 * sizeof(float));
 }
 
 /* ---- asynchronous copies (async_copy.c does the bytes, where the sanitizers see them) ---- */
@@ -329,7 +316,7 @@ void simt_check_aligned(const void *address, const char *operation) {
 }
 
 void simt_copy16_async(void *shared, const void *global, bool valid) {
-    lane *l = self();
+    lane_copies *c = self()->under_way;
     simt_check_aligned(shared, "cp.async to shared memory");
     if (valid)
         simt_check_aligned(global, "cp.async from global memory");
@@ -337,32 +324,32 @@ void simt_copy16_async(void *shared, const void *global, bool valid) {
         simt_land16(shared, global, valid);
         return;
     }
-    if (l->copies == MOST_COPIES)
-        die("has %d copies under way", l->copies);
-    l->copy[l->copies++] = (async_copy){shared, global, valid};
+    if (c->copies == MOST_COPIES)
+        die("has %d copies under way", c->copies);
+    c->copy[c->copies++] = (async_copy){shared, global, valid};
     simt_poison16(shared);
 }
 
 void simt_copy_commit(void) {
-    lane *l = self();
-    if (l->groups == MOST_GROUPS)
-        die("has %d groups of copies under way", l->groups);
-    l->group_end[l->groups++] = l->copies;
+    lane_copies *c = self()->under_way;
+    if (c->groups == MOST_GROUPS)
+        die("has %d groups of copies under way", c->groups);
+    c->group_end[c->groups++] = c->copies;
 }
 
 void simt_copy_wait_for(int groups_left) {
-    lane *l = self();
-    int done = l->groups - groups_left, end;
+    lane_copies *c = self()->under_way;
+    int done = c->groups - groups_left, end;
     if (done <= 0)
         return;
-    end = l->group_end[done - 1];
+    end = c->group_end[done - 1];
     for (int i = 0; i < end; i++)
-        simt_land16(l->copy[i].shared, l->copy[i].global, l->copy[i].valid);
-    l->copies -= end;
-    memmove(l->copy, l->copy + end, (size_t)l->copies * sizeof(*l->copy));
-    l->groups = groups_left;
-    for (int i = 0; i < l->groups; i++)
-        l->group_end[i] = l->group_end[done + i] - end;
+        simt_land16(c->copy[i].shared, c->copy[i].global, c->copy[i].valid);
+    c->copies -= end;
+    memmove(c->copy, c->copy + end, (size_t)c->copies * sizeof(*c->copy));
+    c->groups = groups_left;
+    for (int i = 0; i < c->groups; i++)
+        c->group_end[i] = c->group_end[done + i] - end;
 }
 
 /* ---- blocks ---- */
@@ -378,8 +365,8 @@ void *simt_shared_memory(size_t bytes, size_t align) {
 
 static void check_end(const lane *l) {
     const simt_emulator *e = running;
-    if (l->copies > 0)
-        die("returns while %d of its copies are under way", l->copies);
+    if (l->under_way->copies > 0)
+        die("returns while %d of its copies are under way", l->under_way->copies);
     if (e->at_barrier > 0)
         die("returns while %d threads of the block wait at a barrier", e->at_barrier);
 }
@@ -401,7 +388,7 @@ static void run_lane(void) {
 
 static void describe_stuck(const simt_emulator *e) {
     for (int i = 0; i < (int)e->launch->threads; i++)
-        if (e->lane[i].state == LANE_IN_WARP) {
+        if (e->lane[i].waits == LANE_IN_WARP) {
             simt_self = &e->lane[i].self;
             die("waits at %s for lanes that do not come", e->lane[i].warp->operation);
         }
@@ -412,14 +399,20 @@ static void run_block(simt_emulator *e) {
     const simt_launch *launch = e->launch;
     e->at_barrier = e->done = e->barriers = 0;
     for (int i = 0; i < (int)launch->threads; i++) {
-        e->lane[i].self = (simt_thread_of_block){i, &e->block};
-        e->lane[i].warp = &e->warp[i / WARP];
-        e->lane[i].state = LANE_READY;
-        e->lane[i].copies = e->lane[i].groups = e->lane[i].barriers = 0;
+        lane *l = &e->lane[i];
+        l->self = (simt_thread_of_block){i, &e->block};
+        l->warp = &e->warp[i / WARP];
+        l->under_way = &e->under_way[i];
+        l->under_way->copies = l->under_way->groups = l->barriers = 0;
     }
     for (int i = 0; i < e->warps; i++) {
+        warp *w = &e->warp[i];
         e->order[i] = i;
-        e->warp[i] = (warp){.lanes = e->lane + i * WARP, .ready = WARP, .first = WARP - 1, .step = 1};
+        w->lanes = e->lane + i * WARP;
+        w->ready = UINT32_MAX;
+        w->arrived = 0;
+        w->first = WARP - 1;
+        w->step = 1;
     }
     draw_order(e);
     if (launch->shared_bytes)
@@ -502,12 +495,14 @@ bool simt_run(simt_emulator *e, const simt_launch *launch) {
 }
 
 simt_emulator *simt_emulator_create(void) {
-    simt_emulator *e = calloc(1, sizeof(*e));
+    simt_emulator *e = aligned_alloc(_Alignof(simt_emulator), sizeof(*e));
     if (!e)
         return NULL;
+    memset(e, 0, sizeof(*e));
     e->lane = calloc(MOST_THREADS, sizeof(*e->lane));
+    e->under_way = calloc(MOST_THREADS, sizeof(*e->under_way));
     e->stacks = mmap(NULL, STACKS_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (!e->lane || e->stacks == MAP_FAILED) {
+    if (!e->lane || !e->under_way || e->stacks == MAP_FAILED) {
         if (e->stacks == MAP_FAILED)
             e->stacks = NULL;
         simt_emulator_destroy(&e);
@@ -523,6 +518,7 @@ void simt_emulator_destroy(simt_emulator **emulator) {
         simt_fiber_destroy(&e->lane[i].fiber);
     if (e->stacks)
         munmap(e->stacks, STACKS_BYTES);
+    free(e->under_way);
     free(e->lane);
     free(e);
     *emulator = NULL;

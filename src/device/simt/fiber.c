@@ -23,7 +23,6 @@ void __tsan_release(void *address);
 
 /* Saves what the calling convention says that a function keeps, changes the stack, takes the same from there.
  */
-void simt_switch_stack(void **save, void *to);
 __asm__(".text\n"
         ".hidden simt_switch_stack\n"
         ".globl simt_switch_stack\n"
@@ -58,7 +57,6 @@ static void *first_frame(char *stack, void (*entry)(void)) {
 
 #elif defined(__aarch64__)
 
-void simt_switch_stack(void **save, void *to);
 __asm__(".text\n"
         ".hidden simt_switch_stack\n"
         ".globl simt_switch_stack\n"
@@ -130,9 +128,7 @@ void simt_fiber_destroy(simt_fiber *f) {
 #if SIMT_ASAN
 /* The fiber that was left last. The stack of an adopted one is known only after it was left. */
 static __thread simt_fiber *left;
-#endif
 
-#if SIMT_ASAN
 /* Where the stack of the one that was left lies, which the sanitizer is told when it is come back to. */
 static void learn(void *fake) {
     const void *bottom;
@@ -145,6 +141,7 @@ static void learn(void *fake) {
 }
 #endif
 
+#if SIMT_ASAN || SIMT_TSAN
 void simt_fiber_switch(simt_fiber *from, simt_fiber *to) {
 #if SIMT_ASAN
     left = from;
@@ -180,3 +177,4 @@ void simt_fiber_acquire(void *sync) {
     (void)sync;
 #endif
 }
+#endif
