@@ -50,8 +50,7 @@ void simt_fiber_acquire(void *sync);
 static inline void simt_fiber_switch(simt_fiber *from, simt_fiber *to) {
     simt_switch_stack(&from->stack_pointer, to->stack_pointer);
 }
-static inline void simt_fiber_entered(void) {
-}
+static inline void simt_fiber_entered(void) {}
 static inline void simt_fiber_release(void *sync) {
     (void)sync;
 }

@@ -77,10 +77,11 @@ SIMT_FN void multiply_block(const typename S::shared &s, int y, int x, float sum
             a[i] = s.in.a[k][y * S::PART + i];
             b[i] = s.in.b[k][i / 4 * 64 + x * 4 + i % 4];
         }
+        /* Rows inside: the host's compiler then makes vectors of columns, else it turns the sums in every step. */
         SIMT_UNROLL
-        for (int i = 0; i < S::PART; i++) {
+        for (int j = 0; j < S::PART; j++) {
             SIMT_UNROLL
-            for (int j = 0; j < S::PART; j++)
+            for (int i = 0; i < S::PART; i++)
                 sum[i][j] = simt_fma(a[i], b[j], sum[i][j]);
         }
     }
