@@ -157,14 +157,39 @@ static ms_status run_one(batch *b, cli_batch_job *j, ms_run_report *r, ms_error 
     return s->report && !r->already_finished ? cli_run_report_write(s, r, NULL, err) : MS_OK;
 }
 
-static void tell_failure(batch *b, const cli_batch_job *j, const ms_error *err) {
+static bool is_ours(const batch *b, int place) {
+    return !b->parts || place % b->parts == b->part - 1;
+}
+
+/* "jobs.jsonl:3: c.mp4" */
+static const char *name_job(const batch *b, const cli_batch_job *j, char *ret_name, size_t bytes) {
     char where[64] = "";
     if (!b->list.is_folder)
         snprintf(where, sizeof(where), ":%d", j->line);
+    snprintf(ret_name, bytes, "%s%s: %s", b->list.path, where, j->state.p.output);
+    return ret_name;
+}
+
+/* Before hours of work, what will fail if it stays as it is. It is no error yet: another program may be about
+   to write the file. */
+static void look_at_inputs(const batch *b) {
+    char name[1024];
+    for (int i = 0; i < b->list.count; i++) {
+        ms_error err;
+        ms_error_clear(&err);
+        if (is_ours(b, i) && cli_run_options_inputs(&b->list.job[i].state, &err) != MS_OK)
+            cli_warn("job-input", "%s: %s; it is looked for again when its turn comes",
+                     name_job(b, &b->list.job[i], name, sizeof(name)), err.message);
+    }
+}
+
+static void tell_failure(batch *b, const cli_batch_job *j, const ms_error *err) {
+    char name[1024];
+    name_job(b, j, name, sizeof(name));
     if (cli_console_is_json())
-        cli_warn("job-failed", "%s%s: %s: %s", b->list.path, where, j->state.p.output, err->message);
+        cli_warn("job-failed", "%s: %s", name, err->message);
     else /* with -q too: it is an error */
-        cli_tell("memsafe: %s%s: %s: %s\n", b->list.path, where, j->state.p.output, err->message);
+        cli_tell("memsafe: %s: %s\n", name, err->message);
     b->totals.failed++;
     if (b->first == MS_OK)
         b->first = err->code;
@@ -178,6 +203,7 @@ static bool work_off(batch *b, int place) {
     ms_error_clear(&err);
     say_job(b, place, j);
     ms_status status = run_one(b, j, &r, &err);
+    cli_progress_pause();
     if (status == MS_CANCELLED) {
         b->first = status;
         b->totals.left++;
@@ -197,7 +223,7 @@ static bool work_off(batch *b, int place) {
 static void run_all(batch *b) {
     bool going = true;
     for (int i = 0; i < b->list.count; i++) {
-        if (b->parts && i % b->parts != b->part - 1)
+        if (!is_ours(b, i))
             continue;
         if (going)
             going = work_off(b, i);
@@ -233,6 +259,7 @@ int cli_batch(const void *state, char **arguments, int n_arguments) {
         code = cli_fail(&err);
     } else {
         cli_say_choice(&b.model);
+        look_at_inputs(&b);
         cli_catch_signals(); /* before that an interrupt loses nothing */
         run_all(&b);
         code = finish(&b);

@@ -20,13 +20,14 @@
 /* What the library's callbacks get. */
 typedef struct run_view {
     const ms_run_params *p;
-    const cli_model_choice *model;
+    const cli_model_choice *model; /* NULL: a worker's, which the run has told */
 } run_view;
 
 /* The first lines: what was decided before any work. */
 static void show_plan(void *arg, const ms_run_report *r) {
     const run_view *view = arg;
-    cli_say_choice(view->model);
+    if (view->model)
+        cli_say_choice(view->model);
     cli_run_plan_event(view->p, r);
     cli_run_say_plan(view->p, r);
     cli_show_notes(r);
@@ -47,13 +48,13 @@ static int fail(const cli_run_state *s, const cli_model_choice *model, const ms_
     if (r->frames_resumable && !cli_console_is_json()) /* the command that goes on is the next line */
         told.hints &= ~MS_HINT_BIT(MS_HINT_RESUME);
     int code = cli_fail(&told);
-    cli_run_say_kept(&s->p, r, err->code, cli_command_line());
+    cli_run_say_kept(&s->p, r, err->code);
     return code;
 }
 
 /* Several devices make segments; a job that cannot be cut is refused by the library, with the reason. */
-static ms_status work_on(const cli_run_state *s, ms_run_report *r, cli_workers_report *workers,
-                         ms_error *err) {
+static ms_status work_on(const cli_run_state *s, const cli_model_choice *model, ms_run_report *r,
+                         cli_workers_report *workers, ms_error *err) {
     cli_device_list devices = {.count = 1};
     if (!s->is_worker)
         MS_TRY(cli_device_list_parse(s->p.device, &devices, err));
@@ -63,6 +64,7 @@ static ms_status work_on(const cli_run_state *s, ms_run_report *r, cli_workers_r
             p.device = devices.name[0];
         return ms_run(&p, r, err);
     }
+    cli_say_choice(model);
     return cli_workers_run(s, &devices, r, workers, err);
 }
 
@@ -70,9 +72,10 @@ static void say_next(const cli_run_state *s, const ms_run_report *r) {
     if (s->is_worker)
         return;
     if (r->segments_finished == r->segments)
-        cli_say("  next: memsafe join %s\n", s->p.output);
+        cli_say_command("  next: ", cli_command_of("join", s->p.output));
     else
-        cli_say("  next, wherever this folder is seen: memsafe run --part auto %s\n", s->p.output);
+        cli_say_command("  next, wherever this folder is seen: ",
+                        cli_command_of("run --part auto", s->p.output));
 }
 
 static void say_end(const cli_run_state *s, const ms_run_report *r, const cli_workers_report *workers) {
@@ -118,6 +121,15 @@ static bool is_recalled(const cli_run_state *s, ms_run_work work) {
     return !s->inputs.count && (s->part || work == MS_RUN_WORK_JOIN);
 }
 
+/* Somebody else has joined it: who comes late has nothing to do. */
+static int say_over(cli_run_state *s, const char *output) {
+    const ms_run_report none = {.already_finished = true};
+    s->p.output = output;
+    cli_run_done_members(&s->p, &none);
+    cli_say("%s is there, and no job beside it: nothing to do\n", output);
+    return 0;
+}
+
 static int run_as(cli_run_state *s, ms_run_work work, const cli_worker_order *order, char **arguments,
                   int n_arguments) {
     cli_model_choice model;
@@ -129,6 +141,12 @@ static int run_as(cli_run_state *s, ms_run_work work, const cli_worker_order *or
     const char *output = s->p.output ? s->p.output : n_arguments ? arguments[0] : NULL;
     if (s->part && work != MS_RUN_WORK_ALL)
         return ms_fail(&err, MS_INVALID_ARGUMENT, "--part is of `memsafe run` alone"), cli_fail(&err);
+    if (work == MS_RUN_WORK_JOIN && !output)
+        return ms_fail(&err, MS_INVALID_ARGUMENT,
+                       "the output (OUT) of the job that was split is missing; see `memsafe help join`"),
+               cli_fail(&err);
+    if (output && is_recalled(s, work) && cli_run_is_over(output))
+        return say_over(s, output);
     if (output && is_recalled(s, work) && cli_run_recall(output, s, &arguments, &n_arguments, &err) != MS_OK)
         return cli_fail(&err);
     s->p.work = work;
@@ -145,13 +163,13 @@ static int run_as(cli_run_state *s, ms_run_work work, const cli_worker_order *or
     }
     if (cli_run_report_check(s, &err) != MS_OK)
         return cli_fail(&err);
-    run_view view = {.p = &s->p, .model = &model};
+    run_view view = {.p = &s->p, .model = s->is_worker ? NULL : &model};
     s->p.progress = cli_show_progress;
     s->p.planned = show_plan;
     s->p.arg = &view;
     s->p.cancelled = cli_interrupted;
     cli_catch_signals();
-    ms_status status = work_on(s, &report, &workers, &err);
+    ms_status status = work_on(s, &model, &report, &workers, &err);
     return finish(s, &model, status, &report, &workers, &err);
 }
 

@@ -39,7 +39,7 @@ static void time_left(const cli_bar *b, char *text) {
     else if (b->left_s >= 0)
         snprintf(text, PIECE_BYTES, "%s left", ms_duration_format(time, b->left_s));
     else
-        snprintf(text, PIECE_BYTES, "%s", ms_duration_format(time, (int)b->seconds));
+        snprintf(text, PIECE_BYTES, "%s so far", ms_duration_format(time, (int)b->seconds));
 }
 
 static void stage(const cli_bar *b, char *text) {

@@ -25,7 +25,7 @@
 #define JSON_INTERVAL_S 0.5
 /* On a terminal that cannot go back in its line. */
 #define PLAIN_INTERVAL_S 10.0
-#define PLAIN_COLUMNS 60
+#define PLAIN_COLUMNS 60 /* of wider ones too */
 #define LOG_COLUMNS 80
 
 /* PLAIN: lines on a dumb terminal; LOG: the few lines that say in a file or a pipe that the work goes on. */
@@ -44,6 +44,7 @@ static struct {
     bool line_open;  /* what was said last is not the end of its line */
     bool started, ended;
     char last_members[4096];
+    const char *program;
     char command[4096];
     char **words; /* [n_words], of argv */
     int n_words;
@@ -214,6 +215,19 @@ const char *cli_command_line(void) {
     return console.command;
 }
 
+const char *cli_command_of(const char *words, const char *last) {
+    static char text[4096];
+    ms_buf b;
+    ms_buf_init(&b, NULL);
+    cli_put_shell_word(&b, console.program ? console.program : "memsafe");
+    ms_buf_printf(&b, " %s ", words);
+    cli_put_shell_word(&b, last);
+    snprintf(text, sizeof(text), "%s",
+             b.data && !b.failed && b.length < sizeof(text) ? b.data : "memsafe ...");
+    ms_buf_free(&b);
+    return text;
+}
+
 char *const *cli_typed_words(int *ret_count) {
     *ret_count = console.n_words;
     return console.words;
@@ -230,6 +244,7 @@ void cli_keep_typed_words(int count, char **words) {
 
 void cli_console_look(int argc, char **argv) {
     console.began_s = ms_now_s();
+    console.program = argc > 0 ? argv[0] : NULL;
     cli_keep_typed_words(argc - 2, argv + 2);
     keep_command(argc, argv);
     if (asks_for_json(argc, argv))
@@ -373,15 +388,31 @@ void cli_tell(const char *fmt, ...) {
     static int at;
     if (console.shape == SHAPE_JSON)
         return;
+    const size_t length = strlen(fmt);
     va_list ap;
+    clear();
     va_start(ap, fmt);
     put_formatted(stderr, STDERR_FILENO, &at, fmt, ap);
     va_end(ap);
+    if (length && fmt[length - 1] == '\n')
+        redraw();
 }
 
 void cli_tell_command(const char *before, const char *command, const char *after) {
-    if (console.shape != SHAPE_JSON)
-        fprintf(stderr, "%s%s%s\n", before, command, after);
+    if (console.shape == SHAPE_JSON)
+        return;
+    clear();
+    fprintf(stderr, "%s%s%s\n", before, command, after);
+    redraw();
+}
+
+void cli_say_command(const char *before, const char *command) {
+    if (console.quiet || console.shape == SHAPE_JSON)
+        return;
+    clear();
+    printf("%s%s\n", before, command);
+    cli_flush_now();
+    redraw();
 }
 
 static void warn(const char *before, const char *code, const char *fmt, va_list ap) {
@@ -461,8 +492,10 @@ static void keep(const ms_run_progress *p) {
                             .frames_total = p->frames_total};
 }
 
-static void plain_line(int columns) {
+static void plain_line(int most) {
     char text[CLI_BAR_BYTES];
+    const int here = isatty(STDERR_FILENO) ? cli_columns(STDERR_FILENO) : most,
+              columns = here < most ? here : most;
     cli_bar_text(&console.bar, columns, text);
     fprintf(stderr, "%s\n", text);
 }
@@ -500,6 +533,12 @@ void cli_show_progress(void *arg, const ms_run_progress *p) {
         plain_line(PLAIN_COLUMNS);
     else
         redraw();
+}
+
+void cli_progress_pause(void) {
+    clear();
+    console.shown_s = -1;
+    console.last_line = (cli_bar){0};
 }
 
 void cli_progress_over(void) {

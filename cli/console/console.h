@@ -54,6 +54,9 @@ void cli_keep_typed_words(int count, char **words);
 
 /* The command as it was given, fit for a shell; "memsafe ..." when it is too long to be repeated. */
 const char *cli_command_line(void);
+/* The same of another command, "memsafe run --part auto OUT": the program as it was typed, words as they are,
+   and the last one, which may need quotes. It holds until the next call. */
+const char *cli_command_of(const char *words, const char *last);
 
 bool cli_console_is_json(void);
 bool cli_console_is_verbose(void);
@@ -68,8 +71,9 @@ bool cli_is_narrow(void);
 /* The same of a table that is so wide. */
 bool cli_is_narrower(int columns);
 
-/* A line that is to be copied is never broken. */
+/* Lines that are to be copied are never broken: to stderr as cli_tell(), to stdout as cli_say(). */
 void cli_tell_command(const char *before, const char *command, const char *after);
+void cli_say_command(const char *before, const char *command);
 
 /* Results for people, to stdout; nothing with -q or JSON. */
 void cli_say(const char *fmt, ...) MS_PRINTF(1, 2);
@@ -101,6 +105,9 @@ void cli_show_progress(void *arg, const ms_run_progress *progress);
 
 /* Of a command whose only stage goes by frames. */
 void cli_show_frames(const char *stage, int64_t frames_done, int64_t frames_total);
+
+/* A piece of the work is over: the line goes until the next piece has progress. */
+void cli_progress_pause(void);
 
 /* The work is over: the line goes and does not come back. */
 void cli_progress_over(void);

@@ -43,6 +43,7 @@ int cli_program(int argc, char **argv, int (*run)(int argc, char **argv)) {
     ms_libav_log_take(
         NULL); /* the process is the command's own: damage is counted by all that libav says of it */
     signal(SIGPIPE, SIG_IGN);   /* a reader of progress that ends does not end the run */
+    signal(SIGXFSZ, SIG_IGN);   /* a limit of the size of files is an error of what writes them */
     if (!isatty(STDOUT_FILENO)) /* what fits is written at the end, where an error has its number */
         setvbuf(stdout, output, _IOFBF, sizeof(output));
     cli_console_look(argc, argv);

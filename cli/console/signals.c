@@ -12,7 +12,8 @@ static void on_signal(int number) {
 void cli_catch_signals(void) {
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
-    signal(SIGXFSZ, SIG_IGN);
+    if (signal(SIGHUP, on_signal) == SIG_IGN) /* nohup */
+        signal(SIGHUP, SIG_IGN);
 }
 
 bool cli_interrupted(void *arg) {

@@ -65,6 +65,14 @@ ms_status cli_run_remember(const char *output, ms_error *err) {
 
 /* ---- reading ---- */
 
+bool cli_run_is_over(const char *output) {
+    char path[PATH_MAX];
+    struct stat st;
+    const int n = snprintf(path, sizeof(path), "%s" FOLDER, output);
+    return n > 0 && n < PATH_MAX && stat(output, &st) == 0 && S_ISREG(st.st_mode) && lstat(path, &st) != 0 &&
+           errno == ENOENT;
+}
+
 static ms_status damaged(const char *path, const char *why, ms_error *err) {
     return ms_fail(err, MS_DAMAGED, "%s %s", path, why);
 }

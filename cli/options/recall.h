@@ -11,6 +11,9 @@
 /* The words that were typed, and the folder in which their paths hold. MS_IO, MS_HOST_MEMORY. */
 ms_status cli_run_remember(const char *output, ms_error *err);
 
+/* Whether the output is there and the job's folder is not, as after its join. */
+bool cli_run_is_over(const char *output);
+
 /* Fills the state anew by what was kept, and by what is typed now over that; *ret_arguments: words that are
    no options. MS_IO: nothing is kept there; MS_DAMAGED: it is not as memsafe writes it. */
 ms_status cli_run_recall(const char *output, cli_run_state *state, char ***ret_arguments, int *ret_count,

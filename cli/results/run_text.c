@@ -32,8 +32,8 @@ static void say_layout(const ms_run_report *r) {
     cli_say("  budget %s (%s), planned %s\n", ms_size_format(budget, r->budget_bytes), r->budget_reason,
             ms_size_format(planned, r->planned_bytes));
     if (r->planned_total_s > 0)
-        cli_say("  predicted time %s%s\n", ms_duration_format(time, r->planned_total_s),
-                cli_past_text(r->history_runs, past));
+        cli_say("  predicted time with what is done already %s%s\n",
+                ms_duration_format(time, r->planned_total_s), cli_past_text(r->history_runs, past));
 }
 
 /* What --resume found. True: something. */
@@ -71,7 +71,10 @@ void cli_run_say_need(const char *work, const ms_run_report *r) {
 void cli_run_say_plan(const ms_run_params *p, const ms_run_report *r) {
     char what[128];
     describe(r, r->planned_frames, what, sizeof(what));
-    cli_say("%s will have %s", p->output, what);
+    if (p->work == MS_RUN_WORK_PART)
+        cli_say("of %s this makes %s%s", p->output, p->part ? "" : "up to ", what);
+    else
+        cli_say("%s will have %s", p->output, what);
     if (r->frames_after_speech == 1)
         cli_say("; the last one follows the speech, as the official pipeline's does");
     else if (r->frames_after_speech > 1)
@@ -171,7 +174,22 @@ static bool is_there(const char *output) {
     return n > 0 && (size_t)n < sizeof(folder) && access(folder, F_OK) == 0;
 }
 
-void cli_run_say_kept(const ms_run_params *p, const ms_run_report *r, ms_status why, const char *command) {
+/* The line that goes on with what is kept. A part and a join do so by themselves; a join that lacks segments
+   needs somebody who makes them. */
+static void tell_next(const ms_run_params *p) {
+    const bool replaces = !p->force && access(p->output, F_OK) == 0;
+    if (p->work == MS_RUN_WORK_JOIN)
+        cli_tell_command("  to go on: ", cli_command_of("run --part auto", p->output), "");
+    else if (p->work == MS_RUN_WORK_PART)
+        cli_tell_command("  to go on: ", cli_command_line(), "");
+    else
+        cli_tell_command("  to go on: ", cli_command_line(),
+                         p->resume  ? replaces ? " -y" : ""
+                         : replaces ? " --resume -y"
+                                    : " --resume");
+}
+
+void cli_run_say_kept(const ms_run_params *p, const ms_run_report *r, ms_status why) {
     if (!p->output || cli_console_is_json() || why == MS_NO_FACE) /* of which there is no more to be made */
         return;
     if (!r->frames_resumable && r->frames_dropped > 0)
@@ -181,12 +199,8 @@ void cli_run_say_kept(const ms_run_params *p, const ms_run_report *r, ms_status 
         cli_tell("  what an earlier run kept is still in %s.memsafe\n", p->output);
     else if (!r->frames_resumable && why == MS_CANCELLED)
         cli_tell("  nothing was kept\n");
-    const bool replaces = !p->force && access(p->output, F_OK) == 0;
     if (r->frames_resumable)
-        cli_tell_command("  to go on: ", command,
-                         p->resume  ? replaces ? " -y" : ""
-                         : replaces ? " --resume -y"
-                                    : " --resume");
+        tell_next(p);
 }
 
 /* ---- for programs ---- */

@@ -13,10 +13,8 @@ void cli_run_say_need(const char *work, const ms_run_report *report);
 /* What was made, how long it took, what is to be known of it; with -v also how the memory was used. */
 void cli_run_say_result(const ms_run_params *params, const ms_run_report *report);
 
-/* After an error or Ctrl-C: what is kept and what is not, and the command that goes
-   on. command: as it was given. */
-void cli_run_say_kept(const ms_run_params *params, const ms_run_report *report, ms_status why,
-                      const char *command);
+/* After an error or Ctrl-C: what is kept and what is not, and the command that goes on. */
+void cli_run_say_kept(const ms_run_params *params, const ms_run_report *report, ms_status why);
 
 /* The same for programs: `plan` event, and members of the last one. */
 void cli_run_plan_event(const ms_run_params *params, const ms_run_report *report);

@@ -24,6 +24,14 @@ static ms_status add_files(const ms_job *j, ms_job_key *key, ms_error *err) {
     return MS_OK;
 }
 
+/* To the microsecond, as people write it. */
+static void add_time(ms_job_key *key, const char *name, int64_t us, const char *none) {
+    if (us)
+        ms_job_key_add(key, name, "%.15g s", (double)us / 1e6);
+    else
+        ms_job_key_add(key, name, "%s", none);
+}
+
 ms_status ms_job_make_key(const ms_job *j, ms_job_key *key, ms_error *err) {
     static const char *const codecs[] = {
         [MS_OUTPUT_H264] = "h264", [MS_OUTPUT_HEVC] = "hevc", [MS_OUTPUT_FFV1] = "ffv1"};
@@ -53,11 +61,11 @@ ms_status ms_job_make_key(const ms_job *j, ms_job_key *key, ms_error *err) {
     ms_job_key_add(key, "fps", "%d/%d", p->fps_num, p->fps_den);
     ms_job_key_add(key, "loop", "%s", loops[p->loop]);
     ms_job_key_add(key, "frames", "%lld", (long long)p->frames);
-    ms_job_key_add(key, "start", "%lld us", (long long)p->start_us);
-    ms_job_key_add(key, "duration", "%lld us", (long long)p->duration_us);
+    add_time(key, "start", p->start_us, "0 s");
+    add_time(key, "duration", p->duration_us, "no end");
     ms_job_key_add(key, "rest", "%s", p->rest == MS_REST_KEEP ? "keep" : "cut");
     ms_job_key_add(key, "preview", "%lld", (long long)j->preview.frames);
-    ms_job_key_add(key, "audio-start", "%lld us", (long long)p->audio_start_us);
+    add_time(key, "audio-start", p->audio_start_us, "0 s");
     ms_job_key_add(key, "codec", "%s", codecs[p->codec]);
     ms_job_key_add(key, "crf", "%d", p->crf);
     ms_job_key_add(key, "audio-out", "%s", sounds[p->audio_output]);

@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "support/run_inputs.h"
+#include "support/terminal.h"
 
 static int prepare(void **state) {
     (void)state;
@@ -45,6 +46,10 @@ static void jobs_are_what_their_runs_make(void **state) {
                      "--steps 2 --max-gap 3 --guidance 1.25 --seed 7 want-c.mkv");
     assert_run_fails(11, "jobs.jsonl:3: b.mkv: cannot read none.wav",
                      "batch jobs.jsonl " ALL "--report reports");
+    const char *before = strstr(test_output, "jobs.jsonl:3: b.mkv: cannot read none.wav: No such file or "
+                                             "directory; it is looked for again when its turn comes\n");
+    assert_non_null(before);
+    assert_non_null(strstr(before, "[1/3] a.mkv\n"));
     assert_non_null(strstr(test_output, "[3/3] c.mkv\n"));
     assert_non_null(strstr(test_output, "2 made, 1 failed\n"));
     assert_non_null(strstr(test_output, "memsafe: 1 of 3 jobs failed\n"));
@@ -63,6 +68,44 @@ static void jobs_are_what_their_runs_make(void **state) {
     assert_non_null(strstr(test_output, "\"made\": 1, \"finished_before\": 2, \"failed\": 0, \"left\": 0"));
     shell("cmp b.mkv want-a.mkv");
     assert_run_fails(11, "a.mkv", "batch jobs.jsonl " ALL); /* what is there stays */
+}
+
+/* What stands in a terminal's line in the end; *at goes behind it. */
+static void see_line(const char **at, char *seen, size_t bytes) {
+    size_t column = 0, end = 0;
+    for (; **at && **at != '\n'; ++*at) {
+        if (**at == '\r')
+            column = 0;
+        else if (column < bytes - 1)
+            seen[column++] = **at;
+        end = column > end ? column : end;
+    }
+    *at += **at == '\n';
+    while (end > 0 && seen[end - 1] == ' ')
+        end--;
+    seen[end] = 0;
+}
+
+/* A job's bar goes when the job does. */
+static void lines_are_whole_on_a_terminal(void **state) {
+    (void)state;
+    static char text[1 << 16];
+    char seen[200];
+    int errors = 0, jobs = 0;
+    write_file(
+        "two.jsonl",
+        "{\"video\": \"in.avi\", \"audio\": \"in.wav\", \"out\": \"d.mkv\", \"track\": \"in.jsonl\"}\n"
+        "{\"video\": \"in.avi\", \"audio\": \"gone.wav\", \"out\": \"e.mkv\", \"track\": \"in.jsonl\"}\n");
+    test_on_terminal(100, "xterm", MS_CLI_PATH " batch two.jsonl " ALL "; test $? = 11", text, sizeof(text));
+    assert_non_null(strstr(text, " %  "));
+    for (const char *at = text; *at;) {
+        see_line(&at, seen, sizeof(seen));
+        assert_null(strchr(seen, '%'));
+        errors += strncmp(seen, "memsafe: two.jsonl:2: e.mkv: ", 29) == 0;
+        jobs += strcmp(seen, "[1/2] d.mkv") == 0 || strcmp(seen, "[2/2] e.mkv") == 0;
+    }
+    assert_int_equal(errors, 2);
+    assert_int_equal(jobs, 2);
 }
 
 static void a_folder_is_a_list(void **state) {
@@ -117,6 +160,7 @@ static void wrong_lines_are_named_before_the_work(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(jobs_are_what_their_runs_make),
+        cmocka_unit_test(lines_are_whole_on_a_terminal),
         cmocka_unit_test(a_folder_is_a_list),
         cmocka_unit_test(wrong_lines_are_named_before_the_work),
     };

@@ -72,9 +72,12 @@ static void several_devices_tell_one_run(void **state) {
     assert_same("told.mkv");
     assert_run_works("split " JOB "told.mkv");
     assert_run_works("run --part auto --device cpu:2 told.mkv");
-    assert_non_null(strstr(test_output, "told.mkv will have 54 frames of 160x144"));
+    assert_non_null(strstr(test_output, "of told.mkv this makes up to 54 frames of 160x144"));
     assert_non_null(strstr(test_output, "of memory\n"));
     assert_run_works("join told.mkv");
+    assert_run_works("join told.mkv"); /* who comes late has nothing to do */
+    assert_non_null(strstr(test_output, "told.mkv is there, and no job beside it: nothing to do\n"));
+    assert_run_works("run --part auto told.mkv");
     assert_same("told.mkv");
     assert_run_fails(11, "it goes with the job when that is joined", "join told.mkv");
 }
@@ -140,13 +143,16 @@ static void parts_in_any_order(void **state) {
     setenv("MEMSAFE_ISA", test_at_length() ? "c" : "avx2", 1);
     assert_run_works("run " JOB "--part 1/3 parts.mkv");
     unsetenv("MEMSAFE_ISA");
-    assert_run_fails(11, "segment", "join parts.mkv");
+    assert_run_fails(11, " is missing", "join parts.mkv");
+    assert_non_null(strstr(test_output, "\n  to go on: " MS_CLI_PATH " run --part auto parts.mkv\n"));
     assert_run_works("run --part 2/3 --force-rung single-frame parts.mkv");
-    assert_non_null(
-        strstr(test_output, "parts.mkv.memsafe has 6 of 6 segments\n  next: memsafe join parts.mkv\n"));
+    assert_non_null(strstr(test_output, "parts.mkv.memsafe has 6 of 6 segments\n  next: " MS_CLI_PATH
+                                        " join parts.mkv\n"));
     assert_run_works("join --report joined.json parts.mkv");
     assert_same("parts.mkv");
 
+    assert_run_works("split " JOB "'a name.mkv'");
+    assert_non_null(strstr(test_output, ": " MS_CLI_PATH " run --part auto 'a name.mkv'\n"));
     assert_run_works("split " JOB "auto.mkv");
     shell("mkdir -p elsewhere && cd elsewhere && " MS_CLI_PATH " run --part auto ../auto.mkv -q & "
           "p=$!; " MS_CLI_PATH " run --part auto -q auto.mkv && wait $p");
@@ -183,6 +189,8 @@ static void wrong_words_are_refused(void **state) {
     assert_run_fails(2, "it is a preview", "run " JOB "--device cpu:2 --preview no.mkv");
     assert_run_fails(2, "--part is of `memsafe run` alone", "split " JOB "--part auto no.mkv");
     assert_run_fails(11, "it must be split first", "run " JOB "--part auto no.mkv");
+    assert_run_fails(2, "the output (OUT) of the job that was split is missing; see `memsafe help join`",
+                     "join");
     assert_run_fails(11, "no command is kept in no.mkv.memsafe/command", "join no.mkv");
     assert_run_fails(2, "run-worker is started by a run, not by hand", "run-worker 1 cpu 0 0 1");
 }
