@@ -142,8 +142,9 @@ static void print_text(const plan_state *s, const ms_plan_report *r) {
     char arena[MS_SIZE_TEXT_BYTES];
     cli_print("Arena\n");
     for (int i = 0; i < r->n_phases; i++)
-        cli_print("  %-16s %8s, %.3f x the lower bound; %d operations, %.2f TFLOP\n", r->phase[i].name,
-                  ms_size_format(arena, r->phase[i].arena_bytes),
+        cli_print(cli_is_narrow() ? "  %s: %s, %.3f x the lower bound; %d operations, %.2f TFLOP\n"
+                                  : "  %-16s %8s, %.3f x the lower bound; %d operations, %.2f TFLOP\n",
+                  r->phase[i].name, ms_size_format(arena, r->phase[i].arena_bytes),
                   (double)r->phase[i].arena_bytes / (double)r->phase[i].lower_bound_bytes,
                   r->phase[i].operations, r->phase[i].tflop);
     print_time(s, r);

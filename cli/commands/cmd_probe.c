@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "commands/commands.h"
@@ -330,10 +331,30 @@ static void write_json(const probe_result *r, ms_buf *out) {
     ms_buf_printf(out, ", \"profile\": %s}\n", r->profile);
 }
 
+/* On a terminal the document's table would be torn: "name: values; meaning; on the CPU". */
+static void print_fields(const char *table) {
+    for (int row = 0; *table; row++) {
+        const char *end = table + strcspn(table, "\n"), *at = table;
+        static const char *const before[] = {"", ": ", "\n  ", "\n  on the CPU: "};
+        for (int column = 0; row > 1 && column < 4 && at < end; column++) {
+            at += strspn(at, "| `");
+            size_t n = strcspn(at, "|");
+            cli_print("%s%.*s", before[column], (int)(n - 1 - (at[n - 2] == '`')), at);
+            at += n;
+        }
+        if (row > 1)
+            cli_print("\n");
+        table = end + (*end == '\n');
+    }
+}
+
 static ms_status show_fields(bool json, ms_error *err) {
     char *fields = NULL;
     MS_TRY(ms_profile_fields(&fields, err));
-    cli_print_all(fields, json);
+    if (isatty(STDOUT_FILENO))
+        print_fields(fields);
+    else
+        cli_print_all(fields, json);
     ms_mem_free(fields);
     return MS_OK;
 }

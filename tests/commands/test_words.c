@@ -199,6 +199,7 @@ static void everything_fits_the_terminal(void **state) {
                                         "plan --compare --demo",
                                         "doctor --demo",
                                         "probe",
+                                        "probe --fields",
                                         "batch-size --demo",
                                         "models --demo --quick",
                                         "score in.avi -a in.wav --track in.jsonl -m model"};
@@ -222,7 +223,7 @@ static void everything_fits_the_terminal(void **state) {
 /* Columns would be torn where lines are broken. */
 static void a_narrow_terminal_has_no_columns(void **state) {
     (void)state;
-    static const char *const lines[] = {"probe", "doctor --demo", "history -v"};
+    static const char *const lines[] = {"probe", "probe --fields", "doctor --demo", "history -v"};
     static char text[1 << 18];
     char line[4096];
     test_set_history("narrow.db");

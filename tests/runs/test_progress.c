@@ -325,9 +325,15 @@ static void the_line_fits_a_terminal(void **state) {
             made--;
         assert_true(strncmp(made, test_file("bar.mkv"), strlen(test_file("bar.mkv"))) == 0);
     }
-    test_on_terminal(80, "dumb", line, text, sizeof(text));
+    test_on_terminal(40, "dumb", line, text, sizeof(text));
     for (char *at = text; (at = strchr(at, '\r')); at++)
         assert_true(at[1] == '\n'); /* the terminal's own */
+    for (char *at = text; *at; at += strspn(at, "\r\n")) {
+        const size_t n = strcspn(at, "\r\n");
+        if (memchr(at, '%', n))
+            assert_in_range(n, 1, 39);
+        at += n;
+    }
     assert_non_null(strchr(text, '%'));
 }
 

@@ -47,8 +47,8 @@ static ms_status open_file(ms_audio_reader *r, int stream, ms_error *err) {
         stream = ms_av_best_stream(format, AVMEDIA_TYPE_AUDIO);
     if (stream < 0 || stream >= (int)format->nb_streams ||
         format->streams[stream]->codecpar->codec_type != AVMEDIA_TYPE_AUDIO)
-        return ms_fail(err, MS_BAD_MEDIA, "%s has no audio stream (format %s, %u other streams)", r->path,
-                       format->iformat->name, format->nb_streams);
+        return ms_fail(err, MS_BAD_MEDIA, "%s has no audio stream (format %s, %u other stream%s)", r->path,
+                       format->iformat->name, format->nb_streams, format->nb_streams == 1 ? "" : "s");
     ms_av_select(format, stream);
     r->stream = format->streams[stream];
     r->packets_done = r->ended = false;
