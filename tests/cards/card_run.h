@@ -51,7 +51,6 @@ static inline void card_prepare(int frames, ms_run_params *ret_params) {
     snprintf(history, sizeof(history), "%s", test_file("history.db"));
     ret_params->steps = 1;
     ret_params->guidance = 1.5;
-    ret_params->resolution = 64;
     ret_params->threads = 1;
     ret_params->precision = MS_PRECISION_FP16;
     ret_params->device = "simt";

@@ -59,7 +59,7 @@ static int clean_up(void **state) {
     return 0;
 }
 
-#define RUN "run -i in.mkv -a in.wav -y out.mkv --steps 1 --frames 16 "
+#define RUN "run -i in.mkv -a in.wav -y out.mkv --steps 1 --resolution 64 --frames 16 "
 
 static void without_any_it_says_both_ways(void **state) {
     (void)state;

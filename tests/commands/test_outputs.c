@@ -36,7 +36,8 @@ static uint64_t hash_of(const char *path) {
 
 static const char *run_line(void) {
     static char line[2048];
-    snprintf(line, sizeof(line), "run --video %s --audio %s --track %s --model %s --frames %d --steps 1",
+    snprintf(line, sizeof(line),
+             "run --video %s --audio %s --track %s --model %s --frames %d --steps 1 --resolution 64",
              test_file("in.mkv"), test_file("in.wav"), test_file("in.jsonl"), test_file("model"), FRAMES);
     return line;
 }

@@ -62,9 +62,10 @@ static int teardown(void **state) {
 }
 
 static int run(const char *clip, const char *out, const char *more) {
-    return test_run("run --model %s --video %s --audio %s --track %s -o %s --steps 1 --force %s",
-                    test_file("model"), test_file(clip), test_file("in.wav"), test_file("in.jsonl"),
-                    test_file(out), more);
+    return test_run(
+        "run --model %s --video %s --audio %s --track %s -o %s --steps 1 --resolution 64 --force %s",
+        test_file("model"), test_file(clip), test_file("in.wav"), test_file("in.jsonl"), test_file(out),
+        more);
 }
 
 /* The frame of that number, as the decoder gives it. */

@@ -102,7 +102,8 @@ static int files_with(const char *part) {
 }
 
 #define RUN(video, audio, track, out, more)                                                                  \
-    "run %s --video %s --audio %s --track %s -o %s --steps 1 %s", model, video, audio, track, out, more
+    "run %s --video %s --audio %s --track %s -o %s --steps 1 --resolution 64 %s", model, video, audio,       \
+        track, out, more
 
 /* ---- what people have ---- */
 
@@ -319,7 +320,7 @@ static void a_full_disk_leaves_nothing(void **state) {
     char line[6000];
     snprintf(line, sizeof(line),
              "ulimit -f 64; %s " /* 64 blocks of 512 bytes */
-             "run %s --video %s --audio %s --track %s -o %s --steps 1 --codec ffv1 2>&1",
+             "run %s --video %s --audio %s --track %s -o %s --steps 1 --resolution 64 --codec ffv1 2>&1",
              MS_CLI_PATH, model, clip, speech, track, out);
     FILE *pipe = popen(line, "r");
     assert_non_null(pipe);

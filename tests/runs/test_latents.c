@@ -36,7 +36,8 @@ static int prepare(void **state) {
     write_speech(test_file("other.wav"), 14000, 0.09);
     assert_run_works("models --synthesize tiny -o %s", test_file("model"));
     snprintf(inputs, sizeof(inputs),
-             "--video %s --track %s --model %s --steps 1 --guidance 1 --codec ffv1 --audio-out none -y",
+             "--video %s --track %s --model %s --steps 1 --resolution 64 --guidance 1 --codec ffv1 "
+             "--audio-out none -y",
              test_file("in.mkv"), test_file("in.jsonl"), test_file("model"));
     return 0;
 }

@@ -46,7 +46,7 @@ static const clip_raw plain = {.encoder = "libx264",
 /* Over the clip, with a face in all of it; what was said is in test_output. */
 static int run(const char *clip, const char *speech, const char *out, const char *more) {
     const char *track = test_write_track("losses.jsonl", 60, 80, 60, 80, 0, 0);
-    return test_run("run --model %s --video %s --audio %s --track %s -o %s --steps 1 -y %s",
+    return test_run("run --model %s --video %s --audio %s --track %s -o %s --steps 1 --resolution 64 -y %s",
                     test_file("model"), clip, speech, track, out, more);
 }
 

@@ -66,7 +66,6 @@ static pictures load(const char *path) {
 static void late_params(ms_run_params *p, const char *output) {
     test_run_params(0, p);
     p->track = test_file("late.jsonl");
-    p->resolution = 64;
     p->steps = 2;
     p->output = output;
 }

@@ -57,7 +57,6 @@ static const uint8_t *at(const uint8_t *all, int64_t frame) {
 static void range_params(ms_run_params *p, const char *output) {
     test_run_params(0, p);
     p->steps = 2;
-    p->resolution = 64;
     p->start_us = 1000000;
     p->duration_us = 800000;
     p->output = output;

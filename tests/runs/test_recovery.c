@@ -28,7 +28,6 @@ static int prepare(void **state) {
     params.output = output;
     params.steps = 1;
     params.guidance = 1;
-    params.resolution = 64;
     params.paste = MS_PASTE_MOUTH; /* has allocations of its own */
     params.segment_frames = 8;
     if (every_allocation())

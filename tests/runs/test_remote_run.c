@@ -45,7 +45,6 @@ static int prepare(void **state) {
     test_make_run_inputs(FRAMES, "160x160");
     test_run_params(FRAMES, &params);
     params.steps = 1;
-    params.resolution = 64;
     params.threads = 2;
     params.device = "cpu";
     expected = frames_of(&params, &status);

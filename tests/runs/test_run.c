@@ -168,8 +168,8 @@ static void threads_and_instruction_sets_give_the_same_frames(void **state) {
     uint64_t first = 0;
     for (int i = 0; i < 3; i++) {
         setenv("MEMSAFE_ISA", isas[i], 1);
-        int code = test_run("run %s --steps 1 --frames %d --codec ffv1 -y %s -o %s", golden_arguments(root),
-                            frames, ways[i], output);
+        int code = test_run("run %s --steps 1 --resolution 64 --frames %d --codec ffv1 -y %s -o %s",
+                            golden_arguments(root), frames, ways[i], output);
         unsetenv("MEMSAFE_ISA");
         if (code != 0)
             fail_msg("exit %d: %s", code, test_output);

@@ -17,7 +17,6 @@ static int prepare(void **state) {
     test_make_run_inputs(FRAMES, "240x208");
     test_run_params(FRAMES, &params);
     params.steps = 2;
-    params.resolution = 64;
     return 0;
 }
 

@@ -36,7 +36,7 @@ static int teardown(void **state) {
 }
 
 static void run(const char *out, const char *more) {
-    assert_run_works("run --model %s --video %s --audio %s --track %s -o %s --steps 1 -y %s",
+    assert_run_works("run --model %s --video %s --audio %s --track %s -o %s --steps 1 --resolution 64 -y %s",
                      test_file("talker"), test_file("in.mkv"), test_file("in.wav"), test_file("in.jsonl"),
                      out, more);
 }
@@ -54,7 +54,7 @@ static const char *tag(const AVDictionary *tags, const char *key) {
 }
 
 #define OURS                                                                                                 \
-    "memsafe " MS_VERSION_TEXT "; model talker, 128 px, float32; seed 7, 1 steps, guidance 1.5; h264 crf 18"
+    "memsafe " MS_VERSION_TEXT "; model talker, 64 px, float32; seed 7, 1 steps, guidance 1.5; h264 crf 18"
 
 static void titles_and_chapters_are_kept(void **state) {
     (void)state;
@@ -87,7 +87,8 @@ static void comments_of_before_are_replaced(void **state) {
     (void)state;
     const char *first = test_file("first.mkv"), *second = test_file("second.mkv");
     run(first, "--frames 15 --seed 7 --precision fp32");
-    assert_run_works("run --model %s --video %s --audio %s --track %s -o %s --steps 1 -y --frames 5 --seed 8",
+    assert_run_works("run --model %s --video %s --audio %s --track %s -o %s --steps 1 --resolution 64 -y "
+                     "--frames 5 --seed 8",
                      test_file("talker"), first, test_file("in.wav"), test_file("in.jsonl"), second);
     AVFormatContext *format = open_file(second);
     const char *comment = tag(format->metadata, "comment");
@@ -120,7 +121,7 @@ static void the_same_run_elsewhere_gives_the_same_bytes(void **state) {
              test_file("in.mkv"), test_file("in.wav"), test_file("in.jsonl"), there);
     assert_int_equal(system(line), 0);
     assert_run_works("run --model %s/talker/ --video %s/in.mkv --audio %s/in.wav --track %s/in.jsonl "
-                     "-o %s/out.mp4 --steps 1 --frames 10 --threads 1",
+                     "-o %s/out.mp4 --steps 1 --resolution 64 --frames 10 --threads 1",
                      there, there, there, there, there);
     snprintf(line, sizeof(line), "%s/out.mp4", there);
     uint8_t *one = clip_load(here, &a), *other = clip_load(line, &b);
@@ -157,10 +158,10 @@ static void the_sound_keeps_its_language(void **state) {
     avformat_close_input(&in);
     static const char *const sounds[] = {"original", "speech"};
     for (int i = 0; i < 2; i++) {
-        assert_run_works("run --model %s --video %s --audio %s --track %s -o %s --steps 1 -y --frames 5 "
-                         "--audio-out %s",
-                         test_file("talker"), test_file("in.mkv"), speech, test_file("in.jsonl"), out,
-                         sounds[i]);
+        assert_run_works(
+            "run --model %s --video %s --audio %s --track %s -o %s --steps 1 --resolution 64 -y --frames 5 "
+            "--audio-out %s",
+            test_file("talker"), test_file("in.mkv"), speech, test_file("in.jsonl"), out, sounds[i]);
         AVFormatContext *format = open_file(out);
         int n = av_find_best_stream(format, AVMEDIA_TYPE_AUDIO, -1, -1, NULL, 0);
         assert_true(n >= 0);

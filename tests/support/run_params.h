@@ -18,6 +18,7 @@ static inline void test_run_params(int frames, ms_run_params *ret_params) {
     ret_params->model = paths[3];
     ret_params->history = paths[4]; /* the machine is measured once */
     ret_params->frames = frames;
+    ret_params->resolution = 64;
     ret_params->codec = MS_OUTPUT_FFV1;
     ret_params->audio_output = MS_AUDIO_OUTPUT_NONE;
     ret_params->force = true;
