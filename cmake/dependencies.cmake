@@ -1,7 +1,8 @@
-# Optional libraries. Each becomes a target memsafe_<name> that exists always and a definition MS_HAVE_<NAME> of 0 or 1.
+# Optional libraries. Each becomes a target memsafe_<name> that exists always and a line of memsafe_have.h, MS_HAVE_<NAME> of 0 or 1,
+# which the files that ask include.
 # MEMSAFE_WITHOUT names those to leave out though they are there ("sqlite;zstd"), for testing a build without them.
 # PROGRAM: one that building with the library needs; its path is in MS_PROGRAM_<NAME>. TOOL: memsafe itself does not use it; a tool
-# that does links the target.
+# that does links the target, which has MS_HAVE_<NAME> as a definition.
 find_package(PkgConfig)
 
 function(memsafe_dependency name)
@@ -23,8 +24,10 @@ function(memsafe_dependency name)
   if(NOT have AND MEMSAFE_DEPENDENCIES STREQUAL "all")
     message(FATAL_ERROR "${name} (${modules} ${need_PROGRAM}) was not found; `make deps` installs it")
   endif()
-  target_compile_definitions(memsafe_${name} INTERFACE MS_HAVE_${upper}=${have})
-  if(NOT need_TOOL)
+  if(need_TOOL)
+    target_compile_definitions(memsafe_${name} INTERFACE MS_HAVE_${upper}=${have})
+  else()
+    set(MEMSAFE_HAVE "${MEMSAFE_HAVE}#define MS_HAVE_${upper} ${have}\n" PARENT_SCOPE)
     target_link_libraries(memsafe_flags INTERFACE memsafe_${name})
     if(have) # who links the static library needs them too
       list(JOIN ${upper}_LDFLAGS " " libraries)
@@ -41,6 +44,8 @@ memsafe_dependency(yaml yaml-0.1)
 memsafe_dependency(onnx libprotobuf-c PROGRAM protoc-c)
 memsafe_dependency(sqlite sqlite3)
 memsafe_dependency(zstd libzstd)
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/have/memsafe_have.h CONTENT "/* Written by CMake. */\n${MEMSAFE_HAVE}" @ONLY)
+target_include_directories(memsafe_flags INTERFACE ${CMAKE_BINARY_DIR}/have)
 memsafe_dependency(espeak espeak-ng TOOL)
 # `memsafe serve` (serve/): of the command alone, not of the library.
 memsafe_dependency(microhttpd libmicrohttpd>=0.9.73 TOOL)

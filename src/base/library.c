@@ -1,4 +1,5 @@
 #include "memsafe/library.h"
+#include "memsafe_have.h"
 
 #include <stddef.h>
 

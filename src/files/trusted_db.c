@@ -1,4 +1,5 @@
 #include "files/trusted_db.h"
+#include "memsafe_have.h"
 
 #if MS_HAVE_SQLITE
 

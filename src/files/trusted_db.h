@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "memsafe_have.h"
 
 #if MS_HAVE_SQLITE
 

@@ -1,6 +1,7 @@
 #include "frames/speech.h"
 
 #include "base/error.h"
+#include "memsafe_have.h"
 
 #if MS_HAVE_FFMPEG
 

@@ -7,6 +7,7 @@
 #include "base/sized.h"
 #include "device/nvml.h"
 #include "device/self_test/self_test.h"
+#include "memsafe_have.h"
 #include "planner/run_history.h"
 #include "predict/bandwidth.h"
 #include "system/host.h"

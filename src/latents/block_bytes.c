@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "memsafe_have.h"
 
 #if MS_HAVE_ZSTD
 /* Contexts in memory of ours: zstd then allocates nothing. Stable since 1.4. */

@@ -4,6 +4,8 @@
    what AVCodecContext.opaque of a host's own codec points to is the host's. */
 #include "memsafe/libav_log.h"
 
+#include "memsafe_have.h"
+
 #if MS_HAVE_FFMPEG
 
 #include <pthread.h>

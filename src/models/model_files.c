@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "files/new_file.h"
 #include "formats/yaml/yaml.h"
+#include "memsafe_have.h"
 
 static bool is_file(const char *path) {
     struct stat st;

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "frames/clip.h"
+#include "memsafe_have.h"
 #include "pictures/align.h"
 #include "pictures/restore.h"
 #include "text/size.h"

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "files/new_file.h"
 #include "files/trusted_db.h"
+#include "memsafe_have.h"
 #include "memsafe/version.h"
 
 #if MS_HAVE_SQLITE

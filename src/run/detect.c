@@ -7,6 +7,7 @@
 #include "base/sized.h"
 #include "files/new_file.h"
 #include "media/read/whole.h"
+#include "memsafe_have.h"
 #include "planner/params_check.h"
 
 static const ms_detect_params defaults = {.face = -1, .max_gap = 12, .fps_num = 25, .fps_den = 1};

@@ -3,6 +3,7 @@
 
 #include "base/sized.h"
 #include "files/new_file.h"
+#include "memsafe_have.h"
 #include "planner/params_check.h"
 #include "session/loaded_model.h"
 #include "run/run_internal.h"

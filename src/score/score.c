@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/sized.h"
+#include "memsafe_have.h"
 #include "memsafe/run.h"
 #include "planner/params_check.h"
 

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "fuzz/fuzz.h"
+#include "memsafe_have.h"
 #include "models/onnx/onnx_net.h"
 #include "support/models/onnx_model.h"
 

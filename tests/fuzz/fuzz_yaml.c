@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "formats/yaml/yaml_internal.h"
 #include "fuzz/fuzz.h"
+#include "memsafe_have.h"
 
 const fuzz_seeds fuzz_golden_seeds = {"tiny", ".yaml"};
 

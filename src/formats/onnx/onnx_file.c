@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "formats/onnx/onnx_internal.h"
 #include "formats/source.h"
+#include "memsafe_have.h"
 
 /* Tensors from this size on have a block of their own that can be given back. */
 #define LARGE_BYTES ((size_t)16384)

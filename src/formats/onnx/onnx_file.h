@@ -15,6 +15,7 @@
 
 #include "base/dtype.h"
 #include "base/mem.h"
+#include "memsafe_have.h"
 
 #define MS_ONNX_MAX_RANK 8
 #define MS_ONNX_MAX_FILE_BYTES ((uint64_t)512 << 20)

@@ -4,6 +4,7 @@
 
 #include "base/region.h"
 #include "formats/onnx/onnx_file.h"
+#include "memsafe_have.h"
 
 struct onnx_block;
 

@@ -1,6 +1,7 @@
 /* YAML to a tree, from libyaml's events. */
 #include "base/error.h"
 #include "formats/yaml/yaml_internal.h"
+#include "memsafe_have.h"
 #include "text/text.h"
 
 #if MS_HAVE_YAML

@@ -1,4 +1,5 @@
 #include "support/media/picture.h"
+#include "memsafe_have.h"
 
 #include <stdlib.h>
 #include <string.h>

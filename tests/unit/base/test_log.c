@@ -1,6 +1,7 @@
 /* The log: what is told to whom, one call at a time, and that nobody is told who
    does not want to be any more. */
 #include "base/log.h"
+#include "memsafe_have.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

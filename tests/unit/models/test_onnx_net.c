@@ -1,6 +1,7 @@
 /* Networks from ONNX files (models/onnx/onnx_net.h): what each operator computes,
    against plain loops in double; and what is refused, with the node's name. */
 #include "support/models/onnx_run.h"
+#include "memsafe_have.h"
 
 /* ---- references ---- */
 

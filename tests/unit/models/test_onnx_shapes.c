@@ -1,6 +1,7 @@
 /* Networks from ONNX files: pooling, resizing, joining, views, what is computed from constants
    and shapes; and networks as a whole: other input sizes, slices, refusals, memory. */
 #include "support/models/onnx_run.h"
+#include "memsafe_have.h"
 
 /* ---- images ---- */
 

@@ -1,5 +1,6 @@
 /* What the linked library says of itself, and that the command says the same. */
 #include "memsafe/library.h"
+#include "memsafe_have.h"
 
 #include "memsafe/version.h"
 #include "support/cli.h"
