@@ -381,10 +381,53 @@ def test_a_closed_model(clip: Any, speech: Any, inputs: Any) -> None:
     next(frames)
     model.close()
     model.close()
-    assert list(frames) == []
+    for _ in range(2):  # these are not all frames, and nobody is to take them for it
+        with pytest.raises(memsafe.Cancelled, match="the model was closed"):
+            next(frames)
     with pytest.raises(memsafe.InvalidArgument, match="closed"):
         model.lipsync(clip, speech)
     assert "closed" in repr(model)
+
+
+def test_closing_a_model_says_it_to_who_has_not_begun_and_not_to_who_is_done(clip: Any, speech: Any, inputs: Any) -> None:
+    with memsafe.Model(DEMO, device="cpu", budget="1G") as model:
+        done = model.lipsync(clip, speech, track=inputs.track, frames=1, **FAST)
+        assert len(list(done)) == 1
+        never_begun = model.lipsync(clip, speech, track=inputs.track, **FAST)
+    assert next(done, None) is None
+    with pytest.raises(memsafe.Cancelled):
+        next(never_begun)
+
+
+def test_closing_while_another_thread_waits_is_refused(clip: Any, speech: Any, inputs: Any) -> None:
+    inside, go = threading.Event(), threading.Event()
+
+    def slowly() -> Any:
+        inside.set()
+        go.wait(100)
+        yield from clip
+
+    def work() -> None:
+        found.extend(frames)
+
+    found: List[Any] = []
+    with memsafe.Model(DEMO, device="cpu", budget="1G") as model:
+        given = slowly()
+        first = iter([clip[0]])
+
+        def source() -> Any:
+            yield from first
+            yield from given
+
+        frames = model.lipsync(source(), speech, track=inputs.track, frames=2, **FAST)
+        thread = threading.Thread(target=work)
+        thread.start()
+        inside.wait(100)
+        with pytest.raises(memsafe.InvalidArgument, match="another thread waits"):
+            model.close()
+        go.set()
+        thread.join()
+    assert len(found) == 2
 
 
 def test_evict(model: Any, clip: Any, speech: Any, inputs: Any, first_frames: Any) -> None:

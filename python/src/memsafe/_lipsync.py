@@ -1,5 +1,6 @@
 """One lip sync: frames of a source through a session, in the order in which they are shown."""
 
+import inspect
 import itertools
 from typing import Any, Callable, Dict, Generator, Iterator, Optional, Tuple
 
@@ -208,6 +209,7 @@ class LipSync(Iterator[Frame]):
     def __init__(self, session: Session, job: Job, closed: Callable[[], None]) -> None:
         self._run = _Run(session, job, closed)
         self._frames = self._run.frames()
+        self._model_closed = False
         #: frames a second, as a fraction
         self.fps: Tuple[int, int] = self._run.fps
         self.width, self.height = self._run.width, self._run.height
@@ -217,7 +219,12 @@ class LipSync(Iterator[Frame]):
         return self
 
     def __next__(self) -> Frame:
-        return next(self._frames)
+        try:
+            return next(self._frames)
+        except StopIteration:
+            if self._model_closed:
+                raise _errors.Cancelled("the model was closed before the lip sync was over: the frames that were to come are lost") from None
+            raise
 
     def __enter__(self) -> "LipSync":
         return self
@@ -235,9 +242,18 @@ class LipSync(Iterator[Frame]):
         return f"<memsafe.LipSync {self.width}x{self.height}, {how}{', closed' if self._run.ended else ''}>"
 
     def close(self) -> None:
-        """Ends it; frames that were not taken are lost. A second time does nothing."""
+        """Ends it; frames that were not taken are lost. A second time does nothing. InvalidArgument: another thread is
+        within it; cancel() ends that."""
+        if inspect.getgeneratorstate(self._frames) == inspect.GEN_RUNNING:
+            raise _errors.InvalidArgument("another thread waits for a frame of this lip sync: cancel() it before it is closed")
         self._frames.close()
         self._run.end()  # if it never began, the generator has nothing to clean up
+
+    def end_with_model(self) -> None:
+        """The model goes: whoever iterates is told, for the frames so far are not all."""
+        if not self._run.ended:
+            self.close()
+            self._model_closed = True
 
     def cancel(self) -> None:
         """From any thread: what is under way ends soon, with Cancelled for who iterates."""

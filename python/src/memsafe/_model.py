@@ -104,10 +104,11 @@ class Model:
     # ---- its life
 
     def close(self) -> None:
-        """Gives back its memory; a lip sync that still runs on it is ended. A second time does nothing."""
+        """Gives back its memory. A second time does nothing. A lip sync that still runs on it is ended, and who goes on
+        to iterate over it gets Cancelled. InvalidArgument: another thread waits for a frame of it; cancel() ends that."""
         running = self._running and self._running()
         if running:
-            running.close()
+            running.end_with_model()
         if self._handle:
             lib().ms_model_close(C.byref(self._handle))
 
