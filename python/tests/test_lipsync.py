@@ -430,6 +430,18 @@ def test_closing_while_another_thread_waits_is_refused(clip: Any, speech: Any, i
     assert len(found) == 2
 
 
+def test_a_script_of_pressure(model: Any, clip: Any, speech: Any, inputs: Any, first_window: Any, tmp_path: Path) -> None:
+    """Its name is the library's to read when the work begins, long after lipsync() has returned."""
+    trace = tmp_path / "a-folder-with-a-long-name" / "levels.jsonl"
+    trace.parent.mkdir()
+    trace.write_text('{"at":0,"level":"critical"}\n{"at":1,"level":"none"}\n')
+    frames = model.lipsync(clip, speech, track=inputs.track, frames=18, pressure_trace=trace, **FAST)
+    gc.collect()
+    others = [b"x" * n for n in range(200)]  # whoever has the memory of a string that is gone
+    assert np.array_equal(np.stack(list(frames)), first_window) and others
+    assert frames.report.changes > 0
+
+
 def test_evict(model: Any, clip: Any, speech: Any, inputs: Any, first_frames: Any) -> None:
     made(model, clip, speech, track=inputs.track, frames=1)
     assert model.info.loaded

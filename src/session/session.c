@@ -155,7 +155,12 @@ ms_status ms_session_create_sized(const ms_session_params *params, size_t params
     ms_session *s = ms_mem_calloc(NULL, MS_LEDGER_GENERAL, 1, sizeof(*s));
     if (!s)
         return ms_fail_alloc(err, NULL, sizeof(*s), "the session");
+    if (p.pressure_trace && !(s->pressure_trace = ms_strdup(NULL, p.pressure_trace))) {
+        ms_mem_free(s);
+        return ms_fail_alloc(err, NULL, strlen(p.pressure_trace) + 1, "the session");
+    }
     s->p = p;
+    s->p.pressure_trace = s->pressure_trace;
     s->model = p.model;
     s->redraw = (ms_redraw){.model = s->model, .rung = p.rung, .started = ms_now_s()};
     atomic_store(&s->stage, "");
@@ -185,6 +190,7 @@ void ms_session_destroy(ms_session **session) {
     ms_face_finder_destroy(&s->finder);
     if (s->mem)
         ms_model_give_back(s->model);
+    ms_mem_free(s->pressure_trace);
     ms_mem_free(s);
     *session = NULL;
 }

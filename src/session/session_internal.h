@@ -54,8 +54,9 @@ struct ms_session {
     float *floats;                    /* a frame on its way out; NULL = frames are RGB24 */
     int64_t window_frames, delivered; /* delivered: of the window under way */
 
-    size_t least_bytes; /* of a budget that was too small */
-    ms_status status;   /* what it failed with */
+    char *pressure_trace; /* p.pressure_trace is this copy: the caller's string may be gone by now */
+    size_t least_bytes;   /* of a budget that was too small */
+    ms_status status;     /* what it failed with */
     ms_error err;
     atomic_bool cancelled;
     atomic_int_fast64_t pushed, pulled, redrawn, part, parts;

@@ -186,6 +186,28 @@ static void floats_and_strides(void **state) {
     ms_model_close(&model);
 }
 
+/* The string is the caller's until create has returned, and no longer. */
+static void a_trace_is_copied(void **state) {
+    (void)state;
+    ms_session *s = NULL;
+    ms_error err;
+    ms_model *model = open_model(0);
+    ms_session_params p = session_params(model);
+    char name[512], trace[512];
+    snprintf(name, sizeof(name), "%s", test_file("levels.jsonl"));
+    FILE *f = fopen(name, "w");
+    assert_non_null(f);
+    assert_true(fputs("{\"at\": 0, \"level\": \"low\"}\n", f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    snprintf(trace, sizeof(trace), "%s", name);
+    p.pressure_trace = trace;
+    assert_ms_ok(ms_session_create(&p, &s, &err), &err);
+    memset(trace, 'x', sizeof(trace) - 1);
+    assert_ms_ok(ms_session_open(s, &err), &err);
+    ms_session_destroy(&s);
+    ms_model_close(&model);
+}
+
 static void it_says_when_to_pull_and_when_it_is_over(void **state) {
     (void)state;
     ms_session *s = NULL;
@@ -573,6 +595,7 @@ int main(void) {
         cmocka_unit_test(one_at_a_time),
         cmocka_unit_test(budgets_hold),
         cmocka_unit_test(floats_and_strides),
+        cmocka_unit_test(a_trace_is_copied),
         cmocka_unit_test(it_says_when_to_pull_and_when_it_is_over),
         cmocka_unit_test(after_the_speech_frames_pass_through),
         cmocka_unit_test(what_is_refused_leaves_no_trace_and_cuts_are_heeded),
