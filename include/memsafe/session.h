@@ -39,8 +39,10 @@ typedef struct ms_session ms_session;
 #define MS_SESSION_SPEECH_RATE 16000
 
 typedef enum ms_pixel_format {
-    MS_PIXEL_RGB24,   /* 3 bytes a pixel */
-    MS_PIXEL_RGB_F32, /* 3 floats a pixel, 0 to 1; rounded to 8 bits on their way in */
+    MS_PIXEL_RGB24, /* 3 bytes a pixel */
+    /* 3 floats a pixel, 0 to 1; rounded to 8 bits on their way in. From -0.25 to 1.25, as resampling may
+       leave them, they are clipped; beyond that, or no number, the frame is refused. */
+    MS_PIXEL_RGB_F32,
 } ms_pixel_format;
 
 typedef struct ms_session_params {
@@ -129,7 +131,8 @@ typedef struct ms_session_frame {
 } ms_session_frame;
 
 /* Takes a copy of the frame and looks for its face. *ret_taken false: there is no room, frames must be pulled
-   first. MS_INVALID_ARGUMENT: after ms_session_end(), or what the frame says. */
+   first. MS_INVALID_ARGUMENT: after ms_session_end(), or what the frame says or has (floats out of range); it
+   is not taken then, and another may be pushed. */
 MS_API ms_status ms_session_push_sized(ms_session *session, const ms_session_frame *frame, size_t frame_bytes,
                                        bool *ret_taken, ms_error *err);
 static inline ms_status ms_session_push(ms_session *session, const ms_session_frame *frame, bool *ret_taken,

@@ -89,11 +89,37 @@ ms_face_source ms_session_given_faces(ms_session *s) {
     return (ms_face_source){.find = find_given, .arg = s};
 }
 
+/* Resampling overshoots by as much: that is clipped. More means that the frame has another range. */
+#define LOWEST (-0.25f)
+#define HIGHEST 1.25f
+
 static uint8_t to_byte(float value) {
-    return value >= 1 ? 255 : value > 0 ? (uint8_t)lrintf(value * 255) : 0; /* what is no number is black */
+    return value >= 1 ? 255 : value > 0 ? (uint8_t)lrintf(value * 255) : 0;
 }
 
-static void copy_in(const ms_session *s, const ms_session_frame *f, uint8_t *rgb) {
+static bool is_fit(float value) {
+    return value >= LOWEST && value <= HIGHEST; /* NaN is not */
+}
+
+/* A row of floats, in which one does not fit. */
+static ms_status refuse_row(const ms_session *s, const char *from, int y, size_t row, ms_error *err) {
+    float value = 0;
+    size_t x = 0;
+    for (; x < row; x++) {
+        memcpy(&value, from + x * sizeof(value), sizeof(value));
+        if (!is_fit(value))
+            break;
+    }
+    if (isnan(value))
+        return ms_fail(err, MS_INVALID_ARGUMENT, "frame %lld: the value at x %zu, y %d is no number",
+                       (long long)s->next, x / 3, y);
+    return ms_fail(err, MS_INVALID_ARGUMENT,
+                   "frame %lld: floats are from 0 to 1 (%g to %g is clipped), the one at x %zu, y %d is %g: "
+                   "scale those from -1 to 1 by (v + 1) / 2, those to 255 by v / 255",
+                   (long long)s->next, (double)LOWEST, (double)HIGHEST, x / 3, y, (double)value);
+}
+
+static ms_status copy_in(const ms_session *s, const ms_session_frame *f, uint8_t *rgb, ms_error *err) {
     const size_t row = (size_t)s->p.width * 3;
     const bool floats = s->p.format == MS_PIXEL_RGB_F32;
     const ptrdiff_t tight = (ptrdiff_t)(row * (floats ? sizeof(float) : 1)),
@@ -105,12 +131,17 @@ static void copy_in(const ms_session *s, const ms_session_frame *f, uint8_t *rgb
             memcpy(to, from, row);
             continue;
         }
+        bool fits = true;
         for (size_t x = 0; x < row; x++) {
             float value;
             memcpy(&value, from + x * sizeof(value), sizeof(value));
+            fits &= is_fit(value);
             to[x] = to_byte(value);
         }
+        if (!fits)
+            return refuse_row(s, from, y, row, err);
     }
+    return MS_OK;
 }
 
 /* For the faces of all new frames, this one included. */
@@ -217,7 +248,7 @@ ms_status ms_session_push_sized(ms_session *s, const ms_session_frame *frame, si
     MS_TRY(make_room(s, err));
     ms_held_frame *h = held(s, s->next);
     h->done = h->redrawn = h->ends = false;
-    copy_in(s, &f, h->rgb);
+    MS_TRY(copy_in(s, &f, h->rgb, err)); /* a frame that is refused is not there: another may be pushed */
     if (f.again)
         show_again(s, &f, h);
     else

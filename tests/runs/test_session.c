@@ -186,6 +186,56 @@ static void floats_and_strides(void **state) {
     ms_model_close(&model);
 }
 
+/* Pushes a frame that is grey but for one float. */
+static ms_status push_one(ms_session *s, float *floats, float value, ms_error *err) {
+    bool taken = false;
+    ms_session_frame in = {.pixels = floats};
+    for (size_t i = 0; i < BYTES; i++)
+        floats[i] = 0.5f;
+    floats[(7 * WIDTH + 5) * 3 + 1] = value;
+    ms_status status = ms_session_push(s, &in, &taken, err);
+    assert_true(taken == (status == MS_OK));
+    return status;
+}
+
+static void floats_out_of_range_are_refused(void **state) {
+    (void)state;
+    static const float right[] = {-0.25f, -0.01f, 0, 1, 1.01f, 1.25f},
+                       wrong[] = {NAN, INFINITY, -INFINITY, -0.2501f, 1.2501f, -1, 2, 255};
+    ms_session *s = NULL;
+    ms_session_frame out;
+    ms_error err;
+    bool got = true;
+    float *floats = malloc(BYTES * sizeof(*floats));
+    ms_model *model = open_model(0);
+    ms_session_params p = session_params(model);
+    assert_non_null(floats);
+    p.format = MS_PIXEL_RGB_F32;
+    assert_ms_ok(open_session(&p, &s, &err), &err);
+    assert_ms_ok(push_speech(s, n_speech, &err), &err);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        assert_int_equal(push_one(s, floats, wrong[i], &err), MS_INVALID_ARGUMENT);
+        assert_non_null(strstr(err.message, "frame 0: "));
+        assert_non_null(strstr(err.message, "at x 5, y 7 is "));
+    }
+    assert_non_null(strstr(err.message, "-0.25 to 1.25"));
+    assert_non_null(strstr(err.message, "is 255: scale those from -1 to 1"));
+    for (size_t i = 0; i < sizeof(right) / sizeof(*right); i++)
+        assert_ms_ok(push_one(s, floats, right[i], &err), &err);
+    assert_int_equal(push_one(s, floats, 2, &err), MS_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "frame 6: "));
+    assert_ms_ok(ms_session_end(s, &err), &err);
+    for (size_t i = 0; i < sizeof(right) / sizeof(*right); i++) {
+        assert_ms_ok(ms_session_pull(s, &out, &got, &err), &err);
+        const float value = ((const float *)out.pixels)[(7 * WIDTH + 5) * 3 + 1];
+        assert_true(got && value == (right[i] > 0 ? 1.0f : 0.0f));
+    }
+    assert_true(ms_session_ended(s));
+    ms_session_destroy(&s);
+    free(floats);
+    ms_model_close(&model);
+}
+
 /* The string is the caller's until create has returned, and no longer. */
 static void a_trace_is_copied(void **state) {
     (void)state;
@@ -595,6 +645,7 @@ int main(void) {
         cmocka_unit_test(one_at_a_time),
         cmocka_unit_test(budgets_hold),
         cmocka_unit_test(floats_and_strides),
+        cmocka_unit_test(floats_out_of_range_are_refused),
         cmocka_unit_test(a_trace_is_copied),
         cmocka_unit_test(it_says_when_to_pull_and_when_it_is_over),
         cmocka_unit_test(after_the_speech_frames_pass_through),
