@@ -17,9 +17,12 @@ ms_status ms_own_budget_open(size_t budget_bytes, ms_own_budget *b, ms_error *er
     if (ms_mem_create(b->budget_bytes, &b->mem) != MS_OK)
         return ms_fail(err, MS_HOST_MEMORY, "cannot allocate the budget's ledgers");
     size_t base = b->share.base_bytes + MS_RUN_PROCESS_BYTES;
-    if (!ms_mem_charge(b->mem, MS_LEDGER_GENERAL, base))
-        return ms_fail(err, MS_BUDGET, "a budget of %s is too small: the program itself has %s",
-                       ms_size_format(budget, b->budget_bytes), ms_size_format(has, base));
+    if (!ms_mem_charge(b->mem, MS_LEDGER_GENERAL, base)) {
+        ms_fail(err, MS_BUDGET, "a budget of %s is too small: the program itself has %s",
+                ms_size_format(budget, b->budget_bytes), ms_size_format(has, base));
+        ms_run_share_explain(&b->share, err);
+        return MS_BUDGET;
+    }
     b->base_bytes = base;
     return MS_OK;
 }

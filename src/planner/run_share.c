@@ -8,6 +8,10 @@
 #include "system/host.h"
 #include "text/size.h"
 
+static const char what_helps[] =
+    "a budget is the whole process's. Wait for the other run, or name a budget for "
+    "each, the larger one for the run that begins later";
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static ms_run_share *runs;
 
@@ -56,9 +60,15 @@ static ms_status refuse(size_t theirs_bytes, size_t resting_bytes, size_t own_by
                  ms_size_format(resting, resting_bytes));
     return ms_fail(err, MS_BUDGET,
                    "another run in this process may come to hold its budget of %s%s, which leaves nothing of "
-                   "this run's %s: a budget is the whole process's. Wait for the other run, or give this one "
-                   "more than that",
-                   ms_size_format(theirs, theirs_bytes), beside, ms_size_format(own, own_bytes));
+                   "this run's %s: %s",
+                   ms_size_format(theirs, theirs_bytes), beside, ms_size_format(own, own_bytes), what_helps);
+}
+
+void ms_run_share_explain(const ms_run_share *s, ms_error *err) {
+    char theirs[MS_SIZE_TEXT_BYTES];
+    if (s->others_bytes)
+        ms_error_add(err, ", with %s that another run in this process may come to hold: %s",
+                     ms_size_format(theirs, s->others_bytes), what_helps);
 }
 
 ms_status ms_run_share_join(ms_run_share *s, size_t budget_bytes, ms_error *err) {

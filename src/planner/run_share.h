@@ -33,6 +33,9 @@ void ms_run_share_rest(ms_run_share *share, size_t held_bytes);
    both numbers. */
 ms_status ms_run_share_join(ms_run_share *share, size_t budget_bytes, ms_error *err);
 
+/* Adds to the message of a budget that was too small what others may take of it, if there are any. */
+void ms_run_share_explain(const ms_run_share *share, ms_error *err);
+
 /* What the process holds now, into *ret_bytes. False: another run may have part in it, so it says nothing of
    this one. */
 bool ms_run_share_measure(const ms_run_share *share, size_t *ret_bytes);

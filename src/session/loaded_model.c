@@ -253,6 +253,7 @@ static ms_status open_all(ms_model *m, const ms_model_params *p, ms_error *err) 
                                   .faces = p->faces};
     const unsigned parts = MS_PART_ALL & (p->no_faces ? ~(unsigned)MS_PART_FACES : ~0u);
     ms_run_share_enter(&m->share);
+    ms_run_share_rest(&m->share, 0); /* opening takes little: it refuses no run that begins meanwhile */
     MS_TRY(ms_model_open_device(m, p->device, p->threads, err));
     MS_TRY(ms_model_open_memory(m, &p->profile, p->precision, p->budget_bytes, p->host_budget_bytes, err));
     MS_TRY(ms_model_find_files(m, &names, parts, err));

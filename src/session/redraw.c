@@ -126,7 +126,10 @@ ms_status ms_redraw_choose(ms_redraw *r, ms_error *err) {
     const ms_run_plan_params ask = plan_params(r, r->model->policy.budget_bytes);
     if (take_kept_plan(r))
         return MS_OK;
-    MS_TRY(ms_run_plan_choose(&ask, &r->plan, err));
+    ms_status status = ms_run_plan_choose(&ask, &r->plan, err);
+    if (status == MS_BUDGET)
+        ms_run_share_explain(&r->model->share, err);
+    MS_TRY(status);
     r->model->kept = (ms_kept_plan){.there = true,
                                     .of = r->engine_params,
                                     .rung = r->rung,

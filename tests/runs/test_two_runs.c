@@ -1,7 +1,12 @@
 /* Two runs at the same time in one process: a budget is the process's, so the second counts the first. */
 #include "test.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/clock.h"
 #include "memsafe/detect.h"
+#include "memsafe/model.h"
 #include "memsafe/run_stream.h"
 #include "planner/run_share.h"
 #include "memsafe/score.h"
@@ -52,6 +57,10 @@ static void the_second_gets_what_the_first_leaves(void **state) {
     second.budget_bytes = FIRST + ((size_t)1 << 20);
     assert_int_equal(ms_run(&second, report, &err), MS_BUDGET);
     assert_non_null(strstr(err.message, "needs at least"));
+    assert_non_null(strstr(err.message,
+                           "MiB, with 1.00 GiB that another run in this process may come to hold: a budget"));
+    assert_non_null(
+        strstr(err.message, "name a budget for each, the larger one for the run that begins later"));
     second.budget_bytes = 2 * FIRST;
     assert_ms_ok(ms_run(&second, report, &err), &err);
     assert_true(report->planned_bytes > FIRST && report->planned_bytes <= 2 * FIRST);
@@ -140,6 +149,50 @@ static void a_base_is_the_others_budget_or_was_measured_before_them(void **state
     ms_run_share_leave(&b);
 }
 
+typedef struct opening {
+    const char *model;
+    atomic_bool over;
+    int opened;
+} opening;
+
+static void *open_models(void *arg) {
+    opening *o = arg;
+    while (!atomic_load(&o->over)) {
+        ms_model *model = NULL;
+        ms_model_params p;
+        ms_model_params_init(&p);
+        p.model = o->model;
+        p.threads = 1;
+        p.budget_bytes = 2 * FIRST;
+        if (ms_model_open(&p, &model, NULL) == MS_OK)
+            o->opened++;
+        ms_model_close(&model);
+    }
+    return NULL;
+}
+
+/* It takes its budget when it is used. */
+static void a_model_that_is_opened_refuses_no_run(void **state) {
+    (void)state;
+    ms_error err;
+    ms_run_params p;
+    pthread_t thread;
+    ms_run_share share = {0};
+    int refused = 0;
+    test_run_params(4, &p);
+    opening o = {.model = p.model};
+    assert_int_equal(pthread_create(&thread, NULL, open_models, &o), 0);
+    for (double end = ms_now_s() + 1; ms_now_s() < end;) {
+        ms_run_share_enter(&share);
+        refused += ms_run_share_join(&share, FIRST, &err) != MS_OK;
+        ms_run_share_leave(&share);
+    }
+    atomic_store(&o.over, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(o.opened > 0);
+    assert_int_equal(refused, 0);
+}
+
 static void detect_params(size_t budget_bytes, ms_detect_params *ret) {
     ms_detect_params_init(ret);
     ret->video = test_file("in.mkv");
@@ -185,6 +238,7 @@ static void detecting_and_judging_count_a_run(void **state) {
     detect.budget_bytes = FIRST + MIB / 2;
     assert_int_equal(ms_detect(&detect, NULL, &err), MS_BUDGET); /* joins, and finds too little left */
     assert_non_null(strstr(err.message, "is too small"));
+    assert_non_null(strstr(err.message, ", with 1.00 GiB that another run in this process may come to hold"));
     detect.budget_bytes = score.budget_bytes = 2 * FIRST;
     assert_ms_ok(ms_detect(&detect, NULL, &err), &err);
     assert_ms_ok(ms_score(&score, &judged, &err), &err);
@@ -241,6 +295,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_does_not_count_the_second),
         cmocka_unit_test(a_base_is_the_others_budget_or_was_measured_before_them),
+        cmocka_unit_test(a_model_that_is_opened_refuses_no_run),
         cmocka_unit_test(detecting_and_judging_count_a_run),
         cmocka_unit_test(a_run_counts_detecting_and_judging),
         cmocka_unit_test(the_second_gets_what_the_first_leaves),

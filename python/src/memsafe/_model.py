@@ -43,8 +43,8 @@ class Model:
 
     BadModel, FileError (files); Unsupported (the device); BudgetError; InvalidArgument.
 
-    One lip sync at a time may use a model; several models may be used in as many threads at once, if their budgets
-    leave room for each other: a budget is the whole process's.
+    One lip sync at a time may use a model. Several models may be used in as many threads at once, if each has a budget
+    that is named: a budget is the whole process's, so the one that begins later needs the larger one.
     """
 
     def __init__(
