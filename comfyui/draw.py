@@ -1,5 +1,7 @@
 """A memory plan as text and as a picture."""
 
+import math
+
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -45,14 +47,52 @@ def parts_of(plan):
     return {name: value for name, value in sorted(parts.items(), key=lambda p: -p[1]) if value}
 
 
-def lines_of(report, indent=""):
-    """A report, a line for each number."""
-    for key, value in report.items():
-        if isinstance(value, dict):
-            yield f"{indent}{key}"
-            yield from lines_of(value, indent + "  ")
-        else:
-            yield f"{indent}{key}: {value:.4g}" if isinstance(value, float) else f"{indent}{key}: {value}"
+# As cli/commands/cmd_score.c has them; docs/score.md says where they are from.
+CHANCE, CHANCE_FRAMES, LEAST_FRAMES = 0.38, 75, 40
+
+
+def score_text(report):
+    """A score in the words of `memsafe score`. What is not known has no line."""
+    faces = report["frames_with_face"]
+    yield f"Frames         {report['frames']}, {faces} of them with a face, {report['fps']:.6g} a second"
+    if report["frames_lost"]:
+        lost = report["frames_lost"]
+        yield f"               the video is damaged: {lost} of its frames could not be decoded or are not there"
+    yield from _sync_text(report, faces)
+    for key, what in (
+        ("identity_drift", "Identity       eyes, brows and nose {:.2f} % of the face's width off"),
+        ("outline_drift", "Outline        {:.2f} % of the face's width off the truth's"),
+    ):
+        if math.isfinite(report[key]):
+            yield what.format(100 * report[key])
+    yield _flicker_text(report)
+
+
+def _sync_text(report, faces):
+    if faces < LEAST_FRAMES:
+        few = "frame with a face is" if faces == 1 else "frames with a face are"
+        yield f"Lip sync       not to be judged: {faces} {few} too few; it takes {LEAST_FRAMES}, better {CHANCE_FRAMES}"
+    elif not math.isfinite(report["sync_r_unshifted"]):
+        yield "Lip sync       not to be judged: the speech is silent, or the mouth does not move"
+    else:
+        yield (
+            f"Lip sync       {report['sync_offset_frames']:+d} frames (mouth after sound), confidence "
+            f"{report['sync_confidence']:.3f}, correlation {report['sync_r']:.3f}; "
+            f"unshifted {report['sync_r_unshifted']:.3f}"
+        )
+        follows = report["sync_r_unshifted"] > CHANCE * math.sqrt(CHANCE_FRAMES / faces)
+        verdict = "the mouth follows this speech" if follows else "unshifted no more alike than by chance"
+        yield f"               {verdict}"
+
+
+def _flicker_text(report):
+    borders, elsewhere = report["flicker_borders"], report["flicker_elsewhere"]
+    if not math.isfinite(elsewhere):
+        return "Flicker        not known: there are no two frames to compare"
+    if not math.isfinite(borders):
+        return f"Flicker        {elsewhere:.3f} levels; the clip is too short for a window border"
+    ratio = f", ratio {report['flicker_ratio']:.3f}" if math.isfinite(report["flicker_ratio"]) else ""
+    return f"Flicker        {borders:.3f} levels at window borders, {elsewhere:.3f} elsewhere{ratio}"
 
 
 def plan_text(plan, says):

@@ -4,10 +4,12 @@ import contextlib
 import importlib.util
 import os
 import threading
+from pathlib import Path
 
 import comfy.model_management
 import comfy.utils
 import folder_paths
+from memsafe._models import models_in
 
 FOLDER = "latentsync"  # below ComfyUI's models folder; memsafe looks there, too
 _POLL_S = 0.1
@@ -20,23 +22,21 @@ def has_v3():
     )
 
 
+def models_folder():
+    return os.path.join(folder_paths.models_dir, FOLDER)
+
+
 def register_models_folder():
     """models/latentsync, and what extra_model_paths.yaml calls latentsync."""
-    folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER), is_default=True)
+    folder_paths.add_model_folder_path(FOLDER, models_folder(), is_default=True)
 
 
 def model_folders():
     """Name -> folder of each model in a registered folder."""
     found = {}
     for root in folder_paths.get_folder_paths(FOLDER):
-        if os.path.isdir(root):
-            for name in sorted(os.listdir(root)):
-                folder = os.path.join(root, name)
-                if any(
-                    os.path.isfile(os.path.join(folder, f"latentsync_unet.{kind}"))
-                    for kind in ("pt", "safetensors")
-                ):
-                    found.setdefault(name, folder)
+        for name, folder in models_in(Path(root)):
+            found.setdefault(name, str(folder))
     return found
 
 

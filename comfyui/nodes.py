@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 import torch
 
 import memsafe
+from memsafe._models import MODEL_REPOS, comfyui_models, known_models
 
 from . import draw, host
 
@@ -14,7 +15,6 @@ CATEGORY = "memsafe"
 MODEL = "MEMSAFE_MODEL"
 AUTO = "auto"
 SHAPES = ("latentsync-1.5", "latentsync-1.6")
-HUB = ("ByteDance/LatentSync-1.6", "ByteDance/LatentSync-1.5")
 RATES = {"min": 0.01, "max": 1000.0, "step": 0.01}
 
 
@@ -52,9 +52,11 @@ class LoadedModel:
     _in_use: Optional["LoadedModel"] = None
 
     def __init__(self, name: str, device: str, budget: str, precision: str) -> None:
-        self.name, self.device, self.budget, self.precision = name, device, budget, precision
-        self.path = None if name == AUTO else host.model_folders().get(name, name)
         self._model: Optional[memsafe.Model] = None
+        self.name, self.device, self.budget, self.precision = name, device, budget, precision
+        if name == AUTO:
+            check_auto()
+        self.path = None if name == AUTO else host.model_folders().get(name, name)
 
     def open(self) -> memsafe.Model:
         other = LoadedModel._in_use
@@ -78,10 +80,25 @@ class LoadedModel:
         self.close()
 
 
+def check_auto() -> None:
+    """Says in ComfyUI's words why "auto" is no model: there is none, or there are several."""
+    found = known_models(comfyui_models())
+    if os.environ.get("MEMSAFE_MODEL") or len(found) == 1:
+        return
+    if found:
+        names = ", ".join(f"{known.name} ({known.folder})" for known in found)
+        raise memsafe.InvalidArgument(f"there are {len(found)} models, choose one in the node: {names}")
+    folder = host.models_folder()
+    raise memsafe.InvalidArgument(
+        f"there is no LatentSync model. It belongs into a folder of {folder}; memsafe's script downloads one there: "
+        f'memsafe-fetch-models 1.6 -o "{os.path.join(folder, "1.6")}". The model "demo" knows drawn faces only'
+    )
+
+
 def model_names() -> List[str]:
     """ "auto" is the only one that is installed; then ComfyUI's folders, the Hugging Face cache, the demo model."""
     names = [AUTO, *host.model_folders()]
-    for name in (*HUB, "demo"):
+    for name in (*MODEL_REPOS, "demo"):
         try:
             memsafe.find_model(name)
         except memsafe.Error:
@@ -325,7 +342,7 @@ def plan_inputs() -> List[Input]:
             "",
             True,
         ),
-        Input("steps", "INT", "Denoising steps", 20, True, {"min": 1, "max": 1000}),
+        Input("steps", "INT", "Denoising steps", 20, True, {"min": 1, "max": 999}),
     ]
 
 
@@ -373,7 +390,7 @@ def score_video(
             track=track.strip() or None,
             progress=tell,
         )
-    text = "\n".join(draw.lines_of(report))
+    text = "\n".join(draw.score_text(report))
     return text, int(report.sync_offset_frames), float(report.sync_confidence)
 
 

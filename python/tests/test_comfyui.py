@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import subprocess
 import sys
 import threading
 import time
@@ -12,6 +13,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("PIL", reason="Pillow is not installed")
+
+from conftest import DEMO  # noqa: E402
 
 import memsafe  # noqa: E402
 
@@ -107,6 +110,13 @@ def test_every_option_is_one_of_lipsyncs(comfy):
     assert "loop" not in comfy.nodes.options_of(given) and "track" not in comfy.nodes.options_of(given)
 
 
+def test_steps_are_those_that_a_plan_takes(comfy):
+    for inputs in (comfy.nodes.plan_inputs(), comfy.nodes.option_inputs()):
+        assert next(i.more["max"] for i in inputs if i.name == "steps") == 999
+    node = comfy.pack.NODE_CLASS_MAPPINGS["MemsafePlan"]()
+    assert "peak" in node.run(shape="latentsync-1.5", width=640, height=360, frames=50, budget="4G", steps=999)["result"][0]
+
+
 def test_the_plan_is_text_and_a_picture(comfy):
     node = comfy.pack.NODE_CLASS_MAPPINGS["MemsafePlan"]()
     shown = node.run(shape="latentsync-1.5", width=640, height=360, frames=50, budget="4G")
@@ -190,6 +200,13 @@ def test_one_model_at_a_time(comfy, monkeypatch):
     c.close()
 
 
+def scored(**values):
+    """A report of memsafe.score() of which nothing is known but these."""
+    names = ("sync_r_unshifted", "identity_drift", "outline_drift", "flicker_borders", "flicker_elsewhere", "flicker_ratio")
+    counts = dict(frames=0, frames_with_face=0, frames_lost=0, fps=25.0, sync_offset_frames=0, sync_confidence=0.0)
+    return memsafe.Report({**dict.fromkeys(names, float("nan")), **counts, **values})
+
+
 class Trimmed:
     """A VIDEO as ComfyUI gives it: the whole file, and which part of it is meant."""
 
@@ -245,7 +262,7 @@ def test_the_score_of_a_trimmed_video_is_its_parts(comfy, monkeypatch):
 
     def score(path, audio, **options):
         seen.append((path, Path(path).exists()))
-        return memsafe.Report(sync_offset_frames=0, sync_confidence=0.0)
+        return scored()
 
     monkeypatch.setattr(memsafe, "score", score)
     video = Trimmed(0.0, 2.0)
@@ -269,21 +286,67 @@ def test_models_are_found_in_registered_folders(comfy, tmp_path):
     ]
 
 
+@pytest.fixture
+def nothing_installed(comfy, monkeypatch, tmp_path):
+    """No model is anywhere, whatever this machine has."""
+    from memsafe import _models
+
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "COMFYUI_MODELS", "MEMSAFE_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setattr(_models, "_data_folders", lambda: iter(()))
+    return tmp_path / "models/latentsync"
+
+
+def test_auto_is_the_only_model(comfy, nothing_installed):
+    folder = nothing_installed
+    with pytest.raises(memsafe.InvalidArgument, match="there is no LatentSync model. It belongs into a folder of") as caught:
+        comfy.nodes.load_model("auto", "cpu", "1G", "auto")
+    assert str(folder) in str(caught.value) and "memsafe-fetch-models 1.6 -o" in str(caught.value)
+    folder.mkdir(parents=True)
+    (folder / "demo2").symlink_to(ROOT / "models" / "demo")
+    (loaded,) = comfy.nodes.load_model("auto", "cpu", "1G", "auto")
+    assert loaded.open().files["model"] == folder / "demo2"
+    loaded.close()
+    extra = folder.parent.parent / "extra"
+    comfy.roots["latentsync"].append(str(extra))
+    (extra / "other").mkdir(parents=True)
+    (extra / "other" / "latentsync_unet.pt").write_bytes(b"")
+    with pytest.raises(memsafe.InvalidArgument, match="there are 2 models, choose one in the node: demo2 .*, other "):
+        comfy.nodes.load_model("auto", "cpu", "1G", "auto")
+    assert comfy.nodes.model_names()[:3] == ["auto", "demo2", "other"]
+
+
+def test_the_score_is_the_commands_text(comfy, model, inputs):
+    from conftest import COMMAND, need
+
+    track = inputs.folder / "scored.jsonl"
+    video = inputs.folder / "scored.mkv"
+    draw = need(COMMAND.parent / "tools" / "draw_clip")
+    subprocess.run([draw, "--seed", "8", "--size", "240x208", "--frames", "50", "-o", video, "--track", track], check=True)
+    for frames in (50, 12, 1):
+        words = ["--audio", inputs.speech, "--track", track, "--frames", str(frames), "-m", DEMO]
+        told = subprocess.run([need(COMMAND), "score", "-q", video, *words], check=True, capture_output=True, text=True).stdout
+        report = memsafe.score(video, inputs.speech, track=track, frames=frames, model=model)
+        text = list(sys.modules["memsafe_pack.draw"].score_text(report))
+        assert text == told.splitlines()
+        assert not any("nan" in line or "False" in line or "_" in line for line in text)
+
+
 def test_the_score_is_the_packages(comfy, monkeypatch):
     seen = {}
 
     def score(path, audio, **options):
         seen.update(path=path, audio=audio, **options)
         options["progress"](1, 2)
-        return memsafe.Report(
-            frames=2, sync_offset_frames=-3, sync_confidence=0.25, input=memsafe.Report(ssim=0.5)
-        )
+        return scored(frames=2, frames_with_face=1, sync_offset_frames=-3, sync_confidence=0.25)
 
     monkeypatch.setattr(memsafe, "score", score)
     video = types.SimpleNamespace(get_stream_source=lambda: "clip.mp4")
     sound = {"waveform": torch.zeros(1, 2, 100), "sample_rate": 8000}
     text, offset, confidence = comfy.nodes.score_video(video, sound, track=" f.jsonl ")
-    assert (offset, confidence) == (-3, 0.25) and "frames: 2" in text and "  ssim: 0.5" in text
+    assert (offset, confidence) == (-3, 0.25) and "Frames         2, 1 of them with a face, 25 a second" in text
+    assert "not to be judged: 1 frame with a face is too few" in text and "Identity" not in text
     assert seen["path"] == "clip.mp4" and seen["track"] == "f.jsonl" and seen["audio"][1] == 8000
     assert seen["audio"][0].shape == (2, 100) and comfy.bars[0].seen == [(1, 2)]
     comfy.interrupted = True

@@ -152,6 +152,34 @@ def test_what_is_installed(nowhere: Path, monkeypatch: Any) -> None:
     assert memsafe.find_model() == {"model": DEMO}
 
 
+def test_the_only_one_anywhere_is_taken(nowhere: Path, monkeypatch: Any) -> None:
+    models = nowhere / "ComfyUI" / "models"
+    monkeypatch.setenv("COMFYUI_MODELS", str(models))
+    link(DEMO, models / "latentsync" / "demo")  # the demo model is nobody's default
+    (models / "latentsync" / "vae").mkdir()
+    with pytest.raises(memsafe.InvalidArgument, match="none is installed"):
+        memsafe.find_model()
+    link(DEMO, models / "latentsync" / "demo2")
+    assert memsafe.find_model()["model"] == models / "latentsync" / "demo2" == memsafe.find_model("demo2")["model"]
+    link(DEMO, nowhere / "data" / "memsafe" / "models" / "same")  # the same folder by another name
+    assert memsafe.find_model()["model"].name == "same"
+    there = snapshot(nowhere / "hf" / "hub", REPO, WEIGHTS)
+    with pytest.raises(memsafe.InvalidArgument, match="several") as caught:
+        memsafe.find_model()
+    assert str(there) in str(caught.value) and "same" in str(caught.value)
+    (nowhere / "data" / "memsafe" / "models" / "same").unlink()
+    (models / "latentsync" / "demo2").unlink()
+    snapshot(nowhere / "hf" / "hub", VAE, VAE_FILES)
+    assert memsafe.find_model() == memsafe.find_model(REPO)  # its name says which config it needs
+    paths: Any = types.ModuleType("folder_paths")
+    paths.models_dir = str(models)
+    paths.get_folder_paths = lambda name: {"latentsync": [str(nowhere / "extra")]}[name]
+    monkeypatch.setitem(sys.modules, "folder_paths", paths)
+    shutil.rmtree(nowhere / "hf")
+    link(DEMO, nowhere / "extra" / "mine")
+    assert memsafe.find_model()["model"] == nowhere / "extra" / "mine"
+
+
 def test_the_demo_model(nowhere: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(_models, "_checkout", lambda: None)
     if not any((Path(p) / "share/memsafe/models/demo").exists() for p in ("/usr", "/usr/local")):

@@ -1,10 +1,11 @@
 """Where models are: folders, the Hugging Face cache, ComfyUI's models folder, and where the command looks."""
 
+import contextlib
 import os
 import re
 import sys
 from pathlib import Path
-from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Tuple, Union
+from typing import Any, Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from . import _errors
 
@@ -15,6 +16,7 @@ WEIGHTS = ("latentsync_unet.pt", "latentsync_unet.safetensors")
 VAE_WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 FACE_NETS = ("det_10g.onnx", "2d106det.onnx")
 FACES = "auxiliary/models/buffalo_l"
+MODEL_REPOS = ("ByteDance/LatentSync-1.6", "ByteDance/LatentSync-1.5")
 VAE_REPO = "stabilityai/sd-vae-ft-mse"
 
 
@@ -187,15 +189,57 @@ def _comfyui_folder(name: str, comfyui: Optional[Path]) -> Optional[Path]:
     return None
 
 
-def _only_installed() -> Path:
+class Known(NamedTuple):
+    """A model that may be named, or be the only one. name: what find_model() finds it by."""
+
+    name: str
+    folder: Path
+
+
+def _comfyui_roots(comfyui: Optional[Path]) -> List[Path]:
+    """Folders of folders of models: models/latentsync, and what extra_model_paths.yaml of the ComfyUI that this process
+    is calls so."""
+    roots = [comfyui / "latentsync"] if comfyui else []
+    paths: Any = sys.modules.get("folder_paths")
+    if comfyui and str(getattr(paths, "models_dir", None)) == str(comfyui):
+        with contextlib.suppress(AttributeError, KeyError):  # nobody has registered it
+            roots += [Path(folder) for folder in paths.get_folder_paths("latentsync")]
+    return roots
+
+
+def models_in(root: Path) -> List[Known]:
+    """The folders of a folder that have weights."""
+    entries = sorted(root.iterdir()) if root.is_dir() else []
+    return [Known(entry.name, entry) for entry in entries if _is_published(entry)]
+
+
+def known_models(comfyui: Optional[Path]) -> List[Known]:
+    """All models that are anywhere where find_model() looks, the demo model left out, each once."""
+    found = [Known(folder.name, folder) for folder in installed_models()]
+    for root in _comfyui_roots(comfyui):
+        found += [Known(root.name, root)] if _is_published(root) else []
+        found += [known for known in models_in(root) if known.name != "demo"]
+    for repo in MODEL_REPOS:
+        snapshot = hub_snapshot(repo)
+        if snapshot and _is_published(snapshot):
+            found.append(Known(repo, snapshot))
+    once: List[Known] = []
+    for known in found:
+        if not any(known.folder.samefile(other.folder) for other in once):
+            once.append(known)
+    return once
+
+
+def only_model(comfyui: Optional[Path]) -> Known:
+    """The one that is meant where none is named."""
     named = _environment("MEMSAFE_MODEL")
     if named:
-        return named
-    found = installed_models()
+        return Known(named.name, named)
+    found = known_models(comfyui)
     if len(found) == 1:
         return found[0]
     if found:
-        raise _errors.InvalidArgument("several models are installed, name one: " + ", ".join(map(str, found)))
+        raise _errors.InvalidArgument("several models are installed, name one: " + ", ".join(str(known.folder) for known in found))
     raise _errors.InvalidArgument(
         'no model was named and none is installed: "memsafe-fetch-models 1.5" downloads the official weights, '
         "memsafe.demo_model() is the small one that knows drawn faces only"
@@ -208,15 +252,15 @@ def find_model(
     """The files of a model: "model", a folder, and where it lacks them "config", "vae" and "faces".
 
     path_or_repo: a folder; "ORG/NAME" or "ORG/NAME@REVISION" in the Hugging Face cache; NAME below
-    ``models/latentsync`` of ComfyUI's folder or in one where ``memsafe run`` looks; "demo"; None = the only one that
-    is installed. Nothing is downloaded. comfyui: ComfyUI's models folder, None = as comfyui_models() finds it.
+    ``models/latentsync`` of ComfyUI's folder or in one where ``memsafe run`` looks; "demo"; None = MEMSAFE_MODEL, else
+    the only one that is in any of these places. Nothing is downloaded. comfyui: ComfyUI's models folder, None = as comfyui_models() finds it.
     named: of "config", "vae" and "faces", what is not looked for because the caller has it.
     BadModel: it is nowhere, and where it was looked for; InvalidArgument: none is named, and not exactly one installed.
     """
     models = Path(comfyui) if comfyui is not None else comfyui_models()
     if path_or_repo is None:
-        folder = _only_installed()
-        return _parts(folder, folder.name, models, named)
+        only = only_model(models)
+        return _parts(only.folder, only.name, models, named)
     name = os.fspath(path_or_repo)
     folder = Path(name).expanduser()
     if name == "demo":  # `make demo` leaves a folder of that name in the checkout: "./demo" names it
