@@ -23,7 +23,8 @@ _MAGIC = b"MSLP\x01"
 _HEAD = struct.Struct(
     "<5sBBBI"
 )  # magic, type, flags, dimensions, CRC-32 of the 8 bytes before and of the sides
-_FROM_TORCH, _AS_BITS = 1, 2
+_FROM_TORCH, _AS_BITS, _STORED = 1, 2, 4  # _STORED: a CRC-32 and the values themselves, where they cannot be made smaller
+_CRC = struct.Struct("<I")
 _MOST_DIMENSIONS = 16
 _TYPES = {0: "float32", 1: "float16", 2: "bfloat16"}
 _EXACT_RANK = 99  # the exact mode keeps fewer where more would not pay
@@ -33,7 +34,8 @@ class Latents(bytes):
     """A compressed block. It is bytes to keep or send; what was gained and lost is beside it."""
 
     #: ``ratio`` of bytes before and after, ``psnr_db`` (infinite where nothing is lost), ``lossy``, ``raw_bytes``,
-    #: ``bytes``, ``components`` of each window, ``max_error``
+    #: ``bytes``, ``components`` of each window, ``max_error``, ``stored``: it was not to be made smaller and is kept as it
+    #: is, with a header of some bytes, so that the ratio is a little less than 1
     report: Report
 
     def __repr__(self) -> str:
@@ -107,21 +109,40 @@ def _rows(shape: Tuple[int, ...]) -> Tuple[int, int]:
     return shape[0], math.prod(shape[1:])
 
 
+def _stored(array: _Array) -> bytes:
+    """Its values as they are, each with its lowest byte first."""
+    return array.values.astype("<f4").tobytes() if array.bits is None else array.bits.astype("<u2").tobytes()
+
+
+def _unstored(data: bytes, kind: int, shape: Tuple[int, ...]) -> "Tuple[Optional[np.ndarray[Any, Any]], Optional[np.ndarray[Any, Any]]]":
+    """float32 values, or bits of 16, of what is behind the header."""
+    size = math.prod(shape) * (2 if kind else 4)
+    if len(data) != _CRC.size + size:
+        raise BadMedia(f"compressed latents have {len(data)} bytes behind their header, {_CRC.size + size} are expected")
+    if _CRC.unpack_from(data)[0] != zlib.crc32(data[_CRC.size :]):
+        raise BadMedia("stored latents are damaged: their checksum is another")
+    found = np.frombuffer(data, "<u2" if kind else "<f4", offset=_CRC.size).reshape(shape)
+    return (None, found.astype(np.uint16)) if kind else (found.astype(np.float32), None)
+
+
 class LatentCompressor:
     """Compresses arrays of numpy and tensors of torch whose first dimension is time.
 
     Every bit comes back, NaN and -0 too, unless ``rank`` makes it lossy. Types: float32, float16, bfloat16.
 
-    rank: lossy, keeps so many per cent of the components of each window, 1 to 99. None = exact.
+    What cannot be made smaller (noise of 16 bits) is kept as it is: no block is larger than its values by more than a
+    header, 16 bytes and 8 for each dimension.
+
+    rank: lossy, keeps so many per cent of the components of each window, 1 to 99. None or 0 = exact.
     window: frames that are predicted from each other, 1 to 256.
     """
 
     def __init__(self, rank: Optional[int] = None, *, window: int = 16) -> None:
-        if rank is not None and not (isinstance(rank, int) and 1 <= rank <= 99):
-            raise InvalidArgument(f"rank must be 1 to 99 per cent, or None for every bit, not {rank!r}")
-        if not (isinstance(window, int) and 1 <= window <= _abi.MS_LATENTS_FRAMES):
+        if rank is not None and (isinstance(rank, bool) or not (isinstance(rank, int) and 0 <= rank <= 99)):
+            raise InvalidArgument(f"rank must be 1 to 99 per cent, or None or 0 for every bit, not {rank!r}")
+        if isinstance(window, bool) or not (isinstance(window, int) and 1 <= window <= _abi.MS_LATENTS_FRAMES):
             raise InvalidArgument(f"window must be 1 to {_abi.MS_LATENTS_FRAMES} frames, not {window!r}")
-        self.rank = rank
+        self.rank = rank or None  # 0 is svd_rank's word for none
         self.window = window
 
     def compress(self, x: Any) -> Latents:
@@ -136,7 +157,7 @@ class LatentCompressor:
         ):
             # A NaN whose payload does not survive the way through float32: the bits themselves as numbers.
             values, flags = array.bits.astype(np.float32), flags | _AS_BITS
-        parts = [self._head(array.kind, flags, values.shape)]
+        parts = []
         total: Dict[str, Any] = {
             "squared": 0.0,
             "low": math.inf,
@@ -161,8 +182,14 @@ class LatentCompressor:
                 error = np.abs(rows.astype(np.float64) - back)
                 total["squared"] += float((error * error).sum())
                 total["max"] = max(total["max"], float(error.max()))
-        blob = Latents(b"".join(parts))
         raw = values.size * (2 if array.kind else 4)
+        stored = sum(map(len, parts)) > raw + _CRC.size
+        if stored:
+            flags = flags & ~_AS_BITS | _STORED
+            data = _stored(array)
+            parts, components = [_CRC.pack(zlib.crc32(data)), data], []
+            total.update(squared=0.0, max=0.0, lossy=False)
+        blob = Latents(b"".join([self._head(array.kind, flags, values.shape), *parts]))
         mean = total["squared"] / max(values.size, 1)
         span = total["high"] - total["low"]
         blob.report = Report(
@@ -173,6 +200,7 @@ class LatentCompressor:
                 "psnr_db": 10 * math.log10(span * span / mean) if mean > 0 and span > 0 else math.inf,
                 "max_error": total["max"],
                 "lossy": total["lossy"],
+                "stored": stored,
                 "components": components,
             }
         )
@@ -193,11 +221,16 @@ class LatentCompressor:
         frames, count = _rows(shape)
         if frames * count * 4 > size_bytes("limit", limit):
             raise BadMedia(f"latents of {size_text(frames * count * 4)}: limit= allows {limit}")
+        if flags & _STORED:
+            return self._shaped(*_unstored(data[at:], kind, shape), kind, flags, like)
         blocks = self._find_blocks(data, at, frames, count)
         values = np.empty((frames, count), np.float32)
         for block, first, n in blocks:
             self._unblock(block, (n, count), values[first : first + n])
-        return self._shaped(values.reshape(shape), kind, flags, like)
+        if flags & _AS_BITS:
+            with np.errstate(invalid="ignore"):
+                return self._shaped(None, values.reshape(shape).astype(np.uint16), kind, flags, like)
+        return self._shaped(values.reshape(shape), None, kind, flags, like)
 
     # ---- the format ----
 
@@ -220,7 +253,8 @@ class LatentCompressor:
         ):
             raise BadMedia("the header of compressed latents is damaged")
         shape = struct.unpack_from(f"<{dimensions}Q", data, _HEAD.size)
-        if kind not in _TYPES or flags & ~(_FROM_TORCH | _AS_BITS) or (flags & _AS_BITS and not kind):
+        known = flags & ~(_FROM_TORCH | _AS_BITS | _STORED) == 0 and flags & (_AS_BITS | _STORED) != _AS_BITS | _STORED
+        if kind not in _TYPES or not known or (flags & _AS_BITS and not kind):
             raise BadMedia(
                 f"compressed latents of type {kind} with flags {flags}, which this version does not know"
             )
@@ -277,12 +311,15 @@ class LatentCompressor:
         return rows
 
     @staticmethod
-    def _shaped(values: "np.ndarray[Any, Any]", kind: int, flags: int, like: Optional[str]) -> Any:
-        bits = None
-        if flags & _AS_BITS:
-            with np.errstate(invalid="ignore"):
-                bits = values.astype(np.uint16)
-        elif kind:
+    def _shaped(
+        values: "Optional[np.ndarray[Any, Any]]",
+        bits: "Optional[np.ndarray[Any, Any]]",
+        kind: int,
+        flags: int,
+        like: Optional[str],
+    ) -> Any:
+        """Of float32 values, or of bits of 16."""
+        if kind and bits is None and values is not None:
             bits = _narrowed(kind, values)
         if like == "torch" or (like is None and flags & _FROM_TORCH):
             try:
