@@ -516,6 +516,26 @@ def test_a_second_time_takes_the_place_of_the_first(undisturbed):
     assert "forward" not in vars(pipeline.unet) and torch.equal(run(pipeline), undisturbed)
 
 
+@pytest.mark.parametrize("wrong", [{"device_memory": "8Q"}, {"video_length": "x"}, {"resolution": (0, 1)}, {"nonsense": 1}, {"costs": {"paint": 1}}])
+def test_a_second_time_that_is_refused_leaves_the_first(wrong):
+    pipeline = integrate(make_pipeline(), "8G", settings=None)
+    first, before = pipeline.memsafe, snapshot(pipeline)
+    with pytest.raises((memsafe.InvalidArgument, TypeError)):
+        memsafe.integrate_adaptive_optimizer(pipeline, **wrong)
+    with pytest.raises(memsafe.InvalidArgument):
+        memsafe.integrate_adaptive_optimizer(pipeline, optimizer=first.optimizer, video_length=3)
+    assert pipeline.memsafe is first and snapshot(pipeline) == before
+
+
+def test_a_batch_that_shrank_is_told():
+    pipeline = integrate(Limits(decode=2).on(make_pipeline()), settings={**EXACT, "vae_decode_batch": 6})
+    assert "vae: batches of decode() = 6 (" in str(pipeline.memsafe)
+    pipeline.vae.decode(torch.zeros(ITEMS, 4, 16, 16))
+    now = pipeline.memsafe.report().calls["vae.decode"].batch
+    assert 1 <= now < 6
+    assert f"vae: batches of decode() = {now}, less than 6 since memory ran out (" in str(pipeline.memsafe)
+
+
 def test_a_failure_on_the_way_leaves_nothing(monkeypatch):
     pipeline = make_pipeline()
     before = snapshot(pipeline)
@@ -745,6 +765,8 @@ def test_old_pipelines_switch_their_vae_themselves():
 def test_what_is_no_pipeline():
     with pytest.raises(memsafe.InvalidArgument, match="no networks"):
         memsafe.integrate_adaptive_optimizer(type("Empty", (), {})(), device_memory="8G")
+    with pytest.raises(memsafe.InvalidArgument, match="pipeline is of type object, which has no networks"):
+        memsafe.integrate_adaptive_optimizer(object(), device_memory="8G")
     with pytest.raises(memsafe.InvalidArgument, match="optimizer="):
         o = memsafe.AdaptiveMemoryOptimizer(device_memory="8G")
         memsafe.integrate_adaptive_optimizer(make_pipeline(), video_length=3, optimizer=o)

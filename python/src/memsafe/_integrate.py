@@ -60,7 +60,7 @@ class _Wrapped:
 def _parts(pipeline: Any) -> List[_Part]:
     """The networks of a pipeline by their names: diffusers' components, else its attributes."""
     components = getattr(pipeline, "components", None)
-    found = components if isinstance(components, dict) else vars(pipeline)
+    found = components if isinstance(components, dict) else getattr(pipeline, "__dict__", {})
     return [
         _Part(name, module)
         for name, module in found.items()
@@ -133,10 +133,17 @@ class Integration:
 
     def __str__(self) -> str:
         lines = [f"{self.optimizer.tier}, because {self.optimizer.profile.tier_reason}"]
-        lines += [f"  {s['where']}: {s['what']} = {s['value']} ({s['effect']})" for s in self.set]
+        lines += [f"  {s['where']}: {s['what']} = {self._value_now(s)} ({s['effect']})" for s in self.set]
         lines += [f"  {n['where']}: no {n['what']}: {n['why']}" for n in self.not_set]
         lines += [f"  {name}: not divided: {why}" for name, why in self._whole.items()]
         return "\n".join(lines)
+
+    def _value_now(self, done: Report) -> str:
+        """What was set; of batches what failures of memory have left of it."""
+        words = str(done["what"]).split()
+        state = self._states.get(f"{done['where']}.{words[-1][:-2]}") if words[0] == "batches" else None
+        now = state.struct.batch if state else 0
+        return f"{now}, less than {done['value']} since memory ran out" if 0 < now < done["value"] else str(done["value"])
 
     def _repr_html_(self) -> str:
         return self.report()._repr_html_()
@@ -515,13 +522,10 @@ def integrate_adaptive_optimizer(
     """
     if pipeline is None or isinstance(pipeline, (str, bytes, int, float)):
         raise TypeError(f"pipeline is an object with networks, like a pipeline of diffusers, not {type(pipeline).__name__}")
-    before = vars(pipeline).get("memsafe") if hasattr(pipeline, "__dict__") else None
-    if isinstance(before, Integration):
-        before.undo()
     parts = _parts(pipeline)
     if not parts:
         raise InvalidArgument(
-            f"a {type(pipeline).__name__} has no networks: neither components nor attributes"
+            f"pipeline is of type {type(pipeline).__name__}, which has no networks: neither components nor attributes"
         )
     sizes = weight_bytes(pipeline)
     if optimizer is None:
@@ -531,6 +535,10 @@ def integrate_adaptive_optimizer(
         optimizer = AdaptiveMemoryOptimizer(video_length=video_length, resolution=resolution, **options)
     elif options or video_length or resolution:
         raise InvalidArgument("optimizer= has its own video_length, resolution and options")
+    before = getattr(pipeline, "__dict__", {}).get("memsafe")
+    if isinstance(before, Integration):  # not before all that was given is known to be right
+        before.undo()
+        parts = _parts(pipeline)
     it = Integration(pipeline, optimizer)
     try:
         _integrate(it, pipeline, parts, sizes, is_oom)
