@@ -170,6 +170,9 @@ def test_a_hook_that_fails_is_heard():
 def test_as_many_results_as_items():
     with pytest.raises(ValueError, match="1 results for 4 items"):
         memsafe.adaptive(lambda items: [1], range(4))
+    for nothing in (None, 5):
+        with pytest.raises(memsafe.InvalidArgument, match=f"fn returned {nothing} for 4 items"):
+            memsafe.adaptive(lambda items, nothing=nothing: nothing, range(4))
     assert memsafe.adaptive(lambda items: items, []) == []
     assert memsafe.adaptive(lambda items: (i for i in items), iter("abc")) == ["a", "b", "c"]
 
@@ -239,8 +242,8 @@ def test_trim_memory_gives_back(monkeypatch):
 
 
 def test_numbers_that_are_none():
-    for wrong in ({"max_batch": -1}, {"grow_after": -1}, {"task": "paint"}):
-        with pytest.raises(memsafe.InvalidArgument):
+    for wrong in ({"max_batch": -1}, {"grow_after": -1}, {"task": "paint"}, {"max_batch": 2.5}, {"clean_up_items": "x"}):
+        with pytest.raises(memsafe.InvalidArgument, match=next(iter(wrong))):
             memsafe.adaptive(Card(9), range(4), **wrong)
 
 

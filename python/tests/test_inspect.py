@@ -29,6 +29,19 @@ def test_a_plan_that_does_not_fit() -> None:
     assert fits.peak_bytes <= needs + (1 << 20) and fits.rung != "full"
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"frames": 1.5}, {"width": "a"}, {"height": None}, {"guidance": "x"}, {"steps": 1000}, {"max_gap": -1}, {"threads": 1.5},
+        {"deepcache": "no"}, {"looping": "x"}, {"budget": 0}, {"budget": float("nan")}, {"fps": "source"}, {"resolution": "x"},
+    ],
+)  # fmt: skip
+def test_what_cannot_be_planned(wrong: Any) -> None:
+    name, value = next(iter(wrong.items()))
+    with pytest.raises(memsafe.InvalidArgument, match=f"{name}\\b.*{value}"):
+        memsafe.plan(shape="tiny", device="cpu", **wrong)
+
+
 def test_plans_of_devices_that_are_not_here() -> None:
     small = memsafe.plan(shape="latentsync-1.6", device="dummy", device_memory="8G")
     large = memsafe.plan(shape="latentsync-1.6", device="dummy", device_memory="40G")

@@ -442,6 +442,26 @@ def test_a_script_of_pressure(model: Any, clip: Any, speech: Any, inputs: Any, f
     assert frames.report.changes > 0
 
 
+def test_floats_out_of_range(model: Any, clip: Any, speech: Any, inputs: Any) -> None:
+    floats = clip.astype(np.float32) / 255
+    for wrong, says in ((np.nan, "is no number"), (2.0, "is 2: scale those from -1 to 1"), (-0.5, r"is -0.5: scale")):
+        video = floats.copy()
+        video[3, 7, 5, 1] = wrong
+        with pytest.raises(memsafe.InvalidArgument, match=f"frame 3: .*x 5, y 7 {says}"):
+            made(model, video, speech, track=inputs.track, frames=5)
+    for video in (floats * 2 - 1, floats - 0.5, np.full_like(floats, np.nan), floats + 1):
+        with pytest.raises(memsafe.InvalidArgument, match="frame 0: "):
+            model.lipsync(video, speech, track=inputs.track)
+        for of in (lambda v: memsafe.detect(v, model), lambda v: memsafe.score(v, speech, model=model)):
+            with pytest.raises(memsafe.InvalidArgument, match="frame 0: "):
+                of(video)
+    over = floats.copy()
+    over[:, 0, 0], over[:, 0, 1] = 1.25, -0.25
+    exact = floats.copy()
+    exact[:, 0, 0], exact[:, 0, 1] = 1, 0
+    assert np.array_equal(made(model, over, speech, track=inputs.track, frames=2), made(model, exact, speech, track=inputs.track, frames=2))
+
+
 def test_evict(model: Any, clip: Any, speech: Any, inputs: Any, first_frames: Any) -> None:
     made(model, clip, speech, track=inputs.track, frames=1)
     assert model.info.loaded

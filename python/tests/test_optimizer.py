@@ -90,9 +90,16 @@ def test_costs_of_the_caller():
         {"vae_decode": (1, 2, -3)},
         {"paint": (1, 1, 1)},
         {"vae_decode": {"bytes": 1}},
+        {"vae_decode": 5},
+        {"vae_decode": ("x", 1, 1)},
+        {"vae_decod": (1, 1, 1)},
     ):
-        with pytest.raises(memsafe.InvalidArgument):
+        with pytest.raises(memsafe.InvalidArgument, match=f"costs.*{next(iter(costs))}"):
             optimizer("8G", costs=costs)
+    for wrong in ({"video_length": "x"}, {"video_length": 0}, {"video_length": 2.5}, {"held_bytes": -1}, {"resolution": 5.5}, {"watch": "no"}):
+        name, value = next(iter(wrong.items()))
+        with pytest.raises(memsafe.InvalidArgument, match=f"{name} must be .*{value}"):
+            memsafe.AdaptiveMemoryOptimizer(device_memory="8G", **wrong)
 
 
 def test_costs_of_another_model():

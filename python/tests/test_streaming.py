@@ -233,8 +233,8 @@ def test_the_window_is_the_optimizers():
 
 
 def test_numbers_that_are_none():
-    for buffer, window in ((0, None), (4, 5), (4, 0), ("x", None)):
-        with pytest.raises(memsafe.InvalidArgument):
+    for buffer, window in ((0, None), (4, 5), (4, 0), ("x", None), (4, 2.5), (4, "x"), (True, None)):
+        with pytest.raises(memsafe.InvalidArgument, match=f"(buffer|window) must be .* not {buffer if window is None else window!r}"):
             memsafe.StreamingFrameProcessor(doubled, buffer, window=window)
     with (
         memsafe.StreamingFrameProcessor(lambda f: [1], 4, window=2) as stream,

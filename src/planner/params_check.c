@@ -45,7 +45,7 @@ ms_status ms_check_size(int width, int height, ms_error *err) {
 
 ms_status ms_check_max_gap(int max_gap, ms_error *err) {
     if (max_gap < 0 || max_gap > 1000)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "max-gap must be 0 to 1000 frames, not %d", max_gap);
+        return ms_fail(err, MS_INVALID_ARGUMENT, "max_gap must be 0 to 1000 frames, not %d", max_gap);
     return MS_OK;
 }
 

@@ -15,7 +15,8 @@ static ms_status make_ring(ms_session *s, ms_error *err) {
     const int64_t least = s->window_frames + s->p.max_gap + 2;
     s->size = s->p.held_frames ? s->p.held_frames : least + s->window_frames;
     if (s->size < least || s->size > MS_RUN_MAX_SINK_FRAMES)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "held_frames must be %lld to %d, not %d", (long long)least,
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "held_frames must be %lld to %d, or 0 for the default, not %d", (long long)least,
                        MS_RUN_MAX_SINK_FRAMES, s->p.held_frames);
     s->ring = ms_mem_calloc(s->mem, MS_LEDGER_FRAMES, (size_t)s->size, sizeof(*s->ring));
     if (!s->ring)

@@ -5,13 +5,14 @@ pictures = adaptive(decode, latents, task="vae_decode", resolution=(512, 512))
 
 import ctypes as C
 import gc
+import reprlib
 import sys
 import threading
 import traceback
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, TypeVar
 
 from . import _abi
-from ._errors import InternalError, OutOfMemory
+from ._errors import InternalError, InvalidArgument, OutOfMemory
 from ._library import error_of, lib, sized
 from ._optimizer import (
     AdaptiveMemoryOptimizer,
@@ -22,6 +23,7 @@ from ._optimizer import (
     torch_if_loaded,
 )
 from ._reports import Report
+from ._values import whole
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -207,9 +209,8 @@ def loop_params(
 ) -> _abi.ms_adaptive_params:
     """The library's parameters, but the functions."""
     params = _abi.ms_adaptive_params()
-    params.max_batch = max_batch or 0
-    params.grow_after = grow_after or 0
-    params.clean_up_items = clean_up_items or 0
+    for name, value in (("max_batch", max_batch), ("grow_after", grow_after), ("clean_up_items", clean_up_items)):
+        setattr(params, name, 0 if value is None else whole(name, value))
     if task is not None:
         params.task = task_number(task)
     if optimizer is not None:
@@ -266,6 +267,16 @@ def _default_optimizer() -> AdaptiveMemoryOptimizer:
         return _defaults[now]
 
 
+def results_of(got: Any, count: int, what: str) -> List[Any]:
+    """What fn returned, as a list with a result for each of its items."""
+    if not hasattr(got, "__iter__") and not hasattr(got, "__getitem__"):
+        raise InvalidArgument(f"fn returned {reprlib.repr(got)} for {count} {what}: it must return a list with a result for each")
+    results = list(got)
+    if len(results) != count:
+        raise InvalidArgument(f"fn returned {len(results)} results for {count} {what}")
+    return results
+
+
 def adaptive(
     fn: Callable[[List[T]], Sequence[R]],
     items: Iterable[T],
@@ -304,10 +315,7 @@ def adaptive(
     results: List[R] = []
 
     def process(first: int, count: int) -> None:
-        got = list(fn(todo[first : first + count]))
-        if len(got) != count:
-            raise ValueError(f"fn returned {len(got)} results for {count} items")
-        results.extend(got)
+        results.extend(results_of(fn(todo[first : first + count]), count, "items"))
 
     params = loop_params(optimizer, task, resolution, max_batch, grow_after, clean_up_items)
     run_loop(process, len(todo), params, Guard(is_oom, trim, clean_up), state)

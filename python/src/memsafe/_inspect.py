@@ -22,7 +22,7 @@ from ._model import Model, ModelLike
 from ._models import PathLike, find_model, shape_of
 from ._options import set_profile
 from ._reports import Plan, Report, report_of
-from ._values import Rate, Size, rate, size_bytes
+from ._values import Rate, Size, budget_bytes, flag, number, rate, size_bytes, whole
 
 FEATURES = ("ffmpeg", "yaml", "onnx", "sqlite", "zstd", "plugins")
 _NO_LIMIT = C.c_size_t(-1).value
@@ -89,23 +89,25 @@ def plan(
     """
     p = filled(_abi.ms_plan_params, "ms_plan_params_init_sized")
     _name_model(p, model, shape, comfyui)
-    p.width, p.height, p.frames, p.turns = width, height, frames, looping
+    p.width, p.height, p.turns = whole("width", width), whole("height", height), flag("looping", looping)
+    p.frames = whole("frames", frames, -(1 << 63), (1 << 63) - 1)
     wanted = rate("fps", fps)
     if wanted is None:
-        raise _errors.InvalidArgument("fps must be a number: there is no video that has one")
+        raise _errors.InvalidArgument('fps must be a number, not "source": there is no video that has one')
     p.fps = wanted[0] / wanted[1]
-    p.steps, p.guidance, p.deepcache, p.resolution, p.threads = steps, guidance, deepcache, resolution, threads
+    p.steps, p.guidance, p.deepcache = whole("steps", steps), number("guidance", guidance), flag("deepcache", deepcache)
+    p.resolution, p.threads = whole("resolution", resolution), whole("threads", threads)
     p.paste = choice("paste", paste, "ms_paste", "MS_PASTE_")
     p.precision = choice("precision", precision, "ms_precision", "MS_PRECISION_")
     p.rung = choice("force_rung", force_rung, "ms_rung", "MS_RUNG_")
     p.codec = choice("codec", codec, "ms_output_codec", "MS_OUTPUT_")
     if max_gap is not None:
-        p.max_gap = max_gap
+        p.max_gap = whole("max_gap", max_gap)
     p.tracked = track is not None
     p.device, p.arch = encoded(None if arch and device == "auto" else device), encoded(arch)
     p.device_bytes = size_bytes("device_memory", device_memory)
-    p.budget_bytes, p.host_budget_bytes = size_bytes("budget", budget), size_bytes("host_budget", host_budget)
-    p.allow_downscale = allow_downscale
+    p.budget_bytes, p.host_budget_bytes = budget_bytes("budget", budget), budget_bytes("host_budget", host_budget)
+    p.allow_downscale = flag("allow_downscale", allow_downscale)
     kept = set_profile(p.profile, profile, profile_file, settings)
     found, svg, err = _abi.ms_plan_report(), C.c_void_p(), _abi.ms_error()
     status = lib().ms_plan_run_sized(*sized(p), *sized(found), C.byref(svg), C.byref(err))
@@ -165,7 +167,7 @@ def probe(
 
     Limits that there are not are None. Unsupported: the device; InvalidArgument; FileError: disk.
     """
-    p = _abi.ms_probe_params(device=encoded(device), threads=threads, memory_bytes=size_bytes("device_memory", device_memory))
+    p = _abi.ms_probe_params(device=encoded(device), threads=whole("threads", threads), memory_bytes=size_bytes("device_memory", device_memory))
     handle = C.c_void_p()
     call("ms_probe_create_sized", *sized(p), C.byref(handle))
     try:

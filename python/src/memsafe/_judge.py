@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _abi, _errors
-from ._frames import Frame, FrameSource, Given
+from ._frames import Frame, FrameSource, Given, check_floats
 from ._library import call, encoded, filled, lib, naming, sized, text
 from ._lipsync import Bar
 from ._model import Model, ModelLike
@@ -22,7 +22,7 @@ from ._options import frame_at
 from ._reports import Report, report_of
 from ._speech import Audio, speech_of
 from ._track import mouth_openings
-from ._values import Rate, Size, Time, rate, size_bytes, time_us
+from ._values import Rate, Size, Time, budget_bytes, flag, rate, time_us, whole
 from ._worker import Worker
 
 Points = npt.NDArray[np.float32]
@@ -47,13 +47,14 @@ def _clip(video: Any, fps: Rate, allow_truncated: bool, start_us: int = 0) -> Fr
         return _media.Clip(os.fspath(video), wanted, start_us, allow_truncated)
     if wanted is None:
         raise _errors.InvalidArgument('fps="source" is for files: frames that are given have no rate of their own')
-    return Given(video, wanted, frame_at(start_us, wanted))
+    return Given(video, wanted, frame_at(start_us, wanted), start_us / 1e6)
 
 
-def _bytes_of(frame: Frame) -> npt.NDArray[np.uint8]:
+def _bytes_of(frame: Frame, number: int) -> npt.NDArray[np.uint8]:
     """As the library looks at it: tight RGB of bytes."""
+    check_floats(frame, number)
     if frame.dtype != np.uint8:
-        frame = np.rint(np.clip(np.nan_to_num(frame), 0, 1) * 255).astype(np.uint8)
+        frame = np.rint(np.clip(frame, 0, 1) * 255).astype(np.uint8)
     return np.ascontiguousarray(frame)
 
 
@@ -110,7 +111,7 @@ def _look(params: _abi.ms_finder_params, clip: FrameSource, frames: int) -> Iter
         for number, frame in enumerate(clip.forward()):
             if frames and number == frames:
                 break
-            rgb = _bytes_of(frame)
+            rgb = _bytes_of(frame, number)
             pixels = rgb.ctypes.data_as(C.POINTER(C.c_uint8))
             run(lambda pixels=pixels: call("ms_finder_push", handle, pixels, 0))  # type: ignore[misc]
             yield from _found(handle)
@@ -181,9 +182,13 @@ def detect(
     began = time.monotonic()
     p = filled(_abi.ms_finder_params, "ms_finder_params_init_sized")
     _nets(p, model, faces)
-    p.face, p.threads, p.device, p.budget_bytes = face, threads, encoded(device), size_bytes("budget", budget)
+    p.face, p.threads = whole("face", face), whole("threads", threads)
+    p.device, p.budget_bytes = encoded(device), budget_bytes("budget", budget)
     if max_gap is not None:
-        p.max_gap = max_gap
+        p.max_gap = whole("max_gap", max_gap)
+    whole("frames", frames, 0, _abi.MS_RUN_MAX_FRAMES)
+    flag("allow_truncated", allow_truncated)
+    flag("force", force)
     bar = Bar(progress)
     file = _TrackFile(os.fspath(out), force) if out is not None else None
     try:
@@ -291,8 +296,9 @@ def score(
         speech = np.ascontiguousarray(speech_of(audio), np.float32)
         p = filled(_abi.ms_scorer_params, "ms_scorer_params_init_sized")
         _nets(p, model, faces)
-        p.track, p.device, p.threads, p.budget_bytes = encoded(track), encoded(device), threads, size_bytes("budget", budget)
-        p.width, p.height, p.window = clip.width, clip.height, window
+        p.track, p.device, p.threads, p.budget_bytes = encoded(track), encoded(device), whole("threads", threads), budget_bytes("budget", budget)
+        p.width, p.height, p.window = clip.width, clip.height, whole("window", window)
+        whole("frames", frames, 0, _abi.MS_RUN_MAX_FRAMES)
         p.fps_num, p.fps_den = clip.fps
         p.first_frame = frame_at(time_us("start", start), clip.fps)
         p.input, p.truth = sources[1] is not None, sources[2] is not None
@@ -322,7 +328,7 @@ def _judged(
             if frames and number == frames:
                 break
             given = [frame, *(next(other, None) for other in iterators[1:])]
-            _push(work.worker, handle, given, None if openings is None else openings.get(number))
+            _push(work.worker, handle, number, given, None if openings is None else openings.get(number))
             bar.tell(number + 1, total)
         report = _abi.ms_score_report()
         call("ms_scorer_get_report_sized", handle, *sized(report))
@@ -333,8 +339,8 @@ def _judged(
     return made
 
 
-def _push(worker: Worker, handle: C.c_void_p, given: List[Optional[Frame]], opening: Optional[float]) -> None:
-    kept = [None if frame is None else _bytes_of(frame) for frame in given]
+def _push(worker: Worker, handle: C.c_void_p, number: int, given: List[Optional[Frame]], opening: Optional[float]) -> None:
+    kept = [None if frame is None else _bytes_of(frame, number) for frame in given]
     f = _abi.ms_score_frame()
     for name, rgb in zip(("video", "input", "truth"), kept):
         if rgb is not None:

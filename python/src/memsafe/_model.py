@@ -13,13 +13,13 @@ from ._library import call, choice, encoded, filled, lib, naming
 from ._lipsync import Bar, Job, LipSync
 from ._models import PathLike, find_model
 from ._options import NAMES as _OPTIONS
-from ._options import Options, set_profile
+from ._options import Options, check_use, set_profile
 from ._options import unknown as _unknown
 from ._reports import Report, report_of
 from ._session import Session
 from ._speech import Audio, speech_of
 from ._track import Faces
-from ._values import Size, size_bytes, time_us
+from ._values import Size, budget_bytes, flag, time_us, whole
 
 if TYPE_CHECKING:
     from ._write import Output
@@ -32,7 +32,7 @@ class Model:
         ComfyUI's models folder, "demo"; None = the only one that is installed.
     device: "auto" = the best of this machine, "cpu", "cuda", "cuda:1".
     budget: what the process may come to hold of the device's memory, bytes or "8G"; on the CPU that is the process's
-        memory with Python itself. None = what is free less a margin.
+        memory with Python itself. None = what is free less a margin; 0 is refused.
     host_budget: likewise of the host's memory beside a device with memory of its own.
     precision: "auto", "fp32", "fp16", "bf16": how weights are stored.
     threads: 0 = all. The frames do not depend on it.
@@ -77,13 +77,13 @@ class Model:
         self._params = filled(_abi.ms_model_params, "ms_model_params_init_sized")
         for name, path in found.items():
             setattr(self._params, name, encoded(path))
-        self._params.no_faces = not face_nets
+        self._params.no_faces = not flag("face_nets", face_nets)
         self._params.device = encoded(device)
-        self._params.threads = threads
+        self._params.threads = whole("threads", threads)
         self._precision = choice("precision", precision, "ms_precision", "MS_PRECISION_")  # where a lip sync names none
         self._params.precision = self._precision
-        self._params.budget_bytes = size_bytes("budget", budget)
-        self._params.host_budget_bytes = size_bytes("host_budget", host_budget)
+        self._params.budget_bytes = budget_bytes("budget", budget)
+        self._params.host_budget_bytes = budget_bytes("host_budget", host_budget)
         self._profile_file = profile_file
         self._settings = set_profile(self._params.profile, profile, profile_file, settings)
         self._open()
@@ -162,8 +162,9 @@ class Model:
         """The mouth in video follows audio.
 
         video: a file (needs PyAV), or frames: an array [frames][height][width][3], a list or whatever gives one frame
-            [height][width][3] after the other, of uint8 or of floats from 0 to 1; torch's tensors, too.
-        audio: a file, or (samples, rate): floats from -1 to 1 or integers, [samples] or [channels][samples].
+            [height][width][3] after the other, of uint8 or of floats from 0 to 1; torch's tensors, too. Floats from
+            -0.25 to 1.25 are clipped, others refused: those from -1 to 1 have to be scaled.
+        audio: a file, or (samples, rate): floats from -1 to 1, int16 or int32, [samples] or [channels][samples].
         out: a video file to write (needs PyAV); then the result is its report. None: the result is an iterator of
             frames, each as soon as its window is done.
         options: those of ``memsafe run`` by name; docs/python.md has the table. Above all steps=20, guidance=1.5,
@@ -178,6 +179,7 @@ class Model:
         unknown = [name for name in options if name not in _OPTIONS]
         if unknown:
             raise _unknown(unknown[0])
+        check_use(options, to_file=out is not None)
         wishes = Options(**options)
         if out is None:
             return self._begin(video, audio, wishes, None)
@@ -210,7 +212,7 @@ class Model:
             o.length_us()  # said before files are read
             speech = speech_of(audio, time_us("audio_start", o.audio_start))
             if not len(speech):
-                raise _errors.InvalidArgument("the speech ends before it begins (audio_start)")
+                raise _errors.InvalidArgument(f"audio_start={o.audio_start!r} is behind the end of the speech")
             source, first = o.source(video)
             try:
                 loop = o.loop_of(source)

@@ -15,7 +15,7 @@ from . import _abi
 from ._errors import InvalidArgument
 from ._library import call, encoded, lib, naming, sized, text
 from ._reports import Report
-from ._values import Size, size_bytes
+from ._values import Size, flag, size_bytes, whole
 
 Resolution = Union[int, Tuple[int, int], Sequence[int]]
 #: bytes of a batch: fixed, for each item, for each pixel of an item
@@ -32,17 +32,17 @@ def task_names() -> List[str]:
     return [text(lib().ms_task_name(n)) for n in range(_abi.MS_TASK_COUNT)]
 
 
-def task_number(task: str) -> int:
-    """The library's number of a task."""
+def task_number(task: str, option: str = "task") -> int:
+    """The library's number of a task. option: where it was named."""
     number = C.c_int()
     if not isinstance(task, str) or not lib().ms_task_find(task.encode(), C.byref(number)):
-        raise InvalidArgument(f"task must be {', '.join(task_names())}, not {task!r}")
+        raise InvalidArgument(f"{option} must be {', '.join(task_names())}, not {task!r}")
     return number.value
 
 
 def height_width(option: str, value: Resolution) -> Tuple[int, int]:
     """(height, width) in pixels; a single number is a square."""
-    sides = (value, value) if isinstance(value, int) else tuple(value)
+    sides = (value, value) if isinstance(value, int) else tuple(value) if hasattr(value, "__iter__") else ()
     if len(sides) != 2 or not all(isinstance(s, int) and 1 <= s <= MAX_ITEM_SIDE for s in sides):
         raise InvalidArgument(
             f"{option} must be (height, width) in pixels, 1 to {MAX_ITEM_SIDE}, not {value!r}"
@@ -71,12 +71,13 @@ def _costs_of(costs: Mapping[str, Cost]) -> Dict[int, Tuple[int, int, int]]:
             unknown = set(cost) - set(parts)
             if unknown:
                 raise InvalidArgument(f"costs[{task!r}] has {', '.join(parts)}, not {min(unknown)}")
-            numbers = tuple(int(cost.get(part, 0)) for part in parts)
+            given = [cost.get(part, 0) for part in parts]
         else:
-            numbers = tuple(int(n) for n in cost)
-        if len(numbers) != 3 or min(numbers) < 0:
+            given = list(cost) if hasattr(cost, "__iter__") else []
+        whole_numbers = all(hasattr(n, "__index__") and not isinstance(n, bool) and n >= 0 for n in given)
+        if len(given) != 3 or not whole_numbers:
             raise InvalidArgument(f"costs[{task!r}] must be ({', '.join(parts)}) of 0 or more, not {cost!r}")
-        table[task_number(task)] = (numbers[0], numbers[1], numbers[2])
+        table[task_number(task, "a task in costs")] = (int(given[0]), int(given[1]), int(given[2]))
     return table
 
 
@@ -175,8 +176,9 @@ class AdaptiveMemoryOptimizer:
         watch: bool = False,
         pressure_trace: Optional[str] = None,
     ) -> None:
-        if video_length is not None and video_length < 1:
+        if video_length is not None and whole("video_length", video_length) < 1:
             raise InvalidArgument(f"video_length must be 1 or more frames, not {video_length}")
+        whole("held_bytes", held_bytes, 0, (1 << 63) - 1)
         self.device = str(device)
         self.video_length = video_length
         self._stated = size_bytes("device_memory", device_memory)
@@ -219,7 +221,7 @@ class AdaptiveMemoryOptimizer:
         params.profile, params.profile_file = encoded(profile), encoded(profile_file)
         texts = [f"{field}={_setting(value)}".encode() for field, value in (settings or {}).items()]
         params.settings, params.n_settings = (C.c_char_p * len(texts))(*texts), len(texts)
-        params.environment = environment
+        params.environment = flag("environment", environment)
         self._costs = _Costs(model, params.device_bytes, _costs_of(costs or {}))
         self._made.insert(0, ("ms_batches_destroy", self._costs.batches))
         # Kept: the library calls them as long as the optimizer lives. They must not keep the optimizer alive.
@@ -232,7 +234,7 @@ class AdaptiveMemoryOptimizer:
         with naming(profile_file):
             call("ms_optimizer_create_sized", *sized(params), C.byref(self.handle))
         self.watch_handle = C.c_void_p()
-        if watch or pressure_trace is not None:
+        if flag("watch", watch) or pressure_trace is not None:
             self._made.insert(0, ("ms_pressure_watch_destroy", self.watch_handle))
             with naming(pressure_trace):
                 call("ms_pressure_watch_create", None, None, encoded(pressure_trace), C.byref(self.watch_handle))
@@ -358,9 +360,9 @@ class AdaptiveMemoryOptimizer:
         request.height, request.width = self.item_size(
             number, height_width("resolution", resolution or self.resolution)
         )
-        request.frames = self.video_length or 0 if frames is None else frames
+        request.frames = self.video_length or 0 if frames is None else whole("frames", frames)
         request.free_bytes = size_bytes("free_memory", free_memory)
-        request.pressure = lib().ms_pressure_watch_level(self._watch()) if pressure is None else pressure
+        request.pressure = lib().ms_pressure_watch_level(self._watch()) if pressure is None else whole("pressure", pressure)
         answer = _abi.ms_batch_answer()
         call("ms_optimizer_explain_sized", self._open(), number, *sized(request), *sized(answer))
         return Report(

@@ -4,20 +4,23 @@ import ctypes as C
 import dataclasses
 import difflib
 import os
-from typing import Any, List, Mapping, Optional, Tuple
+from typing import Any, Iterable, List, Mapping, Optional, Tuple
 
 from . import _abi, _errors
 from ._frames import FrameSource, Given
 from ._library import choice, encoded
 from ._models import PathLike
 from ._track import Track
-from ._values import Rate, Time, rate, time_us
+from ._values import Rate, Time, flag, number, rate, time_us, whole
 
 # Options of the command that belong to the model, and those that only it has.
 OF_MODEL = frozenset(["budget", "host_budget", "device", "threads", "profile", "profile_file", "settings", "set", "config", "unet", "vae", "whisper", "faces", "model", "demo"])
 OF_COMMAND = frozenset(
     ["rest", "preview", "resume", "report", "tonemap", "format", "pixel_format", "sound_codec", "segment", "allow_downscale", "latent_cache", "latent_cache_dir", "latent_cache_size", "latent_rank", "quiet"]
 )
+# Those of a file that is written, and those of frames that come one after the other.
+OF_FILE = ("codec", "crf", "audio_out", "no_metadata", "force")
+OF_FRAMES = ("copy",)
 LOOPS = ("pingpong", "repeat", "hold", "none")
 
 
@@ -29,6 +32,15 @@ def unknown(name: str) -> TypeError:
         return TypeError(f"{name} is an option of the command `memsafe run` that lipsync() does not have")
     near = difflib.get_close_matches(name, sorted(NAMES), 1)
     return TypeError(f"lipsync() has no option {name}" + (f"; did you mean {near[0]}?" if near else ""))
+
+
+def check_use(given: Iterable[str], to_file: bool) -> None:
+    """InvalidArgument: an option that would do nothing."""
+    for name in given:
+        if name in OF_FILE and not to_file:
+            raise _errors.InvalidArgument(f"{name} is for files: give out=")
+        if name in OF_FRAMES and to_file:
+            raise _errors.InvalidArgument(f"{name} is for frames that are iterated over: with out= there are none")
 
 
 @dataclasses.dataclass
@@ -71,17 +83,20 @@ class Options:
 
     def fill(self, p: _abi.ms_session_params) -> None:
         """All that a session takes as it is."""
-        p.steps, p.guidance, p.deepcache, p.resolution = _int("steps", self.steps), float(self.guidance), bool(self.deepcache), self.resolution
-        p.seed = _int("seed", self.seed, 0, (1 << 64) - 1)
+        for name in ("deepcache", "allow_truncated", "no_metadata", "force", "copy"):
+            flag(name, getattr(self, name))
+        p.steps, p.guidance = whole("steps", self.steps), number("guidance", self.guidance)
+        p.deepcache, p.resolution = self.deepcache, whole("resolution", self.resolution)
+        p.seed = whole("seed", self.seed, 0, (1 << 64) - 1)
         p.paste = choice("paste", self.paste, "ms_paste", "MS_PASTE_")
         p.rung = choice("force_rung", self.force_rung, "ms_rung", "MS_RUNG_")
-        p.face = _int("face", self.face)
+        p.face = whole("face", self.face)
         if self.max_gap is not None:
-            p.max_gap = _int("max_gap", self.max_gap)
+            p.max_gap = whole("max_gap", self.max_gap)
         p.given_faces = self.track is not None
-        p.held_frames = _int("held_frames", self.held_frames)
+        p.held_frames = whole("held_frames", self.held_frames)
         p.pressure_trace = encoded(self.pressure_trace)
-        _int("frames", self.frames, 0, _abi.MS_RUN_MAX_FRAMES)
+        whole("frames", self.frames, 0, _abi.MS_RUN_MAX_FRAMES)
 
     @property
     def has_range(self) -> bool:
@@ -99,7 +114,7 @@ class Options:
         if wanted is None:
             raise _errors.InvalidArgument('fps="source" is for files: frames that are given have no rate of their own')
         first = frame_at(start, wanted)
-        return Given(video, wanted, first), first
+        return Given(video, wanted, first, self.start), first
 
     def loop_of(self, source: FrameSource) -> str:
         if self.loop is None:
@@ -114,10 +129,10 @@ class Options:
         """Of the range; 0 = it has no end."""
         length = time_us("duration", self.duration)
         if self.duration is not None and length == 0:
-            raise _errors.InvalidArgument("duration must be more than 0")
+            raise _errors.InvalidArgument(f"duration must be more than 0 s, not {self.duration!r}")
         if self.to is not None:
             if self.duration is not None:
-                raise _errors.InvalidArgument("to and duration both say where it ends: name one")
+                raise _errors.InvalidArgument(f"to={self.to!r} and duration={self.duration!r} both say where it ends: name one")
             length = time_us("to", self.to) - time_us("start", self.start)
             if length <= 0:
                 raise _errors.InvalidArgument(f"to={self.to!r} is not after start={self.start!r}")
@@ -136,15 +151,6 @@ NAMES = frozenset(field.name for field in dataclasses.fields(Options))
 def frame_at(us: int, fps: Tuple[int, int]) -> int:
     """The frame that begins nearest to a time; of two the even one."""
     return round(us * fps[0] / (fps[1] * 1000000))
-
-
-def _int(name: str, value: Any, least: int = -(1 << 31), most: int = (1 << 31) - 1) -> int:
-    if isinstance(value, float) or not hasattr(value, "__index__"):
-        raise _errors.InvalidArgument(f"{name} must be a whole number, not {value!r}")
-    number = int(value)
-    if not least <= number <= most:
-        raise _errors.InvalidArgument(f"{name} must be {least} to {most}, not {number}")
-    return number
 
 
 def set_profile(

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _errors
+from ._values import number
 
 RATE = 16000
 Samples = npt.NDArray[np.float32]
@@ -57,6 +58,15 @@ def as_floats(samples: npt.NDArray[Any]) -> Samples:
     return samples
 
 
+def rate_of(audio: Tuple[Any, int]) -> int:
+    """Samples a second; 16000.0 is 16000."""
+    given: Any = audio[1]
+    found = number("audio's rate", given)
+    if not 1000 <= found <= 1000000 or found != int(found):
+        raise _errors.InvalidArgument(f"audio's rate must be 1000 to 1000000 samples a second, a whole number, not {given!r}")
+    return int(found)
+
+
 def speech_of(audio: Audio, start_us: int = 0) -> Samples:
     """A file's or array's sound as speech, from a time on.
 
@@ -68,9 +78,7 @@ def speech_of(audio: Audio, start_us: int = 0) -> Samples:
 
         samples = _media.read_speech(os.fspath(audio))
     elif isinstance(audio, tuple) and len(audio) == 2:
-        channels, rate = as_channels(audio[0]), int(audio[1])
-        if not 1000 <= rate <= 1000000:
-            raise _errors.InvalidArgument(f"audio's rate must be 1000 to 1000000 samples a second, not {rate}")
+        channels, rate = as_channels(audio[0]), rate_of(audio)
         if rate == RATE and len(channels) == 1:
             samples = as_floats(channels[0])
         else:

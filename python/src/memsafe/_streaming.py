@@ -12,11 +12,12 @@ from itertools import chain, repeat
 from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Optional, Sequence, TypeVar
 
 from . import _abi
-from ._adaptive import Guard, _default_optimizer, loop_params
+from ._adaptive import Guard, _default_optimizer, loop_params, results_of
 from ._errors import InternalError, InvalidArgument
 from ._library import call, error_of, lib, sized
 from ._optimizer import AdaptiveMemoryOptimizer, Resolution
 from ._reports import Report
+from ._values import flag, whole
 from ._worker import end_at_exit
 
 T = TypeVar("T")
@@ -61,7 +62,7 @@ class StreamingFrameProcessor(Generic[T, R]):
         trim: Optional[Callable[[], object]] = None,
         clean_up: Optional[Callable[[], object]] = None,
     ) -> None:
-        if not isinstance(buffer, int) or buffer < 1:
+        if whole("buffer", buffer) < 1:
             raise InvalidArgument(f"buffer must be 1 or more frames, not {buffer!r}")
         if task is not None and optimizer is None:
             optimizer = _default_optimizer()
@@ -70,11 +71,11 @@ class StreamingFrameProcessor(Generic[T, R]):
                 optimizer.get_optimal_batch_size(task, resolution=resolution) if task and optimizer else 1
             )
             window = min(window, buffer)
-        if not 1 <= window <= buffer:
+        if not 1 <= whole("window", window) <= buffer:
             raise InvalidArgument(f"window must be 1 to {buffer} (buffer) frames, not {window}")
         self._fn = fn
         self._buffer, self._window = buffer, window
-        self._own_thread = own_thread
+        self._own_thread = flag("own_thread", own_thread)
         self._optimizer = optimizer  # the stream's loop asks it as long as it lives
         self._held: Dict[int, T] = {}  # the library orders and bounds numbers; the objects are here
         self._made: Dict[int, R] = {}
@@ -105,9 +106,7 @@ class StreamingFrameProcessor(Generic[T, R]):
     def _process(self, _arg: Any, frames: Any, count: int, _err: Any) -> int:
         try:
             numbers = [frames[i].number for i in range(count)]
-            got = list(self._fn([self._held[n] for n in numbers]))
-            if len(got) != count:
-                raise ValueError(f"fn returned {len(got)} results for {count} frames")
+            got = results_of(self._fn([self._held[n] for n in numbers]), count, "frames")
             self._made.update(zip(numbers, got))
             for number in numbers:
                 del self._held[number]

@@ -16,13 +16,23 @@ _END: Any = object()
 Track = Union[str, "os.PathLike[str]", Iterable[Any]]
 
 
+def _shown(value: Any) -> str:
+    """A value as a message has it: of a large one its shape."""
+    shape = getattr(value, "shape", None)
+    if shape is None and isinstance(value, (list, tuple)):
+        return f"a {type(value).__name__} of {len(value)}"
+    if shape is None:
+        return repr(value)
+    return f"an array {list(shape)}" if tuple(shape) != (POINTS, 2) else "one that has a value that is no number"
+
+
 def _points(value: Any, where: str) -> Points:
     try:
         points = np.ascontiguousarray(value, np.float32)
     except (TypeError, ValueError):
         points = np.empty(0, np.float32)
     if points.shape != (POINTS, 2) or not np.isfinite(points).all():
-        raise _errors.BadMedia(f"{where}: a face is {POINTS} points of two coordinates, pixels")
+        raise _errors.BadMedia(f"{where}: a face is {POINTS} points of two coordinates, pixels, not {_shown(value)}")
     return points
 
 

@@ -17,8 +17,8 @@ from ._media import MATRICES, SCALE, av, decoded, opened, packets, scaling, soun
 from ._new_file import NewFile, check_free
 from ._options import Options
 from ._reports import Report
-from ._speech import Audio, as_channels, as_floats
-from ._values import time_us
+from ._speech import Audio, as_channels, as_floats, rate_of
+from ._values import flag, time_us, whole
 from ._version import __version__
 
 Samples = npt.NDArray[np.float32]
@@ -49,7 +49,7 @@ class _Sound:
         if options.audio_out == "speech":
             self._packets = self._encoded(sound_frames(speech[None], 16000, 0))
         elif isinstance(audio, tuple):
-            rate = int(audio[1])
+            rate = rate_of(audio)
             self._packets = self._encoded(sound_frames(as_floats(as_channels(audio[0])), rate, skip * rate // 1000000))
         else:
             self._path = os.fspath(audio)
@@ -125,7 +125,7 @@ class _Sound:
         def made() -> Iterator[Any]:
             samples = 0
             sized = av().AudioResampler(**alike, frame_size=1024)  # as the encoder wants them
-            for done in (part for whole in _ended(resampled()) for part in sized.resample(whole)):
+            for done in (part for one in _ended(resampled()) for part in sized.resample(one)):
                 done.pts, done.time_base = samples, Fraction(1, rate)
                 samples += done.samples
                 with self._writing():
@@ -194,8 +194,8 @@ class Output:
             raise _errors.InvalidArgument(f"codec must be {', '.join(CODECS)}, not {options.codec!r}")
         if options.audio_out not in SOUNDS:
             raise _errors.InvalidArgument(f"audio_out must be {', '.join(SOUNDS)}, not {options.audio_out!r}")
-        if not 0 <= options.crf <= 51:
-            raise _errors.InvalidArgument(f"crf must be 0 to 51, not {options.crf}")
+        whole("crf", options.crf, 0, 51)
+        flag("force", options.force)
         encoder, self._form, extensions = CODECS[options.codec]
         if self._extension not in extensions:
             raise _errors.Unsupported(f"{path}: {options.codec} goes into {', '.join(extensions)}")
