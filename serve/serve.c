@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 #include "files/new_file.h"
 #include "http/http.h"
 #include "memsafe/plan.h"
+#include "text/json.h"
+#include "text/size.h"
 #include "worker/worker_main.h"
 
 #define MOST_FILES 65536
@@ -127,8 +130,49 @@ static const char *history_for(const serve_params *p, const folder *f) {
     return around ? NULL : absolute;
 }
 
+/* ---- a budget that takes nothing ---- */
+
+/* The plan of a job as small as there is. */
+typedef struct smallest {
+    jobs_look look;
+    atomic_bool answered;
+    bool told;
+} smallest;
+
+static void take_smallest(void *arg) {
+    atomic_store(&((smallest *)arg)->answered, true);
+}
+
+static void ask_smallest(smallest *s, jobs *js) {
+    s->look = (jobs_look){.width = 16, .height = 16, .fps = 25, .frames = 1, .done = take_smallest, .arg = s};
+    job_options_init(&s->look.options);
+    jobs_ask(js, &s->look);
+}
+
+/* Of a model that cannot be planned the first job will tell. */
+static void tell_smallest(const serve_params *p, smallest *s) {
+    ms_json_doc *doc = NULL;
+    char budget[MS_SIZE_TEXT_BYTES], text[320];
+    if (s->told || !atomic_load(&s->answered))
+        return;
+    s->told = true;
+    if (s->look.err.code != MS_OK ||
+        ms_json_parse(NULL, s->look.plan, strlen(s->look.plan), &doc, NULL) != MS_OK)
+        return;
+    const ms_json *plan = ms_json_root(doc);
+    snprintf(
+        text, sizeof(text),
+        "a budget of %s is too small for any job: with the model %.60s the smallest needs at least %lld MiB",
+        ms_size_format_budget(budget, p->budget_bytes), p->models[0].name,
+        (long long)(ms_json_get_integer(plan, "least_bytes", 0) >> 20));
+    if (!ms_json_get_flag(plan, "fits"))
+        p->warned(p->arg, "budget-too-small", text);
+    ms_json_doc_destroy(&doc);
+}
+
 static ms_status serve_in(const serve_params *p, const folder *f, ms_error *err) {
     size_t budget_bytes = 0;
+    smallest small = {.told = !p->budget_bytes};
     MS_TRY(find_budget(p, &budget_bytes, err));
     prctl(PR_SET_DUMPABLE, 0, 0, 0,
           0); /* /proc/PID/mem and environ are closed to the user's other programs */
@@ -161,13 +205,19 @@ static ms_status serve_in(const serve_params *p, const folder *f, ms_error *err)
     if (status == MS_OK) {
         const struct timespec look = {.tv_nsec = LOOK_NS};
         p->listening(p->arg, http_address(h));
-        while (!p->ended(p->arg))
+        if (p->budget_bytes)
+            ask_smallest(&small, js);
+        while (!p->ended(p->arg)) {
             nanosleep(&look, NULL);
+            tell_smallest(p, &small);
+        }
         http_quiet(h);
     }
     jobs_stop(js);
     http_stop(&h);
     jobs_close(&js);
+    free(small.look.input);
+    free(small.look.plan);
     return status;
 }
 

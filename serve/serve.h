@@ -37,6 +37,7 @@ typedef struct serve_params {
        end. */
     void (*listening)(void *arg, const char *address);
     bool (*ended)(void *arg);
+    void (*warned)(void *arg, const char *code, const char *text); /* of what is likely a mistake */
     void *arg;
 } serve_params;
 

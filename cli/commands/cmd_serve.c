@@ -196,6 +196,11 @@ static void tell_listening(void *arg, const char *address) {
     fflush(stdout);
 }
 
+static void tell_warning(void *arg, const char *code, const char *text) {
+    (void)arg;
+    cli_warn(code, "%s", text);
+}
+
 static int serve_run(const void *state, char **arguments, int n_arguments) {
     const serve_state *s = state;
     ms_error err;
@@ -216,7 +221,8 @@ static int serve_run(const void *state, char **arguments, int n_arguments) {
                       .most_waiting = s->waiting,
                       .most_waiting_bytes = s->waiting_bytes,
                       .listening = tell_listening,
-                      .ended = cli_interrupted};
+                      .ended = cli_interrupted,
+                      .warned = tell_warning};
     cli_console_begin(&s->console);
     if (serve_lacks())
         return serve(&p, &err), cli_fail(&err);

@@ -38,7 +38,9 @@ struct jobs {
 
     pthread_t runner;
     bool has_runner;
-    worker_process worker; /* the runner's alone */
+    worker_process worker; /* the runner's alone, as the next two */
+    bool worker_has_run;   /* a job, which left something in it */
+    bool worker_is_full;   /* of which the next one said that it does not fit */
     job *current;          /* the runner's; stays in the list until it lets go */
 
     pthread_t remover; /* of folders: gigabytes take a while */

@@ -53,7 +53,7 @@ static void fail(jobs *js, job *j, const char *code, const char *detail, int64_t
     jobs_end(js, j, JOB_FAILED);
 }
 
-/* True: the job has ended. */
+/* True: the worker has ended with the job. */
 static bool take_line(jobs *js, job *j, const ms_json *line) {
     const char *event = ms_json_get_text(line, "event");
     if (strcmp(event, "progress") == 0) {
@@ -82,6 +82,8 @@ static bool take_line(jobs *js, job *j, const ms_json *line) {
         ms_status status = ms_failure_named(ms_json_get_text(line, "status"));
         if (status == MS_CANCELLED && j->cancelling)
             jobs_end(js, j, JOB_CANCELLED);
+        else if (status == MS_BUDGET && js->worker_has_run)
+            js->worker_is_full = true;
         else
             fail(js, j, jobs_error_code(status), ms_json_get_text(line, "detail"),
                  count_in(line, "needs_bytes"));
@@ -170,13 +172,32 @@ static void bury(jobs *js, job *j, const ms_error *err) {
     jobs_unlock(js);
 }
 
+/* Pages of libraries and pieces of the heap stay with a worker that has run a job, some MiB. What a job needs was
+   planned without them: it goes on in a new one, which the same words would be the last of. */
+static void renew(jobs *js, job *j) {
+    worker_process_end(&js->worker, NULL, 0);
+    jobs_lock(js);
+    js->counts.worker_bytes = 0;
+    if (j->cancelling) {
+        jobs_end(js, j, JOB_CANCELLED);
+    } else {
+        j->state = JOB_QUEUED;
+        jobs_changed(js, j);
+    }
+    jobs_unlock(js);
+}
+
 static void run_job(jobs *js, job *j, ms_buf line) {
     ms_error err;
     ms_error_clear(&err);
+    js->worker_is_full = false;
     ms_status status = order(js, line, &err);
     if (status == MS_OK)
         status = listen_to(js, j, &err);
-    if (status != MS_OK && status != MS_CANCELLED)
+    js->worker_has_run = true;
+    if (status == MS_OK && js->worker_is_full)
+        renew(js, j);
+    else if (status != MS_OK && status != MS_CANCELLED)
         bury(js, j, &err);
 }
 
@@ -191,6 +212,7 @@ static bool have_worker(jobs *js, double *next_try_s) {
     jobs_unlock(js);
     ms_status status = jobs_start_worker(js, &js->worker, "run", NULL, jobs_ending, &err);
     jobs_lock(js);
+    js->worker_has_run = false;
     if (status == MS_OK)
         return true;
     js->counts.worker_start_failures += status != MS_CANCELLED;

@@ -39,6 +39,7 @@ void worker_job_params(const worker_job *j, ms_run_params *p) {
     p->track = j->has_track ? "track" : NULL;
     p->output = job_options_output(&j->options);
     p->history = j->history;
+    p->sink_frames = WORKER_RUN_FRAMES;
 }
 
 void worker_tell(worker *w, ms_buf *line) {

@@ -10,6 +10,14 @@
 
 #define WORKER_THUMBS 5
 
+/* A picture of the video that a worker keeps beside the run for its previews, as the run's plan counts it. The
+   input's previews come from a decoder of their own; how much of it is there when a run begins differs from worker
+   to worker, 7 MiB of 1920x1080. A look counts two pictures more, so that what it lets in has room in each of them;
+   by numbers alone it is one more still, for a plan that knows no file was 3 MiB below the run's at that size. */
+#define WORKER_RUN_FRAMES 1
+#define WORKER_LOOK_FRAMES 3
+#define WORKER_PLAN_FRAMES 4
+
 typedef struct worker {
     worker_lines lines;
     pthread_mutex_t writing; /* of lines: the run's threads tell, too */

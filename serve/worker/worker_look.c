@@ -8,69 +8,162 @@
 
 #include "base/error.h"
 #include "memsafe/detect.h"
+#include "system/host.h"
+#include "text/size.h"
 #include "worker/clip_look.h"
 #include "worker/worker_job.h"
 
 #define THUMB_WIDTH 240
 #define FACE_FRAMES 25 /* that a face is looked for in */
+#define FPS 25.0       /* of what runs make here */
+#define AFTER_SPEECH 2 /* frames that a run may have more than its speech */
 #define LOOK_BUDGET ((size_t)512 << 20)
 
 /* ---- what is planned ---- */
 
-static void write_plan(ms_buf *b, const ms_plan_report *r, const ms_run_report *dry, int64_t frames,
-                       bool fits) {
+static size_t lesser(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+/* What of a plan is told: of one by numbers, or of a run that went as far as its plan. */
+typedef struct told_plan {
+    bool fits;
+    const char *tier, *tier_reason, *precision;
+    ms_rung rung;
+    int resolution, window_frames;
+    size_t peak_bytes, budget_bytes, least_bytes;
+    int64_t frames;
+    double seconds;
+    const ms_run_report *notes; /* NULL = none */
+} told_plan;
+
+static void write_plan(ms_buf *b, const told_plan *t) {
+    const int64_t window = t->window_frames > 0 ? t->window_frames : 1;
     ms_buf_printf(b,
                   "{\"fits\":%s,\"tier\":\"%s\",\"rung\":\"%s\",\"resolution\":%d,\"window_frames\":%d,"
                   "\"peak_bytes\":%zu,\"budget_bytes\":%zu,\"least_bytes\":%zu,\"precision\":\"%s\","
                   "\"windows\":%" PRId64 ",\"frames\":%" PRId64 ",\"seconds\":",
-                  fits ? "true" : "false", r->tier, ms_rung_name(r->rung), r->resolution, r->window_frames,
-                  dry ? dry->planned_bytes : r->peak_bytes, r->budget_bytes, r->least_bytes, r->precision,
-                  r->windows, frames);
-    ms_buf_json_number(b, dry && dry->planned_total_s > 0 ? dry->planned_total_s : r->total_s);
+                  t->fits ? "true" : "false", t->tier, ms_rung_name(t->rung), t->resolution, t->window_frames,
+                  t->peak_bytes, t->budget_bytes, t->least_bytes, t->precision,
+                  (t->frames + window - 1) / window, t->frames);
+    ms_buf_json_number(b, t->seconds);
     ms_buf_printf(b, ",\"tier_reason\":");
-    ms_buf_json_string(b, dry ? dry->tier_reason : "");
+    ms_buf_json_string(b, t->tier_reason);
     ms_buf_printf(b, ",\"notes\":");
-    if (dry)
-        worker_notes(b, dry);
+    if (t->notes)
+        worker_notes(b, t->notes);
     else
         ms_buf_printf(b, "[]");
     ms_buf_printf(b, "}");
 }
 
-static ms_status plan(const worker_job *j, int width, int height, double fps, int64_t frames, bool turns,
-                      ms_plan_report *ret_report, ms_error *err) {
+/* What a plan by numbers is of. */
+typedef struct numbers {
+    int width, height;
+    double fps;
+    int64_t frames;
+    bool turns;
+    size_t clean_bytes; /* that this process had before it looked at anything */
+} numbers;
+
+/* What a plan is asked for and is not the run's: what this process has taken up since it began, which is in the plan
+   and in no run, and what a worker keeps beside one, which is in no plan. Of the host's memory both: with a device
+   that has its own (apart) the budget is not of them. */
+typedef struct beside {
+    bool apart;
+    size_t looks_bytes, worker_bytes;
+} beside;
+
+static beside find_beside(const numbers *n, bool apart) {
+    const size_t now = ms_host_resident_bytes();
+    if (apart)
+        return (beside){.apart = true};
+    return (beside){.looks_bytes = now > n->clean_bytes ? now - n->clean_bytes : 0,
+                    .worker_bytes = (size_t)WORKER_PLAN_FRAMES * 3 * (size_t)n->width * (size_t)n->height};
+}
+
+static ms_status plan(const worker_job *j, const numbers *n, size_t budget_bytes, ms_plan_report *ret_report,
+                      ms_error *err) {
     ms_plan_params p;
     ms_plan_params_init(&p);
     job_options_to_plan(&j->options, &p);
     p.model = j->model;
-    p.width = width;
-    p.height = height;
-    p.fps = fps;
-    p.frames = frames;
-    p.turns = turns;
+    p.width = n->width;
+    p.height = n->height;
+    p.fps = n->fps;
+    p.frames = n->frames;
+    p.turns = n->turns;
     p.tracked = j->has_track;
     p.device = j->device;
-    p.budget_bytes = (size_t)j->budget_bytes;
+    p.budget_bytes = budget_bytes;
     p.history = j->history;
     return ms_plan_run(&p, ret_report, NULL, err);
 }
 
+/* The smallest budget that does: what the plan asks for that has next to none, so that the profile is the one of so
+   small a budget. */
+static ms_status find_least(const worker_job *j, const numbers *n, size_t *ret_bytes, bool *ret_apart,
+                            ms_error *err) {
+    ms_plan_report r = {0};
+    const beside b = find_beside(n, false);
+    ms_status status = plan(j, n, 1, &r, err);
+    if (status != MS_OK && status != MS_BUDGET)
+        return status;
+    *ret_apart = r.host_bytes > 0;
+    const size_t least = *ret_apart ? r.least_bytes : r.least_bytes + b.worker_bytes - b.looks_bytes;
+    *ret_bytes = (size_t)ms_size_whole_mib(least) << 20;
+    ms_error_clear(err);
+    return MS_OK;
+}
+
+/* By the server's budget. */
+static ms_status plan_beside(const worker_job *j, const numbers *n, bool apart, ms_plan_report *ret_report,
+                             ms_error *err) {
+    const beside b = find_beside(n, apart);
+    const size_t budget_bytes = (size_t)j->budget_bytes + b.looks_bytes;
+    ms_status status =
+        plan(j, n, budget_bytes > b.worker_bytes ? budget_bytes - b.worker_bytes : 1, ret_report, err);
+    ret_report->peak_bytes += b.worker_bytes;
+    ret_report->peak_bytes -= lesser(b.looks_bytes, ret_report->peak_bytes);
+    ret_report->budget_bytes = (size_t)j->budget_bytes;
+    return status;
+}
+
 void worker_plan(worker *w, const worker_job *j, const ms_json *line) {
+    const numbers n = {.width = (int)ms_json_get_integer(line, "width", 0),
+                       .height = (int)ms_json_get_integer(line, "height", 0),
+                       .fps = ms_json_get_number(line, "fps", 0),
+                       .frames = ms_json_get_integer(line, "frames", 0),
+                       .clean_bytes = ms_host_resident_bytes()};
     ms_plan_report r = {0};
     ms_error err;
+    size_t least_bytes = 0;
+    bool apart = false;
     ms_error_clear(&err);
-    const int64_t frames = ms_json_get_integer(line, "frames", 0);
-    ms_status status =
-        plan(j, (int)ms_json_get_integer(line, "width", 0), (int)ms_json_get_integer(line, "height", 0),
-             ms_json_get_number(line, "fps", 0), frames, false, &r, &err);
+    ms_status status = find_least(j, &n, &least_bytes, &apart, &err);
+    if (status == MS_OK)
+        status = plan_beside(j, &n, apart, &r, &err);
     if (status != MS_OK && status != MS_BUDGET) {
         worker_tell_failure(w, j, &err, 0);
         return;
     }
+    const bool fits = status == MS_OK;
+    const told_plan told = {.fits = fits,
+                            .tier = r.tier,
+                            .tier_reason = "",
+                            .precision = r.precision,
+                            .rung = r.rung,
+                            .resolution = r.resolution,
+                            .window_frames = r.window_frames,
+                            .peak_bytes = r.peak_bytes,
+                            .budget_bytes = r.budget_bytes,
+                            .least_bytes = fits ? lesser(least_bytes, r.budget_bytes) : least_bytes,
+                            .frames = n.frames,
+                            .seconds = r.total_s};
     ms_buf b;
     ms_buf_init(&b, NULL);
     ms_buf_printf(&b, "{\"event\":\"looked\",\"plan\":");
-    write_plan(&b, &r, NULL, frames, status == MS_OK);
+    write_plan(&b, &told);
     ms_buf_printf(&b, "}");
     worker_tell(w, &b);
 }
@@ -102,6 +195,7 @@ static ms_status run_dry(const worker_job *j, dry_run *d, ms_error *err) {
     p.budget_bytes = (size_t)j->budget_bytes;
     p.output = j->options.codec == MS_OUTPUT_FFV1 ? "look.mkv" : "look.mp4";
     p.force = true;
+    p.sink_frames = WORKER_LOOK_FRAMES;
     p.planned = keep_plan;
     p.cancelled = has_plan;
     p.arg = d;
@@ -169,43 +263,90 @@ static void write_input(ms_buf *b, const clip_facts *f, int thumbs, const char *
     ms_buf_printf(b, "}");
 }
 
+/* In place of the run's own words, which do not count what a worker keeps beside it. */
+static ms_status say_too_small(const worker_job *j, size_t least_bytes, int64_t *ret_needs_bytes,
+                               ms_error *err) {
+    char budget[MS_SIZE_TEXT_BYTES];
+    const size_t more = (size_t)(ms_size_whole_mib((uint64_t)j->budget_bytes) + 1) << 20;
+    least_bytes = least_bytes < more ? more : least_bytes; /* it was tried, and did not do */
+    *ret_needs_bytes = (int64_t)least_bytes;
+    return ms_fail(err, MS_BUDGET, "a budget of %s is too small: this job needs at least %zu MiB",
+                   ms_size_format_budget(budget, (uint64_t)j->budget_bytes), least_bytes >> 20);
+}
+
+static void tell_looked(worker *w, const worker_job *j, clip_look *clip, const clip_facts *facts,
+                        const told_plan *told) {
+    ms_buf b;
+    ms_buf_init(&b, NULL);
+    ms_buf_printf(&b, "{\"event\":\"looked\",\"input\":");
+    write_input(&b, facts, save_thumbs(clip, facts->video_s), j->has_track ? "null" : find_face(j));
+    ms_buf_printf(&b, ",\"plan\":");
+    write_plan(&b, told);
+    ms_buf_printf(&b, "}");
+    worker_tell(w, &b);
+}
+
+/* Before the run is asked: not less than it will say. */
+static numbers numbers_of(const worker_job *j, const clip_facts *f, size_t clean_bytes) {
+    const job_options *o = &j->options;
+    const bool keeps = o->rest == MS_REST_KEEP;
+    double seconds = f->audio_s > 0 ? f->audio_s : f->video_s;
+    if (keeps && f->video_s > seconds)
+        seconds = f->video_s;
+    if (!keeps && o->duration_s > 0 && o->duration_s < seconds)
+        seconds = o->duration_s;
+    int64_t frames = (int64_t)ceil(seconds * FPS) + AFTER_SPEECH;
+    if (o->frames > 0 && o->frames < frames)
+        frames = o->frames;
+    return (numbers){.width = f->width,
+                     .height = f->height,
+                     .fps = FPS,
+                     .frames = frames,
+                     .turns = f->audio_s > f->video_s,
+                     .clean_bytes = clean_bytes};
+}
+
+/* Whether it fits is for the dry run to say, which knows the files; the least is the plan's by numbers. */
+static ms_status look(worker *w, const worker_job *j, dry_run *dry, clip_look **ret_clip,
+                      int64_t *ret_needs_bytes, ms_error *err) {
+    const size_t clean_bytes = ms_host_resident_bytes();
+    const ms_run_report *r = &dry->report;
+    clip_facts facts = {0};
+    size_t least_bytes = 0;
+    bool apart;
+    MS_TRY(open_both(j, ret_clip, &facts, err));
+    const numbers n = numbers_of(j, &facts, clean_bytes);
+    MS_TRY(find_least(j, &n, &least_bytes, &apart, err));
+    ms_status status = run_dry(j, dry, err);
+    if (status != MS_OK)
+        return status == MS_BUDGET ? say_too_small(j, least_bytes, ret_needs_bytes, err) : status;
+    const told_plan told = {.fits = true,
+                            .tier = r->tier,
+                            .tier_reason = r->tier_reason,
+                            .precision = r->precision,
+                            .rung = r->rung,
+                            .resolution = r->resolution,
+                            .window_frames = r->window_frames,
+                            .peak_bytes = r->planned_bytes,
+                            .budget_bytes = r->budget_bytes,
+                            .least_bytes = lesser(least_bytes, r->budget_bytes),
+                            .frames = r->planned_frames > 0 ? r->planned_frames : n.frames,
+                            .seconds = r->planned_total_s,
+                            .notes = r};
+    tell_looked(w, j, *ret_clip, &facts, &told);
+    return MS_OK;
+}
+
 void worker_look(worker *w, const worker_job *j) {
     clip_look *clip = NULL;
-    clip_facts facts = {0};
-    ms_plan_report planned = {0};
+    int64_t needs_bytes = 0;
     ms_error err;
     ms_error_clear(&err);
     dry_run *dry = calloc(1, sizeof(*dry));
-    ms_status status = dry ? open_both(j, &clip, &facts, &err)
+    ms_status status = dry ? look(w, j, dry, &clip, &needs_bytes, &err)
                            : ms_fail(&err, MS_HOST_MEMORY, "out of memory to look at the video");
-    ms_status fits = MS_OK;
-    int64_t frames = 0;
-    if (status == MS_OK) {
-        double fps = 25, seconds = facts.audio_s > 0 ? facts.audio_s : facts.video_s;
-        frames = llround(seconds * fps);
-        status = run_dry(j, dry, &err);
-        if (dry->planned && dry->report.planned_frames > 0)
-            frames = dry->report.planned_frames;
-        fits = status;
-        if (status == MS_OK || status == MS_BUDGET)
-            status = plan(j, facts.width, facts.height, dry->planned ? dry->report.fps : fps,
-                          frames > 0 ? frames : 1, facts.audio_s > facts.video_s, &planned,
-                          status == MS_BUDGET ? NULL : &err);
-    }
-    if (fits == MS_BUDGET || status == MS_BUDGET)
-        worker_tell_failure(w, j, &err, (int64_t)planned.least_bytes);
-    else if (status != MS_OK)
-        worker_tell_failure(w, j, &err, 0);
-    else {
-        ms_buf b;
-        ms_buf_init(&b, NULL);
-        ms_buf_printf(&b, "{\"event\":\"looked\",\"input\":");
-        write_input(&b, &facts, save_thumbs(clip, facts.video_s), j->has_track ? "null" : find_face(j));
-        ms_buf_printf(&b, ",\"plan\":");
-        write_plan(&b, &planned, &dry->report, frames, true);
-        ms_buf_printf(&b, "}");
-        worker_tell(w, &b);
-    }
+    if (status != MS_OK)
+        worker_tell_failure(w, j, &err, needs_bytes);
     clip_look_close(&clip);
     free(dry);
 }

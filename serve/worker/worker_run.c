@@ -203,7 +203,6 @@ void worker_run(worker *w, const worker_job *j) {
         p.cancelled = is_cancelled;
         p.planned = keep_plan;
         p.frame_sink = take_frame;
-        p.sink_frames = 1; /* no more than a scaled picture of it */
         p.arg = p.sink_arg = &r;
         status = ms_run(&p, &report, &err);
         clip_look_close(&r.clip);

@@ -64,8 +64,11 @@ class Server:
             with open(f"{children}/{task}/children") as file:
                 pids = file.read().split()
             for pid in pids:
-                with open(f"/proc/{pid}/cmdline") as file:
-                    words = file.read().split("\0")
+                try:
+                    with open(f"/proc/{pid}/cmdline") as file:
+                        words = file.read().split("\0")
+                except OSError:  # it has ended meanwhile
+                    continue
                 if "serve-worker" in words:
                     found.append((int(pid), words[2]))
         return found

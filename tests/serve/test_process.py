@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import http.server
 import os
+import re
 import resource
 import signal
 import tempfile
@@ -86,7 +87,7 @@ class Process(Base):
         try:
             job = server.submit(self.clip.fields(steps="20"), headers=bearer)[1]
             end = time.monotonic() + 60
-            while not server.workers() and time.monotonic() < end:
+            while "run" not in [kind for _, kind in server.workers()] and time.monotonic() < end:
                 time.sleep(0.05)
             pids = [server.process.pid] + [pid for pid, _ in server.workers()]
             self.assertGreater(len(pids), 1)
@@ -116,14 +117,54 @@ class Process(Base):
 class Tight(Base):
     @classmethod
     def arguments(cls):
-        return ["--demo", "-b", "64M", "--max-waiting", "1"]
+        return ["--demo", "-b", "5M", "--max-waiting", "1"]
+
+    @classmethod
+    def allowed(cls, said):
+        """That no job fits is told at the start, and nothing else."""
+        lines = said.strip().split("\n")
+        return len(lines) == 1 and re.search(r"a budget of 5.00 MiB is too small for any job: .* needs at least \d+ MiB$", lines[0])
+
+    def numbers(self, server, frames):
+        return server.json("POST", "/v1/plan", {"width": 192, "height": 192, "frames": frames})[1]
 
     def test_does_not_fit(self):
-        answer = self.server.submit(self.clip.fields(**QUICK))
+        """What is needed is one number, and a server that has it does the job, the second in the same worker too."""
+        fields = self.clip.fields(steps="1")
+        answer = self.server.submit(fields)
         self.problem(answer, 422, "does-not-fit")
-        self.assertGreater(answer[1]["needs_bytes"], 64 << 20)
-        status, plan = self.server.json("POST", "/v1/plan", {})
-        self.assertEqual((status, plan["fits"]), (200, False))
+        needs = answer[1]["needs_bytes"]
+        self.assertGreater(needs, 64 << 20)
+        self.assertTrue(answer[1]["detail"].endswith(f" needs at least {needs >> 20} MiB"), answer)
+        plan = self.numbers(self.server, 16)
+        self.assertEqual((plan["fits"], plan["budget_bytes"]), (False, 5 << 20), plan)
+        # Equal processes lie up to 2 MiB apart (MS_RUN_DRIFT_BYTES).
+        self.assertLessEqual(abs(plan["least_bytes"] - needs), 2 << 20, (plan, needs))
+        with local_server(self, "--demo", "-b", str(needs)) as server:
+            for _ in range(2):
+                status, job = server.submit(fields)
+                self.assertEqual(status, 202, job)
+                self.in_order(job["plan"], needs)
+                done = server.wait(job["id"])
+                self.assertEqual(done["state"], "done", done)
+                self.assertLessEqual(done["progress"]["peak_bytes"], needs)
+            self.in_order(self.numbers(server, 16), needs)
+
+    def in_order(self, plan, budget):
+        """The least has up to 3 MiB for what differs between processes, but not beyond what is there."""
+        self.assertEqual((plan["fits"], plan["budget_bytes"]), (True, budget), plan)
+        self.assertLessEqual(plan["peak_bytes"], budget)
+        self.assertLessEqual(plan["least_bytes"], budget)
+        self.assertLessEqual(plan["least_bytes"], plan["peak_bytes"] + (3 << 20))
+
+    def test_plenty(self):
+        """With more than is needed the least stays what it was."""
+        needs = self.server.submit(self.clip.fields(steps="1"))[1]["needs_bytes"]
+        with local_server(self, "--demo", "-b", BUDGET) as server:
+            job = server.submit(self.clip.fields(steps="1", hold="true"))[1]
+            self.in_order(job["plan"], 1 << 30)
+            self.assertLessEqual(abs(job["plan"]["least_bytes"] - needs), 2 << 20, (job, needs))
+            self.assertLess(job["plan"]["least_bytes"], job["plan"]["peak_bytes"])
 
 
 if __name__ == "__main__":
