@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "commands/commands.h"
@@ -82,6 +83,14 @@ static ms_status choose_data(const serve_state *s, ms_error *err) {
                          "--data is missing, and there is no home folder to have it in");
 }
 
+/* Who else can read it can ask as its owner does. */
+static void warn_of_readers(const char *what, const char *file, FILE *f) {
+    struct stat s;
+    if (f && fstat(fileno(f), &s) == 0 && S_ISREG(s.st_mode) && (s.st_mode & (S_IRGRP | S_IROTH)))
+        cli_warn("open-secret", "the %s in %s can be read by others (mode %03o): chmod go-rwx", what, file,
+                 (unsigned)(s.st_mode & 0777));
+}
+
 /* The first line of a file, else a variable; "": neither is named. what: "token", for messages. */
 static ms_status read_secret(const char *what, const char *file, const char *variable,
                              char ret_text[TOKEN_BYTES], ms_error *err) {
@@ -91,6 +100,7 @@ static ms_status read_secret(const char *what, const char *file, const char *var
         FILE *f = fopen(file, "r");
         if (!f || !fgets(ret_text, TOKEN_BYTES, f))
             ret_text[0] = 0;
+        warn_of_readers(what, file, f);
         if (f)
             fclose(f);
         ret_text[strcspn(ret_text, "\r\n")] = 0;

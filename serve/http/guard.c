@@ -102,13 +102,17 @@ static bool is_our_origin(const char *origin, const char *host) {
     return name && host && strcasecmp(name, host) == 0;
 }
 
-/* Browsers say where a request comes from, programs do not. A cookie counts only with that. */
+/* Browsers say where a request comes from, programs do not. A cookie counts only with that. A login has no cookie
+   yet, and shows the token itself: a page of others neither has that, nor gets its POST out of a browser without
+   Origin. */
 static bool may_change(const request *r, bool bearer) {
     const char *origin = header_of(r, "Origin"), *site = header_of(r, "Sec-Fetch-Site");
     if (bearer)
         return true;
     if (origin)
         return is_our_origin(origin, header_of(r, "Host"));
+    if (!site && r->route && r->route->open)
+        return true;
     return !r->h->p.token && (!site || strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0);
 }
 
@@ -129,7 +133,11 @@ void guard(request *r, bool changes) {
         return;
     }
     if (changes && !may_change(r, bearer))
-        refuse(r, MHD_HTTP_FORBIDDEN, "wrong-origin", "the request comes from a page of somebody else's");
+        refuse(r, MHD_HTTP_FORBIDDEN, "wrong-origin", "%s",
+               header_of(r, "Origin") || header_of(r, "Sec-Fetch-Site")
+                   ? "the request comes from a page of somebody else's"
+                   : "a request with the cookie needs Origin, which browsers send; programs send "
+                     "`Authorization: Bearer TOKEN`");
 }
 
 http_result guard_login(request *r) {

@@ -48,9 +48,35 @@ class Token(Base):
         cookie = {"Cookie": headers["Set-Cookie"].split(";")[0]}
         self.assertEqual(self.server.json("GET", "/v1/jobs", headers=cookie)[0], 200)
         cancel = "/v1/jobs/" + "0" * 32 + "/cancel"
-        self.problem(self.server.json("POST", cancel, headers=cookie), 403, "wrong-origin")
+        answer = self.server.json("POST", cancel, headers=cookie)
+        self.problem(answer, 403, "wrong-origin")
+        self.assertIn("needs Origin", answer[1]["detail"])
         self.problem(self.server.json("POST", cancel, headers=dict(cookie, Origin="http://evil.example")), 403, "wrong-origin")
         self.problem(self.server.json("POST", cancel, headers=dict(cookie, Origin=ours["Origin"])), 404, "no-such-job")
+
+    def test_login_of_a_program(self):
+        """No page: no Origin, no Sec-Fetch-Site. It has the token, or it is told that it has not; pages of others never come in."""
+        right, wrong = json.dumps({"token": self.WORD}), json.dumps({"token": "no"})
+        plain = {"Content-Type": "application/json"}
+        status, headers, _ = self.server.ask("POST", "/v1/login", right, plain)
+        self.assertEqual(status, 204)
+        self.assertIn("SameSite=Strict", headers["Set-Cookie"])
+        self.assertEqual(self.server.ask("POST", "/v1/login", wrong, plain)[0], 401)
+        for told in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
+                     {"Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"}):
+            status, headers, _ = self.server.ask("POST", "/v1/login", right, dict(plain, **told))
+            self.assertEqual((status, headers["Set-Cookie"]), (403, None), told)
+
+    def test_readable_file(self):
+        """A token that others of this machine can read is told, with its mode."""
+        name = os.path.join(self.folder, "open-token")
+        with open(name, "w") as file:
+            file.write(self.WORD + "\n")
+        for mode, told in ((0o644, True), (0o640, True), (0o600, False)):
+            os.chmod(name, mode)
+            with local_server(self, "--demo", "-b", BUDGET, "--token-file", name) as server:
+                said = server.said()
+            self.assertEqual(f"{name} can be read by others (mode {mode:o})" in said, told, said)
 
     def test_of_a_file(self):
         """The first line; elsewhere than on loopback, where too many requests are refused."""
