@@ -102,9 +102,9 @@ static bool is_our_origin(const char *origin, const char *host) {
     return name && host && strcasecmp(name, host) == 0;
 }
 
-/* Browsers say where a request comes from, programs do not. A cookie counts only with that. A login has no cookie
-   yet, and shows the token itself: a page of others neither has that, nor gets its POST out of a browser without
-   Origin. */
+/* Browsers say where a request comes from, programs do not. A cookie counts only with that. A login has no
+   cookie yet, and shows the token itself: a page of others neither has that, nor gets its POST out of a
+   browser without Origin. */
 static bool may_change(const request *r, bool bearer) {
     const char *origin = header_of(r, "Origin"), *site = header_of(r, "Sec-Fetch-Site");
     if (bearer)

@@ -128,7 +128,7 @@ static void end_part(submission *s) {
     } else if (s->in_part && !is_file_part(s->key)) {
         s->value[s->value_bytes] = 0;
         if (strlen(s->value) != s->value_bytes)
-            refuse(s->r, 422, "invalid-option", "%s has a zero byte", s->key);
+            refuse_field(s->r, 422, "invalid-option", s->key, "%s has a zero byte", s->key);
         else if (job_options_set_text(&s->j->options, s->key, s->value, &err) != MS_OK)
             refuse_option(s->r, s->key, &err);
     }
@@ -151,7 +151,7 @@ static void begin_part(submission *s, const char *key, const char *filename) {
     snprintf(path, sizeof(path), "%s/%s", s->j->id, key);
     s->fd = openat(folder_of(s), path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (s->fd < 0 && errno == EEXIST)
-        refuse(s->r, 422, "invalid-option", "%s comes twice", key);
+        refuse_field(s->r, 422, "invalid-option", key, "%s comes twice", key);
     else if (s->fd < 0)
         refuse_write(s->r, key, errno);
     else
@@ -184,8 +184,8 @@ static http_result take_part(void *arg, enum MHD_ValueKind kind, const char *key
     if (s->fd >= 0) {
         write_file(s, data, bytes);
     } else if (s->value_bytes + bytes >= sizeof(s->value)) {
-        refuse(s->r, MHD_HTTP_CONTENT_TOO_LARGE, "too-large", "the field %s is longer than %d bytes", s->key,
-               VALUE_BYTES - 1);
+        refuse_field(s->r, MHD_HTTP_CONTENT_TOO_LARGE, "too-large", s->key,
+                     "the field %s is longer than %d bytes", s->key, VALUE_BYTES - 1);
     } else if (bytes) {
         memcpy(s->value + s->value_bytes, data, bytes);
         s->value_bytes += bytes;
@@ -283,12 +283,15 @@ static void take_option(request *r, job_options *o, const ms_json *m) {
         refuse_option(r, m->key, &err);
 }
 
-/* What a plan without files is of: numbers from 1 on. */
+/* What a plan without files is of. */
 static const struct measure {
     const char *name;
-    double most;
+    double least, most;
     bool whole;
-} measures[] = {{"width", 16384, true}, {"height", 16384, true}, {"frames", 1e7, true}, {"fps", 1000, false}};
+} measures[] = {{"width", 16, 16384, true},
+                {"height", 16, 16384, true},
+                {"frames", 1, 1e7, true},
+                {"fps", 1, 1000, false}};
 
 static const struct measure *measure_of(const char *name) {
     for (size_t i = 0; i < sizeof(measures) / sizeof(measures[0]); i++)
@@ -298,17 +301,33 @@ static const struct measure *measure_of(const char *name) {
 }
 
 static void check_measure(request *r, const struct measure *t, const ms_json *m) {
-    if (m->type != MS_JSON_NUMBER || !(m->number >= 1 && m->number <= t->most) ||
-        (t->whole && !m->is_integer))
-        refuse_field(r, 422, "invalid-option", t->name, "%s must be a number from 1 to %.0f", t->name,
-                     t->most);
+    const bool number = m->type == MS_JSON_NUMBER;
+    char given[32] = "";
+    if (number && m->number >= t->least && m->number <= t->most && (!t->whole || m->is_integer))
+        return;
+    if (number)
+        snprintf(given, sizeof(given), ", not %.16g", m->number);
+    refuse_field(r, 422, "invalid-option", t->name, "%s must be a %snumber from %.0f to %.0f%s", t->name,
+                 t->whole ? "whole " : "", t->least, t->most, given);
+}
+
+/* Only the rate has a usual value: what a run makes. */
+static void take_measures(request *r, const ms_json *root, jobs_look *l) {
+    for (size_t i = 0; i < sizeof(measures) / sizeof(measures[0]); i++)
+        if (measures[i].whole && !ms_json_get(root, measures[i].name))
+            refuse_field(r, 422, "invalid-option", measures[i].name,
+                         "%s is missing: a plan without files is of width, height and frames",
+                         measures[i].name);
+    l->width = (int)ms_json_get_integer(root, "width", 0);
+    l->height = (int)ms_json_get_integer(root, "height", 0);
+    l->fps = ms_json_get_number(root, "fps", 25);
+    l->frames = ms_json_get_integer(root, "frames", 0);
 }
 
 static void take_json(submission *s, bool is_plan) {
     request *r = s->r;
     ms_json_doc *doc = NULL;
     const ms_json *root = parse_body(r, &doc);
-    jobs_look *l = &s->look;
     for (const ms_json *m = root ? root->child : NULL; m && !r->problem.status; m = m->next) {
         const struct measure *measure = is_plan ? measure_of(m->key) : NULL;
         if (measure) {
@@ -317,15 +336,13 @@ static void take_json(submission *s, bool is_plan) {
             if (m->type == MS_JSON_STRING)
                 name_file(s, m->key, m->string);
             else
-                refuse(r, 422, "invalid-option", "%s must be a path", m->key);
+                refuse_field(r, 422, "invalid-option", m->key, "%s must be a path", m->key);
         } else {
             take_option(r, &s->j->options, m);
         }
     }
-    l->width = (int)ms_json_get_integer(root, "width", 1280);
-    l->height = (int)ms_json_get_integer(root, "height", 720);
-    l->fps = ms_json_get_number(root, "fps", 25);
-    l->frames = ms_json_get_integer(root, "frames", 250);
+    if (is_plan && root)
+        take_measures(r, root, &s->look);
     ms_json_doc_destroy(&doc);
 }
 
@@ -392,6 +409,11 @@ static bool finish_body(submission *s, bool is_plan) {
     return r->problem.status != 0;
 }
 
+static void refuse_look(request *r, const jobs_look *l) {
+    refuse_error(r, &l->err, l->needs_bytes);
+    snprintf(r->problem.field, sizeof(r->problem.field), "%s", l->field);
+}
+
 /* Nothing is left of it when the client has the answer. */
 static http_result answer_refused(submission *s) {
     drop_files(s);
@@ -404,7 +426,7 @@ static http_result answer_looked(submission *s) {
     job *j = s->j;
     ms_error err;
     if (s->look.err.code != MS_OK) {
-        refuse_error(r, &s->look.err, s->look.needs_bytes);
+        refuse_look(r, &s->look);
         return answer_refused(s);
     }
     if (!job_set(&j->input, s->look.input) || !job_set(&j->plan, s->look.plan))
@@ -440,7 +462,7 @@ http_result submit_plan(request *r) {
     if (!r->waited)
         return ask(s, &s->j->options, s->has_video ? s->j->id : "");
     if (s->look.err.code != MS_OK) {
-        refuse_error(r, &s->look.err, s->look.needs_bytes);
+        refuse_look(r, &s->look);
         return answer_refused(s);
     }
     drop_files(s);
@@ -494,7 +516,7 @@ static http_result plan_anew(request *r, const job *j, const job_options *wanted
 static void take_plan(request *r, job *j) {
     const jobs_look *l = &r->submission->look;
     if (l->err.code != MS_OK)
-        refuse_error(r, &l->err, l->needs_bytes);
+        refuse_look(r, l);
     else if (!job_set(&j->input, l->input) || !job_set(&j->plan, l->plan))
         refuse(r, 500, "out-of-memory", "out of memory");
 }

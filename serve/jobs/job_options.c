@@ -8,7 +8,10 @@
 
 #include "base/error.h"
 
-typedef enum kind { TEXT, INT, INT64, NUMBER, FLAG, CHOICE } kind;
+/* SIDE: 0, or a multiple of SIDE_STEP, as the networks want it. */
+typedef enum kind { TEXT, INT, SIDE, INT64, NUMBER, FLAG, CHOICE } kind;
+#define SIDE_STEP 8
+#define SIDE_LEAST 64
 
 static const char *const precisions[] = {"auto", "fp32", "fp16", "bf16", NULL};
 static const char *const pastes[] = {"face", "mouth", NULL};
@@ -25,10 +28,10 @@ static const struct option {
 } options[] = {
 #define F(field) offsetof(job_options, field)
     {"model", TEXT, F(model), 0, JOB_MODEL_BYTES, NULL},
-    {"steps", INT, F(steps), 1, 100, NULL},
+    {"steps", INT, F(steps), 1, 999, NULL},
     {"guidance", NUMBER, F(guidance), 0, 100, NULL},
     {"seed", INT64, F(seed), 0, 9007199254740991.0, NULL},
-    {"resolution", INT, F(resolution), 0, 2048, NULL},
+    {"resolution", SIDE, F(resolution), SIDE_LEAST, 2048, NULL},
     {"precision", CHOICE, F(precision), 0, 0, precisions},
     {"paste", CHOICE, F(paste), 0, 0, pastes},
     {"deepcache", FLAG, F(deepcache), 0, 0, NULL},
@@ -71,12 +74,35 @@ void job_options_init(job_options *o) {
                        .codec = p.codec};
 }
 
-static ms_status set_number(job_options *o, const struct option *t, double value, bool whole, ms_error *err) {
+/* What was given, for a message: its begin, and printable. */
+#define SHOWN_BYTES 44
+static const char *shown(const char *text, char ret[SHOWN_BYTES]) {
+    const size_t most = SHOWN_BYTES - 4;
+    size_t n = 0;
+    for (; text[n] && n < most; n++)
+        ret[n] = (unsigned char)text[n] >= 0x20 && (unsigned char)text[n] < 0x7f ? text[n] : '?';
+    snprintf(ret + n, SHOWN_BYTES - n, "%s", text[n] ? "..." : "");
+    return ret;
+}
+
+static ms_status refuse_number(const struct option *t, const char *given, ms_error *err) {
+    char text[SHOWN_BYTES];
+    if (t->kind == SIDE)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "%s must be 0 or a multiple of %d from %d to %.0f, not %s",
+                       t->name, SIDE_STEP, SIDE_LEAST, t->max, shown(given, text));
+    return ms_fail(err, MS_INVALID_ARGUMENT, "%s must be a %snumber from %.16g to %.16g, not %s", t->name,
+                   t->kind == NUMBER ? "" : "whole ", t->min, t->max, shown(given, text));
+}
+
+/* given: the same number as it was written. */
+static ms_status set_number(job_options *o, const struct option *t, double value, bool whole,
+                            const char *given, ms_error *err) {
     void *field = (char *)o + t->offset;
-    if (!(value >= t->min && value <= t->max) || (t->kind != NUMBER && !whole))
-        return ms_fail(err, MS_INVALID_ARGUMENT, "%s must be a %snumber from %.16g to %.16g", t->name,
-                       t->kind == NUMBER ? "" : "whole ", t->min, t->max);
-    if (t->kind == INT)
+    const bool none = t->kind == SIDE && value == 0;
+    if ((!none && !(value >= t->min && value <= t->max)) || (t->kind != NUMBER && !whole) ||
+        (t->kind == SIDE && (int)value % SIDE_STEP != 0))
+        return refuse_number(t, given, err);
+    if (t->kind == INT || t->kind == SIDE)
         *(int *)field = (int)value;
     else if (t->kind == INT64)
         *(int64_t *)field = (int64_t)value;
@@ -86,7 +112,7 @@ static ms_status set_number(job_options *o, const struct option *t, double value
 }
 
 static ms_status set_choice(job_options *o, const struct option *t, const char *text, ms_error *err) {
-    char all[128] = "";
+    char all[128] = "", given[SHOWN_BYTES];
     for (int i = 0; t->choices[i]; i++) {
         if (strcmp(t->choices[i], text) == 0) {
             *(int *)((char *)o + t->offset) = i;
@@ -95,7 +121,8 @@ static ms_status set_choice(job_options *o, const struct option *t, const char *
         size_t n = strlen(all);
         snprintf(all + n, sizeof(all) - n, "%s%s", n ? ", " : "", t->choices[i]);
     }
-    return ms_fail(err, MS_INVALID_ARGUMENT, "%s must be one of: %s", t->name, all);
+    return ms_fail(err, MS_INVALID_ARGUMENT, "%s must be one of: %s; not \"%s\"", t->name, all,
+                   shown(text, given));
 }
 
 static ms_status set_string(job_options *o, const struct option *t, const char *text, ms_error *err) {
@@ -103,36 +130,43 @@ static ms_status set_string(job_options *o, const struct option *t, const char *
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
             return ms_fail(err, MS_INVALID_ARGUMENT, "%s has a control character", t->name);
     if (strlen(text) >= (size_t)t->max)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "%s is longer than %.0f bytes", t->name, t->max - 1);
+        return ms_fail(err, MS_INVALID_ARGUMENT, "%s has %zu bytes; %.0f are the most", t->name, strlen(text),
+                       t->max - 1);
     snprintf((char *)o + t->offset, (size_t)t->max, "%s", text);
     return MS_OK;
 }
 
+static const char *const type_names[] = {
+    [MS_JSON_NULL] = "null",     [MS_JSON_BOOL] = "boolean", [MS_JSON_NUMBER] = "number",
+    [MS_JSON_STRING] = "string", [MS_JSON_ARRAY] = "array",  [MS_JSON_OBJECT] = "object"};
+
 ms_status job_options_set_json(job_options *o, const ms_json *m, ms_error *err) {
     const struct option *t = find(m->key);
+    char number[32];
     if (!t)
         return ms_fail(err, MS_INVALID_ARGUMENT, "there is no option \"%.60s\"", m->key);
     ms_json_type wanted = t->kind == FLAG                        ? MS_JSON_BOOL
                           : t->kind == TEXT || t->kind == CHOICE ? MS_JSON_STRING
                                                                  : MS_JSON_NUMBER;
     if (m->type != wanted)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "%s must be a %s", t->name,
-                       wanted == MS_JSON_BOOL     ? "boolean"
-                       : wanted == MS_JSON_STRING ? "string"
-                                                  : "number");
+        return ms_fail(err, MS_INVALID_ARGUMENT, "%s must be a %s, not %s", t->name, type_names[wanted],
+                       type_names[m->type]);
     if (t->kind == FLAG)
         *(bool *)((char *)o + t->offset) = m->boolean;
     else if (t->kind == TEXT)
         return set_string(o, t, m->string, err);
     else if (t->kind == CHOICE)
         return set_choice(o, t, m->string, err);
-    else
-        return set_number(o, t, m->number, m->is_integer, err);
+    else {
+        snprintf(number, sizeof(number), "%.16g", m->number);
+        return set_number(o, t, m->number, m->is_integer, number, err);
+    }
     return MS_OK;
 }
 
 ms_status job_options_set_text(job_options *o, const char *name, const char *text, ms_error *err) {
     const struct option *t = find(name);
+    char given[SHOWN_BYTES];
     if (!t)
         return ms_fail(err, MS_INVALID_ARGUMENT, "there is no option \"%.60s\"", name);
     if (t->kind == TEXT)
@@ -142,14 +176,16 @@ ms_status job_options_set_text(job_options *o, const char *name, const char *tex
     if (t->kind == FLAG) {
         bool yes = strcmp(text, "true") == 0 || strcmp(text, "1") == 0 || strcmp(text, "on") == 0;
         if (!yes && strcmp(text, "false") != 0 && strcmp(text, "0") != 0)
-            return ms_fail(err, MS_INVALID_ARGUMENT, "%s must be true or false", t->name);
+            return ms_fail(err, MS_INVALID_ARGUMENT, "%s must be true or false, not \"%s\"", t->name,
+                           shown(text, given));
         *(bool *)((char *)o + t->offset) = yes;
         return MS_OK;
     }
     ms_json number = {.type = MS_JSON_NUMBER};
     if (!ms_json_set_number(&number, text, strlen(text)))
-        return ms_fail(err, MS_INVALID_ARGUMENT, "%s must be a number", t->name);
-    return set_number(o, t, number.number, number.is_integer, err);
+        return ms_fail(err, MS_INVALID_ARGUMENT, "%s must be a number, not \"%s\"", t->name,
+                       shown(text, given));
+    return set_number(o, t, number.number, number.is_integer, text, err);
 }
 
 static size_t bytes_of(const struct option *t) {
@@ -180,6 +216,7 @@ void job_options_write(ms_buf *b, const job_options *o) {
             ms_buf_json_string(b, field);
             break;
         case INT:
+        case SIDE:
             ms_buf_printf(b, "%d", *(const int *)field);
             break;
         case INT64:

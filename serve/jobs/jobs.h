@@ -114,7 +114,8 @@ typedef struct jobs_look {
     void (*done)(void *arg);
     void *arg;
 
-    ms_error err; /* code MS_OK: input and plan are there */
+    ms_error err;   /* code MS_OK: input and plan are there */
+    char field[16]; /* that is to blame; "" = none, or it is not known */
     int64_t needs_bytes;
     char *input, *plan; /* the asker's to free */
     struct jobs_look *next;

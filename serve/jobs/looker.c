@@ -49,6 +49,7 @@ static ms_status take_answer(jobs_look *l, const ms_json *line) {
     }
     int64_t needs = ms_json_get_integer(line, "needs_bytes", 0);
     l->needs_bytes = needs > 0 ? needs : 0;
+    snprintf(l->field, sizeof(l->field), "%s", ms_json_get_text(line, "field"));
     return ms_fail(&l->err, ms_failure_named(ms_json_get_text(line, "status")), "%s",
                    ms_json_get_text(line, "detail"));
 }
@@ -85,9 +86,12 @@ static void look_at(jobs *js, jobs_look *l) {
     int end = worker_process_end(&w, died ? how : NULL, sizeof(how));
     if (died && WIFSIGNALED(end) && WTERMSIG(end) == SIGKILL)
         ms_fail(&l->err, MS_HOST_MEMORY, "looking at it was given up: %s", how);
-    else if (!answered && status != MS_CANCELLED)
+    else if (!answered && status != MS_CANCELLED) {
+        if (!l->has_audio && !l->has_track)
+            snprintf(l->field, sizeof(l->field), "video");
         ms_fail(&l->err, MS_BAD_MEDIA, "looking at it was given up: %s",
                 died ? how : "it took longer than a minute");
+    }
 }
 
 void *jobs_look_loop(void *arg) {

@@ -66,7 +66,7 @@ static ms_status open_format(clip_look *c, const char *path, const char *what, m
     c->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (c->fd < 0)
         return ms_fail(err, errno == EMFILE || errno == ENFILE || errno == ENOMEM ? MS_IO : MS_BAD_MEDIA,
-                       "cannot read the %s: %s", what, strerror(errno));
+                       "the %s cannot be read: %s", what, strerror(errno));
     uint8_t *buffer = av_malloc(IO_BYTES);
     c->io = buffer ? avio_alloc_context(buffer, IO_BYTES, 0, c, io_read, NULL, io_seek) : NULL;
     c->format = c->io ? avformat_alloc_context() : NULL;
@@ -84,7 +84,7 @@ static ms_status open_format(clip_look *c, const char *path, const char *what, m
     if (avformat_open_input(&c->format, "", NULL, NULL) < 0)
         return ms_fail(err, MS_BAD_MEDIA, "the %s is no file of video or sound that can be read here", what);
     if (avformat_find_stream_info(c->format, NULL) < 0)
-        return ms_fail(err, MS_BAD_MEDIA, "nothing in the %s can be decoded", what);
+        return ms_fail(err, MS_BAD_MEDIA, "the %s has nothing in it that can be decoded", what);
     return MS_OK;
 }
 

@@ -68,7 +68,8 @@ void worker_hide_paths(const worker_job *j, char *text, size_t bytes) {
     replace_all(text, bytes, folder, "");
 }
 
-void worker_tell_failure(worker *w, const worker_job *j, const ms_error *err, int64_t needs_bytes) {
+void worker_tell_failure(worker *w, const worker_job *j, const ms_error *err, int64_t needs_bytes,
+                         const char *field) {
     ms_buf b;
     ms_error told = *err;
     worker_hide_paths(j, told.message, sizeof(told.message));
@@ -76,6 +77,8 @@ void worker_tell_failure(worker *w, const worker_job *j, const ms_error *err, in
     ms_buf_printf(&b, "{\"event\":\"failed\",\"status\":\"%s\",\"needs_bytes\":%" PRId64 ",\"detail\":",
                   ms_status_name(told.code), needs_bytes);
     ms_buf_json_string(&b, told.message);
+    ms_buf_printf(&b, ",\"field\":");
+    ms_buf_json_string(&b, field ? field : "");
     ms_buf_printf(&b, "}");
     worker_tell(w, &b);
 }

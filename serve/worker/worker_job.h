@@ -10,10 +10,11 @@
 
 #define WORKER_THUMBS 5
 
-/* A picture of the video that a worker keeps beside the run for its previews, as the run's plan counts it. The
-   input's previews come from a decoder of their own; how much of it is there when a run begins differs from worker
-   to worker, 7 MiB of 1920x1080. A look counts two pictures more, so that what it lets in has room in each of them;
-   by numbers alone it is one more still, for a plan that knows no file was 3 MiB below the run's at that size. */
+/* A picture of the video that a worker keeps beside the run for its previews, as the run's plan counts it.
+   The input's previews come from a decoder of their own; how much of it is there when a run begins differs
+   from worker to worker, 7 MiB of 1920x1080. A look counts two pictures more, so that what it lets in has
+   room in each of them; by numbers alone it is one more still, for a plan that knows no file was 3 MiB below
+   the run's at that size. */
 #define WORKER_RUN_FRAMES 1
 #define WORKER_LOOK_FRAMES 3
 #define WORKER_PLAN_FRAMES 4
@@ -44,9 +45,10 @@ void worker_job_params(const worker_job *j, ms_run_params *ret_params);
 
 /* Tells the server. */
 void worker_tell(worker *w, ms_buf *line);
-/* {"event":"failed","status":...,"detail":...}; needs_bytes 0 = not known. No path of the machine is in
-   it. */
-void worker_tell_failure(worker *w, const worker_job *j, const ms_error *err, int64_t needs_bytes);
+/* {"event":"failed","status":...,"detail":...,"field":...}; needs_bytes 0 = not known; field: of the job,
+   that is to blame, NULL = none. No path of the machine is in it. */
+void worker_tell_failure(worker *w, const worker_job *j, const ms_error *err, int64_t needs_bytes,
+                         const char *field);
 
 /* [{"code":...,"text":...},...] */
 void worker_notes(ms_buf *b, const ms_run_report *r);

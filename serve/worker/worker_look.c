@@ -14,6 +14,7 @@
 #include "worker/worker_job.h"
 
 #define THUMB_WIDTH 240
+#define LEAST_SIDE 16  /* of a picture that a run takes */
 #define FACE_FRAMES 25 /* that a face is looked for in */
 #define FPS 25.0       /* of what runs make here */
 #define AFTER_SPEECH 2 /* frames that a run may have more than its speech */
@@ -66,18 +67,17 @@ typedef struct numbers {
     size_t clean_bytes; /* that this process had before it looked at anything */
 } numbers;
 
-/* What a plan is asked for and is not the run's: what this process has taken up since it began, which is in the plan
-   and in no run, and what a worker keeps beside one, which is in no plan. Of the host's memory both: with a device
-   that has its own (apart) the budget is not of them. */
+/* What a plan is asked for and is not the run's: what this process has taken up since it began, which is in
+   the plan and in no run, and what a worker keeps beside one, which is in no plan. Of the host's memory
+   both: with a device that has its own (apart) the budget is not of them. */
 typedef struct beside {
-    bool apart;
     size_t looks_bytes, worker_bytes;
 } beside;
 
 static beside find_beside(const numbers *n, bool apart) {
     const size_t now = ms_host_resident_bytes();
     if (apart)
-        return (beside){.apart = true};
+        return (beside){0};
     return (beside){.looks_bytes = now > n->clean_bytes ? now - n->clean_bytes : 0,
                     .worker_bytes = (size_t)WORKER_PLAN_FRAMES * 3 * (size_t)n->width * (size_t)n->height};
 }
@@ -100,8 +100,8 @@ static ms_status plan(const worker_job *j, const numbers *n, size_t budget_bytes
     return ms_plan_run(&p, ret_report, NULL, err);
 }
 
-/* The smallest budget that does: what the plan asks for that has next to none, so that the profile is the one of so
-   small a budget. */
+/* The smallest budget that does: what the plan asks for that has next to none, so that the profile is the
+   one of so small a budget. */
 static ms_status find_least(const worker_job *j, const numbers *n, size_t *ret_bytes, bool *ret_apart,
                             ms_error *err) {
     ms_plan_report r = {0};
@@ -144,7 +144,7 @@ void worker_plan(worker *w, const worker_job *j, const ms_json *line) {
     if (status == MS_OK)
         status = plan_beside(j, &n, apart, &r, &err);
     if (status != MS_OK && status != MS_BUDGET) {
-        worker_tell_failure(w, j, &err, 0);
+        worker_tell_failure(w, j, &err, 0, NULL);
         return;
     }
     const bool fits = status == MS_OK;
@@ -227,6 +227,9 @@ static ms_status open_both(const worker_job *j, clip_look **ret_clip, clip_facts
     MS_TRY(clip_look_open("video", "video", ret_clip, ret_facts, err));
     if (!ret_facts->has_video)
         return ms_fail(err, MS_BAD_MEDIA, "the video file has no picture in it");
+    if (ret_facts->width < LEAST_SIDE || ret_facts->height < LEAST_SIDE)
+        return ms_fail(err, MS_BAD_MEDIA, "the video has pictures of %dx%d; a side has at least %d pixels",
+                       ret_facts->width, ret_facts->height, LEAST_SIDE);
     if (!j->has_audio)
         return ret_facts->has_audio
                    ? MS_OK
@@ -237,6 +240,32 @@ static ms_status open_both(const worker_job *j, clip_look **ret_clip, clip_facts
     clip_look_close(&sound);
     ret_facts->audio_s = facts.audio_s;
     return facts.has_audio ? MS_OK : ms_fail(err, MS_BAD_MEDIA, "the speech file has no sound in it");
+}
+
+/* Whether a message begins with a file's name, or with what it is. */
+static bool is_of(const char *message, const char *name, const char *what) {
+    const size_t n = strlen(name);
+    if (strncmp(message, "the ", 4) == 0)
+        return strncmp(message + 4, what, strlen(what)) == 0;
+    return strncmp(message, name, n) == 0 && (message[n] == ' ' || message[n] == ':');
+}
+
+/* Which field of the form a failure is of: what is wrong with a file begins with its name, and in the job's
+   folder files are called as their fields. NULL: none of them. Where a range lies behind the video, it is
+   told as the field that is wrong. */
+static const char *blame(ms_error *err) {
+    char message[sizeof(err->message)];
+    if (err->code == MS_INVALID_ARGUMENT && strncmp(err->message, "video ends ", 11) == 0) {
+        snprintf(message, sizeof(message), "%s", err->message);
+        ms_fail(err, MS_INVALID_ARGUMENT, "start_s: the %s", message);
+        return "start_s";
+    }
+    if (err->code != MS_BAD_MEDIA && err->code != MS_UNSUPPORTED && err->code != MS_NO_FACE)
+        return NULL;
+    return is_of(err->message, "video", "video")    ? "video"
+           : is_of(err->message, "audio", "speech") ? "audio"
+           : is_of(err->message, "track", "track")  ? "track"
+                                                    : NULL;
 }
 
 static int save_thumbs(clip_look *clip, double seconds) {
@@ -346,7 +375,7 @@ void worker_look(worker *w, const worker_job *j) {
     ms_status status = dry ? look(w, j, dry, &clip, &needs_bytes, &err)
                            : ms_fail(&err, MS_HOST_MEMORY, "out of memory to look at the video");
     if (status != MS_OK)
-        worker_tell_failure(w, j, &err, needs_bytes);
+        worker_tell_failure(w, j, &err, needs_bytes, status == MS_OK ? NULL : blame(&err));
     clip_look_close(&clip);
     free(dry);
 }

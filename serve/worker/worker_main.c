@@ -102,7 +102,7 @@ static void work(worker *w, const ms_json *line) {
     if (strcmp(what, "cancel") == 0) /* of what has ended by itself meanwhile */
         return;
     if (worker_job_read(line, &job, &err) != MS_OK)
-        worker_tell_failure(w, &job, &err, 0);
+        worker_tell_failure(w, &job, &err, 0, NULL);
     else if (strcmp(what, "run") == 0)
         worker_run(w, &job);
     else if (strcmp(what, "look") == 0)

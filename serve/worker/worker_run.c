@@ -213,5 +213,5 @@ void worker_run(worker *w, const worker_job *j) {
     if (status == MS_OK)
         tell_done(&r, &report);
     else
-        worker_tell_failure(w, j, &err, 0);
+        worker_tell_failure(w, j, &err, 0, NULL);
 }

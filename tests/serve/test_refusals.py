@@ -47,6 +47,49 @@ class Refusals(Base):
         self.problem((got[0], json.loads(got[2])), 400, "bad-request")
         self.assertEqual(self.left(), [])
 
+    def test_given(self):
+        """What was given is said, as far as it can be shown; of a form and of JSON."""
+        fields = self.clip.fields()
+        for change, words in (({"steps": "0"}, "steps must be a whole number from 1 to 999, not 0"),
+                              ({"steps": "1000"}, "steps must be a whole number from 1 to 999, not 1000"),
+                              ({"steps": "\x1b\u00e9" + 50 * "y"}, 'steps must be a number, not "???' + 37 * "y" + '..."'),
+                              ({"deepcache": "maybe"}, 'deepcache must be true or false, not "maybe"'),
+                              ({"codec": "gif"}, 'codec must be one of: h264, hevc, ffv1; not "gif"'),
+                              ({"resolution": "100"}, "resolution must be 0 or a multiple of 8 from 64 to 2048, not 100"),
+                              ({"resolution": "16"}, "resolution must be 0 or a multiple of 8 from 64 to 2048, not 16")):
+            answer = self.server.submit(dict(fields, **change))
+            self.problem(answer, 422, "invalid-option")
+            self.assertEqual((answer[1]["detail"], answer[1]["field"]), (words, next(iter(change))))
+        for value, words in ((1.5, "not 1.5"), ("1", "not string"), (True, "not boolean")):
+            answer = self.server.json("POST", "/v1/jobs", {"steps": value})
+            self.problem(answer, 422, "invalid-option")
+            self.assertTrue(answer[1]["detail"].endswith(words), answer)
+        status, job = self.server.submit(dict(fields, steps="999", hold="1"))
+        self.assertEqual((status, job["options"]["steps"]), (202, 999), job)
+        self.assertEqual(self.server.ask("DELETE", job["links"]["self"])[0], 204)
+
+    def test_fields(self):
+        """The field that is to blame, of what only a worker finds, too."""
+        fields = self.clip.fields()
+        text, half = ("x", b"hello!"), ("x", fields["video"][1][:9000])
+        dot = ("x", b"P6 1 1 255 abc")
+        for change, code, field in (({"video": text}, "bad-media", "video"), ({"audio": text}, "bad-media", "audio"),
+                                    ({"track": text}, "bad-media", "track"), ({"video": half}, "bad-media", "video"),
+                                    ({"audio": ("x", fields["audio"][1][:500])}, "bad-media", "audio"),
+                                    ({"video": fields["audio"]}, "bad-media", "video"), ({"video": dot}, "bad-media", "video"),
+                                    ({"start_s": "100"}, "invalid-option", "start_s")):
+            answer = self.server.submit(dict(fields, **change))
+            self.problem(answer, 422, code)
+            self.assertEqual(answer[1].get("field"), field, answer)
+        self.assertIn("start_s", answer[1]["detail"])
+        body, kind = form({"video": fields["video"]})
+        end = body.rindex(b"--" + kind.split("=")[1].encode())
+        got = self.server.ask("POST", "/v1/jobs", body[:end] + body, {"Content-Type": kind})
+        answer = got[0], json.loads(got[2])
+        self.problem(answer, 422, "invalid-option")
+        self.assertEqual((answer[1]["detail"], answer[1]["field"]), ("video comes twice", "video"))
+        self.assertEqual(self.server.json("POST", "/v1/jobs", {"video": 3})[1]["field"], "video")
+
     def left(self):
         """Folders of jobs; none is left of what was refused, soon after."""
         end = time.monotonic() + 10

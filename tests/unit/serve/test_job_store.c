@@ -171,17 +171,19 @@ static void keeps_a_cancellation(void **state) {
 
 static void refuses_options(void **state) {
     (void)state;
-    static const char *const wrong[][2] = {{"steps", "0"},     {"steps", "101"},
-                                           {"steps", "1.5"},   {"steps", ""},
-                                           {"steps", " 1"},    {"steps", "1 "},
-                                           {"guidance", "-1"}, {"guidance", "nan"},
-                                           {"seed", "-1"},     {"seed", "9007199254740993"},
-                                           {"paste", "nose"},  {"hold", "yes"},
-                                           {"crf", "52"},      {"priority", "11"},
-                                           {"none", "1"},      {"model", "a\nb"}};
-    static const char *const right[][2] = {{"steps", "100"},   {"guidance", "1.5e0"}, {"seed", "0"},
-                                           {"paste", "mouth"}, {"hold", "true"},      {"priority", "-10"},
-                                           {"start_s", "0.04"}};
+    static const char *const wrong[][2] = {{"steps", "0"},          {"steps", "1000"},
+                                           {"steps", "1.5"},        {"steps", ""},
+                                           {"steps", " 1"},         {"steps", "1 "},
+                                           {"guidance", "-1"},      {"guidance", "nan"},
+                                           {"seed", "-1"},          {"seed", "9007199254740993"},
+                                           {"paste", "nose"},       {"hold", "yes"},
+                                           {"crf", "52"},           {"priority", "11"},
+                                           {"resolution", "100"},   {"resolution", "56"},
+                                           {"resolution", "1e300"}, {"none", "1"},
+                                           {"model", "a\nb"}};
+    static const char *const right[][2] = {{"steps", "999"},    {"guidance", "1.5e0"}, {"seed", "0"},
+                                           {"paste", "mouth"},  {"hold", "true"},      {"priority", "-10"},
+                                           {"start_s", "0.04"}, {"resolution", "0"},   {"resolution", "64"}};
     job_options o;
     ms_error err;
     job_options_init(&o);
@@ -191,7 +193,7 @@ static void refuses_options(void **state) {
     }
     for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++)
         assert_int_equal(job_options_set_text(&o, right[i][0], right[i][1], &err), MS_OK);
-    assert_int_equal(o.steps, 100);
+    assert_int_equal(o.steps, 999);
     assert_int_equal(o.paste, MS_PASTE_MOUTH);
     assert_int_equal(o.priority, -10);
     assert_true(o.hold);
