@@ -159,6 +159,10 @@ static ms_status split(const char *listen, char *host, size_t host_bytes, const 
     if (n == 0 || n >= host_bytes || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1))
         return ms_fail(err, MS_INVALID_ARGUMENT, "\"%.80s\" is no address like 127.0.0.1:8080 or [::1]:8080",
                        listen);
+    if (strlen(colon + 1) > 5 || strtol(colon + 1, NULL, 10) > 65535)
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "--listen %.80s: the port must be a number from 0 to 65535, not %.20s", listen,
+                       colon + 1);
     memcpy(host, listen, n);
     host[n] = 0;
     *ret_port = colon + 1;

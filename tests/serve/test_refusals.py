@@ -253,7 +253,21 @@ class Refusals(Base):
         status, plan = self.server.submit(self.clip.fields(**QUICK), "/v1/plan")
         self.assertEqual((status, plan["frames"]), (200, 10), plan)
         self.assertEqual(self.left(), [])
-        self.problem(self.server.json("POST", "/v1/plan", {"width": 0}), 422, "invalid-option")
+        for numbers, field in (({}, "width"), ({"width": 64, "height": 64}, "frames"), ({"width": 64, "frames": 1}, "height"),
+                               ({"width": 0, "height": 64, "frames": 1}, "width"), ({"width": 64, "height": 8, "frames": 1}, "height"),
+                               ({"width": 64, "height": 64, "frames": 1.5}, "frames")):
+            answer = self.server.json("POST", "/v1/plan", numbers)
+            self.problem(answer, 422, "invalid-option")
+            self.assertEqual(answer[1]["field"], field, answer)
+
+    def test_ports(self):
+        """Not another one than was named."""
+        for port in ("65536", "99999", "4294967376", "1" * 40):
+            got = subprocess.run([os.path.join(BUILD, "memsafe"), "serve", "--demo", "--listen", "127.0.0.1:" + port,
+                                  "--data", self.folder + "/ports"], capture_output=True, timeout=60)
+            self.assertEqual(got.returncode, 2, got)
+            self.assertIn(b"--listen 127.0.0.1:" + port.encode()[:40] + b": the port must be a number from 0 to 65535, not " + port.encode()[:20],
+                          got.stderr)
 
 
 if __name__ == "__main__":
