@@ -12,6 +12,7 @@ class Problem extends Error {
     super(body.detail || body.title || `The server answered ${status}.`);
     this.status = status;
     this.code = body.code;
+    this.field = body.field;
   }
 }
 
@@ -77,7 +78,13 @@ function trouble(error) {
   say($('trouble'), error ? error.message || String(error) : '');
 }
 
-const texts = notes => (notes || []).map(note => note.text);
+/* What is told of a loss in the words of those who make video files, in those of others. */
+const NOTES = {
+  sound: 'The sound is stored in another format, for this kind of file cannot hold it as it is.',
+  chapters: 'Chapters of the video are left out.',
+  subtitles: 'The subtitles of the video are left out.'};
+
+const texts = notes => (notes || []).map(note => NOTES[note.code] || note.text);
 const many = (n, one, more) => `${n} ${n === 1 ? one : more || one + 's'}`;
 
 function clock(seconds) {
@@ -146,7 +153,7 @@ function choose(kind, file) {
   else look.removeAttribute('src');
   say($(`${kind}-said`), file ? `${file.name}, ${size(file.size)}` : '');
   $(`${kind}-said`).hidden = false;
-  if (file && chosen.video && chosen.audio) send();
+  if (file && chosen.video) send(); /* without a speech it is planned with its own sound */
 }
 
 function form() {
@@ -154,7 +161,7 @@ function form() {
   data.append('hold', 'true');
   for (const [name, value] of Object.entries(settings())) data.append(name, value);
   data.append('video', chosen.video, chosen.video.name);
-  data.append('audio', chosen.audio, chosen.audio.name);
+  if (chosen.audio) data.append('audio', chosen.audio, chosen.audio.name);
   return data;
 }
 
@@ -185,11 +192,24 @@ async function send() {
       body = JSON.parse(mine.responseText);
     } catch (error) { /* what came is no JSON: the status says enough */ }
     if (mine.status === 202) hold(body);
-    else trouble(new Problem(mine.status, body));
+    else turnDown(new Problem(mine.status, body));
   };
   $('upload-bar').value = 0;
   $('upload').hidden = false;
   upload.send(form());
+}
+
+/* Told at the file that it is of. A video without sound waits for the speech. */
+function turnDown(problem) {
+  if (problem.field === 'audio' && !chosen.audio) {
+    say($('audio-said'), 'This video has no sound of its own: choose what the person shall say.');
+    return;
+  }
+  trouble(problem);
+  if (problem.field === 'video' || problem.field === 'audio') {
+    say($(`${problem.field}-said`), `${chosen[problem.field].name}: ${problem.message}`);
+    $(`${problem.field}-look`).hidden = true; /* there is nothing to play */
+  }
 }
 
 function hold(job) {
@@ -280,13 +300,14 @@ function fill(job) {
   trimSaid();
 }
 
+const SMALL_STEPS = ['stream-part', 'stream-all', 'single-frame'];
+
 function planWords(plan) {
-  const how = {compact: 'a small one', standard: 'a usual one', professional: 'a large one', datacenter: 'a very large one'}[plan.tier] || plan.tier;
   if (!plan.fits)
     return `This does not fit: it needs ${size(plan.least_bytes)} of memory, and the server may use ${size(plan.budget_bytes)}. A smaller video may.`;
   const time = plan.seconds > 0 ? `This will take about ${duration(plan.seconds)}` : 'How long this takes is not known';
   return `${time} and ${size(plan.peak_bytes)} of memory of the ${size(plan.budget_bytes)} that the server may use. ` +
-    `The server counts this machine as ${how}${plan.tier_reason ? `, because ${plan.tier_reason}` : ''}.`;
+    (SMALL_STEPS.includes(plan.rung) ? 'To get by with that it works in small steps, which takes longer.' : '');
 }
 
 function list(element, lines) {
@@ -323,7 +344,8 @@ function showHeld() {
   if (edits !== planned) return;
   say($('plan'), held.error ? held.error.detail : plan ? planWords(plan) : 'Looking at the video …');
   const face = ready && held.input.face === false ? ['No face was found in the first second: the mouth is redrawn where there is one.'] : [];
-  list($('plan-notes'), [...face, ...texts(plan && plan.notes), ...texts(held.warnings)]);
+  const own = chosen.video && !chosen.audio ? ['The speech is the video\'s own sound. To have other words said, add a speech above.'] : [];
+  list($('plan-notes'), [...own, ...face, ...texts(plan && plan.notes), ...texts(held.warnings)]);
 }
 
 function trimSaid() {

@@ -233,7 +233,7 @@ static ms_status open_both(const worker_job *j, clip_look **ret_clip, clip_facts
     if (!j->has_audio)
         return ret_facts->has_audio
                    ? MS_OK
-                   : ms_fail(err, MS_BAD_MEDIA, "the video has no sound of its own, and no speech was given");
+                   : ms_fail(err, MS_BAD_MEDIA, "the speech is missing: the video has no sound of its own");
     clip_look *sound = NULL;
     clip_facts facts = {0};
     MS_TRY(clip_look_open("audio", "speech", &sound, &facts, err));
