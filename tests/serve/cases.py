@@ -13,7 +13,7 @@ from server import Clip, Server
 
 BUILD, SOURCE = map(os.path.abspath, sys.argv[1:3])
 BUDGET = "1G"
-QUICK = {"steps": "1", "frames": "10"}
+QUICK = {"steps": "1", "frames": "10", "resolution": "64"}
 
 
 @contextlib.contextmanager

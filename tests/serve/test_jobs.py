@@ -13,7 +13,7 @@ from cases import BUDGET, BUILD, QUICK, Base, main
 class Jobs(Base):
     def test_whole_job(self):
         """An upload becomes what the command makes of it, to the last byte."""
-        wanted = self.clip.by_command(BUILD, BUDGET, "--steps", "1", "--frames", "10")
+        wanted = self.clip.by_command(BUILD, BUDGET, "--steps", "1", "--frames", "10", "--resolution", "64")
         status, job = self.server.submit(self.clip.fields(**QUICK))
         self.assertEqual(status, 202, job)
         self.assertEqual(job["name"], "in.mp4")
@@ -162,7 +162,7 @@ class Jobs(Base):
         self.assertEqual(self.server.wait(tracked["id"])["state"], "done")
         done = self.server.wait(plain["id"])
         self.assertEqual(done["state"], "done", done)
-        self.assertEqual(self.server.ask("GET", plain["links"]["result"])[2], self.clip.by_command(BUILD, BUDGET, "--steps", "1", "--frames", "10"))
+        self.assertEqual(self.server.ask("GET", plain["links"]["result"])[2], self.clip.by_command(BUILD, BUDGET, "--steps", "1", "--frames", "10", "--resolution", "64"))
 
 
 if __name__ == "__main__":

@@ -178,7 +178,7 @@ class Kept(Base):
             subprocess.run(["umount", "-l", data], check=True)
 
     def full(self, server):
-        wanted = self.clip.by_command(BUILD, BUDGET, "--steps", "1", "--frames", "10")
+        wanted = self.clip.by_command(BUILD, BUDGET, "--steps", "1", "--frames", "10", "--resolution", "64")
         answer = server.submit({"video": ("large.mp4", os.urandom(7 << 20))})
         self.problem(answer, 507, "no-room")
         end = time.monotonic() + 30  # what is refused early goes when its connection has ended
