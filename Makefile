@@ -26,7 +26,7 @@ check: build
 	$(MAKE) check-core
 	$(MAKE) check-python
 
-# The tests that `make check` leaves out: whole runs on the emulated card and on a device apart, every allocation of a run failed. Five
+# The tests that `make check` leaves out: whole runs on the emulated card and on a device apart, allocations of a run failed. Five
 # minutes; continuous integration runs both.
 check-long: build
 	ctest --test-dir build --output-on-failure -j "$(at_once)" -L '^long$$'

@@ -146,6 +146,7 @@ static void take_smallest(void *arg) {
 static void ask_smallest(smallest *s, jobs *js) {
     s->look = (jobs_look){.width = 16, .height = 16, .fps = 25, .frames = 1, .done = take_smallest, .arg = s};
     job_options_init(&s->look.options);
+    s->look.options.resolution = 64; /* the least */
     jobs_ask(js, &s->look);
 }
 
@@ -160,11 +161,12 @@ static void tell_smallest(const serve_params *p, smallest *s) {
         ms_json_parse(NULL, s->look.plan, strlen(s->look.plan), &doc, NULL) != MS_OK)
         return;
     const ms_json *plan = ms_json_root(doc);
-    snprintf(
-        text, sizeof(text),
-        "a budget of %s is too small for any job: with the model %.60s the smallest needs at least %lld MiB",
-        ms_size_format_budget(budget, p->budget_bytes), p->models[0].name,
-        (long long)(ms_json_get_integer(plan, "least_bytes", 0) >> 20));
+    snprintf(text, sizeof(text),
+             "a budget of %s is too small for any job: with the model %.60s a picture with a face of 64 px "
+             "needs at "
+             "least %lld MiB",
+             ms_size_format_budget(budget, p->budget_bytes), p->models[0].name,
+             (long long)(ms_json_get_integer(plan, "least_bytes", 0) >> 20));
     if (!ms_json_get_flag(plan, "fits"))
         p->warned(p->arg, "budget-too-small", text);
     ms_json_doc_destroy(&doc);

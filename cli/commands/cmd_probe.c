@@ -351,7 +351,7 @@ static void print_fields(const char *table) {
 static ms_status show_fields(bool json, ms_error *err) {
     char *fields = NULL;
     MS_TRY(ms_profile_fields(&fields, err));
-    if (isatty(STDOUT_FILENO))
+    if (!json && isatty(STDOUT_FILENO))
         print_fields(fields);
     else
         cli_print_all(fields, json);

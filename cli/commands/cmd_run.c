@@ -121,7 +121,8 @@ static bool is_recalled(const cli_run_state *s, ms_run_work work) {
     return !s->inputs.count && (s->part || work == MS_RUN_WORK_JOIN);
 }
 
-/* Somebody else has joined it: who comes late has nothing to do. */
+/* Somebody else has joined it: a part that comes late has nothing to do. A join says more than that: it fails,
+   for what is there may be of another day. */
 static int say_over(cli_run_state *s, const char *output) {
     const ms_run_report none = {.already_finished = true};
     s->p.output = output;
@@ -145,7 +146,7 @@ static int run_as(cli_run_state *s, ms_run_work work, const cli_worker_order *or
         return ms_fail(&err, MS_INVALID_ARGUMENT,
                        "the output (OUT) of the job that was split is missing; see `memsafe help join`"),
                cli_fail(&err);
-    if (output && is_recalled(s, work) && cli_run_is_over(output))
+    if (output && work == MS_RUN_WORK_ALL && is_recalled(s, work) && cli_run_is_over(output))
         return say_over(s, output);
     if (output && is_recalled(s, work) && cli_run_recall(output, s, &arguments, &n_arguments, &err) != MS_OK)
         return cli_fail(&err);

@@ -423,6 +423,8 @@ static void warn(const char *before, const char *code, const char *fmt, va_list 
         ms_buf_init(&b, NULL);
         ms_buf_printf(&b, "\"code\": \"%s\", \"message\": ", code);
         ms_buf_json_string(&b, message);
+        if (before[0]) /* "note: " */
+            ms_buf_printf(&b, ", \"kind\": \"%.*s\"", (int)strcspn(before, ":"), before);
         if (!b.failed)
             cli_event("warning", b.data);
         ms_buf_free(&b);

@@ -86,7 +86,7 @@ void cli_print_all(const char *text, bool json);
 /* "memsafe: ..." to stderr, a warning event in JSON, nothing with -q. code: stays the same for programs. */
 void cli_warn(const char *code, const char *fmt, ...) MS_PRINTF(2, 3);
 
-/* The same with a word before it, like "note: ", that JSON has not. */
+/* The same with a word before it, like "note: ", which is JSON's "kind". */
 void cli_warn_as(const char *before, const char *code, const char *fmt, ...) MS_PRINTF(3, 4);
 
 /* Before an error that is to stand behind what was printed. */

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-/* SIGINT and SIGTERM make cli_interrupted() true; a file-size limit becomes a write error. */
+/* SIGINT, SIGTERM and SIGHUP, unless nohup has it ignored, make cli_interrupted() true. */
 void cli_catch_signals(void);
 bool cli_interrupted(void *arg);
 

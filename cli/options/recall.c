@@ -91,14 +91,20 @@ static int open_kept(const char *path) {
 }
 
 /* To be freed. */
-static ms_status read_text(const char *path, char **ret_text, size_t *ret_bytes, ms_error *err) {
+static ms_status read_text(const char *output, const char *path, char **ret_text, size_t *ret_bytes,
+                           ms_error *err) {
     struct stat st;
     int fd = open_kept(path);
-    if (fd < 0)
-        return ms_fail(err, MS_IO,
-                       "the video (-i FILE) is missing, and no command is kept in %s: %s (split keeps it, "
-                       "and it goes with the job when that is joined)",
-                       path, strerror(errno));
+    if (fd < 0) {
+        ms_fail(
+            err, MS_IO,
+            "the video (-i FILE) is missing, and no command is kept in %s: %s (split keeps it, and it goes "
+            "with the job when that is joined)",
+            path, strerror(errno));
+        if (cli_run_is_over(output))
+            ms_error_add(err, "; %s is there: it is joined already, or it is of another job", output);
+        return MS_IO;
+    }
     char *text = malloc(MOST_BYTES);
     ssize_t n = -1;
     if (text && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
@@ -196,7 +202,7 @@ ms_status cli_run_recall(const char *output, cli_run_state *s, char ***ret_argum
     size_t bytes = 0;
     int n_typed;
     MS_TRY(name_file(output, path, err));
-    MS_TRY(read_text(path, &text, &bytes, err));
+    MS_TRY(read_text(output, path, &text, &bytes, err));
     ms_status status = ms_json_parse(NULL, text, bytes, &doc, err);
     free(text);
     if (status != MS_OK)

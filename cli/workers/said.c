@@ -19,8 +19,11 @@ static bool was_said(cli_said *s, const char *message) {
 
 static void take_warning(cli_said *s, const ms_json *line) {
     const char *code = ms_json_get_text(line, "code"), *message = ms_json_get_text(line, "message");
+    const char *kind = ms_json_get_text(line, "kind");
+    char before[16];
+    snprintf(before, sizeof(before), "%.12s%s", kind, kind[0] ? ": " : "");
     if (cli_note_is_shown(code) && !was_said(s, message))
-        cli_warn_as("note: ", code, "%s", message);
+        cli_warn_as(before, code, "%s", message);
 }
 
 static ms_rung rung_named(const char *name) {

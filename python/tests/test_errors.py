@@ -173,4 +173,5 @@ attempt("24M", 4)
 """
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True, text=True)
     *needs, frames = map(int, done.stdout.split())
-    assert frames == 2 and len(needs) == 5 and max(needs) - needs[0] <= 2
+    # Python itself grows by what it imports and keeps of a try that failed: 3 MiB with 3.13.
+    assert frames == 2 and len(needs) == 5 and max(needs) - needs[0] <= 5

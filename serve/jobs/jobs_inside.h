@@ -40,7 +40,7 @@ struct jobs {
     bool has_runner;
     worker_process worker; /* the runner's alone, as the next two */
     bool worker_has_run;   /* a job, which left something in it */
-    bool worker_is_full;   /* of which the next one said that it does not fit */
+    bool worker_is_full;   /* with that, a job did not fit; it is tried once more in a new one */
     job *current;          /* the runner's; stays in the list until it lets go */
 
     pthread_t remover; /* of folders: gigabytes take a while */

@@ -87,7 +87,7 @@ static void look_at(jobs *js, jobs_look *l) {
     if (died && WIFSIGNALED(end) && WTERMSIG(end) == SIGKILL)
         ms_fail(&l->err, MS_HOST_MEMORY, "looking at it was given up: %s", how);
     else if (!answered && status != MS_CANCELLED) {
-        if (!l->has_audio && !l->has_track)
+        if (l->id[0] && !l->has_audio && !l->has_track) /* a plan by numbers has no files */
             snprintf(l->field, sizeof(l->field), "video");
         ms_fail(&l->err, MS_BAD_MEDIA, "looking at it was given up: %s",
                 died ? how : "it took longer than a minute");

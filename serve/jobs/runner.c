@@ -173,7 +173,8 @@ static void bury(jobs *js, job *j, const ms_error *err) {
 }
 
 /* Pages of libraries and pieces of the heap stay with a worker that has run a job, some MiB. What a job
-   needs was planned without them: it goes on in a new one, which the same words would be the last of. */
+   needs was planned without them, so it is tried once more in a new worker. There the job fails for good, for
+   a new worker has not run anything. */
 static void renew(jobs *js, job *j) {
     worker_process_end(&js->worker, NULL, 0);
     jobs_lock(js);

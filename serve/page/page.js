@@ -153,7 +153,8 @@ function choose(kind, file) {
   else look.removeAttribute('src');
   say($(`${kind}-said`), file ? `${file.name}, ${size(file.size)}` : '');
   $(`${kind}-said`).hidden = false;
-  if (file && chosen.video) send(); /* without a speech it is planned with its own sound */
+  if (!chosen.audio) say($('audio-said'), ''); /* that was of another video */
+  if (chosen.video && (file || kind === 'audio')) send(); /* without a speech it is planned with its own sound */
 }
 
 function form() {
@@ -206,7 +207,7 @@ function turnDown(problem) {
     return;
   }
   trouble(problem);
-  if (problem.field === 'video' || problem.field === 'audio') {
+  if (chosen[problem.field]) {
     say($(`${problem.field}-said`), `${chosen[problem.field].name}: ${problem.message}`);
     $(`${problem.field}-look`).hidden = true; /* there is nothing to play */
   }

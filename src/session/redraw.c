@@ -127,7 +127,8 @@ ms_status ms_redraw_choose(ms_redraw *r, ms_error *err) {
     if (take_kept_plan(r))
         return MS_OK;
     ms_status status = ms_run_plan_choose(&ask, &r->plan, err);
-    if (status == MS_BUDGET)
+    if (status == MS_BUDGET &&
+        !r->model->apart) /* else it is the device's, of which nobody else has a part */
         ms_run_share_explain(&r->model->share, err);
     MS_TRY(status);
     r->model->kept = (ms_kept_plan){.there = true,

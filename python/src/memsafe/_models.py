@@ -21,7 +21,7 @@ VAE_REPO = "stabilityai/sd-vae-ft-mse"
 
 
 def _has(folder: Path, names: Tuple[str, ...]) -> bool:
-    return any((folder / name).is_file() for name in names)
+    return any(os.path.isfile(folder / name) for name in names)  # False also where the folder may not be looked into
 
 
 def _is_whole(folder: Path) -> bool:
@@ -209,7 +209,7 @@ def _comfyui_roots(comfyui: Optional[Path]) -> List[Path]:
 
 def models_in(root: Path) -> List[Known]:
     """The folders of a folder that have weights."""
-    entries = sorted(root.iterdir()) if root.is_dir() else []
+    entries = sorted(root.iterdir()) if os.path.isdir(root) and os.access(root, os.R_OK | os.X_OK) else []
     return [Known(entry.name, entry) for entry in entries if _is_published(entry)]
 
 
@@ -221,8 +221,9 @@ def known_models(comfyui: Optional[Path]) -> List[Known]:
         found += [known for known in models_in(root) if known.name != "demo"]
     for repo in MODEL_REPOS:
         snapshot = hub_snapshot(repo)
-        if snapshot and _is_published(snapshot):
-            found.append(Known(repo, snapshot))
+        with contextlib.suppress(_errors.BadModel):  # half of one is none
+            if snapshot and _is_published(snapshot) and _parts(snapshot, repo, comfyui, frozenset()):
+                found.append(Known(repo, snapshot))
     once: List[Known] = []
     for known in found:
         if not any(known.folder.samefile(other.folder) for other in once):

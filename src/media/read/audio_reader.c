@@ -122,6 +122,13 @@ static ms_status decode(ms_audio_reader *r, bool *ret_got, ms_error *err) {
 
 /* ---- resampling: the options are swresample's defaults, as in the filter that ffmpeg inserts */
 
+/* What swresample computes in. From 16 bits to 16 bits it took these until FFmpeg 5, and takes floats since: it is
+   told, so that speech is heard alike with all of them. */
+static enum AVSampleFormat inside_format(int from) {
+    const int bytes = av_get_bytes_per_sample(from);
+    return bytes <= 2 ? AV_SAMPLE_FMT_S16P : bytes <= 4 ? AV_SAMPLE_FMT_FLTP : AV_SAMPLE_FMT_DBLP;
+}
+
 static ms_status make_swr(ms_audio_reader *r, ms_av_layout *layout, ms_error *err) {
     swr_free(&r->swr);
     if (r->frame->sample_rate < 1 || r->frame->sample_rate > MAX_SOURCE_RATE ||
@@ -132,6 +139,8 @@ static ms_status make_swr(ms_audio_reader *r, ms_av_layout *layout, ms_error *er
     int rc = ms_av_swr_alloc(&r->swr, r->source_format ? layout : NULL,
                              r->source_format ? AV_SAMPLE_FMT_FLT : AV_SAMPLE_FMT_S16, r->info.rate, layout,
                              r->frame->format, r->frame->sample_rate);
+    if (rc >= 0 && !r->source_format)
+        rc = av_opt_set_sample_fmt(r->swr, "internal_sample_fmt", inside_format(r->frame->format), 0);
     if (rc >= 0)
         rc = swr_init(r->swr);
     if (rc >= 0)

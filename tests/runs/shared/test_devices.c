@@ -61,6 +61,7 @@ static void several_devices_tell_one_run(void **state) {
     assert_int_equal(count(test_output, "\"event\": \"plan\""), 1);
     assert_non_null(strstr(test_output, "\"output\": \"told.mkv\", \"frames\": 54, \"frames_resumed\": 0"));
     assert_int_equal(count(test_output, "the model's weights are random"), 1);
+    assert_non_null(strstr(test_output, "\", \"kind\": \"note\"}"));
     assert_int_equal(count(test_output, "\"event\": \"start\""), 1);
     double last = 0;
     for (const char *at = test_output; (at = strstr(at, "\"fraction\": ")) != NULL; at++) {
@@ -75,9 +76,9 @@ static void several_devices_tell_one_run(void **state) {
     assert_non_null(strstr(test_output, "of told.mkv this makes up to 54 frames of 160x144"));
     assert_non_null(strstr(test_output, "of memory\n"));
     assert_run_works("join told.mkv");
-    assert_run_works("join told.mkv"); /* who comes late has nothing to do */
+    assert_run_works("run --part auto told.mkv"); /* who comes late has nothing to do */
     assert_non_null(strstr(test_output, "told.mkv is there, and no job beside it: nothing to do\n"));
-    assert_run_works("run --part auto told.mkv");
+    assert_run_fails(11, "told.mkv is there: it is joined already, or it is of another job", "join told.mkv");
     assert_same("told.mkv");
     assert_run_fails(11, "it goes with the job when that is joined", "join told.mkv");
 }
