@@ -121,8 +121,8 @@ static bool is_recalled(const cli_run_state *s, ms_run_work work) {
     return !s->inputs.count && (s->part || work == MS_RUN_WORK_JOIN);
 }
 
-/* Somebody else has joined it: a part that comes late has nothing to do. A join says more than that: it fails,
-   for what is there may be of another day. */
+/* Somebody else has joined it: a part that comes late has nothing to do. A join says more than that: it
+   fails, for what is there may be of another day. */
 static int say_over(cli_run_state *s, const char *output) {
     const ms_run_report none = {.already_finished = true};
     s->p.output = output;

@@ -60,9 +60,9 @@ struct warp {
     const char *operation; /* that the first one came to; an operation's name is one string */
     int first, step;       /* order of its lanes in this schedule */
     char sync[2];          /* of warp barriers, in turn */
-    /* What lanes give to an operation and take from it. All of them have come to the next one of a kind, and so
-       have taken, before its results are written. Of the tile a lane writes and reads its own elements of d, so
-       it may give the next ones before others have taken theirs. */
+    /* What lanes give to an operation and take from it. All of them have come to the next one of a kind,
+       and so have taken, before its results are written. Of the tile a lane writes and reads its own
+       elements of d, so it may give the next ones before others have taken theirs. */
     uint64_t given[WARP], taken[WARP];
     int from[WARP];
     uint16_t row[WARP][8];
