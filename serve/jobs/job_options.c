@@ -79,7 +79,7 @@ void job_options_init(job_options *o) {
 static const char *shown(const char *text, char ret[SHOWN_BYTES]) {
     const size_t most = SHOWN_BYTES - 4;
     size_t n = 0;
-    for (; text[n] && n < most; n++)
+    for (; n < most && text[n]; n++)
         ret[n] = (unsigned char)text[n] >= 0x20 && (unsigned char)text[n] < 0x7f ? text[n] : '?';
     snprintf(ret + n, SHOWN_BYTES - n, "%s", text[n] ? "..." : "");
     return ret;
