@@ -122,8 +122,8 @@ static ms_status decode(ms_audio_reader *r, bool *ret_got, ms_error *err) {
 
 /* ---- resampling: the options are swresample's defaults, as in the filter that ffmpeg inserts */
 
-/* What swresample computes in. From 16 bits to 16 bits it took these until FFmpeg 5, and takes floats since:
-   it is told, so that speech is heard alike with all of them. */
+/* What swresample computes in. From 16 bits to 16 bits FFmpeg 5.1 takes these, and 7.1 takes floats: it is
+   told, so that speech is heard alike with all of them. */
 static enum AVSampleFormat inside_format(int from) {
     const int bytes = av_get_bytes_per_sample(from);
     return bytes <= 2 ? AV_SAMPLE_FMT_S16P : bytes <= 4 ? AV_SAMPLE_FMT_FLTP : AV_SAMPLE_FMT_DBLP;
