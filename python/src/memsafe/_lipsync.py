@@ -245,7 +245,7 @@ class LipSync(Iterator[Frame]):
         """Ends it; frames that were not taken are lost. A second time does nothing. InvalidArgument: another thread is
         within it; cancel() ends that."""
         if inspect.getgeneratorstate(self._frames) == inspect.GEN_RUNNING:
-            raise _errors.InvalidArgument("a frame of this lip sync is being made, by another thread or around this call: cancel() it before it is closed")
+            raise _errors.InvalidArgument("another thread waits for a frame of this lip sync, or this call comes from within: cancel() it before it is closed")
         self._frames.close()
         self._run.end()  # if it never began, the generator has nothing to clean up
 

@@ -221,9 +221,8 @@ def known_models(comfyui: Optional[Path]) -> List[Known]:
         found += [known for known in models_in(root) if known.name != "demo"]
     for repo in MODEL_REPOS:
         snapshot = hub_snapshot(repo)
-        with contextlib.suppress(_errors.BadModel):  # half of one is none
-            if snapshot and _is_published(snapshot) and _parts(snapshot, repo, comfyui, frozenset()):
-                found.append(Known(repo, snapshot))
+        if snapshot and _is_published(snapshot):
+            found.append(Known(repo, snapshot))
     once: List[Known] = []
     for known in found:
         if not any(known.folder.samefile(other.folder) for other in once):
