@@ -144,7 +144,12 @@ static void take_smallest(void *arg) {
 }
 
 static void ask_smallest(smallest *s, jobs *js) {
-    s->look = (jobs_look){.width = 16, .height = 16, .fps = 25, .frames = 1, .done = take_smallest, .arg = s};
+    s->look = (jobs_look){.width = JOB_LEAST_SIDE,
+                          .height = JOB_LEAST_SIDE,
+                          .fps = 25,
+                          .frames = 1,
+                          .done = take_smallest,
+                          .arg = s};
     job_options_init(&s->look.options);
     s->look.options.resolution = 64; /* the least */
     jobs_ask(js, &s->look);

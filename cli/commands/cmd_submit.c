@@ -1,7 +1,6 @@
 /* `memsafe submit slurm`: a run or a batch that a cluster makes. Its steps and how they are followed are in
    submit/. */
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -179,8 +178,7 @@ static int submit_run(const void *state, char **arguments, int n_arguments) {
     if (prepare(&asked, arguments, n_arguments, &job, &err) != MS_OK)
         return cli_fail(&err);
     cli_catch_signals();
-    if (signal(SIGHUP, SIG_DFL) == SIG_IGN) /* the cluster goes on when the terminal goes */
-        signal(SIGHUP, SIG_IGN);
+    cli_let_hangup_end(); /* the cluster goes on when the terminal goes */
     int code = 0;
     if (cli_job_submit(&job, &cli_submit_command, &err) != MS_OK) {
         code = cli_fail(&err);

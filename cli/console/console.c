@@ -27,6 +27,7 @@
 #define PLAIN_INTERVAL_S 10.0
 #define PLAIN_COLUMNS 60 /* of wider ones too */
 #define LOG_COLUMNS 80
+#define COMMAND_BYTES 4096
 
 /* PLAIN: lines on a dumb terminal; LOG: the few lines that say in a file or a pipe that the work goes on. */
 typedef enum shape { SHAPE_NONE, SHAPE_BAR, SHAPE_PLAIN, SHAPE_LOG, SHAPE_JSON } shape;
@@ -45,7 +46,7 @@ static struct {
     bool started, ended;
     char last_members[4096];
     const char *program;
-    char command[4096];
+    char command[COMMAND_BYTES];
     char **words; /* [n_words], of argv */
     int n_words;
 } console = {.shown_s = -1};
@@ -199,6 +200,13 @@ static bool asks_for_json(int argc, char **argv) {
     return false;
 }
 
+/* Takes the buffer's text, and frees it. */
+static void take_command(ms_buf *b, char ret_text[COMMAND_BYTES]) {
+    const bool fits = b->data && !b->failed && b->length < COMMAND_BYTES;
+    snprintf(ret_text, COMMAND_BYTES, "%s", fits ? b->data : "memsafe ...");
+    ms_buf_free(b);
+}
+
 static void keep_command(int argc, char **argv) {
     ms_buf b;
     ms_buf_init(&b, NULL);
@@ -206,9 +214,7 @@ static void keep_command(int argc, char **argv) {
         ms_buf_append(&b, " ", i > 0);
         cli_put_shell_word(&b, argv[i]);
     }
-    const bool fits = b.data && !b.failed && b.length < sizeof(console.command);
-    snprintf(console.command, sizeof(console.command), "%s", fits ? b.data : "memsafe ...");
-    ms_buf_free(&b);
+    take_command(&b, console.command);
 }
 
 const char *cli_command_line(void) {
@@ -216,15 +222,13 @@ const char *cli_command_line(void) {
 }
 
 const char *cli_command_of(const char *words, const char *last) {
-    static char text[4096];
+    static char text[COMMAND_BYTES];
     ms_buf b;
     ms_buf_init(&b, NULL);
     cli_put_shell_word(&b, console.program ? console.program : "memsafe");
     ms_buf_printf(&b, " %s ", words);
     cli_put_shell_word(&b, last);
-    snprintf(text, sizeof(text), "%s",
-             b.data && !b.failed && b.length < sizeof(text) ? b.data : "memsafe ...");
-    ms_buf_free(&b);
+    take_command(&b, text);
     return text;
 }
 
@@ -494,12 +498,15 @@ static void keep(const ms_run_progress *p) {
                             .frames_total = p->frames_total};
 }
 
-static void plain_line(int most) {
+static void plain_line(int columns) {
     char text[CLI_BAR_BYTES];
-    const int here = isatty(STDERR_FILENO) ? cli_columns(STDERR_FILENO) : most,
-              columns = here < most ? here : most;
     cli_bar_text(&console.bar, columns, text);
     fprintf(stderr, "%s\n", text);
+}
+
+static void dumb_line(void) {
+    const int columns = cli_columns(STDERR_FILENO);
+    plain_line(columns < PLAIN_COLUMNS ? columns : PLAIN_COLUMNS);
 }
 
 static void log_line(const ms_run_progress *p) {
@@ -532,7 +539,7 @@ void cli_show_progress(void *arg, const ms_run_progress *p) {
     if (console.shape == SHAPE_JSON)
         progress_event(p);
     else if (console.shape == SHAPE_PLAIN)
-        plain_line(PLAIN_COLUMNS);
+        dumb_line();
     else
         redraw();
 }

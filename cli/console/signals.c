@@ -9,11 +9,19 @@ static void on_signal(int number) {
     interrupted = 1;
 }
 
+static void on_hangup(void (*act)(int)) {
+    if (signal(SIGHUP, act) == SIG_IGN) /* nohup */
+        signal(SIGHUP, SIG_IGN);
+}
+
 void cli_catch_signals(void) {
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
-    if (signal(SIGHUP, on_signal) == SIG_IGN) /* nohup */
-        signal(SIGHUP, SIG_IGN);
+    on_hangup(on_signal);
+}
+
+void cli_let_hangup_end(void) {
+    on_hangup(SIG_DFL);
 }
 
 bool cli_interrupted(void *arg) {

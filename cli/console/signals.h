@@ -6,6 +6,8 @@
 
 /* SIGINT, SIGTERM and SIGHUP, unless nohup has it ignored, make cli_interrupted() true. */
 void cli_catch_signals(void);
+/* After that: SIGHUP ends the program as if it were not caught. */
+void cli_let_hangup_end(void);
 bool cli_interrupted(void *arg);
 
 #endif

@@ -288,8 +288,8 @@ static const struct measure {
     const char *name;
     double least, most;
     bool whole;
-} measures[] = {{"width", 16, 16384, true},
-                {"height", 16, 16384, true},
+} measures[] = {{"width", JOB_LEAST_SIDE, JOB_MOST_SIDE, true},
+                {"height", JOB_LEAST_SIDE, JOB_MOST_SIDE, true},
                 {"frames", 1, 1e7, true},
                 {"fps", 1, 1000, false}};
 

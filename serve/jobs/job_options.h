@@ -9,6 +9,9 @@
 
 #define JOB_MODEL_BYTES 64
 #define JOB_WEBHOOK_BYTES 512
+/* Sides of a video's pictures, as a run takes them. */
+#define JOB_LEAST_SIDE 16
+#define JOB_MOST_SIDE 16384
 
 typedef struct job_options {
     char model[JOB_MODEL_BYTES]; /* a name of the server's models; "" = its first */

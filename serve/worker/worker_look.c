@@ -14,8 +14,6 @@
 #include "worker/worker_job.h"
 
 #define THUMB_WIDTH 240
-#define LEAST_SIDE 16 /* of a picture that a run takes */
-#define MOST_SIDE 16384
 #define FACE_FRAMES 25 /* that a face is looked for in */
 #define FPS 25.0       /* of what runs make here */
 #define AFTER_SPEECH 2 /* frames that a run may have more than its speech */
@@ -228,10 +226,10 @@ static ms_status open_both(const worker_job *j, clip_look **ret_clip, clip_facts
     MS_TRY(clip_look_open("video", "video", ret_clip, ret_facts, err));
     if (!ret_facts->has_video)
         return ms_fail(err, MS_BAD_MEDIA, "the video file has no picture in it");
-    if (ret_facts->width < LEAST_SIDE || ret_facts->height < LEAST_SIDE || ret_facts->width > MOST_SIDE ||
-        ret_facts->height > MOST_SIDE)
+    if (ret_facts->width < JOB_LEAST_SIDE || ret_facts->height < JOB_LEAST_SIDE ||
+        ret_facts->width > JOB_MOST_SIDE || ret_facts->height > JOB_MOST_SIDE)
         return ms_fail(err, MS_BAD_MEDIA, "the video has pictures of %dx%d; sides have %d to %d pixels",
-                       ret_facts->width, ret_facts->height, LEAST_SIDE, MOST_SIDE);
+                       ret_facts->width, ret_facts->height, JOB_LEAST_SIDE, JOB_MOST_SIDE);
     if (!j->has_audio)
         return ret_facts->has_audio
                    ? MS_OK

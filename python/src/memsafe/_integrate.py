@@ -98,6 +98,10 @@ def weight_bytes(pipeline: Any) -> Dict[str, int]:
     return sizes
 
 
+def _batches(method: str) -> str:
+    return f"batches of {method}()"
+
+
 class Integration:
     """What ``integrate_adaptive_optimizer()`` did to a pipeline: ``pipeline.memsafe``.
 
@@ -140,10 +144,12 @@ class Integration:
 
     def _value_now(self, done: Report) -> str:
         """What was set; of batches what failures of memory have left of it."""
-        words = str(done["what"]).split()
-        state = self._states.get(f"{done['where']}.{words[-1][:-2]}") if words[0] == "batches" else None
-        now = state.struct.batch if state else 0
-        return f"{now}, less than {done['value']} since memory ran out" if 0 < now < done["value"] else str(done["value"])
+        for where, state in self._states.items():
+            part, _, method = where.rpartition(".")
+            is_it = done["where"] == part and done["what"] == _batches(method)
+            if is_it and 0 < state.struct.batch < done["value"]:
+                return f"{state.struct.batch}, less than {done['value']} since memory ran out"
+        return str(done["value"])
 
     def _repr_html_(self) -> str:
         return self.report()._repr_html_()
@@ -453,10 +459,10 @@ def _by_batch(
     torch = torch_if_loaded()
     original = _own_method(part.module, method)
     if not callable(original):
-        it._could_not(part.name, f"batches of {method}()", "it has no such method")
+        it._could_not(part.name, _batches(method), "it has no such method")
         return
     if torch is None:
-        it._could_not(part.name, f"batches of {method}()", "it is no network of torch's")
+        it._could_not(part.name, _batches(method), "it is no network of torch's")
         return
     where = f"{part.name}.{method}"
     state = it._states.setdefault(where, AdaptiveState())
@@ -491,7 +497,7 @@ def _by_batch(
         return results[0] if len(results) == 1 else divider.joined(results, counts)
 
     batch = it.optimizer.get_optimal_batch_size(task, frames=0)
-    it._wrap(part, method, f"batches of {method}()", batch, ROUNDING, call)
+    it._wrap(part, method, _batches(method), batch, ROUNDING, call)
 
 
 def integrate_adaptive_optimizer(
