@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -19,6 +20,7 @@
 
 /* Parts of a form that are files, and what they are called in the job's folder. */
 static const char *const file_parts[] = {"video", "audio", "track", NULL};
+#define VIDEO_OF "video_of" /* in place of a video: the id of a job that has it */
 
 struct submission {
     request *r;
@@ -117,6 +119,40 @@ static void note_file(submission *s, const char *key) {
     s->j->has_track |= strcmp(key, "track") == 0;
 }
 
+/* What the other job's video is called; false: there is no such job. */
+static bool name_as(submission *s, const char *id) {
+    jobs *js = s->r->h->p.jobs;
+    jobs_lock(js);
+    const job *other = job_is_id(id) ? jobs_find(js, id) : NULL;
+    if (other)
+        memcpy(s->j->name, other->name, sizeof(s->j->name));
+    jobs_unlock(js);
+    return other != NULL;
+}
+
+/* The video of a job that is there need not come once more. It stays when that job goes. */
+static void take_video_of(submission *s, const char *id) {
+    char from[64], to[64];
+    int error = 0;
+    need_folder(s);
+    if (s->r->problem.status)
+        return;
+    snprintf(from, sizeof(from), "%.32s/video", id);
+    snprintf(to, sizeof(to), "%s/video", s->j->id);
+    if (!name_as(s, id))
+        error = ENOENT;
+    else if (linkat(folder_of(s), from, folder_of(s), to, 0) != 0)
+        error = errno;
+    if (!error)
+        note_file(s, "video");
+    else if (error == ENOENT)
+        refuse_field(s->r, 422, "no-such-job", VIDEO_OF, "there is no job \"%.32s\", or it has expired", id);
+    else if (error == EEXIST)
+        refuse_field(s->r, 422, "invalid-option", VIDEO_OF, "the video comes twice");
+    else
+        refuse_write(s->r, VIDEO_OF, error);
+}
+
 static void end_part(submission *s) {
     ms_error err;
     if (s->fd >= 0) {
@@ -129,6 +165,8 @@ static void end_part(submission *s) {
         s->value[s->value_bytes] = 0;
         if (strlen(s->value) != s->value_bytes)
             refuse_field(s->r, 422, "invalid-option", s->key, "%s has a zero byte", s->key);
+        else if (strcmp(s->key, VIDEO_OF) == 0)
+            take_video_of(s, s->value);
         else if (job_options_set_text(&s->j->options, s->key, s->value, &err) != MS_OK)
             refuse_option(s->r, s->key, &err);
     }
@@ -337,6 +375,11 @@ static void take_json(submission *s, bool is_plan) {
                 name_file(s, m->key, m->string);
             else
                 refuse_field(r, 422, "invalid-option", m->key, "%s must be a path", m->key);
+        } else if (!is_plan && strcmp(m->key, VIDEO_OF) == 0) {
+            if (m->type == MS_JSON_STRING)
+                take_video_of(s, m->string);
+            else
+                refuse_field(r, 422, "invalid-option", VIDEO_OF, "%s must be the id of a job", VIDEO_OF);
         } else {
             take_option(r, &s->j->options, m);
         }
@@ -420,6 +463,13 @@ static http_result answer_refused(submission *s) {
     return answer_problem(s->r);
 }
 
+/* A client that has left does not learn the id. What it wanted to see first, nobody will start. */
+static bool is_left(const submission *s) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(s->r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    char byte;
+    return s->j->options.hold && info && recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static http_result answer_looked(submission *s) {
     request *r = s->r;
     jobs *js = r->h->p.jobs;
@@ -429,6 +479,8 @@ static http_result answer_looked(submission *s) {
         refuse_look(r, &s->look);
         return answer_refused(s);
     }
+    if (is_left(s))
+        return MHD_NO; /* its files go with the request */
     if (!job_set(&j->input, s->look.input) || !job_set(&j->plan, s->look.plan))
         return MHD_NO;
     j->bytes = job_folder_bytes(folder_of(s), j->id);

@@ -121,6 +121,8 @@ const STAGES = {
 
 const chosen = {video: null, audio: null};
 let held = null; /* the job that is being made ready here */
+let stored = null; /* id of a job that the server has the chosen video of */
+let measured = false; /* the trimming handles have the video's length */
 let upload = null; /* XMLHttpRequest */
 let settled = 0;
 let edits = 0, planned = 0; /* changes of settings, and how many of them the plan that is shown is of */
@@ -154,23 +156,31 @@ function choose(kind, file) {
   say($(`${kind}-said`), file ? `${file.name}, ${size(file.size)}` : '');
   $(`${kind}-said`).hidden = false;
   if (!chosen.audio) say($('audio-said'), ''); /* that was of another video */
-  if (chosen.video && (file || kind === 'audio')) send(); /* without a speech it is planned with its own sound */
+  if (kind === 'video') {
+    drop(stored);
+    stored = null;
+    measured = false;
+    letGo();
+  }
+  if ((chosen.video || stored) && (file || kind === 'audio')) send(); /* without a speech it is planned with its own sound */
 }
 
 function form() {
   const data = new FormData();
   data.append('hold', 'true');
   for (const [name, value] of Object.entries(settings())) data.append(name, value);
-  data.append('video', chosen.video, chosen.video.name);
+  if (stored) data.append('video_of', stored);
+  else data.append('video', chosen.video, chosen.video.name);
   if (chosen.audio) data.append('audio', chosen.audio, chosen.audio.name);
   return data;
 }
 
-async function send() {
+function send() {
+  if (upload) upload.abort();
   trouble(null);
-  await discard();
-  upload = new XMLHttpRequest();
-  const mine = upload;
+  const before = stored;
+  letGo();
+  const mine = upload = new XMLHttpRequest();
   upload.open('POST', '/v1/jobs');
   upload.upload.onprogress = event => {
     $('upload-bar').value = event.loaded / event.total;
@@ -188,12 +198,17 @@ async function send() {
   upload.onload = async () => {
     end();
     if (mine.status === 401) return login().then(send).catch(trouble);
-    let body = {};
+    let answer = {};
     try {
-      body = JSON.parse(mine.responseText);
+      answer = JSON.parse(mine.responseText);
     } catch (error) { /* what came is no JSON: the status says enough */ }
-    if (mine.status === 202) hold(body);
-    else turnDown(new Problem(mine.status, body));
+    if (mine.status === 202) {
+      hold(answer);
+      drop(before); /* the new one has the video, too */
+    } else if (answer.field === 'video_of' && chosen.video) { /* it has expired, so the video comes once more */
+      stored = null;
+      send();
+    } else turnDown(new Problem(mine.status, answer));
   };
   $('upload-bar').value = 0;
   $('upload').hidden = false;
@@ -215,23 +230,35 @@ function turnDown(problem) {
 
 function hold(job) {
   held = job;
+  stored = job.id;
   own(job.id);
   show(job);
   showHeld();
 }
 
-async function discard() {
+function discard() {
   if (upload) upload.abort();
-  const id = held && held.state === 'held' ? held.id : null;
+  drop(stored);
+  stored = null;
+  measured = false;
   letGo();
-  if (id) await api('DELETE', `/v1/jobs/${id}`).catch(() => {}); /* it may be gone */
+}
+
+function drop(id) {
+  if (id) api('DELETE', `/v1/jobs/${id}`).catch(() => {}); /* it may be gone */
+}
+
+/* It is in the queue now, and nobody's to throw away. */
+function started() {
+  stored = null;
+  letGo();
 }
 
 function letGo() {
   clearTimeout(settled);
   planned = edits;
   held = null;
-  own(null);
+  own(stored);
   showHeld();
 }
 
@@ -244,9 +271,9 @@ function settings() {
     else if (element.type === 'number' && element.value !== '') all[element.name] = Number(element.value);
     else if (element.value !== '') all[element.name] = element.value;
   }
-  const whole = held && held.input ? held.input.duration_s : 0, from = Number($('from').value), to = Number($('to').value);
-  if (whole && from > 0) all.start_s = from;
-  if (whole && cut && to > from) all.duration_s = Math.round((to - from) * 1000) / 1000;
+  const from = Number($('from').value), to = Number($('to').value);
+  if (measured && from > 0) all.start_s = from;
+  if (measured && cut && to > from) all.duration_s = Math.round((to - from) * 1000) / 1000;
   return all;
 }
 
@@ -335,9 +362,12 @@ function showHeld() {
       $(id).max = held.input.duration_s;
       $(id).step = 1 / (held.input.fps || 25);
     }
-    $('from').value = 0;
-    $('to').value = held.input.duration_s;
-    cut = false;
+    if (!measured) { /* with another speech, the part that was chosen stays */
+      $('from').value = 0;
+      $('to').value = held.input.duration_s;
+      cut = false;
+    }
+    measured = true;
     trimSaid();
   }
   const plan = held.plan;
@@ -504,7 +534,7 @@ function show(job) {
   jobs.set(job.id, job);
   remember(job);
   if (held && held.id === job.id) {
-    if (job.state !== 'held') letGo();
+    if (job.state !== 'held') started();
     else {
       held = job;
       showHeld();
@@ -521,6 +551,7 @@ function gone(id) {
   const row = $(`job-${id}`);
   if (row) row.remove();
   $('empty').hidden = $('jobs').childElementCount > 0;
+  if (stored === id) stored = null;
   if (held && held.id === id) letGo();
   if (viewed === id) {
     viewed = null;
@@ -675,7 +706,7 @@ async function refresh() {
 async function takeUp(id) {
   try {
     const job = await api('GET', `/v1/jobs/${id}`);
-    if (job.state !== 'held' || held || upload) return own(held && held.id);
+    if (job.state !== 'held' || held || upload) return own(stored);
     hold(job);
     fill(job);
   } catch (error) { /* it has gone */
@@ -703,7 +734,7 @@ function wire() {
   $('upload-stop').onclick = () => upload && upload.abort();
   $('from').oninput = event => trim(event.target);
   $('to').oninput = event => trim(event.target);
-  $('discard').onclick = () => discard().catch(trouble);
+  $('discard').onclick = discard;
   $('new').onchange = event => {
     if (event.target.name === 'quality') $('steps').value = event.target.value;
     if (event.target.type !== 'file' && event.target.type !== 'range') changed();
@@ -714,7 +745,7 @@ function wire() {
     $('start').disabled = true;
     try {
       const job = await api('POST', `/v1/jobs/${held.id}/start`);
-      letGo();
+      started();
       choose('video', null);
       choose('audio', null);
       $('new').reset();

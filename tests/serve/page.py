@@ -67,6 +67,11 @@ class Page:
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": name}]})
 
 
+def uploaded(server):
+    lines = server.ask("GET", "/metrics")[2].decode().splitlines()
+    return int(float(next(line.split()[1] for line in lines if line.startswith("memsafe_upload_bytes_total "))))
+
+
 def try_it(page, server, video, speech, silent, text):
     page.driver.get(f"http://{server.host}:{server.port}/")
     # The page's policy forbids scripts of others; the browser's own console may run one.
@@ -85,10 +90,21 @@ def try_it(page, server, video, speech, silent, text):
     alone = server.json("GET", "/v1/jobs?state=held")[1]["jobs"][0]["id"]
     assert "own sound" in page.one("plan-notes").text, page.one("plan-notes").text
     page.look("alone", keep=False)
+    page.driver.execute_script("const f = document.getElementById('from'); f.value = 0.4; f.dispatchEvent(new Event('input', {bubbles: true}))")
+    until("the plan of a part", lambda: page.one("plan").text.startswith("This"))
+    # Another speech: the part stays chosen, and the video is not sent again.
+    sent = uploaded(server)
+    page.one("audio").send_keys(text)
+    until("that it is no speech", lambda: page.shown("trouble") and page.one("audio-said").text.startswith("text.mp4: "))
     page.one("audio").send_keys(speech)
     until("another job", lambda: [j["id"] for j in server.json("GET", "/v1/jobs?state=held")[1]["jobs"]] not in ([], [alone]))
     until("the plan", lambda: page.shown("start") and page.one("start").is_enabled())
     assert "own sound" not in page.one("plan-notes").text, page.one("plan-notes").text
+    assert os.path.getsize(speech) < uploaded(server) - sent < os.path.getsize(speech) + 20000, (uploaded(server), sent)
+    jobs = server.json("GET", "/v1/jobs?state=held")[1]["jobs"]
+    assert [(j["options"]["start_s"], j["name"]) for j in jobs] == [(0.4, os.path.basename(video))], jobs
+    page.driver.execute_script("const f = document.getElementById('from'); f.value = 0; f.dispatchEvent(new Event('input', {bubbles: true}))")
+    until("the plan of the whole", lambda: page.one("plan").text.startswith("This") and page.one("start").is_enabled())
     assert page.one("plan").text.startswith("This will take about "), page.one("plan").text
     for word in ("pcm_s16le", "aac", "large one", "because"):
         assert word not in page.one("held").text, page.one("held").text

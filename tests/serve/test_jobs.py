@@ -150,6 +150,29 @@ class Jobs(Base):
         for path in ("/etc/passwd", link, self.folder + "/../../etc/passwd", "in.mp4", self.folder + "/none.mp4", "/etc/none"):
             self.problem(self.server.json("POST", "/v1/jobs", {"video": path}), 403, "not-allowed")
 
+    def test_video_of(self):
+        """A video that is there is not sent again, and outlives the job that it came with."""
+        first = self.server.submit(self.clip.fields(hold="true"))[1]
+        fields = self.clip.fields(**QUICK, video_of=first["id"])
+        self.problem(self.server.submit(fields), 422, "invalid-option")  # and a video
+        del fields["video"]
+        status, job = self.server.submit(fields)
+        self.assertEqual((status, job["name"]), (202, "in.mp4"), job)
+        self.assertEqual(self.server.ask("DELETE", first["links"]["self"])[0], 204)
+        self.assertEqual(self.server.wait(job["id"])["state"], "done")
+        wanted = self.clip.by_command(BUILD, BUDGET, "--steps", "1", "--frames", "10", "--resolution", "64")
+        self.assertEqual(self.server.ask("GET", job["links"]["result"])[2], wanted)
+        for id in (first["id"], "0" * 32, "../" + job["id"][3:], ""):
+            self.problem(self.server.submit(dict(fields, video_of=id)), 422, "no-such-job")
+            answer = self.server.json("POST", "/v1/jobs", {"video_of": id})
+            self.problem(answer, 422, "no-such-job")
+            self.assertEqual(answer[1]["field"], "video_of")
+        # A link to a file of this machine stays one.
+        named = self.server.json("POST", "/v1/jobs", {"video": self.clip.video, "hold": True})[1]
+        again = self.server.json("POST", "/v1/jobs", {"video_of": named["id"], "hold": True})[1]
+        self.assertEqual(again["input"], named["input"])
+        self.assertTrue(os.path.islink(os.path.join(self.data, "jobs", again["id"], "video")))
+        self.problem(self.server.json("POST", "/v1/jobs", {"video_of": 7}), 422, "invalid-option")
 
     def test_plain_after_track(self):
         """The model that stays is opened without the finder of faces for a job that brings its own; the next needs it."""

@@ -53,6 +53,28 @@ class Process(Base):
             self.assertLess(time.monotonic() - begin, 20)
             asker.join()
 
+    def test_left_while_looking(self):
+        """Who leaves before the answer does not know the id: nothing is held for them. A job that was to run, runs."""
+        with local_server(self, "--demo", "-b", BUDGET) as server:
+            for hold, left in (("true", 0), ("false", 1)):
+                connection = http.client.HTTPConnection(server.host, server.port)
+                body, kind = form(self.clip.fields(**QUICK, hold=hold))
+                connection.request("POST", "/v1/jobs", body, {"Content-Type": kind})
+                looker = self.looks(server)
+                os.kill(looker, signal.SIGSTOP)
+                connection.close()
+                os.kill(looker, signal.SIGCONT)
+                end = time.monotonic() + 60
+                while (looker in dict(server.workers()) or len(self.kept(server)) != left) and time.monotonic() < end:
+                    time.sleep(0.1)
+                self.assertEqual(len(self.kept(server)), left)
+
+    def kept(self, server):
+        """Jobs, where no folder is there but theirs."""
+        jobs = server.json("GET", "/v1/jobs")[1]["jobs"]
+        folders = [name for name in os.listdir(os.path.join(server.data, "jobs")) if not name.startswith(".")]
+        return jobs if sorted(folders) == sorted(job["id"] for job in jobs) else [None] * 9
+
     def test_files(self):
         """As many as it may have: 512 connections have files of their own."""
         before = resource.getrlimit(resource.RLIMIT_NOFILE)
