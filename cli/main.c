@@ -34,6 +34,8 @@ static int run(int argc, char **argv) {
         return cli_serve_worker(argc - 1, argv + 1);
     if (strcmp(name, "run-worker") == 0) /* likewise: workers/ */
         return cli_run_worker(argc - 1, argv + 1);
+    if (strcmp(name, "batch-worker") == 0) /* likewise: batch/ */
+        return cli_batch_worker(argc - 1, argv + 1);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         argv[1] = help[0];
     return cli_dispatch(cli_commands, argc - 1, argv + 1);

@@ -10,6 +10,7 @@
 #include "memsafe/run.h"
 #include "options/model_choice.h"
 #include "console/signals.h"
+#include "results/run_events.h"
 #include "results/run_report.h"
 #include "results/run_text.h"
 #include "results/notes.h"
@@ -30,7 +31,7 @@ static void show_plan(void *arg, const ms_run_report *r) {
         cli_say_choice(view->model);
     cli_run_plan_event(view->p, r);
     cli_run_say_plan(view->p, r);
-    cli_show_notes(r);
+    cli_show_notes(r, false);
     /* The one that holds here, wherever it is from: of the host beside a device
        with memory of its own, else the lesser of both. */
     if (r->host_budget_bytes)
@@ -110,7 +111,7 @@ static int finish(cli_run_state *s, const cli_model_choice *model, ms_status sta
         cli_warn("no-report", "no report is written to %s: an earlier run did the work", s->report);
     cli_run_done_members(&s->p, r);
     if (s->p.work == MS_RUN_WORK_SPLIT) /* which has no plan to tell them with */
-        cli_show_notes(r);
+        cli_show_notes(r, false);
     say_end(s, r, workers);
     cli_show_doubt(r);
     return 0;
@@ -129,6 +130,14 @@ static int say_over(cli_run_state *s, const char *output) {
     cli_run_done_members(&s->p, &none);
     cli_say("%s is there, and no job beside it: nothing to do\n", output);
     return 0;
+}
+
+/* What was typed for the whole, for one of its workers. */
+static void make_worker(const cli_worker_order *order, cli_run_state *s) {
+    cli_worker_apply(order, s);
+    s->part = s->part ? s->part : "auto";
+    s->report = NULL;
+    s->p.force = s->p.resume = false; /* it was decided before */
 }
 
 static int run_as(cli_run_state *s, ms_run_work work, const cli_worker_order *order, char **arguments,
@@ -152,7 +161,7 @@ static int run_as(cli_run_state *s, ms_run_work work, const cli_worker_order *or
         return cli_fail(&err);
     s->p.work = work;
     if (order)
-        cli_worker_apply(order, s);
+        make_worker(order, s);
     bool named = s->p.config && s->p.unet && s->p.vae && s->p.whisper;
     if (cli_run_options_apply(s, arguments, n_arguments, &err) != MS_OK)
         return cli_fail(&err);

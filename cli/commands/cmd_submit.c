@@ -11,6 +11,7 @@
 #include "commands/commands.h"
 #include "console/signals.h"
 #include "files/new_file.h"
+#include "results/run_events.h"
 #include "results/run_report.h"
 #include "results/run_text.h"
 #include "submit/follow.h"

@@ -31,6 +31,9 @@ int cli_serve_worker(int argc, char **argv);
 /* What a run on several devices starts of this program; argv: from "run-worker" on. */
 int cli_run_worker(int argc, char **argv);
 
+/* What a batch on several devices starts of this program; argv: from "batch-worker" on. */
+int cli_batch_worker(int argc, char **argv);
+
 /* All of them, NULL-terminated. */
 extern const cli_command *const cli_commands[];
 

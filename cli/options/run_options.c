@@ -363,14 +363,15 @@ const cli_command cli_batch_command = {
         "any option of `memsafe run` by its name. Options that are typed hold for all jobs. Of a folder each "
         "video is one, with the sound file of the same name. -o names the folder for results, --report the "
         "one for reports. A job that fails is told, and the rest goes on; --resume goes on with what is not "
-        "finished, --part 3/8 takes every eighth job.",
+        "finished, --part 3/8 takes every eighth job. Several devices share the jobs.",
     .examples = {{"memsafe batch jobs.jsonl -m models/latentsync-1.5 -b 8G", "each line a job"},
-                 {"memsafe batch clips -o done --resume", "each video of a folder; may be repeated"}},
+                 {"memsafe batch clips -o done --resume", "each video of a folder; may be repeated"},
+                 {"memsafe batch clips -o done --device cuda:0,cuda:1", "each card takes the next clip"}},
     .min_arguments = 1,
     .max_arguments = 1,
     .options = run_options,
     .n_options = CLI_COUNT(run_options),
     .state_bytes = sizeof(cli_run_state),
     .defaults = run_defaults,
-    .run = cli_batch,
+    .run = cli_batch_run,
 };

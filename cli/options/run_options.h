@@ -28,7 +28,7 @@ typedef struct cli_run_state {
 int cli_run(const void *state, char **arguments, int n_arguments);
 int cli_split(const void *state, char **arguments, int n_arguments);
 int cli_join(const void *state, char **arguments, int n_arguments);
-int cli_batch(const void *state, char **arguments, int n_arguments); /* cmd_batch.c */
+int cli_batch_run(const void *state, char **arguments, int n_arguments); /* cmd_batch.c */
 
 /* Fills s->p from what the table could not write there itself; arguments: the words that are no options. */
 ms_status cli_run_options_apply(cli_run_state *s, char **arguments, int n_arguments, ms_error *err);

@@ -15,10 +15,14 @@ bool cli_note_is_shown(const char *code) {
     return !is_detail(code) || cli_console_is_verbose() || cli_console_is_json();
 }
 
-void cli_show_notes(const ms_run_report *r) {
+bool cli_note_is_of_model(const char *code) {
+    return strcmp(code, "random-weights") == 0;
+}
+
+void cli_show_notes(const ms_run_report *r, bool again) {
     char text[CLI_NOTE_BYTES];
     for (int i = 0; i < r->n_notes; i++)
-        if (cli_note_is_shown(r->note[i].code))
+        if (cli_note_is_shown(r->note[i].code) && !(again && cli_note_is_of_model(r->note[i].code)))
             cli_warn_as("note: ", r->note[i].code, "%s", cli_note_text(&r->note[i], text));
 }
 

@@ -5,8 +5,11 @@
 #include "memsafe/run.h"
 #include "text/json.h"
 
-/* One line each on stderr. */
-void cli_show_notes(const ms_run_report *report);
+/* One line each on stderr. again: what holds of the model was said before. */
+void cli_show_notes(const ms_run_report *report, bool again);
+
+/* Whether a note of that code is of the model, and so the same for all runs with it. */
+bool cli_note_is_of_model(const char *code);
 
 /* Whether a note of that code is one of those lines: some are for programs and with -v. */
 bool cli_note_is_shown(const char *code);

@@ -16,9 +16,4 @@ void cli_run_say_result(const ms_run_params *params, const ms_run_report *report
 /* After an error or Ctrl-C: what is kept and what is not, and the command that goes on. */
 void cli_run_say_kept(const ms_run_params *params, const ms_run_report *report, ms_status why);
 
-/* The same for programs: `plan` event, and members of the last one. */
-void cli_run_plan_event(const ms_run_params *params, const ms_run_report *report);
-void cli_run_done_members(const ms_run_params *params, const ms_run_report *report);
-void cli_run_kept_members(const ms_run_report *report);
-
 #endif

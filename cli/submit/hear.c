@@ -50,10 +50,13 @@ static void hear_event(void *arg, const char *event, const ms_json *line) {
     cli_task *t = l->t;
     if (strcmp(event, "start") == 0) {
         t->clips = 0;
+        t->shared = false;
         t->totals = (cli_batch_totals){0};
     } else if (strcmp(event, "job") == 0) {
         t->clips++;
-        t->heard.fraction = t->heard.first_fraction = -1; /* the next clip's begin anew */
+        t->shared = ms_json_get_text(line, "device")[0] != 0;
+        if (!t->shared)
+            t->heard.fraction = t->heard.first_fraction = -1; /* the next clip's begin anew */
     } else if (strcmp(event, "warning") == 0) {
         pass_on_warning(l->h, line);
     } else if (strcmp(event, "progress") == 0 && t->step == CLI_STEP_SPLIT) {

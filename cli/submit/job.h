@@ -24,8 +24,10 @@ typedef struct cli_task {
     int put_back, told_back; /* times that Slurm put it back into its queue; that were told */
     bool told_failure;
     bool let_go; /* cancelled in the queue, because there was nothing left for it */
-    /* Of a batch, since it was begun itself: clips that it has begun; at its end, what became of them. */
+    /* Of a batch, since it was begun itself: clips that it has begun; whether several devices share them, so
+       that what it says is of all; at its end, what became of them. */
     int clips;
+    bool shared;
     cli_batch_totals totals;
 } cli_task;
 

@@ -13,7 +13,8 @@ static void look_at_batch(cli_job_progress *p, const cli_job *j, ms_run_progress
     for (int i = 0; i < j->count; i++) {
         const cli_task *t = &j->task[i];
         const int all = cli_task_clips(j, t);
-        double done = t->clips ? t->clips - 1 + (t->heard.fraction > 0 ? t->heard.fraction : 0) : 0;
+        const double fraction = t->heard.fraction > 0 ? t->heard.fraction : 0;
+        double done = t->shared ? fraction * all : t->clips ? t->clips - 1 + fraction : 0;
         clips += t->heard.done || done > all ? all : done;
         if (t->heard.stage[0] && !t->heard.done)
             ret->stage = t->heard.stage;

@@ -1,4 +1,4 @@
-/* A process that makes segments of a run, seen from the one that started it. */
+/* A process that makes segments of a run, or clips of a batch, seen from the one that started it. */
 #ifndef CLI_WORKER_PROCESS_H
 #define CLI_WORKER_PROCESS_H
 
@@ -16,17 +16,22 @@ typedef struct cli_worker_order {
     char device[CLI_DEVICE_BYTES];
     uint64_t budget_bytes, host_budget_bytes; /* 0 = as without the options */
     int threads;
+    bool takes_clips; /* of a batch: "batch-worker", which reads from `to` what it shall make next */
 } cli_worker_order;
 
 typedef struct cli_worker {
     cli_worker_order order;
     pid_t pid;        /* 0 = it has ended, or never began */
     int fd;           /* its events; -1 = none any more */
+    int to;           /* its standard input; -1 = none, or closed */
     cli_events heard; /* at its end `done` and `err` say how it ended, whatever it said of it */
 } cli_worker;
 
 /* The same program, with the words that this one was called with. MS_IO. */
 ms_status cli_worker_start(cli_worker *worker, const cli_worker_order *order, ms_error *err);
+
+/* It is told no more, and ends when it has done what it was told. */
+void cli_worker_close(cli_worker *worker);
 
 /* What it has said since; at the end of its events it is waited for. */
 void cli_worker_listen(cli_worker *worker);
@@ -35,9 +40,10 @@ void cli_worker_signal(const cli_worker *worker, int number);
 /* At once, whatever it does. */
 void cli_worker_kill(cli_worker *worker);
 
-/* Its side: the order that is in argv[1..], for "run-worker" as argv[0]; *ret_words: how many words of argv
-   that was. False: it was not started by another run. Ends with the process that started it. */
+/* Its side: the order that is in argv[1..], behind "run-worker" or "batch-worker"; *ret_words: how many words
+   of argv that was. False: it was not started by another run. Ends with the process that started it. */
 bool cli_worker_take_order(int argc, char **argv, cli_worker_order *ret_order, int *ret_words);
-void cli_worker_apply(const cli_worker_order *order, cli_run_state *state); /* over what was typed */
+/* Device, threads and budgets, over what was typed. */
+void cli_worker_apply(const cli_worker_order *order, cli_run_state *state);
 
 #endif

@@ -11,9 +11,10 @@
 #include "console/console.h"
 #include "console/signals.h"
 #include "memsafe/plan.h"
-#include "memsafe/probe.h"
+#include "results/run_events.h"
 #include "results/run_text.h"
 #include "workers/merge.h"
+#include "workers/orders.h"
 #include "workers/said.h"
 #include "workers/worker_process.h"
 
@@ -28,56 +29,6 @@ typedef struct crew {
     cli_said said;
     bool joins;
 } crew;
-
-static bool is_processor(const char *device) {
-    return strcmp(device, "cpu") == 0;
-}
-
-/* ---- what each gets ---- */
-
-/* What a run would take of the host: as asked for, else what is free less the tier's margin. */
-static ms_status find_host_budget(const ms_run_params *p, bool cpu_alone, size_t *ret_bytes, ms_error *err) {
-    ms_plan_params plan;
-    *ret_bytes = p->host_budget_bytes;
-    if (cpu_alone && p->budget_bytes && (!*ret_bytes || p->budget_bytes < *ret_bytes))
-        *ret_bytes = p->budget_bytes; /* the lesser of the two holds */
-    if (*ret_bytes)
-        return MS_OK;
-    ms_plan_params_init(&plan);
-    plan.device = "cpu";
-    plan.profile = p->profile;
-    return ms_plan_budget(&plan, ret_bytes, err);
-}
-
-static int count_cpus(void) {
-    const ms_probe_params params = {.device = "cpu"};
-    ms_probe *probe = NULL;
-    ms_probe_host host = {.cpus = 1};
-    if (ms_probe_create(&params, &probe, NULL) == MS_OK)
-        ms_probe_get_host(probe, &host);
-    ms_probe_destroy(&probe);
-    return host.cpus;
-}
-
-/* Threads and memory of the host are divided up. A device with memory of its own has the budget that was
-   asked for to itself; on the processor the budget is the host's. */
-static ms_status make_orders(const ms_run_params *p, const cli_device_list *l,
-                             cli_worker_order order[CLI_MAX_WORKERS], ms_error *err) {
-    size_t host = 0;
-    int threads = p->threads ? p->threads : count_cpus();
-    MS_TRY(find_host_budget(p, l->cpus == l->count, &host, err));
-    for (int i = 0; i < l->count; i++) {
-        cli_worker_order *o = &order[i];
-        *o = (cli_worker_order){.threads = threads / l->count + (i < threads % l->count)};
-        snprintf(o->device, sizeof(o->device), "%s", l->name[i]);
-        if (o->threads == 0)
-            o->threads = 1;
-        uint64_t share = host / (uint64_t)l->count;
-        o->budget_bytes = is_processor(o->device) ? share : p->budget_bytes;
-        o->host_budget_bytes = is_processor(o->device) ? 0 : share;
-    }
-    return MS_OK;
-}
 
 /* ---- progress ---- */
 
@@ -182,7 +133,7 @@ static ms_status follow(crew *c, ms_error *err) {
 
 static ms_status start(crew *c, const cli_device_list *l, ms_error *err) {
     cli_worker_order order[CLI_MAX_WORKERS];
-    MS_TRY(make_orders(&c->s->p, l, order, err));
+    MS_TRY(cli_make_orders(&c->s->p, l, order, err));
     ms_status status = MS_OK;
     for (int i = 0; status == MS_OK && i < l->count; i++) {
         status = cli_worker_start(&c->worker[i], &order[i], err);

@@ -465,7 +465,8 @@ static http_result answer_refused(submission *s) {
 
 /* A client that has left does not learn the id. What it wanted to see first, nobody will start. */
 static bool is_left(const submission *s) {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(s->r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(s->r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     char byte;
     return s->j->options.hold && info && recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }

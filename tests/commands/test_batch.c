@@ -152,8 +152,9 @@ static void wrong_lines_are_named_before_the_work(void **state) {
     assert_run_fails(2, "empty.jsonl has no jobs", "batch empty.jsonl " ALL);
     assert_run_fails(11, "cannot read none.jsonl", "batch none.jsonl " ALL);
     assert_run_fails(2, "--part: \"auto\" is not like 3/8", "batch jobs.jsonl --part auto " ALL);
-    assert_run_fails(2, "a batch has one; for 2 devices start 2 of them",
-                     "batch jobs.jsonl --device cpu:2 " ALL);
+    assert_run_fails(2, "the standard input: for 2 devices the list must be a file or a folder, no pipe",
+                     "batch - --device cpu:2 " ALL);
+    assert_run_fails(2, "batch-worker is started by a batch, not by hand", "batch-worker 1 cpu 0 0 1");
     assert_run_fails(2, "the videos are those of jobs.jsonl", "batch jobs.jsonl -i in.avi " ALL);
 }
 

@@ -150,7 +150,7 @@ static void same_samples_as_the_command(void **state) {
         {"l.mp4", "-ac 6 -ar 48000 -c:a aac", ""},
         {"m.wav", "-c:a pcm_f32le", ""},
         {"n.ts", "-c:a aac", ""},
-        {"o.avi", "-c:a mp2", ""},
+        {"o.avi", "-c:a mp2", "-internal_sample_fmt s16p"},
     };
     int checked = 0;
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {

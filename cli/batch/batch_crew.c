@@ -1,0 +1,302 @@
+#include "batch/batch_crew.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "console/console.h"
+#include "console/signals.h"
+#include "memsafe/plan.h"
+#include "results/notes.h"
+#include "results/run_events.h"
+#include "workers/orders.h"
+#include "workers/said.h"
+#include "workers/worker_process.h"
+
+#define LOOK_MS 200
+#define END_S 60 /* for a worker that was told to stop */
+#define MOST_TRIES 2
+
+typedef enum clip_state { CLIP_WAITS, CLIP_IS_MADE, CLIP_HAS_ENDED } clip_state;
+
+typedef struct clip {
+    clip_state state;
+    int tries;
+} clip;
+
+typedef struct crew crew;
+
+typedef struct seat {
+    crew *c;
+    cli_worker worker;
+    bool ready; /* its model is open */
+    int place;  /* of the clip that it makes; -1 = none */
+} seat;
+
+struct crew {
+    cli_batch *b;
+    seat seat[CLI_MAX_WORKERS];
+    int count;
+    clip *clip; /* of each place of the list */
+    int ours, ended;
+    bool began; /* a worker was ready once */
+    cli_said said;
+    double began_s, fraction;
+};
+
+/* The list may have been changed since it was read here. */
+static uint64_t hash_of(const cli_batch *b, int place) {
+    static const uint64_t key[2] = {3, 4};
+    const char *output = b->list.job[place].state.p.output;
+    return ms_siphash(key, output, strlen(output));
+}
+
+/* ---- what they say ---- */
+
+static void end_clip(crew *c, int place, const ms_run_report *r, const ms_error *err) {
+    c->clip[place].state = CLIP_HAS_ENDED;
+    c->ended++;
+    cli_batch_say_end(c->b, place, r, err);
+}
+
+static void take_end(seat *s, const ms_json *line) {
+    const char *state = ms_json_get_text(line, "state");
+    const int place = s->place;
+    ms_run_report r = {0};
+    ms_error err;
+    s->place = -1;
+    if (place < 0)
+        return;
+    ms_error_clear(&err);
+    cli_run_take_result(line, &r);
+    if (strcmp(state, "made") == 0 || strcmp(state, "finished-before") == 0) {
+        end_clip(s->c, place, &r, NULL);
+        return;
+    }
+    ms_fail(&err, ms_failure_named(ms_json_get_text(line, "name")), "%s", ms_json_get_text(line, "message"));
+    end_clip(s->c, place, &r, &err);
+}
+
+/* It stands for itself in the one line that it has here, so it names the clip. */
+static void take_warning(const seat *s, const ms_json *line) {
+    const char *code = ms_json_get_text(line, "code"), *kind = ms_json_get_text(line, "kind");
+    char before[16];
+    if (strcmp(code, "job-failed") == 0) /* which the clip's end tells */
+        return;
+    if (s->place < 0 || cli_note_is_of_model(code)) {
+        cli_said_take(&s->c->said, "warning", line);
+        return;
+    }
+    snprintf(before, sizeof(before), "%.12s%s", kind, kind[0] ? ": " : "");
+    if (cli_note_is_shown(code))
+        cli_warn_as(before, code, "%s: %s", s->c->b->list.job[s->place].state.p.output,
+                    ms_json_get_text(line, "message"));
+}
+
+static void hear(void *arg, const char *event, const ms_json *line) {
+    seat *s = arg;
+    if (strcmp(event, "ready") == 0)
+        s->ready = s->c->began = true;
+    else if (strcmp(event, "job-end") == 0)
+        take_end(s, line);
+    else if (strcmp(event, "warning") == 0)
+        take_warning(s, line);
+}
+
+static int alive(const crew *c) {
+    int n = 0;
+    for (int i = 0; i < c->count; i++)
+        n += c->seat[i].worker.pid != 0;
+    return n;
+}
+
+/* ---- what they get ---- */
+
+static void give(seat *s, int place) {
+    const bool again = s->c->clip[place].tries++ > 0;
+    s->worker.heard.fraction = s->worker.heard.first_fraction = -1;
+    s->place = place;
+    s->c->clip[place].state = CLIP_IS_MADE;
+    cli_batch_say_begin(s->c->b, place, s->worker.order.device);
+    /* Where it cannot be told, the worker has died, which is seen next. */
+    (void)dprintf(s->worker.to, "%d %016" PRIx64 " %d\n", place, hash_of(s->c->b, place), again);
+}
+
+static int next_clip(const crew *c) {
+    for (int i = 0; i < c->b->list.count; i++)
+        if (cli_batch_is_ours(c->b, i) && c->clip[i].state == CLIP_WAITS)
+            return i;
+    return -1;
+}
+
+/* Who has nothing to do waits for what another may give back. */
+static void hand_out(crew *c) {
+    for (int i = 0; i < c->count; i++) {
+        seat *s = &c->seat[i];
+        const int place = s->worker.pid && s->ready && s->place < 0 ? next_clip(c) : -1;
+        if (place >= 0)
+            give(s, place);
+        else if (c->ended == c->ours)
+            cli_worker_close(&s->worker);
+    }
+}
+
+/* ---- following them ---- */
+
+static void bury(seat *s) {
+    crew *c = s->c;
+    const ms_error *err = &s->worker.heard.err;
+    const int place = s->place;
+    s->place = -1;
+    if (s->worker.heard.done || cli_interrupted(NULL))
+        return;
+    if (c->began || alive(c))
+        cli_warn("worker", "the worker on %s ended: %s%s", s->worker.order.device, err->message,
+                 alive(c) ? "; the others go on" : "");
+    if (c->b->first == MS_OK && !alive(c))
+        c->b->first = err->code;
+    if (place < 0)
+        return;
+    if (c->clip[place].tries < MOST_TRIES)
+        c->clip[place].state = CLIP_WAITS;
+    else
+        end_clip(c, place, NULL, err);
+}
+
+static void listen_to_all(crew *c) {
+    struct pollfd fds[CLI_MAX_WORKERS];
+    for (int i = 0; i < c->count; i++)
+        fds[i] = (struct pollfd){.fd = c->seat[i].worker.fd, .events = POLLIN};
+    poll(fds, (nfds_t)c->count, LOOK_MS);
+    for (int i = 0; i < c->count; i++) {
+        cli_worker *w = &c->seat[i].worker;
+        const bool lived = w->pid != 0;
+        cli_worker_listen(w);
+        if (lived && !w->pid)
+            bury(&c->seat[i]);
+    }
+}
+
+static void end_all(crew *c) {
+    const double told_s = ms_now_s();
+    for (int i = 0; i < c->count; i++) {
+        cli_worker_close(&c->seat[i].worker);
+        cli_worker_signal(&c->seat[i].worker, SIGTERM);
+    }
+    while (alive(c) && ms_now_s() - told_s < END_S)
+        listen_to_all(c);
+    for (int i = 0; i < c->count; i++)
+        cli_worker_kill(&c->seat[i].worker);
+}
+
+/* Each clip counts alike: how long one is, nobody knows before it is begun. */
+static void tell(crew *c) {
+    ms_run_progress p = {
+        .stage = ms_stage_name(MS_STAGE_LOAD), .seconds = ms_now_s() - c->began_s, .eta_s = -1};
+    double clips = c->ended;
+    for (int i = 0; i < c->count; i++) {
+        const seat *s = &c->seat[i];
+        if (s->place < 0)
+            continue;
+        clips += s->worker.heard.fraction > 0 ? s->worker.heard.fraction : 0;
+        if (s->worker.heard.stage[0])
+            p.stage = s->worker.heard.stage;
+    }
+    if (clips / c->ours > c->fraction)
+        c->fraction = clips / c->ours;
+    p.fraction = c->fraction;
+    if (c->fraction > 0.02)
+        p.eta_s = p.seconds * (1 - c->fraction) / c->fraction;
+    cli_show_progress(NULL, &p);
+}
+
+static void follow(crew *c) {
+    while (alive(c)) {
+        hand_out(c);
+        listen_to_all(c);
+        tell(c);
+        if (cli_interrupted(NULL)) {
+            end_all(c);
+            c->b->first = MS_CANCELLED;
+        }
+    }
+}
+
+static ms_status start(crew *c, ms_error *err) {
+    cli_worker_order order[CLI_MAX_WORKERS];
+    MS_TRY(cli_make_orders(&c->b->common.p, &c->b->devices, order, err));
+    ms_status status = MS_OK;
+    for (int i = 0; status == MS_OK && i < c->b->devices.count; i++) {
+        seat *s = &c->seat[i];
+        order[i].takes_clips = true;
+        *s = (seat){.c = c, .place = -1};
+        status = cli_worker_start(&s->worker, &order[i], err);
+        s->worker.heard.heard = hear;
+        s->worker.heard.arg = s;
+        c->count += status == MS_OK;
+    }
+    if (status != MS_OK)
+        end_all(c);
+    return status;
+}
+
+/* None was ever ready, so no clip is to blame. */
+static ms_status first_error(const crew *c, ms_error *err) {
+    if (err)
+        *err = c->seat[0].worker.heard.err;
+    return c->seat[0].worker.heard.err.code;
+}
+
+ms_status cli_batch_crew(cli_batch *b, ms_error *err) {
+    static crew c;
+    c = (crew){.b = b, .began_s = ms_now_s()};
+    c.clip = calloc((size_t)b->list.count, sizeof(*c.clip));
+    if (!c.clip)
+        return ms_fail(err, MS_HOST_MEMORY, "out of memory for a batch of %d", b->list.count);
+    for (int i = 0; i < b->list.count; i++)
+        c.ours += cli_batch_is_ours(b, i);
+    ms_status status = c.ours ? start(&c, err) : MS_OK;
+    if (status == MS_OK) {
+        follow(&c);
+        b->totals.left = c.ours - b->totals.made - b->totals.before - b->totals.failed;
+        if (!c.began && b->first != MS_CANCELLED && c.ours)
+            status = first_error(&c, err);
+    }
+    free(c.clip);
+    return status;
+}
+
+/* ---- the worker's side ---- */
+
+static ms_status make(cli_batch *b, int place, bool again) {
+    ms_run_report r = {0};
+    ms_error err;
+    ms_error_clear(&err);
+    if (again) /* with what the one that died has finished */
+        b->list.job[place].state.p.resume = true;
+    ms_status status = cli_batch_make(b, place, &r, &err);
+    cli_progress_pause();
+    cli_batch_say_end(b, place, &r, status == MS_OK ? NULL : &err);
+    return status;
+}
+
+ms_status cli_batch_take_clips(cli_batch *b, ms_error *err) {
+    char line[64];
+    cli_event("ready", "");
+    while (!cli_interrupted(NULL) && fgets(line, sizeof(line), stdin)) {
+        int place = -1, again = 0;
+        uint64_t hash = 0;
+        if (sscanf(line, "%d %" SCNx64 " %d", &place, &hash, &again) != 3 || place < 0 ||
+            place >= b->list.count || hash != hash_of(b, place))
+            return ms_fail(err, MS_INVALID_ARGUMENT, "%s was changed while the batch ran", b->list.path);
+        if (make(b, place, again) == MS_CANCELLED)
+            return ms_fail(err, MS_CANCELLED, "cancelled");
+    }
+    return MS_OK;
+}
