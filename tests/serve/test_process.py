@@ -12,7 +12,7 @@ import threading
 import time
 
 from cases import BUDGET, BUILD, QUICK, Base, local_server, main
-from server import Server
+from server import Server, form
 
 
 class Process(Base):
