@@ -95,12 +95,21 @@ def _flicker_text(report):
     return f"Flicker        {borders:.3f} levels at window borders, {elsewhere:.3f} elsewhere{ratio}"
 
 
+def duration_text(seconds):
+    """As the command writes it: 42 s, 3 min 5 s, 2 h 6 min."""
+    if round(seconds) < 60:
+        return f"{seconds:.0f} s" if seconds >= 9.95 else f"{seconds:.1f} s"
+    units = (3600, 60, "h", "min") if round(seconds) >= 3600 else (60, 1, "min", "s")
+    large, small = divmod(round(seconds / units[1]) * units[1], units[0])
+    return f"{large} {units[2]}" + (f" {small // units[1]} {units[3]}" if small else "")
+
+
 def plan_text(plan, says):
     lines = [f"{says}: rung {plan['rung']}, peak {size_text(plan['peak_bytes'])}"]
     if plan.get("least_bytes"):
         lines.append(f"the smallest budget that works: {size_text(plan['least_bytes'])}")
     if plan.get("total_s"):
-        lines.append(f"predicted time: {plan['total_s']:.0f} s")
+        lines.append(f"predicted time: {duration_text(plan['total_s'])}")
     lines += [f"  {name}: {size_text(value)}" for name, value in parts_of(plan).items()]
     return "\n".join(lines)
 
