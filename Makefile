@@ -92,7 +92,7 @@ check-kernels: deps-dev
 	cmake --build build-tsan --target kernel_tests
 	setarch -R ctest --test-dir build-tsan --output-on-failure -L kernels
 
-# Full-size models with random weights: half an hour, 6 GB of disk.
+# Full-size models with random weights: two hours on two cores, 6 GB of disk.
 check-full: build
 	tools/check_full build
 

@@ -38,9 +38,9 @@ static void report_range(ms_buf *b, const cli_run_state *s, const ms_run_report 
 static void report_preview(ms_buf *b, const cli_run_state *s, const ms_run_report *r) {
     if (s->preview)
         ms_buf_printf(b,
-                      "  \"preview\": {\"first_frame\": %" PRId64 ", \"whole_frames\": %" PRId64
-                      ", \"whole_seconds\": %.3f},\n",
-                      r->preview_first, r->whole_frames, r->whole_s);
+                      "  \"preview\": {\"frames\": %d, \"first_frame\": %" PRId64
+                      ", \"whole_frames\": %" PRId64 ", \"whole_seconds\": %.3f},\n",
+                      s->preview, r->preview_first, r->whole_frames, r->whole_s);
 }
 
 static void report_changes(ms_buf *b, const ms_run_report *r) {
@@ -167,8 +167,12 @@ static void report_options(ms_buf *b, const cli_run_state *s) {
                   "\"force_rung\": \"%s\", \"latent_cache\": \"%s\", \"latent_rank\": %d",
                   p->budget_bytes, p->host_budget_bytes, yes(p->allow_downscale), ms_rung_name(p->rung),
                   caches[p->latent_cache], p->latent_rank);
+    ms_buf_printf(b, ", \"latent_cache_bytes\": %" PRIu64,
+                  p->latent_cache_bytes ? p->latent_cache_bytes : UINT64_C(2) << 30);
     text_member(b, ", ", "latent_cache_dir", p->latent_cache_dir);
-    text_member(b, ",\n    ", "track", p->track);
+    text_member(b, ",\n    ", "device", p->device);
+    text_member(b, ", ", "pressure_trace", p->pressure_trace);
+    text_member(b, ", ", "track", p->track);
     text_member(b, ", ", "profile", p->profile.tier);
     bool no_file = p->profile.file_optional && access(p->profile.file, F_OK) != 0;
     text_member(b, ", ", "profile_file", no_file ? NULL : p->profile.file);

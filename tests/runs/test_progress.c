@@ -194,6 +194,44 @@ static void the_report_says_what_it_was_made_with(void **state) {
     assert_true(ms_json_get(options, "steps")->number == 2);
     assert_string_equal(ms_json_get(options, "loop")->string, "pingpong");
     assert_string_equal(ms_json_get(ms_json_get(root, "codecs"), "video")->string, "ffv1");
+    static const char *const all[] = {"seed",
+                                      "steps",
+                                      "guidance",
+                                      "deepcache",
+                                      "resolution",
+                                      "paste",
+                                      "precision",
+                                      "loop",
+                                      "fps",
+                                      "frames",
+                                      "face",
+                                      "max_gap",
+                                      "allow_truncated",
+                                      "metadata",
+                                      "tonemap",
+                                      "segment",
+                                      "resume",
+                                      "threads",
+                                      "budget_bytes",
+                                      "host_budget_bytes",
+                                      "force_rung",
+                                      "allow_downscale",
+                                      "latent_cache",
+                                      "latent_rank",
+                                      "latent_cache_bytes",
+                                      "device",
+                                      "latent_cache_dir",
+                                      "pressure_trace",
+                                      "track",
+                                      "profile",
+                                      "profile_file",
+                                      "set"};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        if (!ms_json_get(options, all[i]))
+            fail_msg("the report's options lack \"%s\"", all[i]);
+    static const char *const range[] = {"start_s", "duration_s", "rest", "audio_start_s"};
+    for (size_t i = 0; i < sizeof(range) / sizeof(range[0]); i++)
+        assert_non_null(ms_json_get(ms_json_get(root, "range"), range[i]));
     ms_json_doc_destroy(&doc);
 }
 
