@@ -103,8 +103,8 @@ int main(void) {
     params.width = WIDTH;
     params.budget_bytes = (size_t)8 << 20;
     params.task = MS_TASK_VAE_DECODE;
-    params.settings =
-        (const char *const[]){"vae_decode_batch=32"}; /* a tier of this size would take one at a time */
+    /* a tier of this size would take one at a time */
+    params.settings = (const char *const[]){"vae_decode_batch=32"};
     params.n_settings = 1;
     params.costs[MS_TASK_VAE_DECODE].item_bytes = WORK_BYTES / 2; /* an estimate, and too low */
     params.process = redraw;

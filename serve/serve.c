@@ -181,8 +181,8 @@ static ms_status serve_in(const serve_params *p, const folder *f, ms_error *err)
     size_t budget_bytes = 0;
     smallest small = {.told = !p->budget_bytes};
     MS_TRY(find_budget(p, &budget_bytes, err));
-    prctl(PR_SET_DUMPABLE, 0, 0, 0,
-          0); /* /proc/PID/mem and environ are closed to the user's other programs */
+    /* /proc/PID/mem and environ are closed to the user's other programs */
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     const jobs_params about_jobs = {.folder = f->fd,
                                     .folder_path = f->path,
                                     .models = (const jobs_model *)p->models,

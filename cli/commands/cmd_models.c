@@ -1,5 +1,5 @@
-/* `memsafe models`: what is in a model folder, what is wrong with it; and making folders with random weights.
- */
+/* `memsafe models`: what is in a model folder and what is wrong with it; it makes folders with random weights
+   too. */
 #include <stdio.h>
 
 #include "base/error.h"

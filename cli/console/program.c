@@ -40,8 +40,8 @@ static char output[1 << 16];
 
 int cli_program(int argc, char **argv, int (*run)(int argc, char **argv)) {
     share_the_heap();
-    ms_libav_log_take(
-        NULL); /* the process is the command's own: damage is counted by all that libav says of it */
+    /* the process is the command's own: damage is counted by all that libav says of it */
+    ms_libav_log_take(NULL);
     signal(SIGPIPE, SIG_IGN);   /* a reader of progress that ends does not end the run */
     signal(SIGXFSZ, SIG_IGN);   /* a limit of the size of files is an error of what writes them */
     if (!isatty(STDOUT_FILENO)) /* what fits is written at the end, where an error has its number */

@@ -22,8 +22,8 @@ typedef struct cli_habit {
     const char *ours;     /* an option's name */
     const char *says;     /* ERROR; SAME: of a value that is none of ours. "-theirs: " comes before it */
     const char *words[6]; /* SAME: theirs, ours, theirs, ours; NULL ends them */
-    const char *value,
-        *of_value; /* of this value of theirs `of_value` is said in place of `says`; NULL: none */
+    /* of this value of theirs `of_value` is said in place of `says`; NULL: none */
+    const char *value, *of_value;
 } cli_habit;
 
 /* NULL: none, or the command lacks the option. */

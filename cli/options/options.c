@@ -71,8 +71,8 @@ static ms_status parse_number(const cli_option *o, const char *value, double *re
 static ms_status parse_u64(const cli_option *o, const char *value, uint64_t *ret_value, ms_error *err) {
     char *end;
     errno = 0;
-    bool hex =
-        value[0] == '0' && (value[1] == 'x' || value[1] == 'X'); /* a 0 in front makes no octal number */
+    /* a 0 in front makes no octal number */
+    bool hex = value[0] == '0' && (value[1] == 'x' || value[1] == 'X');
     unsigned long long x = strtoull(value, &end, hex ? 16 : 10);
     if (!isdigit((unsigned char)value[0]) || *end || errno)
         return bad_value(o, value, "a whole number from 0 to 2^64 - 1", err);

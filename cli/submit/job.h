@@ -19,8 +19,8 @@ typedef struct cli_task {
     int64_t read;     /* bytes of the log */
     cli_slurm_state state;
     char word[24], reason[128]; /* Slurm's */
-    double ended_s,
-        gone_s; /* when Slurm said that it has ended; when it was not known any more; 0 = not so */
+    /* when Slurm said that it has ended; when it was not known any more; 0 = not so */
+    double ended_s, gone_s;
     int put_back, told_back; /* times that Slurm put it back into its queue; that were told */
     bool told_failure;
     bool let_go; /* cancelled in the queue, because there was nothing left for it */

@@ -48,13 +48,13 @@ static inline ms_status ms_batches_create(const ms_batches_params *params, ms_ba
 MS_API void ms_batches_destroy(ms_batches **batches);
 
 typedef struct ms_batches_info {
-    const char *tier,
-        *tier_reason;      /* "compact"; "the device has 23.54 GiB". Valid as long as the ms_batches */
-    const char *precision; /* "float16" */
-    int margin_percent;    /* of what is free, left alone */
-    size_t memory_bytes;   /* that is divided up: the budget, else the device's */
-    size_t weight_bytes;   /* of UNet and VAE */
-    size_t free_bytes;     /* for batches */
+    /* "compact"; "the device has 23.54 GiB". Valid as long as the ms_batches */
+    const char *tier, *tier_reason;
+    const char *precision;         /* "float16" */
+    int margin_percent;            /* of what is free, left alone */
+    size_t memory_bytes;           /* that is divided up: the budget, else the device's */
+    size_t weight_bytes;           /* of UNet and VAE */
+    size_t free_bytes;             /* for batches */
     int resolution, window_frames; /* of the model */
 } ms_batches_info;
 

@@ -3,13 +3,24 @@
  * soon as they are ready, and on the way processed a window at a time when a
  * function is given for it. All memory is taken when the stream is created.
  *
- * ms_frame_stream_params p; ms_frame_stream_params_init(&p); p.frame_bytes = 1280 * 720 * 3; p.process
- * = redraw, p.window_frames = 16, p.own_thread = true; ms_frame_stream_create(&p, NULL, &stream, &err);
+ *   ms_frame_stream_params p;
+ *   ms_frame_stream_params_init(&p);
+ *   p.frame_bytes = 1280 * 720 * 3;
+ *   p.process = redraw, p.window_frames = 16, p.own_thread = true;
+ *   ms_frame_stream_create(&p, NULL, &stream, &err);
  *
- * producer: ms_frame_stream_push(stream, number, rgb, bytes, &err) for each frame,
- * then ms_frame_stream_close(stream); consumer: while (ms_frame_stream_pull(stream,
- * &frame, &got, &err) == MS_OK && got)
- *                 use(frame.data), ms_frame_stream_release(stream, &frame);
+ * The producer:
+ *
+ *   while (frame_is_there)
+ *       ms_frame_stream_push(stream, number, rgb, bytes, &err);
+ *   ms_frame_stream_close(stream);
+ *
+ * The consumer:
+ *
+ *   while (ms_frame_stream_pull(stream, &frame, &got, &err) == MS_OK && got) {
+ *       use(frame.data);
+ *       ms_frame_stream_release(stream, &frame);
+ *   }
  *
  * If one thread does both, use the try_ functions: push while there is room, then pull
  * what is ready. A blocking push into a full stream waits for another thread to pull.

@@ -87,11 +87,11 @@ typedef struct ms_optimizer_params {
     size_t device_bytes;  /* nominal memory: chooses the tier */
     bool device_has_bf16; /* it computes in bfloat16 */
     size_t free_bytes;    /* of the device now */
-    size_t (*ask_free)(
-        void *arg);           /* the same at the time of a query, or NULL; before free_bytes and the device */
-    size_t host_budget_bytes; /* for host_bytes; 0 = the profile's, else no limit */
-    const char *profile;      /* tier by name, or NULL */
-    const char *profile_file; /* or NULL */
+    /* the same at the time of a query, or NULL; before free_bytes and the device */
+    size_t (*ask_free)(void *arg);
+    size_t host_budget_bytes;    /* for host_bytes; 0 = the profile's, else no limit */
+    const char *profile;         /* tier by name, or NULL */
+    const char *profile_file;    /* or NULL */
     const char *const *settings; /* "field=value" */
     int n_settings;
     bool environment;                 /* look at MEMSAFE_* variables */

@@ -81,8 +81,8 @@ typedef struct ms_probe_device {
     bool computes;           /* false: only sizes can be asked for */
     bool own_memory;         /* false: it is the host's */
     bool bf16;               /* it keeps activations in bfloat16 */
-    size_t nominal_bytes,
-        free_bytes; /* of its memory; nominal 0: it is not here, and its size was not stated */
+    /* of its memory; nominal 0: it is not here, and its size was not stated */
+    size_t nominal_bytes, free_bytes;
 } ms_probe_device;
 
 /* false, and all zero: no device was named. */

@@ -62,8 +62,8 @@ typedef enum ms_stage {
     MS_STAGE_COUNT
 } ms_stage;
 #define MS_STAGE_ROOM 16 /* of arrays that have an element for each, so that there may be more */
-MS_API const char *ms_stage_name(
-    ms_stage stage); /* for programs: "load", "audio", ...; they stay as they are */
+/* for programs: "load", "audio", ...; they stay as they are */
+MS_API const char *ms_stage_name(ms_stage stage);
 MS_API const char *ms_stage_text(ms_stage stage); /* for people: "reading model", "listening", ... */
 
 /* Moments of faces that the VAE's encoder made are kept for when the same face comes again
@@ -273,8 +273,7 @@ typedef struct ms_run_params {
 } ms_run_params;
 
 /* The documented defaults: MEMSAFE_* variables are looked at; seed 1247, 20 steps, guidance 1.5, 25 frames a
-   second, ping-pong, H.264 at crf 18.
- */
+   second, ping-pong, H.264 at crf 18. */
 MS_API void ms_run_params_init_sized(ms_run_params *ret_params, size_t params_bytes);
 static inline void ms_run_params_init(ms_run_params *ret_params) {
     ms_run_params_init_sized(ret_params, sizeof(*ret_params));
@@ -340,8 +339,8 @@ typedef struct ms_run_model_file {
 typedef struct ms_run_faces_report {
     double score;  /* the detector's, in the mean: 0.5 is the least that counts as a face, 1 certain */
     double jitter; /* how far landmarks move on their own from frame to frame, a part of the face's width */
-    char doubt
-        [240]; /* why the faces may be none, a sentence without its full stop; empty = nothing to doubt */
+    /* why the faces may be none, a sentence without its full stop; empty = nothing to doubt */
+    char doubt[240];
 } ms_run_faces_report;
 
 typedef struct ms_run_report {
@@ -382,10 +381,10 @@ typedef struct ms_run_report {
        0. device_peak_bytes: what that device had in the end at most. */
     size_t host_budget_bytes, host_planned_bytes, device_peak_bytes;
     char device[128]; /* as it describes itself */
-    size_t arena_bytes, weight_bytes,
-        streamed_bytes; /* streamed: of the weights, what did not stay in memory */
-    uint64_t
-        weights_read_bytes;  /* to stay in memory: once each, unless the layout changed; see ms_run_change */
+    /* streamed: of the weights, what did not stay in memory */
+    size_t arena_bytes, weight_bytes, streamed_bytes;
+    /* to stay in memory: once each, unless the layout changed; see ms_run_change */
+    uint64_t weights_read_bytes;
     double planned_window_s; /* predicted time of a full window */
     /* predicted before the first window; all 0 when the length was not known */
     double planned_s[MS_STAGE_ROOM];

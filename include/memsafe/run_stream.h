@@ -2,10 +2,12 @@
  * A whole run as a stream: ms_run() on a thread of its own, its frames pulled as soon as their window
  * is done, through a bounded buffer. A run is never further ahead of the puller than the buffer.
  *
- * ms_run_stream_open(&params, 16, &stream, &err); while ((status =
- * ms_run_stream_pull(stream, &frame, &got, &err)) == MS_OK && got)
- *       show(frame.rgb, frame.width, frame.height), ms_run_stream_release(stream, &frame);
- * ms_run_stream_close(&stream, &report);
+ *   ms_run_stream_open(&params, 16, &stream, &err);
+ *   while ((status = ms_run_stream_pull(stream, &frame, &got, &err)) == MS_OK && got) {
+ *       show(frame.rgb, frame.width, frame.height);
+ *       ms_run_stream_release(stream, &frame);
+ *   }
+ *   ms_run_stream_close(&stream, &report);
  */
 #ifndef MEMSAFE_RUN_STREAM_H
 #define MEMSAFE_RUN_STREAM_H

@@ -33,8 +33,8 @@ typedef struct jobs_params {
     uint64_t keep_bytes;
     int most_waiting;
     uint64_t most_waiting_bytes; /* of uploads of jobs that have not ended, and of those that come in */
-    const char *const
-        *webhook_to;         /* how the addresses begin that may be told of ends (webhook_is_allowed()) */
+    /* how the addresses begin that may be told of ends (webhook_is_allowed()) */
+    const char *const *webhook_to;
     int n_webhook_to;        /* 0 = nobody is told */
     const char *webhook_key; /* what is told is signed with it */
 } jobs_params;

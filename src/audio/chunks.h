@@ -39,8 +39,9 @@ int64_t ms_chunk_frames(const ms_chunk_params *params, int64_t rows);
 /* Rows per frame: (left + right + 1) * 2. */
 int ms_chunk_rows(const ms_chunk_params *params);
 
-/* The rows that video frame `frame` gathers: centre = int(frame * 50 / fps), from centre - 2 left to centre +
-   2 right + 1, each clamped to [0, rows). rows must be positive. ret_rows holds ms_chunk_rows() numbers. */
+/* The rows that video frame `frame` gathers: with centre = int(frame * 50 / fps) they go from centre - 2 left
+   to centre + 2 right + 1, each clamped to [0, rows). rows must be positive. ret_rows holds ms_chunk_rows()
+   numbers. */
 void ms_chunk_indices(const ms_chunk_params *params, int64_t frame, int64_t rows, int64_t *ret_rows);
 
 /* Audio samples of an output of so many frames: int(frames / fps * rate) in double, which is one less than

@@ -33,8 +33,8 @@ void ms_mel_filters(ms_mel_filter filters[MS_MEL_BINS]) {
                 continue;
             if (f->count == 0)
                 f->first = k;
-            f->weight[f->count++] =
-                (float)((double)(float)height * area); /* librosa stores the height first */
+            /* librosa stores the height first */
+            f->weight[f->count++] = (float)((double)(float)height * area);
         }
     }
 }

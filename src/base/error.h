@@ -17,8 +17,7 @@ ms_status ms_fail_hint(ms_error *err, ms_status code, ms_hint hint, const char *
 /* Adds a hint. err may be NULL. */
 void ms_error_hint(ms_error *err, ms_hint hint);
 
-/* Puts "prefix: " before an existing message and returns its code; used on the way up to add the file's name.
- */
+/* Puts "prefix: " before an existing message and returns its code: on the way up it adds the file's name. */
 ms_status ms_fail_prefix(ms_error *err, ms_status code, const char *fmt, ...) MS_PRINTF(3, 4);
 
 /* clang's analyzer sees one file at a time. This tells it that the function never returns MS_OK. */

@@ -7,8 +7,8 @@
 
 #define NOBODY (-1)
 
-static pthread_mutex_t log_lock =
-    PTHREAD_MUTEX_INITIALIZER; /* one call of the callback at a time, and none after ms_log_set() */
+/* one call of the callback at a time, and none after ms_log_set() */
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 static ms_log_callback log_callback;
 static void *log_arg;
 static _Atomic int most_told =

@@ -19,8 +19,8 @@ enum {
 void ms_philox4x32_10(const uint32_t counter[4], const uint32_t key[2], uint32_t ret_words[4]);
 
 /* Normals first .. first+count-1 of (seed, stream, frame). Words x0..x3 of counter (element / 4, frame,
-   stream, 0) give, with u_i = (x_i + 0.5) 2^-32 in double: sqrt(-2 ln u0) cos(2 pi u1), sqrt(-2 ln u0) sin(2
-   pi u1), and the same of u2, u3; each rounded to float. */
+   stream, 0) give, with u_i = (x_i + 0.5) 2^-32 in double: sqrt(-2 ln u0) cos(2 pi u1),
+   sqrt(-2 ln u0) sin(2 pi u1), and the same of u2, u3; each rounded to float. */
 void ms_noise_normals(uint64_t seed, uint32_t stream, uint32_t frame, uint64_t first, uint64_t count,
                       float *ret_normals);
 

@@ -96,8 +96,8 @@ typedef struct ms_backend {
     ms_status (*event_create)(ms_device *dev, ms_event **ret_event);
     void (*event_destroy)(ms_event **event);
     ms_status (*record)(ms_queue *queue, ms_event *event);
-    ms_status (*wait)(ms_queue *queue,
-                      ms_event *event);   /* what is given later begins after the event as last recorded */
+    /* what is given later begins after the event as last recorded */
+    ms_status (*wait)(ms_queue *queue, ms_event *event);
     ms_status (*finish)(ms_event *event); /* the caller waits for the event; never recorded: at once */
 
     /* Copies between host and device. Until an event after the copy is finished,

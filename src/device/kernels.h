@@ -17,8 +17,9 @@
  *   (fused, single rounding); blocking over k keeps the chain by storing and reloading acc;
  * - exp, erf and what is built from them are this project's own polynomials,
  *   evaluated with the same fused operations at every vector width;
- * - other reductions have a fixed shape that is stated with the kernel. So every implementation
- *   of a kernel, the plain C one included, gives the same bits, and tests compare with ==.
+ * - other reductions have a fixed shape that is stated with the kernel.
+ * So every implementation of a kernel, the plain C one included, gives the same bits, and tests compare
+ * with ==.
  *
  * A call gives work to a queue and may return before it is done (device.h): arguments are copied, what
  * they point at must stay. Kernels allocate nothing. A workspace is passed in; its size comes from the
@@ -66,10 +67,14 @@ typedef enum ms_act {
 
 /*
  * A weight matrix in the order that the kernels read it, in its stored precision (F32, F16 or BF16; widened
- * when used). PANEL    [ceil(n / 16)][k][16]: 16 output channels side by side, zero padded. k = ((ky * kw) +
- * kx) * c_in + c for a convolution, k = c for a linear layer. GEGLU    as PANEL with 2 * n/2 outputs; panels
- * alternate: 16 hidden channels, then the 16 gates that belong to them. WINOGRAD [ceil(n / 16)][c_in][9][16]:
- * the raw 3x3 taps; the transform is done on use, in float32. DEPTHWISE[kh * kw][c].
+ * when used):
+ *
+ *   PANEL      [ceil(n / 16)][k][16]: 16 output channels side by side, zero padded.
+ *              k = (ky * kw + kx) * c_in + c for a convolution, k = c for a linear layer
+ *   GEGLU      as PANEL with 2 * n/2 outputs; panels alternate: 16 hidden channels, then the 16 gates that
+ *              belong to them
+ *   WINOGRAD   [ceil(n / 16)][c_in][9][16]: the raw 3x3 taps; the transform is done on use, in float32
+ *   DEPTHWISE  [kh * kw][c]
  */
 typedef enum ms_weight_layout {
     MS_LAYOUT_PANEL,
@@ -96,8 +101,8 @@ typedef struct ms_prologue {
     ms_act act; /* NONE or SILU */
 } ms_prologue;
 
-/* y = ((act((acc + bias[n]) + add[n])) + residual) * scale, each step in this order and left out when absent.
- */
+/* y = ((act((acc + bias[n]) + add[n])) + residual) * scale, each step in this order, and left out where it is
+   absent. */
 typedef struct ms_epilogue {
     const float *bias; /* [n] or NULL */
     const float *add;  /* [n] or NULL: the time embedding's projection */
@@ -121,15 +126,18 @@ typedef struct ms_linear_args {
 } ms_linear_args;
 
 /*
- * 2-D convolution over images stored as rows (inner = h * w). Output (y, x) reads input rows y * stride_h
- * - pad_top + ky. up_h, up_w: 0, or the size to which the input is enlarged first by nearest neighbour:
- * source row = min(floorf(y * ((float)src_h / up_h)), src_h - 1), likewise columns. Layer shapes that go
- * through Winograd F(4x4, 3x3) are those for which ms_conv2d_layout() says WINOGRAD; their sums run over
- * c_in in the transformed domain, tiles are anchored at (0, 0) of the image. All others are one chain
- * over k of the PANEL order; taps that fall on padding contribute fma(0, w, acc). Stripes: dst may hold
- * rows dst_y .. dst_y + dst_rows - 1 of the image only, and src rows src_y .. src_y + src_rows
- * - 1, as long as these are all that the outputs read. With WINOGRAD a stripe
- *   begins and ends at a multiple of 4 or at the image's end.
+ * 2-D convolution over images stored as rows (inner = h * w). Output (y, x) reads the input rows
+ * y * stride_h - pad_top + ky, and columns likewise. up_h, up_w: 0, or the size to which the input is
+ * enlarged first by nearest neighbour: source row = min(floorf(y * ((float)src_h / up_h)), src_h - 1),
+ * likewise columns.
+ *
+ * Layer shapes that go through Winograd F(4x4, 3x3) are those for which ms_conv2d_layout() says WINOGRAD;
+ * their sums run over c_in in the transformed domain, tiles are anchored at (0, 0) of the image. All others
+ * are one chain over k of the PANEL order; taps that fall on padding contribute fma(0, w, acc).
+ *
+ * Stripes. dst may hold rows dst_y to dst_y + dst_rows - 1 of the image only, and src rows src_y to
+ * src_y + src_rows - 1, as long as these are all that the outputs read. With WINOGRAD a stripe begins and
+ * ends at a multiple of 4 or at the image's end.
  */
 typedef struct ms_conv2d_args {
     ms_rows src[2];
@@ -160,10 +168,13 @@ typedef struct ms_norm_partials_args {
     double (*partials)[2];
 } ms_norm_partials_args;
 
-/* Second pass: merges the partials of `outer_per_table` consecutive outer rows (1: per image; the window's
-   frames: the UNet's resnets) in ascending order into scale[c] = gamma[c] * rstd, shift[c] = beta[c] - mean *
-   scale[c], with rstd = 1 / sqrt(M2 / count + eps) in double. tables is [outer /
-   outer_per_table][2][channels]. */
+/*
+ * Second pass: merges the partials of `outer_per_table` consecutive outer rows (1: per image; the window's
+ * frames: the UNet's resnets) in ascending order. tables is [outer / outer_per_table][2][channels]:
+ *
+ *   scale[c] = gamma[c] * rstd, shift[c] = beta[c] - mean * scale[c],
+ *   with rstd = 1 / sqrt(M2 / count + eps) in double.
+ */
 typedef struct ms_norm_tables_args {
     const double (*partials)[2];
     int64_t outer, h, w, channels, outer_per_table;
@@ -179,10 +190,12 @@ typedef struct ms_norm_apply_args {
     ms_prologue prologue;
 } ms_norm_apply_args;
 
-/* Layer norm over channels: mean and variance (two passes over the row, biased) with 16 partial sums, lane =
-   c mod 16, in float, joined pairwise (lane i with i + 8, + 4, + 2, + 1). y = fma((x - mean) * rstd, gamma,
-   beta), then
-   + position[(outer_first + i) mod position_rows][c] when position is given. dst may be src. */
+/*
+ * Layer norm over channels: mean and variance (two passes over the row, biased) with 16 partial sums in
+ * float, of which lane c mod 16 takes channel c, joined pairwise (lane i with i + 8, i + 4, i + 2, i + 1).
+ * y = fma((x - mean) * rstd, gamma, beta); where position is given,
+ * position[(outer_first + i) mod position_rows][c] is added to it. dst may be src.
+ */
 typedef struct ms_layer_norm_args {
     ms_rows src, dst;
     const float *gamma, *beta;
@@ -239,8 +252,8 @@ typedef struct ms_pool_args {
     int kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, pad_bottom, pad_right;
 } ms_pool_args;
 
-/* Nearest neighbour; source row = min(floor(y * src_h / dst_h), src_h - 1) (ONNX Resize: asymmetric, floor).
- */
+/* Nearest neighbour, as ONNX's Resize with asymmetric and floor:
+   source row = min(floor(y * src_h / dst_h), src_h - 1). */
 typedef struct ms_resize_args {
     ms_rows src, dst;
     int64_t src_h, src_w, dst_h, dst_w;
@@ -256,21 +269,20 @@ typedef struct ms_copy_args {
     int64_t src_stride[3], dst_stride[3]; /* outer, inner, channel */
 } ms_copy_args;
 
-/* ---- latents: what happens to them between the networks. Element by element, eachoperation rounded, none
-   fused ---- */
+/* ---- latents between the networks: element by element, each operation rounded, none fused ---- */
 
 /* Normals of base/philox.h: element (i, j, c) is number c * inner + j of (seed,
    stream, frame), planes as rows. log, cos and sin are the C library's, in double. */
 typedef struct ms_noise_args {
     uint64_t seed;
-    const uint32_t (
-        *numbers)[2]; /* [outer], on the device: stream and frame of each outer row; NULL = 0 and 0 */
+    /* [outer], on the device: stream and frame of each outer row; NULL = 0 and 0 */
+    const uint32_t (*numbers)[2];
     ms_rows dst;
 } ms_noise_args;
 
-/* A sample of a posterior: dst = (mean + expf(0.5 * clamp(logvar, -30, 20)) *
-   normal - shift) * scale, with the mean in the first half of the moments' channels
-   and the log variance in the second. expf is the C library's. */
+/* A sample of a posterior: dst = (mean + expf(0.5 * clamp(logvar, -30, 20)) * normal - shift) * scale, with
+   the mean in the first half of the moments' channels and the log variance in the second. expf is the C
+   library's. */
 typedef struct ms_posterior_args {
     ms_rows moments; /* twice dst's channels */
     ms_rows normals, dst;
@@ -289,8 +301,8 @@ typedef struct ms_guide_args {
     float scale;
 } ms_guide_args;
 
-/* A step of DDIM: original = (sample - step[1] * noise) / step[0]; dst = step[2] *
-   original + step[3] * noise. dst may be sample. */
+/* A step of DDIM: original = (sample - step[1] * noise) / step[0];
+   dst = step[2] * original + step[3] * noise. dst may be sample. */
 typedef struct ms_ddim_args {
     ms_rows sample, noise, dst;
     const float *step; /* [4], on the device: roots of alpha and beta, then of those of the step below */

@@ -13,8 +13,8 @@
 typedef struct ms_host_services {
     void *(*alloc)(ms_mem *mem, ms_ledger ledger, size_t bytes);
     void (*free)(void *block);
-    bool (*charge)(ms_mem *mem, ms_ledger ledger,
-                   size_t bytes); /* of memory that is not the host's; false: over the budget */
+    /* of memory that is not the host's; false: over the budget */
+    bool (*charge)(ms_mem *mem, ms_ledger ledger, size_t bytes);
     void (*release)(ms_mem *mem, ms_ledger ledger, size_t bytes);
 } ms_host_services;
 

@@ -29,8 +29,8 @@ void ms_autoencoder_destroy(ms_autoencoder **autoencoder);
 ms_status ms_autoencoder_encode(ms_autoencoder *autoencoder, const ms_context *context, const float *pixels,
                                 int64_t images, const ms_exec_params *exec, ms_error *err);
 
-/* Where in the state a picture's moments are, on the device: float32 [latent pixels][2
-   x latent channels]. For callers that keep them elsewhere, or put others there. */
+/* Where in the state a picture's moments are, on the device: float32 [latent pixels][2 x latent channels].
+   For callers that keep them elsewhere, or put others there. */
 void *ms_autoencoder_moments(const ms_autoencoder *autoencoder, const ms_context *context, int64_t image);
 
 /* Samples the posteriors of the moments in the state. numbers: [images], stream and frame of the noise.

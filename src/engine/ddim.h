@@ -19,8 +19,8 @@ typedef struct ms_ddim {
 /* steps: 1 to 999. */
 ms_status ms_ddim_init(ms_ddim *ret_ddim, int steps, ms_error *err);
 
-/* The factors that a step computes with (ms_ddim_args): the roots of alpha and of 1
-   - alpha, and those of the step below. */
+/* The factors that a step computes with (ms_ddim_args): the roots of alpha and of 1 - alpha, and those of the
+   step below. */
 void ms_ddim_factors(const ms_ddim *ddim, int step, float ret_factors[4]);
 
 /* Output "latents": one frame of start noise, stream 0 of the seed, the same for all frames. */

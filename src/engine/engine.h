@@ -51,8 +51,8 @@ typedef struct ms_engine_params {
 /* Called meanwhile; any may be NULL. */
 typedef struct ms_engine_hooks {
     ms_status (*poll)(void *arg); /* often; anything but MS_OK stops the work with that status */
-    void (*stage)(void *arg, const char *stage, int64_t done,
-                  int64_t total); /* "load" (bytes), "encode", "denoise", "decode" */
+    /* "load" (bytes), "encode", "denoise", "decode" */
+    void (*stage)(void *arg, const char *stage, int64_t done, int64_t total);
     void *arg;
 } ms_engine_hooks;
 

@@ -3,10 +3,10 @@
  *
  * ms_tracker joins the detections of successive frames into tracks and picks one of them.
  * - Boxes of a frame and the last boxes of the tracks are paired by overlap (intersection over union),
- *     largest first, down to 0.3. A usable face that is left over begins a track; tracks are numbered
- *     within a scene by first appearance, those that appear in the same frame by falling size.
+ *   largest first, down to 0.3. A usable face that is left over begins a track; tracks are numbered
+ *   within a scene by first appearance, those that appear in the same frame by falling size.
  * - When, from one frame to the next, exactly one track is lost and exactly one begins, and the boxes'
- *     areas are within a factor of 2, it is the same person after a jump; the track goes on there.
+ *   areas are within a factor of 2, it is the same person after a jump; the track goes on there.
  * - A track whose face is not seen rests where it was: a face that appears there goes on with it.
  * - A scene cut ends all tracks, and numbering begins again.
  *
@@ -83,8 +83,7 @@ typedef struct ms_gap_filler {
 
 void ms_gap_filler_init(ms_gap_filler *filler, int64_t first_frame, int64_t max_gap);
 
-/* record: the next frame's, present or not; `begins` says that a cut or a jump
-   lies before it. All records
+/* record: the next frame's, present or not; `begins` says that a cut or a jump lies before it. All records
    that are ready must have been taken first: false otherwise, or when the frame is not the next one. */
 bool ms_gap_filler_push(ms_gap_filler *filler, const ms_face_record *record);
 

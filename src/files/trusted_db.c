@@ -378,8 +378,8 @@ static ms_status check_content(ms_db *d, ms_db_finding *ret_finding, ms_error *e
     ms_status status = code == SQLITE_OK       ? MS_OK
                        : code == SQLITE_TOOBIG ? refuse(d, "", "is larger than it may be", err)
                                                : ms_db_fail(d, code, err);
-    ms_db_rollback(
-        d); /* others may write meanwhile: what is checked is not who writes now, but what was there */
+    /* others may write meanwhile: what is checked is not who writes now, but what was there */
+    ms_db_rollback(d);
     if (status == MS_OK && !empty)
         status = check_head(d, head, &empty, err);
     if (status == MS_OK && !empty)

@@ -98,8 +98,7 @@ static ms_status refuse_by_content(const unsigned char *head, size_t bytes, ms_e
             "is in torch.save's format from before torch 1.6, which is not read; convert it with: python3 -c "
             "\"import sys, torch; torch.save(torch.load(sys.argv[1], map_location='cpu', "
             "weights_only=True), sys.argv[2])\" OLD.pt NEW.pt");
-    /* The length of a safetensors header may begin with these two bytes, too, but then it is a plausible one.
-     */
+    /* The length of a safetensors header may begin with these two bytes too, but then it is plausible. */
     if (head[0] == 0x80 && head[1] >= 2 && head[1] <= 5 &&
         (bytes < 8 || ms_safetensors_header_bytes(head) > MS_SAFETENSORS_MAX_HEADER_BYTES))
         return ms_fail(

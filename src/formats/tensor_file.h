@@ -81,11 +81,12 @@ ms_status ms_tensor_file_check(const ms_tensor_file *file, ms_tensor_report_fn r
 typedef struct ms_tensor_writer ms_tensor_writer;
 
 typedef enum ms_tensor_format {
-    MS_FORMAT_SAFETENSORS, /* tensors are laid out by descending size of their elements, else in the order of
-                              declaration, so that every one is aligned; metadata "format" is "pt" unless set
-                            */
-    MS_FORMAT_TORCH,       /* zip of stored members with data.pkl of protocol 2, readable by
-                              torch.load(weights_only=True); data is aligned to 64 bytes */
+    /* tensors are laid out by descending size of their elements, else in the order of declaration, so that
+       every one is aligned; metadata "format" is "pt" unless set */
+    MS_FORMAT_SAFETENSORS,
+    /* zip of stored members with data.pkl of protocol 2, readable by torch.load(weights_only=True); data is
+       aligned to 64 bytes */
+    MS_FORMAT_TORCH,
 } ms_tensor_format;
 
 /* MS_IO when the temporary file cannot be created. */

@@ -261,8 +261,8 @@ static ms_status start(ms_tensor_writer *w, ms_error *err) {
         return MS_OK;
     w->started = true;
     MS_TRY(w->format->begin(w, err));
-    /* Ask for the room now: better no space left at once than after an hour. File systems that cannot say so.
-     */
+    /* The room is asked for now: better no space left at once than after an hour. A file system that cannot
+       give it says so with another error. */
     if (fallocate(w->file.fd, 0, 0, (off_t)w->total_bytes) != 0 &&
         (errno == ENOSPC || errno == EFBIG || errno == EDQUOT))
         return ms_fail(err, MS_IO, "%s: cannot make room for %llu bytes: %s", w->path,

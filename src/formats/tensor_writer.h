@@ -29,8 +29,8 @@ typedef struct ms_out_pair {
 /* A format: where things lie, and what surrounds a tensor's data. Each may write with ms_out_append and
    ms_out_patch. */
 typedef struct ms_out_format {
-    ms_status (*begin)(ms_tensor_writer *w,
-                       ms_error *err); /* all is declared: sets offsets and total_bytes */
+    /* all is declared: sets offsets and total_bytes */
+    ms_status (*begin)(ms_tensor_writer *w, ms_error *err);
     ms_status (*tensor_begin)(ms_tensor_writer *w, ms_out_tensor *tensor, ms_error *err);
     void (*tensor_data)(ms_tensor_writer *w, ms_out_tensor *tensor, const void *data, size_t bytes);
     ms_status (*tensor_end)(ms_tensor_writer *w, ms_out_tensor *tensor, ms_error *err);

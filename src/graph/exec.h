@@ -42,8 +42,8 @@ struct ms_exec_context {
     int64_t image;        /* ROWS: whose stripe it is */
 };
 
-/* The part of a value that the current slice covers. A `whole` value has outer = n, inner = h * w, unsliced.
- */
+/* The part of a value that the current slice covers. A `whole` value, which is not sliced, has outer = n and
+   inner = h * w. */
 ms_rows ms_exec_rows(const ms_exec_context *x, ms_value value);
 
 /* In a segment over ROWS: which rows of its image a value holds now (ms_exec_rows()

@@ -26,8 +26,7 @@
 typedef int32_t ms_value;
 #define MS_NO_VALUE (-1)
 
-/* n images of h x w pixels with c channels, channels last. Token sequences have h = tokens, w = 1.
- */
+/* n images of h x w pixels with c channels, channels last. Token sequences have h = tokens, w = 1. */
 typedef struct ms_shape {
     int64_t n, h, w, c;
 } ms_shape;
@@ -96,8 +95,8 @@ typedef struct ms_value_info {
     bool local;  /* stays inside one sliced segment */
     int slot;    /* its place in the context's bound memory; -1 = in the arena */
     int segment; /* the segment that makes it; -1 for inputs */
-    int first,
-        last; /* first and last node that touches it (inputs: first = 0; outputs: last = the last node) */
+    /* first and last node that touches it (inputs: first = 0; outputs: last = the last node) */
+    int first, last;
 } ms_value_info;
 
 typedef struct ms_segment {

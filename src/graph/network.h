@@ -32,8 +32,8 @@ typedef struct ms_network_build_params {
     ms_params *params; /* they get what the graph declares; must outlive the network */
     ms_dtype activation;
     const ms_slicing *slicing; /* NULL = none */
-    ms_status (*build)(const void *arg, ms_graph *graph,
-                       ms_error *err); /* fills an empty graph and finishes it */
+    /* fills an empty graph and finishes it */
+    ms_status (*build)(const void *arg, ms_graph *graph, ms_error *err);
     const void *arg;
 } ms_network_build_params;
 /* Makes the graph and plans it. On failure nothing is kept. */

@@ -34,8 +34,8 @@ bool ms_journal_available(void);
 typedef struct ms_journal_params {
     ms_mem *mem;
     const ms_job_folder *folder; /* borrowed; open as long as the journal is */
-    bool (*cancelled)(
-        void *arg); /* asked while it is opened, for a large one is read for a while; NULL = never */
+    /* asked while it is opened, for a large one is read for a while; NULL = never */
+    bool (*cancelled)(void *arg);
     void *arg;
 } ms_journal_params;
 

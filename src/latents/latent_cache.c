@@ -169,8 +169,8 @@ void ms_latent_cache_destroy(ms_latent_cache **cache) {
 /* ---- finding ---- */
 
 static ms_latent_key key_of(const uint8_t *face, size_t bytes) {
-    static const uint64_t seed[2] = {0x6d656d73,
-                                     0x61666531}; /* the same in all runs: files are found by it */
+    /* the same in all runs: files are found by it */
+    static const uint64_t seed[2] = {0x6d656d73, 0x61666531};
     ms_latent_key key;
     ms_siphash_128(seed, face, bytes, key.word);
     return key;

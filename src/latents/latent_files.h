@@ -35,8 +35,8 @@ typedef struct ms_latent_files_params {
     ms_mem *mem;
     const char *dir;
     uint64_t most_bytes, model_key[2];
-    bool (*stopped)(
-        void *arg); /* asked now and then while the folder is looked through or emptied; NULL = never */
+    /* asked now and then while the folder is looked through or emptied; NULL = never */
+    bool (*stopped)(void *arg);
     void *arg;
 } ms_latent_files_params;
 

@@ -18,10 +18,10 @@ typedef enum ms_video_codec {
 } ms_video_codec;
 
 /*
- * What the numbers of a picture mean: code points of ITU-T H.273, 2 = unspecified. matrix 1 = BT.709, 5 and 6
- * = BT.601 (625 and 525 lines), 9 = BT.2020, 0 = the samples are R, G, B themselves. primaries and transfer
- * are carried along, nothing is converted by them: RGB frames are in the source's primaries and transfer
- * curve.
+ * What the numbers of a picture mean: code points of ITU-T H.273, 2 = unspecified. Those of `matrix`:
+ * 1 = BT.709, 5 and 6 = BT.601 (625 and 525 lines), 9 = BT.2020, 0 = the samples are R, G, B themselves.
+ * primaries and transfer are carried along, nothing is converted by them: RGB frames are in the source's
+ * primaries and transfer curve.
  */
 typedef struct ms_colour {
     int matrix, primaries, transfer;

@@ -20,16 +20,16 @@
 /* What the user said; NULL = take it from the folder. */
 typedef struct ms_model_names {
     const char *dir;
-    const char *config, *unet, *vae, *whisper,
-        *faces; /* vae: folder or weights file; faces: folder of the ONNX files */
+    /* vae: folder or weights file; faces: folder of the ONNX files */
+    const char *config, *unet, *vae, *whisper, *faces;
 } ms_model_names;
 
 typedef struct ms_model_files {
     char config[MS_PATH_BYTES], unet[MS_PATH_BYTES];
     char vae_config[MS_PATH_BYTES], vae[MS_PATH_BYTES];
     char whisper[MS_PATH_BYTES];
-    char detector[MS_PATH_BYTES],
-        landmarks[MS_PATH_BYTES]; /* empty when there are none: a track file is needed */
+    /* empty when there are none: a track file is needed */
+    char detector[MS_PATH_BYTES], landmarks[MS_PATH_BYTES];
     ms_unet_config unet_config;
     ms_vae_config vae_config_values;
     ms_whisper_config whisper_config;

@@ -19,8 +19,8 @@ typedef struct ms_unet_config {
     int in_channels, out_channels;
     int levels;
     int64_t channels[MS_UNET_MAX_LEVELS];
-    bool down_attention[MS_UNET_MAX_LEVELS],
-        up_attention[MS_UNET_MAX_LEVELS]; /* up: in the order of up_blocks */
+    /* up: in the order of up_blocks */
+    bool down_attention[MS_UNET_MAX_LEVELS], up_attention[MS_UNET_MAX_LEVELS];
     int heads[MS_UNET_MAX_LEVELS];
     int layers_per_block;
     int64_t cross_attention_dim;

@@ -33,20 +33,21 @@ typedef struct ms_vae_build {
     bool taps; /* intermediate values are outputs too */
 } ms_vae_build;
 
-/* Input "pixels" [images, h, w, in_channels] in [-1, 1]; output "moments" [images, h / factor, w / factor, 2
-   x latent]: mean, then log variance (not clamped). h and w are multiples of the factor. */
+/* Input "pixels" [images, h, w, in_channels] in [-1, 1]; output "moments"
+   [images, h / factor, w / factor, 2 x latent]: mean, then log variance (not clamped). h and w are multiples
+   of the factor. */
 ms_status ms_vae_build_encoder(ms_graph *graph, const ms_vae_config *config, const ms_vae_build *build,
                                ms_error *err);
 
-/* Input "latent" [images, h, w, latent] (already divided by the scaling factor); output "pixels" [images, h *
-   factor, w * factor, out_channels]. */
+/* Input "latent" [images, h, w, latent] (already divided by the scaling factor); output "pixels"
+   [images, h * factor, w * factor, out_channels]. */
 ms_status ms_vae_build_decoder(ms_graph *graph, const ms_vae_config *config, const ms_vae_build *build,
                                ms_error *err);
 
-/* Between the two and the denoiser, whose latents are scaled; h and w of latents, the rest of
-   `build` is not looked at. Sampler: input "moments", output "latent" = (mean + exp(clamp(logvar,
-   -30, 20) / 2) * normal - shift) * scaling; the normals are those of the seed and of the input
-   "numbers" (ms_op_noise), or without a seed the input "normals" [images, h, w, latent]. */
+/* Between the two and the denoiser, whose latents are scaled; h and w of latents, the rest of `build` is not
+   looked at. Sampler: input "moments"; output "latent", which is
+   (mean + exp(clamp(logvar, -30, 20) / 2) * normal - shift) * scaling. The normals are those of the seed and
+   of the input "numbers" (ms_op_noise), or without a seed the input "normals" [images, h, w, latent]. */
 ms_status ms_vae_build_sampler(ms_graph *graph, const ms_vae_config *config, const ms_vae_build *build,
                                const uint64_t *seed, ms_error *err);
 /* Input "scaled", output "latent" as the decoder takes it. */

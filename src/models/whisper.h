@@ -16,8 +16,8 @@ typedef struct ms_whisper_config {
 /* From the "dims" that an official .pt file carries. */
 ms_status ms_whisper_config_read(const ms_tensor_file *file, ms_whisper_config *ret_config, ms_error *err);
 
-/* Input "mel" [1, 1, 2 * n_ctx, n_mels]; outputs "state_0" .. "state_<n_layer>", each [1, 1, n_ctx, n_state].
- */
+/* Input "mel" [1, 1, 2 * n_ctx, n_mels]; outputs "state_0" to "state_<n_layer>", each
+   [1, 1, n_ctx, n_state]. */
 ms_status ms_whisper_build(ms_graph *graph, const ms_whisper_config *config, ms_error *err);
 
 #endif

@@ -20,8 +20,8 @@ typedef enum ms_resize_filter {
 /* channels: 1 or 3. */
 size_t ms_resize_u8_workspace_bytes(ms_resize_filter filter, int dst_width, int channels);
 
-/* src and dst have the same number of channels (1 or 3) and do not overlap. Centres are aligned: x_src = (x +
-   1/2) src/dst - 1/2, edge pixels repeat. MS_INVALID_ARGUMENT: sizes, or a workspace that is too small. */
+/* src and dst have the same number of channels (1 or 3) and do not overlap. Centres are aligned, edge pixels
+   repeat: x_src = (x + 1/2) src/dst - 1/2. MS_INVALID_ARGUMENT: sizes, or a workspace that is too small. */
 ms_status ms_resize_u8(ms_resize_filter filter, const ms_image_view *src, const ms_image *dst, void *work,
                        size_t work_bytes, ms_error *err);
 

@@ -27,8 +27,8 @@ typedef struct ms_restore_args {
 typedef struct ms_restore_info {
     double mask_area; /* sum of the warped mask after its first erosion, in pixels; 0 with a region */
     int edge_px;      /* the blend is about 4 of these wide; 0 with a region */
-    int x0, y0, x1,
-        y1; /* pixels outside were not touched; empty (all 0) when the face is out of the picture */
+    /* pixels outside were not touched; empty (all 0) when the face is out of the picture */
+    int x0, y0, x1, y1;
 } ms_restore_info;
 
 /* Enough for any matrix: grows with the frame's width times the square root of its area, and with the threads

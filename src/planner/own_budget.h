@@ -11,8 +11,8 @@
 
 typedef struct ms_own_budget {
     ms_mem *mem;
-    size_t budget_bytes,
-        base_bytes; /* base: of the process as it was and of runs beside this, charged to mem */
+    /* base: of the process as it was and of runs beside this, charged to mem */
+    size_t budget_bytes, base_bytes;
     ms_run_share share;
 } ms_own_budget;
 

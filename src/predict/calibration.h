@@ -27,12 +27,12 @@ typedef struct ms_calibration {
  * - linear_flops: 1024 rows of 320 to 1280 channels
  * - attention_flops: 1024 tokens, 8 heads of 40 channels
  * - moved_bytes: an addition of two tensors, bytes read and written
- * - weight_bytes: what a convolution over 4x4 pixels takes besides its operations
- *   is taken to be reading its weights
+ * - weight_bytes: what a convolution over 4x4 pixels takes besides its operations is taken to be reading its
+ *   weights
  * - pack_bytes: float32 rows to packed fp16 panels, packed bytes
  * - disk_bytes: disk_file, past the page cache; as fast as packing where it cannot be read
- * - passes: linear layers so small that handing them out to the threads is most of
- *   it Holds some 15 MB meanwhile.
+ * - passes: linear layers so small that handing them out to the threads is most of it
+ * Holds some 15 MB meanwhile.
  */
 ms_status ms_calibrate(const ms_compute *compute, const char *disk_file, double seconds,
                        ms_calibration *ret_calibration, ms_error *err);

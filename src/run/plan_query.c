@@ -359,8 +359,8 @@ static ms_status plan_on(planning *a, const ms_compute *compute, ms_plan_report 
     double began = ms_now_s();
     MS_TRY(prepare(a, compute, r, err));
     int wanted = a->engine.resolution;
-    a->process_bytes = ms_host_resident_bytes() +
-                       MS_RUN_PROCESS_BYTES; /* before the networks that are opened to be counted */
+    /* before the networks that are opened to be counted */
+    a->process_bytes = ms_host_resident_bytes() + MS_RUN_PROCESS_BYTES;
     MS_TRY(find_face_bytes(a, compute, &a->face_bytes, err));
     ms_status fit = choose(a, err);
     if (fit != MS_OK && fit != MS_BUDGET)

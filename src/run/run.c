@@ -1,6 +1,5 @@
 /* ms_run(): opening in the order in which things can fail, frames through the three threads of run_job.h,
- * segments
- * joined at the end. */
+   segments joined at the end. */
 #include <stdio.h>
 #include <string.h>
 

@@ -161,8 +161,8 @@ void ms_job_engine_stage(void *arg, const char *stage, int64_t done, int64_t tot
 ms_loop ms_job_loop(const ms_job *job);
 
 /* In this order. */
-ms_status ms_job_open_model(ms_job *job,
-                            ms_error *err); /* its device and ledgers; taken, if it is the caller's */
+/* its device and ledgers; taken, if it is the caller's */
+ms_status ms_job_open_model(ms_job *job, ms_error *err);
 ms_status ms_job_open_memory(ms_job *job, ms_error *err); /* the policy and its budgets */
 ms_status ms_job_open_inputs(ms_job *job, ms_error *err);
 ms_status ms_job_open_engine(ms_job *job, ms_error *err);

@@ -104,8 +104,8 @@ void ms_monitor_sample(ms_monitor *m, ms_pressure_sample *ret_sample) {
 static double read_and_take(void *arg) {
     ms_monitor *m = arg;
     ms_pressure_sample sample;
-    ms_pressure_sample_read(&m->source,
-                            &sample); /* outside the lock: /proc may be slow just when it matters */
+    /* outside the lock: /proc may be slow just when it matters */
+    ms_pressure_sample_read(&m->source, &sample);
     take_sample(m, &sample, NULL, -1);
     return m->interval_s;
 }

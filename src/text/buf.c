@@ -66,8 +66,8 @@ static void print(ms_buf *buf, const char *fmt, va_list ap) {
 void ms_buf_printf(ms_buf *buf, const char *fmt, ...) {
     if (buf->failed)
         return;
-    locale_t c_locale =
-        newlocale(LC_ALL_MASK, "C", (locale_t)0); /* glibc has this one ready: no allocation */
+    /* glibc has this one ready: no allocation */
+    locale_t c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (!c_locale) {
         buf->failed = true;
         return;

@@ -1,5 +1,5 @@
-/* A table from text to pointer. Keys and values are borrowed and must outlive it; its memory is the region's.
- */
+/* A table from text to pointer. Keys and values are borrowed and must outlive it; its memory is the
+   region's. */
 #ifndef MS_TEXT_STRMAP_H
 #define MS_TEXT_STRMAP_H
 

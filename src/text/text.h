@@ -5,8 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How many bytes of text are valid UTF-8 (RFC 3629: no surrogates, no overlong forms); length when all are.
- */
+/* How many bytes of text are valid UTF-8 (RFC 3629: no surrogates, no overlong forms); length if all are. */
 size_t ms_utf8_valid_bytes(const char *text, size_t length);
 
 /* The UTF-8 form of a code point up to 0x10ffff that is no surrogate; returns its length, 1 to 4. */

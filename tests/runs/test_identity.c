@@ -156,8 +156,8 @@ static void every_budget_is_kept_and_gives_the_same_frames(void **state) {
         snprintf(options, sizeof(options), SMALL "--threads %d --budget %.0f", 1 + i % 3, budget);
         assert_true(run(options).hash == all.hash);
     }
-    snprintf(options, sizeof(options), SMALL "--budget %dM",
-             least - 5); /* what the program holds is not the same in each run */
+    /* what the program holds is not the same in each run */
+    snprintf(options, sizeof(options), SMALL "--budget %dM", least - 5);
     least_mib(options);
 }
 

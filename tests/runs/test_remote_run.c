@@ -221,8 +221,8 @@ static void any_allocation_may_fail(void **state) {
         refused += WEXITSTATUS(ended) == 2;
     }
     assert_true(recovered > 3);
-    assert_true(refused <=
-                1); /* one run may not get over it: at its end or beginning nothing can be given up */
+    /* one run may not get over it: at its end or beginning nothing can be given up */
+    assert_true(refused <= 1);
 }
 
 /* From the plan on: before it the machine is measured, with more commands the faster it is. */

@@ -153,8 +153,8 @@ static void floats_and_strides(void **state) {
     ms_error err;
     ms_model *model = open_model(0);
     ms_session_params p = session_params(model);
-    float *upside_down =
-        malloc((BYTES + HEIGHT * 7) * sizeof(float)); /* rows from below, with a gap between them */
+    /* rows from below, with a gap between them */
+    float *upside_down = malloc((BYTES + HEIGHT * 7) * sizeof(float));
     const ptrdiff_t row = WIDTH * 3 + 7;
     bool taken = false, got = true;
     p.format = MS_PIXEL_RGB_F32;

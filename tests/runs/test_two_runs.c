@@ -135,8 +135,8 @@ static void a_base_is_the_others_budget_or_was_measured_before_them(void **state
     assert_false(ms_run_share_measure(&a, &held));
     assert_ms_ok(ms_run_share_join(&b, 100 * FIRST, &err), &err);
     assert_true(b.others_bytes == 0 && b.base_bytes < before + 8 * MIB);
-    assert_int_equal(ms_run_share_join(&a, 100 * FIRST, &err),
-                     MS_BUDGET); /* it entered before, but joined later */
+    /* it entered before, but joined later */
+    assert_int_equal(ms_run_share_join(&a, 100 * FIRST, &err), MS_BUDGET);
     assert_ms_ok(ms_run_share_join(&a, 100 * FIRST + 1, &err), &err);
     assert_true(a.base_bytes == 100 * FIRST);
     ms_run_share_leave(&b);

@@ -207,8 +207,8 @@ static void it_says_which_budget_would_do(void **state) {
     assert_non_null(strstr(err.message, least));
     ms_session_destroy(&s);
     ms_model_close(&model);
-    model =
-        open_model(info.least_bytes + ((size_t)4 << 20)); /* the process has grown since by the test's own */
+    /* the process has grown since by the test's own */
+    model = open_model(info.least_bytes + ((size_t)4 << 20));
     p.model = model;
     assert_ms_ok(open_session(&p, &s, &err), &err);
     ms_session_get_info(s, &info);

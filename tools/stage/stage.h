@@ -64,8 +64,7 @@ ms_status stage_open_compute(const stage_compute *compute, ms_compute *ret_compu
 /* Opens --in; an absent option is an error that names it. */
 ms_status stage_open_input(const stage_files *files, ms_tensor_file **ret_file, ms_error *err);
 
-/* Writes the outputs to --out, frees them, and turns the status into an exit code (with the message printed).
- */
+/* Writes the outputs to --out, frees them, prints the message, and turns the status into an exit code. */
 int stage_finish(const stage_files *files, case_output *out, ms_status status, ms_error *err);
 
 /* Loads a checkpoint into declared weights. */

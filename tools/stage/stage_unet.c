@@ -116,8 +116,8 @@ static ms_status prepare_inputs(unet_job *j, ms_error *err) {
     return MS_OK;
 }
 
-/* [2 * frames][h * w][c] as torch has it: [2, c, frames, h, w]; token tensors [2 *
-   frames, tokens, c]; vectors [c]. */
+/* [2 * frames][h * w][c] as torch has it: [2, c, frames, h, w]; token tensors [2 * frames, tokens, c];
+   vectors [c]. */
 static ms_status add_output(unet_job *j, const ms_value_info *info, const char *name, case_output *out,
                             ms_error *err) {
     MS_TRY(ms_network_read(&j->net, &j->at, info->name, j->result, err));

@@ -10,8 +10,8 @@ ms_status w_canvas_init(w_canvas *c, ms_mem *mem, int width, int height, ms_erro
     size_t pixels = (size_t)width * (size_t)height, cells = (size_t)(width + 2) * (size_t)height;
     size_t longest = (size_t)(width > height ? width : height) + 2;
     *c = (w_canvas){.width = width, .height = height};
-    c->pixels = ms_mem_calloc(mem, MS_LEDGER_FRAMES, pixels,
-                              sizeof(*c->pixels)); /* paint is mixed with what is there */
+    /* paint is mixed with what is there */
+    c->pixels = ms_mem_calloc(mem, MS_LEDGER_FRAMES, pixels, sizeof(*c->pixels));
     c->cover = ms_mem_calloc(mem, MS_LEDGER_FRAMES, cells, sizeof(float));
     c->clip = ms_mem_calloc(mem, MS_LEDGER_FRAMES, cells, sizeof(float));
     c->line = ms_mem_calloc(mem, MS_LEDGER_FRAMES, longest, sizeof(float));

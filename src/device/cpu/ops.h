@@ -91,9 +91,8 @@ typedef struct ms_winograd_weight_job {
     int64_t u_point;
 } ms_winograd_weight_job;
 
-/* Points are numbered 6 y + x. A group holds two x, which share most of their arithmetic: 0 and infinity,
-   +-a,
-   +-b. */
+/* Points are numbered 6 y + x. A group holds two x, which share most of their arithmetic: 0 and infinity, a
+   and -a, b and -b. */
 static inline int ms_winograd_point(int group, int i) {
     static const uint8_t x[MS_WINOGRAD_GROUPS][2] = {{0, 5}, {1, 2}, {3, 4}};
     return i % 6 * 6 + x[group][i / 6];
@@ -199,8 +198,8 @@ typedef struct ms_cpu_ops {
     void (*unary)(const ms_unary_job *job);
     void (*depthwise)(const ms_depthwise_job *job);
     void (*pool)(const ms_pool_job *job);
-    float (*peak)(
-        int64_t fmas); /* so many v16 fused multiply-adds, a multiple of 12, in independent chains */
+    /* so many v16 fused multiply-adds, a multiple of 12, in independent chains */
+    float (*peak)(int64_t fmas);
 } ms_cpu_ops;
 
 void ms_cpu_ops_c(ms_cpu_ops *ops);

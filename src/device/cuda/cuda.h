@@ -1,7 +1,7 @@
 /*
  * The CUDA back end: the table of device.h over the CUDA runtime. Linked with NVIDIA's runtime it is the
- * plug-in memsafe-cuda.so; linked with the stand-in of device/simt/runtime it is the test back end memsafe-
- * simt.so.
+ * plug-in memsafe-cuda.so; linked with the stand-in of device/simt/runtime it is the test back end
+ * memsafe-simt.so.
  *
  * A call that a card does not answer any more (an error that CUDA keeps for the rest of the process) is
  * MS_DEVICE_LOST, and so is everything after it.

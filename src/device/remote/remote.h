@@ -13,11 +13,11 @@
  *
  * Its arithmetic is the cpu's, on one thread. Weights are prepared on it from what the checkpoint has.
  *
- * MEMSAFE_REMOTE_SEED=N the order in which queues take turns MEMSAFE_REMOTE_FAIL_ALLOC=N the N-th
- * allocation of device memory fails, counted over the process MEMSAFE_REMOTE_DELAY_US=N each
- * command takes so many microseconds more, in which no processor works
- * MEMSAFE_REMOTE_FAIL_FILL=BYTE a fill with that byte fails (MS_INTERNAL) when it is done
- * MEMSAFE_REMOTE_LOSE_AFTER=N the device is lost after so many commands, counted over the process
+ *   MEMSAFE_REMOTE_SEED=N          the order in which queues take turns
+ *   MEMSAFE_REMOTE_FAIL_ALLOC=N    the N-th allocation of device memory fails, counted over the process
+ *   MEMSAFE_REMOTE_DELAY_US=N      each command takes so many microseconds more, in which no processor works
+ *   MEMSAFE_REMOTE_FAIL_FILL=BYTE  a fill with that byte fails (MS_INTERNAL) when it is done
+ *   MEMSAFE_REMOTE_LOSE_AFTER=N    the device is lost after so many commands, counted over the process
  */
 #ifndef MS_DEVICE_REMOTE_REMOTE_H
 #define MS_DEVICE_REMOTE_REMOTE_H
@@ -181,8 +181,7 @@ __attribute__((visibility("default"))) void remote_traffic(uint64_t *ret_uploade
 /* Calls that all lists had which were captured since then. */
 __attribute__((visibility("default"))) uint64_t remote_captured(void);
 
-/* ---- kernels (remote_kernels.c): arguments are checked and their addresses
-   translated when they are given ---- */
+/* ---- kernels (remote_kernels.c): arguments are checked and their addresses translated when given ---- */
 
 extern const ms_kernels remote_kernels;
 

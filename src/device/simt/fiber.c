@@ -21,8 +21,8 @@ void __tsan_release(void *address);
 
 #if defined(__x86_64__)
 
-/* Saves what the calling convention says that a function keeps, changes the stack, takes the same from there.
- */
+/* Saves what the calling convention says that a function keeps, changes the stack, and takes the same from
+   there. */
 __asm__(".text\n"
         ".hidden simt_switch_stack\n"
         ".globl simt_switch_stack\n"

@@ -1,5 +1,4 @@
-/* What several operations share: checking inputs, and turning graph-level references into kernel arguments.
- */
+/* What several operations share: checking inputs, turning references of the graph into kernel arguments. */
 #ifndef MS_GRAPH_OPS_COMMON_H
 #define MS_GRAPH_OPS_COMMON_H
 

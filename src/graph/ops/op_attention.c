@@ -1,5 +1,4 @@
-/* Attention within an image (tokens are pixels), across to another sequence, or along the frames of a window.
- */
+/* Attention within an image (tokens are pixels), across to another sequence, or along a window's frames. */
 #include <math.h>
 
 #include "graph/ops/common.h"

@@ -58,9 +58,9 @@ typedef struct ms_video_info {
     int64_t frames;           /* estimate at the output's rate; 0 = unknown. ms_video_reader_count() knows */
     char container[32], codec[24], pixel_format[24];
     int bits; /* per component */
-    int chroma_across,
-        chroma_down; /* pixels that share a colour sample: 2 and 2 for 4:2:0, 1 and 1 for 4:4:4 */
-    bool alpha;      /* there is a plane of transparency, which is not read */
+    /* pixels that share a colour sample: 2 and 2 for 4:2:0, 1 and 1 for 4:4:4 */
+    int chroma_across, chroma_down;
+    bool alpha; /* there is a plane of transparency, which is not read */
     int n_subtitles, n_covers, n_other_videos, n_chapters;
     ms_colour colour; /* of the frames given out: BT.709's when they are tone-mapped */
     int hdr_transfer; /* MS_TRANSFER_PQ or MS_TRANSFER_HLG; 0 = the file is no HDR */

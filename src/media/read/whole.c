@@ -46,8 +46,7 @@ static int64_t end_of(int64_t offset, uint64_t length) {
     return length > (uint64_t)(INT64_MAX - offset) ? 0 : offset + (int64_t)length;
 }
 
-/* ---- Matroska: RFC 8794, an element is a number that says its own length, a
-   length likewise, and the data */
+/* ---- Matroska: RFC 8794. An element is a number that says its own length, a length likewise, the data */
 
 /* The length at an offset; *ret_open: it is left open. */
 static bool read_length(const file *f, int64_t *offset, uint64_t *ret_length, bool *ret_open) {

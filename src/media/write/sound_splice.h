@@ -16,8 +16,8 @@ typedef struct ms_sound_splice_params {
     const char *over;        /* file whose sound is laid over it */
     int64_t over_skip_us;    /* of `over`, left out at its beginning */
     double from_s, length_s; /* the stretch */
-    int rate,
-        channels; /* 0 = as `base` has them, else as `over`; a rate that AAC does not know becomes 48 kHz */
+    /* 0 = as `base` has them, else as `over`; a rate that AAC does not know becomes 48 kHz */
+    int rate, channels;
     ms_picture_room room; /* as in ms_audio_reader_params */
 } ms_sound_splice_params;
 

@@ -119,8 +119,8 @@ ms_status onnx_out_value(onnx_build *b, ms_value value, int rank);
 ms_status onnx_new_const(const onnx_build *b, ms_dtype dtype, int rank, const int64_t *dim,
                          onnx_slot *ret_slot, void **ret_data);
 
-/* A constant input's integers, rank 0 or 1, at most `capacity`; refuses what is not constant or no integer.
- */
+/* A constant input's integers, rank 0 or 1, at most `capacity`; refuses one that is not constant
+   or has no integers. */
 ms_status onnx_const_ints(const onnx_build *b, int input, int capacity, int64_t *ret_values, int *ret_count);
 
 /* A constant's float32 values; refuses another type. who: "weights". */

@@ -1,8 +1,8 @@
 /*
  * The 106-point landmark network of insightface's buffalo_l (2d106det.onnx): the network alone. It normalises
  * its input itself: planes of 192 x 192 values 0 to 255, in the channel order of insightface's
- * model_zoo/landmark.py. What comes out are x and y of each point, -1 to 1 across the crop: pixel = (value +
- * 1) * 96.
+ * model_zoo/landmark.py. What comes out are x and y of each point, -1 to 1 across the crop:
+ * pixel = (value + 1) * 96.
  */
 #ifndef MS_MODELS_ONNX_LANDMARK106_H
 #define MS_MODELS_ONNX_LANDMARK106_H

@@ -3,9 +3,9 @@
  * for Efficient Face Detection", Guo et al. 2021): the network alone. Its input is a letterboxed picture as
  * planes (v - 127.5) / 128, in the channel order of insightface's model_zoo/scrfd.py.
  *
- * Three feature maps with cells of 8, 16 and 32 pixels, two anchors per cell: row (y * width + x) * 2 +
- * anchor, where width and height are those of the input divided by the stride, rounded up. Scores are
- * probabilities; box distances and key points are in units of the stride.
+ * Three feature maps with cells of 8, 16 and 32 pixels, two anchors per cell: the row is
+ * (y * width + x) * 2 + anchor, where width and height are those of the input divided by the stride, rounded
+ * up. Scores are probabilities; box distances and key points are in units of the stride.
  */
 #ifndef MS_MODELS_ONNX_SCRFD_H
 #define MS_MODELS_ONNX_SCRFD_H

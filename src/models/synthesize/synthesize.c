@@ -25,8 +25,8 @@
 
 /* ---- configs ---- */
 
-/* The fields of the official configs that the network depends on (configs/unet/stage2.yaml, stage2_512.yaml).
- */
+/* The fields that the network depends on, of the official configs configs/unet/stage2.yaml and
+   stage2_512.yaml. */
 #define UNET_CONFIG(resolution, channels, layers, groups, heads, context, sample)                            \
     "{\n"                                                                                                    \
     "  \"data\": {\"num_frames\": 16, \"resolution\": " resolution                                           \
@@ -127,9 +127,9 @@ static bool has(const char *name, const char *part) {
     return strstr(name, part) != NULL;
 }
 
-/* Weights of norms lie around 1, biases around 0, matrices are scaled by their number of inputs so that
-   activations keep their size; what a residual adds is made smaller, so that it does not grow with the depth.
- */
+/* Weights of norms lie around 1, biases around 0. Matrices are scaled by their number of inputs, so that
+   activations keep their size; what a residual adds is made smaller, so that it does not grow with the
+   depth. */
 static void value_range(const char *name, int rank, const int64_t *shape, float *ret_centre,
                         float *ret_spread) {
     *ret_centre = 0;
@@ -144,8 +144,8 @@ static void value_range(const char *name, int rank, const int64_t *shape, float 
         inputs *= (double)shape[i];
     double gain =
         has(name, "conv2.") || has(name, "to_out") || has(name, "proj_out") || has(name, "net.2") ? 0.3 : 1.0;
-    *ret_spread =
-        (float)(gain * sqrt(3.0 / inputs)); /* a uniform range of that size has variance gain^2 / inputs */
+    /* a uniform range of that size has variance gain^2 / inputs */
+    *ret_spread = (float)(gain * sqrt(3.0 / inputs));
 }
 
 void ms_synthetic_fill(const char *name, int rank, const int64_t *shape, uint64_t seed, uint32_t tensor,

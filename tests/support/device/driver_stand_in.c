@@ -1,5 +1,5 @@
 /* Stands for the part of CUDA's driver that says whether the process has a card's context already:
-   DRIVER_STAND_IN= active: it has. */
+   DRIVER_STAND_IN=active: it has. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,10 @@
 /*
- * Stands for NVIDIA's management library: two cards. NVML_STAND_IN=lost: the second one answers no more;
- * =init: the driver is not loaded; =none: there is no card; =newer: another driver. Compiled with
- * NVML_OLD it lacks a function.
+ * Stands for NVIDIA's management library: two cards. Compiled with NVML_OLD it lacks a function.
+ *
+ *   NVML_STAND_IN=lost   the second card answers no more
+ *   NVML_STAND_IN=init   the driver is not loaded
+ *   NVML_STAND_IN=none   there is no card
+ *   NVML_STAND_IN=newer  another driver
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -96,8 +96,8 @@ static void need(int rc, const char *what) {
 
 static void set_display_matrix(AVStream *st, const clip_raw *raw) {
     int32_t matrix[9];
-    av_display_rotation_set(matrix,
-                            raw->rotate); /* clockwise here, though av_display_rotation_get() is not */
+    /* clockwise here, though av_display_rotation_get() is not */
+    av_display_rotation_set(matrix, raw->rotate);
     if (raw->mirror)
         av_display_matrix_flip(matrix, 1, 0);
     need(ms_av_set_display_matrix(st, matrix) ? 0 : AVERROR(ENOMEM), "display matrix");

@@ -12,8 +12,7 @@ static inline uint8_t test_drawn_sample(int x, int y, int c) {
     return (uint8_t)(v & 255);
 }
 
-/* Interleaved, of exactly the bytes that it needs. channels 1: the green one. Release with free(image.data).
- */
+/* Interleaved, in just the bytes that it needs. channels 1: the green one. free(image.data) releases it. */
 static inline ms_image test_drawn_image(int width, int height, int channels) {
     uint8_t *p = malloc((size_t)width * (size_t)height * (size_t)channels), *out = p;
     for (int y = 0; y < height; y++)

@@ -1,6 +1,9 @@
-/* unpack_clip VIDEO FRAMES.ppm: the pictures of a video as they are decoded, one
-   behind the other. unpack_clip VIDEO FRAMES.ppm TRACK SPEECH FACES.txt SPEECH.raw:
-   also its faces and its speech, as examples/lipsync.c reads them. */
+/*
+ * unpack_clip VIDEO FRAMES.ppm
+ *     the pictures of a video as they are decoded, one behind the other
+ * unpack_clip VIDEO FRAMES.ppm TRACK SPEECH FACES.txt SPEECH.raw
+ *     also its faces and its speech, as examples/lipsync.c reads them
+ */
 #include <stdio.h>
 #include <stdlib.h>
 

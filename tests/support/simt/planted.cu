@@ -113,7 +113,8 @@ SIMT_KERNEL(T) missing_barrier(SIMT_PARAM(planted_args, p)) {
     p.out[simt_thread()] = s.x[other()] + 1;
 }
 
-/* The first warp writes what the second one has not read yet. In order of arrival the second one comes first. */
+/* The first warp writes what the second one has not read yet. In order of arrival the second one comes
+   first. */
 SIMT_KERNEL(T) missing_second_barrier(SIMT_PARAM(planted_args, p)) {
     SIMT_SHARED(words, s);
     uint32_t value = given(p, other());

@@ -111,8 +111,8 @@ static void look_at_help_in(const cli_command *c, int columns) {
     assert_int_equal(fclose(memory), 0);
     for (const char *line = text; *line;) {
         size_t n = strcspn(line, "\n"), words = strspn(line, " ");
-        bool one_word =
-            strcspn(line + words, " ") >= n - words || line[words] == '-' || line == text; /* stay whole */
+        /* stay whole */
+        bool one_word = strcspn(line + words, " ") >= n - words || line[words] == '-' || line == text;
         if ((n > (size_t)columns && !(columns < 80 && one_word)) || (n > 0 && line[n - 1] == ' '))
             fail_msg("%s --help: %zu columns of %d, or a space at the end: \"%.*s\"", c->name, n, columns,
                      (int)n, line);

@@ -1,6 +1,6 @@
 /* The polynomials of exp, erf and the activations against libm in double, on a dense sample of all floats.
-   The plain C ones are looked at here; test_kernels_rows checks that every instruction set gives their bits.
- */
+   The plain C ones are looked at here; test_kernels_rows checks that every instruction set gives their
+   bits. */
 #include "test.h"
 
 #define MS_SIMD_ISA 0

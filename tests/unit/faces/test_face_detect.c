@@ -139,8 +139,8 @@ static void golden_detections(void **state) {
             for (int c = 0; c < 10; c++)
                 assert_true((double)faces[f].key_points[c / 2][c % 2] == kps.data[f * 10 + c]);
         }
-        assert_int_equal(decode(&h, fit.scale, best, 2),
-                         count < 2 ? count : 2); /* the best ones come first */
+        /* the best ones come first */
+        assert_int_equal(decode(&h, fit.scale, best, 2), count < 2 ? count : 2);
         for (int f = 0; f < count && f < 2; f++)
             assert_true(best[f].score == faces[f].score);
         free_heads(&h);

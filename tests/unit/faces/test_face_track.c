@@ -73,8 +73,8 @@ static void jumps_are_followed(void **state) {
     ms_detection pair[2] = {face_at(900, 100, 100), face_at(900, 400, 100)};
     ms_tracker_init(&t, MS_FACE_LARGEST, 0, 12);
     ms_tracker_advance(&t, 0, &here, 1, false);
-    assert_int_equal(ms_tracker_advance(&t, 1, pair, 2, false).face,
-                     -1); /* two to choose from: no guessing */
+    /* two to choose from: no guessing */
+    assert_int_equal(ms_tracker_advance(&t, 1, pair, 2, false).face, -1);
 }
 
 static void reference_choice(void **state) {

@@ -342,8 +342,8 @@ static void the_old_file_stays_until_the_new_one_is_whole(void **state) {
     snprintf(path, sizeof(path), "%s", in_folder("same"));
     write_small(path, "1");
     assert_ms_ok(ms_tensor_writer_create(NULL, path, MS_FORMAT_SAFETENSORS, &w, &err), &err);
-    assert_ms_ok(ms_tensor_writer_create(NULL, path, MS_FORMAT_SAFETENSORS, &w2, &err),
-                 &err); /* two at once */
+    /* two at once */
+    assert_ms_ok(ms_tensor_writer_create(NULL, path, MS_FORMAT_SAFETENSORS, &w2, &err), &err);
     assert_ms_ok(ms_tensor_writer_declare(w, "a", MS_U8, 0, NULL, &err), &err);
     assert_ms_ok(ms_tensor_writer_write(w, "2", 1, &err), &err);
     assert_int_equal(read_small(path), '1');

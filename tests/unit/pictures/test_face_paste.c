@@ -208,8 +208,8 @@ static void errors(void **state) {
     free(work);
     bytes = ms_paste_region_workspace_bytes(100);
     work = malloc(bytes);
-    assert_int_equal(ms_paste_region(100, weights, work, bytes, &err),
-                     MS_INVALID_ARGUMENT); /* no multiple of 8 */
+    /* no multiple of 8 */
+    assert_int_equal(ms_paste_region(100, weights, work, bytes, &err), MS_INVALID_ARGUMENT);
     free(work);
 }
 

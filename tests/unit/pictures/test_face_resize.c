@@ -177,8 +177,7 @@ static void bicubic(const ms_image *src, const float *src_f32, int width, int he
 
 static void bicubic_matches_torch(void **state) {
     (void)state;
-    /* torch interpolate(mode="bicubic", antialias=True) of the drawn picture as float, and rounded to 8 bits.
-     */
+    /* torch interpolate(mode="bicubic", antialias=True) of the drawn picture as float, and in 8 bits. */
     static const struct {
         int src_w, src_h, dst_w, dst_h;
         uint64_t hash_f32, hash_u8;

@@ -20,8 +20,8 @@ static void it_measures_and_leaves_nothing(void **state) {
         ms_mem *mem = NULL;
         ms_calibration c = {0};
         ms_mem_usage usage;
-        assert_int_equal(ms_mem_create((size_t)24 << 20, &mem),
-                         MS_OK); /* what it says that it holds, and a little */
+        /* what it says that it holds, and a little */
+        assert_int_equal(ms_mem_create((size_t)24 << 20, &mem), MS_OK);
         ms_compute compute = open_compute(mem, threads);
         assert_ms_ok(ms_calibrate(&compute, "/proc/self/exe", 0.01, &c, &err), &err);
         assert_true(ms_calibration_is_sane(&c));

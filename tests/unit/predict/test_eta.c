@@ -13,8 +13,8 @@
 #define MOST_SAMPLES 20000
 
 typedef struct costs {
-    double load, segment, face, encode, step, decode,
-        write; /* seconds: of all weights, of a segment, then of a frame */
+    /* seconds: of all weights, of a segment, then of a frame */
+    double load, segment, face, encode, step, decode, write;
 } costs;
 
 /* Three hours of 1.5 on two cores. */

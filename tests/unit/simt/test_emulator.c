@@ -249,8 +249,8 @@ static void test_arithmetic(void **state) {
             assert_true(ms_bits_float(out[t][1]) == sqrtf(x));
             assert_true(as_double(out[t] + 2) == fma((double)x, (double)y, (double)z / 3));
             assert_true(as_double(out[t] + 4) == sqrt((double)x));
-            assert_true(ms_bits_float(out[t][6]) ==
-                        product + z); /* rounded twice: nothing is fused by itself */
+            /* rounded twice: nothing is fused by itself */
+            assert_true(ms_bits_float(out[t][6]) == product + z);
             assert_int_equal(out[t][7], in[t][3] << 16 | in[t][3] >> 16);
             assert_memory_equal(out[t] + 8, in[t], 16);
         }

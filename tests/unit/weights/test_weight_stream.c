@@ -141,8 +141,8 @@ static void streamed_weights_give_the_same_bits(void **state) {
             assert_ms_ok(run(&b, got, &err), &err);
             assert_memory_equal(got, expected, sizeof(expected));
             ms_mem_get_usage(b.mem, &usage);
-            assert_int_equal(usage.allocations,
-                             allocations + (c < 4 ? 2 : 0)); /* the test's arena and state */
+            /* the test's arena and state */
+            assert_int_equal(usage.allocations, allocations + (c < 4 ? 2 : 0));
             if (c % 4 == 0) {
                 ms_weight_stream_stats stats = ms_weight_stream_get_stats(b.stream);
                 assert_true(ms_weights_kept_bytes(b.weights) < all_bytes / 4);
@@ -161,8 +161,8 @@ static void captured_networks_give_the_same_bits(void **state) {
     bench b;
     assert_ms_ok(open_bench(&b, MS_ALL_RESIDENT, 2, 0, &err), &err);
     assert_ms_ok(run(&b, expected, &err), &err);
-    assert_null(
-        ms_denoiser_network(b.denoiser, false)->list[0].launches); /* the cpu has nothing to capture */
+    /* the cpu has nothing to capture */
+    assert_null(ms_denoiser_network(b.denoiser, false)->list[0].launches);
     close_bench(&b);
     replay = true;
     for (int streamed = 0; streamed < 2; streamed++) {

@@ -4,8 +4,8 @@
  * activations in place (prologue.cu).
  *
  * Results are rows: row m is outer m / inner, inner m % inner. A linear layer is a convolution of one tap
- * over images of one line. Grids of those with tiles: x = tiles, as cuda_matmul_tiles() counts them; z =
- * groups.
+ * over images of one line. Grids of those with tiles: x = tiles, as cuda_matmul_tiles() counts them;
+ * z = groups.
  */
 #ifndef MS_DEVICE_CUDA_KERNELS_MATMUL_H
 #define MS_DEVICE_CUDA_KERNELS_MATMUL_H

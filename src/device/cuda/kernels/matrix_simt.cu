@@ -77,7 +77,8 @@ SIMT_FN void multiply_block(const typename S::shared &s, int y, int x, float sum
             a[i] = s.in.a[k][y * S::PART + i];
             b[i] = s.in.b[k][i / 4 * 64 + x * 4 + i % 4];
         }
-        /* Rows inside: the host's compiler then makes vectors of columns, else it turns the sums in every step. */
+        /* Rows inside: the host's compiler then makes vectors of columns, else it turns the sums in every
+           step. */
         SIMT_UNROLL
         for (int j = 0; j < S::PART; j++) {
             SIMT_UNROLL

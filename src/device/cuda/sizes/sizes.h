@@ -9,9 +9,9 @@
 #include "device/cuda/sizes/weight_layout.h"
 #include "device/shape.h"
 
-/* What a node of an instantiated graph takes of the card, about: NVIDIA, "Constant time launch for straight-
-   line CUDA graphs", 2024. Each call of kernels.h is one, and one more where it has a workspace (that is
-   where cuda_wants_copy() says so). */
+/* What a node of an instantiated graph takes of the card, about: NVIDIA, "Constant time launch for
+   straight-line CUDA graphs", 2024. Each call of kernels.h is one, and one more where it has a workspace
+   (that is where cuda_wants_copy() says so). */
 #define CUDA_NODE_BYTES ((size_t)64 << 10)
 
 /* ms_kernels' functions of these names. */

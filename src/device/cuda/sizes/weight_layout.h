@@ -1,8 +1,8 @@
 /*
  * How weight matrices lie on a card, in their stored precision: [groups][n_pad][k_pad], a row for each
- * output, so that a row of eight 16-bit inputs is one copy of 16 bytes. k = tap * c_pad + c, tap = ky *
- * kernel_w + kx; padding is zeros. GEGLU: n_pad counts both halves, which alternate: 8 hidden rows, then
- * their 8 gates. DEPTHWISE: [taps][n], without padding.
+ * output, so that a row of eight 16-bit inputs is one copy of 16 bytes. k = tap * c_pad + c,
+ * tap = ky * kernel_w + kx; padding is zeros. GEGLU: n_pad counts both halves, which alternate: 8 hidden
+ * rows, then their 8 gates. DEPTHWISE: [taps][n], without padding.
  */
 #ifndef MS_DEVICE_CUDA_SIZES_WEIGHT_LAYOUT_H
 #define MS_DEVICE_CUDA_SIZES_WEIGHT_LAYOUT_H
