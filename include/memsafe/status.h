@@ -88,7 +88,7 @@ typedef enum ms_hint {
 
 typedef struct ms_error {
     ms_status code;
-    char stage[24];    /* "decode", "unet", "weights" ...; empty when it does not apply */
+    char stage[24];    /* where it was met: "faces", "denoise", "write", ...; empty when it does not apply */
     int64_t frame;     /* output frame, -1 when it does not apply */
     char message[512]; /* one sentence that names the file, the field and the number */
     uint64_t hints;    /* MS_HINT_BIT() of each that applies */
