@@ -1,5 +1,5 @@
 /* lipsync MODEL CLIP...: loads a model once, redraws clips with it, a session each. A clip is a folder with
- * frames.ppm (pictures of one size), speech.raw (16 kHz, mono, floats), faces.txt (106 points a frame). */
+   frames.ppm (of one size), speech.raw (16 kHz, mono, floats, up to 60 s), faces.txt (106 points a frame). */
 #include <memsafe/memsafe.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +31,7 @@ static void redraw(ms_session_params p, const char *clip) {
     ms_session_get_progress(s, &start);
     printf("%s: the session was open after %.4f s\n", clip, start.seconds);
     need(!ms_session_push_speech(s, speech, (int64_t)fread(speech, 4, 16000 * 60, sound), &err));
-    need(ms_session_end_speech(s, &err) == MS_OK);
+    need(fgetc(sound) == EOF && ms_session_end_speech(s, &err) == MS_OK);
     for (bool more = true, taken = true, got = true; !ms_session_ended(s); got = true) {
         for (int i = 0; more && i < 2 * MS_SESSION_LANDMARKS; i++)
             need(fscanf(faces, "%f", &points[i / 2][i % 2]) == 1);
