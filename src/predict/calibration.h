@@ -32,6 +32,7 @@ typedef struct ms_calibration {
  * - pack_bytes: float32 rows to packed fp16 panels, packed bytes
  * - disk_bytes: disk_file, past the page cache; as fast as packing where it cannot be read
  * - passes: linear layers so small that handing them out to the threads is most of it
+ *
  * Holds some 15 MB meanwhile.
  */
 ms_status ms_calibrate(const ms_compute *compute, const char *disk_file, double seconds,
