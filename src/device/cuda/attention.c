@@ -63,7 +63,7 @@ static choice choose(const ms_attention_args *a, int form) {
     return c;
 }
 
-ms_status cuda_attention(ms_queue *queue, const ms_attention_args *a, void *workspace) {
+ms_status ms_cuda_attention(ms_queue *queue, const ms_attention_args *a, void *workspace) {
     (void)workspace;
     MS_TRY_KERNEL_ARGS(queue->dev, attention, a);
     if (a->q_tokens > INT32_MAX - 128 || a->kv_tokens > INT32_MAX - MS_ATTENTION_KEYS ||

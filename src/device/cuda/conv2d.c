@@ -36,7 +36,7 @@ static bool fits(const ms_conv2d_args *a) {
 }
 
 ms_status cuda_conv2d_in_tiles(ms_queue *queue, const ms_conv2d_args *args, void *workspace, cuda_tile tile) {
-    MS_TRY(ms_check_conv2d_as(args, cuda_conv2d_layout(args)));
+    MS_TRY(ms_check_conv2d_as(args, ms_cuda_conv2d_layout(args)));
     if (ms_dtypes_conv2d(args) & ~queue->dev->caps.activations || !fits(args))
         return MS_UNSUPPORTED;
     if (ms_conv2d_is_linear(args)) {
@@ -47,6 +47,6 @@ ms_status cuda_conv2d_in_tiles(ms_queue *queue, const ms_conv2d_args *args, void
     return cuda_matmul(queue, &layer, workspace, tile);
 }
 
-ms_status cuda_conv2d(ms_queue *queue, const ms_conv2d_args *args, void *workspace) {
+ms_status ms_cuda_conv2d(ms_queue *queue, const ms_conv2d_args *args, void *workspace) {
     return cuda_conv2d_in_tiles(queue, args, workspace, CUDA_TILE_COUNT);
 }

@@ -3,7 +3,7 @@
 #include "device/cuda/rows.h"
 #include "device/shape.h"
 
-ms_status cuda_noise(ms_queue *queue, const ms_noise_args *a) {
+ms_status ms_cuda_noise(ms_queue *queue, const ms_noise_args *a) {
     MS_TRY_KERNEL_ARGS(queue->dev, noise, a);
     const ms_rows *dst = &a->dst;
     cuda_noise_params p = {.dst = cuda_operand_of(dst),
@@ -21,7 +21,7 @@ ms_status cuda_noise(ms_queue *queue, const ms_noise_args *a) {
                        1, &p);
 }
 
-ms_status cuda_posterior(ms_queue *queue, const ms_posterior_args *a) {
+ms_status ms_cuda_posterior(ms_queue *queue, const ms_posterior_args *a) {
     MS_TRY_KERNEL_ARGS(queue->dev, posterior, a);
     ms_rows logvar = a->moments;
     logvar.data = ms_elements_at(logvar.data, logvar.dtype, a->dst.channels);
@@ -32,14 +32,14 @@ ms_status cuda_posterior(ms_queue *queue, const ms_posterior_args *a) {
     return cuda_launch_each(queue, &cuda_posterior_kernel, &a->dst, true, &p);
 }
 
-ms_status cuda_rescale(ms_queue *queue, const ms_rescale_args *a) {
+ms_status ms_cuda_rescale(ms_queue *queue, const ms_rescale_args *a) {
     MS_TRY_KERNEL_ARGS(queue->dev, rescale, a);
     cuda_each_params p = {
         .src = {cuda_operand_of(&a->src)}, .dst = cuda_operand_of(&a->dst), .number = {a->divisor, a->shift}};
     return cuda_launch_each(queue, &cuda_rescale_kernel, &a->dst, true, &p);
 }
 
-ms_status cuda_guide(ms_queue *queue, const ms_guide_args *a) {
+ms_status ms_cuda_guide(ms_queue *queue, const ms_guide_args *a) {
     MS_TRY_KERNEL_ARGS(queue->dev, guide, a);
     cuda_each_params p = {.src = {cuda_operand_of(&a->without), cuda_operand_of(&a->with)},
                           .dst = cuda_operand_of(&a->dst),
@@ -47,7 +47,7 @@ ms_status cuda_guide(ms_queue *queue, const ms_guide_args *a) {
     return cuda_launch_each(queue, &cuda_guide_kernel, &a->dst, true, &p);
 }
 
-ms_status cuda_ddim(ms_queue *queue, const ms_ddim_args *a) {
+ms_status ms_cuda_ddim(ms_queue *queue, const ms_ddim_args *a) {
     MS_TRY_KERNEL_ARGS(queue->dev, ddim, a);
     cuda_each_params p = {.src = {cuda_operand_of(&a->sample), cuda_operand_of(&a->noise)},
                           .dst = cuda_operand_of(&a->dst),
@@ -55,7 +55,7 @@ ms_status cuda_ddim(ms_queue *queue, const ms_ddim_args *a) {
     return cuda_launch_each(queue, &cuda_ddim_kernel, &a->dst, true, &p);
 }
 
-ms_status cuda_check_finite(ms_queue *queue, const ms_check_finite_args *a) {
+ms_status ms_cuda_check_finite(ms_queue *queue, const ms_check_finite_args *a) {
     MS_TRY_KERNEL_ARGS(queue->dev, check_finite, a);
     cuda_finite_params p = {.src = cuda_operand_of(&a->src), .flag = a->flag};
     cuda_operand *operands[1] = {&p.src};

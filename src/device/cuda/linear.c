@@ -30,6 +30,6 @@ ms_status cuda_linear_in_tiles(ms_queue *queue, const ms_linear_args *args, void
     return cuda_matmul(queue, &layer, workspace, tile);
 }
 
-ms_status cuda_linear(ms_queue *queue, const ms_linear_args *args, void *workspace) {
+ms_status ms_cuda_linear(ms_queue *queue, const ms_linear_args *args, void *workspace) {
     return cuda_linear_in_tiles(queue, args, workspace, CUDA_TILE_COUNT);
 }

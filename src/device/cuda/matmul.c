@@ -12,7 +12,7 @@ static bool at_16_bytes(const void *data) {
 }
 
 static bool wants_copy(const cuda_layer *l) {
-    return cuda_wants_copy(l->src, l->n_src, l->prologue);
+    return ms_cuda_wants_copy(l->src, l->n_src, l->prologue);
 }
 
 /* ---- parameters of kernels ---- */
@@ -138,7 +138,7 @@ static ms_status copy_sources(ms_queue *queue, const cuda_layer *l, cuda_matmul_
     };
     for (int i = 0; i < l->n_src; i++) {
         copy.src[i] = source_of(&src[i], 1);
-        copy.aligned = copy.aligned && cuda_in_eights(&src[i]) && at_16_bytes(src[i].data);
+        copy.aligned = copy.aligned && ms_cuda_in_eights(&src[i]) && at_16_bytes(src[i].data);
     }
     p->src[0] = (cuda_source){workspace, src[0].inner * c_pad, c_pad,
                               (int32_t)(l->groups == 1 ? c_pad : channels / l->groups), src[0].dtype};
@@ -195,7 +195,7 @@ ms_status cuda_matmul(ms_queue *queue, const cuda_layer *l, void *workspace, cud
     const int form = cuda_form(queue->dev);
     if (form >= 1 && form <= CUDA_TILE_COUNT)
         tile = (cuda_tile)(form - 1);
-    if (!depthwise && cuda_allows_tensor_cores(l->src, l->n_src, l->groups) &&
+    if (!depthwise && ms_cuda_allows_tensor_cores(l->src, l->n_src, l->groups) &&
         l->weight->dtype == l->src[0].dtype)
         return by_tensor_cores(queue, &layer, &p, workspace, tile);
     return in_float32(queue, &layer, &p, tile);

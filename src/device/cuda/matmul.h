@@ -29,8 +29,8 @@ typedef struct cuda_layer {
 ms_status cuda_matmul(ms_queue *queue, const cuda_layer *layer, void *workspace, cuda_tile tile);
 
 /* The functions of ms_kernels. */
-ms_status cuda_linear(ms_queue *queue, const ms_linear_args *args, void *workspace);
-ms_status cuda_conv2d(ms_queue *queue, const ms_conv2d_args *args, void *workspace);
+ms_status ms_cuda_linear(ms_queue *queue, const ms_linear_args *args, void *workspace);
+ms_status ms_cuda_conv2d(ms_queue *queue, const ms_conv2d_args *args, void *workspace);
 
 /* The same with a tile. */
 ms_status cuda_linear_in_tiles(ms_queue *queue, const ms_linear_args *args, void *workspace, cuda_tile tile);

@@ -12,7 +12,7 @@ static cuda_operand operand_by_two(const ms_rows *r) {
     return o;
 }
 
-ms_status cuda_norm_partials(ms_queue *queue, const ms_norm_partials_args *a) {
+ms_status ms_cuda_norm_partials(ms_queue *queue, const ms_norm_partials_args *a) {
     MS_TRY_KERNEL_ARGS(queue->dev, norm_partials, a);
     const int64_t channels = ms_source_channels(a->src, a->n_src), per_group = channels / a->groups;
     const int64_t rows = a->src[0].outer * a->h;
@@ -36,7 +36,7 @@ ms_status cuda_norm_partials(ms_queue *queue, const ms_norm_partials_args *a) {
     return cuda_launch(queue, &cuda_partials_kernel, (uint32_t)rows, (uint32_t)blocks, 1, &p);
 }
 
-ms_status cuda_norm_tables(ms_queue *queue, const ms_norm_tables_args *a) {
+ms_status ms_cuda_norm_tables(ms_queue *queue, const ms_norm_tables_args *a) {
     MS_TRY_KERNEL_ARGS(queue->dev, norm_tables, a);
     const int64_t tables = a->outer / a->outer_per_table,
                   blocks = cuda_ceil_div(a->groups, CUDA_TABLES_GROUPS);
@@ -54,7 +54,7 @@ ms_status cuda_norm_tables(ms_queue *queue, const ms_norm_tables_args *a) {
     return cuda_launch(queue, &cuda_tables_kernel, (uint32_t)tables, (uint32_t)blocks, 1, &p);
 }
 
-ms_status cuda_norm_apply(ms_queue *queue, const ms_norm_apply_args *a) {
+ms_status ms_cuda_norm_apply(ms_queue *queue, const ms_norm_apply_args *a) {
     MS_TRY_KERNEL_ARGS(queue->dev, norm_apply, a);
     cuda_each_params p = {.src = {cuda_operand_of(&a->src)},
                           .dst = cuda_operand_of(&a->dst),
@@ -66,7 +66,7 @@ ms_status cuda_norm_apply(ms_queue *queue, const ms_norm_apply_args *a) {
     return cuda_launch_each(queue, &cuda_apply_kernel, &a->dst, !a->prologue.tables, &p);
 }
 
-ms_status cuda_layer_norm(ms_queue *queue, const ms_layer_norm_args *a) {
+ms_status ms_cuda_layer_norm(ms_queue *queue, const ms_layer_norm_args *a) {
     MS_TRY_KERNEL_ARGS(queue->dev, layer_norm, a);
     const int64_t blocks = cuda_ceil_div(a->src.outer * a->src.inner, CUDA_LAYER_NORM_ROWS);
     if (a->src.channels > INT32_MAX / 2 || blocks > INT32_MAX)

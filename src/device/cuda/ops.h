@@ -5,24 +5,24 @@
 
 #include "device/cuda/sizes/sizes.h"
 
-ms_status cuda_attention(ms_queue *queue, const ms_attention_args *args, void *workspace);
+ms_status ms_cuda_attention(ms_queue *queue, const ms_attention_args *args, void *workspace);
 
-ms_status cuda_norm_partials(ms_queue *queue, const ms_norm_partials_args *args);
-ms_status cuda_norm_tables(ms_queue *queue, const ms_norm_tables_args *args);
-ms_status cuda_norm_apply(ms_queue *queue, const ms_norm_apply_args *args);
-ms_status cuda_layer_norm(ms_queue *queue, const ms_layer_norm_args *args);
+ms_status ms_cuda_norm_partials(ms_queue *queue, const ms_norm_partials_args *args);
+ms_status ms_cuda_norm_tables(ms_queue *queue, const ms_norm_tables_args *args);
+ms_status ms_cuda_norm_apply(ms_queue *queue, const ms_norm_apply_args *args);
+ms_status ms_cuda_layer_norm(ms_queue *queue, const ms_layer_norm_args *args);
 
-ms_status cuda_binary(ms_queue *queue, const ms_binary_args *args);
-ms_status cuda_unary(ms_queue *queue, const ms_unary_args *args);
-ms_status cuda_pool(ms_queue *queue, const ms_pool_args *args);
-ms_status cuda_resize(ms_queue *queue, const ms_resize_args *args);
-ms_status cuda_copy(ms_queue *queue, const ms_copy_args *args);
+ms_status ms_cuda_binary(ms_queue *queue, const ms_binary_args *args);
+ms_status ms_cuda_unary(ms_queue *queue, const ms_unary_args *args);
+ms_status ms_cuda_pool(ms_queue *queue, const ms_pool_args *args);
+ms_status ms_cuda_resize(ms_queue *queue, const ms_resize_args *args);
+ms_status ms_cuda_copy(ms_queue *queue, const ms_copy_args *args);
 
-ms_status cuda_noise(ms_queue *queue, const ms_noise_args *args);
-ms_status cuda_posterior(ms_queue *queue, const ms_posterior_args *args);
-ms_status cuda_rescale(ms_queue *queue, const ms_rescale_args *args);
-ms_status cuda_guide(ms_queue *queue, const ms_guide_args *args);
-ms_status cuda_ddim(ms_queue *queue, const ms_ddim_args *args);
-ms_status cuda_check_finite(ms_queue *queue, const ms_check_finite_args *args);
+ms_status ms_cuda_noise(ms_queue *queue, const ms_noise_args *args);
+ms_status ms_cuda_posterior(ms_queue *queue, const ms_posterior_args *args);
+ms_status ms_cuda_rescale(ms_queue *queue, const ms_rescale_args *args);
+ms_status ms_cuda_guide(ms_queue *queue, const ms_guide_args *args);
+ms_status ms_cuda_ddim(ms_queue *queue, const ms_ddim_args *args);
+ms_status ms_cuda_check_finite(ms_queue *queue, const ms_check_finite_args *args);
 
 #endif

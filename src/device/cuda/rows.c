@@ -96,7 +96,7 @@ ms_status cuda_launch_each(ms_queue *queue, const simt_kernel *kernel, const ms_
 
 /* ---- the kernels' functions ---- */
 
-ms_status cuda_binary(ms_queue *queue, const ms_binary_args *a) {
+ms_status ms_cuda_binary(ms_queue *queue, const ms_binary_args *a) {
     MS_TRY_KERNEL_ARGS(queue->dev, binary, a);
     cuda_each_params p = {.src = {cuda_operand_of(&a->a)},
                           .dst = cuda_operand_of(&a->dst),
@@ -109,7 +109,7 @@ ms_status cuda_binary(ms_queue *queue, const ms_binary_args *a) {
     return cuda_launch_each(queue, &cuda_binary_kernel, &a->dst, !a->b_channel, &p);
 }
 
-ms_status cuda_unary(ms_queue *queue, const ms_unary_args *a) {
+ms_status ms_cuda_unary(ms_queue *queue, const ms_unary_args *a) {
     MS_TRY_KERNEL_ARGS(queue->dev, unary, a);
     const float *slope = a->act == MS_ACT_PRELU ? a->slope : NULL;
     cuda_each_params p = {.src = {cuda_operand_of(&a->src)},
@@ -128,7 +128,7 @@ static ms_status launch_pixels(ms_queue *queue, const simt_kernel *kernel, const
     return cuda_launch_space(queue, kernel, &p->space, p);
 }
 
-ms_status cuda_pool(ms_queue *queue, const ms_pool_args *a) {
+ms_status ms_cuda_pool(ms_queue *queue, const ms_pool_args *a) {
     MS_TRY_KERNEL_ARGS(queue->dev, pool, a);
     cuda_pixels_params p = {.src_h = a->src_h,
                             .src_w = a->src_w,
@@ -147,7 +147,7 @@ ms_status cuda_pool(ms_queue *queue, const ms_pool_args *a) {
     return launch_pixels(queue, &cuda_pool_kernel, &a->src, &a->dst, &p);
 }
 
-ms_status cuda_resize(ms_queue *queue, const ms_resize_args *a) {
+ms_status ms_cuda_resize(ms_queue *queue, const ms_resize_args *a) {
     MS_TRY_KERNEL_ARGS(queue->dev, resize, a);
     cuda_pixels_params p = {.src_h = a->src_h, .src_w = a->src_w, .dst_h = a->dst_h, .dst_w = a->dst_w};
     return launch_pixels(queue, &cuda_resize_kernel, &a->src, &a->dst, &p);
@@ -166,7 +166,7 @@ static ms_status copy_rows(ms_queue *queue, const ms_copy_args *a) {
 }
 
 /* Writes run side by side where dst's channels or its inner rows do. */
-ms_status cuda_copy(ms_queue *queue, const ms_copy_args *a) {
+ms_status ms_cuda_copy(ms_queue *queue, const ms_copy_args *a) {
     MS_TRY_KERNEL_ARGS(queue->dev, copy, a);
     if (a->src_stride[2] == 1 && a->dst_stride[2] == 1)
         return copy_rows(queue, a);

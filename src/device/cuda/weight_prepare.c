@@ -6,7 +6,7 @@
 
 ms_status cuda_weight_prepare(ms_queue *queue, const ms_weight_shape *s, ms_dtype raw, int64_t first_row,
                               int64_t rows, const void *src, void *dst) {
-    if (!cuda_weight_bytes(s) || !src || !dst || first_row < 0 || rows < 1 || first_row > s->n - rows ||
+    if (!ms_cuda_weight_bytes(s) || !src || !dst || first_row < 0 || rows < 1 || first_row > s->n - rows ||
         (raw != MS_F32 && raw != s->dtype))
         return MS_INVALID_ARGUMENT;
     const bool depthwise = s->layout == MS_LAYOUT_DEPTHWISE;

@@ -129,7 +129,7 @@ static void dummy_memory(const ms_device *dev, size_t *ret_free_bytes, size_t *r
 
 static ms_status dummy_prepare(ms_queue *queue, const ms_weight_shape *shape, ms_dtype raw, int64_t first_row,
                                int64_t rows, const void *src, void *dst) {
-    size_t bytes = cuda_weight_bytes(shape),
+    size_t bytes = ms_cuda_weight_bytes(shape),
            row = bytes ? (size_t)(shape->c_in * shape->kernel_h * shape->kernel_w) : 0;
     bool fits =
         first_row >= 0 && rows > 0 && first_row <= shape->n - rows && (raw == MS_F32 || raw == shape->dtype);
@@ -164,15 +164,15 @@ static void dummy_launches_destroy(ms_launches **launches) {
 
 /* Layouts and workspaces are the CUDA back end's. */
 static size_t linear_workspace(const ms_device *dev, const ms_linear_args *args) {
-    return cuda_linear_workspace(dev, args);
+    return ms_cuda_linear_workspace(dev, args);
 }
 
 static size_t conv2d_workspace(const ms_device *dev, const ms_conv2d_args *args) {
-    return cuda_conv2d_workspace(dev, args);
+    return ms_cuda_conv2d_workspace(dev, args);
 }
 
 static size_t attention_workspace(const ms_device *dev, const ms_attention_args *args) {
-    return cuda_attention_workspace(dev, args);
+    return ms_cuda_attention_workspace(dev, args);
 }
 
 #define CHECK_ONLY_WITH_WORKSPACE(name)                                                                      \
@@ -184,7 +184,7 @@ CHECK_ONLY_WITH_WORKSPACE(linear)
 CHECK_ONLY_WITH_WORKSPACE(attention)
 
 static ms_status conv2d(ms_queue *queue, const ms_conv2d_args *args, void *workspace) {
-    MS_TRY(ms_check_conv2d_as(args, cuda_conv2d_layout(args)));
+    MS_TRY(ms_check_conv2d_as(args, ms_cuda_conv2d_layout(args)));
     return workspace || conv2d_workspace(queue->dev, args) == 0 ? MS_OK : MS_INVALID_ARGUMENT;
 }
 
@@ -209,7 +209,7 @@ CHECK_ONLY(guide)
 CHECK_ONLY(ddim)
 CHECK_ONLY(check_finite)
 
-static const ms_kernels dummy_kernels = {MS_KERNELS(MS_KERNEL_BY_NAME).conv2d_layout = cuda_conv2d_layout};
+static const ms_kernels dummy_kernels = {MS_KERNELS(MS_KERNEL_BY_NAME).conv2d_layout = ms_cuda_conv2d_layout};
 
 static size_t own_bytes(const ms_device_params *params) {
     size_t bytes = params->card ? ms_card_context_bytes(params->card) : CONTEXT_BYTES;
@@ -285,6 +285,6 @@ const ms_backend ms_backend_dummy = {
     .upload = dummy_upload,
     .download = dummy_download,
     .fill = dummy_fill,
-    .weight_bytes = cuda_weight_bytes,
+    .weight_bytes = ms_cuda_weight_bytes,
     .weight_prepare = dummy_prepare,
 };

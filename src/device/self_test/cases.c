@@ -8,7 +8,7 @@
     static ms_status run_##kernel(trial *t, const ms_##kernel##_args *args) {                                \
         if (t->status != MS_OK)                                                                              \
             return t->status;                                                                                \
-        return trial_run(t, call_##kernel, args, t->dev->kernels->kernel##_workspace(t->dev, args));         \
+        return ms_trial_run(t, call_##kernel, args, t->dev->kernels->kernel##_workspace(t->dev, args));      \
     }
 
 RUN(linear)
@@ -16,16 +16,16 @@ RUN(conv2d)
 RUN(attention)
 
 static ms_rows values(trial *t, int64_t outer, int64_t inner, int64_t channels) {
-    return trial_rows(t, trial_values(t, outer * inner * channels), outer, inner, channels);
+    return ms_trial_rows(t, ms_trial_values(t, outer * inner * channels), outer, inner, channels);
 }
 
 static ms_rows output(trial *t, int64_t outer, int64_t inner, int64_t channels) {
-    return trial_rows(t, trial_output(t, outer * inner * channels, t->dtype), outer, inner, channels);
+    return ms_trial_rows(t, ms_trial_output(t, outer * inner * channels, t->dtype), outer, inner, channels);
 }
 
 /* Scale, then shift, for every `outer_per_table` images. */
 static ms_prologue prologue(trial *t, int64_t tables, int64_t channels, int64_t outer_per_table) {
-    return (ms_prologue){.tables = trial_floats(t, tables * 2 * channels, 0.5f, 0.25f),
+    return (ms_prologue){.tables = ms_trial_floats(t, tables * 2 * channels, 0.5f, 0.25f),
                          .outer_per_table = outer_per_table,
                          .act = MS_ACT_SILU};
 }
@@ -36,8 +36,8 @@ static ms_status linear(trial *t) {
     const ms_weight_shape shape = {
         .layout = MS_LAYOUT_PANEL, .n = 88, .c_in = 72, .kernel_h = 1, .kernel_w = 1, .groups = 1};
     ms_linear_args a = {.src = {values(t, 2, 67, 72)}, .n_src = 1, .dst = output(t, 2, 67, 88)};
-    a.weight = trial_weight(t, &shape);
-    a.epilogue = (ms_epilogue){.bias = trial_floats(t, 88, 0, 0.5f),
+    a.weight = ms_trial_weight(t, &shape);
+    a.epilogue = (ms_epilogue){.bias = ms_trial_floats(t, 88, 0, 0.5f),
                                .act = MS_ACT_GELU,
                                .residual = values(t, 2, 67, 88),
                                .scale = 0.5f};
@@ -49,7 +49,7 @@ static ms_status linear_normalised(trial *t) {
         .layout = MS_LAYOUT_PANEL, .n = 40, .c_in = 56, .kernel_h = 1, .kernel_w = 1, .groups = 1};
     ms_linear_args a = {
         .src = {values(t, 2, 33, 40), values(t, 2, 33, 16)}, .n_src = 2, .dst = output(t, 2, 33, 40)};
-    a.weight = trial_weight(t, &shape);
+    a.weight = ms_trial_weight(t, &shape);
     a.prologue = prologue(t, 2, 56, 1);
     return run_linear(t, &a);
 }
@@ -58,8 +58,8 @@ static ms_status linear_geglu(trial *t) {
     const ms_weight_shape shape = {
         .layout = MS_LAYOUT_GEGLU, .n = 96, .c_in = 40, .kernel_h = 1, .kernel_w = 1, .groups = 1};
     ms_linear_args a = {.src = {values(t, 1, 77, 40)}, .n_src = 1, .dst = output(t, 1, 77, 48)};
-    a.weight = trial_weight(t, &shape);
-    a.epilogue = (ms_epilogue){.bias = trial_floats(t, 96, 0, 0.5f), .act = MS_ACT_GEGLU};
+    a.weight = ms_trial_weight(t, &shape);
+    a.epilogue = (ms_epilogue){.bias = ms_trial_floats(t, 96, 0, 0.5f), .act = MS_ACT_GEGLU};
     return run_linear(t, &a);
 }
 
@@ -97,9 +97,10 @@ static ms_status conv2d(trial *t, const conv *c) {
                                    .kernel_h = c->kernel,
                                    .kernel_w = c->kernel,
                                    .groups = c->groups};
-    a.weight = trial_weight(t, &shape);
-    a.epilogue = (ms_epilogue){
-        .bias = trial_floats(t, c->n, 0, 0.5f), .add = trial_floats(t, c->n, 0, 0.5f), .act = MS_ACT_SILU};
+    a.weight = ms_trial_weight(t, &shape);
+    a.epilogue = (ms_epilogue){.bias = ms_trial_floats(t, c->n, 0, 0.5f),
+                               .add = ms_trial_floats(t, c->n, 0, 0.5f),
+                               .act = MS_ACT_SILU};
     if (c->normalised)
         a.prologue = prologue(t, 2, c->c_in, 1);
     return run_conv2d(t, &a);
@@ -147,10 +148,10 @@ static ms_status conv_depthwise(trial *t) {
 
 static ms_status attention(trial *t, int heads, int dim, int64_t q_tokens, int64_t kv_tokens) {
     const int64_t width = heads * dim;
-    ms_attention_args a = {.q = trial_values(t, 2 * q_tokens * width),
-                           .k = trial_values(t, 2 * kv_tokens * width),
-                           .v = trial_values(t, 2 * kv_tokens * width),
-                           .out = trial_output(t, 2 * q_tokens * width, t->dtype),
+    ms_attention_args a = {.q = ms_trial_values(t, 2 * q_tokens * width),
+                           .k = ms_trial_values(t, 2 * kv_tokens * width),
+                           .v = ms_trial_values(t, 2 * kv_tokens * width),
+                           .out = ms_trial_output(t, 2 * q_tokens * width, t->dtype),
                            .dtype = t->dtype,
                            .q_stride = {q_tokens * width, 0, width},
                            .k_stride = {kv_tokens * width, 0, width},
@@ -194,10 +195,10 @@ static ms_status attention_512(trial *t) {
 static ms_status attention_temporal(trial *t) {
     enum { FRAMES = 16, PIXELS = 9, HEADS = 2, DIM = 40, WIDTH = HEADS * DIM };
     const int64_t stride[3] = {FRAMES * PIXELS * WIDTH, WIDTH, PIXELS * WIDTH};
-    ms_attention_args a = {.q = trial_values(t, FRAMES * PIXELS * WIDTH),
-                           .k = trial_values(t, FRAMES * PIXELS * WIDTH),
-                           .v = trial_values(t, FRAMES * PIXELS * WIDTH),
-                           .out = trial_output(t, FRAMES * PIXELS * WIDTH, t->dtype),
+    ms_attention_args a = {.q = ms_trial_values(t, FRAMES * PIXELS * WIDTH),
+                           .k = ms_trial_values(t, FRAMES * PIXELS * WIDTH),
+                           .v = ms_trial_values(t, FRAMES * PIXELS * WIDTH),
+                           .out = ms_trial_output(t, FRAMES * PIXELS * WIDTH, t->dtype),
                            .dtype = t->dtype,
                            .q_stride = {stride[0], stride[1], stride[2]},
                            .k_stride = {stride[0], stride[1], stride[2]},
@@ -222,7 +223,7 @@ static ms_status group_norm(trial *t) {
                                .h = H,
                                .w = W,
                                .groups = GROUPS};
-    p.partials = trial_block(t, sizeof(double[2]) * IMAGES * H * GROUPS);
+    p.partials = ms_trial_block(t, sizeof(double[2]) * IMAGES * H * GROUPS);
     ms_norm_tables_args a = {.partials = (const double(*)[2])p.partials,
                              .outer = IMAGES,
                              .h = H,
@@ -231,9 +232,9 @@ static ms_status group_norm(trial *t) {
                              .outer_per_table = 2,
                              .groups = GROUPS,
                              .eps = 1e-5f,
-                             .gamma = trial_floats(t, C, 1, 0.25f),
-                             .beta = trial_floats(t, C, 0, 0.25f),
-                             .tables = trial_output(t, IMAGES / 2 * 2 * C, MS_F32)};
+                             .gamma = ms_trial_floats(t, C, 1, 0.25f),
+                             .beta = ms_trial_floats(t, C, 0, 0.25f),
+                             .tables = ms_trial_output(t, IMAGES / 2 * 2 * C, MS_F32)};
     if (t->status != MS_OK)
         return t->status;
     ms_status status = t->dev->kernels->norm_partials(t->queue, &p);
@@ -249,10 +250,10 @@ static ms_status norm_apply(trial *t) {
 static ms_status layer_norm(trial *t) {
     ms_layer_norm_args a = {.src = values(t, 3, 19, 72),
                             .dst = output(t, 3, 19, 72),
-                            .gamma = trial_floats(t, 72, 1, 0.25f),
-                            .beta = trial_floats(t, 72, 0, 0.25f),
+                            .gamma = ms_trial_floats(t, 72, 1, 0.25f),
+                            .beta = ms_trial_floats(t, 72, 0, 0.25f),
                             .eps = 1e-5f,
-                            .position = trial_floats(t, 2 * 72, 0, 0.5f),
+                            .position = ms_trial_floats(t, 2 * 72, 0, 0.5f),
                             .position_rows = 2,
                             .outer_first = 1};
     return t->status == MS_OK ? t->dev->kernels->layer_norm(t->queue, &a) : t->status;
@@ -305,8 +306,8 @@ static ms_status resize(trial *t) {
 
 /* From channels-last to planar. */
 static ms_status copy(trial *t) {
-    ms_copy_args a = {.src = trial_values(t, 2 * 35 * 24),
-                      .dst = trial_output(t, 2 * 35 * 24, t->dtype),
+    ms_copy_args a = {.src = ms_trial_values(t, 2 * 35 * 24),
+                      .dst = ms_trial_output(t, 2 * 35 * 24, t->dtype),
                       .dtype = t->dtype,
                       .outer = 2,
                       .inner = 35,
@@ -321,7 +322,7 @@ static ms_status copy(trial *t) {
 static ms_status noise(trial *t) {
     static const uint32_t numbers[3][2] = {{1, 0}, {1, 7}, {2, 4000000000u}};
     ms_noise_args a = {
-        .seed = 1247, .numbers = trial_words(t, numbers, sizeof(numbers)), .dst = output(t, 3, 300, 4)};
+        .seed = 1247, .numbers = ms_trial_words(t, numbers, sizeof(numbers)), .dst = output(t, 3, 300, 4)};
     return t->status == MS_OK ? t->dev->kernels->noise(t->queue, &a) : t->status;
 }
 
@@ -353,7 +354,7 @@ static ms_status ddim(trial *t) {
     ms_ddim_args a = {.sample = values(t, 2, 99, 4),
                       .noise = values(t, 2, 99, 4),
                       .dst = output(t, 2, 99, 4),
-                      .step = trial_words(t, step, sizeof(step))};
+                      .step = ms_trial_words(t, step, sizeof(step))};
     return t->status == MS_OK ? t->dev->kernels->ddim(t->queue, &a) : t->status;
 }
 
@@ -361,9 +362,9 @@ static ms_status ddim(trial *t) {
 static ms_status check_finite(trial *t) {
     static const uint32_t bad[8] = {0, 0, 0, 0x7f800000u, 0, 0, 0, 0};
     static const uint32_t set[1] = {0};
-    void *flag = trial_words(t, set, sizeof(set));
+    void *flag = ms_trial_words(t, set, sizeof(set));
     ms_check_finite_args fine = {.src = values(t, 2, 99, 4), .flag = flag};
-    ms_rows rows = trial_rows(t, trial_words(t, bad, sizeof(bad)), 1, 2, 4);
+    ms_rows rows = ms_trial_rows(t, ms_trial_words(t, bad, sizeof(bad)), 1, 2, 4);
     ms_rows result = output(t, 1, 1, 1);
     ms_check_finite_args infinite = {.src = rows, .flag = (uint32_t *)result.data};
     if (t->status != MS_OK)
@@ -374,7 +375,7 @@ static ms_status check_finite(trial *t) {
     return status;
 }
 
-const self_case self_cases[] = {
+const self_case ms_self_cases[] = {
     {"linear", linear, 16, 0, false},
     {"linear, normalised", linear_normalised, 32, 0, false},
     {"linear, GEGLU", linear_geglu, 32, 0, false},
@@ -406,4 +407,4 @@ const self_case self_cases[] = {
     {"check of finite values", check_finite, 0, 0, true},
 };
 
-const int n_self_cases = (int)(sizeof(self_cases) / sizeof(self_cases[0]));
+const int ms_n_self_cases = (int)(sizeof(ms_self_cases) / sizeof(ms_self_cases[0]));

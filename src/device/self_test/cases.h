@@ -16,7 +16,7 @@ typedef struct self_case {
     bool float_only; /* its operands are float32 whatever the networks keep */
 } self_case;
 
-extern const self_case self_cases[];
-extern const int n_self_cases;
+extern const self_case ms_self_cases[];
+extern const int ms_n_self_cases;
 
 #endif

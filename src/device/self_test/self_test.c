@@ -14,14 +14,14 @@ static ms_status open_reference(ms_device *dev, ms_device **ret_cpu, ms_error *e
 static ms_status run_one(const self_case *c, ms_device *dev, ms_dtype given, ms_dtype kept, uint64_t seed,
                          float **ret_values, int64_t *ret_count, uint64_t *ret_hash, bool *ret_differs) {
     trial t;
-    ms_status status = trial_begin(&t, dev, given, kept, seed);
+    ms_status status = ms_trial_begin(&t, dev, given, kept, seed);
     if (status == MS_OK)
         status = c->run(&t);
     if (status == MS_OK)
-        status = trial_read(&t, ret_values, ret_hash);
+        status = ms_trial_read(&t, ret_values, ret_hash);
     *ret_count = t.outputs;
     *ret_differs = t.differs;
-    trial_end(&t);
+    ms_trial_end(&t);
     return status;
 }
 
@@ -77,12 +77,12 @@ typedef struct self_test {
 
 static ms_status run_seed(self_test *s, int seed) {
     static const ms_dtype types[] = {MS_F32, MS_F16, MS_BF16};
-    for (int i = 0; i < n_self_cases; i++)
+    for (int i = 0; i < ms_n_self_cases; i++)
         for (int d = 0; d < 3; d++) {
             ms_self_test_result r;
-            if (!(s->dev->caps.activations & 1u << types[d]) || (d > 0 && self_cases[i].float_only))
+            if (!(s->dev->caps.activations & 1u << types[d]) || (d > 0 && ms_self_cases[i].float_only))
                 continue;
-            MS_TRY(compare(&self_cases[i], s->dev, s->cpu, types[d], (uint64_t)seed, &r));
+            MS_TRY(compare(&ms_self_cases[i], s->dev, s->cpu, types[d], (uint64_t)seed, &r));
             r.predicted = seed == 0 ? predicted(s->dev, r.family, r.dtype) : 0;
             r.agrees = r.agrees && (!r.predicted || r.predicted == r.hash);
             if (!r.agrees && !s->disagrees) {

@@ -11,7 +11,7 @@
 
 static const uint64_t hash_key[2] = {0x6d656d7361666531u, 0x73656c6674657374u};
 
-ms_status trial_begin(trial *t, ms_device *dev, ms_dtype given, ms_dtype dtype, uint64_t seed) {
+ms_status ms_trial_begin(trial *t, ms_device *dev, ms_dtype given, ms_dtype dtype, uint64_t seed) {
     *t = (trial){.dev = dev, .given = given, .dtype = dtype, .seed = seed};
     ms_status status = dev->backend->queue_create(dev, &t->queue);
     return status == MS_OK ? dev->backend->event_create(dev, &t->done) : status;
@@ -22,7 +22,7 @@ static ms_status finish(trial *t) {
     return status == MS_OK ? t->dev->backend->finish(t->done) : status;
 }
 
-void trial_end(trial *t) {
+void ms_trial_end(trial *t) {
     if (t->queue && t->done)
         (void)finish(t); /* what uses the blocks is done, or the device is lost */
     if (t->done)
@@ -66,7 +66,7 @@ static float rounded(ms_dtype dtype, float value) {
     return get(&kept, dtype, 0);
 }
 
-void *trial_block(trial *t, size_t bytes) {
+void *ms_trial_block(trial *t, size_t bytes) {
     if (t->status == MS_OK && t->blocks == TRIAL_BLOCKS)
         t->status = MS_INTERNAL;
     if (t->status != MS_OK)
@@ -94,13 +94,13 @@ static void *stage(trial *t, size_t bytes) {
 }
 
 static void *upload(trial *t, void *staged, size_t bytes) {
-    void *block = trial_block(t, bytes);
+    void *block = ms_trial_block(t, bytes);
     if (block && staged)
         t->status = t->dev->backend->upload(t->queue, block, staged, bytes);
     return t->status == MS_OK ? block : NULL;
 }
 
-void *trial_values(trial *t, int64_t count) {
+void *ms_trial_values(trial *t, int64_t count) {
     size_t bytes = (size_t)count * ms_dtype_bytes(t->dtype);
     void *staged = stage(t, bytes);
     for (int64_t i = 0; staged && i < count; i++)
@@ -108,23 +108,23 @@ void *trial_values(trial *t, int64_t count) {
     return upload(t, staged, bytes);
 }
 
-float *trial_floats(trial *t, int64_t count, float middle, float spread) {
+float *ms_trial_floats(trial *t, int64_t count, float middle, float spread) {
     float *staged = stage(t, (size_t)count * sizeof(float));
     for (int64_t i = 0; staged && i < count; i++)
         staged[i] = middle + spread * normal(&t->seed);
     return upload(t, staged, (size_t)count * sizeof(float));
 }
 
-void *trial_words(trial *t, const void *words, size_t bytes) {
+void *ms_trial_words(trial *t, const void *words, size_t bytes) {
     void *staged = stage(t, bytes);
     if (staged)
         memcpy(staged, words, bytes);
     return upload(t, staged, bytes);
 }
 
-void *trial_output(trial *t, int64_t count, ms_dtype dtype) {
+void *ms_trial_output(trial *t, int64_t count, ms_dtype dtype) {
     size_t bytes = (size_t)count * ms_dtype_bytes(dtype);
-    t->output = trial_block(t, bytes);
+    t->output = ms_trial_block(t, bytes);
     t->output_dtype = dtype;
     t->outputs = count;
     if (t->output)
@@ -132,7 +132,7 @@ void *trial_output(trial *t, int64_t count, ms_dtype dtype) {
     return t->output;
 }
 
-ms_rows trial_rows(const trial *t, void *data, int64_t outer, int64_t inner, int64_t channels) {
+ms_rows ms_trial_rows(const trial *t, void *data, int64_t outer, int64_t inner, int64_t channels) {
     return (ms_rows){.data = data,
                      .outer = outer,
                      .inner = inner,
@@ -162,12 +162,12 @@ static void pack_there(trial *t, const ms_weight_shape *shape, const void *raw, 
         t->status = b->weight_prepare(t->queue, shape, MS_F32, first, rest, wide_there, dst);
 }
 
-ms_weight trial_weight(trial *t, const ms_weight_shape *given) {
+ms_weight ms_trial_weight(trial *t, const ms_weight_shape *given) {
     ms_weight_shape shape = *given;
     shape.dtype = t->dtype;
     int64_t k = shape.c_in * shape.kernel_h * shape.kernel_w;
     size_t row = (size_t)k * ms_dtype_bytes(shape.dtype), bytes = t->dev->backend->weight_bytes(&shape);
-    void *raw = stage(t, (size_t)shape.n * row), *dst = trial_block(t, bytes);
+    void *raw = stage(t, (size_t)shape.n * row), *dst = ms_trial_block(t, bytes);
     float spread = 1.0f;
     for (int64_t i = k; i > 1; i /= 4) /* about the root of k, so that sums keep their size */
         spread /= 2;
@@ -211,9 +211,9 @@ static ms_status run_form(trial *t, int form, trial_call call, const void *args,
     return t->status == MS_OK ? fetch_output(t) : t->status;
 }
 
-ms_status trial_run(trial *t, trial_call call, const void *args, size_t workspace_bytes) {
+ms_status ms_trial_run(trial *t, trial_call call, const void *args, size_t workspace_bytes) {
     const int forms = t->dev->caps.forms;
-    void *workspace = trial_block(t, workspace_bytes ? workspace_bytes : 1);
+    void *workspace = ms_trial_block(t, workspace_bytes ? workspace_bytes : 1);
     uint64_t first = 0;
     if (t->status == MS_OK && forms == 0)
         t->status = call(t, args, workspace);
@@ -226,7 +226,7 @@ ms_status trial_run(trial *t, trial_call call, const void *args, size_t workspac
     return t->status;
 }
 
-ms_status trial_read(trial *t, float **ret_values, uint64_t *ret_hash) {
+ms_status ms_trial_read(trial *t, float **ret_values, uint64_t *ret_hash) {
     float *values = ms_mem_alloc(t->dev->mem, MS_LEDGER_GENERAL, (size_t)t->outputs * sizeof(*values));
     if (t->status == MS_OK && !values)
         t->status = MS_HOST_MEMORY;

@@ -24,30 +24,30 @@ typedef struct trial {
     bool differs; /* a form of the call left other bits than the others */
 } trial;
 
-ms_status trial_begin(trial *t, ms_device *dev, ms_dtype given, ms_dtype dtype, uint64_t seed);
-void trial_end(trial *t);
+ms_status ms_trial_begin(trial *t, ms_device *dev, ms_dtype given, ms_dtype dtype, uint64_t seed);
+void ms_trial_end(trial *t);
 
 /* Values of the normal distribution's size, of the type `given`, kept as `dtype`. NULL after a failure. */
-void *trial_values(trial *t, int64_t count);
+void *ms_trial_values(trial *t, int64_t count);
 /* Tables and parameters: float32 everywhere, around a middle. */
-float *trial_floats(trial *t, int64_t count, float middle, float spread);
-void *trial_words(trial *t, const void *words, size_t bytes);
+float *ms_trial_floats(trial *t, int64_t count, float middle, float spread);
+void *ms_trial_words(trial *t, const void *words, size_t bytes);
 /* What the case makes; one a case. */
-void *trial_output(trial *t, int64_t count, ms_dtype dtype);
+void *ms_trial_output(trial *t, int64_t count, ms_dtype dtype);
 /* For what has no further use. */
-void *trial_block(trial *t, size_t bytes);
+void *ms_trial_block(trial *t, size_t bytes);
 /* A matrix in the device's layout; its values are of the type `given`. */
-ms_weight trial_weight(trial *t, const ms_weight_shape *shape);
+ms_weight ms_trial_weight(trial *t, const ms_weight_shape *shape);
 
 /* outer x inner rows that lie behind each other. */
-ms_rows trial_rows(const trial *t, void *data, int64_t outer, int64_t inner, int64_t channels);
+ms_rows ms_trial_rows(const trial *t, void *data, int64_t outer, int64_t inner, int64_t channels);
 
 /* Does a call in every form that the device has of it (ms_device_caps.forms). What is left in the output is
    of the last one, or of the first whose bits are other ones. */
 typedef ms_status (*trial_call)(trial *t, const void *args, void *workspace);
-ms_status trial_run(trial *t, trial_call call, const void *args, size_t workspace_bytes);
+ms_status ms_trial_run(trial *t, trial_call call, const void *args, size_t workspace_bytes);
 
 /* Waits, and reads the output as floats (to be freed with ms_mem_free) and hashes its bytes. */
-ms_status trial_read(trial *t, float **ret_values, uint64_t *ret_hash);
+ms_status ms_trial_read(trial *t, float **ret_values, uint64_t *ret_hash);
 
 #endif

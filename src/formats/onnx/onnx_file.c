@@ -32,7 +32,7 @@ static void *alloc_block(onnx_owner *o, size_t bytes) {
     return block + 1;
 }
 
-void *onnx_alloc(onnx_owner *o, size_t bytes) {
+void *ms_onnx_alloc(onnx_owner *o, size_t bytes) {
     if (bytes > o->limit_bytes - o->used_bytes) {
         o->over_limit = true;
         return NULL;
@@ -41,16 +41,16 @@ void *onnx_alloc(onnx_owner *o, size_t bytes) {
     return bytes >= LARGE_BYTES ? alloc_block(o, bytes) : ms_region_alloc(&o->region, bytes);
 }
 
-void *onnx_alloc_array(onnx_owner *o, size_t count, size_t bytes) {
+void *ms_onnx_alloc_array(onnx_owner *o, size_t count, size_t bytes) {
     size_t total;
     if (__builtin_mul_overflow(count, bytes, &total)) {
         o->over_limit = true;
         return NULL;
     }
-    return onnx_alloc(o, total);
+    return ms_onnx_alloc(o, total);
 }
 
-ms_status(onnx_no_memory)(onnx_owner *o) {
+ms_status(ms_onnx_no_memory)(onnx_owner *o) {
     if (o->over_limit)
         return ms_fail(o->err, MS_BAD_MODEL, "asks for more than %zu bytes of memory for its size",
                        o->limit_bytes);
@@ -99,9 +99,9 @@ static ms_status open_bytes(onnx_owner *o, const char *path, const void *data, s
     o->limit_bytes = memory_limit(bytes);
     char *copy = ms_region_strndup(&o->region, path, strlen(path));
     if (!copy)
-        return onnx_no_memory(o);
+        return ms_onnx_no_memory(o);
     o->file.path = copy;
-    return onnx_read(o, data, bytes);
+    return ms_onnx_read(o, data, bytes);
 }
 
 ms_status ms_onnx_file_open_memory(ms_mem *mem, const char *name, const void *data, size_t bytes,
@@ -149,7 +149,7 @@ ms_status ms_onnx_file_open(ms_mem *mem, const char *path, ms_onnx_file **ret_fi
 }
 
 #if !MS_HAVE_ONNX
-ms_status onnx_read(onnx_owner *o, const void *data, size_t bytes) {
+ms_status ms_onnx_read(onnx_owner *o, const void *data, size_t bytes) {
     (void)data;
     (void)bytes;
     return ms_fail(o->err, MS_UNSUPPORTED,

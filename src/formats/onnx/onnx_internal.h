@@ -19,25 +19,25 @@ typedef struct onnx_owner {
 } onnx_owner;
 
 /* Aligned to 8 bytes, not cleared; NULL when memory or the limit says no. */
-void *onnx_alloc(onnx_owner *o, size_t bytes);
-void *onnx_alloc_array(onnx_owner *o, size_t count, size_t bytes);
+void *ms_onnx_alloc(onnx_owner *o, size_t bytes);
+void *ms_onnx_alloc_array(onnx_owner *o, size_t count, size_t bytes);
 
-/* What onnx_alloc() returning NULL means: MS_BAD_MODEL for the limit, else MS_HOST_MEMORY. */
-ms_status onnx_no_memory(onnx_owner *o);
+/* What ms_onnx_alloc() returning NULL means: MS_BAD_MODEL for the limit, else MS_HOST_MEMORY. */
+ms_status ms_onnx_no_memory(onnx_owner *o);
 #ifdef __clang_analyzer__ /* as ms_fail() in base/error.h */
-#define onnx_no_memory(o) ((void)(onnx_no_memory)(o), MS_HOST_MEMORY)
+#define ms_onnx_no_memory(o) ((void)(ms_onnx_no_memory)(o), MS_HOST_MEMORY)
 #endif
 
 /* Turns the bytes of a file into o->file, whose path is set. */
-ms_status onnx_read(onnx_owner *o, const void *data, size_t bytes);
+ms_status ms_onnx_read(onnx_owner *o, const void *data, size_t bytes);
 
 #if MS_HAVE_ONNX
 #include "onnx.pb-c.h"
 
 /* A tensor of the file with its values widened; the parsed one's data may be taken over. who names it in
    messages. */
-ms_status onnx_read_tensor(onnx_owner *o, const Ms__Onnx__Tensor *from, const char *who,
-                           const ms_onnx_tensor **ret_tensor);
+ms_status ms_onnx_read_tensor(onnx_owner *o, const Ms__Onnx__Tensor *from, const char *who,
+                              const ms_onnx_tensor **ret_tensor);
 #endif
 
 #endif

@@ -47,7 +47,7 @@ static ms_status make_value(reader *r, const char *name, const char *maker, int3
                        quote(q2, name));
     void *number = (void *)(uintptr_t)(r->n_values + 1);
     if (ms_strmap_add(&r->names, name, strlen(name), number) != MS_STRMAP_ADDED)
-        return onnx_no_memory(r->o);
+        return ms_onnx_no_memory(r->o);
     r->value_names[r->n_values] = name;
     r->constants[r->n_values] = NULL;
     *ret_value = r->n_values++;
@@ -59,9 +59,9 @@ static ms_status make_room(reader *r, const graph_proto *g) {
     size_t n = g->n_initializer + g->n_input;
     for (size_t i = 0; i < g->n_node; i++)
         n += g->node[i]->n_output;
-    r->value_names = onnx_alloc_array(r->o, n, sizeof(*r->value_names));
-    r->constants = onnx_alloc_array(r->o, n, sizeof(*r->constants));
-    return r->value_names && r->constants ? MS_OK : onnx_no_memory(r->o);
+    r->value_names = ms_onnx_alloc_array(r->o, n, sizeof(*r->value_names));
+    r->constants = ms_onnx_alloc_array(r->o, n, sizeof(*r->constants));
+    return r->value_names && r->constants ? MS_OK : ms_onnx_no_memory(r->o);
 }
 
 static ms_status read_initializers(reader *r, const graph_proto *g) {
@@ -72,7 +72,7 @@ static ms_status read_initializers(reader *r, const graph_proto *g) {
         int32_t value;
         MS_TRY(make_value(r, g->initializer[i]->name, "an initializer", &value));
         snprintf(who, sizeof(who), "tensor \"%s\"", quote(q, g->initializer[i]->name));
-        MS_TRY(onnx_read_tensor(r->o, g->initializer[i], who, &r->constants[value]));
+        MS_TRY(ms_onnx_read_tensor(r->o, g->initializer[i], who, &r->constants[value]));
     }
     return MS_OK;
 }
@@ -102,9 +102,9 @@ static ms_status read_port(reader *r, const value_proto *from, ms_onnx_port *ret
 }
 
 static ms_status read_inputs(reader *r, const graph_proto *g) {
-    ms_onnx_port *ports = onnx_alloc_array(r->o, g->n_input, sizeof(*ports));
+    ms_onnx_port *ports = ms_onnx_alloc_array(r->o, g->n_input, sizeof(*ports));
     if (!ports)
-        return onnx_no_memory(r->o);
+        return ms_onnx_no_memory(r->o);
     int n = 0;
     for (size_t i = 0; i < g->n_input; i++) {
         const value_proto *from = g->input[i];
@@ -123,9 +123,9 @@ static ms_status read_inputs(reader *r, const graph_proto *g) {
 /* Their declared shapes are left out: published files have those of one input size there. */
 static ms_status read_outputs(reader *r, const graph_proto *g) {
     char q[MS_QUOTE_BYTES];
-    ms_onnx_port *ports = onnx_alloc_array(r->o, g->n_output, sizeof(*ports));
+    ms_onnx_port *ports = ms_onnx_alloc_array(r->o, g->n_output, sizeof(*ports));
     if (!ports)
-        return onnx_no_memory(r->o);
+        return ms_onnx_no_memory(r->o);
     for (size_t i = 0; i < g->n_output; i++) {
         const char *name = g->output[i]->name ? g->output[i]->name : "";
         ports[i] = (ms_onnx_port){.name = name, .rank = -1, .value = find_value(r, name)};
@@ -144,9 +144,9 @@ static ms_status copy_text(reader *r, const attribute_proto *from, ms_onnx_attr 
     char q[MS_QUOTE_BYTES];
     if (n && memchr(from->s.data, 0, n))
         return ms_fail(r->err, MS_BAD_MODEL, "attribute %s holds a zero byte", quote(q, from->name));
-    char *text = onnx_alloc(r->o, n + 1);
+    char *text = ms_onnx_alloc(r->o, n + 1);
     if (!text)
-        return onnx_no_memory(r->o);
+        return ms_onnx_no_memory(r->o);
     if (n)
         memcpy(text, from->s.data, n);
     text[n] = 0;
@@ -174,7 +174,7 @@ static ms_status read_attribute(reader *r, const attribute_proto *from, ms_onnx_
         snprintf(who, sizeof(who), "attribute %s", quote(q, from->name));
         if (!from->t)
             return ms_fail(r->err, MS_BAD_MODEL, "%s: holds no tensor", who);
-        return onnx_read_tensor(r->o, from->t, who, &attr->tensor);
+        return ms_onnx_read_tensor(r->o, from->t, who, &attr->tensor);
     case 6:
         attr->type = MS_ONNX_FLOATS;
         attr->floats = from->floats;
@@ -196,9 +196,9 @@ static ms_status read_attributes(reader *r, const node_proto *from, ms_onnx_node
     if (from->n_attribute > MAX_ATTRIBUTES)
         return ms_fail(r->err, MS_BAD_MODEL, "has %zu attributes, more than %d", from->n_attribute,
                        MAX_ATTRIBUTES);
-    ms_onnx_attr *attrs = onnx_alloc_array(r->o, from->n_attribute, sizeof(*attrs));
+    ms_onnx_attr *attrs = ms_onnx_alloc_array(r->o, from->n_attribute, sizeof(*attrs));
     if (!attrs)
-        return onnx_no_memory(r->o);
+        return ms_onnx_no_memory(r->o);
     for (size_t i = 0; i < from->n_attribute; i++) {
         const attribute_proto *a = from->attribute[i];
         if (!a->name || !a->name[0])
@@ -217,9 +217,9 @@ static ms_status read_attributes(reader *r, const node_proto *from, ms_onnx_node
 
 static ms_status read_node_inputs(reader *r, const node_proto *from, ms_onnx_node *node) {
     char q[MS_QUOTE_BYTES];
-    int32_t *in = onnx_alloc_array(r->o, from->n_input, sizeof(*in));
+    int32_t *in = ms_onnx_alloc_array(r->o, from->n_input, sizeof(*in));
     if (!in)
-        return onnx_no_memory(r->o);
+        return ms_onnx_no_memory(r->o);
     node->input = in;
     for (size_t i = 0; i < from->n_input; i++) {
         const char *name = from->input[i];
@@ -234,9 +234,9 @@ static ms_status read_node_inputs(reader *r, const node_proto *from, ms_onnx_nod
 }
 
 static ms_status read_node_outputs(reader *r, const node_proto *from, ms_onnx_node *node) {
-    int32_t *out = onnx_alloc_array(r->o, from->n_output, sizeof(*out));
+    int32_t *out = ms_onnx_alloc_array(r->o, from->n_output, sizeof(*out));
     if (!out)
-        return onnx_no_memory(r->o);
+        return ms_onnx_no_memory(r->o);
     node->output = out;
     for (size_t i = 0; i < from->n_output; i++) {
         out[i] = -1;
@@ -268,9 +268,9 @@ static ms_status read_node(reader *r, const node_proto *from, ms_onnx_node *node
 
 static ms_status read_nodes(reader *r, const graph_proto *g) {
     char q[MS_QUOTE_BYTES], q2[MS_QUOTE_BYTES];
-    ms_onnx_node *nodes = onnx_alloc_array(r->o, g->n_node, sizeof(*nodes));
+    ms_onnx_node *nodes = ms_onnx_alloc_array(r->o, g->n_node, sizeof(*nodes));
     if (!nodes)
-        return onnx_no_memory(r->o);
+        return ms_onnx_no_memory(r->o);
     for (size_t i = 0; i < g->n_node; i++) {
         const node_proto *from = g->node[i];
         const char *first = from->n_output ? from->output[0] : "";
@@ -334,7 +334,7 @@ typedef struct parse_memory {
 
 static void *parse_alloc(void *arg, size_t bytes) {
     parse_memory *m = arg;
-    void *block = onnx_alloc(m->o, bytes);
+    void *block = ms_onnx_alloc(m->o, bytes);
     m->failed |= !block;
     return block;
 }
@@ -346,12 +346,12 @@ static void parse_free(void *arg, void *block) {
     (void)block;
 }
 
-ms_status onnx_read(onnx_owner *o, const void *data, size_t bytes) {
+ms_status ms_onnx_read(onnx_owner *o, const void *data, size_t bytes) {
     parse_memory memory = {.o = o};
     ProtobufCAllocator allocator = {.alloc = parse_alloc, .free = parse_free, .allocator_data = &memory};
     Ms__Onnx__Model *model = ms__onnx__model__unpack(&allocator, bytes, data);
     if (!model && memory.failed)
-        return onnx_no_memory(o);
+        return ms_onnx_no_memory(o);
     if (!model)
         return ms_fail(o->err, MS_BAD_MODEL, "is no ONNX file: its %zu bytes do not parse", bytes);
     reader r = {.o = o, .err = o->err};

@@ -143,9 +143,9 @@ static float load_float(const onnx_type *type, const void *from, size_t bytes, i
 
 static ms_status widen(onnx_owner *o, const onnx_type *type, const void *from, size_t bytes,
                        ms_onnx_tensor *t, const char *who) {
-    void *to = onnx_alloc_array(o, (size_t)t->elements, ms_dtype_bytes(t->dtype));
+    void *to = ms_onnx_alloc_array(o, (size_t)t->elements, ms_dtype_bytes(t->dtype));
     if (!to)
-        return onnx_no_memory(o);
+        return ms_onnx_no_memory(o);
     for (int64_t i = 0; i < t->elements; i++) {
         if (t->dtype == MS_F32)
             ((float *)to)[i] = load_float(type, from, bytes, i);
@@ -206,8 +206,8 @@ static ms_status find_values(onnx_owner *o, const tensor_proto *p, const onnx_ty
     return MS_OK;
 }
 
-ms_status onnx_read_tensor(onnx_owner *o, const tensor_proto *p, const char *who,
-                           const ms_onnx_tensor **ret_tensor) {
+ms_status ms_onnx_read_tensor(onnx_owner *o, const tensor_proto *p, const char *who,
+                              const ms_onnx_tensor **ret_tensor) {
     static const float nothing[1];
     if (p->data_location != 0 || p->n_external_data)
         return ms_fail(o->err, MS_BAD_MODEL,
@@ -220,9 +220,9 @@ ms_status onnx_read_tensor(onnx_owner *o, const tensor_proto *p, const char *who
     if (!type)
         return ms_fail(o->err, MS_BAD_MODEL, "%s: element type %" PRId32 " is not supported", who,
                        p->data_type);
-    ms_onnx_tensor *t = onnx_alloc(o, sizeof(*t));
+    ms_onnx_tensor *t = ms_onnx_alloc(o, sizeof(*t));
     if (!t)
-        return onnx_no_memory(o);
+        return ms_onnx_no_memory(o);
     *t = (ms_onnx_tensor){.dtype = type->widened};
     const void *from = NULL;
     size_t bytes = 0;

@@ -12,8 +12,8 @@ static bool check_norm(ms_graph *g, const char *name, const ms_norm_ref *norm, m
     return true;
 }
 
-bool op_matrix_inputs(ms_graph *g, ms_node *node, ms_value src, ms_value src2, const ms_norm_ref *norm,
-                      const ms_out_desc *out, ms_shape dst, int64_t n) {
+bool ms_op_matrix_inputs(ms_graph *g, ms_node *node, ms_value src, ms_value src2, const ms_norm_ref *norm,
+                         const ms_out_desc *out, ms_shape dst, int64_t n) {
     ms_shape a = ms_graph_shape(g, src), b = ms_graph_shape(g, src2);
     if (src2 != MS_NO_VALUE && (a.n != b.n || a.h != b.h || a.w != b.w)) {
         ms_graph_fail(g, MS_INVALID_ARGUMENT, "%s: the two sources have different sizes", node->name);
@@ -42,7 +42,7 @@ bool op_matrix_inputs(ms_graph *g, ms_node *node, ms_value src, ms_value src2, c
     return !ms_graph_failed(g);
 }
 
-ms_prologue op_prologue(const ms_exec_context *x, const ms_node *node, const ms_norm_ref *norm) {
+ms_prologue ms_op_prologue(const ms_exec_context *x, const ms_node *node, const ms_norm_ref *norm) {
     ms_value tables = node->input[OP_TABLES];
     if (tables == MS_NO_VALUE)
         return (ms_prologue){0};
@@ -57,7 +57,7 @@ ms_prologue op_prologue(const ms_exec_context *x, const ms_node *node, const ms_
     return p;
 }
 
-ms_epilogue op_epilogue(const ms_exec_context *x, const ms_node *node, const ms_out_desc *out) {
+ms_epilogue ms_op_epilogue(const ms_exec_context *x, const ms_node *node, const ms_out_desc *out) {
     ms_epilogue e = {.bias = ms_exec_vector(x, node->param[OP_BIAS]),
                      .add = ms_exec_data(x, node->input[OP_ADD]),
                      .act = out->act,

@@ -32,12 +32,12 @@ enum { OP_WEIGHT, OP_BIAS, OP_SLOPE, OP_MATRIX_PARAMS };
 
 /* Checks norm, add and residual against the shapes and puts them into the node. n: outputs of the product,
    which are what the bias is for; GEGLU then halves them. */
-bool op_matrix_inputs(ms_graph *g, ms_node *node, ms_value src, ms_value src2, const ms_norm_ref *norm,
-                      const ms_out_desc *out, ms_shape dst, int64_t n);
+bool ms_op_matrix_inputs(ms_graph *g, ms_node *node, ms_value src, ms_value src2, const ms_norm_ref *norm,
+                         const ms_out_desc *out, ms_shape dst, int64_t n);
 
-ms_prologue op_prologue(const ms_exec_context *x, const ms_node *node, const ms_norm_ref *norm);
+ms_prologue ms_op_prologue(const ms_exec_context *x, const ms_node *node, const ms_norm_ref *norm);
 
 /* The residual is those rows of it that the node's output has. */
-ms_epilogue op_epilogue(const ms_exec_context *x, const ms_node *node, const ms_out_desc *out);
+ms_epilogue ms_op_epilogue(const ms_exec_context *x, const ms_node *node, const ms_out_desc *out);
 
 #endif

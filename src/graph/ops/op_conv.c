@@ -38,8 +38,8 @@ static ms_conv2d_args arguments(const ms_exec_context *x, const ms_node *node) {
         a.dst_rows = dst.end - dst.first;
     }
     a.weight = ms_exec_matrix(x, node->param[OP_WEIGHT]);
-    a.prologue = op_prologue(x, node, &d->norm);
-    a.epilogue = op_epilogue(x, node, &d->out);
+    a.prologue = ms_op_prologue(x, node, &d->norm);
+    a.epilogue = ms_op_epilogue(x, node, &d->out);
     return a;
 }
 
@@ -113,7 +113,7 @@ ms_value ms_op_conv_onto(ms_graph *g, const ms_conv_desc *desc, ms_value taken) 
     ms_shape dst = {s.n, space_h / or_one(desc->stride_h) + 1, space_w / or_one(desc->stride_w) + 1,
                     desc->channels};
     ms_node node = {.op = &op, .name = desc->name};
-    if (!op_matrix_inputs(g, &node, desc->src, desc->src2, &desc->norm, &desc->out, dst, dst.c))
+    if (!ms_op_matrix_inputs(g, &node, desc->src, desc->src2, &desc->norm, &desc->out, dst, dst.c))
         return MS_NO_VALUE;
     if (taken != MS_NO_VALUE) {
         if (!op_same_shape(g, desc->name, taken, dst))

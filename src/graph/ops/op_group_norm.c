@@ -95,7 +95,7 @@ static ms_status run_apply(const ms_exec_context *x, const ms_node *node, void *
     (void)ws;
     ms_norm_apply_args a = {.src = ms_exec_rows(x, node->input[OP_SRC]),
                             .dst = ms_exec_rows(x, node->output),
-                            .prologue = op_prologue(x, node, node->desc)};
+                            .prologue = ms_op_prologue(x, node, node->desc)};
     return x->dev->kernels->norm_apply(x->queue, &a);
 }
 
@@ -106,7 +106,7 @@ ms_value ms_op_norm_apply(ms_graph *g, const char *name, ms_value src, ms_norm_r
         return MS_NO_VALUE;
     ms_node node = {.op = &op_apply, .name = name};
     ms_shape s = ms_graph_shape(g, src);
-    if (!op_matrix_inputs(g, &node, src, MS_NO_VALUE, &norm, &MS_NO_OUT, s, s.c))
+    if (!ms_op_matrix_inputs(g, &node, src, MS_NO_VALUE, &norm, &MS_NO_OUT, s, s.c))
         return MS_NO_VALUE;
     node.in_place = OP_SRC;
     node.desc = ms_graph_copy(g, &norm, sizeof(norm));

@@ -6,8 +6,8 @@ static ms_linear_args arguments(const ms_exec_context *x, const ms_node *node) {
     ms_linear_args a = {.n_src = d->src2 == MS_NO_VALUE ? 1 : 2,
                         .dst = ms_exec_rows(x, node->output),
                         .weight = ms_exec_matrix(x, node->param[OP_WEIGHT]),
-                        .prologue = op_prologue(x, node, &d->norm),
-                        .epilogue = op_epilogue(x, node, &d->out)};
+                        .prologue = ms_op_prologue(x, node, &d->norm),
+                        .epilogue = ms_op_epilogue(x, node, &d->out)};
     a.src[0] = ms_exec_rows(x, d->src);
     a.src[1] = ms_exec_rows(x, d->src2);
     return a;
@@ -70,7 +70,7 @@ ms_value ms_op_linear(ms_graph *g, const ms_linear_desc *desc) {
     }
     dst.c = geglu ? desc->n / 2 : desc->n;
     ms_node node = {.op = &op, .name = desc->name};
-    if (!op_matrix_inputs(g, &node, desc->src, desc->src2, &desc->norm, &desc->out, dst, desc->n))
+    if (!ms_op_matrix_inputs(g, &node, desc->src, desc->src2, &desc->norm, &desc->out, dst, desc->n))
         return MS_NO_VALUE;
     ms_param merged = declare_part_bias(g, desc, parts);
     if (merged != MS_NO_PARAM)

@@ -84,94 +84,95 @@ typedef struct onnx_op {
     onnx_visit fold; /* all inputs are constants; NULL: not supported then */
 } onnx_op;
 
-const onnx_op *onnx_find_op(const char *name);
+const onnx_op *ms_onnx_find_op(const char *name);
 
 /* Visits all needed nodes; the slots of inputs and initializers are filled in. */
-ms_status onnx_build_nodes(onnx_build *b);
+ms_status ms_onnx_build_nodes(onnx_build *b);
 
 /* Checks every node before it is looked at: its operator, its number of inputs and outputs. */
-ms_status onnx_check_node(const onnx_build *b, const ms_onnx_node *node, const onnx_op **ret_op);
+ms_status ms_onnx_check_node(const onnx_build *b, const ms_onnx_node *node, const onnx_op **ret_op);
 
 /* ---- messages, memory ---- */
 
 /* "node 12 "Conv_12" (Conv): ..." */
-ms_status onnx_fail(const onnx_build *b, const ms_onnx_node *node, ms_status code, const char *fmt, ...)
+ms_status ms_onnx_fail(const onnx_build *b, const ms_onnx_node *node, ms_status code, const char *fmt, ...)
     MS_PRINTF(4, 5);
-ms_status onnx_no_region(const onnx_build *b);
+ms_status ms_onnx_no_region(const onnx_build *b);
 #ifdef __clang_analyzer__ /* as ms_fail() in base/error.h */
-#define onnx_fail(b, node, code, ...) ((void)(onnx_fail)(b, node, code, __VA_ARGS__), (code))
-#define onnx_no_region(b) ((void)(onnx_no_region)(b), MS_HOST_MEMORY)
+#define ms_onnx_fail(b, node, code, ...) ((void)(ms_onnx_fail)(b, node, code, __VA_ARGS__), (code))
+#define ms_onnx_no_region(b) ((void)(ms_onnx_no_region)(b), MS_HOST_MEMORY)
 #endif
 
 /* Turns the graph's first error, if there is one, into a status. */
-ms_status onnx_graph_status(const onnx_build *b, const ms_onnx_node *node);
+ms_status ms_onnx_graph_status(const onnx_build *b, const ms_onnx_node *node);
 
 /* ---- slots ---- */
 
 /* The i-th input of a node; NULL when it is left out. */
-onnx_slot *onnx_in(const onnx_build *b, const ms_onnx_node *node, int i);
+onnx_slot *ms_onnx_in(const onnx_build *b, const ms_onnx_node *node, int i);
 /* The node's output becomes what slot says. */
-ms_status onnx_out(onnx_build *b, const onnx_slot *slot);
+ms_status ms_onnx_out(onnx_build *b, const onnx_slot *slot);
 /* ... a new live tensor: an image [n, c, h, w] or, rank 2, rows [n, c]. */
-ms_status onnx_out_value(onnx_build *b, ms_value value, int rank);
+ms_status ms_onnx_out_value(onnx_build *b, ms_value value, int rank);
 
 /* A constant with room for its elements. */
-ms_status onnx_new_const(const onnx_build *b, ms_dtype dtype, int rank, const int64_t *dim,
-                         onnx_slot *ret_slot, void **ret_data);
+ms_status ms_onnx_new_const(const onnx_build *b, ms_dtype dtype, int rank, const int64_t *dim,
+                            onnx_slot *ret_slot, void **ret_data);
 
 /* A constant input's integers, rank 0 or 1, at most `capacity`; refuses one that is not constant
    or has no integers. */
-ms_status onnx_const_ints(const onnx_build *b, int input, int capacity, int64_t *ret_values, int *ret_count);
+ms_status ms_onnx_const_ints(const onnx_build *b, int input, int capacity, int64_t *ret_values,
+                             int *ret_count);
 
 /* A constant's float32 values; refuses another type. who: "weights". */
-ms_status onnx_const_floats(const onnx_build *b, const ms_onnx_node *node, const onnx_slot *slot,
-                            const char *who, const float **ret_values);
+ms_status ms_onnx_const_floats(const onnx_build *b, const ms_onnx_node *node, const onnx_slot *slot,
+                               const char *who, const float **ret_values);
 
 /* Sets elements; refuses negative and huge sizes. */
-ms_status onnx_set_dims(const onnx_build *b, onnx_slot *slot, int rank, const int64_t *dim);
+ms_status ms_onnx_set_dims(const onnx_build *b, onnx_slot *slot, int rank, const int64_t *dim);
 
 /* Dimensions as text: "[1, 3, 64, 96]". */
 #define ONNX_DIMS_TEXT 160
-const char *onnx_dims_text(char text[ONNX_DIMS_TEXT], int rank, const int64_t *dim);
+const char *ms_onnx_dims_text(char text[ONNX_DIMS_TEXT], int rank, const int64_t *dim);
 
 /* axis of a tensor of that rank, counted from the end when negative; refuses what is outside. */
-ms_status onnx_axis(const onnx_build *b, int64_t axis, int rank, int *ret_axis);
+ms_status ms_onnx_axis(const onnx_build *b, int64_t axis, int rank, int *ret_axis);
 
 /* ---- views (views.c) ---- */
 
-bool onnx_row_major(const onnx_slot *slot);
-bool onnx_same_view(const onnx_build *b, const onnx_slot *a, const onnx_slot *c);
+bool ms_onnx_row_major(const onnx_slot *slot);
+bool ms_onnx_same_view(const onnx_build *b, const onnx_slot *a, const onnx_slot *c);
 /* Dimension 1 runs over the value's channels. */
-bool onnx_channels_second(const onnx_build *b, const onnx_slot *slot);
+bool ms_onnx_channels_second(const onnx_build *b, const onnx_slot *slot);
 
 /* The value behind a live [n, c, h, w] as an image of the runtime; copies when the memory is otherwise. */
-ms_status onnx_image(onnx_build *b, onnx_slot *slot, ms_value *ret_value);
+ms_status ms_onnx_image(onnx_build *b, onnx_slot *slot, ms_value *ret_value);
 /* A live [n, k] as rows. */
-ms_status onnx_rows(onnx_build *b, onnx_slot *slot, ms_value *ret_value);
+ms_status ms_onnx_rows(onnx_build *b, onnx_slot *slot, ms_value *ret_value);
 /* Any live tensor with its elements in row-major order. */
-ms_status onnx_plain(onnx_build *b, onnx_slot *slot, ms_value *ret_value);
+ms_status ms_onnx_plain(onnx_build *b, onnx_slot *slot, ms_value *ret_value);
 
-ms_status onnx_visit_reshape(onnx_build *b);
-ms_status onnx_visit_flatten(onnx_build *b);
-ms_status onnx_visit_squeeze(onnx_build *b);
-ms_status onnx_visit_unsqueeze(onnx_build *b);
-ms_status onnx_visit_transpose(onnx_build *b);
-ms_status onnx_visit_shape(onnx_build *b);
-ms_status onnx_visit_size(onnx_build *b);
-ms_status onnx_visit_identity(onnx_build *b);
-ms_status onnx_visit_dropout(onnx_build *b);
+ms_status ms_onnx_visit_reshape(onnx_build *b);
+ms_status ms_onnx_visit_flatten(onnx_build *b);
+ms_status ms_onnx_visit_squeeze(onnx_build *b);
+ms_status ms_onnx_visit_unsqueeze(onnx_build *b);
+ms_status ms_onnx_visit_transpose(onnx_build *b);
+ms_status ms_onnx_visit_shape(onnx_build *b);
+ms_status ms_onnx_visit_size(onnx_build *b);
+ms_status ms_onnx_visit_identity(onnx_build *b);
+ms_status ms_onnx_visit_dropout(onnx_build *b);
 
 /* ---- constants (fold.c) ---- */
 
-ms_status onnx_fold_transpose(onnx_build *b, const onnx_slot *from, const int *perm);
-ms_status onnx_fold_constant(onnx_build *b);
-ms_status onnx_fold_constant_of_shape(onnx_build *b);
-ms_status onnx_fold_cast(onnx_build *b);
-ms_status onnx_fold_gather(onnx_build *b);
-ms_status onnx_fold_slice(onnx_build *b);
-ms_status onnx_fold_concat(onnx_build *b);
-ms_status onnx_fold_arithmetic(onnx_build *b);
-ms_status onnx_fold_rounding(onnx_build *b);
+ms_status ms_onnx_fold_transpose(onnx_build *b, const onnx_slot *from, const int *perm);
+ms_status ms_onnx_fold_constant(onnx_build *b);
+ms_status ms_onnx_fold_constant_of_shape(onnx_build *b);
+ms_status ms_onnx_fold_cast(onnx_build *b);
+ms_status ms_onnx_fold_gather(onnx_build *b);
+ms_status ms_onnx_fold_slice(onnx_build *b);
+ms_status ms_onnx_fold_concat(onnx_build *b);
+ms_status ms_onnx_fold_arithmetic(onnx_build *b);
+ms_status ms_onnx_fold_rounding(onnx_build *b);
 
 /* ---- one element at a time (points.c) ---- */
 
@@ -194,10 +195,10 @@ typedef struct onnx_point {
 
 /* Looks at input `input` of a node, which has x's dimensions. A node that is no such thing is
    ONNX_POINT_NONE; one that would be, with attributes or constants that make no sense, is an error. */
-ms_status onnx_point_of(onnx_build *b, const ms_onnx_node *node, int input, const onnx_slot *x,
-                        onnx_point *ret_point);
+ms_status ms_onnx_point_of(onnx_build *b, const ms_onnx_node *node, int input, const onnx_slot *x,
+                           onnx_point *ret_point);
 
-ms_status onnx_visit_point(onnx_build *b);
+ms_status ms_onnx_visit_point(onnx_build *b);
 
 /* ---- matrix products (matrix.c) ---- */
 
@@ -210,31 +211,32 @@ typedef struct onnx_tail {
     ms_value residual;
 } onnx_tail;
 
-ms_status onnx_tail_init(const onnx_build *b, int64_t n, onnx_tail *ret_tail);
-ms_status onnx_tail_affine(const onnx_build *b, onnx_tail *tail, const onnx_point *point);
+ms_status ms_onnx_tail_init(const onnx_build *b, int64_t n, onnx_tail *ret_tail);
+ms_status ms_onnx_tail_affine(const onnx_build *b, onnx_tail *tail, const onnx_point *point);
 /* Takes over what it can of what reads the output of the node at hand, which has result's dimensions and
    strides in a value of the given shape. */
-ms_status onnx_follow(onnx_build *b, const onnx_slot *result, ms_shape shape, onnx_tail *tail);
+ms_status ms_onnx_follow(onnx_build *b, const onnx_slot *result, ms_shape shape, onnx_tail *tail);
 
 /* Puts the tail into an operation: epilogue, bias and what is to be multiplied into the weight's rows. bias:
    n values or NULL. */
-ms_status onnx_tail_finish(onnx_build *b, const onnx_tail *tail, const float *bias, ms_out_desc *ret_out,
-                           onnx_recipe *weight);
+ms_status ms_onnx_tail_finish(onnx_build *b, const onnx_tail *tail, const float *bias, ms_out_desc *ret_out,
+                              onnx_recipe *weight);
 
 /* Names a parameter of the node at hand ("12.weight.64": one with 64 rows) and keeps how its values come
    about. */
-ms_status onnx_add_param(onnx_build *b, const char *what, const onnx_recipe *recipe, const char **ret_name);
+ms_status ms_onnx_add_param(onnx_build *b, const char *what, const onnx_recipe *recipe,
+                            const char **ret_name);
 
-ms_status onnx_visit_conv(onnx_build *b);
-ms_status onnx_visit_gemm(onnx_build *b);
-ms_status onnx_visit_matmul(onnx_build *b);
+ms_status ms_onnx_visit_conv(onnx_build *b);
+ms_status ms_onnx_visit_gemm(onnx_build *b);
+ms_status ms_onnx_visit_matmul(onnx_build *b);
 
 /* ---- images (images.c) ---- */
 
-ms_status onnx_visit_pool(onnx_build *b);
-ms_status onnx_visit_global_pool(onnx_build *b);
-ms_status onnx_visit_resize(onnx_build *b);
-ms_status onnx_visit_upsample(onnx_build *b);
-ms_status onnx_visit_concat(onnx_build *b);
+ms_status ms_onnx_visit_pool(onnx_build *b);
+ms_status ms_onnx_visit_global_pool(onnx_build *b);
+ms_status ms_onnx_visit_resize(onnx_build *b);
+ms_status ms_onnx_visit_upsample(onnx_build *b);
+ms_status ms_onnx_visit_concat(onnx_build *b);
 
 #endif

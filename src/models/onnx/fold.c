@@ -49,9 +49,9 @@ static void gather_elements(const onnx_slot *from, const onnx_slot *to, void *da
 /* Every visit below reads constants only: they must be there. */
 static ms_status inputs_there(const onnx_build *b) {
     for (int i = 0; i < b->node->n_inputs; i++) {
-        const onnx_slot *in = onnx_in(b, b->node, i);
+        const onnx_slot *in = ms_onnx_in(b, b->node, i);
         if (in && !in->data)
-            return onnx_fail(b, b->node, MS_INTERNAL, "a constant that it needs was given back already");
+            return ms_onnx_fail(b, b->node, MS_INTERNAL, "a constant that it needs was given back already");
     }
     return MS_OK;
 }
@@ -60,8 +60,8 @@ static ms_status inputs_there(const onnx_build *b) {
 
 static ms_status out_tensor(onnx_build *b, const ms_onnx_tensor *t) {
     onnx_slot slot = {.kind = ONNX_CONST, .dtype = t->dtype, .data = t->data, .origin = -1};
-    MS_TRY(onnx_set_dims(b, &slot, t->rank, t->shape));
-    return onnx_out(b, &slot);
+    MS_TRY(ms_onnx_set_dims(b, &slot, t->rank, t->shape));
+    return ms_onnx_out(b, &slot);
 }
 
 /* value_float, value_floats, value_int or value_ints. */
@@ -70,18 +70,18 @@ static ms_status constant_of_numbers(onnx_build *b, const ms_onnx_attr *attr) {
     bool is_list = attr->type == MS_ONNX_FLOATS || attr->type == MS_ONNX_INTS;
     onnx_slot to;
     void *data;
-    MS_TRY(onnx_new_const(b, is_float ? MS_F32 : MS_I64, is_list, &attr->count, &to, &data));
+    MS_TRY(ms_onnx_new_const(b, is_float ? MS_F32 : MS_I64, is_list, &attr->count, &to, &data));
     const void *from = is_float ? (is_list ? (const void *)attr->floats : &attr->f)
                                 : (is_list ? (const void *)attr->ints : &attr->i);
     if (to.elements)
         memcpy(data, from, (size_t)to.elements * ms_dtype_bytes(to.dtype));
     for (int64_t i = 0; i < to.elements && is_float; i++)
         if (!isfinite(((const float *)data)[i]))
-            return onnx_fail(b, b->node, MS_BAD_MODEL, "element %" PRId64 " is not finite", i);
-    return onnx_out(b, &to);
+            return ms_onnx_fail(b, b->node, MS_BAD_MODEL, "element %" PRId64 " is not finite", i);
+    return ms_onnx_out(b, &to);
 }
 
-ms_status onnx_fold_constant(onnx_build *b) {
+ms_status ms_onnx_fold_constant(onnx_build *b) {
     static const struct {
         const char *name;
         ms_onnx_attr_type type;
@@ -90,42 +90,42 @@ ms_status onnx_fold_constant(onnx_build *b) {
                  {"value_floats", MS_ONNX_FLOATS},
                  {"value_int", MS_ONNX_INT},
                  {"value_ints", MS_ONNX_INTS}};
-    onnx_attrs a = onnx_attrs_begin(b, b->node);
+    onnx_attrs a = ms_onnx_attrs_begin(b, b->node);
     const ms_onnx_attr *value = NULL;
     int found = 0;
     for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
-        const ms_onnx_attr *attr = onnx_attr_find(&a, forms[i].name, forms[i].type);
+        const ms_onnx_attr *attr = ms_onnx_attr_find(&a, forms[i].name, forms[i].type);
         value = attr ? attr : value;
         found += attr != NULL;
     }
-    MS_TRY(onnx_attrs_end(&a));
+    MS_TRY(ms_onnx_attrs_end(&a));
     if (found != 1)
-        return onnx_fail(b, b->node, MS_BAD_MODEL, "has %d values, not one", found);
+        return ms_onnx_fail(b, b->node, MS_BAD_MODEL, "has %d values, not one", found);
     return value->type == MS_ONNX_TENSOR ? out_tensor(b, value->tensor) : constant_of_numbers(b, value);
 }
 
-ms_status onnx_fold_constant_of_shape(onnx_build *b) {
+ms_status ms_onnx_fold_constant_of_shape(onnx_build *b) {
     int64_t dim[ONNX_RANK];
     int rank;
     onnx_slot to;
     void *data;
-    onnx_attrs a = onnx_attrs_begin(b, b->node);
-    const ms_onnx_attr *attr = onnx_attr_find(&a, "value", MS_ONNX_TENSOR);
+    onnx_attrs a = ms_onnx_attrs_begin(b, b->node);
+    const ms_onnx_attr *attr = ms_onnx_attr_find(&a, "value", MS_ONNX_TENSOR);
     if (attr && attr->tensor->elements != 1)
-        onnx_attr_refuse(&a, "value", "has %" PRId64 " elements, not one", attr->tensor->elements);
-    MS_TRY(onnx_attrs_end(&a));
-    MS_TRY(onnx_const_ints(b, 0, ONNX_RANK, dim, &rank));
-    MS_TRY(onnx_new_const(b, attr ? attr->tensor->dtype : MS_F32, rank, dim, &to, &data));
+        ms_onnx_attr_refuse(&a, "value", "has %" PRId64 " elements, not one", attr->tensor->elements);
+    MS_TRY(ms_onnx_attrs_end(&a));
+    MS_TRY(ms_onnx_const_ints(b, 0, ONNX_RANK, dim, &rank));
+    MS_TRY(ms_onnx_new_const(b, attr ? attr->tensor->dtype : MS_F32, rank, dim, &to, &data));
     const size_t bytes = ms_dtype_bytes(to.dtype);
     memset(data, 0, (size_t)to.elements * bytes);
     for (int64_t i = 0; i < to.elements && attr; i++)
         memcpy((char *)data + (size_t)i * bytes, attr->tensor->data, bytes);
-    return onnx_out(b, &to);
+    return ms_onnx_out(b, &to);
 }
 
 /* ---- moving elements ---- */
 
-ms_status onnx_fold_transpose(onnx_build *b, const onnx_slot *from, const int *perm) {
+ms_status ms_onnx_fold_transpose(onnx_build *b, const onnx_slot *from, const int *perm) {
     int64_t dim[ONNX_RANK], stride[ONNX_RANK], old[ONNX_RANK];
     onnx_slot to;
     void *data;
@@ -135,24 +135,24 @@ ms_status onnx_fold_transpose(onnx_build *b, const onnx_slot *from, const int *p
         dim[i] = from->dim[perm[i]];
         stride[i] = old[perm[i]];
     }
-    MS_TRY(onnx_new_const(b, from->dtype, from->rank, dim, &to, &data));
+    MS_TRY(ms_onnx_new_const(b, from->dtype, from->rank, dim, &to, &data));
     gather_elements(from, &to, data, 0, stride);
-    return onnx_out(b, &to);
+    return ms_onnx_out(b, &to);
 }
 
-ms_status onnx_fold_gather(onnx_build *b) {
-    const onnx_slot *from = onnx_in(b, b->node, 0), *index = onnx_in(b, b->node, 1);
+ms_status ms_onnx_fold_gather(onnx_build *b) {
+    const onnx_slot *from = ms_onnx_in(b, b->node, 0), *index = ms_onnx_in(b, b->node, 1);
     int axis, rank = 0;
     int64_t dim[ONNX_RANK];
     onnx_slot to;
     void *data;
     MS_TRY(inputs_there(b));
-    onnx_attrs a = onnx_attrs_begin(b, b->node);
-    int64_t wanted = onnx_attr_int(&a, "axis", 0, -ONNX_RANK, ONNX_RANK);
-    MS_TRY(onnx_attrs_end(&a));
-    MS_TRY(onnx_axis(b, wanted, from->rank, &axis));
+    onnx_attrs a = ms_onnx_attrs_begin(b, b->node);
+    int64_t wanted = ms_onnx_attr_int(&a, "axis", 0, -ONNX_RANK, ONNX_RANK);
+    MS_TRY(ms_onnx_attrs_end(&a));
+    MS_TRY(ms_onnx_axis(b, wanted, from->rank, &axis));
     if (index->dtype != MS_I64 || from->rank + index->rank - 1 > ONNX_RANK)
-        return onnx_fail(b, b->node, MS_BAD_MODEL, "input 1 is no tensor of indices");
+        return ms_onnx_fail(b, b->node, MS_BAD_MODEL, "input 1 is no tensor of indices");
     int64_t outer = 1, inner = 1;
     for (int i = 0; i < axis; i++)
         outer *= dim[rank++] = from->dim[i];
@@ -160,18 +160,19 @@ ms_status onnx_fold_gather(onnx_build *b) {
         dim[rank++] = index->dim[i];
     for (int i = axis + 1; i < from->rank; i++)
         inner *= dim[rank++] = from->dim[i];
-    MS_TRY(onnx_new_const(b, from->dtype, rank, dim, &to, &data));
+    MS_TRY(ms_onnx_new_const(b, from->dtype, rank, dim, &to, &data));
     const size_t bytes = (size_t)inner * ms_dtype_bytes(from->dtype);
     char *at = data;
     for (int64_t i = 0; i < outer; i++) {
         for (int64_t j = 0; j < index->elements; j++, at += bytes) {
             int64_t k = ((const int64_t *)index->data)[j], n = from->dim[axis];
             if (k < -n || k >= n)
-                return onnx_fail(b, b->node, MS_BAD_MODEL, "index %" PRId64 " is outside of %" PRId64, k, n);
+                return ms_onnx_fail(b, b->node, MS_BAD_MODEL, "index %" PRId64 " is outside of %" PRId64, k,
+                                    n);
             memcpy(at, (const char *)from->data + (size_t)(i * n + (k < 0 ? k + n : k)) * bytes, bytes);
         }
     }
-    return onnx_out(b, &to);
+    return ms_onnx_out(b, &to);
 }
 
 /* Starts, ends, axes and steps: attributes up to operator set 9, inputs from 10 on. */
@@ -182,35 +183,35 @@ typedef struct slice_list {
 
 static ms_status read_slice(onnx_build *b, slice_list list[4]) {
     static const char *const names[] = {"starts", "ends", "axes"};
-    onnx_attrs a = onnx_attrs_begin(b, b->node);
+    onnx_attrs a = ms_onnx_attrs_begin(b, b->node);
     for (int i = 0; i < 4; i++)
         list[i].count = -1;
     for (int i = 0; i < 3 && b->file->opset < 10; i++) {
-        const ms_onnx_attr *attr = onnx_attr_find(&a, names[i], MS_ONNX_INTS);
+        const ms_onnx_attr *attr = ms_onnx_attr_find(&a, names[i], MS_ONNX_INTS);
         if (attr && attr->count > ONNX_RANK)
-            onnx_attr_refuse(&a, names[i], "has %" PRId64 " values", attr->count);
+            ms_onnx_attr_refuse(&a, names[i], "has %" PRId64 " values", attr->count);
         else if (attr)
             list[i].count = (int)attr->count;
         for (int j = 0; j < list[i].count; j++)
             list[i].value[j] = attr->ints[j];
     }
-    MS_TRY(onnx_attrs_end(&a));
+    MS_TRY(ms_onnx_attrs_end(&a));
     for (int i = 0; i < 4 && b->file->opset >= 10; i++)
-        if (onnx_in(b, b->node, i + 1))
-            MS_TRY(onnx_const_ints(b, i + 1, ONNX_RANK, list[i].value, &list[i].count));
+        if (ms_onnx_in(b, b->node, i + 1))
+            MS_TRY(ms_onnx_const_ints(b, i + 1, ONNX_RANK, list[i].value, &list[i].count));
     int n = list[0].count;
     bool fits = n >= 0 && list[1].count == n && (list[2].count < 0 || list[2].count == n) &&
                 (list[3].count < 0 || list[3].count == n);
     return fits ? MS_OK
-                : onnx_fail(b, b->node, MS_BAD_MODEL, "its starts, ends, axes and steps do not match");
+                : ms_onnx_fail(b, b->node, MS_BAD_MODEL, "its starts, ends, axes and steps do not match");
 }
 
 static int64_t clamp(int64_t x, int64_t low, int64_t high) {
     return x < low ? low : x > high ? high : x;
 }
 
-ms_status onnx_fold_slice(onnx_build *b) {
-    const onnx_slot *from = onnx_in(b, b->node, 0);
+ms_status ms_onnx_fold_slice(onnx_build *b) {
+    const onnx_slot *from = ms_onnx_in(b, b->node, 0);
     slice_list list[4];
     int64_t dim[ONNX_RANK], stride[ONNX_RANK], offset = 0;
     onnx_slot to;
@@ -221,10 +222,10 @@ ms_status onnx_fold_slice(onnx_build *b) {
     memcpy(dim, from->dim, sizeof(dim));
     for (int i = 0; i < list[0].count; i++) {
         int axis;
-        MS_TRY(onnx_axis(b, list[2].count < 0 ? i : list[2].value[i], from->rank, &axis));
+        MS_TRY(ms_onnx_axis(b, list[2].count < 0 ? i : list[2].value[i], from->rank, &axis));
         int64_t n = from->dim[axis], step = list[3].count < 0 ? 1 : list[3].value[i];
         if (step == 0 || step < -INT32_MAX || step > INT32_MAX || dim[axis] != n)
-            return onnx_fail(b, b->node, MS_BAD_MODEL, "step %" PRId64 " along axis %d", step, axis);
+            return ms_onnx_fail(b, b->node, MS_BAD_MODEL, "step %" PRId64 " along axis %d", step, axis);
         if (n == 0)
             continue;
         int64_t start = list[0].value[i], end = list[1].value[i];
@@ -235,33 +236,33 @@ ms_status onnx_fold_slice(onnx_build *b) {
         offset += start * stride[axis];
         stride[axis] *= step;
     }
-    MS_TRY(onnx_new_const(b, from->dtype, from->rank, dim, &to, &data));
+    MS_TRY(ms_onnx_new_const(b, from->dtype, from->rank, dim, &to, &data));
     gather_elements(from, &to, data, offset, stride);
-    return onnx_out(b, &to);
+    return ms_onnx_out(b, &to);
 }
 
-ms_status onnx_fold_concat(onnx_build *b) {
-    const onnx_slot *first = onnx_in(b, b->node, 0);
+ms_status ms_onnx_fold_concat(onnx_build *b) {
+    const onnx_slot *first = ms_onnx_in(b, b->node, 0);
     int64_t dim[ONNX_RANK], outer = 1, inner = 1;
     int axis;
     onnx_slot to;
     void *data;
     MS_TRY(inputs_there(b));
-    onnx_attrs a = onnx_attrs_begin(b, b->node);
-    int64_t wanted = onnx_attr_int(&a, "axis", 0, -ONNX_RANK, ONNX_RANK);
-    MS_TRY(onnx_attrs_end(&a));
-    MS_TRY(onnx_axis(b, wanted, first->rank, &axis));
+    onnx_attrs a = ms_onnx_attrs_begin(b, b->node);
+    int64_t wanted = ms_onnx_attr_int(&a, "axis", 0, -ONNX_RANK, ONNX_RANK);
+    MS_TRY(ms_onnx_attrs_end(&a));
+    MS_TRY(ms_onnx_axis(b, wanted, first->rank, &axis));
     memcpy(dim, first->dim, sizeof(dim));
     dim[axis] = 0;
     for (int n = 0; n < b->node->n_inputs; n++) {
-        const onnx_slot *in = onnx_in(b, b->node, n);
+        const onnx_slot *in = ms_onnx_in(b, b->node, n);
         bool fits = in && in->rank == first->rank && in->dtype == first->dtype;
         for (int i = 0; fits && i < first->rank; i++)
             fits = i == axis || in->dim[i] == first->dim[i];
         if (!fits || __builtin_add_overflow(dim[axis], in->dim[axis], &dim[axis]))
-            return onnx_fail(b, b->node, MS_BAD_MODEL, "input %d does not fit input 0", n);
+            return ms_onnx_fail(b, b->node, MS_BAD_MODEL, "input %d does not fit input 0", n);
     }
-    MS_TRY(onnx_new_const(b, first->dtype, first->rank, dim, &to, &data));
+    MS_TRY(ms_onnx_new_const(b, first->dtype, first->rank, dim, &to, &data));
     for (int i = 0; i < axis; i++)
         outer *= dim[i];
     for (int i = axis + 1; i < to.rank; i++)
@@ -269,13 +270,13 @@ ms_status onnx_fold_concat(onnx_build *b) {
     char *at = data;
     for (int64_t o = 0; o < outer && to.elements; o++) {
         for (int n = 0; n < b->node->n_inputs; n++) {
-            const onnx_slot *in = onnx_in(b, b->node, n);
+            const onnx_slot *in = ms_onnx_in(b, b->node, n);
             size_t bytes = (size_t)(in->dim[axis] * inner) * ms_dtype_bytes(to.dtype);
             memcpy(at, (const char *)in->data + (size_t)o * bytes, bytes);
             at += bytes;
         }
     }
-    return onnx_out(b, &to);
+    return ms_onnx_out(b, &to);
 }
 
 /* ---- computing ---- */
@@ -288,19 +289,19 @@ static bool cast_integer(int64_t x, int64_t to, int64_t *ret) {
     return to != TO_INT32 || (x >= INT32_MIN && x <= INT32_MAX);
 }
 
-ms_status onnx_fold_cast(onnx_build *b) {
-    const onnx_slot *from = onnx_in(b, b->node, 0);
+ms_status ms_onnx_fold_cast(onnx_build *b) {
+    const onnx_slot *from = ms_onnx_in(b, b->node, 0);
     onnx_slot out;
     void *data;
     MS_TRY(inputs_there(b));
-    onnx_attrs a = onnx_attrs_begin(b, b->node);
-    int64_t to = onnx_attr_int(&a, "to", 0, TO_FLOAT, TO_DOUBLE);
+    onnx_attrs a = ms_onnx_attrs_begin(b, b->node);
+    int64_t to = ms_onnx_attr_int(&a, "to", 0, TO_FLOAT, TO_DOUBLE);
     bool to_float = to == TO_FLOAT || to == TO_DOUBLE;
     if (!to_float && to != TO_INT32 && to != TO_INT64 && to != TO_BOOL)
-        onnx_attr_refuse(&a, "to", "asks for type %" PRId64 ", which is not supported", to);
-    onnx_attr_int(&a, "saturate", 1, 0, 1);
-    MS_TRY(onnx_attrs_end(&a));
-    MS_TRY(onnx_new_const(b, to_float ? MS_F32 : MS_I64, from->rank, from->dim, &out, &data));
+        ms_onnx_attr_refuse(&a, "to", "asks for type %" PRId64 ", which is not supported", to);
+    ms_onnx_attr_int(&a, "saturate", 1, 0, 1);
+    MS_TRY(ms_onnx_attrs_end(&a));
+    MS_TRY(ms_onnx_new_const(b, to_float ? MS_F32 : MS_I64, from->rank, from->dim, &out, &data));
     for (int64_t i = 0; i < from->elements; i++) {
         bool is_float = from->dtype == MS_F32, fits = true;
         float x = is_float ? ((const float *)from->data)[i] : 0;
@@ -314,9 +315,9 @@ ms_status onnx_fold_cast(onnx_build *b) {
             n = !fits ? 0 : to == TO_BOOL ? x != 0 : (int64_t)x;
         }
         if (!fits || !cast_integer(n, to, (int64_t *)data + i))
-            return onnx_fail(b, b->node, MS_BAD_MODEL, "element %" PRId64 " does not fit the type", i);
+            return ms_onnx_fail(b, b->node, MS_BAD_MODEL, "element %" PRId64 " does not fit the type", i);
     }
-    return onnx_out(b, &out);
+    return ms_onnx_out(b, &out);
 }
 
 static bool integer_arithmetic(char op, int64_t x, int64_t y, int64_t *ret) {
@@ -354,22 +355,22 @@ static bool broadcast(const onnx_slot *in, int rank, const int64_t *dim, int64_t
 }
 
 /* Add, Sub, Mul, Div */
-ms_status onnx_fold_arithmetic(onnx_build *b) {
-    const onnx_slot *x = onnx_in(b, b->node, 0), *y = onnx_in(b, b->node, 1);
+ms_status ms_onnx_fold_arithmetic(onnx_build *b) {
+    const onnx_slot *x = ms_onnx_in(b, b->node, 0), *y = ms_onnx_in(b, b->node, 1);
     const int rank = x->rank > y->rank ? x->rank : y->rank;
     int64_t dim[ONNX_RANK], stride[2][ONNX_RANK];
     onnx_slot to;
     void *data;
     MS_TRY(inputs_there(b));
-    onnx_attrs a = onnx_attrs_begin(b, b->node);
-    MS_TRY(onnx_attrs_end(&a));
+    onnx_attrs a = ms_onnx_attrs_begin(b, b->node);
+    MS_TRY(ms_onnx_attrs_end(&a));
     for (int i = 0; i < rank; i++) {
         int j = i - (rank - x->rank), k = i - (rank - y->rank);
         dim[i] = j < 0 || (x->dim[j] == 1 && k >= 0) ? y->dim[k] : x->dim[j];
     }
     if (x->dtype != y->dtype || !broadcast(x, rank, dim, stride[0]) || !broadcast(y, rank, dim, stride[1]))
-        return onnx_fail(b, b->node, MS_BAD_MODEL, "its inputs do not fit each other");
-    MS_TRY(onnx_new_const(b, x->dtype, rank, dim, &to, &data));
+        return ms_onnx_fail(b, b->node, MS_BAD_MODEL, "its inputs do not fit each other");
+    MS_TRY(ms_onnx_new_const(b, x->dtype, rank, dim, &to, &data));
     walk wx = {.rank = rank, .dim = to.dim, .stride = stride[0]};
     walk wy = {.rank = rank, .dim = to.dim, .stride = stride[1]};
     for (int64_t i = 0; i < to.elements; i++, walk_next(&wx), walk_next(&wy)) {
@@ -379,24 +380,24 @@ ms_status onnx_fold_arithmetic(onnx_build *b) {
                         : integer_arithmetic(b->node->op[0], ((const int64_t *)x->data)[wx.offset],
                                              ((const int64_t *)y->data)[wy.offset], (int64_t *)data + i);
         if (!fits)
-            return onnx_fail(b, b->node, MS_BAD_MODEL, "element %" PRId64 " of the result overflows", i);
+            return ms_onnx_fail(b, b->node, MS_BAD_MODEL, "element %" PRId64 " of the result overflows", i);
     }
-    return onnx_out(b, &to);
+    return ms_onnx_out(b, &to);
 }
 
-ms_status onnx_fold_rounding(onnx_build *b) {
-    const onnx_slot *from = onnx_in(b, b->node, 0);
+ms_status ms_onnx_fold_rounding(onnx_build *b) {
+    const onnx_slot *from = ms_onnx_in(b, b->node, 0);
     onnx_slot to;
     void *data;
     MS_TRY(inputs_there(b));
-    onnx_attrs a = onnx_attrs_begin(b, b->node);
-    MS_TRY(onnx_attrs_end(&a));
+    onnx_attrs a = ms_onnx_attrs_begin(b, b->node);
+    MS_TRY(ms_onnx_attrs_end(&a));
     if (from->dtype != MS_F32)
-        return onnx_fail(b, b->node, MS_BAD_MODEL, "its input is no floating number");
-    MS_TRY(onnx_new_const(b, MS_F32, from->rank, from->dim, &to, &data));
+        return ms_onnx_fail(b, b->node, MS_BAD_MODEL, "its input is no floating number");
+    MS_TRY(ms_onnx_new_const(b, MS_F32, from->rank, from->dim, &to, &data));
     for (int64_t i = 0; i < to.elements; i++) {
         float x = ((const float *)from->data)[i];
         ((float *)data)[i] = b->node->op[0] == 'F' ? floorf(x) : ceilf(x);
     }
-    return onnx_out(b, &to);
+    return ms_onnx_out(b, &to);
 }

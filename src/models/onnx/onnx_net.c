@@ -61,7 +61,7 @@ static ms_status check_operators(const ms_onnx_file *f, ms_error *err) {
     char name[MS_QUOTE_BYTES], op[MS_QUOTE_BYTES];
     for (int n = 0; n < f->n_nodes; n++) {
         const ms_onnx_node *node = &f->nodes[n];
-        if (!onnx_find_op(node->op))
+        if (!ms_onnx_find_op(node->op))
             return ms_fail(err, MS_BAD_MODEL, "node %d \"%s\": operator %s is not supported", n,
                            ms_quote(name, node->name, strlen(node->name)),
                            ms_quote(op, node->op, strlen(node->op)));
@@ -212,7 +212,7 @@ static ms_status add_input(preparation *p, const ms_onnx_port *port, const ms_on
                            ms_value *ret_value) {
     onnx_build *b = &p->b;
     onnx_slot slot = {.kind = ONNX_LIVE};
-    MS_TRY(onnx_set_dims(b, &slot, given->rank, given->shape));
+    MS_TRY(ms_onnx_set_dims(b, &slot, given->rank, given->shape));
     if (b->images && b->images != slot.dim[0])
         return ms_fail(b->err, MS_INVALID_ARGUMENT, "inputs for %" PRId64 " and %" PRId64 " images",
                        b->images, slot.dim[0]);
@@ -233,7 +233,7 @@ static ms_status add_input(preparation *p, const ms_onnx_port *port, const ms_on
 
 static ms_status add_constant(onnx_build *b, int32_t value, const ms_onnx_tensor *t) {
     onnx_slot slot = {.kind = ONNX_CONST, .dtype = t->dtype, .data = t->data, .origin = value};
-    MS_TRY(onnx_set_dims(b, &slot, t->rank, t->shape));
+    MS_TRY(ms_onnx_set_dims(b, &slot, t->rank, t->shape));
     b->slots[value] = slot;
     return MS_OK;
 }
@@ -245,7 +245,7 @@ static ms_status add_output(preparation *p, const ms_onnx_port *port, int i) {
     if (slot->kind != ONNX_LIVE)
         return ms_fail(b->err, MS_BAD_MODEL, "output \"%s\" does not depend on the inputs",
                        ms_quote(q, port->name, strlen(port->name)));
-    MS_TRY(onnx_plain(b, slot, &p->outputs[i]));
+    MS_TRY(ms_onnx_plain(b, slot, &p->outputs[i]));
     ms_graph_output(b->graph, p->outputs[i], port->name);
     p->described[i] = (ms_onnx_value){.name = port->name, .rank = slot->rank, .elements = slot->elements};
     memcpy(p->described[i].shape, slot->dim, sizeof(slot->dim));
@@ -261,7 +261,7 @@ static ms_status build(preparation *p, const ms_onnx_value *inputs) {
     p->outputs = cleared(b->region, f->n_outputs, sizeof(*p->outputs));
     p->described = cleared(b->region, f->n_outputs, sizeof(*p->described));
     if (!b->slots || !b->pass || !p->inputs || !p->outputs || !p->described)
-        return onnx_no_region(b);
+        return ms_onnx_no_region(b);
     for (int i = 0; i < f->n_nodes; i++)
         b->pass[i] = -1;
     ms_graph_segment(b->graph, MS_AXIS_FRAMES, "images");
@@ -270,7 +270,7 @@ static ms_status build(preparation *p, const ms_onnx_value *inputs) {
     for (int v = 0; v < f->n_values; v++)
         if (f->constants[v])
             MS_TRY(add_constant(b, v, f->constants[v]));
-    MS_TRY(onnx_build_nodes(b));
+    MS_TRY(ms_onnx_build_nodes(b));
     for (int i = 0; i < f->n_outputs; i++)
         MS_TRY(add_output(p, &f->outputs[i], i));
     return ms_graph_finish(b->graph, b->err);

@@ -27,10 +27,10 @@ static ms_status read_table(onnx_build *b, const ms_onnx_node *node, const onnx_
         fits = c->dim[i] == 1 || (at == 1 && c->dim[i] == x->dim[1]);
     }
     if (!fits)
-        return onnx_fail(b, node, MS_BAD_MODEL,
-                         "a constant of shape %s for data of shape %s is not supported",
-                         onnx_dims_text(text[0], c->rank, c->dim), onnx_dims_text(text[1], x->rank, x->dim));
-    MS_TRY(onnx_const_floats(b, node, c, "its constants", ret_values));
+        return ms_onnx_fail(
+            b, node, MS_BAD_MODEL, "a constant of shape %s for data of shape %s is not supported",
+            ms_onnx_dims_text(text[0], c->rank, c->dim), ms_onnx_dims_text(text[1], x->rank, x->dim));
+    MS_TRY(ms_onnx_const_floats(b, node, c, "its constants", ret_values));
     *ret_entries = c->elements;
     return MS_OK;
 }
@@ -40,28 +40,29 @@ static ms_status read_table(onnx_build *b, const ms_onnx_node *node, const onnx_
 static ms_status batch_norm(onnx_build *b, const ms_onnx_node *node, const onnx_slot *x, onnx_point *p) {
     static const char *const names[] = {"scales", "biases", "means", "variances"};
     const float *table[4];
-    onnx_attrs a = onnx_attrs_begin(b, node);
-    float epsilon = onnx_attr_float(&a, "epsilon", 1e-5f);
-    onnx_attr_float(&a, "momentum", 0.9f);       /* of training */
-    onnx_attr_int(&a, "training_mode", 0, 0, 0); /* operator set 14 on */
+    onnx_attrs a = ms_onnx_attrs_begin(b, node);
+    float epsilon = ms_onnx_attr_float(&a, "epsilon", 1e-5f);
+    ms_onnx_attr_float(&a, "momentum", 0.9f);       /* of training */
+    ms_onnx_attr_int(&a, "training_mode", 0, 0, 0); /* operator set 14 on */
     if (b->file->opset < 9)
-        onnx_attr_int(&a, "spatial", 1, 1, 1);
-    MS_TRY(onnx_attrs_end(&a));
+        ms_onnx_attr_int(&a, "spatial", 1, 1, 1);
+    MS_TRY(ms_onnx_attrs_end(&a));
     int64_t n = x->rank >= 2 ? x->dim[1] : 1;
     for (int i = 0; i < 4; i++) {
-        const onnx_slot *c = onnx_in(b, node, i + 1);
+        const onnx_slot *c = ms_onnx_in(b, node, i + 1);
         if (c->rank != 1 || c->dim[0] != n)
-            return onnx_fail(b, node, MS_BAD_MODEL, "its %s are not those of %" PRId64 " channels", names[i],
-                             n);
-        MS_TRY(onnx_const_floats(b, node, c, names[i], &table[i]));
+            return ms_onnx_fail(b, node, MS_BAD_MODEL, "its %s are not those of %" PRId64 " channels",
+                                names[i], n);
+        MS_TRY(ms_onnx_const_floats(b, node, c, names[i], &table[i]));
     }
     double *scale = doubles(b, n), *shift = doubles(b, n);
     if (!scale || !shift)
-        return onnx_no_region(b);
+        return ms_onnx_no_region(b);
     for (int64_t i = 0; i < n; i++) {
         double variance = (double)table[3][i] + (double)epsilon;
         if (!(variance > 0))
-            return onnx_fail(b, node, MS_BAD_MODEL, "the variance of channel %" PRId64 " is %g", i, variance);
+            return ms_onnx_fail(b, node, MS_BAD_MODEL, "the variance of channel %" PRId64 " is %g", i,
+                                variance);
         scale[i] = (double)table[0][i] / sqrt(variance);
         shift[i] = (double)table[1][i] - (double)table[2][i] * scale[i];
     }
@@ -76,10 +77,10 @@ static ms_status arithmetic(onnx_build *b, const ms_onnx_node *node, int input, 
     int64_t n;
     MS_TRY(read_table(b, node, c, x, &values, &n));
     if (is_op(node, "Div") && input == 1)
-        return onnx_fail(b, node, MS_BAD_MODEL, "a constant divided by data is not supported");
+        return ms_onnx_fail(b, node, MS_BAD_MODEL, "a constant divided by data is not supported");
     double *scale = doubles(b, n), *shift = doubles(b, n);
     if (!scale || !shift)
-        return onnx_no_region(b);
+        return ms_onnx_no_region(b);
     for (int64_t i = 0; i < n; i++) {
         double v = (double)values[i];
         scale[i] = 1;
@@ -95,30 +96,30 @@ static ms_status arithmetic(onnx_build *b, const ms_onnx_node *node, int input, 
         else /* c - x */
             scale[i] = -1, shift[i] = v;
         if (!isfinite(scale[i]))
-            return onnx_fail(b, node, MS_BAD_MODEL, "divides by 0");
+            return ms_onnx_fail(b, node, MS_BAD_MODEL, "divides by 0");
     }
     *p = (onnx_point){.kind = ONNX_POINT_AFFINE, .entries = n, .scale = scale, .shift = shift};
     return MS_OK;
 }
 
 static ms_status leaky_relu(onnx_build *b, const ms_onnx_node *node, onnx_point *p) {
-    onnx_attrs a = onnx_attrs_begin(b, node);
+    onnx_attrs a = ms_onnx_attrs_begin(b, node);
     float *slope = ms_region_alloc(b->region, sizeof(*slope));
     if (!slope)
-        return onnx_no_region(b);
-    *slope = onnx_attr_float(&a, "alpha", 0.01f);
-    MS_TRY(onnx_attrs_end(&a));
+        return ms_onnx_no_region(b);
+    *slope = ms_onnx_attr_float(&a, "alpha", 0.01f);
+    MS_TRY(ms_onnx_attrs_end(&a));
     *p = (onnx_point){.kind = ONNX_POINT_ACT, .act = MS_ACT_PRELU, .entries = 1, .slope = slope};
     return MS_OK;
 }
 
 static ms_status no_attributes(onnx_build *b, const ms_onnx_node *node) {
-    onnx_attrs a = onnx_attrs_begin(b, node);
-    return onnx_attrs_end(&a);
+    onnx_attrs a = ms_onnx_attrs_begin(b, node);
+    return ms_onnx_attrs_end(&a);
 }
 
-ms_status onnx_point_of(onnx_build *b, const ms_onnx_node *node, int input, const onnx_slot *x,
-                        onnx_point *ret_point) {
+ms_status ms_onnx_point_of(onnx_build *b, const ms_onnx_node *node, int input, const onnx_slot *x,
+                           onnx_point *ret_point) {
     *ret_point = (onnx_point){.kind = ONNX_POINT_NONE};
     if (is_op(node, "BatchNormalization"))
         return input == 0 ? batch_norm(b, node, x, ret_point) : MS_OK;
@@ -130,7 +131,7 @@ ms_status onnx_point_of(onnx_build *b, const ms_onnx_node *node, int input, cons
         return no_attributes(b, node);
     }
     if (is_op(node, "PRelu")) {
-        const onnx_slot *slope = onnx_in(b, node, 1);
+        const onnx_slot *slope = ms_onnx_in(b, node, 1);
         if (input != 0 || slope->kind != ONNX_CONST)
             return MS_OK;
         MS_TRY(no_attributes(b, node));
@@ -141,7 +142,7 @@ ms_status onnx_point_of(onnx_build *b, const ms_onnx_node *node, int input, cons
     if (!add && !is_op(node, "Sub") && !is_op(node, "Mul") && !is_op(node, "Div"))
         return MS_OK;
     MS_TRY(no_attributes(b, node));
-    const onnx_slot *other = onnx_in(b, node, 1 - input);
+    const onnx_slot *other = ms_onnx_in(b, node, 1 - input);
     if (other->kind == ONNX_CONST)
         return arithmetic(b, node, input, x, other, ret_point);
     if (add && other->kind == ONNX_LIVE)
@@ -153,17 +154,17 @@ ms_status onnx_point_of(onnx_build *b, const ms_onnx_node *node, int input, cons
 
 static ms_status like(onnx_build *b, const onnx_slot *x, ms_value value) {
     onnx_slot to = *x;
-    MS_TRY(onnx_graph_status(b, b->node));
+    MS_TRY(ms_onnx_graph_status(b, b->node));
     to.value = value;
-    return onnx_out(b, &to);
+    return ms_onnx_out(b, &to);
 }
 
 /* Images and rows become what the runtime has for them. */
 static ms_status settle(onnx_build *b, onnx_slot *x) {
     ms_value ignored;
     if (x->rank == 4)
-        return onnx_image(b, x, &ignored);
-    return onnx_rows(b, x, &ignored);
+        return ms_onnx_image(b, x, &ignored);
+    return ms_onnx_rows(b, x, &ignored);
 }
 
 static ms_status two_live(onnx_build *b, onnx_slot *x, onnx_slot *y) {
@@ -175,15 +176,16 @@ static ms_status two_live(onnx_build *b, onnx_slot *x, onnx_slot *y) {
     char text[2][ONNX_DIMS_TEXT];
     MS_TRY(no_attributes(b, b->node));
     bool same = x->rank == y->rank && memcmp(x->dim, y->dim, (size_t)x->rank * sizeof(*x->dim)) == 0;
-    if (same && !onnx_same_view(b, x, y)) {
+    if (same && !ms_onnx_same_view(b, x, y)) {
         MS_TRY(settle(b, x));
         MS_TRY(settle(b, y));
     }
     for (size_t i = 0; i < sizeof(ops) / sizeof(*ops) && same; i++)
         if (is_op(b->node, ops[i].name))
             return like(b, x, ms_op_binary(b->graph, b->node->name, ops[i].op, x->value, y->value));
-    return onnx_fail(b, b->node, MS_BAD_MODEL, "data of shapes %s and %s is not supported",
-                     onnx_dims_text(text[0], x->rank, x->dim), onnx_dims_text(text[1], y->rank, y->dim));
+    return ms_onnx_fail(b, b->node, MS_BAD_MODEL, "data of shapes %s and %s is not supported",
+                        ms_onnx_dims_text(text[0], x->rank, x->dim),
+                        ms_onnx_dims_text(text[1], y->rank, y->dim));
 }
 
 static ms_status activation(onnx_build *b, const onnx_slot *x, const onnx_point *p) {
@@ -192,11 +194,11 @@ static ms_status activation(onnx_build *b, const onnx_slot *x, const onnx_point 
         int64_t c = ms_graph_shape(b->graph, x->value).c;
         float *slope = ms_region_alloc_array(b->region, (size_t)c, sizeof(*slope));
         if (!slope)
-            return onnx_no_region(b);
+            return ms_onnx_no_region(b);
         for (int64_t i = 0; i < c; i++)
             slope[i] = p->slope[p->entries == 1 ? 0 : i];
         onnx_recipe recipe = {.values = slope, .n = c, .k = 1, .origin = -1};
-        MS_TRY(onnx_add_param(b, "slope", &recipe, &name));
+        MS_TRY(ms_onnx_add_param(b, "slope", &recipe, &name));
     }
     return like(b, x, ms_op_unary(b->graph, b->node->name, x->value, p->act, name));
 }
@@ -216,11 +218,11 @@ static ms_status factor_and_sum(onnx_build *b, const onnx_slot *x, const onnx_ta
             continue;
         float *values = ms_region_alloc_array(b->region, (size_t)tail->n, sizeof(*values));
         if (!values)
-            return onnx_no_region(b);
+            return ms_onnx_no_region(b);
         for (int64_t i = 0; i < tail->n; i++)
             values[i] = (float)tables[pass][i];
         onnx_recipe recipe = {.values = values, .n = tail->n, .k = 1, .origin = -1};
-        MS_TRY(onnx_add_param(b, names[pass], &recipe, &name));
+        MS_TRY(ms_onnx_add_param(b, names[pass], &recipe, &name));
         v = ms_op_binary_param(b->graph, b->node->name, ops[pass], v, name, 1);
     }
     return like(b, x, v);
@@ -231,11 +233,11 @@ static ms_status diagonal(onnx_build *b, const onnx_slot *x, const onnx_tail *ta
     ms_shape s = ms_graph_shape(b->graph, x->value);
     float *ones = ms_region_alloc_array(b->region, (size_t)s.c, sizeof(*ones));
     if (!ones)
-        return onnx_no_region(b);
+        return ms_onnx_no_region(b);
     for (int64_t i = 0; i < s.c; i++)
         ones[i] = 1;
     if (s.c > INT32_MAX)
-        return onnx_fail(b, b->node, MS_BAD_MODEL, "%" PRId64 " channels are not supported", s.c);
+        return ms_onnx_fail(b, b->node, MS_BAD_MODEL, "%" PRId64 " channels are not supported", s.c);
     ms_conv_desc d = {.name = b->node->name,
                       .src = x->value,
                       .src2 = MS_NO_VALUE,
@@ -245,8 +247,8 @@ static ms_status diagonal(onnx_build *b, const onnx_slot *x, const onnx_tail *ta
                       .groups = (int)s.c,
                       .norm = MS_NO_NORM};
     onnx_recipe weight = {.values = ones, .n = s.c, .k = 1, .origin = -1};
-    MS_TRY(onnx_tail_finish(b, tail, NULL, &d.out, &weight));
-    MS_TRY(onnx_add_param(b, "weight", &weight, &d.weight));
+    MS_TRY(ms_onnx_tail_finish(b, tail, NULL, &d.out, &weight));
+    MS_TRY(ms_onnx_add_param(b, "weight", &weight, &d.weight));
     return like(b, x, ms_op_conv(b->graph, &d));
 }
 
@@ -254,27 +256,27 @@ static ms_status diagonal(onnx_build *b, const onnx_slot *x, const onnx_tail *ta
 static ms_status affine(onnx_build *b, const onnx_slot *x, const onnx_point *p) {
     ms_shape s = ms_graph_shape(b->graph, x->value);
     onnx_tail tail;
-    MS_TRY(onnx_tail_init(b, s.c, &tail));
-    MS_TRY(onnx_tail_affine(b, &tail, p));
-    if (onnx_channels_second(b, x))
-        MS_TRY(onnx_follow(b, x, s, &tail));
+    MS_TRY(ms_onnx_tail_init(b, s.c, &tail));
+    MS_TRY(ms_onnx_tail_affine(b, &tail, p));
+    if (ms_onnx_channels_second(b, x))
+        MS_TRY(ms_onnx_follow(b, x, s, &tail));
     bool plain = tail.act == MS_ACT_NONE && tail.residual == MS_NO_VALUE;
     return plain ? factor_and_sum(b, x, &tail) : diagonal(b, x, &tail);
 }
 
-ms_status onnx_visit_point(onnx_build *b) {
-    onnx_slot *x = onnx_in(b, b->node, 0), *y = onnx_in(b, b->node, 1);
+ms_status ms_onnx_visit_point(onnx_build *b) {
+    onnx_slot *x = ms_onnx_in(b, b->node, 0), *y = ms_onnx_in(b, b->node, 1);
     int input = x->kind == ONNX_LIVE ? 0 : 1;
     if (b->node->n_inputs == 2 && x->kind == ONNX_LIVE && y->kind == ONNX_LIVE)
         return two_live(b, x, y);
     if (input == 1)
         x = y;
     onnx_point p;
-    MS_TRY(onnx_point_of(b, b->node, input, x, &p));
+    MS_TRY(ms_onnx_point_of(b, b->node, input, x, &p));
     if (p.kind == ONNX_POINT_NONE)
-        return onnx_fail(b, b->node, MS_BAD_MODEL, "these inputs are not supported");
+        return ms_onnx_fail(b, b->node, MS_BAD_MODEL, "these inputs are not supported");
     bool per_channel = p.entries > 1;
-    if (per_channel && !onnx_channels_second(b, x))
+    if (per_channel && !ms_onnx_channels_second(b, x))
         MS_TRY(settle(b, x));
     return p.kind == ONNX_POINT_ACT ? activation(b, x, &p) : affine(b, x, &p);
 }

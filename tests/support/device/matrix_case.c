@@ -169,7 +169,7 @@ void matrix_case_random(uint64_t *rng, matrix_kind kind, const matrix_types *typ
     c->card_dst = to_card(&c->dst, types->dst);
     c->card.dst = c->card_dst.rows;
     random_epilogue(rng, types, c);
-    size_t bytes = cuda_weight_bytes(&c->weight.shape);
+    size_t bytes = ms_cuda_weight_bytes(&c->weight.shape);
     c->card_weight = block_of(bytes);
     memset(c->card_weight, 0, bytes);
     assert_int_equal(cuda_weight_prepare(&direct->queue, &c->weight.shape, MS_F32, 0, c->weight.shape.n,
@@ -243,7 +243,7 @@ void matrix_case_reset(matrix_case *c) {
 void matrix_case_on_card(simt_direct *d, const matrix_case *c, const ms_conv2d_args *args, cuda_tile tile) {
     const ms_linear_args linear = as_linear(args);
     const bool is = is_linear(c->kind);
-    size_t bytes = is ? cuda_linear_workspace(&d->dev, &linear) : cuda_conv2d_workspace(&d->dev, args);
+    size_t bytes = is ? ms_cuda_linear_workspace(&d->dev, &linear) : ms_cuda_conv2d_workspace(&d->dev, args);
     void *workspace = bytes ? block_of(bytes) : NULL;
     ms_status status = is ? cuda_linear_in_tiles(&d->queue, &linear, workspace, tile)
                           : cuda_conv2d_in_tiles(&d->queue, args, workspace, tile);

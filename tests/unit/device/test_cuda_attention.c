@@ -8,7 +8,7 @@
 #include "device/cuda/kernels/attention.h"
 #include "device/cuda/ops.h"
 
-#define CARD(name, args) assert_int_equal(cuda_##name(&card->queue, args, NULL), MS_OK)
+#define CARD(name, args) assert_int_equal(ms_cuda_##name(&card->queue, args, NULL), MS_OK)
 
 typedef struct attention_case {
     typed q, kv, dst;
@@ -362,10 +362,10 @@ static void refuses(void **state) {
     uint64_t rng = 9;
     const attention_shape s = {1, 4, 4, 0, 1, 8};
     attention_case c = make_case(&rng, &s, MS_BF16, true);
-    assert_int_equal(cuda_attention(&d->card[0].queue, &c.args, NULL), MS_UNSUPPORTED);
+    assert_int_equal(ms_cuda_attention(&d->card[0].queue, &c.args, NULL), MS_UNSUPPORTED);
     c.args.heads = 0;
-    assert_int_equal(cuda_attention(&d->card[1].queue, &c.args, NULL), MS_INVALID_ARGUMENT);
-    assert_int_equal(cuda_attention_workspace(&d->card[1].dev, &c.args), 0);
+    assert_int_equal(ms_cuda_attention(&d->card[1].queue, &c.args, NULL), MS_INVALID_ARGUMENT);
+    assert_int_equal(ms_cuda_attention_workspace(&d->card[1].dev, &c.args), 0);
     free_case(&c);
 }
 

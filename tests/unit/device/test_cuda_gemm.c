@@ -271,27 +271,27 @@ static void copies_only_where_it_must(void **state) {
     simt_direct d;
     simt_direct_open(&d, 86, 0);
     ms_conv2d_args a = plain_layer(data, MS_F16);
-    assert_int_equal(cuda_conv2d_layout(&a), MS_LAYOUT_PANEL);
-    assert_int_equal(cuda_conv2d_workspace(&d.dev, &a), 0);
+    assert_int_equal(ms_cuda_conv2d_layout(&a), MS_LAYOUT_PANEL);
+    assert_int_equal(ms_cuda_conv2d_workspace(&d.dev, &a), 0);
     a.n_src = 2;
-    assert_int_equal(cuda_conv2d_workspace(&d.dev, &a), 0);
+    assert_int_equal(ms_cuda_conv2d_workspace(&d.dev, &a), 0);
     a.prologue.tables = data;
-    assert_int_equal(cuda_conv2d_workspace(&d.dev, &a), 2 * copy);
+    assert_int_equal(ms_cuda_conv2d_workspace(&d.dev, &a), 2 * copy);
     a.n_src = 1;
-    assert_int_equal(cuda_conv2d_workspace(&d.dev, &a), copy);
+    assert_int_equal(ms_cuda_conv2d_workspace(&d.dev, &a), copy);
     a.weight.dtype = MS_F32;
-    assert_int_equal(cuda_conv2d_workspace(&d.dev, &a), copy);
+    assert_int_equal(ms_cuda_conv2d_workspace(&d.dev, &a), copy);
     a.src[0].dtype = MS_F32; /* summed in float32, which reads through the normalisation */
-    assert_int_equal(cuda_conv2d_workspace(&d.dev, &a), 0);
+    assert_int_equal(ms_cuda_conv2d_workspace(&d.dev, &a), 0);
     a = plain_layer(data, MS_F16);
     a.src[0].inner_stride = 33;
-    assert_int_equal(cuda_conv2d_workspace(&d.dev, &a), copy);
+    assert_int_equal(ms_cuda_conv2d_workspace(&d.dev, &a), copy);
     a = plain_layer(data, MS_F16);
     a.src[0].channels = 13;
-    assert_int_equal(cuda_conv2d_workspace(&d.dev, &a), (size_t)256 * 16 * 2);
+    assert_int_equal(ms_cuda_conv2d_workspace(&d.dev, &a), (size_t)256 * 16 * 2);
     a.src[0].channels = a.dst.channels = a.groups = 32;
-    assert_int_equal(cuda_conv2d_layout(&a), MS_LAYOUT_DEPTHWISE);
-    assert_int_equal(cuda_conv2d_workspace(&d.dev, &a), 0);
+    assert_int_equal(ms_cuda_conv2d_layout(&a), MS_LAYOUT_DEPTHWISE);
+    assert_int_equal(ms_cuda_conv2d_workspace(&d.dev, &a), 0);
     simt_direct_close(&d);
 }
 
@@ -301,14 +301,14 @@ static void what_a_card_cannot_is_refused(void **state) {
     simt_direct d;
     simt_direct_open(&d, 75, 0);
     ms_conv2d_args a = plain_layer(data, MS_BF16);
-    assert_int_equal(cuda_conv2d(&d.queue, &a, NULL), MS_UNSUPPORTED);
+    assert_int_equal(ms_cuda_conv2d(&d.queue, &a, NULL), MS_UNSUPPORTED);
     a = plain_layer(data, MS_F16);
     a.weight.layout = MS_LAYOUT_WINOGRAD;
-    assert_int_equal(cuda_conv2d(&d.queue, &a, NULL), MS_INVALID_ARGUMENT);
+    assert_int_equal(ms_cuda_conv2d(&d.queue, &a, NULL), MS_INVALID_ARGUMENT);
     a = plain_layer(data, MS_F16);
     a.src[0].outer_stride = INT64_C(1) << 40; /* further than rows are counted */
     a.src[0].outer = a.dst.outer = 2;
-    assert_int_equal(cuda_conv2d(&d.queue, &a, NULL), MS_UNSUPPORTED);
+    assert_int_equal(ms_cuda_conv2d(&d.queue, &a, NULL), MS_UNSUPPORTED);
     assert_int_equal(d.launches, 0);
     simt_direct_close(&d);
 }

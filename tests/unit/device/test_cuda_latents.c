@@ -6,7 +6,7 @@
 
 #define TRIALS 40
 #define CPU(name, args) assert_int_equal(d->cpu.dev->kernels->name(d->cpu.queue, args), MS_OK)
-#define CARD(name, args) assert_int_equal(cuda_##name(&card->queue, args), MS_OK)
+#define CARD(name, args) assert_int_equal(ms_cuda_##name(&card->queue, args), MS_OK)
 
 typedef struct three {
     int64_t outer, inner, channels;

@@ -5,7 +5,7 @@
 
 #define TRIALS 40
 #define CPU(name, args) assert_int_equal(d->cpu.dev->kernels->name(d->cpu.queue, args), MS_OK)
-#define CARD(name, args) assert_int_equal(cuda_##name(&card->queue, args), MS_OK)
+#define CARD(name, args) assert_int_equal(ms_cuda_##name(&card->queue, args), MS_OK)
 
 /* Partial sums and tables of the two back ends are compared each, so that neither hides the other's. */
 static void check_group_norm(typed_devices *d, uint64_t *rng, int64_t groups, int64_t per_group) {

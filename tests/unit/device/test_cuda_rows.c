@@ -6,7 +6,7 @@
 
 #define TRIALS 60
 #define CPU(name, args) assert_int_equal(d->cpu.dev->kernels->name(d->cpu.queue, args), MS_OK)
-#define CARD(name, args) assert_int_equal(cuda_##name(&card->queue, args), MS_OK)
+#define CARD(name, args) assert_int_equal(ms_cuda_##name(&card->queue, args), MS_OK)
 
 typedef struct shape {
     int64_t outer, inner, channels;
@@ -274,9 +274,9 @@ static void types_it_does_not_keep_are_refused(void **state) {
     uint64_t rng = 8;
     typed rows = typed_random(&rng, 1, 2, 8, MS_BF16);
     ms_unary_args args = {.src = rows.rows, .dst = rows.rows, .act = MS_ACT_RELU};
-    assert_int_equal(cuda_unary(&d->card[0].queue, &args), MS_UNSUPPORTED);
+    assert_int_equal(ms_cuda_unary(&d->card[0].queue, &args), MS_UNSUPPORTED);
     args.act = MS_ACT_GEGLU;
-    assert_int_equal(cuda_unary(&d->card[1].queue, &args), MS_INVALID_ARGUMENT);
+    assert_int_equal(ms_cuda_unary(&d->card[1].queue, &args), MS_INVALID_ARGUMENT);
     typed_free(&rows);
 }
 

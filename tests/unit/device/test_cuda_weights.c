@@ -106,7 +106,7 @@ static void prepare_in_pieces(simt_direct *d, uint64_t *rng, const ms_weight_sha
 
 static void check_shape(simt_direct *d, uint64_t *rng, const ms_weight_shape *s) {
     const int64_t taps = s->kernel_h * s->kernel_w, k = s->c_in * taps;
-    const size_t bytes = cuda_weight_bytes(s);
+    const size_t bytes = ms_cuda_weight_bytes(s);
     assert_int_equal(bytes, (size_t)elements(s) * ms_dtype_bytes(s->dtype));
     float *values = malloc((size_t)(s->n * k) * sizeof(float));
     void *expected = aligned(bytes), *got = aligned(bytes);
@@ -152,9 +152,9 @@ static void wrong_ones_are_refused(void **state) {
     odd.n = 5;
     huge.n = huge.c_in = INT64_C(1) << 31;
     huge.kernel_h = 64;
-    assert_int_equal(cuda_weight_bytes(&winograd), 0);
-    assert_int_equal(cuda_weight_bytes(&odd), 0);
-    assert_int_equal(cuda_weight_bytes(&huge), 0);
+    assert_int_equal(ms_cuda_weight_bytes(&winograd), 0);
+    assert_int_equal(ms_cuda_weight_bytes(&odd), 0);
+    assert_int_equal(ms_cuda_weight_bytes(&huge), 0);
     assert_int_equal(cuda_weight_prepare(&d.queue, &good, MS_F32, 0, 4, src, dst), MS_OK);
     assert_int_equal(cuda_weight_prepare(&d.queue, &good, MS_F32, 1, 4, src, dst), MS_INVALID_ARGUMENT);
     assert_int_equal(cuda_weight_prepare(&d.queue, &good, MS_F32, 0, 0, src, dst), MS_INVALID_ARGUMENT);

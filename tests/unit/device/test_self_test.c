@@ -78,7 +78,7 @@ static void the_processor_agrees_with_itself(void **state) {
     ms_error err;
     int agreed = 0;
     assert_int_equal(ms_self_test(dev, 2, note_result, &agreed, &err), MS_OK);
-    assert_int_equal(agreed, 2 * n_self_cases);
+    assert_int_equal(agreed, 2 * ms_n_self_cases);
     ms_device_close(&dev);
 }
 

@@ -29,6 +29,6 @@ static inline cuda_matrix cuda_matrix_of(const ms_weight_shape *s) {
 }
 
 /* ms_backend.weight_bytes. */
-size_t cuda_weight_bytes(const ms_weight_shape *shape);
+size_t ms_cuda_weight_bytes(const ms_weight_shape *shape);
 
 #endif
