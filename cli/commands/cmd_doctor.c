@@ -4,9 +4,11 @@
 #include "base/error.h"
 #include "commands/commands.h"
 #include "console/console.h"
+#include "console/hints.h"
 #include "files/new_file.h"
 #include "memsafe/library.h"
 #include "memsafe/probe.h"
+#include "results/checks.h"
 #include "results/model_check.h"
 #include "serve.h"
 #include "options/model_choice.h"
@@ -15,7 +17,7 @@
 typedef struct doctor_state {
     const char *model, *device;
     int seeds;
-    bool demo, quick;
+    bool demo, quick, json;
 } doctor_state;
 
 static const struct {
@@ -34,40 +36,26 @@ static const struct {
      MS_FEATURE_ZSTD},
 };
 
-/* text may be "". */
-static void row(const char *name, const char *state, const char *text) {
-    if (cli_is_narrow())
-        cli_print("  %s: %s%s%s\n", name, state, text[0] ? ", " : "", text);
-    else if (text[0])
-        cli_print("  %-20s %-8s %s\n", name, state, text);
-    else
-        cli_print("  %-20s %s\n", name, state);
-}
-
-/* Of what the row above lacks; as far in as a row that goes on. */
-static void mend_by(const char *what, const char *after) {
-    cli_print("    mend: %s%s\n", what, after);
-}
-
 static int check_libraries(void) {
     int missing = 0;
-    cli_print("Libraries\n");
+    cli_checks_group("Libraries");
     for (int i = 0; i < CLI_COUNT(libraries); i++) {
         bool have = ms_has_feature(libraries[i].feature);
-        row(libraries[i].name, have ? "yes" : "left out", libraries[i].gives);
+        cli_checks_row(libraries[i].name, have ? "yes" : "left out", libraries[i].gives);
         if (!have) {
             char package[256];
             snprintf(package, sizeof(package), "apt-get install %s", libraries[i].package);
-            mend_by(package, "; then build again");
+            cli_checks_mend(package, "; then build again");
             missing++;
         }
     }
-    row("server", serve_lacks() ? "left out" : "yes", "a page and an HTTP interface (serve)");
+    cli_checks_row("server", serve_lacks() ? "left out" : "yes", "a page and an HTTP interface (serve)");
     if (serve_lacks()) {
         char needed[256];
         snprintf(needed, sizeof(needed), "it needs %s", serve_lacks());
-        mend_by(needed,
-                ": apt-get install libmicrohttpd-dev libseccomp-dev libcurl4-openssl-dev; then build again");
+        cli_checks_mend(
+            needed,
+            ": apt-get install libmicrohttpd-dev libseccomp-dev libcurl4-openssl-dev; then build again");
         missing++;
     }
     return missing;
@@ -80,17 +68,34 @@ static void check_codecs(void) {
     } codecs[] = {{"h264", MS_OUTPUT_H264}, {"hevc", MS_OUTPUT_HEVC}, {"ffv1", MS_OUTPUT_FFV1}};
     if (!ms_has_feature(MS_FEATURE_FFMPEG))
         return;
-    cli_print("Encoders\n");
+    cli_checks_group("Encoders");
     for (int i = 0; i < CLI_COUNT(codecs); i++) {
         bool have = ms_probe_has_encoder(codecs[i].codec);
-        row(codecs[i].name, have ? "yes" : "no", have ? "" : "not in this FFmpeg");
+        cli_checks_row(codecs[i].name, have ? "yes" : "no", have ? "" : "not in this FFmpeg");
     }
 }
 
-static ms_status check_model(const char *dir, bool quick) {
-    const ms_model_check_params p = {.model = dir, .quick = quick};
-    cli_print("Model %s\n", dir);
-    return cli_model_check(&p);
+static void take_finding(void *arg, const ms_finding *f) {
+    char text[CLI_ERROR_BYTES];
+    int *count = arg;
+    *count += 1;
+    cli_checks_finding(f->part, f->kind, f->error ? cli_error_text(f->error, text) : f->text);
+}
+
+static ms_status check_model(const char *dir, bool quick, bool json) {
+    ms_model_check_params p = {.model = dir, .quick = quick};
+    ms_error err;
+    int found = 0;
+    if (!json) {
+        cli_print("Model %s\n", dir);
+        return cli_model_check(&p);
+    }
+    p.tell = take_finding;
+    p.arg = &found;
+    ms_status status = ms_model_check(&p, &err);
+    if (status != MS_OK && !found) /* it is no folder that could be looked into */
+        cli_fail(&err);
+    return status;
 }
 
 static bool is_random(const char *dir) {
@@ -103,31 +108,32 @@ static int list_models(void) {
     static cli_models found;
     char path[CLI_PATH_BYTES], text[CLI_PATH_BYTES + 64];
     cli_installed_models(CLI_NEEDS_ALL, &found);
-    cli_print("Models\n");
+    cli_checks_group("Models");
     int real = found.count;
     for (int i = 0; i < found.count && i < CLI_MODELS_MAX; i++) {
         bool random = is_random(found.path[i]);
         snprintf(text, sizeof(text), "%s%s", found.path[i],
                  random ? " (models --synthesize: faces will be noise)"
                         : " (whose weights they are is not written in them)");
-        row(random ? "random weights" : "model", "yes", text);
+        cli_checks_row(random ? "random weights" : "model", "yes", text);
         real -= random;
     }
     if (real == 0) {
         cli_fetch_models(path, sizeof(path));
-        row("official weights", "none", "for real faces (without them `run --demo` knows drawn ones)");
-        mend_by(path, " 1.5");
+        cli_checks_row("official weights", "none",
+                       "for real faces (without them `run --demo` knows drawn ones)");
+        cli_checks_mend(path, " 1.5");
     }
     static cli_model_choice choice;
     const char *demo = NULL;
     cli_choose_model(&demo, true, false, CLI_NEEDS_ALL, &choice, NULL);
-    row("demo", demo ? "yes" : "none", demo ? demo : "for `run --demo`");
+    cli_checks_row("demo", demo ? "yes" : "none", demo ? demo : "for `run --demo`");
     return real;
 }
 
 static void tell_plugin(void *arg, const char *path, const char *problem) {
     int *found = arg;
-    row(ms_name_in(path), problem ? "no" : "yes", problem ? problem : path);
+    cli_checks_row(ms_name_in(path), problem ? "no" : "yes", problem ? problem : path);
     *found += 1;
 }
 
@@ -138,9 +144,9 @@ static void list_plugins(void) {
     for (int i = 0; found == 0 && ms_plugin_folder(i, folder, sizeof(folder)); i++) {
         snprintf(text, sizeof(text), "no memsafe-NAME.so in %s", folder);
         if (i)
-            cli_print("    nor in %s\n", folder);
+            cli_checks_nor(folder);
         else
-            row("plug-ins", "none", text);
+            cli_checks_row("plug-ins", "none", text);
     }
 }
 
@@ -156,8 +162,8 @@ static void list_devices(void) {
     snprintf(cpu, sizeof(cpu), "%s, %d CPUs, %s, %s free", host.cpu_name, host.cpus, best,
              ms_size_format(free, host.free_bytes));
     ms_probe_destroy(&probe);
-    cli_print("Device\n");
-    row("cpu", "yes", cpu);
+    cli_checks_group("Device");
+    cli_checks_row("cpu", "yes", cpu);
     list_plugins();
 }
 
@@ -179,7 +185,7 @@ static void tell_trial(void *arg, const ms_probe_trial *t) {
         snprintf(text, sizeof(text), "%s: its bits are not the predicted ones", t->type);
     else
         snprintf(text, sizeof(text), "%s: off by %.3g, %.3g are allowed", t->type, t->error, t->allowed);
-    row(name, "wrong", text);
+    cli_checks_row(name, "wrong", text);
 }
 
 /* At length what is done in short when a device is first used. */
@@ -190,16 +196,18 @@ static ms_status try_device(const char *device, int seeds, ms_error *err) {
     trials sum = {0};
     MS_TRY(ms_probe_create(&params, &probe, err));
     ms_probe_get_device(probe, &found);
-    cli_print("Test of %s\n", found.description);
+    char title[200];
+    snprintf(title, sizeof(title), "Test of %s", found.description);
+    cli_checks_group(title);
     ms_status status = ms_probe_self_test(probe, seeds, tell_trial, &sum, err);
     char text[160];
     snprintf(text, sizeof(text), "%d results agree with the processor's, %d do not", sum.all - sum.wrong,
              sum.wrong);
-    row("kernels", sum.wrong || status != MS_OK ? "no" : "yes", text);
+    cli_checks_row("kernels", sum.wrong || status != MS_OK ? "no" : "yes", text);
     snprintf(text, sizeof(text), "%d of %d predicted results have the predicted bits", sum.as_predicted,
              sum.predicted);
     if (sum.predicted)
-        row("bits", sum.as_predicted == sum.predicted ? "yes" : "no", text);
+        cli_checks_row("bits", sum.as_predicted == sum.predicted ? "yes" : "no", text);
     ms_probe_destroy(&probe);
     return status;
 }
@@ -219,20 +227,24 @@ static int doctor_run(const void *state, char **arguments, int n_arguments) {
         return cli_fail(&err);
     if (s->demo && cli_choose_model(&dir, true, false, CLI_NEEDS_ALL, &choice, &err) != MS_OK)
         return cli_fail(&err);
-    int problems = check_libraries();
+    cli_checks_begin(s->json);
+    const bool whole = check_libraries() == 0;
     check_codecs();
     list_devices();
     ms_status tried = s->device ? try_device(s->device, s->seeds, &err) : MS_OK;
-    int real = list_models();
-    ms_status model = dir ? check_model(dir, s->quick) : MS_OK;
-    if (problems == 0 && model == MS_OK && tried == MS_OK && (real || (dir && !is_random(dir))))
-        cli_print("Nothing is missing.\n");
-    else if (problems == 0 && model == MS_OK && tried == MS_OK)
-        cli_print("Nothing is missing but the official weights.\n");
+    const bool real = list_models() > 0 || (dir && !is_random(dir));
+    ms_status model = dir ? check_model(dir, s->quick, s->json) : MS_OK;
+    const bool fine = whole && model == MS_OK && tried == MS_OK;
+    if (fine)
+        cli_checks_say(real ? "Nothing is missing." : "Nothing is missing but the official weights.");
     if (model == MS_BAD_MODEL || model == MS_IO) {
+        char text[CLI_PATH_BYTES + 80];
         cli_fetch_models(choice.path, sizeof(choice.path));
-        cli_print("%s lays out the official models, and says which files it wants.\n", choice.path);
+        snprintf(text, sizeof(text), "%s lays out the official models, and says which files it wants.",
+                 choice.path);
+        cli_checks_say(text);
     }
+    cli_checks_end(fine);
     return tried == MS_OK ? ms_status_exit_code(model) : cli_fail(&err);
 }
 
@@ -246,6 +258,7 @@ static const cli_option doctor_options[] = {
     {"seeds", 0, CLI_INT, offsetof(doctor_state, seeds), "N", "try each kind with so many inputs (default 8)",
      1, 1000},
     {"quick", 0, CLI_FLAG, offsetof(doctor_state, quick), NULL, "of the model: names and shapes only", 0, 0},
+    {"json", "j", CLI_FLAG, offsetof(doctor_state, json), NULL, "one JSON object", 0, 0},
 };
 
 const cli_command cli_doctor_command = {
@@ -253,7 +266,7 @@ const cli_command cli_doctor_command = {
     .summary = "Say what this build can do, what is missing, and how to mend it",
     .examples = {{"memsafe doctor -m models/latentsync-1.5", "is everything there that a run needs?"},
                  {"memsafe doctor --device cuda", "does this card compute as it should?"}},
-    .usage = "[[-m] MODEL | --demo] [--quick] [--device NAME [--seeds N]]",
+    .usage = "[[-m] MODEL | --demo] [--quick] [--device NAME [--seeds N]] [--json]",
     .max_arguments = 1,
     .options = doctor_options,
     .n_options = CLI_COUNT(doctor_options),

@@ -243,8 +243,9 @@ ms_status cli_workers_run(const cli_run_state *s, const cli_device_list *devices
     if (s->p.work != MS_RUN_WORK_PART)
         return run_whole(&c, devices, ret_report, ret_workers, err);
     ms_status status = make_segments(&c, devices, ret_workers, err);
-    *ret_report = (ms_run_report){.frames_resumable = status == MS_OK ? 0 : kept_frames(&c),
-                                  .frames = sum_up(&c).frames_done,
-                                  .seconds = ms_now_s() - c.merge.began_s};
+    *ret_report = c.said.plan; /* of the faces each worker knows its own */
+    ret_report->frames_resumable = status == MS_OK ? 0 : kept_frames(&c);
+    ret_report->frames = sum_up(&c).frames_done;
+    ret_report->seconds = ms_now_s() - c.merge.began_s;
     return status;
 }

@@ -96,6 +96,9 @@ static void every_command_takes_the_demo_when_it_is_asked_for(void **state) {
     assert_copy(0, "at 128 px", "plan --demo");
     assert_copy(0, "all tensors are there", "models --demo");
     assert_copy(0, "both have the operators", "doctor --demo");
+    assert_copy(0, "{\"group\": \"Models\", \"name\": \"official weights\", \"state\": \"none\", ",
+                "doctor --json");
+    assert_copy(0, "\"text\": \"both have the operators", "doctor --demo --json");
     assert_copy(0, "unet_inference", "batch-size --demo");
     assert_copy(2, "two folders are the model: -m a and b", "doctor -m a b");
     assert_copy(2, "two folders are the model: -m a and b", "models -m a b");

@@ -72,7 +72,9 @@ static void several_devices_tell_one_run(void **state) {
     assert_true(last == 1);
     assert_same("told.mkv");
     assert_run_works("split " JOB "told.mkv");
-    assert_run_works("run --part auto --device cpu:2 told.mkv");
+    assert_run_works("run --part auto --device cpu:2 --report part.json told.mkv");
+    shell("grep -q '\"width\": 160, \"height\": 144, \"fps\": 25' part.json && "
+          "grep -q '\"frames\": 54,' part.json && grep -q '\"rung\": \"full\"' part.json");
     assert_non_null(strstr(test_output, "of told.mkv this makes up to 54 frames of 160x144"));
     assert_non_null(strstr(test_output, "of memory\n"));
     assert_run_works("join told.mkv");
