@@ -83,10 +83,13 @@ static ms_status choose_data(const serve_state *s, ms_error *err) {
                          "--data is missing, and there is no home folder to have it in");
 }
 
-/* Who else can read it can ask as its owner does. */
+/* Who else can read it can ask as its owner does. In a container nobody else is there, and its secrets have
+   mode 444. */
 static void warn_of_readers(const char *what, const char *file, FILE *f) {
+    static const char secrets[] = "/run/secrets/";
     struct stat s;
-    if (f && fstat(fileno(f), &s) == 0 && S_ISREG(s.st_mode) && (s.st_mode & (S_IRGRP | S_IROTH)))
+    if (strncmp(file, secrets, sizeof(secrets) - 1) != 0 && f && fstat(fileno(f), &s) == 0 &&
+        S_ISREG(s.st_mode) && (s.st_mode & (S_IRGRP | S_IROTH)))
         cli_warn("open-secret", "the %s in %s can be read by others (mode %03o): chmod go-rwx", what, file,
                  (unsigned)(s.st_mode & 0777));
 }
