@@ -36,6 +36,11 @@ static ms_status check(const ms_detect_params *p, ms_error *err) {
 #include "models/model_files.h"
 #include "planner/own_budget.h"
 
+/* Frames that were looked at. */
+typedef struct looked {
+    int64_t frames, with_face, interpolated;
+} looked;
+
 typedef struct job {
     const ms_detect_params *p;
     ms_own_budget budget;
@@ -44,7 +49,7 @@ typedef struct job {
     ms_buffer_pool *pictures;
     ms_face_stage *stage;
     ms_track_writer *writer;
-    ms_detect_report report;
+    looked looked;
 } job;
 
 static ms_model_names model_names(const ms_detect_params *p) {
@@ -94,15 +99,16 @@ static ms_status fail_cancelled(const job *j, ms_error *err) {
     return ms_fail(err, MS_CANCELLED,
                    access(j->p->output, F_OK) == 0 ? "cancelled after %lld frames; %s stays as it was"
                                                    : "cancelled after %lld frames; %s is not written",
-                   (long long)j->report.frames, j->p->output);
+                   (long long)j->looked.frames, j->p->output);
 }
 
 static ms_status look(job *j, ms_error *err) {
     const ms_detect_params *p = j->p;
+    looked *l = &j->looked;
     for (;;) {
         ms_posed_frame frame;
         bool got = false;
-        if (p->frames && j->report.frames == p->frames)
+        if (p->frames && l->frames == p->frames)
             return MS_OK;
         if (p->cancelled && p->cancelled(p->arg))
             return fail_cancelled(j, err);
@@ -111,11 +117,11 @@ static ms_status look(job *j, ms_error *err) {
             return MS_OK;
         ms_buffer_pool_put(j->pictures, frame.rgb);
         MS_TRY(ms_track_writer_add(j->writer, &frame.record, err));
-        j->report.frames++;
-        j->report.frames_with_face += frame.record.present;
-        j->report.frames_interpolated += frame.record.present && frame.record.interpolated;
+        l->frames++;
+        l->with_face += frame.record.present;
+        l->interpolated += frame.record.present && frame.record.interpolated;
         if (p->progress)
-            p->progress(p->arg, j->report.frames, ms_clip_info(j->clip)->frames);
+            p->progress(p->arg, l->frames, ms_clip_info(j->clip)->frames);
     }
 }
 
@@ -124,8 +130,8 @@ static ms_status run(job *j, ms_error *err) {
     MS_TRY(ms_own_budget_open(j->p->budget_bytes, &j->budget, err));
     MS_TRY(prepare(j, err));
     MS_TRY(look(j, err));
-    if (j->report.frames_with_face == 0)
-        return ms_fail_no_face(j->p->video, j->p->face, NULL, j->report.frames,
+    if (j->looked.with_face == 0)
+        return ms_fail_no_face(j->p->video, j->p->face, NULL, j->looked.frames,
                                ms_face_finder_tally(j->faces.finder), err);
     return ms_track_writer_finish(&j->writer, err);
 }
@@ -134,10 +140,12 @@ static ms_status detect(const ms_detect_params *params, ms_detect_report *ret_re
     job j = {.p = params};
     double started = ms_now_s();
     ms_status status = run(&j, err);
-    j.report.seconds = ms_now_s() - started;
-    j.report.frames_lost = j.clip && status == MS_OK ? ms_clip_frames_lost(j.clip) : 0;
     if (status == MS_OK && ret_report)
-        *ret_report = j.report;
+        *ret_report = (ms_detect_report){.frames = j.looked.frames,
+                                         .frames_with_face = j.looked.with_face,
+                                         .frames_interpolated = j.looked.interpolated,
+                                         .frames_lost = ms_clip_frames_lost(j.clip),
+                                         .seconds = ms_now_s() - started};
     ms_track_writer_abort(&j.writer);
     ms_face_stage_destroy(&j.stage);
     ms_buffer_pool_destroy(&j.pictures);
