@@ -29,11 +29,12 @@
 #include "media/write/video_segment.h"
 #include "planner/run_history.h"
 #include "predict/eta.h"
-#include "report/run_report.h"
 #include "run/threads/face_thread.h"
+#include "run/inputs/used_model.h"
 #include "run/run_internal.h"
 #include "run/threads/write_thread.h"
 #include "session/redraw.h"
+#include "system/sampler.h"
 
 /* What is redrawn of the clip, in frames. */
 typedef struct ms_job_range {
@@ -61,18 +62,60 @@ typedef struct ms_window_frame {
     bool wanted, forward; /* as in ms_ready_frame */
 } ms_window_frame;
 
+/* What the output will not have as the input has it, in the order in which it is told. */
+typedef struct ms_job_notes {
+    int n;
+    ms_run_note note[MS_RUN_MAX_NOTES];
+} ms_job_notes;
+
+typedef struct ms_job_plan {
+    bool made;
+    ms_run_plan chosen;
+    ms_run_plan begun;        /* that the run begins with; redraw has the one of now */
+    bool fell_back;           /* memory for the chosen one was not to be had */
+    size_t bytes, host_bytes; /* as ms_run_report has them, with the latent cache's */
+    size_t latent_bytes;
+} ms_job_plan;
+
+/* What was predicted when there was a plan. */
+typedef struct ms_job_forecast {
+    double fps; /* of the output; 0 before */
+    double window_s, stage_s[MS_STAGE_COUNT], total_s;
+    double left_s; /* of that, what was still to be done then */
+    /* of loading, until the plan was there: looking at files, measuring, planning; no rate predicts it */
+    double opening_s;
+} ms_job_forecast;
+
+/* Earlier runs, and what the next ones will be told of this one. */
+typedef struct ms_job_past {
+    int runs; /* by which the machine's speed was corrected */
+    char warning[MS_HISTORY_TEXT_BYTES];
+    ms_history_run run; /* 0 frames: nothing */
+} ms_job_past;
+
+/* Measured when all is done. */
+typedef struct ms_job_end {
+    double join_s, seconds;
+    size_t peak_resident_bytes;
+} ms_job_end;
+
+/* The report is no part of it: it is filled from what is here (run_report.c). */
 typedef struct ms_job {
     const ms_run_params *p;
     ms_job_preview preview;
     ms_job_range range;
-    ms_run_report report; /* written here, and read by nobody but the caller */
+    ms_job_notes notes;
+    ms_used_model used;
+    ms_job_plan plan;
+    ms_job_forecast forecast;
+    ms_job_past past;
+    ms_job_end end;
     double started;
     ms_model *model; /* the caller's, or own_model */
     ms_model own_model;
     ms_mem *mem; /* the model's */
     ms_redraw redraw;
     ms_picture_room room; /* before there is a plan */
-    ms_history_run past;  /* what the history will say of this run; 0 frames: nothing */
     ms_sampler *sampler;
     size_t sink_bytes; /* charged to mem */
     ms_speech *speech;
@@ -88,9 +131,8 @@ typedef struct ms_job {
     int resolution;                      /* of a face; less than asked for when it had to be lowered */
     int64_t frames_before, faces_before; /* that an earlier run had finished; had redrawn behind them */
     int64_t windows_kept, windows_computed;
-    double stage_began, join_s;
-    /* of loading, until the plan was there: looking at files, measuring, planning; no rate predicts it */
-    double opening_s;
+    double stage_s[MS_STAGE_COUNT]; /* of the caller's thread */
+    double stage_began;
     const char *stage_name;
     int64_t part, parts; /* of the stage, as the engine said last */
     ms_eta eta;
@@ -141,6 +183,9 @@ void ms_job_did(ms_job *job, double units);
 /* What is left to do is writing. */
 void ms_job_write_up(ms_job *job);
 
+/* Seconds of each stage, on whichever thread it is. */
+void ms_job_stage_seconds(const ms_job *job, double ret_s[MS_STAGE_COUNT]);
+
 /* Once there is a plan: what is said of the time left follows from it. */
 void ms_job_begin_estimate(ms_job *job);
 void ms_job_follow_layout(void *job); /* the plan is another one now */
@@ -165,12 +210,14 @@ ms_loop ms_job_loop(const ms_job *job);
 ms_status ms_job_open_model(ms_job *job, ms_error *err);
 ms_status ms_job_open_memory(ms_job *job, ms_error *err); /* the policy and its budgets */
 ms_status ms_job_open_inputs(ms_job *job, ms_error *err);
-ms_status ms_job_open_engine(ms_job *job, ms_error *err);
+ms_status ms_job_make_plan(ms_job *job, ms_error *err); /* all that is known before the work is known then */
+ms_status ms_job_begin_engine(ms_job *job, ms_error *err);
 
 ms_run_clip ms_job_run_clip(const ms_job *job); /* at the resolution that was chosen */
 
 ms_video_writer_params ms_job_writer_params(const ms_job *job);
-int ms_job_wanted_resolution(const ms_job *job); /* more than the report's when it had to be lowered */
+void ms_job_output_size(const ms_job *job, int *ret_width, int *ret_height);
+int ms_job_wanted_resolution(const ms_job *job); /* more than the job's when it had to be lowered */
 
 /* MS_IO: the video is not as it was when it was opened. Frames that were read before a successful check are
    the right ones; behind a change may be anything. */
@@ -220,14 +267,6 @@ ms_status ms_job_count_faces(ms_job *job, const ms_frame_order *order, int64_t f
 /* Of the first `frames` output frames, those in the range. */
 int64_t ms_job_frames_within(const ms_job *job, int64_t frames);
 
-/* ---- run_model.c ---- */
-
-/* The model's files, as the job's key tells them from others, and the encoder, into the report. */
-void ms_job_describe_model(ms_job *job, const ms_job_key *key);
-
-/* Once they are loaded. MS_IO: one is not as it was when the key was made. */
-ms_status ms_job_check_model(const ms_job *job, ms_error *err);
-
 /* ---- run_preview.c ---- */
 
 /* Of a preview's pictures; 0 without. */
@@ -252,7 +291,7 @@ ms_tags ms_job_tags(const ms_job *job, char comment[MS_JOB_COMMENT_BYTES]);
 
 /* ---- run_notes.c ---- */
 
-/* Once the inputs are open: what the output will not have goes into the report. */
+/* Once the inputs are open: what the output will not have. */
 void ms_job_note_losses(ms_job *job);
 
 /* MS_UNSUPPORTED where the output would not be stored as params->pixel_format and sound_codec say. */
@@ -265,18 +304,33 @@ void ms_job_note_model(ms_job *job);
 /* Before planning: the machine's speed, as earlier runs corrected it. */
 ms_status ms_job_find_speed(ms_job *job, ms_error *err);
 
-/* Fills the report's predictions, once plan and length are known. */
+/* Fills in the forecast, once plan and length are known. */
 void ms_job_predict(ms_job *job);
 
 /* Seconds of every stage for so many frames that all have a face. */
 void ms_job_predict_frames(const ms_job *job, double frames, double ret_s[MS_STAGE_COUNT]);
 
-/* What the job would take by what its preview took, into the report. */
-void ms_job_predict_whole(ms_job *job);
+/* Frames that the job would have, and what it would take by what its preview took; else leaves them alone. */
+void ms_job_predict_whole(const ms_job *job, int64_t *ret_frames, double *ret_s);
 
-/* Once the report is filled; then, when everything is closed, into the history. */
+/* When all is done; then, when everything is closed, into the history. */
 void ms_job_describe_past(ms_job *job);
 void ms_job_record_past(ms_job *job);
+
+/* ---- run_report.c ---- */
+
+/* When there is a plan; at the end, before anything is closed. */
+void ms_job_report_plan(const ms_job *job, ms_run_report *ret_report);
+void ms_job_report_end(const ms_job *job, ms_run_report *ret_report);
+
+/* When everything is closed: what is known only then, and after a failure that alone. */
+void ms_job_report_closed(const ms_job *job, ms_status status, ms_run_report *report);
+
+/* What it says of the whole run, for who has a callback in place of it. */
+void ms_job_tell_doubts(const ms_job *job);
+
+/* What was damaged and made again, or why a kill costs more than a window; empty = nothing. */
+const char *ms_job_note(const ms_job *job);
 
 /* ---- run_key.c ---- */
 

@@ -22,10 +22,10 @@
 static void note_hint(ms_job *j, const char *code, ms_hint hint, const char *fmt, ...) MS_PRINTF(4, 5);
 
 static void note_hint(ms_job *j, const char *code, ms_hint hint, const char *fmt, ...) {
-    ms_run_report *r = &j->report;
-    if (r->n_notes == MS_RUN_MAX_NOTES)
+    ms_job_notes *all = &j->notes;
+    if (all->n == MS_RUN_MAX_NOTES)
         return;
-    ms_run_note *n = &r->note[r->n_notes++];
+    ms_run_note *n = &all->note[all->n++];
     snprintf(n->code, sizeof(n->code), "%s", code);
     n->hint = hint;
     va_list ap;
@@ -89,7 +89,7 @@ static const char *plural(int n) {
 
 /* The gap ends what is read, as it does for FFmpeg. */
 static void note_gap(ms_job *j) {
-    char text[sizeof(j->report.note[0].text)];
+    char text[sizeof(j->notes.note[0].text)];
     if (ms_numbered_gap(j->p->video, text, sizeof(text)))
         note(j, "gap", "%s", text);
 }
@@ -170,7 +170,6 @@ void ms_job_note_model(ms_job *j) {
 void ms_job_note_losses(ms_job *j) {
     const ms_video_info *info = ms_clip_info(j->clip);
     ms_video_writer_params w = ms_job_writer_params(j);
-    j->report.n_notes = 0;
     note_gap(j);
     note_rate(j, info);
     note_tails(j, info);

@@ -1,6 +1,5 @@
 /* Opening a run: what can fail because of the input fails before the model is loaded. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "files/numbered.h"
@@ -8,6 +7,7 @@
 #include "media/read/whole.h"
 #include "pictures/paste_region.h"
 #include "pictures/restore.h"
+#include "report/run_report.h"
 #include "run/run_job.h"
 
 ms_status ms_job_open_model(ms_job *j, ms_error *err) {
@@ -24,15 +24,9 @@ ms_status ms_job_open_model(ms_job *j, ms_error *err) {
 ms_status ms_job_open_memory(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;
     ms_model *m = j->model;
-    if (m == &j->own_model)
-        MS_TRY(ms_model_open_memory(m, &p->profile, ms_job_precision(j), p->budget_bytes,
-                                    p->host_budget_bytes, err));
-    j->report.budget_bytes = m->policy.budget_bytes;
-    j->report.host_budget_bytes = m->apart ? m->policy.host_budget_bytes : 0;
-    snprintf(j->report.device, sizeof(j->report.device), "%s", m->compute.dev->description);
-    snprintf(j->report.tier, sizeof(j->report.tier), "%s", ms_tier_name(m->policy.profile.tier));
-    snprintf(j->report.precision, sizeof(j->report.precision), "%s", ms_dtype_name(m->policy.precision));
-    return MS_OK;
+    return m == &j->own_model ? ms_model_open_memory(m, &p->profile, ms_job_precision(j), p->budget_bytes,
+                                                     p->host_budget_bytes, err)
+                              : MS_OK;
 }
 
 ms_loop ms_job_loop(const ms_job *j) {
@@ -95,6 +89,15 @@ ms_video_writer_params ms_job_writer_params(const ms_job *j) {
     return w;
 }
 
+void ms_job_output_size(const ms_job *j, int *ret_width, int *ret_height) {
+    const ms_video_info *info = ms_clip_info(j->clip);
+    const ms_video_writer_params writer = ms_job_writer_params(j);
+    *ret_width = info->width;
+    *ret_height = info->height;
+    if (j->p->output)
+        ms_video_writer_size(&writer, ret_width, ret_height);
+}
+
 /* What decides the frames beside the job's key. */
 static const char *not_resumable(const ms_run_params *p) {
     if (p->preview_frames)
@@ -133,10 +136,8 @@ static ms_status open_store(ms_job *j, const ms_job_key *key, ms_error *err) {
                                  .cancelled = j->p->cancelled,
                                  .arg = j->p->arg};
     MS_TRY(ms_run_store_open(&store, &j->store, err));
-    j->report.frames_resumed = j->frames_before = j->store.frames;
-    j->report.faces_resumed = j->faces_before = j->store.faces_left;
-    j->report.already_finished = j->store.finished;
-    snprintf(j->report.job_note, sizeof(j->report.job_note), "%s", j->store.note);
+    j->frames_before = j->store.frames;
+    j->faces_before = j->store.faces_left;
     atomic_store(&j->write.frames_done, j->store.frames);
     j->here = j->store.place;
     j->total = j->store.total;
@@ -150,7 +151,7 @@ static ms_status find_job(ms_job *j, ms_error *err) {
         return ms_fail_alloc(err, j->mem, sizeof(*key), "the job's key");
     ms_status status = ms_job_make_key(j, key, err);
     if (status == MS_OK) {
-        ms_job_describe_model(j, key);
+        ms_used_model_take(&j->used, key);
         status = open_store(j, key, err);
     }
     ms_mem_free(key);
@@ -243,7 +244,6 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
         MS_TRY(ms_model_find_files(j->model, &names, parts, err));
     else if (!p->track)
         MS_TRY(ms_model_check_faces(j->model, err));
-    snprintf(j->report.model, sizeof(j->report.model), "%s", j->model->name);
     MS_TRY(ms_job_find_range(j, err));
     MS_TRY(ms_job_open_splice(j, err));
     MS_TRY(ms_job_check_wishes(j, err));
@@ -349,14 +349,15 @@ static ms_status open_latents(ms_job *j, ms_error *err) {
         .room_bytes = j->model->apart ? j->model->policy.host_budget_bytes - j->redraw.plan.host_bytes
                                       : j->model->policy.budget_bytes - j->redraw.plan.peak_bytes};
     MS_TRY(ms_run_latents_open(&params, &j->redraw.latents, err));
-    *(j->model->apart ? &j->report.host_planned_bytes : &j->report.planned_bytes) += j->redraw.latents.bytes;
+    j->plan.latent_bytes = j->redraw.latents.bytes;
+    *(j->model->apart ? &j->plan.host_bytes : &j->plan.bytes) += j->plan.latent_bytes;
     return MS_OK;
 }
 
 /* At the resolution asked for, or lower where that is allowed. */
 static ms_status choose_plan(ms_job *j, ms_error *err) {
     const ms_engine_hooks hooks = {.poll = ms_job_poll, .stage = ms_job_engine_stage, .arg = j};
-    j->report.wanted_resolution = j->resolution = ms_job_wanted_resolution(j);
+    j->resolution = ms_job_wanted_resolution(j);
     for (;;) {
         count_others(j);
         MS_TRY(make_buffers(j, err));
@@ -374,7 +375,6 @@ static ms_status choose_plan(ms_job *j, ms_error *err) {
 
 /* What comes out and how long it will take. */
 static void foresee(ms_job *j) {
-    ms_run_report *r = &j->report;
     const ms_video_info *info = ms_clip_info(j->clip);
     bool ends_with_clip = j->p->loop == MS_LOOP_MODE_NONE || j->p->rest == MS_REST_KEEP;
     int64_t clip = ms_job_clip_frames(j);
@@ -388,36 +388,20 @@ static void foresee(ms_job *j) {
         bool shorter = j->expected > 0 && j->expected < j->preview.frames;
         j->total = j->expected = shorter ? j->expected : j->preview.frames;
     }
+    j->forecast.fps = (double)info->fps.num / (double)info->fps.den;
     ms_job_predict(j);
-    r->planned_frames = j->expected;
-    r->frames_after_speech = ms_job_frames_after_speech(j);
-    ms_video_writer_params writer = ms_job_writer_params(j);
-    r->width = info->width;
-    r->height = info->height;
-    if (j->p->output)
-        ms_video_writer_size(&writer, &r->width, &r->height);
-    r->fps = (double)info->fps.num / (double)info->fps.den;
     ms_job_begin_estimate(j);
 }
 
-/* The report tells of the layout that it begins with, be it the planned one or the least. */
-static ms_status begin_engine(ms_job *j, ms_error *err) {
-    ms_run_report *r = &j->report;
-    const ms_redraw *d = &j->redraw;
-    MS_TRY(ms_redraw_begin(&j->redraw, j->here.frame, err));
-    if (d->recoveries == 0)
-        return MS_OK;
-    r->fell_back = j->p->rung == MS_RUNG_AUTO;
-    for (int i = 0; r->fell_back && i < r->n_choices; i++)
-        r->choice[i].taken = false;
-    r->rung = d->plan.rung;
-    r->planned_bytes = d->plan.peak_bytes + d->latents.bytes;
-    ms_run_report_layout(r, &d->plan);
-    r->other_bytes += d->latents.bytes;
-    return MS_OK;
+static void note_plan(ms_job *j) {
+    const ms_run_plan *plan = &j->redraw.plan;
+    j->plan.made = true;
+    j->plan.chosen = j->plan.begun = *plan;
+    j->plan.bytes = plan->peak_bytes;
+    j->plan.host_bytes = plan->host_bytes;
 }
 
-ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
+ms_status ms_job_make_plan(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;
     const ms_video_info *info = ms_clip_info(j->clip);
     MS_TRY(ms_model_settle_base(j->model, ms_clip_growth_bytes(j->clip), err));
@@ -438,20 +422,23 @@ ms_status ms_job_open_engine(ms_job *j, ms_error *err) {
                                                  .samples = ms_speech_source(j->speech)};
     MS_TRY(ms_job_find_speed(j, err));
     MS_TRY(choose_plan(j, err));
-    j->past.key.resolution = j->resolution; /* where it had to be lower */
+    j->past.run.key.resolution = j->resolution; /* where it had to be lower */
     MS_TRY(ms_model_hold_budget(j->model, j->redraw.plan.peak_bytes, err));
-    j->report.resolution = j->resolution;
-    j->report.rung = j->redraw.plan.rung;
-    j->report.planned_bytes = j->redraw.plan.peak_bytes;
-    j->report.host_planned_bytes = j->redraw.plan.host_bytes;
+    note_plan(j);
     MS_TRY(open_latents(j, err));
-    ms_run_report_plan(&j->report, p, &j->model->policy.profile, &j->redraw.plan);
-    j->report.other_bytes += j->redraw.latents.bytes;
     ms_job_note_model(j);
-    j->opening_s = ms_now_s() - j->started;
+    j->forecast.opening_s = ms_now_s() - j->started;
     foresee(j);
-    if (p->planned)
-        p->planned(p->arg, &j->report);
-    MS_TRY(begin_engine(j, err));
-    return ms_job_check_model(j, err);
+    return MS_OK;
+}
+
+ms_status ms_job_begin_engine(ms_job *j, ms_error *err) {
+    const ms_redraw *d = &j->redraw;
+    MS_TRY(ms_redraw_begin(&j->redraw, j->here.frame, err));
+    if (d->recoveries > 0) {
+        j->plan.fell_back = j->p->rung == MS_RUNG_AUTO;
+        j->plan.begun = d->plan;
+        j->plan.bytes = d->plan.peak_bytes + j->plan.latent_bytes;
+    }
+    return ms_used_model_check(&j->used, err);
 }

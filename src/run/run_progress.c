@@ -61,7 +61,7 @@ void ms_job_begin_estimate(ms_job *j) {
     j->segments_heard = segments_until(j, j->frames_before);
     ms_eta_begin(&j->eta, &plan);
     ms_eta_enter(&j->eta, MS_ETA_LOAD, 0.01, now_s(j));
-    j->report.planned_left_s = fmax(ms_eta_get(&j->eta, now_s(j)).left_s, 0);
+    j->forecast.left_s = fmax(ms_eta_get(&j->eta, now_s(j)).left_s, 0);
 }
 
 void ms_job_follow_layout(void *arg) {
@@ -145,13 +145,20 @@ void ms_job_enter(ms_job *j, const char *name) {
     double now = ms_now_s();
     int before = stage_of(j->stage_name), stage = stage_of(name);
     if (before < MS_STAGE_COUNT)
-        j->report.stage_s[before] += now - j->stage_began;
+        j->stage_s[before] += now - j->stage_began;
     if (before == MS_STAGE_AUDIO && stage == MS_STAGE_ENCODE)
         note_audio(j);
     j->stage_name = name;
     j->stage_began = now;
     j->part = j->parts = 0;
     ms_eta_enter(&j->eta, part_of(j, stage), next_units(j, stage, 0), now - j->started);
+}
+
+/* Faces and write are the busy time of threads beside this one. */
+void ms_job_stage_seconds(const ms_job *j, double ret_s[MS_STAGE_COUNT]) {
+    memcpy(ret_s, j->stage_s, sizeof(j->stage_s));
+    ret_s[MS_STAGE_FACES] = j->faces.worker.busy_s;
+    ret_s[MS_STAGE_WRITE] = j->write.worker.busy_s + j->end.join_s;
 }
 
 void ms_job_did(ms_job *j, double units) {

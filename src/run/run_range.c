@@ -60,7 +60,6 @@ ms_status ms_job_find_range(ms_job *j, ms_error *err) {
     }
     if (!keeps(j) && p->frames > 0)
         r->redrawn = least(r->redrawn, p->frames);
-    j->report.range_first = r->first;
     j->preview.frames = p->preview_frames == MS_RUN_PREVIEW_WINDOW ? j->model->files.unet_config.num_frames
                                                                    : p->preview_frames;
     return MS_OK;

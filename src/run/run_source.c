@@ -1,4 +1,5 @@
 /* Opening what frames come from: faces, poses, the clip at the place where it goes on. */
+#include "report/run_report.h"
 #include "run/run_job.h"
 
 /* The face nets run beside the engine, so they have an arena of their own. */

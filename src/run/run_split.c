@@ -70,7 +70,7 @@ static ms_status find_faces(ms_job *j, split_places *p, ms_error *err) {
 /* What has no face, or no frame, is no job. */
 static ms_status end(ms_job *j, const split_places *p, ms_error *err) {
     const ms_frame_order *order = ms_frame_source_order(j->source);
-    MS_TRY(ms_job_check_model(j, err));
+    MS_TRY(ms_used_model_check(&j->used, err));
     j->total = ms_frame_order_frames(order);
     MS_TRY(ms_job_count_faces(j, order, 0, j->total, err));
     MS_TRY(ms_job_check_counts(j, err));
