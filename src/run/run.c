@@ -15,15 +15,12 @@ typedef struct whole_run {
 static void close_all(ms_job *j, ms_status status, ms_error *err) {
     ms_sampler_destroy(&j->sampler);
     ms_run_store_close(&j->store, status, err);
-    ms_audio_reader_close(&j->sound);
-    ms_sound_splice_close(&j->splice);
     ms_frame_source_destroy(&j->source);
     ms_face_stage_destroy(&j->stage);
     ms_buffer_pool_destroy(&j->pictures);
     ms_redraw_end(&j->redraw);
     ms_face_finder_destroy(&j->finder);
-    ms_speech_close(&j->speech);
-    ms_clip_close(&j->clip);
+    ms_inputs_close(&j->in);
     ms_face_thread_free_buffers(&j->faces);
     ms_write_thread_free_buffers(&j->write);
     ms_mem_free(j->write.pair);
@@ -56,7 +53,7 @@ static ms_status count_frames(ms_job *j, ms_error *err) {
     if (j->store.named) /* they may be gone */
         return MS_OK;
     MS_TRY(ms_run_store_open_poses(&j->store, err));
-    MS_TRY(ms_job_count_faces(j, &j->store.order, 0, j->store.total, err));
+    MS_TRY(ms_inputs_count_faces(&j->in, &j->store.order, 0, j->store.total, &j->counts, err));
     return ms_job_check_counts(j, err);
 }
 
@@ -65,7 +62,8 @@ static ms_status join(ms_job *j, ms_error *err) {
     char comment[MS_JOB_COMMENT_BYTES];
     MS_TRY(ms_run_store_check_whole(&j->store, j->total, err));
     MS_TRY(ms_job_begin_preview_sound(j, err));
-    ms_video_writer_params writer = ms_job_writer_params(j);
+    ms_video_writer_params writer = ms_inputs_writer(&j->in);
+    writer.audio_skip_us += ms_job_preview_sound_us(j);
     writer.tags = ms_job_tags(j, comment);
     ms_job_write_up(j);
     MS_TRY(ms_run_store_join(&j->store, j->p->output, &writer, err));
@@ -112,7 +110,7 @@ static ms_status run_job(whole_run *run, ms_error *err) {
     ms_job_report_end(j, &run->report);
     ms_job_tell_doubts(j);
     if (j->p->work == MS_RUN_WORK_ALL && j->source && j->frames_before == 0 && j->windows_kept == 0 &&
-        j->store.place.clip_frames == 0 && !j->preview.frames) /* the times of a part say nothing */
+        j->store.place.clip_frames == 0 && !j->in.preview_frames) /* the times of a part say nothing */
         ms_job_describe_past(j);
     return MS_OK;
 }

@@ -14,7 +14,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -22,38 +21,24 @@
 #include "frames/buffer_pool.h"
 #include "frames/frame_source.h"
 #include "frames/queue.h"
-#include "frames/speech.h"
 #include "job/run_store.h"
-#include "media/read/audio_reader.h"
-#include "media/write/sound_splice.h"
 #include "media/write/video_segment.h"
 #include "planner/run_history.h"
 #include "predict/eta.h"
 #include "run/threads/face_thread.h"
+#include "run/inputs/inputs.h"
 #include "run/inputs/used_model.h"
 #include "run/run_internal.h"
 #include "run/threads/write_thread.h"
 #include "session/redraw.h"
 #include "system/sampler.h"
 
-/* What is redrawn of the clip, in frames. */
-typedef struct ms_job_range {
-    bool set;        /* a range was asked for */
-    int64_t first;   /* frame of the clip where it begins */
-    int64_t redrawn; /* its frames at most, by its end and by the speech */
-    int64_t before;  /* output frames before it: MS_REST_KEEP */
-    double sound_s;  /* of the speech that is heard: all, or up to the range's end */
-} ms_job_range;
-
-/* The first frames with a face, beside the video's. Other numbers than `frames` belong to the caller's
-   thread. */
+/* The first frames with a face, beside the video's: in->preview_frames. */
 typedef struct ms_job_preview {
-    int64_t frames; /* 0 = the run is no preview */
     bool begun;
     int64_t first;  /* output frame of the job that is its first */
     int64_t handed; /* to the write thread */
     int64_t worked; /* frames that went through the model */
-    int64_t whole;  /* output frames that the job would have; 0 = not known */
 } ms_job_preview;
 
 /* A frame of the window that is being collected. */
@@ -61,12 +46,6 @@ typedef struct ms_window_frame {
     ms_output_frame frame;
     bool wanted, forward; /* as in ms_ready_frame */
 } ms_window_frame;
-
-/* What the output will not have as the input has it, in the order in which it is told. */
-typedef struct ms_job_notes {
-    int n;
-    ms_run_note note[MS_RUN_MAX_NOTES];
-} ms_job_notes;
 
 typedef struct ms_job_plan {
     bool made;
@@ -84,6 +63,7 @@ typedef struct ms_job_forecast {
     double left_s; /* of that, what was still to be done then */
     /* of loading, until the plan was there: looking at files, measuring, planning; no rate predicts it */
     double opening_s;
+    int64_t whole_frames; /* of a preview: output frames that the job would have; 0 = not known */
 } ms_job_forecast;
 
 /* Earlier runs, and what the next ones will be told of this one. */
@@ -103,8 +83,7 @@ typedef struct ms_job_end {
 typedef struct ms_job {
     const ms_run_params *p;
     ms_job_preview preview;
-    ms_job_range range;
-    ms_job_notes notes;
+    ms_inputs in;
     ms_used_model used;
     ms_job_plan plan;
     ms_job_forecast forecast;
@@ -115,17 +94,12 @@ typedef struct ms_job {
     ms_model own_model;
     ms_mem *mem; /* the model's */
     ms_redraw redraw;
-    ms_picture_room room; /* before there is a plan */
     ms_sampler *sampler;
     size_t sink_bytes; /* charged to mem */
-    ms_speech *speech;
     ms_face_geometry geometry;
     ms_run_store store;
-    ms_sound_splice *splice; /* likewise, with MS_REST_KEEP */
-    ms_audio_reader *sound;  /* of the output, when it is what the model heard */
-    int64_t wanted;          /* output frames that the speech asks for */
-    int64_t total;           /* output frames that there will be; 0 = not known */
-    int64_t expected;        /* the same, by the clip's header where that is all there is; 0 = not known */
+    int64_t total;    /* output frames that there will be; 0 = not known */
+    int64_t expected; /* the same, by the clip's header where that is all there is; 0 = not known */
     int64_t segment_frames;
     int64_t *part_segments;              /* [p->n_segments] that a part is to make, by number; NULL = all */
     int resolution;                      /* of a face; less than asked for when it had to be lowered */
@@ -144,8 +118,6 @@ typedef struct ms_job {
     double told_s;   /* when progress was told last, since the start */
     bool writing_up; /* all windows are done */
 
-    ms_clip *clip;
-    struct stat video; /* as it was when it was opened */
     ms_face_finder *finder;
     ms_buffer_pool *pictures; /* frames of the clip, wherever in the run they are */
     ms_face_stage *stage;
@@ -203,8 +175,6 @@ void ms_job_engine_stage(void *arg, const char *stage, int64_t done, int64_t tot
 
 /* ---- run_open.c ---- */
 
-ms_loop ms_job_loop(const ms_job *job);
-
 /* In this order. */
 /* its device and ledgers; taken, if it is the caller's */
 ms_status ms_job_open_model(ms_job *job, ms_error *err);
@@ -215,17 +185,6 @@ ms_status ms_job_begin_engine(ms_job *job, ms_error *err);
 
 ms_run_clip ms_job_run_clip(const ms_job *job); /* at the resolution that was chosen */
 
-ms_video_writer_params ms_job_writer_params(const ms_job *job);
-void ms_job_output_size(const ms_job *job, int *ret_width, int *ret_height);
-int ms_job_wanted_resolution(const ms_job *job); /* more than the job's when it had to be lowered */
-
-/* MS_IO: the video is not as it was when it was opened. Frames that were read before a successful check are
-   the right ones; behind a change may be anything. */
-ms_status ms_job_check_video(const void *job, ms_error *err);
-
-/* HDR goes through as it is: into a file of HEVC, unless it is to be tone-mapped. */
-bool ms_run_keeps_hdr(const ms_run_params *params);
-
 /* ---- run_source.c ---- */
 
 /* Faces: those that are still to be found. */
@@ -234,38 +193,6 @@ ms_status ms_job_open_source(ms_job *job, int64_t pictures, ms_error *err);
 
 /* After the engine: the source, and what the threads work on. */
 ms_status ms_job_open_stages(ms_job *job, ms_error *err);
-
-/* ---- run_range.c ---- */
-
-/* Samples of the speech's beginning, at 16 kHz, that are left out. */
-int64_t ms_job_speech_skip(const ms_run_params *params);
-
-/* Once clip, speech and the model's files are open. MS_INVALID_ARGUMENT: there is no such part of the
-   video. */
-ms_status ms_job_find_range(ms_job *job, ms_error *err);
-
-/* The sound of the output with MS_REST_KEEP; charged like all inputs. */
-ms_status ms_job_open_splice(ms_job *job, ms_error *err);
-
-/* Frames of the clip from where the output begins, by estimate: 0 = not known. */
-int64_t ms_job_clip_frames(const ms_job *job);
-
-/* Output frames: what the source is asked for; at most, by what is known before the work. */
-int64_t ms_job_wanted_frames(const ms_job *job);
-
-/* Of the expected ones, those that begin behind the speech's end: the official pipeline makes them too. */
-int64_t ms_job_frames_after_speech(const ms_job *job);
-int64_t ms_job_most_frames(const ms_job *job);
-
-/* Seconds of the clip before the output's first frame. */
-double ms_job_begins_s(const ms_job *job);
-
-/* Counts faces of the output frames from one to before another, as far as they are in the range. */
-ms_status ms_job_count_faces(ms_job *job, const ms_frame_order *order, int64_t from, int64_t to,
-                             ms_error *err);
-
-/* Of the first `frames` output frames, those in the range. */
-int64_t ms_job_frames_within(const ms_job *job, int64_t frames);
 
 /* ---- run_preview.c ---- */
 
@@ -288,16 +215,6 @@ bool ms_job_preview_done(const ms_job *job);
    job, whatever machine and however often it was interrupted. */
 #define MS_JOB_COMMENT_BYTES 320
 ms_tags ms_job_tags(const ms_job *job, char comment[MS_JOB_COMMENT_BYTES]);
-
-/* ---- run_notes.c ---- */
-
-/* Once the inputs are open: what the output will not have. */
-void ms_job_note_losses(ms_job *job);
-
-/* MS_UNSUPPORTED where the output would not be stored as params->pixel_format and sound_codec say. */
-ms_status ms_job_check_wishes(const ms_job *job, ms_error *err);
-/* Once the budget holds, for the checkpoint is looked into: whether it is a real one. */
-void ms_job_note_model(ms_job *job);
 
 /* ---- run_past.c ---- */
 

@@ -64,7 +64,7 @@ ms_status ms_job_make_key(const ms_job *j, ms_job_key *key, ms_error *err) {
     add_time(key, "start", p->start_us, "0 s");
     add_time(key, "duration", p->duration_us, "no end");
     ms_job_key_add(key, "rest", "%s", p->rest == MS_REST_KEEP ? "keep" : "cut");
-    ms_job_key_add(key, "preview", "%lld", (long long)j->preview.frames);
+    ms_job_key_add(key, "preview", "%lld", (long long)j->in.preview_frames);
     add_time(key, "audio-start", p->audio_start_us, "0 s");
     ms_job_key_add(key, "codec", "%s", codecs[p->codec]);
     ms_job_key_add(key, "crf", "%d", p->crf);

@@ -1,12 +1,4 @@
 /* Opening a run: what can fail because of the input fails before the model is loaded. */
-#include <errno.h>
-#include <string.h>
-
-#include "files/numbered.h"
-#include "media/hdr.h"
-#include "media/read/whole.h"
-#include "pictures/paste_region.h"
-#include "pictures/restore.h"
 #include "report/run_report.h"
 #include "run/run_job.h"
 
@@ -29,73 +21,10 @@ ms_status ms_job_open_memory(ms_job *j, ms_error *err) {
                               : MS_OK;
 }
 
-ms_loop ms_job_loop(const ms_job *j) {
-    static const ms_loop loops[] = {[MS_LOOP_MODE_PINGPONG] = MS_LOOP_PINGPONG,
-                                    [MS_LOOP_MODE_REPEAT] = MS_LOOP_REPEAT,
-                                    [MS_LOOP_MODE_HOLD] = MS_LOOP_HOLD,
-                                    [MS_LOOP_MODE_NONE] = MS_LOOP_NONE};
-    return j->p->rest == MS_REST_KEEP ? MS_LOOP_NONE : loops[j->p->loop];
-}
-
-static ms_status read_sound(void *context, float *dst, int64_t max, int64_t *ret_count, ms_error *err) {
-    return ms_audio_reader_read(context, dst, max, ret_count, err);
-}
-
-int ms_job_wanted_resolution(const ms_job *j) {
-    return j->p->resolution ? j->p->resolution : j->model->files.unet_config.resolution;
-}
-
 /* Of a job that can be resumed: its resolution is not lowered. */
 static size_t wanted_face_floats(const ms_job *j) {
-    size_t side = (size_t)ms_job_wanted_resolution(j);
+    size_t side = (size_t)ms_inputs_resolution(&j->in);
     return 3 * side * side;
-}
-
-ms_video_writer_params ms_job_writer_params(const ms_job *j) {
-    static const ms_video_codec codecs[] = {
-        [MS_OUTPUT_H264] = MS_VIDEO_H264, [MS_OUTPUT_HEVC] = MS_VIDEO_HEVC, [MS_OUTPUT_FFV1] = MS_VIDEO_FFV1};
-    static const ms_audio_mode modes[] = {[MS_AUDIO_OUTPUT_ORIGINAL] = MS_AUDIO_ORIGINAL,
-                                          [MS_AUDIO_OUTPUT_SPEECH] = MS_AUDIO_FEED,
-                                          [MS_AUDIO_OUTPUT_NONE] = MS_AUDIO_NONE};
-    ms_video_writer_params w = MS_VIDEO_WRITER_DEFAULTS;
-    const ms_video_info *info = ms_clip_info(j->clip);
-    w.width = j->preview.frames ? 2 * info->width : info->width;
-    w.height = info->height;
-    w.fps = info->fps;
-    w.pixel_aspect = info->pixel_aspect;
-    w.codec = codecs[j->p->codec];
-    w.crf = j->p->crf;
-    w.colour = info->colour;
-    w.colour.full_range = false;
-    w.deep = info->deep;
-    w.light = info->light;
-    if (w.colour.matrix == 0 || w.codec == MS_VIDEO_FFV1) /* RGB sources name no matrix for YUV */
-        w.colour.matrix = 2;
-    w.force = j->p->force;
-    w.shown_as = j->p->output;
-    w.audio = modes[j->p->audio_output];
-    w.audio_path = j->p->audio;
-    w.audio_skip_us = j->p->audio_start_us + ms_job_preview_sound_us(j);
-    w.audio_room = j->room;
-    w.feed = (ms_audio_feed){.read = read_sound, .context = j->sound, .rate = MS_SPEECH_RATE, .channels = 1};
-    if (j->splice) {
-        w.audio = MS_AUDIO_FEED;
-        w.feed = (ms_audio_feed){.read = ms_sound_splice_read,
-                                 .context = j->splice,
-                                 .rate = ms_sound_splice_rate(j->splice),
-                                 .channels = ms_sound_splice_channels(j->splice)};
-    }
-    w.expected_frames = ms_job_most_frames(j);
-    return w;
-}
-
-void ms_job_output_size(const ms_job *j, int *ret_width, int *ret_height) {
-    const ms_video_info *info = ms_clip_info(j->clip);
-    const ms_video_writer_params writer = ms_job_writer_params(j);
-    *ret_width = info->width;
-    *ret_height = info->height;
-    if (j->p->output)
-        ms_video_writer_size(&writer, ret_width, ret_height);
 }
 
 /* What decides the frames beside the job's key. */
@@ -115,7 +44,7 @@ static ms_status open_store(ms_job *j, const ms_job_key *key, ms_error *err) {
         j->store.mem = j->mem;
         return MS_OK;
     }
-    ms_video_writer_params writer = ms_job_writer_params(j);
+    ms_video_writer_params writer = ms_inputs_writer(&j->in);
     ms_run_store_params store = {.mem = j->mem,
                                  .output = j->p->output,
                                  .resume = j->p->resume || j->p->work == MS_RUN_WORK_JOIN,
@@ -129,8 +58,8 @@ static ms_status open_store(ms_job *j, const ms_job_key *key, ms_error *err) {
                                  .only = j->part_segments,
                                  .n_only = j->p->n_segments,
                                  .segment_frames = j->segment_frames,
-                                 .loop = ms_job_loop(j),
-                                 .wanted = ms_job_wanted_frames(j),
+                                 .loop = ms_inputs_loop(&j->in),
+                                 .wanted = ms_inputs_wanted_frames(&j->in),
                                  .face_floats = wanted_face_floats(j),
                                  .writer = &writer,
                                  .cancelled = j->p->cancelled,
@@ -158,60 +87,10 @@ static ms_status find_job(ms_job *j, ms_error *err) {
     return status;
 }
 
-/* A file that was cut off: said before the work, not after it. */
-static ms_status check_whole(const ms_run_params *p, ms_error *err) {
-    if (p->allow_truncated)
-        return MS_OK;
-    MS_TRY(ms_check_whole_file(p->video, err));
-    return ms_check_whole_file(p->audio, err);
-}
-
-bool ms_run_keeps_hdr(const ms_run_params *p) {
-    return p->output && p->codec == MS_OUTPUT_HEVC && !p->tonemap;
-}
-
-/* Never converted without a word: much of it would be lost. */
-static ms_status check_hdr(const ms_job *j, ms_error *err) {
-    const ms_video_info *info = ms_clip_info(j->clip);
-    if (!info->hdr_transfer || info->deep || j->p->tonemap)
-        return MS_OK;
-    return ms_fail_hint(err, MS_UNSUPPORTED, MS_HINT_HDR, "%s is HDR (%s), which 8 bits a colour cannot hold",
-                        j->p->video, ms_hdr_name(info->hdr_transfer));
-}
-
-static bool has_sound(const ms_job *j, const char *path) {
-    ms_audio_reader_params params = MS_AUDIO_READER_DEFAULTS;
-    ms_audio_reader *reader = NULL;
-    params.room = j->room;
-    bool has = ms_audio_reader_open(j->mem, path, &params, &reader, NULL) == MS_OK;
-    ms_audio_reader_close(&reader);
-    return has;
-}
-
-static ms_status open_video(const ms_job *j, const char *path, ms_clip **ret_clip, ms_error *err) {
-    const ms_run_params *p = j->p;
-    return ms_clip_open(j->mem, path, (ms_rational){p->fps_num, p->fps_den}, ms_run_keeps_hdr(p), j->room,
-                        ret_clip, err);
-}
-
-/* Two files in each other's place are told as that. */
-static ms_status open_clip(ms_job *j, ms_error *err) {
-    const ms_run_params *p = j->p;
-    ms_clip *other = NULL;
-    ms_status status = open_video(j, p->video, &j->clip, err);
-    if (status != MS_BAD_MEDIA || !has_sound(j, p->video) || open_video(j, p->audio, &other, NULL) != MS_OK)
-        return status;
-    ms_clip_close(&other);
-    return ms_fail(
-        err, MS_BAD_MEDIA,
-        "%s is given as the video and holds sound alone, %s is given as the speech and holds a video: "
-        "are they swapped?",
-        p->video, p->audio);
-}
-
 /* Everything that can fail because of the input is opened before the model is loaded, which takes longest. */
 ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;
+    ms_model *m = j->model;
     ms_model_names names = {.dir = p->model,
                             .config = p->config,
                             .unet = p->unet,
@@ -219,49 +98,19 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
                             .whisper = p->whisper,
                             .faces = p->faces};
     unsigned parts = MS_PART_ALL & (p->track ? ~(unsigned)MS_PART_FACES : ~0u);
-    MS_TRY(check_whole(p, err));
-    j->room = ms_picture_room_in(j->model->policy.host_budget_bytes, j->model->base_bytes);
-    MS_TRY(open_clip(j, err));
-    MS_TRY(check_hdr(j, err));
-    if (ms_numbered_stat(p->video, &j->video) < 0)
-        return ms_fail(err, MS_IO, "cannot read %s: %s", p->video, strerror(errno));
-    const ms_speech_params speech = {.mem = j->mem,
-                                     .path = p->audio,
-                                     .skip = ms_job_speech_skip(p),
-                                     .room = j->room,
-                                     .cancelled = p->cancelled,
-                                     .arg = p->arg};
-    MS_TRY(ms_speech_open(&speech, &j->speech, err));
-    if (!p->allow_truncated)
-        MS_TRY(ms_speech_check_whole(j->speech, p->audio, err));
-    if (p->audio_output == MS_AUDIO_OUTPUT_SPEECH) {
-        ms_audio_reader_params sound = MS_AUDIO_READER_DEFAULTS;
-        sound.room = j->room;
-        MS_TRY(ms_audio_reader_open(j->mem, p->audio, &sound, &j->sound, err));
-        MS_TRY(ms_audio_reader_seek(j->sound, ms_job_speech_skip(p), err));
-    }
-    if (j->model == &j->own_model)
-        MS_TRY(ms_model_find_files(j->model, &names, parts, err));
+    j->in = (ms_inputs){.p = p,
+                        .mem = j->mem,
+                        .files = &m->files,
+                        .room = ms_picture_room_in(m->policy.host_budget_bytes, m->base_bytes)};
+    MS_TRY(ms_inputs_open(&j->in, err));
+    if (m == &j->own_model)
+        MS_TRY(ms_model_find_files(m, &names, parts, err));
     else if (!p->track)
-        MS_TRY(ms_model_check_faces(j->model, err));
-    MS_TRY(ms_job_find_range(j, err));
-    MS_TRY(ms_job_open_splice(j, err));
-    MS_TRY(ms_job_check_wishes(j, err));
-    ms_job_note_losses(j);
+        MS_TRY(ms_model_check_faces(m, err));
+    MS_TRY(ms_inputs_settle(&j->in, err));
     MS_TRY(find_job(j, err));
     /* The key is of the files as they are now, and what is loaded may be older. */
-    return j->model == &j->own_model ? MS_OK : ms_model_check_files(j->model, err);
-}
-
-ms_status ms_job_check_video(const void *job, ms_error *err) {
-    const ms_job *j = job;
-    struct stat now;
-    if (ms_numbered_stat(j->p->video, &now) < 0 || !S_ISREG(now.st_mode) ||
-        (now.st_size == j->video.st_size && now.st_mtim.tv_sec == j->video.st_mtim.tv_sec &&
-         now.st_mtim.tv_nsec == j->video.st_mtim.tv_nsec))
-        return MS_OK; /* a file that was removed can be read to its end */
-    return ms_fail(err, MS_IO, "%s changed while it was read: it had %lld bytes and now has %lld",
-                   j->p->video, (long long)j->video.st_size, (long long)now.st_size);
+    return m == &j->own_model ? MS_OK : ms_model_check_files(m, err);
 }
 
 static ms_status make_buffers(ms_job *j, ms_error *err) {
@@ -273,7 +122,7 @@ static ms_status make_buffers(ms_job *j, ms_error *err) {
     j->write.p = j->p;
     j->write.mem = j->mem;
     j->write.pool = j->model->compute.pool;
-    j->write.clip = j->clip;
+    j->write.clip = j->in.clip;
     /* What comes from a device apart lies in the host's memory only while it is wanted there, unless the
        profile says otherwise. */
     const bool outputs_kept =
@@ -302,9 +151,9 @@ static bool goes_back(const ms_job *j) {
 }
 
 ms_run_clip ms_job_run_clip(const ms_job *j) {
-    const ms_video_info *info = ms_clip_info(j->clip);
+    const ms_video_info *info = ms_clip_info(j->in.clip);
     const ms_run_params *p = j->p;
-    int64_t clip_frames = ms_job_clip_frames(j);
+    int64_t clip_frames = ms_inputs_clip_frames(&j->in);
     return (ms_run_clip){.width = info->width,
                          .height = info->height,
                          .resolution = j->resolution,
@@ -314,16 +163,16 @@ ms_run_clip ms_job_run_clip(const ms_job *j) {
                          .mouth = p->paste == MS_PASTE_MOUTH,
                          .threads = ms_pool_threads(j->model->compute.pool),
                          .turns = (p->loop == MS_LOOP_MODE_PINGPONG && p->rest == MS_REST_CUT &&
-                                   (clip_frames == 0 || ms_job_most_frames(j) > clip_frames)) ||
+                                   (clip_frames == 0 || ms_inputs_most_frames(&j->in) > clip_frames)) ||
                                   goes_back(j)};
 }
 
 /* What the run will hold besides the engine: what it holds before its buffers are made, those, frames, the
    encoder. */
 static size_t other_bytes(const ms_job *j) {
-    const ms_video_info *info = ms_clip_info(j->clip);
+    const ms_video_info *info = ms_clip_info(j->in.clip);
     ms_run_clip clip = ms_job_run_clip(j);
-    ms_video_writer_params writer = ms_job_writer_params(j);
+    ms_video_writer_params writer = ms_inputs_writer(&j->in);
     return ms_model_host_bytes(j->model) + ms_run_frame_bytes(&clip) +
            ms_run_sink_bytes(j->p, info->width, info->height) + ms_job_preview_bytes(j) +
            (j->p->output ? ms_video_writer_memory(&writer) : 0);
@@ -344,8 +193,8 @@ static ms_status open_latents(ms_job *j, ms_error *err) {
         .precision = j->model->policy.precision,
         .resolution = j->geometry.resolution,
         .tier_rank_percent = (int)j->model->policy.profile.value[MS_FIELD_SVD_RANK],
-        .clip_frames = ms_job_clip_frames(j),
-        .output_frames = j->range.redrawn,
+        .clip_frames = ms_inputs_clip_frames(&j->in),
+        .output_frames = j->in.range.redrawn,
         .room_bytes = j->model->apart ? j->model->policy.host_budget_bytes - j->redraw.plan.host_bytes
                                       : j->model->policy.budget_bytes - j->redraw.plan.peak_bytes};
     MS_TRY(ms_run_latents_open(&params, &j->redraw.latents, err));
@@ -357,7 +206,7 @@ static ms_status open_latents(ms_job *j, ms_error *err) {
 /* At the resolution asked for, or lower where that is allowed. */
 static ms_status choose_plan(ms_job *j, ms_error *err) {
     const ms_engine_hooks hooks = {.poll = ms_job_poll, .stage = ms_job_engine_stage, .arg = j};
-    j->resolution = ms_job_wanted_resolution(j);
+    j->resolution = ms_inputs_resolution(&j->in);
     for (;;) {
         count_others(j);
         MS_TRY(make_buffers(j, err));
@@ -375,20 +224,19 @@ static ms_status choose_plan(ms_job *j, ms_error *err) {
 
 /* What comes out and how long it will take. */
 static void foresee(ms_job *j) {
-    const ms_video_info *info = ms_clip_info(j->clip);
     bool ends_with_clip = j->p->loop == MS_LOOP_MODE_NONE || j->p->rest == MS_REST_KEEP;
-    int64_t clip = ms_job_clip_frames(j);
-    j->wanted = ms_job_wanted_frames(j);
-    j->total = j->store.complete ? j->store.total : ends_with_clip ? 0 : j->wanted;
-    j->expected = j->store.complete ? j->store.total : !ends_with_clip || clip > j->wanted ? j->wanted : clip;
+    int64_t clip = ms_inputs_clip_frames(&j->in);
+    int64_t wanted = ms_inputs_wanted_frames(&j->in);
+    j->total = j->store.complete ? j->store.total : ends_with_clip ? 0 : wanted;
+    j->expected = j->store.complete ? j->store.total : !ends_with_clip || clip > wanted ? wanted : clip;
     if (j->p->parts && j->store.complete) /* of the others nothing is waited for */
         j->expected = j->frames_before + ms_job_part_frames(j);
-    if (j->preview.frames) {
-        j->preview.whole = j->expected;
-        bool shorter = j->expected > 0 && j->expected < j->preview.frames;
-        j->total = j->expected = shorter ? j->expected : j->preview.frames;
+    if (j->in.preview_frames) {
+        j->forecast.whole_frames = j->expected;
+        bool shorter = j->expected > 0 && j->expected < j->in.preview_frames;
+        j->total = j->expected = shorter ? j->expected : j->in.preview_frames;
     }
-    j->forecast.fps = (double)info->fps.num / (double)info->fps.den;
+    j->forecast.fps = ms_inputs_rate(&j->in);
     ms_job_predict(j);
     ms_job_begin_estimate(j);
 }
@@ -403,30 +251,29 @@ static void note_plan(ms_job *j) {
 
 ms_status ms_job_make_plan(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;
-    const ms_video_info *info = ms_clip_info(j->clip);
-    MS_TRY(ms_model_settle_base(j->model, ms_clip_growth_bytes(j->clip), err));
+    MS_TRY(ms_model_settle_base(j->model, ms_clip_growth_bytes(j->in.clip), err));
     MS_TRY(ms_model_open_weights(j->model, err));
     MS_TRY(ms_job_open_faces(j, err));
     j->redraw.engine_params = (ms_engine_params){.compute = j->model->compute,
                                                  .files = &j->model->files,
                                                  .precision = j->model->policy.precision,
-                                                 .resolution = ms_job_wanted_resolution(j),
+                                                 .resolution = ms_inputs_resolution(&j->in),
                                                  .weights = j->model->weights,
                                                  .steps = p->steps,
                                                  .guidance = (float)p->guidance,
                                                  .deepcache = p->deepcache,
                                                  .seed = p->seed,
-                                                 .fps = (double)info->fps.num / (double)info->fps.den,
-                                                 .frames = j->range.redrawn,
-                                                 .speech = ms_speech_stats(j->speech),
-                                                 .samples = ms_speech_source(j->speech)};
+                                                 .fps = ms_inputs_rate(&j->in),
+                                                 .frames = j->in.range.redrawn,
+                                                 .speech = ms_speech_stats(j->in.speech),
+                                                 .samples = ms_speech_source(j->in.speech)};
     MS_TRY(ms_job_find_speed(j, err));
     MS_TRY(choose_plan(j, err));
     j->past.run.key.resolution = j->resolution; /* where it had to be lower */
     MS_TRY(ms_model_hold_budget(j->model, j->redraw.plan.peak_bytes, err));
     note_plan(j);
     MS_TRY(open_latents(j, err));
-    ms_job_note_model(j);
+    ms_inputs_note_model(&j->in);
     j->forecast.opening_s = ms_now_s() - j->started;
     foresee(j);
     return MS_OK;

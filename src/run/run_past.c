@@ -16,7 +16,7 @@ ms_status ms_job_find_speed(ms_job *j, ms_error *err) {
 /* Seconds of every stage for so many frames, of which so many get a new face. */
 static void predict(const ms_job *j, double frames, double faces, double ret_computed_s[MS_STAGE_COUNT],
                     double ret_predicted_s[MS_STAGE_COUNT]) {
-    const ms_video_info *info = ms_clip_info(j->clip);
+    const ms_video_info *info = ms_clip_info(j->in.clip);
     ms_run_extent extent = {.frames = frames,
                             .windows = faces / (double)j->redraw.plan.window_frames,
                             .speech_s = frames * info->fps.den / info->fps.num,
@@ -37,7 +37,7 @@ void ms_job_predict(ms_job *j) {
     ms_job_forecast *f = &j->forecast;
     for (int i = MS_STAGE_ENCODE; i <= MS_STAGE_DECODE; i++)
         f->window_s += j->redraw.plan.stage_s[i] * j->model->speed.ratio[j->redraw.plan.rung][i];
-    double computed_s[MS_STAGE_COUNT], redrawn = (double)ms_job_frames_within(j, j->expected);
+    double computed_s[MS_STAGE_COUNT], redrawn = (double)ms_inputs_frames_within(&j->in, j->expected);
     if (j->expected > 0)
         predict(j, (double)j->expected, redrawn, computed_s, f->stage_s);
     if (j->expected > 0) /* what is over is known */
@@ -49,16 +49,16 @@ void ms_job_predict(ms_job *j) {
 /* The model's stages take what a face took, the others what was predicted. */
 void ms_job_predict_whole(const ms_job *j, int64_t *ret_frames, double *ret_s) {
     double computed_s[MS_STAGE_COUNT], took_s[MS_STAGE_COUNT], stage_s[MS_STAGE_COUNT];
-    double whole = (double)j->preview.whole,
-           faces = fmin(whole - (double)j->range.before, (double)j->range.redrawn);
-    if (!j->preview.frames || whole <= 0 || j->preview.worked == 0)
+    double whole = (double)j->forecast.whole_frames,
+           faces = fmin(whole - (double)j->in.range.before, (double)j->in.range.redrawn);
+    if (!j->in.preview_frames || whole <= 0 || j->preview.worked == 0)
         return;
     ms_job_stage_seconds(j, took_s);
     predict(j, whole, faces, computed_s, stage_s);
     stage_s[MS_STAGE_LOAD] = took_s[MS_STAGE_LOAD];
     for (int i = MS_STAGE_ENCODE; i <= MS_STAGE_DECODE; i++)
         stage_s[i] = took_s[i] / (double)j->preview.worked * faces;
-    *ret_frames = j->preview.whole;
+    *ret_frames = j->forecast.whole_frames;
     *ret_s = ms_run_total_seconds(stage_s, ceil(faces / (double)j->redraw.plan.window_frames));
 }
 
@@ -66,7 +66,7 @@ void ms_job_predict_whole(const ms_job *j, int64_t *ret_frames, double *ret_s) {
    that there turned out to be. */
 void ms_job_describe_past(ms_job *j) {
     ms_history_run *run = &j->past.run;
-    ms_job_output_size(j, &run->width, &run->height);
+    ms_inputs_output_size(&j->in, &run->width, &run->height);
     run->steps = j->p->steps;
     run->frames = j->total;
     run->rung = j->redraw.plan.rung;
@@ -75,7 +75,7 @@ void ms_job_describe_past(ms_job *j) {
     run->budget_bytes = j->model->policy.budget_bytes;
     run->planned_bytes = j->plan.bytes;
     run->peak_bytes = j->end.peak_resident_bytes;
-    predict(j, (double)j->total, (double)(ms_job_frames_within(j, j->total) - j->counts.without_face),
+    predict(j, (double)j->total, (double)(ms_inputs_frames_within(&j->in, j->total) - j->counts.without_face),
             run->computed_s, run->predicted_s);
     ms_job_stage_seconds(j, run->measured_s);
     run->measured_s[MS_STAGE_LOAD] -= j->forecast.opening_s;

@@ -6,12 +6,12 @@
 
 /* A row of the video, as it is written. */
 static size_t row_bytes(const ms_job *j) {
-    const ms_video_info *info = ms_clip_info(j->clip);
+    const ms_video_info *info = ms_clip_info(j->in.clip);
     return (size_t)info->width * 3 * (info->deep ? sizeof(uint16_t) : 1);
 }
 
 size_t ms_job_preview_bytes(const ms_job *j) {
-    return j->preview.frames ? 2 * row_bytes(j) * (size_t)ms_clip_info(j->clip)->height : 0;
+    return j->in.preview_frames ? 2 * row_bytes(j) * (size_t)ms_clip_info(j->in.clip)->height : 0;
 }
 
 ms_status ms_job_open_preview(ms_job *j, ms_error *err) {
@@ -23,24 +23,24 @@ ms_status ms_job_open_preview(ms_job *j, ms_error *err) {
 }
 
 int64_t ms_job_preview_sound_us(const ms_job *j) {
-    const ms_video_info *info = ms_clip_info(j->clip);
+    const ms_video_info *info = ms_clip_info(j->in.clip);
     if (!j->preview.begun)
         return 0;
-    return llrint((double)(j->preview.first - j->range.before) * info->fps.den * 1e6 / info->fps.num);
+    return llrint((double)(j->preview.first - j->in.range.before) * info->fps.den * 1e6 / info->fps.num);
 }
 
 ms_status ms_job_begin_preview_sound(ms_job *j, ms_error *err) {
-    if (!j->preview.frames || !j->sound)
+    if (!j->in.preview_frames || !j->in.sound)
         return MS_OK;
     int64_t skip = ms_job_preview_sound_us(j) * MS_SPEECH_RATE / 1000000;
-    return ms_audio_reader_seek(j->sound, ms_job_speech_skip(j->p) + skip, err);
+    return ms_audio_reader_seek(j->in.sound, ms_inputs_speech_skip(&j->in) + skip, err);
 }
 
 bool ms_job_preview_leaves_out(const ms_job *j, const ms_output_frame *leaving) {
     const ms_job_preview *v = &j->preview;
-    return v->frames && (!v->begun || leaving->number >= v->frames);
+    return j->in.preview_frames && (!v->begun || leaving->number >= j->in.preview_frames);
 }
 
 bool ms_job_preview_done(const ms_job *j) {
-    return j->preview.frames && j->preview.handed >= j->preview.frames;
+    return j->in.preview_frames && j->preview.handed >= j->in.preview_frames;
 }

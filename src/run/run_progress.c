@@ -28,7 +28,7 @@ static double step_weight(const ms_job *j, int64_t step) {
 }
 
 static int64_t segments_until(const ms_job *j, int64_t frame) {
-    const ms_video_info *info = ms_clip_info(j->clip);
+    const ms_video_info *info = ms_clip_info(j->in.clip);
     return (int64_t)ceil((double)frame * info->fps.den / info->fps.num / MS_RUN_SEGMENT_S);
 }
 
@@ -42,15 +42,15 @@ static ms_eta_plan predictions(const ms_job *j) {
     int64_t here = j->expected - j->frames_before;
     for (int i = 0; i < j->p->steps; i++)
         steps += step_weight(j, i);
-    ms_eta_plan plan = {
-        .frames = here > 0 ? (double)here : 0,
-        .earlier_frames = (double)j->frames_before,
-        .kept_faces = kept_faces(j, here),
-        .most_faces =
-            (double)(ms_job_frames_within(j, j->expected) - ms_job_frames_within(j, j->frames_before)),
-        .window_frames = (double)j->redraw.plan.window_frames,
-        .steps = steps,
-        .segments = (double)(segments_until(j, j->expected) - segments_until(j, j->frames_before))};
+    ms_eta_plan plan = {.frames = here > 0 ? (double)here : 0,
+                        .earlier_frames = (double)j->frames_before,
+                        .kept_faces = kept_faces(j, here),
+                        .most_faces = (double)(ms_inputs_frames_within(&j->in, j->expected) -
+                                               ms_inputs_frames_within(&j->in, j->frames_before)),
+                        .window_frames = (double)j->redraw.plan.window_frames,
+                        .steps = steps,
+                        .segments =
+                            (double)(segments_until(j, j->expected) - segments_until(j, j->frames_before))};
     ms_job_predict_frames(j, plan.frames, stage_s);
     ms_eta_set_predictions(&plan, stage_s, MS_RUN_READY_FRAMES, MS_RUN_REDRAWN_FRAMES + ENCODER_FRAMES);
     return plan;

@@ -32,17 +32,16 @@ static void put_machine(const ms_job *j, ms_run_report *r) {
 }
 
 static void put_output(const ms_job *j, ms_run_report *r) {
-    const ms_video_info *info = ms_clip_info(j->clip);
-    const ms_video_writer_params writer = ms_job_writer_params(j);
+    const ms_video_writer_params writer = ms_inputs_writer(&j->in);
     const unsigned version = avcodec_version();
     PUT_TEXT(r->video_codec, ms_video_codec_name(writer.codec));
     snprintf(r->codec_library, sizeof(r->codec_library), "%u.%u.%u", version >> 16, version >> 8 & 255,
              version & 255);
-    ms_job_output_size(j, &r->width, &r->height);
-    r->fps = (double)info->fps.num / (double)info->fps.den;
-    r->range_first = j->range.first;
-    r->n_notes = j->notes.n;
-    memcpy(r->note, j->notes.note, sizeof(r->note));
+    ms_inputs_output_size(&j->in, &r->width, &r->height);
+    r->fps = ms_inputs_rate(&j->in);
+    r->range_first = j->in.range.first;
+    r->n_notes = j->in.notes.n;
+    memcpy(r->note, j->in.notes.note, sizeof(r->note));
 }
 
 const char *ms_job_note(const ms_job *j) {
@@ -81,13 +80,13 @@ static void put_forecast(const ms_job *j, ms_run_report *r) {
     r->planned_total_s = f->total_s;
     r->planned_left_s = f->left_s;
     r->planned_frames = j->expected;
-    r->frames_after_speech = ms_job_frames_after_speech(j);
+    r->frames_after_speech = ms_inputs_frames_after_speech(&j->in, j->expected);
     r->history_runs = j->past.runs;
     PUT_TEXT(r->history_warning, j->past.warning);
 }
 
 void ms_job_report_plan(const ms_job *j, ms_run_report *r) {
-    *r = (ms_run_report){.wanted_resolution = ms_job_wanted_resolution(j)};
+    *r = (ms_run_report){.wanted_resolution = ms_inputs_resolution(&j->in)};
     r->resolution = j->redraw.engine ? j->resolution : r->wanted_resolution;
     put_model(j, r);
     put_machine(j, r);
@@ -113,14 +112,14 @@ static void put_frames(const ms_job *j, ms_run_report *r) {
     r->frames = made_frames(j);
     r->segments = ms_segments_of(j->total, j->segment_frames);
     r->segments_finished = j->p->share ? ms_job_count_segments(j) : j->store.segments;
-    r->frames_kept = r->frames - ms_job_frames_within(j, r->frames);
+    r->frames_kept = r->frames - ms_inputs_frames_within(&j->in, r->frames);
     r->frames_without_face = j->counts.without_face;
     r->frames_interpolated = j->counts.interpolated;
     r->windows = j->counts.windows;
     r->windows_kept = j->windows_kept;
     r->windows_computed = j->windows_computed;
     r->video_frames = j->source ? ms_frame_source_order(j->source)->clip_frames : j->store.place.clip_frames;
-    r->source_frames_lost = ms_clip_frames_lost(j->clip);
+    r->source_frames_lost = ms_clip_frames_lost(j->in.clip);
     judge_faces(j, &r->faces);
 }
 

@@ -21,7 +21,7 @@ static bool stopped(void *arg) {
 }
 
 static void add_mark(void *arg, const ms_video_mark *mark) {
-    ms_clip_add_mark(((ms_job *)arg)->clip, mark);
+    ms_clip_add_mark(((ms_job *)arg)->in.clip, mark);
 }
 
 /* Goes on at the place that the journal has, or begins. The state at the beginning is a place, too. */
@@ -54,11 +54,11 @@ static void set_work(ms_job *j) {
 /* pictures: that have their buffers from the start; more are made when they are needed. */
 ms_status ms_job_open_source(ms_job *j, int64_t pictures, ms_error *err) {
     const ms_run_params *p = j->p;
-    const ms_job_range *range = &j->range;
+    const ms_inputs_range *range = &j->in.range;
     bool keep = p->rest == MS_REST_KEEP;
-    MS_TRY(ms_buffer_pool_create(j->mem, ms_clip_frame_bytes(j->clip), true, &j->pictures, err));
+    MS_TRY(ms_buffer_pool_create(j->mem, ms_clip_frame_bytes(j->in.clip), true, &j->pictures, err));
     ms_face_stage_params stage = {.mem = j->mem,
-                                  .clip = j->clip,
+                                  .clip = j->in.clip,
                                   .pictures = j->pictures,
                                   .source = ms_face_finder_source(j->finder),
                                   .geometry = j->geometry,
@@ -72,12 +72,12 @@ ms_status ms_job_open_source(ms_job *j, int64_t pictures, ms_error *err) {
     MS_TRY(ms_buffer_pool_fill(j->pictures, pictures, err));
     MS_TRY(ms_run_store_open_poses(&j->store, err));
     ms_frame_source_params source = {.mem = j->mem,
-                                     .clip = j->clip,
+                                     .clip = j->in.clip,
                                      .pictures = j->pictures,
                                      .stage = j->stage,
                                      .poses = j->store.poses,
-                                     .loop = ms_job_loop(j),
-                                     .wanted = j->wanted,
+                                     .loop = ms_inputs_loop(&j->in),
+                                     .wanted = ms_inputs_wanted_frames(&j->in),
                                      .base = keep ? 0 : range->first};
     MS_TRY(ms_frame_source_create(&source, &j->source, err));
     return go_on(j, err);
@@ -88,25 +88,25 @@ ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
     ms_run_clip clip = ms_job_run_clip(j);
     j->store.expected_frames = j->total;
     if (clip.turns)
-        MS_TRY(ms_clip_reserve_block(j->clip, err));
+        MS_TRY(ms_clip_reserve_block(j->in.clip, err));
     MS_TRY(ms_job_open_source(j, ms_run_frame_buffers(&clip), err));
     MS_TRY(ms_buffer_pool_fill(j->faces.aligned, MS_RUN_ALIGNED_FACES, err));
     MS_TRY(ms_buffer_pool_fill(j->write.redrawn, MS_RUN_REDRAWN_FACES, err));
     MS_TRY(ms_run_store_open_faces(&j->store,
                                    3 * (size_t)j->geometry.resolution * (size_t)j->geometry.resolution,
                                    j->segment_frames, err));
-    size_t sink = ms_run_sink_bytes(p, ms_clip_info(j->clip)->width, ms_clip_info(j->clip)->height);
+    size_t sink = ms_run_sink_bytes(p, ms_clip_info(j->in.clip)->width, ms_clip_info(j->in.clip)->height);
     if (!ms_mem_charge(j->mem, MS_LEDGER_FRAMES, sink))
         return ms_fail_alloc(err, j->mem, sink, "the frames that the sink keeps");
     j->sink_bytes = sink;
     MS_TRY(ms_job_open_preview(j, err));
     set_work(j);
-    j->faces.clip = j->clip;
+    j->faces.clip = j->in.clip;
     j->faces.pictures = j->write.pictures = j->pictures;
     j->faces.source = j->source;
-    j->faces.check = j->write.check = ms_job_check_video;
-    j->faces.arg = j->write.arg = j;
+    j->faces.check = j->write.check = ms_inputs_check_video;
+    j->faces.arg = j->write.arg = &j->in;
     j->write.store = &j->store;
-    j->write.writer = ms_job_writer_params(j);
+    j->write.writer = ms_inputs_writer(&j->in);
     return MS_OK;
 }

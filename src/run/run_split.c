@@ -4,8 +4,8 @@
 
 /* Faces of so many frames of the clip, as far as is known. */
 static int64_t expected_frames(const ms_job *j) {
-    int64_t clip = ms_job_clip_frames(j);
-    return clip > 0 && clip < j->wanted ? clip : j->wanted < INT64_MAX ? j->wanted : 0;
+    int64_t clip = ms_inputs_clip_frames(&j->in), wanted = ms_inputs_wanted_frames(&j->in);
+    return clip > 0 && clip < wanted ? clip : wanted < INT64_MAX ? wanted : 0;
 }
 
 /* By what the frames since the beginning took; those of an earlier run say nothing. */
@@ -29,7 +29,7 @@ typedef struct split_places {
 } split_places;
 
 static ms_status note_place(ms_job *j, const ms_resume_point *place, ms_error *err) {
-    MS_TRY(ms_job_check_video(j, err));
+    MS_TRY(ms_inputs_check_video(&j->in, err));
     return ms_run_store_note_place(&j->store, place, err);
 }
 
@@ -72,15 +72,14 @@ static ms_status end(ms_job *j, const split_places *p, ms_error *err) {
     const ms_frame_order *order = ms_frame_source_order(j->source);
     MS_TRY(ms_used_model_check(&j->used, err));
     j->total = ms_frame_order_frames(order);
-    MS_TRY(ms_job_count_faces(j, order, 0, j->total, err));
+    MS_TRY(ms_inputs_count_faces(&j->in, order, 0, j->total, &j->counts, err));
     MS_TRY(ms_job_check_counts(j, err));
     return note_place(j, &p->here, err);
 }
 
 ms_status ms_job_split(ms_job *j, ms_error *err) {
     ms_job_enter(j, ms_stage_name(MS_STAGE_FACES));
-    j->wanted = ms_job_wanted_frames(j);
-    j->resolution = ms_job_wanted_resolution(j);
+    j->resolution = ms_inputs_resolution(&j->in);
     MS_TRY(ms_face_geometry_init(j->resolution, &j->geometry, err));
     MS_TRY(ms_job_open_faces(j, err));
     MS_TRY(ms_job_open_source(j, 0, err));

@@ -73,7 +73,7 @@ static ms_status send(ms_job *j, int64_t index, float *face, ms_error *err) {
 
 /* Only what was read before the video was looked at and found unchanged is worth keeping. */
 static bool may_keep(const ms_job *j) {
-    return j->store.faces && ms_job_check_video(j, NULL) == MS_OK;
+    return j->store.faces && ms_inputs_check_video(&j->in, NULL) == MS_OK;
 }
 
 /* A redrawn face. */
@@ -124,7 +124,7 @@ static ms_status flush_window(ms_job *j, ms_error *err) {
     if (j->collected == 0)
         return MS_OK;
     ms_window w = {.frames = j->collected,
-                   .first_frame = j->window[0].frame.number - j->range.before,
+                   .first_frame = j->window[0].frame.number - j->in.range.before,
                    .faces = j->window_faces,
                    .deliver = deliver,
                    .arg = j};
@@ -165,7 +165,7 @@ static void collect(ms_job *j, const ms_ready_frame *f) {
     size_t face = (size_t)j->geometry.resolution * (size_t)j->geometry.resolution * 3;
     if (j->collected == 0 && f->forward)
         j->window_start = j->here;
-    if (j->preview.frames && !j->preview.begun) {
+    if (j->in.preview_frames && !j->preview.begun) {
         j->preview.begun = true;
         j->preview.first = f->frame.number;
     }
@@ -238,23 +238,23 @@ static ms_status run_windows(ms_job *j, ms_error *err) {
 static ms_status count_frames(ms_job *j, ms_error *err) {
     const ms_frame_order *order = ms_frame_source_order(j->source);
     int64_t first = j->preview.first, frames = ms_frame_order_frames(order);
-    if (j->preview.frames)
+    if (j->in.preview_frames)
         frames = first + j->preview.handed;
     j->total = frames - first;
-    return ms_job_count_faces(j, order, first, frames, err);
+    return ms_inputs_count_faces(&j->in, order, first, frames, &j->counts, err);
 }
 
 ms_status ms_job_check_counts(const ms_job *j, ms_error *err) {
     static const ms_face_tally nothing;
     const ms_face_tally *tally = j->finder ? ms_face_finder_tally(j->finder) : &nothing;
-    int64_t within = ms_job_frames_within(j, j->total);
-    if (within == 0 && j->preview.frames && j->here.frame > j->range.before)
-        return ms_fail_no_face(j->p->video, j->p->face, j->p->track, j->here.frame - j->range.before, tally,
-                               err);
-    if (within == 0 && j->range.first > 0)
+    int64_t within = ms_inputs_frames_within(&j->in, j->total);
+    if (within == 0 && j->in.preview_frames && j->here.frame > j->in.range.before)
+        return ms_fail_no_face(j->p->video, j->p->face, j->p->track, j->here.frame - j->in.range.before,
+                               tally, err);
+    if (within == 0 && j->in.range.first > 0)
         return ms_fail(err, MS_INVALID_ARGUMENT,
                        "%s ends before the range begins, at frame %lld (start: %.3f s)", j->p->video,
-                       (long long)j->range.first, (double)j->p->start_us / 1e6);
+                       (long long)j->in.range.first, (double)j->p->start_us / 1e6);
     if (within == 0)
         return ms_fail(err, MS_BAD_MEDIA, "%s: has no frames", j->p->video);
     if (j->counts.without_face == within)
