@@ -65,7 +65,7 @@ static ms_status join(ms_job *j, ms_error *err) {
     ms_video_writer_params writer = ms_inputs_writer(&j->in);
     writer.audio_skip_us += ms_job_preview_sound_us(j);
     writer.tags = ms_job_tags(j, comment);
-    ms_job_write_up(j);
+    ms_progress_write_up(&j->progress);
     MS_TRY(ms_run_store_join(&j->store, j->p->output, &writer, err));
     j->end.join_s = ms_now_s() - began;
     return MS_OK;
@@ -89,22 +89,22 @@ static ms_status work(whole_run *run, ms_error *err) {
 }
 
 static void end(ms_job *j) {
-    ms_job_tell_end(j);
-    ms_job_enter(j, NULL);
-    j->end.seconds = ms_now_s() - j->started;
+    ms_progress_tell_end(&j->progress);
+    ms_progress_enter(&j->progress, NULL);
+    j->end.seconds = ms_now_s() - j->progress.started;
     j->end.peak_resident_bytes = ms_host_peak_resident_bytes();
 }
 
 static ms_status run_job(whole_run *run, ms_error *err) {
     ms_job *j = &run->job;
-    ms_job_enter(j, "load");
+    ms_progress_enter(&j->progress, "load");
     MS_TRY(ms_job_open_model(j, err));
     MS_TRY(ms_job_open_memory(j, err));
     MS_TRY(ms_job_sort_part(j, err));
     MS_TRY(ms_sampler_create(j->mem, &j->sampler, err));
     MS_TRY(ms_redraw_watch(&j->redraw, j->p->pressure_trace, err));
     MS_TRY(ms_job_open_inputs(j, err));
-    ms_job_tell(j);
+    ms_progress_tell(&j->progress);
     MS_TRY(work(run, err));
     end(j);
     ms_job_report_end(j, &run->report);
@@ -125,10 +125,11 @@ ms_status ms_run_media(const ms_run_params *params, ms_run_report *ret_report, s
     j->store.folder.fd = -1;
     j->segment_frames = params->segment_frames ? params->segment_frames : SEGMENT_FRAMES;
     j->model = params->loaded ? params->loaded : &j->own_model;
-    j->started = ms_now_s();
+    j->progress = (ms_progress){
+        .p = params, .started = ms_now_s(), .frames_done = &j->write.frames_done, .plan = &j->redraw.plan};
     j->redraw = (ms_redraw){.model = j->model,
                             .rung = params->rung,
-                            .started = j->started,
+                            .started = j->progress.started,
                             .layout_changed = ms_job_follow_layout,
                             .arg = j};
     ms_status status = run_job(run, err);

@@ -24,7 +24,7 @@
 #include "job/run_store.h"
 #include "media/write/video_segment.h"
 #include "planner/run_history.h"
-#include "predict/eta.h"
+#include "report/progress.h"
 #include "run/threads/face_thread.h"
 #include "run/inputs/inputs.h"
 #include "run/inputs/used_model.h"
@@ -58,7 +58,8 @@ typedef struct ms_job_plan {
 
 /* What was predicted when there was a plan. */
 typedef struct ms_job_forecast {
-    double fps; /* of the output; 0 before */
+    double rate;    /* frames a second; 0 before */
+    int64_t frames; /* output frames, by the clip's header where that is all there is; 0 = not known */
     double window_s, stage_s[MS_STAGE_COUNT], total_s;
     double left_s; /* of that, what was still to be done then */
     /* of loading, until the plan was there: looking at files, measuring, planning; no rate predicts it */
@@ -82,6 +83,7 @@ typedef struct ms_job_end {
 /* The report is no part of it: it is filled from what is here (run_report.c). */
 typedef struct ms_job {
     const ms_run_params *p;
+    ms_progress progress;
     ms_job_preview preview;
     ms_inputs in;
     ms_used_model used;
@@ -89,7 +91,6 @@ typedef struct ms_job {
     ms_job_forecast forecast;
     ms_job_past past;
     ms_job_end end;
-    double started;
     ms_model *model; /* the caller's, or own_model */
     ms_model own_model;
     ms_mem *mem; /* the model's */
@@ -98,26 +99,12 @@ typedef struct ms_job {
     size_t sink_bytes; /* charged to mem */
     ms_face_geometry geometry;
     ms_run_store store;
-    int64_t total;    /* output frames that there will be; 0 = not known */
-    int64_t expected; /* the same, by the clip's header where that is all there is; 0 = not known */
+    int64_t total; /* output frames that there will be; 0 = not known */
     int64_t segment_frames;
-    int64_t *part_segments;              /* [p->n_segments] that a part is to make, by number; NULL = all */
-    int resolution;                      /* of a face; less than asked for when it had to be lowered */
-    int64_t frames_before, faces_before; /* that an earlier run had finished; had redrawn behind them */
+    int64_t *part_segments; /* [p->n_segments] that a part is to make, by number; NULL = all */
+    int resolution;         /* of a face; less than asked for when it had to be lowered */
+    int64_t frames_before;  /* that an earlier run had finished */
     int64_t windows_kept, windows_computed;
-    double stage_s[MS_STAGE_COUNT]; /* of the caller's thread */
-    double stage_began;
-    const char *stage_name;
-    int64_t part, parts; /* of the stage, as the engine said last */
-    ms_eta eta;
-    int64_t segments_heard; /* of speech */
-    struct {
-        double done[MS_ETA_PARTS];
-        int64_t segments_heard;
-    } before_window; /* what ms_job_return_to_mark() goes back to */
-    double told_s;   /* when progress was told last, since the start */
-    bool writing_up; /* all windows are done */
-
     ms_face_finder *finder;
     ms_buffer_pool *pictures; /* frames of the clip, wherever in the run they are */
     ms_face_stage *stage;
@@ -137,41 +124,6 @@ typedef struct ms_job {
     ms_ready_frame taken;
     ms_redrawn_frame leaving;
 } ms_job;
-
-/* ---- run_progress.c ---- */
-
-/* Time from here on belongs to another stage; NULL = to none. */
-void ms_job_enter(ms_job *job, const char *stage);
-void ms_job_tell(ms_job *job);
-
-/* The same by somebody else's count and estimate. expected: 0 = not known. */
-void ms_job_tell_frames(ms_job *job, int64_t done, int64_t expected, const ms_eta_value *value);
-bool ms_job_is_time_to_tell(const ms_job *job);
-void ms_job_tell_end(ms_job *job); /* all that was asked for is done */
-
-/* Part of the current stage is done: a frame came, a face was made, a frame was handed on. */
-void ms_job_did(ms_job *job, double units);
-
-/* What is left to do is writing. */
-void ms_job_write_up(ms_job *job);
-
-/* Seconds of each stage, on whichever thread it is. */
-void ms_job_stage_seconds(const ms_job *job, double ret_s[MS_STAGE_COUNT]);
-
-/* Once there is a plan: what is said of the time left follows from it. */
-void ms_job_begin_estimate(ms_job *job);
-void ms_job_follow_layout(void *job); /* the plan is another one now */
-
-/* The window was taken over from an earlier run. */
-void ms_job_skip_window(ms_job *job);
-
-/* A window that begins anew is not counted twice. */
-void ms_job_mark_window(ms_job *job);
-void ms_job_return_to_mark(ms_job *job);
-
-/* The engine's hooks; arg is the job. */
-ms_status ms_job_poll(void *arg);
-void ms_job_engine_stage(void *arg, const char *stage, int64_t done, int64_t total);
 
 /* ---- run_open.c ---- */
 
@@ -216,19 +168,29 @@ bool ms_job_preview_done(const ms_job *job);
 #define MS_JOB_COMMENT_BYTES 320
 ms_tags ms_job_tags(const ms_job *job, char comment[MS_JOB_COMMENT_BYTES]);
 
+/* ---- run_foresee.c ---- */
+
+/* Once there is a plan: how long the output becomes and the work takes. */
+void ms_job_foresee(ms_job *job);
+void ms_job_follow_layout(void *job); /* the plan is another one now */
+
+/* Seconds of every stage for so many frames of which so many get a new face. */
+void ms_job_predict(const ms_job *job, double frames, double faces, double ret_computed_s[MS_STAGE_COUNT],
+                    double ret_predicted_s[MS_STAGE_COUNT]);
+
+/* Frames that the job would have, and what it would take by what its preview took; else leaves them alone. */
+void ms_job_predict_whole(const ms_job *job, int64_t *ret_frames, double *ret_s);
+
+/* That every stage took, on whichever thread it is. */
+void ms_job_stage_seconds(const ms_job *job, double ret_s[MS_STAGE_COUNT]);
+
+/* Segments of speech that are heard before an output frame. */
+int64_t ms_job_speech_segments(const ms_job *job, int64_t frame);
+
 /* ---- run_past.c ---- */
 
 /* Before planning: the machine's speed, as earlier runs corrected it. */
 ms_status ms_job_find_speed(ms_job *job, ms_error *err);
-
-/* Fills in the forecast, once plan and length are known. */
-void ms_job_predict(ms_job *job);
-
-/* Seconds of every stage for so many frames that all have a face. */
-void ms_job_predict_frames(const ms_job *job, double frames, double ret_s[MS_STAGE_COUNT]);
-
-/* Frames that the job would have, and what it would take by what its preview took; else leaves them alone. */
-void ms_job_predict_whole(const ms_job *job, int64_t *ret_frames, double *ret_s);
 
 /* When all is done; then, when everything is closed, into the history. */
 void ms_job_describe_past(ms_job *job);

@@ -66,7 +66,6 @@ static ms_status open_store(ms_job *j, const ms_job_key *key, ms_error *err) {
                                  .arg = j->p->arg};
     MS_TRY(ms_run_store_open(&store, &j->store, err));
     j->frames_before = j->store.frames;
-    j->faces_before = j->store.faces_left;
     atomic_store(&j->write.frames_done, j->store.frames);
     j->here = j->store.place;
     j->total = j->store.total;
@@ -205,7 +204,8 @@ static ms_status open_latents(ms_job *j, ms_error *err) {
 
 /* At the resolution asked for, or lower where that is allowed. */
 static ms_status choose_plan(ms_job *j, ms_error *err) {
-    const ms_engine_hooks hooks = {.poll = ms_job_poll, .stage = ms_job_engine_stage, .arg = j};
+    const ms_engine_hooks hooks = {
+        .poll = ms_progress_poll, .stage = ms_progress_engine_stage, .arg = &j->progress};
     j->resolution = ms_inputs_resolution(&j->in);
     for (;;) {
         count_others(j);
@@ -220,25 +220,6 @@ static ms_status choose_plan(ms_job *j, ms_error *err) {
         free_buffers(j);
         j->resolution = lower;
     }
-}
-
-/* What comes out and how long it will take. */
-static void foresee(ms_job *j) {
-    bool ends_with_clip = j->p->loop == MS_LOOP_MODE_NONE || j->p->rest == MS_REST_KEEP;
-    int64_t clip = ms_inputs_clip_frames(&j->in);
-    int64_t wanted = ms_inputs_wanted_frames(&j->in);
-    j->total = j->store.complete ? j->store.total : ends_with_clip ? 0 : wanted;
-    j->expected = j->store.complete ? j->store.total : !ends_with_clip || clip > wanted ? wanted : clip;
-    if (j->p->parts && j->store.complete) /* of the others nothing is waited for */
-        j->expected = j->frames_before + ms_job_part_frames(j);
-    if (j->in.preview_frames) {
-        j->forecast.whole_frames = j->expected;
-        bool shorter = j->expected > 0 && j->expected < j->in.preview_frames;
-        j->total = j->expected = shorter ? j->expected : j->in.preview_frames;
-    }
-    j->forecast.fps = ms_inputs_rate(&j->in);
-    ms_job_predict(j);
-    ms_job_begin_estimate(j);
 }
 
 static void note_plan(ms_job *j) {
@@ -274,8 +255,7 @@ ms_status ms_job_make_plan(ms_job *j, ms_error *err) {
     note_plan(j);
     MS_TRY(open_latents(j, err));
     ms_inputs_note_model(&j->in);
-    j->forecast.opening_s = ms_now_s() - j->started;
-    foresee(j);
+    ms_job_foresee(j);
     return MS_OK;
 }
 

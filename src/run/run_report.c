@@ -52,7 +52,7 @@ const char *ms_job_note(const ms_job *j) {
 /* Of a job that an earlier run had begun. */
 static void put_earlier(const ms_job *j, ms_run_report *r) {
     r->frames_resumed = j->frames_before;
-    r->faces_resumed = j->faces_before;
+    r->faces_resumed = j->store.faces_left;
     r->already_finished = j->store.finished;
     PUT_TEXT(r->job_note, ms_job_note(j));
 }
@@ -79,8 +79,8 @@ static void put_forecast(const ms_job *j, ms_run_report *r) {
     memcpy(r->planned_s, f->stage_s, sizeof(f->stage_s));
     r->planned_total_s = f->total_s;
     r->planned_left_s = f->left_s;
-    r->planned_frames = j->expected;
-    r->frames_after_speech = ms_inputs_frames_after_speech(&j->in, j->expected);
+    r->planned_frames = f->frames;
+    r->frames_after_speech = ms_inputs_frames_after_speech(&j->in, f->frames);
     r->history_runs = j->past.runs;
     PUT_TEXT(r->history_warning, j->past.warning);
 }
@@ -168,7 +168,7 @@ void ms_job_report_closed(const ms_job *j, ms_status status, ms_run_report *r) {
     if (status == MS_OK)
         PUT_TEXT(r->history_warning, j->past.warning);
     else
-        *r = (ms_run_report){.fps = j->forecast.fps,
+        *r = (ms_run_report){.fps = j->forecast.rate,
                              .frames_resumable = j->store.kept_frames,
                              .frames_dropped = dropped > 0 ? dropped : 0};
 }

@@ -18,8 +18,8 @@ static void tell(ms_job *j, int64_t done, double began) {
         value.fraction = (double)done / (double)expected;
         value.left_s = (ms_now_s() - began) / (double)(done - earlier) * (double)(expected - done);
     }
-    if (ms_job_is_time_to_tell(j))
-        ms_job_tell_frames(j, done, expected, &value);
+    if (ms_progress_is_time_to_tell(&j->progress))
+        ms_progress_tell_frames(&j->progress, done, expected, &value);
 }
 
 /* Places while faces are found: behind the last frame, and at the beginning of its window. */
@@ -78,7 +78,7 @@ static ms_status end(ms_job *j, const split_places *p, ms_error *err) {
 }
 
 ms_status ms_job_split(ms_job *j, ms_error *err) {
-    ms_job_enter(j, ms_stage_name(MS_STAGE_FACES));
+    ms_progress_enter(&j->progress, ms_stage_name(MS_STAGE_FACES));
     j->resolution = ms_inputs_resolution(&j->in);
     MS_TRY(ms_face_geometry_init(j->resolution, &j->geometry, err));
     MS_TRY(ms_job_open_faces(j, err));

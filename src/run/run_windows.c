@@ -33,10 +33,10 @@ static ms_status hand_on(ms_job *j, ms_error *err) {
         return MS_OK;
     }
     ms_queue_result result = MS_QUEUE_TIMEOUT;
-    ms_job_enter(j, "write");
-    while (result == MS_QUEUE_TIMEOUT && ms_job_poll(j) == MS_OK)
+    ms_progress_enter(&j->progress, "write");
+    while (result == MS_QUEUE_TIMEOUT && ms_progress_poll(&j->progress) == MS_OK)
         result = ms_queue_push(j->write.finished, &j->leaving, LOOK_S);
-    ms_job_did(j, result == MS_QUEUE_DONE);
+    ms_progress_did(&j->progress, result == MS_QUEUE_DONE);
     if (result == MS_QUEUE_DONE) {
         j->preview.handed = j->leaving.frame.number + 1;
         return MS_OK;
@@ -67,7 +67,7 @@ static ms_status send(ms_job *j, int64_t index, float *face, ms_error *err) {
     j->delivered = index + 1;
     ms_status status = hand_on(j, err);
     j->ended = status != MS_OK;
-    ms_job_enter(j, "decode");
+    ms_progress_enter(&j->progress, "decode");
     return status;
 }
 
@@ -88,7 +88,7 @@ static ms_status deliver(void *arg, int64_t index, const float *face, ms_error *
     memcpy(copy, face, side * side * 3 * sizeof(float));
     if (j->window[index].wanted && may_keep(j))
         ms_face_store_put(j->store.faces, j->window[index].frame.number, copy);
-    ms_job_did(j, 1);
+    ms_progress_did(&j->progress, 1);
     return send(j, index, copy, err);
 }
 
@@ -130,12 +130,14 @@ static ms_status flush_window(ms_job *j, ms_error *err) {
                    .arg = j};
     j->preview.worked += j->collected;
     j->delivered = 0;
+    ms_progress_begin_window(&j->progress, j->collected,
+                             ms_job_speech_segments(j, j->window[j->collected - 1].frame.number + 1));
     MS_TRY(deliver_kept(j, err));
     bool kept = j->delivered == j->collected;
     j->windows_kept += kept;
     j->windows_computed += !kept;
     if (kept) {
-        ms_job_skip_window(j);
+        ms_progress_skip_window(&j->progress);
     } else {
         MS_TRY(ms_redraw_follow(&j->redraw, j->window[0].frame.number, err));
         clean_up(j);
@@ -143,20 +145,20 @@ static ms_status flush_window(ms_job *j, ms_error *err) {
     if (!kept && j->store.faces)
         ms_face_store_begin_window(j->store.faces, j->window[0].frame.number,
                                    j->window[j->collected - 1].frame.number + 1);
-    ms_job_mark_window(j);
+    ms_progress_mark_window(&j->progress);
     while (!kept) {
-        ms_job_enter(j, "audio");
+        ms_progress_enter(&j->progress, "audio");
         ms_status status = ms_engine_run_window(j->redraw.engine, &w, err);
         if (status == MS_OK)
             break;
         if (j->ended) /* what failed is not the window */
             return status;
         MS_TRY(ms_redraw_recover(&j->redraw, j->window[0].frame.number, status, err));
-        ms_job_return_to_mark(j);
+        ms_progress_return_to_mark(&j->progress);
     }
     if (may_keep(j))
         ms_face_store_end_window(j->store.faces);
-    ms_job_enter(j, "faces");
+    ms_progress_enter(&j->progress, "faces");
     j->collected = 0;
     return MS_OK;
 }
@@ -184,7 +186,7 @@ static ms_status pass_through(ms_job *j, const ms_ready_frame *f, ms_error *err)
         j->here = f->after;
     mark_segment_end(j, f->forward, &j->here);
     MS_TRY(hand_on(j, err));
-    ms_job_enter(j, "faces");
+    ms_progress_enter(&j->progress, "faces");
     return MS_OK;
 }
 
@@ -206,15 +208,14 @@ static ms_status take_frame(ms_job *j, const ms_ready_frame *f, ms_error *err) {
 
 static ms_status next_ready(ms_job *j, bool *ret_got, ms_error *err) {
     ms_queue_result result = MS_QUEUE_TIMEOUT;
-    while (result == MS_QUEUE_TIMEOUT && ms_job_poll(j) == MS_OK) {
+    while (result == MS_QUEUE_TIMEOUT && ms_progress_poll(&j->progress) == MS_OK) {
         if (atomic_load(&j->write.failed)) /* maybe of the last frames that there are for it */
             return fail_worker(&j->write.worker, err);
         result = ms_queue_take(j->faces.ready, &j->taken, LOOK_S);
     }
     *ret_got = result == MS_QUEUE_DONE;
     if (*ret_got && !j->taken.pause) {
-        ms_job_did(j, 1);
-        ms_eta_frame(&j->eta, j->taken.frame.pose.present);
+        ms_progress_frame_came(&j->progress, j->taken.frame.pose.present);
     }
     if (result == MS_QUEUE_TIMEOUT)
         return cancelled(j, err);
@@ -223,7 +224,7 @@ static ms_status next_ready(ms_job *j, bool *ret_got, ms_error *err) {
 
 static ms_status run_windows(ms_job *j, ms_error *err) {
     bool got = true;
-    ms_job_enter(j, "faces");
+    ms_progress_enter(&j->progress, "faces");
     MS_TRY(ms_write_thread_start(&j->write, err));
     MS_TRY(ms_face_thread_start(&j->faces, err));
     while (got && !ms_job_preview_done(j)) {
@@ -271,13 +272,13 @@ static ms_status note_end(ms_job *j, ms_error *err) {
 
 ms_status ms_job_run_frames(ms_job *j, ms_error *err) {
     ms_status status = run_windows(j, err);
-    ms_job_write_up(j);
+    ms_progress_write_up(&j->progress);
     ms_face_thread_stop(&j->faces);
     ms_write_thread_stop(&j->write, status == MS_OK);
     for (int64_t i = 0; i < j->collected; i++)
         ms_buffer_pool_put(j->pictures, j->window[i].frame.rgb);
     j->collected = 0;
-    ms_job_tell(j);
+    ms_progress_tell(&j->progress);
     if (status == MS_CANCELLED)
         return cancelled(j, err);
     if (status != MS_OK)
