@@ -61,9 +61,9 @@ static ms_status join(ms_job *j, ms_error *err) {
     double began = ms_now_s();
     char comment[MS_JOB_COMMENT_BYTES];
     MS_TRY(ms_run_store_check_whole(&j->store, j->total, err));
-    MS_TRY(ms_job_begin_preview_sound(j, err));
+    MS_TRY(ms_preview_begin_sound(&j->preview, &j->in, err));
     ms_video_writer_params writer = ms_inputs_writer(&j->in);
-    writer.audio_skip_us += ms_job_preview_sound_us(j);
+    writer.audio_skip_us += ms_preview_sound_us(&j->preview, &j->in);
     writer.tags = ms_job_tags(j, comment);
     ms_progress_write_up(&j->progress);
     MS_TRY(ms_run_store_join(&j->store, j->p->output, &writer, err));
@@ -76,7 +76,7 @@ static ms_status work(whole_run *run, ms_error *err) {
     ms_job *j = &run->job;
     const ms_run_work what = j->p->work;
     if (what == MS_RUN_WORK_PART)
-        MS_TRY(ms_job_check_part(j, err));
+        MS_TRY(ms_part_check(j->p, ms_segments_of(j->total, j->segment_frames), err));
     if (what == MS_RUN_WORK_SPLIT)
         return j->store.named || j->store.complete ? count_frames(j, err) : ms_job_split(j, err);
     if (!j->store.whole && what != MS_RUN_WORK_JOIN)
@@ -100,7 +100,7 @@ static ms_status run_job(whole_run *run, ms_error *err) {
     ms_progress_enter(&j->progress, "load");
     MS_TRY(ms_job_open_model(j, err));
     MS_TRY(ms_job_open_memory(j, err));
-    MS_TRY(ms_job_sort_part(j, err));
+    MS_TRY(ms_part_sort(j->p, j->mem, &j->part_segments, err));
     MS_TRY(ms_sampler_create(j->mem, &j->sampler, err));
     MS_TRY(ms_redraw_watch(&j->redraw, j->p->pressure_trace, err));
     MS_TRY(ms_job_open_inputs(j, err));
@@ -110,7 +110,7 @@ static ms_status run_job(whole_run *run, ms_error *err) {
     ms_job_report_end(j, &run->report);
     ms_job_tell_doubts(j);
     if (j->p->work == MS_RUN_WORK_ALL && j->source && j->frames_before == 0 && j->windows_kept == 0 &&
-        j->store.place.clip_frames == 0 && !j->in.preview_frames) /* the times of a part say nothing */
+        j->store.place.clip_frames == 0 && !j->preview.frames) /* the times of a part say nothing */
         ms_job_describe_past(j);
     return MS_OK;
 }

@@ -75,12 +75,12 @@ static void foresee_frames(ms_job *j) {
     j->total = j->store.complete ? j->store.total : ends_with_clip ? 0 : wanted;
     f->frames = j->store.complete ? j->store.total : !ends_with_clip || clip > wanted ? wanted : clip;
     if (j->p->parts && j->store.complete) /* of the others nothing is waited for */
-        f->frames = j->frames_before + ms_job_part_frames(j);
-    if (!j->in.preview_frames)
+        f->frames = j->frames_before + ms_part_frames(j->p, &j->store, j->total);
+    if (!j->preview.frames)
         return;
     f->whole_frames = f->frames;
-    const bool shorter = f->frames > 0 && f->frames < j->in.preview_frames;
-    j->total = f->frames = shorter ? f->frames : j->in.preview_frames;
+    const bool shorter = f->frames > 0 && f->frames < j->preview.frames;
+    j->total = f->frames = shorter ? f->frames : j->preview.frames;
 }
 
 static void foresee_seconds(ms_job *j) {
@@ -113,7 +113,7 @@ void ms_job_predict_whole(const ms_job *j, int64_t *ret_frames, double *ret_s) {
     double computed_s[MS_STAGE_COUNT], took_s[MS_STAGE_COUNT], stage_s[MS_STAGE_COUNT];
     double whole = (double)j->forecast.whole_frames,
            faces = fmin(whole - (double)j->in.range.before, (double)j->in.range.redrawn);
-    if (!j->in.preview_frames || whole <= 0 || j->preview.worked == 0)
+    if (!j->preview.frames || whole <= 0 || j->preview.worked == 0)
         return;
     ms_job_stage_seconds(j, took_s);
     ms_job_predict(j, whole, faces, computed_s, stage_s);

@@ -25,21 +25,16 @@
 #include "media/write/video_segment.h"
 #include "planner/run_history.h"
 #include "report/progress.h"
-#include "run/threads/face_thread.h"
 #include "run/inputs/inputs.h"
+#include "run/inputs/key.h"
+#include "run/inputs/preview.h"
 #include "run/inputs/used_model.h"
 #include "run/run_internal.h"
+#include "run/threads/face_thread.h"
+#include "run/threads/part.h"
 #include "run/threads/write_thread.h"
 #include "session/redraw.h"
 #include "system/sampler.h"
-
-/* The first frames with a face, beside the video's: in->preview_frames. */
-typedef struct ms_job_preview {
-    bool begun;
-    int64_t first;  /* output frame of the job that is its first */
-    int64_t handed; /* to the write thread */
-    int64_t worked; /* frames that went through the model */
-} ms_job_preview;
 
 /* A frame of the window that is being collected. */
 typedef struct ms_window_frame {
@@ -84,7 +79,7 @@ typedef struct ms_job_end {
 typedef struct ms_job {
     const ms_run_params *p;
     ms_progress progress;
-    ms_job_preview preview;
+    ms_preview preview;
     ms_inputs in;
     ms_used_model used;
     ms_job_plan plan;
@@ -146,21 +141,6 @@ ms_status ms_job_open_source(ms_job *job, int64_t pictures, ms_error *err);
 /* After the engine: the source, and what the threads work on. */
 ms_status ms_job_open_stages(ms_job *job, ms_error *err);
 
-/* ---- run_preview.c ---- */
-
-/* Of a preview's pictures; 0 without. */
-size_t ms_job_preview_bytes(const ms_job *job);
-ms_status ms_job_open_preview(ms_job *job, ms_error *err);
-
-/* Before the speech is joined to the pictures: it begins with the preview's first frame. */
-ms_status ms_job_begin_preview_sound(ms_job *job, ms_error *err);
-int64_t ms_job_preview_sound_us(const ms_job *job);
-
-/* On the caller's thread: whether a frame on its way out is no part of it, and whether it has all of its
-   own. */
-bool ms_job_preview_leaves_out(const ms_job *job, const ms_output_frame *leaving);
-bool ms_job_preview_done(const ms_job *job);
-
 /* ---- run_tags.c ---- */
 
 /* What the output says of itself. comment: for its text, which the result refers to. The same for the same
@@ -210,28 +190,6 @@ void ms_job_tell_doubts(const ms_job *job);
 
 /* What was damaged and made again, or why a kill costs more than a window; empty = nothing. */
 const char *ms_job_note(const ms_job *job);
-
-/* ---- run_key.c ---- */
-
-ms_status ms_job_make_key(const ms_job *job, ms_job_key *ret_key, ms_error *err);
-/* As asked for; where nothing is, a job that was begun elsewhere keeps the one that was chosen there. */
-ms_precision ms_job_precision(const ms_job *job);
-
-/* ---- run_part.c ---- */
-
-/* MS_INVALID_ARGUMENT: a part is to make a segment twice; one that the job, whose length is known then, does
-   not have. */
-ms_status ms_job_sort_part(ms_job *job, ms_error *err);
-ms_status ms_job_check_part(const ms_job *job, ms_error *err);
-
-/* The job's that are finished by now, by whoever. */
-int64_t ms_job_count_segments(const ms_job *job);
-
-/* Output frames of the part's segments that are not finished. */
-int64_t ms_job_part_frames(const ms_job *job);
-
-/* Of params->parts alike in length, the one that is to be made; without them the work stays as it is. */
-void ms_job_limit_part(const ms_job *job, ms_segment_work *work);
 
 /* ---- run_split.c ---- */
 

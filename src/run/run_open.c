@@ -16,8 +16,8 @@ ms_status ms_job_open_model(ms_job *j, ms_error *err) {
 ms_status ms_job_open_memory(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;
     ms_model *m = j->model;
-    return m == &j->own_model ? ms_model_open_memory(m, &p->profile, ms_job_precision(j), p->budget_bytes,
-                                                     p->host_budget_bytes, err)
+    return m == &j->own_model ? ms_model_open_memory(m, &p->profile, ms_inputs_precision(p, j->mem),
+                                                     p->budget_bytes, p->host_budget_bytes, err)
                               : MS_OK;
 }
 
@@ -77,7 +77,10 @@ static ms_status find_job(ms_job *j, ms_error *err) {
     ms_job_key *key = ms_mem_alloc(j->mem, MS_LEDGER_GENERAL, sizeof(*key));
     if (!key)
         return ms_fail_alloc(err, j->mem, sizeof(*key), "the job's key");
-    ms_status status = ms_job_make_key(j, key, err);
+    const ms_inputs_key beside = {.arithmetic = j->model->compute.dev->caps.arithmetic,
+                                  .precision = j->model->policy.precision,
+                                  .segment_frames = j->segment_frames};
+    ms_status status = ms_inputs_make_key(&j->in, &beside, key, err);
     if (status == MS_OK) {
         ms_used_model_take(&j->used, key);
         status = open_store(j, key, err);
@@ -107,6 +110,7 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
     else if (!p->track)
         MS_TRY(ms_model_check_faces(m, err));
     MS_TRY(ms_inputs_settle(&j->in, err));
+    j->preview.frames = j->in.preview_frames;
     MS_TRY(find_job(j, err));
     /* The key is of the files as they are now, and what is loaded may be older. */
     return m == &j->own_model ? MS_OK : ms_model_check_files(m, err);
@@ -173,7 +177,7 @@ static size_t other_bytes(const ms_job *j) {
     ms_run_clip clip = ms_job_run_clip(j);
     ms_video_writer_params writer = ms_inputs_writer(&j->in);
     return ms_model_host_bytes(j->model) + ms_run_frame_bytes(&clip) +
-           ms_run_sink_bytes(j->p, info->width, info->height) + ms_job_preview_bytes(j) +
+           ms_run_sink_bytes(j->p, info->width, info->height) + ms_preview_bytes(&j->in) +
            (j->p->output ? ms_video_writer_memory(&writer) : 0);
 }
 

@@ -48,7 +48,7 @@ static void set_work(ms_job *j) {
     if (!j->faces.work.forward)
         j->faces.next = 0;
     if (part)
-        ms_job_limit_part(j, &j->faces.work);
+        ms_part_limit(j->p, j->total, &j->faces.work);
 }
 
 /* pictures: that have their buffers from the start; more are made when they are needed. */
@@ -83,6 +83,14 @@ ms_status ms_job_open_source(ms_job *j, int64_t pictures, ms_error *err) {
     return go_on(j, err);
 }
 
+static ms_status open_preview(ms_job *j, ms_error *err) {
+    const size_t bytes = ms_preview_bytes(&j->in);
+    if (bytes == 0)
+        return MS_OK;
+    j->write.pair = ms_mem_alloc(j->mem, MS_LEDGER_FRAMES, bytes);
+    return j->write.pair ? MS_OK : ms_fail_alloc(err, j->mem, bytes, "the preview's pictures");
+}
+
 ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
     const ms_run_params *p = j->p;
     ms_run_clip clip = ms_job_run_clip(j);
@@ -99,7 +107,7 @@ ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
     if (!ms_mem_charge(j->mem, MS_LEDGER_FRAMES, sink))
         return ms_fail_alloc(err, j->mem, sink, "the frames that the sink keeps");
     j->sink_bytes = sink;
-    MS_TRY(ms_job_open_preview(j, err));
+    MS_TRY(open_preview(j, err));
     set_work(j);
     j->faces.clip = j->in.clip;
     j->faces.pictures = j->write.pictures = j->pictures;

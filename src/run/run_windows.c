@@ -28,7 +28,7 @@ static void set_leaving(ms_job *j, const ms_window_frame *f, float *face) {
 
 /* Hands j->leaving to the write thread, which owns its buffers then. */
 static ms_status hand_on(ms_job *j, ms_error *err) {
-    if (ms_job_preview_leaves_out(j, &j->leaving.frame)) {
+    if (ms_preview_leaves_out(&j->preview, &j->leaving.frame)) {
         ms_write_thread_drop(&j->write, &j->leaving);
         return MS_OK;
     }
@@ -167,10 +167,7 @@ static void collect(ms_job *j, const ms_ready_frame *f) {
     size_t face = (size_t)j->geometry.resolution * (size_t)j->geometry.resolution * 3;
     if (j->collected == 0 && f->forward)
         j->window_start = j->here;
-    if (j->in.preview_frames && !j->preview.begun) {
-        j->preview.begun = true;
-        j->preview.first = f->frame.number;
-    }
+    ms_preview_begin(&j->preview, f->frame.number);
     memcpy(j->window_faces + (size_t)j->collected * face, f->face, face);
     ms_buffer_pool_put(j->faces.aligned, f->face);
     j->window[j->collected++] =
@@ -227,19 +224,19 @@ static ms_status run_windows(ms_job *j, ms_error *err) {
     ms_progress_enter(&j->progress, "faces");
     MS_TRY(ms_write_thread_start(&j->write, err));
     MS_TRY(ms_face_thread_start(&j->faces, err));
-    while (got && !ms_job_preview_done(j)) {
+    while (got && !ms_preview_is_done(&j->preview)) {
         MS_TRY(next_ready(j, &got, err));
         if (got)
             MS_TRY(take_frame(j, &j->taken, err));
     }
-    return ms_job_preview_done(j) ? MS_OK : flush_window(j, err);
+    return ms_preview_is_done(&j->preview) ? MS_OK : flush_window(j, err);
 }
 
 /* Once the threads have ended: how long the output is, and what its frames are. */
 static ms_status count_frames(ms_job *j, ms_error *err) {
     const ms_frame_order *order = ms_frame_source_order(j->source);
     int64_t first = j->preview.first, frames = ms_frame_order_frames(order);
-    if (j->in.preview_frames)
+    if (j->preview.frames)
         frames = first + j->preview.handed;
     j->total = frames - first;
     return ms_inputs_count_faces(&j->in, order, first, frames, &j->counts, err);
@@ -249,7 +246,7 @@ ms_status ms_job_check_counts(const ms_job *j, ms_error *err) {
     static const ms_face_tally nothing;
     const ms_face_tally *tally = j->finder ? ms_face_finder_tally(j->finder) : &nothing;
     int64_t within = ms_inputs_frames_within(&j->in, j->total);
-    if (within == 0 && j->in.preview_frames && j->here.frame > j->in.range.before)
+    if (within == 0 && j->preview.frames && j->here.frame > j->in.range.before)
         return ms_fail_no_face(j->p->video, j->p->face, j->p->track, j->here.frame - j->in.range.before,
                                tally, err);
     if (within == 0 && j->in.range.first > 0)

@@ -1,22 +1,24 @@
-/* A run's key: everything that decides the bits of its output. */
+#include "run/inputs/key.h"
+
 #include <libavcodec/version.h>
 
+#include "base/error.h"
 #include "job/journal.h"
 #include "memsafe/version.h"
-#include "run/run_job.h"
+#include "planner/run_policy.h"
 
-static ms_status add_files(const ms_job *j, ms_job_key *key, ms_error *err) {
-    const ms_run_params *p = j->p;
+static ms_status add_files(const ms_inputs *in, ms_job_key *key, ms_error *err) {
+    const ms_run_params *p = in->p;
     const struct {
         const char *name, *path;
     } inputs[] = {{"the video", p->video}, {"the audio", p->audio}, {"the track file", p->track}},
-      models[] = {{"the UNet's config", j->model->files.config},
-                  {"the VAE's config", j->model->files.vae_config},
-                  {"the UNet", j->model->files.unet},
-                  {"the VAE", j->model->files.vae},
-                  {"Whisper", j->model->files.whisper},
-                  {"the face detector", p->track ? NULL : j->model->files.detector},
-                  {"the landmark net", p->track ? NULL : j->model->files.landmarks}};
+      models[] = {{"the UNet's config", in->files->config},
+                  {"the VAE's config", in->files->vae_config},
+                  {"the UNet", in->files->unet},
+                  {"the VAE", in->files->vae},
+                  {"Whisper", in->files->whisper},
+                  {"the face detector", p->track ? NULL : in->files->detector},
+                  {"the landmark net", p->track ? NULL : in->files->landmarks}};
     for (size_t i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++)
         MS_TRY(ms_job_key_add_file(key, inputs[i].name, inputs[i].path, err));
     for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++)
@@ -32,7 +34,8 @@ static void add_time(ms_job_key *key, const char *name, int64_t us, const char *
         ms_job_key_add(key, name, "%s", none);
 }
 
-ms_status ms_job_make_key(const ms_job *j, ms_job_key *key, ms_error *err) {
+ms_status ms_inputs_make_key(const ms_inputs *in, const ms_inputs_key *beside, ms_job_key *key,
+                             ms_error *err) {
     static const char *const codecs[] = {
         [MS_OUTPUT_H264] = "h264", [MS_OUTPUT_HEVC] = "hevc", [MS_OUTPUT_FFV1] = "ffv1"};
     static const char *const loops[] = {[MS_LOOP_MODE_PINGPONG] = "pingpong",
@@ -42,20 +45,20 @@ ms_status ms_job_make_key(const ms_job *j, ms_job_key *key, ms_error *err) {
     static const char *const sounds[] = {[MS_AUDIO_OUTPUT_ORIGINAL] = "original",
                                          [MS_AUDIO_OUTPUT_SPEECH] = "speech",
                                          [MS_AUDIO_OUTPUT_NONE] = "none"};
-    const ms_run_params *p = j->p;
-    const ms_unet_config *unet = &j->model->files.unet_config;
+    const ms_run_params *p = in->p;
+    const ms_unet_config *unet = &in->files->unet_config;
     key->n = 0;
     ms_job_key_add(key, "memsafe", "%s", MS_VERSION_TEXT);
     ms_job_key_add(key, "libavcodec", "%d", LIBAVCODEC_VERSION_INT);
-    ms_job_key_add(key, "arithmetic", "%s", j->model->compute.dev->caps.arithmetic);
+    ms_job_key_add(key, "arithmetic", "%s", beside->arithmetic);
     ms_job_key_add(key, "seed", "%llu", (unsigned long long)p->seed);
     ms_job_key_add(key, "steps", "%d", p->steps);
     ms_job_key_add(key, "guidance", "%.17g", p->guidance);
     ms_job_key_add(key, "deepcache", "%s", p->deepcache ? "on" : "off");
-    ms_job_key_add(key, "resolution", "%d", p->resolution ? p->resolution : unet->resolution);
+    ms_job_key_add(key, "resolution", "%d", ms_inputs_resolution(in));
     ms_job_key_add(key, "paste", "%s", ms_paste_name(p->paste));
     ms_job_key_add(key, "allow-downscale", "%s", p->allow_downscale ? "on" : "off");
-    ms_job_key_add(key, "precision", "%s", ms_dtype_name(j->model->policy.precision));
+    ms_job_key_add(key, "precision", "%s", ms_dtype_name(beside->precision));
     ms_job_key_add(key, "face", "%d", p->face);
     ms_job_key_add(key, "max-gap", "%d", p->max_gap);
     ms_job_key_add(key, "fps", "%d/%d", p->fps_num, p->fps_den);
@@ -64,26 +67,25 @@ ms_status ms_job_make_key(const ms_job *j, ms_job_key *key, ms_error *err) {
     add_time(key, "start", p->start_us, "0 s");
     add_time(key, "duration", p->duration_us, "no end");
     ms_job_key_add(key, "rest", "%s", p->rest == MS_REST_KEEP ? "keep" : "cut");
-    ms_job_key_add(key, "preview", "%lld", (long long)j->in.preview_frames);
+    ms_job_key_add(key, "preview", "%lld", (long long)in->preview_frames);
     add_time(key, "audio-start", p->audio_start_us, "0 s");
     ms_job_key_add(key, "codec", "%s", codecs[p->codec]);
     ms_job_key_add(key, "crf", "%d", p->crf);
     ms_job_key_add(key, "audio-out", "%s", sounds[p->audio_output]);
     ms_job_key_add(key, "tonemap", "%s", p->tonemap ? "on" : "off");
     ms_job_key_add(key, "metadata", "%s", p->no_metadata ? "off" : "on");
-    ms_job_key_add(key, "segment", "%lld", (long long)j->segment_frames);
+    ms_job_key_add(key, "segment", "%lld", (long long)beside->segment_frames);
     ms_job_key_add(key, "latent-cache", "%s", p->latent_cache == MS_LATENT_CACHE_LOSSY ? "lossy" : "exact");
     ms_job_key_add(key, "window", "%d", unet->num_frames);
     ms_job_key_add(key, "audio rows", "%d+%d", unet->audio_feat_length[0], unet->audio_feat_length[1]);
-    return add_files(j, key, err);
+    return add_files(in, key, err);
 }
 
 /* ---- precision ---- */
 
 /* What is wrong with the folder is told when the job is opened. */
-static ms_precision read_precision(const ms_job *j, const ms_job_folder *folder) {
-    const ms_journal_params params = {
-        .mem = j->mem, .folder = folder, .cancelled = j->p->cancelled, .arg = j->p->arg};
+static ms_precision read_precision(const ms_run_params *p, ms_mem *mem, const ms_job_folder *folder) {
+    const ms_journal_params params = {.mem = mem, .folder = folder, .cancelled = p->cancelled, .arg = p->arg};
     ms_journal *journal = NULL;
     char name[16] = "";
     bool begun;
@@ -94,8 +96,7 @@ static ms_precision read_precision(const ms_job *j, const ms_job_folder *folder)
     return ms_precision_of(name);
 }
 
-ms_precision ms_job_precision(const ms_job *j) {
-    const ms_run_params *p = j->p;
+ms_precision ms_inputs_precision(const ms_run_params *p, ms_mem *mem) {
     const bool goes_on = p->resume || p->work == MS_RUN_WORK_PART || p->work == MS_RUN_WORK_JOIN;
     ms_precision precision = p->precision;
     ms_job_folder folder;
@@ -104,7 +105,7 @@ ms_precision ms_job_precision(const ms_job *j) {
         ms_job_folder_find(&folder, p->output, &there, NULL) != MS_OK)
         return precision;
     if (there)
-        precision = read_precision(j, &folder);
+        precision = read_precision(p, mem, &folder);
     ms_job_folder_close(&folder);
     return precision;
 }
