@@ -1,5 +1,5 @@
-/* What a run tells while it works: where its time goes, how far it is, how long it will still take. Everything
-   here belongs to the caller's thread. */
+/* What a run tells while it works: where its time goes, how far it is, how long it will still take. All of it
+   belongs to the caller's thread. */
 #ifndef MS_REPORT_PROGRESS_H
 #define MS_REPORT_PROGRESS_H
 

@@ -1,7 +1,10 @@
 /* ms_run(): opening in the order in which things can fail, frames through the three threads of run_job.h,
    segments joined at the end. */
+#include "base/clock.h"
 #include "base/sized.h"
+#include "run/run_internal.h"
 #include "run/run_job.h"
+#include "run/threads/part.h"
 #include "system/host.h"
 
 #define SEGMENT_FRAMES 64
@@ -15,17 +18,13 @@ typedef struct whole_run {
 static void close_all(ms_job *j, ms_status status, ms_error *err) {
     ms_sampler_destroy(&j->sampler);
     ms_run_store_close(&j->store, status, err);
-    ms_frame_source_destroy(&j->source);
-    ms_face_stage_destroy(&j->stage);
-    ms_buffer_pool_destroy(&j->pictures);
+    ms_job_close_source(&j->from);
     ms_redraw_end(&j->redraw);
-    ms_face_finder_destroy(&j->finder);
     ms_inputs_close(&j->in);
     ms_face_thread_free_buffers(&j->faces);
     ms_write_thread_free_buffers(&j->write);
     ms_mem_free(j->write.pair);
-    ms_mem_free(j->window);
-    ms_mem_free(j->window_faces);
+    ms_job_window_free(&j->window);
     ms_mem_free(j->part_segments);
     if (j->sink_bytes)
         ms_mem_release(j->mem, MS_LEDGER_FRAMES, j->sink_bytes);
@@ -109,7 +108,7 @@ static ms_status run_job(whole_run *run, ms_error *err) {
     end(j);
     ms_job_report_end(j, &run->report);
     ms_job_tell_doubts(j);
-    if (j->p->work == MS_RUN_WORK_ALL && j->source && j->frames_before == 0 && j->windows_kept == 0 &&
+    if (j->p->work == MS_RUN_WORK_ALL && j->from.frames && j->frames_before == 0 && j->window.kept == 0 &&
         j->store.place.clip_frames == 0 && !j->preview.frames) /* the times of a part say nothing */
         ms_job_describe_past(j);
     return MS_OK;

@@ -2,7 +2,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "run/run_job.h"
+#include "run/threads/part.h"
 
 /* Frames that the encoder holds back before it writes the first one (x264's lookahead), beside those in the
    queue. */

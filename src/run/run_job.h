@@ -7,41 +7,54 @@
  *   write_thread   finished -> back into its picture, encodes, notes finished segments
  *
  * Between them are bounded queues. A thread knows its own struct alone; what is here belongs to the caller's
- * thread.
+ * thread. Each struct below belongs to the file that is named with it.
  */
 #ifndef MS_RUN_RUN_JOB_H
 #define MS_RUN_RUN_JOB_H
 
-#include <pthread.h>
-#include <stdatomic.h>
-
-#include "base/clock.h"
 #include "base/error.h"
 #include "faces/face_source.h"
 #include "frames/buffer_pool.h"
 #include "frames/frame_source.h"
-#include "frames/queue.h"
 #include "job/run_store.h"
-#include "media/write/video_segment.h"
 #include "planner/run_history.h"
 #include "report/progress.h"
 #include "run/inputs/inputs.h"
-#include "run/inputs/key.h"
 #include "run/inputs/preview.h"
 #include "run/inputs/used_model.h"
-#include "run/run_internal.h"
 #include "run/threads/face_thread.h"
-#include "run/threads/part.h"
 #include "run/threads/write_thread.h"
 #include "session/redraw.h"
 #include "system/sampler.h"
 
-/* A frame of the window that is being collected. */
+/* Where frames come from (run_source.c). */
+typedef struct ms_job_source {
+    ms_face_finder *finder;
+    ms_buffer_pool *pictures; /* frames of the clip, wherever in the run they are */
+    ms_face_stage *stage;
+    ms_frame_source *frames;
+} ms_job_source;
+
 typedef struct ms_window_frame {
     ms_output_frame frame;
     bool wanted, forward; /* as in ms_ready_frame */
 } ms_window_frame;
 
+/* The window that is being collected (run_windows.c). */
+typedef struct ms_job_window {
+    ms_window_frame *frame; /* [window frames] */
+    uint8_t *faces;         /* [window frames][resolution][resolution][3] */
+    int64_t collected;
+    int64_t delivered;      /* of its frames, to the write thread */
+    bool ended;             /* the write thread takes nothing more */
+    ms_resume_point start;  /* how to go on from there, while faces are being found */
+    int64_t kept, computed; /* windows before it */
+    int64_t cleaned;        /* frame before which caches were cleaned up last */
+    ms_ready_frame taken;
+    ms_redrawn_frame leaving;
+} ms_job_window;
+
+/* What was chosen before the work (run_open.c). */
 typedef struct ms_job_plan {
     bool made;
     ms_run_plan chosen;
@@ -51,7 +64,7 @@ typedef struct ms_job_plan {
     size_t latent_bytes;
 } ms_job_plan;
 
-/* What was predicted when there was a plan. */
+/* What was predicted then (run_foresee.c). */
 typedef struct ms_job_forecast {
     double rate;    /* frames a second; 0 before */
     int64_t frames; /* output frames, by the clip's header where that is all there is; 0 = not known */
@@ -62,14 +75,14 @@ typedef struct ms_job_forecast {
     int64_t whole_frames; /* of a preview: output frames that the job would have; 0 = not known */
 } ms_job_forecast;
 
-/* Earlier runs, and what the next ones will be told of this one. */
+/* Earlier runs, and what later ones will be told of this one (run_past.c). */
 typedef struct ms_job_past {
     int runs; /* by which the machine's speed was corrected */
     char warning[MS_HISTORY_TEXT_BYTES];
     ms_history_run run; /* 0 frames: nothing */
 } ms_job_past;
 
-/* Measured when all is done. */
+/* Measured when all is done (run.c). */
 typedef struct ms_job_end {
     double join_s, seconds;
     size_t peak_resident_bytes;
@@ -78,53 +91,42 @@ typedef struct ms_job_end {
 /* The report is no part of it: it is filled from what is here (run_report.c). */
 typedef struct ms_job {
     const ms_run_params *p;
-    ms_progress progress;
-    ms_preview preview;
-    ms_inputs in;
-    ms_used_model used;
-    ms_job_plan plan;
-    ms_job_forecast forecast;
-    ms_job_past past;
-    ms_job_end end;
     ms_model *model; /* the caller's, or own_model */
     ms_model own_model;
     ms_mem *mem; /* the model's */
-    ms_redraw redraw;
-    ms_sampler *sampler;
-    size_t sink_bytes; /* charged to mem */
-    ms_face_geometry geometry;
+    ms_inputs in;
+    ms_used_model used;
+
     ms_run_store store;
-    int64_t total; /* output frames that there will be; 0 = not known */
     int64_t segment_frames;
     int64_t *part_segments; /* [p->n_segments] that a part is to make, by number; NULL = all */
-    int resolution;         /* of a face; less than asked for when it had to be lowered */
     int64_t frames_before;  /* that an earlier run had finished */
-    int64_t windows_kept, windows_computed;
-    ms_face_finder *finder;
-    ms_buffer_pool *pictures; /* frames of the clip, wherever in the run they are */
-    ms_face_stage *stage;
-    ms_frame_source *source;
-    ms_face_thread faces;
-    ms_write_thread write;
+    int64_t total;          /* output frames that there will be; 0 = not known */
+    ms_frame_counts counts; /* of them, once they are known */
 
-    /* The window that is being collected, and how to go on from here and from its start. */
-    ms_window_frame *window; /* [window frames] */
-    uint8_t *window_faces;   /* [window frames][resolution][resolution][3] */
-    int64_t collected;
-    int64_t delivered;                  /* of its frames, to the write thread */
-    bool ended;                         /* the write thread takes nothing more */
-    ms_resume_point here, window_start; /* while faces are being found */
-    ms_frame_counts counts;             /* of the output, once its length is known */
-    int64_t cleaned;                    /* frame before which caches were cleaned up last */
-    ms_ready_frame taken;
-    ms_redrawn_frame leaving;
+    ms_face_geometry geometry; /* at the resolution that was chosen */
+    ms_redraw redraw;
+    ms_job_plan plan;
+    ms_job_forecast forecast;
+    ms_job_past past;
+
+    ms_job_source from;
+    ms_face_thread faces;
+    ms_resume_point here; /* how to go on behind what was taken from it, while faces are being found */
+    ms_job_window window;
+    ms_write_thread write;
+    size_t sink_bytes; /* charged to mem */
+
+    ms_preview preview;
+    ms_progress progress;
+    ms_sampler *sampler;
+    ms_job_end end;
 } ms_job;
 
 /* ---- run_open.c ---- */
 
 /* In this order. */
-/* its device and ledgers; taken, if it is the caller's */
-ms_status ms_job_open_model(ms_job *job, ms_error *err);
+ms_status ms_job_open_model(ms_job *job, ms_error *err);  /* its device and ledgers; it is taken */
 ms_status ms_job_open_memory(ms_job *job, ms_error *err); /* the policy and its budgets */
 ms_status ms_job_open_inputs(ms_job *job, ms_error *err);
 ms_status ms_job_make_plan(ms_job *job, ms_error *err); /* all that is known before the work is known then */
@@ -137,6 +139,8 @@ ms_run_clip ms_job_run_clip(const ms_job *job); /* at the resolution that was ch
 /* Faces: those that are still to be found. */
 ms_status ms_job_open_faces(ms_job *job, ms_error *err);
 ms_status ms_job_open_source(ms_job *job, int64_t pictures, ms_error *err);
+void ms_job_close_source(ms_job_source *source);
+const ms_face_tally *ms_job_tally(const ms_job *job); /* of the faces that were found */
 
 /* After the engine: the source, and what the threads work on. */
 ms_status ms_job_open_stages(ms_job *job, ms_error *err);
@@ -197,6 +201,10 @@ const char *ms_job_note(const ms_job *job);
 ms_status ms_job_split(ms_job *job, ms_error *err);
 
 /* ---- run_windows.c ---- */
+
+ms_status ms_job_window_make(ms_job_window *window, ms_mem *mem, int64_t frames, int resolution,
+                             ms_error *err);
+void ms_job_window_free(ms_job_window *window);
 
 /* Everything between opening and joining. The job's length, and what its frames are, is known afterwards. */
 ms_status ms_job_run_frames(ms_job *job, ms_error *err);

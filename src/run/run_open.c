@@ -1,5 +1,6 @@
 /* Opening a run: what can fail because of the input fails before the model is loaded. */
 #include "report/run_report.h"
+#include "run/inputs/key.h"
 #include "run/run_job.h"
 
 ms_status ms_job_open_model(ms_job *j, ms_error *err) {
@@ -117,11 +118,6 @@ ms_status ms_job_open_inputs(ms_job *j, ms_error *err) {
 }
 
 static ms_status make_buffers(ms_job *j, ms_error *err) {
-    int side = j->resolution;
-    size_t frames = (size_t)j->model->files.unet_config.num_frames, face = (size_t)side * (size_t)side * 3;
-    ms_face_geometry geometry;
-    MS_TRY(ms_face_geometry_init(side, &geometry, err));
-    j->geometry = geometry;
     j->write.p = j->p;
     j->write.mem = j->mem;
     j->write.pool = j->model->compute.pool;
@@ -130,21 +126,16 @@ static ms_status make_buffers(ms_job *j, ms_error *err) {
        profile says otherwise. */
     const bool outputs_kept =
         !j->model->apart || j->model->policy.profile.value[MS_FIELD_PREALLOCATED_OUTPUTS];
-    MS_TRY(ms_write_thread_make_buffers(&j->write, &geometry, outputs_kept, err));
-    MS_TRY(ms_face_thread_make_buffers(&j->faces, j->mem, &geometry, err));
-    j->window = ms_alloc_array(j->mem, MS_LEDGER_GENERAL, frames, sizeof(*j->window));
-    j->window_faces = ms_alloc_array(j->mem, MS_LEDGER_FRAMES, frames, face);
-    return j->window && j->window_faces ? MS_OK
-                                        : ms_fail_alloc(err, j->mem, frames * face, "a window's faces");
+    MS_TRY(ms_write_thread_make_buffers(&j->write, &j->geometry, outputs_kept, err));
+    MS_TRY(ms_face_thread_make_buffers(&j->faces, j->mem, &j->geometry, err));
+    return ms_job_window_make(&j->window, j->mem, j->model->files.unet_config.num_frames,
+                              j->geometry.resolution, err);
 }
 
 static void free_buffers(ms_job *j) {
     ms_face_thread_free_buffers(&j->faces);
     ms_write_thread_free_buffers(&j->write);
-    ms_mem_free(j->window);
-    ms_mem_free(j->window_faces);
-    j->window = NULL;
-    j->window_faces = NULL;
+    ms_job_window_free(&j->window);
 }
 
 /* Segments that are made by number may lie before what was read last. */
@@ -159,7 +150,7 @@ ms_run_clip ms_job_run_clip(const ms_job *j) {
     int64_t clip_frames = ms_inputs_clip_frames(&j->in);
     return (ms_run_clip){.width = info->width,
                          .height = info->height,
-                         .resolution = j->resolution,
+                         .resolution = j->geometry.resolution,
                          .window_frames = j->model->files.unet_config.num_frames,
                          .max_gap = j->p->max_gap,
                          .deep = info->deep,
@@ -210,19 +201,17 @@ static ms_status open_latents(ms_job *j, ms_error *err) {
 static ms_status choose_plan(ms_job *j, ms_error *err) {
     const ms_engine_hooks hooks = {
         .poll = ms_progress_poll, .stage = ms_progress_engine_stage, .arg = &j->progress};
-    j->resolution = ms_inputs_resolution(&j->in);
-    for (;;) {
+    for (int side = ms_inputs_resolution(&j->in);; side = ms_run_lower_resolution(side)) {
+        MS_TRY(ms_face_geometry_init(side, &j->geometry, err));
         count_others(j);
         MS_TRY(make_buffers(j, err));
-        j->redraw.engine_params.resolution = j->resolution;
+        j->redraw.engine_params.resolution = side;
         MS_TRY(ms_engine_create(&j->redraw.engine_params, &hooks, &j->redraw.engine, err));
         ms_status status = ms_redraw_choose(&j->redraw, err);
-        int lower = ms_run_lower_resolution(j->resolution);
-        if (status != MS_BUDGET || !j->p->allow_downscale || !lower)
+        if (status != MS_BUDGET || !j->p->allow_downscale || !ms_run_lower_resolution(side))
             return status;
         ms_engine_destroy(&j->redraw.engine);
         free_buffers(j);
-        j->resolution = lower;
     }
 }
 
@@ -254,7 +243,7 @@ ms_status ms_job_make_plan(ms_job *j, ms_error *err) {
                                                  .samples = ms_speech_source(j->in.speech)};
     MS_TRY(ms_job_find_speed(j, err));
     MS_TRY(choose_plan(j, err));
-    j->past.run.key.resolution = j->resolution; /* where it had to be lower */
+    j->past.run.key.resolution = j->geometry.resolution; /* where it had to be lower */
     MS_TRY(ms_model_hold_budget(j->model, j->redraw.plan.peak_bytes, err));
     note_plan(j);
     MS_TRY(open_latents(j, err));

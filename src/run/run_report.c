@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "report/run_report.h"
 #include "run/run_job.h"
-#include "system/host.h"
+#include "run/threads/part.h"
 
 #define PUT_TEXT(dst, text) snprintf(dst, sizeof(dst), "%.*s", (int)sizeof(dst) - 1, text)
 
@@ -87,7 +87,7 @@ static void put_forecast(const ms_job *j, ms_run_report *r) {
 
 void ms_job_report_plan(const ms_job *j, ms_run_report *r) {
     *r = (ms_run_report){.wanted_resolution = ms_inputs_resolution(&j->in)};
-    r->resolution = j->redraw.engine ? j->resolution : r->wanted_resolution;
+    r->resolution = j->redraw.engine ? j->geometry.resolution : r->wanted_resolution;
     put_model(j, r);
     put_machine(j, r);
     put_output(j, r);
@@ -103,9 +103,7 @@ static int64_t made_frames(const ms_job *j) {
 }
 
 static void judge_faces(const ms_job *j, ms_run_faces_report *ret_faces) {
-    static const ms_face_tally nothing;
-    const ms_face_tally *tally = j->finder ? ms_face_finder_tally(j->finder) : &nothing;
-    ms_face_tally_report(tally, made_frames(j), j->counts.without_face, ret_faces);
+    ms_face_tally_report(ms_job_tally(j), made_frames(j), j->counts.without_face, ret_faces);
 }
 
 static void put_frames(const ms_job *j, ms_run_report *r) {
@@ -116,9 +114,10 @@ static void put_frames(const ms_job *j, ms_run_report *r) {
     r->frames_without_face = j->counts.without_face;
     r->frames_interpolated = j->counts.interpolated;
     r->windows = j->counts.windows;
-    r->windows_kept = j->windows_kept;
-    r->windows_computed = j->windows_computed;
-    r->video_frames = j->source ? ms_frame_source_order(j->source)->clip_frames : j->store.place.clip_frames;
+    r->windows_kept = j->window.kept;
+    r->windows_computed = j->window.computed;
+    r->video_frames =
+        j->from.frames ? ms_frame_source_order(j->from.frames)->clip_frames : j->store.place.clip_frames;
     r->source_frames_lost = ms_clip_frames_lost(j->in.clip);
     judge_faces(j, &r->faces);
 }

@@ -1,6 +1,7 @@
 /* Opening what frames come from: faces, poses, the clip at the place where it goes on. */
 #include "report/run_report.h"
 #include "run/run_job.h"
+#include "run/threads/part.h"
 
 /* The face nets run beside the engine, so they have an arena of their own. */
 ms_status ms_job_open_faces(ms_job *j, ms_error *err) {
@@ -13,7 +14,19 @@ ms_status ms_job_open_faces(ms_job *j, ms_error *err) {
                                           .nets = finds ? j->model->nets : NULL,
                                           .face = p->face,
                                           .max_gap = p->max_gap};
-    return ms_face_finder_create(&finder, &j->finder, err);
+    return ms_face_finder_create(&finder, &j->from.finder, err);
+}
+
+void ms_job_close_source(ms_job_source *s) {
+    ms_frame_source_destroy(&s->frames);
+    ms_face_stage_destroy(&s->stage);
+    ms_buffer_pool_destroy(&s->pictures);
+    ms_face_finder_destroy(&s->finder);
+}
+
+const ms_face_tally *ms_job_tally(const ms_job *j) {
+    static const ms_face_tally nothing;
+    return j->from.finder ? ms_face_finder_tally(j->from.finder) : &nothing;
 }
 
 static bool stopped(void *arg) {
@@ -28,9 +41,9 @@ static void add_mark(void *arg, const ms_video_mark *mark) {
 static ms_status go_on(ms_job *j, ms_error *err) {
     ms_video_place place;
     if (!j->store.has_place)
-        return ms_frame_source_save(j->source, &j->here.state, &place, err);
+        return ms_frame_source_save(j->from.frames, &j->here.state, &place, err);
     MS_TRY(ms_run_store_marks(&j->store, add_mark, j, err));
-    return ms_frame_source_restore(j->source, &j->here.state, j->here.frame, err);
+    return ms_frame_source_restore(j->from.frames, &j->here.state, j->here.frame, err);
 }
 
 static void set_work(ms_job *j) {
@@ -56,11 +69,11 @@ ms_status ms_job_open_source(ms_job *j, int64_t pictures, ms_error *err) {
     const ms_run_params *p = j->p;
     const ms_inputs_range *range = &j->in.range;
     bool keep = p->rest == MS_REST_KEEP;
-    MS_TRY(ms_buffer_pool_create(j->mem, ms_clip_frame_bytes(j->in.clip), true, &j->pictures, err));
+    MS_TRY(ms_buffer_pool_create(j->mem, ms_clip_frame_bytes(j->in.clip), true, &j->from.pictures, err));
     ms_face_stage_params stage = {.mem = j->mem,
                                   .clip = j->in.clip,
-                                  .pictures = j->pictures,
-                                  .source = ms_face_finder_source(j->finder),
+                                  .pictures = j->from.pictures,
+                                  .source = ms_face_finder_source(j->from.finder),
                                   .geometry = j->geometry,
                                   .max_gap = p->max_gap,
                                   .first_frame = keep ? 0 : range->first,
@@ -68,18 +81,18 @@ ms_status ms_job_open_source(ms_job *j, int64_t pictures, ms_error *err) {
                                   .look_end = range->set ? range->first + range->redrawn : 0,
                                   .stopped = stopped,
                                   .arg = j};
-    MS_TRY(ms_face_stage_create(&stage, &j->stage, err));
-    MS_TRY(ms_buffer_pool_fill(j->pictures, pictures, err));
+    MS_TRY(ms_face_stage_create(&stage, &j->from.stage, err));
+    MS_TRY(ms_buffer_pool_fill(j->from.pictures, pictures, err));
     MS_TRY(ms_run_store_open_poses(&j->store, err));
     ms_frame_source_params source = {.mem = j->mem,
                                      .clip = j->in.clip,
-                                     .pictures = j->pictures,
-                                     .stage = j->stage,
+                                     .pictures = j->from.pictures,
+                                     .stage = j->from.stage,
                                      .poses = j->store.poses,
                                      .loop = ms_inputs_loop(&j->in),
                                      .wanted = ms_inputs_wanted_frames(&j->in),
                                      .base = keep ? 0 : range->first};
-    MS_TRY(ms_frame_source_create(&source, &j->source, err));
+    MS_TRY(ms_frame_source_create(&source, &j->from.frames, err));
     return go_on(j, err);
 }
 
@@ -110,8 +123,8 @@ ms_status ms_job_open_stages(ms_job *j, ms_error *err) {
     MS_TRY(open_preview(j, err));
     set_work(j);
     j->faces.clip = j->in.clip;
-    j->faces.pictures = j->write.pictures = j->pictures;
-    j->faces.source = j->source;
+    j->faces.pictures = j->write.pictures = j->from.pictures;
+    j->faces.source = j->from.frames;
     j->faces.check = j->write.check = ms_inputs_check_video;
     j->faces.arg = j->write.arg = &j->in;
     j->write.store = &j->store;

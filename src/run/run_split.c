@@ -1,5 +1,6 @@
 /* The first step of a job in parts: its faces. What the networks that redraw need is neither opened nor
    planned. */
+#include "base/clock.h"
 #include "run/run_job.h"
 
 /* Faces of so many frames of the clip, as far as is known. */
@@ -40,7 +41,7 @@ static ms_status pass_frame(ms_job *j, const ms_output_frame *f, split_places *p
     if (p->in_window == 0)
         p->window_start = p->here;
     p->in_window += f->pose.present;
-    MS_TRY(ms_save_place(j->source, f->number + 1, &p->here, err));
+    MS_TRY(ms_save_place(j->from.frames, f->number + 1, &p->here, err));
     if ((f->number + 1) % j->segment_frames != 0)
         return MS_OK;
     return note_place(j, f->pose.present ? &p->window_start : &p->here, err);
@@ -48,7 +49,7 @@ static ms_status pass_frame(ms_job *j, const ms_output_frame *f, split_places *p
 
 /* Through the clip once, or as far as the output shows it. */
 static ms_status find_faces(ms_job *j, split_places *p, ms_error *err) {
-    const ms_frame_order *order = ms_frame_source_order(j->source);
+    const ms_frame_order *order = ms_frame_source_order(j->from.frames);
     double began = ms_now_s();
     p->here = p->window_start = j->here;
     while (!ms_frame_order_is_complete(order)) {
@@ -57,19 +58,19 @@ static ms_status find_faces(ms_job *j, split_places *p, ms_error *err) {
         if (j->p->cancelled && j->p->cancelled(j->p->arg))
             return ms_fail(err, MS_CANCELLED, "cancelled when the faces of %lld frames were found",
                            (long long)order->clip_frames);
-        MS_TRY(ms_frame_source_next(j->source, &frame, &got, err));
+        MS_TRY(ms_frame_source_next(j->from.frames, &frame, &got, err));
         if (!got)
             break;
-        ms_buffer_pool_put(j->pictures, frame.rgb);
+        ms_buffer_pool_put(j->from.pictures, frame.rgb);
         MS_TRY(pass_frame(j, &frame, p, err));
         tell(j, p->here.frame, began);
     }
-    return ms_save_place(j->source, p->here.frame, &p->here, err);
+    return ms_save_place(j->from.frames, p->here.frame, &p->here, err);
 }
 
 /* What has no face, or no frame, is no job. */
 static ms_status end(ms_job *j, const split_places *p, ms_error *err) {
-    const ms_frame_order *order = ms_frame_source_order(j->source);
+    const ms_frame_order *order = ms_frame_source_order(j->from.frames);
     MS_TRY(ms_used_model_check(&j->used, err));
     j->total = ms_frame_order_frames(order);
     MS_TRY(ms_inputs_count_faces(&j->in, order, 0, j->total, &j->counts, err));
@@ -79,8 +80,7 @@ static ms_status end(ms_job *j, const split_places *p, ms_error *err) {
 
 ms_status ms_job_split(ms_job *j, ms_error *err) {
     ms_progress_enter(&j->progress, ms_stage_name(MS_STAGE_FACES));
-    j->resolution = ms_inputs_resolution(&j->in);
-    MS_TRY(ms_face_geometry_init(j->resolution, &j->geometry, err));
+    MS_TRY(ms_face_geometry_init(ms_inputs_resolution(&j->in), &j->geometry, err));
     MS_TRY(ms_job_open_faces(j, err));
     MS_TRY(ms_job_open_source(j, 0, err));
     split_places *places = ms_mem_calloc(j->mem, MS_LEDGER_GENERAL, 1, sizeof(*places));

@@ -9,7 +9,7 @@ static void write_comment(const ms_job *j, char comment[MS_JOB_COMMENT_BYTES]) {
     const ms_run_params *p = j->p;
     ms_video_writer_params w = ms_inputs_writer(&j->in);
     /* A run that only joins has not chosen one; it may then be no other. */
-    int resolution = j->redraw.engine ? j->resolution : ms_inputs_resolution(&j->in);
+    int resolution = j->redraw.engine ? j->geometry.resolution : ms_inputs_resolution(&j->in);
     int n =
         snprintf(comment, MS_JOB_COMMENT_BYTES,
                  MS_TAGS_COMMENT_BEGINS "%s; model %s, %d px, %s; seed %llu, %d steps, guidance %.6g%s%s; %s",

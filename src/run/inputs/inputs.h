@@ -1,6 +1,6 @@
 /*
- * What a run is made of, opened and looked at before any weight is read: the video and the speech, the part of
- * the video that is redrawn, how the output is stored, and what it will not have as the input has it.
+ * What a run is made of, opened and looked at before any weight is read: the video and the speech, the part
+ * of the video that is redrawn, how the output is stored, and what it will not have as the input has it.
  */
 #ifndef MS_RUN_INPUTS_INPUTS_H
 #define MS_RUN_INPUTS_INPUTS_H

@@ -7,7 +7,8 @@
 #include "memsafe/run.h"
 #include "run/threads/segment_work.h"
 
-/* [params->n_segments] rising numbers, charged to mem; NULL = all. MS_INVALID_ARGUMENT: one is there twice. */
+/* [params->n_segments] rising numbers, charged to mem; NULL = all. MS_INVALID_ARGUMENT: one is there
+   twice. */
 ms_status ms_part_sort(const ms_run_params *params, ms_mem *mem, int64_t **ret_segments, ms_error *err);
 
 /* MS_INVALID_ARGUMENT: it has one that a job of so many segments does not have. */
