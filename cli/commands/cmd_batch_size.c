@@ -235,7 +235,7 @@ static const cli_option batch_options[] = {
     {"pressure", 0, CLI_INT, offsetof(batch_state, pressure), "N",
      "1 halves batches, 2 quarters them, 3 leaves one (default 0)", 0, 3},
     {"serial", 0, CLI_FLAG, P(serial), NULL, "guidance branches one after the other", 0, 0},
-    {"threads", 0, CLI_INT, P(threads), "N", "that will compute; 0 = all", 0, 1024},
+    {"threads", 0, CLI_INT, P(threads), "N", "that will compute; 0 = all", 0, 0},
     {"json", "j", CLI_FLAG, offsetof(batch_state, json), NULL, "one JSON object", 0, 0},
     CLI_PROFILE_OPTIONS(batch_state, profile),
 };

@@ -106,7 +106,7 @@ static const cli_option detect_options[] = {
     {"allow-truncated", 0, CLI_FLAG, P(allow_truncated), NULL,
      "take a video that is cut off as far as it goes", 0, 0},
     CLI_DEVICE_OPTION(detect_state, p.device),
-    {"threads", 0, CLI_INT, P(threads), "N", "threads; 0 = all", 0, 1024},
+    {"threads", 0, CLI_INT, P(threads), "N", "threads; 0 = all", 0, 0},
     {"budget", "b", CLI_BYTES, P(budget_bytes), "SIZE",
      "memory that the process may come to hold, as for `memsafe run`", 0, 0},
     CLI_CONSOLE_OPTIONS(detect_state, console, "say nothing but errors"),

@@ -292,7 +292,7 @@ static const cli_option plan_options[] = {
     {"allow-downscale", 0, CLI_FLAG, P(allow_downscale), NULL, "as for `memsafe run`", 0, 0},
     {"precision", 0, CLI_CHOICE, offsetof(plan_state, precision), "auto|fp32|fp16|bf16",
      "storage of the weights", 0, 0},
-    {"threads", 0, CLI_INT, P(threads), "N", "threads; 0 = all", 0, 1024},
+    {"threads", 0, CLI_INT, P(threads), "N", "threads; 0 = all", 0, 0},
     CLI_PROFILE_OPTIONS(plan_state, profile),
     {"force-rung", 0, CLI_CHOICE, offsetof(plan_state, rung),
      "auto|full|batch|serial|slices|tiles|stream-part|stream-all|single-frame", "as for `memsafe run`", 0, 0},

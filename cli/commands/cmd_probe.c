@@ -394,7 +394,7 @@ static const cli_option probe_options[] = {
     {"calibrate", 0, CLI_FLAG, offsetof(probe_state, calibrate), NULL,
      "measure anew what the kernels reach (seconds) and keep it for predictions", 0, 0},
     CLI_DEVICE_OPTION(probe_state, device),
-    {"threads", 0, CLI_INT, offsetof(probe_state, threads), "N", "threads for that; 0 = all", 0, 1024},
+    {"threads", 0, CLI_INT, offsetof(probe_state, threads), "N", "threads for that; 0 = all", 0, 0},
     {"disk-file", 0, CLI_TEXT, offsetof(probe_state, file), "FILE",
      "file to read for both, a checkpoint is best (default: this program)", 0, 0},
     {"fields", 0, CLI_FLAG, offsetof(probe_state, fields), NULL, "only list the fields that a profile has", 0,

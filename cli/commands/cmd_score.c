@@ -256,7 +256,7 @@ static const cli_option score_options[] = {
     {"frames", 0, CLI_INT, offsetof(score_state, frames), "N", "judge so many frames; 0 = all", 0,
      2147483647},
     CLI_DEVICE_OPTION(score_state, p.device),
-    {"threads", 0, CLI_INT, P(threads), "N", "threads; 0 = all", 0, 1024},
+    {"threads", 0, CLI_INT, P(threads), "N", "threads; 0 = all", 0, 0},
     {"budget", "b", CLI_BYTES, P(budget_bytes), "SIZE",
      "memory that the process may come to hold, as for `memsafe run`", 0, 0},
     CLI_CONSOLE_OPTIONS(score_state, console, "say nothing but the result and errors"),

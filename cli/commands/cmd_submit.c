@@ -26,6 +26,8 @@ static ms_status refuse(const cli_run_state *s, ms_error *err) {
                        "--part: the tasks share the work out; --tasks says how many");
     if (s->preview)
         return ms_fail(err, MS_INVALID_ARGUMENT, "--preview is of `memsafe run` alone");
+    if (s->p.threads < 0) /* how many there may be, the nodes know */
+        return ms_fail(err, MS_INVALID_ARGUMENT, "--threads: %d is no number of threads", s->p.threads);
     return MS_OK;
 }
 

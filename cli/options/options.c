@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,12 +59,16 @@ static ms_status parse_number(const cli_option *o, const char *value, double *re
     double x = strtod(value, &end);
     if (end == value || *end || errno || !isfinite(x))
         return bad_value(o, value, "a number", err);
-    if ((o->type == CLI_INT || o->type == CLI_COUNT_OR_ALONE) && (x != floor(x) || fabs(x) > 2147483647.0))
+    const bool whole = o->type == CLI_INT || o->type == CLI_COUNT_OR_ALONE;
+    if (whole && x != floor(x))
         return bad_value(o, value, "a whole number", err);
     /* The bounds are as people write them: no power of ten among nine digits. */
     if ((o->min != 0 || o->max != 0) && (x < o->min || x > o->max))
         return ms_fail(err, MS_INVALID_ARGUMENT, "--%s: %s is not within %.10g to %.10g", o->name, value,
                        o->min, o->max);
+    if (whole &&
+        fabs(x) > INT_MAX) /* whoever takes it knows the bounds, and says them of what an int holds */
+        return ms_fail(err, MS_INVALID_ARGUMENT, "--%s: %s is out of all bounds", o->name, value);
     *ret_number = x;
     return MS_OK;
 }

@@ -39,7 +39,7 @@ typedef struct cli_option {
     size_t offset;        /* of the field in the command's struct */
     const char *argument; /* name of the value in --help; for CHOICE the choices */
     const char *help;     /* one sentence; --help breaks it into lines */
-    double min, max;      /* INT and NUMBER; both 0 = no bound */
+    double min, max;      /* INT and NUMBER; both 0 = no bound: that is said where the number is used */
 } cli_option;
 
 /* A line of the table that begins a group: its title in --help. The first line of every table is one. */

@@ -114,7 +114,7 @@ static const cli_option run_options[] = {
      "cpu how many workers; with several, each makes segments (docs/scale.md)",
      0, 0},
     {"threads", 0, CLI_INT, P(threads), "N",
-     "threads; 0 = all; at most 4 for each CPU, 16 always. The result does not depend on it", 0, 1024},
+     "threads; 0 = all; at most 4 for each CPU, 16 always. The result does not depend on it", 0, 0},
     {"host-budget", 0, CLI_BYTES, P(host_budget_bytes), "SIZE",
      "memory of the host, where the device has its own (--device); on the CPU it bounds the same memory as "
      "--budget",

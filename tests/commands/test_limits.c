@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <time.h>
 
+#include "base/pool.h"
 #include "support/media/clip.h"
 #include "support/media/hostile.h"
 #include "support/peak.h"
@@ -43,6 +44,22 @@ static void numbers_out_of_range_are_refused(void **state) {
     assert_run_fails(2, "not 500", "plan --shape tiny --threads 500");
     assert_run_fails(2, "--budget: 0 is no memory", "plan --shape tiny --budget 0");
     assert_run_fails(11, "no.mp4", RUN "--fps 30000/1001"); /* what is right comes as far as the files */
+}
+
+/* However far out a number of threads is, and whichever command is asked: the range is one. */
+static void threads_have_one_range(void **state) {
+    (void)state;
+    static const char *const commands[] = {RUN, RUN "--device cpu:2", "plan --shape tiny",
+                                           "batch-size --shape tiny", "probe --calibrate"};
+    char range[64];
+    snprintf(range, sizeof(range), "threads must be 0 (all) to %d with the %d CPU", ms_pool_most_threads(),
+             ms_cpu_count());
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        assert_run_fails(2, range, "%s --threads -1", commands[i]);
+        assert_non_null(strstr(test_output, "not -1"));
+        assert_run_fails(2, range, "%s --threads 5000", commands[i]);
+        assert_non_null(strstr(test_output, "not 5000"));
+    }
 }
 
 static void a_seed_with_a_leading_zero_is_decimal(void **state) {
@@ -167,6 +184,7 @@ static void slow_sound_takes_no_more_memory_and_can_be_cancelled(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_out_of_range_are_refused),
+        cmocka_unit_test(threads_have_one_range),
         cmocka_unit_test(a_seed_with_a_leading_zero_is_decimal),
         cmocka_unit_test(pictures_are_held_against_the_budget),
         cmocka_unit_test(pictures_without_a_shape_are_bad_media),

@@ -252,6 +252,15 @@ static void test_files_as_ffmpegs_users_name_them(void **state) {
     assert_int_equal(PARSE(&p, "a", "b"), MS_INVALID_ARGUMENT);
     assert_int_equal(PARSE(&p, "--frames", "-1"), MS_INVALID_ARGUMENT);
     assert_string_equal(p.err.message, "--frames: -1 is not within 0 to 2147483647");
+    assert_int_equal(PARSE(&p, "--frames", "9223372036854775807"), MS_INVALID_ARGUMENT);
+    assert_string_equal(p.err.message, "--frames: 9223372036854775807 is not within 0 to 2147483647");
+    assert_int_equal(PARSE(&p, "--frames", "2.5"), MS_INVALID_ARGUMENT);
+    assert_string_equal(p.err.message, "--frames: \"2.5\" is not a whole number");
+    /* Whoever makes the threads says how many there may be. */
+    assert_int_equal(PARSE(&p, "--threads", "-1", "out.mp4"), MS_OK);
+    assert_int_equal(p.s.p.threads, -1);
+    assert_int_equal(PARSE(&p, "--threads", "9223372036854775807"), MS_INVALID_ARGUMENT);
+    assert_string_equal(p.err.message, "--threads: 9223372036854775807 is out of all bounds");
 }
 
 static void test_what_somebody_may_have_meant(void **state) {
