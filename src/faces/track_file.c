@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "files/new_file.h"
+#include "files/regular_file.h"
 
 struct ms_track_reader {
     ms_mem *mem;
@@ -29,12 +30,12 @@ ms_status ms_track_reader_open(ms_mem *mem, const char *path, ms_track_reader **
         return ms_fail_alloc(err, mem, sizeof(*r), "a track reader");
     r->mem = mem;
     r->last_frame = -1;
-    ms_status status;
+    ms_status status = MS_OK;
     if (!(r->path = ms_strdup(mem, path)))
         status = ms_fail_alloc(err, mem, strlen(path) + 1, "a path");
-    else if (!(r->file = fopen(path, "rb")))
-        status = ms_fail(err, MS_IO, "%s: cannot be opened: %s", path, strerror(errno));
-    else {
+    else
+        status = ms_regular_fopen(path, &r->file, err);
+    if (status == MS_OK) {
         setvbuf(r->file, NULL, _IONBF, 0); /* text is the buffer */
         *ret_reader = r;
         return MS_OK;

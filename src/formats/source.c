@@ -1,31 +1,20 @@
 #include "formats/source.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "files/regular_file.h"
 
 /* Linux reads at most 0x7ffff000 bytes at once. */
 #define LARGEST_READ ((size_t)1 << 30)
 
 ms_status ms_source_open(const char *path, ms_source *ret_source, ms_error *err) {
     struct stat st;
-    /* O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return ms_fail(err, MS_IO, "cannot open: %s", strerror(errno));
-    if (fstat(fd, &st) != 0) {
-        int error = errno;
-        close(fd);
-        return ms_fail(err, MS_IO, "cannot read its size: %s", strerror(error));
-    }
-    if (!S_ISREG(st.st_mode)) {
-        close(fd);
-        return ms_fail(err, MS_IO, S_ISDIR(st.st_mode) ? "is a folder, not a file" : "is not a regular file");
-    }
+    int fd = -1;
+    MS_TRY(ms_regular_open(path, &fd, &st, err));
     *ret_source = (ms_source){.fd = fd, .bytes = (uint64_t)st.st_size};
     return MS_OK;
 }

@@ -1,7 +1,6 @@
 #include "job/job_key.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "files/numbered.h"
+#include "files/regular_file.h"
 #include "job/model_sum.h"
 
 #define SAMPLE_BYTES ((size_t)64 << 10)
@@ -49,10 +49,6 @@ static void add_file(ms_job_key *key, const char *name, const char *path, const 
                    st->st_mtim.tv_nsec, (unsigned long long)hash);
     if (key->n > at)
         key->field[at].path = path;
-}
-
-static ms_status fail_read(const char *path, ms_error *err) {
-    return ms_fail(err, MS_IO, "cannot read %s: %s", path, strerror(errno));
 }
 
 static ms_status sample_ends(int fd, const struct stat *st, uint64_t *ret_hash, ms_error *err) {
@@ -108,17 +104,16 @@ static ms_status add_summed(ms_job_key *key, const char *name, const char *path,
         ms_job_key_add(key, name, "none");
         return MS_OK;
     }
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st = {0};
     uint64_t hash = 0;
+    int fd = -1;
     ms_error why;
     ms_error_clear(&why);
-    if (fd < 0)
-        return fail_read(path, err);
-    ms_status status = fstat(fd, &st) == 0 ? MS_OK : ms_fail(&why, MS_IO, "%s", strerror(errno));
-    if (status == MS_OK && S_ISREG(st.st_mode))
-        status = how->whole ? ms_model_sum(NULL, fd, how->cancelled, how->arg, &hash, &why)
-                            : sample_ends(fd, &st, &hash, &why);
+    ms_status status = ms_regular_open(path, &fd, &st, err);
+    if (status != MS_OK)
+        return ms_fail_prefix(err, status, "%s", path);
+    status = how->whole ? ms_model_sum(NULL, fd, how->cancelled, how->arg, &hash, &why)
+                        : sample_ends(fd, &st, &hash, &why);
     close(fd);
     if (status == MS_IO)
         return ms_fail(err, status, "cannot read %s: %s", path, why.message);

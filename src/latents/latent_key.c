@@ -1,11 +1,11 @@
 #include "latents/latent_key.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "files/regular_file.h"
 #include "memsafe/version.h"
 
 #define PIECE ((size_t)256 << 10)
@@ -19,9 +19,8 @@ static void absorb(uint64_t key[2], const void *data, size_t bytes) {
 }
 
 static ms_status absorb_file(ms_mem *mem, const char *path, uint64_t key[2], ms_error *err) {
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return ms_fail(err, MS_IO, "%s: %s", path, strerror(errno));
+    FILE *file = NULL;
+    MS_TRY(ms_regular_fopen(path, &file, err));
     uint8_t *piece = ms_mem_alloc(mem, MS_LEDGER_STAGING, PIECE);
     ms_status status = piece ? MS_OK : ms_fail_alloc(err, mem, PIECE, "reading the VAE");
     size_t n = 0;

@@ -26,11 +26,11 @@ const char *ms_region_name(ms_region_kind region) {
 
 #if MS_HAVE_FFMPEG
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 
 #include "faces/track_file.h"
+#include "files/regular_file.h"
 #include "frames/clip.h"
 #include "media/read/audio_reader.h"
 #include "media/read/video_reader.h"
@@ -79,9 +79,8 @@ static ms_status open_picture(job *j, int which, const char *path, ms_rational f
 
 /* A track's lines are JSON objects; no video begins with a brace. */
 static ms_status is_track(const char *path, bool *ret_track, ms_error *err) {
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return ms_fail(err, MS_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    FILE *file = NULL;
+    MS_TRY(ms_regular_fopen(path, &file, err));
     *ret_track = fgetc(file) == '{';
     fclose(file);
     return MS_OK;

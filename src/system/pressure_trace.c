@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "files/regular_file.h"
 #include "text/json.h"
 #include "text/text.h"
 
@@ -252,7 +253,7 @@ ms_status ms_pressure_trace_parse(ms_mem *mem, const char *name, const char *tex
     return MS_OK;
 }
 
-/* The file may be a pipe, so its size is found by reading. */
+/* It may be in the making, so its size is found by reading. */
 static ms_status read_file(FILE *file, const char *path, ms_buf *buf, ms_error *err) {
     char block[4096];
     size_t got;
@@ -268,9 +269,8 @@ static ms_status read_file(FILE *file, const char *path, ms_buf *buf, ms_error *
 
 ms_status ms_pressure_trace_load(ms_mem *mem, const char *path, ms_pressure_trace **ret_trace,
                                  ms_error *err) {
-    FILE *file = fopen(path, "rbe");
-    if (!file)
-        return ms_fail(err, MS_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    FILE *file = NULL;
+    MS_TRY(ms_regular_fopen(path, &file, err));
     ms_buf buf;
     ms_buf_init(&buf, mem);
     ms_status status = read_file(file, path, &buf, err);

@@ -193,10 +193,25 @@ static void test_refusals(void **state) {
                      test_file("found.jsonl"));
 }
 
+/* Nobody writes to it, so whoever waits for it waits for ever. */
+static void test_pipes(void **state) {
+    (void)state;
+    static const char at_once[] = "timeout 20 " MS_CLI_PATH;
+    const char *video = test_file("input.mp4"), *audio = test_file("input.wav"), *fifo = test_file("fifo");
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    static const char *const options[] = {"--track", "--truth", "-i"};
+    for (int i = 0; i < 3; i++) {
+        assert_program_fails(at_once, 11, "a pipe or device", "score %s --audio %s --faces " NETS " %s %s",
+                             video, audio, options[i], fifo);
+        assert_non_null(strstr(test_output, fifo));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_opening),        cmocka_unit_test(test_perfect_and_untouched),
         cmocka_unit_test(test_shift),          cmocka_unit_test(test_own_sound),
-        cmocka_unit_test(test_too_few_frames), cmocka_unit_test(test_refusals)};
+        cmocka_unit_test(test_too_few_frames), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_pipes)};
     return cmocka_run_group_tests(tests, prepare, clean_up);
 }

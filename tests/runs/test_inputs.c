@@ -232,6 +232,35 @@ static void wrong_files_are_named(void **state) {
     assert_int_equal(files_with("wrong-out"), 0);
 }
 
+/* Nobody writes to it, so whoever waits for it waits for ever. */
+#define AT_ONCE "timeout 20 " MS_CLI_PATH
+
+static void pipes_are_refused_at_once(void **state) {
+    (void)state;
+    static const char refused[] = "is not a regular file, but a pipe or device";
+    const char *clip = write_clip("piped.mp4", 160, 120, 5),
+               *track = test_write_track("piped.jsonl", 5, 80, 60, 80, 0, 0);
+    const char *speech = write_speech("piped.wav", 0.3), *out = test_file("piped-out.mp4"),
+               *fifo = test_file("fifo");
+    char more[600], line[4096];
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_program_fails(AT_ONCE, 11, "fifo: it is a pipe or device", RUN(fifo, speech, track, out, ""));
+    assert_program_fails(AT_ONCE, 11, refused, RUN(clip, speech, fifo, out, ""));
+    static const char *const options[] = {"--pressure-trace", "--profile-file"};
+    for (int i = 0; i < 2; i++) {
+        snprintf(more, sizeof(more), "%s %s", options[i], fifo);
+        assert_program_fails(AT_ONCE, 11, refused, RUN(clip, speech, track, out, more));
+        assert_non_null(strstr(test_output, "/fifo: "));
+    }
+    snprintf(line, sizeof(line), "cat %s | " AT_ONCE, track);
+    assert_program_fails(line, 11, "/dev/stdin: is not a regular file",
+                         RUN(clip, speech, "/dev/stdin", out, ""));
+    assert_program_fails(AT_ONCE, 11, "fifo: cannot be read", "probe --measure --disk-file %s", fifo);
+    assert_int_equal(files_with("piped-out"), 0);
+    snprintf(line, sizeof(line), "< %s " AT_ONCE, track); /* a file, by whatever name */
+    assert_program_works(line, RUN(clip, speech, "/dev/stdin", out, ""));
+}
+
 /* `name` with a part of it gone. */
 static const char *cut_off(const char *name, const char *path, double share) {
     size_t bytes;
@@ -437,6 +466,7 @@ int main(void) {
         cmocka_unit_test(one_frame_odd_sizes_and_turned_clips),
         cmocka_unit_test(missing_faces_pass_through),
         cmocka_unit_test(wrong_files_are_named),
+        cmocka_unit_test(pipes_are_refused_at_once),
         cmocka_unit_test(inputs_that_are_cut_off_are_named),
         cmocka_unit_test(an_output_that_is_there_is_kept),
         cmocka_unit_test(a_full_disk_leaves_nothing),
