@@ -6,10 +6,13 @@
 #include "console/budget_note.h"
 #include "commands/commands.h"
 #include "console/console.h"
+#include "files/in_use.h"
 #include "options/device_option.h"
 #include "options/fps.h"
+#include "options/history_file.h"
 #include "memsafe/detect.h"
 #include "options/model_choice.h"
+#include "options/profile_options.h"
 #include "results/notes.h"
 #include "console/signals.h"
 #include "text/duration.h"
@@ -46,7 +49,9 @@ static ms_status name_files(detect_state *s, char **arguments, int n_arguments, 
     if (!s->p.video || !s->p.output)
         return ms_fail(err, MS_INVALID_ARGUMENT, "the %s is missing; see `memsafe help detect`",
                        s->p.video ? "output (its name at the end, or -o FILE)" : "video (-i FILE)");
-    return MS_OK;
+    /* Of other commands, and no less the user's. */
+    const ms_in_use use = {.profile = CLI_PROFILE_FILE, .history = cli_history_file()};
+    return ms_in_use_spare(&use, s->p.output, "output", err);
 }
 
 static int detect_run(const void *state, char **arguments, int n_arguments) {

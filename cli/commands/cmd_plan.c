@@ -7,6 +7,7 @@
 #include "commands/commands.h"
 #include "console/console.h"
 #include "options/device_option.h"
+#include "files/in_use.h"
 #include "files/new_file.h"
 #include "options/history_file.h"
 #include "results/plan_times.h"
@@ -206,11 +207,13 @@ static ms_status write_drawings(const plan_state *s, const ms_plan_report *r, co
 /* Before the planning, which takes some seconds. */
 static ms_status check_drawings(const plan_state *s, ms_error *err) {
     const char *const files[] = {s->svg, s->html};
-    if (s->svg && s->html && strcmp(s->svg, s->html) == 0)
+    const ms_in_use use = {.profile = s->p.profile.file, .history = s->p.history};
+    if (ms_same_target(s->svg, s->html))
         return ms_fail(err, MS_INVALID_ARGUMENT, "--svg and --html name the same file %s", s->svg);
     const ms_model_check_params model = {.model = s->p.model};
     for (int i = 0; i < 2; i++)
         if (files[i]) {
+            MS_TRY(ms_in_use_spare(&use, files[i], "drawing", err));
             MS_TRY(cli_spare_model(&model, files[i], "drawing", err));
             MS_TRY(ms_new_file_check(files[i], s->force, err));
         }

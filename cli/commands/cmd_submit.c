@@ -14,6 +14,7 @@
 #include "results/run_events.h"
 #include "results/run_report.h"
 #include "results/run_text.h"
+#include "run/run_files.h"
 #include "submit/follow.h"
 
 #define FEW_TASKS 8 /* one that finds nothing left ends at once */
@@ -37,6 +38,7 @@ static ms_status prepare_video(cli_submit_asked *a, char **arguments, int n_argu
     MS_TRY(cli_run_options_apply(s, arguments, n_arguments, err));
     MS_TRY(cli_run_options_named(s, err));
     MS_TRY(cli_run_options_inputs(s, err));
+    MS_TRY(ms_run_spare(&s->p, s->p.output, "output", err));
     MS_TRY(ms_new_file_check(s->p.output, s->p.force || s->p.resume, err));
     MS_TRY(cli_run_report_check(s, err));
     j->output = s->p.output;

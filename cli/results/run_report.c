@@ -8,10 +8,11 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "files/in_use.h"
 #include "files/new_file.h"
 #include "memsafe/library.h"
-#include "options/model_choice.h"
 #include "results/notes.h"
+#include "run/run_files.h"
 #include "text/json.h"
 
 static void report_latents_json(ms_buf *b, const ms_run_latents_report *l) {
@@ -260,20 +261,11 @@ static ms_status write_json(const char *path, const cli_run_state *s, const ms_r
 
 ms_status cli_run_report_check(cli_run_state *s, ms_error *err) {
     const ms_run_params *p = &s->p;
-    const char *const files[] = {p->video,  p->audio, p->track, p->output,
-                                 p->config, p->unet,  p->vae,   p->whisper};
-    const ms_model_check_params model = {.model = p->model,
-                                         .config = p->config,
-                                         .unet = p->unet,
-                                         .vae = p->vae,
-                                         .whisper = p->whisper,
-                                         .faces = p->faces};
     if (!s->report)
         return MS_OK;
-    if (p->output && strcmp(s->report, p->output) == 0)
+    if (ms_same_target(s->report, p->output))
         return ms_fail(err, MS_INVALID_ARGUMENT, "the report and the output are the same file %s", s->report);
-    MS_TRY(ms_new_file_spares(s->report, "report", files, CLI_COUNT(files), err));
-    MS_TRY(cli_spare_model(&model, s->report, "report", err));
+    MS_TRY(ms_run_spare(p, s->report, "report", err));
     /* A command with --resume may be repeated after it has finished; the report of
        the run that did the work stays. */
     s->replace_report = p->force || (p->resume && p->output && access(p->output, F_OK) == 0);

@@ -10,8 +10,6 @@
 #include <unistd.h>
 
 #include "files/full_io.h"
-#include "files/numbered.h"
-#include "files/same_file.h"
 
 #define TEMP_TRIES 100
 
@@ -74,16 +72,6 @@ ms_status ms_new_file_check(const char *path, bool force, ms_error *err) {
     ms_folder_of(path, folder, sizeof(folder));
     if (stat(folder, &st) < 0 || access(folder, W_OK | X_OK) < 0)
         return ms_fail(err, MS_IO, "cannot write %s: folder %s: %s", path, folder, strerror(errno));
-    return MS_OK;
-}
-
-ms_status ms_new_file_spares(const char *path, const char *what, const char *const *inputs, int n_inputs,
-                             ms_error *err) {
-    struct stat st;
-    bool there = path && stat(path, &st) == 0; /* without a path there is no output */
-    for (int i = 0; i < n_inputs && there; i++)
-        if (ms_same_file(path, inputs[i]) || ms_numbered_holds(inputs[i], &st))
-            return ms_fail(err, MS_INVALID_ARGUMENT, "the %s %s is a file that is read", what, path);
     return MS_OK;
 }
 

@@ -23,11 +23,6 @@ const char *ms_name_in(const char *path);
    replaced, or its folder is not there or cannot be written. */
 ms_status ms_new_file_check(const char *path, bool force, ms_error *err);
 
-/* MS_INVALID_ARGUMENT: path names one of the files that the work reads, by whatever path or link. Such
-   a file is never replaced, not even by force. what: "output", for the message. NULL names no file. */
-ms_status ms_new_file_spares(const char *path, const char *what, const char *const *inputs, int n_inputs,
-                             ms_error *err);
-
 typedef struct ms_new_file {
     const char *shown_as; /* borrowed; what messages call the file, NULL = path. May be set once it is open */
     char *path, *temp;    /* temp is NULL when there is no file to remove */

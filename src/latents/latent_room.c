@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "files/in_use.h"
 
-#define ENDING ".latents"
 /* Blocks that may go at one look: where there are more, it looks again. */
 #define MOST_BLOCKS 16384
 /* Files between two questions whether to stop. */
@@ -31,15 +31,16 @@ struct ms_latent_room {
 };
 
 void ms_latent_name(uint64_t model, uint64_t key, char ret_name[MS_LATENT_NAME_BYTES]) {
-    snprintf(ret_name, MS_LATENT_NAME_BYTES, "%016llx-%016llx" ENDING, (unsigned long long)model,
+    snprintf(ret_name, MS_LATENT_NAME_BYTES, "%016llx-%016llx" MS_LATENTS_ENDING, (unsigned long long)model,
              (unsigned long long)key);
 }
 
 bool ms_latent_name_read(const char *name, uint64_t *ret_model, uint64_t *ret_block) {
     unsigned long long model, key;
     int end = 0;
-    if (strlen(name) != 33 + strlen(ENDING) ||
-        sscanf(name, "%16llx-%16llx" ENDING "%n", &model, &key, &end) != 2 || end != (int)strlen(name))
+    if (strlen(name) != 33 + strlen(MS_LATENTS_ENDING) ||
+        sscanf(name, "%16llx-%16llx" MS_LATENTS_ENDING "%n", &model, &key, &end) != 2 ||
+        end != (int)strlen(name))
         return false;
     *ret_model = model;
     *ret_block = key;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "files/in_use.h"
 #include "files/new_file.h"
 #include "formats/yaml/yaml.h"
 #include "memsafe_have.h"
@@ -226,7 +227,8 @@ ms_status ms_model_files_spare(const ms_model_names *names, const char *path, co
         ms_model_files_find(names, parts[i], &f, NULL); /* whatever is found of it counts */
         const char *const files[] = {f.config,  f.unet,     f.vae_config, f.vae,
                                      f.whisper, f.detector, f.landmarks};
-        MS_TRY(ms_new_file_spares(path, what, files, sizeof(files) / sizeof(files[0]), err));
+        const ms_in_use use = {.files = files, .n_files = (int)(sizeof(files) / sizeof(files[0]))};
+        MS_TRY(ms_in_use_spare(&use, path, what, err));
     }
     return MS_OK;
 }

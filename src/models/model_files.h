@@ -45,7 +45,7 @@ ms_status ms_fail_model_folder(const char *dir, ms_error *err);
 ms_status ms_model_files_find(const ms_model_names *names, unsigned parts, ms_model_files *ret_files,
                               ms_error *err);
 
-/* ms_new_file_spares() for the files of the model that are found; what: "report", for the message. */
+/* ms_in_use_spare() for the files of the model that are found; what: "report", for the message. */
 ms_status ms_model_files_spare(const ms_model_names *names, const char *path, const char *what,
                                ms_error *err);
 

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/sized.h"
+#include "files/in_use.h"
 #include "files/new_file.h"
 #include "media/read/whole.h"
 #include "memsafe_have.h"
@@ -59,7 +60,8 @@ static ms_model_names model_names(const ms_detect_params *p) {
 /* Before the budget is looked at, which may be wrong, too: what costs nothing to know comes first. */
 static ms_status check_output(const ms_detect_params *p, ms_error *err) {
     const ms_model_names names = model_names(p);
-    MS_TRY(ms_new_file_spares(p->output, "output", &p->video, 1, err));
+    const ms_in_use use = {.files = &p->video, .n_files = 1};
+    MS_TRY(ms_in_use_spare(&use, p->output, "output", err));
     MS_TRY(ms_model_files_spare(&names, p->output, "output", err));
     return ms_new_file_check(p->output, p->force, err);
 }

@@ -2,10 +2,9 @@
 #include <string.h>
 
 #include "base/sized.h"
-#include "files/new_file.h"
 #include "memsafe_have.h"
 #include "planner/params_check.h"
-#include "session/loaded_model.h"
+#include "run/run_files.h"
 #include "run/run_internal.h"
 
 static const ms_run_params defaults = {.face = -1,
@@ -44,18 +43,6 @@ const char *ms_stage_text(ms_stage stage) {
         [MS_STAGE_DENOISE] = "denoising",   [MS_STAGE_DECODE] = "decoding",
         [MS_STAGE_WRITE] = "writing"};
     return stage >= 0 && stage < MS_STAGE_COUNT ? texts[stage] : "?";
-}
-
-/* --force replaces an output of before, never what the run reads. */
-static ms_status check_files(const ms_run_params *p, ms_error *err) {
-    const char *const inputs[] = {p->video, p->audio, p->track, p->config, p->unet, p->vae, p->whisper};
-    MS_TRY(ms_new_file_spares(p->output, "output", inputs, sizeof(inputs) / sizeof(inputs[0]), err));
-    if (!p->loaded)
-        return MS_OK;
-    const ms_model_files *f = &p->loaded->files;
-    const char *const loaded[] = {f->config,  f->unet,     f->vae_config, f->vae,
-                                  f->whisper, f->detector, f->landmarks};
-    return ms_new_file_spares(p->output, "output", loaded, sizeof(loaded) / sizeof(loaded[0]), err);
 }
 
 static ms_status check_choices(const ms_run_params *p, ms_error *err) {
@@ -168,7 +155,7 @@ static ms_status check(const ms_run_params *p, ms_error *err) {
         MS_TRY(check_loaded(p, err));
     else if (!p->model && !(p->config && p->unet && p->vae && p->whisper && (p->faces || p->track)))
         return ms_fail_hint(err, MS_INVALID_ARGUMENT, MS_HINT_MODEL, "no model was named");
-    MS_TRY(check_files(p, err));
+    MS_TRY(ms_run_spare(p, p->output, "output", err)); /* force replaces one of before alone */
     MS_TRY(ms_check_denoising(p->steps, p->guidance, err));
     MS_TRY(ms_check_max_gap(p->max_gap, err));
     MS_TRY(ms_check_face(p->face, err));

@@ -76,6 +76,112 @@ static void inputs_are_never_replaced(void **state) {
     assert_int_equal(hash_of(detector), before_net);
 }
 
+/* A file, and what is typed for a run, or comes before it, so that the run reads or keeps it. */
+typedef struct kept_file {
+    char path[512], before[700], option[700];
+    uint64_t hash;
+} kept_file;
+
+static void keep(kept_file *k, const char *name, const char *text, const char *before, const char *option) {
+    snprintf(k->path, sizeof(k->path), "%s", test_file(name));
+    snprintf(k->before, sizeof(k->before), before, k->path);
+    snprintf(k->option, sizeof(k->option), option, k->path);
+    if (text)
+        write_text(k->path, text);
+    k->hash = hash_of(k->path);
+}
+
+/* As report and as output, by its own name and by links. */
+static void is_never_replaced(const kept_file *k) {
+    char link_name[600];
+    assert_program_fails(k->before, 2, k->path, "%s -o %s -y %s --report %s", run_line(), test_file("o.mkv"),
+                         k->option, k->path);
+    for (int hard = 0; hard < 2; hard++) {
+        snprintf(link_name, sizeof(link_name), "%s/link.mkv", test_dir());
+        assert_int_equal(hard ? link(k->path, link_name) : symlink(k->path, link_name), 0);
+        assert_program_fails(k->before, 2, link_name, "%s -o %s -y %s", run_line(), link_name, k->option);
+        assert_program_fails(k->before, 2, link_name, "%s -o %s -y %s --report %s", run_line(),
+                             test_file("o.mkv"), k->option, link_name);
+        assert_int_equal(unlink(link_name), 0);
+    }
+    assert_true(hash_of(k->path) == k->hash);
+}
+
+/* The profile, the pressure's trace, the history, latents. */
+static void what_a_run_keeps_is_never_replaced(void **state) {
+    (void)state;
+    static const char plain[] = MS_CLI_PATH, with_history[] = "MEMSAFE_HISTORY=%s " MS_CLI_PATH;
+    kept_file k[4];
+    char program[700];
+    snprintf(program, sizeof(program), with_history, test_file("h.db"));
+    assert_program_works(program, "%s -o %s", run_line(), test_file("o.mkv"));
+    assert_int_equal(mkdir(test_file("lc"), 0777), 0);
+    keep(&k[0], "prof.yaml", "profile: compact\n", plain, "--profile-file %s");
+    keep(&k[1], "trace.jsonl", "{\"at\":0,\"level\":\"none\"}\n", plain, "--pressure-trace %s");
+    keep(&k[2], "h.db", NULL, with_history, "");
+    keep(&k[3], "lc/0123456789abcdef-0123456789abcdef.latents", "kept", plain,
+         "--latent-cache-dir $(dirname %s)");
+    for (int i = 0; i < 4; i++)
+        is_never_replaced(&k[i]);
+    static const char *const drawings[] = {"--svg", "--html"};
+    for (int i = 0; i < 2; i++)
+        for (int of = 0; of < 3; of += 2)
+            assert_program_fails(k[of].before, 2, k[of].path, "plan --shape tiny -y %s %s %s", k[of].option,
+                                 drawings[i], k[of].path);
+    assert_program_fails(k[2].before, 2, k[2].path, "detect -i %s --faces " NETS " -y -o %s",
+                         test_file("in.mkv"), k[2].path);
+    for (int i = 0; i < 4; i++)
+        assert_true(hash_of(k[i].path) == k[i].hash);
+}
+
+/* Where the profile is when nobody names one, be it there or not. */
+static void the_default_profile_is_never_replaced(void **state) {
+    (void)state;
+    NAME(profile, "memsafe.yaml");
+    char program[700];
+    snprintf(program, sizeof(program), "cd %s && " MS_CLI_PATH, test_dir());
+    for (int there = 0; there < 2; there++) {
+        assert_program_fails(program, 2, "is the profile", "%s -o o.mkv -y --report ./memsafe.yaml",
+                             run_line());
+        assert_program_fails(program, 2, "is the profile", "plan --shape tiny -y --svg memsafe.yaml");
+        assert_program_fails(program, 2, "is the profile",
+                             "detect -i in.mkv --faces " NETS " -y -o memsafe.yaml");
+        assert_int_equal(test_exists(profile), there);
+        write_text(profile, "profile: compact\n");
+    }
+    assert_int_equal(unlink(profile), 0);
+}
+
+static void two_outputs_are_two_files(void **state) {
+    (void)state;
+    assert_run_fails(2, "name the same file", "plan --shape tiny -y --svg %s/./p --html %s/p", test_dir(),
+                     test_dir());
+    assert_run_fails(2, "are the same file", "%s -o %s -y --report %s/./o.mkv", run_line(),
+                     test_file("o.mkv"), test_dir());
+}
+
+/* A report may lie in the cache's folder, but not in an unfinished job's. */
+static void a_report_is_no_part_of_the_job(void **state) {
+    (void)state;
+    NAME(out, "parts.mkv");
+    NAME(journal, "parts.mkv.memsafe/journal.db");
+    NAME(poses, "parts.mkv.memsafe/poses");
+    NAME(latents, "lc2");
+    NAME(report, "lc2/r.json");
+    char split[2100];
+    snprintf(split, sizeof(split), "split%s", run_line() + strlen("run"));
+    assert_run_works("%s -o %s", split, out);
+    uint64_t before = hash_of(journal), before_poses = hash_of(poses);
+    assert_run_fails(2, "is of the job's folder", "run --part auto %s -y --report %s", out, journal);
+    assert_run_fails(2, "is of the job's folder", "join %s -y --report %s", out, poses);
+    assert_true(hash_of(journal) == before && hash_of(poses) == before_poses);
+    assert_run_works("run --part auto %s", out);
+    assert_run_works("join %s", out);
+    assert_int_equal(mkdir(latents, 0777), 0);
+    assert_run_works("%s -o %s -y --latent-cache-dir %s --report %s", run_line(), out, latents, report);
+    assert_true(test_exists(report));
+}
+
 static void only_regular_files_are_written(void **state) {
     (void)state;
     NAME(pipe, "pipe.mkv");
@@ -226,6 +332,10 @@ static int clean_up(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inputs_are_never_replaced),
+        cmocka_unit_test(what_a_run_keeps_is_never_replaced),
+        cmocka_unit_test(the_default_profile_is_never_replaced),
+        cmocka_unit_test(two_outputs_are_two_files),
+        cmocka_unit_test(a_report_is_no_part_of_the_job),
         cmocka_unit_test(only_regular_files_are_written),
         cmocka_unit_test(other_peoples_files_stay),
         cmocka_unit_test(nobody_reads),

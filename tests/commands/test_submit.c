@@ -195,6 +195,8 @@ static void wrong_words_are_refused(void **state) {
     assert_run_fails(11, "cannot read none.wav", "submit slurm -i in.avi -a none.wav no.mkv");
     assert_run_fails(2, "did you mean --partition", "submit slurm " JOB "--partitoin x no.mkv");
     assert_run_fails(2, "a file or a folder that its nodes see", "submit slurm -");
+    assert_run_fails(2, "in.avi is a file that is read", "submit slurm " JOB "in.avi -y");
+    assert_run_fails(2, "--threads: -2 is no number of threads", "submit slurm " JOB "no.mkv --threads -2");
     assert_run_fails(2, "backslash", "submit slurm " JOB "'no\\.mkv'");
     shell("test ! -e fake/calls");
 }

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "files/new_file.h"
+#include "files/in_use.h"
 #include "job/job_key.h"
 #include "media/read/video_reader.h"
 #include "memsafe/libav_log.h"
@@ -188,9 +188,9 @@ static void no_picture_is_written_over(void **state) {
     (void)state;
     ms_error err;
     const char *pattern = test_file("p_%04d.png");
-    assert_int_equal(ms_new_file_spares(test_file("p_0009.png"), "output", &pattern, 1, &err),
-                     MS_INVALID_ARGUMENT);
-    assert_ms_ok(ms_new_file_spares(test_file("p_0099.png"), "output", &pattern, 1, &err), &err);
+    const ms_in_use use = {.files = &pattern, .n_files = 1};
+    assert_int_equal(ms_in_use_spare(&use, test_file("p_0009.png"), "output", &err), MS_INVALID_ARGUMENT);
+    assert_ms_ok(ms_in_use_spare(&use, test_file("p_0099.png"), "output", &err), &err);
     shell("cp p_0009.png kept.png");
     assert_run_fails(2, "is a file that is read", "detect --video '%s' --faces %s -o %s -y", pattern,
                      MS_SOURCE_DIR "/models/demo/auxiliary/models/buffalo_l", test_file("p_0009.png"));

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "files/full_io.h"
+#include "files/in_use.h"
 #include "files/new_file.h"
 #include "support/cli.h"
 
@@ -139,13 +140,53 @@ static void inputs_are_spared(void **state) {
     strcat(again, "/in");
     const char *const names[] = {in, hard, soft, again};
     const char *const inputs[] = {NULL, test_file("absent"), in};
+    const ms_in_use use = {.files = inputs, .n_files = 3};
     for (int i = 0; i < 4; i++) {
-        assert_int_equal(ms_new_file_spares(names[i], "report", inputs, 3, &err), MS_INVALID_ARGUMENT);
+        assert_int_equal(ms_in_use_spare(&use, names[i], "report", &err), MS_INVALID_ARGUMENT);
         assert_non_null(strstr(err.message, "report"));
         assert_non_null(strstr(err.message, names[i]));
     }
-    assert_ms_ok(ms_new_file_spares(test_file("other"), "report", inputs, 3, &err), &err);
-    assert_ms_ok(ms_new_file_spares(NULL, "report", inputs, 3, &err), &err);
+    assert_ms_ok(ms_in_use_spare(&use, test_file("other"), "report", &err), &err);
+    assert_ms_ok(ms_in_use_spare(&use, NULL, "report", &err), &err);
+}
+
+static void is_spared(const ms_in_use *use, const char *path, const char *why) {
+    ms_error err = {0};
+    assert_int_equal(ms_in_use_spare(use, path, "report", &err), MS_INVALID_ARGUMENT);
+    if (!strstr(err.message, why) || !strstr(err.message, path))
+        fail_msg("%s: not \"%s\" but: %s", path, why, err.message);
+}
+
+/* What work keeps for later ones; some of it is made while the work goes on. */
+static void what_is_kept_is_spared(void **state) {
+    (void)state;
+    ms_error err;
+    const char *profile = test_file("memsafe.yaml"), *history = test_file("h.db"), *latents = test_file("lc"),
+               *block = test_file("lc/a.latents"), *out = test_file("o.mkv"),
+               *job = test_file("o.mkv.memsafe"), *poses = test_file("o.mkv.memsafe/poses");
+    const ms_in_use use = {.profile = profile, .history = history, .latents = latents, .output = out};
+    is_spared(&use, profile, "is the profile"); /* nothing of it is there yet */
+    is_spared(&use, history, "is the history of runs");
+    is_spared(&use, test_file("h.db-journal"), "is the history of runs");
+    assert_ms_ok(ms_in_use_spare(&use, test_file("lc/a.latents"), "report", &err), &err);
+    assert_int_equal(mkdir(latents, 0777) | mkdir(job, 0777), 0);
+    is_spared(&use, test_file("lc/new.latents"), "kept in");
+    is_spared(&use, poses, "is of the job's folder");
+    assert_ms_ok(ms_in_use_spare(&use, test_file("lc/r.json"), "report", &err), &err);
+    static const char *const whys[] = {"is the profile", "is the history", "kept in", "of the job's folder"};
+    const char *const kept[] = {profile, history, block, poses};
+    for (int i = 0; i < 4; i++) {
+        const char *hard = test_file("other-name"), *soft = test_file("a-link");
+        put(kept[i], "kept");
+        assert_int_equal(link(kept[i], hard) | symlink(kept[i], soft), 0);
+        is_spared(&use, kept[i], whys[i]);
+        is_spared(&use, hard, whys[i]);
+        is_spared(&use, soft, whys[i]);
+        assert_int_equal(unlink(hard) | unlink(soft), 0);
+    }
+    assert_ms_ok(ms_in_use_spare(&use, out, "output", &err), &err);
+    assert_true(ms_same_target(out, test_file("./lc/../o.mkv")));
+    assert_false(ms_same_target(out, NULL) || ms_same_target(out, test_file("lc/o.mkv")));
 }
 
 static void every_allocation_can_fail(void **state) {
@@ -213,6 +254,7 @@ int main(void) {
         cmocka_unit_test(a_dangling_link_is_a_file),
         cmocka_unit_test(other_peoples_temporary_files_stay),
         cmocka_unit_test(inputs_are_spared),
+        cmocka_unit_test(what_is_kept_is_spared),
         cmocka_unit_test(every_allocation_can_fail),
         cmocka_unit_test(whole_blocks_are_read_and_written),
     };
