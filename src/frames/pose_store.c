@@ -1,7 +1,6 @@
 #include "frames/pose_store.h"
 
 #include <errno.h>
-#include <math.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,6 +9,7 @@
 #include "base/crc32.h"
 #include "base/error.h"
 #include "files/full_io.h"
+#include "pictures/align.h"
 
 #define BLOCK 512 /* poses */
 
@@ -51,11 +51,28 @@ static uint32_t checksum(const ms_pose_store *s, int64_t index, const record *r)
     return ms_crc32(&s->crc, ms_crc32(&s->crc, 0, &index, sizeof(index)), r, offsetof(record, crc));
 }
 
-static bool is_good(const ms_pose_store *s, int64_t index, const record *r) {
-    bool good = r->present <= 1 && r->interpolated <= 1 && r->begins <= 1 && r->zero == 0;
-    for (int i = 0; i < 6; i++)
-        good = good && isfinite(r->affine[i / 3][i % 3]);
-    return good && r->crc == checksum(s, index, r);
+static ms_status fail_field(const ms_pose_store *s, int64_t index, const char *field, double value,
+                            ms_error *err) {
+    return ms_fail(err, MS_DAMAGED, "%s is damaged: pose %lld: %s is %g", s->path, (long long)index, field,
+                   value);
+}
+
+static ms_status check_record(const ms_pose_store *s, int64_t index, const record *r, ms_error *err) {
+    const struct {
+        const char *name;
+        uint8_t value;
+    } flags[] = {{"present", r->present}, {"interpolated", r->interpolated}, {"begins", r->begins}};
+    if (r->crc != checksum(s, index, r))
+        return ms_fail(err, MS_DAMAGED, "%s is damaged: pose %lld is not as it was written", s->path,
+                       (long long)index);
+    for (int i = 0; i < 3; i++)
+        if (flags[i].value > 1)
+            return fail_field(s, index, flags[i].name, flags[i].value, err);
+    if (r->zero)
+        return fail_field(s, index, "the fourth byte", r->zero, err);
+    double value;
+    const char *wrong = ms_affine_wrong((const float(*)[3])r->affine, r->present != 0, &value);
+    return wrong ? fail_field(s, index, wrong, value, err) : MS_OK;
 }
 
 ms_status ms_pose_store_open(ms_mem *mem, int fd, const char *path, int64_t count, ms_pose_store **ret_store,
@@ -126,28 +143,32 @@ static ms_status get(ms_pose_store *s, int64_t index, record *ret, ms_error *err
         s->cached = block;
     }
     *ret = (block == s->cached ? s->cache : s->tail)[index % BLOCK];
-    if (!is_good(s, index, ret))
-        return ms_fail(err, MS_DAMAGED, "%s is damaged: pose %lld makes no sense", s->path, (long long)index);
+    return check_record(s, index, ret, err);
+}
+
+static ms_status count_good(ms_pose_store *s, const ms_pose_check_params *p, int64_t *ret_good,
+                            ms_error *err) {
+    record r;
+    for (int64_t i = 0; i < s->count; i++) {
+        if (i % BLOCK == 0 && p->cancelled && p->cancelled(p->arg))
+            return ms_fail(err, MS_CANCELLED, "cancelled while %s was read", s->path);
+        MS_TRY(get(s, i, &r, err));
+        *ret_good = i + 1;
+    }
     return MS_OK;
 }
 
-ms_status ms_pose_store_check(ms_mem *mem, int fd, const char *path, int64_t count, int64_t *ret_good,
-                              ms_error *err) {
+ms_status ms_pose_store_check(const ms_pose_check_params *p, int64_t *ret_good, ms_error *err) {
     ms_pose_store *s = NULL;
     struct stat st = {0};
-    record r;
-    if (fstat(fd, &st) != 0) {
+    if (fstat(p->fd, &st) != 0) {
         int why = errno;
-        close(fd);
-        return ms_fail(err, MS_IO, "cannot read %s: %s", path, strerror(why));
+        close(p->fd);
+        return ms_fail(err, MS_IO, "cannot read %s: %s", p->path, strerror(why));
     }
     int64_t whole = (int64_t)st.st_size / (int64_t)sizeof(record), good = 0;
-    MS_TRY(ms_pose_store_open(mem, fd, path, whole < count ? whole : count, &s, err));
-    ms_status status = MS_OK;
-    while (good < s->count && status == MS_OK) {
-        status = get(s, good, &r, err);
-        good += status == MS_OK;
-    }
+    MS_TRY(ms_pose_store_open(p->mem, p->fd, p->path, whole < p->count ? whole : p->count, &s, err));
+    ms_status status = count_good(s, p, &good, err);
     ms_pose_store_close(&s);
     if (status != MS_OK && status != MS_DAMAGED)
         return status;

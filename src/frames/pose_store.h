@@ -15,12 +15,21 @@ typedef struct ms_pose_store ms_pose_store;
 ms_status ms_pose_store_open(ms_mem *mem, int fd, const char *path, int64_t count, ms_pose_store **ret_store,
                              ms_error *err);
 
+typedef struct ms_pose_check_params {
+    ms_mem *mem;
+    int fd; /* taken over */
+    const char *path;
+    int64_t count;
+    bool (*cancelled)(void *arg); /* asked before each block of poses; NULL = never */
+    void *arg;
+} ms_pose_check_params;
+
 /* How many of the first count poses can be kept: those before the first damaged one. MS_IO: one could not be
-   read. fd: taken over. */
-ms_status ms_pose_store_check(ms_mem *mem, int fd, const char *path, int64_t count, int64_t *ret_good,
-                              ms_error *err);
+   read; MS_CANCELLED. */
+ms_status ms_pose_store_check(const ms_pose_check_params *params, int64_t *ret_good, ms_error *err);
 void ms_pose_store_close(ms_pose_store **store);
 
+/* MS_DAMAGED names the pose and its field: what is no pose that a face can have, whatever its checksum. */
 int64_t ms_pose_store_count(ms_pose_store *store);
 ms_status ms_pose_store_append(ms_pose_store *store, const ms_pose *pose, ms_error *err);
 ms_status ms_pose_store_get(ms_pose_store *store, int64_t index, ms_pose *ret_pose, ms_error *err);

@@ -211,6 +211,7 @@ static bool is_whole(const ms_face_store_params *p, const ms_crc32_table *crc, i
 typedef struct counting {
     const ms_face_store_params *p;
     const ms_crc32_table *crc;
+    bool (*cancelled)(void *arg); /* NULL = it is counted to the end */
     int64_t faces;
 } counting;
 
@@ -252,7 +253,6 @@ static bool has_window(const counting *c, int64_t first, int64_t end) {
 
 static ms_status count_file(void *arg, int64_t segment, ms_error *err) {
     counting *c = arg;
-    (void)err;
     if (is_finished(c->p, segment)) /* it was killed before it removed them */
         return MS_OK;
     int fd = open_file(c->p, segment);
@@ -261,10 +261,13 @@ static ms_status count_file(void *arg, int64_t segment, ms_error *err) {
     const int64_t slot = (int64_t)(sizeof(head) + bytes_of(c->p)), begins = segment * c->p->segment_frames,
                   slots = (int64_t)lseek(fd, 0, SEEK_END) / slot,
                   end = begins + least(slots, c->p->segment_frames);
-    for (int64_t frame = begins; frame < end;) {
+    ms_status status = MS_OK;
+    for (int64_t frame = begins; frame < end && status == MS_OK;) {
         head h;
         int64_t behind = frame + 1;
-        if (read_head(c->p, fd, frame, &h)) {
+        if (c->cancelled && c->cancelled(c->p->arg)) {
+            status = ms_fail(err, MS_CANCELLED, "cancelled while the unfinished job was read");
+        } else if (read_head(c->p, fd, frame, &h)) {
             behind = least(h.end, end);
             if (has_window(c, h.first, h.end))
                 c->faces += behind - frame;
@@ -272,14 +275,14 @@ static ms_status count_file(void *arg, int64_t segment, ms_error *err) {
         frame = behind;
     }
     close(fd);
-    return MS_OK;
+    return status;
 }
 
 ms_status ms_faces_left_behind(const ms_face_store_params *p, int64_t *ret_faces, ms_error *err) {
     ms_crc32_table *crc = ms_mem_alloc(p->mem, MS_LEDGER_GENERAL, sizeof(*crc));
     if (!crc)
         return ms_fail_alloc(err, p->mem, sizeof(*crc), "finished windows");
-    counting c = {.p = p, .crc = crc};
+    counting c = {.p = p, .crc = crc, .cancelled = p->cancelled};
     ms_crc32_init(crc);
     ms_status status = ms_job_folder_numbered(p->folder, MS_FACE_FILES, count_file, &c, err);
     ms_mem_free(crc);

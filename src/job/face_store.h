@@ -26,6 +26,8 @@ typedef struct ms_face_store_params {
     const ms_job_folder *folder; /* borrowed */
     size_t floats;               /* of a face */
     int64_t segment_frames;
+    bool (*cancelled)(void *arg); /* asked for each window that ms_faces_left_behind() reads; NULL = never */
+    void *arg;
 } ms_face_store_params;
 
 ms_status ms_face_store_create(const ms_face_store_params *params, ms_face_store **ret_store, ms_error *err);
@@ -51,7 +53,7 @@ void ms_face_store_drop(ms_face_store *store, int64_t segment);
    a later run need not redraw. A window that lacks a face does not count, for it is redrawn. */
 int64_t ms_face_store_kept(const ms_face_store *store);
 
-/* The same without a store: what an earlier run left. */
+/* The same without a store: what an earlier run left. MS_CANCELLED. */
 ms_status ms_faces_left_behind(const ms_face_store_params *params, int64_t *ret_faces, ms_error *err);
 
 /* Why nothing is kept any more; NULL = faces are kept. */

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "files/new_file.h"
 #include "job/job_mark.h"
+#include "media/codec_memory.h"
 
 #define POSES "poses"
 /* An empty file that says that segments are made in any order. */
@@ -28,7 +29,9 @@ static ms_status count_good_poses(ms_run_store *s, int64_t wanted, int64_t *ret_
         return MS_OK;
     ms_job_folder_file(&s->folder, POSES, path);
     MS_TRY(ms_job_folder_read(&s->folder, POSES, !s->shared, &fd, err));
-    return ms_pose_store_check(s->mem, fd, path, wanted, ret_good, err);
+    const ms_pose_check_params poses = {
+        .mem = s->mem, .fd = fd, .path = path, .count = wanted, .cancelled = s->cancelled, .arg = s->arg};
+    return ms_pose_store_check(&poses, ret_good, err);
 }
 
 /* The last place before which all poses are good. */
@@ -72,6 +75,12 @@ static void note_segment(ms_run_store *s, int64_t number, const char *what) {
     snprintf(s->note, sizeof(s->note), "%s %s", name, what);
 }
 
+static int64_t most_packet_bytes(const ms_video_writer_params *writer) {
+    int width, height;
+    ms_video_writer_size(writer, &width, &height);
+    return ms_packet_most_bytes(width, height);
+}
+
 /* Of a job in parts segments are missing until they are made, and nothing is said of it. */
 static ms_status find_segments(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
     const ms_segment_set_params set = {.mem = s->mem,
@@ -81,6 +90,7 @@ static ms_status find_segments(ms_run_store *s, const ms_run_store_params *p, ms
                                        .total = s->total,
                                        .only = p->only,
                                        .n_only = p->n_only,
+                                       .most_packet_bytes = most_packet_bytes(p->writer),
                                        .remove_damaged = !p->existing,
                                        .cancelled = p->cancelled,
                                        .arg = p->arg};
@@ -124,8 +134,12 @@ static ms_status take_over(ms_run_store *s, const ms_run_store_params *p, ms_err
     if (s->shared)
         return MS_OK;
     ms_job_folder_clear(&s->folder, false);
-    const ms_face_store_params faces = {
-        .mem = s->mem, .folder = &s->folder, .floats = p->face_floats, .segment_frames = p->segment_frames};
+    const ms_face_store_params faces = {.mem = s->mem,
+                                        .folder = &s->folder,
+                                        .floats = p->face_floats,
+                                        .segment_frames = p->segment_frames,
+                                        .cancelled = p->cancelled,
+                                        .arg = p->arg};
     return s->whole ? MS_OK : ms_faces_left_behind(&faces, &s->faces_left, err);
 }
 
@@ -284,6 +298,8 @@ ms_status ms_run_store_open(const ms_run_store_params *p, ms_run_store *s, ms_er
                         .not_resumable = why_not_resumable(p),
                         .shared = p->shared,
                         .segment_frames = p->segment_frames,
+                        .cancelled = p->cancelled,
+                        .arg = p->arg,
                         .before = {.first_damaged = -1},
                         .folder.fd = -1};
     s->marked = !p->not_resumable; /* else equal keys do not mean equal frames */
@@ -412,8 +428,13 @@ static ms_status append_segments(ms_run_store *s, ms_video_writer *w, ms_error *
         ms_job_segment_name(i, name);
         ms_job_folder_file(&s->folder, name, path);
         MS_TRY(ms_job_folder_read(&s->folder, name, false, &fd, err));
-        const ms_packet_label label = label_of(s, i);
-        MS_TRY(ms_video_writer_append(w, fd, path, &label, err));
+        const ms_packet_file_params segment = {.fd = fd,
+                                               .path = path,
+                                               .label = label_of(s, i),
+                                               .most_frames = s->segment_frames,
+                                               .cancelled = s->cancelled,
+                                               .arg = s->arg};
+        MS_TRY(ms_video_writer_append(w, &segment, err));
     }
     if (ms_video_writer_frames(w) != s->total)
         return ms_fail(err, MS_DAMAGED, "the segments in %s hold %" PRId64 " frames, not %" PRId64,

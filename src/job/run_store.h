@@ -28,6 +28,8 @@ typedef struct ms_run_store {
     bool shared;          /* others may make segments of it at the same time */
     ms_leases *leases;    /* of the segments that are made here; NULL = none are taken */
     int64_t segment_frames;
+    bool (*cancelled)(void *arg); /* as in ms_run_store_params */
+    void *arg;
     ms_segment_set before;    /* segments that were finished when it was opened */
     bool has_place;           /* the journal has one from which finding faces goes on */
     bool complete;            /* poses are there for every output frame */
@@ -64,7 +66,7 @@ typedef struct ms_run_store_params {
     int64_t wanted;                       /* output frames that are asked for at most */
     size_t face_floats;                   /* of a redrawn face */
     const ms_video_writer_params *writer; /* checked against the output before anything is made */
-    bool (*cancelled)(void *arg);         /* asked while a job of before is read; NULL = never */
+    bool (*cancelled)(void *arg); /* asked while a job is read, to go on or to be joined; NULL = never */
     void *arg;
 } ms_run_store_params;
 

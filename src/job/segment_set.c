@@ -80,11 +80,17 @@ static ms_status take(void *arg, int64_t number, ms_error *err) {
         segment.inode = (uint64_t)st.st_ino;
     }
     ms_job_folder_file(p->folder, name, path);
-    ms_packet_label label = {.job = {p->job[0], p->job[1]}, .number = number};
+    const ms_packet_file_params file = {.mem = p->mem,
+                                        .fd = fd,
+                                        .path = path,
+                                        .label = {.job = {p->job[0], p->job[1]}, .number = number},
+                                        .most_frames = p->segment_frames,
+                                        .most_packet_bytes = p->most_packet_bytes,
+                                        .cancelled = p->cancelled,
+                                        .arg = p->arg};
     ms_error why;
     ms_error_clear(&why);
-    ms_status status = ms_packet_file_check(p->mem, fd, path, &label, &why);
-    segment.frames = label.frames;
+    ms_status status = ms_packet_file_check(&file, &segment.frames, &why);
     if (status == MS_OK)
         return add(p->mem, &f->found, &segment, err);
     if (status == MS_DAMAGED)

@@ -37,8 +37,9 @@ typedef struct ms_segment_set_params {
     /* Those to be read, by number; others count as finished by their names. NULL = all are read */
     const int64_t *only;
     int64_t n_only;
+    int64_t most_packet_bytes;    /* of a picture in them, ms_packet_most_bytes(); 0 = any number */
     bool remove_damaged;          /* their files; only where nobody else makes segments */
-    bool (*cancelled)(void *arg); /* asked before each is read; NULL = never */
+    bool (*cancelled)(void *arg); /* asked before each and while it is read; NULL = never */
     void *arg;
 } ms_segment_set_params;
 

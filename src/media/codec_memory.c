@@ -18,6 +18,11 @@
 #define INDEX_AUDIO_BYTES 190
 #define DEMUX_INDEX_BYTES 60
 
+/* Of a packet. Noise comes to 3.4 bytes a pixel with FFV1, 2.2 with x264 at crf 0 and 1.6 with x265, whose
+   headers take a kilobyte more; small pictures are padded. */
+#define PACKET_PIXEL_BYTES 16
+#define PACKET_HEAD_BYTES ((int64_t)64 << 10)
+
 /* An audio encoder and packets on their way; what reads the sound is charged on its own. */
 #define AUDIO_TRACK_BYTES MIB
 
@@ -83,4 +88,8 @@ size_t ms_encoder_bytes(const ms_encoder_load *load) {
     int64_t index =
         load->indexed ? load->frames * (INDEX_VIDEO_BYTES + (load->audio ? INDEX_AUDIO_BYTES : 0)) : 0;
     return (size_t)(bytes + index + (load->audio ? AUDIO_TRACK_BYTES : 0));
+}
+
+int64_t ms_packet_most_bytes(int width, int height) {
+    return PACKET_HEAD_BYTES + PACKET_PIXEL_BYTES * (int64_t)width * height;
 }

@@ -35,4 +35,9 @@ typedef struct ms_encoder_load {
 
 size_t ms_encoder_bytes(const ms_encoder_load *load);
 
+/* More than any of the encoders makes of a picture of that size. What is read to be joined is held to it: a
+   few such packets are on their way to a file at once, and less than the estimate of the encoder, which has
+   no work meanwhile. */
+int64_t ms_packet_most_bytes(int width, int height);
+
 #endif

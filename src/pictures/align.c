@@ -41,10 +41,31 @@ void ms_align_points(const float landmarks[MS_LANDMARKS][2], float ret_points[3]
     }
 }
 
+/* Points of a face are whole pixels up to 1e6 (MS_TRACK_MAX_COORDINATE), and the template's crop has
+   1680 x 2240 pixels at most: scales come to 9.1e2 and shifts to 1.3e9; the least scale is 1e-5. */
+#define MOST_SCALE 1e4f
+#define MOST_SHIFT 1e10f
+#define LEAST_AREA 1e-12 /* of a pixel in the crop */
+
+const char *ms_affine_wrong(const float affine[2][3], bool face, double *ret_value) {
+    static const char *const names[2][3] = {{"affine[0][0]", "affine[0][1]", "affine[0][2]"},
+                                            {"affine[1][0]", "affine[1][1]", "affine[1][2]"}};
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < 3; k++) {
+            *ret_value = (double)affine[i][k];
+            if (!(fabsf(affine[i][k]) <= (k < 2 ? MOST_SCALE : MOST_SHIFT)))
+                return names[i][k];
+        }
+    *ret_value = (double)affine[0][0] * affine[1][1] - (double)affine[0][1] * affine[1][0];
+    return !face || *ret_value >= LEAST_AREA ? NULL : "the determinant of affine";
+}
+
 ms_status ms_align_affine(const ms_face_geometry *geometry, const float points[3][2], ms_align_state *state,
                           float ret_affine[2][3], ms_error *err) {
     ms_similarity fit;
-    if (!ms_similarity_fit(points, geometry->template, &fit))
+    double value;
+    if (!ms_similarity_fit(points, geometry->template, &fit) ||
+        ms_affine_wrong((const float(*)[3])fit.matrix, true, &value))
         return ms_fail(err, MS_NO_FACE,
                        "landmarks do not determine a pose: brows (%g, %g) and (%g, %g), nose (%g, %g)",
                        points[0][0], points[0][1], points[1][0], points[1][1], points[2][0], points[2][1]);

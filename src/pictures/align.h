@@ -33,6 +33,10 @@ typedef struct ms_align_state {
     float bias[2];
 } ms_align_state;
 
+/* NULL: the affine is one that a face may have. Else the name of what is wrong with it: a number that is not
+   finite or is absurd; with a face also a picture that would be flattened to a line or a point. */
+const char *ms_affine_wrong(const float affine[2][3], bool face, double *ret_value);
+
 /* ret_affine: image -> crop, [row][column]. With a state, the pose term is smoothed (0.2 old + 0.8 new) and
    added to the translation, as the reference does; NULL leaves it out. MS_NO_FACE when the points do not
    determine a transform; then the state is left alone. */

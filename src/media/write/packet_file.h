@@ -27,6 +27,9 @@ typedef struct ms_packet_file {
     uint8_t *buffer; /* writing: what is not yet in the file */
     size_t held;
     ms_crc32_table *crc;
+    int64_t packets, last_dts, most_packet_bytes; /* reading: packets so far, the last one's time, a limit */
+    bool (*cancelled)(void *arg);
+    void *arg;
 } ms_packet_file;
 
 /* fd: of an empty file, taken over whatever is returned; path: for messages. label: its frames are counted.
@@ -39,19 +42,33 @@ ms_status ms_packet_file_write(ms_packet_file *file, const AVPacket *packet, ms_
 /* All is on the disk when it returns. */
 ms_status ms_packet_file_finish(ms_packet_file *file, ms_error *err);
 
-/* fd: taken over, as above. label: job and number that the file must have; its frames are then in
-   file->label. MS_DAMAGED: it is another file, or was not finished; or its headers are not extradata (NULL:
-   any). */
-ms_status ms_packet_file_open(ms_packet_file *file, ms_mem *mem, int fd, const char *path,
-                              const ms_packet_label *label, const uint8_t *extradata, int extradata_bytes,
-                              ms_error *err);
+/* Reading. Whoever can write a job's folder may have made the file, checksums and all, so that every number in
+   it is held against what the job says of itself before anything follows from it. */
+typedef struct ms_packet_file_params {
+    ms_mem *mem;
+    int fd;                    /* taken over whatever is returned */
+    const char *path;          /* for messages */
+    ms_packet_label label;     /* job and number that the file must have */
+    int64_t most_frames;       /* that it may have; 0 = any number */
+    int64_t most_packet_bytes; /* of a picture, ms_packet_most_bytes(); 0 = as many as the file has */
+    bool of_encoder;           /* its headers must be extradata */
+    const uint8_t *extradata;
+    int extradata_bytes;
+    bool (*cancelled)(void *arg); /* asked every quarter of a MiB, and before each packet; NULL = never */
+    void *arg;
+} ms_packet_file_params;
 
-/* *ret_got false: that was all. MS_DAMAGED; MS_IO: it could not be read. */
+/* file->label has the frames. MS_DAMAGED: it is another file, or was not finished; or another
+   encoder made it. */
+ms_status ms_packet_file_open(ms_packet_file *file, const ms_packet_file_params *params, ms_error *err);
+
+/* *ret_got false: that was all. MS_DAMAGED names the packet and its field; MS_IO: it could not be read;
+   MS_CANCELLED. */
 ms_status ms_packet_file_read(ms_packet_file *file, AVPacket *packet, bool *ret_got, ms_error *err);
 
-/* Reads a whole file: MS_DAMAGED unless all is as it was written. label: job and number that it must have;
-   its frames come out. fd: taken over. */
-ms_status ms_packet_file_check(ms_mem *mem, int fd, const char *path, ms_packet_label *label, ms_error *err);
+/* Reads a whole file, by pieces: however large a packet says it is, memory holds a quarter of a MiB.
+   MS_DAMAGED unless all is as it was written; ret_frames is set once the head is good. Otherwise as above. */
+ms_status ms_packet_file_check(const ms_packet_file_params *params, int64_t *ret_frames, ms_error *err);
 
 /* Also after a failure; the file stays. */
 void ms_packet_file_close(ms_packet_file *file);

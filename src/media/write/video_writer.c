@@ -211,18 +211,22 @@ static ms_status append(ms_video_writer *w, ms_packet_file *file, ms_error *err)
     return MS_OK;
 }
 
-ms_status ms_video_writer_append(ms_video_writer *w, int fd, const char *segment,
-                                 const struct ms_packet_label *label, ms_error *err) {
-    if (w->failed) {
-        close(fd);
-        return ms_fail(err, w->failed, "%s: writing failed before", shown(w));
-    }
+ms_status ms_video_writer_append(ms_video_writer *w, const ms_packet_file_params *segment, ms_error *err) {
     ms_packet_file file;
     const AVCodecContext *codec = w->encoder.codec;
+    ms_packet_file_params p = *segment;
+    if (w->failed) {
+        close(p.fd);
+        return ms_fail(err, w->failed, "%s: writing failed before", shown(w));
+    }
+    p.mem = w->mem;
+    p.of_encoder = true;
+    p.extradata = codec->extradata;
+    p.extradata_bytes = codec->extradata_size;
+    p.most_packet_bytes = ms_packet_most_bytes(codec->width, codec->height);
     w->appended = true;
     ms_av_log *previous = ms_av_log_enter(&w->log);
-    ms_status status =
-        ms_packet_file_open(&file, w->mem, fd, segment, label, codec->extradata, codec->extradata_size, err);
+    ms_status status = ms_packet_file_open(&file, &p, err);
     if (status == MS_OK)
         status = append(w, &file, err);
     ms_packet_file_close(&file);

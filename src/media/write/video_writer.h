@@ -127,11 +127,11 @@ void ms_video_writer_size(const ms_video_writer_params *params, int *ret_width, 
 ms_status ms_video_writer_write(ms_video_writer *writer, const uint8_t *rgb, ptrdiff_t stride, ms_error *err);
 
 /* The frames of a finished segment (media/write/video_segment.h) of the same parameters, in place of writing
-   them. A writer takes either frames or segments. fd: taken over whatever is returned; segment: for messages;
-   label: job and number. MS_DAMAGED: the segment is, or is another. */
-struct ms_packet_label;
-ms_status ms_video_writer_append(ms_video_writer *writer, int fd, const char *segment,
-                                 const struct ms_packet_label *label, ms_error *err);
+   them. A writer takes either frames or segments. segment: its file and which one it must be; the rest is the
+   writer's own. MS_DAMAGED: the segment is, or is another. MS_CANCELLED. */
+struct ms_packet_file_params;
+ms_status ms_video_writer_append(ms_video_writer *writer, const struct ms_packet_file_params *segment,
+                                 ms_error *err);
 
 /* Frames written so far. */
 int64_t ms_video_writer_frames(const ms_video_writer *writer);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crc32.h"
 #include "frames/buffer_pool.h"
 #include "frames/face_stage.h"
 #include "frames/pose_store.h"
@@ -188,8 +189,8 @@ static void a_stage_with_too_many_waiting_frames_is_refused(void **state) {
 
 static ms_pose pose_of(int64_t i) {
     ms_pose p = {.present = i % 3 != 0, .interpolated = i % 5 == 0, .begins = i % 7 == 0};
-    for (int k = 0; k < 6; k++)
-        p.affine[k / 3][k % 3] = (float)(i * 6 + k);
+    const float affine[2][3] = {{(float)i + 1, -0.5f, (float)i * 6}, {0.5f, (float)i + 1, (float)i * 6 + 1}};
+    memcpy(p.affine, affine, sizeof(affine));
     return p;
 }
 
@@ -212,7 +213,8 @@ static int open_file(const char *path, int flags) {
 static int64_t good_poses(const char *path, int64_t count) {
     ms_error err;
     int64_t good = -1;
-    assert_ms_ok(ms_pose_store_check(NULL, open_file(path, 0), path, count, &good, &err), &err);
+    const ms_pose_check_params p = {.fd = open_file(path, 0), .path = path, .count = count};
+    assert_ms_ok(ms_pose_store_check(&p, &good, &err), &err);
     return good;
 }
 
@@ -288,6 +290,76 @@ static void damaged_poses_are_found(void **state) {
     assert_int_equal(ftruncate(fd, 5 * BYTES + 3), 0);
     assert_int_equal(good_poses(path, N), 5);
     close(fd);
+}
+
+/* Who can write the folder can make checksums, too. */
+static void write_record(int fd, int64_t index, const uint8_t bytes[4], const float affine[6]) {
+    static ms_crc32_table table;
+    uint8_t r[32];
+    ms_crc32_init(&table);
+    memcpy(r, bytes, 4);
+    memcpy(r + 4, affine, 24);
+    uint32_t crc = ms_crc32(&table, ms_crc32(&table, 0, &index, sizeof(index)), r, 28);
+    memcpy(r + 28, &crc, 4);
+    assert_int_equal(pwrite(fd, r, 32, (off_t)index * 32), 32);
+}
+
+static void poses_with_good_checksums_and_bad_fields_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        uint8_t bytes[4];
+        float affine[6];
+        const char *says; /* NULL: it is a good one */
+    } cases[] = {{{1, 0, 0, 0}, {1, 0, 3, 0, 1, 4}, NULL},
+                 {{0, 0, 0, 0}, {0, 0, 0, 0, 0, 0}, NULL},
+                 {{1, 1, 1, 0}, {900, 100, 1e9f, -100, 900, -1e9f}, NULL},
+                 {{2, 0, 0, 0}, {1, 0, 3, 0, 1, 4}, "present is 2"},
+                 {{1, 255, 0, 0}, {1, 0, 3, 0, 1, 4}, "interpolated is 255"},
+                 {{1, 0, 3, 0}, {1, 0, 3, 0, 1, 4}, "begins is 3"},
+                 {{1, 0, 0, 9}, {1, 0, 3, 0, 1, 4}, "the fourth byte is 9"},
+                 {{1, 0, 0, 0}, {1, 0, 1e38f, 0, 1, 4}, "affine[0][2] is 1e+38"},
+                 {{1, 0, 0, 0}, {1, 0, 3, 0, -1e38f, 4}, "affine[1][1] is -1e+38"},
+                 {{1, 0, 0, 0}, {1, NAN, 3, 0, 1, 4}, "affine[0][1] is nan"},
+                 {{1, 0, 0, 0}, {1, 0, 3, 0, 1, -INFINITY}, "affine[1][2] is -inf"},
+                 {{1, 0, 0, 0}, {1e20f, 0, 3, 0, 1e-20f, 4}, "affine[0][0] is 1e+20"},
+                 {{0, 0, 0, 0}, {1, 0, INFINITY, 0, 1, 4}, "affine[0][2] is inf"},
+                 {{1, 0, 0, 0}, {2, 1, 3, 2, 1, 4}, "the determinant of affine is 0"},
+                 {{1, 0, 0, 0}, {0, 0, 3, 0, 0, 4}, "the determinant of affine is 0"}};
+    ms_error err;
+    ms_pose_store *store;
+    ms_pose got;
+    char want[600];
+    const char *path = test_file("poses3");
+    for (int64_t i = 0; i < (int64_t)(sizeof(cases) / sizeof(cases[0])); i++) {
+        int fd = open_file(path, O_CREAT | O_TRUNC);
+        for (int64_t k = 0; k < 3; k++)
+            write_record(fd, k, cases[k == 1 ? i : 0].bytes, cases[k == 1 ? i : 0].affine);
+        assert_int_equal(good_poses(path, 3), cases[i].says ? 1 : 3);
+        assert_ms_ok(ms_pose_store_open(NULL, fd, path, 3, &store, &err), &err);
+        assert_int_equal(ms_pose_store_get(store, 1, &got, &err), cases[i].says ? MS_DAMAGED : MS_OK);
+        snprintf(want, sizeof(want), "%s is damaged: pose 1: %s", path, cases[i].says ? cases[i].says : "");
+        if (cases[i].says)
+            assert_string_equal(err.message, want);
+        ms_pose_store_close(&store);
+    }
+}
+
+static bool always(void *arg) {
+    ++*(int *)arg;
+    return true;
+}
+
+static void reading_poses_can_be_cancelled(void **state) {
+    (void)state;
+    int asked = 0;
+    int64_t good = -1;
+    ms_error err;
+    const char *path = test_file("poses");
+    const ms_pose_check_params p = {
+        .fd = open_file(path, 0), .path = path, .count = 1300, .cancelled = always, .arg = &asked};
+    assert_int_equal(ms_pose_store_check(&p, &good, &err), MS_CANCELLED);
+    assert_non_null(strstr(err.message, path));
+    assert_true(asked == 1 && good == -1);
 }
 
 static void files_are_known_by_their_contents(void **state) {
@@ -441,6 +513,8 @@ int main(void) {
         cmocka_unit_test(a_stage_with_too_many_waiting_frames_is_refused),
         cmocka_unit_test(poses_are_kept_in_a_file),
         cmocka_unit_test(damaged_poses_are_found),
+        cmocka_unit_test(poses_with_good_checksums_and_bad_fields_are_refused),
+        cmocka_unit_test(reading_poses_can_be_cancelled),
         cmocka_unit_test(files_are_known_by_their_contents),
         cmocka_unit_test(a_model_that_changed_in_its_middle_is_another),
         cmocka_unit_test(other_files_in_a_job_folder_stay),

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "job/face_store.h"
 #include "job/segment_set.h"
 #include "media/write/packet_file.h"
 #include "support/cli.h"
@@ -42,7 +43,7 @@ static void make(int64_t number, int frames) {
         AVPacket *packet = av_packet_alloc();
         assert_int_equal(av_new_packet(packet, 100), 0);
         memset(packet->data, i, 100);
-        packet->pts = packet->dts = number * SEGMENT + i;
+        packet->pts = packet->dts = i;
         packet->duration = 1;
         packet->flags = i == 0 ? AV_PKT_FLAG_KEY : 0;
         assert_ms_ok(ms_packet_file_write(&file, packet, &err), &err);
@@ -137,11 +138,53 @@ static void others_count_by_their_names(void **state) {
     ms_segment_set_free(&set);
 }
 
+static bool after_two(void *arg) {
+    return ++*(int *)arg > 2;
+}
+
+/* Within a file as well as between them, be they segments or kept faces. */
+static void whoever_cancels_is_heard(void **state) {
+    (void)state;
+    ms_segment_set set;
+    ms_segment_set_params p = params();
+    int asked = 0, fd;
+    int64_t faces;
+    five_segments();
+    p.cancelled = after_two;
+    p.arg = &asked;
+    assert_int_equal(ms_segment_set_find(&p, &set, &err), MS_CANCELLED);
+    assert_int_equal(asked, 3); /* before the first file, and before its packets */
+    assert_non_null(strstr(err.message, "out.mkv.memsafe/segment-00000"));
+
+    const ms_face_store_params f = {
+        .folder = &folder, .floats = 1000, .segment_frames = 100, .cancelled = after_two, .arg = &asked};
+    assert_ms_ok(ms_job_folder_create(&folder, MS_FACE_FILES "000050", &fd, &err), &err);
+    assert_int_equal(ftruncate(fd, 1 << 20), 0);
+    close(fd);
+    asked = 0;
+    assert_int_equal(ms_faces_left_behind(&f, &faces, &err), MS_CANCELLED);
+    assert_int_equal(asked, 3);
+}
+
+/* What a picture of the job cannot be is no part of it, and is found so without reading it. */
+static void what_is_no_picture_is_damaged(void **state) {
+    (void)state;
+    ms_segment_set set;
+    ms_segment_set_params p = params();
+    five_segments();
+    p.most_packet_bytes = 99; /* they have 100 */
+    assert_ms_ok(ms_segment_set_find(&p, &set, &err), &err);
+    assert_true(set.count == 0 && set.first_damaged == 0 && set.n_damaged >= 5);
+    ms_segment_set_free(&set);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_one_that_took_the_name_stays),
         cmocka_unit_test(whoever_is_alone_removes_them),
         cmocka_unit_test(others_count_by_their_names),
+        cmocka_unit_test(whoever_cancels_is_heard),
+        cmocka_unit_test(what_is_no_picture_is_damaged),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);
 }
