@@ -1,4 +1,4 @@
-/* A batch that several devices share: each clip is what its own run makes, whoever made it and whoever died. */
+/* A batch that several devices share: each clip is what its own run makes, whoever made it or died. */
 #include "test.h"
 
 #include "support/run_inputs.h"
