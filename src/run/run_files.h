@@ -1,5 +1,5 @@
-/* Which files a run reads and keeps: nothing that it writes, and nothing that is written of it, replaces one of
-   them. */
+/* Which files a run reads and keeps: nothing that it writes, and nothing that is written of it, replaces one
+   of them. */
 #ifndef MS_RUN_RUN_FILES_H
 #define MS_RUN_RUN_FILES_H
 

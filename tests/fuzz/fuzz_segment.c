@@ -1,5 +1,5 @@
-/* Files of a job: a segment of its output, or, where the first byte is odd, the poses of its clip. Checksums are
-   made right, and mostly the head's length and job, so that what is behind them is met. Read or refused by name;
+/* Files of a job: a segment of its output, or, where the first byte is odd, the poses of its clip. Checksums
+   are made right, and mostly the head's length and job, so that what is behind them is met. Read or refused;
    what is checked is what can be read. */
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,6 @@
-/* Jobs that somebody else put there: the folder of an interrupted run, with segments and poses whose checksums
-   are right and whose contents are not. A run that goes on keeps its budget, and makes what it would have made. */
+/* Jobs that somebody else put there: the folder of an interrupted run, with segments and poses whose
+   checksums are right and whose contents are not. A run that goes on keeps its budget, and makes what it
+   would have made. */
 #include "test.h"
 
 #include "support/media/segment.h"

@@ -42,8 +42,8 @@ ms_status ms_packet_file_write(ms_packet_file *file, const AVPacket *packet, ms_
 /* All is on the disk when it returns. */
 ms_status ms_packet_file_finish(ms_packet_file *file, ms_error *err);
 
-/* Reading. Whoever can write a job's folder may have made the file, checksums and all, so that every number in
-   it is held against what the job says of itself before anything follows from it. */
+/* Reading. Whoever can write a job's folder may have made the file, checksums and all, so that every number
+   in it is held against what the job says of itself before anything follows from it. */
 typedef struct ms_packet_file_params {
     ms_mem *mem;
     int fd;                    /* taken over whatever is returned */

@@ -1,6 +1,6 @@
 /*
- * The bytes of a segment's file (media/write/packet_file.h), as somebody would write them who knows the format:
- * the checksums are right, whatever else is said.
+ * The bytes of a segment's file (media/write/packet_file.h), as somebody would write them who knows the
+ * format: the checksums are right, whatever else is said.
  */
 #ifndef MS_TESTS_SUPPORT_MEDIA_SEGMENT_H
 #define MS_TESTS_SUPPORT_MEDIA_SEGMENT_H

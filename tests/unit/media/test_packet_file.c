@@ -179,8 +179,8 @@ static bool after_eight(void *arg) {
     return ++*(int *)arg > 8;
 }
 
-/* A gigabyte by its length, a block on the disk: memory does not follow it, and whoever cancels is heard within
-   the file. */
+/* A gigabyte by its length, a block on the disk: memory does not follow it, and whoever cancels is heard
+   within the file. */
 static void a_sparse_file_takes_neither_memory_nor_time(void **state) {
     (void)state;
     struct rusage before, after;
