@@ -20,14 +20,15 @@
 #include "workers/worker_process.h"
 
 #define LOOK_MS 200
-#define END_S 60 /* for a worker that was told to stop */
-#define MOST_TRIES 2
+#define END_S 60      /* for a worker that was told to stop */
+#define MOST_DEATHS 2 /* of workers that make a clip */
 
 typedef enum clip_state { CLIP_WAITS, CLIP_IS_MADE, CLIP_HAS_ENDED } clip_state;
 
 typedef struct clip {
     clip_state state;
-    int tries;
+    int given, deaths;
+    uint32_t refused; /* bit of each seat that has not the memory for it */
 } clip;
 
 typedef struct crew crew;
@@ -65,6 +66,36 @@ static void end_clip(crew *c, int place, const ms_run_report *r, const ms_error 
     cli_batch_say_end(c->b, place, r, err);
 }
 
+/* What another device may well have. */
+static bool is_of_device(ms_status code) {
+    return code == MS_BUDGET || code == MS_HOST_MEMORY || code == MS_DEVICE_MEMORY || code == MS_DEVICE_LOST;
+}
+
+static uint32_t bit_of(const seat *s) {
+    return UINT32_C(1) << (s - s->c->seat);
+}
+
+/* Whether somebody who is left may make it. */
+static bool has_taker(const crew *c, int place) {
+    bool has = false;
+    for (int i = 0; i < c->count; i++)
+        has |= c->seat[i].worker.pid && !(c->clip[place].refused & bit_of(&c->seat[i]));
+    return has;
+}
+
+static void take_failure(seat *s, int place, const ms_error *err) {
+    crew *c = s->c;
+    char name[1024];
+    c->clip[place].refused |= is_of_device(err->code) ? bit_of(s) : 0;
+    if (!is_of_device(err->code) || !has_taker(c, place)) {
+        end_clip(c, place, NULL, err);
+        return;
+    }
+    cli_warn("worker", "%s: %s: %s; another device takes it", cli_batch_name(c->b, place, name, sizeof(name)),
+             s->worker.order.device, err->message);
+    c->clip[place].state = CLIP_WAITS;
+}
+
 static void take_end(seat *s, const ms_json *line) {
     const char *state = ms_json_get_text(line, "state");
     const int place = s->place;
@@ -80,7 +111,7 @@ static void take_end(seat *s, const ms_json *line) {
         return;
     }
     ms_fail(&err, ms_failure_named(ms_json_get_text(line, "name")), "%s", ms_json_get_text(line, "message"));
-    end_clip(s->c, place, &r, &err);
+    take_failure(s, place, &err);
 }
 
 /* It stands for itself in the one line that it has here, so it names the clip. */
@@ -119,7 +150,7 @@ static int alive(const crew *c) {
 /* ---- what they get ---- */
 
 static void give(seat *s, int place) {
-    const bool again = s->c->clip[place].tries++ > 0;
+    const bool again = s->c->clip[place].given++ > 0;
     s->worker.heard.fraction = s->worker.heard.first_fraction = -1;
     s->place = place;
     s->c->clip[place].state = CLIP_IS_MADE;
@@ -128,18 +159,30 @@ static void give(seat *s, int place) {
     (void)dprintf(s->worker.to, "%d %016" PRIx64 " %d\n", place, hash_of(s->c->b, place), again);
 }
 
-static int next_clip(const crew *c) {
+static int next_clip(const seat *s) {
+    const crew *c = s->c;
     for (int i = 0; i < c->b->list.count; i++)
-        if (cli_batch_is_ours(c->b, i) && c->clip[i].state == CLIP_WAITS)
+        if (cli_batch_is_ours(c->b, i) && c->clip[i].state == CLIP_WAITS && !(c->clip[i].refused & bit_of(s)))
             return i;
     return -1;
 }
 
+/* Those whose last taker is gone. */
+static void give_up_orphans(crew *c) {
+    ms_error err;
+    ms_error_clear(&err);
+    ms_fail(&err, MS_BUDGET, "no device that is left has the memory for it");
+    for (int i = 0; i < c->b->list.count; i++)
+        if (c->clip[i].state == CLIP_WAITS && c->clip[i].refused && !has_taker(c, i))
+            end_clip(c, i, NULL, &err);
+}
+
 /* Who has nothing to do waits for what another may give back. */
 static void hand_out(crew *c) {
+    give_up_orphans(c);
     for (int i = 0; i < c->count; i++) {
         seat *s = &c->seat[i];
-        const int place = s->worker.pid && s->ready && s->place < 0 ? next_clip(c) : -1;
+        const int place = s->worker.pid && s->ready && s->place < 0 ? next_clip(s) : -1;
         if (place >= 0)
             give(s, place);
         else if (c->ended == c->ours)
@@ -163,7 +206,7 @@ static void bury(seat *s) {
         c->b->first = err->code;
     if (place < 0)
         return;
-    if (c->clip[place].tries < MOST_TRIES)
+    if (++c->clip[place].deaths < MOST_DEATHS)
         c->clip[place].state = CLIP_WAITS;
     else
         end_clip(c, place, NULL, err);

@@ -1,7 +1,7 @@
 /*
  * A batch on several devices: a process for each, of the same program, has the model to itself and takes one
  * clip after the other, so the faster makes more. A clip whose worker dies is begun once more by another, and
- * goes on where it was.
+ * goes on where it was; one that a device has not the memory for is another's.
  */
 #ifndef CLI_BATCH_CREW_H
 #define CLI_BATCH_CREW_H

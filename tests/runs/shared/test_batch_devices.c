@@ -92,7 +92,9 @@ static void failures_stop_nobody(void **state) {
     shell("cmp odd3.mkv want3.mkv && test ! -e odd0.mkv && test ! -e odd2.mkv && cp in.wav none.wav");
     assert_run_works("batch odd.jsonl " ALL
                      "--steps 3 --device remote,cpu --host-budget 9G -b 1M --resume 2>&1");
-    assert_non_null(strstr(test_output, "the worker on remote ended: "));
+    assert_non_null(strstr(test_output, ": remote: a budget of 1.00 MiB is too small: "));
+    assert_non_null(strstr(test_output, "; another device takes it\n"));
+    assert_non_null(strstr(test_output, "3 made, 1 finished before\n"));
     assert_same("odd");
     write_list("none");
     assert_run_fails(3, "needs at least", "batch none.jsonl " ALL "--steps 3 --device cpu:2 -b 4M");
