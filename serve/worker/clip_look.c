@@ -63,7 +63,7 @@ void clip_look_close(clip_look **clip) {
 
 /* The file alone: a playlist that names others opens none of them. */
 static ms_status open_format(clip_look *c, const char *path, const char *what, ms_error *err) {
-    c->fd = open(path, O_RDONLY | O_CLOEXEC);
+    c->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (c->fd < 0)
         return ms_fail(err, errno == EMFILE || errno == ENFILE || errno == ENOMEM ? MS_IO : MS_BAD_MEDIA,
                        "the %s cannot be read: %s", what, strerror(errno));
