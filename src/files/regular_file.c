@@ -19,10 +19,10 @@ ms_status ms_regular_open(const char *path, int *ret_fd, struct stat *ret_stat, 
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
-        return ms_fail(err, MS_IO, "cannot be opened: %s", strerror(errno));
+        return ms_fail(err, MS_IO, "cannot open: %s", strerror(errno));
     ms_status status = MS_OK;
     if (fstat(fd, &st) != 0)
-        status = ms_fail(err, MS_IO, "cannot be looked at: %s", strerror(errno));
+        status = ms_fail(err, MS_IO, "cannot read its size: %s", strerror(errno));
     else if (why_not(st.st_mode))
         status = ms_fail(err, MS_IO, "%s", why_not(st.st_mode));
     if (status != MS_OK) {
@@ -45,5 +45,5 @@ ms_status ms_regular_fopen(const char *path, FILE **ret_file, ms_error *err) {
         return MS_OK;
     int why = errno;
     close(fd);
-    return ms_fail(err, MS_IO, "%s: cannot be opened: %s", path, strerror(why));
+    return ms_fail(err, MS_IO, "%s: cannot open: %s", path, strerror(why));
 }
