@@ -3,10 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "console/console.h"
 #include "console/signals.h"
+#include "files/in_use.h"
 #include "results/notes.h"
 #include "results/run_events.h"
 #include "results/run_report.h"
@@ -33,10 +35,26 @@ static ms_status make_folder(const char *path, const char *what, ms_error *err) 
     return ms_fail(err, MS_IO, "%s is not a folder for %s, and cannot become one", path, what);
 }
 
-/* Workers read the list themselves, so it must be one that can be read twice. */
+/* Workers read the list themselves, so it must be one that can be read twice: their standard input is
+   another. */
 static bool is_lasting(const char *path) {
-    struct stat st;
-    return stat(path, &st) != 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode);
+    struct stat st, in;
+    if (stat(path, &st) != 0)
+        return true;
+    return (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) &&
+           !(fstat(STDIN_FILENO, &in) == 0 && in.st_dev == st.st_dev && in.st_ino == st.st_ino);
+}
+
+/* What is written must not be what the jobs are read from. */
+static ms_status spare_list(const cli_batch *b, ms_error *err) {
+    const char *const files[] = {b->list.path};
+    const ms_in_use use = {.files = files, .n_files = 1};
+    for (int i = 0; i < b->list.count; i++) {
+        const cli_run_state *s = &b->list.job[i].state;
+        MS_TRY(ms_in_use_spare(&use, s->p.output, "output", err));
+        MS_TRY(ms_in_use_spare(&use, s->report, "report", err));
+    }
+    return MS_OK;
 }
 
 static ms_status take_devices(cli_batch *b, const char *path, ms_error *err) {
@@ -75,6 +93,7 @@ ms_status cli_batch_prepare(cli_batch *b, const void *state, const char *path, m
     MS_TRY(take_devices(b, path, err));
     bool named = c->p.config && c->p.unet && c->p.vae && c->p.whisper;
     MS_TRY(cli_batch_read(path, c, &b->list, err));
+    MS_TRY(spare_list(b, err));
     MS_TRY(cli_choose_model(&c->p.model, c->demo, named, CLI_NEEDS_ALL, &b->model, err));
     MS_TRY(apply_common(c, err));
     MS_TRY(make_folder(c->p.output, "results", err));
@@ -176,10 +195,18 @@ static void put_member(ms_buf *text, const char *name, const char *value) {
     ms_buf_json_string(text, value);
 }
 
-static void tell_event(const char *event, ms_buf *text) {
-    if (!text->failed)
+/* False: there was no memory for it. */
+static bool tell_event(const char *event, ms_buf *text) {
+    const bool told = !text->failed;
+    if (told)
         cli_event(event, text->data);
     ms_buf_free(text);
+    return told;
+}
+
+/* A worker's events have a length (workers/events.h), and who started it knows the name. */
+static const char *output_to_tell(const cli_batch *b, int place) {
+    return b->common.is_worker ? "" : b->list.job[place].state.p.output;
 }
 
 void cli_batch_say_begin(const cli_batch *b, int place, const char *device) {
@@ -188,7 +215,7 @@ void cli_batch_say_begin(const cli_batch *b, int place, const char *device) {
     cli_say("[%d/%d] %s%s%s\n", place + 1, b->list.count, output, device ? " on " : "", device ? device : "");
     ms_buf_init(&text, NULL);
     put_place(&text, b, place);
-    put_member(&text, "output", output);
+    put_member(&text, "output", output_to_tell(b, place));
     if (device) {
         ms_buf_printf(&text, ", ");
         put_member(&text, "device", device);
@@ -206,11 +233,12 @@ static void say_made(cli_batch *b, int place, const ms_run_report *r) {
     ms_buf_init(&text, NULL);
     put_place(&text, b, place);
     put_member(&text, "state", r->already_finished ? "finished-before" : "made");
-    cli_run_put_result(&text, p->output, r);
-    tell_event("job-end", &text);
+    cli_run_put_result(&text, output_to_tell(b, place), r);
+    cli_run_put_rest(&text, r);
+    b->untold |= !tell_event("job-end", &text);
 }
 
-static void say_ended(const cli_batch *b, int place, const ms_error *err) {
+static void say_ended(cli_batch *b, int place, const ms_error *err) {
     ms_buf text;
     ms_buf_init(&text, NULL);
     put_place(&text, b, place);
@@ -219,8 +247,8 @@ static void say_ended(const cli_batch *b, int place, const ms_error *err) {
                   ms_status_name(err->code));
     put_member(&text, "message", err->message);
     ms_buf_printf(&text, ", ");
-    put_member(&text, "output", b->list.job[place].state.p.output);
-    tell_event("job-end", &text);
+    put_member(&text, "output", output_to_tell(b, place));
+    b->untold |= !tell_event("job-end", &text);
 }
 
 static void say_failed(cli_batch *b, int place, const ms_error *err) {

@@ -18,6 +18,7 @@ typedef struct cli_batch {
     cli_batch_totals totals;
     ms_status first; /* of the failures */
     bool noted;      /* what is to be said of the model was said */
+    bool untold;     /* there was no memory to say what became of a clip */
 } cli_batch;
 
 /* Reads the list, chooses the model, makes the folders. state: a cli_run_state. The batch borrows from it. */

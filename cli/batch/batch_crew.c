@@ -29,6 +29,7 @@ typedef struct clip {
     clip_state state;
     int given, deaths;
     uint32_t refused; /* bit of each seat that has not the memory for it */
+    ms_error why;     /* the last refusal, or death */
 } clip;
 
 typedef struct crew crew;
@@ -36,8 +37,9 @@ typedef struct crew crew;
 typedef struct seat {
     crew *c;
     cli_worker worker;
-    bool ready; /* its model is open */
-    int place;  /* of the clip that it makes; -1 = none */
+    bool ready;  /* its model is open */
+    bool let_go; /* nothing more is given to it */
+    int place;   /* of the clip that it makes; -1 = none */
 } seat;
 
 struct crew {
@@ -46,16 +48,19 @@ struct crew {
     int count;
     clip *clip; /* of each place of the list */
     int ours, ended;
-    bool began; /* a worker was ready once */
+    bool began;    /* a worker was ready once */
+    char bits[64]; /* what decides them, of the first that was ready */
     cli_said said;
     double began_s, fraction;
 };
 
 /* The list may have been changed since it was read here. */
 static uint64_t hash_of(const cli_batch *b, int place) {
-    static const uint64_t key[2] = {3, 4};
-    const char *output = b->list.job[place].state.p.output;
-    return ms_siphash(key, output, strlen(output));
+    uint64_t key[2] = {3, 4};
+    const cli_batch_job *j = &b->list.job[place];
+    for (int i = 0; i < j->n_words; i++)
+        key[0] = ms_siphash(key, j->words[i], strlen(j->words[i]));
+    return key[0];
 }
 
 /* ---- what they say ---- */
@@ -68,32 +73,94 @@ static void end_clip(crew *c, int place, const ms_run_report *r, const ms_error 
 
 /* What another device may well have. */
 static bool is_of_device(ms_status code) {
-    return code == MS_BUDGET || code == MS_HOST_MEMORY || code == MS_DEVICE_MEMORY || code == MS_DEVICE_LOST;
+    return code == MS_BUDGET || code == MS_HOST_MEMORY || code == MS_DEVICE_MEMORY;
 }
 
 static uint32_t bit_of(const seat *s) {
     return UINT32_C(1) << (s - s->c->seat);
 }
 
+/* All that were started alike have the same memory. */
+static uint32_t bits_like(const seat *s) {
+    const cli_worker_order *o = &s->worker.order;
+    uint32_t bits = 0;
+    for (int i = 0; i < s->c->count; i++) {
+        const cli_worker_order *other = &s->c->seat[i].worker.order;
+        if (strcmp(o->device, other->device) == 0 && o->budget_bytes == other->budget_bytes &&
+            o->host_budget_bytes == other->host_budget_bytes)
+            bits |= bit_of(&s->c->seat[i]);
+    }
+    return bits;
+}
+
+static bool is_at_work(const seat *s) {
+    return s->worker.pid && !s->let_go;
+}
+
 /* Whether somebody who is left may make it. */
 static bool has_taker(const crew *c, int place) {
     bool has = false;
     for (int i = 0; i < c->count; i++)
-        has |= c->seat[i].worker.pid && !(c->clip[place].refused & bit_of(&c->seat[i]));
+        has |= is_at_work(&c->seat[i]) && !(c->clip[place].refused & bit_of(&c->seat[i]));
     return has;
 }
 
-static void take_failure(seat *s, int place, const ms_error *err) {
+static void let_go(seat *s) {
+    s->let_go = true;
+    cli_worker_close(&s->worker);
+    cli_worker_signal(&s->worker, SIGTERM);
+}
+
+static void tell_death(const seat *s, const ms_error *err) {
+    bool others = false;
+    for (int i = 0; i < s->c->count; i++)
+        others |= &s->c->seat[i] != s && is_at_work(&s->c->seat[i]);
+    cli_warn("worker", "the worker on %s ended: %s%s", s->worker.order.device, err->message,
+             others ? "; the others go on" : "");
+}
+
+/* Its worker died over it, or lost its device. */
+static void give_back(crew *c, int place, const ms_error *err) {
+    clip *given = &c->clip[place];
+    given->why = *err;
+    if (++given->deaths < MOST_DEATHS) {
+        given->state = CLIP_WAITS;
+        return;
+    }
+    if (err->code == MS_CANCELLED) /* of a worker, not of the batch */
+        ms_fail(&given->why, MS_INTERNAL, "workers that made it were ended, %d times", MOST_DEATHS);
+    end_clip(c, place, NULL, &given->why);
+}
+
+static void refuse(seat *s, int place, const ms_error *err) {
     crew *c = s->c;
     char name[1024];
-    c->clip[place].refused |= is_of_device(err->code) ? bit_of(s) : 0;
-    if (!is_of_device(err->code) || !has_taker(c, place)) {
+    c->clip[place].refused |= bits_like(s);
+    c->clip[place].why = *err;
+    if (!has_taker(c, place)) {
         end_clip(c, place, NULL, err);
         return;
     }
     cli_warn("worker", "%s: %s: %s; another device takes it", cli_batch_name(c->b, place, name, sizeof(name)),
              s->worker.order.device, err->message);
     c->clip[place].state = CLIP_WAITS;
+}
+
+/* It lost its device, or somebody ended it alone. */
+static bool is_worker_gone(ms_status code) {
+    return code == MS_DEVICE_LOST || (code == MS_CANCELLED && !cli_interrupted(NULL));
+}
+
+static void take_failure(seat *s, int place, const ms_error *err) {
+    if (is_worker_gone(err->code)) {
+        let_go(s);
+        tell_death(s, err);
+        give_back(s->c, place, err);
+    } else if (is_of_device(err->code)) {
+        refuse(s, place, err);
+    } else {
+        end_clip(s->c, place, NULL, err);
+    }
 }
 
 static void take_end(seat *s, const ms_json *line) {
@@ -112,6 +179,21 @@ static void take_end(seat *s, const ms_json *line) {
     }
     ms_fail(&err, ms_failure_named(ms_json_get_text(line, "name")), "%s", ms_json_get_text(line, "message"));
     take_failure(s, place, &err);
+}
+
+/* Clips have the bits of the first that was ready, wherever they are made. */
+static void take_ready(seat *s, const ms_json *line) {
+    crew *c = s->c;
+    const char *bits = ms_json_get_text(line, "bits");
+    if (!c->began)
+        snprintf(c->bits, sizeof(c->bits), "%s", bits);
+    c->began = s->ready = true;
+    if (strcmp(c->bits, bits) == 0)
+        return;
+    cli_warn("worker",
+             "%s computes as %s, and the batch as %s: its clips would have other bits, so it gets none",
+             s->worker.order.device, bits, c->bits);
+    let_go(s);
 }
 
 /* It stands for itself in the one line that it has here, so it names the clip. */
@@ -133,7 +215,7 @@ static void take_warning(const seat *s, const ms_json *line) {
 static void hear(void *arg, const char *event, const ms_json *line) {
     seat *s = arg;
     if (strcmp(event, "ready") == 0)
-        s->ready = s->c->began = true;
+        take_ready(s, line);
     else if (strcmp(event, "job-end") == 0)
         take_end(s, line);
     else if (strcmp(event, "warning") == 0)
@@ -169,12 +251,9 @@ static int next_clip(const seat *s) {
 
 /* Those whose last taker is gone. */
 static void give_up_orphans(crew *c) {
-    ms_error err;
-    ms_error_clear(&err);
-    ms_fail(&err, MS_BUDGET, "no device that is left has the memory for it");
     for (int i = 0; i < c->b->list.count; i++)
         if (c->clip[i].state == CLIP_WAITS && c->clip[i].refused && !has_taker(c, i))
-            end_clip(c, i, NULL, &err);
+            end_clip(c, i, NULL, &c->clip[i].why);
 }
 
 /* Who has nothing to do waits for what another may give back. */
@@ -182,11 +261,11 @@ static void hand_out(crew *c) {
     give_up_orphans(c);
     for (int i = 0; i < c->count; i++) {
         seat *s = &c->seat[i];
-        const int place = s->worker.pid && s->ready && s->place < 0 ? next_clip(s) : -1;
+        const int place = is_at_work(s) && s->ready && s->place < 0 ? next_clip(s) : -1;
         if (place >= 0)
             give(s, place);
-        else if (c->ended == c->ours)
-            cli_worker_close(&s->worker);
+        else if (c->ended == c->ours && s->worker.pid && !s->let_go)
+            let_go(s); /* it may be loading the model still */
     }
 }
 
@@ -197,19 +276,14 @@ static void bury(seat *s) {
     const ms_error *err = &s->worker.heard.err;
     const int place = s->place;
     s->place = -1;
-    if (s->worker.heard.done || cli_interrupted(NULL))
+    if (s->worker.heard.done || cli_interrupted(NULL) || (s->let_go && place < 0))
         return;
     if (c->began || alive(c))
-        cli_warn("worker", "the worker on %s ended: %s%s", s->worker.order.device, err->message,
-                 alive(c) ? "; the others go on" : "");
+        tell_death(s, err);
     if (c->b->first == MS_OK && !alive(c))
         c->b->first = err->code;
-    if (place < 0)
-        return;
-    if (++c->clip[place].deaths < MOST_DEATHS)
-        c->clip[place].state = CLIP_WAITS;
-    else
-        end_clip(c, place, NULL, err);
+    if (place >= 0)
+        give_back(c, place, err);
 }
 
 static void listen_to_all(crew *c) {
@@ -243,6 +317,8 @@ static void tell(crew *c) {
     ms_run_progress p = {
         .stage = ms_stage_name(MS_STAGE_LOAD), .seconds = ms_now_s() - c->began_s, .eta_s = -1};
     double clips = c->ended;
+    if (c->fraction >= 1)
+        return;
     for (int i = 0; i < c->count; i++) {
         const seat *s = &c->seat[i];
         if (s->place < 0)
@@ -273,9 +349,11 @@ static void follow(crew *c) {
 
 static ms_status start(crew *c, ms_error *err) {
     cli_worker_order order[CLI_MAX_WORKERS];
-    MS_TRY(cli_make_orders(&c->b->common.p, &c->b->devices, order, err));
+    cli_device_list devices = c->b->devices;
+    cli_device_list_cut(&devices, c->ours); /* no more of them than clips */
+    MS_TRY(cli_make_orders(&c->b->common.p, &devices, order, err));
     ms_status status = MS_OK;
-    for (int i = 0; status == MS_OK && i < c->b->devices.count; i++) {
+    for (int i = 0; status == MS_OK && i < devices.count; i++) {
         seat *s = &c->seat[i];
         order[i].takes_clips = true;
         *s = (seat){.c = c, .place = -1};
@@ -287,6 +365,16 @@ static ms_status start(crew *c, ms_error *err) {
     if (status != MS_OK)
         end_all(c);
     return status;
+}
+
+/* Whoever was told that they begin is told that they end. */
+static void end_begun(crew *c) {
+    ms_error err;
+    ms_error_clear(&err);
+    ms_fail(&err, MS_CANCELLED, "cancelled");
+    for (int i = 0; i < c->b->list.count; i++)
+        if (c->clip[i].given && c->clip[i].state != CLIP_HAS_ENDED)
+            end_clip(c, i, NULL, c->clip[i].why.code != MS_OK ? &c->clip[i].why : &err);
 }
 
 /* None was ever ready, so no clip is to blame. */
@@ -307,6 +395,7 @@ ms_status cli_batch_crew(cli_batch *b, ms_error *err) {
     ms_status status = c.ours ? start(&c, err) : MS_OK;
     if (status == MS_OK) {
         follow(&c);
+        end_begun(&c);
         b->totals.left = c.ours - b->totals.made - b->totals.before - b->totals.failed;
         if (!c.began && b->first != MS_CANCELLED && c.ours)
             status = first_error(&c, err);
@@ -329,9 +418,20 @@ static ms_status make(cli_batch *b, int place, bool again) {
     return status;
 }
 
+/* That it can begin, and what decides the bits that it makes. */
+static void say_ready(const cli_batch *b) {
+    ms_model_info info;
+    ms_buf text;
+    ms_model_get_info(b->loaded, &info);
+    ms_buf_init(&text, NULL);
+    ms_buf_printf(&text, "\"bits\": \"%s, %s\"", info.arithmetic, info.precision);
+    cli_event("ready", text.failed ? "" : text.data);
+    ms_buf_free(&text);
+}
+
 ms_status cli_batch_take_clips(cli_batch *b, ms_error *err) {
     char line[64];
-    cli_event("ready", "");
+    say_ready(b);
     while (!cli_interrupted(NULL) && fgets(line, sizeof(line), stdin)) {
         int place = -1, again = 0;
         uint64_t hash = 0;
@@ -340,6 +440,8 @@ ms_status cli_batch_take_clips(cli_batch *b, ms_error *err) {
             return ms_fail(err, MS_INVALID_ARGUMENT, "%s was changed while the batch ran", b->list.path);
         if (make(b, place, again) == MS_CANCELLED)
             return ms_fail(err, MS_CANCELLED, "cancelled");
+        if (b->untold)
+            return ms_fail(err, MS_HOST_MEMORY, "out of memory for what became of a clip");
     }
     return MS_OK;
 }

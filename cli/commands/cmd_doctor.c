@@ -49,13 +49,14 @@ static int check_libraries(void) {
             missing++;
         }
     }
-    cli_checks_row("server", serve_lacks() ? "left out" : "yes", "a page and an HTTP interface (serve)");
-    if (serve_lacks()) {
-        char needed[256];
-        snprintf(needed, sizeof(needed), "it needs %s", serve_lacks());
-        cli_checks_mend(
-            needed,
-            ": apt-get install libmicrohttpd-dev libseccomp-dev libcurl4-openssl-dev; then build again");
+    const char *lacks = serve_lacks();
+    char text[256];
+    snprintf(text, sizeof(text), "a page and an HTTP interface (serve)%s%s", lacks ? "; it needs " : "",
+             lacks ? lacks : "");
+    cli_checks_row("server", lacks ? "left out" : "yes", text);
+    if (lacks) {
+        cli_checks_mend("apt-get install libmicrohttpd-dev libseccomp-dev libcurl4-openssl-dev",
+                        "; then build again");
         missing++;
     }
     return missing;
@@ -122,7 +123,8 @@ static int list_models(void) {
         cli_fetch_models(path, sizeof(path));
         cli_checks_row("official weights", "none",
                        "for real faces (without them `run --demo` knows drawn ones)");
-        cli_checks_mend(path, " 1.5");
+        snprintf(text, sizeof(text), "%s 1.5", path);
+        cli_checks_mend(text, "");
     }
     static cli_model_choice choice;
     const char *demo = NULL;
@@ -232,6 +234,8 @@ static int doctor_run(const void *state, char **arguments, int n_arguments) {
     check_codecs();
     list_devices();
     ms_status tried = s->device ? try_device(s->device, s->seeds, &err) : MS_OK;
+    if (tried != MS_OK && s->json) /* people are told last */
+        cli_checks_row(s->device, "no", err.message);
     const bool real = list_models() > 0 || (dir && !is_random(dir));
     ms_status model = dir ? check_model(dir, s->quick, s->json) : MS_OK;
     const bool fine = whole && model == MS_OK && tried == MS_OK;
@@ -244,7 +248,7 @@ static int doctor_run(const void *state, char **arguments, int n_arguments) {
                  choice.path);
         cli_checks_say(text);
     }
-    cli_checks_end(fine);
+    cli_checks_end(dir, fine);
     return tried == MS_OK ? ms_status_exit_code(model) : cli_fail(&err);
 }
 

@@ -1,6 +1,7 @@
 #include "console/program.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,10 +37,20 @@ static int close_output(int code) {
     return code ? code : failed_code;
 }
 
+/* A file that took the place of a stream that was closed would get what is printed, or be a worker's. */
+static void fill_streams(void) {
+    int fd;
+    while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+        ;
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
 static char output[1 << 16];
 
 int cli_program(int argc, char **argv, int (*run)(int argc, char **argv)) {
     share_the_heap();
+    fill_streams();
     /* the process is the command's own: damage is counted by all that libav says of it */
     ms_libav_log_take(NULL);
     signal(SIGPIPE, SIG_IGN);   /* a reader of progress that ends does not end the run */

@@ -73,7 +73,9 @@ void cli_checks_nor(const char *where) {
 }
 
 static const char *kind_name(ms_finding_kind kind) {
-    return kind == MS_FINDING_FACT ? "fact" : "wrong";
+    static const char *const names[] = {
+        [MS_FINDING_FACT] = "fact", [MS_FINDING_PROBLEM] = "problem", [MS_FINDING_ERROR] = "error"};
+    return names[kind];
 }
 
 void cli_checks_finding(ms_model_part part, ms_finding_kind kind, const char *text) {
@@ -88,16 +90,20 @@ void cli_checks_say(const char *text) {
         cli_print("%s\n", text);
 }
 
-void cli_checks_end(bool fine) {
+void cli_checks_end(const char *model, bool fine) {
     ms_buf all;
     if (!checks.json)
         return;
     end_row();
     ms_buf_init(&all, NULL);
     put(&all, "{\n  ", "memsafe", ms_version());
-    ms_buf_printf(&all, ",\n  \"checks\": [%s],\n  \"model\": [%s],\n  \"fine\": %s\n}\n",
-                  checks.rows ? checks.row.data : "", checks.findings ? checks.finding.data : "",
-                  fine ? "true" : "false");
+    ms_buf_printf(&all, ",\n  \"checks\": [%s],\n  \"model_dir\": ", checks.rows ? checks.row.data : "");
+    if (model)
+        ms_buf_json_string(&all, model);
+    else
+        ms_buf_printf(&all, "null");
+    ms_buf_printf(&all, ",\n  \"model\": [%s],\n  \"fine\": %s\n}\n",
+                  checks.findings ? checks.finding.data : "", fine ? "true" : "false");
     if (!all.failed && !checks.row.failed && !checks.finding.failed)
         cli_print_all(all.data, true);
     ms_buf_free(&all);

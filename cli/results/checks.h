@@ -15,7 +15,8 @@ void cli_checks_group(const char *name);
 /* state: "yes", "no", "none", ... text may be "". */
 void cli_checks_row(const char *name, const char *state, const char *text);
 
-/* Of the row above: what mends it, and what is to be done after that; and where else was looked. */
+/* Of the row above: the command that mends it, and for people what is to be done then; where else was
+   looked. */
 void cli_checks_mend(const char *what, const char *after);
 void cli_checks_nor(const char *where);
 
@@ -25,7 +26,7 @@ void cli_checks_finding(ms_model_part part, ms_finding_kind kind, const char *te
 /* A sentence for people. */
 void cli_checks_say(const char *text);
 
-/* fine: nothing is missing that was looked for. */
-void cli_checks_end(bool fine);
+/* model: the folder that findings are of; NULL = none. fine: nothing is missing that was looked for. */
+void cli_checks_end(const char *model, bool fine);
 
 #endif

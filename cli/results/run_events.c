@@ -58,6 +58,17 @@ void cli_run_put_result(ms_buf *b, const char *output, const ms_run_report *r) {
     ms_buf_json_number(b, r->fps);
 }
 
+void cli_run_put_rest(ms_buf *b, const ms_run_report *r) {
+    ms_buf_printf(b,
+                  ", \"resolution\": %d, \"wanted_resolution\": %d, \"recoveries\": %d, "
+                  "\"frames_interpolated\": %" PRId64 ", \"frames_kept\": %" PRId64
+                  ", \"source_frames_lost\": %" PRId64 ", \"video_frames\": %" PRId64,
+                  r->resolution, r->wanted_resolution, r->recoveries, r->frames_interpolated, r->frames_kept,
+                  r->source_frames_lost, r->video_frames);
+    put_text(b, "job_note", r->job_note);
+    put_text(b, "history_warning", r->history_warning);
+}
+
 void cli_run_take_result(const ms_json *line, ms_run_report *r) {
     r->frames = ms_json_get_integer(line, "frames", 0);
     r->frames_without_face = ms_json_get_integer(line, "frames_without_face", 0);
@@ -68,6 +79,15 @@ void cli_run_take_result(const ms_json *line, ms_run_report *r) {
     r->width = (int)ms_json_get_integer(line, "width", 0);
     r->height = (int)ms_json_get_integer(line, "height", 0);
     r->fps = ms_json_get_number(line, "fps", 0);
+    r->resolution = (int)ms_json_get_integer(line, "resolution", 0);
+    r->wanted_resolution = (int)ms_json_get_integer(line, "wanted_resolution", 0);
+    r->recoveries = (int)ms_json_get_integer(line, "recoveries", 0);
+    r->frames_interpolated = ms_json_get_integer(line, "frames_interpolated", 0);
+    r->frames_kept = ms_json_get_integer(line, "frames_kept", 0);
+    r->source_frames_lost = ms_json_get_integer(line, "source_frames_lost", 0);
+    r->video_frames = ms_json_get_integer(line, "video_frames", 0);
+    snprintf(r->job_note, sizeof(r->job_note), "%s", ms_json_get_text(line, "job_note"));
+    snprintf(r->history_warning, sizeof(r->history_warning), "%s", ms_json_get_text(line, "history_warning"));
 }
 
 void cli_run_done_members(const ms_run_params *p, const ms_run_report *r) {

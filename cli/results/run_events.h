@@ -14,6 +14,9 @@ void cli_run_kept_members(const ms_run_report *report);
 
 /* The members of `done` as text, and a report filled with what they say. */
 void cli_run_put_result(ms_buf *b, const char *output, const ms_run_report *report);
+/* Behind those, what people are told besides. */
+void cli_run_put_rest(ms_buf *b, const ms_run_report *report);
+/* What was not said stays 0. */
 void cli_run_take_result(const ms_json *line, ms_run_report *report);
 
 #endif

@@ -164,7 +164,7 @@ void cli_run_say_result(const ms_run_params *p, const ms_run_report *r) {
     say_frames(r);
     if (cli_console_is_verbose() || r->latents.lossy)
         say_latents(r);
-    if (cli_console_is_verbose())
+    if (cli_console_is_verbose() && r->tier[0]) /* a batch's worker says nothing of it */
         say_memory(r);
 }
 

@@ -61,3 +61,8 @@ ms_status cli_device_list_parse(const char *text, cli_device_list *l, ms_error *
                            "--device: auto is one device by itself, and none of several");
     return MS_OK;
 }
+
+void cli_device_list_cut(cli_device_list *l, int count) {
+    for (; l->count > count; l->count--)
+        l->cpus -= strcmp(l->name[l->count - 1], "cpu") == 0;
+}

@@ -16,4 +16,7 @@ typedef struct cli_device_list {
 /* text: NULL = one, the best. "cpu:N" is N workers on the processor, any other NAME:N one device. */
 ms_status cli_device_list_parse(const char *text, cli_device_list *ret_list, ms_error *err);
 
+/* To the first so many. */
+void cli_device_list_cut(cli_device_list *list, int count);
+
 #endif

@@ -25,6 +25,16 @@ static ms_status find_host_budget(const ms_run_params *p, bool cpu_alone, size_t
     return ms_plan_budget(&plan, ret_bytes, err);
 }
 
+/* The library knows how many there may be. */
+static ms_status check_threads(int threads, ms_error *err) {
+    ms_plan_params plan;
+    size_t budget;
+    ms_plan_params_init(&plan);
+    plan.device = "cpu";
+    plan.threads = threads;
+    return ms_plan_budget(&plan, &budget, err);
+}
+
 static int count_cpus(void) {
     const ms_probe_params params = {.device = "cpu"};
     ms_probe *probe = NULL;
@@ -38,6 +48,7 @@ static int count_cpus(void) {
 ms_status cli_make_orders(const ms_run_params *p, const cli_device_list *l,
                           cli_worker_order order[CLI_MAX_WORKERS], ms_error *err) {
     size_t host = 0;
+    MS_TRY(check_threads(p->threads, err));
     int threads = p->threads ? p->threads : count_cpus();
     MS_TRY(find_host_budget(p, l->cpus == l->count, &host, err));
     for (int i = 0; i < l->count; i++) {

@@ -81,6 +81,8 @@ typedef struct ms_model_info {
     bool loaded;         /* weights are in memory, or the part of them that stays there */
     size_t budget_bytes; /* that holds, of the device's memory */
     size_t held_bytes;   /* of it now: weights, face networks, and on the CPU the process itself */
+    char arithmetic
+        [32]; /* devices of one kind give equal bits: "cpu", or of a card its kind of architecture */
 } ms_model_info;
 
 MS_API void ms_model_get_info_sized(const ms_model *model, ms_model_info *ret_info, size_t info_bytes);

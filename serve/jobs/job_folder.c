@@ -20,7 +20,8 @@ ms_status job_folder_make(int jobs, const char *id, ms_error *err) {
     return MS_OK;
 }
 
-/* What the files of a folder take of the disk; `remove`: and they go. */
+/* What the files of a folder take of the disk, each job's share of a file that several have; `remove`: and
+   they go. */
 static uint64_t walk(int parent, const char *name, bool remove, int depth) {
     uint64_t sum = 0;
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -38,7 +39,7 @@ static uint64_t walk(int parent, const char *name, bool remove, int depth) {
         if (S_ISDIR(s.st_mode) && depth < MOST_DEPTH)
             sum += walk(fd, e->d_name, remove, depth + 1);
         else if (S_ISREG(s.st_mode))
-            sum += (uint64_t)s.st_blocks * 512;
+            sum += (uint64_t)s.st_blocks * 512 / (s.st_nlink ? s.st_nlink : 1);
         if (remove)
             unlinkat(fd, e->d_name, S_ISDIR(s.st_mode) ? AT_REMOVEDIR : 0);
     }

@@ -204,7 +204,7 @@ function send() {
     } catch (error) { /* what came is no JSON: the status says enough */ }
     if (mine.status === 202) {
       hold(answer);
-      drop(before); /* the new one has the video, too */
+      if (before && jobs.has(before) && jobs.get(before).state === 'held') drop(before); /* the new one has the video, too */
     } else if (answer.field === 'video_of' && chosen.video) { /* it has expired, so the video comes once more */
       stored = null;
       send();
@@ -533,12 +533,10 @@ function show(job) {
   const before = jobs.get(job.id);
   jobs.set(job.id, job);
   remember(job);
-  if (held && held.id === job.id) {
-    if (job.state !== 'held') started();
-    else {
-      held = job;
-      showHeld();
-    }
+  if (stored === job.id && job.state !== 'held') started();
+  else if (held && held.id === job.id) {
+    held = job;
+    showHeld();
   }
   if (job.state !== 'held') showRow(job);
   $('empty').hidden = $('jobs').childElementCount > 0;

@@ -67,6 +67,9 @@ static ms_status open_format(clip_look *c, const char *path, const char *what, m
     if (c->fd < 0)
         return ms_fail(err, errno == EMFILE || errno == ENFILE || errno == ENOMEM ? MS_IO : MS_BAD_MEDIA,
                        "the %s cannot be read: %s", what, strerror(errno));
+    struct stat st;
+    if (fstat(c->fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return ms_fail(err, MS_BAD_MEDIA, "the %s is no regular file", what);
     uint8_t *buffer = av_malloc(IO_BYTES);
     c->io = buffer ? avio_alloc_context(buffer, IO_BYTES, 0, c, io_read, NULL, io_seek) : NULL;
     c->format = c->io ? avformat_alloc_context() : NULL;

@@ -29,9 +29,9 @@ typedef struct ms_pose_check_params {
 ms_status ms_pose_store_check(const ms_pose_check_params *params, int64_t *ret_good, ms_error *err);
 void ms_pose_store_close(ms_pose_store **store);
 
-/* MS_DAMAGED names the pose and its field: what is no pose that a face can have, whatever its checksum. */
 int64_t ms_pose_store_count(ms_pose_store *store);
 ms_status ms_pose_store_append(ms_pose_store *store, const ms_pose *pose, ms_error *err);
+/* MS_DAMAGED names the pose and its field: what is no pose that a face can have, whatever its checksum. */
 ms_status ms_pose_store_get(ms_pose_store *store, int64_t index, ms_pose *ret_pose, ms_error *err);
 
 /* What was appended so far is on the disk when it returns. From any thread. */

@@ -312,6 +312,7 @@ void ms_model_get_info_sized(const ms_model *m, ms_model_info *ret_info, size_t 
                        .budget_bytes = m->policy.budget_bytes,
                        .held_bytes = usage.current_bytes};
     snprintf(r.device, sizeof(r.device), "%s", m->compute.dev->description);
+    snprintf(r.arithmetic, sizeof(r.arithmetic), "%s", m->compute.dev->caps.arithmetic);
     snprintf(r.tier, sizeof(r.tier), "%s", ms_tier_name(m->policy.profile.tier));
     snprintf(r.precision, sizeof(r.precision), "%s", ms_dtype_name(m->policy.precision));
     ms_sized_fill(ret_info, info_bytes, &r, sizeof(r));

@@ -855,6 +855,7 @@ class ms_model_info(C.Structure):
         ("loaded", C.c_bool),
         ("budget_bytes", C.c_size_t),
         ("held_bytes", C.c_size_t),
+        ("arithmetic", C.c_char * 32),
     ]
 
 

@@ -58,6 +58,16 @@ static int count(const char *what) {
     return n;
 }
 
+/* It never falls, and 1 is told once. */
+static void check_fraction(void) {
+    double last = 0;
+    for (const char *at = test_output; (at = strstr(at, "\"fraction\": ")) != NULL; at++) {
+        assert_true(atof(at + 12) > last || (atof(at + 12) == last && last < 1));
+        last = atof(at + 12);
+    }
+    assert_true(last == 1);
+}
+
 static void workers_share_the_clips(void **state) {
     (void)state;
     write_list("two");
@@ -69,16 +79,17 @@ static void workers_share_the_clips(void **state) {
     assert_int_equal(count("the model's weights are random"), 1); /* told once, not by each */
     shell("test $(grep -l '\"frames\": 54' reports/two?.json | wc -l) = 4");
 
+    assert_run_works("batch two.jsonl " ALL "--steps 3 --device cpu:2 -y --progress json 2>&1");
+    const char *second = strstr(test_output, "\"event\": \"job\", \"job\": 2"),
+               *end = strstr(test_output, "\"event\": \"job-end\"");
+    assert_true(second && end && second < end); /* both work at once */
+    check_fraction();
+    assert_same("two");
     assert_run_works("batch two.jsonl " ALL "--steps 3 --device cpu,remote --progress json --resume 2>&1");
     assert_int_equal(count("\"state\": \"finished-before\""), CLIPS);
     assert_int_equal(count("\"event\": \"job\", "), CLIPS);
     assert_int_equal(count("\"device\": \""), CLIPS);
     assert_non_null(strstr(test_output, "\"made\": 0, \"finished_before\": 4, \"failed\": 0, \"left\": 0"));
-    double last = 0;
-    for (const char *at = test_output; (at = strstr(at, "\"fraction\": ")) != NULL; at++) {
-        assert_true(atof(at + 12) >= last && atof(at + 12) <= 1);
-        last = atof(at + 12);
-    }
 }
 
 /* A part of the list, a clip that fails, and a worker that cannot work at all. */
@@ -99,6 +110,41 @@ static void failures_stop_nobody(void **state) {
     write_list("none");
     assert_run_fails(3, "needs at least", "batch none.jsonl " ALL "--steps 3 --device cpu:2 -b 4M");
     shell("test ! -e none0.mkv");
+}
+
+/* Names, lists and workers of odd kinds: each clip ends in one way or another, and nobody waits for ever. */
+static void odd_batches_end(void **state) {
+    (void)state;
+    char line[9600];
+    memset(line, 'n', sizeof(line));
+    snprintf(line + 9000, 100, ".mkv");
+    FILE *f = fopen("long.jsonl", "w");
+    assert_non_null(f);
+    fprintf(f, "{\"video\": \"in.avi\", \"audio\": \"in.wav\", \"out\": \"%s\"}\n", line);
+    fprintf(f, "{\"video\": \"in.avi\", \"audio\": \"in.wav\", \"out\": \"short.mkv\"}\n");
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(
+        test_shell("timeout 100 " MS_CLI_PATH " batch long.jsonl " ALL "--steps 1 --device cpu:2 2>&1"), 2);
+    assert_non_null(strstr(test_output, "1 made, 1 failed\n"));
+    assert_int_equal(
+        test_shell("timeout 20 " MS_CLI_PATH " batch /dev/stdin " ALL "--device cpu:2 <long.jsonl 2>&1"), 2);
+    shell("echo '{\"video\": \"in.avi\", \"audio\": \"in.wav\", \"out\": \"s.mkv\", \"report\": "
+          "\"self.jsonl\"}' > "
+          "self.jsonl");
+    assert_run_fails(2, "the report self.jsonl is a file that is read",
+                     "batch self.jsonl -y " ALL "--device cpu:2");
+    assert_run_fails(2, "not -5", "batch two.jsonl " ALL "--device cpu:2 --threads -5");
+    assert_run_fails(2, "not 20000", "batch two.jsonl " ALL "--device cpu:2 --threads 20000");
+    /* One that is asked to end gives its clip to the other. */
+    write_list("asked");
+    shell(
+        MS_CLI_PATH
+        " batch asked.jsonl " ALL "--steps 3 --device cpu:2 >asked.log 2>&1 & p=$!; "
+        "while kill -0 $p && ! test -e asked0.mkv.memsafe/segment-000001; do sleep 0.02; done; "
+        "read -r w rest < /proc/$p/task/$p/children; kill -TERM $w; wait $p && grep -q '^4 made$' asked.log");
+    assert_same("asked");
+    assert_run_works("batch asked.jsonl " ALL "--steps 3 --device cpu:2 -v -y");
+    assert_null(strstr(test_output, " tier,  weights"));
 }
 
 /* Killed as soon as a clip has a segment: it goes on elsewhere. */
@@ -127,9 +173,8 @@ static void what_is_left_is_counted(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(workers_share_the_clips),
-        cmocka_unit_test(failures_stop_nobody),
-        cmocka_unit_test(a_dead_workers_clip_goes_on),
+        cmocka_unit_test(workers_share_the_clips), cmocka_unit_test(failures_stop_nobody),
+        cmocka_unit_test(odd_batches_end),         cmocka_unit_test(a_dead_workers_clip_goes_on),
         cmocka_unit_test(what_is_left_is_counted),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);
