@@ -25,7 +25,7 @@ static void write_list(const char *name) {
 
 static int prepare(void **state) {
     (void)state;
-    test_make_job_inputs(40, 52);
+    test_make_job_inputs(20, 24);
     assert_int_equal(chdir(test_dir()), 0);
     test_set_history("history.db");
     for (int i = 0; i < CLIPS; i++) {
@@ -74,10 +74,10 @@ static void workers_share_the_clips(void **state) {
     assert_run_works("batch two.jsonl " ALL "--steps 3 --device cpu:2 --report reports");
     assert_same("two");
     assert_non_null(strstr(test_output, "[1/4] two0.mkv on cpu\n"));
-    assert_non_null(strstr(test_output, "two3.mkv: 54 frames of 160x144"));
+    assert_non_null(strstr(test_output, "two3.mkv: 26 frames of 160x144"));
     assert_non_null(strstr(test_output, "4 made\n"));
     assert_int_equal(count("the model's weights are random"), 1); /* told once, not by each */
-    shell("test $(grep -l '\"frames\": 54' reports/two?.json | wc -l) = 4");
+    shell("test $(grep -l '\"frames\": 26' reports/two?.json | wc -l) = 4");
 
     assert_run_works("batch two.jsonl " ALL "--steps 3 --device cpu:2 -y --progress json 2>&1");
     const char *second = strstr(test_output, "\"event\": \"job\", \"job\": 2"),
