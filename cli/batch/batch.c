@@ -187,12 +187,7 @@ ms_status cli_batch_make(cli_batch *b, int place, ms_run_report *r, ms_error *er
 /* ---- what is said of it ---- */
 
 static void put_place(ms_buf *text, const cli_batch *b, int place) {
-    ms_buf_printf(text, "\"job\": %d, \"jobs\": %d, ", place + 1, b->list.count);
-}
-
-static void put_member(ms_buf *text, const char *name, const char *value) {
-    ms_buf_printf(text, "\"%s\": ", name);
-    ms_buf_json_string(text, value);
+    ms_buf_printf(text, "\"job\": %d, \"jobs\": %d", place + 1, b->list.count);
 }
 
 /* False: there was no memory for it. */
@@ -215,11 +210,9 @@ void cli_batch_say_begin(const cli_batch *b, int place, const char *device) {
     cli_say("[%d/%d] %s%s%s\n", place + 1, b->list.count, output, device ? " on " : "", device ? device : "");
     ms_buf_init(&text, NULL);
     put_place(&text, b, place);
-    put_member(&text, "output", output_to_tell(b, place));
-    if (device) {
-        ms_buf_printf(&text, ", ");
-        put_member(&text, "device", device);
-    }
+    ms_buf_json_member(&text, ", ", "output", output_to_tell(b, place));
+    if (device)
+        ms_buf_json_member(&text, ", ", "device", device);
     tell_event("job", &text);
 }
 
@@ -232,7 +225,7 @@ static void say_made(cli_batch *b, int place, const ms_run_report *r) {
     cli_show_doubt(r);
     ms_buf_init(&text, NULL);
     put_place(&text, b, place);
-    put_member(&text, "state", r->already_finished ? "finished-before" : "made");
+    ms_buf_json_member(&text, ", ", "state", r->already_finished ? "finished-before" : "made");
     cli_run_put_result(&text, output_to_tell(b, place), r);
     cli_run_put_rest(&text, r);
     b->untold |= !tell_event("job-end", &text);
@@ -242,12 +235,11 @@ static void say_ended(cli_batch *b, int place, const ms_error *err) {
     ms_buf text;
     ms_buf_init(&text, NULL);
     put_place(&text, b, place);
-    put_member(&text, "state", err->code == MS_CANCELLED ? "cancelled" : "failed");
-    ms_buf_printf(&text, ", \"code\": %d, \"name\": \"%s\", ", ms_status_exit_code(err->code),
-                  ms_status_name(err->code));
-    put_member(&text, "message", err->message);
-    ms_buf_printf(&text, ", ");
-    put_member(&text, "output", output_to_tell(b, place));
+    ms_buf_json_member(&text, ", ", "state", err->code == MS_CANCELLED ? "cancelled" : "failed");
+    ms_buf_printf(&text, ", \"code\": %d", ms_status_exit_code(err->code));
+    ms_buf_json_member(&text, ", ", "name", ms_status_name(err->code));
+    ms_buf_json_member(&text, ", ", "message", err->message);
+    ms_buf_json_member(&text, ", ", "output", output_to_tell(b, place));
     b->untold |= !tell_event("job-end", &text);
 }
 

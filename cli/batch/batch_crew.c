@@ -1,7 +1,6 @@
 #include "batch/batch_crew.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,10 +16,8 @@
 #include "results/run_events.h"
 #include "workers/orders.h"
 #include "workers/said.h"
-#include "workers/worker_process.h"
+#include "workers/worker_set.h"
 
-#define LOOK_MS 200
-#define END_S 60      /* for a worker that was told to stop */
 #define MOST_DEATHS 2 /* of workers that make a clip */
 
 typedef enum clip_state { CLIP_WAITS, CLIP_IS_MADE, CLIP_HAS_ENDED } clip_state;
@@ -36,7 +33,7 @@ typedef struct crew crew;
 
 typedef struct seat {
     crew *c;
-    cli_worker worker;
+    cli_worker *worker;
     bool ready;  /* its model is open */
     bool let_go; /* nothing more is given to it */
     int place;   /* of the clip that it makes; -1 = none */
@@ -44,9 +41,9 @@ typedef struct seat {
 
 struct crew {
     cli_batch *b;
-    seat seat[CLI_MAX_WORKERS];
-    int count;
-    clip *clip; /* of each place of the list */
+    cli_worker_set set;
+    seat seat[CLI_MAX_WORKERS]; /* of each of them */
+    clip *clip;                 /* of each place of the list */
     int ours, ended;
     bool began;    /* a worker was ready once */
     char bits[64]; /* what decides them, of the first that was ready */
@@ -82,10 +79,10 @@ static uint32_t bit_of(const seat *s) {
 
 /* All that were started alike have the same memory. */
 static uint32_t bits_like(const seat *s) {
-    const cli_worker_order *o = &s->worker.order;
+    const cli_worker_order *o = &s->worker->order;
     uint32_t bits = 0;
-    for (int i = 0; i < s->c->count; i++) {
-        const cli_worker_order *other = &s->c->seat[i].worker.order;
+    for (int i = 0; i < s->c->set.count; i++) {
+        const cli_worker_order *other = &s->c->seat[i].worker->order;
         if (strcmp(o->device, other->device) == 0 && o->budget_bytes == other->budget_bytes &&
             o->host_budget_bytes == other->host_budget_bytes)
             bits |= bit_of(&s->c->seat[i]);
@@ -94,29 +91,28 @@ static uint32_t bits_like(const seat *s) {
 }
 
 static bool is_at_work(const seat *s) {
-    return s->worker.pid && !s->let_go;
+    return s->worker->pid && !s->let_go;
 }
 
 /* Whether somebody who is left may make it. */
 static bool has_taker(const crew *c, int place) {
     bool has = false;
-    for (int i = 0; i < c->count; i++)
+    for (int i = 0; i < c->set.count; i++)
         has |= is_at_work(&c->seat[i]) && !(c->clip[place].refused & bit_of(&c->seat[i]));
     return has;
 }
 
 static void let_go(seat *s) {
     s->let_go = true;
-    cli_worker_close(&s->worker);
-    cli_worker_signal(&s->worker, SIGTERM);
+    cli_worker_close(s->worker);
+    cli_worker_signal(s->worker, SIGTERM);
 }
 
 static void tell_death(const seat *s, const ms_error *err) {
     bool others = false;
-    for (int i = 0; i < s->c->count; i++)
+    for (int i = 0; i < s->c->set.count; i++)
         others |= &s->c->seat[i] != s && is_at_work(&s->c->seat[i]);
-    cli_warn("worker", "the worker on %s ended: %s%s", s->worker.order.device, err->message,
-             others ? "; the others go on" : "");
+    cli_worker_tell_end(s->worker, err, others);
 }
 
 /* Its worker died over it, or lost its device. */
@@ -142,7 +138,7 @@ static void refuse(seat *s, int place, const ms_error *err) {
         return;
     }
     cli_warn("worker", "%s: %s: %s; another device takes it", cli_batch_name(c->b, place, name, sizeof(name)),
-             s->worker.order.device, err->message);
+             s->worker->order.device, err->message);
     c->clip[place].state = CLIP_WAITS;
 }
 
@@ -192,24 +188,19 @@ static void take_ready(seat *s, const ms_json *line) {
         return;
     cli_warn("worker",
              "%s computes as %s, and the batch as %s: its clips would have other bits, so it gets none",
-             s->worker.order.device, bits, c->bits);
+             s->worker->order.device, bits, c->bits);
     let_go(s);
 }
 
 /* It stands for itself in the one line that it has here, so it names the clip. */
 static void take_warning(const seat *s, const ms_json *line) {
-    const char *code = ms_json_get_text(line, "code"), *kind = ms_json_get_text(line, "kind");
-    char before[16];
+    const char *code = ms_json_get_text(line, "code");
     if (strcmp(code, "job-failed") == 0) /* which the clip's end tells */
         return;
-    if (s->place < 0 || cli_note_is_of_model(code)) {
+    if (s->place < 0 || cli_note_is_of_model(code))
         cli_said_take(&s->c->said, "warning", line);
-        return;
-    }
-    snprintf(before, sizeof(before), "%.12s%s", kind, kind[0] ? ": " : "");
-    if (cli_note_is_shown(code))
-        cli_warn_as(before, code, "%s: %s", s->c->b->list.job[s->place].state.p.output,
-                    ms_json_get_text(line, "message"));
+    else
+        cli_said_tell(line, s->c->b->list.job[s->place].state.p.output);
 }
 
 static void hear(void *arg, const char *event, const ms_json *line) {
@@ -222,23 +213,16 @@ static void hear(void *arg, const char *event, const ms_json *line) {
         take_warning(s, line);
 }
 
-static int alive(const crew *c) {
-    int n = 0;
-    for (int i = 0; i < c->count; i++)
-        n += c->seat[i].worker.pid != 0;
-    return n;
-}
-
 /* ---- what they get ---- */
 
 static void give(seat *s, int place) {
     const bool again = s->c->clip[place].given++ > 0;
-    s->worker.heard.fraction = s->worker.heard.first_fraction = -1;
+    s->worker->heard.fraction = s->worker->heard.first_fraction = -1;
     s->place = place;
     s->c->clip[place].state = CLIP_IS_MADE;
-    cli_batch_say_begin(s->c->b, place, s->worker.order.device);
+    cli_batch_say_begin(s->c->b, place, s->worker->order.device);
     /* Where it cannot be told, the worker has died, which is seen next. */
-    (void)dprintf(s->worker.to, "%d %016" PRIx64 " %d\n", place, hash_of(s->c->b, place), again);
+    (void)dprintf(s->worker->to, "%d %016" PRIx64 " %d\n", place, hash_of(s->c->b, place), again);
 }
 
 static int next_clip(const seat *s) {
@@ -259,57 +243,32 @@ static void give_up_orphans(crew *c) {
 /* Who has nothing to do waits for what another may give back. */
 static void hand_out(crew *c) {
     give_up_orphans(c);
-    for (int i = 0; i < c->count; i++) {
+    for (int i = 0; i < c->set.count; i++) {
         seat *s = &c->seat[i];
         const int place = is_at_work(s) && s->ready && s->place < 0 ? next_clip(s) : -1;
         if (place >= 0)
             give(s, place);
-        else if (c->ended == c->ours && s->worker.pid && !s->let_go)
+        else if (c->ended == c->ours && s->worker->pid && !s->let_go)
             let_go(s); /* it may be loading the model still */
     }
 }
 
 /* ---- following them ---- */
 
-static void bury(seat *s) {
-    crew *c = s->c;
-    const ms_error *err = &s->worker.heard.err;
+static void bury(void *arg, int i) {
+    crew *c = arg;
+    seat *s = &c->seat[i];
+    const ms_error *err = &s->worker->heard.err;
     const int place = s->place;
     s->place = -1;
-    if (s->worker.heard.done || cli_interrupted(NULL) || (s->let_go && place < 0))
+    if (s->worker->heard.done || cli_interrupted(NULL) || (s->let_go && place < 0))
         return;
-    if (c->began || alive(c))
+    if (c->began || cli_worker_set_alive(&c->set))
         tell_death(s, err);
-    if (c->b->first == MS_OK && !alive(c))
+    if (c->b->first == MS_OK && !cli_worker_set_alive(&c->set))
         c->b->first = err->code;
     if (place >= 0)
         give_back(c, place, err);
-}
-
-static void listen_to_all(crew *c) {
-    struct pollfd fds[CLI_MAX_WORKERS];
-    for (int i = 0; i < c->count; i++)
-        fds[i] = (struct pollfd){.fd = c->seat[i].worker.fd, .events = POLLIN};
-    poll(fds, (nfds_t)c->count, LOOK_MS);
-    for (int i = 0; i < c->count; i++) {
-        cli_worker *w = &c->seat[i].worker;
-        const bool lived = w->pid != 0;
-        cli_worker_listen(w);
-        if (lived && !w->pid)
-            bury(&c->seat[i]);
-    }
-}
-
-static void end_all(crew *c) {
-    const double told_s = ms_now_s();
-    for (int i = 0; i < c->count; i++) {
-        cli_worker_close(&c->seat[i].worker);
-        cli_worker_signal(&c->seat[i].worker, SIGTERM);
-    }
-    while (alive(c) && ms_now_s() - told_s < END_S)
-        listen_to_all(c);
-    for (int i = 0; i < c->count; i++)
-        cli_worker_kill(&c->seat[i].worker);
 }
 
 /* Each clip counts alike: how long one is, nobody knows before it is begun. */
@@ -319,13 +278,13 @@ static void tell(crew *c) {
     double clips = c->ended;
     if (c->fraction >= 1)
         return;
-    for (int i = 0; i < c->count; i++) {
+    for (int i = 0; i < c->set.count; i++) {
         const seat *s = &c->seat[i];
         if (s->place < 0)
             continue;
-        clips += s->worker.heard.fraction > 0 ? s->worker.heard.fraction : 0;
-        if (s->worker.heard.stage[0])
-            p.stage = s->worker.heard.stage;
+        clips += s->worker->heard.fraction > 0 ? s->worker->heard.fraction : 0;
+        if (s->worker->heard.stage[0])
+            p.stage = s->worker->heard.stage;
     }
     if (clips / c->ours > c->fraction)
         c->fraction = clips / c->ours;
@@ -336,12 +295,12 @@ static void tell(crew *c) {
 }
 
 static void follow(crew *c) {
-    while (alive(c)) {
+    while (cli_worker_set_alive(&c->set)) {
         hand_out(c);
-        listen_to_all(c);
+        cli_worker_set_listen(&c->set);
         tell(c);
         if (cli_interrupted(NULL)) {
-            end_all(c);
+            cli_worker_set_end(&c->set);
             c->b->first = MS_CANCELLED;
         }
     }
@@ -352,19 +311,12 @@ static ms_status start(crew *c, ms_error *err) {
     cli_device_list devices = c->b->devices;
     cli_device_list_cut(&devices, c->ours); /* no more of them than clips */
     MS_TRY(cli_make_orders(&c->b->common.p, &devices, order, err));
-    ms_status status = MS_OK;
-    for (int i = 0; status == MS_OK && i < devices.count; i++) {
-        seat *s = &c->seat[i];
+    for (int i = 0; i < devices.count; i++) {
         order[i].takes_clips = true;
-        *s = (seat){.c = c, .place = -1};
-        status = cli_worker_start(&s->worker, &order[i], err);
-        s->worker.heard.heard = hear;
-        s->worker.heard.arg = s;
-        c->count += status == MS_OK;
+        c->seat[i] = (seat){.c = c, .worker = &c->set.worker[i], .place = -1};
+        MS_TRY(cli_worker_set_add(&c->set, &order[i], hear, &c->seat[i], err));
     }
-    if (status != MS_OK)
-        end_all(c);
-    return status;
+    return MS_OK;
 }
 
 /* Whoever was told that they begin is told that they end. */
@@ -380,13 +332,13 @@ static void end_begun(crew *c) {
 /* None was ever ready, so no clip is to blame. */
 static ms_status first_error(const crew *c, ms_error *err) {
     if (err)
-        *err = c->seat[0].worker.heard.err;
-    return c->seat[0].worker.heard.err.code;
+        *err = c->seat[0].worker->heard.err;
+    return c->seat[0].worker->heard.err.code;
 }
 
 ms_status cli_batch_crew(cli_batch *b, ms_error *err) {
     static crew c;
-    c = (crew){.b = b, .began_s = ms_now_s()};
+    c = (crew){.b = b, .began_s = ms_now_s(), .set = {.died = bury, .arg = &c}};
     c.clip = calloc((size_t)b->list.count, sizeof(*c.clip));
     if (!c.clip)
         return ms_fail(err, MS_HOST_MEMORY, "out of memory for a batch of %d", b->list.count);

@@ -85,22 +85,15 @@ int cli_batch_worker(int argc, char **argv) {
     static cli_run_state s;
     static cli_batch b;
     cli_worker_order order;
+    char **words;
+    int n_words;
     ms_error err;
-    int n_words, n_arguments;
     ms_error_clear(&err);
-    if (!cli_worker_take_order(argc, argv, &order, &n_words))
-        return ms_fail(&err, MS_INVALID_ARGUMENT, "batch-worker is started by a batch, not by hand"),
-               cli_fail(&err);
-    argv += n_words;
-    argc -= n_words;
-    cli_keep_typed_words(argc, argv);
-    cli_batch_command.defaults(&s);
-    if (cli_parse(&cli_batch_command, argc, argv, &s, &n_arguments, &err) != MS_OK)
+    if (cli_worker_read(&cli_batch_command, argc, argv, &order, &s, &words, &n_words, &err) != MS_OK)
         return cli_fail(&err);
-    s.console = (cli_console_options){.progress = CLI_PROGRESS_JSON};
     cli_console_begin(&s.console);
     cli_worker_apply(&order, &s);
-    ms_status status = cli_batch_prepare(&b, &s, argv[0], &err);
+    ms_status status = cli_batch_prepare(&b, &s, words[0], &err);
     if (status == MS_OK)
         status = cli_batch_open_model(&b, &err);
     if (status == MS_OK) {

@@ -201,16 +201,11 @@ int cli_join(const void *state, char **arguments, int n_arguments) {
 int cli_run_worker(int argc, char **argv) {
     static cli_run_state s;
     cli_worker_order order;
+    char **words;
+    int n_words;
     ms_error err;
-    int n_words, n_arguments;
     ms_error_clear(&err);
-    if (!cli_worker_take_order(argc, argv, &order, &n_words))
-        return ms_fail(&err, MS_INVALID_ARGUMENT, "run-worker is started by a run, not by hand"),
-               cli_fail(&err);
-    cli_keep_typed_words(argc - n_words, argv + n_words);
-    cli_run_command.defaults(&s);
-    if (cli_parse(&cli_run_command, argc - n_words, argv + n_words, &s, &n_arguments, &err) != MS_OK)
+    if (cli_worker_read(&cli_run_command, argc, argv, &order, &s, &words, &n_words, &err) != MS_OK)
         return cli_fail(&err);
-    s.console = (cli_console_options){.progress = CLI_PROGRESS_JSON};
-    return run_as(&s, MS_RUN_WORK_ALL, &order, argv + n_words, n_arguments);
+    return run_as(&s, MS_RUN_WORK_ALL, &order, words, n_words);
 }

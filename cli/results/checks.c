@@ -20,11 +20,6 @@ void cli_checks_begin(bool json) {
     ms_buf_init(&checks.finding, NULL);
 }
 
-static void put(ms_buf *b, const char *before, const char *name, const char *value) {
-    ms_buf_printf(b, "%s\"%s\": ", before, name);
-    ms_buf_json_string(b, value);
-}
-
 static void end_row(void) {
     if (checks.in_row)
         ms_buf_printf(&checks.row, "}");
@@ -52,17 +47,17 @@ void cli_checks_row(const char *name, const char *state, const char *text) {
         return;
     }
     end_row();
-    put(&checks.row, checks.rows++ ? ",\n    {" : "\n    {", "group", checks.group);
-    put(&checks.row, ", ", "name", name);
-    put(&checks.row, ", ", "state", state);
-    put(&checks.row, ", ", "text", text);
+    ms_buf_json_member(&checks.row, checks.rows++ ? ",\n    {" : "\n    {", "group", checks.group);
+    ms_buf_json_member(&checks.row, ", ", "name", name);
+    ms_buf_json_member(&checks.row, ", ", "state", state);
+    ms_buf_json_member(&checks.row, ", ", "text", text);
     checks.in_row = true;
 }
 
 /* As far in as a row that goes on. */
 void cli_checks_mend(const char *what, const char *after) {
     if (checks.json)
-        put(&checks.row, ", ", "mend", what);
+        ms_buf_json_member(&checks.row, ", ", "mend", what);
     else
         cli_print("    mend: %s%s\n", what, after);
 }
@@ -79,9 +74,10 @@ static const char *kind_name(ms_finding_kind kind) {
 }
 
 void cli_checks_finding(ms_model_part part, ms_finding_kind kind, const char *text) {
-    put(&checks.finding, checks.findings++ ? ",\n    {" : "\n    {", "part", ms_model_part_name(part));
-    put(&checks.finding, ", ", "kind", kind_name(kind));
-    put(&checks.finding, ", ", "text", text);
+    ms_buf_json_member(&checks.finding, checks.findings++ ? ",\n    {" : "\n    {", "part",
+                       ms_model_part_name(part));
+    ms_buf_json_member(&checks.finding, ", ", "kind", kind_name(kind));
+    ms_buf_json_member(&checks.finding, ", ", "text", text);
     ms_buf_printf(&checks.finding, "}");
 }
 
@@ -96,7 +92,7 @@ void cli_checks_end(const char *model, bool fine) {
         return;
     end_row();
     ms_buf_init(&all, NULL);
-    put(&all, "{\n  ", "memsafe", ms_version());
+    ms_buf_json_member(&all, "{\n  ", "memsafe", ms_version());
     ms_buf_printf(&all, ",\n  \"checks\": [%s],\n  \"model_dir\": ", checks.rows ? checks.row.data : "");
     if (model)
         ms_buf_json_string(&all, model);

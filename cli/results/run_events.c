@@ -6,11 +6,7 @@
 #include "console/console.h"
 
 static void put_text(ms_buf *b, const char *name, const char *value) {
-    ms_buf_printf(b, "%s\"%s\": ", b->length ? ", " : "", name);
-    if (value)
-        ms_buf_json_string(b, value);
-    else
-        ms_buf_printf(b, "null");
+    ms_buf_json_member(b, b->length ? ", " : "", name, value);
 }
 
 static void put_frames(ms_buf *b, const char *name, int64_t frames) {

@@ -107,32 +107,24 @@ static ms_status write_page(const char *path, const cli_run_state *s, const ms_r
 
 /* ---- what it was made with ---- */
 
-static void text_member(ms_buf *b, const char *separator, const char *name, const char *value) {
-    ms_buf_printf(b, "%s\"%s\": ", separator, name);
-    if (value)
-        ms_buf_json_string(b, value);
-    else
-        ms_buf_printf(b, "null");
-}
-
 static const char *yes(bool value) {
     return value ? "true" : "false";
 }
 
 /* Paths as they were given, then the files that were found with what tells them from others. */
 static void report_model(ms_buf *b, const cli_run_state *s, const ms_run_report *r) {
-    text_member(b, "  \"model\": {", "name", r->model);
-    text_member(b, ", ", "dir", s->p.model);
-    text_member(b, ", ", "config", s->p.config);
-    text_member(b, ", ", "unet", s->p.unet);
-    text_member(b, ", ", "vae", s->p.vae);
-    text_member(b, ", ", "whisper", s->p.whisper);
-    text_member(b, ", ", "faces", s->p.faces);
+    ms_buf_json_member(b, "  \"model\": {", "name", r->model);
+    ms_buf_json_member(b, ", ", "dir", s->p.model);
+    ms_buf_json_member(b, ", ", "config", s->p.config);
+    ms_buf_json_member(b, ", ", "unet", s->p.unet);
+    ms_buf_json_member(b, ", ", "vae", s->p.vae);
+    ms_buf_json_member(b, ", ", "whisper", s->p.whisper);
+    ms_buf_json_member(b, ", ", "faces", s->p.faces);
     ms_buf_printf(b, ",\n    \"files\": [");
     for (int i = 0; i < r->n_model_files; i++) {
-        text_member(b, i ? ",\n      {" : "{", "part", r->model_file[i].part);
-        text_member(b, ", ", "path", r->model_file[i].path);
-        text_member(b, ", ", "identity", r->model_file[i].identity);
+        ms_buf_json_member(b, i ? ",\n      {" : "{", "part", r->model_file[i].part);
+        ms_buf_json_member(b, ", ", "path", r->model_file[i].path);
+        ms_buf_json_member(b, ", ", "identity", r->model_file[i].identity);
         ms_buf_printf(b, "}");
     }
     ms_buf_printf(b, "]},\n");
@@ -170,13 +162,13 @@ static void report_options(ms_buf *b, const cli_run_state *s) {
                   caches[p->latent_cache], p->latent_rank);
     ms_buf_printf(b, ", \"latent_cache_bytes\": %" PRIu64,
                   p->latent_cache_bytes ? p->latent_cache_bytes : UINT64_C(2) << 30);
-    text_member(b, ", ", "latent_cache_dir", p->latent_cache_dir);
-    text_member(b, ",\n    ", "device", p->device);
-    text_member(b, ", ", "pressure_trace", p->pressure_trace);
-    text_member(b, ", ", "track", p->track);
-    text_member(b, ", ", "profile", p->profile.tier);
+    ms_buf_json_member(b, ", ", "latent_cache_dir", p->latent_cache_dir);
+    ms_buf_json_member(b, ",\n    ", "device", p->device);
+    ms_buf_json_member(b, ", ", "pressure_trace", p->pressure_trace);
+    ms_buf_json_member(b, ", ", "track", p->track);
+    ms_buf_json_member(b, ", ", "profile", p->profile.tier);
     bool no_file = p->profile.file_optional && access(p->profile.file, F_OK) != 0;
-    text_member(b, ", ", "profile_file", no_file ? NULL : p->profile.file);
+    ms_buf_json_member(b, ", ", "profile_file", no_file ? NULL : p->profile.file);
     ms_buf_printf(b, ", \"set\": [");
     for (int i = 0; i < p->profile.n_settings; i++) {
         ms_buf_printf(b, "%s", i ? ", " : "");
@@ -189,13 +181,13 @@ static void report_codecs(ms_buf *b, const cli_run_state *s, const ms_run_report
     static const char *const sounds[] = {[MS_AUDIO_OUTPUT_ORIGINAL] = "original",
                                          [MS_AUDIO_OUTPUT_SPEECH] = "speech",
                                          [MS_AUDIO_OUTPUT_NONE] = "none"};
-    text_member(b, "  \"codecs\": {", "video", r->video_codec);
+    ms_buf_json_member(b, "  \"codecs\": {", "video", r->video_codec);
     if (s->p.codec == MS_OUTPUT_FFV1)
         ms_buf_printf(b, ", \"crf\": null");
     else
         ms_buf_printf(b, ", \"crf\": %d", s->p.crf);
-    text_member(b, ", ", "sound", sounds[s->p.audio_output]);
-    text_member(b, ", ", "libavcodec", r->codec_library);
+    ms_buf_json_member(b, ", ", "sound", sounds[s->p.audio_output]);
+    ms_buf_json_member(b, ", ", "libavcodec", r->codec_library);
     ms_buf_printf(b, "},\n");
 }
 

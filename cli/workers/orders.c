@@ -11,28 +11,20 @@ static bool is_processor(const char *device) {
     return strcmp(device, "cpu") == 0;
 }
 
-/* What a run would take of the host: as asked for, else what is free less the tier's margin. */
+/* What a run would take of the host: as asked for, else what is free less the tier's margin. The library is
+   asked in either case: it knows how many threads there may be. */
 static ms_status find_host_budget(const ms_run_params *p, bool cpu_alone, size_t *ret_bytes, ms_error *err) {
     ms_plan_params plan;
-    *ret_bytes = p->host_budget_bytes;
-    if (cpu_alone && p->budget_bytes && (!*ret_bytes || p->budget_bytes < *ret_bytes))
-        *ret_bytes = p->budget_bytes; /* the lesser of the two holds */
-    if (*ret_bytes)
-        return MS_OK;
     ms_plan_params_init(&plan);
     plan.device = "cpu";
     plan.profile = p->profile;
-    return ms_plan_budget(&plan, ret_bytes, err);
-}
-
-/* The library knows how many there may be. */
-static ms_status check_threads(int threads, ms_error *err) {
-    ms_plan_params plan;
-    size_t budget;
-    ms_plan_params_init(&plan);
-    plan.device = "cpu";
-    plan.threads = threads;
-    return ms_plan_budget(&plan, &budget, err);
+    plan.threads = p->threads;
+    MS_TRY(ms_plan_budget(&plan, ret_bytes, err));
+    if (p->host_budget_bytes)
+        *ret_bytes = p->host_budget_bytes;
+    if (cpu_alone && p->budget_bytes && (!p->host_budget_bytes || p->budget_bytes < *ret_bytes))
+        *ret_bytes = p->budget_bytes; /* the lesser of the two holds */
+    return MS_OK;
 }
 
 static int count_cpus(void) {
@@ -48,9 +40,8 @@ static int count_cpus(void) {
 ms_status cli_make_orders(const ms_run_params *p, const cli_device_list *l,
                           cli_worker_order order[CLI_MAX_WORKERS], ms_error *err) {
     size_t host = 0;
-    MS_TRY(check_threads(p->threads, err));
-    int threads = p->threads ? p->threads : count_cpus();
     MS_TRY(find_host_budget(p, l->cpus == l->count, &host, err));
+    int threads = p->threads ? p->threads : count_cpus();
     for (int i = 0; i < l->count; i++) {
         cli_worker_order *o = &order[i];
         *o = (cli_worker_order){.threads = threads / l->count + (i < threads % l->count)};

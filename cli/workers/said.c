@@ -17,13 +17,18 @@ static bool was_said(cli_said *s, const char *message) {
     return false;
 }
 
-static void take_warning(cli_said *s, const ms_json *line) {
-    const char *code = ms_json_get_text(line, "code"), *message = ms_json_get_text(line, "message");
-    const char *kind = ms_json_get_text(line, "kind");
+void cli_said_tell(const ms_json *line, const char *subject) {
+    const char *code = ms_json_get_text(line, "code"), *kind = ms_json_get_text(line, "kind");
     char before[16];
     snprintf(before, sizeof(before), "%.12s%s", kind, kind[0] ? ": " : "");
-    if (cli_note_is_shown(code) && !was_said(s, message))
-        cli_warn_as(before, code, "%s", message);
+    if (cli_note_is_shown(code))
+        cli_warn_as(before, code, "%s%s%s", subject, subject[0] ? ": " : "",
+                    ms_json_get_text(line, "message"));
+}
+
+static void take_warning(cli_said *s, const ms_json *line) {
+    if (cli_note_is_shown(ms_json_get_text(line, "code")) && !was_said(s, ms_json_get_text(line, "message")))
+        cli_said_tell(line, "");
 }
 
 static ms_rung rung_named(const char *name) {
@@ -46,11 +51,15 @@ static void take_first_plan(ms_run_report *r, const ms_json *line) {
     snprintf(r->precision, sizeof(r->precision), "%s", ms_json_get_text(line, "precision"));
 }
 
-/* Each predicts how long it would take to make all that is left by itself. */
+/* Each predicts how long it would take to make all that is left by itself. What was there when one began may
+   be another's work: the least of them was there before all. */
 static void take_plan(cli_said *s, const ms_json *line) {
     const double left_s = ms_json_get_number(line, "eta_s", 0);
+    const int64_t resumed = ms_json_get_integer(line, "frames_resumed", 0);
     if (s->plans++ == 0)
         take_first_plan(&s->plan, line);
+    if (resumed < s->plan.frames_resumed)
+        s->plan.frames_resumed = resumed;
     s->plan.planned_bytes += (size_t)ms_json_get_number(line, "planned_bytes", 0);
     s->plan.budget_bytes += (size_t)ms_json_get_number(line, "budget_bytes", 0);
     s->speed += left_s > 0 ? 1 / left_s : 0;

@@ -19,6 +19,9 @@ typedef struct cli_said {
     int warnings;
 } cli_said;
 
+/* A worker's warning, where it is one that is shown, behind what it is of: "" = the whole. */
+void cli_said_tell(const ms_json *line, const char *subject);
+
 /* cli_events.heard; arg: a cli_said. Warnings are told at once. */
 void cli_said_take(void *arg, const char *event, const ms_json *line);
 

@@ -92,7 +92,7 @@ ms_status cli_worker_start(cli_worker *w, const cli_worker_order *o, ms_error *e
     return MS_OK;
 }
 
-bool cli_worker_take_order(int argc, char **argv, cli_worker_order *o, int *ret_words) {
+static bool take_order(int argc, char **argv, cli_worker_order *o) {
     if (argc < ORDER_WORDS)
         return false;
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || (long)getppid() != strtol(argv[1], NULL, 10))
@@ -101,8 +101,20 @@ bool cli_worker_take_order(int argc, char **argv, cli_worker_order *o, int *ret_
     o->budget_bytes = strtoull(argv[3], NULL, 10);
     o->host_budget_bytes = strtoull(argv[4], NULL, 10);
     o->threads = (int)strtol(argv[5], NULL, 10);
-    *ret_words = ORDER_WORDS;
     return true;
+}
+
+ms_status cli_worker_read(const cli_command *command, int argc, char **argv, cli_worker_order *o,
+                          cli_run_state *s, char ***ret_words, int *ret_count, ms_error *err) {
+    if (!take_order(argc, argv, o))
+        return ms_fail(err, MS_INVALID_ARGUMENT, "%s-worker is started by a %s, not by hand", command->name,
+                       command->name);
+    *ret_words = argv + ORDER_WORDS;
+    cli_keep_typed_words(argc - ORDER_WORDS, *ret_words);
+    command->defaults(s);
+    MS_TRY(cli_parse(command, argc - ORDER_WORDS, *ret_words, s, ret_count, err));
+    s->console = (cli_console_options){.progress = CLI_PROGRESS_JSON};
+    return MS_OK;
 }
 
 void cli_worker_apply(const cli_worker_order *o, cli_run_state *s) {

@@ -40,9 +40,12 @@ void cli_worker_signal(const cli_worker *worker, int number);
 /* At once, whatever it does. */
 void cli_worker_kill(cli_worker *worker);
 
-/* Its side: the order that is in argv[1..], behind "run-worker" or "batch-worker"; *ret_words: how many words
-   of argv that was. False: it was not started by another run. Ends with the process that started it. */
-bool cli_worker_take_order(int argc, char **argv, cli_worker_order *ret_order, int *ret_words);
+/* Its side: what was typed for the whole, behind the order. argv[0]: "run-worker" or "batch-worker", and
+   command is that of its name; ret_state has its defaults and what was typed, ret_words the words that are no
+   options. MS_INVALID_ARGUMENT: it was not started by another process of this program, with whose end its
+   own comes. */
+ms_status cli_worker_read(const cli_command *command, int argc, char **argv, cli_worker_order *ret_order,
+                          cli_run_state *ret_state, char ***ret_words, int *ret_count, ms_error *err);
 /* Device, threads and budgets, over what was typed. */
 void cli_worker_apply(const cli_worker_order *order, cli_run_state *state);
 

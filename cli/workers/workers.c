@@ -1,8 +1,6 @@
 #include "workers/workers.h"
 
 #include <inttypes.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,15 +14,11 @@
 #include "workers/merge.h"
 #include "workers/orders.h"
 #include "workers/said.h"
-#include "workers/worker_process.h"
-
-#define LOOK_MS 200
-#define END_S 60 /* for a worker that was told to stop */
+#include "workers/worker_set.h"
 
 typedef struct crew {
     const cli_run_state *s;
-    int count;
-    cli_worker worker[CLI_MAX_WORKERS];
+    cli_worker_set set;
     cli_merge merge;
     cli_said said;
     bool joins;
@@ -35,8 +29,8 @@ typedef struct crew {
 /* What they all come to; frames_done of it are finished, of the job's. */
 static ms_run_progress sum_up(crew *c) {
     cli_merge_begin(&c->merge);
-    for (int i = 0; i < c->count; i++)
-        cli_merge_add(&c->merge, &c->worker[i].heard, c->worker[i].pid != 0);
+    for (int i = 0; i < c->set.count; i++)
+        cli_merge_add(&c->merge, &c->set.worker[i].heard, c->set.worker[i].pid != 0);
     return cli_merge_end(&c->merge);
 }
 
@@ -64,8 +58,8 @@ static void tell_step(void *arg, const ms_run_progress *step) {
 static void tell_plan(crew *c) {
     const ms_run_params *p = &c->s->p;
     int awaited = 0;
-    for (int i = 0; i < c->count; i++)
-        awaited += c->worker[i].pid != 0 && !c->worker[i].heard.planned;
+    for (int i = 0; i < c->set.count; i++)
+        awaited += c->set.worker[i].pid != 0 && !c->set.worker[i].heard.planned;
     if (c->said.told || awaited || !c->said.plans)
         return;
     c->said.told = true;
@@ -82,50 +76,22 @@ static void tell_plan(crew *c) {
 
 /* ---- following them ---- */
 
-static int alive(const crew *c) {
-    int n = 0;
-    for (int i = 0; i < c->count; i++)
-        n += c->worker[i].pid != 0;
-    return n;
-}
-
-static void listen_to_all(crew *c) {
-    struct pollfd fds[CLI_MAX_WORKERS];
-    bool lived[CLI_MAX_WORKERS] = {false};
-    for (int i = 0; i < c->count; i++) {
-        fds[i] = (struct pollfd){.fd = c->worker[i].fd, .events = POLLIN};
-        lived[i] = c->worker[i].pid != 0;
-    }
-    poll(fds, (nfds_t)c->count, LOOK_MS);
-    for (int i = 0; i < c->count; i++) {
-        cli_worker *w = &c->worker[i];
-        cli_worker_listen(w);
-        if (lived[i] && !w->pid && !w->heard.done &&
-            (w->heard.err.code != MS_CANCELLED || !cli_interrupted(NULL)))
-            cli_warn("worker", "the worker on %s ended: %s%s", w->order.device, w->heard.err.message,
-                     alive(c) ? "; the others go on" : "");
-    }
-}
-
-static void end_all(crew *c) {
-    double told_s = ms_now_s();
-    for (int i = 0; i < c->count; i++)
-        cli_worker_signal(&c->worker[i], SIGTERM);
-    while (alive(c) && ms_now_s() - told_s < END_S)
-        listen_to_all(c);
-    for (int i = 0; i < c->count; i++)
-        cli_worker_kill(&c->worker[i]);
+static void tell_death(void *arg, int i) {
+    crew *c = arg;
+    const cli_worker *w = &c->set.worker[i];
+    if (!w->heard.done && (w->heard.err.code != MS_CANCELLED || !cli_interrupted(NULL)))
+        cli_worker_tell_end(w, &w->heard.err, cli_worker_set_alive(&c->set) > 0);
 }
 
 /* Until all have ended. */
 static ms_status follow(crew *c, ms_error *err) {
-    while (alive(c)) {
-        listen_to_all(c);
+    while (cli_worker_set_alive(&c->set)) {
+        cli_worker_set_listen(&c->set);
         tell_plan(c);
         tell(c);
         if (c->s->p.cancelled && c->s->p.cancelled(c->s->p.arg)) {
-            end_all(c);
-            return ms_fail(err, MS_CANCELLED, "cancelled while %d workers made segments", c->count);
+            cli_worker_set_end(&c->set);
+            return ms_fail(err, MS_CANCELLED, "cancelled while %d workers made segments", c->set.count);
         }
     }
     return MS_OK;
@@ -134,33 +100,26 @@ static ms_status follow(crew *c, ms_error *err) {
 static ms_status start(crew *c, const cli_device_list *l, ms_error *err) {
     cli_worker_order order[CLI_MAX_WORKERS];
     MS_TRY(cli_make_orders(&c->s->p, l, order, err));
-    ms_status status = MS_OK;
-    for (int i = 0; status == MS_OK && i < l->count; i++) {
-        status = cli_worker_start(&c->worker[i], &order[i], err);
-        c->worker[i].heard.heard = cli_said_take;
-        c->worker[i].heard.arg = &c->said;
-        c->count += status == MS_OK;
-    }
-    if (status != MS_OK)
-        end_all(c);
-    return status;
+    for (int i = 0; i < l->count; i++)
+        MS_TRY(cli_worker_set_add(&c->set, &order[i], cli_said_take, &c->said, err));
+    return MS_OK;
 }
 
 /* Where none of them could do anything, the first one's error is the run's. */
 static const cli_worker *first_failed(const crew *c) {
     const cli_worker *failed = NULL;
-    for (int i = c->count - 1; i >= 0; i--) {
-        if (c->worker[i].heard.done)
+    for (int i = c->set.count - 1; i >= 0; i--) {
+        if (c->set.worker[i].heard.done)
             return NULL;
-        failed = &c->worker[i];
+        failed = &c->set.worker[i];
     }
     return failed;
 }
 
 static void fill_report(const crew *c, cli_workers_report *r) {
-    r->count = c->count;
-    for (int i = 0; i < c->count; i++) {
-        const cli_worker *w = &c->worker[i];
+    r->count = c->set.count;
+    for (int i = 0; i < c->set.count; i++) {
+        const cli_worker *w = &c->set.worker[i];
         snprintf(r->worker[i].device, sizeof(r->worker[i].device), "%s", w->order.device);
         if (!w->heard.done)
             snprintf(r->worker[i].problem, sizeof(r->worker[i].problem), "%.255s", w->heard.err.message);
@@ -188,8 +147,8 @@ static ms_status make_segments(crew *c, const cli_device_list *l, cli_workers_re
    itself. */
 static int64_t kept_frames(const crew *c) {
     int64_t frames = c->merge.before;
-    for (int i = 0; i < c->count; i++) {
-        const cli_events *e = &c->worker[i].heard;
+    for (int i = 0; i < c->set.count; i++) {
+        const cli_events *e = &c->set.worker[i].heard;
         const int64_t own = e->done ? e->frames_done : e->frames_kept - e->frames_before;
         frames += e->planned && own > 0 ? own : 0;
     }
@@ -238,7 +197,7 @@ static ms_status run_whole(crew *c, const cli_device_list *l, ms_run_report *r,
 ms_status cli_workers_run(const cli_run_state *s, const cli_device_list *devices, ms_run_report *ret_report,
                           cli_workers_report *ret_workers, ms_error *err) {
     static crew c;
-    c = (crew){.s = s, .merge = {.began_s = ms_now_s()}};
+    c = (crew){.s = s, .merge = {.began_s = ms_now_s()}, .set = {.died = tell_death, .arg = &c}};
     *ret_workers = (cli_workers_report){.count = 0};
     if (s->p.work != MS_RUN_WORK_PART)
         return run_whole(&c, devices, ret_report, ret_workers, err);

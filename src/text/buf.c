@@ -121,6 +121,14 @@ void ms_buf_json_string(ms_buf *buf, const char *text) {
     ms_buf_append(buf, "\"", 1);
 }
 
+void ms_buf_json_member(ms_buf *buf, const char *before, const char *name, const char *text) {
+    ms_buf_printf(buf, "%s\"%s\": ", before, name);
+    if (text)
+        ms_buf_json_string(buf, text);
+    else
+        ms_buf_printf(buf, "null");
+}
+
 void ms_buf_json_number(ms_buf *buf, double value) {
     if (!isfinite(value)) {
         ms_buf_append(buf, "null", 4);

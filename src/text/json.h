@@ -93,6 +93,9 @@ void ms_buf_printf(ms_buf *buf, const char *fmt, ...) MS_PRINTF(2, 3);
 /* A quoted, escaped JSON string. Bytes that are not UTF-8 become U+FFFD. */
 void ms_buf_json_string(ms_buf *buf, const char *text);
 
+/* A member that is a text, NULL = null, behind `before`, like ", ". */
+void ms_buf_json_member(ms_buf *buf, const char *before, const char *name, const char *text);
+
 /* The shortest of %.15g and %.17g that reads back as the same double; "null" for what JSON cannot write. */
 void ms_buf_json_number(ms_buf *buf, double value);
 
