@@ -119,10 +119,13 @@ static void read_holder(const ms_leases *l, const char *name, char ret_holder[TE
     *ret_new = false;
     if (ms_job_folder_read(l->folder, name, false, &fd, NULL) != MS_OK)
         return;
+    /* The size first: a line that is written between the two is read then, and the lease is not taken for one
+       that says nothing. */
+    const bool empty = fstat(fd, &st) == 0 && st.st_size == 0;
     if (!read_line(fd, ret_holder)) {
         ret_holder[0] = 0;
         touch(l);
-        *ret_new = fstat(fd, &st) == 0 && st.st_size == 0 && fstat(l->fd, &ours) == 0 &&
+        *ret_new = empty && fstat(l->fd, &ours) == 0 &&
                    llabs((long long)ours.st_mtim.tv_sec - (long long)st.st_mtim.tv_sec) <= MS_LEASE_BEAT_S;
     }
     close(fd);
