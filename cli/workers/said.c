@@ -31,13 +31,6 @@ static void take_warning(cli_said *s, const ms_json *line) {
         cli_said_tell(line, "");
 }
 
-static ms_rung rung_named(const char *name) {
-    for (int i = 0; i < MS_RUNG_COUNT; i++)
-        if (strcmp(ms_rung_name((ms_rung)i), name) == 0)
-            return (ms_rung)i;
-    return MS_RUNG_AUTO;
-}
-
 static void take_first_plan(ms_run_report *r, const ms_json *line) {
     r->planned_frames = (int64_t)ms_json_get_number(line, "frames", 0);
     r->frames_resumed = (int64_t)ms_json_get_number(line, "frames_resumed", 0);
@@ -45,7 +38,7 @@ static void take_first_plan(ms_run_report *r, const ms_json *line) {
     r->height = (int)ms_json_get_number(line, "height", 0);
     r->fps = ms_json_get_number(line, "fps", 0);
     r->resolution = r->wanted_resolution = (int)ms_json_get_number(line, "resolution", 0);
-    r->rung = rung_named(ms_json_get_text(line, "rung"));
+    r->rung = ms_rung_named(ms_json_get_text(line, "rung"));
     snprintf(r->model, sizeof(r->model), "%s", ms_json_get_text(line, "model"));
     snprintf(r->tier, sizeof(r->tier), "%s", ms_json_get_text(line, "tier"));
     snprintf(r->precision, sizeof(r->precision), "%s", ms_json_get_text(line, "precision"));

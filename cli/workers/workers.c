@@ -9,6 +9,7 @@
 #include "console/console.h"
 #include "console/signals.h"
 #include "memsafe/plan.h"
+#include "options/options.h"
 #include "results/run_events.h"
 #include "results/run_text.h"
 #include "workers/merge.h"
@@ -157,6 +158,20 @@ static int64_t kept_frames(const crew *c) {
 
 /* ---- the whole ---- */
 
+/* A worker is a process: what these names say in it is another file. */
+static ms_status refuse_own(const ms_run_params *p, ms_error *err) {
+    static const char *const own[] = {"/dev/stdin", "/dev/fd/", "/proc/self/"};
+    const char *const read[] = {p->video, p->audio, p->track};
+    for (int i = 0; i < CLI_COUNT(read); i++)
+        for (int k = 0; read[i] && k < CLI_COUNT(own); k++)
+            if (strncmp(read[i], own[k], strlen(own[k])) == 0)
+                return ms_fail(err, MS_INVALID_ARGUMENT,
+                               "%s: each device has a process of its own, in which this names another file; "
+                               "name the file itself",
+                               read[i]);
+    return MS_OK;
+}
+
 static ms_status run_whole(crew *c, const cli_device_list *l, ms_run_report *r,
                            cli_workers_report *ret_workers, ms_error *err) {
     ms_run_params p = c->s->p;
@@ -199,6 +214,7 @@ ms_status cli_workers_run(const cli_run_state *s, const cli_device_list *devices
     static crew c;
     c = (crew){.s = s, .merge = {.began_s = ms_now_s()}, .set = {.died = tell_death, .arg = &c}};
     *ret_workers = (cli_workers_report){.count = 0};
+    MS_TRY(refuse_own(&s->p, err));
     if (s->p.work != MS_RUN_WORK_PART)
         return run_whole(&c, devices, ret_report, ret_workers, err);
     ms_status status = make_segments(&c, devices, ret_workers, err);

@@ -95,6 +95,13 @@ const char *ms_rung_name(ms_rung rung) {
     return rung >= 0 && rung < MS_RUNG_COUNT ? rungs[rung].name : "?";
 }
 
+ms_rung ms_rung_named(const char *name) {
+    for (int rung = 0; name && rung < MS_RUNG_COUNT; rung++)
+        if (strcmp(rungs[rung].name, name) == 0)
+            return (ms_rung)rung;
+    return MS_RUNG_AUTO;
+}
+
 const char *ms_rung_text(ms_rung rung) {
     return rung >= 0 && rung < MS_RUNG_COUNT ? rungs[rung].what : "?";
 }

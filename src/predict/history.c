@@ -358,13 +358,6 @@ ms_status ms_history_add(ms_history *h, const ms_history_run *run, ms_error *err
     return status;
 }
 
-static ms_rung rung_of(const char *name) {
-    for (int i = 0; i < MS_RUNG_COUNT; i++)
-        if (strcmp(name, ms_rung_name((ms_rung)i)) == 0)
-            return (ms_rung)i;
-    return MS_RUNG_AUTO;
-}
-
 static void read_run(sqlite3_stmt *s, ms_history_run *r) {
     char rung[32];
     int c = 1;
@@ -382,7 +375,7 @@ static void read_run(sqlite3_stmt *s, ms_history_run *r) {
     r->steps = sqlite3_column_int(s, c++);
     r->frames = sqlite3_column_int64(s, c++);
     column_text(s, c++, rung, sizeof(rung));
-    r->rung = rung_of(rung);
+    r->rung = ms_rung_named(rung);
     column_text(s, c++, r->layout, sizeof(r->layout));
     r->changes = sqlite3_column_int(s, c++);
     r->budget_bytes = (size_t)sqlite3_column_int64(s, c++);

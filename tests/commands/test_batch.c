@@ -27,11 +27,6 @@ static void write_file(const char *name, const char *text) {
     assert_int_equal(fclose(f), 0);
 }
 
-static void shell(const char *line) {
-    if (system(line) != 0)
-        fail_msg("failed: %s", line);
-}
-
 /* Each is what its own run makes, in whatever company. */
 static void jobs_are_what_their_runs_make(void **state) {
     (void)state;

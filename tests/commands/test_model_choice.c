@@ -29,15 +29,6 @@ static int run_as(const char *path, const char *arguments) {
 
 #define assert_says(text) assert_non_null(strstr(test_output, text))
 
-static void shell(const char *format, ...) {
-    char line[4096];
-    va_list ap;
-    va_start(ap, format);
-    vsnprintf(line, sizeof(line), format, ap);
-    va_end(ap);
-    assert_int_equal(system(line), 0);
-}
-
 static int prepare(void **state) {
     (void)state;
     setenv("MEMSAFE_HISTORY", "off", 1);

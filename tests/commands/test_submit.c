@@ -67,14 +67,14 @@ static int clean_up(void **state) {
     return 0;
 }
 
-static void shell(const char *line) {
+static void shell_says(const char *line) {
     if (test_shell(line) != 0)
         fail_msg("failed: %s: %s", line, test_output);
 }
 
 static int begin_anew(void **state) {
     (void)state;
-    shell("rm -rf fake && mkdir fake && touch fake/states");
+    shell_says("rm -rf fake && mkdir fake && touch fake/states");
     return 0;
 }
 
@@ -88,19 +88,19 @@ static void a_cluster_makes_the_file_of_a_run(void **state) {
                      "--sbatch=--account=film --sbatch --qos=low --report r.json -y 'odd %%j '\\''name.mkv'");
     assert_non_null(strstr(test_output, "split is job 101, 2 tasks are job 102, join is job 103\n"));
     assert_non_null(strstr(test_output, "name.mkv: 26 frames of 160x144, 25 a second"));
-    shell("cmp want.mkv odd*.mkv && test -s r.json && test ! -e odd*.memsafe && test ! -e odd*.slurm");
-    shell("test $(grep -c -- '^sbatch --parsable .*--partition=long --gres=gpu:1 --time=9 --cpus-per-task=1 "
+    shell_says("cmp want.mkv odd*.mkv && test -s r.json && test ! -e odd*.memsafe && test ! -e odd*.slurm");
+    shell_says("test $(grep -c -- '^sbatch --parsable .*--partition=long --gres=gpu:1 --time=9 --cpus-per-task=1 "
           "--account=film --qos=low$' fake/calls) = 3");
-    shell("grep -q -- ' --dependency=afterok:101 --kill-on-invalid-dep=yes --array=1-2 ' fake/calls");
-    shell("grep -q -- ' --dependency=afterok:101,afterany:102 --kill-on-invalid-dep=yes ' fake/calls");
+    shell_says("grep -q -- ' --dependency=afterok:101 --kill-on-invalid-dep=yes --array=1-2 ' fake/calls");
+    shell_says("grep -q -- ' --dependency=afterok:101,afterany:102 --kill-on-invalid-dep=yes ' fake/calls");
     /* Each step has what is its own, and none what is submit's. */
-    shell("grep -q -- ' split .*RESTART.* --threads 1 -i in.avi .* -y ' fake/101.sh");
-    shell("grep -q -- ' run --part auto .* --threads 1 -i in.avi ' fake/102.sh");
-    shell("grep -q -- ' join .* --report r.json -y ' fake/103.sh");
-    shell("! grep -q -- '--report' fake/101.sh fake/102.sh");
-    shell("! grep -q -- ' -y' fake/102.sh");
-    shell("! grep -qE -- '--(tasks|partition|gres|sbatch|cpus|time-limit)' fake/*.sh");
-    shell("mv odd*.mkv odd.mkv");
+    shell_says("grep -q -- ' split .*RESTART.* --threads 1 -i in.avi .* -y ' fake/101.sh");
+    shell_says("grep -q -- ' run --part auto .* --threads 1 -i in.avi ' fake/102.sh");
+    shell_says("grep -q -- ' join .* --report r.json -y ' fake/103.sh");
+    shell_says("! grep -q -- '--report' fake/101.sh fake/102.sh");
+    shell_says("! grep -q -- ' -y' fake/102.sh");
+    shell_says("! grep -qE -- '--(tasks|partition|gres|sbatch|cpus|time-limit)' fake/*.sh");
+    shell_says("mv odd*.mkv odd.mkv");
 }
 
 static void what_is_missing_is_made(void **state) {
@@ -108,9 +108,9 @@ static void what_is_missing_is_made(void **state) {
     assert_run_fails(11, "exists already; -y replaces it", "submit slurm " JOB "odd.mkv");
     assert_run_works("submit slurm " JOB "--resume odd.mkv --progress json");
     assert_non_null(strstr(test_output, "\"already_finished\": true"));
-    shell("tail -n 1 fake/calls | grep -qx 'scancel 101 102 103'");
+    shell_says("tail -n 1 fake/calls | grep -qx 'scancel 101 102 103'");
     assert_run_works("submit slurm " JOB "--tasks 1 -y odd.mkv"); /* job 104 and those behind it */
-    shell("cmp want.mkv odd.mkv && test ! -e odd.mkv.memsafe");
+    shell_says("cmp want.mkv odd.mkv && test ! -e odd.mkv.memsafe");
     assert_run_works("split " JOB "half.mkv");
     assert_run_works("run " JOB "--part 1/2 half.mkv");
     assert_run_fails(11, "an unfinished job is there", "submit slurm " JOB "half.mkv");
@@ -119,7 +119,7 @@ static void what_is_missing_is_made(void **state) {
                                         "\"parts\": \"111\", \"join\": \"112\"}"));
     assert_non_null(strstr(test_output, "\"fraction\": 1, "));
     assert_non_null(strstr(test_output, "\"frames\": 26, "));
-    shell("cmp want.mkv half.mkv && test ! -e half.mkv.slurm && rm half.mkv");
+    shell_says("cmp want.mkv half.mkv && test ! -e half.mkv.slurm && rm half.mkv");
 }
 
 /* What begins again goes on in its log; a task that fails stops nobody, and where all fail it is the error */
@@ -129,11 +129,11 @@ static void failures_are_told(void **state) {
     assert_run_works("submit slurm " JOB "--tasks 2 again.mkv");
     unsetenv("DIE");
     assert_non_null(strstr(test_output, "task 1 of 2 (job 102_1) was put back into the queue by Slurm"));
-    shell("cmp want.mkv again.mkv");
+    shell_says("cmp want.mkv again.mkv");
     assert_run_fails(3, "task 2 of 2 (job 105_2) failed: a budget of 1.00 MiB is too small",
                      "submit slurm " JOB "--tasks 2 -b 1M none.mkv");
     assert_non_null(strstr(test_output, "  what the steps said is in none.mkv.slurm\n"));
-    shell("test -s none.mkv.slurm/join-106.log && rm -r none.mkv.*");
+    shell_says("test -s none.mkv.slurm/join-106.log && rm -r none.mkv.*");
     assert_run_fails(11, "nonsuch", "submit slurm " JOB "-m nonsuch none.mkv");
     assert_null(strstr(test_output, "task 1 of")); /* which had nothing to begin with */
 }
@@ -145,7 +145,7 @@ static void what_slurm_refuses_leaves_nothing_there(void **state) {
     assert_run_fails(11, "Slurm does not take memsafe-join: Batch job submission failed: Invalid account",
                      "submit slurm " JOB "no.mkv");
     unsetenv("REFUSE");
-    shell("tail -n 1 fake/calls | grep -qx 'scancel 101 102' && test ! -e no.mkv.slurm");
+    shell_says("tail -n 1 fake/calls | grep -qx 'scancel 101 102' && test ! -e no.mkv.slurm");
     assert_int_equal(test_shell("PATH=/nonexistent " MS_CLI_PATH " submit slurm " JOB "no.mkv 2>&1"), 11);
     assert_non_null(strstr(test_output, "sbatch is not here: this machine must have Slurm's programs"));
     assert_non_null(strstr(test_output, "slurm-client"));
@@ -162,7 +162,7 @@ static void ctrl_c_cancels_all_of_it(void **state) {
     unsetenv("HOLD");
     if (code != 10 || !strstr(test_output, "cancelled, and all its jobs in Slurm with it"))
         fail_msg("%d: %s", code, test_output);
-    shell("tail -n 1 fake/calls | grep -qx 'scancel 101 102 103'");
+    shell_says("tail -n 1 fake/calls | grep -qx 'scancel 101 102 103'");
 }
 
 static void a_batch_is_an_array(void **state) {
@@ -177,11 +177,11 @@ static void a_batch_is_an_array(void **state) {
     assert_run_fails(11, "jobs.jsonl:3: b3.mkv: cannot read in3.wav", "submit slurm " BATCH "--tasks 2");
     assert_non_null(strstr(test_output, "3 clips of jobs.jsonl in Slurm, as job 101 of 2 tasks\n"));
     assert_non_null(strstr(test_output, "2 made, 1 failed\nmemsafe: 1 of 3 jobs failed\n"));
-    shell("cmp want.mkv b1.mkv && cmp want.mkv b2.mkv && cp in.wav in3.wav");
+    shell_says("cmp want.mkv b1.mkv && cmp want.mkv b2.mkv && cp in.wav in3.wav");
     assert_run_works("submit slurm " BATCH "--tasks 50");
     assert_non_null(strstr(test_output, "1 made, 2 finished before\n"));
-    shell("cmp want.mkv b3.mkv && grep -q -- ' --array=1-3$' fake/calls && test ! -e jobs.jsonl.slurm");
-    shell("echo '[1]' >>jobs.jsonl"); /* seen before anything waits for a node */
+    shell_says("cmp want.mkv b3.mkv && grep -q -- ' --array=1-3$' fake/calls && test ! -e jobs.jsonl.slurm");
+    shell_says("echo '[1]' >>jobs.jsonl"); /* seen before anything waits for a node */
     assert_run_fails(2, "jobs.jsonl:4: a job is an object", "submit slurm " BATCH);
 }
 
@@ -198,7 +198,7 @@ static void wrong_words_are_refused(void **state) {
     assert_run_fails(2, "in.avi is a file that is read", "submit slurm " JOB "in.avi -y");
     assert_run_fails(2, "--threads: -2 is no number of threads", "submit slurm " JOB "no.mkv --threads -2");
     assert_run_fails(2, "backslash", "submit slurm " JOB "'no\\.mkv'");
-    shell("test ! -e fake/calls");
+    shell_says("test ! -e fake/calls");
 }
 
 int main(void) {

@@ -118,6 +118,20 @@ static void plan_follows_the_profile_as_the_run_does(void **state) {
                      "plan --shape tiny --budget 10M --set weight_offload=off");
 }
 
+/* Where nothing says what is free, a budget must. */
+static void without_proc_a_budget_is_asked_for(void **state) {
+    (void)state;
+    if (system("unshare -Urm mount -t tmpfs none /proc 2>/dev/null") != 0) {
+        print_message("    skipped: /proc cannot be covered here\n");
+        skip();
+    }
+    char line[4096];
+    snprintf(line, sizeof(line), "unshare -Urm sh -c 'mount -t tmpfs none /proc && exec %s run %s -o %s' 2>&1",
+             MS_CLI_PATH, inputs, test_file("none.mkv"));
+    assert_int_equal(test_shell(line), ms_status_exit_code(MS_BUDGET));
+    assert_non_null(strstr(test_output, "how much memory is free is not known: name a budget (-b 4G)"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batches_follow_the_profile),
@@ -126,6 +140,7 @@ int main(void) {
         cmocka_unit_test(resolution_is_lowered_only_when_that_is_allowed),
         cmocka_unit_test(help_shows_whole_choices),
         cmocka_unit_test(plan_follows_the_profile_as_the_run_does),
+        cmocka_unit_test(without_proc_a_budget_is_asked_for),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);
 }

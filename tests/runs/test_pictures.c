@@ -48,7 +48,7 @@ static int teardown(void **state) {
     return 0;
 }
 
-static void shell(const char *line) {
+static void in_dir(const char *line) {
     char all[1024];
     snprintf(all, sizeof(all), "cd '%s' && %s", test_dir(), line);
     assert_int_equal(system(all), 0);
@@ -124,31 +124,31 @@ static void what_is_wrong_is_told_by_its_name(void **state) {
     clip_write_raw(test_file("other_%d.png"), &other);
     other.width = other.height = 3000;
     clip_write_raw(test_file("large_%d.png"), &other);
-    shell("mkdir d; cp p_*.png d; cp other_1.png d/p_0008.png");
+    in_dir("mkdir d; cp p_*.png d; cp other_1.png d/p_0008.png");
     assert_fails(test_file("d/p_%04d.png"), 0, MS_BAD_MEDIA, "d/p_0008.png is 176x120, and ");
     assert_fails(test_file("d/p_%04d.png"), 0, MS_BAD_MEDIA,
                  "d/p_0001.png is 160x120: numbered pictures must have one size");
     /* One that the budget has no room for is refused before it is decoded. */
-    shell("cp large_1.png d/p_0008.png");
+    in_dir("cp large_1.png d/p_0008.png");
     assert_fails(test_file("d/p_%04d.png"), (size_t)16 << 20, MS_BAD_MEDIA, "d/p_0008.png is 3000x3000");
     assert_fails(test_file("large_%d.png"), (size_t)16 << 20, MS_BUDGET,
                  "pictures of 3000x3000 take at least");
     assert_fails(test_file("p_%04d.png"), 1000, MS_BUDGET, "the largest of these files takes");
-    shell("rm d/p_0008.png; mkfifo d/p_0008.png");
+    in_dir("rm d/p_0008.png; mkfifo d/p_0008.png");
     assert_fails(test_file("d/p_%04d.png"), 0, MS_IO, "d/p_0008.png: it is no regular file");
-    shell("rm d/p_0008.png; : >d/p_0008.png");
+    in_dir("rm d/p_0008.png; : >d/p_0008.png");
     assert_fails(test_file("d/p_%04d.png"), 0, MS_BAD_MEDIA, "d/p_0008.png is empty");
     /* Numbers begin where FFmpeg would find them. */
-    shell("rm d/*; for i in 5 6 7; do cp p_0001.png d/q$i.png; done");
+    in_dir("rm d/*; for i in 5 6 7; do cp p_0001.png d/q$i.png; done");
     assert_fails(test_file("d/q%d.png"), 0, MS_IO, "with a number from 0 to 4");
-    shell("cp p_0001.png d/q4.png");
+    in_dir("cp p_0001.png d/q4.png");
     ms_video_reader *r = open_reader(test_file("d/q%d.png"), (ms_rational){25, 1});
     assert_int_equal(ms_video_reader_info(r)->frames, 4);
     ms_video_reader_close(&r);
-    shell("cp in.wav d/s1.wav; cp in.mkv d/v1.mkv");
+    in_dir("cp in.wav d/s1.wav; cp in.mkv d/v1.mkv");
     assert_fails(test_file("d/s%d.wav"), 0, MS_UNSUPPORTED, "numbered files of this kind are not read");
     assert_fails(test_file("d/v%d.mkv"), 0, MS_UNSUPPORTED, "numbered files of this kind are not read");
-    shell("rm -r d other_1.png large_1.png");
+    in_dir("rm -r d other_1.png large_1.png");
 }
 
 static void change_byte(const char *path, off_t offset) {
@@ -191,10 +191,10 @@ static void no_picture_is_written_over(void **state) {
     const ms_in_use use = {.files = &pattern, .n_files = 1};
     assert_int_equal(ms_in_use_spare(&use, test_file("p_0009.png"), "output", &err), MS_INVALID_ARGUMENT);
     assert_ms_ok(ms_in_use_spare(&use, test_file("p_0099.png"), "output", &err), &err);
-    shell("cp p_0009.png kept.png");
+    in_dir("cp p_0009.png kept.png");
     assert_run_fails(2, "is a file that is read", "detect --video '%s' --faces %s -o %s -y", pattern,
                      MS_SOURCE_DIR "/models/demo/auxiliary/models/buffalo_l", test_file("p_0009.png"));
-    shell("cmp p_0009.png kept.png && rm kept.png");
+    in_dir("cmp p_0009.png kept.png && rm kept.png");
 }
 
 static void assert_same_frames(const char *a, const char *b) {
@@ -265,7 +265,7 @@ static void a_gap_is_said(void **state) {
     char line[600];
     snprintf(line, sizeof(line),
              "p_0010.png is missing: the video ends there, and 4 files from p_0011.png on are not read");
-    shell("mv p_0010.png away.png");
+    in_dir("mv p_0010.png away.png");
     assert_run_works("run --model %s -i '%s' -a %s --track %s --steps 1 -o %s -y --frames 2",
                      test_file("model"), test_file("p_%04d.png"), test_file("in.wav"), test_file("in.jsonl"),
                      test_file("gap.mkv"));
@@ -277,7 +277,7 @@ static void a_gap_is_said(void **state) {
                      test_file("p_%04d.png"), test_file("in.wav"));
     if (!strstr(test_output, line))
         fail_msg("score: wanted \"%s\" in: %s", line, test_output);
-    shell("mv away.png p_0010.png");
+    in_dir("mv away.png p_0010.png");
     assert_run_works("run --model %s -i '%s' -a %s --track %s --steps 1 -o %s -y --frames 2",
                      test_file("model"), test_file("p_%04d.png"), test_file("in.wav"), test_file("in.jsonl"),
                      test_file("gap.mkv"));

@@ -114,9 +114,7 @@ static void interrupt(const char *output, int number) {
 }
 
 static void fresh_copy(const char *of, const char *name) {
-    char line[256];
-    snprintf(line, sizeof(line), "rm -rf %s && cp -r %s %s", name, of, name);
-    shell(line);
+    shell("rm -rf %s && cp -r %s %s", name, of, name);
 }
 
 /* What an uninterrupted run makes, and an unfinished job of it: made by the first who asks, so that each test
@@ -347,7 +345,7 @@ static void what_is_damaged_is_made_again(void **state) {
     };
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         fresh_copy("saved", "bad.mkv.memsafe");
-        shell(kinds[i].damage);
+        shell("%s", kinds[i].damage);
         assert_run_works(SHORT "--codec ffv1 -o bad.mkv --resume");
         if (!strstr(test_output, kinds[i].said))
             fail_msg("%s: wanted \"%s\" in: %s", kinds[i].damage, kinds[i].said, test_output);
@@ -390,7 +388,7 @@ static void unreadable_jobs_are_replaced_when_asked(void **state) {
     shell("cp in.wav precious && cp in.wav intact");
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         fresh_copy("saved", "bad.mkv.memsafe");
-        shell(kinds[i].damage);
+        shell("%s", kinds[i].damage);
         assert_run_fails(ms_status_exit_code(MS_DAMAGED), kinds[i].said,
                          SHORT "--codec ffv1 -o bad.mkv --resume");
         assert_true(test_exists("bad.mkv.memsafe/segment-000001"));
@@ -415,11 +413,8 @@ static void links_in_a_job_folder_are_refused(void **state) {
     assert_run_works(SHORTEST "--codec ffv1 -o shortest.mkv");
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         for (int hard = 0; hard < 2; hard++) {
-            char line[256];
             fresh_copy("saved", "bad.mkv.memsafe");
-            snprintf(line, sizeof(line), "ln -f%s $PWD/precious bad.mkv.memsafe/%s", hard ? "" : "s",
-                     names[i]);
-            shell(line);
+            shell("ln -f%s $PWD/precious bad.mkv.memsafe/%s", hard ? "" : "s", names[i]);
             assert_run_fails(damaged, names[i], SHORT "--codec ffv1 -o bad.mkv --resume");
             if (!strstr(test_output, hard ? "hard links" : "symbolic link"))
                 fail_msg("%s", test_output);

@@ -72,6 +72,17 @@ static inline int test_shell(const char *line) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/* Runs a line of shell, made as printf() makes it; a test whose line fails fails. */
+__attribute__((format(printf, 1, 2))) static inline void shell(const char *format, ...) {
+    char line[4096];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(line, sizeof(line), format, ap);
+    va_end(ap);
+    if (system(line) != 0)
+        fail_msg("failed: %s", line);
+}
+
 /* Runs a program through the shell; what it printed (both streams) is in
    test_output afterwards. Returns the exit code. */
 static inline int test_program(const char *program, const char *fmt, ...) {

@@ -106,9 +106,4 @@ static inline void assert_log_says(const char *path, const char *text) {
         fail_msg("wanted \"%s\" in: %s", text, test_output);
 }
 
-static inline void shell(const char *line) {
-    if (system(line) != 0)
-        fail_msg("failed: %s", line);
-}
-
 #endif

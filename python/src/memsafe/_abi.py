@@ -1441,6 +1441,7 @@ FUNCTIONS: Dict[str, Tuple[object, List[object]]] = {
     "ms_run_stream_pull_sized": (C.c_int, [C.c_void_p, C.POINTER(ms_run_frame), C.c_size_t, C.POINTER(C.c_bool), C.POINTER(ms_error)]),
     "ms_run_stream_release_sized": (None, [C.c_void_p, C.POINTER(ms_run_frame), C.c_size_t]),
     "ms_rung_name": (C.c_char_p, [C.c_int]),
+    "ms_rung_named": (C.c_int, [C.c_char_p]),
     "ms_rung_text": (C.c_char_p, [C.c_int]),
     "ms_score_params_init_sized": (None, [C.POINTER(ms_score_params), C.c_size_t]),
     "ms_score_sized": (C.c_int, [C.POINTER(ms_score_params), C.c_size_t, C.POINTER(ms_score_report), C.c_size_t, C.POINTER(ms_error)]),

@@ -24,15 +24,8 @@ static int clean_up(void **state) {
 #define JOB                                                                                                  \
     "-i in.avi -a in.wav -m model --track in.jsonl --steps 2 --resolution 64 --codec ffv1 --segment 9 "
 
-static void shell(const char *line) {
-    if (system(line) != 0)
-        fail_msg("failed: %s", line);
-}
-
 static void assert_same(const char *output) {
-    char line[200];
-    snprintf(line, sizeof(line), "cmp want.mkv %s && rm %s && test ! -e %s.memsafe", output, output, output);
-    shell(line);
+    shell("cmp want.mkv %s && rm %s && test ! -e %s.memsafe", output, output, output);
 }
 
 static void workers_make_the_same_file(void **state) {
@@ -179,6 +172,8 @@ static void a_part_that_cannot_write_ends(void **state) {
 
 static void wrong_words_are_refused(void **state) {
     (void)state;
+    assert_run_fails(2, "/dev/stdin: each device has a process of its own", "run " JOB
+                     "--track /dev/stdin --device cpu:2 none.mkv <in.jsonl && test ! -e none.mkv.memsafe");
     assert_run_fails(2, "--part: \"4\" is neither auto nor like 3/8", "run " JOB "--part 4 no.mkv");
     assert_run_fails(2, "part 4 of 3 is none", "run " JOB "--part 4/3 no.mkv");
     assert_run_fails(2, "part 0 of 3 is none", "run " JOB "--part 0/3 no.mkv");

@@ -60,16 +60,6 @@ static void assert_refused(ms_run_params p, ms_run_work work, ms_status status, 
                  err.message);
 }
 
-static void shell(const char *fmt, ...) {
-    char line[600];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(line, sizeof(line), fmt, ap);
-    va_end(ap);
-    if (system(line) != 0)
-        fail_msg("failed: %s", line);
-}
-
 static void assert_joined(ms_run_params p, const char *want) {
     run(p, MS_RUN_WORK_JOIN);
     shell("cmp %s %s", want, p.output);

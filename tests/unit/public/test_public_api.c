@@ -314,6 +314,9 @@ static void null_run(void) {
     GIVES(strcmp(ms_stage_text(MS_STAGE_COUNT), "?") == 0);
     GIVES(strcmp(ms_paste_name(MS_PASTE_COUNT), "?") == 0);
     GIVES(strcmp(ms_rung_name(MS_RUNG_COUNT), "?") == 0);
+    for (int rung = 0; rung < MS_RUNG_COUNT; rung++)
+        GIVES(ms_rung_named(ms_rung_name((ms_rung)rung)) == (ms_rung)rung);
+    GIVES(ms_rung_named("?") == MS_RUNG_AUTO && ms_rung_named(NULL) == MS_RUNG_AUTO);
     GIVES(strcmp(ms_paste_name(MS_PASTE_COUNT), "?") == 0);
     GIVES(strcmp(ms_rung_text((ms_rung)-1), "?") == 0);
     NOTHING(ms_run_params_init(NULL));
