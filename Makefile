@@ -23,6 +23,7 @@ at_once = $$(nproc | awk '{ print $$1 < 4 ? $$1 : 4 }')
 
 check: build
 	ctest --test-dir build --output-on-failure -j "$(at_once)" -LE '^long$$'
+	@tests/left_out build
 	$(MAKE) check-core
 	$(MAKE) check-python
 

@@ -88,9 +88,9 @@ typedef enum ms_rung {
     MS_RUNG_COUNT
 } ms_rung;
 
-MS_API const char *ms_rung_name(ms_rung rung); /* "auto", "full", "batch", ... */
+MS_API const char *ms_rung_name(ms_rung rung);  /* "auto", "full", "batch", ... */
 MS_API ms_rung ms_rung_named(const char *name); /* MS_RUNG_AUTO when there is none of that name */
-MS_API const char *ms_rung_text(ms_rung rung); /* what it does, in a few words */
+MS_API const char *ms_rung_text(ms_rung rung);  /* what it does, in a few words */
 
 typedef struct ms_run_progress {
     const char *stage;    /* ms_stage_name(): what the windows' thread does or waits for */

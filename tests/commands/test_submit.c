@@ -89,8 +89,9 @@ static void a_cluster_makes_the_file_of_a_run(void **state) {
     assert_non_null(strstr(test_output, "split is job 101, 2 tasks are job 102, join is job 103\n"));
     assert_non_null(strstr(test_output, "name.mkv: 26 frames of 160x144, 25 a second"));
     shell_says("cmp want.mkv odd*.mkv && test -s r.json && test ! -e odd*.memsafe && test ! -e odd*.slurm");
-    shell_says("test $(grep -c -- '^sbatch --parsable .*--partition=long --gres=gpu:1 --time=9 --cpus-per-task=1 "
-          "--account=film --qos=low$' fake/calls) = 3");
+    shell_says(
+        "test $(grep -c -- '^sbatch --parsable .*--partition=long --gres=gpu:1 --time=9 --cpus-per-task=1 "
+        "--account=film --qos=low$' fake/calls) = 3");
     shell_says("grep -q -- ' --dependency=afterok:101 --kill-on-invalid-dep=yes --array=1-2 ' fake/calls");
     shell_says("grep -q -- ' --dependency=afterok:101,afterany:102 --kill-on-invalid-dep=yes ' fake/calls");
     /* Each step has what is its own, and none what is submit's. */

@@ -172,7 +172,8 @@ static void a_part_that_cannot_write_ends(void **state) {
 
 static void wrong_words_are_refused(void **state) {
     (void)state;
-    assert_run_fails(2, "/dev/stdin: each device has a process of its own", "run " JOB
+    assert_run_fails(2, "/dev/stdin: each device has a process of its own",
+                     "run " JOB
                      "--track /dev/stdin --device cpu:2 none.mkv <in.jsonl && test ! -e none.mkv.memsafe");
     assert_run_fails(2, "--part: \"4\" is neither auto nor like 3/8", "run " JOB "--part 4 no.mkv");
     assert_run_fails(2, "part 4 of 3 is none", "run " JOB "--part 4/3 no.mkv");
