@@ -87,8 +87,8 @@ static ms_status find(const char *name, const ms_backend **ret_backend, ms_error
     if (!backend) {
         char folders[400];
         ms_plugin_folders_text(folders, sizeof(folders));
-        return ms_fail(err, MS_UNSUPPORTED, "there is no plug-in " PREFIX "%s" SUFFIX " in %s", name,
-                       folders);
+        return ms_fail_hint(err, MS_UNSUPPORTED, MS_HINT_DEVICE_AUTO,
+                            "there is no plug-in " PREFIX "%s" SUFFIX " in %s", name, folders);
     }
     *ret_backend = backend;
     return MS_OK;

@@ -23,7 +23,8 @@ typedef struct ms_host_services {
 typedef const ms_backend *(*ms_plugin_entry)(uint32_t abi, const ms_host_services *services);
 
 /* Finds and loads the plug-in of that name once; later calls give the same table. MS_UNSUPPORTED: there is
-   none, or it cannot be loaded; the message names the file and the reason, or the folders. */
+   none (MS_HINT_DEVICE_AUTO), or it cannot be loaded; the message names the file and the reason, or the
+   folders. */
 ms_status ms_plugin_find(const char *name, const ms_backend **ret_backend, ms_error *err);
 
 #endif

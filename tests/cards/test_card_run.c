@@ -118,16 +118,44 @@ static void pictures_are_the_predicted_ones(void **state) {
         }
 }
 
-/* One hash for all ways to get there. Without length the least budget below is one of them. */
+/* Of a precision, on a card of a class: on every rung, of which three with all schedules, and with more
+   multiprocessors, which take other tiles. */
+static void go_every_way(int arch, int precision, int schedules) {
+    ms_run_params p = params;
+    p.precision = precisions[precision].precision;
+    for (p.rung = MS_RUNG_FULL; p.rung < MS_RUNG_COUNT; p.rung++) {
+        const bool with_all =
+            p.rung == MS_RUNG_FULL || p.rung == MS_RUNG_SLICES || p.rung == MS_RUNG_STREAM_ALL;
+        for (int seed = 1; seed <= (with_all ? schedules : 1); seed++) {
+            setenv("MEMSAFE_SIMT_PROCESSORS", seed % 2 ? "2" : "132", 1);
+            expect(run_as(&p, arch, with_all ? seed : (int)p.rung, ms_rung_name(p.rung),
+                          precisions[precision].psnr),
+                   arch, precision);
+        }
+    }
+    unsetenv("MEMSAFE_SIMT_PROCESSORS");
+}
+
+/* One hash for all ways to get there, in every class of tensor cores. Without length the least budget below
+   is one of them. */
 static void every_way_gives_the_same_bits(void **state) {
     (void)state;
-    ms_run_params p = params;
     if (!at_length)
         skip();
-    for (int i = 0; i < MS_RUNG_COUNT - 1; i++) {
-        p.rung = (ms_rung)(i + 1);
-        for (int seed = 1 + i; seed <= 8; seed++)
-            expect(run_as(&p, 86, seed, ms_rung_name(p.rung), 45), 86, 1);
+    go_every_way(86, 1, 8);
+    go_every_way(90, 1, 8);
+    go_every_way(86, 0, 2);
+    go_every_way(90, 2, 2);
+}
+
+/* Budgets between what is enough and all. */
+static void budgets_give_the_same_bits(size_t least_bytes) {
+    ms_run_params p = params;
+    const size_t budgets[] = {least_bytes + (least_bytes >> 2), least_bytes * 2, least_bytes * 4};
+    for (size_t i = 0; i < sizeof(budgets) / sizeof(budgets[0]); i++) {
+        p.budget_bytes = budgets[i];
+        expect(run_as(&p, 90, (int)i, "a budget", 45), 90, 1);
+        assert_true(report.device_peak_bytes <= p.budget_bytes);
     }
 }
 
@@ -148,6 +176,8 @@ static void the_least_budget_is_enough(void **state) {
     expect(run_as(&p, 86, 5, "the least budget", 45), 86, 1);
     assert_true(report.device_peak_bytes <= p.budget_bytes);
     assert_true(report.rung >= MS_RUNG_STREAM_PART);
+    if (at_length)
+        budgets_give_the_same_bits(p.budget_bytes);
 }
 
 /* In a process of its own, since failures are counted over a process: 0 = as predicted, 1 = after a recovery,

@@ -6,14 +6,18 @@
 
 #include "support/models/tensors.h"
 
+/* Put behind the words of every run: the device, where it is not the processor. */
+static const char *stage_device = "";
+
 /* Runs the program; words are split at blanks, so paths with blanks will not do. */
 static inline int run(const char *fmt, ...) {
     char line[8192];
     va_list ap;
     va_start(ap, fmt);
     int n = snprintf(line, sizeof(line), "%s ", MS_STAGE_PATH);
-    vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
+    n += vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
     va_end(ap);
+    snprintf(line + n, sizeof(line) - (size_t)n, " %s", stage_device);
     int status = system(line);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }

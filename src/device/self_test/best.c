@@ -19,16 +19,15 @@ static ms_status open_named(const ms_compute_params *params, ms_compute *ret_com
     return status;
 }
 
-/* That there is no card is nothing to warn of. */
+/* That there is no card, or no plug-in for one, is nothing to warn of. */
 static bool open_preferred(const ms_compute_params *params, const char *name, ms_compute *ret_compute) {
     ms_compute_params named = *params;
     const ms_backend *backend;
     ms_error problem;
     named.device = name;
     ms_error_clear(&problem);
-    if (ms_plugin_find(name, &backend, &problem) != MS_OK)
-        return false;
-    if (open_named(&named, ret_compute, &problem) == MS_OK)
+    if (ms_plugin_find(name, &backend, &problem) == MS_OK &&
+        open_named(&named, ret_compute, &problem) == MS_OK)
         return true;
     ms_log_tell(problem.hints & MS_HINT_BIT(MS_HINT_DEVICE_AUTO) ? MS_LOG_DETAIL : MS_LOG_WARNING, "device",
                 "the processor does the work: %s", problem.message);

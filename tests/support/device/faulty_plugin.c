@@ -1,5 +1,7 @@
 /* A plug-in that is the back end `dummy` but for one fault, which MEMSAFE_FAULT
-   names: "no_FUNCTION", or a word below. */
+   names: "no_FUNCTION", or a word below. Its name is FAULTY_NAME. With "wrong_kernel" and "sound_kernels" it is
+   the processor's back end instead, which computes. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +11,7 @@
 #include "device/plugin.h"
 
 static ms_backend table;
+static const ms_backend *base;
 static ms_kernels kernels;
 
 static bool fault_is(const char *name) {
@@ -30,10 +33,16 @@ static void memory_of_more(const ms_device *dev, size_t *ret_free_bytes, size_t 
     *ret_free_bytes = *ret_total_bytes + 1;
 }
 
+static ms_status do_nothing(ms_queue *queue, const ms_unary_args *args) {
+    (void)queue;
+    (void)args;
+    return MS_OK;
+}
+
 static ms_status open_faulty(const ms_device_params *params, ms_device **ret_dev, ms_error *err) {
     if (fault_is("opens_nothing"))
         return MS_OK;
-    ms_status status = ms_backend_dummy.open(params, ret_dev, err);
+    ms_status status = base->open(params, ret_dev, err);
     if (status != MS_OK)
         return status;
     ms_device *dev = *ret_dev;
@@ -58,6 +67,10 @@ static ms_status open_faulty(const ms_device_params *params, ms_device **ret_dev
         dev->caps.forms = fault_is("no_choice") ? 2 : -1;
     if (fault_is("huge_context"))
         dev->caps.own_bytes = SIZE_MAX / 4;
+    if (base == &ms_backend_cpu) /* what has one is tested when it is opened */
+        snprintf(dev->caps.identity, sizeof(dev->caps.identity), "%s", getenv("MEMSAFE_FAULT"));
+    if (fault_is("wrong_kernel"))
+        kernels.unary = do_nothing;
     if (fault_is("no_kernels"))
         dev->kernels = NULL;
     if (fault_is("no_kernel"))
@@ -74,8 +87,9 @@ __attribute__((visibility("default"))) const ms_backend *ms_plugin_backend(uint3
 
 const ms_backend *ms_plugin_backend(uint32_t abi, const ms_host_services *host) {
     (void)host;
-    table = ms_backend_dummy;
-    table.name = "faulty";
+    base = fault_is("wrong_kernel") || fault_is("sound_kernels") ? &ms_backend_cpu : &ms_backend_dummy;
+    table = *base;
+    table.name = FAULTY_NAME;
     table.open = open_faulty;
     if (fault_is("other_version"))
         table.abi = abi + 1;

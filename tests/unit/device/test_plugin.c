@@ -7,6 +7,8 @@
 
 #include "device/compute.h"
 #include "device/plugin.h"
+#include "device/self_test/self_test.h"
+#include "memsafe/log.h"
 #include "memsafe/probe.h"
 
 static ms_error err;
@@ -165,6 +167,59 @@ static void a_list_loads_nothing_here(void **state) {
     fclose(maps);
 }
 
+/* ---- which device "auto" is ---- */
+
+static int warnings;
+static char warning[512];
+
+static void note_warning(void *arg, const ms_log_message *m) {
+    (void)arg;
+    warnings++;
+    snprintf(warning, sizeof(warning), "%s", m->text);
+}
+
+/* With a plug-in for cards in that folder, which has that fault, "auto" is that back end. `says`: the one
+   warning, NULL = there is none. */
+static void assert_auto(const char *folder, const char *fault, const char *is, const char *says) {
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        ms_compute c = {0};
+        const ms_compute_params params = {.threads = 1, .isa_limit = MS_ISA_AVX512};
+        setenv("MEMSAFE_PLUGIN_DIR", folder, 1);
+        setenv("MEMSAFE_FAULT", fault, 1);
+        setenv("XDG_CACHE_HOME", test_file("cache"), 1);
+        ms_log_set(note_warning, NULL, MS_LOG_WARNING);
+        ms_status status = ms_compute_open_tested(&params, &c, &err);
+        bool good = status == MS_OK && strcmp(c.dev->backend->name, is) == 0 && warnings == (says ? 1 : 0) &&
+                    (!says || (strstr(warning, "the processor does the work: ") && strstr(warning, says)));
+        if (!good)
+            fprintf(stderr, "%s: %s, %d warnings: %s\n", fault, c.dev ? c.dev->backend->name : err.message,
+                    warnings, warning);
+        ms_compute_close(&c);
+        _exit(good ? 0 : 1);
+    }
+    int ended = 0;
+    assert_int_equal(waitpid(pid, &ended, 0), pid);
+    if (!WIFEXITED(ended) || WEXITSTATUS(ended) != 0)
+        fail_msg("%s: not as wanted", fault);
+}
+
+/* Whatever is wrong with a card, the run goes on, and says why it is the processor's. */
+static void the_processor_stands_in_for_what_is_refused(void **state) {
+    (void)state;
+    char line[1024];
+    assert_auto(MS_FAULTY_CUDA_DIR, "sound_kernels", "cuda", NULL);
+    assert_auto(MS_FAULTY_CUDA_DIR, "wrong_kernel", "cpu", "\"one operand\"");
+    assert_auto(MS_FAULTY_CUDA_DIR, "other_version", "cpu", "another version of memsafe");
+    assert_auto(MS_FAULTY_CUDA_DIR, "opens_nothing", "cpu", "opened no device");
+    assert_auto(MS_FAULTY_PLUGIN_DIR, "there is none", "cpu", NULL);
+    snprintf(line, sizeof(line), "mkdir -p %s && echo garbage >%s/memsafe-cuda.so", test_file("bad"),
+             test_file("bad"));
+    assert_int_equal(system(line), 0);
+    assert_auto(test_file("bad"), "garbage", "cpu", "memsafe-cuda.so: cannot be loaded");
+}
+
 static int clean_up(void **state) {
     (void)state;
     test_dir_remove();
@@ -176,6 +231,7 @@ int main(void) {
         cmocka_unit_test(a_list_loads_nothing_here), /* first: later ones load it */
         cmocka_unit_test(faults_are_told),
         cmocka_unit_test(nothing_is_loaded_from_the_current_folder),
+        cmocka_unit_test(the_processor_stands_in_for_what_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, clean_up);
 }

@@ -173,7 +173,9 @@ cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attr, int dev
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *prop, int device) {
     if (device != 0)
         return cudaErrorInvalidDevice;
-    *prop = (struct cudaDeviceProp){.totalGlobalMem = the_card.limit_bytes, .multiProcessorCount = 2};
+    const char *processors = getenv("MEMSAFE_SIMT_PROCESSORS");
+    *prop = (struct cudaDeviceProp){.totalGlobalMem = the_card.limit_bytes,
+                                    .multiProcessorCount = processors ? atoi(processors) : 2};
     snprintf(prop->name, sizeof(prop->name), "emulated card");
     const char *uuid = getenv("MEMSAFE_SIMT_UUID");
     for (size_t i = 0; uuid && uuid[i] && i < sizeof(prop->uuid.bytes); i++)

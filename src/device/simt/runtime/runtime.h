@@ -12,6 +12,7 @@
  *   MEMSAFE_SIMT=8G,sm_86,SEED       the card's memory, its architecture, the order of streams and of what
  *                                    the emulator draws; each may be left out from behind. "none": there is
  *                                    no card; "old": the driver is too old
+ *   MEMSAFE_SIMT_PROCESSORS=132      how many multiprocessors it says it has; the sizes of tiles go by it
  *   MEMSAFE_SIMT_VMM=0               the driver does not map memory to reserved addresses
  *   MEMSAFE_SIMT_SKIP=1              work is given and looked at as ever, nothing is computed or written:
  *                                    what comes back is zeros. A run comes to its end in no time
