@@ -500,7 +500,7 @@ static void denoising_has_the_same_bits_on_a_device_apart(void **state) {
 }
 
 /* The emulated card in float32: what the official implementation gives, within what the processor is held to.
-   The two types of 16 bits are for test_card_stages. */
+   The two types of 16 bits are for test_card_stages. The loop of 20 steps takes minutes: make check-simt. */
 static int main_on_card(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unet_float32),
@@ -509,11 +509,14 @@ static int main_on_card(void) {
         cmocka_unit_test(unet_wide_shared_storages),
         cmocka_unit_test(vae),
         cmocka_unit_test(speech),
+    };
+    const struct CMUnitTest at_length[] = {
         cmocka_unit_test(denoise),
     };
     stage_device = "--device simt --precision fp32";
     setenv("MEMSAFE_SIMT", "2G,sm_86", 1);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    return failed || !getenv("MEMSAFE_SIMT_LONG") ? failed : cmocka_run_group_tests(at_length, NULL, NULL);
 }
 
 int main(int argc, char **argv) {
