@@ -296,10 +296,12 @@ ms_status ms_denoiser_run(ms_denoiser *d, const ms_context *context, const ms_de
     return check_last(d, context, err);
 }
 
-ms_network_work ms_denoiser_work(const ms_denoiser *d, ms_dtype precision, ms_residency residency) {
-    ms_network_work full = ms_network_get_work(&d->full, precision, residency), cached = full, sum = {0};
+ms_network_work ms_denoiser_work(const ms_denoiser *d, ms_dtype precision, ms_residency residency,
+                                 const ms_probe_rates *roofline) {
+    ms_network_work full = ms_network_get_work(&d->full, precision, residency, roofline), cached = full,
+                    sum = {0};
     if (d->params.deepcache)
-        cached = ms_network_get_work(&d->cached, precision, residency);
+        cached = ms_network_get_work(&d->cached, precision, residency, roofline);
     double runs = (double)(d->branches / d->graph_branches);
     for (int step = 0; step < d->params.steps; step++) {
         const ms_network_work *one = d->params.deepcache && !ms_deepcache_full_step(step) ? &cached : &full;

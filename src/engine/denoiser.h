@@ -65,7 +65,8 @@ ms_status ms_denoiser_run(ms_denoiser *denoiser, const ms_context *context, cons
 bool ms_deepcache_full_step(int step);
 
 /* The work of the whole loop, as prepared. */
-ms_network_work ms_denoiser_work(const ms_denoiser *denoiser, ms_dtype precision, ms_residency residency);
+ms_network_work ms_denoiser_work(const ms_denoiser *denoiser, ms_dtype precision, ms_residency residency,
+                                 const ms_probe_rates *roofline);
 
 /* cached: DeepCache's short one; NULL without DeepCache. */
 const ms_network *ms_denoiser_network(const ms_denoiser *denoiser, bool cached);

@@ -123,10 +123,13 @@ ms_engine_memory ms_engine_get_memory(const ms_engine *engine, const ms_engine_p
 typedef struct ms_engine_work {
     ms_network_work audio, encode, denoise, decode;
 } ms_engine_work;
-ms_engine_work ms_engine_get_work(const ms_engine *engine, const ms_engine_program *program);
+/* roofline: as ms_network_get_work() has it. */
+ms_engine_work ms_engine_get_work(const ms_engine *engine, const ms_engine_program *program,
+                                  const ms_probe_rates *roofline);
 
 /* The work of one step of the UNet, whole and cached. False without DeepCache. */
-bool ms_engine_get_steps(const ms_engine *engine, const ms_engine_program *program, ms_network_work *ret_full,
+bool ms_engine_get_steps(const ms_engine *engine, const ms_engine_program *program,
+                         const ms_probe_rates *roofline, ms_network_work *ret_full,
                          ms_network_work *ret_cached);
 
 /* The networks in the order in which a window runs them, all in the same arena. */

@@ -205,10 +205,10 @@ ms_engine_memory ms_engine_get_memory(const ms_engine *e, const ms_engine_progra
 
 /* A window's pictures: batches read the weights, but the last one computes no more than there is. */
 static ms_network_work batches_work(const ms_engine *e, const ms_engine_program *p, bool encoder,
-                                    double times) {
+                                    double times, const ms_probe_rates *roofline) {
     const int64_t batch = encoder ? p->encode_batch : p->decode_batch;
     ms_network_work work = ms_network_get_work(ms_autoencoder_network(p->vae, encoder), e->p.precision,
-                                               p->residency),
+                                               p->residency, roofline),
                     none = {0};
     double batches = ceil((double)e->window_frames / (double)batch);
     double full = (double)e->window_frames / (double)batch / batches;
@@ -219,21 +219,23 @@ static ms_network_work batches_work(const ms_engine *e, const ms_engine_program 
     return ms_network_work_add(none, work, times * batches);
 }
 
-ms_engine_work ms_engine_get_work(const ms_engine *e, const ms_engine_program *p) {
-    return (ms_engine_work){
-        .audio = ms_network_get_work(ms_features_network(e->features), e->p.precision, p->residency),
-        .encode = batches_work(e, p, true, 2),
-        .denoise = ms_denoiser_work(p->denoiser, e->p.precision, p->residency),
-        .decode = batches_work(e, p, false, 1)};
+ms_engine_work ms_engine_get_work(const ms_engine *e, const ms_engine_program *p,
+                                  const ms_probe_rates *roofline) {
+    return (ms_engine_work){.audio = ms_network_get_work(ms_features_network(e->features), e->p.precision,
+                                                         p->residency, roofline),
+                            .encode = batches_work(e, p, true, 2, roofline),
+                            .denoise = ms_denoiser_work(p->denoiser, e->p.precision, p->residency, roofline),
+                            .decode = batches_work(e, p, false, 1, roofline)};
 }
 
-bool ms_engine_get_steps(const ms_engine *e, const ms_engine_program *p, ms_network_work *ret_full,
-                         ms_network_work *ret_cached) {
+bool ms_engine_get_steps(const ms_engine *e, const ms_engine_program *p, const ms_probe_rates *roofline,
+                         ms_network_work *ret_full, ms_network_work *ret_cached) {
     const ms_network *cached = ms_denoiser_network(p->denoiser, true);
     if (!cached)
         return false;
-    *ret_full = ms_network_get_work(ms_denoiser_network(p->denoiser, false), e->p.precision, p->residency);
-    *ret_cached = ms_network_get_work(cached, e->p.precision, p->residency);
+    *ret_full =
+        ms_network_get_work(ms_denoiser_network(p->denoiser, false), e->p.precision, p->residency, roofline);
+    *ret_cached = ms_network_get_work(cached, e->p.precision, p->residency, roofline);
     return true;
 }
 

@@ -80,6 +80,7 @@ struct ms_node {
     ms_value input[MS_NODE_INPUTS]; /* MS_NO_VALUE where an optional one is absent */
     ms_value output;
     int in_place; /* index of the input whose memory the output may take over, -1 = none */
+    bool unread;  /* that input is there for its memory alone */
     int n_params;
     ms_param param[MS_NODE_PARAMS]; /* MS_NO_PARAM where an optional one is absent */
     int segment;

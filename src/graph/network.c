@@ -1,5 +1,6 @@
 #include "graph/network.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -142,19 +143,18 @@ static double bytes_of(const ms_graph *g, ms_value value) {
            (double)ms_dtype_bytes(ms_graph_dtype(g, value));
 }
 
-/* Adds the work for all rows of a node. Weights and slices are the caller's part. */
-static void add_node(const ms_graph *g, const ms_node *node, ms_network_work *work) {
-    if (!node->op->flops) {
-        work->moved_bytes += bytes_of(g, node->output);
-        for (int i = 0; i < node->n_inputs; i++)
-            work->moved_bytes += bytes_of(g, node->input[i]);
-        return;
-    }
-    double flops = node->op->flops(g, node);
+static double activation_bytes(const ms_graph *g, const ms_node *node) {
+    double bytes = bytes_of(g, node->output);
+    for (int i = 0; i < node->n_inputs; i++)
+        if (!node->unread || i != node->in_place)
+            bytes += bytes_of(g, node->input[i]);
+    return bytes;
+}
+
+static double *flops_of(const ms_graph *g, const ms_node *node, ms_network_work *work) {
     if (strstr(node->op->name, "attention"))
-        work->attention_flops += flops;
-    else
-        *(is_winograd(g, node) ? &work->conv_flops : &work->linear_flops) += flops;
+        return &work->attention_flops;
+    return is_winograd(g, node) ? &work->conv_flops : &work->linear_flops;
 }
 
 static double slices_of(const ms_network *n, const ms_node *node) {
@@ -177,24 +177,67 @@ size_t ms_network_launch_bytes(const ms_network *n) {
     return (size_t)sum;
 }
 
-ms_network_work ms_network_get_work(const ms_network *n, ms_dtype precision, ms_residency residency) {
-    const ms_graph *g = n->graph;
-    const ms_params *params = ms_graph_params(g);
-    ms_network_work work = {0};
-    for (int i = 0; i < ms_graph_node_count(g); i++) {
-        const ms_node *node = ms_graph_node(g, i);
-        add_node(g, node, &work);
-        const double slices = slices_of(n, node);
-        work.passes += slices;
-        for (int p = 0; p < node->n_params; p++) {
-            if (node->param[p] == MS_NO_PARAM)
-                continue;
-            double bytes = slices * (double)ms_param_bytes(params, node->param[p], precision);
-            work.weight_bytes += bytes;
-            work.streamed_bytes += ms_params_is_streamed(params, node->param[p], residency) ? bytes : 0;
-        }
+/* Of a device that computes or moves. Beside their operations, what products read and write counts as none. */
+static ms_network_work work_of(const ms_network *n, const ms_node *node, ms_dtype precision,
+                               ms_residency residency) {
+    const ms_params *params = ms_graph_params(n->graph);
+    ms_network_work work = {.passes = slices_of(n, node)};
+    if (node->op->flops)
+        *flops_of(n->graph, node, &work) = node->op->flops(n->graph, node);
+    else
+        work.moved_bytes = activation_bytes(n->graph, node);
+    for (int p = 0; p < node->n_params; p++) {
+        if (node->param[p] == MS_NO_PARAM)
+            continue;
+        double bytes = work.passes * (double)ms_param_bytes(params, node->param[p], precision);
+        work.weight_bytes += bytes;
+        work.streamed_bytes += ms_params_is_streamed(params, node->param[p], residency) ? bytes : 0;
     }
     return work;
+}
+
+/* Of a device that moves while it computes: what takes longer of the two. Sources that are copied to a
+   workspace are read and written by a kernel of its own before that; the product then reads the copies. */
+static ms_network_work longer_of(const ms_network *n, int index, const ms_network_work *all,
+                                 const ms_probe_rates *rates) {
+    const ms_node *node = ms_graph_node(n->graph, index);
+    const ms_segment *seg = ms_graph_get_segment(n->graph, node->segment);
+    const ms_network_work computed = {.conv_flops = all->conv_flops,
+                                      .linear_flops = all->linear_flops,
+                                      .attention_flops = all->attention_flops},
+                          moved = {.moved_bytes = activation_bytes(n->graph, node),
+                                   .weight_bytes = all->weight_bytes};
+    bool computes = ms_network_seconds(&computed, rates) > ms_network_seconds(&moved, rates);
+    ms_network_work work = computes ? computed : moved;
+    work.streamed_bytes = all->streamed_bytes;
+    work.passes = all->passes;
+    if (n->plan->workspace_bytes[index] > 0) {
+        double slices = (double)(seg->extent * seg->images) / (double)n->plan->slice[node->segment];
+        work.moved_bytes += 2 * slices * (double)n->plan->workspace_bytes[index];
+        work.passes += all->passes;
+    }
+    return work;
+}
+
+ms_network_work ms_network_get_work(const ms_network *n, ms_dtype precision, ms_residency residency,
+                                    const ms_probe_rates *roofline) {
+    ms_network_work sum = {0};
+    for (int i = 0; i < ms_graph_node_count(n->graph); i++) {
+        ms_network_work work = work_of(n, ms_graph_node(n->graph, i), precision, residency);
+        if (roofline)
+            work = longer_of(n, i, &work, roofline);
+        sum = ms_network_work_add(sum, work, 1);
+    }
+    return sum;
+}
+
+/* Packing takes the same cores as computing; reading goes on beside both. */
+double ms_network_seconds(const ms_network_work *w, const ms_probe_rates *a_second) {
+    double busy = w->conv_flops / a_second->conv_flops + w->linear_flops / a_second->linear_flops +
+                  w->attention_flops / a_second->attention_flops + w->moved_bytes / a_second->moved_bytes +
+                  w->weight_bytes / a_second->weight_bytes + w->streamed_bytes / a_second->pack_bytes +
+                  w->passes / a_second->passes;
+    return fmax(busy, w->streamed_bytes / a_second->disk_bytes);
 }
 
 ms_network_work ms_network_work_add(ms_network_work a, ms_network_work b, double times) {

@@ -6,6 +6,7 @@
 #define MS_GRAPH_NETWORK_H
 
 #include "graph/exec.h"
+#include "memsafe/probe.h"
 
 /* What was captured on a device that captures, and for which memory. */
 typedef struct ms_network_list {
@@ -56,15 +57,23 @@ typedef struct ms_network_work {
     /* Multiplications and additions, direct-equivalent; conv: of 3x3 convolutions
        by Winograd, linear: of all other matrix products. */
     double conv_flops, linear_flops, attention_flops;
-    double moved_bytes;    /* read and written by operations that are none of these */
+    double moved_bytes;    /* activations, read and written by operations that are none of these */
     double weight_bytes;   /* read by kernels; once for every slice */
     double streamed_bytes; /* of those, what passes through the stream */
     double passes;         /* operations started, slices counted apart */
 } ms_network_work;
 /* What a captured list takes of the device's memory. */
 size_t ms_network_launch_bytes(const ms_network *network);
-/* The work with weights in that precision; the residency says which are streamed. */
-ms_network_work ms_network_get_work(const ms_network *network, ms_dtype precision, ms_residency residency);
+/*
+ * The work with weights in that precision; the residency says which are streamed. roofline: rates of a device
+ * that moves while it computes; NULL = one that does not. With them, each operation counts by what takes
+ * longer, all else of it as nothing: what it computes, or what it reads and writes, activations of products
+ * too. Copies of sources in a workspace come before that, as passes of their own.
+ */
+ms_network_work ms_network_get_work(const ms_network *network, ms_dtype precision, ms_residency residency,
+                                    const ms_probe_rates *roofline);
+/* At these rates. */
+double ms_network_seconds(const ms_network_work *work, const ms_probe_rates *rates);
 ms_network_work ms_network_work_add(ms_network_work a, ms_network_work b, double times); /* a + times b */
 
 /* Copies a whole input or output, by its name, rows packed, in the value's type;

@@ -255,12 +255,7 @@ ms_status ms_probe_calibrate_sized(const ms_probe *probe, const char *file, cons
     if (history && !ms_history_supported())
         return ms_fail(err, MS_UNSUPPORTED, "this build keeps no history: it was made without SQLite");
     MS_TRY(ms_calibrate(&probe->compute, file, MS_CALIBRATE_FULL_S, &rates, err));
-    const ms_probe_rates told = {
-#define X(rate) .rate = rates.rate,
-        MS_RATE_MAP(X)
-#undef X
-    };
-    ms_sized_fill(ret_rates, rates_bytes, &told, sizeof(told));
+    ms_sized_fill(ret_rates, rates_bytes, &rates, sizeof(rates));
     return history ? keep(probe, history, &rates, err) : MS_OK;
 }
 

@@ -97,7 +97,8 @@ ms_status ms_run_speed_find(const ms_compute *compute, const char *path, const c
     if (kept != MS_OK)
         warn(ret_warning, &trouble);
     ms_history_close(&history);
-    if (!compute->dev->caps.host_memory)
+    speed.roofline = !compute->dev->caps.host_memory;
+    if (speed.roofline)
         speed.host_flops = ms_run_host_flops(compute);
     if (status == MS_OK)
         *ret_speed = speed;
@@ -127,6 +128,7 @@ bool ms_run_speed_of_card(const ms_compute *compute, const char *path, const ms_
         warn(ret_warning, &trouble);
     if (status != MS_OK || speed.calibration == 0)
         return false;
+    speed.roofline = true;
     speed.host_flops = ms_run_host_flops(compute);
     *ret_speed = speed;
     return true;

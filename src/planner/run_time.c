@@ -26,34 +26,30 @@ ms_run_speed ms_run_speed_nominal(void) {
     return s;
 }
 
-/* Packing takes the same cores as computing; reading goes on beside both. */
-static double seconds_of(const ms_calibration *c, ms_network_work w) {
-    double busy = w.conv_flops / c->conv_flops + w.linear_flops / c->linear_flops +
-                  w.attention_flops / c->attention_flops + w.moved_bytes / c->moved_bytes +
-                  w.weight_bytes / c->weight_bytes + w.streamed_bytes / c->pack_bytes + w.passes / c->passes;
-    return fmax(busy, w.streamed_bytes / c->disk_bytes);
+static const ms_calibration *roofline_of(const ms_run_speed *speed) {
+    return speed->roofline ? &speed->rates : NULL;
 }
 
 void ms_run_compute_window(const ms_run_speed *speed, const ms_engine *engine,
                            const ms_engine_program *program, double ret_s[MS_STAGE_COUNT]) {
     const ms_calibration *c = &speed->rates;
-    ms_engine_work work = ms_engine_get_work(engine, program);
+    ms_engine_work work = ms_engine_get_work(engine, program, roofline_of(speed));
     ms_engine_memory memory = ms_engine_get_memory(engine, program);
     double weights = (double)(memory.weight_bytes - memory.streamed_bytes);
     for (int i = 0; i < MS_STAGE_COUNT; i++)
         ret_s[i] = 0;
     ret_s[MS_STAGE_LOAD] = weights / c->pack_bytes + weights / c->disk_bytes;
-    ret_s[MS_STAGE_AUDIO] = seconds_of(c, work.audio);
-    ret_s[MS_STAGE_ENCODE] = seconds_of(c, work.encode);
-    ret_s[MS_STAGE_DENOISE] = seconds_of(c, work.denoise);
-    ret_s[MS_STAGE_DECODE] = seconds_of(c, work.decode);
+    ret_s[MS_STAGE_AUDIO] = ms_network_seconds(&work.audio, c);
+    ret_s[MS_STAGE_ENCODE] = ms_network_seconds(&work.encode, c);
+    ret_s[MS_STAGE_DENOISE] = ms_network_seconds(&work.denoise, c);
+    ret_s[MS_STAGE_DECODE] = ms_network_seconds(&work.decode, c);
 }
 
 double ms_run_cached_step(const ms_run_speed *speed, const ms_engine *engine,
                           const ms_engine_program *program) {
     ms_network_work full, cached;
-    return ms_engine_get_steps(engine, program, &full, &cached)
-               ? seconds_of(&speed->rates, cached) / seconds_of(&speed->rates, full)
+    return ms_engine_get_steps(engine, program, roofline_of(speed), &full, &cached)
+               ? ms_network_seconds(&cached, &speed->rates) / ms_network_seconds(&full, &speed->rates)
                : 1;
 }
 

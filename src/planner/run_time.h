@@ -12,6 +12,7 @@
 /* The machine's rates, and how much longer earlier runs took than these say. */
 typedef struct ms_run_speed {
     ms_calibration rates;
+    bool roofline; /* a layer takes the longer of computing and moving: of devices with memory of their own */
     double ratio[MS_RUNG_COUNT][MS_STAGE_COUNT]; /* ms_history_get_ratios() */
     int runs;                                    /* earlier ones that corrected denoising; 0 = none */
     int64_t calibration;                         /* in the history; 0 = not kept */
@@ -30,7 +31,7 @@ static inline double ms_run_host_flops(const ms_compute *compute) {
    layouts, and say nothing in seconds. */
 ms_run_speed ms_run_speed_nominal(void);
 
-/* Seconds by the rates alone: load once, audio for each 30 s segment, encode,
+/* Seconds by the rates alone (ms_network_get_work()): load once, audio for each 30 s segment, encode,
    denoise and decode for each window; faces and write stay 0. */
 void ms_run_compute_window(const ms_run_speed *speed, const ms_engine *engine,
                            const ms_engine_program *program, double ret_s[MS_STAGE_COUNT]);

@@ -9,11 +9,7 @@
 #include "memsafe/probe.h"
 
 /* A second, each; all threads at once, fp16 weights. What a rate stands for is said at ms_calibrate(). */
-typedef struct ms_calibration {
-#define X(rate) double rate;
-    MS_RATE_MAP(X)
-#undef X
-} ms_calibration;
+typedef ms_probe_rates ms_calibration;
 
 /* How long a measurement goes on, seconds: before a run that finds none, and when a person asks for one. */
 #define MS_CALIBRATE_QUICK_S 0.25

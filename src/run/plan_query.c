@@ -200,7 +200,7 @@ static size_t cache_bytes(const ms_plan_params *p, const planning *a) {
     return p->turns ? ms_run_latents_bytes(&params) : 0;
 }
 
-/* planning_s: what the run's own planning will take too, before it loads. */
+/* planning_s: what the run's own planning will take too, before it loads; 0 = not known, of another machine. */
 static void predict(const ms_plan_params *p, const ms_run_plan *plan, const ms_run_speed *speed, int threads,
                     double planning_s, ms_plan_report *r) {
     double computed_s[MS_STAGE_COUNT];
@@ -300,6 +300,7 @@ static ms_status prepare(planning *a, const ms_compute *compute, ms_plan_report 
                            .speech = {.samples = samples, .columns = samples / 160, .max = 0},
                            .samples = {.samples = samples, .read = read_silence}};
     a->speed = ms_run_speed_nominal();
+    a->speed.roofline = !dev->caps.host_memory;
     ms_history_key key = ms_run_history_key(&a->engine, p->tracked, p->codec);
     if (dev->caps.computes) {
         MS_TRY(ms_run_speed_find(compute, p->history, p->model ? a->files.unet : NULL, &key, &a->speed,
@@ -376,7 +377,8 @@ static ms_status plan_on(planning *a, const ms_compute *compute, ms_plan_report 
     describe(a, program, r);
     r->windows = (a->p->frames + r->window_frames - 1) / r->window_frames;
     if (compute->dev->caps.computes || a->card)
-        predict(a->p, &a->plan, &a->speed, ms_pool_threads(compute->pool), ms_now_s() - began, r);
+        predict(a->p, &a->plan, &a->speed, ms_pool_threads(compute->pool),
+                compute->dev->caps.computes ? ms_now_s() - began : 0, r);
     ms_status status =
         ret_svg ? ms_plan_draw(r, a->ask.engine, program, ret_svg, fit == MS_OK ? err : NULL) : MS_OK;
     ms_engine_program_destroy(&program);

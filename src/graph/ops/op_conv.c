@@ -121,6 +121,7 @@ ms_value ms_op_conv_onto(ms_graph *g, const ms_conv_desc *desc, ms_value taken) 
         node.input[OP_TAKEN] = taken;
         node.n_inputs = OP_TAKEN + 1;
         node.in_place = OP_TAKEN;
+        node.unread = true;
     }
     node.param[OP_WEIGHT] = declare_weight(g, desc, s, dst, k);
     node.desc = ms_graph_copy(g, desc, sizeof(*desc));
