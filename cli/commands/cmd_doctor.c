@@ -175,7 +175,7 @@ typedef struct trials {
 
 static void tell_trial(void *arg, const ms_probe_trial *t) {
     trials *sum = arg;
-    char name[64], text[128];
+    char name[64], text[CLI_TRIAL_TEXT_BYTES];
     sum->all++;
     sum->predicted += t->predicted != 0;
     sum->as_predicted += t->predicted != 0 && t->predicted == t->hash;
@@ -183,11 +183,7 @@ static void tell_trial(void *arg, const ms_probe_trial *t) {
         return;
     sum->wrong++;
     snprintf(name, sizeof(name), "%s", t->family);
-    if (t->error <= t->allowed)
-        snprintf(text, sizeof(text), "%s: its bits are not the predicted ones", t->type);
-    else
-        snprintf(text, sizeof(text), "%s: off by %.3g, %.3g are allowed", t->type, t->error, t->allowed);
-    cli_checks_row(name, "wrong", text);
+    cli_checks_row(name, "wrong", cli_trial_text(t, text));
 }
 
 /* At length what is done in short when a device is first used. */

@@ -1,5 +1,7 @@
 #include "results/checks.h"
 
+#include <stdio.h>
+
 #include "console/console.h"
 #include "memsafe/library.h"
 #include "text/json.h"
@@ -79,6 +81,17 @@ void cli_checks_finding(ms_model_part part, ms_finding_kind kind, const char *te
     ms_buf_json_member(&checks.finding, ", ", "kind", kind_name(kind));
     ms_buf_json_member(&checks.finding, ", ", "text", text);
     ms_buf_printf(&checks.finding, "}");
+}
+
+const char *cli_trial_text(const ms_probe_trial *t, char ret_text[CLI_TRIAL_TEXT_BYTES]) {
+    if (!(t->error <= t->allowed))
+        snprintf(ret_text, CLI_TRIAL_TEXT_BYTES, "%s: off by %.3g, %.3g are allowed", t->type, t->error,
+                 t->allowed);
+    else if (t->predicted)
+        snprintf(ret_text, CLI_TRIAL_TEXT_BYTES, "%s: its bits are not the predicted ones", t->type);
+    else
+        snprintf(ret_text, CLI_TRIAL_TEXT_BYTES, "%s: two ways of one call give different bits", t->type);
+    return ret_text;
 }
 
 void cli_checks_say(const char *text) {

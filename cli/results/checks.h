@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "memsafe/models.h"
+#include "memsafe/probe.h"
 
 /* json: nothing is printed before cli_checks_end(). */
 void cli_checks_begin(bool json);
@@ -22,6 +23,10 @@ void cli_checks_nor(const char *where);
 
 /* A line of a model's check (results/model_check.h). */
 void cli_checks_finding(ms_model_part part, ms_finding_kind kind, const char *text);
+
+/* In which way a device's result does not agree. */
+#define CLI_TRIAL_TEXT_BYTES 128
+const char *cli_trial_text(const ms_probe_trial *trial, char ret_text[CLI_TRIAL_TEXT_BYTES]);
 
 /* A sentence for people. */
 void cli_checks_say(const char *text);

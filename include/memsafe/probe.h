@@ -173,8 +173,8 @@ typedef struct ms_probe_trial {
     const char *type;      /* "float32", "float16", "bfloat16": of the activations */
     double error, allowed; /* the largest difference from the processor's result, relative above 1 */
     uint64_t hash;         /* of the result's bytes */
-    uint64_t predicted;    /* what it must be on a device of this kind; 0 = nothing was predicted */
-    bool agrees;
+    uint64_t predicted;    /* what it must be on a device of this kind; 0 = not compared with a prediction */
+    bool agrees;           /* else: off by too much, not as predicted, or two ways of one call differ */
 } ms_probe_trial;
 
 /*

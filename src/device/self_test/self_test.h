@@ -16,8 +16,9 @@ typedef struct ms_self_test_result {
     double error;       /* the largest one; a result that is no number is infinitely wrong */
     double allowed;
     uint64_t hash;      /* of the result's bytes */
-    uint64_t predicted; /* 0 = nothing was predicted */
-    bool agrees;        /* also of all forms (ms_device_caps.forms) with each other */
+    uint64_t predicted; /* 0 = nothing was predicted, or forms_differ */
+    bool forms_differ;  /* ms_device_caps.forms: two gave different bits; the hash is of one of them */
+    bool agrees;        /* in all of this */
 } ms_self_test_result;
 
 /* Called after each case. */

@@ -1,9 +1,10 @@
-/* What the console says of progress where stderr is no terminal. */
+/* What the console says of progress where stderr is no terminal, and doctor of a device. */
 #include "test.h"
 
 #include <unistd.h>
 
 #include "console/console.h"
+#include "results/checks.h"
 
 /* Progress of a run of an hour, told each second, with these options and stderr in
    a file: what came there. */
@@ -55,7 +56,26 @@ static void a_long_run_says_how_far_it_is(void **state) {
     assert_non_null(strstr(text, "50 %  30 min left  denoising, step 0 of 20  112 of 225 frames\n"));
 }
 
+static void a_trial_says_what_is_wrong(void **state) {
+    (void)state;
+    static const struct {
+        double error;
+        uint64_t predicted;
+        const char *text;
+    } trials[] = {{0.25, 0, "float16: off by 0.25, 0.125 are allowed"},
+                  {NAN, 7, "float16: off by nan, 0.125 are allowed"},
+                  {0.125, 7, "float16: its bits are not the predicted ones"},
+                  {0.125, 0, "float16: two ways of one call give different bits"}};
+    for (size_t i = 0; i < sizeof(trials) / sizeof(trials[0]); i++) {
+        char text[CLI_TRIAL_TEXT_BYTES];
+        const ms_probe_trial trial = {"linear", "float16", trials[i].error, 0.125, 5, trials[i].predicted,
+                                      false};
+        assert_string_equal(cli_trial_text(&trial, text), trials[i].text);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_long_run_says_how_far_it_is)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_long_run_says_how_far_it_is),
+                                       cmocka_unit_test(a_trial_says_what_is_wrong)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -171,6 +171,21 @@ static ms_status linear_in_forms(ms_queue *queue, const ms_linear_args *args, vo
     return status;
 }
 
+/* Where forms differ, that is said, and not that one of them has other bits than were predicted. */
+static ms_self_test_result linear_seen; /* of float32 */
+static uint64_t linear_promised;
+
+static void see_linear(void *arg, const ms_self_test_result *r) {
+    (void)arg;
+    if (strcmp(r->family, "linear") == 0 && r->dtype == MS_F32)
+        linear_seen = *r;
+}
+
+static uint64_t promise_of_linear(const ms_device *dev, const char *family, ms_dtype dtype) {
+    (void)dev;
+    return strcmp(family, "linear") == 0 && dtype == MS_F32 ? linear_promised : 0;
+}
+
 static void every_form_is_tried(void **state) {
     (void)state;
     ms_device *dev = open_cpu();
@@ -182,9 +197,18 @@ static void every_form_is_tried(void **state) {
     dev->caps.forms = 3;
     spoiled.linear = linear_in_forms;
     dev->kernels = &spoiled;
+    other.predicted_bits = promise_of_linear;
     for (bad_form = 4; bad_form >= 1; bad_form--) {
         forms_seen = 0;
-        ms_status status = ms_self_test(dev, 1, NULL, NULL, &err);
+        ms_status status = ms_self_test(dev, 1, see_linear, NULL, &err);
+        if (bad_form == 4) {
+            assert_false(linear_seen.forms_differ);
+            linear_promised = linear_seen.hash;
+        } else {
+            assert_true(linear_seen.forms_differ);
+            assert_true(linear_seen.predicted == 0 && !linear_seen.agrees);
+            assert_true(linear_seen.error <= linear_seen.allowed);
+        }
         assert_int_equal(form, 0);
         assert_int_equal(forms_seen, 15);
         assert_int_equal(status, bad_form == 4 ? MS_OK : MS_UNSUPPORTED);
