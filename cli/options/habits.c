@@ -53,6 +53,7 @@ static const cli_habit habits[] = {
     OF_SOUND("acodec"),
     GIVES("an", "audio-out", "none"),
     {"n", CLI_HABIT_CLEAR, "force", NULL, {NULL}, NULL, NULL},
+    TAKEN("-backend", "device"),
     TAKEN("crf:v", "crf"),
     TAKEN("r:v", "fps"),
     TAKEN("framerate", "fps"),

@@ -1,5 +1,5 @@
 /*
- * What FFmpeg's users type by habit, in one table: an option whose meaning memsafe has works, of any other
+ * What FFmpeg's users type by habit, and other names of our options, in one table: an option whose meaning memsafe has works, of any other
  * the error names memsafe's way. A habit belongs to the commands that have the option of ours that it names.
  */
 #ifndef CLI_HABITS_H
@@ -17,7 +17,7 @@ typedef enum cli_habit_kind {
 } cli_habit_kind;
 
 typedef struct cli_habit {
-    const char *theirs; /* without the dash */
+    const char *theirs; /* without the dash, of two dashes without the first */
     cli_habit_kind kind;
     const char *ours;     /* an option's name */
     const char *says;     /* ERROR; SAME: of a value that is none of ours. "-theirs: " comes before it */

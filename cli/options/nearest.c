@@ -50,7 +50,8 @@ static const char *known_as(const char *word, size_t length) {
         const char *theirs, *ours;
     } names[] = {{"input", "video"},   {"output", "out"}, {"overwrite", "force"}, {"begin", "start"},
                  {"from", "start"},    {"until", "to"},   {"end", "to"},          {"length", "duration"},
-                 {"memory", "budget"}, {"mem", "budget"}, {"model", "shape"},     {"m", "shape"}};
+                 {"memory", "budget"}, {"mem", "budget"}, {"backend", "device"},  {"model", "shape"},
+                 {"m", "shape"}};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strlen(names[i].theirs) == length && strncmp(names[i].theirs, word, length) == 0)
             return names[i].ours;

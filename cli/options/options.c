@@ -270,7 +270,7 @@ static ms_status parse_habit(const cli_command *c, const cli_habit *h, int argc,
 static ms_status parse_option(const cli_command *c, int argc, char **argv, int *index, void *state,
                               const cli_option **ret_option, ms_error *err) {
     const char *word = argv[*index], *value = NULL;
-    const cli_habit *habit = word[1] == '-' ? NULL : cli_find_habit(c, word + 1, strcspn(word + 1, "="));
+    const cli_habit *habit = cli_find_habit(c, word + 1, strcspn(word + 1, "="));
     if (habit) {
         *ret_option = cli_find_option(c, habit->ours, strlen(habit->ours));
         return parse_habit(c, habit, argc, argv, index, state, err);

@@ -189,13 +189,19 @@ static void cards_are_planned_for(void **state) {
             small ? "1500M" : "4000M");
         ms_json_doc *doc = plan(options);
         const ms_json *root = ms_json_root(doc);
-        assert_true(bytes_of(root, "device_own") >= 60 * 0x1p20);
+        assert_true(bytes_of(root, "device_own") == 123 * 0x1p20); /* 107 of a small card, 16 of kernels */
         assert_true(bytes_of(root, "peak") <= bytes_of(root, "budget"));
         assert_true((bytes_of(root, "streamed") > 0) == small);
         assert_true(small || !ms_json_get(root, "serial_branches")->boolean);
         ms_json_doc_destroy(&doc);
     }
     assert_run_works("plan --arch sm_120 --device-memory 16G --precision bf16 --shape tiny");
+    /* As the back end is called elsewhere. */
+    assert_run_works("plan --backend cuda --device-memory 8G --arch sm_86 --shape tiny");
+    assert_non_null(strstr(test_output, "GeForce RTX 3050"));
+    assert_run_works("plan --backend=cuda --device-memory 8G --arch sm_86 --shape tiny");
+    assert_run_fails(2, "CUDA card", "plan --backend dummy --device-memory 8G --arch sm_86");
+    assert_run_fails(2, "--backend needs a value (auto|cpu|NAME[:N])", "plan --backend");
     assert_run_fails(2, "sm_75, sm_80", "plan --arch sm_13 --device-memory 8G");
     assert_run_fails(2, "CUDA card", "plan --arch sm_86 --device dummy --device-memory 8G");
     assert_run_fails(2, "--device-memory", "plan --arch sm_86");

@@ -363,6 +363,9 @@ static void test_habits_of_ffmpegs_users(void **state) {
                   {"-to", "0", "--to: 0 is no length of time"},
                   {"-an=1", NULL, "-an takes no value"}};
     assert_non_null(cli_find_habit(&cli_plan_command, "i", 1));
+    assert_non_null(cli_find_habit(&cli_plan_command, "-backend", 8)); /* with two dashes */
+    assert_null(cli_find_habit(&cli_plan_command, "backend", 7));
+    assert_null(cli_find_habit(&cli_history_command, "-backend", 8));
     int words = 0;
     void *scored = calloc(1, cli_score_command.state_bytes);
     assert_non_null(scored);
