@@ -6,13 +6,16 @@
     bench/gpu/compare.py BUILD WORK --table
 
 NETWORK is one of unet, vae-encode, vae-decode, window (default: all). BUILD is what tools/build_gpu has built, WORK keeps models with
-random weights, cases, and a line of JSON for each measurement (rows.jsonl): what is there is not measured again. When the minutes
-are over, what is left is left to the next call. --table prints what was measured as a table of Markdown.
+random weights, cases, and a line of JSON for each measurement (rows.jsonl): what is there is not measured again, PyTorch's ever and
+memsafe's with the same binaries. When the minutes are over, what is left is left to the next call. --table prints what was measured of
+this build as a table of Markdown.
 
 `off` is how far a result is from PyTorch's in float32: root of the mean square, relative. --device simt --torch-device cpu --shape tiny
 tries this script where no card is. What the weights are does not matter for the time.
 """
 import argparse
+import glob
+import hashlib
 import json
 import os
 import re
@@ -30,11 +33,23 @@ NETWORKS = ["unet", "vae-encode", "vae-decode", "window"]
 PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
 
+def build_of(folder):
+    """What memsafe's rows are of: its binaries."""
+    digest = hashlib.sha256()
+    for path in [os.path.join(folder, name) for name in ("memsafe", "memsafe-bench", "memsafe-stage")] + sorted(
+            glob.glob(os.path.join(folder, "plugins", "*.so"))):
+        if os.path.exists(path):
+            with open(path, "rb") as file:
+                digest.update(hashlib.sha256(file.read()).digest())
+    return digest.hexdigest()[:12]
+
+
 class Work:
     def __init__(self, args):
         self.args = args
         self.path = os.path.join(args.work, "rows.jsonl")
         self.rows = []
+        self.build = build_of(args.build)
         self.until = time.monotonic() + 60 * args.minutes
         os.makedirs(args.work, exist_ok=True)
         if os.path.exists(self.path):
@@ -43,6 +58,9 @@ class Work:
 
     def row(self, **key):
         return next((r for r in self.rows if all(r.get(k) == v for k, v in key.items())), None)
+
+    def own_row(self, **key):
+        return self.row(side="memsafe", build=self.build, **key)
 
     def add(self, row):
         self.rows.append(row)
@@ -172,14 +190,14 @@ def compare(work, network):
     wanted = None if network == "window" else wanted_result(work, folder, network)
     for dtype in args.dtypes.split(","):
         key = {"shape": args.shape, "network": network, "dtype": dtype, "device": args.device}
-        if not work.row(side="memsafe", **key):
+        if not work.own_row(**key):
             found = own_time(work, network, dtype)
             if found and wanted is not None:
                 out = own_result(work, folder, network, dtype, args.device)
                 found["off"] = off(read_case(out), wanted) if out else None
             failed += not found or (wanted is not None and found.get("off") is None)
             if found:
-                work.add({"side": "memsafe", **key, **found, "frames": args.frames, "batch": args.batch})
+                work.add({"side": "memsafe", "build": work.build, **key, **found, "frames": args.frames, "batch": args.batch})
         for mode in args.modes.split(","):
             if work.row(side=mode, **key):
                 continue
@@ -189,7 +207,7 @@ def compare(work, network):
                 found["off"] = off(read_case(out), wanted)
             if found:
                 work.add({"side": mode, **key, **found, "frames": args.frames, "batch": args.batch})
-        ours, theirs = work.row(side="memsafe", **key), work.row(side="eager", **key)
+        ours, theirs = work.own_row(**key), work.row(side="eager", **key)
         if ours and theirs and "off" not in ours:
             print(f"{args.shape} {network} {dtype}: memsafe {ours['seconds']:.5f} s; PyTorch {theirs['seconds']:.5f} s", flush=True)
         if ours and theirs and "off" in ours:
@@ -210,7 +228,8 @@ def table(work):
         if key in seen:
             continue
         seen.append(key)
-        own, eager, compiled = (work.row(side=s, **key) or {} for s in ("memsafe", "eager", "compile"))
+        own = work.own_row(**key) or {}
+        eager, compiled = (work.row(side=s, **key) or {} for s in ("eager", "compile"))
 
         def number(row, name, form, by=1.0):
             return form % (row[name] / by) if row.get(name) is not None else "-"

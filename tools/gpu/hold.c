@@ -1,12 +1,15 @@
 /*
- * hold DEVICE LEFT: takes all of a device's memory but LEFT (as 2G), says "held BYTES", and keeps it until
- * its input ends: the other process beside which a run has to manage.
+ * hold DEVICE LEFT: opens a device as a run does, with the self-test where it was not done before; takes all of
+ * its memory but LEFT (as 2G), says "held BYTES, left BYTES, open_s=SECONDS", and keeps it until its input
+ * ends: the other process beside which a run has to manage, or how long an opening takes.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "device/compute.h"
+#include "device/self_test/self_test.h"
 #include "text/size.h"
 
 #define MOST_PIECES 4096
@@ -36,7 +39,9 @@ int main(int argc, char **argv) {
     }
     const ms_compute_params params = {.device = argv[1], .threads = 1, .must_compute = true};
     ms_compute compute = {0};
-    need(ms_compute_open(&params, &compute, &err));
+    const double start = ms_now_s();
+    need(ms_compute_open_tested(&params, &compute, &err));
+    const double open_s = ms_now_s() - start;
     ms_device *dev = compute.dev;
     size_t held = 0;
     /* Large pieces first. A device that maps memory on demand takes it at the block, others too. */
@@ -51,7 +56,7 @@ int main(int argc, char **argv) {
             bytes /= 2;
         }
     }
-    printf("held %zu, left %zu\n", held, free_bytes(dev));
+    printf("held %zu, left %zu, open_s=%.2f\n", held, free_bytes(dev), open_s);
     fflush(stdout);
     while (getchar() != EOF)
         continue;
