@@ -1,12 +1,13 @@
 /*
  * A short run on the emulated card, with everything failing in turn that a card can fail at: each command
  * that it is lost after, each block of its memory, each piece of physical memory, each page-locked block,
- * each launch. Each time there is a status, nothing is held afterwards, and the job goes on to the same
- * file.
+ * each launch, stream, event and graph. Each time there is a status, nothing is held afterwards, and the job
+ * goes on to the same file.
  *
  * Kernels compute nothing here (MEMSAFE_SIMT_SKIP): it is the host's side that is tested, and thousands
- * of runs take minutes; once more with graphs, and with streamed weights. Samples where they do compute are in test_card_run.c. By default a part of all
- * events; MEMSAFE_SIMT_LONG=1 (make check-simt) goes through every one.
+ * of runs take minutes; once more with graphs, and with streamed weights. Samples where they do compute are
+ * in test_card_run.c. By default a part of all events; MEMSAFE_SIMT_LONG=1 (make check-simt) goes through
+ * every one.
  */
 #include "test.h"
 
@@ -164,7 +165,8 @@ static const struct {
 } kinds[] = {
     {"MEMSAFE_SIMT_LOSE_AFTER", 97, MS_DEVICE_LOST},    {"MEMSAFE_SIMT_FAIL_ALLOC", 53, MS_DEVICE_MEMORY},
     {"MEMSAFE_SIMT_FAIL_CREATE", 7, MS_DEVICE_MEMORY},  {"MEMSAFE_SIMT_FAIL_HOST_ALLOC", 1, MS_HOST_MEMORY},
-    {"MEMSAFE_SIMT_FAIL_LAUNCH", 97, MS_DEVICE_MEMORY},
+    {"MEMSAFE_SIMT_FAIL_LAUNCH", 97, MS_DEVICE_MEMORY}, {"MEMSAFE_SIMT_FAIL_STREAM", 1, MS_DEVICE_MEMORY},
+    {"MEMSAFE_SIMT_FAIL_EVENT", 1, MS_DEVICE_MEMORY},
 };
 
 /* rare: by default so many times fewer. */
@@ -186,6 +188,7 @@ static void everything_fails_with_graphs(void **state) {
     params.profile.settings = settings;
     params.profile.n_settings = 1;
     everything_fails(3);
+    each("MEMSAFE_SIMT_FAIL_GRAPH", 1, MS_DEVICE_MEMORY);
     params = plain;
 }
 

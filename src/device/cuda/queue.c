@@ -34,6 +34,7 @@ static bool is_of_the_call(cudaError_t error) {
     case cudaErrorNotSupported:
     case cudaErrorStreamCaptureUnsupported:
     case cudaErrorStreamCaptureInvalidated:
+    case cudaErrorStreamCaptureWrongThread:
         return true;
     default:
         return false;

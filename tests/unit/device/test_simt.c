@@ -4,31 +4,26 @@
  */
 #include "test.h"
 
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
+#include "support/device/forked.h"
 #include "support/device/simt_bench.h"
 
 /* ---- mistakes ---- */
 
-/* The signal that the child ended with, 0 = none. */
-static int signal_of(void (*child)(const bench *t, char *block), const bench *t, char *block) {
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        signal(SIGSEGV, SIG_DFL);
-        signal(SIGABRT, SIG_DFL);
-        (void)!freopen("/dev/null", "w", stderr);
-        child(t, block);
-        _exit(0);
-    }
-    int state = 0;
-    assert_int_equal(waitpid(pid, &state, 0), pid);
-    if (WIFSIGNALED(state))
-        return WTERMSIG(state);
-    assert_true(WIFEXITED(state));
-    return WEXITSTATUS(state) == 0 ? 0 : SIGSEGV; /* a sanitizer's end */
+typedef struct mistake {
+    void (*make)(const bench *t, char *block);
+    const bench *t;
+    char *block;
+} mistake;
+
+static void make_mistake(void *arg) {
+    const mistake *m = arg;
+    m->make(m->t, m->block);
+}
+
+/* The signal that a process ends with which does that, 0 = none. */
+static int signal_of(void (*make)(const bench *t, char *block), const bench *t, char *block) {
+    mistake m = {make, t, block};
+    return test_signal_of(make_mistake, &m);
 }
 
 static volatile char seen;
@@ -272,6 +267,43 @@ static void a_graph_over_the_budget_is_refused(void **state) {
     close_card(&t);
 }
 
+/* A capture that its own thread breaks ends with a status, and the queue goes on. With mapping, memory of the
+   card is no call that breaks one; page-locked memory always is. */
+static void a_broken_capture_is_told(void **state) {
+    (void)state;
+    for (int mapping = 0; mapping < 2; mapping++) {
+        setenv("MEMSAFE_SIMT_VMM", mapping ? "1" : "0", 1);
+        bench t = open_one("64M");
+        char *block = take(&t, BYTES);
+        ms_launches *launches = NULL;
+        void *taken = NULL;
+        assert_int_equal(t.b->capture_begin(t.queue), MS_OK);
+        assert_int_equal(t.b->fill(t.queue, block, 0, BYTES), MS_OK);
+        if (mapping)
+            assert_null(t.b->host_alloc(t.dev, MS_LEDGER_STAGING, 1000));
+        else
+            assert_null(t.b->alloc(t.dev, MS_LEDGER_WEIGHTS, 1000));
+        assert_int_equal(t.b->fill(t.queue, block, 0, BYTES), MS_INTERNAL);
+        assert_int_equal(t.b->capture_end(t.queue, &launches), MS_INTERNAL);
+        assert_null(launches);
+        assert_non_null(taken = t.b->alloc(t.dev, MS_LEDGER_WEIGHTS, 1000));
+        t.b->free(t.dev, taken);
+        assert_int_equal(t.b->fill(t.queue, block, 0, BYTES), MS_OK);
+        assert_int_equal(finish(&t), MS_OK);
+        assert_int_equal(t.b->capture_begin(t.queue), MS_OK);
+        if (mapping) {
+            assert_non_null(taken = t.b->alloc(t.dev, MS_LEDGER_WEIGHTS, 5 * MIB));
+            t.b->free(t.dev, taken);
+        }
+        assert_int_equal(t.b->fill(t.queue, block, 0, BYTES), MS_OK);
+        assert_int_equal(t.b->capture_end(t.queue, &launches), MS_OK);
+        t.b->launches_destroy(&launches);
+        t.b->free(t.dev, block);
+        close_card(&t);
+    }
+    unsetenv("MEMSAFE_SIMT_VMM");
+}
+
 /* ---- memory ---- */
 
 /* Small blocks share what the card gives in pieces of 2 MiB, and it has them back at once. */
@@ -437,12 +469,77 @@ static void three_launches(const bench *t, int n) {
     t->b->free(t->dev, block);
 }
 
+static void three_queues(const bench *t, int n) {
+    ms_queue *queue[3] = {NULL};
+    for (int i = 0; i < 3; i++)
+        if (t->b->queue_create(t->dev, &queue[i]) != (i + 1 == n ? MS_DEVICE_MEMORY : MS_OK))
+            _exit(1);
+    for (int i = 0; i < 3; i++)
+        if (queue[i])
+            t->b->queue_destroy(&queue[i]);
+}
+
+static void three_events(const bench *t, int n) {
+    ms_event *event[3] = {NULL};
+    for (int i = 0; i < 3; i++)
+        if (t->b->event_create(t->dev, &event[i]) != (i + 1 == n ? MS_DEVICE_MEMORY : MS_OK))
+            _exit(1);
+    for (int i = 0; i < 3; i++)
+        if (event[i])
+            t->b->event_destroy(&event[i]);
+}
+
+/* What was charged for a graph that there is not is given back. */
+static void three_graphs(const bench *t, int n) {
+    ms_mem_usage before, after;
+    void *block = t->b->alloc(t->dev, MS_LEDGER_WEIGHTS, BYTES);
+    const size_t at_first = free_bytes(t);
+    ms_mem_get_usage(t->mem, &before);
+    for (int i = 1; i <= 3; i++) {
+        ms_launches *launches = NULL;
+        if (t->b->capture_begin(t->queue) != MS_OK || t->b->fill(t->queue, block, 0, BYTES) != MS_OK)
+            _exit(1);
+        if (t->b->capture_end(t->queue, &launches) != (i == n ? MS_DEVICE_MEMORY : MS_OK))
+            _exit(2);
+        if ((launches == NULL) != (i == n))
+            _exit(3);
+        if (launches)
+            t->b->launches_destroy(&launches);
+        ms_mem_get_usage(t->mem, &after);
+        if (after.current_bytes != before.current_bytes || free_bytes(t) != at_first)
+            _exit(4);
+    }
+    t->b->free(t->dev, block);
+}
+
+/* Nothing is held of a card that could not be opened, so that it can be opened again. */
+static void an_opening_may_fail(const char *variable) {
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        setenv(variable, "1", 1);
+        bench t = {0};
+        if (open_card("64M", 0, &t) != MS_DEVICE_MEMORY)
+            _exit(1);
+        t = open_one("64M");
+        close_card(&t);
+        _exit(0);
+    }
+    int ended = -1;
+    assert_int_equal(waitpid(pid, &ended, 0), pid);
+    assert_int_equal(ended, 0);
+}
+
 static void each_may_fail(void **state) {
     (void)state;
     fails_in_turn("MEMSAFE_SIMT_FAIL_ALLOC", three_blocks);
     fails_in_turn("MEMSAFE_SIMT_FAIL_CREATE", three_pieces);
     fails_in_turn("MEMSAFE_SIMT_FAIL_HOST_ALLOC", three_host_blocks);
     fails_in_turn("MEMSAFE_SIMT_FAIL_LAUNCH", three_launches);
+    fails_in_turn("MEMSAFE_SIMT_FAIL_STREAM", three_queues);
+    fails_in_turn("MEMSAFE_SIMT_FAIL_EVENT", three_events);
+    fails_in_turn("MEMSAFE_SIMT_FAIL_GRAPH", three_graphs);
+    an_opening_may_fail("MEMSAFE_SIMT_FAIL_STREAM");
 }
 
 /* Every allocation of the host fails once. */
@@ -529,6 +626,7 @@ int main(void) {
         cmocka_unit_test(a_destroyed_queue_has_no_work_left),
         cmocka_unit_test(captured_work_is_launched_again),
         cmocka_unit_test(a_graph_over_the_budget_is_refused),
+        cmocka_unit_test(a_broken_capture_is_told),
         cmocka_unit_test(memory_is_mapped_as_blocks_need_it),
         cmocka_unit_test(what_is_left_between_blocks_is_charged),
         cmocka_unit_test(budgets_and_cards_have_an_end),

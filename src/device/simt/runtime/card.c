@@ -244,6 +244,7 @@ const char *cudaGetErrorName(cudaError_t error) {
         NAME(cudaErrorNotSupported)
         NAME(cudaErrorStreamCaptureUnsupported)
         NAME(cudaErrorStreamCaptureInvalidated)
+        NAME(cudaErrorStreamCaptureWrongThread)
         NAME(cudaErrorUnknown)
     }
     return "unrecognized error code";

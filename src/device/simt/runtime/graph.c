@@ -12,16 +12,43 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMo
     cudaError_t error = card_enter();
     if (error == cudaSuccess && (stream->capturing || mode != cudaStreamCaptureModeThreadLocal))
         error = cudaErrorInvalidValue;
-    if (error == cudaSuccess)
+    if (error == cudaSuccess) {
         stream->capturing = true;
+        stream->invalid = false;
+        stream->capturer = pthread_self();
+    }
     card_leave();
     return error;
 }
 
+static bool captures_here(const struct CUstream_st *stream) {
+    return stream->capturing && pthread_equal(stream->capturer, pthread_self());
+}
+
+bool card_breaks_capture(void) {
+    bool breaks = false;
+    for (cudaStream_t s = the_card.streams; s; s = s->next)
+        if (captures_here(s))
+            breaks = s->invalid = true;
+    return breaks;
+}
+
+/* By the thread that began it. A capture that something has broken ends without a graph. */
+static cudaError_t end_of(const struct CUstream_st *stream) {
+    return !stream->capturing       ? cudaErrorInvalidValue
+           : !captures_here(stream) ? cudaErrorStreamCaptureWrongThread
+           : stream->invalid        ? cudaErrorStreamCaptureInvalidated
+                                    : cudaSuccess;
+}
+
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
     cudaError_t error = card_enter();
-    if (error == cudaSuccess && !stream->capturing)
-        error = cudaErrorInvalidValue;
+    if (error == cudaSuccess)
+        error = end_of(stream);
+    if (error == cudaErrorStreamCaptureWrongThread) {
+        card_leave();
+        return error;
+    }
     cudaGraph_t g = error == cudaSuccess ? calloc(1, sizeof(*g)) : NULL;
     stream->capturing = false;
     if (g) {
@@ -53,8 +80,11 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
 }
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long flags) {
+    static _Atomic long count;
     (void)flags;
     cudaError_t error = card_enter();
+    if (error == cudaSuccess && card_fails("MEMSAFE_SIMT_FAIL_GRAPH", &count))
+        error = cudaErrorMemoryAllocation;
     cudaGraphExec_t x = error == cudaSuccess ? calloc(1, sizeof(*x)) : NULL;
     if (x && !card_take(graph->list.count * CARD_NODE_BYTES)) {
         free(x);

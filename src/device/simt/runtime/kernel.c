@@ -32,7 +32,7 @@ static card_function *function_of(const void *entry, bool by_launch) {
     if (!card_take(CARD_KERNEL_BYTES))
         return NULL;
     loaded_late += by_launch;
-    c->function[c->functions] = (card_function){entry, 48 << 10};
+    c->function[c->functions] = (card_function){.entry = entry, .most_shared_bytes = 48 << 10};
     return &c->function[c->functions++];
 }
 
@@ -105,10 +105,19 @@ uint64_t simt_launched(void) {
     return launched;
 }
 
+bool simt_was_launched(const char *kernel) {
+    bool was = false;
+    pthread_mutex_lock(&card_lock);
+    for (size_t i = 0; i < the_card.functions && !was; i++)
+        was = the_card.function[i].launched_as && strcmp(the_card.function[i].launched_as, kernel) == 0;
+    card_leave();
+    return was;
+}
+
 static cudaError_t launch(const simt_entry *entry, dim3 grid, dim3 block, const void *given, size_t shared,
                           cudaStream_t stream) {
     static _Atomic long count;
-    const card_function *f = function_of(entry, true);
+    card_function *f = function_of(entry, true);
     if (!f || card_fails("MEMSAFE_SIMT_FAIL_LAUNCH", &count))
         return cudaErrorMemoryAllocation;
     if (!fits(grid, block))
@@ -131,6 +140,7 @@ static cudaError_t launch(const simt_entry *entry, dim3 grid, dim3 block, const 
                                        .shared_bytes = shared,
                                        .arch = the_card.arch}};
     launched++;
+    f->launched_as = name;
     return card_give(stream, &c, param);
 }
 

@@ -41,7 +41,8 @@ bool card_memory_open(void) {
     if (at == MAP_FAILED)
         at = mmap(NULL, m->space_bytes + CARD_GRANULE, PROT_NONE, flags, -1, 0);
     m->mapped = calloc(m->space_bytes / CARD_GRANULE, sizeof(*m->mapped));
-    if (at == MAP_FAILED || !m->mapped)
+    m->accessible = calloc(m->space_bytes / CARD_GRANULE, sizeof(*m->accessible));
+    if (at == MAP_FAILED || !m->mapped || !m->accessible)
         return false;
     m->base = (char *)round_up((uintptr_t)at);
     return true;
@@ -51,6 +52,7 @@ void card_memory_close(void) {
     if (m->base)
         munmap(m->base, m->space_bytes);
     free(m->mapped);
+    free(m->accessible);
     free(m->block);
     free(m->pinned);
     *m = (card_memory){0};
@@ -94,12 +96,12 @@ static void protect(size_t offset, size_t bytes, bool open) {
         card_die("cannot protect %zu bytes", bytes);
 }
 
-/* Runs of granules that memory is mapped to, and what cudaMalloc() gave. */
+/* Runs of granules that the card was let at, and what cudaMalloc() gave. */
 void card_memory_access(bool open) {
     const size_t end = m->reserved_to / CARD_GRANULE;
     for (size_t g = 0; g < end;) {
         size_t first = g;
-        while (g < end && m->mapped[g])
+        while (g < end && m->accessible[g])
             g++;
         protect(first * CARD_GRANULE, (g - first) * CARD_GRANULE, open);
         g += g == first;
@@ -139,6 +141,16 @@ static void spoil(size_t offset, size_t bytes) {
     protect(first, end - first, false);
 }
 
+/* Of reserved addresses the card reaches those that it was let at; all of cudaMalloc()'s. */
+static bool is_reached(size_t offset, size_t end) {
+    if (offset >= m->malloc_from)
+        return true;
+    for (size_t g = offset / CARD_GRANULE; g * CARD_GRANULE < end; g++)
+        if (!m->accessible[g])
+            return false;
+    return true;
+}
+
 /* A block of no bytes has one, so that its address is its own. */
 static bool hold(const void *given, size_t bytes) {
     static _Atomic long count;
@@ -147,6 +159,9 @@ static bool hold(const void *given, size_t bytes) {
         return false;
     if (!card_is_given((uintptr_t)given) || (i < m->blocks && m->block[i].offset < end))
         card_die("a block of %zu bytes at %p lies over another one", bytes, given);
+    if (!is_reached(offset, end))
+        card_die("a block of %zu bytes at %p lies where no memory is mapped, or the card was not let at it",
+                 bytes, given);
     memmove(m->block + i + 1, m->block + i, (m->blocks - i) * sizeof(*m->block));
     m->block[i] = (card_block){offset, end - offset};
     m->blocks++;
@@ -211,8 +226,15 @@ static cudaError_t allocate(void **pointer, size_t bytes) {
     return cudaSuccess;
 }
 
-cudaError_t cudaMalloc(void **pointer, size_t size) {
+/* What is given and taken at once is no work of a stream, so a graph could not do it again: in the mode that
+   captures are begun in, a thread that captures may not ask for it. */
+static cudaError_t enter_outside_captures(void) {
     cudaError_t error = card_enter();
+    return error == cudaSuccess && card_breaks_capture() ? cudaErrorStreamCaptureUnsupported : error;
+}
+
+cudaError_t cudaMalloc(void **pointer, size_t size) {
+    cudaError_t error = enter_outside_captures();
     if (error == cudaSuccess)
         error = allocate(pointer, size);
     card_leave();
@@ -220,8 +242,8 @@ cudaError_t cudaMalloc(void **pointer, size_t size) {
 }
 
 cudaError_t cudaFree(void *pointer) {
-    cudaError_t error = card_enter();
-    if (pointer) {
+    cudaError_t error = enter_outside_captures();
+    if (pointer && error != cudaErrorStreamCaptureUnsupported) {
         size_t taken = round_up(drop(pointer));
         forget(offset_of(pointer), taken);
         the_card.used_bytes -= taken;
@@ -233,7 +255,7 @@ cudaError_t cudaFree(void *pointer) {
 cudaError_t cudaHostAlloc(void **pointer, size_t size, unsigned flags) {
     static _Atomic long count;
     (void)flags;
-    cudaError_t error = card_enter();
+    cudaError_t error = enter_outside_captures();
     void *block = NULL;
     if (error == cudaSuccess &&
         (card_fails("MEMSAFE_SIMT_FAIL_HOST_ALLOC", &count) || !room_for(&m->pinned, m->pins, &m->pin_room) ||
@@ -249,8 +271,12 @@ cudaError_t cudaHostAlloc(void **pointer, size_t size, unsigned flags) {
 }
 
 cudaError_t cudaFreeHost(void *pointer) {
-    cudaError_t error = card_enter();
+    cudaError_t error = enter_outside_captures();
     size_t i = 0;
+    if (error == cudaErrorStreamCaptureUnsupported) {
+        card_leave();
+        return error;
+    }
     while (i < m->pins && m->pinned[i].offset != (size_t)(uintptr_t)pointer)
         i++;
     if (i == m->pins)
@@ -373,8 +399,10 @@ static CUresult set_access(CUdeviceptr pointer, size_t size, const CUmemAccessDe
     for (size_t g = at / CARD_GRANULE; g < (at + size) / CARD_GRANULE; g++)
         if (!m->mapped[g])
             result = CUDA_ERROR_INVALID_VALUE;
-    if (result == CUDA_SUCCESS)
+    if (result == CUDA_SUCCESS) {
+        memset(m->accessible + at / CARD_GRANULE, true, size / CARD_GRANULE);
         POISON(m->base + at, size);
+    }
     card_leave();
     return result;
 }
@@ -391,6 +419,7 @@ static CUresult unmap(CUdeviceptr pointer, size_t size) {
         card_die("memory is unmapped that is not mapped so");
     for (size_t g = first; g < first + size / CARD_GRANULE; g++)
         m->mapped[g] = NULL;
+    memset(m->accessible + first, false, size / CARD_GRANULE);
     let_go(p);
     forget(at, size);
     card_leave();

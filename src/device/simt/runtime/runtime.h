@@ -23,6 +23,8 @@
  *   MEMSAFE_SIMT_FAIL_CREATE=N       the N-th piece of physical memory: the card has no more than it said
  *   MEMSAFE_SIMT_FAIL_HOST_ALLOC=N   the N-th block of page-locked memory
  *   MEMSAFE_SIMT_FAIL_LAUNCH=N       the N-th launch of a kernel, for want of memory
+ *   MEMSAFE_SIMT_FAIL_STREAM=N       the N-th stream, _EVENT the N-th event, _GRAPH the N-th graph that is
+ *                                    made ready to be launched
  *   MEMSAFE_SIMT_LOSE_AFTER=N        the card is lost after so many commands
  *
  * The first three say what the card is until nothing of it is held any more; then they are read anew.
@@ -60,6 +62,7 @@ typedef struct card_memory {
     size_t reserved_to;
     int reservations;
     card_physical **mapped; /* of each granule of the space */
+    bool *accessible;       /* of each: the card was let at what is mapped there */
     card_block *block;      /* in the order of addresses */
     size_t blocks, block_room;
     card_block *pinned; /* offset: the address */
@@ -69,6 +72,7 @@ typedef struct card_memory {
 typedef struct card_function {
     const void *entry;
     int most_shared_bytes;
+    const char *launched_as; /* NULL: not yet */
 } card_function;
 
 typedef enum card_kind {
@@ -101,8 +105,9 @@ typedef struct card_list {
 struct CUstream_st {
     struct CUstream_st *next;
     card_list list;
-    bool destroyed; /* what is left in it is done all the same */
-    bool capturing;
+    bool destroyed;          /* what is left in it is done all the same */
+    bool capturing, invalid; /* invalid: the capture can only be ended, and has no graph */
+    pthread_t capturer;
     card_list captured;
 };
 
@@ -171,6 +176,8 @@ void *card_driver_function(const char *name);
 cudaError_t card_give(cudaStream_t stream, const card_command *command, const void *param);
 void card_list_clear(card_list *list);
 cudaError_t card_list_give(cudaStream_t stream, const card_list *list);
+/* Whether the calling thread captures: then what it asks for fails, and so do its captures. */
+bool card_breaks_capture(void);
 /* Whether work that is not done has to do with bytes of the card's or of the host's memory. */
 bool card_is_awaited(const void *begin, size_t bytes);
 
@@ -185,4 +192,5 @@ CARD_EXPORT uint64_t simt_failures(void); /* of those that were asked for, the l
 CARD_EXPORT uint64_t simt_launched(void);
 CARD_EXPORT uint64_t simt_limits(void); /* how often the context's were changed */
 CARD_EXPORT uint64_t simt_loaded_late(void);
+CARD_EXPORT bool simt_was_launched(const char *kernel); /* on the card that was stated last */
 #endif

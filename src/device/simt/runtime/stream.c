@@ -61,6 +61,8 @@ cudaError_t card_give(cudaStream_t stream, const card_command *command, const vo
     if (stream->capturing) {
         if (command->kind != CARD_KERNEL && command->kind != CARD_FILL)
             return cudaErrorStreamCaptureUnsupported;
+        if (stream->invalid)
+            return cudaErrorStreamCaptureInvalidated;
         list = &stream->captured;
     }
     return append(list, command, param) ? cudaSuccess : cudaErrorMemoryAllocation;
@@ -267,7 +269,10 @@ static bool all_is_done(const void *what) {
 /* ---- streams ---- */
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
+    static _Atomic long count;
     cudaError_t error = card_enter();
+    if (error == cudaSuccess && card_fails("MEMSAFE_SIMT_FAIL_STREAM", &count))
+        error = cudaErrorMemoryAllocation;
     cudaStream_t s = error == cudaSuccess ? calloc(1, sizeof(*s)) : NULL;
     if (error == cudaSuccess && flags != cudaStreamNonBlocking)
         card_die("a stream that waits for the default one");
@@ -284,6 +289,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     cudaError_t error = card_enter();
     card_list_clear(&stream->captured);
+    stream->capturing = false;
     stream->destroyed = true;
     sweep();
     card_leave();
@@ -292,8 +298,10 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     cudaError_t error = card_enter();
-    if (error == cudaSuccess && stream->capturing)
+    if (error == cudaSuccess && stream->capturing) {
         error = cudaErrorStreamCaptureUnsupported;
+        stream->invalid = true;
+    }
     if (error == cudaSuccess)
         error = work_until(stream_is_done, stream);
     card_leave();
@@ -311,8 +319,11 @@ cudaError_t cudaDeviceSynchronize(void) {
 /* ---- events ---- */
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags) {
+    static _Atomic long count;
     (void)flags;
     cudaError_t error = card_enter();
+    if (error == cudaSuccess && card_fails("MEMSAFE_SIMT_FAIL_EVENT", &count))
+        error = cudaErrorMemoryAllocation;
     cudaEvent_t e = error == cudaSuccess ? calloc(1, sizeof(*e)) : NULL;
     if (e) {
         the_card.event_count++;
