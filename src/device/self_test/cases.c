@@ -1,5 +1,7 @@
 #include "device/self_test/cases.h"
 
+#include "device/shape.h"
+
 /* Of each kernel that has a workspace: its call, and the case's end. */
 #define RUN(kernel)                                                                                          \
     static ms_status call_##kernel(trial *t, const void *args, void *workspace) {                            \
@@ -54,6 +56,26 @@ static ms_status linear_normalised(trial *t) {
     return run_linear(t, &a);
 }
 
+/* Both read in place. */
+static ms_status linear_two(trial *t) {
+    const ms_weight_shape shape = {
+        .layout = MS_LAYOUT_PANEL, .n = 40, .c_in = 56, .kernel_h = 1, .kernel_w = 1, .groups = 1};
+    ms_linear_args a = {
+        .src = {values(t, 2, 33, 40), values(t, 2, 33, 16)}, .n_src = 2, .dst = output(t, 2, 33, 40)};
+    a.weight = ms_trial_weight(t, &shape);
+    return run_linear(t, &a);
+}
+
+/* More than eight of the highest tiles, below which blocks go on to the next columns, and more than one of
+   the widest. */
+static ms_status linear_many_rows(trial *t) {
+    const ms_weight_shape shape = {
+        .layout = MS_LAYOUT_PANEL, .n = 136, .c_in = 16, .kernel_h = 1, .kernel_w = 1, .groups = 1};
+    ms_linear_args a = {.src = {values(t, 2, 1051, 16)}, .n_src = 1, .dst = output(t, 2, 1051, 136)};
+    a.weight = ms_trial_weight(t, &shape);
+    return run_linear(t, &a);
+}
+
 static ms_status linear_geglu(trial *t) {
     const ms_weight_shape shape = {
         .layout = MS_LAYOUT_GEGLU, .n = 96, .c_in = 40, .kernel_h = 1, .kernel_w = 1, .groups = 1};
@@ -67,16 +89,26 @@ typedef struct conv {
     int64_t side, up, c_in, n;
     int kernel, stride, pad, groups;
     bool two, normalised;
+    int64_t first, rows; /* the stripe of the output that is made; rows 0: all of it */
 } conv;
+
+/* The rows of the source that it reads. */
+static void choose_stripe(const conv *c, ms_conv2d_args *a) {
+    int64_t last = 0;
+    if (c->rows == 0)
+        return;
+    a->dst_y = c->first;
+    a->dst_rows = c->rows;
+    if (ms_conv2d_reads(a, c->first, c->first + c->rows - 1, &a->src_y, &last))
+        a->src_rows = last + 1 - a->src_y;
+}
 
 static ms_status conv2d(trial *t, const conv *c) {
     int64_t from = c->up ? c->up : c->side, to = (from + 2 * c->pad - c->kernel) / c->stride + 1;
     int64_t first = c->two ? c->c_in / 3 / 8 * 8 : c->c_in;
-    ms_conv2d_args a = {.src = {values(t, 2, c->side * c->side, first)},
-                        .n_src = c->two ? 2 : 1,
+    ms_conv2d_args a = {.n_src = c->two ? 2 : 1,
                         .src_h = c->side,
                         .src_w = c->side,
-                        .dst = output(t, 2, to * to, c->n),
                         .dst_h = to,
                         .dst_w = to,
                         .kernel_h = c->kernel,
@@ -88,8 +120,11 @@ static ms_status conv2d(trial *t, const conv *c) {
                         .groups = c->groups,
                         .up_h = c->up,
                         .up_w = c->up};
+    choose_stripe(c, &a);
+    a.src[0] = values(t, 2, ms_conv2d_src_rows(&a) * c->side, first);
+    a.dst = output(t, 2, ms_conv2d_dst_rows(&a) * to, c->n);
     if (c->two)
-        a.src[1] = values(t, 2, c->side * c->side, c->c_in - first);
+        a.src[1] = values(t, 2, ms_conv2d_src_rows(&a) * c->side, c->c_in - first);
     const ms_weight_shape shape = {.layout = t->status == MS_OK ? t->dev->kernels->conv2d_layout(&a)
                                                                 : MS_LAYOUT_PANEL,
                                    .n = c->n,
@@ -144,7 +179,63 @@ static ms_status conv_depthwise(trial *t) {
                   &(conv){.side = 9, .c_in = 24, .n = 24, .kernel = 3, .stride = 1, .pad = 1, .groups = 24});
 }
 
+/* Both read in place. */
+static ms_status conv_two(trial *t) {
+    return conv2d(
+        t, &(conv){
+               .side = 8, .c_in = 48, .n = 24, .kernel = 3, .stride = 1, .pad = 1, .groups = 1, .two = true});
+}
+
+/* As many rows as in linear_many_rows(). */
+static ms_status conv_many_rows(trial *t) {
+    return conv2d(t,
+                  &(conv){.side = 34, .c_in = 8, .n = 136, .kernel = 2, .stride = 1, .pad = 0, .groups = 1});
+}
+
+/* In the middle of the image, to as few channels as pictures have. */
+static ms_status conv_stripe(trial *t) {
+    return conv2d(t, &(conv){.side = 13,
+                             .c_in = 24,
+                             .n = 3,
+                             .kernel = 3,
+                             .stride = 1,
+                             .pad = 1,
+                             .groups = 1,
+                             .first = 4,
+                             .rows = 4});
+}
+
+/* The last one, of copied rows. */
+static ms_status conv_stripe_enlarged(trial *t) {
+    return conv2d(t, &(conv){.side = 5,
+                             .up = 10,
+                             .c_in = 16,
+                             .n = 24,
+                             .kernel = 3,
+                             .stride = 1,
+                             .pad = 1,
+                             .groups = 1,
+                             .normalised = true,
+                             .first = 4,
+                             .rows = 6});
+}
+
+static ms_status conv_grouped(trial *t) {
+    return conv2d(t,
+                  &(conv){.side = 9, .c_in = 48, .n = 80, .kernel = 3, .stride = 1, .pad = 1, .groups = 2});
+}
+
+/* Of four channels and six outputs each. */
+static ms_status conv_small_groups(trial *t) {
+    return conv2d(t,
+                  &(conv){.side = 9, .c_in = 12, .n = 18, .kernel = 3, .stride = 1, .pad = 1, .groups = 3});
+}
+
 /* ---- attention ---- */
+
+static float scale_of(int dim) {
+    return dim <= 40 ? 0.158f : dim <= 64 ? 0.125f : dim <= 80 ? 0.112f : dim <= 160 ? 0.079f : 0.0442f;
+}
 
 static ms_status attention(trial *t, int heads, int dim, int64_t q_tokens, int64_t kv_tokens) {
     const int64_t width = heads * dim;
@@ -163,11 +254,7 @@ static ms_status attention(trial *t, int heads, int dim, int64_t q_tokens, int64
                            .kv_tokens = kv_tokens,
                            .heads = heads,
                            .head_dim = dim,
-                           .scale = dim <= 40    ? 0.158f
-                                    : dim <= 64  ? 0.125f
-                                    : dim <= 80  ? 0.112f
-                                    : dim <= 160 ? 0.079f
-                                                 : 0.0442f};
+                           .scale = scale_of(dim)};
     return run_attention(t, &a);
 }
 
@@ -191,14 +278,32 @@ static ms_status attention_512(trial *t) {
     return attention(t, 1, 512, 35, 67);
 }
 
+static ms_status attention_128(trial *t) {
+    return attention(t, 1, 128, 35, 66);
+}
+
+/* Heads that tensor cores do not take, of each size that the kernel for all has, and in slices. */
+static ms_status attention_36(trial *t) {
+    return attention(t, 2, 36, 33, 65);
+}
+
+static ms_status attention_100(trial *t) {
+    return attention(t, 1, 100, 33, 65);
+}
+
+static ms_status attention_516(trial *t) {
+    return attention(t, 1, 516, 5, 67);
+}
+
 /* Over 16 frames at every one of some pixels. */
-static ms_status attention_temporal(trial *t) {
-    enum { FRAMES = 16, PIXELS = 9, HEADS = 2, DIM = 40, WIDTH = HEADS * DIM };
-    const int64_t stride[3] = {FRAMES * PIXELS * WIDTH, WIDTH, PIXELS * WIDTH};
-    ms_attention_args a = {.q = ms_trial_values(t, FRAMES * PIXELS * WIDTH),
-                           .k = ms_trial_values(t, FRAMES * PIXELS * WIDTH),
-                           .v = ms_trial_values(t, FRAMES * PIXELS * WIDTH),
-                           .out = ms_trial_output(t, FRAMES * PIXELS * WIDTH, t->dtype),
+static ms_status temporal(trial *t, int heads, int dim) {
+    enum { FRAMES = 16, PIXELS = 9 };
+    const int64_t width = heads * dim, count = FRAMES * PIXELS * width;
+    const int64_t stride[3] = {count, width, PIXELS * width};
+    ms_attention_args a = {.q = ms_trial_values(t, count),
+                           .k = ms_trial_values(t, count),
+                           .v = ms_trial_values(t, count),
+                           .out = ms_trial_output(t, count, t->dtype),
                            .dtype = t->dtype,
                            .q_stride = {stride[0], stride[1], stride[2]},
                            .k_stride = {stride[0], stride[1], stride[2]},
@@ -208,10 +313,30 @@ static ms_status attention_temporal(trial *t) {
                            .batch_inner = PIXELS,
                            .q_tokens = FRAMES,
                            .kv_tokens = FRAMES,
-                           .heads = HEADS,
-                           .head_dim = DIM,
-                           .scale = 0.158f};
+                           .heads = heads,
+                           .head_dim = dim,
+                           .scale = scale_of(dim)};
     return run_attention(t, &a);
+}
+
+static ms_status temporal_40(trial *t) {
+    return temporal(t, 2, 40);
+}
+
+static ms_status temporal_64(trial *t) {
+    return temporal(t, 1, 64);
+}
+
+static ms_status temporal_80(trial *t) {
+    return temporal(t, 2, 80);
+}
+
+static ms_status temporal_128(trial *t) {
+    return temporal(t, 1, 128);
+}
+
+static ms_status temporal_160(trial *t) {
+    return temporal(t, 1, 160);
 }
 
 /* ---- norms ---- */
@@ -247,16 +372,24 @@ static ms_status norm_apply(trial *t) {
     return t->status == MS_OK ? t->dev->kernels->norm_apply(t->queue, &a) : t->status;
 }
 
-static ms_status layer_norm(trial *t) {
-    ms_layer_norm_args a = {.src = values(t, 3, 19, 72),
-                            .dst = output(t, 3, 19, 72),
-                            .gamma = ms_trial_floats(t, 72, 1, 0.25f),
-                            .beta = ms_trial_floats(t, 72, 0, 0.25f),
+static ms_status layer_norm(trial *t, int64_t channels) {
+    ms_layer_norm_args a = {.src = values(t, 3, 19, channels),
+                            .dst = output(t, 3, 19, channels),
+                            .gamma = ms_trial_floats(t, channels, 1, 0.25f),
+                            .beta = ms_trial_floats(t, channels, 0, 0.25f),
                             .eps = 1e-5f,
-                            .position = ms_trial_floats(t, 2 * 72, 0, 0.5f),
+                            .position = ms_trial_floats(t, 2 * channels, 0, 0.5f),
                             .position_rows = 2,
                             .outer_first = 1};
     return t->status == MS_OK ? t->dev->kernels->layer_norm(t->queue, &a) : t->status;
+}
+
+static ms_status layer_norm_even(trial *t) {
+    return layer_norm(t, 72);
+}
+
+static ms_status layer_norm_odd(trial *t) {
+    return layer_norm(t, 71);
 }
 
 /* ---- element by element ---- */
@@ -379,21 +512,38 @@ const self_case ms_self_cases[] = {
     {"linear", linear, 16, 0, false},
     {"linear, normalised", linear_normalised, 32, 0, false},
     {"linear, GEGLU", linear_geglu, 32, 0, false},
+    {"linear, two sources", linear_two, 16, 0, false},
+    {"linear, many rows", linear_many_rows, 16, 0, false},
     {"convolution", conv_plain, 16, 128, false},
     {"convolution, normalised", conv_normalised, 32, 128, false},
     {"convolution, strided", conv_strided, 16, 128, false},
     {"convolution, enlarged", conv_enlarged, 16, 128, false},
     {"convolution, few channels", conv_few_channels, 16, 128, false},
     {"convolution, depthwise", conv_depthwise, 16, 128, false},
+    {"convolution, two sources", conv_two, 16, 128, false},
+    {"convolution, many rows", conv_many_rows, 16, 0, false},
+    {"convolution, stripe", conv_stripe, 16, 128, false},
+    {"convolution, enlarged stripe", conv_stripe_enlarged, 32, 128, false},
+    {"convolution, grouped", conv_grouped, 16, 0, false},
+    {"convolution, small groups", conv_small_groups, 16, 0, false},
     {"attention, 40", attention_40, 32, 0, false},
     {"attention, 64", attention_64, 32, 0, false},
     {"attention, 80", attention_80, 32, 0, false},
     {"attention, 160", attention_160, 32, 0, false},
     {"attention, 512", attention_512, 32, 0, false},
-    {"attention, temporal", attention_temporal, 32, 0, false},
+    {"attention, 128", attention_128, 32, 0, false},
+    {"attention, 36", attention_36, 32, 0, false},
+    {"attention, 100", attention_100, 32, 0, false},
+    {"attention, 516", attention_516, 32, 0, false},
+    {"attention, temporal", temporal_40, 32, 0, false},
+    {"attention, temporal 64", temporal_64, 32, 0, false},
+    {"attention, temporal 80", temporal_80, 32, 0, false},
+    {"attention, temporal 128", temporal_128, 32, 0, false},
+    {"attention, temporal 160", temporal_160, 32, 0, false},
     {"group norm", group_norm, 16, 0, false},
     {"norm applied", norm_apply, 16, 0, false},
-    {"layer norm", layer_norm, 16, 0, false},
+    {"layer norm", layer_norm_even, 16, 0, false},
+    {"layer norm, odd", layer_norm_odd, 16, 0, false},
     {"two operands", binary, 4, 0, false},
     {"one operand", unary, 4, 0, false},
     {"pooling", pool, 4, 0, false},

@@ -1,14 +1,18 @@
 /*
  * The bits that the self-test must find on CUDA cards are those that the emulator has, on every architecture
- * of a class and in any schedule. When kernels have changed theirs:
+ * of a class and in any schedule. It launches every kernel that the back end has. When kernels have changed
+ * their bits, or there are new cases:
  *
  *   MEMSAFE_WRITE_PREDICTED=$PWD/src/device/cuda/predicted_bits.inc ctest --test-dir build -R cuda_predicted
  */
 #include "test.h"
 
+#include "device/cuda/kernel_list.h"
 #include "device/self_test/self_test.h"
+#include "device/simt/emulator.h"
+#include "support/device/simt_bench.h"
 
-#define MOST 128
+#define MOST 256
 
 typedef struct row {
     const char *family;
@@ -34,7 +38,7 @@ static row *row_of(const ms_self_test_result *r) {
     return &rows[n_rows++];
 }
 
-static void take(void *arg, const ms_self_test_result *r) {
+static void take_result(void *arg, const ms_self_test_result *r) {
     look *l = arg;
     uint64_t *bits = &row_of(r)->bits[l->of_class];
     if (*bits == 0)
@@ -83,19 +87,58 @@ static void assert_all_was_seen(const ms_device *dev) {
     assert_int_equal(raws_seen[2], dev->caps.activations & 1u << MS_BF16 ? 3 : 0);
 }
 
+/* ---- kernels ---- */
+
+typedef struct hold {
+    const ms_device *dev;
+    int arch;
+    bool (*was_launched)(const char *kernel);
+    int kernels, excused, without_a_case;
+} hold;
+
+/* The card has not what it takes: products of bfloat16, or so much shared memory. */
+static bool is_for_other_cards(const hold *h, const simt_kernel *kernel) {
+    return (strstr(kernel->name, "bf16") && !(h->dev->caps.activations & 1u << MS_BF16)) ||
+           kernel->shared_bytes > simt_most_shared_bytes(h->arch);
+}
+
+static bool look_for_launch(void *arg, const simt_kernel *kernel) {
+    hold *h = arg;
+    h->kernels++;
+    if (h->was_launched(kernel->name))
+        return true;
+    if (is_for_other_cards(h, kernel)) {
+        h->excused++;
+        return true;
+    }
+    print_error("sm_%d: no case comes to the kernel %s\n", h->arch, kernel->name);
+    h->without_a_case++;
+    return true;
+}
+
+static void assert_all_kernels_were_launched(const ms_device *dev, int arch) {
+    hold h = {.dev = dev, .arch = arch};
+    void *found = of_plugin("simt_was_launched");
+    memcpy(&h.was_launched, &found, sizeof(found)); /* ISO C has no cast from an object to a function */
+    assert_false(h.was_launched("a kernel that there is not"));
+    assert_true(cuda_each_kernel(look_for_launch, &h));
+    print_message("sm_%d: %d kernels, %d for other cards\n", arch, h.kernels, h.excused);
+    assert_int_equal(h.without_a_case, 0);
+    assert_true(h.kernels > 100 && h.excused <= (arch < 80 ? h.kernels / 2 : 0));
+}
+
 static void cards_of_a_class_have_the_predicted_bits(void **state) {
     (void)state;
     static const struct {
         const char *card;
-        int of_class;
-    } cards[] = {{"1G,sm_75", 0}, {"1G,sm_86,3", 0}, {"1G,sm_90", 1}, {"1G,sm_120,5", 1}};
+        int arch, of_class;
+    } cards[] = {{"1G,sm_75", 75, 0}, {"1G,sm_86,3", 86, 0}, {"1G,sm_90", 90, 1}, {"1G,sm_120,5", 120, 1}};
     const char *path = getenv("MEMSAFE_WRITE_PREDICTED");
     int wrong = 0;
     for (size_t i = 0; i < sizeof(cards) / sizeof(cards[0]); i++) {
         setenv("MEMSAFE_SIMT", cards[i].card, 1);
         const ms_device_params params = {.backend = "simt"};
         ms_device *dev = NULL;
-        ms_error err;
         ms_error_clear(&err);
         assert_ms_ok(ms_device_open(&params, &dev, &err), &err);
         ms_backend other = *dev->backend;
@@ -105,8 +148,9 @@ static void cards_of_a_class_have_the_predicted_bits(void **state) {
         dev->backend = &other;
         forms_seen = raws_seen[1] = raws_seen[2] = 0;
         look l = {.of_class = cards[i].of_class, .writing = path != NULL};
-        ms_status status = ms_self_test(dev, 1, take, &l, &err);
+        ms_status status = ms_self_test(dev, 1, take_result, &l, &err);
         assert_all_was_seen(dev);
+        assert_all_kernels_were_launched(dev, cards[i].arch);
         dev->backend = own;
         ms_device_close(&dev);
         print_message("%s: %d results, %d wrong\n", cards[i].card, l.seen, l.wrong);
