@@ -74,6 +74,7 @@ typedef struct ms_session_params {
     int64_t frames;
     /* Where faces are stays known, 28 bytes a frame: frames may be shown again (ms_session_frame.again). */
     bool keep_faces;
+    bool allow_downscale; /* as in ms_run_params: ms_session_info.resolution is what it became */
 } ms_session_params;
 
 /* 25 frames a second, seed 1247, 20 steps, guidance 1.5, the largest face. */
@@ -193,6 +194,7 @@ typedef struct ms_session_info {
     int changes;                        /* of the layout, under way */
     /* After MS_BUDGET of ms_session_open(): the budget that would be enough; 0 = not known, or opened. */
     size_t least_bytes;
+    int wanted_resolution; /* more than resolution when allow_downscale had to lower it */
 } ms_session_info;
 
 /* On the session's thread. */

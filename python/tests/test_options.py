@@ -1,13 +1,16 @@
 """What is no option, and what its values may be."""
 
+import re
+import subprocess
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import DEMO
+from conftest import COMMAND, DEMO, ROOT, need
 
 import memsafe
+from memsafe._options import NAMES, OF_COMMAND, OF_MODEL
 from memsafe._values import rate, size_bytes, size_text, time_us
 
 
@@ -18,6 +21,8 @@ from memsafe._values import rate, size_bytes, size_text, time_us
         ("guidence", "lipsync() has no option guidence; did you mean guidance?"),
         ("budget", "budget is an option of memsafe.Model()"),
         ("resume", "resume is an option of the command"),
+        ("part", "part is an option of the command"),
+        ("verbose", "verbose is an option of the command"),
         ("rest", "rest is an option of the command"),
     ],
 )
@@ -27,6 +32,23 @@ def test_unknown_options_are_named(model: Any, clip: Any, speech: Any, name: str
     assert says in str(caught.value)
 
 
+def test_every_option_of_the_command_is_known() -> None:
+    """As one of lipsync(), of Model(), or as one that only the command has."""
+    help = subprocess.run([need(COMMAND), "run", "--help"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    names = {name.replace("-", "_") for name in re.findall(r"^ +(?:-\w+,)? +--([a-z-]+)", help, re.M)}
+    assert len(names) >= 60
+    assert names - {"video", "audio", "out"} <= NAMES | OF_MODEL | OF_COMMAND
+    # What it has no more is named nowhere; the last are of the package alone, one of them as `--set` of the command.
+    assert names | {"copy", "held_frames", "settings"} >= NAMES | OF_MODEL | OF_COMMAND
+    assert not NAMES & OF_COMMAND and not OF_MODEL & OF_COMMAND and not NAMES & OF_MODEL
+    page = (ROOT / "docs" / "python.md").read_text()
+    alone = page[page.index("The command alone has") :].partition("\n\n")[0]
+    for name in OF_COMMAND - {"quiet", "verbose"}:
+        assert f"--{name.replace('_', '-')}" in alone, name
+    for name in NAMES:
+        assert f"`{name}`" in page, name
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -34,7 +56,7 @@ def test_unknown_options_are_named(model: Any, clip: Any, speech: Any, name: str
         {"loop": "circle"}, {"frames": -1}, {"max_gap": -1}, {"resolution": 7}, {"duration": 0},
         {"duration": 1, "to": 2}, {"start": 2, "to": 1}, {"start": "soon"}, {"force_rung": "attic"}, {"held_frames": 3},
         {"precision": "fp8"}, {"audio_start": 100}, {"guidance": "x"}, {"guidance": None}, {"steps": True}, {"resolution": "big"},
-        {"deepcache": "no"}, {"copy": "x"}, {"allow_truncated": "x"}, {"deepcache": 1}, {"fps": "fast"}, {"fps": [25]},
+        {"deepcache": "no"}, {"copy": "x"}, {"allow_truncated": "x"}, {"allow_downscale": "x"}, {"deepcache": 1}, {"fps": "fast"}, {"fps": [25]},
         {"duration": [1]}, {"start": 100}, {"max_gap": 1001},
     ],
 )  # fmt: skip

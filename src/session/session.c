@@ -84,19 +84,15 @@ static ms_status open_engine(ms_session *s, ms_error *err) {
 
 static ms_status open_faces(ms_session *s, ms_error *err) {
     const ms_session_params *p = &s->p;
-    if (p->given_faces) {
-        ms_face_follow_init(&s->follow, ms_session_given_faces(s), &s->geometry, 0, p->max_gap);
+    if (p->given_faces)
         return MS_OK;
-    }
     MS_TRY(ms_model_check_faces(s->model, err));
     ms_letterbox fit;
     MS_TRY(ms_letterbox_fit(p->width, p->height, MS_DETECT_SIDE, &fit, err));
     MS_TRY(ms_model_open_faces(s->model, err));
     const ms_face_finder_params finder = {
         .mem = s->mem, .nets = s->model->nets, .face = p->face, .max_gap = p->max_gap};
-    MS_TRY(ms_face_finder_create(&finder, &s->finder, err));
-    ms_face_follow_init(&s->follow, ms_face_finder_source(s->finder), &s->geometry, 0, p->max_gap);
-    return MS_OK;
+    return ms_face_finder_create(&finder, &s->finder, err);
 }
 
 static void count_others(ms_session *s) {
@@ -113,32 +109,42 @@ static ms_status still_wanted(const ms_session *s, ms_error *err) {
                                       : MS_OK;
 }
 
+static int wanted_resolution(const ms_session *s) {
+    return s->p.resolution ? s->p.resolution : s->model->files.unet_config.resolution;
+}
+
+/* At the resolution asked for, or lower where that is allowed. */
 static ms_status choose_layout(ms_session *s, ms_error *err) {
-    ms_status status = ms_redraw_choose(&s->redraw, err);
-    if (status == MS_BUDGET)
-        s->least_bytes = ms_run_asked_bytes(&s->redraw.plan);
-    return status;
+    for (int side = wanted_resolution(s);; side = ms_run_lower_resolution(side)) {
+        MS_TRY(ms_face_geometry_init(side, &s->geometry, err));
+        MS_TRY(ms_session_make_buffers(s, err));
+        MS_TRY(still_wanted(s, err));
+        count_others(s); /* before there is an engine, which plans count */
+        MS_TRY(open_engine(s, err));
+        MS_TRY(still_wanted(s, err));
+        ms_status status = ms_redraw_choose(&s->redraw, err);
+        s->least_bytes = status == MS_BUDGET ? ms_run_asked_bytes(&s->redraw.plan) : 0;
+        if (status != MS_BUDGET || !s->p.allow_downscale || !ms_run_lower_resolution(side))
+            return status;
+        ms_engine_destroy(&s->redraw.engine);
+        ms_session_free_buffers(s);
+    }
 }
 
 static ms_status open_all(ms_session *s, ms_error *err) {
     ms_model *m = s->model;
-    const int resolution = s->p.resolution ? s->p.resolution : m->files.unet_config.resolution;
     MS_TRY(still_wanted(s, err));
     MS_TRY(ms_model_take(m, err));
     s->mem = m->mem;
     MS_TRY(ms_redraw_watch(&s->redraw, s->p.pressure_trace, err));
-    MS_TRY(ms_face_geometry_init(resolution, &s->geometry, err));
     s->window_frames = m->files.unet_config.num_frames;
     MS_TRY(ms_model_settle_base(m, 0, err));
     MS_TRY(ms_model_open_weights(m, err));
     MS_TRY(open_faces(s, err));
     MS_TRY(ms_pcm_create(s->mem, m->compute.pool, &s->pcm, err));
-    MS_TRY(ms_session_make_buffers(s, err));
-    MS_TRY(still_wanted(s, err));
-    count_others(s); /* before there is an engine, which plans count */
-    MS_TRY(open_engine(s, err));
-    MS_TRY(still_wanted(s, err));
     MS_TRY(choose_layout(s, err));
+    ms_face_follow_init(&s->follow, s->finder ? ms_face_finder_source(s->finder) : ms_session_given_faces(s),
+                        &s->geometry, 0, s->p.max_gap);
     MS_TRY(ms_model_hold_budget(m, s->redraw.plan.peak_bytes, err));
     MS_TRY(still_wanted(s, err));
     return ms_redraw_begin(&s->redraw, 0, err);
@@ -276,6 +282,7 @@ void ms_session_get_info_sized(const ms_session *s, ms_session_info *ret_info, s
                                .weights_read_bytes = ms_redraw_read_bytes(&s->redraw),
                                .recoveries = s->redraw.recoveries,
                                .changes = s->redraw.n_changes,
-                               .least_bytes = s->least_bytes};
+                               .least_bytes = s->least_bytes,
+                               .wanted_resolution = wanted_resolution(s)};
     ms_sized_fill(ret_info, info_bytes, &i, sizeof(i));
 }

@@ -57,6 +57,11 @@ void ms_session_free_buffers(ms_session *s) {
     ms_mem_free(s->align_work);
     ms_restorer_free(&s->restorer);
     ms_mem_free(s->floats);
+    s->ring = NULL; /* they may be made anew */
+    s->faces = NULL;
+    s->window_faces = NULL;
+    s->align_work = NULL;
+    s->floats = NULL;
 }
 
 static ms_held_frame *held(const ms_session *s, int64_t number) {

@@ -99,6 +99,50 @@ static void on_a_device_apart(void **state) {
     ms_model_close(&model);
 }
 
+static ms_status plan_of(const ms_session_params *p, ms_session_info *ret_info, ms_error *err) {
+    ms_session *s = NULL;
+    ms_status status = ms_session_create(p, &s, err);
+    if (status == MS_OK)
+        status = ms_session_open(s, err);
+    ms_session_get_info(s, ret_info);
+    ms_session_destroy(&s);
+    return status;
+}
+
+/* What comes out is what it would have been at that size. */
+static void a_lower_resolution_where_it_is_allowed(void **state) {
+    (void)state;
+    uint64_t lower[FRAMES], hashes[FRAMES];
+    ms_session_info small, large, info;
+    ms_error err;
+    ms_model *model = open_model(0);
+    ms_session_params p = session_params(model);
+    p.steps = 1;
+    p.rung = MS_RUNG_SINGLE_FRAME;
+    p.resolution = 320;
+    assert_ms_ok(plan_of(&p, &large, &err), &err);
+    p.resolution = 128;
+    assert_ms_ok(pass(&p, lower, &small, &err), &err);
+    assert_true(small.resolution == 128 && small.wanted_resolution == 128);
+    assert_true(small.planned_bytes + ((size_t)8 << 20) < large.planned_bytes);
+    ms_model_close(&model);
+    /* 320, 256 and 192 are too large. */
+    model = open_model(small.planned_bytes + ((size_t)2 << 20));
+    p.model = model;
+    p.resolution = 320;
+    assert_int_equal(pass(&p, hashes, &info, &err), MS_BUDGET);
+    p.allow_downscale = true;
+    assert_ms_ok(pass(&p, hashes, &info, &err), &err);
+    assert_true(info.resolution == 128 && info.wanted_resolution == 320 && info.least_bytes == 0);
+    assert_memory_equal(hashes, lower, sizeof(hashes));
+    ms_model_close(&model);
+    model = open_model((size_t)10 << 20); /* nothing fits */
+    p.model = model;
+    assert_int_equal(plan_of(&p, &info, &err), MS_BUDGET);
+    assert_true(info.resolution == 128 && info.least_bytes > (size_t)10 << 20);
+    ms_model_close(&model);
+}
+
 static void one_at_a_time(void **state) {
     (void)state;
     ms_session *s = NULL, *other = NULL;
@@ -642,6 +686,7 @@ int main(void) {
         cmocka_unit_test(a_session_makes_the_frames_of_a_run),
         cmocka_unit_test(the_model_stays_loaded),
         cmocka_unit_test(on_a_device_apart),
+        cmocka_unit_test(a_lower_resolution_where_it_is_allowed),
         cmocka_unit_test(one_at_a_time),
         cmocka_unit_test(budgets_hold),
         cmocka_unit_test(floats_and_strides),

@@ -1206,6 +1206,7 @@ class ms_session_params(C.Structure):
         ("pressure_trace", C.c_char_p),
         ("frames", C.c_int64),
         ("keep_faces", C.c_bool),
+        ("allow_downscale", C.c_bool),
     ]
 
 
@@ -1247,6 +1248,7 @@ class ms_session_info(C.Structure):
         ("recoveries", C.c_int),
         ("changes", C.c_int),
         ("least_bytes", C.c_size_t),
+        ("wanted_resolution", C.c_int),
     ]
 
 

@@ -186,6 +186,7 @@ class _Run:
             "height": self.height,
             "fps": self.fps[0] / self.fps[1],
             "resolution": info.resolution,
+            "wanted_resolution": info.wanted_resolution,
             "window_frames": info.window_frames,
             "rung": text(lib().ms_rung_name(info.rung)),
             "budget_bytes": info.budget_bytes,

@@ -188,7 +188,8 @@ class Model:
         self._spare(os.fspath(out))
         file = Output(os.fspath(out), wishes)
         with self._begin(video, audio, wishes, file) as frames:
-            return file.write(frames, comment_of(self._name(), self.info, wishes))
+            name, info = self._name(), self.info
+            return file.write(frames, lambda resolution: comment_of(name, resolution, info, wishes))
 
     def _name(self) -> str:
         files = self.files

@@ -16,7 +16,7 @@ from ._values import Rate, Time, flag, number, rate, time_us, whole
 # Options of the command that belong to the model, and those that only it has.
 OF_MODEL = frozenset(["budget", "host_budget", "device", "threads", "profile", "profile_file", "settings", "set", "config", "unet", "vae", "whisper", "faces", "model", "demo"])
 OF_COMMAND = frozenset(
-    ["rest", "preview", "resume", "report", "tonemap", "format", "pixel_format", "sound_codec", "segment", "allow_downscale", "latent_cache", "latent_cache_dir", "latent_cache_size", "latent_rank", "quiet"]
+    ["rest", "preview", "resume", "report", "tonemap", "format", "pixel_format", "sound_codec", "segment", "part", "latent_cache", "latent_cache_dir", "latent_cache_size", "latent_rank", "quiet", "verbose"]
 )
 # Those of a file that is written, and those of frames that come one after the other.
 OF_FILE = ("codec", "crf", "audio_out", "no_metadata", "force")
@@ -68,6 +68,7 @@ class Options:
     allow_truncated: bool = False
     # memory and speed
     precision: Optional[str] = None
+    allow_downscale: bool = False
     force_rung: str = "auto"
     pressure_trace: Optional[PathLike] = None
     held_frames: int = 0
@@ -83,13 +84,14 @@ class Options:
 
     def fill(self, p: _abi.ms_session_params) -> None:
         """All that a session takes as it is."""
-        for name in ("deepcache", "allow_truncated", "no_metadata", "force", "copy"):
+        for name in ("deepcache", "allow_truncated", "allow_downscale", "no_metadata", "force", "copy"):
             flag(name, getattr(self, name))
         p.steps, p.guidance = whole("steps", self.steps), number("guidance", self.guidance)
         p.deepcache, p.resolution = self.deepcache, whole("resolution", self.resolution)
         p.seed = whole("seed", self.seed, 0, (1 << 64) - 1)
         p.paste = choice("paste", self.paste, "ms_paste", "MS_PASTE_")
         p.rung = choice("force_rung", self.force_rung, "ms_rung", "MS_RUNG_")
+        p.allow_downscale = self.allow_downscale
         p.face = whole("face", self.face)
         if self.max_gap is not None:
             p.max_gap = whole("max_gap", self.max_gap)

@@ -216,8 +216,8 @@ class Output:
         self._source, self._audio = source, audio
         self._speech = speech if self._options.audio_out == "speech" else speech[:0]
 
-    def write(self, frames: LipSync, comment: str) -> Report:
-        """All frames; on failure nothing is left of the file."""
+    def write(self, frames: LipSync, comment: Callable[[int], str]) -> Report:
+        """All frames; on failure nothing is left of the file. comment: for the face's resolution."""
         file = NewFile(self._path, ".part" + self._extension)
         os.close(file.handle)
         try:
@@ -241,7 +241,7 @@ class Output:
             why = getattr(e, "strerror", None) or e
             raise _errors.file_error(f"cannot write {self._path}: {why}", getattr(e, "errno", None), self._path) from e
 
-    def _fill(self, part: str, frames: LipSync, comment: str) -> None:
+    def _fill(self, part: str, frames: LipSync, comment: Callable[[int], str]) -> None:
         encoder = CODECS[self._options.codec][0]
         matrix = getattr(self._source, "colour", 1 if frames.height >= 720 else 6)
         fps = Fraction(*frames.fps)
@@ -250,8 +250,6 @@ class Output:
             output = av().open(part, "w", options=options)
         try:
             with self._writing():
-                if not self._options.no_metadata:
-                    output.metadata["comment"] = comment
                 picture = _Picture(frames.width, frames.height, self._form, matrix)
                 stream = output.add_stream(encoder, rate=fps)
                 stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, self._form
@@ -264,7 +262,7 @@ class Output:
                     stream.options = {"level": "3", "slicecrc": "1"}
             sound = _Sound(output, self._audio, self._speech, self._options, self._extension, self._writing)
             try:
-                count = self._write_frames(output, stream, sound, picture, frames, fps)
+                count = self._write_frames(output, stream, sound, picture, frames, fps, comment)
                 sound.until(count / fps)
             finally:
                 sound.close()
@@ -275,10 +273,14 @@ class Output:
         with self._writing():
             output.close()
 
-    def _write_frames(self, output: Any, stream: Any, sound: _Sound, picture: _Picture, frames: LipSync, fps: Fraction) -> int:
+    def _write_frames(
+        self, output: Any, stream: Any, sound: _Sound, picture: _Picture, frames: LipSync, fps: Fraction, comment: Callable[[int], str]
+    ) -> int:
         count = 0
         for frame in frames:
             with self._writing():
+                if count == 0 and not self._options.no_metadata:  # with the first packet the header is written
+                    output.metadata["comment"] = comment(frames.report["resolution"])
                 encoded = picture(frame)
                 encoded.pts, encoded.time_base = count, 1 / fps
                 output.mux(stream.encode(encoded))
@@ -289,10 +291,10 @@ class Output:
         return count
 
 
-def comment_of(model: str, info: Report, options: Options) -> str:
+def comment_of(model: str, resolution: int, info: Report, options: Options) -> str:
     """What was done, for the file's metadata; as the command writes it."""
     text = (
-        f"memsafe {__version__}; model {model}, {options.resolution or info['resolution']} px, {info['precision']}; "
+        f"memsafe {__version__}; model {model}, {resolution} px, {info['precision']}; "
         f"seed {options.seed}, {options.steps} steps, guidance {options.guidance:.6g}"
     )
     text += ", deepcache" if options.deepcache else ""
