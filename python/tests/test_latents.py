@@ -170,6 +170,33 @@ def test_torch():
     assert 20 < lossy.psnr_db < math.inf
 
 
+def test_tensors_that_are_views_or_none_of_ours():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    compressor = memsafe.LatentCompressor()
+    for dtype in (torch.float32, torch.bfloat16):
+        negative = torch._neg_view(torch.from_numpy(moving()).to(dtype))
+        assert negative.is_neg() and torch.equal(compressor.decompress(compressor.compress(negative)), negative)
+    for wrong, says in (
+        (torch.zeros(3, 4).to(torch.float8_e4m3fn), "not float8_e4m3fn: convert them first"),
+        (torch.zeros(3, 4, dtype=torch.complex64).conj(), "not complex64"),
+        (torch.eye(4).to_sparse(), "a dense tensor, not sparse_coo"),
+        (torch.zeros(3, device="meta"), "meta device have a shape and no values"),
+    ):
+        with pytest.raises(memsafe.InvalidArgument, match=says):
+            compressor.compress(wrong)
+
+
+def test_the_loss_of_a_constant_is_against_its_size():
+    for value in (1.0, -3e-5):
+        x = np.full((20, 40), value, np.float32)
+        blob = memsafe.LatentCompressor(rank=50).compress(x)
+        error = np.abs(memsafe.LatentCompressor().decompress(blob).astype(np.float64) - x)
+        assert blob.report.max_error == error.max() and blob.report.lossy
+        assert (blob.psnr_db == math.inf) == (blob.report.max_error == 0)
+        if blob.report.max_error:
+            assert blob.psnr_db == pytest.approx(10 * math.log10(float(abs(x[0, 0])) ** 2 / (error**2).mean()))
+
+
 def test_damage_is_refused_wherever_it_is():
     compressor = memsafe.LatentCompressor()
     blob = bytearray(compressor.compress(np.repeat(moving(1, (40,)), 8, 0)))

@@ -7,6 +7,7 @@ import threading
 import types
 import weakref
 
+import numpy as np
 import pytest
 
 import memsafe
@@ -56,6 +57,13 @@ def test_free_memory_lowers_the_batch_and_says_so():
     assert many.limit == "cap" and many.batch == 16 and many.fits
     assert few.limit == "memory" and 1 < few.batch < 16 and few.needed_bytes <= few.usable_bytes
     assert none.batch == 1 and not none.fits and none.one_bytes > none.usable_bytes
+    for free in (0, "0"):  # no memory at all, and not "as it is"
+        with optimizer("40G") as o, optimizer("40G", free_memory=free) as own:
+            for answer in (o.explain("vae_decode", free_memory=free), own.explain("vae_decode")):
+                assert (answer.batch, answer.fits, answer.free_bytes, answer.usable_bytes) == (1, False, 0, 0)
+            assert o.get_optimal_batch_size("vae_decode", free_memory=free) == 1
+    with pytest.raises(memsafe.InvalidArgument, match="device_memory: 0 is no memory at all"):
+        memsafe.AdaptiveMemoryOptimizer(device_memory=0)
     assert optimizer("40G", free_memory="64M").get_optimal_batch_size("vae_decode") == 1
     assert optimizer("40G", held_bytes=40 * GIB - (64 << 20)).get_optimal_batch_size("vae_decode") == 1
 
@@ -72,6 +80,38 @@ def test_frames_pressure_and_resolution():
         assert odd == even < o.explain("vae_decode").one_bytes
     assert optimizer("8G", resolution=None).resolution == (256, 256)  # the model's
     assert optimizer("8G", resolution=512).resolution == (512, 512)
+
+
+def test_numpys_numbers_are_numbers():
+    two = np.int64(2)
+    with optimizer("40G", resolution=np.array([512, 256]), video_length=np.int32(5), held_bytes=np.int64(GIB)) as o:
+        assert o.resolution == (512, 256) and o.video_length == 5 and o.memory().free_bytes == 39 * GIB
+        assert all(type(n) is int for n in (*o.resolution, o.video_length, o.held_bytes))
+        for resolution in (np.int64(512), np.array(512), (np.int16(512), 512), np.array([512, 512])):
+            assert o.explain("vae_decode", resolution=resolution) == o.explain("vae_decode", resolution=512)
+        assert o.get_optimal_batch_size("vae_decode", frames=two) == 2
+        assert o.explain("vae_decode", free_memory=np.int64(GIB)).free_bytes == GIB
+        assert memsafe.adaptive(list, range(5), task="vae_decode", optimizer=o, max_batch=two, resolution=np.array([64, 64])) == list(range(5))
+    with optimizer("40G", costs={"vae_decode": np.array([GIB, GIB, 0])}) as o:
+        assert o.explain("vae_decode").one_bytes == 2 * GIB
+    assert memsafe.LatentCompressor(rank=np.int64(50), window=np.int8(8)).rank == 50
+    for wrong in (True, np.True_, 0, 512.0, "512", (512, True), np.array([512]), np.array([512.0, 512]), np.zeros((2, 2), int), (512, None)):
+        with pytest.raises(memsafe.InvalidArgument, match="resolution must be"):
+            optimizer("40G", resolution=wrong)
+    for wrong in (np.array([5, 6]), np.True_, True):
+        with pytest.raises(memsafe.InvalidArgument, match="video_length must be a whole number"):
+            optimizer("40G", video_length=wrong)
+        with pytest.raises(memsafe.InvalidArgument, match="free_memory must be a whole number"):
+            optimizer("40G", free_memory=wrong)
+        with pytest.raises(memsafe.InvalidArgument, match="rank must be"):
+            memsafe.LatentCompressor(rank=wrong)
+
+
+def test_held_bytes_are_of_a_device_that_is_not_here():
+    """One that is here counts them itself."""
+    one, other = (memsafe.AdaptiveMemoryOptimizer(device="cpu", held_bytes=held) for held in (0, 1 << 62))
+    assert other.memory().free_bytes > one.memory().free_bytes / 2
+    assert optimizer("8G", held_bytes=9 * GIB).memory().free_bytes == 0
 
 
 def test_costs_of_the_caller():

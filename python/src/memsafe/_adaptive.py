@@ -216,7 +216,7 @@ def loop_params(
     if optimizer is not None:
         params.optimizer = optimizer._open()
         params.watch = optimizer.watch_handle
-        size = height_width("resolution", resolution or optimizer.resolution)
+        size = height_width("resolution", optimizer.resolution if resolution is None else resolution)
         params.height, params.width = optimizer.item_size(params.task, size)
     return params
 

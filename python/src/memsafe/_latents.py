@@ -17,7 +17,7 @@ from ._errors import BadMedia, InvalidArgument, Unsupported
 from ._library import call, lib, sized
 from ._optimizer import torch_if_loaded
 from ._reports import Report
-from ._values import Size, size_bytes, size_text
+from ._values import Size, index_of, size_bytes, size_text
 
 _MAGIC = b"MSLP\x01"
 _HEAD = struct.Struct(
@@ -49,7 +49,7 @@ class Latents(bytes):
 
     @property
     def psnr_db(self) -> float:
-        """Against the range of the values; infinite where nothing is lost."""
+        """Against the range of the values, or their size where all are the same; infinite where nothing is lost."""
         return float(self.report["psnr_db"])
 
 
@@ -79,22 +79,33 @@ def _narrowed(kind: int, values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any
     return bits
 
 
+def _dense(torch: Any, x: Any) -> Any:
+    """A tensor whose values lie one after the other in the host's memory. InvalidArgument: it has none that could."""
+    if x.is_meta:
+        raise InvalidArgument("latents on the meta device have a shape and no values")
+    if x.layout != torch.strided or x.is_nested:
+        raise InvalidArgument(f"latents must be a dense tensor, not {'a nested one' if x.is_nested else str(x.layout).replace('torch.', '')}")
+    return x.detach().cpu().resolve_neg().contiguous()
+
+
 def _read(x: Any) -> _Array:
     torch = torch_if_loaded()
     from_torch = torch is not None and isinstance(x, torch.Tensor)
     if from_torch:
-        x = x.detach().cpu().contiguous()
+        x = _dense(torch, x)
         name = str(x.dtype).replace("torch.", "")
-        data = x.view(torch.int16).numpy().view(np.uint16) if name in ("float16", "bfloat16") else x.numpy()
     else:
         x = np.ascontiguousarray(x).reshape(np.shape(x))
         if not x.dtype.isnative:
             x = x.astype(x.dtype.newbyteorder("="))  # below, bytes are looked at as this machine has them
         name = x.dtype.name
-        data = x.view(np.uint16) if name in ("float16", "bfloat16") else x
     kinds = [kind for kind, known in _TYPES.items() if known == name]
     if not kinds:
         raise InvalidArgument(f"latents must be {', '.join(_TYPES.values())}, not {name}: convert them first")
+    if from_torch:
+        data = x.view(torch.int16).numpy().view(np.uint16) if kinds[0] else x.numpy()
+    else:
+        data = x.view(np.uint16) if kinds[0] else x
     if data.ndim > _MOST_DIMENSIONS:
         raise InvalidArgument(f"latents must have up to {_MOST_DIMENSIONS} dimensions, not {data.ndim}")
     if kinds[0] == 0:
@@ -138,12 +149,13 @@ class LatentCompressor:
     """
 
     def __init__(self, rank: Optional[int] = None, *, window: int = 16) -> None:
-        if rank is not None and (isinstance(rank, bool) or not (isinstance(rank, int) and 0 <= rank <= 99)):
+        per_cent, frames = 0 if rank is None else index_of(rank), index_of(window)
+        if per_cent is None or not 0 <= per_cent <= 99:
             raise InvalidArgument(f"rank must be 1 to 99 per cent, or None or 0 for every bit, not {rank!r}")
-        if isinstance(window, bool) or not (isinstance(window, int) and 1 <= window <= _abi.MS_LATENTS_FRAMES):
+        if frames is None or not 1 <= frames <= _abi.MS_LATENTS_FRAMES:
             raise InvalidArgument(f"window must be 1 to {_abi.MS_LATENTS_FRAMES} frames, not {window!r}")
-        self.rank = rank or None  # 0 is svd_rank's word for none
-        self.window = window
+        self.rank = per_cent or None  # 0 is svd_rank's word for none
+        self.window = frames
 
     def compress(self, x: Any) -> Latents:
         """Bytes that ``decompress()`` makes the same array or tensor of; ``.report``, ``.ratio`` and ``.psnr_db`` say
@@ -191,7 +203,8 @@ class LatentCompressor:
             total.update(squared=0.0, max=0.0, lossy=False)
         blob = Latents(b"".join([self._head(array.kind, flags, values.shape), *parts]))
         mean = total["squared"] / max(values.size, 1)
-        span = total["high"] - total["low"]
+        # Of what has no range, the size.
+        span = total["high"] - total["low"] or abs(total["high"])
         blob.report = Report(
             {
                 "raw_bytes": raw,

@@ -11,13 +11,15 @@ import threading
 import weakref
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
+import numpy as np
+
 from . import _abi
 from ._errors import InvalidArgument
 from ._library import call, encoded, lib, naming, sized, text
 from ._reports import Report
-from ._values import Size, flag, size_bytes, whole
+from ._values import Size, budget_bytes, flag, index_of, size_bytes, whole
 
-Resolution = Union[int, Tuple[int, int], Sequence[int]]
+Resolution = Union[int, Tuple[int, int], Sequence[int], "np.ndarray[Any, Any]"]
 #: bytes of a batch: fixed, for each item, for each pixel of an item
 Cost = Union[Mapping[str, int], Sequence[int]]
 
@@ -42,12 +44,17 @@ def task_number(task: str, option: str = "task") -> int:
 
 def height_width(option: str, value: Resolution) -> Tuple[int, int]:
     """(height, width) in pixels; a single number is a square."""
-    sides = (value, value) if isinstance(value, int) else tuple(value) if hasattr(value, "__iter__") else ()
-    if len(sides) != 2 or not all(isinstance(s, int) and 1 <= s <= MAX_ITEM_SIDE for s in sides):
+    side = index_of(value)
+    try:
+        sides = [side, side] if side is not None else [index_of(s) for s in value]  # type: ignore[union-attr]
+    except TypeError:
+        sides = []
+    known = [s for s in sides if s is not None and 1 <= s <= MAX_ITEM_SIDE]
+    if len(sides) != 2 or len(known) != 2:
         raise InvalidArgument(
             f"{option} must be (height, width) in pixels, 1 to {MAX_ITEM_SIDE}, not {value!r}"
         )
-    return sides[0], sides[1]
+    return known[0], known[1]
 
 
 def torch_if_loaded() -> Any:
@@ -74,10 +81,10 @@ def _costs_of(costs: Mapping[str, Cost]) -> Dict[int, Tuple[int, int, int]]:
             given = [cost.get(part, 0) for part in parts]
         else:
             given = list(cost) if hasattr(cost, "__iter__") else []
-        whole_numbers = all(hasattr(n, "__index__") and not isinstance(n, bool) and n >= 0 for n in given)
-        if len(given) != 3 or not whole_numbers:
+        found = [n for n in map(index_of, given) if n is not None and n >= 0]
+        if len(given) != 3 or len(found) != 3:
             raise InvalidArgument(f"costs[{task!r}] must be ({', '.join(parts)}) of 0 or more, not {cost!r}")
-        table[task_number(task, "a task in costs")] = (int(given[0]), int(given[1]), int(given[2]))
+        table[task_number(task, "a task in costs")] = (found[0], found[1], found[2])
     return table
 
 
@@ -144,8 +151,10 @@ class AdaptiveMemoryOptimizer:
         or a torch.device.
     device_memory: bytes, or a size like "8G": stands for a device that is not here, and chooses the tier. Beside a
         device of torch's that is named it is what may be taken of it.
-    free_memory: bytes that are free on it; by default what ``held_bytes`` leaves.
-    held_bytes: that are taken anyway: the pipeline's weights.
+    free_memory: bytes that are free on it, 0 being none; by default what the device says, and of one that is not here
+        what ``held_bytes`` leaves.
+    held_bytes: that are taken anyway, like a pipeline's weights, of a device that is not here. One that is here says
+        itself what is free, so there they change nothing.
     video_length: frames that there are to do; a batch is never larger.
     resolution: (height, width) of an item in pixels, or the side of a square; by default the model's.
     costs: {task: (fixed_bytes, item_bytes, pixel_bytes)}: a batch takes fixed + items x (item + pixel x height x
@@ -176,14 +185,13 @@ class AdaptiveMemoryOptimizer:
         watch: bool = False,
         pressure_trace: Optional[str] = None,
     ) -> None:
-        if video_length is not None and whole("video_length", video_length) < 1:
+        self.video_length = None if video_length is None else whole("video_length", video_length)
+        if self.video_length is not None and self.video_length < 1:
             raise InvalidArgument(f"video_length must be 1 or more frames, not {video_length}")
-        whole("held_bytes", held_bytes, 0, (1 << 63) - 1)
         self.device = str(device)
-        self.video_length = video_length
-        self._stated = size_bytes("device_memory", device_memory)
+        self._stated = budget_bytes("device_memory", device_memory)
         self._stated_free = None if free_memory is None else size_bytes("free_memory", free_memory)
-        self.held_bytes = held_bytes
+        self.held_bytes = whole("held_bytes", held_bytes, 0, (1 << 63) - 1)
         # A size that is stated stands for a device that is not here, unless torch's is named.
         self._cuda = None if self._stated and self.device == "auto" else cuda_of(self.device)
         if self._cuda is None and self.device.split(":")[0] not in ("auto", "cpu") and not self._stated:
@@ -198,7 +206,7 @@ class AdaptiveMemoryOptimizer:
         self._finalizer = weakref.finalize(self, _destroy, self._made)
         try:
             self._create(costs, model, profile, profile_file, settings, environment, watch, pressure_trace)
-            self.resolution = height_width("resolution", resolution or self._costs.resolution())
+            self.resolution = height_width("resolution", self._costs.resolution() if resolution is None else resolution)
         except BaseException:
             self._finalizer()
             raise
@@ -336,7 +344,7 @@ class AdaptiveMemoryOptimizer:
         """How many items of ``task`` to take at a time; 1 also where not even one fits (``explain()`` tells).
 
         resolution: of an item, where it is not the optimizer's; frames: that there are to do; pressure: 0 to 3, where
-        it is not what the watch says; free_memory: where it is not ``memory()``'s.
+        it is not what the watch says; free_memory: where it is not ``memory()``'s, 0 being none.
         """
         return int(
             self.explain(
@@ -358,10 +366,11 @@ class AdaptiveMemoryOptimizer:
         number = task_number(task)
         request = _abi.ms_batch_request()
         request.height, request.width = self.item_size(
-            number, height_width("resolution", resolution or self.resolution)
+            number, height_width("resolution", self.resolution if resolution is None else resolution)
         )
         request.frames = self.video_length or 0 if frames is None else whole("frames", frames)
-        request.free_bytes = size_bytes("free_memory", free_memory)
+        free = size_bytes("free_memory", free_memory)
+        request.free_bytes = max(free, 1) if free_memory is not None else 0  # the library asks itself for 0
         request.pressure = lib().ms_pressure_watch_level(self._watch()) if pressure is None else whole("pressure", pressure)
         answer = _abi.ms_batch_answer()
         call("ms_optimizer_explain_sized", self._open(), number, *sized(request), *sized(answer))
@@ -372,7 +381,7 @@ class AdaptiveMemoryOptimizer:
                 "fits": answer.fits,
                 "limit": text(lib().ms_batch_limit_name(answer.limit)),
                 "cap": answer.cap,
-                "free_bytes": answer.free_bytes,
+                "free_bytes": free if free_memory is not None else answer.free_bytes,
                 "usable_bytes": answer.usable_bytes,
                 "one_bytes": answer.one.device_bytes,
                 "needed_bytes": answer.needed.device_bytes,

@@ -1,6 +1,8 @@
 """Sizes, times and rates as the command's options write them."""
 
+import contextlib
 import math
+import operator
 import re
 from fractions import Fraction
 from typing import Any, Optional, Tuple, Union
@@ -16,11 +18,19 @@ MAX_RATE_PART = 1000000  # of a fraction, as the library takes it
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 
 
+def index_of(value: Any) -> Optional[int]:
+    """A whole number of Python, numpy or torch; None: it is none, as True, 2.0 and "2" are."""
+    if not isinstance(value, bool):
+        with contextlib.suppress(TypeError):  # an array of several; numpy's own True
+            return operator.index(value)
+    return None
+
+
 def whole(option: str, value: Any, least: int = -(1 << 31), most: int = (1 << 31) - 1) -> int:
     """A whole number; True, 2.0 and "2" are none."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    found = index_of(value)
+    if found is None:
         raise _errors.InvalidArgument(f"{option} must be a whole number, not {value!r}")
-    found = int(value)
     if not least <= found <= most:
         raise _errors.InvalidArgument(f"{option} must be {least} to {most}, not {found}")
     return found
@@ -61,10 +71,11 @@ def size_bytes(option: str, value: Optional[Size]) -> int:
             raise _errors.InvalidArgument(f'{option}: "{value}" is no size like 2G, 512M or a number of bytes')
         shift = 1 << _UNITS[match.group(3).upper()]
         found = int(match.group(1)) * shift + int(float(match.group(2) or 0) * shift + 1e-6)
-    elif not isinstance(value, bool) and (hasattr(value, "__index__") or (isinstance(value, float) and value % 1 == 0)):
-        found = int(value)
     else:
-        raise _errors.InvalidArgument(f'{option} must be a whole number of bytes or a size like "8G", not {value!r}')
+        count = int(value) if isinstance(value, float) and value % 1 == 0 else index_of(value)
+        if count is None:
+            raise _errors.InvalidArgument(f'{option} must be a whole number of bytes or a size like "8G", not {value!r}')
+        found = count
     if not 0 <= found < 1 << 63:
         raise _errors.InvalidArgument(f"{option} must be 0 or more bytes, not {value!r}")
     return found
