@@ -1,6 +1,8 @@
 """Every exception, with what it says."""
 
+import copy
 import errno
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -153,6 +155,18 @@ def test_files_that_are_missing_or_there(inputs: Any, clip: Any, tmp_path: Path)
             ask()
         assert isinstance(library.value, memsafe.FileError)
         assert (library.value.errno, library.value.filename) == (errno.ENOENT, nowhere)
+
+
+def test_errors_go_from_process_to_process() -> None:
+    for number in (errno.ENOENT, errno.EEXIST, errno.EACCES, None):
+        error = _errors.file_error("cannot read in.mp4", number, "in.mp4", stage="decode", frame=3, hints=["replace"])
+        for made in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+            assert type(made) is type(error) and str(made) == "cannot read in.mp4"
+            for name in ("errno", "strerror", "filename", "stage", "frame", "hints", "status"):
+                assert getattr(made, name) == getattr(error, name), name
+    budget = memsafe.BudgetError("too small")
+    budget.needs_bytes = 5
+    assert pickle.loads(pickle.dumps(budget)).needs_bytes == 5
 
 
 def test_what_a_budget_error_asks_for_does(inputs: Any) -> None:

@@ -64,6 +64,8 @@ def test_detect_refuses(clip: Any, inputs: Any, tmp_path: Path) -> None:
         memsafe.detect(clip, DEMO, budget="1M")
     with pytest.raises(memsafe.BadModel):
         memsafe.detect(clip, faces=tmp_path)
+    with pytest.raises(memsafe.InvalidArgument, match="force is for a file that is there: give out="):
+        memsafe.detect(clip, DEMO, force=True)
     memsafe.detect(clip, DEMO, out, force=True, frames=3)
     assert out.read_text().startswith('{"frame":0,"bbox":[')
 
@@ -84,6 +86,16 @@ def test_face_nets_are_all_that_is_wanted_of_a_model(clip: Any, speech: Any, tmp
     assert memsafe.detect(clip, folder, frames=3).frames == 3  # neither a config nor a VAE
     assert memsafe.score(clip, speech, model=folder, frames=3).frames == 3
     assert memsafe.detect(clip, tmp_path / "nothing", faces=DEMO / FACES, frames=3).frames == 3
+
+
+def test_comfyuis_models_are_found(clip: Any, speech: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "latentsync"
+    folder.mkdir(parents=True)
+    (folder / "mine-of-this-test").symlink_to(DEMO)
+    with pytest.raises(memsafe.BadModel):
+        memsafe.detect(clip, "mine-of-this-test")
+    assert memsafe.detect(clip, "mine-of-this-test", comfyui=tmp_path / "models", frames=3).frames == 3
+    assert memsafe.score(clip, speech, model="mine-of-this-test", comfyui=tmp_path / "models", frames=3).frames == 3
 
 
 @pytest.mark.parametrize("kind", ["finder", "scorer"])
@@ -154,7 +166,7 @@ SCORE_NAMES = {
 }  # fmt: skip
 
 
-def test_score_of_frames(model: Any, clip: Any, speech: Any, inputs: Any) -> None:
+def test_score_of_frames(model: Any, clip: Any, speech: Any, inputs: Any, tmp_path: Path) -> None:
     changed = clip.copy()
     changed[:, :20, :20] ^= 64
     report = memsafe.score(changed, speech, input=clip, truth=list(clip), model=DEMO, frames=6)
@@ -163,6 +175,21 @@ def test_score_of_frames(model: Any, clip: Any, speech: Any, inputs: Any) -> Non
     assert set(report.truth["ssim"]) == {"mouth", "face", "around"}
     late = memsafe.score(clip[5:], speech, input=clip, track=inputs.track, start=0.2, model=model, frames=4)
     assert late.input["psnr_db"]["face"] == math.inf and late.frames_with_face == 4
+    found = memsafe.detect(clip, model, tmp_path / "track.jsonl")
+    report = memsafe.detect(clip, model)
+    expected = memsafe.score(clip, speech, track=found.output, model=model)
+    for track in (report, report.faces):
+        judged = memsafe.score(clip, speech, track=track, model=model)
+        assert str({**judged, "seconds": 0}) == str({**expected, "seconds": 0})  # NaN is not NaN
+    points = [None, *(face and face["landmarks106"] for face in report.faces[1:])]
+    assert memsafe.score(clip, speech, track=points, model=model).frames_with_face == expected.frames_with_face - 1
+    for wrong, says in (({**report.faces[0], "bbox": [1, 2]}, "bbox is .left"), (np.zeros((5, 2)), "106 points")):
+        with pytest.raises(memsafe.BadMedia, match=f"track: frame 0: .*{says}"):
+            memsafe.score(clip, speech, track=[wrong], model=model)
+    with pytest.raises(TypeError, match="without faces"):
+        memsafe.score(clip, speech, track=found, model=model)
+    with pytest.raises(TypeError, match="track is a file's name, detect"):
+        memsafe.score(clip, speech, track=5, model=model)
     with pytest.raises(memsafe.InvalidArgument, match="cannot be compared"):
         memsafe.score(clip, speech, input=clip[:, :100], model=model)
     with pytest.raises(memsafe.InvalidArgument, match="no sound"):

@@ -184,7 +184,8 @@ def test_tracks(model: Any, clip: Any, speech: Any, inputs: Any, first_window: A
 def test_speech_in_other_forms(model: Any, clip: Any, speech: Any, inputs: Any, first_frames: Any) -> None:
     samples, rate = speech
     whole = (samples * 32768).astype(np.int16)
-    for audio in ((whole, rate), (samples[None], rate), (samples.astype(np.float64), rate)):
+    swapped = whole.astype(">i2"), (whole.astype(np.int32) << 16).astype(">i4"), samples.astype(">f4")
+    for audio in ((whole, rate), *((other, rate) for other in swapped), (samples[None], rate), (samples.astype(np.float64), rate)):
         assert np.array_equal(made(model, clip, audio, track=inputs.track, frames=4), first_frames)
 
 

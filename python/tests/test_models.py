@@ -148,8 +148,14 @@ def test_what_is_installed(nowhere: Path, monkeypatch: Any) -> None:
     shutil.copytree(DEMO, nowhere / "models" / "two")
     with pytest.raises(memsafe.InvalidArgument, match="several"):
         memsafe.Model()
-    monkeypatch.setenv("MEMSAFE_MODEL", str(DEMO))
-    assert memsafe.find_model() == {"model": DEMO}
+    for name in ("one", "demo", str(DEMO), REPO):
+        monkeypatch.setenv("MEMSAFE_MODEL", name)
+        if name == REPO:
+            with pytest.raises(memsafe.BadModel, match=f"the model of MEMSAFE_MODEL, {REPO} is neither"):
+                memsafe.find_model()
+            snapshot(nowhere / "hf" / "hub", REPO, WEIGHTS)
+            snapshot(nowhere / "hf" / "hub", VAE, VAE_FILES)
+        assert memsafe.find_model() == memsafe.find_model(name)
 
 
 def test_the_only_one_anywhere_is_taken(nowhere: Path, monkeypatch: Any) -> None:
@@ -178,6 +184,26 @@ def test_the_only_one_anywhere_is_taken(nowhere: Path, monkeypatch: Any) -> None
     shutil.rmtree(nowhere / "hf")
     link(DEMO, nowhere / "extra" / "mine")
     assert memsafe.find_model()["model"] == nowhere / "extra" / "mine"
+
+
+def test_whatever_is_known_may_be_named(nowhere: Path, monkeypatch: Any) -> None:
+    models = nowhere / "ComfyUI" / "models"
+    link(DEMO, models / "latentsync" / "mine")
+    link(DEMO, nowhere / "extra" / "other-1.5")
+    link(DEMO, nowhere / "roots" / "single")  # a folder that is registered, and a model itself
+    link(DEMO, nowhere / "data" / "memsafe" / "models" / "one")
+    snapshot(nowhere / "hf" / "hub", REPO, WEIGHTS)
+    snapshot(nowhere / "hf" / "hub", VAE, VAE_FILES)
+    paths: Any = types.ModuleType("folder_paths")
+    paths.models_dir = str(models)
+    paths.get_folder_paths = lambda name: {"latentsync": [str(nowhere / "extra"), str(nowhere / "roots" / "single")]}[name]
+    monkeypatch.setitem(sys.modules, "folder_paths", paths)
+    monkeypatch.setattr(Path, "samefile", lambda a, b: a == b)  # all of them are the demo model
+    known = _models.known_models(models)
+    assert [k.name for k in known] == ["one", "mine", "other-1.5", "single", REPO]
+    for name, folder in known:
+        assert memsafe.find_model(name)["model"] == folder
+        assert memsafe.find_model(name, comfyui=models)["model"] == folder
 
 
 def test_the_demo_model(nowhere: Path, monkeypatch: Any) -> None:

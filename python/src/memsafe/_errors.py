@@ -100,6 +100,10 @@ class FileError(Error, OSError):
     def __str__(self) -> str:  # OSError would write errno and filename in place of the sentence
         return str(self.args[0]) if self.args else ""
 
+    def __reduce__(self) -> Any:  # OSError's would lose them: to pickle and copy, as processes do
+        known = {name: getattr(self, name) for name in ("errno", "strerror", "filename")}
+        return type(self), self.args, {**vars(self), **known}
+
 
 class FileMissing(FileError, FileNotFoundError):
     """A FileError of a file or folder that is not there."""

@@ -2,11 +2,10 @@
 
 import contextlib
 import ctypes as C
-import json
 import os
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,20 +20,20 @@ from ._new_file import NewFile, check_free
 from ._options import frame_at
 from ._reports import Report, report_of
 from ._speech import Audio, speech_of
-from ._track import mouth_openings
+from ._track import Track, as_file, line_of, mouth_openings
 from ._values import Rate, Size, Time, budget_bytes, flag, rate, time_us, whole
 from ._worker import Worker
 
 Points = npt.NDArray[np.float32]
 
 
-def _nets(params: Any, model: Optional[ModelLike], faces: Optional[PathLike]) -> None:
+def _nets(params: Any, model: Optional[ModelLike], faces: Optional[PathLike], comfyui: Optional[PathLike]) -> None:
     """The folder of the face nets, which is all that is wanted of a model."""
     files: Mapping[str, Path] = {}
     if isinstance(model, Model):
         files = model.files
     elif faces is None:
-        files = find_model(model, named=frozenset({"config", "vae"}))
+        files = find_model(model, comfyui, frozenset({"config", "vae"}))
     params.model = encoded(files.get("model"))
     params.faces = encoded(faces if faces is not None else files.get("faces"))
 
@@ -78,17 +77,6 @@ class _Stop:
 
 
 # ---- detect
-
-
-def _number(value: float) -> Union[int, float]:
-    return int(value) if value == int(value) else value
-
-
-def _line(face: Dict[str, Any]) -> str:
-    """Of a track file, as the command writes it."""
-    box = [_number(v) for v in face["bbox"]]
-    points = [[_number(x), _number(y)] for x, y in face["landmarks106"].astype(float).tolist()]
-    return json.dumps({"frame": face["frame"], "bbox": box, "landmarks106": points}, separators=(",", ":")) + "\n"
 
 
 def _found(handle: C.c_void_p) -> Iterator[Tuple[Optional[Dict[str, Any]], bool]]:
@@ -137,7 +125,7 @@ class _TrackFile:
 
     def add(self, face: Dict[str, Any]) -> None:
         with self._writing():
-            self._file.write(_line(face))
+            self._file.write(line_of(face["frame"], face["landmarks106"], face["bbox"]))
 
     def finish(self) -> None:
         with self._writing():
@@ -156,6 +144,7 @@ def detect(
     out: Optional[PathLike] = None,
     *,
     faces: Optional[PathLike] = None,
+    comfyui: Optional[PathLike] = None,
     face: int = -1,
     max_gap: Optional[int] = None,
     fps: Rate = 25,
@@ -170,7 +159,7 @@ def detect(
     """The faces of a video, as lipsync() finds them.
 
     video: a file, or frames as lipsync() takes them. model: as Model() has it, or a Model, of which only the face nets
-    are used; faces: their folder.
+    are used; faces: their folder; comfyui: ComfyUI's models folder, as Model() has it.
     out: a track file to write, JSON lines with ``frame``, ``bbox`` and ``landmarks106``; else the report's ``faces`` has
     for each frame a dict of these or None. ``bbox`` is [left, top, right, bottom], ``landmarks106`` a float32 array
     [106][2], in pixels. Either can be lipsync()'s track.
@@ -180,15 +169,16 @@ def detect(
     NoFace: in no frame; BadMedia, BadModel, BudgetError, FileError, InvalidArgument.
     """
     began = time.monotonic()
+    if flag("force", force) and out is None:
+        raise _errors.InvalidArgument("force is for a file that is there: give out=")
     p = filled(_abi.ms_finder_params, "ms_finder_params_init_sized")
-    _nets(p, model, faces)
+    _nets(p, model, faces, comfyui)
     p.face, p.threads = whole("face", face), whole("threads", threads)
     p.device, p.budget_bytes = encoded(device), budget_bytes("budget", budget)
     if max_gap is not None:
         p.max_gap = whole("max_gap", max_gap)
     whole("frames", frames, 0, _abi.MS_RUN_MAX_FRAMES)
     flag("allow_truncated", allow_truncated)
-    flag("force", force)
     bar = Bar(progress)
     file = _TrackFile(os.fspath(out), force) if out is not None else None
     try:
@@ -257,9 +247,10 @@ def score(
     *,
     truth: Any = None,
     input: Any = None,
-    track: Optional[PathLike] = None,
+    track: Optional[Track] = None,
     model: Optional[ModelLike] = None,
     faces: Optional[PathLike] = None,
+    comfyui: Optional[PathLike] = None,
     window: int = 16,
     fps: Optional[Rate] = None,
     frames: int = 0,
@@ -275,8 +266,10 @@ def score(
     audio: what it should say; None = the sound of the video itself, which is then a file.
     truth: what it should look like: a video or frames, or a track file with ``mouth_opening``.
     input: the video or frames that the lip sync was given.
-    track: a file of faces; None: they are detected in the input, the truth or the video, the first that there is.
-    model: as Model() has it, or a Model, of which only the face nets are used; faces: their folder.
+    track: the faces, as lipsync() takes them, of each frame of the input from its beginning; None: they are detected in
+        the input, the truth or the video, the first that there is.
+    model: as Model() has it, or a Model, of which only the face nets are used; faces: their folder; comfyui: ComfyUI's
+        models folder.
     window: frames of the run's windows. start: where in the input the lip sync began, its start.
 
     ``enough_frames`` of the report is False where too few frames have a face for its ``sync_*`` to mean anything.
@@ -295,8 +288,8 @@ def score(
         sources.append(_beside(None if openings is not None else truth, clip, "the truth"))
         speech = np.ascontiguousarray(speech_of(audio), np.float32)
         p = filled(_abi.ms_scorer_params, "ms_scorer_params_init_sized")
-        _nets(p, model, faces)
-        p.track, p.device, p.threads, p.budget_bytes = encoded(track), encoded(device), whole("threads", threads), budget_bytes("budget", budget)
+        _nets(p, model, faces, comfyui)
+        p.device, p.threads, p.budget_bytes = encoded(device), whole("threads", threads), budget_bytes("budget", budget)
         p.width, p.height, p.window = clip.width, clip.height, whole("window", window)
         whole("frames", frames, 0, _abi.MS_RUN_MAX_FRAMES)
         p.fps_num, p.fps_den = clip.fps
@@ -304,7 +297,9 @@ def score(
         p.input, p.truth = sources[1] is not None, sources[2] is not None
         p.speech = speech.ctypes.data_as(C.POINTER(C.c_float))
         p.speech_samples = speech.size
-        return _judged(p, sources, openings, frames, bar)
+        with as_file(track) as path:
+            p.track = encoded(path)
+            return _judged(p, sources, openings, frames, bar)
     finally:
         bar.close()
         for source in sources:

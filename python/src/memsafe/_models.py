@@ -183,10 +183,11 @@ def _comfyui_folder(name: str, comfyui: Optional[Path]) -> Optional[Path]:
     if not comfyui:
         return None
     short = name.rsplit("/", 1)[-1]
-    for folder in (comfyui / "latentsync" / short, comfyui / short, comfyui / "latentsync" / short.lower(), comfyui / "latentsync"):
-        if folder.is_dir() and _is_published(folder) and (folder.name != "latentsync" or shape_of(name)):
-            return folder
-    return None
+    roots = _comfyui_roots(comfyui)
+    places = [comfyui / "latentsync" / short, comfyui / short, comfyui / "latentsync" / short.lower()]
+    places += [root / part for root in roots for part in (short, short.lower())]
+    places += [root for root in roots if root.name == name or (root.name == "latentsync" and shape_of(name))]
+    return next((folder for folder in places if folder.is_dir() and _is_published(folder)), None)
 
 
 class Known(NamedTuple):
@@ -231,10 +232,7 @@ def known_models(comfyui: Optional[Path]) -> List[Known]:
 
 
 def only_model(comfyui: Optional[Path]) -> Known:
-    """The one that is meant where none is named."""
-    named = _environment("MEMSAFE_MODEL")
-    if named:
-        return Known(named.name, named)
+    """The only one that is installed."""
     found = known_models(comfyui)
     if len(found) == 1:
         return found[0]
@@ -252,15 +250,20 @@ def find_model(
     """The files of a model: "model", a folder, and where it lacks them "config", "vae" and "faces".
 
     path_or_repo: a folder; "ORG/NAME" or "ORG/NAME@REVISION" in the Hugging Face cache; NAME below
-    ``models/latentsync`` of ComfyUI's folder or in one where ``memsafe run`` looks; "demo"; None = MEMSAFE_MODEL, else
-    the only one that is in any of these places. Nothing is downloaded. comfyui: ComfyUI's models folder, None = as comfyui_models() finds it.
+    ``models/latentsync`` of ComfyUI's folder or in one where ``memsafe run`` looks; "demo"; None = what MEMSAFE_MODEL
+    names in any of these ways, else the only one that is in any of these places. Nothing is downloaded.
+    comfyui: ComfyUI's models folder, None = as comfyui_models() finds it.
     named: of "config", "vae" and "faces", what is not looked for because the caller has it.
     BadModel: it is nowhere, and where it was looked for; InvalidArgument: none is named, and not exactly one installed.
     """
     models = Path(comfyui) if comfyui is not None else comfyui_models()
+    meant = "the model "
     if path_or_repo is None:
-        only = only_model(models)
-        return _parts(only.folder, only.name, models, named)
+        path_or_repo = os.environ.get("MEMSAFE_MODEL")
+        if not path_or_repo:
+            only = only_model(models)
+            return _parts(only.folder, only.name, models, named)
+        meant = "the model of MEMSAFE_MODEL, "
     name = os.fspath(path_or_repo)
     folder = Path(name).expanduser()
     if name == "demo":  # `make demo` leaves a folder of that name in the checkout: "./demo" names it
@@ -288,7 +291,7 @@ def find_model(
                 return _parts(data / name, name, models, named)
             looked.append(str(data / name))
     raise _errors.BadModel(
-        f"the model {name} is neither a folder nor downloaded (looked in {', '.join(looked)}); "
+        f"{meant}{name} is neither a folder nor downloaded (looked in {', '.join(looked)}); "
         + (f'"hf download {repo}" gets one from Hugging Face, ' if is_repo else "")
         + '"memsafe-fetch-models 1.6" gets all that a model needs'
     )

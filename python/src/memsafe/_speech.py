@@ -19,6 +19,8 @@ def as_channels(value: Any) -> npt.NDArray[Any]:
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     samples = np.asarray(value)
+    if not samples.dtype.isnative:
+        samples = samples.astype(samples.dtype.newbyteorder("="))
     if samples.dtype == np.int32:
         samples = (samples / 2147483648.0).astype(np.float32)
     elif samples.dtype.kind == "f":

@@ -1,9 +1,11 @@
 """Where faces are, said by the caller: a track file, or points."""
 
+import contextlib
 import json
 import os
+import tempfile
 from collections.abc import Iterable as AnyIterable
-from typing import Any, Dict, Iterable, Iterator, Optional, Union
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +60,63 @@ def _read(path: str) -> Iterator["tuple[int, Points]"]:
         raise _errors.file_error(f"cannot read {path}: {e.strerror}", e.errno, path) from e
 
 
+def _given(track: Any) -> Iterable[Any]:
+    """Of each frame its face, of what is no file."""
+    if isinstance(track, dict):  # the report of memsafe.detect()
+        if "faces" not in track:
+            raise TypeError(f"track is a report without faces: detect() wrote them to {track.get('output', 'a file')}, name that")
+        track = track["faces"]
+    if not isinstance(track, AnyIterable):
+        raise TypeError(f"track is a file's name, detect()'s report or faces for each frame, not {type(track).__name__}")
+    return track
+
+
+def _face(value: Any, number: int) -> Optional[Points]:
+    if isinstance(value, dict):  # what memsafe.detect() gives
+        value = value.get("landmarks106")
+    return None if value is None else _points(value, f"track: frame {number}")
+
+
+def _box(value: Any, number: int) -> Optional[List[float]]:
+    """Without one the points' own is taken."""
+    box = value.get("bbox") if isinstance(value, dict) else None
+    try:
+        found = None if box is None else [float(v) for v in box]
+    except (TypeError, ValueError):
+        found = []
+    if found is not None and not (len(found) == 4 and np.isfinite(found).all()):
+        raise _errors.BadMedia(f"track: frame {number}: bbox is [left, top, right, bottom], pixels, not {_shown(box)}")
+    return found
+
+
+def _number(value: float) -> Union[int, float]:
+    return int(value) if value == int(value) else value
+
+
+def line_of(frame: int, landmarks: Points, box: Optional[List[float]] = None) -> str:
+    """Of a track file, as the command writes it."""
+    face: Dict[str, Any] = {"frame": frame}
+    if box is not None:
+        face["bbox"] = [_number(v) for v in box]
+    face["landmarks106"] = [[_number(x), _number(y)] for x, y in landmarks.astype(float).tolist()]
+    return json.dumps(face, separators=(",", ":")) + "\n"
+
+
+@contextlib.contextmanager
+def as_file(track: Optional[Track]) -> Iterator[Optional[str]]:
+    """The file of a track, for what in the library reads one."""
+    if track is None or isinstance(track, (str, os.PathLike)):
+        yield None if track is None else os.fspath(track)
+        return
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+        for number, value in enumerate(_given(track)):
+            face = _face(value, number)
+            if face is not None:
+                file.write(line_of(number, face, _box(value, number)))
+        file.flush()
+        yield file.name
+
+
 class Faces:
     """The points of one frame after the other; None where a frame has no face."""
 
@@ -69,13 +128,7 @@ class Faces:
             self._file = _read(os.fspath(track))
             self._ahead = next(self._file, None)
         else:
-            if isinstance(track, dict):  # the report of memsafe.detect()
-                if "faces" not in track:
-                    raise TypeError(f"track is a report without faces: detect() wrote them to {track.get('output', 'a file')}, name that")
-                track = track["faces"]
-            if not isinstance(track, AnyIterable):
-                raise TypeError(f"track is a file's name, detect()'s report or faces for each frame, not {type(track).__name__}")
-            self._given = iter(track)
+            self._given = iter(_given(track))
             for _ in range(first):
                 next(self._given, None)
 
@@ -88,9 +141,7 @@ class Faces:
                 if is_shown:
                     raise _errors.InvalidArgument(f"track ends before frame {number}: it has points or None for each frame of the video")
                 return None
-            if isinstance(value, dict):  # what memsafe.detect() gives
-                value = value.get("landmarks106")
-            return None if value is None else _points(value, f"track: frame {number}")
+            return _face(value, number)
         while self._ahead and self._ahead[0] < number:
             self._ahead = next(self._file, None)
         return self._ahead[1] if self._ahead and self._ahead[0] == number else None
