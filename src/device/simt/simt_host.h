@@ -18,6 +18,7 @@
 #define SIMT_SHARED(type, name)                                                                              \
     type &name = *reinterpret_cast<type *>(simt_shared_memory(sizeof(type), alignof(type)))
 #define SIMT_UNROLL
+#define SIMT_ON_HOST 1
 
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11
 #define SIMT_CLEARS 1

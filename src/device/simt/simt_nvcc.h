@@ -15,6 +15,7 @@
     extern __shared__ __align__(128) unsigned char simt_shared_memory[];                                     \
     type &name = *reinterpret_cast<type *>(simt_shared_memory)
 #define SIMT_UNROLL _Pragma("unroll")
+#define SIMT_ON_HOST 0
 
 SIMT_FN int simt_thread() {
     return (int)threadIdx.x;

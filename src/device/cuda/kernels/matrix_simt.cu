@@ -77,13 +77,16 @@ SIMT_FN void multiply_block(const typename S::shared &s, int y, int x, float sum
             a[i] = s.in.a[k][y * S::PART + i];
             b[i] = s.in.b[k][i / 4 * 64 + x * 4 + i % 4];
         }
-        /* Rows inside: the host's compiler then makes vectors of columns, else it turns the sums in every
-           step. */
+        /* The order in which the sums come to their next product changes no bits. On the host rows are inside:
+           its compiler then makes vectors of columns, else it turns the sums in every step. On cards columns
+           are: the other way round, ptxas spills registers of the large tile up to sm_89. */
         SIMT_UNROLL
-        for (int j = 0; j < S::PART; j++) {
+        for (int n = 0; n < S::PART; n++) {
             SIMT_UNROLL
-            for (int i = 0; i < S::PART; i++)
+            for (int m = 0; m < S::PART; m++) {
+                const int i = SIMT_ON_HOST ? m : n, j = SIMT_ON_HOST ? n : m;
                 sum[i][j] = simt_fma(a[i], b[j], sum[i][j]);
+            }
         }
     }
 }
