@@ -5,13 +5,18 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/msg.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -95,6 +100,72 @@ static int refused_arguments(void) {
     return 0;
 }
 
+static bool is_refused(long result) {
+    return result == -1 && errno == EPERM;
+}
+
+/* Others of the user, though they are not named: 0 is all of a group or a user. */
+static int refused_of_all(void) {
+    if (!is_refused(setpriority(PRIO_USER, 0, 15)) || !is_refused(setpriority(PRIO_PGRP, 0, 15)))
+        return 70;
+    if (!is_refused(syscall(SYS_ioprio_set, 3, 0, 3 << 13)) ||
+        !is_refused(syscall(SYS_ioprio_set, 2, 0, 3 << 13)))
+        return 71;
+    if (setpriority(PRIO_PROCESS, 0, 19) != 0 || syscall(SYS_ioprio_set, 1, 0, 2 << 13 | 7) != 0)
+        return 72;
+    if (!is_refused(shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600)) ||
+        !is_refused(msgget(IPC_PRIVATE, IPC_CREAT | 0600)) ||
+        !is_refused(semget(IPC_PRIVATE, 1, IPC_CREAT | 0600)))
+        return 73;
+    if (!is_refused(syscall(SYS_mq_open, "memsafe-test", O_CREAT | O_RDWR, 0600, NULL)))
+        return 74;
+    if (!is_refused(prctl(PR_SET_PDEATHSIG, 0)) ||
+        !is_refused(syscall(SYS_prctl, 1UL << 32 | PR_SET_PDEATHSIG, 0)))
+        return 75;
+    return 0;
+}
+
+/* By name; of an open file they are allowed. The file is none that Landlock would keep. */
+static int refused_of_files(void) {
+    char path[] = "/tmp/memsafe-test.named.XXXXXX";
+    int fd = mkstemp(path), bad = 0;
+    if (fd < 0 || write(fd, "x", 1) != 1)
+        return 76;
+    if (!is_refused(truncate(path, 0)))
+        bad = 77;
+    else if (!is_refused(utimensat(AT_FDCWD, path, NULL, 0)))
+        bad = 78;
+    else if (ftruncate(fd, 0) != 0 || futimens(fd, NULL) != 0)
+        bad = 79;
+#ifdef SYS_utimes
+    else if (!is_refused(syscall(SYS_utimes, path, NULL)) || !is_refused(syscall(SYS_utime, path, NULL)) ||
+             !is_refused(syscall(SYS_futimesat, AT_FDCWD, path, NULL)))
+        bad = 80;
+#endif
+    unlink(path);
+    close(fd);
+    return bad;
+}
+
+/* Numbers that libseccomp may not know: 452 fchmodat2, 463 setxattrat, 469 file_setattr, and all to come. */
+static int refused_numbers(void) {
+    static const long numbers[] = {451, 452, 463, 467, 469, 600, 0x3fffffff};
+    const long base = SYS_pidfd_send_signal - 424;
+    struct {
+        uint64_t value;
+        uint32_t bytes, flags;
+    } attribute = {(uintptr_t) "x", 1, 0};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        if (syscall(base + numbers[i], AT_FDCWD, "/tmp", 0, "user.memsafe", &attribute, sizeof(attribute)) !=
+                -1 ||
+            errno != ENOSYS)
+            return 81;
+    if (!is_refused(syscall(base + 442, -1, "", 0, NULL, 0)) ||
+        !is_refused(syscall(base + 443, 0, 0, 0, 0)) || !is_refused(syscall(base + 448, -1, 0)))
+        return 82;
+    return 0;
+}
+
 static int allowed_calls(void) {
     pthread_t thread;
     int count = 0;
@@ -137,6 +208,12 @@ static int inside(void) {
     if (!bad)
         bad = refused_arguments();
     if (!bad)
+        bad = refused_of_all();
+    if (!bad)
+        bad = refused_of_files();
+    if (!bad)
+        bad = refused_numbers();
+    if (!bad)
         bad = allowed_calls();
     return bad ? bad : limits_hold();
 }
@@ -158,6 +235,24 @@ static void keeps_a_worker_in(void **state) {
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
 }
+
+#ifdef __x86_64__
+/* The same calls by the numbers of x32. */
+static int call_x32(void) {
+    const sandbox_limits limits = {0};
+    if (sandbox_enter(&limits, NULL) != MS_OK)
+        return 1;
+    long result = syscall(0x40000000L | SYS_truncate, "/tmp/memsafe-test.none", 0);
+    return result == -1 && errno == ENOSYS ? 0 : 2;
+}
+
+static void refuses_x32(void **state) {
+    (void)state;
+    int status = status_of(call_x32);
+    assert_true((WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) ||
+                (WIFEXITED(status) && WEXITSTATUS(status) == 0));
+}
+#endif
 
 /* ---- files ---- */
 
@@ -266,6 +361,9 @@ static void says_that_time_was_up(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(keeps_a_worker_in),
+#ifdef __x86_64__
+                                       cmocka_unit_test(refuses_x32),
+#endif
                                        cmocka_unit_test(gives_the_files_that_it_needs),
                                        cmocka_unit_test(says_that_time_was_up)};
     return cmocka_run_group_tests(tests, NULL, NULL);
