@@ -704,39 +704,6 @@ def test_lists_that_a_network_takes_from_are_whole_when_it_is_tried_again():
 # ---- pipelines that are like diffusers' ----
 
 
-def test_plain_torch():
-    class Codec(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.scale = torch.nn.Parameter(torch.tensor(2.0))
-            self.most = []
-
-        def encode(self, x):
-            self.most.append(len(x))
-            return {"latent": x * self.scale, "kind": "plain"}
-
-        def decode(self, z):
-            if len(z) > 2:
-                raise MemoryError
-            return [z / self.scale, None]
-
-    class Pipeline:
-        def __init__(self):
-            self.codec = Codec()
-
-    pipeline = integrate(Pipeline(), "40G", settings={**EXACT, "vae_encode_batch": 4})
-    x = torch.randn(10, 3, 8, 8)
-    with torch.no_grad():
-        coded = pipeline.codec.encode(x)
-        assert (
-            coded["kind"] == "plain"
-            and torch.equal(coded["latent"], x * 2)
-            and pipeline.codec.most == [4, 4, 2]
-        )
-        assert torch.equal(pipeline.codec.decode(coded["latent"])[0], x)
-    assert "unet" in [n.what for n in pipeline.memsafe.not_set]
-
-
 def test_old_pipelines_switch_their_vae_themselves():
     class Vae:
         def decode(self, z):

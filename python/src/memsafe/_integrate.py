@@ -6,8 +6,10 @@ print(pipeline.memsafe)          # what was set, and what could not be
 pipeline.memsafe.undo()          # as it was before
 """
 
+import contextlib
 import copy
 import functools
+import inspect
 import math
 import threading
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, TypeVar
@@ -60,14 +62,17 @@ class _Wrapped:
 def _parts(pipeline: Any) -> List[_Part]:
     """The networks of a pipeline by their names: diffusers' components, else its attributes."""
     components = getattr(pipeline, "components", None)
-    found = components if isinstance(components, dict) else getattr(pipeline, "__dict__", {})
+    found = components if isinstance(components, dict) else dict(getattr(pipeline, "__dict__", {}))
+    children = getattr(pipeline, "named_children", None)
+    if found is not components and callable(children):
+        found.update(children())  # a module of torch's keeps its networks elsewhere than its other attributes
     return [
         _Part(name, module)
         for name, module in found.items()
         if module is not None
         and not name.startswith("_")
         and hasattr(module, "__dict__")
-        and not isinstance(module, type)
+        and not isinstance(module, (type, Integration))
     ]
 
 
@@ -166,13 +171,35 @@ class Integration:
                 self._undo.pop()()
             except Exception as e:
                 errors.append(e)
-        if vars(self._pipeline).get("memsafe") is self:
-            del self._pipeline.memsafe
         if errors:
             raise errors[0]
         return self._pipeline
 
     # ---- used by what follows ----
+
+    def _attach(self) -> None:
+        """``pipeline.memsafe``, in the place of what the pipeline has of that name."""
+        pipeline = self._pipeline
+        own = vars(pipeline).get("memsafe", _ABSENT) if hasattr(pipeline, "__dict__") else _ABSENT
+        if hasattr(inspect.getattr_static(type(pipeline), "memsafe", None), "__set__"):  # in one of __slots__
+            own = getattr(pipeline, "memsafe", _ABSENT)
+
+        def undo() -> None:
+            if getattr(pipeline, "memsafe", None) is not self:
+                return
+            if own is _ABSENT:
+                del pipeline.memsafe
+            else:
+                pipeline.memsafe = own
+
+        try:
+            pipeline.memsafe = self
+        except (AttributeError, TypeError) as e:
+            kind = type(pipeline).__name__
+            raise InvalidArgument(
+                f"pipeline is of type {kind}, which takes no attribute memsafe, by which it is told and undone: {_because(e)}"
+            ) from e
+        self._undo.append(undo)
 
     def _did(self, where: str, what: str, value: Any, effect: str, undo: Callable[[], None]) -> None:
         self.set.append(Report({"what": what, "where": where, "value": value, "effect": effect}))
@@ -251,18 +278,25 @@ def _slice_attention(it: Integration, part: _Part, slices: int) -> None:
         it._could_not(name, "attention slicing", "its networks have no set_attention_slice()")
         return
     before = _processors(module)
-    sizes = _slice_sizes(module, slices) if callable(getattr(module, "children", None)) else []
-    try:
-        module.set_attention_slice(sizes if sizes else "auto")
-    except Exception as e:
-        it._could_not(name, "attention slicing", _because(e))
-        return
 
     def undo() -> None:
         if not before:
             module.set_attention_slice(None)
         for owner, processor in before:
             owner.set_processor(processor)
+
+    try:
+        sizes = _slice_sizes(module, slices) if callable(getattr(module, "children", None)) else []
+    except Exception as e:  # a layer of another make
+        it._could_not(name, "attention slicing", _because(e))
+        return
+    try:
+        module.set_attention_slice(sizes if sizes else "auto")
+    except Exception as e:
+        with contextlib.suppress(Exception):  # some layers may have it already
+            undo()
+        it._could_not(name, "attention slicing", _because(e))
+        return
 
     it._did(name, "attention slicing", f"{slices} parts", ROUNDING, undo)
 
@@ -419,12 +453,16 @@ def _checkpoint(it: Integration, part: _Part) -> None:
     if getattr(module, "is_gradient_checkpointing", False):
         it._could_not(part.name, "gradient checkpointing", "it is on already")
         return
+    disable = getattr(module, "disable_gradient_checkpointing", None)
+    if not callable(disable):
+        it._could_not(part.name, "gradient checkpointing", "it has no disable_gradient_checkpointing(), which undoes it")
+        return
     try:
         module.enable_gradient_checkpointing()
     except Exception as e:
         it._could_not(part.name, "gradient checkpointing", _because(e))
         return
-    it._did(part.name, "gradient checkpointing", "on", SAME, module.disable_gradient_checkpointing)
+    it._did(part.name, "gradient checkpointing", "on", SAME, disable)
 
 
 # ---- calls that go by the batch ----
@@ -541,17 +579,17 @@ def integrate_adaptive_optimizer(
         optimizer = AdaptiveMemoryOptimizer(video_length=video_length, resolution=resolution, **options)
     elif options or video_length or resolution:
         raise InvalidArgument("optimizer= has its own video_length, resolution and options")
-    before = getattr(pipeline, "__dict__", {}).get("memsafe")
+    before = getattr(pipeline, "memsafe", None)
     if isinstance(before, Integration):  # not before all that was given is known to be right
         before.undo()
         parts = _parts(pipeline)
     it = Integration(pipeline, optimizer)
     try:
+        it._attach()  # first: whoever cannot be undone is left alone
         _integrate(it, pipeline, parts, sizes, is_oom)
     except BaseException:
         it.undo()
         raise
-    pipeline.memsafe = it  # type: ignore[attr-defined]
     return pipeline
 
 
