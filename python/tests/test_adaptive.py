@@ -5,6 +5,7 @@ import sys
 import types
 import weakref
 
+import numpy as np
 import pytest
 
 import memsafe
@@ -167,12 +168,57 @@ def test_a_hook_that_fails_is_heard():
         memsafe.adaptive(Card(1), range(4), trim=trim)
 
 
+def test_a_question_that_fails_hides_nothing():
+    """What is_oom= raises comes, and what it was asked about behind it."""
+    calls = []
+
+    def fn(items):
+        calls.append(len(items))
+        raise LookupError("of fn")
+
+    def ask(error):
+        raise AttributeError("of is_oom")
+
+    with pytest.raises(AttributeError, match="of is_oom") as raised:
+        memsafe.adaptive(fn, range(4), is_oom=ask)
+    assert calls == [4] and str(raised.value.__context__) == "of fn"
+    with memsafe.StreamingFrameProcessor(fn, 4, is_oom=ask) as stream, pytest.raises(AttributeError, match="of is_oom") as raised:
+        list(stream(range(4)))
+    assert str(raised.value.__context__) == "of fn"
+
+
+def test_an_optimizer_without_a_task_is_refused():
+    optimizer = memsafe.AdaptiveMemoryOptimizer(device_memory="8G")
+    for name, given in (("optimizer", optimizer), ("resolution", "junk")):
+        with pytest.raises(memsafe.InvalidArgument, match=f"{name}= does nothing without task="):
+            memsafe.adaptive(Card(9), range(4), **{name: given})
+        with pytest.raises(memsafe.InvalidArgument, match=f"{name}= does nothing without task="):
+            memsafe.StreamingFrameProcessor(Card(9), **{name: given})
+
+
+def test_an_optimizer_that_is_closed_under_a_loop():
+    """It is freed when the loop has ended."""
+    optimizer = memsafe.AdaptiveMemoryOptimizer(device_memory="8G", environment=False)
+
+    def fn(items):
+        optimizer.close()
+        assert optimizer.owned.value  # the library's
+        return items
+
+    assert memsafe.adaptive(fn, range(20), task="face_processing", optimizer=optimizer) == list(range(20))
+    assert not optimizer.owned.value
+
+
 def test_as_many_results_as_items():
     with pytest.raises(ValueError, match="1 results for 4 items"):
         memsafe.adaptive(lambda items: [1], range(4))
     for nothing in (None, 5):
         with pytest.raises(memsafe.InvalidArgument, match=f"fn returned {nothing} for 4 items"):
             memsafe.adaptive(lambda items, nothing=nothing: nothing, range(4))
+    for one in (np.array(3), np.float32(3)):  # an array without a dimension is not many
+        with pytest.raises(memsafe.InvalidArgument, match=r"fn returned .*3.* for 4 items: it must return a list"):
+            memsafe.adaptive(lambda items, one=one: one, range(4))
+    assert memsafe.adaptive(lambda items: np.array(items) * 2, range(4)) == [0, 2, 4, 6]
     assert memsafe.adaptive(lambda items: items, []) == []
     assert memsafe.adaptive(lambda items: (i for i in items), iter("abc")) == ["a", "b", "c"]
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import memsafe
+from memsafe._library import lib
 
 GIB = 1 << 30
 TASKS = [
@@ -289,6 +290,35 @@ def test_threads_ask_at_once():
     for t in threads:
         t.join()
     assert len(answers) == 4 and all(a == answers[0][:6] * 20 for a in answers)
+
+
+def test_closing_waits_for_who_is_inside(monkeypatch):
+    """Another thread asks meanwhile: it is freed when that one has its answer."""
+    o, seen, inside, go = optimizer("8G"), [], threading.Event(), threading.Event()
+    explain, destroy = lib().ms_optimizer_explain_sized, lib().ms_optimizer_destroy
+
+    def slowly(*arguments):
+        inside.set()
+        go.wait(100)
+        seen.append("answered")
+        return explain(*arguments)
+
+    def destroyed(handle):
+        seen.append("destroyed")
+        destroy(handle)
+
+    monkeypatch.setattr(lib(), "ms_optimizer_explain_sized", slowly)
+    monkeypatch.setattr(lib(), "ms_optimizer_destroy", destroyed)
+    asks = threading.Thread(target=lambda: seen.append(o.get_optimal_batch_size("vae_decode")))
+    asks.start()
+    inside.wait(100)
+    o.close()
+    assert seen == []
+    with pytest.raises(memsafe.InvalidArgument, match="closed"):
+        o.memory()
+    go.set()
+    asks.join()
+    assert seen == ["answered", "destroyed", 1]
 
 
 def test_closed_is_an_error_and_nothing_is_kept_alive():

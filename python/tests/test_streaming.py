@@ -1,5 +1,6 @@
 """StreamingFrameProcessor: in order, bounded, out at once; out of memory, errors and endings."""
 
+import gc
 import threading
 import time
 
@@ -8,6 +9,7 @@ import pytest
 import memsafe
 from memsafe import _abi
 from memsafe._adaptive import Guard, loop_params, run_loop
+from memsafe._library import lib
 
 
 def doubled(frames):
@@ -98,6 +100,73 @@ def test_an_error_comes_behind_the_results_before_it(own_thread):
     assert got == [i * 2 for i in range(8)]
 
 
+@pytest.mark.parametrize("own_thread", [False, True])
+def test_a_hook_that_fails_is_heard(own_thread):
+    def full(frames):
+        if len(frames) > 1:
+            raise MemoryError
+        return frames
+
+    def fail():
+        raise ValueError("in a hook")
+
+    with memsafe.StreamingFrameProcessor(full, 8, window=4, own_thread=own_thread, trim=fail) as stream:
+        with pytest.raises(ValueError, match="in a hook"):
+            list(stream(range(5)))
+        stream.cancel()
+        with pytest.raises(memsafe.Cancelled):  # what the user did himself he knows
+            stream.pull()
+
+
+@pytest.mark.parametrize("own_thread", [False, True])
+def test_whoever_is_inside_cannot_destroy_it(own_thread):
+    """It would wait for itself."""
+
+    def fn(frames):
+        stream.destroy()
+        return frames
+
+    def trim():
+        stream.destroy()
+
+    def full(frames):
+        raise MemoryError
+
+    for function in (fn, full):
+        stream = memsafe.StreamingFrameProcessor(function, 4, window=2, own_thread=own_thread, trim=trim)
+        with stream, pytest.raises(memsafe.InvalidArgument, match="from within: cancel"):
+            list(stream(range(4)))
+
+
+def test_a_stream_that_becomes_garbage_on_its_own_thread(monkeypatch):
+    """That thread cannot wait for its own end."""
+    ended, destroy, done = [], lib().ms_frame_stream_destroy, threading.Event()
+
+    def destroyed(handle):
+        ended.append(threading.get_ident())
+        destroy(handle)
+        done.set()
+
+    monkeypatch.setattr(lib(), "ms_frame_stream_destroy", destroyed)
+    stream = memsafe.StreamingFrameProcessor(doubled, 4, own_thread=True)
+    stream.push(1)
+    assert stream.pull() == 2 and stream._own not in (None, threading.get_ident())
+    stream._own = threading.get_ident()
+    del stream
+    gc.collect()
+    assert done.wait(100) and len(ended) == 1 and threading.get_ident() not in ended
+
+
+def test_an_optimizer_stays_as_long_as_its_stream():
+    optimizer = memsafe.AdaptiveMemoryOptimizer(device_memory="16G", environment=False)
+    with memsafe.StreamingFrameProcessor(doubled, 4, task="vae_decode", optimizer=optimizer) as stream:
+        optimizer.close()
+        with pytest.raises(memsafe.InvalidArgument, match="the optimizer is closed"):
+            optimizer.explain("vae_decode")
+        assert list(stream(range(8))) == [i * 2 for i in range(8)] and optimizer.owned.value
+    assert not optimizer.owned.value
+
+
 def test_a_single_frame_that_does_not_fit():
     def fn(frames):
         raise MemoryError("too large")
@@ -174,8 +243,6 @@ def test_a_generator_that_is_left_ends_the_stream():
     with memsafe.StreamingFrameProcessor(doubled, 4) as stream:
         for _ in stream(range(100)):
             break
-        import gc
-
         gc.collect()
         with pytest.raises(memsafe.Cancelled):
             stream.push(1)

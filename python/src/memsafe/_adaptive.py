@@ -5,6 +5,7 @@ pictures = adaptive(decode, latents, task="vae_decode", resolution=(512, 512))
 
 import ctypes as C
 import gc
+import os
 import reprlib
 import sys
 import threading
@@ -19,6 +20,7 @@ from ._optimizer import (
     Resolution,
     cuda_of,
     height_width,
+    in_use,
     task_number,
     torch_if_loaded,
 )
@@ -162,8 +164,12 @@ class Guard:
     def status_of(self, error: BaseException) -> int:
         """What the library is told of an exception; it is kept here."""
         status = _kind(error)
-        if status is None and self._is_oom is not None and self._is_oom(error):
-            status = _abi.MS_DEVICE_MEMORY
+        try:
+            if status is None and self._is_oom is not None and self._is_oom(error):
+                status = _abi.MS_DEVICE_MEMORY
+        except BaseException as e:  # noqa: B036 - raised in its place, with it as its context
+            e.__context__ = e.__context__ or error
+            error = e
         if status is None:
             self.pending = error
             return int(_abi.MS_CANCELLED)
@@ -207,14 +213,14 @@ def loop_params(
     grow_after: Optional[int] = None,
     clean_up_items: Optional[int] = None,
 ) -> _abi.ms_adaptive_params:
-    """The library's parameters, but the functions."""
+    """The library's parameters, but the functions. The optimizer has to be in use as long as they are."""
     params = _abi.ms_adaptive_params()
     for name, value in (("max_batch", max_batch), ("grow_after", grow_after), ("clean_up_items", clean_up_items)):
         setattr(params, name, 0 if value is None else whole(name, value))
     if task is not None:
         params.task = task_number(task)
     if optimizer is not None:
-        params.optimizer = optimizer._open()
+        params.optimizer = optimizer.handle
         params.watch = optimizer.watch_handle
         size = height_width("resolution", optimizer.resolution if resolution is None else resolution)
         params.height, params.width = optimizer.item_size(params.task, size)
@@ -258,6 +264,16 @@ _shared = threading.Lock()
 _defaults: Dict[Optional[str], AdaptiveMemoryOptimizer] = {}
 
 
+def _forget() -> None:
+    """In a process that was forked: it makes its own."""
+    global _shared
+    _shared = threading.Lock()
+    _defaults.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
 def _default_optimizer() -> AdaptiveMemoryOptimizer:
     """For what "auto" means now: torch may have been loaded since, and its device may have changed."""
     now = cuda_of("auto")
@@ -267,9 +283,19 @@ def _default_optimizer() -> AdaptiveMemoryOptimizer:
         return _defaults[now]
 
 
+def check_task(
+    task: Optional[str], optimizer: Optional[AdaptiveMemoryOptimizer], resolution: Optional[Resolution]
+) -> None:
+    """An optimizer answers for a task: without one it would do nothing."""
+    for name, given in (("optimizer", optimizer), ("resolution", resolution)):
+        if task is None and given is not None:
+            raise InvalidArgument(f"{name}= does nothing without task=, for which the optimizer answers")
+
+
 def results_of(got: Any, count: int, what: str) -> List[Any]:
     """What fn returned, as a list with a result for each of its items."""
-    if not hasattr(got, "__iter__") and not hasattr(got, "__getitem__"):
+    is_many = hasattr(got, "__iter__") or hasattr(got, "__getitem__")
+    if not is_many or getattr(got, "shape", None) == ():  # an array without a dimension only looks like many
         raise InvalidArgument(f"fn returned {reprlib.repr(got)} for {count} {what}: it must return a list with a result for each")
     results = list(got)
     if len(results) != count:
@@ -299,7 +325,8 @@ def adaptive(
     and what failures have taught. After a failure memory is trimmed and the batch halves; a single item is tried twice,
     and then fn's own exception is raised. After some full batches without a failure the batch doubles again.
 
-    task: one of the optimizer's; None = ``max_batch`` alone (by default 32) and what failures teach.
+    task: one of the optimizer's; None = ``max_batch`` alone (by default 32) and what failures teach; optimizer= and
+        resolution= are refused then.
     optimizer: by default one for torch's device or this machine; resolution: of an item, where it is not the optimizer's.
     grow_after: full batches that must succeed before the batch doubles, by default 4.
     clean_up_items: items from one ``clean_up()`` to the next; by default the tier's; negative = under pressure only.
@@ -307,18 +334,18 @@ def adaptive(
     trim, clean_up: called before a retry and at the interval; by default ``trim_memory()``.
     state: kept from call to call where work comes in pieces; it also counts.
     """
+    check_task(task, optimizer, resolution)
     todo = items if isinstance(items, list) else list(items)
     if optimizer is None and task is not None:
         optimizer = _default_optimizer()
-    if task is None:
-        optimizer = None
     results: List[R] = []
 
     def process(first: int, count: int) -> None:
         results.extend(results_of(fn(todo[first : first + count]), count, "items"))
 
-    params = loop_params(optimizer, task, resolution, max_batch, grow_after, clean_up_items)
-    run_loop(process, len(todo), params, Guard(is_oom, trim, clean_up), state)
+    with in_use(optimizer):
+        params = loop_params(optimizer, task, resolution, max_batch, grow_after, clean_up_items)
+        run_loop(process, len(todo), params, Guard(is_oom, trim, clean_up), state)
     return results
 
 

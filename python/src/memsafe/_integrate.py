@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 from ._adaptive import AdaptiveState, Guard, loop_params, run_loop
 from ._divide import Divider, independent_items
 from ._errors import InvalidArgument
-from ._optimizer import MAX_ITEM_SIDE, AdaptiveMemoryOptimizer, Resolution, torch_if_loaded
+from ._optimizer import MAX_ITEM_SIDE, AdaptiveMemoryOptimizer, Resolution, in_use, torch_if_loaded
 from ._reports import Report
 from ._values import size_text
 
@@ -526,9 +526,10 @@ def _by_batch(
         mine = busy.acquire(blocking=False)
         try:
             # What cannot be divided is one item: it is tried again once memory was trimmed.
-            params = loop_params(it.optimizer, task, resolution, 1 if why else None)
             count = 1 if why or not items else items
-            run_loop(process, count, params, Guard(is_oom, None, None), state if mine and not why else None)
+            with in_use(it.optimizer):
+                params = loop_params(it.optimizer, task, resolution, 1 if why else None)
+                run_loop(process, count, params, Guard(is_oom, None, None), state if mine and not why else None)
         finally:
             if mine:
                 busy.release()

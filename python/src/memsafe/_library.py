@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Type, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Type, TypeVar
 
 from . import _abi, _errors
 from ._version import __version__
@@ -119,6 +119,96 @@ def filled(kind: Type[T], name: str, *before: Any) -> T:
 def sized(struct: C.Structure) -> Tuple[Any, int]:
     """A struct as _sized functions take it."""
     return C.byref(struct), C.sizeof(struct)
+
+
+class Handle:
+    """An object of the library that threads share: whoever is in a function with it has it until he leaves. It is freed
+    by close(), or where somebody is inside then, by the last who leaves.
+
+    A process that was forked has its memory, but not its threads: there it is neither used nor freed, since whoever
+    waits for such a thread waits for ever.
+    """
+
+    def __init__(self, what: str, free: Callable[[C.c_void_p], object], of: "Optional[Handle]" = None, ended: str = "closed") -> None:
+        """what: its name in a message, ended: what it is when it was closed. free: is given ``value``, once. of: what it
+        is made from, which stays as long."""
+        self.value = C.c_void_p()
+        self._what, self._ended, self._free, self._of = what, ended, free, of
+        self._process = os.getpid()
+        self._changed = threading.Condition(threading.RLock())  # a handler of signals may come in the midst of it
+        self._inside: List[None] = []  # append() and pop() are whole even then
+        self._open, self._is_awaited, self._is_freed = True, False, False
+        if of is not None:
+            of.enter()
+
+    def __bool__(self) -> bool:
+        return self._open and bool(self.value)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether this process is a fork of the one that it belongs to."""
+        return os.getpid() != self._process
+
+    @property
+    def is_used(self) -> bool:
+        return bool(self._inside)
+
+    def check_process(self) -> None:
+        """Before any lock is taken: the fork may have come while another thread had it, which is not here to let go."""
+        if self.is_foreign:
+            raise _errors.InvalidArgument(
+                f"{self._what} belongs to process {self._process}, of which this one is a fork, and cannot be used here: make another one"
+            )
+
+    def enter(self) -> C.c_void_p:
+        self.check_process()
+        with self._changed:
+            if not self._open:
+                raise _errors.InvalidArgument(f"{self._what} is {self._ended}")
+            self._inside.append(None)
+            return self.value
+
+    def leave(self) -> None:
+        if self.is_foreign:
+            return
+        with self._changed:
+            self._inside.pop()
+            self._changed.notify_all()
+            is_awaited = self._is_awaited
+        if not is_awaited:
+            self._free_if_last()
+
+    @contextlib.contextmanager
+    def use(self) -> Iterator[C.c_void_p]:
+        value = self.enter()
+        try:
+            yield value
+        finally:
+            self.leave()
+
+    def close(self, wait: bool = False) -> None:
+        """A second time does nothing. wait: until nobody is inside."""
+        if self.is_foreign:
+            self._open = False
+            return
+        try:
+            with self._changed:
+                self._open = False
+                self._is_awaited = wait
+                while wait and self._inside:
+                    self._changed.wait(0.1)  # so that Ctrl-C is heard
+        finally:
+            self._is_awaited = False
+            self._free_if_last()
+
+    def _free_if_last(self) -> None:
+        with self._changed:
+            if self._open or self._inside or self._is_freed:
+                return
+            self._is_freed = True
+        self._free(self.value)
+        if self._of is not None:
+            self._of.leave()
 
 
 def choice(option: str, value: Any, enum: str, prefix: str) -> int:

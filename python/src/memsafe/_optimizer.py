@@ -4,18 +4,20 @@ optimizer = AdaptiveMemoryOptimizer(device_memory="8G", resolution=(512, 512))
 optimizer.get_optimal_batch_size("vae_decode")
 """
 
+import contextlib
 import ctypes as C
 import json
 import sys
 import threading
 import weakref
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from functools import partial
+from typing import Any, ContextManager, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from . import _abi
 from ._errors import InvalidArgument
-from ._library import call, encoded, lib, naming, sized, text
+from ._library import Handle, call, encoded, lib, naming, sized, text
 from ._reports import Report
 from ._values import Size, budget_bytes, flag, index_of, size_bytes, whole
 
@@ -203,7 +205,9 @@ class AdaptiveMemoryOptimizer:
         if self._cuda is None and not self._stated:
             call("ms_device_create_sized", None, C.sizeof(_abi.ms_device_options), C.byref(self._host))
         self._made: List[Tuple[str, C.c_void_p]] = [("ms_device_destroy", self._host)]
-        self._finalizer = weakref.finalize(self, _destroy, self._made)
+        #: of all that the library holds; whoever uses any of it has it
+        self.owned = Handle("the optimizer", partial(_destroy, self._made))
+        self._finalizer = weakref.finalize(self, self.owned.close)
         try:
             self._create(costs, model, profile, profile_file, settings, environment, watch, pressure_trace)
             self.resolution = height_width("resolution", self._costs.resolution() if resolution is None else resolution)
@@ -224,7 +228,7 @@ class AdaptiveMemoryOptimizer:
     ) -> None:
         params = _abi.ms_optimizer_params()
         lib().ms_optimizer_params_init_sized(*sized(params))
-        params.device_bytes = self.memory()["total_bytes"]
+        params.device_bytes = self._memory()["total_bytes"]
         params.device_has_bf16 = self._has_bf16()
         params.profile, params.profile_file = encoded(profile), encoded(profile_file)
         texts = [f"{field}={_setting(value)}".encode() for field, value in (settings or {}).items()]
@@ -237,7 +241,7 @@ class AdaptiveMemoryOptimizer:
         me = weakref.ref(self)
         self._free_fn = type(params.ask_free)(lambda _arg: _free_of(me()))
         params.cost, params.ask_free = self._cost_fn, self._free_fn
-        self.handle = C.c_void_p()
+        self.handle = self.owned.value
         self._made.insert(0, ("ms_optimizer_destroy", self.handle))
         with naming(profile_file):
             call("ms_optimizer_create_sized", *sized(params), C.byref(self.handle))
@@ -301,18 +305,23 @@ class AdaptiveMemoryOptimizer:
     @property
     def clean_up_items(self) -> int:
         """Items from one clean-up of caches to the next; 0 = under memory pressure only."""
-        return int(lib().ms_optimizer_clean_up_frames(self._open()))
+        with self.owned.use() as handle:
+            return int(lib().ms_optimizer_clean_up_frames(handle))
 
     @property
     def pressure(self) -> str:
         """By other programs, now: "none", "low", "high" or "critical"."""
-        return text(lib().ms_pressure_level_name(lib().ms_pressure_watch_level(self._watch())))
+        return text(lib().ms_pressure_level_name(self._level()))
 
     def memory(self) -> Report:
         """``free_bytes`` and ``total_bytes`` of the device, and ``source``: "torch.cuda", "memsafe" or "stated".
 
         What torch's allocator has cached counts as free.
         """
+        with self.owned.use():
+            return self._memory()
+
+    def _memory(self) -> Report:
         if self._cuda is not None:
             torch = torch_if_loaded()
             free, total = torch.cuda.mem_get_info(self._cuda)
@@ -371,9 +380,10 @@ class AdaptiveMemoryOptimizer:
         request.frames = self.video_length or 0 if frames is None else whole("frames", frames)
         free = size_bytes("free_memory", free_memory)
         request.free_bytes = max(free, 1) if free_memory is not None else 0  # the library asks itself for 0
-        request.pressure = lib().ms_pressure_watch_level(self._watch()) if pressure is None else whole("pressure", pressure)
+        request.pressure = self._level() if pressure is None else whole("pressure", pressure)
         answer = _abi.ms_batch_answer()
-        call("ms_optimizer_explain_sized", self._open(), number, *sized(request), *sized(answer))
+        with self.owned.use() as handle:
+            call("ms_optimizer_explain_sized", handle, number, *sized(request), *sized(answer))
         return Report(
             {
                 "task": task,
@@ -396,14 +406,9 @@ class AdaptiveMemoryOptimizer:
         height, width = (-(-side // _VAE_FACTOR) * _VAE_FACTOR for side in size)
         return height, width
 
-    def _open(self) -> C.c_void_p:
-        if not self._finalizer.alive:
-            raise InvalidArgument("the optimizer is closed")
-        return self.handle
-
-    def _watch(self) -> C.c_void_p:
-        self._open()
-        return self.watch_handle
+    def _level(self) -> int:
+        with self.owned.use():
+            return int(lib().ms_pressure_watch_level(self.watch_handle))
 
 
 def _setting(value: Any) -> str:
@@ -413,11 +418,16 @@ def _setting(value: Any) -> str:
 def _free_of(optimizer: Optional[AdaptiveMemoryOptimizer]) -> int:
     """Asked by the library. What cannot be asked (a card that is lost) leaves one item at a time."""
     try:
-        return 0 if optimizer is None else int(optimizer.memory()["free_bytes"])
+        return 0 if optimizer is None else int(optimizer._memory()["free_bytes"])
     except Exception:
         return 0
 
 
-def _destroy(made: List[Tuple[str, C.c_void_p]]) -> None:
+def in_use(optimizer: Optional[AdaptiveMemoryOptimizer]) -> ContextManager[Any]:
+    """As long as loop_params() of it are."""
+    return contextlib.nullcontext() if optimizer is None else optimizer.owned.use()
+
+
+def _destroy(made: List[Tuple[str, C.c_void_p]], _value: C.c_void_p) -> None:
     for function, handle in made:
         getattr(lib(), function)(C.byref(handle))

@@ -9,12 +9,24 @@ import contextlib
 import ctypes as C
 import threading
 from itertools import chain, repeat
-from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Optional, Sequence, TypeVar
+from typing import (
+    Any,
+    Callable,
+    ContextManager,
+    Dict,
+    Generic,
+    Iterable,
+    Iterator,
+    List,
+    Optional,
+    Sequence,
+    TypeVar,
+)
 
 from . import _abi
-from ._adaptive import Guard, _default_optimizer, loop_params, results_of
+from ._adaptive import Guard, _default_optimizer, check_task, loop_params, results_of, trim_memory
 from ._errors import InternalError, InvalidArgument
-from ._library import call, error_of, lib, sized
+from ._library import Handle, call, error_of, lib, sized
 from ._optimizer import AdaptiveMemoryOptimizer, Resolution
 from ._reports import Report
 from ._values import flag, whole
@@ -64,6 +76,7 @@ class StreamingFrameProcessor(Generic[T, R]):
     ) -> None:
         if whole("buffer", buffer) < 1:
             raise InvalidArgument(f"buffer must be 1 or more frames, not {buffer!r}")
+        check_task(task, optimizer, resolution)
         if task is not None and optimizer is None:
             optimizer = _default_optimizer()
         if window is None:
@@ -80,10 +93,12 @@ class StreamingFrameProcessor(Generic[T, R]):
         self._held: Dict[int, T] = {}  # the library orders and bounds numbers; the objects are here
         self._made: Dict[int, R] = {}
         self._next = 0
-        self._guard = Guard(is_oom, trim, clean_up)
+        # By way of the stream: while a hook is called, it cannot be found to be garbage, and be freed by who is in it.
+        self._guard = Guard(is_oom, self._within(trim or trim_memory), self._within(clean_up or trim_memory))
         self._changed = threading.Condition()
-        self._inside = 0
-        self._over = False
+        self._calling: List[int] = []  # threads that are within fn or a hook
+        self._own: Optional[int] = None  # the library's thread
+        self._over = self._is_cancelled = False
         loop = loop_params(optimizer if task else None, task, resolution, None)
         self._guard.fill(loop)
         params = _abi.ms_frame_stream_params()
@@ -93,20 +108,39 @@ class StreamingFrameProcessor(Generic[T, R]):
         params.own_thread = own_thread
         params.process = self._process_fn = _abi.ms_frame_process_fn(self._process)
         self._loop = loop
-        self._stream = C.c_void_p()
-        call("ms_frame_stream_create_sized", *sized(params), *sized(loop), C.byref(self._stream))
+        of = optimizer.owned if optimizer else None
+        self._owned = Handle("the stream", lambda value: lib().ms_frame_stream_destroy(C.byref(value)), of, "gone")
+        try:
+            call("ms_frame_stream_create_sized", *sized(params), *sized(loop), C.byref(self._owned.value))
+        except BaseException:
+            self._owned.close()
+            raise
         end_at_exit(self)
 
     def __repr__(self) -> str:
-        over = ", closed" if not self._stream else ""
+        over = ", closed" if not self._owned else ""
         return f"<memsafe.StreamingFrameProcessor buffer={self._buffer}, window={self._window}{over}>"
 
     # ---- the library calls ----
 
+    def _within(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any) -> Any:
+            me = threading.get_ident()
+            self._calling.append(me)
+            try:
+                return function(*arguments)
+            finally:
+                self._calling.remove(me)
+
+        return called
+
     def _process(self, _arg: Any, frames: Any, count: int, _err: Any) -> int:
         try:
+            if self._own_thread:
+                self._own = threading.get_ident()
             numbers = [frames[i].number for i in range(count)]
-            got = results_of(self._fn([self._held[n] for n in numbers]), count, "frames")
+            waiting = [self._held[n] for n in numbers]
+            got = self._within(lambda: results_of(self._fn(waiting), count, "frames"))()
             self._made.update(zip(numbers, got))
             for number in numbers:
                 del self._held[number]
@@ -187,6 +221,7 @@ class StreamingFrameProcessor(Generic[T, R]):
     def cancel(self) -> None:
         """Ends everything at once: whoever waits or comes later gets ``Cancelled``."""
         with self._use() as stream:
+            self._is_cancelled = True
             lib().ms_frame_stream_cancel(stream)
             self._wake()
 
@@ -241,27 +276,30 @@ class StreamingFrameProcessor(Generic[T, R]):
         )
 
     def destroy(self) -> None:
-        """Cancels what is under way, waits for those who are inside, and frees the stream."""
-        with self._changed:
-            if not self._stream:
-                return
-            lib().ms_frame_stream_cancel(self._stream)
-            self._changed.notify_all()
-            stream, self._stream = self._stream, C.c_void_p()
-            while self._inside:
-                self._changed.wait(_WAITS_S[-1])
-        lib().ms_frame_stream_destroy(C.byref(stream))
+        """Cancels what is under way, waits for those who are inside, and frees the stream. InvalidArgument: from within
+        fn or a hook, which is inside; ``cancel()`` may come from there."""
+        if threading.get_ident() in self._calling:
+            raise InvalidArgument("destroy() waits for fn to end, and this call comes from within: cancel() ends the stream from there")
+        self._end()
+
+    def _end(self) -> None:
+        if self._owned.is_foreign:
+            self._owned.close()
+            return
+        if not self._owned:
+            return
+        with contextlib.suppress(InvalidArgument):  # somebody else ends it
+            self.cancel()
+        self._owned.close(wait=True)
         self._held.clear()
         self._made.clear()
 
     def _end_at_exit(self) -> None:
         """Those who are inside may never leave; the library's own thread wants Python while it ends."""
-        with self._changed:
-            stream = self._stream if not self._inside else None
-        if stream is None:
+        if self._owned.is_used:
             self.cancel()
         else:
-            self.destroy()
+            self._end()
 
     def __enter__(self) -> "StreamingFrameProcessor[T, R]":
         return self
@@ -270,8 +308,12 @@ class StreamingFrameProcessor(Generic[T, R]):
         self.destroy()
 
     def __del__(self) -> None:
-        if getattr(self, "_stream", None):
-            self.destroy()
+        if not getattr(self, "_owned", None):
+            return
+        if self._own == threading.get_ident():  # garbage was collected there, and the library waits for its thread
+            threading.Thread(target=self._end, daemon=True).start()
+        else:
+            self._end()
 
     # ---- inside ----
 
@@ -283,7 +325,7 @@ class StreamingFrameProcessor(Generic[T, R]):
             raise pending
         if status == _abi.MS_OK:
             return  # fn may have failed behind results that are still to be pulled
-        if status == _abi.MS_CANCELLED:
+        if status == _abi.MS_CANCELLED and (pending is None or self._is_cancelled):
             raise error_of(status, err)
         if status in (_abi.MS_HOST_MEMORY, _abi.MS_DEVICE_MEMORY) and last is not None:
             pending = last
@@ -297,27 +339,8 @@ class StreamingFrameProcessor(Generic[T, R]):
         with self._changed:
             self._changed.wait(seconds)
 
-    def _use(self) -> "_Use":
-        return _Use(self)
-
-
-class _Use:
-    """Counts who is inside the library's functions, so that nobody frees the stream under them."""
-
-    def __init__(self, owner: "StreamingFrameProcessor[Any, Any]") -> None:
-        self._owner = owner
-
-    def __enter__(self) -> C.c_void_p:
-        with self._owner._changed:
-            if not self._owner._stream:
-                raise InvalidArgument("the stream is gone")
-            self._owner._inside += 1
-            return self._owner._stream
-
-    def __exit__(self, *_: Any) -> None:
-        with self._owner._changed:
-            self._owner._inside -= 1
-            self._owner._changed.notify_all()
+    def _use(self) -> ContextManager[C.c_void_p]:
+        return self._owned.use()
 
 
 __all__ = ["StreamingFrameProcessor"]

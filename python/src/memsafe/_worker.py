@@ -2,6 +2,8 @@
 
 import atexit
 import contextlib
+import ctypes as C
+import os
 import queue
 import sys
 import threading
@@ -11,6 +13,17 @@ from typing import Any, Callable, Generic, List, Optional, TypeVar
 T = TypeVar("T")
 
 _open: "weakref.WeakSet[Any]" = weakref.WeakSet()
+
+
+def _forget() -> None:
+    """In a process that was forked: what is open is the other one's to end. Here it stays for ever, since what is within it
+    (PyAV's decoders) waits for threads that are not here, too, when it is freed."""
+    global _open
+    C.pythonapi.Py_IncRef(C.py_object(list(_open)))
+    _open = weakref.WeakSet()
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def end_at_exit(thing: Any) -> None:
