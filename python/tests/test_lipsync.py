@@ -400,6 +400,96 @@ def test_closing_a_model_says_it_to_who_has_not_begun_and_not_to_who_is_done(cli
         next(never_begun)
 
 
+def test_closing_waits_for_who_is_inside(monkeypatch: Any) -> None:
+    """Another thread asks the model meanwhile: it is freed when that one has its answer."""
+    seen: List[Any] = []
+    inside, go = threading.Event(), threading.Event()
+    close, functions = lib().ms_model_close, ("ms_model_get_info_sized", "ms_model_evict")
+
+    def slow(name: str) -> Any:
+        function = getattr(lib(), name)
+
+        def slowly(*arguments: Any) -> Any:
+            inside.set()
+            go.wait(100)
+            seen.append(name)
+            return function(*arguments)
+
+        return slowly
+
+    def closed(handle: Any) -> None:
+        seen.append("closed")
+        close(handle)
+
+    for name in functions:
+        monkeypatch.setattr(lib(), name, slow(name))
+    monkeypatch.setattr(lib(), "ms_model_close", closed)
+    for name, ask in zip(functions, (lambda model: model.info, lambda model: model.evict())):
+        model = memsafe.Model(DEMO, device="cpu", budget="1G")
+        asks = threading.Thread(target=ask, args=(model,))
+        asks.start()
+        inside.wait(100)
+        model.close()
+        model.close()
+        assert seen == []
+        with pytest.raises(memsafe.InvalidArgument, match="the model is closed"):
+            ask(model)
+        go.set()
+        asks.join()
+        assert seen == [name, "closed"]
+        seen.clear(), inside.clear(), go.clear()
+
+
+def test_a_model_stays_as_long_as_its_session(clip: Any, speech: Any, inputs: Any, monkeypatch: Any) -> None:
+    """Of a lip sync that is garbage the model knows nothing, before its session has gone."""
+    seen: List[str] = []
+    for name in ("ms_session_destroy", "ms_model_close"):
+        function = getattr(lib(), name)
+        monkeypatch.setattr(lib(), name, lambda handle, name=name, function=function: seen.append(name) or function(handle))
+    model = memsafe.Model(DEMO, device="cpu", budget="1G")
+    frames = model.lipsync(clip, speech, track=inputs.track, **FAST)
+    next(frames)
+    model._running = None
+    model.close()
+    assert seen == []
+    frames.close()
+    assert seen == ["ms_session_destroy", "ms_model_close"]
+
+
+def test_a_lip_sync_that_begins_within_another_is_refused(model: Any, clip: Any, speech: Any, inputs: Any) -> None:
+    """The first frame of a generator is asked for while the lip sync begins."""
+    options = dict(track=inputs.track, **FAST)
+
+    def nested() -> Any:
+        yield from model.lipsync(clip, speech, **options)
+
+    def from_elsewhere() -> Any:
+        refused: List[Any] = []
+
+        def begin() -> None:
+            with pytest.raises(memsafe.InvalidArgument, match="in use by another lip sync, which is beginning"):
+                model.lipsync(clip, speech, **options)
+            refused.append(model.info.loaded)  # anything else may be asked
+
+        thread = threading.Thread(target=begin)
+        thread.start()
+        thread.join(100)
+        assert refused
+        yield from clip
+
+    with pytest.raises(memsafe.InvalidArgument, match="in use by another lip sync, which is beginning"):
+        model.lipsync(nested(), speech, **options)
+    assert len(list(model.lipsync(from_elsewhere(), speech, frames=2, **options))) == 2
+
+    def closing(other: Any) -> Any:
+        other.close()
+        yield from clip
+
+    other = memsafe.Model(DEMO, device="cpu", budget="1G")
+    with pytest.raises(memsafe.InvalidArgument, match="the model is closed"):
+        other.lipsync(closing(other), speech, **options)
+
+
 def test_closing_while_another_thread_waits_is_refused(clip: Any, speech: Any, inputs: Any) -> None:
     inside, go = threading.Event(), threading.Event()
 

@@ -124,6 +124,83 @@ began.wait(100)
     assert (out, err, process.returncode) == ("", "", 0)
 
 
+FORK = """
+def refused(use):
+    try:
+        use()
+    except memsafe.InvalidArgument as e:
+        print(f"belongs to process {os.getppid()}, of which this one is a fork" in str(e), flush=True)
+
+def forked(*uses):
+    pid = os.fork()
+    if not pid:
+        for use in uses:
+            refused(use)
+        sys.exit(0)  # as a program ends: what is left open is looked for, and dropped
+    until = time.monotonic() + 100
+    while os.waitpid(pid, os.WNOHANG) == (0, 0):
+        if time.monotonic() > until:
+            os.kill(pid, 9)
+            sys.exit("the child does not end")
+        time.sleep(0.01)
+"""
+
+
+def left_by_a_fork(code: str, uses: int) -> None:
+    """The child may not use what the parent has, it ends, and the parent goes on."""
+    process = start(FORK + code + "\nprint('parent', flush=True)")
+    out, err = process.communicate(timeout=200)
+    assert (out, process.returncode) == ("True\n" * uses + "parent\n", 0), err
+
+
+@pytest.mark.parametrize("video", ["frames", "file"])
+def test_a_fork_leaves_a_lip_sync_alone(video: str, inputs: Any) -> None:
+    if video == "file":  # whose decoder has threads of its own
+        pytest.importorskip("av")
+    given = f"{str(inputs.video)!r}, {str(inputs.speech)!r}" if video == "file" else "clip, (speech, 16000)"
+    left_by_a_fork(f"""
+same = dict(track=track, steps=1, frames=4, resolution=64)
+model = memsafe.Model({str(DEMO)!r}, device="cpu", budget="1G")
+frames = model.lipsync({given}, **same)
+next(frames)
+forked(lambda: next(frames), lambda: frames.cancel(), lambda: frames.close() or model.cancel())
+assert len(list(frames)) == 3
+def dropped():
+    global model, frames
+    refused(lambda: model.info)
+    refused(lambda: model.lipsync(clip, (speech, 16000), **same))
+    model.close()
+    assert "closed" in repr(model)
+    del model, frames
+    gc.collect()
+    with memsafe.Model({str(DEMO)!r}, device="cpu", budget="1G") as another:
+        assert len(list(another.lipsync(clip, (speech, 16000), **same))) == 4
+forked(dropped)
+assert len(list(model.lipsync(clip, (speech, 16000), **same))) == 4
+""", 5)
+
+
+def test_a_fork_leaves_an_optimizer_and_a_stream_alone() -> None:
+    left_by_a_fork("""
+optimizer = memsafe.AdaptiveMemoryOptimizer(device="cpu", watch=True)
+memsafe.adaptive(list, range(9), task="vae_decode")
+stream = memsafe.StreamingFrameProcessor(list, 4, own_thread=True)
+stream.push(1)
+def dropped():
+    global optimizer, stream
+    refused(lambda: optimizer.explain("vae_decode"))
+    refused(lambda: stream.pull())
+    assert memsafe.adaptive(list, range(9), task="vae_decode") == list(range(9))  # by an optimizer of its own
+    optimizer.close()
+    stream.destroy()
+    del optimizer, stream
+    gc.collect()
+forked(dropped)
+forked(lambda: optimizer.pressure)
+assert stream.pull() == 1 and optimizer.get_optimal_batch_size("vae_decode") >= 1
+""", 3)
+
+
 def test_beside_torch() -> None:
     """No symbol and no OpenMP of theirs meets ours: the same frames before and after torch has computed."""
     python = os.environ.get("MEMSAFE_TORCH_PYTHON", sys.executable)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from . import _abi, _errors
 from ._frames import Frame, FrameSource, Given, check_floats
-from ._library import call, encoded, filled, lib, naming, sized, text
+from ._library import Handle, call, encoded, filled, lib, naming, sized, text
 from ._lipsync import Bar
 from ._model import Model, ModelLike
 from ._models import PathLike, find_model
@@ -62,9 +62,9 @@ class _Stop:
     of one takes long, and what is under way then has ended before the object goes."""
 
     def __init__(self, destroy: str) -> None:
-        self.handle = C.c_void_p()
+        self._owned = Handle("what is under way", lambda value: getattr(lib(), destroy)(C.byref(value)))
+        self.handle = self._owned.value
         self.worker = Worker(lambda: None)
-        self._destroy = destroy
 
     def __enter__(self) -> "_Stop":
         return self
@@ -73,7 +73,7 @@ class _Stop:
         try:
             self.worker.close()
         finally:
-            getattr(lib(), self._destroy)(C.byref(self.handle))
+            self._owned.close()
 
 
 # ---- detect

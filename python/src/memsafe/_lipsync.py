@@ -118,6 +118,16 @@ class _Run:
     def ended(self) -> bool:
         return self._session is None
 
+    @property
+    def is_foreign(self) -> bool:
+        session = self._session
+        return session is not None and session.owned.is_foreign
+
+    def check_process(self) -> None:
+        session = self._session
+        if session is not None:
+            session.owned.check_process()
+
     # In these, locals are no place for the session, the source and the speech: a traceback keeps locals.
 
     def _redraw(self) -> Iterator[Frame]:
@@ -220,6 +230,7 @@ class LipSync(Iterator[Frame]):
         return self
 
     def __next__(self) -> Frame:
+        self._run.check_process()
         try:
             return next(self._frames)
         except StopIteration:
@@ -245,9 +256,16 @@ class LipSync(Iterator[Frame]):
     def close(self) -> None:
         """Ends it; frames that were not taken are lost. A second time does nothing. InvalidArgument: another thread is
         within it; cancel() ends that."""
-        if inspect.getgeneratorstate(self._frames) == inspect.GEN_RUNNING:
-            raise _errors.InvalidArgument("another thread waits for a frame of this lip sync, or this call comes from within: cancel() it before it is closed")
-        self._frames.close()
+        if self._run.is_foreign:
+            return  # the thread that is within it may not be here
+        try:
+            self._frames.close()
+        except ValueError:
+            if inspect.getgeneratorstate(self._frames) != inspect.GEN_RUNNING:
+                raise
+            raise _errors.InvalidArgument(
+                "another thread waits for a frame of this lip sync, or this call comes from within: cancel() it before it is closed"
+            ) from None
         self._run.end()  # if it never began, the generator has nothing to clean up
 
     def end_with_model(self) -> None:
@@ -258,6 +276,7 @@ class LipSync(Iterator[Frame]):
 
     def cancel(self) -> None:
         """From any thread: what is under way ends soon, with Cancelled for who iterates."""
+        self._run.check_process()
         self._run.cancel()
 
     def _end_at_exit(self) -> None:

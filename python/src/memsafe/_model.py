@@ -6,10 +6,10 @@ import os
 import threading
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Union, overload
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Optional, Union, overload
 
 from . import _abi, _errors
-from ._library import call, choice, encoded, filled, lib, naming
+from ._library import Handle, call, choice, encoded, filled, lib, naming
 from ._lipsync import Bar, Job, LipSync
 from ._models import PathLike, find_model
 from ._options import NAMES as _OPTIONS
@@ -67,9 +67,10 @@ class Model:
         face_nets: bool = True,
         comfyui: Optional[PathLike] = None,
     ) -> None:
-        self._handle = C.c_void_p()
+        self._handle = _native()
         self._running: Optional[weakref.ref[LipSync]] = None
-        self._lock = threading.Lock()
+        self._beginning: Optional[object] = None  # whoever begins a lip sync; a user's source may be asked for a frame meanwhile
+        self._lock = threading.RLock()  # nothing of the user's is called under it but what a lip sync that is ended lets go
         given = {"config": config, "unet": unet, "vae": vae, "whisper": whisper, "faces": faces}
         found: Dict[str, Optional[PathLike]] = dict(self._find(path_or_repo, comfyui, given))
         #: the files that it is made of: "model", a folder, and parts that are elsewhere
@@ -96,9 +97,9 @@ class Model:
         return {**find_model(path_or_repo, comfyui, frozenset(named)), **named}
 
     def _open(self) -> None:
-        handle = C.c_void_p()
+        handle = _native()
         with naming(*self.files.values(), self._profile_file):
-            call("ms_model_open_sized", C.byref(self._params), C.sizeof(self._params), C.byref(handle))
+            call("ms_model_open_sized", C.byref(self._params), C.sizeof(self._params), C.byref(handle.value))
         self._handle = handle
 
     # ---- its life
@@ -106,11 +107,14 @@ class Model:
     def close(self) -> None:
         """Gives back its memory. A second time does nothing. A lip sync that still runs on it is ended, and who goes on
         to iterate over it gets Cancelled. InvalidArgument: another thread waits for a frame of it; cancel() ends that."""
-        running = self._running and self._running()
-        if running:
-            running.end_with_model()
-        if self._handle:
-            lib().ms_model_close(C.byref(self._handle))
+        if self._handle.is_foreign:
+            self._handle.close()
+            return
+        with self._lock:
+            running = self._running and self._running()
+            if running:
+                running.end_with_model()
+            self._handle.close()
 
     def __enter__(self) -> "Model":
         return self
@@ -130,7 +134,8 @@ class Model:
 
     def evict(self) -> None:
         """Gives back the memory of the weights until they are needed again. InvalidArgument while a lip sync runs."""
-        call("ms_model_evict", self._open_handle())
+        with self._use() as handle:
+            call("ms_model_evict", handle)
 
     @property
     def info(self) -> Report:
@@ -139,16 +144,23 @@ class Model:
         ``held_bytes`` is what counts in ``budget_bytes`` now: on the CPU the whole process's memory, with Python and
         numpy in it, also before weights are loaded and after ``evict()``; ``loaded`` says whether weights are there.
         """
-        return report_of(filled(_abi.ms_model_info, "ms_model_get_info_sized", self._open_handle()))
+        with self._use() as handle:
+            return report_of(filled(_abi.ms_model_info, "ms_model_get_info_sized", handle))
 
     def __repr__(self) -> str:
         where = self.files.get("model") or self.files.get("unet")
         return f"<memsafe.Model {where}{'' if self._handle else ', closed'}>"
 
-    def _open_handle(self) -> C.c_void_p:
-        if not self._handle:
-            raise _errors.InvalidArgument("the model is closed")
-        return self._handle
+    @contextlib.contextmanager
+    def _use(self) -> Iterator[C.c_void_p]:
+        self._handle.check_process()
+        with self._lock:  # another precision may be about to open it anew
+            handle = self._handle
+            value = handle.enter()
+        try:
+            yield value
+        finally:
+            handle.leave()
 
     # ---- lip sync
 
@@ -206,8 +218,9 @@ class Model:
     def _begin(self, video: Any, audio: Audio, o: Options, out: "Optional[Output]") -> LipSync:
         bar = Bar(o.progress)
         name = os.fspath(video) if isinstance(video, (str, os.PathLike)) else "the frames that were given"
-        with self._lock:
-            self._want(o)
+        me = object()
+        try:
+            self._want(o, me)
             params = filled(_abi.ms_session_params, "ms_session_params_init_sized")
             o.fill(params)
             o.length_us()  # said before files are read
@@ -237,25 +250,37 @@ class Model:
                     copy=o.copy and out is None,
                     no_face=lambda frames: _no_face(name, o, frames),
                 )
-                with naming(o.pressure_trace):
-                    session = Session(self._open_handle(), params)
-                lipsync = LipSync(session, job, self._ended)
+                with self._lock, naming(o.pressure_trace):
+                    session = Session(self._handle, params)
+                    lipsync = LipSync(session, job, self._ended)
+                    self._running = weakref.ref(lipsync)
             except BaseException:
                 source.close()
                 raise
-            self._running = weakref.ref(lipsync)
             return lipsync
+        finally:
+            if self._beginning is me:
+                self._beginning = None
 
-    def _want(self, o: Options) -> None:
-        """The precision of this lip sync; another one than the model has now opens it anew."""
-        self._open_handle()
+    def _want(self, o: Options, me: object) -> None:
+        """For one lip sync alone from here on. Another precision than the model has now opens it anew."""
+        self._handle.check_process()
+        with self._lock:
+            if not self._handle:
+                raise _errors.InvalidArgument("the model is closed")
+            if self._beginning is not None:
+                raise _errors.InvalidArgument("the model is in use by another lip sync, which is beginning: one at a time")
+            self._take(o)
+            self._beginning = me
+
+    def _take(self, o: Options) -> None:
         wanted = self._precision if o.precision is None else choice("precision", o.precision, "ms_precision", "MS_PRECISION_")
         if self._running and self._running():
             raise _errors.InvalidArgument("the model is in use by another lip sync: one at a time. close() the first, or drop it, before the next begins")
         before = self._params.precision
         if wanted == before:
             return
-        lib().ms_model_close(C.byref(self._handle))
+        self._handle.close()
         self._params.precision = wanted
         try:
             self._open()
@@ -267,6 +292,10 @@ class Model:
 
     def _ended(self) -> None:
         self._running = None
+
+
+def _native() -> Handle:
+    return Handle("the model", lambda value: lib().ms_model_close(C.byref(value)))
 
 
 def _no_face(name: str, o: Options, frames: int) -> _errors.NoFace:

@@ -1,48 +1,42 @@
 """A session of the library: frames in, frames out."""
 
+import contextlib
 import ctypes as C
-import threading
+from functools import partial
 from typing import Any, Optional, Tuple
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _abi, _errors
-from ._library import call, filled, lib, sized
+from ._library import Handle, call, filled, lib, sized
 from ._worker import Worker
 
 Frame = npt.NDArray[Any]
 
 
-class _Handle:
-    """The library's session. Whoever cancels may come while another thread frees it."""
-
-    def __init__(self) -> None:
-        self.value = C.c_void_p()
-        self._lock = threading.RLock()  # a handler of signals may cancel in the midst of destroy()
-
-    def cancel(self) -> None:
-        with self._lock:
-            if self.value:
-                lib().ms_session_cancel(self.value)
-
-    def destroy(self) -> None:
-        with self._lock:
-            lib().ms_session_destroy(C.byref(self.value))
+def _cancel(session: Handle) -> None:
+    """Whoever cancels may come while another thread frees it, and then has nothing to cancel."""
+    with contextlib.suppress(_errors.InvalidArgument), session.use() as handle:
+        lib().ms_session_cancel(handle)
 
 
 class Session:
     """ms_session with Python's ownership. One thread at a time, but for cancel()."""
 
-    def __init__(self, model: C.c_void_p, params: _abi.ms_session_params) -> None:
-        params.model = model
+    def __init__(self, model: Handle, params: _abi.ms_session_params) -> None:
+        self.owned = Handle("the lip sync", lambda value: lib().ms_session_destroy(C.byref(value)), of=model)
+        params.model = model.value
         self.floats: bool = params.format == _abi.MS_PIXEL_RGB_F32
         self.shape: Tuple[int, int, int] = (params.height, params.width, 3)
-        self._owned = _Handle()
-        self._handle = self._owned.value
-        call("ms_session_create_sized", *sized(params), C.byref(self._handle))
+        self._handle = self.owned.value
+        try:
+            call("ms_session_create_sized", *sized(params), C.byref(self._handle))
+        except BaseException:
+            self.owned.close()
+            raise
         # Not its own cancel(): a worker that held the session would keep it until garbage is collected.
-        self._worker = Worker(self._owned.cancel)
+        self._worker = Worker(partial(_cancel, self.owned))
 
     def open(self) -> None:
         try:
@@ -53,16 +47,16 @@ class Session:
 
     def close(self) -> None:
         """Ends it; frames that were not pulled are lost."""
-        if self._handle:
+        if self.owned:
             self.cancel()  # Ctrl-C may have come when a call had just been handed over
             try:
                 self._worker.close()
             finally:
-                self._owned.destroy()
+                self.owned.close()
 
     def cancel(self) -> None:
         """From any thread: what is under way ends soon with Cancelled."""
-        self._owned.cancel()
+        _cancel(self.owned)
 
     def push_speech(self, samples: npt.NDArray[np.float32]) -> None:
         """16 kHz, one channel, -1 to 1."""
