@@ -163,6 +163,11 @@ static ms_status take_line(cli_batch_list *l, const cli_run_state *common, const
     return status == MS_OK && j ? finish(j, common, err) : status;
 }
 
+/* Editors of other systems begin a file with a mark of its encoding. */
+static char *after_mark(char *text, int line) {
+    return line == 1 && strncmp(text, "\xef\xbb\xbf", 3) == 0 ? text + 3 : text;
+}
+
 static ms_status read_lines(cli_batch_list *l, const cli_run_state *common, ms_error *err) {
     static char text[LINE_BYTES];
     FILE *f = strcmp(l->path, "-") == 0 ? stdin : fopen(l->path, "re");
@@ -171,10 +176,11 @@ static ms_status read_lines(cli_batch_list *l, const cli_run_state *common, ms_e
         return ms_fail(err, MS_IO, "cannot read %s: %s", l->path, strerror(errno));
     for (int line = 1; status == MS_OK && fgets(text, sizeof(text), f); line++) {
         size_t bytes = strlen(text);
+        char *begin = after_mark(text, line);
         if (bytes == sizeof(text) - 1 && text[bytes - 1] != '\n')
             status = ms_fail(err, MS_INVALID_ARGUMENT, "the line has more than %d bytes", LINE_BYTES - 2);
-        else if (text[strspn(text, " \t\r\n")])
-            status = take_line(l, common, text, bytes, line, err);
+        else if (begin[strspn(begin, " \t\r\n")])
+            status = take_line(l, common, begin, strlen(begin), line, err);
         if (status != MS_OK)
             ms_fail_prefix(err, err->code, "%s:%d", l->path, line);
     }
@@ -234,8 +240,15 @@ static ms_status take_video(cli_batch_list *l, const cli_run_state *common, cons
 
 static ms_status read_folder(cli_batch_list *l, const cli_run_state *common, ms_error *err) {
     struct dirent **names = NULL;
+    struct stat from, to;
     if (!common->p.output)
         return ms_fail(err, MS_INVALID_ARGUMENT, "of a folder the results need another: -o DIR");
+    if (stat(l->path, &from) == 0 && stat(common->p.output, &to) == 0 && from.st_dev == to.st_dev &&
+        from.st_ino == to.st_ino)
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "-o %s is the folder of the clips: its results would be clips of the next run; name "
+                       "another",
+                       common->p.output);
     int n = scandir(l->path, &names, is_video, alphasort);
     if (n < 0)
         return ms_fail(err, MS_IO, "cannot read the folder %s: %s", l->path, strerror(errno));
@@ -261,14 +274,28 @@ static const char *report_of(const cli_batch_job *j) {
 }
 
 typedef struct written {
+    char *file; /* one spelling for each */
     const char *name;
     int line;
 } written;
 
 static int compare(const void *a, const void *b) {
     const written *x = a, *y = b;
-    int order = strcmp(x->name, y->name);
+    int order = strcmp(x->file, y->file);
     return order ? order : x->line - y->line;
+}
+
+/* The folder as the system calls it, and the name in it; as it is where there is no such folder. */
+static char *one_spelling(const char *name) {
+    const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name;
+    char *asked = slash ? strndup(name, (size_t)(base - name)) : strdup("."), *folder = NULL, *file = NULL;
+    if (asked)
+        folder = realpath(asked, NULL);
+    if (asked && (!folder ? (file = strdup(name)) == NULL : asprintf(&file, "%s/%s", folder, base) < 0))
+        file = NULL;
+    free(asked);
+    free(folder);
+    return file;
 }
 
 static ms_status check_names(const cli_batch_list *l, const char *what,
@@ -279,13 +306,19 @@ static ms_status check_names(const cli_batch_list *l, const char *what,
     if (!all)
         return no_memory(err);
     for (int i = 0; i < l->count; i++)
-        if (name_of(&l->job[i]))
-            all[n++] = (written){name_of(&l->job[i]), l->job[i].line};
-    qsort(all, (size_t)n, sizeof(*all), compare);
+        if (name_of(&l->job[i])) {
+            all[n] = (written){one_spelling(name_of(&l->job[i])), name_of(&l->job[i]), l->job[i].line};
+            if (!all[n++].file)
+                status = no_memory(err);
+        }
+    if (status == MS_OK)
+        qsort(all, (size_t)n, sizeof(*all), compare);
     for (int i = 1; i < n && status == MS_OK; i++)
-        if (strcmp(all[i - 1].name, all[i].name) == 0)
+        if (strcmp(all[i - 1].file, all[i].file) == 0)
             status = ms_fail(err, MS_INVALID_ARGUMENT, "%s:%d and %s:%d have the same %s %s", l->path,
                              all[i - 1].line, l->path, all[i].line, what, all[i].name);
+    for (int i = 0; i < n; i++)
+        free(all[i].file);
     free(all);
     return status;
 }

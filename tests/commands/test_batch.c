@@ -32,7 +32,8 @@ static void jobs_are_what_their_runs_make(void **state) {
     (void)state;
     write_file(
         "jobs.jsonl",
-        "{\"video\": \"in.avi\", \"audio\": \"in.wav\", \"out\": \"a.mkv\", \"track\": \"in.jsonl\"}\n\n"
+        "\xef\xbb\xbf{\"video\": \"in.avi\", \"audio\": \"in.wav\", \"out\": \"a.mkv\", \"track\": "
+        "\"in.jsonl\"}\n\n"
         "{\"video\": \"in.avi\", \"audio\": \"none.wav\", \"out\": \"b.mkv\", \"track\": \"in.jsonl\"}\n"
         "{\"video\": \"in.avi\", \"audio\": \"in.wav\", \"output\": \"c.mkv\", \"track\": \"in.jsonl\", "
         "\"steps\": 2, \"max_gap\": 3, \"deepcache\": false, \"guidance\": 1.25, \"seed\": 7}\n");
@@ -108,6 +109,8 @@ static void a_folder_is_a_list(void **state) {
     shell("mkdir -p clips && cp in.avi clips/x.avi && cp in.avi clips/y.avi && cp in.wav clips/x.wav && "
           "cp in.wav clips/y.wav && touch clips/notes.txt");
     assert_run_fails(2, "of a folder the results need another: -o DIR", "batch clips " ALL);
+    assert_run_fails(2, "-o clips/. is the folder of the clips",
+                     "batch clips -o clips/. --track in.jsonl " ALL);
     assert_run_works("batch clips -o done --track in.jsonl " ALL);
     assert_non_null(strstr(test_output, "2 made\n"));
     shell("cmp done/x.mkv want-a.mkv && cmp done/y.mkv want-a.mkv");
@@ -131,7 +134,9 @@ static void wrong_lines_are_named_before_the_work(void **state) {
         {"{\"video\": \"in.avi\", \"steps\": [1]}", "bad.jsonl:2: \"steps\" must be a text, a number"},
         {"{\"video\": \"in.avi\", \"device\": \"cpu\"}", "bad.jsonl:2: \"device\" is for the whole batch"},
         {"{\"video\": \"in.avi\", \"audio\": \"in.wav\", \"out\": \"no.mkv\"}",
-         "bad.jsonl:1 and bad.jsonl:2 have the same output no.mkv"}};
+         "bad.jsonl:1 and bad.jsonl:2 have the same output no.mkv"},
+        {"{\"video\": \"in.avi\", \"audio\": \"in.wav\", \"out\": \"./no.mkv\"}",
+         "bad.jsonl:1 and bad.jsonl:2 have the same output ./no.mkv"}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char text[1000];
         snprintf(text, sizeof(text), "%s%s\n", good, cases[i].line);
