@@ -100,15 +100,16 @@ static ms_status plan(const worker_job *j, const numbers *n, size_t budget_bytes
 }
 
 /* The smallest budget that does: what the plan asks for that has next to none, so that the profile is the
-   one of so small a budget. */
-static ms_status find_least(const worker_job *j, const numbers *n, size_t *ret_bytes, bool *ret_apart,
-                            ms_error *err) {
+   one of so small a budget. *ret_window: frames that are redrawn together. */
+static ms_status find_least(const worker_job *j, const numbers *n, size_t *ret_bytes, int *ret_window,
+                            bool *ret_apart, ms_error *err) {
     ms_plan_report r = {0};
     const beside b = find_beside(n, false);
     ms_status status = plan(j, n, 1, &r, err);
     if (status != MS_OK && status != MS_BUDGET)
         return status;
     *ret_apart = r.host_bytes > 0;
+    *ret_window = r.window_frames;
     const size_t least = *ret_apart ? r.least_bytes : r.least_bytes + b.worker_bytes - b.looks_bytes;
     *ret_bytes = (size_t)ms_size_whole_mib(least) << 20;
     ms_error_clear(err);
@@ -137,9 +138,10 @@ void worker_plan(worker *w, const worker_job *j, const ms_json *line) {
     ms_plan_report r = {0};
     ms_error err;
     size_t least_bytes = 0;
+    int window;
     bool apart = false;
     ms_error_clear(&err);
-    ms_status status = find_least(j, &n, &least_bytes, &apart, &err);
+    ms_status status = find_least(j, &n, &least_bytes, &window, &apart, &err);
     if (status == MS_OK)
         status = plan_beside(j, &n, apart, &r, &err);
     if (status != MS_OK && status != MS_BUDGET) {
@@ -342,10 +344,11 @@ static ms_status look(worker *w, const worker_job *j, dry_run *dry, clip_look **
     const ms_run_report *r = &dry->report;
     clip_facts facts = {0};
     size_t least_bytes = 0;
+    int window; /* which a dry run does not say */
     bool apart;
     MS_TRY(open_both(j, ret_clip, &facts, err));
     const numbers n = numbers_of(j, &facts, clean_bytes);
-    MS_TRY(find_least(j, &n, &least_bytes, &apart, err));
+    MS_TRY(find_least(j, &n, &least_bytes, &window, &apart, err));
     ms_status status = run_dry(j, dry, err);
     if (status != MS_OK)
         return status == MS_BUDGET ? say_too_small(j, least_bytes, ret_needs_bytes, err) : status;
@@ -355,7 +358,7 @@ static ms_status look(worker *w, const worker_job *j, dry_run *dry, clip_look **
                             .precision = r->precision,
                             .rung = r->rung,
                             .resolution = r->resolution,
-                            .window_frames = r->window_frames,
+                            .window_frames = window,
                             .peak_bytes = r->planned_bytes,
                             .budget_bytes = r->budget_bytes,
                             .least_bytes = lesser(least_bytes, r->budget_bytes),

@@ -6,10 +6,17 @@
 #include "base/error.h"
 #include "system/host.h"
 
-static void reasons(ms_run_report *r, const ms_run_params *p, const ms_profile *profile) {
+/* By the run, or by whoever opened the model that runs: the profile is the model's. `apart`: beside the host's
+   memory, whose budget is another. */
+static bool is_asked_for(const ms_run_params *p, const ms_profile *profile, bool apart) {
+    return p->budget_bytes || profile->value[MS_FIELD_BUDGET] ||
+           (!apart && profile->value[MS_FIELD_HOST_BUDGET]);
+}
+
+static void reasons(ms_run_report *r, const ms_run_params *p, const ms_profile *profile, bool apart) {
     char text[MS_PROFILE_TEXT_BYTES];
     snprintf(r->tier_reason, sizeof(r->tier_reason), "%.95s", ms_profile_tier_reason(profile, text));
-    if (p->budget_bytes)
+    if (is_asked_for(p, profile, apart))
         snprintf(r->budget_reason, sizeof(r->budget_reason), "as asked for");
     else
         snprintf(r->budget_reason, sizeof(r->budget_reason),
@@ -19,7 +26,7 @@ static void reasons(ms_run_report *r, const ms_run_params *p, const ms_profile *
 
 void ms_run_report_plan(ms_run_report *r, const ms_run_params *params, const ms_profile *profile,
                         const ms_run_plan *plan) {
-    reasons(r, params, profile);
+    reasons(r, params, profile, plan->host_bytes > 0);
     r->n_choices = plan->n_choices;
     memcpy(r->choice, plan->choice, sizeof(r->choice));
     ms_run_report_layout(r, plan);
