@@ -13,6 +13,7 @@
 #include "jobs/job_folder.h"
 
 #define TYPE "https://memsafe.invalid/problems/"
+#define SHORT_BYTES (64 << 10) /* of a file, that a place is found for when nearly all are taken */
 #define API_POLICY "default-src 'none'; frame-ancestors 'none'"
 
 const char *header_of(const request *r, const char *name) {
@@ -132,7 +133,17 @@ static bool says_no_room(const char *message) {
            strstr(message, "database or disk is full");
 }
 
+/* Messages name files by their whole path; clients are not told where the data folder is. */
+static void drop_folder(char *message, const char *folder) {
+    const size_t n = strlen(folder);
+    for (char *at = message; n > 1 && (at = strstr(at, folder)) != NULL;) {
+        size_t bytes = n + (at[n] == '/');
+        memmove(at, at + bytes, strlen(at + bytes) + 1);
+    }
+}
+
 void refuse_error(request *r, const ms_error *err, int64_t needs_bytes) {
+    char message[sizeof(err->message)];
     int status = 500;
     const char *code = jobs_error_code(err->code);
     switch (err->code) {
@@ -159,7 +170,9 @@ void refuse_error(request *r, const ms_error *err, int64_t needs_bytes) {
     default:
         break;
     }
-    refuse(r, status, code, "%s", err->message);
+    snprintf(message, sizeof(message), "%s", err->message);
+    drop_folder(message, jobs_get_params(r->h->p.jobs)->folder_path);
+    refuse(r, status, code, "%s", message);
     r->problem.needs_bytes = needs_bytes;
 }
 
@@ -284,6 +297,11 @@ http_result answer_file(request *r, const char *file, const char *type, const ch
     if (fstat(fd, &s) != 0) {
         close(fd);
         return MHD_NO;
+    }
+    if (s.st_size > SHORT_BYTES && !r->head && peers_are_full(r->h)) {
+        close(fd);
+        refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, "busy", "too many read files now");
+        return answer_problem(r);
     }
     snprintf(tag, sizeof(tag), "\"%s-%llx-%llx\"", file, (unsigned long long)s.st_size,
              (unsigned long long)s.st_mtim.tv_sec * 1000 + (unsigned long long)s.st_mtim.tv_nsec / 1000000);

@@ -135,7 +135,9 @@ void peer_notify(void *http, struct MHD_Connection *connection, void **context,
 void peer_asks(http *h, struct MHD_Connection *connection, bool asks);
 /* How long a client may take for what it has not sent yet: less where few places are left. */
 double peer_patience_s(http *h);
-/* Once a second: who takes longer for headers is let go. */
+/* Whether the last places are left for short answers: no file and no events now. */
+bool peers_are_full(http *h);
+/* Once a second: who takes longer for headers is let go, and where it is crowded who reads too little. */
 void peers_look(http *h);
 
 /* ---- routes (routes.c) ---- */

@@ -1,6 +1,11 @@
-/* How long a client may take until it has said what it wants. libmicrohttpd counts from the last byte that
-   came: one that sends a byte now and then would hold its place for days. */
+/* How long a client may take until it has said what it wants, and to read what it asked for. libmicrohttpd
+   counts from the last byte that came or went: one that sends or reads a byte now and then would hold its
+   place for days. */
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -8,10 +13,14 @@
 
 #define PATIENCE_S 20.0
 #define CROWDED_S 3.0
+#define READ_BYTES_A_SECOND 8192.0 /* where it is crowded */
+#define SPARE_PLACES 32            /* that a long answer does not get: short ones stay possible */
 
 struct peer {
     int fd;
-    double since_s; /* that it has not asked; 0 = it has */
+    double since_s;  /* that it has not asked; 0 = it has */
+    double behind_s; /* since when it has not read all that was sent; 0 = it has, or it is not crowded */
+    uint64_t behind_bytes; /* of the connection, that it had then */
     peer *next;
 };
 
@@ -51,8 +60,19 @@ void peer_asks(http *h, struct MHD_Connection *connection, bool asks) {
     pthread_mutex_unlock(&h->peers_lock);
 }
 
+static bool is_crowded(const http *h) {
+    return h->n_peers > HTTP_CONNECTIONS / 2;
+}
+
 static double patience_s(const http *h) {
-    return h->n_peers > HTTP_CONNECTIONS / 2 ? CROWDED_S : PATIENCE_S;
+    return is_crowded(h) ? CROWDED_S : PATIENCE_S;
+}
+
+bool peers_are_full(http *h) {
+    pthread_mutex_lock(&h->peers_lock);
+    bool full = h->n_peers > HTTP_CONNECTIONS - SPARE_PLACES;
+    pthread_mutex_unlock(&h->peers_lock);
+    return full;
 }
 
 double peer_patience_s(http *h) {
@@ -62,12 +82,40 @@ double peer_patience_s(http *h) {
     return s;
 }
 
+/* Of what was sent: whether some is not at the client yet, and how much is. False: not known. */
+static bool get_sent(int fd, bool *ret_behind, uint64_t *ret_bytes) {
+    struct tcp_info info = {0};
+    socklen_t bytes = sizeof(info);
+    int left = 0;
+    if (ioctl(fd, SIOCOUTQ, &left) != 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) != 0)
+        return false;
+    *ret_behind = left > 0;
+    *ret_bytes = info.tcpi_bytes_acked;
+    return true;
+}
+
+/* Whether it holds a place that others wait for, and reads too little. */
+static bool reads_too_slowly(const http *h, peer *p, double now) {
+    bool behind;
+    uint64_t bytes;
+    if (!is_crowded(h) || !get_sent(p->fd, &behind, &bytes) || !behind) {
+        p->behind_s = 0;
+        return false;
+    }
+    if (p->behind_s == 0) {
+        p->behind_s = now;
+        p->behind_bytes = bytes;
+    }
+    const double wanted = (now - p->behind_s - CROWDED_S) * READ_BYTES_A_SECOND;
+    return (double)(bytes - p->behind_bytes) < wanted;
+}
+
 /* The socket is closed after its peer has left the list, so it is still this one's. */
 void peers_look(http *h) {
     double now = ms_now_s();
     pthread_mutex_lock(&h->peers_lock);
     for (peer *p = h->peers; p; p = p->next)
-        if (p->since_s > 0 && now - p->since_s > patience_s(h))
+        if (p->since_s > 0 ? now - p->since_s > patience_s(h) : reads_too_slowly(h, p, now))
             shutdown(p->fd, SHUT_RDWR);
     pthread_mutex_unlock(&h->peers_lock);
 }

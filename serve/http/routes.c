@@ -56,7 +56,19 @@ static http_result cancel_job(request *r) {
 }
 
 static http_result retry_job(request *r) {
-    return act(r, jobs_retry, "tried again");
+    ms_error err;
+    job *j = lock_job(r);
+    if (!j)
+        return answer_problem(r);
+    ms_status status = jobs_retry(r->h->p.jobs, j, &err);
+    if (status == MS_OK)
+        return answer_locked_job(r, j, MHD_HTTP_OK);
+    jobs_unlock(r->h->p.jobs);
+    if (status == MS_INVALID_ARGUMENT)
+        refuse(r, MHD_HTTP_CONFLICT, "wrong-state", "%s", err.message);
+    else
+        refuse_error(r, &err, 0);
+    return answer_problem(r);
 }
 
 /* ---- its files ---- */

@@ -77,6 +77,7 @@ typedef struct job {
     int position;              /* of a queued one, from 1; 0 = it is none */
     uint64_t bytes;            /* of its folder: as it was uploaded, and once it has ended */
     uint64_t version;          /* grows with each change */
+    struct job *older, *newer; /* in the list's order of change */
 } job;
 
 /* With a new id; NULL: no memory, or no random bytes. */

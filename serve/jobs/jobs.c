@@ -109,6 +109,41 @@ uint64_t jobs_version(const jobs *js) {
     return js->version;
 }
 
+const job *jobs_changed_after(const jobs *js, uint64_t version) {
+    const job *first = NULL;
+    for (const job *j = js->newest; j && j->version > version; j = j->older)
+        first = j;
+    return first;
+}
+
+uint64_t jobs_places_version(const jobs *js) {
+    return js->places_version;
+}
+
+const job *jobs_queued_at(const jobs *js, size_t n) {
+    return n < js->n_queued ? js->queued[n] : NULL;
+}
+
+/* Out of the order of change. */
+static void leave_order(jobs *js, job *j) {
+    if (j->newer)
+        j->newer->older = j->older;
+    else if (js->newest == j)
+        js->newest = j->older;
+    if (j->older)
+        j->older->newer = j->newer;
+    j->older = j->newer = NULL;
+}
+
+void jobs_touch(jobs *js, job *j) {
+    leave_order(js, j);
+    j->version = ++js->version;
+    j->older = js->newest;
+    if (j->older)
+        j->older->newer = j;
+    js->newest = j;
+}
+
 uint64_t jobs_generation(const jobs *js) {
     return js->generation;
 }
@@ -147,7 +182,8 @@ static int compare_turns(const void *a, const void *b) {
     return goes_before(x, y) ? -1 : goes_before(y, x);
 }
 
-/* After any change of a state or a priority: who waits where is news of all whose turn it changes. */
+/* After any change of a state or a priority. That others wait at other places is one piece of news, however
+   many they are. */
 static void settle(jobs *js) {
     size_t n = 0;
     uint64_t bytes = 0;
@@ -162,14 +198,15 @@ static void settle(jobs *js) {
     atomic_store(&js->waiting_bytes, bytes);
     if (n > 1)
         qsort(js->queued, n, sizeof(job *), compare_turns);
+    bool moved = false;
     for (size_t i = 0; i < n; i++) {
         job *j = js->queued[i];
-        if (j->position == (int)i + 1)
-            continue;
+        moved |= j->position && j->position != (int)i + 1;
         j->position = (int)i + 1;
-        j->version = ++js->version;
     }
     js->n_queued = n;
+    if (moved)
+        js->places_version = ++js->version;
 }
 
 job *jobs_next(const jobs *js) {
@@ -177,7 +214,7 @@ job *jobs_next(const jobs *js) {
 }
 
 void jobs_save(jobs *js, job *j) {
-    j->version = ++js->version;
+    jobs_touch(js, j);
     settle(js);
     if (j->deleting) /* its row is gone */
         return;
@@ -210,14 +247,19 @@ static ms_status append(void *arg, job *j, ms_error *err) {
     }
     js->list[js->count++] = j;
     js->next_seq = j->seq >= js->next_seq ? j->seq + 1 : js->next_seq;
-    j->version = ++js->version;
+    jobs_touch(js, j);
     js->generation++;
     return MS_OK;
 }
 
+static ms_status check_waiting(const jobs *js, ms_error *err) {
+    return jobs_waiting(js) < js->p.most_waiting
+               ? MS_OK
+               : ms_fail(err, MS_CANCELLED, "%d jobs wait already; no more are taken", js->p.most_waiting);
+}
+
 ms_status jobs_add(jobs *js, job *j, ms_error *err) {
-    if (jobs_waiting(js) >= js->p.most_waiting)
-        return ms_fail(err, MS_CANCELLED, "%d jobs wait already; no more are taken", js->p.most_waiting);
+    MS_TRY(check_waiting(js, err));
     j->state = j->options.hold ? JOB_HELD : JOB_QUEUED;
     j->seq = js->next_seq;
     MS_TRY(job_store_put(js->store, j, err));
@@ -279,6 +321,7 @@ void jobs_remove(jobs *js, job *j) {
         i++;
     memmove(&js->list[i], &js->list[i + 1], (js->count - i - 1) * sizeof(job *));
     js->count--;
+    leave_order(js, j);
     if (!j->deleting) {
         note_gone(js, j);
         remove_row(js, j->id);
@@ -330,9 +373,13 @@ bool jobs_cancel(jobs *js, job *j) {
     return true;
 }
 
-bool jobs_retry(jobs *js, job *j) {
+ms_status jobs_retry(jobs *js, job *j, ms_error *err) {
     if (j->state != JOB_FAILED && j->state != JOB_CANCELLED)
-        return false;
+        return ms_fail(err, MS_INVALID_ARGUMENT, "a job that is %s cannot be tried again",
+                       job_state_text(j->state));
+    MS_TRY(check_waiting(js, err));
+    if (!jobs_has_room(js, j->bytes))
+        return ms_fail(err, MS_CANCELLED, "too many bytes wait already");
     j->state = JOB_QUEUED;
     j->started_ms = j->ended_ms = 0;
     j->deaths = 0;
@@ -341,7 +388,7 @@ bool jobs_retry(jobs *js, job *j) {
     job_set(&j->error, NULL);
     j->progress.fraction = j->progress.eta_s = -1;
     jobs_changed(js, j);
-    return true;
+    return MS_OK;
 }
 
 void jobs_delete(jobs *js, job *j) {

@@ -70,8 +70,14 @@ job *jobs_find(jobs *js, const char *id);
 job *jobs_at(jobs *js, size_t n);
 size_t jobs_count(const jobs *js);
 int jobs_waiting(const jobs *js);
-/* Grows with every change of any job. */
+/* Grows with every change of any job, and of the queue. */
 uint64_t jobs_version(const jobs *js);
+/* The job whose change is the first after a version; job.newer has the next. NULL: nothing has changed. */
+const job *jobs_changed_after(const jobs *js, uint64_t version);
+/* Grows when one that waits is at another place than before. One that comes to wait changes itself. */
+uint64_t jobs_places_version(const jobs *js);
+/* The n-th of those that wait, as they go; NULL behind the last. */
+const job *jobs_queued_at(const jobs *js, size_t n);
 /* Grows when a job comes or goes. */
 uint64_t jobs_generation(const jobs *js);
 /* The n-th of those that went after a version, the newest first; NULL: there is none, or it is forgotten. */
@@ -85,7 +91,8 @@ ms_status jobs_add(jobs *js, job *j, ms_error *err);
 /* What a client may ask for; false: not in the job's state. Writing that fails is tried again later. */
 bool jobs_start(jobs *js, job *j);
 bool jobs_cancel(jobs *js, job *j);
-bool jobs_retry(jobs *js, job *j);
+/* MS_CANCELLED: too much waits; MS_INVALID_ARGUMENT: not in its state. */
+ms_status jobs_retry(jobs *js, job *j, ms_error *err);
 void jobs_delete(jobs *js, job *j); /* one that runs is ended first */
 /* After fields of it were changed. */
 void jobs_changed(jobs *js, job *j);

@@ -29,7 +29,8 @@ struct jobs {
     job **queued; /* of those, as they go: for settle() and jobs_next() alone */
     size_t n_queued;
     int64_t next_seq;
-    uint64_t version, generation;
+    uint64_t version, generation, places_version;
+    job *newest;              /* change; job.older leads on */
     gone_job gone[JOBS_GONE]; /* number n_gone - 1 is the newest */
     size_t n_gone;
     atomic_uint_fast64_t waiting_bytes, coming_bytes;
@@ -60,6 +61,7 @@ struct jobs {
 };
 
 /* Lock held. */
+void jobs_touch(jobs *js, job *j); /* it has changed */
 void jobs_save(jobs *js, job *j);
 void jobs_remove(jobs *js, job *j);
 void jobs_end(jobs *js, job *j, job_state state);

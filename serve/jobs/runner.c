@@ -40,7 +40,7 @@ static void take_progress(jobs *js, job *j, const ms_json *line) {
     p->eta_s = number_in(line, "eta_s", 1e9);
     js->counts.worker_bytes = p->memory_bytes;
     job_note_memory(j, job_now_ms(), p->memory_bytes);
-    j->version = ++js->version;
+    jobs_touch(js, j);
 }
 
 static void fail(jobs *js, job *j, const char *code, const char *detail, int64_t needs_bytes) {
@@ -65,9 +65,9 @@ static bool take_line(jobs *js, job *j, const ms_json *line) {
             free(j->warnings);
             j->warnings = warnings;
         }
-        j->version = ++js->version;
+        jobs_touch(js, j);
     } else if (strcmp(event, "preview") == 0) {
-        j->version = ++js->version;
+        jobs_touch(js, j);
     } else if (strcmp(event, "done") == 0) {
         j->progress.fraction = 1;
         j->progress.frames_done = j->progress.frames_total = count_in(line, "frames");
@@ -80,7 +80,7 @@ static bool take_line(jobs *js, job *j, const ms_json *line) {
         return true;
     } else if (strcmp(event, "failed") == 0) {
         ms_status status = ms_failure_named(ms_json_get_text(line, "status"));
-        if (status == MS_CANCELLED && j->cancelling)
+        if (j->cancelling) /* that was told already, whatever else goes wrong with it */
             jobs_end(js, j, JOB_CANCELLED);
         else if (status == MS_BUDGET && js->worker_has_run)
             js->worker_is_full = true;

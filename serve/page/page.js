@@ -676,6 +676,10 @@ function listen() {
   const events = new EventSource('/v1/events');
   events.addEventListener('job', event => show(JSON.parse(event.data)));
   events.addEventListener('gone', event => gone(JSON.parse(event.data).id));
+  events.addEventListener('positions', event => { /* of those that wait: a change of one moves them all */
+    const {from, ids} = JSON.parse(event.data);
+    for (const [i, job] of ids.map(id => jobs.get(id)).entries()) if (job && job.state === 'queued') show({...job, position: from + i});
+  });
   events.onopen = () => refresh().catch(trouble);
   events.addEventListener('jobs', event => { /* more went than the server remembers */
     const {count} = JSON.parse(event.data);

@@ -2,6 +2,7 @@
 A test program is called with BUILD_FOLDER SOURCE_FOLDER [names of tests]."""
 
 import contextlib
+import json
 import os
 import shutil
 import sys
@@ -80,6 +81,7 @@ class Base(unittest.TestCase):
         self.assertEqual(answer[1]["status"], status)
         self.assertEqual(answer[1]["type"], f"https://memsafe.invalid/problems/{code}")
         self.assertTrue(answer[1]["title"] and answer[1]["detail"])
+        self.no_path(json.dumps(answer[1]))
 
     def no_path(self, text):
         for path in (self.folder, SOURCE, "/proc", "/usr"):

@@ -4,8 +4,10 @@ import atexit
 import http.client
 import json
 import os
+import secrets
 import shutil
 import signal
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -111,6 +113,30 @@ class Server:
                 return job
             time.sleep(0.1)
         raise AssertionError(f"still {job['state']} after {seconds} s: {job}")
+
+
+def fill_queue(server, job, n):
+    """n jobs wait that are the held one's copies, and the worker stands still over the first of them."""
+    server.stop()
+    jobs = os.path.join(server.data, "jobs")
+    db = sqlite3.connect(os.path.join(server.data, "jobs.db"))
+    row = list(db.execute("select * from job where id = ?", (job["id"],)).fetchone())
+    for i in range(n):
+        row[:3] = secrets.token_hex(16), i + 10, 1  # id, order, queued
+        os.mkdir(os.path.join(jobs, row[0]))
+        os.link(os.path.join(jobs, job["id"], "video"), os.path.join(jobs, row[0], "video"))
+        db.execute(f"insert into job values ({','.join('?' * len(row))})", row)
+    db.commit()
+    db.close()
+    server.start()
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        for pid, kind in server.workers():
+            if kind == "run" and server.json("GET", "/v1/jobs?state=running")[1]["jobs"]:
+                os.kill(pid, signal.SIGSTOP)
+                return
+        time.sleep(0.05)
+    raise AssertionError("no job begins")
 
 
 def form(fields):

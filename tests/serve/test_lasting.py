@@ -71,8 +71,8 @@ class Lasting(Base):
                 text = s.recv(4096).decode()
                 self.assertEqual(server.ask("DELETE", jobs[0]["links"]["self"])[0], 204)
                 gone = f'event: gone\ndata: {{"id":"{jobs[0]["id"]}"}}'
-                while not (gone in text and f'"{jobs[1]["id"]}","state":"queued","position":1,' in text and
-                           f'"{jobs[2]["id"]}","state":"queued","position":2,' in text):
+                places = f'event: positions\ndata: {{"from":1,"ids":["{jobs[1]["id"]}","{jobs[2]["id"]}"]}}'
+                while not (gone in text and places in text):
                     more = s.recv(65536).decode()
                     self.assertTrue(more, text)
                     text += more
@@ -122,15 +122,30 @@ class Kept(Base):
         with local_server(self, "--demo", "-b", BUDGET, "--max-waiting", "1") as server:
             job = server.submit(self.clip.fields(hold="true"))[1]
             self.problem(server.submit(self.clip.fields(hold="true")), 503, "busy")
-            server.ask("DELETE", job["links"]["self"])
-            self.assertEqual(server.submit(self.clip.fields(hold="true"))[0], 202)
+            self.assertEqual(server.ask("POST", job["links"]["self"] + "/cancel")[0], 200)
+            other = server.submit(self.clip.fields(hold="true"))[1]
+            self.problem(server.json("POST", job["links"]["self"] + "/retry"), 503, "busy")
+            server.ask("DELETE", other["links"]["self"])
+            self.assertEqual(server.ask("POST", job["links"]["self"] + "/retry")[0], 200)
         fields = self.clip.fields(hold="true")
         one = len(fields["video"][1]) + len(fields["audio"][1])
         with local_server(self, "--demo", "-b", BUDGET, "--max-waiting-bytes", str(one * 3 // 2)) as server:
             job = server.submit(fields)[1]
             self.problem(server.submit(fields), 503, "busy")
-            server.ask("DELETE", job["links"]["self"])
+            self.assertEqual(server.ask("POST", job["links"]["self"] + "/cancel")[0], 200)
+            other = server.submit(fields)[1]
+            self.problem(server.json("POST", job["links"]["self"] + "/retry"), 503, "busy")
+            server.ask("DELETE", other["links"]["self"])
             self.assertEqual(server.submit(fields)[0], 202)
+
+    def test_locked(self):
+        """Why the list cannot be written is told, and not where it is."""
+        with local_server(self, "--demo", "-b", BUDGET, "--allow", self.folder) as server:
+            with contextlib.closing(sqlite3.connect(os.path.join(server.data, "jobs.db"), isolation_level=None)) as db:
+                db.execute("begin exclusive")
+                answer = server.json("POST", "/v1/jobs", {"video": self.clip.video, "hold": True})
+            self.problem(answer, 500, "io-error")
+            self.assertIn("jobs.db: database is locked", answer[1]["detail"])
 
     def gone(self, server, job, seconds=60):
         folder, end = os.path.join(server.data, "jobs", job["id"]), time.monotonic() + seconds
