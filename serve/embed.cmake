@@ -1,19 +1,24 @@
 cmake_minimum_required(VERSION 3.22)
-# Files as arrays in a C file, and the page's three files as one: cmake -DPAGE_DIR=DIR -DOPENAPI=FILE -DVERSION=X -DOUT=FILE -P embed.cmake
-# The style sheet and the script stand between the tags that index.html names them by, so that the page has no reference to anything else.
+# Files as arrays in a C file, and the page's files as one: cmake -DPAGE_DIR=DIR -DOPENAPI=FILE -DVERSION=X -DOUT=FILE -P embed.cmake
+# The style sheet and the scripts stand between the tags that index.html names them by, so that the page has no reference to anything else.
 # Their hashes are in the header that goes with it (http/page.c).
 set(page "")
 if(EXISTS ${PAGE_DIR}/index.html) # without it the server has the interface alone
   file(READ ${PAGE_DIR}/index.html page)
   file(READ ${PAGE_DIR}/page.css style)
-  file(READ ${PAGE_DIR}/page.js script)
+  set(script "")
+  set(script_tag "")
+  foreach(name server input page) # in one element, as one is what the page's policy names
+    file(READ ${PAGE_DIR}/${name}.js part)
+    string(APPEND script "${part}")
+    string(APPEND script_tag "<script src=\"${name}.js\"></script>\n")
+  endforeach()
   foreach(part style script)
     if("${${part}}" MATCHES "</(style|script)")
       message(FATAL_ERROR "the page's ${part} has an end tag in it")
     endif()
   endforeach()
   set(style_tag "<link rel=\"stylesheet\" href=\"page.css\">")
-  set(script_tag "<script src=\"page.js\"></script>")
   foreach(part style script)
     string(FIND "${page}" "${${part}_tag}" at)
     if(at EQUAL -1)

@@ -1,82 +1,10 @@
 'use strict';
-/* The page of `memsafe serve`. It speaks to the server's public interface (openapi.json) and to nothing else. */
+/* The page of `memsafe serve`: words, the form, the list, one video. server.js has what asks the server, input.js what is dropped and recorded. */
 
-const $ = id => document.getElementById(id);
 const SETTLE_MS = 400; /* after the last change of a setting, before the server plans again */
 const IN_STEP_S = 0.08; /* two players further apart are brought together */
 
-/* ---- the server ---- */
-
-class Problem extends Error {
-  constructor(status, body) {
-    super(body.detail || body.title || `The server answered ${status}.`);
-    this.status = status;
-    this.code = body.code;
-    this.field = body.field;
-  }
-}
-
-async function parse(response) {
-  const json = /json/.test(response.headers.get('content-type') || '');
-  const body = json ? await response.json() : {};
-  if (!response.ok) throw new Problem(response.status, body);
-  return body;
-}
-
-let asking = null; /* the login that is under way */
-let turnedDown = false; /* and was left without a token */
-
-function login() {
-  asking = asking || new Promise((resolve, reject) => {
-    $('login').showModal();
-    $('login').onclose = () => { /* by Esc */
-      if (!asking) return;
-      asking = null;
-      turnedDown = true;
-      reject(new Error('Nothing is shown without the token. Load the page again to give it.'));
-    };
-    $('login-form').onsubmit = async event => {
-      event.preventDefault();
-      const response = await fetch('/v1/login', {
-        method: 'POST', headers: {'content-type': 'application/json'}, body: JSON.stringify({token: $('token').value})});
-      if (response.ok) {
-        asking = null;
-        turnedDown = false;
-        $('login').close();
-        resolve();
-      } else {
-        say($('login-said'), 'That is not the token.');
-        $('token').select();
-      }
-    };
-  });
-  return asking;
-}
-
-async function api(method, path, body) {
-  const options = {method};
-  if (body !== undefined) {
-    options.headers = {'content-type': 'application/json'};
-    options.body = JSON.stringify(body);
-  }
-  const response = await fetch(path, options);
-  if (response.status === 401) {
-    await login();
-    return api(method, path, body);
-  }
-  return parse(response);
-}
-
 /* ---- words ---- */
-
-function say(element, text) {
-  element.textContent = text;
-  element.hidden = !text;
-}
-
-function trouble(error) {
-  say($('trouble'), error ? error.message || String(error) : '');
-}
 
 /* What is told of a loss in the words of those who make video files, in those of others. */
 const NOTES = {
@@ -146,7 +74,8 @@ function owned() {
   }
 }
 
-function choose(kind, file) {
+function put(kind, file) {
+  if (kind === 'audio') hush(); /* a recording that is under way is not wanted any more */
   const look = $(`${kind}-look`);
   if (look.src) URL.revokeObjectURL(look.src);
   chosen[kind] = file;
@@ -162,6 +91,10 @@ function choose(kind, file) {
     measured = false;
     letGo();
   }
+}
+
+function choose(kind, file) {
+  put(kind, file);
   if ((chosen.video || stored) && (file || kind === 'audio')) send(); /* without a speech it is planned with its own sound */
 }
 
@@ -399,32 +332,6 @@ function trim(moved) {
   changed();
 }
 
-/* ---- one's own voice ---- */
-
-let recorder = null;
-
-async function record() {
-  if (recorder) return recorder.stop();
-  try {
-    const stream = await navigator.mediaDevices.getUserMedia({audio: true});
-    const pieces = [];
-    recorder = new MediaRecorder(stream);
-    recorder.ondataavailable = event => pieces.push(event.data);
-    recorder.onstop = () => {
-      const type = recorder.mimeType;
-      stream.getTracks().forEach(track => track.stop());
-      recorder = null;
-      $('record').textContent = 'Record your voice';
-      choose('audio', new File(pieces, /ogg/.test(type) ? 'voice.ogg' : /mp4/.test(type) ? 'voice.m4a' : 'voice.webm', {type}));
-    };
-    recorder.start();
-    $('record').textContent = 'Stop recording';
-    say($('audio-said'), 'Recording …');
-  } catch (error) {
-    trouble(`The microphone cannot be used: ${error.message}`);
-  }
-}
-
 /* ---- the list ---- */
 
 const jobs = new Map(); /* id -> Job */
@@ -454,14 +361,15 @@ function button(text, label, act) {
   element.textContent = text;
   element.setAttribute('aria-label', `${text}: ${label}`);
   element.onclick = async () => {
-    element.disabled = true;
+    if (element.ariaDisabled) return;
+    element.ariaDisabled = 'true'; /* a button that is disabled loses the focus */
     try {
       await act();
       trouble(null);
     } catch (error) {
       trouble(error);
     }
-    element.disabled = false;
+    element.ariaDisabled = null;
   };
   return element;
 }
@@ -484,6 +392,7 @@ function acts(job) {
 function makeRow(job) {
   const row = document.createElement('li');
   row.id = `job-${job.id}`;
+  row.dataset.created = job.created || '';
   const name = document.createElement('button'), buttons = document.createElement('div'), words = document.createElement('p');
   const bar = document.createElement('progress');
   name.type = 'button';
@@ -496,12 +405,26 @@ function makeRow(job) {
   return row;
 }
 
+/* The newest is the first, whenever the page came to know of it. */
+function place(row) {
+  const after = [...$('jobs').children].find(other => other.dataset.created <= row.dataset.created);
+  $('jobs').insertBefore(row, after || null);
+}
+
+/* The focus stays in the row: on the button of the same name, or on one that does no harm. */
+function replaceButtons(buttons, name, row) {
+  const had = buttons.contains(document.activeElement) ? document.activeElement.textContent : null;
+  buttons.replaceChildren(...row);
+  if (had === null) return;
+  (row.find(b => b.textContent === had) || row.find(b => b.textContent !== 'Delete') || name).focus();
+}
+
 /* What did not change stays as it is, so that the focus is not lost. */
 function showRow(job) {
   let row = $(`job-${job.id}`);
   if (!row) {
     row = makeRow(job);
-    $('jobs').prepend(row);
+    place(row);
   }
   const [name, buttons, words, bar] = row.children;
   name.textContent = job.name || 'a video';
@@ -510,7 +433,7 @@ function showRow(job) {
   if (row.dataset.state !== job.state || row.dataset.priority !== String(job.priority)) {
     row.dataset.state = job.state;
     row.dataset.priority = job.priority;
-    buttons.replaceChildren(...acts(job));
+    replaceButtons(buttons, name, acts(job));
   }
   bar.hidden = job.state !== 'running';
   bar.value = job.progress && job.progress.fraction > 0 ? job.progress.fraction : 0;
@@ -543,11 +466,17 @@ function show(job) {
   if (job.id === viewed) showView(job, before);
 }
 
+function removeRow(row) {
+  const next = row.nextElementSibling || row.previousElementSibling, had = row.contains(document.activeElement);
+  row.remove();
+  if (had) (next ? next.firstElementChild : $('queue-title')).focus();
+}
+
 function gone(id) {
   jobs.delete(id);
   memory.delete(id);
   const row = $(`job-${id}`);
-  if (row) row.remove();
+  if (row) removeRow(row);
   $('empty').hidden = $('jobs').childElementCount > 0;
   if (stored === id) stored = null;
   if (held && held.id === id) letGo();
@@ -666,6 +595,8 @@ function position() {
 /* ---- begin ---- */
 
 const LISTED = 100; /* as many as the server lists at once */
+let pages = 1; /* so often as many are listed */
+let older = null; /* what the server lists the next ones after */
 const AGAIN_MS = 5000;
 
 function begin() {
@@ -683,7 +614,7 @@ function listen() {
   events.onopen = () => refresh().catch(trouble);
   events.addEventListener('jobs', event => { /* more went than the server remembers */
     const {count} = JSON.parse(event.data);
-    if (count <= LISTED && count !== jobs.size) refresh().catch(trouble);
+    if (older ? count < jobs.size : count !== jobs.size) refresh().catch(trouble);
   });
   events.onerror = () => {
     say($('server'), 'The connection is lost; trying again …');
@@ -691,16 +622,48 @@ function listen() {
   };
 }
 
+async function listed() {
+  const all = [];
+  let next = null;
+  for (let page = 0; page < pages && (page === 0 || next); page++) {
+    const answer = await api('GET', `/v1/jobs?limit=${LISTED}${next ? `&after=${next}` : ''}`);
+    all.push(...answer.jobs);
+    next = answer.next;
+  }
+  older = next;
+  if (viewed && !all.some(job => job.id === viewed)) /* an old one stays as long as it is looked at */
+    await api('GET', `/v1/jobs/${viewed}`).then(job => all.push(job), error => {
+      if (error.status !== 404) throw error; /* it has gone */
+    });
+  return all;
+}
+
+async function more() {
+  const before = new Set($('jobs').children);
+  pages++;
+  try {
+    await refresh();
+  } catch (error) {
+    pages--;
+    throw error;
+  }
+  const first = [...$('jobs').children].find(row => !before.has(row));
+  if (first) first.firstElementChild.focus();
+  else if (!older) $('queue-title').focus();
+}
+
 async function refresh() {
-  const [server, models, known] = await Promise.all([api('GET', '/v1/server'), api('GET', '/v1/models'), api('GET', `/v1/jobs?limit=${LISTED}`)]);
+  const [server, models, known] = await Promise.all([api('GET', '/v1/server'), api('GET', '/v1/models'), listed()]);
   say($('server'), !server.budget_bytes ? '' : `This server${server.machine.cpu ? ` (${server.machine.cpu})` : ''} may use ${size(server.budget_bytes)} of memory.`);
   $('version').textContent = `memsafe ${server.version}`;
   const select = $('model'), now = select.value;
   select.replaceChildren(...models.models.map(model => new Option(model.name, model.name)));
   if (now) select.value = now;
-  const ids = new Set(known.jobs.map(job => job.id));
+  if ($('trouble').textContent === AWAY) trouble(null);
+  const ids = new Set(known.map(job => job.id));
   for (const id of [...jobs.keys()]) if (!ids.has(id)) gone(id);
-  for (const job of [...known.jobs].reverse()) show(job);
+  for (const job of known.reverse()) show(job);
+  $('older').hidden = !older;
   if (!held && !upload && owned()) await takeUp(owned());
 }
 
@@ -717,20 +680,9 @@ async function takeUp(id) {
 }
 
 function wire() {
-  for (const kind of ['video', 'audio']) {
-    $(kind).onchange = event => choose(kind, event.target.files[0] || null);
-    const drop = document.querySelector(`.drop[data-kind=${kind}]`);
-    drop.ondragover = event => {
-      event.preventDefault();
-      drop.classList.add('over');
-    };
-    drop.ondragleave = () => drop.classList.remove('over');
-    drop.ondrop = event => {
-      event.preventDefault();
-      drop.classList.remove('over');
-      if (event.dataTransfer.files.length) choose(kind, event.dataTransfer.files[0]);
-    };
-  }
+  for (const kind of ['video', 'audio']) $(kind).onchange = event => choose(kind, event.target.files[0] || null);
+  wireDrops();
+  $('more').onclick = () => more().catch(trouble);
   if (window.MediaRecorder && navigator.mediaDevices) $('record').onclick = () => record();
   else $('record').hidden = true;
   $('upload-stop').onclick = () => upload && upload.abort();
