@@ -133,12 +133,20 @@ ms_status clip_look_open(const char *path, const char *what, clip_look **ret_cli
     return MS_OK;
 }
 
+/* A picture of the size that was planned; libav pads what it holds against this. One that grows in
+   mid-stream has no preview. */
+static int64_t most_pixels(int width, int height) {
+    int64_t pixels = (int64_t)width * height;
+    return pixels + pixels / 8 + (1 << 18);
+}
+
 static ms_status open_decoder(clip_look *c, ms_error *err) {
     const AVStream *s = c->format->streams[c->video];
     const AVCodec *codec = avcodec_find_decoder(s->codecpar->codec_id);
     c->decoder = codec ? avcodec_alloc_context3(codec) : NULL;
     if (c->decoder && avcodec_parameters_to_context(c->decoder, s->codecpar) >= 0) {
         c->decoder->thread_count = 1;
+        c->decoder->max_pixels = most_pixels(s->codecpar->width, s->codecpar->height);
         if (avcodec_open2(c->decoder, codec, NULL) >= 0)
             return MS_OK;
     }

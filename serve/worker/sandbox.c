@@ -227,6 +227,12 @@ static ms_status set_limits(const sandbox_limits *l, ms_error *err) {
     return MS_OK;
 }
 
+ms_status sandbox_data(size_t bytes, ms_error *err) {
+    return limit(RLIMIT_DATA, bytes, 0) == 0
+               ? MS_OK
+               : ms_fail(err, MS_UNSUPPORTED, "a limit of the worker cannot be set: %s", strerror(errno));
+}
+
 /* A name that libseccomp does not know is of another architecture, or refuse_by_number() has it. */
 static int add_rules(scmp_filter_ctx filter) {
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {

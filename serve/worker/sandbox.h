@@ -19,6 +19,9 @@ typedef struct sandbox_limits {
  */
 ms_status sandbox_enter(const sandbox_limits *limits, ms_error *err);
 
+/* Memory that is the process's own (heap, stacks; not files that are mapped to be read), for good. */
+ms_status sandbox_data(size_t bytes, ms_error *err);
+
 typedef struct sandbox_paths {
     const char *const *read; /* folders and files; one that is not there is left out */
     int n_read;

@@ -10,6 +10,7 @@
 #include "memsafe/model.h"
 #include "system/host.h"
 #include "worker/clip_look.h"
+#include "worker/sandbox.h"
 #include "worker/worker_job.h"
 
 #define PROGRESS_S 0.25
@@ -18,6 +19,19 @@
 #define PREVIEW_WIDTH 640
 #define CANCEL_S 0.1
 
+/* What a run may take over its budget before memory is refused to it: the plan counts what is used, and the
+   limit what is asked for, which was up to 250 MiB more (3840x2160); and stacks. An honest run keeps below:
+   this is for uploads that make a decoder take more. */
+#define MARGIN_BYTES ((size_t)512 << 20)
+#define MARGIN_OF_PROCESSOR ((size_t)32 << 20) /* four threads of 8 MiB */
+
+/* Sanitizers take memory by the terabyte. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define LIMITS_DATA false
+#else
+#define LIMITS_DATA true
+#endif
+
 /* The one model that is open, and what it was opened with. */
 static struct {
     ms_model *model;
@@ -25,6 +39,7 @@ static struct {
     int precision;
     int64_t budget_bytes;
     bool no_faces; /* what finds them was left out */
+    bool is_limited;
 } warm;
 
 typedef struct running {
@@ -40,6 +55,17 @@ typedef struct running {
 
 void worker_run_end(void) {
     ms_model_close(&warm.model);
+}
+
+/* Where the budget is of the host's memory. It is the server's, and stays. */
+static ms_status limit_data(const worker_job *j, ms_error *err) {
+    ms_model_info info;
+    ms_model_get_info(warm.model, &info);
+    if (!LIMITS_DATA || warm.is_limited || strcmp(info.arithmetic, "cpu") != 0)
+        return MS_OK;
+    const size_t processors = (size_t)sysconf(_SC_NPROCESSORS_CONF);
+    warm.is_limited = true;
+    return sandbox_data((size_t)j->budget_bytes + MARGIN_BYTES + processors * MARGIN_OF_PROCESSOR, err);
 }
 
 static ms_status warm_up(const worker_job *j, ms_error *err) {
@@ -193,6 +219,8 @@ void worker_run(worker *w, const worker_job *j) {
     ms_error err;
     ms_error_clear(&err);
     ms_status status = warm_up(j, &err);
+    if (status == MS_OK)
+        status = limit_data(j, &err);
     if (status == MS_OK) {
         if (clip_look_open("video", "video", &r.clip, &facts, NULL) == MS_OK)
             r.clip_s = facts.video_s;
