@@ -3,15 +3,22 @@
 import contextlib
 import http.client
 import http.server
+import json
 import os
 import re
 import resource
+import shlex
+import shutil
 import signal
+import socket
+import subprocess
 import tempfile
 import threading
 import time
+import unittest
+import urllib.request
 
-from cases import BUDGET, BUILD, QUICK, Base, local_server, main
+from cases import BUDGET, BUILD, QUICK, SOURCE, Base, local_server, main
 from server import Server, form
 
 
@@ -187,6 +194,64 @@ class Tight(Base):
             self.in_order(job["plan"], 1 << 30)
             self.assertLessEqual(abs(job["plan"]["least_bytes"] - needs), 2 << 20, (job, needs))
             self.assertLess(job["plan"]["least_bytes"], job["plan"]["peak_bytes"])
+
+
+class Service(unittest.TestCase):
+    """The unit of systemd."""
+
+    def setUp(self):
+        self.unit = os.path.join(SOURCE, "serve", "memsafe.service")
+        self.folder = tempfile.mkdtemp(prefix="memsafe-service.")
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "no systemd")
+    def test_is_understood(self):
+        """With limits that are suggested, too."""
+        path = os.path.join(self.folder, "memsafe-test.service")
+        with open(self.unit) as unit, open(path, "w") as copy:
+            text = unit.read()
+            self.assertIn("\n#MemoryMax=", text)
+            copy.write(text.replace("\n#MemoryMax=", "\nMemoryMax=").replace("/usr/local/bin", BUILD))
+        got = subprocess.run(["systemd-analyze", "verify", "--man=no", path], capture_output=True)
+        said = [line for line in (got.stdout + got.stderr).decode().splitlines() if "memsafe" in line]
+        if not said and got.returncode:  # other units of this machine
+            self.skipTest(got.stderr.decode())
+        self.assertEqual(said, [])
+
+    def command(self):
+        """As the unit has it, in a folder of the test's, listening elsewhere."""
+        with open(self.unit) as file:
+            line, = [line for line in file if line.startswith("ExecStart=")]
+        line = line.split("=", 1)[1].replace("%S/memsafe", self.folder).replace("/usr/local/bin", BUILD).replace("$$", "$")
+        return shlex.split(line)
+
+    def serves(self, *arguments):
+        """The names of the models of the unit's server."""
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            port = s.getsockname()[1]
+        process = subprocess.Popen([*self.command(), *arguments, "--listen", f"127.0.0.1:{port}"], cwd=self.folder, stderr=subprocess.PIPE,
+                                   env=dict(os.environ, MEMSAFE_HISTORY=self.folder + "/history/history.db"))
+        try:
+            end = time.monotonic() + 60
+            while process.poll() is None and time.monotonic() < end:
+                with contextlib.suppress(OSError):
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models") as answer:
+                        return [model["name"] for model in json.load(answer)["models"]]
+                time.sleep(0.1)
+            self.fail(f"it does not serve: {process.stderr.read().decode()}")
+        finally:
+            process.terminate()
+            process.wait(60)
+            process.stderr.close()
+
+    def test_starts(self):
+        """In a folder in which nothing is, with the demo model; then with the one that was put there."""
+        self.assertEqual(self.serves(), ["demo"])
+        demo, own = os.path.join(SOURCE, "models", "demo"), os.path.join(self.folder, "models", "own")
+        os.makedirs(own)
+        for name in os.listdir(demo):
+            os.symlink(os.path.join(demo, name), os.path.join(own, name))
+        self.assertEqual(self.serves(), ["own"])
 
 
 if __name__ == "__main__":
