@@ -177,7 +177,8 @@ size_t ms_network_launch_bytes(const ms_network *n) {
     return (size_t)sum;
 }
 
-/* Of a device that computes or moves. Beside their operations, what products read and write counts as none. */
+/* Of a device that computes or moves. Beside their operations, what products read and write counts as
+   none. */
 static ms_network_work work_of(const ms_network *n, const ms_node *node, ms_dtype precision,
                                ms_residency residency) {
     const ms_params *params = ms_graph_params(n->graph);

@@ -52,9 +52,10 @@ ms_status ms_run_policy_load(const ms_run_policy_params *params, ms_run_policy *
     if (!apart)
         budget = host_budget = lesser_budget(budget, host_budget);
     if (!host_budget && !host.total_bytes)
-        return ms_fail(err, MS_BUDGET,
-                       "/proc/meminfo cannot be read, so how much memory is free is not known: name a budget "
-                       "(-b 4G), or mount /proc");
+        return ms_fail(
+            err, MS_BUDGET,
+            "/proc/meminfo cannot be read, so how much memory is free is not known: name a budget, "
+            "or mount /proc");
     if (!host_budget)
         host_budget = (size_t)((double)ms_host_free_bytes(&host) * left);
     if (!budget)

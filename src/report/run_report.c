@@ -6,8 +6,8 @@
 #include "base/error.h"
 #include "system/host.h"
 
-/* By the run, or by whoever opened the model that runs: the profile is the model's. `apart`: beside the host's
-   memory, whose budget is another. */
+/* By the run, or by whoever opened the model that runs: the profile is the model's. `apart`: beside the
+   host's memory, whose budget is another. */
 static bool is_asked_for(const ms_run_params *p, const ms_profile *profile, bool apart) {
     return p->budget_bytes || profile->value[MS_FIELD_BUDGET] ||
            (!apart && profile->value[MS_FIELD_HOST_BUDGET]);

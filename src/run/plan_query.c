@@ -200,7 +200,8 @@ static size_t cache_bytes(const ms_plan_params *p, const planning *a) {
     return p->turns ? ms_run_latents_bytes(&params) : 0;
 }
 
-/* planning_s: what the run's own planning will take too, before it loads; 0 = not known, of another machine. */
+/* planning_s: what the run's own planning will take too, before it loads; 0 = not known, of another
+   machine. */
 static void predict(const ms_plan_params *p, const ms_run_plan *plan, const ms_run_speed *speed, int threads,
                     double planning_s, ms_plan_report *r) {
     double computed_s[MS_STAGE_COUNT];

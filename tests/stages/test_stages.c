@@ -499,9 +499,9 @@ static void denoising_has_the_same_bits_on_a_device_apart(void **state) {
     same_on_a_device_apart(runs, sizeof(runs) / sizeof(runs[0]));
 }
 
-/* The emulated card in float32: what the official implementation gives, within what the processor is held to.
-   The two types of 16 bits are for test_card_stages, which has one output of the networks in float32, too; make
-   check-simt goes through all. */
+/* The emulated card in float32: what the official implementation gives, within what the processor is held
+   to. The two types of 16 bits are for test_card_stages, which has one output of the networks in float32,
+   too; make check-simt goes through all. */
 static int main_on_card(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unet_taps),

@@ -1,6 +1,6 @@
 /*
- * hold DEVICE LEFT: opens a device as a run does, with the self-test where it was not done before; takes all of
- * its memory but LEFT (as 2G), says "held BYTES, left BYTES, open_s=SECONDS", and keeps it until its input
+ * hold DEVICE LEFT: opens a device as a run does, with the self-test where it was not done before; takes all
+ * of its memory but LEFT (as 2G), says "held BYTES, left BYTES, open_s=SECONDS", and keeps it until its input
  * ends: the other process beside which a run has to manage, or how long an opening takes.
  */
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* A plug-in that is the back end `dummy` but for one fault, which MEMSAFE_FAULT
-   names: "no_FUNCTION", or a word below. Its name is FAULTY_NAME. With "wrong_kernel" and "sound_kernels" it is
-   the processor's back end instead, which computes. */
+   names: "no_FUNCTION", or a word below. Its name is FAULTY_NAME. With "wrong_kernel" and "sound_kernels"
+   it is the processor's back end instead, which computes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -77,9 +77,9 @@ SIMT_FN void multiply_block(const typename S::shared &s, int y, int x, float sum
             a[i] = s.in.a[k][y * S::PART + i];
             b[i] = s.in.b[k][i / 4 * 64 + x * 4 + i % 4];
         }
-        /* The order in which the sums come to their next product changes no bits. On the host rows are inside:
-           its compiler then makes vectors of columns, else it turns the sums in every step. On cards columns
-           are: the other way round, ptxas spills registers of the large tile up to sm_89. */
+        /* The order in which the sums come to their next product changes no bits. On the host rows are
+           inside: its compiler then makes vectors of columns, else it turns the sums in every step. On cards
+           columns are: the other way round, ptxas spills registers of the large tile up to sm_89. */
         SIMT_UNROLL
         for (int n = 0; n < S::PART; n++) {
             SIMT_UNROLL
