@@ -1,7 +1,7 @@
 /*
  * What FFmpeg's users type by habit, and other names of our options, in one table: an option whose meaning
- * memsafe has works, of any other the error names memsafe's way. A habit belongs to the commands that have the
- * option of ours that it names.
+ * memsafe has works, of any other the error names memsafe's way. A habit belongs to the commands that have
+ * the option of ours that it names.
  */
 #ifndef CLI_HABITS_H
 #define CLI_HABITS_H
