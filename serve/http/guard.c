@@ -1,23 +1,30 @@
 /* Who may ask: token, cookie, Host, Origin, how often. */
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "http/http_inside.h"
 
 #define COOKIE "memsafe"
+#define COOKIE_S (30 * 86400)
+#define COOKIE_BYTES (24 + SHA256_HEX_BYTES)
 #define A_SECOND 50.0 /* requests of one address, in the long run */
 #define AT_ONCE 200.0
 
-void guard_init(http *h) {
+/* What the page's cookie holds: until when it counts, and that signed with the token. */
+static void write_cookie(const http *h, int64_t until_s, char ret[COOKIE_BYTES]) {
     uint8_t hash[SHA256_BYTES];
-    if (!h->p.token)
-        return;
-    sha256_hmac(h->p.token, strlen(h->p.token), "cookie of the page", "", hash);
-    sha256_hex(hash, h->cookie);
+    char until[24], hex[SHA256_HEX_BYTES];
+    snprintf(until, sizeof(until), "%" PRId64, until_s);
+    sha256_hmac(h->p.token, strlen(h->p.token), "cookie of the page until ", until, hash);
+    sha256_hex(hash, hex);
+    snprintf(ret, COOKIE_BYTES, "%s.%s", until, hex);
 }
 
 /* Of IPv4, and of IPv4 as a socket for both has it: ::ffff:127.0.0.1. */
@@ -40,7 +47,7 @@ bool is_loopback(const struct sockaddr *a) {
     return a->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr);
 }
 
-static uint64_t address_hash(const http *h, const struct sockaddr *a) {
+uint64_t address_hash(const http *h, const struct sockaddr *a) {
     uint32_t four;
     if (get_v4(a, &four))
         return ms_siphash(h->hash_key, &four, 4);
@@ -92,7 +99,12 @@ static bool has_bearer(const request *r) {
 
 static bool has_cookie(const request *r) {
     const char *value = MHD_lookup_connection_value(r->connection, MHD_COOKIE_KIND, COOKIE);
-    return value && sha256_same_text(value, r->h->cookie);
+    char right[COOKIE_BYTES];
+    const int64_t until_s = value ? strtoll(value, NULL, 10) : 0;
+    if (until_s <= time(NULL))
+        return false;
+    write_cookie(r->h, until_s, right);
+    return sha256_same_text(value, right);
 }
 
 static bool is_our_origin(const char *origin, const char *host) {
@@ -116,6 +128,13 @@ static bool may_change(const request *r, bool bearer) {
     return !r->h->p.token && (!site || strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0);
 }
 
+/* What a page of somebody else's has the browser ask for. A link that people follow is not of these. */
+static bool is_for_others(const request *r) {
+    const char *site = header_of(r, "Sec-Fetch-Site"), *what = header_of(r, "Sec-Fetch-Dest");
+    return site && strcmp(site, "cross-site") == 0 && !(what && strcmp(what, "document") == 0) && r->route &&
+           strncmp(r->route->path, "/v1/", 4) == 0;
+}
+
 void guard(request *r, bool changes) {
     const union MHD_ConnectionInfo *from =
         MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
@@ -132,7 +151,7 @@ void guard(request *r, bool changes) {
         refuse(r, MHD_HTTP_UNAUTHORIZED, "no-token", "`Authorization: Bearer TOKEN` is needed, or a login");
         return;
     }
-    if (changes && !may_change(r, bearer))
+    if (changes ? !may_change(r, bearer) : !bearer && is_for_others(r))
         refuse(r, MHD_HTTP_FORBIDDEN, "wrong-origin", "%s",
                header_of(r, "Origin") || header_of(r, "Sec-Fetch-Site")
                    ? "the request comes from a page of somebody else's"
@@ -143,7 +162,8 @@ void guard(request *r, bool changes) {
 http_result guard_login(request *r) {
     ms_json_doc *doc = NULL;
     const ms_json *token = NULL;
-    char cookie[200];
+    char cookie[COOKIE_BYTES], header[COOKIE_BYTES + 100];
+    const char *origin = header_of(r, "Origin");
     if (ms_json_parse(NULL, r->body.data ? r->body.data : "", r->body.length, &doc, NULL) == MS_OK)
         token = ms_json_get(ms_json_root(doc), "token");
     bool told = token && token->type == MS_JSON_STRING;
@@ -156,9 +176,18 @@ http_result guard_login(request *r) {
         return answer_problem(r);
     struct MHD_Response *response = MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
     if (response && r->h->p.token) {
-        snprintf(cookie, sizeof(cookie), COOKIE "=%s; HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000",
-                 r->h->cookie);
-        MHD_add_response_header(response, "Set-Cookie", cookie);
+        write_cookie(r->h, time(NULL) + COOKIE_S, cookie);
+        snprintf(header, sizeof(header), COOKIE "=%s; HttpOnly; SameSite=Strict; Path=/; Max-Age=%d%s",
+                 cookie, COOKIE_S, origin && strncmp(origin, "https://", 8) == 0 ? "; Secure" : "");
+        MHD_add_response_header(response, "Set-Cookie", header);
     }
+    return answer_response(r, MHD_HTTP_NO_CONTENT, response, NULL);
+}
+
+http_result guard_logout(request *r) {
+    struct MHD_Response *response = MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
+    if (response)
+        MHD_add_response_header(response, "Set-Cookie",
+                                COOKIE "=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
     return answer_response(r, MHD_HTTP_NO_CONTENT, response, NULL);
 }

@@ -29,10 +29,9 @@ struct http {
     char address[128];
     char host[80]; /* that it listens on */
     bool loopback;
-    char cookie[SHA256_HEX_BYTES]; /* what the page's cookie holds where there is a token */
-    char policy[1024];             /* content security policy of the page */
-    char machine[200];             /* the processor, for /v1/server */
-    size_t machine_bytes;          /* its memory */
+    char policy[1024];    /* content security policy of the page */
+    char machine[200];    /* the processor, for /v1/server */
+    size_t machine_bytes; /* its memory */
     double began_s;
 
     pthread_mutex_t rate_lock;
@@ -119,16 +118,20 @@ void refuse_error(request *r, const ms_error *err, int64_t needs_bytes);
 /* ---- who may ask (guard.c) ---- */
 
 bool is_loopback(const struct sockaddr *address);
-void guard_init(http *h);
+/* The same for addresses of one client, and none that a client could choose. */
+uint64_t address_hash(const http *h, const struct sockaddr *address);
 /* Refuses what must not be answered. `changes`: the method changes something. */
 void guard(request *r, bool changes);
 http_result guard_login(request *r);
+http_result guard_logout(request *r);
 
 /* ---- how long (peers.c) ---- */
 
 #define HTTP_CONNECTIONS 512
 
-/* For libmicrohttpd: a connection comes or goes. */
+/* For libmicrohttpd: whether an address may have one more connection. */
+http_result peer_may_connect(void *http, const struct sockaddr *address, socklen_t bytes);
+/* Likewise: a connection comes or goes. */
 void peer_notify(void *http, struct MHD_Connection *connection, void **context,
                  enum MHD_ConnectionNotificationCode code);
 /* Its headers are there; it has its answer. */

@@ -13,16 +13,32 @@
 
 #define PATIENCE_S 20.0
 #define CROWDED_S 3.0
+#define MOST_OF_ONE 128            /* connections of an address, where it is not this machine's */
 #define READ_BYTES_A_SECOND 8192.0 /* where it is crowded */
 #define SPARE_PLACES 32            /* that a long answer does not get: short ones stay possible */
 
 struct peer {
     int fd;
-    double since_s;  /* that it has not asked; 0 = it has */
-    double behind_s; /* since when it has not read all that was sent; 0 = it has, or it is not crowded */
+    uint64_t address; /* its hash */
+    double since_s;   /* that it has not asked; 0 = it has */
+    double behind_s;  /* since when it has not read all that was sent; 0 = it has, or it is not crowded */
     uint64_t behind_bytes; /* of the connection, that it had then */
     peer *next;
 };
+
+http_result peer_may_connect(void *arg, const struct sockaddr *address, socklen_t bytes) {
+    http *h = arg;
+    int n = 0;
+    (void)bytes;
+    if (is_loopback(address))
+        return MHD_YES;
+    const uint64_t hash = address_hash(h, address);
+    pthread_mutex_lock(&h->peers_lock);
+    for (const peer *p = h->peers; p; p = p->next)
+        n += p->address == hash;
+    pthread_mutex_unlock(&h->peers_lock);
+    return n < MOST_OF_ONE ? MHD_YES : MHD_NO;
+}
 
 void peer_notify(void *arg, struct MHD_Connection *connection, void **context,
                  enum MHD_ConnectionNotificationCode code) {
@@ -31,9 +47,14 @@ void peer_notify(void *arg, struct MHD_Connection *connection, void **context,
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         const union MHD_ConnectionInfo *fd =
             MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-        peer *p = fd ? malloc(sizeof(*p)) : NULL;
+        const union MHD_ConnectionInfo *from =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        peer *p = fd && from ? malloc(sizeof(*p)) : NULL;
         if (p) {
-            *p = (peer){.fd = (int)fd->connect_fd, .since_s = ms_now_s(), .next = h->peers};
+            *p = (peer){.fd = (int)fd->connect_fd,
+                        .address = address_hash(h, from->client_addr),
+                        .since_s = ms_now_s(),
+                        .next = h->peers};
             h->peers = *context = p;
             h->n_peers++;
         }

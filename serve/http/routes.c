@@ -250,6 +250,7 @@ static const route routes[] = {
     {"GET", "/healthz", get_health, BODY_NONE, true},
     {"GET", "/metrics", answer_metrics, BODY_NONE, false},
     {"POST", "/v1/login", guard_login, BODY_JSON, true},
+    {"POST", "/v1/logout", guard_logout, BODY_NONE, true},
     {"GET", "/v1/server", get_server, BODY_NONE, false},
     {"GET", "/v1/models", list_models, BODY_NONE, false},
     {"GET", "/v1/events", answer_events, BODY_NONE, false},

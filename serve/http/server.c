@@ -14,7 +14,6 @@
 #include "memsafe/probe.h"
 
 #define THREADS 4
-#define MOST_OF_ONE 128 /* connections of an address, where it is not this machine's */
 #define TIMEOUT_S 30
 /* A body may take peer_patience_s(), and longer where it comes at least so fast. */
 #define BODY_BYTES_A_SECOND 8192.0
@@ -233,7 +232,6 @@ ms_status http_start(const http_params *params, http **ret_http, ms_error *err) 
     pthread_mutex_init(&h->events_lock, NULL);
     pthread_mutex_init(&h->peers_lock, NULL);
     ms_siphash_random_key(h->hash_key);
-    guard_init(h);
     page_init(h);
     look_at_machine(h);
     ms_status status = open_socket(h, &fd, err);
@@ -242,9 +240,8 @@ ms_status http_start(const http_params *params, http **ret_http, ms_error *err) 
     if (status == MS_OK) {
         h->daemon = MHD_start_daemon(
             MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_INTERNAL_POLLING_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0,
-            NULL, NULL, handle, h, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
+            peer_may_connect, h, handle, h, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
             (unsigned)THREADS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS,
-            MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)(h->loopback ? 0 : MOST_OF_ONE),
             MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
             (size_t)CONNECTION_BYTES, MHD_OPTION_NOTIFY_COMPLETED, completed, h, MHD_OPTION_NOTIFY_CONNECTION,
             peer_notify, h, MHD_OPTION_END);

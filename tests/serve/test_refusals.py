@@ -120,6 +120,12 @@ class Refusals(Base):
         self.problem(self.server.json("GET", "/v1/jobs", headers={"Host": "evil.example"}), 403, "wrong-host")
         for told in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
             self.problem(self.server.json("POST", "/v1/jobs/" + "0" * 32 + "/cancel", headers=told), 403, "wrong-origin")
+        others = {"Sec-Fetch-Site": "cross-site"}
+        for path in ("/v1/jobs", "/v1/events", "/v1/jobs/" + "0" * 32):
+            self.problem(self.server.json("GET", path, headers=others), 403, "wrong-origin")
+        link = dict(others, **{"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"})
+        self.assertEqual(self.server.ask("GET", "/v1/jobs", headers=link)[0], 200)
+        self.assertEqual(self.server.ask("GET", "/healthz", headers=others)[0], 200)
         ours = {"Origin": f"http://127.0.0.1:{self.server.port}"}
         self.problem(self.server.json("POST", "/v1/jobs/" + "0" * 32 + "/cancel", headers=ours), 404, "no-such-job")
 

@@ -1,5 +1,6 @@
 """Who may ask."""
 
+import hmac
 import json
 import os
 import socket
@@ -45,14 +46,26 @@ class Token(Base):
         self.assertEqual(status, 204)
         for word in ("HttpOnly", "SameSite=Strict"):
             self.assertIn(word, headers["Set-Cookie"])
+        self.assertNotIn("Secure", headers["Set-Cookie"])
         cookie = {"Cookie": headers["Set-Cookie"].split(";")[0]}
         self.assertEqual(self.server.json("GET", "/v1/jobs", headers=cookie)[0], 200)
+        until, sign = cookie["Cookie"].split("=")[1].split(".")
+        self.assertLess(abs(int(until) - time.time() - 30 * 86400), 600)
+        for other in (f"{int(until) + 1}.{sign}", f"{int(time.time()) - 1}.{sign}", f".{sign}", until, ""):
+            self.problem(self.server.json("GET", "/v1/jobs", headers={"Cookie": "memsafe=" + other}), 401, "no-token")
         cancel = "/v1/jobs/" + "0" * 32 + "/cancel"
         answer = self.server.json("POST", cancel, headers=cookie)
         self.problem(answer, 403, "wrong-origin")
         self.assertIn("needs Origin", answer[1]["detail"])
         self.problem(self.server.json("POST", cancel, headers=dict(cookie, Origin="http://evil.example")), 403, "wrong-origin")
         self.problem(self.server.json("POST", cancel, headers=dict(cookie, Origin=ours["Origin"])), 404, "no-such-job")
+        past = str(int(time.time()) - 1)
+        old = past + "." + hmac.digest(self.WORD.encode(), b"cookie of the page until " + past.encode(), "sha256").hex()
+        self.problem(self.server.json("GET", "/v1/jobs", headers={"Cookie": "memsafe=" + old}), 401, "no-token")
+        status, headers, _ = self.server.ask("POST", "/v1/logout", headers={"Origin": ours["Origin"]})
+        self.assertEqual(status, 204)
+        self.assertIn("memsafe=;", headers["Set-Cookie"])
+        self.assertIn("Max-Age=0", headers["Set-Cookie"])
 
     def test_login_of_a_program(self):
         """No page: no Origin, no Sec-Fetch-Site. It has the token, or it is told that it has not; pages of others never come in."""
@@ -90,6 +103,13 @@ class Token(Base):
             server.host = own_address()
             if not server.host:
                 self.skipTest("this machine has no address but loopback")
+            many = [socket.create_connection((server.host, server.port), timeout=30) for _ in range(140)]
+            for s in many:
+                s.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            self.assertEqual(sum(self.answers(s) for s in many), 128)
+            for s in many:
+                s.close()
+            time.sleep(1)  # it sees that
             answers = [server.ask("GET", "/v1/server", headers=bearer) for _ in range(400)]
             self.assertIn(429, [a[0] for a in answers])
             self.assertEqual({a[0] for a in answers}, {200, 429})
@@ -105,6 +125,13 @@ class Token(Base):
             self.assertIn(got.returncode, (2, 11), got)
             self.assertIn(b"token", got.stderr)
 
+    @staticmethod
+    def answers(s):
+        try:
+            return bool(s.recv(100))
+        except ConnectionError:
+            return False
+
     def test_behind_a_proxy(self):
         """A proxy passes on the name that its clients know, and addresses of IPv4 are what they are to a socket for both."""
         bearer, host = {"Authorization": "Bearer " + self.WORD}, {"Host": "videos.example"}
@@ -112,6 +139,7 @@ class Token(Base):
         status, headers, _ = self.server.ask("POST", "/v1/login", json.dumps({"token": self.WORD}),
                                              dict(host, Origin="https://videos.example", **{"Content-Type": "application/json"}))
         self.assertEqual(status, 204)
+        self.assertIn("; Secure", headers["Set-Cookie"])
         cookie = dict(host, Cookie=headers["Set-Cookie"].split(";")[0], Origin="https://videos.example")
         self.problem(self.server.json("POST", "/v1/jobs/" + "0" * 32 + "/cancel", headers=cookie), 404, "no-such-job")
         try:
