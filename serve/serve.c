@@ -194,6 +194,7 @@ static ms_status serve_in(const serve_params *p, const folder *f, ms_error *err)
                                     .budget_bytes = budget_bytes,
                                     .keep_ms = p->keep_s * 1000,
                                     .keep_bytes = p->keep_bytes,
+                                    .keep_jobs = p->keep_jobs,
                                     .most_waiting = p->most_waiting,
                                     .most_waiting_bytes = p->most_waiting_bytes,
                                     .webhook_to = p->webhook_to,

@@ -32,7 +32,7 @@ typedef struct serve_params {
     const char *webhook_key;
     uint64_t max_upload_bytes, keep_bytes, most_waiting_bytes;
     int64_t keep_s;
-    int most_waiting;
+    int most_waiting, keep_jobs;
     /* Called when it listens, with the address as people type it; asked five times a second whether to
        end. */
     void (*listening)(void *arg, const char *address);

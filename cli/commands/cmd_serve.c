@@ -27,7 +27,7 @@ typedef struct serve_state {
     const char *listen, *data, *device, *token_file, *webhook_key_file, *keep;
     cli_list models, allow, webhook_to;
     uint64_t budget_bytes, max_upload_bytes, keep_bytes, waiting_bytes;
-    int waiting;
+    int waiting, keep_jobs;
     bool demo;
     cli_console_options console;
 } serve_state;
@@ -39,6 +39,7 @@ static void serve_defaults(void *state) {
     s->max_upload_bytes = (uint64_t)2 << 30;
     s->keep_bytes = (uint64_t)20 << 30;
     s->waiting = 1000;
+    s->keep_jobs = 10000;
     s->waiting_bytes = (uint64_t)50 << 30;
 }
 
@@ -231,6 +232,7 @@ static int serve_run(const void *state, char **arguments, int n_arguments) {
                       .webhook_key = own.webhook_key,
                       .max_upload_bytes = s->max_upload_bytes,
                       .keep_bytes = s->keep_bytes,
+                      .keep_jobs = s->keep_jobs,
                       .most_waiting = s->waiting,
                       .most_waiting_bytes = s->waiting_bytes,
                       .listening = tell_listening,
@@ -303,6 +305,8 @@ static const cli_option serve_options[] = {
      "how long results are kept, like 7d, 12h or 30m (default 7d)", 0, 0},
     {"keep-bytes", 0, CLI_BYTES, offsetof(serve_state, keep_bytes), "SIZE",
      "most that jobs which have ended may take; the oldest go first (default 20G)", 0, 0},
+    {"keep-jobs", 0, CLI_INT, offsetof(serve_state, keep_jobs), "N",
+     "most jobs which have ended that are kept; the oldest go first (default 10000)", 1, 1000000},
     CLI_GROUP("Memory and speed"),
     CLI_DEVICE_OPTION(serve_state, device),
     CLI_GROUP("What is shown"),

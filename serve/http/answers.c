@@ -11,6 +11,7 @@
 #include "http/http_inside.h"
 #include "http/range.h"
 #include "jobs/job_folder.h"
+#include "text/text.h"
 
 #define TYPE "https://memsafe.invalid/problems/"
 #define SHORT_BYTES (64 << 10) /* of a file, that a place is found for when nearly all are taken */
@@ -234,16 +235,41 @@ http_result answer_problem(request *r) {
 
 /* ---- files ---- */
 
-/* What is safe within quotes, in any file system. */
+/* The name as it is, by RFC 8187. */
+static void write_whole_name(char *ret, size_t bytes, const char *name, size_t length, const char *end) {
+    static const char hex[] = "0123456789ABCDEF";
+    size_t n = (size_t)snprintf(ret, bytes, "; filename*=UTF-8''");
+    for (size_t i = 0; i < length && n + 4 < bytes; i++) {
+        const unsigned char c = (unsigned char)name[i];
+        if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || strchr("-._~", c)) {
+            ret[n++] = (char)c;
+        } else {
+            ret[n++] = '%';
+            ret[n++] = hex[c >> 4];
+            ret[n++] = hex[c & 15];
+        }
+    }
+    snprintf(ret + n, bytes - n, "-memsafe%s", end);
+}
+
+/* What is safe within quotes, in any file system; where that is not the name, it follows for who can read
+   it. */
 static void write_disposition(char *ret, size_t bytes, const char *name, const char *file) {
     char safe[80];
-    size_t n = 0;
+    size_t n = 0, length = 0;
+    bool same = true;
     const char *dot = strrchr(name, '.'), *end = strrchr(file, '.');
-    for (const char *c = name; *c && c != dot && n < sizeof(safe) - 1; c++)
-        safe[n++] =
-            (*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ? *c : '-';
+    for (const char *c = name; *c && c != dot; c++, length++) {
+        const bool plain = (*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z');
+        same &= plain && n < sizeof(safe) - 1;
+        if (n < sizeof(safe) - 1)
+            safe[n++] = plain ? *c : '-';
+    }
     safe[n] = 0;
-    snprintf(ret, bytes, "attachment; filename=\"%s-memsafe%s\"", n ? safe : "result", end ? end : "");
+    int written =
+        snprintf(ret, bytes, "attachment; filename=\"%s-memsafe%s\"", n ? safe : "result", end ? end : "");
+    if (!same && ms_utf8_valid_bytes(name, length) == length && written > 0)
+        write_whole_name(ret + written, bytes - (size_t)written, name, length, end ? end : "");
 }
 
 /* What a link leads to was looked at when the job was made; it is again, as it was opened. */
@@ -289,7 +315,7 @@ static http_result answer_outside(request *r, uint64_t bytes) {
 
 http_result answer_file(request *r, const char *file, const char *type, const char *name) {
     uint64_t first, count;
-    char text[200], tag[100];
+    char text[1200], tag[100];
     struct stat s;
     int fd = open_file(r, file);
     if (fd < 0)

@@ -229,9 +229,10 @@ static http_result get_server(request *r) {
     ms_buf_printf(&b,
                   ",\"memory_bytes\":%zu},\"limits\":{\"upload_bytes\":%" PRIu64
                   ",\"waiting_jobs\":%d,\"waiting_bytes\":%" PRIu64 ",\"keep_s\":%" PRId64
-                  ",\"keep_bytes\":%" PRIu64 "},\"needs_token\":%s,\"uptime_s\":%.0f}",
+                  ",\"keep_bytes\":%" PRIu64 ",\"keep_jobs\":%d},\"needs_token\":%s,\"uptime_s\":%.0f}",
                   h->machine_bytes, h->p.max_upload_bytes, p->most_waiting, p->most_waiting_bytes,
-                  p->keep_ms / 1000, p->keep_bytes, h->p.token ? "true" : "false", ms_now_s() - h->began_s);
+                  p->keep_ms / 1000, p->keep_bytes, p->keep_jobs, h->p.token ? "true" : "false",
+                  ms_now_s() - h->began_s);
     return answer_json(r, MHD_HTTP_OK, &b, NULL);
 }
 

@@ -93,10 +93,18 @@ bool job_is_id(const char *text) {
     return strlen(text) == JOB_ID_CHARS && strspn(text, "0123456789abcdef") == JOB_ID_CHARS;
 }
 
-int64_t job_now_ms(void) {
+static int64_t clock_ms(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
+    clock_gettime(clock, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int64_t job_now_ms(void) {
+    return clock_ms(CLOCK_REALTIME);
+}
+
+int64_t job_steady_ms(void) {
+    return clock_ms(CLOCK_BOOTTIME);
 }
 
 void job_write_error(ms_buf *b, const char *code, const char *detail, int64_t needs_bytes) {

@@ -96,6 +96,8 @@ bool job_is_id(const char *text);
 
 /* Milliseconds since 1970. */
 int64_t job_now_ms(void);
+/* Of a clock that nobody sets. */
+int64_t job_steady_ms(void);
 
 /* {"code": ..., "detail": ..., "needs_bytes": ...}; needs_bytes 0 = not known. */
 void job_write_error(ms_buf *b, const char *code, const char *detail, int64_t needs_bytes);

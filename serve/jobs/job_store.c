@@ -221,3 +221,13 @@ ms_status job_store_remove(job_store *s, const char *id, ms_error *err) {
     sqlite3_bind_text(q, 1, id, -1, SQLITE_STATIC);
     return ms_db_finish(s->db, q, err);
 }
+
+ms_status job_store_begin(job_store *s, ms_error *err) {
+    return ms_db_execute(s->db, "begin", err);
+}
+
+ms_status job_store_end(job_store *s, bool keep, ms_error *err) {
+    ms_status status = keep ? ms_db_execute(s->db, "commit", err) : MS_OK;
+    ms_db_rollback(s->db); /* where there is something to roll back */
+    return status;
+}

@@ -19,4 +19,9 @@ ms_status job_store_load(job_store *store, ms_status (*take)(void *arg, job *j, 
 ms_status job_store_put(job_store *store, const job *j, ms_error *err);
 ms_status job_store_remove(job_store *store, const char *id, ms_error *err);
 
+/* What is written in between is on the disk when job_store_end() returns MS_OK, and else nothing of it; nor
+   where it is not to be kept. */
+ms_status job_store_begin(job_store *store, ms_error *err);
+ms_status job_store_end(job_store *store, bool keep, ms_error *err);
+
 #endif

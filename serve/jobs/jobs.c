@@ -294,10 +294,7 @@ void jobs_give_room(jobs *js, uint64_t bytes) {
 
 /* A row that stays because the disk is full is tried again once there is room. Were the server killed before,
    the next one finds no folder, and takes it for gone (take_up()). */
-static void remove_row(jobs *js, const char *id) {
-    if (job_store_remove(js->store, id, NULL) == MS_OK)
-        return;
-    js->counts.store_failures++;
+static void remove_row_later(jobs *js, const char *id) {
     if (js->n_unremoved == js->unremoved_room) {
         size_t room = js->unremoved_room ? 2 * js->unremoved_room : 16;
         void *more = realloc(js->unremoved, room * sizeof(*js->unremoved));
@@ -309,13 +306,39 @@ static void remove_row(jobs *js, const char *id) {
     snprintf(js->unremoved[js->n_unremoved++], JOB_ID_BYTES, "%s", id);
 }
 
-static void retry_rows(jobs *js) {
-    while (js->n_unremoved > 0 &&
-           job_store_remove(js->store, js->unremoved[js->n_unremoved - 1], NULL) == MS_OK)
-        js->n_unremoved--;
+static void remove_row(jobs *js, const char *id) {
+    if (job_store_remove(js->store, id, NULL) == MS_OK)
+        return;
+    js->counts.store_failures++;
+    remove_row_later(js, id);
 }
 
-void jobs_remove(jobs *js, job *j) {
+/* All or none, as they wait for the disk once. */
+static void retry_rows(jobs *js) {
+    bool gone = true;
+    if (!js->n_unremoved || job_store_begin(js->store, NULL) != MS_OK)
+        return;
+    for (size_t i = 0; gone && i < js->n_unremoved; i++)
+        gone = job_store_remove(js->store, js->unremoved[i], NULL) == MS_OK;
+    if (job_store_end(js->store, gone, NULL) == MS_OK && gone)
+        js->n_unremoved = 0;
+}
+
+static void save_again(jobs *js) {
+    bool kept = true, some = false;
+    for (size_t i = 0; i < js->count; i++)
+        some |= js->list[i]->unsaved;
+    if (!some || job_store_begin(js->store, NULL) != MS_OK)
+        return;
+    for (size_t i = 0; kept && i < js->count; i++)
+        kept = !js->list[i]->unsaved || job_store_put(js->store, js->list[i], NULL) == MS_OK;
+    if (job_store_end(js->store, kept, NULL) != MS_OK || !kept)
+        return;
+    for (size_t i = 0; i < js->count; i++)
+        js->list[i]->unsaved = false;
+}
+
+static void leave_list(jobs *js, job *j, void (*remove)(jobs *js, const char *id)) {
     size_t i = 0;
     while (i < js->count && js->list[i] != j)
         i++;
@@ -324,13 +347,17 @@ void jobs_remove(jobs *js, job *j) {
     leave_order(js, j);
     if (!j->deleting) {
         note_gone(js, j);
-        remove_row(js, j->id);
+        remove(js, j->id);
     }
     job_folder_hide(js->folder, j->id);
     js->has_trash = true;
     pthread_cond_broadcast(&js->woken);
     job_destroy(&j);
     settle(js);
+}
+
+void jobs_remove(jobs *js, job *j) {
+    leave_list(js, j, remove_row);
 }
 
 void *jobs_remove_loop(void *arg) {
@@ -418,14 +445,19 @@ void jobs_end(jobs *js, job *j, job_state state) {
 
 /* ---- what goes by itself ---- */
 
-static job *oldest_ended(jobs *js, uint64_t *ret_bytes) {
+#define MOST_EXPIRED 100 /* at a time: who asks waits for the list meanwhile */
+#define JUMP_MS (INT64_C(5) * 60 * 1000)
+
+static job *oldest_ended(jobs *js, uint64_t *ret_bytes, int *ret_n) {
     job *oldest = NULL;
     *ret_bytes = 0;
+    *ret_n = 0;
     for (size_t i = 0; i < js->count; i++) {
         job *j = js->list[i];
         if (!job_has_ended(j))
             continue;
         *ret_bytes += j->bytes;
+        ++*ret_n;
         if (!oldest || j->ended_ms < oldest->ended_ms)
             oldest = j;
     }
@@ -439,19 +471,50 @@ static job *expired_held(jobs *js) {
     return NULL;
 }
 
+/* *time_ms where it was taken before the clock, which had come to before_ms, was set. */
+static void shift(int64_t *time_ms, int64_t before_ms, int64_t jump_ms) {
+    if (*time_ms <= 0 || *time_ms > before_ms)
+        return;
+    *time_ms += jump_ms;
+    if (*time_ms < 1)
+        *time_ms = 1;
+}
+
+static void shift_job(jobs *js, job *j, int64_t before_ms, int64_t jump_ms) {
+    int64_t *const times[] = {&j->created_ms, &j->started_ms, &j->ended_ms};
+    if (j->hook.state == JOB_HOOK_PENDING && j->ended_ms <= before_ms)
+        j->hook.next_ms += jump_ms;
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
+        shift(times[i], before_ms, jump_ms);
+    for (int i = 0; i < j->progress.n_samples; i++)
+        shift(&j->progress.sample[i].time_ms, before_ms, jump_ms);
+    j->unsaved = !j->deleting;
+    jobs_touch(js, j);
+}
+
+void jobs_follow_clock(jobs *js, int64_t wall_ms, int64_t steady_ms) {
+    const int64_t jump_ms = js->steady_ms ? wall_ms - js->wall_ms - (steady_ms - js->steady_ms) : 0;
+    js->wall_ms = wall_ms;
+    js->steady_ms = steady_ms;
+    if (jump_ms > -JUMP_MS && jump_ms < JUMP_MS)
+        return;
+    for (size_t i = 0; i < js->count; i++)
+        shift_job(js, js->list[i], wall_ms - jump_ms, jump_ms);
+}
+
 void jobs_tidy(jobs *js) {
     uint64_t bytes;
-    for (job *j; (j = expired_held(js)) != NULL;)
-        jobs_remove(js, j);
-    retry_rows(js);
-    for (job *j; (j = oldest_ended(js, &bytes)) != NULL;) {
-        if (bytes <= js->p.keep_bytes && j->ended_ms + js->p.keep_ms > job_now_ms())
+    int left = MOST_EXPIRED, n;
+    jobs_follow_clock(js, job_now_ms(), job_steady_ms());
+    for (job *j; left > 0 && (j = expired_held(js)) != NULL; left--)
+        leave_list(js, j, remove_row_later);
+    for (job *j; left > 0 && (j = oldest_ended(js, &bytes, &n)) != NULL; left--) {
+        if (bytes <= js->p.keep_bytes && n <= js->p.keep_jobs && j->ended_ms + js->p.keep_ms > job_now_ms())
             break;
-        jobs_remove(js, j);
+        leave_list(js, j, remove_row_later);
     }
-    for (size_t i = 0; i < js->count; i++)
-        if (js->list[i]->unsaved)
-            js->list[i]->unsaved = job_store_put(js->store, js->list[i], NULL) != MS_OK;
+    retry_rows(js);
+    save_again(js);
 }
 
 void jobs_get_counts(jobs *js, jobs_counts *ret) {

@@ -31,6 +31,7 @@ typedef struct jobs_params {
     size_t budget_bytes;          /* 0 = by what is free when a job begins */
     int64_t keep_ms;
     uint64_t keep_bytes;
+    int keep_jobs;
     int most_waiting;
     uint64_t most_waiting_bytes; /* of uploads of jobs that have not ended, and of those that come in */
     /* how the addresses begin that may be told of ends (webhook_is_allowed()) */

@@ -36,6 +36,7 @@ struct jobs {
     atomic_uint_fast64_t waiting_bytes, coming_bytes;
     bool ending;
     jobs_counts counts;
+    int64_t wall_ms, steady_ms; /* when the clock was last looked at; 0 = not yet */
 
     pthread_t runner;
     bool has_runner;
@@ -66,6 +67,12 @@ void jobs_save(jobs *js, job *j);
 void jobs_remove(jobs *js, job *j);
 void jobs_end(jobs *js, job *j, job_state state);
 void jobs_tidy(jobs *js);
+/* Times that were taken by a clock which was then set by more than some minutes are set likewise: a machine
+   that learns the time after it began would lose all results at once. Those of an earlier server that are
+   behind what the clock had stay. */
+void jobs_follow_clock(jobs *js, int64_t wall_ms, int64_t steady_ms);
+/* What the run worker says. True: it has ended with the job. */
+bool jobs_take_line(jobs *js, job *j, const ms_json *line);
 job *jobs_next(const jobs *js); /* whose turn it is; NULL = nobody waits */
 
 /* What a worker is told of a job: folder, model, options. */

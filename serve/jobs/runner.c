@@ -53,8 +53,7 @@ static void fail(jobs *js, job *j, const char *code, const char *detail, int64_t
     jobs_end(js, j, JOB_FAILED);
 }
 
-/* True: the worker has ended with the job. */
-static bool take_line(jobs *js, job *j, const ms_json *line) {
+bool jobs_take_line(jobs *js, job *j, const ms_json *line) {
     const char *event = ms_json_get_text(line, "event");
     if (strcmp(event, "progress") == 0) {
         take_progress(js, j, line);
@@ -127,7 +126,7 @@ static ms_status listen_to(jobs *js, job *j, ms_error *err) {
             jobs_tidy(js);
             tidied = now;
         }
-        bool ended = doc && take_line(js, j, ms_json_root(doc));
+        bool ended = doc && jobs_take_line(js, j, ms_json_root(doc));
         bool cancelling = j->cancelling, ending = js->ending;
         jobs_unlock(js);
         if (doc)

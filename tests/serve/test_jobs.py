@@ -61,6 +61,18 @@ class Jobs(Base):
         self.problem(self.server.json("GET", f"/v1/jobs?after={job['id']}"), 400, "invalid-parameter")
         self.assertFalse(os.path.exists(os.path.join(self.data, "jobs", job["id"])))
 
+    def test_names(self):
+        """A result is called as its video is, in whatever script."""
+        fields = self.clip.fields(**QUICK)
+        for name, plain, whole in (("\u3042 \u00e4.b.mp4", "-------b-memsafe.mp4", "%E3%81%82%20%C3%A4.b-memsafe.mp4"),
+                                   ("a" * 100 + ".mp4", "a" * 79 + "-memsafe.mp4", "a" * 100 + "-memsafe.mp4")):
+            fields["video"] = (name, fields["video"][1])
+            job = self.server.submit(fields)[1]
+            self.assertEqual(self.server.wait(job["id"])["state"], "done")
+            told = self.server.ask("GET", job["links"]["result"], headers={"Range": "bytes=0-1"})[1]["Content-Disposition"]
+            self.assertTrue(told.endswith(f"; filename*=UTF-8''{whole}"), told)
+            self.assertTrue(told.startswith(f'attachment; filename="{plain}"'), told)
+
     def test_held(self):
         """Held, changed, started, cancelled, tried again; done as if nothing had been."""
         wanted = self.clip.by_command(BUILD, BUDGET, "--steps", "2")

@@ -177,6 +177,16 @@ class Kept(Base):
             self.assertTrue(self.gone(server, jobs[0]))
             self.assertEqual([j["id"] for j in server.json("GET", "/v1/jobs")[1]["jobs"]], [jobs[1]["id"], held["id"]])
 
+    def test_number(self):
+        """So many that have ended stay."""
+        with local_server(self, "--demo", "-b", BUDGET, "--keep-jobs", "2") as server:
+            self.assertEqual(server.json("GET", "/v1/server")[1]["limits"]["keep_jobs"], 2)
+            jobs = [server.submit(self.clip.fields(hold="true"))[1] for _ in range(4)]
+            for job in jobs[:3]:
+                self.assertEqual(server.ask("POST", job["links"]["self"] + "/cancel")[0], 200)
+            self.assertTrue(self.gone(server, jobs[0]))
+            self.assertEqual([j["id"] for j in server.json("GET", "/v1/jobs")[1]["jobs"]], [j["id"] for j in jobs[:0:-1]])
+
     def test_disk_full(self):
         data = os.path.join(self.folder, "small")
         os.mkdir(data)
