@@ -655,6 +655,7 @@ async function more() {
 async function refresh() {
   const [server, models, known] = await Promise.all([api('GET', '/v1/server'), api('GET', '/v1/models'), listed()]);
   say($('server'), !server.budget_bytes ? '' : `This server${server.machine.cpu ? ` (${server.machine.cpu})` : ''} may use ${size(server.budget_bytes)} of memory.`);
+  $('logout').hidden = !server.needs_token;
   $('version').textContent = `memsafe ${server.version}`;
   const select = $('model'), now = select.value;
   select.replaceChildren(...models.models.map(model => new Option(model.name, model.name)));
@@ -682,6 +683,7 @@ async function takeUp(id) {
 function wire() {
   for (const kind of ['video', 'audio']) $(kind).onchange = event => choose(kind, event.target.files[0] || null);
   wireDrops();
+  $('logout').onclick = () => logout().catch(trouble);
   $('more').onclick = () => more().catch(trouble);
   if (window.MediaRecorder && navigator.mediaDevices) $('record').onclick = () => record();
   else $('record').hidden = true;

@@ -70,6 +70,12 @@ function login() {
   return asking;
 }
 
+/* Nothing of what was shown stays: the page begins anew, and asks for the token. */
+async function logout() {
+  await parse(await reach('/v1/logout', {method: 'POST'}));
+  location.reload();
+}
+
 async function api(method, path, body) {
   const options = {method};
   if (body !== undefined) {

@@ -128,6 +128,7 @@ def uploaded(server):
 def try_it(page, server, video, speech, silent, text):
     page.open(server)
     until("the models", lambda: page.one("model").find_elements(By.TAG_NAME, "option"))
+    assert not page.shown("logout")  # there is no token
     # What is no video is told at once; a video alone is planned with its own sound, or waits where it has none.
     page.one("video").send_keys(text)
     until("that it is no video", lambda: "no file of video" in page.one("trouble").text and "no file of video" in page.one("video-said").text)
@@ -389,6 +390,10 @@ def log_in(page, server, token):
     again(server)
     give(token)
     until("that it is let in", lambda: not page.shown("login") and page.one("server").text.startswith("This server"))
+    page.look("let_in", keep=False)
+    page.one("logout").send_keys(Keys.ENTER)
+    until("the question", lambda: page.shown("login"))
+    assert not page.driver.get_cookies() and not page.names()
     page.no_errors(" 401 ", "ERR_CONNECTION_REFUSED")
 
 
