@@ -16,12 +16,14 @@
 
 #define SAMPLE_BYTES ((size_t)64 << 10)
 #define FILE_FORMAT "%lld bytes, changed %lld.%09ld, %016llx"
+#define MODEL_FORMAT "%lld bytes, %016llx" /* all of it is summed, so a copy is the same */
 
 static void add(ms_job_key *key, const char *name, const char *fmt, va_list ap) {
     if (key->n == MS_JOB_KEY_FIELDS)
         return;
     key->field[key->n].name = name;
     key->field[key->n].path = NULL;
+    key->field[key->n].identity[0] = 0;
     vsnprintf(key->field[key->n].text, MS_JOB_KEY_TEXT, fmt, ap);
     key->n++;
 }
@@ -43,12 +45,19 @@ static ms_status sample(int fd, off_t offset, uint8_t *buffer, uint64_t *hash) {
 }
 
 static void add_file(ms_job_key *key, const char *name, const char *path, const struct stat *st,
-                     uint64_t hash) {
+                     uint64_t hash, bool whole) {
     int at = key->n;
-    ms_job_key_add(key, name, FILE_FORMAT, (long long)st->st_size, (long long)st->st_mtim.tv_sec,
-                   st->st_mtim.tv_nsec, (unsigned long long)hash);
-    if (key->n > at)
-        key->field[at].path = path;
+    char identity[MS_JOB_KEY_TEXT];
+    snprintf(identity, sizeof(identity), FILE_FORMAT, (long long)st->st_size, (long long)st->st_mtim.tv_sec,
+             st->st_mtim.tv_nsec, (unsigned long long)hash);
+    if (whole)
+        ms_job_key_add(key, name, MODEL_FORMAT, (long long)st->st_size, (unsigned long long)hash);
+    else
+        ms_job_key_add(key, name, "%s", identity);
+    if (key->n == at)
+        return;
+    key->field[at].path = path;
+    memcpy(key->field[at].identity, identity, sizeof(identity));
 }
 
 static ms_status sample_ends(int fd, const struct stat *st, uint64_t *ret_hash, ms_error *err) {
@@ -94,7 +103,7 @@ static ms_status add_numbered(ms_job_key *key, const char *name, const char *pat
     uint64_t hash = 0;
     MS_TRY(ms_numbered_find(path, &files, err));
     MS_TRY(sum_numbered(&files, &hash, err));
-    add_file(key, name, path, &(struct stat){.st_size = files.bytes, .st_mtim = files.changed}, hash);
+    add_file(key, name, path, &(struct stat){.st_size = files.bytes, .st_mtim = files.changed}, hash, false);
     return MS_OK;
 }
 
@@ -120,7 +129,7 @@ static ms_status add_summed(ms_job_key *key, const char *name, const char *path,
     if (status != MS_OK && err)
         *err = why;
     if (status == MS_OK)
-        add_file(key, name, path, &st, hash);
+        add_file(key, name, path, &st, hash, how->whole);
     return status;
 }
 
@@ -142,15 +151,20 @@ typedef struct file_facts {
     unsigned long long hash;
 } file_facts;
 
-static bool read_facts(const char *text, file_facts *ret) {
+static bool read_identity(const char *text, file_facts *ret) {
     return sscanf(text, "%lld bytes, changed %lld.%9ld, %16llx", &ret->bytes, &ret->changed,
                   &ret->nanoseconds, &ret->hash) == 4;
 }
 
-bool ms_job_key_file_is_same(const char *text, const char *path) {
+static bool read_facts(const char *text, file_facts *ret) {
+    *ret = (file_facts){0};
+    return read_identity(text, ret) || sscanf(text, "%lld bytes, %16llx", &ret->bytes, &ret->hash) == 2;
+}
+
+bool ms_job_key_file_is_same(const char *identity, const char *path) {
     file_facts was;
     struct stat now;
-    return !read_facts(text, &was) || stat(path, &now) < 0 ||
+    return !read_identity(identity, &was) || stat(path, &now) < 0 ||
            (was.bytes == (long long)now.st_size && was.changed == (long long)now.st_mtim.tv_sec &&
             was.nanoseconds == now.st_mtim.tv_nsec);
 }

@@ -11,8 +11,9 @@
 typedef struct ms_job_key {
     int n;
     struct {
-        const char *name; /* static */
-        const char *path; /* borrowed; of a file, else NULL. Not part of the key */
+        const char *name;               /* static */
+        const char *path;               /* borrowed; of a file, else NULL. Not part of the key */
+        char identity[MS_JOB_KEY_TEXT]; /* of a file, with its time; not part of the key either */
         char text[MS_JOB_KEY_TEXT];
     } field[MS_JOB_KEY_FIELDS];
 } ms_job_key;
@@ -23,14 +24,14 @@ void ms_job_key_add(ms_job_key *key, const char *name, const char *fmt, ...) MS_
    KiB; "none" for NULL or "". Of numbered files (files/numbered.h) all are in it. MS_IO. */
 ms_status ms_job_key_add_file(ms_job_key *key, const char *name, const char *path, ms_error *err);
 
-/* The same with a checksum that a change anywhere in the file changes
-   (model_sum.h). cancelled: NULL = never. MS_IO, MS_CANCELLED. */
+/* By its size and a checksum that a change anywhere in the file changes (model_sum.h): a copy of the file is the
+   same. cancelled: NULL = never. MS_IO, MS_CANCELLED. */
 ms_status ms_job_key_add_model(ms_job_key *key, const char *name, const char *path,
                                bool (*cancelled)(void *arg), void *arg, ms_error *err);
 
-/* Whether a file is still the one whose text a field has, by size and time, without
+/* Whether a file is still the one whose identity a field has, by size and time, without
    reading it. A file that is gone counts as the same. */
-bool ms_job_key_file_is_same(const char *text, const char *path);
+bool ms_job_key_file_is_same(const char *identity, const char *path);
 
 /* Says how the job that has `was` in place of the key's field differs.
    MS_INVALID_ARGUMENT. was: NULL = nothing. */

@@ -24,7 +24,7 @@ static void take_part(ms_used_model *m, int part, const ms_job_key *key) {
         ms_used_file *f = &m->file[m->n++];
         f->part = parts[part].part;
         f->path = key->field[i].path;
-        snprintf(f->identity, sizeof(f->identity), "%s", key->field[i].text);
+        snprintf(f->identity, sizeof(f->identity), "%s", key->field[i].identity);
         return;
     }
 }

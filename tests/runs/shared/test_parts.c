@@ -297,6 +297,21 @@ static void parts_have_the_precision_of_the_split(void **state) {
     assert_joined(part, "want-bf16.mkv");
 }
 
+/* Each machine may have a copy of its own, whatever time that has. */
+static void a_copy_of_the_model_is_the_same(void **state) {
+    (void)state;
+    ms_run_params p = job("copied.mkv");
+    shell("cp -r model copy && touch -d 2001-02-03 copy/*");
+    split(p);
+    p.model = "copy";
+    make(p, &(int64_t){0}, 1);
+    shell("touch copy/*");
+    make(p, NULL, 0);
+    p.model = "model";
+    assert_joined(p, "want.mkv");
+    shell("rm -r copy");
+}
+
 /* What parts have not made yet was not lost. */
 static void what_was_never_made_is_not_missed(void **state) {
     (void)state;
@@ -361,6 +376,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(what_does_not_belong_together_is_not_joined),
         cmocka_unit_test(a_part_looks_at_its_own_segments),
         cmocka_unit_test(parts_have_the_precision_of_the_split),
+        cmocka_unit_test(a_copy_of_the_model_is_the_same),
         cmocka_unit_test(what_was_never_made_is_not_missed),
         cmocka_unit_test(an_interrupted_split_goes_on),
     };
