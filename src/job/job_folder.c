@@ -207,12 +207,31 @@ ms_status ms_job_folder_end_segment(const ms_job_folder *f, const char *name, in
     return ms_job_folder_sync(f, err);
 }
 
-static void clear(const ms_job_folder *f, const char *const *starts) {
+void ms_job_folder_named(const ms_job_folder *f, const char *start, void (*take)(void *arg, const char *name),
+                         void *arg) {
+    DIR *dir = list(f);
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        if (starts_with(e->d_name, start))
+            take(arg, e->d_name);
+    if (dir)
+        closedir(dir);
+}
+
+static bool is_before(const struct timespec *a, const struct timespec *b) {
+    return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec : a->tv_nsec < b->tv_nsec;
+}
+
+/* before: NULL = whenever it was written. */
+static void clear(const ms_job_folder *f, const char *const *starts, const struct timespec *before) {
     DIR *dir = list(f);
     for (struct dirent *e; dir && (e = readdir(dir));) {
         bool remove = false;
+        struct stat st;
         for (int i = 0; starts[i]; i++)
             remove |= starts_with(e->d_name, starts[i]);
+        if (remove && before)
+            remove =
+                fstatat(f->fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && is_before(&st.st_mtim, before);
         if (remove)
             unlinkat(f->fd, e->d_name, 0);
     }
@@ -220,17 +239,20 @@ static void clear(const ms_job_folder *f, const char *const *starts) {
         closedir(dir);
 }
 
+static const char *const half_done[] = {".memsafe-", "making-", MS_JOINED_FILES, NULL};
+
+void ms_job_folder_clear_half_done(const ms_job_folder *f, const struct timespec *before) {
+    clear(f, half_done, before);
+}
+
 /* The journal last: it says what the rest is, or that the output is finished. */
-void ms_job_folder_clear(const ms_job_folder *f, bool all) {
-    static const char *const muxer[] = {".memsafe-", "making-", NULL},
-                             *const work[] = {"poses",   MS_SEGMENT_FILES, "faces-",      "joined", "command",
-                                              "worker-", "lease-",         MS_PARTS_FILE, NULL},
+void ms_job_folder_clear(const ms_job_folder *f) {
+    static const char *const work[] = {"poses",   MS_SEGMENT_FILES, "faces-",      "command",
+                                       "worker-", "lease-",         MS_PARTS_FILE, NULL},
                              *const journal[] = {"journal.db", NULL};
-    clear(f, muxer);
-    if (!all)
-        return;
-    clear(f, work);
-    clear(f, journal);
+    clear(f, half_done, NULL);
+    clear(f, work, NULL);
+    clear(f, journal, NULL);
 }
 
 void ms_job_folder_close(ms_job_folder *f) {
@@ -241,7 +263,7 @@ void ms_job_folder_close(ms_job_folder *f) {
 }
 
 void ms_job_folder_remove(ms_job_folder *f) {
-    ms_job_folder_clear(f, true);
+    ms_job_folder_clear(f);
     if (ms_job_folder_is_there(f))
         rmdir(f->path);
     ms_job_folder_close(f);

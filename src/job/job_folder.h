@@ -9,6 +9,8 @@
 #ifndef MS_JOB_JOB_FOLDER_H
 #define MS_JOB_JOB_FOLDER_H
 
+#include <time.h>
+
 #include "base/mem.h"
 
 #define MS_JOB_PATH_BYTES 4352
@@ -32,6 +34,7 @@ ms_status ms_job_folder_open(ms_job_folder *folder, bool shared, ms_error *err);
 void ms_job_folder_file(const ms_job_folder *folder, const char *name, char ret_path[MS_JOB_PATH_BYTES]);
 
 #define MS_PARTS_FILE "parts"       /* there: segments are made in any order */
+#define MS_JOINED_FILES "joined"    /* how the names of outputs in the making begin */
 #define MS_SEGMENT_FILES "segment-" /* how the names of finished segments begin */
 void ms_job_segment_name(int64_t number, char ret_name[MS_JOB_NAME_BYTES]);
 
@@ -69,8 +72,16 @@ bool ms_job_folder_is_there(const ms_job_folder *folder);
 /* New names in it are on the disk. MS_IO: the folder is gone, or its name is another's. */
 ms_status ms_job_folder_sync(const ms_job_folder *folder, ms_error *err);
 
-/* Removes what an interrupted run left half done; all: everything of ours. */
-void ms_job_folder_clear(const ms_job_folder *folder, bool all);
+/* Removes what an interrupted run left half done, of what was last written before a time by the file system's
+   clock. */
+void ms_job_folder_clear_half_done(const ms_job_folder *folder, const struct timespec *before);
+
+/* Removes everything of ours. */
+void ms_job_folder_clear(const ms_job_folder *folder);
+
+/* Calls `take` with the name of each file whose name begins so, in any order. */
+void ms_job_folder_named(const ms_job_folder *folder, const char *start,
+                         void (*take)(void *arg, const char *name), void *arg);
 
 void ms_job_folder_close(ms_job_folder *folder);
 

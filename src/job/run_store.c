@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "files/new_file.h"
 #include "job/job_mark.h"
 #include "media/codec_memory.h"
@@ -133,7 +134,6 @@ static ms_status take_over(ms_run_store *s, const ms_run_store_params *p, ms_err
     s->whole = s->complete && s->before.first_missing == segments_of(s, s->total);
     if (s->shared)
         return MS_OK;
-    ms_job_folder_clear(&s->folder, false);
     const ms_face_store_params faces = {.mem = s->mem,
                                         .folder = &s->folder,
                                         .floats = p->face_floats,
@@ -163,12 +163,25 @@ static bool has_work(const ms_run_store *s) {
    of it. */
 static ms_status claim_journal(ms_run_store *s, const ms_run_store_params *p, bool *begun, ms_error *err) {
     ms_status status = ms_journal_compare(s->journal, p->key, err);
+    if (p->existing && err) /* it is begun anew by who splits it */
+        err->hints &= ~MS_HINT_BIT(MS_HINT_BEGIN_ANEW);
     if (status != MS_INVALID_ARGUMENT || p->existing || (!p->force && has_work(s)))
         return status;
     ms_journal_close(&s->journal);
-    ms_job_folder_clear(&s->folder, true);
+    ms_job_folder_clear(&s->folder);
     ms_error_clear(err);
     return open_journal_file(s, p, begun, err);
+}
+
+/* Shows others on other machines, whom a lock on the folder may not reach, that somebody is at work there; and
+   removes what the dead left half done. */
+static ms_status enter(ms_run_store *s, ms_error *err) {
+    if (!s->journal || s->named)
+        return MS_OK;
+    MS_TRY(ms_leases_open(s->mem, &s->folder, &s->leases, err));
+    if (!s->shared)
+        ms_leases_clear(s->leases);
+    return MS_OK;
 }
 
 static ms_status fail_no_job(const ms_run_store *s, ms_error *err) {
@@ -193,7 +206,7 @@ static ms_status begin_anew(ms_run_store *s, const ms_run_store *before, const m
     bool begun = false;
     ms_journal_close(&s->journal);
     *s = *before;
-    ms_job_folder_clear(&s->folder, true);
+    ms_job_folder_clear(&s->folder);
     ms_error_clear(err);
     MS_TRY(open_journal_file(s, p, &begun, err));
     return ms_journal_begin(s->journal, p->key, err);
@@ -216,7 +229,7 @@ static ms_status note_parts(ms_run_store *s, ms_error *err) {
 
 static ms_status open_journal(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
     if (!p->resume || s->not_resumable) {
-        ms_job_folder_clear(&s->folder, true);
+        ms_job_folder_clear(&s->folder);
         s->ours = true;
     }
     if (s->not_resumable)
@@ -253,13 +266,26 @@ static ms_status refuse_unfinished(const ms_run_store *s, ms_error *err) {
     return MS_IO;
 }
 
+/* By its mark. */
+static bool is_this_jobs(ms_run_store *s, const char *output) {
+    int64_t frames;
+    if (!s->marked || !ms_job_mark_get(output, s->key_hash, &frames))
+        return false;
+    s->total = s->frames = frames;
+    s->segments = segments_of(s, frames);
+    s->finished = s->named = s->whole = true;
+    return true;
+}
+
+bool ms_run_store_was_finished(ms_run_store *s, const char *output) {
+    const bool over = !ms_job_folder_is_there(&s->folder) || !ms_job_folder_has(&s->folder, MS_JOURNAL_NAME);
+    return (over || s->whole) && is_this_jobs(s, output);
+}
+
 /* A command that is repeated after it has finished, or was killed while it removed its folder. */
 static ms_status look_for_finished(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
-    if (ms_job_mark_get(p->output, s->key_hash, &s->frames)) {
-        s->total = s->frames;
-        s->finished = s->named = s->whole = true;
+    if (is_this_jobs(s, p->output))
         return s->there ? ms_job_folder_open(&s->folder, false, err) : MS_OK;
-    }
     return ms_fail_hint(
         err, MS_IO, MS_HINT_REPLACE,
         "cannot write %s: it exists already, and nothing says that it is what this run would make",
@@ -272,8 +298,8 @@ static const char *why_not_resumable(const ms_run_store_params *p) {
 }
 
 static ms_status fail_not_split(const ms_run_store *s, ms_error *err) {
-    return ms_fail(err, MS_IO, "%s: the job's faces are not all found: it must be split first",
-                   s->folder.path);
+    return ms_fail_hint(err, MS_IO, MS_HINT_RESUME,
+                        "%s: the job's faces are not all found: it must be split first", s->folder.path);
 }
 
 /* To make segments of a job that somebody has cut, beside others who do the same. */
@@ -290,25 +316,12 @@ static ms_status open_shared(ms_run_store *s, const ms_run_store_params *p, ms_e
     if (s->named)
         return MS_OK;
     MS_TRY(note_parts(s, err));
-    return p->leases ? ms_leases_open(s->mem, &s->folder, &s->leases, err) : MS_OK;
+    return enter(s, err);
 }
 
-ms_status ms_run_store_open(const ms_run_store_params *p, ms_run_store *s, ms_error *err) {
-    *s = (ms_run_store){.mem = p->mem,
-                        .not_resumable = why_not_resumable(p),
-                        .shared = p->shared,
-                        .segment_frames = p->segment_frames,
-                        .cancelled = p->cancelled,
-                        .arg = p->arg,
-                        .before = {.first_damaged = -1},
-                        .folder.fd = -1};
-    s->marked = !p->not_resumable; /* else equal keys do not mean equal frames */
-    ms_job_key_hash(p->key, s->key_hash);
-    MS_TRY(ms_job_folder_find(&s->folder, p->output, &s->there, err));
-    if (p->shared)
-        return open_shared(s, p, err);
-    if (!ms_job_folder_has(&s->folder, MS_JOURNAL_NAME) && p->resume && !p->force && s->marked &&
-        access(p->output, F_OK) == 0)
+static ms_status open_alone(ms_run_store *s, const ms_run_store_params *p, ms_error *err) {
+    if (!ms_job_folder_has(&s->folder, MS_JOURNAL_NAME) && p->resume && !p->existing && !p->force &&
+        s->marked && access(p->output, F_OK) == 0)
         return look_for_finished(s, p, err);
     if (p->existing && !ms_job_folder_has(&s->folder, MS_JOURNAL_NAME))
         return fail_no_job(s, err);
@@ -324,7 +337,28 @@ ms_status ms_run_store_open(const ms_run_store_params *p, ms_run_store *s, ms_er
     MS_TRY(open_journal(s, p, err));
     if (p->existing && !s->named && !s->complete)
         return fail_not_split(s, err);
+    MS_TRY(enter(s, err));
     return s->named ? MS_OK : ms_video_writer_check(p->output, p->writer, err);
+}
+
+ms_status ms_run_store_open(const ms_run_store_params *p, ms_run_store *s, ms_error *err) {
+    *s = (ms_run_store){.mem = p->mem,
+                        .not_resumable = why_not_resumable(p),
+                        .shared = p->shared,
+                        .existing = p->existing,
+                        .segment_frames = p->segment_frames,
+                        .cancelled = p->cancelled,
+                        .arg = p->arg,
+                        .before = {.first_damaged = -1},
+                        .folder.fd = -1};
+    s->marked = !p->not_resumable; /* else equal keys do not mean equal frames */
+    ms_job_key_hash(p->key, s->key_hash);
+    MS_TRY(ms_job_folder_find(&s->folder, p->output, &s->there, err));
+    ms_status status = p->shared ? open_shared(s, p, err) : open_alone(s, p, err);
+    if (status != MS_IO || !p->existing || !ms_run_store_was_finished(s, p->output))
+        return status;
+    ms_error_clear(err); /* who joins or makes a part comes late */
+    return MS_OK;
 }
 
 /* A run without an output has no folder; its poses are in a file without a name. */
@@ -388,7 +422,14 @@ ms_status ms_run_store_begin_segment(const ms_run_store *s, int64_t number, char
 
 ms_status ms_run_store_end_segment(ms_run_store *s, const char *name, int64_t number, int64_t frames,
                                    ms_error *err) {
-    MS_TRY(ms_job_folder_end_segment(&s->folder, name, number, err));
+    ms_status status = ms_job_folder_end_segment(&s->folder, name, number, err);
+    /* A network file system may ask twice for one renaming, and say of the second that no such file is there;
+       or another part has finished the segment. */
+    if (status == MS_IO && ms_segment_set_has_now(&s->before, &s->folder, number)) {
+        ms_error_clear(err);
+        status = ms_job_folder_sync(&s->folder, err);
+    }
+    MS_TRY(status);
     if (s->faces)
         ms_face_store_drop(s->faces, number);
     if (s->leases)
@@ -462,14 +503,16 @@ static ms_status mark_and_note(ms_run_store *s, const char *name, ms_error *err)
 
 ms_status ms_run_store_join(ms_run_store *s, const char *output, const ms_video_writer_params *params,
                             ms_error *err) {
-    char path[MS_JOB_PATH_BYTES], name[64];
+    char path[MS_JOB_PATH_BYTES], name[MS_JOB_NAME_BYTES];
+    uint64_t chance[2];                     /* for another may join on another machine */
     const char *dot = strrchr(output, '.'); /* checked: it names the container */
-    snprintf(name, sizeof(name), "joined%.32s", dot ? dot : "");
+    ms_siphash_random_key(chance);
+    snprintf(name, sizeof(name), MS_JOINED_FILES "-%016llx%.32s", (unsigned long long)chance[0],
+             dot ? dot : "");
     ms_job_folder_file(&s->folder, name, path);
     ms_video_writer_params p = *params;
     ms_video_writer *w = NULL;
     p.force = true;
-    ms_job_folder_unlink(&s->folder, name);
     MS_TRY(ms_job_folder_sync(&s->folder, err));
     MS_TRY(ms_video_writer_open(s->mem, path, &p, &w, err));
     ms_status status = append_segments(s, w, err);
@@ -478,10 +521,13 @@ ms_status ms_run_store_join(ms_run_store *s, const char *output, const ms_video_
     ms_video_writer_abort(&w);
     if (status != MS_OK)
         return status;
-    MS_TRY(mark_and_note(s, name, err));
-    MS_TRY(ms_new_file_take_name(path, output, params->force, err));
-    s->named = true;
-    return MS_OK;
+    status = mark_and_note(s, name, err);
+    if (status == MS_OK)
+        status = ms_new_file_take_name(path, output, params->force, err);
+    if (status != MS_OK)
+        ms_job_folder_unlink(&s->folder, name);
+    s->named = status == MS_OK;
+    return status;
 }
 
 /* ---- closing ---- */
@@ -500,7 +546,8 @@ static void say_how_to_go_on(const ms_run_store *s, ms_error *err) {
         ms_error_add(err, "; %" PRId64 "%s frames are kept in %s", s->kept_frames, total, s->folder.path);
     else
         ms_error_add(err, "; the faces that were found are kept in %s", s->folder.path);
-    ms_error_hint(err, MS_HINT_RESUME);
+    if (!s->existing) /* a join is repeated */
+        ms_error_hint(err, MS_HINT_RESUME);
 }
 
 static void say_what_is_lost(const ms_run_store *s, ms_error *err) {
@@ -510,8 +557,11 @@ static void say_what_is_lost(const ms_run_store *s, ms_error *err) {
 
 static void close_folder(ms_run_store *s, ms_status status, ms_error *err) {
     bool done = status == MS_OK && s->named;
-    bool worthless = (kept_frames(s) == 0 && !s->has_place) || status == MS_NO_FACE || s->not_resumable;
-    if (s->shared || !ms_job_folder_is_there(&s->folder)) {
+    bool worthless = ((kept_frames(s) == 0 && !s->has_place) || status == MS_NO_FACE || s->not_resumable) &&
+                     !s->existing; /* which another may be splitting */
+    if (s->shared && s->finished && !ms_job_folder_has(&s->folder, MS_JOURNAL_NAME)) {
+        ms_job_folder_remove(&s->folder); /* whoever joined it could not, for files were being made in it */
+    } else if (s->shared || !ms_job_folder_is_there(&s->folder)) {
         s->kept_frames = s->shared ? s->frames : 0; /* others are at work in it, or somebody removed it */
     } else if (done || (s->ours && worthless) || (s->folder.created && !s->ours)) {
         if (status != MS_OK && status != MS_NO_FACE)

@@ -26,7 +26,8 @@ typedef struct ms_run_store {
     bool there;           /* the folder was there before */
     bool ours;            /* what is in the folder is this job's */
     bool shared;          /* others may make segments of it at the same time */
-    ms_leases *leases;    /* of the segments that are made here; NULL = none are taken */
+    bool existing;        /* it is another's, who split it */
+    ms_leases *leases;    /* what shows others that this process works here; NULL in a build without SQLite */
     int64_t segment_frames;
     bool (*cancelled)(void *arg); /* as in ms_run_store_params */
     void *arg;
@@ -52,7 +53,6 @@ typedef struct ms_run_store_params {
     bool resume, force;
     bool existing; /* the job must be there, and is not begun anew */
     bool shared;   /* it is, to make segments of it as others may at the same time; it must be complete */
-    bool leases;   /* with shared: only segments are made that nobody else is making */
     bool parts;    /* its segments are made in parts, or are to be: in any order */
     /* With shared: the segments that are to be made, by number; of others it counts which are there. NULL =
        all */
@@ -73,7 +73,8 @@ typedef struct ms_run_store_params {
 /* A job of before is read whole: segments that are damaged are made again, faces are found again where poses
    are damaged, and store->note says so. MS_IO: an unfinished job is there and neither resume nor force was
    said; or another run is at work on it; or, with resume, an output is there that is not known to be this
-   job's; or what is there could not be read, and stays as it is; or, shared, there is no job. MS_DAMAGED:
+   job's; or what is there could not be read, and stays as it is; or there is no job that is to be there, and
+   no output that is known to be its. MS_DAMAGED:
    what is there cannot be gone on with and was read without an error; with force it is thrown away instead.
    MS_INVALID_ARGUMENT: the unfinished job is another one; the message names the parameter. */
 ms_status ms_run_store_open(const ms_run_store_params *params, ms_run_store *store, ms_error *err);
@@ -99,6 +100,10 @@ ms_status ms_run_store_note_place(ms_run_store *store, const ms_resume_point *pl
 
 /* The job has so many output frames: all segments are to be there. MS_IO names the first that is missing. */
 ms_status ms_run_store_check_whole(ms_run_store *store, int64_t total, ms_error *err);
+
+/* What failed of a job that several join, or make segments of, for one of them had joined it, and its folder is
+   gone or the name taken: the output's mark says that it is this job's. */
+bool ms_run_store_was_finished(ms_run_store *store, const char *output);
 
 /* Segments become the output under its name. */
 ms_status ms_run_store_join(ms_run_store *store, const char *output, const ms_video_writer_params *writer,

@@ -20,6 +20,7 @@ struct ms_leases {
     const ms_job_folder *folder;
     char boot[TEXT_BYTES]; /* of this machine since it was started; "" = not known */
     ms_ticker beating;
+    struct timespec came;         /* by the file system's clock */
     pthread_mutex_t lock;         /* what follows */
     char name[MS_JOB_NAME_BYTES]; /* of the worker's file */
     int fd;
@@ -37,14 +38,6 @@ static void read_boot(char ret_text[TEXT_BYTES]) {
 /* The file system's clock, which may be a server's. */
 static void touch(const ms_leases *l) {
     futimens(l->fd, NULL);
-}
-
-static double beat(void *arg) {
-    ms_leases *l = arg;
-    pthread_mutex_lock(&l->lock);
-    touch(l);
-    pthread_mutex_unlock(&l->lock);
-    return MS_LEASE_BEAT_S;
 }
 
 /* ---- small files ---- */
@@ -72,14 +65,21 @@ static bool write_line(int fd, const char *text) {
 
 /* ---- who lives ---- */
 
-/* By its file, which is open. */
+/* On this machine, and nobody holds the lock on its file. Where a lock cannot be had for another reason than
+   that somebody has it, its clock tells. */
+static bool has_ended(const ms_leases *l, int fd) {
+    char boot[TEXT_BYTES];
+    return l->boot[0] && read_line(fd, boot) && strcmp(boot, l->boot) == 0 &&
+           flock(fd, LOCK_SH | LOCK_NB) == 0;
+}
+
+/* By its file, which is open. One that is stopped holds its lock, and makes nothing: so wherever it is, its
+   clock tells. One that is far ahead is no living one's either. */
 static bool lives(const ms_leases *l, int fd) {
     struct stat its, ours;
-    char boot[TEXT_BYTES];
+    if (has_ended(l, fd))
+        return false;
     touch(l);
-    if (l->boot[0] && read_line(fd, boot) && strcmp(boot, l->boot) == 0)
-        return flock(fd, LOCK_SH | LOCK_NB) != 0;
-    /* On another machine: its clock alone tells. One that is far ahead is no living one's either. */
     return fstat(fd, &its) == 0 && fstat(l->fd, &ours) == 0 &&
            llabs((long long)ours.st_mtim.tv_sec - (long long)its.st_mtim.tv_sec) <= MS_LEASE_DEAD_S;
 }
@@ -151,12 +151,33 @@ static ms_status make_worker_file(ms_leases *l, ms_error *err) {
     return MS_OK;
 }
 
+/* Whether somebody removed our file. What another client of a network file system removed may still say that
+   it has a name (or nothing more, ESTALE), so its name is looked at too. */
+static bool is_removed(const ms_leases *l) {
+    struct stat open, named;
+    if (fstat(l->fd, &open) != 0)
+        return errno == ESTALE;
+    if (open.st_nlink == 0)
+        return true;
+    if (fstatat(l->folder->fd, l->name, &named, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT || errno == ESTALE;
+    return open.st_dev != named.st_dev || open.st_ino != named.st_ino;
+}
+
 /* Somebody took us for dead, for we were stopped or the file system was away: what we had is others' now, and
    from here on we have another name. */
 static void come_back(ms_leases *l) {
-    struct stat st;
-    if (fstat(l->fd, &st) == 0 && st.st_nlink == 0)
+    if (is_removed(l))
         make_worker_file(l, NULL);
+}
+
+static double beat(void *arg) {
+    ms_leases *l = arg;
+    pthread_mutex_lock(&l->lock);
+    come_back(l);
+    touch(l);
+    pthread_mutex_unlock(&l->lock);
+    return MS_LEASE_BEAT_S;
 }
 
 static bool take(ms_leases *l, const char *name) {
@@ -211,7 +232,10 @@ ms_status ms_leases_open(ms_mem *mem, const ms_job_folder *folder, ms_leases **r
     l->fd = -1;
     read_boot(l->boot);
     pthread_mutex_init(&l->lock, NULL);
+    struct stat st;
     ms_status status = make_worker_file(l, err);
+    if (status == MS_OK && fstat(l->fd, &st) == 0)
+        l->came = st.st_mtim;
     if (status == MS_OK && ms_ticker_start(&l->beating, MS_LEASE_BEAT_S, beat, l) != 0)
         status = ms_fail(err, MS_HOST_MEMORY, "cannot start the thread that shows that it lives");
     if (status != MS_OK)
@@ -219,6 +243,28 @@ ms_status ms_leases_open(ms_mem *mem, const ms_job_folder *folder, ms_leases **r
     else
         *ret_leases = l;
     return status;
+}
+
+/* ---- what the dead left ---- */
+
+typedef struct looking {
+    const ms_leases *l;
+    bool others;
+} looking;
+
+static void look_at(void *arg, const char *name) {
+    looking *k = arg;
+    if (strcmp(name, k->l->name) != 0 && holder_lives(k->l, name))
+        k->others = true;
+}
+
+void ms_leases_clear(ms_leases *l) {
+    looking k = {.l = l};
+    pthread_mutex_lock(&l->lock);
+    ms_job_folder_named(l->folder, MS_WORKER_FILES, look_at, &k);
+    pthread_mutex_unlock(&l->lock);
+    if (!k.others)
+        ms_job_folder_clear_half_done(l->folder, &l->came);
 }
 
 void ms_leases_close(ms_leases **leases) {

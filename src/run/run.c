@@ -87,6 +87,24 @@ static ms_status work(whole_run *run, ms_error *err) {
     return MS_OK;
 }
 
+/* Locks of a folder may not reach other machines: of two that join there one is first, and who makes segments
+   finds the folder gone. */
+static bool was_finished_elsewhere(ms_job *j, ms_status status) {
+    const ms_run_work what = j->p->work;
+    return (what == MS_RUN_WORK_PART || what == MS_RUN_WORK_JOIN) &&
+           (status == MS_IO || status == MS_DAMAGED) && ms_run_store_was_finished(&j->store, j->p->output);
+}
+
+static ms_status work_unless_finished(whole_run *run, ms_error *err) {
+    ms_job *j = &run->job;
+    ms_status status = work(run, err);
+    if (!was_finished_elsewhere(j, status))
+        return status;
+    ms_error_clear(err);
+    j->total = j->store.total;
+    return MS_OK;
+}
+
 static void end(ms_job *j) {
     ms_progress_tell_end(&j->progress);
     ms_progress_enter(&j->progress, NULL);
@@ -104,7 +122,7 @@ static ms_status run_job(whole_run *run, ms_error *err) {
     MS_TRY(ms_redraw_watch(&j->redraw, j->p->pressure_trace, err));
     MS_TRY(ms_job_open_inputs(j, err));
     ms_progress_tell(&j->progress);
-    MS_TRY(work(run, err));
+    MS_TRY(work_unless_finished(run, err));
     end(j);
     ms_job_report_end(j, &run->report);
     ms_job_tell_doubts(j);

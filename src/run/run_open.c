@@ -54,7 +54,6 @@ static ms_status open_store(ms_job *j, const ms_job_key *key, ms_error *err) {
                                  .key = key,
                                  .existing = j->p->work == MS_RUN_WORK_JOIN || j->p->work == MS_RUN_WORK_PART,
                                  .shared = j->p->work == MS_RUN_WORK_PART,
-                                 .leases = j->p->share,
                                  .parts = j->p->work == MS_RUN_WORK_SPLIT || j->p->work == MS_RUN_WORK_PART,
                                  .only = j->part_segments,
                                  .n_only = j->p->n_segments,

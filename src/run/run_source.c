@@ -55,7 +55,7 @@ static void set_work(ms_job *j) {
                                       .window_frames = j->model->files.unet_config.num_frames,
                                       .list = part ? j->p->segments : NULL,
                                       .n_list = part ? j->p->n_segments : 0,
-                                      .leases = j->store.leases,
+                                      .leases = j->p->share ? j->store.leases : NULL,
                                       .forward = !j->store.complete,
                                       .forward_from = j->here.frame};
     if (!j->faces.work.forward)

@@ -2,6 +2,8 @@
 #include "test.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -38,6 +40,17 @@ static void write_file(const char *name, const char *text) {
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     close(fd);
+}
+
+/* A line of it. */
+static void read_file(const char *name, char *text, size_t bytes) {
+    int fd = openat(folder.fd, name, O_RDONLY);
+    assert_true(fd >= 0);
+    ssize_t n = read(fd, text, bytes - 1);
+    close(fd);
+    assert_true(n > 0);
+    text[n] = 0;
+    text[strcspn(text, "\n")] = 0;
 }
 
 static void set_age(const char *name, time_t seconds) {
@@ -79,6 +92,40 @@ static void the_dead_hold_nothing(void **state) {
     assert_int_equal(status, 0);
     assert_true(ms_job_folder_has(&folder, "lease-000007"));
     assert_true(ms_leases_take(ours, 7));
+}
+
+/* One that is stopped (SIGSTOP, a frozen cgroup) holds its lock. When it goes on it has another name. */
+static void a_stopped_worker_is_taken_over(void **state) {
+    (void)state;
+    char holder[100] = "";
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        ms_leases *l = NULL;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (ms_leases_open(NULL, &folder, &l, NULL) != MS_OK || !ms_leases_take(l, 21))
+            _exit(1);
+        raise(SIGSTOP);
+        bool back = ms_leases_take(l, 22) && !ms_leases_take(l, 21); /* which another has now */
+        raise(SIGSTOP);
+        _exit(back ? 0 : 2);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+    assert_true(WIFSTOPPED(status));
+    assert_false(ms_leases_take(ours, 21)); /* its last beat was just now */
+    read_file("lease-000021", holder, sizeof(holder));
+    set_age(holder, MS_LEASE_DEAD_S + 5);
+    assert_true(ms_leases_take(ours, 21));
+    assert_false(ms_job_folder_has(&folder, holder));
+    kill(child, SIGCONT);
+    assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+    assert_true(WIFSTOPPED(status));
+    assert_false(ms_leases_take(ours, 22));
+    kill(child, SIGCONT);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_true(ms_leases_take(ours, 22));
 }
 
 /* What can be told of it is its clock. */
@@ -138,6 +185,24 @@ static void one_taken_for_dead_comes_back(void **state) {
     ms_leases_close(&theirs);
 }
 
+/* Another client of a network file system removed it: the file that is open may say that it has a name. */
+static void one_whose_name_is_gone_comes_back(void **state) {
+    (void)state;
+    assert_ms_ok(ms_leases_open(NULL, &folder, &ours, &err), &err);
+    assert_true(ms_leases_take(ours, 30));
+    shell("cd out.mkv.memsafe && for f in worker-*; do mv $f kept-$f; done");
+    assert_ms_ok(ms_leases_open(NULL, &folder, &theirs, &err), &err);
+    assert_true(ms_leases_take(ours, 31));
+    assert_false(ms_leases_take(theirs, 31));
+    /* Another file has the name. */
+    shell("cd out.mkv.memsafe && for f in worker-*; do mv $f kept-again-$f && echo another > $f; done");
+    assert_true(ms_leases_take(ours, 32));
+    assert_false(ms_leases_take(theirs, 32));
+    ms_leases_close(&theirs);
+    ms_leases_close(&ours);
+    shell("rm out.mkv.memsafe/*");
+}
+
 static void nothing_is_left(void **state) {
     (void)state;
     assert_true(ms_leases_take(ours, 20));
@@ -150,11 +215,13 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_has_it_at_a_time),
         cmocka_unit_test(the_dead_hold_nothing),
+        cmocka_unit_test(a_stopped_worker_is_taken_over),
         cmocka_unit_test(a_worker_elsewhere_lives_while_it_beats),
         cmocka_unit_test(an_empty_lease_is_a_new_one),
         cmocka_unit_test(hostile_names_stop_nobody),
         cmocka_unit_test(nothing_is_left),
         cmocka_unit_test(one_taken_for_dead_comes_back),
+        cmocka_unit_test(one_whose_name_is_gone_comes_back),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);
 }
