@@ -1,6 +1,7 @@
 /* `memsafe run`, the whole job, and its steps: `split`, `run --part`, `join`. Options are in
    run_options.c. */
 #include <inttypes.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -22,6 +23,7 @@
 typedef struct run_view {
     const ms_run_params *p;
     const cli_model_choice *model; /* NULL: a worker's, which the run has told */
+    bool to_remember;              /* the command, once the job's folder is there */
 } run_view;
 
 /* The first lines: what was decided before any work. */
@@ -40,16 +42,33 @@ static void show_plan(void *arg, const ms_run_report *r) {
         cli_note_budget("budget", r->budget_bytes);
 }
 
-/* Tells the error, and what is left of the work. */
+/* Of a split, when it begins to find faces: one that is killed can be gone on with by its output's name. What
+   is wrong with that is said at its end. */
+static void show_progress(void *arg, const ms_run_progress *progress) {
+    run_view *view = arg;
+    if (view->to_remember && progress->stage && strcmp(progress->stage, ms_stage_name(MS_STAGE_FACES)) == 0) {
+        view->to_remember = false;
+        cli_run_remember(view->p->output, NULL);
+    }
+    cli_show_progress(arg, progress);
+}
+
+/* Tells the error, and what is left of the work. The command that goes on is a line of its own. */
 static int fail(const cli_run_state *s, const cli_model_choice *model, const ms_run_report *r,
                 const ms_error *err) {
     cli_run_kept_members(r);
     ms_error told = *err;
     cli_explain_no_face(model, &told);
-    if (r->frames_resumable && !cli_console_is_json()) /* the command that goes on is the next line */
+    const bool resumes = err->hints & MS_HINT_BIT(MS_HINT_RESUME), lines = !cli_console_is_json(),
+               split = resumes && lines && (s->p.work == MS_RUN_WORK_PART || s->p.work == MS_RUN_WORK_JOIN) &&
+                       cli_run_is_remembered(s->p.output);
+    if ((r->frames_resumable && lines) || split)
         told.hints &= ~MS_HINT_BIT(MS_HINT_RESUME);
     int code = cli_fail(&told);
-    cli_run_say_kept(&s->p, r, err->code);
+    if (split)
+        cli_tell_command("  to go on: ", cli_command_of("split --resume", s->p.output), "");
+    else if (r->frames_resumable || !resumes) /* else the message has said what is kept */
+        cli_run_say_kept(&s->p, r, err->code);
     return code;
 }
 
@@ -84,6 +103,8 @@ static void say_end(const cli_run_state *s, const ms_run_report *r, const cli_wo
         cli_say("%s.memsafe has the faces of %" PRId64 " frames, to be made in %" PRId64 " segments\n",
                 s->p.output, r->frames, r->segments);
         say_next(s, r);
+    } else if (s->p.work == MS_RUN_WORK_PART && r->already_finished) {
+        cli_run_say_result(&s->p, r);
     } else if (s->p.work == MS_RUN_WORK_PART &&
                r->segments == 0) { /* of workers' segments nobody keeps count */
         cli_say("%s.memsafe: %" PRId64 " frames made here\n", s->p.output, r->frames);
@@ -101,7 +122,7 @@ static void say_end(const cli_run_state *s, const ms_run_report *r, const cli_wo
 static int finish(cli_run_state *s, const cli_model_choice *model, ms_status status, ms_run_report *r,
                   const cli_workers_report *workers, ms_error *err) {
     cli_progress_over();
-    if (status == MS_OK && s->p.work == MS_RUN_WORK_SPLIT && !r->already_finished)
+    if (status == MS_OK && s->p.work == MS_RUN_WORK_SPLIT && !r->already_finished && !s->is_recalled)
         status = cli_run_remember(s->p.output, err);
     if (status == MS_OK && s->report && !r->already_finished)
         status = cli_run_report_write(s, r, workers, err);
@@ -117,9 +138,10 @@ static int finish(cli_run_state *s, const cli_model_choice *model, ms_status sta
     return 0;
 }
 
-/* A part, or the end, of a job that was split need not be described again. */
+/* A part, or the end, of a job that was split need not be described again; nor the rest of its splitting. */
 static bool is_recalled(const cli_run_state *s, ms_run_work work) {
-    return !s->inputs.count && (s->part || work == MS_RUN_WORK_JOIN);
+    return !s->inputs.count &&
+           (s->part || work == MS_RUN_WORK_JOIN || (work == MS_RUN_WORK_SPLIT && s->p.resume));
 }
 
 /* Somebody else has joined it: a part that comes late has nothing to do. A join says more than that: it
@@ -157,8 +179,10 @@ static int run_as(cli_run_state *s, ms_run_work work, const cli_worker_order *or
                cli_fail(&err);
     if (output && work == MS_RUN_WORK_ALL && is_recalled(s, work) && cli_run_is_over(output))
         return say_over(s, output);
-    if (output && is_recalled(s, work) && cli_run_recall(output, s, &arguments, &n_arguments, &err) != MS_OK)
+    const bool recalled = output && is_recalled(s, work);
+    if (recalled && cli_run_recall(output, s, &arguments, &n_arguments, &err) != MS_OK)
         return cli_fail(&err);
+    s->is_recalled = recalled;
     s->p.work = work;
     if (order)
         make_worker(order, s);
@@ -173,8 +197,10 @@ static int run_as(cli_run_state *s, ms_run_work work, const cli_worker_order *or
     }
     if (cli_run_report_check(s, &err) != MS_OK)
         return cli_fail(&err);
-    run_view view = {.p = &s->p, .model = s->is_worker ? NULL : &model};
-    s->p.progress = cli_show_progress;
+    run_view view = {.p = &s->p,
+                     .model = s->is_worker ? NULL : &model,
+                     .to_remember = work == MS_RUN_WORK_SPLIT && !recalled};
+    s->p.progress = show_progress;
     s->p.planned = show_plan;
     s->p.arg = &view;
     s->p.cancelled = cli_interrupted;

@@ -65,6 +65,11 @@ ms_status cli_run_remember(const char *output, ms_error *err) {
 
 /* ---- reading ---- */
 
+bool cli_run_is_remembered(const char *output) {
+    char path[PATH_MAX];
+    return name_file(output, path, NULL) == MS_OK && access(path, R_OK) == 0;
+}
+
 bool cli_run_is_over(const char *output) {
     char path[PATH_MAX];
     struct stat st;

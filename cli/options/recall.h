@@ -11,6 +11,9 @@
 /* The words that were typed, and the folder in which their paths hold. MS_IO, MS_HOST_MEMORY. */
 ms_status cli_run_remember(const char *output, ms_error *err);
 
+/* Whether they are kept. */
+bool cli_run_is_remembered(const char *output);
+
 /* Whether the output is there and the job's folder is not, as after its join. */
 bool cli_run_is_over(const char *output);
 

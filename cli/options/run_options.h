@@ -14,6 +14,7 @@ typedef struct cli_run_state {
     const char *fps, *report;
     const char *part; /* "3/8", "auto"; NULL = the whole */
     bool is_worker;   /* started by another run */
+    bool is_recalled; /* from the words that split the job */
     int precision, loop, rest, codec, audio_out, rung, latents, paste, format;
     int frames, resolution, segment;
     bool demo, replace_report;

@@ -175,10 +175,13 @@ static bool is_there(const char *output) {
 }
 
 /* The line that goes on with what is kept. A part and a join do so by themselves; a join that lacks segments
-   needs somebody who makes them. */
-static void tell_next(const ms_run_params *p) {
+   needs somebody who makes them, and nobody makes one that is there. */
+static void tell_next(const ms_run_params *p, ms_status why) {
     const bool replaces = !p->force && access(p->output, F_OK) == 0;
-    if (p->work == MS_RUN_WORK_JOIN)
+    if (p->work == MS_RUN_WORK_JOIN && why == MS_DAMAGED)
+        cli_tell_command("  to go on, remove that file, then: ", cli_command_of("run --part auto", p->output),
+                         "");
+    else if (p->work == MS_RUN_WORK_JOIN)
         cli_tell_command("  to go on: ", cli_command_of("run --part auto", p->output), "");
     else if (p->work == MS_RUN_WORK_PART)
         cli_tell_command("  to go on: ", cli_command_line(), "");
@@ -190,6 +193,7 @@ static void tell_next(const ms_run_params *p) {
 }
 
 void cli_run_say_kept(const ms_run_params *p, const ms_run_report *r, ms_status why) {
+    bool goes_on = r->frames_resumable > 0;
     if (!p->output || cli_console_is_json() || why == MS_NO_FACE) /* of which there is no more to be made */
         return;
     if (!r->frames_resumable && r->frames_dropped > 0)
@@ -197,8 +201,11 @@ void cli_run_say_kept(const ms_run_params *p, const ms_run_report *r, ms_status 
                  r->frames_dropped == 1 ? " was" : "s were");
     else if (!r->frames_resumable && p->resume && is_there(p->output)) /* it ended before it had looked */
         cli_tell("  what an earlier run kept is still in %s.memsafe\n", p->output);
-    else if (!r->frames_resumable && why == MS_CANCELLED)
+    else if (!r->frames_resumable && why == MS_CANCELLED && is_there(p->output)) {
+        cli_tell("  the faces that were found are kept in %s.memsafe\n", p->output);
+        goes_on = true;
+    } else if (!r->frames_resumable && why == MS_CANCELLED)
         cli_tell("  nothing was kept\n");
-    if (r->frames_resumable)
-        tell_next(p);
+    if (goes_on)
+        tell_next(p, why);
 }

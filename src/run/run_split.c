@@ -80,6 +80,7 @@ static ms_status end(ms_job *j, const split_places *p, ms_error *err) {
 
 ms_status ms_job_split(ms_job *j, ms_error *err) {
     ms_progress_enter(&j->progress, ms_stage_name(MS_STAGE_FACES));
+    ms_progress_tell(&j->progress); /* the job's folder is there */
     MS_TRY(ms_face_geometry_init(ms_inputs_resolution(&j->in), &j->geometry, err));
     MS_TRY(ms_job_open_faces(j, err));
     MS_TRY(ms_job_open_source(j, 0, err));

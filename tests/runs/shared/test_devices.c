@@ -73,6 +73,8 @@ static void several_devices_tell_one_run(void **state) {
     assert_run_works("join told.mkv");
     assert_run_works("run --part auto told.mkv"); /* who comes late has nothing to do */
     assert_non_null(strstr(test_output, "told.mkv is there, and no job beside it: nothing to do\n"));
+    assert_run_works("run " JOB "--part auto told.mkv");
+    assert_non_null(strstr(test_output, "told.mkv: 54 frames, finished by an earlier run: nothing to do\n"));
     assert_run_fails(11, "told.mkv is there: it is joined already, or it is of another job", "join told.mkv");
     assert_same("told.mkv");
     assert_run_fails(11, "it goes with the job when that is joined", "join told.mkv");
@@ -110,6 +112,17 @@ static void a_worker_that_cannot_work_stops_nobody(void **state) {
     assert_run_fails(11, "--resume goes on from there", "run " JOB "none.mkv");
     assert_run_works("run " JOB "--resume none.mkv");
     assert_same("none.mkv");
+}
+
+/* The faces are there before any segment is. */
+static void ending_it_early_names_the_faces(void **state) {
+    (void)state;
+    shell(MS_CLI_PATH " run " JOB "--steps 999 --device cpu:2 early.mkv >early.log 2>&1 & p=$!; "
+                      "while kill -0 $p && ! grep -q 'segments by 2 workers' early.log; do sleep 0.02; done; "
+                      "kill -TERM $p; wait $p; test $? = 10");
+    shell("grep -q '^  the faces that were found are kept in early.mkv.memsafe$' early.log && "
+          "grep -q '^  to go on: .* --resume$' early.log && ! grep -q 'nothing' early.log");
+    shell("rm -r early.mkv.memsafe");
 }
 
 static void an_unfinished_job_is_gone_on_with(void **state) {
@@ -157,6 +170,51 @@ static void parts_in_any_order(void **state) {
     assert_same("auto.mkv");
 }
 
+/* Words that are printed go on: a segment that is there is made by nobody. */
+static void a_foreign_segment_is_made_again(void **state) {
+    (void)state;
+    assert_run_works("split " JOB "mine.mkv");
+    assert_run_fails(2, "has seed ", "run " JOB "--seed 5 --part auto mine.mkv");
+    assert_null(strstr(test_output, "begins anew")); /* which it would not */
+    assert_run_works("run --part auto -q mine.mkv");
+    assert_run_fails(2, "has seed ", "join " JOB "--seed 5 mine.mkv");
+    assert_null(strstr(test_output, "begins anew"));
+    assert_run_works("split " JOB "--seed 5 other.mkv");
+    assert_run_works("run --part 1/2 -q other.mkv");
+    shell("cp other.mkv.memsafe/segment-000001 mine.mkv.memsafe && rm -r other.mkv.memsafe");
+    assert_run_fails(13, "mine.mkv.memsafe/segment-000001 is of another job", "join mine.mkv");
+    assert_non_null(strstr(test_output, "\n  to go on, remove that file, then: " MS_CLI_PATH
+                                        " run --part auto mine.mkv\n"));
+    shell("rm mine.mkv.memsafe/segment-000001");
+    assert_run_works("run --part auto mine.mkv");
+    assert_run_works("join mine.mkv");
+    assert_same("mine.mkv");
+}
+
+#if MS_HAVE_ONNX
+#define FOUND                                                                                                \
+    "-i in.avi -a in.wav -m model --faces " MS_SOURCE_DIR "/models/demo/auxiliary/models/buffalo_l "         \
+    "--steps 2 --resolution 64 --codec ffv1 --segment 9 "
+
+/* The command is kept from the beginning, so that the output's name is enough to go on. */
+static void a_killed_split_says_how_to_go_on(void **state) {
+    (void)state;
+    shell(MS_CLI_PATH " split " FOUND "dead.mkv >dead.log 2>&1 & p=$!; "
+                      "while kill -0 $p && ! test -e dead.mkv.memsafe/command; do sleep 0.01; done; "
+                      "kill -KILL $p; wait $p; test $? = 137");
+    assert_run_fails(11, "the job's faces are not all found: it must be split first", "join dead.mkv");
+    assert_non_null(strstr(test_output, "\n  to go on: " MS_CLI_PATH " split --resume dead.mkv\n"));
+    assert_null(strstr(test_output, "--resume goes on"));
+    assert_run_fails(11, "it must be split first", "run --part auto dead.mkv");
+    assert_non_null(strstr(test_output, "\n  to go on: " MS_CLI_PATH " split --resume dead.mkv\n"));
+    assert_run_works("split --resume dead.mkv");
+    assert_run_works("run --part auto dead.mkv");
+    assert_run_works("join dead.mkv");
+    assert_run_works("run " FOUND "found.mkv");
+    shell("cmp dead.mkv found.mkv && rm dead.mkv found.mkv");
+}
+#endif
+
 /* The last segment's failure is heard of, though no frame is left to be handed on: it waits for nobody. */
 static void a_part_that_cannot_write_ends(void **state) {
     (void)state;
@@ -173,8 +231,8 @@ static void a_part_that_cannot_write_ends(void **state) {
 static void wrong_words_are_refused(void **state) {
     (void)state;
     assert_run_fails(2, "/dev/stdin: each device has a process of its own",
-                     "run " JOB
-                     "--track /dev/stdin --device cpu:2 none.mkv <in.jsonl && test ! -e none.mkv.memsafe");
+                     "run " JOB "--track /dev/stdin --device cpu:2 none.mkv <in.jsonl");
+    assert_false(test_exists("none.mkv.memsafe"));
     assert_run_fails(2, "--part: \"4\" is neither auto nor like 3/8", "run " JOB "--part 4 no.mkv");
     assert_run_fails(2, "part 4 of 3 is none", "run " JOB "--part 4/3 no.mkv");
     assert_run_fails(2, "part 0 of 3 is none", "run " JOB "--part 0/3 no.mkv");
@@ -211,14 +269,21 @@ static void a_hostile_command_does_little(void **state) {
     shell("rm -r odd.mkv.memsafe");
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(workers_make_the_same_file),
         cmocka_unit_test(several_devices_tell_one_run),
         cmocka_unit_test(what_is_kept_is_counted),
         cmocka_unit_test(a_worker_that_cannot_work_stops_nobody),
+        cmocka_unit_test(ending_it_early_names_the_faces),
         cmocka_unit_test(an_unfinished_job_is_gone_on_with),
         cmocka_unit_test(parts_in_any_order),
+        cmocka_unit_test(a_foreign_segment_is_made_again),
+#if MS_HAVE_ONNX
+        cmocka_unit_test(a_killed_split_says_how_to_go_on),
+#endif
         cmocka_unit_test(a_part_that_cannot_write_ends),
         cmocka_unit_test(wrong_words_are_refused),
         cmocka_unit_test(a_hostile_command_does_little),
