@@ -109,7 +109,8 @@ static void judge_faces(const ms_job *j, ms_run_faces_report *ret_faces) {
 static void put_frames(const ms_job *j, ms_run_report *r) {
     r->frames = made_frames(j);
     r->segments = ms_segments_of(j->total, j->segment_frames);
-    r->segments_finished = j->p->share ? ms_part_count_finished(&j->store, j->total) : j->store.segments;
+    r->segments_finished =
+        j->p->share && !j->store.finished ? ms_part_count_finished(&j->store, j->total) : j->store.segments;
     r->frames_kept = r->frames - ms_inputs_frames_within(&j->in, r->frames);
     r->frames_without_face = j->counts.without_face;
     r->frames_interpolated = j->counts.interpolated;

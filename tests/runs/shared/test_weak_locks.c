@@ -210,6 +210,7 @@ static void of_two_joins_both_are_finished(void **state) {
     other.seed = 5;
     run(late);
     assert_true(report.already_finished);
+    assert_int_equal(report.segments_finished, report.segments);
     assert_refused(other, MS_IO, "it must be split first");
     run(job(MS_RUN_WORK_JOIN));
     assert_true(report.already_finished);
