@@ -24,8 +24,8 @@ void ms_job_key_add(ms_job_key *key, const char *name, const char *fmt, ...) MS_
    KiB; "none" for NULL or "". Of numbered files (files/numbered.h) all are in it. MS_IO. */
 ms_status ms_job_key_add_file(ms_job_key *key, const char *name, const char *path, ms_error *err);
 
-/* By its size and a checksum that a change anywhere in the file changes (model_sum.h): a copy of the file is the
-   same. cancelled: NULL = never. MS_IO, MS_CANCELLED. */
+/* By its size and a checksum that a change anywhere in the file changes (model_sum.h): a copy of the file is
+   the same. cancelled: NULL = never. MS_IO, MS_CANCELLED. */
 ms_status ms_job_key_add_model(ms_job_key *key, const char *name, const char *path,
                                bool (*cancelled)(void *arg), void *arg, ms_error *err);
 

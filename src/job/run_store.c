@@ -173,8 +173,8 @@ static ms_status claim_journal(ms_run_store *s, const ms_run_store_params *p, bo
     return open_journal_file(s, p, begun, err);
 }
 
-/* Shows others on other machines, whom a lock on the folder may not reach, that somebody is at work there; and
-   removes what the dead left half done. */
+/* Shows others on other machines, whom a lock on the folder may not reach, that somebody is at work there;
+   and removes what the dead left half done. */
 static ms_status enter(ms_run_store *s, ms_error *err) {
     if (!s->journal || s->named)
         return MS_OK;

@@ -74,9 +74,9 @@ typedef struct ms_run_store_params {
    are damaged, and store->note says so. MS_IO: an unfinished job is there and neither resume nor force was
    said; or another run is at work on it; or, with resume, an output is there that is not known to be this
    job's; or what is there could not be read, and stays as it is; or there is no job that is to be there, and
-   no output that is known to be its. MS_DAMAGED:
-   what is there cannot be gone on with and was read without an error; with force it is thrown away instead.
-   MS_INVALID_ARGUMENT: the unfinished job is another one; the message names the parameter. */
+   no output that is known to be its. MS_DAMAGED: what is there cannot be gone on with and was read without an
+   error; with force it is thrown away instead. MS_INVALID_ARGUMENT: the unfinished job is another one; the
+   message names the parameter. */
 ms_status ms_run_store_open(const ms_run_store_params *params, ms_run_store *store, ms_error *err);
 
 /* The poses before store->place are kept. */
@@ -101,8 +101,8 @@ ms_status ms_run_store_note_place(ms_run_store *store, const ms_resume_point *pl
 /* The job has so many output frames: all segments are to be there. MS_IO names the first that is missing. */
 ms_status ms_run_store_check_whole(ms_run_store *store, int64_t total, ms_error *err);
 
-/* What failed of a job that several join, or make segments of, for one of them had joined it, and its folder is
-   gone or the name taken: the output's mark says that it is this job's. */
+/* What failed of a job that several join, or make segments of, for one of them had joined it, and its folder
+   is gone or the name taken: the output's mark says that it is this job's. */
 bool ms_run_store_was_finished(ms_run_store *store, const char *output);
 
 /* Segments become the output under its name. */
