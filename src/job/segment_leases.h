@@ -5,9 +5,9 @@
  *
  * Each process that works there, whether it takes leases or not, has a file `worker-...` that it touches
  * every few seconds; a lease is a file `lease-NUMBER`, made where none is (O_EXCL), with the worker's name. A
- * worker is dead when its file is gone; when it was not touched for MS_LEASE_DEAD_S by the clock of the file system,
- * as that of one that is stopped; and, on the same machine, as soon as nobody holds the lock on it. Leases of
- * the dead are taken over. One who was taken for dead and lives goes on under another name.
+ * worker is dead when its file is gone; when it was not touched for MS_LEASE_DEAD_S by the clock of the file
+ * system, as that of one that is stopped; and, on the same machine, as soon as nobody holds the lock on it.
+ * Leases of the dead are taken over. One who was taken for dead and lives goes on under another name.
  */
 #ifndef MS_JOB_SEGMENT_LEASES_H
 #define MS_JOB_SEGMENT_LEASES_H
