@@ -87,7 +87,7 @@ static void put_ids(const cli_job *j, const char *between, char *text, size_t by
 }
 
 static void say_submitted(const cli_job *j) {
-    char members[256];
+    char members[384];
     size_t at = 0;
     if (j->clips)
         cli_say("%d clips of %s in Slurm, as job %s of %d task%s\n", j->clips, j->output,
@@ -101,6 +101,8 @@ static void say_submitted(const cli_job *j) {
         if (j->id[i][0])
             at += (size_t)snprintf(members + at, sizeof(members) - at, ", \"%s\": \"%s\"",
                                    cli_step_name((cli_step)i), j->id[i]);
+    if (j->cluster[0])
+        snprintf(members + at, sizeof(members) - at, ", \"cluster\": \"%s\"", j->cluster);
     cli_event("slurm", members);
 }
 
@@ -108,8 +110,9 @@ static void say_how_to_go_on(const cli_job *j) {
     char commas[128], spaces[128];
     put_ids(j, ",", commas, sizeof(commas));
     put_ids(j, " ", spaces, sizeof(spaces));
-    cli_say("  squeue -j %s shows them, scancel %s ends them; what they say is in %s\n", commas, spaces,
-            j->shown);
+    const char *of = j->cluster[0] ? "-M " : "", *space = j->cluster[0] ? " " : "";
+    cli_say("  squeue %s%s%s-j %s shows them, scancel %s%s%s%s ends them; what they say is in %s\n", of,
+            j->cluster, space, commas, of, j->cluster, space, spaces, j->shown);
     if (!j->clips)
         cli_say("  %s appears when join has ended\n", j->output);
 }
@@ -178,7 +181,7 @@ static int submit_run(const void *state, char **arguments, int n_arguments) {
     ms_error err;
     ms_error_clear(&err);
     asked = *(const cli_submit_asked *)state;
-    job = (cli_job){.asked = &asked};
+    job = (cli_job){.asked = &asked, .lock = -1};
     cli_console_begin(&asked.run.console);
     if (prepare(&asked, arguments, n_arguments, &job, &err) != MS_OK)
         return cli_fail(&err);

@@ -13,6 +13,8 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "console/console.h"
+#include "console/signals.h"
 
 #define LOOK_NS 5000000L
 
@@ -74,15 +76,19 @@ static int spawn(const streams *s, const char *const *words, pid_t *ret_pid) {
     return code;
 }
 
-static int await(pid_t pid, double limit_s) {
+static int await(pid_t pid, const cli_call *call) {
     const double began_s = ms_now_s();
     int status = 0;
-    bool killed = false;
+    bool killed = false, told = !call->told_interrupt || cli_interrupted(NULL);
     for (;;) {
         pid_t got = waitpid(pid, &status, killed ? 0 : WNOHANG);
         if (got == pid || (got < 0 && errno != EINTR))
             break;
-        if (!killed && ms_now_s() - began_s > limit_s) {
+        if (!told && cli_interrupted(NULL)) {
+            cli_tell("  %s\n", call->told_interrupt);
+            told = true;
+        }
+        if (!killed && ms_now_s() - began_s > call->limit_s) {
             kill(-pid, SIGKILL);
             killed = true;
         }
@@ -114,7 +120,7 @@ ms_status cli_call_program(const cli_call *call, cli_called *ret, ms_error *err)
         ret->missing = code == ENOENT;
         status = ms_fail(err, MS_IO, "cannot start %s: %s", call->words[0], strerror(code));
     } else {
-        ret->code = await(pid, call->limit_s);
+        ret->code = await(pid, call);
         read_all(s.fd[1], &ret->output);
         read_all(s.fd[2], &ret->errors);
         if (ret->output.failed || ret->errors.failed)

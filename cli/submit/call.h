@@ -8,6 +8,9 @@ typedef struct cli_call {
     const char *const *words; /* the program, looked for in PATH, and its words; NULL ends them */
     const char *input;        /* what it reads; NULL = nothing */
     double limit_s;           /* then it is killed */
+    /* Said once when a signal asks this program to end meanwhile, for the other is waited for all the same;
+       NULL = nothing */
+    const char *told_interrupt;
 } cli_call;
 
 typedef struct cli_called {

@@ -4,21 +4,29 @@
 
 #include "base/error.h"
 
-/* A log may be seen later than Slurm's word, on a network file system. */
+/* A log may be seen later than Slurm's word, on a network file system: what is added to it soon, for each look
+   asks the server; that there is one when the folder is looked at anew. */
 #define LOG_LATE_S 6
+#define LOG_MISSING_S 60
 /* Not in squeue, nor in accounting: for so long it may be on its way from one to the other. */
 #define GONE_S 15
+
+/* What never began has no log: who is cancelled in the queue, or whose dependency cannot be any more. */
+static bool needs_no_log(const cli_task *t) {
+    return t->heard.err.code != MS_OK || (t->read == 0 && strcmp(t->word, "CANCELLED") == 0);
+}
 
 cli_ending cli_task_ending(const cli_task *t, double now_s) {
     if (t->heard.done || t->let_go)
         return CLI_ENDING_WELL;
-    const bool late = t->ended_s > 0 && now_s - t->ended_s >= LOG_LATE_S;
+    const double wait_s = t->read > 0 ? LOG_LATE_S : LOG_MISSING_S,
+                 gone_wait_s = t->read > 0 ? GONE_S : LOG_MISSING_S;
+    const bool late = t->ended_s > 0 && now_s - t->ended_s >= wait_s;
     if (t->state == CLI_SLURM_FAILED)
-        return late || t->heard.err.code != MS_OK || t->heard.starts == 0 ? CLI_ENDING_BADLY
-                                                                          : CLI_ENDING_NONE;
+        return late || needs_no_log(t) ? CLI_ENDING_BADLY : CLI_ENDING_NONE;
     if (t->state == CLI_SLURM_ENDED)
         return late ? CLI_ENDING_WELL : CLI_ENDING_NONE;
-    return t->gone_s > 0 && now_s - t->gone_s >= GONE_S ? CLI_ENDING_BADLY : CLI_ENDING_NONE;
+    return t->gone_s > 0 && now_s - t->gone_s >= gone_wait_s ? CLI_ENDING_BADLY : CLI_ENDING_NONE;
 }
 
 /* Of Slurm's words those that say more than that it failed. */

@@ -9,6 +9,7 @@
 #include "console/console.h"
 #include "console/signals.h"
 #include "submit/ending.h"
+#include "submit/log_folder.h"
 #include "submit/progress.h"
 
 #define LOOK_NS 250000000L /* at the logs */
@@ -59,14 +60,12 @@ static bool misses_some(const follower *f) {
 }
 
 static void ask_slurm(follower *f) {
-    const char *ids[CLI_STEP_COUNT];
+    const cli_slurm_jobs jobs = cli_job_numbers(f->job);
     ms_error err;
     ms_error_clear(&err);
-    for (int i = 0; i < CLI_STEP_COUNT; i++)
-        ids[i] = f->job->id[i];
     memset(f->known, 0, sizeof(f->known));
     f->asked_s = ms_now_s();
-    if (cli_slurm_look(ids, CLI_STEP_COUNT, hear_slurm, f, &err) != MS_OK) {
+    if (cli_slurm_look(&jobs, hear_slurm, f, &err) != MS_OK) {
         if (f->silent_s <= 0)
             f->silent_s = f->asked_s;
         if (!f->told_silence && ms_now_s() - f->silent_s >= SILENCE_S)
@@ -77,12 +76,20 @@ static void ask_slurm(follower *f) {
     f->silent_s = 0;
     f->told_silence = false;
     if (misses_some(f) && !f->no_accounting)
-        f->no_accounting = !cli_slurm_look_back(ids, CLI_STEP_COUNT, hear_slurm, f);
+        f->no_accounting = !cli_slurm_look_back(&jobs, hear_slurm, f);
     for (int i = 0; i < f->job->count; i++) {
         cli_task *t = &f->job->task[i];
         if (!f->known[i] && !has_ended(t) && !t->gone_s)
             t->gone_s = ms_now_s();
     }
+}
+
+/* Its log should be there, and is not seen. */
+static bool misses_log(const cli_job *j) {
+    for (int i = 0; i < j->count; i++)
+        if (j->task[i].read == 0 && (j->task[i].state == CLI_SLURM_RUNS || has_ended(&j->task[i])))
+            return true;
+    return false;
 }
 
 /* ---- what is told ---- */
@@ -154,7 +161,7 @@ static void let_go(follower *f) {
         all_made = all_made || (j->task[i].step == CLI_STEP_PARTS && j->task[i].heard.done);
         waits = waits || is_idle(&j->task[i]);
     }
-    if (!all_made || !waits || cli_slurm_let_go(j->id[CLI_STEP_PARTS], NULL) != MS_OK)
+    if (!all_made || !waits || cli_slurm_let_go(j->cluster, j->id[CLI_STEP_PARTS], NULL) != MS_OK)
         return;
     for (int i = 0; i < j->count; i++)
         j->task[i].let_go = j->task[i].let_go || is_idle(&j->task[i]);
@@ -266,8 +273,11 @@ static void show_whole(follower *f) {
 
 static ms_status follow(follower *f, ms_error *err) {
     for (;;) {
-        if (f->asked_s <= 0 || ms_now_s() - f->asked_s >= ASK_S)
+        if (f->asked_s <= 0 || ms_now_s() - f->asked_s >= ASK_S) {
             ask_slurm(f);
+            if (misses_log(f->job))
+                cli_log_folder_refresh(f->job->folder);
+        }
         cli_hear_logs(&f->hearing, f->job);
         tell(f);
         let_go(f);

@@ -6,15 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "console/signals.h"
+#include "submit/log_folder.h"
 
 /* ---- before ---- */
 
 static ms_status make_folder(cli_job *j, const char *here, ms_error *err) {
-    struct stat st;
     size_t length = strlen(j->output);
     while (length > 1 && j->output[length - 1] == '/')
         length--;
@@ -23,10 +23,7 @@ static ms_status make_folder(cli_job *j, const char *here, ms_error *err) {
                          j->output[0] == '/' ? "" : "/", j->shown);
     if (n < 0 || n >= (int)sizeof(j->shown) || whole < 0 || whole >= (int)sizeof(j->folder))
         return ms_fail(err, MS_INVALID_ARGUMENT, "the output's name is too long");
-    if (mkdir(j->folder, 0777) == 0 || (lstat(j->folder, &st) == 0 && S_ISDIR(st.st_mode)))
-        return MS_OK;
-    return ms_fail(err, MS_IO, "%s: no folder for what the steps say can be made: %s", j->shown,
-                   strerror(errno));
+    return cli_log_folder_take(j->folder, j->shown, &j->lock, err);
 }
 
 static ms_status find_place(cli_step_place *p, char program[PATH_MAX], char here[PATH_MAX], ms_error *err) {
@@ -75,7 +72,7 @@ static const char *name_after(const cli_job *j, cli_step step, char *text, size_
 
 static ms_status submit_step(cli_job *j, cli_step step, const cli_command *command,
                              const cli_step_place *place, ms_error *err) {
-    char name[32], log[48], after[96];
+    char name[32], log[48], after[96], cluster[CLI_SLURM_CLUSTER_BYTES];
     const bool array = step == CLI_STEP_PARTS || step == CLI_STEP_BATCH;
     ms_buf script;
     ms_buf_init(&script, NULL);
@@ -88,38 +85,56 @@ static ms_status submit_step(cli_job *j, cli_step step, const cli_command *comma
                                    .log = log,
                                    .after = name_after(j, step, after, sizeof(after)),
                                    .array = array ? j->n_tasks : 0,
+                                   .cluster = j->cluster,
                                    .asked = j->asked};
     if (status == MS_OK)
-        status = cli_slurm_submit(&order, j->id[step], err);
+        status = cli_slurm_submit(&order, j->id[step], cluster, err);
+    if (status == MS_OK)
+        memcpy(j->cluster, cluster, sizeof(cluster));
     ms_buf_free(&script);
     return status;
 }
 
-ms_status cli_job_submit(cli_job *j, const cli_command *command, ms_error *err) {
+static ms_status submit_steps(cli_job *j, const cli_command *command, const cli_step_place *place,
+                              ms_error *err) {
     static const cli_step video[] = {CLI_STEP_SPLIT, CLI_STEP_PARTS, CLI_STEP_JOIN},
                           batch[] = {CLI_STEP_BATCH};
+    const cli_step *steps = j->clips ? batch : video;
+    const int n_steps = j->clips ? CLI_COUNT(batch) : CLI_COUNT(video);
+    ms_error why;
+    for (int i = 0; i < n_steps && !cli_interrupted(NULL); i++)
+        MS_TRY(submit_step(j, steps[i], command, place, err));
+    if (!cli_interrupted(NULL))
+        return MS_OK;
+    ms_error_clear(&why);
+    if (cli_job_cancel(j, &why) != MS_OK)
+        return ms_fail(err, MS_CANCELLED, "cancelled, but Slurm's jobs may go on: %s", why.message);
+    return ms_fail(err, MS_CANCELLED, "cancelled, and what was submitted with it");
+}
+
+ms_status cli_job_submit(cli_job *j, const cli_command *command, ms_error *err) {
     char program[PATH_MAX], here[PATH_MAX];
     cli_step_place place = {.tasks = j->n_tasks};
     MS_TRY(find_place(&place, program, here, err));
     MS_TRY(make_tasks(j, err));
     MS_TRY(make_folder(j, here, err));
-    const cli_step *steps = j->clips ? batch : video;
-    const int n_steps = j->clips ? CLI_COUNT(batch) : CLI_COUNT(video);
-    ms_status status = MS_OK;
-    for (int i = 0; status == MS_OK && i < n_steps; i++)
-        status = submit_step(j, steps[i], command, &place, err);
-    if (status != MS_OK) {
+    ms_status status = submit_steps(j, command, &place, err);
+    if (status != MS_OK && status != MS_CANCELLED)
         cli_job_cancel(j, NULL);
-        rmdir(j->folder); /* where an earlier one left something it stays */
-    }
+    j->over = status != MS_OK;
     return status;
 }
 
-ms_status cli_job_cancel(const cli_job *j, ms_error *err) {
-    const char *ids[CLI_STEP_COUNT];
+cli_slurm_jobs cli_job_numbers(const cli_job *j) {
+    cli_slurm_jobs jobs = {.cluster = j->cluster, .n = CLI_STEP_COUNT};
     for (int i = 0; i < CLI_STEP_COUNT; i++)
-        ids[i] = j->id[i];
-    return cli_slurm_cancel(ids, CLI_STEP_COUNT, err);
+        jobs.id[i] = j->id[i];
+    return jobs;
+}
+
+ms_status cli_job_cancel(const cli_job *j, ms_error *err) {
+    const cli_slurm_jobs jobs = cli_job_numbers(j);
+    return cli_slurm_cancel(&jobs, err);
 }
 
 /* ---- tasks ---- */
@@ -172,7 +187,7 @@ static bool is_log(const char *name) {
     return false;
 }
 
-void cli_job_remove_logs(const cli_job *j) {
+void cli_job_remove_logs(cli_job *j) {
     DIR *dir = opendir(j->folder);
     const struct dirent *entry;
     while (dir && (entry = readdir(dir)) != NULL)
@@ -180,10 +195,12 @@ void cli_job_remove_logs(const cli_job *j) {
             unlinkat(dirfd(dir), entry->d_name, 0);
     if (dir)
         closedir(dir);
-    rmdir(j->folder);
+    j->over = true;
 }
 
 void cli_job_free(cli_job *j) {
+    cli_log_folder_let_go(j->folder, j->lock, j->over);
+    j->lock = -1;
     free(j->task);
     j->task = NULL;
     j->count = 0;

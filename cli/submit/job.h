@@ -38,14 +38,20 @@ typedef struct cli_job {
     int n_tasks;                                 /* of the array */
     char folder[PATH_MAX];                       /* for the logs: a whole path */
     char shown[PATH_MAX];                        /* as it is called for people */
+    int lock;                                    /* on the folder; -1 = none */
+    bool over;                                   /* nobody writes into it any more */
     char id[CLI_STEP_COUNT][CLI_SLURM_ID_BYTES]; /* "" = the step is not submitted */
+    char cluster[CLI_SLURM_CLUSTER_BYTES];       /* whose numbers these are; "" = this machine's */
     cli_task *task; /* [count]: split, the array, join; of a batch the array alone */
     int count;
 } cli_job;
 
 /* Makes the folder for logs and hands the steps to Slurm. After an error none of them is left there.
-   MS_IO, MS_HOST_MEMORY. */
+   MS_IO, also where another submit of this output is followed; MS_HOST_MEMORY; MS_CANCELLED: by a signal. */
 ms_status cli_job_submit(cli_job *job, const cli_command *command, ms_error *err);
+
+/* Borrowed from the job. */
+cli_slurm_jobs cli_job_numbers(const cli_job *job);
 
 /* Of all steps. MS_IO. */
 ms_status cli_job_cancel(const cli_job *job, ms_error *err);
@@ -60,8 +66,8 @@ const char *cli_task_name(const cli_job *job, const cli_task *task, char ret_tex
 /* Takes what its log says more. */
 void cli_task_read(const cli_job *job, cli_task *task);
 
-/* Logs, and the folder when nothing else is in it. */
-void cli_job_remove_logs(const cli_job *job);
+void cli_job_remove_logs(cli_job *job);
+/* The folder goes when the job is over and nothing is in it. */
 void cli_job_free(cli_job *job);
 
 #endif

@@ -9,7 +9,7 @@
 #include "submit/call.h"
 
 #define MOST_WORDS (24 + CLI_LIST_MAX)
-#define MOST_IDS 8
+#define MOST_IDS 4   /* of cli_slurm_jobs */
 #define SUBMIT_S 120 /* sbatch tries for a while to reach a controller that is busy */
 #define LOOK_S 30
 
@@ -121,19 +121,29 @@ static void make_words(const cli_slurm_order *o, sbatch_words *w) {
     put_number(w, "cpus-per-task", "", a->cpus);
     for (int i = 0; i < a->passed_on.count; i++)
         put(w, a->passed_on.items[i]);
+    put_value(w, "clusters", o->cluster[0] ? o->cluster : NULL);
 }
 
-/* "12" or "12;cluster". */
-static bool take_id(const char *output, char ret_id[CLI_SLURM_ID_BYTES]) {
+/* "12" or "12;cluster", whose name goes on command lines. */
+static bool take_id(const char *output, char ret_id[CLI_SLURM_ID_BYTES],
+                    char ret_cluster[CLI_SLURM_CLUSTER_BYTES]) {
     size_t n = output ? strspn(output, "0123456789") : 0;
     if (n == 0 || n >= CLI_SLURM_ID_BYTES || !strchr(";\n", output[n]))
         return false;
     memcpy(ret_id, output, n);
     ret_id[n] = 0;
+    const char *cluster = output[n] == ';' ? output + n + 1 : "";
+    n = strcspn(cluster, "\n");
+    if (n >= CLI_SLURM_CLUSTER_BYTES ||
+        n != strspn(cluster, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"))
+        return false;
+    memcpy(ret_cluster, cluster, n);
+    ret_cluster[n] = 0;
     return true;
 }
 
-ms_status cli_slurm_submit(const cli_slurm_order *o, char ret_id[CLI_SLURM_ID_BYTES], ms_error *err) {
+ms_status cli_slurm_submit(const cli_slurm_order *o, char ret_id[CLI_SLURM_ID_BYTES],
+                           char ret_cluster[CLI_SLURM_CLUSTER_BYTES], ms_error *err) {
     sbatch_words *w = calloc(1, sizeof(*w));
     cli_called got;
     if (!w)
@@ -143,15 +153,18 @@ ms_status cli_slurm_submit(const cli_slurm_order *o, char ret_id[CLI_SLURM_ID_BY
         return free(w), ms_fail(err, MS_INVALID_ARGUMENT,
                                 "sbatch cannot have this: a value is too long, or the output's path has a "
                                 "backslash");
-    ms_status status =
-        cli_call_program(&(cli_call){.words = w->word, .input = o->script, .limit_s = SUBMIT_S}, &got, err);
+    const cli_call call = {.words = w->word,
+                           .input = o->script,
+                           .limit_s = SUBMIT_S,
+                           .told_interrupt = "cancelling as soon as sbatch answers"};
+    ms_status status = cli_call_program(&call, &got, err);
     if (got.missing)
         status = fail_missing("sbatch", err);
     else if (status == MS_OK && got.code == -1)
         status = ms_fail(err, MS_IO, "sbatch did not end within %d s", SUBMIT_S);
     else if (status == MS_OK && got.code != 0)
         status = ms_fail(err, MS_IO, "Slurm does not take %s: %s", o->name, last_line(&got.errors, "sbatch"));
-    else if (status == MS_OK && !take_id(got.output.data, ret_id))
+    else if (status == MS_OK && !take_id(got.output.data, ret_id, ret_cluster))
         status = ms_fail(err, MS_IO, "sbatch gave no job's number for %s", o->name);
     cli_called_free(&got);
     free(w);
@@ -160,21 +173,31 @@ ms_status cli_slurm_submit(const cli_slurm_order *o, char ret_id[CLI_SLURM_ID_BY
 
 /* ---- what concerns several jobs ---- */
 
-static void put_ids(const char *const *ids, int n_ids, char *text, size_t bytes) {
+static void put_ids(const cli_slurm_jobs *jobs, char *text, size_t bytes) {
     size_t at = 0;
     text[0] = 0;
-    for (int i = 0; i < n_ids; i++)
-        if (ids[i][0] && at < bytes)
-            at += (size_t)snprintf(text + at, bytes - at, "%s%s", at ? "," : "", ids[i]);
+    for (int i = 0; i < jobs->n; i++)
+        if (jobs->id[i][0] && at < bytes)
+            at += (size_t)snprintf(text + at, bytes - at, "%s%s", at ? "," : "", jobs->id[i]);
 }
 
-ms_status cli_slurm_cancel(const char *const *ids, int n_ids, ms_error *err) {
-    const char *word[MOST_IDS + 2] = {"scancel"};
-    int n = 1;
-    for (int i = 0; i < n_ids && n <= MOST_IDS; i++)
-        if (ids[i][0])
-            word[n++] = ids[i];
-    if (n == 1)
+/* Without it a number means another job, maybe of the same user. Returns how many words there are then. */
+static int put_cluster(const char **word, int n, const char *cluster) {
+    if (cluster[0]) {
+        word[n++] = "-M";
+        word[n++] = cluster;
+    }
+    return n;
+}
+
+ms_status cli_slurm_cancel(const cli_slurm_jobs *jobs, ms_error *err) {
+    const char *word[MOST_IDS + 4] = {"scancel"};
+    const int first = put_cluster(word, 1, jobs->cluster);
+    int n = first;
+    for (int i = 0; i < jobs->n; i++)
+        if (jobs->id[i][0])
+            word[n++] = jobs->id[i];
+    if (n == first)
         return MS_OK;
     cli_called got;
     ms_status status = cli_call_program(&(cli_call){.words = word, .limit_s = LOOK_S}, &got, err);
@@ -241,11 +264,12 @@ static void take_lines(ms_buf *output, bool accounting, cli_slurm_hear hear, voi
             hear(arg, &told);
 }
 
-ms_status cli_slurm_look(const char *const *ids, int n_ids, cli_slurm_hear hear, void *arg, ms_error *err) {
+ms_status cli_slurm_look(const cli_slurm_jobs *jobs, cli_slurm_hear hear, void *arg, ms_error *err) {
     char list[MOST_IDS * (CLI_SLURM_ID_BYTES + 1)];
     cli_called got;
-    put_ids(ids, n_ids, list, sizeof(list));
-    const char *const word[] = {"squeue", "-h", "-r", "-t", "all", "-j", list, "-o", "%F|%K|%T|%r", NULL};
+    put_ids(jobs, list, sizeof(list));
+    const char *word[13] = {"squeue", "-h", "-r", "-t", "all", "-j", list, "-o", "%F|%K|%T|%r"};
+    put_cluster(word, 9, jobs->cluster);
     ms_status status = cli_call_program(&(cli_call){.words = word, .limit_s = LOOK_S}, &got, err);
     if (got.missing)
         status = fail_missing("squeue", err);
@@ -259,19 +283,21 @@ ms_status cli_slurm_look(const char *const *ids, int n_ids, cli_slurm_hear hear,
     return status;
 }
 
-ms_status cli_slurm_let_go(const char *id, ms_error *err) {
-    const char *const word[] = {"scancel", "--state=PENDING", id, NULL};
+ms_status cli_slurm_let_go(const char *cluster, const char *id, ms_error *err) {
+    const char *word[6] = {"scancel", "--state=PENDING", id};
+    put_cluster(word, 3, cluster);
     cli_called got;
     ms_status status = cli_call_program(&(cli_call){.words = word, .limit_s = LOOK_S}, &got, err);
     cli_called_free(&got);
     return status;
 }
 
-bool cli_slurm_look_back(const char *const *ids, int n_ids, cli_slurm_hear hear, void *arg) {
+bool cli_slurm_look_back(const cli_slurm_jobs *jobs, cli_slurm_hear hear, void *arg) {
     char list[MOST_IDS * (CLI_SLURM_ID_BYTES + 1)];
     cli_called got;
-    put_ids(ids, n_ids, list, sizeof(list));
-    const char *const word[] = {"sacct", "-n", "-X", "-P", "-j", list, "-o", "JobID,State", NULL};
+    put_ids(jobs, list, sizeof(list));
+    const char *word[12] = {"sacct", "-n", "-X", "-P", "-j", list, "-o", "JobID,State"};
+    put_cluster(word, 8, jobs->cluster);
     bool answered =
         cli_call_program(&(cli_call){.words = word, .limit_s = LOOK_S}, &got, NULL) == MS_OK && got.code == 0;
     if (answered)

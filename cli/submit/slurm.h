@@ -5,6 +5,14 @@
 #include "submit/asked.h"
 
 #define CLI_SLURM_ID_BYTES 24
+#define CLI_SLURM_CLUSTER_BYTES 64
+
+/* Jobs of one cluster. */
+typedef struct cli_slurm_jobs {
+    const char *cluster; /* whose numbers they are; "" = this machine's */
+    const char *id[4];   /* [n]; "" is none */
+    int n;
+} cli_slurm_jobs;
 
 typedef struct cli_slurm_order {
     const char *name, *script;
@@ -12,20 +20,24 @@ typedef struct cli_slurm_order {
     const char *folder, *log;
     const char *after; /* what it waits for, "afterok:12"; NULL = nothing. What cannot be any more ends it */
     int array;         /* tasks 1 to this; 0 = it is none */
+    /* Where it must be, because what it waits for is there; "" = wherever Slurm takes it */
+    const char *cluster;
     const cli_submit_asked *asked;
 } cli_slurm_order;
 
 /* MS_IO: one of the programs that are needed is not there; the message says what to install. */
 ms_status cli_slurm_check(ms_error *err);
 
-/* MS_IO: Slurm refuses it, or is not there; the message says why, or what to install. */
-ms_status cli_slurm_submit(const cli_slurm_order *order, char ret_id[CLI_SLURM_ID_BYTES], ms_error *err);
+/* ret_cluster: that has taken it; "" = Slurm names none. MS_IO: Slurm refuses it, or is not there; the message
+   says why, or what to install. */
+ms_status cli_slurm_submit(const cli_slurm_order *order, char ret_id[CLI_SLURM_ID_BYTES],
+                           char ret_cluster[CLI_SLURM_CLUSTER_BYTES], ms_error *err);
 
-/* ids: "" is none. What has ended already is no error. MS_IO. */
-ms_status cli_slurm_cancel(const char *const *ids, int n_ids, ms_error *err);
+/* What has ended already is no error. MS_IO. */
+ms_status cli_slurm_cancel(const cli_slurm_jobs *jobs, ms_error *err);
 
 /* Of an array the tasks that wait. MS_IO. */
-ms_status cli_slurm_let_go(const char *id, ms_error *err);
+ms_status cli_slurm_let_go(const char *cluster, const char *id, ms_error *err);
 
 typedef enum cli_slurm_state {
     CLI_SLURM_UNKNOWN, /* nobody has told */
@@ -46,9 +58,9 @@ typedef struct cli_slurm_told {
 typedef void (*cli_slurm_hear)(void *arg, const cli_slurm_told *told);
 
 /* What squeue says of them; what it has forgotten is not told. MS_IO: nobody answers. */
-ms_status cli_slurm_look(const char *const *ids, int n_ids, cli_slurm_hear hear, void *arg, ms_error *err);
+ms_status cli_slurm_look(const cli_slurm_jobs *jobs, cli_slurm_hear hear, void *arg, ms_error *err);
 
 /* What accounting says of them. False: there is none here. */
-bool cli_slurm_look_back(const char *const *ids, int n_ids, cli_slurm_hear hear, void *arg);
+bool cli_slurm_look_back(const cli_slurm_jobs *jobs, cli_slurm_hear hear, void *arg);
 
 #endif

@@ -6,7 +6,9 @@
 
 /* Numbers are counted up in $SLURM_FAKE/next, states are lines of $SLURM_FAKE/states as squeue prints them,
    and scripts are kept as ID.sh. What is called is in $SLURM_FAKE/calls. HOLD: nothing is begun; REFUSE=ID:
-   that one is not taken. DIE=N: the N-th task of an array is killed when it begins, and put back once. */
+   that one is not taken. DIE=N: the N-th task of an array is killed when it begins, and put back once. LATE=S:
+   logs are seen so many seconds after their tasks have ended. SLOW=ID: that one is not taken before
+   $SLURM_FAKE/go is there. CLUSTER: whose numbers they are. What squeue is asked is in $SLURM_FAKE/asked. */
 static const char fake_sbatch[] =
     "#!/bin/sh\n"
     "cd \"$SLURM_FAKE\" || exit 1\n"
@@ -21,18 +23,23 @@ static const char fake_sbatch[] =
     "tell() { echo \"$1|$2|$3|None\" >>states; }\n"
     "work() { # place\n"
     "    file=$(printf %s \"$log\" | sed \"s/%%/#/g; s/%j/$id/; s/%A/$id/; s/%a/$1/; s/#/%/g\")\n"
-    "    if [ -n \"$DIE\" ] && [ \"$DIE\" = \"$1\" ]; then timeout -s KILL 0.3 sh $id.sh >>\"$file\" 2>&1; "
-    "export SLURM_RESTART_COUNT=1; fi\n"
+    "    if [ -n \"$DIE\" ] && [ \"$DIE\" = \"$1\" ]; then sh $id.sh >>\"$file\" 2>&1 & p=$!; "
+    "until grep -q start \"$file\"; do sleep 0.02; done; kill -9 $p; wait $p; export SLURM_RESTART_COUNT=1; "
+    "fi\n"
+    "    seen=$file; if [ -n \"$LATE\" ]; then file=$PWD/late-$id-$1; fi\n"
     "    if SLURM_ARRAY_TASK_ID=$1 sh $id.sh >>\"$file\" 2>&1; then tell $id \"${1:-N/A}\" COMPLETED; else "
     "tell $id \"${1:-N/A}\" FAILED; fi\n"
+    "    if [ -n \"$LATE\" ]; then (sleep $LATE; mv \"$file\" \"$seen\") & fi\n"
     "}\n"
     "if [ -n \"$HOLD\" ]; then tell $id N/A PENDING\n"
     "elif [ -n \"$after\" ] && ! grep -q \"^$after|N/A|COMPLETED\" states; then tell $id \"${tasks:+1}\" "
     "CANCELLED\n"
     "elif [ -n \"$tasks\" ]; then for i in $(seq $tasks); do work $i; done\n"
     "else work ''; fi\n"
-    "echo $id\n";
-static const char fake_squeue[] = "#!/bin/sh\ncat \"$SLURM_FAKE/states\"\n";
+    "while [ \"$SLOW\" = $id ] && [ ! -e go ]; do sleep 0.02; done\n"
+    "echo \"$id${CLUSTER:+;$CLUSTER}\"\n";
+static const char fake_squeue[] =
+    "#!/bin/sh\necho \"$*\" >>\"$SLURM_FAKE/asked\"\ncat \"$SLURM_FAKE/states\"\n";
 static const char fake_scancel[] = "#!/bin/sh\n"
                                    "cd \"$SLURM_FAKE\" && echo \"scancel $*\" >>calls\n"
                                    "sed -i 's/PENDING/CANCELLED/' states 2>/dev/null || true\n";
@@ -166,6 +173,85 @@ static void ctrl_c_cancels_all_of_it(void **state) {
     shell_says("tail -n 1 fake/calls | grep -qx 'scancel 101 102 103'");
 }
 
+/* While sbatch waits for its controller, too; what it answers then is cancelled, and no more is submitted. */
+static void ctrl_c_is_heard_while_sbatch_waits(void **state) {
+    (void)state;
+    static const struct {
+        const char *slow, *option, *cancelled;
+    } cases[] = {{"101", "", "scancel 101"}, {"103", "--no-follow ", "scancel 101 102 103"}};
+    setenv("HOLD", "1", 1);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        begin_anew(NULL);
+        setenv("SLOW", cases[i].slow, 1);
+        char line[2000];
+        snprintf(line, sizeof(line),
+                 MS_CLI_PATH " submit slurm " JOB "%s slow.mkv 2>&1 & p=$!; "
+                             "until test -s fake/%s.sh; do sleep 0.02; done; kill -INT $p; sleep 0.5; "
+                             "touch fake/go; wait $p",
+                 cases[i].option, cases[i].slow);
+        const int code = test_shell(line);
+        if (code != 10 || !strstr(test_output, "cancelling as soon as sbatch answers") ||
+            !strstr(test_output, "cancelled, and what was submitted with it"))
+            fail_msg("%d: %s", code, test_output);
+        snprintf(line, sizeof(line), "tail -n 1 fake/calls | grep -qx '%s' && test ! -e slow.mkv.slurm",
+                 cases[i].cancelled);
+        shell_says(line);
+    }
+    unsetenv("SLOW");
+    unsetenv("HOLD");
+}
+
+/* A job's number is one of its cluster: another one's job of that number is left alone. */
+static void numbers_are_of_their_cluster(void **state) {
+    (void)state;
+    setenv("CLUSTER", "far", 1);
+    assert_run_works("submit slurm " JOB "--tasks 1 --sbatch=--clusters=far,near -y far.mkv");
+    shell_says("cmp want.mkv far.mkv && rm far.mkv");
+    shell_says("grep -q -- '-M far$' fake/asked && ! grep -qv -- '-M far$' fake/asked");
+    shell_says("test $(grep -c -- '^sbatch .* --clusters=far$' fake/calls) = 2"); /* array and join */
+    setenv("HOLD", "1", 1);
+    assert_run_works("submit slurm " JOB "--no-follow far.mkv");
+    assert_non_null(strstr(test_output, "squeue -M far -j 104,105,106 shows them, scancel -M far 104 105 106 "
+                                        "ends them"));
+    setenv("REFUSE", "109", 1);
+    assert_run_fails(11, "Invalid account", "submit slurm " JOB "far.mkv");
+    shell_says("tail -n 1 fake/calls | grep -qx 'scancel -M far 107 108'");
+    setenv("CLUSTER", "far; rm", 1);
+    assert_run_fails(11, "sbatch gave no job's number", "submit slurm " JOB "far.mkv");
+    unsetenv("REFUSE");
+    unsetenv("HOLD");
+    unsetenv("CLUSTER");
+}
+
+/* On a network file system Slurm may be heard before the log is seen: the task's own error is waited for. */
+static void a_log_that_comes_late_is_waited_for(void **state) {
+    (void)state;
+    setenv("LATE", "3", 1);
+    assert_run_fails(3, "a budget of 1.00 MiB is too small", "submit slurm " JOB "--tasks 1 -b 1M late.mkv");
+    unsetenv("LATE");
+    shell_says("sleep 1; rm -rf late.mkv.*"); /* what comes now */
+}
+
+/* Whoever ends first would take the other's logs away. */
+static void one_submit_of_an_output_at_a_time(void **state) {
+    (void)state;
+    setenv("HOLD", "1", 1);
+    const int code = test_shell(
+        MS_CLI_PATH
+        " submit slurm " JOB "both.mkv >first 2>&1 & p=$!; "
+        "until test -e both.mkv.slurm/in-use && test -s fake/103.sh; do sleep 0.02; done; " MS_CLI_PATH
+        " submit slurm " JOB "both.mkv 2>&1; code=$?; "
+        "kill -INT $p; wait $p; test $? = 10 && exit $code");
+    if (code != 11 ||
+        !strstr(test_output, "both.mkv.slurm: another memsafe submit of this output is being followed"))
+        fail_msg("%d: %s", code, test_output);
+    shell_says(
+        "test ! -e both.mkv.slurm/in-use && ! grep -q '^sbatch.*104' fake/calls && test ! -e fake/104.sh");
+    assert_run_works("submit slurm " JOB "--no-follow both.mkv"); /* and another one afterwards */
+    shell_says("test -d both.mkv.slurm && test ! -e both.mkv.slurm/in-use");
+    unsetenv("HOLD");
+}
+
 static void a_batch_is_an_array(void **state) {
     (void)state;
     FILE *f = fopen("jobs.jsonl", "w");
@@ -202,13 +288,19 @@ static void wrong_words_are_refused(void **state) {
     shell_says("test ! -e fake/calls");
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_cluster_makes_the_file_of_a_run, begin_anew),
         cmocka_unit_test_setup(what_is_missing_is_made, begin_anew),
         cmocka_unit_test_setup(failures_are_told, begin_anew),
         cmocka_unit_test_setup(what_slurm_refuses_leaves_nothing_there, begin_anew),
         cmocka_unit_test_setup(ctrl_c_cancels_all_of_it, begin_anew),
+        cmocka_unit_test_setup(ctrl_c_is_heard_while_sbatch_waits, begin_anew),
+        cmocka_unit_test_setup(numbers_are_of_their_cluster, begin_anew),
+        cmocka_unit_test_setup(a_log_that_comes_late_is_waited_for, begin_anew),
+        cmocka_unit_test_setup(one_submit_of_an_output_at_a_time, begin_anew),
         cmocka_unit_test_setup(a_batch_is_an_array, begin_anew),
         cmocka_unit_test_setup(wrong_words_are_refused, begin_anew),
     };
