@@ -16,6 +16,7 @@
 #include "results/run_text.h"
 #include "results/notes.h"
 #include "options/recall.h"
+#include "workers/made.h"
 #include "workers/worker_process.h"
 #include "workers/workers.h"
 
@@ -131,6 +132,8 @@ static int finish(cli_run_state *s, const cli_model_choice *model, ms_status sta
     if (s->report && r->already_finished && access(s->report, F_OK) != 0)
         cli_warn("no-report", "no report is written to %s: an earlier run did the work", s->report);
     cli_run_done_members(&s->p, r);
+    if (s->is_worker)
+        cli_made_tell(r);
     if (s->p.work == MS_RUN_WORK_SPLIT) /* which has no plan to tell them with */
         cli_show_notes(r, false);
     say_end(s, r, workers);

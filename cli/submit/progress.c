@@ -25,6 +25,13 @@ static void look_at_batch(cli_job_progress *p, const cli_job *j, ms_run_progress
     ret->eta_s = p->fraction > 0.02 ? ret->seconds * (1 - p->fraction) / p->fraction : -1;
 }
 
+/* One that was killed says nothing of it; Slurm does. */
+static bool is_at_work(const cli_task *t) {
+    const cli_events *e = &t->heard;
+    return e->starts > 0 && !e->done && e->err.code == MS_OK && t->state != CLI_SLURM_FAILED &&
+           t->state != CLI_SLURM_WAITS;
+}
+
 void cli_job_progress_look(cli_job_progress *p, const cli_job *j, ms_run_progress *ret) {
     *ret = (ms_run_progress){.stage = ms_stage_name(MS_STAGE_LOAD),
                              .seconds = ms_now_s() - p->began_s,
@@ -39,10 +46,10 @@ void cli_job_progress_look(cli_job_progress *p, const cli_job *j, ms_run_progres
         ret->frames_done = p->split_frames;
         return;
     }
+    const int64_t segment = j->asked->run.p.segment_frames;
+    p->merge.segment = segment ? segment : CLI_MERGE_SEGMENT;
     cli_merge_begin(&p->merge);
-    for (int i = 1; i + 1 < j->count; i++) {
-        const cli_events *e = &j->task[i].heard;
-        cli_merge_add(&p->merge, e, e->starts > 0 && !e->done && e->err.code == MS_OK);
-    }
+    for (int i = 1; i + 1 < j->count; i++)
+        cli_merge_add(&p->merge, &j->task[i].heard, is_at_work(&j->task[i]));
     *ret = cli_merge_end(&p->merge);
 }

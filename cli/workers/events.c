@@ -6,16 +6,28 @@
 #include "base/error.h"
 
 void cli_events_begin(cli_events *e) {
-    *e = (cli_events){.first_fraction = -1, .fraction = -1, .eta_s = -1};
+    *e = (cli_events){.begun_fraction = -1, .first_fraction = -1, .fraction = -1, .eta_s = -1};
+}
+
+static double part_between(double from, double to) {
+    return from >= 0 && from < 1 && to > from ? (to - from) / (1 - from) : 0;
+}
+
+double cli_events_worked(const cli_events *e) {
+    return part_between(e->first_fraction, e->fraction);
+}
+
+double cli_events_loaded(const cli_events *e) {
+    return part_between(e->begun_fraction, e->first_fraction);
 }
 
 /* Of what was done before, finished segments stay; the rest is little. */
 static void take_start(cli_events *e) {
     e->frames_earlier += e->frames_done;
-    e->fraction_earlier += e->fraction < 0 ? 0 : e->fraction - e->first_fraction;
+    e->fraction_earlier += cli_events_worked(e);
     e->planned = e->done = false;
     e->frames_before = e->frames_done = 0;
-    e->first_fraction = e->fraction = e->eta_s = -1;
+    e->begun_fraction = e->first_fraction = e->fraction = e->eta_s = -1;
     e->stage[0] = 0;
     ms_error_clear(&e->err);
     e->starts++;
@@ -28,7 +40,9 @@ static void take_progress(cli_events *e, const ms_json *line) {
         e->frames_done = frames > 0 ? frames : 0;
     e->fraction = ms_json_get_number(line, "fraction", -1);
     e->eta_s = ms_json_get_number(line, "eta_s", -1);
-    if (e->first_fraction < 0)
+    if (e->begun_fraction < 0)
+        e->begun_fraction = e->fraction;
+    if (e->first_fraction < 0 || (strcmp(e->stage, "load") == 0 && frames <= 0))
         e->first_fraction = e->fraction;
 }
 

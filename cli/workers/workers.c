@@ -12,16 +12,25 @@
 #include "options/options.h"
 #include "results/run_events.h"
 #include "results/run_text.h"
+#include "workers/made.h"
 #include "workers/merge.h"
 #include "workers/orders.h"
 #include "workers/said.h"
 #include "workers/worker_set.h"
+
+/* Where what one of them says goes. */
+typedef struct voice {
+    cli_said *said; /* the crew's */
+    ms_run_report made;
+    bool has_made; /* it has said so, at its end */
+} voice;
 
 typedef struct crew {
     const cli_run_state *s;
     cli_worker_set set;
     cli_merge merge;
     cli_said said;
+    voice voice[CLI_MAX_WORKERS];
     bool joins;
 } crew;
 
@@ -98,11 +107,19 @@ static ms_status follow(crew *c, ms_error *err) {
     return MS_OK;
 }
 
+static void hear(void *arg, const char *event, const ms_json *line) {
+    voice *v = arg;
+    cli_said_take(v->said, event, line);
+    v->has_made = cli_made_take(event, line, &v->made) || v->has_made;
+}
+
 static ms_status start(crew *c, const cli_device_list *l, ms_error *err) {
     cli_worker_order order[CLI_MAX_WORKERS];
     MS_TRY(cli_make_orders(&c->s->p, l, order, err));
-    for (int i = 0; i < l->count; i++)
-        MS_TRY(cli_worker_set_add(&c->set, &order[i], cli_said_take, &c->said, err));
+    for (int i = 0; i < l->count; i++) {
+        c->voice[i].said = &c->said;
+        MS_TRY(cli_worker_set_add(&c->set, &order[i], hear, &c->voice[i], err));
+    }
     return MS_OK;
 }
 
@@ -128,7 +145,22 @@ static void fill_report(const crew *c, cli_workers_report *r) {
         r->worker[i].peak_bytes = w->heard.peak_bytes;
         r->worker[i].budget_bytes = w->order.budget_bytes;
         r->worker[i].seconds = w->heard.seconds;
+        const ms_run_report *made = &c->voice[i].made;
+        if (!c->voice[i].has_made)
+            continue;
+        r->worker[i].rung = made->rung;
+        r->worker[i].planned_bytes = made->planned_bytes;
+        r->worker[i].windows = made->windows_computed;
+        memcpy(r->worker[i].stage_s, made->stage_s, sizeof(r->worker[i].stage_s));
     }
+}
+
+/* What they made, in the report of the whole. */
+static void sum_made(const crew *c, ms_run_report *r) {
+    const ms_run_report *made[CLI_MAX_WORKERS] = {NULL};
+    for (int i = 0; i < c->set.count; i++)
+        made[i] = c->voice[i].has_made ? &c->voice[i].made : NULL;
+    cli_made_sum(made, c->set.count, r);
 }
 
 static ms_status make_segments(crew *c, const cli_device_list *l, cli_workers_report *ret_workers,
@@ -204,7 +236,11 @@ static ms_status run_whole(crew *c, const cli_device_list *l, ms_run_report *r,
     MS_TRY(ms_run(&p, r, err));
     r->frames_resumed = split.frames_resumed;
     r->faces = split.faces;
-    r->stage_s[MS_STAGE_FACES] += split.stage_s[MS_STAGE_FACES];
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
+        r->stage_s[i] += split.stage_s[i];
+    r->n_notes = split.n_notes;
+    memcpy(r->note, split.note, sizeof(r->note));
+    sum_made(c, r);
     r->seconds = ms_now_s() - c->merge.began_s;
     return MS_OK;
 }
@@ -213,6 +249,7 @@ ms_status cli_workers_run(const cli_run_state *s, const cli_device_list *devices
                           cli_workers_report *ret_workers, ms_error *err) {
     static crew c;
     c = (crew){.s = s, .merge = {.began_s = ms_now_s()}, .set = {.died = tell_death, .arg = &c}};
+    c.merge.segment = s->p.segment_frames ? s->p.segment_frames : CLI_MERGE_SEGMENT;
     *ret_workers = (cli_workers_report){.count = 0};
     MS_TRY(refuse_own(&s->p, err));
     if (s->p.work != MS_RUN_WORK_PART)
@@ -222,5 +259,6 @@ ms_status cli_workers_run(const cli_run_state *s, const cli_device_list *devices
     ret_report->frames_resumable = status == MS_OK ? 0 : kept_frames(&c);
     ret_report->frames = sum_up(&c).frames_done;
     ret_report->seconds = ms_now_s() - c.merge.began_s;
+    sum_made(&c, ret_report);
     return status;
 }

@@ -26,9 +26,17 @@ void cli_workers_json(ms_buf *b, const cli_workers_report *r) {
         ms_buf_json_string(b, r->worker[i].device);
         ms_buf_printf(b,
                       ", \"frames\": %" PRId64 ", \"seconds\": %.3f, \"budget_bytes\": %" PRIu64
-                      ", \"peak_resident_bytes\": %" PRId64 ", \"problem\": ",
+                      ", \"peak_resident_bytes\": %" PRId64 ", ",
                       r->worker[i].frames, r->worker[i].seconds, r->worker[i].budget_bytes,
                       r->worker[i].peak_bytes);
+        ms_buf_json_member(b, "", "rung", ms_rung_name(r->worker[i].rung));
+        ms_buf_printf(
+            b, ", \"planned_bytes\": %" PRIu64 ", \"windows_computed\": %" PRId64 ",\n     \"stages\": {",
+            r->worker[i].planned_bytes, r->worker[i].windows);
+        for (int k = 0; k < MS_STAGE_COUNT; k++)
+            ms_buf_printf(b, "%s\"%s\": %.3f", k ? ", " : "", ms_stage_name((ms_stage)k),
+                          r->worker[i].stage_s[k]);
+        ms_buf_printf(b, "}, \"problem\": ");
         if (r->worker[i].problem[0])
             ms_buf_json_string(b, r->worker[i].problem);
         else

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "memsafe/run.h"
 #include "text/json.h"
 #include "workers/device_list.h"
 
@@ -14,6 +15,11 @@ typedef struct cli_workers_report {
         int64_t frames, peak_bytes;
         uint64_t budget_bytes; /* 0 = what it found free */
         double seconds;
+        /* Of one that ended well, else 0: what it chose and made. */
+        ms_rung rung;
+        uint64_t planned_bytes;
+        int64_t windows;
+        double stage_s[MS_STAGE_COUNT];
     } worker[CLI_MAX_WORKERS];
 } cli_workers_report;
 

@@ -43,15 +43,23 @@ static double kept_faces(const ms_job *j, int64_t frames_left) {
     return (double)(frames_left > 0 && kept > frames_left ? frames_left : kept);
 }
 
+/* As ms_part_rework() of a part; else 1. */
+static double rework(const ms_job *j) {
+    return j->forecast.rework > 0 ? j->forecast.rework : 1;
+}
+
+/* Of a part, frames are counted as they go through windows, those of others too, so that all together come to
+   the whole job. */
 static ms_eta_plan eta_plan(const ms_job *j) {
     double computed_s[MS_STAGE_COUNT], stage_s[MS_STAGE_COUNT];
+    const double again = rework(j);
     int64_t all = j->forecast.frames, before = j->frames_before, here = all - before;
     ms_eta_plan plan = {
-        .frames = here > 0 ? (double)here : 0,
-        .earlier_frames = (double)before,
+        .frames = here > 0 ? again * (double)here : 0,
+        .earlier_frames = again * (double)before,
         .kept_faces = kept_faces(j, here),
         .most_faces =
-            (double)(ms_inputs_frames_within(&j->in, all) - ms_inputs_frames_within(&j->in, before)),
+            again * (double)(ms_inputs_frames_within(&j->in, all) - ms_inputs_frames_within(&j->in, before)),
         .window_frames = (double)j->redraw.plan.window_frames,
         .steps = ms_progress_steps(&j->progress),
         .segments = (double)(ms_job_speech_segments(j, all) - ms_job_speech_segments(j, before))};
@@ -88,12 +96,12 @@ static void foresee_frames(ms_job *j) {
 static void foresee_seconds(ms_job *j) {
     ms_job_forecast *f = &j->forecast;
     const ms_run_plan *plan = &j->redraw.plan;
-    const double redrawn = (double)ms_inputs_frames_within(&j->in, f->frames);
+    const double again = rework(j), redrawn = again * (double)ms_inputs_frames_within(&j->in, f->frames);
     double computed_s[MS_STAGE_COUNT];
     for (int i = MS_STAGE_ENCODE; i <= MS_STAGE_DECODE; i++)
         f->window_s += plan->stage_s[i] * j->model->speed.ratio[plan->rung][i];
     if (f->frames > 0)
-        ms_job_predict(j, (double)f->frames, redrawn, computed_s, f->stage_s);
+        ms_job_predict(j, again * (double)f->frames, redrawn, computed_s, f->stage_s);
     if (f->frames > 0) /* what is over is known */
         f->stage_s[MS_STAGE_LOAD] += f->opening_s;
     f->total_s = ms_run_total_seconds(f->stage_s, ceil(redrawn / (double)plan->window_frames));

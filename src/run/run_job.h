@@ -72,6 +72,7 @@ typedef struct ms_job_forecast {
     double left_s; /* of that, what was still to be done then */
     /* of loading, until the plan was there: looking at files, measuring, planning; no rate predicts it */
     double opening_s;
+    double rework;        /* of a part, as ms_part_rework(); 0 = none */
     int64_t whole_frames; /* of a preview: output frames that the job would have; 0 = not known */
 } ms_job_forecast;
 

@@ -2,6 +2,7 @@
 #include "report/run_report.h"
 #include "run/inputs/key.h"
 #include "run/run_job.h"
+#include "run/threads/part.h"
 
 ms_status ms_job_open_model(ms_job *j, ms_error *err) {
     ms_model *m = j->model;
@@ -247,6 +248,10 @@ ms_status ms_job_make_plan(ms_job *j, ms_error *err) {
     note_plan(j);
     MS_TRY(open_latents(j, err));
     ms_inputs_note_model(&j->in);
+    if (p->work == MS_RUN_WORK_PART && j->store.complete) {
+        MS_TRY(ms_run_store_open_poses(&j->store, err));
+        MS_TRY(ms_part_rework(p, &j->store, j->redraw.plan.window_frames, &j->forecast.rework, err));
+    }
     ms_job_foresee(j);
     return MS_OK;
 }

@@ -83,7 +83,8 @@ ms_status ms_job_open_source(ms_job *j, int64_t pictures, ms_error *err) {
                                   .arg = j};
     MS_TRY(ms_face_stage_create(&stage, &j->from.stage, err));
     MS_TRY(ms_buffer_pool_fill(j->from.pictures, pictures, err));
-    MS_TRY(ms_run_store_open_poses(&j->store, err));
+    if (!j->store.poses) /* a part's are read when it is planned */
+        MS_TRY(ms_run_store_open_poses(&j->store, err));
     ms_frame_source_params source = {.mem = j->mem,
                                      .clip = j->in.clip,
                                      .pictures = j->from.pictures,

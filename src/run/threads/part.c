@@ -64,6 +64,59 @@ int64_t ms_part_frames(const ms_run_params *p, const ms_run_store *s, int64_t to
     return frames;
 }
 
+void ms_rework_begin(ms_rework *r, const ms_run_params *p, const ms_run_store *s, int64_t total,
+                     int64_t window) {
+    *r = (ms_rework){.p = p, .store = s, .total = total, .window = window};
+    find_part(p, ms_segments_of(total, s->segment_frames), &r->from, &r->limit);
+}
+
+/* Which segments are made together, as ms_segment_work_next() takes them. */
+static void begin_span(ms_rework *r, int64_t segment) {
+    const ms_segment_set *before = &r->store->before;
+    const int64_t left = ms_segments_of(r->total, r->store->segment_frames) - segment,
+                  most = ms_segment_span(r->p->share, left);
+    r->first = segment;
+    r->behind = segment + 1;
+    r->makes = segment >= r->from && segment < r->limit && !ms_segment_set_has(before, segment);
+    while (r->makes && r->behind < r->limit && r->behind - segment < most &&
+           !ms_segment_set_has(before, r->behind))
+        r->behind++;
+}
+
+void ms_rework_frame(ms_rework *r, const ms_pose *pose) {
+    const int64_t size = r->store->segment_frames;
+    if (ms_window_ends(r->in_window, r->window, pose))
+        r->in_window = r->open = 0;
+    if (r->frame % size == 0 && r->frame / size >= r->behind) {
+        r->open += r->makes && r->in_window > 0; /* its last window goes on */
+        begin_span(r, r->frame / size);
+        r->made += r->makes ? r->in_window : 0;
+    }
+    r->made += r->open + r->makes;
+    r->frames += r->makes;
+    r->in_window += pose->present;
+    r->frame++;
+}
+
+double ms_rework_ratio(const ms_rework *r) {
+    return r->frames > 0 ? (double)r->made / (double)r->frames : 1;
+}
+
+ms_status ms_part_rework(const ms_run_params *p, const ms_run_store *s, int64_t window, double *ret_ratio,
+                         ms_error *err) {
+    const int64_t total = ms_frame_order_frames(&s->order);
+    int64_t shown;
+    ms_pose pose;
+    ms_rework r;
+    ms_rework_begin(&r, p, s, total, window);
+    for (int64_t i = 0; i < total; i++) {
+        MS_TRY(ms_frame_order_get(&s->order, i, &shown, &pose, err));
+        ms_rework_frame(&r, &pose);
+    }
+    *ret_ratio = ms_rework_ratio(&r);
+    return MS_OK;
+}
+
 void ms_part_limit(const ms_run_params *p, int64_t total, ms_segment_work *w) {
     if (!p->parts)
         return;

@@ -49,10 +49,12 @@ static bool take(ms_segment_work *w, int64_t number) {
 }
 
 /* Near the end each takes one, so that all end at about the same time. */
+int64_t ms_segment_span(bool leased, int64_t left) {
+    return leased && left < MANY ? 1 : SPAN_OF_PART;
+}
+
 static int64_t span_at_most(const ms_segment_work *w, int64_t segments) {
-    if (!w->folder)
-        return segments;
-    return w->leases && segments - w->at < MANY ? 1 : SPAN_OF_PART;
+    return w->folder ? ms_segment_span(w->leases != NULL, segments - w->at) : segments;
 }
 
 ms_status ms_segment_work_next(ms_segment_work *w, const ms_frame_order *order, int64_t *ret_start,

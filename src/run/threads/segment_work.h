@@ -35,6 +35,10 @@ bool ms_segment_work_wants(const ms_segment_work *work, int64_t frame);
 /* The clip has come to its end; what is left are segments that begin before forward_from. */
 void ms_segment_work_end_forward(ms_segment_work *work);
 
+/* Segments of a span at most, where parts share the job. left: those of the list from there on; leased: parts
+   take what nobody else is making. */
+int64_t ms_segment_span(bool leased, int64_t left);
+
 typedef enum ms_segment_work_state {
     MS_SEGMENT_WORK_SPAN,   /* there is a next span: *ret_start is its first frame */
     MS_SEGMENT_WORK_OTHERS, /* others are making what is left: to be asked again in a while */

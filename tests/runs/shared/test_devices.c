@@ -2,7 +2,9 @@
    that of a single run. Kills in between are in tests/e2e/kill_workers. */
 #include "test.h"
 
+#include "memsafe/plan.h"
 #include "support/run_inputs.h"
+#include "text/json.h"
 
 #define FRAMES 40
 #define SPEECH_FRAMES 52
@@ -28,6 +30,55 @@ static void assert_same(const char *output) {
     shell("cmp want.mkv %s && rm %s && test ! -e %s.memsafe", output, output, output);
 }
 
+static ms_json_doc *read_json(const char *path) {
+    static char text[1 << 20];
+    ms_json_doc *doc = NULL;
+    ms_error err;
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    const size_t n = fread(text, 1, sizeof(text), f);
+    fclose(f);
+    assert_ms_ok(ms_json_parse(NULL, text, n, &doc, &err), &err);
+    return doc;
+}
+
+static double number(const ms_json *object, const char *name) {
+    return ms_json_get_number(object, name, -1);
+}
+
+/* What the workers did and why, not what the process did that joins. */
+static void assert_report_is_of_the_workers(const char *path, int workers) {
+    ms_json_doc *doc = read_json(path);
+    const ms_json *r = ms_json_root(doc), *seconds = ms_json_get(r, "seconds"),
+                  *planned = ms_json_get(r, "planned_seconds"), *worker = ms_json_get(r, "workers");
+    static const char *const some[] = {"planned_bytes", "weight_bytes", "arena_bytes", "windows_computed",
+                                       "planned_window_s"};
+    for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++)
+        if (!(number(r, some[i]) > 0))
+            fail_msg("%s: %s is %g", path, some[i], number(r, some[i]));
+    for (int i = 0; i < MS_STAGE_COUNT; i++)
+        if (!(number(seconds, ms_stage_name((ms_stage)i)) > 0 || i == MS_STAGE_FACES) ||
+            !(number(planned, ms_stage_name((ms_stage)i)) > 0 || i == MS_STAGE_FACES))
+            fail_msg("%s: no time for %s", path, ms_stage_name((ms_stage)i));
+    assert_true(number(planned, "total") > 0);
+    assert_string_equal(ms_json_get_text(r, "rung"), "full");
+    assert_true(ms_json_get_text(r, "tier_reason")[0] && ms_json_get_text(r, "budget_reason")[0]);
+    assert_true(ms_json_get(r, "layouts")->count > 0);
+    assert_int_equal(worker->count, workers);
+    double peak = 0, windows = 0, denoising_s = 0;
+    for (int i = 0; i < workers; i++) {
+        const ms_json *w = ms_json_at(worker, (uint32_t)i);
+        peak += number(w, "peak_resident_bytes");
+        windows += number(w, "windows_computed");
+        denoising_s += number(ms_json_get(w, "stages"), "denoise");
+        assert_string_equal(ms_json_get_text(w, "rung"), "full");
+    }
+    assert_true(number(r, "peak_resident_bytes") >= peak && peak > 0);
+    assert_true(number(r, "windows_computed") == windows);
+    assert_true(fabs(number(seconds, "denoise") - denoising_s) < 0.01);
+    ms_json_doc_destroy(&doc);
+}
+
 static void workers_make_the_same_file(void **state) {
     (void)state;
     assert_run_works("run " JOB "want.mkv");
@@ -36,8 +87,38 @@ static void workers_make_the_same_file(void **state) {
     assert_non_null(strstr(test_output, "two.mkv: 54 frames of 160x144"));
     assert_same("two.mkv");
     shell("grep -q '\"workers\": .{\"device\": \"cpu\", \"frames\": ' workers.json");
+    assert_report_is_of_the_workers("workers.json", 2);
+    shell("grep -q '\"notes\": .{\"code\"' workers.json");
     assert_run_works("run " JOB "--device cpu,remote,cpu -b 2G -q three.mkv");
     assert_same("three.mkv");
+    assert_run_works("run " JOB "--device cpu:4 -q four.mkv");
+    assert_same("four.mkv");
+}
+
+/* In its first windows: its segment is made by the others. */
+static void a_device_is_lost_in_mid_run(void **state) {
+    (void)state;
+    setenv("MEMSAFE_REMOTE_LOSE_AFTER", "9000", 1);
+    assert_run_works("run " JOB "--device cpu,remote lost.mkv 2>&1");
+    unsetenv("MEMSAFE_REMOTE_LOSE_AFTER");
+    assert_non_null(strstr(test_output, "the worker on remote ended: "));
+    assert_non_null(strstr(test_output, "device lost; the others go on"));
+    assert_same("lost.mkv");
+}
+
+/* Windows across the ends of segments are made by both neighbours: the bar knows. */
+static void the_bar_goes_with_the_frames(void **state) {
+    (void)state;
+    const double total = 30, in_work = 18; /* of both: a segment, and what waits to be written */
+    assert_run_works("run " JOB
+                     "--steps 1 --segment 3 --frames 30 --device cpu:2 --progress json bar.mkv 2>&1");
+    for (const char *at = test_output; (at = strstr(at, "\"fraction\": ")) != NULL; at++) {
+        const char *done = strstr(at, "\"frames_done\": ");
+        const double fraction = atof(at + 12), frames = done ? atof(done + 15) : total;
+        if (fraction > (frames + in_work) / total)
+            fail_msg("%g of the work with %g of %g frames", fraction, frames, total);
+    }
+    shell("rm bar.mkv");
 }
 
 static int count(const char *text, const char *what) {
@@ -66,6 +147,7 @@ static void several_devices_tell_one_run(void **state) {
     assert_same("told.mkv");
     assert_run_works("split " JOB "told.mkv");
     assert_run_works("run --part auto --device cpu:2 --report part.json told.mkv");
+    assert_report_is_of_the_workers("part.json", 2);
     shell("grep -q '\"width\": 160, \"height\": 144, \"fps\": 25' part.json && "
           "grep -q '\"frames\": 54,' part.json && grep -q '\"rung\": \"full\"' part.json");
     assert_non_null(strstr(test_output, "of told.mkv this makes up to 54 frames of 160x144"));
@@ -215,6 +297,18 @@ static void a_killed_split_says_how_to_go_on(void **state) {
 }
 #endif
 
+/* The C kernels are slow: a short part always, all of a job at length. */
+static void a_part_by_the_c_kernels(void **state) {
+    (void)state;
+    assert_run_works("run " JOB "--steps 1 --frames 9 want-c.mkv");
+    assert_run_works("split " JOB "--steps 1 --frames 9 c.mkv");
+    setenv("MEMSAFE_ISA", "c", 1);
+    assert_run_works("run --part 1/1 c.mkv");
+    unsetenv("MEMSAFE_ISA");
+    assert_run_works("join c.mkv");
+    shell("cmp want-c.mkv c.mkv && rm want-c.mkv c.mkv");
+}
+
 /* The last segment's failure is heard of, though no frame is left to be handed on: it waits for nobody. */
 static void a_part_that_cannot_write_ends(void **state) {
     (void)state;
@@ -274,6 +368,8 @@ int main(int argc, char **argv) {
         cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(workers_make_the_same_file),
+        cmocka_unit_test(a_device_is_lost_in_mid_run),
+        cmocka_unit_test(the_bar_goes_with_the_frames),
         cmocka_unit_test(several_devices_tell_one_run),
         cmocka_unit_test(what_is_kept_is_counted),
         cmocka_unit_test(a_worker_that_cannot_work_stops_nobody),
@@ -284,6 +380,7 @@ int main(int argc, char **argv) {
 #if MS_HAVE_ONNX
         cmocka_unit_test(a_killed_split_says_how_to_go_on),
 #endif
+        cmocka_unit_test(a_part_by_the_c_kernels),
         cmocka_unit_test(a_part_that_cannot_write_ends),
         cmocka_unit_test(wrong_words_are_refused),
         cmocka_unit_test(a_hostile_command_does_little),
