@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "support/media/segment.h"
 #include "support/run_inputs.h"
 
 #define FRAMES 40 /* of the clip; the speech asks for more, so that it is gone through more than once */
@@ -264,6 +265,55 @@ static void what_does_not_belong_together_is_not_joined(void **state) {
     }
 }
 
+static void another_version(segment_head *head) {
+    head->job[0] ^= 1; /* the version is part of the job's key, whose hash this is */
+}
+
+static void another_format(segment_head *head) {
+    memcpy(head->magic, "MSPACK1", sizeof(head->magic));
+}
+
+static void edit_head(const char *path, void (*edit)(segment_head *)) {
+    static uint8_t data[1 << 20];
+    segment_head head;
+    FILE *f = fopen(path, "r+");
+    assert_non_null(f);
+    const size_t n = fread(data, 1, sizeof(data), f);
+    assert_true(n > sizeof(head) && n < sizeof(data));
+    memcpy(&head, data, sizeof(head));
+    edit(&head);
+    memcpy(data, &head, sizeof(head));
+    segment_repair(data, n);
+    rewind(f);
+    assert_int_equal(fwrite(data, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void nothing(segment_head *head) {
+    (void)head;
+}
+
+/* Whole, with all checksums right, but of another version of this program or of the format. */
+static void a_segment_of_another_version_is_not_joined(void **state) {
+    (void)state;
+    static const struct {
+        void (*edit)(segment_head *);
+        const char *said;
+    } kinds[] = {{another_version, "version.mkv.memsafe/segment-000001 is of another job"},
+                 {another_format, "version.mkv.memsafe/segment-000001 is damaged"}};
+    ms_run_params p = job("version.mkv");
+    split(p);
+    make(p, NULL, 0);
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        edit_head("version.mkv.memsafe/segment-000001", kinds[i].edit);
+        assert_refused(p, MS_RUN_WORK_JOIN, MS_DAMAGED, kinds[i].said);
+        assert_false(test_exists("version.mkv"));
+        make(p, NULL, 0);
+    }
+    edit_head("version.mkv.memsafe/segment-000001", nothing); /* which is good */
+    assert_joined(p, "want.mkv");
+}
+
 /* A part looks at the segments that it is to make; what others left it counts by their names, and leaves. */
 static void a_part_looks_at_its_own_segments(void **state) {
     (void)state;
@@ -374,6 +424,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(found_faces_and_ranges_are_made_in_parts),
 #endif
         cmocka_unit_test(what_does_not_belong_together_is_not_joined),
+        cmocka_unit_test(a_segment_of_another_version_is_not_joined),
         cmocka_unit_test(a_part_looks_at_its_own_segments),
         cmocka_unit_test(parts_have_the_precision_of_the_split),
         cmocka_unit_test(a_copy_of_the_model_is_the_same),
