@@ -4,8 +4,8 @@
 
 #include "base/error.h"
 
-/* A log may be seen later than Slurm's word, on a network file system: what is added to it soon, for each look
-   asks the server; that there is one when the folder is looked at anew. */
+/* A log may be seen later than Slurm's word, on a network file system: what is added to it soon, for each
+   look asks the server; that there is one when the folder is looked at anew. */
 #define LOG_LATE_S 6
 #define LOG_MISSING_S 60
 /* Not in squeue, nor in accounting: for so long it may be on its way from one to the other. */

@@ -10,7 +10,8 @@
    let go. MS_IO: another process is at work with it, or it cannot be made. */
 ms_status cli_log_folder_take(const char *folder, const char *shown, int *ret_lock, ms_error *err);
 
-/* lock: -1 = none. goes: the folder too, when nothing else is in it; else tasks may still begin to write there. */
+/* lock: -1 = none. goes: the folder too, when nothing else is in it; else tasks may still begin to write
+   there. */
 void cli_log_folder_let_go(const char *folder, int lock, bool goes);
 
 /* A network file system's client remembers for a while what is not in a folder: it asks again when it has

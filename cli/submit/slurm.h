@@ -28,8 +28,8 @@ typedef struct cli_slurm_order {
 /* MS_IO: one of the programs that are needed is not there; the message says what to install. */
 ms_status cli_slurm_check(ms_error *err);
 
-/* ret_cluster: that has taken it; "" = Slurm names none. MS_IO: Slurm refuses it, or is not there; the message
-   says why, or what to install. */
+/* ret_cluster: that has taken it; "" = Slurm names none. MS_IO: Slurm refuses it, or is not there; the
+   message says why, or what to install. */
 ms_status cli_slurm_submit(const cli_slurm_order *order, char ret_id[CLI_SLURM_ID_BYTES],
                            char ret_cluster[CLI_SLURM_CLUSTER_BYTES], ms_error *err);
 

@@ -33,8 +33,8 @@ typedef struct cli_events {
 
 void cli_events_begin(cli_events *events);
 
-/* Of the work that was left when it began, reading the model aside: how much it has done; of reading the model
-   how much of all that it would do by itself, as far as it has come. 0 = not known. */
+/* Of the work that was left when it began, reading the model aside: how much it has done; of reading the
+   model how much of all that it would do by itself, as far as it has come. 0 = not known. */
 double cli_events_worked(const cli_events *events);
 double cli_events_loaded(const cli_events *events);
 

@@ -24,8 +24,8 @@ static double least(double a, double b) {
     return a < b ? a : b;
 }
 
-/* Each tells how far the job would be by its own work; together they are farther. What a dead one has begun is
-   made again by another. */
+/* Each tells how far the job would be by its own work; together they are farther. What a dead one has begun
+   is made again by another. */
 void cli_merge_add(cli_merge *m, const cli_events *e, bool alive) {
     const bool lost = !alive && !e->done;
     const int64_t earlier = whole_frames(m, e->frames_earlier),

@@ -6,8 +6,8 @@
 
 /* Numbers are counted up in $SLURM_FAKE/next, states are lines of $SLURM_FAKE/states as squeue prints them,
    and scripts are kept as ID.sh. What is called is in $SLURM_FAKE/calls. HOLD: nothing is begun; REFUSE=ID:
-   that one is not taken. DIE=N: the N-th task of an array is killed when it begins, and put back once. LATE=S:
-   logs are seen so many seconds after their tasks have ended. SLOW=ID: that one is not taken before
+   that one is not taken. DIE=N: the N-th task of an array is killed when it begins, and put back once.
+   LATE=S: logs are seen so many seconds after their tasks have ended. SLOW=ID: that one is not taken before
    $SLURM_FAKE/go is there. CLUSTER: whose numbers they are. What squeue is asked is in $SLURM_FAKE/asked. */
 static const char fake_sbatch[] =
     "#!/bin/sh\n"
