@@ -1,5 +1,6 @@
 /* One bar over several workers: a job of segments is gone through with a clock that is counted, each worker
-   with the estimate that it would have, and what it says is put together. And what they made, in one report. */
+   with the estimate that it would have, and what it says is put together. And what they made, in one
+   report. */
 #include "test.h"
 
 #include "predict/eta.h"
