@@ -209,6 +209,7 @@ static int run_as(cli_run_state *s, ms_run_work work, const cli_worker_order *or
     s->p.cancelled = cli_interrupted;
     cli_catch_signals();
     ms_status status = work_on(s, &model, &report, &workers, &err);
+    s->p.arg = NULL; /* the view ends with this call */
     return finish(s, &model, status, &report, &workers, &err);
 }
 
