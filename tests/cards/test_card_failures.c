@@ -7,7 +7,7 @@
  * Kernels compute nothing here (MEMSAFE_SIMT_SKIP): it is the host's side that is tested, and thousands
  * of runs take minutes; once more with graphs, and with streamed weights. Samples where they do compute are
  * in test_card_run.c. By default a part of all events; MEMSAFE_SIMT_LONG=1 (make check-simt) goes through
- * every one.
+ * every one, and through a third with graphs and with streamed weights.
  */
 #include "test.h"
 
