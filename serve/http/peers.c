@@ -45,14 +45,15 @@ void peer_notify(void *arg, struct MHD_Connection *connection, void **context,
     http *h = arg;
     pthread_mutex_lock(&h->peers_lock);
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        const union MHD_ConnectionInfo *fd =
+        /* libmicrohttpd may give both answers in one place: each is taken before the other is asked for. */
+        const union MHD_ConnectionInfo *info =
             MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-        const union MHD_ConnectionInfo *from =
-            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-        peer *p = fd && from ? malloc(sizeof(*p)) : NULL;
+        const int fd = info ? (int)info->connect_fd : -1;
+        info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        peer *p = fd >= 0 && info ? malloc(sizeof(*p)) : NULL;
         if (p) {
-            *p = (peer){.fd = (int)fd->connect_fd,
-                        .address = address_hash(h, from->client_addr),
+            *p = (peer){.fd = fd,
+                        .address = address_hash(h, info->client_addr),
                         .since_s = ms_now_s(),
                         .next = h->peers};
             h->peers = *context = p;
