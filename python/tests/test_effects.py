@@ -121,7 +121,8 @@ def test_a_resolution_that_does_not_fit_is_lowered_where_it_may_be(clip: Any, sp
             report = frames.report
             assert report.wanted_resolution == 256 and report.resolution in (128, 192)
         av = pytest.importorskip("av")
-        model.lipsync(clip, speech, tmp_path / "out.mkv", codec="ffv1", audio_out="none", allow_downscale=True, **options)
+        # What the process holds by now may leave room for more pixels than before.
+        report = model.lipsync(clip, speech, tmp_path / "out.mkv", codec="ffv1", audio_out="none", allow_downscale=True, **options)
         with av.open(str(tmp_path / "out.mkv")) as file:
             tags = {name.lower(): value for name, value in file.metadata.items()}
         assert f" {report.resolution} px, " in tags["comment"]
