@@ -46,23 +46,16 @@ static ms_status linear(trial *t) {
     return run_linear(t, &a);
 }
 
-static ms_status linear_normalised(trial *t) {
-    const ms_weight_shape shape = {
-        .layout = MS_LAYOUT_PANEL, .n = 40, .c_in = 56, .kernel_h = 1, .kernel_w = 1, .groups = 1};
-    ms_linear_args a = {
-        .src = {values(t, 2, 33, 40), values(t, 2, 33, 16)}, .n_src = 2, .dst = output(t, 2, 33, 40)};
-    a.weight = ms_trial_weight(t, &shape);
-    a.prologue = prologue(t, 2, 56, 1);
-    return run_linear(t, &a);
-}
-
-/* Both read in place. */
+/* Normalised they are copied, else both are read in place. */
 static ms_status linear_two(trial *t) {
+    const bool normalised = t->of[0];
     const ms_weight_shape shape = {
         .layout = MS_LAYOUT_PANEL, .n = 40, .c_in = 56, .kernel_h = 1, .kernel_w = 1, .groups = 1};
     ms_linear_args a = {
         .src = {values(t, 2, 33, 40), values(t, 2, 33, 16)}, .n_src = 2, .dst = output(t, 2, 33, 40)};
     a.weight = ms_trial_weight(t, &shape);
+    if (normalised)
+        a.prologue = prologue(t, 2, 56, 1);
     return run_linear(t, &a);
 }
 
@@ -237,8 +230,10 @@ static float scale_of(int dim) {
     return dim <= 40 ? 0.158f : dim <= 64 ? 0.125f : dim <= 80 ? 0.112f : dim <= 160 ? 0.079f : 0.0442f;
 }
 
-static ms_status attention(trial *t, int heads, int dim, int64_t q_tokens, int64_t kv_tokens) {
-    const int64_t width = heads * dim;
+/* Heads, their size, tokens of queries, of keys and values. */
+static ms_status attention(trial *t) {
+    const int heads = t->of[0], dim = t->of[1];
+    const int64_t width = heads * dim, q_tokens = t->of[2], kv_tokens = t->of[3];
     ms_attention_args a = {.q = ms_trial_values(t, 2 * q_tokens * width),
                            .k = ms_trial_values(t, 2 * kv_tokens * width),
                            .v = ms_trial_values(t, 2 * kv_tokens * width),
@@ -258,46 +253,10 @@ static ms_status attention(trial *t, int heads, int dim, int64_t q_tokens, int64
     return run_attention(t, &a);
 }
 
-static ms_status attention_40(trial *t) {
-    return attention(t, 2, 40, 70, 91);
-}
-
-static ms_status attention_64(trial *t) {
-    return attention(t, 2, 64, 33, 50);
-}
-
-static ms_status attention_80(trial *t) {
-    return attention(t, 2, 80, 65, 65);
-}
-
-static ms_status attention_160(trial *t) {
-    return attention(t, 1, 160, 40, 70);
-}
-
-static ms_status attention_512(trial *t) {
-    return attention(t, 1, 512, 35, 67);
-}
-
-static ms_status attention_128(trial *t) {
-    return attention(t, 1, 128, 35, 66);
-}
-
-/* Heads that tensor cores do not take, of each size that the kernel for all has, and in slices. */
-static ms_status attention_36(trial *t) {
-    return attention(t, 2, 36, 33, 65);
-}
-
-static ms_status attention_100(trial *t) {
-    return attention(t, 1, 100, 33, 65);
-}
-
-static ms_status attention_516(trial *t) {
-    return attention(t, 1, 516, 5, 67);
-}
-
-/* Over 16 frames at every one of some pixels. */
-static ms_status temporal(trial *t, int heads, int dim) {
+/* Heads and their size, over 16 frames at every one of some pixels. */
+static ms_status temporal(trial *t) {
     enum { FRAMES = 16, PIXELS = 9 };
+    const int heads = t->of[0], dim = t->of[1];
     const int64_t width = heads * dim, count = FRAMES * PIXELS * width;
     const int64_t stride[3] = {count, width, PIXELS * width};
     ms_attention_args a = {.q = ms_trial_values(t, count),
@@ -317,26 +276,6 @@ static ms_status temporal(trial *t, int heads, int dim) {
                            .head_dim = dim,
                            .scale = scale_of(dim)};
     return run_attention(t, &a);
-}
-
-static ms_status temporal_40(trial *t) {
-    return temporal(t, 2, 40);
-}
-
-static ms_status temporal_64(trial *t) {
-    return temporal(t, 1, 64);
-}
-
-static ms_status temporal_80(trial *t) {
-    return temporal(t, 2, 80);
-}
-
-static ms_status temporal_128(trial *t) {
-    return temporal(t, 1, 128);
-}
-
-static ms_status temporal_160(trial *t) {
-    return temporal(t, 1, 160);
 }
 
 /* ---- norms ---- */
@@ -372,7 +311,9 @@ static ms_status norm_apply(trial *t) {
     return t->status == MS_OK ? t->dev->kernels->norm_apply(t->queue, &a) : t->status;
 }
 
-static ms_status layer_norm(trial *t, int64_t channels) {
+/* So many channels. */
+static ms_status layer_norm(trial *t) {
+    const int64_t channels = t->of[0];
     ms_layer_norm_args a = {.src = values(t, 3, 19, channels),
                             .dst = output(t, 3, 19, channels),
                             .gamma = ms_trial_floats(t, channels, 1, 0.25f),
@@ -382,14 +323,6 @@ static ms_status layer_norm(trial *t, int64_t channels) {
                             .position_rows = 2,
                             .outer_first = 1};
     return t->status == MS_OK ? t->dev->kernels->layer_norm(t->queue, &a) : t->status;
-}
-
-static ms_status layer_norm_even(trial *t) {
-    return layer_norm(t, 72);
-}
-
-static ms_status layer_norm_odd(trial *t) {
-    return layer_norm(t, 71);
 }
 
 /* ---- element by element ---- */
@@ -509,52 +442,53 @@ static ms_status check_finite(trial *t) {
 }
 
 const self_case ms_self_cases[] = {
-    {"linear", linear, 16, 0, false},
-    {"linear, normalised", linear_normalised, 32, 0, false},
-    {"linear, GEGLU", linear_geglu, 32, 0, false},
-    {"linear, two sources", linear_two, 16, 0, false},
-    {"linear, many rows", linear_many_rows, 16, 0, false},
-    {"convolution", conv_plain, 16, 128, false},
-    {"convolution, normalised", conv_normalised, 32, 128, false},
-    {"convolution, strided", conv_strided, 16, 128, false},
-    {"convolution, enlarged", conv_enlarged, 16, 128, false},
-    {"convolution, few channels", conv_few_channels, 16, 128, false},
-    {"convolution, depthwise", conv_depthwise, 16, 128, false},
-    {"convolution, two sources", conv_two, 16, 128, false},
-    {"convolution, many rows", conv_many_rows, 16, 0, false},
-    {"convolution, stripe", conv_stripe, 16, 128, false},
-    {"convolution, enlarged stripe", conv_stripe_enlarged, 32, 128, false},
-    {"convolution, grouped", conv_grouped, 16, 0, false},
-    {"convolution, small groups", conv_small_groups, 16, 0, false},
-    {"attention, 40", attention_40, 32, 0, false},
-    {"attention, 64", attention_64, 32, 0, false},
-    {"attention, 80", attention_80, 32, 0, false},
-    {"attention, 160", attention_160, 32, 0, false},
-    {"attention, 512", attention_512, 32, 0, false},
-    {"attention, 128", attention_128, 32, 0, false},
-    {"attention, 36", attention_36, 32, 0, false},
-    {"attention, 100", attention_100, 32, 0, false},
-    {"attention, 516", attention_516, 32, 0, false},
-    {"attention, temporal", temporal_40, 32, 0, false},
-    {"attention, temporal 64", temporal_64, 32, 0, false},
-    {"attention, temporal 80", temporal_80, 32, 0, false},
-    {"attention, temporal 128", temporal_128, 32, 0, false},
-    {"attention, temporal 160", temporal_160, 32, 0, false},
-    {"group norm", group_norm, 16, 0, false},
-    {"norm applied", norm_apply, 16, 0, false},
-    {"layer norm", layer_norm_even, 16, 0, false},
-    {"layer norm, odd", layer_norm_odd, 16, 0, false},
-    {"two operands", binary, 4, 0, false},
-    {"one operand", unary, 4, 0, false},
-    {"pooling", pool, 4, 0, false},
-    {"resize", resize, 0, 0, false},
-    {"copy", copy, 0, 0, false},
-    {"noise", noise, 64, 0, true},
-    {"posterior", posterior, 64, 0, true},
-    {"rescale", rescale, 64, 0, true},
-    {"guidance", guide, 64, 0, true},
-    {"DDIM", ddim, 64, 0, true},
-    {"check of finite values", check_finite, 0, 0, true},
+    {.family = "linear", .run = linear, .units = 16},
+    {.family = "linear, normalised", .run = linear_two, .units = 32, .of = {true}},
+    {.family = "linear, GEGLU", .run = linear_geglu, .units = 32},
+    {.family = "linear, two sources", .run = linear_two, .units = 16, .of = {false}},
+    {.family = "linear, many rows", .run = linear_many_rows, .units = 16},
+    {.family = "convolution", .run = conv_plain, .units = 16, .float_units = 128},
+    {.family = "convolution, normalised", .run = conv_normalised, .units = 32, .float_units = 128},
+    {.family = "convolution, strided", .run = conv_strided, .units = 16, .float_units = 128},
+    {.family = "convolution, enlarged", .run = conv_enlarged, .units = 16, .float_units = 128},
+    {.family = "convolution, few channels", .run = conv_few_channels, .units = 16, .float_units = 128},
+    {.family = "convolution, depthwise", .run = conv_depthwise, .units = 16, .float_units = 128},
+    {.family = "convolution, two sources", .run = conv_two, .units = 16, .float_units = 128},
+    {.family = "convolution, many rows", .run = conv_many_rows, .units = 16},
+    {.family = "convolution, stripe", .run = conv_stripe, .units = 16, .float_units = 128},
+    {.family = "convolution, enlarged stripe", .run = conv_stripe_enlarged, .units = 32, .float_units = 128},
+    {.family = "convolution, grouped", .run = conv_grouped, .units = 16},
+    {.family = "convolution, small groups", .run = conv_small_groups, .units = 16},
+    {.family = "attention, 40", .run = attention, .units = 32, .of = {2, 40, 70, 91}},
+    {.family = "attention, 64", .run = attention, .units = 32, .of = {2, 64, 33, 50}},
+    {.family = "attention, 80", .run = attention, .units = 32, .of = {2, 80, 65, 65}},
+    {.family = "attention, 160", .run = attention, .units = 32, .of = {1, 160, 40, 70}},
+    {.family = "attention, 512", .run = attention, .units = 32, .of = {1, 512, 35, 67}},
+    {.family = "attention, 128", .run = attention, .units = 32, .of = {1, 128, 35, 66}},
+    /* Heads that tensor cores do not take, of each size that the kernel for all has, and in slices. */
+    {.family = "attention, 36", .run = attention, .units = 32, .of = {2, 36, 33, 65}},
+    {.family = "attention, 100", .run = attention, .units = 32, .of = {1, 100, 33, 65}},
+    {.family = "attention, 516", .run = attention, .units = 32, .of = {1, 516, 5, 67}},
+    {.family = "attention, temporal", .run = temporal, .units = 32, .of = {2, 40}},
+    {.family = "attention, temporal 64", .run = temporal, .units = 32, .of = {1, 64}},
+    {.family = "attention, temporal 80", .run = temporal, .units = 32, .of = {2, 80}},
+    {.family = "attention, temporal 128", .run = temporal, .units = 32, .of = {1, 128}},
+    {.family = "attention, temporal 160", .run = temporal, .units = 32, .of = {1, 160}},
+    {.family = "group norm", .run = group_norm, .units = 16},
+    {.family = "norm applied", .run = norm_apply, .units = 16},
+    {.family = "layer norm", .run = layer_norm, .units = 16, .of = {72}},
+    {.family = "layer norm, odd", .run = layer_norm, .units = 16, .of = {71}},
+    {.family = "two operands", .run = binary, .units = 4},
+    {.family = "one operand", .run = unary, .units = 4},
+    {.family = "pooling", .run = pool, .units = 4},
+    {.family = "resize", .run = resize},
+    {.family = "copy", .run = copy},
+    {.family = "noise", .run = noise, .units = 64, .float_only = true},
+    {.family = "posterior", .run = posterior, .units = 64, .float_only = true},
+    {.family = "rescale", .run = rescale, .units = 64, .float_only = true},
+    {.family = "guidance", .run = guide, .units = 64, .float_only = true},
+    {.family = "DDIM", .run = ddim, .units = 64, .float_only = true},
+    {.family = "check of finite values", .run = check_finite, .float_only = true},
 };
 
 const int ms_n_self_cases = (int)(sizeof(ms_self_cases) / sizeof(ms_self_cases[0]));

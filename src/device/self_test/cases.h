@@ -14,6 +14,7 @@ typedef struct self_case {
     /* the same of float32, where the processor's own sums are less exact (Winograd); 0 = units */
     double float_units;
     bool float_only; /* its operands are float32 whatever the networks keep */
+    int of[4];       /* its sizes, where run() serves several cases */
 } self_case;
 
 extern const self_case ms_self_cases[];

@@ -15,6 +15,7 @@ static ms_status run_one(const self_case *c, ms_device *dev, ms_dtype given, ms_
                          float **ret_values, int64_t *ret_count, uint64_t *ret_hash, bool *ret_differs) {
     trial t;
     ms_status status = ms_trial_begin(&t, dev, given, kept, seed);
+    t.of = c->of;
     if (status == MS_OK)
         status = c->run(&t);
     if (status == MS_OK)

@@ -14,6 +14,7 @@ typedef struct trial {
     ms_dtype given; /* type of the activations' values */
     ms_dtype dtype; /* type that they are kept in: float32 on the processor, `given` on the device */
     uint64_t seed;
+    const int *of; /* the case's sizes (self_case) */
     ms_status status;
     void *block[TRIAL_BLOCKS], *staging[TRIAL_BLOCKS];
     int blocks, stagings;
