@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "commands/commands.h"
 #include "files/new_file.h"
+#include "files/same_file.h"
 #include "text/json.h"
 
 #define LINE_BYTES (64 << 10)
@@ -240,11 +241,9 @@ static ms_status take_video(cli_batch_list *l, const cli_run_state *common, cons
 
 static ms_status read_folder(cli_batch_list *l, const cli_run_state *common, ms_error *err) {
     struct dirent **names = NULL;
-    struct stat from, to;
     if (!common->p.output)
         return ms_fail(err, MS_INVALID_ARGUMENT, "of a folder the results need another: -o DIR");
-    if (stat(l->path, &from) == 0 && stat(common->p.output, &to) == 0 && from.st_dev == to.st_dev &&
-        from.st_ino == to.st_ino)
+    if (ms_same_file(l->path, common->p.output))
         return ms_fail(err, MS_INVALID_ARGUMENT,
                        "-o %s is the folder of the clips: its results would be clips of the next run; name "
                        "another",

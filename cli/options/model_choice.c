@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "console/console.h"
+#include "files/same_file.h"
 #include "options/demo_model.h"
 #include "options/options.h"
 
@@ -34,20 +35,15 @@ static bool is_model(const char *dir, cli_model_need need) {
     return has_file(dir, configs) && has_file(dir, weights);
 }
 
-static bool same_folder(const char *a, const char *b) {
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
 static void add(cli_models *m, const char *path, cli_model_need need) {
     char demo[CLI_PATH_BYTES];
     if (!is_model(path, need))
         return;
-    if (cli_demo_model(demo, sizeof(demo), NULL) == MS_OK && same_folder(path, demo))
+    if (cli_demo_model(demo, sizeof(demo), NULL) == MS_OK && ms_same_file(path, demo))
         return;
     int listed = m->count < CLI_MODELS_MAX ? m->count : CLI_MODELS_MAX;
     for (int i = 0; i < listed; i++)
-        if (same_folder(path, m->path[i]))
+        if (ms_same_file(path, m->path[i]))
             return;
     if (m->count < CLI_MODELS_MAX)
         snprintf(m->path[m->count], CLI_PATH_BYTES, "%s", path);

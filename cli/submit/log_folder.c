@@ -11,18 +11,13 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "files/same_file.h"
 
 #define TRIES 5 /* whoever had it may take it away meanwhile */
 
 static bool name_in(const char *folder, const char *file, char path[PATH_MAX]) {
     const int n = snprintf(path, PATH_MAX, "%s/%s", folder, file);
     return n > 0 && n < PATH_MAX;
-}
-
-/* Still the file of that name. */
-static bool is_there(int fd, const char *path) {
-    struct stat a, b;
-    return fstat(fd, &a) == 0 && lstat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 ms_status cli_log_folder_take(const char *folder, const char *shown, int *ret_lock, ms_error *err) {
@@ -43,7 +38,7 @@ ms_status cli_log_folder_take(const char *folder, const char *shown, int *ret_lo
             close(fd);
             return ms_fail(err, MS_IO, "%s: another memsafe submit of this output is being followed", shown);
         }
-        if (is_there(fd, path)) {
+        if (ms_is_named(fd, path)) {
             *ret_lock = fd;
             return MS_OK;
         }

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "files/same_file.h"
 
 #define SUFFIX ".memsafe"
 
@@ -21,8 +22,7 @@ static ms_status refuse_file(const ms_job_folder *f, const char *name, const cha
 }
 
 bool ms_job_folder_is_there(const ms_job_folder *f) {
-    struct stat a, b;
-    return fstat(f->fd, &a) == 0 && lstat(f->path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    return ms_is_named(f->fd, f->path);
 }
 
 static ms_status open_there(ms_job_folder *f, ms_error *err) {
