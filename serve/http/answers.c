@@ -235,13 +235,17 @@ http_result answer_problem(request *r) {
 
 /* ---- files ---- */
 
+static bool is_plain(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 /* The name as it is, by RFC 8187. */
 static void write_whole_name(char *ret, size_t bytes, const char *name, size_t length, const char *end) {
     static const char hex[] = "0123456789ABCDEF";
     size_t n = (size_t)snprintf(ret, bytes, "; filename*=UTF-8''");
     for (size_t i = 0; i < length && n + 4 < bytes; i++) {
         const unsigned char c = (unsigned char)name[i];
-        if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || strchr("-._~", c)) {
+        if (is_plain(name[i]) || strchr("-._~", c)) {
             ret[n++] = (char)c;
         } else {
             ret[n++] = '%';
@@ -260,10 +264,9 @@ static void write_disposition(char *ret, size_t bytes, const char *name, const c
     bool same = true;
     const char *dot = strrchr(name, '.'), *end = strrchr(file, '.');
     for (const char *c = name; *c && c != dot; c++, length++) {
-        const bool plain = (*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z');
-        same &= plain && n < sizeof(safe) - 1;
+        same &= is_plain(*c) && n < sizeof(safe) - 1;
         if (n < sizeof(safe) - 1)
-            safe[n++] = plain ? *c : '-';
+            safe[n++] = is_plain(*c) ? *c : '-';
     }
     safe[n] = 0;
     int written =

@@ -35,32 +35,12 @@ static http_result delete_job(request *r) {
     return answer_empty(r, MHD_HTTP_NO_CONTENT);
 }
 
-static http_result act(request *r, bool (*action)(jobs *js, job *j), const char *what) {
-    job *j = lock_job(r);
-    if (!j)
-        return answer_problem(r);
-    if (action(r->h->p.jobs, j))
-        return answer_locked_job(r, j, MHD_HTTP_OK);
-    refuse(r, MHD_HTTP_CONFLICT, "wrong-state", "a job that is %s cannot be %s", job_state_text(j->state),
-           what);
-    jobs_unlock(r->h->p.jobs);
-    return answer_problem(r);
-}
-
-static http_result start_job(request *r) {
-    return act(r, jobs_start, "started");
-}
-
-static http_result cancel_job(request *r) {
-    return act(r, jobs_cancel, "cancelled");
-}
-
-static http_result retry_job(request *r) {
+static http_result act(request *r, ms_status (*action)(jobs *js, job *j, ms_error *err)) {
     ms_error err;
     job *j = lock_job(r);
     if (!j)
         return answer_problem(r);
-    ms_status status = jobs_retry(r->h->p.jobs, j, &err);
+    ms_status status = action(r->h->p.jobs, j, &err);
     if (status == MS_OK)
         return answer_locked_job(r, j, MHD_HTTP_OK);
     jobs_unlock(r->h->p.jobs);
@@ -69,6 +49,18 @@ static http_result retry_job(request *r) {
     else
         refuse_error(r, &err, 0);
     return answer_problem(r);
+}
+
+static http_result start_job(request *r) {
+    return act(r, jobs_start);
+}
+
+static http_result cancel_job(request *r) {
+    return act(r, jobs_cancel);
+}
+
+static http_result retry_job(request *r) {
+    return act(r, jobs_retry);
 }
 
 /* ---- its files ---- */

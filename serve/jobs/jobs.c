@@ -380,30 +380,33 @@ void *jobs_remove_loop(void *arg) {
 
 /* ---- what clients ask for ---- */
 
-bool jobs_start(jobs *js, job *j) {
-    if (j->state != JOB_HELD)
-        return false;
-    j->state = JOB_QUEUED;
-    jobs_changed(js, j);
-    return true;
+static ms_status fail_state(const job *j, const char *what, ms_error *err) {
+    return ms_fail(err, MS_INVALID_ARGUMENT, "a job that is %s cannot be %s", job_state_text(j->state), what);
 }
 
-bool jobs_cancel(jobs *js, job *j) {
+ms_status jobs_start(jobs *js, job *j, ms_error *err) {
+    if (j->state != JOB_HELD)
+        return fail_state(j, "started", err);
+    j->state = JOB_QUEUED;
+    jobs_changed(js, j);
+    return MS_OK;
+}
+
+ms_status jobs_cancel(jobs *js, job *j, ms_error *err) {
     if (job_has_ended(j))
-        return false;
+        return fail_state(j, "cancelled", err);
     if (j->state == JOB_RUNNING) {
         j->cancelling = true;
         jobs_changed(js, j);
     } else {
         jobs_end(js, j, JOB_CANCELLED);
     }
-    return true;
+    return MS_OK;
 }
 
 ms_status jobs_retry(jobs *js, job *j, ms_error *err) {
     if (j->state != JOB_FAILED && j->state != JOB_CANCELLED)
-        return ms_fail(err, MS_INVALID_ARGUMENT, "a job that is %s cannot be tried again",
-                       job_state_text(j->state));
+        return fail_state(j, "tried again", err);
     MS_TRY(check_waiting(js, err));
     if (!jobs_has_room(js, j->bytes))
         return ms_fail(err, MS_CANCELLED, "too many bytes wait already");

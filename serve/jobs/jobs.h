@@ -89,10 +89,10 @@ void jobs_write(ms_buf *b, jobs *js, const job *j);
    full; MS_CANCELLED: too many wait. */
 ms_status jobs_add(jobs *js, job *j, ms_error *err);
 
-/* What a client may ask for; false: not in the job's state. Writing that fails is tried again later. */
-bool jobs_start(jobs *js, job *j);
-bool jobs_cancel(jobs *js, job *j);
-/* MS_CANCELLED: too much waits; MS_INVALID_ARGUMENT: not in its state. */
+/* What a client may ask for. MS_INVALID_ARGUMENT: not in the job's state; MS_CANCELLED: too much waits.
+   Writing that fails is tried again later. */
+ms_status jobs_start(jobs *js, job *j, ms_error *err);
+ms_status jobs_cancel(jobs *js, job *j, ms_error *err);
 ms_status jobs_retry(jobs *js, job *j, ms_error *err);
 void jobs_delete(jobs *js, job *j); /* one that runs is ended first */
 /* After fields of it were changed. */
