@@ -124,7 +124,8 @@ def fill_queue(server, job, n):
     for i in range(n):
         row[:3] = secrets.token_hex(16), i + 10, 1  # id, order, queued
         os.mkdir(os.path.join(jobs, row[0]))
-        os.link(os.path.join(jobs, job["id"], "video"), os.path.join(jobs, row[0], "video"))
+        for name in ("video", "audio"):
+            os.link(os.path.join(jobs, job["id"], name), os.path.join(jobs, row[0], name))
         db.execute(f"insert into job values ({','.join('?' * len(row))})", row)
     db.commit()
     db.close()

@@ -30,8 +30,9 @@ class Crowd(Base):
 
     def read(self, s, enough):
         """What comes until it is enough, without the lengths of HTTP's pieces; and how many bytes that took."""
-        raw = b""
+        raw, end = b"", time.monotonic() + 120
         while True:
+            self.assertLess(time.monotonic(), end, raw[-2000:])
             raw += s.recv(65536)
             pieces, rest = b"", raw
             while b"\r\n" in rest:
