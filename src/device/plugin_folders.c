@@ -1,23 +1,17 @@
 #include "device/plugin_folders.h"
 
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/own_file.h"
+
 /* MS_PLUGIN_LIBDIR: as it was configured. MS_BINDIR_NAME, MS_BINDIR_TO_PLUGINS: of an installation that was
    moved as a whole. */
 
-/* Of the file that this code is in: the library, or a program that has it within. */
+/* Of the file that this code is in, and never the current one, from which nothing is loaded. */
 static bool own_folder(char folder[MS_PLUGIN_FOLDER_BYTES]) {
-    static const char here;
-    Dl_info self;
-    if (!dladdr(&here, &self) || !self.dli_fname)
-        return false;
-    /* A program that was found through PATH is named without its folder: never the current one, from which
-       nothing is loaded. */
-    const char *name = strchr(self.dli_fname, '/') ? self.dli_fname : "/proc/self/exe";
-    char *file = realpath(name, NULL), *slash = file ? strrchr(file, '/') : NULL;
+    char *file = realpath(ms_own_file(), NULL), *slash = file ? strrchr(file, '/') : NULL;
     bool fits = slash && snprintf(folder, MS_PLUGIN_FOLDER_BYTES, "%.*s", (int)(slash - file), file) <
                              MS_PLUGIN_FOLDER_BYTES;
     free(file); /* the C library's */

@@ -1,12 +1,12 @@
 #include "planner/run_history.h"
 
-#include <dlfcn.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/own_file.h"
 
 ms_machine ms_run_machine(const ms_compute *compute) {
     ms_machine m = {.threads = ms_pool_threads(compute->pool)};
@@ -66,15 +66,6 @@ static ms_history *open_history(const char *path, char *warning) {
     return history;
 }
 
-/* Of the library, or of a program that has it within. An interpreter's program may be a few KiB, and reading
-   it measures how long a disk takes to begin. */
-static const char *own_file(void) {
-    static const char here;
-    Dl_info self;
-    return dladdr(&here, &self) && self.dli_fname && strchr(self.dli_fname, '/') ? self.dli_fname
-                                                                                 : "/proc/self/exe";
-}
-
 ms_status ms_run_speed_find(const ms_compute *compute, const char *path, const char *disk_file,
                             ms_history_key *key, ms_run_speed *ret_speed,
                             char ret_warning[MS_HISTORY_TEXT_BYTES], ms_error *err) {
@@ -86,9 +77,10 @@ ms_status ms_run_speed_find(const ms_compute *compute, const char *path, const c
     ms_status kept = MS_OK, status = MS_OK;
     if (history)
         kept = ms_history_get_calibration(history, &machine, &speed.rates, &speed.calibration, &trouble);
+    /* An interpreter's program may be a few KiB, and reading it measures how long a disk takes to begin. */
     if (speed.calibration == 0)
-        status = ms_calibrate(compute, disk_file ? disk_file : own_file(), MS_CALIBRATE_QUICK_S, &speed.rates,
-                              err);
+        status = ms_calibrate(compute, disk_file ? disk_file : ms_own_file(), MS_CALIBRATE_QUICK_S,
+                              &speed.rates, err);
     if (status == MS_OK && history && kept == MS_OK && speed.calibration == 0)
         kept = ms_history_put_calibration(history, &machine, &speed.rates, &speed.calibration, &trouble);
     key->calibration = speed.calibration;

@@ -1,10 +1,9 @@
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
+#include "base/own_file.h"
 #include "device/cuda/cuda.h"
 #include "device/cuda/kernel_list.h"
 #include "device/nvml.h"
@@ -75,27 +74,22 @@ static bool is_to_be_tested(void) {
 #endif
 }
 
-/* The build: the plug-in's file as it was written. The driver: CUDA's version stays the same over many. */
+/* The build: this plug-in's. The driver: CUDA's version stays the same over many. */
 void cuda_identify(const cuda_card *card, char *ret_text, size_t size) {
-    static const char here;
-    Dl_info self;
-    struct stat file = {0};
-    char uuid[33] = "", own[32] = "";
+    char uuid[33] = "", own[32] = "", build[64];
     int driver = 0;
     ret_text[0] = 0;
     if (!is_to_be_tested())
         return;
-    if (!dladdr(&here, &self) || !self.dli_fname || stat(self.dli_fname, &file) != 0)
-        file.st_size = 0;
+    ms_own_build(build, sizeof(build));
     if (cudaDriverGetVersion(&driver) != cudaSuccess)
         driver = 0;
     if (!ms_nvml_driver(own, sizeof(own)))
         own[0] = 0;
     for (int i = 0; i < 16; i++)
         snprintf(uuid + 2 * i, 3, "%02x", card->uuid[i]);
-    snprintf(ret_text, size, "%s sm_%d %zu driver %d %s runtime %d build %lld %lld.%09ld", uuid, card->arch,
-             card->total_bytes, driver, own, CUDART_VERSION, (long long)file.st_size,
-             (long long)file.st_mtim.tv_sec, file.st_mtim.tv_nsec);
+    snprintf(ret_text, size, "%s sm_%d %zu driver %d %s runtime %d build %s", uuid, card->arch,
+             card->total_bytes, driver, own, CUDART_VERSION, build);
 }
 
 /* ---- the context ---- */

@@ -32,8 +32,8 @@ typedef void (*ms_self_test_fn)(void *arg, const ms_self_test_result *result);
 ms_status ms_self_test(ms_device *dev, int seeds, ms_self_test_fn each, void *arg, ms_error *err);
 
 /*
- * The same, unless it was done before for this device, driver and build (ms_device_caps.identity) and is
- * noted in a file of the user's cache folder ($XDG_CACHE_HOME/memsafe/tested-devices). A file that cannot be
+ * The same, unless it was done before for this device, driver and plug-in (ms_device_caps.identity) by this
+ * build of the library, and is noted in a file of the user's cache folder ($XDG_CACHE_HOME/memsafe/tested-devices). A file that cannot be
  * read or written only means that it is done again.
  */
 ms_status ms_self_test_once(ms_device *dev, ms_error *err);

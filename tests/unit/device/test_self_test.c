@@ -2,8 +2,10 @@
    named. */
 #include "test.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -222,7 +224,16 @@ static void every_form_is_tried(void **state) {
     ms_device_close(&dev);
 }
 
-/* A device is tried once, and again when its identity changes; a failure is not noted. */
+/* As if the library, which this program has within, were built anew. */
+static void move_build_time(int seconds) {
+    struct stat file;
+    assert_int_equal(stat("/proc/self/exe", &file), 0);
+    struct timespec times[2] = {file.st_atim, file.st_mtim};
+    times[1].tv_sec += seconds;
+    assert_int_equal(utimensat(AT_FDCWD, "/proc/self/exe", times, 0), 0);
+}
+
+/* A device is tried once, and again when its identity or the library changes; a failure is not noted. */
 static void results_are_kept(void **state) {
     (void)state;
     char dir[] = "/tmp/memsafe-test.XXXXXX", path[128];
@@ -244,6 +255,11 @@ static void results_are_kept(void **state) {
     calls = 0;
     assert_int_equal(ms_self_test_once(dev, &err), MS_OK); /* it is not even looked at */
     assert_int_equal(calls, 0);
+    move_build_time(1);
+    ms_status after_build = ms_self_test_once(dev, &err);
+    move_build_time(-1);
+    assert_int_equal(after_build, MS_UNSUPPORTED);
+    assert_true(calls > 0);
     snprintf(dev->caps.identity, sizeof(dev->caps.identity), "a card, driver 2");
     assert_int_equal(ms_self_test_once(dev, &err), MS_UNSUPPORTED);
     dev->kernels = sound;
