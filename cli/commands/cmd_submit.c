@@ -78,17 +78,11 @@ static ms_status prepare(cli_submit_asked *a, char **arguments, int n_arguments,
 
 /* ---- what is said ---- */
 
-static void put_ids(const cli_job *j, const char *between, char *text, size_t bytes) {
-    size_t at = 0;
-    text[0] = 0;
-    for (int i = 0; i < CLI_STEP_COUNT; i++)
-        if (j->id[i][0] && at < bytes)
-            at += (size_t)snprintf(text + at, bytes - at, "%s%s", at ? between : "", j->id[i]);
-}
-
 static void say_submitted(const cli_job *j) {
     char members[384];
     size_t at = 0;
+    if (j->before)
+        cli_say("what was handed over before is still at work and is followed again:\n");
     if (j->clips)
         cli_say("%d clips of %s in Slurm, as job %s of %d task%s\n", j->clips, j->output,
                 j->id[CLI_STEP_BATCH], j->n_tasks, j->n_tasks == 1 ? "" : "s");
@@ -96,7 +90,8 @@ static void say_submitted(const cli_job *j) {
         cli_say("%s in Slurm: split is job %s, %d task%s are job %s, join is job %s\n", j->output,
                 j->id[CLI_STEP_SPLIT], j->n_tasks, j->n_tasks == 1 ? "" : "s", j->id[CLI_STEP_PARTS],
                 j->id[CLI_STEP_JOIN]);
-    at = (size_t)snprintf(members, sizeof(members), "\"tasks\": %d", j->n_tasks);
+    at = (size_t)snprintf(members, sizeof(members), "\"tasks\": %d, \"resumed\": %s", j->n_tasks,
+                          j->before ? "true" : "false");
     for (int i = 0; i < CLI_STEP_COUNT; i++)
         if (j->id[i][0])
             at += (size_t)snprintf(members + at, sizeof(members) - at, ", \"%s\": \"%s\"",
@@ -107,9 +102,9 @@ static void say_submitted(const cli_job *j) {
 }
 
 static void say_how_to_go_on(const cli_job *j) {
-    char commas[128], spaces[128];
-    put_ids(j, ",", commas, sizeof(commas));
-    put_ids(j, " ", spaces, sizeof(spaces));
+    char commas[CLI_JOB_IDS_BYTES], spaces[CLI_JOB_IDS_BYTES];
+    cli_job_ids(j, ',', commas);
+    cli_job_ids(j, ' ', spaces);
     const char *of = j->cluster[0] ? "-M " : "", *space = j->cluster[0] ? " " : "";
     cli_say("  squeue %s%s%s-j %s shows them, scancel %s%s%s%s ends them; what they say is in %s\n", of,
             j->cluster, space, commas, of, j->cluster, space, spaces, j->shown);
@@ -233,7 +228,8 @@ const cli_command cli_submit_command = {
         "Splits the video in one task, has its segments made by an array of tasks, and joins them in one. "
         "Of a batch (see `memsafe help batch`) each task makes some of the clips. All nodes must see the "
         "program, the inputs and the output under the same names. The file is the one that a single run "
-        "makes, to the last byte. Ctrl-C cancels all of it; --resume makes what is missing.",
+        "makes, to the last byte. Ctrl-C cancels all of it; --resume follows what is still in Slurm, or "
+        "makes what is missing.",
     .examples = {{"memsafe submit slurm -i talking.mp4 -a speech.wav out.mp4 --tasks 16 --gres gpu:1",
                   "16 tasks with a card each"},
                  {"memsafe submit slurm jobs.jsonl --partition long --sbatch=--account=film",

@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "console/console.h"
 #include "console/signals.h"
 #include "submit/log_folder.h"
+#include "submit/record.h"
 
 /* ---- before ---- */
 
@@ -72,12 +74,12 @@ static const char *name_after(const cli_job *j, cli_step step, char *text, size_
 
 static ms_status submit_step(cli_job *j, cli_step step, const cli_command *command,
                              const cli_step_place *place, ms_error *err) {
-    char name[32], log[48], after[96], cluster[CLI_SLURM_CLUSTER_BYTES];
+    char name[CLI_STEP_JOB_BYTES], log[48], after[96], cluster[CLI_SLURM_CLUSTER_BYTES];
     const bool array = step == CLI_STEP_PARTS || step == CLI_STEP_BATCH;
     ms_buf script;
     ms_buf_init(&script, NULL);
     ms_status status = cli_step_script(step, command, j->asked, place, &script, err);
-    snprintf(name, sizeof(name), "memsafe-%s", cli_step_name(step));
+    cli_step_job_name(step, name);
     snprintf(log, sizeof(log), array ? "%s-%%A-%%a.log" : "%s-%%j.log", cli_step_name(step));
     const cli_slurm_order order = {.name = name,
                                    .script = script.data,
@@ -112,17 +114,97 @@ static ms_status submit_steps(cli_job *j, const cli_command *command, const cli_
     return ms_fail(err, MS_CANCELLED, "cancelled, and what was submitted with it");
 }
 
+/* ---- what an earlier submit left there ---- */
+
+typedef struct remains {
+    const cli_job *job;
+    bool any;
+} remains;
+
+/* By its number alone it might be somebody else's: a cluster that was set up anew counts from 1. */
+static void hear_remains(void *arg, const cli_slurm_told *told) {
+    remains *r = arg;
+    char name[CLI_STEP_JOB_BYTES];
+    for (int i = 0; i < CLI_STEP_COUNT; i++) {
+        cli_step_job_name((cli_step)i, name);
+        r->any = r->any || ((told->state == CLI_SLURM_WAITS || told->state == CLI_SLURM_RUNS) &&
+                            strcmp(told->id, r->job->id[i]) == 0 && strcmp(told->name, name) == 0);
+    }
+}
+
+static ms_status refuse_remains(const cli_job *j, const char *how, ms_error *err) {
+    char commas[CLI_JOB_IDS_BYTES], spaces[CLI_JOB_IDS_BYTES];
+    cli_job_ids(j, ',', commas);
+    cli_job_ids(j, ' ', spaces);
+    return ms_fail(
+        err, MS_IO, "%s: jobs %s of an earlier submit are still in Slurm%s; scancel %s%s%s%s ends them",
+        j->output, commas, how, j->cluster[0] ? "-M " : "", j->cluster, j->cluster[0] ? " " : "", spaces);
+}
+
+/* To hand over the same once more would have both at work on one output. */
+static ms_status take_up(cli_job *j, uint64_t hash, ms_error *err) {
+    const int asked_tasks = j->asked->tasks, n_tasks = j->n_tasks;
+    uint64_t noted;
+    if (!cli_record_find(j, &noted))
+        return MS_OK;
+    const cli_slurm_jobs jobs = cli_job_numbers(j);
+    remains r = {.job = j};
+    MS_TRY(cli_slurm_look(&jobs, hear_remains, &r, err));
+    if (!r.any) {
+        memset(j->id, 0, sizeof(j->id));
+        j->cluster[0] = 0;
+        j->n_tasks = n_tasks;
+        return MS_OK;
+    }
+    if (!j->asked->run.p.resume)
+        return refuse_remains(j, "; --resume follows them", err);
+    if (noted != hash)
+        return refuse_remains(j, ", and they were asked for otherwise", err);
+    if (asked_tasks && asked_tasks != j->n_tasks)
+        cli_warn("slurm", "--tasks %d is not for jobs that are in Slurm already: they are %d", asked_tasks,
+                 j->n_tasks);
+    j->before = true;
+    return MS_OK;
+}
+
+static void note_steps(const cli_job *j, uint64_t hash) {
+    ms_error err;
+    ms_error_clear(&err);
+    if (cli_record_keep(j, hash, &err) != MS_OK)
+        cli_warn("slurm", "--resume will not know these jobs: %s", err.message);
+}
+
 ms_status cli_job_submit(cli_job *j, const cli_command *command, ms_error *err) {
     char program[PATH_MAX], here[PATH_MAX];
-    cli_step_place place = {.tasks = j->n_tasks};
+    cli_step_place place = {.tasks = 0};
+    uint64_t hash = 0;
     MS_TRY(find_place(&place, program, here, err));
-    MS_TRY(make_tasks(j, err));
+    MS_TRY(cli_record_hash(j, command, &place, &hash, err));
     MS_TRY(make_folder(j, here, err));
-    ms_status status = submit_steps(j, command, &place, err);
+    MS_TRY(take_up(j, hash, err));
+    ms_status status = make_tasks(j, err);
+    if (status != MS_OK || j->before)
+        return status;
+    place.tasks = j->n_tasks;
+    status = submit_steps(j, command, &place, err);
+    if (status == MS_OK)
+        note_steps(j, hash);
     if (status != MS_OK && status != MS_CANCELLED)
         cli_job_cancel(j, NULL);
     j->over = status != MS_OK;
     return status;
+}
+
+void cli_job_ids(const cli_job *j, char between, char ret_text[CLI_JOB_IDS_BYTES]) {
+    size_t at = 0;
+    ret_text[0] = 0;
+    for (int i = 0; i < CLI_STEP_COUNT; i++) {
+        if (at > 0 && j->id[i][0])
+            ret_text[at++] = between;
+        const size_t length = strlen(j->id[i]);
+        memcpy(ret_text + at, j->id[i], length + 1);
+        at += length;
+    }
 }
 
 cli_slurm_jobs cli_job_numbers(const cli_job *j) {
@@ -191,7 +273,7 @@ void cli_job_remove_logs(cli_job *j) {
     DIR *dir = opendir(j->folder);
     const struct dirent *entry;
     while (dir && (entry = readdir(dir)) != NULL)
-        if (is_log(entry->d_name))
+        if (is_log(entry->d_name) || strcmp(entry->d_name, CLI_RECORD_NAME) == 0)
             unlinkat(dirfd(dir), entry->d_name, 0);
     if (dir)
         closedir(dir);

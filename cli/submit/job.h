@@ -42,13 +42,19 @@ typedef struct cli_job {
     bool over;                                   /* nobody writes into it any more */
     char id[CLI_STEP_COUNT][CLI_SLURM_ID_BYTES]; /* "" = the step is not submitted */
     char cluster[CLI_SLURM_CLUSTER_BYTES];       /* whose numbers these are; "" = this machine's */
+    bool before;                                 /* an earlier submit gave it to Slurm, where it still is */
     cli_task *task; /* [count]: split, the array, join; of a batch the array alone */
     int count;
 } cli_job;
 
-/* Makes the folder for logs and hands the steps to Slurm. After an error none of them is left there.
-   MS_IO, also where another submit of this output is followed; MS_HOST_MEMORY; MS_CANCELLED: by a signal. */
+/* Makes the folder for logs and hands the steps to Slurm; or, to resume, takes up those of an earlier submit
+   that are still there. After an error none is left there that was handed over now. MS_IO, also where another
+   submit of this output is followed, or not to be taken up; MS_HOST_MEMORY; MS_CANCELLED: by a signal. */
 ms_status cli_job_submit(cli_job *job, const cli_command *command, ms_error *err);
+
+/* "12,13,14". */
+#define CLI_JOB_IDS_BYTES (CLI_STEP_COUNT * (CLI_SLURM_ID_BYTES + 1))
+void cli_job_ids(const cli_job *job, char between, char ret_text[CLI_JOB_IDS_BYTES]);
 
 /* Borrowed from the job. */
 cli_slurm_jobs cli_job_numbers(const cli_job *job);

@@ -124,21 +124,29 @@ static void make_words(const cli_slurm_order *o, sbatch_words *w) {
     put_value(w, "clusters", o->cluster[0] ? o->cluster : NULL);
 }
 
-/* "12" or "12;cluster", whose name goes on command lines. */
+bool cli_slurm_is_cluster(const char *name) {
+    const size_t n = strlen(name);
+    return n < CLI_SLURM_CLUSTER_BYTES &&
+           n == strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+}
+
+/* "12" or "12;cluster": both, or neither, for a number without its cluster is another job. */
 static bool take_id(const char *output, char ret_id[CLI_SLURM_ID_BYTES],
                     char ret_cluster[CLI_SLURM_CLUSTER_BYTES]) {
-    size_t n = output ? strspn(output, "0123456789") : 0;
-    if (n == 0 || n >= CLI_SLURM_ID_BYTES || !strchr(";\n", output[n]))
+    const size_t digits = output ? strspn(output, "0123456789") : 0;
+    if (digits == 0 || digits >= CLI_SLURM_ID_BYTES || !strchr(";\n", output[digits]))
         return false;
-    memcpy(ret_id, output, n);
-    ret_id[n] = 0;
-    const char *cluster = output[n] == ';' ? output + n + 1 : "";
-    n = strcspn(cluster, "\n");
-    if (n >= CLI_SLURM_CLUSTER_BYTES ||
-        n != strspn(cluster, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"))
+    const char *name = output[digits] == ';' ? output + digits + 1 : "";
+    const size_t length = strcspn(name, "\n");
+    char cluster[CLI_SLURM_CLUSTER_BYTES] = "";
+    if (length >= sizeof(cluster))
         return false;
-    memcpy(ret_cluster, cluster, n);
-    ret_cluster[n] = 0;
+    memcpy(cluster, name, length);
+    if (!cli_slurm_is_cluster(cluster))
+        return false;
+    memcpy(ret_id, output, digits);
+    ret_id[digits] = 0;
+    memcpy(ret_cluster, cluster, sizeof(cluster));
     return true;
 }
 
@@ -165,7 +173,9 @@ ms_status cli_slurm_submit(const cli_slurm_order *o, char ret_id[CLI_SLURM_ID_BY
     else if (status == MS_OK && got.code != 0)
         status = ms_fail(err, MS_IO, "Slurm does not take %s: %s", o->name, last_line(&got.errors, "sbatch"));
     else if (status == MS_OK && !take_id(got.output.data, ret_id, ret_cluster))
-        status = ms_fail(err, MS_IO, "sbatch gave no job's number for %s", o->name);
+        status = ms_fail(err, MS_IO, "sbatch gave no job's number for %s, but \"%.*s\"", o->name,
+                         got.output.length ? (int)strcspn(got.output.data, "\n") : 0,
+                         got.output.length ? got.output.data : "");
     cli_called_free(&got);
     free(w);
     return status;
@@ -239,7 +249,7 @@ static const char *next_piece(char **at) {
     return piece;
 }
 
-/* squeue: "12|3|RUNNING|None", where what is no array has no number but a word. sacct: "12_3|RUNNING". */
+/* squeue: "12|3|RUNNING|None|memsafe-parts", where what is no array has no number but a word. sacct: "12_3|RUNNING". */
 static bool take_told(char *line, bool accounting, cli_slurm_told *ret) {
     char *at = line;
     const char *id = next_piece(&at), *under = accounting ? strchr(id, '_') : NULL;
@@ -251,6 +261,7 @@ static bool take_told(char *line, bool accounting, cli_slurm_told *ret) {
     memcpy(ret->id, id, digits);
     snprintf(ret->word, sizeof(ret->word), "%.*s", (int)strcspn(word, " "), word); /* "CANCELLED by 0" */
     snprintf(ret->reason, sizeof(ret->reason), "%s", next_piece(&at));
+    snprintf(ret->name, sizeof(ret->name), "%s", next_piece(&at));
     ret->state = state_of(ret->word);
     return true;
 }
@@ -268,7 +279,7 @@ ms_status cli_slurm_look(const cli_slurm_jobs *jobs, cli_slurm_hear hear, void *
     char list[MOST_IDS * (CLI_SLURM_ID_BYTES + 1)];
     cli_called got;
     put_ids(jobs, list, sizeof(list));
-    const char *word[13] = {"squeue", "-h", "-r", "-t", "all", "-j", list, "-o", "%F|%K|%T|%r"};
+    const char *word[13] = {"squeue", "-h", "-r", "-t", "all", "-j", list, "-o", "%F|%K|%T|%r|%j"};
     put_cluster(word, 9, jobs->cluster);
     ms_status status = cli_call_program(&(cli_call){.words = word, .limit_s = LOOK_S}, &got, err);
     if (got.missing)

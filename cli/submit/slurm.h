@@ -25,6 +25,9 @@ typedef struct cli_slurm_order {
     const cli_submit_asked *asked;
 } cli_slurm_order;
 
+/* Whether it may be a cluster's name, or "". Such names go on command lines. */
+bool cli_slurm_is_cluster(const char *name);
+
 /* MS_IO: one of the programs that are needed is not there; the message says what to install. */
 ms_status cli_slurm_check(ms_error *err);
 
@@ -53,6 +56,7 @@ typedef struct cli_slurm_told {
     cli_slurm_state state;
     char word[24]; /* Slurm's: "NODE_FAIL" */
     char reason[128];
+    char name[32]; /* of the job; "" = accounting told it */
 } cli_slurm_told;
 
 typedef void (*cli_slurm_hear)(void *arg, const cli_slurm_told *told);

@@ -1,5 +1,6 @@
 #include "submit/step.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,10 @@
 const char *cli_step_name(cli_step step) {
     static const char *const names[CLI_STEP_COUNT] = {"split", "parts", "join", "batch"};
     return names[step];
+}
+
+void cli_step_job_name(cli_step step, char ret_text[CLI_STEP_JOB_BYTES]) {
+    snprintf(ret_text, CLI_STEP_JOB_BYTES, "memsafe-%s", cli_step_name(step));
 }
 
 /* Of the options of a run, those that are not for all steps. */

@@ -21,6 +21,10 @@ typedef enum cli_step {
 /* "split"; for people and in the names of Slurm's jobs. */
 const char *cli_step_name(cli_step step);
 
+/* The name of its job in Slurm. */
+#define CLI_STEP_JOB_BYTES 32
+void cli_step_job_name(cli_step step, char ret_text[CLI_STEP_JOB_BYTES]);
+
 /* Where and by which program. */
 typedef struct cli_step_place {
     const char *program, *folder; /* whole paths: of this executable; where the words were typed */

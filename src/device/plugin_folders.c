@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/own_file.h"
+#include "files/own_file.h"
 
 /* MS_PLUGIN_LIBDIR: as it was configured. MS_BINDIR_NAME, MS_BINDIR_TO_PLUGINS: of an installation that was
    moved as a whole. */

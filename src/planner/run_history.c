@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/own_file.h"
+#include "files/own_file.h"
 
 ms_machine ms_run_machine(const ms_compute *compute) {
     ms_machine m = {.threads = ms_pool_threads(compute->pool)};

@@ -16,11 +16,12 @@ static const char fake_sbatch[] =
     "id=$(($(cat next 2>/dev/null || echo 100) + 1)); echo $id >next\n"
     "if [ \"$REFUSE\" = $id ]; then echo 'sbatch: error: Batch job submission failed: Invalid account' >&2; "
     "exit 1; fi\n"
-    "tasks='' log='' after=''\n"
+    "tasks='' log='' after='' name=''\n"
     "for w; do case $w in --array=1-*) tasks=${w#--array=1-} ;; --output=*) log=${w#--output=} ;;\n"
+    "    --job-name=*) name=${w#--job-name=} ;;\n"
     "    --dependency=afterok:*) after=${w#--dependency=afterok:}; after=${after%%,*} ;; esac; done\n"
     "cat >$id.sh\n"
-    "tell() { echo \"$1|$2|$3|None\" >>states; }\n"
+    "tell() { echo \"$1|$2|$3|None|$name\" >>states; }\n"
     "work() { # place\n"
     "    file=$(printf %s \"$log\" | sed \"s/%%/#/g; s/%j/$id/; s/%A/$id/; s/%a/$1/; s/#/%/g\")\n"
     "    if [ -n \"$DIE\" ] && [ \"$DIE\" = \"$1\" ]; then sh $id.sh >>\"$file\" 2>&1 & p=$!; "
@@ -82,6 +83,9 @@ static void shell_says(const char *line) {
 static int begin_anew(void **state) {
     (void)state;
     shell_says("rm -rf fake && mkdir fake && touch fake/states");
+    static const char *const kinds[] = {"HOLD", "REFUSE", "DIE", "LATE", "SLOW", "CLUSTER"};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        unsetenv(kinds[i]); /* of a case that failed */
     return 0;
 }
 
@@ -123,8 +127,9 @@ static void what_is_missing_is_made(void **state) {
     assert_run_works("run " JOB "--part 1/2 half.mkv");
     assert_run_fails(11, "an unfinished job is there", "submit slurm " JOB "half.mkv");
     assert_run_works("submit slurm " JOB "half.mkv --resume --progress json");
-    assert_non_null(strstr(test_output, "{\"event\": \"slurm\", \"tasks\": 8, \"split\": \"110\", "
-                                        "\"parts\": \"111\", \"join\": \"112\"}"));
+    assert_non_null(strstr(test_output,
+                           "{\"event\": \"slurm\", \"tasks\": 8, \"resumed\": false, \"split\": \"110\", "
+                           "\"parts\": \"111\", \"join\": \"112\"}"));
     assert_non_null(strstr(test_output, "\"fraction\": 1, "));
     assert_non_null(strstr(test_output, "\"frames\": 26, "));
     shell_says("cmp want.mkv half.mkv && test ! -e half.mkv.slurm && rm half.mkv");
@@ -179,9 +184,9 @@ static void ctrl_c_is_heard_while_sbatch_waits(void **state) {
     static const struct {
         const char *slow, *option, *cancelled;
     } cases[] = {{"101", "", "scancel 101"}, {"103", "--no-follow ", "scancel 101 102 103"}};
-    setenv("HOLD", "1", 1);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         begin_anew(NULL);
+        setenv("HOLD", "1", 1);
         setenv("SLOW", cases[i].slow, 1);
         char line[2000];
         snprintf(line, sizeof(line),
@@ -214,10 +219,13 @@ static void numbers_are_of_their_cluster(void **state) {
     assert_non_null(strstr(test_output, "squeue -M far -j 104,105,106 shows them, scancel -M far 104 105 106 "
                                         "ends them"));
     setenv("REFUSE", "109", 1);
-    assert_run_fails(11, "Invalid account", "submit slurm " JOB "far.mkv");
+    assert_run_fails(11, "Invalid account", "submit slurm " JOB "refused.mkv");
     shell_says("tail -n 1 fake/calls | grep -qx 'scancel -M far 107 108'");
     setenv("CLUSTER", "far; rm", 1);
-    assert_run_fails(11, "sbatch gave no job's number", "submit slurm " JOB "far.mkv");
+    assert_run_fails(11, "sbatch gave no job's number", "submit slurm " JOB "refused.mkv");
+    /* It is not ended by a number that may be another cluster's; its own words say which it is. */
+    assert_non_null(strstr(test_output, "but \"110;far; rm\""));
+    shell_says("tail -n 1 fake/calls | grep -q ^sbatch");
     unsetenv("REFUSE");
     unsetenv("HOLD");
     unsetenv("CLUSTER");
@@ -250,6 +258,59 @@ static void one_submit_of_an_output_at_a_time(void **state) {
     assert_run_works("submit slurm " JOB "--no-follow both.mkv"); /* and another one afterwards */
     shell_says("test -d both.mkv.slurm && test ! -e both.mkv.slurm/in-use");
     unsetenv("HOLD");
+}
+
+/* Whoever followed it is gone, or nobody did. */
+static void what_is_still_in_slurm_is_followed(void **state) {
+    (void)state;
+    setenv("HOLD", "1", 1);
+    assert_run_works("submit slurm " JOB "--tasks 3 --no-follow kept.mkv");
+    assert_run_fails(
+        11,
+        "kept.mkv: jobs 101,102,103 of an earlier submit are still in Slurm; --resume follows them; "
+        "scancel 101 102 103 ends them",
+        "submit slurm " JOB "kept.mkv");
+    assert_run_fails(11, "and they were asked for otherwise",
+                     "submit slurm " JOB "--resume --paste mouth kept.mkv");
+    assert_run_works("submit slurm " JOB "--resume --no-follow kept.mkv -q --progress json");
+    assert_non_null(strstr(test_output, "\"tasks\": 3, \"resumed\": true, \"split\": \"101\", "));
+    assert_run_works("submit slurm " JOB "--resume --tasks 2 -y --no-follow kept.mkv");
+    assert_non_null(strstr(test_output, "still at work"));
+    assert_non_null(strstr(test_output, "--tasks 2 is not for jobs that are in Slurm already: they are 3"));
+    shell_says("test $(grep -c ^sbatch fake/calls) = 3 && test $(cat fake/next) = 103");
+    /* Other jobs have these numbers; and what has ended. */
+    shell_says("sed -i 's/memsafe-/other-/' fake/states");
+    assert_run_works("submit slurm " JOB "--no-follow kept.mkv");
+    shell_says("test $(cat fake/next) = 106 && sed -i 's/PENDING/COMPLETED/' fake/states");
+    unsetenv("HOLD");
+    /* Its logs say how it went, though it is over when it is taken up. */
+    assert_run_works("submit slurm " JOB "--resume kept.mkv");
+    shell_says("test $(cat fake/next) = 109 && cmp want.mkv kept.mkv && test ! -e kept.mkv.slurm");
+    shell_says("rm kept.mkv");
+}
+
+/* The folder may be others' to write in: what is noted there goes on command lines. */
+static void a_damaged_note_is_none(void **state) {
+    (void)state;
+    static const char *const damage[] = {
+        "s/split\": \"/&-/",      "s/split\": \"[0-9]*/split\": \"/", "s/8/1001/", "s/8/0/", "s/}//",
+        "s/cluster\": \"/&$(id)/"};
+    char line[256];
+    setenv("HOLD", "1", 1);
+    assert_run_works("submit slurm " JOB "--no-follow noted.mkv");
+    assert_run_fails(11, "still in Slurm", "submit slurm " JOB "--no-follow noted.mkv");
+    shell_says("cp noted.mkv.slurm/jobs good");
+    for (int i = 0; i < (int)(sizeof(damage) / sizeof(damage[0])); i++) {
+        snprintf(line, sizeof(line),
+                 "sed '/asked/{s/asked\": \"[0-9a-f]*/asked\": \"/;%s}' good >noted.mkv.slurm/jobs",
+                 damage[i]);
+        shell_says(line);
+        assert_run_works("submit slurm " JOB "--no-follow noted.mkv");
+        snprintf(line, sizeof(line), "test $(cat fake/next) = %d", 106 + 3 * i);
+        shell_says(line);
+    }
+    unsetenv("HOLD");
+    shell_says("rm -r noted.mkv.slurm");
 }
 
 static void a_batch_is_an_array(void **state) {
@@ -301,6 +362,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test_setup(numbers_are_of_their_cluster, begin_anew),
         cmocka_unit_test_setup(a_log_that_comes_late_is_waited_for, begin_anew),
         cmocka_unit_test_setup(one_submit_of_an_output_at_a_time, begin_anew),
+        cmocka_unit_test_setup(what_is_still_in_slurm_is_followed, begin_anew),
+        cmocka_unit_test_setup(a_damaged_note_is_none, begin_anew),
         cmocka_unit_test_setup(a_batch_is_an_array, begin_anew),
         cmocka_unit_test_setup(wrong_words_are_refused, begin_anew),
     };

@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/own_file.h"
 #include "device/cuda/cuda.h"
 #include "device/cuda/kernel_list.h"
 #include "device/nvml.h"
+#include "files/own_file.h"
 
 #define LEAST_ARCH 75
 /* The most that is believed of a context and kernels where the management library cannot tell them from what

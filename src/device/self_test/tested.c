@@ -10,8 +10,8 @@
 
 #include "base/hash.h"
 #include "base/log.h"
-#include "base/own_file.h"
 #include "device/self_test/self_test.h"
+#include "files/own_file.h"
 
 #define NAME "memsafe/tested-devices"
 /* More devices, drivers and builds than anyone has: then the file begins anew. */

@@ -1,6 +1,6 @@
 /* The file that the code which asks is in: a library, a plug-in, or a program that has the library within. */
-#ifndef MS_BASE_OWN_FILE_H
-#define MS_BASE_OWN_FILE_H
+#ifndef MS_FILES_OWN_FILE_H
+#define MS_FILES_OWN_FILE_H
 
 #include <dlfcn.h>
 #include <stdio.h>
