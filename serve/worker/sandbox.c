@@ -6,6 +6,7 @@
 #include <linux/filter.h>
 #include <linux/ioprio.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -209,6 +210,28 @@ static int limit(int what, size_t most, size_t over) {
     return setrlimit((__rlimit_resource_t)what, &r);
 }
 
+static ms_status fail_limit(ms_error *err) {
+    return ms_fail(err, MS_UNSUPPORTED, "a limit of the worker cannot be set: %s", strerror(errno));
+}
+
+/* Threads get the stack that the server's own has been given (ulimit -s), and all of it counts as memory that a
+   worker has, though little is used. */
+static int limit_stacks(void) {
+    pthread_attr_t attributes;
+    size_t bytes = 0;
+    if (pthread_getattr_default_np(&attributes) != 0)
+        return -1;
+    int code = pthread_attr_getstacksize(&attributes, &bytes);
+    if (code == 0 && bytes > SANDBOX_STACK_BYTES) {
+        code = pthread_attr_setstacksize(&attributes, SANDBOX_STACK_BYTES);
+        if (code == 0)
+            code = pthread_setattr_default_np(&attributes);
+    }
+    pthread_attr_destroy(&attributes);
+    errno = code;
+    return code == 0 ? 0 : -1;
+}
+
 static ms_status set_limits(const sandbox_limits *l, ms_error *err) {
     const struct {
         int what;
@@ -223,14 +246,12 @@ static ms_status set_limits(const sandbox_limits *l, ms_error *err) {
     signal(SIGXFSZ, SIG_IGN); /* a file that would be too large is an error to write, not a death */
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         if (all[i].wanted && limit(all[i].what, all[i].most, all[i].over) != 0)
-            return ms_fail(err, MS_UNSUPPORTED, "a limit of the worker cannot be set: %s", strerror(errno));
-    return MS_OK;
+            return fail_limit(err);
+    return limit_stacks() == 0 ? MS_OK : fail_limit(err);
 }
 
 ms_status sandbox_data(size_t bytes, ms_error *err) {
-    return limit(RLIMIT_DATA, bytes, 0) == 0
-               ? MS_OK
-               : ms_fail(err, MS_UNSUPPORTED, "a limit of the worker cannot be set: %s", strerror(errno));
+    return limit(RLIMIT_DATA, bytes, 0) == 0 ? MS_OK : fail_limit(err);
 }
 
 /* A name that libseccomp does not know is of another architecture, or refuse_by_number() has it. */

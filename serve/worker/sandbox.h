@@ -7,12 +7,15 @@
 
 #include "memsafe/status.h"
 
+/* Of a thread, at most. */
+#define SANDBOX_STACK_BYTES ((size_t)8 << 20)
+
 typedef struct sandbox_limits {
     size_t cpu_s, address_bytes, file_bytes; /* 0 = as they are */
 } sandbox_limits;
 
 /*
- * For good: no new privileges, no core file, the limits, and a filter of system calls by which no program is
+ * For good: no new privileges, no core file, the limits, stacks that are no larger, and a filter of system calls by which no program is
  * run, no process is begun, changed or looked into, no socket is opened, no file system is mounted, nobody
  * else is signalled, no terminal is typed into. Threads stay, and files, of which sandbox_files() is. Before
  * the process has threads. MS_UNSUPPORTED: the kernel has no such filter.

@@ -23,7 +23,7 @@
    limit what is asked for, which was up to 250 MiB more (3840x2160); and stacks. An honest run keeps below:
    this is for uploads that make a decoder take more. */
 #define MARGIN_BYTES ((size_t)512 << 20)
-#define MARGIN_OF_PROCESSOR ((size_t)32 << 20) /* four threads of 8 MiB */
+#define MARGIN_OF_PROCESSOR (4 * SANDBOX_STACK_BYTES) /* four threads */
 
 /* Sanitizers take memory by the terabyte. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

@@ -93,6 +93,22 @@ class Process(Base):
             resource.setrlimit(resource.RLIMIT_NOFILE, before)
         self.assertEqual(now[0], min(before[1], 65536))
 
+    def test_large_stacks(self):
+        """Threads' stacks count as a worker's memory, and are as large as the server's own may be, unless it is told."""
+        before = resource.getrlimit(resource.RLIMIT_STACK)
+        large = 512 << 20
+        if before[1] != resource.RLIM_INFINITY and before[1] < large:
+            self.skipTest("stacks cannot be made larger")
+        resource.setrlimit(resource.RLIMIT_STACK, (large, before[1]))
+        try:
+            with local_server(self, "--demo", "-b", BUDGET) as server:
+                status, job = server.submit(self.clip.fields(**QUICK))
+                self.assertEqual(status, 202, job)
+                done = server.wait(job["id"])
+                self.assertEqual(done["state"], "done", done)
+        finally:
+            resource.setrlimit(resource.RLIMIT_STACK, before)
+
     def test_no_worker(self):
         """A job waits where no worker can be started, and is done when one can."""
         with local_server(self, "--demo", "-b", BUDGET) as server:

@@ -342,6 +342,46 @@ static void gives_the_files_that_it_needs(void **state) {
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* ---- stacks ---- */
+
+static size_t stack_bytes(void) {
+    pthread_attr_t attributes;
+    size_t bytes = 0;
+    if (pthread_getattr_default_np(&attributes) == 0) {
+        pthread_attr_getstacksize(&attributes, &bytes);
+        pthread_attr_destroy(&attributes);
+    }
+    return bytes;
+}
+
+static int with_stacks(size_t before, size_t after) {
+    const sandbox_limits limits = {0};
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    if (pthread_attr_setstacksize(&attributes, before) != 0 || pthread_setattr_default_np(&attributes) != 0)
+        return 1;
+    if (stack_bytes() != before)
+        return 2;
+    if (sandbox_enter(&limits, NULL) != MS_OK)
+        return 3;
+    return stack_bytes() == after ? 0 : 4;
+}
+
+static int large_stacks(void) {
+    return with_stacks((size_t)256 << 20, SANDBOX_STACK_BYTES);
+}
+
+static int small_stacks(void) {
+    return with_stacks((size_t)1 << 20, (size_t)1 << 20);
+}
+
+/* Those that `ulimit -s` gives; smaller ones stay. */
+static void keeps_stacks_small(void **state) {
+    (void)state;
+    assert_int_equal(status_of(large_stacks), 0);
+    assert_int_equal(status_of(small_stacks), 0);
+}
+
 /* ---- time ---- */
 
 static int burn(void) {
@@ -365,6 +405,7 @@ int main(void) {
                                        cmocka_unit_test(refuses_x32),
 #endif
                                        cmocka_unit_test(gives_the_files_that_it_needs),
+                                       cmocka_unit_test(keeps_stacks_small),
                                        cmocka_unit_test(says_that_time_was_up)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
