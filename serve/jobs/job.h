@@ -65,6 +65,7 @@ typedef struct job {
     job_state state;
     int64_t seq;                              /* in the order of making */
     int64_t created_ms, started_ms, ended_ms; /* since 1970; 0 = not yet */
+    int64_t ends;                             /* how often it has ended; it may be tried again */
     bool has_audio, has_track;
     char *input, *plan, *warnings, *error; /* JSON; NULL = none */
     job_progress progress;

@@ -8,7 +8,7 @@
 #include "files/trusted_db.h"
 
 #define APPLICATION_ID 1836278131 /* "msas" */
-#define FORMAT 2
+#define FORMAT 3
 #define MOST_BYTES ((int64_t)1 << 30)
 #define MOST_TIME ((int64_t)1 << 53)
 #define NAME "jobs.db"
@@ -21,12 +21,12 @@ static const char *const schema =
     "create table if not exists job (id text primary key, seq integer not null, state integer not null, "
     "created integer not null, started integer not null, ended integer not null, audio integer not null, "
     "track integer not null, frames_done integer not null, frames_total integer not null, peak integer not "
-    "null, hook integer not null, hook_tries integer not null, hook_next integer not null, name text not "
-    "null, options text not "
+    "null, hook integer not null, hook_tries integer not null, hook_next integer not null, ends integer not "
+    "null, name text not null, options text not "
     "null, input text, plan text, warnings text, error text);";
 
 enum { ID, SEQ, STATE, CREATED, STARTED, ENDED, AUDIO, TRACK, DONE, TOTAL, PEAK };
-enum { HOOK = PEAK + 1, HOOK_TRIES, HOOK_NEXT, NAME_TEXT, OPTIONS, INPUT, PLAN, WARNINGS, ERROR };
+enum { HOOK = PEAK + 1, HOOK_TRIES, HOOK_NEXT, ENDS, NAME_TEXT, OPTIONS, INPUT, PLAN, WARNINGS, ERROR };
 
 ms_status job_store_open(int folder, const char *folder_path, job_store **ret_store, ms_error *err) {
     const ms_db_params params = {.folder = folder,
@@ -110,7 +110,7 @@ static ms_status take_json(char **dst, sqlite3_stmt *q, int column, ms_error *er
 }
 
 static ms_status take_numbers(job *j, sqlite3_stmt *q, ms_error *err) {
-    for (int i = SEQ; i <= HOOK_NEXT; i++) {
+    for (int i = SEQ; i <= ENDS; i++) {
         int64_t value = sqlite3_column_int64(q, i);
         if (sqlite3_column_type(q, i) != SQLITE_INTEGER || value > MOST_TIME || value < 0)
             return damaged("a number is out of range", err);
@@ -132,6 +132,7 @@ static ms_status take_numbers(job *j, sqlite3_stmt *q, ms_error *err) {
     j->hook = (job_hook){.state = (job_hook_state)sqlite3_column_int64(q, HOOK),
                          .tries = sqlite3_column_int64(q, HOOK_TRIES),
                          .next_ms = sqlite3_column_int64(q, HOOK_NEXT)};
+    j->ends = sqlite3_column_int64(q, ENDS);
     if (j->state == JOB_DONE)
         j->progress.fraction = 1;
     return MS_OK;
@@ -187,10 +188,11 @@ static void bind(sqlite3_stmt *q, const job *j, const char *options) {
                                j->progress.peak_bytes,
                                tells ? JOB_HOOK_PENDING : j->hook.state,
                                j->hook.tries,
-                               tells ? now : j->hook.next_ms};
+                               tells ? now : j->hook.next_ms,
+                               j->ends + ends};
     const char *texts[] = {j->name, options, j->input, j->plan, j->warnings, j->error};
     sqlite3_bind_text(q, ID + 1, j->id, -1, SQLITE_STATIC);
-    for (int i = SEQ; i <= HOOK_NEXT; i++)
+    for (int i = SEQ; i <= ENDS; i++)
         sqlite3_bind_int64(q, i + 1, numbers[i - SEQ]);
     for (int i = NAME_TEXT; i <= ERROR; i++)
         sqlite3_bind_text(q, i + 1, texts[i - NAME_TEXT], -1, SQLITE_STATIC); /* NULL = null */
@@ -205,7 +207,7 @@ ms_status job_store_put(job_store *s, const job *j, ms_error *err) {
                            ? ms_fail(err, MS_HOST_MEMORY, "out of memory for the list of jobs")
                            : ms_db_prepare(s->db,
                                            "insert or replace into job values "
-                                           "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                                           "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                                            &q, err);
     if (status == MS_OK) {
         bind(q, j, options.data);

@@ -261,6 +261,7 @@ static ms_status check_waiting(const jobs *js, ms_error *err) {
 ms_status jobs_add(jobs *js, job *j, ms_error *err) {
     MS_TRY(check_waiting(js, err));
     j->state = j->options.hold ? JOB_HELD : JOB_QUEUED;
+    j->created_ms = jobs_now_ms(js); /* the clock may have been set while it came in */
     j->seq = js->next_seq;
     MS_TRY(job_store_put(js->store, j, err));
     char id[JOB_ID_BYTES];
@@ -435,7 +436,8 @@ void jobs_delete(jobs *js, job *j) {
 
 void jobs_end(jobs *js, job *j, job_state state) {
     j->state = state;
-    j->ended_ms = job_now_ms();
+    j->ended_ms = jobs_now_ms(js);
+    j->ends++;
     j->cancelling = false;
     j->progress.eta_s = state == JOB_DONE ? 0 : -1;
     j->progress.memory_bytes = 0;
@@ -467,32 +469,31 @@ static job *oldest_ended(jobs *js, uint64_t *ret_bytes, int *ret_n) {
     return oldest;
 }
 
-static job *expired_held(jobs *js) {
+static job *expired_held(jobs *js, int64_t now_ms) {
     for (size_t i = 0; i < js->count; i++)
-        if (js->list[i]->state == JOB_HELD && js->list[i]->created_ms + JOBS_HELD_MS <= job_now_ms())
+        if (js->list[i]->state == JOB_HELD && js->list[i]->created_ms + JOBS_HELD_MS <= now_ms)
             return js->list[i];
     return NULL;
 }
 
 /* *time_ms where it was taken before the clock, which had come to before_ms, was set. */
 static void shift(int64_t *time_ms, int64_t before_ms, int64_t jump_ms) {
-    if (*time_ms <= 0 || *time_ms > before_ms)
-        return;
-    *time_ms += jump_ms;
-    if (*time_ms < 1)
-        *time_ms = 1;
+    if (*time_ms > 0 && *time_ms <= before_ms)
+        *time_ms = *time_ms + jump_ms > 1 ? *time_ms + jump_ms : 1;
 }
 
+/* Who listens is not told of those that have ended: they are the most, and all else of them stays. */
 static void shift_job(jobs *js, job *j, int64_t before_ms, int64_t jump_ms) {
     int64_t *const times[] = {&j->created_ms, &j->started_ms, &j->ended_ms};
-    if (j->hook.state == JOB_HOOK_PENDING && j->ended_ms <= before_ms)
-        j->hook.next_ms += jump_ms;
+    if (j->hook.state == JOB_HOOK_PENDING && j->ended_ms <= before_ms) /* the next try is still to come */
+        shift(&j->hook.next_ms, INT64_MAX, jump_ms);
     for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
         shift(times[i], before_ms, jump_ms);
     for (int i = 0; i < j->progress.n_samples; i++)
         shift(&j->progress.sample[i].time_ms, before_ms, jump_ms);
     j->unsaved = !j->deleting;
-    jobs_touch(js, j);
+    if (!job_has_ended(j))
+        jobs_touch(js, j);
 }
 
 void jobs_follow_clock(jobs *js, int64_t wall_ms, int64_t steady_ms) {
@@ -505,14 +506,20 @@ void jobs_follow_clock(jobs *js, int64_t wall_ms, int64_t steady_ms) {
         shift_job(js, js->list[i], wall_ms - jump_ms, jump_ms);
 }
 
+int64_t jobs_now_ms(jobs *js) {
+    const int64_t now_ms = job_now_ms();
+    jobs_follow_clock(js, now_ms, job_steady_ms());
+    return now_ms;
+}
+
 void jobs_tidy(jobs *js) {
     uint64_t bytes;
     int left = MOST_EXPIRED, n;
-    jobs_follow_clock(js, job_now_ms(), job_steady_ms());
-    for (job *j; left > 0 && (j = expired_held(js)) != NULL; left--)
+    const int64_t now_ms = jobs_now_ms(js);
+    for (job *j; left > 0 && (j = expired_held(js, now_ms)) != NULL; left--)
         leave_list(js, j, remove_row_later);
     for (job *j; left > 0 && (j = oldest_ended(js, &bytes, &n)) != NULL; left--) {
-        if (bytes <= js->p.keep_bytes && n <= js->p.keep_jobs && j->ended_ms + js->p.keep_ms > job_now_ms())
+        if (bytes <= js->p.keep_bytes && n <= js->p.keep_jobs && j->ended_ms + js->p.keep_ms > now_ms)
             break;
         leave_list(js, j, remove_row_later);
     }

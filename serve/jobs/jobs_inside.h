@@ -71,6 +71,8 @@ void jobs_tidy(jobs *js);
    that learns the time after it began would lose all results at once. Those of an earlier server that are
    behind what the clock had stay. */
 void jobs_follow_clock(jobs *js, int64_t wall_ms, int64_t steady_ms);
+/* The time, once those that were taken follow: one that is taken before would be set a second time. */
+int64_t jobs_now_ms(jobs *js);
 /* What the run worker says. True: it has ended with the job. */
 bool jobs_take_line(jobs *js, job *j, const ms_json *line);
 job *jobs_next(const jobs *js); /* whose turn it is; NULL = nobody waits */

@@ -39,7 +39,7 @@ static void take_progress(jobs *js, job *j, const ms_json *line) {
     p->fraction = number_in(line, "fraction", 1);
     p->eta_s = number_in(line, "eta_s", 1e9);
     js->counts.worker_bytes = p->memory_bytes;
-    job_note_memory(j, job_now_ms(), p->memory_bytes);
+    job_note_memory(j, jobs_now_ms(js), p->memory_bytes);
     jobs_touch(js, j);
 }
 
@@ -236,7 +236,7 @@ void *jobs_run_loop(void *arg) {
             continue;
         j->state = JOB_RUNNING;
         if (!j->started_ms)
-            j->started_ms = job_now_ms();
+            j->started_ms = jobs_now_ms(js);
         js->current = j;
         jobs_save(js, j);
         write_run(js, j, &line);

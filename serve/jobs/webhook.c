@@ -33,12 +33,16 @@ bool webhook_is_allowed(const jobs_params *p, const char *address) {
     return false;
 }
 
+void webhook_id(const job *j, char ret[WEBHOOK_ID_BYTES]) {
+    snprintf(ret, WEBHOOK_ID_BYTES, "%s_%" PRId64, j->id, j->ends);
+}
+
 /* ---- one POST ---- */
 
 typedef struct letter {
     char job[JOB_ID_BYTES], address[JOB_WEBHOOK_BYTES];
-    char id[96], signature[SHA256_BASE64_BYTES + 4], stamp[24]; /* headers */
-    int64_t ended_ms;                                           /* the end that it tells of */
+    char id[WEBHOOK_ID_BYTES], signature[SHA256_BASE64_BYTES + 4], stamp[24]; /* headers */
+    int64_t ends; /* which of the job's it tells of */
     ms_buf body;
 } letter;
 
@@ -120,21 +124,22 @@ static long post(jobs *js, const letter *l) {
 /* ---- whom to tell: lock held ---- */
 
 static job *next_to_tell(jobs *js) {
+    const int64_t now_ms = jobs_now_ms(js);
     job *first = NULL;
     for (size_t i = 0; i < js->count; i++) {
         job *j = js->list[i];
         if (j->hook.state == JOB_HOOK_PENDING && (!first || j->hook.next_ms < first->hook.next_ms))
             first = j;
     }
-    return first && first->hook.next_ms <= job_now_ms() ? first : NULL;
+    return first && first->hook.next_ms <= now_ms ? first : NULL;
 }
 
 static void write_letter(jobs *js, const job *j, letter *l) {
-    l->ended_ms = j->ended_ms;
+    l->ends = j->ends;
     snprintf(l->job, sizeof(l->job), "%s", j->id);
     snprintf(l->address, sizeof(l->address), "%s", j->options.webhook);
-    snprintf(l->id, sizeof(l->id), "%s_%" PRId64, j->id, j->ended_ms);
-    snprintf(l->stamp, sizeof(l->stamp), "%" PRId64, job_now_ms() / 1000);
+    webhook_id(j, l->id);
+    snprintf(l->stamp, sizeof(l->stamp), "%" PRId64, jobs_now_ms(js) / 1000);
     ms_buf_init(&l->body, NULL);
     ms_buf_printf(&l->body, "{\"type\":\"job.%s\",", job_state_text(j->state));
     job_write_time(&l->body, "timestamp", j->ended_ms);
@@ -156,7 +161,7 @@ static void note_answer(jobs *js, job *j, long status) {
     else if (h->tries >= MOST_TRIES || status == GONE)
         h->state = JOB_HOOK_GIVEN_UP;
     else
-        h->next_ms = job_now_ms() + pauses_s[h->tries - 1] * INT64_C(1000);
+        h->next_ms = jobs_now_ms(js) + pauses_s[h->tries - 1] * INT64_C(1000);
     jobs_save(js, j);
 }
 
@@ -168,7 +173,7 @@ static void tell(jobs *js, job *j) {
     long status = l.body.failed ? 0 : post(js, &l);
     jobs_lock(js);
     j = jobs_find(js, l.job);
-    if (j && j->hook.state == JOB_HOOK_PENDING && j->ended_ms == l.ended_ms && (status || !js->ending))
+    if (j && j->hook.state == JOB_HOOK_PENDING && j->ends == l.ends && (status || !js->ending))
         note_answer(js, j, status);
     ms_buf_free(&l.body);
 }

@@ -13,4 +13,8 @@
    host's name and its '/', so that no other host begins so; and no part of its path begins with a dot. */
 bool webhook_is_allowed(const jobs_params *p, const char *address);
 
+/* Of a job's end: the same at each try and for the next server, whatever becomes of the clock. */
+#define WEBHOOK_ID_BYTES 64
+void webhook_id(const job *j, char ret[WEBHOOK_ID_BYTES]);
+
 #endif

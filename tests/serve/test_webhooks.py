@@ -131,6 +131,19 @@ class Webhooks(Base):
         self.assertEqual(self.server.job(job["id"])["webhook"]["state"], "pending")
         self.assertEqual(self.receiver.redirected, 0)
 
+    def test_told_of_each_end(self):
+        """One that is tried again ends once more: that is another event."""
+        self.receiver.answers = [200]
+        job = self.submit("hooks/e", hold="true")
+        self.assertEqual(self.server.ask("POST", job["links"]["self"] + "/cancel")[0], 200)
+        first = self.receiver.next()
+        self.assertEqual(self.told(first, job)["type"], "job.cancelled")
+        self.hook(job, "delivered")
+        self.assertEqual(self.server.ask("POST", job["links"]["self"] + "/retry")[0], 200)
+        second = self.receiver.next()
+        self.assertEqual(self.told(second, job)["type"], "job.done")
+        self.assertNotEqual(second[1]["webhook-id"], first[1]["webhook-id"])
+
     def test_no_longer_allowed(self):
         """What stays as it was is not looked at anew."""
         job = self.submit("hooks/d", hold="true")

@@ -58,6 +58,7 @@ static void keeps_a_job(void **state) {
     j->seq = 7;
     j->state = JOB_RUNNING;
     j->started_ms = j->created_ms + 5;
+    j->ends = 2;
     j->has_track = true;
     j->options.steps = 3;
     j->options.start_s = 1.25;
@@ -78,6 +79,7 @@ static void keeps_a_job(void **state) {
     assert_null(l.last->error);
     assert_int_equal(l.last->state, JOB_RUNNING);
     assert_int_equal(l.last->started_ms, j->started_ms);
+    assert_int_equal(l.last->ends, 2);
     assert_int_equal(l.last->options.steps, 3);
     assert_int_equal(l.last->options.codec, MS_OUTPUT_FFV1);
     assert_true(l.last->options.start_s == 1.25);
@@ -163,6 +165,7 @@ static void keeps_a_cancellation(void **state) {
     assert_int_equal(l.last->state, JOB_CANCELLED);
     assert_true(l.last->ended_ms >= j->created_ms);
     assert_int_equal(l.last->hook.state, JOB_HOOK_PENDING);
+    assert_int_equal(l.last->ends, 1);
     assert_int_equal(job_store_remove(s, j->id, NULL), MS_OK);
     job_store_close(&s);
     job_destroy(&l.last);
