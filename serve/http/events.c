@@ -80,6 +80,8 @@ static void write_places(subscriber *s) {
 static void look_at_all(subscriber *s) {
     jobs *js = s->h->p.jobs;
     const char *id;
+    if (!s->begun)
+        write_count(s);
     for (size_t i = 0; (id = jobs_gone(js, i, s->gone_seen)) != NULL; i++)
         write_gone(s, id);
     s->gone_seen = jobs_version(js);
@@ -98,13 +100,6 @@ static void look_at_all(subscriber *s) {
         write_places(s);
 }
 
-static void begin_with_all(subscriber *s) {
-    const jobs *js = s->h->p.jobs;
-    s->seen = s->gone_seen = jobs_version(js);
-    s->places_seen = jobs_places_version(js);
-    write_count(s);
-}
-
 /* What is new since it last looked, into its text. */
 static void look(subscriber *s) {
     ms_buf_free(&s->text);
@@ -112,10 +107,8 @@ static void look(subscriber *s) {
     jobs_lock(s->h->p.jobs);
     if (s->id[0])
         look_at_one(s);
-    else if (s->begun)
-        look_at_all(s);
     else
-        begin_with_all(s);
+        look_at_all(s);
     jobs_unlock(s->h->p.jobs);
     s->begun = true;
     if (!s->text.length && ms_now_s() - s->told_s > ALIVE_S)
@@ -181,11 +174,12 @@ static bool enlist(http *h, subscriber *s) {
     return !full;
 }
 
-/* NULL: refused. */
+/* NULL: refused. What changes from here on is told, though the first look is later. */
 static subscriber *subscribe(request *r) {
     http *h = r->h;
     jobs_lock(h->p.jobs);
-    bool there = !r->id[0] || jobs_find(h->p.jobs, r->id);
+    const bool there = !r->id[0] || jobs_find(h->p.jobs, r->id);
+    const uint64_t version = jobs_version(h->p.jobs), places = jobs_places_version(h->p.jobs);
     jobs_unlock(h->p.jobs);
     if (!there || peers_are_full(h)) {
         if (there)
@@ -199,7 +193,13 @@ static subscriber *subscribe(request *r) {
         refuse(r, 500, "out-of-memory", "out of memory");
         return NULL;
     }
-    *s = (subscriber){.h = h, .connection = r->connection, .told_s = ms_now_s(), .busy_s = ms_now_s()};
+    *s = (subscriber){.h = h,
+                      .connection = r->connection,
+                      .seen = version,
+                      .gone_seen = version,
+                      .places_seen = places,
+                      .told_s = ms_now_s(),
+                      .busy_s = ms_now_s()};
     memcpy(s->id, r->id, sizeof(s->id));
     ms_buf_init(&s->text, NULL);
     if (enlist(h, s))
