@@ -42,6 +42,7 @@ struct http {
     pthread_mutex_t peers_lock;
     peer *peers; /* all connections */
     int n_peers;
+    uint64_t slow_readers; /* that were let go */
 
     pthread_mutex_t events_lock;
     pthread_t pump;
@@ -142,6 +143,8 @@ double peer_patience_s(http *h);
 bool peers_are_full(http *h);
 /* Once a second: who takes longer for headers is let go, and where it is crowded who reads too little. */
 void peers_look(http *h);
+/* How many were let go because they read too little. */
+uint64_t peers_slow_readers(http *h);
 
 /* ---- routes (routes.c) ---- */
 

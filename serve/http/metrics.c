@@ -36,6 +36,8 @@ http_result answer_metrics(request *r) {
     pthread_mutex_unlock(&h->rate_lock);
     one(&b, "requests_total", "counter", "HTTP requests.", (double)requests);
     one(&b, "requests_refused_total", "counter", "Requests answered with a problem.", (double)refused);
+    one(&b, "slow_readers_total", "counter",
+        "Connections that others waited for, let go as they read too little.", (double)peers_slow_readers(h));
     one(&b, "upload_bytes_total", "counter", "Bytes of uploads.", (double)uploaded);
     one(&b, "run_seconds_total", "counter", "Seconds of runs that were done.", c.run_seconds);
     one(&b, "worker_deaths_total", "counter", "Run workers that died.", (double)c.worker_deaths);

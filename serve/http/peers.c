@@ -13,7 +13,9 @@
 
 #define PATIENCE_S 20.0
 #define CROWDED_S 3.0
-#define MOST_OF_ONE 128            /* connections of an address, where it is not this machine's */
+/* Connections of an address, where it is not this machine's. Each thread of the server asks before what it has
+   accepted is counted, so it may be as many more as there are others. */
+#define MOST_OF_ONE 128
 #define READ_BYTES_A_SECOND 8192.0 /* where it is crowded */
 #define SPARE_PLACES 32            /* that a long answer does not get: short ones stay possible */
 
@@ -23,6 +25,7 @@ struct peer {
     double since_s;   /* that it has not asked; 0 = it has */
     double behind_s;  /* since when it has not read all that was sent; 0 = it has, or it is not crowded */
     uint64_t behind_bytes; /* of the connection, that it had then */
+    bool let_go;           /* its connection is closed soon */
     peer *next;
 };
 
@@ -136,8 +139,20 @@ static bool reads_too_slowly(const http *h, peer *p, double now) {
 void peers_look(http *h) {
     double now = ms_now_s();
     pthread_mutex_lock(&h->peers_lock);
-    for (peer *p = h->peers; p; p = p->next)
-        if (p->since_s > 0 ? now - p->since_s > patience_s(h) : reads_too_slowly(h, p, now))
-            shutdown(p->fd, SHUT_RDWR);
+    for (peer *p = h->peers; p; p = p->next) {
+        const bool asks = p->since_s > 0;
+        if (p->let_go || !(asks ? now - p->since_s > patience_s(h) : reads_too_slowly(h, p, now)))
+            continue;
+        p->let_go = true;
+        h->slow_readers += !asks;
+        shutdown(p->fd, SHUT_RDWR);
+    }
     pthread_mutex_unlock(&h->peers_lock);
+}
+
+uint64_t peers_slow_readers(http *h) {
+    pthread_mutex_lock(&h->peers_lock);
+    uint64_t n = h->slow_readers;
+    pthread_mutex_unlock(&h->peers_lock);
+    return n;
 }

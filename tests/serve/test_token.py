@@ -1,5 +1,6 @@
 """Who may ask."""
 
+import contextlib
 import hmac
 import json
 import os
@@ -106,17 +107,18 @@ class Token(Base):
             many = [socket.create_connection((server.host, server.port), timeout=30) for _ in range(140)]
             for s in many:
                 s.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            self.assertEqual(sum(self.answers(s) for s in many), 128)
+            answered = sum(self.answers(s) for s in many)
+            self.assertGreaterEqual(answered, 128)
+            self.assertLess(answered, 128 + 4)  # of the server's threads
             for s in many:
                 s.close()
-            time.sleep(1)  # it sees that
+            self.answered(server, bearer)  # it has seen that
             answers = [server.ask("GET", "/v1/server", headers=bearer) for _ in range(400)]
             self.assertIn(429, [a[0] for a in answers])
             self.assertEqual({a[0] for a in answers}, {200, 429})
             refused = next(a for a in answers if a[0] == 429)
             self.problem((429, json.loads(refused[2])), 429, "too-often")
-            time.sleep(2)
-            self.assertEqual(server.ask("GET", "/v1/server", headers=bearer)[0], 200)
+            self.answered(server, bearer)
         for text in ("short\n", ""):
             with open(name, "w") as file:
                 file.write(text)
@@ -124,6 +126,15 @@ class Token(Base):
                                  capture_output=True)
             self.assertIn(got.returncode, (2, 11), got)
             self.assertIn(b"token", got.stderr)
+
+    def answered(self, server, headers):
+        """In a while, as others are."""
+        end, status = time.monotonic() + 60, None
+        while status != 200:
+            self.assertLess(time.monotonic(), end, status)
+            time.sleep(0.2)
+            with contextlib.suppress(OSError):
+                status = server.ask("GET", "/v1/server", headers=headers)[0]
 
     @staticmethod
     def answers(s):
