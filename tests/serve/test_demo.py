@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -33,11 +34,12 @@ class Demo:
             known.pop(name, None)
         self.process = subprocess.Popen([os.path.join(SOURCE, "tools", "demo_serve")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                         env=dict(known, **environment))
-        self.said = ""
-        for line in self.process.stdout:
-            self.said += line.decode()
-            if PAGE.search(self.said):
+        self.said, end = "", time.monotonic() + 300
+        while not PAGE.search(self.said) and select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))[0]:
+            piece = os.read(self.process.stdout.fileno(), 4096)
+            if not piece:
                 break
+            self.said += piece.decode()
         found = PAGE.search(self.said)
         self.address, self.id = found.groups() if found else (None, None)
 
@@ -68,17 +70,22 @@ class Test(unittest.TestCase):
         self.addCleanup(demo.process.stdout.close)
         return demo
 
+    def opened(self):
+        """What the desktop was told to open, once that is written to its end."""
+        text, end = "", time.monotonic() + 30
+        while not text.endswith("\n") and time.monotonic() < end:
+            time.sleep(0.05)
+            if os.path.exists(f"{self.folder}/opened"):
+                with open(f"{self.folder}/opened") as file:
+                    text = file.read()
+        return text
+
     def test_one_click(self):
         demo = self.start(LISTEN="127.0.0.1:0", DISPLAY=":0")
         self.assertIsNotNone(demo.id, demo.said)
         page = demo.ask("GET", "").decode()
         self.assertIn('id="start"', page)
-        end = time.monotonic() + 30
-        while not os.path.exists(f"{self.folder}/opened") and time.monotonic() < end:
-            time.sleep(0.05)
-        time.sleep(0.1)
-        with open(f"{self.folder}/opened") as file:
-            self.assertEqual(file.read(), f"{demo.address}#{demo.id}\n")
+        self.assertEqual(self.opened(), f"{demo.address}#{demo.id}\n")
         self.assertEqual(demo.job(demo.id)["state"], "held")
         demo.end()
         with self.assertRaises(urllib.error.URLError):  # the server ends with it

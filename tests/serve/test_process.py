@@ -10,7 +10,6 @@ import resource
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -239,26 +238,28 @@ class Service(unittest.TestCase):
         with open(self.unit) as file:
             line, = [line for line in file if line.startswith("ExecStart=")]
         line = line.split("=", 1)[1].replace("%S/memsafe", self.folder).replace("/usr/local/bin", BUILD).replace("$$", "$")
-        return shlex.split(line)
+        return shlex.split(line.replace(" -q ", " "))  # it says where it listens
 
     def serves(self, *arguments):
         """The names of the models of the unit's server."""
-        with socket.create_server(("127.0.0.1", 0)) as s:
-            port = s.getsockname()[1]
-        process = subprocess.Popen([*self.command(), *arguments, "--listen", f"127.0.0.1:{port}"], cwd=self.folder, stderr=subprocess.PIPE,
-                                   env=dict(os.environ, MEMSAFE_HISTORY=self.folder + "/history/history.db"))
+        said = os.path.join(self.folder, "said")
+        with open(said, "w") as file:
+            process = subprocess.Popen([*self.command(), *arguments, "--listen", "127.0.0.1:0"], cwd=self.folder, stdout=file, stderr=file,
+                                       env=dict(os.environ, MEMSAFE_HISTORY=self.folder + "/history/history.db"))
         try:
-            end = time.monotonic() + 60
+            end, text = time.monotonic() + 60, ""
             while process.poll() is None and time.monotonic() < end:
-                with contextlib.suppress(OSError):
-                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models") as answer:
+                with open(said) as file:
+                    text = file.read()
+                address = re.search(r"memsafe serves at (http://\S+/) ", text)
+                if address:
+                    with urllib.request.urlopen(address[1] + "v1/models", timeout=60) as answer:
                         return [model["name"] for model in json.load(answer)["models"]]
                 time.sleep(0.1)
-            self.fail(f"it does not serve: {process.stderr.read().decode()}")
+            self.fail(f"it does not serve: {text}")
         finally:
             process.terminate()
             process.wait(60)
-            process.stderr.close()
 
     def test_starts(self):
         """In a folder in which nothing is, with the demo model; then with the one that was put there."""
