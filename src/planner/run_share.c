@@ -1,6 +1,7 @@
 #include "planner/run_share.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/error.h"
@@ -15,9 +16,32 @@ static const char what_helps[] =
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static ms_run_share *runs;
 
+/* In a process that was forked: the runs of the other one are not under way here, and whatever thread had the lock
+   is not here to let go. What of theirs is in this process's memory, it measures. */
+static void forget(void) {
+    lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    runs = NULL;
+}
+
+/* Before the lock is first taken. Two threads may register it both, and once more does no harm; where there was no
+   room for it, the next one tries again. */
+static void forget_when_forked(void) {
+    static atomic_bool is_registered;
+    if (!atomic_load(&is_registered) && pthread_atfork(NULL, NULL, forget) == 0)
+        atomic_store(&is_registered, true);
+}
+
+static bool is_known(const ms_run_share *s) {
+    const ms_run_share *at = runs;
+    while (at && at != s)
+        at = at->next;
+    return at != NULL;
+}
+
 void ms_run_share_enter(ms_run_share *s) {
+    forget_when_forked();
     pthread_mutex_lock(&lock);
-    const bool known = s->entered;
+    const bool known = is_known(s); /* a fork's copy of one that has entered is not */
     *s = (ms_run_share){.entered = true, .alone = true, .next = known ? s->next : runs};
     if (!known)
         runs = s;
@@ -104,9 +128,10 @@ void ms_run_share_leave(ms_run_share *s) {
         return;
     pthread_mutex_lock(&lock);
     ms_run_share **link = &runs;
-    while (*link != s)
+    while (*link && *link != s) /* a fork's copy is not among them */
         link = &(*link)->next;
-    *link = s->next;
+    if (*link)
+        *link = s->next;
     pthread_mutex_unlock(&lock);
     s->entered = false;
 }

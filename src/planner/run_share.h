@@ -1,7 +1,8 @@
 /*
  * Runs at the same time in one process, and whatever else works within a budget. A budget is of what the
  * whole process may come to hold, so a run that begins counts the budgets of those that are under way as
- * held: it gets what its own budget leaves beside them, or is refused.
+ * held: it gets what its own budget leaves beside them, or is refused. A process that was forked begins with
+ * none: its copies of what had entered are another process's runs, unless they enter here.
  */
 #ifndef MS_PLANNER_RUN_SHARE_H
 #define MS_PLANNER_RUN_SHARE_H

@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "memsafe/detect.h"
@@ -147,6 +149,61 @@ static void a_base_is_the_others_budget_or_was_measured_before_them(void **state
     assert_true(ms_run_share_measure(&b, &held) && held > 0);
     ms_run_share_leave(&b);
     ms_run_share_leave(&b);
+}
+
+/* Another thread of the parent goes in and out, so that a fork may come while it has the lock. */
+static void *come_and_go(void *arg) {
+    ms_run_share share = {0};
+    ms_error err;
+    while (!atomic_load((atomic_bool *)arg)) {
+        ms_run_share_enter(&share);
+        (void)ms_run_share_join(&share, 4 * FIRST, &err);
+        ms_run_share_leave(&share);
+    }
+    return NULL;
+}
+
+static bool child_is_alone(ms_run_share *inherited) {
+    ms_error err;
+    ms_run_share own = {0};
+    size_t held = 0;
+    alarm(60);                     /* who waits for a lock that nobody here has ends by it */
+    ms_run_share_leave(inherited); /* one that is dropped there takes nothing out */
+    ms_run_share_enter(&own);
+    const bool joined = ms_run_share_join(&own, FIRST, &err) == MS_OK && own.others_bytes == 0;
+    const bool alone = ms_run_share_measure(&own, &held) && held > 0;
+    ms_run_share_enter(inherited); /* and one that is used there counts */
+    const bool counted = ms_run_share_join(inherited, FIRST, &err) == MS_BUDGET;
+    ms_run_share_leave(inherited);
+    ms_run_share_leave(&own);
+    return joined && alone && counted;
+}
+
+static void a_fork_begins_with_no_runs(void **state) {
+    (void)state;
+    ms_error err;
+    pthread_t thread;
+    atomic_bool over = false;
+    ms_run_share share = {0};
+    ms_run_share_enter(&share);
+    assert_ms_ok(ms_run_share_join(&share, 2 * FIRST, &err), &err);
+    assert_int_equal(pthread_create(&thread, NULL, come_and_go, &over), 0);
+    for (int i = 0; i < 8; i++) {
+        int status = 0;
+        const pid_t child = fork();
+        if (!child)
+            _exit(child_is_alone(&share) ? 0 : 1);
+        assert_true(child > 0);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+    }
+    atomic_store(&over, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    ms_run_share second = {0};
+    ms_run_share_enter(&second);
+    assert_int_equal(ms_run_share_join(&second, FIRST, &err), MS_BUDGET); /* the parent's goes on */
+    ms_run_share_leave(&second);
+    ms_run_share_leave(&share);
 }
 
 typedef struct opening {
@@ -295,6 +352,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_does_not_count_the_second),
         cmocka_unit_test(a_base_is_the_others_budget_or_was_measured_before_them),
+        cmocka_unit_test(a_fork_begins_with_no_runs),
         cmocka_unit_test(a_model_that_is_opened_refuses_no_run),
         cmocka_unit_test(detecting_and_judging_count_a_run),
         cmocka_unit_test(a_run_counts_detecting_and_judging),
