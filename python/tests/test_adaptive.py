@@ -186,6 +186,13 @@ def test_a_question_that_fails_hides_nothing():
         list(stream(range(4)))
     assert str(raised.value.__context__) == "of fn"
 
+    def again(error):
+        raise error
+
+    with pytest.raises(LookupError, match="of fn") as raised:
+        memsafe.adaptive(fn, range(4), is_oom=again)
+    assert raised.value.__context__ is None
+
 
 def test_an_optimizer_without_a_task_is_refused():
     optimizer = memsafe.AdaptiveMemoryOptimizer(device_memory="8G")
@@ -251,6 +258,45 @@ def test_memory_of_a_failed_batch_is_let_go_before_the_next():
     gc.disable()
     try:
         assert memsafe.adaptive(fn, range(16), trim=lambda: None) == list(range(16))
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("kind", [MemoryError, LookupError])
+def test_memory_of_what_failed_for_good_is_let_go_with_the_error(kind):
+    """By counting references: nothing waits until garbage is collected."""
+
+    class Block:
+        pass
+
+    blocks = []
+
+    def fn(items):
+        work = Block()
+        blocks.append(weakref.ref(work))
+        raise kind("no")
+
+    def given():
+        for _ in range(4):
+            item = Block()
+            blocks.append(weakref.ref(item))
+            yield item
+
+    def streamed():
+        with memsafe.StreamingFrameProcessor(fn, 4, window=2, trim=lambda: None) as stream:
+            list(stream(given()))
+
+    gc.collect()
+    gc.disable()
+    try:
+        for use in (lambda: memsafe.adaptive(fn, given(), trim=lambda: None), streamed):
+            error = None
+            try:
+                use()
+            except kind as e:
+                error = str(e)
+            assert error == "no" and len(blocks) > 2 and all(block() is None for block in blocks)
+            blocks.clear()
     finally:
         gc.enable()
 

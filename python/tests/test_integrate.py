@@ -737,6 +737,9 @@ def test_what_is_no_pipeline():
     with pytest.raises(memsafe.InvalidArgument, match="optimizer="):
         o = memsafe.AdaptiveMemoryOptimizer(device_memory="8G")
         memsafe.integrate_adaptive_optimizer(make_pipeline(), video_length=3, optimizer=o)
+    for given in ({"video_length": 0}, {"resolution": 0}, {"resolution": torch.tensor([512, 512])}, {"resolution": ()}):
+        with pytest.raises(memsafe.InvalidArgument, match="optimizer= has its own"):
+            memsafe.integrate_adaptive_optimizer(make_pipeline(), optimizer=o, **given)
 
 
 def test_an_optimizer_of_ones_own_and_the_pipelines_device():

@@ -144,6 +144,59 @@ def test_an_attribute_of_the_pipelines_own_comes_back():
     assert not hasattr(empty, "memsafe")
 
 
+class SlicedDenoiser(DenoiserOfTorch):
+    """As diffusers has it."""
+
+    sliceable_head_dim = 4
+
+    def __init__(self):
+        super().__init__()
+        self.processor = self.own = object()
+
+    def set_processor(self, processor):
+        self.processor = processor
+
+    def set_attention_slice(self, size):
+        self.processor = object()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+def test_pipelines_that_share_networks(order):
+    """Whichever is undone first, its part does nothing from then on, and in the end all is as before."""
+    unet, vae = SlicedDenoiser(), CodecOfTorch()
+    pipelines = [integrate(SimpleNamespace(unet=unet, vae=vae), "8G", settings=None) for _ in range(3)]
+    mine = [pipeline.memsafe for pipeline in pipelines]
+    assert all(("vae", "batches of decode()") in what(pipeline) for pipeline in pipelines)
+    x = torch.randn(3, 4, 8, 8)
+    for at in order:
+        vae.decode(x)
+        done = [dict(i.report().calls["vae.decode"]) for i in mine]
+        assert mine[at].undo() is pipelines[at] and not hasattr(pipelines[at], "memsafe")
+        vae.decode(x)
+        assert mine[at].report().calls["vae.decode"] == done[at]
+    assert not {"decode", "encode"} & vars(vae).keys() and "forward" not in vars(unet) and unet.processor is unet.own
+    again = integrate(pipelines[0], "8G", settings=None)
+    assert ("unet", "attention slicing") in what(again)
+
+
+def test_a_function_that_a_user_has_put_around_stays():
+    vae = CodecOfTorch()
+    pipeline = integrate(SimpleNamespace(unet=DenoiserOfTorch(), vae=vae), "40G")
+    integration, ours, seen = pipeline.memsafe, vae.decode, []
+
+    def around(z):
+        seen.append(len(z))
+        return ours(z)
+
+    vae.decode = around
+    integration.undo()
+    assert vae.decode is around and "encode" not in vars(vae)
+    assert "vae: no removal of batches of decode(): something else is in its place" in str(integration)
+    x = torch.randn(3, 4, 8, 8)
+    assert torch.equal(vae.decode(x), CodecOfTorch.decode(vae, x)) and seen == [3]
+    assert integration.report().calls["vae.decode"].done == 0
+
+
 def test_checkpointing_that_cannot_be_undone_is_not_set():
     unet = DenoiserOfTorch().train()
     unet.enable_gradient_checkpointing = lambda: setattr(unet, "is_gradient_checkpointing", True)

@@ -124,6 +124,30 @@ began.wait(100)
     assert (out, err, process.returncode) == ("", "", 0)
 
 
+@pytest.mark.parametrize("waits", ["stream.pull()", "[stream.push(1) for _ in range(9)]"])
+def test_a_handler_of_signals_may_destroy_the_stream_that_its_thread_waits_in(waits: str) -> None:
+    code = f"""
+import signal
+signal.signal(signal.SIGUSR1, lambda *_: stream.destroy())
+stream = memsafe.StreamingFrameProcessor(list, 2, window=2)
+def send():
+    while not stream._owned.is_used or "push" in {waits!r} and stream._next < 3:
+        time.sleep(0.01)
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+threading.Thread(target=send, daemon=True).start()
+try:
+    {waits}
+except memsafe.Cancelled:
+    print(bool(stream._owned.value), stream, stream._held)
+"""
+    process = start(code)
+    try:
+        out, err = process.communicate(timeout=100)
+    finally:
+        process.kill()
+    assert (out, err, process.returncode) == ("False <memsafe.StreamingFrameProcessor buffer=2, window=2, closed> {}\n", "", 0)
+
+
 FORK = """
 def refused(use):
     try:

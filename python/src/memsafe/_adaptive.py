@@ -168,7 +168,6 @@ class Guard:
             if status is None and self._is_oom is not None and self._is_oom(error):
                 status = _abi.MS_DEVICE_MEMORY
         except BaseException as e:  # noqa: B036 - raised in its place, with it as its context
-            e.__context__ = e.__context__ or error
             error = e
         if status is None:
             self.pending = error
@@ -195,14 +194,21 @@ class Guard:
     def raise_for(self, status: int, err: _abi.ms_error) -> None:
         """Raises what fn raised, else what the library says."""
         pending, last = self.pending, self.last
+        self.forget()
+        try:
+            if pending is not None:
+                raise pending
+            if status == _abi.MS_OK:
+                return
+            if status in (_abi.MS_HOST_MEMORY, _abi.MS_DEVICE_MEMORY) and last is not None:
+                raise last
+            raise error_of(status, err)
+        finally:
+            del pending, last  # their traceback has this frame: they would hold themselves, and the batch
+
+    def forget(self) -> None:
+        """What was raised: it holds the frames that it passed through."""
         self.pending = self.last = None
-        if pending is not None:
-            raise pending
-        if status == _abi.MS_OK:
-            return
-        if status in (_abi.MS_HOST_MEMORY, _abi.MS_DEVICE_MEMORY) and last is not None:
-            raise last
-        raise error_of(status, err)
 
 
 def loop_params(

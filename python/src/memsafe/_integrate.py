@@ -12,6 +12,7 @@ import functools
 import inspect
 import math
 import threading
+import weakref
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, TypeVar
 
 from ._adaptive import AdaptiveState, Guard, loop_params, run_loop
@@ -45,12 +46,18 @@ class _Wrapped:
     """A method of a network in the place of its own. A copy of the network has its own again, by copy or by pickle: what
     is around it knows the first network, and its locks and its optimizer can be in no file."""
 
-    def __init__(self, original: Callable[..., Any], call: Callable[..., Any]) -> None:
-        self.original, self._call = original, call
+    def __init__(self, original: Callable[..., Any], call: Callable[..., Any], before: Any) -> None:
+        """before: what the network had in that place, or _ABSENT."""
+        self.original, self._call, self.before = original, call, before
+        self.is_undone = False
         functools.update_wrapper(self, original, updated=())  # its attributes may be another's original
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._call(*args, **kwargs)
+
+    def undo(self) -> None:
+        """Another may be around it, and keeps it: there it does nothing from here on."""
+        self._call, self.is_undone = self.original, True
 
     def __deepcopy__(self, memo: Any) -> Any:
         return copy.deepcopy(self.original, memo)
@@ -164,7 +171,11 @@ class Integration:
         return _itself, (None,)
 
     def undo(self) -> Any:
-        """Everything as it was before; returns the pipeline. A second time does nothing."""
+        """Everything as it was before; returns the pipeline. A second time does nothing.
+
+        What another has put a function around since stays within that, and does nothing there (``not_set`` says so);
+        another pipeline's integration of the same network takes it along when it is undone.
+        """
         errors = []
         while self._undo:
             try:
@@ -220,20 +231,29 @@ class Integration:
         owner = part.module
         places = (method, f"_old_{method}")
         place = places[1] if places[1] in vars(owner) else places[0]
-        before = vars(owner).get(place, _ABSENT)
-        new = _Wrapped(getattr(owner, place), call)
+        new = _Wrapped(getattr(owner, place), call, vars(owner).get(place, _ABSENT))
         setattr(owner, place, new)
 
         def undo() -> None:
+            new.undo()
+            if all(vars(owner).get(at) is not new for at in places):
+                self._could_not(part.name, f"removal of {what}", "something else is in its place since; if that calls it, it does nothing")
             for at in places:  # hooks that came or went have moved it
-                if vars(owner).get(at) is not new:
-                    continue
-                if at == method and before is _ABSENT:
-                    del vars(owner)[at]
-                else:
-                    setattr(owner, at, new.original)
+                _take_off(owner, at, method)
 
         self._did(part.name, what, value, effect, undo)
+
+
+def _take_off(owner: Any, place: str, method: str) -> None:
+    """What was undone, from the top on: a network may be part of two pipelines, of which the first is undone first."""
+    while True:
+        top = vars(owner).get(place)
+        if not isinstance(top, _Wrapped) or not top.is_undone:
+            return
+        if place == method and top.before is _ABSENT:
+            del vars(owner)[place]
+        else:
+            setattr(owner, place, top.original)
 
 
 def _own_method(module: Any, method: str) -> Any:
@@ -247,6 +267,9 @@ def _because(error: BaseException) -> str:
 
 
 # ---- attention ----
+
+# Networks whose layers are another pipeline's integration's: their own would not be what undoing restores.
+_sliced: "weakref.WeakValueDictionary[int, Any]" = weakref.WeakValueDictionary()
 
 
 def _processors(module: Any) -> List[Tuple[Any, Any]]:
@@ -277,9 +300,13 @@ def _slice_attention(it: Integration, part: _Part, slices: int) -> None:
     if not callable(getattr(module, "set_attention_slice", None)):
         it._could_not(name, "attention slicing", "its networks have no set_attention_slice()")
         return
+    if _sliced.get(id(module)) is module:
+        it._could_not(name, "attention slicing", "another pipeline that has it was integrated, and slices it already")
+        return
     before = _processors(module)
 
     def undo() -> None:
+        _sliced.pop(id(module), None)
         if not before:
             module.set_attention_slice(None)
         for owner, processor in before:
@@ -297,7 +324,8 @@ def _slice_attention(it: Integration, part: _Part, slices: int) -> None:
             undo()
         it._could_not(name, "attention slicing", _because(e))
         return
-
+    with contextlib.suppress(TypeError):  # an object of a kind that cannot be known so
+        _sliced[id(module)] = module
     it._did(name, "attention slicing", f"{slices} parts", ROUNDING, undo)
 
 
@@ -578,7 +606,7 @@ def integrate_adaptive_optimizer(
         options.setdefault("watch", True)
         options.setdefault("held_bytes", sum(sizes.values()))
         optimizer = AdaptiveMemoryOptimizer(video_length=video_length, resolution=resolution, **options)
-    elif options or video_length or resolution:
+    elif options or video_length is not None or resolution is not None:
         raise InvalidArgument("optimizer= has its own video_length, resolution and options")
     before = getattr(pipeline, "memsafe", None)
     if isinstance(before, Integration):  # not before all that was given is known to be right

@@ -136,10 +136,10 @@ class Handle:
         self._what, self._ended, self._free, self._of = what, ended, free, of
         self._process = os.getpid()
         self._changed = threading.Condition(threading.RLock())  # a handler of signals may come in the midst of it
-        self._inside: List[None] = []  # append() and pop() are whole even then
+        self._inside: List[Optional[int]] = []  # threads; append() and remove() are whole even then
         self._open, self._is_awaited, self._is_freed = True, False, False
         if of is not None:
-            of.enter()
+            of.enter(None)
 
     def __bool__(self) -> bool:
         return self._open and bool(self.value)
@@ -160,19 +160,20 @@ class Handle:
                 f"{self._what} belongs to process {self._process}, of which this one is a fork, and cannot be used here: make another one"
             )
 
-    def enter(self) -> C.c_void_p:
+    def enter(self, thread: Optional[int]) -> C.c_void_p:
+        """thread: that is inside until leave() with the same; None: an object, which is no thread's."""
         self.check_process()
         with self._changed:
             if not self._open:
                 raise _errors.InvalidArgument(f"{self._what} is {self._ended}")
-            self._inside.append(None)
+            self._inside.append(thread)
             return self.value
 
-    def leave(self) -> None:
+    def leave(self, thread: Optional[int]) -> None:
         if self.is_foreign:
             return
         with self._changed:
-            self._inside.pop()
+            self._inside.remove(thread)
             self._changed.notify_all()
             is_awaited = self._is_awaited
         if not is_awaited:
@@ -180,14 +181,16 @@ class Handle:
 
     @contextlib.contextmanager
     def use(self) -> Iterator[C.c_void_p]:
-        value = self.enter()
+        me = threading.get_ident()
+        value = self.enter(me)
         try:
             yield value
         finally:
-            self.leave()
+            self.leave(me)
 
     def close(self, wait: bool = False) -> None:
-        """A second time does nothing. wait: until nobody is inside."""
+        """A second time does nothing. wait: until nobody else is inside: this thread itself may be, where a handler of
+        signals calls this, and frees it when it leaves."""
         if self.is_foreign:
             self._open = False
             return
@@ -195,7 +198,8 @@ class Handle:
             with self._changed:
                 self._open = False
                 self._is_awaited = wait
-                while wait and self._inside:
+                me = threading.get_ident()
+                while wait and any(thread != me for thread in self._inside):
                     self._changed.wait(0.1)  # so that Ctrl-C is heard
         finally:
             self._is_awaited = False
@@ -208,7 +212,7 @@ class Handle:
             self._is_freed = True
         self._free(self.value)
         if self._of is not None:
-            self._of.leave()
+            self._of.leave(None)
 
 
 def choice(option: str, value: Any, enum: str, prefix: str) -> int:

@@ -154,13 +154,10 @@ class Model:
     @contextlib.contextmanager
     def _use(self) -> Iterator[C.c_void_p]:
         self._handle.check_process()
-        with self._lock:  # another precision may be about to open it anew
-            handle = self._handle
-            value = handle.enter()
-        try:
+        with contextlib.ExitStack() as stack:
+            with self._lock:  # another precision may be about to open it anew
+                value = stack.enter_context(self._handle.use())
             yield value
-        finally:
-            handle.leave()
 
     # ---- lip sync
 

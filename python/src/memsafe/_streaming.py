@@ -109,7 +109,7 @@ class StreamingFrameProcessor(Generic[T, R]):
         params.process = self._process_fn = _abi.ms_frame_process_fn(self._process)
         self._loop = loop
         of = optimizer.owned if optimizer else None
-        self._owned = Handle("the stream", lambda value: lib().ms_frame_stream_destroy(C.byref(value)), of, "gone")
+        self._owned = Handle("the stream", self._free, of, "gone")
         try:
             call("ms_frame_stream_create_sized", *sized(params), *sized(loop), C.byref(self._owned.value))
         except BaseException:
@@ -277,7 +277,8 @@ class StreamingFrameProcessor(Generic[T, R]):
 
     def destroy(self) -> None:
         """Cancels what is under way, waits for those who are inside, and frees the stream. InvalidArgument: from within
-        fn or a hook, which is inside; ``cancel()`` may come from there."""
+        fn or a hook, which is inside; ``cancel()`` may come from there. A handler of signals that comes while this very
+        thread waits in ``pull()`` or ``push()`` does not wait for that, which then frees the stream."""
         if threading.get_ident() in self._calling:
             raise InvalidArgument("destroy() waits for fn to end, and this call comes from within: cancel() ends the stream from there")
         self._end()
@@ -291,8 +292,12 @@ class StreamingFrameProcessor(Generic[T, R]):
         with contextlib.suppress(InvalidArgument):  # somebody else ends it
             self.cancel()
         self._owned.close(wait=True)
+
+    def _free(self, value: C.c_void_p) -> None:
+        lib().ms_frame_stream_destroy(C.byref(value))
         self._held.clear()
         self._made.clear()
+        self._guard.forget()
 
     def _end_at_exit(self) -> None:
         """Those who are inside may never leave; the library's own thread wants Python while it ends."""
@@ -321,15 +326,18 @@ class StreamingFrameProcessor(Generic[T, R]):
         err = _abi.ms_error()
         status = function(C.byref(err))
         pending, last = self._guard.pending, self._guard.last
-        if isinstance(pending, (KeyboardInterrupt, SystemExit)):
-            raise pending
-        if status == _abi.MS_OK:
-            return  # fn may have failed behind results that are still to be pulled
-        if status == _abi.MS_CANCELLED and (pending is None or self._is_cancelled):
-            raise error_of(status, err)
-        if status in (_abi.MS_HOST_MEMORY, _abi.MS_DEVICE_MEMORY) and last is not None:
-            pending = last
-        raise pending or error_of(status, err)
+        try:
+            if isinstance(pending, (KeyboardInterrupt, SystemExit)):
+                raise pending
+            if status == _abi.MS_OK:
+                return  # fn may have failed behind results that are still to be pulled
+            if status == _abi.MS_CANCELLED and (pending is None or self._is_cancelled):
+                raise error_of(status, err)
+            if status in (_abi.MS_HOST_MEMORY, _abi.MS_DEVICE_MEMORY) and last is not None:
+                pending = last
+            raise pending or error_of(status, err)
+        finally:
+            del pending, last  # their traceback has this frame: they would hold themselves, and the frames
 
     def _wake(self) -> None:
         with self._changed:
