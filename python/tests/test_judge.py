@@ -1,11 +1,13 @@
 """Faces and scores are the command's."""
 
+import itertools
 import json
 import math
 import os
 import subprocess
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, List
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ import memsafe
 from memsafe import _judge, _worker
 from memsafe._library import lib
 from memsafe._models import FACES
+from memsafe._track import Faces
 
 
 def test_detect_finds_what_the_command_finds(model: Any, inputs: Any, clip: Any, tmp_path: Path) -> None:
@@ -200,6 +203,41 @@ def test_score_of_frames(model: Any, clip: Any, speech: Any, inputs: Any, tmp_pa
         memsafe.score(clip, speech, truth=bare, model=model)
     with pytest.raises(memsafe.NoFace):
         memsafe.score(np.full((3, 64, 64, 3), 128, np.uint8), speech, model=model)
+
+
+def test_a_track_is_judged_as_a_lip_sync_takes_it(model: Any, clip: Any, speech: Any, inputs: Any) -> None:
+    """One that is too short is refused, one without an end is not, and of it no more is taken than is looked at."""
+    faces = Faces(inputs.track, 0)
+    points = [faces.next() for _ in range(20)]
+    for what in (lambda: list(model.lipsync(clip, speech, track=points[:5], **FAST)), lambda: memsafe.score(clip, speech, track=points[:5], model=model)):
+        with pytest.raises(memsafe.InvalidArgument, match="track ends before frame 5: it has points or None for each frame"):
+            what()
+    with pytest.raises(memsafe.InvalidArgument, match="track ends before frame 7"):
+        memsafe.score(clip[4:], speech, input=clip, start=0.16, track=iter(points[:7]), model=model)
+    assert memsafe.score(clip, speech, track=points[:5], model=model, frames=5).frames_with_face == 5
+    taken: List[int] = []
+
+    def endless() -> Any:
+        for number in itertools.count():
+            assert number < 100
+            taken.append(number)
+            yield points[number % 20]
+
+    for video, more, most in ((clip, dict(frames=3), 3), (inputs.video, {}, 40), (iter(clip), dict(frames=4, start=0.2), 9)):
+        taken.clear()
+        report = memsafe.score(video, speech, track=endless(), model=model, **more)
+        assert report.frames_with_face == report.frames == more.get("frames", 20) and len(taken) <= most
+
+
+def test_a_track_that_finds_no_room_is_a_files_error(model: Any, clip: Any, speech: Any, inputs: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    faces = Faces(inputs.track, 0)
+    points = [faces.next() for _ in range(20)]
+    with full_disk(1 << 10), pytest.raises(memsafe.FileError, match="cannot write the track to a temporary file: File too large"):
+        memsafe.score(clip, speech, track=points, model=model)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(memsafe.FileError, match="cannot write the track to a temporary file: No such file") as caught:
+        memsafe.score(clip, speech, track=points, model=model)
+    assert isinstance(caught.value, FileNotFoundError) and str(tmp_path) in caught.value.filename
 
 
 def test_a_score_of_too_few_frames_says_so(model: Any, clip: Any, speech: Any) -> None:

@@ -21,6 +21,7 @@ from ._options import frame_at
 from ._reports import Report, report_of
 from ._speech import Audio, speech_of
 from ._track import Track, as_file, line_of, mouth_openings
+from ._track import ended as track_ended
 from ._values import Rate, Size, Time, budget_bytes, flag, rate, time_us, whole
 from ._worker import Worker
 
@@ -297,9 +298,10 @@ def score(
         p.input, p.truth = sources[1] is not None, sources[2] is not None
         p.speech = speech.ctypes.data_as(C.POINTER(C.c_float))
         p.speech_samples = speech.size
-        with as_file(track) as path:
+        most = frames or 2 * (clip.count or 0)  # a file may have some more than it says
+        with as_file(track, p.first_frame + most if most else None) as (path, end):
             p.track = encoded(path)
-            return _judged(p, sources, openings, frames, bar)
+            return _judged(p, sources, openings, frames, end, bar)
     finally:
         bar.close()
         for source in sources:
@@ -308,7 +310,12 @@ def score(
 
 
 def _judged(
-    p: _abi.ms_scorer_params, sources: List[Optional[FrameSource]], openings: Optional[Dict[int, float]], frames: int, bar: Bar
+    p: _abi.ms_scorer_params,
+    sources: List[Optional[FrameSource]],
+    openings: Optional[Dict[int, float]],
+    frames: int,
+    track_end: Optional[int],
+    bar: Bar,
 ) -> Report:
     clip = sources[0]
     assert clip is not None
@@ -322,6 +329,8 @@ def _judged(
         for number, frame in enumerate(iterators[0]):
             if frames and number == frames:
                 break
+            if track_end is not None and p.first_frame + number >= track_end:
+                raise track_ended(p.first_frame + number)
             given = [frame, *(next(other, None) for other in iterators[1:])]
             _push(work.worker, handle, number, given, None if openings is None else openings.get(number))
             bar.tell(number + 1, total)

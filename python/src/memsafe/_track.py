@@ -1,11 +1,12 @@
 """Where faces are, said by the caller: a track file, or points."""
 
 import contextlib
+import itertools
 import json
 import os
 import tempfile
 from collections.abc import Iterable as AnyIterable
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Union
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -102,19 +103,44 @@ def line_of(frame: int, landmarks: Points, box: Optional[List[float]] = None) ->
     return json.dumps(face, separators=(",", ":")) + "\n"
 
 
+def ended(number: int) -> _errors.InvalidArgument:
+    return _errors.InvalidArgument(f"track ends before frame {number}: it has points or None for each frame of the video")
+
+
 @contextlib.contextmanager
-def as_file(track: Optional[Track]) -> Iterator[Optional[str]]:
-    """The file of a track, for what in the library reads one."""
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as e:
+        raise _errors.file_error(f"cannot write the track to a temporary file: {e.strerror or e}", e.errno, e.filename) from e
+
+
+def _close(file: Any) -> None:
+    with contextlib.suppress(OSError):  # what waits to be written may not find room now, either
+        file.close()
+
+
+@contextlib.contextmanager
+def as_file(track: Optional[Track], most: Optional[int]) -> Iterator[Tuple[Optional[str], Optional[int]]]:
+    """The file of a track, for what in the library reads one, and the frame before which it ends; None: a file has only
+    those that have a face. most: frames of it that are looked at, for it may have no end; None = all."""
     if track is None or isinstance(track, (str, os.PathLike)):
-        yield None if track is None else os.fspath(track)
+        yield None if track is None else os.fspath(track), None
         return
-    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
-        for number, value in enumerate(_given(track)):
+    with contextlib.ExitStack() as stack:
+        with _writing():
+            file = tempfile.NamedTemporaryFile("w", suffix=".jsonl")  # noqa: SIM115 - closed by _close()
+        stack.callback(_close, file)
+        count = 0
+        for number, value in enumerate(itertools.islice(_given(track), most)):
             face = _face(value, number)
             if face is not None:
-                file.write(line_of(number, face, _box(value, number)))
-        file.flush()
-        yield file.name
+                with _writing():
+                    file.write(line_of(number, face, _box(value, number)))
+            count = number + 1
+        with _writing():
+            file.flush()
+        yield file.name, count
 
 
 class Faces:
@@ -139,7 +165,7 @@ class Faces:
             value = next(self._given, _END)
             if value is _END:
                 if is_shown:
-                    raise _errors.InvalidArgument(f"track ends before frame {number}: it has points or None for each frame of the video")
+                    raise ended(number)
                 return None
             return _face(value, number)
         while self._ahead and self._ahead[0] < number:
