@@ -4,6 +4,7 @@ import contextlib
 import os
 import resource
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Callable, Iterator, List
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import memsafe
-from memsafe._library import lib
+from memsafe._library import lib, library_path
 
 lib()  # before a test changes the folder
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +22,30 @@ DEMO = ROOT / "models" / "demo"
 COMMAND = BUILD / "memsafe"
 RESOLUTION = 64  # less than the demo model's own, for it takes as much less time
 FAST = dict(steps=1, resolution=RESOLUTION)
+
+# What a program of its own begins with.
+HEAD = """
+import gc, os, sys, threading, time
+import numpy as np
+import memsafe
+from memsafe._models import demo_model
+clip = np.full((16, 208, 240, 3), 90, np.uint8)
+clip[:, 40:160, 60:180] = np.arange(120, dtype=np.uint8)[:, None]
+track = [np.stack([np.linspace(70, 170, 106), 60 + 80 * np.sin(np.arange(106)) ** 2], 1)] * 100000
+track = [t + i % 2 for i, t in enumerate(track[:2])] * 50000
+speech = np.random.default_rng(1).normal(size=16000 * 4).astype(np.float32) * 0.1
+"""
+
+
+def environment() -> Any:
+    return {**os.environ, "MEMSAFE_LIBRARY": str(library_path().resolve()), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+def alone(code: str, *words: Any) -> List[int]:
+    """The numbers that a program of its own says: in this process other tests have left memory and threads behind."""
+    done = subprocess.run([sys.executable, "-c", HEAD + code, *map(str, words)], capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    return [int(word) for word in done.stdout.split()]
 
 
 def need(path: Path) -> Path:

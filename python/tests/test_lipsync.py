@@ -1,5 +1,6 @@
 """Frames are the command's, to the last bit, however they are given."""
 
+import functools
 import gc
 import re
 import shutil
@@ -10,6 +11,7 @@ import time
 import weakref
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, List
 
 import numpy as np
@@ -18,6 +20,7 @@ from conftest import DEMO, FAST, ROOT
 
 import memsafe
 from memsafe._library import lib
+from memsafe._session import Session
 
 
 def made(model: Any, *arguments: Any, **options: Any) -> Any:
@@ -400,6 +403,71 @@ def test_closing_a_model_says_it_to_who_has_not_begun_and_not_to_who_is_done(cli
         next(never_begun)
 
 
+@pytest.mark.parametrize("track", ["faces", "none"])
+def test_closing_a_model_takes_nothing_from_who_has_all_frames(clip: Any, speech: Any, inputs: Any, track: str) -> None:
+    with memsafe.Model(DEMO, device="cpu", budget="1G") as model:
+        frames = model.lipsync(clip, speech, track=inputs.track if track == "faces" else [None] * 20, frames=2, **FAST)
+        assert len([next(frames), next(frames)]) == 2
+    for _ in range(2):
+        with pytest.raises(StopIteration if track == "faces" else memsafe.NoFace):
+            next(frames)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_an_interrupted_close_leaves_nothing_open(model: Any, clip: Any, speech: Any, inputs: Any, monkeypatch: Any, error: Any) -> None:
+    close, closed = Session.close, []
+
+    def interrupted(session: Session) -> None:
+        close(session)
+        raise error("while it closed")
+
+    options = dict(track=inputs.track, frames=2, **FAST)
+    frames = model.lipsync(clip, speech, **options)
+    next(frames)
+    for name in ("source", "bar"):
+        monkeypatch.setattr(getattr(frames._run._job, name), "close", lambda name=name: closed.append(name))
+    with monkeypatch.context() as patched:
+        patched.setattr(Session, "close", interrupted)
+        with pytest.raises(error, match="while it closed"):
+            frames.close()
+    assert closed == ["source", "bar"] and list(frames) == []
+    model.lipsync(clip, speech, **options).close()
+
+
+def test_a_lip_sync_that_is_freed_late_ends_no_other(model: Any, clip: Any, speech: Any, inputs: Any, monkeypatch: Any) -> None:
+    """A new one begins while the old one, of which the model knows nothing any more, is being freed."""
+    options = dict(track=inputs.track, frames=2, **FAST)
+    close, begun = Session.close, []
+
+    def closing(session: Session) -> None:
+        close(session)
+        if not begun:
+            begun.append(None)
+            model._last = None  # as it is when the collector of garbage frees the old one
+            begun[0] = model.lipsync(clip, speech, **options)
+
+    old = model.lipsync(clip, speech, **options)
+    next(old)
+    monkeypatch.setattr(Session, "close", closing)
+    old.close()
+    with pytest.raises(memsafe.InvalidArgument, match=r"in use by another lip sync: one at a time\. close"):
+        model.lipsync(clip, speech, **options)
+    model.cancel()
+    with pytest.raises(memsafe.Cancelled):
+        next(begun[0])
+
+
+def test_closing_what_another_thread_has_just_left_is_refused_in_our_words(model: Any, clip: Any, speech: Any, inputs: Any) -> None:
+    """Python refused since it was executing, and by now it is not."""
+    frames = model.lipsync(clip, speech, track=inputs.track, frames=2, **FAST)
+    refuses = functools.partial(int, "generator already executing")
+    own, frames._frames = frames._frames, SimpleNamespace(gi_running=False, gi_suspended=False, gi_frame=None, close=refuses)
+    with pytest.raises(memsafe.InvalidArgument, match="another thread waits for a frame"):
+        frames.close()
+    frames._frames = own
+    frames.close()
+
+
 def test_closing_waits_for_who_is_inside(monkeypatch: Any) -> None:
     """Another thread asks the model meanwhile: it is freed when that one has its answer."""
     seen: List[Any] = []
@@ -449,7 +517,7 @@ def test_a_model_stays_as_long_as_its_session(clip: Any, speech: Any, inputs: An
     model = memsafe.Model(DEMO, device="cpu", budget="1G")
     frames = model.lipsync(clip, speech, track=inputs.track, **FAST)
     next(frames)
-    model._running = None
+    model._last = None
     model.close()
     assert seen == []
     frames.close()

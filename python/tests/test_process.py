@@ -9,25 +9,9 @@ from pathlib import Path
 from typing import Any, List
 
 import pytest
-from conftest import BUILD, DEMO, need
+from conftest import BUILD, DEMO, HEAD, environment, need
 
 from memsafe._library import library_path
-
-HEAD = """
-import gc, os, sys, threading, time
-import numpy as np
-import memsafe
-from memsafe._models import demo_model
-clip = np.full((16, 208, 240, 3), 90, np.uint8)
-clip[:, 40:160, 60:180] = np.arange(120, dtype=np.uint8)[:, None]
-track = [np.stack([np.linspace(70, 170, 106), 60 + 80 * np.sin(np.arange(106)) ** 2], 1)] * 100000
-track = [t + i % 2 for i, t in enumerate(track[:2])] * 50000
-speech = np.random.default_rng(1).normal(size=16000 * 4).astype(np.float32) * 0.1
-"""
-
-
-def environment() -> Any:
-    return {**os.environ, "MEMSAFE_LIBRARY": str(library_path().resolve()), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def hears_ctrl_c() -> None:

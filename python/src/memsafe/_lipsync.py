@@ -1,6 +1,6 @@
 """One lip sync: frames of a source through a session, in the order in which they are shown."""
 
-import inspect
+import contextlib
 import itertools
 from typing import Any, Callable, Dict, Generator, Iterator, Optional, Tuple
 
@@ -84,14 +84,16 @@ class Job:
 class _Run:
     """The work of one lip sync. Nothing that it holds knows the LipSync, which is therefore gone when its last user is."""
 
-    def __init__(self, session: Session, job: Job, closed: Callable[[], None]) -> None:
+    def __init__(self, session: Session, job: Job) -> None:
         self._session: Optional[Session] = session
         self._job: Optional[Job] = job
-        self._closed = closed
+        #: whether nothing of it uses the model any more
+        self.is_over = False
         self.report = Report()
         self.fps: Tuple[int, int] = job.source.fps
         self.width, self.height = job.source.width, job.source.height
-        self._done = 0
+        self._done = self._redrawn = 0
+        self._wanted: Optional[int] = None  # frames, once it is known how many
 
     def frames(self) -> Generator[Frame, None, None]:
         try:
@@ -103,11 +105,25 @@ class _Run:
         """A second time does nothing. What tracebacks hold of this is then no memory to speak of."""
         session, job = self._session, self._job
         self._session = self._job = None
-        if session is not None and job is not None:
+        if session is None or job is None:
+            return
+        with contextlib.ExitStack() as stack:  # Ctrl-C may come in the midst of each, and out of it
+            stack.callback(setattr, self, "is_over", True)
+            stack.callback(job.bar.close)
+            stack.callback(job.source.close)
             session.close()
-            job.source.close()
-            job.bar.close()
-            self._closed()
+
+    def missed(self) -> Optional[Callable[[], _errors.Error]]:
+        """What who iterates does not get if it ends now. None: all frames were taken."""
+        job, done = self._job, self._done
+        if job is None:
+            return None
+        if self._wanted is None or done < self._wanted:
+            return lambda: _errors.Cancelled("the model was closed before the lip sync was over: the frames that were to come are lost")
+        if self._redrawn:
+            return None
+        no_face = job.no_face
+        return lambda: no_face(done)
 
     def cancel(self) -> None:
         session = self._session
@@ -141,7 +157,7 @@ class _Run:
         wanted = min(wanted, self._job.frames) if self._job.frames else wanted
         count = self._job.source.count
         total = wanted if self._job.loop != "none" or count is None else min(wanted, count)
-        redrawn = 0
+        self._wanted = wanted
         self._note(wanted)
         for push in self._pushes(wanted):
             while not push():
@@ -151,7 +167,7 @@ class _Run:
                 if pulled is None:
                     break
                 number, pixels, was_redrawn = pulled
-                redrawn += was_redrawn
+                self._redrawn += was_redrawn
                 self._done = number + 1
                 self._note(wanted)
                 yield pixels.copy() if self._job.copy else pixels
@@ -159,7 +175,7 @@ class _Run:
             if self._done >= wanted:
                 break
         self._note(wanted)
-        if self._done and not redrawn:
+        if self._done and not self._redrawn:
             raise self._job.no_face(self._done)
 
     def _pushes(self, wanted: int) -> Iterator[Callable[[], bool]]:
@@ -217,10 +233,10 @@ class LipSync(Iterator[Frame]):
     went so far. One thread at a time may iterate; ``cancel()`` may come from any thread.
     """
 
-    def __init__(self, session: Session, job: Job, closed: Callable[[], None]) -> None:
-        self._run = _Run(session, job, closed)
+    def __init__(self, session: Session, job: Job) -> None:
+        self._run = _Run(session, job)
         self._frames = self._run.frames()
-        self._model_closed = False
+        self._missed: Optional[Callable[[], _errors.Error]] = None  # when the model was closed
         #: frames a second, as a fraction
         self.fps: Tuple[int, int] = self._run.fps
         self.width, self.height = self._run.width, self._run.height
@@ -234,8 +250,8 @@ class LipSync(Iterator[Frame]):
         try:
             return next(self._frames)
         except StopIteration:
-            if self._model_closed:
-                raise _errors.Cancelled("the model was closed before the lip sync was over: the frames that were to come are lost") from None
+            if self._missed is not None:
+                raise self._missed() from None
             raise
 
     def __enter__(self) -> "LipSync":
@@ -260,9 +276,9 @@ class LipSync(Iterator[Frame]):
             return  # the thread that is within it may not be here
         try:
             self._frames.close()
-        except ValueError:
-            if inspect.getgeneratorstate(self._frames) != inspect.GEN_RUNNING:
-                raise
+        except ValueError as e:
+            if e.__traceback__ is not None and e.__traceback__.tb_next is not None:
+                raise  # from within; Python itself says that the generator is executing, which may have ended by now
             raise _errors.InvalidArgument(
                 "another thread waits for a frame of this lip sync, or this call comes from within: cancel() it before it is closed"
             ) from None
@@ -271,8 +287,20 @@ class LipSync(Iterator[Frame]):
     def end_with_model(self) -> None:
         """The model goes: whoever iterates is told, for the frames so far are not all."""
         if not self._run.ended:
-            self.close()
-            self._model_closed = True
+            missed = self._run.missed()
+            try:
+                self.close()
+            except _errors.InvalidArgument:  # it goes on
+                raise
+            except BaseException:
+                self._missed = missed
+                raise
+            self._missed = missed
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the model may be used by another."""
+        return self._run.is_over
 
     def cancel(self) -> None:
         """From any thread: what is under way ends soon, with Cancelled for who iterates."""

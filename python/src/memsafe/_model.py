@@ -68,7 +68,7 @@ class Model:
         comfyui: Optional[PathLike] = None,
     ) -> None:
         self._handle = _native()
-        self._running: Optional[weakref.ref[LipSync]] = None
+        self._last: Optional[weakref.ref[LipSync]] = None  # the latest that has begun
         self._beginning: Optional[object] = None  # whoever begins a lip sync; a user's source may be asked for a frame meanwhile
         self._lock = threading.RLock()  # nothing of the user's is called under it but what a lip sync that is ended lets go
         given = {"config": config, "unet": unet, "vae": vae, "whisper": whisper, "faces": faces}
@@ -111,7 +111,7 @@ class Model:
             self._handle.close()
             return
         with self._lock:
-            running = self._running and self._running()
+            running = self._running()
             if running:
                 running.end_with_model()
             self._handle.close()
@@ -128,9 +128,15 @@ class Model:
 
     def cancel(self) -> None:
         """From any thread: the lip sync under way, if there is one, ends soon with Cancelled."""
-        running = self._running and self._running()
+        running = self._running()
         if running:
             running.cancel()
+
+    def _running(self) -> Optional[LipSync]:
+        """The lip sync under way."""
+        last = self._last
+        running = last() if last is not None else None
+        return None if running is None or running.is_over else running
 
     def evict(self) -> None:
         """Gives back the memory of the weights until they are needed again. InvalidArgument while a lip sync runs."""
@@ -249,8 +255,8 @@ class Model:
                 )
                 with self._lock, naming(o.pressure_trace):
                     session = Session(self._handle, params)
-                    lipsync = LipSync(session, job, self._ended)
-                    self._running = weakref.ref(lipsync)
+                    lipsync = LipSync(session, job)
+                    self._last = weakref.ref(lipsync)
             except BaseException:
                 source.close()
                 raise
@@ -272,7 +278,7 @@ class Model:
 
     def _take(self, o: Options) -> None:
         wanted = self._precision if o.precision is None else choice("precision", o.precision, "ms_precision", "MS_PRECISION_")
-        if self._running and self._running():
+        if self._running():
             raise _errors.InvalidArgument("the model is in use by another lip sync: one at a time. close() the first, or drop it, before the next begins")
         before = self._params.precision
         if wanted == before:
@@ -286,9 +292,6 @@ class Model:
             with contextlib.suppress(_errors.Error):  # why the one that was asked for does not open is to be told
                 self._open()
             raise
-
-    def _ended(self) -> None:
-        self._running = None
 
 
 def _native() -> Handle:
