@@ -13,8 +13,8 @@
 
 #define PATIENCE_S 20.0
 #define CROWDED_S 3.0
-/* Connections of an address, where it is not this machine's. Each thread of the server asks before what it has
-   accepted is counted, so it may be as many more as there are others. */
+/* Connections of an address, where it is not this machine's. Each thread of the server asks before what it
+   has accepted is counted, so it may be as many more as there are others. */
 #define MOST_OF_ONE 128
 #define READ_BYTES_A_SECOND 8192.0 /* where it is crowded */
 #define SPARE_PLACES 32            /* that a long answer does not get: short ones stay possible */

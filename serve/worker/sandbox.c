@@ -214,8 +214,8 @@ static ms_status fail_limit(ms_error *err) {
     return ms_fail(err, MS_UNSUPPORTED, "a limit of the worker cannot be set: %s", strerror(errno));
 }
 
-/* Threads get the stack that the server's own has been given (ulimit -s), and all of it counts as memory that a
-   worker has, though little is used. */
+/* Threads get the stack that the server's own has been given (ulimit -s), and all of it counts as memory that
+   a worker has, though little is used. */
 static int limit_stacks(void) {
     pthread_attr_t attributes;
     size_t bytes = 0;

@@ -15,10 +15,10 @@ typedef struct sandbox_limits {
 } sandbox_limits;
 
 /*
- * For good: no new privileges, no core file, the limits, stacks that are no larger, and a filter of system calls by which no program is
- * run, no process is begun, changed or looked into, no socket is opened, no file system is mounted, nobody
- * else is signalled, no terminal is typed into. Threads stay, and files, of which sandbox_files() is. Before
- * the process has threads. MS_UNSUPPORTED: the kernel has no such filter.
+ * For good: no new privileges, no core file, the limits, stacks that are no larger, and a filter of system
+ * calls by which no program is run, no process is begun, changed or looked into, no socket is opened, no file
+ * system is mounted, nobody else is signalled, no terminal is typed into. Threads stay, and files, of which
+ * sandbox_files() is. Before the process has threads. MS_UNSUPPORTED: the kernel has no such filter.
  */
 ms_status sandbox_enter(const sandbox_limits *limits, ms_error *err);
 
