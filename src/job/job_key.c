@@ -146,14 +146,16 @@ ms_status ms_job_key_add_model(ms_job_key *key, const char *name, const char *pa
 /* ---- another key ---- */
 
 typedef struct file_facts {
+    bool has_time;
     long long bytes, changed;
     long nanoseconds;
     unsigned long long hash;
 } file_facts;
 
 static bool read_identity(const char *text, file_facts *ret) {
-    return sscanf(text, "%lld bytes, changed %lld.%9ld, %16llx", &ret->bytes, &ret->changed,
-                  &ret->nanoseconds, &ret->hash) == 4;
+    ret->has_time = sscanf(text, "%lld bytes, changed %lld.%9ld, %16llx", &ret->bytes, &ret->changed,
+                           &ret->nanoseconds, &ret->hash) == 4;
+    return ret->has_time;
 }
 
 static bool read_facts(const char *text, file_facts *ret) {
@@ -184,6 +186,11 @@ static ms_status explain_file(const char *name, const char *path, const file_fac
             err, MS_INVALID_ARGUMENT,
             "the unfinished job was begun with another file as %s: it had %lld bytes, %.200s has %lld", name,
             was->bytes, path, now->bytes);
+    if (was->has_time != now->has_time) /* nor are their checksums of the same */
+        return ms_fail(err, MS_INVALID_ARGUMENT,
+                       "the unfinished job was begun by another version of memsafe, which compares %s in "
+                       "another way: %.200s is as long, but whether it is the same cannot be told",
+                       name, path);
     if (was->hash != now->hash)
         return ms_fail(
             err, MS_INVALID_ARGUMENT,
