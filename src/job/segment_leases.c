@@ -140,8 +140,9 @@ static ms_status make_worker_file(ms_leases *l, ms_error *err) {
     MS_TRY(ms_job_folder_create(l->folder, name, &fd, err));
     flock(fd, LOCK_EX | LOCK_NB); /* nobody else has it */
     if (!write_line(fd, l->boot)) {
-        int why = errno;
+        int why = errno; /* disk full: the file would count as one who lives */
         close(fd);
+        ms_job_folder_unlink(l->folder, name);
         return ms_fail(err, MS_IO, "cannot write %s/%s: %s", l->folder->path, name, strerror(why));
     }
     if (l->fd >= 0)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -77,11 +78,20 @@ static void one_has_it_at_a_time(void **state) {
     assert_true(ms_leases_take(ours, 3) && ms_leases_take(ours, 4));
 }
 
+/* Without the thread that beats: a child may then start one of its own under every sanitizer. */
+static pid_t fork_alone(void) {
+    ms_leases_close(&ours);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child > 0)
+        assert_ms_ok(ms_leases_open(NULL, &folder, &ours, &err), &err);
+    return child;
+}
+
 /* A process that is killed, on this machine. */
 static void the_dead_hold_nothing(void **state) {
     (void)state;
-    pid_t child = fork();
-    assert_true(child >= 0);
+    pid_t child = fork_alone();
     if (child == 0) {
         ms_leases *l = NULL;
         bool taken = ms_leases_open(NULL, &folder, &l, NULL) == MS_OK && ms_leases_take(l, 7);
@@ -98,8 +108,7 @@ static void the_dead_hold_nothing(void **state) {
 static void a_stopped_worker_is_taken_over(void **state) {
     (void)state;
     char holder[100] = "";
-    pid_t child = fork();
-    assert_true(child >= 0);
+    pid_t child = fork_alone();
     if (child == 0) {
         ms_leases *l = NULL;
         prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -146,6 +155,7 @@ static void a_worker_elsewhere_lives_while_it_beats(void **state) {
 static void an_empty_lease_is_a_new_one(void **state) {
     (void)state;
     write_file("lease-000010", "");
+    set_age("lease-000010", -3); /* a little ahead, in case this process has to wait */
     assert_false(ms_leases_take(ours, 10));
     set_age("lease-000010", MS_LEASE_BEAT_S + 5);
     assert_true(ms_leases_take(ours, 10));
@@ -183,6 +193,7 @@ static void one_taken_for_dead_comes_back(void **state) {
     assert_true(ms_leases_take(ours, 17));
     assert_false(ms_leases_take(theirs, 17));
     ms_leases_close(&theirs);
+    ms_leases_close(&ours);
 }
 
 /* Another client of a network file system removed it: the file that is open may say that it has a name. */
@@ -203,6 +214,33 @@ static void one_whose_name_is_gone_comes_back(void **state) {
     shell("rm out.mkv.memsafe/*");
 }
 
+static void count(void *arg, const char *name) {
+    (void)name;
+    (*(int *)arg)++;
+}
+
+static int workers(void) {
+    int n = 0;
+    ms_job_folder_named(&folder, MS_WORKER_FILES, count, &n);
+    return n;
+}
+
+/* Names can be made, and nothing written: the file of a worker that could not begin would count for a minute
+   as one who lives. */
+static void a_full_disk_leaves_no_worker(void **state) {
+    (void)state;
+    struct rlimit before;
+    const int there = workers();
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){0, before.rlim_max}), 0);
+    ms_status status = ms_leases_open(NULL, &folder, &theirs, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(status, MS_IO);
+    assert_non_null(strstr(err.message, "cannot write"));
+    assert_int_equal(workers(), there);
+}
+
 static void nothing_is_left(void **state) {
     (void)state;
     assert_true(ms_leases_take(ours, 20));
@@ -219,6 +257,7 @@ int main(void) {
         cmocka_unit_test(a_worker_elsewhere_lives_while_it_beats),
         cmocka_unit_test(an_empty_lease_is_a_new_one),
         cmocka_unit_test(hostile_names_stop_nobody),
+        cmocka_unit_test(a_full_disk_leaves_no_worker),
         cmocka_unit_test(nothing_is_left),
         cmocka_unit_test(one_taken_for_dead_comes_back),
         cmocka_unit_test(one_whose_name_is_gone_comes_back),
