@@ -123,6 +123,7 @@ static bool take_kept_plan(ms_redraw *r) {
 }
 
 ms_status ms_redraw_choose(ms_redraw *r, ms_error *err) {
+    r->plan = (ms_run_plan){0}; /* one that was refused at a higher resolution raises no budget */
     const ms_run_plan_params ask = plan_params(r, r->model->policy.budget_bytes);
     if (take_kept_plan(r))
         return MS_OK;

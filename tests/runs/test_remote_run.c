@@ -148,6 +148,32 @@ static void budgets_of_the_device_are_kept(void **state) {
     assert_non_null(strstr(err.message, "host budget of 8.00 MiB"));
 }
 
+/* A budget of the host's memory, well below the last with which a resolution works, that it is refused with. */
+static size_t refused_host_budget(int resolution) {
+    ms_run_params p = params;
+    ms_status status = MS_OK;
+    p.resolution = resolution;
+    for (p.host_budget_bytes = (size_t)72 << 20; status == MS_OK; p.host_budget_bytes -= (size_t)6 << 20) {
+        frames_of(&p, &status);
+        assert_true(status == MS_OK || status == MS_BUDGET);
+    }
+    assert_non_null(strstr(err.message, "host budget of"));
+    return p.host_budget_bytes;
+}
+
+/* What was refused at one resolution does not raise the host's budget for a lower one. */
+static void a_lower_resolution_keeps_the_hosts_budget(void **state) {
+    (void)state;
+    ms_run_params p = params;
+    ms_status status;
+    p.resolution = 320;
+    p.allow_downscale = true;
+    p.host_budget_bytes = refused_host_budget(128); /* the lowest there is */
+    frames_of(&p, &status);
+    assert_int_equal(status, MS_BUDGET);
+    assert_non_null(strstr(err.message, "host budget of"));
+}
+
 static void write_trace(const char *lines) {
     FILE *f = fopen(test_file("pressure"), "w");
     assert_non_null(f);
@@ -294,12 +320,15 @@ static void what_is_no_device_is_refused(void **state) {
     }
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_rung_has_the_same_frames),
         cmocka_unit_test(deepcache_has_the_same_frames),
         cmocka_unit_test(captured_networks_have_the_same_frames),
         cmocka_unit_test(budgets_of_the_device_are_kept),
+        cmocka_unit_test(a_lower_resolution_keeps_the_hosts_budget),
         cmocka_unit_test(the_devices_budget_follows_the_device),
         cmocka_unit_test(any_allocation_may_fail),
         cmocka_unit_test(a_lost_device_leaves_a_job),
