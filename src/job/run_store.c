@@ -341,6 +341,15 @@ static ms_status open_alone(ms_run_store *s, const ms_run_store_params *p, ms_er
     return s->named ? MS_OK : ms_video_writer_check(p->output, p->writer, err);
 }
 
+/* In a folder that this run has not locked somebody may be at work who begins anew, and has no journal yet. */
+static void leave_to_others(ms_run_store *s) {
+    if (s->folder.fd < 0 || s->folder.locked)
+        return;
+    if (ms_job_folder_open(&s->folder, false, NULL) != MS_OK ||
+        ms_job_folder_has(&s->folder, MS_JOURNAL_NAME))
+        ms_job_folder_close(&s->folder);
+}
+
 ms_status ms_run_store_open(const ms_run_store_params *p, ms_run_store *s, ms_error *err) {
     *s = (ms_run_store){.mem = p->mem,
                         .not_resumable = why_not_resumable(p),
@@ -358,6 +367,7 @@ ms_status ms_run_store_open(const ms_run_store_params *p, ms_run_store *s, ms_er
     if (status != MS_IO || !p->existing || !ms_run_store_was_finished(s, p->output))
         return status;
     ms_error_clear(err); /* who joins or makes a part comes late */
+    leave_to_others(s);
     return MS_OK;
 }
 
@@ -555,15 +565,23 @@ static void say_what_is_lost(const ms_run_store *s, ms_error *err) {
         ms_error_add(err, "; the %" PRId64 " finished frames are not kept: %s", s->frames, s->not_resumable);
 }
 
+/* Whoever joined it could not, for files were being made in it. It takes the lock alone: other parts may still
+   be at work, or somebody who begins anew. */
+static void remove_what_is_left(ms_run_store *s) {
+    if (ms_job_folder_open(&s->folder, false, NULL) == MS_OK &&
+        !ms_job_folder_has(&s->folder, MS_JOURNAL_NAME))
+        ms_job_folder_remove(&s->folder);
+}
+
 static void close_folder(ms_run_store *s, ms_status status, ms_error *err) {
     bool done = status == MS_OK && s->named;
     bool worthless = ((kept_frames(s) == 0 && !s->has_place) || status == MS_NO_FACE || s->not_resumable) &&
                      !s->existing; /* which another may be splitting */
-    if (s->shared && s->finished && !ms_job_folder_has(&s->folder, MS_JOURNAL_NAME)) {
-        ms_job_folder_remove(&s->folder); /* whoever joined it could not, for files were being made in it */
+    if (s->shared && s->finished) {
+        remove_what_is_left(s);
     } else if (s->shared || !ms_job_folder_is_there(&s->folder)) {
         s->kept_frames = s->shared ? s->frames : 0; /* others are at work in it, or somebody removed it */
-    } else if (done || (s->ours && worthless) || (s->folder.created && !s->ours)) {
+    } else if ((done && s->folder.locked) || (s->ours && worthless) || (s->folder.created && !s->ours)) {
         if (status != MS_OK && status != MS_NO_FACE)
             say_what_is_lost(s, err);
         ms_job_folder_remove(&s->folder);

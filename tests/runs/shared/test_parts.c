@@ -4,7 +4,9 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 
 #include "support/media/segment.h"
@@ -413,6 +415,34 @@ static void an_interrupted_split_goes_on(void **state) {
     assert_joined(p, "want.mkv");
 }
 
+/* Somebody begins the job of a finished output anew, and has no journal yet: a join or a part that comes late
+   has nothing to do, and removes nothing. Once nobody is there it tidies up. */
+static void a_folder_that_another_has_locked_stays(void **state) {
+    (void)state;
+    static const ms_run_work kinds[] = {MS_RUN_WORK_JOIN, MS_RUN_WORK_PART};
+    ms_run_params p = job("held.mkv");
+    split(p);
+    make(p, NULL, 0);
+    run(p, MS_RUN_WORK_JOIN);
+    if (getxattr("held.mkv", "user.memsafe.job", NULL, 0) <= 0) /* nobody knows whose the output is */
+        skip();
+    shell("cp held.mkv want-held.mkv");
+    for (int i = 0; i < 2; i++) {
+        shell("mkdir held.mkv.memsafe && touch held.mkv.memsafe/poses held.mkv.memsafe/segment-000001");
+        int fd = open("held.mkv.memsafe", O_RDONLY | O_DIRECTORY);
+        assert_true(fd >= 0);
+        assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+        run(p, kinds[i]);
+        assert_true(report.already_finished);
+        assert_true(test_exists("held.mkv.memsafe/segment-000001"));
+        close(fd);
+        run(p, kinds[i]);
+        assert_true(report.already_finished);
+        assert_false(test_exists("held.mkv.memsafe"));
+    }
+    shell("cmp want-held.mkv held.mkv && rm held.mkv");
+}
+
 int main(int argc, char **argv) {
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
@@ -430,6 +460,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_copy_of_the_model_is_the_same),
         cmocka_unit_test(what_was_never_made_is_not_missed),
         cmocka_unit_test(an_interrupted_split_goes_on),
+        cmocka_unit_test(a_folder_that_another_has_locked_stays),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);
 }
