@@ -18,6 +18,8 @@
 #define POSES "poses"
 /* An empty file that says that segments are made in any order. */
 #define PARTS MS_PARTS_FILE
+/* Segments of a run that were removed while they were made, after which another one ends it. */
+#define MOST_LOST 16
 
 /* ---- opening ---- */
 
@@ -174,12 +176,13 @@ static ms_status claim_journal(ms_run_store *s, const ms_run_store_params *p, bo
 }
 
 /* Shows others on other machines, whom a lock on the folder may not reach, that somebody is at work there;
-   and removes what the dead left half done. */
+   and removes what the dead left half done. A join does that only when it has all segments: else who was only
+   stopped for a while may still be making one. */
 static ms_status enter(ms_run_store *s, ms_error *err) {
     if (!s->journal || s->named)
         return MS_OK;
     MS_TRY(ms_leases_open(s->mem, &s->folder, &s->leases, err));
-    if (!s->shared)
+    if (!s->shared && (!s->existing || s->whole))
         ms_leases_clear(s->leases);
     return MS_OK;
 }
@@ -428,6 +431,17 @@ ms_status ms_run_store_begin_segment(const ms_run_store *s, int64_t number, char
                                      int *ret_fd, ms_packet_label *ret_label, ms_error *err) {
     *ret_label = label_of(s, number);
     return ms_job_folder_begin_segment(&s->folder, number, ret_name, ret_fd, err);
+}
+
+bool ms_run_store_lost_segment(ms_run_store *s, const char *name, int64_t number) {
+    if (!s->shared || s->segments_lost == MOST_LOST || !ms_job_folder_is_there(&s->folder) ||
+        !ms_job_folder_has(&s->folder, MS_JOURNAL_NAME) || ms_job_folder_has(&s->folder, name))
+        return false;
+    s->segments_lost++;
+    note_segment(s, number, "was removed while it was made: made again");
+    if (s->leases)
+        ms_leases_give_back(s->leases, number);
+    return true;
 }
 
 ms_status ms_run_store_end_segment(ms_run_store *s, const char *name, int64_t number, int64_t frames,

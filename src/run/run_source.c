@@ -56,6 +56,8 @@ static void set_work(ms_job *j) {
                                       .list = part ? j->p->segments : NULL,
                                       .n_list = part ? j->p->n_segments : 0,
                                       .leases = j->p->share ? j->store.leases : NULL,
+                                      .ended = &j->write.segments_ended,
+                                      .lost = &j->write.segments_lost,
                                       .forward = !j->store.complete,
                                       .forward_from = j->here.frame};
     if (!j->faces.work.forward)

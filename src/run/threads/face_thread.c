@@ -6,6 +6,7 @@
 #include "planner/run_plan.h"
 
 #define OTHERS_MS 200 /* between two looks at what others are making */
+#define OWN_MS 5      /* and at what this run is making, which costs nothing */
 
 ms_status ms_face_thread_make_buffers(ms_face_thread *t, ms_mem *mem, const ms_face_geometry *geometry,
                                       ms_error *err) {
@@ -64,22 +65,22 @@ static ms_status end_forward(ms_face_thread *t, ms_error *err) {
     return MS_OK;
 }
 
-/* While others make what is left, one of them may fail. Before the wait the other threads are told (pause):
-   what they have collected may be among what is waited for. */
+/* While others make what is left, one of them may fail, and what this run makes may be lost. Before the wait
+   the other threads are told (pause): what they have collected may be among what is waited for. */
 static ms_status next_span(ms_face_thread *t, bool *ret_got, bool *ret_pause, ms_error *err) {
-    const struct timespec pause = {.tv_nsec = OTHERS_MS * 1000000};
     ms_segment_work_state state = MS_SEGMENT_WORK_OTHERS;
     *ret_pause = false;
     for (;;) {
         MS_TRY(ms_segment_work_next(&t->work, ms_frame_source_order(t->source), &t->next, &state, err));
         *ret_got = state == MS_SEGMENT_WORK_SPAN;
-        if (state != MS_SEGMENT_WORK_OTHERS || atomic_load(&t->stop))
+        const bool others = state == MS_SEGMENT_WORK_OTHERS, own = state == MS_SEGMENT_WORK_OWN;
+        if ((!others && !own) || atomic_load(&t->stop))
             break;
         if (!t->paused) {
             *ret_got = *ret_pause = t->paused = true;
             return MS_OK;
         }
-        nanosleep(&pause, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = (own ? OWN_MS : OTHERS_MS) * 1000000}, NULL);
     }
     t->paused = false;
     return MS_OK;

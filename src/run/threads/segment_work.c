@@ -57,6 +57,23 @@ static int64_t span_at_most(const ms_segment_work *w, int64_t segments) {
     return w->folder ? ms_segment_span(w->leases != NULL, segments - w->at) : segments;
 }
 
+/* Behind the end of the list, which is gone through again for what others may have given up, and for what was
+   lost here. */
+static ms_segment_work_state at_end(ms_segment_work *w) {
+    bool again = w->passed;
+    if (!again && w->folder) {
+        if (atomic_load(w->ended) < w->taken)
+            return MS_SEGMENT_WORK_OWN;
+        const int64_t lost = atomic_load(w->lost);
+        again = lost > w->seen_lost;
+        w->seen_lost = lost;
+    }
+    w->passed = false;
+    if (again)
+        w->at = w->from;
+    return again ? MS_SEGMENT_WORK_OTHERS : MS_SEGMENT_WORK_DONE;
+}
+
 ms_status ms_segment_work_next(ms_segment_work *w, const ms_frame_order *order, int64_t *ret_start,
                                ms_segment_work_state *ret_state, ms_error *err) {
     int64_t frames = ms_frame_order_frames(order);
@@ -64,10 +81,7 @@ ms_status ms_segment_work_next(ms_segment_work *w, const ms_frame_order *order, 
     while ((number = number_at(w, w->at, segments)) >= 0 && !take(w, number))
         w->at++;
     if (number < 0) {
-        *ret_state = w->passed ? MS_SEGMENT_WORK_OTHERS : MS_SEGMENT_WORK_DONE;
-        if (w->passed)
-            w->at = w->from;
-        w->passed = false;
+        *ret_state = at_end(w);
         return MS_OK;
     }
     int64_t most = span_at_most(w, segments);
@@ -76,6 +90,7 @@ ms_status ms_segment_work_next(ms_segment_work *w, const ms_frame_order *order, 
         w->behind = ++number;
         w->at++;
     } while (number - w->first < most && number_at(w, w->at, segments) == number && take(w, number));
+    w->taken += w->behind - w->first;
     int64_t behind = w->behind * w->segment_frames;
     MS_TRY(
         ms_frame_order_window_start(order, w->first * w->segment_frames, w->window_frames, ret_start, err));

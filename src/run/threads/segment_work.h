@@ -7,6 +7,8 @@
 #ifndef MS_RUN_SEGMENT_WORK_H
 #define MS_RUN_SEGMENT_WORK_H
 
+#include <stdatomic.h>
+
 #include "frames/frame_order.h"
 #include "job/segment_leases.h"
 #include "job/segment_set.h"
@@ -17,7 +19,10 @@ typedef struct ms_segment_work {
     int64_t segment_frames, window_frames;
     const int64_t *list; /* segments in the order in which they are made; NULL = all, rising; borrowed */
     int64_t n_list;
-    ms_leases *leases;    /* only what nobody else is making; NULL = no matter who */
+    ms_leases *leases; /* only what nobody else is making; NULL = no matter who */
+    /* With a folder: segments of those that were taken that are over, and those among them that were removed
+       while they were made; borrowed. Of each the second is counted first. */
+    const atomic_int_fast64_t *ended, *lost;
     bool forward;         /* frames come as the clip does */
     int64_t forward_from; /* output frame where that began: segments that begin before are left for later */
 
@@ -25,6 +30,8 @@ typedef struct ms_segment_work {
     int64_t limit;         /* segments from there on are done; 0 = none are */
     int64_t at;            /* next of the list */
     bool passed;           /* by some that others are making */
+    int64_t taken;         /* segments of all spans */
+    int64_t seen_lost;     /* of them, when the list was gone through again */
     int64_t first, behind; /* segments of the span: from one to before another */
     int64_t end;           /* frame behind the span's last window */
 } ms_segment_work;
@@ -41,6 +48,7 @@ int64_t ms_segment_span(bool leased, int64_t left);
 
 typedef enum ms_segment_work_state {
     MS_SEGMENT_WORK_SPAN,   /* there is a next span: *ret_start is its first frame */
+    MS_SEGMENT_WORK_OWN,    /* nothing is left but what was taken and is not over: to be asked again soon */
     MS_SEGMENT_WORK_OTHERS, /* others are making what is left: to be asked again in a while */
     MS_SEGMENT_WORK_DONE,
 } ms_segment_work_state;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "planner/run_plan.h"
 #include "report/run_report.h"
 
@@ -67,8 +68,19 @@ static ms_status restore(ms_write_thread *t, const ms_redrawn_frame *f, ms_error
 static ms_status end_segment(ms_write_thread *t, ms_error *err) {
     int64_t frames = ms_video_segment_frames(t->segment);
     MS_TRY(t->check(t->arg, err));
-    MS_TRY(ms_video_segment_finish(&t->segment, err));
-    return ms_run_store_end_segment(t->store, t->name, t->number, frames, err);
+    ms_status status = ms_video_segment_finish(&t->segment, err);
+    if (status == MS_OK)
+        status = ms_run_store_end_segment(t->store, t->name, t->number, frames, err);
+    const bool lost = status == MS_IO && ms_run_store_lost_segment(t->store, t->name, t->number);
+    if (status != MS_OK && !lost)
+        return status;
+    t->frames_lost = lost ? frames : 0;
+    if (lost) {
+        ms_error_clear(err);
+        atomic_fetch_add(&t->segments_lost, 1);
+    }
+    atomic_fetch_add(&t->segments_ended, 1);
+    return MS_OK;
 }
 
 /* Opens the frame's segment. The one before may be the output's last, which is ended by what comes after
@@ -98,9 +110,10 @@ static ms_status give_out(ms_write_thread *t, const ms_redrawn_frame *f, ms_erro
     }
     MS_TRY(use_segment(t, f->frame.number, err));
     MS_TRY(ms_video_segment_write(t->segment, picture_of(t, f->frame.rgb), 0, err));
+    t->frames_lost = 0;
     if (f->ends_segment)
         MS_TRY(end_segment(t, err));
-    atomic_fetch_add(&t->frames_done, 1);
+    atomic_fetch_add(&t->frames_done, 1 - t->frames_lost);
     return MS_OK;
 }
 

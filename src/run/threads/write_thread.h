@@ -42,11 +42,14 @@ typedef struct ms_write_thread {
     ms_buffer_pool *redrawn; /* [resolution][resolution][3], floats */
     ms_worker worker;
     atomic_int_fast64_t frames_done;
+    /* Segments that are over, and those among them whose files somebody removed: they are not made. */
+    atomic_int_fast64_t segments_ended, segments_lost;
     atomic_bool failed; /* worker.status and worker.err say why, and stay as they are */
     /* its own */
     ms_video_segment *segment;
     int64_t number;               /* of the segment */
     char name[MS_JOB_NAME_BYTES]; /* of its file */
+    int64_t frames_lost;          /* of the segment that was ended last */
     ms_restorer restorer;
     ms_redrawn_frame writing;
     bool whole; /* set before the queue is closed: no frame is missing */

@@ -163,6 +163,45 @@ static void a_join_that_comes_early_destroys_nothing(void **state) {
     }
 }
 
+/* For more than a minute: it counts as dead. */
+static void stop_for_long(pid_t pid, const char *stop) {
+    await_stop(pid, stop);
+    shell("touch -d '2 minutes ago' out.mkv.memsafe/worker-*");
+}
+
+/* It goes on while segments are missing, which others will make, or make again; so nothing of its may go. */
+static void a_join_that_comes_early_leaves_one_that_is_stopped(void **state) {
+    (void)state;
+    run(job(MS_RUN_WORK_SPLIT));
+    pid_t pid = begin(job(MS_RUN_WORK_PART), "making-");
+    stop_for_long(pid, "making-");
+    assert_refused(job(MS_RUN_WORK_JOIN), MS_IO, " is missing");
+    assert_true(has("making-"));
+    assert_int_equal(await_end(pid), 0);
+    assert_joined();
+}
+
+/* By a split that is repeated, or by hand: its part makes the segment again. */
+static void what_was_removed_while_it_was_made_is_made_again(void **state) {
+    (void)state;
+    ms_run_params again = job(MS_RUN_WORK_SPLIT);
+    again.resume = true;
+    for (int k = 0; k < 4; k++) {
+        ms_run_params part = job(MS_RUN_WORK_PART);
+        part.share = k % 2; /* else all of them by number */
+        run(job(MS_RUN_WORK_SPLIT));
+        pid_t pid = begin(part, "making-");
+        stop_for_long(pid, "making-");
+        if (k < 2)
+            run(again);
+        else
+            shell("rm out.mkv.memsafe/making-*");
+        assert_false(has("making-"));
+        assert_int_equal(await_end(pid), 0);
+        assert_joined();
+    }
+}
+
 /* Those of the dead go, and so does what they were making. */
 static void what_the_dead_left_goes(void **state) {
     (void)state;
@@ -243,6 +282,8 @@ static void a_renaming_that_is_asked_for_twice_is_one(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_join_that_comes_early_destroys_nothing),
+        cmocka_unit_test(a_join_that_comes_early_leaves_one_that_is_stopped),
+        cmocka_unit_test(what_was_removed_while_it_was_made_is_made_again),
         cmocka_unit_test(what_the_dead_left_goes),
         cmocka_unit_test(a_join_leaves_a_split_alone),
         cmocka_unit_test(of_two_joins_both_are_finished),
