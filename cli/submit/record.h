@@ -1,4 +1,4 @@
-/* What of an output is in Slurm, noted beside the logs as OUT.slurm/jobs: a later submit of it follows that. */
+/* What of an output is in Slurm, noted beside the logs as OUT.slurm/jobs: a later submit follows it. */
 #ifndef CLI_SUBMIT_RECORD_H
 #define CLI_SUBMIT_RECORD_H
 

@@ -249,7 +249,8 @@ static const char *next_piece(char **at) {
     return piece;
 }
 
-/* squeue: "12|3|RUNNING|None|memsafe-parts", where what is no array has no number but a word. sacct: "12_3|RUNNING". */
+/* squeue: "12|3|RUNNING|None|memsafe-parts", where what is no array has no number but a word.
+   sacct: "12_3|RUNNING". */
 static bool take_told(char *line, bool accounting, cli_slurm_told *ret) {
     char *at = line;
     const char *id = next_piece(&at), *under = accounting ? strchr(id, '_') : NULL;

@@ -16,15 +16,15 @@ static const char what_helps[] =
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static ms_run_share *runs;
 
-/* In a process that was forked: the runs of the other one are not under way here, and whatever thread had the lock
-   is not here to let go. What of theirs is in this process's memory, it measures. */
+/* In a process that was forked: the runs of the other one are not under way here, and whatever thread had the
+   lock is not here to let go. What of theirs is in this process's memory, it measures. */
 static void forget(void) {
     lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     runs = NULL;
 }
 
-/* Before the lock is first taken. Two threads may register it both, and once more does no harm; where there was no
-   room for it, the next one tries again. */
+/* Before the lock is first taken. Two threads may register it both, and once more does no harm; where there
+   was no room for it, the next one tries again. */
 static void forget_when_forked(void) {
     static atomic_bool is_registered;
     if (!atomic_load(&is_registered) && pthread_atfork(NULL, NULL, forget) == 0)

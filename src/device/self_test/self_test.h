@@ -33,8 +33,9 @@ ms_status ms_self_test(ms_device *dev, int seeds, ms_self_test_fn each, void *ar
 
 /*
  * The same, unless it was done before for this device, driver and plug-in (ms_device_caps.identity) by this
- * build of the library, and is noted in a file of the user's cache folder ($XDG_CACHE_HOME/memsafe/tested-devices). A file that cannot be
- * read or written only means that it is done again.
+ * build of the library, and is noted in a file of the user's cache folder
+ * ($XDG_CACHE_HOME/memsafe/tested-devices). A file that cannot be read or written only means that it is done
+ * again.
  */
 ms_status ms_self_test_once(ms_device *dev, ms_error *err);
 

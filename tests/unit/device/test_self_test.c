@@ -262,7 +262,8 @@ static void results_are_kept(void **state) {
     ms_device_close(&dev);
 }
 
-/* As if the library, which this program has within, were built anew. False: the program is somebody else's. */
+/* As if the library, which this program has within, were built anew. False: the program is somebody
+   else's. */
 static bool move_build_time(int seconds) {
     struct stat file;
     assert_int_equal(stat("/proc/self/exe", &file), 0);
