@@ -344,7 +344,7 @@ static ms_status open_alone(ms_run_store *s, const ms_run_store_params *p, ms_er
     return s->named ? MS_OK : ms_video_writer_check(p->output, p->writer, err);
 }
 
-/* In a folder that this run has not locked somebody may be at work who begins anew, and has no journal yet. */
+/* In a folder that this run has not locked somebody may begin anew, and have no journal yet. */
 static void leave_to_others(ms_run_store *s) {
     if (s->folder.fd < 0 || s->folder.locked)
         return;
@@ -579,8 +579,8 @@ static void say_what_is_lost(const ms_run_store *s, ms_error *err) {
         ms_error_add(err, "; the %" PRId64 " finished frames are not kept: %s", s->frames, s->not_resumable);
 }
 
-/* Whoever joined it could not, for files were being made in it. It takes the lock alone: other parts may still
-   be at work, or somebody who begins anew. */
+/* Whoever joined it could not, for files were being made in it. It takes the lock alone: other parts may
+   still be at work, or somebody who begins anew. */
 static void remove_what_is_left(ms_run_store *s) {
     if (ms_job_folder_open(&s->folder, false, NULL) == MS_OK &&
         !ms_job_folder_has(&s->folder, MS_JOURNAL_NAME))
