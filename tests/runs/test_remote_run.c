@@ -148,7 +148,7 @@ static void budgets_of_the_device_are_kept(void **state) {
     assert_non_null(strstr(err.message, "host budget of 8.00 MiB"));
 }
 
-/* A budget of the host's memory that a resolution is refused with, well below the last that does. */
+/* Of the host's memory: with what a resolution is refused, well below the last with which it works. */
 static size_t refused_host_budget(int resolution) {
     ms_run_params p = params;
     ms_status status = MS_OK;
