@@ -248,6 +248,9 @@ static int plan_run(const void *state, char **arguments, int n_arguments) {
         status = check_drawings(&s, &err);
     if (status == MS_OK && s.compare && s.p.budget_bytes)
         status = ms_fail(&err, MS_INVALID_ARGUMENT, "--compare has budgets of its own: leave out --budget");
+    if (status == MS_OK && s.compare && s.p.device_bytes)
+        status = ms_fail(&err, MS_INVALID_ARGUMENT,
+                         "--compare has devices of its own, of 8 to 80 GiB: leave out --device-memory");
     if (status == MS_OK && s.compare && s.frames)
         status = ms_fail(&err, MS_INVALID_ARGUMENT, "--compare has lengths of its own: leave out --frames");
     if (status == MS_OK && s.compare)

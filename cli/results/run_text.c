@@ -27,10 +27,15 @@ static void describe(const ms_run_report *r, int64_t frames, char *text, size_t 
 static void say_layout(const ms_run_report *r) {
     char planned[MS_SIZE_TEXT_BYTES], budget[MS_SIZE_TEXT_BYTES], time[MS_DURATION_TEXT_BYTES],
         past[CLI_PAST_TEXT_BYTES];
+    const bool apart = r->host_budget_bytes > 0;
     cli_say("  %s tier, %s weights, faces of %d px; rung %s (%s)\n", r->tier, r->precision, r->resolution,
             ms_rung_name(r->rung), ms_rung_text(r->rung));
-    cli_say("  budget %s (%s), planned %s\n", ms_size_format(budget, r->budget_bytes), r->budget_reason,
+    cli_say("  budget%s %s (%s), planned %s\n", apart ? " of the device" : "",
+            ms_size_format(budget, r->budget_bytes), r->budget_reason,
             ms_size_format(planned, r->planned_bytes));
+    if (apart)
+        cli_say("  budget of the host %s, planned %s\n", ms_size_format(budget, r->host_budget_bytes),
+                ms_size_format(planned, r->host_planned_bytes));
     if (r->planned_total_s > 0)
         cli_say("  predicted time with what is done already %s%s\n",
                 ms_duration_format(time, r->planned_total_s), cli_past_text(r->history_runs, past));
@@ -107,9 +112,15 @@ static void say_latents(const ms_run_report *r) {
 
 static void say_memory(const ms_run_report *r) {
     char peak[MS_SIZE_TEXT_BYTES], budget[MS_SIZE_TEXT_BYTES];
-    cli_say("  %s tier, %s weights, rung %s (%s); peak %s of a budget of %s\n", r->tier, r->precision,
-            ms_rung_name(r->rung), ms_rung_text(r->rung), ms_size_format(peak, r->peak_resident_bytes),
-            ms_size_format(budget, r->budget_bytes));
+    const bool apart = r->host_budget_bytes > 0;
+    cli_say("  %s tier, %s weights, rung %s (%s); ", r->tier, r->precision, ms_rung_name(r->rung),
+            ms_rung_text(r->rung));
+    if (apart && r->device_peak_bytes) /* several devices do not tell theirs */
+        cli_say("peak of the device %s of a budget of %s, ", ms_size_format(peak, r->device_peak_bytes),
+                ms_size_format(budget, r->budget_bytes));
+    cli_say("peak%s %s of a budget of %s\n", apart ? " of the host" : "",
+            ms_size_format(peak, r->peak_resident_bytes),
+            ms_size_format(budget, apart ? r->host_budget_bytes : r->budget_bytes));
     for (int i = 0; i < r->n_changes; i++)
         cli_say("  frame %" PRId64 ": memory pressure %s (%s), from here on rung %s\n", r->change[i].frame,
                 r->change[i].level, r->change[i].reason, ms_rung_name(r->change[i].rung));

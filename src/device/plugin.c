@@ -88,7 +88,8 @@ static ms_status find(const char *name, const ms_backend **ret_backend, ms_error
         char folders[400];
         ms_plugin_folders_text(folders, sizeof(folders));
         return ms_fail_hint(err, MS_UNSUPPORTED, MS_HINT_DEVICE_AUTO,
-                            "there is no plug-in " PREFIX "%s" SUFFIX " in %s", name, folders);
+                            "there is no plug-in " PREFIX "%s" SUFFIX " in %s%s", name, folders,
+                            strcmp(name, "cuda") == 0 ? " (docs/cuda.md says how it is built)" : "");
     }
     *ret_backend = backend;
     return MS_OK;

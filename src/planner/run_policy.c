@@ -32,6 +32,7 @@ void ms_run_policy_set_device(ms_run_policy_params *p, const ms_device *dev) {
         return;
     dev->backend->memory(dev, &p->device_free_bytes, &p->device_bytes);
     p->device_free_bytes += dev->caps.own_bytes;
+    p->device_has_bf16 = dev->caps.activations & 1u << MS_BF16;
 }
 
 ms_status ms_run_policy_load(const ms_run_policy_params *params, ms_run_policy *ret_policy, ms_error *err) {
@@ -39,7 +40,7 @@ ms_status ms_run_policy_load(const ms_run_policy_params *params, ms_run_policy *
     ms_host_read(&host);
     ms_profile_params load = ms_profile_params_of(params->source);
     load.device_bytes = params->device_bytes ? params->device_bytes : ms_host_nominal_bytes(&host);
-    load.device_has_bf16 = params->device_bytes > 0;
+    load.device_has_bf16 = params->device_bytes > 0 && params->device_has_bf16;
     load.budget_bytes = params->budget_bytes;
     load.host_budget_bytes = params->host_budget_bytes;
     MS_TRY(ms_profile_load(&load, &ret_policy->profile, err));
@@ -60,6 +61,8 @@ ms_status ms_run_policy_load(const ms_run_policy_params *params, ms_run_policy *
         host_budget = (size_t)((double)ms_host_free_bytes(&host) * left);
     if (!budget)
         budget = apart ? (size_t)((double)params->device_free_bytes * left) : host_budget;
+    if (apart)
+        budget = lesser_budget(budget ? budget : 1, params->device_bytes); /* 0 would be no budget */
     ret_policy->budget_bytes = budget;
     ret_policy->host_budget_bytes = host_budget;
     return MS_OK;

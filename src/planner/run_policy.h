@@ -23,6 +23,7 @@ typedef struct ms_run_policy_params {
     size_t budget_bytes, host_budget_bytes; /* 0 = the profile's */
     size_t device_bytes; /* of a device with memory of its own, here or not; 0 = this host is the device */
     size_t device_free_bytes; /* of it now */
+    bool device_has_bf16;     /* it multiplies bfloat16; ms_run_policy_set_device() */
 } ms_run_policy_params;
 
 /* Whose weights have the type of that name (base/dtype.h); AUTO: nobody's. */
@@ -33,7 +34,7 @@ ms_precision ms_precision_of(const char *dtype_name);
 void ms_run_policy_set_device(ms_run_policy_params *params, const ms_device *device);
 
 /* Where the device's memory is the host's the lesser of the two budgets holds. Without one it is what is free
-   now less the profile's margin. Errors as ms_profile_load(). */
+   now less the profile's margin. Of a device with memory of its own no budget is above what it has. Errors as ms_profile_load(). */
 ms_status ms_run_policy_load(const ms_run_policy_params *params, ms_run_policy *ret_policy, ms_error *err);
 
 /* In which type a device keeps activations at a precision: that of the weights where it can, else float32. */

@@ -220,23 +220,34 @@ static void why(const page *g) {
     ms_buf_printf(g->out, "</p></section>\n");
 }
 
-static void how_close(const page *g) {
-    const ms_run_report *r = g->r;
+static void how_close_is(const page *g, const char *who, size_t peak_bytes, size_t budget_bytes,
+                         size_t planned_bytes) {
     char a[MS_SIZE_TEXT_BYTES], b[MS_SIZE_TEXT_BYTES], c[MS_SIZE_TEXT_BYTES], d[MS_SIZE_TEXT_BYTES];
-    double peak = (double)r->peak_resident_bytes, budget = (double)r->budget_bytes,
-           plan = (double)r->planned_bytes, share = percent(peak, budget);
-    bool over = peak > budget;
-    ms_buf_printf(g->out, "<section><h2>How close to the budget?</h2><p class='big'>%.0f %% %s</p>", share,
-                  over ? "&#8211; over the budget" : "of it");
+    const double peak = (double)peak_bytes, budget = (double)budget_bytes, plan = (double)planned_bytes,
+                 share = percent(peak, budget);
+    const bool over = peak > budget;
+    ms_buf_printf(g->out, "<p class='big'>%.0f %% %s</p>", share, over ? "&#8211; over the budget" : "of it");
     ms_buf_printf(g->out, "<div class='meter%s'><i style='width:%.1f%%'></i></div>", over ? " over" : "",
                   fmin(share, 100));
-    ms_buf_printf(
-        g->out,
-        "<p>The process held %s at most, of a budget of %s. The plan had said %s: the run stayed %s "
-        "%s it.</p></section>\n",
-        ms_size_format(a, r->peak_resident_bytes), ms_size_format(b, r->budget_bytes),
-        ms_size_format(c, r->planned_bytes), ms_size_format(d, (uint64_t)fabs(plan - peak)),
-        peak > plan ? "above" : "below");
+    ms_buf_printf(g->out,
+                  "<p>The %s held %s at most, of a budget of %s. The plan had said %s: the run stayed %s "
+                  "%s it.</p>",
+                  who, ms_size_format(a, peak_bytes), ms_size_format(b, budget_bytes),
+                  ms_size_format(c, planned_bytes), ms_size_format(d, (uint64_t)fabs(plan - peak)),
+                  peak > plan ? "above" : "below");
+}
+
+static void how_close(const page *g) {
+    const ms_run_report *r = g->r;
+    const bool apart = r->host_budget_bytes > 0;
+    ms_buf_printf(g->out, "<section><h2>How close to the budget?</h2>");
+    if (apart && r->device_peak_bytes) /* several devices do not tell theirs */
+        how_close_is(g, "device", r->device_peak_bytes, r->budget_bytes, r->planned_bytes);
+    if (apart)
+        how_close_is(g, "process", r->peak_resident_bytes, r->host_budget_bytes, r->host_planned_bytes);
+    else
+        how_close_is(g, "process", r->peak_resident_bytes, r->budget_bytes, r->planned_bytes);
+    ms_buf_printf(g->out, "</section>\n");
 }
 
 static void where_time_went(const page *g) {

@@ -101,6 +101,15 @@ static double nice_bytes(double range, int steps) {
     return step;
 }
 
+/* What is drawn is the host's: beside a device with memory of its own its plan and budget are others. */
+static double plan_of(const ms_run_report *r) {
+    return (double)(r->host_budget_bytes ? r->host_planned_bytes : r->planned_bytes);
+}
+
+static double budget_of(const ms_run_report *r) {
+    return (double)(r->host_budget_bytes ? r->host_budget_bytes : r->budget_bytes);
+}
+
 static double charged(const ms_memory_sample *sample) {
     double sum = 0;
     for (int i = 0; i < MS_LEDGER_COUNT; i++)
@@ -109,16 +118,16 @@ static double charged(const ms_memory_sample *sample) {
 }
 
 static void measure(plot *p) {
-    double most = fmax((double)p->r->peak_resident_bytes, (double)p->r->planned_bytes);
+    double most = fmax((double)p->r->peak_resident_bytes, plan_of(p->r));
     double ledgers[MS_LEDGER_COUNT] = {0};
     for (int i = 0; i < p->r->n_samples; i++) {
         most = fmax(most, fmax((double)p->r->sample[i].resident_bytes, charged(&p->r->sample[i])));
         for (int l = 0; l < MS_LEDGER_COUNT; l++)
             ledgers[l] = fmax(ledgers[l], (double)p->r->sample[i].ledger_bytes[l]);
     }
-    p->shows_budget = p->r->budget_bytes > 0 && (double)p->r->budget_bytes < 1.7 * most;
+    p->shows_budget = budget_of(p->r) > 0 && budget_of(p->r) < 1.7 * most;
     if (p->shows_budget)
-        most = fmax(most, (double)p->r->budget_bytes);
+        most = fmax(most, budget_of(p->r));
     p->top_bytes = fmax(most, 1) * 1.06;
     p->end_s = fmax(p->r->sample[p->r->n_samples - 1].seconds, 1e-3);
     for (int l = 0; l < MS_LEDGER_COUNT; l++)
@@ -187,9 +196,9 @@ static void drawing(const plot *p) {
     for (int l = MS_LEDGER_COUNT - 1; l >= 0; l--)
         if (p->shown[l])
             area(p, l);
-    level(p, "plan", (double)p->r->planned_bytes);
+    level(p, "plan", plan_of(p->r));
     if (p->shows_budget)
-        level(p, "budget", (double)p->r->budget_bytes);
+        level(p, "budget", budget_of(p->r));
     for (int i = 0; i < p->r->n_changes; i++)
         ms_buf_printf(p->out, "<line class='change' x1='%.1f' x2='%.1f' y1='0' y2='%.0f'/>\n",
                       x_of(p, p->r->change[i].seconds), x_of(p, p->r->change[i].seconds), HEIGHT);
@@ -228,9 +237,8 @@ static void key(const plot *p, const char *kind, const char *name, double bytes)
 static void legend(const plot *p) {
     ms_buf_printf(p->out, "<ul class='legend'>\n");
     key(p, "k-rss", "resident set, highest", (double)p->r->peak_resident_bytes);
-    key(p, "k-plan", "plan", (double)p->r->planned_bytes);
-    key(p, "k-budget", p->shows_budget ? "budget" : "budget (far above the drawing)",
-        (double)p->r->budget_bytes);
+    key(p, "k-plan", "plan", plan_of(p->r));
+    key(p, "k-budget", p->shows_budget ? "budget" : "budget (far above the drawing)", budget_of(p->r));
     for (int l = 0; l < MS_LEDGER_COUNT; l++) {
         char kind[8];
         snprintf(kind, sizeof(kind), "k%d", l);

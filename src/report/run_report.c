@@ -7,16 +7,23 @@
 #include "system/host.h"
 
 /* By the run, or by whoever opened the model that runs: the profile is the model's. `apart`: beside the
-   host's memory, whose budget is another. */
-static bool is_asked_for(const ms_run_params *p, const ms_profile *profile, bool apart) {
-    return p->budget_bytes || profile->value[MS_FIELD_BUDGET] ||
-           (!apart && profile->value[MS_FIELD_HOST_BUDGET]);
+   host's memory, whose budget is another. 0 = nobody. */
+static size_t asked_for(const ms_run_params *p, const ms_profile *profile, bool apart) {
+    if (p->budget_bytes)
+        return p->budget_bytes;
+    if (profile->value[MS_FIELD_BUDGET] || apart)
+        return (size_t)profile->value[MS_FIELD_BUDGET];
+    return (size_t)profile->value[MS_FIELD_HOST_BUDGET];
 }
 
 static void reasons(ms_run_report *r, const ms_run_params *p, const ms_profile *profile, bool apart) {
     char text[MS_PROFILE_TEXT_BYTES];
     snprintf(r->tier_reason, sizeof(r->tier_reason), "%.95s", ms_profile_tier_reason(profile, text));
-    if (is_asked_for(p, profile, apart))
+    const size_t asked = asked_for(p, profile, apart);
+    if (apart && asked > r->budget_bytes)
+        snprintf(r->budget_reason, sizeof(r->budget_reason),
+                 "all that the device has: less than was asked for");
+    else if (asked)
         snprintf(r->budget_reason, sizeof(r->budget_reason), "as asked for");
     else
         snprintf(r->budget_reason, sizeof(r->budget_reason),

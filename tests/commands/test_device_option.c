@@ -84,6 +84,21 @@ static void a_small_device_budget_names_the_least(void **state) {
                      "run -i in.mkv -a in.wav -m model --faces " NETS " --device remote -b 1M small.mkv");
 }
 
+/* What the device held is held to its budget, and what the process held to the host's. */
+static void a_run_tells_both_memories(void **state) {
+    (void)state;
+    assert_run_works(
+        "run --demo -i in.mkv -a in.wav -t 0.2 --steps 1 --resolution 64 -b 4G --host-budget 3G -v -y "
+        "--device remote out.mkv");
+    assert_non_null(strstr(test_output, "budget of the device 4.00 GiB (as asked for), planned "));
+    assert_non_null(strstr(test_output, "budget of the host 3.00 GiB, planned "));
+    assert_non_null(strstr(test_output, "of a budget of 4.00 GiB, peak of the host "));
+    assert_run_works("run --demo -i in.mkv -a in.wav -t 0.2 --steps 1 --resolution 64 -b 64G -v -y --device "
+                     "remote out.mkv");
+    assert_non_null(strstr(
+        test_output, "budget of the device 8.00 GiB (all that the device has: less than was asked for)"));
+}
+
 static void faces_are_the_cpus(void **state) {
     (void)state;
     assert_run_works("detect -i in.mkv --faces " NETS " cpu.jsonl --device cpu");
@@ -119,6 +134,7 @@ int main(void) {
 #if MS_HAVE_ONNX
         cmocka_unit_test(faces_are_the_cpus),
         cmocka_unit_test(a_small_device_budget_names_the_least),
+        cmocka_unit_test(a_run_tells_both_memories),
 #endif
         cmocka_unit_test(what_is_no_device_is_refused),
     };

@@ -212,8 +212,9 @@ CHECK_ONLY(check_finite)
 static const ms_kernels dummy_kernels = {MS_KERNELS(MS_KERNEL_BY_NAME).conv2d_layout = ms_cuda_conv2d_layout};
 
 static size_t own_bytes(const ms_device_params *params) {
-    size_t bytes = params->card ? ms_card_context_bytes(params->card) : CONTEXT_BYTES;
-    return params->memory_bytes / 10 < bytes ? params->memory_bytes / 10 : bytes;
+    const size_t context = params->card ? ms_card_context_bytes(params->card) : CONTEXT_BYTES,
+                 most = params->card ? params->memory_bytes : params->memory_bytes / 10;
+    return most < context ? most : context;
 }
 
 static unsigned activations(const ms_card *card) {

@@ -334,6 +334,26 @@ static void the_page_has_the_answers(void **state) {
     free(r);
 }
 
+/* Beside a device with memory of its own each is held to its own budget. */
+static void a_device_apart_has_its_own_budget(void **state) {
+    (void)state;
+    ms_run_params p;
+    ms_run_params_init(&p);
+    ms_run_report *r = make_report();
+    r->peak_resident_bytes = (size_t)900 << 20;
+    r->host_planned_bytes = (size_t)950 << 20;
+    r->host_budget_bytes = (size_t)1000 << 20;
+    r->device_peak_bytes = (size_t)600 << 20;
+    char *html = make_page(&p, r);
+    assert_non_null(strstr(html, "The device held 600 MiB at most, of a budget of 800 MiB."));
+    assert_non_null(
+        strstr(html, "The process held 900 MiB at most, of a budget of 1000 MiB. The plan had said 950 MiB"));
+    assert_non_null(strstr(html, "budget <b>1000 MiB</b>"));
+    assert_null(strstr(html, "over the budget"));
+    ms_mem_free(html);
+    free(r);
+}
+
 /* Numbers at their edges: the page has no NaN and no division by nothing. */
 static void an_empty_report_is_a_page_too(void **state) {
     (void)state;
@@ -398,6 +418,7 @@ int main(void) {
         cmocka_unit_test(the_sampler_records_this_process),
         cmocka_unit_test(text_is_escaped_whatever_it_is),
         cmocka_unit_test(the_page_has_the_answers),
+        cmocka_unit_test(a_device_apart_has_its_own_budget),
         cmocka_unit_test(an_empty_report_is_a_page_too),
         cmocka_unit_test(every_allocation_may_fail),
     };
