@@ -32,7 +32,7 @@ void ms_run_policy_set_device(ms_run_policy_params *p, const ms_device *dev) {
         return;
     dev->backend->memory(dev, &p->device_free_bytes, &p->device_bytes);
     p->device_free_bytes += dev->caps.own_bytes;
-    p->device_has_bf16 = dev->caps.activations & 1u << MS_BF16;
+    p->device_has_bf16 = (dev->caps.activations & 1u << MS_BF16) != 0;
 }
 
 ms_status ms_run_policy_load(const ms_run_policy_params *params, ms_run_policy *ret_policy, ms_error *err) {

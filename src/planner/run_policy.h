@@ -34,7 +34,8 @@ ms_precision ms_precision_of(const char *dtype_name);
 void ms_run_policy_set_device(ms_run_policy_params *params, const ms_device *device);
 
 /* Where the device's memory is the host's the lesser of the two budgets holds. Without one it is what is free
-   now less the profile's margin. Of a device with memory of its own no budget is above what it has. Errors as ms_profile_load(). */
+   now less the profile's margin. Of a device with memory of its own no budget is above what it has.
+   Errors as ms_profile_load(). */
 ms_status ms_run_policy_load(const ms_run_policy_params *params, ms_run_policy *ret_policy, ms_error *err);
 
 /* In which type a device keeps activations at a precision: that of the weights where it can, else float32. */
