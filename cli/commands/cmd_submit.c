@@ -102,12 +102,13 @@ static void say_submitted(const cli_job *j) {
 }
 
 static void say_how_to_go_on(const cli_job *j) {
-    char commas[CLI_JOB_IDS_BYTES], spaces[CLI_JOB_IDS_BYTES];
-    cli_job_ids(j, ',', commas);
-    cli_job_ids(j, ' ', spaces);
-    const char *of = j->cluster[0] ? "-M " : "", *space = j->cluster[0] ? " " : "";
-    cli_say("  squeue %s%s%s-j %s shows them, scancel %s%s%s%s ends them; what they say is in %s\n", of,
-            j->cluster, space, commas, of, j->cluster, space, spaces, j->shown);
+    char commas[CLI_SLURM_IDS_BYTES], spaces[CLI_SLURM_IDS_BYTES], of[CLI_SLURM_OF_BYTES];
+    const cli_slurm_jobs jobs = cli_job_numbers(j);
+    cli_slurm_ids(&jobs, ',', commas);
+    cli_slurm_ids(&jobs, ' ', spaces);
+    cli_slurm_of(j->cluster, of);
+    cli_say("  squeue%s -j %s shows them, scancel%s %s ends them; what they say is in %s\n", of, commas, of,
+            spaces, j->shown);
     if (!j->clips)
         cli_say("  %s appears when join has ended\n", j->output);
 }

@@ -132,37 +132,36 @@ static void hear_remains(void *arg, const cli_slurm_told *told) {
     }
 }
 
-static ms_status refuse_remains(const cli_job *j, const char *how, ms_error *err) {
-    char commas[CLI_JOB_IDS_BYTES], spaces[CLI_JOB_IDS_BYTES];
-    cli_job_ids(j, ',', commas);
-    cli_job_ids(j, ' ', spaces);
-    return ms_fail(
-        err, MS_IO, "%s: jobs %s of an earlier submit are still in Slurm%s; scancel %s%s%s%s ends them",
-        j->output, commas, how, j->cluster[0] ? "-M " : "", j->cluster, j->cluster[0] ? " " : "", spaces);
+static ms_status refuse_remains(const cli_slurm_jobs *jobs, const char *output, const char *how,
+                                ms_error *err) {
+    char commas[CLI_SLURM_IDS_BYTES], spaces[CLI_SLURM_IDS_BYTES], of[CLI_SLURM_OF_BYTES];
+    cli_slurm_ids(jobs, ',', commas);
+    cli_slurm_ids(jobs, ' ', spaces);
+    cli_slurm_of(jobs->cluster, of);
+    return ms_fail(err, MS_IO,
+                   "%s: jobs %s of an earlier submit are still in Slurm%s; scancel%s %s ends them", output,
+                   commas, how, of, spaces);
 }
 
 /* To hand over the same once more would have both at work on one output. */
 static ms_status take_up(cli_job *j, uint64_t hash, ms_error *err) {
-    const int asked_tasks = j->asked->tasks, n_tasks = j->n_tasks;
+    cli_job earlier = *j;
     uint64_t noted;
-    if (!cli_record_find(j, &noted))
+    if (!cli_record_find(&earlier, &noted))
         return MS_OK;
-    const cli_slurm_jobs jobs = cli_job_numbers(j);
-    remains r = {.job = j};
+    const cli_slurm_jobs jobs = cli_job_numbers(&earlier);
+    remains r = {.job = &earlier};
     MS_TRY(cli_slurm_look(&jobs, hear_remains, &r, err));
-    if (!r.any) {
-        memset(j->id, 0, sizeof(j->id));
-        j->cluster[0] = 0;
-        j->n_tasks = n_tasks;
+    if (!r.any)
         return MS_OK;
-    }
     if (!j->asked->run.p.resume)
-        return refuse_remains(j, "; --resume follows them", err);
+        return refuse_remains(&jobs, j->output, "; --resume follows them", err);
     if (noted != hash)
-        return refuse_remains(j, ", and they were asked for otherwise", err);
-    if (asked_tasks && asked_tasks != j->n_tasks)
-        cli_warn("slurm", "--tasks %d is not for jobs that are in Slurm already: they are %d", asked_tasks,
-                 j->n_tasks);
+        return refuse_remains(&jobs, j->output, ", and they were asked for otherwise", err);
+    if (j->asked->tasks && j->asked->tasks != earlier.n_tasks)
+        cli_warn("slurm", "--tasks %d is not for jobs that are in Slurm already: they are %d",
+                 j->asked->tasks, earlier.n_tasks);
+    *j = earlier;
     j->before = true;
     return MS_OK;
 }
@@ -193,18 +192,6 @@ ms_status cli_job_submit(cli_job *j, const cli_command *command, ms_error *err) 
         cli_job_cancel(j, NULL);
     j->over = status != MS_OK;
     return status;
-}
-
-void cli_job_ids(const cli_job *j, char between, char ret_text[CLI_JOB_IDS_BYTES]) {
-    size_t at = 0;
-    ret_text[0] = 0;
-    for (int i = 0; i < CLI_STEP_COUNT; i++) {
-        if (at > 0 && j->id[i][0])
-            ret_text[at++] = between;
-        const size_t length = strlen(j->id[i]);
-        memcpy(ret_text + at, j->id[i], length + 1);
-        at += length;
-    }
 }
 
 cli_slurm_jobs cli_job_numbers(const cli_job *j) {

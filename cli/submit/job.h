@@ -52,10 +52,6 @@ typedef struct cli_job {
    submit of this output is followed, or not to be taken up; MS_HOST_MEMORY; MS_CANCELLED: by a signal. */
 ms_status cli_job_submit(cli_job *job, const cli_command *command, ms_error *err);
 
-/* "12,13,14". */
-#define CLI_JOB_IDS_BYTES (CLI_STEP_COUNT * (CLI_SLURM_ID_BYTES + 1))
-void cli_job_ids(const cli_job *job, char between, char ret_text[CLI_JOB_IDS_BYTES]);
-
 /* Borrowed from the job. */
 cli_slurm_jobs cli_job_numbers(const cli_job *job);
 

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,8 +14,8 @@
 
 #define TRIES 5 /* whoever had it may take it away meanwhile */
 
-static bool name_in(const char *folder, const char *file, char path[PATH_MAX]) {
-    const int n = snprintf(path, PATH_MAX, "%s/%s", folder, file);
+bool cli_log_folder_file(const char *folder, const char *file, char ret_path[PATH_MAX]) {
+    const int n = snprintf(ret_path, PATH_MAX, "%s/%s", folder, file);
     return n > 0 && n < PATH_MAX;
 }
 
@@ -24,7 +23,7 @@ ms_status cli_log_folder_take(const char *folder, const char *shown, int *ret_lo
     char path[PATH_MAX];
     struct stat st;
     *ret_lock = -1;
-    if (!name_in(folder, "in-use", path))
+    if (!cli_log_folder_file(folder, "in-use", path))
         return ms_fail(err, MS_INVALID_ARGUMENT, "the output's name is too long");
     for (int i = 0; i < TRIES; i++) {
         if (mkdir(folder, 0777) != 0 && !(lstat(folder, &st) == 0 && S_ISDIR(st.st_mode)))
@@ -52,7 +51,7 @@ void cli_log_folder_let_go(const char *folder, int lock, bool goes) {
     char path[PATH_MAX];
     if (lock < 0)
         return;
-    if (name_in(folder, "in-use", path))
+    if (cli_log_folder_file(folder, "in-use", path))
         unlink(path);
     close(lock);
     if (goes)
@@ -62,7 +61,7 @@ void cli_log_folder_let_go(const char *folder, int lock, bool goes) {
 void cli_log_folder_refresh(const char *folder) {
     char name[32], path[PATH_MAX];
     snprintf(name, sizeof(name), ".look-%ld", (long)getpid());
-    if (!name_in(folder, name, path))
+    if (!cli_log_folder_file(folder, name, path))
         return;
     const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)

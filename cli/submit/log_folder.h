@@ -2,9 +2,13 @@
 #ifndef CLI_SUBMIT_LOG_FOLDER_H
 #define CLI_SUBMIT_LOG_FOLDER_H
 
+#include <limits.h>
 #include <stdbool.h>
 
 #include "memsafe/status.h"
+
+/* The path of a file in it. False: it is too long. */
+bool cli_log_folder_file(const char *folder, const char *file, char ret_path[PATH_MAX]);
 
 /* Made, or taken over where an earlier one left it. shown: as it is called for people. *ret_lock: until it is
    let go. MS_IO: another process is at work with it, or it cannot be made. */

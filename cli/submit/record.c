@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "files/new_file.h"
+#include "submit/log_folder.h"
 
 #define MOST_BYTES 4096
 
@@ -29,15 +30,10 @@ ms_status cli_record_hash(const cli_job *j, const cli_command *command, const cl
     return status;
 }
 
-static bool name_file(const cli_job *j, char path[PATH_MAX]) {
-    const int n = snprintf(path, PATH_MAX, "%s/" CLI_RECORD_NAME, j->folder);
-    return n > 0 && n < PATH_MAX;
-}
-
 ms_status cli_record_keep(const cli_job *j, uint64_t hash, ms_error *err) {
     char path[PATH_MAX];
     ms_buf b;
-    if (!name_file(j, path))
+    if (!cli_log_folder_file(j->folder, CLI_RECORD_NAME, path))
         return ms_fail(err, MS_IO, "the output's name is too long");
     ms_buf_init(&b, NULL);
     ms_buf_printf(&b, "{\"asked\": \"%016" PRIx64 "\", \"tasks\": %d, \"cluster\": \"%s\"", hash, j->n_tasks,
@@ -54,7 +50,7 @@ ms_status cli_record_keep(const cli_job *j, uint64_t hash, ms_error *err) {
 
 static size_t read_file(const cli_job *j, char text[MOST_BYTES]) {
     char path[PATH_MAX];
-    if (!name_file(j, path))
+    if (!cli_log_folder_file(j->folder, CLI_RECORD_NAME, path))
         return 0;
     const int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     const ssize_t n = fd < 0 ? 0 : read(fd, text, MOST_BYTES);

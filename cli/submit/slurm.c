@@ -9,7 +9,6 @@
 #include "submit/call.h"
 
 #define MOST_WORDS (24 + CLI_LIST_MAX)
-#define MOST_IDS 4   /* of cli_slurm_jobs */
 #define SUBMIT_S 120 /* sbatch tries for a while to reach a controller that is busy */
 #define LOOK_S 30
 
@@ -183,12 +182,19 @@ ms_status cli_slurm_submit(const cli_slurm_order *o, char ret_id[CLI_SLURM_ID_BY
 
 /* ---- what concerns several jobs ---- */
 
-static void put_ids(const cli_slurm_jobs *jobs, char *text, size_t bytes) {
+void cli_slurm_ids(const cli_slurm_jobs *jobs, char between, char ret_text[CLI_SLURM_IDS_BYTES]) {
+    char before[2] = "";
     size_t at = 0;
-    text[0] = 0;
+    ret_text[0] = 0;
     for (int i = 0; i < jobs->n; i++)
-        if (jobs->id[i][0] && at < bytes)
-            at += (size_t)snprintf(text + at, bytes - at, "%s%s", at ? "," : "", jobs->id[i]);
+        if (jobs->id[i][0] && at < CLI_SLURM_IDS_BYTES) {
+            at += (size_t)snprintf(ret_text + at, CLI_SLURM_IDS_BYTES - at, "%s%s", before, jobs->id[i]);
+            before[0] = between;
+        }
+}
+
+void cli_slurm_of(const char *cluster, char ret_text[CLI_SLURM_OF_BYTES]) {
+    snprintf(ret_text, CLI_SLURM_OF_BYTES, "%s%s", cluster[0] ? " -M " : "", cluster);
 }
 
 /* Without it a number means another job, maybe of the same user. Returns how many words there are then. */
@@ -201,7 +207,7 @@ static int put_cluster(const char **word, int n, const char *cluster) {
 }
 
 ms_status cli_slurm_cancel(const cli_slurm_jobs *jobs, ms_error *err) {
-    const char *word[MOST_IDS + 4] = {"scancel"};
+    const char *word[CLI_SLURM_JOBS + 4] = {"scancel"};
     const int first = put_cluster(word, 1, jobs->cluster);
     int n = first;
     for (int i = 0; i < jobs->n; i++)
@@ -277,9 +283,9 @@ static void take_lines(ms_buf *output, bool accounting, cli_slurm_hear hear, voi
 }
 
 ms_status cli_slurm_look(const cli_slurm_jobs *jobs, cli_slurm_hear hear, void *arg, ms_error *err) {
-    char list[MOST_IDS * (CLI_SLURM_ID_BYTES + 1)];
+    char list[CLI_SLURM_IDS_BYTES];
     cli_called got;
-    put_ids(jobs, list, sizeof(list));
+    cli_slurm_ids(jobs, ',', list);
     const char *word[13] = {"squeue", "-h", "-r", "-t", "all", "-j", list, "-o", "%F|%K|%T|%r|%j"};
     put_cluster(word, 9, jobs->cluster);
     ms_status status = cli_call_program(&(cli_call){.words = word, .limit_s = LOOK_S}, &got, err);
@@ -305,9 +311,9 @@ ms_status cli_slurm_let_go(const char *cluster, const char *id, ms_error *err) {
 }
 
 bool cli_slurm_look_back(const cli_slurm_jobs *jobs, cli_slurm_hear hear, void *arg) {
-    char list[MOST_IDS * (CLI_SLURM_ID_BYTES + 1)];
+    char list[CLI_SLURM_IDS_BYTES];
     cli_called got;
-    put_ids(jobs, list, sizeof(list));
+    cli_slurm_ids(jobs, ',', list);
     const char *word[12] = {"sacct", "-n", "-X", "-P", "-j", list, "-o", "JobID,State"};
     put_cluster(word, 8, jobs->cluster);
     bool answered =

@@ -7,12 +7,22 @@
 #define CLI_SLURM_ID_BYTES 24
 #define CLI_SLURM_CLUSTER_BYTES 64
 
+#define CLI_SLURM_JOBS 4
+
 /* Jobs of one cluster. */
 typedef struct cli_slurm_jobs {
-    const char *cluster; /* whose numbers they are; "" = this machine's */
-    const char *id[4];   /* [n]; "" is none */
+    const char *cluster;            /* whose numbers they are; "" = this machine's */
+    const char *id[CLI_SLURM_JOBS]; /* [n]; "" is none */
     int n;
 } cli_slurm_jobs;
+
+/* "12,13,14", or with another sign between them. */
+#define CLI_SLURM_IDS_BYTES (CLI_SLURM_JOBS * (CLI_SLURM_ID_BYTES + 1))
+void cli_slurm_ids(const cli_slurm_jobs *jobs, char between, char ret_text[CLI_SLURM_IDS_BYTES]);
+
+/* " -M NAME" as Slurm's programs need it for jobs of another cluster, else "". */
+#define CLI_SLURM_OF_BYTES (CLI_SLURM_CLUSTER_BYTES + 4)
+void cli_slurm_of(const char *cluster, char ret_text[CLI_SLURM_OF_BYTES]);
 
 typedef struct cli_slurm_order {
     const char *name, *script;

@@ -18,8 +18,6 @@
 #define POSES "poses"
 /* An empty file that says that segments are made in any order. */
 #define PARTS MS_PARTS_FILE
-/* Segments of a run that were removed while they were made, after which another one ends it. */
-#define MOST_LOST 16
 
 /* ---- opening ---- */
 
@@ -344,12 +342,15 @@ static ms_status open_alone(ms_run_store *s, const ms_run_store_params *p, ms_er
     return s->named ? MS_OK : ms_video_writer_check(p->output, p->writer, err);
 }
 
+/* Whether what is in the folder is nobody's job any more, and this run has its lock alone. */
+static bool has_remains_alone(ms_run_store *s) {
+    return ms_job_folder_open(&s->folder, false, NULL) == MS_OK &&
+           !ms_job_folder_has(&s->folder, MS_JOURNAL_NAME);
+}
+
 /* In a folder that this run has not locked somebody may begin anew, and have no journal yet. */
 static void leave_to_others(ms_run_store *s) {
-    if (s->folder.fd < 0 || s->folder.locked)
-        return;
-    if (ms_job_folder_open(&s->folder, false, NULL) != MS_OK ||
-        ms_job_folder_has(&s->folder, MS_JOURNAL_NAME))
+    if (s->folder.fd >= 0 && !s->folder.locked && !has_remains_alone(s))
         ms_job_folder_close(&s->folder);
 }
 
@@ -434,10 +435,9 @@ ms_status ms_run_store_begin_segment(const ms_run_store *s, int64_t number, char
 }
 
 bool ms_run_store_lost_segment(ms_run_store *s, const char *name, int64_t number) {
-    if (!s->shared || s->segments_lost == MOST_LOST || !ms_job_folder_is_there(&s->folder) ||
+    if (!s->shared || !ms_job_folder_is_there(&s->folder) ||
         !ms_job_folder_has(&s->folder, MS_JOURNAL_NAME) || ms_job_folder_has(&s->folder, name))
         return false;
-    s->segments_lost++;
     note_segment(s, number, "was removed while it was made: made again");
     if (s->leases)
         ms_leases_give_back(s->leases, number);
@@ -579,20 +579,15 @@ static void say_what_is_lost(const ms_run_store *s, ms_error *err) {
         ms_error_add(err, "; the %" PRId64 " finished frames are not kept: %s", s->frames, s->not_resumable);
 }
 
-/* Whoever joined it could not, for files were being made in it. It takes the lock alone: other parts may
-   still be at work, or somebody who begins anew. */
-static void remove_what_is_left(ms_run_store *s) {
-    if (ms_job_folder_open(&s->folder, false, NULL) == MS_OK &&
-        !ms_job_folder_has(&s->folder, MS_JOURNAL_NAME))
-        ms_job_folder_remove(&s->folder);
-}
-
 static void close_folder(ms_run_store *s, ms_status status, ms_error *err) {
     bool done = status == MS_OK && s->named;
     bool worthless = ((kept_frames(s) == 0 && !s->has_place) || status == MS_NO_FACE || s->not_resumable) &&
                      !s->existing; /* which another may be splitting */
     if (s->shared && s->finished) {
-        remove_what_is_left(s);
+        /* Whoever joined it could not remove it, for files were being made in it. Other parts may still be at
+           work, or somebody who begins anew. */
+        if (has_remains_alone(s))
+            ms_job_folder_remove(&s->folder);
     } else if (s->shared || !ms_job_folder_is_there(&s->folder)) {
         s->kept_frames = s->shared ? s->frames : 0; /* others are at work in it, or somebody removed it */
     } else if ((done && s->folder.locked) || (s->ours && worthless) || (s->folder.created && !s->ours)) {

@@ -41,7 +41,6 @@ typedef struct ms_run_store {
     bool named;               /* even the output is there, and at most the folder is left */
     bool finished;            /* and it was there, without a folder, before this run */
     int64_t segments, frames; /* finished */
-    int64_t segments_lost;    /* of a part: somebody removed them while they were made */
     int64_t kept_frames;      /* once it is closed: what --resume would take over */
     int64_t faces_left;       /* redrawn by an earlier run, of segments that it did not finish */
     int64_t expected_frames;  /* of the whole output, 0 = not known; for messages */
@@ -97,7 +96,7 @@ ms_status ms_run_store_end_segment(ms_run_store *store, const char *name, int64_
                                    ms_error *err);
 
 /* Whether what failed of a part's segment did so because somebody removed its file, having taken this process
-   for dead: the segment can be made again, by whoever is first. Too often is no reason any more. */
+   for dead: the segment can be made again, by whoever is first. */
 bool ms_run_store_lost_segment(ms_run_store *store, const char *name, int64_t number);
 
 /* Finding faces can go on from here; without a journal nothing is noted. */

@@ -40,7 +40,7 @@ ms_status ms_run_policy_load(const ms_run_policy_params *params, ms_run_policy *
     ms_host_read(&host);
     ms_profile_params load = ms_profile_params_of(params->source);
     load.device_bytes = params->device_bytes ? params->device_bytes : ms_host_nominal_bytes(&host);
-    load.device_has_bf16 = params->device_bytes > 0 && params->device_has_bf16;
+    load.device_has_bf16 = params->device_has_bf16;
     load.budget_bytes = params->budget_bytes;
     load.host_budget_bytes = params->host_budget_bytes;
     MS_TRY(ms_profile_load(&load, &ret_policy->profile, err));

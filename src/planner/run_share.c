@@ -31,17 +31,18 @@ static void forget_when_forked(void) {
         atomic_store(&is_registered, true);
 }
 
-static bool is_known(const ms_run_share *s) {
-    const ms_run_share *at = runs;
-    while (at && at != s)
-        at = at->next;
-    return at != NULL;
+/* Where it hangs, or the list's end: a fork's copy of one that has entered is not among them. Lock held. */
+static ms_run_share **link_to(const ms_run_share *s) {
+    ms_run_share **link = &runs;
+    while (*link && *link != s)
+        link = &(*link)->next;
+    return link;
 }
 
 void ms_run_share_enter(ms_run_share *s) {
     forget_when_forked();
     pthread_mutex_lock(&lock);
-    const bool known = is_known(s); /* a fork's copy of one that has entered is not */
+    const bool known = *link_to(s) != NULL;
     *s = (ms_run_share){.entered = true, .alone = true, .next = known ? s->next : runs};
     if (!known)
         runs = s;
@@ -127,9 +128,7 @@ void ms_run_share_leave(ms_run_share *s) {
     if (!s->entered)
         return;
     pthread_mutex_lock(&lock);
-    ms_run_share **link = &runs;
-    while (*link && *link != s) /* a fork's copy is not among them */
-        link = &(*link)->next;
+    ms_run_share **link = link_to(s);
     if (*link)
         *link = s->next;
     pthread_mutex_unlock(&lock);

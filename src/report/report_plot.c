@@ -101,13 +101,12 @@ static double nice_bytes(double range, int steps) {
     return step;
 }
 
-/* What is drawn is the host's: beside a device with memory of its own its plan and budget are others. */
-static double plan_of(const ms_run_report *r) {
-    return (double)(r->host_budget_bytes ? r->host_planned_bytes : r->planned_bytes);
+size_t ms_report_process_plan(const ms_run_report *r) {
+    return r->host_budget_bytes ? r->host_planned_bytes : r->planned_bytes;
 }
 
-static double budget_of(const ms_run_report *r) {
-    return (double)(r->host_budget_bytes ? r->host_budget_bytes : r->budget_bytes);
+size_t ms_report_process_budget(const ms_run_report *r) {
+    return r->host_budget_bytes ? r->host_budget_bytes : r->budget_bytes;
 }
 
 static double charged(const ms_memory_sample *sample) {
@@ -118,16 +117,17 @@ static double charged(const ms_memory_sample *sample) {
 }
 
 static void measure(plot *p) {
-    double most = fmax((double)p->r->peak_resident_bytes, plan_of(p->r));
+    double most = fmax((double)p->r->peak_resident_bytes, (double)ms_report_process_plan(p->r));
     double ledgers[MS_LEDGER_COUNT] = {0};
     for (int i = 0; i < p->r->n_samples; i++) {
         most = fmax(most, fmax((double)p->r->sample[i].resident_bytes, charged(&p->r->sample[i])));
         for (int l = 0; l < MS_LEDGER_COUNT; l++)
             ledgers[l] = fmax(ledgers[l], (double)p->r->sample[i].ledger_bytes[l]);
     }
-    p->shows_budget = budget_of(p->r) > 0 && budget_of(p->r) < 1.7 * most;
+    const double budget = (double)ms_report_process_budget(p->r);
+    p->shows_budget = budget > 0 && budget < 1.7 * most;
     if (p->shows_budget)
-        most = fmax(most, budget_of(p->r));
+        most = fmax(most, budget);
     p->top_bytes = fmax(most, 1) * 1.06;
     p->end_s = fmax(p->r->sample[p->r->n_samples - 1].seconds, 1e-3);
     for (int l = 0; l < MS_LEDGER_COUNT; l++)
@@ -196,9 +196,9 @@ static void drawing(const plot *p) {
     for (int l = MS_LEDGER_COUNT - 1; l >= 0; l--)
         if (p->shown[l])
             area(p, l);
-    level(p, "plan", plan_of(p->r));
+    level(p, "plan", (double)ms_report_process_plan(p->r));
     if (p->shows_budget)
-        level(p, "budget", budget_of(p->r));
+        level(p, "budget", (double)ms_report_process_budget(p->r));
     for (int i = 0; i < p->r->n_changes; i++)
         ms_buf_printf(p->out, "<line class='change' x1='%.1f' x2='%.1f' y1='0' y2='%.0f'/>\n",
                       x_of(p, p->r->change[i].seconds), x_of(p, p->r->change[i].seconds), HEIGHT);
@@ -237,8 +237,9 @@ static void key(const plot *p, const char *kind, const char *name, double bytes)
 static void legend(const plot *p) {
     ms_buf_printf(p->out, "<ul class='legend'>\n");
     key(p, "k-rss", "resident set, highest", (double)p->r->peak_resident_bytes);
-    key(p, "k-plan", "plan", plan_of(p->r));
-    key(p, "k-budget", p->shows_budget ? "budget" : "budget (far above the drawing)", budget_of(p->r));
+    key(p, "k-plan", "plan", (double)ms_report_process_plan(p->r));
+    key(p, "k-budget", p->shows_budget ? "budget" : "budget (far above the drawing)",
+        (double)ms_report_process_budget(p->r));
     for (int l = 0; l < MS_LEDGER_COUNT; l++) {
         char kind[8];
         snprintf(kind, sizeof(kind), "k%d", l);

@@ -7,6 +7,9 @@
 #include "planner/run_plan.h"
 #include "report/run_report.h"
 
+/* Segments of a run that were removed while they were made, after which another one ends it. */
+#define MOST_LOST 16
+
 /* ---- buffers ---- */
 
 ms_status ms_write_thread_make_buffers(ms_write_thread *t, const ms_face_geometry *geometry,
@@ -71,7 +74,8 @@ static ms_status end_segment(ms_write_thread *t, ms_error *err) {
     ms_status status = ms_video_segment_finish(&t->segment, err);
     if (status == MS_OK)
         status = ms_run_store_end_segment(t->store, t->name, t->number, frames, err);
-    const bool lost = status == MS_IO && ms_run_store_lost_segment(t->store, t->name, t->number);
+    const bool lost = status == MS_IO && atomic_load(&t->segments_lost) < MOST_LOST &&
+                      ms_run_store_lost_segment(t->store, t->name, t->number);
     if (status != MS_OK && !lost)
         return status;
     t->frames_lost = lost ? frames : 0;

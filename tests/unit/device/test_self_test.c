@@ -224,13 +224,29 @@ static void every_form_is_tried(void **state) {
     ms_device_close(&dev);
 }
 
+/* A cache folder of the test's own, in which results are noted. */
+static char cache[64], noted[128];
+
+static void make_cache(void) {
+    snprintf(cache, sizeof(cache), "/tmp/memsafe-test.XXXXXX");
+    assert_non_null(mkdtemp(cache));
+    assert_int_equal(setenv("XDG_CACHE_HOME", cache, 1), 0);
+    snprintf(noted, sizeof(noted), "%s/memsafe/tested-devices", cache);
+}
+
+static void remove_cache(void) {
+    char folder[128];
+    assert_int_equal(unlink(noted), 0);
+    snprintf(folder, sizeof(folder), "%s/memsafe", cache);
+    assert_int_equal(rmdir(folder), 0);
+    assert_int_equal(rmdir(cache), 0);
+}
+
 /* A device is tried once, and again when its identity changes; a failure is not noted. */
 static void results_are_kept(void **state) {
     (void)state;
-    char dir[] = "/tmp/memsafe-test.XXXXXX", path[128];
     ms_error err;
-    assert_non_null(mkdtemp(dir));
-    assert_int_equal(setenv("XDG_CACHE_HOME", dir, 1), 0);
+    make_cache();
     ms_device *dev = open_cpu();
     snprintf(dev->caps.identity, sizeof(dev->caps.identity), "a card, driver 1");
     spoiled.layer_norm = bad_layer_norm;
@@ -250,15 +266,11 @@ static void results_are_kept(void **state) {
     assert_int_equal(ms_self_test_once(dev, &err), MS_UNSUPPORTED);
     dev->kernels = sound;
     /* A link in the file's place is not followed. */
-    snprintf(path, sizeof(path), "%s/memsafe/tested-devices", dir);
-    assert_int_equal(unlink(path), 0);
-    assert_int_equal(symlink("/tmp/memsafe-nowhere", path), 0);
+    assert_int_equal(unlink(noted), 0);
+    assert_int_equal(symlink("/tmp/memsafe-nowhere", noted), 0);
     assert_int_equal(ms_self_test_once(dev, &err), MS_OK);
     assert_int_not_equal(access("/tmp/memsafe-nowhere", F_OK), 0);
-    assert_int_equal(unlink(path), 0);
-    snprintf(path, sizeof(path), "%s/memsafe", dir);
-    assert_int_equal(rmdir(path), 0);
-    assert_int_equal(rmdir(dir), 0);
+    remove_cache();
     ms_device_close(&dev);
 }
 
@@ -275,12 +287,10 @@ static bool move_build_time(int seconds) {
 /* What passed with another library is tried again. */
 static void a_new_library_tries_anew(void **state) {
     (void)state;
-    char dir[] = "/tmp/memsafe-test.XXXXXX", path[128];
     ms_error err;
     if (!move_build_time(0))
         skip();
-    assert_non_null(mkdtemp(dir));
-    assert_int_equal(setenv("XDG_CACHE_HOME", dir, 1), 0);
+    make_cache();
     ms_device *dev = open_cpu();
     snprintf(dev->caps.identity, sizeof(dev->caps.identity), "a card, driver 1");
     assert_int_equal(ms_self_test_once(dev, &err), MS_OK);
@@ -296,11 +306,7 @@ static void a_new_library_tries_anew(void **state) {
     assert_true(calls > 0);
     dev->kernels = sound;
     ms_device_close(&dev);
-    snprintf(path, sizeof(path), "%s/memsafe/tested-devices", dir);
-    assert_int_equal(unlink(path), 0);
-    snprintf(path, sizeof(path), "%s/memsafe", dir);
-    assert_int_equal(rmdir(path), 0);
-    assert_int_equal(rmdir(dir), 0);
+    remove_cache();
 }
 
 /* Every allocation failed in turn: a status, and nothing is left. */
