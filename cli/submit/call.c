@@ -47,14 +47,19 @@ static bool open_all(streams *s, const char *input) {
     return false;
 }
 
-/* In a process group of its own: Ctrl-C is for us, and what sbatch has begun it says to the end. */
+/* In a process group of its own: Ctrl-C is for us, and what sbatch has begun it says to the end. One that
+   comes before it has that group is for nobody, and so are others that end us. */
 static int spawn(const streams *s, const char *const *words, pid_t *ret_pid) {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t how;
-    sigset_t signals;
+    sigset_t signals, blocked;
     sigemptyset(&signals);
     sigaddset(&signals, SIGPIPE);
     sigaddset(&signals, SIGXFSZ);
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGINT);
+    sigaddset(&blocked, SIGTERM);
+    sigaddset(&blocked, SIGHUP);
     int code = posix_spawn_file_actions_init(&files);
     if (code)
         return code;
@@ -66,7 +71,10 @@ static int spawn(const streams *s, const char *const *words, pid_t *ret_pid) {
     for (int i = 0; code == 0 && i < 3; i++)
         code = posix_spawn_file_actions_adddup2(&files, s->fd[i], i);
     if (code == 0)
-        code = posix_spawnattr_setflags(&how, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
+        code = posix_spawnattr_setflags(&how, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF |
+                                                  POSIX_SPAWN_SETSIGMASK);
+    if (code == 0)
+        code = posix_spawnattr_setsigmask(&how, &blocked);
     if (code == 0)
         code = posix_spawnattr_setsigdefault(&how, &signals);
     if (code == 0)

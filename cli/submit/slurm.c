@@ -219,6 +219,8 @@ ms_status cli_slurm_cancel(const cli_slurm_jobs *jobs, ms_error *err) {
     ms_status status = cli_call_program(&(cli_call){.words = word, .limit_s = LOOK_S}, &got, err);
     if (got.missing)
         status = fail_missing("scancel", err);
+    else if (status == MS_OK && got.code == -1)
+        status = ms_fail(err, MS_IO, "scancel did not end within %d s", LOOK_S);
     else if (status == MS_OK && got.code != 0 && got.errors.length > 0 &&
              !strstr(got.errors.data, "already completing or completed") &&
              !strstr(got.errors.data, "Invalid job id"))

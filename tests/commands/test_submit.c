@@ -8,7 +8,8 @@
    and scripts are kept as ID.sh. What is called is in $SLURM_FAKE/calls. HOLD: nothing is begun; REFUSE=ID:
    that one is not taken. DIE=N: the N-th task of an array is killed when it begins, and put back once.
    LATE=S: logs are seen so many seconds after their tasks have ended. SLOW=ID: that one is not taken before
-   $SLURM_FAKE/go is there. CLUSTER: whose numbers they are. What squeue is asked is in $SLURM_FAKE/asked. */
+   $SLURM_FAKE/go is there. FATAL: scancel dies. CLUSTER: whose numbers they are. What squeue is asked is in
+   $SLURM_FAKE/asked. */
 static const char fake_sbatch[] =
     "#!/bin/sh\n"
     "cd \"$SLURM_FAKE\" || exit 1\n"
@@ -42,6 +43,7 @@ static const char fake_sbatch[] =
 static const char fake_squeue[] =
     "#!/bin/sh\necho \"$*\" >>\"$SLURM_FAKE/asked\"\ncat \"$SLURM_FAKE/states\"\n";
 static const char fake_scancel[] = "#!/bin/sh\n"
+                                   "if [ -n \"$FATAL\" ]; then kill -9 $$; fi\n"
                                    "cd \"$SLURM_FAKE\" && echo \"scancel $*\" >>calls\n"
                                    "sed -i 's/PENDING/CANCELLED/' states 2>/dev/null || true\n";
 
@@ -83,7 +85,7 @@ static void shell_says(const char *line) {
 static int begin_anew(void **state) {
     (void)state;
     shell_says("rm -rf fake && mkdir fake && touch fake/states");
-    static const char *const kinds[] = {"HOLD", "REFUSE", "DIE", "LATE", "SLOW", "CLUSTER"};
+    static const char *const kinds[] = {"HOLD", "REFUSE", "DIE", "LATE", "SLOW", "CLUSTER", "FATAL"};
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         unsetenv(kinds[i]); /* of a case that failed */
     return 0;
@@ -167,15 +169,23 @@ static void what_slurm_refuses_leaves_nothing_there(void **state) {
     unsetenv("HOLD");
 }
 
+/* Once Slurm was asked how it goes. */
+#define INTERRUPTED " 2>&1 & p=$!; until test -s fake/asked; do sleep 0.02; done; kill -INT $p; wait $p"
+
 static void ctrl_c_cancels_all_of_it(void **state) {
     (void)state;
     setenv("HOLD", "1", 1);
-    int code =
-        test_shell("timeout --preserve-status -s INT 2 " MS_CLI_PATH " submit slurm " JOB "stop.mkv 2>&1");
-    unsetenv("HOLD");
+    int code = test_shell(MS_CLI_PATH " submit slurm " JOB "stop.mkv" INTERRUPTED);
     if (code != 10 || !strstr(test_output, "cancelled, and all its jobs in Slurm with it"))
         fail_msg("%d: %s", code, test_output);
-    shell_says("tail -n 1 fake/calls | grep -qx 'scancel 101 102 103'");
+    shell_says("tail -n 1 fake/calls && tail -n 1 fake/calls | grep -qx 'scancel 101 102 103'");
+    /* What was not cancelled is not said to be. */
+    begin_anew(NULL);
+    setenv("HOLD", "1", 1);
+    setenv("FATAL", "1", 1);
+    code = test_shell(MS_CLI_PATH " submit slurm " JOB "fatal.mkv" INTERRUPTED);
+    if (code != 10 || !strstr(test_output, "cancelled, but Slurm's jobs may go on: scancel did not end"))
+        fail_msg("%d: %s", code, test_output);
 }
 
 /* While sbatch waits for its controller, too; what it answers then is cancelled, and no more is submitted. */
