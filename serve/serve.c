@@ -102,18 +102,6 @@ static void close_folder(folder *f) {
         close(f->fd);
 }
 
-/* Where none is named, what is free now less the profile's margin. Workers cannot ask: their own bounds are
-   all the memory that they see. */
-static ms_status find_budget(const serve_params *p, size_t *ret_bytes, ms_error *err) {
-    ms_plan_params plan;
-    *ret_bytes = p->budget_bytes;
-    if (p->budget_bytes)
-        return MS_OK;
-    ms_plan_params_init(&plan);
-    plan.device = p->device;
-    return ms_plan_budget(&plan, ret_bytes, err);
-}
-
 /* Workers may write the folder of the history: one that the data folder is in would give them the list of
    jobs, so there is no history then. It is made here, for workers cannot. */
 static const char *history_for(const serve_params *p, const folder *f) {
@@ -178,20 +166,19 @@ static void tell_smallest(const serve_params *p, smallest *s) {
 }
 
 static ms_status serve_in(const serve_params *p, const folder *f, ms_error *err) {
-    size_t budget_bytes = 0;
+    jobs_place place;
     smallest small = {.told = !p->budget_bytes};
-    MS_TRY(find_budget(p, &budget_bytes, err));
+    MS_TRY(jobs_place_find(p->device, p->budget_bytes, p->host_budget_bytes, &place, err));
     /* /proc/PID/mem and environ are closed to the user's other programs */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     const jobs_params about_jobs = {.folder = f->fd,
                                     .folder_path = f->path,
                                     .models = (const jobs_model *)p->models,
                                     .n_models = p->n_models,
-                                    .device = p->device,
+                                    .place = place,
                                     .allow = p->allow,
                                     .n_allow = p->n_allow,
                                     .history = history_for(p, f),
-                                    .budget_bytes = budget_bytes,
                                     .keep_ms = p->keep_s * 1000,
                                     .keep_bytes = p->keep_bytes,
                                     .keep_jobs = p->keep_jobs,

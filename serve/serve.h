@@ -21,7 +21,9 @@ typedef struct serve_params {
     const serve_model *models;
     int n_models; /* at least one; the first is taken by jobs that name none */
     const char *device, *history;
-    size_t budget_bytes;      /* of a run; 0 = what is free when the server begins, less the margin */
+    /* Of a run: of the device's memory, and of the host's where that is another. 0 = what is free when the
+       server begins, less the margin. */
+    size_t budget_bytes, host_budget_bytes;
     const char *token;        /* NULL = none */
     const char *const *allow; /* folders of this machine in which clients may name files */
     int n_allow;

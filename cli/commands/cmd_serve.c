@@ -26,7 +26,7 @@
 typedef struct serve_state {
     const char *listen, *data, *device, *token_file, *webhook_key_file, *keep;
     cli_list models, allow, webhook_to;
-    uint64_t budget_bytes, max_upload_bytes, keep_bytes, waiting_bytes;
+    uint64_t budget_bytes, host_budget_bytes, max_upload_bytes, keep_bytes, waiting_bytes;
     int waiting, keep_jobs;
     bool demo;
     cli_console_options console;
@@ -225,6 +225,7 @@ static int serve_run(const void *state, char **arguments, int n_arguments) {
                       .models = own.model,
                       .device = s->device,
                       .budget_bytes = s->budget_bytes,
+                      .host_budget_bytes = s->host_budget_bytes,
                       .allow = own.allowed,
                       .n_allow = s->allow.count,
                       .webhook_to = own.webhook_to,
@@ -249,6 +250,7 @@ static int serve_run(const void *state, char **arguments, int n_arguments) {
     p.token = own.token[0] ? own.token : NULL;
     p.history = cli_history_file();
     cli_note_budget("budget", s->budget_bytes);
+    cli_note_budget("host budget", s->host_budget_bytes);
     cli_catch_signals();
     return serve(&p, &err) == MS_OK ? 0 : cli_fail(&err);
 }
@@ -276,7 +278,9 @@ static const cli_option serve_options[] = {
      0, 0},
     CLI_DEMO_OPTION(serve_state, demo),
     {"budget", "b", CLI_BYTES, offsetof(serve_state, budget_bytes), "SIZE",
-     "memory that the process of a run may come to hold (default: what is free at the start less a margin)",
+     "memory that the process of a run may come to hold, of the device's where that has its own (default: "
+     "what "
+     "is free at the start less a margin)",
      0, 0},
     CLI_GROUP("Who may ask"),
     {"token-file", 0, CLI_TEXT, offsetof(serve_state, token_file), "FILE",
@@ -309,6 +313,9 @@ static const cli_option serve_options[] = {
      "most jobs which have ended that are kept; the oldest go first (default 10000)", 1, 1000000},
     CLI_GROUP("Memory and speed"),
     CLI_DEVICE_OPTION(serve_state, device),
+    {"host-budget", 0, CLI_BYTES, offsetof(serve_state, host_budget_bytes), "SIZE",
+     "of the host's memory, where the device has its own (default: what is free at the start less a margin)",
+     0, 0},
     CLI_GROUP("What is shown"),
     CLI_CONSOLE_OPTIONS(serve_state, console, "say nothing but errors"),
 };

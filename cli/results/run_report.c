@@ -236,11 +236,12 @@ static ms_status write_json(const char *path, const cli_run_state *s, const ms_r
     ms_buf_printf(&b,
                   "  \"rung\": \"%s\", \"budget_bytes\": %zu, \"planned_bytes\": %zu, "
                   "\"peak_resident_bytes\": %zu,\n"
+                  "  \"host_budget_bytes\": %zu, \"host_planned_bytes\": %zu, \"device_peak_bytes\": %zu,\n"
                   "  \"weight_bytes\": %zu, \"streamed_bytes\": %zu, \"weights_read_bytes\": %" PRIu64
                   ", \"arena_bytes\": %zu, \"planned_window_s\": %.3f,\n",
                   ms_rung_name(r->rung), r->budget_bytes, r->planned_bytes, r->peak_resident_bytes,
-                  r->weight_bytes, r->streamed_bytes, r->weights_read_bytes, r->arena_bytes,
-                  r->planned_window_s);
+                  r->host_budget_bytes, r->host_planned_bytes, r->device_peak_bytes, r->weight_bytes,
+                  r->streamed_bytes, r->weights_read_bytes, r->arena_bytes, r->planned_window_s);
     ms_buf_printf(&b, "  \"workers\": ");
     cli_workers_json(&b, workers);
     ms_buf_printf(&b, ",\n");

@@ -115,7 +115,7 @@ static void say_memory(const ms_run_report *r) {
     const bool apart = r->host_budget_bytes > 0;
     cli_say("  %s tier, %s weights, rung %s (%s); ", r->tier, r->precision, ms_rung_name(r->rung),
             ms_rung_text(r->rung));
-    if (apart && r->device_peak_bytes) /* several devices do not tell theirs */
+    if (apart)
         cli_say("peak of the device %s of a budget of %s, ", ms_size_format(peak, r->device_peak_bytes),
                 ms_size_format(budget, r->budget_bytes));
     cli_say("peak%s %s of a budget of %s\n", apart ? " of the host" : "",

@@ -54,11 +54,12 @@ static void put_chosen(ms_buf *b, const ms_run_report *r) {
 static void put_memory(ms_buf *b, const ms_run_report *r) {
     ms_buf_printf(b,
                   ", \"budget_bytes\": %zu, \"host_budget_bytes\": %zu, \"planned_bytes\": %zu, "
-                  "\"host_planned_bytes\": %zu, \"peak_resident_bytes\": %zu, \"arena_bytes\": %zu, "
+                  "\"host_planned_bytes\": %zu, \"peak_resident_bytes\": %zu, \"device_peak_bytes\": %zu, "
+                  "\"arena_bytes\": %zu, "
                   "\"weight_bytes\": %zu, \"streamed_bytes\": %zu, \"weights_read_bytes\": %" PRIu64,
                   r->budget_bytes, r->host_budget_bytes, r->planned_bytes, r->host_planned_bytes,
-                  r->peak_resident_bytes, r->arena_bytes, r->weight_bytes, r->streamed_bytes,
-                  r->weights_read_bytes);
+                  r->peak_resident_bytes, r->device_peak_bytes, r->arena_bytes, r->weight_bytes,
+                  r->streamed_bytes, r->weights_read_bytes);
 }
 
 void cli_made_tell(const ms_run_report *r) {
@@ -140,6 +141,7 @@ static void take_memory(const ms_json *line, ms_run_report *r) {
     r->planned_bytes = bytes(line, "planned_bytes");
     r->host_planned_bytes = bytes(line, "host_planned_bytes");
     r->peak_resident_bytes = bytes(line, "peak_resident_bytes");
+    r->device_peak_bytes = bytes(line, "device_peak_bytes");
     r->arena_bytes = bytes(line, "arena_bytes");
     r->weight_bytes = bytes(line, "weight_bytes");
     r->streamed_bytes = bytes(line, "streamed_bytes");
@@ -182,13 +184,21 @@ static void copy_choice(const ms_run_report *first, ms_run_report *r) {
     r->history_runs = first->history_runs;
     r->planned_window_s = first->planned_window_s;
     r->budget_bytes = r->host_budget_bytes = r->planned_bytes = r->host_planned_bytes = 0;
+    r->device_peak_bytes = 0;
 }
 
-static void add(const ms_run_report *one, double share, ms_run_report *r) {
-    r->budget_bytes += one->budget_bytes;
+/* apart: some device has memory of its own, so that what is the processor's alone is the host's. */
+static void add_memory(const ms_run_report *one, bool apart, ms_run_report *r) {
+    const bool of_host = apart && !one->host_budget_bytes;
+    *(of_host ? &r->host_budget_bytes : &r->budget_bytes) += one->budget_bytes;
+    *(of_host ? &r->host_planned_bytes : &r->planned_bytes) += one->planned_bytes;
     r->host_budget_bytes += one->host_budget_bytes;
-    r->planned_bytes += one->planned_bytes;
     r->host_planned_bytes += one->host_planned_bytes;
+    r->device_peak_bytes += one->device_peak_bytes;
+}
+
+static void add(const ms_run_report *one, double share, bool apart, ms_run_report *r) {
+    add_memory(one, apart, r);
     r->arena_bytes += one->arena_bytes;
     r->weight_bytes += one->weight_bytes;
     r->streamed_bytes += one->streamed_bytes;
@@ -213,6 +223,7 @@ void cli_made_sum(const ms_run_report *const *made, int count, ms_run_report *r)
     const ms_run_report *first = NULL;
     double speed = 0; /* jobs a second */
     size_t peak = 0;
+    bool apart = false;
     int n = 0;
     for (int i = 0; i < count; i++) {
         if (!made[i])
@@ -220,6 +231,7 @@ void cli_made_sum(const ms_run_report *const *made, int count, ms_run_report *r)
         first = first ? first : made[i];
         n++;
         peak += made[i]->peak_resident_bytes;
+        apart |= made[i]->host_budget_bytes > 0;
         speed += made[i]->planned_total_s > 0 ? 1 / made[i]->planned_total_s : 0;
     }
     if (!first)
@@ -227,7 +239,7 @@ void cli_made_sum(const ms_run_report *const *made, int count, ms_run_report *r)
     copy_choice(first, r);
     for (int i = 0; i < count; i++)
         if (made[i])
-            add(made[i], share_of(made[i], speed, n), r);
+            add(made[i], share_of(made[i], speed, n), apart, r);
     r->planned_total_s = speed > 0 ? 1 / speed : 0;
     if (peak > r->peak_resident_bytes) /* they work at the same time */
         r->peak_resident_bytes = peak;

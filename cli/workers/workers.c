@@ -150,6 +150,7 @@ static void fill_report(const crew *c, cli_workers_report *r) {
             continue;
         r->worker[i].rung = made->rung;
         r->worker[i].planned_bytes = made->planned_bytes;
+        r->worker[i].device_peak_bytes = made->device_peak_bytes;
         r->worker[i].windows = made->windows_computed;
         memcpy(r->worker[i].stage_s, made->stage_s, sizeof(r->worker[i].stage_s));
     }

@@ -13,7 +13,8 @@ typedef struct cli_workers_report {
     struct {
         char device[CLI_DEVICE_BYTES], problem[256]; /* "" = none */
         int64_t frames, peak_bytes;
-        uint64_t budget_bytes; /* 0 = what it found free */
+        size_t device_peak_bytes; /* of a device with memory of its own; else 0 */
+        uint64_t budget_bytes;    /* 0 = what it found free */
         double seconds;
         /* Of one that ended well, else 0: what it chose and made. */
         ms_rung rung;

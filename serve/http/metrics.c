@@ -54,8 +54,8 @@ http_result answer_metrics(request *r) {
     one(&b, "worker_resident_bytes", "gauge", "Memory of the run worker.", (double)c.worker_bytes);
     one(&b, "server_resident_bytes", "gauge", "Memory of the server itself.",
         (double)ms_host_resident_bytes());
-    one(&b, "budget_bytes", "gauge", "What a run may come to hold.",
-        (double)jobs_get_params(h->p.jobs)->budget_bytes);
+    one(&b, "budget_bytes", "gauge", "What a run may come to hold of its device's memory.",
+        (double)jobs_get_params(h->p.jobs)->place.budget_bytes);
     one(&b, "uptime_seconds", "gauge", "Since the server began.", ms_now_s() - h->began_s);
     http_result result =
         b.failed ? MHD_NO

@@ -215,8 +215,10 @@ static http_result get_server(request *r) {
     const jobs_params *p = jobs_get_params(h->p.jobs);
     ms_buf b;
     ms_buf_init(&b, NULL);
-    ms_buf_printf(&b, "{\"version\":\"%s\",\"budget_bytes\":%zu,\"machine\":{\"cpu\":", ms_version(),
-                  p->budget_bytes);
+    ms_buf_printf(&b, "{\"version\":\"%s\",\"budget_bytes\":%zu,", ms_version(), p->place.budget_bytes);
+    if (p->place.device_bytes)
+        ms_buf_printf(&b, "\"host_budget_bytes\":%zu,", p->place.host_budget_bytes);
+    ms_buf_printf(&b, "\"machine\":{\"cpu\":");
     ms_buf_json_string(&b, h->machine);
     ms_buf_printf(&b,
                   ",\"memory_bytes\":%zu},\"limits\":{\"upload_bytes\":%" PRIu64

@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "jobs/job.h"
+#include "jobs/place.h"
 
 typedef struct jobs jobs;
 
@@ -27,8 +28,8 @@ typedef struct jobs_params {
     int n_models;             /* at least one; the first is what a job has that names none */
     const char *const *allow; /* folders that a job's files may be links into */
     int n_allow;
-    const char *device, *history; /* NULL = the best; none */
-    size_t budget_bytes;          /* 0 = by what is free when a job begins */
+    jobs_place place;
+    const char *history; /* NULL = none */
     int64_t keep_ms;
     uint64_t keep_bytes;
     int keep_jobs;

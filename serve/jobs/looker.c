@@ -68,7 +68,7 @@ static void look_at(jobs *js, jobs_look *l) {
     ms_buf b;
     ms_json_doc *doc = NULL;
     char how[128] = "";
-    if (jobs_start_worker(js, &w, "look", l->id, ends, &l->err) != MS_OK)
+    if (jobs_start_worker(js, &w, WORKER_LOOK, l->id, ends, &l->err) != MS_OK)
         return;
     ms_buf_init(&b, NULL);
     write_line(js, &b, l);

@@ -210,7 +210,8 @@ static bool have_worker(jobs *js, double *next_try_s) {
     if (ms_now_s() < *next_try_s)
         return false;
     jobs_unlock(js);
-    ms_status status = jobs_start_worker(js, &js->worker, "run", NULL, jobs_ending, &err);
+    ms_status status = jobs_start_worker(
+        js, &js->worker, js->p.place.device_bytes ? WORKER_DEVICE : WORKER_RUN, NULL, jobs_ending, &err);
     jobs_lock(js);
     js->worker_has_run = false;
     if (status == MS_OK)

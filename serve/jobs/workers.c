@@ -43,6 +43,7 @@ static void write_bounds(const jobs *js, ms_buf *b, const char *id) {
 void jobs_write_order(const jobs *js, ms_buf *b, const char *what, const char *id, const job_options *o,
                       bool has_audio, bool has_track) {
     const jobs_model *model = jobs_find_model(js, o->model);
+    const jobs_place *where = &js->p.place;
     char folder[4200] = "";
     if (id[0])
         snprintf(folder, sizeof(folder), "%s/%s", js->folder_path, id);
@@ -53,11 +54,14 @@ void jobs_write_order(const jobs *js, ms_buf *b, const char *what, const char *i
     ms_buf_printf(b, ",\"model_name\":");
     ms_buf_json_string(b, model ? model->name : "");
     ms_buf_printf(b, ",\"device\":");
-    ms_buf_json_string(b, js->p.device ? js->p.device : "");
+    ms_buf_json_string(b, where->device ? where->device : "");
     ms_buf_printf(b, ",\"history\":");
     ms_buf_json_string(b, js->p.history ? js->p.history : "");
-    ms_buf_printf(b, ",\"audio\":%s,\"track\":%s,\"budget\":%zu,\"options\":", has_audio ? "true" : "false",
-                  has_track ? "true" : "false", js->p.budget_bytes);
+    ms_buf_printf(b,
+                  ",\"audio\":%s,\"track\":%s,\"budget\":%zu,\"host_budget\":%zu,\"device_bytes\":%zu,"
+                  "\"arch\":%d,\"options\":",
+                  has_audio ? "true" : "false", has_track ? "true" : "false", where->budget_bytes,
+                  where->host_budget_bytes, where->device_bytes, where->arch);
     job_options_write(b, o);
 }
 

@@ -264,6 +264,8 @@ function fill(job) {
 const SMALL_STEPS = ['stream-part', 'stream-all', 'single-frame'];
 
 function planWords(plan) {
+  if (!plan.fits && plan.host_peak_bytes > plan.host_budget_bytes)
+    return `This does not fit: it needs ${size(plan.host_peak_bytes)} of the host's memory, and the server may use ${size(plan.host_budget_bytes)}. A smaller video may.`;
   if (!plan.fits)
     return `This does not fit: it needs ${size(plan.least_bytes)} of memory, and the server may use ${size(plan.budget_bytes)}. A smaller video may.`;
   const time = plan.seconds > 0 ? `This will take about ${duration(plan.seconds)}` : 'How long this takes is not known';
@@ -511,7 +513,7 @@ function pictures(job) {
 }
 
 function chart(job) {
-  const all = memory.get(job.id) || [], budget = job.plan ? job.plan.budget_bytes : 0;
+  const all = memory.get(job.id) || [], budget = job.plan ? job.plan.host_budget_bytes || job.plan.budget_bytes : 0;
   $('memory').hidden = all.length < 2;
   if (all.length < 2) return;
   const first = all[0][0], last = all[all.length - 1][0], peak = Math.max(...all.map(s => s[1]));
@@ -528,7 +530,12 @@ function chart(job) {
     parts.push(line);
   }
   $('chart').replaceChildren(...parts);
-  $('memory-said').textContent = `Memory over time: at most ${size(peak)}${budget ? ` of the ${size(budget)} that it may use${budget > top ? '' : ' (dashed)'}` : ''}`;
+  $('memory-said').textContent = `Memory ${job.plan && job.plan.host_budget_bytes ? 'of the host ' : ''}over time: at most ${size(peak)}${budget ? ` of the ${size(budget)} that it may use${budget > top ? '' : ' (dashed)'}` : ''}`;
+}
+
+// Of a device with memory of its own.
+function beside(plan, bytes) {
+  return plan.host_budget_bytes ? ` of the device, ${size(bytes)} of the host` : '';
 }
 
 function whyWords(job) {
@@ -536,7 +543,8 @@ function whyWords(job) {
   const lines = [
     ['Tier', plan.tier && plan.tier + (plan.tier_reason ? `, because ${plan.tier_reason}` : '')],
     ['Way', plan.rung], ['Face', plan.resolution && `${plan.resolution} pixels`],
-    ['Memory planned', plan.peak_bytes && size(plan.peak_bytes)], ['Memory allowed', plan.budget_bytes && size(plan.budget_bytes)],
+    ['Memory planned', plan.peak_bytes && size(plan.peak_bytes) + beside(plan, plan.host_peak_bytes)],
+    ['Memory allowed', plan.budget_bytes && size(plan.budget_bytes) + beside(plan, plan.host_budget_bytes)],
     ['Model', job.model], ['Steps', options.steps], ['Guidance', options.guidance], ['Seed', options.seed]];
   $('why-list').replaceChildren(...lines.filter(line => line[1] !== undefined && line[1] !== null && line[1] !== '').flatMap(([what, value]) => {
     const term = document.createElement('dt'), text = document.createElement('dd');

@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,11 +28,8 @@ static const char *const refused[] = {
     "execveat",
     "fork",
     "vfork",
-    "socket",
     "socketpair",
     "connect",
-    "bind",
-    "listen",
     "accept",
     "accept4",
     "ptrace",
@@ -136,18 +134,33 @@ static const char *const refused[] = {
     "lremovexattr",
 };
 
+static const char *const of_sockets[] = {"socket", "bind", "listen"};
+
 /* Refused where an argument is, or is not, a value. Only the low 32 bits of a request or a command count for
    the kernel. */
 #define LOW 0xffffffffU
 #define IS(value) SCMP_CMP_MASKED_EQ, LOW, (scmp_datum_t)(value)
 #define IS_NOT(value) SCMP_CMP_NE, (scmp_datum_t)(value), 0
+/* Of a socket: the rest are flags. */
+#define IS_OF_TYPE(type) SCMP_CMP_MASKED_EQ, 0xf, (scmp_datum_t)(type)
 
-static const struct {
+typedef struct condition {
     const char *name;
     unsigned argument;
     enum scmp_compare op;
     scmp_datum_t a, b;
-} refused_where[] = {
+} condition;
+
+/* The driver's: whoever makes one can neither connect to another nor send without that. Its name is of no
+   folder, for in none may a socket be made. */
+static const condition other_sockets[] = {
+    {"socket", 0, IS_NOT(AF_UNIX)},
+    {"socket", 1, IS_OF_TYPE(SOCK_STREAM)},
+    {"socket", 1, IS_OF_TYPE(SOCK_DGRAM)},
+    {"socket", 1, IS_OF_TYPE(SOCK_RAW)}, /* of AF_UNIX another word for the one before */
+};
+
+static const condition refused_where[] = {
     /* Another process's limits, turn and memory. */
     {"prlimit64", 0, IS_NOT(0)},
     {"sched_setscheduler", 0, IS_NOT(0)},
@@ -255,27 +268,46 @@ ms_status sandbox_data(size_t bytes, ms_error *err) {
 }
 
 /* A name that libseccomp does not know is of another architecture, or refuse_by_number() has it. */
-static int add_rules(scmp_filter_ctx filter) {
-    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-        int number = seccomp_syscall_resolve_name(refused[i]);
-        int code = number == __NR_SCMP_ERROR ? 0 : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 0);
-        if (code != 0 && code != -EDOM && code != -EINVAL)
-            return code;
+static int refuse(scmp_filter_ctx filter, const char *name, unsigned count,
+                  const struct scmp_arg_cmp *where) {
+    const int number = seccomp_syscall_resolve_name(name);
+    const int code = number == __NR_SCMP_ERROR
+                         ? 0
+                         : seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EPERM), number, count, where);
+    return code == -EDOM || code == -EINVAL ? 0 : code;
+}
+
+static int refuse_all(scmp_filter_ctx filter, const char *const *names, size_t count) {
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < count; i++)
+        code = refuse(filter, names[i], 0, NULL);
+    return code;
+}
+
+static int refuse_where(scmp_filter_ctx filter, const condition *conditions, size_t count) {
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < count; i++) {
+        const condition *c = &conditions[i];
+        const struct scmp_arg_cmp where = {c->argument, c->op, c->a, c->b};
+        code = refuse(filter, c->name, 1, &where);
     }
-    for (size_t i = 0; i < sizeof(refused_where) / sizeof(refused_where[0]); i++) {
-        int number = seccomp_syscall_resolve_name(refused_where[i].name);
-        const struct scmp_arg_cmp where = {refused_where[i].argument, refused_where[i].op, refused_where[i].a,
-                                           refused_where[i].b};
-        int code = number == __NR_SCMP_ERROR
-                       ? 0
-                       : seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EPERM), number, 1, &where);
-        if (code != 0 && code != -EDOM && code != -EINVAL)
-            return code;
-    }
+    return code;
+}
+
+#define ALL(list) list, sizeof(list) / sizeof(list[0])
+
+static int add_rules(scmp_filter_ctx filter, bool driver_socket) {
+    int code = refuse_all(filter, ALL(refused));
+    if (code == 0)
+        code = driver_socket ? refuse_where(filter, ALL(other_sockets)) : refuse_all(filter, ALL(of_sockets));
+    if (code == 0)
+        code = refuse_where(filter, ALL(refused_where));
+    if (code != 0)
+        return code;
     /* Threads alone. Of clone3 the kernel cannot look at the flags: the C library takes clone in its
        place. */
-    int code = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-                                SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+    code = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
+                            SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
     int clone3 = seccomp_syscall_resolve_name("clone3");
     if (code == 0 && clone3 != __NR_SCMP_ERROR)
         code = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), clone3, 0);
@@ -314,7 +346,7 @@ ms_status sandbox_enter(const sandbox_limits *limits, ms_error *err) {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     if (!filter)
         return ms_fail(err, MS_HOST_MEMORY, "out of memory for the filter of system calls");
-    int code = add_rules(filter);
+    int code = add_rules(filter, limits->driver_socket);
     if (code == 0)
         code = seccomp_load(filter);
     seccomp_release(filter);

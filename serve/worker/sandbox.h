@@ -12,11 +12,15 @@
 
 typedef struct sandbox_limits {
     size_t cpu_s, address_bytes, file_bytes; /* 0 = as they are */
+    /* NVIDIA's driver opens no card unless it can listen at a local socket of its own, where processes that
+       share memory meet. Here nobody who comes to it is let in. */
+    bool driver_socket;
 } sandbox_limits;
 
 /*
  * For good: no new privileges, no core file, the limits, stacks that are no larger, and a filter of system
- * calls by which no program is run, no process is begun, changed or looked into, no socket is opened, no file
+ * calls by which no program is run, no process is begun, changed or looked into, no socket is opened (but the
+ * driver's, which leads nowhere), no file
  * system is mounted, nobody else is signalled, no terminal is typed into. Threads stay, and files, of which
  * sandbox_files() is. Before the process has threads. MS_UNSUPPORTED: the kernel has no such filter.
  */

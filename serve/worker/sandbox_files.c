@@ -47,7 +47,9 @@ static const char *const system_paths[] = {
     "/usr",  "/lib", "/lib32",           "/lib64",        "/opt", "/nix", "/gnu", "/run/opengl-driver",
     "/proc", "/sys", "/etc/ld.so.cache", "/etc/localtime"};
 
-static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"};
+/* dxg: how a card is reached within Windows' subsystem. */
+static const char *const devices[] = {"/dev/null",   "/dev/zero",    "/dev/full",
+                                      "/dev/random", "/dev/urandom", "/dev/dxg"};
 
 static void allow(const rules *r, const char *path, uint64_t rights) {
     struct stat s;

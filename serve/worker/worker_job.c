@@ -21,7 +21,10 @@ ms_status worker_job_read(const ms_json *line, worker_job *j, ms_error *err) {
                       .device = text_or_null(line, "device"),
                       .has_audio = ms_json_get_flag(line, "audio"),
                       .has_track = ms_json_get_flag(line, "track"),
-                      .budget_bytes = ms_json_get_integer(line, "budget", 0)};
+                      .budget_bytes = ms_json_get_integer(line, "budget", 0),
+                      .host_budget_bytes = ms_json_get_integer(line, "host_budget", 0),
+                      .device_bytes = ms_json_get_integer(line, "device_bytes", 0),
+                      .arch = (int)ms_json_get_integer(line, "arch", 0)};
     job_options_init(&j->options);
     const ms_json *options = ms_json_get(line, "options");
     for (const ms_json *m = options ? options->child : NULL; m; m = m->next)

@@ -34,7 +34,9 @@ typedef struct worker_job {
     const char *device;     /* NULL = the best */
     job_options options;
     bool has_audio, has_track;
-    int64_t budget_bytes;
+    /* of the device's memory; the rest is 0 but of a device with memory of its own (place.h) */
+    int64_t budget_bytes, host_budget_bytes, device_bytes;
+    int arch;
 } worker_job;
 
 /* Texts are the line's. Goes into the job's folder. */

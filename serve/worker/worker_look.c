@@ -18,6 +18,7 @@
 #define FPS 25.0       /* of what runs make here */
 #define AFTER_SPEECH 2 /* frames that a run may have more than its speech */
 #define LOOK_BUDGET ((size_t)512 << 20)
+#define NO_LIMIT ((size_t)1 << 40)
 
 /* ---- what is planned ---- */
 
@@ -32,6 +33,7 @@ typedef struct told_plan {
     ms_rung rung;
     int resolution, window_frames;
     size_t peak_bytes, budget_bytes, least_bytes;
+    size_t host_peak_bytes, host_budget_bytes; /* beside a device with memory of its own; else 0 */
     int64_t frames;
     double seconds;
     const ms_run_report *notes; /* NULL = none */
@@ -47,6 +49,9 @@ static void write_plan(ms_buf *b, const told_plan *t) {
                   t->peak_bytes, t->budget_bytes, t->least_bytes, t->precision,
                   (t->frames + window - 1) / window, t->frames);
     ms_buf_json_number(b, t->seconds);
+    if (t->host_budget_bytes)
+        ms_buf_printf(b, ",\"host_peak_bytes\":%zu,\"host_budget_bytes\":%zu", t->host_peak_bytes,
+                      t->host_budget_bytes);
     ms_buf_printf(b, ",\"tier_reason\":");
     ms_buf_json_string(b, t->tier_reason);
     ms_buf_printf(b, ",\"notes\":");
@@ -55,6 +60,10 @@ static void write_plan(ms_buf *b, const told_plan *t) {
     else
         ms_buf_printf(b, "[]");
     ms_buf_printf(b, "}");
+}
+
+static bool is_apart(const worker_job *j) {
+    return j->device_bytes > 0;
 }
 
 /* What a plan by numbers is of. */
@@ -66,23 +75,33 @@ typedef struct numbers {
     size_t clean_bytes; /* that this process had before it looked at anything */
 } numbers;
 
-/* What a plan is asked for and is not the run's: what this process has taken up since it began, which is in
-   the plan and in no run, and what a worker keeps beside one, which is in no plan. Of the host's memory
-   both: with a device that has its own (apart) the budget is not of them. */
+/* What a plan is asked for and is not the run's, all of it the host's memory: what this process has taken up
+   since it began, which is in the plan and in no run, and what a worker keeps beside one, which is in no
+   plan. */
 typedef struct beside {
     size_t looks_bytes, worker_bytes;
 } beside;
 
-static beside find_beside(const numbers *n, bool apart) {
+static beside find_beside(const numbers *n) {
     const size_t now = ms_host_resident_bytes();
-    if (apart)
-        return (beside){0};
     return (beside){.looks_bytes = now > n->clean_bytes ? now - n->clean_bytes : 0,
                     .worker_bytes = (size_t)WORKER_PLAN_FRAMES * 3 * (size_t)n->width * (size_t)n->height};
 }
 
-static ms_status plan(const worker_job *j, const numbers *n, size_t budget_bytes, ms_plan_report *ret_report,
-                      ms_error *err) {
+static size_t with(size_t budget_bytes, const beside *b) {
+    const size_t bytes = budget_bytes + b->looks_bytes;
+    return bytes > b->worker_bytes ? bytes - b->worker_bytes : 1;
+}
+
+static void correct(size_t *bytes, const beside *b) {
+    *bytes += b->worker_bytes;
+    *bytes -= lesser(b->looks_bytes, *bytes);
+}
+
+/* host_budget_bytes 0 = as much as the run needs. */
+static ms_status plan(const worker_job *j, const numbers *n, size_t budget_bytes, size_t host_budget_bytes,
+                      ms_plan_report *ret_report, ms_error *err) {
+    char arch[16];
     ms_plan_params p;
     ms_plan_params_init(&p);
     job_options_to_plan(&j->options, &p);
@@ -96,37 +115,60 @@ static ms_status plan(const worker_job *j, const numbers *n, size_t budget_bytes
     p.device = j->device;
     p.budget_bytes = budget_bytes;
     p.history = j->history;
+    if (is_apart(j)) { /* which is not opened here (place.h) */
+        snprintf(arch, sizeof(arch), "sm_%d", j->arch);
+        p.device = j->arch ? "cuda" : "dummy";
+        p.arch = j->arch ? arch : NULL;
+        p.device_bytes = (size_t)j->device_bytes;
+        p.host_budget_bytes = host_budget_bytes;
+    }
     return ms_plan_run(&p, ret_report, NULL, err);
 }
 
 /* The smallest budget that does: what the plan asks for that has next to none, so that the profile is the
    one of so small a budget. *ret_window: frames that are redrawn together. */
 static ms_status find_least(const worker_job *j, const numbers *n, size_t *ret_bytes, int *ret_window,
-                            bool *ret_apart, ms_error *err) {
+                            ms_error *err) {
     ms_plan_report r = {0};
-    const beside b = find_beside(n, false);
-    ms_status status = plan(j, n, 1, &r, err);
+    const beside b = find_beside(n);
+    ms_status status = plan(j, n, 1, 0, &r, err);
     if (status != MS_OK && status != MS_BUDGET)
         return status;
-    *ret_apart = r.host_bytes > 0;
     *ret_window = r.window_frames;
-    const size_t least = *ret_apart ? r.least_bytes : r.least_bytes + b.worker_bytes - b.looks_bytes;
+    const size_t least = is_apart(j) ? r.least_bytes : r.least_bytes + b.worker_bytes - b.looks_bytes;
     *ret_bytes = (size_t)ms_size_whole_mib(least) << 20;
     ms_error_clear(err);
     return MS_OK;
 }
 
-/* By the server's budget. */
-static ms_status plan_beside(const worker_job *j, const numbers *n, bool apart, ms_plan_report *ret_report,
+/* By the server's budgets. */
+static ms_status plan_beside(const worker_job *j, const numbers *n, ms_plan_report *ret_report,
                              ms_error *err) {
-    const beside b = find_beside(n, apart);
-    const size_t budget_bytes = (size_t)j->budget_bytes + b.looks_bytes;
-    ms_status status =
-        plan(j, n, budget_bytes > b.worker_bytes ? budget_bytes - b.worker_bytes : 1, ret_report, err);
-    ret_report->peak_bytes += b.worker_bytes;
-    ret_report->peak_bytes -= lesser(b.looks_bytes, ret_report->peak_bytes);
-    ret_report->budget_bytes = (size_t)j->budget_bytes;
+    const beside b = find_beside(n);
+    const size_t budget_bytes = (size_t)j->budget_bytes, host_bytes = (size_t)j->host_budget_bytes;
+    ms_status status = is_apart(j) ? plan(j, n, budget_bytes, with(host_bytes, &b), ret_report, err)
+                                   : plan(j, n, with(budget_bytes, &b), 0, ret_report, err);
+    correct(is_apart(j) ? &ret_report->host_bytes : &ret_report->peak_bytes, &b);
+    ret_report->budget_bytes = budget_bytes;
     return status;
+}
+
+static told_plan told_by_numbers(const worker_job *j, const numbers *n, const ms_plan_report *r, bool fits,
+                                 size_t least_bytes) {
+    return (told_plan){.fits = fits,
+                       .tier = r->tier,
+                       .tier_reason = "",
+                       .precision = r->precision,
+                       .rung = r->rung,
+                       .resolution = r->resolution,
+                       .window_frames = r->window_frames,
+                       .peak_bytes = r->peak_bytes,
+                       .budget_bytes = r->budget_bytes,
+                       .least_bytes = fits ? lesser(least_bytes, r->budget_bytes) : least_bytes,
+                       .host_peak_bytes = is_apart(j) ? r->host_bytes : 0,
+                       .host_budget_bytes = (size_t)j->host_budget_bytes,
+                       .frames = n->frames,
+                       .seconds = r->total_s};
 }
 
 void worker_plan(worker *w, const worker_job *j, const ms_json *line) {
@@ -139,28 +181,15 @@ void worker_plan(worker *w, const worker_job *j, const ms_json *line) {
     ms_error err;
     size_t least_bytes = 0;
     int window;
-    bool apart = false;
     ms_error_clear(&err);
-    ms_status status = find_least(j, &n, &least_bytes, &window, &apart, &err);
+    ms_status status = find_least(j, &n, &least_bytes, &window, &err);
     if (status == MS_OK)
-        status = plan_beside(j, &n, apart, &r, &err);
+        status = plan_beside(j, &n, &r, &err);
     if (status != MS_OK && status != MS_BUDGET) {
         worker_tell_failure(w, j, &err, 0, NULL);
         return;
     }
-    const bool fits = status == MS_OK;
-    const told_plan told = {.fits = fits,
-                            .tier = r.tier,
-                            .tier_reason = "",
-                            .precision = r.precision,
-                            .rung = r.rung,
-                            .resolution = r.resolution,
-                            .window_frames = r.window_frames,
-                            .peak_bytes = r.peak_bytes,
-                            .budget_bytes = r.budget_bytes,
-                            .least_bytes = fits ? lesser(least_bytes, r.budget_bytes) : least_bytes,
-                            .frames = n.frames,
-                            .seconds = r.total_s};
+    const told_plan told = told_by_numbers(j, &n, &r, status == MS_OK, least_bytes);
     ms_buf b;
     ms_buf_init(&b, NULL);
     ms_buf_printf(&b, "{\"event\":\"looked\",\"plan\":");
@@ -186,14 +215,15 @@ static bool has_plan(void *arg) {
     return ((const dry_run *)arg)->planned;
 }
 
-/* All that a run finds wrong with its input before it works is found here, in its words. */
+/* All that a run finds wrong with its input before it works is found here, in its words. The processor stands
+   for a device with memory of its own; whether that fits is then for the plan by numbers to say. */
 static ms_status run_dry(const worker_job *j, dry_run *d, ms_error *err) {
     ms_run_params p;
     worker_job_params(j, &p);
     p.model = j->model;
-    p.device = j->device;
+    p.device = is_apart(j) ? "cpu" : j->device;
     p.precision = (ms_precision)j->options.precision;
-    p.budget_bytes = (size_t)j->budget_bytes;
+    p.budget_bytes = is_apart(j) ? NO_LIMIT : (size_t)j->budget_bytes;
     p.output = j->options.codec == MS_OUTPUT_FFV1 ? "look.mkv" : "look.mp4";
     p.force = true;
     p.sink_frames = WORKER_LOOK_FRAMES;
@@ -337,34 +367,57 @@ static numbers numbers_of(const worker_job *j, const clip_facts *f, size_t clean
                      .clean_bytes = clean_bytes};
 }
 
-/* Whether it fits is for the dry run to say, which knows the files; the least is the plan's by numbers. */
+/* The run's own plan, which knows the files; the least is the plan's by numbers. */
+static told_plan told_by_run(const ms_run_report *r, const numbers *n, int window, size_t least_bytes) {
+    return (told_plan){.fits = true,
+                       .tier = r->tier,
+                       .tier_reason = r->tier_reason,
+                       .precision = r->precision,
+                       .rung = r->rung,
+                       .resolution = r->resolution,
+                       .window_frames = window,
+                       .peak_bytes = r->planned_bytes,
+                       .budget_bytes = r->budget_bytes,
+                       .least_bytes = lesser(least_bytes, r->budget_bytes),
+                       .frames = n->frames,
+                       .seconds = r->planned_total_s};
+}
+
+/* In place of the words of a plan, which do not know what is to be done about it. */
+static ms_status fail_apart(const worker_job *j, const ms_plan_report *r, size_t least_bytes,
+                            int64_t *ret_needs_bytes, ms_error *err) {
+    if (r->host_bytes <= (size_t)j->host_budget_bytes)
+        return say_too_small(j, least_bytes, ret_needs_bytes, err);
+    char budget[MS_SIZE_TEXT_BYTES];
+    return ms_fail(err, MS_BUDGET,
+                   "a budget of %s of the host's memory is too small: this job needs at least %zu MiB beside "
+                   "the device",
+                   ms_size_format_budget(budget, (uint64_t)j->host_budget_bytes),
+                   (size_t)ms_size_whole_mib(r->host_bytes));
+}
+
 static ms_status look(worker *w, const worker_job *j, dry_run *dry, clip_look **ret_clip,
                       int64_t *ret_needs_bytes, ms_error *err) {
     const size_t clean_bytes = ms_host_resident_bytes();
-    const ms_run_report *r = &dry->report;
     clip_facts facts = {0};
+    ms_plan_report r = {0};
     size_t least_bytes = 0;
     int window; /* which a dry run does not say */
-    bool apart;
     MS_TRY(open_both(j, ret_clip, &facts, err));
-    const numbers n = numbers_of(j, &facts, clean_bytes);
-    MS_TRY(find_least(j, &n, &least_bytes, &window, &apart, err));
+    numbers n = numbers_of(j, &facts, clean_bytes);
+    MS_TRY(find_least(j, &n, &least_bytes, &window, err));
     ms_status status = run_dry(j, dry, err);
     if (status != MS_OK)
         return status == MS_BUDGET ? say_too_small(j, least_bytes, ret_needs_bytes, err) : status;
-    const told_plan told = {.fits = true,
-                            .tier = r->tier,
-                            .tier_reason = r->tier_reason,
-                            .precision = r->precision,
-                            .rung = r->rung,
-                            .resolution = r->resolution,
-                            .window_frames = window,
-                            .peak_bytes = r->planned_bytes,
-                            .budget_bytes = r->budget_bytes,
-                            .least_bytes = lesser(least_bytes, r->budget_bytes),
-                            .frames = r->planned_frames > 0 ? r->planned_frames : n.frames,
-                            .seconds = r->planned_total_s,
-                            .notes = r};
+    if (dry->report.planned_frames > 0)
+        n.frames = dry->report.planned_frames;
+    if (is_apart(j))
+        status = plan_beside(j, &n, &r, err);
+    if (status != MS_OK)
+        return status == MS_BUDGET ? fail_apart(j, &r, least_bytes, ret_needs_bytes, err) : status;
+    told_plan told = is_apart(j) ? told_by_numbers(j, &n, &r, true, least_bytes)
+                                 : told_by_run(&dry->report, &n, window, least_bytes);
+    told.notes = &dry->report;
     tell_looked(w, j, *ret_clip, &facts, &told);
     return MS_OK;
 }

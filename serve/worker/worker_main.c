@@ -15,6 +15,7 @@
 #include "memsafe/libav_log.h"
 #include "worker/sandbox.h"
 #include "worker/worker_job.h"
+#include "worker/worker_process.h"
 
 /* Sanitizers reserve addresses by the terabyte. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -29,6 +30,13 @@
 static const sandbox_limits look_limits = {
     .cpu_s = 30, .address_bytes = LOOK_ADDRESS_BYTES, .file_bytes = (size_t)256 << 20};
 static const sandbox_limits run_limits = {.file_bytes = (size_t)64 << 30};
+static const sandbox_limits device_limits = {.file_bytes = (size_t)64 << 30, .driver_socket = true};
+
+static const sandbox_limits *limits_of(const char *kind) {
+    return strcmp(kind, WORKER_LOOK) == 0     ? &look_limits
+           : strcmp(kind, WORKER_DEVICE) == 0 ? &device_limits
+                                              : &run_limits;
+}
 
 static worker the_worker;
 
@@ -122,8 +130,7 @@ int worker_main(int argc, char **argv, worker_report_fn write_report) {
     }
     signal(SIGINT, SIG_IGN); /* of a terminal's group: the server says when to end */
     close_the_rest();
-    bool looks = strcmp(argv[1], "look") == 0;
-    if (sandbox_enter(looks ? &look_limits : &run_limits, &err) != MS_OK) {
+    if (sandbox_enter(limits_of(argv[1]), &err) != MS_OK) {
         fprintf(stderr, "memsafe: %s\n", err.message);
         return ms_status_exit_code(err.code);
     }

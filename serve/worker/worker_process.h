@@ -13,7 +13,12 @@ typedef struct worker_process {
     worker_lines lines;
 } worker_process;
 
-/* kind: "run" or "look". MS_IO, MS_HOST_MEMORY. */
+/* Kinds. One that runs on a device with memory of its own may do for the driver what others may not. */
+#define WORKER_RUN "run"
+#define WORKER_DEVICE "device"
+#define WORKER_LOOK "look"
+
+/* MS_IO, MS_HOST_MEMORY. */
 ms_status worker_process_start(worker_process *p, const char *kind, ms_error *err);
 
 /* Ends it at once, and waits until it is gone. How it ended, in a few words, into ret_how (may be NULL: then

@@ -59,9 +59,7 @@ void worker_run_end(void) {
 
 /* Where the budget is of the host's memory. It is the server's, and stays. */
 static ms_status limit_data(const worker_job *j, ms_error *err) {
-    ms_model_info info;
-    ms_model_get_info(warm.model, &info);
-    if (!LIMITS_DATA || warm.is_limited || strcmp(info.arithmetic, "cpu") != 0)
+    if (!LIMITS_DATA || warm.is_limited || j->device_bytes)
         return MS_OK;
     const size_t processors = (size_t)sysconf(_SC_NPROCESSORS_CONF);
     warm.is_limited = true;
@@ -81,6 +79,7 @@ static ms_status warm_up(const worker_job *j, ms_error *err) {
     p.device = j->device;
     p.precision = (ms_precision)j->options.precision;
     p.budget_bytes = (size_t)j->budget_bytes;
+    p.host_budget_bytes = (size_t)j->host_budget_bytes;
     p.no_faces = j->has_track;
     MS_TRY(ms_model_open(&p, &warm.model, err));
     snprintf(warm.path, sizeof(warm.path), "%s", j->model);
@@ -194,8 +193,10 @@ static ms_status save_report(const running *r, const ms_run_params *params, cons
     p.loaded = NULL;
     p.model = r->job->model_name;
     p.history = NULL;
+    p.device = r->job->device;
     p.precision = (ms_precision)r->job->options.precision;
     p.budget_bytes = (size_t)r->job->budget_bytes;
+    p.host_budget_bytes = (size_t)r->job->host_budget_bytes;
     return r->w->write_report("report.json", &p, &told, err);
 }
 

@@ -52,7 +52,7 @@ static inline int64_t ms_weight_row(const ms_weight_shape *shape, int64_t panel,
 }
 
 /* The version of everything below and of kernels.h. A plug-in with another number is refused. */
-#define MS_BACKEND_ABI 8
+#define MS_BACKEND_ABI 9
 
 /*
  * Work of a device in the order in which it was given: kernels, copies, events. A call
@@ -164,6 +164,7 @@ typedef struct ms_device_caps {
     int forms;          /* ways in which it may do one call, by the call's size; the bits are the same */
     bool raw_weights;   /* it wants weights as the checkpoint has them */
     bool computes;      /* false: only sizes can be asked for */
+    int arch;           /* compute capability of a CUDA card, 86; 0 = it is none */
 } ms_device_caps;
 
 struct ms_device {

@@ -38,7 +38,10 @@ class Server:
         line = self.process.stdout.readline().decode()
         if "http://" not in line:
             self.process.wait()
-            raise RuntimeError(self.said())
+            self.process.stdout.close()
+            said = self.said()
+            self.log.close()
+            raise RuntimeError(said)
         address = line.split("http://")[1].split("/")[0]
         self.host, self.port = address.rsplit(":", 1)
         self.port = int(self.port)

@@ -225,6 +225,8 @@ class ms_device_info(C.Structure):
         ("description", C.c_char_p),
         ("total_bytes", C.c_size_t),
         ("free_bytes", C.c_size_t),
+        ("host_memory", C.c_bool),
+        ("arch", C.c_int),
     ]
 
 

@@ -122,7 +122,8 @@ static ms_status device_open(const ms_device_params *params, ms_device **ret_dev
                                    .own_bytes = own + CUDA_SLACK_BYTES,
                                    .forms = CUDA_FORMS,
                                    .raw_weights = true,
-                                   .computes = true},
+                                   .computes = true,
+                                   .arch = card.arch},
                           .mem = params->mem,
                           .total_bytes = card.total_bytes,
                           .impl = d};

@@ -89,8 +89,11 @@ static void workers_make_the_same_file(void **state) {
     shell("grep -q '\"workers\": .{\"device\": \"cpu\", \"frames\": ' workers.json");
     assert_report_is_of_the_workers("workers.json", 2);
     shell("grep -q '\"notes\": .{\"code\"' workers.json");
-    assert_run_works("run " JOB "--device cpu,remote,cpu -b 2G -q three.mkv");
+    assert_run_works("run " JOB "--device cpu,remote,cpu -b 2G -v --report apart.json three.mkv 2>&1");
     assert_same("three.mkv");
+    if (!strstr(test_output, "peak of the device ") || !strstr(test_output, " of the device's and "))
+        fail_msg("nothing is said of the device's memory: %s", test_output);
+    shell("grep '\"device\": \"remote\"' apart.json | grep -q '\"device_peak_bytes\": [1-9]'");
     assert_run_works("run " JOB "--device cpu:4 -q four.mkv");
     assert_same("four.mkv");
 }

@@ -270,6 +270,26 @@ static void what_they_made_is_summed_up(void **state) {
     assert_int_equal(whole.windows, 9);
 }
 
+/* Beside a device with memory of its own what the processor alone has is the host's. */
+static void memory_is_summed_up_by_whose_it_is(void **state) {
+    (void)state;
+    static ms_run_report card, cpu, whole;
+    card = cpu = whole = (ms_run_report){.windows = 0};
+    assert_true(made(&card, "made",
+                     "{\"budget_bytes\": 100, \"planned_bytes\": 90, \"device_peak_bytes\": 80, "
+                     "\"host_budget_bytes\": 20, \"host_planned_bytes\": 10, \"peak_resident_bytes\": 9}"));
+    assert_true(
+        made(&cpu, "made", "{\"budget_bytes\": 50, \"planned_bytes\": 40, \"peak_resident_bytes\": 30}"));
+    const ms_run_report *const all[] = {&card, &cpu, &card};
+    cli_made_sum(all, 3, &whole);
+    assert_int_equal(whole.budget_bytes, 200);
+    assert_int_equal(whole.planned_bytes, 180);
+    assert_int_equal(whole.device_peak_bytes, 160);
+    assert_int_equal(whole.host_budget_bytes, 90);
+    assert_int_equal(whole.host_planned_bytes, 60);
+    assert_int_equal(whole.peak_resident_bytes, 48);
+}
+
 /* It is another process's word. */
 static void numbers_that_cannot_be_are_none(void **state) {
     (void)state;
@@ -301,6 +321,7 @@ int main(void) {
         cmocka_unit_test(the_bar_goes_with_the_work),
         cmocka_unit_test(what_the_dead_had_begun_is_left),
         cmocka_unit_test(what_they_made_is_summed_up),
+        cmocka_unit_test(memory_is_summed_up_by_whose_it_is),
         cmocka_unit_test(numbers_that_cannot_be_are_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

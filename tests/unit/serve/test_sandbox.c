@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,6 +33,10 @@
 static void *add_one(void *arg) {
     ++*(int *)arg;
     return NULL;
+}
+
+static bool is_refused(long result) {
+    return result == -1 && errno == EPERM;
 }
 
 static int refused_calls(void) {
@@ -63,6 +68,33 @@ static int refused_calls(void) {
 #endif
     if (syscall(SYS_mount, "a", "/tmp", "tmpfs", 0, NULL) != -1 || errno != EPERM)
         return 12;
+    return 0;
+}
+
+/* The one socket that a card's driver has, and what might be made of it. */
+static int refused_of_sockets(void) {
+    const struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "\0memsafe-test-uvmfd"};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), pair[2];
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&name, sizeof(name)) != 0 || listen(fd, 16) != 0)
+        return 90;
+    if (!is_refused(accept(fd, NULL, NULL)) || !is_refused(accept4(fd, NULL, NULL, 0)))
+        return 91;
+    static const int types[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM | SOCK_CLOEXEC,
+                                SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (!is_refused(socket(AF_UNIX, types[i], 0)))
+            return 92;
+    if (!is_refused(socket(AF_INET, SOCK_SEQPACKET, 0)) || !is_refused(socket(AF_NETLINK, SOCK_RAW, 0)) ||
+        !is_refused(syscall(SYS_socket, 1UL << 32 | AF_UNIX, SOCK_SEQPACKET, 0)))
+        return 93;
+    int other = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+    if (other < 0 || !is_refused(connect(other, (const struct sockaddr *)&name, sizeof(name))))
+        return 94;
+    if (send(other, "x", 1, 0) != -1 ||
+        sendto(other, "x", 1, 0, (const struct sockaddr *)&name, sizeof(name)) != -1)
+        return 95;
+    if (!is_refused(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair)))
+        return 96;
     return 0;
 }
 
@@ -98,10 +130,6 @@ static int refused_arguments(void) {
     if (chmod("/tmp", 0777) != -1 || errno != EPERM)
         return 60;
     return 0;
-}
-
-static bool is_refused(long result) {
-    return result == -1 && errno == EPERM;
 }
 
 /* Others of the user, though they are not named: 0 is all of a group or a user. */
@@ -218,6 +246,11 @@ static int inside(void) {
     return bad ? bad : limits_hold();
 }
 
+static int inside_for_a_driver(void) {
+    const sandbox_limits limits = {.driver_socket = true};
+    return sandbox_enter(&limits, NULL) == MS_OK ? refused_of_sockets() : 40;
+}
+
 static int status_of(int (*child)(void)) {
     int status = 0;
     fflush(NULL);
@@ -234,6 +267,11 @@ static void keeps_a_worker_in(void **state) {
     int status = status_of(inside);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void gives_a_driver_its_socket(void **state) {
+    (void)state;
+    assert_int_equal(status_of(inside_for_a_driver), 0);
 }
 
 #ifdef __x86_64__
@@ -401,6 +439,7 @@ static void says_that_time_was_up(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(keeps_a_worker_in),
+                                       cmocka_unit_test(gives_a_driver_its_socket),
 #ifdef __x86_64__
                                        cmocka_unit_test(refuses_x32),
 #endif

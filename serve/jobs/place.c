@@ -1,0 +1,120 @@
+#include "jobs/place.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "memsafe/device.h"
+#include "memsafe/plan.h"
+
+/* What the process that looks says. */
+typedef struct found {
+    jobs_place place;
+    ms_status status;
+    ms_error err;
+} found;
+
+static ms_status free_budget(const char *device, size_t budget_bytes, size_t *ret_bytes, ms_error *err) {
+    ms_plan_params p;
+    ms_plan_params_init(&p);
+    p.device = device;
+    p.budget_bytes = budget_bytes;
+    return ms_plan_budget(&p, ret_bytes, err);
+}
+
+/* Plans know the cards of an architecture by their maker's figures. */
+static bool is_known(int arch, size_t device_bytes) {
+    char text[16];
+    size_t bytes;
+    ms_plan_params p;
+    ms_plan_params_init(&p);
+    snprintf(text, sizeof(text), "sm_%d", arch);
+    p.device = "cuda";
+    p.device_bytes = device_bytes;
+    p.arch = text;
+    return ms_plan_budget(&p, &bytes, NULL) == MS_OK;
+}
+
+static ms_status look(jobs_place *p, ms_error *err) {
+    ms_device *device = NULL;
+    ms_device_info info;
+    const ms_device_options options = {.backend = p->device};
+    MS_TRY(ms_device_create(&options, &device, err));
+    ms_device_get_info(device, &info);
+    ms_device_destroy(&device);
+    if (info.host_memory)
+        return p->budget_bytes ? MS_OK : free_budget(p->device, 0, &p->budget_bytes, err);
+    p->device_bytes = info.total_bytes;
+    p->arch = info.arch && is_known(info.arch, info.total_bytes) ? info.arch : 0;
+    if (!p->host_budget_bytes)
+        MS_TRY(free_budget("cpu", 0, &p->host_budget_bytes, err));
+    return free_budget(p->device, p->budget_bytes, &p->budget_bytes, err); /* not more than there is */
+}
+
+static _Noreturn void look_and_tell(int fd, const jobs_place *place) {
+    found f = {.place = *place};
+    ms_error_clear(&f.err);
+    f.status = look(&f.place, &f.err);
+    const char *at = (const char *)&f;
+    for (size_t left = sizeof(f); left > 0;) {
+        ssize_t n = write(fd, at, left);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            _exit(1);
+        at += n;
+        left -= (size_t)n;
+    }
+    _exit(0);
+}
+
+static bool read_all(int fd, found *f) {
+    char *at = (char *)f;
+    for (size_t left = sizeof(*f); left > 0;) {
+        ssize_t n = read(fd, at, left);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        at += n;
+        left -= (size_t)n;
+    }
+    return true;
+}
+
+static ms_status fail_to_look(const char *device, const char *why, ms_error *err) {
+    return ms_fail(err, MS_IO, "the device %s cannot be looked at: %s", device ? device : "auto", why);
+}
+
+ms_status jobs_place_find(const char *device, size_t budget_bytes, size_t host_budget_bytes,
+                          jobs_place *ret_place, ms_error *err) {
+    const jobs_place asked = {
+        .device = device, .budget_bytes = budget_bytes, .host_budget_bytes = host_budget_bytes};
+    int pair[2], status = 0;
+    found f;
+    if (pipe(pair) != 0)
+        return fail_to_look(device, strerror(errno), err);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        close(pair[0]);
+        look_and_tell(pair[1], &asked);
+    }
+    const int no_process = errno;
+    close(pair[1]);
+    const bool told = pid > 0 && read_all(pair[0], &f);
+    close(pair[0]);
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (pid < 0)
+        return fail_to_look(device, strerror(no_process), err);
+    if (!told)
+        return fail_to_look(
+            device, WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "the process that did ended", err);
+    if (f.status != MS_OK && err)
+        *err = f.err;
+    *ret_place = f.place; /* its texts are ours: that process was a copy of this one */
+    return f.status;
+}

@@ -1,0 +1,30 @@
+/* Where runs work, and what of its memory they may come to hold. */
+#ifndef SERVE_PLACE_H
+#define SERVE_PLACE_H
+
+#include <stddef.h>
+
+#include "memsafe/status.h"
+
+typedef struct jobs_place {
+    const char *device;  /* NULL = the best; borrowed */
+    size_t budget_bytes; /* of the device's memory */
+    /* Of a device with memory of its own, else 0: all that it has, and what a run may hold of the host's.
+       arch: of a CUDA card that plans know, 86 for sm_86; 0 = it is none. */
+    size_t device_bytes, host_budget_bytes;
+    int arch;
+} jobs_place;
+
+/*
+ * Looks at the device, which a look at an upload must not do: a card has no room for a second context beside
+ * a run's, and the driver takes more addresses than such a worker may have. A process of its own does it,
+ * since the server would keep a context to its end. Budgets 0: what is free now less the profile's margin,
+ * which workers cannot find out, for their own bounds are all the memory that they see.
+ *
+ * Before there are threads. Errors are those of opening the device (MS_UNSUPPORTED, MS_INVALID_ARGUMENT,
+ * MS_DEVICE_MEMORY) and MS_IO.
+ */
+ms_status jobs_place_find(const char *device, size_t budget_bytes, size_t host_budget_bytes,
+                          jobs_place *ret_place, ms_error *err);
+
+#endif

@@ -1,0 +1,92 @@
+"""The server on a device with memory of its own, the emulated card, whose kernels compute nothing here: test_card.py BUILD SOURCE."""
+
+import contextlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from cases import BUILD, QUICK, Base, main
+from server import Server
+
+MIB = 1 << 20
+CARD = {"MEMSAFE_SIMT": "2G,sm_86", "MEMSAFE_SIMT_SKIP": "1"}
+
+
+class Card(Base):
+    """A look knows the card by numbers: its worker has neither the addresses that a driver wants, nor may it take
+    from a run what a second context needs."""
+
+    @classmethod
+    def arguments(cls):
+        return ["--demo", "--device", "simt"]
+
+    @classmethod
+    def environment(cls):
+        return CARD
+
+    @contextlib.contextmanager
+    def other_server(self, *arguments):
+        data = tempfile.mkdtemp(dir=self.folder)
+        server = Server(BUILD, data, "--demo", *arguments, environment=CARD)
+        try:
+            yield server
+        finally:
+            self.assertEqual(server.stop(), 0)
+            server.log.close()
+
+    def test_budgets(self):
+        """Each is of its own memory, and the card's no more than it has."""
+        told = self.server.json("GET", "/v1/server")[1]
+        self.assertTrue(0 < told["budget_bytes"] < 2048 * MIB, told)
+        self.assertGreater(told["host_budget_bytes"], 0)
+        with self.other_server("--device", "simt", "-b", "5G", "--host-budget", "700M") as server:
+            told = server.json("GET", "/v1/server")[1]
+            self.assertEqual((told["budget_bytes"], told["host_budget_bytes"]), (2048 * MIB, 700 * MIB))
+        with self.other_server("--device", "cpu", "-b", "1G") as server:
+            self.assertNotIn("host_budget_bytes", server.json("GET", "/v1/server")[1])
+
+    def test_job(self):
+        for _ in range(2):  # the second by the worker that has done the first
+            job = self.server.wait(self.server.submit(self.clip.fields(**QUICK))[1]["id"])
+            self.assertEqual(job["state"], "done", job)
+            self.assertTrue(job["input"]["face"])
+            plan, report = job["plan"], self.server.json("GET", job["links"]["report"])[1]
+            self.assertTrue(plan["fits"] and plan["seconds"] > 0, plan)
+            self.assertLessEqual(plan["least_bytes"], plan["peak_bytes"] + 3 * MIB)
+            self.assertLessEqual(plan["host_peak_bytes"], plan["host_budget_bytes"])
+            self.assertEqual(report["budget_bytes"], plan["budget_bytes"])
+            self.assertEqual(report["host_budget_bytes"], plan["host_budget_bytes"])
+            self.assertLessEqual(report["device_peak_bytes"], plan["budget_bytes"])
+            self.assertGreater(report["device_peak_bytes"], 0)
+        self.assertEqual([kind for _, kind in self.server.workers()], ["device"])
+
+    def test_plan_by_numbers(self):
+        asked = {"width": 640, "height": 480, "fps": 25, "frames": 100}
+        status, plan = self.server.json("POST", "/v1/plan", asked)
+        self.assertEqual((status, plan["fits"]), (200, True), plan)
+        self.assertLessEqual(plan["host_peak_bytes"], plan["host_budget_bytes"])
+
+    def test_too_small(self):
+        with self.other_server("--device", "simt", "-b", "100M") as server:
+            answer = server.submit(self.clip.fields(**QUICK))
+            self.problem(answer, 422, "does-not-fit")
+            self.assertGreater(answer[1]["needs_bytes"], 100 * MIB)
+            self.assertIn("a budget of 100 MiB is too small", answer[1]["detail"])
+
+    def test_host_too_small(self):
+        with self.other_server("--device", "simt", "--host-budget", "40M") as server:
+            answer = server.submit(self.clip.fields(**QUICK))
+            self.problem(answer, 422, "does-not-fit")
+            self.assertIn("a budget of 40 MiB of the host's memory is too small", answer[1]["detail"])
+            self.assertNotIn("needs_bytes", answer[1])
+
+    def test_no_such_device(self):
+        """Said at once, not of the first job."""
+        for device, words in (("nonsense", "nonsense"), ("simt:3", "there is no device simt:3"), ("a:b:c", "is no device")):
+            with tempfile.TemporaryDirectory() as data, self.assertRaisesRegex(RuntimeError, words):
+                Server(BUILD, data, "--demo", "-b", "1G", "--device", device, environment=CARD)
+
+
+if __name__ == "__main__":
+    main()
