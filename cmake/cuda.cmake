@@ -24,6 +24,12 @@ if(MEMSAFE_CUDA STREQUAL "on" OR (MEMSAFE_CUDA STREQUAL "auto" AND NOT MEMSAFE_S
       set(cuda_old " is of CUDA ${cuda_release}, 12.5 or later is needed")
     elseif(MEMSAFE_CUDA_INCLUDE AND MEMSAFE_CUDART)
       set(MEMSAFE_NVCC ${MEMSAFE_NVCC_PATH})
+      # Later cards then translate PTX at their first opening. That of 90a is for Hopper alone.
+      if(cuda_release VERSION_LESS 12.8)
+        list(REMOVE_ITEM MEMSAFE_CUDA_ARCHS 100 120)
+        list(APPEND MEMSAFE_CUDA_ARCHS 90)
+        message(STATUS "CUDA ${cuda_release} knows no Blackwell (12.8 does): no machine code for sm_100 and sm_120")
+      endif()
     endif()
   endif()
   if(MEMSAFE_CUDA STREQUAL "on" AND NOT MEMSAFE_NVCC)

@@ -202,7 +202,7 @@ def compare(work, network):
             if work.row(side=mode, **key):
                 continue
             found, out = torch_result(work, folder, network, dtype, mode)
-            failed += not found
+            failed += not found and mode == "eager"  # torch.compile wants a C compiler, headers of Python and Triton
             if found and wanted is not None:
                 found["off"] = off(read_case(out), wanted)
             if found:

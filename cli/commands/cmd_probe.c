@@ -154,6 +154,8 @@ static void text_cards(ms_buf *out, const probe_result *r) {
         text_label(out, number);
         if (c.problem)
             ms_buf_printf(out, "%s\n", c.problem);
+        else if (c.nominal_bytes == 0)
+            ms_buf_printf(out, "%s (sm_%d), the memory is the host's\n", c.name, c.arch);
         else
             ms_buf_printf(out, "%s (sm_%d), %s, %s free\n", c.name, c.arch,
                           ms_size_format(total, c.nominal_bytes), ms_size_format(free_text, c.free_bytes));

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -46,11 +47,19 @@ static void fill_streams(void) {
         close(fd);
 }
 
+/* Cards are numbered as `nvidia-smi` and `memsafe probe` number them, and nobody else in this process needs a
+   card's stack and heap: docs/cuda.md. */
+static void set_up_cuda(void) {
+    setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0);
+    setenv("MEMSAFE_CUDA_LIMITS", "least", 0);
+}
+
 static char output[1 << 16];
 
 int cli_program(int argc, char **argv, int (*run)(int argc, char **argv)) {
     share_the_heap();
     fill_streams();
+    set_up_cuda();
     /* the process is the command's own: damage is counted by all that libav says of it */
     ms_libav_log_take(NULL);
     signal(SIGPIPE, SIG_IGN);   /* a reader of progress that ends does not end the run */

@@ -40,9 +40,10 @@ struct jobs {
 
     pthread_t runner;
     bool has_runner;
-    worker_process worker; /* the runner's alone, as the next two */
+    worker_process worker; /* the runner's alone, as the next three */
     bool worker_has_run;   /* a job, which left something in it */
     bool worker_is_full;   /* with that, a job did not fit; it is tried once more in a new one */
+    ms_error worker_lost;  /* the device, which only a new process gets back; MS_OK = nothing */
     job *current;          /* the runner's; stays in the list until it lets go */
 
     pthread_t remover; /* of folders: gigabytes take a while */

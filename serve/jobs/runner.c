@@ -83,6 +83,8 @@ bool jobs_take_line(jobs *js, job *j, const ms_json *line) {
             jobs_end(js, j, JOB_CANCELLED);
         else if (status == MS_BUDGET && js->worker_has_run)
             js->worker_is_full = true;
+        else if (status == MS_DEVICE_LOST)
+            ms_fail(&js->worker_lost, status, "%s", ms_json_get_text(line, "detail"));
         else
             fail(js, j, jobs_error_code(status), ms_json_get_text(line, "detail"),
                  count_in(line, "needs_bytes"));
@@ -147,11 +149,12 @@ static ms_status listen_to(jobs *js, job *j, ms_error *err) {
     }
 }
 
-/* The worker is gone, or of no use. Once in a segment the job goes on where its segments ended. */
+/* The worker is gone, or of no use: it is silent, or has lost its device. Once in a segment the job goes on
+   where its segments ended. */
 static void bury(jobs *js, job *j, const ms_error *err) {
     char how[128] = "", text[768];
-    bool silent = err->code == MS_INTERNAL;
-    worker_process_end(&js->worker, silent ? NULL : how, sizeof(how));
+    const bool lost = err->code == MS_DEVICE_LOST, said = lost || err->code == MS_INTERNAL;
+    worker_process_end(&js->worker, said ? NULL : how, sizeof(how));
     jobs_lock(js);
     js->counts.worker_deaths++;
     js->counts.worker_bytes = 0;
@@ -161,9 +164,10 @@ static void bury(jobs *js, job *j, const ms_error *err) {
     if (j->cancelling) {
         jobs_end(js, j, JOB_CANCELLED);
     } else if (j->deaths >= MOST_DEATHS) {
-        snprintf(text, sizeof(text), "the worker died twice at the same place, after frame %" PRId64 ": %s",
-                 j->progress.frames_done, silent ? err->message : how);
-        fail(js, j, "worker-died", text, 0);
+        snprintf(text, sizeof(text), "the %s twice at the same place, after frame %" PRId64 ": %s",
+                 lost ? "device was lost" : "worker died", j->progress.frames_done,
+                 said ? err->message : how);
+        fail(js, j, lost ? jobs_error_code(err->code) : "worker-died", text, 0);
     } else {
         j->state = JOB_QUEUED;
         jobs_changed(js, j);
@@ -191,11 +195,14 @@ static void run_job(jobs *js, job *j, ms_buf line) {
     ms_error err;
     ms_error_clear(&err);
     js->worker_is_full = false;
+    ms_error_clear(&js->worker_lost);
     ms_status status = order(js, line, &err);
     if (status == MS_OK)
         status = listen_to(js, j, &err);
     js->worker_has_run = true;
-    if (status == MS_OK && js->worker_is_full)
+    if (status == MS_OK && js->worker_lost.code != MS_OK)
+        bury(js, j, &js->worker_lost);
+    else if (status == MS_OK && js->worker_is_full)
         renew(js, j);
     else if (status != MS_OK && status != MS_CANCELLED)
         bury(js, j, &err);

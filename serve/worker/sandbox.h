@@ -20,9 +20,9 @@ typedef struct sandbox_limits {
 /*
  * For good: no new privileges, no core file, the limits, stacks that are no larger, and a filter of system
  * calls by which no program is run, no process is begun, changed or looked into, no socket is opened (but the
- * driver's, which leads nowhere), no file
- * system is mounted, nobody else is signalled, no terminal is typed into. Threads stay, and files, of which
- * sandbox_files() is. Before the process has threads. MS_UNSUPPORTED: the kernel has no such filter.
+ * driver's, which leads nowhere), no file system is mounted, nobody else is signalled, no terminal is typed
+ * into. Threads stay, and files, of which sandbox_files() is. Before the process has threads. MS_UNSUPPORTED:
+ * the kernel has no such filter.
  */
 ms_status sandbox_enter(const sandbox_limits *limits, ms_error *err);
 
@@ -36,11 +36,13 @@ typedef struct sandbox_paths {
     int n_write;
     const char *const *models; /* folders, and what links within them lead to */
     int n_models;
+    bool
+        driver; /* what NVIDIA's driver opens: cards, and the names of this process's threads to write them */
 } sandbox_paths;
 
 /*
  * Files, for good (Landlock): those paths, and what programs of this system read: libraries, this program's
- * folder and its plug-ins, /proc, /sys, and the devices of cards. After sandbox_enter(), before threads.
+ * folder and its plug-ins, /proc and /sys. After sandbox_enter(), before threads.
  * False: this kernel cannot (before 5.19, or turned off), and files stay as far as the user may open them.
  */
 bool sandbox_files(const sandbox_paths *paths);

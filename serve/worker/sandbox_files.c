@@ -47,9 +47,7 @@ static const char *const system_paths[] = {
     "/usr",  "/lib", "/lib32",           "/lib64",        "/opt", "/nix", "/gnu", "/run/opengl-driver",
     "/proc", "/sys", "/etc/ld.so.cache", "/etc/localtime"};
 
-/* dxg: how a card is reached within Windows' subsystem. */
-static const char *const devices[] = {"/dev/null",   "/dev/zero",    "/dev/full",
-                                      "/dev/random", "/dev/urandom", "/dev/dxg"};
+static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"};
 
 static void allow(const rules *r, const char *path, uint64_t rights) {
     struct stat s;
@@ -100,6 +98,15 @@ static void allow_model(const rules *r, const char *folder, int depth) {
     closedir(dir);
 }
 
+/* dxg is Windows' subsystem's. From 570 on the driver names its threads by /proc, and opens no card where it
+   may not. */
+static void allow_driver(const rules *r) {
+    static const char *const begin[] = {"nvidia", "dri", "dxg"};
+    for (size_t i = 0; i < sizeof(begin) / sizeof(begin[0]); i++)
+        allow_entries(r, "/dev", begin[i], READING | WRITE_FILE);
+    allow(r, "/proc/self/task", READING | WRITE_FILE);
+}
+
 static void allow_own(const rules *r) {
     char folder[PATH_MAX], path[PATH_MAX];
     for (int i = 0; ms_plugin_folder(i, folder, sizeof(folder)); i++)
@@ -130,8 +137,8 @@ bool sandbox_files(const sandbox_paths *p) {
         allow(&r, system_paths[i], READING);
     for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
         allow(&r, devices[i], READ_FILE | WRITE_FILE);
-    allow_entries(&r, "/dev", "nvidia", READING | WRITE_FILE);
-    allow_entries(&r, "/dev", "dri", READING | WRITE_FILE);
+    if (p->driver)
+        allow_driver(&r);
     allow_own(&r);
     for (int i = 0; i < p->n_read; i++)
         allow(&r, p->read[i], READING);

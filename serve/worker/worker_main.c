@@ -65,7 +65,7 @@ static int take_paths(const ms_json *line, const char *key, const char *ret[MOST
 
 /* The first line says which files are needed; nothing that somebody uploaded is opened before. False: the
    server has ended. */
-static bool confine(worker *w) {
+static bool confine(worker *w, const char *kind) {
     const char *read[MOST_PATHS], *write[MOST_PATHS], *models[MOST_PATHS];
     ms_json_doc *doc = NULL;
     if (worker_lines_read(&w->lines, FIRST_LINE_MS, &doc, NULL) != MS_OK || !doc)
@@ -78,7 +78,8 @@ static bool confine(worker *w) {
                                      .write = write,
                                      .n_write = take_paths(line, "write", write),
                                      .models = models,
-                                     .n_models = take_paths(line, "models", models)};
+                                     .n_models = take_paths(line, "models", models),
+                                     .driver = strcmp(kind, WORKER_DEVICE) == 0};
         sandbox_files(&paths); /* where the kernel has it: docs/serve.md says what holds without */
     }
     ms_json_doc_destroy(&doc);
@@ -138,7 +139,7 @@ int worker_main(int argc, char **argv, worker_report_fn write_report) {
     pthread_mutex_init(&w->writing, NULL);
     w->write_report = write_report;
     worker_lines_init(&w->lines, WORKER_FD);
-    w->gone = !confine(w);
+    w->gone = !confine(w, argv[1]);
     while (!w->gone) {
         ms_json_doc *doc = NULL;
         if (worker_lines_read(&w->lines, 3600 * 1000, &doc, &err) != MS_OK)

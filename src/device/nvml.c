@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define LIBRARY "libnvidia-ml.so.1"
+#define NOT_SUPPORTED 3 /* NVML_ERROR_NOT_SUPPORTED */
 
 /* As NVIDIA documents them ("NVML API Reference Guide"); 0 is success. */
 typedef struct nvml_device *nvml_device;
@@ -115,9 +116,12 @@ static int ask(const nvml *n, unsigned index, ms_nvml_card *c) {
     if (result == 0)
         result = n->name(device, c->name, sizeof(c->name));
     if (result == 0)
-        result = n->memory(device, &memory);
-    if (result == 0)
         result = n->capability(device, &major, &minor);
+    if (result == 0) {
+        result = n->memory(device, &memory);
+        if (result == NOT_SUPPORTED) /* the host's memory is its own */
+            result = 0;
+    }
     c->name[sizeof(c->name) - 1] = 0;
     c->arch = 10 * major + minor;
     c->total_bytes = (size_t)memory.total;

@@ -16,9 +16,9 @@ bool ms_nvml_driver(char *ret_text, size_t size);
 
 typedef struct ms_nvml_card {
     char name[96];
-    int arch; /* compute capability: 86; 0 = not known */
-    size_t total_bytes, free_bytes;
-    char problem[160]; /* "" = none; else what could not be found out, the rest is 0 or "" */
+    int arch;                       /* compute capability: 86; 0 = not known */
+    size_t total_bytes, free_bytes; /* 0 = the host's memory is its own */
+    char problem[160];              /* "" = none; else what could not be found out, the rest is 0 or "" */
 } ms_nvml_card;
 
 /* The first `most` cards by NVML's numbers; how many are filled in. 0: there is no such library, or no

@@ -57,6 +57,9 @@ static void what_does_not_work_is_said(void **state) {
     assert_run_works("probe --device cpu");
     assert_non_null(strstr(test_output, "RTX 3090 (sm_86)"));
     assert_non_null(strstr(test_output, "  1                        card 1: GPU is lost\n"));
+    setenv("NVML_STAND_IN", "unified", 1);
+    assert_run_works("probe --device cpu");
+    assert_non_null(strstr(test_output, "(sm_75), the memory is the host's\n"));
     setenv("NVML_STAND_IN", "init", 1);
     assert_run_works("probe --device cpu");
     assert_non_null(

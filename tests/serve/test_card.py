@@ -26,9 +26,9 @@ class Card(Base):
         return CARD
 
     @contextlib.contextmanager
-    def other_server(self, *arguments):
+    def other_server(self, *arguments, **environment):
         data = tempfile.mkdtemp(dir=self.folder)
-        server = Server(BUILD, data, "--demo", *arguments, environment=CARD)
+        server = Server(BUILD, data, "--demo", *arguments, environment=dict(CARD, **environment))
         try:
             yield server
         finally:
@@ -80,6 +80,22 @@ class Card(Base):
             self.problem(answer, 422, "does-not-fit")
             self.assertIn("a budget of 40 MiB of the host's memory is too small", answer[1]["detail"])
             self.assertNotIn("needs_bytes", answer[1])
+
+    def test_lost(self):
+        """Only a new process gets a card back: the job goes on in one, and so does the next job."""
+        with self.other_server("--device", "simt", MEMSAFE_SIMT_LOSE_AFTER="25000") as server:  # loading takes most of these
+            workers = set()
+            for _ in range(20):
+                job = server.wait(server.submit(self.clip.fields(**dict(QUICK, steps="10")))[1]["id"])
+                self.assertEqual(job["state"], "done", job)
+                workers.update(server.workers())
+                if len(workers) > 1:
+                    break
+            self.assertEqual(len(workers), 2)
+        with self.other_server("--device", "simt", MEMSAFE_SIMT_LOSE_AFTER="500") as server:
+            job = server.wait(server.submit(self.clip.fields(**QUICK))[1]["id"])
+            self.assertEqual((job["state"], job["error"]["code"]), ("failed", "device-lost"), job)
+            self.assertIn("the device was lost twice at the same place", job["error"]["detail"])
 
     def test_no_such_device(self):
         """Said at once, not of the first job."""

@@ -59,7 +59,7 @@ class OutOfMemory(Error, MemoryError):
 
 
 class DeviceLost(Error):
-    """The device went away under way."""
+    """The device went away under way. A CUDA card is lost to the process then, and a new one may have it."""
 
     status = "DEVICE_LOST"
 

@@ -59,7 +59,13 @@ static cuda_epilogue epilogue_of(const cuda_layer *l) {
     };
 }
 
-/* Whether everything that kernels count in 32 bits fits; sources are reached in eights of elements. */
+/* Of channels side by side, which is how a copy of the sources has them. */
+static int64_t eights_of(int64_t channels) {
+    return cuda_round_up(channels, 8) / 8;
+}
+
+/* Whether everything that kernels count in 32 bits fits; sources, or their copy, are reached in eights of
+   elements. */
 static bool fits(const cuda_layer *l, const cuda_matrix *m) {
     for (int i = 0; i < l->n_src; i++) {
         const ms_rows *s = &l->src[i];
@@ -67,6 +73,9 @@ static bool fits(const cuda_layer *l, const cuda_matrix *m) {
         if (s->channels > INT32_MAX / 2 || s->inner > INT32_MAX || eights >= UINT32_MAX)
             return false;
     }
+    if (wants_copy(l) &&
+        l->src[0].outer > UINT32_MAX / eights_of(ms_source_channels(l->src, l->n_src)) / l->src[0].inner)
+        return false;
     return l->dst->outer <= MOST_ROWS / l->dst->inner && m->n_pad <= INT32_MAX / 2 / l->groups &&
            m->k_pad <= INT32_MAX / 2 && m->n_pad * (m->k_pad / 8) <= UINT32_MAX && l->groups <= 65535;
 }

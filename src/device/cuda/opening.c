@@ -12,6 +12,9 @@
 /* The most that is believed of a context and kernels where the management library cannot tell them from what
    other processes hold: the largest context that was published takes 612 MiB. */
 #define MOST_OWN_BYTES ((size_t)1 << 30)
+/* What is measured differs from opening to opening by what others take and give back, as a desktop does. The
+   least budget that one process names is to be enough for the next one. */
+#define OWN_STEP_BYTES ((size_t)16 << 20)
 
 /* "12.2" of 12020. */
 static void version_text(int version, char *text, size_t size) {
@@ -145,6 +148,12 @@ static bool is_in_use(int number) {
     return is;
 }
 
+/* Of a program that has no other use for a card, as the command is. */
+static bool is_whole_process(void) {
+    const char *limits = getenv("MEMSAFE_CUDA_LIMITS");
+    return limits && strcmp(limits, "least") == 0;
+}
+
 static cudaError_t make(int number) {
     const bool shared = is_in_use(number);
     cudaError_t error = cudaSetDevice(number);
@@ -152,9 +161,10 @@ static cudaError_t make(int number) {
         return error;
     /* Kernels use no stack, print nothing and allocate nothing; others' may. Where these cannot be set, what
        is taken is measured all the same. */
-    if (!shared && (cudaDeviceSetLimit(cudaLimitStackSize, 256) != cudaSuccess ||
-                    cudaDeviceSetLimit(cudaLimitPrintfFifoSize, 4096) != cudaSuccess ||
-                    cudaDeviceSetLimit(cudaLimitMallocHeapSize, 4096) != cudaSuccess))
+    if (!shared && is_whole_process() &&
+        (cudaDeviceSetLimit(cudaLimitStackSize, 256) != cudaSuccess ||
+         cudaDeviceSetLimit(cudaLimitPrintfFifoSize, 4096) != cudaSuccess ||
+         cudaDeviceSetLimit(cudaLimitMallocHeapSize, 4096) != cudaSuccess))
         cudaGetLastError();
     cuda_each_kernel(load, &error);
     return error == cudaSuccess ? warm_up() : error;
@@ -187,7 +197,8 @@ static ms_status measure(const cuda_card *card, size_t *ret_own_bytes, ms_error 
     MS_TRY(told(error, card, err));
     if (of_card / 8 * 7 > total) /* this is a part of it (MIG), and what the library said is of the whole */
         known = false;
-    size_t own = known ? before > after ? before - after : 0 : total - after;
+    /* Whoever gave memory back meanwhile has hidden what was taken. */
+    const size_t own = ms_align_up(known && before >= after ? before - after : total - after, OWN_STEP_BYTES);
     *ret_own_bytes = own < MOST_OWN_BYTES ? own : MOST_OWN_BYTES;
     return MS_OK;
 }

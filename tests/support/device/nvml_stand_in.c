@@ -5,6 +5,7 @@
  *   NVML_STAND_IN=init   the driver is not loaded
  *   NVML_STAND_IN=none   there is no card
  *   NVML_STAND_IN=newer  another driver
+ *   NVML_STAND_IN=unified  the second card has no memory but the host's
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,7 +80,10 @@ int nvmlDeviceGetName(struct card *device, char *name, unsigned length) {
 
 int nvmlDeviceGetMemoryInfo(struct card *device, memory *ret_memory) {
     *ret_memory = device->memory;
-    return 0;
+    if (!is("unified") || device == cards)
+        return 0;
+    *ret_memory = (memory){0};
+    return 3; /* NVML_ERROR_NOT_SUPPORTED */
 }
 
 #ifndef NVML_OLD

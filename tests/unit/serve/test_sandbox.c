@@ -355,6 +355,56 @@ static int with_files(void) {
     return 0;
 }
 
+static bool names_thread(const char *file) {
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/self/task/%d/%s", (int)getpid(), file);
+    int fd = open(path, O_WRONLY);
+    return fd >= 0 && write(fd, "cuda", 4) == 4 && close(fd) == 0;
+}
+
+/* What NVIDIA's driver does where it opens a card, and it does no more for that. */
+static int with_driver(bool driver) {
+    const sandbox_limits limits = {.driver_socket = driver};
+    const sandbox_paths paths = {.driver = driver};
+    if (sandbox_enter(&limits, NULL) != MS_OK)
+        return 1;
+    if (!sandbox_files(&paths))
+        return 77;
+    if (names_thread("comm") != driver)
+        return 2;
+    if (open("/proc/self/oom_score_adj", O_WRONLY) >= 0 || open("/proc/self/mem", O_RDWR) >= 0)
+        return 3;
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    snprintf(name.sun_path, sizeof(name.sun_path), "%s/socket", folder);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+    if (driver && (fd < 0 || bind(fd, (const struct sockaddr *)&name, sizeof(name)) == 0))
+        return 4;
+    return 0;
+}
+
+static int for_a_driver(void) {
+    return with_driver(true);
+}
+
+static int for_no_driver(void) {
+    return with_driver(false);
+}
+
+static void gives_a_driver_its_files(void **state) {
+    char command[160];
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    const int with = status_of(for_a_driver), without = status_of(for_no_driver);
+    snprintf(command, sizeof(command), "rm -rf %s", folder);
+    assert_int_equal(system(command), 0);
+    strcpy(folder + strlen(folder) - 6, "XXXXXX");
+    assert_true(WIFEXITED(with) && WIFEXITED(without));
+    if (WEXITSTATUS(with) == 77)
+        skip();
+    assert_int_equal(WEXITSTATUS(with), 0);
+    assert_int_equal(WEXITSTATUS(without), 0);
+}
+
 static void gives_the_files_that_it_needs(void **state) {
     char path[128], command[160];
     (void)state;
@@ -443,6 +493,7 @@ int main(void) {
 #ifdef __x86_64__
                                        cmocka_unit_test(refuses_x32),
 #endif
+                                       cmocka_unit_test(gives_a_driver_its_files),
                                        cmocka_unit_test(gives_the_files_that_it_needs),
                                        cmocka_unit_test(keeps_stacks_small),
                                        cmocka_unit_test(says_that_time_was_up)};

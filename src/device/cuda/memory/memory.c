@@ -9,10 +9,13 @@
 
 void cuda_memory_open(cuda_memory *m, int device, size_t total_bytes, ms_mem *mem, ms_mem *host_mem) {
     *m = (cuda_memory){.mem = mem, .host_mem = host_mem};
-    /* Twice, so that there is room for a block where smaller ones lie between. */
-    const size_t region = 2 * ms_align_up(total_bytes, MALLOC_GRANULARITY);
-    m->mapped = cuda_vmm_open(&m->vmm, device, CUDA_REGIONS * region);
-    m->region_bytes = region;
+    /* Twice, so that there is room for a block where smaller ones lie between. Some systems give a process
+       fewer addresses; those of all the card do. */
+    const size_t total = ms_align_up(total_bytes, MALLOC_GRANULARITY);
+    for (int times = 2; times > 0 && !m->mapped; times--) {
+        m->region_bytes = (size_t)times * total;
+        m->mapped = cuda_vmm_open(&m->vmm, device, CUDA_REGIONS * m->region_bytes);
+    }
 }
 
 void cuda_memory_close(cuda_memory *m) {
