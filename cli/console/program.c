@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "console/console.h"
 #include "memsafe/libav_log.h"
+#include "memsafe/log.h"
 
 /* One heap for all threads: with one for each, the peaks of equal small runs lay up to 2 MB apart,
    by which thread happened to allocate first. Kernels and networks allocate nothing under way. */
@@ -54,6 +55,16 @@ static void set_up_cuda(void) {
     setenv("MEMSAFE_CUDA_LIMITS", "least", 0);
 }
 
+/* Why it is not the card that does the work. What else the library warns of is in what commands report. */
+static void tell_of_device(void *arg, const ms_log_message *m) {
+    static bool told; /* of as many as are opened; the log calls one at a time */
+    (void)arg;
+    if (told || strcmp(m->code, "device") != 0)
+        return;
+    told = true;
+    cli_warn(m->code, "%s", m->text);
+}
+
 static char output[1 << 16];
 
 int cli_program(int argc, char **argv, int (*run)(int argc, char **argv)) {
@@ -66,6 +77,7 @@ int cli_program(int argc, char **argv, int (*run)(int argc, char **argv)) {
     signal(SIGXFSZ, SIG_IGN);   /* a limit of the size of files is an error of what writes them */
     if (!isatty(STDOUT_FILENO)) /* what fits is written at the end, where an error has its number */
         setvbuf(stdout, output, _IOFBF, sizeof(output));
+    ms_log_set(tell_of_device, NULL, MS_LOG_WARNING);
     cli_console_look(argc, argv);
     int code = close_output(run(argc, argv));
     cli_console_end(code);

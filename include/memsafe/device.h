@@ -14,15 +14,12 @@ extern "C" {
 typedef struct ms_device ms_device;
 
 typedef struct ms_device_options {
-    /* "cpu"; "dummy": memory_bytes that are counted but not there; NULL = "cpu". Of a back end that may be a
-       plug-in NAME, or NAME:N, its N-th device. */
-    const char *backend;
+    const char *backend; /* "cpu"; "dummy": memory_bytes that are counted but not there; NULL = "cpu" */
     size_t memory_bytes; /* of "dummy" */
     ms_mem *mem; /* what the device's own allocations are charged to; must outlive it; NULL = the process's */
 } ms_device_options;
 
-/* options NULL = all zero. MS_INVALID_ARGUMENT: backend is no name, or has no device of that number.
-   MS_UNSUPPORTED names the back ends of this build; MS_DEVICE_MEMORY, MS_HOST_MEMORY. */
+/* options NULL = all zero. MS_UNSUPPORTED names the back ends of this build; MS_HOST_MEMORY. */
 MS_API ms_status ms_device_create_sized(const ms_device_options *options, size_t options_bytes,
                                         ms_device **ret_device, ms_error *err);
 static inline ms_status ms_device_create(const ms_device_options *options, ms_device **ret_device,
@@ -36,8 +33,6 @@ typedef struct ms_device_info {
     const char *description; /* "AMD EPYC 7763, avx2"; valid as long as the device */
     /* For cpu: those of the host, or of the budget of ms_device_options.mem. free: at this moment. */
     size_t total_bytes, free_bytes;
-    bool host_memory; /* its memory is the host's */
-    int arch;         /* compute capability of a CUDA card, 86; 0 = it is none */
 } ms_device_info;
 
 /* Any thread may ask. */

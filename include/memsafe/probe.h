@@ -83,6 +83,7 @@ typedef struct ms_probe_device {
     bool bf16;               /* it keeps activations in bfloat16 */
     /* of its memory; nominal 0: it is not here, and its size was not stated */
     size_t nominal_bytes, free_bytes;
+    int arch; /* compute capability of a CUDA card, 86; 0 = it is none */
 } ms_probe_device;
 
 /* false, and all zero: no device was named. */

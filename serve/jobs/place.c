@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "memsafe/device.h"
 #include "memsafe/plan.h"
+#include "memsafe/probe.h"
 
 /* What the process that looks says. */
 typedef struct found {
@@ -39,16 +39,18 @@ static bool is_known(int arch, size_t device_bytes) {
 }
 
 static ms_status look(jobs_place *p, ms_error *err) {
-    ms_device *device = NULL;
-    ms_device_info info;
-    const ms_device_options options = {.backend = p->device};
-    MS_TRY(ms_device_create(&options, &device, err));
-    ms_device_get_info(device, &info);
-    ms_device_destroy(&device);
-    if (info.host_memory)
+    ms_probe *probe = NULL;
+    ms_probe_device d;
+    const ms_probe_params params = {.device = p->device, .must_compute = true};
+    MS_TRY(ms_probe_create(&params, &probe, err));
+    ms_probe_get_device(probe, &d);
+    if (strcmp(p->device, "auto") == 0)
+        snprintf(p->device, sizeof(p->device), "%s", d.backend);
+    ms_probe_destroy(&probe);
+    if (!d.own_memory)
         return p->budget_bytes ? MS_OK : free_budget(p->device, 0, &p->budget_bytes, err);
-    p->device_bytes = info.total_bytes;
-    p->arch = info.arch && is_known(info.arch, info.total_bytes) ? info.arch : 0;
+    p->device_bytes = d.nominal_bytes;
+    p->arch = d.arch && is_known(d.arch, d.nominal_bytes) ? d.arch : 0;
     if (!p->host_budget_bytes)
         MS_TRY(free_budget("cpu", 0, &p->host_budget_bytes, err));
     return free_budget(p->device, p->budget_bytes, &p->budget_bytes, err); /* not more than there is */
@@ -58,6 +60,7 @@ static _Noreturn void look_and_tell(int fd, const jobs_place *place) {
     found f = {.place = *place};
     ms_error_clear(&f.err);
     f.status = look(&f.place, &f.err);
+    fflush(NULL); /* what the library warned of */
     const char *at = (const char *)&f;
     for (size_t left = sizeof(f); left > 0;) {
         ssize_t n = write(fd, at, left);
@@ -86,17 +89,20 @@ static bool read_all(int fd, found *f) {
 }
 
 static ms_status fail_to_look(const char *device, const char *why, ms_error *err) {
-    return ms_fail(err, MS_IO, "the device %s cannot be looked at: %s", device ? device : "auto", why);
+    return ms_fail(err, MS_IO, "the device %s cannot be looked at: %s", device, why);
 }
 
 ms_status jobs_place_find(const char *device, size_t budget_bytes, size_t host_budget_bytes,
                           jobs_place *ret_place, ms_error *err) {
-    const jobs_place asked = {
-        .device = device, .budget_bytes = budget_bytes, .host_budget_bytes = host_budget_bytes};
+    jobs_place asked = {.budget_bytes = budget_bytes, .host_budget_bytes = host_budget_bytes};
     int pair[2], status = 0;
     found f;
+    device = device ? device : "auto";
+    if (snprintf(asked.device, sizeof(asked.device), "%s", device) >= PLACE_DEVICE_BYTES)
+        return ms_fail(err, MS_INVALID_ARGUMENT, "\"%s\" is no device", device);
     if (pipe(pair) != 0)
         return fail_to_look(device, strerror(errno), err);
+    fflush(NULL);
     const pid_t pid = fork();
     if (pid == 0) {
         close(pair[0]);
@@ -115,6 +121,6 @@ ms_status jobs_place_find(const char *device, size_t budget_bytes, size_t host_b
             device, WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "the process that did ended", err);
     if (f.status != MS_OK && err)
         *err = f.err;
-    *ret_place = f.place; /* its texts are ours: that process was a copy of this one */
+    *ret_place = f.place;
     return f.status;
 }

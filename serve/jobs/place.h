@@ -6,9 +6,11 @@
 
 #include "memsafe/status.h"
 
+#define PLACE_DEVICE_BYTES 64
+
 typedef struct jobs_place {
-    const char *device;  /* NULL = the best; borrowed */
-    size_t budget_bytes; /* of the device's memory */
+    char device[PLACE_DEVICE_BYTES]; /* "cpu", "cuda", "cuda:1" */
+    size_t budget_bytes;             /* of the device's memory */
     /* Of a device with memory of its own, else 0: all that it has, and what a run may hold of the host's.
        arch: of a CUDA card that plans know, 86 for sm_86; 0 = it is none. */
     size_t device_bytes, host_budget_bytes;
@@ -16,10 +18,11 @@ typedef struct jobs_place {
 } jobs_place;
 
 /*
- * Looks at the device, which a look at an upload must not do: a card has no room for a second context beside
- * a run's, and the driver takes more addresses than such a worker may have. A process of its own does it,
- * since the server would keep a context to its end. Budgets 0: what is free now less the profile's margin,
- * which workers cannot find out, for their own bounds are all the memory that they see.
+ * Looks at the device (NULL = the best of this machine, which is then named). A look at an upload must not: a
+ * card has no room for a second context beside a run's, and the driver takes more addresses than such a
+ * worker may have. A process of its own does it, since the server would keep a context to its end. Budgets 0:
+ * what is free now less the profile's margin, which workers cannot find out, for their own bounds are all the
+ * memory that they see.
  *
  * Before there are threads. Errors are those of opening the device (MS_UNSUPPORTED, MS_INVALID_ARGUMENT,
  * MS_DEVICE_MEMORY) and MS_IO.

@@ -54,7 +54,7 @@ void jobs_write_order(const jobs *js, ms_buf *b, const char *what, const char *i
     ms_buf_printf(b, ",\"model_name\":");
     ms_buf_json_string(b, model ? model->name : "");
     ms_buf_printf(b, ",\"device\":");
-    ms_buf_json_string(b, where->device ? where->device : "");
+    ms_buf_json_string(b, where->device);
     ms_buf_printf(b, ",\"history\":");
     ms_buf_json_string(b, js->p.history ? js->p.history : "");
     ms_buf_printf(b,

@@ -5,8 +5,8 @@
 
 #include "base/error.h"
 
-/* The processor is what every machine has. */
-ms_status ms_compute_read_name(const char *device, char ret_name[32], int *ret_number, ms_error *err) {
+/* "NAME" or "NAME:N". The processor is what every machine has. */
+static ms_status read_name(const char *device, char name[32], int *ret_number, ms_error *err) {
     if (!device || strcmp(device, "auto") == 0)
         device = "cpu";
     size_t length = strcspn(device, ":");
@@ -18,7 +18,7 @@ ms_status ms_compute_read_name(const char *device, char ret_name[32], int *ret_n
             err, MS_INVALID_ARGUMENT,
             "\"%s\" is no device: it must be auto, cpu, or a back end's name, with :N for its N-th device",
             device);
-    snprintf(ret_name, 32, "%.*s", (int)length, device);
+    snprintf(name, 32, "%.*s", (int)length, device);
     *ret_number = (int)number;
     return MS_OK;
 }
@@ -47,7 +47,7 @@ ms_status ms_compute_open(const ms_compute_params *params, ms_compute *ret_compu
     ms_compute c = {.mem = params->mem};
     char name[32];
     int number = 0;
-    MS_TRY(ms_compute_read_name(params->device, name, &number, err));
+    MS_TRY(read_name(params->device, name, &number, err));
     MS_TRY(ms_pool_create(params->mem, params->threads, &c.pool, err));
     ms_device_params device = {.backend = name,
                                .number = number,

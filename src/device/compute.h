@@ -35,9 +35,6 @@ typedef struct ms_compute_params {
     bool must_compute; /* MS_UNSUPPORTED where the device only knows sizes */
 } ms_compute_params;
 
-/* Of "NAME" or "NAME:N"; NULL or "auto" is the best of this machine. MS_INVALID_ARGUMENT. */
-ms_status ms_compute_read_name(const char *device, char ret_name[32], int *ret_number, ms_error *err);
-
 /* Makes the pool and opens the device. Errors: those of ms_pool_create() and ms_device_open(). */
 ms_status ms_compute_open(const ms_compute_params *params, ms_compute *ret_compute, ms_error *err);
 void ms_compute_close(ms_compute *compute);

@@ -136,7 +136,8 @@ bool ms_probe_get_device_sized(const ms_probe *probe, ms_probe_device *ret_devic
                                    .own_memory = !dev->caps.host_memory,
                                    .bf16 = (dev->caps.activations & 1u << MS_BF16) != 0,
                                    .nominal_bytes = probe->nominal_bytes,
-                                   .free_bytes = probe->free_bytes};
+                                   .free_bytes = probe->free_bytes,
+                                   .arch = dev->caps.arch};
     }
     ms_sized_fill(ret_device, device_bytes, &device, sizeof(device));
     return there;

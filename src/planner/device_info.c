@@ -2,7 +2,7 @@
 #include "memsafe/device.h"
 
 #include "base/sized.h"
-#include "device/compute.h"
+#include "device/device.h"
 #include "system/host.h"
 
 ms_status ms_device_create_sized(const ms_device_options *options, size_t options_bytes,
@@ -12,10 +12,8 @@ ms_status ms_device_create_sized(const ms_device_options *options, size_t option
     MS_NEED(ret_device, err);
     if (options)
         MS_READ_SIZED(&o, options, options_bytes, err);
-    char name[32];
-    ms_device_params params = {
-        .backend = name, .mem = o.mem, .memory_bytes = o.memory_bytes, .isa_limit = MS_ISA_COUNT - 1};
-    MS_TRY(ms_compute_read_name(o.backend, name, &params.number, err));
+    const ms_device_params params = {
+        .backend = o.backend, .mem = o.mem, .memory_bytes = o.memory_bytes, .isa_limit = MS_ISA_COUNT - 1};
     return ms_device_open(&params, ret_device, err);
 }
 
@@ -45,8 +43,6 @@ void ms_device_get_info_sized(const ms_device *device, ms_device_info *ret_info,
     if (device) {
         info.backend = device->backend->name;
         info.description = device->description;
-        info.host_memory = device->caps.host_memory;
-        info.arch = device->caps.arch;
         if (device->caps.host_memory)
             host_sizes(device, &info);
         else

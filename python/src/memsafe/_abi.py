@@ -225,8 +225,6 @@ class ms_device_info(C.Structure):
         ("description", C.c_char_p),
         ("total_bytes", C.c_size_t),
         ("free_bytes", C.c_size_t),
-        ("host_memory", C.c_bool),
-        ("arch", C.c_int),
     ]
 
 
@@ -1037,6 +1035,7 @@ class ms_probe_device(C.Structure):
         ("bf16", C.c_bool),
         ("nominal_bytes", C.c_size_t),
         ("free_bytes", C.c_size_t),
+        ("arch", C.c_int),
     ]
 
 

@@ -220,6 +220,32 @@ static void the_processor_stands_in_for_what_is_refused(void **state) {
     assert_auto(test_file("bad"), "garbage", "cpu", "memsafe-cuda.so: cannot be loaded");
 }
 
+static int count_of(const char *words) {
+    int n = 0;
+    for (const char *at = test_output; (at = strstr(at, words)) != NULL; at++)
+        n++;
+    return n;
+}
+
+/* Commands say it, once; what is wrong with a card is not to be found out by waiting for hours. */
+static void the_command_says_why(void **state) {
+    (void)state;
+    setenv("MEMSAFE_PLUGIN_DIR", MS_FAULTY_CUDA_DIR, 1);
+    setenv("MEMSAFE_FAULT", "wrong_kernel", 1);
+    setenv("XDG_CACHE_HOME", test_file("cache"), 1);
+    assert_int_equal(test_shell(MS_CLI_PATH " plan --shape tiny 2>&1"), 0);
+    if (count_of("the processor does the work: ") != 1 || !strstr(test_output, "\"one operand\""))
+        fail_msg("%s", test_output);
+    assert_int_equal(test_shell(MS_CLI_PATH " plan --shape tiny --device cpu 2>&1"), 0);
+    assert_int_equal(count_of("the processor does the work: "), 0);
+    setenv("MEMSAFE_FAULT", "sound_kernels", 1);
+    assert_int_equal(test_shell(MS_CLI_PATH " plan --shape tiny 2>&1"), 0);
+    assert_int_equal(count_of("the processor does the work: "), 0);
+    unsetenv("MEMSAFE_PLUGIN_DIR");
+    unsetenv("MEMSAFE_FAULT");
+    unsetenv("XDG_CACHE_HOME");
+}
+
 static int clean_up(void **state) {
     (void)state;
     test_dir_remove();
@@ -232,6 +258,7 @@ int main(void) {
         cmocka_unit_test(faults_are_told),
         cmocka_unit_test(nothing_is_loaded_from_the_current_folder),
         cmocka_unit_test(the_processor_stands_in_for_what_is_refused),
+        cmocka_unit_test(the_command_says_why),
     };
     return cmocka_run_group_tests(tests, NULL, clean_up);
 }
