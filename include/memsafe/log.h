@@ -1,8 +1,9 @@
 /*
- * What the library has to tell beside errors: what is lost on the way, a layout that
- * changed under pressure, a history that was set aside, a damaged video, and what FFmpeg's
- * libraries said of memsafe's own work (memsafe/libav_log.h). Errors are not among it:
- * they are returned. Without a callback nothing is told, and nothing is ever printed.
+ * What the library has to tell beside errors: why it is not a card that does the work, what
+ * is lost on the way, a layout that changed under pressure, a history that was set aside, a
+ * damaged video, and what FFmpeg's libraries said of memsafe's own work
+ * (memsafe/libav_log.h). Errors are not among it: they are returned. Without a callback
+ * nothing is told, and nothing is ever printed.
  */
 #ifndef MEMSAFE_LOG_H
 #define MEMSAFE_LOG_H
@@ -23,8 +24,8 @@ typedef enum ms_log_level {
 /* All text is valid during the call. Later versions may have more at its end. */
 typedef struct ms_log_message {
     ms_log_level level;
-    /* Stable, for programs: a note's (ms_run_note: "alpha", ...), "layout",
-       "history", "job", "doubtful-faces", "damaged-video", "libav". */
+    /* Stable, for programs: a note's (ms_run_note: "alpha", ...), "device", "layout",
+       "history", "job", "doubtful-faces", "damaged-video", "self-test", "libav". */
     const char *code;
     const char *text; /* a line without its end and its full stop */
 } ms_log_message;

@@ -55,6 +55,19 @@ model.close()
     assert (out, err, process.returncode) == ("2\n", "", 0)
 
 
+@pytest.mark.parametrize("fault, said", [("wrong_kernel", True), ("sound_kernels", False)])
+def test_why_it_is_not_the_card(fault: str, said: bool, tmp_path: Path) -> None:
+    """One that is refused is not a reason to work for hours without a word."""
+    plugins = need(BUILD / "faulty_plugins" / "cuda" / "memsafe-cuda.so").parent
+    code = """
+import logging
+logging.basicConfig(format="%(name)s: %(message)s")
+memsafe.plan(shape="tiny")
+"""
+    out, err = start(code, MEMSAFE_PLUGIN_DIR=str(plugins), MEMSAFE_FAULT=fault, XDG_CACHE_HOME=str(tmp_path)).communicate(timeout=100)
+    assert out == "" and ("memsafe: the processor does the work: " in err and '"one operand"' in err) == said and bool(err) == said
+
+
 def test_ctrl_c_of_a_file_leaves_nothing(tmp_path: Path) -> None:
     pytest.importorskip("av")
     code = f"""

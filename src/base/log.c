@@ -16,9 +16,21 @@ static _Atomic int most_told =
     NOBODY;
 static _Thread_local bool telling; /* this thread holds the lock and is in the callback */
 
+/* Of the threads that were in the callback, or waited, only this one is there. */
+static void free_after_fork(void) {
+    if (!telling)
+        log_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+}
+
+static void mind_forks(void) {
+    pthread_atfork(NULL, NULL, free_after_fork);
+}
+
 void ms_log_set(ms_log_callback callback, void *arg, ms_log_level most) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     if ((int)most < MS_LOG_WARNING || (int)most > MS_LOG_DETAIL)
         return;
+    pthread_once(&once, mind_forks);
     if (!telling)
         pthread_mutex_lock(&log_lock);
     log_callback = callback;

@@ -1,7 +1,9 @@
 """The native library: found, loaded, called."""
 
+import atexit
 import contextlib
 import ctypes as C
+import logging
 import os
 import re
 import threading
@@ -23,6 +25,21 @@ def library_path() -> Path:
     return Path(named) if named else Path(__file__).resolve().parent / "libmemsafe.so"
 
 
+def _tell(_arg: Any, message: Any) -> None:
+    """Why it is not the card that does the work. What else the library warns of is in what its functions return."""
+    if text(message.contents.code) == "device":
+        logging.getLogger("memsafe").warning("%s", text(message.contents.text))
+
+
+_callback = _abi.ms_log_callback(_tell)  # as long as the library may call it
+
+
+def _listen(found: C.CDLL) -> None:
+    found.ms_log_set(_callback, None, _abi.MS_LOG_WARNING)
+    # Threads of the library may outlive the interpreter.
+    atexit.register(found.ms_log_set, _abi.ms_log_callback(), None, _abi.MS_LOG_WARNING)
+
+
 def _load() -> C.CDLL:
     path = library_path()
     try:
@@ -36,6 +53,7 @@ def _load() -> C.CDLL:
         except AttributeError:
             raise ImportError(f"{path} is older than this package {__version__}: it has no {name}()") from None
         function.restype, function.argtypes = result, arguments
+    _listen(found)
     return found
 
 

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -120,6 +121,46 @@ static void threads_take_turns(void **state) {
     assert_true(l.messages > 0);
 }
 
+static atomic_int is_inside, may_leave;
+
+static void stay(void *arg, const ms_log_message *message) {
+    (void)arg, (void)message;
+    atomic_store(&is_inside, 1);
+    while (!atomic_load(&may_leave))
+        usleep(200);
+}
+
+static void *tell_once(void *arg) {
+    ms_log_tell(MS_LOG_WARNING, "test", "from another thread");
+    return arg;
+}
+
+/* The thread that is in the callback then is not there. */
+static void a_fork_has_a_log(void **state) {
+    (void)state;
+    pthread_t thread;
+    int ended = 0;
+    ms_log_set(stay, NULL, MS_LOG_WARNING);
+    assert_int_equal(pthread_create(&thread, NULL, tell_once, NULL), 0);
+    while (!atomic_load(&is_inside))
+        usleep(200);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        alarm(60);
+        listener l = {0};
+        ms_log_set(listen, &l, MS_LOG_WARNING);
+        ms_log_tell(MS_LOG_WARNING, "test", "from a fork");
+        _exit(l.messages == 1 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &ended, 0), pid);
+    atomic_store(&may_leave, 1);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    ms_log_set(NULL, NULL, MS_LOG_WARNING);
+    assert_true(WIFEXITED(ended));
+    assert_int_equal(WEXITSTATUS(ended), 0);
+}
+
 /* A warning that a caller without a report had no way to see. */
 static void what_is_wrong_with_the_history_is_told(void **state) {
     (void)state;
@@ -149,6 +190,7 @@ int main(void) {
         cmocka_unit_test(levels_are_kept),
         cmocka_unit_test(a_callback_may_end_it),
         cmocka_unit_test(threads_take_turns),
+        cmocka_unit_test(a_fork_has_a_log),
         cmocka_unit_test(what_is_wrong_with_the_history_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
