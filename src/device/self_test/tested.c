@@ -87,7 +87,7 @@ ms_status ms_self_test_once(ms_device *dev, ms_error *err) {
     if (has_file && is_noted(path, line))
         return MS_OK;
     MS_TRY(ms_self_test(dev, 1, NULL, NULL, err));
-    if (has_file)
+    if (has_file && !dev->own_arithmetic[0]) /* which it would not be, if it were not tried */
         note(path, line);
     return MS_OK;
 }
