@@ -164,6 +164,37 @@ static void a_card_is_known_by_itself_and_its_driver(void **state) {
     close_card(&t);
 }
 
+/* With fewer addresses memory is still mapped, and where there are next to none blocks are the driver's. Of a
+   card of 256 MiB three times 512, 256 and 128 are asked for. */
+static void addresses_may_be_few(void **state) {
+    (void)state;
+    static const struct {
+        const char *mib;
+        bool mapped;
+        size_t most; /* MiB, of a block */
+    } cases[] = {{"1536", true, 200}, {"1535", true, 200}, {"767", true, 120}, {"383", false, 200}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        setenv("MEMSAFE_SIMT_ADDRESSES", cases[i].mib, 1);
+        bench t = open_one("256M");
+        assert_int_equal(t.dev->caps.granularity == 512, cases[i].mapped);
+        void *weights = t.b->alloc(t.dev, MS_LEDGER_WEIGHTS, cases[i].most * MIB);
+        if (!weights)
+            fail_msg("no %zu MiB with %s MiB of addresses", cases[i].most, cases[i].mib);
+        t.b->free(t.dev, weights);
+        void *small = t.b->alloc(t.dev, MS_LEDGER_WEIGHTS, 1000),
+             *rest = t.b->alloc(t.dev, MS_LEDGER_GENERAL, 90 * MIB);
+        weights = t.b->alloc(t.dev, MS_LEDGER_WEIGHTS, 90 * MIB);
+        assert_true(small && rest && weights);
+        if (cases[i].most == 120)
+            assert_null(t.b->alloc(t.dev, MS_LEDGER_GENERAL, 129 * MIB));
+        t.b->free(t.dev, weights);
+        t.b->free(t.dev, rest);
+        t.b->free(t.dev, small);
+        close_card(&t);
+    }
+    unsetenv("MEMSAFE_SIMT_ADDRESSES");
+}
+
 /* A context that the process has already is others' too, and one of a program that may have other uses for
    the card may become theirs: its limits stay as they are. */
 static void a_shared_context_keeps_its_limits(void **state) {
@@ -194,6 +225,7 @@ int main(void) {
         cmocka_unit_test(a_thread_may_begin_with_anything),
         cmocka_unit_test(a_card_is_known_by_itself_and_its_driver),
         cmocka_unit_test(a_shared_context_keeps_its_limits),
+        cmocka_unit_test(addresses_may_be_few),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

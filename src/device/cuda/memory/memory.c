@@ -5,17 +5,38 @@
 #include "device/cuda/memory/watch.h"
 
 #define SMALL_BYTES ((size_t)256 << 10)
+#define MOST_SMALL_BYTES ((size_t)1 << 30)   /* of addresses for all of them */
 #define MALLOC_GRANULARITY ((size_t)2 << 20) /* of cudaMalloc() */
+
+/* ---- addresses ---- */
+
+static size_t begin_of(const cuda_memory *m, int region) {
+    return region == CUDA_REGION_SMALL
+               ? 0
+               : m->small_bytes + (size_t)(region - CUDA_REGION_WEIGHTS) * m->region_bytes;
+}
+
+static size_t end_of(const cuda_memory *m, int region) {
+    return begin_of(m, region) + (region == CUDA_REGION_SMALL ? m->small_bytes : m->region_bytes);
+}
+
+/* Twice the card, so that there is room for a block where smaller ones lie between. Some systems give a process
+   fewer addresses (Windows' subsystem, limits of a batch system): half the card then, and what is larger than
+   that is refused like what does not fit. */
+static bool reserve(cuda_memory *m, int device, size_t total_bytes) {
+    for (int halves = 4; halves > 0; halves /= 2) {
+        m->region_bytes = ms_align_up(total_bytes / 2, MALLOC_GRANULARITY) * (size_t)halves;
+        m->small_bytes = m->region_bytes < MOST_SMALL_BYTES ? m->region_bytes : MOST_SMALL_BYTES;
+        if (cuda_vmm_open(&m->vmm, device, end_of(m, CUDA_REGIONS - 1)))
+            return true;
+    }
+    m->region_bytes = total_bytes;
+    return false;
+}
 
 void cuda_memory_open(cuda_memory *m, int device, size_t total_bytes, ms_mem *mem, ms_mem *host_mem) {
     *m = (cuda_memory){.mem = mem, .host_mem = host_mem};
-    /* Twice, so that there is room for a block where smaller ones lie between. Some systems give a process
-       fewer addresses; those of all the card do. */
-    const size_t total = ms_align_up(total_bytes, MALLOC_GRANULARITY);
-    for (int times = 2; times > 0 && !m->mapped; times--) {
-        m->region_bytes = (size_t)times * total;
-        m->mapped = cuda_vmm_open(&m->vmm, device, CUDA_REGIONS * m->region_bytes);
-    }
+    m->mapped = reserve(m, device, total_bytes);
 }
 
 void cuda_memory_close(cuda_memory *m) {
@@ -74,15 +95,14 @@ static void own_granules(const cuda_memory *m, const cuda_block *before, const c
 
 /* First fit. before: NULL = the region's first. */
 static bool place(cuda_memory *m, int region, cuda_block *b, cuda_block **ret_before) {
-    const size_t begin = (size_t)region * m->region_bytes;
     cuda_block *before = NULL, *next = m->first[region];
-    size_t offset = begin;
+    size_t offset = begin_of(m, region);
     while (next && next->offset - offset < b->room) {
         offset = next->offset + next->room;
         before = next;
         next = next->next;
     }
-    if (b->room > begin + m->region_bytes - offset)
+    if (b->room > end_of(m, region) - offset)
         return false;
     b->offset = offset;
     b->next = next;

@@ -34,8 +34,8 @@ typedef struct cuda_memory {
     ms_mem *mem;      /* what blocks are charged to; NULL = nothing */
     ms_mem *host_mem; /* for the list of them */
     cuda_vmm vmm;
-    bool mapped;         /* there is vmm */
-    size_t region_bytes; /* of addresses */
+    bool mapped;                      /* there is vmm */
+    size_t small_bytes, region_bytes; /* of addresses: for small blocks, for each of the other regions */
     cuda_block *first[CUDA_REGIONS];
     size_t block_bytes, mapped_bytes, charged_beside_bytes;
 } cuda_memory;

@@ -291,6 +291,11 @@ cudaError_t cudaFreeHost(void *pointer) {
 
 /* ---- the driver's ---- */
 
+static size_t most_addresses(void) {
+    const char *mib = getenv("MEMSAFE_SIMT_ADDRESSES");
+    return mib ? (size_t)strtoull(mib, NULL, 10) << 20 : SIZE_MAX;
+}
+
 static CUresult reserve(CUdeviceptr *pointer, size_t size, size_t alignment, CUdeviceptr address,
                         unsigned long long flags) {
     (void)alignment;
@@ -300,7 +305,7 @@ static CUresult reserve(CUdeviceptr *pointer, size_t size, size_t alignment, CUd
     CUresult result = CUDA_ERROR_INVALID_VALUE;
     if (size == 0 || size % CARD_GRANULE) {
         result = CUDA_ERROR_INVALID_VALUE;
-    } else if (size > m->malloc_from - m->reserved_to) {
+    } else if (size > m->malloc_from - m->reserved_to || size > most_addresses()) {
         result = CUDA_ERROR_OUT_OF_MEMORY;
     } else {
         *pointer = (CUdeviceptr)(uintptr_t)m->base + m->reserved_to;

@@ -14,6 +14,7 @@
  *                                    no card; "old": the driver is too old
  *   MEMSAFE_SIMT_PROCESSORS=132      how many multiprocessors it says it has; the sizes of tiles go by it
  *   MEMSAFE_SIMT_VMM=0               the driver does not map memory to reserved addresses
+ *   MEMSAFE_SIMT_ADDRESSES=MIB       and reserves no more addresses than that at once
  *   MEMSAFE_SIMT_SKIP=1              work is given and looked at as ever, nothing is computed or written:
  *                                    what comes back is zeros. A run comes to its end in no time
  *   MEMSAFE_SIMT_UUID=TEXT           which card it is, up to 16 letters; then it is one that the self-test is
