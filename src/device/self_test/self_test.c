@@ -130,7 +130,7 @@ static ms_status refuse(const self_test *s, ms_error *err) {
         s->dev->description, r->family, ms_dtype_name(r->dtype), r->error, r->allowed);
 }
 
-/* What was begun elsewhere then does not go on here, and the other way round; all else is as on any device. */
+/* What was begun elsewhere then does not go on here, and the other way round. All else is as on any other. */
 static bool is_own_class(const self_test *s) {
     const char *bits = getenv("MEMSAFE_DEVICE_BITS");
     if (s->is_wrong || !bits || strcmp(bits, "own") != 0)

@@ -20,9 +20,9 @@ static size_t end_of(const cuda_memory *m, int region) {
     return begin_of(m, region) + (region == CUDA_REGION_SMALL ? m->small_bytes : m->region_bytes);
 }
 
-/* Twice the card, so that there is room for a block where smaller ones lie between. Some systems give a process
-   fewer addresses (Windows' subsystem, limits of a batch system): half the card then, and what is larger than
-   that is refused like what does not fit. */
+/* Twice the card, so that there is room for a block where smaller ones lie between. Some systems give a
+   process fewer addresses (Windows' subsystem, limits of a batch system): half the card at the least, and
+   what is larger is refused like what does not fit. */
 static bool reserve(cuda_memory *m, int device, size_t total_bytes) {
     for (int halves = 4; halves > 0; halves /= 2) {
         m->region_bytes = ms_align_up(total_bytes / 2, MALLOC_GRANULARITY) * (size_t)halves;
