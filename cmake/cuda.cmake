@@ -25,8 +25,8 @@ if(MEMSAFE_CUDA STREQUAL "on" OR (MEMSAFE_CUDA STREQUAL "auto" AND NOT MEMSAFE_S
     elseif(MEMSAFE_CUDA_INCLUDE AND MEMSAFE_CUDART)
       set(MEMSAFE_NVCC ${MEMSAFE_NVCC_PATH})
       # Later cards then translate PTX at their first opening. That of 90a is for Hopper alone.
-      if(cuda_release VERSION_LESS 12.8)
-        list(REMOVE_ITEM MEMSAFE_CUDA_ARCHS 100 120)
+      if(cuda_release VERSION_LESS 12.8 AND MEMSAFE_CUDA_ARCHS MATCHES "1[0-9]0")
+        list(REMOVE_ITEM MEMSAFE_CUDA_ARCHS 90 100 120)
         list(APPEND MEMSAFE_CUDA_ARCHS 90)
         message(STATUS "CUDA ${cuda_release} knows no Blackwell (12.8 does): no machine code for sm_100 and sm_120")
       endif()

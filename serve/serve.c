@@ -143,32 +143,46 @@ static void ask_smallest(smallest *s, jobs *js) {
     jobs_ask(js, &s->look);
 }
 
-/* Of a model that cannot be planned the first job will tell. */
-static void tell_smallest(const serve_params *p, smallest *s) {
-    ms_json_doc *doc = NULL;
+static void tell_too_small(const serve_params *p, const jobs_place *place, const ms_json *plan) {
     char budget[MS_SIZE_TEXT_BYTES], text[320];
+    const size_t host_bytes = (size_t)ms_json_get_integer(plan, "host_peak_bytes", 0);
+    const bool of_host = host_bytes > place->host_budget_bytes;
+    const size_t needs_bytes = of_host ? host_bytes : (size_t)ms_json_get_integer(plan, "least_bytes", 0);
+    snprintf(text, sizeof(text),
+             "a budget of %s%s is too small for any job: with the model %.60s a picture with a face of 64 px "
+             "needs %s%llu MiB",
+             ms_size_format_budget(budget, of_host ? place->host_budget_bytes : place->budget_bytes),
+             of_host ? " of the host's memory" : "", p->models[0].name, of_host ? "" : "at least ",
+             (unsigned long long)ms_size_whole_mib(needs_bytes));
+    p->warned(p->arg, "budget-too-small", text);
+}
+
+/* Of a model that cannot be planned the first job will tell. */
+static void tell_smallest(const serve_params *p, const jobs_place *place, smallest *s) {
+    ms_json_doc *doc = NULL;
     if (s->told || !atomic_load(&s->answered))
         return;
     s->told = true;
     if (s->look.err.code != MS_OK ||
         ms_json_parse(NULL, s->look.plan, strlen(s->look.plan), &doc, NULL) != MS_OK)
         return;
-    const ms_json *plan = ms_json_root(doc);
-    snprintf(text, sizeof(text),
-             "a budget of %s is too small for any job: with the model %.60s a picture with a face of 64 px "
-             "needs at "
-             "least %lld MiB",
-             ms_size_format_budget(budget, p->budget_bytes), p->models[0].name,
-             (long long)(ms_json_get_integer(plan, "least_bytes", 0) >> 20));
-    if (!ms_json_get_flag(plan, "fits"))
-        p->warned(p->arg, "budget-too-small", text);
+    if (!ms_json_get_flag(ms_json_root(doc), "fits"))
+        tell_too_small(p, place, ms_json_root(doc));
     ms_json_doc_destroy(&doc);
 }
 
 static ms_status serve_in(const serve_params *p, const folder *f, ms_error *err) {
     jobs_place place;
-    smallest small = {.told = !p->budget_bytes};
-    MS_TRY(jobs_place_find(p->device, p->budget_bytes, p->host_budget_bytes, &place, err));
+    smallest small = {.told = !p->budget_bytes && !p->host_budget_bytes};
+    const jobs_place_params where = {.device = p->device,
+                                     .budget_bytes = p->budget_bytes,
+                                     .host_budget_bytes = p->host_budget_bytes,
+                                     .ended = p->ended,
+                                     .arg = p->arg,
+                                     .lock = f->lock};
+    ms_status status = jobs_place_find(&where, &place, err);
+    if (status != MS_OK)
+        return status == MS_CANCELLED ? MS_OK : status; /* it ends as it was told to */
     /* /proc/PID/mem and environ are closed to the user's other programs */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     const jobs_params about_jobs = {.folder = f->fd,
@@ -196,15 +210,15 @@ static ms_status serve_in(const serve_params *p, const folder *f, ms_error *err)
                                     .n_allow = p->n_allow,
                                     .max_upload_bytes = p->max_upload_bytes,
                                     .jobs = js};
-    ms_status status = http_start(&about_http, &h, err);
+    status = http_start(&about_http, &h, err);
     if (status == MS_OK) {
         const struct timespec look = {.tv_nsec = LOOK_NS};
         p->listening(p->arg, http_address(h));
-        if (p->budget_bytes)
+        if (!small.told)
             ask_smallest(&small, js);
         while (!p->ended(p->arg)) {
             nanosleep(&look, NULL);
-            tell_smallest(p, &small);
+            tell_smallest(p, &place, &small);
         }
         http_quiet(h);
     }

@@ -55,7 +55,7 @@ static void set_up_cuda(void) {
     setenv("MEMSAFE_CUDA_LIMITS", "least", 0);
 }
 
-/* Why it is not the card that does the work. What else the library warns of is in what commands report. */
+/* Why it is not the card that does the work. Commands report the rest themselves, or do without. */
 static void tell_of_device(void *arg, const ms_log_message *m) {
     static bool told; /* of as many as are opened; the log calls one at a time */
     (void)arg;

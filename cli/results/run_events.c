@@ -32,6 +32,9 @@ void cli_run_plan_event(const ms_run_params *p, const ms_run_report *r) {
     else
         ms_buf_printf(&b, "null");
     ms_buf_printf(&b, ", \"planned_bytes\": %zu, \"budget_bytes\": %zu", r->planned_bytes, r->budget_bytes);
+    if (r->host_budget_bytes)
+        ms_buf_printf(&b, ", \"host_planned_bytes\": %zu, \"host_budget_bytes\": %zu", r->host_planned_bytes,
+                      r->host_budget_bytes);
     put_text(&b, "model", r->model);
     put_text(&b, "tier", r->tier);
     put_text(&b, "precision", r->precision);

@@ -63,14 +63,25 @@ static bool say_found(const ms_run_params *p, const ms_run_report *r) {
     return true;
 }
 
-void cli_run_say_need(const char *work, const ms_run_report *r) {
-    char time[MS_DURATION_TEXT_BYTES], memory[MS_SIZE_TEXT_BYTES];
-    ms_size_format(memory, r->planned_bytes);
-    if (r->planned_left_s > 0)
-        cli_say("  %s will take about %s and at most %s of memory\n", work,
-                ms_duration_format(time, r->planned_left_s), memory);
+static const char *memory_text(const ms_run_report *r, char *text, size_t size) {
+    char planned[MS_SIZE_TEXT_BYTES], host[MS_SIZE_TEXT_BYTES];
+    ms_size_format(planned, r->planned_bytes);
+    if (r->host_budget_bytes)
+        snprintf(text, size, "%s of the device's and %s of the host's memory", planned,
+                 ms_size_format(host, r->host_planned_bytes));
     else
-        cli_say("  %s will take at most %s of memory; how long is not known\n", work, memory);
+        snprintf(text, size, "%s of memory", planned);
+    return text;
+}
+
+void cli_run_say_need(const char *work, const ms_run_report *r) {
+    char time[MS_DURATION_TEXT_BYTES], memory[2 * MS_SIZE_TEXT_BYTES + 48];
+    memory_text(r, memory, sizeof(memory));
+    if (r->planned_left_s > 0)
+        cli_say("  %s will take about %s and at most %s\n", work, ms_duration_format(time, r->planned_left_s),
+                memory);
+    else
+        cli_say("  %s will take at most %s; how long is not known\n", work, memory);
 }
 
 void cli_run_say_plan(const ms_run_params *p, const ms_run_report *r) {

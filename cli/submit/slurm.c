@@ -220,7 +220,7 @@ ms_status cli_slurm_cancel(const cli_slurm_jobs *jobs, ms_error *err) {
     if (got.missing)
         status = fail_missing("scancel", err);
     else if (status == MS_OK && got.code == -1)
-        status = ms_fail(err, MS_IO, "scancel did not end within %d s", LOOK_S);
+        status = ms_fail(err, MS_IO, "scancel was killed, or did not end within %d s", LOOK_S);
     else if (status == MS_OK && got.code != 0 && got.errors.length > 0 &&
              !strstr(got.errors.data, "already completing or completed") &&
              !strstr(got.errors.data, "Invalid job id"))

@@ -2,6 +2,7 @@
 #ifndef SERVE_PLACE_H
 #define SERVE_PLACE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "memsafe/status.h"
@@ -17,6 +18,14 @@ typedef struct jobs_place {
     int arch;
 } jobs_place;
 
+typedef struct jobs_place_params {
+    const char *device;
+    size_t budget_bytes, host_budget_bytes;
+    bool (*ended)(void *arg); /* asked five times a second; MS_CANCELLED */
+    void *arg;
+    int lock; /* a descriptor that the process which looks closes: it must not outlive this one with it */
+} jobs_place_params;
+
 /*
  * Looks at the device (NULL = the best of this machine, which is then named). A look at an upload must not: a
  * card has no room for a second context beside a run's, and the driver takes more addresses than such a
@@ -25,9 +34,8 @@ typedef struct jobs_place {
  * memory that they see.
  *
  * Before there are threads. Errors are those of opening the device (MS_UNSUPPORTED, MS_INVALID_ARGUMENT,
- * MS_DEVICE_MEMORY) and MS_IO.
+ * MS_DEVICE_MEMORY), MS_IO and MS_CANCELLED.
  */
-ms_status jobs_place_find(const char *device, size_t budget_bytes, size_t host_budget_bytes,
-                          jobs_place *ret_place, ms_error *err);
+ms_status jobs_place_find(const jobs_place_params *params, jobs_place *ret_place, ms_error *err);
 
 #endif

@@ -164,9 +164,8 @@ static void bury(jobs *js, job *j, const ms_error *err) {
     if (j->cancelling) {
         jobs_end(js, j, JOB_CANCELLED);
     } else if (j->deaths >= MOST_DEATHS) {
-        snprintf(text, sizeof(text), "the %s twice at the same place, after frame %" PRId64 ": %s",
-                 lost ? "device was lost" : "worker died", j->progress.frames_done,
-                 said ? err->message : how);
+        snprintf(text, sizeof(text), "the worker %s twice at the same place, after frame %" PRId64 ": %s",
+                 lost ? "ended" : "died", j->progress.frames_done, said ? err->message : how);
         fail(js, j, lost ? jobs_error_code(err->code) : "worker-died", text, 0);
     } else {
         j->state = JOB_QUEUED;

@@ -296,10 +296,10 @@ static int refuse_where(scmp_filter_ctx filter, const condition *conditions, siz
 
 #define ALL(list) list, sizeof(list) / sizeof(list[0])
 
-static int add_rules(scmp_filter_ctx filter, bool driver_socket) {
+static int add_rules(scmp_filter_ctx filter, bool driver) {
     int code = refuse_all(filter, ALL(refused));
     if (code == 0)
-        code = driver_socket ? refuse_where(filter, ALL(other_sockets)) : refuse_all(filter, ALL(of_sockets));
+        code = driver ? refuse_where(filter, ALL(other_sockets)) : refuse_all(filter, ALL(of_sockets));
     if (code == 0)
         code = refuse_where(filter, ALL(refused_where));
     if (code != 0)
@@ -339,14 +339,15 @@ static void drop_rights(void) {
 
 ms_status sandbox_enter(const sandbox_limits *limits, ms_error *err) {
     MS_TRY(set_limits(limits, err));
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* nobody of the same user looks into it either */
+    /* Nobody of the same user looks into it either. What it has in /proc is root's then. */
+    prctl(PR_SET_DUMPABLE, limits->driver ? 1 : 0, 0, 0, 0);
     drop_rights();
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return ms_fail(err, MS_UNSUPPORTED, "the kernel cannot give up privileges: %s", strerror(errno));
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     if (!filter)
         return ms_fail(err, MS_HOST_MEMORY, "out of memory for the filter of system calls");
-    int code = add_rules(filter, limits->driver_socket);
+    int code = add_rules(filter, limits->driver);
     if (code == 0)
         code = seccomp_load(filter);
     seccomp_release(filter);

@@ -12,9 +12,10 @@
 
 typedef struct sandbox_limits {
     size_t cpu_s, address_bytes, file_bytes; /* 0 = as they are */
-    /* NVIDIA's driver opens no card unless it can listen at a local socket of its own, where processes that
-       share memory meet. Here nobody who comes to it is let in. */
-    bool driver_socket;
+    /* What NVIDIA's driver opens no card without: a local socket that it listens at, where nobody who comes
+       is let in, and names of its threads, which a process may write only where others of its user may look
+       into it. Whom Landlock holds may not even so. */
+    bool driver;
 } sandbox_limits;
 
 /*

@@ -148,6 +148,12 @@ static ms_status plan_beside(const worker_job *j, const numbers *n, ms_plan_repo
     const size_t budget_bytes = (size_t)j->budget_bytes, host_bytes = (size_t)j->host_budget_bytes;
     ms_status status = is_apart(j) ? plan(j, n, budget_bytes, with(host_bytes, &b), ret_report, err)
                                    : plan(j, n, with(budget_bytes, &b), 0, ret_report, err);
+    /* Of what does not fit the plan is the one with the least of the device's memory, which takes more of the
+       host's than others. */
+    ms_plan_report most = {0};
+    if (status == MS_BUDGET && ret_report->host_bytes > host_bytes &&
+        plan(j, n, budget_bytes, 0, &most, NULL) == MS_OK && most.host_bytes < ret_report->host_bytes)
+        *ret_report = most;
     correct(is_apart(j) ? &ret_report->host_bytes : &ret_report->peak_bytes, &b);
     ret_report->budget_bytes = budget_bytes;
     return status;
@@ -390,8 +396,8 @@ static ms_status fail_apart(const worker_job *j, const ms_plan_report *r, size_t
         return say_too_small(j, least_bytes, ret_needs_bytes, err);
     char budget[MS_SIZE_TEXT_BYTES];
     return ms_fail(err, MS_BUDGET,
-                   "a budget of %s of the host's memory is too small: this job needs at least %zu MiB beside "
-                   "the device",
+                   "a budget of %s of the host's memory is too small: this job needs %zu MiB beside the "
+                   "device",
                    ms_size_format_budget(budget, (uint64_t)j->host_budget_bytes),
                    (size_t)ms_size_whole_mib(r->host_bytes));
 }

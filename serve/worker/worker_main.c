@@ -30,7 +30,7 @@
 static const sandbox_limits look_limits = {
     .cpu_s = 30, .address_bytes = LOOK_ADDRESS_BYTES, .file_bytes = (size_t)256 << 20};
 static const sandbox_limits run_limits = {.file_bytes = (size_t)64 << 30};
-static const sandbox_limits device_limits = {.file_bytes = (size_t)64 << 30, .driver_socket = true};
+static const sandbox_limits device_limits = {.file_bytes = (size_t)64 << 30, .driver = true};
 
 static const sandbox_limits *limits_of(const char *kind) {
     return strcmp(kind, WORKER_LOOK) == 0     ? &look_limits

@@ -240,7 +240,7 @@ static void how_close_is(const page *g, const char *who, size_t peak_bytes, size
 static void how_close(const page *g) {
     const ms_run_report *r = g->r;
     ms_buf_printf(g->out, "<section><h2>How close to the budget?</h2>");
-    if (r->host_budget_bytes && r->device_peak_bytes) /* several devices do not tell theirs */
+    if (r->host_budget_bytes)
         how_close_is(g, "device", r->device_peak_bytes, r->budget_bytes, r->planned_bytes);
     how_close_is(g, "process", r->peak_resident_bytes, ms_report_process_budget(r),
                  ms_report_process_plan(r));

@@ -184,7 +184,7 @@ static void ctrl_c_cancels_all_of_it(void **state) {
     setenv("HOLD", "1", 1);
     setenv("FATAL", "1", 1);
     code = test_shell(MS_CLI_PATH " submit slurm " JOB "fatal.mkv" INTERRUPTED);
-    if (code != 10 || !strstr(test_output, "cancelled, but Slurm's jobs may go on: scancel did not end"))
+    if (code != 10 || !strstr(test_output, "cancelled, but Slurm's jobs may go on: scancel was killed"))
         fail_msg("%d: %s", code, test_output);
 }
 

@@ -1,10 +1,12 @@
 """The server on a device with memory of its own, the emulated card, whose kernels compute nothing here: test_card.py BUILD SOURCE."""
 
 import contextlib
-import shutil
+import os
+import re
+import signal
 import subprocess
 import tempfile
-import unittest
+import time
 
 from cases import BUILD, QUICK, Base, main
 from server import Server
@@ -95,7 +97,54 @@ class Card(Base):
         with self.other_server("--device", "simt", MEMSAFE_SIMT_LOSE_AFTER="500") as server:
             job = server.wait(server.submit(self.clip.fields(**QUICK))[1]["id"])
             self.assertEqual((job["state"], job["error"]["code"]), ("failed", "device-lost"), job)
-            self.assertIn("the device was lost twice at the same place", job["error"]["detail"])
+            self.assertIn("the worker ended twice at the same place, after frame 0: ", job["error"]["detail"])
+
+    def test_lesser_budget(self):
+        """Where the memory is the same the lesser of the two holds, and the look knows."""
+        with self.other_server("--device", "cpu", "-b", "1G", "--host-budget", "600M") as server:
+            self.assertEqual(server.json("GET", "/v1/server")[1]["budget_bytes"], 600 * MIB)
+            job = server.wait(server.submit(self.clip.fields(**QUICK))[1]["id"])
+            self.assertEqual((job["state"], job["plan"]["budget_bytes"]), ("done", 600 * MIB))
+            self.assertNotIn("host_budget_bytes", job["plan"])
+
+    def test_named_is_enough(self):
+        """What a refusal names is what works."""
+        for budget, other in (("-b", ()), ("--host-budget", ("-b", "2G"))):
+            with self.other_server("--device", "simt", budget, "60M", *other) as server:
+                detail = server.submit(self.clip.fields(**QUICK))[1]["detail"]
+            needs = re.search(r"needs (?:at least )?(\d+) MiB", detail).group(1)
+            with self.other_server("--device", "simt", budget, f"{needs}M", *other) as server:
+                job = server.wait(server.submit(self.clip.fields(**QUICK))[1]["id"])
+                self.assertEqual(job["state"], "done", (detail, job))
+
+    def warned(self, *arguments):
+        with self.other_server("--device", "simt", *arguments) as server:
+            end = time.monotonic() + 30
+            while time.monotonic() < end and not server.said():
+                time.sleep(0.1)
+            return server.said()
+
+    def test_too_small_for_any(self):
+        """Said when it starts, and of the memory that is too small."""
+        self.assertIn("a budget of 40 MiB of the host's memory is too small for any job", self.warned("--host-budget", "40M"))
+        self.assertIn("a budget of 100 MiB is too small for any job", self.warned("-b", "100M"))
+
+    def test_stopped_while_it_looks(self):
+        """A device may take minutes to open. Nothing is left that has the folder."""
+        data = os.path.join(self.folder, "slow")
+        slow = {"MEMSAFE_PLUGIN_DIR": os.path.join(BUILD, "faulty_plugins", "faulty"), "MEMSAFE_FAULT": "opens_slowly"}
+        command = [os.path.join(BUILD, "memsafe"), "serve", "--demo", "--listen", "127.0.0.1:0", "--data", data, "--device", "faulty"]
+        for how, code in ((signal.SIGTERM, 0), (signal.SIGKILL, -9)):
+            process = subprocess.Popen(command, env=dict(os.environ, **slow), stderr=subprocess.DEVNULL)
+            end = time.monotonic() + 30
+            while time.monotonic() < end and not os.path.exists(os.path.join(data, "lock")):
+                time.sleep(0.05)
+            time.sleep(0.5)
+            process.send_signal(how)
+            self.assertEqual(process.wait(10), code)
+        server = Server(BUILD, data, "--demo", "-b", "1G", "--device", "cpu")
+        self.assertEqual(server.stop(), 0)
+        server.log.close()
 
     def test_no_such_device(self):
         """Said at once, not of the first job."""

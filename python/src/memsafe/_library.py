@@ -26,7 +26,7 @@ def library_path() -> Path:
 
 
 def _tell(_arg: Any, message: Any) -> None:
-    """Why it is not the card that does the work. What else the library warns of is in what its functions return."""
+    """Why it is not the card that does the work. What else the library warns of is in what its functions return, or of no account."""
     if text(message.contents.code) == "device":
         logging.getLogger("memsafe").warning("%s", text(message.contents.text))
 

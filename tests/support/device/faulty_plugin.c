@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <unistd.h>
 
 #include "device/backend_check.h"
 #include "device/backends.h"
@@ -42,6 +43,8 @@ static ms_status do_nothing(ms_queue *queue, const ms_unary_args *args) {
 static ms_status open_faulty(const ms_device_params *params, ms_device **ret_dev, ms_error *err) {
     if (fault_is("opens_nothing"))
         return MS_OK;
+    if (fault_is("opens_slowly"))
+        sleep(600);
     ms_status status = base->open(params, ret_dev, err);
     if (status != MS_OK)
         return status;
