@@ -251,11 +251,12 @@ static ms_status set_limits(const sandbox_limits *l, ms_error *err) {
         size_t most;
         bool wanted;
         size_t over;
-    } all[] = {{RLIMIT_CORE, 0, true, 0},
-               {RLIMIT_NOFILE, 256, true, 0},
-               {RLIMIT_CPU, l->cpu_s, l->cpu_s > 0, 1}, /* SIGXCPU says why, SIGKILL would not */
-               {RLIMIT_AS, l->address_bytes, l->address_bytes > 0, 0},
-               {RLIMIT_FSIZE, l->file_bytes, l->file_bytes > 0, 0}};
+    } all[] = {
+        {RLIMIT_CORE, 0, true, 0},
+        {RLIMIT_NOFILE, l->driver ? 1024 : 256, true, 0}, /* the driver has a dozen for each card there is */
+        {RLIMIT_CPU, l->cpu_s, l->cpu_s > 0, 1},          /* SIGXCPU says why, SIGKILL would not */
+        {RLIMIT_AS, l->address_bytes, l->address_bytes > 0, 0},
+        {RLIMIT_FSIZE, l->file_bytes, l->file_bytes > 0, 0}};
     signal(SIGXFSZ, SIG_IGN); /* a file that would be too large is an error to write, not a death */
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         if (all[i].wanted && limit(all[i].what, all[i].most, all[i].over) != 0)
