@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "memsafe/plan.h"
 #include "memsafe/probe.h"
+#include "system/host.h"
 
 #define LOOK_MS 200
 
@@ -47,7 +48,9 @@ static ms_status look(jobs_place *p, ms_error *err) {
     ms_probe *probe = NULL;
     ms_probe_device d;
     const ms_probe_params params = {.device = p->device, .must_compute = true};
+    const size_t before = ms_host_resident_bytes();
     MS_TRY(ms_probe_create(&params, &probe, err));
+    const size_t after = ms_host_resident_bytes();
     ms_probe_get_device(probe, &d);
     if (strcmp(p->device, "auto") == 0)
         snprintf(p->device, sizeof(p->device), "%s", d.backend);
@@ -59,6 +62,7 @@ static ms_status look(jobs_place *p, ms_error *err) {
         return p->budget_bytes ? MS_OK : free_budget(p->device, 0, &p->budget_bytes, err);
     }
     p->device_bytes = d.nominal_bytes;
+    p->host_own_bytes = after > before ? after - before : 0;
     p->arch = d.arch && is_known(d.arch, d.nominal_bytes) ? d.arch : 0;
     if (!p->host_budget_bytes)
         MS_TRY(free_budget("cpu", 0, &p->host_budget_bytes, err));

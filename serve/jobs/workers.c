@@ -57,11 +57,12 @@ void jobs_write_order(const jobs *js, ms_buf *b, const char *what, const char *i
     ms_buf_json_string(b, where->device);
     ms_buf_printf(b, ",\"history\":");
     ms_buf_json_string(b, js->p.history ? js->p.history : "");
-    ms_buf_printf(b,
-                  ",\"audio\":%s,\"track\":%s,\"budget\":%zu,\"host_budget\":%zu,\"device_bytes\":%zu,"
-                  "\"arch\":%d,\"options\":",
-                  has_audio ? "true" : "false", has_track ? "true" : "false", where->budget_bytes,
-                  where->host_budget_bytes, where->device_bytes, where->arch);
+    ms_buf_printf(
+        b,
+        ",\"audio\":%s,\"track\":%s,\"budget\":%zu,\"host_budget\":%zu,\"host_own\":%zu,\"device_bytes\":%zu,"
+        "\"arch\":%d,\"options\":",
+        has_audio ? "true" : "false", has_track ? "true" : "false", where->budget_bytes,
+        where->host_budget_bytes, where->host_own_bytes, where->device_bytes, where->arch);
     job_options_write(b, o);
 }
 

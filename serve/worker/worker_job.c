@@ -23,6 +23,7 @@ ms_status worker_job_read(const ms_json *line, worker_job *j, ms_error *err) {
                       .has_track = ms_json_get_flag(line, "track"),
                       .budget_bytes = ms_json_get_integer(line, "budget", 0),
                       .host_budget_bytes = ms_json_get_integer(line, "host_budget", 0),
+                      .host_own_bytes = ms_json_get_integer(line, "host_own", 0),
                       .device_bytes = ms_json_get_integer(line, "device_bytes", 0),
                       .arch = (int)ms_json_get_integer(line, "arch", 0)};
     job_options_init(&j->options);

@@ -35,7 +35,7 @@ typedef struct worker_job {
     job_options options;
     bool has_audio, has_track;
     /* of the device's memory; the rest is 0 but of a device with memory of its own (place.h) */
-    int64_t budget_bytes, host_budget_bytes, device_bytes;
+    int64_t budget_bytes, host_budget_bytes, host_own_bytes, device_bytes;
     int arch;
 } worker_job;
 

@@ -76,16 +76,17 @@ typedef struct numbers {
 } numbers;
 
 /* What a plan is asked for and is not the run's, all of it the host's memory: what this process has taken up
-   since it began, which is in the plan and in no run, and what a worker keeps beside one, which is in no
-   plan. */
+   since it began, which is in the plan and in no run, and what a worker keeps beside one, or a device that is
+   not opened here takes, which is in no plan. */
 typedef struct beside {
     size_t looks_bytes, worker_bytes;
 } beside;
 
-static beside find_beside(const numbers *n) {
+static beside find_beside(const worker_job *j, const numbers *n) {
     const size_t now = ms_host_resident_bytes();
     return (beside){.looks_bytes = now > n->clean_bytes ? now - n->clean_bytes : 0,
-                    .worker_bytes = (size_t)WORKER_PLAN_FRAMES * 3 * (size_t)n->width * (size_t)n->height};
+                    .worker_bytes = (size_t)j->host_own_bytes +
+                                    (size_t)WORKER_PLAN_FRAMES * 3 * (size_t)n->width * (size_t)n->height};
 }
 
 static size_t with(size_t budget_bytes, const beside *b) {
@@ -130,7 +131,7 @@ static ms_status plan(const worker_job *j, const numbers *n, size_t budget_bytes
 static ms_status find_least(const worker_job *j, const numbers *n, size_t *ret_bytes, int *ret_window,
                             ms_error *err) {
     ms_plan_report r = {0};
-    const beside b = find_beside(n);
+    const beside b = find_beside(j, n);
     ms_status status = plan(j, n, 1, 0, &r, err);
     if (status != MS_OK && status != MS_BUDGET)
         return status;
@@ -144,14 +145,14 @@ static ms_status find_least(const worker_job *j, const numbers *n, size_t *ret_b
 /* By the server's budgets. */
 static ms_status plan_beside(const worker_job *j, const numbers *n, ms_plan_report *ret_report,
                              ms_error *err) {
-    const beside b = find_beside(n);
-    const size_t budget_bytes = (size_t)j->budget_bytes, host_bytes = (size_t)j->host_budget_bytes;
-    ms_status status = is_apart(j) ? plan(j, n, budget_bytes, with(host_bytes, &b), ret_report, err)
+    const beside b = find_beside(j, n);
+    const size_t budget_bytes = (size_t)j->budget_bytes, host_bytes = with((size_t)j->host_budget_bytes, &b);
+    ms_status status = is_apart(j) ? plan(j, n, budget_bytes, host_bytes, ret_report, err)
                                    : plan(j, n, with(budget_bytes, &b), 0, ret_report, err);
     /* Of what does not fit the plan is the one with the least of the device's memory, which takes more of the
        host's than others. */
     ms_plan_report most = {0};
-    if (status == MS_BUDGET && ret_report->host_bytes > host_bytes &&
+    if (is_apart(j) && status == MS_BUDGET && ret_report->host_bytes > host_bytes &&
         plan(j, n, budget_bytes, 0, &most, NULL) == MS_OK && most.host_bytes < ret_report->host_bytes)
         *ret_report = most;
     correct(is_apart(j) ? &ret_report->host_bytes : &ret_report->peak_bytes, &b);
