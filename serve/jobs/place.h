@@ -12,9 +12,9 @@
 typedef struct jobs_place {
     char device[PLACE_DEVICE_BYTES]; /* "cpu", "cuda", "cuda:1" */
     size_t budget_bytes;             /* of the device's memory */
-    /* Of a device with memory of its own, else 0: all that it has, what a run may hold of the host's, and what
-       a process takes of that by opening it (its driver and its kernels), which is in no plan without it. arch:
-       of a CUDA card that plans know, 86 for sm_86; 0 = it is none. */
+    /* Of a device with memory of its own, else 0: all that it has; what a run may hold of the host's; what a
+       process takes of that by opening it, for its driver and kernels, which no plan counts that has not.
+       arch: of a CUDA card that plans know, 86 for sm_86; 0 = it is none. */
     size_t device_bytes, host_budget_bytes, host_own_bytes;
     int arch;
 } jobs_place;
