@@ -1,6 +1,7 @@
 """Files, by PyAV: videos as frames as the command decodes them, sound as speech."""
 
 import errno
+import gc
 import os
 import wave
 from fractions import Fraction
@@ -346,9 +347,13 @@ class Clip(FrameSource):
     def close(self) -> None:
         """The decoder's memory goes at once, whoever still holds the clip."""
         self._frames = iter(())
-        if self._container is not None:
-            self._container.close()
+        if self._container is None:
+            return
+        self._container.close()
         self._container = self._stream = self._ahead = self._rgb = None
+        # PyAV's container and its streams hold one another, and with them the decoder's memory and threads. A fork that
+        # came to free these would wait for threads that it does not have.
+        gc.collect()
 
     def _shown(self) -> Iterator[Tuple[Any, Stamp, int]]:
         """Source frames with how often each is shown next."""
