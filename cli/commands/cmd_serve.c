@@ -279,8 +279,7 @@ static const cli_option serve_options[] = {
     CLI_DEMO_OPTION(serve_state, demo),
     {"budget", "b", CLI_BYTES, offsetof(serve_state, budget_bytes), "SIZE",
      "memory that the process of a run may come to hold, of the device's where that has its own (default: "
-     "what "
-     "is free at the start less a margin)",
+     "what is free at the start less a margin)",
      0, 0},
     CLI_GROUP("Who may ask"),
     {"token-file", 0, CLI_TEXT, offsetof(serve_state, token_file), "FILE",

@@ -187,18 +187,25 @@ static void copy_choice(const ms_run_report *first, ms_run_report *r) {
     r->device_peak_bytes = 0;
 }
 
-/* apart: some device has memory of its own, so that what is the processor's alone is the host's. */
-static void add_memory(const ms_run_report *one, bool apart, ms_run_report *r) {
-    const bool of_host = apart && !one->host_budget_bytes;
-    *(of_host ? &r->host_budget_bytes : &r->budget_bytes) += one->budget_bytes;
-    *(of_host ? &r->host_planned_bytes : &r->planned_bytes) += one->planned_bytes;
-    r->host_budget_bytes += one->host_budget_bytes;
-    r->host_planned_bytes += one->host_planned_bytes;
-    r->device_peak_bytes += one->device_peak_bytes;
+void cli_made_add_memory(const cli_made_memory *one, ms_run_report *sum) {
+    const bool was_apart = sum->host_budget_bytes > 0, is_apart = one->host_budget_bytes > 0;
+    if (is_apart && !was_apart) { /* so far it was the processor's alone */
+        sum->host_budget_bytes = sum->budget_bytes;
+        sum->host_planned_bytes = sum->planned_bytes;
+        sum->budget_bytes = sum->planned_bytes = 0;
+    }
+    const bool of_host = was_apart && !is_apart;
+    *(of_host ? &sum->host_budget_bytes : &sum->budget_bytes) += one->budget_bytes;
+    *(of_host ? &sum->host_planned_bytes : &sum->planned_bytes) += one->planned_bytes;
+    sum->host_budget_bytes += one->host_budget_bytes;
+    sum->host_planned_bytes += one->host_planned_bytes;
 }
 
-static void add(const ms_run_report *one, double share, bool apart, ms_run_report *r) {
-    add_memory(one, apart, r);
+static void add(const ms_run_report *one, double share, ms_run_report *r) {
+    const cli_made_memory memory = {one->budget_bytes, one->planned_bytes, one->host_budget_bytes,
+                                    one->host_planned_bytes};
+    cli_made_add_memory(&memory, r);
+    r->device_peak_bytes += one->device_peak_bytes;
     r->arena_bytes += one->arena_bytes;
     r->weight_bytes += one->weight_bytes;
     r->streamed_bytes += one->streamed_bytes;
@@ -223,7 +230,6 @@ void cli_made_sum(const ms_run_report *const *made, int count, ms_run_report *r)
     const ms_run_report *first = NULL;
     double speed = 0; /* jobs a second */
     size_t peak = 0;
-    bool apart = false;
     int n = 0;
     for (int i = 0; i < count; i++) {
         if (!made[i])
@@ -231,7 +237,6 @@ void cli_made_sum(const ms_run_report *const *made, int count, ms_run_report *r)
         first = first ? first : made[i];
         n++;
         peak += made[i]->peak_resident_bytes;
-        apart |= made[i]->host_budget_bytes > 0;
         speed += made[i]->planned_total_s > 0 ? 1 / made[i]->planned_total_s : 0;
     }
     if (!first)
@@ -239,7 +244,7 @@ void cli_made_sum(const ms_run_report *const *made, int count, ms_run_report *r)
     copy_choice(first, r);
     for (int i = 0; i < count; i++)
         if (made[i])
-            add(made[i], share_of(made[i], speed, n), apart, r);
+            add(made[i], share_of(made[i], speed, n), r);
     r->planned_total_s = speed > 0 ? 1 / speed : 0;
     if (peak > r->peak_resident_bytes) /* they work at the same time */
         r->peak_resident_bytes = peak;

@@ -6,6 +6,7 @@
 #include "console/console.h"
 #include "memsafe/plan.h"
 #include "results/notes.h"
+#include "workers/made.h"
 
 /* Workers look at the same files, so most say the same. */
 static bool was_said(cli_said *s, const char *message) {
@@ -44,26 +45,8 @@ static void take_first_plan(ms_run_report *r, const ms_json *line) {
     snprintf(r->precision, sizeof(r->precision), "%s", ms_json_get_text(line, "precision"));
 }
 
-/* Beside a device with memory of its own what the processor alone has is the host's. */
-static void take_memory(cli_said *s, const ms_json *line) {
-    ms_run_report *r = &s->plan;
-    const size_t planned = (size_t)ms_json_get_number(line, "planned_bytes", 0),
-                 budget = (size_t)ms_json_get_number(line, "budget_bytes", 0),
-                 host_budget = (size_t)ms_json_get_number(line, "host_budget_bytes", 0);
-    if (host_budget) {
-        s->device_planned += planned;
-        s->device_budget += budget;
-        s->host_planned += (size_t)ms_json_get_number(line, "host_planned_bytes", 0);
-        s->host_budget += host_budget;
-    } else {
-        s->host_planned += planned;
-        s->host_budget += budget;
-    }
-    const bool apart = s->device_budget > 0;
-    r->planned_bytes = apart ? s->device_planned : s->host_planned;
-    r->budget_bytes = apart ? s->device_budget : s->host_budget;
-    r->host_planned_bytes = apart ? s->host_planned : 0;
-    r->host_budget_bytes = apart ? s->host_budget : 0;
+static size_t bytes(const ms_json *line, const char *name) {
+    return (size_t)ms_json_get_number(line, name, 0);
 }
 
 /* Each predicts how long it would take to make all that is left by itself. What was there when one began may
@@ -71,11 +54,15 @@ static void take_memory(cli_said *s, const ms_json *line) {
 static void take_plan(cli_said *s, const ms_json *line) {
     const double left_s = ms_json_get_number(line, "eta_s", 0);
     const int64_t resumed = ms_json_get_integer(line, "frames_resumed", 0);
+    const cli_made_memory one = {.budget_bytes = bytes(line, "budget_bytes"),
+                                 .planned_bytes = bytes(line, "planned_bytes"),
+                                 .host_budget_bytes = bytes(line, "host_budget_bytes"),
+                                 .host_planned_bytes = bytes(line, "host_planned_bytes")};
     if (s->plans++ == 0)
         take_first_plan(&s->plan, line);
     if (resumed < s->plan.frames_resumed)
         s->plan.frames_resumed = resumed;
-    take_memory(s, line);
+    cli_made_add_memory(&one, &s->plan);
     s->speed += left_s > 0 ? 1 / left_s : 0;
     s->plan.planned_left_s = s->speed > 0 ? 1 / s->speed : 0;
 }

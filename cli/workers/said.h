@@ -15,7 +15,6 @@ typedef struct cli_said {
     int plans;          /* workers that have one */
     bool told;
     double speed; /* of those that predict: jobs a second */
-    size_t device_planned, device_budget, host_planned, host_budget; /* sums */
     char warning[CLI_MAX_SAID][320];
     int warnings;
 } cli_said;

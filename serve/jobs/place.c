@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "files/full_io.h"
 #include "memsafe/plan.h"
 #include "memsafe/probe.h"
 #include "system/host.h"
@@ -81,37 +82,17 @@ static _Noreturn void look_and_tell(int fd, pid_t server, int lock, const jobs_p
     ms_error_clear(&f.err);
     f.status = look(&f.place, &f.err);
     fflush(NULL); /* what the library warned of */
-    const char *at = (const char *)&f;
-    for (size_t left = sizeof(f); left > 0;) {
-        ssize_t n = write(fd, at, left);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            _exit(1);
-        at += n;
-        left -= (size_t)n;
-    }
-    _exit(0);
+    _exit(ms_write_full(fd, &f, sizeof(f)) ? 0 : 1);
 }
 
-/* All of it, or false: the process has ended, or is not wanted any more. */
+/* All of it, which is written at once, or false: the process has ended, or is not wanted any more. */
 static bool hear(int fd, const jobs_place_params *p, found *f) {
-    char *at = (char *)f;
     struct pollfd look = {.fd = fd, .events = POLLIN};
-    for (size_t left = sizeof(*f); left > 0;) {
+    do {
         if (p->ended(p->arg))
             return false;
-        if (poll(&look, 1, LOOK_MS) <= 0)
-            continue;
-        ssize_t n = read(fd, at, left);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        at += n;
-        left -= (size_t)n;
-    }
-    return true;
+    } while (poll(&look, 1, LOOK_MS) <= 0);
+    return ms_read_full(fd, f, sizeof(*f));
 }
 
 static ms_status fail_to_look(const char *device, const char *why, ms_error *err) {

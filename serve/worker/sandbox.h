@@ -37,8 +37,7 @@ typedef struct sandbox_paths {
     int n_write;
     const char *const *models; /* folders, and what links within them lead to */
     int n_models;
-    bool
-        driver; /* what NVIDIA's driver opens: cards, and the names of this process's threads to write them */
+    bool driver; /* cards, and what this process's threads have in /proc: to read and write */
 } sandbox_paths;
 
 /*

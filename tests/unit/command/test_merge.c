@@ -288,6 +288,13 @@ static void memory_is_summed_up_by_whose_it_is(void **state) {
     assert_int_equal(whole.host_budget_bytes, 90);
     assert_int_equal(whole.host_planned_bytes, 60);
     assert_int_equal(whole.peak_resident_bytes, 48);
+    const ms_run_report *const other_way[] = {&cpu, &card, &card}; /* whoever comes first */
+    whole = (ms_run_report){.windows = 0};
+    cli_made_sum(other_way, 3, &whole);
+    assert_int_equal(whole.budget_bytes, 200);
+    assert_int_equal(whole.planned_bytes, 180);
+    assert_int_equal(whole.host_budget_bytes, 90);
+    assert_int_equal(whole.host_planned_bytes, 60);
 }
 
 /* It is another process's word. */
