@@ -189,6 +189,15 @@ static void addresses_may_be_few(void **state) {
             assert_null(t.b->alloc(t.dev, MS_LEDGER_GENERAL, 129 * MIB));
         t.b->free(t.dev, weights);
         t.b->free(t.dev, rest);
+        if (!cases[i].mapped) { /* where blocks lie anywhere no gap between them is in the way */
+            void *gap = t.b->alloc(t.dev, MS_LEDGER_GENERAL, 60 * MIB),
+                 *behind = t.b->alloc(t.dev, MS_LEDGER_GENERAL, 90 * MIB);
+            t.b->free(t.dev, gap);
+            void *larger = t.b->alloc(t.dev, MS_LEDGER_GENERAL, 110 * MIB);
+            assert_true(behind && larger);
+            t.b->free(t.dev, larger);
+            t.b->free(t.dev, behind);
+        }
         t.b->free(t.dev, small);
         close_card(&t);
     }

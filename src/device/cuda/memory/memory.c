@@ -24,13 +24,14 @@ static size_t end_of(const cuda_memory *m, int region) {
    process fewer addresses (Windows' subsystem, limits of a batch system): half the card at the least, and
    what is larger is refused like what does not fit. */
 static bool reserve(cuda_memory *m, int device, size_t total_bytes) {
-    for (int halves = 4; halves > 0; halves /= 2) {
-        m->region_bytes = ms_align_up(total_bytes / 2, MALLOC_GRANULARITY) * (size_t)halves;
+    const size_t half = ms_align_up(total_bytes / 2, MALLOC_GRANULARITY);
+    for (size_t halves = 4; halves > 0; halves /= 2) {
+        m->region_bytes = halves * half;
         m->small_bytes = m->region_bytes < MOST_SMALL_BYTES ? m->region_bytes : MOST_SMALL_BYTES;
         if (cuda_vmm_open(&m->vmm, device, end_of(m, CUDA_REGIONS - 1)))
             return true;
     }
-    m->region_bytes = total_bytes;
+    m->region_bytes = 4 * half; /* blocks that lie anywhere are kept in order as if they lay there */
     return false;
 }
 
